@@ -1,0 +1,11 @@
+//! What the key-value buckets hold.
+
+use serde::{Serialize, de::DeserializeOwned};
+
+/// A resource kept as one JSON document in one bucket, written by one service.
+pub trait Document: Serialize + DeserializeOwned + Clone + Send + Sync + 'static {
+    /// The bucket, also the token after `watari.event.`.
+    const BUCKET: &'static str;
+    /// The key in the bucket: one or more DNS labels joined by dots.
+    fn key(&self) -> String;
+}

@@ -1,0 +1,136 @@
+//! Names that may appear in subjects, keys, file names and host names: DNS labels.
+//!
+//! Every name from outside passes through one of these types, so that a wildcard, a dot, a slash
+//! or a line of XML can never reach a subject, a key, a path or a configuration file.
+
+use std::{borrow::Cow, fmt, str::FromStr};
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize};
+
+/// The longest label that RFC 1035 (section 2.3.4) allows.
+pub const MAX_LABEL: usize = 63;
+
+/// Why a string is no name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{shown:?} is not a name: use 1 to 63 of a-z, 0-9 and '-', beginning with a letter and not ending with '-'")]
+pub struct NotAName {
+    /// The offending text, cut to a length that is safe to show.
+    pub shown: String,
+}
+
+/// Checks a DNS label (RFC 1123 section 2.1, lower case, first a letter).
+fn check(text: &str) -> Result<(), NotAName> {
+    let bytes = text.as_bytes();
+    let sound = !bytes.is_empty()
+        && bytes.len() <= MAX_LABEL
+        && bytes[0].is_ascii_lowercase()
+        && bytes[bytes.len() - 1] != b'-'
+        && bytes.iter().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || *b == b'-');
+    if sound {
+        Ok(())
+    } else {
+        Err(NotAName { shown: text.chars().take(80).collect() })
+    }
+}
+
+macro_rules! names {
+    ($($(#[$doc:meta])* $name:ident;)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(String);
+
+        impl $name {
+            /// The name as text.
+            #[must_use]
+            pub fn as_str(&self) -> &str { &self.0 }
+        }
+        impl FromStr for $name {
+            type Err = NotAName;
+            fn from_str(text: &str) -> Result<Self, NotAName> {
+                check(text)?;
+                Ok(Self(text.to_owned()))
+            }
+        }
+        impl TryFrom<String> for $name {
+            type Error = NotAName;
+            fn try_from(text: String) -> Result<Self, NotAName> {
+                check(&text)?;
+                Ok(Self(text))
+            }
+        }
+        impl From<$name> for String {
+            fn from(name: $name) -> Self { name.0 }
+        }
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result { f.pad(&self.0) }
+        }
+        impl AsRef<str> for $name {
+            fn as_ref(&self) -> &str { &self.0 }
+        }
+        impl JsonSchema for $name {
+            fn schema_name() -> Cow<'static, str> { stringify!($name).into() }
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!({
+                    "type": "string",
+                    "pattern": "^[a-z]([a-z0-9-]*[a-z0-9])?$",
+                    "maxLength": MAX_LABEL,
+                })
+            }
+        }
+    )*};
+}
+
+names! {
+    /// A server's name.
+    VmName;
+    /// A node's name, also its host name.
+    NodeName;
+    /// A campus.
+    SiteName;
+    /// An image's name.
+    ImageName;
+    /// A network's name.
+    NetworkName;
+    /// A migration's name, made from the server's name and a number that only grows.
+    MigrationId;
+    /// An outage's name, made from what is switched off and a number that only grows.
+    OutageId;
+    /// A group of servers that want to be together or apart.
+    GroupName;
+    /// The name of the segment that a provider network lies on, bound on each node to a bridge.
+    SegmentName;
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn labels_are_names_and_hostile_text_is_not() {
+        for good in ["mail", "m-front", "a", "web2", &"a".repeat(63)] {
+            assert!(good.parse::<VmName>().is_ok(), "{good}");
+        }
+        for bad in ["", "-a", "a-", "A", "1a", "a.b", "a*", ">", "a b", "<x/>", "é", "../etc", "a\n", &"a".repeat(64)] {
+            assert!(bad.parse::<VmName>().is_err(), "{bad}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_with_a_meaning_elsewhere_is_a_name(text in ".{0,80}") {
+            if text.parse::<VmName>().is_ok() {
+                prop_assert!(!text.contains(['.', '*', '>', ' ', '/', '<', '&', '\'', '"', '\n', '\0', '$']));
+            }
+        }
+        #[test]
+        fn a_name_survives_json(text in "[a-z]([a-z0-9-]{0,20}[a-z0-9])?") {
+            let name: VmName = text.parse().unwrap();
+            let json = serde_json::to_string(&name).unwrap();
+            prop_assert_eq!(serde_json::from_str::<VmName>(&json).unwrap(), name);
+        }
+    }
+}

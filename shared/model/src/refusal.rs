@@ -1,0 +1,341 @@
+//! Everything that Watari can answer with "cannot": a closed list, each with a stable code, a
+//! cause and a remedy in English and Japanese (invariant 9).
+//!
+//! The list is one table. A refusal that lacks a language does not compile; a placeholder that
+//! names no field is caught by the test below.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// A cause and its remedy in one language.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Rendered {
+    /// What is the matter.
+    pub cause: String,
+    /// What to do about it.
+    pub remedy: String,
+}
+
+/// Whether the same request may succeed later without anything being changed by the caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retry {
+    /// Something must be changed first.
+    No,
+    /// Repeating is safe and may succeed.
+    Later,
+}
+
+/// The class of a refusal, numbered as the NATS Services API does (HTTP's classes).
+pub type Status = u16;
+
+fn fill(template: &str, fields: &[(&str, &str)]) -> String {
+    fields.iter().fold(template.to_owned(), |text, (name, value)| text.replace(&format!("{{{name}}}"), value))
+}
+
+macro_rules! refusals {
+    ($($(#[$doc:meta])* $variant:ident { $($field:ident),* } $code:literal $status:literal $retry:ident
+        en $en_cause:literal $en_remedy:literal
+        ja $ja_cause:literal $ja_remedy:literal;)*) => {
+        /// Why something cannot be done. Field values are text, ready to be shown.
+        #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, thiserror::Error)]
+        #[serde(tag = "kind", rename_all = "snake_case")]
+        #[error("{}", self.english().cause)]
+        pub enum Refusal {
+            $($(#[$doc])* $variant {
+                $(#[doc = concat!("Fills `{", stringify!($field), "}`.")] $field: String),*
+            },)*
+        }
+
+        impl Refusal {
+            /// The stable code.
+            #[must_use]
+            pub const fn code(&self) -> &'static str {
+                match self { $(Self::$variant { .. } => $code,)* }
+            }
+
+            /// The numeric class: 400 bad input, 403 not permitted, 404 unknown, 409 conflict,
+            /// 503 not now, 507 no room.
+            #[must_use]
+            pub const fn status(&self) -> Status {
+                match self { $(Self::$variant { .. } => $status,)* }
+            }
+
+            /// Whether repeating the request may succeed.
+            #[must_use]
+            pub const fn retry(&self) -> Retry {
+                match self { $(Self::$variant { .. } => Retry::$retry,)* }
+            }
+
+            /// Cause and remedy in English.
+            #[must_use]
+            pub fn english(&self) -> Rendered {
+                match self { $(Self::$variant { $($field),* } => {
+                    let fields: &[(&str, &str)] = &[$((stringify!($field), $field.as_str())),*];
+                    Rendered { cause: fill($en_cause, fields), remedy: fill($en_remedy, fields) }
+                })* }
+            }
+
+            /// Cause and remedy in Japanese.
+            #[must_use]
+            pub fn japanese(&self) -> Rendered {
+                match self { $(Self::$variant { $($field),* } => {
+                    let fields: &[(&str, &str)] = &[$((stringify!($field), $field.as_str())),*];
+                    Rendered { cause: fill($ja_cause, fields), remedy: fill($ja_remedy, fields) }
+                })* }
+            }
+
+            /// One of each, every field holding its own name in angle brackets: for the
+            /// reference page and for tests of completeness.
+            #[must_use]
+            pub fn examples() -> Vec<Self> {
+                vec![$(Self::$variant { $($field: concat!("<", stringify!($field), ">").to_owned()),* }),*]
+            }
+        }
+    };
+}
+
+impl Refusal {
+    /// Whether the same request may succeed later.
+    #[must_use]
+    pub fn retryable(&self) -> bool {
+        self.retry() == Retry::Later
+    }
+}
+
+refusals! {
+    // --- input -----------------------------------------------------------------------------
+    /// The message is not the JSON that the subject takes.
+    Malformed { detail } "request.malformed" 400 No
+        en "the request cannot be read: {detail}" "send the JSON that `nats micro info` shows for this subject"
+        ja "要求を読み取れません: {detail}" "`nats micro info` がこの宛先について示す形の JSON を送ってください";
+    /// A value is outside what the field takes.
+    OutOfRange { field, value, allowed } "request.out-of-range" 400 No
+        en "{field} is {value}" "give {field} a value of {allowed}"
+        ja "{field} の値が {value} です" "{field} には {allowed} の値を指定してください";
+    /// The message is larger than a request may be.
+    TooLarge { bytes, limit } "request.too-large" 400 No
+        en "the request has {bytes} bytes" "keep requests below {limit} bytes"
+        ja "要求の大きさが {bytes} バイトです" "要求は {limit} バイト未満にしてください";
+    /// The same request_id came with other contents.
+    RequestIdReused { request_id } "request.id-reused" 409 No
+        en "request_id {request_id} was used before for something else" "use a new request_id for a new request"
+        ja "request_id {request_id} は別の要求ですでに使われています" "新しい要求には新しい request_id を付けてください";
+    /// An action that the service does not know yet.
+    Unsupported { what } "request.unsupported" 400 No
+        en "{what} is not supported by this version" "see the README for what this version does"
+        ja "この版は {what} に対応していません" "この版でできることは README をご覧ください";
+    // --- servers ---------------------------------------------------------------------------
+    /// A name is taken.
+    VmExists { vm } "vm.exists" 409 No
+        en "a server named {vm} exists already" "choose another name, or delete it first: watari vm delete {vm}"
+        ja "サーバ {vm} はすでに存在します" "別の名前を選ぶか、先に削除してください: watari vm delete {vm}";
+    /// No such server.
+    VmUnknown { vm } "vm.unknown" 404 No
+        en "there is no server named {vm}" "list the servers with: watari vm list"
+        ja "サーバ {vm} はありません" "サーバの一覧は watari vm list で確認できます";
+    /// The server's state does not allow it.
+    VmState { vm, state, wanted } "vm.state" 409 No
+        en "server {vm} is {state}, so that it cannot {wanted}" "look at it with `watari vm show {vm}` and wait, or start or stop it first"
+        ja "サーバ {vm} は現在 {state} のため、{wanted} を実行できません" "`watari vm show {vm}` で状態を確認し、待つか、先に起動または停止してください";
+    /// A migration is under way.
+    VmMigrating { vm, migration } "vm.migrating" 409 Later
+        en "server {vm} is migrating ({migration})" "wait for it, or cancel it: watari migration cancel {migration}"
+        ja "サーバ {vm} は移行中です ({migration})" "完了を待つか、取り消してください: watari migration cancel {migration}";
+    /// Its node does not answer.
+    VmUnreachable { vm, node } "vm.unreachable" 503 Later
+        en "server {vm} is on node {node}, which does not answer" "check the node's power and network; nothing is started elsewhere before the node is known to be off"
+        ja "サーバ {vm} のノード {node} が応答しません" "ノードの電源とネットワークを確認してください。ノードの停止が確実になるまで、ほかの場所では起動しません";
+    // --- placement -------------------------------------------------------------------------
+    /// No node can take the server.
+    NoRoom { vm, detail } "placement.no-room" 507 Later
+        en "no node can take server {vm}: {detail}" "free or add capacity, or relax the server's placement; `watari node list` shows what is free"
+        ja "サーバ {vm} を置けるノードがありません: {detail}" "空きを作るかノードを追加するか、配置条件を緩めてください。空きは `watari node list` で確認できます";
+    /// A node that exists was asked for, but it cannot be used.
+    NodeUnfit { node, detail } "placement.node-unfit" 409 Later
+        en "node {node} cannot take the server: {detail}" "choose another node or leave out --to; `watari node show {node}` tells more"
+        ja "ノード {node} にはこのサーバを置けません: {detail}" "別のノードを選ぶか --to を省いてください。詳しくは `watari node show {node}` で確認できます";
+    /// No such node.
+    NodeUnknown { node } "node.unknown" 404 No
+        en "there is no node named {node}" "list the nodes with: watari node list"
+        ja "ノード {node} はありません" "ノードの一覧は watari node list で確認できます";
+    /// No such site.
+    SiteUnknown { site } "site.unknown" 404 No
+        en "there is no site named {site}" "list the sites with: watari site list"
+        ja "サイト {site} はありません" "サイトの一覧は watari site list で確認できます";
+    /// The site is being emptied or is empty already.
+    SiteDraining { site, outage } "site.draining" 409 No
+        en "site {site} is being evacuated or is evacuated ({outage})" "bring it home first: watari site return {site}"
+        ja "サイト {site} は退避中または退避済みです ({outage})" "先に帰還させてください: watari site return {site}";
+    /// The only other site is leaving as well.
+    NoRefuge { site } "site.no-refuge" 409 Later
+        en "no other site can receive the servers of {site}" "bring the other site home first, or add nodes there"
+        ja "{site} のサーバを受け入れられるサイトがほかにありません" "先にほかのサイトを帰還させるか、ノードを追加してください";
+    // --- migration -------------------------------------------------------------------------
+    /// No such migration.
+    MigrationUnknown { migration } "migration.unknown" 404 No
+        en "there is no migration {migration}" "list them with: watari migration list"
+        ja "移行 {migration} はありません" "一覧は watari migration list で確認できます";
+    /// Too late to cancel.
+    MigrationOver { migration, state } "migration.over" 409 No
+        en "migration {migration} is {state} and can no longer be cancelled" "move the server back with: watari vm migrate"
+        ja "移行 {migration} は {state} のため、もう取り消せません" "watari vm migrate でサーバを戻してください";
+    /// It is where it should go.
+    AlreadyThere { vm, node } "migration.already-there" 409 No
+        en "server {vm} is on node {node} already" "choose another node, or leave out --to"
+        ja "サーバ {vm} はすでにノード {node} にあります" "別のノードを選ぶか --to を省いてください";
+    /// libvirt or QEMU ended the migration.
+    MigrationFailed { vm, node, detail } "migration.failed" 503 Later
+        en "moving server {vm} to node {node} failed and it goes on where it was: {detail}" "see `watari node show {node}` and the agent's log, then try again"
+        ja "サーバ {vm} のノード {node} への移行は失敗し、サーバは元の場所で動き続けています: {detail}" "`watari node show {node}` とエージェントのログを確認し、もう一度実行してください";
+    /// An operator cancelled it.
+    MigrationCancelled { vm } "migration.cancelled" 409 No
+        en "the migration of server {vm} was cancelled; it goes on where it was" "start it again with: watari vm migrate {vm}"
+        ja "サーバ {vm} の移行は取り消され、サーバは元の場所で動き続けています" "再開するには watari vm migrate {vm} を実行してください";
+    /// The target went away.
+    TargetLost { vm, node } "migration.target-lost" 503 Later
+        en "node {node} stopped answering while server {vm} was moving there; the server goes on where it was" "check node {node}, then try again"
+        ja "サーバ {vm} の移行先ノード {node} が応答しなくなりました。サーバは元の場所で動き続けています" "ノード {node} を確認してから、もう一度実行してください";
+    /// The server's own policy says that it stays.
+    PolicyStays { vm } "outage.policy-stays" 409 No
+        en "server {vm} does not leave: its policy is `evacuate: stay`" "stop it by hand before the power goes, or change its policy"
+        ja "サーバ {vm} は方針 `evacuate: stay` により退避しません" "電源が切れる前に手動で停止するか、方針を変更してください";
+    /// A server that is not running cannot cross live.
+    NotRunning { vm, state } "outage.not-running" 409 No
+        en "server {vm} is {state} and cannot cross live" "start it, or leave it: its disk stays at home"
+        ja "サーバ {vm} は {state} のため、稼働したまま移すことができません" "起動するか、そのままにしてください。ディスクは元の場所に残ります";
+    // --- outages ---------------------------------------------------------------------------
+    /// No such outage.
+    OutageUnknown { outage } "outage.unknown" 404 No
+        en "there is no outage {outage}" "list the sites and their outages with: watari site list"
+        ja "停電計画 {outage} はありません" "サイトと停電計画は watari site list で確認できます";
+    /// Nothing to bring home.
+    NothingToReturn { site } "site.nothing-to-return" 409 No
+        en "site {site} is not evacuated and all its servers are at home" "nothing needs doing"
+        ja "サイト {site} は退避しておらず、サーバはすべて元の場所にあります" "何もする必要はありません";
+    // --- images ----------------------------------------------------------------------------
+    /// A name is taken.
+    ImageExists { image } "image.exists" 409 No
+        en "an image named {image} exists already" "choose another name, or delete it: watari image delete {image}"
+        ja "イメージ {image} はすでに存在します" "別の名前を選ぶか、削除してください: watari image delete {image}";
+    /// No such image.
+    ImageUnknown { image } "image.unknown" 404 No
+        en "there is no image named {image}" "list the images with: watari image list"
+        ja "イメージ {image} はありません" "イメージの一覧は watari image list で確認できます";
+    /// Not ready to be used.
+    ImageNotReady { image, state } "image.not-ready" 409 Later
+        en "image {image} is {state}" "wait until `watari image show {image}` says ready, or import it again if it failed"
+        ja "イメージ {image} は {state} です" "`watari image show {image}` が ready を示すまで待つか、失敗している場合は取り込み直してください";
+    /// Servers stand on it.
+    ImageInUse { image, users } "image.in-use" 409 No
+        en "image {image} is used by {users}" "delete those servers first"
+        ja "イメージ {image} は {users} が使用中です" "先にそれらのサーバを削除してください";
+    /// The file is none of ours to take.
+    ImageRefused { image, detail } "image.refused" 400 No
+        en "the file for image {image} is refused: {detail}" "give a plain qcow2 or raw disk image without backing file, external data or encryption"
+        ja "イメージ {image} のファイルは受け付けられません: {detail}" "バッキングファイル、外部データ、暗号化のない qcow2 または raw のディスクイメージを指定してください";
+    /// What arrived is not what was sent.
+    DigestMismatch { image, expected, found } "image.digest-mismatch" 400 No
+        en "the file for image {image} has digest {found}, not {expected}" "check the file and send it again"
+        ja "イメージ {image} のファイルのダイジェストは {expected} ではなく {found} です" "ファイルを確認し、もう一度送ってください";
+    /// The disk asked for is smaller than the image.
+    DiskTooSmall { image, image_gib, disk_gib } "image.disk-too-small" 400 No
+        en "image {image} needs a disk of {image_gib} GiB, but {disk_gib} GiB were asked for" "give --disk {image_gib}GiB or more"
+        ja "イメージ {image} には {image_gib} GiB のディスクが必要ですが、指定は {disk_gib} GiB です" "--disk {image_gib}GiB 以上を指定してください";
+    /// A node could not get a base image.
+    ImageUnavailable { image, node, detail } "image.unavailable" 503 Later
+        en "node {node} could not get image {image}: {detail}" "look at `watari image show {image}` and at the front end of that site"
+        ja "ノード {node} はイメージ {image} を取得できませんでした: {detail}" "`watari image show {image}` とそのサイトのフロントエンドを確認してください";
+    // --- networks --------------------------------------------------------------------------
+    /// A name is taken.
+    NetworkExists { network } "network.exists" 409 No
+        en "a network named {network} exists already" "choose another name, or delete it: watari network delete {network}"
+        ja "ネットワーク {network} はすでに存在します" "別の名前を選ぶか、削除してください: watari network delete {network}";
+    /// No such network.
+    NetworkUnknown { network } "network.unknown" 404 No
+        en "there is no network named {network}" "list the networks with: watari network list"
+        ja "ネットワーク {network} はありません" "ネットワークの一覧は watari network list で確認できます";
+    /// Ports stand on it.
+    NetworkInUse { network, users } "network.in-use" 409 No
+        en "network {network} is used by {users}" "delete those servers first"
+        ja "ネットワーク {network} は {users} が使用中です" "先にそれらのサーバを削除してください";
+    /// The range is not one.
+    BadRange { network, detail } "network.bad-range" 400 No
+        en "the addresses of network {network} make no sense: {detail}" "give --cidr and a --range FIRST-LAST inside it that leaves out the gateway"
+        ja "ネットワーク {network} のアドレス指定が正しくありません: {detail}" "--cidr と、その内側でゲートウェイを含まない --range 最初-最後 を指定してください";
+    /// It overlaps another network on the same segment.
+    RangeOverlaps { network, other } "network.range-overlaps" 409 No
+        en "the range of network {network} overlaps that of {other}" "choose a range that no other network on the segment uses"
+        ja "ネットワーク {network} の範囲は {other} の範囲と重なっています" "同じセグメントのほかのネットワークが使わない範囲を選んでください";
+    /// Every address is taken.
+    RangeExhausted { network, size } "network.range-exhausted" 507 Later
+        en "all {size} addresses of network {network} are in use" "delete servers that are not needed, or make a network with a larger range"
+        ja "ネットワーク {network} の {size} 個のアドレスはすべて使用中です" "不要なサーバを削除するか、より広い範囲のネットワークを作ってください";
+    /// Somebody has this address.
+    AddressTaken { network, address, owner } "network.address-taken" 409 No
+        en "address {address} of network {network} belongs to {owner}" "choose another address, or leave it out and take what is given"
+        ja "ネットワーク {network} のアドレス {address} は {owner} が使用しています" "別のアドレスを選ぶか、指定を省いて自動割り当てにしてください";
+    /// The node has no bridge for the segment.
+    SegmentUnbound { node, segment } "network.segment-unbound" 409 Later
+        en "node {node} has no bridge for segment {segment}" "name the bridge in [networks.segments] of the node's node-agent.toml and restart the agent"
+        ja "ノード {node} にはセグメント {segment} 用のブリッジがありません" "そのノードの node-agent.toml の [networks.segments] にブリッジを記入し、エージェントを再起動してください";
+    // --- agents ----------------------------------------------------------------------------
+    /// The command carries an epoch or generation that has been overtaken.
+    Stale { what, seen, given } "agent.stale" 409 No
+        en "the order carries {what} {given}, but {seen} has been seen" "the sender has been replaced and must stand down; nothing was done"
+        ja "命令の {what} は {given} ですが、すでに {seen} を受け取っています" "送信元は交代済みのため、停止しなければなりません。何も実行していません";
+    /// The agent cannot do that in the present state of the domain.
+    AgentState { vm, node, state, wanted } "agent.state" 409 Later
+        en "on node {node} the domain of server {vm} is {state}, so that it cannot {wanted}" "the scheduler tries again; look at `watari vm show {vm}`"
+        ja "ノード {node} 上のサーバ {vm} は {state} のため、{wanted} を実行できません" "スケジューラが再試行します。`watari vm show {vm}` で確認してください";
+    /// libvirt refused.
+    Hypervisor { node, detail } "agent.hypervisor" 503 Later
+        en "libvirt on node {node}: {detail}" "look at the agent's log and at libvirtd on that node"
+        ja "ノード {node} の libvirt: {detail}" "そのノードのエージェントのログと libvirtd を確認してください";
+    /// No room on the node's disk.
+    DiskFull { node, detail } "agent.disk-full" 507 Later
+        en "the disk of node {node} has no room: {detail}" "free space in the agent's data folder"
+        ja "ノード {node} のディスクに空きがありません: {detail}" "エージェントのデータフォルダの空きを増やしてください";
+    /// Nobody answered.
+    NoAnswer { who } "bus.no-answer" 503 Later
+        en "{who} did not answer in time; whether it acted is not known" "repeat the request: with the same request_id that is safe"
+        ja "{who} から時間内に応答がありませんでした。実行されたかどうかは不明です" "もう一度実行してください。同じ request_id なら安全です";
+    /// The service is there but does not lead.
+    NotPrimary { service } "bus.not-primary" 503 Later
+        en "this {service} is a standby and another one leads" "repeat the request; it reaches the primary"
+        ja "この {service} は待機系で、別のものが主系です" "もう一度送ってください。主系に届きます";
+    /// Something that should not happen did.
+    Internal { detail } "internal" 500 Later
+        en "an unexpected fault: {detail}" "repeat it; if it stays, see the service's log and report it"
+        ja "予期しない障害です: {detail}" "もう一度実行してください。続く場合は、サービスのログを確認して報告してください";
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_refusal_has_a_code_of_its_own_a_cause_and_a_remedy_in_both_languages() {
+        let mut codes = BTreeSet::new();
+        for refusal in Refusal::examples() {
+            assert!(codes.insert(refusal.code()), "{} stands twice", refusal.code());
+            let (en, ja) = (refusal.english(), refusal.japanese());
+            for text in [&en.cause, &en.remedy, &ja.cause, &ja.remedy] {
+                assert!(!text.is_empty(), "{}", refusal.code());
+                assert!(!text.contains(['{', '}']), "{}: {text} has an unfilled place", refusal.code());
+            }
+            assert!(en.cause.is_ascii() && en.remedy.is_ascii(), "{}", refusal.code());
+            let japanese = |t: &str| t.chars().any(|c| ('\u{3040}'..='\u{30ff}').contains(&c));
+            assert!(japanese(&ja.cause) && japanese(&ja.remedy), "{}", refusal.code());
+        }
+    }
+
+    #[test]
+    fn a_refusal_survives_json() {
+        for refusal in Refusal::examples() {
+            let json = serde_json::to_string(&refusal).unwrap();
+            assert_eq!(serde_json::from_str::<Refusal>(&json).unwrap(), refusal);
+        }
+    }
+}
