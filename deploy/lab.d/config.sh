@@ -1,0 +1,97 @@
+# shellcheck shell=bash
+# What is on the hosts' disks when they are first switched on: keys, certificates, configuration.
+
+write_hosts_file() {
+  local h
+  echo '127.0.0.1 localhost'
+  for h in $HOSTS; do echo "$MANAGEMENT.$(number_of "$h") $h"; done
+}
+
+# The cluster as `watari setup` reads it: a real installation's file differs in names only.
+write_cluster_file() {
+  local site h
+  echo 'name = "lab"'
+  for site in $SITES; do printf '\n[[site]]\nname = "%s"\n' "$site"; done
+  for h in $HOSTS; do
+    printf '\n[[host]]\nname = "%s"\nrole = "%s"\n' "$h" "$(role_of "$h")"
+    [ "$(site_of "$h")" = - ] || printf 'site = "%s"\n' "$(site_of "$h")"
+    printf 'address = "%s"\n' "$MANAGEMENT.$(number_of "$h")"
+  done
+}
+
+configure_hosts() {
+  local h
+  write_hosts_file >"$LAB/hosts-file"
+  for h in $HOSTS; do mkdir -p "$(disk_of "$h")"; done
+  if [ -n "$SERVICES" ]; then
+    write_cluster_file >"$LAB/cluster.toml"
+    "$BIN/watari" setup --cluster "$LAB/cluster.toml" --out "$LAB/setup" >&2 ||
+      die "watari setup could not make the hosts' keys and configuration" "see the message above; the cluster file is $LAB/cluster.toml"
+    for h in $HOSTS; do
+      [ ! -d "$LAB/setup/hosts/$h" ] || cp -a "$LAB/setup/hosts/$h/." "$(disk_of "$h")/"
+    done
+    # The authority's private key has no business on a running machine.
+    rm -rf "$LAB/setup"
+  else
+    configure_libvirt_alone
+  fi
+}
+
+# Without Watari's own binaries: libvirt only, for work on the hypervisor module and on the lab.
+configure_libvirt_alone() {
+  local ca=$LAB/ca h disk
+  mkdir -p "$ca"
+  openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 3650 -subj '/CN=watari lab' \
+    -addext 'basicConstraints=critical,CA:TRUE' -addext 'keyUsage=critical,keyCertSign,cRLSign' \
+    -keyout "$ca/ca.key" -out "$ca/ca.crt" 2>/dev/null
+  for h in $(hosts_of_role node); do
+    disk=$(disk_of "$h")
+    mkdir -p "$disk"/etc/pki/{CA,libvirt/private,qemu} "$disk/etc/libvirt"
+    issue_certificate "$ca" "$h" "$MANAGEMENT.$(number_of "$h")"
+    cp "$ca/ca.crt" "$disk/etc/pki/CA/cacert.pem"
+    cp "$ca/ca.crt" "$disk/etc/pki/qemu/ca-cert.pem"
+    for kind in server client; do
+      cp "$ca/$h.crt" "$disk/etc/pki/libvirt/${kind}cert.pem"
+      cp "$ca/$h.key" "$disk/etc/pki/libvirt/private/${kind}key.pem"
+      cp "$ca/$h.crt" "$disk/etc/pki/qemu/$kind-cert.pem"
+      cp "$ca/$h.key" "$disk/etc/pki/qemu/$kind-key.pem"
+    done
+    write_libvirtd_conf "$h" >"$disk/etc/libvirt/libvirtd.conf"
+    write_qemu_conf "$h" >"$disk/etc/libvirt/qemu.conf"
+  done
+  rm -rf "$ca"
+}
+
+issue_certificate() {
+  openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj "/CN=$2" -keyout "$1/$2.key" -out "$1/$2.csr" 2>/dev/null
+  openssl x509 -req -in "$1/$2.csr" -CA "$1/ca.crt" -CAkey "$1/ca.key" -CAcreateserial -days 3650 -out "$1/$2.crt" \
+    -extfile <(printf 'subjectAltName=DNS:%s,IP:%s\nkeyUsage=digitalSignature,keyEncipherment\nextendedKeyUsage=serverAuth,clientAuth\n' "$2" "$3") 2>/dev/null
+}
+
+write_libvirtd_conf() {
+  cat <<CONF
+listen_tls = 1
+listen_tcp = 0
+listen_addr = "$MANAGEMENT.$(number_of "$1")"
+auth_tls = "none"
+auth_unix_rw = "none"
+unix_sock_group = "root"
+host_uuid = "00000000-0000-4000-8000-$(printf '%012d' "$(number_of "$1")")"
+CONF
+}
+
+write_qemu_conf() {
+  cat <<CONF
+user = "root"
+group = "root"
+remember_owner = 0
+security_driver = "none"
+namespaces = []
+cgroup_controllers = []
+stdio_handler = "file"
+migration_host = "$MANAGEMENT.$(number_of "$1")"
+migration_address = "$MANAGEMENT.$(number_of "$1")"
+migrate_tls_x509_cert_dir = "/etc/pki/qemu"
+migrate_tls_x509_verify = 1
+CONF
+}

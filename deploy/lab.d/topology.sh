@@ -1,0 +1,57 @@
+# shellcheck shell=bash disable=SC2034
+# Who is where: the one table from which the rest of the lab is made.
+
+# host  site  role  last number of both its addresses
+HOSTS_TABLE='
+m-front myodaiji front 2
+m1 myodaiji node 11
+m2 myodaiji node 12
+y-front yamate front 3
+y1 yamate node 21
+y2 yamate node 22
+witness - witness 4
+client - client 10
+'
+HOSTS=$(awk 'NF {print $1}' <<<"$HOSTS_TABLE")
+SITES='myodaiji yamate'
+CAMPUS=203.0.113
+MANAGEMENT=10.88.0
+
+column_of() { awk -v h="$1" -v c="$2" '$1 == h {print $c}' <<<"$HOSTS_TABLE"; }
+site_of() { column_of "$1" 2; }
+role_of() { column_of "$1" 3; }
+number_of() { column_of "$1" 4; }
+hosts_of_role() { awk -v r="$1" '$3 == r {print $1}' <<<"$HOSTS_TABLE"; }
+site_hosts() { awk -v s="$1" '$2 == s {print $1}' <<<"$HOSTS_TABLE"; }
+is_host() { [ -n "$(column_of "$1" 1)" ]; }
+is_site() { case " $SITES " in *" $1 "*) return 0 ;; esac; return 1; }
+
+need_host() {
+  is_host "$1" || die "no host is called '$1'" "the hosts are: ${HOSTS//$'\n'/ }"
+}
+need_site() {
+  is_site "$1" || die "no site is called '$1'" "the sites are: $SITES"
+}
+
+# hosts_named NAME: the hosts that a HOST, a SITE or a SITE-nodes (its nodes without its front end) means.
+hosts_named() {
+  local site=${1%-nodes}
+  if is_host "$1"; then
+    echo "$1"
+  elif is_site "$1"; then
+    site_hosts "$1"
+  elif [ "$site" != "$1" ] && is_site "$site"; then
+    awk -v s="$site" '$2 == s && $3 == "node" {print $1}' <<<"$HOSTS_TABLE"
+  else
+    die "'$1' is neither a host nor a site" "hosts: ${HOSTS//$'\n'/ }; sites: $SITES (SITE-nodes means its nodes alone)"
+  fi
+}
+
+# What a host of each role runs, in the order in which it is started.
+services_of() {
+  case "$(role_of "$1")" in
+    node) echo libvirtd ${SERVICES:+watari-node-agent} ;;
+    front) echo ${SERVICES:+nats-server watari-scheduler watari-image watari-network watari-monitor} ;;
+    witness) echo ${SERVICES:+nats-server} ;;
+  esac
+}
