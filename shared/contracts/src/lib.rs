@@ -1,5 +1,12 @@
 //! The wire: every request, command, event, beat and subject. One file per owner.
 
+pub mod agent;
+pub mod beat;
+pub mod image;
+pub mod monitor;
+pub mod network;
+pub mod scheduler;
+pub mod subjects;
 pub mod wire;
 
 pub use wire::{Command, ErrorBody, Payload, Request, Service};

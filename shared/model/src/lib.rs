@@ -1,11 +1,21 @@
 //! The pure heart: names, resources and their state machines. No async, no I/O, no clock.
 
 pub mod document;
+pub mod image;
+pub mod migration;
 pub mod name;
+pub mod network;
+pub mod node;
+pub mod outage;
 pub mod refusal;
+pub mod site;
+pub mod size;
 pub mod timestamp;
+pub mod vm;
 
 pub use document::Document;
-pub use name::{GroupName, ImageName, MigrationId, NetworkName, NodeName, NotAName, OutageId, SegmentName, SiteName, VmName};
+pub use name::{
+    GroupName, ImageName, MigrationId, NetworkName, NodeName, NotAName, OutageId, SegmentName, SiteName, VmName,
+};
 pub use refusal::Refusal;
 pub use timestamp::Timestamp;

@@ -27,11 +27,7 @@ fn check(text: &str) -> Result<(), NotAName> {
         && bytes[0].is_ascii_lowercase()
         && bytes[bytes.len() - 1] != b'-'
         && bytes.iter().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || *b == b'-');
-    if sound {
-        Ok(())
-    } else {
-        Err(NotAName { shown: text.chars().take(80).collect() })
-    }
+    if sound { Ok(()) } else { Err(NotAName { shown: text.chars().take(80).collect() }) }
 }
 
 macro_rules! names {
@@ -114,7 +110,8 @@ mod tests {
         for good in ["mail", "m-front", "a", "web2", &"a".repeat(63)] {
             assert!(good.parse::<VmName>().is_ok(), "{good}");
         }
-        for bad in ["", "-a", "a-", "A", "1a", "a.b", "a*", ">", "a b", "<x/>", "é", "../etc", "a\n", &"a".repeat(64)] {
+        for bad in ["", "-a", "a-", "A", "1a", "a.b", "a*", ">", "a b", "<x/>", "é", "../etc", "a\n", &"a".repeat(64)]
+        {
             assert!(bad.parse::<VmName>().is_err(), "{bad}");
         }
     }

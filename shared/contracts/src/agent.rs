@@ -1,0 +1,440 @@
+//! What services order of a node's agent, and what agents report.
+//!
+//! An order carries the sender's epoch and an operation id. Repeating an order with the same
+//! operation id does not do it twice: it asks how far it is. So the sender's loop repeats what it
+//! wants until the answer is `done` or `failed`.
+
+use std::{collections::BTreeMap, net::Ipv4Addr};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use watari_model::{
+    MigrationId, NetworkName, NodeName, Refusal, SegmentName, SiteName, Timestamp, VmName, network, node::Inventory, vm,
+};
+
+use crate::Command;
+
+/// Who orders, and which order it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Order {
+    /// The sender's epoch. An agent refuses one lower than the highest it has seen.
+    pub epoch: u64,
+    /// Names the operation. Derived from what is to be achieved, so that another sender that
+    /// wants the same names it the same.
+    pub operation: String,
+}
+
+/// How far an operation is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Progress {
+    /// Accepted and under way: a fact follows when it is over.
+    Working,
+    /// Done.
+    Done,
+    /// It cannot be done, and nothing of it is left.
+    Failed(Refusal),
+}
+
+/// The answer to an order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Answer {
+    /// How far it is.
+    pub progress: Progress,
+    /// What the agent now sees of the server.
+    pub fact: VmFact,
+}
+
+/// A network, as far as a node needs to know it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Wire {
+    /// The network.
+    pub network: NetworkName,
+    /// What it is made of.
+    pub kind: network::Kind,
+    /// The segment that the node binds to a bridge.
+    pub segment: SegmentName,
+    /// The subnet, `a.b.c.d/n`.
+    pub cidr: String,
+    /// The router told to servers.
+    pub gateway: Option<Ipv4Addr>,
+    /// The name servers told to servers.
+    pub dns: Vec<Ipv4Addr>,
+    /// The server's MAC on it.
+    pub mac: String,
+    /// The server's address on it.
+    pub address: Ipv4Addr,
+}
+
+/// A server, as far as a node needs to know it to run it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Server {
+    /// Its name, also the domain's.
+    pub name: VmName,
+    /// Its UUID, also the domain's.
+    pub uuid: String,
+    /// Virtual CPUs.
+    pub vcpus: u32,
+    /// Memory in MiB.
+    pub memory_mib: u64,
+    /// Disk in GiB.
+    pub disk_gib: u64,
+    /// The image under the disk.
+    pub base: vm::Base,
+    /// Its network cards, in order.
+    pub wires: Vec<Wire>,
+}
+
+/// Start a server under a grant to this node. The disk is made if there is none, else kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Start {
+    /// Who orders.
+    pub order: Order,
+    /// The right to run it.
+    pub grant: vm::Grant,
+    /// What to run.
+    pub server: Server,
+    /// Whether the disk may be made anew. `existing` keeps a server from being started from
+    /// nothing when its disk should be here and is not.
+    pub disk: DiskUse,
+}
+
+/// Where a server's disk comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum DiskUse {
+    /// The server's first start: make it from the image if it is not there.
+    MayCreate,
+    /// It must be there.
+    Existing,
+}
+
+/// Shut a server down, or force it off.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Stop {
+    /// Who orders.
+    pub order: Order,
+    /// The server.
+    pub vm: VmName,
+    /// The grant's generation.
+    pub generation: u64,
+    /// Off at once, instead of asking the guest.
+    pub force: bool,
+}
+
+/// Reboot a server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Reboot {
+    /// Who orders.
+    pub order: Order,
+    /// The server.
+    pub vm: VmName,
+    /// The grant's generation.
+    pub generation: u64,
+    /// Reset at once, instead of asking the guest.
+    pub force: bool,
+}
+
+/// Remove everything this node has of a server: domain, disk, network. Refused if the node has
+/// seen a grant to itself that is newer than `generation`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Remove {
+    /// Who orders.
+    pub order: Order,
+    /// The server.
+    pub vm: VmName,
+    /// Its UUID: another server of the same name is not touched.
+    pub uuid: String,
+    /// The newest grant that this order knows of.
+    pub generation: u64,
+}
+
+/// Prepare to receive a server: fetch the image, make the empty disk, the network, check room.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Receive {
+    /// Who orders.
+    pub order: Order,
+    /// The migration.
+    pub migration: MigrationId,
+    /// The generation under which the source runs it.
+    pub generation: u64,
+    /// From where.
+    pub from: NodeName,
+    /// What will arrive.
+    pub server: Server,
+}
+
+/// Send a server to another node, where it arrives paused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Send {
+    /// Who orders.
+    pub order: Order,
+    /// The migration.
+    pub migration: MigrationId,
+    /// The server.
+    pub vm: VmName,
+    /// The generation under which this node runs it.
+    pub generation: u64,
+    /// To where.
+    pub to: NodeName,
+    /// The target's address for migrations.
+    pub address: String,
+    /// At most this many MiB each second; 0 is without bound.
+    pub bandwidth_mib: u64,
+    /// The pause that QEMU may plan for, in milliseconds; 0 is QEMU's own.
+    pub downtime_ms: u64,
+}
+
+/// Break off the sending of a server. It runs on here.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Abort {
+    /// Who orders.
+    pub order: Order,
+    /// The migration.
+    pub migration: MigrationId,
+    /// The server.
+    pub vm: VmName,
+}
+
+/// Let a paused server run under a newer grant to this node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Resume {
+    /// Who orders.
+    pub order: Order,
+    /// The server.
+    pub vm: VmName,
+    /// The right to run it.
+    pub grant: vm::Grant,
+}
+
+/// Destroy the copy that a migration made here, and its disk. Refused if the node has seen a
+/// grant to itself newer than `generation`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Discard {
+    /// Who orders.
+    pub order: Order,
+    /// The migration.
+    pub migration: MigrationId,
+    /// The server.
+    pub vm: VmName,
+    /// The generation under which the source runs it.
+    pub generation: u64,
+}
+
+/// Forget a server that now runs elsewhere: undefine the stopped domain, drop its network; its
+/// disk stays until `remove`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Release {
+    /// Who orders.
+    pub order: Order,
+    /// The server.
+    pub vm: VmName,
+    /// The last generation under which this node ran it.
+    pub generation: u64,
+}
+
+/// Look at one server now, asking libvirt and the kernel, not memory.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Observe {
+    /// The server.
+    pub vm: VmName,
+}
+
+/// Everything the agent sees.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ObserveAll {}
+
+/// What the node is and has.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TakeInventory {}
+
+/// The end of a server's serial console log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReadConsole {
+    /// The server.
+    pub vm: VmName,
+    /// At most this many bytes, up to 128 KiB.
+    pub bytes: u64,
+}
+
+/// Part of a console log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ConsoleText {
+    /// The text; bytes that are no UTF-8 are replaced.
+    pub text: String,
+}
+
+/// Why a domain is off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OffReason {
+    /// The guest shut itself down, of its own or because it was asked.
+    Shutdown,
+    /// It was forced off.
+    Destroyed,
+    /// QEMU or the guest crashed.
+    Crashed,
+    /// It went to another node.
+    Migrated,
+    /// Nobody knows: the node was restarted, or it was never started.
+    Unknown,
+}
+
+/// What the hypervisor says of a domain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Domain {
+    /// There is none.
+    Absent,
+    /// Its processors run.
+    Running,
+    /// It is here but does not run.
+    Paused,
+    /// It is arriving and not complete.
+    Incoming,
+    /// It is defined and off; no QEMU process of it lives.
+    Off(OffReason),
+    /// The hypervisor does not answer.
+    Unknown,
+}
+
+/// How far a migration is as one agent sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// The target prepares.
+    Preparing,
+    /// The target is ready.
+    Prepared,
+    /// Bytes travel.
+    Copying,
+    /// The call is over, however it ended.
+    Ended,
+}
+
+/// What has travelled. Sizes in bytes, times in milliseconds, rates in bytes a second.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Transfer {
+    /// Memory to move in all, with what was written again.
+    pub memory_total: u64,
+    /// Memory sent.
+    pub memory_sent: u64,
+    /// Memory left.
+    pub memory_left: u64,
+    /// Disk to move in all.
+    pub disk_total: u64,
+    /// Disk sent.
+    pub disk_sent: u64,
+    /// Disk left.
+    pub disk_left: u64,
+    /// How fast the guest writes to its memory.
+    pub dirty_rate: u64,
+    /// How fast bytes travel.
+    pub rate: u64,
+    /// Since the start.
+    pub elapsed_ms: u64,
+    /// The pause that QEMU expects, or at the end the pause it measured.
+    pub downtime_ms: u64,
+}
+
+/// An agent's part in a migration.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Passage {
+    /// The migration.
+    pub migration: MigrationId,
+    /// How far it is here.
+    pub phase: Phase,
+    /// What has travelled, at the source.
+    pub transfer: Option<Transfer>,
+    /// What libvirt complained of, if the call failed. A hint only.
+    pub complaint: Option<String>,
+    /// At the source: milliseconds since its processors stopped for good; at the target: how
+    /// long the arrived copy stood paused before it was resumed. For the measurement.
+    pub paused_ms: Option<u64>,
+}
+
+/// What an agent sees of one server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct VmFact {
+    /// The server.
+    pub vm: VmName,
+    /// Its UUID, if the agent knows it.
+    pub uuid: Option<String>,
+    /// What the hypervisor says.
+    pub domain: Domain,
+    /// The newest generation that the agent has seen of it, 0 if none.
+    pub generation: u64,
+    /// Whether that generation was granted to this node.
+    pub granted: bool,
+    /// Whether a disk of it is here.
+    pub disk: bool,
+    /// The migration it takes part in.
+    pub passage: Option<Passage>,
+}
+
+/// Everything one agent sees. Published when anything changes and every few seconds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct NodeFacts {
+    /// The node.
+    pub node: NodeName,
+    /// Its site.
+    pub site: SiteName,
+    /// Differs after each start of the agent.
+    pub instance: String,
+    /// Counts the facts of this instance.
+    pub seq: u64,
+    /// The highest epoch it has seen, by service.
+    pub epoch: u64,
+    /// Whether libvirt answers.
+    pub hypervisor_answers: bool,
+    /// When it looked.
+    pub at: Timestamp,
+    /// Its servers, by name.
+    pub vms: BTreeMap<VmName, VmFact>,
+}
+
+macro_rules! commands {
+    ($($command:ident $verb:literal => $reply:ty, $about:literal;)*) => {
+        $(impl Command for $command {
+            const VERB: &'static str = $verb;
+            const ABOUT: &'static str = $about;
+            type Reply = $reply;
+        })*
+        /// Every verb an agent knows.
+        pub const VERBS: &[&str] = &[$($verb),*];
+    };
+}
+
+commands! {
+    Start "start" => Answer, "Start a server under a grant.";
+    Stop "stop" => Answer, "Shut a server down or force it off.";
+    Reboot "reboot" => Answer, "Reboot a server.";
+    Remove "remove" => Answer, "Remove a server's domain, disk and network from the node.";
+    Receive "receive" => Answer, "Prepare to receive a migrating server.";
+    Send "send" => Answer, "Send a server to another node, where it arrives paused.";
+    Abort "abort" => Answer, "Break off the sending of a server.";
+    Resume "resume" => Answer, "Let a paused server run under a newer grant.";
+    Discard "discard" => Answer, "Destroy the paused copy that a migration made.";
+    Release "release" => Answer, "Forget a server that now runs elsewhere.";
+    Observe "observe" => VmFact, "Look at one server now.";
+    ObserveAll "observe-all" => NodeFacts, "Look at everything now.";
+    TakeInventory "inventory" => Inventory, "Say what the node is and has.";
+    ReadConsole "console" => ConsoleText, "Read the end of a server's console log.";
+}

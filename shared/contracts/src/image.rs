@@ -1,0 +1,124 @@
+//! What the image service answers. The bytes themselves travel over HTTPS, not over the bus.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use watari_model::{ImageName, SiteName, Timestamp, VmName, image};
+
+use crate::{Request, Service, scheduler::Fault};
+
+/// Announce a file. The answer says where its bytes are to be sent. Repeating it with the same
+/// `request_id` gives a fresh ticket, with which a broken upload is resumed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ImportImage {
+    /// Names this import, so that it may be resumed.
+    pub request_id: String,
+    /// The image's name.
+    pub name: ImageName,
+    /// The file's size in bytes.
+    pub size_bytes: u64,
+    /// The file's SHA-256, 64 hexadecimal digits, if known.
+    #[serde(default)]
+    pub sha256: Option<String>,
+}
+
+/// Where to send the bytes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Ticket {
+    /// The image so far.
+    pub image: ImageView,
+    /// `PUT` the bytes here, from `offset` on; none when nothing is left to send.
+    pub url: Option<String>,
+    /// The bearer token for it, good for this one upload.
+    pub token: String,
+    /// How many bytes have arrived.
+    pub offset: u64,
+}
+
+/// Show one image.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct GetImage {
+    /// Which.
+    pub name: ImageName,
+}
+
+/// List images, by name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ListImages {}
+
+/// Images.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ImagePage {
+    /// By name.
+    pub images: Vec<ImageView>,
+}
+
+/// Remove an image that no server uses.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DeleteImage {
+    /// Which.
+    pub name: ImageName,
+}
+
+/// A front end has a verified copy. From the image service of another site.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReportCopy {
+    /// The image.
+    pub name: ImageName,
+    /// The digest of the copy.
+    pub sha256: String,
+    /// Where it is.
+    pub site: SiteName,
+}
+
+/// An image as people and programs see it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ImageView {
+    /// Its name.
+    pub name: ImageName,
+    /// How far it is.
+    pub state: image::State,
+    /// The digest of the stored file.
+    pub sha256: Option<String>,
+    /// Its format.
+    pub format: Option<image::Format>,
+    /// The stored file's size.
+    pub size_bytes: Option<u64>,
+    /// The size of the disk it describes.
+    pub virtual_size_bytes: Option<u64>,
+    /// When each site got its verified copy.
+    pub copies: BTreeMap<SiteName, Timestamp>,
+    /// The servers that stand on it.
+    pub used_by: Vec<VmName>,
+    /// Why it failed.
+    pub fault: Option<Fault>,
+    /// When it was announced.
+    pub created_at: Timestamp,
+}
+
+macro_rules! requests {
+    ($($request:ident $subject:literal => $reply:ty, $about:literal;)*) => {
+        $(impl Request for $request {
+            const SUBJECT: &'static str = $subject;
+            const OWNER: Service = Service::Image;
+            const ABOUT: &'static str = $about;
+            type Reply = $reply;
+        })*
+        /// Every subject the image service answers.
+        pub const SUBJECTS: &[&str] = &[$($subject),*];
+    };
+}
+
+requests! {
+    ImportImage "watari.v1.image.import" => Ticket, "Announce a file and learn where to send it.";
+    GetImage "watari.v1.image.get" => ImageView, "Show one image.";
+    ListImages "watari.v1.image.list" => ImagePage, "List images.";
+    DeleteImage "watari.v1.image.delete" => ImageView, "Remove an image that no server uses.";
+    ReportCopy "watari.service.image.copied" => ImageView, "A front end has a verified copy.";
+}

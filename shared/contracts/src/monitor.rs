@@ -1,0 +1,169 @@
+//! What the monitor answers and tells: nodes, and what happened.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use watari_model::{NodeName, SegmentName, SiteName, Timestamp, node};
+
+use crate::{Request, Service};
+
+/// List nodes, by name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ListNodes {
+    /// Only those of this site.
+    #[serde(default)]
+    pub site: Option<SiteName>,
+}
+
+/// Nodes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct NodePage {
+    /// By name.
+    pub nodes: Vec<NodeView>,
+}
+
+/// Show one node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct GetNode {
+    /// Which.
+    pub name: NodeName,
+}
+
+/// Keep new servers away from a node; those on it run on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CordonNode {
+    /// Which.
+    pub name: NodeName,
+}
+
+/// Let a node receive servers again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UncordonNode {
+    /// Which.
+    pub name: NodeName,
+}
+
+/// A node as people and programs see it. The field names are stable.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct NodeView {
+    /// Its name.
+    pub name: NodeName,
+    /// Its site.
+    pub site: SiteName,
+    /// What is heard of it.
+    pub state: node::State,
+    /// Whether new servers are kept away.
+    pub cordoned: bool,
+    /// Processors that servers may use.
+    pub vcpus_total: u32,
+    /// Virtual CPUs of the servers running on it.
+    pub vcpus_used: u32,
+    /// Memory that servers may use.
+    pub memory_mib_total: u64,
+    /// Memory of the servers running on it.
+    pub memory_mib_used: u64,
+    /// Room for disks.
+    pub disk_gib_total: u64,
+    /// Room left for disks.
+    pub disk_gib_free: u64,
+    /// How many servers run on it.
+    pub vms: u32,
+    /// Milliseconds since its last beat.
+    pub silent_ms: u64,
+    /// How guests are run.
+    pub virtualisation: node::Virtualisation,
+    /// The processor's model.
+    pub cpu_model: String,
+    /// libvirt's version.
+    pub libvirt: String,
+    /// QEMU's version.
+    pub qemu: String,
+    /// The agent's version.
+    pub agent: String,
+    /// Which segment is bound to which bridge.
+    pub segments: BTreeMap<SegmentName, String>,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// When its state last changed.
+    pub changed_at: Timestamp,
+}
+
+/// What happened, newest last.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ListEvents {
+    /// Only those of this kind of resource: `vms`, `nodes`, `migrations`, …
+    #[serde(default)]
+    pub bucket: Option<String>,
+    /// Only those of this resource.
+    #[serde(default)]
+    pub key: Option<String>,
+    /// At most so many, 1 to 1,000; 50 if left out.
+    #[serde(default)]
+    pub limit: Option<u32>,
+}
+
+/// Events.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct EventPage {
+    /// Newest last.
+    pub events: Vec<Event>,
+}
+
+/// One change of one document.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Event {
+    /// When it was written down.
+    pub at: Timestamp,
+    /// The kind of resource.
+    pub bucket: String,
+    /// The resource.
+    pub key: String,
+    /// The document's revision.
+    pub revision: u64,
+    /// One line for people, such as `mail: running → migrating`.
+    pub summary: String,
+}
+
+/// What a node can take has changed. Published on `watari.capacity.<site>.<node>`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CapacityChanged {
+    /// The node.
+    pub node: NodeName,
+    /// Its site.
+    pub site: SiteName,
+    /// What is heard of it.
+    pub state: node::State,
+    /// Memory that no running server uses, in MiB.
+    pub memory_free_mib: u64,
+    /// Room left for disks, in GiB.
+    pub disk_free_gib: u64,
+    /// When it was seen.
+    pub at: Timestamp,
+}
+
+macro_rules! requests {
+    ($($request:ident $subject:literal => $reply:ty, $about:literal;)*) => {
+        $(impl Request for $request {
+            const SUBJECT: &'static str = $subject;
+            const OWNER: Service = Service::Monitor;
+            const ABOUT: &'static str = $about;
+            type Reply = $reply;
+        })*
+        /// Every subject the monitor answers.
+        pub const SUBJECTS: &[&str] = &[$($subject),*];
+    };
+}
+
+requests! {
+    ListNodes "watari.v1.node.list" => NodePage, "List nodes.";
+    GetNode "watari.v1.node.get" => NodeView, "Show one node.";
+    CordonNode "watari.v1.node.cordon" => NodeView, "Keep new servers away from a node.";
+    UncordonNode "watari.v1.node.uncordon" => NodeView, "Let a node receive servers again.";
+    ListEvents "watari.v1.event.list" => EventPage, "Say what happened.";
+}

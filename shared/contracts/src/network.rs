@@ -1,0 +1,167 @@
+//! What the network service answers: networks, and the ports servers have on them.
+
+use std::net::Ipv4Addr;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use watari_model::{NetworkName, SegmentName, Timestamp, VmName, network};
+
+use crate::{Request, Service};
+
+/// Make a network.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CreateNetwork {
+    /// Names this request, so that it may be repeated.
+    #[serde(default)]
+    pub request_id: Option<String>,
+    /// Its name.
+    pub name: NetworkName,
+    /// What it is made of.
+    pub kind: network::Kind,
+    /// The subnet, `a.b.c.d/n`.
+    pub cidr: String,
+    /// What is handed out, `A-B`.
+    pub range: String,
+    /// The router told to servers, outside the range.
+    #[serde(default)]
+    pub gateway: Option<Ipv4Addr>,
+    /// The name servers told to servers.
+    #[serde(default)]
+    pub dns: Vec<Ipv4Addr>,
+    /// The segment that nodes bind to a bridge; `campus` if left out.
+    #[serde(default)]
+    pub segment: Option<SegmentName>,
+}
+
+/// Show one network.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct GetNetwork {
+    /// Which.
+    pub name: NetworkName,
+}
+
+/// List networks, by name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ListNetworks {}
+
+/// Networks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct NetworkPage {
+    /// By name.
+    pub networks: Vec<NetworkView>,
+}
+
+/// Remove a network that no server uses.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DeleteNetwork {
+    /// Which.
+    pub name: NetworkName,
+}
+
+/// A network as people and programs see it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct NetworkView {
+    /// Its name.
+    pub name: NetworkName,
+    /// What it is made of.
+    pub kind: network::Kind,
+    /// The segment that nodes bind to a bridge.
+    pub segment: SegmentName,
+    /// The subnet.
+    pub cidr: String,
+    /// What is handed out, `A-B`.
+    pub range: String,
+    /// The router told to servers.
+    pub gateway: Option<Ipv4Addr>,
+    /// The name servers told to servers.
+    pub dns: Vec<Ipv4Addr>,
+    /// How many addresses are in use.
+    pub addresses_used: u64,
+    /// How many are left.
+    pub addresses_free: u64,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// List ports.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ListPorts {
+    /// Only those on this network.
+    #[serde(default)]
+    pub network: Option<NetworkName>,
+}
+
+/// Ports.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PortPage {
+    /// By network and address.
+    pub ports: Vec<network::Port>,
+}
+
+/// Give a server a port, or the one that it has. From the scheduler.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AllocatePort {
+    /// The network.
+    pub network: NetworkName,
+    /// The server.
+    pub vm: VmName,
+    /// Its UUID.
+    pub vm_uuid: String,
+    /// A fixed address; without it one is drawn.
+    pub address: Option<Ipv4Addr>,
+}
+
+/// A port and the network it is on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Allocated {
+    /// The port.
+    pub port: network::Port,
+    /// The network's segment.
+    pub segment: SegmentName,
+}
+
+/// Give back all ports of a server. From the scheduler.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReleasePorts {
+    /// The server.
+    pub vm: VmName,
+    /// Its UUID.
+    pub vm_uuid: String,
+}
+
+/// How many ports were given back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Released {
+    /// The number.
+    pub ports: u32,
+}
+
+macro_rules! requests {
+    ($($request:ident $subject:literal => $reply:ty, $about:literal;)*) => {
+        $(impl Request for $request {
+            const SUBJECT: &'static str = $subject;
+            const OWNER: Service = Service::Network;
+            const ABOUT: &'static str = $about;
+            type Reply = $reply;
+        })*
+        /// Every subject the network service answers.
+        pub const SUBJECTS: &[&str] = &[$($subject),*];
+    };
+}
+
+requests! {
+    CreateNetwork "watari.v1.network.create" => NetworkView, "Make a network.";
+    GetNetwork "watari.v1.network.get" => NetworkView, "Show one network.";
+    ListNetworks "watari.v1.network.list" => NetworkPage, "List networks.";
+    DeleteNetwork "watari.v1.network.delete" => NetworkView, "Remove a network that no server uses.";
+    ListPorts "watari.v1.port.list" => PortPage, "List the addresses in use.";
+    AllocatePort "watari.service.port.allocate" => Allocated, "Give a server a port, or the one it has.";
+    ReleasePorts "watari.service.port.release" => Released, "Give back all ports of a server.";
+}

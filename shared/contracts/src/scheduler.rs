@@ -1,0 +1,540 @@
+//! What the scheduler answers: servers, migrations, sites, draining and outages.
+
+use std::{collections::BTreeMap, net::Ipv4Addr};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use watari_model::{
+    ImageName, MigrationId, NetworkName, NodeName, OutageId, SiteName, Timestamp, VmName, migration, outage,
+    refusal::{Refusal, Rendered},
+    vm,
+};
+
+use crate::{Request, Service, agent::Transfer};
+
+/// Make a server and, unless told otherwise, start it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CreateVm {
+    /// Names this request, so that it may be repeated.
+    #[serde(default)]
+    pub request_id: Option<String>,
+    /// The server's name.
+    pub name: VmName,
+    /// The image under its disk.
+    pub image: ImageName,
+    /// Its networks, in the order of its network cards.
+    #[serde(default)]
+    pub networks: Vec<WantedNic>,
+    /// Where it belongs; without it the scheduler chooses.
+    #[serde(default)]
+    pub site: Option<SiteName>,
+    /// Virtual CPUs, 1 to 256.
+    #[serde(default = "one")]
+    pub vcpus: u32,
+    /// Memory in MiB, from 32.
+    #[serde(default = "default_memory")]
+    pub memory_mib: u64,
+    /// Disk in GiB, from 1.
+    #[serde(default = "default_disk")]
+    pub disk_gib: u64,
+    /// Labels that a node must carry.
+    #[serde(default)]
+    pub node_labels: BTreeMap<String, String>,
+    /// Groups it belongs to.
+    #[serde(default)]
+    pub groups: Vec<vm::Membership>,
+    /// What it does when its site is evacuated.
+    #[serde(default)]
+    pub evacuate: vm::Evacuate,
+    /// Servers with a higher number leave first, 0 to 100.
+    #[serde(default)]
+    pub priority: u8,
+    /// Whether it is started.
+    #[serde(default = "yes")]
+    pub start: bool,
+}
+
+const fn one() -> u32 {
+    1
+}
+const fn default_memory() -> u64 {
+    192
+}
+const fn default_disk() -> u64 {
+    2
+}
+const fn yes() -> bool {
+    true
+}
+
+/// One network card that is wanted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WantedNic {
+    /// The network.
+    pub network: NetworkName,
+    /// A fixed address; without it one is drawn.
+    #[serde(default)]
+    pub address: Option<Ipv4Addr>,
+}
+
+/// Show one server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct GetVm {
+    /// Which.
+    pub name: VmName,
+}
+
+/// List servers, by name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ListVms {
+    /// Only those now at this site.
+    #[serde(default)]
+    pub site: Option<SiteName>,
+    /// Only those on this node.
+    #[serde(default)]
+    pub node: Option<NodeName>,
+    /// Only those in this state.
+    #[serde(default)]
+    pub state: Option<vm::State>,
+    /// Only those after this name: the `next` of the page before.
+    #[serde(default)]
+    pub after: Option<VmName>,
+    /// At most so many, 1 to 1,000; 500 if left out.
+    #[serde(default)]
+    pub limit: Option<u32>,
+}
+
+/// One page of servers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct VmPage {
+    /// The servers.
+    pub vms: Vec<VmView>,
+    /// Give this as `after` for the next page; none after the last.
+    pub next: Option<VmName>,
+}
+
+/// Start a stopped server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StartVm {
+    /// Names this request, so that it may be repeated.
+    #[serde(default)]
+    pub request_id: Option<String>,
+    /// Which.
+    pub name: VmName,
+}
+
+/// Shut a server down; its disk and address stay.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StopVm {
+    /// Names this request, so that it may be repeated.
+    #[serde(default)]
+    pub request_id: Option<String>,
+    /// Which.
+    pub name: VmName,
+    /// Off at once, instead of asking the guest.
+    #[serde(default)]
+    pub force: bool,
+}
+
+/// Reboot a running server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RebootVm {
+    /// Names this request, so that it may be repeated.
+    #[serde(default)]
+    pub request_id: Option<String>,
+    /// Which.
+    pub name: VmName,
+    /// Reset at once, instead of asking the guest.
+    #[serde(default)]
+    pub force: bool,
+}
+
+/// Remove a server with its disk and addresses.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DeleteVm {
+    /// Names this request, so that it may be repeated.
+    #[serde(default)]
+    pub request_id: Option<String>,
+    /// Which.
+    pub name: VmName,
+}
+
+/// Move a running server to another node, live.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MigrateVm {
+    /// Names this request, so that it may be repeated.
+    #[serde(default)]
+    pub request_id: Option<String>,
+    /// Which.
+    pub name: VmName,
+    /// To where; without it the scheduler chooses.
+    #[serde(default)]
+    pub to: Option<NodeName>,
+}
+
+/// Read the end of a server's serial console log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct VmConsoleLog {
+    /// Which.
+    pub name: VmName,
+    /// At most so many bytes, up to 128 KiB; 16 KiB if left out.
+    #[serde(default)]
+    pub bytes: Option<u64>,
+}
+
+/// A server's console log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ConsoleLog {
+    /// The server.
+    pub name: VmName,
+    /// The node it was read on: a migration begins a new log.
+    pub node: NodeName,
+    /// The text.
+    pub text: String,
+}
+
+/// A server as people and programs see it. The field names are stable.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct VmView {
+    /// Its name.
+    pub name: VmName,
+    /// How far it is.
+    pub state: vm::State,
+    /// Where it is now; none while it is nowhere.
+    pub site: Option<SiteName>,
+    /// The node that runs it.
+    pub node: Option<NodeName>,
+    /// Where it belongs.
+    pub home_site: SiteName,
+    /// Its addresses, in the order of its network cards.
+    pub addresses: Vec<Ipv4Addr>,
+    /// Virtual CPUs.
+    pub vcpus: u32,
+    /// Memory in MiB.
+    pub memory_mib: u64,
+    /// Disk in GiB.
+    pub disk_gib: u64,
+    /// The image under its disk.
+    pub image: ImageName,
+    /// What the operator wants.
+    pub desired: vm::Desired,
+    /// Its UUID.
+    pub uuid: String,
+    /// Its networks, in the order of its network cards.
+    pub networks: Vec<NetworkName>,
+    /// The grant's generation.
+    pub generation: u64,
+    /// The migration it is in.
+    pub migration: Option<MigrationId>,
+    /// Whether its node is heard.
+    pub reachable: bool,
+    /// What is the matter with it.
+    pub fault: Option<Fault>,
+    /// Its groups.
+    pub groups: Vec<vm::Membership>,
+    /// What it does when its site is evacuated.
+    pub evacuate: vm::Evacuate,
+    /// Servers with a higher number leave first.
+    pub priority: u8,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When its state last changed.
+    pub changed_at: Timestamp,
+}
+
+/// A refusal with its texts, inside an answer that is itself no refusal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Fault {
+    /// The stable code.
+    pub code: String,
+    /// What is the matter, in English.
+    pub cause: String,
+    /// What to do about it, in English.
+    pub remedy: String,
+    /// The same in Japanese.
+    pub ja: Rendered,
+}
+
+impl From<&Refusal> for Fault {
+    fn from(refusal: &Refusal) -> Self {
+        let Rendered { cause, remedy } = refusal.english();
+        Self { code: refusal.code().to_owned(), cause, remedy, ja: refusal.japanese() }
+    }
+}
+
+/// List migrations, newest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ListMigrations {
+    /// Only this server's.
+    #[serde(default)]
+    pub vm: Option<VmName>,
+    /// Only those that are not over.
+    #[serde(default)]
+    pub active: bool,
+    /// At most so many, 1 to 1,000; 100 if left out.
+    #[serde(default)]
+    pub limit: Option<u32>,
+}
+
+/// Migrations.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct MigrationPage {
+    /// Newest first.
+    pub migrations: Vec<MigrationView>,
+}
+
+/// Show one migration.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct GetMigration {
+    /// Which.
+    pub id: MigrationId,
+}
+
+/// Cancel a migration that has not switched over. The server goes on where it was.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CancelMigration {
+    /// Which.
+    pub id: MigrationId,
+}
+
+/// A migration as people and programs see it. The field names are stable.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct MigrationView {
+    /// Its name.
+    pub id: MigrationId,
+    /// The server.
+    pub vm: VmName,
+    /// From where.
+    pub from: NodeName,
+    /// To where.
+    pub to: NodeName,
+    /// Why.
+    pub reason: migration::Reason,
+    /// The outage it belongs to.
+    pub outage: Option<OutageId>,
+    /// How far it is.
+    pub state: migration::State,
+    /// What has travelled so far.
+    pub transfer: Option<Transfer>,
+    /// What was measured, once completed.
+    pub measured: Option<migration::Measured>,
+    /// Why it did not happen.
+    pub fault: Option<Fault>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When its state last changed.
+    pub changed_at: Timestamp,
+}
+
+/// List sites.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ListSites {}
+
+/// Sites.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SitePage {
+    /// By name.
+    pub sites: Vec<SiteView>,
+}
+
+/// A site as people and programs see it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SiteView {
+    /// Its name.
+    pub name: SiteName,
+    /// What people call it.
+    pub title: String,
+    /// `active`, or what its outage is: `evacuating`, `evacuated`, `returning`.
+    pub state: String,
+    /// The outage that is not over.
+    pub outage: Option<OutageId>,
+    /// How many nodes it has.
+    pub nodes: u32,
+    /// How many of them are ready.
+    pub nodes_ready: u32,
+    /// How many servers are there now.
+    pub vms: u32,
+    /// How many servers belong there.
+    pub vms_home: u32,
+}
+
+/// Empty a site, live.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EvacuateSite {
+    /// Names this request, so that it may be repeated.
+    #[serde(default)]
+    pub request_id: Option<String>,
+    /// Which.
+    pub site: SiteName,
+}
+
+/// Bring a site's servers home.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReturnSite {
+    /// Names this request, so that it may be repeated.
+    #[serde(default)]
+    pub request_id: Option<String>,
+    /// Which.
+    pub site: SiteName,
+}
+
+/// Empty one node, live.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DrainNode {
+    /// Names this request, so that it may be repeated.
+    #[serde(default)]
+    pub request_id: Option<String>,
+    /// Which.
+    pub node: NodeName,
+}
+
+/// Show one outage with its report.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct GetOutage {
+    /// Which.
+    pub id: OutageId,
+}
+
+/// List outages, newest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ListOutages {}
+
+/// Outages.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct OutagePage {
+    /// Newest first.
+    pub outages: Vec<OutageView>,
+}
+
+/// Call an outage off: the site or node receives servers again; servers stay where they are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CancelOutage {
+    /// Which.
+    pub id: OutageId,
+}
+
+/// An outage with the report of its last leg. The field names are stable.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct OutageView {
+    /// Its name.
+    pub id: OutageId,
+    /// What goes dark.
+    pub scope: outage::Scope,
+    /// How far it is.
+    pub state: outage::State,
+    /// Which way the report below is about.
+    pub leg: LegName,
+    /// Servers that have moved.
+    pub moved: Vec<Moved>,
+    /// Servers that are moving or waiting for their turn.
+    pub moving: Vec<MigrationView>,
+    /// Servers that did not move, and why.
+    pub failed: Vec<NotMoved>,
+    /// From the start of the leg to its last server; so far, if it is not over.
+    pub makespan_ms: u64,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When its state last changed.
+    pub changed_at: Timestamp,
+}
+
+/// The two ways of an outage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LegName {
+    /// Leaving.
+    Out,
+    /// Coming home.
+    Home,
+}
+
+/// A server that has moved. Times in milliseconds, sizes in bytes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Moved {
+    /// The server.
+    pub vm: VmName,
+    /// From where.
+    pub from: NodeName,
+    /// To where.
+    pub to: NodeName,
+    /// From the start of copying to the server seen running at the target.
+    pub total_ms: u64,
+    /// How long it stood still: QEMU's downtime and the protocol's pause together.
+    pub downtime_ms: u64,
+    /// The protocol's share of the downtime.
+    pub pause_ms: u64,
+    /// Memory that travelled.
+    pub memory_bytes: u64,
+    /// Disk that travelled.
+    pub disk_bytes: u64,
+}
+
+/// A server that did not move.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct NotMoved {
+    /// The server.
+    pub vm: VmName,
+    /// The stable code.
+    pub code: String,
+    /// Why.
+    pub cause: String,
+    /// What to do.
+    pub remedy: String,
+    /// The same in Japanese.
+    pub ja: Rendered,
+}
+
+macro_rules! requests {
+    ($($request:ident $subject:literal => $reply:ty, $about:literal;)*) => {
+        $(impl Request for $request {
+            const SUBJECT: &'static str = $subject;
+            const OWNER: Service = Service::Scheduler;
+            const ABOUT: &'static str = $about;
+            type Reply = $reply;
+        })*
+        /// Every subject the scheduler answers.
+        pub const SUBJECTS: &[&str] = &[$($subject),*];
+    };
+}
+
+requests! {
+    CreateVm "watari.v1.vm.create" => VmView, "Make a server and start it.";
+    GetVm "watari.v1.vm.get" => VmView, "Show one server.";
+    ListVms "watari.v1.vm.list" => VmPage, "List servers.";
+    StartVm "watari.v1.vm.start" => VmView, "Start a stopped server.";
+    StopVm "watari.v1.vm.stop" => VmView, "Shut a server down; its disk and address stay.";
+    RebootVm "watari.v1.vm.reboot" => VmView, "Reboot a running server.";
+    DeleteVm "watari.v1.vm.delete" => VmView, "Remove a server with its disk and addresses.";
+    MigrateVm "watari.v1.vm.migrate" => MigrationView, "Move a running server to another node, live.";
+    VmConsoleLog "watari.v1.vm.console-log" => ConsoleLog, "Read the end of a server's serial console log.";
+    ListMigrations "watari.v1.migration.list" => MigrationPage, "List migrations, newest first.";
+    GetMigration "watari.v1.migration.get" => MigrationView, "Show one migration.";
+    CancelMigration "watari.v1.migration.cancel" => MigrationView, "Cancel a migration that has not switched over.";
+    ListSites "watari.v1.site.list" => SitePage, "List sites.";
+    EvacuateSite "watari.v1.site.evacuate" => OutageView, "Empty a site, live.";
+    ReturnSite "watari.v1.site.return" => OutageView, "Bring a site's servers home.";
+    DrainNode "watari.v1.node.drain" => OutageView, "Empty one node, live.";
+    GetOutage "watari.v1.outage.get" => OutageView, "Show one outage with its report.";
+    ListOutages "watari.v1.outage.list" => OutagePage, "List outages, newest first.";
+    CancelOutage "watari.v1.outage.cancel" => OutageView, "Call an outage off.";
+}

@@ -1,0 +1,222 @@
+//! Networks and the ports that servers have on them.
+//!
+//! A port's key in its bucket is its network and address, so that two owners of one address
+//! cannot be written down: the second create fails (it is a compare-and-set on "absent").
+
+use std::net::Ipv4Addr;
+
+use ipnet::Ipv4Net;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{Document, NetworkName, Refusal, SegmentName, Timestamp, VmName};
+
+/// What a network is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// The campus's own segment, on a bridge that the node has.
+    Provider,
+    /// A private segment across both campuses, made by the agents.
+    Overlay,
+}
+
+/// Addresses from `first` to `last`, both included; written `A-B`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Range {
+    /// The lowest address handed out.
+    pub first: Ipv4Addr,
+    /// The highest address handed out.
+    pub last: Ipv4Addr,
+}
+
+impl Range {
+    /// All its addresses, ascending.
+    pub fn addresses(self) -> impl DoubleEndedIterator<Item = Ipv4Addr> {
+        (u32::from(self.first)..=u32::from(self.last)).map(Ipv4Addr::from)
+    }
+
+    /// How many addresses it has; 0 if the last lies before the first.
+    #[must_use]
+    pub fn size(self) -> u64 {
+        (u64::from(u32::from(self.last)) + 1).saturating_sub(u64::from(u32::from(self.first)))
+    }
+
+    /// Whether the address is in it.
+    #[must_use]
+    pub fn contains(self, address: Ipv4Addr) -> bool {
+        self.first <= address && address <= self.last
+    }
+
+    /// Whether the two share an address.
+    #[must_use]
+    pub fn overlaps(self, other: Self) -> bool {
+        self.first <= other.last && other.first <= self.last
+    }
+}
+
+/// A network's document.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Network {
+    /// The document's version.
+    pub v: u32,
+    /// Its name.
+    pub name: NetworkName,
+    /// What it is made of.
+    pub kind: Kind,
+    /// The segment that nodes bind to a bridge.
+    pub segment: SegmentName,
+    /// The subnet.
+    #[schemars(with = "String")]
+    pub cidr: Ipv4Net,
+    /// What is handed out.
+    pub range: Range,
+    /// The router told to servers, if any.
+    pub gateway: Option<Ipv4Addr>,
+    /// The name servers told to servers.
+    #[serde(default)]
+    pub dns: Vec<Ipv4Addr>,
+    /// The request that made it.
+    pub request_id: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+impl Document for Network {
+    const BUCKET: &'static str = "networks";
+    fn key(&self) -> String {
+        self.name.to_string()
+    }
+}
+
+impl Network {
+    /// Checks that the range lies inside the subnet, leaves out its network and broadcast
+    /// addresses and the gateway, and is not empty.
+    ///
+    /// # Errors
+    /// [`Refusal::BadRange`] saying which of these is broken.
+    pub fn check(&self) -> Result<(), Refusal> {
+        let refuse = |detail: String| Err(Refusal::BadRange { network: self.name.to_string(), detail });
+        let Range { first, last } = self.range;
+        if !(8..=30).contains(&self.cidr.prefix_len()) {
+            return refuse(format!("{} is no subnet between /8 and /30", self.cidr));
+        }
+        if self.cidr.addr() != self.cidr.network() {
+            return refuse(format!("{} is an address, the subnet is {}", self.cidr, self.cidr.trunc()));
+        }
+        if first > last {
+            return refuse(format!("the range ends at {last} before it begins at {first}"));
+        }
+        for end in [first, last] {
+            if !self.cidr.contains(&end) {
+                return refuse(format!("{end} lies outside {}", self.cidr));
+            }
+        }
+        if first == self.cidr.network() || last == self.cidr.broadcast() {
+            return refuse(format!("the network and broadcast addresses of {} belong to nobody", self.cidr));
+        }
+        if let Some(gateway) = self.gateway {
+            if !self.cidr.contains(&gateway) {
+                return refuse(format!("the gateway {gateway} lies outside {}", self.cidr));
+            }
+            if self.range.contains(gateway) {
+                return refuse(format!("the gateway {gateway} lies in the range"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A server's port on a network: its MAC and address.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Port {
+    /// The document's version.
+    pub v: u32,
+    /// The network.
+    pub network: NetworkName,
+    /// The address.
+    pub address: Ipv4Addr,
+    /// `xx:xx:xx:xx:xx:xx`, lower case.
+    pub mac: String,
+    /// The owner.
+    pub vm: VmName,
+    /// The owner's UUID, so that a new server of an old name is not taken for the old one.
+    pub vm_uuid: String,
+    /// When it was handed out.
+    pub created_at: Timestamp,
+}
+
+impl Document for Port {
+    const BUCKET: &'static str = "ports";
+    fn key(&self) -> String {
+        port_key(&self.network, self.address)
+    }
+}
+
+/// The key under which the port of an address stands.
+#[must_use]
+pub fn port_key(network: &NetworkName, address: Ipv4Addr) -> String {
+    format!("{network}.{}", address.to_string().replace('.', "-"))
+}
+
+/// The MAC of the port with this address: locally administered, unicast (IEEE 802, the second
+/// lowest bit of the first octet set and the lowest clear), and as unique on its segment as the
+/// address is.
+#[must_use]
+pub fn mac_of(address: Ipv4Addr) -> String {
+    let [a, b, c, d] = address.octets();
+    format!("52:57:{a:02x}:{b:02x}:{c:02x}:{d:02x}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn network(cidr: &str, first: &str, last: &str, gateway: Option<&str>) -> Network {
+        Network {
+            v: 1,
+            name: "campus".parse().unwrap(),
+            kind: Kind::Provider,
+            segment: "campus".parse().unwrap(),
+            cidr: cidr.parse().unwrap(),
+            range: Range { first: first.parse().unwrap(), last: last.parse().unwrap() },
+            gateway: gateway.map(|g| g.parse().unwrap()),
+            dns: Vec::new(),
+            request_id: String::new(),
+            created_at: Timestamp(time::OffsetDateTime::UNIX_EPOCH),
+        }
+    }
+
+    #[test]
+    fn a_range_must_lie_inside_its_subnet_and_leave_out_the_gateway() {
+        let net = "203.0.113.0/24";
+        assert_eq!(network(net, "203.0.113.100", "203.0.113.199", Some("203.0.113.1")).check(), Ok(()));
+        for (first, last, gateway) in [
+            ("203.0.113.199", "203.0.113.100", None),
+            ("203.0.112.100", "203.0.113.199", None),
+            ("203.0.113.100", "203.0.114.1", None),
+            ("203.0.113.0", "203.0.113.10", None),
+            ("203.0.113.10", "203.0.113.255", None),
+            ("203.0.113.100", "203.0.113.199", Some("203.0.113.150")),
+            ("203.0.113.100", "203.0.113.199", Some("192.0.2.1")),
+        ] {
+            assert!(network(net, first, last, gateway).check().is_err(), "{first}-{last} {gateway:?}");
+        }
+        assert!(network("203.0.113.7/24", "203.0.113.100", "203.0.113.199", None).check().is_err());
+        assert!(network("203.0.113.0/31", "203.0.113.0", "203.0.113.1", None).check().is_err());
+    }
+
+    #[test]
+    fn a_mac_is_local_and_unicast_and_follows_the_address() {
+        assert_eq!(mac_of("203.0.113.100".parse().unwrap()), "52:57:cb:00:71:64");
+    }
+
+    #[test]
+    fn a_range_counts_and_overlaps_at_its_ends() {
+        let range = |a: &str, b: &str| Range { first: a.parse().unwrap(), last: b.parse().unwrap() };
+        let r = range("203.0.113.100", "203.0.113.199");
+        assert_eq!((r.size(), r.addresses().count()), (100, 100));
+        assert!(r.overlaps(range("203.0.113.199", "203.0.113.220")));
+        assert!(!r.overlaps(range("203.0.113.200", "203.0.113.220")));
+    }
+}

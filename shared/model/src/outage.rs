@@ -1,0 +1,214 @@
+//! An outage: a site or node that is emptied, goes dark, and is brought home again.
+//!
+//! ```text
+//!  Evacuating ──▶ Evacuated ──▶ Returning ──▶ Completed
+//!      │  ▲                        ▲   │
+//!      ▼  │ again                  └───┘ again after failures
+//!   Cancelled ◀── cancel (servers stay where they are)
+//! ```
+//!
+//! While an outage is evacuating or evacuated its site or node receives nothing (invariant 5).
+//! What moved and what failed is not stored here: the migrations that name the outage say it.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{Document, NodeName, OutageId, Refusal, SiteName, Timestamp, VmName};
+
+/// What goes dark.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Scope {
+    /// A whole site.
+    Site(SiteName),
+    /// One node.
+    Node(NodeName),
+}
+
+/// How far an outage is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// Servers are leaving.
+    Evacuating,
+    /// Everything that could leave has left; the report says what could not.
+    Evacuated,
+    /// Servers are coming home.
+    Returning,
+    /// Everything that could come home is home.
+    Completed,
+    /// Called off.
+    Cancelled,
+}
+
+impl State {
+    /// The word shown to people.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Evacuating => "evacuating",
+            Self::Evacuated => "evacuated",
+            Self::Returning => "returning",
+            Self::Completed => "completed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    /// Whether its site or node may receive nothing.
+    #[must_use]
+    pub const fn drains(self) -> bool {
+        matches!(self, Self::Evacuating | Self::Evacuated)
+    }
+}
+
+/// What can happen to an outage.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Nothing is left to move, for better or worse.
+    Emptied(Vec<Left>),
+    /// Try again to empty it.
+    EvacuateAsked,
+    /// Bring everything home.
+    ReturnAsked,
+    /// Nothing is left to bring home.
+    Home(Vec<Left>),
+    /// Call it off.
+    CancelAsked,
+}
+
+/// A server that did not move, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Left {
+    /// The server.
+    pub vm: VmName,
+    /// Why.
+    pub fault: Refusal,
+}
+
+/// One direction's times.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Leg {
+    /// When it began.
+    pub began_at: Timestamp,
+    /// When the last server had moved.
+    pub ended_at: Option<Timestamp>,
+}
+
+/// An outage's document.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Outage {
+    /// The document's version.
+    pub v: u32,
+    /// Its name.
+    pub id: OutageId,
+    /// What goes dark.
+    pub scope: Scope,
+    /// How far it is.
+    pub state: State,
+    /// The way out.
+    pub out: Option<Leg>,
+    /// The way home.
+    pub home: Option<Leg>,
+    /// What did not move in the last leg, and why.
+    #[serde(default)]
+    pub left: Vec<Left>,
+    /// The request that made it.
+    pub request_id: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When the state last changed.
+    pub changed_at: Timestamp,
+}
+
+impl Document for Outage {
+    const BUCKET: &'static str = "outages";
+    fn key(&self) -> String {
+        self.id.to_string()
+    }
+}
+
+/// A change that the state does not allow.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("an outage that is {} takes no such change", .state.word())]
+pub struct NotNow {
+    /// The state it was in.
+    pub state: State,
+}
+
+impl Outage {
+    /// The one way in which an outage's state changes.
+    ///
+    /// # Errors
+    /// [`NotNow`] if the diagram has no such arrow; nothing is changed then.
+    pub fn apply(&mut self, change: Change, now: Timestamp) -> Result<(), NotNow> {
+        use State::{Cancelled, Completed, Evacuated, Evacuating, Returning};
+        let begin = Some(Leg { began_at: now, ended_at: None });
+        let next = match (self.state, change) {
+            (Evacuating, Change::Emptied(left)) => {
+                self.left = left;
+                self.out = self.out.map(|leg| Leg { ended_at: Some(now), ..leg });
+                Evacuated
+            }
+            (Evacuated | Returning, Change::EvacuateAsked) => {
+                self.left.clear();
+                self.out = begin;
+                Evacuating
+            }
+            (Evacuating | Evacuated, Change::ReturnAsked) => {
+                self.left.clear();
+                self.home = begin;
+                Returning
+            }
+            (Returning, Change::Home(left)) => {
+                self.left = left;
+                self.home = self.home.map(|leg| Leg { ended_at: Some(now), ..leg });
+                Completed
+            }
+            (Evacuating | Evacuated | Returning, Change::CancelAsked) => Cancelled,
+            (state, _) => return Err(NotNow { state }),
+        };
+        self.changed_at = now;
+        self.state = next;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use time::OffsetDateTime;
+
+    use super::*;
+
+    fn changes() -> impl Strategy<Value = Change> {
+        prop_oneof![
+            Just(Change::Emptied(Vec::new())),
+            Just(Change::EvacuateAsked),
+            Just(Change::ReturnAsked),
+            Just(Change::Home(Vec::new())),
+            Just(Change::CancelAsked),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn no_sequence_of_changes_leaves_the_table(sequence in prop::collection::vec(changes(), 0..20)) {
+            let at = Timestamp(OffsetDateTime::UNIX_EPOCH);
+            let mut outage = Outage {
+                v: 1, id: "myodaiji-1".parse().unwrap(), scope: Scope::Site("myodaiji".parse().unwrap()),
+                state: State::Evacuating, out: Some(Leg { began_at: at, ended_at: None }), home: None,
+                left: Vec::new(), request_id: "r".to_owned(), created_at: at, changed_at: at,
+            };
+            for change in sequence {
+                let before = outage.clone();
+                if outage.apply(change, at).is_err() {
+                    prop_assert_eq!(&outage, &before);
+                }
+                let ended = |leg: &Option<Leg>| leg.is_some_and(|l| l.ended_at.is_some());
+                prop_assert!(outage.state != State::Evacuated || ended(&outage.out));
+                prop_assert!(outage.state != State::Completed || ended(&outage.home));
+                prop_assert!(outage.state.drains() == matches!(outage.state, State::Evacuating | State::Evacuated));
+            }
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! Sizes as people write them: `192MiB`, `2GiB`.
+
+use crate::Refusal;
+
+/// MiB in one GiB.
+pub const MIB_PER_GIB: u64 = 1024;
+/// Bytes in one MiB.
+pub const MIB: u64 = 1 << 20;
+/// Bytes in one GiB.
+pub const GIB: u64 = 1 << 30;
+
+/// Reads a size with a binary unit (`MiB`, `GiB`, `TiB`; `M`, `G`, `T` mean the same) into MiB.
+/// A bare number is refused, since nobody remembers which unit it would be in.
+///
+/// # Errors
+/// [`Refusal::OutOfRange`] naming `field` for anything else, including zero and overflow.
+pub fn parse_mib(field: &str, text: &str) -> Result<u64, Refusal> {
+    let refuse = || Refusal::OutOfRange {
+        field: field.to_owned(),
+        value: text.chars().take(40).collect(),
+        allowed: "a size such as 192MiB or 2GiB".to_owned(),
+    };
+    let split = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(refuse)?;
+    let (digits, unit) = text.split_at(split);
+    let number: u64 = digits.parse().map_err(|_| refuse())?;
+    let factor = match unit.trim_start().to_ascii_lowercase().as_str() {
+        "m" | "mib" => 1,
+        "g" | "gib" => MIB_PER_GIB,
+        "t" | "tib" => MIB_PER_GIB * MIB_PER_GIB,
+        _ => return Err(refuse()),
+    };
+    number.checked_mul(factor).filter(|mib| *mib > 0).ok_or_else(refuse)
+}
+
+/// Like [`parse_mib`], rounded up to whole GiB.
+///
+/// # Errors
+/// As [`parse_mib`].
+pub fn parse_gib(field: &str, text: &str) -> Result<u64, Refusal> {
+    parse_mib(field, text).map(|mib| mib.div_ceil(MIB_PER_GIB))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_read_with_their_unit_and_nonsense_is_refused() {
+        for (text, mib) in [("192MiB", 192), ("2GiB", 2048), ("1g", 1024), ("3 TiB", 3 << 20)] {
+            assert_eq!(parse_mib("memory", text), Ok(mib), "{text}");
+        }
+        for text in ["", "0MiB", "192", "-1GiB", "2GB", "99999999999999999999GiB", "18446744073709551615TiB"] {
+            assert!(parse_mib("memory", text).is_err(), "{text}");
+        }
+        assert_eq!(parse_gib("disk", "1500MiB"), Ok(2));
+    }
+}

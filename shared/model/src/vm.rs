@@ -1,0 +1,408 @@
+//! A server (virtual machine): what is wanted of it, where it may run, and how far it is.
+//!
+//! ```text
+//!             start                    seen running
+//!  Pending ─────────▶ Starting ───────────────────────▶ Running ◀──────┐
+//!     │                  │  ▲                            │  │          │ settled
+//!     │ cannot           │  │ start                stop  │  └──▶ Migrating
+//!     ▼         cannot   ▼  │                            ▼             │
+//!   Failed ◀──────────── ┘  └──── Stopped ◀────────── Stopping ◀───────┘ seen off
+//!                                  seen off
+//!  any but Migrating ── delete ──▶ Deleting ──▶ (no document)
+//! ```
+//!
+//! The state follows what agents report, never what a failed order suggests.
+
+use std::net::Ipv4Addr;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Document, GroupName, ImageName, MigrationId, NetworkName, NodeName, Refusal, SegmentName, SiteName, Timestamp,
+    VmName,
+};
+
+/// The smallest and largest number of virtual CPUs.
+pub const VCPUS: std::ops::RangeInclusive<u32> = 1..=256;
+/// The smallest and largest memory in MiB.
+pub const MEMORY_MIB: std::ops::RangeInclusive<u64> = 32..=(4 << 20);
+/// The smallest and largest disk in GiB.
+pub const DISK_GIB: std::ops::RangeInclusive<u64> = 1..=(64 << 10);
+
+/// The right to run a server: only the node named here may, and only under this or a later
+/// generation. Each new grant counts the generation up by one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Grant {
+    /// The one node that may run the server.
+    pub node: NodeName,
+    /// Counts grants of this server, from 1.
+    pub generation: u64,
+}
+
+/// What the operator wants of a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Desired {
+    /// It should run.
+    Running,
+    /// It should be off; its disk stays.
+    Stopped,
+    /// It should be gone with its disk and addresses.
+    Deleted,
+}
+
+/// How far a server is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// Accepted; no node chosen yet.
+    Pending,
+    /// A node holds the grant and prepares or boots it.
+    Starting,
+    /// Seen running under the grant.
+    Running,
+    /// Crossing to another node; it runs on.
+    Migrating,
+    /// Asked to shut down.
+    Stopping,
+    /// Seen off; disk and address kept.
+    Stopped,
+    /// Being removed.
+    Deleting,
+    /// It could not be started; the fault says why.
+    Failed,
+}
+
+impl State {
+    /// The word shown to people.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Starting => "starting",
+            Self::Running => "running",
+            Self::Migrating => "migrating",
+            Self::Stopping => "stopping",
+            Self::Stopped => "stopped",
+            Self::Deleting => "deleting",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// What can happen to a server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// A node was chosen (or the old one is used again); the grant's generation counts up.
+    Granted(NodeName),
+    /// The agent sees it running.
+    SeenRunning,
+    /// The agent sees it off.
+    SeenOff,
+    /// It is asked to stop.
+    StopAsked,
+    /// A migration to a node begins.
+    MigrationBegan {
+        /// The migration's name.
+        id: MigrationId,
+        /// Where it goes.
+        to: NodeName,
+    },
+    /// The target may run it: the switch-over. The generation counts up.
+    Switched,
+    /// The migration is over, with success or without; the grant says where the server is.
+    MigrationEnded,
+    /// It cannot be placed or started.
+    Broke(Refusal),
+    /// It is to be removed.
+    DeleteAsked,
+}
+
+/// A change that the state does not allow.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a server that is {} takes no {change}", .state.word())]
+pub struct NotNow {
+    /// The state it was in.
+    pub state: State,
+    /// The change that was refused.
+    pub change: &'static str,
+}
+
+/// Which image a server's disk stands on, fixed when the server is made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Base {
+    /// The image's name at that time.
+    pub image: ImageName,
+    /// SHA-256 of the stored file, 64 hexadecimal digits.
+    pub sha256: String,
+    /// The stored file's format.
+    pub format: crate::image::Format,
+}
+
+/// One network card.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Nic {
+    /// The network it is on.
+    pub network: NetworkName,
+    /// The segment that the node binds to a bridge.
+    pub segment: SegmentName,
+    /// `xx:xx:xx:xx:xx:xx`, lower case.
+    pub mac: String,
+    /// The server's address on the network.
+    pub address: Ipv4Addr,
+}
+
+/// How a server leaves a site that is evacuated.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Evacuate {
+    /// Live, without stopping.
+    #[default]
+    Live,
+    /// It stays and dies with the site; the operator chose that.
+    Stay,
+}
+
+/// Whether the members of a group want each other's company.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Company {
+    /// All on one node.
+    Together,
+    /// Each on another node.
+    Apart,
+}
+
+/// A server's membership in a group.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Membership {
+    /// The group.
+    pub group: GroupName,
+    /// Together with or apart from the others.
+    pub company: Company,
+}
+
+/// What the server is made of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Spec {
+    /// Virtual CPUs.
+    pub vcpus: u32,
+    /// Memory in MiB.
+    pub memory_mib: u64,
+    /// Disk in GiB.
+    pub disk_gib: u64,
+    /// The image under the disk.
+    pub base: Base,
+    /// Network cards, in the guest's order.
+    pub nics: Vec<Nic>,
+    /// `key=value` labels a node must carry.
+    #[serde(default)]
+    pub node_labels: std::collections::BTreeMap<String, String>,
+    /// Affinity and anti-affinity.
+    #[serde(default)]
+    pub groups: Vec<Membership>,
+    /// What it does when its site is evacuated.
+    #[serde(default)]
+    pub evacuate: Evacuate,
+    /// Servers with a higher number leave first. 0 to 100.
+    #[serde(default)]
+    pub priority: u8,
+}
+
+/// The migration a server is in, noted in its own document: this is also the reservation of its
+/// memory, CPUs and disk at the target (invariant 4).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Crossing {
+    /// The migration's document.
+    pub id: MigrationId,
+    /// Where it goes.
+    pub to: NodeName,
+    /// Whether the grant has been given to the target already.
+    pub switched: bool,
+}
+
+/// A copy of a server's disk that was left behind by a migration and is to be removed once the
+/// server has run elsewhere for a while.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Leftover {
+    /// Where the copy is.
+    pub node: NodeName,
+    /// The last generation under which that node may have touched it.
+    pub generation: u64,
+    /// When it became a leftover.
+    pub since: Timestamp,
+}
+
+/// A server's document.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Vm {
+    /// The document's version.
+    pub v: u32,
+    /// Its name.
+    pub name: VmName,
+    /// Fixed for life; also the domain's UUID.
+    pub uuid: String,
+    /// What it is made of.
+    pub spec: Spec,
+    /// What the operator wants.
+    pub desired: Desired,
+    /// Where it belongs; recorded once.
+    pub home_site: SiteName,
+    /// How far it is.
+    pub state: State,
+    /// Who may run it.
+    pub grant: Option<Grant>,
+    /// The migration it is in.
+    pub crossing: Option<Crossing>,
+    /// Copies to be removed.
+    #[serde(default)]
+    pub leftovers: Vec<Leftover>,
+    /// Why it is failed, or why the last thing asked of it could not be done.
+    pub fault: Option<Refusal>,
+    /// Counts the reboots asked for, and those done.
+    #[serde(default)]
+    pub reboots: Reboots,
+    /// Counts this server's migrations; names them.
+    #[serde(default)]
+    pub migrations: u64,
+    /// The last requests that changed this document, newest last, at most [`REQUESTS_KEPT`].
+    #[serde(default)]
+    pub requests: Vec<AnsweredRequest>,
+    /// When it was asked for.
+    pub created_at: Timestamp,
+    /// When the state last changed.
+    pub changed_at: Timestamp,
+}
+
+/// How many answered requests a document remembers.
+pub const REQUESTS_KEPT: usize = 8;
+
+/// A request that has been answered, so that it may be repeated.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct AnsweredRequest {
+    /// The caller's name for it.
+    pub request_id: String,
+    /// A digest of what was asked.
+    pub digest: String,
+}
+
+/// Reboots asked for and done; the loop reboots while they differ.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Reboots {
+    /// Asked for.
+    pub asked: u64,
+    /// Done.
+    pub done: u64,
+    /// Whether the newest one is to be hard.
+    pub force: bool,
+}
+
+impl Document for Vm {
+    const BUCKET: &'static str = "vms";
+    fn key(&self) -> String {
+        self.name.to_string()
+    }
+}
+
+impl Vm {
+    /// The node that may run it, if any.
+    #[must_use]
+    pub fn node(&self) -> Option<&NodeName> {
+        self.grant.as_ref().map(|g| &g.node)
+    }
+
+    /// The generation of the newest grant, 0 if there was none.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.grant.as_ref().map_or(0, |g| g.generation)
+    }
+
+    /// The nodes on which it takes room: where it runs, and where it is going.
+    pub fn reserves_on(&self) -> impl Iterator<Item = &NodeName> {
+        let held = self.state != State::Pending;
+        let target = self.crossing.as_ref().map(|c| &c.to);
+        self.node().filter(|_| held).into_iter().chain(target.filter(|t| Some(*t) != self.node()))
+    }
+
+    /// The one way in which a server's state changes.
+    ///
+    /// # Errors
+    /// [`NotNow`] if the diagram above has no such arrow; the document is then unchanged.
+    pub fn apply(&mut self, change: Change, now: Timestamp) -> Result<(), NotNow> {
+        use State::{Deleting, Failed, Migrating, Pending, Running, Starting, Stopped, Stopping};
+        let from = self.state;
+        let next = match (from, &change) {
+            (Pending | Stopped | Failed | Starting, Change::Granted(node)) => {
+                self.grant = Some(Grant { node: node.clone(), generation: self.generation() + 1 });
+                self.fault = None;
+                Starting
+            }
+            (Starting | Running | Stopping, Change::SeenRunning) => {
+                if from == Stopping {
+                    Stopping
+                } else {
+                    Running
+                }
+            }
+            (Starting | Running | Stopping, Change::SeenOff) => Stopped,
+            (Running | Starting, Change::StopAsked) => Stopping,
+            (Running, Change::MigrationBegan { id, to }) if self.node().is_some_and(|n| n != to) => {
+                self.crossing = Some(Crossing { id: id.clone(), to: to.clone(), switched: false });
+                Migrating
+            }
+            (Migrating, Change::Switched) => {
+                let generation = self.generation();
+                let Some(crossing) = self.crossing.as_mut().filter(|c| !c.switched) else {
+                    return Err(NotNow { state: from, change: change.word() });
+                };
+                crossing.switched = true;
+                if let Some(old) = self.grant.replace(Grant { node: crossing.to.clone(), generation: generation + 1 }) {
+                    self.leftovers.push(Leftover { node: old.node, generation: old.generation, since: now });
+                }
+                Migrating
+            }
+            (Migrating, Change::MigrationEnded) => {
+                self.crossing = None;
+                Running
+            }
+            (Pending | Starting, Change::Broke(refusal)) => {
+                self.fault = Some(refusal.clone());
+                Failed
+            }
+            (Pending | Starting | Running | Stopping | Stopped | Failed | Deleting, Change::DeleteAsked) => Deleting,
+            _ => return Err(NotNow { state: from, change: change.word() }),
+        };
+        if next != from {
+            self.changed_at = now;
+        }
+        self.state = next;
+        Ok(())
+    }
+}
+
+impl Change {
+    const fn word(&self) -> &'static str {
+        match self {
+            Self::Granted(_) => "grant",
+            Self::SeenRunning => "sight of it running",
+            Self::SeenOff => "sight of it off",
+            Self::StopAsked => "stop",
+            Self::MigrationBegan { .. } => "migration",
+            Self::Switched => "switch-over",
+            Self::MigrationEnded => "end of a migration",
+            Self::Broke(_) => "fault",
+            Self::DeleteAsked => "deletion",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,91 @@
+use proptest::prelude::*;
+use time::OffsetDateTime;
+
+use super::*;
+
+fn vm() -> Vm {
+    let at = Timestamp(OffsetDateTime::UNIX_EPOCH);
+    Vm {
+        v: 1,
+        name: "mail".parse().unwrap(),
+        uuid: "00000000-0000-4000-8000-000000000001".to_owned(),
+        spec: Spec {
+            vcpus: 1,
+            memory_mib: 192,
+            disk_gib: 2,
+            base: Base { image: "mini".parse().unwrap(), sha256: "0".repeat(64), format: crate::image::Format::Qcow2 },
+            nics: Vec::new(),
+            node_labels: std::collections::BTreeMap::new(),
+            groups: Vec::new(),
+            evacuate: Evacuate::Live,
+            priority: 0,
+        },
+        desired: Desired::Running,
+        home_site: "myodaiji".parse().unwrap(),
+        state: State::Pending,
+        grant: None,
+        crossing: None,
+        leftovers: Vec::new(),
+        fault: None,
+        reboots: Reboots::default(),
+        migrations: 0,
+        requests: Vec::new(),
+        created_at: at,
+        changed_at: at,
+    }
+}
+
+fn changes() -> impl Strategy<Value = Change> {
+    let node = prop_oneof![Just("m1"), Just("m2"), Just("y1")].prop_map(|n| n.parse::<NodeName>().unwrap());
+    prop_oneof![
+        node.clone().prop_map(Change::Granted),
+        Just(Change::SeenRunning),
+        Just(Change::SeenOff),
+        Just(Change::StopAsked),
+        node.prop_map(|to| Change::MigrationBegan { id: "mail-1".parse().unwrap(), to }),
+        Just(Change::Switched),
+        Just(Change::MigrationEnded),
+        Just(Change::Broke(Refusal::VmUnknown { vm: "mail".to_owned() })),
+        Just(Change::DeleteAsked),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn no_sequence_of_changes_leaves_the_table(sequence in prop::collection::vec(changes(), 0..40)) {
+        let mut vm = vm();
+        let now = vm.created_at;
+        for change in sequence {
+            let before = vm.clone();
+            match vm.apply(change.clone(), now) {
+                Err(_) => prop_assert_eq!(&vm, &before, "a refused change left a trace"),
+                Ok(()) => {
+                    prop_assert!(vm.generation() >= before.generation(), "a generation went back");
+                    if vm.node() != before.node() {
+                        prop_assert_eq!(vm.generation(), before.generation() + 1, "a node changed without a new grant");
+                    }
+                }
+            }
+            prop_assert_eq!(vm.crossing.is_some(), vm.state == State::Migrating);
+            let granted = !matches!(vm.state, State::Pending | State::Failed | State::Deleting);
+            prop_assert!(!granted || vm.grant.is_some(), "{:?} without a grant", vm.state);
+            if let Some(crossing) = &vm.crossing {
+                prop_assert_eq!(Some(&crossing.to) == vm.node(), crossing.switched);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_migration_moves_the_grant_once_and_remembers_the_copy_left_behind() {
+    let mut vm = vm();
+    let now = vm.created_at;
+    vm.apply(Change::Granted("m1".parse().unwrap()), now).unwrap();
+    vm.apply(Change::SeenRunning, now).unwrap();
+    vm.apply(Change::MigrationBegan { id: "mail-1".parse().unwrap(), to: "y1".parse().unwrap() }, now).unwrap();
+    assert_eq!(vm.reserves_on().map(NodeName::as_str).collect::<Vec<_>>(), ["m1", "y1"]);
+    vm.apply(Change::Switched, now).unwrap();
+    assert!(vm.apply(Change::Switched, now).is_err());
+    vm.apply(Change::MigrationEnded, now).unwrap();
+    assert_eq!((vm.node().unwrap().as_str(), vm.generation(), vm.leftovers.len()), ("y1", 2, 1));
+}
