@@ -1,0 +1,97 @@
+/*
+ * The guest's sign of life, by which tests judge that exactly one copy of it runs.
+ *
+ * Forty times a second it counts up and sends one UDP datagram to the listener on the campus
+ * network (203.0.113.10, port 7777; another address can stand in /etc/beacon-to):
+ *
+ *     {"host":"mail","boot_id":"…","n":1234,"uptime_ms":30850}
+ *
+ * boot_id is the kernel's, new with each boot; n only ever rises within one boot. So two copies of
+ * one guest, which share their past, show as an n that comes twice; a guest that was reset shows as
+ * a new boot_id; and a stopped one as silence.
+ *
+ * The same counter goes to /var/lib/beacon/count at once and to the disk itself every tenth time,
+ * so that a copy's disk says how far it came. /run/uptime, which the web server shows, is renewed
+ * every fourth time.
+ */
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { TICK_MS = 25, SYNC_EVERY = 10, UPTIME_EVERY = 4, PORT = 7777 };
+
+static void read_line(const char *path, char *line, size_t size, const char *otherwise)
+{
+    FILE *file = fopen(path, "r");
+    if (!file || !fgets(line, (int)size, file))
+        snprintf(line, size, "%s", otherwise);
+    if (file)
+        fclose(file);
+    line[strcspn(line, "\r\n ")] = 0;
+}
+
+static long long uptime_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_BOOTTIME, &now);
+    return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
+}
+
+/* Readers see the old file or the new one, never half of it. */
+static void publish_uptime(const char *text, size_t length)
+{
+    int fd = open("/run/uptime.new", O_WRONLY | O_CREAT | O_TRUNC, 0644);
+    if (fd < 0)
+        return;
+    if (write(fd, text, length) == (ssize_t)length)
+        rename("/run/uptime.new", "/run/uptime");
+    close(fd);
+}
+
+int main(void)
+{
+    char boot_id[64], host[65], to[64], text[256];
+    struct sockaddr_in listener = {.sin_family = AF_INET, .sin_port = htons(PORT)};
+    struct timespec tick = {.tv_nsec = TICK_MS * 1000000L};
+    int udp = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0);
+    int on = 1;
+
+    read_line("/proc/sys/kernel/random/boot_id", boot_id, sizeof boot_id, "unknown");
+    read_line("/etc/beacon-to", to, sizeof to, "203.0.113.10");
+    inet_pton(AF_INET, to, &listener.sin_addr);
+    setsockopt(udp, SOL_SOCKET, SO_BROADCAST, &on, sizeof on);
+    int disk = open("/var/lib/beacon/count", O_WRONLY | O_CREAT, 0644);
+
+    /* A beacon that died and was started again goes on where it was: the count is kept in /run too. */
+    char last[32];
+    read_line("/run/beacon-count", last, sizeof last, "0");
+    unsigned long long n = 0;
+    sscanf(last, "%llu", &n);
+    int kept = open("/run/beacon-count", O_WRONLY | O_CREAT, 0644);
+
+    for (;; nanosleep(&tick, NULL)) {
+        n++;
+        int length = snprintf(text, sizeof text, "%-20llu\n", n);
+        if (kept >= 0 && pwrite(kept, text, length, 0) < 0)
+            perror("beacon: /run/beacon-count");
+
+        gethostname(host, sizeof host);
+        length = snprintf(text, sizeof text, "{\"host\":\"%s\",\"boot_id\":\"%s\",\"n\":%llu,\"uptime_ms\":%lld}\n",
+                          host, boot_id, n, uptime_ms());
+        /* Not every network has the listener; then there is nobody to tell. */
+        sendto(udp, text, length, 0, (struct sockaddr *)&listener, sizeof listener);
+        if (n % UPTIME_EVERY == 0)
+            publish_uptime(text, length);
+
+        length = snprintf(text, sizeof text, "%s %-20llu\n", boot_id, n);
+        if (disk >= 0 && pwrite(disk, text, length, 0) < 0)
+            perror("beacon: /var/lib/beacon/count");
+        if (disk >= 0 && n % SYNC_EVERY == 0)
+            fdatasync(disk);
+    }
+}
