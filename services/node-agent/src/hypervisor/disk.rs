@@ -1,0 +1,160 @@
+//! Disk files, through qemu-img: by argument vector, formats always named, paths always absolute.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use rustix::fs::{CWD, Mode, OFlags, RenameFlags};
+use serde::Deserialize;
+use tokio::process::Command;
+
+use super::blocking;
+use super::error::{Error, Result};
+use super::spec::{BackingFile, DiskFormat};
+
+/// qemu-img on one of our files takes milliseconds; this is for a disk that hangs.
+const BOUND: Duration = Duration::from_secs(60);
+
+/// What a disk file is.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Info {
+    /// What the guest sees, in bytes.
+    #[serde(rename = "virtual-size")]
+    pub virtual_bytes: u64,
+    /// What the file occupies, in bytes.
+    #[serde(rename = "actual-size")]
+    pub actual_bytes: u64,
+    /// The base that its header names.
+    #[serde(rename = "full-backing-filename")]
+    pub backing: Option<PathBuf>,
+}
+
+/// Makes a qcow2 overlay of that virtual size. The base is named and not opened, so that a target can be
+/// prepared with the same call. It never replaces a file.
+///
+/// # Errors
+/// [`Error::Exists`]; a path that is not absolute; qemu-img's own.
+pub async fn create_overlay(path: &Path, backing: &BackingFile, virtual_bytes: u64) -> Result<()> {
+    for given in [path, &backing.path] {
+        absolute(given)?;
+    }
+    // Made aside and moved into place, so that a crash leaves no half a disk under the name.
+    let mut partial = path.as_os_str().to_owned();
+    partial.push(".partial");
+    let partial = PathBuf::from(partial);
+    let size = virtual_bytes.to_string();
+    let create: [&std::ffi::OsStr; 11] = [
+        "create".as_ref(),
+        "-q".as_ref(),
+        "-f".as_ref(),
+        "qcow2".as_ref(),
+        "-F".as_ref(),
+        backing.format.as_str().as_ref(),
+        "-b".as_ref(),
+        backing.path.as_os_str(),
+        "-u".as_ref(),
+        partial.as_os_str(),
+        size.as_ref(),
+    ];
+    qemu_img("create the overlay", create).await?;
+    let path = path.to_owned();
+    blocking("store the overlay", move || {
+        let failed = |source| Error::Io { act: "store", path: path.clone(), source };
+        std::fs::File::open(&partial).and_then(|file| file.sync_all()).map_err(failed)?;
+        match rustix::fs::renameat_with(CWD, &partial, CWD, &path, RenameFlags::NOREPLACE) {
+            Ok(()) => {}
+            Err(rustix::io::Errno::EXIST) => {
+                let _ = std::fs::remove_file(&partial);
+                return Err(Error::Exists { path });
+            }
+            Err(error) => return Err(failed(error.into())),
+        }
+        let folder = path.parent().unwrap_or(Path::new("/"));
+        std::fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)
+    })
+    .await
+}
+
+/// Looks at one of our own disks, in use or not. Not for files from outside: their headers lie.
+///
+/// # Errors
+/// qemu-img's own.
+pub async fn info(path: &Path, format: DiskFormat) -> Result<Info> {
+    absolute(path)?;
+    let show: [&std::ffi::OsStr; 6] = [
+        "info".as_ref(),
+        "--force-share".as_ref(),
+        "--output=json".as_ref(),
+        "-f".as_ref(),
+        format.as_str().as_ref(),
+        path.as_os_str(),
+    ];
+    let act = "read the disk's header";
+    let json = qemu_img(act, show).await?;
+    serde_json::from_slice(&json)
+        .map_err(|error| Error::Program { program: "qemu-img", act, stderr: error.to_string() })
+}
+
+/// Grows a disk that is not in use. It never shrinks one.
+///
+/// # Errors
+/// qemu-img's own, for instance when the size is smaller than now.
+pub async fn grow(path: &Path, format: DiskFormat, virtual_bytes: u64) -> Result<()> {
+    absolute(path)?;
+    let size = virtual_bytes.to_string();
+    let resize: [&std::ffi::OsStr; 6] = [
+        "resize".as_ref(),
+        "-q".as_ref(),
+        "-f".as_ref(),
+        format.as_str().as_ref(),
+        path.as_os_str(),
+        size.as_ref(),
+    ];
+    qemu_img("grow the disk", resize).await.map(drop)
+}
+
+/// Whether files of that folder can be opened past the page cache.
+///
+/// # Errors
+/// The folder cannot be written.
+pub async fn supports_direct_io(folder: &Path) -> Result<bool> {
+    let path = folder.join(format!(".direct-io-{}", std::process::id()));
+    blocking("try direct I/O", move || {
+        let flags = OFlags::CREATE | OFlags::RDWR | OFlags::DIRECT | OFlags::CLOEXEC;
+        let opened = rustix::fs::open(&path, flags, Mode::RUSR | Mode::WUSR);
+        let _ = std::fs::remove_file(&path);
+        match opened {
+            Ok(_) => Ok(true),
+            Err(rustix::io::Errno::INVAL) => Ok(false),
+            Err(error) => Err(Error::Io { act: "write to", path, source: error.into() }),
+        }
+    })
+    .await
+}
+
+fn absolute(path: &Path) -> Result<()> {
+    // An absolute path is no option and no protocol (`nbd:…`) to qemu-img.
+    if path.is_absolute() {
+        return Ok(());
+    }
+    let reason = format!("{} is not absolute", path.display());
+    Err(Error::Invalid { field: "disk path", reason })
+}
+
+async fn qemu_img<const N: usize>(
+    act: &'static str,
+    arguments: [&std::ffi::OsStr; N],
+) -> Result<Vec<u8>> {
+    let mut command = Command::new("qemu-img");
+    command.args(arguments).stdin(Stdio::null()).kill_on_drop(true);
+    let output = tokio::time::timeout(BOUND, command.output())
+        .await
+        .map_err(|_| Error::Timeout { act, after: BOUND })?
+        .map_err(|source| Error::Io { act: "run", path: "qemu-img".into(), source })?;
+    if output.status.success() {
+        return Ok(output.stdout);
+    }
+    let stderr = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+    Err(Error::Program { program: "qemu-img", act, stderr })
+}

@@ -1,0 +1,282 @@
+//! Domain XML: written from a [`DomainSpec`] through a writer that escapes, read back for what we need.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use quick_xml::events::{BytesStart, BytesText, Event};
+use quick_xml::{Reader, Writer};
+
+use super::error::{Error, Result};
+use super::spec::{BackingFile, CacheMode, Cpu, Disk, DomainSpec, Grant, Nic, VirtType};
+
+/// The namespace of our element in a domain's metadata.
+pub(super) const NAMESPACE: &str = "urn:watari:domain:1";
+/// Its prefix.
+pub(super) const PREFIX: &str = "watari";
+
+type Out = Writer<Vec<u8>>;
+
+/// What a domain's XML says, as far as the agent needs it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DomainRecord {
+    /// The domain's name.
+    pub name: String,
+    /// Its UUID.
+    pub uuid: String,
+    /// Virtual CPUs.
+    pub vcpus: u32,
+    /// Memory in MiB.
+    pub memory_mib: u64,
+    /// Disk files in order, without their backing files.
+    pub disks: Vec<PathBuf>,
+    /// Tap names in order.
+    pub taps: Vec<String>,
+    /// The grant recorded in it; none on a domain that is not ours.
+    pub grant: Option<Grant>,
+}
+
+/// The domain's XML.
+///
+/// # Errors
+/// [`Error::Invalid`] when the specification fails its own checks.
+pub fn build(spec: &DomainSpec) -> Result<String> {
+    spec.validate()?;
+    let mut out = Writer::new_with_indent(Vec::new(), b' ', 2);
+    write_domain(&mut out, spec).map_err(|error| Error::Xml(error.to_string()))?;
+    String::from_utf8(out.into_inner()).map_err(|error| Error::Xml(error.to_string()))
+}
+
+/// Our metadata element alone, as `virDomainSetMetadata` wants it.
+pub(super) fn grant_element(grant: &Grant) -> Result<String> {
+    let mut out = Writer::new(Vec::new());
+    out.create_element("grant")
+        .with_attribute(("owner", grant.owner.as_str()))
+        .with_attribute(("generation", grant.generation.to_string().as_str()))
+        .write_empty()
+        .map_err(|error| Error::Xml(error.to_string()))?;
+    String::from_utf8(out.into_inner()).map_err(|error| Error::Xml(error.to_string()))
+}
+
+fn write_domain(out: &mut Out, spec: &DomainSpec) -> io::Result<()> {
+    let kind = match spec.virt_type {
+        VirtType::Kvm => "kvm",
+        VirtType::Qemu => "qemu",
+    };
+    out.create_element("domain").with_attribute(("type", kind)).write_inner_content(|out| {
+        text(out, "name", &spec.name)?;
+        text(out, "uuid", &spec.uuid)?;
+        out.create_element("metadata").write_inner_content(|out| {
+            out.create_element(format!("{PREFIX}:grant"))
+                .with_attribute((format!("xmlns:{PREFIX}").as_str(), NAMESPACE))
+                .with_attribute(("owner", spec.grant.owner.as_str()))
+                .with_attribute(("generation", spec.grant.generation.to_string().as_str()))
+                .write_empty()?;
+            Ok(())
+        })?;
+        out.create_element("memory")
+            .with_attribute(("unit", "MiB"))
+            .write_text_content(BytesText::new(&spec.memory_mib.to_string()))?;
+        text(out, "vcpu", &spec.vcpus.to_string())?;
+        out.create_element("os").write_inner_content(|out| {
+            // libvirt replaces the alias by the newest version at definition; that travels along.
+            out.create_element("type")
+                .with_attribute(("arch", "x86_64"))
+                .with_attribute(("machine", "q35"))
+                .write_text_content(BytesText::new("hvm"))?;
+            empty(out, "boot", &[("dev", "hd")])
+        })?;
+        out.create_element("features").write_inner_content(|out| {
+            empty(out, "acpi", &[])?;
+            empty(out, "apic", &[])
+        })?;
+        write_cpu(out, &spec.cpu)?;
+        empty(out, "clock", &[("offset", "utc")])?;
+        // A guest that ends must not come back by itself: only a grant starts it.
+        text(out, "on_poweroff", "destroy")?;
+        text(out, "on_reboot", "restart")?;
+        text(out, "on_crash", "destroy")?;
+        out.create_element("devices").write_inner_content(|out| write_devices(out, spec))?;
+        Ok(())
+    })?;
+    Ok(())
+}
+
+fn write_cpu(out: &mut Out, cpu: &Cpu) -> io::Result<()> {
+    let custom = |out: &mut Out, model: &str, features: &[String]| {
+        out.create_element("cpu")
+            .with_attribute(("mode", "custom"))
+            .with_attribute(("match", "exact"))
+            .write_inner_content(|out| {
+                out.create_element("model")
+                    .with_attribute(("fallback", "forbid"))
+                    .write_text_content(BytesText::new(model))?;
+                for feature in features {
+                    empty(out, "feature", &[("policy", "require"), ("name", feature)])?;
+                }
+                Ok(())
+            })
+            .map(drop)
+    };
+    match cpu {
+        Cpu::Emulated => custom(out, "qemu64", &[]),
+        Cpu::HostModel => empty(out, "cpu", &[("mode", "host-model"), ("check", "partial")]),
+        Cpu::Named { model, features } => custom(out, model, features),
+    }
+}
+
+fn write_devices(out: &mut Out, spec: &DomainSpec) -> io::Result<()> {
+    for (disk, letter) in spec.disks.iter().zip('a'..='z') {
+        write_disk(out, disk, &format!("vd{letter}"))?;
+    }
+    for nic in &spec.nics {
+        write_nic(out, nic)?;
+    }
+    out.create_element("serial").with_attribute(("type", "file")).write_inner_content(|out| {
+        empty(out, "source", &[("path", &path(&spec.console_log)), ("append", "on")])?;
+        empty(out, "target", &[("type", "isa-serial"), ("port", "0")])
+    })?;
+    out.create_element("rng").with_attribute(("model", "virtio")).write_inner_content(|out| {
+        out.create_element("backend")
+            .with_attribute(("model", "random"))
+            .write_text_content(BytesText::new("/dev/urandom"))?;
+        Ok(())
+    })?;
+    empty(out, "controller", &[("type", "usb"), ("model", "none")])?;
+    empty(out, "memballoon", &[("model", "virtio")])
+}
+
+fn write_disk(out: &mut Out, disk: &Disk, target: &str) -> io::Result<()> {
+    let cache = match disk.cache {
+        CacheMode::None => "none",
+        CacheMode::Writeback => "writeback",
+    };
+    out.create_element("disk")
+        .with_attribute(("type", "file"))
+        .with_attribute(("device", "disk"))
+        .write_inner_content(|out| {
+            let driver = [
+                ("name", "qemu"),
+                ("type", disk.format.as_str()),
+                ("cache", cache),
+                ("discard", "unmap"),
+            ];
+            empty(out, "driver", &driver)?;
+            empty(out, "source", &[("file", &path(&disk.path))])?;
+            // The chain is spelled out to its end, so that libvirt opens no file that an image names.
+            match &disk.backing {
+                Some(backing) => write_backing(out, backing)?,
+                None => empty(out, "backingStore", &[])?,
+            }
+            empty(out, "target", &[("dev", target), ("bus", "virtio")])
+        })?;
+    Ok(())
+}
+
+fn write_backing(out: &mut Out, backing: &BackingFile) -> io::Result<()> {
+    out.create_element("backingStore").with_attribute(("type", "file")).write_inner_content(|out| {
+        empty(out, "format", &[("type", backing.format.as_str())])?;
+        empty(out, "source", &[("file", &path(&backing.path))])?;
+        empty(out, "backingStore", &[])
+    })?;
+    Ok(())
+}
+
+fn write_nic(out: &mut Out, nic: &Nic) -> io::Result<()> {
+    out.create_element("interface").with_attribute(("type", "bridge")).write_inner_content(|out| {
+        empty(out, "mac", &[("address", &nic.mac)])?;
+        empty(out, "source", &[("bridge", &nic.bridge)])?;
+        empty(out, "target", &[("dev", &nic.tap)])?;
+        empty(out, "model", &[("type", "virtio")])?;
+        empty(out, "mtu", &[("size", &nic.mtu.to_string())])
+    })?;
+    Ok(())
+}
+
+fn text(out: &mut Out, name: &str, content: &str) -> io::Result<()> {
+    out.create_element(name).write_text_content(BytesText::new(content)).map(drop)
+}
+
+fn empty(out: &mut Out, name: &str, attributes: &[(&str, &str)]) -> io::Result<()> {
+    out.create_element(name).with_attributes(attributes.iter().copied()).write_empty().map(drop)
+}
+
+fn path(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}
+
+/// Reads back what [`build`] and libvirt write.
+///
+/// # Errors
+/// [`Error::Xml`] when it is no XML.
+pub fn parse(xml: &str) -> Result<DomainRecord> {
+    let mut reader = Reader::from_str(xml);
+    let mut record = DomainRecord::default();
+    // Element names from the root; short, since a domain's XML is shallow.
+    let mut at: Vec<String> = Vec::new();
+    loop {
+        match reader.read_event().map_err(|error| Error::Xml(error.to_string()))? {
+            Event::Start(start) => {
+                at.push(element(&start));
+                read_element(&mut record, &at, &start)?;
+            }
+            Event::Empty(start) => {
+                at.push(element(&start));
+                read_element(&mut record, &at, &start)?;
+                at.pop();
+            }
+            Event::End(_) => drop(at.pop()),
+            Event::Text(content) => {
+                read_text(&mut record, &at, &content.xml10_content());
+            }
+            Event::Eof => return Ok(record),
+            _ => {}
+        }
+    }
+}
+
+fn element(start: &BytesStart<'_>) -> String {
+    start.name().as_ref().to_owned()
+}
+
+fn read_text(record: &mut DomainRecord, at: &[String], content: &str) {
+    let at: Vec<&str> = at.iter().map(String::as_str).collect();
+    match at.as_slice() {
+        ["domain", "name"] => record.name = content.to_owned(),
+        ["domain", "uuid"] => record.uuid = content.to_owned(),
+        ["domain", "vcpu"] => record.vcpus = content.trim().parse().unwrap_or(0),
+        // libvirt writes KiB whatever it was given; our own XML says MiB and never comes back.
+        ["domain", "memory"] => {
+            record.memory_mib = content.trim().parse::<u64>().unwrap_or(0) / 1024;
+        }
+        _ => {}
+    }
+}
+
+fn read_element(record: &mut DomainRecord, at: &[String], start: &BytesStart<'_>) -> Result<()> {
+    let at: Vec<&str> = at.iter().map(String::as_str).collect();
+    match at.as_slice() {
+        ["domain", "devices", "disk", "source"] => {
+            record.disks.extend(attribute(start, "file")?.map(PathBuf::from));
+        }
+        ["domain", "devices", "interface", "target"] => {
+            record.taps.extend(attribute(start, "dev")?);
+        }
+        ["domain", "metadata", "watari:grant"] => {
+            let generation = attribute(start, "generation")?.and_then(|text| text.parse().ok());
+            record.grant = attribute(start, "owner")?
+                .zip(generation)
+                .map(|(owner, generation)| Grant { owner, generation });
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+pub(super) fn attribute(start: &BytesStart<'_>, name: &str) -> Result<Option<String>> {
+    start
+        .try_get_attribute(name)
+        .map_err(|error| Error::Xml(error.to_string()))?
+        .map(|attribute| attribute.normalized_value(quick_xml::XmlVersion::Implicit1_0).map(String::from))
+        .transpose()
+        .map_err(|error| Error::Xml(error.to_string()))
+}

@@ -1,0 +1,287 @@
+//! Live migration, always peer-to-peer, always under TLS, always arriving paused.
+//!
+//! The call's result is a hint. libvirt may report an error for a migration that happened, and
+//! its word comes later than the fact; what counts is what both nodes' [`super::Witness`] say.
+//! The source's definition is never removed here: that is a step of its own, after the grant.
+
+use std::ffi::CStr;
+use std::thread;
+
+use tokio::sync::oneshot;
+use virt_sys as sys;
+
+use super::error::{Error, Kind, Result};
+use super::ffi::{self, Params, Value};
+use super::{Hypervisor, failure};
+
+/// When the target writes its persistent definition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Persist {
+    /// During the switch-over, while the guest is paused.
+    AtSwitchOver,
+    /// Later, by [`Hypervisor::persist`] after the resume: the arrival is transient until then.
+    AfterResume,
+}
+
+/// One migration to start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Migration {
+    /// The domain.
+    pub name: String,
+    /// The target's libvirt, `qemu+tls://HOST/system`; HOST is in its certificate.
+    pub target_uri: String,
+    /// The target's address on the migration network, in its certificate too.
+    pub migration_address: String,
+    /// Most MiB a second, for memory and for disks each; none is unlimited.
+    pub bandwidth_mib_s: Option<u64>,
+    /// Longest switch-over pause that QEMU may plan.
+    pub max_downtime_ms: Option<u64>,
+    /// Slow the guest's vCPUs down by this initial percentage, then by the increment, until memory converges.
+    pub auto_converge: Option<(u8, u8)>,
+    /// Several connections for the memory.
+    pub parallel_connections: Option<u8>,
+    /// When the target writes its definition.
+    pub persist: Persist,
+}
+
+/// What a job is doing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum JobKind {
+    /// No job.
+    #[default]
+    None,
+    /// One is at work.
+    Running,
+    /// It has completed.
+    Completed,
+    /// It has failed.
+    Failed,
+    /// It was cancelled.
+    Cancelled,
+}
+
+/// A migration's figures. While it runs they grow; when it ends they are final.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct JobStats {
+    /// What the job is doing.
+    pub kind: JobKind,
+    /// Since its start.
+    pub elapsed_ms: u64,
+    /// The switch-over's pause: expected while it runs, measured when it has ended.
+    pub downtime_ms: u64,
+    /// The same without the hosts' clock difference, where libvirt knows it.
+    pub downtime_net_ms: Option<u64>,
+    /// Guest memory.
+    pub memory_total_bytes: u64,
+    /// Memory sent, resent pages included.
+    pub memory_processed_bytes: u64,
+    /// Memory that waits to be sent.
+    pub memory_remaining_bytes: u64,
+    /// Speed of memory.
+    pub memory_bytes_per_s: u64,
+    /// Pages that the guest dirties each second.
+    pub dirty_pages_per_s: u64,
+    /// Bytes a page.
+    pub page_bytes: u64,
+    /// Passes over memory.
+    pub iterations: u64,
+    /// Disks' bytes in all.
+    pub disk_total_bytes: u64,
+    /// Disks' bytes sent.
+    pub disk_processed_bytes: u64,
+    /// Disks' bytes that wait.
+    pub disk_remaining_bytes: u64,
+    /// By how much auto-converge slows the guest.
+    pub throttle_percent: u64,
+}
+
+/// Which job holds a domain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Job {
+    None,
+    Incoming,
+    Outgoing,
+}
+
+impl JobStats {
+    pub(super) fn from_params(params: &Params) -> Self {
+        let maybe = |name: &CStr| params.get(&*name.to_string_lossy()).and_then(Value::as_u64);
+        let get = |name: &CStr| maybe(name).unwrap_or(0);
+        let kind = match maybe(sys::VIR_DOMAIN_JOB_SUCCESS) {
+            Some(0) => JobKind::Failed,
+            Some(_) => JobKind::Completed,
+            None => JobKind::None,
+        };
+        Self {
+            kind,
+            elapsed_ms: get(sys::VIR_DOMAIN_JOB_TIME_ELAPSED),
+            downtime_ms: get(sys::VIR_DOMAIN_JOB_DOWNTIME),
+            downtime_net_ms: maybe(sys::VIR_DOMAIN_JOB_DOWNTIME_NET),
+            memory_total_bytes: get(sys::VIR_DOMAIN_JOB_MEMORY_TOTAL),
+            memory_processed_bytes: get(sys::VIR_DOMAIN_JOB_MEMORY_PROCESSED),
+            memory_remaining_bytes: get(sys::VIR_DOMAIN_JOB_MEMORY_REMAINING),
+            memory_bytes_per_s: get(sys::VIR_DOMAIN_JOB_MEMORY_BPS),
+            dirty_pages_per_s: get(sys::VIR_DOMAIN_JOB_MEMORY_DIRTY_RATE),
+            page_bytes: get(sys::VIR_DOMAIN_JOB_MEMORY_PAGE_SIZE),
+            iterations: get(sys::VIR_DOMAIN_JOB_MEMORY_ITERATION),
+            disk_total_bytes: get(sys::VIR_DOMAIN_JOB_DISK_TOTAL),
+            disk_processed_bytes: get(sys::VIR_DOMAIN_JOB_DISK_PROCESSED),
+            disk_remaining_bytes: get(sys::VIR_DOMAIN_JOB_DISK_REMAINING),
+            throttle_percent: get(sys::VIR_DOMAIN_JOB_AUTO_CONVERGE_THROTTLE),
+        }
+    }
+}
+
+impl Migration {
+    fn flags(&self) -> u32 {
+        let mut flags = sys::VIR_MIGRATE_LIVE
+            | sys::VIR_MIGRATE_PEER2PEER
+            | sys::VIR_MIGRATE_PAUSED
+            | sys::VIR_MIGRATE_NON_SHARED_INC
+            | sys::VIR_MIGRATE_TLS
+            | sys::VIR_MIGRATE_ABORT_ON_ERROR;
+        if self.persist == Persist::AtSwitchOver {
+            flags |= sys::VIR_MIGRATE_PERSIST_DEST;
+        }
+        if self.auto_converge.is_some() {
+            flags |= sys::VIR_MIGRATE_AUTO_CONVERGE;
+        }
+        if self.parallel_connections.is_some() {
+            flags |= sys::VIR_MIGRATE_PARALLEL;
+        }
+        flags
+    }
+
+    fn params(&self) -> Vec<(&'static CStr, Value)> {
+        let host = if self.migration_address.contains(':') {
+            format!("[{}]", self.migration_address)
+        } else {
+            self.migration_address.clone()
+        };
+        let mut params = vec![(sys::VIR_MIGRATE_PARAM_URI, Value::Text(format!("tcp://{host}")))];
+        if let Some(mib_s) = self.bandwidth_mib_s {
+            params.push((sys::VIR_MIGRATE_PARAM_BANDWIDTH, Value::Unsigned(mib_s)));
+        }
+        if let Some((initial, increment)) = self.auto_converge {
+            params.push((sys::VIR_MIGRATE_PARAM_AUTO_CONVERGE_INITIAL, Value::Signed(initial.into())));
+            params.push((sys::VIR_MIGRATE_PARAM_AUTO_CONVERGE_INCREMENT, Value::Signed(increment.into())));
+        }
+        if let Some(connections) = self.parallel_connections {
+            params.push((sys::VIR_MIGRATE_PARAM_PARALLEL_CONNECTIONS, Value::Signed(connections.into())));
+        }
+        params
+    }
+}
+
+impl Hypervisor {
+    /// Migrates, and returns when libvirt says that it is over. Success means: the copy at the target
+    /// is whole and paused, the source's process is dead. An error means nothing before both nodes
+    /// have been asked. Dropping the future does not stop it; [`Self::abort_job`] does.
+    ///
+    /// # Errors
+    /// Whatever libvirt reports, as a hint.
+    pub async fn migrate(&self, migration: Migration) -> Result<()> {
+        const ACT: &str = "migrate the domain";
+        let permit = std::sync::Arc::clone(&self.migrations).acquire_owned().await;
+        let connection = std::sync::Arc::clone(&self.connection);
+        connection.link()?;
+        let (done, outcome) = oneshot::channel();
+        thread::Builder::new()
+            .name("migration".into())
+            .spawn(move || {
+                let _permit = permit;
+                let result = connection.open_private().and_then(|link| {
+                    let run = || {
+                        let domain = link.connect.lookup_domain_by_name(&migration.name)?;
+                        if let Some(ms) = migration.max_downtime_ms {
+                            domain.migrate_set_max_downtime(ms, 0)?;
+                        }
+                        ffi::migrate(
+                            &domain, &migration.target_uri, &migration.params(), migration.flags(),
+                        )
+                    };
+                    run().map_err(|source| failure(ACT, &link.connect, source))
+                });
+                // Nobody waits any more: the outcome was a hint anyway.
+                let _ = done.send(result);
+            })
+            .map_err(|source| Error::Io { act: "start the thread", path: "migration".into(), source })?;
+        outcome.await.unwrap_or_else(|_| {
+            Err(Error::Io {
+                act: ACT,
+                path: "migration thread".into(),
+                source: std::io::Error::other("it ended without an answer"),
+            })
+        })
+    }
+
+    /// The running job's figures; of a job that has just completed at a target, the final ones. During
+    /// the switch-over libvirt answers only after it: never await this where something must react.
+    ///
+    /// # Errors
+    /// No such domain, or libvirt is away.
+    pub async fn job_stats(&self, name: &str) -> Result<JobStats> {
+        let (kind, params) = self
+            .on_domain("read the job's figures", name, |domain| match ffi::job_stats(domain, 0) {
+                Ok((sys::VIR_DOMAIN_JOB_NONE, _)) => ffi::job_stats(
+                    domain,
+                    sys::VIR_DOMAIN_JOB_STATS_COMPLETED | sys::VIR_DOMAIN_JOB_STATS_KEEP_COMPLETED,
+                ),
+                other => other,
+            })
+            .await?;
+        let kind = match kind {
+            sys::VIR_DOMAIN_JOB_BOUNDED | sys::VIR_DOMAIN_JOB_UNBOUNDED => JobKind::Running,
+            sys::VIR_DOMAIN_JOB_COMPLETED => JobKind::Completed,
+            sys::VIR_DOMAIN_JOB_FAILED => JobKind::Failed,
+            sys::VIR_DOMAIN_JOB_CANCELLED => JobKind::Cancelled,
+            _ => JobKind::None,
+        };
+        Ok(JobStats { kind, ..JobStats::from_params(&params) })
+    }
+
+    /// Which job is at work on the domain now. libvirt refuses figures where a migration comes in
+    /// ("available only on the source host"): that refusal is how an incoming one is known.
+    pub(super) async fn job_at_work(&self, name: &str) -> Result<Job> {
+        match self.on_domain("look for a job", name, |domain| ffi::job_stats(domain, 0)).await {
+            Ok((sys::VIR_DOMAIN_JOB_BOUNDED | sys::VIR_DOMAIN_JOB_UNBOUNDED, _)) => Ok(Job::Outgoing),
+            Ok(_) => Ok(Job::None),
+            Err(error) if error.kind() == Kind::NoDomain => Ok(Job::None),
+            Err(error) if error.kind() == Kind::InvalidState => Ok(Job::Incoming),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Cancels the domain's job. The source goes on running; no job is success.
+    ///
+    /// # Errors
+    /// libvirt's own.
+    pub async fn abort_job(&self, name: &str) -> Result<()> {
+        match self.on_domain("cancel the job", name, ffi::abort_job).await {
+            Err(error) if matches!(error.kind(), Kind::NoDomain | Kind::InvalidState) => Ok(()),
+            outcome => outcome,
+        }
+    }
+
+    /// Changes the running migration's speed.
+    ///
+    /// # Errors
+    /// No such domain, or libvirt's own.
+    pub async fn set_migration_bandwidth(&self, name: &str, mib_s: u64) -> Result<()> {
+        self.on_domain("limit the migration", name, move |domain| {
+            domain.migrate_set_max_speed(mib_s, 0).map(drop)
+        })
+        .await
+    }
+
+    /// Changes the running migration's longest planned pause.
+    ///
+    /// # Errors
+    /// No such domain, or libvirt's own.
+    pub async fn set_migration_downtime(&self, name: &str, ms: u64) -> Result<()> {
+        self.on_domain("limit the migration's pause", name, move |domain| {
+            domain.migrate_set_max_downtime(ms, 0).map(drop)
+        })
+        .await
+    }
+}

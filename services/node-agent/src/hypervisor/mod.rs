@@ -1,0 +1,130 @@
+//! The hypervisor: everything libvirt, QEMU and qemu-img, and the only place of it.
+//!
+//! [`Hypervisor`] is a cheap handle with an async face. libvirt's calls block, so each runs on
+//! the blocking pool within a bound; a migration has a thread and a connection of its own.
+//! libvirtd may die, freeze and return: calls meanwhile fail with a retryable error, guests run
+//! on, and [`Event::Connected`] tells when to look again.
+//!
+//! Nothing here decides. What may run where is the grant's business; this module acts and
+//! reports, and keeps three things apart that libvirt blurs: what libvirt *says* of a domain
+//! ([`DomainState`]), whether its QEMU process *lives* ([`QemuProcess`]), and what a call *returned*.
+
+mod config;
+mod connection;
+pub mod console;
+pub mod disk;
+mod domain_xml;
+mod error;
+mod events;
+mod ffi;
+pub mod inventory;
+mod lifecycle;
+mod migrate;
+pub mod probe;
+mod process;
+mod spec;
+mod state;
+mod stats;
+mod witness;
+
+use std::sync::Arc;
+
+use tokio::sync::{Semaphore, broadcast};
+use virt::connect::Connect;
+use virt::domain::Domain;
+
+pub use config::Config;
+pub use domain_xml::{DomainRecord, build, parse};
+pub use error::{Error, Kind, Result};
+pub use events::{Change, CloseReason, Event, Resume, Start, Stop, Suspend};
+pub use inventory::{HostCpu, Inventory};
+pub use lifecycle::{DomainSummary, StartMode};
+pub use migrate::{JobKind, JobStats, Migration, Persist};
+pub use process::{ProcessId, QemuProcess};
+pub use spec::{BackingFile, CacheMode, Cpu, Disk, DiskFormat, DomainSpec, Grant, Nic, VirtType};
+pub use state::{DomainState, PauseReason, StopReason};
+pub use stats::{BlockStats, DomainStats, NetStats};
+pub use witness::{Incoming, Witness};
+
+use connection::Connection;
+
+/// A handle to this node's hypervisor; clones share one connection.
+#[derive(Clone)]
+pub struct Hypervisor {
+    config: Arc<Config>,
+    connection: Arc<Connection>,
+    calls: Arc<Semaphore>,
+    migrations: Arc<Semaphore>,
+}
+
+impl Hypervisor {
+    /// Starts keeping a connection to `config.uri` and returns at once: libvirtd may be absent now
+    /// and come later. Fails only if the process cannot start the threads.
+    ///
+    /// # Errors
+    /// The event loop or the keeper could not be started.
+    pub fn connect(config: Config) -> Result<Self> {
+        Ok(Self {
+            connection: Connection::start(&config)?,
+            calls: Arc::new(Semaphore::new(config.calls_in_flight)),
+            migrations: Arc::new(Semaphore::new(config.migrations_in_flight)),
+            config: Arc::new(config),
+        })
+    }
+
+    /// Waits until libvirt answers. Give it a bound of your own.
+    pub async fn ready(&self) {
+        self.connection.up().await;
+    }
+
+    /// Events from now on. A slow receiver loses the oldest and is told so; it then lists again.
+    #[must_use]
+    pub fn events(&self) -> broadcast::Receiver<Event> {
+        self.connection.subscribe()
+    }
+
+    /// Runs one blocking call, within the bound on calls in flight.
+    async fn call<T: Send + 'static>(
+        &self,
+        act: &'static str,
+        body: impl FnOnce(&Connect) -> std::result::Result<T, virt::error::Error> + Send + 'static,
+    ) -> Result<T> {
+        let permit = Arc::clone(&self.calls).acquire_owned().await;
+        let link = self.connection.link()?;
+        blocking(act, move || {
+            let _permit = permit;
+            body(&link.connect).map_err(|source| failure(act, &link.connect, source))
+        })
+        .await
+    }
+
+    /// As [`Self::call`], on the domain of that name.
+    async fn on_domain<T: Send + 'static>(
+        &self,
+        act: &'static str,
+        name: &str,
+        body: impl FnOnce(&Domain) -> std::result::Result<T, virt::error::Error> + Send + 'static,
+    ) -> Result<T> {
+        let name = name.to_owned();
+        self.call(act, move |connect| body(&connect.lookup_domain_by_name(&name)?)).await
+    }
+}
+
+/// Runs blocking work on tokio's pool. It cannot be cancelled: dropping the future leaves it running.
+async fn blocking<T: Send + 'static>(
+    act: &'static str,
+    body: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    tokio::task::spawn_blocking(body).await.unwrap_or_else(|panic| {
+        Err(Error::Io { act, path: "blocking task".into(), source: std::io::Error::other(panic) })
+    })
+}
+
+/// libvirt's codes do not say that the connection broke (it may be an "internal error"), but the connection does.
+fn failure(act: &'static str, connect: &Connect, source: virt::error::Error) -> Error {
+    if connect.is_alive().unwrap_or(false) {
+        Error::Libvirt { act, source }
+    } else {
+        Error::ConnectionLost { act, source }
+    }
+}
