@@ -48,7 +48,8 @@ int main(int argc, char **argv)
         memcpy(entry + COUNT, &count, 4);
         struct blkpg_partition part = {.start = (long long)start * SECTOR, .length = (long long)count * SECTOR, .pno = number};
         struct blkpg_ioctl_arg arg = {.op = BLKPG_RESIZE_PARTITION, .datalen = sizeof part, .data = &part};
-        if (pwrite(disk, mbr, SECTOR, 0) != SECTOR || ioctl(disk, BLKPG, &arg))
+        /* The table must be on the disk before the file system relies on it. */
+        if (pwrite(disk, mbr, SECTOR, 0) != SECTOR || fsync(disk) || ioctl(disk, BLKPG, &arg))
             return fail("grow-root: partition");
     }
 
