@@ -1,0 +1,2 @@
+//! The fault campaign.
+fn main() {}

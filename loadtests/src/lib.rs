@@ -1,0 +1,4 @@
+//! Load generators, the users' eyes, and the fault campaign.
+
+pub mod gap;
+pub mod users;
