@@ -65,7 +65,7 @@ pub struct DeleteImage {
     pub name: ImageName,
 }
 
-/// A front end has a verified copy. From the image service of another site.
+/// A front end has a verified copy, or has it no longer. From the image service of that front end.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReportCopy {
@@ -75,6 +75,20 @@ pub struct ReportCopy {
     pub sha256: String,
     /// Where it is.
     pub site: SiteName,
+    /// Whether it is there.
+    #[serde(default)]
+    pub presence: Presence,
+}
+
+/// Whether a copy is at a site.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Presence {
+    /// Verified and ready to be fetched.
+    #[default]
+    Held,
+    /// Removed, lost or found damaged.
+    Gone,
 }
 
 /// An image as people and programs see it.
@@ -120,5 +134,5 @@ requests! {
     GetImage "watari.v1.image.get" => ImageView, "Show one image.";
     ListImages "watari.v1.image.list" => ImagePage, "List images.";
     DeleteImage "watari.v1.image.delete" => ImageView, "Remove an image that no server uses.";
-    ReportCopy "watari.service.image.copied" => ImageView, "A front end has a verified copy.";
+    ReportCopy "watari.service.image.copied" => ImageView, "A front end has a verified copy, or has it no longer.";
 }

@@ -90,6 +90,15 @@ pub struct Stored {
     pub virtual_size_bytes: u64,
 }
 
+/// What was said of a file before its bytes came.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Announced {
+    /// Its size in bytes.
+    pub size_bytes: u64,
+    /// Its SHA-256, 64 lower-case hexadecimal digits, if known.
+    pub sha256: Option<String>,
+}
+
 /// An image's document.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Image {
@@ -99,6 +108,9 @@ pub struct Image {
     pub name: ImageName,
     /// How far it is.
     pub state: State,
+    /// The file that was announced.
+    #[serde(default)]
+    pub announced: Option<Announced>,
     /// The file, once verified.
     pub stored: Option<Stored>,
     /// When each site's front end got its verified copy.
@@ -179,7 +191,7 @@ mod tests {
         fn no_sequence_of_changes_leaves_the_table(sequence in prop::collection::vec(changes(), 0..12)) {
             let at = Timestamp(OffsetDateTime::UNIX_EPOCH);
             let mut image = Image {
-                v: 1, name: "mini".parse().unwrap(), state: State::Importing, stored: None, copies: BTreeMap::new(),
+                v: 1, name: "mini".parse().unwrap(), state: State::Importing, announced: None, stored: None, copies: BTreeMap::new(),
                 fault: None, request_id: "r".to_owned(), created_at: at, changed_at: at,
             };
             for change in sequence {

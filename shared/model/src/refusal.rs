@@ -237,6 +237,22 @@ refusals! {
     DigestMismatch { image, expected, found } "image.digest-mismatch" 400 No
         en "the file for image {image} has digest {found}, not {expected}" "check the file and send it again"
         ja "イメージ {image} のファイルのダイジェストは {expected} ではなく {found} です" "ファイルを確認し、もう一度送ってください";
+    /// The front end's disk cannot hold it.
+    ImageNoRoom { image, detail } "image.no-room" 507 Later
+        en "there is no room for image {image} on the front end: {detail}" "delete images that are not needed, or enlarge the disk under the image service's data folder"
+        ja "フロントエンドにイメージ {image} を置く空きがありません: {detail}" "不要なイメージを削除するか、イメージサービスのデータフォルダのディスクを拡張してください";
+    /// Its bytes stopped coming.
+    ImportAbandoned { image, minutes } "image.import-abandoned" 400 No
+        en "no byte of image {image} has arrived for {minutes} minutes" "import it again: watari image import FILE --name {image}"
+        ja "イメージ {image} のデータが {minutes} 分間届いていません" "もう一度取り込んでください: watari image import ファイル --name {image}";
+    /// The bytes were on a front end that went away.
+    ImportLost { image } "image.import-lost" 503 No
+        en "the front end that received image {image} went away before it was checked" "import it again: watari image import FILE --name {image}"
+        ja "イメージ {image} を受信したフロントエンドが、検査の前に失われました" "もう一度取り込んでください: watari image import ファイル --name {image}";
+    /// As many imports as may be are under way.
+    ImportsBusy { limit } "image.imports-busy" 503 Later
+        en "{limit} imports are under way, which is as many as may be" "wait for one of them to end; `watari image list` shows them"
+        ja "すでに上限の {limit} 件の取り込みが進行中です" "いずれかの完了を待ってください。`watari image list` で確認できます";
     /// The disk asked for is smaller than the image.
     DiskTooSmall { image, image_gib, disk_gib } "image.disk-too-small" 400 No
         en "image {image} needs a disk of {image_gib} GiB, but {disk_gib} GiB were asked for" "give --disk {image_gib}GiB or more"
