@@ -41,7 +41,7 @@ trunk_set() {
   for net in $NETWORKS; do batch+="link set $net-$s-out $2"$'\n'"link set $net-$s-in $2"$'\n'; done
   ip -n "$SWITCH" -batch - <<<"$batch"
 }
-site_is_cut() { ! ip -n "$SWITCH" link show "campus-$(short "$1")-out" 2>/dev/null | grep -q 'state UP'; }
+site_is_cut() { [ -z "$(ip -n "$SWITCH" -brief link show "campus-$(short "$1")-out" up 2>/dev/null)" ]; }
 
 # link_shape MBIT: every site's link to the backbone carries MBIT megabits a second (Ethernet
 # frames) in each direction; 0 takes the limit away. A packet waits at most 10 ms, so that a bulk
@@ -76,7 +76,7 @@ shape_direction() {
   fi
   in_switch tc qdisc replace dev "$ifb" root tbf rate "${mbit}mbit" burst "$burst" limit "$limit"
   for dev; do
-    in_switch tc qdisc show dev "$dev" | grep -q ingress && continue
+    [[ $(in_switch tc qdisc show dev "$dev") != *ingress* ]] || continue
     in_switch tc qdisc add dev "$dev" ingress
     in_switch tc filter add dev "$dev" parent ffff: protocol all u32 match u32 0 0 \
       action mirred egress redirect dev "$ifb"

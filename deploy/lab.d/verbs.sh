@@ -6,7 +6,7 @@ need_args() { [ "$1" -eq "$2" ] || die "$verb takes: $3" "deploy/lab $verb --hel
 
 need_programs() {
   local p missing=''
-  for p in ip tc bridge unshare nsenter setpriv setsid awk openssl jq libvirtd virsh qemu-system-x86_64 qemu-img; do
+  for p in ip tc unshare nsenter setpriv setsid awk openssl jq libvirtd virsh qemu-system-x86_64 qemu-img; do
     command -v "$p" >/dev/null || missing+=" $p"
   done
   [ -z "$SERVICES" ] || for p in nats-server dnsmasq nft; do command -v "$p" >/dev/null || missing+=" $p"; done
@@ -42,6 +42,7 @@ verb_up() {
     shift || true
   done
   need_mbit "$mbit"
+  mbit=$((10#$mbit))
   case "$LAB" in /run/* | /proc/* | /sys/* | /dev/*) die "WATARI_LAB_DIR=$LAB is hidden from the hosts" "choose a folder on a disk" ;; esac
   SERVICES=yes
   [ "${WATARI_LAB_SERVICES:-}" != none ] || SERVICES=''
