@@ -5,6 +5,7 @@ pub mod beat;
 pub mod image;
 pub mod monitor;
 pub mod network;
+pub mod permissions;
 pub mod scheduler;
 pub mod subjects;
 pub mod wire;

@@ -1,0 +1,328 @@
+//! Who may say and hear what on the bus: the one table from which NATS is configured.
+//!
+//! ```text
+//!   account PEOPLE                          account CLOUD (JetStream)
+//!   operators, viewers ──── SHARED ────▶    services ◀── facts, beats ── agents
+//!                      ◀─── events ─────    services ──── commands ────▶ agents
+//! ```
+//!
+//! NATS checks the subject of a message, never its *reply* subject: whoever may ask anything can
+//! have the answer sent anywhere that the one who answers may publish, such as into a bucket.
+//! Hence two accounts. A question crosses the border by [`SHARED`] and its answer returns under
+//! the asker's own account, where no bucket, no agent and no service listens. Within CLOUD only
+//! services ask; agents ask nothing at all.
+//!
+//! What this table cannot stop: a *service* that turned hostile may have JetStream deliver one
+//! bucket's documents to any subject, since NATS does not check a consumer's delivery subject
+//! either. Services are therefore trusted with what they read; agents and people need no such trust.
+
+use watari_model::{
+    Document, NodeName, SiteName, image::Image, migration::Migration, network::Network, network::Port, node::Node,
+    outage::Outage, site::Site, vm::Vm,
+};
+
+use crate::{Command, Request, Service, agent, image, monitor, network, scheduler, subjects};
+
+/// The bucket in which services compete for leadership.
+pub const LEASES: &str = "leases";
+
+/// Every bucket with the one service that writes it; each service writes its own key of [`LEASES`].
+pub const BUCKETS: &[(&str, Service)] = &[
+    (Vm::BUCKET, Service::Scheduler),
+    (Migration::BUCKET, Service::Scheduler),
+    (Outage::BUCKET, Service::Scheduler),
+    (Site::BUCKET, Service::Scheduler),
+    (Image::BUCKET, Service::Image),
+    (Network::BUCKET, Service::Network),
+    (Port::BUCKET, Service::Network),
+    (Node::BUCKET, Service::Monitor),
+];
+
+/// What an identity on the bus is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// A service of a front end.
+    Service(Service),
+    /// The agent of one node.
+    Agent {
+        /// Where the node stands.
+        site: SiteName,
+        /// The node.
+        node: NodeName,
+    },
+    /// A person or program that may ask for anything.
+    Operator,
+    /// A person or program that may only look.
+    Viewer,
+}
+
+/// The two halves of the bus.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Account {
+    /// Services and agents, with JetStream.
+    Cloud,
+    /// Operators and viewers.
+    People,
+}
+
+/// Whether an identity may answer on the reply subjects of what it receives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answers {
+    /// Once each, within a bound that the NATS server keeps.
+    Once,
+    /// It receives no questions.
+    Never,
+}
+
+/// What one identity may do. Subjects may hold wildcards.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Permissions {
+    /// What it may publish.
+    pub publish: Vec<String>,
+    /// What it may subscribe to.
+    pub subscribe: Vec<String>,
+    /// Whether it answers questions.
+    pub answers: Answers,
+}
+
+/// How a subject of CLOUD is offered to PEOPLE.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Crossing {
+    /// A question with one answer.
+    Ask,
+    /// A question that every process answers.
+    AskAll,
+    /// Told to whoever listens.
+    Listen,
+}
+
+/// Everything that crosses the border between the accounts.
+pub const SHARED: &[(&str, Crossing)] = &[
+    (subjects::REQUESTS, Crossing::Ask),
+    // `nats kv get vms mail` is a supported tool: the stream's description and one document at a
+    // time. Lists and watches need a consumer, which could be told to deliver into a bucket.
+    ("$JS.API.STREAM.INFO.*", Crossing::Ask),
+    ("$JS.API.DIRECT.GET.*", Crossing::Ask),
+    ("$JS.API.DIRECT.GET.*.>", Crossing::Ask),
+    ("$SRV.>", Crossing::AskAll),
+    (subjects::EVENTS, Crossing::Listen),
+    (subjects::FACTS, Crossing::Listen),
+    (subjects::CAPACITIES, Crossing::Listen),
+];
+
+/// Everything that a viewer may ask. The other requests change something.
+pub const LOOKING: &[&str] = &[
+    scheduler::GetVm::SUBJECT,
+    scheduler::ListVms::SUBJECT,
+    scheduler::VmConsoleLog::SUBJECT,
+    scheduler::ListMigrations::SUBJECT,
+    scheduler::GetMigration::SUBJECT,
+    scheduler::ListSites::SUBJECT,
+    scheduler::GetOutage::SUBJECT,
+    scheduler::ListOutages::SUBJECT,
+    image::GetImage::SUBJECT,
+    image::ListImages::SUBJECT,
+    network::GetNetwork::SUBJECT,
+    network::ListNetworks::SUBJECT,
+    network::ListPorts::SUBJECT,
+    monitor::ListNodes::SUBJECT,
+    monitor::GetNode::SUBJECT,
+    monitor::ListEvents::SUBJECT,
+];
+
+impl Role {
+    /// The half of the bus it lives in.
+    #[must_use]
+    pub const fn account(&self) -> Account {
+        match self {
+            Self::Service(_) | Self::Agent { .. } => Account::Cloud,
+            Self::Operator | Self::Viewer => Account::People,
+        }
+    }
+
+    /// What an identity of this role and name may do. The name decides its inbox only.
+    #[must_use]
+    pub fn permissions(&self, identity: &str) -> Permissions {
+        let mut may = match self {
+            Self::Service(service) => of_service(*service),
+            Self::Agent { site, node } => of_agent(site, node),
+            Self::Operator => of_person(&[subjects::REQUESTS, "$SRV.>"]),
+            Self::Viewer => of_person(LOOKING),
+        };
+        may.subscribe.insert(0, inbox(identity));
+        may
+    }
+}
+
+/// Where the answers to an identity's questions arrive: `_INBOX_<name, dots as dashes>.>`.
+#[must_use]
+pub fn inbox(identity: &str) -> String {
+    format!("_INBOX_{}.>", identity.replace('.', "-"))
+}
+
+/// An agent reports as itself, hears its own orders and answers them. It asks nothing and has no
+/// business with JetStream.
+fn of_agent(site: &SiteName, node: &NodeName) -> Permissions {
+    Permissions {
+        publish: vec![subjects::beat(site, node), subjects::fact(site, node), subjects::inventory(site, node)],
+        subscribe: vec![subjects::commands(node), "$SRV.>".to_owned()],
+        answers: Answers::Once,
+    }
+}
+
+/// People hear events and, since outside clients such as `nats` know no other, the usual inbox.
+fn of_person(ask: &[&str]) -> Permissions {
+    let reading = SHARED.iter().filter(|(subject, how)| subject.starts_with("$JS.") && *how == Crossing::Ask);
+    Permissions {
+        publish: ask.iter().copied().chain(reading.map(|(subject, _)| *subject)).map(str::to_owned).collect(),
+        subscribe: ["_INBOX.>", subjects::EVENTS, subjects::FACTS, subjects::CAPACITIES].map(str::to_owned).to_vec(),
+        answers: Answers::Never,
+    }
+}
+
+fn of_service(service: Service) -> Permissions {
+    let mut publish = vec![format!("$KV.{LEASES}.{}", service.name()), "$JS.API.INFO".to_owned()];
+    publish.extend(opening(LEASES));
+    publish.extend(reading(LEASES));
+    for (bucket, _) in BUCKETS.iter().filter(|(_, owner)| *owner == service) {
+        publish.push(format!("$KV.{bucket}.>"));
+        publish.extend(opening(bucket));
+    }
+    publish.extend(read_by(service).flat_map(reading));
+    publish.extend(asked_by(service).into_iter().map(str::to_owned));
+    publish.extend(ordered_by(service).iter().map(|verb| format!("watari.agent.*.{verb}")));
+    if service == Service::Monitor {
+        publish.push(subjects::CAPACITIES.to_owned());
+    }
+    let mut subscribe: Vec<String> = served_by(service).iter().map(|s| (*s).to_owned()).collect();
+    subscribe.extend(["$SRV.>", subjects::EVENTS].map(str::to_owned));
+    subscribe.extend(heard_by(service).iter().map(|s| (*s).to_owned()));
+    Permissions { publish, subscribe, answers: Answers::Once }
+}
+
+const fn served_by(service: Service) -> &'static [&'static str] {
+    match service {
+        Service::Scheduler => scheduler::SUBJECTS,
+        Service::Image => image::SUBJECTS,
+        Service::Network => network::SUBJECTS,
+        Service::Monitor => monitor::SUBJECTS,
+        Service::NodeAgent => &[],
+    }
+}
+
+/// What a service asks of others, and of its own primary.
+fn asked_by(service: Service) -> Vec<&'static str> {
+    match service {
+        Service::Scheduler => vec![network::AllocatePort::SUBJECT, network::ReleasePorts::SUBJECT],
+        Service::Image => vec![image::ReportCopy::SUBJECT],
+        Service::Network | Service::Monitor | Service::NodeAgent => vec![],
+    }
+}
+
+/// Only the scheduler orders; the monitor looks.
+const fn ordered_by(service: Service) -> &'static [&'static str] {
+    match service {
+        Service::Scheduler => agent::VERBS,
+        Service::Monitor => &[agent::ObserveAll::VERB, agent::TakeInventory::VERB],
+        Service::Image | Service::Network | Service::NodeAgent => &[],
+    }
+}
+
+/// What agents and the monitor tell.
+const fn heard_by(service: Service) -> &'static [&'static str] {
+    match service {
+        Service::Scheduler => &[subjects::FACTS, subjects::INVENTORIES, subjects::CAPACITIES],
+        Service::Monitor => &[subjects::BEATS, subjects::FACTS, subjects::INVENTORIES],
+        Service::Image | Service::Network | Service::NodeAgent => &[],
+    }
+}
+
+/// The buckets whose documents a service looks at, its own among them.
+fn read_by(service: Service) -> impl Iterator<Item = &'static str> {
+    BUCKETS.iter().map(|(bucket, _)| *bucket).filter(move |bucket| match service {
+        Service::Scheduler | Service::Monitor => true,
+        Service::Image => [Image::BUCKET, Vm::BUCKET, Site::BUCKET, Node::BUCKET].contains(bucket),
+        Service::Network => [Network::BUCKET, Port::BUCKET, Vm::BUCKET].contains(bucket),
+        Service::NodeAgent => false,
+    })
+}
+
+/// Making a bucket, and bringing its settings up to date.
+fn opening(bucket: &str) -> [String; 2] {
+    ["CREATE", "UPDATE"].map(|verb| format!("$JS.API.STREAM.{verb}.KV_{bucket}"))
+}
+
+/// Reading and watching a bucket (NATS ADR-8, ADR-31, ADR-37).
+fn reading(bucket: &str) -> Vec<String> {
+    [
+        "$JS.API.STREAM.INFO.KV_",
+        "$JS.API.STREAM.MSG.GET.KV_",
+        "$JS.API.DIRECT.GET.KV_",
+        "$JS.API.DIRECT.GET.KV_|.>",
+        "$JS.API.CONSUMER.CREATE.KV_",
+        "$JS.API.CONSUMER.CREATE.KV_|.>",
+        "$JS.API.CONSUMER.INFO.KV_|.*",
+        "$JS.API.CONSUMER.DELETE.KV_|.*",
+        "$JS.API.CONSUMER.MSG.NEXT.KV_|.*",
+        "$JS.ACK.KV_|.>",
+        "$JS.FC.KV_|.>",
+    ]
+    .map(|form| match form.split_once('|') {
+        Some((head, tail)) => format!("{head}{bucket}{tail}"),
+        None => format!("{form}{bucket}"),
+    })
+    .to_vec()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SERVICES: [Service; 4] = [Service::Scheduler, Service::Image, Service::Network, Service::Monitor];
+
+    #[test]
+    fn an_agent_speaks_as_itself_only_and_touches_no_stream() {
+        let role = Role::Agent { site: "myodaiji".parse().unwrap(), node: "m1".parse().unwrap() };
+        let may = role.permissions("node-agent.m1");
+        assert!(may.publish.iter().all(|s| s.ends_with(".myodaiji.m1") && !s.contains(['*', '>', '$'])), "{may:?}");
+        assert_eq!(may.subscribe, ["_INBOX_node-agent-m1.>", "watari.agent.m1.>", "$SRV.>"]);
+    }
+
+    #[test]
+    fn each_bucket_is_written_by_its_owner_and_by_nobody_else() {
+        for (bucket, owner) in BUCKETS {
+            for service in SERVICES {
+                let may = Role::Service(service).permissions("x.y");
+                let writes = may.publish.iter().any(|s| s.starts_with(&format!("$KV.{bucket}.")));
+                let shapes = may.publish.contains(&format!("$JS.API.STREAM.UPDATE.KV_{bucket}"));
+                assert_eq!((writes, shapes), (service == *owner, service == *owner), "{service:?} {bucket}");
+            }
+        }
+    }
+
+    #[test]
+    fn nobody_but_the_owner_holds_a_wildcard_that_reaches_a_bucket_or_an_agent() {
+        for role in [Role::Operator, Role::Viewer] {
+            let may = role.permissions("x");
+            assert!(!may.publish.iter().any(|s| s.starts_with("$KV") || s.starts_with("watari.agent") || s == ">"));
+            assert_eq!(role.account(), Account::People);
+        }
+        for service in SERVICES {
+            let may = Role::Service(service).permissions("x.y");
+            assert!(!may.publish.iter().any(|s| s.starts_with('>') || s.starts_with('*') || s.starts_with("$KV.>")));
+        }
+    }
+
+    #[test]
+    fn whatever_a_viewer_may_ask_exists_and_changes_nothing() {
+        let served: Vec<&str> = SERVICES.iter().flat_map(|s| served_by(*s)).copied().collect();
+        for subject in LOOKING {
+            assert!(served.contains(subject), "{subject}");
+            let verb = subject.rsplit('.').next().unwrap();
+            assert!(["get", "list", "console-log"].contains(&verb), "{subject}");
+        }
+        for subject in served.iter().filter(|s| s.ends_with(".get") || s.ends_with(".list")) {
+            assert!(LOOKING.contains(subject), "a viewer cannot look at {subject}");
+        }
+    }
+}
