@@ -1,0 +1,78 @@
+//! Every message and document has a sample under `golden/`, read and written on every run: what
+//! is written must be what was read, byte for byte. So a field cannot be renamed, dropped or added
+//! without the change being seen in a file, and a message without a sample fails here.
+//!
+//! After an intended change of a message: edit its sample, then `WATARI_GOLDEN=write cargo test -p
+//! watari-contracts --test golden` puts it into the written form. The bytes of a beat (`*.bin`) are
+//! written only where there are none: a published version never changes.
+
+#[path = "golden/compare.rs"]
+mod compare;
+#[path = "golden/list.rs"]
+mod list;
+
+use std::collections::BTreeSet;
+
+use compare::Samples;
+use watari_contracts::{ErrorBody, agent, beat::Beat, image, monitor, network, scheduler};
+use watari_model::document::BUCKETS;
+
+#[test]
+fn every_request_and_its_reply_is_as_its_sample_says() {
+    let samples = Samples::default();
+    list::requests(&samples);
+    let known = [scheduler::SUBJECTS, image::SUBJECTS, network::SUBJECTS, monitor::SUBJECTS].concat();
+    assert_eq!(samples.requests(), known.into_iter().collect::<BTreeSet<_>>(), "a request without a sample");
+}
+
+#[test]
+fn every_command_and_its_reply_is_as_its_sample_says() {
+    let samples = Samples::default();
+    list::commands(&samples);
+    assert_eq!(samples.commands(), agent::VERBS.iter().copied().collect(), "a command without a sample");
+}
+
+#[test]
+fn every_document_is_as_its_sample_says() {
+    let samples = Samples::default();
+    list::documents(&samples);
+    assert_eq!(samples.documents(), BUCKETS.iter().copied().collect(), "a bucket without a sample");
+}
+
+#[test]
+fn facts_events_and_errors_are_as_their_samples_say() {
+    let samples = Samples::default();
+    samples.json::<agent::NodeFacts>("fact.NodeFacts");
+    samples.json::<monitor::CapacityChanged>("event.CapacityChanged");
+    let errors = samples.json::<ErrorBody>("error.ErrorBody");
+    for error in errors {
+        assert_eq!(ErrorBody::from(error.refusal.clone()), error, "the texts are those of the refusal");
+    }
+}
+
+#[test]
+fn the_bytes_of_a_beat_never_change() {
+    let samples = Samples::default();
+    for (n, beat) in samples.json::<Beat>("beat.v1").into_iter().enumerate() {
+        samples.bytes(&format!("beat.v1.{n}"), &beat);
+    }
+}
+
+#[test]
+fn the_shortest_form_of_each_request_stays_readable() {
+    let read = list::shortest(&compare::shortest());
+    let known = [scheduler::SUBJECTS, image::SUBJECTS, network::SUBJECTS, monitor::SUBJECTS].concat();
+    assert_eq!(read, known.into_iter().collect::<BTreeSet<_>>());
+}
+
+#[test]
+fn no_sample_is_left_over() {
+    let samples = Samples::default();
+    list::requests(&samples);
+    list::commands(&samples);
+    list::documents(&samples);
+    for name in ["fact.NodeFacts", "event.CapacityChanged", "error.ErrorBody", "beat.v1", "least"] {
+        samples.used(name);
+    }
+    assert_eq!(compare::stored(), samples.files(), "stored, and used");
+}

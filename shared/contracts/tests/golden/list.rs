@@ -1,0 +1,66 @@
+//! Which types the samples are of. The lists in the contracts say whether this one is complete.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+use watari_contracts::{Request, agent, image, monitor, network, scheduler};
+use watari_model::{
+    image::Image, migration::Migration, network::Network, network::Port, node::Node, outage::Outage, site::Site, vm::Vm,
+};
+
+use crate::compare::Samples;
+
+macro_rules! each_request {
+    ($apply:ident) => {
+        $apply! {
+            scheduler: CreateVm GetVm ListVms StartVm StopVm RebootVm DeleteVm MigrateVm VmConsoleLog ListMigrations
+                GetMigration CancelMigration ListSites EvacuateSite ReturnSite DrainNode GetOutage ListOutages
+                CancelOutage;
+            image: ImportImage GetImage ListImages DeleteImage ReportCopy;
+            network: CreateNetwork GetNetwork ListNetworks DeleteNetwork ListPorts AllocatePort ReleasePorts;
+            monitor: ListNodes GetNode CordonNode UncordonNode ListEvents;
+        }
+    };
+}
+
+pub(crate) fn requests(samples: &Samples) {
+    macro_rules! check {
+        ($($owner:ident: $($request:ident)*;)*) => { $($(samples.request::<$owner::$request>();)*)* };
+    }
+    each_request!(check);
+}
+
+/// Reads each sample as its request; the subjects that were read.
+pub(crate) fn shortest(samples: &BTreeMap<String, Value>) -> BTreeSet<&'static str> {
+    fn read<R: Request>(samples: &BTreeMap<String, Value>) -> &'static str {
+        let sample = samples.get(R::SUBJECT).unwrap_or_else(|| panic!("no shortest form of {}", R::SUBJECT));
+        if let Err(error) = serde_json::from_value::<R>(sample.clone()) {
+            panic!("{}: {error}", R::SUBJECT);
+        }
+        R::SUBJECT
+    }
+    macro_rules! check {
+        ($($owner:ident: $($request:ident)*;)*) => { BTreeSet::from([$($(read::<$owner::$request>(samples)),*),*]) };
+    }
+    each_request!(check)
+}
+
+pub(crate) fn commands(samples: &Samples) {
+    macro_rules! check {
+        ($($command:ident)*) => { $(samples.command::<agent::$command>();)* };
+    }
+    check! {
+        Start Stop Reboot Remove Receive Send Abort Resume Discard Release Observe ObserveAll TakeInventory ReadConsole
+    }
+}
+
+pub(crate) fn documents(samples: &Samples) {
+    samples.document::<Vm>();
+    samples.document::<Migration>();
+    samples.document::<Outage>();
+    samples.document::<Site>();
+    samples.document::<Image>();
+    samples.document::<Network>();
+    samples.document::<Port>();
+    samples.document::<Node>();
+}
