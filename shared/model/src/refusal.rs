@@ -294,6 +294,11 @@ refusals! {
     SegmentUnbound { node, segment } "network.segment-unbound" 409 Later
         en "node {node} has no bridge for segment {segment}" "name the bridge in [networks.segments] of the node's node-agent.toml and restart the agent"
         ja "ノード {node} にはセグメント {segment} 用のブリッジがありません" "そのノードの node-agent.toml の [networks.segments] にブリッジを記入し、エージェントを再起動してください";
+    // --- history ---------------------------------------------------------------------------
+    /// The history file cannot be read; everything else goes on.
+    HistoryUnavailable { detail } "history.unavailable" 503 Later
+        en "the history cannot be read at present: {detail}" "check the disk under [history] of monitor.toml; nodes and servers are not affected"
+        ja "現在、履歴を読み取れません: {detail}" "monitor.toml の [history] のディスクを確認してください。ノードとサーバには影響ありません";
     // --- agents ----------------------------------------------------------------------------
     /// The command carries an epoch or generation that has been overtaken.
     Stale { what, seen, given } "agent.stale" 409 No
