@@ -15,8 +15,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use watari_node_agent::hypervisor::{
-    BackingFile, CacheMode, Config, Cpu, Disk, DiskFormat, DomainSpec, Event, Grant, Hypervisor,
-    Migration, Nic, Persist, StartMode, VirtType, disk, probe,
+    BackingFile, CacheMode, Config, Cpu, Disk, DiskFormat, DomainSpec, Event, Grant, Hypervisor, Migration, Nic,
+    Persist, StartMode, VirtType, disk, probe,
 };
 
 fn now() -> u64 {
@@ -58,6 +58,13 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         ["start", name] => hv.start(name, StartMode::Running).await?,
         ["destroy", name] => hv.destroy(name).await?,
         ["undefine", name] => hv.undefine(name).await?,
+        ["watch", name] => loop {
+            stamp(&format!("{:?} {:?}", hv.state(name).await, hv.job_stats(name).await));
+            tokio::time::sleep(Duration::from_millis(250)).await;
+        },
+        ["abort", name] => hv.abort_job(name).await?,
+        ["persist", name] => hv.persist(name).await?,
+        ["resume", name] => hv.resume(name).await?,
         ["events", seconds] => {
             let print = print_events(hv.clone());
             let _ = tokio::time::timeout(Duration::from_secs(seconds.parse()?), print).await;
@@ -73,12 +80,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 fn spec(name: &str, uuid: &str, path: &str, base: &str, log: &str, nic: &[&str]) -> DomainSpec {
     let nics = match nic {
-        [bridge, tap, mac] => vec![Nic {
-            mac: (*mac).into(),
-            bridge: (*bridge).into(),
-            tap: (*tap).into(),
-            mtu: 1400,
-        }],
+        [bridge, tap, mac] => vec![Nic { mac: (*mac).into(), bridge: (*bridge).into(), tap: (*tap).into(), mtu: 1400 }],
         _ => vec![],
     };
     DomainSpec {
@@ -111,7 +113,12 @@ async fn print_events(hv: Hypervisor) {
 }
 
 async fn source(
-    hv: &Hypervisor, name: &str, uuid: &str, target: &str, address: &str, rest: &[&str],
+    hv: &Hypervisor,
+    name: &str,
+    uuid: &str,
+    target: &str,
+    address: &str,
+    rest: &[&str],
 ) -> Result<(), Box<dyn std::error::Error>> {
     let printer = tokio::spawn(print_events(hv.clone()));
     let process = hv.process(name, uuid).await?.ok_or("it does not run here")?;
@@ -126,7 +133,18 @@ async fn source(
         persist: if rest.first() == Some(&"switchover") { Persist::AtSwitchOver } else { Persist::AfterResume },
     };
     stamp("migrate begins");
-    let (gone, done) = tokio::join!(
+    let kill = std::env::var("HV_KILL").is_ok();
+    let (_, gone, done) = tokio::join!(
+        async {
+            if kill {
+                let line = tokio::task::spawn_blocking(|| std::io::stdin().read_line(&mut String::new()));
+                line.await.unwrap().unwrap();
+                stamp("kill begins");
+                stamp(&format!("end {:?}", hv.end_stopped_source(name, &process).await));
+            }
+            process.ended().await.unwrap();
+            stamp("process ended");
+        },
         async {
             let gone = tokio::time::timeout(Duration::from_secs(120), process.exited()).await;
             stamp("process gone");

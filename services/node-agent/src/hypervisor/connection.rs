@@ -172,9 +172,9 @@ fn start_event_loop() -> Result<()> {
 }
 
 fn spawn_thread(name: &'static str, body: impl FnOnce() + Send + 'static) -> Result<()> {
-    thread::Builder::new()
-        .name(name.to_owned())
-        .spawn(body)
-        .map(drop)
-        .map_err(|source| Error::Io { act: "start the thread", path: name.into(), source })
+    thread::Builder::new().name(name.to_owned()).spawn(body).map(drop).map_err(|source| Error::Io {
+        act: "start the thread",
+        path: name.into(),
+        source,
+    })
 }

@@ -92,8 +92,11 @@ pub async fn info(path: &Path, format: DiskFormat) -> Result<Info> {
     ];
     let act = "read the disk's header";
     let json = qemu_img(act, show).await?;
-    serde_json::from_slice(&json)
-        .map_err(|error| Error::Program { program: "qemu-img", act, stderr: error.to_string() })
+    serde_json::from_slice(&json).map_err(|error| Error::Program {
+        program: "qemu-img",
+        act,
+        stderr: error.to_string(),
+    })
 }
 
 /// Grows a disk that is not in use. It never shrinks one.
@@ -103,14 +106,8 @@ pub async fn info(path: &Path, format: DiskFormat) -> Result<Info> {
 pub async fn grow(path: &Path, format: DiskFormat, virtual_bytes: u64) -> Result<()> {
     absolute(path)?;
     let size = virtual_bytes.to_string();
-    let resize: [&std::ffi::OsStr; 6] = [
-        "resize".as_ref(),
-        "-q".as_ref(),
-        "-f".as_ref(),
-        format.as_str().as_ref(),
-        path.as_os_str(),
-        size.as_ref(),
-    ];
+    let resize: [&std::ffi::OsStr; 6] =
+        ["resize".as_ref(), "-q".as_ref(), "-f".as_ref(), format.as_str().as_ref(), path.as_os_str(), size.as_ref()];
     qemu_img("grow the disk", resize).await.map(drop)
 }
 
@@ -142,10 +139,7 @@ fn absolute(path: &Path) -> Result<()> {
     Err(Error::Invalid { field: "disk path", reason })
 }
 
-async fn qemu_img<const N: usize>(
-    act: &'static str,
-    arguments: [&std::ffi::OsStr; N],
-) -> Result<Vec<u8>> {
+async fn qemu_img<const N: usize>(act: &'static str, arguments: [&std::ffi::OsStr; N]) -> Result<Vec<u8>> {
     let mut command = Command::new("qemu-img");
     command.args(arguments).stdin(Stdio::null()).kill_on_drop(true);
     let output = tokio::time::timeout(BOUND, command.output())

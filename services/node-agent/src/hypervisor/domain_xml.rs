@@ -154,12 +154,7 @@ fn write_disk(out: &mut Out, disk: &Disk, target: &str) -> io::Result<()> {
         .with_attribute(("type", "file"))
         .with_attribute(("device", "disk"))
         .write_inner_content(|out| {
-            let driver = [
-                ("name", "qemu"),
-                ("type", disk.format.as_str()),
-                ("cache", cache),
-                ("discard", "unmap"),
-            ];
+            let driver = [("name", "qemu"), ("type", disk.format.as_str()), ("cache", cache), ("discard", "unmap")];
             empty(out, "driver", &driver)?;
             empty(out, "source", &[("file", &path(&disk.path))])?;
             // The chain is spelled out to its end, so that libvirt opens no file that an image names.
@@ -263,9 +258,8 @@ fn read_element(record: &mut DomainRecord, at: &[String], start: &BytesStart<'_>
         }
         ["domain", "metadata", "watari:grant"] => {
             let generation = attribute(start, "generation")?.and_then(|text| text.parse().ok());
-            record.grant = attribute(start, "owner")?
-                .zip(generation)
-                .map(|(owner, generation)| Grant { owner, generation });
+            record.grant =
+                attribute(start, "owner")?.zip(generation).map(|(owner, generation)| Grant { owner, generation });
         }
         _ => {}
     }

@@ -131,8 +131,7 @@ impl Error {
     /// Whether the act may have happened all the same: ask for the state before deciding.
     #[must_use]
     pub fn outcome_unknown(&self) -> bool {
-        matches!(self, Self::ConnectionLost { .. } | Self::Timeout { .. })
-            || self.kind() == Kind::Busy
+        matches!(self, Self::ConnectionLost { .. } | Self::Timeout { .. }) || self.kind() == Kind::Busy
     }
 
     /// libvirt's numeric code and domain, for the log and the operator.
@@ -162,10 +161,9 @@ fn kind_of(source: &virt::error::Error) -> Kind {
         | ErrorNumber::OperationUnsupported
         | ErrorNumber::ArgumentUnsupported
         | ErrorNumber::MigrateUnsafe => Kind::Incompatible,
-        ErrorNumber::XmlError
-        | ErrorNumber::XmlDetail
-        | ErrorNumber::XmlInvalidSchema
-        | ErrorNumber::InvalidArg => Kind::Invalid,
+        ErrorNumber::XmlError | ErrorNumber::XmlDetail | ErrorNumber::XmlInvalidSchema | ErrorNumber::InvalidArg => {
+            Kind::Invalid
+        }
         ErrorNumber::NoConnect | ErrorNumber::InvalidConn => Kind::Unavailable,
         _ => Kind::Failed,
     }

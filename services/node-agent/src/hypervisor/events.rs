@@ -131,13 +131,9 @@ pub enum Stop {
 impl Event {
     pub(super) fn from_raw(raw: Raw) -> Self {
         match raw {
-            Raw::Lifecycle { name, event, detail } => {
-                Self::Domain { name, change: Change::from_raw(event, detail) }
-            }
+            Raw::Lifecycle { name, event, detail } => Self::Domain { name, change: Change::from_raw(event, detail) },
             Raw::Reboot { name } => Self::Domain { name, change: Change::Rebooted },
-            Raw::JobCompleted { name, stats } => {
-                Self::JobCompleted { name, stats: JobStats::from_params(&stats) }
-            }
+            Raw::JobCompleted { name, stats } => Self::JobCompleted { name, stats: JobStats::from_params(&stats) },
             Raw::Closed { reason } => Self::Disconnected(match reason {
                 1 => CloseReason::Eof,
                 2 => CloseReason::KeepAlive,

@@ -107,9 +107,7 @@ pub(super) fn job_stats(domain: &Domain, flags: u32) -> Result<(u32, Params), Er
     let (mut kind, mut params, mut count) = (0, ptr::null_mut(), 0);
     // SAFETY: out-parameters are valid; what libvirt allocates is freed just below.
     unsafe {
-        check(sys::virDomainGetJobStats(
-            domain.as_ptr(), &mut kind, &mut params, &mut count, flags,
-        ))?;
+        check(sys::virDomainGetJobStats(domain.as_ptr(), &mut kind, &mut params, &mut count, flags))?;
         let stats = read_params(params, count);
         sys::virTypedParamsFree(params, count);
         Ok((u32::try_from(kind).unwrap_or(0), stats))
@@ -129,12 +127,7 @@ pub(super) fn start_dirty_rate(domain: &Domain, seconds: c_int) -> Result<(), Er
 }
 
 /// Migrates; blocks until the end. (`virt` 0.5 leaks its strings.)
-pub(super) fn migrate(
-    domain: &Domain,
-    target: &str,
-    params: &[(&CStr, Value)],
-    flags: u32,
-) -> Result<(), Error> {
+pub(super) fn migrate(domain: &Domain, target: &str, params: &[(&CStr, Value)], flags: u32) -> Result<(), Error> {
     let target = CString::new(target)?;
     let texts = params
         .iter()
@@ -151,27 +144,23 @@ pub(super) fn migrate(
         for ((name, value), text) in params.iter().zip(&texts) {
             let (list, count, capacity) = (&mut list, &mut count, &mut capacity);
             outcome = outcome.and(check(match value {
-                Value::Text(_) => sys::virTypedParamsAddString(
-                    list, count, capacity, name.as_ptr(), text.as_ptr(),
-                ),
-                Value::Unsigned(value) => {
-                    sys::virTypedParamsAddULLong(list, count, capacity, name.as_ptr(), *value)
-                }
+                Value::Text(_) => sys::virTypedParamsAddString(list, count, capacity, name.as_ptr(), text.as_ptr()),
+                Value::Unsigned(value) => sys::virTypedParamsAddULLong(list, count, capacity, name.as_ptr(), *value),
                 Value::Signed(value) => sys::virTypedParamsAddInt(
-                    list, count, capacity, name.as_ptr(), c_int::try_from(*value).unwrap_or(c_int::MAX),
+                    list,
+                    count,
+                    capacity,
+                    name.as_ptr(),
+                    c_int::try_from(*value).unwrap_or(c_int::MAX),
                 ),
-                Value::Float(value) => {
-                    sys::virTypedParamsAddDouble(list, count, capacity, name.as_ptr(), *value)
+                Value::Float(value) => sys::virTypedParamsAddDouble(list, count, capacity, name.as_ptr(), *value),
+                Value::Flag(value) => {
+                    sys::virTypedParamsAddBoolean(list, count, capacity, name.as_ptr(), c_int::from(*value))
                 }
-                Value::Flag(value) => sys::virTypedParamsAddBoolean(
-                    list, count, capacity, name.as_ptr(), c_int::from(*value),
-                ),
             }));
         }
         let outcome = outcome.and_then(|_| {
-            check(sys::virDomainMigrateToURI3(
-                domain.as_ptr(), target.as_ptr(), list, count.unsigned_abs(), flags,
-            ))
+            check(sys::virDomainMigrateToURI3(domain.as_ptr(), target.as_ptr(), list, count.unsigned_abs(), flags))
         });
         sys::virTypedParamsFree(list, count);
         outcome.map(drop)
@@ -179,16 +168,11 @@ pub(super) fn migrate(
 }
 
 /// Statistics of every domain, by name.
-pub(super) fn all_stats(
-    connect: &Connect,
-    kinds: u32,
-    flags: u32,
-) -> Result<Vec<(String, Params)>, Error> {
+pub(super) fn all_stats(connect: &Connect, kinds: u32, flags: u32) -> Result<Vec<(String, Params)>, Error> {
     let mut records = ptr::null_mut();
     // SAFETY: libvirt fills a list of `count` valid records, which is freed after being copied.
     unsafe {
-        let count =
-            check(sys::virConnectGetAllDomainStats(connect.as_ptr(), kinds, &mut records, flags))?;
+        let count = check(sys::virConnectGetAllDomainStats(connect.as_ptr(), kinds, &mut records, flags))?;
         let all = (0..usize::try_from(count).unwrap_or(0))
             .map(|index| {
                 let record = &**records.add(index);
@@ -221,18 +205,14 @@ impl Subscription {
         subscription.add(sys::VIR_DOMAIN_EVENT_ID_LIFECYCLE, on_lifecycle as *const (), sink)?;
         subscription.add(sys::VIR_DOMAIN_EVENT_ID_REBOOT, on_reboot as *const (), sink)?;
         // Only drivers with jobs know this one (test:/// does not).
-        if let Err(error) =
-            subscription.add(sys::VIR_DOMAIN_EVENT_ID_JOB_COMPLETED, on_job as *const (), sink)
-        {
+        if let Err(error) = subscription.add(sys::VIR_DOMAIN_EVENT_ID_JOB_COMPLETED, on_job as *const (), sink) {
             tracing::debug!(%error, "no job events from this hypervisor");
         }
         let opaque = Box::into_raw(Box::new(Arc::clone(sink))).cast::<c_void>();
         // SAFETY: `opaque` is a leaked box of a Sink; libvirt hands it back to `on_close` and at
         // last to `free_sink`; if registration fails it is still ours to free.
         unsafe {
-            let code = sys::virConnectRegisterCloseCallback(
-                connect.as_ptr(), Some(on_close), opaque, Some(free_sink),
-            );
+            let code = sys::virConnectRegisterCloseCallback(connect.as_ptr(), Some(on_close), opaque, Some(free_sink));
             check(code).inspect_err(|_| free_sink(opaque))?;
         }
         Ok(subscription)
@@ -288,7 +268,11 @@ unsafe extern "C" fn free_sink(opaque: *mut c_void) {
 }
 
 unsafe extern "C" fn on_lifecycle(
-    _: sys::virConnectPtr, domain: sys::virDomainPtr, event: c_int, detail: c_int, opaque: *mut c_void,
+    _: sys::virConnectPtr,
+    domain: sys::virDomainPtr,
+    event: c_int,
+    detail: c_int,
+    opaque: *mut c_void,
 ) -> c_int {
     // SAFETY: libvirt lends a valid domain for the call; `opaque` is our sink.
     unsafe { push(opaque, Raw::Lifecycle { name: text(sys::virDomainGetName(domain)), event, detail }) };

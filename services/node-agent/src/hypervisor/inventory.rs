@@ -55,8 +55,7 @@ impl Hypervisor {
         };
         let (node, capabilities, libvirt, qemu) = self
             .call("take stock of the host", move |connect| {
-                let capabilities =
-                    connect.domain_capabilities(None, Some("x86_64"), Some("q35"), Some(kind), 0)?;
+                let capabilities = connect.domain_capabilities(None, Some("x86_64"), Some("q35"), Some(kind), 0)?;
                 Ok((connect.node_info()?, capabilities, connect.lib_version()?, connect.hyp_version()?))
             })
             .await?;
@@ -82,8 +81,11 @@ impl Hypervisor {
 pub async fn disk_space(folder: &Path) -> Result<(u64, u64)> {
     let folder = folder.to_owned();
     blocking("read the disk's space", move || {
-        let stat = rustix::fs::statvfs(&folder)
-            .map_err(|error| Error::Io { act: "measure", path: folder, source: error.into() })?;
+        let stat = rustix::fs::statvfs(&folder).map_err(|error| Error::Io {
+            act: "measure",
+            path: folder,
+            source: error.into(),
+        })?;
         Ok((stat.f_blocks * stat.f_frsize, stat.f_bavail * stat.f_frsize))
     })
     .await
@@ -96,9 +98,11 @@ pub async fn disk_space(folder: &Path) -> Result<(u64, u64)> {
 /// `/proc/meminfo` cannot be read.
 pub async fn memory_mib() -> Result<(u64, u64)> {
     let path = Path::new("/proc/meminfo");
-    let text = tokio::fs::read_to_string(path)
-        .await
-        .map_err(|source| Error::Io { act: "read", path: path.to_owned(), source })?;
+    let text = tokio::fs::read_to_string(path).await.map_err(|source| Error::Io {
+        act: "read",
+        path: path.to_owned(),
+        source,
+    })?;
     let mib = |key: &str| {
         let line = text.lines().find_map(|line| line.strip_prefix(key)).unwrap_or_default();
         line.trim().trim_end_matches(" kB").parse::<u64>().unwrap_or(0) / 1024
@@ -122,10 +126,12 @@ fn host_model(xml: &str) -> Result<HostCpu> {
                 inside = attribute(&start, "name")?.as_deref() == Some("host-model");
             }
             Event::End(end) if end.name().as_ref() == "mode" => inside = false,
-            Event::Empty(start) if inside && start.name().as_ref() == "feature" => {
-                if attribute(&start, "policy")?.as_deref() == Some("require") {
-                    cpu.features.extend(attribute(&start, "name")?);
-                }
+            Event::Empty(start)
+                if inside
+                    && start.name().as_ref() == "feature"
+                    && attribute(&start, "policy")?.as_deref() == Some("require") =>
+            {
+                cpu.features.extend(attribute(&start, "name")?);
             }
             Event::Start(start) if inside => element = start.name().as_ref().to_owned(),
             Event::End(_) => element.clear(),

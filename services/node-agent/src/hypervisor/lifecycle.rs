@@ -67,10 +67,7 @@ impl Hypervisor {
             StartMode::Running => 0,
             StartMode::Paused => sys::VIR_DOMAIN_START_PAUSED,
         };
-        self.on_domain("start the domain", name, move |domain| {
-            domain.create_with_flags(flags)
-        })
-        .await
+        self.on_domain("start the domain", name, move |domain| domain.create_with_flags(flags)).await
     }
 
     /// Lets a paused domain run; one that runs already stays so.
@@ -113,10 +110,7 @@ impl Hypervisor {
     /// # Errors
     /// No such domain; it does not run; libvirt's own.
     pub async fn reboot(&self, name: &str) -> Result<()> {
-        self.on_domain("reboot the domain", name, |domain| {
-            domain.reboot(sys::VIR_DOMAIN_REBOOT_ACPI_POWER_BTN)
-        })
-        .await
+        self.on_domain("reboot the domain", name, |domain| domain.reboot(sys::VIR_DOMAIN_REBOOT_ACPI_POWER_BTN)).await
     }
 
     /// Pulls the plug. One that is off already, or absent, is success.
@@ -124,8 +118,7 @@ impl Hypervisor {
     /// # Errors
     /// libvirt's own.
     pub async fn destroy(&self, name: &str) -> Result<()> {
-        let outcome =
-            self.on_domain("force the domain off", name, |domain| domain.destroy().map(drop)).await;
+        let outcome = self.on_domain("force the domain off", name, |domain| domain.destroy().map(drop)).await;
         match outcome {
             Err(error) if error.kind() == Kind::NoDomain => Ok(()),
             Err(error) if error.kind() == Kind::InvalidState => match self.state(name).await? {
@@ -194,9 +187,7 @@ impl Hypervisor {
             .call("list domains", |connect| {
                 let mut found = Vec::new();
                 for domain in connect.list_all_domains(0)? {
-                    let read = || {
-                        Ok((domain.xml_desc(0)?, ffi::state(&domain)?, domain.is_persistent()?))
-                    };
+                    let read = || Ok((domain.xml_desc(0)?, ffi::state(&domain)?, domain.is_persistent()?));
                     match read() {
                         Ok(entry) => found.push(entry),
                         Err(error) if is_no_domain(&error) => {}

@@ -196,9 +196,7 @@ impl Hypervisor {
                         if let Some(ms) = migration.max_downtime_ms {
                             domain.migrate_set_max_downtime(ms, 0)?;
                         }
-                        ffi::migrate(
-                            &domain, &migration.target_uri, &migration.params(), migration.flags(),
-                        )
+                        ffi::migrate(&domain, &migration.target_uri, &migration.params(), migration.flags())
                     };
                     run().map_err(|source| failure(ACT, &link.connect, source))
                 });
@@ -268,10 +266,8 @@ impl Hypervisor {
     /// # Errors
     /// No such domain, or libvirt's own.
     pub async fn set_migration_bandwidth(&self, name: &str, mib_s: u64) -> Result<()> {
-        self.on_domain("limit the migration", name, move |domain| {
-            domain.migrate_set_max_speed(mib_s, 0).map(drop)
-        })
-        .await
+        self.on_domain("limit the migration", name, move |domain| domain.migrate_set_max_speed(mib_s, 0).map(drop))
+            .await
     }
 
     /// Changes the running migration's longest planned pause.

@@ -45,9 +45,7 @@ pub async fn virt_type(choice: Choice, scratch: &Path) -> Result<Verdict> {
     match choice {
         Choice::Kvm => Ok(verdict(VirtType::Kvm, "chosen by configuration")),
         Choice::Qemu => Ok(verdict(VirtType::Qemu, "chosen by configuration")),
-        Choice::Auto if !Path::new("/dev/kvm").exists() => {
-            Ok(verdict(VirtType::Qemu, "there is no /dev/kvm"))
-        }
+        Choice::Auto if !Path::new("/dev/kvm").exists() => Ok(verdict(VirtType::Qemu, "there is no /dev/kvm")),
         Choice::Auto => boot(scratch, "kvm", "host").await.map(|outcome| match outcome {
             Ok(()) => verdict(VirtType::Kvm, "a vCPU booted under KVM"),
             Err(reason) => verdict(VirtType::Qemu, &format!("no vCPU boots under KVM: {reason}")),
@@ -92,11 +90,8 @@ async fn run(image: &Path, accelerator: &str, cpu: &str) -> Result<std::result::
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .kill_on_drop(true);
-    let child = command.spawn().map_err(|source| Error::Io {
-        act: "run",
-        path: "qemu-system-x86_64".into(),
-        source,
-    })?;
+    let child =
+        command.spawn().map_err(|source| Error::Io { act: "run", path: "qemu-system-x86_64".into(), source })?;
     // A vCPU that never runs makes QEMU wait for ever: the bound drops, and so kills, it.
     let Ok(output) = tokio::time::timeout(BOUND, child.wait_with_output()).await else {
         return Ok(Err(format!("nothing ran within {} s", BOUND.as_secs())));

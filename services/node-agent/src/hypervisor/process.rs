@@ -1,20 +1,28 @@
 //! A domain's QEMU process, seen without libvirt.
 //!
 //! libvirt kills a migrated domain's source and then looks every 200 ms whether it is gone, so
-//! its word comes late; and its word may be wrong after a crash of its own. A pidfd becomes
-//! readable at the instant the process is dead: that is the proof that no vCPU of it runs and no
-//! write of it is under way.
+//! its word comes late; and its word may be wrong after a crash of its own. Two facts are stronger:
+//!
+//! * a pidfd becomes readable when the process is dead and its memory freed;
+//! * before that (by the time that freeing gigabytes takes) the kernel marks every thread as
+//!   exiting. Such a thread never again executes an instruction of the guest or of QEMU.
 
 use std::io::ErrorKind;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use super::error::{Error, Result};
 use super::{Hypervisor, blocking, ffi};
+
+/// How often a process that is about to end is looked at.
+const EXIT_POLL: Duration = Duration::from_millis(1);
+/// The kernel's mark of a thread that is being taken down (`include/linux/sched.h`).
+const PF_EXITING: u64 = 0x4;
 
 /// Names one process for good, across restarts of the agent: pids are reused, the pair is not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -29,6 +37,7 @@ pub struct ProcessId {
 #[derive(Debug)]
 pub struct QemuProcess {
     id: ProcessId,
+    path: PathBuf,
     pidfd: AsyncFd<OwnedFd>,
 }
 
@@ -39,7 +48,34 @@ impl QemuProcess {
         self.id
     }
 
-    /// Waits until the process is dead. Costs nothing while waiting.
+    /// Waits until the process can execute nothing any more: dead, or every thread exiting. It looks
+    /// each millisecond: for the switch-over, not for the hour before it ([`Self::exited`] is free).
+    ///
+    /// # Errors
+    /// As [`Self::exited`].
+    pub async fn ended(&self) -> Result<()> {
+        let exiting = async {
+            while !self.is_exiting() {
+                tokio::time::sleep(EXIT_POLL).await;
+            }
+        };
+        tokio::select! {
+            exited = self.exited() => exited,
+            () = exiting => Ok(()),
+        }
+    }
+
+    /// Every thread carries the kernel's mark, or is gone. Reading a few small files of `/proc` does
+    /// not block.
+    fn is_exiting(&self) -> bool {
+        // The leader first: one file, while nothing happens. The handle keeps the pid from being reused
+        // only until the process is reaped; a stranger under it is not exiting, and the pidfd tells then.
+        thread_exiting(&self.path.join("stat"))
+            && std::fs::read_dir(self.path.join("task"))
+                .is_ok_and(|threads| threads.flatten().all(|thread| thread_exiting(&thread.path().join("stat"))))
+    }
+
+    /// Waits until the process is dead and gone. Costs nothing while waiting.
     ///
     /// # Errors
     /// The kernel refuses to tell, which it does not.
@@ -53,9 +89,23 @@ impl QemuProcess {
     /// # Errors
     /// The kernel refuses. One that is dead already is success.
     pub fn kill(&self) -> Result<()> {
-        match rustix::process::pidfd_send_signal(&self.pidfd, rustix::process::Signal::KILL) {
+        self.signal(Signal::KILL, "kill")
+    }
+
+    /// Stops every thread of it where it is, so that nobody, libvirtd included, can make the guest run.
+    pub(super) fn freeze(&self) -> Result<()> {
+        self.signal(Signal::STOP, "freeze")
+    }
+
+    /// Undoes [`Self::freeze`].
+    pub(super) fn thaw(&self) -> Result<()> {
+        self.signal(Signal::CONT, "thaw")
+    }
+
+    fn signal(&self, signal: Signal, act: &'static str) -> Result<()> {
+        match rustix::process::pidfd_send_signal(&self.pidfd, signal) {
             Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
-            Err(error) => Err(self.failed("kill", error.into())),
+            Err(error) => Err(self.failed(act, error.into())),
         }
     }
 
@@ -77,9 +127,10 @@ impl Hypervisor {
         found
             .map(|(id, pidfd)| {
                 let path = proc_path(&self.config.proc_dir, id.pid);
-                let pidfd = ffi::watch_readable(pidfd)
-                    .map_err(|source| Error::Io { act: "watch", path, source })?;
-                Ok(QemuProcess { id, pidfd })
+                match ffi::watch_readable(pidfd) {
+                    Ok(pidfd) => Ok(QemuProcess { id, path, pidfd }),
+                    Err(source) => Err(Error::Io { act: "watch", path, source }),
+                }
             })
             .transpose()
     }
@@ -131,18 +182,31 @@ fn is_qemu_for(proc_dir: &Path, pid: i32, uuid: &str) -> Result<bool> {
     };
     let mut words = cmdline.split(|byte| *byte == 0);
     let qemu = words.next().is_some_and(|program| program.windows(5).any(|part| part == b"qemu-"));
-    Ok(qemu && words.any(|word| word == b"-uuid") && cmdline.split(|byte| *byte == 0).any(|word| word == uuid.as_bytes()))
+    Ok(qemu
+        && words.any(|word| word == b"-uuid")
+        && cmdline.split(|byte| *byte == 0).any(|word| word == uuid.as_bytes()))
 }
 
 fn start_ticks(stat: &Path) -> Option<u64> {
-    let text = std::fs::read_to_string(stat).ok()?;
-    // The second field is a name in parentheses that may itself contain anything; count after it.
-    text.rsplit_once(") ")?.1.split(' ').nth(19)?.parse().ok()
+    stat_field(&std::fs::read_to_string(stat).ok()?, 22)
+}
+
+/// A thread that is no longer there has exited.
+fn thread_exiting(stat: &Path) -> bool {
+    match std::fs::read_to_string(stat) {
+        Ok(text) => stat_field(&text, 9).is_some_and(|flags| flags & PF_EXITING != 0),
+        Err(error) => gone(&error),
+    }
+}
+
+/// A field of `/proc/PID/stat`, counted from 1 as in proc(5). The second is a name in parentheses that may
+/// itself contain anything, so that counting starts after it.
+fn stat_field(text: &str, number: usize) -> Option<u64> {
+    text.rsplit_once(") ")?.1.split(' ').nth(number.checked_sub(3)?)?.parse().ok()
 }
 
 fn gone(error: &std::io::Error) -> bool {
-    error.kind() == ErrorKind::NotFound
-        || error.raw_os_error() == Some(rustix::io::Errno::SRCH.raw_os_error())
+    error.kind() == ErrorKind::NotFound || error.raw_os_error() == Some(rustix::io::Errno::SRCH.raw_os_error())
 }
 
 fn proc_path(proc_dir: &Path, pid: i32) -> PathBuf {

@@ -74,11 +74,8 @@ impl Hypervisor {
             | sys::VIR_DOMAIN_STATS_INTERFACE
             | sys::VIR_DOMAIN_STATS_BLOCK
             | sys::VIR_DOMAIN_STATS_DIRTYRATE;
-        let flags = sys::VIR_CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE
-            | sys::VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT;
-        let all = self
-            .call("read statistics", move |connect| ffi::all_stats(connect, kinds, flags))
-            .await?;
+        let flags = sys::VIR_CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE | sys::VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT;
+        let all = self.call("read statistics", move |connect| ffi::all_stats(connect, kinds, flags)).await?;
         Ok(all.into_iter().map(|(name, params)| DomainStats::read(name, &params)).collect())
     }
 
@@ -87,10 +84,8 @@ impl Hypervisor {
     /// # Errors
     /// No such domain; it does not run; libvirt's own.
     pub async fn measure_dirty_rate(&self, name: &str, seconds: u8) -> Result<()> {
-        self.on_domain("measure the dirty rate", name, move |domain| {
-            ffi::start_dirty_rate(domain, seconds.into())
-        })
-        .await
+        self.on_domain("measure the dirty rate", name, move |domain| ffi::start_dirty_rate(domain, seconds.into()))
+            .await
     }
 }
 
