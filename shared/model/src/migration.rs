@@ -7,6 +7,8 @@
 //!    │           │             │           │
 //!    └───────────┴─────────────┴───────────┴──▶ Aborting ──▶ Failed | Cancelled
 //!                                               A has the grant; B's copy is destroyed
+//!
+//!  Switching ── B's copy died before it ran ──▶ Failed (the server starts anew at B, from its disk)
 //! ```
 //!
 //! The server's document, not this one, says who may run it: between *Settling* and *Switching*
@@ -77,6 +79,8 @@ pub enum Change {
     CopyEnded,
     /// The grant was given to the target.
     Switched,
+    /// The grant is the target's, but its copy died before it was seen running.
+    Lost(Refusal),
     /// Seen running at the target and absent at the source.
     Done(Measured),
     /// It will not happen.
@@ -132,6 +136,9 @@ pub struct Migration {
     pub outage: Option<OutageId>,
     /// How far it is.
     pub state: State,
+    /// The request that made it, so that it may be repeated.
+    #[serde(default)]
+    pub request_id: Option<String>,
     /// Whether an operator asked to cancel it.
     pub cancel_asked: bool,
     /// What was measured, once completed.
@@ -180,6 +187,10 @@ impl Migration {
                 self.measured = Some(measured);
                 Completed
             }
+            (Switching, Change::Lost(refusal)) => {
+                self.fault = Some(refusal);
+                Failed
+            }
             (Queued | Preparing | Copying | Settling, Change::GivenUp(refusal)) => {
                 self.fault = Some(refusal);
                 Aborting
@@ -225,7 +236,7 @@ mod tests {
             let mut migration = Migration {
                 v: 1, id: "mail-1".parse().unwrap(), vm: "mail".parse().unwrap(), from: "m1".parse().unwrap(),
                 to: "y1".parse().unwrap(), reason: Reason::Operator, outage: None, state: State::Queued,
-                cancel_asked: cancel, measured: None, fault: None, created_at: at, copying_at: None, changed_at: at,
+                request_id: None, cancel_asked: cancel, measured: None, fault: None, created_at: at, copying_at: None, changed_at: at,
             };
             let mut switched = false;
             for change in sequence {

@@ -112,6 +112,13 @@ pub enum Change {
     },
     /// The target may run it: the switch-over. The generation counts up.
     Switched,
+    /// The migration is given up before the switch-over: the grant stays where it is for good.
+    Abandoned,
+    /// The same node may run it under a new generation: after a crossing was given up with the
+    /// source left paused, or after the target failed to resume it.
+    Regranted,
+    /// A migration was given up while the target was silent: what it has is to be removed.
+    LeftBehind(NodeName),
     /// The migration is over, with success or without; the grant says where the server is.
     MigrationEnded,
     /// It cannot be placed or started.
@@ -226,6 +233,10 @@ pub struct Crossing {
     pub to: NodeName,
     /// Whether the grant has been given to the target already.
     pub switched: bool,
+    /// Whether it was given up: from then on the target never gets the grant. Written here, and
+    /// not only in the migration, so that one compare-and-set decides between the two.
+    #[serde(default)]
+    pub abandoned: bool,
 }
 
 /// A copy of a server's disk that was left behind by a migration and is to be removed once the
@@ -254,6 +265,12 @@ pub struct Vm {
     pub spec: Spec,
     /// What the operator wants.
     pub desired: Desired,
+    /// Whether stopping means off at once, instead of asking the guest.
+    #[serde(default)]
+    pub force_off: bool,
+    /// Whether it was ever seen running: from then on its disk is never made anew.
+    #[serde(default)]
+    pub booted: bool,
     /// Where it belongs; recorded once.
     pub home_site: SiteName,
     /// How far it is.
@@ -346,6 +363,7 @@ impl Vm {
                 Starting
             }
             (Starting | Running | Stopping, Change::SeenRunning) => {
+                self.booted = true;
                 if from == Stopping {
                     Stopping
                 } else {
@@ -355,18 +373,37 @@ impl Vm {
             (Starting | Running | Stopping, Change::SeenOff) => Stopped,
             (Running | Starting, Change::StopAsked) => Stopping,
             (Running, Change::MigrationBegan { id, to }) if self.node().is_some_and(|n| n != to) => {
-                self.crossing = Some(Crossing { id: id.clone(), to: to.clone(), switched: false });
+                self.crossing = Some(Crossing { id: id.clone(), to: to.clone(), switched: false, abandoned: false });
                 Migrating
             }
             (Migrating, Change::Switched) => {
                 let generation = self.generation();
-                let Some(crossing) = self.crossing.as_mut().filter(|c| !c.switched) else {
+                let Some(crossing) = self.crossing.as_mut().filter(|c| !c.switched && !c.abandoned) else {
                     return Err(NotNow { state: from, change: change.word() });
                 };
                 crossing.switched = true;
                 if let Some(old) = self.grant.replace(Grant { node: crossing.to.clone(), generation: generation + 1 }) {
                     self.leftovers.push(Leftover { node: old.node, generation: old.generation, since: now });
                 }
+                Migrating
+            }
+            (Migrating, Change::Abandoned) => {
+                let Some(crossing) = self.crossing.as_mut().filter(|c| !c.switched) else {
+                    return Err(NotNow { state: from, change: change.word() });
+                };
+                crossing.abandoned = true;
+                Migrating
+            }
+            (Migrating, Change::Regranted) if self.crossing.as_ref().is_some_and(|c| c.switched || c.abandoned) => {
+                if let Some(grant) = &mut self.grant {
+                    grant.generation += 1;
+                }
+                Migrating
+            }
+            (Migrating, Change::LeftBehind(node)) if self.node() != Some(node) => {
+                let generation = self.generation();
+                self.leftovers.retain(|l| l.node != *node);
+                self.leftovers.push(Leftover { node: node.clone(), generation, since: now });
                 Migrating
             }
             (Migrating, Change::MigrationEnded) => {
@@ -397,6 +434,9 @@ impl Change {
             Self::StopAsked => "stop",
             Self::MigrationBegan { .. } => "migration",
             Self::Switched => "switch-over",
+            Self::Abandoned => "giving up of a migration",
+            Self::Regranted => "renewed grant",
+            Self::LeftBehind(_) => "copy left behind",
             Self::MigrationEnded => "end of a migration",
             Self::Broke(_) => "fault",
             Self::DeleteAsked => "deletion",

@@ -21,6 +21,8 @@ fn vm() -> Vm {
             priority: 0,
         },
         desired: Desired::Running,
+        force_off: false,
+        booted: false,
         home_site: "myodaiji".parse().unwrap(),
         state: State::Pending,
         grant: None,
@@ -44,6 +46,9 @@ fn changes() -> impl Strategy<Value = Change> {
         Just(Change::StopAsked),
         node.prop_map(|to| Change::MigrationBegan { id: "mail-1".parse().unwrap(), to }),
         Just(Change::Switched),
+        Just(Change::Abandoned),
+        Just(Change::Regranted),
+        Just(Change::LeftBehind("y2".parse().unwrap())),
         Just(Change::MigrationEnded),
         Just(Change::Broke(Refusal::VmUnknown { vm: "mail".to_owned() })),
         Just(Change::DeleteAsked),
@@ -70,6 +75,7 @@ proptest! {
             let granted = !matches!(vm.state, State::Pending | State::Failed | State::Deleting);
             prop_assert!(!granted || vm.grant.is_some(), "{:?} without a grant", vm.state);
             if let Some(crossing) = &vm.crossing {
+                prop_assert!(!(crossing.switched && crossing.abandoned), "given up and switched over");
                 prop_assert_eq!(Some(&crossing.to) == vm.node(), crossing.switched);
             }
         }
