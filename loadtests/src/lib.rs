@@ -1,4 +1,6 @@
 //! Load generators, the users' eyes, and the fault campaign.
 
+pub mod campaign;
 pub mod gap;
+pub mod lab;
 pub mod users;

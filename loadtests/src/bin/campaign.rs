@@ -1,2 +1,46 @@
-//! The fault campaign.
-fn main() {}
+//! `watari-campaign`: one fault per migration around the switch-over, in the running lab.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::Parser;
+use watari_loadtests::campaign::{Order, run};
+
+/// Cuts the link and kills each process concerned around the switch-over of live migrations, and
+/// judges by the guest's own beacon. The lab must be up and the server must run.
+#[derive(Parser)]
+struct Arguments {
+    /// The lab's command.
+    #[arg(long, default_value = "deploy/lab")]
+    lab: PathBuf,
+    /// The server to move.
+    #[arg(long, default_value = "mail")]
+    vm: String,
+    /// How many faults.
+    #[arg(long, default_value_t = 20)]
+    points: usize,
+    /// Milliseconds between two points of time.
+    #[arg(long, default_value_t = 5)]
+    step_ms: u64,
+    /// How far before and after the expected switch-over, in milliseconds.
+    #[arg(long, default_value_t = 150)]
+    around_ms: u64,
+    /// Where the report is written as JSON.
+    #[arg(long)]
+    out: Option<PathBuf>,
+}
+
+fn main() -> anyhow::Result<ExitCode> {
+    let arguments = Arguments::parse();
+    let report = run(&Order {
+        lab: arguments.lab.canonicalize()?,
+        vm: arguments.vm,
+        points: arguments.points,
+        step_ms: arguments.step_ms.max(1),
+        around_ms: arguments.around_ms,
+    })?;
+    if let Some(file) = arguments.out {
+        std::fs::write(file, serde_json::to_vec_pretty(&report)?)?;
+    }
+    println!("{}", report.table());
+    Ok(if report.sound() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

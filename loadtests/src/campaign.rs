@@ -1,0 +1,208 @@
+//! The fault campaign: one fault per migration, in steps of a few milliseconds around the
+//! switch-over; the guest's own beacon and its processors judge.
+//!
+//! Never two: no two copies of the server compute at once, and no count of its beacon is told
+//! twice with different contents. Never none: within [`HEALING`] of the fault's end the same boot
+//! of the server is heard again. The books are right: the server's document names the node where
+//! the one copy is, and the migration is over.
+
+mod beacon;
+mod faults;
+mod processors;
+mod report;
+mod watch;
+
+use std::{
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, bail};
+use serde_json::Value;
+
+pub use self::report::Report;
+use self::{beacon::Beacons, faults::Fault, processors::Processors, report::Point, watch::Watch};
+use crate::lab::Lab;
+
+/// How long a server may take to be heard and its books to be right after the fault has ended.
+pub const HEALING: Duration = Duration::from_secs(60);
+
+/// What is to be done.
+#[derive(Clone, Debug)]
+pub struct Order {
+    /// `deploy/lab`.
+    pub lab: PathBuf,
+    /// The server to move to and fro; it must exist and run.
+    pub vm: String,
+    /// How many faults.
+    pub points: usize,
+    /// Between two points of time, in milliseconds.
+    pub step_ms: u64,
+    /// How far before and after the expected switch-over faults are placed, in milliseconds.
+    pub around_ms: u64,
+}
+
+/// Runs the campaign and gives its report. A violated claim is in the report, not an error.
+///
+/// # Errors
+/// When the lab or the server is not there, or a migration without fault fails.
+pub fn run(order: &Order) -> anyhow::Result<Report> {
+    let lab = Lab::new(order.lab.clone());
+    let watch = Watch::start(&lab)?;
+    let processors = Processors::start(&lab, &order.vm);
+    let mut campaign =
+        Campaign { lab, vm: order.vm.clone(), watch, processors, beacons: Beacons::default(), expected: Duration::ZERO };
+    campaign.wait_settled(Instant::now()).context("the server must be running and heard before the campaign")?;
+    let undisturbed = campaign.calibrate()?;
+    let mut report = Report::new(order, undisturbed);
+    let steps = (2 * order.around_ms / order.step_ms).max(1);
+    for number in 0..order.points {
+        // Kinds in turn, and for each kind the points of time spread over the whole stretch.
+        let fault = Fault::ALL[number % Fault::ALL.len()];
+        let slot = ((number / Fault::ALL.len()) as u64 * 37 + number as u64 * 11) % steps;
+        let offset_ms = (slot * order.step_ms).cast_signed() - order.around_ms.cast_signed();
+        let point = campaign.point(fault, offset_ms)?;
+        eprintln!("{}/{}: {point}", number + 1, order.points);
+        report.points.push(point);
+    }
+    Ok(report)
+}
+
+struct Campaign {
+    lab: Lab,
+    vm: String,
+    watch: Watch,
+    processors: Processors,
+    beacons: Beacons,
+    /// From the start of copying to the switch-over, undisturbed.
+    expected: Duration,
+}
+
+/// Where the server stands.
+struct Place {
+    node: String,
+    site: String,
+}
+
+impl Campaign {
+    fn place(&self) -> anyhow::Result<Place> {
+        let vm = self.lab.watari(&["vm", "show", &self.vm])?;
+        let text = |field: &str| vm[field].as_str().map(str::to_owned).context("the server is nowhere");
+        Ok(Place { node: text("node")?, site: text("site")? })
+    }
+
+    /// Asks for a migration to the other site and waits until it copies.
+    fn begin(&mut self) -> anyhow::Result<(String, Place, String, Instant)> {
+        let from = self.place()?;
+        let to = match (from.site.as_str(), from.node.ends_with('1')) {
+            ("myodaiji", true) => "y1",
+            ("myodaiji", false) => "y2",
+            (_, true) => "m2",
+            (_, false) => "m1",
+        };
+        self.watch.forget();
+        let asked = self.lab.watari(&["vm", "migrate", &self.vm, "--to", to])?;
+        let id = asked["id"].as_str().context("no migration id")?.to_owned();
+        let began = self.watch.wait(&id, Duration::from_secs(30), |state| !matches!(state, "queued" | "preparing"))?;
+        if began.state != "copying" {
+            bail!("migration {id} is {} before it was seen copying", began.state);
+        }
+        Ok((id, from, to.to_owned(), began.at))
+    }
+
+    /// Migrates five times without a fault; the median time to the switch-over is where faults are aimed.
+    fn calibrate(&mut self) -> anyhow::Result<Vec<Value>> {
+        let (mut times, mut measured) = (Vec::new(), Vec::new());
+        for _ in 0..5 {
+            let (id, _, _, copying) = self.begin()?;
+            let switched = self.watch.wait(&id, Duration::from_secs(60), |s| s == "switching" || is_over(s))?;
+            let over = self.watch.wait(&id, Duration::from_secs(60), is_over)?;
+            if over.state != "completed" {
+                bail!("migration {id} without a fault ended {}", over.state);
+            }
+            times.push(switched.at.saturating_duration_since(copying));
+            measured.push(over.document["measured"].clone());
+            self.wait_settled(Instant::now())?;
+        }
+        times.sort_unstable();
+        self.expected = times[times.len() / 2];
+        Ok(measured)
+    }
+
+    /// One migration with one fault.
+    fn point(&mut self, fault: Fault, offset_ms: i64) -> anyhow::Result<Point> {
+        let armed = fault.arm(&self.lab);
+        let (id, from, to, copying) = self.begin()?;
+        let aim = copying + self.expected;
+        let at = if offset_ms < 0 {
+            aim.checked_sub(Duration::from_millis(offset_ms.unsigned_abs())).unwrap_or(copying)
+        } else {
+            aim + Duration::from_millis(offset_ms.unsigned_abs())
+        };
+        std::thread::sleep(at.saturating_duration_since(Instant::now()));
+        let struck = armed.strike(&from.node, &to, &from.site)?;
+        let phase = self.watch.state_at(&id, struck.began);
+        let complaint = match self.wait_settled(struck.ended) {
+            Ok(()) => None,
+            Err(error) => Some(format!("{error:#}")),
+        };
+        let healed_ms = u64::try_from(struck.ended.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let outcome = self.watch.last_state(&id);
+        let overlap_ms = self.processors.overlap_ms();
+        let told_twice = self.beacons.told_twice();
+        Ok(Point {
+            fault: fault.name().to_owned(),
+            offset_ms,
+            struck_after_copying_ms: u64::try_from(struck.began.saturating_duration_since(copying).as_millis())
+                .unwrap_or(u64::MAX),
+            phase,
+            migration: id,
+            from: from.node,
+            to,
+            outcome,
+            healed_ms,
+            overlap_ms,
+            told_twice,
+            complaint,
+        })
+    }
+
+    /// Waits until the server is heard in the same boot, exactly one copy exists, and the books
+    /// agree; at most [`HEALING`] after `since`.
+    fn wait_settled(&mut self, since: Instant) -> anyhow::Result<()> {
+        let deadline = since + HEALING;
+        loop {
+            let wrong = self.wrong();
+            match wrong {
+                Ok(None) => return Ok(()),
+                Ok(Some(what)) if Instant::now() > deadline => bail!("{what}"),
+                Err(error) if Instant::now() > deadline => return Err(error),
+                _ => std::thread::sleep(Duration::from_millis(100)),
+            }
+        }
+    }
+
+    /// What does not hold now, if anything.
+    fn wrong(&mut self) -> anyhow::Result<Option<String>> {
+        self.beacons.take(self.watch.beacons(), &self.vm);
+        if let Some(what) = self.beacons.silent_or_rebooted() {
+            return Ok(Some(what));
+        }
+        let copies = self.lab.copies(&self.vm);
+        let [(host, _)] = copies.as_slice() else { return Ok(Some(format!("{} copies: {copies:?}", copies.len()))) };
+        let vm = self.lab.watari(&["vm", "show", &self.vm])?;
+        if vm["state"] != "running" || vm["node"].as_str() != Some(host) {
+            return Ok(Some(format!(
+                "the books say {} on {}, the copy is on {host}",
+                vm["state"], vm["node"]
+            )));
+        }
+        let active = self.lab.watari(&["migration", "list", "--active"])?;
+        let open = active["migrations"].as_array().map_or(0, Vec::len);
+        Ok((open > 0).then(|| format!("{open} migrations are not over")))
+    }
+}
+
+fn is_over(state: &str) -> bool {
+    matches!(state, "completed" | "failed" | "cancelled")
+}

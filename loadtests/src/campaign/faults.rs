@@ -1,0 +1,125 @@
+//! The faults: one at a time, as precise as a signal.
+
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::lab::Lab;
+
+/// A kind of fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// The link of the source's site is cut for two seconds.
+    CutShortly,
+    /// … for twelve seconds: longer than every keep-alive.
+    CutLong,
+    /// The schedulers are killed.
+    Scheduler,
+    /// The source's agent is killed.
+    SourceAgent,
+    /// The target's agent is killed.
+    TargetAgent,
+    /// The source's libvirtd is killed.
+    SourceLibvirtd,
+    /// The target's libvirtd is killed.
+    TargetLibvirtd,
+    /// The source's site loses its NATS server.
+    NatsServer,
+}
+
+impl Fault {
+    pub(super) const ALL: [Self; 8] = [
+        Self::CutShortly,
+        Self::SourceLibvirtd,
+        Self::TargetLibvirtd,
+        Self::Scheduler,
+        Self::SourceAgent,
+        Self::TargetAgent,
+        Self::NatsServer,
+        Self::CutLong,
+    ];
+
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::CutShortly => "link cut for 2 s",
+            Self::CutLong => "link cut for 12 s",
+            Self::Scheduler => "schedulers killed",
+            Self::SourceAgent => "source's agent killed",
+            Self::TargetAgent => "target's agent killed",
+            Self::SourceLibvirtd => "source's libvirtd killed",
+            Self::TargetLibvirtd => "target's libvirtd killed",
+            Self::NatsServer => "source site's NATS server killed",
+        }
+    }
+
+    /// Looks up beforehand whom to kill, so that the stroke itself is quick.
+    pub(super) fn arm(self, lab: &Lab) -> Armed {
+        let of = |program: &str, hosts: &[&str]| {
+            hosts
+                .iter()
+                .flat_map(|host| lab.pids(host, program).into_iter().map(|pid| ((*host).to_owned(), pid)))
+                .collect::<Vec<_>>()
+        };
+        let nodes = ["m1", "m2", "y1", "y2"];
+        let fronts = ["m-front", "y-front"];
+        let pids = match self {
+            Self::CutShortly | Self::CutLong => Vec::new(),
+            Self::Scheduler => of("watari-scheduler", &fronts),
+            Self::SourceAgent | Self::TargetAgent => of("watari-node-agent", &nodes),
+            Self::SourceLibvirtd | Self::TargetLibvirtd => of("libvirtd", &nodes),
+            Self::NatsServer => of("nats-server", &fronts),
+        };
+        Armed { fault: self, lab: lab.clone(), pids }
+    }
+}
+
+/// A fault that is ready to strike.
+pub(super) struct Armed {
+    fault: Fault,
+    lab: Lab,
+    pids: Vec<(String, i32)>,
+}
+
+/// When a fault struck and when it was over.
+pub(super) struct Struck {
+    pub(super) began: Instant,
+    pub(super) ended: Instant,
+}
+
+impl Armed {
+    /// Strikes now, at a migration from `source` (at `site`) to `target`.
+    pub(super) fn strike(self, source: &str, target: &str, site: &str) -> anyhow::Result<Struck> {
+        let began = Instant::now();
+        let front = if site == "myodaiji" { "m-front" } else { "y-front" };
+        match self.fault {
+            Fault::CutShortly => self.cut(site, Duration::from_secs(2))?,
+            Fault::CutLong => self.cut(site, Duration::from_secs(12))?,
+            Fault::Scheduler => self.kill(&["m-front", "y-front"]),
+            Fault::SourceAgent | Fault::SourceLibvirtd => self.kill(&[source]),
+            Fault::TargetAgent | Fault::TargetLibvirtd => self.kill(&[target]),
+            Fault::NatsServer => self.kill(&[front]),
+        }
+        Ok(Struck { began, ended: Instant::now() })
+    }
+
+    fn cut(&self, site: &str, lasting: Duration) -> anyhow::Result<()> {
+        self.lab.run(&["cut", site])?;
+        thread::sleep(lasting);
+        self.lab.run(&["heal", site])?;
+        Ok(())
+    }
+
+    fn kill(&self, hosts: &[&str]) {
+        for (host, pid) in &self.pids {
+            if hosts.contains(&host.as_str())
+                && let Some(pid) = Pid::from_raw(*pid)
+            {
+                // One that is gone already needs no killing.
+                let _ = kill_process(pid, Signal::KILL);
+            }
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! Whether two copies of a server compute at once, as the machine's scheduler sees it: the run
+//! time of each copy's virtual-processor threads, sampled every few milliseconds. A paused copy's
+//! processors do not run; a running guest's beacon makes them run forty times a second.
+
+use std::{
+    collections::HashMap,
+    fs,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use crate::lab::Lab;
+
+/// Between two samples.
+const EVERY: Duration = Duration::from_millis(50);
+/// A copy that computed less than this between two samples is taken for paused: a monitor
+/// command wakes a paused processor's thread for some microseconds.
+const COMPUTES: u64 = 400_000;
+/// The processes are searched anew so often.
+const SEARCH: Duration = Duration::from_millis(200);
+
+/// The sampler.
+pub(super) struct Processors(Arc<AtomicU64>);
+
+impl Processors {
+    /// Starts sampling the copies of a server.
+    pub(super) fn start(lab: &Lab, vm: &str) -> Self {
+        let overlap = Arc::new(AtomicU64::new(0));
+        let (lab, vm, counter) = (lab.clone(), vm.to_owned(), Arc::clone(&overlap));
+        thread::spawn(move || {
+            let mut searched = Instant::now();
+            let mut copies = lab.copies(&vm);
+            let mut before: HashMap<i32, u64> = HashMap::new();
+            while Arc::strong_count(&counter) > 1 {
+                thread::sleep(EVERY);
+                if searched.elapsed() > SEARCH {
+                    copies = lab.copies(&vm);
+                    searched = Instant::now();
+                }
+                let now: HashMap<i32, u64> = copies.iter().map(|(_, pid)| (*pid, run_time_ns(*pid))).collect();
+                let computing = now
+                    .iter()
+                    .filter(|(pid, ns)| before.get(pid).is_some_and(|earlier| ns.saturating_sub(*earlier) > COMPUTES))
+                    .count();
+                if computing > 1 {
+                    counter.fetch_add(1, Ordering::Relaxed);
+                }
+                before = now;
+            }
+        });
+        Self(overlap)
+    }
+
+    /// For how long two copies computed since the last call, in milliseconds. One sample alone is
+    /// not counted: the source's last and the target's first moment may fall into the same one.
+    pub(super) fn overlap_ms(&self) -> u64 {
+        let samples = self.0.swap(0, Ordering::Relaxed);
+        samples.saturating_sub(1) * u64::try_from(EVERY.as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+/// The run time of a QEMU's virtual processors, in nanoseconds.
+fn run_time_ns(pid: i32) -> u64 {
+    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { return 0 };
+    threads
+        .flatten()
+        .filter(|t| fs::read_to_string(t.path().join("comm")).is_ok_and(|name| name.starts_with("CPU ")))
+        .filter_map(|t| {
+            fs::read_to_string(t.path().join("schedstat")).ok()?.split_whitespace().next()?.parse::<u64>().ok()
+        })
+        .sum()
+}

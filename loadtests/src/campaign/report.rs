@@ -1,0 +1,113 @@
+//! What the campaign found.
+
+use std::{collections::BTreeMap, fmt};
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::Order;
+
+/// One fault and what became of it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Point {
+    /// The fault.
+    pub fault: String,
+    /// Where it was aimed, in milliseconds from the expected switch-over.
+    pub offset_ms: i64,
+    /// When it struck, in milliseconds from the start of copying.
+    pub struck_after_copying_ms: u64,
+    /// The migration's state when it struck.
+    pub phase: String,
+    /// The migration.
+    pub migration: String,
+    /// From where.
+    pub from: String,
+    /// To where.
+    pub to: String,
+    /// How the migration ended.
+    pub outcome: String,
+    /// From the fault's end until the server was heard and the books were right.
+    pub healed_ms: u64,
+    /// For how long two copies computed.
+    pub overlap_ms: u64,
+    /// How many beacons came from a second copy.
+    pub told_twice: u64,
+    /// What was still wrong at the end of the time to heal.
+    pub complaint: Option<String>,
+}
+
+impl Point {
+    /// Whether every claim held.
+    #[must_use]
+    pub fn sound(&self) -> bool {
+        self.overlap_ms == 0 && self.told_twice == 0 && self.complaint.is_none()
+    }
+}
+
+impl fmt::Display for Point {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { fault, offset_ms, phase, outcome, healed_ms, .. } = self;
+        write!(f, "{fault} at {offset_ms:+} ms ({phase}): {outcome}, healed after {healed_ms} ms")?;
+        if !self.sound() {
+            write!(
+                f,
+                " — WRONG: two for {} ms, {} doubled beacons, {}",
+                self.overlap_ms,
+                self.told_twice,
+                self.complaint.as_deref().unwrap_or("healed")
+            )?;
+        }
+        Ok(())
+    }
+}
+
+/// The whole campaign.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// What was asked for.
+    pub points_wanted: usize,
+    /// Milliseconds between two points of time.
+    pub step_ms: u64,
+    /// Migrations before the first fault, as measured by the cloud.
+    pub undisturbed: Vec<Value>,
+    /// The faults.
+    pub points: Vec<Point>,
+}
+
+impl Report {
+    pub(super) fn new(order: &Order, undisturbed: Vec<Value>) -> Self {
+        Self { points_wanted: order.points, step_ms: order.step_ms, undisturbed, points: Vec::new() }
+    }
+
+    /// Whether every claim held at every point, and every point was reached.
+    #[must_use]
+    pub fn sound(&self) -> bool {
+        self.points.len() == self.points_wanted && self.points.iter().all(Point::sound)
+    }
+
+    /// A table for people: by kind of fault and by phase in which it struck.
+    #[must_use]
+    pub fn table(&self) -> String {
+        let mut rows: BTreeMap<(&str, &str), Vec<&Point>> = BTreeMap::new();
+        for point in &self.points {
+            rows.entry((&point.fault, &point.phase)).or_default().push(point);
+        }
+        let mut text = String::from(
+            "| fault | struck while | points | moved | stayed | longest healing ms | two | none or books wrong |\n\
+             | --- | --- | --- | --- | --- | --- | --- | --- |\n",
+        );
+        for ((fault, phase), points) in rows {
+            let count = |wanted: &dyn Fn(&Point) -> bool| points.iter().filter(|p| wanted(p)).count();
+            text += &format!(
+                "| {fault} | {phase} | {} | {} | {} | {} | {} | {} |\n",
+                points.len(),
+                count(&|p| p.outcome == "completed"),
+                count(&|p| p.outcome != "completed"),
+                points.iter().map(|p| p.healed_ms).max().unwrap_or(0),
+                count(&|p| p.overlap_ms > 0 || p.told_twice > 0),
+                count(&|p| p.complaint.is_some()),
+            );
+        }
+        text
+    }
+}

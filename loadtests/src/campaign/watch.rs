@@ -1,0 +1,159 @@
+//! Listening in the client's network: to the migrations' documents on the bus, and to the guests'
+//! beacons on UDP port 7777.
+
+use std::{
+    collections::VecDeque,
+    net::UdpSocket,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, bail};
+use serde_json::Value;
+use watari_chassis::{Bus, BusSettings};
+
+use super::beacon::Beacon;
+use crate::lab::Lab;
+
+/// One version of a migration's document, and when it was heard.
+#[derive(Clone, Debug)]
+pub(super) struct Heard {
+    pub(super) id: String,
+    pub(super) state: String,
+    pub(super) at: Instant,
+    pub(super) document: Value,
+}
+
+#[derive(Default)]
+struct Inbox {
+    migrations: VecDeque<Heard>,
+    beacons: Vec<Beacon>,
+}
+
+/// The ears.
+#[derive(Clone, Default)]
+pub(super) struct Watch(Arc<Mutex<Inbox>>);
+
+impl Watch {
+    /// Starts listening.
+    pub(super) fn start(lab: &Lab) -> anyhow::Result<Self> {
+        let watch = Self::default();
+        watch.listen_for_beacons(lab)?;
+        watch.listen_for_migrations(lab)?;
+        Ok(watch)
+    }
+
+    fn listen_for_beacons(&self, lab: &Lab) -> anyhow::Result<()> {
+        let (watch, lab) = (self.clone(), lab.clone());
+        let (tell, told) = std::sync::mpsc::channel();
+        thread::spawn(move || {
+            let socket = lab.enter_network("client").and_then(|()| Ok(UdpSocket::bind(("0.0.0.0", 7777))?));
+            let socket = match socket {
+                Ok(socket) => {
+                    let _ = tell.send(Ok(()));
+                    socket
+                }
+                Err(error) => return drop(tell.send(Err(error))),
+            };
+            let mut buffer = [0_u8; 1500];
+            while let Ok((length, _)) = socket.recv_from(&mut buffer) {
+                if let Some(beacon) = Beacon::read(&buffer[..length], Instant::now()) {
+                    watch.inbox().beacons.push(beacon);
+                }
+            }
+        });
+        told.recv().context("the listener died")?
+    }
+
+    fn listen_for_migrations(&self, lab: &Lab) -> anyhow::Result<()> {
+        let (watch, lab) = (self.clone(), lab.clone());
+        let settings = BusSettings {
+            urls: vec!["tls://10.88.0.2:4222".to_owned(), "tls://10.88.0.3:4222".to_owned()],
+            nkey: Some(lab.file("client", "/etc/watari/operator.nk")),
+            ca: Some(lab.file("client", "/etc/watari/ca.crt")),
+            ..BusSettings::default()
+        };
+        let (tell, told) = std::sync::mpsc::channel();
+        thread::spawn(move || {
+            let listen = async {
+                let bus = Bus::connect(&settings).await?;
+                let messages = bus.subscribe("watari.event.migrations.>").await?;
+                anyhow::Ok((bus, messages))
+            };
+            let runtime = lab
+                .enter_network("client")
+                .and_then(|()| Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?));
+            let (runtime, result) = match runtime {
+                Ok(runtime) => {
+                    let result = runtime.block_on(listen);
+                    (runtime, result)
+                }
+                Err(error) => return drop(tell.send(Err(error))),
+            };
+            let (_bus, mut messages) = match result {
+                Ok(both) => {
+                    let _ = tell.send(Ok(()));
+                    both
+                }
+                Err(error) => return drop(tell.send(Err(error))),
+            };
+            runtime.block_on(async {
+                while let Some(message) = messages.next().await {
+                    if let Ok(document) = serde_json::from_slice::<Value>(&message.payload) {
+                        watch.hear(document);
+                    }
+                }
+            });
+        });
+        told.recv().context("the listener died")?
+    }
+
+    fn hear(&self, document: Value) {
+        let text = |field: &str| document[field].as_str().map(str::to_owned);
+        if let (Some(id), Some(state)) = (text("id"), text("state")) {
+            self.inbox().migrations.push_back(Heard { id, state, at: Instant::now(), document });
+        }
+    }
+
+    fn inbox(&self) -> MutexGuard<'_, Inbox> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Forgets what was heard of migrations so far.
+    pub(super) fn forget(&self) {
+        self.inbox().migrations.clear();
+    }
+
+    /// The beacons heard since the last call.
+    pub(super) fn beacons(&self) -> Vec<Beacon> {
+        std::mem::take(&mut self.inbox().beacons)
+    }
+
+    /// Waits for the first version of a migration's document whose state `fits`.
+    pub(super) fn wait(&self, id: &str, patience: Duration, fits: impl Fn(&str) -> bool) -> anyhow::Result<Heard> {
+        let deadline = Instant::now() + patience;
+        loop {
+            if let Some(heard) = self.inbox().migrations.iter().find(|h| h.id == id && fits(&h.state)) {
+                return Ok(heard.clone());
+            }
+            if Instant::now() > deadline {
+                bail!("migration {id} is still {}", self.last_state(id));
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// The state that was the newest at a moment.
+    pub(super) fn state_at(&self, id: &str, at: Instant) -> String {
+        let inbox = self.inbox();
+        let last = inbox.migrations.iter().rfind(|h| h.id == id && h.at <= at);
+        last.map_or_else(|| "unheard".to_owned(), |h| h.state.clone())
+    }
+
+    /// The newest state heard.
+    pub(super) fn last_state(&self, id: &str) -> String {
+        let inbox = self.inbox();
+        inbox.migrations.iter().rfind(|h| h.id == id).map_or_else(|| "unheard".to_owned(), |h| h.state.clone())
+    }
+}

@@ -1,0 +1,109 @@
+//! The lab, as a program sees it: its command, its processes, its network namespaces.
+
+use std::{
+    fs,
+    os::unix::fs::MetadataExt,
+    path::PathBuf,
+    process::{Command, Stdio},
+};
+
+use anyhow::{Context, bail};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use serde_json::Value;
+
+/// The running lab.
+#[derive(Clone, Debug)]
+pub struct Lab {
+    command: PathBuf,
+    folder: PathBuf,
+    prefix: String,
+}
+
+impl Lab {
+    /// The lab of this checkout. `command` is the path of `deploy/lab`.
+    #[must_use]
+    pub fn new(command: PathBuf) -> Self {
+        let variable = |name: &str, default: &str| std::env::var(name).unwrap_or_else(|_| default.to_owned());
+        Self {
+            command,
+            folder: variable("WATARI_LAB_DIR", "/var/tmp/watari-lab").into(),
+            prefix: variable("WATARI_LAB_PREFIX", "watari-"),
+        }
+    }
+
+    /// Runs `deploy/lab` and gives what it prints.
+    ///
+    /// # Errors
+    /// When it cannot be started or ends with another status than 0; its complaint is included.
+    pub fn run(&self, arguments: &[&str]) -> anyhow::Result<String> {
+        let out = Command::new(&self.command)
+            .args(arguments)
+            .stdin(Stdio::null())
+            .output()
+            .with_context(|| format!("cannot start {}", self.command.display()))?;
+        if !out.status.success() {
+            bail!("lab {}: {}", arguments.join(" "), String::from_utf8_lossy(&out.stderr).trim());
+        }
+        Ok(String::from_utf8_lossy(&out.stdout).into_owned())
+    }
+
+    /// Runs `watari … -o json` on the client host.
+    ///
+    /// # Errors
+    /// As [`Lab::run`], or when the answer is no JSON.
+    pub fn watari(&self, arguments: &[&str]) -> anyhow::Result<Value> {
+        let all = [&["exec", "client", "--", "watari"], arguments, &["-o", "json"]].concat();
+        serde_json::from_str(&self.run(&all)?).context("watari's answer is no JSON")
+    }
+
+    /// The ids, in the machine's own numbering, of the host's processes of this program.
+    #[must_use]
+    pub fn pids(&self, host: &str, program: &str) -> Vec<i32> {
+        let Ok(namespace) = fs::metadata(self.namespace(host)).map(|m| m.ino()) else { return Vec::new() };
+        let Ok(processes) = fs::read_dir("/proc") else { return Vec::new() };
+        processes
+            .flatten()
+            .filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok())
+            .filter(|pid| fs::metadata(format!("/proc/{pid}/ns/net")).is_ok_and(|m| m.ino() == namespace))
+            .filter(|pid| {
+                let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+                let first = line.split(|b| *b == 0).next().unwrap_or_default();
+                String::from_utf8_lossy(first).rsplit('/').next() == Some(program)
+            })
+            .collect()
+    }
+
+    /// The QEMU processes that hold this server, over all nodes: (host, process id).
+    #[must_use]
+    pub fn copies(&self, vm: &str) -> Vec<(String, i32)> {
+        let named = format!("guest={vm},");
+        ["m1", "m2", "y1", "y2"]
+            .into_iter()
+            .flat_map(|host| self.pids(host, "qemu-system-x86_64").into_iter().map(move |pid| (host.to_owned(), pid)))
+            .filter(|(_, pid)| {
+                fs::read(format!("/proc/{pid}/cmdline"))
+                    .is_ok_and(|line| String::from_utf8_lossy(&line).contains(&named))
+            })
+            .collect()
+    }
+
+    /// Moves the calling thread, and what it starts, into the host's network.
+    ///
+    /// # Errors
+    /// When the lab is not up or the caller is not root.
+    pub fn enter_network(&self, host: &str) -> anyhow::Result<()> {
+        let file = fs::File::open(self.namespace(host)).context("the lab is not up")?;
+        move_into_link_name_space(std::os::fd::AsFd::as_fd(&file), Some(LinkNameSpaceType::Network))
+            .context("cannot enter the host's network")
+    }
+
+    /// A file on the host's own disk.
+    #[must_use]
+    pub fn file(&self, host: &str, path: &str) -> PathBuf {
+        self.folder.join("hosts").join(host).join("disk").join(path.trim_start_matches('/'))
+    }
+
+    fn namespace(&self, host: &str) -> PathBuf {
+        PathBuf::from(format!("/run/netns/{}{host}", self.prefix))
+    }
+}
