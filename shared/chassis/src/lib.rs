@@ -1,1 +1,47 @@
-//! .
+//! The process: everything that Watari's services have in common, so that each of them is only
+//! its own concern.
+//!
+//! | part | gives |
+//! | --- | --- |
+//! | [`run`] | a service's whole `main`: settings, logs, bus, listener, work, drain, exit code |
+//! | [`Context`] | what every part of a process shares |
+//! | [`Bus`] | requests, commands, beats and subscriptions over NATS |
+//! | [`Bucket`], [`Mirror`] | documents with compare-and-set, and a watched copy in memory |
+//! | [`lease`] | one primary, fenced by an epoch |
+//! | [`Server`] | endpoints on the NATS Services API |
+//! | [`looper`] | the loop that is woken by change and tick |
+//! | [`codec`] | beats as bytes |
+//! | [`clock`] | the only place where a clock is read |
+
+mod bucket;
+mod bus;
+pub mod clock;
+pub mod codec;
+pub mod config;
+mod context;
+pub mod http;
+pub mod lease;
+pub mod looper;
+pub mod metrics;
+mod mirror;
+mod options;
+mod process;
+mod ready;
+mod run;
+mod server;
+pub mod telemetry;
+
+pub use bucket::{Bucket, Entry, ReadError, Revision, Shape, Stopped, Unreadable, WriteError};
+pub use bus::{Bus, BusError, BusSettings, CallError, Initial, Listening, Message, Messages};
+pub use config::{ConfigError, Validate};
+pub use context::{Context, Drained};
+pub use lease::{Leadership, Lease};
+pub use looper::Wake;
+pub use mirror::{Mirror, Snapshot};
+pub use options::Options;
+pub use prometheus;
+pub use ready::{Readiness, Ready};
+pub use run::{StartError, run};
+pub use server::{Call, Server};
+pub use telemetry::trace::TraceParent;
+pub use tokio_util::sync::CancellationToken;

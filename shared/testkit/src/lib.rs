@@ -1,1 +1,11 @@
-//! .
+//! For tests only: real parts on free ports and in folders of their own, gone when dropped.
+
+mod cluster;
+mod nats;
+mod tempdir;
+mod wait;
+
+pub use cluster::NatsCluster;
+pub use nats::NatsServer;
+pub use tempdir::TempDir;
+pub use wait::{eventually, eventually_some};

@@ -1,0 +1,100 @@
+//! A document as the bucket has it.
+
+use async_nats::jetstream::{kv, message::StreamMessage};
+use bytes::Bytes;
+use watari_model::{Document, Timestamp};
+
+use super::Revision;
+
+/// A document and which write it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry<T> {
+    /// The document.
+    pub value: T,
+    /// The write that stored it.
+    pub revision: Revision,
+    /// When that was, by the NATS server's clock.
+    pub created: Timestamp,
+}
+
+/// A document that is there, but not as this version of the program knows it. It is reported and
+/// left alone: never taken for deleted, never overwritten unseen.
+#[derive(Debug, thiserror::Error)]
+#[error("document {key} of bucket {bucket} (revision {revision}) cannot be read: {detail}")]
+pub struct Unreadable {
+    /// The bucket.
+    pub bucket: &'static str,
+    /// The document's key.
+    pub key: String,
+    /// Its revision.
+    pub revision: Revision,
+    /// Why.
+    pub detail: String,
+}
+
+/// Why a document cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// It is there but cannot be read; a retry does not help.
+    #[error(transparent)]
+    Unreadable(#[from] Unreadable),
+    /// The bus did not bring it; a retry may help.
+    #[error("bucket {bucket} cannot be read: {detail}")]
+    Bus {
+        /// Which.
+        bucket: &'static str,
+        /// Why.
+        detail: String,
+    },
+}
+
+/// A write as the stream has it, not yet read.
+#[derive(Clone, Debug)]
+pub(crate) struct Raw {
+    pub(crate) bucket: &'static str,
+    pub(crate) key: String,
+    pub(crate) revision: Revision,
+    pub(crate) payload: Bytes,
+    pub(crate) created: Timestamp,
+    pub(crate) deleted: bool,
+}
+
+impl Raw {
+    pub(crate) fn from_stream(bucket: &'static str, key: &str, message: StreamMessage) -> Self {
+        let operation = message.headers.get("KV-Operation").map(|v| v.as_str());
+        // A marker that the server itself left for an expired or purged message.
+        let marker = message.headers.get("Nats-Marker-Reason").is_some();
+        Self {
+            bucket,
+            key: key.to_owned(),
+            revision: message.sequence,
+            payload: message.payload,
+            created: Timestamp(message.time),
+            deleted: marker || matches!(operation, Some("DEL" | "PURGE")),
+        }
+    }
+
+    pub(crate) fn from_watch(bucket: &'static str, entry: kv::Entry) -> Self {
+        Self {
+            bucket,
+            key: entry.key,
+            revision: entry.revision,
+            payload: entry.value,
+            created: Timestamp(entry.created),
+            deleted: entry.operation != kv::Operation::Put,
+        }
+    }
+
+    /// Reads the document. One that lies under another's key counts as unreadable: following it
+    /// would let one resource act as another.
+    pub(crate) fn entry<T: Document>(&self) -> Result<Entry<T>, Unreadable> {
+        let fault =
+            |detail: String| Unreadable { bucket: self.bucket, key: self.key.clone(), revision: self.revision, detail };
+        let value: T = serde_json::from_slice(&self.payload).map_err(|e| fault(e.to_string()))?;
+        let own = value.key();
+        if own != self.key {
+            return Err(fault(format!("it says that its key is {own}")));
+        }
+        Ok(Entry { value, revision: self.revision, created: self.created })
+    }
+}

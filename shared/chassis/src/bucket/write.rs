@@ -1,0 +1,170 @@
+//! Writing: create, update and delete, each a compare-and-set that says why it failed.
+
+use std::error::Error;
+
+use async_nats::{
+    HeaderMap,
+    jetstream::{
+        self, ErrorCode,
+        context::{PublishError, PublishErrorKind},
+    },
+};
+use bytes::Bytes;
+use watari_model::Document;
+
+use super::{Bucket, Entry, Revision, Written};
+use crate::{clock, run::chain, telemetry::trace};
+
+/// Why a document was not written, or not provably.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// There is such a document.
+    #[error("document {key} exists")]
+    Exists {
+        /// Its key.
+        key: String,
+    },
+    /// Somebody wrote since the expected revision. Read again and decide anew.
+    #[error("document {key} is no longer at revision {expected}")]
+    Conflict {
+        /// Its key.
+        key: String,
+        /// The revision that was expected.
+        expected: Revision,
+    },
+    /// No acknowledgement came: *whether it was written is not known*. Read again and decide anew.
+    #[error("writing document {key} was not acknowledged: {detail}")]
+    Bus {
+        /// Its key.
+        key: String,
+        /// Why.
+        detail: String,
+    },
+}
+
+/// The same below the level of documents.
+#[derive(Debug)]
+pub(crate) enum PutFault {
+    Conflict,
+    Unknown(String),
+}
+
+impl PutFault {
+    fn of(self, key: &str, expected: Revision) -> WriteError {
+        match self {
+            Self::Conflict => WriteError::Conflict { key: key.to_owned(), expected },
+            Self::Unknown(detail) => WriteError::Bus { key: key.to_owned(), detail },
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Operation {
+    Put,
+    Delete,
+}
+
+impl<T: Document> Bucket<T> {
+    /// Stores a document that must not exist yet.
+    ///
+    /// # Errors
+    /// [`WriteError::Exists`], or [`WriteError::Bus`] when it is not known.
+    pub async fn create(&self, value: &T) -> Result<Revision, WriteError> {
+        let key = value.key();
+        let payload = self.json(value)?;
+        match self.put(&key, 0, payload.clone()).await {
+            Ok(revision) => Ok(self.put_done(&key, value, revision)),
+            Err(PutFault::Unknown(detail)) => Err(WriteError::Bus { key, detail }),
+            Err(PutFault::Conflict) => {
+                // A deletion leaves a marker, upon which a new document may be put.
+                let there = self.raw(&key).await.map_err(|e| PutFault::Unknown(chain(&e)).of(&key, 0))?;
+                let Some(marker) = there.filter(|raw| raw.deleted) else {
+                    return Err(WriteError::Exists { key });
+                };
+                match self.put(&key, marker.revision, payload).await {
+                    Ok(revision) => Ok(self.put_done(&key, value, revision)),
+                    Err(PutFault::Conflict) => Err(WriteError::Exists { key }),
+                    Err(fault) => Err(fault.of(&key, marker.revision)),
+                }
+            }
+        }
+    }
+
+    /// Replaces the document that is at revision `expected`.
+    ///
+    /// # Errors
+    /// [`WriteError::Conflict`], or [`WriteError::Bus`] when it is not known.
+    pub async fn update(&self, value: &T, expected: Revision) -> Result<Revision, WriteError> {
+        let key = value.key();
+        let payload = self.json(value)?;
+        match self.put(&key, expected, payload).await {
+            Ok(revision) => Ok(self.put_done(&key, value, revision)),
+            Err(fault) => Err(fault.of(&key, expected)),
+        }
+    }
+
+    /// Deletes the document that is at revision `expected`, leaving a marker.
+    ///
+    /// # Errors
+    /// [`WriteError::Conflict`], or [`WriteError::Bus`] when it is not known.
+    pub async fn delete(&self, key: &str, expected: Revision) -> Result<Revision, WriteError> {
+        match self.publish(key, expected, Bytes::new(), Operation::Delete).await {
+            Ok(revision) => {
+                self.wrote(key, Written::Deleted(revision));
+                Ok(revision)
+            }
+            Err(fault) => Err(fault.of(key, expected)),
+        }
+    }
+
+    fn json(&self, value: &T) -> Result<Bytes, WriteError> {
+        let json = serde_json::to_vec(value);
+        json.map(Bytes::from).map_err(|e| WriteError::Bus { key: value.key(), detail: e.to_string() })
+    }
+
+    fn put_done(&self, key: &str, value: &T, revision: Revision) -> Revision {
+        self.wrote(key, Written::Put(Entry { value: value.clone(), revision, created: clock::now() }));
+        revision
+    }
+
+    pub(crate) async fn put(&self, key: &str, expected: Revision, payload: Bytes) -> Result<Revision, PutFault> {
+        self.publish(key, expected, payload, Operation::Put).await
+    }
+
+    async fn publish(
+        &self,
+        key: &str,
+        expected: Revision,
+        payload: Bytes,
+        operation: Operation,
+    ) -> Result<Revision, PutFault> {
+        let sound = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'.';
+        if key.is_empty() || !key.bytes().all(sound) || key.split('.').any(str::is_empty) {
+            return Err(PutFault::Unknown(format!("{key:?} is no key")));
+        }
+        let mut headers = HeaderMap::new();
+        headers.insert("Nats-Expected-Last-Subject-Sequence", expected.to_string());
+        if operation == Operation::Delete {
+            headers.insert("KV-Operation", "DEL");
+        }
+        trace::inject(&mut headers);
+        let subject = format!("{}{key}", self.store().prefix);
+        let sending = async { self.ctx().bus.jetstream().publish_with_headers(subject, headers, payload).await?.await };
+        match tokio::time::timeout(self.ctx().bus.settings().request_timeout, sending).await {
+            Ok(Ok(acknowledged)) => Ok(acknowledged.sequence),
+            Ok(Err(error)) if is_conflict(&error) => Err(PutFault::Conflict),
+            Ok(Err(error)) => Err(PutFault::Unknown(chain(&error))),
+            Err(_) => Err(PutFault::Unknown("no acknowledgement in time".to_owned())),
+        }
+    }
+}
+
+/// async-nats 0.51 knows one of the server's two ways of saying "wrong last sequence". The other
+/// (10164) comes from a clustered stream that has a write for the same key in flight.
+fn is_conflict(error: &PublishError) -> bool {
+    error.kind() == PublishErrorKind::WrongLastSequence
+        || error
+            .source()
+            .and_then(|source| source.downcast_ref::<jetstream::Error>())
+            .is_some_and(|source| source.error_code() == ErrorCode::STREAM_WRONG_LAST_SEQUENCE_CONSTANT)
+}

@@ -1,0 +1,174 @@
+//! Asking: requests to services and commands to agents.
+
+use std::time::Duration;
+
+use async_nats::{HeaderMap, Message, client::RequestErrorKind};
+use serde::{Serialize, de::DeserializeOwned};
+use watari_contracts::{
+    Command, ErrorBody, Request,
+    wire::{HEADER_ERROR, HEADER_ERROR_CODE},
+};
+use watari_model::{NodeName, Refusal};
+
+use super::Bus;
+use crate::telemetry::trace;
+
+/// Why a call brought no reply of the wanted kind.
+#[derive(Debug, thiserror::Error)]
+pub enum CallError {
+    /// The other side says why it cannot.
+    #[error("{}", .0.message)]
+    Refused(Box<ErrorBody>),
+    /// Nobody answered in time, or nobody listened. *Whether it was done is not known*; with the
+    /// same `request_id` it is safe to repeat.
+    #[error("{who} did not answer; whether it acted is not known")]
+    NoAnswer {
+        /// Who was asked.
+        who: String,
+        /// Whether the server said that nobody was listening just then.
+        listening: Listening,
+    },
+    /// The message could not be sent, or the answer not be read.
+    #[error("{who}: {detail}")]
+    Bus {
+        /// Who was asked.
+        who: String,
+        /// What went wrong.
+        detail: String,
+    },
+}
+
+/// Whether somebody was there to hear a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listening {
+    /// As far as is known.
+    Perhaps,
+    /// Nobody, by the word of the NATS server. During a change of leaders that is normal.
+    Nobody,
+}
+
+impl CallError {
+    /// Whether repeating the same call may succeed.
+    #[must_use]
+    pub fn retryable(&self) -> bool {
+        match self {
+            Self::Refused(body) => body.retryable,
+            Self::NoAnswer { .. } | Self::Bus { .. } => true,
+        }
+    }
+}
+
+impl From<CallError> for Refusal {
+    fn from(error: CallError) -> Self {
+        match error {
+            CallError::Refused(body) => body.refusal,
+            CallError::NoAnswer { who, .. } => Self::NoAnswer { who },
+            CallError::Bus { who, detail } => Self::Internal { detail: format!("{who}: {detail}") },
+        }
+    }
+}
+
+/// The subject of a command: `watari.agent.<node>.<verb>`.
+pub(crate) fn command_subject<C: Command>(node: &NodeName) -> String {
+    format!("watari.agent.{node}.{}", C::VERB)
+}
+
+impl Bus {
+    /// Asks the service that owns the noun, and waits for `bus.request_timeout_ms`.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn request<R: Request>(&self, request: &R) -> Result<R::Reply, CallError> {
+        self.request_within(request, self.settings().request_timeout).await
+    }
+
+    /// The same with a time of its own.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn request_within<R: Request>(&self, request: &R, bound: Duration) -> Result<R::Reply, CallError> {
+        self.exchange(R::SUBJECT.to_owned(), R::OWNER.name().to_owned(), request, bound).await
+    }
+
+    /// Asks again while nobody listens, as during a change of leaders, until `bound` is over. What
+    /// somebody may have heard is not repeated.
+    ///
+    /// # Errors
+    /// [`CallError`] of the last try.
+    pub async fn request_patiently<R: Request>(&self, request: &R, bound: Duration) -> Result<R::Reply, CallError> {
+        let until = tokio::time::Instant::now() + bound;
+        let mut pause = Duration::from_millis(50);
+        loop {
+            let answer = self.request(request).await;
+            let nobody = matches!(answer, Err(CallError::NoAnswer { listening: Listening::Nobody, .. }));
+            if !nobody || tokio::time::Instant::now() + pause >= until {
+                return answer;
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_secs(1));
+        }
+    }
+
+    /// Orders a node's agent, and waits for `bus.request_timeout_ms`.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn command<C: Command>(&self, node: &NodeName, command: &C) -> Result<C::Reply, CallError> {
+        self.command_within(node, command, self.settings().request_timeout).await
+    }
+
+    /// The same with a time of its own.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn command_within<C: Command>(
+        &self,
+        node: &NodeName,
+        command: &C,
+        bound: Duration,
+    ) -> Result<C::Reply, CallError> {
+        self.exchange(command_subject::<C>(node), format!("node {node}"), command, bound).await
+    }
+
+    async fn exchange<Q: Serialize, A: DeserializeOwned>(
+        &self,
+        subject: String,
+        who: String,
+        question: &Q,
+        bound: Duration,
+    ) -> Result<A, CallError> {
+        let payload = match serde_json::to_vec(question) {
+            Ok(payload) => payload,
+            Err(error) => return Err(CallError::Bus { who, detail: error.to_string() }),
+        };
+        let mut headers = HeaderMap::new();
+        trace::inject(&mut headers);
+        let request = async_nats::Request::new().headers(headers).payload(payload.into()).timeout(Some(bound));
+        // The bound must hold while the connection is down as well, when sending waits for it.
+        let sent = tokio::time::timeout(bound, self.client().send_request(subject, request)).await;
+        match sent {
+            Ok(Ok(message)) => read(who, &message),
+            Err(_) => Err(CallError::NoAnswer { who, listening: Listening::Perhaps }),
+            Ok(Err(error)) => Err(match error.kind() {
+                RequestErrorKind::TimedOut => CallError::NoAnswer { who, listening: Listening::Perhaps },
+                RequestErrorKind::NoResponders => CallError::NoAnswer { who, listening: Listening::Nobody },
+                _ => CallError::Bus { who, detail: crate::run::chain(&error) },
+            }),
+        }
+    }
+}
+
+fn read<A: DeserializeOwned>(who: String, message: &Message) -> Result<A, CallError> {
+    let header = |name: &str| message.headers.as_ref().and_then(|h| h.get(name));
+    if let Some(code) = header(HEADER_ERROR_CODE) {
+        return Err(match serde_json::from_slice::<ErrorBody>(&message.payload) {
+            Ok(body) => CallError::Refused(Box::new(body)),
+            Err(_) => {
+                let text = header(HEADER_ERROR).map_or("", |v| v.as_str());
+                CallError::Bus { who, detail: format!("error {code}: {text}") }
+            }
+        });
+    }
+    serde_json::from_slice(&message.payload)
+        .map_err(|error| CallError::Bus { who, detail: format!("the answer cannot be read: {error}") })
+}

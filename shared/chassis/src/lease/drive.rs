@@ -1,0 +1,148 @@
+//! The lease's thin driver: asks the core, does it, and tells the core how it went.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::{sync::watch, time::timeout};
+use watari_contracts::Service;
+
+use super::{
+    Leadership, LeaseDocument,
+    core::{Core, Outcome, Record, Step},
+};
+use crate::{Bucket, Context, Revision, bucket::PutFault, clock::boot_millis};
+
+/// Competes until the process closes, then gives up the lease.
+pub(super) async fn drive(
+    ctx: Context,
+    service: Service,
+    bucket: Bucket<LeaseDocument>,
+    core: Core,
+    told: watch::Sender<Leadership>,
+) {
+    let mut driver = Driver { ctx: ctx.clone(), service, bucket, core, told };
+    loop {
+        let step = driver.core.step(boot_millis());
+        driver.tell();
+        tokio::select! {
+            () = driver.take(step) => {}
+            () = ctx.closing().cancelled() => break,
+        }
+    }
+    driver.release().await;
+}
+
+struct Driver {
+    ctx: Context,
+    service: Service,
+    bucket: Bucket<LeaseDocument>,
+    core: Core,
+    told: watch::Sender<Leadership>,
+}
+
+impl Driver {
+    async fn take(&mut self, step: Step) {
+        let sent = boot_millis();
+        let patience = Duration::from_millis(self.core.patience(sent));
+        match step {
+            Step::Wait { until } => tokio::time::sleep(Duration::from_millis(until.saturating_sub(sent))).await,
+            Step::Read => match timeout(patience, self.read()).await {
+                Ok(Some(record)) => self.core.on_read(record, sent, boot_millis()),
+                Ok(None) | Err(_) => self.core.on_read_failed(boot_millis()),
+            },
+            Step::Write { expected, epoch } => {
+                let holder = Some(self.ctx.instance.to_string());
+                let outcome = match timeout(patience, self.write(expected, holder, epoch)).await {
+                    Ok(outcome) => outcome,
+                    Err(_) => Outcome::Unknown,
+                };
+                self.core.on_written(outcome, sent, boot_millis());
+            }
+        }
+        self.tell();
+    }
+
+    /// The record; the outer option is empty when it could not be read.
+    async fn read(&self) -> Option<Option<Record>> {
+        match self.bucket.raw(self.service.name()).await {
+            Ok(Some(raw)) if !raw.deleted => match raw.entry::<LeaseDocument>() {
+                Ok(entry) => {
+                    let LeaseDocument { holder, epoch, .. } = entry.value;
+                    Some(Some(Record { revision: entry.revision, holder, epoch }))
+                }
+                Err(error) => {
+                    // Somebody holds it in a form that this version does not know: never free.
+                    tracing::error!(%error, "the lease cannot be read");
+                    None
+                }
+            },
+            Ok(Some(marker)) => Some(Some(Record { revision: marker.revision, holder: None, epoch: None })),
+            Ok(None) => Some(None),
+            Err(error) => {
+                tracing::debug!(%error, "the lease cannot be read");
+                None
+            }
+        }
+    }
+
+    async fn write(&self, expected: Revision, holder: Option<String>, epoch: Option<u64>) -> Outcome {
+        let document = LeaseDocument {
+            v: 1,
+            service: self.service,
+            holder,
+            epoch,
+            ttl_ms: u64::try_from(self.ctx.lease_ttl().as_millis()).unwrap_or(u64::MAX),
+        };
+        let Ok(json) = serde_json::to_vec(&document) else { return Outcome::Unknown };
+        match self.bucket.put(self.service.name(), expected, Bytes::from(json)).await {
+            Ok(revision) => Outcome::Acknowledged(revision),
+            Err(PutFault::Conflict) => Outcome::Conflict,
+            Err(PutFault::Unknown(detail)) => {
+                tracing::debug!(detail, "the lease's renewal was not acknowledged");
+                Outcome::Unknown
+            }
+        }
+    }
+
+    /// Makes the core's opinion known, if it has changed.
+    fn tell(&self) {
+        let now = self.core.leadership();
+        let epoch = now.epoch();
+        let before = self.told.send_if_modified(|told| {
+            if *told == now {
+                return false;
+            }
+            match (&*told, &now) {
+                (_, Leadership::Primary { epoch }) => tracing::info!(service = self.service.name(), epoch, "leading"),
+                (Leadership::Primary { .. }, _) => tracing::warn!(service = self.service.name(), "no longer leading"),
+                (_, Leadership::Standby { leader }) => {
+                    tracing::info!(service = self.service.name(), leader, "standing by")
+                }
+            }
+            *told = now;
+            true
+        });
+        if before {
+            let counts = self.ctx.counts();
+            counts.primary.with_label_values(&[self.service.name()]).set(i64::from(epoch.is_some()));
+            counts
+                .epoch
+                .with_label_values(&[self.service.name()])
+                .set(i64::try_from(epoch.unwrap_or(0)).unwrap_or(i64::MAX));
+        }
+    }
+
+    /// A standby need not wait when the holder says that it has finished.
+    async fn release(&mut self) {
+        if let Some((revision, epoch)) = self.core.release() {
+            let given_up = timeout(Duration::from_secs(1), self.write(revision, None, Some(epoch))).await;
+            tracing::info!(
+                service = self.service.name(),
+                epoch,
+                given_up = matches!(given_up, Ok(Outcome::Acknowledged(_))),
+                "gave up the lease"
+            );
+        }
+        self.told.send_replace(Leadership::Standby { leader: None });
+    }
+}

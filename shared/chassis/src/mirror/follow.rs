@@ -1,0 +1,182 @@
+//! Following a bucket: list, then watch, and list again before long.
+//!
+//! A list is read from whichever replica the consumer got, which may lag. So the stream's leader
+//! is asked first how far the bucket is, and a list that does not reach that far is not believed
+//! to be complete. What it has is taken all the same, since the highest revision wins.
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use async_nats::jetstream::kv::Watch;
+use futures_util::StreamExt;
+use time::OffsetDateTime;
+use tokio::time::{Instant, timeout};
+use watari_model::Document;
+
+use super::{Effect, Shared};
+use crate::{Bucket, Revision, bucket::Raw, run::chain};
+
+/// The longest that the mirror may be wrong after an unnoticed loss.
+const RELIST: Duration = Duration::from_secs(30);
+/// A list that brings nothing for this long is given up.
+const STALLED: Duration = Duration::from_secs(10);
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const MOST_PAUSE: Duration = Duration::from_secs(5);
+
+/// Follows until the process shuts down.
+pub(super) async fn follow<T: Document>(bucket: Bucket<T>, shared: Arc<Shared<T>>) {
+    let shutdown = bucket.ctx().shutdown.clone();
+    let mut follower = Follower { bucket, shared, made: None };
+    let mut pause = FIRST_PAUSE;
+    let mut told = String::new();
+    loop {
+        let outcome = tokio::select! {
+            outcome = follower.pass() => outcome,
+            () = shutdown.cancelled() => return,
+        };
+        match outcome {
+            Ok(()) => {
+                pause = FIRST_PAUSE;
+                told.clear();
+                continue;
+            }
+            Err(error) if error != told => {
+                tracing::warn!(
+                    bucket = T::BUCKET,
+                    error,
+                    "the copy in memory cannot be followed; it stays as it is, and it is tried again"
+                );
+                told = error;
+            }
+            Err(_) => {}
+        }
+        follower.counted("failed");
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = shutdown.cancelled() => return,
+        }
+        pause = (pause * 2).min(MOST_PAUSE);
+    }
+}
+
+struct Follower<T> {
+    bucket: Bucket<T>,
+    shared: Arc<Shared<T>>,
+    /// When the stream was made: tells a bucket from another of the same name.
+    made: Option<OffsetDateTime>,
+}
+
+impl<T: Document> Follower<T> {
+    /// One list and the watch after it, until it is time or reason to list again.
+    async fn pass(&mut self) -> Result<(), String> {
+        let mut doubt = self.bucket.ctx().bus.doubt();
+        doubt.mark_unchanged();
+        let info = self.bucket.info().await.map_err(|e| chain(&e))?;
+        self.recognise(info.created);
+        let mut watch = self.bucket.store().watch_with_history(">").await.map_err(|e| chain(&e))?;
+        let listed = if info.state.messages == 0 { BTreeSet::new() } else { self.list(&mut watch).await? };
+        let reached = info.state.last_sequence;
+        if info.state.messages > 0
+            && self.shared.look(|t| t.newest()) < reached
+            && self.bucket.holds(reached).await.map_err(|e| chain(&e))?
+        {
+            return Err(format!("the list ends before revision {reached}, which the leader has"));
+        }
+        self.look_for_missing(&listed, reached).await?;
+        self.counted("done");
+        self.shared.loaded.send_replace(true);
+
+        let due = tokio::time::sleep_until(Instant::now() + RELIST);
+        tokio::pin!(due);
+        loop {
+            tokio::select! {
+                next = watch.next() => { self.take(next)?; }
+                () = &mut due => return Ok(()),
+                () = self.shared.relist.notified() => return Ok(()),
+                _ = doubt.changed() => return Ok(()),
+            }
+        }
+    }
+
+    /// Reads until what was there when the watch began has come.
+    async fn list(&self, watch: &mut Watch) -> Result<BTreeSet<String>, String> {
+        let mut listed = BTreeSet::new();
+        loop {
+            let next = timeout(STALLED, watch.next()).await.map_err(|_| "the list does not come".to_owned())?;
+            let (key, complete) = self.take(next)?;
+            listed.insert(key);
+            if complete {
+                return Ok(listed);
+            }
+        }
+    }
+
+    fn take(
+        &self,
+        next: Option<Result<async_nats::jetstream::kv::Entry, async_nats::jetstream::kv::WatcherError>>,
+    ) -> Result<(String, bool), String> {
+        let entry = next.ok_or("the watch ended")?.map_err(|e| chain(&e))?;
+        let complete = entry.seen_current;
+        let raw = Raw::from_watch(T::BUCKET, entry);
+        self.read(&raw);
+        Ok((raw.key, complete))
+    }
+
+    fn read(&self, raw: &Raw) {
+        if let Effect::Unreadable(error) = self.shared.change(|table| table.read(raw)) {
+            tracing::error!(%error, "ALARM: a document cannot be read; its last readable form is kept");
+        }
+        self.show();
+    }
+
+    /// A document that a complete list lacks is either newer than the list, or gone. The leader
+    /// knows; if it too has no word of it, that is an alarm and nothing else.
+    async fn look_for_missing(&self, listed: &BTreeSet<String>, reached: Revision) -> Result<(), String> {
+        for key in self.shared.look(|table| table.missing(listed, reached)) {
+            match self.bucket.raw(&key).await.map_err(|e| chain(&e))? {
+                Some(raw) => self.read(&raw),
+                None => {
+                    let mut is_new = false;
+                    self.shared.change(|table| {
+                        is_new = table.vanish(&key);
+                        Effect::Known
+                    });
+                    if is_new {
+                        tracing::error!(
+                            bucket = T::BUCKET,
+                            key,
+                            "ALARM: a document is gone without having been deleted; it is kept in memory and nothing is stopped"
+                        );
+                    }
+                    self.show();
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn recognise(&mut self, made: OffsetDateTime) {
+        if self.made.replace(made).is_some_and(|before| before != made) {
+            tracing::error!(
+                bucket = T::BUCKET,
+                "ALARM: the bucket was made anew and its contents are lost; what is in memory is kept and nothing is stopped"
+            );
+            self.bucket.ctx().counts().remade.with_label_values(&[T::BUCKET]).inc();
+            self.shared.change(|table| {
+                table.remade();
+                Effect::Known
+            });
+        }
+    }
+
+    fn show(&self) {
+        let (unreadable, vanished) = self.shared.look(|t| (t.unreadable().len(), t.vanished().len()));
+        let counts = self.bucket.ctx().counts();
+        let number = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
+        counts.unreadable.with_label_values(&[T::BUCKET]).set(number(unreadable));
+        counts.vanished.with_label_values(&[T::BUCKET]).set(number(vanished));
+    }
+
+    fn counted(&self, outcome: &str) {
+        self.bucket.ctx().counts().relists.with_label_values(&[T::BUCKET, outcome]).inc();
+    }
+}

@@ -1,0 +1,16 @@
+//! What a handler learns beside the request itself.
+
+use crate::telemetry::trace::TraceParent;
+
+/// The circumstances of a request.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// The first token of the reply subject: `_INBOX_scheduler-m-front` for a process with an
+    /// identity. NATS lets a process subscribe to its own inbox alone, but lets anybody *name*
+    /// another's, so it says where the answer goes and is no proof of who asks.
+    pub caller: String,
+    /// The trace that the request belongs to. What the handler sends belongs to it by itself.
+    pub trace: TraceParent,
+    /// The epoch under which this process answers; none for a service without a lease.
+    pub epoch: Option<u64>,
+}

@@ -1,0 +1,135 @@
+//! One endpoint: from the message to the answer.
+
+use std::{collections::HashMap, future::Future, panic::AssertUnwindSafe, pin::Pin, sync::Arc, time::Instant};
+
+use async_nats::{HeaderMap, Message, service::error};
+use bytes::Bytes;
+use futures_util::FutureExt;
+use schemars::schema_for;
+use tracing::{Instrument, info_span};
+use tracing_opentelemetry::OpenTelemetrySpanExt;
+use watari_contracts::{
+    ErrorBody, Payload,
+    wire::{HEADER_ERROR, HEADER_ERROR_CODE},
+};
+use watari_model::Refusal;
+
+use super::{
+    Call,
+    registry::{Ended, Registry},
+    reply,
+};
+use crate::{Context, telemetry::trace};
+
+type Answer = Pin<Box<dyn Future<Output = Result<Bytes, Refusal>> + Send>>;
+type Handler = Box<dyn Fn(Call, &[u8]) -> Answer + Send + Sync>;
+
+pub(super) struct Endpoint {
+    pub(super) name: String,
+    pub(super) subject: String,
+    /// What it is about, and the JSON Schema of request and reply.
+    pub(super) metadata: HashMap<String, String>,
+    handler: Handler,
+}
+
+impl Endpoint {
+    pub(super) fn new<Q, A, F, W>(subject: &str, about: &str, handler: F) -> Self
+    where
+        Q: Payload,
+        A: Payload,
+        F: Fn(Call, Q) -> W + Send + Sync + 'static,
+        W: Future<Output = Result<A, Refusal>> + Send + 'static,
+    {
+        let schema = |schema: schemars::Schema| schema.as_value().to_string();
+        let metadata = HashMap::from([
+            ("about".to_owned(), about.to_owned()),
+            ("request_schema".to_owned(), schema(schema_for!(Q))),
+            ("reply_schema".to_owned(), schema(schema_for!(A))),
+        ]);
+        let handler = Arc::new(handler);
+        Self {
+            // Names may have no dots; the version and the word before it say nothing.
+            name: subject.trim_start_matches("watari.v1.").trim_start_matches("watari.").replace('.', "-"),
+            subject: subject.to_owned(),
+            metadata,
+            handler: Box::new(move |call, payload| {
+                let question = serde_json::from_slice::<Q>(payload);
+                let handler = Arc::clone(&handler);
+                Box::pin(async move {
+                    let question = question.map_err(|e| Refusal::Malformed { detail: e.to_string() })?;
+                    let answer = handler(call, question).await?;
+                    let json = serde_json::to_vec(&answer).map_err(|e| Refusal::Internal { detail: e.to_string() })?;
+                    Ok(json.into())
+                })
+            }),
+        }
+    }
+
+    /// Handles one message, and always answers, unless there is nowhere to answer to.
+    pub(super) async fn answer(&self, ctx: &Context, registry: &Registry, message: Message, epoch: Option<u64>) {
+        let Some(inbox) = message.reply.clone() else {
+            tracing::debug!(subject = %message.subject, "not handled, since nobody waits for the answer");
+            return;
+        };
+        if !reply::is_inbox(&inbox) {
+            ctx.counts().evil_replies.inc();
+            tracing::warn!(subject = %message.subject, reply = %inbox, "not handled, since the reply subject is no inbox");
+            return;
+        }
+        let begun = Instant::now();
+        let parent = trace::extract(message.headers.as_ref()).unwrap_or_else(trace::TraceParent::fresh);
+        let span = info_span!("request", endpoint = self.name, trace_id = parent.trace_id());
+        // Without an exporter there is no span to give a parent to.
+        let _ = span.set_parent(parent.as_parent());
+        let call = Call { caller: reply::caller(&inbox), trace: parent, epoch };
+        let handled = trace::scope(parent, self.handle(ctx, call, &message.payload).instrument(span)).await;
+
+        let code = handled.as_ref().map_or_else(Refusal::code, |_| "ok");
+        let took = begun.elapsed();
+        ctx.counts().requests.with_label_values(&[&*self.name, code]).inc();
+        ctx.counts().request_seconds.with_label_values(&[&*self.name]).observe(took.as_secs_f64());
+        let error =
+            handled.as_ref().err().map(|r| error::Error { code: usize::from(r.status()), status: r.code().to_owned() });
+        registry.ended(&self.subject, Ended { took, error });
+
+        let (headers, payload) = envelope(handled, parent);
+        if let Err(error) = ctx.bus.client().publish_with_headers(inbox, headers, payload).await {
+            tracing::warn!(endpoint = self.name, %error, "the answer did not leave; the caller has to ask again");
+        }
+    }
+
+    async fn handle(&self, ctx: &Context, call: Call, payload: &[u8]) -> Result<Bytes, Refusal> {
+        let limit = ctx.limits.request_bytes;
+        if payload.len() > limit {
+            return Err(Refusal::TooLarge { bytes: payload.len().to_string(), limit: limit.to_string() });
+        }
+        let work = AssertUnwindSafe(async { (self.handler)(call, payload).await });
+        match work.catch_unwind().await {
+            Ok(Err(refusal)) => {
+                tracing::info!(code = refusal.code(), %refusal, "refused");
+                Err(refusal)
+            }
+            Ok(done) => done,
+            Err(_) => {
+                ctx.counts().panics.with_label_values(&[&*self.name]).inc();
+                tracing::error!("the handler panicked");
+                Err(Refusal::Internal { detail: format!("the handler of {} failed", self.name) })
+            }
+        }
+    }
+}
+
+fn envelope(handled: Result<Bytes, Refusal>, parent: trace::TraceParent) -> (HeaderMap, Bytes) {
+    let mut headers = HeaderMap::new();
+    headers.insert(trace::HEADER, parent.to_string());
+    match handled {
+        Ok(payload) => (headers, payload),
+        Err(refusal) => {
+            headers.insert(HEADER_ERROR_CODE, refusal.status().to_string());
+            let body = ErrorBody::from(refusal);
+            // A header is one line, whatever the text of an error holds.
+            headers.insert(HEADER_ERROR, body.message.replace(['\r', '\n'], " "));
+            (headers, serde_json::to_vec(&body).unwrap_or_default().into())
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! Answering: endpoints on the NATS Services API (ADR-32), so that `nats micro ls`, `info` and
+//! `stats` show every one of them with its schema.
+//!
+//! The protocol's messages are async-nats' own types. Its service loop is not used: it answers
+//! `$SRV` on any reply subject at all (so that one could make a service publish into `$JS.API`),
+//! sends errors without a body, and does not forget endpoints that are stopped, as a standby must.
+
+mod call;
+mod endpoint;
+mod registry;
+mod reply;
+
+use std::sync::Arc;
+
+use futures_util::StreamExt;
+use tokio::sync::{Semaphore, watch};
+use tokio_util::sync::CancellationToken;
+use watari_contracts::{Command, Request, Service};
+use watari_model::{NodeName, Refusal};
+
+pub use call::Call;
+
+use crate::{BusError, Context, Readiness, bus, lease::Leadership, run::chain};
+use endpoint::Endpoint;
+use registry::Registry;
+
+/// The endpoints of one service in this process.
+pub struct Server {
+    ctx: Context,
+    service: Service,
+    endpoints: Vec<Arc<Endpoint>>,
+}
+
+/// The endpoints of a [`Server`] that are commands to one node's agent.
+pub struct Commands {
+    server: Server,
+    node: NodeName,
+}
+
+impl Server {
+    /// A server without endpoints yet.
+    #[must_use]
+    pub fn new(ctx: &Context, service: Service) -> Self {
+        Self { ctx: ctx.clone(), service, endpoints: Vec::new() }
+    }
+
+    /// Answers the requests of type `R` with `handler`. A handler that panics is answered as
+    /// [`Refusal::Internal`] and counted.
+    #[must_use]
+    pub fn endpoint<R, F, W>(mut self, handler: F) -> Self
+    where
+        R: Request,
+        F: Fn(Call, R) -> W + Send + Sync + 'static,
+        W: Future<Output = Result<R::Reply, Refusal>> + Send + 'static,
+    {
+        debug_assert_eq!(R::OWNER, self.service, "{} belongs to another service", R::SUBJECT);
+        self.endpoints.push(Arc::new(Endpoint::new::<R, R::Reply, F, W>(R::SUBJECT, R::ABOUT, handler)));
+        self
+    }
+
+    /// From here on the endpoints are commands to the agent of `node`.
+    #[must_use]
+    pub fn commands(self, node: &NodeName) -> Commands {
+        Commands { server: self, node: node.clone() }
+    }
+
+    /// Answers while this process leads, and not otherwise: a standby does not even subscribe, so
+    /// that a request finds the primary or nobody. Ends when the process shuts down; requests in
+    /// hand are finished as part of draining.
+    ///
+    /// # Errors
+    /// [`BusError`] if a subscription is refused.
+    pub async fn serve(self, mut leadership: watch::Receiver<Leadership>) -> Result<(), BusError> {
+        let registry = self.register().await?;
+        loop {
+            let now = leadership.borrow_and_update().clone();
+            let serving = match now.epoch() {
+                Some(epoch) => {
+                    let serving = self.subscribe(&registry, Some(epoch)).await?;
+                    self.ctx.ready.set(Readiness::Primary);
+                    Some(serving)
+                }
+                None => {
+                    self.ctx.ready.set(Readiness::Standby);
+                    None
+                }
+            };
+            let going_on = tokio::select! {
+                changed = leadership.changed() => changed.is_ok(),
+                () = self.ctx.shutdown.cancelled() => false,
+            };
+            if let Some(serving) = serving {
+                serving.cancel();
+                registry.clear();
+            }
+            if !going_on {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Answers always: for a service without a lease.
+    ///
+    /// # Errors
+    /// [`BusError`] if a subscription is refused.
+    pub async fn serve_always(self) -> Result<(), BusError> {
+        let registry = self.register().await?;
+        let serving = self.subscribe(&registry, None).await?;
+        self.ctx.ready.set(Readiness::Serving);
+        self.ctx.shutdown.cancelled().await;
+        serving.cancel();
+        Ok(())
+    }
+
+    async fn register(&self) -> Result<Arc<Registry>, BusError> {
+        let registry = Arc::new(Registry::new(self.service, &self.ctx));
+        registry::answer(&self.ctx, Arc::clone(&registry)).await?;
+        Ok(registry)
+    }
+
+    /// Subscribes to every endpoint; cancelling what it returns ends the subscriptions.
+    async fn subscribe(&self, registry: &Arc<Registry>, epoch: Option<u64>) -> Result<CancellationToken, BusError> {
+        let serving = self.ctx.shutdown.child_token();
+        let in_flight = Arc::new(Semaphore::new(self.ctx.limits.in_flight));
+        let guard = serving.clone().drop_guard();
+        for endpoint in &self.endpoints {
+            let fault = |detail| BusError::NotSubscribed { subject: endpoint.subject.clone(), detail };
+            let client = self.ctx.bus.client();
+            let requests = client.queue_subscribe(endpoint.subject.clone(), registry::QUEUE.to_owned()).await;
+            let mut requests = requests.map_err(|e| fault(chain(&e)))?;
+            registry.add(endpoint);
+            let (ctx, endpoint, registry) = (self.ctx.clone(), Arc::clone(endpoint), Arc::clone(registry));
+            let (in_flight, serving) = (Arc::clone(&in_flight), serving.clone());
+            self.ctx.spawn("endpoint", async move {
+                loop {
+                    let message = tokio::select! {
+                        message = requests.next() => message,
+                        () = serving.cancelled() => None,
+                    };
+                    // While all places are taken, requests wait in the subscription.
+                    let Some(message) = message else { return };
+                    let Ok(place) = Arc::clone(&in_flight).acquire_owned().await else { return };
+                    let (ctx, endpoint, registry) = (ctx.clone(), Arc::clone(&endpoint), Arc::clone(&registry));
+                    ctx.tasks().clone().spawn(async move {
+                        endpoint.answer(&ctx, &registry, message, epoch).await;
+                        drop(place);
+                    });
+                }
+            });
+        }
+        // Whoever waits for readiness must find the endpoints subscribed.
+        let flushed = self.ctx.bus.client().flush().await;
+        flushed.map_err(|e| BusError::NotSubscribed { subject: self.service.name().to_owned(), detail: chain(&e) })?;
+        guard.disarm();
+        Ok(serving)
+    }
+}
+
+impl Commands {
+    /// Answers the commands of type `C` with `handler`.
+    #[must_use]
+    pub fn command<C, F, W>(mut self, handler: F) -> Self
+    where
+        C: Command,
+        F: Fn(Call, C) -> W + Send + Sync + 'static,
+        W: Future<Output = Result<C::Reply, Refusal>> + Send + 'static,
+    {
+        let subject = bus::command_subject::<C>(&self.node);
+        self.server.endpoints.push(Arc::new(Endpoint::new::<C, C::Reply, F, W>(&subject, C::ABOUT, handler)));
+        self
+    }
+
+    /// Back to the server, to serve.
+    #[must_use]
+    pub fn done(self) -> Server {
+        self.server
+    }
+}

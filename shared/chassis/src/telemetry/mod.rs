@@ -1,0 +1,79 @@
+//! Logs and traces: structured lines on standard error, and spans by OTLP where that is configured.
+
+pub mod trace;
+
+use opentelemetry::{KeyValue, trace::TracerProvider};
+use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig};
+use opentelemetry_sdk::{
+    Resource,
+    runtime::Tokio,
+    trace::{Sampler, SdkTracerProvider, span_processor_with_async_runtime::BatchSpanProcessor},
+};
+use tracing_subscriber::{EnvFilter, Layer, Registry, fmt, layer::SubscriberExt, util::SubscriberInitExt};
+
+use crate::config::{Format, Telemetry};
+
+/// Why logging or tracing cannot be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum TelemetryError {
+    /// The filter makes no sense.
+    #[error("telemetry.log is no filter: {0}")]
+    Filter(#[from] tracing_subscriber::filter::ParseError),
+    /// The exporter cannot be made.
+    #[error("telemetry.otlp cannot be used: {0}")]
+    Exporter(#[from] opentelemetry_otlp::ExporterBuildError),
+    /// Somebody else has set it up.
+    #[error("logging was set up before")]
+    Twice(#[from] tracing_subscriber::util::TryInitError),
+}
+
+/// Keeps the exporter; [`Traces::finish`] sends what is left.
+#[derive(Default)]
+pub(crate) struct Traces(Option<SdkTracerProvider>);
+
+impl Traces {
+    /// Sends what is left. It blocks, for at most as long as the exporter's own bound.
+    pub(crate) fn finish(&self) {
+        if let Some(provider) = &self.0
+            && let Err(error) = provider.shutdown()
+        {
+            tracing::warn!(%error, "the last traces were not sent");
+        }
+    }
+}
+
+/// Sets up the process's logs and traces. Call it within the runtime.
+pub(crate) fn start(settings: &Telemetry, service: &str, instance: &str) -> Result<Traces, TelemetryError> {
+    let filter: EnvFilter = settings.log.parse()?;
+    let lines: Box<dyn Layer<Registry> + Send + Sync> = match settings.format {
+        Format::Text => fmt::layer().with_writer(std::io::stderr).with_ansi(is_terminal()).boxed(),
+        Format::Json => fmt::layer().json().flatten_event(true).with_writer(std::io::stderr).boxed(),
+    };
+    let provider = if settings.otlp.is_empty() { None } else { Some(exporter(settings, service, instance)?) };
+    let spans = provider.as_ref().map(|p| tracing_opentelemetry::layer().with_tracer(p.tracer("watari")));
+    tracing_subscriber::registry().with(lines.and_then(spans).with_filter(filter)).try_init()?;
+    Ok(Traces(provider))
+}
+
+fn exporter(settings: &Telemetry, service: &str, instance: &str) -> Result<SdkTracerProvider, TelemetryError> {
+    // Plain http:// needs no TLS, but the client asks for a provider in any case.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let exporter = SpanExporter::builder()
+        .with_http()
+        .with_protocol(Protocol::HttpBinary)
+        .with_endpoint(&settings.otlp)
+        .build()?;
+    let about = Resource::builder()
+        .with_service_name(format!("watari-{service}"))
+        .with_attribute(KeyValue::new("service.instance.id", instance.to_owned()))
+        .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
+        .build();
+    let sampler = Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(settings.sample_ratio)));
+    let batches = BatchSpanProcessor::builder(exporter, Tokio).build();
+    Ok(SdkTracerProvider::builder().with_resource(about).with_sampler(sampler).with_span_processor(batches).build())
+}
+
+fn is_terminal() -> bool {
+    use std::io::IsTerminal;
+    std::io::stderr().is_terminal()
+}
