@@ -9,6 +9,3 @@ pub trait Document: Serialize + DeserializeOwned + Clone + Send + Sync + 'static
     /// The key in the bucket: one or more DNS labels joined by dots.
     fn key(&self) -> String;
 }
-
-/// All buckets that hold documents, and so the tokens after `watari.event.`.
-pub const BUCKETS: &[&str] = &["images", "migrations", "networks", "nodes", "outages", "ports", "sites", "vms"];
