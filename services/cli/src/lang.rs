@@ -1,0 +1,43 @@
+//! Which language a person is spoken to in.
+
+use clap::ValueEnum;
+
+/// The two languages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Lang {
+    /// Japanese.
+    Ja,
+    /// English.
+    En,
+}
+
+impl Lang {
+    /// The language of the locale, by the order of POSIX: the first of `LC_ALL`, `LC_MESSAGES`
+    /// and `LANG` that is set and not empty.
+    #[must_use]
+    pub fn of_locale(variable: impl Fn(&str) -> Option<String>) -> Self {
+        let locale = ["LC_ALL", "LC_MESSAGES", "LANG"].into_iter().find_map(|v| variable(v).filter(|t| !t.is_empty()));
+        if locale.is_some_and(|l| l == "ja" || l.starts_with("ja_") || l.starts_with("ja.")) {
+            Self::Ja
+        } else {
+            Self::En
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_variable_that_is_set_decides() {
+        let lang = |set: &[(&str, &str)]| {
+            Lang::of_locale(|v| set.iter().find(|(name, _)| *name == v).map(|(_, value)| (*value).to_owned()))
+        };
+        assert_eq!(lang(&[]), Lang::En);
+        assert_eq!(lang(&[("LANG", "ja_JP.UTF-8")]), Lang::Ja);
+        assert_eq!(lang(&[("LANG", "ja_JP.UTF-8"), ("LC_ALL", "C.UTF-8")]), Lang::En);
+        assert_eq!(lang(&[("LC_ALL", ""), ("LC_MESSAGES", "ja"), ("LANG", "C")]), Lang::Ja);
+        assert_eq!(lang(&[("LANG", "java")]), Lang::En);
+    }
+}

@@ -1,0 +1,195 @@
+//! `watari setup`: everything that the hosts of a cluster need, as files. The lab and a real
+//! installation use this same code.
+//!
+//! ```text
+//!  cluster.toml ──▶ DIR/ca/        authority, hosts' certificates as issued
+//!                   DIR/nkeys/     the seed of every identity
+//!                   DIR/hosts/H/   what belongs into the root of host H
+//! ```
+//!
+//! A second run finds what the first made, adds what is missing, renews what is nearly over and
+//! changes nothing else. `DIR/ca` and `DIR/nkeys` are the cluster's secrets: they belong on no host.
+
+pub mod authority;
+pub mod cluster;
+pub mod files;
+pub mod identity;
+pub mod libvirt;
+pub mod nats;
+pub mod settings;
+
+use std::path::PathBuf;
+
+use clap::Args;
+use watari_contracts::Service;
+
+use authority::{Authority, Issued, Renewal};
+use cluster::{Cluster, Host, Role};
+use files::{Counts, Overlay, Readers};
+use identity::Identity;
+
+use crate::{failure::Failure, lang::Lang, texts::faults::Fault, texts::words};
+
+/// Make keys, certificates and configuration for the hosts of a cluster, as files
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Example of a cluster's description:
+
+  name = \"lab\"
+
+  [[site]]
+  name = \"myodaiji\"
+  title = \"明大寺\"
+
+  [[host]]
+  name = \"m-front\"
+  role = \"front\"              # front, node, witness or client
+  site = \"myodaiji\"
+  address = \"10.88.0.2\"       # for management and migration
+
+  [[host]]
+  name = \"m1\"
+  role = \"node\"
+  site = \"myodaiji\"
+  address = \"10.88.0.11\"
+  segments = { campus = \"br-campus\" }   # this is also what a node has if it says nothing
+  vcpus = 32                  # optional, as are memory_mib and labels
+
+DIR/hosts/HOST is then what belongs into the root of HOST:
+
+  watari setup --cluster cluster.toml --out cluster
+  rsync -a cluster/hosts/m1/ root@m1:/
+
+DIR/ca and DIR/nkeys are the cluster's secrets. Keep them, off the hosts: the next run needs them.")]
+pub struct Setup {
+    /// The description of the cluster (TOML; see the example below)
+    #[arg(long, value_name = "FILE")]
+    cluster: PathBuf,
+    /// Where the files go
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Give every host a new key and certificate; the authority and the identities stay
+    #[arg(long)]
+    force: bool,
+}
+
+impl Setup {
+    /// Makes everything and says what was made.
+    ///
+    /// # Errors
+    /// [`Failure`] if the description is unsound or files cannot be written.
+    pub fn run(&self, lang: Lang) -> Result<String, Failure> {
+        let cluster = Cluster::read(&self.cluster)?;
+        let renewal = if self.force { Renewal::All } else { Renewal::WhenNeeded };
+        let made = make(&cluster, &self.out, renewal)?;
+        Ok(summary(lang, &cluster, &self.out, &made))
+    }
+}
+
+/// What was done for one host.
+struct Made {
+    counts: Counts,
+    identities: Vec<String>,
+}
+
+/// Makes the files below `out`, for each host in the order of the description.
+fn make(cluster: &Cluster, out: &std::path::Path, renewal: Renewal) -> Result<Vec<Made>, Fault> {
+    let now = watari_chassis::clock::now();
+    let mut store = Overlay::at(out.join("ca"));
+    let mut seeds = Overlay::at(out.join("nkeys"));
+    let overlay = |host: &Host| Overlay::at(out.join("hosts").join(host.name.as_str()));
+    let authority = Authority::open(&mut store, cluster, now)?;
+    let identities = identity::of_cluster(&mut seeds, cluster, overlay)?;
+    let mut issued = Vec::new();
+    for host in &cluster.hosts {
+        issued.push(match host.role {
+            Role::Client => None,
+            _ => Some(authority.issue(&mut store, host, renewal, now)?),
+        });
+    }
+    let pins: Vec<String> = cluster
+        .hosts
+        .iter()
+        .zip(&issued)
+        .filter(|(host, _)| host.role.has_nats())
+        .filter_map(|(_, issued)| issued.as_ref().map(|i| i.fingerprint.clone()))
+        .collect();
+    let mut made = Vec::new();
+    for (host, issued) in cluster.hosts.iter().zip(&issued) {
+        let mut overlay = overlay(host);
+        let own = identity::of_host(&mut seeds, &mut overlay, host)?;
+        if let Some(issued) = issued {
+            certificates(&mut overlay, &authority, issued)?;
+        }
+        configuration(&mut overlay, cluster, host, &authority, issued.as_ref(), &identities, &pins)?;
+        made.push(Made { counts: overlay.counts, identities: own.into_iter().map(|i| i.name).collect() });
+    }
+    Ok(made)
+}
+
+fn certificates(overlay: &mut Overlay, authority: &Authority, issued: &Issued) -> Result<(), Fault> {
+    overlay.put("etc/watari/tls/ca.crt", Readers::All, &authority.certificate)?;
+    overlay.put("etc/watari/tls/host.crt", Readers::All, &issued.certificate)?;
+    overlay.put("etc/watari/tls/host.key", Readers::Owner, &issued.key)
+}
+
+fn configuration(
+    overlay: &mut Overlay,
+    cluster: &Cluster,
+    host: &Host,
+    authority: &Authority,
+    issued: Option<&Issued>,
+    identities: &[Identity],
+    pins: &[String],
+) -> Result<(), Fault> {
+    if host.role.has_nats() {
+        overlay.put("etc/nats/nats.conf", Readers::All, &nats::config(cluster, host, identities, pins))?;
+    }
+    match (host.role, issued) {
+        (Role::Front, _) => {
+            for service in identity::OF_FRONT {
+                let path = format!("etc/watari/{}.toml", service.name());
+                overlay.put(&path, Readers::All, &settings::of(cluster, host, service))?;
+            }
+        }
+        (Role::Node, Some(issued)) => {
+            overlay.put(
+                "etc/watari/node-agent.toml",
+                Readers::All,
+                &settings::of(cluster, host, Service::NodeAgent),
+            )?;
+            overlay.put("etc/libvirt/libvirtd.conf", Readers::All, &libvirt::libvirtd(cluster, host))?;
+            overlay.put("etc/libvirt/qemu.conf", Readers::All, &libvirt::qemu(host))?;
+            for path in ["etc/pki/CA/cacert.pem", "etc/pki/qemu/ca-cert.pem"] {
+                overlay.put(path, Readers::All, &authority.certificate)?;
+            }
+            for kind in ["server", "client"] {
+                overlay.put(&format!("etc/pki/libvirt/{kind}cert.pem"), Readers::All, &issued.certificate)?;
+                overlay.put(&format!("etc/pki/libvirt/private/{kind}key.pem"), Readers::Owner, &issued.key)?;
+                overlay.put(&format!("etc/pki/qemu/{kind}-cert.pem"), Readers::All, &issued.certificate)?;
+                overlay.put(&format!("etc/pki/qemu/{kind}-key.pem"), Readers::Owner, &issued.key)?;
+            }
+        }
+        (Role::Client, _) => {
+            overlay.put("etc/watari/ca.crt", Readers::All, &authority.certificate)?;
+            overlay.put("etc/watari/cli.toml", Readers::All, &settings::of_command(cluster, host))?;
+        }
+        (Role::Node | Role::Witness, _) => {}
+    }
+    Ok(())
+}
+
+fn summary(lang: Lang, cluster: &Cluster, out: &std::path::Path, made: &[Made]) -> String {
+    let mut lines = vec![words::setup_done(lang, cluster.name.as_str(), &out.display().to_string())];
+    for (host, made) in cluster.hosts.iter().zip(made) {
+        let Counts { written, kept } = made.counts;
+        let name = format!("{:<12} {:<8}", host.name, host.role.word());
+        lines.push(
+            format!("  {name} {} {}", words::setup_files(lang, written, kept), made.identities.join(" "))
+                .trim_end()
+                .to_owned(),
+        );
+    }
+    lines.push(words::setup_secrets(lang).to_owned());
+    lines.join("\n")
+}

@@ -1,0 +1,128 @@
+//! The configuration of each NATS server.
+
+use std::fmt::Write;
+
+use watari_contracts::permissions::{Account, Answers, Crossing, Permissions, SHARED};
+
+use super::{
+    cluster::{Cluster, Host, at},
+    identity::Identity,
+};
+
+/// A server's configuration. `pins` are the fingerprints of all NATS servers' keys: a certificate
+/// of the authority alone does not make a host a server of the cluster.
+#[must_use]
+pub fn config(cluster: &Cluster, host: &Host, identities: &[Identity], pins: &[String]) -> String {
+    let mut out = format!(
+        r#"# Made by `watari setup` for {name}; changes are lost when it runs again.
+server_name: "{name}"
+listen: "{listen}"
+# For people and Prometheus on this host; everything else is encrypted.
+http: "127.0.0.1:8222"
+max_payload: 1MB
+ping_interval: "10s"
+ping_max: 2
+
+tls {{
+  cert_file: "/etc/watari/tls/host.crt"
+  key_file: "/etc/watari/tls/host.key"
+  timeout: 5
+}}
+
+jetstream {{
+  store_dir: "/var/lib/nats"
+  # What was acknowledged survives a power cut.
+  sync_interval: always
+  max_memory_store: 64MB
+  max_file_store: 4GB
+}}
+"#,
+        name = host.name,
+        listen = at(host.address, 4222),
+    );
+    if cluster.nats_servers().count() > 1 {
+        routes(&mut out, cluster, host, pins);
+    }
+    accounts(&mut out, identities);
+    out
+}
+
+fn routes(out: &mut String, cluster: &Cluster, host: &Host, pins: &[String]) {
+    let _ = write!(
+        out,
+        r#"
+cluster {{
+  name: "{}"
+  listen: "{}"
+  tls {{
+    cert_file: "/etc/watari/tls/host.crt"
+    key_file: "/etc/watari/tls/host.key"
+    ca_file: "/etc/watari/tls/ca.crt"
+    verify: true
+    pinned_certs: [{}]
+    timeout: 5
+  }}
+  routes: [
+"#,
+        cluster.name,
+        at(host.address, 6222),
+        quoted(pins),
+    );
+    for other in cluster.nats_servers().filter(|other| other.name != host.name) {
+        let _ = writeln!(out, "    \"tls://{}\" # {}", at(other.address, 6222), other.name);
+    }
+    out.push_str("  ]\n}\n");
+}
+
+fn accounts(out: &mut String, identities: &[Identity]) {
+    out.push_str("\naccounts {\n  # Services and agents.\n  CLOUD {\n    jetstream: enabled\n    exports: [\n");
+    for (subject, how) in SHARED {
+        let offer = match how {
+            Crossing::Ask => format!("service: \"{subject}\""),
+            Crossing::AskAll => format!("service: \"{subject}\", response_type: stream"),
+            Crossing::Listen => format!("stream: \"{subject}\""),
+        };
+        let _ = writeln!(out, "      {{{offer}, accounts: [PEOPLE]}}");
+    }
+    out.push_str("    ]\n    users: [\n");
+    users(out, identities, Account::Cloud);
+    out.push_str("    ]\n  }\n  # Operators and viewers: no bucket, service or agent hears them but through these doors.\n  PEOPLE {\n    imports: [\n");
+    for (subject, how) in SHARED {
+        let kind = match how {
+            Crossing::Ask | Crossing::AskAll => "service",
+            Crossing::Listen => "stream",
+        };
+        let _ = writeln!(out, "      {{{kind}: {{account: CLOUD, subject: \"{subject}\"}}}}");
+    }
+    out.push_str("    ]\n    users: [\n");
+    users(out, identities, Account::People);
+    out.push_str("    ]\n  }\n  # NATS' own administration.\n  SYS {\n    users: [\n");
+    for identity in identities.iter().filter(|i| i.role.is_none()) {
+        let _ = writeln!(out, "      {{nkey: \"{}\"}} # {}", identity.public, identity.name);
+    }
+    out.push_str("    ]\n  }\n}\nsystem_account: SYS\n");
+}
+
+fn users(out: &mut String, identities: &[Identity], account: Account) {
+    for identity in identities {
+        let Some(role) = identity.role.as_ref().filter(|r| r.account() == account) else { continue };
+        let Permissions { publish, subscribe, answers } = role.permissions(&identity.inbox_name());
+        let answers = match answers {
+            Answers::Once => "\n          allow_responses: {max: 1, expires: \"2m\"}",
+            Answers::Never => "",
+        };
+        let _ = write!(
+            out,
+            "      # {}\n      {{\n        nkey: \"{}\"\n        permissions {{\n          publish: {{allow: [{}]}}\n          subscribe: {{allow: [{}]}}{answers}\n        }}\n      }}\n",
+            identity.name,
+            identity.public,
+            quoted(&publish),
+            quoted(&subscribe),
+        );
+    }
+}
+
+/// Subjects, names and digests need no escapes: they hold neither quotes nor backslashes.
+fn quoted(items: &[String]) -> String {
+    items.iter().map(|item| format!("\"{item}\"")).collect::<Vec<_>>().join(", ")
+}

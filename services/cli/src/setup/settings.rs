@@ -1,0 +1,141 @@
+//! The configuration files of Watari's own processes. What is not written here keeps the default
+//! that `--print-config` shows.
+
+use toml::{Table, Value};
+use watari_contracts::Service;
+
+use super::cluster::{Cluster, Host, Role, at};
+
+/// Ports of `/metrics`, `/live` and `/ready`, on loopback only.
+const fn telemetry_port(service: Service) -> u16 {
+    match service {
+        Service::Scheduler => 9101,
+        Service::Image => 9102,
+        Service::Network => 9103,
+        Service::Monitor => 9104,
+        Service::NodeAgent => 9105,
+    }
+}
+
+/// Where an image service hands out blobs to nodes and to other front ends (mutual TLS).
+const BLOBS: u16 = 8443;
+/// Where it takes uploads from operators (TLS and a ticket).
+const UPLOADS: u16 = 8444;
+
+/// A process's configuration file.
+#[must_use]
+pub fn of(cluster: &Cluster, host: &Host, service: Service) -> String {
+    let mut table = common(cluster, host, service);
+    match service {
+        Service::NodeAgent => node_agent(&mut table, cluster, host),
+        Service::Image => image(&mut table, cluster, host),
+        Service::Scheduler => scheduler(&mut table, cluster),
+        Service::Network | Service::Monitor => {}
+    }
+    written(host, &table)
+}
+
+/// The operator's command on a client host: with it `watari` needs no further setting.
+#[must_use]
+pub fn of_command(cluster: &Cluster, host: &Host) -> String {
+    let mut table = Table::new();
+    table.insert("nats".to_owned(), strings(cluster.urls_for(host)));
+    table.insert("nkey".to_owned(), text("/etc/watari/operator.nk"));
+    table.insert("ca".to_owned(), text("/etc/watari/ca.crt"));
+    written(host, &table)
+}
+
+fn written(host: &Host, table: &Table) -> String {
+    format!("# Made by `watari setup` for {}; changes are lost when it runs again.\n{table}", host.name)
+}
+
+fn text(value: impl ToString) -> Value {
+    Value::String(value.to_string())
+}
+
+fn strings(values: impl IntoIterator<Item = String>) -> Value {
+    Value::Array(values.into_iter().map(Value::String).collect())
+}
+
+fn section(table: &mut Table, name: &str, entries: impl IntoIterator<Item = (&'static str, Value)>) {
+    let entries: Table = entries.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+    table.insert(name.to_owned(), Value::Table(entries));
+}
+
+fn common(cluster: &Cluster, host: &Host, service: Service) -> Table {
+    let mut table = Table::new();
+    let servers = i64::try_from(cluster.nats_servers().count()).unwrap_or(1);
+    section(
+        &mut table,
+        "bus",
+        [
+            ("urls", strings(cluster.urls_for(host))),
+            ("nkey", text(format!("/etc/watari/nkeys/{}.nk", service.name()))),
+            ("ca", text("/etc/watari/tls/ca.crt")),
+            ("identity", text(format!("{}.{}", service.name(), host.name))),
+            ("replicas", Value::Integer(servers)),
+        ],
+    );
+    section(&mut table, "telemetry", [("listen", text(format!("127.0.0.1:{}", telemetry_port(service))))]);
+    table
+}
+
+fn tls() -> [(&'static str, Value); 3] {
+    [
+        ("ca", text("/etc/watari/tls/ca.crt")),
+        ("certificate", text("/etc/watari/tls/host.crt")),
+        ("key", text("/etc/watari/tls/host.key")),
+    ]
+}
+
+fn blobs(front: &Host) -> String {
+    format!("https://{}", at(front.address, BLOBS))
+}
+
+fn image(table: &mut Table, cluster: &Cluster, host: &Host) {
+    section(
+        table,
+        "image",
+        [
+            ("listen_blobs", text(at(host.address, BLOBS))),
+            ("listen_uploads", text(at(host.address, UPLOADS))),
+            ("advertise", text(format!("https://{}", at(host.address, UPLOADS)))),
+            ("peers", strings(cluster.of_role(Role::Front).filter(|f| f.name != host.name).map(blobs))),
+        ],
+    );
+    section(table, "tls", tls());
+}
+
+fn scheduler(table: &mut Table, cluster: &Cluster) {
+    let titles: Table = cluster
+        .sites
+        .iter()
+        .map(|s| (s.name.to_string(), text(s.title.as_deref().unwrap_or(s.name.as_str()))))
+        .collect();
+    section(table, "sites", []);
+    table.insert("sites".to_owned(), Value::Table(titles));
+}
+
+fn node_agent(table: &mut Table, cluster: &Cluster, host: &Host) {
+    let mut node = vec![("name", text(&host.name)), ("migration_address", text(host.address))];
+    if let Some(site) = &host.site {
+        node.push(("site", text(site)));
+    }
+    if let Some(vcpus) = host.vcpus {
+        node.push(("vcpus", Value::Integer(vcpus.into())));
+    }
+    if let Some(memory) = host.memory_mib {
+        node.push(("memory_mib", Value::Integer(i64::try_from(memory).unwrap_or(i64::MAX))));
+    }
+    section(table, "node", node);
+    if !host.labels.is_empty() {
+        let labels: Table = host.labels.iter().map(|(key, value)| (key.clone(), text(value))).collect();
+        table.insert("labels".to_owned(), Value::Table(labels));
+    }
+    let segments: Table = host.segments.iter().map(|(segment, bridge)| (segment.to_string(), text(bridge))).collect();
+    section(table, "networks", [("segments", Value::Table(segments))]);
+    let mut fronts: Vec<&Host> = cluster.of_role(Role::Front).collect();
+    fronts.sort_by_key(|f| f.site != host.site);
+    section(table, "images", [("sources", strings(fronts.into_iter().map(blobs)))]);
+    section(table, "tls", tls());
+}

@@ -1,0 +1,15 @@
+//! What the command says by itself, in both languages. What services refuse comes with its texts.
+
+pub mod faults;
+pub mod words;
+
+use crate::lang::Lang;
+
+/// `error[code]: cause` and `help: remedy`.
+#[must_use]
+pub fn error(lang: Lang, code: &str, cause: &str, remedy: &str) -> String {
+    match lang {
+        Lang::En => format!("error[{code}]: {cause}\nhelp: {remedy}"),
+        Lang::Ja => format!("エラー[{code}]: {cause}\n対処: {remedy}"),
+    }
+}
