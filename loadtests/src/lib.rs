@@ -3,4 +3,5 @@
 pub mod campaign;
 pub mod gap;
 pub mod lab;
+pub mod scenarios;
 pub mod users;

@@ -1,0 +1,45 @@
+//! `watari-scenarios`: the end-to-end scenarios, in the running lab.
+
+use std::{path::PathBuf, process::ExitCode, time::Instant};
+
+use clap::Parser;
+use watari_loadtests::scenarios::{Stage, all};
+
+/// Runs the end-to-end scenarios in the lab, which must be up.
+#[derive(Parser)]
+struct Arguments {
+    /// The lab's command.
+    #[arg(long, default_value = "deploy/lab")]
+    lab: PathBuf,
+    /// Only those whose name contains this.
+    #[arg(long, default_value = "")]
+    only: String,
+    /// Print the names and end.
+    #[arg(long)]
+    list: bool,
+}
+
+fn main() -> anyhow::Result<ExitCode> {
+    let arguments = Arguments::parse();
+    let chosen: Vec<_> = all().into_iter().filter(|s| s.name.contains(&arguments.only)).collect();
+    if arguments.list {
+        chosen.iter().for_each(|s| println!("{}", s.name));
+        return Ok(ExitCode::SUCCESS);
+    }
+    let stage = Stage::set(arguments.lab.canonicalize()?)?;
+    let mut failed = 0;
+    for scenario in &chosen {
+        let began = Instant::now();
+        let outcome = (scenario.run)(&stage);
+        let seconds = began.elapsed().as_secs_f32();
+        match outcome {
+            Ok(()) => println!("ok      {} ({seconds:.1} s)", scenario.name),
+            Err(error) => {
+                failed += 1;
+                println!("FAILED  {} ({seconds:.1} s): {error:#}", scenario.name);
+            }
+        }
+    }
+    println!("{} passed, {failed} failed", chosen.len() - failed);
+    Ok(if failed == 0 && !chosen.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

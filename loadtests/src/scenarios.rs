@@ -1,0 +1,164 @@
+//! End-to-end scenarios in the running lab, each named after what must hold.
+
+mod failures;
+mod input;
+mod kills;
+mod life;
+
+use std::{
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, bail, ensure};
+use serde_json::Value;
+
+use crate::lab::Lab;
+
+/// One scenario.
+pub struct Scenario {
+    /// What must hold.
+    pub name: &'static str,
+    /// Makes it hold or says why not.
+    pub run: fn(&Stage) -> anyhow::Result<()>,
+}
+
+/// All scenarios, in the order in which they run.
+#[must_use]
+pub fn all() -> Vec<Scenario> {
+    [input::SCENARIOS, life::SCENARIOS, failures::SCENARIOS, kills::SCENARIOS]
+        .iter()
+        .flat_map(|group| group.iter().map(|(name, run)| Scenario { name, run: *run }))
+        .collect()
+}
+
+/// The lab with an image `mini`, a network `campus` and one server `mail` in it.
+pub struct Stage {
+    /// The lab.
+    pub lab: Lab,
+}
+
+impl Stage {
+    /// Sets the stage in a lab that is up: what is there already is kept.
+    ///
+    /// # Errors
+    /// When the image, the network or the server cannot be made.
+    pub fn set(command: PathBuf) -> anyhow::Result<Self> {
+        let lab = Lab::new(command);
+        let stage = Self { lab };
+        let image = stage.lab.run(&["guest-image"])?;
+        if stage.show("image", "mini").is_err() {
+            stage.watari(&["image", "import", image.trim(), "--name", "mini", "--wait"])?;
+        }
+        if stage.show("network", "campus").is_err() {
+            let range = "203.0.113.100-203.0.113.199";
+            stage.watari(&["network", "create", "campus", "--provider", "--cidr", "203.0.113.0/24", "--range", range])?;
+        }
+        if stage.show("vm", "mail").is_err() {
+            stage.create("mail", "campus")?;
+        }
+        stage.until_page(&stage.address("mail")?, 120)?;
+        Ok(stage)
+    }
+
+    /// Starts a small server in Myodaiji and waits until it runs.
+    fn create(&self, name: &str, network: &str) -> anyhow::Result<Value> {
+        let size = ["--memory", "128MiB", "--disk", "1GiB"];
+        let who = ["vm", "create", name, "--image", "mini", "--network", network, "--site", "myodaiji"];
+        self.watari(&[&who[..], &size[..], &["--wait"]].concat())
+    }
+
+    fn watari(&self, arguments: &[&str]) -> anyhow::Result<Value> {
+        self.lab.watari(arguments)
+    }
+
+    fn show(&self, noun: &str, name: &str) -> anyhow::Result<Value> {
+        self.watari(&[noun, "show", name])
+    }
+
+    /// Expects a refusal with this code.
+    fn refused(&self, code: &str, arguments: &[&str]) -> anyhow::Result<()> {
+        match self.watari(arguments) {
+            Ok(answer) => bail!("`watari {}` was not refused: {answer}", arguments.join(" ")),
+            Err(error) => {
+                let told = format!("{error:#}");
+                ensure!(told.contains(&format!("[{code}]")), "`watari {}`: {told}", arguments.join(" "));
+                Ok(())
+            }
+        }
+    }
+
+    fn address(&self, vm: &str) -> anyhow::Result<String> {
+        let shown = self.show("vm", vm)?;
+        shown["addresses"][0].as_str().map(str::to_owned).with_context(|| format!("{vm} has no address"))
+    }
+
+    fn page(&self, address: &str, path: &str) -> anyhow::Result<String> {
+        self.lab.run(&["exec", "client", "--", "curl", "-fsS", "-m", "5", &format!("http://{address}{path}")])
+    }
+
+    fn boot_id(&self, address: &str) -> anyhow::Result<String> {
+        let account: Value = serde_json::from_str(&self.page(address, "/uptime")?)?;
+        account["boot_id"].as_str().map(str::to_owned).context("no boot id")
+    }
+
+    fn until_page(&self, address: &str, seconds: u64) -> anyhow::Result<()> {
+        until(seconds, &format!("{address} answers"), || Ok(self.page(address, "/uptime").is_ok()))
+    }
+
+    /// Waits for a server's state.
+    fn until_state(&self, vm: &str, state: &str, seconds: u64) -> anyhow::Result<()> {
+        until(seconds, &format!("{vm} is {state}"), || Ok(self.show("vm", vm)?["state"] == state))
+    }
+
+    fn node_of(&self, vm: &str) -> anyhow::Result<String> {
+        self.show("vm", vm)?["node"].as_str().map(str::to_owned).with_context(|| format!("{vm} is nowhere"))
+    }
+
+    /// The first node of the other campus.
+    fn other_side(&self, vm: &str) -> anyhow::Result<&'static str> {
+        Ok(if self.node_of(vm)?.starts_with('m') { "y1" } else { "m1" })
+    }
+
+    fn until_nodes_ready(&self) -> anyhow::Result<()> {
+        until(60, "four nodes are ready", || {
+            let nodes = self.watari(&["node", "list"])?;
+            let ready = nodes["nodes"].as_array().map_or(0, |n| n.iter().filter(|n| n["state"] == "ready").count());
+            Ok(ready == 4)
+        })
+    }
+
+    /// The server runs exactly once, answers in the same boot, and the books say where.
+    fn sound(&self, vm: &str, boot: &str) -> anyhow::Result<()> {
+        let address = self.address(vm)?;
+        until(60, &format!("{vm} runs exactly once and the books agree"), || {
+            let copies = self.lab.copies(vm);
+            let shown = self.show("vm", vm)?;
+            let [(host, _)] = copies.as_slice() else { return Ok(false) };
+            let active = self.watari(&["migration", "list", "--active"])?;
+            let quiet = active["migrations"].as_array().is_some_and(Vec::is_empty);
+            Ok(quiet && shown["state"] == "running" && shown["node"].as_str() == Some(host))
+        })?;
+        self.until_page(&address, 30)?;
+        ensure!(self.boot_id(&address)? == boot, "{vm} was booted again");
+        Ok(())
+    }
+}
+
+/// Waits until something holds; an error on the way counts as "not yet".
+fn until(seconds: u64, what: &str, holds: impl Fn() -> anyhow::Result<bool>) -> anyhow::Result<()> {
+    let deadline = Instant::now() + Duration::from_secs(seconds);
+    loop {
+        let now = holds();
+        if matches!(now, Ok(true)) {
+            return Ok(());
+        }
+        if Instant::now() > deadline {
+            match now {
+                Err(error) => return Err(error.context(format!("waited {seconds} s until {what}"))),
+                _ => bail!("waited {seconds} s until {what}"),
+            }
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}

@@ -1,0 +1,114 @@
+//! Wrong and hostile input: a clear error with a code, and nothing changed.
+
+use anyhow::ensure;
+
+use super::Stage;
+
+type Run = fn(&Stage) -> anyhow::Result<()>;
+
+pub(super) const SCENARIOS: &[(&str, Run)] = &[
+    ("hostile_names_are_refused_and_change_nothing", hostile_names),
+    ("absurd_sizes_are_refused_and_change_nothing", absurd_sizes),
+    ("unknown_things_are_refused_by_name", unknown_things),
+    ("a_name_that_is_taken_is_refused", taken_names),
+    ("a_range_that_is_full_refuses_the_next_and_leaves_the_others_alone", full_range),
+    ("ranges_that_make_no_sense_are_refused", senseless_ranges),
+];
+
+fn everything(stage: &Stage) -> anyhow::Result<String> {
+    let mut all = String::new();
+    for noun in ["vm", "network", "image", "port"] {
+        all += &stage.watari(&[noun, "list"])?.to_string();
+    }
+    Ok(all)
+}
+
+/// Runs refusals and checks that the books are the same afterwards.
+fn changing_nothing(stage: &Stage, refusals: impl Fn() -> anyhow::Result<()>) -> anyhow::Result<()> {
+    let before = everything(stage)?;
+    refusals()?;
+    ensure!(everything(stage)? == before, "something changed");
+    Ok(())
+}
+
+fn hostile_names(stage: &Stage) -> anyhow::Result<()> {
+    let long = "a".repeat(500);
+    changing_nothing(stage, || {
+        for name in ["*", ">", "a.b", "a b", "<domain/>", "../mail", "A", "-a", &long] {
+            stage.refused("request.out-of-range", &["vm", "create", "--image", "mini", "--", name])?;
+            stage.refused("request.out-of-range", &["vm", "show", "--", name])?;
+        }
+        Ok(())
+    })
+}
+
+fn absurd_sizes(stage: &Stage) -> anyhow::Result<()> {
+    let create = ["vm", "create", "absurd", "--image", "mini"];
+    changing_nothing(stage, || {
+        for (option, value) in [
+            ("--vcpus", "0"),
+            ("--vcpus", "100000"),
+            ("--memory", "0MiB"),
+            ("--memory", "1MiB"),
+            ("--memory", "9999999GiB"),
+            ("--disk", "0GiB"),
+            ("--disk", "9999999TiB"),
+        ] {
+            stage.refused("request.out-of-range", &[&create[..], &[option, value]].concat())?;
+        }
+        Ok(())
+    })
+}
+
+fn unknown_things(stage: &Stage) -> anyhow::Result<()> {
+    changing_nothing(stage, || {
+        let create = |rest: &[&str]| [&["vm", "create", "stray"][..], rest].concat();
+        stage.refused("image.unknown", &create(&["--image", "nothing"]))?;
+        stage.refused("network.unknown", &create(&["--image", "mini", "--network", "nothing"]))?;
+        stage.refused("site.unknown", &create(&["--image", "mini", "--site", "nowhere"]))?;
+        stage.refused("vm.unknown", &["vm", "start", "nobody"])?;
+        stage.refused("vm.unknown", &["vm", "migrate", "nobody"])?;
+        stage.refused("node.unknown", &["vm", "migrate", "mail", "--to", "nowhere"])?;
+        stage.refused("site.unknown", &["site", "evacuate", "nowhere"])?;
+        stage.refused("migration.unknown", &["migration", "cancel", "mail-999999"])?;
+        stage.refused("image.in-use", &["image", "delete", "mini", "--yes"])?;
+        stage.refused("network.in-use", &["network", "delete", "campus", "--yes"])
+    })
+}
+
+fn taken_names(stage: &Stage) -> anyhow::Result<()> {
+    changing_nothing(stage, || stage.refused("vm.exists", &["vm", "create", "mail", "--image", "mini"]))
+}
+
+fn full_range(stage: &Stage) -> anyhow::Result<()> {
+    let cidr = ["--provider", "--cidr", "203.0.113.0/24", "--range", "203.0.113.230-203.0.113.231"];
+    stage.watari(&[&["network", "create", "tiny"], &cidr[..]].concat())?;
+    let create = |name| stage.watari(&["vm", "create", name, "--image", "mini", "--network", "tiny", "--no-start"]);
+    create("tiny1")?;
+    create("tiny2")?;
+    changing_nothing(stage, || {
+        stage.refused("network.range-exhausted", &["vm", "create", "tiny3", "--image", "mini", "--network", "tiny"])
+    })?;
+    for name in ["tiny1", "tiny2"] {
+        stage.watari(&["vm", "delete", name, "--yes", "--wait"])?;
+    }
+    stage.watari(&["network", "delete", "tiny", "--yes"])?;
+    Ok(())
+}
+
+fn senseless_ranges(stage: &Stage) -> anyhow::Result<()> {
+    changing_nothing(stage, || {
+        for (cidr, range) in [
+            ("203.0.113.0/24", "203.0.114.1-203.0.114.9"),
+            ("203.0.113.0/24", "203.0.113.9-203.0.113.1"),
+            ("203.0.113.0/24", "203.0.113.0-203.0.113.9"),
+            ("203.0.113.7/24", "203.0.113.1-203.0.113.9"),
+            ("nonsense", "203.0.113.1-203.0.113.9"),
+        ] {
+            let arguments = ["network", "create", "bad", "--provider", "--cidr", cidr, "--range", range];
+            stage.refused("network.bad-range", &arguments)?;
+        }
+        let overlapping = ["--provider", "--cidr", "203.0.113.0/24", "--range", "203.0.113.190-203.0.113.220"];
+        stage.refused("network.range-overlaps", &[&["network", "create", "bad"], &overlapping[..]].concat())
+    })
+}

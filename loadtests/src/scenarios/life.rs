@@ -1,0 +1,100 @@
+//! A server's life: what survives, and what a crossing changes.
+
+use anyhow::ensure;
+
+use super::{Stage, until};
+
+type Run = fn(&Stage) -> anyhow::Result<()>;
+
+pub(super) const SCENARIOS: &[(&str, Run)] = &[
+    ("a_disk_survives_stop_start_and_migration", disk_survives),
+    ("a_reboot_boots_again_on_the_same_node", reboot),
+    ("an_agent_that_restarts_finds_its_servers_and_touches_none", agent_restarts),
+    ("a_libvirtd_that_restarts_stops_no_server", libvirtd_restarts),
+    ("a_cordoned_node_receives_nothing", cordoned),
+    ("a_drained_node_is_empty_and_receives_nothing", drained),
+    ("a_deleted_server_leaves_no_disk_domain_or_address", deleted),
+];
+
+fn send_mail(stage: &Stage, address: &str, subject: &str) -> anyhow::Result<()> {
+    let header = format!("Subject: {subject}");
+    let who = ["--to", "desk@mail.test", "--from", "a@client.test", "--server", address, "--header", &header];
+    stage.lab.run(&[&["exec", "client", "--", "swaks", "--silent", "2"], &who[..]].concat())?;
+    until(20, "the mail is in the mailbox", || Ok(stage.page(address, "/mbox")?.contains(subject)))
+}
+
+fn disk_survives(stage: &Stage) -> anyhow::Result<()> {
+    let address = stage.address("mail")?;
+    send_mail(stage, &address, "kept-over-stop")?;
+    let node = stage.node_of("mail")?;
+    stage.watari(&["vm", "stop", "mail", "--wait"])?;
+    ensure!(stage.lab.copies("mail").is_empty(), "a stopped server has a process");
+    stage.watari(&["vm", "start", "mail", "--wait"])?;
+    stage.until_page(&address, 120)?;
+    ensure!(stage.node_of("mail")? == node, "it started elsewhere than where its disk is");
+    let boot = stage.boot_id(&address)?;
+    stage.watari(&["vm", "migrate", "mail", "--to", stage.other_side("mail")?, "--wait"])?;
+    ensure!(stage.boot_id(&address)? == boot, "the migration booted it");
+    ensure!(stage.page(&address, "/mbox")?.contains("kept-over-stop"), "the mailbox is gone");
+    ensure!(stage.address("mail")? == address, "the address changed");
+    Ok(())
+}
+
+fn reboot(stage: &Stage) -> anyhow::Result<()> {
+    let (address, node) = (stage.address("mail")?, stage.node_of("mail")?);
+    let boot = stage.boot_id(&address)?;
+    stage.watari(&["vm", "reboot", "mail", "--force"])?;
+    until(120, "another boot answers", || Ok(stage.boot_id(&address)? != boot))?;
+    ensure!(stage.node_of("mail")? == node, "it rebooted elsewhere");
+    Ok(())
+}
+
+fn agent_restarts(stage: &Stage) -> anyhow::Result<()> {
+    let (address, node) = (stage.address("mail")?, stage.node_of("mail")?);
+    let boot = stage.boot_id(&address)?;
+    stage.lab.run(&["kill", &node, "watari-node-agent", "KILL"])?;
+    stage.until_nodes_ready()?;
+    stage.sound("mail", &boot)
+}
+
+fn libvirtd_restarts(stage: &Stage) -> anyhow::Result<()> {
+    let (address, node) = (stage.address("mail")?, stage.node_of("mail")?);
+    let boot = stage.boot_id(&address)?;
+    stage.lab.run(&["kill", &node, "libvirtd", "KILL"])?;
+    stage.until_nodes_ready()?;
+    stage.sound("mail", &boot)
+}
+
+fn cordoned(stage: &Stage) -> anyhow::Result<()> {
+    let to = stage.other_side("mail")?;
+    stage.watari(&["node", "cordon", to])?;
+    let refused = stage.refused("placement.node-unfit", &["vm", "migrate", "mail", "--to", to]);
+    stage.watari(&["node", "uncordon", to])?;
+    refused
+}
+
+fn drained(stage: &Stage) -> anyhow::Result<()> {
+    let address = stage.address("mail")?;
+    let (boot, node) = (stage.boot_id(&address)?, stage.node_of("mail")?);
+    stage.watari(&["node", "drain", &node, "--wait"])?;
+    ensure!(stage.node_of("mail")? != node, "it is still there");
+    let refused = stage.refused("placement.node-unfit", &["vm", "migrate", "mail", "--to", &node]);
+    stage.watari(&["node", "uncordon", &node])?;
+    refused?;
+    stage.sound("mail", &boot)
+}
+
+fn deleted(stage: &Stage) -> anyhow::Result<()> {
+    stage.create("fleeting", "campus")?;
+    let shown = stage.show("vm", "fleeting")?;
+    let uuid = shown["uuid"].as_str().unwrap_or_default().to_owned();
+    let node = stage.node_of("fleeting")?;
+    let disk = stage.lab.file(&node, &format!("/var/lib/watari/disks/{uuid}.qcow2"));
+    ensure!(disk.exists(), "{} is not where a disk is expected", disk.display());
+    stage.watari(&["vm", "delete", "fleeting", "--yes", "--wait"])?;
+    ensure!(!disk.exists(), "the disk is still there");
+    ensure!(stage.lab.copies("fleeting").is_empty(), "the process is still there");
+    let ports = stage.watari(&["port", "list"])?;
+    ensure!(!ports.to_string().contains("fleeting"), "the address is still taken");
+    stage.refused("vm.unknown", &["vm", "show", "fleeting"])
+}
