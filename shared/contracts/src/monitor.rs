@@ -15,6 +15,12 @@ pub struct ListNodes {
     /// Only those of this site.
     #[serde(default)]
     pub site: Option<SiteName>,
+    /// Only those after this name: the `next` of the page before.
+    #[serde(default)]
+    pub after: Option<NodeName>,
+    /// At most so many, 1 to 1,000; 1,000 if left out.
+    #[serde(default)]
+    pub limit: Option<u32>,
 }
 
 /// Nodes.
@@ -22,6 +28,8 @@ pub struct ListNodes {
 pub struct NodePage {
     /// By name.
     pub nodes: Vec<NodeView>,
+    /// Give this as `after` for the next page; none after the last.
+    pub next: Option<NodeName>,
 }
 
 /// Show one node.

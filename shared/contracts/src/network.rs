@@ -94,13 +94,21 @@ pub struct ListPorts {
     /// Only those on this network.
     #[serde(default)]
     pub network: Option<NetworkName>,
+    /// Only those after this one: the `next` of the page before.
+    #[serde(default)]
+    pub after: Option<String>,
+    /// At most so many, 1 to 1,000; 1,000 if left out.
+    #[serde(default)]
+    pub limit: Option<u32>,
 }
 
 /// Ports.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PortPage {
-    /// By network and address.
+    /// By network, then by address as text.
     pub ports: Vec<network::Port>,
+    /// Give this as `after` for the next page; none after the last.
+    pub next: Option<String>,
 }
 
 /// Give a server a port, or the one that it has. From the scheduler.
