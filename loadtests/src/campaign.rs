@@ -50,8 +50,14 @@ pub fn run(order: &Order) -> anyhow::Result<Report> {
     let lab = Lab::new(order.lab.clone());
     let watch = Watch::start(&lab)?;
     let processors = Processors::start(&lab, &order.vm);
-    let mut campaign =
-        Campaign { lab, vm: order.vm.clone(), watch, processors, beacons: Beacons::default(), expected: Duration::ZERO };
+    let mut campaign = Campaign {
+        lab,
+        vm: order.vm.clone(),
+        watch,
+        processors,
+        beacons: Beacons::default(),
+        expected: Duration::ZERO,
+    };
     campaign.wait_settled(Instant::now()).context("the server must be running and heard before the campaign")?;
     let undisturbed = campaign.calibrate()?;
     let mut report = Report::new(order, undisturbed);
@@ -192,10 +198,7 @@ impl Campaign {
         let [(host, _)] = copies.as_slice() else { return Ok(Some(format!("{} copies: {copies:?}", copies.len()))) };
         let vm = self.lab.watari(&["vm", "show", &self.vm])?;
         if vm["state"] != "running" || vm["node"].as_str() != Some(host) {
-            return Ok(Some(format!(
-                "the books say {} on {}, the copy is on {host}",
-                vm["state"], vm["node"]
-            )));
+            return Ok(Some(format!("the books say {} on {}, the copy is on {host}", vm["state"], vm["node"])));
         }
         let active = self.lab.watari(&["migration", "list", "--active"])?;
         let open = active["migrations"].as_array().map_or(0, Vec::len);

@@ -52,7 +52,16 @@ impl Stage {
         }
         if stage.show("network", "campus").is_err() {
             let range = "203.0.113.100-203.0.113.199";
-            stage.watari(&["network", "create", "campus", "--provider", "--cidr", "203.0.113.0/24", "--range", range])?;
+            stage.watari(&[
+                "network",
+                "create",
+                "campus",
+                "--provider",
+                "--cidr",
+                "203.0.113.0/24",
+                "--range",
+                range,
+            ])?;
         }
         if stage.show("vm", "mail").is_err() {
             stage.create("mail", "campus")?;
@@ -104,11 +113,6 @@ impl Stage {
 
     fn until_page(&self, address: &str, seconds: u64) -> anyhow::Result<()> {
         until(seconds, &format!("{address} answers"), || Ok(self.page(address, "/uptime").is_ok()))
-    }
-
-    /// Waits for a server's state.
-    fn until_state(&self, vm: &str, state: &str, seconds: u64) -> anyhow::Result<()> {
-        until(seconds, &format!("{vm} is {state}"), || Ok(self.show("vm", vm)?["state"] == state))
     }
 
     fn node_of(&self, vm: &str) -> anyhow::Result<String> {

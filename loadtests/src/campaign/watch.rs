@@ -10,6 +10,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
+use futures_util::StreamExt;
 use serde_json::Value;
 use watari_chassis::{Bus, BusSettings};
 

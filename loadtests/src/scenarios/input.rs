@@ -62,10 +62,10 @@ fn absurd_sizes(stage: &Stage) -> anyhow::Result<()> {
 
 fn unknown_things(stage: &Stage) -> anyhow::Result<()> {
     changing_nothing(stage, || {
-        let create = |rest: &[&str]| [&["vm", "create", "stray"][..], rest].concat();
-        stage.refused("image.unknown", &create(&["--image", "nothing"]))?;
-        stage.refused("network.unknown", &create(&["--image", "mini", "--network", "nothing"]))?;
-        stage.refused("site.unknown", &create(&["--image", "mini", "--site", "nowhere"]))?;
+        let create = ["vm", "create", "stray", "--image"];
+        stage.refused("image.unknown", &[&create[..], &["nothing"]].concat())?;
+        stage.refused("network.unknown", &[&create[..], &["mini", "--network", "nothing"]].concat())?;
+        stage.refused("site.unknown", &[&create[..], &["mini", "--site", "nowhere"]].concat())?;
         stage.refused("vm.unknown", &["vm", "start", "nobody"])?;
         stage.refused("vm.unknown", &["vm", "migrate", "nobody"])?;
         stage.refused("node.unknown", &["vm", "migrate", "mail", "--to", "nowhere"])?;
