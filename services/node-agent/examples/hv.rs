@@ -133,16 +133,9 @@ async fn source(
         persist: if rest.first() == Some(&"switchover") { Persist::AtSwitchOver } else { Persist::AfterResume },
     };
     stamp("migrate begins");
-    let kill = std::env::var("HV_KILL").is_ok();
     let (_, gone, done) = tokio::join!(
         async {
-            if kill {
-                let line = tokio::task::spawn_blocking(|| std::io::stdin().read_line(&mut String::new()));
-                line.await.unwrap().unwrap();
-                stamp("kill begins");
-                stamp(&format!("end {:?}", hv.end_stopped_source(name, &process).await));
-            }
-            process.ended().await.unwrap();
+            hv.wait_source_gone(name, uuid, Duration::from_secs(120)).await.unwrap();
             stamp("process ended");
         },
         async {

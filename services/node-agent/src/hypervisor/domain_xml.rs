@@ -208,10 +208,12 @@ pub fn parse(xml: &str) -> Result<DomainRecord> {
     let mut record = DomainRecord::default();
     // Element names from the root; short, since a domain's XML is shallow.
     let mut at: Vec<String> = Vec::new();
+    let mut in_mib = false;
     loop {
         match reader.read_event().map_err(|error| Error::Xml(error.to_string()))? {
             Event::Start(start) => {
                 at.push(element(&start));
+                in_mib = attribute(&start, "unit")?.as_deref() == Some("MiB");
                 read_element(&mut record, &at, &start)?;
             }
             Event::Empty(start) => {
@@ -219,7 +221,13 @@ pub fn parse(xml: &str) -> Result<DomainRecord> {
                 read_element(&mut record, &at, &start)?;
                 at.pop();
             }
-            Event::End(_) => drop(at.pop()),
+            Event::End(_) => {
+                // libvirt writes KiB, whatever unit it was given.
+                if at.last().is_some_and(|name| name == "memory") && at.len() == 2 && !in_mib {
+                    record.memory_mib /= 1024;
+                }
+                at.pop();
+            }
             Event::Text(content) => {
                 read_text(&mut record, &at, &content.xml10_content());
             }
@@ -239,10 +247,7 @@ fn read_text(record: &mut DomainRecord, at: &[String], content: &str) {
         ["domain", "name"] => record.name = content.to_owned(),
         ["domain", "uuid"] => record.uuid = content.to_owned(),
         ["domain", "vcpu"] => record.vcpus = content.trim().parse().unwrap_or(0),
-        // libvirt writes KiB whatever it was given; our own XML says MiB and never comes back.
-        ["domain", "memory"] => {
-            record.memory_mib = content.trim().parse::<u64>().unwrap_or(0) / 1024;
-        }
+        ["domain", "memory"] => record.memory_mib = content.trim().parse().unwrap_or(0),
         _ => {}
     }
 }

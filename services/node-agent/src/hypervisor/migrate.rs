@@ -8,6 +8,9 @@ use std::ffi::CStr;
 use std::thread;
 
 use tokio::sync::oneshot;
+use virt::domain::Domain;
+use virt::enumutil::Enum;
+use virt::error::ErrorNumber;
 use virt_sys as sys;
 
 use super::error::{Error, Kind, Result};
@@ -241,12 +244,19 @@ impl Hypervisor {
     /// Which job is at work on the domain now. libvirt refuses figures where a migration comes in
     /// ("available only on the source host"): that refusal is how an incoming one is known.
     pub(super) async fn job_at_work(&self, name: &str) -> Result<Job> {
-        match self.on_domain("look for a job", name, |domain| ffi::job_stats(domain, 0)).await {
+        let look = |domain: &Domain| match ffi::job_stats(domain, 0) {
             Ok((sys::VIR_DOMAIN_JOB_BOUNDED | sys::VIR_DOMAIN_JOB_UNBOUNDED, _)) => Ok(Job::Outgoing),
             Ok(_) => Ok(Job::None),
+            Err(error) => match error.code() {
+                Enum::Known(ErrorNumber::OperationUnsupported) => Ok(Job::Incoming),
+                // A driver that knows no jobs has none; a domain that has just stopped neither.
+                Enum::Known(ErrorNumber::NoSupport | ErrorNumber::OperationInvalid) => Ok(Job::None),
+                _ => Err(error),
+            },
+        };
+        match self.on_domain("look for a job", name, look).await {
             Err(error) if error.kind() == Kind::NoDomain => Ok(Job::None),
-            Err(error) if error.kind() == Kind::InvalidState => Ok(Job::Incoming),
-            Err(error) => Err(error),
+            outcome => outcome,
         }
     }
 

@@ -44,7 +44,7 @@ pub use process::{ProcessId, QemuProcess};
 pub use spec::{BackingFile, CacheMode, Cpu, Disk, DiskFormat, DomainSpec, Grant, Nic, VirtType};
 pub use state::{DomainState, PauseReason, StopReason};
 pub use stats::{BlockStats, DomainStats, NetStats};
-pub use witness::{Incoming, SourceEnd, Witness};
+pub use witness::{Incoming, Witness};
 
 use connection::Connection;
 

@@ -3,6 +3,7 @@
 
 use std::path::Path;
 use std::process::Stdio;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use tokio::process::Command;
@@ -65,7 +66,9 @@ async fn boot(scratch: &Path, accelerator: &str, cpu: &str) -> Result<std::resul
     for (to, from) in sector.iter_mut().skip(510).zip([0x55, 0xaa]) {
         *to = from;
     }
-    let path = scratch.join(format!("boot-probe-{}.img", std::process::id()));
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    let path = scratch.join(format!("boot-probe-{}-{number}.img", std::process::id()));
     let io = |act: &'static str| {
         let path = path.clone();
         move |source| Error::Io { act, path, source }

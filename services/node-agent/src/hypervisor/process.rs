@@ -89,23 +89,9 @@ impl QemuProcess {
     /// # Errors
     /// The kernel refuses. One that is dead already is success.
     pub fn kill(&self) -> Result<()> {
-        self.signal(Signal::KILL, "kill")
-    }
-
-    /// Stops every thread of it where it is, so that nobody, libvirtd included, can make the guest run.
-    pub(super) fn freeze(&self) -> Result<()> {
-        self.signal(Signal::STOP, "freeze")
-    }
-
-    /// Undoes [`Self::freeze`].
-    pub(super) fn thaw(&self) -> Result<()> {
-        self.signal(Signal::CONT, "thaw")
-    }
-
-    fn signal(&self, signal: Signal, act: &'static str) -> Result<()> {
-        match rustix::process::pidfd_send_signal(&self.pidfd, signal) {
+        match rustix::process::pidfd_send_signal(&self.pidfd, Signal::KILL) {
             Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
-            Err(error) => Err(self.failed(act, error.into())),
+            Err(error) => Err(self.failed("kill", error.into())),
         }
     }
 
@@ -115,7 +101,7 @@ impl QemuProcess {
 }
 
 impl Hypervisor {
-    /// The domain's QEMU process, or nothing if none exists. The pid file is tried first; since it may be
+    /// The domain's QEMU process, or nothing if none exists that could still execute anything. The pid file is tried first; since it may be
     /// missing or stale after a crash of libvirtd, every process is looked at before saying "none".
     ///
     /// # Errors
@@ -128,11 +114,12 @@ impl Hypervisor {
             .map(|(id, pidfd)| {
                 let path = proc_path(&self.config.proc_dir, id.pid);
                 match ffi::watch_readable(pidfd) {
-                    Ok(pidfd) => Ok(QemuProcess { id, path, pidfd }),
+                    Ok(pidfd) => Ok(Some(QemuProcess { id, path, pidfd }).filter(|process| !process.is_exiting())),
                     Err(source) => Err(Error::Io { act: "watch", path, source }),
                 }
             })
             .transpose()
+            .map(Option::flatten)
     }
 }
 

@@ -13,23 +13,21 @@
 
 use std::time::Duration;
 
+use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
 use super::Hypervisor;
 use super::error::{Error, Result};
-use super::events::Event;
+use super::events::{Change, Event};
 use super::migrate::Job;
-use super::process::{ProcessId, QemuProcess};
+use super::process::ProcessId;
 use super::state::{DomainState, PauseReason};
 
 /// When no event comes, look anyway this often: events can be lost, the state cannot.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
-/// How long a source stays frozen for libvirt to say what it is. It needs a millisecond.
-const ASK_FROZEN: Duration = Duration::from_millis(15);
-/// libvirt asks politely for 10 s, then kills.
-const ENDED_BY_LIBVIRT: Duration = Duration::from_secs(15);
-
+/// How often an arriving copy is asked whether its job is over.
+const JOB_POLL: Duration = Duration::from_millis(1);
 /// One node's testimony about one server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Witness {
@@ -68,26 +66,6 @@ pub enum Incoming {
     Failed,
 }
 
-/// What became of a source that was to be ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SourceEnd {
-    /// Its process can execute nothing any more.
-    Ended,
-    /// It is not a migration's stopped source; nothing was done to it.
-    Refused(DomainState),
-}
-
-/// Thaws a frozen process when dropped; to a killed one that means nothing.
-struct Thaw<'a>(&'a QemuProcess);
-
-impl Drop for Thaw<'_> {
-    fn drop(&mut self) {
-        if let Err(error) = self.0.thaw() {
-            tracing::error!(%error, "a frozen source could not be thawed");
-        }
-    }
-}
-
 impl Hypervisor {
     /// What this node can testify about the server, now. Cheap enough to ask at every decision.
     ///
@@ -108,8 +86,9 @@ impl Hypervisor {
             (Some(id), DomainState::Running | DomainState::ShuttingDown | DomainState::Slept, _) => {
                 Witness::Running(id)
             }
-            // Whole by libvirt's word even while the incoming job is just ending.
-            (Some(id), DomainState::Paused(PauseReason::User), Job::None | Job::Incoming) => Witness::Paused(id),
+            (Some(id), DomainState::Paused(PauseReason::User), Job::None) => Witness::Paused(id),
+            // "User" too, while the job is not over: if libvirtd died now, it would kill the copy when it
+            // starts again (seen), and let the source go on.
             (Some(id), DomainState::Paused(_), Job::Incoming) => Witness::Arriving(id),
             // A source in its switch-over: if the migration fails, libvirt lets it go on.
             (Some(id), DomainState::Paused(_), Job::Outgoing) => Witness::Running(id),
@@ -129,7 +108,15 @@ impl Hypervisor {
             let mut seen = false;
             loop {
                 match self.state(name).await {
-                    Ok(DomainState::Paused(PauseReason::User)) => return Ok(Incoming::Arrived),
+                    Ok(DomainState::Paused(PauseReason::User)) => {
+                        if self.job_at_work(name).await.is_ok_and(|job| job == Job::None) {
+                            return Ok(Incoming::Arrived);
+                        }
+                        // Its job ends within a millisecond or two, and no event tells.
+                        seen = true;
+                        tokio::time::sleep(JOB_POLL).await;
+                        continue;
+                    }
                     Ok(DomainState::Running) => return Ok(Incoming::Running),
                     Ok(DomainState::Absent | DomainState::ShutOff(_)) if seen => {
                         return Ok(Incoming::Failed);
@@ -156,56 +143,37 @@ impl Hypervisor {
         tokio::time::timeout(bound, wait).await.unwrap_or(Err(Error::Timeout { act: "arrive", after: bound }))
     }
 
-    /// Ends the source of a migration whose copy has *arrived* at the target, without waiting for libvirt,
-    /// which would take some 30 ms more. Only on the word of the target that it holds a whole, paused copy.
-    ///
-    /// The process is frozen before it is looked at, so that libvirt cannot let it run in between;
-    /// a source that runs again, because the migration failed for it, is let go on and never killed.
-    /// libvirt finds the process gone, as it would have made it, and reports success.
-    ///
-    /// # Errors
-    /// libvirt is away (the source is thawed again).
-    pub async fn end_stopped_source(&self, name: &str, process: &QemuProcess) -> Result<SourceEnd> {
-        process.freeze()?;
-        // Thawed on every path but one, also when this future is dropped.
-        let thaw = Thaw(process);
-        // libvirt may be at it already: it then holds the domain, answers nobody, and waits for the process,
-        // which frozen cannot obey. Let it.
-        match tokio::time::timeout(ASK_FROZEN, self.state(name)).await.ok().transpose()? {
-            None => {
-                drop(thaw);
-                return self.ended_by_libvirt(process).await;
-            }
-            Some(DomainState::Absent | DomainState::ShutOff(_) | DomainState::Paused(PauseReason::Migration)) => {}
-            Some(other) => return Ok(SourceEnd::Refused(other)),
-        }
-        process.kill()?;
-        drop(thaw);
-        process.ended().await?;
-        Ok(SourceEnd::Ended)
-    }
-
-    async fn ended_by_libvirt(&self, process: &QemuProcess) -> Result<SourceEnd> {
-        tokio::time::timeout(ENDED_BY_LIBVIRT, process.ended())
-            .await
-            .map_err(|_| Error::Timeout { act: "end the source", after: ENDED_BY_LIBVIRT })??;
-        Ok(SourceEnd::Ended)
-    }
-
-    /// Waits until no QEMU process of the server exists here. It needs no libvirt.
+    /// Waits until no QEMU process of the server can execute anything here. Call it before the migration
+    /// starts. It needs no libvirt, but for the hint that makes it look every millisecond.
     ///
     /// # Errors
     /// [`Error::Timeout`] after `bound`; `/proc` cannot be read.
     pub async fn wait_source_gone(&self, name: &str, uuid: &str, bound: Duration) -> Result<()> {
+        let mut events = self.events();
         let wait = async {
             // After the one that we know, a look whether there is another.
             while let Some(process) = self.process(name, uuid).await? {
-                process.exited().await?;
+                tokio::select! {
+                    exited = process.exited() => exited?,
+                    () = switch_over(&mut events, name) => process.ended().await?,
+                }
             }
             Ok(())
         };
         tokio::time::timeout(bound, wait)
             .await
             .unwrap_or(Err(Error::Timeout { act: "end the source's process", after: bound }))
+    }
+}
+
+/// Ends when the domain's vCPUs stop, which may be a switch-over, or when events were missed.
+async fn switch_over(events: &mut broadcast::Receiver<Event>, name: &str) {
+    loop {
+        match events.recv().await {
+            Ok(Event::Domain { name: stopped, change: Change::Suspended(_) }) if stopped == name => return,
+            Err(RecvError::Lagged(_)) => return,
+            Err(RecvError::Closed) => std::future::pending().await,
+            Ok(_) => {}
+        }
     }
 }

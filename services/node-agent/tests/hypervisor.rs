@@ -1,0 +1,154 @@
+//! The hypervisor module against libvirt's own test driver and real files.
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use watari_node_agent::hypervisor::{
+    BackingFile, CacheMode, Change, Config, Cpu, Disk, DiskFormat, DomainSpec, DomainState, Event, Grant, Hypervisor,
+    Kind, Nic, PauseReason, Start, Stop, StopReason, VirtType, Witness, build, disk, parse,
+};
+
+const BOUND: Duration = Duration::from_secs(20);
+const UUID: &str = "6695eb01-f6a4-8304-79aa-97f2502e193f";
+
+async fn test_driver() -> Hypervisor {
+    let config = Config { uri: "test:///default".into(), ..Config::default() };
+    let hypervisor = Hypervisor::connect(config).unwrap();
+    tokio::time::timeout(BOUND, hypervisor.ready()).await.unwrap();
+    hypervisor
+}
+
+fn spec(name: &str) -> DomainSpec {
+    DomainSpec {
+        name: name.into(),
+        uuid: "11111111-2222-4333-8444-555555555555".into(),
+        vcpus: 2,
+        memory_mib: 192,
+        virt_type: VirtType::Qemu,
+        cpu: Cpu::Emulated,
+        disks: vec![Disk {
+            path: "/var/lib/a & <b>/mail.qcow2".into(),
+            format: DiskFormat::Qcow2,
+            backing: Some(BackingFile { path: "/var/lib/base.raw".into(), format: DiskFormat::Raw }),
+            cache: CacheMode::None,
+        }],
+        nics: vec![Nic {
+            mac: "52:54:00:00:00:01".into(),
+            bridge: "br-campus".into(),
+            tap: "wt-mail-0".into(),
+            mtu: 1500,
+        }],
+        console_log: "/var/log/mail.log".into(),
+        grant: Grant { owner: "m1".into(), generation: 7 },
+    }
+}
+
+async fn next_change(events: &mut tokio::sync::broadcast::Receiver<Event>) -> Change {
+    loop {
+        if let Event::Domain { change, .. } = tokio::time::timeout(BOUND, events.recv()).await.unwrap().unwrap() {
+            return change;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_domain_lives_and_each_step_is_told_as_an_event() {
+    let hypervisor = test_driver().await;
+    assert_eq!(hypervisor.state("test").await.unwrap(), DomainState::Running);
+    let mut events = hypervisor.events();
+    hypervisor.suspend("test").await.unwrap();
+    assert!(matches!(next_change(&mut events).await, Change::Suspended(_)));
+    assert_eq!(hypervisor.state("test").await.unwrap(), DomainState::Paused(PauseReason::User));
+    hypervisor.resume("test").await.unwrap();
+    assert!(matches!(next_change(&mut events).await, Change::Resumed(_)));
+    hypervisor.destroy("test").await.unwrap();
+    assert_eq!(next_change(&mut events).await, Change::Stopped(Stop::Destroyed));
+    assert_eq!(hypervisor.state("test").await.unwrap(), DomainState::ShutOff(StopReason::Destroyed));
+    // Again: already off is success.
+    hypervisor.destroy("test").await.unwrap();
+    hypervisor.start("test", watari_node_agent::hypervisor::StartMode::Running).await.unwrap();
+    assert_eq!(next_change(&mut events).await, Change::Started(Start::Booted));
+}
+
+#[tokio::test]
+async fn what_does_not_exist_is_absent_and_ending_it_succeeds() {
+    let hypervisor = test_driver().await;
+    assert_eq!(hypervisor.state("nobody").await.unwrap(), DomainState::Absent);
+    assert_eq!(hypervisor.record("nobody").await.unwrap(), None);
+    hypervisor.destroy("nobody").await.unwrap();
+    hypervisor.undefine("nobody").await.unwrap();
+    assert_eq!(hypervisor.resume("nobody").await.unwrap_err().kind(), Kind::NoDomain);
+    assert_eq!(hypervisor.witness("nobody", UUID).await.unwrap(), Witness::Absent);
+}
+
+#[tokio::test]
+async fn a_domain_without_a_process_is_never_called_running() {
+    // The test driver says "running" of a domain that has no process at all.
+    let hypervisor = test_driver().await;
+    assert_eq!(hypervisor.witness("test", UUID).await.unwrap(), Witness::Gone(DomainState::Running));
+}
+
+#[tokio::test]
+async fn without_libvirt_a_call_fails_at_once_and_may_be_retried() {
+    let config = Config { uri: "qemu+unix:///system?socket=/nonexistent/watari".into(), ..Config::default() };
+    let hypervisor = Hypervisor::connect(config).unwrap();
+    let error = hypervisor.state("mail").await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Unavailable);
+    assert!(error.is_retryable());
+    assert!(!error.outcome_unknown());
+}
+
+#[test]
+fn xml_escapes_what_it_is_given_and_reads_it_back() {
+    let spec = spec("mail");
+    let xml = build(&spec).unwrap();
+    assert!(xml.contains("a &amp; &lt;b&gt;"), "{xml}");
+    let record = parse(&xml).unwrap();
+    assert_eq!(record.name, "mail");
+    assert_eq!(record.uuid, spec.uuid);
+    assert_eq!(record.vcpus, 2);
+    assert_eq!(record.memory_mib, 192);
+    assert_eq!(record.disks, [PathBuf::from("/var/lib/a & <b>/mail.qcow2")]);
+    assert_eq!(record.taps, ["wt-mail-0"]);
+    assert_eq!(record.grant, Some(spec.grant));
+}
+
+#[test]
+fn hostile_fields_are_refused_before_any_xml_is_written() {
+    let bad: [fn(&mut DomainSpec); 9] = [
+        |spec| spec.name = "a</name><name>b".into(),
+        |spec| spec.name = "../../etc/passwd".into(),
+        |spec| spec.name = String::new(),
+        |spec| spec.vcpus = 0,
+        |spec| spec.memory_mib = u64::MAX,
+        |spec| spec.uuid = "x".into(),
+        |spec| spec.disks[0].path = "nbd:host".into(),
+        |spec| spec.nics[0].tap = "vnet0".into(),
+        |spec| spec.nics[0].mac = "+1:54:00:00:00:01".into(),
+    ];
+    for (index, spoil) in bad.into_iter().enumerate() {
+        let mut spec = spec("mail");
+        spoil(&mut spec);
+        assert_eq!(build(&spec).unwrap_err().kind(), Kind::Invalid, "case {index}");
+    }
+}
+
+#[tokio::test]
+async fn an_overlay_is_made_once_grown_and_never_replaced() {
+    let folder = std::env::temp_dir().join(format!("watari-disk-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let (base, path) = (folder.join("base.raw"), folder.join("over, lay.qcow2"));
+    std::fs::write(&base, vec![0; 1 << 20]).unwrap();
+    let backing = BackingFile { path: base.clone(), format: DiskFormat::Raw };
+    disk::create_overlay(&path, &backing, 8 << 20).await.unwrap();
+    let info = disk::info(&path, DiskFormat::Qcow2).await.unwrap();
+    assert_eq!((info.virtual_bytes, info.backing), (8 << 20, Some(base)));
+    let again = disk::create_overlay(&path, &backing, 9 << 20).await.unwrap_err();
+    assert_eq!(again.kind(), Kind::Exists);
+    disk::grow(&path, DiskFormat::Qcow2, 16 << 20).await.unwrap();
+    assert_eq!(disk::info(&path, DiskFormat::Qcow2).await.unwrap().virtual_bytes, 16 << 20);
+    assert!(disk::grow(&path, DiskFormat::Qcow2, 1 << 20).await.is_err());
+    assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 2);
+    std::fs::remove_dir_all(&folder).unwrap();
+}
