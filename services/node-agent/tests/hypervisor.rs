@@ -90,6 +90,17 @@ async fn a_domain_without_a_process_is_never_called_running() {
 }
 
 #[tokio::test]
+async fn a_recorded_grant_is_read_back_and_replaced_by_the_next() {
+    let hypervisor = test_driver().await;
+    assert_eq!(hypervisor.record("test").await.unwrap().unwrap().grant, None);
+    for generation in [7, 8] {
+        let grant = Grant { owner: "y2".into(), generation };
+        hypervisor.set_grant("test", &grant).await.unwrap();
+        assert_eq!(hypervisor.record("test").await.unwrap().unwrap().grant, Some(grant));
+    }
+}
+
+#[tokio::test]
 async fn without_libvirt_a_call_fails_at_once_and_may_be_retried() {
     let config = Config { uri: "qemu+unix:///system?socket=/nonexistent/watari".into(), ..Config::default() };
     let hypervisor = Hypervisor::connect(config).unwrap();
