@@ -10,14 +10,15 @@
  * one guest, which share their past, show as an n that comes twice; a guest that was reset shows as
  * a new boot_id; and a stopped one as silence.
  *
- * The same counter goes to /var/lib/beacon/count at once and to the disk itself every tenth time,
- * so that a copy's disk says how far it came. /run/uptime, which the web server shows, is renewed
- * every fourth time.
+ * Every tenth time the counter is written through to the disk, /var/lib/beacon/count, so that a
+ * copy's disk says how far it came. /run/uptime, which the web server shows, is renewed every
+ * fourth time. (All of it costs some 5 % of a core under emulation, nearly all for the datagrams.)
  */
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -53,6 +54,19 @@ static void publish_uptime(const char *text, size_t length)
     close(fd);
 }
 
+/* A beacon that died and was started again goes on where it was: the counter is a mapped file. */
+static unsigned long long *kept_counter(void)
+{
+    static unsigned long long alone;
+    int fd = open("/run/beacon-count", O_RDWR | O_CREAT, 0644);
+    void *kept = MAP_FAILED;
+    if (fd >= 0 && ftruncate(fd, sizeof alone) == 0)
+        kept = mmap(NULL, sizeof alone, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (fd >= 0)
+        close(fd);
+    return kept == MAP_FAILED ? &alone : kept;
+}
+
 int main(void)
 {
     char boot_id[64], host[65], to[64], text[256];
@@ -67,31 +81,22 @@ int main(void)
     setsockopt(udp, SOL_SOCKET, SO_BROADCAST, &on, sizeof on);
     int disk = open("/var/lib/beacon/count", O_WRONLY | O_CREAT, 0644);
 
-    /* A beacon that died and was started again goes on where it was: the count is kept in /run too. */
-    char last[32];
-    read_line("/run/beacon-count", last, sizeof last, "0");
-    unsigned long long n = 0;
-    sscanf(last, "%llu", &n);
-    int kept = open("/run/beacon-count", O_WRONLY | O_CREAT, 0644);
+    unsigned long long *n = kept_counter();
 
     for (;; nanosleep(&tick, NULL)) {
-        n++;
-        int length = snprintf(text, sizeof text, "%-20llu\n", n);
-        if (kept >= 0 && pwrite(kept, text, length, 0) < 0)
-            perror("beacon: /run/beacon-count");
-
+        ++*n;
         gethostname(host, sizeof host);
-        length = snprintf(text, sizeof text, "{\"host\":\"%s\",\"boot_id\":\"%s\",\"n\":%llu,\"uptime_ms\":%lld}\n",
-                          host, boot_id, n, uptime_ms());
+        int length = snprintf(text, sizeof text, "{\"host\":\"%s\",\"boot_id\":\"%s\",\"n\":%llu,\"uptime_ms\":%lld}\n",
+                          host, boot_id, *n, uptime_ms());
         /* Not every network has the listener; then there is nobody to tell. */
         sendto(udp, text, length, 0, (struct sockaddr *)&listener, sizeof listener);
-        if (n % UPTIME_EVERY == 0)
+        if (*n % UPTIME_EVERY == 0)
             publish_uptime(text, length);
 
-        length = snprintf(text, sizeof text, "%s %-20llu\n", boot_id, n);
-        if (disk >= 0 && pwrite(disk, text, length, 0) < 0)
-            perror("beacon: /var/lib/beacon/count");
-        if (disk >= 0 && n % SYNC_EVERY == 0)
-            fdatasync(disk);
+        if (*n % SYNC_EVERY == 0) {
+            length = snprintf(text, sizeof text, "%s %-20llu\n", boot_id, *n);
+            if (pwrite(disk, text, length, 0) != length || fdatasync(disk))
+                perror("beacon: /var/lib/beacon/count");
+        }
     }
 }

@@ -11,12 +11,21 @@ write_hosts_file() {
 write_cluster_file() {
   local site h
   echo 'name = "lab"'
-  for site in $SITES; do printf '\n[[site]]\nname = "%s"\n' "$site"; done
+  for site in $SITES; do printf '\n[[site]]\nname = "%s"\ntitle = "%s"\n' "$site" "$(title_of "$site")"; done
   for h in $HOSTS; do
     printf '\n[[host]]\nname = "%s"\nrole = "%s"\n' "$h" "$(role_of "$h")"
     [ "$(site_of "$h")" = - ] || printf 'site = "%s"\n' "$(site_of "$h")"
     printf 'address = "%s"\n' "$MANAGEMENT.$(number_of "$h")"
+    [ "$(role_of "$h")" != node ] || node_share
   done
+}
+
+# What a node may give to servers. All four see the whole machine; were each to offer all of it,
+# the cloud would promise the same memory four times. Processors are shared as ever.
+node_share() {
+  local memory
+  memory=$(awk '/^MemTotal:/ {m = int($2 / 1024 / 5); print (m > 4096 ? 4096 : m)}' /proc/meminfo)
+  printf 'vcpus = 8\nmemory_mib = %s\n' "$memory"
 }
 
 configure_hosts() {
@@ -25,8 +34,10 @@ configure_hosts() {
   for h in $HOSTS; do mkdir -p "$(disk_of "$h")"; done
   if [ -n "$SERVICES" ]; then
     write_cluster_file >"$LAB/cluster.toml"
-    "$BIN/watari" setup --cluster "$LAB/cluster.toml" --out "$LAB/setup" >&2 ||
+    "$BIN/watari" setup --cluster "$LAB/cluster.toml" --out "$LAB/setup" >"$LAB/setup.log" 2>&1 || {
+      cat "$LAB/setup.log" >&2
       die "watari setup could not make the hosts' keys and configuration" "see the message above; the cluster file is $LAB/cluster.toml"
+    }
     for h in $HOSTS; do
       [ ! -d "$LAB/setup/hosts/$h" ] || cp -a "$LAB/setup/hosts/$h/." "$(disk_of "$h")/"
     done

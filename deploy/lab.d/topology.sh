@@ -14,6 +14,7 @@ client - client 10
 '
 HOSTS=$(awk 'NF {print $1}' <<<"$HOSTS_TABLE")
 SITES='myodaiji yamate'
+title_of() { case "$1" in myodaiji) echo 明大寺 ;; yamate) echo 山手 ;; esac; }
 CAMPUS=203.0.113
 MANAGEMENT=10.88.0
 
