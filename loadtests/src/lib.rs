@@ -1,5 +1,6 @@
 //! Load generators, the users' eyes, and the fault campaign.
 
+pub mod bench;
 pub mod campaign;
 pub mod gap;
 pub mod lab;

@@ -1,0 +1,71 @@
+//! What the processes hold and what they do while nothing happens.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, ensure};
+use serde::Serialize;
+
+use crate::lab::Lab;
+
+/// Memory and idle processor time.
+#[derive(Clone, Debug, Serialize)]
+pub struct Footprint {
+    /// Resident memory of the largest process of each program, in MiB.
+    pub resident_mib: BTreeMap<String, f64>,
+    /// Processor time of each program's processes together, in percent of one core.
+    pub idle_percent: BTreeMap<String, f64>,
+    /// The five services and the NATS server of one front end, in percent of one core.
+    pub control_plane_percent: f64,
+}
+
+const SERVICES: [&str; 5] = ["watari-scheduler", "watari-image", "watari-network", "watari-monitor", "nats-server"];
+
+/// Looks for `lasting` at a lab in which nothing is asked.
+///
+/// # Errors
+/// When a process is missing.
+pub fn run(lab: &Lab, lasting: Duration) -> anyhow::Result<Footprint> {
+    let mut processes = Vec::new();
+    for program in SERVICES {
+        processes.extend(lab.pids("m-front", program).into_iter().map(|pid| (program, pid)));
+    }
+    for node in ["m1", "m2", "y1", "y2"] {
+        processes.extend(lab.pids(node, "watari-node-agent").into_iter().map(|pid| ("watari-node-agent", pid)));
+    }
+    ensure!(processes.len() == SERVICES.len() + 4, "not all processes run: {processes:?}");
+    let before: Vec<f64> = processes.iter().map(|(_, pid)| cpu_seconds(*pid)).collect::<anyhow::Result<_>>()?;
+    let began = Instant::now();
+    std::thread::sleep(lasting);
+    let elapsed = began.elapsed().as_secs_f64();
+    let mut footprint =
+        Footprint { resident_mib: BTreeMap::new(), idle_percent: BTreeMap::new(), control_plane_percent: 0.0 };
+    for ((program, pid), before) in processes.iter().zip(before) {
+        let percent = (cpu_seconds(*pid)? - before) / elapsed * 100.0;
+        *footprint.idle_percent.entry((*program).to_owned()).or_default() += percent;
+        let resident = footprint.resident_mib.entry((*program).to_owned()).or_default();
+        *resident = resident.max(resident_mib(*pid)?);
+        if SERVICES.contains(program) {
+            footprint.control_plane_percent += percent;
+        }
+    }
+    Ok(footprint)
+}
+
+fn resident_mib(pid: i32) -> anyhow::Result<f64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:")).context("no VmRSS")?;
+    Ok(line.trim().trim_end_matches(" kB").parse::<f64>()? / 1024.0)
+}
+
+/// User and system time: fields 14 and 15 of /proc/PID/stat (proc(5)), in clock ticks.
+fn cpu_seconds(pid: i32) -> anyhow::Result<f64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    let (_, fields) = stat.rsplit_once(')').context("no stat")?;
+    let ticks: f64 = fields.split_whitespace().skip(11).take(2).filter_map(|f| f.parse::<f64>().ok()).sum();
+    #[allow(clippy::cast_precision_loss, reason = "a hundred")]
+    Ok(ticks / rustix::param::clock_ticks_per_second() as f64)
+}

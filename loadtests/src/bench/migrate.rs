@@ -1,0 +1,73 @@
+//! `watari vm migrate` beside `virsh migrate` of a twin of the same guest, in turn.
+
+use std::time::Instant;
+
+use anyhow::Context;
+use serde::Serialize;
+
+use super::{Spread, plain::Twin};
+use crate::lab::Lab;
+
+/// The comparison. Times in milliseconds.
+#[derive(Clone, Debug, Serialize)]
+pub struct Comparison {
+    /// How many pairs.
+    pub runs: usize,
+    /// `watari vm migrate --wait`, as the operator waits.
+    pub watari_ms: Spread,
+    /// `virsh migrate`, likewise.
+    pub virsh_ms: Spread,
+    /// What Watari adds, pair by pair.
+    pub added_ms: Spread,
+    /// QEMU's downtime under Watari, the protocol's pause not included.
+    pub watari_qemu_downtime_ms: Spread,
+    /// QEMU's downtime under virsh.
+    pub virsh_qemu_downtime_ms: Spread,
+    /// The paused protocol's price.
+    pub pause_ms: Spread,
+}
+
+/// Runs `runs` pairs to and fro between m1 and y1. The server must be on m1.
+///
+/// # Errors
+/// When a migration fails.
+pub fn run(lab: &Lab, vm: &str, runs: usize) -> anyhow::Result<Comparison> {
+    lab.watari(&["vm", "migrate", vm, "--to", "m1", "--wait"]).ok();
+    let twin = Twin::start(lab, vm, "m1", 1)?;
+    twin.until_idle("m1")?;
+    let (mut ours, mut theirs, mut added) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut our_downtime, mut their_downtime, mut pause) = (Vec::new(), Vec::new(), Vec::new());
+    // One uncounted pair: a guest's first migration takes two to three times as long as its next.
+    for run in 0..=runs {
+        let (from, to) = if run % 2 == 0 { ("m1", "y1") } else { ("y1", "m1") };
+        let began = Instant::now();
+        let moved = lab.watari(&["vm", "migrate", vm, "--to", to, "--wait"])?;
+        let our_ms = began.elapsed().as_secs_f64() * 1000.0;
+        twin.prepare(to)?;
+        let uri = format!("qemu+tls://{to}/system");
+        let began = Instant::now();
+        lab.run(&twin.migration(from, &uri))?;
+        let their_ms = began.elapsed().as_secs_f64() * 1000.0;
+        twin.forget(from)?;
+        if run == 0 {
+            continue;
+        }
+        let measured = |field: &str| moved["measured"][field].as_f64().with_context(|| format!("no {field}"));
+        ours.push(our_ms);
+        theirs.push(their_ms);
+        added.push(our_ms - their_ms);
+        our_downtime.push(measured("downtime_ms")?);
+        their_downtime.push(twin.downtime_ms(to)?);
+        pause.push(measured("pause_ms")?);
+    }
+    twin.end(if runs % 2 == 0 { "y1" } else { "m1" })?;
+    Ok(Comparison {
+        runs,
+        watari_ms: Spread::of(ours),
+        virsh_ms: Spread::of(theirs),
+        added_ms: Spread::of(added),
+        watari_qemu_downtime_ms: Spread::of(our_downtime),
+        virsh_qemu_downtime_ms: Spread::of(their_downtime),
+        pause_ms: Spread::of(pause),
+    })
+}

@@ -1,0 +1,130 @@
+//! A twin of a Watari server that only `virsh` knows: the same domain under another name, with a
+//! disk of its own on the same base image.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+
+use crate::lab::Lab;
+
+/// The text between two marks.
+fn between<'a>(text: &'a str, before: &str, after: &str) -> Option<&'a str> {
+    let (_, rest) = text.split_once(before)?;
+    rest.split_once(after).map(|(found, _)| found)
+}
+
+/// Removes everything from `before` to `after`, both included.
+fn without(text: &str, before: &str, after: &str) -> String {
+    match text.split_once(before).and_then(|(head, rest)| Some((head, rest.split_once(after)?.1))) {
+        Some((head, tail)) => format!("{head}{tail}"),
+        None => text.to_owned(),
+    }
+}
+
+/// A twin on a node.
+pub(super) struct Twin {
+    lab: Lab,
+    name: String,
+    disk: String,
+    base: String,
+    size: String,
+}
+
+impl Twin {
+    /// Makes a twin of `vm` on the node where that runs, and starts it. `number` keeps twins apart.
+    pub(super) fn start(lab: &Lab, vm: &str, node: &str, number: u8) -> anyhow::Result<Self> {
+        let name = format!("twin{number}");
+        let xml = virsh(lab, node, &["dumpxml", "--inactive", vm])?;
+        let uuid = between(&xml, "<uuid>", "</uuid>").context("no uuid")?.to_owned();
+        let disk = between(&xml, "<source file='", "'").context("no disk")?.to_owned();
+        let mac = between(&xml, "<mac address='", "'").context("no network card")?.to_owned();
+        let tap = between(&xml, "<source bridge='", "</interface>").and_then(|x| between(x, "<target dev='", "'"));
+        let info = lab.run(&["exec", node, "--", "qemu-img", "info", "-U", "--output", "json", &disk])?;
+        let info: serde_json::Value = serde_json::from_str(&info)?;
+        let base = info["full-backing-filename"].as_str().or(info["backing-filename"].as_str());
+        let twin = Self {
+            lab: lab.clone(),
+            disk: format!("/var/lib/watari/{name}.qcow2"),
+            base: base.context("no base image")?.to_owned(),
+            size: info["virtual-size"].to_string(),
+            name,
+        };
+        let mut own = without(&xml, "<metadata>", "</metadata>")
+            .replace(&format!("<name>{vm}</name>"), &format!("<name>{}</name>", twin.name))
+            .replace(&uuid, &format!("{}{number:02x}", &uuid[..uuid.len() - 2]))
+            .replace(&disk, &twin.disk)
+            .replace(&mac, &format!("52:57:ff:00:00:{number:02x}"));
+        if let Some(tap) = tap {
+            own = own.replace(&format!("'{tap}'"), &format!("'{}'", twin.name));
+        }
+        twin.make_disk(node, &[])?;
+        let file = lab.file(node, "/var/lib/watari/twin.xml");
+        std::fs::write(&file, own)?;
+        virsh(lab, node, &["define", "/var/lib/watari/twin.xml"])?;
+        virsh(lab, node, &["start", &twin.name])?;
+        std::fs::remove_file(file)?;
+        Ok(twin)
+    }
+
+    fn make_disk(&self, node: &str, more: &[&str]) -> anyhow::Result<()> {
+        let make = ["qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", &self.base, &self.disk, &self.size];
+        self.lab.run(&[&["exec", node, "--"], &make[..], more].concat())?;
+        Ok(())
+    }
+
+    /// Waits until its processor idles: it has booted.
+    pub(super) fn until_idle(&self, node: &str) -> anyhow::Result<()> {
+        let deadline = Instant::now() + Duration::from_secs(120);
+        let mut before = self.cpu_ns(node)?;
+        loop {
+            std::thread::sleep(Duration::from_secs(2));
+            let now = self.cpu_ns(node)?;
+            if now - before < 600_000_000 && now > 2_000_000_000 {
+                return Ok(());
+            }
+            ensure!(Instant::now() < deadline, "{} does not come to rest", self.name);
+            before = now;
+        }
+    }
+
+    fn cpu_ns(&self, node: &str) -> anyhow::Result<u64> {
+        let stats = virsh(&self.lab, node, &["domstats", "--cpu-total", &self.name])?;
+        let time = stats.lines().find_map(|l| l.trim().strip_prefix("cpu.time=")).context("no processor time")?;
+        Ok(time.parse()?)
+    }
+
+    /// Prepares its disk at the target, as libvirt wants it.
+    pub(super) fn prepare(&self, to: &str) -> anyhow::Result<()> {
+        self.make_disk(to, &["-u"])
+    }
+
+    /// The `virsh migrate` that does what Watari does, without its protocol.
+    pub(super) fn migration<'a>(&'a self, from: &'a str, uri: &'a str) -> Vec<&'a str> {
+        let how = ["migrate", "--live", "--p2p", "--persistent", "--undefinesource", "--copy-storage-inc", "--tls"];
+        [&["exec", from, "--", "virsh", "-q", "-c", "qemu:///system"], &how[..], &[&self.name, uri]].concat()
+    }
+
+    /// QEMU's downtime of its last migration, asked at the target.
+    pub(super) fn downtime_ms(&self, node: &str) -> anyhow::Result<f64> {
+        let info = virsh(&self.lab, node, &["domjobinfo", "--completed", &self.name])?;
+        let line = info.lines().find(|l| l.starts_with("Total downtime:")).context("no downtime")?;
+        Ok(line.split_whitespace().nth(2).context("no downtime")?.parse()?)
+    }
+
+    /// Removes the disk that a migration left behind.
+    pub(super) fn forget(&self, node: &str) -> anyhow::Result<()> {
+        self.lab.run(&["exec", node, "--", "rm", "-f", &self.disk])?;
+        Ok(())
+    }
+
+    /// Destroys it.
+    pub(super) fn end(self, node: &str) -> anyhow::Result<()> {
+        virsh(&self.lab, node, &["destroy", &self.name])?;
+        virsh(&self.lab, node, &["undefine", &self.name])?;
+        self.forget(node)
+    }
+}
+
+pub(super) fn virsh(lab: &Lab, node: &str, arguments: &[&str]) -> anyhow::Result<String> {
+    lab.run(&[&["exec", node, "--", "virsh", "-q", "-c", "qemu:///system"], arguments].concat())
+}

@@ -1,0 +1,73 @@
+//! `watari-bench`: the benchmarks. Each prints its figures as JSON.
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::{Parser, Subcommand};
+use watari_chassis::BusSettings;
+use watari_loadtests::{
+    bench::{evacuate, footprint, listing, migrate},
+    lab::Lab,
+};
+
+/// Measures. Build with --release, and let the lab use those binaries (WATARI_BIN=target/release).
+#[derive(Parser)]
+struct Arguments {
+    /// The lab's command.
+    #[arg(long, default_value = "deploy/lab")]
+    lab: PathBuf,
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// `watari vm migrate` beside `virsh migrate`.
+    Migrate {
+        /// The server.
+        #[arg(long, default_value = "mail")]
+        vm: String,
+        /// How many pairs.
+        #[arg(long, default_value_t = 10)]
+        runs: usize,
+    },
+    /// An evacuation beside loops of `virsh migrate`.
+    Evacuate {
+        /// The servers, all in Myodaiji.
+        #[arg(required = true)]
+        vms: Vec<String>,
+        /// The link in Mbit/s.
+        #[arg(long, default_value_t = 200)]
+        mbit: u32,
+    },
+    /// Memory and idle processor time of the lab's processes.
+    Footprint {
+        /// For how long.
+        #[arg(long, default_value_t = 30)]
+        seconds: u64,
+    },
+    /// `vm.list` over the bus named by WATARI_NATS.
+    List {
+        /// How many requests.
+        #[arg(long, default_value_t = 1000)]
+        requests: u64,
+    },
+}
+
+fn main() -> anyhow::Result<()> {
+    let arguments = Arguments::parse();
+    let lab = || anyhow::Ok(Lab::new(arguments.lab.canonicalize()?));
+    let figures = match &arguments.what {
+        What::Migrate { vm, runs } => serde_json::to_value(migrate::run(&lab()?, vm, *runs)?)?,
+        What::Evacuate { vms, mbit } => {
+            let names: Vec<&str> = vms.iter().map(String::as_str).collect();
+            serde_json::to_value(evacuate::run(&lab()?, &names, *mbit)?)?
+        }
+        What::Footprint { seconds } => serde_json::to_value(footprint::run(&lab()?, Duration::from_secs(*seconds))?)?,
+        What::List { requests } => {
+            let runtime = tokio::runtime::Runtime::new()?;
+            serde_json::to_value(runtime.block_on(listing::run(&BusSettings::from_environment(), *requests))?)?
+        }
+    };
+    println!("{}", serde_json::to_string_pretty(&figures)?);
+    Ok(())
+}
