@@ -157,7 +157,7 @@ verb_exec() {
   need_host "$h"
   [ "${1:-}" != -- ] || shift
   [ $# -gt 0 ] || set -- bash
-  [ -e "$LAB/hosts" ] || need_lab
+  need_lab
   host_exec "$h" "$@"
 }
 
@@ -169,7 +169,7 @@ verb_logs() {
   shift
   need_host "$h"
   [ "${1:-}" != -f ] || { follow=-f; shift; }
-  [ -e "$LAB/hosts/$h" ] || need_lab
+  need_lab
   local folder file
   folder=$(disk_of "$h")/var/log/watari
   if [ $# -gt 0 ]; then
