@@ -5,12 +5,13 @@
 //! documents on behalf of somebody who may not. So an answer goes to inboxes only.
 
 /// Whether an answer may be published on `subject`: `_INBOX.…` or `_INBOX_<identity>.…`, no
-/// wildcard, no blank.
+/// wildcard, no blank. `_R_.…` is what NATS itself puts in place of the reply subject of a request
+/// from another account: the answer is then delivered in that account only.
 pub(super) fn is_inbox(subject: &str) -> bool {
     let mut tokens = subject.split('.');
     let first = tokens.next().unwrap_or_default();
     let sound = |t: &str| !t.is_empty() && t.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
-    let named = first == "_INBOX" || first.strip_prefix("_INBOX_").is_some_and(|identity| !identity.is_empty());
+    let named = first == "_INBOX" || first == "_R_" || first.strip_prefix("_INBOX_").is_some_and(|identity| !identity.is_empty());
     let mut rest = tokens.peekable();
     named && sound(first) && rest.peek().is_some() && rest.all(sound)
 }
@@ -26,7 +27,7 @@ mod tests {
 
     #[test]
     fn only_inboxes_are_answered() {
-        for good in ["_INBOX.abc", "_INBOX.abc.1", "_INBOX_scheduler-m-front.Xy12.Zz"] {
+        for good in ["_INBOX.abc", "_INBOX.abc.1", "_INBOX_scheduler-m-front.Xy12.Zz", "_R_.2AHJNQ.BL3yMi"] {
             assert!(is_inbox(good), "{good}");
         }
         for bad in [
@@ -36,6 +37,8 @@ mod tests {
             "_INBOX..a",
             "_INBOX_",
             "_INBOX_.a",
+            "_R_",
+            "_R_x.a",
             "_INBOXES.a",
             "$JS.API.STREAM.DELETE.KV_vms",
             "$SYS.REQ.SERVER.PING",
