@@ -102,6 +102,7 @@ pub const SHARED: &[(&str, Crossing)] = &[
     // `nats kv get vms mail` is a supported tool: the stream's description and one document at a
     // time. Lists and watches need a consumer, which could be told to deliver into a bucket.
     ("$JS.API.STREAM.INFO.*", Crossing::Ask),
+    ("$JS.API.STREAM.MSG.GET.*", Crossing::Ask),
     ("$JS.API.DIRECT.GET.*", Crossing::Ask),
     ("$JS.API.DIRECT.GET.*.>", Crossing::Ask),
     ("$SRV.>", Crossing::AskAll),
@@ -109,6 +110,14 @@ pub const SHARED: &[(&str, Crossing)] = &[
     (subjects::FACTS, Crossing::Listen),
     (subjects::CAPACITIES, Crossing::Listen),
 ];
+
+/// How a subject of CLOUD is called in PEOPLE, if not as it is. NATS gives every account a JetStream
+/// API of its own, which in PEOPLE would answer first that there is no JetStream; so questions to
+/// CLOUD's are mapped to another subject, which the asker need not know.
+#[must_use]
+pub fn detour(subject: &str) -> Option<String> {
+    subject.strip_prefix("$JS.API.").map(|rest| format!("watari.js.{rest}"))
+}
 
 /// Everything that a viewer may ask. The other requests change something.
 pub const LOOKING: &[&str] = &[
@@ -172,9 +181,10 @@ fn of_agent(site: &SiteName, node: &NodeName) -> Permissions {
 
 /// People hear events and, since outside clients such as `nats` know no other, the usual inbox.
 fn of_person(ask: &[&str]) -> Permissions {
-    let reading = SHARED.iter().filter(|(subject, how)| subject.starts_with("$JS.") && *how == Crossing::Ask);
+    // NATS checks the subject as it is after the mapping.
+    let reading = SHARED.iter().filter_map(|(subject, _)| detour(subject));
     Permissions {
-        publish: ask.iter().copied().chain(reading.map(|(subject, _)| *subject)).map(str::to_owned).collect(),
+        publish: ask.iter().map(|s| (*s).to_owned()).chain(reading).collect(),
         subscribe: ["_INBOX.>", subjects::EVENTS, subjects::FACTS, subjects::CAPACITIES].map(str::to_owned).to_vec(),
         answers: Answers::Never,
     }

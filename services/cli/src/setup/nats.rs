@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use watari_contracts::permissions::{Account, Answers, Crossing, Permissions, SHARED};
+use watari_contracts::permissions::{Account, Answers, Crossing, Permissions, SHARED, detour};
 
 use super::{
     cluster::{Cluster, Host, at},
@@ -92,15 +92,34 @@ fn accounts(out: &mut String, identities: &[Identity]) {
             Crossing::Ask | Crossing::AskAll => "service",
             Crossing::Listen => "stream",
         };
-        let _ = writeln!(out, "      {{{kind}: {{account: CLOUD, subject: \"{subject}\"}}}}");
+        let to = detour(subject).map(|to| format!(", to: \"{to}\"")).unwrap_or_default();
+        let _ = writeln!(out, "      {{{kind}: {{account: CLOUD, subject: \"{subject}\"}}{to}}}");
     }
-    out.push_str("    ]\n    users: [\n");
+    out.push_str("    ]\n    mappings: {\n");
+    for (subject, to) in SHARED.iter().filter_map(|(subject, _)| Some((subject, detour(subject)?))) {
+        let _ = writeln!(out, "      \"{subject}\": \"{}\"", numbered(&to));
+    }
+    out.push_str("    }\n");
+    out.push_str("    users: [\n");
     users(out, identities, Account::People);
     out.push_str("    ]\n  }\n  # NATS' own administration.\n  SYS {\n    users: [\n");
     for identity in identities.iter().filter(|i| i.role.is_none()) {
         let _ = writeln!(out, "      {{nkey: \"{}\"}} # {}", identity.public, identity.name);
     }
     out.push_str("    ]\n  }\n}\nsystem_account: SYS\n");
+}
+
+/// A subject as the destination of a mapping: its wildcards by number.
+fn numbered(subject: &str) -> String {
+    let mut count = 0;
+    let tokens = subject.split('.').map(|token| match token {
+        "*" => {
+            count += 1;
+            format!("{{{{wildcard({count})}}}}")
+        }
+        token => token.to_owned(),
+    });
+    tokens.collect::<Vec<_>>().join(".")
 }
 
 fn users(out: &mut String, identities: &[Identity], account: Account) {
