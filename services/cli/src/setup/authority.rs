@@ -163,7 +163,8 @@ impl Authority {
         params.distinguished_name = DistinguishedName::new();
         params.distinguished_name.push(DnType::OrganizationName, organization(host));
         params.distinguished_name.push(DnType::CommonName, host.name.as_str());
-        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        // libvirt refuses a certificate whose key usage lacks key encipherment.
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyEncipherment];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
         params.use_authority_key_identifier_extension = true;
         params.not_before = now.0 - GRACE;
