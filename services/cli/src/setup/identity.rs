@@ -40,60 +40,70 @@ fn seed(store: &mut Overlay, name: &str) -> Result<(String, String), Fault> {
     Ok((text, public))
 }
 
-/// Makes or finds the identities of a host's processes, and puts their seeds into its overlay.
-///
-/// # Errors
-/// [`Fault`] if a kept key cannot be used or files cannot be written.
-pub fn of_host(store: &mut Overlay, overlay: &mut Overlay, host: &Host) -> Result<Vec<Identity>, Fault> {
-    let mut made = Vec::new();
-    let mut add = |name: String, role: Option<Role>, file: String| -> Result<(), Fault> {
-        let (seed, public) = seed(store, &name)?;
-        overlay.put(&file, Readers::Owner, &seed)?;
-        made.push(Identity { name, role, public });
-        Ok(())
+/// An identity that a host is to have, and the file that holds its seed there.
+struct Wanted {
+    name: String,
+    role: Option<Role>,
+    file: &'static str,
+}
+
+fn wanted_by(host: &Host) -> Vec<Wanted> {
+    let own = |service: Service| format!("{}.{}", service.name(), host.name);
+    let on_front = |service: Service| Wanted {
+        name: own(service),
+        role: Some(Role::Service(service)),
+        file: match service {
+            Service::Scheduler => "etc/watari/nkeys/scheduler.nk",
+            Service::Image => "etc/watari/nkeys/image.nk",
+            Service::Network => "etc/watari/nkeys/network.nk",
+            Service::Monitor => "etc/watari/nkeys/monitor.nk",
+            Service::NodeAgent => "etc/watari/nkeys/node-agent.nk",
+        },
     };
+    let person = |name: &str, role, file| Wanted { name: name.to_owned(), role, file };
     match (host.role, &host.site) {
         (cluster::Role::Front, _) => {
-            for service in OF_FRONT {
-                let name = service.name();
-                add(
-                    format!("{name}.{}", host.name),
-                    Some(Role::Service(service)),
-                    format!("etc/watari/nkeys/{name}.nk"),
-                )?;
-            }
-            add("admin".to_owned(), None, "etc/watari/nkeys/admin.nk".to_owned())?;
+            let admin = person("admin", None, "etc/watari/nkeys/admin.nk");
+            OF_FRONT.into_iter().map(on_front).chain([admin]).collect()
         }
         (cluster::Role::Node, Some(site)) => {
             let role = Role::Agent { site: site.clone(), node: host.name.clone() };
-            add(format!("node-agent.{}", host.name), Some(role), "etc/watari/nkeys/node-agent.nk".to_owned())?;
+            vec![Wanted { role: Some(role), ..on_front(Service::NodeAgent) }]
         }
-        (cluster::Role::Client, _) => {
-            add("operator".to_owned(), Some(Role::Operator), "etc/watari/operator.nk".to_owned())?;
-            add("viewer".to_owned(), Some(Role::Viewer), "etc/watari/viewer.nk".to_owned())?;
-        }
-        (cluster::Role::Node | cluster::Role::Witness, _) => {}
+        (cluster::Role::Client, _) => vec![
+            person("operator", Some(Role::Operator), "etc/watari/operator.nk"),
+            person("viewer", Some(Role::Viewer), "etc/watari/viewer.nk"),
+        ],
+        (cluster::Role::Node | cluster::Role::Witness, _) => vec![],
     }
-    Ok(made)
+}
+
+/// Puts the seeds of a host's processes into its overlay, and gives their names.
+///
+/// # Errors
+/// [`Fault`] if a kept key cannot be used or files cannot be written.
+pub fn hand_out(store: &mut Overlay, overlay: &mut Overlay, host: &Host) -> Result<Vec<String>, Fault> {
+    let mut names = Vec::new();
+    for wanted in wanted_by(host) {
+        let (seed, _) = seed(store, &wanted.name)?;
+        overlay.put(wanted.file, Readers::Owner, &seed)?;
+        names.push(wanted.name);
+    }
+    Ok(names)
 }
 
 /// All identities of the cluster, each once, by name. Operators and viewers exist even where no
 /// client host is described: their seeds then wait in `store`.
 ///
 /// # Errors
-/// As [`of_host`].
-pub fn of_cluster(
-    store: &mut Overlay,
-    cluster: &Cluster,
-    overlay: impl Fn(&Host) -> Overlay,
-) -> Result<Vec<Identity>, Fault> {
+/// As [`hand_out`].
+pub fn of_cluster(store: &mut Overlay, cluster: &Cluster) -> Result<Vec<Identity>, Fault> {
+    let people = [("operator", Role::Operator), ("viewer", Role::Viewer)];
+    let people = people.map(|(name, role)| Wanted { name: name.to_owned(), role: Some(role), file: "" });
     let mut all = Vec::new();
-    for host in &cluster.hosts {
-        all.extend(of_host(store, &mut overlay(host), host)?);
-    }
-    for (name, role) in [("operator", Role::Operator), ("viewer", Role::Viewer)] {
-        let (_, public) = seed(store, name)?;
-        all.push(Identity { name: name.to_owned(), role: Some(role), public });
+    for Wanted { name, role, .. } in cluster.hosts.iter().flat_map(wanted_by).chain(people) {
+        let (_, public) = seed(store, &name)?;
+        all.push(Identity { name, role, public });
     }
     all.sort_by(|a, b| a.name.cmp(&b.name));
     all.dedup_by(|a, b| a.name == b.name);

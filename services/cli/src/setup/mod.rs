@@ -99,7 +99,7 @@ fn make(cluster: &Cluster, out: &std::path::Path, renewal: Renewal) -> Result<Ve
     let mut seeds = Overlay::at(out.join("nkeys"));
     let overlay = |host: &Host| Overlay::at(out.join("hosts").join(host.name.as_str()));
     let authority = Authority::open(&mut store, cluster, now)?;
-    let identities = identity::of_cluster(&mut seeds, cluster, overlay)?;
+    let identities = identity::of_cluster(&mut seeds, cluster)?;
     let mut issued = Vec::new();
     for host in &cluster.hosts {
         issued.push(match host.role {
@@ -117,12 +117,12 @@ fn make(cluster: &Cluster, out: &std::path::Path, renewal: Renewal) -> Result<Ve
     let mut made = Vec::new();
     for (host, issued) in cluster.hosts.iter().zip(&issued) {
         let mut overlay = overlay(host);
-        let own = identity::of_host(&mut seeds, &mut overlay, host)?;
+        let identities_here = identity::hand_out(&mut seeds, &mut overlay, host)?;
         if let Some(issued) = issued {
             certificates(&mut overlay, &authority, issued)?;
         }
         configuration(&mut overlay, cluster, host, &authority, issued.as_ref(), &identities, &pins)?;
-        made.push(Made { counts: overlay.counts, identities: own.into_iter().map(|i| i.name).collect() });
+        made.push(Made { counts: overlay.counts, identities: identities_here });
     }
     Ok(made)
 }

@@ -29,8 +29,7 @@ pub fn of(cluster: &Cluster, host: &Host, service: Service) -> String {
     match service {
         Service::NodeAgent => node_agent(&mut table, cluster, host),
         Service::Image => image(&mut table, cluster, host),
-        Service::Scheduler => scheduler(&mut table, cluster),
-        Service::Network | Service::Monitor => {}
+        Service::Scheduler | Service::Network | Service::Monitor => {}
     }
     written(host, &table)
 }
@@ -80,10 +79,11 @@ fn common(cluster: &Cluster, host: &Host, service: Service) -> Table {
     table
 }
 
+/// The files with which a process proves who it is over HTTPS.
 fn tls() -> [(&'static str, Value); 3] {
     [
         ("ca", text("/etc/watari/tls/ca.crt")),
-        ("certificate", text("/etc/watari/tls/host.crt")),
+        ("cert", text("/etc/watari/tls/host.crt")),
         ("key", text("/etc/watari/tls/host.key")),
     ]
 }
@@ -93,41 +93,28 @@ fn blobs(front: &Host) -> String {
 }
 
 fn image(table: &mut Table, cluster: &Cluster, host: &Host) {
-    section(
-        table,
-        "image",
-        [
-            ("listen_blobs", text(at(host.address, BLOBS))),
-            ("listen_uploads", text(at(host.address, UPLOADS))),
-            ("advertise", text(format!("https://{}", at(host.address, UPLOADS)))),
-            ("peers", strings(cluster.of_role(Role::Front).filter(|f| f.name != host.name).map(blobs))),
-        ],
-    );
-    section(table, "tls", tls());
-}
-
-fn scheduler(table: &mut Table, cluster: &Cluster) {
-    let titles: Table = cluster
-        .sites
-        .iter()
-        .map(|s| (s.name.to_string(), text(s.title.as_deref().unwrap_or(s.name.as_str()))))
-        .collect();
-    section(table, "sites", []);
-    table.insert("sites".to_owned(), Value::Table(titles));
+    let peers = cluster.of_role(Role::Front).filter(|f| f.name != host.name).map(blobs);
+    let mut entries = vec![
+        ("listen_blobs", text(at(host.address, BLOBS))),
+        ("listen_uploads", text(at(host.address, UPLOADS))),
+        ("advertise", text(format!("https://{}", at(host.address, UPLOADS)))),
+        ("peers", strings(peers)),
+        ("tls", Value::Table(tls().into_iter().map(|(key, value)| (key.to_owned(), value)).collect())),
+    ];
+    entries.extend(host.site.iter().map(|site| ("site", text(site))));
+    section(table, "image", entries);
 }
 
 fn node_agent(table: &mut Table, cluster: &Cluster, host: &Host) {
-    let mut node = vec![("name", text(&host.name)), ("migration_address", text(host.address))];
-    if let Some(site) = &host.site {
-        node.push(("site", text(site)));
+    table.insert("node".to_owned(), text(&host.name));
+    table.insert("migration_address".to_owned(), text(host.address));
+    table.extend(host.site.iter().map(|site| ("site".to_owned(), text(site))));
+    let mut capacity = Vec::new();
+    capacity.extend(host.vcpus.map(|vcpus| ("vcpus", Value::Integer(vcpus.into()))));
+    capacity.extend(host.memory_mib.map(|mib| ("memory_mib", Value::Integer(i64::try_from(mib).unwrap_or(i64::MAX)))));
+    if !capacity.is_empty() {
+        section(table, "capacity", capacity);
     }
-    if let Some(vcpus) = host.vcpus {
-        node.push(("vcpus", Value::Integer(vcpus.into())));
-    }
-    if let Some(memory) = host.memory_mib {
-        node.push(("memory_mib", Value::Integer(i64::try_from(memory).unwrap_or(i64::MAX))));
-    }
-    section(table, "node", node);
     if !host.labels.is_empty() {
         let labels: Table = host.labels.iter().map(|(key, value)| (key.clone(), text(value))).collect();
         table.insert("labels".to_owned(), Value::Table(labels));
@@ -136,6 +123,7 @@ fn node_agent(table: &mut Table, cluster: &Cluster, host: &Host) {
     section(table, "networks", [("segments", Value::Table(segments))]);
     let mut fronts: Vec<&Host> = cluster.of_role(Role::Front).collect();
     fronts.sort_by_key(|f| f.site != host.site);
-    section(table, "images", [("sources", strings(fronts.into_iter().map(blobs)))]);
-    section(table, "tls", tls());
+    let mut image = vec![("sources", strings(fronts.into_iter().map(blobs)))];
+    image.extend(tls());
+    section(table, "image", image);
 }
