@@ -1,0 +1,137 @@
+//! What all parts of an instance share.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, OnceLock},
+};
+
+use tokio::sync::watch;
+use watari_chassis::{Context, Entry, Leadership, Lease, Mirror, Wake};
+use watari_contracts::Service;
+use watari_model::{SiteName, image::Image, vm::Vm};
+
+use crate::{
+    ServiceError,
+    checking::{Checker, Sandbox},
+    metrics::Metrics,
+    plan::{Used, imports::Upload},
+    settings::ImageSection,
+    store::{Shelf, Store, StoreError, UploadId},
+    uploads::Uploads,
+};
+
+/// One instance.
+pub struct App {
+    /// The process.
+    pub ctx: Context,
+    /// This front end's site.
+    pub site: SiteName,
+    /// The settings.
+    pub settings: ImageSection,
+    /// All images.
+    pub images: Mirror<Image>,
+    /// All servers, once the scheduler has made their bucket. Until then nobody knows what is in
+    /// use, and nothing is deleted.
+    vms: OnceLock<Mirror<Vm>>,
+    /// The data folder.
+    pub store: Store,
+    /// What is in it.
+    pub shelf: Shelf,
+    /// Uploads in hand.
+    pub uploads: Uploads,
+    /// Whether this instance leads.
+    pub leadership: watch::Receiver<Leadership>,
+    /// What judges files.
+    pub checker: Checker,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// Wakes the loop of imports.
+    pub wake_imports: Wake,
+    /// Wakes the loop of copies.
+    pub wake_copies: Wake,
+}
+
+impl App {
+    /// Opens the folder and the buckets, and competes for the lease.
+    ///
+    /// # Errors
+    /// [`ServiceError`].
+    pub async fn open(ctx: Context, settings: ImageSection) -> Result<Arc<Self>, ServiceError> {
+        let site = settings.site().map_err(ServiceError::Settings)?;
+        let store = Store::open(&settings.data_dir)?;
+        let shelf = Shelf::open(store.clone())?;
+        let metrics = Metrics::register(&ctx.metrics)?;
+        let checker = Checker::new(Sandbox::prepare(&settings.qemu).await, &settings.limits);
+        let images = Mirror::<Image>::open(&ctx).await.map_err(|_| ServiceError::Stopped)?;
+        let leadership =
+            Lease::campaign(&ctx, Service::Image, ctx.lease_ttl()).await.map_err(|_| ServiceError::Stopped)?;
+        let (wake_imports, wake_copies) = (Wake::new(), Wake::new());
+        images.wakes(&wake_imports);
+        images.wakes(&wake_copies);
+        let uploads = Uploads::new(settings.limits.max_uploads);
+        let app = Arc::new(Self {
+            ctx,
+            site,
+            settings,
+            images,
+            vms: OnceLock::new(),
+            store,
+            shelf,
+            uploads,
+            leadership,
+            checker,
+            metrics,
+            wake_imports,
+            wake_copies,
+        });
+        let waiting = Arc::clone(&app);
+        app.ctx.spawn("servers", async move {
+            if let Ok(vms) = Mirror::<Vm>::of_another(&waiting.ctx).await {
+                vms.wakes(&waiting.wake_imports);
+                vms.wakes(&waiting.wake_copies);
+                let _ = waiting.vms.set(vms);
+                waiting.wake_imports.wake();
+                waiting.wake_copies.wake();
+            }
+        });
+        Ok(app)
+    }
+
+    /// Whether this instance leads just now.
+    #[must_use]
+    pub fn is_primary(&self) -> bool {
+        self.leadership.borrow().epoch().is_some()
+    }
+
+    /// All servers, or none if they are not known yet.
+    #[must_use]
+    pub fn servers(&self) -> Option<Vec<Arc<Entry<Vm>>>> {
+        self.vms.get().map(|vms| vms.snapshot().values().cloned().collect())
+    }
+
+    /// The stored files that servers stand on.
+    #[must_use]
+    pub fn used(&self) -> Used {
+        let servers = self.servers()?;
+        Some(servers.iter().filter_map(|vm| vm.value.spec.base.sha256.parse().ok()).collect::<BTreeSet<_>>())
+    }
+
+    /// The uploads that have a file here.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the folder cannot be read.
+    pub fn upload_files(&self) -> Result<BTreeMap<UploadId, Upload>, StoreError> {
+        let mut found = BTreeMap::new();
+        for (id, path) in self.store.uploads()? {
+            // One that is removed meanwhile is no error.
+            let Ok(meta) = std::fs::metadata(&path) else { continue };
+            let touched = meta.modified().map_or_else(|_| watari_chassis::clock::now(), timestamp);
+            found.insert(id, Upload { length: meta.len(), touched });
+        }
+        Ok(found)
+    }
+}
+
+fn timestamp(time: std::time::SystemTime) -> watari_model::Timestamp {
+    watari_model::Timestamp(time.into())
+}

@@ -1,0 +1,301 @@
+//! Taking uploads; the module above says what clients see.
+
+use std::{sync::Arc, time::Instant};
+
+use axum::{
+    Json, Router,
+    body::{Body, Bytes},
+    extract::{DefaultBodyLimit, Path, Query, State},
+    http::{HeaderMap, StatusCode, header::AUTHORIZATION},
+    response::{IntoResponse, Response},
+    routing::put,
+};
+use futures_util::{Stream, StreamExt};
+use serde::{Deserialize, Serialize};
+use watari_model::{Refusal, image::State as ImageState};
+
+use super::reply;
+use crate::{
+    app::App,
+    imports,
+    store::{Partial, StoreError, UploadId},
+    uploads::{Session, Turn},
+};
+
+/// Bytes are collected to pieces of this size before they are written.
+const PIECE: usize = 1 << 20;
+
+/// The routes of the listener for uploads.
+pub fn routes(app: &Arc<App>) -> Router {
+    Router::new()
+        .route("/v1/uploads/{id}", put(take).head(tell))
+        // The body is bounded by what was announced.
+        .layer(DefaultBodyLimit::disable())
+        .with_state(Arc::clone(app))
+}
+
+#[derive(Deserialize)]
+struct Place {
+    offset: u64,
+}
+
+#[derive(Serialize)]
+struct Progress {
+    offset: u64,
+    size_bytes: u64,
+    state: ImageState,
+}
+
+/// Why a body was not taken to its end.
+enum Cut {
+    Overtaken,
+    Stalled,
+    TooLong,
+    /// The client went away, or the process is to stop.
+    Broken,
+    Store(StoreError),
+}
+
+/// The upload that the token opens.
+fn admitted(app: &App, id: &str, headers: &HeaderMap) -> Result<(UploadId, Arc<Session>), Response> {
+    let token = headers.get(AUTHORIZATION).and_then(|v| v.to_str().ok()).and_then(|v| v.strip_prefix("Bearer "));
+    let admitted = UploadId::parse(id).and_then(|id| Some((app.uploads.admit(&id, token?)?, id)));
+    match admitted {
+        Some((session, id)) => Ok((id, session)),
+        None => Err(reply::fault(
+            StatusCode::UNAUTHORIZED,
+            "upload.ticket",
+            "there is no upload with this token here",
+            "repeat the import request with the same request_id, and use the fresh ticket",
+        )),
+    }
+}
+
+/// The image's state, if it is still about this upload.
+fn state(app: &App, session: &Session) -> Option<ImageState> {
+    let entry = app.images.get(session.image.as_str())?;
+    (entry.value.request_id == session.request_id).then_some(entry.value.state)
+}
+
+async fn tell(State(app): State<Arc<App>>, Path(id): Path<String>, headers: HeaderMap) -> Response {
+    let (id, session) = match admitted(&app, &id, &headers) {
+        Ok(admitted) => admitted,
+        Err(response) => return response,
+    };
+    match Partial::length_at(&app.store.upload(&id)) {
+        _ if state(&app, &session).is_some_and(has_all) => {
+            reply::at(session.size_bytes, StatusCode::OK.into_response())
+        }
+        Ok(length) => reply::at(length.unwrap_or(0), StatusCode::OK.into_response()),
+        Err(error) => reply::broken(&error),
+    }
+}
+
+const fn has_all(state: ImageState) -> bool {
+    matches!(state, ImageState::Verifying | ImageState::Ready)
+}
+
+async fn take(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    Query(place): Query<Place>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    let (id, session) = match admitted(&app, &id, &headers) {
+        Ok(admitted) => admitted,
+        Err(response) => return response,
+    };
+    if !app.is_primary() {
+        return reply::refused(Refusal::NotPrimary { service: "image".to_owned() });
+    }
+    let Ok(sending) = Arc::clone(&app.uploads.places).try_acquire_owned() else {
+        return reply::refused(Refusal::ImportsBusy { limit: app.settings.limits.max_uploads.to_string() });
+    };
+    let turn = session.take_turn().await;
+    match state(&app, &session) {
+        Some(ImageState::Importing) => {}
+        Some(now) if has_all(now) => return progress(&session, session.size_bytes, now),
+        other => return over(&session, other),
+    }
+    let opened = {
+        let path = app.store.upload(&id);
+        tokio::task::spawn_blocking(move || Partial::open(&path)).await
+    };
+    let partial = match opened {
+        Ok(Ok(partial)) => partial,
+        Ok(Err(error)) => return failed(&app, &session, &error).await,
+        Err(error) => return reply::broken(&error),
+    };
+    if partial.length() != place.offset {
+        let message =
+            format!("{} bytes have arrived, so that bytes from {} on do not fit", partial.length(), place.offset);
+        let fault = reply::fault(StatusCode::CONFLICT, "upload.offset", &message, "send from Upload-Offset on");
+        return reply::at(partial.length(), fault);
+    }
+    // A task of its own: if the connection dies, the HTTP server drops what it waits for, but a
+    // write in hand must end before the next sender may have the file.
+    let receiving = tokio::spawn(async move { (receive(&app, &session, &turn, partial, body).await, turn, sending) });
+    match receiving.await {
+        Ok((response, ..)) => response,
+        Err(error) => reply::broken(&error),
+    }
+}
+
+/// Takes the body and says how far that went.
+async fn receive(app: &App, session: &Session, turn: &Turn, partial: Partial, body: Body) -> Response {
+    let mut taking = Taking { app, session, partial: Some(partial), pending: Vec::with_capacity(PIECE) };
+    let cut = taking.all(turn, body.into_data_stream()).await;
+    // What came before the cut is kept, whatever cut it.
+    let kept = taking.write().await;
+    let Some(partial) = taking.partial.take() else {
+        return match kept.err().or(cut.err()) {
+            Some(Cut::Store(error)) => failed(app, session, &error).await,
+            _ => reply::broken(&"an upload's file was lost from sight"),
+        };
+    };
+    let length = partial.length();
+    let fault = |status, code, message, hint| reply::at(length, reply::fault(status, code, message, hint));
+    match kept.and(cut) {
+        Ok(()) if length == session.size_bytes => complete(app, session, partial).await,
+        Ok(()) => progress(session, length, ImageState::Importing),
+        Err(Cut::Store(error)) => failed(app, session, &error).await,
+        Err(Cut::Stalled) => fault(
+            StatusCode::REQUEST_TIMEOUT,
+            "upload.stalled",
+            "too few bytes arrived for too long",
+            "go on from Upload-Offset",
+        ),
+        Err(Cut::Overtaken) => fault(
+            StatusCode::CONFLICT,
+            "upload.overtaken",
+            "another client sends this upload now",
+            "leave it to that one",
+        ),
+        Err(Cut::Broken) => {
+            fault(StatusCode::BAD_REQUEST, "upload.broken", "the connection broke", "go on from Upload-Offset")
+        }
+        Err(Cut::TooLong) => {
+            let refusal = Refusal::OutOfRange {
+                field: "the body".to_owned(),
+                value: format!("longer than the {} bytes that were announced", session.size_bytes),
+                allowed: "the announced size".to_owned(),
+            };
+            reply::at(length, reply::refused(refusal))
+        }
+    }
+}
+
+/// A body being taken. The file is away while it is being written.
+struct Taking<'a> {
+    app: &'a App,
+    session: &'a Session,
+    partial: Option<Partial>,
+    pending: Vec<u8>,
+}
+
+impl Taking<'_> {
+    async fn all(
+        &mut self,
+        turn: &Turn,
+        mut body: impl Stream<Item = Result<Bytes, axum::Error>> + Unpin,
+    ) -> Result<(), Cut> {
+        let limits = &self.app.settings.limits;
+        let mut window = Window { begun: Instant::now(), bytes: 0 };
+        loop {
+            let piece = tokio::select! {
+                piece = tokio::time::timeout(limits.stall(), body.next()) => piece.map_err(|_| Cut::Stalled)?,
+                () = turn.overtaken.cancelled() => return Err(Cut::Overtaken),
+                () = self.app.ctx.shutdown.cancelled() => return Err(Cut::Broken),
+            };
+            let Some(piece) = piece else { return Ok(()) };
+            let piece = piece.map_err(|_| Cut::Broken)?;
+            let arrived = self.partial.as_ref().map_or(0, Partial::length) + self.pending.len() as u64;
+            if piece.len() as u64 > self.session.size_bytes.saturating_sub(arrived) {
+                return Err(Cut::TooLong);
+            }
+            if window.trickles(piece.len(), limits.stall(), limits.stall_kib << 10) {
+                return Err(Cut::Stalled);
+            }
+            self.app.metrics.received.inc_by(piece.len() as u64);
+            self.pending.extend_from_slice(&piece);
+            if self.pending.len() >= PIECE {
+                self.write().await?;
+            }
+        }
+    }
+
+    /// Writes what is pending.
+    async fn write(&mut self) -> Result<(), Cut> {
+        let Some(mut partial) = self.partial.take() else { return Ok(()) };
+        let mut pending = std::mem::take(&mut self.pending);
+        let written = tokio::task::spawn_blocking(move || {
+            let written = partial.append(&pending);
+            pending.clear();
+            (partial, pending, written)
+        });
+        let Ok((partial, pending, written)) = written.await else { return Err(Cut::Broken) };
+        (self.partial, self.pending) = (Some(partial), pending);
+        written.map_err(Cut::Store)
+    }
+}
+
+/// A stretch of time in which a least number of bytes has to arrive.
+struct Window {
+    begun: Instant,
+    bytes: u64,
+}
+
+impl Window {
+    fn trickles(&mut self, bytes: usize, length: std::time::Duration, least: u64) -> bool {
+        self.bytes += bytes as u64;
+        if self.begun.elapsed() < length {
+            return false;
+        }
+        let too_few = self.bytes < least;
+        *self = Self { begun: Instant::now(), bytes: 0 };
+        too_few
+    }
+}
+
+/// Everything is here: written through, noted, checked from here on by the loop.
+async fn complete(app: &App, session: &Session, partial: Partial) -> Response {
+    let synced = tokio::task::spawn_blocking(move || partial.sync()).await;
+    match synced {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => return failed(app, session, &error).await,
+        Err(error) => return reply::broken(&error),
+    }
+    match imports::arrived(app, &session.image).await {
+        Ok(()) => {
+            app.wake_imports.wake();
+            progress(session, session.size_bytes, ImageState::Verifying)
+        }
+        Err(refusal) => reply::at(session.size_bytes, reply::refused(refusal)),
+    }
+}
+
+/// The file cannot be written. A full disk ends the import; anything else may pass.
+async fn failed(app: &App, session: &Session, error: &StoreError) -> Response {
+    if !error.is_full() {
+        return reply::broken(error);
+    }
+    let refusal = Refusal::ImageNoRoom { image: session.image.to_string(), detail: error.to_string() };
+    if let Err(error) = imports::refuse(app, &session.image, refusal.clone()).await {
+        tracing::warn!(%error, image = %session.image, "the import is not ended yet");
+    }
+    reply::refused(refusal)
+}
+
+fn progress(session: &Session, offset: u64, state: ImageState) -> Response {
+    reply::at(offset, Json(Progress { offset, size_bytes: session.size_bytes, state }).into_response())
+}
+
+/// The import is over, one way or another.
+fn over(session: &Session, state: Option<ImageState>) -> Response {
+    let image = session.image.to_string();
+    reply::refused(match state {
+        Some(state) => Refusal::ImageNotReady { image, state: state.word().to_owned() },
+        None => Refusal::ImageUnknown { image },
+    })
+}

@@ -1,0 +1,197 @@
+//! The primary's loop: files that have arrived are checked, imports that stand still are ended,
+//! deleted images are forgotten.
+
+use std::{sync::Arc, time::Duration};
+
+use watari_chassis::{clock, looper};
+use watari_model::{
+    ImageName, Refusal,
+    image::{Announced, Change, Image, State, Stored},
+};
+
+use crate::{
+    app::App,
+    catalogue::Step,
+    checking::CheckError,
+    plan::{
+        digest_of,
+        imports::{Action, Seen, decide},
+    },
+    store::{self, StoreError, UploadId},
+};
+
+/// How often the loop looks without being woken.
+const TICK: Duration = Duration::from_secs(5);
+
+/// Why a turn did not succeed; the next one tries again.
+#[derive(Debug, thiserror::Error)]
+enum StepError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Check(#[from] CheckError),
+    #[error("{0}")]
+    Refused(#[from] Refusal),
+}
+
+/// Begins the loop.
+pub fn begin(app: &Arc<App>) {
+    let looping = Arc::clone(app);
+    app.ctx.spawn("imports", async move {
+        let app = looping;
+        let step = |_epoch| step(&app);
+        looper::run_as_primary(&app.ctx, "imports", app.leadership.clone(), app.wake_imports.clone(), TICK, step).await;
+    });
+}
+
+async fn step(app: &App) -> Result<(), StepError> {
+    let snapshot = app.images.snapshot();
+    let images: Vec<&Image> = snapshot.values().map(|entry| &entry.value).collect();
+    let (uploads, used) = (app.upload_files()?, app.used());
+    let seen = Seen {
+        images: &images,
+        uploads: &uploads,
+        used: &used,
+        now: clock::now(),
+        import_patience_ms: app.settings.limits.import_patience_ms(),
+        delete_patience_ms: app.settings.limits.delete_patience_ms(),
+    };
+    let mut failed = None;
+    for action in decide(&seen) {
+        if app.ctx.shutdown.is_cancelled() {
+            return Ok(());
+        }
+        // One image that cannot be handled holds up no other.
+        if let Err(error) = act(app, action).await {
+            tracing::debug!(%error, "an import cannot go on just now");
+            failed.get_or_insert(error);
+        }
+    }
+    tell_lonely(app);
+    failed.map_or(Ok(()), Err)
+}
+
+async fn act(app: &App, action: Action) -> Result<(), StepError> {
+    match action {
+        Action::Arrive(name) => arrived(app, &name).await.map_err(StepError::from),
+        Action::Verify(name) => verify(app, &name).await,
+        Action::Refuse(name, refusal) => Ok(refuse(app, &name, refusal).await?),
+        Action::Forget(name) => forget(app, &name).await,
+    }
+}
+
+/// Notes that all bytes are here.
+///
+/// # Errors
+/// If the import is over meanwhile, or NATS does not acknowledge.
+pub(crate) async fn arrived(app: &App, name: &ImageName) -> Result<(), Refusal> {
+    app.change(name, |image| match image.state {
+        State::Importing => applied(image, Change::Arrived),
+        State::Verifying | State::Ready => Ok(Step::Leave),
+        State::Failed | State::Deleting => {
+            Err(Refusal::ImageNotReady { image: image.name.to_string(), state: image.state.word().to_owned() })
+        }
+    })
+    .await?;
+    Ok(())
+}
+
+/// Ends an import and removes what has arrived of it.
+///
+/// # Errors
+/// If NATS does not acknowledge; the next turn tries again.
+pub(crate) async fn refuse(app: &App, name: &ImageName, refusal: Refusal) -> Result<(), Refusal> {
+    let image = app
+        .change(name, |image| match image.state {
+            State::Importing | State::Verifying => applied(image, Change::Refused(refusal.clone())),
+            State::Ready | State::Failed | State::Deleting => Ok(Step::Leave),
+        })
+        .await?;
+    if image.state == State::Failed {
+        let id = UploadId::of(&image.name, &image.request_id);
+        app.uploads.close(&id);
+        if let Err(error) = store::remove(&app.store.upload(&id)) {
+            tracing::warn!(%error, "a refused file is still there; it is removed later");
+        }
+        app.metrics.imports.with_label_values(&[refusal.code()]).inc();
+        tracing::warn!(image = %name, code = refusal.code(), %refusal, "the import failed");
+    }
+    Ok(())
+}
+
+fn applied(image: &mut Image, change: Change) -> Result<Step, Refusal> {
+    image.apply(change, clock::now()).map(|()| Step::Write).map_err(|e| Refusal::Internal { detail: e.to_string() })
+}
+
+async fn verify(app: &App, name: &ImageName) -> Result<(), StepError> {
+    let Some(entry) = app.images.get(name.as_str()) else { return Ok(()) };
+    let image = &entry.value;
+    let id = UploadId::of(&image.name, &image.request_id);
+    let path = app.store.upload(&id);
+    app.uploads.close(&id);
+    let announced = image.announced.clone().unwrap_or(Announced { size_bytes: 0, sha256: None });
+    let stored = match app.checker.check(name, &path, &announced, &app.ctx.shutdown).await {
+        Ok(stored) => stored,
+        Err(CheckError::Refused(refusal)) => return Ok(refuse(app, name, *refusal).await?),
+        Err(CheckError::Interrupted) => return Ok(()),
+        Err(error) => return Err(error.into()),
+    };
+    take_in(app, &path, &stored)?;
+    let site = app.site.clone();
+    let request_id = &image.request_id;
+    app.change(name, |image| {
+        if image.state != State::Verifying || image.request_id != *request_id {
+            return Ok(Step::Leave);
+        }
+        image.copies.insert(site.clone(), clock::now());
+        applied(image, Change::Verified(stored.clone()))
+    })
+    .await?;
+    store::remove(&path)?;
+    app.metrics.imports.with_label_values(&["ready"]).inc();
+    tracing::info!(image = %name, sha256 = stored.sha256, size_bytes = stored.size_bytes, "an image is ready");
+    Ok(())
+}
+
+/// Puts a checked file on the shelf.
+fn take_in(app: &App, path: &std::path::Path, stored: &Stored) -> Result<(), StoreError> {
+    let Ok(digest) = stored.sha256.parse() else { return Ok(()) };
+    app.store.adopt(path, &digest)?;
+    let blob = app.store.blob(&digest);
+    let meta = std::fs::metadata(&blob).map_err(|source| StoreError { act: "measure", path: blob, source })?;
+    app.shelf.trust(&digest, &meta)
+}
+
+async fn forget(app: &App, name: &ImageName) -> Result<(), StepError> {
+    let Some(entry) = app.images.get(name.as_str()).filter(|e| e.value.state == State::Deleting) else { return Ok(()) };
+    if !entry.value.copies.is_empty() {
+        tracing::warn!(image = %name, sites = ?entry.value.copies.keys(), "forgotten, though these sites did not say that they have removed it");
+    }
+    match app.images.delete(name.as_str(), entry.revision).await {
+        Ok(_) => {
+            tracing::info!(image = %name, "is deleted");
+            Ok(())
+        }
+        Err(watari_chassis::WriteError::Bus { key, detail }) => {
+            Err(Refusal::Internal { detail: format!("deleting {key} was not acknowledged: {detail}") }.into())
+        }
+        // Somebody has written it since; the next turn looks again.
+        Err(_) => Ok(()),
+    }
+}
+
+/// Says loudly which ready images not every front end has: they endanger the next evacuation.
+fn tell_lonely(app: &App) {
+    let sites = 1 + app.settings.peers.len();
+    let snapshot = app.images.snapshot();
+    let ready = snapshot.values().map(|e| &e.value).filter(|i| i.state == State::Ready && digest_of(i).is_some());
+    let lonely = ready.filter(|i| i.copies.len() < sites).count();
+    let before = app.metrics.lonely.get();
+    let now = i64::try_from(lonely).unwrap_or(i64::MAX);
+    app.metrics.lonely.set(now);
+    if now > before {
+        tracing::warn!(images = now, "images are not at every site yet; an evacuation now would have to move them");
+    } else if now == 0 && before > 0 {
+        tracing::info!("every image is at every site");
+    }
+}

@@ -1,0 +1,25 @@
+//! Showing images.
+
+use watari_contracts::image::{GetImage, ImagePage, ImageView, ListImages};
+use watari_model::{Refusal, image::Image};
+
+use crate::{app::App, plan::view};
+
+/// An image's view with its users as far as they are known.
+pub(crate) fn view_of(app: &App, image: &Image) -> ImageView {
+    let images = app.images.snapshot();
+    let servers = app.servers().unwrap_or_default();
+    let users = view::users(image, images.values().map(|e| &e.value), servers.iter().map(|vm| &vm.value));
+    view::view(image, users)
+}
+
+pub(super) async fn get(app: &App, request: GetImage) -> Result<ImageView, Refusal> {
+    let entry = app.images.get(request.name.as_str());
+    let entry = entry.ok_or_else(|| Refusal::ImageUnknown { image: request.name.to_string() })?;
+    Ok(view_of(app, &entry.value))
+}
+
+pub(super) async fn list(app: &App, _request: ListImages) -> Result<ImagePage, Refusal> {
+    let images = app.images.snapshot();
+    Ok(ImagePage { images: images.values().map(|entry| view_of(app, &entry.value)).collect() })
+}

@@ -1,0 +1,148 @@
+//! Sparse files: zeros are not written, and their digest does not read the disk.
+
+use std::{fs::File, io, os::unix::fs::FileExt};
+
+use rustix::{fs::SeekFrom, io::Errno};
+use tokio_util::sync::CancellationToken;
+
+use crate::digest::{Digest, Hasher};
+
+/// The granularity of holes: what common file systems allocate.
+const BLOCK: usize = 4096;
+/// Digests are computed in pieces of this size.
+const PIECE: usize = 1 << 20;
+/// Holes shorter than this are passed over: another request would cost more than the zeros.
+const MIN_HOLE: u64 = 1 << 20;
+
+/// A stretch of a file that holds data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Extent {
+    /// Where it begins.
+    pub offset: u64,
+    /// How long it is, in bytes.
+    pub length: u64,
+}
+
+/// Writes `bytes` at `offset`, leaving whole blocks of zeros out. The file must read as zeros
+/// there, as one that is only ever extended does; the caller sets its length.
+pub(super) fn write(file: &File, offset: u64, bytes: &[u8]) -> io::Result<()> {
+    // The first piece ends at a block's border, so that holes fall on blocks.
+    let lead = (BLOCK as u64 - offset % BLOCK as u64) as usize % BLOCK;
+    let (first, rest) = bytes.split_at(lead.min(bytes.len()));
+    let mut run_start = offset;
+    let mut run: &[u8] = first;
+    let mut rest = rest;
+    loop {
+        let (block, after) = rest.split_at(BLOCK.min(rest.len()));
+        let zero = block.iter().all(|b| *b == 0);
+        if !block.is_empty() && !zero {
+            // Blocks are neighbours in memory as well: the run grows by taking a longer slice.
+            let begin = (run_start - offset) as usize;
+            run = &bytes[begin..begin + run.len() + block.len()];
+        } else {
+            if run.iter().any(|b| *b != 0) {
+                file.write_all_at(run, run_start)?;
+            }
+            if block.is_empty() {
+                return Ok(());
+            }
+            run_start += (run.len() + block.len()) as u64;
+            run = &[];
+        }
+        rest = after;
+    }
+}
+
+/// The stretches of a file of `size` bytes that hold data. A file system that cannot tell gives
+/// the whole file.
+///
+/// # Errors
+/// Those of the file.
+pub fn extents(file: &File, size: u64) -> io::Result<Vec<Extent>> {
+    let mut found: Vec<Extent> = Vec::new();
+    let mut at = 0;
+    while at < size {
+        let begin = match rustix::fs::seek(file, SeekFrom::Data(at)) {
+            Ok(begin) => begin,
+            Err(Errno::NXIO) => break,
+            Err(Errno::INVAL | Errno::NOTSUP) => return Ok(vec![Extent { offset: 0, length: size }]),
+            Err(error) => return Err(error.into()),
+        };
+        let end = rustix::fs::seek(file, SeekFrom::Hole(begin))?.min(size);
+        match found.last_mut() {
+            Some(last) if begin - (last.offset + last.length) < MIN_HOLE => last.length = end - last.offset,
+            _ => found.push(Extent { offset: begin, length: end - begin }),
+        }
+        at = end;
+    }
+    Ok(found)
+}
+
+/// The SHA-256 of a whole file; none when it was cancelled.
+///
+/// # Errors
+/// Those of the file; a file that changes its size meanwhile is one.
+pub fn digest(file: &File, stop: &CancellationToken) -> io::Result<Option<Digest>> {
+    let size = file.metadata()?.len();
+    let mut hasher = Hasher::default();
+    let mut buffer = vec![0; PIECE];
+    let mut at = 0;
+    while at < size {
+        if stop.is_cancelled() {
+            return Ok(None);
+        }
+        let want = PIECE.min(usize::try_from(size - at).unwrap_or(PIECE));
+        file.read_exact_at(&mut buffer[..want], at)?;
+        hasher.update(&buffer[..want]);
+        at += want as u64;
+    }
+    Ok(Some(hasher.finish()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, os::unix::fs::MetadataExt};
+
+    use proptest::prelude::*;
+    use watari_testkit::TempDir;
+
+    use super::*;
+
+    #[test]
+    fn zeros_take_no_room_and_are_not_sent() {
+        let dir = TempDir::new();
+        let path = dir.path().join("f");
+        let file = fs::File::options().read(true).write(true).create(true).truncate(true).open(&path).unwrap();
+        let mut bytes = vec![0; 8 << 20];
+        bytes[..3].copy_from_slice(b"abc");
+        bytes[(5 << 20) + 7] = 1;
+        write(&file, 0, &bytes).unwrap();
+        file.set_len(bytes.len() as u64).unwrap();
+        assert!(file.metadata().unwrap().blocks() * 512 <= 64 << 10);
+        assert_eq!(fs::read(&path).unwrap(), bytes);
+        let found = extents(&file, 8 << 20).unwrap();
+        assert_eq!(found.len(), 2, "{found:?}");
+        assert!(found.iter().map(|e| e.length).sum::<u64>() <= 64 << 10, "{found:?}");
+        assert_eq!(digest(&file, &CancellationToken::new()).unwrap().unwrap(), crate::digest::of(&bytes));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+        #[test]
+        fn what_is_written_in_any_pieces_reads_back(
+            pieces in prop::collection::vec((any::<bool>(), 1_usize..20_000, any::<u8>()), 1..8)
+        ) {
+            let dir = TempDir::new();
+            let path = dir.path().join("f");
+            let file = fs::File::options().read(true).write(true).create(true).truncate(true).open(&path).unwrap();
+            let mut all = Vec::new();
+            for (zeros, length, byte) in pieces {
+                let piece = vec![if zeros { 0 } else { byte }; length];
+                write(&file, all.len() as u64, &piece).unwrap();
+                all.extend(piece);
+                file.set_len(all.len() as u64).unwrap();
+            }
+            prop_assert!(fs::read(&path).unwrap() == all);
+        }
+    }
+}
