@@ -1,1 +1,66 @@
-//! .
+//! The network service: networks, and the ports that servers have on them.
+//!
+//! ```text
+//!   requests ──▶ inbound ──▶ book ──▶ buckets networks, ports (compare-and-set)
+//!                             │ ▲
+//!            wanted, pool, index (pure)        sweep: ports without a server go back
+//! ```
+//!
+//! That two servers never have one address rests on the ports' keys alone (network and address)
+//! and on the bucket's compare-and-set; everything in memory only makes it quick.
+
+mod book;
+mod inbound;
+mod index;
+mod orphans;
+mod pool;
+pub mod settings;
+mod sweep;
+mod wanted;
+
+pub use settings::Settings;
+
+use std::sync::Arc;
+
+use watari_chassis::{BusError, Context, Lease, Mirror, Stopped, prometheus};
+use watari_contracts::Service;
+use watari_model::{network::Network, network::Port};
+
+use book::Book;
+
+/// Why the service ends before it is told to.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// It is told to, while it waits for the bus.
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
+    /// The bus refuses a subscription.
+    #[error(transparent)]
+    Bus(#[from] BusError),
+    /// Two metrics have one name.
+    #[error(transparent)]
+    Metrics(#[from] prometheus::Error),
+}
+
+/// Runs the service until the process is told to stop.
+///
+/// # Errors
+/// [`Error`], if it cannot go on.
+pub async fn serve(ctx: Context, settings: Settings) -> Result<(), Error> {
+    match run(&ctx, settings).await {
+        // To be told to stop while waiting is no fault.
+        Err(Error::Stopped(Stopped)) => Ok(()),
+        ended => ended,
+    }
+}
+
+async fn run(ctx: &Context, settings: Settings) -> Result<(), Error> {
+    let networks = Mirror::<Network>::open(ctx).await?;
+    let ports = Mirror::<Port>::open(ctx).await?;
+    let book = Arc::new(Book::new(ctx, networks, ports, settings.addresses)?);
+    let leadership = Lease::campaign(ctx, Service::Network, ctx.lease_ttl()).await?;
+    ctx.spawn("index", sweep::index(ctx.clone(), Arc::clone(&book), leadership.clone()));
+    ctx.spawn("orphans", sweep::orphans(ctx.clone(), Arc::clone(&book), leadership.clone()));
+    inbound::server(ctx, &book).serve(leadership).await?;
+    Ok(())
+}

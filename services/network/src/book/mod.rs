@@ -1,0 +1,172 @@
+//! The book of networks and addresses: the two mirrored buckets and the index over them.
+
+mod allocate;
+mod networks;
+mod release;
+
+use std::{
+    hash::{BuildHasher, Hash},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use prometheus::{IntGauge, IntGaugeVec, Opts};
+use tokio::sync::RwLock;
+use watari_chassis::{Context, Mirror, clock, prometheus};
+use watari_model::{NetworkName, Refusal, network::Network, network::Port};
+
+use crate::{
+    index::{Index, Owner},
+    settings::Addresses,
+};
+
+/// Addresses in use, by network.
+pub(crate) const USED: &str = "watari_addresses_used";
+/// Addresses of the range that are left, by network.
+pub(crate) const FREE: &str = "watari_addresses_free";
+/// Ports whose server is gone.
+pub(crate) const ORPHANS: &str = "watari_ports_orphaned";
+/// 1 while ports without servers are kept because too many lost theirs at once.
+pub(crate) const ALARM: &str = "watari_ports_orphaned_alarm";
+
+/// How long an unacknowledged write may still arrive: longer than any request of this process
+/// waits, and a re-list of the mirror apart.
+const DOUBT_MS: u64 = 60_000;
+/// Owners whose requests wait for each other are told apart by a hash into so many turns.
+const TURNS: usize = 256;
+
+/// The one place where networks and ports are written.
+pub(crate) struct Book {
+    pub(super) networks: Mirror<Network>,
+    pub(super) ports: Mirror<Port>,
+    pub(super) settings: Addresses,
+    index: Mutex<Built>,
+    /// Drawing holds it for reading; what looks at several documents before it writes one
+    /// (making or deleting a network, a fixed address) holds it for writing.
+    gate: RwLock<()>,
+    /// One owner's requests are handled in turn, so that a repeated one gets the first one's port.
+    turns: Vec<tokio::sync::Mutex<()>>,
+    hasher: std::hash::RandomState,
+    metrics: Metrics,
+}
+
+/// The index, and for which epoch it was built.
+#[derive(Default)]
+struct Built {
+    index: Index,
+    epoch: Option<u64>,
+    at: u64,
+}
+
+pub(crate) struct Metrics {
+    used: IntGaugeVec,
+    free: IntGaugeVec,
+    pub(crate) orphans: IntGauge,
+    pub(crate) alarm: IntGauge,
+}
+
+impl Book {
+    pub(crate) fn new(
+        ctx: &Context,
+        networks: Mirror<Network>,
+        ports: Mirror<Port>,
+        settings: Addresses,
+    ) -> Result<Self, prometheus::Error> {
+        Ok(Self {
+            networks,
+            ports,
+            settings,
+            index: Mutex::default(),
+            gate: RwLock::default(),
+            turns: (0..TURNS).map(|_| tokio::sync::Mutex::default()).collect(),
+            hasher: std::hash::RandomState::new(),
+            metrics: Metrics::register(&ctx.metrics)?,
+        })
+    }
+
+    pub(crate) fn networks(&self) -> &Mirror<Network> {
+        &self.networks
+    }
+
+    pub(crate) fn ports(&self) -> &Mirror<Port> {
+        &self.ports
+    }
+
+    pub(crate) fn settings(&self) -> &Addresses {
+        &self.settings
+    }
+
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// The index as of the tenure `epoch`. A standby does not keep it up to date, so that it is
+    /// built anew when a tenure begins.
+    fn index(&self, epoch: Option<u64>) -> MutexGuard<'_, Built> {
+        let mut built = self.index.lock().unwrap_or_else(PoisonError::into_inner);
+        if built.epoch != epoch || epoch.is_none() {
+            self.rebuild_into(&mut built, epoch);
+        }
+        built
+    }
+
+    /// Builds the index anew from the mirrors, and shows it.
+    pub(crate) fn rebuild(&self, epoch: u64) {
+        let mut built = self.index.lock().unwrap_or_else(PoisonError::into_inner);
+        self.rebuild_into(&mut built, Some(epoch));
+        self.metrics.used.reset();
+        self.metrics.free.reset();
+        for name in self.networks.snapshot().keys().filter_map(|n| n.parse::<NetworkName>().ok()) {
+            let usage = built.index.usage(&name);
+            let show = |gauge: &IntGaugeVec, n| {
+                gauge.with_label_values(&[name.as_str()]).set(i64::try_from(n).unwrap_or(i64::MAX))
+            };
+            show(&self.metrics.used, usage.used);
+            show(&self.metrics.free, usage.free);
+        }
+    }
+
+    /// The snapshots are taken while the index is locked: whatever was settled before stands in
+    /// the mirror by then, and whatever is settled later is added to what is built here.
+    fn rebuild_into(&self, built: &mut Built, epoch: Option<u64>) {
+        let now = clock::boot_millis();
+        let (networks, ports) = (self.networks.snapshot(), self.ports.snapshot());
+        let doubted_before = now.saturating_sub(DOUBT_MS);
+        built.index.rebuild(networks.values().map(|e| &e.value), ports.values().map(|e| &e.value), doubted_before);
+        (built.epoch, built.at) = (epoch, now);
+    }
+
+    async fn turn_of(&self, owner: &Owner) -> tokio::sync::MutexGuard<'_, ()> {
+        let hash = self.hasher.hash_one(HashOf(owner)) as usize;
+        self.turns[hash % TURNS].lock().await
+    }
+}
+
+struct HashOf<'a>(&'a Owner);
+
+impl Hash for HashOf<'_> {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
+    }
+}
+
+impl Metrics {
+    fn register(registry: &prometheus::Registry) -> Result<Self, prometheus::Error> {
+        let metrics = Self {
+            used: IntGaugeVec::new(Opts::new(USED, "Addresses in use."), &["network"])?,
+            free: IntGaugeVec::new(Opts::new(FREE, "Addresses of the range that are left."), &["network"])?,
+            orphans: IntGauge::new(ORPHANS, "Ports whose server is gone.")?,
+            alarm: IntGauge::new(ALARM, "1 while too many ports have lost their servers at once.")?,
+        };
+        registry.register(Box::new(metrics.used.clone()))?;
+        registry.register(Box::new(metrics.free.clone()))?;
+        registry.register(Box::new(metrics.orphans.clone()))?;
+        registry.register(Box::new(metrics.alarm.clone()))?;
+        Ok(metrics)
+    }
+}
+
+/// The bucket did not acknowledge, or cannot be read.
+fn no_answer(what: &str, error: &dyn std::fmt::Display) -> Refusal {
+    tracing::warn!(%error, "the bucket {what} did not answer");
+    Refusal::NoAnswer { who: format!("the bucket {what}") }
+}

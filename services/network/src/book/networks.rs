@@ -1,0 +1,141 @@
+//! Making, showing and deleting networks.
+
+use watari_chassis::{ReadError, WriteError, clock};
+use watari_contracts::network::{CreateNetwork, NetworkView};
+use watari_model::{Document, NetworkName, Refusal, network::Network};
+
+use super::{Book, no_answer};
+use crate::wanted;
+
+/// So many servers are named when a network is in use.
+const NAMED: usize = 5;
+/// So often a deletion is tried when somebody else writes the document at the same time.
+const TRIES: usize = 3;
+
+impl Book {
+    /// Makes a network, or finds the one that the same request made.
+    pub(crate) async fn create(&self, epoch: Option<u64>, request: &CreateNetwork) -> Result<NetworkView, Refusal> {
+        let new = wanted::network(request, self.settings.most_per_range, clock::now())?;
+        let _alone = self.gate.write().await;
+        let networks = self.networks.snapshot();
+        if let Some(there) = networks.get(&new.key()) {
+            return self.repeated(epoch, &new, &there.value);
+        }
+        let reused = |n: &Network| !new.request_id.is_empty() && n.request_id == new.request_id;
+        if networks.values().any(|entry| reused(&entry.value)) {
+            return Err(Refusal::RequestIdReused { request_id: new.request_id });
+        }
+        if networks.len() >= self.settings.most_networks {
+            let detail = format!("there are {} networks already", networks.len());
+            return Err(Refusal::BadRange { network: new.name.to_string(), detail });
+        }
+        networks.values().try_for_each(|entry| wanted::beside(&new, &entry.value))?;
+        self.no_neighbours_port(&new)?;
+        match self.networks.create(&new).await {
+            Ok(_) => {
+                tracing::info!(network = %new.name, cidr = %new.cidr, "made the network");
+                self.index(epoch).index.add(&new);
+                Ok(self.view(epoch, &new))
+            }
+            Err(WriteError::Exists { key }) => match self.networks.bucket().get(&key).await {
+                Ok(Some(there)) => self.repeated(epoch, &new, &there.value),
+                Ok(None) | Err(ReadError::Unreadable(_)) => Err(Refusal::NetworkExists { network: key }),
+                Err(error) => Err(no_answer("networks", &error)),
+            },
+            Err(error) => Err(no_answer("networks", &error)),
+        }
+    }
+
+    /// The answer to a request for a network that is there: safe to repeat, wrong to reuse.
+    fn repeated(&self, epoch: Option<u64>, new: &Network, there: &Network) -> Result<NetworkView, Refusal> {
+        if new.request_id.is_empty() || new.request_id != there.request_id {
+            Err(Refusal::NetworkExists { network: new.name.to_string() })
+        } else if wanted::same(new, there) {
+            Ok(self.view(epoch, there))
+        } else {
+            Err(Refusal::RequestIdReused { request_id: new.request_id.clone() })
+        }
+    }
+
+    /// A fixed address of a neighbour on the segment may lie where the new range would.
+    fn no_neighbours_port(&self, new: &Network) -> Result<(), Refusal> {
+        let networks = self.networks.snapshot();
+        let neighbour =
+            |name: &NetworkName| networks.get(name.as_str()).is_some_and(|n| n.value.segment == new.segment);
+        let ports = self.ports.snapshot();
+        let within = ports.values().map(|e| &e.value).find(|p| new.range.contains(p.address) && neighbour(&p.network));
+        let Some(port) = within else { return Ok(()) };
+        let detail =
+            format!("the range has {}, which server {} has on network {}", port.address, port.vm, port.network);
+        Err(Refusal::BadRange { network: new.name.to_string(), detail })
+    }
+
+    /// One network.
+    pub(crate) fn get(&self, epoch: Option<u64>, name: &NetworkName) -> Result<NetworkView, Refusal> {
+        let network = self.networks.get(name.as_str()).ok_or_else(|| wanted::unknown(name))?;
+        Ok(self.view(epoch, &network.value))
+    }
+
+    /// All networks, by name.
+    pub(crate) fn list(&self, epoch: Option<u64>) -> Vec<NetworkView> {
+        self.networks.snapshot().values().map(|entry| self.view(epoch, &entry.value)).collect()
+    }
+
+    /// Deletes a network on which no server has a port.
+    pub(crate) async fn delete(&self, epoch: Option<u64>, name: &NetworkName) -> Result<NetworkView, Refusal> {
+        let _alone = self.gate.write().await;
+        for _ in 0..TRIES {
+            let there = self.networks.bucket().get(name.as_str()).await;
+            let there = match there {
+                Ok(Some(there)) => there,
+                Ok(None) => return Err(wanted::unknown(name)),
+                Err(error) => return Err(no_answer("networks", &error)),
+            };
+            self.nobody_on(name)?;
+            let view = self.view(epoch, &there.value);
+            match self.networks.delete(name.as_str(), there.revision).await {
+                Ok(_) => {
+                    tracing::info!(network = %name, "deleted the network");
+                    self.index(epoch).index.remove(name);
+                    return Ok(view);
+                }
+                Err(WriteError::Conflict { .. }) => {}
+                Err(error) => return Err(no_answer("networks", &error)),
+            }
+        }
+        Err(no_answer("networks", &"others write the document without end"))
+    }
+
+    fn nobody_on(&self, name: &NetworkName) -> Result<(), Refusal> {
+        let ports = self.ports.snapshot();
+        let mut users: Vec<&str> =
+            ports.values().filter(|e| e.value.network == *name).map(|e| e.value.vm.as_str()).collect();
+        if users.is_empty() {
+            return Ok(());
+        }
+        users.sort_unstable();
+        users.dedup();
+        let more = users.len().saturating_sub(NAMED);
+        let mut named = users[..users.len().min(NAMED)].join(", ");
+        if more > 0 {
+            named.push_str(&format!(" and {more} more"));
+        }
+        Err(Refusal::NetworkInUse { network: name.to_string(), users: named })
+    }
+
+    fn view(&self, epoch: Option<u64>, network: &Network) -> NetworkView {
+        let usage = self.index(epoch).index.usage(&network.name);
+        NetworkView {
+            name: network.name.clone(),
+            kind: network.kind,
+            segment: network.segment.clone(),
+            cidr: network.cidr.to_string(),
+            range: format!("{}-{}", network.range.first, network.range.last),
+            gateway: network.gateway,
+            dns: network.dns.clone(),
+            addresses_used: usage.used,
+            addresses_free: usage.free,
+            created_at: network.created_at,
+        }
+    }
+}

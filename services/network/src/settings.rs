@@ -1,0 +1,67 @@
+//! The network service's own settings.
+
+use serde::Deserialize;
+use watari_chassis::Validate;
+
+/// The defaults, commented for `--print-config` and the reference.
+pub const DEFAULTS: &str = include_str!("defaults.toml");
+
+/// What the network service is configured with.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// `[addresses]`.
+    pub addresses: Addresses,
+}
+
+/// How addresses are handed out.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Addresses {
+    /// The most addresses that one range may have.
+    pub most_per_range: u64,
+    /// The most networks that there may be.
+    pub most_networks: usize,
+    /// Seconds that a port whose server is gone is kept.
+    pub orphan_seconds: u64,
+    /// Seconds between two looks at all ports.
+    pub sweep_seconds: u64,
+}
+
+impl Settings {
+    /// The embedded defaults.
+    ///
+    /// # Errors
+    /// None, unless they are broken, which a test excludes.
+    pub fn embedded() -> Result<Self, toml::de::Error> {
+        toml::from_str(DEFAULTS)
+    }
+}
+
+impl Validate for Settings {
+    fn validate(&self) -> Result<(), String> {
+        let Addresses { most_per_range, most_networks, orphan_seconds, sweep_seconds } = self.addresses;
+        let ranges = [
+            ("addresses.most_per_range", most_per_range, 1, 1 << 24),
+            ("addresses.most_networks", most_networks as u64, 1, 1_000),
+            ("addresses.orphan_seconds", orphan_seconds, 1, 1_000_000),
+            ("addresses.sweep_seconds", sweep_seconds, 1, 3_600),
+        ];
+        for (key, value, least, most) in ranges {
+            if !(least..=most).contains(&value) {
+                return Err(format!("{key} is {value}: use {least} to {most}"));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_embedded_defaults_are_valid() {
+        Settings::embedded().unwrap().validate().unwrap();
+    }
+}

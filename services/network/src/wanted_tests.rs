@@ -1,0 +1,151 @@
+use proptest::prelude::*;
+use time::OffsetDateTime;
+
+use super::*;
+
+const NOW: Timestamp = Timestamp(OffsetDateTime::UNIX_EPOCH);
+
+fn asked(cidr: &str, range: &str) -> CreateNetwork {
+    CreateNetwork {
+        request_id: Some("r1".to_owned()),
+        name: "campus".parse().unwrap(),
+        kind: Kind::Provider,
+        cidr: cidr.to_owned(),
+        range: range.to_owned(),
+        gateway: None,
+        dns: Vec::new(),
+        segment: None,
+    }
+}
+
+fn made(cidr: &str, range: &str) -> Result<Network, Refusal> {
+    network(&asked(cidr, range), 1 << 20, NOW)
+}
+
+fn lab() -> Network {
+    made("203.0.113.0/24", "203.0.113.100-203.0.113.199").unwrap()
+}
+
+fn detail(refused: Result<Network, Refusal>) -> String {
+    match refused {
+        Err(Refusal::BadRange { detail, .. }) => detail,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_plain_request_becomes_a_network_on_the_usual_segment() {
+    let network = lab();
+    assert_eq!((network.segment.as_str(), network.range.size(), network.request_id.as_str()), ("campus", 100, "r1"));
+}
+
+#[test]
+fn each_thing_that_is_wrong_is_said() {
+    for (cidr, range, says) in [
+        ("203.0.113.0", "203.0.113.1-203.0.113.9", "no subnet such as"),
+        ("203.0.113.0/33", "203.0.113.1-203.0.113.9", "no subnet such as"),
+        ("203.0.113.0/24 ", "203.0.113.1-203.0.113.9", "no subnet such as"),
+        ("203.0.113.0/24", "203.0.113.1", "no range such as"),
+        ("203.0.113.0/24", "203.0.113.1 - 203.0.113.9", "no range such as"),
+        ("203.0.113.0/24", "203.0.113.1-203.0.113.9-203.0.113.11", "no range such as"),
+        ("203.0.113.0/24", "203.0.113.01-203.0.113.9", "no range such as"),
+        ("203.0.113.0/24", "-", "no range such as"),
+        ("203.0.113.0/24", "203.0.113.9-203.0.113.1", "before it begins"),
+        ("203.0.113.0/24", "203.0.113.1-203.0.114.9", "outside"),
+        ("203.0.113.5/24", "203.0.113.1-203.0.113.9", "the subnet is"),
+        ("127.0.0.0/8", "127.0.0.1-127.0.0.9", "loopback"),
+        ("224.0.0.0/8", "224.0.0.1-224.0.0.9", "multicast"),
+        ("240.0.0.0/8", "240.0.0.1-240.0.0.9", "reserved"),
+        ("169.254.0.0/16", "169.254.0.1-169.254.0.9", "give themselves"),
+        ("0.0.0.0/8", "0.0.0.1-0.0.0.9", "this network"),
+        ("10.0.0.0/8", "10.0.0.1-10.255.255.254", "are allowed"),
+    ] {
+        let said = detail(made(cidr, range));
+        assert!(said.contains(says), "{cidr} {range}: {said}");
+    }
+    assert!(detail(made(&"x".repeat(5000), "a-b")).len() < 200);
+}
+
+#[test]
+fn gateways_and_name_servers_must_be_machines_outside_the_range() {
+    let with = |gateway: Option<&str>, dns: &[&str]| {
+        let mut wanted = asked("203.0.113.0/24", "203.0.113.100-203.0.113.199");
+        wanted.gateway = gateway.map(|g| g.parse().unwrap());
+        wanted.dns = dns.iter().map(|d| d.parse().unwrap()).collect();
+        network(&wanted, 1 << 20, NOW)
+    };
+    assert!(with(Some("203.0.113.1"), &["203.0.113.2", "192.0.2.53"]).is_ok());
+    for (gateway, dns) in [
+        (Some("203.0.113.0"), &[][..]),
+        (Some("203.0.113.255"), &[]),
+        (Some("203.0.113.150"), &[]),
+        (Some("192.0.2.1"), &[]),
+        (None, &["203.0.113.150"]),
+        (None, &["0.0.0.0"]),
+        (None, &["224.0.0.1"]),
+        (None, &["255.255.255.255"]),
+        (None, &["192.0.2.1", "192.0.2.1"]),
+        (None, &["192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4"]),
+    ] {
+        assert!(matches!(with(gateway, dns), Err(Refusal::BadRange { .. })), "{gateway:?} {dns:?}");
+    }
+}
+
+#[test]
+fn what_this_version_does_not_make_is_said() {
+    let wanted = CreateNetwork { kind: Kind::Overlay, ..asked("203.0.113.0/24", "203.0.113.1-203.0.113.9") };
+    let Err(refusal) = network(&wanted, 1 << 20, NOW) else { panic!("an overlay network was made") };
+    assert!(refusal.english().cause.contains("overlay"), "{refusal}");
+}
+
+#[test]
+fn a_request_id_is_short_and_printable() {
+    assert_eq!(request_id(None), Ok(String::new()));
+    assert_eq!(request_id(Some("5f0c")), Ok("5f0c".to_owned()));
+    for bad in ["", "a b", "a\n", "é", &"x".repeat(129)] {
+        assert!(request_id(Some(bad)).is_err(), "{bad:?}");
+    }
+}
+
+#[test]
+fn networks_of_one_segment_do_not_share_addresses() {
+    let old = Network { gateway: Some("203.0.113.1".parse().unwrap()), ..lab() };
+    let new = |range: &str| Network { name: "second".parse().unwrap(), ..made("203.0.113.0/24", range).unwrap() };
+    assert_eq!(beside(&new("203.0.113.50-203.0.113.99"), &old), Ok(()));
+    assert!(matches!(beside(&new("203.0.113.50-203.0.113.100"), &old), Err(Refusal::RangeOverlaps { .. })));
+    assert!(matches!(beside(&new("203.0.113.1-203.0.113.9"), &old), Err(Refusal::BadRange { .. })));
+    let inside = Network { gateway: Some("203.0.113.150".parse().unwrap()), ..new("203.0.113.50-203.0.113.99") };
+    assert!(matches!(beside(&inside, &old), Err(Refusal::BadRange { .. })));
+    let elsewhere = Network { segment: "lab".parse().unwrap(), ..new("203.0.113.100-203.0.113.199") };
+    assert_eq!(beside(&elsewhere, &old), Ok(()));
+}
+
+#[test]
+fn a_fixed_address_lies_in_the_subnet_and_belongs_to_nobody_else() {
+    let network = Network { gateway: Some("203.0.113.1".parse().unwrap()), ..lab() };
+    let second =
+        Network { name: "second".parse().unwrap(), ..made("203.0.113.0/24", "203.0.113.50-203.0.113.99").unwrap() };
+    let asks = |address: &str| fixed(address.parse().unwrap(), &network, &[&second]);
+    for good in ["203.0.113.100", "203.0.113.199", "203.0.113.20", "203.0.113.254"] {
+        assert_eq!(asks(good), Ok(()), "{good}");
+    }
+    for bad in ["203.0.113.0", "203.0.113.255", "203.0.112.255", "192.0.2.1"] {
+        assert!(matches!(asks(bad), Err(Refusal::OutOfRange { .. })), "{bad}");
+    }
+    for taken in ["203.0.113.1", "203.0.113.50"] {
+        assert!(matches!(asks(taken), Err(Refusal::AddressTaken { .. })), "{taken}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_text_panics_and_what_is_accepted_makes_sense(cidr in ".{0,40}", range in ".{0,60}", prefix in 0_u8..40, a: u32, b: u32) {
+        let _ = made(&cidr, &range);
+        let near = format!("{}/{prefix}", Ipv4Addr::from(a));
+        let ends = format!("{}-{}", Ipv4Addr::from(a.wrapping_add(1)), Ipv4Addr::from(b));
+        if let Ok(network) = made(&near, &ends) {
+            prop_assert!(network.cidr.contains(&network.range.first) && network.cidr.contains(&network.range.last));
+            prop_assert!(network.range.size() >= 1);
+        }
+    }
+}
