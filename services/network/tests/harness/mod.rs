@@ -1,6 +1,6 @@
 //! A network service on a real NATS server, and somebody who asks it.
 
-#![allow(dead_code, reason = "each test file uses a part of it")]
+#![allow(dead_code, clippy::unwrap_used, reason = "each test file uses a part of it; what fails here fails the test")]
 
 use std::{collections::BTreeMap, future::Future, time::Duration};
 

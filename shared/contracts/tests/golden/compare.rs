@@ -1,5 +1,7 @@
 //! Reads the samples, writes them again and compares.
 
+#![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
+
 use std::{
     cell::RefCell,
     collections::{BTreeMap, BTreeSet},
