@@ -41,7 +41,7 @@ pub use mirror::{Mirror, Snapshot};
 pub use options::Options;
 pub use prometheus;
 pub use ready::{Readiness, Ready};
-pub use run::{StartError, run};
+pub use run::{StartError, run, run_with};
 pub use server::{Call, Server};
 pub use telemetry::trace::TraceParent;
 pub use tokio_util::sync::CancellationToken;

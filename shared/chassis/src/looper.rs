@@ -82,7 +82,7 @@ pub async fn run_as_primary<E, F, W>(
         turns.take(step(epoch)).await;
         tokio::select! {
             () = ctx.shutdown.cancelled() => {}
-            _ = leadership.changed() => {}
+            changed = leadership.changed() => if changed.is_err() { return },
             () = turns.pause(&wake) => {}
         }
     }
@@ -105,6 +105,8 @@ impl<'a> Turns<'a> {
     async fn take<E: Display>(&mut self, step: impl Future<Output = Result<(), E>>) {
         let begun = Instant::now();
         let done = step.await;
+        // A step that wakes itself must not keep everything else from running.
+        tokio::task::yield_now().await;
         self.ctx.counts().loop_seconds.with_label_values(&[self.name]).observe(begun.elapsed().as_secs_f64());
         match done {
             Ok(()) => {

@@ -67,24 +67,32 @@ where
     W: Future<Output = Result<(), E>>,
     E: Into<Box<dyn Error + Send + Sync>>,
 {
-    let command = Options::augment_args(
-        Command::new("watari").bin_name(format!("watari-{}", service.name())).version(env!("CARGO_PKG_VERSION")),
-    );
-    let options = match command.try_get_matches().and_then(|matches| Options::from_arg_matches(&matches)) {
-        Ok(options) => options,
+    let name = format!("watari-{}", service.name());
+    let command = Options::augment_args(Command::new("watari").bin_name(name).version(env!("CARGO_PKG_VERSION")));
+    match command.try_get_matches().and_then(|matches| Options::from_arg_matches(&matches)) {
+        Ok(options) => run_with(service, defaults_toml, &options, work),
         Err(error) => {
             let _ = error.print();
-            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+            ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
         }
-    };
-    let started = config::load_all::<C>(service.name(), defaults_toml, &options).map_err(StartError::from);
-    match started {
+    }
+}
+
+/// The same for a program that has read its options itself.
+pub fn run_with<C, F, W, E>(service: Service, defaults_toml: &str, options: &Options, work: F) -> ExitCode
+where
+    C: DeserializeOwned + Validate,
+    F: FnOnce(Context, C) -> W,
+    W: Future<Output = Result<(), E>>,
+    E: Into<Box<dyn Error + Send + Sync>>,
+{
+    match config::load_all::<C>(service.name(), defaults_toml, options) {
         Ok(loaded) if options.print_config => {
             println!("{}", loaded.printed);
             ExitCode::SUCCESS
         }
         Ok(loaded) => within_runtime(service, loaded, work),
-        Err(error) => cannot_start(service, &error),
+        Err(error) => cannot_start(service, &error.into()),
     }
 }
 

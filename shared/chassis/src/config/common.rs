@@ -95,6 +95,16 @@ impl Common {
         toml::from_str(DEFAULTS)
     }
 
+    /// The same, with the bus at `urls`.
+    ///
+    /// # Errors
+    /// As [`Common::embedded`].
+    pub fn at<U: Into<String>>(urls: impl IntoIterator<Item = U>) -> Result<Self, toml::de::Error> {
+        let mut common = Self::embedded()?;
+        common.bus.urls = urls.into_iter().map(Into::into).collect();
+        Ok(common)
+    }
+
     /// The address for `/metrics`, if there is to be one.
     ///
     /// # Errors
