@@ -1,3 +1,120 @@
-//! .
+//! The node agent: drives one node's libvirt, disks and DHCP by the orders of services, and
+//! reports what it sees.
+//!
+//! ```text
+//! inbound ─▶ agent ─▶ actor (one a server) ─▶ rules ─▶ store (journal, fsync) ─▶ hypervisor · images · plumbing
+//! bus ◀── facts · beats · stock ◀── events of libvirt, ends of operations
+//! ```
+//!
+//! It starts and resumes a server only under a grant newer than any it has seen, never of its own
+//! accord; its own death or restart touches no guest.
 
+pub mod actor;
+pub mod agent;
+pub mod beats;
+pub mod blueprint;
+pub mod facts;
 pub mod hypervisor;
+pub mod images;
+pub mod inbound;
+pub mod layout;
+pub mod node;
+pub mod plumbing;
+pub mod record;
+pub mod room;
+pub mod rules;
+pub mod settings;
+pub mod stock;
+pub mod store;
+pub mod work;
+
+use std::{io, sync::Arc, time::Duration};
+
+use watari_chassis::{BusError, Context};
+
+use agent::Agent;
+use facts::Facts;
+use hypervisor::{CacheMode, Hypervisor, disk, probe};
+use images::{Images, TrustError};
+use layout::Layout;
+use node::Node;
+use plumbing::Plumbing;
+use room::Room;
+pub use settings::{DEFAULTS, Settings};
+use store::{Journal, JournalError};
+
+/// Why an agent does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum AgentError {
+    /// A name in the settings.
+    #[error("{0}")]
+    Settings(String),
+    /// Its folders.
+    #[error("a folder cannot be made: {0}")]
+    Folders(#[source] io::Error),
+    /// The hypervisor module.
+    #[error(transparent)]
+    Hypervisor(#[from] hypervisor::Error),
+    /// The journal.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// Certificates for images.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
+    /// The bus.
+    #[error(transparent)]
+    Bus(#[from] BusError),
+}
+
+/// Opens every door of this node.
+///
+/// # Errors
+/// [`AgentError`]; libvirt need not be there yet.
+pub async fn open(settings: Settings, hypervisor: Hypervisor, instance: String) -> Result<Arc<Node>, AgentError> {
+    let name = settings.node_name().map_err(AgentError::Settings)?;
+    let site = settings.site_name().map_err(AgentError::Settings)?;
+    let layout = Layout::new(&settings.data_dir, &settings.run_dir);
+    layout.make().map_err(AgentError::Folders)?;
+    let journal = Journal::open(&layout.journal(), settings.bounds.operations_kept).await?;
+    let verdict = probe::virt_type(settings.probe(), layout.run()).await?;
+    tracing::info!(virtualisation = ?verdict.virt_type, reason = verdict.reason, "how guests are run");
+    let direct = disk::supports_direct_io(&layout.disks()).await?;
+    let plumbing = Plumbing::new(name.clone(), layout.clone(), settings.networks.clone());
+    plumbing.lay_filter().await;
+    Ok(Arc::new(Node {
+        facts: Arc::new(Facts::new(name.clone(), site.clone(), instance)),
+        images: Images::new(name.clone(), layout.clone(), &settings.image)?,
+        room: Room::new(name.clone(), layout.disks(), settings.capacity.reserve_disk_gib),
+        cache: if direct { CacheMode::None } else { CacheMode::Writeback },
+        virt: verdict.virt_type,
+        name,
+        site,
+        settings,
+        layout,
+        hypervisor,
+        journal,
+        plumbing,
+    }))
+}
+
+/// Runs the agent until it is told to stop.
+///
+/// # Errors
+/// [`AgentError`].
+pub async fn serve(ctx: Context, settings: Settings) -> Result<(), AgentError> {
+    let config = hypervisor::Config { uri: settings.libvirt_uri.clone(), ..hypervisor::Config::default() };
+    let node = open(settings, Hypervisor::connect(config)?, ctx.instance.to_string()).await?;
+    let agent = Agent::restore(Arc::clone(&node)).await?;
+    let interval = Duration::from_millis(node.settings.intervals.facts_ms);
+    let (watching, shutdown) = (agent.clone(), ctx.shutdown.clone());
+    ctx.spawn("events", async move { watching.watch(&shutdown).await });
+    let (facts, bus, shutdown) = (Arc::clone(&node.facts), ctx.bus.clone(), ctx.shutdown.clone());
+    ctx.spawn("facts", async move { facts.publish(&bus, interval, &shutdown).await });
+    let (beating, bus, shutdown) = (Arc::clone(&node), ctx.bus.clone(), ctx.shutdown.clone());
+    ctx.spawn("beats", async move { beats::run(&beating, &bus, &shutdown).await });
+    let (taking, bus, shutdown) = (Arc::clone(&node), ctx.bus.clone(), ctx.shutdown.clone());
+    ctx.spawn("stock", async move { stock::publish(&taking, &bus, &shutdown).await });
+    inbound::server(&ctx, &agent).serve_always().await?;
+    node.journal.close().await;
+    Ok(())
+}

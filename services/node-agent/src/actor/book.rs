@@ -1,0 +1,293 @@
+//! What is known of one server name here: its records, as the journal has them, and the last
+//! sight of its domain. Shared by the server's actor, its operation and whoever looks.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use tokio::sync::Mutex;
+use watari_chassis::clock;
+use watari_contracts::agent::{Domain, OffReason, Passage, Phase, Transfer, VmFact};
+use watari_model::{Refusal, VmName};
+
+use super::sight::{self, Sight};
+use crate::{
+    facts::{Entry, Urgency},
+    hypervisor::{Change, Suspend},
+    node::Node,
+    record::{Crossing, Record, Side},
+};
+
+/// One server name's book.
+pub struct Book {
+    /// The node.
+    pub node: Arc<Node>,
+    /// The name.
+    pub vm: VmName,
+    looks: AtomicU64,
+    page: Mutex<Page>,
+}
+
+struct Page {
+    records: BTreeMap<String, Record>,
+    sight: Sight,
+    /// The look that the sight comes from: an older one that comes late is not believed.
+    look: u64,
+    /// Whether a file of the current server's disk is here.
+    disk: bool,
+    /// The server whose QEMU process is known to be dead since its migration left.
+    departed: Option<String>,
+}
+
+impl Page {
+    /// The server that the name means: the one last started or received, if it is not removed.
+    fn current(&self) -> Option<&Record> {
+        self.records.values().filter(|r| !r.is_tombstone()).max_by_key(|r| r.chosen)
+    }
+}
+
+impl Book {
+    /// A book with what the journal had.
+    #[must_use]
+    pub fn new(node: Arc<Node>, vm: VmName, records: Vec<Record>) -> Self {
+        let records = records.into_iter().map(|record| (record.uuid.clone(), record)).collect();
+        let page = Page { records, sight: Sight::unknown(), look: 0, disk: false, departed: None };
+        Self { node, vm, looks: AtomicU64::new(1), page: Mutex::new(page) }
+    }
+
+    /// The record of that UUID, removed or not.
+    pub async fn record(&self, uuid: &str) -> Option<Record> {
+        self.page.lock().await.records.get(uuid).cloned()
+    }
+
+    /// The record that the name means.
+    pub async fn current(&self) -> Option<Record> {
+        self.page.lock().await.current().cloned()
+    }
+
+    /// Whether nothing is known, not even of a removed server.
+    pub async fn is_blank(&self) -> bool {
+        let page = self.page.lock().await;
+        page.current().is_none() && !page.sight.foreign
+    }
+
+    /// Takes over a record that the journal has already.
+    pub async fn adopt(&self, record: Record) {
+        self.page.lock().await.records.insert(record.uuid.clone(), record);
+    }
+
+    /// Changes a record: in the journal first, then here, and tells.
+    ///
+    /// # Errors
+    /// The journal's; nothing is changed then.
+    pub async fn amend(
+        &self,
+        uuid: &str,
+        urgency: Urgency,
+        change: impl FnOnce(&mut Record),
+    ) -> Result<Record, Refusal> {
+        let mut page = self.page.lock().await;
+        let Some(record) = page.records.get(uuid) else {
+            return Err(Refusal::Internal { detail: format!("server {} has no record", self.vm) });
+        };
+        let mut changed = record.clone();
+        change(&mut changed);
+        // Also when nothing seems to change: what was only noted so far is kept now.
+        self.node.journal.save(&changed).await?;
+        page.records.insert(uuid.to_owned(), changed.clone());
+        self.tell(&page, urgency);
+        Ok(changed)
+    }
+
+    /// Changes what need not be written down at once: figures and moments of a migration.
+    async fn note(&self, urgency: Urgency, change: impl FnOnce(&mut Crossing, &Sight)) {
+        let mut page = self.page.lock().await;
+        let Some(uuid) = page.current().map(|record| record.uuid.clone()) else { return };
+        let sight = page.sight.clone();
+        if let Some(passage) = page.records.get_mut(&uuid).and_then(|record| record.passage.as_mut()) {
+            change(passage, &sight);
+        }
+        self.tell(&page, urgency);
+    }
+
+    /// Notes the figures of the migration that leaves.
+    pub async fn transferred(&self, transfer: Transfer) {
+        self.note(Urgency::Whenever, |passage, _| passage.transfer = Some(transfer)).await;
+    }
+
+    /// Notes what an event says about a migration's moments; `at` is on the boot clock.
+    pub async fn stamp(&self, change: Change, at: u64) {
+        match change {
+            Change::Suspended(Suspend::Migrated) => {
+                self.note(Urgency::Whenever, |passage, _| {
+                    if passage.side == Side::Source && passage.phase == Phase::Copying {
+                        passage.stopped_at = Some(at);
+                    }
+                })
+                .await;
+            }
+            // The migration failed in its switch-over, and libvirt lets the source go on.
+            Change::Resumed(_) => {
+                self.note(Urgency::Whenever, |passage, _| {
+                    if passage.side == Side::Source {
+                        passage.stopped_at = None;
+                    }
+                })
+                .await;
+            }
+            _ => {}
+        }
+    }
+
+    /// The moment a migrating source's processors stopped, if they have.
+    pub async fn stopped_at(&self) -> Option<u64> {
+        self.current().await?.passage?.stopped_at
+    }
+
+    /// Number of a look that begins now.
+    fn begin_look(&self) -> u64 {
+        self.looks.fetch_add(1, Ordering::AcqRel)
+    }
+
+    /// Looks at the domain: asks libvirt and the kernel, within the bound, and tells what is new.
+    pub async fn look(&self) -> Sight {
+        let number = self.begin_look();
+        let uuid = self.current().await.map(|record| record.uuid);
+        let sight = sight::take(&self.node, &self.vm, uuid.as_deref()).await;
+        self.see(number, sight, Urgency::Soon).await
+    }
+
+    /// Tells what is known to be so now without a look: the caller has the proof.
+    pub async fn assert(&self, domain: Domain, urgency: Urgency) {
+        let number = self.begin_look();
+        let uuid = self.current().await.map(|record| record.uuid);
+        self.see(number, Sight { domain, uuid, foreign: false }, urgency).await;
+    }
+
+    async fn see(&self, number: u64, sight: Sight, urgency: Urgency) -> Sight {
+        let current = self.current().await;
+        let disk = match &current {
+            Some(record) => tokio::fs::try_exists(self.node.layout.disk(&record.uuid)).await.unwrap_or(false),
+            None => false,
+        };
+        let mut page = self.page.lock().await;
+        if number < page.look {
+            return page.sight.clone();
+        }
+        page.look = number;
+        page.disk = disk;
+        let departed = page.departed.is_some() && page.departed == sight.uuid;
+        let sight = match sight.domain {
+            // Dead is dead, whether or not libvirt can be asked: only an order of ours starts it again.
+            Domain::Unknown if page.departed.is_some() && page.departed == current.as_ref().map(|r| r.uuid.clone()) => {
+                page.sight.clone()
+            }
+            Domain::Off(OffReason::Unknown) if departed => Sight { domain: Domain::Off(OffReason::Migrated), ..sight },
+            _ => sight,
+        };
+        if matches!(sight.domain, Domain::Running | Domain::Paused | Domain::Incoming) {
+            page.departed = None;
+        }
+        page.sight = sight.clone();
+        if let Some(record) = current {
+            self.claim_room(&record, sight.domain);
+        }
+        self.tell(&page, urgency);
+        sight
+    }
+
+    /// A server that is here takes room; one that is off takes none, unless it is awaited.
+    fn claim_room(&self, record: &Record, domain: Domain) {
+        let awaited = record.passage.as_ref().is_some_and(|p| p.side == Side::Target && p.phase != Phase::Ended);
+        match domain {
+            Domain::Running | Domain::Paused | Domain::Incoming => {
+                if let Some(server) = &record.server {
+                    self.node.room.found(&self.vm, &record.uuid, server.memory_mib);
+                }
+            }
+            Domain::Off(_) | Domain::Absent if !awaited => self.node.room.release(&record.uuid),
+            _ => {}
+        }
+    }
+
+    /// The source's process is dead: no vCPU of it runs here any more. Told at once.
+    pub async fn departed(&self, uuid: &str) {
+        let number = self.begin_look();
+        let mut page = self.page.lock().await;
+        let stopped = match page.records.get_mut(uuid).and_then(|record| record.passage.as_mut()) {
+            Some(passage) => {
+                passage.phase = Phase::Ended;
+                passage.stopped_at.is_some()
+            }
+            None => false,
+        };
+        page.departed = Some(uuid.to_owned());
+        page.look = number;
+        // A process that died without its processors having been stopped for the switch-over crashed.
+        let reason = if stopped { OffReason::Migrated } else { OffReason::Unknown };
+        page.sight = Sight { domain: Domain::Off(reason), uuid: Some(uuid.to_owned()), foreign: false };
+        self.node.room.release(uuid);
+        self.tell(&page, Urgency::Now);
+    }
+
+    /// A whole, paused copy stands here. Told at once.
+    pub async fn arrived(&self) {
+        let at = clock::boot_millis();
+        self.note(Urgency::Whenever, |passage, _| {
+            if passage.side == Side::Target && passage.arrived_at.is_none() {
+                passage.arrived_at = Some(at);
+            }
+        })
+        .await;
+        self.assert(Domain::Paused, Urgency::Now).await;
+    }
+
+    /// The fact as of now, also when there is nothing to tell.
+    pub async fn fact(&self) -> VmFact {
+        self.entry(&*self.page.lock().await).now()
+    }
+
+    /// The last sight.
+    pub async fn sight(&self) -> Sight {
+        self.page.lock().await.sight.clone()
+    }
+
+    /// Tells again, for instance when an operation has ended.
+    pub async fn publish(&self, urgency: Urgency) {
+        self.tell(&*self.page.lock().await, urgency);
+    }
+
+    fn tell(&self, page: &Page, urgency: Urgency) {
+        let something = page.current().is_some() || page.sight.foreign;
+        self.node.facts.set(&self.vm, something.then(|| self.entry(page)), urgency);
+    }
+
+    fn entry(&self, page: &Page) -> Entry {
+        let record = page.current();
+        let passage = record.and_then(|record| record.passage.as_ref());
+        let gone = passage.filter(|p| p.side == Side::Source && p.phase == Phase::Ended);
+        let gone = gone.filter(|_| page.sight.domain != Domain::Running);
+        Entry {
+            stopped_at: gone.and_then(|p| p.stopped_at),
+            fact: VmFact {
+                vm: self.vm.clone(),
+                uuid: record.map(|r| r.uuid.clone()).or_else(|| page.sight.uuid.clone()),
+                domain: page.sight.domain,
+                generation: record.map_or(0, |r| r.seen.generation),
+                granted: record.is_some_and(|r| r.seen.is_granted()),
+                disk: page.disk,
+                passage: passage.map(|p| Passage {
+                    migration: p.migration.clone(),
+                    phase: p.phase,
+                    transfer: p.transfer,
+                    complaint: p.complaint.clone(),
+                    paused_ms: p.paused_ms,
+                }),
+            },
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! What an operation is handed: its server's book, and a way to learn that it is overtaken.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use watari_contracts::agent::{Domain, Progress};
+use watari_model::Refusal;
+
+use super::book::Book;
+use crate::{
+    hypervisor,
+    node::{Node, word},
+    record::Record,
+};
+
+/// How long a QEMU process may take to end after it was told to.
+pub(super) const ENDS: Duration = Duration::from_secs(20);
+
+/// One operation's surroundings.
+pub(super) struct Cx {
+    pub(super) node: Arc<Node>,
+    pub(super) book: Arc<Book>,
+    /// The server, if one of that name is known.
+    pub(super) uuid: Option<String>,
+    /// Cancelled when another order has overtaken this one.
+    pub(super) superseded: CancellationToken,
+    /// The sending that is under way, for the order that breaks it off.
+    pub(super) sending: Option<watch::Receiver<Progress>>,
+}
+
+impl Cx {
+    pub(super) fn name(&self) -> &str {
+        self.book.vm.as_str()
+    }
+
+    /// The server's UUID, for orders that make no sense without a server.
+    pub(super) fn uuid(&self, wanted: &str) -> Result<&str, Refusal> {
+        self.uuid.as_deref().ok_or_else(|| self.not_now(Domain::Absent, wanted))
+    }
+
+    pub(super) async fn record(&self) -> Result<Record, Refusal> {
+        let record = match &self.uuid {
+            Some(uuid) => self.book.record(uuid).await,
+            None => None,
+        };
+        record.ok_or_else(|| Refusal::Internal { detail: format!("server {} has no record", self.book.vm) })
+    }
+
+    pub(super) fn not_now(&self, domain: Domain, wanted: &str) -> Refusal {
+        self.node.not_now(&self.book.vm, word(domain), wanted)
+    }
+
+    pub(super) fn refuse(&self, error: &hypervisor::Error) -> Refusal {
+        self.node.refuse(error)
+    }
+
+    /// Looks, and gives what our domain does.
+    ///
+    /// # Errors
+    /// libvirt does not answer; another's domain has the name.
+    pub(super) async fn look(&self, wanted: &str) -> Result<Domain, Refusal> {
+        let sight = self.book.look().await;
+        if sight.foreign {
+            return Err(self.node.not_now(&self.book.vm, "another's, with another UUID,", wanted));
+        }
+        match sight.domain {
+            Domain::Unknown => Err(self.not_now(Domain::Unknown, wanted)),
+            domain => Ok(domain),
+        }
+    }
+
+    /// Whether this operation may go on.
+    ///
+    /// # Errors
+    /// A later order has overtaken it.
+    pub(super) fn checkpoint(&self, wanted: &str) -> Result<(), Refusal> {
+        if self.superseded.is_cancelled() {
+            return Err(self.node.not_now(&self.book.vm, "wanted otherwise since", wanted));
+        }
+        Ok(())
+    }
+
+    /// Waits for `work` unless this operation is overtaken.
+    pub(super) async fn unless_superseded<T>(
+        &self,
+        wanted: &str,
+        work: impl Future<Output = Result<T, Refusal>>,
+    ) -> Result<T, Refusal> {
+        tokio::select! {
+            done = work => done,
+            () = self.superseded.cancelled() => {
+                Err(self.node.not_now(&self.book.vm, "wanted otherwise since", wanted))
+            }
+        }
+    }
+
+    /// Forces our domain off, whatever it does, and waits until its process is gone.
+    ///
+    /// # Errors
+    /// libvirt's, or the process does not end.
+    pub(super) async fn force_off(&self, uuid: &str) -> Result<(), Refusal> {
+        self.node.hypervisor.destroy(self.name()).await.map_err(|error| self.refuse(&error))?;
+        let gone = self.node.hypervisor.wait_source_gone(self.name(), uuid, ENDS).await;
+        gone.map_err(|error| self.refuse(&error))
+    }
+
+    /// Lets DHCP answer it no more.
+    pub(super) async fn unwire(&self, record: &Record) -> Result<(), Refusal> {
+        if let Some(server) = &record.server {
+            self.node.plumbing.disconnect(server).await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,69 @@
+//! Remove everything this node has of a server.
+//!
+//! That it is to go is written down first, so that a crash half-way is gone on from; and that it
+//! is gone is remembered, so that a late order does not bring it back.
+
+use std::io;
+
+use watari_contracts::agent::{Domain, Remove};
+use watari_model::Refusal;
+
+use super::cx::Cx;
+use crate::{
+    facts::Urgency,
+    record::{Disk, Removal},
+};
+
+const WANTED: &str = "remove";
+
+pub(super) async fn run(cx: &Cx, order: &Remove) -> Result<(), Refusal> {
+    let record = cx.record().await?;
+    if record.is_tombstone() {
+        return Ok(());
+    }
+    let there = cx.node.hypervisor.record(cx.name()).await.map_err(|error| cx.refuse(&error))?;
+    // A domain of that name and another UUID is another server.
+    if there.is_some_and(|domain| domain.uuid == order.uuid) {
+        cx.force_off(&order.uuid).await?;
+        cx.node.hypervisor.undefine(cx.name()).await.map_err(|error| cx.refuse(&error))?;
+    }
+    let process = cx.node.hypervisor.process(cx.name(), &order.uuid).await.map_err(|error| cx.refuse(&error))?;
+    if process.is_some() {
+        // libvirt does not know it and yet it lives: its disk must not be taken from under it.
+        return Err(cx.not_now(Domain::Unknown, WANTED));
+    }
+    cx.unwire(&record).await?;
+    let layout = &cx.node.layout;
+    for path in [layout.disk(&order.uuid), layout.console(&order.uuid)] {
+        delete(&path).await?;
+    }
+    cx.node.room.release(&order.uuid);
+    let gone = |record: &mut crate::record::Record| {
+        record.server = None;
+        record.disk = Disk::None;
+        record.passage = None;
+        record.wired = false;
+        record.removal = Removal::Done;
+    };
+    cx.book.amend(&order.uuid, Urgency::Soon, gone).await?;
+    cx.book.look().await;
+    Ok(())
+}
+
+/// Deletes a file of ours; one that is not there is deleted. The folder is written through, so
+/// that the file does not come back with the power.
+pub(super) async fn delete(path: &std::path::Path) -> Result<(), Refusal> {
+    let path = path.to_owned();
+    let removal = move || {
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            outcome => outcome?,
+        }
+        match path.parent() {
+            Some(folder) => std::fs::File::open(folder)?.sync_all(),
+            None => Ok(()),
+        }
+    };
+    let outcome = tokio::task::spawn_blocking(removal).await.unwrap_or_else(|error| Err(io::Error::other(error)));
+    outcome.map_err(|error| Refusal::Internal { detail: format!("a file could not be deleted: {error}") })
+}

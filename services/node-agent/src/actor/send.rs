@@ -1,0 +1,230 @@
+//! Send a server to another node, where it arrives paused.
+//!
+//! The call's result is a hint. What is told is when the source's process is dead (at once, since
+//! the server stands still until somebody acts on it), and that the call is over.
+
+use std::time::Duration;
+
+use tokio::{sync::broadcast::error::RecvError, task::JoinHandle};
+use tokio_util::task::AbortOnDropHandle;
+use watari_contracts::agent::{Domain, Phase, Send, Transfer};
+use watari_model::{MigrationId, Refusal};
+
+use super::cx::Cx;
+use crate::{
+    facts::Urgency,
+    hypervisor::{Change, Event, JobKind, JobStats, Migration, Persist, QemuProcess, Suspend},
+    record::{Crossing, Record, Side},
+};
+
+const WANTED: &str = "send";
+/// By how much auto-converge slows a guest at first, and then each time, in percent.
+const SLOW_DOWN: (u8, u8) = (20, 10);
+/// How long the figures of the whole may come after the call's end.
+const FIGURES: Duration = Duration::from_millis(500);
+/// How long a source that has migrated may take to end.
+const SOURCE_ENDS: Duration = Duration::from_secs(5);
+
+pub(super) async fn run(cx: &Cx, order: &Send) -> Result<(), Refusal> {
+    let uuid = cx.uuid(WANTED)?;
+    let address = checked(&order.address)?;
+    match cx.look(WANTED).await? {
+        Domain::Running => {}
+        other => return Err(cx.not_now(other, WANTED)),
+    }
+    let record = cx.record().await?;
+    if record.seen.granted != order.generation {
+        return Err(cx.node.not_now(&cx.book.vm, "not granted to this node under that generation", WANTED));
+    }
+    let process = cx.node.hypervisor.process(cx.name(), uuid).await.map_err(|error| cx.refuse(&error))?;
+    let process = process.ok_or_else(|| cx.not_now(Domain::Absent, WANTED))?;
+    let begun = Crossing::new(order.migration.clone(), Side::Source, order.to.clone(), Phase::Copying);
+    cx.book.amend(uuid, Urgency::Soon, |record| record.passage = Some(begun)).await?;
+    let some = |value: u64| (value > 0).then_some(value);
+    let migration = Migration {
+        name: cx.name().to_owned(),
+        target_uri: format!("qemu+tls://{}/system", bracketed(address)),
+        migration_address: address.to_owned(),
+        bandwidth_mib_s: some(order.bandwidth_mib),
+        max_downtime_ms: some(order.downtime_ms),
+        auto_converge: cx.node.settings.migration.auto_converge.then_some(SLOW_DOWN),
+        parallel_connections: None,
+        persist: Persist::AfterResume,
+    };
+    cx.checkpoint(WANTED)?;
+    let call = cx.node.hypervisor.migrate(migration);
+    follow(cx, uuid, &order.migration, process, call).await
+}
+
+/// The address becomes a part of a URI.
+fn checked(address: &str) -> Result<&str, Refusal> {
+    let sound = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b':');
+    if !address.is_empty() && address.len() <= 253 && address.bytes().all(sound) {
+        return Ok(address);
+    }
+    Err(Refusal::OutOfRange {
+        field: "address".to_owned(),
+        value: address.chars().take(80).collect(),
+        allowed: "a host name or an address".to_owned(),
+    })
+}
+
+fn bracketed(address: &str) -> String {
+    if address.contains(':') { format!("[{address}]") } else { address.to_owned() }
+}
+
+/// Watches a sending to its end, whoever began it.
+async fn follow(
+    cx: &Cx,
+    uuid: &str,
+    migration: &MigrationId,
+    process: QemuProcess,
+    call: impl Future<Output = crate::hypervisor::Result<()>>,
+) -> Result<(), Refusal> {
+    let mut events = cx.node.hypervisor.events();
+    let figures = figures(cx);
+    let mut last = None;
+    let mut dead = false;
+    // Cheap until the switch-over, exact from then on.
+    let mut stopping = false;
+    let outcome = {
+        tokio::pin!(call);
+        loop {
+            let end = async { if stopping { process.ended().await } else { process.exited().await } };
+            tokio::select! {
+                // The death first: it is what others wait for.
+                biased;
+                ended = end, if !dead => {
+                    if let Err(error) = ended {
+                        tracing::error!(vm = %cx.book.vm, %error, "the source's process cannot be watched");
+                    } else {
+                        cx.book.departed(uuid).await;
+                    }
+                    dead = true;
+                }
+                event = events.recv() => match event {
+                    Ok(Event::Domain { name, change: Change::Suspended(Suspend::Migrated) }) if name == cx.name() => {
+                        stopping = true;
+                    }
+                    Ok(Event::JobCompleted { name, stats }) if name == cx.name() => last = Some(stats),
+                    Ok(_) | Err(RecvError::Lagged(_)) => {}
+                    Err(RecvError::Closed) => break Ok(()),
+                },
+                outcome = &mut call => break outcome,
+            }
+        }
+    };
+    drop(figures);
+    let complaint = outcome.as_ref().err().map(|error| cx.refuse(error).to_string());
+    if let Some(complaint) = &complaint {
+        tracing::warn!(vm = %cx.book.vm, %migration, complaint, "libvirt complains of a migration");
+    }
+    // By libvirt's word it has left; the process must follow.
+    if outcome.is_ok() && !dead && cx.book.look().await.domain != Domain::Running {
+        if tokio::time::timeout(SOURCE_ENDS, process.ended()).await.is_ok() {
+            cx.book.departed(uuid).await;
+        }
+    }
+    end(cx, uuid, migration, complaint).await?;
+    if last.is_none() {
+        last = late_figures(cx, &mut events).await;
+    }
+    if let Some(stats) = last {
+        cx.book.transferred(transfer(&stats)).await;
+        cx.book.amend(uuid, Urgency::Soon, |_| {}).await?;
+    }
+    Ok(())
+}
+
+/// The call is over, however it ended.
+async fn end(cx: &Cx, uuid: &str, migration: &MigrationId, complaint: Option<String>) -> Result<(), Refusal> {
+    let ended = |record: &mut Record| {
+        if let Some(passage) = record.passage.as_mut().filter(|p| p.migration == *migration) {
+            passage.phase = Phase::Ended;
+            passage.complaint = complaint;
+        }
+    };
+    // Looked at first, so that what is told with the end is how it is after it.
+    cx.book.look().await;
+    cx.book.amend(uuid, Urgency::Now, ended).await.map(drop)
+}
+
+/// The figures of the whole come as an event, a little before or after the call's end.
+async fn late_figures(cx: &Cx, events: &mut tokio::sync::broadcast::Receiver<Event>) -> Option<JobStats> {
+    let wait = async {
+        loop {
+            match events.recv().await {
+                Ok(Event::JobCompleted { name, stats }) if name == cx.name() => return Some(stats),
+                Ok(_) | Err(RecvError::Lagged(_)) => {}
+                Err(RecvError::Closed) => return None,
+            }
+        }
+    };
+    tokio::time::timeout(FIGURES, wait).await.ok().flatten()
+}
+
+/// Reads the figures from time to time, on a task of its own: during the switch-over libvirt
+/// answers only when it is over, and nothing may wait for that.
+fn figures(cx: &Cx) -> AbortOnDropHandle<()> {
+    let (node, book) = (cx.node.clone(), cx.book.clone());
+    let every = Duration::from_millis(node.settings.migration.poll_ms);
+    let task: JoinHandle<()> = tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(every).await;
+            if let Ok(stats) = node.hypervisor.job_stats(book.vm.as_str()).await
+                && stats.kind == JobKind::Running
+            {
+                book.transferred(transfer(&stats)).await;
+            }
+        }
+    });
+    AbortOnDropHandle::new(task)
+}
+
+fn transfer(stats: &JobStats) -> Transfer {
+    Transfer {
+        memory_total: stats.memory_total_bytes,
+        memory_sent: stats.memory_processed_bytes,
+        memory_left: stats.memory_remaining_bytes,
+        disk_total: stats.disk_total_bytes,
+        disk_sent: stats.disk_processed_bytes,
+        disk_left: stats.disk_remaining_bytes,
+        dirty_rate: stats.dirty_pages_per_s.saturating_mul(stats.page_bytes),
+        rate: stats.memory_bytes_per_s,
+        elapsed_ms: stats.elapsed_ms,
+        downtime_ms: stats.downtime_net_ms.unwrap_or(stats.downtime_ms),
+    }
+}
+
+/// After the agent's restart: libvirtd goes on with the sending by itself. It is watched to its
+/// end and never begun again.
+pub(super) async fn reattach(cx: &Cx, order: &Send) -> Result<(), Refusal> {
+    let uuid = cx.uuid(WANTED)?;
+    let ours = cx.record().await?.passage.is_some_and(|p| p.migration == order.migration && p.side == Side::Source);
+    if !ours {
+        // Taken, but not begun.
+        return Err(cx.node.not_now(&cx.book.vm, "there, but the agent was restarted before it could", WANTED));
+    }
+    cx.node.hypervisor.ready().await;
+    let process = cx.node.hypervisor.process(cx.name(), uuid).await.map_err(|error| cx.refuse(&error))?;
+    let Some(process) = process else {
+        cx.book.departed(uuid).await;
+        return end(cx, uuid, &order.migration, None).await;
+    };
+    let every = Duration::from_millis(cx.node.settings.migration.poll_ms);
+    let over = async {
+        // Twice in a row, since libvirt has no job between the phases of a migration.
+        let mut idle = 0;
+        while idle < 2 {
+            tokio::time::sleep(every).await;
+            match cx.node.hypervisor.job_stats(cx.name()).await {
+                Ok(stats) if stats.kind == JobKind::Running => idle = 0,
+                Ok(_) => idle += 1,
+                Err(error) if error.is_retryable() => idle = 0,
+                Err(_) => idle += 1,
+            }
+        }
+        Ok(())
+    };
+    follow(cx, uuid, &order.migration, process, over).await
+}

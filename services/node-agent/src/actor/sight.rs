@@ -1,0 +1,84 @@
+//! One look at a domain: libvirt's word and the process's existence, within a bound.
+
+use watari_contracts::agent::{Domain, OffReason};
+use watari_model::VmName;
+
+use crate::{
+    hypervisor::{DomainState, Error, StopReason, Witness},
+    node::Node,
+};
+
+/// What was seen under a server's name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sight {
+    /// What our domain is doing.
+    pub domain: Domain,
+    /// The UUID of the domain that was seen.
+    pub uuid: Option<String>,
+    /// A domain of that name is here which is none of ours.
+    pub foreign: bool,
+}
+
+impl Sight {
+    /// Before the first look.
+    #[must_use]
+    pub fn unknown() -> Self {
+        Self { domain: Domain::Unknown, uuid: None, foreign: false }
+    }
+}
+
+/// Looks; what does not answer in time is unknown.
+pub(super) async fn take(node: &Node, vm: &VmName, uuid: Option<&str>) -> Sight {
+    let bound = node.settings.bounds.libvirt_answer();
+    match tokio::time::timeout(bound, ask(node, vm, uuid)).await {
+        Ok(Ok(sight)) => sight,
+        Ok(Err(error)) => {
+            tracing::debug!(%vm, %error, "libvirt cannot say what the domain is doing");
+            Sight { uuid: uuid.map(str::to_owned), ..Sight::unknown() }
+        }
+        Err(_) => Sight { uuid: uuid.map(str::to_owned), ..Sight::unknown() },
+    }
+}
+
+async fn ask(node: &Node, vm: &VmName, uuid: Option<&str>) -> Result<Sight, Error> {
+    let there = node.hypervisor.record(vm.as_str()).await?.map(|record| record.uuid);
+    match (uuid, there) {
+        // Another's domain has the name: ours is not here, and theirs is not touched.
+        (Some(ours), Some(there)) if ours != there => {
+            let process = node.hypervisor.process(vm.as_str(), ours).await?;
+            let domain = if process.is_some() { Domain::Unknown } else { Domain::Absent };
+            Ok(Sight { domain, uuid: Some(there), foreign: true })
+        }
+        (Some(ours), _) => {
+            let witness = node.hypervisor.witness(vm.as_str(), ours).await?;
+            Ok(Sight { domain: domain(witness), uuid: Some(ours.to_owned()), foreign: false })
+        }
+        (None, Some(there)) => {
+            let witness = node.hypervisor.witness(vm.as_str(), &there).await?;
+            Ok(Sight { domain: domain(witness), uuid: Some(there), foreign: true })
+        }
+        (None, None) => Ok(Sight { domain: Domain::Absent, uuid: None, foreign: false }),
+    }
+}
+
+/// What a testimony is in the words of the contract. *Off* is said only if no process lives.
+fn domain(witness: Witness) -> Domain {
+    match witness {
+        Witness::Absent => Domain::Absent,
+        Witness::Gone(state) => Domain::Off(reason(state)),
+        Witness::Running(_) => Domain::Running,
+        Witness::Arriving(_) => Domain::Incoming,
+        Witness::Paused(_) => Domain::Paused,
+        Witness::Unclear(..) => Domain::Unknown,
+    }
+}
+
+fn reason(state: DomainState) -> OffReason {
+    match state {
+        DomainState::ShutOff(StopReason::Shutdown) => OffReason::Shutdown,
+        DomainState::ShutOff(StopReason::Destroyed) => OffReason::Destroyed,
+        DomainState::ShutOff(StopReason::Crashed | StopReason::Failed) | DomainState::Crashed => OffReason::Crashed,
+        DomainState::ShutOff(StopReason::Migrated) => OffReason::Migrated,
+        _ => OffReason::Unknown,
+    }
+}

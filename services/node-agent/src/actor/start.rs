@@ -1,0 +1,119 @@
+//! Start a server under a grant to this node.
+//!
+//! ```text
+//! room ─▶ base image ─▶ disk (made, or there) ─▶ cards and DHCP ─▶ define ─▶ start ─▶ seen running
+//! ```
+
+use std::time::Duration;
+
+use watari_contracts::agent::{DiskUse, Domain, Start};
+use watari_model::{Refusal, size::GIB};
+
+use super::cx::Cx;
+use crate::{
+    blueprint,
+    facts::Urgency,
+    hypervisor::{self, Kind, StartMode, disk},
+    record::Disk,
+    room::Need,
+};
+
+const WANTED: &str = "start";
+
+pub(super) async fn run(cx: &Cx, order: &Start) -> Result<(), Refusal> {
+    match cx.look(WANTED).await? {
+        Domain::Running => return confirm(cx, order).await,
+        Domain::Absent | Domain::Off(_) => {}
+        other => return Err(cx.not_now(other, WANTED)),
+    }
+    let outcome = make(cx, order).await;
+    if outcome.is_err() {
+        cx.node.room.release(&order.server.uuid);
+    }
+    // Whatever happened, tell what is there now.
+    cx.book.look().await;
+    outcome
+}
+
+async fn make(cx: &Cx, order: &Start) -> Result<(), Refusal> {
+    let server = &order.server;
+    // The disk grows as the server writes; what is reserved for it is the scheduler's account.
+    let need = Need { memory_mib: server.memory_mib, disk_gib: 0 };
+    cx.node.room.claim(&server.name, &server.uuid, need).await?;
+    cx.unless_superseded(WANTED, cx.node.images.ensure(&server.base)).await?;
+    ensure_disk(cx, order).await?;
+    cx.checkpoint(WANTED)?;
+    let record = cx.book.amend(&server.uuid, Urgency::Whenever, |record| record.wired = true).await?;
+    let nics = cx.node.plumbing.connect(server).await?;
+    let spec = blueprint::domain(&cx.node, server, nics, record.seen.granted);
+    cx.node.hypervisor.define(&spec).await.map_err(|error| refuse(cx, &error))?;
+    cx.checkpoint(WANTED)?;
+    match cx.node.hypervisor.start(cx.name(), StartMode::Running).await {
+        // It runs already, or the answer was lost: what is seen decides.
+        Err(error) if error.kind() == Kind::InvalidState || error.outcome_unknown() => {}
+        outcome => outcome.map_err(|error| refuse(cx, &error))?,
+    }
+    seen_running(cx).await
+}
+
+fn refuse(cx: &Cx, error: &hypervisor::Error) -> Refusal {
+    match error.kind() {
+        Kind::Exists => cx.node.not_now(&cx.book.vm, "in the way of one of another UUID", WANTED),
+        _ => cx.refuse(error),
+    }
+}
+
+/// It runs already, under an older grant whose news was lost: the new one is recorded.
+async fn confirm(cx: &Cx, order: &Start) -> Result<(), Refusal> {
+    let grant = hypervisor::Grant { owner: cx.node.name.to_string(), generation: order.grant.generation };
+    cx.node.hypervisor.set_grant(cx.name(), &grant).await.map_err(|error| cx.refuse(&error))
+}
+
+/// The disk is the server's own, or a new one if it may be. A copy that never became whole, or
+/// what was left when the server went elsewhere, is not its disk.
+async fn ensure_disk(cx: &Cx, order: &Start) -> Result<(), Refusal> {
+    let server = &order.server;
+    let path = cx.node.layout.disk(&server.uuid);
+    let exists = tokio::fs::try_exists(&path)
+        .await
+        .map_err(|error| Refusal::Internal { detail: format!("{}: {error}", path.display()) })?;
+    let lost = |state: &str| Refusal::VmState {
+        vm: server.name.to_string(),
+        state: format!("{state} on node {}", cx.node.name),
+        wanted: WANTED.to_owned(),
+    };
+    match (cx.record().await?.disk, exists, order.disk) {
+        (Disk::Whole, true, _) => return Ok(()),
+        (Disk::Whole, false, _) | (Disk::None, false, DiskUse::Existing) => return Err(lost("without its disk")),
+        (Disk::Copy { .. }, ..) => return Err(lost("only a migration's unfinished copy")),
+        (Disk::Leftover { .. }, ..) => return Err(lost("only an old copy left by a migration")),
+        (Disk::None, true, _) => return Err(lost("beside a disk file that the agent's journal does not know")),
+        (Disk::Making, false, DiskUse::Existing) => return Err(lost("without its disk")),
+        (Disk::Making, true, _) => {}
+        (Disk::None | Disk::Making, false, DiskUse::MayCreate) => {
+            cx.book.amend(&server.uuid, Urgency::Whenever, |record| record.disk = Disk::Making).await?;
+            let backing = blueprint::backing(&cx.node, &server.base);
+            let made = disk::create_overlay(&path, &backing, server.disk_gib.saturating_mul(GIB)).await;
+            made.map_err(|error| cx.refuse(&error))?;
+        }
+    }
+    cx.book.amend(&server.uuid, Urgency::Whenever, |record| record.disk = Disk::Whole).await.map(drop)
+}
+
+/// Success is being seen running, not a call's result.
+async fn seen_running(cx: &Cx) -> Result<(), Refusal> {
+    let bound = Duration::from_secs(cx.node.settings.bounds.start_seconds);
+    let mut events = cx.node.hypervisor.events();
+    let wait = async {
+        loop {
+            match cx.book.look().await.domain {
+                Domain::Running => return Ok(()),
+                domain @ (Domain::Off(_) | Domain::Absent) => return Err(cx.not_now(domain, "go on running")),
+                _ => {}
+            }
+            // Any event is a reason to look again, and so is a while without one.
+            let _ = tokio::time::timeout(Duration::from_millis(250), events.recv()).await;
+        }
+    };
+    tokio::time::timeout(bound, wait).await.unwrap_or_else(|_| Err(cx.not_now(Domain::Unknown, "be seen running")))
+}

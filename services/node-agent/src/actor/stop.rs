@@ -1,0 +1,61 @@
+//! Shut a server down, asking its guest again from time to time; or force it off.
+
+use std::time::Duration;
+
+use watari_contracts::agent::{Domain, Stop};
+use watari_model::Refusal;
+
+use super::cx::Cx;
+use crate::hypervisor::Kind;
+
+const WANTED: &str = "stop";
+/// When no event comes, look anyway this often.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+pub(super) async fn run(cx: &Cx, order: &Stop) -> Result<(), Refusal> {
+    let outcome = if order.force { force(cx).await } else { ask(cx).await };
+    cx.book.look().await;
+    outcome
+}
+
+async fn force(cx: &Cx) -> Result<(), Refusal> {
+    match cx.look(WANTED).await? {
+        Domain::Absent | Domain::Off(_) => Ok(()),
+        // What arrives belongs to a migration, and ends by `discard`.
+        Domain::Incoming => Err(cx.not_now(Domain::Incoming, WANTED)),
+        _ => cx.force_off(cx.uuid(WANTED)?).await,
+    }
+}
+
+/// Presses the power button until the guest is off; another order may end the patience.
+async fn ask(cx: &Cx) -> Result<(), Refusal> {
+    let again = Duration::from_secs(cx.node.settings.bounds.press_again_seconds);
+    let mut events = cx.node.hypervisor.events();
+    loop {
+        match cx.look(WANTED).await {
+            Ok(Domain::Absent | Domain::Off(_)) => return Ok(()),
+            Ok(Domain::Running) => match cx.node.hypervisor.shutdown(cx.name()).await {
+                Err(error) if error.kind() != Kind::InvalidState && !error.is_retryable() => {
+                    return Err(cx.refuse(&error));
+                }
+                _ => {}
+            },
+            // A guest that does not run cannot shut itself down.
+            Ok(other) => return Err(cx.not_now(other, "shut down; force it off")),
+            // libvirt is away: the order stands until it is back.
+            Err(_) => {}
+        }
+        let off = async {
+            loop {
+                let _ = tokio::time::timeout(LOOK_AGAIN, events.recv()).await;
+                if matches!(cx.book.look().await.domain, Domain::Absent | Domain::Off(_)) {
+                    return Ok(());
+                }
+            }
+        };
+        match tokio::time::timeout(again, cx.unless_superseded(WANTED, off)).await {
+            Ok(ended) => return ended,
+            Err(_) => tracing::info!(vm = %cx.book.vm, "the guest has not shut down yet; asking it again"),
+        }
+    }
+}

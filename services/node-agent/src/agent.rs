@@ -1,0 +1,240 @@
+//! All servers of this node: who has an actor, and how orders and events reach it.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::sync::{broadcast::error::RecvError, mpsc, oneshot, watch};
+use watari_chassis::{CancellationToken, clock};
+use watari_contracts::agent::{Answer, ConsoleText, NodeFacts, Progress, ReadConsole, VmFact};
+use watari_model::{Refusal, VmName};
+
+use crate::{
+    actor::{Actor, Book, Message},
+    hypervisor::{DomainSummary, Event, console},
+    node::Node,
+    record::{Disk, Record},
+    rules::Seen,
+    store::JournalError,
+    work::Work,
+};
+
+/// The most that one answer carries of a console log, in bytes.
+const CONSOLE_MOST: u64 = 128 * 1024;
+/// How long an answer waits for the operation's end, so that what is quick needs no second order.
+const PATIENCE: Duration = Duration::from_millis(400);
+/// The same for a resume, whose sender waits for nothing else.
+const RESUME_PATIENCE: Duration = Duration::from_secs(3);
+/// Between two looks at everything, since events may be lost.
+const LOOK_AT_ALL: Duration = Duration::from_secs(5);
+
+struct Handle {
+    inbox: mpsc::Sender<Message>,
+    book: Arc<Book>,
+}
+
+/// The agent; clones share it.
+#[derive(Clone)]
+pub struct Agent {
+    node: Arc<Node>,
+    servers: Arc<Mutex<HashMap<VmName, Handle>>>,
+}
+
+impl Agent {
+    /// Takes up every server that the journal knows, and what was unfinished.
+    ///
+    /// # Errors
+    /// The journal cannot be read.
+    pub async fn restore(node: Arc<Node>) -> Result<Self, JournalError> {
+        node.journal.tidy().await?;
+        node.facts.set_epoch(node.journal.epoch().await);
+        let mut records: BTreeMap<VmName, Vec<Record>> = BTreeMap::new();
+        for record in node.journal.records().await? {
+            records.entry(record.vm.clone()).or_default().push(record);
+        }
+        let mut unfinished: BTreeMap<VmName, Vec<(String, Work)>> = BTreeMap::new();
+        for left in node.journal.unfinished().await? {
+            unfinished.entry(left.work.vm().clone()).or_default().push((left.server, left.work));
+        }
+        let wired: Vec<_> = records
+            .values()
+            .flatten()
+            .filter(|record| record.wired)
+            .filter_map(|record| record.server.clone())
+            .collect();
+        node.plumbing.restore(&wired).await;
+        let agent = Self { node, servers: Arc::default() };
+        let names: Vec<VmName> = records.keys().chain(unfinished.keys()).cloned().collect();
+        for vm in names {
+            let left = unfinished.remove(&vm).unwrap_or_default();
+            if let Some(records) = records.remove(&vm) {
+                agent.open(&mut agent.servers(), &vm, records, left);
+            } else if !left.is_empty() {
+                agent.open(&mut agent.servers(), &vm, Vec::new(), left);
+            }
+        }
+        Ok(agent)
+    }
+
+    /// This node.
+    #[must_use]
+    pub fn node(&self) -> &Arc<Node> {
+        &self.node
+    }
+
+    fn servers(&self) -> MutexGuard<'_, HashMap<VmName, Handle>> {
+        self.servers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn open(
+        &self,
+        servers: &mut HashMap<VmName, Handle>,
+        vm: &VmName,
+        records: Vec<Record>,
+        left: Vec<(String, Work)>,
+    ) {
+        let (inbox, messages) = mpsc::channel(self.node.settings.bounds.mailbox);
+        let book = Arc::new(Book::new(Arc::clone(&self.node), vm.clone(), records));
+        tokio::spawn(Actor::new(Arc::clone(&self.node), Arc::clone(&book), messages, left).run());
+        servers.insert(vm.clone(), Handle { inbox, book });
+    }
+
+    /// Puts a message into a server's mailbox; the server gets an actor if it has none.
+    fn put(&self, vm: &VmName, message: Message) -> Result<Arc<Book>, Refusal> {
+        let mut servers = self.servers();
+        if servers.get(vm).is_none_or(|handle| handle.inbox.is_closed()) {
+            self.open(&mut servers, vm, Vec::new(), Vec::new());
+        }
+        let Some(handle) = servers.get(vm) else {
+            return Err(Refusal::Internal { detail: format!("server {vm} has no actor") });
+        };
+        match handle.inbox.try_send(message) {
+            Ok(()) => Ok(Arc::clone(&handle.book)),
+            Err(_) => Err(self.node.not_now(vm, "busy (its mailbox is full)", "take another order")),
+        }
+    }
+
+    /// Carries an order out, or says how far it is.
+    ///
+    /// # Errors
+    /// The order is refused, and nothing was done. An operation that failed is no error but an answer.
+    pub async fn order(&self, work: impl Into<Work>) -> Result<Answer, Refusal> {
+        let work = work.into();
+        let vm = work.vm().clone();
+        let patience = if matches!(work, Work::Resume(_)) { RESUME_PATIENCE } else { PATIENCE };
+        let (reply, answer) = oneshot::channel();
+        let book = self.put(&vm, Message::Order(Box::new(work), reply))?;
+        let fell = || Refusal::Internal { detail: format!("the actor of server {vm} fell") };
+        let mut progress: watch::Receiver<Progress> = answer.await.map_err(|_| fell())??;
+        // Neither a closed channel nor the end of patience is an error: what is known is told.
+        let _ = tokio::time::timeout(patience, progress.wait_for(|p| *p != Progress::Working)).await;
+        let progress = progress.borrow().clone();
+        Ok(Answer { progress, fact: book.fact().await })
+    }
+
+    fn book(&self, vm: &VmName) -> Option<Arc<Book>> {
+        self.servers().get(vm).map(|handle| Arc::clone(&handle.book))
+    }
+
+    /// Looks at one server now.
+    pub async fn observe(&self, vm: &VmName) -> VmFact {
+        let book = self.book(vm).unwrap_or_else(|| Arc::new(Book::new(Arc::clone(&self.node), vm.clone(), Vec::new())));
+        book.look().await;
+        book.fact().await
+    }
+
+    /// Looks at everything now.
+    pub async fn observe_all(&self) -> NodeFacts {
+        let books: Vec<_> = self.servers().values().map(|handle| Arc::clone(&handle.book)).collect();
+        let looks = books.into_iter().map(|book| async move { drop(book.look().await) });
+        futures_util::future::join_all(looks).await;
+        self.node.facts.all()
+    }
+
+    /// The end of a server's console log.
+    ///
+    /// # Errors
+    /// [`Refusal::VmUnknown`]; the file cannot be read.
+    pub async fn console(&self, request: &ReadConsole) -> Result<ConsoleText, Refusal> {
+        let unknown = || Refusal::VmUnknown { vm: request.vm.to_string() };
+        let book = self.book(&request.vm).ok_or_else(unknown)?;
+        let record = book.current().await.ok_or_else(unknown)?;
+        let path = self.node.layout.console(&record.uuid);
+        let bytes = console::tail(&path, request.bytes.min(CONSOLE_MOST)).await;
+        let bytes = bytes.map_err(|error| self.node.refuse(&error))?;
+        let text = String::from_utf8_lossy(&bytes).replace('\0', "");
+        Ok(ConsoleText { text })
+    }
+
+    /// Hands libvirt's events to the actors, and looks at everything from time to time, until shutdown.
+    pub async fn watch(&self, shutdown: &CancellationToken) {
+        let mut events = self.node.hypervisor.events();
+        let mut tick = tokio::time::interval(LOOK_AT_ALL);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                event = events.recv() => match event {
+                    Ok(Event::Domain { name, change }) => {
+                        if let Ok(vm) = name.parse::<VmName>() {
+                            // A full mailbox: the next look at everything makes up for it.
+                            let _ = self.put(&vm, Message::Changed(change, clock::boot_millis()));
+                        }
+                    }
+                    Ok(Event::JobCompleted { .. }) => {}
+                    Ok(Event::Disconnected(_)) => {
+                        self.node.facts.set_answers(false);
+                        self.look_at_all();
+                    }
+                    Ok(Event::Connected) | Err(RecvError::Lagged(_)) => {
+                        self.find_strangers().await;
+                        self.look_at_all();
+                    }
+                    Err(RecvError::Closed) => return,
+                },
+                _ = tick.tick() => {
+                    self.find_strangers().await;
+                    self.look_at_all();
+                    self.node.plumbing.tend().await;
+                }
+            }
+        }
+    }
+
+    fn look_at_all(&self) {
+        for handle in self.servers().values() {
+            // One that is full has looks enough to come.
+            let _ = handle.inbox.try_send(Message::Look);
+        }
+    }
+
+    /// Gives every domain an actor that has none yet, so that it is reported. None is touched.
+    async fn find_strangers(&self) {
+        let bound = self.node.settings.bounds.libvirt_answer();
+        let Ok(Ok(domains)) = tokio::time::timeout(bound, self.node.hypervisor.list()).await else { return };
+        for domain in domains {
+            let Ok(vm) = domain.record.name.parse::<VmName>() else { continue };
+            let known = self.servers().contains_key(&vm);
+            let message = match self.lost(&vm, &domain) {
+                Some(record) if !known => Message::Found(Box::new(record)),
+                _ if known => continue,
+                _ => Message::Look,
+            };
+            let _ = self.put(&vm, message);
+        }
+    }
+
+    /// What a domain's own definition says, for a journal that was lost.
+    fn lost(&self, vm: &VmName, domain: &DomainSummary) -> Option<Record> {
+        let grant = domain.record.grant.as_ref()?;
+        let mut record = Record::new(vm.clone(), domain.record.uuid.clone());
+        let granted = if grant.owner == self.node.name.as_str() { grant.generation } else { 0 };
+        record.seen = Seen { generation: grant.generation, granted, operation: None };
+        if domain.record.disks.contains(&self.node.layout.disk(&record.uuid)) {
+            record.disk = Disk::Whole;
+        }
+        Some(record)
+    }
+}

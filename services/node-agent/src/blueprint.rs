@@ -1,0 +1,203 @@
+//! From an order's server to libvirt's domain; and the checks that nothing hostile passes on the way.
+
+use std::net::Ipv4Addr;
+
+use ipnet::Ipv4Net;
+use watari_contracts::agent::{Server, Wire};
+use watari_model::{Refusal, image::Format, network::Kind, vm};
+
+use crate::{
+    hypervisor::{BackingFile, Cpu, Disk, DiskFormat, DomainSpec, Grant, Nic, VirtType},
+    node::Node,
+};
+
+/// The most network cards: one letter in the tap's name.
+const MAX_WIRES: usize = 26;
+
+fn refuse(field: &str, value: impl Into<String>, allowed: &str) -> Refusal {
+    let value: String = value.into();
+    Refusal::OutOfRange {
+        field: field.to_owned(),
+        value: value.chars().take(80).collect(),
+        allowed: allowed.to_owned(),
+    }
+}
+
+fn is_hex(text: &str) -> bool {
+    text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+}
+
+/// Whether it is a UUID as we write it. It becomes a file's name.
+#[must_use]
+pub fn is_uuid(text: &str) -> bool {
+    let groups: Vec<&str> = text.split('-').collect();
+    groups.iter().map(|g| g.len()).eq([8, 4, 4, 4, 12]) && groups.iter().all(|g| is_hex(g))
+}
+
+fn is_mac(text: &str) -> bool {
+    let parts: Vec<&str> = text.split(':').collect();
+    parts.len() == 6
+        && parts.iter().all(|p| p.len() == 2 && is_hex(p))
+        // Unicast: a bridge would flood what is sent to a group.
+        && u8::from_str_radix(parts[0], 16).is_ok_and(|first| first & 1 == 0)
+}
+
+/// Checks everything of a server that ends in a path, an argument or a file.
+///
+/// # Errors
+/// [`Refusal::OutOfRange`] naming the field; [`Refusal::Unsupported`] for an overlay network.
+pub fn check(server: &Server) -> Result<(), Refusal> {
+    if !is_uuid(&server.uuid) {
+        return Err(refuse("uuid", &server.uuid, "a UUID in lower case"));
+    }
+    if server.base.sha256.len() != 64 || !is_hex(&server.base.sha256) {
+        return Err(refuse("base.sha256", &server.base.sha256, "64 hexadecimal digits in lower case"));
+    }
+    if !vm::VCPUS.contains(&server.vcpus) {
+        return Err(refuse("vcpus", server.vcpus.to_string(), "1 to 256"));
+    }
+    if !vm::MEMORY_MIB.contains(&server.memory_mib) {
+        return Err(refuse("memory_mib", server.memory_mib.to_string(), "32 MiB to 4 TiB"));
+    }
+    if !vm::DISK_GIB.contains(&server.disk_gib) {
+        return Err(refuse("disk_gib", server.disk_gib.to_string(), "1 GiB to 64 TiB"));
+    }
+    if server.wires.len() > MAX_WIRES {
+        return Err(refuse("wires", server.wires.len().to_string(), "at most 26 network cards"));
+    }
+    server.wires.iter().try_for_each(|wire| check_wire(wire).map(drop))
+}
+
+/// Checks one network card and gives its subnet.
+///
+/// # Errors
+/// As [`check`].
+pub fn check_wire(wire: &Wire) -> Result<Ipv4Net, Refusal> {
+    if wire.kind == Kind::Overlay {
+        return Err(Refusal::Unsupported { what: format!("the overlay network {}", wire.network) });
+    }
+    if !is_mac(&wire.mac) {
+        return Err(refuse("mac", &wire.mac, "a unicast address such as 52:57:cb:00:71:64"));
+    }
+    let subnet: Ipv4Net = wire.cidr.parse().map_err(|_| refuse("cidr", &wire.cidr, "a subnet such as 192.0.2.0/24"))?;
+    if !(8..=30).contains(&subnet.prefix_len()) || subnet.addr() != subnet.network() {
+        return Err(refuse("cidr", &wire.cidr, "a subnet between /8 and /30"));
+    }
+    let inside =
+        |address: Ipv4Addr| subnet.contains(&address) && address != subnet.network() && address != subnet.broadcast();
+    if !inside(wire.address) || wire.gateway.is_some_and(|gateway| !inside(gateway)) {
+        return Err(refuse("address", wire.address.to_string(), "an address inside the network's subnet"));
+    }
+    Ok(subnet)
+}
+
+/// The tap of a server's card, the same on every node, so that rules may name it before it exists.
+/// At most 15 letters; the UUID's first digits are random.
+#[must_use]
+pub fn tap(uuid: &str, index: usize) -> String {
+    let digits: String = uuid.chars().filter(char::is_ascii_hexdigit).take(12).collect();
+    let letter = u8::try_from(index).ok().filter(|i| *i < 26).map_or('z', |i| char::from(b'a' + i));
+    format!("{TAP_PREFIX}{digits}{letter}")
+}
+
+/// How our taps begin.
+pub const TAP_PREFIX: &str = "wt";
+
+/// The image under a server's disk.
+#[must_use]
+pub fn backing(node: &Node, base: &vm::Base) -> BackingFile {
+    let format = match base.format {
+        Format::Qcow2 => DiskFormat::Qcow2,
+        Format::Raw => DiskFormat::Raw,
+    };
+    BackingFile { path: node.layout.image(&base.sha256, base.format), format }
+}
+
+/// The domain of a server on this node, under a grant of that generation.
+#[must_use]
+pub fn domain(node: &Node, server: &Server, nics: Vec<Nic>, generation: u64) -> DomainSpec {
+    let cpu = match node.virt {
+        VirtType::Qemu => Cpu::Emulated,
+        VirtType::Kvm if node.settings.cpu.model.is_empty() => Cpu::HostModel,
+        VirtType::Kvm => {
+            Cpu::Named { model: node.settings.cpu.model.clone(), features: node.settings.cpu.features.clone() }
+        }
+    };
+    DomainSpec {
+        name: server.name.to_string(),
+        uuid: server.uuid.clone(),
+        vcpus: server.vcpus,
+        memory_mib: server.memory_mib,
+        virt_type: node.virt,
+        cpu,
+        disks: vec![Disk {
+            path: node.layout.disk(&server.uuid),
+            format: DiskFormat::Qcow2,
+            backing: Some(backing(node, &server.base)),
+            cache: node.cache,
+        }],
+        nics,
+        console_log: node.layout.console(&server.uuid),
+        grant: Grant { owner: node.name.to_string(), generation },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn server() -> Server {
+        Server {
+            name: "mail".parse().unwrap(),
+            uuid: "4dea22b3-1d52-48f3-9d2c-0c0d8e1a7b6f".to_owned(),
+            vcpus: 1,
+            memory_mib: 128,
+            disk_gib: 2,
+            base: vm::Base { image: "mini".parse().unwrap(), sha256: "0a".repeat(32), format: Format::Qcow2 },
+            wires: vec![Wire {
+                network: "campus".parse().unwrap(),
+                kind: Kind::Provider,
+                segment: "campus".parse().unwrap(),
+                cidr: "203.0.113.0/24".to_owned(),
+                gateway: None,
+                dns: vec![],
+                mac: "52:57:cb:00:71:64".to_owned(),
+                address: "203.0.113.100".parse().unwrap(),
+            }],
+        }
+    }
+
+    #[test]
+    fn nothing_hostile_becomes_a_path_or_an_argument() {
+        assert_eq!(check(&server()), Ok(()));
+        let spoil: [fn(&mut Server); 12] = [
+            |s| s.uuid = "../../etc/passwd".to_owned(),
+            |s| s.uuid = s.uuid.to_uppercase(),
+            |s| s.base.sha256 = format!("{}/../x", "0".repeat(59)),
+            |s| s.base.sha256 = "0".repeat(63),
+            |s| s.vcpus = 0,
+            |s| s.memory_mib = u64::MAX,
+            |s| s.disk_gib = 0,
+            |s| s.wires[0].mac = "52:57:cb:00:71:64,203.0.113.1,evil\n".to_owned(),
+            |s| s.wires[0].mac = "01:57:cb:00:71:64".to_owned(),
+            |s| s.wires[0].cidr = "203.0.113.0/24 --dhcp-script=x".to_owned(),
+            |s| s.wires[0].address = "192.0.2.1".parse().unwrap(),
+            |s| s.wires[0].address = "203.0.113.255".parse().unwrap(),
+        ];
+        for (number, spoil) in spoil.iter().enumerate() {
+            let mut server = server();
+            spoil(&mut server);
+            assert!(matches!(check(&server), Err(Refusal::OutOfRange { .. })), "{number}");
+        }
+        let mut overlay = server();
+        overlay.wires[0].kind = Kind::Overlay;
+        assert!(matches!(check(&overlay), Err(Refusal::Unsupported { .. })));
+    }
+
+    #[test]
+    fn a_tap_has_a_name_that_the_kernel_takes_and_that_is_the_same_everywhere() {
+        let server = server();
+        assert_eq!(tap(&server.uuid, 0), "wt4dea22b31d52a");
+        assert_eq!(tap(&server.uuid, 25).len(), 15);
+    }
+}

@@ -1,0 +1,57 @@
+//! Whom we believe and who we are, when images are fetched: mutual TLS.
+
+use std::{path::PathBuf, sync::Arc};
+
+use rustls::{
+    ClientConfig, RootCertStore,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+};
+
+use crate::settings;
+
+/// Why certificates cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum TrustError {
+    /// A file.
+    #[error("cannot read {path}: {source}")]
+    Pem {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: rustls::pki_types::pem::Error,
+    },
+    /// What is in them.
+    #[error("the certificates of [image] cannot be used: {0}")]
+    Tls(#[from] rustls::Error),
+    /// The client.
+    #[error("cannot make an HTTPS client: {0}")]
+    Client(#[from] reqwest::Error),
+}
+
+/// rustls' configuration from the files that the settings name. Without an authority nobody is believed.
+pub(super) fn config(settings: &settings::Image) -> Result<ClientConfig, TrustError> {
+    let pem = |path: &PathBuf| {
+        let path = path.clone();
+        move |source| TrustError::Pem { path, source }
+    };
+    let mut roots = RootCertStore::empty();
+    if !settings.ca.as_os_str().is_empty() {
+        for certificate in CertificateDer::pem_file_iter(&settings.ca).map_err(pem(&settings.ca))? {
+            roots.add(certificate.map_err(pem(&settings.ca))?)?;
+        }
+    }
+    // The provider is named, so that nothing depends on which one some other crate installed.
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots);
+    if settings.cert.as_os_str().is_empty() {
+        return Ok(builder.with_no_client_auth());
+    }
+    let chain = CertificateDer::pem_file_iter(&settings.cert)
+        .map_err(pem(&settings.cert))?
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(pem(&settings.cert))?;
+    let key = PrivateKeyDer::from_pem_file(&settings.key).map_err(pem(&settings.key))?;
+    Ok(builder.with_client_auth_cert(chain, key)?)
+}

@@ -1,0 +1,49 @@
+//! The commands of `watari_contracts::agent`, on `watari.agent.<node>.<verb>`. No lease: an agent
+//! is the only one of its node, and what it may do the orders' epochs and grants say.
+
+use watari_chassis::{Context, Server};
+use watari_contracts::{
+    Service,
+    agent::{
+        Abort, Discard, Observe, ObserveAll, ReadConsole, Reboot, Receive, Release, Remove, Resume, Send, Start, Stop,
+        TakeInventory,
+    },
+};
+
+use crate::{agent::Agent, stock};
+
+/// The server of this agent's commands.
+#[must_use]
+pub fn server(ctx: &Context, agent: &Agent) -> Server {
+    let node = &agent.node().name;
+    let mut commands = Server::new(ctx, Service::NodeAgent).commands(node);
+    macro_rules! orders {
+        ($($order:ident)*) => {$(
+            let of = agent.clone();
+            commands = commands.command::<$order, _, _>(move |_, order| {
+                let agent = of.clone();
+                async move { agent.order(order).await }
+            });
+        )*};
+    }
+    orders! { Start Stop Reboot Remove Receive Send Abort Resume Discard Release }
+    let (one, all, take, read) = (agent.clone(), agent.clone(), agent.clone(), agent.clone());
+    commands
+        .command::<Observe, _, _>(move |_, request| {
+            let agent = one.clone();
+            async move { Ok(agent.observe(&request.vm).await) }
+        })
+        .command::<ObserveAll, _, _>(move |_, _| {
+            let agent = all.clone();
+            async move { Ok(agent.observe_all().await) }
+        })
+        .command::<TakeInventory, _, _>(move |_, _| {
+            let agent = take.clone();
+            async move { stock::take(agent.node()).await }
+        })
+        .command::<ReadConsole, _, _>(move |_, request| {
+            let agent = read.clone();
+            async move { agent.console(&request).await }
+        })
+        .done()
+}

@@ -1,0 +1,104 @@
+//! Where this node keeps what. Paths of images and disks are the same on every node, since a disk
+//! names its base by path and a migration finds its disk by path.
+
+use std::{
+    fs, io,
+    os::unix::fs::{DirBuilderExt, PermissionsExt},
+    path::{Path, PathBuf},
+};
+
+use watari_model::{NetworkName, image::Format};
+
+/// The two folders, and what lies in them.
+#[derive(Clone, Debug)]
+pub struct Layout {
+    data: PathBuf,
+    run: PathBuf,
+}
+
+impl Layout {
+    /// Names the two folders; makes nothing.
+    #[must_use]
+    pub fn new(data: &Path, run: &Path) -> Self {
+        Self { data: data.to_owned(), run: run.to_owned() }
+    }
+
+    /// Makes the folders. QEMU must be able to pass through them, nobody to list them.
+    ///
+    /// # Errors
+    /// The folder that cannot be made.
+    pub fn make(&self) -> io::Result<()> {
+        for folder in [&self.data, &self.images(), &self.disks(), &self.consoles(), &self.run] {
+            let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", folder.display()));
+            fs::DirBuilder::new().recursive(true).mode(0o711).create(folder).map_err(named)?;
+        }
+        // dnsmasq reads its hosts as a user of its own.
+        let dhcp = self.run.join("dhcp");
+        fs::DirBuilder::new().recursive(true).mode(0o755).create(&dhcp)?;
+        fs::set_permissions(&dhcp, fs::Permissions::from_mode(0o755))
+    }
+
+    /// The journal.
+    #[must_use]
+    pub fn journal(&self) -> PathBuf {
+        self.data.join("agent.db")
+    }
+
+    /// Base images.
+    #[must_use]
+    pub fn images(&self) -> PathBuf {
+        self.data.join("images")
+    }
+
+    /// One base image; its presence under this name says that it was verified.
+    #[must_use]
+    pub fn image(&self, sha256: &str, format: Format) -> PathBuf {
+        self.images().join(format!("{sha256}.{}", format.word()))
+    }
+
+    /// Servers' disks.
+    #[must_use]
+    pub fn disks(&self) -> PathBuf {
+        self.data.join("disks")
+    }
+
+    /// One server's disk.
+    #[must_use]
+    pub fn disk(&self, uuid: &str) -> PathBuf {
+        self.disks().join(format!("{uuid}.qcow2"))
+    }
+
+    fn consoles(&self) -> PathBuf {
+        self.data.join("console")
+    }
+
+    /// One server's console log on this node.
+    #[must_use]
+    pub fn console(&self, uuid: &str) -> PathBuf {
+        self.consoles().join(format!("{uuid}.log"))
+    }
+
+    /// The folders of the networks' DHCP.
+    #[must_use]
+    pub fn dhcp(&self) -> PathBuf {
+        self.run.join("dhcp")
+    }
+
+    /// One network's DHCP: the folder that its dnsmasq watches.
+    #[must_use]
+    pub fn dhcp_hosts(&self, network: &NetworkName) -> PathBuf {
+        self.dhcp().join(format!("{network}.hosts"))
+    }
+
+    /// One network's DHCP: its dnsmasq's process id.
+    #[must_use]
+    pub fn dhcp_pid(&self, network: &NetworkName) -> PathBuf {
+        self.dhcp().join(format!("{network}.pid"))
+    }
+
+    /// Scratch files.
+    #[must_use]
+    pub fn run(&self) -> &Path {
+        &self.run
+    }
+}

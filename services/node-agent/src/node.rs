@@ -1,0 +1,89 @@
+//! This node: the doors to everything outside the agent, in one place.
+
+use std::sync::Arc;
+
+use watari_contracts::agent::Domain;
+use watari_model::{NodeName, Refusal, SiteName, VmName};
+
+use crate::{
+    facts::Facts,
+    hypervisor::{self, CacheMode, Hypervisor, Kind, VirtType},
+    images::Images,
+    layout::Layout,
+    plumbing::Plumbing,
+    room::Room,
+    settings::Settings,
+    store::Journal,
+};
+
+/// Everything that an operation needs.
+pub struct Node {
+    /// Its name.
+    pub name: NodeName,
+    /// Its site.
+    pub site: SiteName,
+    /// The configuration.
+    pub settings: Settings,
+    /// Where things are.
+    pub layout: Layout,
+    /// libvirt, QEMU and qemu-img.
+    pub hypervisor: Hypervisor,
+    /// How guests are run.
+    pub virt: VirtType,
+    /// How their disks are cached.
+    pub cache: CacheMode,
+    /// What must not be forgotten.
+    pub journal: Journal,
+    /// What is told.
+    pub facts: Arc<Facts>,
+    /// Base images.
+    pub images: Images,
+    /// DHCP.
+    pub plumbing: Plumbing,
+    /// Memory and disk that are spoken for.
+    pub room: Room,
+}
+
+impl Node {
+    /// What the sender of an order is told when libvirt fails.
+    #[must_use]
+    pub fn refuse(&self, error: &hypervisor::Error) -> Refusal {
+        let mut detail = error.to_string();
+        let mut cause = std::error::Error::source(error);
+        while let Some(inner) = cause {
+            let text = inner.to_string();
+            if !detail.contains(&text) {
+                detail = format!("{detail}: {text}");
+            }
+            cause = inner.source();
+        }
+        if error.kind() == Kind::Failed && detail.contains("No space left on device") {
+            return Refusal::DiskFull { node: self.name.to_string(), detail };
+        }
+        Refusal::Hypervisor { node: self.name.to_string(), detail }
+    }
+
+    /// What the sender is told when the domain's state does not allow it.
+    #[must_use]
+    pub fn not_now(&self, vm: &VmName, state: &str, wanted: &str) -> Refusal {
+        Refusal::AgentState {
+            vm: vm.to_string(),
+            node: self.name.to_string(),
+            state: state.to_owned(),
+            wanted: wanted.to_owned(),
+        }
+    }
+}
+
+/// The word for a domain's state in refusals.
+#[must_use]
+pub fn word(domain: Domain) -> &'static str {
+    match domain {
+        Domain::Absent => "absent",
+        Domain::Running => "running",
+        Domain::Paused => "paused",
+        Domain::Incoming => "arriving",
+        Domain::Off(_) => "off",
+        Domain::Unknown => "unknown, since libvirt does not answer,",
+    }
+}

@@ -1,0 +1,217 @@
+//! One dnsmasq for each network on this node, answering only the servers that are here.
+//!
+//! It is nobody's child: it makes itself a daemon, outlives the agent, and is found again by its
+//! pid file and recognised by its whole command line. Another configuration is another command
+//! line, so that it is then replaced.
+
+use std::{
+    ffi::OsString,
+    fs, io,
+    os::fd::OwnedFd,
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
+
+use ipnet::Ipv4Net;
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use std::net::Ipv4Addr;
+use tokio::process::Command;
+
+/// How long it may take to become a daemon, and to end.
+const BOUND: Duration = Duration::from_secs(10);
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+const PROGRAM: &str = "dnsmasq";
+
+/// What one dnsmasq is configured with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Config {
+    pub(super) bridge: String,
+    pub(super) subnet: Ipv4Net,
+    /// The bridge has only an address of another subnet.
+    pub(super) shared: bool,
+    pub(super) gateway: Option<Ipv4Addr>,
+    pub(super) dns: Vec<Ipv4Addr>,
+    pub(super) lease_minutes: u32,
+    pub(super) hosts: PathBuf,
+    pub(super) pid_file: PathBuf,
+}
+
+impl Config {
+    /// The argument vector. Every value was parsed or checked before; none begins an option.
+    pub(super) fn arguments(&self) -> Vec<OsString> {
+        let with = |option: &str, path: &Path| {
+            let mut text = OsString::from(option);
+            text.push(path);
+            text
+        };
+        let option = |name: &str, addresses: &[Ipv4Addr]| {
+            // Without an address the option is not sent; left out, dnsmasq would name itself.
+            let list: String = addresses.iter().map(|a| format!(",{a}")).collect();
+            OsString::from(format!("--dhcp-option=option:{name}{list}"))
+        };
+        let (network, mask) = (self.subnet.network(), self.subnet.netmask());
+        let mut arguments: Vec<OsString> = vec![
+            // No file of the machine's has a say.
+            "--conf-file=".into(),
+            "--no-hosts".into(),
+            "--no-resolv".into(),
+            "--port=0".into(),
+            "--bind-dynamic".into(),
+            "--except-interface=lo".into(),
+            format!("--interface={}", self.bridge).into(),
+            format!("--dhcp-range={network},static,{mask},{}m", self.lease_minutes).into(),
+            with("--dhcp-hostsdir=", &self.hosts),
+            // Several nodes answer on one segment: who is not ours gets no word, not even a refusal.
+            "--dhcp-ignore=tag:!known".into(),
+            // A server that moved here renews a lease that the node before it gave.
+            "--dhcp-authoritative".into(),
+            "--leasefile-ro".into(),
+            "--no-ping".into(),
+            option("router", self.gateway.as_slice()),
+            option("dns-server", &self.dns),
+            with("--pid-file=", &self.pid_file),
+        ];
+        if self.shared {
+            arguments.push(format!("--shared-network={},{network}", self.bridge).into());
+        }
+        arguments
+    }
+
+    fn command_line(&self) -> Vec<u8> {
+        let mut line = PROGRAM.as_bytes().to_vec();
+        line.push(0);
+        for argument in self.arguments() {
+            line.extend_from_slice(argument.as_encoded_bytes());
+            line.push(0);
+        }
+        line
+    }
+}
+
+/// A running dnsmasq of ours, held so that its pid cannot become another's.
+pub(super) struct Running {
+    pid: i32,
+    pidfd: OwnedFd,
+    command_line: Vec<u8>,
+}
+
+impl Running {
+    /// The one that the pid file names, if it is a dnsmasq with that pid file.
+    pub(super) fn find(pid_file: &Path) -> Option<Self> {
+        let pid: i32 = fs::read_to_string(pid_file).ok()?.trim().parse().ok()?;
+        let pidfd = pidfd_open(Pid::from_raw(pid)?, PidfdFlags::NONBLOCK).ok()?;
+        // Read after the handle was taken: what is looked at is what is held.
+        let command_line = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+        let mut ours = OsString::from("--pid-file=");
+        ours.push(pid_file);
+        let mut words = command_line.split(|byte| *byte == 0);
+        let program = words.next().is_some_and(|word| word.ends_with(PROGRAM.as_bytes()));
+        let named = words.any(|word| word == ours.as_encoded_bytes());
+        (program && named).then_some(Self { pid, pidfd, command_line })
+    }
+
+    /// Whether it is configured like this.
+    pub(super) fn has(&self, config: &Config) -> bool {
+        self.command_line == config.command_line()
+    }
+
+    /// Ends it, and waits until it is gone.
+    pub(super) async fn end(self) -> io::Result<()> {
+        match pidfd_send_signal(&self.pidfd, Signal::TERM) {
+            Ok(()) => {}
+            Err(rustix::io::Errno::SRCH) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        }
+        let gone = async {
+            while self.is_alive() {
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+        };
+        let late = |_| io::Error::new(io::ErrorKind::TimedOut, "dnsmasq does not end");
+        tokio::time::timeout(BOUND, gone).await.map_err(late)
+    }
+
+    /// The handle keeps the pid from being another's until the process is reaped, and then its
+    /// command line is another's, or none.
+    fn is_alive(&self) -> bool {
+        fs::read(format!("/proc/{}/cmdline", self.pid)).is_ok_and(|now| now == self.command_line)
+    }
+}
+
+/// Starts one. It returns when dnsmasq has taken its port and gone its own way.
+pub(super) async fn start(config: &Config) -> io::Result<()> {
+    let mut command = Command::new(PROGRAM);
+    command.args(config.arguments()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    // Its own session: a signal to the agent's terminal or group is not for it.
+    command.process_group(0);
+    let mut child = command.kill_on_drop(true).spawn()?;
+    let stderr = child.stderr.take();
+    let status = tokio::time::timeout(BOUND, child.wait())
+        .await
+        .map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "dnsmasq does not start"))??;
+    if status.success() {
+        return Ok(());
+    }
+    let mut said = Vec::new();
+    if let Some(stderr) = stderr {
+        use tokio::io::AsyncReadExt;
+        stderr.take(2_048).read_to_end(&mut said).await?;
+    }
+    Err(io::Error::other(String::from_utf8_lossy(&said).trim().to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config() -> Config {
+        Config {
+            bridge: "br-campus".to_owned(),
+            subnet: "203.0.113.0/24".parse().unwrap(),
+            shared: false,
+            gateway: None,
+            dns: vec![],
+            lease_minutes: 60,
+            hosts: "/run/watari/dhcp/campus.hosts".into(),
+            pid_file: "/run/watari/dhcp/campus.pid".into(),
+        }
+    }
+
+    #[test]
+    fn strangers_are_ignored_and_no_router_is_named_that_there_is_not() {
+        let arguments = config().arguments();
+        let has = |text: &str| arguments.iter().any(|argument| argument == text);
+        assert!(has("--dhcp-range=203.0.113.0,static,255.255.255.0,60m"));
+        assert!(has("--dhcp-ignore=tag:!known") && has("--port=0") && has("--conf-file="));
+        assert!(has("--dhcp-option=option:router") && has("--dhcp-option=option:dns-server"));
+        let more = Config {
+            gateway: Some("203.0.113.1".parse().unwrap()),
+            dns: vec!["192.0.2.53".parse().unwrap()],
+            ..config()
+        };
+        let has = |text: &str| more.arguments().iter().any(|argument| argument == text);
+        assert!(has("--dhcp-option=option:router,203.0.113.1") && has("--dhcp-option=option:dns-server,192.0.2.53"));
+    }
+
+    #[test]
+    fn dnsmasq_itself_accepts_the_arguments() {
+        let folder = std::env::temp_dir().join(format!("watari-dnsmasq-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let shared = Config { shared: true, hosts: folder.clone(), ..config() };
+        for config in [Config { hosts: folder.clone(), ..config() }, shared] {
+            let mut command = std::process::Command::new(PROGRAM);
+            let output = command.arg("--test").args(config.arguments()).output().unwrap();
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        }
+        fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn another_process_under_an_old_pid_is_not_taken_for_ours() {
+        let path = std::env::temp_dir().join(format!("watari-pid-{}", std::process::id()));
+        fs::write(&path, std::process::id().to_string()).unwrap();
+        assert!(Running::find(&path).is_none());
+        fs::remove_file(&path).unwrap();
+    }
+}

@@ -1,0 +1,233 @@
+//! What a server's cards are plugged into here: bridges that the operator made, and DHCP.
+//!
+//! dnsmasq and nft are called in this module and nowhere else.
+
+mod dnsmasq;
+mod filter;
+mod hosts;
+mod segment;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    path::Path,
+};
+
+use tokio::sync::Mutex;
+use watari_contracts::agent::{Server, Wire};
+use watari_model::{NetworkName, NodeName, Refusal, SegmentName};
+
+use crate::{blueprint, hypervisor::Nic, layout::Layout, settings};
+
+/// This node's DHCP and its bridges.
+pub struct Plumbing {
+    node: NodeName,
+    layout: Layout,
+    settings: settings::Networks,
+    networks: Mutex<BTreeMap<NetworkName, Network>>,
+}
+
+/// One network with servers on this node.
+struct Network {
+    config: dnsmasq::Config,
+    /// The files of the cards that are answered.
+    cards: BTreeSet<String>,
+}
+
+impl Plumbing {
+    /// Touches nothing yet.
+    #[must_use]
+    pub fn new(node: NodeName, layout: Layout, settings: settings::Networks) -> Self {
+        Self { node, layout, settings, networks: Mutex::default() }
+    }
+
+    /// Which segments can be used now: those whose bridge exists and is up.
+    #[must_use]
+    pub fn segments(&self) -> BTreeMap<SegmentName, String> {
+        let usable = self.settings.segments.iter().filter(|(_, bridge)| segment::is_usable(bridge));
+        usable.map(|(segment, bridge)| (segment.clone(), bridge.clone())).collect()
+    }
+
+    /// Keeps DHCP apart on our own taps, where the kernel can.
+    pub async fn lay_filter(&self) {
+        if !self.settings.filter_dhcp {
+            return;
+        }
+        if let Err(error) = filter::lay().await {
+            tracing::warn!(%error, "DHCP is not kept apart by nftables; other DHCP servers of a segment may answer our servers");
+        }
+    }
+
+    fn bridge(&self, wire: &Wire) -> Result<&str, Refusal> {
+        let bridge = self.settings.segments.get(&wire.segment).filter(|bridge| segment::is_usable(bridge));
+        bridge
+            .map(String::as_str)
+            .ok_or_else(|| Refusal::SegmentUnbound { node: self.node.to_string(), segment: wire.segment.to_string() })
+    }
+
+    fn config(&self, wire: &Wire) -> Result<dnsmasq::Config, Refusal> {
+        let bridge = self.bridge(wire)?;
+        let subnet = blueprint::check_wire(wire)?;
+        let shared = match segment::address(bridge, subnet) {
+            segment::Address::Inside => false,
+            segment::Address::Elsewhere => true,
+            segment::Address::None => {
+                let detail = format!(
+                    "bridge {bridge} has no IPv4 address, and DHCP for network {} cannot answer without one; give it any address",
+                    wire.network
+                );
+                return Err(Refusal::NodeUnfit { node: self.node.to_string(), detail });
+            }
+        };
+        Ok(dnsmasq::Config {
+            bridge: bridge.to_owned(),
+            subnet,
+            shared,
+            gateway: wire.gateway,
+            dns: wire.dns.clone(),
+            lease_minutes: self.settings.lease_minutes,
+            hosts: self.layout.dhcp_hosts(&wire.network),
+            pid_file: self.layout.dhcp_pid(&wire.network),
+        })
+    }
+
+    /// Answers the server from now on, and says what its cards are. Doing it again changes nothing.
+    ///
+    /// # Errors
+    /// [`Refusal::SegmentUnbound`], [`Refusal::NodeUnfit`], or dnsmasq's failure.
+    pub async fn connect(&self, server: &Server) -> Result<Vec<Nic>, Refusal> {
+        let mut networks = self.networks.lock().await;
+        let mut nics = Vec::with_capacity(server.wires.len());
+        for (index, wire) in server.wires.iter().enumerate() {
+            let config = self.config(wire)?;
+            let failed = |error: io::Error| self.broken(wire, &error);
+            hosts::make(&config.hosts).map_err(failed)?;
+            hosts::add(&config.hosts, &server.uuid, index, &server.name, wire).map_err(failed)?;
+            nics.push(Nic {
+                mac: wire.mac.clone(),
+                bridge: config.bridge.clone(),
+                tap: blueprint::tap(&server.uuid, index),
+                mtu: segment::mtu(&config.bridge),
+            });
+            let network = networks
+                .entry(wire.network.clone())
+                .or_insert_with(|| Network { config: config.clone(), cards: BTreeSet::new() });
+            network.cards.insert(hosts::file(&server.uuid, index));
+            network.config = config;
+            serve(&network.config).await.map_err(failed)?;
+        }
+        Ok(nics)
+    }
+
+    fn broken(&self, wire: &Wire, error: &io::Error) -> Refusal {
+        let detail = format!("DHCP for network {} cannot be served: {error}", wire.network);
+        Refusal::NodeUnfit { node: self.node.to_string(), detail }
+    }
+
+    /// Answers the server no more. The last of a network takes its dnsmasq along.
+    ///
+    /// # Errors
+    /// [`Refusal::NodeUnfit`]: files or a process could not be taken away.
+    pub async fn disconnect(&self, server: &Server) -> Result<(), Refusal> {
+        let mut networks = self.networks.lock().await;
+        for (index, wire) in server.wires.iter().enumerate() {
+            let failed = |error: io::Error| self.broken(wire, &error);
+            let folder = self.layout.dhcp_hosts(&wire.network);
+            hosts::remove(&folder, &server.uuid, index).map_err(failed)?;
+            let Some(network) = networks.get_mut(&wire.network) else { continue };
+            network.cards.remove(&hosts::file(&server.uuid, index));
+            if network.cards.is_empty() {
+                networks.remove(&wire.network);
+                close(&self.layout.dhcp_pid(&wire.network), &folder).await.map_err(failed)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// After the agent's start: answers exactly these servers, adopts the dnsmasq processes that
+    /// run, and ends those that nobody needs. What cannot be served yet is tended later.
+    pub async fn restore(&self, servers: &[Server]) {
+        let mut networks = self.networks.lock().await;
+        for server in servers {
+            for (index, wire) in server.wires.iter().enumerate() {
+                let wanted = match self.config(wire) {
+                    Ok(config) => config,
+                    Err(refusal) => {
+                        tracing::warn!(vm = %server.name, network = %wire.network, %refusal, "its DHCP is not served");
+                        continue;
+                    }
+                };
+                let written = hosts::make(&wanted.hosts)
+                    .and_then(|()| hosts::add(&wanted.hosts, &server.uuid, index, &server.name, wire));
+                if let Err(error) = written {
+                    tracing::warn!(vm = %server.name, network = %wire.network, %error, "its DHCP is not served");
+                    continue;
+                }
+                let network = networks
+                    .entry(wire.network.clone())
+                    .or_insert_with(|| Network { config: wanted.clone(), cards: BTreeSet::new() });
+                network.cards.insert(hosts::file(&server.uuid, index));
+            }
+        }
+        for network in networks.values() {
+            if let Err(error) = hosts::keep_only(&network.config.hosts, &network.cards) {
+                tracing::warn!(%error, "old DHCP hosts stay");
+            }
+        }
+        if let Err(error) = self.close_others(&networks).await {
+            tracing::warn!(%error, "a dnsmasq that nobody needs may stay");
+        }
+        drop(networks);
+        self.tend().await;
+    }
+
+    async fn close_others(&self, networks: &BTreeMap<NetworkName, Network>) -> io::Result<()> {
+        for entry in std::fs::read_dir(self.layout.dhcp())? {
+            let path = entry?.path();
+            let name =
+                path.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| stem.parse::<NetworkName>().ok());
+            let Some(name) = name.filter(|name| !networks.contains_key(name)) else { continue };
+            if path.extension().is_some_and(|extension| extension == "pid") {
+                close(&path, &self.layout.dhcp_hosts(&name)).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Starts again what has died.
+    pub async fn tend(&self) {
+        let networks = self.networks.lock().await;
+        for (name, network) in networks.iter() {
+            if let Err(error) = serve(&network.config).await {
+                tracing::warn!(network = %name, %error, "DHCP is not served");
+            }
+        }
+    }
+}
+
+/// Makes a dnsmasq of this configuration run: the one that does, or a new one.
+async fn serve(config: &dnsmasq::Config) -> io::Result<()> {
+    if let Some(running) = dnsmasq::Running::find(&config.pid_file) {
+        if running.has(config) {
+            return Ok(());
+        }
+        running.end().await?;
+    }
+    dnsmasq::start(config).await
+}
+
+async fn close(pid_file: &Path, hosts: &Path) -> io::Result<()> {
+    if let Some(running) = dnsmasq::Running::find(pid_file) {
+        running.end().await?;
+    }
+    for removed in [std::fs::remove_file(pid_file), std::fs::remove_dir_all(hosts)] {
+        match removed {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,80 @@
+//! Which segment lies on which bridge here, and what that bridge is, read from the kernel. A
+//! bridge belongs to the operator: the agent looks at it and never changes it.
+
+use std::{fs, net::Ipv4Addr, path::Path};
+
+use ipnet::Ipv4Net;
+
+/// Where the kernel shows network interfaces.
+const CLASS: &str = "/sys/class/net";
+/// Set in `flags` when an interface is administratively up (`IFF_UP`).
+const IFF_UP: u32 = 1;
+
+/// Whether it exists, is a bridge, and is up.
+pub(super) fn is_usable(bridge: &str) -> bool {
+    let folder = Path::new(CLASS).join(bridge);
+    let flags = fs::read_to_string(folder.join("flags")).unwrap_or_default();
+    let flags = u32::from_str_radix(flags.trim().trim_start_matches("0x"), 16).unwrap_or(0);
+    folder.join("bridge").is_dir() && flags & IFF_UP != 0
+}
+
+/// Its largest packet in bytes.
+pub(super) fn mtu(bridge: &str) -> u32 {
+    let text = fs::read_to_string(Path::new(CLASS).join(bridge).join("mtu")).unwrap_or_default();
+    text.trim().parse().unwrap_or(1500)
+}
+
+/// Whether the bridge has an address, which DHCP needs, and whether it lies in the subnet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Address {
+    /// Inside: the ordinary case.
+    Inside,
+    /// It has one of another subnet.
+    Elsewhere,
+    /// None: dnsmasq would drop every request.
+    None,
+}
+
+/// Looks at the bridge's connected routes, of which each address has one.
+pub(super) fn address(bridge: &str, subnet: Ipv4Net) -> Address {
+    address_in(&fs::read_to_string("/proc/net/route").unwrap_or_default(), bridge, subnet)
+}
+
+fn address_in(routes: &str, bridge: &str, subnet: Ipv4Net) -> Address {
+    // Columns: interface, destination, gateway, flags, refcount, use, metric, mask; numbers are
+    // hexadecimal in the machine's byte order.
+    let connected = routes.lines().skip(1).filter_map(|line| {
+        let columns: Vec<&str> = line.split_whitespace().collect();
+        let number = |index: usize| columns.get(index).and_then(|text| u32::from_str_radix(text, 16).ok());
+        let here = columns.first() == Some(&bridge) && number(2)? == 0 && number(7)? != 0;
+        let address = |n: u32| Ipv4Addr::from(n.to_ne_bytes());
+        here.then(|| Ipv4Net::with_netmask(address(number(1)?), address(number(7)?)).ok()).flatten()
+    });
+    let mut found = Address::None;
+    for route in connected {
+        if route.contains(&subnet) || subnet.contains(&route) {
+            return Address::Inside;
+        }
+        found = Address::Elsewhere;
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_found_in_the_kernels_table_of_routes() {
+        let routes = "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n\
+            br0\t00000000\t0100A8C0\t0003\t0\t0\t0\t00000000\t0\t0\t0\n\
+            br0\t0071CB00\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0\n\
+            br1\t000000C0\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0\n"
+            .replace("0071CB00", &format!("{:08X}", u32::from_ne_bytes([203, 0, 113, 0])))
+            .replace("00FFFFFF", &format!("{:08X}", u32::from_ne_bytes([255, 255, 255, 0])));
+        let campus = "203.0.113.0/24".parse().unwrap();
+        assert_eq!(address_in(&routes, "br0", campus), Address::Inside);
+        assert_eq!(address_in(&routes, "br1", campus), Address::Elsewhere);
+        assert_eq!(address_in(&routes, "br2", campus), Address::None);
+    }
+}

@@ -1,0 +1,142 @@
+//! What the agent remembers of one server, across its own restarts.
+
+use serde::{Deserialize, Serialize};
+use watari_contracts::agent::{Phase, Server, Transfer};
+use watari_model::{MigrationId, NodeName, VmName};
+
+use crate::rules::Seen;
+
+/// One server, as the journal keeps it. A server that was removed stays as a tombstone, so that a
+/// late order cannot bring it back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// Its name; a later server may have it too.
+    pub vm: VmName,
+    /// Its UUID, for life.
+    pub uuid: String,
+    /// Its grants.
+    pub seen: Seen,
+    /// What it is made of, by the last order that said so.
+    pub server: Option<Server>,
+    /// Its disk here.
+    pub disk: Disk,
+    /// The migration it takes part in.
+    pub passage: Option<Crossing>,
+    /// Whether this node's DHCP answers it.
+    pub wired: bool,
+    /// Whether it is being removed, or was.
+    pub removal: Removal,
+    /// Orders among records of one name: the newest is the one that the name means.
+    pub chosen: u64,
+}
+
+/// What the file of a server's disk is, if there is one. Written down before the file is touched.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "state")]
+pub enum Disk {
+    /// None that the agent knows of.
+    None,
+    /// It is being made from the image; if it exists, it is complete and was never used.
+    Making,
+    /// The server's own.
+    Whole,
+    /// What a migration makes; worthless until the server is resumed on it.
+    Copy {
+        /// Which migration.
+        migration: MigrationId,
+        /// Under which generation the source ran.
+        generation: u64,
+    },
+    /// What was left when the server went to another node.
+    Leftover {
+        /// The last generation under which it was used here.
+        generation: u64,
+    },
+}
+
+/// How far a removal is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Removal {
+    /// It is not asked for.
+    No,
+    /// It is under way; whatever is left is to go.
+    Begun,
+    /// Nothing is left.
+    Done,
+}
+
+/// Which end of a migration this node is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Side {
+    /// The server leaves.
+    Source,
+    /// It arrives.
+    Target,
+}
+
+/// This node's part in a migration. Moments are milliseconds on the boot clock.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Crossing {
+    /// The migration.
+    pub migration: MigrationId,
+    /// Our end.
+    pub side: Side,
+    /// The other end.
+    pub peer: NodeName,
+    /// How far it is here.
+    pub phase: Phase,
+    /// What has travelled.
+    pub transfer: Option<Transfer>,
+    /// What libvirt complained of.
+    pub complaint: Option<String>,
+    /// When the source's processors stopped, if they have.
+    pub stopped_at: Option<u64>,
+    /// When the copy was complete at the target.
+    pub arrived_at: Option<u64>,
+    /// How long the copy stood, once resumed.
+    pub paused_ms: Option<u64>,
+}
+
+impl Record {
+    /// A server of which nothing is known yet.
+    #[must_use]
+    pub fn new(vm: VmName, uuid: String) -> Self {
+        Self {
+            vm,
+            uuid,
+            seen: Seen::default(),
+            server: None,
+            disk: Disk::None,
+            passage: None,
+            wired: false,
+            removal: Removal::No,
+            chosen: 0,
+        }
+    }
+
+    /// Whether this is only the memory of a removed server.
+    #[must_use]
+    pub fn is_tombstone(&self) -> bool {
+        self.removal == Removal::Done
+    }
+}
+
+impl Crossing {
+    /// The beginning of this node's part.
+    #[must_use]
+    pub fn new(migration: MigrationId, side: Side, peer: NodeName, phase: Phase) -> Self {
+        Self {
+            migration,
+            side,
+            peer,
+            phase,
+            transfer: None,
+            complaint: None,
+            stopped_at: None,
+            arrived_at: None,
+            paused_ms: None,
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! What an agent may do under which grant. Pure: the journal keeps what these functions return,
+//! with fsync, before anything is done.
+//!
+//! An agent remembers of each server the newest generation that it has seen in any order, and the
+//! newest that was granted to itself. From these follows invariant 1 on this node's side: a server
+//! is run only under a grant newer than everything seen, and a late order of an older time does nothing.
+
+use serde::{Deserialize, Serialize};
+use watari_model::{NodeName, Refusal, vm::Grant};
+
+/// What is remembered of one server's grants.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seen {
+    /// The newest generation in any order, 0 if none.
+    pub generation: u64,
+    /// The newest generation granted to this node, 0 if none. Never above `generation`.
+    pub granted: u64,
+    /// The operation that may still be repeated under that grant: the one it came with, until
+    /// another order ended its time.
+    pub operation: Option<String>,
+}
+
+/// What an order asks for, as far as grants matter.
+#[derive(Clone, Copy, Debug)]
+pub enum Ask<'a> {
+    /// Run it: start, resume.
+    Run {
+        /// The right to.
+        grant: &'a Grant,
+        /// The order's operation.
+        operation: &'a str,
+    },
+    /// Reboot what runs.
+    Reboot(u64),
+    /// Stop what runs, or send it away: what was allowed to start must not start after that.
+    Quit(u64),
+    /// Prepare to receive what runs elsewhere under this generation.
+    Receive(u64),
+    /// Clear away a copy that a migration from there made here: never this node's own server.
+    Discard(u64),
+    /// Clear away what is here: remove, release.
+    Clear(u64),
+}
+
+impl Seen {
+    /// Whether the newest generation seen was granted to this node.
+    #[must_use]
+    pub fn is_granted(&self) -> bool {
+        self.generation > 0 && self.generation == self.granted
+    }
+
+    /// What is to be remembered if the order is taken.
+    ///
+    /// # Errors
+    /// [`Refusal::Stale`] if it has been overtaken, [`Refusal::Malformed`] if it is meant for another node.
+    pub fn admit(&self, me: &NodeName, ask: Ask<'_>) -> Result<Self, Refusal> {
+        let stale = |given: u64, seen: u64| {
+            Err(Refusal::Stale { what: "generation".to_owned(), seen: seen.to_string(), given: given.to_string() })
+        };
+        let newest = |generation: u64| self.generation.max(generation);
+        match ask {
+            Ask::Run { grant, .. } if grant.node != *me => {
+                Err(Refusal::Malformed { detail: format!("the grant names node {}, and this is {me}", grant.node) })
+            }
+            Ask::Run { grant, operation } => {
+                let again = grant.generation == self.granted
+                    && self.is_granted()
+                    && self.operation.as_deref() == Some(operation);
+                if grant.generation > self.generation || again {
+                    let generation = grant.generation;
+                    Ok(Self { generation, granted: generation, operation: Some(operation.to_owned()) })
+                } else {
+                    stale(grant.generation, self.generation)
+                }
+            }
+            Ask::Reboot(generation) if generation < self.generation => stale(generation, self.generation),
+            Ask::Reboot(generation) => Ok(Self { generation: newest(generation), ..self.clone() }),
+            Ask::Quit(generation) if generation < self.generation => stale(generation, self.generation),
+            Ask::Quit(generation) => Ok(self.without_operation(generation)),
+            Ask::Receive(generation) if generation < self.generation || generation <= self.granted => {
+                stale(generation, self.generation)
+            }
+            Ask::Receive(generation) => Ok(self.without_operation(generation)),
+            // Under the generation that the source has: who was granted that one is the source.
+            Ask::Discard(generation) if self.granted >= generation => stale(generation, self.granted),
+            Ask::Clear(generation) if self.granted > generation => stale(generation, self.granted),
+            Ask::Discard(generation) | Ask::Clear(generation) => Ok(self.without_operation(generation)),
+        }
+    }
+
+    fn without_operation(&self, generation: u64) -> Self {
+        Self { generation: self.generation.max(generation), granted: self.granted, operation: None }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,249 @@
+//! What the agent is configured with; `defaults.toml` says what each value means.
+
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+
+use serde::Deserialize;
+use watari_chassis::Validate;
+use watari_model::{NodeName, SegmentName, SiteName};
+
+use crate::hypervisor::probe;
+
+/// The defaults, commented.
+pub const DEFAULTS: &str = include_str!("defaults.toml");
+
+/// All settings of the agent itself.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// The node's name, or empty.
+    pub node: String,
+    /// The site's name.
+    pub site: String,
+    /// What must last.
+    pub data_dir: PathBuf,
+    /// What need not.
+    pub run_dir: PathBuf,
+    /// libvirt.
+    pub libvirt_uri: String,
+    /// How guests are run.
+    pub virtualisation: Virtualisation,
+    /// Where migrations arrive, or empty.
+    pub migration_address: String,
+    /// `[image]`.
+    pub image: Image,
+    /// `[networks]`.
+    pub networks: Networks,
+    /// `[labels]`.
+    pub labels: BTreeMap<String, String>,
+    /// `[capacity]`.
+    pub capacity: Capacity,
+    /// `[cpu]`.
+    pub cpu: Cpu,
+    /// `[migration]`.
+    pub migration: Migration,
+    /// `[intervals]`.
+    pub intervals: Intervals,
+    /// `[bounds]`.
+    pub bounds: Bounds,
+}
+
+/// How guests are run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Virtualisation {
+    /// By hardware if a vCPU really boots.
+    Auto,
+    /// By hardware.
+    Kvm,
+    /// By emulation.
+    Qemu,
+}
+
+/// `[image]`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Image {
+    /// HTTPS origins, best first.
+    pub sources: Vec<String>,
+    /// The authority, or empty.
+    pub ca: PathBuf,
+    /// Our certificate, or empty.
+    pub cert: PathBuf,
+    /// Its key, or empty.
+    pub key: PathBuf,
+    /// Fetched at the same time.
+    pub downloads: usize,
+    /// Seconds of silence that end an attempt.
+    pub stall_seconds: u64,
+}
+
+/// `[networks]`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Networks {
+    /// Of a DHCP lease.
+    pub lease_minutes: u32,
+    /// Whether nftables keeps DHCP apart.
+    pub filter_dhcp: bool,
+    /// Segment to bridge.
+    pub segments: BTreeMap<SegmentName, String>,
+}
+
+/// `[capacity]`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Capacity {
+    /// 0 is the machine's.
+    pub vcpus: u32,
+    /// 0 is the machine's, less the reserve.
+    pub memory_mib: u64,
+    /// 0 is the file system's.
+    pub disk_gib: u64,
+    /// Kept back.
+    pub reserve_memory_mib: u64,
+    /// Kept free.
+    pub reserve_disk_gib: u64,
+}
+
+/// `[cpu]`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cpu {
+    /// libvirt's name, or empty.
+    pub model: String,
+    /// Beyond the model.
+    pub features: Vec<String>,
+}
+
+/// `[migration]`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Migration {
+    /// Whether guests are slowed down until they converge.
+    pub auto_converge: bool,
+    /// Milliseconds between two looks at the figures.
+    pub poll_ms: u64,
+}
+
+/// `[intervals]`, in milliseconds.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Intervals {
+    /// Between beats.
+    pub beat_ms: u64,
+    /// Between facts.
+    pub facts_ms: u64,
+    /// Between inventories.
+    pub inventory_ms: u64,
+}
+
+/// `[bounds]`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Bounds {
+    /// Messages waiting for one server.
+    pub mailbox: usize,
+    /// Finished operations remembered for each server.
+    pub operations_kept: u32,
+    /// Milliseconds that libvirt may take to answer.
+    pub libvirt_answer_ms: u64,
+    /// Seconds between two presses of a guest's power button.
+    pub press_again_seconds: u64,
+    /// Seconds until a started server must be seen running.
+    pub start_seconds: u64,
+}
+
+impl Settings {
+    /// This node's name.
+    ///
+    /// # Errors
+    /// A sentence for the operator.
+    pub fn node_name(&self) -> Result<NodeName, String> {
+        let uname = rustix::system::uname();
+        let host = uname.nodename().to_string_lossy();
+        let name = if self.node.is_empty() { host.split('.').next().unwrap_or_default() } else { &self.node };
+        name.parse().map_err(|error| format!("node: {error}; set node in node-agent.toml"))
+    }
+
+    /// The site's name.
+    ///
+    /// # Errors
+    /// A sentence for the operator.
+    pub fn site_name(&self) -> Result<SiteName, String> {
+        if self.site.is_empty() {
+            return Err("site is empty: set it in node-agent.toml to the campus where this node stands".to_owned());
+        }
+        self.site.parse().map_err(|error| format!("site: {error}"))
+    }
+
+    /// What the hypervisor module is to find out.
+    #[must_use]
+    pub fn probe(&self) -> probe::Choice {
+        match self.virtualisation {
+            Virtualisation::Auto => probe::Choice::Auto,
+            Virtualisation::Kvm => probe::Choice::Kvm,
+            Virtualisation::Qemu => probe::Choice::Qemu,
+        }
+    }
+}
+
+impl Bounds {
+    /// How long libvirt may take to answer a question.
+    #[must_use]
+    pub fn libvirt_answer(&self) -> Duration {
+        Duration::from_millis(self.libvirt_answer_ms)
+    }
+}
+
+impl Validate for Settings {
+    fn validate(&self) -> Result<(), String> {
+        self.node_name()?;
+        self.site_name()?;
+        for (key, path) in [("data_dir", &self.data_dir), ("run_dir", &self.run_dir)] {
+            if !path.is_absolute() {
+                return Err(format!("{key} is {}: give an absolute path", path.display()));
+            }
+        }
+        for source in &self.image.sources {
+            if !source.starts_with("https://") {
+                return Err(format!("image.sources has {source:?}: images are fetched over https:// only"));
+            }
+        }
+        for (segment, bridge) in &self.networks.segments {
+            if !is_interface(bridge) {
+                return Err(format!("networks.segments.{segment} is {bridge:?}: name a bridge of at most 15 letters"));
+            }
+        }
+        let address = &self.migration_address;
+        if !address.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b':')) {
+            return Err(format!("migration_address is {address:?}: give a host name or an address"));
+        }
+        let ranges = [
+            ("image.downloads", self.image.downloads as u64, 1, 32),
+            ("image.stall_seconds", self.image.stall_seconds, 1, 600),
+            ("networks.lease_minutes", self.networks.lease_minutes.into(), 2, 10_080),
+            ("migration.poll_ms", self.migration.poll_ms, 100, 10_000),
+            ("intervals.beat_ms", self.intervals.beat_ms, 100, 60_000),
+            ("intervals.facts_ms", self.intervals.facts_ms, 500, 60_000),
+            ("intervals.inventory_ms", self.intervals.inventory_ms, 1_000, 600_000),
+            ("bounds.mailbox", self.bounds.mailbox as u64, 8, 4_096),
+            ("bounds.operations_kept", self.bounds.operations_kept.into(), 8, 4_096),
+            ("bounds.libvirt_answer_ms", self.bounds.libvirt_answer_ms, 100, 60_000),
+            ("bounds.press_again_seconds", self.bounds.press_again_seconds, 2, 3_600),
+            ("bounds.start_seconds", self.bounds.start_seconds, 5, 600),
+        ];
+        for (key, value, least, most) in ranges {
+            if !(least..=most).contains(&value) {
+                return Err(format!("{key} is {value}: use {least} to {most}"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What the kernel takes as an interface's name, without what would mean something elsewhere.
+fn is_interface(name: &str) -> bool {
+    (1..=15).contains(&name.len())
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
+        && name.as_bytes().first().is_some_and(u8::is_ascii_alphanumeric)
+}
