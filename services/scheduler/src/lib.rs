@@ -1,1 +1,74 @@
-//! .
+//! The scheduler: places servers, moves them live, empties sites and brings their servers home.
+//!
+//! ```text
+//!  requests ──▶ inbound ──▶ documents ──▶ core::decide ──▶ doing ──▶ orders to agents, documents
+//!                              ▲   ▲           ▲                            │
+//!                              │   └───────────┼────────────────────────────┘
+//!                    facts of agents ──────────┘
+//! ```
+//!
+//! [`core`] is pure and knows no clock. The rest of the crate feeds it and does what it says.
+
+pub mod core;
+mod doing;
+mod facts;
+mod inbound;
+mod settings;
+mod stores;
+mod tenure;
+mod views;
+
+use std::{error::Error, sync::Arc};
+
+use watari_chassis::{Context, Lease, Server, Wake, clock, looper};
+use watari_contracts::Service;
+
+pub use doing::names;
+pub use settings::{DEFAULTS, Settings};
+
+/// Runs the scheduler until the process is told to stop.
+///
+/// # Errors
+/// What keeps it from starting; later faults are logged and tried again.
+pub async fn run(ctx: Context, settings: Settings) -> Result<(), Box<dyn Error + Send + Sync>> {
+    let wake = Wake::new();
+    let metrics = doing::Metrics::register(&ctx.metrics)?;
+    let memory = Arc::new(doing::Memory::default());
+    facts::follow(&ctx, &memory, &wake).await?;
+    let stores = stores::Stores::open(&ctx).await?;
+    stores.wake(&wake);
+    let leadership = Lease::campaign(&ctx, Service::Scheduler, ctx.lease_ttl()).await?;
+
+    let (rules, bounds) = (Arc::new(settings.rules()), settings.bounds());
+    let executor = doing::Executor {
+        ctx: ctx.clone(),
+        stores,
+        memory,
+        metrics,
+        leadership: leadership.clone(),
+        wake: wake.clone(),
+        bounds,
+    };
+    let desk = inbound::Desk::new(executor.clone(), Arc::clone(&rules), settings.servers);
+    let server = desk.endpoints(Server::new(&ctx, Service::Scheduler));
+
+    let tenure = tenure::Tenure::new(executor.clone(), settings.sites.clone());
+    let turn = |epoch| {
+        let (executor, rules, tenure) = (executor.clone(), Arc::clone(&rules), tenure.clone());
+        async move {
+            tenure.begin(epoch).await?;
+            if executor.leads(epoch) {
+                let snap = executor.snapshot(epoch);
+                let timer = executor.metrics.decide.start_timer();
+                let actions = core::decide(&snap, &rules, clock::now());
+                timer.observe_duration();
+                executor.metrics.count(&snap);
+                executor.start(actions);
+            }
+            Ok::<(), watari_chassis::WriteError>(())
+        }
+    };
+    let looping = looper::run_as_primary(&ctx, "scheduler", leadership.clone(), wake, settings.tick(), turn);
+    let (served, ()) = tokio::join!(server.serve(leadership), looping);
+    Ok(served?)
+}

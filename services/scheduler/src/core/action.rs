@@ -1,0 +1,184 @@
+//! Everything that can be decided: data, each with a key. Two actions with one key are never in
+//! hand at once.
+
+use watari_contracts::agent::{Abort, Discard, Observe, Reboot, Receive, Release, Remove, Resume, Send, Start, Stop};
+use watari_model::{Document, MigrationId, NodeName, VmName, migration::Migration, outage::Outage, vm::Vm};
+
+/// What is to be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Replace a server's document.
+    StoreVm {
+        /// The new one.
+        vm: Box<Vm>,
+        /// The write that it replaces.
+        revision: u64,
+        /// Whether the server is started again without an operator's asking, to be counted.
+        restart: bool,
+    },
+    /// Delete a server's document: nothing of the server is left.
+    DropVm {
+        /// Which.
+        name: VmName,
+        /// The write that it replaces.
+        revision: u64,
+    },
+    /// Make a migration's document.
+    NewMigration(Box<Migration>),
+    /// Replace a migration's document.
+    StoreMigration {
+        /// The new one.
+        migration: Box<Migration>,
+        /// The write that it replaces.
+        revision: u64,
+    },
+    /// Forget an old migration.
+    DropMigration {
+        /// Which.
+        id: MigrationId,
+        /// The write that it replaces.
+        revision: u64,
+    },
+    /// Replace an outage's document.
+    StoreOutage {
+        /// The new one.
+        outage: Box<Outage>,
+        /// The write that it replaces.
+        revision: u64,
+    },
+    /// Forget an old outage.
+    DropOutage {
+        /// Which.
+        id: watari_model::OutageId,
+        /// The write that it replaces.
+        revision: u64,
+    },
+    /// Order something of an agent.
+    Order {
+        /// What is to be achieved, and where.
+        key: String,
+        /// How often it has failed before.
+        attempt: u32,
+        /// Of whom.
+        node: NodeName,
+        /// What.
+        order: Order,
+    },
+    /// Have an agent look at one server now.
+    Look {
+        /// The question's key.
+        key: String,
+        /// Of whom.
+        node: NodeName,
+        /// What to look at.
+        look: Observe,
+    },
+    /// Have an agent say all it sees.
+    LookAtAll {
+        /// Whom.
+        node: NodeName,
+    },
+    /// Ask both sides of a migration and, if both say so, switch over and resume.
+    Settle(Settle),
+    /// Give back a server's addresses.
+    ReleasePorts {
+        /// The server.
+        vm: VmName,
+        /// Its UUID.
+        uuid: String,
+    },
+    /// Tell an operator; nothing is touched.
+    Alarm {
+        /// What it is about.
+        key: String,
+        /// What is the matter.
+        text: String,
+    },
+}
+
+/// The end of a copy: both sides are asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settle {
+    /// The migration.
+    pub migration: MigrationId,
+    /// The server.
+    pub vm: VmName,
+    /// Where it was.
+    pub from: NodeName,
+    /// Where it goes.
+    pub to: NodeName,
+    /// The epoch of this tenure.
+    pub epoch: u64,
+    /// What is known of the copying beyond the two answers.
+    pub copy: super::crossing::Copy,
+}
+
+/// An order, complete but for its wire.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Start under a grant.
+    Start(Box<Start>),
+    /// Shut down or force off.
+    Stop(Stop),
+    /// Reboot.
+    Reboot(Reboot),
+    /// Remove all there is.
+    Remove(Remove),
+    /// Prepare to receive.
+    Receive(Box<Receive>),
+    /// Send.
+    Send(Send),
+    /// Break off sending.
+    Abort(Abort),
+    /// Let run under a newer grant.
+    Resume(Resume),
+    /// Destroy the copy of a migration that is given up.
+    Discard(Discard),
+    /// Forget what runs elsewhere.
+    Release(Release),
+}
+
+/// The key of a document's writes.
+#[must_use]
+pub(crate) fn document_key<T: Document>(key: &str) -> String {
+    format!("{}/{key}", T::BUCKET)
+}
+
+/// The key of a migration's settling.
+#[must_use]
+pub(crate) fn settle_key(id: &MigrationId) -> String {
+    format!("settle/{id}")
+}
+
+/// The key of listening to a node.
+#[must_use]
+pub(crate) fn listen_key(node: &NodeName) -> String {
+    format!("listen/{node}")
+}
+
+/// The key of giving a server's addresses back.
+#[must_use]
+pub(crate) fn ports_key(vm: &VmName, uuid: &str) -> String {
+    format!("ports/{vm}/{uuid}")
+}
+
+impl Action {
+    /// What the action is about.
+    #[must_use]
+    pub fn key(&self) -> String {
+        match self {
+            Self::StoreVm { vm, .. } => document_key::<Vm>(vm.name.as_str()),
+            Self::DropVm { name, .. } => document_key::<Vm>(name.as_str()),
+            Self::NewMigration(migration) | Self::StoreMigration { migration, .. } => {
+                document_key::<Migration>(migration.id.as_str())
+            }
+            Self::DropMigration { id, .. } => document_key::<Migration>(id.as_str()),
+            Self::StoreOutage { outage, .. } => document_key::<Outage>(outage.id.as_str()),
+            Self::DropOutage { id, .. } => document_key::<Outage>(id.as_str()),
+            Self::Order { key, .. } | Self::Look { key, .. } | Self::Alarm { key, .. } => key.clone(),
+            Self::LookAtAll { node } => listen_key(node),
+            Self::Settle(settle) => settle_key(&settle.migration),
+            Self::ReleasePorts { vm, uuid } => ports_key(vm, uuid),
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! The two ends: the server lives on at the target, or goes on at the source.
+
+use watari_chassis::Entry;
+use watari_contracts::agent::{Domain, VmFact};
+use watari_model::{
+    Refusal,
+    migration::{Change, Migration},
+    vm::{self, Vm},
+};
+
+use super::{
+    Step, Turn, measure, orders,
+    orders::{discard, release, resume},
+};
+use crate::core::snapshot::{Sight, is_off, known};
+
+/// The grant is the target's: it is resumed there and forgotten at the source.
+pub(super) fn switching(turn: &mut Turn<'_>, entry: &Entry<Migration>, vm: &Entry<Vm>) {
+    let migration = &entry.value;
+    if vm.value.crossing.as_ref().is_some_and(|crossing| crossing.id == migration.id) {
+        return awaken(turn, entry, vm);
+    }
+    // Seen running at the target. The source's process was seen gone before the switch-over; what
+    // is left of it there is its definition, unless nobody is there to ask.
+    let released = matches!(release(turn, migration, &vm.value), Step::Done(_));
+    let sight = turn.sight(&migration.from, &migration.vm);
+    let absent = released && !matches!(sight.domain(), Some(Domain::Running | Domain::Paused | Domain::Incoming));
+    if absent || turn.unreachable(&migration.from) {
+        let measured = measure::of(turn, migration, &vm.value);
+        turn.change_migration(entry, [Change::Done(measured)]);
+    }
+}
+
+/// Resumes the copy under the target's grant.
+fn awaken(turn: &mut Turn<'_>, entry: &Entry<Migration>, vm: &Entry<Vm>) {
+    let migration = &entry.value;
+    let sight = turn.sight(&migration.to, &migration.vm);
+    if sight.runs_under(vm.value.generation()) {
+        return turn.change_vm(vm, [vm::Change::MigrationEnded, vm::Change::SeenRunning], |vm| vm.fault = None);
+    }
+    if sight.off() && turn.look(vm, &migration.to).is_some_and(|fact| is_off(fact.domain)) {
+        // The copy died before it ran. Its disk is whole: the server is started anew from it.
+        let fault = Refusal::AgentState {
+            vm: migration.vm.to_string(),
+            node: migration.to.to_string(),
+            state: "off".to_owned(),
+            wanted: "resume".to_owned(),
+        };
+        return turn.change_migration(entry, [Change::Lost(fault)]);
+    }
+    resume_or_regrant(turn, vm, sight);
+}
+
+/// An order to resume that failed is tried again under a new generation.
+fn resume_or_regrant(turn: &mut Turn<'_>, vm: &Entry<Vm>, sight: Sight<'_>) {
+    let paused = sight.domain() == Some(Domain::Paused);
+    let failed = match resume(turn, &vm.value) {
+        Step::Failed(_) => true,
+        // Done, but paused: somebody else paused it, or it never really ran.
+        Step::Done(_) => paused,
+        Step::Working => false,
+    };
+    if failed && paused && stale(turn, vm) {
+        // A fact may be older than the order: a fresh look has to say the same.
+        let Some(node) = vm.value.node() else { return };
+        if turn.look(vm, node).is_some_and(|fact| fact.domain == Domain::Paused) {
+            turn.change_vm(vm, [vm::Change::Regranted], |_| {});
+        }
+    }
+}
+
+/// Whether the last answer is old enough to try anew.
+fn stale(turn: &Turn<'_>, vm: &Entry<Vm>) -> bool {
+    let Some(node) = vm.value.node() else { return false };
+    let key = super::naming::at(&orders::resume_name(&vm.value), node);
+    turn.snap.answers.get(&key).is_some_and(|answer| answer.age_ms >= turn.rules.repeat_ms)
+}
+
+/// The grant stays with the source: the target's copy is destroyed, then the source goes on.
+pub(super) fn aborting(turn: &mut Turn<'_>, entry: &Entry<Migration>, vm: &Entry<Vm>) {
+    let migration = &entry.value;
+    let Some(crossing) = vm.value.crossing.as_ref().filter(|crossing| crossing.id == migration.id) else {
+        return turn.change_migration(entry, [Change::Undone]);
+    };
+    if !crossing.abandoned {
+        return turn.change_vm(vm, [vm::Change::Abandoned], |_| {});
+    }
+    let discarded = matches!(discard(turn, migration, &vm.value), Step::Done(_));
+    let Some(source) = turn.look(vm, &migration.from) else { return };
+    match known(source) {
+        Some(Domain::Running | Domain::Off(_) | Domain::Absent) if discarded => {
+            turn.change_vm(vm, [vm::Change::MigrationEnded], |_| {});
+        }
+        Some(Domain::Running | Domain::Off(_) | Domain::Absent) if turn.unreachable(&migration.to) => {
+            // Its copy can never get a grant. What it has is removed when it is heard again.
+            let left = vm::Change::LeftBehind(migration.to.clone());
+            turn.change_vm(vm, [left, vm::Change::MigrationEnded], |_| {});
+        }
+        Some(Domain::Paused) if discarded => wake_source(turn, vm, source),
+        _ => {}
+    }
+}
+
+/// The source was left paused. It goes on only under a new generation, and only now that the
+/// target's copy is destroyed.
+fn wake_source(turn: &mut Turn<'_>, vm: &Entry<Vm>, fact: &VmFact) {
+    let under_old_grant = fact.generation >= vm.value.generation();
+    if under_old_grant && !resume_was_ordered(turn, vm) {
+        turn.change_vm(vm, [vm::Change::Regranted], |_| {});
+    } else {
+        resume_or_regrant(turn, vm, Sight::Seen(fact));
+    }
+}
+
+fn resume_was_ordered(turn: &Turn<'_>, vm: &Entry<Vm>) -> bool {
+    let key = vm.value.node().map(|node| super::naming::at(&orders::resume_name(&vm.value), node));
+    key.is_some_and(|key| turn.snap.answers.contains_key(&key) || turn.snap.busy.contains_key(&key))
+}

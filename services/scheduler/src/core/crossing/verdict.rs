@@ -1,0 +1,65 @@
+//! What two answers mean. The heart of "a server runs on at most one node": a pure function of
+//! what both agents say when the copy is over, used by the loop and by the short way alike.
+//!
+//! | A, the source | B, the target | then |
+//! | --- | --- | --- |
+//! | gone or off | paused | the grant goes to B |
+//! | runs, copy over | any, or silent | the grant stays with A; B's copy can never run |
+//! | paused, copy over | answers | the grant stays with A; B's copy is destroyed, then A is resumed |
+//! | gone or off | nothing there | the server ended on the way; the grant stays with A |
+//! | anything else | | wait and ask again; nothing is resumed, no disk is deleted |
+
+use watari_contracts::agent::{Domain, Phase, VmFact};
+use watari_model::{MigrationId, vm::Vm};
+
+use crate::core::snapshot::{is_off, known};
+
+/// What is known of the copying besides the two looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Copy {
+    /// The order to send was answered for good, or its breaking off was: nothing travels.
+    Over,
+    /// It may be under way.
+    Unknown,
+}
+
+/// What follows from both answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The target may run it.
+    Switch,
+    /// The target never will.
+    GiveUp,
+    /// It is not known enough, or not over.
+    Wait,
+    /// Both run, which must never be.
+    Double,
+}
+
+/// What follows from what A and B say; `None` for a side that did not answer.
+#[must_use]
+pub fn verdict(id: &MigrationId, copy: Copy, a: Option<&VmFact>, b: Option<&VmFact>) -> Verdict {
+    let phase = a.and_then(|fact| fact.passage.as_ref()).filter(|p| p.migration == *id).map(|p| p.phase);
+    let (source, target) = (a.and_then(known), b.and_then(known));
+    // Breaking off may have been answered before the copy really stopped.
+    let over = phase == Some(Phase::Ended) || (copy == Copy::Over && phase != Some(Phase::Copying));
+    match (source, target) {
+        (Some(Domain::Running), Some(Domain::Running)) => Verdict::Double,
+        (Some(Domain::Running), _) if over => Verdict::GiveUp,
+        (Some(Domain::Paused), Some(Domain::Paused | Domain::Absent | Domain::Off(_))) if over => Verdict::GiveUp,
+        (Some(gone), Some(Domain::Paused)) if is_off(gone) && arrived(id, b) => Verdict::Switch,
+        (Some(gone), Some(none)) if is_off(gone) && is_off(none) => Verdict::GiveUp,
+        _ => Verdict::Wait,
+    }
+}
+
+/// A paused copy at the target counts unless it says that it came by another migration.
+fn arrived(id: &MigrationId, b: Option<&VmFact>) -> bool {
+    b.is_some_and(|fact| fact.passage.as_ref().is_none_or(|passage| passage.migration == *id))
+}
+
+/// Whether the server's document still allows the switch-over that a verdict speaks of.
+#[must_use]
+pub fn may_switch(vm: &Vm, id: &MigrationId) -> bool {
+    vm.crossing.as_ref().is_some_and(|c| c.id == *id && !c.switched && !c.abandoned)
+}

@@ -1,0 +1,259 @@
+//! Emptying a site or node and bringing its servers home: outages become migrations.
+//!
+//! With each turn every server concerned is one of: moving (a migration is not over), waiting (it
+//! is starting, or a failed try is too recent), to be placed, or left with a reason. When nobody
+//! moves, waits or can be placed, the leg is over. One server's failure is its own reason and
+//! nobody else's.
+
+use std::collections::BTreeMap;
+
+use watari_chassis::Entry;
+use watari_model::{
+    NodeName, OutageId, Refusal, SiteName, VmName,
+    migration::{self, Migration, Reason},
+    node::Node,
+    outage::{Change, Left, Outage, Scope, State},
+    vm::{self, Desired, Evacuate, Vm},
+};
+
+use super::{
+    Action, Snapshot, naming, placement,
+    placement::{Need, covers},
+    turn::{Turn, pause_ms},
+};
+
+/// Decides about every outage that is not over.
+pub(crate) fn decide(turn: &mut Turn<'_>) {
+    let snap = turn.snap;
+    for entry in snap.outages.values() {
+        let outage = &entry.value;
+        if turn.settled::<Outage>(outage.id.as_str()) {
+            match outage.state {
+                State::Evacuating => leave(turn, entry),
+                State::Returning => come_home(turn, entry),
+                State::Cancelled => call_back(turn, &outage.id, Reason::Evacuation),
+                State::Evacuated | State::Completed => {}
+            }
+        }
+    }
+}
+
+/// What a server concerned is.
+enum Standing {
+    Moving,
+    Waiting,
+    ToPlace,
+    Left(Refusal),
+}
+
+fn site_of<'s>(snap: &'s Snapshot, node: &NodeName) -> Option<&'s SiteName> {
+    snap.nodes.get(node.as_str()).map(|entry| &entry.value.site)
+}
+
+fn leave(turn: &mut Turn<'_>, entry: &Entry<Outage>) {
+    let outage = &entry.value;
+    let concerned =
+        |node: &NodeName| turn.snap.nodes.get(node.as_str()).is_some_and(|entry| covers(&outage.scope, &entry.value));
+    let servers: Vec<_> = turn.snap.vms.values().filter(|e| e.value.node().is_some_and(concerned)).collect();
+    let rest = advance(turn, outage, Reason::Evacuation, &servers);
+    if let Some(left) = rest {
+        turn.change_outage(entry, Change::Emptied(left));
+    }
+}
+
+fn come_home(turn: &mut Turn<'_>, entry: &Entry<Outage>) {
+    let outage = &entry.value;
+    call_back(turn, &outage.id, Reason::Evacuation);
+    let Scope::Site(site) = &outage.scope else {
+        return turn.change_outage(entry, Change::Home(Vec::new()));
+    };
+    let snap = turn.snap;
+    let away = |vm: &Vm| vm.home_site == *site && vm.node().is_some_and(|node| site_of(snap, node) != Some(site));
+    let servers: Vec<_> = snap.vms.values().filter(|e| away(&e.value)).collect();
+    if let Some(left) = advance(turn, outage, Reason::Return, &servers) {
+        turn.change_outage(entry, Change::Home(left));
+    }
+}
+
+/// Takes back what has not begun to travel.
+fn call_back(turn: &mut Turn<'_>, outage: &OutageId, reason: Reason) {
+    for entry in turn.snap.migrations.values() {
+        let migration = &entry.value;
+        let early = matches!(migration.state, migration::State::Queued | migration::State::Preparing);
+        if early && migration.outage.as_ref() == Some(outage) && migration.reason == reason && !migration.cancel_asked {
+            let asked = Migration { cancel_asked: true, ..migration.clone() };
+            turn.push(Action::StoreMigration { migration: Box::new(asked), revision: entry.revision });
+        }
+    }
+}
+
+/// Makes migrations for whoever can move. Gives what is left when nothing more can be done.
+fn advance(
+    turn: &mut Turn<'_>,
+    outage: &Outage,
+    reason: Reason,
+    servers: &[&std::sync::Arc<Entry<Vm>>],
+) -> Option<Vec<Left>> {
+    let mut under_way = false;
+    let (mut left, mut to_place) = (Vec::new(), Vec::new());
+    for entry in servers {
+        let vm = &entry.value;
+        match standing(turn, outage, reason, vm) {
+            Standing::Moving | Standing::Waiting => under_way = true,
+            Standing::ToPlace => to_place.push(vm),
+            Standing::Left(fault) => left.push(Left { vm: vm.name.clone(), fault }),
+        }
+    }
+    for (vm, place) in to_place.iter().zip(places(turn, outage, reason, &to_place)) {
+        match place {
+            Ok(to) => {
+                under_way = true;
+                begin(turn, outage, reason, vm, to);
+            }
+            Err(fault) => left.push(Left { vm: vm.name.clone(), fault }),
+        }
+    }
+    // A migration that is being made or ended counts until its document is seen.
+    let unsettled = turn
+        .snap
+        .busy
+        .values()
+        .any(|action| matches!(action.as_ref(), Action::NewMigration(m) if m.outage.as_ref() == Some(&outage.id)));
+    (!under_way && !unsettled).then_some(left)
+}
+
+fn standing(turn: &Turn<'_>, outage: &Outage, reason: Reason, vm: &Vm) -> Standing {
+    let name = vm.name.to_string();
+    let mut active = turn.snap.migrations.values().filter(|m| m.value.vm == vm.name && !m.value.state.over());
+    if vm.crossing.is_some() || active.next().is_some() {
+        return Standing::Moving;
+    }
+    if vm.desired == Desired::Deleted || vm.state == vm::State::Deleting {
+        return Standing::Waiting;
+    }
+    if let Some(node) = vm.node().filter(|node| turn.unreachable(node)) {
+        return Standing::Left(Refusal::VmUnreachable { vm: name, node: node.to_string() });
+    }
+    if reason == Reason::Evacuation && vm.spec.evacuate == Evacuate::Stay {
+        return Standing::Left(Refusal::PolicyStays { vm: name });
+    }
+    match vm.state {
+        vm::State::Running if vm.desired == Desired::Running => tried(turn, outage, reason, vm),
+        vm::State::Starting | vm::State::Migrating => Standing::Waiting,
+        // It was off for no wish of its users and is about to start again.
+        vm::State::Stopped if vm.desired == Desired::Running => Standing::Waiting,
+        state => Standing::Left(Refusal::NotRunning { vm: name, state: state.word().to_owned() }),
+    }
+}
+
+/// The tries of this leg that did not succeed, newest last.
+fn failures<'s>(snap: &'s Snapshot, outage: &Outage, reason: Reason, vm: &VmName) -> Vec<&'s Migration> {
+    let leg = if reason == Reason::Return { outage.home } else { outage.out };
+    let began = leg.map_or(outage.created_at, |leg| leg.began_at);
+    let mine = |m: &&Migration| {
+        m.vm == *vm
+            && m.outage.as_ref() == Some(&outage.id)
+            && m.reason == reason
+            && m.created_at >= began
+            && matches!(m.state, migration::State::Failed | migration::State::Cancelled)
+    };
+    let mut failed: Vec<_> = snap.migrations.values().map(|entry| &entry.value).filter(mine).collect();
+    failed.sort_by_key(|m| naming::number(m.id.as_str()));
+    failed
+}
+
+fn tried(turn: &Turn<'_>, outage: &Outage, reason: Reason, vm: &Vm) -> Standing {
+    let failed = failures(turn.snap, outage, reason, &vm.name);
+    let Some(last) = failed.last() else { return Standing::ToPlace };
+    let count = u32::try_from(failed.len()).unwrap_or(u32::MAX);
+    let fault = last.fault.clone().unwrap_or_else(|| Refusal::MigrationCancelled { vm: vm.name.to_string() });
+    if count > turn.rules.retries || last.state == migration::State::Cancelled {
+        Standing::Left(fault)
+    } else if turn.now.millis_since(last.changed_at) < pause_ms(count - 1, turn.rules.restart_ms) {
+        Standing::Waiting
+    } else {
+        Standing::ToPlace
+    }
+}
+
+/// Chooses targets: home for those who return; for a drained node its own site first; never a
+/// node that drains. Who was refused by a target before is offered another first.
+fn places(turn: &mut Turn<'_>, outage: &Outage, reason: Reason, servers: &[&Vm]) -> Vec<Result<NodeName, Refusal>> {
+    let snap = turn.snap;
+    let needs: Vec<Need<'_>> = servers.iter().map(|vm| Need::crossing(vm, snap)).collect();
+    let first = preference(snap, outage, reason);
+    let rooms = &mut turn.rooms;
+    let mut found: BTreeMap<usize, Result<NodeName, Refusal>> = BTreeMap::new();
+    let mut fresh = Vec::new();
+    for (index, need) in needs.iter().enumerate() {
+        let avoid: Vec<NodeName> =
+            failures(snap, outage, reason, &need.vm.name).into_iter().map(|m| m.to.clone()).collect();
+        if avoid.is_empty() {
+            fresh.push((index, need.clone()));
+        } else {
+            let place = placement::choose(rooms, need, &|node| allowed(outage, reason, node), &avoid);
+            if let Ok(to) = &place {
+                rooms.reserve(to, need.vm);
+            }
+            found.insert(index, place);
+        }
+    }
+    let (indexes, fresh): (Vec<usize>, Vec<Need<'_>>) = fresh.into_iter().unzip();
+    let mut planned = placement::plan(rooms, &fresh, &|node| allowed(outage, reason, node) && first(node));
+    for (place, need) in planned.iter_mut().zip(&fresh) {
+        if place.is_err() {
+            *place = placement::choose(rooms, need, &|node| allowed(outage, reason, node), &[]);
+            if let Ok(to) = place {
+                rooms.reserve(to, need.vm);
+            }
+        }
+    }
+    found.extend(indexes.into_iter().zip(planned));
+    found.into_values().collect()
+}
+
+/// Where servers of this outage may go at all.
+fn allowed(outage: &Outage, reason: Reason, node: &Node) -> bool {
+    match (reason, &outage.scope) {
+        (Reason::Return, Scope::Site(site)) => node.site == *site,
+        (_, scope) => !covers(scope, node),
+    }
+}
+
+/// Where they go if there is room.
+fn preference(snap: &Snapshot, outage: &Outage, reason: Reason) -> impl Fn(&Node) -> bool {
+    let own = match (&outage.scope, reason) {
+        (Scope::Node(node), Reason::Evacuation) => site_of(snap, node).cloned(),
+        _ => None,
+    };
+    move |node| own.as_ref().is_none_or(|site| node.site == *site)
+}
+
+/// Another target for a migration that waits and whose target is no longer fit.
+pub(crate) fn target(turn: &Turn<'_>, migration: &Migration, need: &Need<'_>) -> Result<NodeName, Refusal> {
+    let outage = migration.outage.as_ref().and_then(|id| turn.snap.outages.get(id.as_str()));
+    let candidates = |node: &Node| outage.is_none_or(|entry| allowed(&entry.value, migration.reason, node));
+    placement::choose(&turn.rooms, need, &candidates, std::slice::from_ref(&migration.to))
+}
+
+fn begin(turn: &mut Turn<'_>, outage: &Outage, reason: Reason, vm: &Vm, to: NodeName) {
+    let known = turn.snap.migrations.values().map(|entry| &entry.value);
+    let (Some(id), Some(from)) = (naming::next_migration(vm, known), vm.node().cloned()) else { return };
+    turn.push(Action::NewMigration(Box::new(Migration {
+        v: 1,
+        id,
+        vm: vm.name.clone(),
+        from,
+        to,
+        reason,
+        outage: Some(outage.id.clone()),
+        state: migration::State::Queued,
+        request_id: None,
+        cancel_asked: false,
+        measured: None,
+        fault: None,
+        created_at: turn.now,
+        copying_at: None,
+        changed_at: turn.now,
+    })));
+}

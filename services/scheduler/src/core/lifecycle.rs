@@ -1,0 +1,223 @@
+//! A server's life on its node: placed, started, rebooted, stopped, removed. The states are drawn
+//! in the model; they follow what agents report. Crossing to another node is [`super::crossing`].
+
+use watari_chassis::Entry;
+use watari_contracts::agent::{DiskUse, Domain, OffReason, Reboot, Start, Stop};
+use watari_model::{
+    SiteName,
+    migration::Migration,
+    vm::{Change, Desired, State, Vm},
+};
+
+use super::{
+    action::{Action, Order},
+    naming, placement,
+    placement::Need,
+    removal, server,
+    snapshot::{Sight, is_off},
+    turn::{OnFailure, Step, Turn, pause_ms},
+};
+
+/// Decides about every server.
+pub(crate) fn decide(turn: &mut Turn<'_>) {
+    let snap = turn.snap;
+    for entry in snap.vms.values() {
+        if turn.settled::<Vm>(entry.value.name.as_str()) {
+            step(turn, entry);
+        }
+    }
+}
+
+fn step(turn: &mut Turn<'_>, entry: &Entry<Vm>) {
+    let vm = &entry.value;
+    if vm.desired == Desired::Deleted && !matches!(vm.state, State::Deleting | State::Migrating) {
+        return turn.change_vm(entry, [Change::DeleteAsked], |_| {});
+    }
+    match vm.state {
+        State::Pending | State::Failed if vm.desired == Desired::Running => place(turn, entry),
+        State::Pending | State::Failed => {}
+        State::Starting => starting(turn, entry),
+        State::Running => running(turn, entry),
+        State::Stopping => stopping(turn, entry),
+        State::Stopped => stopped(turn, entry),
+        State::Migrating => migrating(turn, entry),
+        State::Deleting => removal::decide(turn, entry),
+    }
+}
+
+fn grant_sight<'a>(turn: &Turn<'a>, vm: &Vm) -> Sight<'a> {
+    vm.node().map_or(Sight::Silent, |node| turn.sight(node, &vm.name))
+}
+
+/// Chooses a node for a server that never had one. One that was refused room is looked at again
+/// with every turn: it starts when there is room.
+fn place(turn: &mut Turn<'_>, entry: &Entry<Vm>) {
+    let vm = &entry.value;
+    if vm.grant.is_some() {
+        // It failed to start. If it runs after all, the grant is renewed; else an operator decides.
+        if grant_sight(turn, vm).runs_under(vm.generation())
+            && let Some(node) = vm.node().cloned()
+        {
+            turn.change_vm(entry, [Change::Granted(node)], |_| {});
+        }
+        return;
+    }
+    let need = Need::start(vm, turn.snap);
+    let home = |site: &SiteName| *site == vm.home_site;
+    let mut chosen = placement::choose(&turn.rooms, &need, &|node| home(&node.site), &[]);
+    if chosen.is_err() && site_drains(turn, &vm.home_site) {
+        chosen = placement::choose(&turn.rooms, &need, &|node| !home(&node.site), &[]);
+    }
+    match chosen {
+        Ok(node) => turn.change_vm(entry, [Change::Granted(node)], |_| {}),
+        Err(refusal) if vm.state == State::Pending => turn.change_vm(entry, [Change::Broke(refusal)], |_| {}),
+        Err(_) => {}
+    }
+}
+
+/// Whether a site receives nothing at present.
+pub(crate) fn site_drains(turn: &Turn<'_>, site: &SiteName) -> bool {
+    let scope = watari_model::outage::Scope::Site(site.clone());
+    turn.snap.outages.values().any(|entry| entry.value.state.drains() && entry.value.scope == scope)
+}
+
+fn starting(turn: &mut Turn<'_>, entry: &Entry<Vm>) {
+    let vm = &entry.value;
+    let (Some(grant), Some(server)) = (&vm.grant, server::describe(turn.snap, vm)) else { return };
+    if vm.desired == Desired::Stopped {
+        return turn.change_vm(entry, [Change::StopAsked], |_| {});
+    }
+    if grant_sight(turn, vm).runs_under(grant.generation) {
+        return turn.change_vm(entry, [Change::SeenRunning], |vm| vm.fault = None);
+    }
+    let disk = if vm.booted { DiskUse::Existing } else { DiskUse::MayCreate };
+    let operation = naming::of_vm("start", vm, grant.generation);
+    let step = turn.order(&operation, &grant.node, OnFailure::Tell, |order| {
+        Order::Start(Box::new(Start { order, grant: grant.clone(), server, disk }))
+    });
+    match step {
+        Step::Working => {}
+        Step::Done(fact) if fact.domain == Domain::Running => {
+            turn.change_vm(entry, [Change::SeenRunning], |vm| vm.fault = None);
+        }
+        Step::Done(_) => {
+            let _ = seen_off(turn, entry);
+        }
+        Step::Failed(refusal) if refusal.retryable() => {
+            if restart_is_due(turn, vm) {
+                turn.restart_vm(entry, grant.node.clone(), Some(refusal.clone()));
+            } else if vm.fault.as_ref() != Some(refusal) {
+                turn.change_vm(entry, [], |vm| vm.fault = Some(refusal.clone()));
+            }
+        }
+        Step::Failed(refusal) => turn.change_vm(entry, [Change::Broke(refusal.clone())], |_| {}),
+    }
+}
+
+/// Whether the pause since the last start that nobody asked for is over.
+fn restart_is_due(turn: &Turn<'_>, vm: &Vm) -> bool {
+    let last = turn.snap.restarts.get(&vm.name).copied().unwrap_or_default();
+    last.count == 0 || last.age_ms >= pause_ms(last.count - 1, turn.rules.restart_ms)
+}
+
+/// Writes down that a server is off, once a fresh look has said so. A stale fact must not.
+fn seen_off(turn: &mut Turn<'_>, entry: &Entry<Vm>) -> Option<()> {
+    let vm = &entry.value;
+    let fact = turn.look(entry, vm.node()?)?;
+    if !is_off(fact.domain) || fact.generation > vm.generation() {
+        return None;
+    }
+    // The guest's own shutting down is its users' wish; a crash, or a node that was off, is not.
+    let own_will = vm.state == State::Running && fact.domain == Domain::Off(OffReason::Shutdown);
+    turn.change_vm(entry, [Change::SeenOff], |vm| {
+        if own_will && vm.desired == Desired::Running {
+            vm.desired = Desired::Stopped;
+        }
+        vm.force_off = false;
+    });
+    Some(())
+}
+
+fn running(turn: &mut Turn<'_>, entry: &Entry<Vm>) {
+    let vm = &entry.value;
+    if grant_sight(turn, vm).off() && seen_off(turn, entry).is_some() {
+        return;
+    }
+    if vm.desired == Desired::Stopped {
+        return turn.change_vm(entry, [Change::StopAsked], |_| {});
+    }
+    if vm.reboots.asked != vm.reboots.done {
+        reboot(turn, entry);
+    }
+    removal::leftovers(turn, entry);
+}
+
+fn reboot(turn: &mut Turn<'_>, entry: &Entry<Vm>) {
+    let vm = &entry.value;
+    let (Some(grant), reboots) = (&vm.grant, vm.reboots) else { return };
+    let operation = naming::of_vm("reboot", vm, reboots.asked);
+    let step = turn.order(&operation, &grant.node, OnFailure::Tell, |order| {
+        let (vm, generation) = (vm.name.clone(), grant.generation);
+        Order::Reboot(Reboot { order, vm, generation, force: reboots.force })
+    });
+    match step {
+        Step::Working => {}
+        Step::Done(_) => turn.change_vm(entry, [], |vm| vm.reboots.done = reboots.asked),
+        // Said, not repeated: a reboot that comes by surprise an hour later helps nobody.
+        Step::Failed(refusal) => turn.change_vm(entry, [], |vm| {
+            vm.reboots.done = reboots.asked;
+            vm.fault = Some(refusal.clone());
+        }),
+    }
+}
+
+fn stopping(turn: &mut Turn<'_>, entry: &Entry<Vm>) {
+    if grant_sight(turn, &entry.value).off() && seen_off(turn, entry).is_some() {
+        return;
+    }
+    let _ = stop(turn, &entry.value);
+}
+
+fn stop<'a>(turn: &mut Turn<'a>, vm: &Vm) -> Option<Step<'a>> {
+    let grant = vm.grant.as_ref()?;
+    let force = vm.force_off;
+    let operation = naming::of_vm(if force { "force-off" } else { "stop" }, vm, grant.generation);
+    Some(turn.order(&operation, &grant.node, OnFailure::TryAgain, |order| {
+        Order::Stop(Stop { order, vm: vm.name.clone(), generation: grant.generation, force })
+    }))
+}
+
+fn stopped(turn: &mut Turn<'_>, entry: &Entry<Vm>) {
+    let vm = &entry.value;
+    let Some(node) = vm.node().cloned() else { return };
+    match vm.desired {
+        // A node that is not heard may still run it: it is asked first, and started only there.
+        Desired::Running if grant_sight(turn, vm).domain().is_some() && restart_is_due(turn, vm) => {
+            turn.restart_vm(entry, node, vm.fault.clone());
+        }
+        Desired::Stopped if grant_sight(turn, vm).runs_under(vm.generation()) => {
+            let _ = stop(turn, vm);
+        }
+        _ => {}
+    }
+}
+
+/// The crossing itself is decided elsewhere; here is what must not be forgotten meanwhile.
+fn migrating(turn: &mut Turn<'_>, entry: &Entry<Vm>) {
+    let vm = &entry.value;
+    let Some(crossing) = &vm.crossing else { return };
+    let Some(migration) = turn.snap.migrations.get(crossing.id.as_str()) else {
+        let text = format!("migration {} of server {} has no document", crossing.id, vm.name);
+        return turn.alarm(format!("alarm/migration/{}", crossing.id), text);
+    };
+    if !turn.settled::<Migration>(crossing.id.as_str()) {
+        return;
+    }
+    if migration.value.state.over() {
+        return turn.change_vm(entry, [Change::MigrationEnded], |_| {});
+    }
+    if vm.desired == Desired::Deleted && !crossing.switched && !migration.value.cancel_asked {
+        let asked = Migration { cancel_asked: true, ..migration.value.clone() };
+        turn.push(Action::StoreMigration { migration: Box::new(asked), revision: migration.revision });
+    }
+}

@@ -1,0 +1,91 @@
+//! How many servers travel at once.
+//!
+//! With k flows on a link of rate B, a guest that dirties d bytes a second costs RAM · B/(B − k·d):
+//! parallel pre-copy sends more bytes again, and diverges at k·d ≥ B. So: as few flows as keep the
+//! link full, one by default in each direction between two sites; the next is prepared meanwhile,
+//! and begins to copy as soon as the one before has ended copying, during its switch-over.
+
+use std::collections::HashMap;
+
+use watari_model::{
+    NodeName, SiteName,
+    migration::{Migration, State},
+};
+
+use super::{Snapshot, crossing, turn::Turn};
+
+/// From one site to another; or within one.
+type Direction = (SiteName, SiteName);
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Load {
+    preparing: usize,
+    copying: usize,
+}
+
+/// What travels now.
+#[derive(Debug, Default)]
+pub(crate) struct Links {
+    loads: HashMap<Direction, Load>,
+}
+
+fn direction(snap: &Snapshot, from: &NodeName, to: &NodeName) -> Option<Direction> {
+    let site = |node: &NodeName| snap.nodes.get(node.as_str()).map(|entry| entry.value.site.clone());
+    Some((site(from)?, site(to)?))
+}
+
+impl Links {
+    /// Counts what travels. A migration with a side that is not there holds nobody up: its
+    /// fate is settled beside the others.
+    pub(crate) fn of(turn: &Turn<'_>) -> Self {
+        let mut links = Self::default();
+        for entry in turn.snap.migrations.values() {
+            let migration = &entry.value;
+            if turn.unreachable(&migration.from) || turn.unreachable(&migration.to) {
+                continue;
+            }
+            match migration.state {
+                State::Preparing => links.prepares(turn.snap, migration),
+                State::Copying if !crossing::copy_is_over(turn, migration) => {
+                    if let Some(way) = direction(turn.snap, &migration.from, &migration.to) {
+                        links.loads.entry(way).or_default().copying += 1;
+                    }
+                }
+                _ => {}
+            }
+        }
+        links
+    }
+
+    /// Whether another migration may begin to prepare.
+    pub(crate) fn may_prepare(&self, turn: &Turn<'_>, migration: &Migration) -> bool {
+        let load = self.load(turn.snap, migration);
+        load.preparing + load.copying < turn.rules.in_flight + turn.rules.ahead
+    }
+
+    /// Reckons one that begins to prepare.
+    pub(crate) fn prepares(&mut self, snap: &Snapshot, migration: &Migration) {
+        if let Some(way) = direction(snap, &migration.from, &migration.to) {
+            self.loads.entry(way).or_default().preparing += 1;
+        }
+    }
+
+    /// Whether another migration may begin to copy.
+    pub(crate) fn may_copy(&self, turn: &Turn<'_>, migration: &Migration) -> bool {
+        self.load(turn.snap, migration).copying < turn.rules.in_flight
+    }
+
+    /// Reckons one that goes over from preparing to copying.
+    pub(crate) fn copies(&mut self, snap: &Snapshot, migration: &Migration) {
+        if let Some(way) = direction(snap, &migration.from, &migration.to) {
+            let load = self.loads.entry(way).or_default();
+            load.preparing = load.preparing.saturating_sub(1);
+            load.copying += 1;
+        }
+    }
+
+    fn load(&self, snap: &Snapshot, migration: &Migration) -> Load {
+        let way = direction(snap, &migration.from, &migration.to);
+        way.and_then(|way| self.loads.get(&way).copied()).unwrap_or_default()
+    }
+}

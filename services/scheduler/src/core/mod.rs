@@ -1,0 +1,50 @@
+//! The pure core: what is to be done now, from what is wanted and what is seen. No async, no I/O,
+//! no clock.
+//!
+//! It takes no input but a [`Snapshot`]; recovery and the happy path are the same code. What it
+//! decides is data ([`Action`]); the executor has no choices to make but the one that
+//! [`crossing::verdict`] makes for it.
+
+mod action;
+pub mod crossing;
+mod evacuation;
+mod lifecycle;
+mod links;
+mod listening;
+mod naming;
+mod placement;
+mod prune;
+mod removal;
+pub mod report;
+mod rules;
+mod server;
+mod snapshot;
+mod turn;
+
+use watari_model::Timestamp;
+
+pub use action::{Action, Order, Settle};
+pub use rules::{Amount, Overcommit, Rules};
+pub use snapshot::{Answer, Heard, Outcome, Restarts, Sight, Snapshot, is_off, known};
+
+pub(crate) use action::listen_key;
+pub(crate) use crossing::{resume_key, resume_operation};
+pub(crate) use links::Links;
+pub(crate) use naming::{digest, next_migration, next_outage};
+pub(crate) use placement::{Need, Rooms, check, choose};
+
+/// What is to be done now. Of what is in hand nothing is decided again.
+#[must_use]
+pub fn decide(snap: &Snapshot, rules: &Rules, now: Timestamp) -> Vec<Action> {
+    let mut turn = turn::Turn::new(snap, rules, now);
+    // A server that stands still between two nodes comes first.
+    crossing::decide(&mut turn);
+    lifecycle::decide(&mut turn);
+    evacuation::decide(&mut turn);
+    listening::decide(&mut turn);
+    prune::decide(&mut turn);
+    turn.actions
+}
+
+#[cfg(test)]
+mod tests;

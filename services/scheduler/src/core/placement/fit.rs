@@ -1,0 +1,191 @@
+//! Whether one server fits on one node, and the words for why not.
+
+use std::collections::BTreeMap;
+
+use watari_model::{
+    GroupName, VmName,
+    node::{Node, Virtualisation},
+    vm::Company,
+};
+
+use super::{Need, Rooms, room::Room};
+
+/// Why a server does not fit on a node.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Unfit {
+    Draining,
+    Cordoned,
+    Suspect,
+    Lost,
+    Here,
+    Memory { free: u64, need: u64 },
+    Vcpus { free: u64, need: u64 },
+    Disk { free: u64, need: u64 },
+    Segment(String),
+    Label(String),
+    Virtualisation,
+    Processor,
+    Apart(GroupName),
+    Together(GroupName),
+}
+
+impl Unfit {
+    /// Reasons that differ only in numbers are told together.
+    fn class(&self) -> Self {
+        match self {
+            Self::Memory { need, .. } => Self::Memory { free: 0, need: *need },
+            Self::Vcpus { need, .. } => Self::Vcpus { free: 0, need: *need },
+            Self::Disk { need, .. } => Self::Disk { free: 0, need: *need },
+            other => other.clone(),
+        }
+    }
+
+    const fn free(&self) -> u64 {
+        match self {
+            Self::Memory { free, .. } | Self::Vcpus { free, .. } | Self::Disk { free, .. } => *free,
+            _ => 0,
+        }
+    }
+
+    /// "it …" for a single node.
+    pub(crate) fn of_one(&self) -> String {
+        let text = self.text(1, self.free());
+        if self.is_verb() { format!("it {text}") } else { format!("it is {text}") }
+    }
+
+    const fn is_verb(&self) -> bool {
+        !matches!(self, Self::Draining | Self::Cordoned | Self::Suspect | Self::Lost)
+    }
+
+    fn text(&self, nodes: usize, most: u64) -> String {
+        let (has, runs) = if nodes == 1 { ("has", "runs") } else { ("have at most", "run") };
+        match self {
+            Self::Draining => "draining".to_owned(),
+            Self::Cordoned => "cordoned".to_owned(),
+            Self::Suspect => "suspect".to_owned(),
+            Self::Lost => "lost".to_owned(),
+            Self::Here => format!("{runs} it already"),
+            Self::Memory { need, .. } => format!("{has} {most} MiB free of the {need} MiB needed"),
+            Self::Vcpus { need, .. } => format!("{has} {most} virtual CPUs free of the {need} needed"),
+            Self::Disk { need, .. } => format!("{has} {most} GiB of disk free of the {need} GiB needed"),
+            Self::Segment(segment) => format!("without a bridge for segment {segment}"),
+            Self::Label(label) => format!("without the label {label}"),
+            Self::Virtualisation => "with another kind of virtualisation".to_owned(),
+            Self::Processor => "with a processor that lacks what the present one has".to_owned(),
+            Self::Apart(group) => format!("with another member of group {group}, which keeps apart"),
+            Self::Together(group) => format!("without the other members of group {group}, which keeps together"),
+        }
+    }
+}
+
+/// One line: how many nodes there are, and what is the matter with them.
+pub(crate) fn explain(unfit: &[Unfit]) -> String {
+    if unfit.is_empty() {
+        return "there is no node to choose from".to_owned();
+    }
+    let mut classes: BTreeMap<Unfit, (usize, u64)> = BTreeMap::new();
+    for why in unfit {
+        let (count, most) = classes.entry(why.class()).or_default();
+        *count += 1;
+        *most = (*most).max(why.free());
+    }
+    let parts: Vec<String> = classes.iter().map(|(why, (n, most))| format!("{n} {}", why.text(*n, *most))).collect();
+    let nodes = if unfit.len() == 1 { "1 node".to_owned() } else { format!("{} nodes", unfit.len()) };
+    format!("{nodes}: {}", parts.join(", "))
+}
+
+impl Rooms {
+    /// Whether the server fits, everything considered.
+    pub(crate) fn fit(&self, need: &Need<'_>, room: &Room) -> Result<(), Unfit> {
+        allowed(need, room)?;
+        self.company(need, room, &|_| false)?;
+        enough(need, room)
+    }
+
+    /// Groups: apart from all others, together with those that are not leaving themselves.
+    pub(super) fn company(&self, need: &Need<'_>, room: &Room, leaving: &dyn Fn(&VmName) -> bool) -> Result<(), Unfit> {
+        for membership in &need.vm.spec.groups {
+            let group = &membership.group;
+            let others = |room: &Room| {
+                let members = room.members(group).into_iter().flatten();
+                members.filter(|vm| *vm != need.name() && !leaving(vm)).count()
+            };
+            match membership.company {
+                Company::Apart if others(room) > 0 => return Err(Unfit::Apart(group.clone())),
+                Company::Together
+                    if others(room) == 0 && self.holders(group).any(|r| !r.is_draining() && others(r) > 0) =>
+                {
+                    return Err(Unfit::Together(group.clone()));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What does not depend on how full the node is.
+pub(super) fn allowed(need: &Need<'_>, room: &Room) -> Result<(), Unfit> {
+    let node = room.node();
+    room.open()?;
+    if need.source.is_some_and(|source| source.name == node.name) {
+        return Err(Unfit::Here);
+    }
+    if let Some(segment) = need.segments.iter().find(|s| !node.inventory.segments.contains_key(**s)) {
+        return Err(Unfit::Segment(segment.to_string()));
+    }
+    if let Some((key, value)) = need.vm.spec.node_labels.iter().find(|(k, v)| node.inventory.labels.get(*k) != Some(v))
+    {
+        return Err(Unfit::Label(format!("{key}={value}")));
+    }
+    need.source.map_or(Ok(()), |source| compatible(source, node))
+}
+
+/// Whether a guest that was started on `source` can go on living on `target`. Under emulation the
+/// processor is QEMU's own and the same everywhere.
+fn compatible(source: &Node, target: &Node) -> Result<(), Unfit> {
+    let (from, to) = (&source.inventory, &target.inventory);
+    if from.virtualisation != to.virtualisation {
+        return Err(Unfit::Virtualisation);
+    }
+    let has_all = || from.cpu_features.iter().all(|feature| to.cpu_features.contains(feature));
+    if from.virtualisation == Virtualisation::Kvm && (from.cpu_model != to.cpu_model || !has_all()) {
+        return Err(Unfit::Processor);
+    }
+    Ok(())
+}
+
+/// Whether there is room; a server that is reckoned on the node already needs no more.
+fn enough(need: &Need<'_>, room: &Room) -> Result<(), Unfit> {
+    if room.holds(need.name()) { Ok(()) } else { room.has(need.amount) }
+}
+
+impl Room {
+    /// Whether there is room for so much.
+    pub(super) fn has(&self, amount: super::Amount) -> Result<(), Unfit> {
+        let free = self.free();
+        if free.memory_mib < amount.memory_mib {
+            return Err(Unfit::Memory { free: free.memory_mib, need: amount.memory_mib });
+        }
+        if free.vcpus < amount.vcpus {
+            return Err(Unfit::Vcpus { free: free.vcpus, need: amount.vcpus });
+        }
+        if free.disk_gib < amount.disk_gib {
+            return Err(Unfit::Disk { free: free.disk_gib, need: amount.disk_gib });
+        }
+        Ok(())
+    }
+}
+
+impl Rooms {
+    /// The site's free memory in MiB over all nodes that may receive; `None` if none may.
+    pub(crate) fn free_memory(&self, site: &str) -> Option<u64> {
+        let open = self.iter().filter(|room| room.node().site.as_str() == site && room.open().is_ok());
+        open.map(|room| room.free().memory_mib).reduce(u64::saturating_add)
+    }
+
+    /// Nodes of the documents that hold members of a group.
+    fn holders<'r>(&'r self, group: &'r GroupName) -> impl Iterator<Item = &'r Room> + 'r {
+        self.iter().filter(move |room| room.members(group).is_some_and(|members| !members.is_empty()))
+    }
+}

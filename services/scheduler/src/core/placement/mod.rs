@@ -1,0 +1,94 @@
+//! Where a server fits, and if nowhere, why not. Pure: what is reserved on a node is the sum of
+//! the documents that name it, and nothing else.
+//!
+//! A single server goes to the node with the most free memory (worst fit). Many go together in
+//! [`plan`]: the worthiest and largest first, each to the emptiest node, on a heap; those that want
+//! to be together are one unit.
+
+mod fit;
+mod plan;
+mod room;
+
+use std::cmp::Reverse;
+
+use watari_model::{NodeName, Refusal, SegmentName, VmName, network, node::Node, vm::Vm};
+
+use fit::explain;
+pub(crate) use plan::plan;
+pub(crate) use room::{Rooms, covers};
+
+use super::{Snapshot, rules::Amount};
+
+/// A server that wants a place.
+#[derive(Clone, Debug)]
+pub(crate) struct Need<'a> {
+    pub(crate) vm: &'a Vm,
+    pub(crate) amount: Amount,
+    /// Segments that the node must bind to a bridge.
+    pub(crate) segments: Vec<&'a SegmentName>,
+    /// The node it comes from, live.
+    pub(crate) source: Option<&'a Node>,
+}
+
+impl<'a> Need<'a> {
+    /// A server that is to be started.
+    pub(crate) fn start(vm: &'a Vm, snap: &Snapshot) -> Self {
+        let provider =
+            |name: &str| snap.networks.get(name).is_none_or(|entry| entry.value.kind == network::Kind::Provider);
+        let segments =
+            vm.spec.nics.iter().filter(|nic| provider(nic.network.as_str())).map(|nic| &nic.segment).collect();
+        Self { vm, amount: Amount::of(&vm.spec), segments, source: None }
+    }
+
+    /// A server that is to cross live from the node that runs it.
+    pub(crate) fn crossing(vm: &'a Vm, snap: &'a Snapshot) -> Self {
+        let source = vm.node().and_then(|n| snap.nodes.get(n.as_str())).map(|entry| &entry.value);
+        Self { source, ..Self::start(vm, snap) }
+    }
+
+    fn name(&self) -> &VmName {
+        &self.vm.name
+    }
+}
+
+/// Which nodes come into question, in order of preference.
+pub(crate) type Candidates<'a> = &'a dyn Fn(&Node) -> bool;
+
+/// The best node among the candidates, by the most free memory; those in `avoid` only if no other
+/// fits.
+///
+/// # Errors
+/// [`Refusal::NoRoom`], saying how many nodes were looked at and what was the matter with each.
+pub(crate) fn choose(
+    rooms: &Rooms,
+    need: &Need<'_>,
+    candidates: Candidates<'_>,
+    avoid: &[NodeName],
+) -> Result<NodeName, Refusal> {
+    let mut unfit = Vec::new();
+    let mut fitting = Vec::new();
+    for room in rooms.iter().filter(|room| candidates(room.node())) {
+        match rooms.fit(need, room) {
+            Ok(()) => fitting.push(room),
+            Err(why) => unfit.push(why),
+        }
+    }
+    let best = fitting.into_iter().max_by_key(|room| {
+        let name = &room.node().name;
+        (Reverse(avoid.contains(name)), room.free().memory_mib, room.free().vcpus, Reverse(name.clone()))
+    });
+    best.map(|room| room.node().name.clone())
+        .ok_or_else(|| Refusal::NoRoom { vm: need.name().to_string(), detail: explain(&unfit) })
+}
+
+/// Whether one named node can take the server.
+///
+/// # Errors
+/// [`Refusal::NodeUnknown`] or [`Refusal::NodeUnfit`] with the reason.
+pub(crate) fn check(rooms: &Rooms, need: &Need<'_>, node: &NodeName) -> Result<(), Refusal> {
+    let room = rooms.get(node).ok_or_else(|| Refusal::NodeUnknown { node: node.to_string() })?;
+    rooms.fit(need, room).map_err(|why| Refusal::NodeUnfit { node: node.to_string(), detail: why.of_one() })
+}
+
+#[cfg(test)]
+mod tests;

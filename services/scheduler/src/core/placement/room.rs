@@ -1,0 +1,185 @@
+//! What each node has, what is reserved on it, and by whom.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
+
+use watari_chassis::Entry;
+use watari_model::{
+    GroupName, NodeName, VmName, migration,
+    node::{self, Node},
+    outage::{Outage, Scope},
+    vm::{State, Vm},
+};
+
+use super::{Amount, fit::Unfit};
+use crate::core::{Action, Rules, Snapshot};
+
+/// All nodes with what is reserved on them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Rooms {
+    rooms: BTreeMap<NodeName, Room>,
+}
+
+/// One node.
+#[derive(Clone, Debug)]
+pub(crate) struct Room {
+    node: Arc<Entry<Node>>,
+    limit: Amount,
+    used: Amount,
+    draining: bool,
+    vms: BTreeSet<VmName>,
+    groups: HashMap<GroupName, BTreeSet<VmName>>,
+}
+
+/// Whether an outage keeps everything away from a node.
+fn drains(outage: &Outage, node: &Node) -> bool {
+    outage.state.drains() && covers(&outage.scope, node)
+}
+
+/// Whether a node goes dark with this scope.
+pub(crate) fn covers(scope: &Scope, node: &Node) -> bool {
+    match scope {
+        Scope::Site(site) => node.site == *site,
+        Scope::Node(name) => node.name == *name,
+    }
+}
+
+/// So much more may be promised.
+#[allow(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "sizes far below 2^52; a ratio is never negative"
+)]
+fn times(amount: u64, ratio: f64) -> u64 {
+    (amount as f64 * ratio) as u64
+}
+
+impl Room {
+    fn new(node: &Arc<Entry<Node>>, rules: &Rules, draining: bool) -> Self {
+        let (has, ratio) = (&node.value.inventory, rules.overcommit);
+        let limit = Amount {
+            vcpus: times(u64::from(has.vcpus), ratio.cpu),
+            memory_mib: times(has.memory_mib, ratio.memory),
+            disk_gib: times(has.disk_gib, ratio.disk),
+        };
+        Self {
+            node: Arc::clone(node),
+            limit,
+            used: Amount::default(),
+            draining,
+            vms: BTreeSet::new(),
+            groups: HashMap::new(),
+        }
+    }
+
+    pub(crate) fn node(&self) -> &Node {
+        &self.node.value
+    }
+
+    pub(crate) const fn is_draining(&self) -> bool {
+        self.draining
+    }
+
+    /// What may still be promised.
+    pub(crate) const fn free(&self) -> Amount {
+        self.limit.minus(self.used)
+    }
+
+    /// Whether the server is reckoned here.
+    pub(crate) fn holds(&self, vm: &VmName) -> bool {
+        self.vms.contains(vm)
+    }
+
+    pub(crate) fn members(&self, group: &GroupName) -> Option<&BTreeSet<VmName>> {
+        self.groups.get(group)
+    }
+
+    /// Whether it may receive anything.
+    pub(crate) fn open(&self) -> Result<(), Unfit> {
+        match self.node().state {
+            _ if self.draining => Err(Unfit::Draining),
+            node::State::Lost => Err(Unfit::Lost),
+            node::State::Suspect => Err(Unfit::Suspect),
+            node::State::Ready if self.node().cordoned => Err(Unfit::Cordoned),
+            node::State::Ready => Ok(()),
+        }
+    }
+
+    pub(super) fn take(&mut self, vm: &Vm) {
+        if self.vms.insert(vm.name.clone()) {
+            self.used = self.used.plus(Amount::of(&vm.spec));
+            for membership in &vm.spec.groups {
+                self.groups.entry(membership.group.clone()).or_default().insert(vm.name.clone());
+            }
+        }
+    }
+}
+
+impl Rooms {
+    /// Adds up all documents, those being written included.
+    pub(crate) fn of(snap: &Snapshot, rules: &Rules) -> Self {
+        let draining = |node: &Node| snap.outages.values().any(|outage| drains(&outage.value, node));
+        let rooms =
+            snap.nodes.values().map(|node| (node.value.name.clone(), Room::new(node, rules, draining(&node.value))));
+        let mut this = Self { rooms: rooms.collect() };
+        for entry in snap.vms.values() {
+            this.claim(&entry.value);
+        }
+        for entry in snap.migrations.values() {
+            this.promise(&entry.value, snap);
+        }
+        for action in snap.busy.values() {
+            match action.as_ref() {
+                Action::StoreVm { vm, .. } => this.claim(vm),
+                Action::NewMigration(migration) | Action::StoreMigration { migration, .. } => {
+                    this.promise(migration, snap);
+                }
+                _ => {}
+            }
+        }
+        this
+    }
+
+    /// Reckons a server where its document says, and the copies it left behind. What was reckoned
+    /// before stays: in one turn nothing becomes free.
+    pub(crate) fn claim(&mut self, vm: &Vm) {
+        if vm.state == State::Pending {
+            return;
+        }
+        for node in vm.reserves_on() {
+            self.reserve(node, vm);
+        }
+        for leftover in &vm.leftovers {
+            if let Some(room) = self.rooms.get_mut(&leftover.node).filter(|room| !room.vms.contains(&vm.name)) {
+                room.used.disk_gib = room.used.disk_gib.saturating_add(vm.spec.disk_gib);
+            }
+        }
+    }
+
+    /// Reckons a migration that waits for its turn at its target.
+    fn promise(&mut self, migration: &migration::Migration, snap: &Snapshot) {
+        if migration.state == migration::State::Queued
+            && let Some(vm) = snap.vms.get(migration.vm.as_str())
+        {
+            self.reserve(&migration.to, &vm.value);
+        }
+    }
+
+    /// Reckons a server on a node, once.
+    pub(crate) fn reserve(&mut self, node: &NodeName, vm: &Vm) {
+        if let Some(room) = self.rooms.get_mut(node) {
+            room.take(vm);
+        }
+    }
+
+    pub(crate) fn get(&self, node: &NodeName) -> Option<&Room> {
+        self.rooms.get(node)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Room> {
+        self.rooms.values()
+    }
+}

@@ -1,0 +1,45 @@
+//! Forgetting what is long over: each document that stays costs memory in every front end.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use watari_model::{
+    migration::Migration,
+    outage::{Outage, State},
+};
+
+use super::{Action, naming, turn::Turn};
+
+/// Forgets finished migrations beyond the newest of each server, never those of an outage that is
+/// not over; and finished outages beyond the newest.
+pub(crate) fn decide(turn: &mut Turn<'_>) {
+    let snap = turn.snap;
+    let over = |outage: &Outage| matches!(outage.state, State::Completed | State::Cancelled);
+    let open: BTreeSet<_> = snap.outages.values().filter(|e| !over(&e.value)).map(|e| &e.value.id).collect();
+
+    let mut finished: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for entry in snap.migrations.values() {
+        let migration = &entry.value;
+        let kept = migration.outage.as_ref().is_some_and(|outage| open.contains(outage));
+        if migration.state.over() && !kept {
+            finished.entry(&migration.vm).or_default().push(entry);
+        }
+    }
+    for mut entries in finished.into_values() {
+        entries.sort_by_key(|entry| naming::number(entry.value.id.as_str()));
+        let surplus = entries.len().saturating_sub(turn.rules.keep_migrations);
+        for entry in entries.into_iter().take(surplus) {
+            if turn.settled::<Migration>(entry.value.id.as_str()) {
+                turn.push(Action::DropMigration { id: entry.value.id.clone(), revision: entry.revision });
+            }
+        }
+    }
+
+    let mut past: Vec<_> = snap.outages.values().filter(|entry| over(&entry.value)).collect();
+    past.sort_by_key(|entry| (entry.value.created_at, entry.revision));
+    let surplus = past.len().saturating_sub(turn.rules.keep_outages);
+    for entry in past.into_iter().take(surplus) {
+        if turn.settled::<Outage>(entry.value.id.as_str()) {
+            turn.push(Action::DropOutage { id: entry.value.id.clone(), revision: entry.revision });
+        }
+    }
+}

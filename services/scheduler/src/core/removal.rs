@@ -1,0 +1,69 @@
+//! Taking away what is no longer wanted: a deleted server everywhere, and the copies that
+//! migrations left behind.
+
+use watari_chassis::Entry;
+use watari_contracts::agent::Remove;
+use watari_model::{
+    NodeName,
+    vm::{Leftover, Vm},
+};
+
+use super::{
+    action::{Action, Order, ports_key},
+    naming,
+    snapshot::Outcome,
+    turn::{OnFailure, Step, Turn},
+};
+
+/// Removes a server: from every node that may have something of it, then its addresses, then its
+/// document. A node that does not answer is waited for, since its disk is still there.
+pub(super) fn decide(turn: &mut Turn<'_>, entry: &Entry<Vm>) {
+    let vm = &entry.value;
+    let mut nodes: Vec<&NodeName> = vm.node().into_iter().chain(vm.leftovers.iter().map(|l| &l.node)).collect();
+    nodes.dedup();
+    let removed = nodes.into_iter().filter(|node| !remove(turn, vm, node, vm.generation())).count() == 0;
+    if !removed {
+        return;
+    }
+    let key = ports_key(&vm.name, &vm.uuid);
+    match turn.snap.answers.get(&key) {
+        Some(answer) if answer.outcome == Outcome::Done => {
+            turn.push(Action::DropVm { name: vm.name.clone(), revision: entry.revision });
+        }
+        Some(answer) if answer.age_ms < turn.rules.repeat_ms => {}
+        _ => turn.push(Action::ReleasePorts { vm: vm.name.clone(), uuid: vm.uuid.clone() }),
+    }
+}
+
+/// Whether a node has nothing of the server any more.
+fn remove(turn: &mut Turn<'_>, vm: &Vm, node: &NodeName, generation: u64) -> bool {
+    let operation = naming::of_vm("remove", vm, generation);
+    let step = turn.order(&operation, node, OnFailure::TryAgain, |order| {
+        Order::Remove(Remove { order, vm: vm.name.clone(), uuid: vm.uuid.clone(), generation })
+    });
+    matches!(step, Step::Done(_))
+}
+
+/// Removes the copies that migrations left behind, once the server has been running under its own
+/// grant for a while. Until then they are what an operator could go back to.
+pub(super) fn leftovers(turn: &mut Turn<'_>, entry: &Entry<Vm>) {
+    let vm = &entry.value;
+    let Some(node) = vm.node() else { return };
+    if vm.leftovers.is_empty() || !turn.sight(node, &vm.name).runs_under(vm.generation()) {
+        return;
+    }
+    for leftover in &vm.leftovers {
+        let here = leftover.node == *node;
+        if !here && turn.now.millis_since(leftover.since) < turn.rules.leftover_ms {
+            continue;
+        }
+        // What stands under the running server is no leftover, whatever the list says.
+        if here || remove(turn, vm, &leftover.node, leftover.generation) {
+            return forget(turn, entry, leftover);
+        }
+    }
+}
+
+fn forget(turn: &mut Turn<'_>, entry: &Entry<Vm>, leftover: &Leftover) {
+    turn.change_vm(entry, [], |vm| vm.leftovers.retain(|l| l != leftover));
+}

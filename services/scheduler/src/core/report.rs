@@ -1,0 +1,57 @@
+//! What an outage has come to: who moved, who is moving, who did not and why.
+
+use watari_model::{
+    Timestamp, VmName,
+    migration::{Migration, Reason, State},
+    outage::{self, Leg, Outage},
+};
+
+use super::Snapshot;
+
+/// The report of an outage's last leg.
+#[derive(Clone, Debug)]
+pub struct Report<'s> {
+    /// Which leg: home, or out.
+    pub reason: Reason,
+    /// The last completed migration of each server, in the order of their ends.
+    pub moved: Vec<&'s Migration>,
+    /// Migrations that are not over.
+    pub moving: Vec<&'s Migration>,
+    /// Who did not move, and why.
+    pub failed: Vec<outage::Left>,
+    /// From the start of the leg to its end, or so far.
+    pub makespan_ms: u64,
+}
+
+/// Puts the report together from the documents alone.
+#[must_use]
+pub fn report<'s>(snap: &'s Snapshot, outage: &Outage, now: Timestamp) -> Report<'s> {
+    let home =
+        outage.home.is_some() && !outage.out.is_some_and(|out| outage.home.is_some_and(|h| h.began_at < out.began_at));
+    let (reason, leg) = if home { (Reason::Return, outage.home) } else { (Reason::Evacuation, outage.out) };
+    let leg = leg.unwrap_or(Leg { began_at: outage.created_at, ended_at: None });
+    let of_leg =
+        |m: &&Migration| m.outage.as_ref() == Some(&outage.id) && m.reason == reason && m.created_at >= leg.began_at;
+    let all: Vec<&Migration> = snap.migrations.values().map(|entry| &entry.value).filter(of_leg).collect();
+    let mut moved: Vec<_> = all.iter().copied().filter(|m| m.state == State::Completed).collect();
+    moved.sort_by_key(|m| m.changed_at);
+    let moving: Vec<_> = all.iter().copied().filter(|m| !m.state.over()).collect();
+    // The last server's end is when it ran at its target, not when the books were closed.
+    let last = moved.last().map(|m| m.changed_at);
+    let end = leg.ended_at.map_or(now, |ended| last.unwrap_or(ended));
+    let failed = if leg.ended_at.is_some() { outage.left.clone() } else { so_far(&all, &moved, &moving) };
+    Report { reason, moved, moving, failed, makespan_ms: end.millis_since(leg.began_at) }
+}
+
+/// While the leg goes on: those whose last try failed and who are not being tried again.
+fn so_far(all: &[&Migration], moved: &[&Migration], moving: &[&Migration]) -> Vec<outage::Left> {
+    let elsewhere = |vm: &VmName| moved.iter().chain(moving).any(|m| m.vm == *vm);
+    let mut failed: Vec<outage::Left> = Vec::new();
+    for migration in all.iter().filter(|m| matches!(m.state, State::Failed | State::Cancelled)) {
+        if let Some(fault) = migration.fault.clone().filter(|_| !elsewhere(&migration.vm)) {
+            failed.retain(|left| left.vm != migration.vm);
+            failed.push(outage::Left { vm: migration.vm.clone(), fault });
+        }
+    }
+    failed
+}

@@ -1,0 +1,107 @@
+//! The bounds within which is decided; all are configuration keys.
+
+use watari_model::vm::Spec;
+
+/// What one server takes, or one node has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Amount {
+    /// Virtual CPUs.
+    pub vcpus: u64,
+    /// Memory in MiB.
+    pub memory_mib: u64,
+    /// Disk in GiB.
+    pub disk_gib: u64,
+}
+
+impl Amount {
+    /// What a server takes.
+    #[must_use]
+    pub fn of(spec: &Spec) -> Self {
+        Self { vcpus: u64::from(spec.vcpus), memory_mib: spec.memory_mib, disk_gib: spec.disk_gib }
+    }
+
+    /// Both together.
+    #[must_use]
+    pub const fn plus(self, other: Self) -> Self {
+        Self {
+            vcpus: self.vcpus.saturating_add(other.vcpus),
+            memory_mib: self.memory_mib.saturating_add(other.memory_mib),
+            disk_gib: self.disk_gib.saturating_add(other.disk_gib),
+        }
+    }
+
+    /// What is left; nothing rather than less than nothing.
+    #[must_use]
+    pub const fn minus(self, other: Self) -> Self {
+        Self {
+            vcpus: self.vcpus.saturating_sub(other.vcpus),
+            memory_mib: self.memory_mib.saturating_sub(other.memory_mib),
+            disk_gib: self.disk_gib.saturating_sub(other.disk_gib),
+        }
+    }
+}
+
+/// How many times more may be promised than there is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Overcommit {
+    /// Of processors.
+    pub cpu: f64,
+    /// Of memory.
+    pub memory: f64,
+    /// Of disk.
+    pub disk: f64,
+}
+
+/// All bounds. Times in milliseconds.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rules {
+    /// How much more may be promised than there is.
+    pub overcommit: Overcommit,
+    /// Copies at the same time from one site to another.
+    pub in_flight: usize,
+    /// Migrations prepared ahead of those.
+    pub ahead: usize,
+    /// At most so many MiB a second for each copy; 0 is without bound.
+    pub bandwidth_mib: u64,
+    /// The pause that QEMU may plan for; 0 is its own.
+    pub downtime_ms: u64,
+    /// A copy that takes longer is given up.
+    pub copy_ms: u64,
+    /// How often a failed move is tried again within an evacuation.
+    pub retries: u32,
+    /// How long a server must have run elsewhere before its old disk is removed.
+    pub leftover_ms: u64,
+    /// How long after an unfinished answer an order is repeated.
+    pub repeat_ms: u64,
+    /// A node that said nothing for so long is silent.
+    pub silent_ms: u64,
+    /// How often a silent node is asked.
+    pub poll_ms: u64,
+    /// The longest pause between starts of a server that does not stay up.
+    pub restart_ms: u64,
+    /// How many finished migrations of a server are remembered.
+    pub keep_migrations: usize,
+    /// How many finished outages are remembered.
+    pub keep_outages: usize,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self {
+            overcommit: Overcommit { cpu: 8.0, memory: 1.0, disk: 2.0 },
+            in_flight: 1,
+            ahead: 1,
+            bandwidth_mib: 0,
+            downtime_ms: 100,
+            copy_ms: 3_600_000,
+            retries: 3,
+            leftover_ms: 30_000,
+            repeat_ms: 1_000,
+            silent_ms: 15_000,
+            poll_ms: 5_000,
+            restart_ms: 60_000,
+            keep_migrations: 20,
+            keep_outages: 20,
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! What is decided upon: the documents, what agents were last heard to say, and what is in hand.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use watari_chassis::Snapshot as Docs;
+use watari_contracts::agent::{Domain, NodeFacts, Passage, Progress, VmFact};
+use watari_model::{
+    MigrationId, NodeName, Refusal, VmName, migration::Migration, network::Network, node, node::Node, outage::Outage,
+    site::Site, vm::Vm,
+};
+
+use super::Action;
+
+/// One moment. Nothing in it changes while it is decided upon.
+#[derive(Clone, Default)]
+pub struct Snapshot {
+    /// The epoch of this tenure, carried by every order.
+    pub epoch: u64,
+    /// Servers, by name.
+    pub vms: Docs<Vm>,
+    /// Migrations, by name.
+    pub migrations: Docs<Migration>,
+    /// Outages, by name.
+    pub outages: Docs<Outage>,
+    /// Sites, by name.
+    pub sites: Docs<Site>,
+    /// Nodes, by name; the monitor's.
+    pub nodes: Docs<Node>,
+    /// Networks, by name; the network service's.
+    pub networks: Docs<Network>,
+    /// What each node's agent last said.
+    pub heard: BTreeMap<NodeName, Heard>,
+    /// The last known part of each node in each migration; it outlives the agent's own memory.
+    pub passages: HashMap<(NodeName, MigrationId), Passage>,
+    /// Answers to what was ordered and asked, by the action's key.
+    pub answers: HashMap<String, Answer>,
+    /// What is being done, by key.
+    pub busy: HashMap<String, Arc<Action>>,
+    /// How often a server had to be started again lately.
+    pub restarts: HashMap<VmName, Restarts>,
+}
+
+/// What an agent last said, by itself or in answers.
+#[derive(Clone, Debug)]
+pub struct Heard {
+    /// Its facts.
+    pub facts: Arc<NodeFacts>,
+    /// How long ago anything came from it.
+    pub age_ms: u64,
+}
+
+/// An answer.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// How often the operation had failed before; each try has a name of its own.
+    pub attempt: u32,
+    /// What came.
+    pub outcome: Outcome,
+    /// How long ago.
+    pub age_ms: u64,
+    /// Whether the node was heard since.
+    pub news: bool,
+}
+
+/// What came of an order or a question.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// An agent's answer to an order.
+    Order(Progress, VmFact),
+    /// A fresh look at one server.
+    Seen(VmFact),
+    /// A fresh look at both sides of a migration; `None` for a side that did not answer.
+    Both(Option<VmFact>, Option<VmFact>),
+    /// Done, by somebody who is no agent.
+    Done,
+    /// Refused for good.
+    Refused(Refusal),
+    /// No answer, or one that says "later": what was done is not known.
+    Silent(Refusal),
+}
+
+/// How often a server was started again, and when last.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Restarts {
+    /// How often in a row.
+    pub count: u32,
+    /// Milliseconds since the last time.
+    pub age_ms: u64,
+}
+
+/// What is known of one server on one node.
+#[derive(Clone, Copy, Debug)]
+pub enum Sight<'a> {
+    /// The node is not heard, or its hypervisor does not answer.
+    Silent,
+    /// The node is heard and has nothing of the server.
+    Nothing,
+    /// The node is heard and says this.
+    Seen(&'a VmFact),
+}
+
+impl Sight<'_> {
+    /// What the hypervisor says; `None` if it is not known.
+    #[must_use]
+    pub fn domain(self) -> Option<Domain> {
+        match self {
+            Self::Silent => None,
+            Self::Nothing => Some(Domain::Absent),
+            Self::Seen(fact) => known(fact),
+        }
+    }
+
+    /// Whether no process of it lives there, as far as is known.
+    #[must_use]
+    pub fn off(self) -> bool {
+        self.domain().is_some_and(is_off)
+    }
+
+    /// Whether it runs there under `generation`, granted to that node.
+    #[must_use]
+    pub fn runs_under(self, generation: u64) -> bool {
+        match self {
+            Self::Seen(fact) => fact.domain == Domain::Running && fact.granted && fact.generation == generation,
+            _ => false,
+        }
+    }
+}
+
+/// The domain of a fact, unless the hypervisor did not answer.
+#[must_use]
+pub fn known(fact: &VmFact) -> Option<Domain> {
+    (fact.domain != Domain::Unknown).then_some(fact.domain)
+}
+
+/// Whether no process of the domain lives.
+#[must_use]
+pub const fn is_off(domain: Domain) -> bool {
+    matches!(domain, Domain::Absent | Domain::Off(_))
+}
+
+impl Snapshot {
+    /// What is known of `vm` on `node`, if it was heard within `silent_ms`.
+    #[must_use]
+    pub fn sight(&self, node: &NodeName, vm: &VmName, silent_ms: u64) -> Sight<'_> {
+        match self.heard.get(node) {
+            Some(heard) if heard.age_ms <= silent_ms && heard.facts.hypervisor_answers => {
+                heard.facts.vms.get(vm).map_or(Sight::Nothing, Sight::Seen)
+            }
+            _ => Sight::Silent,
+        }
+    }
+
+    /// Whether a node cannot be reckoned with: unknown, lost, or suspect and not heard.
+    #[must_use]
+    pub fn unreachable(&self, node: &NodeName, silent_ms: u64) -> bool {
+        let heard = self.heard.get(node).is_some_and(|h| h.age_ms <= silent_ms);
+        match self.nodes.get(node.as_str()).map(|entry| entry.value.state) {
+            None | Some(node::State::Lost) => true,
+            Some(node::State::Suspect) => !heard,
+            Some(node::State::Ready) => false,
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! One turn of deciding: the snapshot, what is reserved so far, and what has been decided.
+
+use std::collections::HashSet;
+
+use watari_chassis::Entry;
+use watari_contracts::agent::{self, Observe, Progress, VmFact};
+use watari_model::{
+    Document, NodeName, Refusal, Timestamp, VmName,
+    migration::{self, Migration},
+    outage::Outage,
+    vm::{self, Vm},
+};
+
+use super::{
+    Action, Rules, Snapshot, action,
+    action::Order,
+    naming,
+    placement::Rooms,
+    snapshot::{Answer, Outcome, Sight},
+};
+
+/// The longest pause between tries of an operation that fails.
+const MOST_PAUSE_MS: u64 = 60_000;
+
+/// A turn. Its parts add actions in the order of their urgency; of two with one key the first stays.
+pub(crate) struct Turn<'a> {
+    pub(crate) snap: &'a Snapshot,
+    pub(crate) rules: &'a Rules,
+    pub(crate) now: Timestamp,
+    pub(crate) rooms: Rooms,
+    pub(crate) actions: Vec<Action>,
+    taken: HashSet<String>,
+}
+
+/// How far an ordered operation is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Step<'a> {
+    /// Ordered; not known to be over.
+    Working,
+    /// Done; this was seen.
+    Done(&'a VmFact),
+    /// It cannot be done.
+    Failed(&'a Refusal),
+}
+
+/// What to do about an operation that failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OnFailure {
+    /// Tell the caller.
+    Tell,
+    /// Try again, ever more rarely.
+    TryAgain,
+}
+
+impl<'a> Turn<'a> {
+    pub(crate) fn new(snap: &'a Snapshot, rules: &'a Rules, now: Timestamp) -> Self {
+        let rooms = Rooms::of(snap, rules);
+        Self { snap, rules, now, rooms, actions: Vec::new(), taken: HashSet::new() }
+    }
+
+    /// Whether nothing of this key is in hand or decided already.
+    pub(crate) fn is_free(&self, key: &str) -> bool {
+        !self.snap.busy.contains_key(key) && !self.taken.contains(key)
+    }
+
+    /// Whether a document may be decided about: no write of it is on its way.
+    pub(crate) fn settled<T: Document>(&self, key: &str) -> bool {
+        self.is_free(&action::document_key::<T>(key))
+    }
+
+    pub(crate) fn push(&mut self, action: Action) {
+        let key = action.key();
+        if self.is_free(&key) {
+            self.taken.insert(key);
+            self.actions.push(action);
+        }
+    }
+
+    pub(crate) fn sight(&self, node: &NodeName, vm: &VmName) -> Sight<'a> {
+        self.snap.sight(node, vm, self.rules.silent_ms)
+    }
+
+    pub(crate) fn unreachable(&self, node: &NodeName) -> bool {
+        self.snap.unreachable(node, self.rules.silent_ms)
+    }
+
+    /// Writes a server's document after `changes` and `edit`. A change that its state does not
+    /// allow leaves everything as it is.
+    pub(crate) fn change_vm(
+        &mut self,
+        entry: &Entry<Vm>,
+        changes: impl IntoIterator<Item = vm::Change>,
+        edit: impl FnOnce(&mut Vm),
+    ) {
+        self.rewrite_vm(entry, changes, edit, false);
+    }
+
+    /// The same for a server that is started again without being asked.
+    pub(crate) fn restart_vm(&mut self, entry: &Entry<Vm>, node: NodeName, fault: Option<Refusal>) {
+        self.rewrite_vm(entry, [vm::Change::Granted(node)], |vm| vm.fault = fault, true);
+    }
+
+    fn rewrite_vm(
+        &mut self,
+        entry: &Entry<Vm>,
+        changes: impl IntoIterator<Item = vm::Change>,
+        edit: impl FnOnce(&mut Vm),
+        restart: bool,
+    ) {
+        let mut vm = entry.value.clone();
+        for change in changes {
+            if vm.apply(change, self.now).is_err() {
+                return;
+            }
+        }
+        edit(&mut vm);
+        if vm != entry.value {
+            self.rooms.claim(&vm);
+            self.push(Action::StoreVm { vm: Box::new(vm), revision: entry.revision, restart });
+        }
+    }
+
+    /// Writes a migration's document after `changes`.
+    pub(crate) fn change_migration(
+        &mut self,
+        entry: &Entry<Migration>,
+        changes: impl IntoIterator<Item = migration::Change>,
+    ) {
+        let mut migration = entry.value.clone();
+        for change in changes {
+            if migration.apply(change, self.now).is_err() {
+                return;
+            }
+        }
+        self.push(Action::StoreMigration { migration: Box::new(migration), revision: entry.revision });
+    }
+
+    /// Writes an outage's document after `change`.
+    pub(crate) fn change_outage(&mut self, entry: &Entry<Outage>, change: watari_model::outage::Change) {
+        let mut outage = entry.value.clone();
+        if outage.apply(change, self.now).is_ok() {
+            self.push(Action::StoreOutage { outage: Box::new(outage), revision: entry.revision });
+        }
+    }
+
+    /// Orders `operation` of `node` until it is over, and says how far it is. Repeating an order
+    /// is asking; a new try after a failure has a name of its own.
+    pub(crate) fn order(
+        &mut self,
+        operation: &str,
+        node: &NodeName,
+        on_failure: OnFailure,
+        build: impl FnOnce(agent::Order) -> Order,
+    ) -> Step<'a> {
+        let key = naming::at(operation, node);
+        let answer = self.snap.answers.get(&key);
+        let (step, attempt) = match answer {
+            None => (Step::Working, Some(0)),
+            Some(answer) => self.after(answer, on_failure),
+        };
+        if let Some(attempt) = attempt.filter(|_| self.is_free(&key)) {
+            let name = if attempt == 0 { operation.to_owned() } else { format!("{operation}-r{attempt}") };
+            let order = build(agent::Order { epoch: self.snap.epoch, operation: name });
+            self.push(Action::Order { key, attempt, node: node.clone(), order });
+        }
+        step
+    }
+
+    /// What an answer means, and which attempt is due now.
+    fn after(&self, answer: &'a Answer, on_failure: OnFailure) -> (Step<'a>, Option<u32>) {
+        let again = answer.age_ms >= self.rules.repeat_ms;
+        match &answer.outcome {
+            Outcome::Order(Progress::Done, fact) => (Step::Done(fact), None),
+            Outcome::Order(Progress::Working, _) => (Step::Working, (again || answer.news).then_some(answer.attempt)),
+            Outcome::Order(Progress::Failed(refusal), _) | Outcome::Refused(refusal) => match on_failure {
+                OnFailure::Tell => (Step::Failed(refusal), None),
+                OnFailure::TryAgain => {
+                    let due = answer.age_ms >= pause_ms(answer.attempt, MOST_PAUSE_MS);
+                    (Step::Working, due.then(|| answer.attempt.saturating_add(1)))
+                }
+            },
+            _ => (Step::Working, again.then_some(answer.attempt)),
+        }
+    }
+
+    /// Has `node` look at a server now. What comes back was seen after the document's present
+    /// write, since the question is named after it.
+    pub(crate) fn look(&mut self, entry: &Entry<Vm>, node: &NodeName) -> Option<&'a VmFact> {
+        let vm = &entry.value.name;
+        let key = naming::look(vm, entry.revision, node);
+        let answer = self.snap.answers.get(&key);
+        if answer.is_none_or(|a| a.age_ms >= self.rules.repeat_ms) {
+            self.push(Action::Look { key, node: node.clone(), look: Observe { vm: vm.clone() } });
+        }
+        match answer.map(|a| &a.outcome) {
+            Some(Outcome::Seen(fact)) => Some(fact),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn alarm(&mut self, key: String, text: String) {
+        self.push(Action::Alarm { key, text });
+    }
+}
+
+/// A pause that doubles from one second with each failure, up to `most_ms`.
+pub(crate) fn pause_ms(failures: u32, most_ms: u64) -> u64 {
+    (1_000_u64 << failures.min(16)).min(most_ms)
+}

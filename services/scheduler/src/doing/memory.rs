@@ -1,0 +1,211 @@
+//! What the process remembers between turns. All of it can be lost: facts are sent again, orders
+//! repeated, and pauses forgotten cost one try too many.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use watari_chassis::clock;
+use watari_contracts::agent::{NodeFacts, Passage, VmFact};
+use watari_model::{MigrationId, NodeName, VmName};
+
+use crate::core::{self, Action, Heard, Outcome, Restarts, Snapshot, known};
+
+/// An answer older than this is forgotten: its order is repeated, which is asking.
+const ANSWERS_KEPT_MS: u64 = 600_000;
+/// Starts further apart than this are not "in a row".
+const IN_A_ROW_MS: u64 = 300_000;
+
+/// Shared by the loop, its tasks, the subscriptions and the views.
+#[derive(Default)]
+pub(crate) struct Memory(Mutex<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    nodes: BTreeMap<NodeName, Node>,
+    passages: HashMap<(NodeName, MigrationId), Passage>,
+    answers: HashMap<String, Answer>,
+    busy: HashMap<String, Arc<Action>>,
+    restarts: HashMap<VmName, Restart>,
+    overtaken_by: u64,
+}
+
+struct Node {
+    facts: Arc<NodeFacts>,
+    at: u64,
+    /// Counts what it published.
+    count: u64,
+}
+
+struct Answer {
+    attempt: u32,
+    outcome: Outcome,
+    at: u64,
+    heard: Vec<(NodeName, u64)>,
+}
+
+struct Restart {
+    count: u32,
+    at: u64,
+}
+
+/// How often nodes had been heard when something was asked of them.
+pub(crate) type Asked = Vec<(NodeName, u64)>;
+
+impl Memory {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // Each change is one call and leaves it whole.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes in what an agent published or answered. What is older than what is known is ignored.
+    pub(crate) fn hear(&self, facts: NodeFacts) {
+        let now = clock::boot_millis();
+        let mut inner = self.lock();
+        let Inner { nodes, passages, .. } = &mut *inner;
+        facts.vms.values().for_each(|fact| note_passage(passages, &facts.node, fact));
+        match nodes.get_mut(&facts.node) {
+            Some(node) => {
+                let same = node.facts.instance == facts.instance;
+                if (same && facts.seq < node.facts.seq) || (!same && facts.at < node.facts.at) {
+                    return;
+                }
+                node.at = now;
+                if !same || facts.seq > node.facts.seq {
+                    node.count += 1;
+                    node.facts = Arc::new(facts);
+                }
+            }
+            None => {
+                nodes.insert(facts.node.clone(), Node { facts: Arc::new(facts), at: now, count: 1 });
+            }
+        }
+    }
+
+    /// Notes how often nodes have been heard, before something is asked of them.
+    pub(crate) fn asking(&self, nodes: &[&NodeName]) -> Asked {
+        let inner = self.lock();
+        nodes.iter().map(|name| ((*name).clone(), inner.nodes.get(*name).map_or(0, |node| node.count))).collect()
+    }
+
+    /// Takes in what one agent answered of one server.
+    pub(crate) fn see(&self, node: &NodeName, fact: &VmFact) {
+        let mut inner = self.lock();
+        note_passage(&mut inner.passages, node, fact);
+        if let Some(node) = inner.nodes.get_mut(node) {
+            node.at = clock::boot_millis();
+            if known(fact).is_some() {
+                Arc::make_mut(&mut node.facts).vms.insert(fact.vm.clone(), fact.clone());
+            }
+        }
+    }
+
+    /// Keeps an answer.
+    pub(crate) fn answered(&self, key: String, attempt: u32, outcome: Outcome, asked: Asked) {
+        let answer = Answer { attempt, outcome, at: clock::boot_millis(), heard: asked };
+        self.lock().answers.insert(key, answer);
+    }
+
+    /// Marks an action as in hand; whether it was not before.
+    pub(crate) fn take(&self, key: &str, action: &Arc<Action>) -> bool {
+        let mut inner = self.lock();
+        if inner.busy.contains_key(key) {
+            return false;
+        }
+        inner.busy.insert(key.to_owned(), Arc::clone(action));
+        true
+    }
+
+    /// The action is no longer in hand.
+    pub(crate) fn done(&self, key: &str) {
+        self.lock().busy.remove(key);
+    }
+
+    /// How much is in hand.
+    pub(crate) fn in_hand(&self) -> usize {
+        self.lock().busy.len()
+    }
+
+    /// Counts a start that nobody asked for.
+    pub(crate) fn restarted(&self, vm: &VmName) {
+        let now = clock::boot_millis();
+        let mut inner = self.lock();
+        let restart = inner.restarts.entry(vm.clone()).or_insert(Restart { count: 0, at: now });
+        let fresh = now.saturating_sub(restart.at) > IN_A_ROW_MS;
+        *restart = Restart { count: if fresh { 1 } else { restart.count.saturating_add(1) }, at: now };
+    }
+
+    /// An agent has seen a higher epoch: whoever acts under `epoch` or less has been replaced.
+    pub(crate) fn overtaken(&self, epoch: u64) {
+        let mut inner = self.lock();
+        inner.overtaken_by = inner.overtaken_by.max(epoch);
+    }
+
+    /// Whether an agent has refused `epoch` as old.
+    pub(crate) fn is_overtaken(&self, epoch: u64) -> bool {
+        self.lock().overtaken_by > epoch
+    }
+
+    /// Forgets answers, as a new tenure begins: they were given to somebody else.
+    pub(crate) fn begin_tenure(&self) {
+        let mut inner = self.lock();
+        inner.answers.clear();
+        inner.restarts.clear();
+    }
+
+    /// Fills in what is known of nodes, for views.
+    pub(crate) fn fill_sights(&self, snap: &mut Snapshot) {
+        let now = clock::boot_millis();
+        let inner = self.lock();
+        let heard = |node: &Node| Heard { facts: Arc::clone(&node.facts), age_ms: now.saturating_sub(node.at) };
+        snap.heard = inner.nodes.iter().map(|(name, node)| (name.clone(), heard(node))).collect();
+        snap.passages = inner.passages.clone();
+    }
+
+    /// Fills in everything, for deciding, and forgets what is old.
+    pub(crate) fn fill(&self, snap: &mut Snapshot) {
+        self.fill_sights(snap);
+        let now = clock::boot_millis();
+        let mut inner = self.lock();
+        inner.answers.retain(|_, answer| now.saturating_sub(answer.at) < ANSWERS_KEPT_MS);
+        inner.restarts.retain(|_, restart| now.saturating_sub(restart.at) < IN_A_ROW_MS);
+        let active = |id: &MigrationId| snap.migrations.get(id.as_str()).is_some_and(|m| !m.value.state.over());
+        inner.passages.retain(|(_, id), _| active(id));
+        let news = |answer: &Answer| {
+            let count = |node: &NodeName| inner.nodes.get(node).map_or(0, |node| node.count);
+            answer.heard.iter().any(|(node, then)| count(node) > *then)
+        };
+        let age = |at: u64| now.saturating_sub(at);
+        snap.answers = inner
+            .answers
+            .iter()
+            .map(|(key, answer)| {
+                let Answer { attempt, outcome, at, .. } = answer;
+                let known =
+                    core::Answer { attempt: *attempt, outcome: outcome.clone(), age_ms: age(*at), news: news(answer) };
+                (key.clone(), known)
+            })
+            .collect();
+        snap.busy = inner.busy.clone();
+        snap.restarts = inner
+            .restarts
+            .iter()
+            .map(|(vm, restart)| (vm.clone(), Restarts { count: restart.count, age_ms: age(restart.at) }))
+            .collect();
+    }
+}
+
+/// Keeps the last figures of a migration: agents forget them when they forget the server.
+fn note_passage(passages: &mut HashMap<(NodeName, MigrationId), Passage>, node: &NodeName, fact: &VmFact) {
+    let Some(passage) = &fact.passage else { return };
+    let key = (node.clone(), passage.migration.clone());
+    let old = passages.get(&key);
+    let merged = Passage {
+        transfer: passage.transfer.or_else(|| old.and_then(|p| p.transfer)),
+        complaint: passage.complaint.clone().or_else(|| old.and_then(|p| p.complaint.clone())),
+        paused_ms: passage.paused_ms.or_else(|| old.and_then(|p| p.paused_ms)),
+        ..passage.clone()
+    };
+    passages.insert(key, merged);
+}

@@ -1,0 +1,225 @@
+//! Doing what was decided. Each action is a task of its own; while it is in hand nothing of its
+//! key is decided again, and its end wakes the loop. There are no choices here but the one that
+//! [`crate::core::crossing::verdict`] makes.
+
+mod memory;
+mod metrics;
+mod orders;
+mod settle;
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::sync::watch;
+use watari_chassis::{Context, Leadership, Wake, WriteError};
+use watari_contracts::{
+    agent::{ObserveAll, Progress},
+    network::ReleasePorts,
+};
+use watari_model::{NodeName, Refusal};
+
+/// The metrics' names.
+pub mod names {
+    pub use super::metrics::{ACTIONS, ALARMS, DECIDE_SECONDS, DOWNTIME_SECONDS, MIGRATIONS, PAUSE_SECONDS, VMS};
+}
+
+pub(crate) use memory::Memory;
+pub(crate) use metrics::Metrics;
+
+use crate::{
+    core::{Action, Outcome, Snapshot, listen_key},
+    stores::Stores,
+};
+
+/// How much may be in hand, and how long it may take.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    /// Actions in hand at the same time; what ends a migration's pause is not held up by it.
+    pub(crate) in_flight: usize,
+    /// How long an agent may take to answer an order.
+    pub(crate) order: Duration,
+    /// How long an agent may take to look.
+    pub(crate) look: Duration,
+}
+
+/// Does actions. Cloning shares it.
+#[derive(Clone)]
+pub(crate) struct Executor {
+    pub(crate) ctx: Context,
+    pub(crate) stores: Stores,
+    pub(crate) memory: Arc<Memory>,
+    pub(crate) metrics: Metrics,
+    pub(crate) leadership: watch::Receiver<Leadership>,
+    pub(crate) wake: Wake,
+    pub(crate) bounds: Bounds,
+}
+
+/// Takes an action out of hand, whatever becomes of its task.
+struct InHand {
+    executor: Executor,
+    key: String,
+}
+
+impl Drop for InHand {
+    fn drop(&mut self) {
+        self.executor.memory.done(&self.key);
+        self.executor.wake.wake();
+    }
+}
+
+impl Executor {
+    /// Begins what was decided, as far as the bound allows; the rest is decided again.
+    pub(crate) fn start(&self, actions: Vec<Action>) {
+        for action in actions {
+            let urgent = matches!(action, Action::Settle(_));
+            if !urgent && self.memory.in_hand() >= self.bounds.in_flight {
+                continue;
+            }
+            let (key, action) = (action.key(), Arc::new(action));
+            if !self.memory.take(&key, &action) {
+                continue;
+            }
+            let in_hand = InHand { executor: self.clone(), key };
+            let executor = self.clone();
+            self.ctx.spawn("action", async move {
+                executor.perform(&action, &in_hand.key).await;
+                drop(in_hand);
+            });
+        }
+    }
+
+    /// Whether this process still leads under `epoch`.
+    pub(crate) fn leads(&self, epoch: u64) -> bool {
+        self.leadership.borrow().epoch() == Some(epoch) && !self.memory.is_overtaken(epoch)
+    }
+
+    async fn perform(&self, action: &Action, key: &str) {
+        match action {
+            Action::StoreVm { vm, revision, restart } => {
+                let stored = self.stores.vms.update(vm, *revision).await;
+                if self.written(action, stored.map(|_| ())) && *restart {
+                    self.memory.restarted(&vm.name);
+                }
+            }
+            Action::DropVm { name, revision } => {
+                let _ = self.written(action, self.stores.vms.delete(name.as_str(), *revision).await.map(|_| ()));
+            }
+            Action::NewMigration(migration) => {
+                let _ = self.written(action, self.stores.migrations.create(migration).await.map(|_| ()));
+            }
+            Action::StoreMigration { migration, revision } => {
+                if self.written(action, self.stores.migrations.update(migration, *revision).await.map(|_| ())) {
+                    self.metrics.migration(migration);
+                }
+            }
+            Action::DropMigration { id, revision } => {
+                let _ = self.written(action, self.stores.migrations.delete(id.as_str(), *revision).await.map(|_| ()));
+            }
+            Action::StoreOutage { outage, revision } => {
+                let _ = self.written(action, self.stores.outages.update(outage, *revision).await.map(|_| ()));
+            }
+            Action::DropOutage { id, revision } => {
+                let _ = self.written(action, self.stores.outages.delete(id.as_str(), *revision).await.map(|_| ()));
+            }
+            Action::Order { attempt, node, order, .. } => {
+                let asked = self.memory.asking(&[node]);
+                let outcome = self.order(node, order).await;
+                self.metrics.action(order.verb(), outcome_word(&outcome));
+                self.memory.answered(key.to_owned(), *attempt, outcome, asked);
+            }
+            Action::Look { node, look, .. } => {
+                let asked = self.memory.asking(&[node]);
+                let outcome = match self.look(node, look).await {
+                    Ok(fact) => Outcome::Seen(fact),
+                    Err(refusal) => Outcome::Silent(refusal),
+                };
+                self.metrics.action("observe", outcome_word(&outcome));
+                self.memory.answered(key.to_owned(), 0, outcome, asked);
+            }
+            Action::LookAtAll { node } => self.listen(node).await,
+            Action::Settle(settle) => self.settle(settle, key).await,
+            Action::ReleasePorts { vm, uuid } => {
+                let request = ReleasePorts { vm: vm.clone(), vm_uuid: uuid.clone() };
+                let outcome = match self.ctx.bus.request(&request).await {
+                    Ok(_) => Outcome::Done,
+                    Err(error) => Outcome::Silent(Refusal::from(error)),
+                };
+                self.metrics.action("release-ports", outcome_word(&outcome));
+                self.memory.answered(key.to_owned(), 0, outcome, Vec::new());
+            }
+            Action::Alarm { key, text } => self.metrics.alarm(key, text),
+        }
+    }
+
+    /// Asks a node for all it sees.
+    pub(crate) async fn listen(&self, node: &NodeName) {
+        let outcome = match self.ctx.bus.command_within(node, &ObserveAll {}, self.bounds.look).await {
+            Ok(facts) if facts.node == *node => {
+                self.memory.hear(facts);
+                Outcome::Done
+            }
+            Ok(facts) => Outcome::Silent(Refusal::Internal { detail: format!("{node} answers as {}", facts.node) }),
+            Err(error) => Outcome::Silent(Refusal::from(error)),
+        };
+        self.memory.answered(listen_key(node), 0, outcome, Vec::new());
+    }
+
+    /// Counts a write. A conflict is no fault: somebody was faster, and it is decided anew.
+    fn written(&self, action: &Action, result: Result<(), WriteError>) -> bool {
+        let word = match &result {
+            Ok(()) => "ok",
+            Err(WriteError::Exists { .. } | WriteError::Conflict { .. }) => "conflict",
+            Err(error @ WriteError::Bus { .. }) => {
+                tracing::warn!(%error, "a document was not written; it is decided anew");
+                "unknown"
+            }
+        };
+        self.metrics.action(action.verb(), word);
+        result.is_ok()
+    }
+
+    /// Everything at this moment.
+    pub(crate) fn snapshot(&self, epoch: u64) -> Snapshot {
+        let mut snap = self.stores.snapshot();
+        snap.epoch = epoch;
+        self.memory.fill(&mut snap);
+        snap
+    }
+
+    /// What views show: documents and sights.
+    pub(crate) fn view(&self) -> Snapshot {
+        let mut snap = self.stores.snapshot();
+        self.memory.fill_sights(&mut snap);
+        snap
+    }
+}
+
+const fn outcome_word(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Order(Progress::Working, _) => "working",
+        Outcome::Order(Progress::Done, _) | Outcome::Seen(_) | Outcome::Both(..) | Outcome::Done => "ok",
+        Outcome::Order(Progress::Failed(_), _) => "failed",
+        Outcome::Refused(_) => "refused",
+        Outcome::Silent(_) => "silent",
+    }
+}
+
+impl Action {
+    /// One word for metrics.
+    const fn verb(&self) -> &'static str {
+        match self {
+            Self::StoreVm { .. } => "store-vm",
+            Self::DropVm { .. } => "drop-vm",
+            Self::NewMigration(_) => "new-migration",
+            Self::StoreMigration { .. } => "store-migration",
+            Self::DropMigration { .. } => "drop-migration",
+            Self::StoreOutage { .. } => "store-outage",
+            Self::DropOutage { .. } => "drop-outage",
+            Self::Order { order, .. } => order.verb(),
+            Self::Look { .. } => "observe",
+            Self::LookAtAll { .. } => "observe-all",
+            Self::Settle(_) => "settle",
+            Self::ReleasePorts { .. } => "release-ports",
+            Self::Alarm { .. } => "alarm",
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! Orders to agents, and what their answers mean.
+
+use watari_chassis::CallError;
+use watari_contracts::{
+    Command,
+    agent::{Abort, Answer, Discard, Observe, Reboot, Receive, Release, Remove, Resume, Send, Start, Stop, VmFact},
+};
+use watari_model::{NodeName, Refusal};
+
+use super::Executor;
+use crate::core::{Order, Outcome};
+
+impl Order {
+    /// The command's verb.
+    pub(crate) const fn verb(&self) -> &'static str {
+        match self {
+            Self::Start(_) => Start::VERB,
+            Self::Stop(_) => Stop::VERB,
+            Self::Reboot(_) => Reboot::VERB,
+            Self::Remove(_) => Remove::VERB,
+            Self::Receive(_) => Receive::VERB,
+            Self::Send(_) => Send::VERB,
+            Self::Abort(_) => Abort::VERB,
+            Self::Resume(_) => Resume::VERB,
+            Self::Discard(_) => Discard::VERB,
+            Self::Release(_) => Release::VERB,
+        }
+    }
+
+    const fn epoch(&self) -> u64 {
+        match self {
+            Self::Start(start) => start.order.epoch,
+            Self::Stop(stop) => stop.order.epoch,
+            Self::Reboot(reboot) => reboot.order.epoch,
+            Self::Remove(remove) => remove.order.epoch,
+            Self::Receive(receive) => receive.order.epoch,
+            Self::Send(send) => send.order.epoch,
+            Self::Abort(abort) => abort.order.epoch,
+            Self::Resume(resume) => resume.order.epoch,
+            Self::Discard(discard) => discard.order.epoch,
+            Self::Release(release) => release.order.epoch,
+        }
+    }
+}
+
+impl Executor {
+    /// Orders, unless this process no longer leads, and takes in what the answer shows.
+    pub(super) async fn order(&self, node: &NodeName, order: &Order) -> Outcome {
+        if !self.leads(order.epoch()) {
+            return Outcome::Silent(Refusal::NotPrimary { service: "scheduler".to_owned() });
+        }
+        let answer = match order {
+            Order::Start(start) => self.send(node, start.as_ref()).await,
+            Order::Stop(stop) => self.send(node, stop).await,
+            Order::Reboot(reboot) => self.send(node, reboot).await,
+            Order::Remove(remove) => self.send(node, remove).await,
+            Order::Receive(receive) => self.send(node, receive.as_ref()).await,
+            Order::Send(send) => self.send(node, send).await,
+            Order::Abort(abort) => self.send(node, abort).await,
+            Order::Resume(resume) => self.send(node, resume).await,
+            Order::Discard(discard) => self.send(node, discard).await,
+            Order::Release(release) => self.send(node, release).await,
+        };
+        match answer {
+            Ok(Answer { progress, fact }) => {
+                self.memory.see(node, &fact);
+                Outcome::Order(progress, fact)
+            }
+            Err(error) => self.refused(order, node, Refusal::from(error)),
+        }
+    }
+
+    async fn send<C: Command<Reply = Answer>>(&self, node: &NodeName, command: &C) -> Result<Answer, CallError> {
+        self.ctx.bus.command_within(node, command, self.bounds.order).await
+    }
+
+    fn refused(&self, order: &Order, node: &NodeName, refusal: Refusal) -> Outcome {
+        if let Refusal::Stale { what, seen, .. } = &refusal
+            && what == "epoch"
+        {
+            let seen = seen.parse().unwrap_or_else(|_| order.epoch().saturating_add(1));
+            tracing::error!(%node, seen, own = order.epoch(), "an agent has seen a later scheduler; this one stands down");
+            self.memory.overtaken(seen);
+            return Outcome::Silent(refusal);
+        }
+        tracing::debug!(%node, verb = order.verb(), %refusal, "an order was refused or not answered");
+        if refusal.retryable() { Outcome::Silent(refusal) } else { Outcome::Refused(refusal) }
+    }
+
+    /// Has an agent look at one server now.
+    pub(super) async fn look(&self, node: &NodeName, look: &Observe) -> Result<VmFact, Refusal> {
+        let fact = self.ctx.bus.command_within(node, look, self.bounds.look).await.map_err(Refusal::from)?;
+        if fact.vm != look.vm {
+            return Err(Refusal::Internal {
+                detail: format!("{node} was asked of {} and speaks of {}", look.vm, fact.vm),
+            });
+        }
+        self.memory.see(node, &fact);
+        Ok(fact)
+    }
+}

@@ -1,0 +1,76 @@
+//! The short way through the switch-over. While the guest stands still every millisecond counts,
+//! so here the steps follow one another without the loop: both sides are asked at once, the grant
+//! goes over with one compare-and-set, the copy is resumed. If anything comes between, the loop
+//! goes on from the documents, which are written in the same order.
+
+use watari_chassis::clock;
+use watari_contracts::agent::{self, Observe, Resume};
+use watari_model::{
+    Refusal,
+    vm::{Change, Vm},
+};
+
+use super::Executor;
+use crate::core::{
+    Order, Outcome, Settle,
+    crossing::{Verdict, may_switch, verdict},
+    resume_key, resume_operation,
+};
+
+impl Executor {
+    pub(super) async fn settle(&self, settle: &Settle, key: &str) {
+        let asked = self.memory.asking(&[&settle.from, &settle.to]);
+        let look = Observe { vm: settle.vm.clone() };
+        let (a, b) = tokio::join!(self.look(&settle.from, &look), self.look(&settle.to, &look));
+        let (a, b) = (a.ok(), b.ok());
+        let verdict = verdict(&settle.migration, settle.copy, a.as_ref(), b.as_ref());
+        tracing::info!(migration = %settle.migration, ?verdict, source = ?a.as_ref().map(|f| f.domain),
+            target = ?b.as_ref().map(|f| f.domain), "both sides were asked");
+        self.metrics.action("settle", word(verdict));
+        self.memory.answered(key.to_owned(), 0, Outcome::Both(a, b), asked);
+        if verdict == Verdict::Switch
+            && self.leads(settle.epoch)
+            && let Some(vm) = self.switch(settle).await
+        {
+            self.resume(settle, &vm).await;
+        }
+    }
+
+    /// Gives the grant to the target, if nothing has happened to the server's document meanwhile.
+    async fn switch(&self, settle: &Settle) -> Option<Vm> {
+        let entry = self.stores.vms.get(settle.vm.as_str())?;
+        let mut vm = entry.value.clone();
+        if !may_switch(&vm, &settle.migration) || vm.node() != Some(&settle.from) {
+            return None;
+        }
+        vm.apply(Change::Switched, clock::now()).ok()?;
+        match self.stores.vms.update(&vm, entry.revision).await {
+            Ok(_) => Some(vm),
+            Err(error) => {
+                tracing::warn!(%error, migration = %settle.migration, "the switch-over was not written; it is decided anew");
+                None
+            }
+        }
+    }
+
+    async fn resume(&self, settle: &Settle, vm: &Vm) {
+        let (Some(grant), Some(key)) = (vm.grant.clone(), resume_key(vm)) else { return };
+        let order = agent::Order { epoch: settle.epoch, operation: resume_operation(vm) };
+        let asked = self.memory.asking(&[&settle.to]);
+        let resume = Order::Resume(Resume { order, vm: vm.name.clone(), grant });
+        let outcome = self.order(&settle.to, &resume).await;
+        if let Outcome::Silent(Refusal::NotPrimary { .. }) = outcome {
+            return;
+        }
+        self.memory.answered(key, 0, outcome, asked);
+    }
+}
+
+const fn word(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Switch => "switch",
+        Verdict::GiveUp => "give-up",
+        Verdict::Wait => "wait",
+        Verdict::Double => "double",
+    }
+}

@@ -1,0 +1,59 @@
+//! What agents publish by themselves, and what the monitor says of room: both wake the loop.
+
+use std::{sync::Arc, time::Duration};
+
+use futures_util::StreamExt;
+use watari_chassis::{BusError, Context, Wake};
+use watari_contracts::{agent::NodeFacts, subjects};
+
+use crate::doing::Memory;
+
+/// A fact may come just before the answer to an order that it is about. A second wake, a little
+/// later, finds the answer.
+const AGAIN: Duration = Duration::from_millis(25);
+
+/// Follows facts and capacity events until the process ends.
+///
+/// # Errors
+/// If a subscription is refused.
+pub(crate) async fn follow(ctx: &Context, memory: &Arc<Memory>, wake: &Wake) -> Result<(), BusError> {
+    let mut facts = ctx.bus.subscribe(subjects::FACTS).await?;
+    let mut capacities = ctx.bus.subscribe(subjects::CAPACITIES).await?;
+    let (memory, wake, shutdown) = (Arc::clone(memory), wake.clone(), ctx.shutdown.clone());
+    ctx.spawn("facts", async move {
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                Some(message) = facts.next() => {
+                    let Some(heard) = read(&message.subject, &message.payload) else { continue };
+                    memory.hear(heard);
+                    wake.wake();
+                    let again = wake.clone();
+                    tokio::spawn(async move {
+                        tokio::time::sleep(AGAIN).await;
+                        again.wake();
+                    });
+                }
+                Some(_) = capacities.next() => wake.wake(),
+                else => return,
+            }
+        }
+    });
+    Ok(())
+}
+
+/// Reads facts; an agent speaks for its own node only, which is the one in the subject that it has
+/// the right to publish to.
+fn read(subject: &str, payload: &[u8]) -> Option<NodeFacts> {
+    match serde_json::from_slice::<NodeFacts>(payload) {
+        Ok(facts) if subjects::fact(&facts.site, &facts.node) == subject => Some(facts),
+        Ok(facts) => {
+            tracing::warn!(subject, node = %facts.node, "facts of another node are not believed");
+            None
+        }
+        Err(error) => {
+            tracing::warn!(subject, %error, "facts cannot be read");
+            None
+        }
+    }
+}

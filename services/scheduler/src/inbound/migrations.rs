@@ -1,0 +1,154 @@
+//! Requests about migrations.
+
+use std::cmp::Reverse;
+
+use watari_chassis::{WriteError, clock};
+use watari_contracts::scheduler::{
+    CancelMigration, GetMigration, ListMigrations, MigrateVm, MigrationPage, MigrationView,
+};
+use watari_model::{
+    NodeName, Refusal,
+    migration::{Migration, Reason, State},
+    vm::{self, Desired, Vm},
+};
+
+use super::{Desk, TRIES, check_request_id, find, newest, page, unwritten};
+use crate::{
+    core::{Need, Rooms, Snapshot, check, choose, next_migration},
+    views,
+};
+
+impl Desk {
+    pub(super) async fn migrate_vm(self, request: MigrateVm) -> Result<MigrationView, Refusal> {
+        check_request_id(request.request_id.as_deref())?;
+        let _turn = self.turns.take(request.name.as_str()).await;
+        let name = request.name.to_string();
+        for _ in 0..TRIES {
+            let Some(entry) = find(&self.stores().vms, &name).await? else {
+                return Err(Refusal::VmUnknown { vm: name });
+            };
+            let snap = self.executor.view();
+            if let Some(known) = asked_before(&snap, &request)? {
+                return Ok(views::migration(&snap, known));
+            }
+            let migration = self.new_migration(&snap, &entry.value, &request)?;
+            match self.stores().migrations.create(&migration).await {
+                Ok(_) => return Ok(views::migration(&snap, &migration)),
+                // An evacuation took the number; look again.
+                Err(WriteError::Exists { .. }) => self.stores().migrations.relist(),
+                Err(error) => return Err(unwritten(&error)),
+            }
+        }
+        Err(Refusal::NoAnswer { who: "the bus".to_owned() })
+    }
+
+    fn new_migration(&self, snap: &Snapshot, vm: &Vm, request: &MigrateVm) -> Result<Migration, Refusal> {
+        let name = vm.name.to_string();
+        let active = snap.migrations.values().find(|m| m.value.vm == vm.name && !m.value.state.over());
+        if let Some(active) = active {
+            return Err(Refusal::VmMigrating { vm: name, migration: active.value.id.to_string() });
+        }
+        let Some(from) = vm.node().filter(|_| vm.state == vm::State::Running && vm.desired == Desired::Running) else {
+            return Err(Refusal::VmState { vm: name, state: vm.state.word().to_owned(), wanted: "migrate".to_owned() });
+        };
+        if request.to.as_ref() == Some(from) {
+            return Err(Refusal::AlreadyThere { vm: name, node: from.to_string() });
+        }
+        if snap.unreachable(from, self.rules.silent_ms) {
+            return Err(Refusal::VmUnreachable { vm: name, node: from.to_string() });
+        }
+        let to = self.target(snap, vm, from, request.to.as_ref())?;
+        let known = snap.migrations.values().map(|entry| &entry.value);
+        let id =
+            next_migration(vm, known).ok_or_else(|| Refusal::Internal { detail: format!("no name for {name}") })?;
+        let now = clock::now();
+        Ok(Migration {
+            v: 1,
+            id,
+            vm: vm.name.clone(),
+            from: from.clone(),
+            to,
+            reason: Reason::Operator,
+            outage: None,
+            state: State::Queued,
+            request_id: request.request_id.clone(),
+            cancel_asked: false,
+            measured: None,
+            fault: None,
+            created_at: now,
+            copying_at: None,
+            changed_at: now,
+        })
+    }
+
+    /// The node asked for, if it can take the server; else the best one, preferably at the same
+    /// site.
+    fn target(&self, snap: &Snapshot, vm: &Vm, from: &NodeName, to: Option<&NodeName>) -> Result<NodeName, Refusal> {
+        let (rooms, need) = (Rooms::of(snap, &self.rules), Need::crossing(vm, snap));
+        if let Some(to) = to {
+            return check(&rooms, &need, to).map(|()| to.clone());
+        }
+        let site = snap.nodes.get(from.as_str()).map(|entry| entry.value.site.clone());
+        choose(&rooms, &need, &|node| Some(&node.site) == site.as_ref(), &[])
+            .or_else(|_| choose(&rooms, &need, &|node| node.name != *from, &[]))
+    }
+
+    #[allow(clippy::unused_async, reason = "a handler")]
+    pub(super) async fn list_migrations(self, request: ListMigrations) -> Result<MigrationPage, Refusal> {
+        let limit = page(request.limit, 100)?;
+        let snap = self.executor.view();
+        let mut found: Vec<&Migration> = snap
+            .migrations
+            .values()
+            .map(|entry| &entry.value)
+            .filter(|m| request.vm.as_ref().is_none_or(|vm| m.vm == *vm))
+            .filter(|m| !request.active || !m.state.over())
+            .collect();
+        found.sort_by_key(|m| (Reverse(m.created_at), m.id.clone()));
+        Ok(MigrationPage { migrations: found.into_iter().take(limit).map(|m| views::migration(&snap, m)).collect() })
+    }
+
+    pub(super) async fn get_migration(self, request: GetMigration) -> Result<MigrationView, Refusal> {
+        let entry = find(&self.stores().migrations, request.id.as_str()).await?;
+        let entry = entry.ok_or_else(|| Refusal::MigrationUnknown { migration: request.id.to_string() })?;
+        Ok(views::migration(&self.executor.view(), &entry.value))
+    }
+
+    pub(super) async fn cancel_migration(self, request: CancelMigration) -> Result<MigrationView, Refusal> {
+        let unknown = || Refusal::MigrationUnknown { migration: request.id.to_string() };
+        let mut entry = find(&self.stores().migrations, request.id.as_str()).await?.ok_or_else(unknown)?;
+        for _ in 0..TRIES {
+            let migration = &entry.value;
+            let vm = self.stores().vms.get(migration.vm.as_str());
+            let crossing = vm.as_ref().and_then(|vm| vm.value.crossing.as_ref()).filter(|c| c.id == migration.id);
+            let switched = migration.state == State::Switching || crossing.is_some_and(|c| c.switched);
+            if migration.state != State::Cancelled && (migration.state.over() || switched) {
+                let state = if switched { State::Switching } else { migration.state }.word().to_owned();
+                return Err(Refusal::MigrationOver { migration: migration.id.to_string(), state });
+            }
+            if migration.cancel_asked {
+                return Ok(views::migration(&self.executor.view(), migration));
+            }
+            let asked = Migration { cancel_asked: true, ..migration.clone() };
+            match self.stores().migrations.update(&asked, entry.revision).await {
+                Ok(_) => return Ok(views::migration(&self.executor.view(), &asked)),
+                Err(WriteError::Conflict { .. }) => {
+                    entry = newest(&self.stores().migrations, request.id.as_str()).await?.ok_or_else(unknown)?;
+                }
+                Err(error) => return Err(unwritten(&error)),
+            }
+        }
+        Err(Refusal::NoAnswer { who: "the bus".to_owned() })
+    }
+}
+
+/// The migration that the same request made, if it was asked before.
+fn asked_before<'s>(snap: &'s Snapshot, request: &MigrateVm) -> Result<Option<&'s Migration>, Refusal> {
+    let Some(id) = &request.request_id else { return Ok(None) };
+    let known = snap.migrations.values().map(|entry| &entry.value).find(|m| m.request_id.as_ref() == Some(id));
+    match known {
+        Some(m) if m.vm == request.name && request.to.as_ref().is_none_or(|to| m.to == *to) => Ok(Some(m)),
+        Some(_) => Err(Refusal::RequestIdReused { request_id: id.clone() }),
+        None => Ok(None),
+    }
+}

@@ -1,0 +1,140 @@
+//! What operators ask. Each request is checked, its intent stored by compare-and-set, and
+//! answered; the loop makes it true. Refused requests change nothing.
+
+mod migrations;
+mod outages;
+mod sites;
+mod vms;
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError, Weak},
+};
+
+use tokio::sync::{Mutex as Turn, OwnedMutexGuard};
+use watari_chassis::{Entry, Mirror, ReadError, Server, WriteError};
+use watari_contracts::scheduler::{
+    CancelMigration, CancelOutage, CreateVm, DeleteVm, DrainNode, EvacuateSite, GetMigration, GetOutage, GetVm,
+    ListMigrations, ListOutages, ListSites, ListVms, MigrateVm, RebootVm, ReturnSite, StartVm, StopVm, VmConsoleLog,
+};
+use watari_model::{Document, Refusal};
+
+use crate::{core::Rules, doing::Executor, settings::Servers, stores::Stores};
+
+/// How often a write is tried again when somebody else was faster.
+const TRIES: usize = 16;
+
+/// What handlers need. Cloning shares it.
+#[derive(Clone)]
+pub(crate) struct Desk {
+    executor: Executor,
+    rules: Arc<Rules>,
+    servers: Servers,
+    turns: Arc<Turns>,
+}
+
+/// One request at a time for each name: a server that is being made is not made twice.
+#[derive(Default)]
+struct Turns(Mutex<HashMap<String, Weak<Turn<()>>>>);
+
+impl Turns {
+    async fn take(&self, name: &str) -> OwnedMutexGuard<()> {
+        let turn = {
+            let mut turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            turns.retain(|_, turn| turn.strong_count() > 0);
+            let known = turns.get(name).and_then(Weak::upgrade);
+            known.unwrap_or_else(|| {
+                let turn = Arc::new(Turn::new(()));
+                turns.insert(name.to_owned(), Arc::downgrade(&turn));
+                turn
+            })
+        };
+        turn.lock_owned().await
+    }
+}
+
+impl Desk {
+    pub(crate) fn new(executor: Executor, rules: Arc<Rules>, servers: Servers) -> Self {
+        Self { executor, rules, servers, turns: Arc::default() }
+    }
+
+    fn stores(&self) -> &Stores {
+        &self.executor.stores
+    }
+
+    /// All endpoints of the scheduler.
+    pub(crate) fn endpoints(self, server: Server) -> Server {
+        macro_rules! endpoints {
+            ($server:expr; $($request:ty => $handler:ident),* $(,)?) => {{
+                let server = $server;
+                $(let desk = self.clone();
+                let server = server.endpoint(move |_, request: $request| {
+                    let desk = desk.clone();
+                    async move { desk.$handler(request).await }
+                });)*
+                server
+            }};
+        }
+        endpoints!(server;
+            CreateVm => create_vm, GetVm => get_vm, ListVms => list_vms, StartVm => start_vm, StopVm => stop_vm,
+            RebootVm => reboot_vm, DeleteVm => delete_vm, MigrateVm => migrate_vm, VmConsoleLog => console_log,
+            ListMigrations => list_migrations, GetMigration => get_migration, CancelMigration => cancel_migration,
+            ListSites => list_sites, EvacuateSite => evacuate_site, ReturnSite => return_site,
+            DrainNode => drain_node, GetOutage => get_outage, ListOutages => list_outages, CancelOutage => cancel_outage,
+        )
+    }
+}
+
+/// A document by the mirror, or by the bucket itself if the mirror does not have it yet: what an
+/// operator made a moment ago is there.
+async fn find<T: Document>(mirror: &Mirror<T>, key: &str) -> Result<Option<Arc<Entry<T>>>, Refusal> {
+    if let Some(entry) = mirror.get(key) {
+        return Ok(Some(entry));
+    }
+    match mirror.bucket().get(key).await {
+        Ok(entry) => Ok(entry.map(Arc::new)),
+        Err(ReadError::Unreadable(unreadable)) => Err(Refusal::Internal { detail: unreadable.to_string() }),
+        Err(ReadError::Bus { bucket, .. }) => Err(Refusal::NoAnswer { who: format!("the bucket {bucket}") }),
+    }
+}
+
+/// The newest document by the bucket itself, after somebody else was faster.
+async fn newest<T: Document>(mirror: &Mirror<T>, key: &str) -> Result<Option<Arc<Entry<T>>>, Refusal> {
+    match mirror.bucket().get(key).await {
+        Ok(entry) => Ok(entry.map(Arc::new)),
+        Err(ReadError::Unreadable(unreadable)) => Err(Refusal::Internal { detail: unreadable.to_string() }),
+        Err(ReadError::Bus { bucket, .. }) => Err(Refusal::NoAnswer { who: format!("the bucket {bucket}") }),
+    }
+}
+
+/// What a write that is not known to have been made is to the caller: to be repeated.
+fn unwritten(error: &WriteError) -> Refusal {
+    tracing::warn!(%error, "an intent was not stored");
+    Refusal::NoAnswer { who: "the bus".to_owned() }
+}
+
+/// The size of a page within its bounds.
+fn page(limit: Option<u32>, default: usize) -> Result<usize, Refusal> {
+    const MOST: u32 = 1_000;
+    match limit {
+        None => Ok(default),
+        Some(limit) if (1..=MOST).contains(&limit) => Ok(limit as usize),
+        Some(limit) => Err(out_of_range("limit", limit, &format!("1 to {MOST}"))),
+    }
+}
+
+fn out_of_range(field: &str, value: impl ToString, allowed: &str) -> Refusal {
+    let value: String = value.to_string().chars().take(80).collect();
+    Refusal::OutOfRange { field: field.to_owned(), value, allowed: allowed.to_owned() }
+}
+
+/// A caller's name for a request is kept in documents, so it has a bound.
+fn check_request_id(request_id: Option<&str>) -> Result<(), Refusal> {
+    const MOST: usize = 128;
+    match request_id {
+        Some(id) if id.is_empty() || id.len() > MOST || id.chars().any(char::is_control) => {
+            Err(out_of_range("request_id", id, &format!("1 to {MOST} bytes of text")))
+        }
+        _ => Ok(()),
+    }
+}

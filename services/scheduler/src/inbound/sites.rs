@@ -1,0 +1,180 @@
+//! Requests about sites, and the outages that they begin.
+
+use watari_chassis::clock;
+use watari_contracts::scheduler::{DrainNode, EvacuateSite, ListSites, OutageView, ReturnSite, SitePage};
+use watari_model::{
+    Refusal, SiteName,
+    outage::{Change, Leg, Outage, Scope, State},
+    vm,
+};
+
+use super::{Desk, check_request_id, find};
+use crate::{
+    core::{Rooms, Snapshot, next_outage},
+    views,
+};
+
+impl Desk {
+    #[allow(clippy::unused_async, reason = "a handler")]
+    pub(super) async fn list_sites(self, _: ListSites) -> Result<SitePage, Refusal> {
+        let snap = self.executor.view();
+        Ok(SitePage { sites: snap.sites.values().map(|entry| views::site(&snap, &entry.value)).collect() })
+    }
+
+    async fn check_site(&self, site: &SiteName) -> Result<(), Refusal> {
+        let found = find(&self.stores().sites, site.as_str()).await?;
+        found.map(|_| ()).ok_or_else(|| Refusal::SiteUnknown { site: site.to_string() })
+    }
+
+    pub(super) async fn evacuate_site(self, request: EvacuateSite) -> Result<OutageView, Refusal> {
+        check_request_id(request.request_id.as_deref())?;
+        self.check_site(&request.site).await?;
+        let scope = Scope::Site(request.site.clone());
+        let _turn = self.turns.take(&format!("outage {}", request.site)).await;
+        let snap = self.executor.view();
+        if let Some(known) = asked_before(&snap, request.request_id.as_deref(), &scope)? {
+            return Ok(self.show_outage(known));
+        }
+        if let Some(open) = open(&snap, &scope) {
+            return self.empty_again(&snap, open.id.clone(), &scope).await;
+        }
+        let busy = snap.vms.values().any(|entry| runs_within(&snap, &entry.value, &scope));
+        if busy && !self.has_refuge(&snap, &request.site) {
+            return Err(Refusal::NoRefuge { site: request.site.to_string() });
+        }
+        self.begin(&snap, request.site.as_str(), scope, request.request_id, |_| Ok(())).await
+    }
+
+    pub(super) async fn drain_node(self, request: DrainNode) -> Result<OutageView, Refusal> {
+        check_request_id(request.request_id.as_deref())?;
+        if find(&self.stores().nodes, request.node.as_str()).await?.is_none() {
+            return Err(Refusal::NodeUnknown { node: request.node.to_string() });
+        }
+        let scope = Scope::Node(request.node.clone());
+        let _turn = self.turns.take(&format!("outage {}", request.node)).await;
+        let snap = self.executor.view();
+        if let Some(known) = asked_before(&snap, request.request_id.as_deref(), &scope)? {
+            return Ok(self.show_outage(known));
+        }
+        match open(&snap, &scope) {
+            Some(open) => self.empty_again(&snap, open.id.clone(), &scope).await,
+            None => self.begin(&snap, request.node.as_str(), scope, request.request_id, |_| Ok(())).await,
+        }
+    }
+
+    pub(super) async fn return_site(self, request: ReturnSite) -> Result<OutageView, Refusal> {
+        check_request_id(request.request_id.as_deref())?;
+        self.check_site(&request.site).await?;
+        let scope = Scope::Site(request.site.clone());
+        let _turn = self.turns.take(&format!("outage {}", request.site)).await;
+        let snap = self.executor.view();
+        if let Some(open) = open(&snap, &scope) {
+            let back = |outage: &mut Outage| match outage.state {
+                State::Evacuating | State::Evacuated => apply(outage, Change::ReturnAsked),
+                State::Returning | State::Completed | State::Cancelled => Ok(()),
+            };
+            return self.amend_outage(&open.id, back).await;
+        }
+        if let Some(known) = asked_before(&snap, request.request_id.as_deref(), &scope)? {
+            return Ok(self.show_outage(known));
+        }
+        let away = |vm: &vm::Vm| {
+            vm.home_site == request.site
+                && vm.node().and_then(|n| snap.nodes.get(n.as_str())).is_some_and(|n| n.value.site != request.site)
+        };
+        if !snap.vms.values().any(|entry| away(&entry.value)) {
+            return Err(Refusal::NothingToReturn { site: request.site.to_string() });
+        }
+        let back = |outage: &mut Outage| apply(outage, Change::ReturnAsked);
+        self.begin(&snap, request.site.as_str(), scope, request.request_id, back).await
+    }
+
+    /// An open outage is what was asked for; if it is over but for servers that run there (again),
+    /// it is gone through once more.
+    async fn empty_again(
+        &self,
+        snap: &Snapshot,
+        id: watari_model::OutageId,
+        scope: &Scope,
+    ) -> Result<OutageView, Refusal> {
+        let busy = snap.vms.values().any(|entry| runs_within(snap, &entry.value, scope));
+        let again = |outage: &mut Outage| match outage.state {
+            State::Evacuated if busy => apply(outage, Change::EvacuateAsked),
+            State::Returning => apply(outage, Change::EvacuateAsked),
+            _ => Ok(()),
+        };
+        self.amend_outage(&id, again).await
+    }
+
+    /// Whether any node of another site may receive anything.
+    fn has_refuge(&self, snap: &Snapshot, site: &SiteName) -> bool {
+        let rooms = Rooms::of(snap, &self.rules);
+        let mut others = snap.sites.values().map(|entry| &entry.value.name).filter(|other| *other != site);
+        others.any(|other| rooms.free_memory(other.as_str()).is_some())
+    }
+
+    async fn begin(
+        &self,
+        snap: &Snapshot,
+        name: &str,
+        scope: Scope,
+        request_id: Option<String>,
+        change: impl Fn(&mut Outage) -> Result<(), Refusal>,
+    ) -> Result<OutageView, Refusal> {
+        let known =
+            snap.outages.values().filter(|entry| entry.value.scope == scope).map(|entry| entry.value.id.as_str());
+        let id = next_outage(name, known).ok_or_else(|| Refusal::Internal { detail: format!("no name for {name}") })?;
+        let now = clock::now();
+        let mut outage = Outage {
+            v: 1,
+            id,
+            scope,
+            state: State::Evacuating,
+            out: Some(Leg { began_at: now, ended_at: None }),
+            home: None,
+            left: Vec::new(),
+            request_id: request_id.unwrap_or_default(),
+            created_at: now,
+            changed_at: now,
+        };
+        change(&mut outage)?;
+        match self.stores().outages.create(&outage).await {
+            Ok(_) => Ok(self.show_outage(&outage)),
+            Err(error) => Err(super::unwritten(&error)),
+        }
+    }
+}
+
+pub(super) fn apply(outage: &mut Outage, change: Change) -> Result<(), Refusal> {
+    outage.apply(change, clock::now()).map_err(|refused| Refusal::Internal { detail: refused.to_string() })
+}
+
+/// The outage of a scope that is not over.
+fn open<'s>(snap: &'s Snapshot, scope: &Scope) -> Option<&'s Outage> {
+    let open = |state| matches!(state, State::Evacuating | State::Evacuated | State::Returning);
+    snap.outages.values().map(|entry| &entry.value).find(|outage| outage.scope == *scope && open(outage.state))
+}
+
+/// The outage that the same request made.
+fn asked_before<'s>(
+    snap: &'s Snapshot,
+    request_id: Option<&str>,
+    scope: &Scope,
+) -> Result<Option<&'s Outage>, Refusal> {
+    let Some(id) = request_id else { return Ok(None) };
+    match snap.outages.values().map(|entry| &entry.value).find(|outage| outage.request_id == id) {
+        Some(outage) if outage.scope == *scope => Ok(Some(outage)),
+        Some(_) => Err(Refusal::RequestIdReused { request_id: id.to_owned() }),
+        None => Ok(None),
+    }
+}
+
+/// Whether a server runs where it would go dark.
+fn runs_within(snap: &Snapshot, vm: &vm::Vm, scope: &Scope) -> bool {
+    let node = vm.node().and_then(|node| snap.nodes.get(node.as_str()));
+    let live = matches!(vm.state, vm::State::Running | vm::State::Starting | vm::State::Migrating);
+    live && node.is_some_and(|node| match scope {
+        Scope::Site(site) => node.value.site == *site,
+        Scope::Node(name) => node.value.name == *name,
+    })
+}

@@ -1,0 +1,122 @@
+//! Whether what is asked of a new server makes sense, before anything is stored.
+
+use watari_contracts::scheduler::CreateVm;
+use watari_model::{
+    Refusal, SiteName,
+    image::{State, Stored},
+    outage::Scope,
+    size::GIB,
+    vm::{DISK_GIB, MEMORY_MIB, VCPUS},
+};
+
+use super::super::{Desk, check_request_id, find, out_of_range};
+use crate::core::{Rooms, Snapshot};
+
+/// The highest priority.
+const MOST_PRIORITY: u8 = 100;
+/// The longest label key or value, as Kubernetes has it.
+const MOST_LABEL: usize = 63;
+
+fn spread<T: std::fmt::Display>(range: &std::ops::RangeInclusive<T>) -> String {
+    format!("{} to {}", range.start(), range.end())
+}
+
+impl Desk {
+    /// Checks everything that needs no other document.
+    pub(super) fn check_sizes(&self, request: &CreateVm) -> Result<(), Refusal> {
+        check_request_id(request.request_id.as_deref())?;
+        if !VCPUS.contains(&request.vcpus) {
+            return Err(out_of_range("vcpus", request.vcpus, &spread(&VCPUS)));
+        }
+        if !MEMORY_MIB.contains(&request.memory_mib) {
+            return Err(out_of_range("memory_mib", request.memory_mib, &spread(&MEMORY_MIB)));
+        }
+        if !DISK_GIB.contains(&request.disk_gib) {
+            return Err(out_of_range("disk_gib", request.disk_gib, &spread(&DISK_GIB)));
+        }
+        if request.priority > MOST_PRIORITY {
+            return Err(out_of_range("priority", request.priority, &format!("0 to {MOST_PRIORITY}")));
+        }
+        let most = |field: &str, found: usize, most: usize| {
+            if found > most {
+                Err(out_of_range(field, format!("{found} entries"), &format!("at most {most}")))
+            } else {
+                Ok(())
+            }
+        };
+        most("networks", request.networks.len(), self.servers.networks)?;
+        most("groups", request.groups.len(), self.servers.groups)?;
+        most("node_labels", request.node_labels.len(), self.servers.labels)?;
+        for text in request.node_labels.iter().flat_map(|(key, value)| [key, value]) {
+            if text.is_empty() || text.len() > MOST_LABEL || !text.bytes().all(|b| b.is_ascii_graphic()) {
+                return Err(out_of_range(
+                    "node_labels",
+                    text,
+                    &format!("1 to {MOST_LABEL} printable ASCII characters"),
+                ));
+            }
+        }
+        for (index, membership) in request.groups.iter().enumerate() {
+            if request.groups.iter().skip(index + 1).any(|other| other.group == membership.group) {
+                return Err(out_of_range("groups", format!("{} twice", membership.group), "each group once"));
+            }
+        }
+        for (index, nic) in request.networks.iter().enumerate() {
+            if request.networks.iter().skip(index + 1).any(|other| other.network == nic.network) {
+                return Err(out_of_range("networks", format!("{} twice", nic.network), "each network once"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The image's file, if servers can be made from it and it fits on the disk.
+    pub(super) async fn check_image(&self, request: &CreateVm) -> Result<Stored, Refusal> {
+        let name = request.image.to_string();
+        let Some(entry) = find(&self.stores().images, &name).await? else {
+            return Err(Refusal::ImageUnknown { image: name });
+        };
+        let image = &entry.value;
+        let Some(stored) = image.stored.clone().filter(|_| image.state == State::Ready) else {
+            return Err(Refusal::ImageNotReady { image: name, state: image.state.word().to_owned() });
+        };
+        let needs = stored.virtual_size_bytes.div_ceil(GIB);
+        if request.disk_gib < needs {
+            let (image_gib, disk_gib) = (needs.to_string(), request.disk_gib.to_string());
+            return Err(Refusal::DiskTooSmall { image: name, image_gib, disk_gib });
+        }
+        Ok(stored)
+    }
+
+    pub(super) async fn check_networks(&self, request: &CreateVm) -> Result<(), Refusal> {
+        for nic in &request.networks {
+            if find(&self.stores().networks, nic.network.as_str()).await?.is_none() {
+                return Err(Refusal::NetworkUnknown { network: nic.network.to_string() });
+            }
+        }
+        Ok(())
+    }
+
+    /// Where the server will belong: as asked, or where the most memory is free. Recorded once.
+    pub(super) fn choose_home(&self, snap: &Snapshot, request: &CreateVm) -> Result<SiteName, Refusal> {
+        let draining = |site: &SiteName| {
+            let scope = Scope::Site(site.clone());
+            snap.outages.values().map(|entry| &entry.value).find(|o| o.state.drains() && o.scope == scope)
+        };
+        if let Some(site) = &request.site {
+            if !snap.sites.contains_key(site.as_str()) {
+                return Err(Refusal::SiteUnknown { site: site.to_string() });
+            }
+            return match draining(site) {
+                Some(o) => Err(Refusal::SiteDraining { site: site.to_string(), outage: o.id.to_string() }),
+                None => Ok(site.clone()),
+            };
+        }
+        let rooms = Rooms::of(snap, &self.rules);
+        let open = snap.sites.values().map(|entry| &entry.value.name).filter(|site| draining(site).is_none());
+        let best = open.max_by_key(|site| (rooms.free_memory(site.as_str()), std::cmp::Reverse((*site).clone())));
+        best.cloned().ok_or_else(|| Refusal::NoRoom {
+            vm: request.name.to_string(),
+            detail: "every site is being evacuated or is evacuated".to_owned(),
+        })
+    }
+}

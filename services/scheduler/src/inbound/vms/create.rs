@@ -1,0 +1,181 @@
+//! Making a server. Its addresses are drawn first, so that the answer has them; if the document
+//! is then not made they are given back, and what a crash leaves behind is given back by the
+//! network service or used by the next try.
+
+use std::{
+    collections::hash_map::RandomState,
+    hash::{BuildHasher, Hasher},
+};
+
+use watari_chassis::{WriteError, clock};
+use watari_contracts::{
+    network::{AllocatePort, ReleasePorts},
+    scheduler::{CreateVm, VmView},
+};
+use watari_model::{
+    Refusal, SiteName,
+    image::Stored,
+    vm::{Base, Desired, Nic, Reboots, Spec, State, Vm},
+};
+
+use super::{Desk, answered, digest_of, find, newest, remember, unwritten};
+
+impl Desk {
+    pub(in crate::inbound) async fn create_vm(self, request: CreateVm) -> Result<VmView, Refusal> {
+        self.check_sizes(&request)?;
+        let digest = digest_of(&CreateVm { request_id: None, ..request.clone() });
+        let _turn = self.turns.take(request.name.as_str()).await;
+        if let Some(entry) = find(&self.stores().vms, request.name.as_str()).await? {
+            return self.exists(&entry.value, &request, &digest);
+        }
+        let stored = self.check_image(&request).await?;
+        self.check_networks(&request).await?;
+        let snap = self.executor.view();
+        if snap.vms.len() >= self.servers.most {
+            let detail = format!("there are {} servers already, the most that this scheduler takes", snap.vms.len());
+            return Err(Refusal::NoRoom { vm: request.name.to_string(), detail });
+        }
+        let home = self.choose_home(&snap, &request)?;
+        let uuid = self.uuid(&request);
+        let nics = match self.allocate(&request, &uuid).await {
+            Ok(nics) => nics,
+            Err(refusal) => {
+                self.release(&request, &uuid).await;
+                return Err(refusal);
+            }
+        };
+        let mut vm = document(&request, stored, home, uuid, nics);
+        remember(&mut vm, request.request_id.as_deref(), &digest);
+        match self.stores().vms.create(&vm).await {
+            Ok(_) => Ok(self.show(&vm)),
+            Err(WriteError::Exists { .. }) => {
+                let entry = newest(&self.stores().vms, request.name.as_str()).await?;
+                if entry.as_ref().is_none_or(|entry| entry.value.uuid != vm.uuid) {
+                    self.release(&request, &vm.uuid).await;
+                }
+                match entry {
+                    Some(entry) => self.exists(&entry.value, &request, &digest),
+                    None => Err(Refusal::NoAnswer { who: "the bus".to_owned() }),
+                }
+            }
+            // It may have been written: its addresses stay, and a repetition finds out.
+            Err(error) => Err(unwritten(&error)),
+        }
+    }
+
+    fn exists(&self, vm: &Vm, request: &CreateVm, digest: &str) -> Result<VmView, Refusal> {
+        if answered(vm, request.request_id.as_deref(), digest)? {
+            Ok(self.show(vm))
+        } else {
+            Err(Refusal::VmExists { vm: request.name.to_string() })
+        }
+    }
+
+    /// A new UUID; or, if an earlier try drew addresses and died before the document was made,
+    /// the one it drew them for.
+    fn uuid(&self, request: &CreateVm) -> String {
+        let ports = self.stores().ports.snapshot();
+        let orphan = ports.values().find(|entry| entry.value.vm == request.name && sound(&entry.value.vm_uuid));
+        orphan.map_or_else(new_uuid, |entry| entry.value.vm_uuid.clone())
+    }
+
+    async fn allocate(&self, request: &CreateVm, uuid: &str) -> Result<Vec<Nic>, Refusal> {
+        let mut nics = Vec::new();
+        for wanted in &request.networks {
+            let ask = AllocatePort {
+                network: wanted.network.clone(),
+                vm: request.name.clone(),
+                vm_uuid: uuid.to_owned(),
+                address: wanted.address,
+            };
+            let given = self.executor.ctx.bus.request(&ask).await.map_err(Refusal::from)?;
+            nics.push(Nic {
+                network: given.port.network,
+                segment: given.segment,
+                mac: given.port.mac,
+                address: given.port.address,
+            });
+        }
+        Ok(nics)
+    }
+
+    async fn release(&self, request: &CreateVm, uuid: &str) {
+        if request.networks.is_empty() {
+            return;
+        }
+        let release = ReleasePorts { vm: request.name.clone(), vm_uuid: uuid.to_owned() };
+        if let Err(error) = self.executor.ctx.bus.request(&release).await {
+            tracing::warn!(%error, vm = %request.name, "addresses were not given back; the network service finds them");
+        }
+    }
+}
+
+fn document(request: &CreateVm, stored: Stored, home: SiteName, uuid: String, nics: Vec<Nic>) -> Vm {
+    let now = clock::now();
+    let base = Base { image: request.image.clone(), sha256: stored.sha256, format: stored.format };
+    Vm {
+        v: 1,
+        name: request.name.clone(),
+        uuid,
+        spec: Spec {
+            vcpus: request.vcpus,
+            memory_mib: request.memory_mib,
+            disk_gib: request.disk_gib,
+            base,
+            nics,
+            node_labels: request.node_labels.clone(),
+            groups: request.groups.clone(),
+            evacuate: request.evacuate,
+            priority: request.priority,
+        },
+        desired: if request.start { Desired::Running } else { Desired::Stopped },
+        force_off: false,
+        booted: false,
+        home_site: home,
+        state: State::Pending,
+        grant: None,
+        crossing: None,
+        leftovers: Vec::new(),
+        fault: None,
+        reboots: Reboots::default(),
+        migrations: 0,
+        requests: Vec::new(),
+        created_at: now,
+        changed_at: now,
+    }
+}
+
+/// A random UUID (RFC 9562, version 4). Its only claim is to be new: the standard library's keys
+/// for hash maps come from the operating system and are never the same twice.
+fn new_uuid() -> String {
+    let random = || RandomState::new().build_hasher().finish();
+    let (high, low) = (random() & !0xf000 | 0x4000, random() & !(0b11 << 62) | (0b10 << 62));
+    format!(
+        "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
+        high >> 32,
+        (high >> 16) & 0xffff,
+        high & 0xffff,
+        low >> 48,
+        low & 0xffff_ffff_ffff
+    )
+}
+
+fn sound(uuid: &str) -> bool {
+    uuid.len() == 36 && uuid.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_uuid_is_of_version_four_and_never_the_same_twice() {
+        let uuids: std::collections::BTreeSet<String> = (0..1_000).map(|_| new_uuid()).collect();
+        assert_eq!(uuids.len(), 1_000);
+        for uuid in uuids {
+            assert!(sound(&uuid), "{uuid}");
+            assert_eq!(&uuid[14..15], "4", "{uuid}");
+            assert!(matches!(&uuid[19..20], "8" | "9" | "a" | "b"), "{uuid}");
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! Start, stop, reboot, delete: what an operator wants of a server, stored in its document.
+
+use watari_chassis::clock;
+use watari_contracts::scheduler::{DeleteVm, RebootVm, StartVm, StopVm, VmView};
+use watari_model::{
+    Refusal,
+    outage::Scope,
+    vm::{Change, Desired, State, Vm},
+};
+
+use super::{Desk, digest_of};
+use crate::core::Snapshot;
+
+fn not_now(vm: &Vm, wanted: &str) -> Refusal {
+    let name = vm.name.to_string();
+    match &vm.crossing {
+        Some(crossing) => Refusal::VmMigrating { vm: name, migration: crossing.id.to_string() },
+        None => Refusal::VmState { vm: name, state: vm.state.word().to_owned(), wanted: wanted.to_owned() },
+    }
+}
+
+impl Desk {
+    /// Refuses what needs the server's node while nobody hears it.
+    fn reachable(&self, snap: &Snapshot, vm: &Vm) -> Result<(), Refusal> {
+        match vm.node() {
+            Some(node) if snap.unreachable(node, self.rules.silent_ms) => {
+                Err(Refusal::VmUnreachable { vm: vm.name.to_string(), node: node.to_string() })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub(in crate::inbound) async fn start_vm(self, request: StartVm) -> Result<VmView, Refusal> {
+        let digest = digest_of(&("start", &request.name));
+        let snap = self.executor.view();
+        let start = |vm: &mut Vm| match (vm.state, vm.desired) {
+            (State::Deleting, _) | (_, Desired::Deleted) | (State::Stopping, _) => Err(not_now(vm, "start")),
+            (State::Running | State::Starting | State::Migrating, Desired::Stopped) => Err(not_now(vm, "start")),
+            (State::Running | State::Starting | State::Migrating, _) => Ok(()),
+            (State::Stopped | State::Failed, _) if vm.grant.is_some() => {
+                self.reachable(&snap, vm)?;
+                may_start_there(&snap, vm)?;
+                vm.desired = Desired::Running;
+                vm.force_off = false;
+                // Its disk is there and nowhere else.
+                let node = vm.node().cloned();
+                let granted = node.map(|node| vm.apply(Change::Granted(node), clock::now()));
+                if matches!(granted, Some(Ok(()))) { Ok(()) } else { Err(not_now(vm, "start")) }
+            }
+            (State::Pending | State::Failed | State::Stopped, _) => {
+                vm.desired = Desired::Running;
+                Ok(())
+            }
+        };
+        self.amend(&request.name, request.request_id.as_deref(), &digest, start).await
+    }
+
+    pub(in crate::inbound) async fn stop_vm(self, request: StopVm) -> Result<VmView, Refusal> {
+        let digest = digest_of(&("stop", &request.name, request.force));
+        let force = request.force;
+        let stop = |vm: &mut Vm| {
+            if vm.desired == Desired::Deleted {
+                return Err(not_now(vm, "stop"));
+            }
+            vm.desired = Desired::Stopped;
+            match vm.state {
+                State::Running | State::Starting => {
+                    vm.force_off = force;
+                    vm.apply(Change::StopAsked, clock::now()).map_err(|_| not_now(vm, "stop"))
+                }
+                // It stops when it has arrived.
+                State::Stopping | State::Migrating => {
+                    vm.force_off |= force;
+                    Ok(())
+                }
+                State::Pending | State::Failed | State::Stopped => Ok(()),
+                State::Deleting => Err(not_now(vm, "stop")),
+            }
+        };
+        self.amend(&request.name, request.request_id.as_deref(), &digest, stop).await
+    }
+
+    pub(in crate::inbound) async fn reboot_vm(self, request: RebootVm) -> Result<VmView, Refusal> {
+        let digest = digest_of(&("reboot", &request.name, request.force));
+        let snap = self.executor.view();
+        let reboot = |vm: &mut Vm| {
+            if vm.state != State::Running || vm.desired != Desired::Running {
+                return Err(not_now(vm, "reboot"));
+            }
+            self.reachable(&snap, vm)?;
+            // A second wish while the first is being fulfilled is the same wish, perhaps a firmer one.
+            if vm.reboots.asked == vm.reboots.done || (request.force && !vm.reboots.force) {
+                vm.reboots.asked += 1;
+                vm.reboots.force = request.force;
+            }
+            Ok(())
+        };
+        self.amend(&request.name, request.request_id.as_deref(), &digest, reboot).await
+    }
+
+    pub(in crate::inbound) async fn delete_vm(self, request: DeleteVm) -> Result<VmView, Refusal> {
+        let digest = digest_of(&("delete", &request.name));
+        let delete = |vm: &mut Vm| {
+            vm.desired = Desired::Deleted;
+            // A server on its way is called back or arrives first; the loop sees to it.
+            if !matches!(vm.state, State::Migrating | State::Deleting) {
+                vm.apply(Change::DeleteAsked, clock::now()).map_err(|_| not_now(vm, "delete"))?;
+            }
+            Ok(())
+        };
+        self.amend(&request.name, request.request_id.as_deref(), &digest, delete).await
+    }
+}
+
+/// A site or node that is being emptied starts nothing.
+fn may_start_there(snap: &Snapshot, vm: &Vm) -> Result<(), Refusal> {
+    let Some(node) = vm.node().and_then(|node| snap.nodes.get(node.as_str())) else { return Ok(()) };
+    let draining = snap.outages.values().map(|entry| &entry.value).filter(|outage| outage.state.drains());
+    for outage in draining {
+        match &outage.scope {
+            Scope::Site(site) if node.value.site == *site => {
+                return Err(Refusal::SiteDraining { site: site.to_string(), outage: outage.id.to_string() });
+            }
+            Scope::Node(name) if node.value.name == *name => {
+                let detail = format!("it is being emptied ({})", outage.id);
+                return Err(Refusal::NodeUnfit { node: name.to_string(), detail });
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}

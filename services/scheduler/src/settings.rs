@@ -1,0 +1,195 @@
+//! The settings, checked once.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use watari_chassis::Validate;
+use watari_model::SiteName;
+
+use crate::{
+    core::{Overcommit, Rules},
+    doing::Bounds,
+};
+
+/// The embedded commented defaults.
+pub const DEFAULTS: &str = include_str!("defaults.toml");
+
+/// All settings of the scheduler.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    pub(crate) sites: Vec<SiteSetting>,
+    overcommit: OvercommitSetting,
+    links: Links,
+    migration: Migrations,
+    orders: Orders,
+    nodes: Nodes,
+    pub(crate) servers: Servers,
+    #[serde(rename = "loop")]
+    looper: Loop,
+}
+
+/// A campus.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SiteSetting {
+    pub(crate) name: SiteName,
+    pub(crate) title: String,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OvercommitSetting {
+    cpu: f64,
+    memory: f64,
+    disk: f64,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Links {
+    in_flight_per_direction: usize,
+    prepare_ahead: usize,
+    bandwidth_mib: u64,
+    downtime_ms: u64,
+    copy_timeout_seconds: u64,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Migrations {
+    retries: u32,
+    leftover_seconds: u64,
+    keep: usize,
+    keep_outages: usize,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Orders {
+    in_flight: usize,
+    timeout_ms: u64,
+    look_timeout_ms: u64,
+    repeat_ms: u64,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nodes {
+    silent_seconds: u64,
+    poll_seconds: u64,
+}
+
+/// `[servers]`: bounds of what may be asked.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Servers {
+    pub(crate) most: usize,
+    pub(crate) networks: usize,
+    pub(crate) groups: usize,
+    pub(crate) labels: usize,
+    restart_pause_seconds: u64,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Loop {
+    tick_ms: u64,
+}
+
+fn within<T: PartialOrd + std::fmt::Display>(key: &str, value: T, least: T, most: T) -> Result<(), String> {
+    if value >= least && value <= most { Ok(()) } else { Err(format!("{key} is {value}; it may be {least} to {most}")) }
+}
+
+impl Validate for Settings {
+    fn validate(&self) -> Result<(), String> {
+        if self.sites.is_empty() {
+            return Err("sites is empty; name at least one campus".to_owned());
+        }
+        let mut names: Vec<_> = self.sites.iter().map(|site| &site.name).collect();
+        names.sort();
+        if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+            return Err(format!("sites names {} twice", twice[0]));
+        }
+        within("overcommit.cpu", self.overcommit.cpu, 0.1, 1_000.0)?;
+        within("overcommit.memory", self.overcommit.memory, 0.1, 100.0)?;
+        within("overcommit.disk", self.overcommit.disk, 0.1, 1_000.0)?;
+        within("links.in_flight_per_direction", self.links.in_flight_per_direction, 1, 64)?;
+        within("links.prepare_ahead", self.links.prepare_ahead, 0, 64)?;
+        within("links.downtime_ms", self.links.downtime_ms, 0, 60_000)?;
+        within("links.copy_timeout_seconds", self.links.copy_timeout_seconds, 10, 86_400)?;
+        within("migration.retries", self.migration.retries, 0, 100)?;
+        within("migration.leftover_seconds", self.migration.leftover_seconds, 0, 86_400)?;
+        within("migration.keep", self.migration.keep, 1, 1_000)?;
+        within("migration.keep_outages", self.migration.keep_outages, 1, 1_000)?;
+        within("orders.in_flight", self.orders.in_flight, 8, 4_096)?;
+        within("orders.timeout_ms", self.orders.timeout_ms, 100, 60_000)?;
+        within("orders.look_timeout_ms", self.orders.look_timeout_ms, 50, 60_000)?;
+        within("orders.repeat_ms", self.orders.repeat_ms, 50, 60_000)?;
+        within("nodes.silent_seconds", self.nodes.silent_seconds, 2, 600)?;
+        within("nodes.poll_seconds", self.nodes.poll_seconds, 1, 600)?;
+        within("servers.most", self.servers.most, 1, 1_000_000)?;
+        within("servers.restart_pause_seconds", self.servers.restart_pause_seconds, 1, 3_600)?;
+        within("loop.tick_ms", self.looper.tick_ms, 50, 60_000)
+    }
+}
+
+impl Settings {
+    /// The bounds within which is decided.
+    pub(crate) fn rules(&self) -> Rules {
+        let OvercommitSetting { cpu, memory, disk } = self.overcommit;
+        Rules {
+            overcommit: Overcommit { cpu, memory, disk },
+            in_flight: self.links.in_flight_per_direction,
+            ahead: self.links.prepare_ahead,
+            bandwidth_mib: self.links.bandwidth_mib,
+            downtime_ms: self.links.downtime_ms,
+            copy_ms: self.links.copy_timeout_seconds * 1_000,
+            retries: self.migration.retries,
+            leftover_ms: self.migration.leftover_seconds * 1_000,
+            repeat_ms: self.orders.repeat_ms,
+            silent_ms: self.nodes.silent_seconds * 1_000,
+            poll_ms: self.nodes.poll_seconds * 1_000,
+            restart_ms: self.servers.restart_pause_seconds * 1_000,
+            keep_migrations: self.migration.keep,
+            keep_outages: self.migration.keep_outages,
+        }
+    }
+
+    /// How much is done at once, and how long it may take.
+    pub(crate) const fn bounds(&self) -> Bounds {
+        Bounds {
+            in_flight: self.orders.in_flight,
+            order: Duration::from_millis(self.orders.timeout_ms),
+            look: Duration::from_millis(self.orders.look_timeout_ms),
+        }
+    }
+
+    /// How often everything is looked at.
+    pub(crate) const fn tick(&self) -> Duration {
+        Duration::from_millis(self.looper.tick_ms)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_embedded_defaults_are_sound_and_are_the_rules_defaults() {
+        let settings: Settings = toml_of(DEFAULTS);
+        settings.validate().unwrap();
+        assert_eq!(settings.rules(), Rules::default());
+    }
+
+    #[test]
+    fn a_bound_without_bounds_is_refused() {
+        let broken = DEFAULTS.replace("in_flight_per_direction = 1", "in_flight_per_direction = 0");
+        let settings: Settings = toml_of(&broken);
+        assert!(settings.validate().unwrap_err().contains("links.in_flight_per_direction"));
+    }
+
+    fn toml_of(text: &str) -> Settings {
+        toml::from_str(text).unwrap()
+    }
+}

@@ -1,0 +1,81 @@
+//! The buckets: four of our own, four of others that are only read.
+
+use watari_chassis::{Context, Mirror, Wake};
+use watari_model::{
+    image::Image,
+    migration::Migration,
+    network::{Network, Port},
+    node::Node,
+    outage::Outage,
+    site::Site,
+    vm::Vm,
+};
+
+use crate::core::Snapshot;
+
+/// Watched copies of all buckets. Cloning shares them.
+#[derive(Clone)]
+pub(crate) struct Stores {
+    pub(crate) vms: Mirror<Vm>,
+    pub(crate) migrations: Mirror<Migration>,
+    pub(crate) outages: Mirror<Outage>,
+    pub(crate) sites: Mirror<Site>,
+    pub(crate) nodes: Mirror<Node>,
+    pub(crate) networks: Mirror<Network>,
+    pub(crate) images: Mirror<Image>,
+    pub(crate) ports: Mirror<Port>,
+}
+
+impl Stores {
+    /// Opens our own and waits for the others' to be there.
+    ///
+    /// # Errors
+    /// If the process is told to stop meanwhile.
+    pub(crate) async fn open(ctx: &Context) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+        let own =
+            async { tokio::try_join!(Mirror::open(ctx), Mirror::open(ctx), Mirror::open(ctx), Mirror::open(ctx)) };
+        let others = async {
+            tokio::try_join!(
+                Mirror::of_another(ctx),
+                Mirror::of_another(ctx),
+                Mirror::of_another(ctx),
+                Mirror::of_another(ctx)
+            )
+        };
+        let ((vms, migrations, outages, sites), (nodes, networks, images, ports)) = tokio::try_join!(own, others)?;
+        Ok(Self { vms, migrations, outages, sites, nodes, networks, images, ports })
+    }
+
+    /// Lets every change that is decided upon wake the loop.
+    pub(crate) fn wake(&self, wake: &Wake) {
+        self.vms.wakes(wake);
+        self.migrations.wakes(wake);
+        self.outages.wakes(wake);
+        self.sites.wakes(wake);
+        self.nodes.wakes(wake);
+        self.networks.wakes(wake);
+    }
+
+    /// Reads everything anew.
+    pub(crate) fn relist(&self) {
+        self.vms.relist();
+        self.migrations.relist();
+        self.outages.relist();
+        self.sites.relist();
+        self.nodes.relist();
+        self.networks.relist();
+    }
+
+    /// The documents at this moment.
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            vms: self.vms.snapshot(),
+            migrations: self.migrations.snapshot(),
+            outages: self.outages.snapshot(),
+            sites: self.sites.snapshot(),
+            nodes: self.nodes.snapshot(),
+            networks: self.networks.snapshot(),
+            ..Snapshot::default()
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! The beginning of a tenure: the sites of the configuration are there, and every node has been
+//! asked for what it sees, before anything is decided.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use tokio::task::JoinSet;
+use watari_chassis::WriteError;
+use watari_model::site::Site;
+
+use crate::{doing::Executor, settings::SiteSetting};
+
+/// Cloning shares it.
+#[derive(Clone)]
+pub(crate) struct Tenure {
+    executor: Executor,
+    sites: Arc<Vec<SiteSetting>>,
+    begun: Arc<AtomicU64>,
+}
+
+impl Tenure {
+    pub(crate) fn new(executor: Executor, sites: Vec<SiteSetting>) -> Self {
+        Self { executor, sites: Arc::new(sites), begun: Arc::default() }
+    }
+
+    /// Does once in each tenure what must come first.
+    ///
+    /// # Errors
+    /// If a site cannot be written; it is tried again.
+    pub(crate) async fn begin(&self, epoch: u64) -> Result<(), WriteError> {
+        if self.begun.load(Ordering::Relaxed) == epoch {
+            return Ok(());
+        }
+        self.executor.memory.begin_tenure();
+        self.executor.stores.relist();
+        self.keep_sites().await?;
+        self.listen().await;
+        self.begun.store(epoch, Ordering::Relaxed);
+        tracing::info!(epoch, "the tenure begins");
+        Ok(())
+    }
+
+    /// Sites come from the configuration. One that is no longer named stays: servers may belong to it.
+    async fn keep_sites(&self) -> Result<(), WriteError> {
+        let sites = &self.executor.stores.sites;
+        for setting in self.sites.iter() {
+            let wanted = Site { v: 1, name: setting.name.clone(), title: setting.title.clone() };
+            match sites.get(setting.name.as_str()) {
+                None => match sites.create(&wanted).await {
+                    Ok(_) | Err(WriteError::Exists { .. }) => {}
+                    Err(error) => return Err(error),
+                },
+                Some(entry) if entry.value != wanted => {
+                    sites.update(&wanted, entry.revision).await?;
+                }
+                Some(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks every known node; who does not answer within the bound is silent.
+    async fn listen(&self) {
+        let mut asked = JoinSet::new();
+        for entry in self.executor.stores.nodes.snapshot().values() {
+            let (executor, node) = (self.executor.clone(), entry.value.name.clone());
+            asked.spawn(async move { executor.listen(&node).await });
+        }
+        while asked.join_next().await.is_some() {}
+    }
+}

@@ -1,0 +1,11 @@
+//! Documents and sights as people and programs see them.
+
+mod migrations;
+mod outages;
+mod sites;
+mod vms;
+
+pub(crate) use migrations::migration;
+pub(crate) use outages::outage;
+pub(crate) use sites::site;
+pub(crate) use vms::vm;

@@ -1,0 +1,53 @@
+//! An outage's view: its report.
+
+use watari_contracts::scheduler::{LegName, Moved, NotMoved, OutageView};
+use watari_model::{
+    Timestamp,
+    migration::{Migration, Reason},
+    outage::{Left, Outage},
+};
+
+use super::migration;
+use crate::core::{Snapshot, report::report};
+
+/// An outage with the report of its last leg.
+pub(crate) fn outage(snap: &Snapshot, outage: &Outage, now: Timestamp) -> OutageView {
+    let report = report(snap, outage, now);
+    OutageView {
+        id: outage.id.clone(),
+        scope: outage.scope.clone(),
+        state: outage.state,
+        leg: if report.reason == Reason::Return { LegName::Home } else { LegName::Out },
+        moved: report.moved.into_iter().map(moved).collect(),
+        moving: report.moving.into_iter().map(|m| migration(snap, m)).collect(),
+        failed: report.failed.iter().map(not_moved).collect(),
+        makespan_ms: report.makespan_ms,
+        created_at: outage.created_at,
+        changed_at: outage.changed_at,
+    }
+}
+
+fn moved(migration: &Migration) -> Moved {
+    let measured = migration.measured.unwrap_or_default();
+    Moved {
+        vm: migration.vm.clone(),
+        from: migration.from.clone(),
+        to: migration.to.clone(),
+        total_ms: measured.total_ms,
+        downtime_ms: measured.downtime_ms + measured.pause_ms,
+        pause_ms: measured.pause_ms,
+        memory_bytes: measured.memory_bytes,
+        disk_bytes: measured.disk_bytes,
+    }
+}
+
+fn not_moved(left: &Left) -> NotMoved {
+    let en = left.fault.english();
+    NotMoved {
+        vm: left.vm.clone(),
+        code: left.fault.code().to_owned(),
+        cause: en.cause,
+        remedy: en.remedy,
+        ja: left.fault.japanese(),
+    }
+}
