@@ -57,10 +57,9 @@ async fn an_upload_takes_its_own_token_and_no_other() {
     front.stop().await;
 }
 
-/// Sends a request target as it stands, which no HTTP library would.
-async fn raw(place: &Place, address: std::net::SocketAddr, target: &str) -> u16 {
-    // reqwest normalises paths, so percent-encoded forms are what can reach the server through it;
-    // they are decoded there.
+/// The status of a node's request. The client removes plain dots from paths; what it leaves
+/// encoded is decoded by the server.
+async fn status(place: &Place, address: std::net::SocketAddr, target: &str) -> u16 {
     let response = place.node().get(format!("https://{address}{target}")).send().await.unwrap();
     response.status().as_u16()
 }
@@ -83,14 +82,14 @@ async fn no_path_leads_out_of_the_folder() {
         "/v1/blobs",
         "/etc/passwd",
     ] {
-        assert_eq!(raw(&place, front.running.blobs, target).await, 404, "{target}");
+        assert_eq!(status(&place, front.running.blobs, target).await, 404, "{target}");
     }
     let ticket = front.import("next", "r", &file).await;
     let base = format!("https://{}/v1/uploads", front.running.uploads);
     for id in ["..%2f..%2fblobs%2fsecret", "%2e%2e", "x", &"0".repeat(32)] {
         let url = format!("{base}/{id}?offset=0");
         let response = place.operator().put(url).bearer_auth(&ticket.token).body(vec![1]).send().await.unwrap();
-        assert_eq!(response.status(), 401, "{id}");
+        assert!(matches!(response.status().as_u16(), 401 | 404), "{id}: {}", response.status());
     }
     let url = ticket.url.unwrap();
     for query in ["", "?offset=-1", "?offset=x", "?offset=18446744073709551616"] {

@@ -28,7 +28,7 @@ use crate::{
         copies::{Action, Seen, decide},
         digest_of, imports,
     },
-    store::{self, StoreError},
+    store::{self, Partial, StoreError},
 };
 use fetch::Fetcher;
 
@@ -62,6 +62,17 @@ enum Job {
 enum Kind {
     Fetch,
     Check,
+}
+
+/// How a job ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ended {
+    /// Done, or not wanted any more.
+    Well,
+    /// Not done, but nearer: the line is bad, not dead.
+    Nearer,
+    /// Nothing came of it.
+    Badly,
 }
 
 /// The loop's own memory: nothing that matters beyond the process.
@@ -208,35 +219,39 @@ impl Copies {
         drop(jobs);
         let copies = Arc::clone(self);
         self.app.ctx.spawn("copy", async move {
-            let done = match kind {
+            let ended = match kind {
                 Kind::Fetch => copies.fetch(&digest, size_bytes).await,
-                Kind::Check => copies.check(&digest).await,
+                Kind::Check if copies.check(&digest).await => Ended::Well,
+                Kind::Check => Ended::Badly,
             };
-            if done {
+            let failures = if ended == Ended::Badly { failures + 1 } else { 0 };
+            if ended == Ended::Well {
                 copies.lock().remove(&digest);
             } else {
                 let pause = FIRST_PAUSE.saturating_mul(1 << failures.min(10)).min(MOST_PAUSE);
-                let resting = Job::Resting { until: Instant::now() + pause, failures: failures + 1 };
-                copies.lock().insert(digest, resting);
+                copies.lock().insert(digest, Job::Resting { until: Instant::now() + pause, failures });
             }
             copies.app.wake_copies.wake();
         });
     }
 
-    /// Gets a file; whether that is done, or done with.
-    async fn fetch(&self, digest: &Digest, size_bytes: u64) -> bool {
+    /// Gets a file.
+    async fn fetch(&self, digest: &Digest, size_bytes: u64) -> Ended {
+        let path = self.app.store.copy(digest);
+        let arrived = || Partial::length_at(&path).ok().flatten().unwrap_or(0);
+        let before = arrived();
         let outcome = |word: &str| self.app.metrics.copies.with_label_values(&[word]).inc();
         match self.fetcher.fetch(digest, size_bytes).await {
             Ok(()) => {
                 outcome("fetched");
                 tracing::info!(sha256 = %digest, size_bytes, "a copy has been fetched and verified");
-                true
+                Ended::Well
             }
-            Err(fetch::FetchError::Stopped) => true,
+            Err(fetch::FetchError::Stopped) => Ended::Well,
             Err(error) => {
                 outcome("failed");
                 tracing::warn!(sha256 = %digest, error = %chain(&error), "a copy could not be fetched; it is tried again");
-                false
+                if arrived() > before { Ended::Nearer } else { Ended::Badly }
             }
         }
     }
