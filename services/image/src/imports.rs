@@ -1,7 +1,12 @@
 //! The primary's loop: files that have arrived are checked, imports that stand still are ended,
 //! deleted images are forgotten.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use futures_util::{StreamExt, stream};
 
 use watari_chassis::{clock, looper};
 use watari_model::{
@@ -22,6 +27,8 @@ use crate::{
 
 /// How often the loop looks without being woken.
 const TICK: Duration = Duration::from_secs(5);
+/// Images that are checked at the same time.
+const AT_ONCE: usize = 2;
 
 /// Why a turn did not succeed; the next one tries again.
 #[derive(Debug, thiserror::Error)]
@@ -56,19 +63,21 @@ async fn step(app: &App) -> Result<(), StepError> {
         import_patience_ms: app.settings.limits.import_patience_ms(),
         delete_patience_ms: app.settings.limits.delete_patience_ms(),
     };
-    let mut failed = None;
-    for action in decide(&seen) {
-        if app.ctx.shutdown.is_cancelled() {
-            return Ok(());
-        }
-        // One image that cannot be handled holds up no other.
-        if let Err(error) = act(app, action).await {
-            tracing::debug!(%error, "an import cannot go on just now");
-            failed.get_or_insert(error);
-        }
-    }
+    // One image that cannot be handled, or takes long, holds up no other.
+    let failed = Mutex::new(None);
+    stream::iter(decide(&seen))
+        .for_each_concurrent(AT_ONCE, |action| async {
+            if app.ctx.shutdown.is_cancelled() {
+                return;
+            }
+            if let Err(error) = act(app, action).await {
+                tracing::debug!(%error, "an import cannot go on just now");
+                failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+            }
+        })
+        .await;
     tell_lonely(app);
-    failed.map_or(Ok(()), Err)
+    failed.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
 }
 
 async fn act(app: &App, action: Action) -> Result<(), StepError> {

@@ -76,6 +76,7 @@ pub struct Limits {
     pub copy_mib_per_second: u64,
     pub max_copies: usize,
     pub max_readers: usize,
+    pub max_connections: usize,
 }
 
 /// `[image.qemu]`.
@@ -169,6 +170,7 @@ impl Validate for Settings {
             ("copy_mib_per_second", limits.copy_mib_per_second, 0, 100_000),
             ("max_copies", limits.max_copies as u64, 1, 64),
             ("max_readers", limits.max_readers as u64, 1, 65_536),
+            ("max_connections", limits.max_connections as u64, 1, 65_536),
         ] {
             if !(least..=most).contains(&value) {
                 return Err(format!("image.limits.{key} is {value}: use {least} to {most}"));

@@ -1,5 +1,7 @@
 //! Who may do what over HTTPS.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
+
 mod harness;
 
 use harness::{tls::Authority, *};
@@ -104,5 +106,30 @@ async fn no_path_leads_out_of_the_folder() {
         assert_eq!(response.status(), 400, "{query}");
     }
     assert_eq!(std::fs::read(front.data.join("blobs").join("secret")).unwrap(), b"secret");
+    front.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_beyond_the_bound_are_closed_and_those_within_are_served() {
+    let place = Place::new();
+    let mut settings = place.settings(0);
+    settings.limits.max_connections = 2;
+    let front = place.start_with(settings).await;
+    front.leads().await;
+    let ticket = front.announce("mini", "r", 1000, None).await.unwrap();
+    let idle = [
+        TcpStream::connect(front.running.uploads).await.unwrap(),
+        TcpStream::connect(front.running.uploads).await.unwrap(),
+    ];
+    let mut third = TcpStream::connect(front.running.uploads).await.unwrap();
+    let mut nothing = [0; 1];
+    assert!(matches!(third.read(&mut nothing).await, Ok(0) | Err(_)), "the third one is closed");
+    drop(idle);
+    let operator = place.operator();
+    let url = ticket.url.as_ref().unwrap();
+    watari_testkit::eventually("there is a place again", SOON, || async {
+        operator.head(url).bearer_auth(&ticket.token).send().await.is_ok_and(|r| r.status() == 200)
+    })
+    .await;
     front.stop().await;
 }

@@ -1,5 +1,7 @@
 //! Copies at both sites: made, resumed, verified, mended, removed.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
+
 mod harness;
 
 use std::{os::unix::fs::MetadataExt, sync::atomic::Ordering};

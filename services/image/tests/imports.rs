@@ -1,5 +1,7 @@
 //! Imports: broken off and resumed, refused, repeated, overtaken.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
+
 mod harness;
 
 use std::time::Duration;

@@ -224,14 +224,21 @@ impl Copies {
                 Kind::Check if copies.check(&digest).await => Ended::Well,
                 Kind::Check => Ended::Badly,
             };
-            let failures = if ended == Ended::Badly { failures + 1 } else { 0 };
             if ended == Ended::Well {
                 copies.lock().remove(&digest);
-            } else {
-                let pause = FIRST_PAUSE.saturating_mul(1 << failures.min(10)).min(MOST_PAUSE);
-                copies.lock().insert(digest, Job::Resting { until: Instant::now() + pause, failures });
+                copies.app.wake_copies.wake();
+                return;
             }
+            let failures = if ended == Ended::Badly { failures + 1 } else { 0 };
+            let pause = FIRST_PAUSE.saturating_mul(1 << failures.min(10)).min(MOST_PAUSE);
+            let until = Instant::now() + pause;
+            copies.lock().insert(digest, Job::Resting { until, failures });
+            // Its place is free for another one now, and it may try again later.
             copies.app.wake_copies.wake();
+            tokio::select! {
+                () = tokio::time::sleep_until(until) => copies.app.wake_copies.wake(),
+                () = copies.app.ctx.shutdown.cancelled() => {}
+            }
         });
     }
 

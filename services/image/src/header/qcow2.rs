@@ -94,7 +94,7 @@ fn version_3(header: &Header<'_>) -> Result<u64, Fault> {
         return Err(absurd("the refcount order", refcount_order));
     }
     let length = u64::from(header.u32(100)?);
-    if length < V3_BYTES || length % 8 != 0 {
+    if length < V3_BYTES || !length.is_multiple_of(8) {
         return Err(absurd("the header's length", length));
     }
     let compression = if length > V3_BYTES { header.0.get(104).copied().unwrap_or(0) } else { 0 };
@@ -132,7 +132,7 @@ fn extensions(header: &Header<'_>, header_bytes: u64, cluster: u64) -> Result<()
 
 /// Whether a table of `bytes` at `offset` lies whole within the file, on a cluster's border.
 fn lies_within(what: &'static str, offset: u64, bytes: u64, cluster: u64, size: u64) -> Result<(), Fault> {
-    if offset % cluster != 0 || offset == 0 {
+    if !offset.is_multiple_of(cluster) || offset == 0 {
         return Err(absurd(what, offset));
     }
     match offset.checked_add(bytes) {

@@ -37,6 +37,7 @@
 //! computes the digest of what it has got and compares it with the name.
 
 pub mod blobs;
+mod bound;
 pub mod range;
 mod reply;
 pub mod uploads;
@@ -48,7 +49,10 @@ use std::{
 };
 
 use axum::Router;
-use axum_server::{Handle, tls_rustls::RustlsConfig};
+use axum_server::{
+    Handle,
+    tls_rustls::{RustlsAcceptor, RustlsConfig},
+};
 use rustls::ServerConfig;
 
 use crate::{ServiceError, app::App};
@@ -82,14 +86,16 @@ pub fn serve(app: &Arc<App>, name: &'static str, listener: Listener, routes: Rou
     let (stopping, shutdown) = (handle.clone(), app.ctx.shutdown.clone());
     let drain = Duration::from_secs(app.ctx.limits.drain_seconds.saturating_sub(1).max(1));
     let failed = app.ctx.shutdown.clone();
-    let address = listener.address;
+    let (address, connections) = (listener.address, app.settings.limits.max_connections);
     app.ctx.spawn(name, async move {
         tokio::spawn(async move {
             shutdown.cancelled().await;
             stopping.graceful_shutdown(Some(drain));
         });
-        let served = match axum_server::from_tcp_rustls(listener.listener, RustlsConfig::from_config(tls)) {
-            Ok(mut server) => {
+        let acceptor = RustlsAcceptor::new(RustlsConfig::from_config(tls)).acceptor(bound::Bounded::new(connections));
+        let served = match axum_server::from_tcp(listener.listener) {
+            Ok(server) => {
+                let mut server = server.acceptor(acceptor);
                 server.http_builder().http1().header_read_timeout(HEADERS_WITHIN);
                 server.handle(handle).serve(routes.into_make_service()).await
             }

@@ -57,18 +57,21 @@ enum Cut {
 }
 
 /// The upload that the token opens.
-fn admitted(app: &App, id: &str, headers: &HeaderMap) -> Result<(UploadId, Arc<Session>), Response> {
-    let token = headers.get(AUTHORIZATION).and_then(|v| v.to_str().ok()).and_then(|v| v.strip_prefix("Bearer "));
-    let admitted = UploadId::parse(id).and_then(|id| Some((app.uploads.admit(&id, token?)?, id)));
-    match admitted {
-        Some((session, id)) => Ok((id, session)),
-        None => Err(reply::fault(
-            StatusCode::UNAUTHORIZED,
-            "upload.ticket",
-            "there is no upload with this token here",
-            "repeat the import request with the same request_id, and use the fresh ticket",
-        )),
-    }
+fn admitted(app: &App, id: &str, headers: &HeaderMap) -> Option<(UploadId, Arc<Session>)> {
+    let token = headers.get(AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ")?;
+    let id = UploadId::parse(id)?;
+    let session = app.uploads.admit(&id, token)?;
+    Some((id, session))
+}
+
+/// Nothing is said of which uploads there are.
+fn no_ticket() -> Response {
+    reply::fault(
+        StatusCode::UNAUTHORIZED,
+        "upload.ticket",
+        "there is no upload with this token here",
+        "repeat the import request with the same request_id, and use the fresh ticket",
+    )
 }
 
 /// The image's state, if it is still about this upload.
@@ -78,10 +81,7 @@ fn state(app: &App, session: &Session) -> Option<ImageState> {
 }
 
 async fn tell(State(app): State<Arc<App>>, Path(id): Path<String>, headers: HeaderMap) -> Response {
-    let (id, session) = match admitted(&app, &id, &headers) {
-        Ok(admitted) => admitted,
-        Err(response) => return response,
-    };
+    let Some((id, session)) = admitted(&app, &id, &headers) else { return no_ticket() };
     match Partial::length_at(&app.store.upload(&id)) {
         _ if state(&app, &session).is_some_and(has_all) => {
             reply::at(session.size_bytes, StatusCode::OK.into_response())
@@ -102,10 +102,7 @@ async fn take(
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    let (id, session) = match admitted(&app, &id, &headers) {
-        Ok(admitted) => admitted,
-        Err(response) => return response,
-    };
+    let Some((id, session)) = admitted(&app, &id, &headers) else { return no_ticket() };
     if !app.is_primary() {
         return reply::refused(Refusal::NotPrimary { service: "image".to_owned() });
     }

@@ -138,7 +138,7 @@ impl Shelf {
             opened => with("open", &path, opened)?,
         };
         let meta = with("measure", &path, file.metadata())?;
-        Ok((Stamp::of(&meta) == held.stamp).then(|| (file, meta.len())))
+        Ok((Stamp::of(&meta) == held.stamp).then_some((file, meta.len())))
     }
 
     /// Bytes and number of all files.
