@@ -250,6 +250,10 @@ pub struct Leftover {
     pub generation: u64,
     /// When it became a leftover.
     pub since: Timestamp,
+    /// The migration that made it, for a copy that never became the server: it was given up while
+    /// its node was silent.
+    #[serde(default)]
+    pub migration: Option<MigrationId>,
 }
 
 /// A server's document.
@@ -383,7 +387,8 @@ impl Vm {
                 };
                 crossing.switched = true;
                 if let Some(old) = self.grant.replace(Grant { node: crossing.to.clone(), generation: generation + 1 }) {
-                    self.leftovers.push(Leftover { node: old.node, generation: old.generation, since: now });
+                    let (node, generation) = (old.node, old.generation);
+                    self.leftovers.push(Leftover { node, generation, since: now, migration: None });
                 }
                 Migrating
             }
@@ -403,7 +408,8 @@ impl Vm {
             (Migrating, Change::LeftBehind(node)) if self.node() != Some(node) => {
                 let generation = self.generation();
                 self.leftovers.retain(|l| l.node != *node);
-                self.leftovers.push(Leftover { node: node.clone(), generation, since: now });
+                let migration = self.crossing.as_ref().map(|c| c.id.clone());
+                self.leftovers.push(Leftover { node: node.clone(), generation, since: now, migration });
                 Migrating
             }
             (Migrating, Change::MigrationEnded) => {

@@ -2,9 +2,9 @@
 //! migrations left behind.
 
 use watari_chassis::Entry;
-use watari_contracts::agent::Remove;
+use watari_contracts::agent::{Discard, Remove};
 use watari_model::{
-    NodeName,
+    MigrationId, NodeName,
     vm::{Leftover, Vm},
 };
 
@@ -53,15 +53,27 @@ pub(super) fn leftovers(turn: &mut Turn<'_>, entry: &Entry<Vm>) {
         return;
     }
     for leftover in &vm.leftovers {
-        let here = leftover.node == *node;
-        if !here && turn.now.millis_since(leftover.since) < turn.rules.leftover_ms {
-            continue;
-        }
         // What stands under the running server is no leftover, whatever the list says.
-        if here || remove(turn, vm, &leftover.node, leftover.generation) {
+        let gone = match &leftover.migration {
+            _ if leftover.node == *node => true,
+            Some(migration) => discard(turn, vm, leftover, migration),
+            None if turn.now.millis_since(leftover.since) < turn.rules.leftover_ms => false,
+            None => remove(turn, vm, &leftover.node, leftover.generation),
+        };
+        if gone {
             return forget(turn, entry, leftover);
         }
     }
+}
+
+/// Whether a copy that never ran is destroyed: its node was silent when the migration was given up.
+fn discard(turn: &mut Turn<'_>, vm: &Vm, leftover: &Leftover, migration: &MigrationId) -> bool {
+    let operation = naming::of_migration("discard", migration, vm);
+    let step = turn.order(&operation, &leftover.node, OnFailure::TryAgain, |order| {
+        let (vm, generation) = (vm.name.clone(), leftover.generation);
+        Order::Discard(Discard { order, migration: migration.clone(), vm, generation })
+    });
+    matches!(step, Step::Done(_))
 }
 
 fn forget(turn: &mut Turn<'_>, entry: &Entry<Vm>, leftover: &Leftover) {
