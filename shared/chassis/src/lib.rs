@@ -31,7 +31,7 @@ mod run;
 mod server;
 pub mod telemetry;
 
-pub use bucket::{Bucket, Entry, ReadError, Revision, Shape, Stopped, Unreadable, WriteError};
+pub use bucket::{Bucket, Entry, Past, PastWrite, Reach, ReadError, Revision, Shape, Stopped, Unreadable, WriteError};
 pub use bus::{Bus, BusError, BusSettings, CallError, Initial, Listening, Message, Messages};
 pub use config::{ConfigError, Validate};
 pub use context::{Context, Drained};

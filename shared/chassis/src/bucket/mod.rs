@@ -3,6 +3,7 @@
 
 mod entry;
 mod open;
+mod past;
 mod write;
 
 use std::{marker::PhantomData, sync::Arc, sync::OnceLock};
@@ -16,6 +17,7 @@ use watari_model::Document;
 
 pub use entry::{Entry, ReadError, Unreadable};
 pub use open::{Shape, Stopped};
+pub use past::{Past, PastWrite, Reach};
 pub use write::WriteError;
 
 use crate::{Context, run::chain};

@@ -131,7 +131,7 @@ fn config(bucket: &str, shape: Shape, replicas: usize) -> Config {
     }
 }
 
-fn is_absent(kind: &GetStreamErrorKind) -> bool {
+pub(super) fn is_absent(kind: &GetStreamErrorKind) -> bool {
     matches!(kind, GetStreamErrorKind::JetStream(error) if error.error_code() == ErrorCode::STREAM_NOT_FOUND)
 }
 

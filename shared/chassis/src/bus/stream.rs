@@ -8,6 +8,8 @@ use std::{
 use async_nats::Subscriber;
 use bytes::Bytes;
 use futures_util::Stream;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use watari_model::Timestamp;
 
 use crate::telemetry::trace::{self, TraceParent};
 
@@ -22,6 +24,11 @@ pub struct Message {
     pub trace: Option<TraceParent>,
     /// For an event: the document's revision.
     pub revision: Option<u64>,
+    /// For an event: the revision of the document's write before this one, 0 for the first. One
+    /// that is not known to the receiver was missed.
+    pub previous: Option<u64>,
+    /// For an event: when it was written, by the NATS server's clock.
+    pub created: Option<Timestamp>,
     /// For an event: whether the document was deleted.
     pub deleted: bool,
 }
@@ -52,6 +59,8 @@ fn read(message: async_nats::Message) -> Message {
         trace: trace::extract(headers),
         // Put there by the server when a bucket's stream republishes a write.
         revision: header("Nats-Sequence").and_then(|text| text.parse().ok()),
+        previous: header("Nats-Last-Sequence").and_then(|text| text.parse().ok()),
+        created: header("Nats-Time-Stamp").and_then(|text| OffsetDateTime::parse(text, &Rfc3339).ok()).map(Timestamp),
         deleted: matches!(header("KV-Operation"), Some("DEL" | "PURGE")),
         subject: message.subject.to_string(),
         payload: message.payload,

@@ -1,0 +1,108 @@
+//! A bucket's past: every write that its stream still has, as bytes, whoever owns the documents.
+//! For the history, which wants what was written and not what it means.
+
+use std::time::Duration;
+
+use async_nats::jetstream::kv::Store;
+use bytes::Bytes;
+use futures_util::StreamExt;
+use watari_model::Timestamp;
+
+use super::{ReadError, Revision, entry::Raw, open::is_absent};
+use crate::{Context, run::chain};
+
+/// A reading that brings nothing for this long is given up.
+const STALLED: Duration = Duration::from_secs(10);
+
+/// One write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PastWrite {
+    /// The document's key.
+    pub key: String,
+    /// Which write it was.
+    pub revision: Revision,
+    /// When it was, by the NATS server's clock; with the revision it tells this write from one
+    /// of the same number in a bucket that was lost and made anew.
+    pub created: Timestamp,
+    /// Whether it deleted the document.
+    pub deleted: bool,
+    /// The document.
+    pub payload: Bytes,
+}
+
+/// How far a bucket is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reach {
+    /// When the bucket was made.
+    pub made: Timestamp,
+    /// Its last write, 0 if there was none.
+    pub last: Revision,
+    /// Whether it holds anything at all.
+    pub any: bool,
+}
+
+/// A bucket's past writes.
+pub struct Past {
+    bucket: &'static str,
+    store: Store,
+}
+
+impl Past {
+    /// Finds the bucket; none if nobody has made it yet.
+    ///
+    /// # Errors
+    /// [`ReadError::Bus`].
+    pub async fn find(ctx: &Context, bucket: &'static str) -> Result<Option<Self>, ReadError> {
+        match ctx.bus.jetstream().get_stream(format!("KV_{bucket}")).await {
+            Ok(_) => {}
+            Err(error) if is_absent(&error.kind()) => return Ok(None),
+            Err(error) => return Err(ReadError::Bus { bucket, detail: chain(&error) }),
+        }
+        let store = ctx.bus.jetstream().get_key_value(bucket).await;
+        store
+            .map(|store| Some(Self { bucket, store }))
+            .map_err(|error| ReadError::Bus { bucket, detail: chain(&error) })
+    }
+
+    /// How far it is, by the word of the stream's leader.
+    ///
+    /// # Errors
+    /// [`ReadError::Bus`].
+    pub async fn reach(&self) -> Result<Reach, ReadError> {
+        let info = self.store.stream.get_info().await.map_err(|error| self.fault(chain(&error)))?;
+        let (last, any) = (info.state.last_sequence, info.state.messages > 0);
+        Ok(Reach { made: Timestamp(info.created), last, any })
+    }
+
+    /// The writes from revision `from` on, oldest first, at most `most`. Fewer than `most` are all
+    /// there were when this began.
+    ///
+    /// # Errors
+    /// [`ReadError::Bus`].
+    pub async fn read(&self, from: Revision, most: usize) -> Result<Vec<PastWrite>, ReadError> {
+        let reach = self.reach().await?;
+        let mut found = Vec::new();
+        if !reach.any || reach.last < from {
+            return Ok(found);
+        }
+        let watch = self.store.watch_all_from_revision(from).await;
+        let mut watch = watch.map_err(|error| self.fault(chain(&error)))?;
+        while found.len() < most {
+            let next = tokio::time::timeout(STALLED, watch.next()).await;
+            let next = next.map_err(|_| self.fault("its past does not come".to_owned()))?;
+            let entry = next.ok_or_else(|| self.fault("its past ended early".to_owned()))?;
+            let entry = entry.map_err(|error| self.fault(chain(&error)))?;
+            let complete = entry.delta == 0;
+            let Raw { key, revision, payload, created, deleted, .. } = Raw::from_watch(self.bucket, entry);
+            found.push(PastWrite { key, revision, created, deleted, payload });
+            if complete {
+                break;
+            }
+        }
+        Ok(found)
+    }
+
+    fn fault(&self, detail: String) -> ReadError {
+        ReadError::Bus { bucket: self.bucket, detail }
+    }
+}
