@@ -1,5 +1,7 @@
 //! Buckets against a real nats-server.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by unwrapping")]
+
 mod support;
 
 use futures_util::StreamExt;

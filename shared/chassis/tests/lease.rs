@@ -1,5 +1,7 @@
 //! The lease against a real nats-server: two processes, one leader.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by unwrapping")]
+
 mod support;
 
 use std::time::Duration;

@@ -1,5 +1,7 @@
 //! The loop: woken by change and tick, coalescing, patient with errors, gone at shutdown.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by unwrapping")]
+
 mod support;
 
 use std::{
@@ -27,7 +29,8 @@ async fn wakes_during_a_step_become_one_further_step() {
     let (wake, steps) = (Wake::new(), Arc::new(AtomicU32::new(0)));
     let (entered, places) = (Arc::new(Notify::new()), Arc::new(Semaphore::new(0)));
     let running = tokio::spawn({
-        let (ctx, wake, steps, entered, places) = (ctx.clone(), wake.clone(), steps.clone(), entered.clone(), places.clone());
+        let (ctx, wake, steps, entered, places) =
+            (ctx.clone(), wake.clone(), steps.clone(), entered.clone(), places.clone());
         async move {
             looper::run(&ctx, "test", wake, NEVER, || async {
                 steps.fetch_add(1, SeqCst);
@@ -149,7 +152,8 @@ async fn a_primarys_loop_steps_only_while_it_leads_and_knows_its_epoch() {
 #[tokio::test]
 async fn draining_waits_for_a_step_within_its_bound_and_says_what_is_left() {
     let nats = NatsServer::start();
-    let ctx = support::context_of(watari_contracts::Service::Scheduler, &nats.url(), |s| s.limits.drain_seconds = 1).await;
+    let ctx =
+        support::context_of(watari_contracts::Service::Scheduler, &nats.url(), |s| s.limits.drain_seconds = 1).await;
     let entered = Arc::new(Notify::new());
     let inside = entered.clone();
     let own = ctx.clone();

@@ -1,5 +1,7 @@
 //! Mirrors against a real nats-server.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by unwrapping")]
+
 mod support;
 
 use std::time::Duration;
@@ -72,7 +74,8 @@ async fn a_mirror_keeps_what_it_has_while_the_server_is_away_and_catches_up_afte
     assert_eq!(sizes(&mirror), [("a".to_owned(), 1)]);
 
     nats.restart();
-    eventually("the writer is back", SOON, || async { things.update(&Thing::new("a", 2), revision).await.is_ok() }).await;
+    eventually("the writer is back", SOON, || async { things.update(&Thing::new("a", 2), revision).await.is_ok() })
+        .await;
     eventually("the reader is back", SOON, || async { sizes(&mirror) == [("a".to_owned(), 2)] }).await;
     things.create(&Thing::new("b", 1)).await.unwrap();
     eventually("and follows", SOON, || async { mirror.get("b").is_some() }).await;
@@ -95,8 +98,10 @@ async fn a_document_that_vanishes_without_deletion_is_kept_and_is_an_alarm() {
     assert_eq!(metric(&ctx, metrics::VANISHED), 1.0);
 
     store(&nats).await.put("lost", r#"{"name":"lost","size":2}"#.into()).await.unwrap();
-    eventually("it is back", SOON, || async { mirror.vanished().is_empty() && mirror.get("lost").unwrap().value.size == 2 })
-        .await;
+    eventually("it is back", SOON, || async {
+        mirror.vanished().is_empty() && mirror.get("lost").unwrap().value.size == 2
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! The request server against a real nats-server, seen by a client that is not ours.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by unwrapping")]
+
 mod support;
 
 use std::{collections::HashMap, time::Duration};
@@ -49,7 +51,12 @@ async fn greet(call: Call, greet: Greet) -> Result<Greeting, Refusal> {
     match &*greet.name {
         "nobody" => Err(Refusal::VmUnknown { vm: "nobody".into() }),
         "bomb" => panic!("a fault of the handler"),
-        name => Ok(Greeting { text: format!("hello {name}"), caller: call.caller, trace: call.trace.trace_id(), epoch: call.epoch }),
+        name => Ok(Greeting {
+            text: format!("hello {name}"),
+            caller: call.caller,
+            trace: call.trace.trace_id(),
+            epoch: call.epoch,
+        }),
     }
 }
 

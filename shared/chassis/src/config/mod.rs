@@ -1,15 +1,15 @@
 //! Settings: embedded commented defaults ← file ← environment, validated once.
 
-mod common;
 mod layers;
 mod print;
+mod sections;
 
 use std::{env, ffi::OsString, fs, io, path::PathBuf};
 
 use serde::de::DeserializeOwned;
 use toml::Table;
 
-pub use common::{BusSection, Common, DEFAULTS, Format, LeaseSection, Limits, Telemetry};
+pub use sections::{BusSection, Common, DEFAULTS, Format, LeaseSection, Limits, Telemetry};
 
 use crate::options::Options;
 use layers::Origins;
@@ -23,7 +23,12 @@ pub trait Validate {
     fn validate(&self) -> Result<(), String>;
 }
 
-impl Validate for () {
+/// For a service that has no settings of its own.
+#[derive(Clone, Copy, Debug, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NoSettings {}
+
+impl Validate for NoSettings {
     fn validate(&self) -> Result<(), String> {
         Ok(())
     }

@@ -11,7 +11,9 @@ pub(super) fn is_inbox(subject: &str) -> bool {
     let mut tokens = subject.split('.');
     let first = tokens.next().unwrap_or_default();
     let sound = |t: &str| !t.is_empty() && t.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
-    let named = first == "_INBOX" || first == "_R_" || first.strip_prefix("_INBOX_").is_some_and(|identity| !identity.is_empty());
+    let named = first == "_INBOX"
+        || first == "_R_"
+        || first.strip_prefix("_INBOX_").is_some_and(|identity| !identity.is_empty());
     let mut rest = tokens.peekable();
     named && sound(first) && rest.peek().is_some() && rest.all(sound)
 }

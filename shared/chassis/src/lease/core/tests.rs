@@ -197,7 +197,8 @@ impl World {
         let cut = self.now < self.nodes[n].cut_until;
         let arrives = |world: &mut Self, from: Millis| {
             let lost = cut || world.random(100) < losses_percent;
-            let delay = 1 + if losses_percent > 0 && world.random(100) < 30 { world.random(1_500) } else { world.random(20) };
+            let delay =
+                1 + if losses_percent > 0 && world.random(100) < 30 { world.random(1_500) } else { world.random(20) };
             (!lost).then_some(from + delay)
         };
         let reaches = arrives(self, self.now);

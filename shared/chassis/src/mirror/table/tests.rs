@@ -56,7 +56,9 @@ fn what_cannot_be_read_is_told_and_the_last_readable_form_stays() {
     let mut table = Table::<Thing>::default();
     table.read(&put("a", 1));
     for (revision, text) in [(2, "{"), (3, r#"{"name":"other","size":1}"#)] {
-        assert!(matches!(table.read(&raw("a", revision, text, false)), Effect::Unreadable(e) if e.revision == revision));
+        assert!(
+            matches!(table.read(&raw("a", revision, text, false)), Effect::Unreadable(e) if e.revision == revision)
+        );
         assert_eq!((table.get("a").unwrap().revision, table.unreadable().len()), (1, 1));
     }
     table.read(&put("a", 4));

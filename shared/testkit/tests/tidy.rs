@@ -1,0 +1,225 @@
+//! The rules of the design about layout and style, as an ordinary test.
+//!
+//! Each rule is a function from files to faults. It is tried on the repository, where it must find
+//! nothing, and on a small bad example, where it must find something: a check that cannot fail is
+//! worth nothing.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by unwrapping")]
+
+#[path = "tidy/files.rs"]
+mod files;
+#[path = "tidy/imports.rs"]
+mod imports;
+#[path = "tidy/readmes.rs"]
+mod readmes;
+#[path = "tidy/style.rs"]
+mod style;
+
+use files::{File, repository};
+
+type Rule = fn(&[File]) -> Vec<String>;
+
+/// Every rule about the files as a whole, by what it says.
+const RULES: &[(&str, Rule)] = &[
+    ("imports go one way", imports::one_way),
+    ("one door per technology", imports::one_door),
+    ("the lock file names the public registry alone", imports::public_registry),
+    ("no program is started through a shell", imports::no_shell),
+    ("nothing has a name that says nothing", style::telling_names),
+    ("a main.rs has at most 40 lines", style::short_mains),
+    ("a file has at most 600 lines", style::short_files),
+    ("nothing is left undone or ignored without a reason", style::nothing_undone),
+    ("no path of somebody's machine", style::no_machine_paths),
+];
+
+#[test]
+fn the_repository_is_tidy() {
+    let files = repository();
+    assert!(files.len() > 50, "only {} files were found", files.len());
+    let faults: Vec<String> = RULES
+        .iter()
+        .flat_map(|(name, rule)| rule(&files).into_iter().map(move |fault| format!("{name}: {fault}")))
+        .collect();
+    assert!(faults.is_empty(), "{} faults:\n  {}", faults.len(), faults.join("\n  "));
+}
+
+#[test]
+fn readmes_are_in_step() {
+    let files = repository();
+    let text = |path: &str| files.iter().find(|f| f.path == path).map(|f| f.text.clone());
+    let (Some(en), Some(ja)) = (text("README.md"), text("README.ja.md")) else {
+        panic!("README.md and README.ja.md must both be there");
+    };
+    let faults = readmes::differences(&en, &ja);
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+/// Finds exactly the bad ones among examples.
+#[track_caller]
+fn catches(rule: Rule, good: &[(&str, &str)], bad: &[(&str, &str)]) {
+    for (path, text) in good {
+        let faults = rule(&[File::new(path, text)]);
+        assert!(faults.is_empty(), "{path} is good: {faults:?}");
+    }
+    for (path, text) in bad {
+        assert!(!rule(&[File::new(path, text)]).is_empty(), "{path} is bad: {text}");
+    }
+}
+
+#[test]
+fn wrong_imports_are_caught() {
+    let cargo = |name: &str, section: &str, dependency: &str| {
+        format!("[package]\nname = \"{name}\"\n[{section}]\n{dependency}.workspace = true\n")
+    };
+    let good = [
+        cargo("watari-chassis", "dependencies", "watari-contracts"),
+        cargo("watari-image", "dependencies", "watari-chassis"),
+        cargo("watari-image", "dev-dependencies", "watari-testkit"),
+        cargo("watari-image", "dependencies", "serde"),
+    ];
+    let bad = [
+        cargo("watari-model", "dependencies", "watari-contracts"),
+        cargo("watari-contracts", "dependencies", "watari-chassis"),
+        cargo("watari-chassis", "dependencies", "watari-image"),
+        cargo("watari-image", "dependencies", "watari-network"),
+        cargo("watari-image", "dev-dependencies", "watari-network"),
+        cargo("watari-image", "dependencies", "watari-testkit"),
+        cargo("watari-image", "target.'cfg(unix)'.dependencies", "watari-network"),
+        cargo("watari-image", "dependencies", "virt"),
+        cargo("watari-image", "dependencies", "async-nats"),
+    ];
+    let as_files = |texts: &[String]| texts.iter().map(|t| ("x/Cargo.toml", t.clone())).collect::<Vec<_>>();
+    let (good, bad) = (as_files(&good), as_files(&bad));
+    let borrowed = |files: &[(&'static str, String)]| files.iter().map(|(p, t)| (*p, t.clone())).collect::<Vec<_>>();
+    for (path, text) in borrowed(&good) {
+        catches(imports::one_way, &[(path, &text)], &[]);
+    }
+    for (path, text) in borrowed(&bad) {
+        catches(imports::one_way, &[], &[(path, &text)]);
+    }
+}
+
+#[test]
+fn second_doors_are_caught() {
+    catches(
+        imports::one_door,
+        &[
+            ("shared/chassis/src/bus/mod.rs", "use async_nats::Client;"),
+            ("services/monitor/src/store/sqlite.rs", "sqlx::query(q)"),
+            ("services/monitor/src/store.rs", "use sqlx::Row;"),
+            ("services/node-agent/src/hypervisor/link.rs", "virt::connect::Connect::open(u)"),
+            ("shared/chassis/src/clock.rs", "OffsetDateTime::now_utc()"),
+            ("services/image/src/lib.rs", "// async_nats::Client is only for chassis\nlet virtual_size = libvirt::x;"),
+        ],
+        &[
+            ("services/image/src/lib.rs", "use async_nats::Client;"),
+            ("services/monitor/src/history.rs", "sqlx::query(q)"),
+            ("services/monitor/src/store_of_things.rs", "use sqlx::Row;"),
+            ("services/node-agent/src/agent.rs", "use virt::connect::Connect;"),
+            ("services/scheduler/src/x.rs", "virt_sys::virDomainFree(d)"),
+            ("services/scheduler/src/x.rs", "let now = std::time::SystemTime::now();"),
+            ("services/scheduler/src/x.rs", "OffsetDateTime::now_utc()"),
+        ],
+    );
+}
+
+#[test]
+fn a_foreign_registry_is_caught() {
+    let public = "source = \"registry+https://github.com/rust-lang/crates.io-index\"";
+    catches(
+        imports::public_registry,
+        &[("Cargo.lock", public)],
+        &[
+            ("Cargo.lock", "source = \"registry+https://mirror.example/index\""),
+            ("Cargo.lock", "source = \"git+https://x\""),
+        ],
+    );
+}
+
+#[test]
+fn shells_are_caught() {
+    catches(
+        imports::no_shell,
+        &[("services/image/src/convert.rs", "Command::new(\"qemu-img\").arg(\"-c\")")],
+        &[
+            ("services/image/src/convert.rs", "Command::new(\"sh\").arg(\"-c\")"),
+            ("services/image/src/convert.rs", "tokio::process::Command::new( \"/bin/bash\" )"),
+        ],
+    );
+}
+
+#[test]
+fn names_that_say_nothing_are_caught() {
+    catches(
+        style::telling_names,
+        &[("services/image/src/manage.rs", "struct Managed; mod commons;"), ("services/x/src/utility_power.rs", "")],
+        &[
+            ("services/image/src/utils.rs", ""),
+            ("services/image/src/helpers/mod.rs", ""),
+            ("services/image/src/vm_manager.rs", ""),
+            ("services/image/tests/common/mod.rs", ""),
+            ("services/image/src/lib.rs", "mod misc;"),
+            ("services/image/src/lib.rs", "pub struct ImageManager {"),
+        ],
+    );
+}
+
+#[test]
+fn long_files_and_mains_are_caught() {
+    let lines = |n: usize| "x();\n".repeat(n);
+    catches(
+        style::short_mains,
+        &[("services/image/src/main.rs", &lines(40)), ("services/image/src/lib.rs", &lines(41))],
+        &[("services/image/src/main.rs", &lines(41))],
+    );
+    catches(
+        style::short_files,
+        &[("services/image/src/lib.rs", &lines(600)), ("a.json", &lines(601))],
+        &[("services/image/src/lib.rs", &lines(601))],
+    );
+}
+
+#[test]
+fn what_is_undone_or_ignored_is_caught() {
+    // In pieces, so that this file is not itself at fault.
+    catches(
+        style::nothing_undone,
+        &[("a.rs", concat!("#[ign", "ore = \"needs two machines\"]"))],
+        &[
+            ("a.rs", concat!("to", "do!()")),
+            ("a.rs", concat!("unimple", "mented!(\"x\")")),
+            ("a.rs", concat!("#[ign", "ore]")),
+            ("a.rs", concat!("#[ign", "ore = \"\"]")),
+        ],
+    );
+}
+
+#[test]
+fn paths_of_a_machine_are_caught() {
+    catches(
+        style::no_machine_paths,
+        &[("deploy/demo", "cd \"$root\"/work/x; network/work")],
+        &[
+            ("deploy/demo", concat!("cd /wo", "rk/main")),
+            ("README.md", concat!("see (/wo", "rk/shared)")),
+            ("deploy/demo", concat!("/root/.car", "go/bin/cargo")),
+            ("deploy/demo", concat!("/ho", "me/alice/src")),
+        ],
+    );
+}
+
+#[test]
+fn readmes_out_of_step_are_caught() {
+    let en = "# A\n## B\ntext\n```sh\ndeploy/demo   # the main job\n```\n";
+    let ja = "# あ\n## い\n文\n```sh\ndeploy/demo  # 本番\n```\n";
+    assert_eq!(readmes::differences(en, ja), Vec::<String>::new());
+    for bad in [
+        "# あ\n文\n```sh\ndeploy/demo\n```\n",
+        "# あ\n# い\n```sh\ndeploy/demo\n```\n",
+        "# あ\n## い\n```sh\ndeploy/test\n```\n",
+        "# あ\n## い\n",
+        "# あ\n## い\n```sh\ndeploy/demo\n",
+    ] {
+        assert!(!readmes::differences(en, bad).is_empty(), "{bad}");
+    }
+}
