@@ -280,3 +280,94 @@ async fn an_import_that_stands_still_is_given_up() {
     front.is_tidy(0).await;
     front.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_that_is_interrupted_is_done_again_by_the_next_process() {
+    let place = Place::new();
+    let script = place.dir.path().join("hanging-qemu-img");
+    std::fs::write(&script, "#!/bin/sh\nexec sleep 1000\n").unwrap();
+    std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let mut settings = place.settings(0);
+    settings.qemu.program = script;
+    let front = place.start_with(settings).await;
+    front.leads().await;
+    let file = qcow2(1, 9);
+    let ticket = front.import("mini", "r", &file).await;
+    assert_eq!(put(&place.operator(), &ticket, 0, file.clone()).await.status(), 200);
+    assert_eq!(front.show("mini").await.unwrap().state, State::Verifying);
+    front.stop().await;
+
+    let front = place.alone().await;
+    assert_eq!(front.settled("mini").await.state, State::Ready);
+    front.is_tidy(1).await;
+    front.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_program_is_not_the_images_fault() {
+    let place = Place::new();
+    let mut settings = place.settings(0);
+    settings.qemu.program = "no-such-program".into();
+    let front = place.start_with(settings).await;
+    front.leads().await;
+    let file = qcow2(1, 10);
+    let ticket = front.import("mini", "r", &file).await;
+    assert_eq!(put(&place.operator(), &ticket, 0, file.clone()).await.status(), 200);
+    let errors = || front.ctx.metrics.gather().iter().any(|f| f.name() == "watari_loop_errors_total");
+    eventually("the loop has failed", SOON, || async { errors() }).await;
+    assert_eq!(front.show("mini").await.unwrap().state, State::Verifying);
+    front.stop().await;
+    let front = place.alone().await;
+    assert_eq!(front.settled("mini").await.state, State::Ready);
+    front.stop().await;
+}
+
+/// A file system of its own, which a test may fill.
+struct Small(std::path::PathBuf);
+
+impl Small {
+    /// None where this process may not mount.
+    fn mount(path: std::path::PathBuf, size: &str) -> Option<Self> {
+        std::fs::create_dir_all(&path).unwrap();
+        let mounted = std::process::Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"])
+            .arg(&path)
+            .status();
+        mounted.is_ok_and(|s| s.success()).then_some(Self(path))
+    }
+}
+
+impl Drop for Small {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_ends_the_import_with_its_reason_and_leaves_nothing() {
+    let place = Place::new();
+    let Some(_small) = Small::mount(place.data(0), "16m") else { return };
+    let mut settings = place.settings(0);
+    settings.limits.reserve_mib = 1;
+    settings.peers.clear();
+    let front = place.start_with(settings).await;
+    front.leads().await;
+    let file = qcow2(8, 11);
+    let told = front.announce("maxi", "r", 20 << 20, None).await.unwrap_err();
+    assert_eq!(told.code, "image.no-room", "what cannot fit is not begun");
+    let ticket = front.import("mini", "r", &file).await;
+    let told = front.announce("midi", "r", file.len() as u64, None).await.unwrap_err();
+    assert_eq!(told.code, "image.no-room", "what is promised is not promised twice");
+
+    let filler = front.data.join("filler");
+    std::fs::write(&filler, noise(12 << 20, 1)).unwrap();
+    let response = put(&place.operator(), &ticket, 0, file.clone()).await;
+    assert_eq!(response.status(), 507);
+    let failed = front.settled("mini").await;
+    assert_eq!(failed.fault.unwrap().code, "image.no-room");
+    front.is_tidy(0).await;
+
+    std::fs::remove_file(filler).unwrap();
+    assert_eq!(front.imported(&place, "mini", &file).await.state, State::Ready);
+    front.stop().await;
+}

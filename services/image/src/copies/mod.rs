@@ -36,7 +36,7 @@ use fetch::Fetcher;
 const TICK: Duration = Duration::from_secs(2);
 /// The pause after a first failure, doubled up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
-const MOST_PAUSE: Duration = Duration::from_secs(60);
+const MOST_PAUSE: Duration = Duration::from_secs(15);
 
 /// Why a turn did not succeed; the next one tries again.
 #[derive(Debug, thiserror::Error)]
@@ -129,6 +129,10 @@ async fn step(copies: &Arc<Copies>) -> Result<(), StepError> {
     let named: BTreeSet<Digest> = images.iter().filter_map(|image| digest_of(image)).collect();
     let orphans = held.keys().filter(|digest| !named.contains(digest)).count();
     app.metrics.orphans.set(i64::try_from(orphans).unwrap_or(i64::MAX));
+    if !app.is_primary() {
+        // Only the primary says this.
+        app.metrics.lonely.set(0);
+    }
     app.metrics.stored.set(i64::try_from(app.shelf.total().0).unwrap_or(i64::MAX));
     failed.map_or(Ok(()), Err)
 }

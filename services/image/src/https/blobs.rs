@@ -23,7 +23,6 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
 };
 use tokio_util::io::ReaderStream;
-use watari_model::Refusal;
 
 use super::{
     range::{self, Part},
@@ -127,8 +126,12 @@ async fn blob(
         return response;
     }
     let Ok(place) = Arc::clone(&shelf.readers).try_acquire_owned() else {
-        let limit = shelf.app.settings.limits.max_readers.to_string();
-        return reply::refused(Refusal::ImportsBusy { limit });
+        return reply::later(reply::fault(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "image.readers-busy",
+            "as many readers as may be are reading",
+            "try again after Retry-After seconds, or ask another front end",
+        ));
     };
     let mut file = tokio::fs::File::from_std(file);
     if let Err(error) = file.seek(std::io::SeekFrom::Start(first)).await {

@@ -15,6 +15,9 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
 };
 
+/// How long what was sent may stay unacknowledged, or the other's window shut.
+const UNHEARD_MS: u32 = 60_000;
+
 /// Hands out places for connections.
 #[derive(Clone, Debug)]
 pub(super) struct Bounded(Arc<Semaphore>);
@@ -36,6 +39,8 @@ impl<S> Accept<TcpStream, S> for Bounded {
             Ok(place) => {
                 // Answers to small requests shall not wait for more to say.
                 let _ = stream.set_nodelay(true);
+                // A peer that takes nothing for so long is gone, and so is its place.
+                let _ = rustix::net::sockopt::set_tcp_user_timeout(&stream, UNHEARD_MS);
                 Ok((Placed { stream, _place: place }, service))
             }
             Err(_) => {

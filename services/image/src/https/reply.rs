@@ -33,10 +33,13 @@ pub(super) fn refused(refusal: Refusal) -> Response {
         Refusal::OutOfRange { .. } => StatusCode::PAYLOAD_TOO_LARGE,
         other => StatusCode::from_u16(other.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
     };
-    let mut response = (status, Json(ErrorBody::from(refusal))).into_response();
-    if status == StatusCode::SERVICE_UNAVAILABLE {
-        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("2"));
-    }
+    let response = (status, Json(ErrorBody::from(refusal))).into_response();
+    if status == StatusCode::SERVICE_UNAVAILABLE { later(response) } else { response }
+}
+
+/// The same answer with the advice to come back.
+pub(super) fn later(mut response: Response) -> Response {
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("2"));
     response
 }
 

@@ -53,6 +53,8 @@ enum Cut {
     TooLong,
     /// The client went away, or the process is to stop.
     Broken,
+    /// Another front end leads now.
+    Demoted,
     Store(StoreError),
 }
 
@@ -104,7 +106,7 @@ async fn take(
 ) -> Response {
     let Some((id, session)) = admitted(&app, &id, &headers) else { return no_ticket() };
     if !app.is_primary() {
-        return reply::refused(Refusal::NotPrimary { service: "image".to_owned() });
+        return reply::refused(not_primary());
     }
     let Ok(sending) = Arc::clone(&app.uploads.places).try_acquire_owned() else {
         return reply::refused(Refusal::ImportsBusy { limit: app.settings.limits.max_uploads.to_string() });
@@ -172,6 +174,7 @@ async fn receive(app: &App, session: &Session, turn: &Turn, partial: Partial, bo
         Err(Cut::Broken) => {
             fault(StatusCode::BAD_REQUEST, "upload.broken", "the connection broke", "go on from Upload-Offset")
         }
+        Err(Cut::Demoted) => reply::at(length, reply::refused(not_primary())),
         Err(Cut::TooLong) => {
             let refusal = Refusal::OutOfRange {
                 field: "the body".to_owned(),
@@ -205,6 +208,9 @@ impl Taking<'_> {
                 () = turn.overtaken.cancelled() => return Err(Cut::Overtaken),
                 () = self.app.ctx.shutdown.cancelled() => return Err(Cut::Broken),
             };
+            if !self.app.is_primary() {
+                return Err(Cut::Demoted);
+            }
             let Some(piece) = piece else { return Ok(()) };
             let piece = piece.map_err(|_| Cut::Broken)?;
             let arrived = self.partial.as_ref().map_or(0, Partial::length) + self.pending.len() as u64;
@@ -282,6 +288,10 @@ async fn failed(app: &App, session: &Session, error: &StoreError) -> Response {
         tracing::warn!(%error, image = %session.image, "the import is not ended yet");
     }
     reply::refused(refusal)
+}
+
+fn not_primary() -> Refusal {
+    Refusal::NotPrimary { service: "image".to_owned() }
 }
 
 fn progress(session: &Session, offset: u64, state: ImageState) -> Response {
