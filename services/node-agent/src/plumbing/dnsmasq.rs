@@ -198,7 +198,8 @@ mod tests {
     fn dnsmasq_itself_accepts_the_arguments() {
         let folder = std::env::temp_dir().join(format!("watari-dnsmasq-{}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
-        let shared = Config { shared: true, hosts: folder.clone(), ..config() };
+        // It looks the shared interface up at once.
+        let shared = Config { shared: true, bridge: "lo".to_owned(), hosts: folder.clone(), ..config() };
         for config in [Config { hosts: folder.clone(), ..config() }, shared] {
             let mut command = std::process::Command::new(PROGRAM);
             let output = command.arg("--test").args(config.arguments()).output().unwrap();
