@@ -7,7 +7,7 @@ mod support;
 use std::{
     env, fs,
     io::{BufRead, BufReader, Read, Write},
-    net::TcpStream,
+    net::{TcpListener, TcpStream},
     process::{Child, ChildStderr, Command, ExitCode, ExitStatus, Stdio},
     time::Duration,
 };
@@ -28,6 +28,9 @@ fn the_service() {
     let options = Options { config: Some(config.into()), print_config: mode == "print" };
     let code = run_with(Service::Scheduler, "", &options, |ctx: Context, _: NoSettings| async move {
         ctx.ready.set(Readiness::Primary);
+        if mode == "trace" {
+            tracing::info_span!("a step worth tracing").in_scope(|| tracing::info!("within"));
+        }
         if mode == "fail" {
             return Err("the work failed");
         }
@@ -152,6 +155,29 @@ fn logs_are_json_where_collectors_want_it() {
     let line: serde_json::Value = serde_json::from_str(&service.line_with("\"started\"")).unwrap();
     assert_eq!((&line["level"], &line["service"]), (&"INFO".into(), &"scheduler".into()));
     service.signal(Signal::TERM);
+    assert!(service.ended().0.success());
+}
+
+#[test]
+fn traces_are_sent_where_that_is_configured_the_last_ones_at_the_end() {
+    let nats = NatsServer::start();
+    let collector = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/v1/traces", collector.local_addr().unwrap());
+    let mut service = start(&format!("{}[telemetry]\notlp = {url:?}\n", bus(&nats)), "trace");
+    service.line_with("started");
+    service.signal(Signal::TERM);
+    let (mut exporter, _) = collector.accept().unwrap();
+    exporter.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    let mut post = Vec::new();
+    let mut buffer = [0; 4096];
+    while !String::from_utf8_lossy(&post).contains("a step worth tracing") {
+        let read = exporter.read(&mut buffer).unwrap();
+        assert!(read > 0, "ended early: {}", String::from_utf8_lossy(&post));
+        post.extend_from_slice(&buffer[..read]);
+    }
+    let text = String::from_utf8_lossy(&post);
+    assert!(text.starts_with("POST /v1/traces ") && text.contains("watari-scheduler"), "{text}");
+    exporter.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").unwrap();
     assert!(service.ended().0.success());
 }
 

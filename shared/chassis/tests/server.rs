@@ -281,6 +281,46 @@ async fn requests_in_hand_are_finished_when_the_process_is_told_to_stop() {
 }
 
 #[tokio::test]
+async fn what_waits_when_leadership_ends_is_told_that_nothing_was_done() {
+    let nats = NatsServer::start();
+    let ctx = context_of(Service::Scheduler, &nats.url(), |s| s.limits.in_flight = 1).await;
+    let (entered, go_on) = (std::sync::Arc::new(Notify::new()), std::sync::Arc::new(Notify::new()));
+    let (inside, release) = (entered.clone(), go_on.clone());
+    let slow = move |call: Call, _: Greet| {
+        let (inside, release) = (inside.clone(), release.clone());
+        async move {
+            inside.notify_one();
+            release.notified().await;
+            Ok(Greeting { text: "late".into(), caller: String::new(), trace: String::new(), epoch: call.epoch })
+        }
+    };
+    let (lead, leadership) = watch::channel(Leadership::Primary { epoch: 7 });
+    tokio::spawn(Server::new(&ctx, Service::Scheduler).endpoint(slow).serve(leadership));
+    let mut ready = ctx.ready.watch();
+    timeout(SOON, ready.wait_for(|r| *r == Readiness::Primary)).await.unwrap().unwrap();
+
+    let ask = || {
+        let bus = ctx.bus.clone();
+        tokio::spawn(async move { bus.request_within(&Greet { name: "a".into() }, SOON).await })
+    };
+    let taken = ask();
+    timeout(SOON, entered.notified()).await.unwrap();
+    let waiting = ask();
+    tokio::task::yield_now().await;
+    // Behind it in the same connection: when this has come back, so has the request before it.
+    let mut own = ctx.bus.subscribe("watari.test.behind").await.unwrap();
+    ctx.bus.publish_json("watari.test.behind", &1).await.unwrap();
+    assert!(timeout(SOON, own.next()).await.unwrap().is_some());
+    lead.send_replace(Leadership::Standby { leader: None });
+    timeout(SOON, ready.wait_for(|r| *r == Readiness::Standby)).await.unwrap().unwrap();
+    go_on.notify_one();
+    assert_eq!(timeout(SOON, taken).await.unwrap().unwrap().unwrap().epoch, Some(7));
+    let refused = timeout(SOON, waiting).await.unwrap().unwrap().unwrap_err();
+    let told = matches!(&refused, CallError::Refused(body) if body.code == "bus.not-primary" && body.retryable);
+    assert!(told, "{refused:?}");
+}
+
+#[tokio::test]
 async fn while_all_places_are_taken_requests_wait_and_none_is_lost() {
     let nats = NatsServer::start();
     let ctx = context_of(Service::Scheduler, &nats.url(), |s| s.limits.in_flight = 2).await;

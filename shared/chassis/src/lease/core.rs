@@ -80,6 +80,11 @@ impl Core {
         Self { me, ttl, state: State::Standby { seen: None, claim: None }, due: now }
     }
 
+    /// How long the lease holds.
+    pub(super) fn ttl(&self) -> Millis {
+        self.ttl
+    }
+
     /// How long before the end of its lease a holder stops.
     fn margin(&self) -> Millis {
         self.ttl / 4

@@ -86,13 +86,7 @@ impl Driver {
     }
 
     async fn write(&self, expected: Revision, holder: Option<String>, epoch: Option<u64>) -> Outcome {
-        let document = LeaseDocument {
-            v: 1,
-            service: self.service,
-            holder,
-            epoch,
-            ttl_ms: u64::try_from(self.ctx.lease_ttl().as_millis()).unwrap_or(u64::MAX),
-        };
+        let document = LeaseDocument { v: 1, service: self.service, holder, epoch, ttl_ms: self.core.ttl() };
         let Ok(json) = serde_json::to_vec(&document) else { return Outcome::Unknown };
         match self.bucket.put(self.service.name(), expected, Bytes::from(json)).await {
             Ok(revision) => Outcome::Acknowledged(revision),

@@ -17,6 +17,8 @@ use crate::{Bucket, Revision, bucket::Raw, run::chain};
 
 /// The longest that the mirror may be wrong after an unnoticed loss.
 const RELIST: Duration = Duration::from_secs(30);
+/// However often the state is in doubt, it is not listed more often than this.
+const BREATH: Duration = Duration::from_millis(250);
 /// A list that brings nothing for this long is given up.
 const STALLED: Duration = Duration::from_secs(10);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -29,6 +31,7 @@ pub(super) async fn follow<T: Document>(bucket: Bucket<T>, shared: Arc<Shared<T>
     let mut pause = FIRST_PAUSE;
     let mut told = String::new();
     loop {
+        let begun = Instant::now();
         let outcome = tokio::select! {
             outcome = follower.pass() => outcome,
             () = shutdown.cancelled() => return,
@@ -37,6 +40,10 @@ pub(super) async fn follow<T: Document>(bucket: Bucket<T>, shared: Arc<Shared<T>
             Ok(()) => {
                 pause = FIRST_PAUSE;
                 told.clear();
+                tokio::select! {
+                    () = tokio::time::sleep_until(begun + BREATH) => {}
+                    () = shutdown.cancelled() => return,
+                }
                 continue;
             }
             Err(error) if error != told => {

@@ -24,6 +24,15 @@ use crate::{Context, telemetry::trace};
 type Answer = Pin<Box<dyn Future<Output = Result<Bytes, Refusal>> + Send>>;
 type Handler = Box<dyn Fn(Call, &[u8]) -> Answer + Send + Sync>;
 
+/// Whether this process may act when it takes a request.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Standing {
+    /// It may, under this epoch.
+    Answering { epoch: Option<u64> },
+    /// Another leads by now. Saying so tells the caller that nothing was done.
+    Overtaken,
+}
+
 pub(super) struct Endpoint {
     pub(super) name: String,
     pub(super) subject: String,
@@ -66,7 +75,7 @@ impl Endpoint {
     }
 
     /// Handles one message, and always answers, unless there is nowhere to answer to.
-    pub(super) async fn answer(&self, ctx: &Context, registry: &Registry, message: Message, epoch: Option<u64>) {
+    pub(super) async fn answer(&self, ctx: &Context, registry: &Registry, message: Message, standing: Standing) {
         let Some(inbox) = message.reply.clone() else {
             tracing::debug!(subject = %message.subject, "not handled, since nobody waits for the answer");
             return;
@@ -81,8 +90,13 @@ impl Endpoint {
         let span = info_span!("request", endpoint = self.name, trace_id = parent.trace_id());
         // Without an exporter there is no span to give a parent to.
         let _ = span.set_parent(parent.as_parent());
-        let call = Call { caller: reply::caller(&inbox), trace: parent, epoch };
-        let handled = trace::scope(parent, self.handle(ctx, call, &message.payload).instrument(span)).await;
+        let handled = match standing {
+            Standing::Answering { epoch } => {
+                let call = Call { caller: reply::caller(&inbox), trace: parent, epoch };
+                trace::scope(parent, self.handle(ctx, call, &message.payload).instrument(span)).await
+            }
+            Standing::Overtaken => Err(Refusal::NotPrimary { service: ctx.service().name().to_owned() }),
+        };
 
         let code = handled.as_ref().map_or_else(Refusal::code, |_| "ok");
         let took = begun.elapsed();

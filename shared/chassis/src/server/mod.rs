@@ -12,6 +12,7 @@ mod reply;
 
 use std::sync::Arc;
 
+use async_nats::{Message, Subscriber};
 use futures_util::StreamExt;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
@@ -21,7 +22,7 @@ use watari_model::{NodeName, Refusal};
 pub use call::Call;
 
 use crate::{BusError, Context, Readiness, bus, lease::Leadership, run::chain};
-use endpoint::Endpoint;
+use endpoint::{Endpoint, Standing};
 use registry::Registry;
 
 /// The endpoints of one service in this process.
@@ -127,32 +128,60 @@ impl Server {
             let fault = |detail| BusError::NotSubscribed { subject: endpoint.subject.clone(), detail };
             let client = self.ctx.bus.client();
             let requests = client.queue_subscribe(endpoint.subject.clone(), registry::QUEUE.to_owned()).await;
-            let mut requests = requests.map_err(|e| fault(chain(&e)))?;
+            let requests = requests.map_err(|e| fault(chain(&e)))?;
             registry.add(endpoint);
             let (ctx, endpoint, registry) = (self.ctx.clone(), Arc::clone(endpoint), Arc::clone(registry));
             let (in_flight, serving) = (Arc::clone(&in_flight), serving.clone());
-            self.ctx.spawn("endpoint", async move {
-                loop {
-                    let message = tokio::select! {
-                        message = requests.next() => message,
-                        () = serving.cancelled() => None,
-                    };
-                    // While all places are taken, requests wait in the subscription.
-                    let Some(message) = message else { return };
-                    let Ok(place) = Arc::clone(&in_flight).acquire_owned().await else { return };
-                    let (ctx, endpoint, registry) = (ctx.clone(), Arc::clone(&endpoint), Arc::clone(&registry));
-                    ctx.tasks().clone().spawn(async move {
-                        endpoint.answer(&ctx, &registry, message, epoch).await;
-                        drop(place);
-                    });
-                }
-            });
+            let taker = Taker { ctx, endpoint, registry, in_flight, epoch, serving };
+            self.ctx.spawn("endpoint", taker.take_all(requests));
         }
         // Whoever waits for readiness must find the endpoints subscribed.
         let flushed = self.ctx.bus.client().flush().await;
         flushed.map_err(|e| BusError::NotSubscribed { subject: self.service.name().to_owned(), detail: chain(&e) })?;
         guard.disarm();
         Ok(serving)
+    }
+}
+
+/// Takes the requests of one endpoint out of its subscription.
+struct Taker {
+    ctx: Context,
+    endpoint: Arc<Endpoint>,
+    registry: Arc<Registry>,
+    in_flight: Arc<Semaphore>,
+    epoch: Option<u64>,
+    serving: CancellationToken,
+}
+
+impl Taker {
+    async fn take_all(self, mut requests: Subscriber) {
+        loop {
+            let message = tokio::select! {
+                message = requests.next() => message,
+                () = self.serving.cancelled() => None,
+            };
+            let Some(message) = message else { break };
+            self.take(message).await;
+        }
+        // What had come by now is answered too: nobody else will.
+        if requests.unsubscribe().await.is_ok() {
+            while let Some(message) = requests.next().await {
+                self.take(message).await;
+            }
+        }
+    }
+
+    async fn take(&self, message: Message) {
+        // While all places are taken, requests wait in the subscription.
+        let Ok(place) = Arc::clone(&self.in_flight).acquire_owned().await else { return };
+        // A process that shuts down still leads; one that was overtaken does not.
+        let overtaken = self.serving.is_cancelled() && !self.ctx.shutdown.is_cancelled();
+        let standing = if overtaken { Standing::Overtaken } else { Standing::Answering { epoch: self.epoch } };
+        let (ctx, endpoint, registry) = (self.ctx.clone(), Arc::clone(&self.endpoint), Arc::clone(&self.registry));
+        self.ctx.tasks().spawn(async move {
+            endpoint.answer(&ctx, &registry, message, standing).await;
+            drop(place);
+        });
     }
 }
 
