@@ -201,6 +201,13 @@ impl Bus {
         self.inner.watcher.connected()
     }
 
+    /// What the server or the connection complained of last, since it was connected; empty if of
+    /// nothing. A message that this identity may not send is told by nothing else.
+    #[must_use]
+    pub fn last_complaint(&self) -> String {
+        self.inner.watcher.last_complaint()
+    }
+
     /// Waits until what was published has left this process.
     pub async fn flush(&self, bound: Duration) {
         if !matches!(tokio::time::timeout(bound, self.inner.client.flush()).await, Ok(Ok(()))) {
