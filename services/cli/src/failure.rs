@@ -1,7 +1,8 @@
 //! How a command ends when it does not end well.
 
-use watari_contracts::{ErrorBody, scheduler::Fault};
-use watari_model::refusal::Rendered;
+use watari_chassis::CallError;
+use watari_contracts::{ErrorBody, scheduler};
+use watari_model::{Refusal, refusal::Rendered};
 
 use crate::{
     lang::Lang,
@@ -20,12 +21,14 @@ pub const UNREACHABLE: u8 = 3;
 pub enum Failure {
     /// A service says why it cannot.
     Refused(Box<ErrorBody>),
+    /// What was typed would be refused by every service, so it was not sent.
+    Mistyped(Box<Refusal>),
     /// A resource carries the reason.
-    Fault(Box<Fault>),
+    Fault(Box<scheduler::Fault>),
     /// The command itself found something.
     Own(faults::Fault),
-    /// It has been said already, as part of a report.
-    Told,
+    /// Everything has been said: end with this status.
+    Silent(u8),
 }
 
 impl From<faults::Fault> for Failure {
@@ -34,55 +37,79 @@ impl From<faults::Fault> for Failure {
     }
 }
 
-impl From<watari_model::Refusal> for Failure {
-    fn from(refusal: watari_model::Refusal) -> Self {
-        Self::Refused(Box::new(refusal.into()))
+impl From<CallError> for Failure {
+    fn from(error: CallError) -> Self {
+        match error {
+            CallError::Refused(body) => Self::Refused(body),
+            other => Self::Refused(Box::new(Refusal::from(other).into())),
+        }
+    }
+}
+
+impl From<scheduler::Fault> for Failure {
+    fn from(fault: scheduler::Fault) -> Self {
+        Self::Fault(Box::new(fault))
     }
 }
 
 impl Failure {
+    /// What was typed makes no sense to any service.
+    #[must_use]
+    pub fn mistyped(refusal: Refusal) -> Self {
+        Self::Mistyped(Box::new(refusal))
+    }
+
     /// The exit status.
     #[must_use]
     pub fn exit(&self) -> u8 {
         match self {
-            Self::Refused(body) if body.code == "bus.no-answer" => UNREACHABLE,
-            Self::Refused(_) | Self::Fault(_) | Self::Told => FAILED,
+            Self::Refused(body) if matches!(body.refusal, Refusal::NoAnswer { .. } | Refusal::NotPrimary { .. }) => {
+                UNREACHABLE
+            }
+            Self::Refused(_) | Self::Fault(_) => FAILED,
+            Self::Mistyped(_) => USAGE,
             Self::Own(fault) => fault.exit(),
+            Self::Silent(status) => *status,
         }
     }
 
-    /// The stable code; empty if it has been said.
+    /// The stable code; empty if everything has been said.
     #[must_use]
     pub fn code(&self) -> &str {
         match self {
             Self::Refused(body) => &body.code,
+            Self::Mistyped(refusal) => refusal.code(),
             Self::Fault(fault) => &fault.code,
             Self::Own(fault) => fault.code(),
-            Self::Told => "",
+            Self::Silent(_) => "",
         }
     }
 
-    /// Cause and remedy in a language.
+    /// Cause and remedy in a language; empty if everything has been said.
     #[must_use]
     pub fn rendered(&self, lang: Lang) -> Rendered {
-        let english = |cause: &str, remedy: &str| Rendered { cause: cause.to_owned(), remedy: remedy.to_owned() };
+        let text = |cause: &str, remedy: &str| Rendered { cause: cause.to_owned(), remedy: remedy.to_owned() };
         match (self, lang) {
             (Self::Refused(body), Lang::Ja) => body.ja.clone(),
-            (Self::Refused(body), Lang::En) => english(&body.message, &body.hint),
+            (Self::Refused(body), Lang::En) => text(&body.message, &body.hint),
+            (Self::Mistyped(refusal), Lang::Ja) => refusal.japanese(),
+            (Self::Mistyped(refusal), Lang::En) => refusal.english(),
             (Self::Fault(fault), Lang::Ja) => fault.ja.clone(),
-            (Self::Fault(fault), Lang::En) => english(&fault.cause, &fault.remedy),
+            (Self::Fault(fault), Lang::En) => text(&fault.cause, &fault.remedy),
             (Self::Own(fault), lang) => fault.rendered(lang),
-            (Self::Told, _) => english("", ""),
+            (Self::Silent(_), _) => text("", ""),
         }
     }
 
-    /// What the person sees: `error[code]: cause` and `help: remedy`; nothing if it has been said.
+    /// What the person sees: `error[code]: cause` and `help: remedy`.
     #[must_use]
     pub fn shown(&self, lang: Lang) -> String {
-        let Rendered { cause, remedy } = self.rendered(lang);
-        if cause.is_empty() {
-            return String::new();
+        match self {
+            Self::Silent(_) => String::new(),
+            _ => {
+                let Rendered { cause, remedy } = self.rendered(lang);
+                texts::error(lang, self.code(), &cause, &remedy)
+            }
         }
-        texts::error(lang, self.code(), &cause, &remedy)
     }
 }

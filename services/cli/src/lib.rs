@@ -1,33 +1,106 @@
 //! `watari`, the operator's command: everything it does is a plain request on the bus, which
 //! `nats request watari.v1.<noun>.<verb>` can send as well.
 //!
-//! One file or folder a noun, each with its options, its requests and its output.
+//! One file or folder a noun, each with its options, its requests and its output. What they share:
+//! the connection ([`session`]), waiting ([`wait`], [`progress`]) and showing ([`out`], [`texts`]).
 
+pub mod confirm;
+pub mod events;
 pub mod failure;
+pub mod format;
+pub mod image;
+pub mod input;
 pub mod lang;
+pub mod migration;
+pub mod network;
+pub mod node;
 pub mod options;
+pub mod out;
+pub mod outage;
+pub mod port;
+pub mod progress;
+pub mod session;
 pub mod setup;
+pub mod site;
 pub mod texts;
+pub mod vm;
+pub mod wait;
 
 use std::process::ExitCode;
 
 use clap::Parser;
 
+use failure::Failure;
 use options::{Options, Verb};
+use out::Out;
+use session::Session;
+use texts::{faults::Fault, words::Word};
+
+/// Exit status when the person broke it off: 128 and the number of SIGINT.
+const INTERRUPTED: u8 = 130;
+
+/// What every verb is handed.
+pub struct Context {
+    /// The connection, made when something is asked.
+    pub session: Session,
+    /// How results are shown.
+    pub out: Out,
+}
 
 /// The whole program.
 #[must_use]
 pub fn main() -> ExitCode {
-    let options = Options::parse();
-    let lang = options.lang();
-    let done = match &options.verb {
-        Verb::Setup(setup) => setup.run(lang).map(|text| println!("{text}")),
+    let options = match Options::try_parse() {
+        Ok(options) => options,
+        Err(told) => {
+            // Help that nobody reads to its end is no failure.
+            let _ = told.print();
+            return ExitCode::from(u8::try_from(told.exit_code()).unwrap_or(failure::USAGE));
+        }
     };
-    match done {
+    let lang = options.global.lang();
+    match run(options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("{}", failure.shown(lang));
+            out::say(&failure.shown(lang));
             ExitCode::from(failure.exit())
         }
+    }
+}
+
+fn run(options: Options) -> Result<(), Failure> {
+    let out = Out { format: options.global.output, lang: options.global.lang() };
+    if let Verb::Setup(setup) = &options.verb {
+        return out.text(&setup.run(out.lang)?);
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|e| Fault::File { path: "tokio".to_owned(), detail: e.to_string() })?;
+    let done = runtime.block_on(async {
+        tokio::select! {
+            done = dispatched(options, out) => done,
+            _ = tokio::signal::ctrl_c() => {
+                out::say(Word::Interrupted.text(out.lang));
+                Err(Failure::Silent(INTERRUPTED))
+            }
+        }
+    });
+    // Whatever still reads from a slow disk need not hold up the end.
+    runtime.shutdown_background();
+    done
+}
+
+async fn dispatched(options: Options, out: Out) -> Result<(), Failure> {
+    let ctx = Context { session: Session::new(&options.global)?, out };
+    match options.verb {
+        Verb::Vm(verb) => verb.run(&ctx).await,
+        Verb::Node(verb) => verb.run(&ctx).await,
+        Verb::Site(verb) => verb.run(&ctx).await,
+        Verb::Image(verb) => verb.run(&ctx).await,
+        Verb::Network(verb) => verb.run(&ctx).await,
+        Verb::Port(verb) => verb.run(&ctx).await,
+        Verb::Migration(verb) => verb.run(&ctx).await,
+        Verb::Outage(verb) => verb.run(&ctx).await,
+        Verb::Events(events) => events.run(&ctx).await,
+        Verb::Setup(_) => Ok(()),
     }
 }

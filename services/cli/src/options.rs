@@ -1,22 +1,65 @@
 //! What is given on the command line.
 
-use clap::{Parser, Subcommand};
+use std::{path::PathBuf, time::Duration};
 
-use crate::{lang::Lang, setup};
+use clap::{Args, Parser, Subcommand};
+
+use crate::{events, image, lang::Lang, migration, network, node, out::Format, outage, port, setup, site, vm};
 
 /// The operator's command of Watari, the private cloud whose servers migrate.
 #[derive(Debug, Parser)]
-#[command(name = "watari", version, propagate_version = true)]
+#[command(
+    name = "watari",
+    version,
+    arg_required_else_help = true,
+    after_help = "\
+Examples:
+  watari image import mini.qcow2 --name mini --wait
+  watari network create campus --provider --cidr 203.0.113.0/24 --range 203.0.113.100-203.0.113.199
+  watari vm create mail --image mini --network campus --site myodaiji --wait
+  watari site evacuate myodaiji --wait
+
+Exit status: 0 done; 1 refused or failed; 2 the command line makes no sense; 3 no connection or no answer.
+Everything here is a plain request, which any NATS client can send as well:
+  nats request watari.v1.vm.list '{}'"
+)]
 pub struct Options {
-    /// Language of messages; without it LC_ALL, LC_MESSAGES and LANG decide.
-    #[arg(long, global = true, value_enum)]
-    lang: Option<Lang>,
+    /// What applies to all.
+    #[command(flatten)]
+    pub global: Global,
     /// What to do.
     #[command(subcommand)]
     pub verb: Verb,
 }
 
-impl Options {
+/// What applies to every verb.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Global options")]
+pub struct Global {
+    /// How results are shown
+    #[arg(short, long, global = true, value_enum, default_value_t = Format::Table, value_name = "FORMAT")]
+    pub output: Format,
+    /// Language of messages; without it LC_ALL, LC_MESSAGES and LANG decide
+    #[arg(long, global = true, value_enum)]
+    lang: Option<Lang>,
+    /// NATS servers, commas between them [default: nats://127.0.0.1:4222]
+    #[arg(long, global = true, env = "WATARI_NATS", value_name = "URLS", hide_env_values = true)]
+    pub nats: Option<String>,
+    /// File with the seed of your nkey
+    #[arg(long, global = true, env = "WATARI_NKEY", value_name = "FILE", hide_env_values = true)]
+    pub nkey: Option<PathBuf>,
+    /// File with the certificates of the cluster's authority
+    #[arg(long, global = true, env = "WATARI_CA", value_name = "FILE", hide_env_values = true)]
+    pub ca: Option<PathBuf>,
+    /// How long to try for an answer, as when another front end takes over
+    #[arg(long, global = true, default_value = "30s", value_parser = duration, value_name = "TIME")]
+    pub timeout: Duration,
+    /// Name this request, so that it may be repeated without being done twice (drawn if left out)
+    #[arg(long, global = true, value_name = "ID")]
+    pub request_id: Option<String>,
+}
+
+impl Global {
     /// The language in which the person is spoken to.
     #[must_use]
     pub fn lang(&self) -> Lang {
@@ -24,9 +67,92 @@ impl Options {
     }
 }
 
+/// Whether to wait until what was asked for is so.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct Waiting {
+    /// Wait until it is done, and show how far it is
+    #[arg(long)]
+    pub wait: bool,
+    /// Stop waiting after this time; what was begun goes on [default: as long as it takes]
+    #[arg(long, value_parser = duration, value_name = "TIME", requires = "wait")]
+    pub wait_timeout: Option<Duration>,
+}
+
+/// Whether to ask before something is lost.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct Consent {
+    /// Do not ask
+    #[arg(short, long)]
+    pub yes: bool,
+}
+
 /// The nouns.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
+    /// Servers
+    #[command(subcommand)]
+    Vm(vm::Verb),
+    /// The machines that run them
+    #[command(subcommand)]
+    Node(node::Verb),
+    /// Campuses: emptied before an outage, brought home after it
+    #[command(subcommand)]
+    Site(site::Verb),
+    /// What servers' disks are made from
+    #[command(subcommand)]
+    Image(image::Verb),
+    /// Networks and the addresses that they hand out
+    #[command(subcommand)]
+    Network(network::Verb),
+    /// The addresses in use
+    #[command(subcommand)]
+    Port(port::Verb),
+    /// Servers on their way from node to node
+    #[command(subcommand)]
+    Migration(migration::Verb),
+    /// Sites and nodes that are emptied or empty
+    #[command(subcommand)]
+    Outage(outage::Verb),
+    /// What happened, and what happens
+    Events(events::Events),
     /// Make keys, certificates and configuration for the hosts of a cluster, as files
     Setup(setup::Setup),
+}
+
+/// `30`, `30s`, `500ms`, `2m`, `1h`; at most a week.
+fn duration(text: &str) -> Result<Duration, String> {
+    let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let factor = match &text[split..] {
+        "ms" => 1,
+        "" | "s" => 1_000,
+        "m" | "min" => 60_000,
+        "h" => 3_600_000,
+        _ => return Err("give a time such as 30s, 500ms, 2m or 1h".to_owned()),
+    };
+    let number: u64 = text[..split].parse().map_err(|_| "give a time such as 30s, 500ms, 2m or 1h".to_owned())?;
+    match number.checked_mul(factor) {
+        Some(millis @ 1..=604_800_000) => Ok(Duration::from_millis(millis)),
+        _ => Err("give a time from 1ms to a week".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_with_their_unit() {
+        for (text, millis) in [("30", 30_000), ("30s", 30_000), ("500ms", 500), ("2m", 120_000), ("1h", 3_600_000)] {
+            assert_eq!(duration(text).unwrap().as_millis(), millis, "{text}");
+        }
+        for text in ["", "s", "0s", "-1s", "1d", "99999999999999999999h", "9999999h"] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_options_hang_together() {
+        use clap::CommandFactory;
+        Options::command().debug_assert();
+    }
 }

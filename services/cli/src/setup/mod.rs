@@ -28,7 +28,14 @@ use cluster::{Cluster, Host, Role};
 use files::{Counts, Overlay, Readers};
 use identity::Identity;
 
-use crate::{failure::Failure, lang::Lang, texts::faults::Fault, texts::words};
+use crate::{
+    failure::Failure,
+    lang::Lang,
+    texts::{
+        faults::Fault,
+        words::{self, Word},
+    },
+};
 
 /// Make keys, certificates and configuration for the hosts of a cluster, as files
 #[derive(Debug, Args)]
@@ -190,6 +197,6 @@ fn summary(lang: Lang, cluster: &Cluster, out: &std::path::Path, made: &[Made]) 
                 .to_owned(),
         );
     }
-    lines.push(words::setup_secrets(lang).to_owned());
+    lines.push(Word::SetupSecrets.text(lang).to_owned());
     lines.join("\n")
 }

@@ -84,8 +84,50 @@ faults! {
     // --- the bus ---------------------------------------------------------------------------
     /// No connection.
     NoConnection { urls, detail } "bus.no-connection" UNREACHABLE
-        en "no connection to NATS at {urls}: {detail}" "check --nats (WATARI_NATS) and that a front end is running"
-        ja "NATS {urls} に接続できません: {detail}" "--nats (WATARI_NATS) と、フロントエンドが動いているかを確認してください";
+        en "no NATS server answers at {urls}: {detail}" "check --nats (WATARI_NATS), and that a front end is running and reachable from here"
+        ja "NATS サーバ {urls} が応答しません: {detail}" "--nats (WATARI_NATS) と、フロントエンドが動いていてここから届くかを確認してください";
+    /// The server does not know this key.
+    IdentityRefused { urls } "bus.identity-refused" UNREACHABLE
+        en "the NATS server at {urls} refuses this identity" "name your seed file with --nkey (WATARI_NKEY); `watari setup` makes one as operator.nk"
+        ja "NATS サーバ {urls} がこの利用者を拒否しました" "--nkey (WATARI_NKEY) で自分のシードファイルを指定してください。`watari setup` が operator.nk として作成します";
+    /// The server's certificate is not trusted, or the other way round.
+    NoTrust { urls, detail } "bus.no-trust" UNREACHABLE
+        en "no encrypted connection to NATS at {urls}: {detail}" "name the cluster's authority with --ca (WATARI_CA), and use tls:// URLs"
+        ja "NATS {urls} と暗号化された接続を確立できません: {detail}" "--ca (WATARI_CA) でクラスタの認証局を指定し、tls:// の URL を使ってください";
+    /// The URLs and the like make no sense.
+    BadConnection { detail } "bus.bad-settings" USAGE
+        en "the connection is not described well: {detail}" "give --nats (WATARI_NATS) as tls://HOST:4222, several with commas between"
+        ja "接続先の指定が正しくありません: {detail}" "--nats (WATARI_NATS) は tls://ホスト:4222 の形で、複数ある場合はコンマで区切って指定してください";
+    /// The file holds no seed.
+    NotASeed { path } "bus.not-a-seed" USAGE
+        en "{path} holds no nkey seed" "name the file whose text begins with SU, with --nkey (WATARI_NKEY)"
+        ja "{path} に nkey のシードがありません" "SU で始まるシードのファイルを --nkey (WATARI_NKEY) で指定してください";
+    /// The host's settings cannot be read.
+    SettingsSyntax { path, detail } "cli.settings" USAGE
+        en "{path} cannot be read as settings: {detail}" "correct the file, or have `watari setup` write it anew"
+        ja "{path} を設定として読み取れません: {detail}" "ファイルを修正するか、`watari setup` で作り直してください";
+    /// NATS does not let this identity do that.
+    NotPermitted { subject, detail } "bus.not-permitted" FAILED
+        en "NATS does not permit {subject}: {detail}" "use an identity that may; a viewer can only look"
+        ja "NATS が {subject} を許可していません: {detail}" "権限のある利用者で実行してください。閲覧者は参照しかできません";
+    // --- waiting ---------------------------------------------------------------------------
+    /// It takes longer than the person wanted to wait.
+    WaitedInVain { waited } "wait.timeout" FAILED
+        en "it is not done after {waited}; it goes on" "look how far it is with the matching `show`, or wait longer with --wait-timeout"
+        ja "{waited} 待ちましたが完了していません。処理は続いています" "対応する show で状況を確認するか、--wait-timeout を長くしてください";
+    // --- uploads ---------------------------------------------------------------------------
+    /// The front end stopped the upload.
+    UploadRefused { code, detail } "upload.refused" FAILED
+        en "the front end does not take the file ({code}): {detail}" "see `watari image list`, then import again"
+        ja "フロントエンドがファイルを受け取りません ({code}): {detail}" "`watari image list` を確認してから、もう一度取り込んでください";
+    /// No bytes get through.
+    UploadBroken { detail } "upload.broken" UNREACHABLE
+        en "the file does not get through: {detail}" "check the network to the front end and --ca (WATARI_CA), then import again"
+        ja "ファイルを送信できません: {detail}" "フロントエンドまでのネットワークと --ca (WATARI_CA) を確認し、もう一度取り込んでください";
+    /// The file is not one, or changed.
+    UploadFile { path, detail } "upload.file" USAGE
+        en "{path} cannot be imported: {detail}" "give a file that holds a qcow2 or raw disk image and does not change meanwhile"
+        ja "{path} を取り込めません: {detail}" "qcow2 または raw のディスクイメージで、送信中に変化しないファイルを指定してください";
 }
 
 #[cfg(test)]

@@ -3,13 +3,135 @@
 
 use crate::lang::Lang;
 
-/// The text in the language.
-#[must_use]
-pub const fn either(lang: Lang, en: &'static str, ja: &'static str) -> &'static str {
-    match lang {
-        Lang::En => en,
-        Lang::Ja => ja,
-    }
+macro_rules! words {
+    ($($(#[$doc:meta])* $word:ident $en:literal $ja:literal;)*) => {
+        /// A word or sentence without places to fill.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Word {
+            $($(#[$doc])* #[doc = $en] $word,)*
+        }
+
+        impl Word {
+            /// The text in the language.
+            #[must_use]
+            pub const fn text(self, lang: Lang) -> &'static str {
+                match (self, lang) {
+                    $((Self::$word, Lang::En) => $en, (Self::$word, Lang::Ja) => $ja,)*
+                }
+            }
+
+            /// All of them, for tests of completeness.
+            pub const ALL: &'static [Self] = &[$(Self::$word),*];
+        }
+    };
+}
+
+words! {
+    // --- headers ---------------------------------------------------------------------------
+    Address "ADDRESS" "アドレス";
+    Addresses "ADDRESSES" "アドレス";
+    Agent "AGENT" "エージェント";
+    Boots "DESIRED" "望む状態";
+    Bucket "KIND" "種類";
+    Changed "CHANGED" "最終変更";
+    Cidr "SUBNET" "サブネット";
+    Code "CODE" "コード";
+    Copies "COPIES AT" "複製のあるサイト";
+    Cordoned "CORDONED" "受入停止";
+    Cpu "CPU" "CPU";
+    Created "CREATED" "作成";
+    Disk "DISK" "ディスク";
+    DiskFree "DISK FREE" "ディスク空き";
+    DiskMoved "DISK MOVED" "ディスク転送量";
+    Dns "NAME SERVERS" "ネームサーバ";
+    Downtime "DOWNTIME" "停止時間";
+    Evacuate "EVACUATE" "退避方針";
+    Fault "FAULT" "障害";
+    Format "FORMAT" "形式";
+    Free "FREE" "空き";
+    From "FROM" "移動元";
+    Gateway "GATEWAY" "ゲートウェイ";
+    Generation "GENERATION" "世代";
+    Groups "GROUPS" "グループ";
+    HomeSite "HOME" "本拠";
+    Id "ID" "ID";
+    Image "IMAGE" "イメージ";
+    Kind "KIND" "種別";
+    Labels "LABELS" "ラベル";
+    Leg "LEG" "往復";
+    Libvirt "LIBVIRT" "libvirt の版";
+    Mac "MAC" "MAC アドレス";
+    Makespan "MAKESPAN" "全体の時間";
+    Memory "MEMORY" "メモリ";
+    MemoryMoved "MEMORY MOVED" "メモリ転送量";
+    Migration "MIGRATION" "移行";
+    Name "NAME" "名前";
+    Network "NETWORK" "ネットワーク";
+    Networks "NETWORKS" "ネットワーク";
+    Node "NODE" "ノード";
+    Nodes "NODES" "ノード";
+    Outage "OUTAGE" "停電計画";
+    Pause "OF WHICH PAUSE" "うち切替待ち";
+    Priority "PRIORITY" "優先度";
+    Qemu "QEMU" "QEMU の版";
+    Range "RANGE" "配布範囲";
+    Reachable "NODE ANSWERS" "ノードの応答";
+    Reason "REASON" "理由";
+    Remedy "REMEDY" "対処";
+    Revision "REVISION" "改訂番号";
+    Scope "SCOPE" "対象";
+    Segment "SEGMENT" "セグメント";
+    Segments "SEGMENTS" "セグメント";
+    Sha256 "SHA-256" "SHA-256";
+    Silent "LAST BEAT" "最終通信";
+    Site "SITE" "サイト";
+    Size "SIZE" "サイズ";
+    State "STATE" "状態";
+    Summary "WHAT HAPPENED" "内容";
+    Time "TIME" "時刻";
+    Title "TITLE" "表示名";
+    To "TO" "移動先";
+    Total "TOTAL" "所要時間";
+    Transferred "TRANSFERRED" "転送量";
+    Used "USED" "使用中";
+    UsedBy "USED BY" "使用サーバ";
+    Uuid "UUID" "UUID";
+    Vcpus "VCPUS" "仮想 CPU";
+    Virtualisation "VIRTUALISATION" "仮想化方式";
+    VirtualSize "DISK SIZE" "ディスクサイズ";
+    Vm "SERVER" "サーバ";
+    Vms "SERVERS" "サーバ数";
+    VmsHome "SERVERS AT HOME HERE" "本拠のサーバ数";
+    Why "CAUSE" "原因";
+    // --- values ----------------------------------------------------------------------------
+    Yes "yes" "はい";
+    No "no" "いいえ";
+    // --- lists of none ---------------------------------------------------------------------
+    NoVms "There are no servers." "サーバはありません。";
+    NoNodes "There are no nodes." "ノードはありません。";
+    NoSites "There are no sites." "サイトはありません。";
+    NoImages "There are no images." "イメージはありません。";
+    NoNetworks "There are no networks." "ネットワークはありません。";
+    NoPorts "There are no addresses in use." "使用中のアドレスはありません。";
+    NoMigrations "There are no migrations." "移行はありません。";
+    NoOutages "There are no outages." "停電計画はありません。";
+    NoEvents "There are no events." "出来事の記録はありません。";
+    NothingMoved "No server had to move." "移動が必要なサーバはありませんでした。";
+    MovedTitle "Moved:" "移動したサーバ:";
+    MovingTitle "On their way or waiting for their turn:" "移動中または順番待ちのサーバ:";
+    FailedTitle "Not moved:" "移動できなかったサーバ:";
+    // --- setup -----------------------------------------------------------------------------
+    SetupSecrets
+        "keep the folders ca and nkeys secret and safe, off the hosts; the next run needs them"
+        "ca と nkeys のフォルダは秘密です。ホスト以外の安全な場所に保管してください。次回の実行に必要です";
+    // --- waiting ---------------------------------------------------------------------------
+    Interrupted
+        "stopped waiting; what was asked for goes on"
+        "待つのをやめました。依頼した処理は続いています";
+    NothingDone "nothing was done" "何も実行していません";
+    Hashing "computing SHA-256" "SHA-256 を計算中";
+    Verifying "the front end checks the file" "フロントエンドがファイルを検査中";
+    Resuming "the connection broke; going on where it broke" "接続が切れたため、途中から再開します";
 }
 
 /// What `setup` begins its summary with.
@@ -30,12 +152,135 @@ pub fn setup_files(lang: Lang, written: usize, kept: usize) -> String {
     }
 }
 
-/// What is to be kept secret.
+/// Whether to delete a thing.
 #[must_use]
-pub const fn setup_secrets(lang: Lang) -> &'static str {
-    either(
-        lang,
-        "keep the folders ca and nkeys secret and safe, off the hosts; the next run needs them",
-        "ca と nkeys のフォルダは秘密です。ホスト以外の安全な場所に保管してください。次回の実行に必要です",
-    )
+pub fn delete_vm(lang: Lang, name: &str) -> String {
+    match lang {
+        Lang::En => format!("Delete server {name} with its disk and addresses?"),
+        Lang::Ja => format!("サーバ {name} をディスクとアドレスごと削除しますか?"),
+    }
+}
+
+/// Whether to delete an image.
+#[must_use]
+pub fn delete_image(lang: Lang, name: &str) -> String {
+    match lang {
+        Lang::En => format!("Delete image {name} at every site?"),
+        Lang::Ja => format!("イメージ {name} を全サイトから削除しますか?"),
+    }
+}
+
+/// Whether to delete a network.
+#[must_use]
+pub fn delete_network(lang: Lang, name: &str) -> String {
+    match lang {
+        Lang::En => format!("Delete network {name}?"),
+        Lang::Ja => format!("ネットワーク {name} を削除しますか?"),
+    }
+}
+
+/// A thing is gone.
+#[must_use]
+pub fn gone(lang: Lang, name: &str) -> String {
+    match lang {
+        Lang::En => format!("{name} is deleted"),
+        Lang::Ja => format!("{name} を削除しました"),
+    }
+}
+
+/// How fast bytes travel and how long it takes yet.
+#[must_use]
+pub fn pace(lang: Lang, rate: u64, left_ms: Option<u64>) -> String {
+    let rate = crate::format::bytes(rate);
+    match (lang, left_ms.map(crate::format::millis)) {
+        (Lang::En, Some(left)) => format!("{rate}/s, {left} left"),
+        (Lang::En, None) => format!("{rate}/s"),
+        (Lang::Ja, Some(left)) => format!("{rate}/秒、残り {left}"),
+        (Lang::Ja, None) => format!("{rate}/秒"),
+    }
+}
+
+/// A server has moved.
+#[must_use]
+pub fn moved(lang: Lang, vm: &str, from: &str, to: &str, total_ms: u64, downtime_ms: u64) -> String {
+    let (total, downtime) = (crate::format::millis(total_ms), crate::format::millis(downtime_ms));
+    match lang {
+        Lang::En => format!("{vm}: {from} -> {to} in {total}, stood still for {downtime}"),
+        Lang::Ja => format!("{vm}: {from} -> {to} 所要 {total}、停止 {downtime}"),
+    }
+}
+
+/// How many servers have moved, and how many not, after how long.
+#[must_use]
+pub fn tally(lang: Lang, moved: usize, failed: usize, makespan_ms: u64) -> String {
+    let time = crate::format::millis(makespan_ms);
+    match lang {
+        Lang::En => format!("{moved} moved, {failed} not moved, in {time}"),
+        Lang::Ja => format!("移動 {moved} 台、移動できず {failed} 台、所要 {time}"),
+    }
+}
+
+/// How to go on with what was begun and is not waited for.
+#[must_use]
+pub fn follow_outage(lang: Lang, id: &str) -> String {
+    match lang {
+        Lang::En => format!("under way as {id}; follow it with: watari outage show {id} --wait"),
+        Lang::Ja => format!("{id} として進行中です。経過は watari outage show {id} --wait で確認できます"),
+    }
+}
+
+/// How an upload that broke is resumed later.
+#[must_use]
+pub fn resume_import(lang: Lang, request_id: &str) -> String {
+    match lang {
+        Lang::En => format!("to go on where it broke, repeat the command with --request-id {request_id}"),
+        Lang::Ja => format!("途中から再開するには --request-id {request_id} を付けて再実行してください"),
+    }
+}
+
+/// The reason why something is not yet as it should be.
+#[must_use]
+pub fn because(lang: Lang, state: &str, cause: &str) -> String {
+    match lang {
+        Lang::En => format!("{state} ({cause})"),
+        Lang::Ja => format!("{state}（{cause}）"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_word_is_there_in_both_languages() {
+        for word in Word::ALL {
+            let (en, ja) = (word.text(Lang::En), word.text(Lang::Ja));
+            assert!(!en.is_empty() && en.is_ascii() && !ja.is_empty(), "{word:?}");
+            let proper = ["ID", "CPU", "UUID", "SHA-256"].contains(&ja);
+            assert!(proper || !ja.is_ascii(), "{word:?} is not translated: {ja}");
+        }
+    }
+
+    #[test]
+    fn every_line_is_there_in_both_languages() {
+        let lines = |lang| {
+            [
+                setup_done(lang, "c", "o"),
+                setup_files(lang, 1, 2),
+                delete_vm(lang, "a"),
+                delete_image(lang, "a"),
+                delete_network(lang, "a"),
+                gone(lang, "a"),
+                pace(lang, 1, Some(2)),
+                moved(lang, "a", "b", "c", 1, 2),
+                tally(lang, 1, 2, 3),
+                follow_outage(lang, "a"),
+                resume_import(lang, "a"),
+                because(lang, "a", "b"),
+            ]
+        };
+        for (en, ja) in lines(Lang::En).into_iter().zip(lines(Lang::Ja)) {
+            assert!(en.is_ascii() && !ja.is_ascii(), "{en} / {ja}");
+        }
+    }
 }

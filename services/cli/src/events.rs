@@ -1,0 +1,188 @@
+//! `watari events`.
+
+use clap::Args;
+use futures_util::StreamExt;
+use serde::Serialize;
+use serde_json::Value;
+use watari_chassis::{Message, clock};
+use watari_contracts::{
+    monitor::{Event, ListEvents},
+    subjects,
+};
+
+use crate::{
+    Context,
+    failure::Failure,
+    format,
+    lang::Lang,
+    out::{Column, Format, Row},
+    texts::words::Word,
+};
+
+/// What happened, and what happens
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  watari events --limit 20
+  watari events --kind vms --name mail
+  watari events --follow -o json      # one line an event, until Ctrl-C")]
+pub struct Events {
+    /// Go on with what happens, until Ctrl-C
+    #[arg(short, long)]
+    follow: bool,
+    /// Only those of this kind: vms, nodes, migrations, outages, images, networks, ports, sites
+    #[arg(long)]
+    kind: Option<String>,
+    /// Only those of this resource
+    #[arg(long)]
+    name: Option<String>,
+    /// At most so many past ones, 1 to 1000 [default: 50]
+    #[arg(long)]
+    limit: Option<u32>,
+}
+
+/// An event as it comes.
+#[derive(Serialize)]
+struct Live {
+    #[serde(flatten)]
+    event: Event,
+    /// Whether the document was deleted.
+    deleted: bool,
+    /// The document as it now is.
+    document: Option<Value>,
+}
+
+impl Events {
+    /// Does it.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub async fn run(self, ctx: &Context) -> Result<(), Failure> {
+        if self.follow {
+            tokio::select! {
+                // Ctrl-C is how following ends well.
+                _ = tokio::signal::ctrl_c() => return Ok(()),
+                ended = self.follow(ctx) => return ended,
+            }
+        }
+        let request = ListEvents { bucket: self.kind, key: self.name, limit: self.limit };
+        ctx.out.list(&ctx.session.ask(&request).await?.events)
+    }
+
+    async fn follow(&self, ctx: &Context) -> Result<(), Failure> {
+        // Heard first and listed then, so that nothing falls between.
+        let mut messages = ctx.session.hear(subjects::EVENTS).await?;
+        if let Some(limit) = self.limit {
+            let request = ListEvents { bucket: self.kind.clone(), key: self.name.clone(), limit: Some(limit) };
+            for event in ctx.session.ask(&request).await?.events {
+                show(ctx, Live { event, deleted: false, document: None })?;
+            }
+        }
+        while let Some(message) = messages.next().await {
+            if let Some(live) = read(&message).filter(|live| self.wants(&live.event)) {
+                show(ctx, live)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn wants(&self, event: &Event) -> bool {
+        let is = |wanted: &Option<String>, found: &str| wanted.as_deref().is_none_or(|w| w == found);
+        is(&self.kind, &event.bucket) && is(&self.name, &event.key)
+    }
+}
+
+fn show(ctx: &Context, live: Live) -> Result<(), Failure> {
+    match ctx.out.format {
+        Format::Json => match serde_json::to_string(&live) {
+            Ok(line) => ctx.out.text(&line),
+            Err(_) => Ok(()),
+        },
+        Format::Table => {
+            let Event { at, bucket, key, summary, .. } = live.event;
+            ctx.out.text(&format!("{}  {bucket:<11} {key}: {summary}", format::moment(at)))
+        }
+    }
+}
+
+/// `watari.event.<bucket>.<key>`; keys may have dots.
+fn read(message: &Message) -> Option<Live> {
+    let (bucket, key) = message.subject.strip_prefix("watari.event.")?.split_once('.')?;
+    let document: Option<Value> = serde_json::from_slice(&message.payload).ok();
+    let summary = match &document {
+        _ if message.deleted => "deleted".to_owned(),
+        Some(document) => summary(document),
+        None => "?".to_owned(),
+    };
+    let event = Event {
+        at: message.created.unwrap_or_else(clock::now),
+        bucket: bucket.to_owned(),
+        key: key.to_owned(),
+        revision: message.revision.unwrap_or(0),
+        summary,
+    };
+    Some(Live { event, deleted: message.deleted, document })
+}
+
+/// One line for people from any document: its state, where it is, and what is the matter.
+fn summary(document: &Value) -> String {
+    let text = |pointer: &str| document.pointer(pointer).and_then(Value::as_str);
+    let mut parts = Vec::new();
+    parts.extend(text("/state").map(str::to_owned));
+    parts.extend(text("/grant/node").map(|node| format!("on {node}")));
+    parts.extend(text("/crossing/to").map(|to| format!("to {to}")));
+    if let (Some(from), Some(to)) = (text("/from"), text("/to")) {
+        parts.push(format!("{from} -> {to}"));
+    }
+    parts.extend(text("/holder").map(|holder| format!("held by {holder}")));
+    parts.extend(text("/vm").map(|vm| format!("of {vm}")));
+    parts.extend(text("/fault/kind").map(|kind| format!("({kind})")));
+    if parts.is_empty() { "changed".to_owned() } else { parts.join(" ") }
+}
+
+impl Row for Event {
+    fn columns() -> Vec<Column> {
+        use Column::Text;
+        vec![Text(Word::Time), Text(Word::Bucket), Text(Word::Name), Text(Word::Summary)]
+    }
+
+    fn cells(&self, _: Lang) -> Vec<String> {
+        vec![format::moment(self.at), self.bucket.clone(), self.key.clone(), self.summary.clone()]
+    }
+
+    fn details(&self, _: Lang) -> Vec<(Word, String)> {
+        vec![
+            (Word::Time, format::moment(self.at)),
+            (Word::Bucket, self.bucket.clone()),
+            (Word::Name, self.key.clone()),
+            (Word::Revision, self.revision.to_string()),
+            (Word::Summary, self.summary.clone()),
+        ]
+    }
+
+    fn none() -> Word {
+        Word::NoEvents
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(subject: &str, payload: &str, deleted: bool) -> Message {
+        let payload = payload.to_owned().into();
+        Message { subject: subject.to_owned(), payload, trace: None, revision: Some(7), deleted, created: None, previous: None }
+    }
+
+    #[test]
+    fn an_event_is_told_in_one_line() {
+        let vm = r#"{"state":"migrating","grant":{"node":"m1","generation":1},"crossing":{"to":"y1"}}"#;
+        let live = read(&message("watari.event.vms.mail", vm, false)).unwrap();
+        assert_eq!((live.event.bucket.as_str(), live.event.key.as_str(), live.event.revision), ("vms", "mail", 7));
+        assert_eq!(live.event.summary, "migrating on m1 to y1");
+        let port = read(&message("watari.event.ports.campus.203-0-113-100", r#"{"vm":"mail"}"#, false)).unwrap();
+        assert_eq!((port.event.key.as_str(), port.event.summary.as_str()), ("campus.203-0-113-100", "of mail"));
+        assert_eq!(read(&message("watari.event.vms.mail", "", true)).unwrap().event.summary, "deleted");
+        assert!(read(&message("watari.beat.a.b", "", false)).is_none());
+    }
+}

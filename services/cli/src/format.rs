@@ -1,0 +1,63 @@
+//! Sizes, times and shares as people read them.
+
+use time::{UtcOffset, macros::format_description};
+use watari_model::Timestamp;
+
+/// A size with a binary unit and three digits: `134 MiB`, `1.50 GiB`.
+#[must_use]
+pub fn bytes(bytes: u64) -> String {
+    let units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
+    let mut value = bytes as f64;
+    let mut unit = 0;
+    while value >= 1000.0 && unit + 1 < units.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    match (unit, value) {
+        (0, _) => format!("{bytes} B"),
+        (_, v) if v < 9.995 => format!("{v:.2} {}", units[unit]),
+        (_, v) if v < 99.95 => format!("{v:.1} {}", units[unit]),
+        (_, v) => format!("{v:.0} {}", units[unit]),
+    }
+}
+
+/// A time: `24 ms`, `3.2 s`, `2 min 05 s`, `1 h 02 min`.
+#[must_use]
+pub fn millis(millis: u64) -> String {
+    let seconds = millis / 1000;
+    match millis {
+        0..1_000 => format!("{millis} ms"),
+        1_000..60_000 => format!("{seconds}.{} s", millis % 1000 / 100),
+        60_000..3_600_000 => format!("{} min {:02} s", seconds / 60, seconds % 60),
+        _ => format!("{} h {:02} min", seconds / 3600, seconds / 60 % 60),
+    }
+}
+
+/// A moment in UTC, to the second.
+#[must_use]
+pub fn moment(at: Timestamp) -> String {
+    let form = format_description!("[year]-[month]-[day] [hour]:[minute]:[second]Z");
+    at.0.to_offset(UtcOffset::UTC).format(&form).unwrap_or_else(|_| at.0.to_string())
+}
+
+/// How much of `total` is `done`, in whole percent; nothing of nothing is all.
+#[must_use]
+pub fn percent(done: u64, total: u64) -> u64 {
+    let share = u128::from(done.min(total)) * 100;
+    share.checked_div(u128::from(total)).map_or(100, |p| u64::try_from(p).unwrap_or(100))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_times_and_shares_are_read_at_a_glance() {
+        let sizes = [0, 999, 1000, 140_509_184, 1_610_612_736, u64::MAX].map(bytes);
+        assert_eq!(sizes, ["0 B", "999 B", "0.98 KiB", "134 MiB", "1.50 GiB", "16384 PiB"]);
+        let times = [24, 3_250, 59_999, 125_000, 3_725_000].map(millis);
+        assert_eq!(times, ["24 ms", "3.2 s", "59.9 s", "2 min 05 s", "1 h 02 min"]);
+        assert_eq!([percent(0, 0), percent(1, 3), percent(5, 4), percent(u64::MAX, u64::MAX)], [100, 33, 100, 100]);
+        assert_eq!(moment(Timestamp(time::OffsetDateTime::UNIX_EPOCH)), "1970-01-01 00:00:00Z");
+    }
+}

@@ -1,0 +1,129 @@
+//! `watari image import`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use sha2::{Digest, Sha256};
+use tokio::io::AsyncReadExt;
+use watari_contracts::image::{GetImage, ImageView, ImportImage};
+use watari_model::image::State;
+
+use super::upload::Upload;
+use crate::{
+    Context,
+    failure::Failure,
+    input,
+    options::Waiting,
+    out,
+    progress::Progress,
+    texts::{
+        faults::Fault,
+        words::{self, Word},
+    },
+    wait,
+};
+
+/// How much of the file is read at a time.
+pub(super) const CHUNK: usize = 256 * 1024;
+
+/// What to send.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  watari image import mini.qcow2 --name mini --wait
+  watari image import mini.qcow2 --name mini --sha256          # computed first, compared at the other end
+  watari image import mini.qcow2 --name mini --sha256 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08")]
+pub struct Import {
+    /// A qcow2 or raw disk image
+    file: PathBuf,
+    /// The image's name
+    #[arg(long)]
+    name: String,
+    /// Have the front end compare the file's SHA-256: with this one, or with one computed before sending
+    #[arg(long, value_name = "DIGEST", num_args = 0..=1, require_equals = false, default_missing_value = "")]
+    sha256: Option<String>,
+    #[command(flatten)]
+    waiting: Waiting,
+}
+
+impl Import {
+    /// Announces, sends, and waits if wanted.
+    pub(super) async fn run(self, ctx: &Context) -> Result<(), Failure> {
+        let name = input::name(&self.name)?;
+        let unusable = |detail: String| Fault::UploadFile { path: self.file.display().to_string(), detail };
+        let metadata = tokio::fs::metadata(&self.file).await.map_err(|e| unusable(e.to_string()))?;
+        if !metadata.is_file() {
+            return Err(unusable("it is not a regular file".to_owned()).into());
+        }
+        let mut progress = Progress::new();
+        let sha256 = match self.sha256.as_deref() {
+            None => None,
+            Some("") => {
+                Some(self.digest(&mut progress, metadata.len(), ctx).await.map_err(|e| unusable(e.to_string()))?)
+            }
+            Some(given) => Some(checked_digest(given)?),
+        };
+        let request_id = ctx.session.request_id();
+        let announcement = ImportImage { request_id, name, size_bytes: metadata.len(), sha256 };
+        let upload = Upload { ctx, announcement: &announcement, file: &self.file };
+        let sent = upload.send(&mut progress).await;
+        let view = match sent {
+            Ok(view) => view,
+            Err(failure) => {
+                if matches!(&failure, Failure::Own(Fault::UploadBroken { .. })) {
+                    out::say(&words::resume_import(ctx.out.lang, &announcement.request_id));
+                }
+                return Err(failure);
+            }
+        };
+        let view = if self.waiting.wait { self.checked(ctx, &mut progress, view).await? } else { view };
+        drop(progress);
+        ctx.out.row(&view)
+    }
+
+    async fn digest(&self, progress: &mut Progress, size: u64, ctx: &Context) -> std::io::Result<String> {
+        let mut file = tokio::fs::File::open(&self.file).await?;
+        let (mut hasher, mut chunk, mut done) = (Sha256::new(), vec![0; CHUNK], 0);
+        loop {
+            let n = file.read(&mut chunk).await?;
+            if n == 0 {
+                progress.over(&self.name);
+                return Ok(hasher.finalize().iter().map(|b| format!("{b:02x}")).collect());
+            }
+            hasher.update(&chunk[..n]);
+            done += n as u64;
+            progress.moving(&self.name, done, size, Word::Hashing.text(ctx.out.lang));
+        }
+    }
+
+    /// Until the front end has checked it.
+    async fn checked(&self, ctx: &Context, progress: &mut Progress, sent: ImageView) -> Result<ImageView, Failure> {
+        let name = sent.name.clone();
+        wait::until(self.waiting, async || {
+            let view = ctx.session.ask(&GetImage { name: name.clone() }).await?;
+            match view.state {
+                State::Ready => Ok(Some(view)),
+                State::Failed | State::Deleting => Err(match view.fault {
+                    Some(fault) => fault.into(),
+                    None => {
+                        Fault::UploadRefused { code: "image".to_owned(), detail: view.state.word().to_owned() }.into()
+                    }
+                }),
+                State::Importing | State::Verifying => {
+                    progress.doing(name.as_str(), Word::Verifying.text(ctx.out.lang));
+                    Ok(None)
+                }
+            }
+        })
+        .await
+    }
+}
+
+fn checked_digest(text: &str) -> Result<String, Failure> {
+    let digest = text.to_ascii_lowercase();
+    if digest.len() == 64 && digest.bytes().all(|b| b.is_ascii_hexdigit()) {
+        Ok(digest)
+    } else {
+        Err(input::out_of_range("--sha256", "64 hexadecimal digits, or nothing to have it computed", text))
+    }
+}

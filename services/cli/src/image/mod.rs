@@ -1,0 +1,63 @@
+//! `watari image`.
+
+mod import;
+mod show;
+mod upload;
+
+use clap::{Args, Subcommand};
+use watari_contracts::image::{DeleteImage, GetImage, ListImages};
+
+use crate::{Context, confirm::confirm, failure::Failure, input, options::Consent, texts::words};
+
+/// What servers' disks are made from
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Send a disk image and register it
+    Import(import::Import),
+    /// List the images
+    #[command(after_help = "Example:\n  watari image list -o json")]
+    List,
+    /// Show one image
+    #[command(after_help = "Example:\n  watari image show mini")]
+    Show(Which),
+    /// Remove an image that no server uses
+    #[command(after_help = "Example:\n  watari image delete mini --yes")]
+    Delete(Delete),
+}
+
+/// Which image.
+#[derive(Debug, Args)]
+pub struct Which {
+    /// The image
+    name: String,
+}
+
+/// What to delete.
+#[derive(Debug, Args)]
+pub struct Delete {
+    /// The image
+    name: String,
+    #[command(flatten)]
+    consent: Consent,
+}
+
+impl Verb {
+    /// Does it.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub async fn run(self, ctx: &Context) -> Result<(), Failure> {
+        match self {
+            Self::Import(import) => import.run(ctx).await,
+            Self::List => ctx.out.list(&ctx.session.ask(&ListImages {}).await?.images),
+            Self::Show(Which { name }) => {
+                ctx.out.show(&ctx.session.ask(&GetImage { name: input::name(&name)? }).await?)
+            }
+            Self::Delete(Delete { name, consent }) => {
+                let request = DeleteImage { name: input::name(&name)? };
+                confirm(ctx, consent, &words::delete_image(ctx.out.lang, &name))?;
+                ctx.out.row(&ctx.session.ask(&request).await?)
+            }
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! What an image looks like.
+
+use watari_contracts::image::ImageView;
+
+use crate::{
+    format,
+    lang::Lang,
+    out::{Column, Row, joined, or_dash},
+    texts::words::Word,
+    vm::fault_details,
+};
+
+impl Row for ImageView {
+    fn columns() -> Vec<Column> {
+        use Column::{Number, Text};
+        vec![
+            Text(Word::Name),
+            Text(Word::State),
+            Text(Word::Format),
+            Number(Word::Size),
+            Number(Word::VirtualSize),
+            Text(Word::Copies),
+            Text(Word::UsedBy),
+            Text(Word::Created),
+        ]
+    }
+
+    fn cells(&self, _: Lang) -> Vec<String> {
+        vec![
+            self.name.to_string(),
+            self.state.word().to_owned(),
+            or_dash(self.format.map(watari_model::image::Format::word)),
+            or_dash(self.size_bytes.map(format::bytes)),
+            or_dash(self.virtual_size_bytes.map(format::bytes)),
+            joined(self.copies.keys()),
+            joined(&self.used_by),
+            format::moment(self.created_at),
+        ]
+    }
+
+    fn details(&self, lang: Lang) -> Vec<(Word, String)> {
+        let copies = self.copies.iter().map(|(site, at)| format!("{site} ({})", format::moment(*at)));
+        let mut details = vec![
+            (Word::Name, self.name.to_string()),
+            (Word::State, self.state.word().to_owned()),
+            (Word::Format, or_dash(self.format.map(watari_model::image::Format::word))),
+            (Word::Size, or_dash(self.size_bytes.map(format::bytes))),
+            (Word::VirtualSize, or_dash(self.virtual_size_bytes.map(format::bytes))),
+            (Word::Sha256, or_dash(self.sha256.as_ref())),
+            (Word::Copies, joined(copies)),
+            (Word::UsedBy, joined(&self.used_by)),
+            (Word::Created, format::moment(self.created_at)),
+        ];
+        details.extend(self.fault.iter().flat_map(|fault| fault_details(fault, lang)));
+        details
+    }
+
+    fn none() -> Word {
+        Word::NoImages
+    }
+}

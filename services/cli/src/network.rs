@@ -1,0 +1,180 @@
+//! `watari network`.
+
+use std::net::Ipv4Addr;
+
+use clap::{ArgGroup, Args, Subcommand};
+use watari_contracts::network::{CreateNetwork, DeleteNetwork, GetNetwork, ListNetworks, NetworkView};
+use watari_model::network::Kind;
+
+use crate::{
+    Context,
+    confirm::confirm,
+    failure::Failure,
+    format, input,
+    lang::Lang,
+    options::Consent,
+    out::{Column, Format, Row, joined, or_dash},
+    texts::words::{self, Word},
+};
+
+/// Networks and the addresses that they hand out
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Make a network
+    Create(Create),
+    /// List the networks
+    #[command(after_help = "Example:\n  watari network list -o json")]
+    List,
+    /// Show one network
+    #[command(after_help = "Example:\n  watari network show campus")]
+    Show(Which),
+    /// Remove a network that no server uses
+    #[command(after_help = "Example:\n  watari network delete campus --yes")]
+    Delete(Delete),
+}
+
+/// Which network.
+#[derive(Debug, Args)]
+pub struct Which {
+    /// The network
+    name: String,
+}
+
+/// What to delete.
+#[derive(Debug, Args)]
+pub struct Delete {
+    /// The network
+    name: String,
+    #[command(flatten)]
+    consent: Consent,
+}
+
+/// What to make.
+#[derive(Debug, Args)]
+#[command(
+    group = ArgGroup::new("kind").required(true).args(["provider", "overlay"]),
+    after_help = "\
+Examples:
+  watari network create campus --provider --cidr 203.0.113.0/24 --range 203.0.113.100-203.0.113.199
+  watari network create lan --overlay --cidr 10.1.0.0/16 --range 10.1.0.10-10.1.255.250 --gateway 10.1.0.1 --dns 10.1.0.2"
+)]
+pub struct Create {
+    /// Its name
+    name: String,
+    /// The campus's own segment, on a bridge that each node has
+    #[arg(long)]
+    provider: bool,
+    /// A private segment across all sites
+    #[arg(long)]
+    overlay: bool,
+    /// The subnet
+    #[arg(long, value_name = "A.B.C.D/N")]
+    cidr: String,
+    /// The addresses handed out
+    #[arg(long, value_name = "FIRST-LAST")]
+    range: String,
+    /// The router told to servers, outside the range
+    #[arg(long, value_name = "ADDRESS")]
+    gateway: Option<String>,
+    /// A name server told to servers; may be given several times
+    #[arg(long, value_name = "ADDRESS")]
+    dns: Vec<String>,
+    /// The segment that nodes bind to a bridge [default: campus]
+    #[arg(long)]
+    segment: Option<String>,
+}
+
+impl Verb {
+    /// Does it.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub async fn run(self, ctx: &Context) -> Result<(), Failure> {
+        let session = &ctx.session;
+        match self {
+            Self::Create(create) => ctx.out.row(&session.ask(&create.request(session.request_id())?).await?),
+            Self::List => ctx.out.list(&session.ask(&ListNetworks {}).await?.networks),
+            Self::Show(Which { name }) => ctx.out.show(&session.ask(&GetNetwork { name: input::name(&name)? }).await?),
+            Self::Delete(Delete { name, consent }) => {
+                let request = DeleteNetwork { name: input::name(&name)? };
+                confirm(ctx, consent, &words::delete_network(ctx.out.lang, &name))?;
+                let view = session.ask(&request).await?;
+                match ctx.out.format {
+                    Format::Json => ctx.out.json(&view),
+                    Format::Table => ctx.out.text(&words::gone(ctx.out.lang, &name)),
+                }
+            }
+        }
+    }
+}
+
+impl Create {
+    fn request(self, request_id: String) -> Result<CreateNetwork, Failure> {
+        let address = |field: &str, text: &String| input::value::<Ipv4Addr>(field, "an IPv4 address", text);
+        Ok(CreateNetwork {
+            request_id: Some(request_id),
+            name: input::name(&self.name)?,
+            kind: if self.overlay { Kind::Overlay } else { Kind::Provider },
+            cidr: self.cidr,
+            range: self.range,
+            gateway: self.gateway.as_ref().map(|text| address("--gateway", text)).transpose()?,
+            dns: self.dns.iter().map(|text| address("--dns", text)).collect::<Result<_, _>>()?,
+            segment: input::name_if(self.segment.as_deref())?,
+        })
+    }
+}
+
+const fn kind(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Provider => "provider",
+        Kind::Overlay => "overlay",
+    }
+}
+
+impl Row for NetworkView {
+    fn columns() -> Vec<Column> {
+        use Column::{Number, Text};
+        vec![
+            Text(Word::Name),
+            Text(Word::Kind),
+            Text(Word::Segment),
+            Text(Word::Cidr),
+            Text(Word::Range),
+            Text(Word::Gateway),
+            Number(Word::Used),
+            Number(Word::Free),
+        ]
+    }
+
+    fn cells(&self, _: Lang) -> Vec<String> {
+        vec![
+            self.name.to_string(),
+            kind(self.kind).to_owned(),
+            self.segment.to_string(),
+            self.cidr.clone(),
+            self.range.clone(),
+            or_dash(self.gateway),
+            self.addresses_used.to_string(),
+            self.addresses_free.to_string(),
+        ]
+    }
+
+    fn details(&self, _: Lang) -> Vec<(Word, String)> {
+        vec![
+            (Word::Name, self.name.to_string()),
+            (Word::Kind, kind(self.kind).to_owned()),
+            (Word::Segment, self.segment.to_string()),
+            (Word::Cidr, self.cidr.clone()),
+            (Word::Range, self.range.clone()),
+            (Word::Gateway, or_dash(self.gateway)),
+            (Word::Dns, joined(&self.dns)),
+            (Word::Used, self.addresses_used.to_string()),
+            (Word::Free, self.addresses_free.to_string()),
+            (Word::Created, format::moment(self.created_at)),
+        ]
+    }
+
+    fn none() -> Word {
+        Word::NoNetworks
+    }
+}

@@ -1,0 +1,95 @@
+//! Following an evacuation, a return or a draining to its end.
+
+use std::collections::BTreeSet;
+
+use watari_contracts::scheduler::{GetOutage, NotMoved, OutageView};
+use watari_model::outage::State;
+
+use super::report;
+use crate::{
+    Context,
+    failure::{FAILED, Failure},
+    lang::Lang,
+    migration,
+    options::Waiting,
+    out::{self, Format},
+    progress::Progress,
+    texts::{self, words},
+    wait,
+};
+
+/// An outage whose leg has begun: says so, or follows it to its end and reports.
+///
+/// # Errors
+/// [`Failure::Silent`] with status 1 if servers did not move, once the report is shown.
+pub(crate) async fn begun(ctx: &Context, waiting: Waiting, view: OutageView) -> Result<(), Failure> {
+    if waiting.wait {
+        return follow(ctx, waiting, view).await;
+    }
+    ctx.out.row(&view)?;
+    if ctx.out.format == Format::Table && is_under_way(&view) {
+        out::say(&words::follow_outage(ctx.out.lang, view.id.as_str()));
+    }
+    Ok(())
+}
+
+const fn is_under_way(view: &OutageView) -> bool {
+    matches!(view.state, State::Evacuating | State::Returning)
+}
+
+async fn follow(ctx: &Context, waiting: Waiting, begun: OutageView) -> Result<(), Failure> {
+    let mut teller = Teller { progress: Progress::new(), told: BTreeSet::new(), lang: ctx.out.lang };
+    let id = begun.id.clone();
+    let mut first = Some(begun);
+    let ended = wait::until(waiting, async || {
+        let view = match first.take() {
+            Some(view) => view,
+            None => ctx.session.ask(&GetOutage { id: id.clone() }).await?,
+        };
+        teller.tell(&view);
+        Ok((!is_under_way(&view)).then_some(view))
+    })
+    .await;
+    drop(teller);
+    let view = ended?;
+    report::show(ctx, &view)?;
+    let moved_all = view.failed.is_empty() && view.state != State::Cancelled;
+    if moved_all { Ok(()) } else { Err(Failure::Silent(FAILED)) }
+}
+
+/// Says of each server once what became of it, and shows what is under way.
+struct Teller {
+    progress: Progress,
+    told: BTreeSet<String>,
+    lang: Lang,
+}
+
+impl Teller {
+    fn tell(&mut self, view: &OutageView) {
+        let under_way: Vec<String> = view.moving.iter().map(|m| m.vm.to_string()).collect();
+        self.progress.only(&under_way);
+        for moved in &view.moved {
+            if self.told.insert(moved.vm.to_string()) {
+                let (from, to) = (moved.from.as_str(), moved.to.as_str());
+                let line = words::moved(self.lang, moved.vm.as_str(), from, to, moved.total_ms, moved.downtime_ms);
+                self.progress.line(&line);
+            }
+        }
+        for failed in &view.failed {
+            if self.told.insert(failed.vm.to_string()) {
+                self.progress.line(&not_moved(failed, self.lang));
+            }
+        }
+        for moving in &view.moving {
+            migration::draw(&mut self.progress, moving, self.lang);
+        }
+    }
+}
+
+fn not_moved(failed: &NotMoved, lang: Lang) -> String {
+    let (cause, remedy) = match lang {
+        Lang::En => (&failed.cause, &failed.remedy),
+        Lang::Ja => (&failed.ja.cause, &failed.ja.remedy),
+    };
+    format!("{}: {}", failed.vm, texts::error(lang, &failed.code, cause, remedy))
+}

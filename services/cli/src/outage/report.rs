@@ -1,0 +1,143 @@
+//! The report of an outage's last leg.
+
+use watari_contracts::scheduler::{LegName, Moved, NotMoved, OutageView};
+use watari_model::outage::Scope;
+
+use crate::{
+    Context,
+    failure::Failure,
+    format,
+    lang::Lang,
+    out::{Column, Format, Out, Row},
+    texts::words::{self, Word},
+};
+
+/// The whole report.
+///
+/// # Errors
+/// [`Failure`] if it cannot be written.
+pub(super) fn show(ctx: &Context, view: &OutageView) -> Result<(), Failure> {
+    match ctx.out.format {
+        Format::Json => ctx.out.json(view),
+        Format::Table => ctx.out.text(&report(ctx.out, view)),
+    }
+}
+
+fn report(out: Out, view: &OutageView) -> String {
+    let mut parts = vec![out.table(&OutageView::columns(), [view.cells(out.lang)])];
+    if !view.moved.is_empty() {
+        parts.push(format!("{}\n{}", Word::MovedTitle.text(out.lang), moved(out, &view.moved)));
+    }
+    if !view.moving.is_empty() {
+        let columns = [Word::Vm, Word::From, Word::To, Word::State].map(Column::Text);
+        let row = |m: &watari_contracts::scheduler::MigrationView| {
+            vec![m.vm.to_string(), m.from.to_string(), m.to.to_string(), m.state.word().to_owned()]
+        };
+        parts.push(format!(
+            "{}\n{}",
+            Word::MovingTitle.text(out.lang),
+            out.table(&columns, view.moving.iter().map(row))
+        ));
+    }
+    if !view.failed.is_empty() {
+        parts.push(format!("{}\n{}", Word::FailedTitle.text(out.lang), failed(out, &view.failed)));
+    }
+    if view.moved.is_empty() && view.moving.is_empty() && view.failed.is_empty() {
+        parts.push(Word::NothingMoved.text(out.lang).to_owned());
+    } else {
+        parts.push(words::tally(out.lang, view.moved.len(), view.failed.len(), view.makespan_ms));
+    }
+    parts.join("\n\n")
+}
+
+fn moved(out: Out, moved: &[Moved]) -> String {
+    use Column::{Number, Text};
+    let columns = [
+        Text(Word::Vm),
+        Text(Word::From),
+        Text(Word::To),
+        Number(Word::Total),
+        Number(Word::Downtime),
+        Number(Word::Pause),
+        Number(Word::MemoryMoved),
+        Number(Word::DiskMoved),
+    ];
+    let row = |m: &Moved| {
+        vec![
+            m.vm.to_string(),
+            m.from.to_string(),
+            m.to.to_string(),
+            format::millis(m.total_ms),
+            format::millis(m.downtime_ms),
+            format::millis(m.pause_ms),
+            format::bytes(m.memory_bytes),
+            format::bytes(m.disk_bytes),
+        ]
+    };
+    out.table(&columns, moved.iter().map(row))
+}
+
+fn failed(out: Out, failed: &[NotMoved]) -> String {
+    let columns = [Word::Vm, Word::Code, Word::Why, Word::Remedy].map(Column::Text);
+    let row = |f: &NotMoved| {
+        let (cause, remedy) = match out.lang {
+            Lang::En => (&f.cause, &f.remedy),
+            Lang::Ja => (&f.ja.cause, &f.ja.remedy),
+        };
+        vec![f.vm.to_string(), f.code.clone(), cause.clone(), remedy.clone()]
+    };
+    out.table(&columns, failed.iter().map(row))
+}
+
+const fn leg(leg: LegName) -> &'static str {
+    match leg {
+        LegName::Out => "out",
+        LegName::Home => "home",
+    }
+}
+
+fn scope(scope: &Scope) -> String {
+    match scope {
+        Scope::Site(site) => format!("site {site}"),
+        Scope::Node(node) => format!("node {node}"),
+    }
+}
+
+impl Row for OutageView {
+    fn columns() -> Vec<Column> {
+        use Column::{Number, Text};
+        vec![
+            Text(Word::Id),
+            Text(Word::Scope),
+            Text(Word::State),
+            Text(Word::Leg),
+            Number(Word::Vms),
+            Number(Word::Makespan),
+            Text(Word::Created),
+        ]
+    }
+
+    fn cells(&self, _: Lang) -> Vec<String> {
+        let all = self.moved.len() + self.moving.len() + self.failed.len();
+        vec![
+            self.id.to_string(),
+            scope(&self.scope),
+            self.state.word().to_owned(),
+            leg(self.leg).to_owned(),
+            format!("{}/{all}", self.moved.len()),
+            format::millis(self.makespan_ms),
+            format::moment(self.created_at),
+        ]
+    }
+
+    fn details(&self, lang: Lang) -> Vec<(Word, String)> {
+        let words = Self::columns().into_iter().map(|column| match column {
+            Column::Text(word) | Column::Number(word) => word,
+        });
+        words.zip(self.cells(lang)).collect()
+    }
+
+    fn none() -> Word {
+        Word::NoOutages
+    }
+}

@@ -1,0 +1,82 @@
+//! `watari port`.
+
+use clap::{Args, Subcommand};
+use watari_contracts::network::ListPorts;
+use watari_model::network::Port;
+
+use crate::{
+    Context,
+    failure::Failure,
+    format, input,
+    lang::Lang,
+    out::{Column, Row},
+    texts::words::Word,
+};
+
+/// The addresses in use
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// List the addresses in use and who has them
+    List(List),
+}
+
+/// Which ports.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  watari port list --network campus")]
+pub struct List {
+    /// Only those on this network
+    #[arg(long)]
+    network: Option<String>,
+}
+
+impl Verb {
+    /// Does it.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub async fn run(self, ctx: &Context) -> Result<(), Failure> {
+        let Self::List(List { network }) = self;
+        let mut request = ListPorts { network: input::name_if(network.as_deref())?, ..ListPorts::default() };
+        let mut ports: Vec<Port> = Vec::new();
+        loop {
+            let page = ctx.session.ask(&request).await?;
+            ports.extend(page.ports);
+            request.after = page.next;
+            if request.after.is_none() {
+                ports.sort_by(|a, b| (&a.network, a.address).cmp(&(&b.network, b.address)));
+                return ctx.out.list(&ports);
+            }
+        }
+    }
+}
+
+impl Row for Port {
+    fn columns() -> Vec<Column> {
+        use Column::Text;
+        vec![Text(Word::Network), Text(Word::Address), Text(Word::Mac), Text(Word::Vm), Text(Word::Created)]
+    }
+
+    fn cells(&self, _: Lang) -> Vec<String> {
+        vec![
+            self.network.to_string(),
+            self.address.to_string(),
+            self.mac.clone(),
+            self.vm.to_string(),
+            format::moment(self.created_at),
+        ]
+    }
+
+    fn details(&self, _: Lang) -> Vec<(Word, String)> {
+        vec![
+            (Word::Network, self.network.to_string()),
+            (Word::Address, self.address.to_string()),
+            (Word::Mac, self.mac.clone()),
+            (Word::Vm, self.vm.to_string()),
+            (Word::Created, format::moment(self.created_at)),
+        ]
+    }
+
+    fn none() -> Word {
+        Word::NoPorts
+    }
+}

@@ -1,0 +1,126 @@
+//! How far long work is: bars on a terminal, plain lines elsewhere; always on standard error, so
+//! that standard output holds the result alone.
+
+use std::{collections::BTreeMap, io::IsTerminal, time::Duration};
+
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use tokio::time::Instant;
+
+use crate::{format, out};
+
+/// A plain line is written when so many percent are new,
+const STEP: u64 = 10;
+/// or when nothing was written for so long and something changed.
+const QUIET: Duration = Duration::from_secs(10);
+
+/// What is shown of several things under way, each by its name.
+pub struct Progress {
+    bars: Option<MultiProgress>,
+    shown: BTreeMap<String, Shown>,
+}
+
+struct Shown {
+    bar: Option<ProgressBar>,
+    text: String,
+    percent: u64,
+    at: Instant,
+}
+
+impl Default for Progress {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Progress {
+    /// Bars if standard error is a terminal.
+    #[must_use]
+    pub fn new() -> Self {
+        let terminal = std::io::stderr().is_terminal();
+        let bars = terminal.then(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(10)));
+        Self { bars, shown: BTreeMap::new() }
+    }
+
+    /// A line that stays.
+    pub fn line(&self, text: &str) {
+        match &self.bars {
+            Some(bars) => bars.suspend(|| out::say(text)),
+            None => out::say(text),
+        }
+    }
+
+    /// Work of unknown size: what it is doing.
+    pub fn doing(&mut self, name: &str, text: &str) {
+        let shown = self.shown(name);
+        if let Some(bar) = &shown.bar {
+            if bar.length().is_some() {
+                bar.unset_length();
+            }
+            bar.set_style(style("{prefix:16} {spinner} {msg}"));
+            bar.set_message(text.to_owned());
+        } else if shown.text != text {
+            out::say(&format!("{name}: {text}"));
+            shown.percent = 0;
+        }
+        shown.text = text.to_owned();
+    }
+
+    /// Work of known size: how many bytes of how many, and what else is to be said.
+    pub fn moving(&mut self, name: &str, done: u64, total: u64, text: &str) {
+        let percent = format::percent(done, total);
+        let shown = self.shown(name);
+        if let Some(bar) = &shown.bar {
+            bar.set_style(style("{prefix:16} {bar:30} {percent:>3} %  {msg}"));
+            bar.set_length(total.max(1));
+            bar.set_position(done.min(total));
+            bar.set_message(format!("{}/{}  {text}", format::bytes(done), format::bytes(total)));
+        } else if percent >= shown.percent + STEP || (percent != shown.percent && shown.at.elapsed() >= QUIET) {
+            out::say(&format!("{name}: {percent} % ({}/{}, {text})", format::bytes(done), format::bytes(total)));
+            shown.percent = percent;
+            shown.at = Instant::now();
+        }
+        text.clone_into(&mut shown.text);
+    }
+
+    /// It is over: its bar goes.
+    pub fn over(&mut self, name: &str) {
+        if let Some(Shown { bar: Some(bar), .. }) = self.shown.remove(name) {
+            bar.finish_and_clear();
+            if let Some(bars) = &self.bars {
+                bars.remove(&bar);
+            }
+        }
+    }
+
+    /// Everything that is shown but not named here is over.
+    pub fn only(&mut self, names: &[String]) {
+        let gone: Vec<String> = self.shown.keys().filter(|n| !names.contains(n)).cloned().collect();
+        for name in gone {
+            self.over(&name);
+        }
+    }
+
+    fn shown(&mut self, name: &str) -> &mut Shown {
+        let bars = &self.bars;
+        self.shown.entry(name.to_owned()).or_insert_with(|| {
+            let bar = bars.as_ref().map(|bars| {
+                let bar = bars.add(ProgressBar::no_length());
+                bar.set_prefix(name.to_owned());
+                bar.enable_steady_tick(Duration::from_millis(200));
+                bar
+            });
+            Shown { bar, text: String::new(), percent: 0, at: Instant::now() }
+        })
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        // What is printed next must not find half a bar on its line.
+        self.only(&[]);
+    }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("━╸─")
+}

@@ -1,0 +1,181 @@
+//! The connection, and asking over it.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use nkeys::KeyPair;
+use serde::Deserialize;
+use tokio::{
+    sync::OnceCell,
+    time::{Instant, sleep},
+};
+use watari_chassis::{Bus, BusError, BusSettings, CallError, Initial, Messages, TraceParent};
+use watari_contracts::Request;
+use watari_model::Refusal;
+
+use crate::{failure::Failure, options::Global, texts::faults::Fault};
+
+/// Where `watari setup` puts what a client host needs.
+const SETTINGS: &str = "/etc/watari/cli.toml";
+/// How long one try waits for its answer.
+const ONE_TRY: Duration = Duration::from_secs(5);
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const MOST_PAUSE: Duration = Duration::from_secs(1);
+/// How often it is looked whether the server has complained.
+const COMPLAINT: Duration = Duration::from_millis(50);
+
+/// What a client host's file says; options and environment go before it.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Settings {
+    #[serde(default)]
+    nats: Vec<String>,
+    nkey: Option<PathBuf>,
+    ca: Option<PathBuf>,
+}
+
+impl Settings {
+    fn read(path: &Path) -> Result<Self, Fault> {
+        let shown = || path.display().to_string();
+        match fs::read_to_string(path) {
+            Ok(text) => toml::from_str(&text)
+                .map_err(|e| Fault::SettingsSyntax { path: shown(), detail: e.to_string().trim_end().to_owned() }),
+            // Somebody else's file is no reason to refuse one who says everything by options.
+            Err(_) => Ok(Self::default()),
+        }
+    }
+}
+
+/// How to connect, and the connection once something is asked: what was mistyped is told before.
+pub struct Session {
+    settings: BusSettings,
+    bus: OnceCell<Bus>,
+    patience: Duration,
+    request_id: Option<String>,
+}
+
+impl Session {
+    /// Prepared to connect as the options, the environment or the host's file say.
+    ///
+    /// # Errors
+    /// [`Failure`] if a file that is named cannot be used.
+    pub fn new(global: &Global) -> Result<Self, Failure> {
+        let file = Settings::read(Path::new(SETTINGS))?;
+        let mut settings = BusSettings {
+            nkey: global.nkey.clone().or(file.nkey),
+            ca: global.ca.clone().or(file.ca),
+            request_timeout: ONE_TRY.min(global.timeout),
+            initial: Initial::Fail,
+            ..BusSettings::default()
+        };
+        match &global.nats {
+            Some(urls) => {
+                settings.urls = urls.split(',').map(str::trim).filter(|u| !u.is_empty()).map(str::to_owned).collect();
+            }
+            None if !file.nats.is_empty() => settings.urls = file.nats,
+            None => {}
+        }
+        if let Some(path) = &settings.nkey {
+            settings.identity = inbox_name(path)?;
+        }
+        Ok(Self { settings, bus: OnceCell::new(), patience: global.timeout, request_id: global.request_id.clone() })
+    }
+
+    async fn bus(&self) -> Result<&Bus, Failure> {
+        self.bus.get_or_try_init(|| async { Bus::connect(&self.settings).await.map_err(fault) }).await
+    }
+
+    /// The authority's certificates, if named; HTTPS trusts them as well.
+    #[must_use]
+    pub fn authority(&self) -> Option<&Path> {
+        self.settings.ca.as_deref()
+    }
+
+    /// The name of this command's request: the person's own, or one that no other has.
+    #[must_use]
+    pub fn request_id(&self) -> String {
+        self.request_id.clone().unwrap_or_else(|| TraceParent::fresh().trace_id().to_owned())
+    }
+
+    /// Asks until there is an answer or patience is at its end. Repeating is safe: whoever asks
+    /// for a change names the request.
+    ///
+    /// # Errors
+    /// [`Failure::Refused`].
+    pub async fn ask<R: Request>(&self, request: &R) -> Result<R::Reply, Failure> {
+        let bus = self.bus().await?;
+        let until = Instant::now() + self.patience;
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let left = until.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
+            let answer = tokio::select! {
+                answer = bus.request_within(request, ONE_TRY.min(left)) => answer,
+                detail = forbidden(bus, R::SUBJECT) => {
+                    return Err(Fault::NotPermitted { subject: R::SUBJECT.to_owned(), detail }.into());
+                }
+            };
+            match answer {
+                Err(error) if passes(&error) && Instant::now() + pause < until => {}
+                answer => return Ok(answer?),
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(MOST_PAUSE);
+        }
+    }
+
+    /// Hears what is published on `subject`.
+    ///
+    /// # Errors
+    /// [`Failure`] if the server does not let it.
+    pub async fn hear(&self, subject: &str) -> Result<Messages, Failure> {
+        self.bus().await?.subscribe(subject).await.map_err(fault)
+    }
+}
+
+/// Ends when the server says that this identity may not send on `subject`: it says so beside the
+/// request, to which no answer comes.
+async fn forbidden(bus: &Bus, subject: &str) -> String {
+    loop {
+        let said = bus.last_complaint();
+        if said.to_ascii_lowercase().contains("permissions violation for publish") && said.contains(subject) {
+            return said;
+        }
+        sleep(COMPLAINT).await;
+    }
+}
+
+/// Whether this is what a change of front ends looks like.
+fn passes(error: &CallError) -> bool {
+    match error {
+        CallError::NoAnswer { .. } => true,
+        CallError::Refused(body) => matches!(body.refusal, Refusal::NotPrimary { .. } | Refusal::NoAnswer { .. }),
+        CallError::Bus { .. } => false,
+    }
+}
+
+/// Answers go to an inbox that follows from the key, so that no other operator or viewer reads
+/// them: `watari setup` permits exactly that.
+fn inbox_name(path: &Path) -> Result<String, Fault> {
+    let shown = || path.display().to_string();
+    let text = fs::read_to_string(path).map_err(|e| Fault::File { path: shown(), detail: e.to_string() })?;
+    let seed = text.lines().map(str::trim).find(|l| l.starts_with('S')).unwrap_or_default();
+    let pair = KeyPair::from_seed(seed).map_err(|_| Fault::NotASeed { path: shown() })?;
+    Ok(pair.public_key().to_lowercase())
+}
+
+fn fault(error: BusError) -> Failure {
+    Failure::Own(match error {
+        BusError::File { path, source } => Fault::File { path: path.display().to_string(), detail: source.to_string() },
+        BusError::NotASeed { path } => Fault::NotASeed { path: path.display().to_string() },
+        BusError::Settings(detail) => Fault::BadConnection { detail },
+        BusError::Refused { urls } => Fault::IdentityRefused { urls },
+        BusError::Tls { urls, detail } => Fault::NoTrust { urls, detail },
+        BusError::Unreachable { urls, detail } => Fault::NoConnection { urls, detail },
+        BusError::NotSent { subject, detail } | BusError::NotSubscribed { subject, detail } => {
+            Fault::NotPermitted { subject, detail }
+        }
+    })
+}

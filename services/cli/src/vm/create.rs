@@ -1,0 +1,176 @@
+//! `watari vm create`.
+
+use clap::{Args, ValueEnum};
+use watari_contracts::scheduler::{CreateVm, WantedNic};
+use watari_model::{size, vm};
+
+use super::wait;
+use crate::{Context, failure::Failure, input, options::Waiting};
+
+/// What to make.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  watari vm create mail --image mini --network campus --site myodaiji --wait
+  watari vm create web2 --image mini --network campus=203.0.113.120 --vcpus 2 --memory 1GiB --disk 10GiB
+  watari vm create db1 --image mini --network campus --group db:apart")]
+pub struct Create {
+    /// The server's name
+    name: String,
+    /// The image under its disk
+    #[arg(long)]
+    image: String,
+    /// A network to be on, with a fixed address if wanted; may be given several times
+    #[arg(long = "network", value_name = "NETWORK[=ADDRESS]")]
+    networks: Vec<String>,
+    /// Where it belongs; without it the scheduler chooses
+    #[arg(long)]
+    site: Option<String>,
+    /// Virtual CPUs
+    #[arg(long, default_value_t = 1)]
+    vcpus: u32,
+    /// Memory
+    #[arg(long, default_value = "192MiB", value_name = "SIZE")]
+    memory: String,
+    /// Disk
+    #[arg(long, default_value = "2GiB", value_name = "SIZE")]
+    disk: String,
+    /// A label that its node must carry; may be given several times
+    #[arg(long = "node-label", value_name = "KEY=VALUE")]
+    node_labels: Vec<String>,
+    /// A group whose members are kept together or apart; may be given several times
+    #[arg(long = "group", value_name = "GROUP:together|apart")]
+    groups: Vec<String>,
+    /// What it does when its site is evacuated
+    #[arg(long, value_enum, default_value_t = Evacuate::Live)]
+    evacuate: Evacuate,
+    /// Servers with a higher number leave first, 0 to 100
+    #[arg(long, default_value_t = 0)]
+    priority: u8,
+    /// Do not start it yet
+    #[arg(long, conflicts_with = "wait")]
+    no_start: bool,
+    #[command(flatten)]
+    waiting: Waiting,
+}
+
+/// How a server leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Evacuate {
+    /// Live, without stopping
+    Live,
+    /// It stays, and goes off with its site
+    Stay,
+}
+
+impl Create {
+    /// Makes the server.
+    pub(super) async fn run(self, ctx: &Context) -> Result<(), Failure> {
+        let waiting = self.waiting;
+        let mut view = ctx.session.ask(&self.request(ctx.session.request_id())?).await?;
+        if waiting.wait {
+            view = wait::running(ctx, waiting, view).await?;
+        }
+        ctx.out.row(&view)
+    }
+
+    fn request(self, request_id: String) -> Result<CreateVm, Failure> {
+        Ok(CreateVm {
+            request_id: Some(request_id),
+            name: input::name(&self.name)?,
+            image: input::name(&self.image)?,
+            networks: self.networks.iter().map(|text| nic(text)).collect::<Result<_, _>>()?,
+            site: input::name_if(self.site.as_deref())?,
+            vcpus: self.vcpus,
+            memory_mib: size::parse_mib("--memory", &self.memory).map_err(Failure::mistyped)?,
+            disk_gib: size::parse_gib("--disk", &self.disk).map_err(Failure::mistyped)?,
+            node_labels: self
+                .node_labels
+                .iter()
+                .map(|text| input::pair("--node-label", text))
+                .collect::<Result<_, _>>()?,
+            groups: self.groups.iter().map(|text| group(text)).collect::<Result<_, _>>()?,
+            evacuate: match self.evacuate {
+                Evacuate::Live => vm::Evacuate::Live,
+                Evacuate::Stay => vm::Evacuate::Stay,
+            },
+            priority: self.priority,
+            start: !self.no_start,
+        })
+    }
+}
+
+fn nic(text: &str) -> Result<WantedNic, Failure> {
+    let (network, address) = match text.split_once('=') {
+        Some((network, address)) => {
+            (network, Some(input::value("--network", "NETWORK=ADDRESS with an IPv4 address", address)?))
+        }
+        None => (text, None),
+    };
+    Ok(WantedNic { network: input::name(network)?, address })
+}
+
+fn group(text: &str) -> Result<vm::Membership, Failure> {
+    let company = match text.rsplit_once(':') {
+        Some((_, "together")) => vm::Company::Together,
+        Some((_, "apart")) => vm::Company::Apart,
+        _ => return Err(input::out_of_range("--group", "GROUP:together or GROUP:apart", text)),
+    };
+    Ok(vm::Membership { group: input::name(text.rsplit_once(':').map_or("", |(group, _)| group))?, company })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        create: Create,
+    }
+
+    fn request(words: &str) -> Result<CreateVm, Failure> {
+        let line = Line::try_parse_from(["create"].into_iter().chain(words.split(' '))).unwrap();
+        line.create.request("r".to_owned())
+    }
+
+    #[test]
+    fn what_is_left_out_is_as_the_readme_says() {
+        let request = request("mail --image mini --network campus").unwrap();
+        assert_eq!((request.vcpus, request.memory_mib, request.disk_gib, request.start), (1, 192, 2, true));
+        assert_eq!((request.networks.len(), request.networks[0].address), (1, None));
+        assert_eq!((request.site, request.evacuate, request.priority), (None, vm::Evacuate::Live, 0));
+    }
+
+    #[test]
+    fn everything_that_is_given_is_asked_for() {
+        let words = "db1 --image mini --network a=203.0.113.7 --network b --site yamate --vcpus 2 --memory 1GiB --disk 10GiB \
+                     --node-label rack=a3 --group db:apart --evacuate stay --priority 9 --no-start";
+        let request = request(words).unwrap();
+        assert_eq!((request.vcpus, request.memory_mib, request.disk_gib), (2, 1024, 10));
+        assert_eq!(request.networks[0].address, Some([203, 0, 113, 7].into()));
+        assert_eq!(request.node_labels["rack"], "a3");
+        assert_eq!(request.groups[0].company, vm::Company::Apart);
+        assert_eq!((request.evacuate, request.priority, request.start), (vm::Evacuate::Stay, 9, false));
+    }
+
+    #[test]
+    fn nonsense_is_refused_before_it_is_sent() {
+        for words in [
+            "ma.il --image mini",
+            "mail --image >",
+            "mail --image mini --memory 192",
+            "mail --image mini --disk 0GiB",
+            "mail --image mini --network campus=here",
+            "mail --image mini --group db:near",
+            "mail --image mini --group :apart",
+            "mail --image mini --node-label rack",
+        ] {
+            let refused = request(words).unwrap_err();
+            assert_eq!(refused.exit(), crate::failure::USAGE, "{words}");
+            assert!(refused.code().starts_with("request."), "{words}");
+        }
+    }
+}

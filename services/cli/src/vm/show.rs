@@ -1,0 +1,98 @@
+//! What a server looks like.
+
+use watari_contracts::scheduler::{Fault, VmView};
+use watari_model::vm;
+
+use crate::{
+    format,
+    lang::Lang,
+    out::{Column, Row, joined, or_dash},
+    texts::words::Word,
+};
+
+impl Row for VmView {
+    fn columns() -> Vec<Column> {
+        use Column::{Number, Text};
+        vec![
+            Text(Word::Name),
+            Text(Word::State),
+            Text(Word::Site),
+            Text(Word::Node),
+            Text(Word::HomeSite),
+            Text(Word::Addresses),
+            Number(Word::Vcpus),
+            Number(Word::Memory),
+            Number(Word::Disk),
+            Text(Word::Image),
+        ]
+    }
+
+    fn cells(&self, _: Lang) -> Vec<String> {
+        vec![
+            self.name.to_string(),
+            self.state.word().to_owned(),
+            or_dash(self.site.as_ref()),
+            or_dash(self.node.as_ref()),
+            self.home_site.to_string(),
+            joined(&self.addresses),
+            self.vcpus.to_string(),
+            format!("{} MiB", self.memory_mib),
+            format!("{} GiB", self.disk_gib),
+            self.image.to_string(),
+        ]
+    }
+
+    fn details(&self, lang: Lang) -> Vec<(Word, String)> {
+        let desired = match self.desired {
+            vm::Desired::Running => "running",
+            vm::Desired::Stopped => "stopped",
+            vm::Desired::Deleted => "deleted",
+        };
+        let evacuate = match self.evacuate {
+            vm::Evacuate::Live => "live",
+            vm::Evacuate::Stay => "stay",
+        };
+        let group = |m: &vm::Membership| match m.company {
+            vm::Company::Together => format!("{}:together", m.group),
+            vm::Company::Apart => format!("{}:apart", m.group),
+        };
+        let mut details = vec![
+            (Word::Name, self.name.to_string()),
+            (Word::State, self.state.word().to_owned()),
+            (Word::Boots, desired.to_owned()),
+            (Word::Site, or_dash(self.site.as_ref())),
+            (Word::Node, or_dash(self.node.as_ref())),
+            (Word::Reachable, if self.reachable { Word::Yes } else { Word::No }.text(lang).to_owned()),
+            (Word::HomeSite, self.home_site.to_string()),
+            (Word::Addresses, joined(&self.addresses)),
+            (Word::Networks, joined(&self.networks)),
+            (Word::Vcpus, self.vcpus.to_string()),
+            (Word::Memory, format!("{} MiB", self.memory_mib)),
+            (Word::Disk, format!("{} GiB", self.disk_gib)),
+            (Word::Image, self.image.to_string()),
+            (Word::Evacuate, evacuate.to_owned()),
+            (Word::Priority, self.priority.to_string()),
+            (Word::Groups, joined(self.groups.iter().map(group))),
+            (Word::Migration, or_dash(self.migration.as_ref())),
+            (Word::Generation, self.generation.to_string()),
+            (Word::Uuid, self.uuid.clone()),
+            (Word::Created, format::moment(self.created_at)),
+            (Word::Changed, format::moment(self.changed_at)),
+        ];
+        details.extend(self.fault.iter().flat_map(|fault| fault_details(fault, lang)));
+        details
+    }
+
+    fn none() -> Word {
+        Word::NoVms
+    }
+}
+
+/// A fault in the person's language, in two lines.
+pub(crate) fn fault_details(fault: &Fault, lang: Lang) -> [(Word, String); 2] {
+    let (cause, remedy) = match lang {
+        Lang::En => (&fault.cause, &fault.remedy),
+        Lang::Ja => (&fault.ja.cause, &fault.ja.remedy),
+    };
+    [(Word::Fault, format!("[{}] {cause}", fault.code)), (Word::Remedy, remedy.clone())]
+}

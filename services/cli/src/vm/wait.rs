@@ -1,0 +1,109 @@
+//! Waiting for a server.
+
+use watari_contracts::scheduler::{GetVm, VmView};
+use watari_model::{Refusal, vm::State};
+
+use crate::{Context, failure::Failure, lang::Lang, options::Waiting, progress::Progress, texts::words, wait};
+
+/// How the waiting ends.
+enum Reached {
+    There,
+    Broken,
+}
+
+/// Until it runs; a fault ends the waiting.
+///
+/// # Errors
+/// [`Failure::Fault`] with the server's own, if it cannot run.
+pub(super) async fn running(ctx: &Context, waiting: Waiting, asked: VmView) -> Result<VmView, Failure> {
+    // A server that had failed before is shown as such until the scheduler has looked at it again.
+    let stale = (asked.state == State::Failed).then_some(asked.changed_at);
+    reach(ctx, waiting, asked, |view| match view.state {
+        State::Running | State::Migrating => Some(Reached::There),
+        State::Failed if stale != Some(view.changed_at) => Some(Reached::Broken),
+        _ => None,
+    })
+    .await
+}
+
+/// Until it is off.
+///
+/// # Errors
+/// [`Failure::Fault`] with the server's own, if it cannot be stopped.
+pub(super) async fn stopped(ctx: &Context, waiting: Waiting, asked: VmView) -> Result<VmView, Failure> {
+    reach(ctx, waiting, asked, |view| match view.state {
+        State::Stopped => Some(Reached::There),
+        State::Failed => Some(Reached::Broken),
+        _ => None,
+    })
+    .await
+}
+
+async fn reach(
+    ctx: &Context,
+    waiting: Waiting,
+    asked: VmView,
+    reached: impl Fn(&VmView) -> Option<Reached>,
+) -> Result<VmView, Failure> {
+    let mut progress = Progress::new();
+    let name = asked.name.clone();
+    let mut first = Some(asked);
+    wait::until(waiting, async || {
+        let view = match first.take() {
+            Some(view) => view,
+            None => ctx.session.ask(&GetVm { name: name.clone() }).await?,
+        };
+        match reached(&view) {
+            Some(Reached::There) => Ok(Some(view)),
+            Some(Reached::Broken) => Err(broken(view)),
+            None => {
+                progress.doing(view.name.as_str(), &doing(&view, ctx.out.lang));
+                Ok(None)
+            }
+        }
+    })
+    .await
+}
+
+/// Until nothing of it is left.
+///
+/// # Errors
+/// [`Failure`] if it cannot be asked.
+pub(super) async fn gone(ctx: &Context, waiting: Waiting, asked: &VmView) -> Result<(), Failure> {
+    let mut progress = Progress::new();
+    wait::until(waiting, async || match ctx.session.ask(&GetVm { name: asked.name.clone() }).await {
+        // Another one of the same name is not the one that was deleted.
+        Ok(view) if view.uuid == asked.uuid => {
+            progress.doing(asked.name.as_str(), &doing(&view, ctx.out.lang));
+            Ok(None)
+        }
+        Ok(_) => Ok(Some(())),
+        Err(Failure::Refused(body)) if matches!(body.refusal, Refusal::VmUnknown { .. }) => Ok(Some(())),
+        Err(failure) => Err(failure),
+    })
+    .await
+}
+
+fn broken(view: VmView) -> Failure {
+    match view.fault {
+        Some(fault) => fault.into(),
+        None => Failure::Refused(Box::new(
+            Refusal::VmState {
+                vm: view.name.to_string(),
+                state: view.state.word().to_owned(),
+                wanted: "go on".to_owned(),
+            }
+            .into(),
+        )),
+    }
+}
+
+fn doing(view: &VmView, lang: Lang) -> String {
+    match &view.fault {
+        Some(fault) => {
+            let cause = if lang == Lang::Ja { &fault.ja.cause } else { &fault.cause };
+            words::because(lang, view.state.word(), cause)
+        }
+        None => view.state.word().to_owned(),
+    }
+}

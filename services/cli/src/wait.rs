@@ -1,0 +1,33 @@
+//! Waiting until what was asked for is so.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use crate::{failure::Failure, format, options::Waiting, texts::faults::Fault};
+
+/// How often it is looked whether it is so.
+const LOOK: Duration = Duration::from_millis(300);
+
+/// Looks until `look` brings something.
+///
+/// # Errors
+/// What `look` says, or [`Fault::WaitedInVain`] when the person's patience is at its end.
+pub async fn until<T>(
+    waiting: Waiting,
+    mut look: impl AsyncFnMut() -> Result<Option<T>, Failure>,
+) -> Result<T, Failure> {
+    let began = Instant::now();
+    loop {
+        if let Some(found) = look().await? {
+            return Ok(found);
+        }
+        if let Some(bound) = waiting.wait_timeout
+            && began.elapsed() + LOOK > bound
+        {
+            let waited = format::millis(u64::try_from(bound.as_millis()).unwrap_or(u64::MAX));
+            return Err(Fault::WaitedInVain { waited }.into());
+        }
+        sleep(LOOK).await;
+    }
+}
