@@ -13,7 +13,7 @@ use watari_model::{Refusal, VmName};
 
 use crate::{
     actor::{Actor, Book, Message},
-    hypervisor::{DomainSummary, Event, console},
+    hypervisor::{DomainRecord, Event, console},
     node::Node,
     record::{Disk, Record},
     rules::Seen,
@@ -213,26 +213,26 @@ impl Agent {
     /// Gives every domain an actor that has none yet, so that it is reported. None is touched.
     async fn find_strangers(&self) {
         let bound = self.node.settings.bounds.libvirt_answer();
-        let Ok(Ok(domains)) = tokio::time::timeout(bound, self.node.hypervisor.list()).await else { return };
-        for domain in domains {
-            let Ok(vm) = domain.record.name.parse::<VmName>() else { continue };
-            let known = self.servers().contains_key(&vm);
-            let message = match self.lost(&vm, &domain) {
-                Some(record) if !known => Message::Found(Box::new(record)),
-                _ if known => continue,
-                _ => Message::Look,
+        let Ok(Ok(names)) = tokio::time::timeout(bound, self.node.hypervisor.names()).await else { return };
+        for vm in names.iter().filter_map(|name| name.parse::<VmName>().ok()) {
+            if self.servers().contains_key(&vm) {
+                continue;
+            }
+            let message = match tokio::time::timeout(bound, self.node.hypervisor.record(vm.as_str())).await {
+                Ok(Ok(Some(domain))) => self.lost(&vm, domain).map(|record| Message::Found(Box::new(record))),
+                _ => None,
             };
-            let _ = self.put(&vm, message);
+            let _ = self.put(&vm, message.unwrap_or(Message::Look));
         }
     }
 
     /// What a domain's own definition says, for a journal that was lost.
-    fn lost(&self, vm: &VmName, domain: &DomainSummary) -> Option<Record> {
-        let grant = domain.record.grant.as_ref()?;
-        let mut record = Record::new(vm.clone(), domain.record.uuid.clone());
+    fn lost(&self, vm: &VmName, domain: DomainRecord) -> Option<Record> {
+        let grant = domain.grant?;
+        let mut record = Record::new(vm.clone(), domain.uuid);
         let granted = if grant.owner == self.node.name.as_str() { grant.generation } else { 0 };
         record.seen = Seen { generation: grant.generation, granted, operation: None };
-        if domain.record.disks.contains(&self.node.layout.disk(&record.uuid)) {
+        if domain.disks.contains(&self.node.layout.disk(&record.uuid)) {
             record.disk = Disk::Whole;
         }
         Some(record)

@@ -54,6 +54,8 @@ use cx::Cx;
 const WAITING: usize = 4;
 /// How long an arrival is watched before looking whether it is still awaited.
 const ARRIVAL: Duration = Duration::from_secs(600);
+/// libvirt has no event for the beginning of an arrival.
+const WHILE_ARRIVING: Duration = Duration::from_secs(1);
 
 /// What an actor is told.
 pub enum Message {
@@ -417,7 +419,9 @@ impl Actor {
         if record.passage.as_ref().is_some_and(|p| p.side == Side::Target && p.phase != Phase::Ended) {
             self.watch_arrival();
         }
-        if record.seen.is_granted() {
+        // While it is being sent libvirt lets nobody change it.
+        let leaving = record.passage.as_ref().is_some_and(|p| p.side == Side::Source && p.phase == Phase::Copying);
+        if record.seen.is_granted() && !leaving {
             let (node, vm, seen) = (Arc::clone(&self.node), self.book.vm.clone(), record.seen.clone());
             tokio::spawn(async move { confirm(&node, &vm, &seen).await });
         }
@@ -428,10 +432,21 @@ impl Actor {
         if self.arrival.as_ref().is_some_and(|watch| !watch.is_finished()) {
             return;
         }
-        let (node, book) = (Arc::clone(&self.node), Arc::clone(&self.book));
+        let (node, book, look) = (Arc::clone(&self.node), Arc::clone(&self.book), Arc::clone(&self.look));
         self.arrival = Some(AbortOnDropHandle::new(tokio::spawn(async move {
+            let mut tick = tokio::time::interval(WHILE_ARRIVING);
             loop {
-                match node.hypervisor.wait_incoming_paused(book.vm.as_str(), ARRIVAL).await {
+                let arrival = node.hypervisor.wait_incoming_paused(book.vm.as_str(), ARRIVAL);
+                tokio::pin!(arrival);
+                let outcome = loop {
+                    tokio::select! {
+                        // First: what stands still waits for it.
+                        biased;
+                        outcome = &mut arrival => break outcome,
+                        _ = tick.tick() => look.notify_one(),
+                    }
+                };
+                match outcome {
                     Ok(Incoming::Arrived) => return book.arrived().await,
                     Ok(Incoming::Running | Incoming::Failed) => return drop(book.look().await),
                     Err(error) => tracing::debug!(vm = %book.vm, %error, "the arrival is still awaited"),

@@ -21,9 +21,9 @@ pub(super) async fn run(cx: &Cx, order: &Remove) -> Result<(), Refusal> {
     if record.is_tombstone() {
         return Ok(());
     }
-    let there = cx.node.hypervisor.record(cx.name()).await.map_err(|error| cx.refuse(&error))?;
+    let there = cx.node.hypervisor.uuid(cx.name()).await.map_err(|error| cx.refuse(&error))?;
     // A domain of that name and another UUID is another server.
-    if there.is_some_and(|domain| domain.uuid == order.uuid) {
+    if there.as_ref() == Some(&order.uuid) {
         cx.force_off(&order.uuid).await?;
         cx.node.hypervisor.undefine(cx.name()).await.map_err(|error| cx.refuse(&error))?;
     }

@@ -41,7 +41,7 @@ pub(super) async fn take(node: &Node, vm: &VmName, uuid: Option<&str>) -> Sight 
 }
 
 async fn ask(node: &Node, vm: &VmName, uuid: Option<&str>) -> Result<Sight, Error> {
-    let there = node.hypervisor.record(vm.as_str()).await?.map(|record| record.uuid);
+    let there = node.hypervisor.uuid(vm.as_str()).await?;
     match (uuid, there) {
         // Another's domain has the name: ours is not here, and theirs is not touched.
         (Some(ours), Some(there)) if ours != there => {

@@ -166,7 +166,32 @@ impl Hypervisor {
         }
     }
 
-    /// What the domain's definition says; nothing if it is absent.
+    /// The UUID of the domain of that name; nothing if there is none. Unlike [`Self::record`], no job delays it.
+    ///
+    /// # Errors
+    /// libvirt is away.
+    pub async fn uuid(&self, name: &str) -> Result<Option<String>> {
+        match self.on_domain("look the domain up", name, |domain| domain.uuid_string()).await {
+            Ok(uuid) => Ok(Some(uuid)),
+            Err(error) if error.kind() == Kind::NoDomain => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Names of every domain on this node, ours and others'. Unlike [`Self::list`], no job delays it.
+    ///
+    /// # Errors
+    /// libvirt is away.
+    pub async fn names(&self) -> Result<Vec<String>> {
+        self.call("list the domains' names", |connect| {
+            connect.list_all_domains(0)?.iter().map(virt::domain::Domain::name).collect()
+        })
+        .await
+    }
+
+    /// What the domain's definition says; nothing if it is absent. libvirt answers only after an *incoming*
+    /// migration is over (measured: its whole duration), and serves few calls at a time: never ask this of
+    /// a domain that may be arriving.
     ///
     /// # Errors
     /// libvirt is away, or its XML is not understood.
@@ -178,7 +203,8 @@ impl Hypervisor {
         }
     }
 
-    /// Every domain on this node, ours and others'; ours carry a grant.
+    /// Every domain on this node, ours and others'; ours carry a grant. Waits for arriving ones, as
+    /// [`Self::record`] does.
     ///
     /// # Errors
     /// libvirt is away. A domain that goes away meanwhile is left out.
