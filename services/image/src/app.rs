@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, OnceLock},
+    sync::{Arc, OnceLock, atomic::AtomicUsize},
 };
 
 use tokio::sync::watch;
@@ -45,6 +45,8 @@ pub struct App {
     pub checker: Checker,
     /// What is counted.
     pub metrics: Metrics,
+    /// How many images were last said to be missing at a site for long.
+    pub(crate) overdue: AtomicUsize,
     /// Wakes the loop of imports.
     pub wake_imports: Wake,
     /// Wakes the loop of copies.
@@ -81,6 +83,7 @@ impl App {
             leadership,
             checker,
             metrics,
+            overdue: AtomicUsize::new(0),
             wake_imports,
             wake_copies,
         });

@@ -2,7 +2,7 @@
 //! deleted images are forgotten.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering},
     time::Duration,
 };
 
@@ -27,6 +27,8 @@ use crate::{
 
 /// How often the loop looks without being woken.
 const TICK: Duration = Duration::from_secs(5);
+/// A copy may take so long before it is said to be missing.
+const LONELY_AFTER_MS: u64 = 120_000;
 /// Images that are checked at the same time.
 const AT_ONCE: usize = 2;
 
@@ -193,18 +195,21 @@ async fn forget(app: &App, name: &ImageName) -> Result<(), StepError> {
     }
 }
 
-/// Says loudly which ready images not every front end has: they endanger the next evacuation.
+/// Says loudly which ready images not every front end has after a while: they endanger the next
+/// evacuation.
 fn tell_lonely(app: &App) {
     let sites = 1 + app.settings.peers.len();
-    let snapshot = app.images.snapshot();
+    let (snapshot, now) = (app.images.snapshot(), clock::now());
     let ready = snapshot.values().map(|e| &e.value).filter(|i| i.state == State::Ready && digest_of(i).is_some());
-    let lonely = ready.filter(|i| i.copies.len() < sites).count();
-    let before = app.metrics.lonely.get();
-    let now = i64::try_from(lonely).unwrap_or(i64::MAX);
-    app.metrics.lonely.set(now);
-    if now > before {
-        tracing::warn!(images = now, "images are not at every site yet; an evacuation now would have to move them");
-    } else if now == 0 && before > 0 {
+    let lonely: Vec<&Image> = ready.filter(|i| i.copies.len() < sites).collect();
+    app.metrics.lonely.set(i64::try_from(lonely.len()).unwrap_or(i64::MAX));
+    let overdue: Vec<&str> =
+        lonely.iter().filter(|i| now.millis_since(i.changed_at) > LONELY_AFTER_MS).map(|i| i.name.as_str()).collect();
+    let before = app.overdue.swap(overdue.len(), Ordering::Relaxed);
+    if overdue.len() > before {
+        let images = overdue.join(", ");
+        tracing::warn!(images, "images are not at every site; an evacuation now would have to move them");
+    } else if overdue.is_empty() && before > 0 {
         tracing::info!("every image is at every site");
     }
 }

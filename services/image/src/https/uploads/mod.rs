@@ -1,16 +1,17 @@
 //! Taking uploads; the module above says what clients see.
 
-use std::{sync::Arc, time::Instant};
+mod taking;
+
+use std::sync::Arc;
 
 use axum::{
     Json, Router,
-    body::{Body, Bytes},
+    body::Body,
     extract::{DefaultBodyLimit, Path, Query, State},
     http::{HeaderMap, StatusCode, header::AUTHORIZATION},
     response::{IntoResponse, Response},
     routing::put,
 };
-use futures_util::{Stream, StreamExt};
 use serde::{Deserialize, Serialize};
 use watari_model::{Refusal, image::State as ImageState};
 
@@ -21,9 +22,7 @@ use crate::{
     store::{Partial, StoreError, UploadId},
     uploads::{Session, Turn},
 };
-
-/// Bytes are collected to pieces of this size before they are written.
-const PIECE: usize = 1 << 20;
+use taking::{Cut, Taking};
 
 /// The routes of the listener for uploads.
 pub fn routes(app: &Arc<App>) -> Router {
@@ -44,18 +43,6 @@ struct Progress {
     offset: u64,
     size_bytes: u64,
     state: ImageState,
-}
-
-/// Why a body was not taken to its end.
-enum Cut {
-    Overtaken,
-    Stalled,
-    TooLong,
-    /// The client went away, or the process is to stop.
-    Broken,
-    /// Another front end leads now.
-    Demoted,
-    Store(StoreError),
 }
 
 /// The upload that the token opens.
@@ -143,7 +130,7 @@ async fn take(
 
 /// Takes the body and says how far that went.
 async fn receive(app: &App, session: &Session, turn: &Turn, partial: Partial, body: Body) -> Response {
-    let mut taking = Taking { app, session, partial: Some(partial), pending: Vec::with_capacity(PIECE) };
+    let mut taking = Taking::new(app, session, partial);
     let cut = taking.all(turn, body.into_data_stream()).await;
     // What came before the cut is kept, whatever cut it.
     let kept = taking.write().await;
@@ -183,81 +170,6 @@ async fn receive(app: &App, session: &Session, turn: &Turn, partial: Partial, bo
             };
             reply::at(length, reply::refused(refusal))
         }
-    }
-}
-
-/// A body being taken. The file is away while it is being written.
-struct Taking<'a> {
-    app: &'a App,
-    session: &'a Session,
-    partial: Option<Partial>,
-    pending: Vec<u8>,
-}
-
-impl Taking<'_> {
-    async fn all(
-        &mut self,
-        turn: &Turn,
-        mut body: impl Stream<Item = Result<Bytes, axum::Error>> + Unpin,
-    ) -> Result<(), Cut> {
-        let limits = &self.app.settings.limits;
-        let mut window = Window { begun: Instant::now(), bytes: 0 };
-        loop {
-            let piece = tokio::select! {
-                piece = tokio::time::timeout(limits.stall(), body.next()) => piece.map_err(|_| Cut::Stalled)?,
-                () = turn.overtaken.cancelled() => return Err(Cut::Overtaken),
-                () = self.app.ctx.shutdown.cancelled() => return Err(Cut::Broken),
-            };
-            if !self.app.is_primary() {
-                return Err(Cut::Demoted);
-            }
-            let Some(piece) = piece else { return Ok(()) };
-            let piece = piece.map_err(|_| Cut::Broken)?;
-            let arrived = self.partial.as_ref().map_or(0, Partial::length) + self.pending.len() as u64;
-            if piece.len() as u64 > self.session.size_bytes.saturating_sub(arrived) {
-                return Err(Cut::TooLong);
-            }
-            if window.trickles(piece.len(), limits.stall(), limits.stall_kib << 10) {
-                return Err(Cut::Stalled);
-            }
-            self.app.metrics.received.inc_by(piece.len() as u64);
-            self.pending.extend_from_slice(&piece);
-            if self.pending.len() >= PIECE {
-                self.write().await?;
-            }
-        }
-    }
-
-    /// Writes what is pending.
-    async fn write(&mut self) -> Result<(), Cut> {
-        let Some(mut partial) = self.partial.take() else { return Ok(()) };
-        let mut pending = std::mem::take(&mut self.pending);
-        let written = tokio::task::spawn_blocking(move || {
-            let written = partial.append(&pending);
-            pending.clear();
-            (partial, pending, written)
-        });
-        let Ok((partial, pending, written)) = written.await else { return Err(Cut::Broken) };
-        (self.partial, self.pending) = (Some(partial), pending);
-        written.map_err(Cut::Store)
-    }
-}
-
-/// A stretch of time in which a least number of bytes has to arrive.
-struct Window {
-    begun: Instant,
-    bytes: u64,
-}
-
-impl Window {
-    fn trickles(&mut self, bytes: usize, length: std::time::Duration, least: u64) -> bool {
-        self.bytes += bytes as u64;
-        if self.begun.elapsed() < length {
-            return false;
-        }
-        let too_few = self.bytes < least;
-        *self = Self { begun: Instant::now(), bytes: 0 };
-        too_few
     }
 }
 
