@@ -171,7 +171,15 @@ mod tests {
 
     fn message(subject: &str, payload: &str, deleted: bool) -> Message {
         let payload = payload.to_owned().into();
-        Message { subject: subject.to_owned(), payload, trace: None, revision: Some(7), deleted, created: None, previous: None }
+        Message {
+            subject: subject.to_owned(),
+            payload,
+            trace: None,
+            revision: Some(7),
+            deleted,
+            created: None,
+            previous: None,
+        }
     }
 
     #[test]

@@ -77,6 +77,8 @@ fn run(options: Options) -> Result<(), Failure> {
     let runtime = runtime.map_err(|e| Fault::File { path: "tokio".to_owned(), detail: e.to_string() })?;
     let done = runtime.block_on(async {
         tokio::select! {
+            // First the command itself, which may have an opinion on Ctrl-C.
+            biased;
             done = dispatched(options, out) => done,
             _ = tokio::signal::ctrl_c() => {
                 out::say(Word::Interrupted.text(out.lang));

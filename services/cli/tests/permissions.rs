@@ -1,6 +1,8 @@
 //! Safe from the first day: each identity, on a real nats-server with the configuration that
 //! `watari setup` makes, can do its own work and nothing else.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may end where it stands")]
+
 mod support;
 
 use std::{

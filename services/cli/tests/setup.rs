@@ -1,5 +1,7 @@
 //! What `watari setup` makes: sound, accepted by those for whom it is, and the same when asked again.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may end where it stands")]
+
 mod support;
 
 use std::{

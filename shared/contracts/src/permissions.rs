@@ -251,7 +251,7 @@ const fn heard_by(service: Service) -> &'static [&'static str] {
 fn read_by(service: Service) -> impl Iterator<Item = &'static str> {
     BUCKETS.iter().map(|(bucket, _)| *bucket).filter(move |bucket| match service {
         Service::Scheduler | Service::Monitor => true,
-        Service::Image => [Image::BUCKET, Vm::BUCKET, Site::BUCKET, Node::BUCKET].contains(bucket),
+        Service::Image => [Image::BUCKET, Vm::BUCKET].contains(bucket),
         Service::Network => [Network::BUCKET, Port::BUCKET, Vm::BUCKET].contains(bucket),
         Service::NodeAgent => false,
     })

@@ -29,7 +29,8 @@ pub fn of(cluster: &Cluster, host: &Host, service: Service) -> String {
     match service {
         Service::NodeAgent => node_agent(&mut table, cluster, host),
         Service::Image => image(&mut table, cluster, host),
-        Service::Scheduler | Service::Network | Service::Monitor => {}
+        Service::Scheduler => scheduler(&mut table, cluster),
+        Service::Network | Service::Monitor => {}
     }
     written(host, &table)
 }
@@ -103,6 +104,16 @@ fn image(table: &mut Table, cluster: &Cluster, host: &Host) {
     ];
     entries.extend(host.site.iter().map(|site| ("site", text(site))));
     section(table, "image", entries);
+}
+
+fn scheduler(table: &mut Table, cluster: &Cluster) {
+    let sites = cluster.sites.iter().map(|site| {
+        let title = site.title.as_deref().unwrap_or(site.name.as_str());
+        Value::Table(
+            [("name", text(&site.name)), ("title", text(title))].map(|(k, v)| (k.to_owned(), v)).into_iter().collect(),
+        )
+    });
+    table.insert("sites".to_owned(), Value::Array(sites.collect()));
 }
 
 fn node_agent(table: &mut Table, cluster: &Cluster, host: &Host) {

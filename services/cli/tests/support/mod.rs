@@ -1,8 +1,16 @@
 //! A cloud's bus as `watari setup` configures it: a real nats-server, on a free port of the
 //! loopback, with the generated keys and certificates.
 
-#![allow(dead_code, unreachable_pub, missing_docs, reason = "each test uses its part")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "each test uses its part, and a test may end where it stands"
+)]
 
+pub mod stub;
 pub mod wire;
 
 use std::{
@@ -180,6 +188,53 @@ impl Cloud {
         wire::Client::connect(self.server.port, &self.files.authority(), Some(&seed))
             .unwrap_or_else(|e| panic!("{identity}: {e}\n{}", self.server.log()))
     }
+
+    /// `watari` as an operator has it, with nothing else set.
+    pub fn command(&self, identity: &str, words: &[&str]) -> Command {
+        let mut command = bare(words);
+        command.env("WATARI_NATS", self.url()).env("WATARI_NKEY", self.files.seed_file(identity));
+        command.env("WATARI_CA", self.files.authority());
+        command
+    }
+
+    /// Runs `watari` as an operator to its end.
+    pub fn run(&self, words: &[&str]) -> Ran {
+        Ran::of(self.command("operator", words).output().unwrap())
+    }
+}
+
+/// `watari` with nothing set.
+pub fn bare(words: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_watari"));
+    command.args(words).env_clear().stdin(Stdio::null());
+    command
+}
+
+/// How a command ended.
+#[derive(Debug)]
+pub struct Ran {
+    pub status: i32,
+    pub out: String,
+    pub err: String,
+}
+
+impl Ran {
+    pub fn of(output: std::process::Output) -> Self {
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        Self { status: output.status.code().unwrap_or(-1), out: text(output.stdout), err: text(output.stderr) }
+    }
+
+    /// What it printed, as JSON.
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.out).unwrap_or_else(|e| panic!("{e}: {self:?}"))
+    }
+}
+
+/// A sample of what a service answers, from the contracts' golden files.
+pub fn sample(name: &str) -> serde_json::Value {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/contracts/tests/golden").join(name);
+    let samples: serde_json::Value = serde_json::from_str(&read(&path)).unwrap();
+    samples[0].clone()
 }
 
 pub fn read(path: &Path) -> String {

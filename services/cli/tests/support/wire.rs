@@ -116,6 +116,14 @@ impl Client {
         self.settle().unwrap()
     }
 
+    /// Publishes with headers, as a refusal is answered.
+    pub fn publish_with_headers(&mut self, subject: &str, headers: &[(&str, &str)], payload: &str) -> Verdict {
+        let lines: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        let head = format!("NATS/1.0\r\n{lines}\r\n");
+        self.send(&format!("HPUB {subject} {} {}\r\n{head}{payload}\r\n", head.len(), head.len() + payload.len()));
+        self.settle().unwrap()
+    }
+
     /// Subscribes and says whether the server let it.
     pub fn subscribe(&mut self, subject: &str) -> Verdict {
         self.subscriptions += 1;
