@@ -6,10 +6,11 @@ mod support;
 
 use std::time::Duration;
 
-use support::{SOON, Thing, context, metric};
+use support::{SOON, Thing, context, context_of, metric};
 use tokio::time::timeout;
 use watari_chassis::{Bucket, Mirror, WriteError, metrics};
-use watari_testkit::{NatsServer, eventually};
+use watari_contracts::Service;
+use watari_testkit::{NatsCluster, NatsServer, eventually};
 
 fn sizes(mirror: &Mirror<Thing>) -> Vec<(String, u64)> {
     mirror.snapshot().values().map(|e| (e.value.name.clone(), e.value.size)).collect()
@@ -158,4 +159,45 @@ async fn ten_thousand_documents_are_here_when_a_mirror_begins() {
     }
     let mirror = timeout(Duration::from_secs(30), Mirror::start(things, &ctx)).await.unwrap().unwrap();
     assert_eq!(mirror.snapshot().len(), 10_000);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_a_clusters_servers_die_in_turn_nothing_acknowledged_is_lost_and_nothing_goes_backwards() {
+    let mut cluster = NatsCluster::start(3);
+    let urls = cluster.urls();
+    let process = || {
+        context_of(Service::Scheduler, "nats://unset", |settings| {
+            settings.bus.urls = urls.clone();
+            settings.bus.replicas = 3;
+            settings.bus.request_timeout_ms = 1000;
+        })
+    };
+    let (writer, reader) = (process().await, process().await);
+    let things = Bucket::<Thing>::open(&writer).await.unwrap();
+    let mut seen = things.create(&Thing::new("a", 0)).await.unwrap();
+    let mirror = Mirror::<Thing>::of_another(&reader).await.unwrap();
+
+    let mut size = 0;
+    for n in 0..3 {
+        cluster.servers[n].kill();
+        for _ in 0..10 {
+            size += 1;
+            // An unknown outcome is read again before it is tried again, as every writer must.
+            eventually("two of three write", SOON, || async {
+                match things.get("a").await {
+                    Ok(Some(entry)) if entry.value.size == size => true,
+                    Ok(Some(entry)) => things.update(&Thing::new("a", size), entry.revision).await.is_ok(),
+                    _ => false,
+                }
+            })
+            .await;
+            let now = mirror.get("a").unwrap().revision;
+            assert!(now >= seen, "the mirror went back from {seen} to {now}");
+            seen = now;
+        }
+        cluster.servers[n].restart();
+        cluster.wait_until_healthy();
+        eventually("the mirror has caught up", SOON, || async { mirror.get("a").unwrap().value.size == size }).await;
+    }
+    assert!(mirror.vanished().is_empty());
 }

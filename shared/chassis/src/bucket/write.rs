@@ -1,6 +1,6 @@
 //! Writing: create, update and delete, each a compare-and-set that says why it failed.
 
-use std::error::Error;
+use std::{error::Error, time::Duration};
 
 use async_nats::{
     HeaderMap,
@@ -57,6 +57,9 @@ impl PutFault {
         }
     }
 }
+
+/// How long to wait for a leader before a write that nobody received is sent again.
+const ELECTION: Duration = Duration::from_millis(50);
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Operation {
@@ -149,7 +152,21 @@ impl<T: Document> Bucket<T> {
         }
         trace::inject(&mut headers);
         let subject = format!("{}{key}", self.store().prefix);
-        let sending = async { self.ctx().bus.jetstream().publish_with_headers(subject, headers, payload).await?.await };
+        let jetstream = self.ctx().bus.jetstream();
+        let sending = async {
+            loop {
+                let sent =
+                    jetstream.publish_with_headers(subject.clone(), headers.clone(), payload.clone()).await?.await;
+                match sent {
+                    // Nobody received it, as while a cluster chooses the stream's leader, so that
+                    // it is certainly not stored and sending it again is safe.
+                    Err(error) if error.kind() == PublishErrorKind::StreamNotFound => {
+                        tokio::time::sleep(ELECTION).await
+                    }
+                    sent => return sent,
+                }
+            }
+        };
         match tokio::time::timeout(self.ctx().bus.settings().request_timeout, sending).await {
             Ok(Ok(acknowledged)) => Ok(acknowledged.sequence),
             Ok(Err(error)) if is_conflict(&error) => Err(PutFault::Conflict),
