@@ -1,1 +1,73 @@
-//! .
+//! The monitor: what is heard of the nodes, and what happened.
+//!
+//! ```text
+//!   beats ───────▶ fleet ──▶ judge ──▶ bucket nodes, capacity events
+//!   inventories ─────┘         ▲
+//!   events ──────▶ history (SQL)        requests ──▶ inbound
+//! ```
+//!
+//! Both instances hear and keep a history; only the primary writes documents and answers.
+
+mod beats;
+mod documents;
+mod fleet;
+mod history;
+mod inbound;
+mod inventories;
+mod judge;
+mod metrics;
+pub mod settings;
+mod watch;
+
+pub use settings::Settings;
+
+use std::sync::Arc;
+
+use watari_chassis::{BusError, Context, Lease, Mirror, Stopped, prometheus};
+use watari_contracts::{Service, subjects};
+use watari_model::node::Node;
+
+use history::History;
+use watch::Watch;
+
+/// Why the service ends before it is told to.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// It is told to, while it waits for the bus.
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
+    /// The bus refuses a subscription.
+    #[error(transparent)]
+    Bus(#[from] BusError),
+    /// Two metrics have one name.
+    #[error(transparent)]
+    Metrics(#[from] prometheus::Error),
+}
+
+/// Runs the service until the process is told to stop.
+///
+/// # Errors
+/// [`Error`], if it cannot go on.
+pub async fn serve(ctx: Context, settings: Settings) -> Result<(), Error> {
+    match run(&ctx, settings).await {
+        // To be told to stop while waiting is no fault.
+        Err(Error::Stopped(Stopped)) => Ok(()),
+        ended => ended,
+    }
+}
+
+async fn run(ctx: &Context, settings: Settings) -> Result<(), Error> {
+    let history = History::new(ctx)?;
+    ctx.spawn("history", history::keep(ctx.clone(), Arc::clone(&history), settings.history.clone()));
+    let nodes = Mirror::<Node>::open(ctx).await?;
+    let watch = Watch::new(ctx, nodes, settings)?;
+    let leadership = Lease::campaign(ctx, Service::Monitor, ctx.lease_ttl()).await?;
+    let beats = ctx.bus.subscribe(subjects::BEATS).await?;
+    let inventories = ctx.bus.subscribe(subjects::INVENTORIES).await?;
+    ctx.spawn("beats", beats::hear(Arc::clone(&watch), beats));
+    ctx.spawn("inventories", inventories::hear(Arc::clone(&watch), inventories, leadership.clone()));
+    ctx.spawn("asking", inventories::ask(Arc::clone(&watch), leadership.clone()));
+    ctx.spawn("judge", judge::judge(Arc::clone(&watch), leadership.clone()));
+    inbound::server(&watch, &history).serve(leadership).await?;
+    Ok(())
+}

@@ -1,0 +1,79 @@
+//! Hearing beats: decode, fold, next. No JSON, no document, and no lock held beyond one fold.
+
+use std::sync::Arc;
+
+use futures_util::StreamExt;
+use watari_chassis::{Message, Messages, clock, codec};
+use watari_contracts::beat::{Beat, VERSION};
+
+use crate::{fleet::Folded, watch::Watch};
+
+/// Takes beats until the process shuts down.
+pub(crate) async fn hear(watch: Arc<Watch>, mut beats: Messages) {
+    let shutdown = watch.ctx.shutdown.clone();
+    loop {
+        let next = tokio::select! {
+            next = beats.next() => next,
+            () = shutdown.cancelled() => return,
+        };
+        match next {
+            Some(message) => take(&watch, &message),
+            None => return,
+        }
+    }
+}
+
+fn take(watch: &Watch, message: &Message) {
+    let metrics = &watch.metrics;
+    metrics.beats.inc();
+    let refused = |why: &str| metrics.beats_refused.with_label_values(&[why]).inc();
+    let Some((site, node)) = place(&message.subject) else { return refused("subject") };
+    let Ok(beat) = codec::decode::<Beat>(VERSION, &message.payload) else { return refused("malformed") };
+    metrics.lag(beat.at_ms);
+    let folded = watch.fleet().fold(site, node, &beat, clock::boot_millis());
+    match folded {
+        Folded::Known => {}
+        Folded::News(news) => {
+            if news.state {
+                watch.judge.wake();
+            }
+            if news.inventory {
+                watch.ask.wake();
+            }
+        }
+        Folded::Refused(doubtful) => refused(doubtful.word()),
+    }
+}
+
+/// Site and node of `watari.<kind>.<site>.<node>`.
+pub(crate) fn place(subject: &str) -> Option<(&str, &str)> {
+    let mut tokens = subject.split('.').skip(2);
+    let place = (tokens.next()?, tokens.next()?);
+    tokens.next().is_none().then_some(place)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_the_last_two_of_four_tokens() {
+        assert_eq!(place("watari.beat.myodaiji.m1"), Some(("myodaiji", "m1")));
+        for bad in ["watari.beat.myodaiji", "watari.beat.a.b.c", ""] {
+            assert_eq!(place(bad), None, "{bad}");
+        }
+    }
+
+    /// The bytes that the contracts fix are the bytes that the chassis reads and writes.
+    #[test]
+    fn the_golden_beats_are_what_the_codec_reads_and_writes() {
+        let golden: [&[u8]; 2] = [
+            include_bytes!("../../../shared/contracts/tests/golden/beat.v1.0.bin"),
+            include_bytes!("../../../shared/contracts/tests/golden/beat.v1.1.bin"),
+        ];
+        for bytes in golden {
+            let beat: Beat = codec::decode(VERSION, bytes).unwrap();
+            assert_eq!(codec::encode(VERSION, &beat).unwrap(), bytes);
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! Writing nodes' documents: each by compare-and-set, and only when something in it changes.
+
+use std::sync::Arc;
+
+use watari_chassis::{Entry, ReadError, WriteError, clock};
+use watari_model::{
+    NodeName, Refusal, SiteName,
+    node::{Inventory, Node, State},
+};
+
+use crate::watch::Watch;
+
+/// So often a change is tried anew upon what somebody else wrote meanwhile.
+const TRIES: usize = 4;
+
+/// Whether a document was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Written {
+    /// It was.
+    Yes,
+    /// It said so already.
+    AsBefore,
+}
+
+/// Why a node's document was not written.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unwritten {
+    /// There is no such node.
+    #[error("there is no node {0}")]
+    Unknown(NodeName),
+    /// The bus did not acknowledge.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    /// The document cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+}
+
+impl From<Unwritten> for Refusal {
+    fn from(error: Unwritten) -> Self {
+        match error {
+            Unwritten::Unknown(node) => Self::NodeUnknown { node: node.to_string() },
+            Unwritten::Read(ReadError::Unreadable(error)) => Self::Internal { detail: error.to_string() },
+            Unwritten::Write(_) | Unwritten::Read(_) => Self::NoAnswer { who: "the bucket nodes".to_owned() },
+        }
+    }
+}
+
+/// Notes what a node is and has, making its document if it is new. A new node is suspect until
+/// its first beat.
+pub(crate) async fn inventory(
+    watch: &Watch,
+    site: &SiteName,
+    name: &NodeName,
+    inventory: Inventory,
+) -> Result<Written, Unwritten> {
+    if watch.nodes.get(name.as_str()).is_none() {
+        let now = clock::now();
+        let node = Node {
+            v: 1,
+            name: name.clone(),
+            site: site.clone(),
+            state: State::Suspect,
+            cordoned: false,
+            inventory: inventory.clone(),
+            first_seen_at: now,
+            changed_at: now,
+        };
+        match watch.nodes.create(&node).await {
+            Ok(_) => {
+                tracing::info!(node = %name, %site, "a new node");
+                return Ok(Written::Yes);
+            }
+            // The mirror has not seen it yet.
+            Err(WriteError::Exists { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let written = change(watch, name, |node| {
+        node.inventory = inventory.clone();
+        node.site = site.clone();
+    });
+    written.await.map(|(written, _)| written)
+}
+
+/// Notes a node's state.
+pub(crate) async fn state(watch: &Watch, name: &NodeName, state: State) -> Result<Written, Unwritten> {
+    let written = change(watch, name, |node| {
+        if node.state != state {
+            tracing::info!(node = %node.name, from = node.state.word(), to = state.word(), "a node's state changed");
+            node.state = state;
+            node.changed_at = clock::now();
+        }
+    });
+    written.await.map(|(written, _)| written)
+}
+
+/// Notes whether new servers are kept away.
+pub(crate) async fn cordon(watch: &Watch, name: &NodeName, cordoned: bool) -> Result<Node, Unwritten> {
+    change(watch, name, |node| node.cordoned = cordoned).await.map(|(_, node)| node)
+}
+
+/// Applies `edit` to the newest form of a document.
+async fn change(watch: &Watch, name: &NodeName, edit: impl Fn(&mut Node)) -> Result<(Written, Node), Unwritten> {
+    let mut conflict = None;
+    for attempt in 0..TRIES {
+        let there = newest(watch, name, attempt).await?;
+        let mut node = there.value.clone();
+        edit(&mut node);
+        if node == there.value {
+            return Ok((Written::AsBefore, node));
+        }
+        match watch.nodes.update(&node, there.revision).await {
+            Ok(_) => return Ok((Written::Yes, node)),
+            Err(error @ WriteError::Conflict { .. }) => conflict = Some(error),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(conflict.map_or(Unwritten::Unknown(name.clone()), Unwritten::Write))
+}
+
+/// At first the mirror's form; after a conflict that of the stream's leader.
+async fn newest(watch: &Watch, name: &NodeName, attempt: usize) -> Result<Arc<Entry<Node>>, Unwritten> {
+    if attempt == 0
+        && let Some(entry) = watch.nodes.get(name.as_str())
+    {
+        return Ok(entry);
+    }
+    let entry = watch.nodes.bucket().get(name.as_str()).await?;
+    entry.map(Arc::new).ok_or_else(|| Unwritten::Unknown(name.clone()))
+}

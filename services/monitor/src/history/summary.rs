@@ -1,0 +1,187 @@
+//! One line for people about each change of a document: what was, what is, and where.
+
+use serde::de::DeserializeOwned;
+use watari_model::{
+    Refusal,
+    image::Image,
+    migration::Migration,
+    network::{Network, Port},
+    node::Node,
+    outage::{Outage, Scope},
+    site::Site,
+    vm::{Desired, Vm},
+};
+
+/// Says what a change of the document `key` of `bucket` was. A document that this version cannot
+/// read is still told to have changed.
+pub(crate) fn summarise(bucket: &str, key: &str, before: Option<&str>, after: Option<&str>) -> String {
+    let what = match bucket {
+        "vms" => told(before, after, vm),
+        "migrations" => told(before, after, migration),
+        "outages" => told(before, after, outage),
+        "images" => told(before, after, image),
+        "networks" => told(before, after, network),
+        "ports" => told(before, after, port),
+        "nodes" => told(before, after, node),
+        "sites" => told(before, after, site),
+        _ => told(before, after, |_: Option<&serde_json::Value>, _| None),
+    };
+    format!("{key}: {what}")
+}
+
+/// Reads both forms and asks `line` about them; what it has no word for is told in general.
+fn told<T: DeserializeOwned>(
+    before: Option<&str>,
+    after: Option<&str>,
+    line: impl Fn(Option<&T>, Option<&T>) -> Option<String>,
+) -> String {
+    let read = |text: Option<&str>| text.and_then(|t| serde_json::from_str::<T>(t).ok());
+    let general = match (before, after) {
+        (_, None) => "deleted",
+        (None, Some(_)) => "created",
+        (Some(_), Some(_)) => "updated",
+    };
+    line(read(before).as_ref(), read(after).as_ref()).unwrap_or_else(|| general.to_owned())
+}
+
+fn arrow(from: &str, to: &str) -> Option<String> {
+    (from != to).then(|| format!("{from} → {to}"))
+}
+
+fn with(line: String, note: Option<String>) -> String {
+    match note {
+        Some(note) => format!("{line} ({note})"),
+        None => line,
+    }
+}
+
+fn code(fault: Option<&Refusal>) -> Option<String> {
+    fault.map(|fault| fault.code().to_owned())
+}
+
+fn vm(before: Option<&Vm>, after: Option<&Vm>) -> Option<String> {
+    let vm = after?;
+    let place = || vm.node().map(|node| format!("on {node}"));
+    let Some(old) = before else {
+        let spec = &vm.spec;
+        return Some(format!(
+            "created, {} ({} vCPU, {} MiB, {} GiB, home {})",
+            vm.state.word(),
+            spec.vcpus,
+            spec.memory_mib,
+            spec.disk_gib,
+            vm.home_site
+        ));
+    };
+    if let Some(line) = arrow(old.state.word(), vm.state.word()) {
+        let note = match (&vm.crossing, vm.node()) {
+            (Some(crossing), Some(node)) => Some(format!("{node} → {}", crossing.to)),
+            _ => code(vm.fault.as_ref()).or_else(place),
+        };
+        return Some(with(line, note));
+    }
+    if old.grant != vm.grant {
+        let grant = vm.grant.as_ref();
+        return Some(grant.map_or("granted to nobody".to_owned(), |g| {
+            format!("granted to {} (generation {})", g.node, g.generation)
+        }));
+    }
+    if old.desired != vm.desired {
+        let wanted = match vm.desired {
+            Desired::Running => "running",
+            Desired::Stopped => "stopped",
+            Desired::Deleted => "gone",
+        };
+        return Some(format!("wanted {wanted}"));
+    }
+    if old.reboots.asked != vm.reboots.asked {
+        return Some("reboot asked for".to_owned());
+    }
+    if old.reboots.done != vm.reboots.done {
+        return Some("rebooted".to_owned());
+    }
+    if let Some(copy) = old.leftovers.iter().find(|copy| !vm.leftovers.contains(copy)) {
+        return Some(format!("old copy on {} removed", copy.node));
+    }
+    if old.fault != vm.fault {
+        return Some(code(vm.fault.as_ref()).map_or("fault cleared".to_owned(), |code| format!("fault: {code}")));
+    }
+    None
+}
+
+fn migration(before: Option<&Migration>, after: Option<&Migration>) -> Option<String> {
+    let migration = after?;
+    let way = format!("{} → {}", migration.from, migration.to);
+    let Some(old) = before else { return Some(format!("{} ({way})", migration.state.word())) };
+    if let Some(line) = arrow(old.state.word(), migration.state.word()) {
+        let measured = migration
+            .measured
+            .map(|m| format!("{way}, {} ms, standstill {} ms", m.total_ms, m.downtime_ms + m.pause_ms));
+        return Some(with(line, measured.or_else(|| code(migration.fault.as_ref()))));
+    }
+    (migration.cancel_asked && !old.cancel_asked).then(|| "cancellation asked for".to_owned())
+}
+
+fn outage(before: Option<&Outage>, after: Option<&Outage>) -> Option<String> {
+    let outage = after?;
+    let left = (!outage.left.is_empty()).then(|| format!("{} not moved", outage.left.len()));
+    let Some(old) = before else {
+        let what = match &outage.scope {
+            Scope::Site(site) => format!("site {site}"),
+            Scope::Node(node) => format!("node {node}"),
+        };
+        return Some(format!("{} {what}", outage.state.word()));
+    };
+    arrow(old.state.word(), outage.state.word()).map(|line| with(line, left))
+}
+
+fn image(before: Option<&Image>, after: Option<&Image>) -> Option<String> {
+    let image = after?;
+    let Some(old) = before else { return Some(format!("created, {}", image.state.word())) };
+    if let Some(line) = arrow(old.state.word(), image.state.word()) {
+        return Some(with(line, code(image.fault.as_ref())));
+    }
+    let copied = image.copies.keys().find(|site| !old.copies.contains_key(*site));
+    copied.map(|site| format!("copied to {site}"))
+}
+
+fn network(before: Option<&Network>, after: Option<&Network>) -> Option<String> {
+    let network = after?;
+    let range = network.range;
+    before.is_none().then(|| format!("created ({}, {}-{})", network.cidr, range.first, range.last))
+}
+
+fn port(before: Option<&Port>, after: Option<&Port>) -> Option<String> {
+    match (before, after) {
+        (_, Some(port)) => Some(format!("{} given to {}", port.address, port.vm)),
+        (Some(port), None) => Some(format!("{} given back by {}", port.address, port.vm)),
+        (None, None) => None,
+    }
+}
+
+fn node(before: Option<&Node>, after: Option<&Node>) -> Option<String> {
+    let node = after?;
+    let Some(old) = before else { return Some(format!("joined site {}, {}", node.site, node.state.word())) };
+    if let Some(line) = arrow(old.state.word(), node.state.word()) {
+        return Some(line);
+    }
+    if old.cordoned != node.cordoned {
+        return Some(if node.cordoned { "cordoned" } else { "uncordoned" }.to_owned());
+    }
+    if old.site != node.site {
+        return Some(format!("moved from site {} to {}", old.site, node.site));
+    }
+    (old.inventory != node.inventory).then(|| "inventory changed".to_owned())
+}
+
+fn site(before: Option<&Site>, after: Option<&Site>) -> Option<String> {
+    let site = after?;
+    match before {
+        None => Some(format!("created ({})", site.title)),
+        Some(old) => arrow(&old.title, &site.title).map(|line| format!("renamed {line}")),
+    }
+}
+
+#[cfg(test)]
+#[path = "summary_tests.rs"]
+mod tests;

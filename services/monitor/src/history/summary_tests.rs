@@ -1,0 +1,140 @@
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use watari_contracts::permissions::BUCKETS;
+
+use super::*;
+
+/// The sample documents that the contracts' golden test keeps true.
+fn sample(bucket: &str) -> Value {
+    let text = match bucket {
+        "vms" => include_str!("../../../../shared/contracts/tests/golden/document.vms.json"),
+        "migrations" => include_str!("../../../../shared/contracts/tests/golden/document.migrations.json"),
+        "outages" => include_str!("../../../../shared/contracts/tests/golden/document.outages.json"),
+        "images" => include_str!("../../../../shared/contracts/tests/golden/document.images.json"),
+        "networks" => include_str!("../../../../shared/contracts/tests/golden/document.networks.json"),
+        "ports" => include_str!("../../../../shared/contracts/tests/golden/document.ports.json"),
+        "nodes" => include_str!("../../../../shared/contracts/tests/golden/document.nodes.json"),
+        "sites" => include_str!("../../../../shared/contracts/tests/golden/document.sites.json"),
+        other => panic!("no sample of {other}"),
+    };
+    serde_json::from_str::<Value>(text).unwrap()[0].clone()
+}
+
+fn changed(mut document: Value, changes: &[(&str, Value)]) -> String {
+    for (pointer, value) in changes {
+        *document.pointer_mut(pointer).unwrap_or_else(|| panic!("no {pointer}")) = value.clone();
+    }
+    document.to_string()
+}
+
+/// What is said of a change of the sample from one form to another.
+fn said(bucket: &str, before: &[(&str, Value)], after: &[(&str, Value)]) -> String {
+    let (before, after) = (changed(sample(bucket), before), changed(sample(bucket), after));
+    summarise(bucket, "it", Some(&before), Some(&after))
+}
+
+#[test]
+fn changes_of_a_server_are_told_in_one_line() {
+    let state = |word: &str| ("/state", json!(word));
+    let calm = ("/crossing", Value::Null);
+    let no_fault = json!({"kind": "no_room", "vm": "mail", "detail": "full"});
+    for (before, after, line) in [
+        (vec![state("running")], vec![state("migrating")], "it: running → migrating (m1 → y1)"),
+        (vec![state("migrating")], vec![state("running"), calm.clone()], "it: migrating → running (on m1)"),
+        (
+            vec![state("pending")],
+            vec![state("failed"), calm.clone(), ("/fault", no_fault.clone())],
+            "it: pending → failed (placement.no-room)",
+        ),
+        (vec![], vec![("/grant", json!({"node": "y1", "generation": 4}))], "it: granted to y1 (generation 4)"),
+        (vec![], vec![("/grant", Value::Null)], "it: granted to nobody"),
+        (vec![], vec![("/desired", json!("stopped"))], "it: wanted stopped"),
+        (vec![], vec![("/desired", json!("deleted"))], "it: wanted gone"),
+        (vec![], vec![("/reboots/asked", json!(9))], "it: reboot asked for"),
+        (vec![], vec![("/reboots/done", json!(9))], "it: rebooted"),
+        (vec![], vec![("/leftovers", json!([]))], "it: old copy on y1 removed"),
+        (vec![], vec![("/fault", no_fault.clone())], "it: fault: placement.no-room"),
+        (vec![("/fault", no_fault)], vec![], "it: fault cleared"),
+        (vec![], vec![("/migrations", json!(77))], "it: updated"),
+    ] {
+        assert_eq!(said("vms", &before, &after), line);
+    }
+    let vm = sample("vms").to_string();
+    assert_eq!(
+        summarise("vms", "mail", None, Some(&vm)),
+        "mail: created, migrating (1 vCPU, 192 MiB, 2 GiB, home myodaiji)"
+    );
+    assert_eq!(summarise("vms", "mail", Some(&vm), None), "mail: deleted");
+}
+
+#[test]
+fn changes_of_everything_else_are_told_in_one_line() {
+    let state = |word: &str| ("/state", json!(word));
+    for (bucket, before, after, line) in [
+        (
+            "migrations",
+            vec![state("copying"), ("/measured", Value::Null)],
+            vec![state("settling"), ("/measured", Value::Null)],
+            "it: copying → settling",
+        ),
+        (
+            "migrations",
+            vec![state("switching")],
+            vec![],
+            "it: switching → completed (m1 → y1, 2310 ms, standstill 171 ms)",
+        ),
+        (
+            "migrations",
+            vec![state("copying")],
+            vec![state("copying"), ("/cancel_asked", json!(true))],
+            "it: cancellation asked for",
+        ),
+        ("outages", vec![state("evacuating")], vec![], "it: evacuating → evacuated (1 not moved)"),
+        ("outages", vec![state("evacuating")], vec![("/left", json!([]))], "it: evacuating → evacuated"),
+        ("images", vec![state("verifying")], vec![], "it: verifying → ready"),
+        ("images", vec![("/copies", json!({}))], vec![], "it: copied to myodaiji"),
+        ("nodes", vec![], vec![state("suspect")], "it: ready → suspect"),
+        ("nodes", vec![], vec![("/cordoned", json!(true))], "it: cordoned"),
+        ("nodes", vec![("/cordoned", json!(true))], vec![], "it: uncordoned"),
+        ("nodes", vec![], vec![("/site", json!("yamate"))], "it: moved from site myodaiji to yamate"),
+        ("nodes", vec![], vec![("/inventory/vcpus", json!(16))], "it: inventory changed"),
+        ("sites", vec![], vec![("/title", json!("Okazaki"))], "it: renamed 明大寺 → Okazaki"),
+    ] {
+        assert_eq!(said(bucket, &before, &after), line, "{bucket}");
+    }
+}
+
+#[test]
+fn the_first_and_the_last_of_a_document_are_told() {
+    for (bucket, created, deleted) in [
+        ("migrations", "it: completed (m1 → y1)", "it: deleted"),
+        ("outages", "it: evacuated site myodaiji", "it: deleted"),
+        ("images", "it: created, ready", "it: deleted"),
+        ("networks", "it: created (203.0.113.0/24, 203.0.113.100-203.0.113.199)", "it: deleted"),
+        ("ports", "it: 203.0.113.100 given to mail", "it: 203.0.113.100 given back by mail"),
+        ("nodes", "it: joined site myodaiji, ready", "it: deleted"),
+        ("sites", "it: created (明大寺)", "it: deleted"),
+    ] {
+        let document = sample(bucket).to_string();
+        assert_eq!(summarise(bucket, "it", None, Some(&document)), created);
+        assert_eq!(summarise(bucket, "it", Some(&document), None), deleted);
+    }
+}
+
+#[test]
+fn a_document_that_cannot_be_read_is_still_told_to_have_changed() {
+    for bucket in BUCKETS.iter().map(|(bucket, _)| *bucket).chain(["surprise"]) {
+        assert_eq!(summarise(bucket, "it", Some("{}"), Some("nonsense")), "it: updated");
+        assert_eq!(summarise(bucket, "it", None, Some("[]")), "it: created");
+        assert_eq!(summarise(bucket, "it", Some("[]"), None), "it: deleted");
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_text_panics(before in ".{0,80}", after in ".{0,80}") {
+        for (bucket, _) in BUCKETS {
+            prop_assert!(summarise(bucket, "it", Some(&before), Some(&after)).starts_with("it: "));
+        }
+    }
+}

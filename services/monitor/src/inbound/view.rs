@@ -1,0 +1,47 @@
+//! A node as people see it: its document, and the latest beat.
+
+use watari_contracts::monitor::NodeView;
+use watari_model::node::{Inventory, Node};
+
+use crate::watch::Watch;
+
+/// What is written down of a node together with what was heard of it last.
+pub(super) fn view(watch: &Watch, node: &Node) -> NodeView {
+    let heard = watch.fleet().get(node.name.as_str()).cloned();
+    let heard = heard.as_ref();
+    let Inventory {
+        vcpus,
+        memory_mib,
+        disk_gib,
+        cpu_model,
+        libvirt,
+        qemu,
+        agent,
+        virtualisation,
+        segments,
+        labels,
+        ..
+    } = &node.inventory;
+    NodeView {
+        name: node.name.clone(),
+        site: node.site.clone(),
+        state: node.state,
+        cordoned: node.cordoned,
+        vcpus_total: *vcpus,
+        vcpus_used: heard.map_or(0, |h| h.vcpus_used),
+        memory_mib_total: *memory_mib,
+        memory_mib_used: heard.map_or(0, |h| h.memory_used_mib),
+        disk_gib_total: *disk_gib,
+        disk_gib_free: heard.and_then(|h| h.disk_free_gib).unwrap_or(*disk_gib),
+        vms: heard.map_or(0, |h| h.servers),
+        silent_ms: watch.silent_ms(heard.map(|h| h.at)),
+        virtualisation: *virtualisation,
+        cpu_model: cpu_model.clone(),
+        libvirt: libvirt.clone(),
+        qemu: qemu.clone(),
+        agent: agent.clone(),
+        segments: segments.clone(),
+        labels: labels.clone(),
+        changed_at: node.changed_at,
+    }
+}

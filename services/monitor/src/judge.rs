@@ -1,0 +1,122 @@
+//! The loop that judges: every node's state by what is heard of it, and its capacity by what it
+//! says. It looks at everything each time; most looks change nothing.
+
+use std::{convert::Infallible, sync::Arc, time::Duration};
+
+use futures_util::{StreamExt, stream};
+use tokio::{
+    sync::watch::Receiver,
+    time::{Instant, sleep_until},
+};
+use watari_chassis::{Leadership, clock, looper};
+use watari_contracts::{monitor::CapacityChanged, subjects};
+use watari_model::{
+    NodeName, SiteName,
+    node::{Node, State},
+};
+
+use crate::{
+    documents,
+    fleet::capacity::{Room, Told, Whole, is_due},
+    fleet::listening::Ears,
+    watch::Watch,
+};
+
+/// Looks are at least so far apart, however many beats call for one.
+const APART: Duration = Duration::from_millis(50);
+/// So many documents are written at a time when a whole site changes.
+const AT_A_TIME: usize = 32;
+
+/// Judges while this process leads.
+pub(crate) async fn judge(watch: Arc<Watch>, leadership: Receiver<Leadership>) {
+    let (ctx, wake) = (watch.ctx.clone(), watch.judge.clone());
+    let tick = Duration::from_millis(watch.settings.nodes.look_ms);
+    let (doubt, connected) = (ctx.bus.doubt(), ctx.bus.connected());
+    let mut tenure = None;
+    looper::run_as_primary(&ctx, "judge", leadership, wake, tick, |epoch| {
+        if tenure.replace(epoch) != Some(epoch) {
+            watch.fleet().begin();
+            watch.ask.wake();
+        }
+        let ears = Ears { now: clock::boot_millis(), epoch, doubt: *doubt.borrow(), connected: *connected.borrow() };
+        let watch = Arc::clone(&watch);
+        async move {
+            let next = Instant::now() + APART;
+            step(&watch, ears).await;
+            sleep_until(next).await;
+            Ok::<(), Infallible>(())
+        }
+    })
+    .await;
+}
+
+async fn step(watch: &Watch, ears: Ears) {
+    let changes = changes(watch, ears);
+    stream::iter(changes)
+        .for_each_concurrent(AT_A_TIME, |(name, state)| async move {
+            let written = documents::state(watch, &name, state).await;
+            watch.metrics.wrote("state", &name, &written);
+        })
+        .await;
+    for (site, node, told) in tell(watch, ears.now) {
+        let event = CapacityChanged {
+            node: node.clone(),
+            site: site.clone(),
+            state: told.room.state,
+            memory_free_mib: told.room.memory_free_mib,
+            disk_free_gib: told.room.disk_free_gib,
+            at: clock::now(),
+        };
+        match watch.ctx.bus.publish_json(&subjects::capacity(&site, &node), &event).await {
+            Ok(()) => {
+                watch.metrics.capacities.inc();
+                if let Some(heard) = watch.fleet().get_mut(node.as_str()) {
+                    heard.told = Some(told);
+                }
+            }
+            Err(error) => tracing::debug!(%node, %error, "the capacity was not told; it is told at the next look"),
+        }
+    }
+}
+
+/// The nodes whose documents say something else than what is heard.
+fn changes(watch: &Watch, ears: Ears) -> Vec<(NodeName, State)> {
+    let limits = watch.settings.nodes.limits();
+    let nodes = watch.nodes.snapshot();
+    let mut listening = watch.listening();
+    if !listening.look(ears, limits) {
+        return Vec::new();
+    }
+    let mut fleet = watch.fleet();
+    let mut changes = Vec::new();
+    for (name, entry) in nodes.iter() {
+        let node = &entry.value;
+        let seen = listening.judge(fleet.get(name), ears.now, limits);
+        if let Some(heard) = fleet.get_mut(name) {
+            heard.documented(node.state);
+        }
+        if let Some(state) = seen.filter(|state| *state != node.state) {
+            changes.push((node.name.clone(), state));
+        }
+    }
+    changes
+}
+
+/// The nodes whose capacity is to be told now.
+fn tell(watch: &Watch, now: u64) -> Vec<(SiteName, NodeName, Told)> {
+    let nodes = watch.nodes.snapshot();
+    let fleet = watch.fleet();
+    let steps = watch.settings.capacity;
+    let mut due = Vec::new();
+    for (name, entry) in nodes.iter() {
+        let Node { site, state, inventory, .. } = &entry.value;
+        let Some((heard, disk_free_gib)) = fleet.get(name).and_then(|h| Some((h, h.disk_free_gib?))) else { continue };
+        let memory_free_mib = inventory.memory_mib.saturating_sub(heard.memory_used_mib);
+        let room = Room { state: *state, memory_free_mib, disk_free_gib };
+        let whole = Whole { memory_mib: inventory.memory_mib, disk_gib: inventory.disk_gib };
+        if is_due(heard.told.as_ref(), room, whole, now, steps) {
+            due.push((site.clone(), entry.value.name.clone(), Told { room, at: now }));
+        }
+    }
+    due
+}

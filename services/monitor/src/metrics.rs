@@ -1,0 +1,151 @@
+//! What the monitor counts, and what it shows of the nodes.
+
+use std::sync::{Arc, Weak};
+
+use prometheus::{
+    Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry,
+    core::{Collector, Desc},
+    proto::MetricFamily,
+};
+use watari_chassis::{clock, prometheus};
+use watari_model::{NodeName, node::State};
+
+use crate::{
+    documents::{Unwritten, Written},
+    watch::Watch,
+};
+
+/// Beats received.
+pub(crate) const BEATS: &str = "watari_beats_total";
+/// Beats not believed, by reason.
+pub(crate) const BEATS_REFUSED: &str = "watari_beats_refused_total";
+/// Time from a beat's making, by the node's clock, to its taking.
+pub(crate) const BEAT_LAG: &str = "watari_beat_lag_seconds";
+/// Inventories not believed, by reason.
+pub(crate) const INVENTORIES_REFUSED: &str = "watari_inventories_refused_total";
+/// Writes of nodes' documents, by what and outcome.
+pub(crate) const WRITES: &str = "watari_node_writes_total";
+/// Capacity events told.
+pub(crate) const CAPACITIES: &str = "watari_capacity_events_total";
+/// Nodes, by state.
+pub(crate) const NODES: &str = "watari_nodes";
+/// A node's memory in MiB, total and used.
+pub(crate) const MEMORY: &str = "watari_node_memory_mib";
+/// A node's processors, total and used.
+pub(crate) const VCPUS: &str = "watari_node_vcpus";
+/// A node's load average over one minute.
+pub(crate) const LOAD: &str = "watari_node_load_centi";
+
+const STATES: [State; 3] = [State::Ready, State::Suspect, State::Lost];
+
+pub(crate) struct Metrics {
+    pub(crate) beats: IntCounter,
+    pub(crate) beats_refused: IntCounterVec,
+    lag: Histogram,
+    pub(crate) inventories_refused: IntCounterVec,
+    writes: IntCounterVec,
+    pub(crate) capacities: IntCounter,
+}
+
+impl Metrics {
+    pub(crate) fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let lags = vec![0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0];
+        let metrics = Self {
+            beats: IntCounter::new(BEATS, "Beats received.")?,
+            beats_refused: IntCounterVec::new(Opts::new(BEATS_REFUSED, "Beats not believed."), &["why"])?,
+            lag: Histogram::with_opts(HistogramOpts::new(BEAT_LAG, "Age of a beat when it is taken.").buckets(lags))?,
+            inventories_refused: IntCounterVec::new(
+                Opts::new(INVENTORIES_REFUSED, "Inventories not believed."),
+                &["why"],
+            )?,
+            writes: IntCounterVec::new(Opts::new(WRITES, "Writes of nodes' documents."), &["what", "outcome"])?,
+            capacities: IntCounter::new(CAPACITIES, "Capacity events told.")?,
+        };
+        registry.register(Box::new(metrics.beats.clone()))?;
+        registry.register(Box::new(metrics.beats_refused.clone()))?;
+        registry.register(Box::new(metrics.lag.clone()))?;
+        registry.register(Box::new(metrics.inventories_refused.clone()))?;
+        registry.register(Box::new(metrics.writes.clone()))?;
+        registry.register(Box::new(metrics.capacities.clone()))?;
+        Ok(metrics)
+    }
+
+    /// Observes the age of a beat that was made at `at_ms`, milliseconds since 1970 on the node's
+    /// clock. One from a clock that is ahead counts as fresh.
+    pub(crate) fn lag(&self, at_ms: u64) {
+        let now = u64::try_from(clock::now().0.unix_timestamp_nanos() / 1_000_000).unwrap_or(0);
+        self.lag.observe(std::time::Duration::from_millis(now.saturating_sub(at_ms)).as_secs_f64());
+    }
+
+    /// Counts a write, and says why one did not happen: the next look tries again.
+    pub(crate) fn wrote(&self, what: &str, node: &NodeName, outcome: &Result<Written, Unwritten>) {
+        let word = match outcome {
+            Ok(Written::Yes) => "written",
+            Ok(Written::AsBefore) => "as-before",
+            Err(error) => {
+                tracing::warn!(%node, what, %error, "a node's document was not written");
+                "failed"
+            }
+        };
+        self.writes.with_label_values(&[what, word]).inc();
+    }
+}
+
+/// Shows the nodes when somebody asks; until then they cost nothing.
+pub(crate) fn gauges(registry: &Registry, watch: &Arc<Watch>) -> Result<(), prometheus::Error> {
+    registry.register(Box::new(Gauges::new(watch)?))
+}
+
+struct Gauges {
+    watch: Weak<Watch>,
+    all: [IntGaugeVec; 4],
+}
+
+impl Gauges {
+    fn new(watch: &Arc<Watch>) -> Result<Self, prometheus::Error> {
+        let vector = |name: &str, help: &str, labels: &[&str]| IntGaugeVec::new(Opts::new(name, help), labels);
+        let of_node = ["node", "site", "which"];
+        let all = [
+            vector(NODES, "Nodes by state.", &["state"])?,
+            vector(MEMORY, "A node's memory in MiB.", &of_node)?,
+            vector(VCPUS, "A node's processors.", &of_node)?,
+            vector(LOAD, "A node's load average over one minute, in hundredths.", &of_node[..2])?,
+        ];
+        Ok(Self { watch: Arc::downgrade(watch), all })
+    }
+
+    fn read(&self, watch: &Watch) {
+        let [states, memory, vcpus, load] = &self.all;
+        self.all.iter().for_each(IntGaugeVec::reset);
+        for state in STATES {
+            states.with_label_values(&[state.word()]).set(0);
+        }
+        let signed = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+        let nodes = watch.nodes.snapshot();
+        let fleet = watch.fleet();
+        for (name, entry) in nodes.iter() {
+            let node = &entry.value;
+            let (name, site) = (name.as_str(), node.site.as_str());
+            states.with_label_values(&[node.state.word()]).inc();
+            memory.with_label_values(&[name, site, "total"]).set(signed(node.inventory.memory_mib));
+            vcpus.with_label_values(&[name, site, "total"]).set(node.inventory.vcpus.into());
+            if let Some(heard) = fleet.get(name) {
+                memory.with_label_values(&[name, site, "used"]).set(signed(heard.memory_used_mib));
+                vcpus.with_label_values(&[name, site, "used"]).set(heard.vcpus_used.into());
+                load.with_label_values(&[name, site]).set(heard.load_centi.into());
+            }
+        }
+    }
+}
+
+impl Collector for Gauges {
+    fn desc(&self) -> Vec<&Desc> {
+        self.all.iter().flat_map(Collector::desc).collect()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        let Some(watch) = self.watch.upgrade() else { return Vec::new() };
+        self.read(&watch);
+        self.all.iter().flat_map(Collector::collect).collect()
+    }
+}

@@ -1,0 +1,135 @@
+//! The monitor's own settings.
+
+use std::path::PathBuf;
+
+use serde::Deserialize;
+use watari_chassis::Validate;
+use watari_model::node::Limits;
+
+/// The defaults, commented for `--print-config` and the reference.
+pub const DEFAULTS: &str = include_str!("defaults.toml");
+
+/// What the monitor is configured with.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// `[nodes]`.
+    pub nodes: Nodes,
+    /// `[capacity]`.
+    pub capacity: Capacity,
+    /// `[history]`.
+    pub history: History,
+}
+
+/// How silence is judged.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Nodes {
+    /// Milliseconds of silence after which a node is suspect.
+    pub suspect_after_ms: u64,
+    /// Milliseconds of silence after which a node is lost.
+    pub lost_after_ms: u64,
+    /// Milliseconds between two looks at all nodes.
+    pub look_ms: u64,
+    /// The most nodes that are followed.
+    pub most_nodes: usize,
+}
+
+impl Nodes {
+    /// The two limits as the model takes them.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        Limits { suspect_after_ms: self.suspect_after_ms, lost_after_ms: self.lost_after_ms }
+    }
+}
+
+/// When a node's capacity is told anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Capacity {
+    /// MiB by which free memory must have moved.
+    pub memory_step_mib: u64,
+    /// GiB by which free disk must have moved.
+    pub disk_step_gib: u64,
+    /// Or the part of the whole, in percent.
+    pub step_percent: u64,
+    /// The least time between two for one node, in milliseconds.
+    pub interval_ms: u64,
+}
+
+/// Where the history is kept, and how much of it.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct History {
+    /// The SQLite file.
+    pub path: PathBuf,
+    /// Days that a change is kept.
+    pub keep_days: u64,
+    /// The most changes that are kept.
+    pub most_rows: u64,
+    /// The largest document that is kept with its change, in bytes.
+    pub most_document_bytes: usize,
+    /// Seconds between two comparisons with the buckets.
+    pub catch_up_seconds: u64,
+    /// Seconds before a file that cannot be used is tried again.
+    pub retry_seconds: u64,
+}
+
+impl Settings {
+    /// The embedded defaults.
+    ///
+    /// # Errors
+    /// None, unless they are broken, which a test excludes.
+    pub fn embedded() -> Result<Self, toml::de::Error> {
+        toml::from_str(DEFAULTS)
+    }
+}
+
+impl Validate for Settings {
+    fn validate(&self) -> Result<(), String> {
+        let Self { nodes, capacity, history } = self;
+        let ranges = [
+            ("nodes.suspect_after_ms", nodes.suspect_after_ms, 100, 600_000),
+            ("nodes.lost_after_ms", nodes.lost_after_ms, 200, 3_600_000),
+            ("nodes.look_ms", nodes.look_ms, 20, 60_000),
+            ("nodes.most_nodes", nodes.most_nodes as u64, 1, 1_000_000),
+            ("capacity.memory_step_mib", capacity.memory_step_mib, 1, 1 << 30),
+            ("capacity.disk_step_gib", capacity.disk_step_gib, 1, 1 << 20),
+            ("capacity.step_percent", capacity.step_percent, 1, 100),
+            ("capacity.interval_ms", capacity.interval_ms, 100, 3_600_000),
+            ("history.keep_days", history.keep_days, 1, 36_500),
+            ("history.most_rows", history.most_rows, 1_000, 1_000_000_000),
+            ("history.most_document_bytes", history.most_document_bytes as u64, 1_024, 1_048_576),
+            ("history.catch_up_seconds", history.catch_up_seconds, 1, 86_400),
+            ("history.retry_seconds", history.retry_seconds, 1, 3_600),
+        ];
+        for (key, value, least, most) in ranges {
+            if !(least..=most).contains(&value) {
+                return Err(format!("{key} is {value}: use {least} to {most}"));
+            }
+        }
+        if nodes.lost_after_ms <= nodes.suspect_after_ms {
+            return Err(format!(
+                "nodes.lost_after_ms is {}: use more than nodes.suspect_after_ms, which is {}",
+                nodes.lost_after_ms, nodes.suspect_after_ms
+            ));
+        }
+        if history.path.as_os_str().is_empty() {
+            return Err("history.path is empty: name a file".to_owned());
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_embedded_defaults_are_valid_and_limits_must_grow() {
+        let mut settings = Settings::embedded().unwrap();
+        settings.validate().unwrap();
+        settings.nodes.lost_after_ms = settings.nodes.suspect_after_ms;
+        assert!(settings.validate().unwrap_err().contains("nodes.lost_after_ms"));
+    }
+}
