@@ -99,8 +99,8 @@ fn show(ctx: &Context, live: Live) -> Result<(), Failure> {
             Err(_) => Ok(()),
         },
         Format::Table => {
-            let Event { at, bucket, key, summary, .. } = live.event;
-            ctx.out.text(&format!("{}  {bucket:<11} {key}: {summary}", format::moment(at)))
+            let Event { at, bucket, summary, .. } = live.event;
+            ctx.out.text(&format!("{}  {bucket:<11} {summary}", format::moment(at)))
         }
     }
 }
@@ -109,11 +109,13 @@ fn show(ctx: &Context, live: Live) -> Result<(), Failure> {
 fn read(message: &Message) -> Option<Live> {
     let (bucket, key) = message.subject.strip_prefix("watari.event.")?.split_once('.')?;
     let document: Option<Value> = serde_json::from_slice(&message.payload).ok();
-    let summary = match &document {
+    let what = match &document {
         _ if message.deleted => "deleted".to_owned(),
         Some(document) => summary(document),
         None => "?".to_owned(),
     };
+    // As the monitor words it.
+    let summary = format!("{key}: {what}");
     let event = Event {
         at: message.created.unwrap_or_else(clock::now),
         bucket: bucket.to_owned(),
@@ -187,10 +189,13 @@ mod tests {
         let vm = r#"{"state":"migrating","grant":{"node":"m1","generation":1},"crossing":{"to":"y1"}}"#;
         let live = read(&message("watari.event.vms.mail", vm, false)).unwrap();
         assert_eq!((live.event.bucket.as_str(), live.event.key.as_str(), live.event.revision), ("vms", "mail", 7));
-        assert_eq!(live.event.summary, "migrating on m1 to y1");
+        assert_eq!(live.event.summary, "mail: migrating on m1 to y1");
         let port = read(&message("watari.event.ports.campus.203-0-113-100", r#"{"vm":"mail"}"#, false)).unwrap();
-        assert_eq!((port.event.key.as_str(), port.event.summary.as_str()), ("campus.203-0-113-100", "of mail"));
-        assert_eq!(read(&message("watari.event.vms.mail", "", true)).unwrap().event.summary, "deleted");
+        assert_eq!(
+            (port.event.key.as_str(), port.event.summary.as_str()),
+            ("campus.203-0-113-100", "campus.203-0-113-100: of mail")
+        );
+        assert_eq!(read(&message("watari.event.vms.mail", "", true)).unwrap().event.summary, "mail: deleted");
         assert!(read(&message("watari.beat.a.b", "", false)).is_none());
     }
 }

@@ -339,7 +339,7 @@ fn events_are_followed_as_they_happen() {
     let event: Value = serde_json::from_str(&line.expect("an event")).unwrap();
     assert_eq!(
         (event["bucket"].as_str(), event["key"].as_str(), event["summary"].as_str()),
-        (Some("vms"), Some("mail"), Some("running"))
+        (Some("vms"), Some("mail"), Some("mail: running"))
     );
     assert!(event["revision"].as_u64().unwrap() > 0 && event["document"]["state"] == "running");
     let killed = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();

@@ -12,7 +12,10 @@ use tokio::{
     sync::watch,
     time::{Instant, interval, sleep},
 };
-use watari_contracts::image::{ImageView, ImportImage, Ticket};
+use watari_contracts::{
+    ErrorBody,
+    image::{ImageView, ImportImage, Ticket},
+};
 
 use super::import::CHUNK;
 use crate::{
@@ -150,7 +153,13 @@ impl Upload<'_> {
         if again {
             return Ok(Sent::Again(format!("{status} {}", said.message)));
         }
-        Err(Fault::UploadRefused { code: said.code, detail: format!("{status} {}", said.message) }.into())
+        // What a service refuses it refuses here in the same form, in both languages.
+        match serde_json::from_slice::<ErrorBody>(&body) {
+            Ok(refused) => Err(Failure::Refused(Box::new(refused))),
+            Err(_) => {
+                Err(Fault::UploadRefused { code: said.code, detail: format!("{status} {}", said.message) }.into())
+            }
+        }
     }
 
     /// The file's bytes from `offset` on; `sent` says how far they have been handed over.

@@ -1,0 +1,111 @@
+//! `watari vm start`, `stop`, `reboot` and `delete`.
+
+use clap::Args;
+use watari_contracts::scheduler::{DeleteVm, RebootVm, StartVm, StopVm};
+use watari_model::VmName;
+
+use super::wait;
+use crate::{
+    Context,
+    confirm::confirm,
+    failure::Failure,
+    input,
+    options::{Consent, Waiting},
+    out::Format,
+    texts::words,
+};
+
+/// What to start.
+#[derive(Debug, Args)]
+pub struct Start {
+    /// The server
+    name: String,
+    #[command(flatten)]
+    waiting: Waiting,
+}
+
+/// What to stop.
+#[derive(Debug, Args)]
+pub struct Stop {
+    /// The server
+    name: String,
+    /// Off at once, instead of asking the guest
+    #[arg(long)]
+    force: bool,
+    #[command(flatten)]
+    waiting: Waiting,
+}
+
+/// What to reboot.
+#[derive(Debug, Args)]
+pub struct Reboot {
+    /// The server
+    name: String,
+    /// Reset at once, instead of asking the guest
+    #[arg(long)]
+    force: bool,
+}
+
+/// What to delete.
+#[derive(Debug, Args)]
+pub struct Delete {
+    /// The server
+    name: String,
+    #[command(flatten)]
+    consent: Consent,
+    #[command(flatten)]
+    waiting: Waiting,
+}
+
+impl Start {
+    /// Starts it.
+    pub(super) async fn run(self, ctx: &Context) -> Result<(), Failure> {
+        let name: VmName = input::name(&self.name)?;
+        let request_id = Some(ctx.session.request_id());
+        let mut view = ctx.session.ask(&StartVm { request_id, name }).await?;
+        if self.waiting.wait {
+            view = wait::running(ctx, self.waiting, view).await?;
+        }
+        ctx.out.row(&view)
+    }
+}
+
+impl Stop {
+    /// Stops it.
+    pub(super) async fn run(self, ctx: &Context) -> Result<(), Failure> {
+        let name: VmName = input::name(&self.name)?;
+        let request_id = Some(ctx.session.request_id());
+        let mut view = ctx.session.ask(&StopVm { request_id, name, force: self.force }).await?;
+        if self.waiting.wait {
+            view = wait::stopped(ctx, self.waiting, view).await?;
+        }
+        ctx.out.row(&view)
+    }
+}
+
+impl Delete {
+    /// Deletes it, once asked.
+    pub(super) async fn run(self, ctx: &Context) -> Result<(), Failure> {
+        let name: VmName = input::name(&self.name)?;
+        confirm(ctx, self.consent, &words::delete_vm(ctx.out.lang, name.as_str()))?;
+        let request_id = Some(ctx.session.request_id());
+        let view = ctx.session.ask(&DeleteVm { request_id, name: name.clone() }).await?;
+        if !self.waiting.wait {
+            return ctx.out.row(&view);
+        }
+        wait::gone(ctx, self.waiting, &view).await?;
+        match ctx.out.format {
+            Format::Json => ctx.out.json(&view),
+            Format::Table => ctx.out.text(&words::gone(ctx.out.lang, name.as_str())),
+        }
+    }
+}
+
+impl Reboot {
+    /// Reboots it.
+    pub(super) async fn run(self, ctx: &Context) -> Result<(), Failure> {
+        let request_id = Some(ctx.session.request_id());
+        let request = RebootVm { request_id, name: input::name(&self.name)?, force: self.force };
+        ctx.out.row(&ctx.session.ask(&request).await?)
+    }
+}

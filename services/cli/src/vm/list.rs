@@ -1,0 +1,66 @@
+//! `watari vm list`.
+
+use clap::Args;
+use watari_contracts::scheduler::{ListVms, VmView};
+use watari_model::vm;
+
+use crate::{Context, failure::Failure, input};
+
+/// Which servers.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  watari vm list\n  watari vm list --site yamate --state running -o json")]
+pub struct List {
+    /// Only those now at this site
+    #[arg(long)]
+    site: Option<String>,
+    /// Only those on this node
+    #[arg(long)]
+    node: Option<String>,
+    /// Only those in this state, such as running
+    #[arg(long)]
+    state: Option<String>,
+}
+
+impl List {
+    /// Lists them, page by page.
+    pub(super) async fn run(self, ctx: &Context) -> Result<(), Failure> {
+        let mut request = ListVms {
+            site: input::name_if(self.site.as_deref())?,
+            node: input::name_if(self.node.as_deref())?,
+            state: self.state.as_deref().map(state).transpose()?,
+            after: None,
+            limit: None,
+        };
+        let mut vms: Vec<VmView> = Vec::new();
+        loop {
+            let page = ctx.session.ask(&request).await?;
+            vms.extend(page.vms);
+            request.after = page.next;
+            if request.after.is_none() {
+                return ctx.out.list(&vms);
+            }
+        }
+    }
+}
+
+/// A state by the word that is shown.
+fn state(text: &str) -> Result<vm::State, Failure> {
+    let known = serde_json::from_value(serde_json::Value::String(text.to_owned()));
+    known.map_err(|_| {
+        let states = "pending, starting, running, migrating, stopping, stopped, deleting or failed";
+        input::out_of_range("--state", states, text)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn states_are_those_that_are_shown() {
+        for word in ["pending", "starting", "running", "migrating", "stopping", "stopped", "deleting", "failed"] {
+            assert_eq!(state(word).unwrap().word(), word);
+        }
+        assert_eq!(state("on").unwrap_err().exit(), crate::failure::USAGE);
+    }
+}
