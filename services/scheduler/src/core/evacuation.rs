@@ -94,7 +94,9 @@ fn advance(
     reason: Reason,
     servers: &[&std::sync::Arc<Entry<Vm>>],
 ) -> Option<Vec<Left>> {
-    let mut under_way = false;
+    // One that is called back may still arrive elsewhere, and is then to be brought home.
+    let of_outage = |m: &Migration| m.outage.as_ref() == Some(&outage.id) && !m.state.over();
+    let mut under_way = turn.snap.migrations.values().any(|entry| of_outage(&entry.value));
     let (mut left, mut to_place) = (Vec::new(), Vec::new());
     for entry in servers {
         let vm = &entry.value;

@@ -38,8 +38,10 @@ fn awaken(turn: &mut Turn<'_>, entry: &Entry<Migration>, vm: &Entry<Vm>) {
     if sight.runs_under(vm.value.generation()) {
         return turn.change_vm(vm, [vm::Change::MigrationEnded, vm::Change::SeenRunning], |vm| vm.fault = None);
     }
-    if sight.off() && turn.look(vm, &migration.to).is_some_and(|fact| is_off(fact.domain)) {
-        // The copy died before it ran. Its disk is whole: the server is started anew from it.
+    let off = sight.off() && turn.look(vm, &migration.to).is_some_and(|fact| is_off(fact.domain));
+    // The order to resume is given even so: by its grant the agent learns that the disk is whole.
+    if off && !matches!(resume(turn, &vm.value), Step::Working) {
+        // The copy died before it ran. The server is started anew from its disk.
         let fault = Refusal::AgentState {
             vm: migration.vm.to_string(),
             node: migration.to.to_string(),

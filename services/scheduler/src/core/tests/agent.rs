@@ -1,0 +1,401 @@
+//! A simulated node: what is really there (processes, disks), what its agent has journaled, and
+//! the agent's rules. What is journaled survives the agent; what is on disks survives the power.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use watari_contracts::agent::{DiskUse, Domain, NodeFacts, OffReason, Passage, Phase, Progress, VmFact};
+use watari_model::{MigrationId, NodeName, Refusal, VmName};
+
+use super::documents::at;
+use crate::core::Order;
+
+/// The process of a server on a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Process {
+    None,
+    Incoming(MigrationId),
+    Paused,
+    Running,
+}
+
+/// The file of a server's disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Disk {
+    None,
+    Whole,
+    Copy(MigrationId),
+    Leftover,
+}
+
+/// A server on a node.
+#[derive(Clone, Debug)]
+pub(crate) struct Guest {
+    pub(crate) process: Process,
+    pub(crate) disk: Disk,
+    pub(crate) defined: Option<OffReason>,
+    pub(crate) seen: u64,
+    pub(crate) granted: u64,
+    pub(crate) operation: Option<String>,
+    pub(crate) passage: Option<Passage>,
+    pub(crate) working: Option<String>,
+    pub(crate) removed: bool,
+}
+
+impl Default for Guest {
+    fn default() -> Self {
+        Self {
+            process: Process::None,
+            disk: Disk::None,
+            defined: None,
+            seen: 0,
+            granted: 0,
+            operation: None,
+            passage: None,
+            working: None,
+            removed: false,
+        }
+    }
+}
+
+/// A node.
+#[derive(Clone, Debug)]
+pub(crate) struct Host {
+    pub(crate) name: NodeName,
+    pub(crate) site: String,
+    pub(crate) up: bool,
+    pub(crate) agent_up: bool,
+    pub(crate) connected: bool,
+    pub(crate) instance: u64,
+    pub(crate) seq: u64,
+    pub(crate) epoch: u64,
+    pub(crate) guests: BTreeMap<VmName, Guest>,
+    pub(crate) journal: BTreeMap<String, Progress>,
+    pub(crate) closed: BTreeSet<MigrationId>,
+    pub(crate) silent_since: Option<u64>,
+}
+
+/// What an agent says to an order at once.
+pub(crate) enum Taken {
+    /// Known, or refused.
+    Said(Result<Progress, Refusal>),
+    /// Accepted: to be carried out under this name.
+    Begun(String),
+}
+
+pub(crate) fn parts(order: &Order) -> (&watari_contracts::agent::Order, &VmName) {
+    match order {
+        Order::Start(o) => (&o.order, &o.server.name),
+        Order::Stop(o) => (&o.order, &o.vm),
+        Order::Reboot(o) => (&o.order, &o.vm),
+        Order::Remove(o) => (&o.order, &o.vm),
+        Order::Receive(o) => (&o.order, &o.server.name),
+        Order::Send(o) => (&o.order, &o.vm),
+        Order::Abort(o) => (&o.order, &o.vm),
+        Order::Resume(o) => (&o.order, &o.vm),
+        Order::Discard(o) => (&o.order, &o.vm),
+        Order::Release(o) => (&o.order, &o.vm),
+    }
+}
+
+impl Host {
+    pub(crate) fn new(name: &str, site: &str) -> Self {
+        Self {
+            name: super::documents::name(name),
+            site: site.to_owned(),
+            up: true,
+            agent_up: true,
+            connected: true,
+            instance: 1,
+            seq: 0,
+            epoch: 0,
+            guests: BTreeMap::new(),
+            journal: BTreeMap::new(),
+            closed: BTreeSet::new(),
+            silent_since: None,
+        }
+    }
+
+    pub(crate) fn hears(&self) -> bool {
+        self.up && self.agent_up && self.connected
+    }
+
+    pub(crate) fn not_now(&self, vm: &VmName, state: &str, wanted: &str) -> Refusal {
+        Refusal::AgentState {
+            vm: vm.to_string(),
+            node: self.name.to_string(),
+            state: state.to_owned(),
+            wanted: wanted.to_owned(),
+        }
+    }
+
+    pub(crate) fn fact(&self, vm: &VmName) -> VmFact {
+        let guest = self.guests.get(vm).cloned().unwrap_or_default();
+        let domain = match &guest.process {
+            Process::Running => Domain::Running,
+            Process::Paused => Domain::Paused,
+            Process::Incoming(_) => Domain::Incoming,
+            Process::None => guest.defined.map_or(Domain::Absent, Domain::Off),
+        };
+        VmFact {
+            vm: vm.clone(),
+            uuid: None,
+            domain,
+            generation: guest.seen,
+            granted: guest.seen > 0 && guest.seen == guest.granted,
+            disk: guest.disk != Disk::None,
+            passage: guest.passage,
+        }
+    }
+
+    pub(crate) fn facts(&mut self, now: u64) -> NodeFacts {
+        self.seq += 1;
+        NodeFacts {
+            node: self.name.clone(),
+            site: self.site.parse().unwrap(),
+            instance: self.instance.to_string(),
+            seq: self.seq,
+            epoch: self.epoch,
+            hypervisor_answers: true,
+            at: at(now),
+            vms: self.guests.keys().map(|vm| (vm.clone(), self.fact(vm))).collect(),
+        }
+    }
+
+    /// Takes an order by the rules of the contract.
+    pub(crate) fn take(&mut self, order: &Order) -> Taken {
+        let (head, vm) = parts(order);
+        if head.epoch < self.epoch {
+            let (seen, given) = (self.epoch.to_string(), head.epoch.to_string());
+            return Taken::Said(Err(Refusal::Stale { what: "epoch".to_owned(), seen, given }));
+        }
+        self.epoch = head.epoch;
+        if let Some(progress) = self.journal.get(&head.operation) {
+            return Taken::Said(Ok(progress.clone()));
+        }
+        let mut guest = self.guests.get(vm).cloned().unwrap_or_default();
+        if let Err(refusal) = self.admit(&mut guest, order) {
+            return Taken::Said(Err(refusal));
+        }
+        let aside = matches!(order, Order::Abort(_));
+        if let (Some(working), false) = (&guest.working, aside) {
+            return Taken::Said(Err(self.not_now(vm, &format!("busy ({working})"), "take another order")));
+        }
+        if !aside {
+            guest.working = Some(head.operation.clone());
+        }
+        // From now on the copy is the server, and its disk the server's disk.
+        if matches!(order, Order::Resume(_)) && matches!(guest.disk, Disk::Copy(_)) {
+            guest.disk = Disk::Whole;
+        }
+        if let Order::Abort(abort) = order {
+            self.closed.insert(abort.migration.clone());
+        }
+        if let Order::Discard(discard) = order {
+            self.closed.insert(discard.migration.clone());
+        }
+        self.guests.insert(vm.clone(), guest);
+        self.journal.insert(head.operation.clone(), Progress::Working);
+        Taken::Begun(head.operation.clone())
+    }
+
+    fn admit(&self, guest: &mut Guest, order: &Order) -> Result<(), Refusal> {
+        let seen = guest.seen;
+        let stale = |given: u64, seen: u64| {
+            Err(Refusal::Stale { what: "generation".to_owned(), seen: seen.to_string(), given: given.to_string() })
+        };
+        let quit = |guest: &mut Guest, generation: u64| {
+            guest.seen = guest.seen.max(generation);
+            guest.operation = None;
+        };
+        match order {
+            Order::Start(watari) => Self::run(guest, &watari.grant, &watari.order.operation),
+            Order::Resume(watari) => Self::run(guest, &watari.grant, &watari.order.operation),
+            Order::Reboot(o) if o.generation < seen => stale(o.generation, seen),
+            Order::Reboot(_) | Order::Abort(_) => Ok(()),
+            Order::Stop(o) if o.generation < seen => stale(o.generation, seen),
+            Order::Send(o) if o.generation < seen => stale(o.generation, seen),
+            Order::Send(o) if self.closed.contains(&o.migration) => {
+                Err(Refusal::MigrationCancelled { vm: o.vm.to_string() })
+            }
+            Order::Receive(o) if self.closed.contains(&o.migration) => {
+                Err(Refusal::MigrationCancelled { vm: o.server.name.to_string() })
+            }
+            Order::Receive(o) if o.generation < seen || o.generation <= guest.granted => stale(o.generation, seen),
+            // What was removed comes back only under a newer generation than was seen here.
+            Order::Receive(o) if guest.removed && o.generation <= seen => stale(o.generation, seen),
+            Order::Discard(o) if guest.granted >= o.generation => stale(o.generation, guest.granted),
+            Order::Remove(o) if guest.granted > o.generation => stale(o.generation, guest.granted),
+            Order::Release(o) if guest.granted > o.generation => stale(o.generation, guest.granted),
+            Order::Stop(o) => Ok(quit(guest, o.generation)),
+            Order::Send(o) => Ok(quit(guest, o.generation)),
+            Order::Receive(o) => Ok(quit(guest, o.generation)),
+            Order::Discard(o) => Ok(quit(guest, o.generation)),
+            Order::Remove(o) => Ok(quit(guest, o.generation)),
+            Order::Release(o) => Ok(quit(guest, o.generation)),
+        }
+    }
+
+    fn run(guest: &mut Guest, grant: &watari_model::vm::Grant, operation: &str) -> Result<(), Refusal> {
+        let again = grant.generation == guest.granted
+            && guest.seen == guest.granted
+            && guest.operation.as_deref() == Some(operation);
+        if grant.generation <= guest.seen && !again {
+            let (seen, given) = (guest.seen.to_string(), grant.generation.to_string());
+            return Err(Refusal::Stale { what: "generation".to_owned(), seen, given });
+        }
+        guest.seen = grant.generation;
+        guest.granted = grant.generation;
+        guest.operation = Some(operation.to_owned());
+        Ok(())
+    }
+
+    /// Carries out what is no sending. Gives what was started or resumed.
+    pub(crate) fn perform(&mut self, order: &Order) -> Result<Effect, Refusal> {
+        let (_, vm) = parts(order);
+        let vm = vm.clone();
+        let refuse = |host: &Self, state: &str| Err(host.not_now(&vm, state, "do it"));
+        let mut guest = self.guests.get(&vm).cloned().unwrap_or_default();
+        let mut effect = Effect::Nothing;
+        match order {
+            Order::Start(o) => match (&guest.process, &guest.disk, o.disk) {
+                (Process::Running, ..) => {}
+                (Process::None, Disk::Whole, _) => effect = Effect::Booted,
+                (Process::None, Disk::None, DiskUse::MayCreate) => {
+                    guest.disk = Disk::Whole;
+                    effect = Effect::Booted;
+                }
+                (Process::None, Disk::None, DiskUse::Existing) => {
+                    return Err(Refusal::VmState {
+                        vm: vm.to_string(),
+                        state: "without its disk".to_owned(),
+                        wanted: "start".to_owned(),
+                    });
+                }
+                _ => return refuse(self, "in the way"),
+            },
+            Order::Stop(_) => {
+                if guest.process != Process::None {
+                    guest.process = Process::None;
+                    guest.defined = Some(OffReason::Shutdown);
+                    effect = Effect::Stopped;
+                }
+            }
+            Order::Reboot(_) => {}
+            Order::Remove(_) => {
+                effect = if guest.process == Process::None { Effect::Removed } else { Effect::RemovedAlive };
+                guest.process = Process::None;
+                guest.defined = None;
+                guest.disk = Disk::None;
+                guest.passage = None;
+                guest.removed = true;
+            }
+            Order::Receive(o) => match (&guest.process, &guest.disk) {
+                (Process::None, Disk::None | Disk::Leftover | Disk::Copy(_)) if guest.defined.is_none() => {
+                    guest.disk = Disk::Copy(o.migration.clone());
+                    guest.removed = false;
+                    guest.passage = Some(passage(&o.migration, Phase::Prepared));
+                }
+                _ => return refuse(self, "in the way"),
+            },
+            Order::Discard(o) => {
+                if !matches!(&guest.disk, Disk::Copy(m) if *m != o.migration) {
+                    guest.process = Process::None;
+                    guest.defined = None;
+                    if matches!(guest.disk, Disk::Copy(_)) {
+                        guest.disk = Disk::None;
+                    }
+                    guest.passage = None;
+                }
+            }
+            Order::Release(_) => {
+                if guest.process != Process::None {
+                    return refuse(self, "alive");
+                }
+                guest.defined = None;
+                if guest.disk == Disk::Whole {
+                    guest.disk = Disk::Leftover;
+                }
+                guest.passage = None;
+            }
+            Order::Resume(_) => match guest.process {
+                Process::Paused => {
+                    guest.process = Process::Running;
+                    guest.disk = Disk::Whole;
+                    guest.defined = Some(OffReason::Unknown);
+                    if let Some(passage) = &mut guest.passage {
+                        passage.paused_ms = Some(7);
+                    }
+                    effect = Effect::Resumed;
+                }
+                Process::Running => {}
+                _ => return refuse(self, "not paused"),
+            },
+            Order::Send(_) | Order::Abort(_) => {}
+        }
+        if effect == Effect::Booted {
+            guest.process = Process::Running;
+            guest.defined = Some(OffReason::Unknown);
+        }
+        self.guests.insert(vm, guest);
+        Ok(effect)
+    }
+
+    /// The agent starts again: operations that were under way are judged by what is seen.
+    pub(crate) fn restart_agent(&mut self, flows: &BTreeSet<MigrationId>) {
+        self.instance += 1;
+        self.seq = 0;
+        let me = self.clone();
+        for (vm, guest) in &mut self.guests {
+            if let Some(operation) = guest.working.take() {
+                let sends = guest.passage.as_ref().filter(|_| operation.starts_with("send-"));
+                let under_way = sends.is_some_and(|p| flows.contains(&p.migration));
+                if under_way {
+                    guest.working = Some(operation);
+                } else {
+                    let done = operation.starts_with("start-") || operation.starts_with("resume-");
+                    let progress = if done && guest.process == Process::Running || operation.starts_with("send-") {
+                        Progress::Done
+                    } else {
+                        Progress::Failed(me.not_now(vm, "left in the middle", "go on"))
+                    };
+                    self.journal.insert(operation, progress);
+                }
+            }
+            if let Some(passage) = &mut guest.passage
+                && passage.phase == Phase::Copying
+                && !flows.contains(&passage.migration)
+            {
+                passage.phase = Phase::Ended;
+            }
+        }
+    }
+
+    /// The power goes: no process survives, no operation goes on.
+    pub(crate) fn lose_power(&mut self) -> Vec<VmName> {
+        let mut killed = Vec::new();
+        for (vm, guest) in &mut self.guests {
+            if guest.process == Process::Running || guest.process == Process::Paused {
+                killed.push(vm.clone());
+            }
+            guest.process = Process::None;
+        }
+        self.up = false;
+        self.agent_up = false;
+        killed
+    }
+}
+
+pub(crate) fn passage(migration: &MigrationId, phase: Phase) -> Passage {
+    Passage { migration: migration.clone(), phase, transfer: None, complaint: None, paused_ms: None }
+}
+
+/// What an order did that the invariants are about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Effect {
+    Nothing,
+    Booted,
+    Resumed,
+    Stopped,
+    Removed,
+    RemovedAlive,
+}

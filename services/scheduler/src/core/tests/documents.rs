@@ -1,0 +1,123 @@
+//! The buckets: compare-and-set on revisions, and small documents to put in.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use time::OffsetDateTime;
+use watari_chassis::Entry;
+use watari_model::{
+    Document, NodeName, Timestamp,
+    image::Format,
+    migration::Migration,
+    node::{self, Inventory, Node, Virtualisation},
+    outage::Outage,
+    site::Site,
+    vm::{Base, Desired, Evacuate, Reboots, Spec, State, Vm},
+};
+
+pub(crate) type Docs<T> = Arc<BTreeMap<String, Arc<Entry<T>>>>;
+
+/// All buckets, with one counter of revisions.
+#[derive(Clone, Default)]
+pub(crate) struct Documents {
+    pub(crate) vms: Docs<Vm>,
+    pub(crate) migrations: Docs<Migration>,
+    pub(crate) outages: Docs<Outage>,
+    pub(crate) sites: Docs<Site>,
+    pub(crate) nodes: Docs<Node>,
+    pub(crate) revision: u64,
+}
+
+pub(crate) fn at(ms: u64) -> Timestamp {
+    Timestamp(OffsetDateTime::UNIX_EPOCH).plus_millis(ms)
+}
+
+fn entry<T>(value: T, revision: u64) -> Arc<Entry<T>> {
+    Arc::new(Entry { value, revision, created: at(0) })
+}
+
+/// Replaces what is at `expected`, or makes it if that is 0.
+pub(crate) fn put<T: Document>(docs: &mut Docs<T>, counter: &mut u64, value: T, expected: u64) -> bool {
+    let key = value.key();
+    if docs.get(&key).map_or(0, |there| there.revision) != expected {
+        return false;
+    }
+    *counter += 1;
+    Arc::make_mut(docs).insert(key, entry(value, *counter));
+    true
+}
+
+pub(crate) fn delete<T: Document>(docs: &mut Docs<T>, key: &str, expected: u64) -> bool {
+    let fits = docs.get(key).is_some_and(|there| there.revision == expected);
+    if fits {
+        Arc::make_mut(docs).remove(key);
+    }
+    fits
+}
+
+pub(crate) fn vm(name: &str, memory_mib: u64) -> Vm {
+    let number = name.bytes().fold(7_u64, |sum, b| sum.wrapping_mul(31).wrapping_add(u64::from(b)));
+    Vm {
+        v: 1,
+        name: name.parse().unwrap(),
+        uuid: format!("{:08x}-0000-4000-8000-000000000000", number & 0xffff_ffff),
+        spec: Spec {
+            vcpus: 1,
+            memory_mib,
+            disk_gib: 2,
+            base: Base { image: "mini".parse().unwrap(), sha256: "0".repeat(64), format: Format::Qcow2 },
+            nics: Vec::new(),
+            node_labels: BTreeMap::new(),
+            groups: Vec::new(),
+            evacuate: Evacuate::Live,
+            priority: 0,
+        },
+        desired: Desired::Running,
+        force_off: false,
+        booted: false,
+        home_site: "myodaiji".parse().unwrap(),
+        state: State::Pending,
+        grant: None,
+        crossing: None,
+        leftovers: Vec::new(),
+        fault: None,
+        reboots: Reboots::default(),
+        migrations: 0,
+        requests: Vec::new(),
+        created_at: at(0),
+        changed_at: at(0),
+    }
+}
+
+pub(crate) fn site(name: &str) -> Site {
+    Site { v: 1, name: name.parse().unwrap(), title: name.to_owned() }
+}
+
+pub(crate) fn node(name: &str, site: &str, memory_mib: u64) -> Node {
+    Node {
+        v: 1,
+        name: name.parse().unwrap(),
+        site: site.parse().unwrap(),
+        state: node::State::Ready,
+        cordoned: false,
+        inventory: Inventory {
+            vcpus: 8,
+            memory_mib,
+            disk_gib: 100,
+            cpu_model: "qemu64".to_owned(),
+            cpu_features: Vec::new(),
+            libvirt: "11.3.0".to_owned(),
+            qemu: "10.0.2".to_owned(),
+            agent: "0.1.0".to_owned(),
+            virtualisation: Virtualisation::Qemu,
+            migration_address: format!("{name}.test"),
+            segments: BTreeMap::from([("campus".parse().unwrap(), "br0".to_owned())]),
+            labels: BTreeMap::new(),
+        },
+        first_seen_at: at(0),
+        changed_at: at(0),
+    }
+}
+
+pub(crate) fn name(text: &str) -> NodeName {
+    text.parse().unwrap()
+}

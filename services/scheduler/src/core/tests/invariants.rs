@@ -1,0 +1,186 @@
+//! What must hold at every moment, whatever is cut or dies; and what must hold in the end.
+
+use watari_model::{
+    NodeName, VmName,
+    migration::{Migration, State as MigrationState},
+    outage,
+    vm::{Desired, State},
+};
+
+use super::{
+    agent::{Disk, Effect, Process},
+    flow::Flow,
+    sim::{Broken, Sim},
+};
+use crate::core::{Action, Amount, Snapshot};
+
+impl Sim {
+    /// After each event.
+    pub(crate) fn check_world(&mut self) {
+        let names: Vec<VmName> = self.docs.vms.values().map(|entry| entry.value.name.clone()).collect();
+        for vm in names {
+            let running: Vec<NodeName> = self.running(&vm).into_iter().cloned().collect();
+            if running.len() > 1 {
+                self.violate(format!("invariant 1: {vm} runs on {running:?}"));
+            }
+        }
+        // Invariant 4, its sum: nothing is promised twice.
+        for (name, entry) in self.docs.nodes.clone().iter() {
+            let holds =
+                |v: &watari_model::vm::Vm| v.state != State::Pending && v.reserves_on().any(|n| n.as_str() == name);
+            let used = self.docs.vms.values().filter(|e| holds(&e.value)).map(|e| Amount::of(&e.value.spec));
+            let used = used.fold(Amount::default(), Amount::plus);
+            if used.memory_mib > entry.value.inventory.memory_mib {
+                self.violate(format!("invariant 4: {} MiB are reserved on {name}", used.memory_mib));
+            }
+        }
+    }
+
+    /// Before anything travels.
+    pub(crate) fn check_first_byte(&mut self, flow: &Flow) {
+        let reserved = self.document(&flow.vm).is_some_and(|vm| vm.reserves_on().any(|node| *node == flow.to));
+        let prepared = self.hosts[&flow.to].guests.get(&flow.vm).is_some_and(|g| matches!(g.disk, Disk::Copy(_)));
+        // A late order of a migration that was given up finds nothing prepared, and moves nothing.
+        if prepared && !reserved {
+            self.violate(format!("invariant 4: {} begins to move to {} unreserved", flow.vm, flow.to));
+        }
+    }
+
+    /// What is decided, against what it was decided upon.
+    pub(crate) fn check_action(&mut self, snap: &Snapshot, action: &Action) {
+        let Action::StoreVm { vm, .. } = action else { return };
+        let before = snap.vms.get(vm.name.as_str()).map(|entry| &entry.value);
+        let was = |node: &NodeName| before.is_some_and(|b| b.reserves_on().any(|n| n == node));
+        for node in vm.reserves_on().filter(|node| !was(node)) {
+            let site = &snap.nodes[node.as_str()].value.site;
+            let drains = |o: &outage::Outage| o.state.drains() && o.scope == outage::Scope::Site(site.clone());
+            if snap.outages.values().any(|entry| drains(&entry.value)) {
+                self.violate(format!("invariant 5: {} is sent to {node}, which drains", vm.name));
+            }
+        }
+    }
+
+    /// What an order has done.
+    pub(crate) fn check_effect(&mut self, node: &NodeName, vm: &VmName, effect: Effect) {
+        let wanted_gone = self.document(vm).is_none_or(|vm| vm.desired == Desired::Deleted);
+        let truth = self.truth.entry(vm.clone()).or_default().clone();
+        match effect {
+            Effect::Booted => {
+                if !truth.disk.is_empty() && !truth.disk.contains(node) {
+                    self.violate(format!(
+                        "invariant 1: {vm} is started on {node} from an old disk; the new one is on {:?}",
+                        truth.disk
+                    ));
+                }
+                if truth.boots > 0 && !truth.hurt {
+                    self.violate(format!("invariant 2: {vm} was booted anew though nothing killed it"));
+                }
+                let truth = self.truth.entry(vm.clone()).or_default();
+                truth.boots += 1;
+                truth.disk = [node.clone()].into();
+                truth.hurt = false;
+            }
+            Effect::Resumed => self.truth.entry(vm.clone()).or_default().disk = [node.clone()].into(),
+            Effect::Stopped => {
+                if self.document(vm).is_some_and(|vm| vm.desired == Desired::Running) {
+                    self.violate(format!("invariant 2: {vm} was stopped though it is wanted"));
+                }
+            }
+            Effect::Removed | Effect::RemovedAlive => {
+                if !wanted_gone
+                    && ((truth.disk.contains(node) && truth.disk.len() == 1) || effect == Effect::RemovedAlive)
+                {
+                    self.violate(format!("invariant 1: the disk of {vm} on {node} is removed while it is the newest"));
+                }
+            }
+            Effect::Nothing => {}
+        }
+    }
+
+    /// A migration's document is written.
+    pub(crate) fn check_migration(&mut self, migration: &Migration) {
+        self.log(format!("migration {} is {}", migration.id, migration.state.word()));
+        if migration.state != MigrationState::Completed {
+            return;
+        }
+        let (vm, from) = (&migration.vm, &migration.from);
+        let source = self.hosts[from].guests.get(vm).map(|g| g.process.clone());
+        let later = self.document(vm).is_none_or(|doc| doc.node() != Some(&migration.to));
+        let alive = self.running(vm).contains(&&migration.to);
+        let hurt = self.truth.get(vm).is_some_and(|t| t.hurt);
+        if !later && !alive && !hurt {
+            self.violate(format!(
+                "invariant 6: {} is completed and {vm} does not run at {}",
+                migration.id, migration.to
+            ));
+        }
+        if !later && matches!(source, Some(Process::Running | Process::Paused)) {
+            self.violate(format!("invariant 6: {} is completed and {vm} is still at {from}", migration.id));
+        }
+    }
+
+    /// After everything has been well for a while: the books are right and closed.
+    pub(crate) fn check_end(&mut self) {
+        let open: Vec<String> = self
+            .docs
+            .migrations
+            .values()
+            .filter(|m| !m.value.state.over())
+            .map(|m| format!("{} is {}", m.value.id, m.value.state.word()))
+            .collect();
+        if !open.is_empty() {
+            self.violate(format!("invariant 10: still under way: {open:?}"));
+        }
+        for entry in self.docs.vms.clone().values() {
+            let vm = &entry.value;
+            let running: Vec<NodeName> = self.running(&vm.name).into_iter().cloned().collect();
+            if vm.state != State::Running || running.len() != 1 || running.first() != vm.node() {
+                let state = vm.state.word();
+                self.violate(format!("in the end {} is {state} at {:?} and runs on {running:?}", vm.name, vm.grant));
+            }
+            for host in self.hosts.clone().values() {
+                let Some(guest) = host.guests.get(&vm.name) else { continue };
+                let elsewhere = Some(&host.name) != vm.node();
+                if elsewhere && (guest.disk != Disk::None || guest.process != Process::None) {
+                    self.violate(format!("in the end {:?} of {} is left on {}", guest.disk, vm.name, host.name));
+                }
+            }
+            if !vm.leftovers.is_empty() {
+                self.violate(format!("in the end {} has leftovers {:?}", vm.name, vm.leftovers));
+            }
+        }
+        for entry in self.docs.outages.clone().values() {
+            let outage = &entry.value;
+            if matches!(outage.state, outage::State::Evacuating | outage::State::Returning) {
+                self.violate(format!("invariant 10: outage {} is still {}", outage.id, outage.state.word()));
+            }
+            self.check_outage(outage);
+        }
+    }
+
+    /// Everybody has moved, or is left with a reason.
+    fn check_outage(&mut self, outage: &outage::Outage) {
+        let outage::Scope::Site(site) = &outage.scope else { return };
+        let emptied = outage.state == outage::State::Evacuated;
+        for entry in self.docs.vms.clone().values() {
+            let vm = &entry.value;
+            let at_site = vm.node().is_some_and(|n| self.docs.nodes[n.as_str()].value.site == *site);
+            let misplaced = if emptied { at_site } else { !at_site && vm.home_site == *site };
+            if misplaced && !outage.left.iter().any(|left| left.vm == vm.name) {
+                // An operator's own migration may have moved it since.
+                let moved_since =
+                    self.docs.migrations.values().any(|m| m.value.vm == vm.name && m.value.outage.is_none());
+                if !moved_since {
+                    self.violate(format!("invariant 10: {} is at {:?} after {}", vm.name, vm.node(), outage.id));
+                }
+            }
+        }
+    }
+
+    /// Fails the test with the story, unless all is well.
+    pub(crate) fn assert_sound(&self) {
+        if let (Some(violation), Broken::Nothing) = (&self.violation, self.broken) {
+            panic!("seed {}: {violation}\n{}", self.seed, self.story());
+        }
+    }
+}

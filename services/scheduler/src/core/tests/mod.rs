@@ -1,0 +1,9 @@
+//! The core against a simulated world: agents, a bus, libvirt's ways of failing, and time.
+
+mod agent;
+mod documents;
+mod flow;
+mod invariants;
+mod scenarios;
+mod scheduler;
+mod sim;

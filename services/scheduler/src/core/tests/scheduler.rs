@@ -1,0 +1,555 @@
+//! The simulated scheduler's process: the real `decide`, and an executor like the real one whose
+//! every message takes time, may be lost, and may come from somebody who has been replaced.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use watari_contracts::agent::{self, NodeFacts, Passage, VmFact};
+use watari_model::{
+    Document, MigrationId, NodeName, Refusal, VmName,
+    vm::{Change, Vm},
+};
+
+use super::{
+    agent::{Taken, parts},
+    documents::{at, delete, put},
+    flow::{Flow, Stage},
+    sim::{Broken, Event, Sim},
+};
+use crate::core::{
+    Action, Answer, Heard, Order, Outcome, Restarts, Settle, Snapshot,
+    crossing::{Verdict, may_switch, verdict},
+    decide, listen_key, resume_key, resume_operation,
+};
+
+/// One tenure.
+#[derive(Default)]
+pub(crate) struct Scheduler {
+    pub(crate) epoch: u64,
+    heard: BTreeMap<NodeName, (Arc<NodeFacts>, u64, u64)>,
+    passages: HashMap<(NodeName, MigrationId), Passage>,
+    answers: HashMap<String, Kept>,
+    busy: HashMap<String, Arc<Action>>,
+    restarts: HashMap<VmName, (u32, u64)>,
+    overtaken: bool,
+}
+
+struct Kept {
+    attempt: u32,
+    outcome: Outcome,
+    at: u64,
+    asked: Vec<(NodeName, u64)>,
+}
+
+/// What is asked of an agent.
+#[derive(Clone)]
+pub(crate) enum Question {
+    Order(Order),
+    Look(VmName),
+    All,
+}
+
+/// What an agent says.
+#[derive(Clone)]
+pub(crate) enum Reply {
+    Order(Result<agent::Answer, Refusal>),
+    Look(VmFact),
+    All(NodeFacts),
+    Nothing,
+}
+
+/// An action in hand: what it waits for.
+pub(crate) struct Task {
+    pub(crate) epoch: u64,
+    key: String,
+    action: Arc<Action>,
+    asked: Vec<(NodeName, u64)>,
+    step: Step,
+}
+
+enum Step {
+    Answer,
+    Written,
+    Both { a: Option<Option<VmFact>>, b: Option<Option<VmFact>> },
+    Switched(Box<Vm>),
+    Resumed(String),
+}
+
+impl Scheduler {
+    pub(crate) fn new(epoch: u64) -> Self {
+        Self { epoch, ..Self::default() }
+    }
+
+    fn note(&mut self, node: &NodeName, fact: &VmFact) {
+        if let Some(passage) = &fact.passage {
+            self.passages.insert((node.clone(), passage.migration.clone()), passage.clone());
+        }
+    }
+
+    pub(crate) fn hear(&mut self, facts: NodeFacts, now: u64) {
+        facts.vms.values().for_each(|fact| self.note(&facts.node, fact));
+        match self.heard.get_mut(&facts.node) {
+            Some((known, when, count)) => {
+                let same = known.instance == facts.instance;
+                if (same && facts.seq < known.seq) || (!same && facts.at < known.at) {
+                    return;
+                }
+                *when = now;
+                *count += 1;
+                *known = Arc::new(facts);
+            }
+            None => {
+                self.heard.insert(facts.node.clone(), (Arc::new(facts), now, 1));
+            }
+        }
+    }
+
+    fn see(&mut self, node: &NodeName, fact: &VmFact, now: u64) {
+        self.note(node, fact);
+        if let Some((known, when, _)) = self.heard.get_mut(node) {
+            *when = now;
+            Arc::make_mut(known).vms.insert(fact.vm.clone(), fact.clone());
+        }
+    }
+
+    fn asking(&self, nodes: &[&NodeName]) -> Vec<(NodeName, u64)> {
+        nodes.iter().map(|n| ((*n).clone(), self.heard.get(*n).map_or(0, |h| h.2))).collect()
+    }
+}
+
+impl Sim {
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        let s = &self.scheduler;
+        let age = |then: u64| self.now - then;
+        let count = |node: &NodeName| s.heard.get(node).map_or(0, |h| h.2);
+        Snapshot {
+            epoch: s.epoch,
+            vms: Arc::clone(&self.docs.vms),
+            migrations: Arc::clone(&self.docs.migrations),
+            outages: Arc::clone(&self.docs.outages),
+            sites: Arc::clone(&self.docs.sites),
+            nodes: Arc::clone(&self.docs.nodes),
+            networks: Arc::default(),
+            heard: s
+                .heard
+                .iter()
+                .map(|(n, (facts, when, _))| (n.clone(), Heard { facts: Arc::clone(facts), age_ms: age(*when) }))
+                .collect(),
+            passages: s.passages.clone(),
+            answers: s
+                .answers
+                .iter()
+                .map(|(key, kept)| {
+                    let news = kept.asked.iter().any(|(node, then)| count(node) > *then);
+                    let (attempt, outcome) = (kept.attempt, kept.outcome.clone());
+                    (key.clone(), Answer { attempt, outcome, age_ms: age(kept.at), news })
+                })
+                .collect(),
+            busy: s.busy.clone(),
+            restarts: s
+                .restarts
+                .iter()
+                .map(|(vm, (count, when))| (vm.clone(), Restarts { count: *count, age_ms: age(*when) }))
+                .collect(),
+        }
+    }
+
+    /// One turn of the loop.
+    pub(crate) fn turn(&mut self) {
+        if !self.primary || self.scheduler.overtaken {
+            return;
+        }
+        let snap = self.snapshot();
+        let mut rules = self.rules.clone();
+        rules.overcommit.memory = if self.broken == Broken::Overbooks { 100.0 } else { rules.overcommit.memory };
+        let actions = decide(&snap, &rules, at(self.now));
+        for action in actions {
+            self.check_action(&snap, &action);
+            let (key, action) = (action.key(), Arc::new(action));
+            if !self.scheduler.busy.contains_key(&key) {
+                self.scheduler.busy.insert(key.clone(), Arc::clone(&action));
+                self.begin(key, action);
+            }
+        }
+    }
+
+    fn task(&mut self, key: String, action: Arc<Action>, asked: Vec<(NodeName, u64)>, step: Step) -> u64 {
+        self.next += 1;
+        let task = Task { epoch: self.scheduler.epoch, key, action, asked, step };
+        self.tasks.insert(self.next, task);
+        self.next
+    }
+
+    fn begin(&mut self, key: String, action: Arc<Action>) {
+        match action.as_ref() {
+            Action::Order { node, order, .. } => {
+                let asked = self.scheduler.asking(&[node]);
+                let (node, order) = (node.clone(), order.clone());
+                let id = self.task(key, action, asked, Step::Answer);
+                self.ask(id, &node, Question::Order(order), 5_000);
+            }
+            Action::Look { node, look, .. } => {
+                let asked = self.scheduler.asking(&[node]);
+                let (node, vm) = (node.clone(), look.vm.clone());
+                let id = self.task(key, action, asked, Step::Answer);
+                self.ask(id, &node, Question::Look(vm), 2_000);
+            }
+            Action::LookAtAll { node } => {
+                let node = node.clone();
+                let id = self.task(key, action, Vec::new(), Step::Answer);
+                self.ask(id, &node, Question::All, 2_000);
+            }
+            Action::Settle(settle) => {
+                let asked = self.scheduler.asking(&[&settle.from, &settle.to]);
+                let (from, to, vm) = (settle.from.clone(), settle.to.clone(), settle.vm.clone());
+                let id = self.task(key, action, asked, Step::Both { a: None, b: None });
+                self.ask(id, &from, Question::Look(vm.clone()), 2_000);
+                self.ask(id, &to, Question::Look(vm), 2_000);
+            }
+            Action::ReleasePorts { .. } => {
+                self.keep(&key, 0, Outcome::Done, Vec::new());
+                self.scheduler.busy.remove(&key);
+                self.wake();
+            }
+            Action::Alarm { text, .. } => {
+                self.log(format!("alarm: {text}"));
+                self.scheduler.busy.remove(&key);
+            }
+            _ => {
+                let id = self.task(key, action, Vec::new(), Step::Written);
+                let delay = self.rng.between(1, 10);
+                self.after(delay, Event::Write(id));
+            }
+        }
+    }
+
+    fn ask(&mut self, task: u64, node: &NodeName, question: Question, bound: u64) {
+        let node = node.clone();
+        let delay = self.delay();
+        self.after(bound, Event::Reply(task, node.clone(), Reply::Nothing));
+        if self.rng.chance(self.faults.loss) {
+            return;
+        }
+        if self.rng.chance(self.faults.twice) {
+            let later = self.rng.between(1, 4_000);
+            self.after(later, Event::Ask(task, node.clone(), question.clone()));
+        }
+        self.after(delay, Event::Ask(task, node, question));
+    }
+
+    /// An agent is asked.
+    pub(crate) fn answer(&mut self, task: u64, node: &NodeName, question: &Question) {
+        if !self.hosts[node].hears() {
+            return;
+        }
+        let now = self.now;
+        let reply = match question {
+            Question::Look(vm) => Reply::Look(self.hosts[node].fact(vm)),
+            Question::All => Reply::All(self.hosts.get_mut(node).unwrap().facts(now)),
+            Question::Order(order) => Reply::Order(self.ordered(node, order)),
+        };
+        if !self.rng.chance(self.faults.loss) {
+            let delay = self.delay();
+            self.after(delay, Event::Reply(task, node.clone(), reply));
+        }
+    }
+
+    fn ordered(&mut self, node: &NodeName, order: &Order) -> Result<agent::Answer, Refusal> {
+        let host = self.hosts.get_mut(node).unwrap();
+        let (_, vm) = parts(order);
+        let vm = vm.clone();
+        let progress = match host.take(order) {
+            Taken::Said(said) => said?,
+            Taken::Begun(operation) => {
+                self.log(format!("{node} takes {operation}"));
+                let quick = matches!(order, Order::Resume(_));
+                let delay = if quick { 0 } else { self.rng.between(1, 120) };
+                if delay == 0 {
+                    self.carry_out(node, order, &operation);
+                } else {
+                    let instance = self.hosts[node].instance;
+                    self.after(delay, Event::Operation(node.clone(), instance, operation.clone(), order.clone()));
+                }
+                self.hosts[node].journal[&operation].clone()
+            }
+        };
+        Ok(agent::Answer { progress, fact: self.hosts[node].fact(&vm) })
+    }
+
+    /// An operation comes to its end, or a sending to its beginning.
+    pub(crate) fn carry_out(&mut self, node: &NodeName, order: &Order, operation: &str) {
+        let (_, vm) = parts(order);
+        let vm = vm.clone();
+        match order {
+            Order::Send(send) => {
+                let running = self.hosts[node].guests[&vm].process == super::agent::Process::Running;
+                if running && !self.hosts[node].closed.contains(&send.migration) {
+                    return self.begin_flow(Flow {
+                        migration: send.migration.clone(),
+                        vm,
+                        from: node.clone(),
+                        to: send.to.clone(),
+                        operation: operation.to_owned(),
+                        stage: Stage::Copying,
+                    });
+                }
+                let refusal = self.hosts[node].not_now(&vm, "not running", "send");
+                self.finish(node, &vm, operation, agent::Progress::Failed(refusal));
+            }
+            Order::Abort(abort) => {
+                if self.abort_flow(&abort.migration) {
+                    self.finish(node, &vm, operation, agent::Progress::Done);
+                } else {
+                    let instance = self.hosts[node].instance;
+                    self.after(50, Event::Operation(node.clone(), instance, operation.to_owned(), order.clone()));
+                }
+            }
+            _ => {
+                let progress = match self.hosts.get_mut(node).unwrap().perform(order) {
+                    Ok(effect) => {
+                        self.check_effect(node, &vm, effect);
+                        agent::Progress::Done
+                    }
+                    Err(refusal) => agent::Progress::Failed(refusal),
+                };
+                self.finish(node, &vm, operation, progress);
+            }
+        }
+    }
+
+    fn finish(&mut self, node: &NodeName, vm: &VmName, operation: &str, progress: agent::Progress) {
+        self.log(format!("{node} ends {operation}: {progress:?}"));
+        let host = self.hosts.get_mut(node).unwrap();
+        host.journal.insert(operation.to_owned(), progress);
+        let guest = host.guests.get_mut(vm).unwrap();
+        if guest.working.as_deref() == Some(operation) {
+            guest.working = None;
+        }
+        self.publish(node);
+    }
+
+    fn keep(&mut self, key: &str, attempt: u32, outcome: Outcome, asked: Vec<(NodeName, u64)>) {
+        self.scheduler.answers.insert(key.to_owned(), Kept { attempt, outcome, at: self.now, asked });
+    }
+
+    /// Whether a task belongs to the scheduler that leads; those of its predecessor may linger.
+    fn is_mine(&self, task: &Task) -> bool {
+        self.primary && task.epoch == self.scheduler.epoch
+    }
+
+    fn end(&mut self, task: &Task) {
+        if self.is_mine(task) {
+            self.scheduler.busy.remove(&task.key);
+            self.wake();
+        }
+    }
+
+    fn outcome(&mut self, mine: bool, node: &NodeName, reply: Reply) -> Outcome {
+        let silent = || Outcome::Silent(Refusal::NoAnswer { who: node.to_string() });
+        let now = self.now;
+        match reply {
+            Reply::Order(Ok(answer)) => {
+                if mine {
+                    self.scheduler.see(node, &answer.fact, now);
+                }
+                Outcome::Order(answer.progress, answer.fact)
+            }
+            Reply::Order(Err(refusal)) => {
+                if mine && matches!(&refusal, Refusal::Stale { what, .. } if what == "epoch") {
+                    self.scheduler.overtaken = true;
+                }
+                if refusal.retryable() { Outcome::Silent(refusal) } else { Outcome::Refused(refusal) }
+            }
+            Reply::Look(fact) => {
+                if mine {
+                    self.scheduler.see(node, &fact, now);
+                }
+                Outcome::Seen(fact)
+            }
+            Reply::All(facts) => {
+                if mine {
+                    self.scheduler.hear(facts, now);
+                }
+                Outcome::Done
+            }
+            Reply::Nothing => silent(),
+        }
+    }
+
+    /// A reply comes, or its time is over.
+    pub(crate) fn replied(&mut self, id: u64, node: &NodeName, reply: Reply) {
+        let Some(mut task) = self.tasks.remove(&id) else { return };
+        let mine = self.is_mine(&task);
+        match &mut task.step {
+            Step::Answer => {
+                let attempt = if let Action::Order { attempt, .. } = task.action.as_ref() { *attempt } else { 0 };
+                let outcome = self.outcome(mine, node, reply);
+                if mine {
+                    let key = if let Action::LookAtAll { node } = task.action.as_ref() {
+                        listen_key(node)
+                    } else {
+                        task.key.clone()
+                    };
+                    self.keep(&key, attempt, outcome, task.asked.clone());
+                }
+                self.end(&task);
+            }
+            Step::Both { a, b } => {
+                let Action::Settle(settle) = task.action.as_ref() else { return };
+                let fact = if let Reply::Look(fact) = &reply { Some(fact.clone()) } else { None };
+                if *node == settle.from && a.is_none() {
+                    *a = Some(fact);
+                } else if *node == settle.to && b.is_none() {
+                    *b = Some(fact);
+                }
+                let both = a.clone().zip(b.clone());
+                let settle = settle.clone();
+                let _ = self.outcome(mine, node, reply);
+                match both {
+                    Some((a, b)) => self.settled(id, task, &settle, a, b),
+                    None => {
+                        self.tasks.insert(id, task);
+                    }
+                }
+            }
+            Step::Resumed(key) => {
+                let key = key.clone();
+                let outcome = self.outcome(mine, node, reply);
+                if mine {
+                    self.keep(&key, 0, outcome, task.asked.clone());
+                }
+                self.end(&task);
+            }
+            Step::Written | Step::Switched(_) => {
+                self.tasks.insert(id, task);
+            }
+        }
+    }
+
+    fn settled(&mut self, id: u64, mut task: Task, settle: &Settle, a: Option<VmFact>, b: Option<VmFact>) {
+        let copy = settle.copy;
+        let verdict = match self.broken {
+            // "The call is over and there is a copy, so it must have worked."
+            Broken::AsksOnlyTarget if b.as_ref().is_some_and(|f| f.domain == agent::Domain::Paused) => Verdict::Switch,
+            _ => verdict(&settle.migration, copy, a.as_ref(), b.as_ref()),
+        };
+        self.log(format!("{}: {verdict:?} by {:?} and {:?}", settle.migration, domain(&a), domain(&b)));
+        if self.is_mine(&task) {
+            let key = task.key.clone();
+            self.keep(&key, 0, Outcome::Both(a, b), task.asked.clone());
+        }
+        let current = self.docs.vms.get(settle.vm.as_str()).cloned();
+        if verdict == Verdict::Switch
+            && let Some(entry) = current
+            && may_switch(&entry.value, &settle.migration)
+            && entry.value.node() == Some(&settle.from)
+        {
+            let mut vm = entry.value.clone();
+            vm.apply(Change::Switched, at(self.now)).unwrap();
+            task.step = Step::Switched(Box::new(vm));
+            // The write carries the revision that was read now.
+            task.asked.push((settle.to.clone(), entry.revision));
+            self.tasks.insert(id, task);
+            let delay = self.rng.between(1, 30);
+            self.after(delay, Event::Write(id));
+        } else {
+            self.end(&task);
+        }
+    }
+
+    /// A write arrives at the bucket.
+    pub(crate) fn write(&mut self, id: u64) {
+        let Some(mut task) = self.tasks.remove(&id) else { return };
+        if let Step::Switched(vm) = &task.step {
+            let vm = vm.as_ref().clone();
+            let (to, revision) = task.asked.pop().unwrap();
+            let done = self.put_vm(vm.clone(), revision);
+            if done && !self.rng.chance(self.faults.loss) && self.leads(&task) {
+                let (grant, key) = (vm.grant.clone().unwrap(), resume_key(&vm).unwrap());
+                let order = agent::Order { epoch: task.epoch, operation: resume_operation(&vm) };
+                let resume = Order::Resume(agent::Resume { order, vm: vm.name.clone(), grant });
+                task.step = Step::Resumed(key);
+                self.tasks.insert(id, task);
+                self.ask(id, &to, Question::Order(resume), 5_000);
+            } else {
+                self.end(&task);
+            }
+            return;
+        }
+        if !matches!(task.step, Step::Written) {
+            self.tasks.insert(id, task);
+            return;
+        }
+        let (docs, now) = (&mut self.docs, self.now);
+        match task.action.as_ref() {
+            Action::StoreVm { vm, revision, restart } => {
+                if self.put_vm(vm.as_ref().clone(), *revision) && *restart && self.is_mine(&task) {
+                    let entry = self.scheduler.restarts.entry(vm.name.clone()).or_insert((0, now));
+                    *entry = (entry.0 + 1, now);
+                }
+            }
+            Action::DropVm { name, revision } => {
+                let _ = delete(&mut docs.vms, name.as_str(), *revision);
+            }
+            Action::NewMigration(migration) => {
+                let _ = put(&mut docs.migrations, &mut docs.revision, migration.as_ref().clone(), 0);
+            }
+            Action::StoreMigration { migration, revision } => {
+                let migration = migration.as_ref().clone();
+                if put(&mut docs.migrations, &mut docs.revision, migration.clone(), *revision) {
+                    self.check_migration(&migration);
+                }
+            }
+            Action::DropMigration { id, revision } => {
+                let _ = delete(&mut docs.migrations, id.as_str(), *revision);
+            }
+            Action::StoreOutage { outage, revision } => {
+                let outage = outage.as_ref().clone();
+                self.log(format!("outage {} is {}", outage.id, outage.state.word()));
+                let docs = &mut self.docs;
+                let _ = put(&mut docs.outages, &mut docs.revision, outage, *revision);
+            }
+            Action::DropOutage { id, revision } => {
+                let _ = delete(&mut docs.outages, id.as_str(), *revision);
+            }
+            _ => {}
+        }
+        self.end(&task);
+    }
+
+    /// A scheduler that was replaced may not have noticed it yet: the lease's bound is not exact.
+    fn leads(&self, _: &Task) -> bool {
+        true
+    }
+
+    pub(crate) fn put_vm(&mut self, vm: Vm, revision: u64) -> bool {
+        let text = format!("{} {} under {:?} crossing {:?}", vm.key(), vm.state.word(), vm.grant, vm.crossing);
+        let docs = &mut self.docs;
+        let done = put(&mut docs.vms, &mut docs.revision, vm, revision);
+        if done {
+            self.log(text);
+        }
+        done
+    }
+
+    /// The scheduler dies; its tasks are gone, or linger as those of somebody who does not know.
+    pub(crate) fn crash_scheduler(&mut self, linger: bool) {
+        self.primary = false;
+        if !linger {
+            self.tasks.clear();
+        }
+    }
+
+    pub(crate) fn elect_scheduler(&mut self) {
+        self.epoch += 1;
+        self.scheduler = Scheduler::new(self.epoch);
+        self.primary = true;
+        self.wake();
+    }
+}
+
+fn domain(fact: &Option<VmFact>) -> Option<agent::Domain> {
+    fact.as_ref().map(|f| f.domain)
+}
