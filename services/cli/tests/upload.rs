@@ -89,7 +89,9 @@ fn serve(mut stream: StreamOwned<ServerConnection, TcpStream>, mood: Mood, arriv
             answer(&mut stream, "401 Unauthorized", json!({"code": "upload.ticket", "message": "no such ticket"}))
         }
         Mood::Full => {
-            answer(&mut stream, "507 Insufficient Storage", json!({"code": "image.no-room", "message": "no room"}))
+            // Read to its end, or the client may see a broken pipe before it sees the answer.
+            std::io::copy(&mut (&mut stream).take(length as u64), &mut std::io::sink()).unwrap();
+            answer(&mut stream, "507 Insufficient Storage", json!({"code": "image.no-room", "message": "no room"}));
         }
         Mood::Take => {
             take(&mut stream, length, arrived);
@@ -159,6 +161,20 @@ fn a_front_end_without_room_ends_the_import() {
     let _stub = image_service(&cloud, port, bytes.len(), &arrived);
     let ran = cloud.run(&["image", "import", &path, "--name", "mini"]);
     assert!(ran.status == 1 && ran.err.contains("image.no-room"), "{ran:?}");
+}
+
+#[test]
+fn an_import_that_failed_meanwhile_is_told_with_its_reason() {
+    let cloud = Cloud::start();
+    let (path, _) = file(&cloud, 100);
+    let _stub = Stub::start(&cloud, "image.m-front", &["watari.v1.image.import"], |_, _| {
+        let mut image = sample("reply.ImageView.json");
+        image["state"] = "failed".into();
+        image["fault"] = sample("reply.OutageView.json")["failed"][0].clone();
+        Reply(json!({"image": image, "url": null, "token": "", "offset": 0}))
+    });
+    let ran = cloud.run(&["image", "import", &path, "--name", "mini"]);
+    assert!(ran.status == 1 && ran.err.contains("error[migration.failed]"), "{ran:?}");
 }
 
 #[test]

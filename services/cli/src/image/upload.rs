@@ -71,7 +71,10 @@ impl Upload<'_> {
             let ticket: Ticket = self.ctx.session.ask(self.announcement).await?;
             let Some(url) = &ticket.url else {
                 progress.over(self.announcement.name.as_str());
-                return Ok(ticket.image);
+                return match ticket.image.fault {
+                    Some(fault) => Err(fault.into()),
+                    None => Ok(ticket.image),
+                };
             };
             if ticket.offset > reached {
                 (reached, since) = (ticket.offset, Instant::now());
