@@ -13,6 +13,7 @@ pub mod actor;
 pub mod agent;
 pub mod beats;
 pub mod blueprint;
+pub mod counts;
 pub mod facts;
 pub mod hypervisor;
 pub mod images;
@@ -33,6 +34,7 @@ use std::{io, sync::Arc, time::Duration};
 use watari_chassis::{BusError, Context};
 
 use agent::Agent;
+use counts::Counts;
 use facts::Facts;
 use hypervisor::{CacheMode, Hypervisor, disk, probe};
 use images::{Images, TrustError};
@@ -61,6 +63,9 @@ pub enum AgentError {
     /// Certificates for images.
     #[error(transparent)]
     Trust(#[from] TrustError),
+    /// Its metrics.
+    #[error("two metrics have one name: {0}")]
+    Metrics(#[from] watari_chassis::prometheus::Error),
     /// The bus.
     #[error(transparent)]
     Bus(#[from] BusError),
@@ -70,7 +75,12 @@ pub enum AgentError {
 ///
 /// # Errors
 /// [`AgentError`]; libvirt need not be there yet.
-pub async fn open(settings: Settings, hypervisor: Hypervisor, instance: String) -> Result<Arc<Node>, AgentError> {
+pub async fn open(
+    settings: Settings,
+    hypervisor: Hypervisor,
+    counts: Counts,
+    instance: String,
+) -> Result<Arc<Node>, AgentError> {
     let name = settings.node_name().map_err(AgentError::Settings)?;
     let site = settings.site_name().map_err(AgentError::Settings)?;
     let layout = Layout::new(&settings.data_dir, &settings.run_dir);
@@ -94,6 +104,7 @@ pub async fn open(settings: Settings, hypervisor: Hypervisor, instance: String) 
         hypervisor,
         journal,
         plumbing,
+        counts,
     }))
 }
 
@@ -103,7 +114,8 @@ pub async fn open(settings: Settings, hypervisor: Hypervisor, instance: String) 
 /// [`AgentError`].
 pub async fn serve(ctx: Context, settings: Settings) -> Result<(), AgentError> {
     let config = hypervisor::Config { uri: settings.libvirt_uri.clone(), ..hypervisor::Config::default() };
-    let node = open(settings, Hypervisor::connect(config)?, ctx.instance.to_string()).await?;
+    let counts = Counts::register(&ctx.metrics)?;
+    let node = open(settings, Hypervisor::connect(config)?, counts, ctx.instance.to_string()).await?;
     let agent = Agent::restore(Arc::clone(&node)).await?;
     let interval = Duration::from_millis(node.settings.intervals.facts_ms);
     let (watching, shutdown) = (agent.clone(), ctx.shutdown.clone());

@@ -6,6 +6,7 @@ use watari_contracts::agent::Domain;
 use watari_model::{NodeName, Refusal, SiteName, VmName};
 
 use crate::{
+    counts::Counts,
     facts::Facts,
     hypervisor::{self, CacheMode, Hypervisor, Kind, VirtType},
     images::Images,
@@ -42,6 +43,8 @@ pub struct Node {
     pub plumbing: Plumbing,
     /// Memory and disk that are spoken for.
     pub room: Room,
+    /// What is counted.
+    pub counts: Counts,
 }
 
 impl Node {
@@ -49,7 +52,9 @@ impl Node {
     #[must_use]
     pub fn refuse(&self, error: &hypervisor::Error) -> Refusal {
         let mut detail = error.to_string();
-        let mut cause = std::error::Error::source(error);
+        // libvirt's own message is in the text already.
+        let libvirt = matches!(error, hypervisor::Error::Libvirt { .. } | hypervisor::Error::ConnectionLost { .. });
+        let mut cause = std::error::Error::source(error).filter(|_| !libvirt);
         while let Some(inner) = cause {
             let text = inner.to_string();
             if !detail.contains(&text) {

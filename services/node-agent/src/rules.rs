@@ -30,9 +30,11 @@ pub enum Ask<'a> {
         /// The order's operation.
         operation: &'a str,
     },
-    /// Reboot what runs.
+    /// Reboot what runs here under exactly this grant.
     Reboot(u64),
-    /// Stop what runs, or send it away: what was allowed to start must not start after that.
+    /// Send away what runs here under exactly this grant.
+    Send(u64),
+    /// Stop what runs: what was allowed to start must not start after that.
     Quit(u64),
     /// Prepare to receive what runs elsewhere under this generation.
     Receive(u64),
@@ -57,7 +59,6 @@ impl Seen {
         let stale = |given: u64, seen: u64| {
             Err(Refusal::Stale { what: "generation".to_owned(), seen: seen.to_string(), given: given.to_string() })
         };
-        let newest = |generation: u64| self.generation.max(generation);
         match ask {
             Ask::Run { grant, .. } if grant.node != *me => {
                 Err(Refusal::Malformed { detail: format!("the grant names node {}, and this is {me}", grant.node) })
@@ -73,8 +74,11 @@ impl Seen {
                     stale(grant.generation, self.generation)
                 }
             }
-            Ask::Reboot(generation) if generation < self.generation => stale(generation, self.generation),
-            Ask::Reboot(generation) => Ok(Self { generation: newest(generation), ..self.clone() }),
+            Ask::Reboot(generation) | Ask::Send(generation) if generation != self.granted || !self.is_granted() => {
+                stale(generation, self.generation)
+            }
+            Ask::Reboot(_) => Ok(self.clone()),
+            Ask::Send(generation) => Ok(self.without_operation(generation)),
             Ask::Quit(generation) if generation < self.generation => stale(generation, self.generation),
             Ask::Quit(generation) => Ok(self.without_operation(generation)),
             Ask::Receive(generation) if generation < self.generation || generation <= self.granted => {

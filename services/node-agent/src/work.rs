@@ -139,7 +139,7 @@ impl Work {
             Self::Resume(o) => Ask::Run { grant: &o.grant, operation: &o.order.operation },
             Self::Reboot(o) => Ask::Reboot(o.generation),
             Self::Stop(o) => Ask::Quit(o.generation),
-            Self::Send(o) => Ask::Quit(o.generation),
+            Self::Send(o) => Ask::Send(o.generation),
             Self::Receive(o) => Ask::Receive(o.generation),
             Self::Discard(o) => Ask::Discard(o.generation),
             Self::Remove(o) => Ask::Clear(o.generation),

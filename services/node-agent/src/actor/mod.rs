@@ -317,6 +317,7 @@ impl Actor {
             }
             Work::Start(_) | Work::Receive(_) => {
                 record.server = work.server().cloned();
+                record.passage = None;
                 record.chosen =
                     u64::try_from(watari_chassis::clock::now().0.unix_timestamp_nanos() / 1_000).unwrap_or(0);
             }
@@ -401,6 +402,11 @@ impl Actor {
                 Progress::Failed(refusal)
             }
         };
+        let outcome = match &progress {
+            Progress::Failed(refusal) => refusal.code(),
+            Progress::Working | Progress::Done => "ok",
+        };
+        self.node.counts.operations.with_label_values(&[key.verb, outcome]).inc();
         if let Err(error) = self.node.journal.finish(key, &operation.work, &progress).await {
             // It is judged anew after a restart; until then memory knows.
             tracing::error!(%vm, %error, "the end of an operation is not written down");

@@ -4,6 +4,8 @@
 //! the grant was written down when the order was taken, the domain is resumed, and it is seen
 //! running. What can wait waits: the grant in the domain's own definition, and that definition.
 
+use std::time::Duration;
+
 use watari_chassis::clock;
 use watari_contracts::agent::{Domain, Phase, Resume};
 use watari_model::Refusal;
@@ -46,7 +48,10 @@ pub(super) async fn run(cx: &Cx, order: &Resume) -> Result<(), Refusal> {
             passage.paused_ms = passage.arrived_at.map(|at| now.saturating_sub(at));
         }
     };
-    cx.book.amend(uuid, Urgency::Now, resumed).await?;
+    let record = cx.book.amend(uuid, Urgency::Now, resumed).await?;
+    if let Some(paused_ms) = record.passage.and_then(|passage| passage.paused_ms) {
+        cx.node.counts.arrived_pause.observe(Duration::from_millis(paused_ms).as_secs_f64());
+    }
     settle(cx, order.grant.generation);
     Ok(())
 }

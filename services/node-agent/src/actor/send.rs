@@ -32,10 +32,6 @@ pub(super) async fn run(cx: &Cx, order: &Send) -> Result<(), Refusal> {
         Domain::Running => {}
         other => return Err(cx.not_now(other, WANTED)),
     }
-    let record = cx.record().await?;
-    if record.seen.granted != order.generation {
-        return Err(cx.node.not_now(&cx.book.vm, "not granted to this node under that generation", WANTED));
-    }
     let process = cx.node.hypervisor.process(cx.name(), uuid).await.map_err(|error| cx.refuse(&error))?;
     let process = process.ok_or_else(|| cx.not_now(Domain::Absent, WANTED))?;
     let begun = Crossing::new(order.migration.clone(), Side::Source, order.to.clone(), Phase::Copying);
@@ -120,10 +116,9 @@ async fn follow(
         tracing::warn!(vm = %cx.book.vm, %migration, complaint, "libvirt complains of a migration");
     }
     // By libvirt's word it has left; the process must follow.
-    if outcome.is_ok() && !dead && cx.book.look().await.domain != Domain::Running {
-        if tokio::time::timeout(SOURCE_ENDS, process.ended()).await.is_ok() {
-            cx.book.departed(uuid).await;
-        }
+    let left = outcome.is_ok() && !dead && cx.book.look().await.domain != Domain::Running;
+    if left && tokio::time::timeout(SOURCE_ENDS, process.ended()).await.is_ok() {
+        cx.book.departed(uuid).await;
     }
     end(cx, uuid, migration, complaint).await?;
     if last.is_none() {

@@ -116,6 +116,15 @@ impl Running {
         self.command_line == config.command_line()
     }
 
+    /// Makes it read its folder anew: it sees by itself what is added or changed, not what is taken
+    /// away (seen with 2.90).
+    pub(super) fn read_again(&self) -> io::Result<()> {
+        match pidfd_send_signal(&self.pidfd, Signal::HUP) {
+            Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// Ends it, and waits until it is gone.
     pub(super) async fn end(self) -> io::Result<()> {
         match pidfd_send_signal(&self.pidfd, Signal::TERM) {

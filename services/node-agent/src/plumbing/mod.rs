@@ -139,6 +139,8 @@ impl Plumbing {
             if network.cards.is_empty() {
                 networks.remove(&wire.network);
                 close(&self.layout.dhcp_pid(&wire.network), &folder).await.map_err(failed)?;
+            } else if let Some(running) = dnsmasq::Running::find(&network.config.pid_file) {
+                running.read_again().map_err(failed)?;
             }
         }
         Ok(())
@@ -170,7 +172,10 @@ impl Plumbing {
             }
         }
         for network in networks.values() {
-            if let Err(error) = hosts::keep_only(&network.config.hosts, &network.cards) {
+            let cleared = hosts::keep_only(&network.config.hosts, &network.cards);
+            let running = dnsmasq::Running::find(&network.config.pid_file);
+            let reread = cleared.and_then(|()| running.map_or(Ok(()), |running| running.read_again()));
+            if let Err(error) = reread {
                 tracing::warn!(%error, "old DHCP hosts stay");
             }
         }
@@ -228,6 +233,3 @@ async fn close(pid_file: &Path, hosts: &Path) -> io::Result<()> {
     }
     Ok(())
 }
-
-#[cfg(test)]
-mod tests;

@@ -11,6 +11,7 @@ fn grant(node: &str, generation: u64) -> Grant {
 enum Said {
     Run { node: bool, generation: u64, operation: u8 },
     Reboot(u64),
+    Send(u64),
     Quit(u64),
     Receive(u64),
     Discard(u64),
@@ -23,6 +24,7 @@ fn said() -> impl Strategy<Value = Said> {
         3 => (any::<bool>(), generation.clone(), 0..3_u8)
             .prop_map(|(node, generation, operation)| Said::Run { node, generation, operation }),
         1 => generation.clone().prop_map(Said::Reboot),
+        1 => generation.clone().prop_map(Said::Send),
         1 => generation.clone().prop_map(Said::Quit),
         1 => generation.clone().prop_map(Said::Receive),
         1 => generation.clone().prop_map(Said::Discard),
@@ -38,6 +40,7 @@ fn put(seen: &Seen, said: &Said) -> Result<Seen, Refusal> {
             seen.admit(&me, Ask::Run { grant: &grant, operation: &operation.to_string() })
         }
         Said::Reboot(g) => seen.admit(&me, Ask::Reboot(*g)),
+        Said::Send(g) => seen.admit(&me, Ask::Send(*g)),
         Said::Quit(g) => seen.admit(&me, Ask::Quit(*g)),
         Said::Receive(g) => seen.admit(&me, Ask::Receive(*g)),
         Said::Discard(g) => seen.admit(&me, Ask::Discard(*g)),
@@ -48,7 +51,7 @@ fn put(seen: &Seen, said: &Said) -> Result<Seen, Refusal> {
 fn generation(said: &Said) -> u64 {
     match said {
         Said::Run { generation, .. } => *generation,
-        Said::Reboot(g) | Said::Quit(g) | Said::Receive(g) | Said::Discard(g) | Said::Clear(g) => *g,
+        Said::Reboot(g) | Said::Send(g) | Said::Quit(g) | Said::Receive(g) | Said::Discard(g) | Said::Clear(g) => *g,
     }
 }
 
@@ -85,6 +88,9 @@ proptest! {
             match order {
                 Said::Discard(g) => prop_assert_eq!(taken.is_ok(), g > seen.granted),
                 Said::Clear(g) => prop_assert_eq!(taken.is_ok(), g >= seen.granted),
+                Said::Send(g) | Said::Reboot(g) => {
+                    prop_assert!(taken.is_err() || (g == seen.granted && g == seen.generation), "sent without a grant");
+                }
                 Said::Receive(g) => prop_assert!(taken.is_err() || g > seen.granted, "a node would receive its own server"),
                 _ => {}
             }

@@ -4,12 +4,13 @@ use std::{os::unix::fs::MetadataExt, path::PathBuf, time::Duration};
 
 use sha2::{Digest, Sha256};
 use tokio::sync::OnceCell;
-use watari_chassis::CancellationToken;
+use watari_chassis::{CancellationToken, prometheus::Registry};
 use watari_contracts::agent::{Answer, ConsoleText, NodeFacts, Progress, ReadConsole, Server, VmFact};
 use watari_model::{Refusal, image::Format, vm::Base};
 use watari_node_agent::{
     DEFAULTS, Settings,
     agent::Agent,
+    counts::Counts,
     hypervisor::{Config, Hypervisor, ProcessId},
     open,
     settings::Virtualisation,
@@ -153,7 +154,8 @@ impl TestAgent {
         settings.run_dir = folder.join("run");
         settings.virtualisation = Virtualisation::Qemu;
         settings.networks.filter_dhcp = false;
-        let node = open(settings, scene.hypervisor.clone(), "test".to_owned()).await.unwrap();
+        let counts = Counts::register(&Registry::new()).unwrap();
+        let node = open(settings, scene.hypervisor.clone(), counts, "test".to_owned()).await.unwrap();
         let agent = Agent::restore(node).await.unwrap();
         let shutdown = CancellationToken::new();
         let (watching, ending) = (agent.clone(), shutdown.clone());

@@ -1,0 +1,34 @@
+//! What the agent counts for `/metrics`. Names are constants, so that alerts can be checked against them.
+
+use watari_chassis::prometheus::{self, Histogram, HistogramOpts, IntCounterVec, Opts, Registry};
+
+/// Operations that ended, by verb and outcome ("ok" or a refusal's code).
+pub const OPERATIONS: &str = "watari_agent_operations_total";
+/// How long arrived copies stood paused until they were resumed.
+pub const ARRIVED_PAUSE: &str = "watari_agent_arrived_pause_seconds";
+
+/// From 2 ms, a fast decision, to 5 s, when somebody had to be waited for.
+const PAUSES: [f64; 11] = [0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
+
+/// The handles.
+pub struct Counts {
+    /// See [`OPERATIONS`].
+    pub operations: IntCounterVec,
+    /// See [`ARRIVED_PAUSE`].
+    pub arrived_pause: Histogram,
+}
+
+impl Counts {
+    /// Makes them and shows them in the registry.
+    ///
+    /// # Errors
+    /// Another metric has the name.
+    pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let operations = IntCounterVec::new(Opts::new(OPERATIONS, "Operations that ended."), &["verb", "outcome"])?;
+        let pauses = HistogramOpts::new(ARRIVED_PAUSE, "Pause of arrived copies.").buckets(PAUSES.to_vec());
+        let arrived_pause = Histogram::with_opts(pauses)?;
+        registry.register(Box::new(operations.clone()))?;
+        registry.register(Box::new(arrived_pause.clone()))?;
+        Ok(Self { operations, arrived_pause })
+    }
+}

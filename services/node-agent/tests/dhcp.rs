@@ -1,0 +1,194 @@
+//! DHCP by a real dnsmasq on a real bridge, in a network namespace made for it. Needs root, as the agent does.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use std::{
+    fs, io,
+    net::{Ipv4Addr, UdpSocket},
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+use watari_contracts::agent::{Server, Wire};
+use watari_model::{Refusal, image::Format, network::Kind, vm::Base};
+use watari_node_agent::{layout::Layout, plumbing::Plumbing, settings::Networks};
+
+const GUEST: &str = "52:57:cb:00:71:64";
+const STRANGER: &str = "52:54:00:00:00:99";
+
+#[test]
+fn a_server_gets_its_address_and_a_stranger_no_word() {
+    // Its own network, so that nothing of the machine's is touched or heard.
+    let inside = Command::new("unshare")
+        // And its own processes, so that none is left behind by a failure.
+        .args(["--net", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child"])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", "inside_its_own_network", "--ignored", "--nocapture"])
+        .output()
+        .unwrap();
+    let said = format!("{}{}", String::from_utf8_lossy(&inside.stdout), String::from_utf8_lossy(&inside.stderr));
+    assert!(inside.status.success() && said.contains("1 passed"), "{said}");
+}
+
+fn ip(arguments: &str) {
+    let status = Command::new("ip").args(arguments.split(' ')).status().unwrap();
+    assert!(status.success(), "ip {arguments}");
+}
+
+/// A bridge with an address, and a cable whose other end is the guest's. Both ends are in one
+/// namespace, so that packets from an address of our own must be let in.
+fn lay_network() {
+    // The kernel shows the interfaces of the namespace in which /sys was mounted.
+    assert!(Command::new("mount").args(["-t", "sysfs", "sysfs", "/sys"]).status().unwrap().success());
+    ip("link set lo up");
+    ip("link add br-t type bridge forward_delay 0");
+    ip("addr add 203.0.113.1/24 dev br-t");
+    ip("link add port type veth peer name guest");
+    for device in ["all", "br-t", "guest"] {
+        fs::write(format!("/proc/sys/net/ipv4/conf/{device}/accept_local"), "1").unwrap();
+        fs::write(format!("/proc/sys/net/ipv4/conf/{device}/rp_filter"), "0").unwrap();
+    }
+    ip("link set port master br-t");
+    for device in ["br-t", "port", "guest"] {
+        ip(&format!("link set {device} up"));
+    }
+    ip("route add 255.255.255.255/32 dev guest");
+}
+
+fn server(uuid: &str, mac: &str, address: [u8; 4]) -> Server {
+    Server {
+        name: "mail".parse().unwrap(),
+        uuid: uuid.to_owned(),
+        vcpus: 1,
+        memory_mib: 32,
+        disk_gib: 1,
+        base: Base { image: "mini".parse().unwrap(), sha256: "0".repeat(64), format: Format::Raw },
+        wires: vec![Wire {
+            network: "campus".parse().unwrap(),
+            kind: Kind::Provider,
+            segment: "campus".parse().unwrap(),
+            cidr: "203.0.113.0/24".to_owned(),
+            gateway: Some(Ipv4Addr::new(203, 0, 113, 254)),
+            dns: vec![],
+            mac: mac.to_owned(),
+            address: address.into(),
+        }],
+    }
+}
+
+/// RFC 2131, figure 1: a request of that type (1 is DISCOVER, 3 is REQUEST), answered by broadcast.
+fn message(kind: u8, mac: &str, address: Option<Ipv4Addr>) -> Vec<u8> {
+    let mut out = vec![0; 236];
+    out[..4].copy_from_slice(&[1, 1, 6, 0]);
+    out[10] = 0x80;
+    for (byte, pair) in out[28..34].iter_mut().zip(mac.split(':')) {
+        *byte = u8::from_str_radix(pair, 16).unwrap();
+    }
+    out.extend([99, 130, 83, 99, 53, 1, kind]);
+    if let Some(address) = address {
+        out.extend([50, 4]);
+        out.extend(address.octets());
+    }
+    out.push(255);
+    out
+}
+
+/// Asks, and gives the answer's type and address; none if nobody answers.
+fn ask(socket: &UdpSocket, request: &[u8]) -> Option<(u8, Ipv4Addr)> {
+    socket.send_to(request, (Ipv4Addr::BROADCAST, 67)).unwrap();
+    let mut answer = [0; 1_500];
+    loop {
+        match socket.recv(&mut answer) {
+            // Type 2 is an answer; its first option is the message's type.
+            Ok(length) if length > 243 && answer[0] == 2 && answer[28..34] == request[28..34] => {
+                return Some((answer[242], Ipv4Addr::new(answer[16], answer[17], answer[18], answer[19])));
+            }
+            Ok(_) => {}
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => return None,
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+/// Asks until the answer is as it should be: dnsmasq reads its folder a moment after a change.
+fn ask_until(socket: &UdpSocket, request: &[u8], wanted: Option<(u8, Ipv4Addr)>) {
+    let found = (0..20).any(|_| ask(socket, request) == wanted);
+    assert!(found, "not answered with {wanted:?}");
+}
+
+fn pid(layout: &Layout) -> Option<i32> {
+    fs::read_to_string(layout.dhcp_pid(&"campus".parse().unwrap())).ok()?.trim().parse().ok()
+}
+
+fn is_alive(pid: i32) -> bool {
+    fs::read(Path::new("/proc").join(pid.to_string()).join("cmdline")).is_ok_and(|line| !line.is_empty())
+}
+
+#[tokio::test]
+#[ignore = "runs in a namespace that the other test makes"]
+async fn inside_its_own_network() {
+    lay_network();
+    let folder = PathBuf::from(format!("/tmp/watari-dhcp-{}", std::process::id()));
+    let layout = Layout::new(&folder.join("data"), &folder.join("run"));
+    layout.make().unwrap();
+    // dnsmasq reads its hosts as a user of its own, who must be able to come there.
+    let plumbing = || {
+        let settings = Networks {
+            lease_minutes: 60,
+            filter_dhcp: true,
+            segments: [("campus".parse().unwrap(), "br-t".to_owned())].into(),
+        };
+        Plumbing::new("m1".parse().unwrap(), layout.clone(), settings)
+    };
+    let socket = UdpSocket::bind("0.0.0.0:68").unwrap();
+    socket.set_broadcast(true).unwrap();
+    socket.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+    let (ours, other) = (Ipv4Addr::new(203, 0, 113, 100), Ipv4Addr::new(203, 0, 113, 101));
+    let mail = server("4dea22b3-1d52-48f3-9d2c-0c0d8e1a7b6f", GUEST, ours.octets());
+    let web = server("5dea22b3-1d52-48f3-9d2c-0c0d8e1a7b6f", "52:57:cb:00:71:65", other.octets());
+
+    let first = plumbing();
+    first.lay_filter().await;
+    let table = Command::new("nft").args(["list", "table", "bridge", "watari"]).output().unwrap();
+    assert!(table.status.success(), "the rules are laid");
+    first.lay_filter().await;
+    let nics = first.connect(&mail).await.unwrap();
+    assert_eq!((nics[0].bridge.as_str(), nics[0].tap.as_str()), ("br-t", "wt4dea22b31d52a"));
+    ask_until(&socket, &message(1, GUEST, None), Some((2, ours)));
+    // A server that moved here asks for what the node before gave it.
+    ask_until(&socket, &message(3, GUEST, Some(ours)), Some((5, ours)));
+    assert_eq!(ask(&socket, &message(1, STRANGER, None)), None);
+    assert_eq!(ask(&socket, &message(3, STRANGER, Some(ours))), None, "not even a refusal");
+
+    // The agent comes and goes; dnsmasq stays, and is started again when it died.
+    let running = pid(&layout).unwrap();
+    drop(first);
+    let second = plumbing();
+    second.restore(std::slice::from_ref(&mail)).await;
+    assert_eq!(pid(&layout), Some(running), "it was adopted");
+    second.connect(&web).await.unwrap();
+    ask_until(&socket, &message(1, "52:57:cb:00:71:65", None), Some((2, other)));
+    Command::new("kill").args(["-9", &running.to_string()]).status().unwrap();
+    while is_alive(running) {}
+    second.tend().await;
+    assert_ne!(pid(&layout), Some(running));
+    ask_until(&socket, &message(1, GUEST, None), Some((2, ours)));
+
+    // Who left is answered no more, and the last takes the process along.
+    second.disconnect(&mail).await.unwrap();
+    ask_until(&socket, &message(1, GUEST, None), None);
+    let last = pid(&layout).unwrap();
+    second.disconnect(&web).await.unwrap();
+    assert!(!is_alive(last) && pid(&layout).is_none());
+
+    // What cannot be answered is refused, with the reason.
+    ip("addr flush dev br-t");
+    assert!(matches!(second.connect(&mail).await, Err(Refusal::NodeUnfit { .. })));
+    ip("addr add 198.51.100.1/24 dev br-t");
+    second.connect(&mail).await.unwrap();
+    ask_until(&socket, &message(1, GUEST, None), Some((2, ours)));
+    second.disconnect(&mail).await.unwrap();
+    ip("link set br-t down");
+    assert!(matches!(second.connect(&mail).await, Err(Refusal::SegmentUnbound { .. })));
+    fs::remove_dir_all(&folder).unwrap();
+}
