@@ -1,12 +1,18 @@
 //! Hearing beats: decode, fold, next. No JSON, no document, and no lock held beyond one fold.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 
 use futures_util::StreamExt;
 use watari_chassis::{Message, Messages, clock, codec};
 use watari_contracts::beat::{Beat, VERSION};
 
-use crate::{fleet::Folded, watch::Watch};
+use crate::{
+    fleet::{Doubtful, Folded},
+    watch::Watch,
+};
+
+/// One complaint about beats in so many milliseconds.
+const COMPLAIN_EVERY_MS: u64 = 10_000;
 
 /// Takes beats until the process shuts down.
 pub(crate) async fn hear(watch: Arc<Watch>, mut beats: Messages) {
@@ -41,8 +47,30 @@ fn take(watch: &Watch, message: &Message) {
                 watch.ask.wake();
             }
         }
-        Folded::Refused(doubtful) => refused(doubtful.word()),
+        Folded::Refused(doubtful) => {
+            refused(doubtful.word());
+            complain(watch, message, doubtful);
+        }
     }
+}
+
+/// Says why a beat is not believed, for an operator has to mend it, but not with each beat.
+fn complain(watch: &Watch, message: &Message, doubtful: Doubtful) {
+    let now = clock::boot_millis();
+    let last = watch.complained_at.load(Ordering::Relaxed);
+    // An old beat is the network's doing and mends itself.
+    if doubtful == Doubtful::Old || now.saturating_sub(last) < COMPLAIN_EVERY_MS {
+        return;
+    }
+    watch.complained_at.store(now, Ordering::Relaxed);
+    let why = match doubtful {
+        Doubtful::TwoSites => "another node of this name speaks from another site: give one of them another name",
+        Doubtful::Names => "it names another node or site than its subject",
+        Doubtful::NotAName => "its node or site is no name",
+        Doubtful::TooMany => "there are more nodes than nodes.most_nodes allows",
+        Doubtful::Old => "it is older than the last one",
+    };
+    tracing::warn!(subject = message.subject, why, "a beat is not believed");
 }
 
 /// Site and node of `watari.<kind>.<site>.<node>`.

@@ -1,6 +1,6 @@
 //! What the monitor's parts share: the fleet as it is heard, the nodes as they are written down.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicU64};
 
 use watari_chassis::{Context, Mirror, Wake, clock, prometheus};
 use watari_model::node::Node;
@@ -21,6 +21,8 @@ pub(crate) struct Watch {
     pub(crate) judge: Wake,
     /// Wakes the loop that takes inventories.
     pub(crate) ask: Wake,
+    /// When a beat was complained about last, in boot-time milliseconds.
+    pub(crate) complained_at: AtomicU64,
     fleet: Mutex<Fleet>,
     listening: Mutex<Listening>,
 }
@@ -35,6 +37,7 @@ impl Watch {
             settings,
             judge: Wake::new(),
             ask: Wake::new(),
+            complained_at: AtomicU64::new(0),
             fleet: Mutex::new(fleet),
             listening: Mutex::default(),
         });

@@ -65,6 +65,23 @@ async fn every_change_is_told_once_across_restarts_of_everything() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_past_longer_than_one_reading_is_complete() {
+    let (nats, dir) = (NatsServer::start(), TempDir::new());
+    let bus = somebody(&nats).await;
+    let sites = sites(&nats).await;
+    for n in 0..1_203 {
+        sites.create(&site(&format!("s{n}"), "S")).await.unwrap();
+    }
+    let monitor = Running::start(&nats, settings(dir.path())).await;
+    told(&bus, "sites", "s1202: created (S)").await;
+    let counted = || async { monitor.metric("watari_history_changes_total") > 1_202.5 };
+    eventually("all are counted", PATIENCE, counted).await;
+    assert!(monitor.metric("watari_history_changes_total") < 1_203.5, "each once");
+    assert_eq!(events(&bus, "sites").await.len(), 1_000, "as many as fit into one answer");
+    monitor.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_lost_or_spoilt_file_is_made_anew_from_the_streams() {
     let (nats, dir) = (NatsServer::start(), TempDir::new());
     let bus = somebody(&nats).await;

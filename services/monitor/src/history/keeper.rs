@@ -140,7 +140,7 @@ impl Keeper<'_> {
             }
         }
         let added = self.store.add(&changes, self.settings.most_document_bytes).await?;
-        self.history.metrics.added.inc_by(added);
+        self.history.added(added);
         Ok(seen)
     }
 
@@ -159,7 +159,7 @@ impl Keeper<'_> {
     async fn complete(&self) -> Result<Duration, StoreError> {
         match catch_up(self.ctx, &self.store, self.settings, self.oldest()).await {
             Ok(added) => {
-                self.history.metrics.added.inc_by(added);
+                self.history.added(added);
                 if added > 0 {
                     tracing::info!(added, "the history was completed from the streams");
                 }

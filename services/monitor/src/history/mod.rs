@@ -90,6 +90,12 @@ impl History {
         *self.now.write().unwrap_or_else(PoisonError::into_inner) = Now::Open(store.clone());
     }
 
+    fn added(&self, changes: u64) {
+        self.metrics.added.inc_by(changes);
+        // Counted anew whenever old ones are forgotten.
+        self.metrics.rows.add(i64::try_from(changes).unwrap_or(i64::MAX));
+    }
+
     fn is_away(&self, why: String) {
         self.metrics.available.set(0);
         *self.now.write().unwrap_or_else(PoisonError::into_inner) = Now::Away(why);
