@@ -312,10 +312,16 @@ impl Actor {
             record.seen = record.seen.admit(&self.node.name, ask)?;
         }
         match work {
-            Work::Start(_) | Work::Receive(_) if record.removal != Removal::No => {
+            Work::Start(_) if record.removal != Removal::No => {
                 return Err(self.node.not_now(&self.book.vm, "removed", work.verb()));
             }
+            Work::Receive(_) if record.removal == Removal::Begun => {
+                return Err(self.node.not_now(&self.book.vm, "being removed", work.verb()));
+            }
             Work::Start(_) | Work::Receive(_) => {
+                // What was removed here was an old copy: the server itself lives elsewhere, and may
+                // come back. What it then runs under is a grant newer than any seen.
+                record.removal = Removal::No;
                 record.server = work.server().cloned();
                 record.passage = None;
                 record.chosen =
