@@ -12,7 +12,7 @@ use watari_model::{
 
 use crate::{hypervisor::VirtType, node::Node};
 
-/// How often it is looked whether something changed.
+/// How often it is looked whether the bridges changed.
 const LOOK: Duration = Duration::from_secs(2);
 
 /// Takes stock.
@@ -61,10 +61,14 @@ pub async fn publish(node: &Arc<Node>, bus: &Bus, shutdown: &CancellationToken) 
             _ = tick.tick() => {}
             Ok(()) = connected.changed() => told = None,
         }
-        let Ok(stock) = take(node).await else { continue };
-        if told.as_ref().is_some_and(|(last, at)| *last == stock && at.elapsed() < interval) {
+        // A bridge that comes or goes is seen cheaply; libvirt is asked only when there is something to tell.
+        let is_told = |(last, at): &(Inventory, tokio::time::Instant)| {
+            at.elapsed() < interval && last.segments == node.plumbing.segments()
+        };
+        if told.as_ref().is_some_and(is_told) {
             continue;
         }
+        let Ok(stock) = take(node).await else { continue };
         match tokio::time::timeout(LOOK, bus.publish_json(&subject, &stock)).await {
             Ok(Ok(())) => told = Some((stock, tokio::time::Instant::now())),
             Ok(Err(error)) => tracing::debug!(%error, "the inventory is not told yet"),

@@ -157,8 +157,29 @@ impl Book {
     pub async fn look(&self) -> Sight {
         let number = self.begin_look();
         let uuid = self.current().await.map(|record| record.uuid);
+        if let Some(sight) = self.still_departed(uuid.as_deref()).await {
+            return sight;
+        }
         let sight = sight::take(&self.node, &self.vm, uuid.as_deref()).await;
         self.see(number, sight, Urgency::Soon).await
+    }
+
+    /// For some 200 ms after the source's process has died libvirt answers nobody about its domain,
+    /// and the server stands still meanwhile. The kernel knows: where there is no process, nothing
+    /// runs, and the sight that came with its death still holds.
+    async fn still_departed(&self, uuid: Option<&str>) -> Option<Sight> {
+        let uuid = uuid?;
+        {
+            let page = self.page.lock().await;
+            let off = matches!(page.sight.domain, Domain::Off(_));
+            if !off || page.departed.as_deref() != Some(uuid) {
+                return None;
+            }
+        }
+        match self.node.hypervisor.process(self.vm.as_str(), uuid).await {
+            Ok(None) => Some(self.page.lock().await.sight.clone()),
+            _ => None,
+        }
     }
 
     /// Tells what is known to be so now without a look: the caller has the proof.

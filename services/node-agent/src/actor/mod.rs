@@ -11,6 +11,7 @@
 //! away (stop, remove, discard, release) overtakes one that makes, or that waits for a guest.
 
 mod abort;
+mod arrival;
 mod book;
 mod cx;
 mod discard;
@@ -24,16 +25,17 @@ mod send;
 mod sight;
 mod start;
 mod stop;
+mod taking;
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{collections::VecDeque, sync::Arc};
 
 use tokio::{
     sync::{Notify, mpsc, oneshot, watch},
     task::JoinHandle,
 };
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
-use watari_contracts::agent::{Phase, Progress};
-use watari_model::{Refusal, VmName};
+use watari_contracts::agent::Progress;
+use watari_model::Refusal;
 
 pub use book::Book;
 pub use sight::Sight;
@@ -41,21 +43,13 @@ pub use sight::Sight;
 use crate::{
     blueprint,
     facts::Urgency,
-    hypervisor::{self, Change, Grant, Incoming, Start},
+    hypervisor::{Change, Start},
     node::Node,
-    record::{Record, Removal, Side},
-    rules::Seen,
-    store::{Accepted, Key},
+    record::Record,
+    store::Key,
     work::Work,
 };
 use cx::Cx;
-
-/// Orders that may wait for the one under way to give way.
-const WAITING: usize = 4;
-/// How long an arrival is watched before looking whether it is still awaited.
-const ARRIVAL: Duration = Duration::from_secs(600);
-/// libvirt has no event for the beginning of an arrival.
-const WHILE_ARRIVING: Duration = Duration::from_secs(1);
 
 /// What an actor is told.
 pub enum Message {
@@ -113,16 +107,6 @@ async fn perform(cx: &Cx, work: &Work) -> Result<(), Refusal> {
         Work::Resume(order) => resume::run(cx, order).await,
         Work::Discard(order) => discard::run(cx, order).await,
         Work::Release(order) => release::run(cx, order).await,
-    }
-}
-
-/// Whether `newer` may end the time of `older`, which makes something or waits for a guest.
-fn overtakes(newer: &Work, older: &Work) -> bool {
-    let takes_away = matches!(newer, Work::Stop(_) | Work::Remove(_) | Work::Discard(_) | Work::Release(_));
-    match older {
-        Work::Start(_) | Work::Receive(_) | Work::Reboot(_) => takes_away,
-        Work::Stop(order) => takes_away && !order.force && !matches!(newer, Work::Stop(newer) if !newer.force),
-        _ => false,
     }
 }
 
@@ -227,135 +211,6 @@ impl Actor {
         }
     }
 
-    /// Takes an order, or says how far it is.
-    async fn order(&mut self, work: Work) -> Result<watch::Receiver<Progress>, Refusal> {
-        self.node.journal.heed_epoch(work.order().epoch).await?;
-        self.node.facts.set_epoch(work.order().epoch);
-        if let Some(server) = work.server() {
-            blueprint::check(server)?;
-        }
-        let record = self.subject(&work).await?;
-        let server = record.as_ref().map_or_else(|| format!("name:{}", self.book.vm), |record| record.uuid.clone());
-        let key = Key { server, verb: work.verb(), operation: work.order().operation.clone() };
-        if let Some(progress) = self.known(&key).await? {
-            return Ok(progress);
-        }
-        let record = record.map(|record| self.admit(record, &work)).transpose()?;
-        if let Work::Receive(_) | Work::Send(_) = work
-            && let Some(migration) = work.migration()
-            && self.node.journal.is_closed(migration).await?
-        {
-            return Err(Refusal::MigrationCancelled { vm: self.book.vm.to_string() });
-        }
-        let lane = self.lane(&work)?;
-        let accepted = Accepted { key: &key, work: &work, record: record.as_ref() };
-        self.node.journal.accept(accepted).await?;
-        let uuid = record.as_ref().map(|record| record.uuid.clone());
-        if let Some(record) = record {
-            self.book.adopt(record).await;
-        }
-        let operation = Operation {
-            key,
-            uuid,
-            work: Arc::new(work),
-            progress: watch::Sender::new(Progress::Working),
-            superseded: CancellationToken::new(),
-            recovered: false,
-        };
-        let progress = operation.progress.subscribe();
-        match lane {
-            Lane::Main => self.running = Some(self.begin(operation)),
-            Lane::Aside => self.aside = Some(self.begin(operation)),
-            Lane::Overtake => {
-                if let Some(running) = &self.running {
-                    running.operation.superseded.cancel();
-                }
-                self.waiting.push_back(operation);
-            }
-        }
-        Ok(progress)
-    }
-
-    /// The record that an order is about: by UUID if it says one, else by name. A start, a
-    /// reception or a removal of a server that is not known yet begins a record.
-    async fn subject(&self, work: &Work) -> Result<Option<Record>, Refusal> {
-        let Some(uuid) = work.uuid() else { return Ok(self.book.current().await) };
-        if !blueprint::is_uuid(uuid) {
-            return Err(Refusal::OutOfRange {
-                field: "uuid".to_owned(),
-                value: uuid.chars().take(80).collect(),
-                allowed: "a UUID in lower case".to_owned(),
-            });
-        }
-        let known = self.book.record(uuid).await;
-        Ok(Some(known.unwrap_or_else(|| Record::new(self.book.vm.clone(), uuid.to_owned()))))
-    }
-
-    /// What is known of this operation, if it need not be done (again).
-    async fn known(&self, key: &Key) -> Result<Option<watch::Receiver<Progress>>, Refusal> {
-        let all = self.running.iter().chain(&self.aside).map(|running| &running.operation).chain(&self.waiting);
-        if let Some(operation) = all.into_iter().find(|operation| operation.key == *key) {
-            return Ok(Some(operation.progress.subscribe()));
-        }
-        Ok(match self.node.journal.progress(key).await? {
-            // What failed and may succeed later is done again, under the rules as they are then.
-            Some(Progress::Failed(refusal)) if refusal.retryable() => None,
-            // Under way by the journal and yet not here: it ended and that could not be written down.
-            Some(Progress::Working) | None => None,
-            Some(over) => Some(watch::Sender::new(over).subscribe()),
-        })
-    }
-
-    /// The record as it is once the order is taken.
-    fn admit(&self, mut record: Record, work: &Work) -> Result<Record, Refusal> {
-        if let Some(ask) = work.ask() {
-            record.seen = record.seen.admit(&self.node.name, ask)?;
-        }
-        match work {
-            Work::Start(_) if record.removal != Removal::No => {
-                return Err(self.node.not_now(&self.book.vm, "removed", work.verb()));
-            }
-            Work::Receive(_) if record.removal == Removal::Begun => {
-                return Err(self.node.not_now(&self.book.vm, "being removed", work.verb()));
-            }
-            Work::Start(_) | Work::Receive(_) => {
-                // What was removed here was an old copy: the server itself lives elsewhere, and may
-                // come back. What it then runs under is a grant newer than any seen.
-                record.removal = Removal::No;
-                record.server = work.server().cloned();
-                record.passage = None;
-                record.chosen =
-                    u64::try_from(watari_chassis::clock::now().0.unix_timestamp_nanos() / 1_000).unwrap_or(0);
-            }
-            Work::Remove(_) if record.removal == Removal::No => record.removal = Removal::Begun,
-            // From now on the copy is the server, and its disk the server's disk.
-            Work::Resume(_) => {
-                if matches!(record.disk, crate::record::Disk::Copy { .. }) {
-                    record.disk = crate::record::Disk::Whole;
-                }
-            }
-            _ => {}
-        }
-        Ok(record)
-    }
-
-    /// Where an order can run now.
-    fn lane(&self, work: &Work) -> Result<Lane, Refusal> {
-        let busy = |verb: &str| self.node.not_now(&self.book.vm, &format!("busy ({verb})"), work.verb());
-        let Some(running) = &self.running else {
-            return if self.waiting.is_empty() { Ok(Lane::Main) } else { Err(busy("restarting")) };
-        };
-        let older = &running.operation.work;
-        if matches!((&**older, work), (Work::Send(_), Work::Abort(_))) && self.aside.is_none() {
-            return Ok(Lane::Aside);
-        }
-        let queued = self.waiting.len() < WAITING;
-        if queued && overtakes(work, older) && self.waiting.iter().all(|waiting| overtakes(work, &waiting.work)) {
-            return Ok(Lane::Overtake);
-        }
-        Err(busy(older.verb()))
-    }
-
     /// Begins what waits, when nothing is in its way.
     async fn begin_waiting(&mut self) {
         while self.running.is_none() {
@@ -419,67 +274,12 @@ impl Actor {
         }
         self.book.publish(Urgency::Soon).await;
         operation.progress.send_replace(progress);
-        if matches!(*operation.work, Work::Receive(_)) {
-            self.watch_arrival();
+        match *operation.work {
+            Work::Receive(_) => self.watch_arrival(),
+            Work::Discard(_) | Work::Remove(_) | Work::Release(_) => self.arrival = None,
+            _ => {}
         }
     }
-
-    /// After a restart, an arrival that is awaited is watched again, and a server that was resumed
-    /// just before gets its definition.
-    async fn resume_watches(&mut self) {
-        let Some(record) = self.book.current().await else { return };
-        if record.passage.as_ref().is_some_and(|p| p.side == Side::Target && p.phase != Phase::Ended) {
-            self.watch_arrival();
-        }
-        // While it is being sent libvirt lets nobody change it.
-        let leaving = record.passage.as_ref().is_some_and(|p| p.side == Side::Source && p.phase == Phase::Copying);
-        if record.seen.is_granted() && !leaving {
-            let (node, vm, seen) = (Arc::clone(&self.node), self.book.vm.clone(), record.seen.clone());
-            tokio::spawn(async move { confirm(&node, &vm, &seen).await });
-        }
-    }
-
-    /// Watches for the copy to be whole: no event tells, and every millisecond counts.
-    fn watch_arrival(&mut self) {
-        if self.arrival.as_ref().is_some_and(|watch| !watch.is_finished()) {
-            return;
-        }
-        let (node, book, look) = (Arc::clone(&self.node), Arc::clone(&self.book), Arc::clone(&self.look));
-        self.arrival = Some(AbortOnDropHandle::new(tokio::spawn(async move {
-            let mut tick = tokio::time::interval(WHILE_ARRIVING);
-            loop {
-                let arrival = node.hypervisor.wait_incoming_paused(book.vm.as_str(), ARRIVAL);
-                tokio::pin!(arrival);
-                let outcome = loop {
-                    tokio::select! {
-                        // First: what stands still waits for it.
-                        biased;
-                        outcome = &mut arrival => break outcome,
-                        _ = tick.tick() => look.notify_one(),
-                    }
-                };
-                match outcome {
-                    Ok(Incoming::Arrived) => return book.arrived().await,
-                    Ok(Incoming::Running | Incoming::Failed) => return drop(book.look().await),
-                    Err(error) => tracing::debug!(vm = %book.vm, %error, "the arrival is still awaited"),
-                }
-                let awaited = book.current().await.and_then(|record| record.passage);
-                if !awaited.is_some_and(|p| p.side == Side::Target && p.phase != Phase::Ended) {
-                    return;
-                }
-            }
-        })));
-    }
-}
-
-/// Where an order runs.
-enum Lane {
-    /// As the operation.
-    Main,
-    /// Beside a sending.
-    Aside,
-    /// As the next one, which the present one gives way to.
-    Overtake,
 }
 
 /// The end of an operation's task. One that panicked has failed.
@@ -489,26 +289,5 @@ async fn ended(running: &mut Option<Running>) -> Result<(), Refusal> {
             Err(Refusal::Internal { detail: format!("the operation {}: {error}", running.operation.key.verb) })
         }),
         None => std::future::pending().await,
-    }
-}
-
-/// A server that runs here under our grant is persistent, and its definition names the grant.
-async fn confirm(node: &Node, vm: &VmName, seen: &Seen) {
-    node.hypervisor.ready().await;
-    let outcome: hypervisor::Result<()> = async {
-        if node.hypervisor.state(vm.as_str()).await? != hypervisor::DomainState::Running {
-            return Ok(());
-        }
-        let grant = Grant { owner: node.name.to_string(), generation: seen.granted };
-        node.hypervisor.persist(vm.as_str()).await?;
-        let written = node.hypervisor.record(vm.as_str()).await?.and_then(|record| record.grant);
-        if written.as_ref() == Some(&grant) {
-            return Ok(());
-        }
-        node.hypervisor.set_grant(vm.as_str(), &grant).await
-    }
-    .await;
-    if let Err(error) = outcome {
-        tracing::warn!(%vm, %error, "the domain's definition is not up to date");
     }
 }

@@ -1,0 +1,169 @@
+//! Taking an order: whether it is heeded, known already, allowed by the rules, and possible now;
+//! and writing down that it is taken, before anything is done.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use watari_chassis::clock;
+use watari_contracts::agent::Progress;
+use watari_model::Refusal;
+
+use super::{Actor, Operation};
+use crate::{
+    blueprint,
+    record::{Disk, Record, Removal},
+    store::{Accepted, Key},
+    work::Work,
+};
+
+/// Orders that may wait for the one under way to give way.
+const WAITING: usize = 4;
+/// Where an order runs.
+enum Lane {
+    /// As the operation.
+    Main,
+    /// Beside a sending.
+    Aside,
+    /// As the next one, which the present one gives way to.
+    Overtake,
+}
+
+/// Whether `newer` may end the time of `older`, which makes something or waits for a guest.
+fn overtakes(newer: &Work, older: &Work) -> bool {
+    let takes_away = matches!(newer, Work::Stop(_) | Work::Remove(_) | Work::Discard(_) | Work::Release(_));
+    match older {
+        Work::Start(_) | Work::Receive(_) | Work::Reboot(_) => takes_away,
+        Work::Stop(order) => takes_away && !order.force && !matches!(newer, Work::Stop(newer) if !newer.force),
+        _ => false,
+    }
+}
+
+impl Actor {
+    /// Takes an order, or says how far it is.
+    pub(super) async fn order(&mut self, work: Work) -> Result<watch::Receiver<Progress>, Refusal> {
+        self.node.journal.heed_epoch(work.order().epoch).await?;
+        self.node.facts.set_epoch(work.order().epoch);
+        if let Some(server) = work.server() {
+            blueprint::check(server)?;
+        }
+        let record = self.subject(&work).await?;
+        let server = record.as_ref().map_or_else(|| format!("name:{}", self.book.vm), |record| record.uuid.clone());
+        let key = Key { server, verb: work.verb(), operation: work.order().operation.clone() };
+        if let Some(progress) = self.known(&key).await? {
+            return Ok(progress);
+        }
+        let record = record.map(|record| self.admit(record, &work)).transpose()?;
+        if let Work::Receive(_) | Work::Send(_) = work
+            && let Some(migration) = work.migration()
+            && self.node.journal.is_closed(migration).await?
+        {
+            return Err(Refusal::MigrationCancelled { vm: self.book.vm.to_string() });
+        }
+        let lane = self.lane(&work)?;
+        let accepted = Accepted { key: &key, work: &work, record: record.as_ref() };
+        self.node.journal.accept(accepted).await?;
+        let uuid = record.as_ref().map(|record| record.uuid.clone());
+        if let Some(record) = record {
+            self.book.adopt(record).await;
+        }
+        let operation = Operation {
+            key,
+            uuid,
+            work: Arc::new(work),
+            progress: watch::Sender::new(Progress::Working),
+            superseded: CancellationToken::new(),
+            recovered: false,
+        };
+        let progress = operation.progress.subscribe();
+        match lane {
+            Lane::Main => self.running = Some(self.begin(operation)),
+            Lane::Aside => self.aside = Some(self.begin(operation)),
+            Lane::Overtake => {
+                let before = self.running.iter().map(|running| &running.operation).chain(&self.waiting);
+                before.for_each(|operation| operation.superseded.cancel());
+                self.waiting.push_back(operation);
+            }
+        }
+        Ok(progress)
+    }
+
+    /// The record that an order is about: by UUID if it says one, else by name. A start, a
+    /// reception or a removal of a server that is not known yet begins a record.
+    async fn subject(&self, work: &Work) -> Result<Option<Record>, Refusal> {
+        let Some(uuid) = work.uuid() else { return Ok(self.book.current().await) };
+        if !blueprint::is_uuid(uuid) {
+            return Err(Refusal::OutOfRange {
+                field: "uuid".to_owned(),
+                value: uuid.chars().take(80).collect(),
+                allowed: "a UUID in lower case".to_owned(),
+            });
+        }
+        let known = self.book.record(uuid).await;
+        Ok(Some(known.unwrap_or_else(|| Record::new(self.book.vm.clone(), uuid.to_owned()))))
+    }
+
+    /// What is known of this operation, if it need not be done (again).
+    async fn known(&self, key: &Key) -> Result<Option<watch::Receiver<Progress>>, Refusal> {
+        let all = self.running.iter().chain(&self.aside).map(|running| &running.operation).chain(&self.waiting);
+        if let Some(operation) = all.into_iter().find(|operation| operation.key == *key) {
+            return Ok(Some(operation.progress.subscribe()));
+        }
+        Ok(match self.node.journal.progress(key).await? {
+            // What failed and may succeed later is done again, under the rules as they are then.
+            Some(Progress::Failed(refusal)) if refusal.retryable() => None,
+            // Under way by the journal and yet not here: it ended and that could not be written down.
+            Some(Progress::Working) | None => None,
+            Some(over) => Some(watch::Sender::new(over).subscribe()),
+        })
+    }
+
+    /// The record as it is once the order is taken.
+    fn admit(&self, mut record: Record, work: &Work) -> Result<Record, Refusal> {
+        if let Some(ask) = work.ask() {
+            record.seen = record.seen.admit(&self.node.name, ask)?;
+        }
+        match work {
+            Work::Start(_) if record.removal != Removal::No => {
+                return Err(self.node.not_now(&self.book.vm, "removed", work.verb()));
+            }
+            Work::Receive(_) if record.removal == Removal::Begun => {
+                return Err(self.node.not_now(&self.book.vm, "being removed", work.verb()));
+            }
+            Work::Start(_) | Work::Receive(_) => {
+                // What was removed here was an old copy: the server itself lives elsewhere, and may
+                // come back. What it then runs under is a grant newer than any seen.
+                record.removal = Removal::No;
+                record.server = work.server().cloned();
+                record.passage = None;
+                record.chosen = u64::try_from(clock::now().0.unix_timestamp_nanos() / 1_000).unwrap_or(0);
+            }
+            Work::Remove(_) if record.removal == Removal::No => record.removal = Removal::Begun,
+            // From now on the copy is the server, and its disk the server's disk.
+            Work::Resume(_) => {
+                if matches!(record.disk, Disk::Copy { .. }) {
+                    record.disk = Disk::Whole;
+                }
+            }
+            _ => {}
+        }
+        Ok(record)
+    }
+
+    /// Where an order can run now.
+    fn lane(&self, work: &Work) -> Result<Lane, Refusal> {
+        let busy = |verb: &str| self.node.not_now(&self.book.vm, &format!("busy ({verb})"), work.verb());
+        let Some(running) = &self.running else {
+            return if self.waiting.is_empty() { Ok(Lane::Main) } else { Err(busy("restarting")) };
+        };
+        let older = &running.operation.work;
+        if matches!((&**older, work), (Work::Send(_), Work::Abort(_))) && self.aside.is_none() {
+            return Ok(Lane::Aside);
+        }
+        let queued = self.waiting.len() < WAITING;
+        if queued && overtakes(work, older) && self.waiting.iter().all(|waiting| overtakes(work, &waiting.work)) {
+            return Ok(Lane::Overtake);
+        }
+        Err(busy(older.verb()))
+    }
+}
