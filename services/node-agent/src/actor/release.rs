@@ -28,6 +28,7 @@ pub(super) async fn run(cx: &Cx, order: &Release) -> Result<(), Refusal> {
         }
     };
     cx.book.amend(uuid, Urgency::Soon, released).await?;
-    cx.book.look().await;
+    // libvirt has just said so, and the process was seen gone before.
+    cx.book.assert(Domain::Absent, Urgency::Soon).await;
     Ok(())
 }
