@@ -201,7 +201,7 @@ impl Campaign {
             return Ok(Some(format!("the books say {} on {}, the copy is on {host}", vm["state"], vm["node"])));
         }
         let active = self.lab.watari(&["migration", "list", "--active"])?;
-        let open = active["migrations"].as_array().map_or(0, Vec::len);
+        let open = active.as_array().map_or(0, Vec::len);
         Ok((open > 0).then(|| format!("{open} migrations are not over")))
     }
 }

@@ -127,7 +127,7 @@ impl Stage {
     fn until_nodes_ready(&self) -> anyhow::Result<()> {
         until(60, "four nodes are ready", || {
             let nodes = self.watari(&["node", "list"])?;
-            let ready = nodes["nodes"].as_array().map_or(0, |n| n.iter().filter(|n| n["state"] == "ready").count());
+            let ready = nodes.as_array().map_or(0, |n| n.iter().filter(|n| n["state"] == "ready").count());
             Ok(ready == 4)
         })
     }
@@ -140,7 +140,7 @@ impl Stage {
             let shown = self.show("vm", vm)?;
             let [(host, _)] = copies.as_slice() else { return Ok(false) };
             let active = self.watari(&["migration", "list", "--active"])?;
-            let quiet = active["migrations"].as_array().is_some_and(Vec::is_empty);
+            let quiet = active.as_array().is_some_and(Vec::is_empty);
             Ok(quiet && shown["state"] == "running" && shown["node"].as_str() == Some(host))
         })?;
         self.until_page(&address, 30)?;
