@@ -4,7 +4,10 @@
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use futures_util::{StreamExt, stream};
-use tokio::sync::watch::Receiver;
+use tokio::{
+    sync::watch::Receiver,
+    time::{Instant, sleep_until},
+};
 use watari_chassis::{Leadership, Message, Messages, clock, looper};
 use watari_contracts::agent::TakeInventory;
 use watari_model::{NodeName, SiteName, node::Inventory};
@@ -20,6 +23,8 @@ const MOST_BYTES: usize = 256 * 1024;
 /// How often an agent that did not answer is asked again.
 const PAUSE_MS: u64 = 5_000;
 const TICK: Duration = Duration::from_secs(1);
+/// Steps are at least so far apart, however many beats call for one.
+const APART: Duration = Duration::from_millis(100);
 
 /// Takes what agents send, until the process shuts down. A standby only notes that they live.
 pub(crate) async fn hear(watch: Arc<Watch>, mut inventories: Messages, leadership: Receiver<Leadership>) {
@@ -63,10 +68,19 @@ fn read(watch: &Watch, message: &Message) -> Option<(SiteName, NodeName, Invento
 /// Asks nodes for their inventories, while this process leads.
 pub(crate) async fn ask(watch: Arc<Watch>, leadership: Receiver<Leadership>) {
     let (ctx, wake) = (watch.ctx.clone(), watch.ask.clone());
-    looper::run_as_primary(&ctx, "inventories", leadership, wake, TICK, |_| step(&watch)).await;
+    looper::run_as_primary(&ctx, "inventories", leadership, wake, TICK, |_| {
+        let watch = Arc::clone(&watch);
+        async move {
+            let next = Instant::now() + APART;
+            step(&watch).await;
+            sleep_until(next).await;
+            Ok::<(), Infallible>(())
+        }
+    })
+    .await;
 }
 
-async fn step(watch: &Watch) -> Result<(), Infallible> {
+async fn step(watch: &Watch) {
     let due = watch.fleet().due_for_asking(clock::boot_millis(), PAUSE_MS, IN_ONE_STEP);
     stream::iter(due)
         .for_each_concurrent(AT_A_TIME, |(node, instance)| async move {
@@ -77,7 +91,6 @@ async fn step(watch: &Watch) -> Result<(), Infallible> {
             }
         })
         .await;
-    Ok(())
 }
 
 async fn take(watch: &Watch, node: &NodeName, instance: u64, inventory: Inventory) {
