@@ -62,7 +62,7 @@ impl Samples {
             fs::write(&fresh, &written).unwrap();
             fs::rename(&fresh, &path).unwrap();
         } else {
-            assert_eq!(written, text, "{name}: what is written is not what was read");
+            differs(name, &text, &written);
         }
         samples
     }
@@ -101,6 +101,19 @@ impl Samples {
     pub(crate) fn documents(&self) -> BTreeSet<&'static str> {
         self.documents.borrow().clone()
     }
+}
+
+/// Names the first line that differs, and what to do about it.
+fn differs(name: &str, stored: &str, written: &str) {
+    let lines = stored.lines().zip(written.lines()).enumerate();
+    if let Some((n, (old, new))) = lines.into_iter().find(|(_, (old, new))| old != new) {
+        panic!(
+            "{name}.json, line {}: stored {old:?}, written now {new:?}. If the message was to change, edit the sample \
+             and run with WATARI_GOLDEN=write",
+            n + 1
+        );
+    }
+    assert_eq!(stored.len(), written.len(), "{name}.json ends elsewhere");
 }
 
 /// The JSON samples that are stored.
