@@ -8,14 +8,14 @@ use std::{
 
 use tokio::sync::{broadcast::error::RecvError, mpsc, oneshot, watch};
 use watari_chassis::{CancellationToken, clock};
-use watari_contracts::agent::{Answer, ConsoleText, NodeFacts, Progress, ReadConsole, VmFact};
+use watari_contracts::agent::{Answer, ConsoleText, Domain, NodeFacts, Phase, Progress, ReadConsole, VmFact};
 use watari_model::{Refusal, VmName};
 
 use crate::{
     actor::{Actor, Book, Message},
     hypervisor::{DomainRecord, Event, console},
     node::Node,
-    record::{Disk, Record},
+    record::{Disk, Record, Side},
     rules::Seen,
     store::JournalError,
     work::Work,
@@ -27,8 +27,18 @@ const CONSOLE_MOST: u64 = 128 * 1024;
 const PATIENCE: Duration = Duration::from_millis(400);
 /// The same for a resume, whose sender waits for nothing else.
 const RESUME_PATIENCE: Duration = Duration::from_secs(3);
-/// Between two looks at everything, since events may be lost.
-const LOOK_AT_ALL: Duration = Duration::from_secs(5);
+/// Between two looks at what lives, since events may be lost.
+const LOOK: Duration = Duration::from_secs(5);
+/// Every how many of these what is off is looked at too: to know that there is no process, every
+/// process of the machine is looked at.
+const LOOK_AT_ALL: u64 = 6;
+
+/// At which servers to look.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Which {
+    All,
+    Live,
+}
 
 struct Handle {
     inbox: mpsc::Sender<Message>,
@@ -65,6 +75,13 @@ impl Agent {
             .filter_map(|record| record.server.clone())
             .collect();
         node.plumbing.restore(&wired).await;
+        for record in records.values().flatten() {
+            // What was promised to a server that is still to arrive stays promised.
+            let awaited = record.passage.as_ref().is_some_and(|p| p.side == Side::Target && p.phase != Phase::Ended);
+            if let Some(server) = record.server.as_ref().filter(|_| awaited) {
+                node.room.found(&record.vm, &record.uuid, server.memory_mib);
+            }
+        }
         let agent = Self { node, servers: Arc::default() };
         let names: Vec<VmName> = records.keys().chain(unfinished.keys()).cloned().collect();
         for vm in names {
@@ -171,8 +188,9 @@ impl Agent {
     /// Hands libvirt's events to the actors, and looks at everything from time to time, until shutdown.
     pub async fn watch(&self, shutdown: &CancellationToken) {
         let mut events = self.node.hypervisor.events();
-        let mut tick = tokio::time::interval(LOOK_AT_ALL);
+        let mut tick = tokio::time::interval(LOOK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut looks = 0_u64;
         loop {
             tokio::select! {
                 () = shutdown.cancelled() => return,
@@ -186,27 +204,33 @@ impl Agent {
                     Ok(Event::JobCompleted { .. }) => {}
                     Ok(Event::Disconnected(_)) => {
                         self.node.facts.set_answers(false);
-                        self.look_at_all();
+                        self.look_at(Which::All);
                     }
                     Ok(Event::Connected) | Err(RecvError::Lagged(_)) => {
                         self.find_strangers().await;
-                        self.look_at_all();
+                        self.look_at(Which::All);
                     }
                     Err(RecvError::Closed) => return,
                 },
                 _ = tick.tick() => {
                     self.find_strangers().await;
-                    self.look_at_all();
+                    self.look_at(if looks.is_multiple_of(LOOK_AT_ALL) { Which::All } else { Which::Live });
+                    looks += 1;
                     self.node.plumbing.tend().await;
                 }
             }
         }
     }
 
-    fn look_at_all(&self) {
-        for handle in self.servers().values() {
-            // One that is full has looks enough to come.
-            let _ = handle.inbox.try_send(Message::Look);
+    fn look_at(&self, which: Which) {
+        let off = |vm: &VmName| {
+            self.node.facts.of(vm).is_none_or(|fact| matches!(fact.domain, Domain::Off(_) | Domain::Absent))
+        };
+        for (vm, handle) in self.servers().iter() {
+            if which == Which::All || !off(vm) {
+                // One that is full has looks enough to come.
+                let _ = handle.inbox.try_send(Message::Look);
+            }
         }
     }
 
