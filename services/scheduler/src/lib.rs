@@ -68,7 +68,7 @@ pub async fn run(ctx: Context, settings: Settings) -> Result<(), Box<dyn Error +
             Ok::<(), watari_chassis::WriteError>(())
         }
     };
-    let looping = looper::run_as_primary(&ctx, "scheduler", leadership.clone(), wake, settings.tick(), turn);
-    let (served, ()) = tokio::join!(server.serve(leadership), looping);
+    let looping = looper::run_as_primary(&ctx, "scheduler", leadership, wake, settings.tick(), turn);
+    let (served, ()) = tokio::join!(server.serve(tenure.leadership()), looping);
     Ok(served?)
 }

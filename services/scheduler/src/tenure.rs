@@ -1,13 +1,13 @@
 //! The beginning of a tenure: the sites of the configuration are there, and every node has been
-//! asked for what it sees, before anything is decided.
+//! asked for what it sees, before anything is decided or answered.
 
 use std::sync::{
     Arc,
     atomic::{AtomicU64, Ordering},
 };
 
-use tokio::task::JoinSet;
-use watari_chassis::WriteError;
+use tokio::{sync::watch, task::JoinSet};
+use watari_chassis::{Leadership, WriteError};
 use watari_model::site::Site;
 
 use crate::{doing::Executor, settings::SiteSetting};
@@ -18,11 +18,39 @@ pub(crate) struct Tenure {
     executor: Executor,
     sites: Arc<Vec<SiteSetting>>,
     begun: Arc<AtomicU64>,
+    told: watch::Sender<Leadership>,
 }
 
 impl Tenure {
     pub(crate) fn new(executor: Executor, sites: Vec<SiteSetting>) -> Self {
-        Self { executor, sites: Arc::new(sites), begun: Arc::default() }
+        let told = watch::Sender::new(Leadership::Standby { leader: None });
+        let (mut leadership, begun) = (executor.leadership.clone(), told.clone());
+        executor.ctx.spawn("tenure", {
+            let shutdown = executor.ctx.shutdown.clone();
+            async move {
+                loop {
+                    let now = leadership.borrow_and_update().clone();
+                    // A new tenure is told by [`Tenure::begin`]; its end is told at once.
+                    begun.send_if_modified(|told| {
+                        let ended = *told != now && told.epoch().is_some();
+                        if ended {
+                            *told = Leadership::Standby { leader: None };
+                        }
+                        ended
+                    });
+                    tokio::select! {
+                        changed = leadership.changed() => if changed.is_err() { return },
+                        () = shutdown.cancelled() => return,
+                    }
+                }
+            }
+        });
+        Self { executor, sites: Arc::new(sites), begun: Arc::default(), told }
+    }
+
+    /// Leadership as those see it who answer: from the moment that a tenure has begun in earnest.
+    pub(crate) fn leadership(&self) -> watch::Receiver<Leadership> {
+        self.told.subscribe()
     }
 
     /// Does once in each tenure what must come first.
@@ -38,6 +66,9 @@ impl Tenure {
         self.keep_sites().await?;
         self.listen().await;
         self.begun.store(epoch, Ordering::Relaxed);
+        if self.executor.leads(epoch) {
+            self.told.send_replace(Leadership::Primary { epoch });
+        }
         tracing::info!(epoch, "the tenure begins");
         Ok(())
     }

@@ -5,14 +5,14 @@
 //! link full, one by default in each direction between two sites; the next is prepared meanwhile,
 //! and begins to copy as soon as the one before has ended copying, during its switch-over.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use watari_model::{
-    NodeName, SiteName,
+    MigrationId, NodeName, SiteName,
     migration::{Migration, State},
 };
 
-use super::{Snapshot, crossing, turn::Turn};
+use super::{Action, Snapshot, crossing, turn::Turn};
 
 /// From one site to another; or within one.
 type Direction = (SiteName, SiteName);
@@ -39,14 +39,28 @@ impl Links {
     /// fate is settled beside the others.
     pub(crate) fn of(turn: &Turn<'_>) -> Self {
         let mut links = Self::default();
+        // What is being written counts as written, or two would take one place.
+        let mut writing: HashMap<&MigrationId, &Migration> = HashMap::new();
+        let mut beginning: HashSet<&MigrationId> = HashSet::new();
+        for action in turn.snap.busy.values() {
+            match action.as_ref() {
+                Action::StoreMigration { migration, .. } => drop(writing.insert(&migration.id, migration)),
+                Action::StoreVm { vm, .. } => beginning.extend(vm.crossing.as_ref().map(|crossing| &crossing.id)),
+                _ => {}
+            }
+        }
+        let begun = turn.snap.vms.values().filter_map(|entry| entry.value.crossing.as_ref());
+        beginning.extend(begun.map(|crossing| &crossing.id));
         for entry in turn.snap.migrations.values() {
-            let migration = &entry.value;
+            let migration = writing.get(&entry.value.id).copied().unwrap_or(&entry.value);
             if turn.unreachable(&migration.from) || turn.unreachable(&migration.to) {
                 continue;
             }
             match migration.state {
                 State::Preparing => links.prepares(turn.snap, migration),
-                State::Copying if !crossing::copy_is_over(turn, migration) => {
+                State::Queued if beginning.contains(&migration.id) => links.prepares(turn.snap, migration),
+                // A copy that was taken for ended by a stale fact goes on.
+                State::Copying | State::Settling if !crossing::copy_is_over(turn, migration) => {
                     if let Some(way) = direction(turn.snap, &migration.from, &migration.to) {
                         links.loads.entry(way).or_default().copying += 1;
                     }

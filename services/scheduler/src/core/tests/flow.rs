@@ -76,6 +76,9 @@ impl Sim {
             }
         }
         self.flows.insert(id.clone(), flow);
+        if self.rng.chance(self.faults.aim) {
+            return self.break_flow(id);
+        }
         let next = self.rng.between(1, 60);
         self.after(next, Event::Flow(id.clone()));
     }

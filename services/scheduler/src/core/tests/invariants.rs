@@ -9,7 +9,7 @@ use watari_model::{
 
 use super::{
     agent::{Disk, Effect, Process},
-    flow::Flow,
+    flow::{Flow, Stage},
     sim::{Broken, Sim},
 };
 use crate::core::{Action, Amount, Snapshot};
@@ -22,6 +22,17 @@ impl Sim {
             let running: Vec<NodeName> = self.running(&vm).into_iter().cloned().collect();
             if running.len() > 1 {
                 self.violate(format!("invariant 1: {vm} runs on {running:?}"));
+            }
+        }
+        // One copy at a time in each direction. A scheduler that died may have begun one, and a fact
+        // that comes seconds late may end one too early in the books.
+        if self.epoch == 1 && self.calm {
+            let site = |node: &NodeName| self.hosts[node].site.clone();
+            let copying = self.flows.values().filter(|flow| flow.stage == Stage::Copying);
+            let mut ways: Vec<_> = copying.map(|flow| (site(&flow.from), site(&flow.to))).collect();
+            ways.sort();
+            if ways.windows(2).any(|pair| pair[0] == pair[1]) {
+                self.violate(format!("the link carries more than one copy: {ways:?}"));
             }
         }
         // Invariant 4, its sum: nothing is promised twice.

@@ -64,6 +64,8 @@ pub(crate) struct Faults {
     pub(crate) every: u64,
     /// Whether nodes lose power, which kills guests.
     pub(crate) power: bool,
+    /// Percent of a switch-over's steps at which the link is cut.
+    pub(crate) aim: u64,
 }
 
 pub(crate) enum Event {
@@ -122,6 +124,7 @@ pub(crate) struct Sim {
     pub(crate) violation: Option<String>,
     pub(crate) trouble_until: u64,
     pub(crate) events: u64,
+    pub(crate) calm: bool,
     queue: BTreeMap<(u64, u64), Event>,
     turning: bool,
     lines: VecDeque<String>,
@@ -154,6 +157,7 @@ impl Sim {
             violation: None,
             trouble_until: 0,
             events: 0,
+            calm: faults.loss == 0,
             queue: BTreeMap::new(),
             turning: false,
             lines: VecDeque::new(),
@@ -391,7 +395,7 @@ impl Sim {
 
     /// Everything works again.
     pub(crate) fn heal(&mut self) {
-        self.faults = Faults { loss: 0, twice: 0, every: 0, power: false };
+        self.faults = Faults { loss: 0, twice: 0, every: 0, power: false, aim: 0 };
         self.cut.clear();
         let nodes: Vec<NodeName> = self.hosts.keys().cloned().collect();
         nodes.iter().for_each(|node| self.mend(node));

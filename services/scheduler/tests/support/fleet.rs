@@ -1,0 +1,391 @@
+//! Simulated agents on the bus: they follow the contract, have no hypervisor, and a migration
+//! takes as long as a test wants.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
+};
+
+use watari_chassis::{Context, Server, clock};
+use watari_contracts::{
+    Service,
+    agent::{
+        Abort, Answer, ConsoleText, Discard, DiskUse, Domain, NodeFacts, Observe, ObserveAll, OffReason, Passage,
+        Phase, Progress, ReadConsole, Reboot, Receive, Release, Remove, Resume, Send, Start, Stop, Transfer, VmFact,
+    },
+    subjects,
+};
+use watari_model::{MigrationId, NodeName, Refusal, SiteName, VmName};
+
+/// What is there of a server.
+#[derive(Clone, Debug)]
+pub struct Guest {
+    pub uuid: String,
+    pub domain: Domain,
+    pub disk: bool,
+    pub seen: u64,
+    pub granted: u64,
+    pub passage: Option<Passage>,
+    /// Counts boots: a migrated server keeps its number.
+    pub boots: u32,
+}
+
+impl Default for Guest {
+    fn default() -> Self {
+        Self { uuid: String::new(), domain: Domain::Absent, disk: false, seen: 0, granted: 0, passage: None, boots: 0 }
+    }
+}
+
+#[derive(Default)]
+struct World {
+    sites: BTreeMap<NodeName, SiteName>,
+    guests: HashMap<(NodeName, VmName), Guest>,
+    journal: HashMap<(NodeName, String), Progress>,
+    seq: u64,
+    /// How long a copy takes.
+    copy: Duration,
+    /// Nodes that refuse to receive.
+    closed: Vec<NodeName>,
+    aborted: Vec<MigrationId>,
+    /// The most that were copied at the same time.
+    copying: usize,
+    most_copying: usize,
+    /// The longest time from a copy's being whole to its being resumed.
+    arrived: HashMap<VmName, u64>,
+    pauses: Vec<u64>,
+}
+
+/// All agents. Cloning shares them.
+#[derive(Clone)]
+pub struct Fleet {
+    ctx: Context,
+    world: Arc<Mutex<World>>,
+}
+
+impl Fleet {
+    pub fn new(ctx: &Context) -> Self {
+        let world = World { copy: Duration::from_millis(50), ..World::default() };
+        Self { ctx: ctx.clone(), world: Arc::new(Mutex::new(world)) }
+    }
+
+    fn world(&self) -> MutexGuard<'_, World> {
+        self.world.lock().unwrap()
+    }
+
+    pub fn copies_take(&self, copy: Duration) {
+        self.world().copy = copy;
+    }
+
+    pub fn close(&self, node: &str) {
+        self.world().closed.push(node.parse().unwrap());
+    }
+
+    pub fn guest(&self, node: &str, vm: &str) -> Guest {
+        let key = (node.parse().unwrap(), vm.parse().unwrap());
+        self.world().guests.get(&key).cloned().unwrap_or_default()
+    }
+
+    /// Changes what is there, as a guest or a power cut would, and tells.
+    pub async fn change(&self, node: &str, vm: &str, change: impl FnOnce(&mut Guest)) {
+        let node: NodeName = node.parse().unwrap();
+        change(self.world().guests.entry((node.clone(), vm.parse().unwrap())).or_default());
+        self.tell(&node).await;
+    }
+
+    /// On which nodes the server's processors run.
+    pub fn running(&self, vm: &str) -> Vec<String> {
+        let world = self.world();
+        let runs =
+            world.guests.iter().filter(|((_, name), guest)| name.as_str() == vm && guest.domain == Domain::Running);
+        runs.map(|((node, _), _)| node.to_string()).collect()
+    }
+
+    pub fn most_copying(&self) -> usize {
+        self.world().most_copying
+    }
+
+    /// The pauses of all switch-overs, in milliseconds.
+    pub fn pauses(&self) -> Vec<u64> {
+        self.world().pauses.clone()
+    }
+
+    fn fact(world: &World, node: &NodeName, vm: &VmName) -> VmFact {
+        let guest = world.guests.get(&(node.clone(), vm.clone())).cloned().unwrap_or_default();
+        VmFact {
+            vm: vm.clone(),
+            uuid: None,
+            domain: guest.domain,
+            generation: guest.seen,
+            granted: guest.seen > 0 && guest.seen == guest.granted,
+            disk: guest.disk,
+            passage: guest.passage,
+        }
+    }
+
+    fn facts(&self, node: &NodeName) -> NodeFacts {
+        let mut world = self.world();
+        world.seq += 1;
+        let names: Vec<VmName> = world.guests.keys().filter(|(at, _)| at == node).map(|(_, vm)| vm.clone()).collect();
+        NodeFacts {
+            node: node.clone(),
+            site: world.sites[node].clone(),
+            instance: "one".to_owned(),
+            seq: world.seq,
+            epoch: 0,
+            hypervisor_answers: true,
+            at: clock::now(),
+            vms: names.into_iter().map(|vm| (vm.clone(), Self::fact(&world, node, &vm))).collect(),
+        }
+    }
+
+    async fn tell(&self, node: &NodeName) {
+        let facts = self.facts(node);
+        let _ = self.ctx.bus.publish_json(&subjects::fact(&facts.site, node), &facts).await;
+    }
+
+    /// Does an operation once, and says how it went.
+    async fn once(
+        &self,
+        node: &NodeName,
+        vm: &VmName,
+        operation: &str,
+        act: impl FnOnce(&mut World, &mut Guest) -> Result<(), Refusal>,
+    ) -> Result<Answer, Refusal> {
+        let answer = {
+            let mut world = self.world();
+            let known = world.journal.get(&(node.clone(), operation.to_owned())).cloned();
+            let progress = match known {
+                Some(progress) => progress,
+                None => {
+                    let key = (node.clone(), vm.clone());
+                    let mut guest = world.guests.get(&key).cloned().unwrap_or_default();
+                    let progress = match act(&mut world, &mut guest) {
+                        Ok(()) => Progress::Done,
+                        Err(refusal) => Progress::Failed(refusal),
+                    };
+                    world.guests.insert(key, guest);
+                    world.journal.insert((node.clone(), operation.to_owned()), progress.clone());
+                    progress
+                }
+            };
+            Answer { progress, fact: Self::fact(&world, node, vm) }
+        };
+        self.tell(node).await;
+        Ok(answer)
+    }
+
+    fn not_now(node: &NodeName, vm: &VmName, state: &str) -> Refusal {
+        let (vm, node) = (vm.to_string(), node.to_string());
+        Refusal::AgentState { vm, node, state: state.to_owned(), wanted: "do it".to_owned() }
+    }
+
+    fn grant(guest: &mut Guest, given: u64) -> Result<(), Refusal> {
+        if given <= guest.seen {
+            let (seen, given) = (guest.seen.to_string(), given.to_string());
+            return Err(Refusal::Stale { what: "generation".to_owned(), seen, given });
+        }
+        guest.seen = given;
+        guest.granted = given;
+        Ok(())
+    }
+
+    /// Sends, in the background.
+    async fn send(self, node: NodeName, send: Send) -> Result<Answer, Refusal> {
+        let key = (node.clone(), send.order.operation.clone());
+        let (vm, asked) = (send.vm.clone(), key.clone());
+        let begin = {
+            let mut world = self.world();
+            let new = !world.journal.contains_key(&key);
+            if new {
+                world.journal.insert(key.clone(), Progress::Working);
+                world.copying += 1;
+                world.most_copying = world.most_copying.max(world.copying);
+                let guest = world.guests.entry((node.clone(), vm.clone())).or_default();
+                guest.passage = Some(passage(&send.migration, Phase::Copying));
+            }
+            new
+        };
+        if begin {
+            let fleet = self.clone();
+            let source = node.clone();
+            tokio::spawn(async move { fleet.travel(source, send, key).await });
+        }
+        let world = self.world();
+        let progress = world.journal[&asked].clone();
+        Ok(Answer { progress, fact: Self::fact(&world, &node, &vm) })
+    }
+
+    async fn travel(&self, node: NodeName, send: Send, key: (NodeName, String)) {
+        let copy = self.world().copy;
+        tokio::time::sleep(copy).await;
+        {
+            let mut world = self.world();
+            world.copying -= 1;
+            let (from, to) = ((node.clone(), send.vm.clone()), (send.to.clone(), send.vm.clone()));
+            let aborted = world.aborted.contains(&send.migration);
+            let prepared = world.guests.get(&to).is_some_and(|g| g.disk && g.domain == Domain::Absent);
+            let mut source = world.guests.get(&from).cloned().unwrap_or_default();
+            let mut ended = passage(&send.migration, Phase::Ended);
+            ended.transfer =
+                Some(Transfer { memory_sent: 1_000, disk_sent: 10, downtime_ms: 20, ..Transfer::default() });
+            if source.domain == Domain::Running && prepared && !aborted {
+                source.domain = Domain::Off(OffReason::Migrated);
+                let boots = source.boots;
+                let target = world.guests.get_mut(&to).unwrap();
+                target.domain = Domain::Paused;
+                target.boots = boots;
+                world.arrived.insert(send.vm.clone(), clock::boot_millis());
+            } else {
+                ended.complaint = Some("operation aborted".to_owned());
+            }
+            source.passage = Some(ended);
+            world.guests.insert(from, source);
+            world.journal.insert(key, Progress::Done);
+        }
+        self.tell(&send.to).await;
+        self.tell(&node).await;
+    }
+
+    /// An agent for one more node.
+    pub async fn add(&self, node: &str, site: &str) {
+        let node: NodeName = node.parse().unwrap();
+        self.world().sites.insert(node.clone(), site.parse().unwrap());
+        macro_rules! handler {
+            ($handle:expr) => {{
+                let (fleet, node) = (self.clone(), node.clone());
+                move |_, command| {
+                    let (fleet, node) = (fleet.clone(), node.clone());
+                    ($handle)(fleet, node, command)
+                }
+            }};
+        }
+        let server = Server::new(&self.ctx, Service::NodeAgent)
+            .commands(&node)
+            .command(handler!(|fleet: Fleet, node: NodeName, o: Start| async move {
+                fleet
+                    .once(&node, &o.server.name, &o.order.operation, |_, guest| {
+                        if guest.uuid != o.server.uuid {
+                            *guest = Guest { uuid: o.server.uuid.clone(), ..Guest::default() };
+                        }
+                        Self::grant(guest, o.grant.generation)?;
+                        if !guest.disk && o.disk == DiskUse::Existing {
+                            return Err(Self::not_now(&node, &o.server.name, "without its disk"));
+                        }
+                        guest.disk = true;
+                        guest.boots += u32::from(guest.domain != Domain::Running);
+                        guest.domain = Domain::Running;
+                        Ok(())
+                    })
+                    .await
+            }))
+            .command(handler!(|fleet: Fleet, node: NodeName, o: Stop| async move {
+                fleet
+                    .once(&node, &o.vm, &o.order.operation, |_, guest| {
+                        guest.domain = Domain::Off(if o.force { OffReason::Destroyed } else { OffReason::Shutdown });
+                        Ok(())
+                    })
+                    .await
+            }))
+            .command(handler!(|fleet: Fleet, node: NodeName, o: Reboot| async move {
+                fleet
+                    .once(&node, &o.vm, &o.order.operation, |_, guest| {
+                        guest.boots += 1;
+                        Ok(())
+                    })
+                    .await
+            }))
+            .command(handler!(|fleet: Fleet, node: NodeName, o: Remove| async move {
+                fleet
+                    .once(&node, &o.vm, &o.order.operation, |_, guest| {
+                        if guest.granted > o.generation {
+                            let (seen, given) = (guest.granted.to_string(), o.generation.to_string());
+                            return Err(Refusal::Stale { what: "generation".to_owned(), seen, given });
+                        }
+                        let Guest { uuid, seen, granted, .. } = guest.clone();
+                        *guest = Guest { uuid, seen, granted, ..Guest::default() };
+                        Ok(())
+                    })
+                    .await
+            }))
+            .command(handler!(|fleet: Fleet, node: NodeName, o: Receive| async move {
+                fleet
+                    .once(&node, &o.server.name, &o.order.operation, |world, guest| {
+                        if world.closed.contains(&node) {
+                            let detail = "no space left on device".to_owned();
+                            return Err(Refusal::DiskFull { node: node.to_string(), detail });
+                        }
+                        guest.uuid = o.server.uuid.clone();
+                        guest.seen = guest.seen.max(o.generation);
+                        guest.disk = true;
+                        guest.passage = Some(passage(&o.migration, Phase::Prepared));
+                        Ok(())
+                    })
+                    .await
+            }))
+            .command(handler!(|fleet: Fleet, node: NodeName, o: Send| fleet.send(node, o)))
+            .command(handler!(|fleet: Fleet, node: NodeName, o: Abort| async move {
+                fleet
+                    .once(&node, &o.vm, &o.order.operation, |world, _| {
+                        world.aborted.push(o.migration.clone());
+                        Ok(())
+                    })
+                    .await
+            }))
+            .command(handler!(|fleet: Fleet, node: NodeName, o: Resume| async move {
+                fleet
+                    .once(&node, &o.vm, &o.order.operation, |world, guest| {
+                        Self::grant(guest, o.grant.generation)?;
+                        if guest.domain != Domain::Paused {
+                            return Err(Self::not_now(&node, &o.vm, "not paused"));
+                        }
+                        guest.domain = Domain::Running;
+                        let paused = world.arrived.remove(&o.vm).map(|at| clock::boot_millis() - at);
+                        if let (Some(passage), Some(paused)) = (&mut guest.passage, paused) {
+                            passage.paused_ms = Some(paused);
+                            world.pauses.push(paused);
+                        }
+                        Ok(())
+                    })
+                    .await
+            }))
+            .command(handler!(|fleet: Fleet, node: NodeName, o: Discard| async move {
+                fleet
+                    .once(&node, &o.vm, &o.order.operation, |_, guest| {
+                        let Guest { uuid, seen, granted, .. } = guest.clone();
+                        *guest = Guest { uuid, seen, granted, ..Guest::default() };
+                        Ok(())
+                    })
+                    .await
+            }))
+            .command(handler!(|fleet: Fleet, node: NodeName, o: Release| async move {
+                fleet
+                    .once(&node, &o.vm, &o.order.operation, |_, guest| {
+                        guest.domain = Domain::Absent;
+                        guest.passage = None;
+                        Ok(())
+                    })
+                    .await
+            }))
+            .command(handler!(|fleet: Fleet, node: NodeName, o: Observe| async move {
+                Ok(Self::fact(&fleet.world(), &node, &o.vm))
+            }))
+            .command(handler!(|fleet: Fleet, node: NodeName, _: ObserveAll| async move { Ok(fleet.facts(&node)) }))
+            .command(handler!(|_: Fleet, node: NodeName, o: ReadConsole| async move {
+                Ok(ConsoleText { text: format!("{} on {node}", o.vm) })
+            }))
+            .done();
+        self.ctx.spawn("agent", async move { server.serve_always().await.unwrap() });
+        let (fleet, told) = (self.clone(), node.clone());
+        self.ctx.spawn("facts", async move {
+            while !fleet.ctx.shutdown.is_cancelled() {
+                fleet.tell(&told).await;
+                tokio::time::sleep(Duration::from_secs(2)).await;
+            }
+        });
+    }
+}
+
+fn passage(migration: &MigrationId, phase: Phase) -> Passage {
+    Passage { migration: migration.clone(), phase, transfer: None, complaint: None, paused_ms: None }
+}
