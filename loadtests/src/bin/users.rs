@@ -1,5 +1,5 @@
-//! `watari-users`: uses the mail and web servers until it is told to stop (SIGTERM or Ctrl-C),
-//! then writes what it noticed as JSON.
+//! `watari-users`: uses the mail and web servers until it is told to stop (a file, SIGTERM or
+//! Ctrl-C), then writes what it noticed as JSON.
 
 use std::{net::Ipv4Addr, path::PathBuf, time::Duration};
 
@@ -22,6 +22,9 @@ struct Arguments {
     /// Written as soon as everything has worked once.
     #[arg(long)]
     ready: Option<PathBuf>,
+    /// It stops when this file appears.
+    #[arg(long)]
+    stop: Option<PathBuf>,
     /// Milliseconds between two mails.
     #[arg(long, default_value_t = 250)]
     mail_every_ms: u64,
@@ -40,8 +43,18 @@ async fn main() -> anyhow::Result<()> {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let (tell, stop) = watch::channel(false);
     let mut terminate = unix::signal(unix::SignalKind::terminate())?;
+    let appears = async |file: Option<PathBuf>| match file {
+        Some(file) => {
+            while !file.exists() {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+        None => std::future::pending().await,
+    };
+    let file = arguments.stop;
     tokio::spawn(async move {
         tokio::select! {
+            () = appears(file) => {}
             _ = terminate.recv() => {}
             _ = tokio::signal::ctrl_c() => {}
         }

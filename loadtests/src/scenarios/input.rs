@@ -35,8 +35,8 @@ fn hostile_names(stage: &Stage) -> anyhow::Result<()> {
     let long = "a".repeat(500);
     changing_nothing(stage, || {
         for name in ["*", ">", "a.b", "a b", "<domain/>", "../mail", "A", "-a", &long] {
-            stage.refused("request.out-of-range", &["vm", "create", "--image", "mini", "--", name])?;
-            stage.refused("request.out-of-range", &["vm", "show", "--", name])?;
+            stage.refused("request.bad-name", &["vm", "create", "--image", "mini", "--", name])?;
+            stage.refused("request.bad-name", &["vm", "show", "--", name])?;
         }
         Ok(())
     })

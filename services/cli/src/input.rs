@@ -1,9 +1,9 @@
 //! What people type, read by the model's own rules, so that it is refused here with the words with
 //! which a service would refuse it.
 
-use std::{fmt::Display, str::FromStr};
+use std::str::FromStr;
 
-use watari_model::Refusal;
+use watari_model::{NotAName, Refusal};
 
 use crate::failure::Failure;
 
@@ -11,15 +11,15 @@ use crate::failure::Failure;
 ///
 /// # Errors
 /// [`Failure::Mistyped`] saying what a name is.
-pub fn name<N: FromStr<Err: Display>>(text: &str) -> Result<N, Failure> {
-    text.parse().map_err(|e: N::Err| Failure::mistyped(Refusal::Malformed { detail: e.to_string() }))
+pub fn name<N: FromStr<Err = NotAName>>(text: &str) -> Result<N, Failure> {
+    text.parse().map_err(|e: NotAName| Failure::mistyped(Refusal::BadName { value: format!("{:?}", e.shown) }))
 }
 
 /// A name that may be left out.
 ///
 /// # Errors
 /// As [`name`].
-pub fn name_if<N: FromStr<Err: Display>>(text: Option<&str>) -> Result<Option<N>, Failure> {
+pub fn name_if<N: FromStr<Err = NotAName>>(text: Option<&str>) -> Result<Option<N>, Failure> {
     text.map(name).transpose()
 }
 

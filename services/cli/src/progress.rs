@@ -65,8 +65,13 @@ impl Progress {
         shown.text = text.to_owned();
     }
 
-    /// Work of known size: how many bytes of how many, and what else is to be said.
+    /// Work of known size: how many bytes of how many, and what else is to be said. A total of 0 is
+    /// not known yet.
     pub fn moving(&mut self, name: &str, done: u64, total: u64, text: &str) {
+        if total == 0 {
+            // Not measured yet.
+            return self.doing(name, text);
+        }
         let percent = format::percent(done, total);
         let shown = self.shown(name);
         if let Some(bar) = &shown.bar {

@@ -108,6 +108,10 @@ refusals! {
     Malformed { detail } "request.malformed" 400 No
         en "the request cannot be read: {detail}" "send the JSON that `nats micro info` shows for this subject"
         ja "要求を読み取れません: {detail}" "`nats micro info` がこの宛先について示す形の JSON を送ってください";
+    /// A name that is no DNS label.
+    BadName { value } "request.bad-name" 400 No
+        en "{value} is not a name" "use 1 to 63 of a-z, 0-9 and '-', beginning with a letter and not ending with '-'"
+        ja "{value} は名前として使えません" "英小文字、数字、ハイフンを 1 から 63 文字、先頭は英字、末尾はハイフン以外にしてください";
     /// A value is outside what the field takes.
     OutOfRange { field, value, allowed } "request.out-of-range" 400 No
         en "{field} is {value}" "give {field} a value of {allowed}"
