@@ -50,6 +50,7 @@ struct OvercommitSetting {
 struct Links {
     in_flight_per_direction: usize,
     prepare_ahead: usize,
+    overlap_ms: u64,
     bandwidth_mib: u64,
     downtime_ms: u64,
     copy_timeout_seconds: u64,
@@ -116,6 +117,7 @@ impl Validate for Settings {
         within("overcommit.disk", self.overcommit.disk, 0.1, 1_000.0)?;
         within("links.in_flight_per_direction", self.links.in_flight_per_direction, 1, 64)?;
         within("links.prepare_ahead", self.links.prepare_ahead, 0, 64)?;
+        within("links.overlap_ms", self.links.overlap_ms, 0, 60_000)?;
         within("links.downtime_ms", self.links.downtime_ms, 0, 60_000)?;
         within("links.copy_timeout_seconds", self.links.copy_timeout_seconds, 10, 86_400)?;
         within("migration.retries", self.migration.retries, 0, 100)?;
@@ -142,6 +144,7 @@ impl Settings {
             overcommit: Overcommit { cpu, memory, disk },
             in_flight: self.links.in_flight_per_direction,
             ahead: self.links.prepare_ahead,
+            overlap_ms: self.links.overlap_ms,
             bandwidth_mib: self.links.bandwidth_mib,
             downtime_ms: self.links.downtime_ms,
             copy_ms: self.links.copy_timeout_seconds * 1_000,

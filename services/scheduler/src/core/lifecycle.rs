@@ -11,7 +11,7 @@ use watari_model::{
 
 use super::{
     action::{Action, Order},
-    naming, placement,
+    crossing, naming, placement,
     placement::Need,
     removal, server,
     snapshot::{Sight, is_off},
@@ -142,6 +142,11 @@ fn running(turn: &mut Turn<'_>, entry: &Entry<Vm>) {
     let vm = &entry.value;
     if grant_sight(turn, vm).off() && seen_off(turn, entry).is_some() {
         return;
+    }
+    // It runs under an older grant, the news of a newer one having been lost.
+    if matches!(grant_sight(turn, vm), Sight::Seen(fact) if fact.domain == Domain::Running && fact.generation < vm.generation())
+    {
+        let _ = crossing::resume(turn, vm);
     }
     if vm.desired == Desired::Stopped {
         return turn.change_vm(entry, [Change::StopAsked], |_| {});

@@ -2,8 +2,9 @@
 //!
 //! With k flows on a link of rate B, a guest that dirties d bytes a second costs RAM · B/(B − k·d):
 //! parallel pre-copy sends more bytes again, and diverges at k·d ≥ B. So: as few flows as keep the
-//! link full, one by default in each direction between two sites; the next is prepared meanwhile,
-//! and begins to copy as soon as the one before has ended copying, during its switch-over.
+//! link full, one by default in each direction between two sites; the next is prepared meanwhile.
+//! A copy sends nothing in its first half second or so, while the hypervisors greet each other and
+//! compare disks: so the next one begins when the one before has only so much left to send.
 
 use std::collections::{HashMap, HashSet};
 
@@ -21,6 +22,8 @@ type Direction = (SiteName, SiteName);
 struct Load {
     preparing: usize,
     copying: usize,
+    /// Copies that have little left to send.
+    ending: usize,
 }
 
 /// What travels now.
@@ -32,6 +35,19 @@ pub(crate) struct Links {
 fn direction(snap: &Snapshot, from: &NodeName, to: &NodeName) -> Option<Direction> {
     let site = |node: &NodeName| snap.nodes.get(node.as_str()).map(|entry| entry.value.site.clone());
     Some((site(from)?, site(to)?))
+}
+
+/// Whether a copy will have sent the rest within the overlap, at the rate it has kept so far. What
+/// the guest writes meanwhile may prolong it: then two travel together for a while.
+fn nearly_over(turn: &Turn<'_>, migration: &Migration) -> bool {
+    let key = (migration.from.clone(), migration.id.clone());
+    let Some(transfer) = turn.snap.passages.get(&key).and_then(|passage| passage.transfer) else { return false };
+    let sent = transfer.memory_sent + transfer.disk_sent;
+    let left = transfer.memory_left + transfer.disk_left;
+    // Before memory travels its size is not known.
+    transfer.memory_total > 0
+        && transfer.memory_sent > 0
+        && left.saturating_mul(transfer.elapsed_ms) < sent.saturating_mul(turn.rules.overlap_ms)
 }
 
 impl Links {
@@ -62,7 +78,8 @@ impl Links {
                 // A copy that was taken for ended by a stale fact goes on.
                 State::Copying | State::Settling if !crossing::copy_is_over(turn, migration) => {
                     if let Some(way) = direction(turn.snap, &migration.from, &migration.to) {
-                        links.loads.entry(way).or_default().copying += 1;
+                        let load = links.loads.entry(way).or_default();
+                        if nearly_over(turn, migration) { load.ending += 1 } else { load.copying += 1 }
                     }
                 }
                 _ => {}
@@ -86,7 +103,9 @@ impl Links {
 
     /// Whether another migration may begin to copy.
     pub(crate) fn may_copy(&self, turn: &Turn<'_>, migration: &Migration) -> bool {
-        self.load(turn.snap, migration).copying < turn.rules.in_flight
+        let load = self.load(turn.snap, migration);
+        // Those that are ending may be overlapped once, not piled up.
+        load.copying < turn.rules.in_flight && load.copying + load.ending < 2 * turn.rules.in_flight
     }
 
     /// Reckons one that goes over from preparing to copying.

@@ -61,6 +61,8 @@ pub struct Rules {
     pub in_flight: usize,
     /// Migrations prepared ahead of those.
     pub ahead: usize,
+    /// The next copy begins when the one before has so long left to send.
+    pub overlap_ms: u64,
     /// At most so many MiB a second for each copy; 0 is without bound.
     pub bandwidth_mib: u64,
     /// The pause that QEMU may plan for; 0 is its own.
@@ -91,6 +93,7 @@ impl Default for Rules {
             overcommit: Overcommit { cpu: 8.0, memory: 1.0, disk: 2.0 },
             in_flight: 1,
             ahead: 1,
+            overlap_ms: 1_000,
             bandwidth_mib: 0,
             downtime_ms: 100,
             copy_ms: 3_600_000,

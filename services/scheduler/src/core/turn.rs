@@ -186,13 +186,19 @@ impl<'a> Turn<'a> {
     /// Has `node` look at a server now. What comes back was seen after the document's present
     /// write, since the question is named after it.
     pub(crate) fn look(&mut self, entry: &Entry<Vm>, node: &NodeName) -> Option<&'a VmFact> {
+        self.look_within(entry, node, u64::MAX)
+    }
+
+    /// The same, but what was seen `most_ms` ago or earlier does not count.
+    pub(crate) fn look_within(&mut self, entry: &Entry<Vm>, node: &NodeName, most_ms: u64) -> Option<&'a VmFact> {
         let vm = &entry.value.name;
         let key = naming::look(vm, entry.revision, node);
         let answer = self.snap.answers.get(&key);
-        if answer.is_none_or(|a| a.age_ms >= self.rules.repeat_ms) {
+        let counts = |answer: &&Answer| answer.age_ms < most_ms;
+        if answer.is_none_or(|a| a.age_ms >= self.rules.repeat_ms || !counts(&a)) {
             self.push(Action::Look { key, node: node.clone(), look: Observe { vm: vm.clone() } });
         }
-        match answer.map(|a| &a.outcome) {
+        match answer.filter(counts).map(|a| &a.outcome) {
             Some(Outcome::Seen(fact)) => Some(fact),
             _ => None,
         }

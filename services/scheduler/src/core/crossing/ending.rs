@@ -9,7 +9,7 @@ use watari_model::{
 };
 
 use super::{
-    Step, Turn, measure, orders,
+    Step, Turn, measure,
     orders::{discard, release, resume},
 };
 use crate::core::snapshot::{Sight, is_off, known};
@@ -62,20 +62,20 @@ fn resume_or_regrant(turn: &mut Turn<'_>, vm: &Entry<Vm>, sight: Sight<'_>) {
         Step::Done(_) => paused,
         Step::Working => false,
     };
-    if failed && paused && stale(turn, vm) {
-        // A fact may be older than the order: a fresh look has to say the same.
+    let since = answered_since(turn, vm);
+    if failed && paused && since >= turn.rules.repeat_ms {
+        // What was seen may be older than the order: a look since then has to say the same.
         let Some(node) = vm.value.node() else { return };
-        if turn.look(vm, node).is_some_and(|fact| fact.domain == Domain::Paused) {
+        if turn.look_within(vm, node, since).is_some_and(|fact| fact.domain == Domain::Paused) {
             turn.change_vm(vm, [vm::Change::Regranted], |_| {});
         }
     }
 }
 
-/// Whether the last answer is old enough to try anew.
-fn stale(turn: &Turn<'_>, vm: &Entry<Vm>) -> bool {
-    let Some(node) = vm.value.node() else { return false };
-    let key = super::naming::at(&orders::resume_name(&vm.value), node);
-    turn.snap.answers.get(&key).is_some_and(|answer| answer.age_ms >= turn.rules.repeat_ms)
+/// How long ago the order to resume was answered; 0 if it was not.
+fn answered_since(turn: &Turn<'_>, vm: &Entry<Vm>) -> u64 {
+    let key = super::resume_key(&vm.value);
+    key.and_then(|key| turn.snap.answers.get(&key)).map_or(0, |answer| answer.age_ms)
 }
 
 /// The grant stays with the source: the target's copy is destroyed, then the source goes on.
@@ -115,6 +115,6 @@ fn wake_source(turn: &mut Turn<'_>, vm: &Entry<Vm>, fact: &VmFact) {
 }
 
 fn resume_was_ordered(turn: &Turn<'_>, vm: &Entry<Vm>) -> bool {
-    let key = vm.value.node().map(|node| super::naming::at(&orders::resume_name(&vm.value), node));
-    key.is_some_and(|key| turn.snap.answers.contains_key(&key) || turn.snap.busy.contains_key(&key))
+    super::resume_key(&vm.value)
+        .is_some_and(|key| turn.snap.answers.contains_key(&key) || turn.snap.busy.contains_key(&key))
 }

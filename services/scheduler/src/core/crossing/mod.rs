@@ -36,6 +36,7 @@ use super::{
     turn::{OnFailure, Step, Turn},
 };
 
+pub(crate) use orders::resume;
 pub(crate) use queue::in_order;
 
 /// The operation of resuming a server under its present grant.

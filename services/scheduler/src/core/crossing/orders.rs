@@ -74,7 +74,7 @@ pub(super) fn release<'a>(turn: &mut Turn<'a>, migration: &Migration, vm: &Vm) -
 }
 
 /// Resumes at the node that holds the grant. A failure is told: a new try wants a new grant.
-pub(super) fn resume<'a>(turn: &mut Turn<'a>, vm: &Vm) -> Step<'a> {
+pub(crate) fn resume<'a>(turn: &mut Turn<'a>, vm: &Vm) -> Step<'a> {
     let Some(grant) = &vm.grant else { return Step::Working };
     turn.order(&resume_name(vm), &grant.node, OnFailure::Tell, |order| {
         Order::Resume(Resume { order, vm: vm.name.clone(), grant: grant.clone() })
