@@ -53,6 +53,7 @@ struct Links {
     overlap_ms: u64,
     bandwidth_mib: u64,
     downtime_ms: u64,
+    prepare_timeout_seconds: u64,
     copy_timeout_seconds: u64,
 }
 
@@ -119,6 +120,7 @@ impl Validate for Settings {
         within("links.prepare_ahead", self.links.prepare_ahead, 0, 64)?;
         within("links.overlap_ms", self.links.overlap_ms, 0, 60_000)?;
         within("links.downtime_ms", self.links.downtime_ms, 0, 60_000)?;
+        within("links.prepare_timeout_seconds", self.links.prepare_timeout_seconds, 10, 86_400)?;
         within("links.copy_timeout_seconds", self.links.copy_timeout_seconds, 10, 86_400)?;
         within("migration.retries", self.migration.retries, 0, 100)?;
         within("migration.leftover_seconds", self.migration.leftover_seconds, 0, 86_400)?;
@@ -147,6 +149,7 @@ impl Settings {
             overlap_ms: self.links.overlap_ms,
             bandwidth_mib: self.links.bandwidth_mib,
             downtime_ms: self.links.downtime_ms,
+            prepare_ms: self.links.prepare_timeout_seconds * 1_000,
             copy_ms: self.links.copy_timeout_seconds * 1_000,
             retries: self.migration.retries,
             leftover_ms: self.migration.leftover_seconds * 1_000,

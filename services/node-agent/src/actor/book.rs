@@ -116,7 +116,8 @@ impl Book {
 
     /// Notes the figures of the migration that leaves.
     pub async fn transferred(&self, transfer: Transfer) {
-        self.note(Urgency::Whenever, |passage, _| passage.transfer = Some(transfer)).await;
+        // The scheduler begins the next copy by these.
+        self.note(Urgency::Soon, |passage, _| passage.transfer = Some(transfer)).await;
     }
 
     /// Notes what an event says about a migration's moments; `at` is on the boot clock.

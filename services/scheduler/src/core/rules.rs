@@ -67,6 +67,8 @@ pub struct Rules {
     pub bandwidth_mib: u64,
     /// The pause that QEMU may plan for; 0 is its own.
     pub downtime_ms: u64,
+    /// A target that takes longer to prepare is given up.
+    pub prepare_ms: u64,
     /// A copy that takes longer is given up.
     pub copy_ms: u64,
     /// How often a failed move is tried again within an evacuation.
@@ -96,6 +98,7 @@ impl Default for Rules {
             overlap_ms: 1_000,
             bandwidth_mib: 0,
             downtime_ms: 100,
+            prepare_ms: 600_000,
             copy_ms: 3_600_000,
             retries: 3,
             leftover_ms: 30_000,

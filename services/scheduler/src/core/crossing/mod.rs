@@ -105,6 +105,7 @@ fn prepare(turn: &mut Turn<'_>, links: &mut Links, entry: &Entry<Migration>, vm:
         return give_up(turn, vm);
     }
     match orders::receive(turn, migration, &vm.value) {
+        Step::Working if turn.now.millis_since(migration.changed_at) > turn.rules.prepare_ms => give_up(turn, vm),
         Step::Working => {}
         Step::Failed(_) => give_up(turn, vm),
         // Nothing has travelled yet; the bytes wait until the link is free.
@@ -232,6 +233,9 @@ fn reason(turn: &Turn<'_>, migration: &Migration) -> Refusal {
         None if must_break_off(turn, migration) => {
             format!("the copy was not finished within {} s", turn.rules.copy_ms / 1_000)
         }
+        None if migration.copying_at.is_none() => {
+            format!("it was not prepared within {} s", turn.rules.prepare_ms / 1_000)
+        }
         None => "the copy ended without arriving".to_owned(),
     };
     Refusal::MigrationFailed { vm, node, detail }
@@ -239,3 +243,6 @@ fn reason(turn: &Turn<'_>, migration: &Migration) -> Refusal {
 
 /// The orders of a migration that are tried again by a new migration, not by themselves.
 const ONCE: OnFailure = OnFailure::Tell;
+
+#[cfg(test)]
+mod tests;

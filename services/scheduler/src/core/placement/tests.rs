@@ -1,1 +1,209 @@
+//! Placement: never over what there is, groups kept, and words for why not.
 
+use std::{collections::BTreeMap, sync::Arc};
+
+use proptest::prelude::*;
+use watari_chassis::Entry;
+use watari_model::{
+    Document, NodeName,
+    node::{self, Node, Virtualisation},
+    outage::{Leg, Outage, Scope, State},
+    vm::{Company, Membership, Vm},
+};
+
+use super::{super::tests::documents, Need, Rooms, check, choose, plan};
+use crate::core::{Amount, Rules, Snapshot};
+
+fn docs<T: Document>(values: impl IntoIterator<Item = T>) -> Arc<BTreeMap<String, Arc<Entry<T>>>> {
+    let entry = |value: T| (value.key(), Arc::new(Entry { value, revision: 1, created: documents::at(0) }));
+    Arc::new(values.into_iter().map(entry).collect())
+}
+
+fn snapshot(nodes: Vec<Node>) -> Snapshot {
+    Snapshot { nodes: docs(nodes), ..Snapshot::default() }
+}
+
+fn member(name: &str, memory_mib: u64, group: &str, company: Company) -> Vm {
+    let mut vm = documents::vm(name, memory_mib);
+    vm.spec.groups.push(Membership { group: group.parse().unwrap(), company });
+    vm
+}
+
+fn draining(site: &str) -> Outage {
+    let now = documents::at(0);
+    Outage {
+        v: 1,
+        id: format!("{site}-1").parse().unwrap(),
+        scope: Scope::Site(site.parse().unwrap()),
+        state: State::Evacuating,
+        out: Some(Leg { began_at: now, ended_at: None }),
+        home: None,
+        left: Vec::new(),
+        request_id: String::new(),
+        created_at: now,
+        changed_at: now,
+    }
+}
+
+const ANYWHERE: &dyn Fn(&Node) -> bool = &|_| true;
+
+#[test]
+fn invariant_9_no_room_says_how_many_nodes_there_are_and_what_is_the_matter_with_each() {
+    let mut cordoned = documents::node("y1", "yamate", 1_024);
+    cordoned.cordoned = true;
+    let small = documents::node("y2", "yamate", 128);
+    let mut snap = snapshot(vec![
+        documents::node("m1", "myodaiji", 1_024),
+        documents::node("m2", "myodaiji", 1_024),
+        cordoned,
+        small,
+    ]);
+    snap.outages = docs([draining("myodaiji")]);
+    let rules = Rules::default();
+    let vm = documents::vm("mail", 192);
+    let refusal = choose(&Rooms::of(&snap, &rules), &Need::start(&vm, &snap), ANYWHERE, &[]).unwrap_err();
+    let cause = refusal.english().cause;
+    assert!(cause.contains("4 nodes: 2 draining, 1 cordoned, 1 has 128 MiB free of the 192 MiB needed"), "{cause}");
+    let one = check(&Rooms::of(&snap, &rules), &Need::start(&vm, &snap), &documents::name("m1")).unwrap_err();
+    assert!(one.english().cause.contains("it is draining"), "{one}");
+}
+
+#[test]
+fn a_live_server_goes_only_where_its_processor_is_and_a_started_one_anywhere() {
+    let source = documents::node("m1", "myodaiji", 1_024);
+    let mut kvm = documents::node("y1", "yamate", 1_024);
+    kvm.inventory.virtualisation = Virtualisation::Kvm;
+    let mut snap = snapshot(vec![source.clone(), kvm]);
+    let mut vm = documents::vm("mail", 192);
+    let rules = Rules::default();
+    assert!(check(&Rooms::of(&snap, &rules), &Need::start(&vm, &snap), &documents::name("y1")).is_ok());
+    vm.apply(watari_model::vm::Change::Granted(documents::name("m1")), documents::at(0)).unwrap();
+    let refused = check(&Rooms::of(&snap, &rules), &Need::crossing(&vm, &snap), &documents::name("y1")).unwrap_err();
+    assert!(refused.english().cause.contains("virtualisation"), "{refused}");
+
+    // On real processors the target must have every feature that the guest may have seen.
+    let on_kvm = |name: &str, site: &str, features: &[&str]| {
+        let mut node = documents::node(name, site, 1_024);
+        node.inventory.virtualisation = Virtualisation::Kvm;
+        node.inventory.cpu_features = features.iter().map(|f| (*f).to_owned()).collect();
+        node
+    };
+    snap.nodes = docs([
+        on_kvm("m1", "myodaiji", &["aes", "avx2"]),
+        on_kvm("y1", "yamate", &["aes"]),
+        on_kvm("y2", "yamate", &["aes", "avx2", "avx512f"]),
+    ]);
+    let chosen = choose(&Rooms::of(&snap, &rules), &Need::crossing(&vm, &snap), ANYWHERE, &[]);
+    assert_eq!(chosen.unwrap().as_str(), "y2");
+}
+
+#[test]
+fn invariant_4_what_is_being_written_is_reserved_already() {
+    let mut snap = snapshot(vec![documents::node("m1", "myodaiji", 256)]);
+    let mut first = documents::vm("mail", 192);
+    snap.vms = docs([first.clone()]);
+    first.apply(watari_model::vm::Change::Granted(documents::name("m1")), documents::at(0)).unwrap();
+    let action = crate::core::Action::StoreVm { vm: Box::new(first), revision: 1, restart: false };
+    snap.busy.insert(action.key(), Arc::new(action));
+    let second = documents::vm("web", 192);
+    let refused = choose(&Rooms::of(&snap, &Rules::default()), &Need::start(&second, &snap), ANYWHERE, &[]);
+    assert!(refused.unwrap_err().english().cause.contains("64 MiB free of the 192 MiB needed"));
+}
+
+#[test]
+fn who_keeps_together_goes_where_the_others_are_and_who_keeps_apart_does_not() {
+    let snap = snapshot(vec![documents::node("m1", "myodaiji", 512), documents::node("m2", "myodaiji", 4_096)]);
+    let mut rooms = Rooms::of(&snap, &Rules::default());
+    rooms.reserve(&documents::name("m1"), &member("a", 64, "pair", Company::Together));
+    rooms.reserve(&documents::name("m2"), &member("b", 64, "spread", Company::Apart));
+    let together = member("c", 64, "pair", Company::Together);
+    assert_eq!(choose(&rooms, &Need::start(&together, &snap), ANYWHERE, &[]).unwrap().as_str(), "m1");
+    let apart = member("d", 64, "spread", Company::Apart);
+    assert_eq!(choose(&rooms, &Need::start(&apart, &snap), ANYWHERE, &[]).unwrap().as_str(), "m1");
+}
+
+/// Servers: memory, disk, and perhaps a group.
+fn servers() -> impl Strategy<Value = Vec<Vm>> {
+    let server = (1_u64..600, 1_u64..20, prop::option::of((0_u8..3, any::<bool>())), 0_u8..3);
+    prop::collection::vec(server, 1..40).prop_map(|list| {
+        let vm = |(index, (memory, disk, group, priority)): (usize, (u64, u64, Option<(u8, bool)>, u8))| {
+            let mut vm = documents::vm(&format!("v{index}"), memory + 31);
+            vm.spec.disk_gib = disk;
+            vm.spec.priority = priority;
+            if let Some((group, together)) = group {
+                let company = if together { Company::Together } else { Company::Apart };
+                let name = format!("{}{group}", if together { "t" } else { "a" });
+                vm.spec.groups.push(Membership { group: name.parse().unwrap(), company });
+            }
+            vm
+        };
+        list.into_iter().enumerate().map(vm).collect()
+    })
+}
+
+/// Nodes: memory, state, whether cordoned, at which site.
+fn nodes() -> impl Strategy<Value = Vec<Node>> {
+    let states = prop_oneof![
+        6 => Just(node::State::Ready),
+        1 => Just(node::State::Suspect),
+        1 => Just(node::State::Lost)
+    ];
+    prop::collection::vec((64_u64..4_096, states, prop::bool::weighted(0.1), any::<bool>()), 1..12).prop_map(|list| {
+        let node = |(index, (memory, state, cordoned, here)): (usize, (u64, node::State, bool, bool))| {
+            let site = if here { "myodaiji" } else { "yamate" };
+            Node { state, cordoned, ..documents::node(&format!("n{index}"), site, memory) }
+        };
+        list.into_iter().enumerate().map(node).collect()
+    })
+}
+
+proptest! {
+    #[test]
+    fn a_plan_never_exceeds_a_node_breaks_a_group_or_uses_what_is_closed(vms in servers(), nodes in nodes()) {
+        let rules = Rules::default();
+        let mut snap = snapshot(nodes);
+        snap.outages = docs([draining("yamate")]);
+        let mut rooms = Rooms::of(&snap, &rules);
+        let needs: Vec<Need<'_>> = vms.iter().map(|vm| Need::start(vm, &snap)).collect();
+        let places = plan(&mut rooms, &needs, ANYWHERE);
+        prop_assert_eq!(places.len(), vms.len());
+
+        let mut used: BTreeMap<NodeName, Amount> = BTreeMap::new();
+        let mut groups: BTreeMap<&str, Vec<&NodeName>> = BTreeMap::new();
+        for (vm, place) in vms.iter().zip(&places) {
+            let Ok(name) = place else { continue };
+            let node = &snap.nodes[name.as_str()].value;
+            prop_assert!(node.state == node::State::Ready && !node.cordoned && node.site.as_str() == "myodaiji");
+            let sum = used.entry(name.clone()).or_default();
+            *sum = sum.plus(Amount::of(&vm.spec));
+            prop_assert!(sum.memory_mib <= node.inventory.memory_mib, "{name} is overbooked");
+            prop_assert!(sum.vcpus <= u64::from(node.inventory.vcpus) * 8);
+            prop_assert!(sum.disk_gib <= node.inventory.disk_gib * 2);
+            for membership in &vm.spec.groups {
+                groups.entry(membership.group.as_str()).or_default().push(name);
+            }
+        }
+        for (group, mut places) in groups {
+            let all = places.len();
+            places.sort();
+            places.dedup();
+            let kept = if group.starts_with('t') { places.len() == 1 } else { places.len() == all };
+            prop_assert!(kept, "group {group} is at {places:?}");
+        }
+    }
+
+    #[test]
+    fn who_is_refused_by_a_plan_fits_nowhere_in_what_is_left(vms in servers(), nodes in nodes()) {
+        let rules = Rules::default();
+        let snap = snapshot(nodes);
+        let mut rooms = Rooms::of(&snap, &rules);
+        let alone: Vec<Vm> = vms.into_iter().filter(|vm| vm.spec.groups.is_empty()).collect();
+        let needs: Vec<Need<'_>> = alone.iter().map(|vm| Need::start(vm, &snap)).collect();
+        let places = plan(&mut rooms, &needs, ANYWHERE);
+        for (need, place) in needs.iter().zip(&places) {
+            if place.is_err() {
+                prop_assert!(choose(&rooms, need, ANYWHERE, &[]).is_err());
+            }
+        }
+    }
+}

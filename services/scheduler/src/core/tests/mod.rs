@@ -1,7 +1,7 @@
 //! The core against a simulated world: agents, a bus, libvirt's ways of failing, and time.
 
 mod agent;
-mod documents;
+pub(crate) mod documents;
 mod flow;
 mod invariants;
 mod scenarios;

@@ -1,0 +1,75 @@
+//! The verdict, over everything that two agents can say.
+
+use watari_contracts::agent::{Domain, OffReason, Passage, Phase, VmFact};
+use watari_model::MigrationId;
+
+use super::verdict::{Copy, Verdict, verdict};
+
+fn id() -> MigrationId {
+    "mail-1".parse().unwrap()
+}
+
+fn domains() -> Vec<Option<Domain>> {
+    let mut all = vec![None];
+    let known = [Domain::Absent, Domain::Running, Domain::Paused, Domain::Incoming, Domain::Unknown];
+    all.extend(known.map(Some));
+    let reasons =
+        [OffReason::Shutdown, OffReason::Destroyed, OffReason::Crashed, OffReason::Migrated, OffReason::Unknown];
+    all.extend(reasons.map(|reason| Some(Domain::Off(reason))));
+    all
+}
+
+fn passages() -> Vec<Option<Passage>> {
+    let passage = |migration: &str, phase| Passage {
+        migration: migration.parse().unwrap(),
+        phase,
+        transfer: None,
+        complaint: None,
+        paused_ms: None,
+    };
+    vec![
+        None,
+        Some(passage("mail-1", Phase::Copying)),
+        Some(passage("mail-1", Phase::Ended)),
+        Some(passage("mail-9", Phase::Ended)),
+    ]
+}
+
+fn fact(domain: Option<Domain>, passage: Option<Passage>) -> Option<VmFact> {
+    let vm = "mail".parse().unwrap();
+    domain.map(|domain| VmFact { vm, uuid: None, domain, generation: 1, granted: true, disk: true, passage })
+}
+
+#[test]
+fn invariant_1_the_grant_goes_over_only_when_the_source_is_seen_gone_and_a_whole_copy_seen_paused() {
+    for a in domains() {
+        for b in domains() {
+            for (pa, pb) in passages().into_iter().flat_map(|pa| passages().into_iter().map(move |pb| (pa.clone(), pb)))
+            {
+                for copy in [Copy::Over, Copy::Unknown] {
+                    let given = verdict(&id(), copy, fact(a, pa.clone()).as_ref(), fact(b, pb.clone()).as_ref());
+                    let gone = matches!(a, Some(Domain::Absent | Domain::Off(_)));
+                    let silent = |domain: Option<Domain>| matches!(domain, None | Some(Domain::Unknown));
+                    match given {
+                        Verdict::Switch => {
+                            assert!(gone && b == Some(Domain::Paused), "{a:?} {b:?}");
+                            assert!(pb.as_ref().is_none_or(|p| p.migration == id()), "another migration's copy");
+                        }
+                        Verdict::GiveUp => {
+                            assert!(!silent(a), "the source must have spoken");
+                            assert!(a == Some(Domain::Running) || !silent(b), "{a:?} {b:?}");
+                            assert!(!(gone && b == Some(Domain::Paused)), "a whole copy is given up");
+                            assert!(b != Some(Domain::Running));
+                        }
+                        Verdict::Double => assert_eq!((a, b), (Some(Domain::Running), Some(Domain::Running))),
+                        Verdict::Wait => {}
+                    }
+                    // While bytes travel nothing is given up.
+                    if pa.as_ref().is_some_and(|p| p.migration == id() && p.phase == Phase::Copying) && !gone {
+                        assert!(matches!(given, Verdict::Wait | Verdict::Double), "{a:?} {b:?} {given:?}");
+                    }
+                }
+            }
+        }
+    }
+}
