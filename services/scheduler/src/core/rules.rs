@@ -101,7 +101,7 @@ impl Default for Rules {
             prepare_ms: 600_000,
             copy_ms: 3_600_000,
             retries: 3,
-            leftover_ms: 30_000,
+            leftover_ms: 10_000,
             repeat_ms: 1_000,
             silent_ms: 15_000,
             poll_ms: 5_000,

@@ -419,6 +419,15 @@ impl Sim {
         self.docs.vms.get(vm.as_str()).map(|entry| &entry.value)
     }
 
+    /// Changes a server's document as a request would.
+    pub(crate) fn amend(&mut self, vm: &str, change: impl FnOnce(&mut Vm)) {
+        let entry = self.docs.vms[vm].clone();
+        let mut changed = entry.value.clone();
+        change(&mut changed);
+        assert!(self.put_vm(changed, entry.revision));
+        self.wake();
+    }
+
     fn wish(&mut self, wish: &Wish) {
         use watari_model::{
             migration::{Migration, Reason, State},
