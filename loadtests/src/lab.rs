@@ -52,7 +52,7 @@ impl Lab {
     /// # Errors
     /// As [`Lab::run`], or when the answer is no JSON.
     pub fn watari(&self, arguments: &[&str]) -> anyhow::Result<Value> {
-        let all = [&["exec", "client", "--", "watari"], arguments, &["-o", "json"]].concat();
+        let all = [&["exec", "client", "--", "watari", "-o", "json"], arguments].concat();
         serde_json::from_str(&self.run(&all)?).context("watari's answer is no JSON")
     }
 

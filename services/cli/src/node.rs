@@ -3,8 +3,9 @@
 use clap::{Args, Subcommand};
 use watari_contracts::{
     monitor::{CordonNode, GetNode, ListNodes, NodeView, UncordonNode},
-    scheduler::DrainNode,
+    scheduler::{CancelOutage, DrainNode, ListOutages, OutageView},
 };
+use watari_model::{NodeName, outage::Scope};
 
 use crate::{
     Context,
@@ -28,7 +29,7 @@ pub enum Verb {
     /// Keep new servers away from a node; those on it run on
     #[command(after_help = "Example:\n  watari node cordon m1")]
     Cordon(Which),
-    /// Let a node receive servers again
+    /// Let a node receive servers again, also one that was drained
     #[command(after_help = "Example:\n  watari node uncordon m1")]
     Uncordon(Which),
     /// Empty one node, live
@@ -77,7 +78,10 @@ impl Verb {
             Self::Show(Which { name }) => ctx.out.show(&session.ask(&GetNode { name: input::name(&name)? }).await?),
             Self::Cordon(Which { name }) => ctx.out.row(&session.ask(&CordonNode { name: input::name(&name)? }).await?),
             Self::Uncordon(Which { name }) => {
-                ctx.out.row(&session.ask(&UncordonNode { name: input::name(&name)? }).await?)
+                let name = input::name(&name)?;
+                let node = session.ask(&UncordonNode { name }).await?;
+                end_drain(ctx, &node.name).await?;
+                ctx.out.row(&node)
             }
             Self::Drain(Drain { name, waiting }) => {
                 let request = DrainNode { request_id: Some(session.request_id()), node: input::name(&name)? };
@@ -85,6 +89,17 @@ impl Verb {
             }
         }
     }
+}
+
+/// A node that was drained receives nothing until that is called off: whoever says *uncordon*
+/// means this too.
+async fn end_drain(ctx: &Context, node: &NodeName) -> Result<(), Failure> {
+    let drained = |outage: &OutageView| outage.state.drains() && outage.scope == Scope::Node(node.clone());
+    let page = ctx.session.ask(&ListOutages {}).await?;
+    for outage in page.outages.into_iter().filter(drained) {
+        ctx.session.ask(&CancelOutage { id: outage.id }).await?;
+    }
+    Ok(())
 }
 
 impl List {

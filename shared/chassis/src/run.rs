@@ -86,11 +86,16 @@ where
     W: Future<Output = Result<(), E>>,
     E: Into<Box<dyn Error + Send + Sync>>,
 {
+    if options.print_config {
+        return match config::printed(service.name(), defaults_toml, options) {
+            Ok(printed) => {
+                println!("{printed}");
+                ExitCode::SUCCESS
+            }
+            Err(error) => cannot_start(service, &error.into()),
+        };
+    }
     match config::load_all::<C>(service.name(), defaults_toml, options) {
-        Ok(loaded) if options.print_config => {
-            println!("{}", loaded.printed);
-            ExitCode::SUCCESS
-        }
         Ok(loaded) => within_runtime(service, loaded, work),
         Err(error) => cannot_start(service, &error.into()),
     }

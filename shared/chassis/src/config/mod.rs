@@ -111,8 +111,6 @@ pub struct Loaded<T> {
     pub common: Common,
     /// The service's own.
     pub own: T,
-    /// The effective settings as TOML, each with its origin.
-    pub printed: String,
 }
 
 /// The service's own settings; see [`load_all`].
@@ -137,14 +135,23 @@ pub fn load_all<T: DeserializeOwned + Validate>(
     defaults_toml: &str,
     options: &Options,
 ) -> Result<Loaded<T>, ConfigError> {
-    let (mut table, origins) = layered(service, defaults_toml, options, |name| env::var_os(name))?;
-    let printed = print::effective(&table, &origins);
+    let (mut table, _) = layered(service, defaults_toml, options, |name| env::var_os(name))?;
     let common: Common = read(table.clone())?;
     common.validate().map_err(ConfigError::Invalid)?;
     strip(&mut table, &parse(DEFAULTS, "the embedded defaults")?);
     let own: T = read(table)?;
     own.validate().map_err(ConfigError::Invalid)?;
-    Ok(Loaded { common, own, printed })
+    Ok(Loaded { common, own })
+}
+
+/// The effective settings as TOML, each with its origin; also those that are not sound yet, since
+/// this is how one learns what is missing.
+///
+/// # Errors
+/// A file that cannot be read, or that has a key that nobody knows.
+pub fn printed(service: &str, defaults_toml: &str, options: &Options) -> Result<String, ConfigError> {
+    let (table, origins) = layered(service, defaults_toml, options, |name| env::var_os(name))?;
+    Ok(print::effective(&table, &origins))
 }
 
 fn read<T: DeserializeOwned>(table: Table) -> Result<T, ConfigError> {

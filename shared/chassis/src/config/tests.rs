@@ -110,7 +110,7 @@ fn two_keys_never_share_a_variable() {
 fn what_is_printed_is_toml_says_its_origins_and_shows_no_password() {
     let (_dir, options) =
         with_file("[bus]\nurls = [\"nats://me:secret@host:4222\"]\n[networks.segments]\ncampus = \"br0\"\n");
-    let printed = load_all::<Own>("scheduler", OWN, &options).unwrap().printed;
+    let printed = super::printed("scheduler", OWN, &options).unwrap();
     assert!(printed.contains("servers = 1000 # default"), "{printed}");
     assert!(printed.contains("nats://***@host:4222") && !printed.contains("secret"), "{printed}");
     assert!(
