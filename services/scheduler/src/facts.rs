@@ -26,7 +26,10 @@ pub(crate) async fn follow(ctx: &Context, memory: &Arc<Memory>, wake: &Wake) -> 
                 () = shutdown.cancelled() => return,
                 Some(message) = facts.next() => {
                     let Some(heard) = read(&message.subject, &message.payload) else { continue };
-                    memory.hear(heard);
+                    // Most facts only say that the agent is there.
+                    if !memory.hear(heard) {
+                        continue;
+                    }
                     wake.wake();
                     let again = wake.clone();
                     tokio::spawn(async move {

@@ -125,7 +125,7 @@ async fn a_cancelled_migration_leaves_the_server_where_it_was() {
     assert!(!cloud.fleet.guest("y1", "mail").disk, "the target's copy is destroyed");
     let vm = cloud.until("mail", |vm| vm.state == State::Running).await;
     assert_eq!((vm.node.unwrap(), vm.generation), (from, 1));
-    assert!(matches!(cloud.ask(&CancelMigration { id }).await, Ok(_)), "cancelled twice is cancelled");
+    assert!(cloud.ask(&CancelMigration { id }).await.is_ok(), "cancelled twice is cancelled");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -126,8 +126,8 @@ fn advance(
 
 fn standing(turn: &Turn<'_>, outage: &Outage, reason: Reason, vm: &Vm) -> Standing {
     let name = vm.name.to_string();
-    let mut active = turn.snap.migrations.values().filter(|m| m.value.vm == vm.name && !m.value.state.over());
-    if vm.crossing.is_some() || active.next().is_some() {
+    let active = turn.migrations_of(&vm.name).any(|m| !m.state.over());
+    if vm.crossing.is_some() || active {
         return Standing::Moving;
     }
     if vm.desired == Desired::Deleted || vm.state == vm::State::Deleting {
@@ -149,23 +149,22 @@ fn standing(turn: &Turn<'_>, outage: &Outage, reason: Reason, vm: &Vm) -> Standi
 }
 
 /// The tries of this leg that did not succeed, newest last.
-fn failures<'s>(snap: &'s Snapshot, outage: &Outage, reason: Reason, vm: &VmName) -> Vec<&'s Migration> {
+fn failures<'s>(turn: &Turn<'s>, outage: &Outage, reason: Reason, vm: &VmName) -> Vec<&'s Migration> {
     let leg = if reason == Reason::Return { outage.home } else { outage.out };
     let began = leg.map_or(outage.created_at, |leg| leg.began_at);
     let mine = |m: &&Migration| {
-        m.vm == *vm
-            && m.outage.as_ref() == Some(&outage.id)
+        m.outage.as_ref() == Some(&outage.id)
             && m.reason == reason
             && m.created_at >= began
             && matches!(m.state, migration::State::Failed | migration::State::Cancelled)
     };
-    let mut failed: Vec<_> = snap.migrations.values().map(|entry| &entry.value).filter(mine).collect();
+    let mut failed: Vec<_> = turn.migrations_of(vm).filter(mine).collect();
     failed.sort_by_key(|m| naming::number(m.id.as_str()));
     failed
 }
 
 fn tried(turn: &Turn<'_>, outage: &Outage, reason: Reason, vm: &Vm) -> Standing {
-    let failed = failures(turn.snap, outage, reason, &vm.name);
+    let failed = failures(turn, outage, reason, &vm.name);
     let Some(last) = failed.last() else { return Standing::ToPlace };
     let count = u32::try_from(failed.len()).unwrap_or(u32::MAX);
     let fault = last.fault.clone().unwrap_or_else(|| Refusal::MigrationCancelled { vm: vm.name.to_string() });
@@ -184,16 +183,18 @@ fn places(turn: &mut Turn<'_>, outage: &Outage, reason: Reason, servers: &[&Vm])
     let snap = turn.snap;
     let needs: Vec<Need<'_>> = servers.iter().map(|vm| Need::crossing(vm, snap)).collect();
     let first = preference(snap, outage, reason);
+    let refused = |vm: &VmName| -> Vec<NodeName> {
+        failures(turn, outage, reason, vm).into_iter().map(|m| m.to.clone()).collect()
+    };
+    let avoids: Vec<Vec<NodeName>> = needs.iter().map(|need| refused(&need.vm.name)).collect();
     let rooms = &mut turn.rooms;
     let mut found: BTreeMap<usize, Result<NodeName, Refusal>> = BTreeMap::new();
     let mut fresh = Vec::new();
-    for (index, need) in needs.iter().enumerate() {
-        let avoid: Vec<NodeName> =
-            failures(snap, outage, reason, &need.vm.name).into_iter().map(|m| m.to.clone()).collect();
+    for (index, (need, avoid)) in needs.iter().zip(&avoids).enumerate() {
         if avoid.is_empty() {
             fresh.push((index, need.clone()));
         } else {
-            let place = placement::choose(rooms, need, &|node| allowed(outage, reason, node), &avoid);
+            let place = placement::choose(rooms, need, &|node| allowed(outage, reason, node), avoid);
             if let Ok(to) = &place {
                 rooms.reserve(to, need.vm);
             }
@@ -239,8 +240,9 @@ pub(crate) fn target(turn: &Turn<'_>, migration: &Migration, need: &Need<'_>) ->
 }
 
 fn begin(turn: &mut Turn<'_>, outage: &Outage, reason: Reason, vm: &Vm, to: NodeName) {
-    let known = turn.snap.migrations.values().map(|entry| &entry.value);
-    let (Some(id), Some(from)) = (naming::next_migration(vm, known), vm.node().cloned()) else { return };
+    let (Some(id), Some(from)) = (naming::next_migration(vm, turn.migrations_of(&vm.name)), vm.node().cloned()) else {
+        return;
+    };
     turn.push(Action::NewMigration(Box::new(Migration {
         v: 1,
         id,

@@ -26,8 +26,9 @@ pub struct Report<'s> {
 /// Puts the report together from the documents alone.
 #[must_use]
 pub fn report<'s>(snap: &'s Snapshot, outage: &Outage, now: Timestamp) -> Report<'s> {
-    let home =
-        outage.home.is_some() && !outage.out.is_some_and(|out| outage.home.is_some_and(|h| h.began_at < out.began_at));
+    // The later of the two legs.
+    let began = |leg: Option<Leg>| leg.map(|leg| leg.began_at);
+    let home = began(outage.home).is_some() && began(outage.home) >= began(outage.out);
     let (reason, leg) = if home { (Reason::Return, outage.home) } else { (Reason::Evacuation, outage.out) };
     let leg = leg.unwrap_or(Leg { began_at: outage.created_at, ended_at: None });
     let of_leg =
@@ -37,10 +38,16 @@ pub fn report<'s>(snap: &'s Snapshot, outage: &Outage, now: Timestamp) -> Report
     moved.sort_by_key(|m| m.changed_at);
     let moving: Vec<_> = all.iter().copied().filter(|m| !m.state.over()).collect();
     // The last server's end is when it ran at its target, not when the books were closed.
-    let last = moved.last().map(|m| m.changed_at);
+    let last = moved.iter().map(|m| arrived(m)).max();
     let end = leg.ended_at.map_or(now, |ended| last.unwrap_or(ended));
     let failed = if leg.ended_at.is_some() { outage.left.clone() } else { so_far(&all, &moved, &moving) };
     Report { reason, moved, moving, failed, makespan_ms: end.millis_since(leg.began_at) }
+}
+
+/// When a server that has moved was seen running at its target.
+fn arrived(migration: &Migration) -> Timestamp {
+    let measured = migration.copying_at.zip(migration.measured);
+    measured.map_or(migration.changed_at, |(began, measured)| began.plus_millis(measured.total_ms))
 }
 
 /// While the leg goes on: those whose last try failed and who are not being tried again.

@@ -1,6 +1,6 @@
 //! One turn of deciding: the snapshot, what is reserved so far, and what has been decided.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use watari_chassis::Entry;
 use watari_contracts::agent::{self, Observe, Progress, VmFact};
@@ -30,6 +30,7 @@ pub(crate) struct Turn<'a> {
     pub(crate) rooms: Rooms,
     pub(crate) actions: Vec<Action>,
     taken: HashSet<String>,
+    by_vm: HashMap<&'a VmName, Vec<&'a Migration>>,
 }
 
 /// How far an ordered operation is.
@@ -55,7 +56,16 @@ pub(crate) enum OnFailure {
 impl<'a> Turn<'a> {
     pub(crate) fn new(snap: &'a Snapshot, rules: &'a Rules, now: Timestamp) -> Self {
         let rooms = Rooms::of(snap, rules);
-        Self { snap, rules, now, rooms, actions: Vec::new(), taken: HashSet::new() }
+        let mut by_vm: HashMap<&VmName, Vec<&Migration>> = HashMap::new();
+        for entry in snap.migrations.values() {
+            by_vm.entry(&entry.value.vm).or_default().push(&entry.value);
+        }
+        Self { snap, rules, now, rooms, actions: Vec::new(), taken: HashSet::new(), by_vm }
+    }
+
+    /// All migrations of a server that are remembered.
+    pub(crate) fn migrations_of(&self, vm: &VmName) -> impl Iterator<Item = &'a Migration> + use<'a> {
+        self.by_vm.get(vm).cloned().unwrap_or_default().into_iter()
     }
 
     /// Whether nothing of this key is in hand or decided already.

@@ -17,6 +17,9 @@ const ANSWERS_KEPT_MS: u64 = 600_000;
 /// Starts further apart than this are not "in a row".
 const IN_A_ROW_MS: u64 = 300_000;
 
+/// Who is heard again after so long is news by being heard.
+const LONG_MS: u64 = 2_000;
+
 /// Shared by the loop, its tasks, the subscriptions and the views.
 #[derive(Default)]
 pub(crate) struct Memory(Mutex<Inner>);
@@ -34,7 +37,7 @@ struct Inner {
 struct Node {
     facts: Arc<NodeFacts>,
     at: u64,
-    /// Counts what it published.
+    /// Counts what it published that was new.
     count: u64,
 }
 
@@ -59,8 +62,9 @@ impl Memory {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes in what an agent published or answered. What is older than what is known is ignored.
-    pub(crate) fn hear(&self, facts: NodeFacts) {
+    /// Takes in what an agent published or answered; whether that says anything new. What is older
+    /// than what is known is ignored.
+    pub(crate) fn hear(&self, facts: NodeFacts) -> bool {
         let now = clock::boot_millis();
         let mut inner = self.lock();
         let Inner { nodes, passages, .. } = &mut *inner;
@@ -69,16 +73,21 @@ impl Memory {
             Some(node) => {
                 let same = node.facts.instance == facts.instance;
                 if (same && facts.seq < node.facts.seq) || (!same && facts.at < node.facts.at) {
-                    return;
+                    return false;
                 }
+                let was_silent = now.saturating_sub(node.at) > LONG_MS;
+                let news = !same
+                    || was_silent
+                    || facts.vms != node.facts.vms
+                    || facts.hypervisor_answers != node.facts.hypervisor_answers;
                 node.at = now;
-                if !same || facts.seq > node.facts.seq {
-                    node.count += 1;
-                    node.facts = Arc::new(facts);
-                }
+                node.count += u64::from(news);
+                node.facts = Arc::new(facts);
+                news
             }
             None => {
                 nodes.insert(facts.node.clone(), Node { facts: Arc::new(facts), at: now, count: 1 });
+                true
             }
         }
     }

@@ -12,7 +12,7 @@ use watari_model::{
     vm::{self, Desired, Vm},
 };
 
-use super::{Desk, TRIES, check_request_id, find, newest, page, unwritten};
+use super::{Desk, TRIES, check_request_id, fill, find, newest, page, unwritten};
 use crate::{
     core::{Need, Rooms, Snapshot, check, choose, next_migration},
     views,
@@ -105,7 +105,7 @@ impl Desk {
             .filter(|m| !request.active || !m.state.over())
             .collect();
         found.sort_by_key(|m| (Reverse(m.created_at), m.id.clone()));
-        Ok(MigrationPage { migrations: found.into_iter().take(limit).map(|m| views::migration(&snap, m)).collect() })
+        Ok(MigrationPage { migrations: fill(found.into_iter().map(|m| views::migration(&snap, m)), limit) })
     }
 
     pub(super) async fn get_migration(self, request: GetMigration) -> Result<MigrationView, Refusal> {

@@ -113,6 +113,41 @@ fn unwritten(error: &WriteError) -> Refusal {
     Refusal::NoAnswer { who: "the bus".to_owned() }
 }
 
+/// The most bytes of an answer, about: NATS takes one of a MiB.
+const PAGE_BYTES: usize = 800_000;
+
+/// Takes views until the page is full by number or by size; the first always fits.
+fn fill<V: serde::Serialize>(views: impl Iterator<Item = V>, limit: usize) -> Vec<V> {
+    let mut bytes = 0;
+    let mut taken = Vec::new();
+    for view in views.take(limit) {
+        bytes += size(&view);
+        if bytes > PAGE_BYTES && !taken.is_empty() {
+            break;
+        }
+        taken.push(view);
+    }
+    taken
+}
+
+/// The size of a view as JSON, without keeping it.
+fn size(view: &impl serde::Serialize) -> usize {
+    struct Count(usize);
+    impl std::io::Write for Count {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0 += bytes.len();
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut count = Count(0);
+    // A view that cannot be written is found out when it is sent.
+    let _ = serde_json::to_writer(&mut count, view);
+    count.0
+}
+
 /// The size of a page within its bounds.
 fn page(limit: Option<u32>, default: usize) -> Result<usize, Refusal> {
     const MOST: u32 = 1_000;

@@ -9,7 +9,7 @@ use watari_model::{
     outage::{Change, Outage, State},
 };
 
-use super::{Desk, TRIES, find, newest, sites::apply, unwritten};
+use super::{Desk, TRIES, fill, find, newest, sites::apply, unwritten};
 use crate::views;
 
 impl Desk {
@@ -28,7 +28,7 @@ impl Desk {
         let (snap, now) = (self.executor.view(), clock::now());
         let mut found: Vec<&Outage> = snap.outages.values().map(|entry| &entry.value).collect();
         found.sort_by_key(|outage| (Reverse(outage.created_at), outage.id.clone()));
-        Ok(OutagePage { outages: found.into_iter().map(|outage| views::outage(&snap, outage, now)).collect() })
+        Ok(OutagePage { outages: fill(found.into_iter().map(|outage| views::outage(&snap, outage, now)), usize::MAX) })
     }
 
     pub(super) async fn cancel_outage(self, request: CancelOutage) -> Result<OutageView, Refusal> {

@@ -122,11 +122,14 @@ fn who_keeps_together_goes_where_the_others_are_and_who_keeps_apart_does_not() {
     assert_eq!(choose(&rooms, &Need::start(&apart, &snap), ANYWHERE, &[]).unwrap().as_str(), "m1");
 }
 
-/// Servers: memory, disk, and perhaps a group.
+/// A server's memory, disk, perhaps a group that keeps together, and priority.
+type Draft = (u64, u64, Option<(u8, bool)>, u8);
+
+/// Servers, some of them in groups.
 fn servers() -> impl Strategy<Value = Vec<Vm>> {
     let server = (1_u64..600, 1_u64..20, prop::option::of((0_u8..3, any::<bool>())), 0_u8..3);
     prop::collection::vec(server, 1..40).prop_map(|list| {
-        let vm = |(index, (memory, disk, group, priority)): (usize, (u64, u64, Option<(u8, bool)>, u8))| {
+        let vm = |(index, (memory, disk, group, priority)): (usize, Draft)| {
             let mut vm = documents::vm(&format!("v{index}"), memory + 31);
             vm.spec.disk_gib = disk;
             vm.spec.priority = priority;

@@ -206,6 +206,7 @@ impl Host {
         let quit = |guest: &mut Guest, generation: u64| {
             guest.seen = guest.seen.max(generation);
             guest.operation = None;
+            Ok(())
         };
         match order {
             Order::Start(watari) => Self::run(guest, &watari.grant, &watari.order.operation),
@@ -226,12 +227,12 @@ impl Host {
             Order::Discard(o) if guest.granted >= o.generation => stale(o.generation, guest.granted),
             Order::Remove(o) if guest.granted > o.generation => stale(o.generation, guest.granted),
             Order::Release(o) if guest.granted > o.generation => stale(o.generation, guest.granted),
-            Order::Stop(o) => Ok(quit(guest, o.generation)),
-            Order::Send(o) => Ok(quit(guest, o.generation)),
-            Order::Receive(o) => Ok(quit(guest, o.generation)),
-            Order::Discard(o) => Ok(quit(guest, o.generation)),
-            Order::Remove(o) => Ok(quit(guest, o.generation)),
-            Order::Release(o) => Ok(quit(guest, o.generation)),
+            Order::Stop(o) => quit(guest, o.generation),
+            Order::Send(o) => quit(guest, o.generation),
+            Order::Receive(o) => quit(guest, o.generation),
+            Order::Discard(o) => quit(guest, o.generation),
+            Order::Remove(o) => quit(guest, o.generation),
+            Order::Release(o) => quit(guest, o.generation),
         }
     }
 

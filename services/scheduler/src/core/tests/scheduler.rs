@@ -72,7 +72,7 @@ pub(crate) struct Task {
 enum Step {
     Answer,
     Written,
-    Both { a: Option<Option<VmFact>>, b: Option<Option<VmFact>> },
+    Both { a: Option<Option<Box<VmFact>>>, b: Option<Option<Box<VmFact>>> },
     Switched(Box<Vm>),
     Resumed(String),
 }
@@ -398,7 +398,7 @@ impl Sim {
             }
             Step::Both { a, b } => {
                 let Action::Settle(settle) = task.action.as_ref() else { return };
-                let fact = if let Reply::Look(fact) = &reply { Some(fact.clone()) } else { None };
+                let fact = if let Reply::Look(fact) = &reply { Some(Box::new(fact.clone())) } else { None };
                 if *node == settle.from && a.is_none() {
                     *a = Some(fact);
                 } else if *node == settle.to && b.is_none() {
@@ -408,7 +408,7 @@ impl Sim {
                 let settle = settle.clone();
                 let _ = self.outcome(mine, node, reply);
                 match both {
-                    Some((a, b)) => self.settled(id, task, &settle, a, b),
+                    Some((a, b)) => self.settled(id, task, &settle, a.map(|fact| *fact), b.map(|fact| *fact)),
                     None => {
                         self.tasks.insert(id, task);
                     }
@@ -485,7 +485,8 @@ impl Sim {
         let (docs, now) = (&mut self.docs, self.now);
         match task.action.as_ref() {
             Action::StoreVm { vm, revision, restart } => {
-                if self.put_vm(vm.as_ref().clone(), *revision) && *restart && self.is_mine(&task) {
+                let stored = self.put_vm(vm.as_ref().clone(), *revision);
+                if stored && *restart && self.is_mine(&task) {
                     let entry = self.scheduler.restarts.entry(vm.name.clone()).or_insert((0, now));
                     *entry = (entry.0 + 1, now);
                 }

@@ -419,6 +419,12 @@ impl Sim {
         self.docs.vms.get(vm.as_str()).map(|entry| &entry.value)
     }
 
+    /// One more node's document; nobody is there.
+    pub(crate) fn add_node(&mut self, node: node::Node) {
+        let docs = &mut self.docs;
+        assert!(put(&mut docs.nodes, &mut docs.revision, node, 0));
+    }
+
     /// Changes a server's document as a request would.
     pub(crate) fn amend(&mut self, vm: &str, change: impl FnOnce(&mut Vm)) {
         let entry = self.docs.vms[vm].clone();

@@ -13,7 +13,7 @@ use watari_model::{
     vm::{AnsweredRequest, REQUESTS_KEPT, Vm},
 };
 
-use super::{Desk, TRIES, check_request_id, find, newest, page, unwritten};
+use super::{Desk, TRIES, check_request_id, fill, find, newest, page, unwritten};
 use crate::{
     core::{Snapshot, digest},
     views,
@@ -58,15 +58,17 @@ impl Desk {
         let limit = page(request.limit, 500)?;
         let snap = self.executor.view();
         let after = request.after.as_ref().map_or(Bound::Unbounded, |name| Bound::Excluded(name.as_str()));
-        let mut wanted = snap
+        let wanted = snap
             .vms
             .range::<str, _>((after, Bound::Unbounded))
             .map(|(_, entry)| &entry.value)
             .filter(|vm| request.state.is_none_or(|state| vm.state == state))
             .filter(|vm| request.node.as_ref().is_none_or(|node| vm.node() == Some(node)))
             .filter(|vm| request.site.as_ref().is_none_or(|site| at(&snap, vm, site)));
-        let vms: Vec<_> = wanted.by_ref().take(limit).map(|vm| views::vm(&snap, vm, self.rules.silent_ms)).collect();
-        let next = wanted.next().and_then(|_| vms.last().map(|vm| vm.name.clone()));
+        let (mut wanted, rest) = (wanted.clone(), wanted);
+        let vms = fill(wanted.by_ref().map(|vm| views::vm(&snap, vm, self.rules.silent_ms)), limit);
+        let more = rest.skip(vms.len()).next().is_some();
+        let next = if more { vms.last().map(|vm| vm.name.clone()) } else { None };
         Ok(VmPage { vms, next })
     }
 
