@@ -39,7 +39,7 @@ pub fn run(lab: &Lab, vm: &str, runs: usize) -> anyhow::Result<Comparison> {
     let (mut our_downtime, mut their_downtime, mut pause) = (Vec::new(), Vec::new(), Vec::new());
     // One uncounted pair: a guest's first migration takes two to three times as long as its next.
     for run in 0..=runs {
-        let (from, to) = if run % 2 == 0 { ("m1", "y1") } else { ("y1", "m1") };
+        let (from, to) = if run.is_multiple_of(2) { ("m1", "y1") } else { ("y1", "m1") };
         let began = Instant::now();
         let moved = lab.watari(&["vm", "migrate", vm, "--to", to, "--wait"])?;
         let our_ms = began.elapsed().as_secs_f64() * 1000.0;
@@ -60,7 +60,7 @@ pub fn run(lab: &Lab, vm: &str, runs: usize) -> anyhow::Result<Comparison> {
         their_downtime.push(twin.downtime_ms(to)?);
         pause.push(measured("pause_ms")?);
     }
-    twin.end(if runs % 2 == 0 { "y1" } else { "m1" })?;
+    twin.end(if runs.is_multiple_of(2) { "y1" } else { "m1" })?;
     Ok(Comparison {
         runs,
         watari_ms: Spread::of(ours),

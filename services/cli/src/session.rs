@@ -74,6 +74,11 @@ impl Session {
         match &global.nats {
             Some(urls) => {
                 settings.urls = urls.split(',').map(str::trim).filter(|u| !u.is_empty()).map(str::to_owned).collect();
+                // A server of this host's own cluster, as a single URL for clients that take no
+                // list: the cluster's other servers serve as well when it is away.
+                if settings.urls.iter().any(|url| file.nats.contains(url)) {
+                    settings.urls.extend(file.nats);
+                }
             }
             None if !file.nats.is_empty() => settings.urls = file.nats,
             None => {}

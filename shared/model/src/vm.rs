@@ -368,11 +368,7 @@ impl Vm {
             }
             (Starting | Running | Stopping, Change::SeenRunning) => {
                 self.booted = true;
-                if from == Stopping {
-                    Stopping
-                } else {
-                    Running
-                }
+                if from == Stopping { Stopping } else { Running }
             }
             (Starting | Running | Stopping, Change::SeenOff) => Stopped,
             (Running | Starting, Change::StopAsked) => Stopping,
