@@ -32,6 +32,10 @@ pub struct Book {
     page: Mutex<Page>,
 }
 
+/// How long after a source's death its domain is not asked about: five times what libvirt takes to
+/// clear it away, and short, since afterwards only libvirt knows whether a definition is left.
+const WHILE_LIBVIRT_ENDS_IT_MS: u64 = 1_000;
+
 struct Page {
     records: BTreeMap<String, Record>,
     sight: Sight,
@@ -41,6 +45,8 @@ struct Page {
     disk: bool,
     /// The server whose QEMU process is known to be dead since its migration left.
     departed: Option<String>,
+    /// When that was seen, on the boot clock in milliseconds.
+    departed_at: u64,
 }
 
 impl Page {
@@ -55,7 +61,7 @@ impl Book {
     #[must_use]
     pub fn new(node: Arc<Node>, vm: VmName, records: Vec<Record>) -> Self {
         let records = records.into_iter().map(|record| (record.uuid.clone(), record)).collect();
-        let page = Page { records, sight: Sight::unknown(), look: 0, disk: false, departed: None };
+        let page = Page { records, sight: Sight::unknown(), look: 0, disk: false, departed: None, departed_at: 0 };
         Self { node, vm, looks: AtomicU64::new(1), page: Mutex::new(page) }
     }
 
@@ -173,7 +179,8 @@ impl Book {
         {
             let page = self.page.lock().await;
             let off = matches!(page.sight.domain, Domain::Off(_));
-            if !off || page.departed.as_deref() != Some(uuid) {
+            let just_now = clock::boot_millis().saturating_sub(page.departed_at) < WHILE_LIBVIRT_ENDS_IT_MS;
+            if !off || !just_now || page.departed.as_deref() != Some(uuid) {
                 return None;
             }
         }
@@ -248,6 +255,7 @@ impl Book {
             None => false,
         };
         page.departed = Some(uuid.to_owned());
+        page.departed_at = clock::boot_millis();
         page.look = number;
         // A process that died without its processors having been stopped for the switch-over crashed.
         let reason = if stopped { OffReason::Migrated } else { OffReason::Unknown };
