@@ -25,7 +25,7 @@ use watari_model::Timestamp;
 
 pub use action::{Action, Order, Settle};
 pub use rules::{Amount, Overcommit, Rules};
-pub use snapshot::{Answer, Heard, Outcome, Restarts, Sight, Snapshot, is_off, known};
+pub use snapshot::{Answer, Both, Heard, Outcome, Restarts, Sight, Snapshot, is_off, known};
 
 pub(crate) use action::listen_key;
 pub(crate) use crossing::{resume_key, resume_operation};

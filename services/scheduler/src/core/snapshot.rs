@@ -72,14 +72,26 @@ pub enum Outcome {
     Order(Progress, VmFact),
     /// A fresh look at one server.
     Seen(VmFact),
-    /// A fresh look at both sides of a migration; `None` for a side that did not answer.
-    Both(Option<VmFact>, Option<VmFact>),
+    /// A fresh look at both sides of a migration.
+    Both(Both),
     /// Done, by somebody who is no agent.
     Done,
     /// Refused for good.
     Refused(Refusal),
     /// No answer, or one that says "later": what was done is not known.
     Silent(Refusal),
+}
+
+/// What both sides of a migration said when they were asked together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Both {
+    /// What was known of the copying when they were asked: what became known since says nothing
+    /// about these answers.
+    pub copy: super::crossing::Copy,
+    /// The source's answer, if it came.
+    pub source: Option<VmFact>,
+    /// The target's answer, if it came.
+    pub target: Option<VmFact>,
 }
 
 /// How often a server was started again, and when last.

@@ -12,7 +12,7 @@ use watari_model::{
 
 use super::Executor;
 use crate::core::{
-    Order, Outcome, Settle,
+    Both, Order, Outcome, Settle,
     crossing::{Verdict, may_switch, verdict},
     resume_key, resume_operation,
 };
@@ -22,12 +22,12 @@ impl Executor {
         let asked = self.memory.asking(&[&settle.from, &settle.to]);
         let look = Observe { vm: settle.vm.clone() };
         let (a, b) = tokio::join!(self.look(&settle.from, &look), self.look(&settle.to, &look));
-        let (a, b) = (a.ok(), b.ok());
-        let verdict = verdict(&settle.migration, settle.copy, a.as_ref(), b.as_ref());
-        tracing::info!(migration = %settle.migration, ?verdict, source = ?a.as_ref().map(|f| f.domain),
-            target = ?b.as_ref().map(|f| f.domain), "both sides were asked");
+        let both = Both { copy: settle.copy, source: a.ok(), target: b.ok() };
+        let verdict = verdict(&settle.migration, &both);
+        tracing::info!(migration = %settle.migration, ?verdict, source = ?both.source.as_ref().map(|f| f.domain),
+            target = ?both.target.as_ref().map(|f| f.domain), "both sides were asked");
         self.metrics.action("settle", word(verdict));
-        self.memory.answered(key.to_owned(), 0, Outcome::Both(a, b), asked);
+        self.memory.answered(key.to_owned(), 0, Outcome::Both(both), asked);
         if verdict == Verdict::Switch
             && self.leads(settle.epoch)
             && let Some(vm) = self.switch(settle).await

@@ -10,7 +10,7 @@ use watari_model::{
 
 use super::{
     Step, Turn, measure,
-    orders::{discard, release, resume},
+    orders::{abort, discard, release, resume},
 };
 use crate::core::snapshot::{Sight, is_off, known};
 
@@ -88,6 +88,11 @@ pub(super) fn aborting(turn: &mut Turn<'_>, entry: &Entry<Migration>, vm: &Entry
         return turn.change_vm(vm, [vm::Change::Abandoned], |_| {});
     }
     let discarded = matches!(discard(turn, migration, &vm.value), Step::Done(_));
+    // Closes the migration at the source too: a late order to send would find nobody prepared, but
+    // what is refused need not fail.
+    if !matches!(abort(turn, migration, &vm.value), Step::Done(_)) {
+        return;
+    }
     let Some(source) = turn.look(vm, &migration.from) else { return };
     match known(source) {
         Some(Domain::Running | Domain::Off(_) | Domain::Absent) if discarded => {

@@ -151,8 +151,8 @@ fn settle(turn: &mut Turn<'_>, entry: &Entry<Migration>, vm: &Entry<Vm>) {
         }));
     };
     let Some(answer) = turn.snap.answers.get(&key) else { return ask(turn) };
-    let Outcome::Both(a, b) = &answer.outcome else { return ask(turn) };
-    match verdict(&migration.id, copy, a.as_ref(), b.as_ref()) {
+    let Outcome::Both(both) = &answer.outcome else { return ask(turn) };
+    match verdict(&migration.id, both) {
         Verdict::Switch if may_switch(&vm.value, &migration.id) => turn.change_vm(vm, [vm::Change::Switched], |_| {}),
         Verdict::GiveUp => give_up(turn, vm),
         Verdict::Double => {

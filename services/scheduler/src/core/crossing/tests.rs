@@ -4,6 +4,7 @@ use watari_contracts::agent::{Domain, OffReason, Passage, Phase, VmFact};
 use watari_model::MigrationId;
 
 use super::verdict::{Copy, Verdict, verdict};
+use crate::core::Both;
 
 fn id() -> MigrationId {
     "mail-1".parse().unwrap()
@@ -47,7 +48,8 @@ fn invariant_1_the_grant_goes_over_only_when_the_source_is_seen_gone_and_a_whole
             for (pa, pb) in passages().into_iter().flat_map(|pa| passages().into_iter().map(move |pb| (pa.clone(), pb)))
             {
                 for copy in [Copy::Over, Copy::Unknown] {
-                    let given = verdict(&id(), copy, fact(a, pa.clone()).as_ref(), fact(b, pb.clone()).as_ref());
+                    let (source, target) = (fact(a, pa.clone()), fact(b, pb.clone()));
+                    let given = verdict(&id(), &Both { copy, source, target });
                     let gone = matches!(a, Some(Domain::Absent | Domain::Off(_)));
                     let silent = |domain: Option<Domain>| matches!(domain, None | Some(Domain::Unknown));
                     match given {

@@ -12,7 +12,7 @@
 use watari_contracts::agent::{Domain, Phase, VmFact};
 use watari_model::{MigrationId, vm::Vm};
 
-use crate::core::snapshot::{is_off, known};
+use crate::core::snapshot::{Both, is_off, known};
 
 /// What is known of the copying besides the two looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,9 +36,10 @@ pub enum Verdict {
     Double,
 }
 
-/// What follows from what A and B say; `None` for a side that did not answer.
+/// What follows from what A, the source, and B, the target, say.
 #[must_use]
-pub fn verdict(id: &MigrationId, copy: Copy, a: Option<&VmFact>, b: Option<&VmFact>) -> Verdict {
+pub fn verdict(id: &MigrationId, both: &Both) -> Verdict {
+    let (copy, a, b) = (both.copy, both.source.as_ref(), both.target.as_ref());
     let phase = a.and_then(|fact| fact.passage.as_ref()).filter(|p| p.migration == *id).map(|p| p.phase);
     let (source, target) = (a.and_then(known), b.and_then(known));
     // Breaking off may have been answered before the copy really stopped.

@@ -346,6 +346,13 @@ impl Host {
         self.instance += 1;
         self.seq = 0;
         let me = self.clone();
+        let kept: BTreeSet<String> = self.guests.values().filter_map(|guest| guest.working.clone()).collect();
+        for (operation, progress) in &mut self.journal {
+            if *progress == Progress::Working && !kept.contains(operation) {
+                let vm = "any".parse().unwrap();
+                *progress = Progress::Failed(me.not_now(&vm, "left in the middle", "go on"));
+            }
+        }
         for (vm, guest) in &mut self.guests {
             if let Some(operation) = guest.working.take() {
                 let sends = guest.passage.as_ref().filter(|_| operation.starts_with("send-"));

