@@ -65,9 +65,9 @@ impl Desk {
             .filter(|vm| request.state.is_none_or(|state| vm.state == state))
             .filter(|vm| request.node.as_ref().is_none_or(|node| vm.node() == Some(node)))
             .filter(|vm| request.site.as_ref().is_none_or(|site| at(&snap, vm, site)));
-        let (mut wanted, rest) = (wanted.clone(), wanted);
+        let (mut wanted, mut rest) = (wanted.clone(), wanted);
         let vms = fill(wanted.by_ref().map(|vm| views::vm(&snap, vm, self.rules.silent_ms)), limit);
-        let more = rest.skip(vms.len()).next().is_some();
+        let more = rest.nth(vms.len()).is_some();
         let next = if more { vms.last().map(|vm| vm.name.clone()) } else { None };
         Ok(VmPage { vms, next })
     }
