@@ -111,6 +111,8 @@ pub struct Settle {
     pub epoch: u64,
     /// What is known of the copying beyond the two answers.
     pub copy: super::crossing::Copy,
+    /// What both sides have reported unasked, if that says all: then nobody need be asked.
+    pub reported: Option<Box<super::Both>>,
 }
 
 /// An order, complete but for its wire.

@@ -189,6 +189,10 @@ impl<'a> Turn<'a> {
                     (Step::Working, due.then(|| answer.attempt.saturating_add(1)))
                 }
             },
+            // An agent that is busy says so, and tells when it is no longer.
+            Outcome::Silent(Refusal::AgentState { .. }) => {
+                (Step::Working, (again || answer.news).then_some(answer.attempt))
+            }
             _ => (Step::Working, again.then_some(answer.attempt)),
         }
     }

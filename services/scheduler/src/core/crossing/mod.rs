@@ -32,7 +32,7 @@ use super::{
     action::{Action, Settle, settle_key},
     links::Links,
     naming,
-    snapshot::{Outcome, Sight},
+    snapshot::{Both, Outcome, Sight},
     turn::{OnFailure, Step, Turn},
 };
 
@@ -140,6 +140,7 @@ fn settle(turn: &mut Turn<'_>, entry: &Entry<Migration>, vm: &Entry<Vm>) {
     let migration = &entry.value;
     let key = settle_key(&migration.id);
     let copy = copy_known(turn, migration, &vm.value);
+    let reported = reported(turn, migration, copy).map(Box::new);
     let ask = |turn: &mut Turn<'_>| {
         turn.push(Action::Settle(Settle {
             migration: migration.id.clone(),
@@ -148,6 +149,7 @@ fn settle(turn: &mut Turn<'_>, entry: &Entry<Migration>, vm: &Entry<Vm>) {
             to: migration.to.clone(),
             epoch: turn.snap.epoch,
             copy,
+            reported,
         }));
     };
     let Some(answer) = turn.snap.answers.get(&key) else { return ask(turn) };
@@ -173,6 +175,22 @@ fn settle(turn: &mut Turn<'_>, entry: &Entry<Migration>, vm: &Entry<Vm>) {
             }
         }
     }
+}
+
+/// What both sides have reported of this migration, if a switch-over follows from it.
+///
+/// While the guest stands still every round trip counts, and a report that names the migration is
+/// as good as an answer. That the source's process is gone stays true until there is a newer grant,
+/// which the compare-and-set on the server's document excludes; a copy that has died since is
+/// found out by resuming it, and costs what it would have cost anyway. Whatever else was reported,
+/// both are asked.
+fn reported(turn: &Turn<'_>, migration: &Migration, copy: Copy) -> Option<Both> {
+    let report = |node| match turn.sight(node, &migration.vm) {
+        Sight::Seen(fact) if fact.passage.as_ref().is_some_and(|p| p.migration == migration.id) => Some(fact.clone()),
+        _ => None,
+    };
+    let both = Both { copy, source: Some(report(&migration.from)?), target: Some(report(&migration.to)?) };
+    (verdict(&migration.id, &both) == Verdict::Switch).then_some(both)
 }
 
 /// Takes the grant's way to the target away; the migration's own document follows.

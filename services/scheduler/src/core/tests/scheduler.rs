@@ -203,6 +203,12 @@ impl Sim {
             }
             Action::Settle(settle) => {
                 let asked = self.scheduler.asking(&[&settle.from, &settle.to]);
+                if let Some(both) = settle.reported.clone() {
+                    let settle = settle.clone();
+                    let id = self.task(key, action, asked, Step::Both { a: None, b: None });
+                    let task = self.tasks.remove(&id).unwrap();
+                    return self.settled(id, task, &settle, both.source, both.target);
+                }
                 let (from, to, vm) = (settle.from.clone(), settle.to.clone(), settle.vm.clone());
                 let id = self.task(key, action, asked, Step::Both { a: None, b: None });
                 self.ask(id, &from, Question::Look(vm.clone()), 2_000);
