@@ -42,7 +42,7 @@ async fn a_server_is_made_stopped_started_rebooted_and_deleted() {
     assert_eq!((vm.site.unwrap().as_str(), vm.home_site.as_str(), vm.generation), ("myodaiji", "myodaiji", 1));
     assert_eq!(vm.addresses, ["203.0.113.100".parse::<std::net::Ipv4Addr>().unwrap()]);
     let node = vm.node.unwrap().to_string();
-    assert_eq!(cloud.fleet.running("mail"), [node.clone()]);
+    assert_eq!(cloud.fleet.running("mail"), std::slice::from_ref(&node));
 
     let name = "mail".parse().unwrap();
     let log = cloud.ask(&VmConsoleLog { name, bytes: None }).await.unwrap();
@@ -212,6 +212,29 @@ async fn invariant_10_another_scheduler_goes_on_with_an_evacuation() {
     for name in ["mail", "web", "a"] {
         assert_eq!(cloud.fleet.running(name).len(), 1);
         assert_eq!(cloud.fleet.guest(&cloud.fleet.running(name)[0], name).boots, 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn invariant_8_an_evacuation_survives_the_death_of_the_bus() {
+    let mut cloud = Cloud::start().await;
+    for name in ["mail", "web", "a"] {
+        cloud.running(name, "myodaiji").await;
+    }
+    cloud.fleet.copies_take(Duration::from_millis(700));
+    let outage = cloud.ask(&EvacuateSite { request_id: None, site: "myodaiji".parse().unwrap() }).await.unwrap();
+    let request = ListMigrations { vm: None, active: true, limit: None };
+    let copying = || async {
+        let page = cloud.ctx.bus.request(&request).await.ok()?;
+        page.migrations.iter().any(|m| m.state == migration::State::Copying).then_some(())
+    };
+    eventually_some("something copies", SOON, copying).await;
+    cloud.nats.restart();
+    let emptied = until_outage(&cloud, &outage.id, outage::State::Evacuated).await;
+    assert_eq!((emptied.moved.len(), emptied.failed.len()), (3, 0), "{emptied:?}");
+    for name in ["mail", "web", "a"] {
+        let nodes = cloud.fleet.running(name);
+        assert_eq!((nodes.len(), cloud.fleet.guest(&nodes[0], name).boots), (1, 1), "{name} never stopped");
     }
 }
 

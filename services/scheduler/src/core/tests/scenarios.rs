@@ -2,7 +2,7 @@
 //! `WATARI_SEED` replays one.
 
 use watari_model::{
-    VmName, migration,
+    migration,
     vm::{Change, Desired, Evacuate, State},
 };
 
