@@ -69,7 +69,12 @@ fn come_home(turn: &mut Turn<'_>, entry: &Entry<Outage>) {
     };
     let snap = turn.snap;
     let away = |vm: &Vm| vm.home_site == *site && vm.node().is_some_and(|node| site_of(snap, node) != Some(site));
-    let servers: Vec<_> = snap.vms.values().filter(|e| away(&e.value)).collect();
+    // Whoever is still leaving may be away when the leg is over.
+    let leaving = |vm: &Vm| {
+        let of_outage = |m: &Migration| m.outage.as_ref() == Some(&outage.id) && !m.state.over();
+        vm.home_site == *site && turn.migrations_of(&vm.name).any(of_outage)
+    };
+    let servers: Vec<_> = snap.vms.values().filter(|e| away(&e.value) || leaving(&e.value)).collect();
     if let Some(left) = advance(turn, outage, Reason::Return, &servers) {
         turn.change_outage(entry, Change::Home(left));
     }
@@ -94,9 +99,13 @@ fn advance(
     reason: Reason,
     servers: &[&std::sync::Arc<Entry<Vm>>],
 ) -> Option<Vec<Left>> {
-    // One that is called back may still arrive elsewhere, and is then to be brought home.
-    let of_outage = |m: &Migration| m.outage.as_ref() == Some(&outage.id) && !m.state.over();
-    let mut under_way = turn.snap.migrations.values().any(|entry| of_outage(&entry.value));
+    // One that is called back may still arrive elsewhere, and is then to be brought home. Nobody
+    // waits for one whose server is on a node that is gone: that server is left, with that reason.
+    let waits = |m: &Migration| {
+        let node = turn.snap.vms.get(m.vm.as_str()).and_then(|entry| entry.value.node());
+        m.outage.as_ref() == Some(&outage.id) && !m.state.over() && !node.is_some_and(|node| turn.unreachable(node))
+    };
+    let mut under_way = turn.snap.migrations.values().any(|entry| waits(&entry.value));
     let (mut left, mut to_place) = (Vec::new(), Vec::new());
     for entry in servers {
         let vm = &entry.value;
@@ -127,14 +136,14 @@ fn advance(
 fn standing(turn: &Turn<'_>, outage: &Outage, reason: Reason, vm: &Vm) -> Standing {
     let name = vm.name.to_string();
     let active = turn.migrations_of(&vm.name).any(|m| !m.state.over());
+    if let Some(node) = vm.node().filter(|node| turn.unreachable(node)) {
+        return Standing::Left(Refusal::VmUnreachable { vm: name, node: node.to_string() });
+    }
     if vm.crossing.is_some() || active {
         return Standing::Moving;
     }
     if vm.desired == Desired::Deleted || vm.state == vm::State::Deleting {
         return Standing::Waiting;
-    }
-    if let Some(node) = vm.node().filter(|node| turn.unreachable(node)) {
-        return Standing::Left(Refusal::VmUnreachable { vm: name, node: node.to_string() });
     }
     if reason == Reason::Evacuation && vm.spec.evacuate == Evacuate::Stay {
         return Standing::Left(Refusal::PolicyStays { vm: name });
