@@ -150,7 +150,7 @@ impl Stage {
 }
 
 /// Waits until something holds; an error on the way counts as "not yet".
-fn until(seconds: u64, what: &str, holds: impl Fn() -> anyhow::Result<bool>) -> anyhow::Result<()> {
+fn until(seconds: u64, what: &str, mut holds: impl FnMut() -> anyhow::Result<bool>) -> anyhow::Result<()> {
     let deadline = Instant::now() + Duration::from_secs(seconds);
     loop {
         let now = holds();

@@ -1,6 +1,6 @@
 //! SIGKILL to each process concerned at every step of a migration.
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 
 use super::{Stage, until};
 
@@ -37,12 +37,23 @@ fn kill(stage: &Stage, hosts: &[&str], program: &str) {
     }
 }
 
+/// The id of a migration of `mail` to the node. A node that was hit after its migration was over is
+/// noticed by its next beat only, and refuses for the moment: then it is asked again.
+fn asked_to(stage: &Stage, node: &str) -> anyhow::Result<String> {
+    let mut id = None;
+    until(60, &format!("{node} may be asked for"), || {
+        let asked = stage.watari(&["vm", "migrate", "mail", "--to", node])?;
+        id = asked["id"].as_str().map(str::to_owned);
+        Ok(id.is_some())
+    })?;
+    id.context("the migration has no id")
+}
+
 fn at_every_step(stage: &Stage, victim: Victim) -> anyhow::Result<()> {
     let boot = stage.boot_id(&stage.address("mail")?)?;
     for step in STEPS {
         let (source, target) = (stage.node_of("mail")?, stage.other_side("mail")?);
-        let asked = stage.watari(&["vm", "migrate", "mail", "--to", target])?;
-        let id = asked["id"].as_str().unwrap_or_default().to_owned();
+        let id = asked_to(stage, target)?;
         let rank = |state: &str| STEPS.iter().position(|s| *s == state).unwrap_or(STEPS.len());
         until(60, &format!("it is {step}"), || {
             Ok(rank(stage.show("migration", &id)?["state"].as_str().unwrap_or_default()) >= rank(step))
