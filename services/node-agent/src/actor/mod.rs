@@ -89,6 +89,9 @@ pub struct Actor {
     /// What runs beside a sending: its breaking off.
     aside: Option<Running>,
     waiting: VecDeque<Operation>,
+    /// The operation that failed last, if nobody has been told so yet: who ordered it was told that
+    /// it is under way.
+    untold: Option<Key>,
     look: Arc<Notify>,
     arrival: Option<AbortOnDropHandle<()>>,
     _looker: AbortOnDropHandle<()>,
@@ -147,6 +150,7 @@ impl Actor {
             running: None,
             aside: None,
             waiting,
+            untold: None,
             look,
             arrival: None,
             _looker: AbortOnDropHandle::new(looker),
@@ -273,7 +277,10 @@ impl Actor {
             tracing::error!(%vm, %error, "the end of an operation is not written down");
         }
         self.book.publish(Urgency::Soon).await;
+        // Those who still listen hear it now, anyone else when the order is repeated.
+        let unheard = matches!(progress, Progress::Failed(_)) && operation.progress.receiver_count() == 0;
         operation.progress.send_replace(progress);
+        self.untold = unheard.then_some(operation.key);
         match *operation.work {
             Work::Receive(_) => self.watch_arrival(),
             Work::Discard(_) | Work::Remove(_) | Work::Release(_) => self.arrival = None,

@@ -104,14 +104,17 @@ impl Actor {
     }
 
     /// What is known of this operation, if it need not be done (again).
-    async fn known(&self, key: &Key) -> Result<Option<watch::Receiver<Progress>>, Refusal> {
+    async fn known(&mut self, key: &Key) -> Result<Option<watch::Receiver<Progress>>, Refusal> {
         let all = self.running.iter().chain(&self.aside).map(|running| &running.operation).chain(&self.waiting);
         if let Some(operation) = all.into_iter().find(|operation| operation.key == *key) {
             return Ok(Some(operation.progress.subscribe()));
         }
+        let untold = self.untold.take_if(|untold| untold == key).is_some();
         Ok(match self.node.journal.progress(key).await? {
-            // What failed and may succeed later is done again, under the rules as they are then.
-            Some(Progress::Failed(refusal)) if refusal.retryable() => None,
+            // What failed and may succeed later is done again, under the rules as they are then; but
+            // first it is told, or an operation that takes longer than an answer waits would be said
+            // to be under way for ever.
+            Some(Progress::Failed(refusal)) if refusal.retryable() && !untold => None,
             // Under way by the journal and yet not here: it ended and that could not be written down.
             Some(Progress::Working) | None => None,
             Some(over) => Some(watch::Sender::new(over).subscribe()),

@@ -169,6 +169,27 @@ async fn a_disk_that_the_journal_does_not_know_is_in_the_way() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_failure_that_comes_late_is_told_once_and_then_tried_again() {
+    let scene = scene().await;
+    let source = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let origin = format!("https://{}", source.local_addr().unwrap());
+    let agent = scene.agent_fetching("late", vec![origin]).await;
+    let mut wanted = receive(scene, "late", "late-1", 1);
+    wanted.server.base.sha256 = "ab".repeat(32);
+    let asked = agent.order(wanted.clone()).await.unwrap();
+    assert_eq!(asked.progress, Progress::Working, "the source has not said a word yet");
+    // The source hangs up on both attempts.
+    for _ in 0..2 {
+        drop(source.accept().await.unwrap());
+    }
+    agent.until_counted("receive", "image.unavailable", 1).await;
+    let told = agent.order(wanted.clone()).await.unwrap();
+    assert!(matches!(failed(&told), Refusal::ImageUnavailable { .. }), "{told:?}");
+    let again = agent.order(wanted).await.unwrap();
+    assert_eq!(again.progress, Progress::Working, "it is tried again");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_older_epoch_is_refused_and_hostile_orders_change_nothing() {
     let scene = scene().await;
     let agent = scene.agent("epoch").await;

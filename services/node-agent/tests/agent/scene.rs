@@ -65,8 +65,13 @@ impl Scene {
 
     /// An agent of its own for a test.
     pub(crate) async fn agent(&'static self, name: &str) -> TestAgent {
+        self.agent_fetching(name, Vec::new()).await
+    }
+
+    /// The same, with places to fetch images from.
+    pub(crate) async fn agent_fetching(&'static self, name: &str, sources: Vec<String>) -> TestAgent {
         let folder = self.folder.join(name);
-        let agent = TestAgent::open(self, folder).await;
+        let agent = TestAgent::open(self, folder, sources).await;
         let image = agent.agent.node().layout.image(&self.base.sha256, Format::Raw);
         std::fs::write(image, &self.content).unwrap();
         agent
@@ -123,6 +128,7 @@ pub(crate) struct TestAgent {
     pub(crate) agent: Agent,
     scene: &'static Scene,
     folder: PathBuf,
+    sources: Vec<String>,
     shutdown: CancellationToken,
     /// Whether the guest is to go on when this agent ends.
     keep: bool,
@@ -146,7 +152,7 @@ impl Drop for TestAgent {
 }
 
 impl TestAgent {
-    async fn open(scene: &'static Scene, folder: PathBuf) -> Self {
+    async fn open(scene: &'static Scene, folder: PathBuf, sources: Vec<String>) -> Self {
         let mut settings: Settings = toml::from_str(DEFAULTS).unwrap();
         settings.node = "m1".to_owned();
         settings.site = "myodaiji".to_owned();
@@ -154,30 +160,31 @@ impl TestAgent {
         settings.run_dir = folder.join("run");
         settings.virtualisation = Virtualisation::Qemu;
         settings.networks.filter_dhcp = false;
+        settings.image.sources.clone_from(&sources);
         let counts = Counts::register(&Registry::new()).unwrap();
         let node = open(settings, scene.hypervisor.clone(), counts, "test".to_owned()).await.unwrap();
         let agent = Agent::restore(node).await.unwrap();
         let shutdown = CancellationToken::new();
         let (watching, ending) = (agent.clone(), shutdown.clone());
         tokio::spawn(async move { watching.watch(&ending).await });
-        Self { agent, scene, folder, shutdown, keep: false }
+        Self { agent, scene, folder, sources, shutdown, keep: false }
     }
 
     /// Ends this agent and begins another on the same folders.
     pub(crate) async fn restart(self) -> Self {
-        let (scene, folder) = (self.scene, self.folder.clone());
+        let (scene, folder, sources) = (self.scene, self.folder.clone(), self.sources.clone());
         self.end().await;
-        Self::open(scene, folder).await
+        Self::open(scene, folder, sources).await
     }
 
     pub(crate) async fn restart_without_journal(self) -> Self {
-        let (scene, folder) = (self.scene, self.folder.clone());
+        let (scene, folder, sources) = (self.scene, self.folder.clone(), self.sources.clone());
         let journal = self.agent.node().layout.journal();
         self.end().await;
         for end in ["", "-wal", "-shm"] {
             let _ = std::fs::remove_file(format!("{}{end}", journal.display()));
         }
-        Self::open(scene, folder).await
+        Self::open(scene, folder, sources).await
     }
 
     async fn end(mut self) {
@@ -225,6 +232,17 @@ impl TestAgent {
             }
         };
         tokio::time::timeout(BOUND, wait).await.unwrap()
+    }
+
+    /// Waits until so many operations of that kind have ended so.
+    pub(crate) async fn until_counted(&self, verb: &str, outcome: &str, times: u64) {
+        let counter = self.agent.node().counts.operations.with_label_values(&[verb, outcome]);
+        let wait = async {
+            while counter.get() < times {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(BOUND, wait).await.unwrap();
     }
 
     /// What is reported of this test's server: the others' domains are here as well.
