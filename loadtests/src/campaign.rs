@@ -13,6 +13,7 @@ mod report;
 mod watch;
 
 use std::{
+    collections::VecDeque,
     path::PathBuf,
     time::{Duration, Instant},
 };
@@ -26,6 +27,12 @@ use crate::lab::Lab;
 
 /// How long a server may take to be heard and its books to be right after the fault has ended.
 pub const HEALING: Duration = Duration::from_secs(60);
+
+/// Every so many points one migration without a fault shows where the switch-over is by now: it
+/// drifts with what else the machine does.
+const POINTS_PER_AIM: usize = 8;
+/// The aim is the median of so many of those.
+const AIMS: usize = 5;
 
 /// What is to be done.
 #[derive(Clone, Debug)]
@@ -56,13 +63,18 @@ pub fn run(order: &Order) -> anyhow::Result<Report> {
         watch,
         processors,
         beacons: Beacons::default(),
-        expected: Duration::ZERO,
+        switched_after: VecDeque::new(),
     };
     campaign.wait_settled(Instant::now()).context("the server must be running and heard before the campaign")?;
-    let undisturbed = campaign.calibrate()?;
-    let mut report = Report::new(order, undisturbed);
+    let mut report = Report::new(order);
+    for _ in 1..AIMS {
+        report.undisturbed.push(campaign.undisturbed()?);
+    }
     let steps = (2 * order.around_ms / order.step_ms).max(1);
     for number in 0..order.points {
+        if number % POINTS_PER_AIM == 0 {
+            report.undisturbed.push(campaign.undisturbed()?);
+        }
         // Kinds in turn, and for each kind the points of time spread over the whole stretch.
         let fault = Fault::ALL[number % Fault::ALL.len()];
         let slot = ((number / Fault::ALL.len()) as u64 * 37 + number as u64 * 11) % steps;
@@ -80,8 +92,8 @@ struct Campaign {
     watch: Watch,
     processors: Processors,
     beacons: Beacons,
-    /// From the start of copying to the switch-over, undisturbed.
-    expected: Duration,
+    /// From the start of copying to the switch-over, in the last migrations without a fault.
+    switched_after: VecDeque<Duration>,
 }
 
 /// Where the server stands.
@@ -116,30 +128,32 @@ impl Campaign {
         Ok((id, from, to.to_owned(), began.at))
     }
 
-    /// Migrates five times without a fault; the median time to the switch-over is where faults are aimed.
-    fn calibrate(&mut self) -> anyhow::Result<Vec<Value>> {
-        let (mut times, mut measured) = (Vec::new(), Vec::new());
-        for _ in 0..5 {
-            let (id, _, _, copying) = self.begin()?;
-            let switched = self.watch.wait(&id, Duration::from_secs(60), |s| s == "switching" || is_over(s))?;
-            let over = self.watch.wait(&id, Duration::from_secs(60), is_over)?;
-            if over.state != "completed" {
-                bail!("migration {id} without a fault ended {}", over.state);
-            }
-            times.push(switched.at.saturating_duration_since(copying));
-            measured.push(over.document["measured"].clone());
-            self.wait_settled(Instant::now())?;
+    /// Migrates without a fault, and gives what the cloud measured.
+    fn undisturbed(&mut self) -> anyhow::Result<Value> {
+        let (id, _, _, copying) = self.begin()?;
+        let switched = self.watch.wait(&id, Duration::from_secs(60), |s| s == "switching" || is_over(s))?;
+        let over = self.watch.wait(&id, Duration::from_secs(60), is_over)?;
+        if over.state != "completed" {
+            bail!("migration {id} without a fault ended {}", over.state);
         }
+        self.switched_after.push_front(switched.at.saturating_duration_since(copying));
+        self.switched_after.truncate(AIMS);
+        self.wait_settled(Instant::now())?;
+        Ok(over.document["measured"].clone())
+    }
+
+    /// When the switch-over is expected, after the start of copying: the median.
+    fn expected(&self) -> Duration {
+        let mut times: Vec<_> = self.switched_after.iter().copied().collect();
         times.sort_unstable();
-        self.expected = times[times.len() / 2];
-        Ok(measured)
+        times.get(times.len() / 2).copied().unwrap_or_default()
     }
 
     /// One migration with one fault.
     fn point(&mut self, fault: Fault, offset_ms: i64) -> anyhow::Result<Point> {
         let armed = fault.arm(&self.lab);
         let (id, from, to, copying) = self.begin()?;
-        let aim = copying + self.expected;
+        let aim = copying + self.expected();
         let at = if offset_ms < 0 {
             aim.checked_sub(Duration::from_millis(offset_ms.unsigned_abs())).unwrap_or(copying)
         } else {

@@ -1,13 +1,29 @@
-//! `vm.list` over a scheduler that knows many servers, beside a bare NATS echo in the same run.
+//! `vm.list` of a thousand servers over the loopback, beside a bare NATS echo in the same run. It
+//! needs no lab: a nats-server of its own, a real scheduler, and servers that are off.
 
-use std::time::Instant;
+use std::{
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
 
-use anyhow::Context;
+use anyhow::{Context as _, ensure};
 use futures_util::StreamExt;
 use hdrhistogram::Histogram;
 use serde::Serialize;
-use watari_chassis::{Bus, BusSettings};
-use watari_contracts::scheduler::ListVms;
+use serde_json::{Value, json};
+use watari_chassis::{Bucket, Context, config::Common};
+use watari_contracts::{Service, scheduler::ListVms};
+use watari_model::{
+    image::Image,
+    network::{Network, Port},
+    node::Node,
+    vm::Vm,
+};
+use watari_testkit::NatsServer;
+
+/// How long the scheduler may take to lead and to know all servers.
+const READY: Duration = Duration::from_secs(60);
 
 /// Latencies in milliseconds.
 #[derive(Clone, Debug, Serialize)]
@@ -24,15 +40,64 @@ pub struct Listing {
     pub echo_p99_ms: f64,
 }
 
-/// Asks for the whole list `requests` times.
+/// The scheduler's process; it ends with the measurement.
+struct Scheduler(Child);
+
+impl Drop for Scheduler {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Scheduler {
+    fn start(program: &Path, url: &str) -> anyhow::Result<Self> {
+        let mut command = Command::new(program);
+        command.env("WATARI_BUS_URLS", format!("[\"{url}\"]")).env("WATARI_TELEMETRY_LOG", "warn");
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::inherit()).spawn();
+        child.map(Self).with_context(|| format!("cannot start {}", program.display()))
+    }
+}
+
+/// A server that is off, so that nothing but the list is asked of the scheduler.
+fn server(number: usize) -> anyhow::Result<Vm> {
+    const SAMPLE: &str = include_str!("../../../shared/contracts/tests/golden/document.vms.json");
+    let [mut vm, ..]: [Value; 2] = serde_json::from_str(SAMPLE)?;
+    vm["name"] = json!(format!("server-{number}"));
+    vm["uuid"] = json!(format!("00000000-0000-4000-8000-{number:012}"));
+    vm["desired"] = json!("stopped");
+    vm["state"] = json!("stopped");
+    for empty in ["grant", "crossing", "fault"] {
+        vm[empty] = Value::Null;
+    }
+    vm["leftovers"] = json!([]);
+    Ok(serde_json::from_value(vm)?)
+}
+
+/// Lists `servers` servers, `requests` times. `program` is the scheduler's.
 ///
 /// # Errors
-/// When the bus or the scheduler does not answer.
-pub async fn run(settings: &BusSettings, requests: u64) -> anyhow::Result<Listing> {
-    let bus = Bus::connect(settings).await?;
+/// When the bus or the scheduler does not start or answer.
+pub async fn run(program: &Path, servers: usize, requests: u64) -> anyhow::Result<Listing> {
+    let nats = NatsServer::start();
+    let ctx = Context::new(Service::Scheduler, &Common::at([nats.url()])?).await?;
+    let bucket = Bucket::<Vm>::open(&ctx).await?;
+    // What the scheduler reads and others own.
+    Bucket::<Node>::open(&ctx).await?;
+    Bucket::<Image>::open(&ctx).await?;
+    Bucket::<Network>::open(&ctx).await?;
+    Bucket::<Port>::open(&ctx).await?;
+    for number in 0..servers {
+        bucket.create(&server(number)?).await?;
+    }
+    let _scheduler = Scheduler::start(program, &nats.url())?;
+    let (bus, ask) = (&ctx.bus, ListVms { limit: Some(1000), ..ListVms::default() });
+    let begun = Instant::now();
+    while bus.request(&ask).await.map_or(0, |page| page.vms.len()) < servers.min(1000) {
+        ensure!(begun.elapsed() < READY, "the scheduler does not list {servers} servers");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
     let mut heard = bus.subscribe("watari.bench.echo").await?;
-    let ask = ListVms { limit: Some(1000), ..ListVms::default() };
-    let servers = bus.request(&ask).await.context("the scheduler does not answer")?.vms.len();
     let (mut lists, mut echoes) = (Histogram::<u64>::new(3)?, Histogram::<u64>::new(3)?);
     let micros = |began: Instant| u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
     for _ in 0..requests {

@@ -51,8 +51,9 @@ impl Twin {
         };
         let mut own = without(&xml, "<metadata>", "</metadata>")
             .replace(&format!("<name>{vm}</name>"), &format!("<name>{}</name>", twin.name))
-            .replace(&uuid, &format!("{}{number:02x}", &uuid[..uuid.len() - 2]))
+            // The disk first: its name has the UUID in it.
             .replace(&disk, &twin.disk)
+            .replace(&uuid, &format!("{}{number:02x}", &uuid[..uuid.len() - 2]))
             .replace(&mac, &format!("52:57:ff:00:00:{number:02x}"));
         if let Some(tap) = tap {
             own = own.replace(&format!("'{tap}'"), &format!("'{}'", twin.name));

@@ -3,7 +3,6 @@
 use std::{path::PathBuf, time::Duration};
 
 use clap::{Parser, Subcommand};
-use watari_chassis::BusSettings;
 use watari_loadtests::{
     bench::{evacuate, footprint, listing, migrate},
     lab::Lab,
@@ -45,8 +44,11 @@ enum What {
         #[arg(long, default_value_t = 30)]
         seconds: u64,
     },
-    /// `vm.list` over the bus named by WATARI_NATS.
+    /// `vm.list` with a nats-server and a scheduler of its own; no lab is needed.
     List {
+        /// How many servers there are.
+        #[arg(long, default_value_t = 1000)]
+        servers: usize,
         /// How many requests.
         #[arg(long, default_value_t = 1000)]
         requests: u64,
@@ -63,9 +65,10 @@ fn main() -> anyhow::Result<()> {
             serde_json::to_value(evacuate::run(&lab()?, &names, *mbit)?)?
         }
         What::Footprint { seconds } => serde_json::to_value(footprint::run(&lab()?, Duration::from_secs(*seconds))?)?,
-        What::List { requests } => {
+        What::List { servers, requests } => {
+            let scheduler = std::env::current_exe()?.with_file_name("watari-scheduler");
             let runtime = tokio::runtime::Runtime::new()?;
-            serde_json::to_value(runtime.block_on(listing::run(&BusSettings::from_environment(), *requests))?)?
+            serde_json::to_value(runtime.block_on(listing::run(&scheduler, *servers, *requests))?)?
         }
     };
     println!("{}", serde_json::to_string_pretty(&figures)?);

@@ -68,15 +68,15 @@ pub struct Report {
     pub points_wanted: usize,
     /// Milliseconds between two points of time.
     pub step_ms: u64,
-    /// Migrations before the first fault, as measured by the cloud.
+    /// The migrations without a fault, as measured by the cloud.
     pub undisturbed: Vec<Value>,
     /// The faults.
     pub points: Vec<Point>,
 }
 
 impl Report {
-    pub(super) fn new(order: &Order, undisturbed: Vec<Value>) -> Self {
-        Self { points_wanted: order.points, step_ms: order.step_ms, undisturbed, points: Vec::new() }
+    pub(super) fn new(order: &Order) -> Self {
+        Self { points_wanted: order.points, step_ms: order.step_ms, undisturbed: Vec::new(), points: Vec::new() }
     }
 
     /// Whether every claim held at every point, and every point was reached.

@@ -27,6 +27,7 @@ pub mod rules;
 pub mod settings;
 pub mod stock;
 pub mod store;
+mod trim;
 pub mod work;
 
 use std::{io, sync::Arc, time::Duration};
@@ -126,6 +127,8 @@ pub async fn serve(ctx: Context, settings: Settings) -> Result<(), AgentError> {
     ctx.spawn("beats", async move { beats::run(&beating, &bus, &shutdown).await });
     let (taking, bus, shutdown) = (Arc::clone(&node), ctx.bus.clone(), ctx.shutdown.clone());
     ctx.spawn("stock", async move { stock::publish(&taking, &bus, &shutdown).await });
+    let shutdown = ctx.shutdown.clone();
+    ctx.spawn("trim", async move { trim::run(&shutdown).await });
     inbound::server(&ctx, &agent).serve_always().await?;
     node.journal.close().await;
     Ok(())

@@ -1,5 +1,4 @@
-//! The calls that the `virt` crate lacks or gets wrong, each wrapped once and safely. The only
-//! unsafe code of the project.
+//! The calls that the `virt` crate lacks or gets wrong, each wrapped once and safely.
 //!
 //! Callbacks run on libvirt's event thread: they copy what they are given and push it into a
 //! channel, nothing else.
