@@ -4,6 +4,8 @@
 //!   requests ──▶ inbound ──▶ book ──▶ buckets networks, ports (compare-and-set)
 //!                             │ ▲
 //!            wanted, pool, index (pure)        sweep: ports without a server go back
+//!
+//!   buckets vms, nodes, networks, ports ──▶ plan (pure) ──▶ plan::push ──▶ every node's agent
 //! ```
 //!
 //! That two servers never have one address rests on the ports' keys alone (network and address)
@@ -13,6 +15,7 @@ mod book;
 mod inbound;
 mod index;
 mod orphans;
+mod plan;
 mod pool;
 pub mod settings;
 mod sweep;
@@ -61,6 +64,7 @@ async fn run(ctx: &Context, settings: Settings) -> Result<(), Error> {
     let leadership = Lease::campaign(ctx, Service::Network, ctx.lease_ttl()).await?;
     ctx.spawn("index", sweep::index(ctx.clone(), Arc::clone(&book), leadership.clone()));
     ctx.spawn("orphans", sweep::orphans(ctx.clone(), Arc::clone(&book), leadership.clone()));
+    ctx.spawn("plans", plan::push::run(ctx.clone(), Arc::clone(&book), settings.plans, leadership.clone()));
     inbound::server(ctx, &book).serve(leadership).await?;
     Ok(())
 }

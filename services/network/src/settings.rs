@@ -12,6 +12,22 @@ pub const DEFAULTS: &str = include_str!("defaults.toml");
 pub struct Settings {
     /// `[addresses]`.
     pub addresses: Addresses,
+    /// `[plans]`.
+    pub plans: Plans,
+}
+
+/// How agents are told what to lay.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plans {
+    /// Milliseconds until a plan that was not acknowledged is sent again.
+    pub tick_ms: u64,
+    /// Milliseconds that an agent may take to answer.
+    pub answer_ms: u64,
+    /// Seconds after which a plan that was acknowledged is sent once more.
+    pub refresh_seconds: u64,
+    /// The most plans that are sent at the same time.
+    pub in_flight: usize,
 }
 
 /// How addresses are handed out.
@@ -41,11 +57,16 @@ impl Settings {
 impl Validate for Settings {
     fn validate(&self) -> Result<(), String> {
         let Addresses { most_per_range, most_networks, orphan_seconds, sweep_seconds } = self.addresses;
+        let Plans { tick_ms, answer_ms, refresh_seconds, in_flight } = self.plans;
         let ranges = [
             ("addresses.most_per_range", most_per_range, 1, 1 << 24),
             ("addresses.most_networks", most_networks as u64, 1, 1_000),
             ("addresses.orphan_seconds", orphan_seconds, 1, 1_000_000),
             ("addresses.sweep_seconds", sweep_seconds, 1, 3_600),
+            ("plans.tick_ms", tick_ms, 50, 60_000),
+            ("plans.answer_ms", answer_ms, 100, 60_000),
+            ("plans.refresh_seconds", refresh_seconds, 1, 3_600),
+            ("plans.in_flight", in_flight as u64, 1, 10_000),
         ];
         for (key, value, least, most) in ranges {
             if !(least..=most).contains(&value) {

@@ -41,6 +41,7 @@ pub(crate) fn network(wanted: &CreateNetwork, most_addresses: u64, now: Timestam
             Some(segment) => segment.clone(),
             None => usual_segment()?,
         },
+        overlay: None,
         cidr: cidr(&wanted.cidr).map_err(refuse)?,
         range: range(&wanted.range).map_err(refuse)?,
         gateway: wanted.gateway,

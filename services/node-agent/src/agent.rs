@@ -8,7 +8,10 @@ use std::{
 
 use tokio::sync::{broadcast::error::RecvError, mpsc, oneshot, watch};
 use watari_chassis::{CancellationToken, clock};
-use watari_contracts::agent::{Answer, ConsoleText, Domain, NodeFacts, Phase, Progress, ReadConsole, VmFact};
+use watari_contracts::{
+    agent::{Answer, ConsoleText, Domain, NodeFacts, Phase, Progress, ReadConsole, VmFact},
+    plan::{LayPlan, PlanLaid},
+};
 use watari_model::{Refusal, VmName};
 
 use crate::{
@@ -74,6 +77,9 @@ impl Agent {
             .filter(|record| record.wired)
             .filter_map(|record| record.server.clone())
             .collect();
+        if let Err(error) = node.plans.restore(&node.journal, &node.plumbing).await {
+            tracing::error!(%error, "the kept network plan cannot be read; the network service sends another");
+        }
         node.plumbing.restore(&wired).await;
         for record in records.values().flatten() {
             // What was promised to a server that is still to arrive stays promised.
@@ -153,6 +159,14 @@ impl Agent {
 
     fn book(&self, vm: &VmName) -> Option<Arc<Book>> {
         self.servers().get(vm).map(|handle| Arc::clone(&handle.book))
+    }
+
+    /// Lays the node's network plan.
+    ///
+    /// # Errors
+    /// As [`crate::plans::Plans::lay`].
+    pub async fn lay(&self, order: LayPlan) -> Result<PlanLaid, Refusal> {
+        self.node.plans.lay(&self.node.journal, &self.node.plumbing, order).await
     }
 
     /// Looks at one server now.

@@ -1,4 +1,4 @@
-//! The commands of `watari_contracts::agent`, on `watari.agent.<node>.<verb>`. No lease: an agent
+//! The commands of `watari_contracts::agent` and `plan`, on `watari.agent.<node>.<verb>`. No lease: an agent
 //! is the only one of its node, and what it may do the orders' epochs and grants say.
 
 use watari_chassis::{Context, Server};
@@ -8,6 +8,7 @@ use watari_contracts::{
         Abort, Discard, Observe, ObserveAll, ReadConsole, Reboot, Receive, Release, Remove, Resume, Send, Start, Stop,
         TakeInventory,
     },
+    plan::LayPlan,
 };
 
 use crate::{agent::Agent, stock};
@@ -28,7 +29,12 @@ pub fn server(ctx: &Context, agent: &Agent) -> Server {
     }
     orders! { Start Stop Reboot Remove Receive Send Abort Resume Discard Release }
     let (one, all, take, read) = (agent.clone(), agent.clone(), agent.clone(), agent.clone());
+    let lay = agent.clone();
     commands
+        .command::<LayPlan, _, _>(move |_, order| {
+            let agent = lay.clone();
+            async move { agent.lay(order).await }
+        })
         .command::<Observe, _, _>(move |_, request| {
             let agent = one.clone();
             async move { Ok(agent.observe(&request.vm).await) }

@@ -20,6 +20,7 @@ pub mod images;
 pub mod inbound;
 pub mod layout;
 pub mod node;
+pub mod plans;
 pub mod plumbing;
 pub mod record;
 pub mod room;
@@ -41,6 +42,7 @@ use hypervisor::{CacheMode, Hypervisor, disk, probe};
 use images::{Images, TrustError};
 use layout::Layout;
 use node::Node;
+use plans::Plans;
 use plumbing::Plumbing;
 use room::Room;
 pub use settings::{DEFAULTS, Settings};
@@ -61,6 +63,9 @@ pub enum AgentError {
     /// The journal.
     #[error(transparent)]
     Journal(#[from] JournalError),
+    /// The kernel's links.
+    #[error("the kernel's network cannot be reached: {0}")]
+    Links(#[source] io::Error),
     /// Certificates for images.
     #[error(transparent)]
     Trust(#[from] TrustError),
@@ -90,7 +95,8 @@ pub async fn open(
     let verdict = probe::virt_type(settings.probe(), layout.run()).await?;
     tracing::info!(virtualisation = ?verdict.virt_type, reason = verdict.reason, "how guests are run");
     let direct = disk::supports_direct_io(&layout.disks()).await?;
-    let plumbing = Plumbing::new(name.clone(), layout.clone(), settings.networks.clone());
+    let plumbing = Plumbing::open(name.clone(), layout.clone(), settings.networks.clone(), settings.tunnel_address())
+        .map_err(AgentError::Links)?;
     plumbing.lay_filter().await;
     Ok(Arc::new(Node {
         facts: Arc::new(Facts::new(name.clone(), site.clone(), instance)),
@@ -105,6 +111,7 @@ pub async fn open(
         hypervisor,
         journal,
         plumbing,
+        plans: Plans::default(),
         counts,
     }))
 }

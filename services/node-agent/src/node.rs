@@ -11,6 +11,7 @@ use crate::{
     hypervisor::{self, CacheMode, Hypervisor, Kind, VirtType},
     images::Images,
     layout::Layout,
+    plans::Plans,
     plumbing::Plumbing,
     room::Room,
     settings::Settings,
@@ -41,6 +42,8 @@ pub struct Node {
     pub images: Images,
     /// DHCP.
     pub plumbing: Plumbing,
+    /// What belongs on its links.
+    pub plans: Plans,
     /// Memory and disk that are spoken for.
     pub room: Room,
     /// What is counted.

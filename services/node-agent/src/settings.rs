@@ -1,6 +1,6 @@
 //! What the agent is configured with; `defaults.toml` says what each value means.
 
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, net::Ipv4Addr, path::PathBuf, time::Duration};
 
 use serde::Deserialize;
 use watari_chassis::Validate;
@@ -85,6 +85,8 @@ pub struct Networks {
     pub lease_minutes: u32,
     /// Whether nftables keeps DHCP apart.
     pub filter_dhcp: bool,
+    /// Where overlay networks' packets arrive; empty is the address for migrations.
+    pub tunnel_address: String,
     /// Segment to bridge.
     pub segments: BTreeMap<SegmentName, String>,
 }
@@ -176,6 +178,13 @@ impl Settings {
         self.site.parse().map_err(|error| format!("site: {error}"))
     }
 
+    /// Where overlay networks' packets arrive, if that is an address and not a name.
+    #[must_use]
+    pub fn tunnel_address(&self) -> Option<Ipv4Addr> {
+        let own = &self.networks.tunnel_address;
+        if own.is_empty() { self.migration_address.parse().ok() } else { own.parse().ok() }
+    }
+
     /// What the hypervisor module is to find out.
     #[must_use]
     pub fn probe(&self) -> probe::Choice {
@@ -213,6 +222,10 @@ impl Validate for Settings {
             if !is_interface(bridge) {
                 return Err(format!("networks.segments.{segment} is {bridge:?}: name a bridge of at most 15 letters"));
             }
+        }
+        let tunnel = &self.networks.tunnel_address;
+        if !tunnel.is_empty() && tunnel.parse::<Ipv4Addr>().is_err() {
+            return Err(format!("networks.tunnel_address is {tunnel:?}: give this node's IPv4 address, or nothing"));
         }
         let address = &self.migration_address;
         if !address.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b':')) {

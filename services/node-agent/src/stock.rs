@@ -44,6 +44,7 @@ pub async fn take(node: &Node) -> Result<Inventory, Refusal> {
         migration_address: if address.is_empty() { node.name.to_string() } else { address.clone() },
         segments: node.plumbing.segments(),
         labels: node.settings.labels.clone(),
+        tunnel: node.plumbing.tunnel().await,
     })
 }
 

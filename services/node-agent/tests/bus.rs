@@ -4,11 +4,12 @@
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use watari_chassis::{Bus, BusSettings, Context, codec, config::Common};
+use watari_chassis::{Bus, BusSettings, CallError, Context, codec, config::Common};
 use watari_contracts::{
     Service,
     agent::{Domain, NodeFacts, Observe, ObserveAll, Order, Progress, Stop},
     beat::{self, Beat},
+    plan::{Edition, LayPlan, NetworkPlan},
     subjects,
 };
 use watari_model::NodeName;
@@ -52,6 +53,15 @@ async fn an_agent_answers_its_commands_and_tells_what_it_sees() {
     assert_eq!((all.node.as_str(), all.site.as_str()), ("m1", "myodaiji"));
     let stranger = bus.command(&node, &Observe { vm: "test".parse().unwrap() }).await.unwrap();
     assert!(matches!(stranger.domain, Domain::Off(_)) && !stranger.granted && stranger.generation == 0, "{stranger:?}");
+
+    // The network service's epochs are its own: a high one does not fence the scheduler's orders below.
+    let lay = |epoch, revision| LayPlan { edition: Edition { epoch, revision }, plan: NetworkPlan::default() };
+    let laid = bus.command(&node, &lay(90, 2)).await.unwrap();
+    assert_eq!((laid.edition, laid.fault), (Edition { epoch: 90, revision: 2 }, None));
+    let newer = bus.command(&node, &lay(90, 1)).await.unwrap();
+    assert_eq!(newer.edition, Edition { epoch: 90, revision: 2 }, "what it has is newer");
+    let overtaken = bus.command(&node, &lay(89, 7)).await.unwrap_err();
+    assert!(matches!(overtaken, CallError::Refused(body) if body.code == "agent.stale"));
 
     let order = |epoch| Order { epoch, operation: "stop-nobody".to_owned() };
     let stop = |epoch| Stop { order: order(epoch), vm: "nobody".parse().unwrap(), generation: 1, force: true };

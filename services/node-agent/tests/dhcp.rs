@@ -136,9 +136,10 @@ async fn inside_its_own_network() {
         let settings = Networks {
             lease_minutes: 60,
             filter_dhcp: true,
+            tunnel_address: String::new(),
             segments: [("campus".parse().unwrap(), "br-t".to_owned())].into(),
         };
-        Plumbing::new("m1".parse().unwrap(), layout.clone(), settings)
+        Plumbing::open("m1".parse().unwrap(), layout.clone(), settings, None).unwrap()
     };
     let socket = UdpSocket::bind("0.0.0.0:68").unwrap();
     socket.set_broadcast(true).unwrap();

@@ -3,7 +3,10 @@
 
 use std::path::PathBuf;
 
-use watari_contracts::agent::{Abort, Order, Progress, Stop};
+use watari_contracts::{
+    agent::{Abort, Order, Progress, Stop},
+    plan::{Edition, NetworkPlan, PlannedNetwork},
+};
 use watari_model::Refusal;
 use watari_node_agent::{
     record::{Disk, Record, Removal},
@@ -129,4 +132,27 @@ async fn two_agents_cannot_share_a_journal() {
     let first = folder.open().await;
     first.heed_epoch(1).await.unwrap();
     assert!(Journal::open(&folder.0.join("agent.db"), 8).await.is_err());
+}
+
+#[tokio::test]
+async fn the_newest_plan_is_kept_and_an_older_one_does_not_replace_it() {
+    let folder = Folder::new("plan");
+    let network = PlannedNetwork {
+        network: "lab".parse().unwrap(),
+        kind: watari_model::network::Kind::Overlay,
+        overlay: None,
+        here: Vec::new(),
+        elsewhere: Vec::new(),
+    };
+    let (empty, full) = (NetworkPlan::default(), NetworkPlan { networks: vec![network] });
+    let edition = |epoch, revision| Edition { epoch, revision };
+    {
+        let journal = folder.open().await;
+        assert_eq!(journal.plan().await.unwrap(), None);
+        journal.keep_plan(edition(4, 9), &empty).await.unwrap();
+        journal.keep_plan(edition(5, 1), &full).await.unwrap();
+        journal.keep_plan(edition(4, 10), &empty).await.unwrap();
+        journal.keep_plan(edition(5, 0), &empty).await.unwrap();
+    }
+    assert_eq!(folder.open().await.plan().await.unwrap(), Some((edition(5, 1), full)));
 }

@@ -6,6 +6,7 @@ pub mod image;
 pub mod monitor;
 pub mod network;
 pub mod permissions;
+pub mod plan;
 pub mod scheduler;
 pub mod subjects;
 pub mod wire;

@@ -21,7 +21,7 @@ use watari_model::{
     outage::Outage, site::Site, vm::Vm,
 };
 
-use crate::{Command, Request, Service, agent, image, monitor, network, scheduler, subjects};
+use crate::{Command, Request, Service, agent, image, monitor, network, plan, scheduler, subjects};
 
 /// The bucket in which services compete for leadership.
 pub const LEASES: &str = "leases";
@@ -229,12 +229,13 @@ fn asked_by(service: Service) -> Vec<&'static str> {
     }
 }
 
-/// Only the scheduler orders; the monitor looks.
+/// Only the scheduler orders servers about; the network service lays their networks; the monitor looks.
 const fn ordered_by(service: Service) -> &'static [&'static str] {
     match service {
         Service::Scheduler => agent::VERBS,
         Service::Monitor => &[agent::ObserveAll::VERB, agent::TakeInventory::VERB],
-        Service::Image | Service::Network | Service::NodeAgent => &[],
+        Service::Network => plan::VERBS,
+        Service::Image | Service::NodeAgent => &[],
     }
 }
 
@@ -252,7 +253,7 @@ fn read_by(service: Service) -> impl Iterator<Item = &'static str> {
     BUCKETS.iter().map(|(bucket, _)| *bucket).filter(move |bucket| match service {
         Service::Scheduler | Service::Monitor => true,
         Service::Image => [Image::BUCKET, Vm::BUCKET].contains(bucket),
-        Service::Network => [Network::BUCKET, Port::BUCKET, Vm::BUCKET].contains(bucket),
+        Service::Network => [Network::BUCKET, Port::BUCKET, Vm::BUCKET, Node::BUCKET].contains(bucket),
         Service::NodeAgent => false,
     })
 }
@@ -308,6 +309,16 @@ mod tests {
                 assert_eq!((writes, shapes), (service == *owner, service == *owner), "{service:?} {bucket}");
             }
         }
+    }
+
+    #[test]
+    fn a_node_is_ordered_by_the_service_whose_verb_it_is_and_by_nobody_else() {
+        let orders = |service| {
+            let may = Role::Service(service).permissions("x.y");
+            may.publish.into_iter().filter_map(|s| s.strip_prefix("watari.agent.*.").map(str::to_owned)).collect()
+        };
+        let of: [Vec<String>; 4] = SERVICES.map(orders);
+        assert_eq!(of, [agent::VERBS.to_vec(), vec![], plan::VERBS.to_vec(), vec!["observe-all", "inventory"]]);
     }
 
     #[test]

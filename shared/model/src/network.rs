@@ -55,6 +55,23 @@ impl Range {
     }
 }
 
+/// What only an overlay network has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Overlay {
+    /// Its number in the packets between nodes (VXLAN network identifier, 24 bits), unique.
+    pub vni: u32,
+    /// The largest packet of its servers, in bytes: what the nodes' network carries, less [`ENCAPSULATION`].
+    pub mtu: u32,
+}
+
+/// What VXLAN puts around a frame, in bytes: the frame's own Ethernet header, VXLAN, UDP and IPv4 (RFC 7348).
+pub const ENCAPSULATION: u32 = 50;
+/// The numbers that overlay networks may have: all 24 bits, less those that people tend to use by hand.
+pub const VNIS: std::ops::RangeInclusive<u32> = 0x1000..=0x00ff_ffff;
+/// The largest packets that an overlay network may have: what IPv4 demands of every link (RFC 791), and what
+/// jumbo frames leave.
+pub const OVERLAY_MTUS: std::ops::RangeInclusive<u32> = 576..=8_950;
+
 /// A network's document.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Network {
@@ -64,8 +81,11 @@ pub struct Network {
     pub name: NetworkName,
     /// What it is made of.
     pub kind: Kind,
-    /// The segment that nodes bind to a bridge.
+    /// The segment that nodes bind to a bridge; an overlay network is its own, of its own name.
     pub segment: SegmentName,
+    /// What only an overlay network has.
+    #[serde(default)]
+    pub overlay: Option<Overlay>,
     /// The subnet.
     #[schemars(with = "String")]
     pub cidr: Ipv4Net,
@@ -178,6 +198,7 @@ mod tests {
             name: "campus".parse().unwrap(),
             kind: Kind::Provider,
             segment: "campus".parse().unwrap(),
+            overlay: None,
             cidr: cidr.parse().unwrap(),
             range: Range { first: first.parse().unwrap(), last: last.parse().unwrap() },
             gateway: gateway.map(|g| g.parse().unwrap()),

@@ -10,7 +10,7 @@
 //! *Lost* says that nobody hears the node, not that it is off: nothing is started elsewhere on
 //! the strength of silence.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, net::Ipv4Addr};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -110,6 +110,18 @@ pub struct Inventory {
     pub segments: BTreeMap<SegmentName, String>,
     /// Labels from its configuration.
     pub labels: BTreeMap<String, String>,
+    /// Where overlay networks' packets reach it; none if it takes part in no overlay network.
+    #[serde(default)]
+    pub tunnel: Option<Tunnel>,
+}
+
+/// A node's end of every overlay network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Tunnel {
+    /// The address that other nodes send to.
+    pub address: Ipv4Addr,
+    /// The largest packet, in bytes, of the interface that has this address.
+    pub mtu: u32,
 }
 
 /// A node's document. It changes when the state, the inventory or an operator's word does, not

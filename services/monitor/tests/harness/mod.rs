@@ -226,5 +226,6 @@ pub(crate) fn inventory() -> Inventory {
         migration_address: "192.0.2.11".to_owned(),
         segments: BTreeMap::from([("campus".parse().unwrap(), "br0".to_owned())]),
         labels: BTreeMap::new(),
+        tunnel: None,
     }
 }

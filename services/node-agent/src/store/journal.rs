@@ -88,11 +88,11 @@ pub struct Journal {
     operations_kept: u32,
 }
 
-fn sql(act: &'static str) -> impl FnOnce(sqlx::Error) -> JournalError {
+pub(super) fn sql(act: &'static str) -> impl FnOnce(sqlx::Error) -> JournalError {
     move |source| JournalError::Sql { act, source }
 }
 
-fn number(n: u64) -> Result<i64, JournalError> {
+pub(super) fn number(n: u64) -> Result<i64, JournalError> {
     i64::try_from(n).map_err(|_| JournalError::Number)
 }
 
@@ -125,6 +125,10 @@ impl Journal {
             .map_err(sql("read the epoch"))?;
         let epoch = Arc::new(Mutex::new(u64::try_from(epoch).unwrap_or(0)));
         Ok(Self { pool, epoch, operations_kept })
+    }
+
+    pub(super) fn pool(&self) -> &SqlitePool {
+        &self.pool
     }
 
     /// Closes it properly. Not needed for safety.

@@ -1,5 +1,6 @@
 //! SQL, and nothing else: the journal in a SQLite file.
 
 mod journal;
+mod plan;
 
 pub use journal::{Accepted, Journal, JournalError, Key, Unfinished};

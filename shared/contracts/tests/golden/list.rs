@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
-use watari_contracts::{Request, agent, image, monitor, network, scheduler};
+use watari_contracts::{Request, agent, image, monitor, network, plan, scheduler};
 use watari_model::{
     image::Image, migration::Migration, network::Network, network::Port, node::Node, outage::Outage, site::Site, vm::Vm,
 };
@@ -52,6 +52,7 @@ pub(crate) fn commands(samples: &Samples) {
     check! {
         Start Stop Reboot Remove Receive Send Abort Resume Discard Release Observe ObserveAll TakeInventory ReadConsole
     }
+    samples.command::<plan::LayPlan>();
 }
 
 pub(crate) fn documents(samples: &Samples) {

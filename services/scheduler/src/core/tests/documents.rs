@@ -112,6 +112,7 @@ pub(crate) fn node(name: &str, site: &str, memory_mib: u64) -> Node {
             migration_address: format!("{name}.test"),
             segments: BTreeMap::from([("campus".parse().unwrap(), "br0".to_owned())]),
             labels: BTreeMap::new(),
+            tunnel: None,
         },
         first_seen_at: at(0),
         changed_at: at(0),

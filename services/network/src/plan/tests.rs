@@ -1,0 +1,221 @@
+use time::OffsetDateTime;
+use watari_model::{
+    Timestamp,
+    network::{Overlay, Range, mac_of},
+    node::{Inventory, State as NodeState, Tunnel, Virtualisation},
+    vm::{Base, Crossing, Desired, Evacuate, Grant, Nic, Reboots, Spec},
+};
+
+use super::*;
+
+const AT: Timestamp = Timestamp(OffsetDateTime::UNIX_EPOCH);
+
+#[derive(Default)]
+struct World {
+    vms: Vec<Vm>,
+    nodes: Vec<Node>,
+    networks: BTreeMap<NetworkName, Network>,
+    ports: BTreeMap<String, Port>,
+}
+
+impl Documents for World {
+    fn vms(&self) -> impl Iterator<Item = &Vm> {
+        self.vms.iter()
+    }
+    fn nodes(&self) -> impl Iterator<Item = &Node> {
+        self.nodes.iter()
+    }
+    fn network(&self, name: &NetworkName) -> Option<&Network> {
+        self.networks.get(name)
+    }
+    fn port(&self, key: &str) -> Option<&Port> {
+        self.ports.get(key)
+    }
+}
+
+fn address(n: u8) -> Ipv4Addr {
+    Ipv4Addr::new(10, 1, 0, n)
+}
+
+fn tunnel(n: u8) -> Ipv4Addr {
+    Ipv4Addr::new(192, 0, 2, n)
+}
+
+fn node(name: &str, number: u8) -> Node {
+    Node {
+        v: 1,
+        name: name.parse().unwrap(),
+        site: "myodaiji".parse().unwrap(),
+        state: NodeState::Ready,
+        cordoned: false,
+        inventory: Inventory {
+            vcpus: 8,
+            memory_mib: 4_096,
+            disk_gib: 100,
+            cpu_model: String::new(),
+            cpu_features: Vec::new(),
+            libvirt: String::new(),
+            qemu: String::new(),
+            agent: String::new(),
+            virtualisation: Virtualisation::Qemu,
+            migration_address: String::new(),
+            segments: BTreeMap::new(),
+            labels: BTreeMap::new(),
+            tunnel: Some(Tunnel { address: tunnel(number), mtu: 1_500 }),
+        },
+        first_seen_at: AT,
+        changed_at: AT,
+    }
+}
+
+fn network(name: &str, kind: Kind) -> Network {
+    Network {
+        v: 1,
+        name: name.parse().unwrap(),
+        kind,
+        segment: name.parse().unwrap(),
+        overlay: (kind == Kind::Overlay).then_some(Overlay { vni: 4_096, mtu: 1_450 }),
+        cidr: "10.1.0.0/24".parse().unwrap(),
+        range: Range { first: address(10), last: address(99) },
+        gateway: Some(address(1)),
+        dns: Vec::new(),
+        request_id: String::new(),
+        created_at: AT,
+    }
+}
+
+/// A server on that network; `on` is the node that has its grant.
+fn server(name: &str, on: Option<&str>, on_network: &str, number: u8) -> Vm {
+    let nic = Nic {
+        network: on_network.parse().unwrap(),
+        segment: on_network.parse().unwrap(),
+        mac: mac_of(address(number)),
+        address: address(number),
+    };
+    Vm {
+        v: 1,
+        name: name.parse().unwrap(),
+        uuid: format!("uuid-{name}"),
+        spec: Spec {
+            vcpus: 1,
+            memory_mib: 64,
+            disk_gib: 1,
+            base: Base {
+                image: "mini".parse().unwrap(),
+                sha256: String::new(),
+                format: watari_model::image::Format::Raw,
+            },
+            nics: vec![nic],
+            node_labels: BTreeMap::new(),
+            groups: Vec::new(),
+            evacuate: Evacuate::Live,
+            priority: 0,
+        },
+        desired: Desired::Running,
+        force_off: false,
+        booted: true,
+        home_site: "myodaiji".parse().unwrap(),
+        state: if on.is_some() { State::Running } else { State::Pending },
+        grant: on.map(|node| Grant { node: node.parse().unwrap(), generation: 1 }),
+        crossing: None,
+        leftovers: Vec::new(),
+        fault: None,
+        reboots: Reboots::default(),
+        migrations: 0,
+        requests: Vec::new(),
+        created_at: AT,
+        changed_at: AT,
+    }
+}
+
+/// Three nodes; `a` and `b` on an overlay on two of them, `c` on another network on the third.
+fn world() -> World {
+    let networks = [network("lab", Kind::Overlay), network("campus", Kind::Provider)];
+    World {
+        vms: vec![
+            server("b", Some("y1"), "lab", 11),
+            server("a", Some("m1"), "lab", 10),
+            server("c", Some("m2"), "campus", 20),
+        ],
+        nodes: vec![node("m1", 11), node("m2", 12), node("y1", 21)],
+        networks: networks.into_iter().map(|n| (n.name.clone(), n)).collect(),
+        ports: BTreeMap::new(),
+    }
+}
+
+/// What a node knows of a network: (name, via) of those here and those elsewhere.
+type Known = (Vec<(String, Option<Ipv4Addr>)>, Vec<(String, Option<Ipv4Addr>)>);
+
+fn known(plans: &BTreeMap<NodeName, NetworkPlan>, node: &str, network: &str) -> Option<Known> {
+    let plan = &plans[&node.parse::<NodeName>().unwrap()];
+    let network = plan.networks.iter().find(|n| n.network.as_str() == network)?;
+    let here = network.here.iter().map(|port| (port.vm.to_string(), port.via)).collect();
+    let elsewhere = network.elsewhere.iter().map(|port| (port.vm.to_string(), port.via)).collect();
+    Some((here, elsewhere))
+}
+
+fn cross(world: &mut World, name: &str, to: &str, switched: bool) {
+    let vm = world.vms.iter_mut().find(|vm| vm.name.as_str() == name).unwrap();
+    vm.state = State::Migrating;
+    let to: NodeName = to.parse().unwrap();
+    if switched {
+        vm.grant = Some(Grant { node: to.clone(), generation: 2 });
+    }
+    vm.crossing = Some(Crossing { id: "x-1".parse().unwrap(), to, switched, abandoned: false });
+}
+
+fn one(name: &str, via: Option<Ipv4Addr>) -> Vec<(String, Option<Ipv4Addr>)> {
+    vec![(name.to_owned(), via)]
+}
+
+#[test]
+fn a_node_knows_its_own_servers_networks_and_nothing_else() {
+    let plans = plans(&world());
+    assert_eq!(known(&plans, "m1", "lab"), Some((one("a", None), one("b", Some(tunnel(21))))));
+    assert_eq!(known(&plans, "y1", "lab"), Some((one("b", None), one("a", Some(tunnel(11))))));
+    assert_eq!(known(&plans, "m2", "campus"), Some((one("c", None), vec![])));
+    assert_eq!((known(&plans, "m2", "lab"), known(&plans, "m1", "campus")), (None, None));
+}
+
+#[test]
+fn until_the_grant_moves_a_crossing_server_is_reached_at_its_source_and_from_then_on_at_its_target() {
+    let mut world = world();
+    cross(&mut world, "a", "m2", false);
+    let before = plans(&world);
+    assert_eq!(known(&before, "m2", "lab"), Some((one("a", Some(tunnel(11))), one("b", Some(tunnel(21))))));
+    assert_eq!(known(&before, "y1", "lab"), Some((one("b", None), one("a", Some(tunnel(11))))));
+    cross(&mut world, "a", "m2", true);
+    let after = plans(&world);
+    assert_eq!(known(&after, "m2", "lab"), Some((one("a", None), one("b", Some(tunnel(21))))));
+    assert_eq!(known(&after, "y1", "lab"), Some((one("b", None), one("a", Some(tunnel(12))))));
+    assert_eq!(known(&after, "m1", "lab"), None, "its last server has left");
+}
+
+#[test]
+fn who_runs_nowhere_or_on_an_unknown_node_is_known_by_name_and_reached_nowhere() {
+    let mut world = world();
+    world.vms.push(server("d", None, "lab", 12));
+    world.vms.push(server("e", Some("unheard"), "lab", 13));
+    let plans = plans(&world);
+    let elsewhere = known(&plans, "m1", "lab").unwrap().1;
+    assert_eq!(elsewhere, [one("b", Some(tunnel(21))), one("d", None), one("e", None)].concat());
+    assert!(!plans.contains_key(&"unheard".parse().unwrap()));
+}
+
+#[test]
+fn an_address_that_is_anothers_by_its_port_is_not_laid() {
+    let mut world = world();
+    let port = Port {
+        v: 1,
+        network: "lab".parse().unwrap(),
+        address: address(10),
+        mac: mac_of(address(10)),
+        vm: "a".parse().unwrap(),
+        vm_uuid: "of-another-life".to_owned(),
+        created_at: AT,
+    };
+    world.ports.insert(port_key(&port.network, port.address), port);
+    let plans = plans(&world);
+    assert_eq!(known(&plans, "m1", "lab"), None);
+    assert_eq!(known(&plans, "y1", "lab"), Some((one("b", None), vec![])));
+}
