@@ -4,7 +4,12 @@ use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
 use watari_contracts::agent::{Server, Wire};
-use watari_model::{Refusal, image::Format, network::Kind, vm};
+use watari_model::{
+    Refusal,
+    image::Format,
+    network::{self, Kind},
+    vm,
+};
 
 use crate::{
     hypervisor::{BackingFile, Cpu, Disk, DiskFormat, DomainSpec, Grant, Nic, VirtType},
@@ -45,7 +50,7 @@ fn is_mac(text: &str) -> bool {
 /// Checks everything of a server that ends in a path, an argument or a file.
 ///
 /// # Errors
-/// [`Refusal::OutOfRange`] naming the field; [`Refusal::Unsupported`] for an overlay network.
+/// [`Refusal::OutOfRange`] naming the field.
 pub fn check(server: &Server) -> Result<(), Refusal> {
     if !is_uuid(&server.uuid) {
         return Err(refuse("uuid", &server.uuid, "a UUID in lower case"));
@@ -68,14 +73,35 @@ pub fn check(server: &Server) -> Result<(), Refusal> {
     server.wires.iter().try_for_each(|wire| check_wire(wire).map(drop))
 }
 
+/// An overlay network has a number, a size and a gateway; another has no number.
+fn check_overlay(wire: &Wire) -> Result<(), Refusal> {
+    let described = |overlay: Option<network::Overlay>| match overlay {
+        Some(overlay) => format!("VNI {}, packets of {} bytes", overlay.vni, overlay.mtu),
+        None => "nothing".to_owned(),
+    };
+    let sound = match (wire.kind, wire.overlay) {
+        (Kind::Provider, overlay) => overlay.is_none(),
+        (Kind::Overlay, Some(network::Overlay { vni, mtu })) => {
+            network::VNIS.contains(&vni) && network::OVERLAY_MTUS.contains(&mtu) && wire.gateway.is_some()
+        }
+        (Kind::Overlay, None) => false,
+    };
+    if sound {
+        return Ok(());
+    }
+    Err(refuse(
+        "overlay",
+        described(wire.overlay),
+        "a VNI, a packet size and a gateway for an overlay network, and none for another",
+    ))
+}
+
 /// Checks one network card and gives its subnet.
 ///
 /// # Errors
 /// As [`check`].
 pub fn check_wire(wire: &Wire) -> Result<Ipv4Net, Refusal> {
-    if wire.kind == Kind::Overlay {
-        return Err(Refusal::Unsupported { what: format!("the overlay network {}", wire.network) });
-    }
+    check_overlay(wire)?;
     if !is_mac(&wire.mac) {
         return Err(refuse("mac", &wire.mac, "a unicast address such as 52:57:cb:00:71:64"));
     }
@@ -160,6 +186,7 @@ mod tests {
                 segment: "campus".parse().unwrap(),
                 cidr: "203.0.113.0/24".to_owned(),
                 gateway: None,
+                overlay: None,
                 dns: vec![],
                 mac: "52:57:cb:00:71:64".to_owned(),
                 address: "203.0.113.100".parse().unwrap(),
@@ -191,7 +218,13 @@ mod tests {
         }
         let mut overlay = server();
         overlay.wires[0].kind = Kind::Overlay;
-        assert!(matches!(check(&overlay), Err(Refusal::Unsupported { .. })));
+        assert!(matches!(check(&overlay), Err(Refusal::OutOfRange { .. })), "without a number");
+        overlay.wires[0].overlay = Some(network::Overlay { vni: 4_096, mtu: 1_450 });
+        assert!(matches!(check(&overlay), Err(Refusal::OutOfRange { .. })), "without a gateway");
+        overlay.wires[0].gateway = Some("203.0.113.1".parse().unwrap());
+        assert_eq!(check(&overlay), Ok(()));
+        overlay.wires[0].overlay = Some(network::Overlay { vni: 1 << 24, mtu: 1_450 });
+        assert!(matches!(check(&overlay), Err(Refusal::OutOfRange { .. })), "a number of 25 bits");
     }
 
     #[test]

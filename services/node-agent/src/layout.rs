@@ -96,6 +96,12 @@ impl Layout {
         self.dhcp().join(format!("{network}.pid"))
     }
 
+    /// One network's DNS: the folder of its servers' names.
+    #[must_use]
+    pub fn dns_names(&self, network: &NetworkName) -> PathBuf {
+        self.dhcp().join(format!("{network}.names"))
+    }
+
     /// Scratch files.
     #[must_use]
     pub fn run(&self) -> &Path {

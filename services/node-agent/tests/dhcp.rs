@@ -65,6 +65,7 @@ fn server(uuid: &str, mac: &str, address: [u8; 4]) -> Server {
         base: Base { image: "mini".parse().unwrap(), sha256: "0".repeat(64), format: Format::Raw },
         wires: vec![Wire {
             network: "campus".parse().unwrap(),
+            overlay: None,
             kind: Kind::Provider,
             segment: "campus".parse().unwrap(),
             cidr: "203.0.113.0/24".to_owned(),

@@ -56,6 +56,9 @@ pub struct Wire {
     pub kind: network::Kind,
     /// The segment that the node binds to a bridge.
     pub segment: SegmentName,
+    /// What only an overlay network has.
+    #[serde(default)]
+    pub overlay: Option<network::Overlay>,
     /// The subnet, `a.b.c.d/n`.
     pub cidr: String,
     /// The router told to servers.

@@ -28,7 +28,9 @@ pub(super) async fn run(cx: &Cx, order: &Resume) -> Result<(), Refusal> {
     }
     match domain {
         Domain::Paused => {
-            cx.node.hypervisor.resume(cx.name()).await.map_err(|error| cx.refuse(&error))?;
+            // Its networks learn beside it that it is here.
+            let (resumed, ()) = tokio::join!(cx.node.hypervisor.resume(cx.name()), settle_networks(cx));
+            resumed.map_err(|error| cx.refuse(&error))?;
             let state = cx.node.hypervisor.state(cx.name()).await.map_err(|error| cx.refuse(&error))?;
             if state != DomainState::Running {
                 cx.book.look().await;
@@ -36,7 +38,7 @@ pub(super) async fn run(cx: &Cx, order: &Resume) -> Result<(), Refusal> {
             }
         }
         // The answer of an earlier attempt was lost.
-        Domain::Running => {}
+        Domain::Running => settle_networks(cx).await,
         other => return Err(cx.not_now(other, WANTED)),
     }
     let now = clock::boot_millis();
@@ -49,11 +51,20 @@ pub(super) async fn run(cx: &Cx, order: &Resume) -> Result<(), Refusal> {
         }
     };
     let record = cx.book.amend(uuid, Urgency::Now, resumed).await?;
+    if let Some(server) = &record.server {
+        cx.node.plumbing.announce(server);
+    }
     if let Some(paused_ms) = record.passage.and_then(|passage| passage.paused_ms) {
         cx.node.counts.arrived_pause.observe(Duration::from_millis(paused_ms).as_secs_f64());
     }
     settle(cx, order.grant.generation);
     Ok(())
+}
+
+async fn settle_networks(cx: &Cx) {
+    if let Ok(Some(server)) = cx.record().await.map(|record| record.server) {
+        cx.node.plumbing.settle(&server).await;
+    }
 }
 
 /// Writes the grant and the definition, beside everything else. The server runs whether or not

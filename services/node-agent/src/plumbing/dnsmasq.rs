@@ -18,6 +18,8 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use std::net::Ipv4Addr;
 use tokio::process::Command;
 
+use super::names;
+
 /// How long it may take to become a daemon, and to end.
 const BOUND: Duration = Duration::from_secs(10);
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
@@ -31,11 +33,30 @@ pub(super) struct Config {
     /// The bridge has only an address of another subnet.
     pub(super) shared: bool,
     pub(super) gateway: Option<Ipv4Addr>,
+    /// The name servers told to servers, or asked by ours if it serves names itself.
     pub(super) dns: Vec<Ipv4Addr>,
+    /// What it serves names with, if it does.
+    pub(super) dns_for: Option<Dns>,
+    /// The largest packet told to servers, if it is not the wire's own.
+    pub(super) mtu: Option<u32>,
     pub(super) lease_minutes: u32,
     pub(super) hosts: PathBuf,
     pub(super) pid_file: PathBuf,
 }
+
+/// How names are served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Dns {
+    /// The network's domain.
+    pub(super) domain: String,
+    /// The folder of the names.
+    pub(super) names: PathBuf,
+    /// Where servers ask: the same on every node.
+    pub(super) address: Ipv4Addr,
+}
+
+/// The machine's own resolver is asked where a network names none.
+const RESOLV: &str = "/etc/resolv.conf";
 
 impl Config {
     /// The argument vector. Every value was parsed or checked before; none begins an option.
@@ -55,8 +76,6 @@ impl Config {
             // No file of the machine's has a say.
             "--conf-file=".into(),
             "--no-hosts".into(),
-            "--no-resolv".into(),
-            "--port=0".into(),
             "--bind-dynamic".into(),
             "--except-interface=lo".into(),
             format!("--interface={}", self.bridge).into(),
@@ -69,9 +88,25 @@ impl Config {
             "--leasefile-ro".into(),
             "--no-ping".into(),
             option("router", self.gateway.as_slice()),
-            option("dns-server", &self.dns),
             with("--pid-file=", &self.pid_file),
         ];
+        match &self.dns_for {
+            None => arguments.extend(["--no-resolv".into(), "--port=0".into(), option("dns-server", &self.dns)]),
+            Some(dns) => {
+                arguments.push(with("--hostsdir=", &dns.names));
+                // Whatever is not known of our own names is not asked of others.
+                arguments.push(format!("--local=/{}/", names::DOMAIN).into());
+                arguments.push(format!("--dhcp-option=option:domain-name,{}", dns.domain).into());
+                arguments.push(option("dns-server", &[dns.address]));
+                if self.dns.is_empty() {
+                    arguments.push(format!("--resolv-file={RESOLV}").into());
+                } else {
+                    arguments.push("--no-resolv".into());
+                    arguments.extend(self.dns.iter().map(|server| OsString::from(format!("--server={server}"))));
+                }
+            }
+        }
+        arguments.extend(self.mtu.map(|mtu| OsString::from(format!("--dhcp-option=option:mtu,{mtu}"))));
         if self.shared {
             arguments.push(format!("--shared-network={},{network}", self.bridge).into());
         }
@@ -181,6 +216,8 @@ mod tests {
             shared: false,
             gateway: None,
             dns: vec![],
+            dns_for: None,
+            mtu: None,
             lease_minutes: 60,
             hosts: "/run/watari/dhcp/campus.hosts".into(),
             pid_file: "/run/watari/dhcp/campus.pid".into(),
@@ -209,7 +246,14 @@ mod tests {
         fs::create_dir_all(&folder).unwrap();
         // It looks the shared interface up at once.
         let shared = Config { shared: true, bridge: "lo".to_owned(), hosts: folder.clone(), ..config() };
-        for config in [Config { hosts: folder.clone(), ..config() }, shared] {
+        let dns = Dns {
+            domain: "lab.watari.internal".to_owned(),
+            names: folder.clone(),
+            address: "203.0.113.1".parse().unwrap(),
+        };
+        let named = Config { dns_for: Some(dns), mtu: Some(1_450), hosts: folder.clone(), ..config() };
+        let forwarding = Config { dns: vec!["192.0.2.53".parse().unwrap()], ..named.clone() };
+        for config in [Config { hosts: folder.clone(), ..config() }, shared, named, forwarding] {
             let mut command = std::process::Command::new(PROGRAM);
             let output = command.arg("--test").args(config.arguments()).output().unwrap();
             assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

@@ -3,15 +3,14 @@
 //! A request of one of our servers reaches this node's dnsmasq (that is *input*, not *forward*)
 //! and goes nowhere else; nobody else's offer reaches our servers. Other taps, ports and tables are not touched.
 
-use std::{io, process::Stdio, time::Duration};
+use std::io;
 
 use serde_json::{Value, json};
-use tokio::{io::AsyncWriteExt, process::Command};
 
+use super::nft;
 use crate::blueprint::TAP_PREFIX;
 
 const TABLE: &str = "watari";
-const BOUND: Duration = Duration::from_secs(10);
 /// Before other rules of the bridge family (whose usual priority is -200).
 const PRIORITY: i32 = -250;
 
@@ -48,17 +47,5 @@ fn ruleset() -> Value {
 /// nft is missing, or this kernel lacks a part of the bridge family: then DHCP is not kept apart,
 /// which matters only where other DHCP servers are on the segment.
 pub(super) async fn lay() -> io::Result<()> {
-    let mut command = Command::new("nft");
-    command.args(["-j", "-f", "-"]).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
-    let mut child = command.kill_on_drop(true).spawn()?;
-    if let Some(mut stdin) = child.stdin.take() {
-        stdin.write_all(ruleset().to_string().as_bytes()).await?;
-    }
-    let output = tokio::time::timeout(BOUND, child.wait_with_output())
-        .await
-        .map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "nft does not answer"))??;
-    if output.status.success() {
-        return Ok(());
-    }
-    Err(io::Error::other(String::from_utf8_lossy(&output.stderr).trim().to_owned()))
+    nft::apply(&ruleset()).await
 }

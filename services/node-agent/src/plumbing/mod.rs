@@ -1,18 +1,22 @@
-//! What a server's cards are plugged into here: bridges that the operator made, and DHCP.
+//! What a server's cards are plugged into here: bridges that the operator made, overlay networks'
+//! bridges that we make, and DHCP and DNS on both.
 //!
 //! dnsmasq and nft are called in this module and nowhere else.
 
+mod announce;
 mod dnsmasq;
 mod filter;
 mod hosts;
 mod links;
+mod names;
+mod nft;
+mod overlay;
 mod segment;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    io,
+    fs, io,
     net::Ipv4Addr,
-    path::Path,
 };
 
 use tokio::sync::Mutex;
@@ -20,9 +24,10 @@ use watari_contracts::{
     agent::{Server, Wire},
     plan::NetworkPlan,
 };
-use watari_model::{NetworkName, NodeName, Refusal, SegmentName, node::Tunnel};
+use watari_model::{NetworkName, NodeName, Refusal, SegmentName, network::Kind, node::Tunnel};
 
 use links::Links;
+use overlay::Overlays;
 
 use crate::{blueprint, hypervisor::Nic, layout::Layout, settings};
 
@@ -33,6 +38,7 @@ pub struct Plumbing {
     settings: settings::Networks,
     tunnel_address: Option<Ipv4Addr>,
     links: Links,
+    overlays: Overlays,
     networks: Mutex<BTreeMap<NetworkName, Network>>,
     /// What belongs on the networks' links, by the network service.
     plan: Mutex<NetworkPlan>,
@@ -56,8 +62,10 @@ impl Plumbing {
         settings: settings::Networks,
         tunnel_address: Option<Ipv4Addr>,
     ) -> io::Result<Self> {
-        let (networks, plan) = (Mutex::default(), Mutex::default());
-        Ok(Self { node, layout, settings, tunnel_address, links: Links::open()?, networks, plan })
+        let bridges = settings.segments.values().cloned().collect();
+        let overlays = Overlays::new(tunnel_address, bridges, layout.run());
+        let (links, networks, plan) = (Links::open()?, Mutex::default(), Mutex::default());
+        Ok(Self { node, layout, settings, tunnel_address, links, overlays, networks, plan })
     }
 
     /// Where overlay networks' packets reach this node, if an interface has that address now.
@@ -74,6 +82,7 @@ impl Plumbing {
 
     /// Takes note of a plan, to be laid with the servers of this node.
     pub async fn know(&self, plan: NetworkPlan) {
+        self.overlays.know(plan.clone()).await;
         *self.plan.lock().await = plan;
     }
 
@@ -81,8 +90,58 @@ impl Plumbing {
     /// changes nothing. What could not be laid is the answer, and is tried again when the links are
     /// tended.
     pub async fn lay(&self, plan: NetworkPlan) -> Option<Refusal> {
-        self.know(plan).await;
-        None
+        // First what a server may stand still for.
+        let forwarded = self.overlays.lay(&self.links, plan.clone()).await;
+        *self.plan.lock().await = plan;
+        // Whoever is busy with the networks writes the names afterwards, or the next look does.
+        let named = match self.networks.try_lock() {
+            Ok(networks) => self.write_names(&networks).await,
+            Err(_) => Ok(()),
+        };
+        let error = forwarded.and(named).err()?;
+        let detail = format!("its network plan cannot be laid in full: {error}");
+        Some(Refusal::NodeUnfit { node: self.node.to_string(), detail })
+    }
+
+    /// Brings the names that each network's dnsmasq knows to what the plan says.
+    async fn write_names(&self, networks: &BTreeMap<NetworkName, Network>) -> io::Result<()> {
+        let plan = self.plan.lock().await;
+        let mut outcome = Ok(());
+        for planned in &plan.networks {
+            let Some(network) = networks.get(&planned.network) else { continue };
+            let Some(dns) = &network.config.dns_for else { continue };
+            let written = names::write(&dns.names, planned).and_then(|changed| {
+                let running = dnsmasq::Running::find(&network.config.pid_file).filter(|_| changed);
+                running.map_or(Ok(()), |running| running.read_again())
+            });
+            outcome = outcome.and(written);
+        }
+        outcome
+    }
+
+    /// A server is about to run on here: its networks have it here from now on. Quick, since the
+    /// server stands still meanwhile.
+    pub async fn settle(&self, server: &Server) {
+        for (index, wire) in server.wires.iter().enumerate().filter(|(_, wire)| wire.kind == Kind::Overlay) {
+            let Some(mac) = overlay::mac(&wire.mac) else { continue };
+            let tap = blueprint::tap(&server.uuid, index);
+            if let Err(error) = self.overlays.claim(&self.links, &wire.network, mac, &tap).await {
+                tracing::warn!(vm = %server.name, network = %wire.network, %error, "its bridge may not know yet that it is here");
+            }
+        }
+    }
+
+    /// A server runs on here: the segments' switches are told, several times, beside everything else.
+    pub fn announce(&self, server: &Server) {
+        for wire in server.wires.iter().filter(|wire| wire.kind == Kind::Provider) {
+            let (Ok(bridge), Some(mac)) = (self.bridge(wire), overlay::mac(&wire.mac)) else { continue };
+            let (bridge, address, vm) = (bridge.to_owned(), wire.address, server.name.clone());
+            tokio::spawn(async move {
+                if let Err(error) = announce::here(&bridge, mac, address).await {
+                    tracing::warn!(%vm, bridge, %error, "the segment was not told where the server is");
+                }
+            });
+        }
     }
 
     /// Which segments can be used now: those whose bridge exists and is up.
@@ -102,6 +161,13 @@ impl Plumbing {
         }
     }
 
+    /// The overlay network of a card, if it is on one.
+    fn overlay(wire: &Wire) -> Result<Option<overlay::Spec>, Refusal> {
+        let subnet = blueprint::check_wire(wire)?;
+        let (Some(overlay), Some(gateway)) = (wire.overlay, wire.gateway) else { return Ok(None) };
+        Ok(Some(overlay::Spec { network: wire.network.clone(), overlay, subnet, gateway }))
+    }
+
     fn bridge(&self, wire: &Wire) -> Result<&str, Refusal> {
         let bridge = self.settings.segments.get(&wire.segment).filter(|bridge| segment::is_usable(bridge));
         bridge
@@ -110,9 +176,13 @@ impl Plumbing {
     }
 
     fn config(&self, wire: &Wire) -> Result<dnsmasq::Config, Refusal> {
-        let bridge = self.bridge(wire)?;
         let subnet = blueprint::check_wire(wire)?;
-        let shared = match segment::address(bridge, subnet) {
+        let overlay = Self::overlay(wire)?;
+        let bridge = match &overlay {
+            Some(spec) => spec.bridge(),
+            None => self.bridge(wire)?.to_owned(),
+        };
+        let shared = match segment::address(&bridge, subnet) {
             segment::Address::Inside => false,
             segment::Address::Elsewhere => true,
             segment::Address::None => {
@@ -124,14 +194,29 @@ impl Plumbing {
             }
         };
         Ok(dnsmasq::Config {
-            bridge: bridge.to_owned(),
+            bridge,
             subnet,
             shared,
             gateway: wire.gateway,
             dns: wire.dns.clone(),
+            dns_for: overlay.as_ref().map(|spec| dnsmasq::Dns {
+                domain: names::domain(&wire.network),
+                names: self.layout.dns_names(&wire.network),
+                address: spec.gateway,
+            }),
+            mtu: overlay.as_ref().map(|spec| spec.overlay.mtu),
             lease_minutes: self.settings.lease_minutes,
             hosts: self.layout.dhcp_hosts(&wire.network),
             pid_file: self.layout.dhcp_pid(&wire.network),
+        })
+    }
+
+    /// Makes the links of the card's network, if they are ours to make.
+    async fn link(&self, wire: &Wire) -> Result<(), Refusal> {
+        let Some(spec) = Self::overlay(wire)? else { return Ok(()) };
+        self.overlays.ensure(&self.links, &spec).await.map_err(|error| {
+            let detail = format!("the overlay network {} cannot be laid here: {error}", wire.network);
+            Refusal::NodeUnfit { node: self.node.to_string(), detail }
         })
     }
 
@@ -143,9 +228,10 @@ impl Plumbing {
         let mut networks = self.networks.lock().await;
         let mut nics = Vec::with_capacity(server.wires.len());
         for (index, wire) in server.wires.iter().enumerate() {
+            self.link(wire).await?;
             let config = self.config(wire)?;
             let failed = |error: io::Error| self.broken(wire, &error);
-            hosts::make(&config.hosts).map_err(failed)?;
+            make_folders(&config).map_err(failed)?;
             hosts::add(&config.hosts, &server.uuid, index, &server.name, wire).map_err(failed)?;
             nics.push(Nic {
                 mac: wire.mac.clone(),
@@ -159,6 +245,9 @@ impl Plumbing {
             network.cards.insert(hosts::file(&server.uuid, index));
             network.config = config;
             serve(&network.config).await.map_err(failed)?;
+        }
+        if let Err(error) = self.write_names(&networks).await {
+            tracing::warn!(vm = %server.name, %error, "its neighbours' names are not known yet");
         }
         Ok(nics)
     }
@@ -178,11 +267,16 @@ impl Plumbing {
             let failed = |error: io::Error| self.broken(wire, &error);
             let folder = self.layout.dhcp_hosts(&wire.network);
             hosts::remove(&folder, &server.uuid, index).map_err(failed)?;
-            let Some(network) = networks.get_mut(&wire.network) else { continue };
+            let Some(network) = networks.get_mut(&wire.network) else {
+                // Links may have been made before something else failed.
+                self.overlays.remove(&self.links, &wire.network).await.map_err(failed)?;
+                continue;
+            };
             network.cards.remove(&hosts::file(&server.uuid, index));
             if network.cards.is_empty() {
                 networks.remove(&wire.network);
-                close(&self.layout.dhcp_pid(&wire.network), &folder).await.map_err(failed)?;
+                self.close(&wire.network).await.map_err(failed)?;
+                self.overlays.remove(&self.links, &wire.network).await.map_err(failed)?;
             } else if let Some(running) = dnsmasq::Running::find(&network.config.pid_file) {
                 running.read_again().map_err(failed)?;
             }
@@ -196,6 +290,9 @@ impl Plumbing {
         let mut networks = self.networks.lock().await;
         for server in servers {
             for (index, wire) in server.wires.iter().enumerate() {
+                if let Err(refusal) = self.link(wire).await {
+                    tracing::warn!(vm = %server.name, network = %wire.network, %refusal, "its network is not whole here");
+                }
                 let wanted = match self.config(wire) {
                     Ok(config) => config,
                     Err(refusal) => {
@@ -203,7 +300,7 @@ impl Plumbing {
                         continue;
                     }
                 };
-                let written = hosts::make(&wanted.hosts)
+                let written = make_folders(&wanted)
                     .and_then(|()| hosts::add(&wanted.hosts, &server.uuid, index, &server.name, wire));
                 if let Err(error) = written {
                     tracing::warn!(vm = %server.name, network = %wire.network, %error, "its DHCP is not served");
@@ -226,30 +323,53 @@ impl Plumbing {
         if let Err(error) = self.close_others(&networks).await {
             tracing::warn!(%error, "a dnsmasq that nobody needs may stay");
         }
+        if let Err(error) = self.overlays.sweep(&self.links).await {
+            tracing::warn!(%error, "links or rules of overlay networks that nobody needs may stay");
+        }
         drop(networks);
         self.tend().await;
     }
 
     async fn close_others(&self, networks: &BTreeMap<NetworkName, Network>) -> io::Result<()> {
-        for entry in std::fs::read_dir(self.layout.dhcp())? {
+        for entry in fs::read_dir(self.layout.dhcp())? {
             let path = entry?.path();
             let name =
                 path.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| stem.parse::<NetworkName>().ok());
             let Some(name) = name.filter(|name| !networks.contains_key(name)) else { continue };
             if path.extension().is_some_and(|extension| extension == "pid") {
-                close(&path, &self.layout.dhcp_hosts(&name)).await?;
+                self.close(&name).await?;
             }
         }
         Ok(())
     }
 
-    /// Starts again what has died.
+    /// Ends a network's dnsmasq and removes its files.
+    async fn close(&self, network: &NetworkName) -> io::Result<()> {
+        let pid_file = self.layout.dhcp_pid(network);
+        if let Some(running) = dnsmasq::Running::find(&pid_file) {
+            running.end().await?;
+        }
+        let (hosts, names) = (self.layout.dhcp_hosts(network), self.layout.dns_names(network));
+        for removed in [fs::remove_file(pid_file), fs::remove_dir_all(hosts), fs::remove_dir_all(names)] {
+            match removed {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Starts again what has died, and mends what was changed.
     pub async fn tend(&self) {
+        self.overlays.tend(&self.links).await;
         let networks = self.networks.lock().await;
         for (name, network) in networks.iter() {
             if let Err(error) = serve(&network.config).await {
                 tracing::warn!(network = %name, %error, "DHCP is not served");
             }
+        }
+        if let Err(error) = self.write_names(&networks).await {
+            tracing::warn!(%error, "names of servers may be missing");
         }
     }
 }
@@ -265,15 +385,7 @@ async fn serve(config: &dnsmasq::Config) -> io::Result<()> {
     dnsmasq::start(config).await
 }
 
-async fn close(pid_file: &Path, hosts: &Path) -> io::Result<()> {
-    if let Some(running) = dnsmasq::Running::find(pid_file) {
-        running.end().await?;
-    }
-    for removed in [std::fs::remove_file(pid_file), std::fs::remove_dir_all(hosts)] {
-        match removed {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-    }
-    Ok(())
+fn make_folders(config: &dnsmasq::Config) -> io::Result<()> {
+    hosts::make(&config.hosts)?;
+    config.dns_for.as_ref().map_or(Ok(()), |dns| hosts::make(&dns.names))
 }

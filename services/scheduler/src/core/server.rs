@@ -13,6 +13,7 @@ pub(crate) fn describe(snap: &Snapshot, vm: &Vm) -> Option<Server> {
             network: nic.network.clone(),
             kind: network.kind,
             segment: nic.segment.clone(),
+            overlay: network.overlay,
             cidr: network.cidr.to_string(),
             gateway: network.gateway,
             dns: network.dns.clone(),

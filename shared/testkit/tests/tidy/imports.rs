@@ -19,6 +19,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("async-nats", &["watari-chassis", "watari-testkit"]),
     ("virt", &["watari-node-agent"]),
     ("virt-sys", &["watari-node-agent"]),
+    ("rtnetlink", &["watari-node-agent"]),
 ];
 
 pub(crate) fn one_way(files: &[File]) -> Vec<String> {
@@ -86,6 +87,11 @@ const DOORS: &[Door] = &[
         what: "libvirt is touched only in services/node-agent/src/hypervisor",
         uses: |code| names_crate(code, "virt") || names_crate(code, "virt_sys"),
         at: |path| path.starts_with("services/node-agent/src/hypervisor"),
+    },
+    Door {
+        what: "rtnetlink is named only in services/node-agent/src/plumbing/links",
+        uses: |code| names_crate(code, "rtnetlink"),
+        at: |path| path.starts_with("services/node-agent/src/plumbing/links"),
     },
     Door {
         what: "the wall clock is read only in shared/chassis/src/clock.rs",

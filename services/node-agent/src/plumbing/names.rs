@@ -1,0 +1,49 @@
+//! The names of a network's servers, in a folder that its dnsmasq watches.
+
+use std::{
+    fmt::Write as _,
+    fs::{self, OpenOptions},
+    io::{self, Write as _},
+    os::unix::fs::OpenOptionsExt,
+    path::Path,
+};
+
+use watari_contracts::plan::PlannedNetwork;
+use watari_model::NetworkName;
+
+/// What all our names end in.
+pub(super) const DOMAIN: &str = "watari.internal";
+
+/// A network's domain.
+pub(super) fn domain(network: &NetworkName) -> String {
+    format!("{network}.{DOMAIN}")
+}
+
+/// Every server of the network by its full name and its short one. All parts are DNS labels and addresses.
+fn text(network: &PlannedNetwork) -> String {
+    let domain = domain(&network.network);
+    let here = network.here.iter().map(|port| (&port.vm, port.address));
+    let all = here.chain(network.elsewhere.iter().map(|port| (&port.vm, port.address)));
+    let mut lines: Vec<_> = all.collect();
+    // By name, so that a server that moves changes nothing.
+    lines.sort_unstable();
+    lines.iter().fold(String::new(), |mut text, (vm, address)| {
+        // Writing to a string does not fail.
+        let _ = writeln!(text, "{address} {vm}.{domain} {vm}");
+        text
+    })
+}
+
+/// Writes the names down; whether they are others than before.
+pub(super) fn write(folder: &Path, network: &PlannedNetwork) -> io::Result<bool> {
+    let (path, text) = (folder.join("names"), text(network));
+    if fs::read_to_string(&path).is_ok_and(|there| there == text) {
+        return Ok(false);
+    }
+    // dnsmasq ignores names that end in '~', and reads what is moved in as a whole.
+    let aside = folder.join("names~");
+    let mut out = OpenOptions::new().create(true).write(true).truncate(true).mode(0o644).open(&aside)?;
+    out.write_all(text.as_bytes())?;
+    fs::rename(&aside, &path)?;
+    Ok(true)
+}

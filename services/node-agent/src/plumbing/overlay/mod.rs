@@ -1,0 +1,335 @@
+//! Overlay networks on this node: for each, a bridge for its servers and a VXLAN tunnel to the other
+//! nodes, made by us, labelled, and gone with the last server.
+//!
+//! ```text
+//!   guests ── taps ──┐
+//!   gateway, DHCP ── bridge ── tunnel ══ UDP 4789 ══▶ the node that runs the other end
+//! ```
+//!
+//! Nothing is learned and nothing flooded. The tunnel knows from the network plan at which node each
+//! MAC is, answers for the addresses of all of them itself, and so lets neither ARP nor DHCP out. The
+//! bridge has the gateway's address and MAC, which are the same on every node: a server keeps its
+//! gateway wherever it runs.
+
+mod border;
+mod entries;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs, io,
+    net::Ipv4Addr,
+    path::{Path, PathBuf},
+};
+
+use ipnet::Ipv4Net;
+use tokio::sync::Mutex;
+use watari_contracts::plan::NetworkPlan;
+use watari_model::{NetworkName, network};
+
+use super::links::{Link, Links, Mac, VXLAN_PORT, Vxlan};
+use entries::{Change, Entries};
+
+/// How our bridges begin. Not as our taps do, which have rules of their own.
+pub(super) const BRIDGE_PREFIX: &str = "wb";
+const TUNNEL_PREFIX: &str = "wx";
+/// How the labels of our links begin.
+const LABEL: &str = "watari overlay network ";
+
+/// What a network's links are made from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Spec {
+    pub(super) network: NetworkName,
+    pub(super) overlay: network::Overlay,
+    pub(super) subnet: Ipv4Net,
+    pub(super) gateway: Ipv4Addr,
+}
+
+impl Spec {
+    /// The bridge's name: the VNI is unique, and a network's name may be longer than an interface's.
+    pub(super) fn bridge(&self) -> String {
+        format!("{BRIDGE_PREFIX}{:06x}", self.overlay.vni)
+    }
+
+    fn tunnel(&self) -> String {
+        format!("{TUNNEL_PREFIX}{:06x}", self.overlay.vni)
+    }
+
+    fn label(&self) -> String {
+        format!("{LABEL}{}", self.network)
+    }
+}
+
+/// A MAC as bytes.
+pub(super) fn mac(text: &str) -> Option<Mac> {
+    let mut bytes = Mac::default();
+    let mut parts = text.split(':');
+    for byte in &mut bytes {
+        *byte = u8::from_str_radix(parts.next()?, 16).ok()?;
+    }
+    parts.next().is_none().then_some(bytes)
+}
+
+/// One network that is laid here.
+struct Laid {
+    spec: Spec,
+    /// The tunnel, by index.
+    tunnel: u32,
+    /// What the kernel was told last.
+    entries: Entries,
+}
+
+#[derive(Default)]
+struct State {
+    networks: BTreeMap<NetworkName, Laid>,
+    /// Servers that were resumed here before the plan knew: whatever it says, they are here.
+    claimed: BTreeSet<(NetworkName, Mac)>,
+    plan: NetworkPlan,
+    /// The networks that the border's rules were laid for.
+    bordered: Option<BTreeSet<NetworkName>>,
+}
+
+/// This node's overlay networks.
+pub(super) struct Overlays {
+    tunnel_address: Option<Ipv4Addr>,
+    /// The operator's bridges, on which servers of provider networks are.
+    bridges: Vec<String>,
+    /// Where it is noted that forwarding was switched on by us.
+    mark: PathBuf,
+    state: Mutex<State>,
+}
+
+impl Overlays {
+    /// Touches nothing yet.
+    pub(super) fn new(tunnel_address: Option<Ipv4Addr>, bridges: Vec<String>, run: &Path) -> Self {
+        Self { tunnel_address, bridges, mark: run.join("forwarding"), state: Mutex::default() }
+    }
+
+    /// Takes note of a plan without laying it.
+    pub(super) async fn know(&self, plan: NetworkPlan) {
+        self.state.lock().await.plan = plan;
+    }
+
+    /// Brings the entries of every network that is laid here to what the plan says.
+    ///
+    /// # Errors
+    /// The kernel's first complaint; everything else was done.
+    pub(super) async fn lay(&self, links: &Links, plan: NetworkPlan) -> io::Result<()> {
+        let mut state = self.state.lock().await;
+        state.plan = plan;
+        state.keep_claims();
+        let names: Vec<NetworkName> = state.networks.keys().cloned().collect();
+        let mut outcome = Ok(());
+        for name in names {
+            let done = state.sync(links, &name).await;
+            outcome = outcome.and(done);
+        }
+        outcome
+    }
+
+    /// Makes a network's links, or mends them, with all that the plan says of them; again changes
+    /// nothing. They are looked at afterwards: what is not as it should be is an error.
+    ///
+    /// # Errors
+    /// What is missing, or the kernel's complaint.
+    pub(super) async fn ensure(&self, links: &Links, spec: &Spec) -> io::Result<()> {
+        let local = self.tunnel_address.ok_or_else(|| {
+            io::Error::other("this node has no tunnel address: set networks.tunnel_address in node-agent.toml")
+        })?;
+        let mtu = links.mtu_at(local).await?;
+        let mtu = mtu.ok_or_else(|| io::Error::other(format!("no interface of this node has the address {local}")))?;
+        let (most, wanted) = (mtu.saturating_sub(network::ENCAPSULATION), spec.overlay.mtu);
+        if most < wanted {
+            let text = format!("its packets of {wanted} bytes do not fit: the interface of {local} leaves {most}");
+            return Err(io::Error::other(text));
+        }
+        let mut state = self.state.lock().await;
+        let tunnel = make(links, spec, local).await?;
+        let known = state.networks.get(&spec.network).is_some_and(|laid| laid.tunnel == tunnel && laid.spec == *spec);
+        if !known {
+            let entries = Entries::read(links, tunnel).await?;
+            state.networks.insert(spec.network.clone(), Laid { spec: spec.clone(), tunnel, entries });
+        }
+        state.sync(links, &spec.network).await?;
+        self.border(&mut state).await
+    }
+
+    /// Looks at everything that is laid, and mends what is not as it should be.
+    pub(super) async fn tend(&self, links: &Links) {
+        let specs: Vec<Spec> = self.state.lock().await.networks.values().map(|laid| laid.spec.clone()).collect();
+        for spec in specs {
+            if let Some(laid) = self.state.lock().await.networks.get_mut(&spec.network) {
+                // What the kernel has, not what it was told.
+                match Entries::read(links, laid.tunnel).await {
+                    Ok(entries) => laid.entries = entries,
+                    Err(error) => tracing::debug!(network = %spec.network, %error, "its entries cannot be read"),
+                }
+            }
+            if let Err(error) = self.ensure(links, &spec).await {
+                tracing::warn!(network = %spec.network, %error, "the overlay network is not whole here");
+            }
+        }
+    }
+
+    /// A server is resumed here: its bridge has it from now on, whatever the plan says until it knows.
+    ///
+    /// # Errors
+    /// The kernel's complaint.
+    pub(super) async fn claim(&self, links: &Links, network: &NetworkName, mac: Mac, tap: &str) -> io::Result<()> {
+        let mut state = self.state.lock().await;
+        state.claimed.insert((network.clone(), mac));
+        let synced = state.sync(links, network).await;
+        if let Some(tap) = links.named(tap).await? {
+            links.switch(tap.index, &mac).await?;
+        }
+        synced
+    }
+
+    /// Removes a network's links.
+    ///
+    /// # Errors
+    /// The kernel's complaint.
+    pub(super) async fn remove(&self, links: &Links, network: &NetworkName) -> io::Result<()> {
+        let mut state = self.state.lock().await;
+        let Some(laid) = state.networks.get(network) else { return Ok(()) };
+        for name in [laid.spec.tunnel(), laid.spec.bridge()] {
+            if let Some(link) = links.named(&name).await?.filter(is_ours) {
+                links.delete(&link).await?;
+            }
+        }
+        state.networks.remove(network);
+        state.claimed.retain(|(of, _)| of != network);
+        self.border(&mut state).await
+    }
+
+    /// Removes links of ours that belong to none of the networks that are laid, as after a restart.
+    ///
+    /// # Errors
+    /// The kernel's complaint.
+    pub(super) async fn sweep(&self, links: &Links) -> io::Result<()> {
+        let mut state = self.state.lock().await;
+        let kept: BTreeSet<String> =
+            state.networks.values().flat_map(|laid| [laid.spec.bridge(), laid.spec.tunnel()]).collect();
+        for link in links.all().await?.iter().filter(|link| link.alias.starts_with(LABEL)) {
+            if !kept.contains(&link.name) {
+                tracing::info!(link = link.name, label = link.alias, "removing a link that no server here needs");
+                links.delete(link).await?;
+            }
+        }
+        self.border(&mut state).await
+    }
+
+    /// Lays the rules at the networks' borders, if the networks are others than before.
+    async fn border(&self, state: &mut State) -> io::Result<()> {
+        let networks: BTreeSet<NetworkName> = state.networks.keys().cloned().collect();
+        if state.bordered.as_ref() == Some(&networks) {
+            return Ok(());
+        }
+        let specs: Vec<&Spec> = state.networks.values().map(|laid| &laid.spec).collect();
+        border::lay(&specs, self.tunnel_address, &self.bridges, &self.mark).await?;
+        state.bordered = Some(networks);
+        Ok(())
+    }
+}
+
+impl State {
+    /// A claim ends when the plan says the same, or nothing of the server any more.
+    fn keep_claims(&mut self) {
+        let plan = &self.plan;
+        self.claimed.retain(|(network, claimed)| {
+            let network = plan.networks.iter().find(|planned| planned.network == *network);
+            let here = network.and_then(|n| n.here.iter().find(|port| mac(&port.mac) == Some(*claimed)));
+            here.is_some_and(|port| port.via.is_some())
+        });
+    }
+
+    async fn sync(&mut self, links: &Links, network: &NetworkName) -> io::Result<()> {
+        let Some(laid) = self.networks.get_mut(network) else { return Ok(()) };
+        let planned = self.plan.networks.iter().find(|planned| planned.network == *network);
+        let claimed = |mac: &Mac| self.claimed.contains(&(network.clone(), *mac));
+        let wanted = planned.map_or_else(Entries::default, |planned| Entries::planned(planned, claimed));
+        let mut outcome = Ok(());
+        for change in laid.entries.changes(&wanted) {
+            let done = apply(links, laid.tunnel, &change).await;
+            match done {
+                Ok(()) => laid.entries.note(&change),
+                failed => outcome = outcome.and(failed),
+            }
+        }
+        outcome
+    }
+}
+
+async fn apply(links: &Links, tunnel: u32, change: &Change) -> io::Result<()> {
+    match change {
+        Change::Reach(mac, node) => links.reach(tunnel, mac, *node).await,
+        Change::Forget(mac) => links.forget(tunnel, mac).await,
+        Change::Answer(address, mac) => links.answer(tunnel, *address, mac).await,
+        Change::Silence(address) => links.silence(tunnel, *address).await,
+    }
+}
+
+/// One that we made; one without a label is ours too, if it has our kind of name: we died before we
+/// could label it.
+fn is_ours(link: &Link) -> bool {
+    link.alias.is_empty() || link.alias.starts_with(LABEL)
+}
+
+/// Makes the bridge and the tunnel, and gives the tunnel's index.
+async fn make(links: &Links, spec: &Spec, local: Ipv4Addr) -> io::Result<u32> {
+    let mtu = spec.overlay.mtu;
+    let gateway = mac(&network::mac_of(spec.gateway)).unwrap_or_default();
+    let bridge = match ours(links, &spec.bridge()).await? {
+        Some(link) if link.mac == gateway => link,
+        stale => {
+            if let Some(link) = stale {
+                links.delete(&link).await?;
+            }
+            links.add_bridge(&spec.bridge(), &gateway, mtu).await?;
+            made(links, &spec.bridge()).await?
+        }
+    };
+    if !bridge.up || bridge.alias != spec.label() || bridge.mtu != mtu {
+        without_ipv6(&bridge.name)?;
+        links.raise(bridge.index, &spec.label(), mtu).await?;
+    }
+    links.add_address(bridge.index, spec.gateway, spec.subnet).await?;
+    let wanted = Vxlan { vni: spec.overlay.vni, local, learning: false, proxy: true, port: VXLAN_PORT };
+    let tunnel = match ours(links, &spec.tunnel()).await? {
+        Some(link) if link.vxlan == Some(wanted) && link.bridge == Some(bridge.index) => link,
+        stale => {
+            if let Some(link) = stale {
+                links.delete(&link).await?;
+            }
+            links.add_vxlan(&spec.tunnel(), wanted, mtu, bridge.index).await?;
+            made(links, &spec.tunnel()).await?
+        }
+    };
+    if !tunnel.up || tunnel.alias != spec.label() || tunnel.mtu != mtu {
+        without_ipv6(&tunnel.name)?;
+        links.quieten(tunnel.index).await?;
+        links.raise(tunnel.index, &spec.label(), mtu).await?;
+    }
+    Ok(tunnel.index)
+}
+
+async fn ours(links: &Links, name: &str) -> io::Result<Option<Link>> {
+    match links.named(name).await? {
+        Some(link) if !is_ours(&link) => {
+            Err(io::Error::other(format!("an interface {name} is there that is labelled {:?}", link.alias)))
+        }
+        found => Ok(found),
+    }
+}
+
+async fn made(links: &Links, name: &str) -> io::Result<Link> {
+    links.named(name).await?.ok_or_else(|| io::Error::other(format!("{name} was made and is not there")))
+}
+
+/// Our links carry servers' packets only: the node itself announces nothing on them.
+fn without_ipv6(link: &str) -> io::Result<()> {
+    match fs::write(format!("/proc/sys/net/ipv6/conf/{link}/disable_ipv6"), "1") {
+        // A kernel without IPv6.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        outcome => outcome,
+    }
+}

@@ -1,0 +1,297 @@
+//! Overlay networks on real links: this node in a network namespace of its own, and a neighbour in
+//! another, which is laid by hand. Needs root, as the agent does.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use std::{
+    fs,
+    net::{Ipv4Addr, UdpSocket},
+    path::PathBuf,
+    process::Command,
+    time::Duration,
+};
+
+use watari_contracts::{
+    agent::{Server, Wire},
+    plan::{LocalPort, NetworkPlan, PlannedNetwork, RemotePort},
+};
+use watari_model::{
+    Refusal,
+    image::Format,
+    network::{Kind, Overlay, mac_of},
+    vm::Base,
+};
+use watari_node_agent::{layout::Layout, plumbing::Plumbing, settings::Networks};
+use watari_testkit::eventually;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Where this node's tunnels end, and where the neighbour's do.
+const HERE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
+const THERE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
+
+#[test]
+fn an_overlay_network_is_laid_followed_and_removed_without_a_trace() {
+    let inside = Command::new("unshare")
+        .args(["--net", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child"])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", "inside_its_own_network", "--ignored", "--nocapture"])
+        .output()
+        .unwrap();
+    let said = format!("{}{}", String::from_utf8_lossy(&inside.stdout), String::from_utf8_lossy(&inside.stderr));
+    assert!(inside.status.success() && said.contains("1 passed"), "{said}");
+}
+
+fn run(line: &str) -> (bool, String) {
+    let mut words = line.split(' ');
+    let out = Command::new(words.next().unwrap()).args(words).output().unwrap();
+    (out.status.success(), format!("{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr)))
+}
+
+fn must(line: &str) -> String {
+    let (good, said) = run(line);
+    assert!(good, "{line}: {said}");
+    said
+}
+
+/// One ping, which may not be answered.
+fn pings(namespace: &str, address: Ipv4Addr) -> bool {
+    run(&format!("ip netns exec {namespace} ping -c 1 -W 1 -q {address}")).0
+}
+
+/// Asks the node's resolver for an address (RFC 1035, section 4.1).
+fn resolve(name: &str) -> Option<Ipv4Addr> {
+    let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
+    let mut question = vec![0x12, 0x34, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+    for label in name.split('.') {
+        question.push(u8::try_from(label.len()).unwrap());
+        question.extend(label.bytes());
+    }
+    question.extend([0, 0, 1, 0, 1]);
+    socket.send_to(&question, "10.1.0.1:53").unwrap();
+    let mut answer = [0; 512];
+    let length = socket.recv(&mut answer).ok()?;
+    let (failed, answers) = (answer[3] & 0x0f != 0, u16::from_be_bytes([answer[6], answer[7]]));
+    let address: [u8; 4] = answer[length - 4..length].try_into().unwrap();
+    (!failed && answers > 0).then(|| address.into())
+}
+
+fn guest_address(n: u8) -> Ipv4Addr {
+    Ipv4Addr::new(10, 1, 0, n)
+}
+
+fn uuid(n: u8) -> String {
+    format!("{n:08x}-1d52-48f3-9d2c-0c0d8e1a7b6f")
+}
+
+fn tap(n: u8) -> String {
+    format!("wt{n:08x}1d52a")
+}
+
+fn server_on(network: &str, vni: u32, n: u8, address: Ipv4Addr) -> Server {
+    let [a, b, c, _] = address.octets();
+    Server {
+        name: format!("app{n}").parse().unwrap(),
+        uuid: uuid(n),
+        vcpus: 1,
+        memory_mib: 32,
+        disk_gib: 1,
+        base: Base { image: "mini".parse().unwrap(), sha256: "0".repeat(64), format: Format::Raw },
+        wires: vec![Wire {
+            network: network.parse().unwrap(),
+            kind: Kind::Overlay,
+            segment: network.parse().unwrap(),
+            overlay: Some(Overlay { vni, mtu: 1_450 }),
+            cidr: format!("{a}.{b}.{c}.0/24"),
+            gateway: Some(Ipv4Addr::new(a, b, c, 1)),
+            dns: vec![Ipv4Addr::new(192, 0, 2, 53)],
+            mac: mac_of(address),
+            address,
+        }],
+    }
+}
+
+fn server(n: u8) -> Server {
+    server_on("lab", 4_096, n, guest_address(n))
+}
+
+/// A guest: a namespace whose one card is plugged into the bridge by the tap's name.
+fn plug(n: u8, bridge: &str, address: Ipv4Addr) {
+    let (name, tap) = (format!("g{n}"), tap(n));
+    must(&format!("ip netns add {name}"));
+    let mac = mac_of(address);
+    must(&format!("ip link add {tap} mtu 1450 type veth peer name eth0 address {mac} mtu 1450 netns {name}"));
+    must(&format!("ip link set {tap} master {bridge} up"));
+    must(&format!("ip -n {name} addr add {address}/24 dev eth0"));
+    must(&format!("ip -n {name} link set eth0 up"));
+    let [a, b, c, _] = address.octets();
+    must(&format!("ip -n {name} route add default via {a}.{b}.{c}.1"));
+}
+
+/// The neighbour: another node with a bridge and a tunnel, and one guest behind it.
+fn lay_neighbour() {
+    assert!(Command::new("mount").args(["-t", "tmpfs", "tmpfs", "/run"]).status().unwrap().success());
+    // The kernel shows the interfaces of the namespace in which /sys was mounted.
+    assert!(Command::new("mount").args(["-t", "sysfs", "sysfs", "/sys"]).status().unwrap().success());
+    fs::write("/proc/sys/net/ipv4/ip_forward", "0").unwrap();
+    must("ip link set lo up");
+    must("ip netns add there");
+    must("ip link add under type veth peer name under netns there");
+    must(&format!("ip addr add {HERE}/24 dev under"));
+    must("ip link set under up");
+    must("ip -n there link set lo up");
+    must(&format!("ip -n there addr add {THERE}/24 dev under"));
+    must("ip -n there link set under up");
+    must("ip -n there link add br0 type bridge mcast_snooping 0");
+    must(&format!("ip -n there link add vx type vxlan id 4096 local {THERE} dstport 4789 nolearning proxy"));
+    must("ip -n there link set vx master br0");
+    must("ip -n there link set vx mtu 1450");
+    must(&format!(
+        "ip -n there link add app type veth peer name eth0 address {} netns there",
+        mac_of(guest_address(20))
+    ));
+    must("ip netns add far");
+    must("ip -n there link set eth0 netns far");
+    must("ip -n there link set app master br0");
+    for link in ["br0", "vx", "app"] {
+        must(&format!("ip -n there link set {link} up"));
+    }
+    must("ip -n far addr add 10.1.0.20/24 dev eth0");
+    must("ip -n far link set eth0 mtu 1450 up");
+    // It knows guest 10 as the plan would have it.
+    let mac = mac_of(guest_address(10));
+    must(&format!("bridge -n there fdb replace {mac} dev vx dst {HERE} self master static"));
+    must(&format!("ip -n there neigh replace 10.1.0.10 lladdr {mac} dev vx nud permanent"));
+}
+
+fn local(n: u8, via: Option<Ipv4Addr>) -> LocalPort {
+    let address = guest_address(n);
+    LocalPort { vm: format!("app{n}").parse().unwrap(), vm_uuid: uuid(n), card: 0, mac: mac_of(address), address, via }
+}
+
+fn remote(n: u8, via: Option<Ipv4Addr>) -> RemotePort {
+    let LocalPort { vm, mac, address, via, .. } = local(n, via);
+    RemotePort { vm, mac, address, via }
+}
+
+fn plan(here: Vec<LocalPort>, elsewhere: Vec<RemotePort>) -> NetworkPlan {
+    let overlay = Some(Overlay { vni: 4_096, mtu: 1_450 });
+    let network = PlannedNetwork { network: "lab".parse().unwrap(), kind: Kind::Overlay, overlay, here, elsewhere };
+    NetworkPlan { networks: vec![network] }
+}
+
+fn entries() -> String {
+    format!("{}{}", must("bridge fdb show dev wx001000"), must("ip neigh show dev wx001000"))
+}
+
+#[tokio::test]
+#[ignore = "runs in a namespace that the other test makes"]
+async fn inside_its_own_network() {
+    lay_neighbour();
+    let folder = PathBuf::from(format!("/tmp/watari-overlay-{}", std::process::id()));
+    let layout = Layout::new(&folder.join("data"), &folder.join("run"));
+    layout.make().unwrap();
+    let plumbing = |tunnel| {
+        let settings = Networks { lease_minutes: 60, ..Networks::default() };
+        Plumbing::open("m1".parse().unwrap(), layout.clone(), settings, tunnel).unwrap()
+    };
+    let nowhere = plumbing(None);
+    assert!(matches!(nowhere.connect(&server(10)).await, Err(Refusal::NodeUnfit { .. })), "no tunnel address");
+
+    // Two guests of one network, one of another, and a plan that came before.
+    let first = plumbing(Some(HERE));
+    let (ten, eleven) = (server(10), server(11));
+    first.know(plan(vec![local(10, None), local(11, None)], vec![remote(20, Some(THERE)), remote(30, None)])).await;
+    let nics = first.connect(&ten).await.unwrap();
+    assert_eq!((nics[0].bridge.as_str(), nics[0].mtu), ("wb001000", 1_450));
+    first.connect(&eleven).await.unwrap();
+    first.connect(&server_on("other", 4_097, 12, Ipv4Addr::new(10, 2, 0, 12))).await.unwrap();
+    plug(10, "wb001000", guest_address(10));
+    plug(11, "wb001000", guest_address(11));
+    plug(12, "wb001001", Ipv4Addr::new(10, 2, 0, 12));
+
+    assert!(pings("g10", guest_address(11)), "within the node");
+    assert!(pings("g10", guest_address(20)), "across the tunnel");
+    assert!(pings("g10", guest_address(1)), "its gateway");
+    assert!(!pings("g10", guest_address(30)), "who runs nowhere");
+    assert!(!pings("g12", guest_address(10)) && !pings("g10", Ipv4Addr::new(10, 2, 0, 12)), "another network");
+    assert!(!pings("g12", guest_address(1)), "another network's gateway");
+    assert!(!pings("g10", HERE), "the node itself");
+
+    // Names, by the resolver that every node has at the same address.
+    eventually("a server is found by name", PATIENCE, || async {
+        resolve("app20.lab.watari.internal") == Some(guest_address(20))
+    })
+    .await;
+    assert_eq!(resolve("app10.lab.watari.internal"), Some(guest_address(10)));
+    assert_eq!(resolve("nobody.lab.watari.internal"), None);
+
+    // Only one side of the tunnel ever asks: neither ARP nor DHCP leaves.
+    must("ip netns exec there nft add table netdev t");
+    must("ip netns exec there nft add chain netdev t i { type filter hook ingress device vx priority 0; }");
+    must("ip netns exec there nft add rule netdev t i ether type arp counter");
+    must("ip netns exec there nft add rule netdev t i udp dport 67 counter");
+    assert!(pings("g10", guest_address(20)) && !pings("g10", guest_address(31)));
+    let counted = must("ip netns exec there nft list table netdev t");
+    assert_eq!(counted.matches("packets 0 bytes 0").count(), 2, "{counted}");
+
+    // The agent comes and goes; the same stands.
+    let before = entries();
+    drop(first);
+    let second = plumbing(Some(HERE));
+    second.know(plan(vec![local(10, None), local(11, None)], vec![remote(20, Some(THERE)), remote(30, None)])).await;
+    second.restore(&[ten.clone(), eleven.clone()]).await;
+    assert_eq!(entries(), before);
+    assert!(!run("ip link show wb001001").0, "a network that no server here needs is removed");
+    // Somebody meddles; the next look mends it.
+    must(&format!("bridge fdb del {} dev wx001000 self", mac_of(guest_address(20))));
+    must("ip link set wb001000 down");
+    second.tend().await;
+    assert!(pings("g10", guest_address(20)), "mended");
+
+    // Guest 20 crosses to this node: it is reached there until it is resumed, and then here.
+    let twenty = server(20);
+    let arriving = plan(vec![local(10, None), local(20, Some(THERE))], vec![remote(11, Some(THERE))]);
+    assert_eq!(second.lay(arriving.clone()).await, None);
+    second.connect(&twenty).await.unwrap();
+    assert!(pings("g10", guest_address(20)), "still there");
+    must("ip -n there link set app down");
+    plug(20, "wb001000", guest_address(20));
+    second.settle(&twenty).await;
+    assert!(pings("g10", guest_address(20)), "here, before the plan knew");
+    assert_eq!(second.lay(arriving).await, None);
+    assert!(pings("g10", guest_address(20)), "also after a late plan");
+    assert_eq!(second.lay(plan(vec![local(10, None), local(20, None)], vec![remote(11, Some(THERE))])).await, None);
+    assert!(pings("g10", guest_address(20)));
+    let table = entries();
+    assert!(table.contains(&format!("{} dst {THERE}", mac_of(guest_address(11)))), "{table}");
+    assert!(!table.contains(&mac_of(guest_address(20))), "{table}");
+
+    // Out by the node's address, and back; nothing comes in unasked.
+    must("ip netns exec there ip route add 10.1.0.0/24 via 192.0.2.1");
+    must("ip -n there addr add 198.51.100.1/32 dev lo");
+    must("ip route add 198.51.100.1/32 via 192.0.2.2");
+    must("ip -n there route del 10.1.0.0/24");
+    assert!(pings("g10", Ipv4Addr::new(198, 51, 100, 1)), "the neighbour only knows this node's address");
+    must("ip -n there route add 10.1.0.0/24 via 192.0.2.1");
+    assert!(!pings("there", guest_address(10)), "nobody asked for it");
+    assert_eq!(fs::read_to_string("/proc/sys/net/ipv4/ip_forward").unwrap().trim(), "1");
+
+    // An interface of somebody else's is not touched.
+    must("ip link add wb001002 type bridge");
+    must("ip link set wb001002 alias theirs");
+    let foreign = server_on("third", 4_098, 13, Ipv4Addr::new(10, 3, 0, 13));
+    assert!(matches!(second.connect(&foreign).await, Err(Refusal::NodeUnfit { .. })));
+    assert!(must("ip link show wb001002").contains("theirs"));
+    must("ip link del wb001002");
+
+    // The last server takes everything along.
+    for server in [&ten, &eleven, &twenty] {
+        second.disconnect(server).await.unwrap();
+    }
+    for trace in ["ip link show wb001000", "ip link show wx001000", "nft list table inet watari-overlay"] {
+        assert!(!run(trace).0, "{trace}");
+    }
+    assert_eq!(fs::read_to_string("/proc/sys/net/ipv4/ip_forward").unwrap().trim(), "0");
+    assert!(fs::read_dir(layout.dhcp()).unwrap().next().is_none(), "no file of DHCP or DNS is left");
+    fs::remove_dir_all(&folder).unwrap();
+}
