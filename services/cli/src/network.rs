@@ -56,7 +56,7 @@ pub struct Delete {
     after_help = "\
 Examples:
   watari network create campus --provider --cidr 203.0.113.0/24 --range 203.0.113.100-203.0.113.199
-  watari network create lan --overlay --cidr 10.1.0.0/16 --range 10.1.0.10-10.1.255.250 --gateway 10.1.0.1 --dns 10.1.0.2"
+  watari network create lab --overlay --cidr 10.1.0.0/16 --range 10.1.0.10-10.1.255.250"
 )]
 pub struct Create {
     /// Its name
@@ -80,8 +80,11 @@ pub struct Create {
     #[arg(long, value_name = "ADDRESS")]
     dns: Vec<String>,
     /// The segment that nodes bind to a bridge [default: campus]
-    #[arg(long)]
+    #[arg(long, conflicts_with = "overlay")]
     segment: Option<String>,
+    /// The largest packet of an overlay network's servers [default: what every node carries]
+    #[arg(long, value_name = "BYTES", conflicts_with = "provider")]
+    mtu: Option<u32>,
 }
 
 impl Verb {
@@ -120,6 +123,7 @@ impl Create {
             gateway: self.gateway.as_ref().map(|text| address("--gateway", text)).transpose()?,
             dns: self.dns.iter().map(|text| address("--dns", text)).collect::<Result<_, _>>()?,
             segment: input::name_if(self.segment.as_deref())?,
+            mtu: self.mtu,
         })
     }
 }
@@ -129,6 +133,11 @@ const fn kind(kind: Kind) -> &'static str {
         Kind::Provider => "provider",
         Kind::Overlay => "overlay",
     }
+}
+
+/// An overlay network's segment is the network itself: nothing that anybody binds.
+fn segment(network: &NetworkView) -> String {
+    or_dash(Some(&network.segment).filter(|_| network.kind == Kind::Provider))
 }
 
 impl Row for NetworkView {
@@ -150,7 +159,7 @@ impl Row for NetworkView {
         vec![
             self.name.to_string(),
             kind(self.kind).to_owned(),
-            self.segment.to_string(),
+            segment(self),
             self.cidr.clone(),
             self.range.clone(),
             or_dash(self.gateway),
@@ -163,7 +172,9 @@ impl Row for NetworkView {
         vec![
             (Word::Name, self.name.to_string()),
             (Word::Kind, kind(self.kind).to_owned()),
-            (Word::Segment, self.segment.to_string()),
+            (Word::Segment, segment(self)),
+            (Word::Vni, or_dash(self.overlay.map(|overlay| overlay.vni))),
+            (Word::Mtu, or_dash(self.overlay.map(|overlay| overlay.mtu))),
             (Word::Cidr, self.cidr.clone()),
             (Word::Range, self.range.clone()),
             (Word::Gateway, or_dash(self.gateway)),

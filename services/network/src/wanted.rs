@@ -1,16 +1,19 @@
 //! From the text of a request to a network's document, or to the one thing that is wrong with it.
 
-use std::net::Ipv4Addr;
+use std::{collections::BTreeSet, net::Ipv4Addr};
 
 use ipnet::Ipv4Net;
 use watari_contracts::network::CreateNetwork;
 use watari_model::{
     NetworkName, Refusal, SegmentName, Timestamp,
-    network::{Kind, Network, Range},
+    network::{ENCAPSULATION, Kind, Network, OVERLAY_MTUS, Overlay, Range, VNIS},
+    node::Node,
 };
 
 /// More name servers than a guest's resolver reads (resolv.conf(5), MAXNS).
 const MOST_DNS: usize = 3;
+/// An overlay network's packet size where no node is known yet: Ethernet's 1,500 bytes, less what VXLAN takes.
+const USUAL_MTU: u32 = 1_500 - ENCAPSULATION;
 /// The longest `request_id`.
 const LONGEST_ID: usize = 128;
 /// Subnets in which nobody's servers can live, and why.
@@ -29,22 +32,26 @@ const NOBODYS: [(&str, &str); 5] = [
 /// for other fields, [`Refusal::Unsupported`] for what this version does not make.
 pub(crate) fn network(wanted: &CreateNetwork, most_addresses: u64, now: Timestamp) -> Result<Network, Refusal> {
     let request_id = request_id(wanted.request_id.as_deref())?;
-    if wanted.kind == Kind::Overlay {
-        return Err(Refusal::Unsupported { what: "an overlay network (kind \"overlay\")".to_owned() });
-    }
+    suits_its_kind(wanted)?;
     let refuse = |detail: String| Refusal::BadRange { network: wanted.name.to_string(), detail };
+    let (cidr, range) = (cidr(&wanted.cidr).map_err(refuse)?, range(&wanted.range).map_err(refuse)?);
     let network = Network {
         v: 1,
         name: wanted.name.clone(),
         kind: wanted.kind,
-        segment: match &wanted.segment {
-            Some(segment) => segment.clone(),
-            None => usual_segment()?,
+        segment: match (&wanted.segment, wanted.kind) {
+            (Some(segment), _) => segment.clone(),
+            (None, Kind::Provider) => segment_named("campus")?,
+            (None, Kind::Overlay) => segment_named(wanted.name.as_str())?,
         },
+        // Its number is chosen beside the other networks.
         overlay: None,
-        cidr: cidr(&wanted.cidr).map_err(refuse)?,
-        range: range(&wanted.range).map_err(refuse)?,
-        gateway: wanted.gateway,
+        cidr,
+        range,
+        gateway: match wanted.kind {
+            Kind::Provider => wanted.gateway,
+            Kind::Overlay => Some(wanted.gateway.map_or_else(|| usual_gateway(cidr, range), Ok).map_err(refuse)?),
+        },
         dns: wanted.dns.clone(),
         request_id,
         created_at: now,
@@ -54,9 +61,69 @@ pub(crate) fn network(wanted: &CreateNetwork, most_addresses: u64, now: Timestam
     Ok(network)
 }
 
-/// What is used when a request names no segment.
-fn usual_segment() -> Result<SegmentName, Refusal> {
-    "campus".parse().map_err(|e| Refusal::Internal { detail: format!("{e}") })
+/// A provider network has a segment and the segment's packet size; an overlay network has its own.
+fn suits_its_kind(wanted: &CreateNetwork) -> Result<(), Refusal> {
+    let refuse = |field: &str, value: String, allowed: &str| {
+        Err(Refusal::OutOfRange { field: field.to_owned(), value, allowed: allowed.to_owned() })
+    };
+    match (wanted.kind, &wanted.segment, wanted.mtu) {
+        (Kind::Overlay, Some(segment), _) => {
+            refuse("segment", segment.to_string(), "nothing: an overlay network needs no segment")
+        }
+        (Kind::Provider, _, Some(mtu)) => {
+            refuse("mtu", mtu.to_string(), "nothing: a provider network has the packet size of the nodes' bridges")
+        }
+        (Kind::Overlay, None, Some(mtu)) if !OVERLAY_MTUS.contains(&mtu) => {
+            let (least, most) = (OVERLAY_MTUS.start(), OVERLAY_MTUS.end());
+            refuse("mtu", mtu.to_string(), &format!("{least} to {most}"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn segment_named(name: &str) -> Result<SegmentName, Refusal> {
+    name.parse().map_err(|e| Refusal::Internal { detail: format!("{e}") })
+}
+
+/// The first address of the subnet that is not handed out.
+fn usual_gateway(cidr: Ipv4Net, range: Range) -> Result<Ipv4Addr, String> {
+    let first = cidr.hosts().next().filter(|first| !range.contains(*first));
+    let beyond = || u32::from(range.last).checked_add(1).map(Ipv4Addr::from).filter(|next| *next < cidr.broadcast());
+    first.or_else(beyond).ok_or_else(|| format!("the range leaves no address of {cidr} for the gateway"))
+}
+
+/// A number and a packet size for a new overlay network, beside those that there are and on the
+/// nodes that there are.
+///
+/// # Errors
+/// [`Refusal::OutOfRange`] if the wanted size is more than a node carries, [`Refusal::NodeUnfit`] if a
+/// node carries too little for any.
+pub(crate) fn overlay<'a>(
+    wanted: Option<u32>,
+    networks: impl Iterator<Item = &'a Network>,
+    nodes: impl Iterator<Item = &'a Node>,
+) -> Result<Overlay, Refusal> {
+    let taken: BTreeSet<u32> = networks.filter_map(|network| Some(network.overlay?.vni)).collect();
+    // Not the one that was given back last: a node that was away may still know it.
+    let next = taken.last().map_or(*VNIS.start(), |last| last + 1);
+    let free = || VNIS.clone().find(|vni| !taken.contains(vni));
+    let vni = Some(next).filter(|vni| VNIS.contains(vni)).or_else(free);
+    let vni = vni.ok_or_else(|| Refusal::Internal { detail: "every VNI is taken".to_owned() })?;
+    let tunnels = nodes.filter_map(|node| Some((node.inventory.tunnel?.mtu, &node.name)));
+    let narrowest = tunnels.min().map(|(mtu, node)| (mtu.saturating_sub(ENCAPSULATION), node));
+    let most = narrowest.map_or(USUAL_MTU, |(most, _)| most.min(*OVERLAY_MTUS.end()));
+    match (wanted, narrowest) {
+        (_, Some((most, node))) if most < *OVERLAY_MTUS.start() => Err(Refusal::NodeUnfit {
+            node: node.to_string(),
+            detail: format!("the interface of its tunnel address leaves {most} bytes for overlay networks' packets"),
+        }),
+        (Some(mtu), Some((most, node))) if mtu > most => Err(Refusal::OutOfRange {
+            field: "mtu".to_owned(),
+            value: mtu.to_string(),
+            allowed: format!("{} to {most}, which is what node {node} carries", OVERLAY_MTUS.start()),
+        }),
+        (wanted, _) => Ok(Overlay { vni, mtu: wanted.unwrap_or(most) }),
+    }
 }
 
 /// A request's name for itself; empty if it has none.
@@ -115,7 +182,8 @@ fn usable(network: &Network, most_addresses: u64) -> Result<(), String> {
     Ok(())
 }
 
-/// Whether two documents describe the same network, whenever and by whichever request they were made.
+/// Whether two documents describe the same network, whenever and by whichever request they were made,
+/// and whatever number the older one got.
 pub(crate) fn same(a: &Network, b: &Network) -> bool {
     let part = |n: &Network| (n.name.clone(), n.kind, n.segment.clone(), n.cidr, n.range, n.gateway, n.dns.clone());
     part(a) == part(b)
@@ -127,6 +195,9 @@ pub(crate) fn same(a: &Network, b: &Network) -> bool {
 /// # Errors
 /// [`Refusal::RangeOverlaps`] or [`Refusal::BadRange`].
 pub(crate) fn beside(new: &Network, old: &Network) -> Result<(), Refusal> {
+    if new.kind == Kind::Overlay || old.kind == Kind::Overlay {
+        return apart(new, old);
+    }
     if new.segment != old.segment {
         return Ok(());
     }
@@ -144,6 +215,17 @@ pub(crate) fn beside(new: &Network, old: &Network) -> Result<(), Refusal> {
         return refuse(format!("{address} lies in the range of network {} on the same segment", old.name));
     }
     Ok(())
+}
+
+/// Every node is the router of every overlay network, and a router knows each subnet once.
+fn apart(new: &Network, old: &Network) -> Result<(), Refusal> {
+    if !new.cidr.contains(&old.cidr) && !old.cidr.contains(&new.cidr) {
+        return Ok(());
+    }
+    Err(Refusal::BadRange {
+        network: new.name.to_string(),
+        detail: format!("{} and {} of network {} overlap; nodes route both", new.cidr, old.cidr, old.name),
+    })
 }
 
 /// The machines of a network that are not its servers.

@@ -15,6 +15,7 @@ fn asked(cidr: &str, range: &str) -> CreateNetwork {
         gateway: None,
         dns: Vec::new(),
         segment: None,
+        mtu: None,
     }
 }
 
@@ -91,11 +92,93 @@ fn gateways_and_name_servers_must_be_machines_outside_the_range() {
     }
 }
 
+fn asked_overlay(name: &str, cidr: &str, range: &str) -> CreateNetwork {
+    CreateNetwork { name: name.parse().unwrap(), kind: Kind::Overlay, ..asked(cidr, range) }
+}
+
+fn made_overlay(name: &str, cidr: &str, range: &str) -> Network {
+    network(&asked_overlay(name, cidr, range), 1 << 20, NOW).unwrap()
+}
+
 #[test]
-fn what_this_version_does_not_make_is_said() {
-    let wanted = CreateNetwork { kind: Kind::Overlay, ..asked("203.0.113.0/24", "203.0.113.1-203.0.113.9") };
-    let Err(refusal) = network(&wanted, 1 << 20, NOW) else { panic!("an overlay network was made") };
-    assert!(refusal.english().cause.contains("overlay"), "{refusal}");
+fn an_overlay_network_has_a_gateway_of_its_own_and_no_segment_of_anybodys() {
+    let gateway = |range: &str| made_overlay("lab", "10.1.0.0/24", range).gateway.unwrap().to_string();
+    assert_eq!(gateway("10.1.0.10-10.1.0.99"), "10.1.0.1");
+    assert_eq!(gateway("10.1.0.1-10.1.0.99"), "10.1.0.100");
+    let full = network(&asked_overlay("lab", "10.1.0.0/24", "10.1.0.1-10.1.0.254"), 1 << 20, NOW);
+    assert!(detail(full).contains("no address"), "the range leaves none");
+    assert_eq!(made_overlay("lab", "10.1.0.0/24", "10.1.0.10-10.1.0.99").segment.as_str(), "lab");
+    let good = asked_overlay("lab", "10.1.0.0/24", "10.1.0.10-10.1.0.99");
+    for bad in [
+        CreateNetwork { segment: Some("campus".parse().unwrap()), ..good.clone() },
+        CreateNetwork { mtu: Some(575), ..good.clone() },
+        CreateNetwork { mtu: Some(65_000), ..good.clone() },
+        CreateNetwork { mtu: Some(1_400), ..asked("203.0.113.0/24", "203.0.113.1-203.0.113.9") },
+    ] {
+        assert!(matches!(network(&bad, 1 << 20, NOW), Err(Refusal::OutOfRange { .. })), "{bad:?}");
+    }
+}
+
+#[test]
+fn nodes_route_every_overlay_network_so_that_their_subnets_are_apart() {
+    let old = made_overlay("lab", "10.1.0.0/16", "10.1.0.10-10.1.0.99");
+    let new = |cidr, range| beside(&made_overlay("second", cidr, range), &old);
+    assert_eq!(new("10.2.0.0/24", "10.2.0.10-10.2.0.99"), Ok(()));
+    assert!(matches!(new("10.1.7.0/24", "10.1.7.10-10.1.7.99"), Err(Refusal::BadRange { .. })));
+    let within = made("10.1.9.0/24", "10.1.9.10-10.1.9.99").unwrap();
+    assert!(matches!(beside(&within, &old), Err(Refusal::BadRange { .. })), "a campus's own segment too");
+}
+
+fn node(name: &str, mtu: Option<u32>) -> Node {
+    Node {
+        v: 1,
+        name: name.parse().unwrap(),
+        site: "myodaiji".parse().unwrap(),
+        state: watari_model::node::State::Ready,
+        cordoned: false,
+        inventory: watari_model::node::Inventory {
+            vcpus: 1,
+            memory_mib: 1,
+            disk_gib: 1,
+            cpu_model: String::new(),
+            cpu_features: Vec::new(),
+            libvirt: String::new(),
+            qemu: String::new(),
+            agent: String::new(),
+            virtualisation: watari_model::node::Virtualisation::Qemu,
+            migration_address: String::new(),
+            segments: std::collections::BTreeMap::new(),
+            labels: std::collections::BTreeMap::new(),
+            tunnel: mtu.map(|mtu| watari_model::node::Tunnel { address: Ipv4Addr::new(192, 0, 2, 1), mtu }),
+        },
+        first_seen_at: NOW,
+        changed_at: NOW,
+    }
+}
+
+#[test]
+fn an_overlay_networks_packets_fit_every_node_and_its_number_is_nobody_elses() {
+    let size = |wanted, mtus: &[Option<u32>]| {
+        let nodes: Vec<Node> = mtus.iter().enumerate().map(|(n, mtu)| node(&format!("n{n}"), *mtu)).collect();
+        overlay(wanted, std::iter::empty(), nodes.iter())
+    };
+    assert_eq!(size(None, &[]), Ok(Overlay { vni: *VNIS.start(), mtu: 1_450 }));
+    assert_eq!(size(None, &[Some(9_000), Some(1_500), None]).unwrap().mtu, 1_450);
+    assert_eq!(size(None, &[Some(9_000)]).unwrap().mtu, 8_950);
+    assert_eq!(size(Some(1_400), &[Some(1_500)]).unwrap().mtu, 1_400);
+    assert!(matches!(size(Some(1_451), &[Some(9_000), Some(1_500)]), Err(Refusal::OutOfRange { .. })));
+    assert!(matches!(size(None, &[Some(600)]), Err(Refusal::NodeUnfit { .. })), "too small for any");
+
+    let mut taken = Vec::new();
+    for n in 0..3 {
+        let next = overlay(None, taken.iter(), std::iter::empty()).unwrap();
+        assert_eq!(next.vni, VNIS.start() + n);
+        taken.push(Network { overlay: Some(next), ..lab() });
+    }
+    taken.remove(1);
+    assert_eq!(overlay(None, taken.iter(), std::iter::empty()).unwrap().vni, VNIS.start() + 3, "not one given back");
+    taken[0].overlay = Some(Overlay { vni: *VNIS.end(), mtu: 1_450 });
+    assert_eq!(overlay(None, taken.iter(), std::iter::empty()).unwrap().vni, *VNIS.start(), "until there is no other");
 }
 
 #[test]

@@ -76,7 +76,7 @@ async fn hostile_requests_are_refused_with_a_code_and_change_nothing() {
         (with("range", json!("203.0.113.0-203.0.113.255")), "network.bad-range"),
         (with("dns", json!(["203.0.113.100"])), "network.bad-range"),
         (with("request_id", json!("")), "request.out-of-range"),
-        (with("kind", json!("overlay")), "request.unsupported"),
+        (with("mtu", json!(1400)), "request.out-of-range"),
         (with("cidr", json!("x".repeat(300_000))), "request.too-large"),
     ] {
         let refused = ask(&bus, AnyCreate(request)).await.unwrap_err();

@@ -23,15 +23,19 @@ pub struct CreateNetwork {
     pub cidr: String,
     /// What is handed out, `A-B`.
     pub range: String,
-    /// The router told to servers, outside the range.
+    /// The router told to servers, outside the range. An overlay network, whose router every node is,
+    /// takes the first address outside the range if it is left out.
     #[serde(default)]
     pub gateway: Option<Ipv4Addr>,
     /// The name servers told to servers.
     #[serde(default)]
     pub dns: Vec<Ipv4Addr>,
-    /// The segment that nodes bind to a bridge; `campus` if left out.
+    /// The segment that nodes bind to a bridge; `campus` if left out. An overlay network has none.
     #[serde(default)]
     pub segment: Option<SegmentName>,
+    /// The largest packet of an overlay network's servers, in bytes; what every node carries if left out.
+    #[serde(default)]
+    pub mtu: Option<u32>,
 }
 
 /// Show one network.
@@ -69,8 +73,10 @@ pub struct NetworkView {
     pub name: NetworkName,
     /// What it is made of.
     pub kind: network::Kind,
-    /// The segment that nodes bind to a bridge.
+    /// The segment that nodes bind to a bridge; an overlay network is its own, of its own name.
     pub segment: SegmentName,
+    /// What only an overlay network has.
+    pub overlay: Option<network::Overlay>,
     /// The subnet.
     pub cidr: String,
     /// What is handed out, `A-B`.

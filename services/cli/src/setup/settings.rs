@@ -130,6 +130,8 @@ fn node_agent(table: &mut Table, cluster: &Cluster, host: &Host) {
         let labels: Table = host.labels.iter().map(|(key, value)| (key.clone(), text(value))).collect();
         table.insert("labels".to_owned(), Value::Table(labels));
     }
+    // A network plan holds every port of the node's networks, some eighty bytes each.
+    section(table, "limits", [("request_bytes", Value::Integer(1_000_000))]);
     let segments: Table = host.segments.iter().map(|(segment, bridge)| (segment.to_string(), text(bridge))).collect();
     section(table, "networks", [("segments", Value::Table(segments))]);
     let mut fronts: Vec<&Host> = cluster.of_role(Role::Front).collect();

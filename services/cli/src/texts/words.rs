@@ -65,6 +65,7 @@ words! {
     Memory "MEMORY" "メモリ";
     MemoryMoved "MEMORY MOVED" "メモリ転送量";
     Migration "MIGRATION" "移行";
+    Mtu "MTU" "MTU";
     Name "NAME" "名前";
     Network "NETWORK" "ネットワーク";
     Networks "NETWORKS" "ネットワーク";
@@ -97,6 +98,7 @@ words! {
     UsedBy "USED BY" "使用サーバ";
     Uuid "UUID" "UUID";
     Vcpus "VCPUS" "仮想 CPU";
+    Vni "VNI" "VNI";
     Virtualisation "VIRTUALISATION" "仮想化方式";
     VirtualSize "DISK SIZE" "ディスクサイズ";
     Vm "SERVER" "サーバ";

@@ -6,13 +6,13 @@ mod release;
 
 use std::{
     hash::{BuildHasher, Hash},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
 use prometheus::{IntGauge, IntGaugeVec, Opts};
 use tokio::sync::RwLock;
 use watari_chassis::{Context, Mirror, clock, prometheus};
-use watari_model::{NetworkName, Refusal, network::Network, network::Port};
+use watari_model::{NetworkName, Refusal, network::Network, network::Port, node::Node};
 
 use crate::{
     index::{Index, Owner},
@@ -38,6 +38,8 @@ const TURNS: usize = 256;
 pub(crate) struct Book {
     pub(super) networks: Mirror<Network>,
     pub(super) ports: Mirror<Port>,
+    /// The nodes, once the monitor has made its bucket.
+    pub(super) nodes: OnceLock<Mirror<Node>>,
     pub(super) settings: Addresses,
     index: Mutex<Built>,
     /// Drawing holds it for reading; what looks at several documents before it writes one
@@ -74,6 +76,7 @@ impl Book {
         Ok(Self {
             networks,
             ports,
+            nodes: OnceLock::new(),
             settings,
             index: Mutex::default(),
             gate: RwLock::default(),
@@ -89,6 +92,12 @@ impl Book {
 
     pub(crate) fn ports(&self) -> &Mirror<Port> {
         &self.ports
+    }
+
+    /// Says who the nodes are, which are not ours to ask for at the start.
+    pub(crate) fn learn_nodes(&self, nodes: Mirror<Node>) {
+        // Only the first who says it counts; there is one.
+        let _ = self.nodes.set(nodes);
     }
 
     pub(crate) fn settings(&self) -> &Addresses {

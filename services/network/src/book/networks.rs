@@ -1,8 +1,11 @@
 //! Making, showing and deleting networks.
 
-use watari_chassis::{ReadError, WriteError, clock};
+use watari_chassis::{Mirror, ReadError, WriteError, clock};
 use watari_contracts::network::{CreateNetwork, NetworkView};
-use watari_model::{Document, NetworkName, Refusal, network::Network};
+use watari_model::{
+    Document, NetworkName, Refusal,
+    network::{Kind, Network},
+};
 
 use super::{Book, no_answer};
 use crate::wanted;
@@ -15,7 +18,7 @@ const TRIES: usize = 3;
 impl Book {
     /// Makes a network, or finds the one that the same request made.
     pub(crate) async fn create(&self, epoch: Option<u64>, request: &CreateNetwork) -> Result<NetworkView, Refusal> {
-        let new = wanted::network(request, self.settings.most_per_range, clock::now())?;
+        let mut new = wanted::network(request, self.settings.most_per_range, clock::now())?;
         let _alone = self.gate.write().await;
         let networks = self.networks.snapshot();
         if let Some(there) = networks.get(&new.key()) {
@@ -30,6 +33,11 @@ impl Book {
             return Err(Refusal::BadRange { network: new.name.to_string(), detail });
         }
         networks.values().try_for_each(|entry| wanted::beside(&new, &entry.value))?;
+        if new.kind == Kind::Overlay {
+            let nodes = self.nodes.get().map(Mirror::snapshot).unwrap_or_default();
+            let (networks, nodes) = (networks.values().map(|e| &e.value), nodes.values().map(|e| &e.value));
+            new.overlay = Some(wanted::overlay(request.mtu, networks, nodes)?);
+        }
         self.no_neighbours_port(&new)?;
         match self.networks.create(&new).await {
             Ok(_) => {
@@ -129,6 +137,7 @@ impl Book {
             name: network.name.clone(),
             kind: network.kind,
             segment: network.segment.clone(),
+            overlay: network.overlay,
             cidr: network.cidr.to_string(),
             range: format!("{}-{}", network.range.first, network.range.last),
             gateway: network.gateway,

@@ -35,9 +35,9 @@ const TO_ONE: usize = 2;
 
 /// Keeps every agent's plan up to date while this process leads.
 pub(crate) async fn run(ctx: Context, book: Arc<Book>, settings: Plans, leadership: watch::Receiver<Leadership>) {
-    let (Ok(vms), Ok(nodes)) = (Mirror::<Vm>::of_another(&ctx).await, Mirror::<Node>::of_another(&ctx).await) else {
-        return;
-    };
+    let Ok(nodes) = Mirror::<Node>::of_another(&ctx).await else { return };
+    book.learn_nodes(nodes.clone());
+    let Ok(vms) = Mirror::<Vm>::of_another(&ctx).await else { return };
     let wake = Wake::new();
     book.networks().wakes(&wake);
     book.ports().wakes(&wake);

@@ -91,6 +91,7 @@ pub(crate) fn lab(range: &str) -> CreateNetwork {
         gateway: None,
         dns: Vec::new(),
         segment: None,
+        mtu: None,
     }
 }
 

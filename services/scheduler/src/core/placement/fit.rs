@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use watari_model::{
-    GroupName, VmName,
+    GroupName, VmName, network,
     node::{Node, Virtualisation},
     vm::Company,
 };
@@ -22,6 +22,7 @@ pub(crate) enum Unfit {
     Vcpus { free: u64, need: u64 },
     Disk { free: u64, need: u64 },
     Segment(String),
+    Tunnel(u32),
     Label(String),
     Virtualisation,
     Processor,
@@ -69,6 +70,7 @@ impl Unfit {
             Self::Vcpus { need, .. } => format!("{has} {most} virtual CPUs free of the {need} needed"),
             Self::Disk { need, .. } => format!("{has} {most} GiB of disk free of the {need} GiB needed"),
             Self::Segment(segment) => format!("without a bridge for segment {segment}"),
+            Self::Tunnel(mtu) => format!("without a tunnel for overlay packets of {mtu} bytes"),
             Self::Label(label) => format!("without the label {label}"),
             Self::Virtualisation => "with another kind of virtualisation".to_owned(),
             Self::Processor => "with a processor that lacks what the present one has".to_owned(),
@@ -133,6 +135,10 @@ pub(super) fn allowed(need: &Need<'_>, room: &Room) -> Result<(), Unfit> {
     }
     if let Some(segment) = need.segments.iter().find(|s| !node.inventory.segments.contains_key(**s)) {
         return Err(Unfit::Segment(segment.to_string()));
+    }
+    let carried = node.inventory.tunnel.map_or(0, |tunnel| tunnel.mtu.saturating_sub(network::ENCAPSULATION));
+    if let Some(mtu) = need.tunnel_mtu.filter(|mtu| *mtu > carried) {
+        return Err(Unfit::Tunnel(mtu));
     }
     if let Some((key, value)) = need.vm.spec.node_labels.iter().find(|(k, v)| node.inventory.labels.get(*k) != Some(v))
     {

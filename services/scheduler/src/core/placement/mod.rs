@@ -26,6 +26,8 @@ pub(crate) struct Need<'a> {
     pub(crate) amount: Amount,
     /// Segments that the node must bind to a bridge.
     pub(crate) segments: Vec<&'a SegmentName>,
+    /// The largest packet of its overlay networks, in bytes, if it is on any.
+    pub(crate) tunnel_mtu: Option<u32>,
     /// The node it comes from, live.
     pub(crate) source: Option<&'a Node>,
 }
@@ -37,7 +39,9 @@ impl<'a> Need<'a> {
             |name: &str| snap.networks.get(name).is_none_or(|entry| entry.value.kind == network::Kind::Provider);
         let segments =
             vm.spec.nics.iter().filter(|nic| provider(nic.network.as_str())).map(|nic| &nic.segment).collect();
-        Self { vm, amount: Amount::of(&vm.spec), segments, source: None }
+        let overlay = |nic: &watari_model::vm::Nic| snap.networks.get(nic.network.as_str())?.value.overlay;
+        let tunnel_mtu = vm.spec.nics.iter().filter_map(overlay).map(|overlay| overlay.mtu).max();
+        Self { vm, amount: Amount::of(&vm.spec), segments, tunnel_mtu, source: None }
     }
 
     /// A server that is to cross live from the node that runs it.
