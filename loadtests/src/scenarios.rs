@@ -4,6 +4,7 @@ mod failures;
 mod input;
 mod kills;
 mod life;
+mod network;
 
 use std::{
     path::PathBuf,
@@ -26,7 +27,7 @@ pub struct Scenario {
 /// All scenarios, in the order in which they run.
 #[must_use]
 pub fn all() -> Vec<Scenario> {
-    [input::SCENARIOS, life::SCENARIOS, failures::SCENARIOS, kills::SCENARIOS]
+    [input::SCENARIOS, life::SCENARIOS, network::SCENARIOS, failures::SCENARIOS, kills::SCENARIOS]
         .iter()
         .flat_map(|group| group.iter().map(|(name, run)| Scenario { name, run: *run }))
         .collect()

@@ -1,0 +1,206 @@
+//! Overlay networks: who reaches whom, on whichever campus and through crossings, and what a node
+//! lays again by itself.
+
+use std::{
+    io::{BufRead, BufReader, Write},
+    net::{SocketAddr, TcpStream},
+    sync::atomic::{AtomicBool, Ordering},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, bail, ensure};
+
+use super::{Stage, until};
+
+type Run = fn(&Stage) -> anyhow::Result<()>;
+
+pub(super) const SCENARIOS: &[(&str, Run)] = &[
+    ("an_overlay_network_spans_the_campuses_and_a_connection_survives_crossings", spans),
+    ("servers_of_two_overlay_networks_do_not_reach_each_other", apart),
+    ("a_node_lays_its_overlay_networks_again_after_a_restart_and_a_power_cut", again),
+];
+
+const PATIENCE: Duration = Duration::from_secs(20);
+/// The guest's echo, and its relay: see deploy/guest/build.
+const ECHO: u16 = 7;
+const RELAY: u16 = 14;
+
+/// A connection from one server to another's echo port, held by the relay of the first.
+struct Talk {
+    stream: BufReader<TcpStream>,
+}
+
+impl Talk {
+    /// Comes in by the node that runs `from`, since nothing else reaches a private network.
+    fn begin(stage: &Stage, from: &str, to: &str) -> anyhow::Result<Self> {
+        let relay: SocketAddr = format!("{}:{RELAY}", stage.address(from)?).parse()?;
+        let node = stage.node_of(from)?;
+        // A thread's network is its own.
+        let connected = std::thread::scope(|scope| {
+            let work = scope.spawn(|| {
+                stage.lab.enter_network(&node)?;
+                Ok::<_, anyhow::Error>(TcpStream::connect_timeout(&relay, PATIENCE)?)
+            });
+            work.join().map_err(|_| anyhow::anyhow!("the caller fell"))?
+        });
+        let mut stream = connected.with_context(|| format!("{from} is not reached from {node}"))?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        writeln!(stream, "{} {ECHO}", stage.address(to)?)?;
+        Ok(Self { stream: BufReader::new(stream) })
+    }
+
+    /// Says a word and waits until it comes back.
+    fn echo(&mut self, word: &str) -> anyhow::Result<Duration> {
+        let begun = Instant::now();
+        writeln!(self.stream.get_mut(), "{word}")?;
+        let mut line = String::new();
+        self.stream.read_line(&mut line).context("no echo")?;
+        ensure!(line.trim_end() == word, "{word:?} came back as {line:?}");
+        Ok(begun.elapsed())
+    }
+}
+
+impl Stage {
+    fn overlay(&self, name: &str, subnet: &str) -> anyhow::Result<()> {
+        if self.show("network", name).is_err() {
+            let (cidr, range) = (format!("{subnet}.0/24"), format!("{subnet}.10-{subnet}.99"));
+            self.watari(&["network", "create", name, "--overlay", "--cidr", &cidr, "--range", &range])?;
+        }
+        Ok(())
+    }
+
+    fn overlay_server(&self, name: &str, network: &str, site: &str) -> anyhow::Result<()> {
+        if self.show("vm", name).is_err() {
+            let who = ["vm", "create", name, "--image", "mini", "--network", network, "--site", site];
+            self.watari(&[&who[..], &["--memory", "128MiB", "--disk", "1GiB", "--wait"]].concat())?;
+        }
+        Ok(())
+    }
+
+    /// `near` and `far` on the network `lab`, one on each campus, and in conversation.
+    fn neighbours(&self) -> anyhow::Result<Talk> {
+        self.overlay("lab", "10.1.0")?;
+        self.overlay_server("near", "lab", "myodaiji")?;
+        self.overlay_server("far", "lab", "yamate")?;
+        self.until_talking("near", "far")
+    }
+
+    fn until_talking(&self, from: &str, to: &str) -> anyhow::Result<Talk> {
+        let deadline = Instant::now() + Duration::from_secs(180);
+        loop {
+            let talk = Talk::begin(self, from, to).and_then(|mut talk| talk.echo("hello").map(|_| talk));
+            match talk {
+                Ok(talk) => return Ok(talk),
+                Err(error) if Instant::now() > deadline => {
+                    return Err(error.context(format!("{from} does not reach {to}")));
+                }
+                Err(_) => std::thread::sleep(Duration::from_millis(200)),
+            }
+        }
+    }
+
+    /// A network's links on a node, and what its tunnel knows, in an order of its own.
+    fn laid(&self, node: &str, network: &str) -> anyhow::Result<Vec<String>> {
+        let vni = self.show("network", network)?["overlay"]["vni"].as_u64().context("no VNI")?;
+        let (bridge, tunnel) = (format!("wb{vni:06x}"), format!("wx{vni:06x}"));
+        let on = |command: &[&str]| self.lab.run(&[&["exec", node, "--"], command].concat());
+        let mut lines: Vec<String> = Vec::new();
+        for link in [&bridge, &tunnel] {
+            lines.push(on(&["cat", &format!("/sys/class/net/{link}/ifalias")])?);
+            lines.push(on(&["cat", &format!("/sys/class/net/{link}/mtu")])?);
+        }
+        let tables = [
+            on(&["bridge", "fdb", "show", "dev", &tunnel])?,
+            on(&["ip", "neigh", "show", "dev", &tunnel])?,
+            on(&["ip", "-brief", "addr", "show", "dev", &bridge])?,
+        ];
+        // A link's own MAC is new with each link.
+        let lasting = tables.iter().flat_map(|table| table.lines()).filter(|line| !line.contains(" permanent"));
+        lines.extend(lasting.map(str::to_owned));
+        lines.sort();
+        Ok(lines)
+    }
+}
+
+/// Echoes until `over`, and gives the longest time that one took.
+fn keep_talking(talk: &mut Talk, over: &AtomicBool) -> anyhow::Result<Duration> {
+    let mut longest = Duration::ZERO;
+    for n in 0_u64.. {
+        longest = longest.max(talk.echo(&format!("word {n}"))?);
+        if over.load(Ordering::Relaxed) {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    Ok(longest)
+}
+
+fn spans(stage: &Stage) -> anyhow::Result<()> {
+    let mut talk = stage.neighbours()?;
+    ensure!(stage.node_of("near")?.starts_with('m') && stage.node_of("far")?.starts_with('y'), "not on two campuses");
+    // To the other campus, onto the neighbour's own node if that is where it fits, and back.
+    for _ in 0..2 {
+        let to = stage.other_side("far")?;
+        let over = AtomicBool::new(false);
+        let longest = std::thread::scope(|scope| {
+            let talking = scope.spawn(|| keep_talking(&mut talk, &over));
+            let moved = stage.watari(&["vm", "migrate", "far", "--to", to, "--wait"]);
+            over.store(true, Ordering::Relaxed);
+            let longest = talking.join().map_err(|_| anyhow::anyhow!("the talk fell"))?;
+            moved.and(longest)
+        })?;
+        let last = stage.watari(&["migration", "list", "--vm", "far", "--limit", "1"])?;
+        println!("far to {to}: the longest echo took {longest:?}; {last}");
+        ensure!(stage.node_of("far")? == to, "it is not on {to}");
+    }
+    talk.echo("the same connection")?;
+    Ok(())
+}
+
+fn apart(stage: &Stage) -> anyhow::Result<()> {
+    drop(stage.neighbours()?);
+    stage.overlay("isle", "10.2.0")?;
+    stage.overlay_server("alone", "isle", "myodaiji")?;
+    // Its relay is up when it reaches itself.
+    drop(stage.until_talking("alone", "alone")?);
+    for (from, to) in [("alone", "near"), ("near", "alone"), ("alone", "far")] {
+        let mut talk = Talk::begin(stage, from, to)?;
+        talk.stream.get_mut().set_read_timeout(Some(Duration::from_secs(5)))?;
+        if talk.echo("anybody").is_ok() {
+            bail!("{from} reaches {to}, which is on another network");
+        }
+    }
+    stage.watari(&["vm", "delete", "alone", "--yes", "--wait"])?;
+    stage.watari(&["network", "delete", "isle", "--yes"])?;
+    Ok(())
+}
+
+fn again(stage: &Stage) -> anyhow::Result<()> {
+    let mut talk = stage.neighbours()?;
+    let node = stage.node_of("far")?;
+    let before = stage.laid(&node, "lab")?;
+    stage.lab.run(&["kill", &node, "watari-node-agent", "KILL"])?;
+    stage.until_nodes_ready()?;
+    talk.echo("after the agent")?;
+    ensure!(stage.laid(&node, "lab")? == before, "after the agent's restart: {:?}", stage.laid(&node, "lab"));
+
+    stage.lab.run(&["power-off", &node])?;
+    stage.lab.run(&["power-on", &node])?;
+    stage.until_nodes_ready()?;
+    until(60, "the node has laid its network again", || Ok(stage.laid(&node, "lab")? == before))?;
+    if stage.show("vm", "far")?["state"] != "running" {
+        stage.watari(&["vm", "start", "far", "--wait"])?;
+    }
+    drop(stage.until_talking("near", "far")?);
+    // Nothing of a network stays where its last server was.
+    for vm in ["near", "far"] {
+        stage.watari(&["vm", "delete", vm, "--yes", "--wait"])?;
+    }
+    stage.watari(&["network", "delete", "lab", "--yes"])?;
+    for node in ["m1", "m2", "y1", "y2"] {
+        let links = stage.lab.run(&["exec", node, "--", "ip", "-brief", "link"])?;
+        ensure!(!links.contains("wb00") && !links.contains("wx00"), "left on {node}: {links}");
+    }
+    Ok(())
+}
