@@ -65,7 +65,7 @@ words! {
     Memory "MEMORY" "メモリ";
     MemoryMoved "MEMORY MOVED" "メモリ転送量";
     Migration "MIGRATION" "移行";
-    Mtu "MTU" "MTU";
+    Mtu "MTU" "最大パケット長";
     Name "NAME" "名前";
     Network "NETWORK" "ネットワーク";
     Networks "NETWORKS" "ネットワーク";
@@ -98,7 +98,7 @@ words! {
     UsedBy "USED BY" "使用サーバ";
     Uuid "UUID" "UUID";
     Vcpus "VCPUS" "仮想 CPU";
-    Vni "VNI" "VNI";
+    Vni "VNI" "VNI 番号";
     Virtualisation "VIRTUALISATION" "仮想化方式";
     VirtualSize "DISK SIZE" "ディスクサイズ";
     Vm "SERVER" "サーバ";
