@@ -1,6 +1,8 @@
 //! Plans reach the agents that they are for: at once when a grant moves, again until they are laid,
 //! and from whoever leads.
 
+#![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
+
 mod harness;
 
 use std::{

@@ -28,9 +28,8 @@ pub(super) async fn run(cx: &Cx, order: &Resume) -> Result<(), Refusal> {
     }
     match domain {
         Domain::Paused => {
-            // Its networks learn beside it that it is here.
-            let (resumed, ()) = tokio::join!(cx.node.hypervisor.resume(cx.name()), settle_networks(cx));
-            resumed.map_err(|error| cx.refuse(&error))?;
+            settle_networks(cx).await;
+            cx.node.hypervisor.resume(cx.name()).await.map_err(|error| cx.refuse(&error))?;
             let state = cx.node.hypervisor.state(cx.name()).await.map_err(|error| cx.refuse(&error))?;
             if state != DomainState::Running {
                 cx.book.look().await;
@@ -61,9 +60,11 @@ pub(super) async fn run(cx: &Cx, order: &Resume) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// Its networks learn that it is here, beside the resume, which waits for nobody who is busy with them.
 async fn settle_networks(cx: &Cx) {
     if let Ok(Some(server)) = cx.record().await.map(|record| record.server) {
-        cx.node.plumbing.settle(&server).await;
+        let node = cx.node.clone();
+        tokio::spawn(async move { node.plumbing.settle(&server).await });
     }
 }
 
