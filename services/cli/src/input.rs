@@ -1,11 +1,11 @@
 //! What people type, read by the model's own rules, so that it is refused here with the words with
 //! which a service would refuse it.
 
-use std::str::FromStr;
+use std::{fs::File, io::Read, str::FromStr};
 
 use watari_model::{NotAName, Refusal};
 
-use crate::failure::Failure;
+use crate::{failure::Failure, texts::faults::Fault};
 
 /// A name.
 ///
@@ -50,4 +50,19 @@ pub fn pair(field: &str, text: &str) -> Result<(String, String), Failure> {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
         _ => Err(out_of_range(field, "KEY=VALUE", text)),
     }
+}
+
+/// The text of a file, or of standard input for `-`, as far as `most` bytes.
+///
+/// # Errors
+/// [`Fault::File`] if it cannot be read or is no UTF-8.
+pub fn text(file: &str, most: usize) -> Result<String, Failure> {
+    let unusable = |detail: String| Fault::File { path: file.to_owned(), detail };
+    let source: Box<dyn Read> = match file {
+        "-" => Box::new(std::io::stdin().lock()),
+        path => Box::new(File::open(path).map_err(|e| unusable(e.to_string()))?),
+    };
+    let mut bytes = Vec::new();
+    source.take(most as u64).read_to_end(&mut bytes).map_err(|e| unusable(e.to_string()))?;
+    String::from_utf8(bytes).map_err(|_| unusable("it is not UTF-8 text".to_owned()).into())
 }

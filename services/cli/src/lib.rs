@@ -10,6 +10,7 @@ pub mod failure;
 pub mod format;
 pub mod image;
 pub mod input;
+pub mod key;
 pub mod lang;
 pub mod migration;
 pub mod network;
@@ -99,6 +100,7 @@ async fn dispatched(options: Options, out: Out) -> Result<(), Failure> {
         Verb::Site(verb) => verb.run(&ctx).await,
         Verb::Image(verb) => verb.run(&ctx).await,
         Verb::Network(verb) => verb.run(&ctx).await,
+        Verb::Key(verb) => verb.run(&ctx).await,
         Verb::Port(verb) => verb.run(&ctx).await,
         Verb::Migration(verb) => verb.run(&ctx).await,
         Verb::Outage(verb) => verb.run(&ctx).await,

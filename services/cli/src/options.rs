@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::{events, image, lang::Lang, migration, network, node, out::Format, outage, port, setup, site, vm};
+use crate::{events, image, key, lang::Lang, migration, network, node, out::Format, outage, port, setup, site, vm};
 
 /// The operator's command of Watari, the private cloud whose servers migrate.
 #[derive(Debug, Parser)]
@@ -107,6 +107,9 @@ pub enum Verb {
     /// The addresses in use
     #[command(subcommand)]
     Port(port::Verb),
+    /// Public SSH keys, for logging in to servers
+    #[command(subcommand)]
+    Key(key::Verb),
     /// Servers on their way from node to node
     #[command(subcommand)]
     Migration(migration::Verb),

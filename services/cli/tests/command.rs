@@ -346,3 +346,32 @@ fn events_are_followed_as_they_happen() {
     assert!(killed.success());
     assert_eq!(child.wait().unwrap().code(), Some(0), "Ctrl-C is how following ends well");
 }
+
+#[test]
+fn a_public_key_is_kept_and_a_private_one_does_not_even_travel() {
+    let cloud = Cloud::start();
+    let view = sample("reply.KeyView.json");
+    let line = view["public_key"].as_str().unwrap().to_owned();
+    let asked = ["watari.v1.key.add", "watari.v1.key.list"];
+    let stub = Stub::start(&cloud, "scheduler.m-front", &asked, move |subject, _| {
+        Reply(match subject {
+            "watari.v1.key.add" => view.clone(),
+            _ => json!({"keys": [view.clone()], "next": null}),
+        })
+    });
+    let file = cloud.files.path("sato.pub");
+    std::fs::write(&file, format!("{line}\n")).unwrap();
+    let ran = cloud.run(&["key", "add", "sato", file.to_str().unwrap()]);
+    assert_eq!(ran.status, 0, "{ran:?}");
+    assert!(ran.out.contains("ssh-ed25519") && ran.out.contains("SHA256:"), "{ran:?}");
+    assert_eq!(stub.asked()[0].1["public_key"].as_str().unwrap().trim(), line);
+    assert!(cloud.run(&["key", "list", "--lang", "ja"]).out.starts_with("名前"));
+
+    std::fs::write(&file, "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjE\n").unwrap();
+    let ran = cloud.run(&["key", "add", "sato", file.to_str().unwrap()]);
+    assert!(ran.status == 2 && ran.err.contains("error[key.private]"), "{ran:?}");
+    std::fs::write(&file, "ssh-ed25519 AAAA\n").unwrap();
+    let ran = cloud.run(&["key", "add", "sato", file.to_str().unwrap()]);
+    assert!(ran.status == 2 && ran.err.contains("error[key.refused]"), "{ran:?}");
+    assert_eq!(stub.asked().len(), 2, "nothing more was sent");
+}

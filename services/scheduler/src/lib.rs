@@ -49,7 +49,7 @@ pub async fn run(ctx: Context, settings: Settings) -> Result<(), Box<dyn Error +
         wake: wake.clone(),
         bounds,
     };
-    let desk = inbound::Desk::new(executor.clone(), Arc::clone(&rules), settings.servers);
+    let desk = inbound::Desk::new(executor.clone(), Arc::clone(&rules), &settings);
     let server = desk.endpoints(Server::new(&ctx, Service::Scheduler));
 
     let tenure = tenure::Tenure::new(executor.clone(), settings.sites.clone());

@@ -25,6 +25,7 @@ pub struct Settings {
     orders: Orders,
     nodes: Nodes,
     pub(crate) servers: Servers,
+    pub(crate) keys: Keys,
     #[serde(rename = "loop")]
     looper: Loop,
 }
@@ -93,6 +94,13 @@ pub(crate) struct Servers {
     restart_pause_seconds: u64,
 }
 
+/// `[keys]`: bounds of public keys.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Keys {
+    pub(crate) most: usize,
+}
+
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Loop {
@@ -134,6 +142,7 @@ impl Validate for Settings {
         within("nodes.poll_seconds", self.nodes.poll_seconds, 1, 600)?;
         within("servers.most", self.servers.most, 1, 1_000_000)?;
         within("servers.restart_pause_seconds", self.servers.restart_pause_seconds, 1, 3_600)?;
+        within("keys.most", self.keys.most, 1, 100_000)?;
         within("loop.tick_ms", self.looper.tick_ms, 50, 60_000)
     }
 }

@@ -1,8 +1,9 @@
-//! The buckets: four of our own, four of others that are only read.
+//! The buckets: five of our own, four of others that are only read.
 
 use watari_chassis::{Context, Mirror, Wake};
 use watari_model::{
     image::Image,
+    key::Key,
     migration::Migration,
     network::{Network, Port},
     node::Node,
@@ -20,6 +21,7 @@ pub(crate) struct Stores {
     pub(crate) migrations: Mirror<Migration>,
     pub(crate) outages: Mirror<Outage>,
     pub(crate) sites: Mirror<Site>,
+    pub(crate) keys: Mirror<Key>,
     pub(crate) nodes: Mirror<Node>,
     pub(crate) networks: Mirror<Network>,
     pub(crate) images: Mirror<Image>,
@@ -32,8 +34,15 @@ impl Stores {
     /// # Errors
     /// If the process is told to stop meanwhile.
     pub(crate) async fn open(ctx: &Context) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
-        let own =
-            async { tokio::try_join!(Mirror::open(ctx), Mirror::open(ctx), Mirror::open(ctx), Mirror::open(ctx)) };
+        let own = async {
+            tokio::try_join!(
+                Mirror::open(ctx),
+                Mirror::open(ctx),
+                Mirror::open(ctx),
+                Mirror::open(ctx),
+                Mirror::open(ctx)
+            )
+        };
         let others = async {
             tokio::try_join!(
                 Mirror::of_another(ctx),
@@ -42,8 +51,8 @@ impl Stores {
                 Mirror::of_another(ctx)
             )
         };
-        let ((vms, migrations, outages, sites), (nodes, networks, images, ports)) = tokio::try_join!(own, others)?;
-        Ok(Self { vms, migrations, outages, sites, nodes, networks, images, ports })
+        let ((vms, migrations, outages, sites, keys), (nodes, networks, images, ports)) = tokio::try_join!(own, others)?;
+        Ok(Self { vms, migrations, outages, sites, keys, nodes, networks, images, ports })
     }
 
     /// Lets every change that is decided upon wake the loop.

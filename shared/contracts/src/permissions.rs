@@ -17,7 +17,7 @@
 //! either. Services are therefore trusted with what they read; agents and people need no such trust.
 
 use watari_model::{
-    Document, NodeName, SiteName, image::Image, migration::Migration, network::Network, network::Port, node::Node,
+    Document, NodeName, SiteName, image::Image, key::Key, migration::Migration, network::Network, network::Port, node::Node,
     outage::Outage, site::Site, vm::Vm,
 };
 
@@ -32,6 +32,7 @@ pub const BUCKETS: &[(&str, Service)] = &[
     (Migration::BUCKET, Service::Scheduler),
     (Outage::BUCKET, Service::Scheduler),
     (Site::BUCKET, Service::Scheduler),
+    (Key::BUCKET, Service::Scheduler),
     (Image::BUCKET, Service::Image),
     (Network::BUCKET, Service::Network),
     (Port::BUCKET, Service::Network),
@@ -129,6 +130,8 @@ pub const LOOKING: &[&str] = &[
     scheduler::ListSites::SUBJECT,
     scheduler::GetOutage::SUBJECT,
     scheduler::ListOutages::SUBJECT,
+    scheduler::GetKey::SUBJECT,
+    scheduler::ListKeys::SUBJECT,
     image::GetImage::SUBJECT,
     image::ListImages::SUBJECT,
     network::GetNetwork::SUBJECT,

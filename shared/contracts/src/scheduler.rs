@@ -1,4 +1,6 @@
-//! What the scheduler answers: servers, migrations, sites, draining and outages.
+//! What the scheduler answers: servers, migrations, sites, draining, outages and keys.
+
+mod keys;
 
 use std::{collections::BTreeMap, net::Ipv4Addr};
 
@@ -11,6 +13,8 @@ use watari_model::{
 };
 
 use crate::{Request, Service, agent::Transfer};
+
+pub use keys::{AddKey, DeleteKey, GetKey, KeyPage, KeyView, ListKeys};
 
 /// Make a server and, unless told otherwise, start it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -537,4 +541,8 @@ requests! {
     GetOutage "watari.v1.outage.get" => OutageView, "Show one outage with its report.";
     ListOutages "watari.v1.outage.list" => OutagePage, "List outages, newest first.";
     CancelOutage "watari.v1.outage.cancel" => OutageView, "Call an outage off.";
+    AddKey "watari.v1.key.add" => KeyView, "Keep a public SSH key under a name.";
+    GetKey "watari.v1.key.get" => KeyView, "Show one key.";
+    ListKeys "watari.v1.key.list" => KeyPage, "List keys.";
+    DeleteKey "watari.v1.key.delete" => KeyView, "Forget a key; servers made with it keep it.";
 }

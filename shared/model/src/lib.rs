@@ -2,6 +2,7 @@
 
 pub mod document;
 pub mod image;
+pub mod key;
 pub mod migration;
 pub mod name;
 pub mod network;
@@ -15,7 +16,7 @@ pub mod vm;
 
 pub use document::Document;
 pub use name::{
-    GroupName, ImageName, MigrationId, NetworkName, NodeName, NotAName, OutageId, SegmentName, SiteName, VmName,
+    GroupName, ImageName, KeyName, MigrationId, NetworkName, NodeName, NotAName, OutageId, SegmentName, SiteName, VmName,
 };
 pub use refusal::Refusal;
 pub use timestamp::Timestamp;

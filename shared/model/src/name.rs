@@ -95,6 +95,8 @@ names! {
     OutageId;
     /// A group of servers that want to be together or apart.
     GroupName;
+    /// A public key's name.
+    KeyName;
     /// The name of the segment that a provider network lies on, bound on each node to a bridge.
     SegmentName;
 }

@@ -298,6 +298,27 @@ refusals! {
     SegmentUnbound { node, segment } "network.segment-unbound" 409 Later
         en "node {node} has no bridge for segment {segment}" "name the bridge in [networks.segments] of the node's node-agent.toml and restart the agent"
         ja "ノード {node} にはセグメント {segment} 用のブリッジがありません" "そのノードの node-agent.toml の [networks.segments] にブリッジを記入し、エージェントを再起動してください";
+    // --- keys ------------------------------------------------------------------------------
+    /// A name is taken.
+    KeyExists { key } "key.exists" 409 No
+        en "a key named {key} exists already and is another one" "choose another name, or delete it first: watari key delete {key}"
+        ja "鍵 {key} はすでに存在し、内容が異なります" "別の名前を選ぶか、先に削除してください: watari key delete {key}";
+    /// No such key.
+    KeyUnknown { key } "key.unknown" 404 No
+        en "there is no key named {key}" "list the keys with: watari key list"
+        ja "鍵 {key} はありません" "鍵の一覧は watari key list で確認できます";
+    /// The text is no public key that is taken.
+    KeyRefused { key, detail } "key.refused" 400 No
+        en "the text for key {key} is refused: {detail}" "give the one line of a .pub file, as `ssh-keygen -t ed25519` makes it"
+        ja "鍵 {key} の内容は受け付けられません: {detail}" "`ssh-keygen -t ed25519` が作る .pub ファイルの 1 行を指定してください";
+    /// A private key was given: it must not stay secret only by luck.
+    KeyPrivate { key } "key.private" 400 No
+        en "the text for key {key} is a private key; it was not kept" "give the file that ends in .pub; if others could see what you sent, make a new pair with `ssh-keygen -t ed25519`"
+        ja "鍵 {key} の内容は秘密鍵です。保存していません" "末尾が .pub のファイルを指定してください。送った内容が他人に見えた可能性があれば `ssh-keygen -t ed25519` で作り直してください";
+    /// As many keys as may be.
+    KeysFull { limit } "key.full" 507 No
+        en "there are {limit} keys, as many as may be" "delete keys that nobody uses: watari key list"
+        ja "鍵はすでに上限の {limit} 個あります" "使われていない鍵を削除してください。一覧は watari key list で確認できます";
     // --- history ---------------------------------------------------------------------------
     /// The history file cannot be read; everything else goes on.
     HistoryUnavailable { detail } "history.unavailable" 503 Later

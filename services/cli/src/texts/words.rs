@@ -30,12 +30,14 @@ words! {
     // --- headers ---------------------------------------------------------------------------
     Address "ADDRESS" "アドレス";
     Addresses "ADDRESSES" "アドレス";
+    Algorithm "ALGORITHM" "方式";
     Agent "AGENT" "エージェント";
     Boots "DESIRED" "望む状態";
     Bucket "KIND" "種類";
     Changed "CHANGED" "最終変更";
     Cidr "SUBNET" "サブネット";
     Code "CODE" "コード";
+    Comment "COMMENT" "コメント";
     Copies "COPIES AT" "複製のあるサイト";
     Cordoned "CORDONED" "受入停止";
     Cpu "CPU" "CPU";
@@ -47,6 +49,7 @@ words! {
     Downtime "DOWNTIME" "停止時間";
     Evacuate "EVACUATE" "退避方針";
     Fault "FAULT" "障害";
+    Fingerprint "FINGERPRINT" "指紋";
     Format "FORMAT" "形式";
     Free "FREE" "空き";
     From "FROM" "移動元";
@@ -74,6 +77,7 @@ words! {
     Outage "OUTAGE" "停電計画";
     Pause "OF WHICH PAUSE" "うち切替待ち";
     Priority "PRIORITY" "優先度";
+    PublicKey "PUBLIC KEY" "公開鍵";
     Qemu "QEMU" "QEMU の版";
     Range "RANGE" "配布範囲";
     Reachable "NODE ANSWERS" "ノードの応答";
@@ -115,6 +119,7 @@ words! {
     NoImages "There are no images." "イメージはありません。";
     NoNetworks "There are no networks." "ネットワークはありません。";
     NoPorts "There are no addresses in use." "使用中のアドレスはありません。";
+    NoKeys "There are no keys." "鍵はありません。";
     NoMigrations "There are no migrations." "移行はありません。";
     NoOutages "There are no outages." "停電計画はありません。";
     NoEvents "There are no events." "出来事の記録はありません。";
@@ -178,6 +183,15 @@ pub fn delete_network(lang: Lang, name: &str) -> String {
     match lang {
         Lang::En => format!("Delete network {name}?"),
         Lang::Ja => format!("ネットワーク {name} を削除しますか?"),
+    }
+}
+
+/// Whether to delete a key.
+#[must_use]
+pub fn delete_key(lang: Lang, name: &str) -> String {
+    match lang {
+        Lang::En => format!("Delete key {name}? Servers that were made with it keep it."),
+        Lang::Ja => format!("鍵 {name} を削除しますか? この鍵で作ったサーバには残ります。"),
     }
 }
 
@@ -272,6 +286,7 @@ mod tests {
                 delete_vm(lang, "a"),
                 delete_image(lang, "a"),
                 delete_network(lang, "a"),
+                delete_key(lang, "a"),
                 gone(lang, "a"),
                 pace(lang, 1, Some(2)),
                 moved(lang, "a", "b", "c", 1, 2),

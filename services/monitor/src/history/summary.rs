@@ -4,6 +4,7 @@ use serde::de::DeserializeOwned;
 use watari_model::{
     Refusal,
     image::Image,
+    key::Key,
     migration::Migration,
     network::{Network, Port},
     node::Node,
@@ -24,6 +25,7 @@ pub(crate) fn summarise(bucket: &str, key: &str, before: Option<&str>, after: Op
         "ports" => told(before, after, port),
         "nodes" => told(before, after, node),
         "sites" => told(before, after, site),
+        "keys" => told(before, after, key),
         _ => told(before, after, |_: Option<&serde_json::Value>, _| None),
     };
     format!("{key}: {what}")
@@ -180,6 +182,11 @@ fn site(before: Option<&Site>, after: Option<&Site>) -> Option<String> {
         None => Some(format!("created ({})", site.title)),
         Some(old) => arrow(&old.title, &site.title).map(|line| format!("renamed {line}")),
     }
+}
+
+fn key(before: Option<&Key>, after: Option<&Key>) -> Option<String> {
+    let key = after?;
+    before.is_none().then(|| format!("added ({} {})", key.key.algorithm(), key.key.fingerprint()))
 }
 
 #[cfg(test)]

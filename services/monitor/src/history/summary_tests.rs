@@ -15,6 +15,7 @@ fn sample(bucket: &str) -> Value {
         "ports" => include_str!("../../../../shared/contracts/tests/golden/document.ports.json"),
         "nodes" => include_str!("../../../../shared/contracts/tests/golden/document.nodes.json"),
         "sites" => include_str!("../../../../shared/contracts/tests/golden/document.sites.json"),
+        "keys" => include_str!("../../../../shared/contracts/tests/golden/document.keys.json"),
         other => panic!("no sample of {other}"),
     };
     serde_json::from_str::<Value>(text).unwrap()[0].clone()
@@ -114,6 +115,11 @@ fn the_first_and_the_last_of_a_document_are_told() {
         ("ports", "it: 203.0.113.100 given to mail", "it: 203.0.113.100 given back by mail"),
         ("nodes", "it: joined site myodaiji, ready", "it: deleted"),
         ("sites", "it: created (明大寺)", "it: deleted"),
+        (
+            "keys",
+            "it: added (ssh-ed25519 SHA256:g2raTWlaw/bM5mgxaFBNUuPaobzGiWRS1stkUq3DsOw)",
+            "it: deleted",
+        ),
     ] {
         let document = sample(bucket).to_string();
         assert_eq!(summarise(bucket, "it", None, Some(&document)), created);

@@ -1,6 +1,7 @@
 //! What operators ask. Each request is checked, its intent stored by compare-and-set, and
 //! answered; the loop makes it true. Refused requests change nothing.
 
+mod keys;
 mod migrations;
 mod outages;
 mod sites;
@@ -14,12 +15,18 @@ use std::{
 use tokio::sync::{Mutex as Turn, OwnedMutexGuard};
 use watari_chassis::{Entry, Mirror, ReadError, Server, WriteError};
 use watari_contracts::scheduler::{
-    CancelMigration, CancelOutage, CreateVm, DeleteVm, DrainNode, EvacuateSite, GetMigration, GetOutage, GetVm,
-    ListMigrations, ListOutages, ListSites, ListVms, MigrateVm, RebootVm, ReturnSite, StartVm, StopVm, VmConsoleLog,
+    AddKey, CancelMigration, CancelOutage, CreateVm, DeleteKey, DeleteVm, DrainNode, EvacuateSite, GetKey, GetMigration,
+    GetOutage, GetVm, ListKeys, ListMigrations, ListOutages, ListSites, ListVms, MigrateVm, RebootVm, ReturnSite, StartVm,
+    StopVm, VmConsoleLog,
 };
 use watari_model::{Document, Refusal};
 
-use crate::{core::Rules, doing::Executor, settings::Servers, stores::Stores};
+use crate::{
+    core::Rules,
+    doing::Executor,
+    settings::{Servers, Settings},
+    stores::Stores,
+};
 
 /// How often a write is tried again when somebody else was faster.
 const TRIES: usize = 16;
@@ -30,6 +37,7 @@ pub(crate) struct Desk {
     executor: Executor,
     rules: Arc<Rules>,
     servers: Servers,
+    most_keys: usize,
     turns: Arc<Turns>,
 }
 
@@ -54,8 +62,9 @@ impl Turns {
 }
 
 impl Desk {
-    pub(crate) fn new(executor: Executor, rules: Arc<Rules>, servers: Servers) -> Self {
-        Self { executor, rules, servers, turns: Arc::default() }
+    pub(crate) fn new(executor: Executor, rules: Arc<Rules>, settings: &Settings) -> Self {
+        let (servers, most_keys) = (settings.servers, settings.keys.most);
+        Self { executor, rules, servers, most_keys, turns: Arc::default() }
     }
 
     fn stores(&self) -> &Stores {
@@ -81,6 +90,7 @@ impl Desk {
             ListMigrations => list_migrations, GetMigration => get_migration, CancelMigration => cancel_migration,
             ListSites => list_sites, EvacuateSite => evacuate_site, ReturnSite => return_site,
             DrainNode => drain_node, GetOutage => get_outage, ListOutages => list_outages, CancelOutage => cancel_outage,
+            AddKey => add_key, GetKey => get_key, ListKeys => list_keys, DeleteKey => delete_key,
         )
     }
 }

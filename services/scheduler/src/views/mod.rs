@@ -1,10 +1,12 @@
 //! Documents and sights as people and programs see them.
 
+mod keys;
 mod migrations;
 mod outages;
 mod sites;
 mod vms;
 
+pub(crate) use keys::key;
 pub(crate) use migrations::migration;
 pub(crate) use outages::outage;
 pub(crate) use sites::site;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 use watari_contracts::{Request, agent, image, monitor, network, plan, scheduler};
 use watari_model::{
-    image::Image, migration::Migration, network::Network, network::Port, node::Node, outage::Outage, site::Site, vm::Vm,
+    image::Image, key::Key, migration::Migration, network::Network, network::Port, node::Node, outage::Outage, site::Site, vm::Vm,
 };
 
 use crate::compare::Samples;
@@ -15,7 +15,7 @@ macro_rules! each_request {
         $apply! {
             scheduler: CreateVm GetVm ListVms StartVm StopVm RebootVm DeleteVm MigrateVm VmConsoleLog ListMigrations
                 GetMigration CancelMigration ListSites EvacuateSite ReturnSite DrainNode GetOutage ListOutages
-                CancelOutage;
+                CancelOutage AddKey GetKey ListKeys DeleteKey;
             image: ImportImage GetImage ListImages DeleteImage ReportCopy;
             network: CreateNetwork GetNetwork ListNetworks DeleteNetwork ListPorts AllocatePort ReleasePorts;
             monitor: ListNodes GetNode CordonNode UncordonNode ListEvents;
@@ -60,6 +60,7 @@ pub(crate) fn documents(samples: &Samples) {
     samples.document::<Migration>();
     samples.document::<Outage>();
     samples.document::<Site>();
+    samples.document::<Key>();
     samples.document::<Image>();
     samples.document::<Network>();
     samples.document::<Port>();
