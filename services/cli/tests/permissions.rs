@@ -207,6 +207,17 @@ fn an_operator_asks_and_reads_but_neither_writes_buckets_nor_orders_agents() {
     let got = operator.ask("_INBOX.c", "$JS.API.DIRECT.GET.KV_vms", r#"{"last_by_subj":"$KV.vms.mail"}"#);
     assert_eq!(got.payload, r#"{"v":1}"#);
 
+    // User-data may hold passwords: no person reads its bucket, with or without the detour.
+    for subject in [
+        "$JS.API.DIRECT.GET.KV_userdata",
+        "$JS.API.DIRECT.GET.KV_userdata.$KV.userdata.x",
+        "$JS.API.STREAM.MSG.GET.KV_userdata",
+        "watari.js.DIRECT.GET.KV_userdata.$KV.userdata.x",
+        "watari.js.STREAM.MSG.GET.KV_userdata",
+    ] {
+        assert_eq!(operator.publish(subject, Some("_INBOX.x"), ""), Denied, "{subject}");
+    }
+
     // A request, and `nats micro ls`, to which everybody answers.
     assert_eq!(operator.publish("watari.v1.vm.create", Some("_INBOX.d"), "{}"), Allowed);
     let asked = scheduler.next();

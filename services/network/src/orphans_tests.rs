@@ -51,6 +51,7 @@ fn server(name: &str, address: Option<&str>) -> Entry<Vm> {
             groups: Vec::new(),
             evacuate: vm::Evacuate::Live,
             priority: 0,
+            first_boot: watari_model::vm::FirstBoot::default(),
         },
         desired: vm::Desired::Running,
         force_off: false,

@@ -96,6 +96,7 @@ fn spec(name: &str, uuid: &str, path: &str, base: &str, log: &str, nic: &[&str])
             backing: Some(BackingFile { path: base.into(), format: DiskFormat::Raw }),
             cache: CacheMode::None,
         }],
+        seed: None,
         nics,
         console_log: PathBuf::from(log),
         grant: Grant { owner: "a".into(), generation: 1 },

@@ -162,6 +162,7 @@ pub fn domain(node: &Node, server: &Server, nics: Vec<Nic>, generation: u64) -> 
             backing: Some(backing(node, &server.base)),
             cache: node.cache,
         }],
+        seed: Some(node.layout.seed(&server.uuid)),
         nics,
         console_log: node.layout.console(&server.uuid),
         grant: Grant { owner: node.name.to_string(), generation },
@@ -191,6 +192,7 @@ mod tests {
                 mac: "52:57:cb:00:71:64".to_owned(),
                 address: "203.0.113.100".parse().unwrap(),
             }],
+            seed: watari_contracts::agent::Seed { hostname: "mail".parse().unwrap(), keys: vec![], user_data: None },
         }
     }
 

@@ -28,7 +28,7 @@ impl Layout {
     /// # Errors
     /// The folder that cannot be made.
     pub fn make(&self) -> io::Result<()> {
-        for folder in [&self.data, &self.images(), &self.disks(), &self.consoles(), &self.run] {
+        for folder in [&self.data, &self.images(), &self.disks(), &self.consoles(), &self.seeds(), &self.run] {
             let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", folder.display()));
             fs::DirBuilder::new().recursive(true).mode(0o711).create(folder).map_err(named)?;
         }
@@ -66,6 +66,16 @@ impl Layout {
     #[must_use]
     pub fn disk(&self, uuid: &str) -> PathBuf {
         self.disks().join(format!("{uuid}.qcow2"))
+    }
+
+    fn seeds(&self) -> PathBuf {
+        self.data.join("seeds")
+    }
+
+    /// One server's seed volume.
+    #[must_use]
+    pub fn seed(&self, uuid: &str) -> PathBuf {
+        self.seeds().join(format!("{uuid}.img"))
     }
 
     fn consoles(&self) -> PathBuf {

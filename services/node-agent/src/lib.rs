@@ -25,6 +25,7 @@ pub mod plumbing;
 pub mod record;
 pub mod room;
 pub mod rules;
+pub mod seed;
 pub mod settings;
 pub mod stock;
 pub mod store;

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use watari_contracts::agent::{Server, Wire};
+use watari_contracts::agent::{Seed, Server, Wire};
 use watari_model::{Refusal, image::Format, network::Kind, vm::Base};
 use watari_node_agent::{layout::Layout, plumbing::Plumbing, settings::Networks};
 
@@ -74,6 +74,7 @@ fn server(uuid: &str, mac: &str, address: [u8; 4]) -> Server {
             mac: mac.to_owned(),
             address: address.into(),
         }],
+        seed: Seed { hostname: "mail".parse().unwrap(), keys: vec![], user_data: None },
     }
 }
 

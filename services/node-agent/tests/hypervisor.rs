@@ -33,6 +33,7 @@ fn spec(name: &str) -> DomainSpec {
             backing: Some(BackingFile { path: "/var/lib/base.raw".into(), format: DiskFormat::Raw }),
             cache: CacheMode::None,
         }],
+        seed: Some("/var/lib/seeds/mail.img".into()),
         nics: vec![Nic {
             mac: "52:54:00:00:00:01".into(),
             bridge: "br-campus".into(),
@@ -122,7 +123,8 @@ fn xml_escapes_what_it_is_given_and_reads_it_back() {
     assert_eq!(record.uuid, spec.uuid);
     assert_eq!(record.vcpus, 2);
     assert_eq!(record.memory_mib, 192);
-    assert_eq!(record.disks, [PathBuf::from("/var/lib/a & <b>/mail.qcow2")]);
+    assert_eq!(record.disks, ["/var/lib/a & <b>/mail.qcow2", "/var/lib/seeds/mail.img"].map(PathBuf::from));
+    assert!(xml.contains("<readonly/>") && xml.contains("vdb"), "{xml}");
     assert_eq!(record.taps, ["wt-mail-0"]);
     assert_eq!(record.grant, Some(spec.grant));
 }

@@ -91,6 +91,7 @@ pub(crate) struct Servers {
     pub(crate) networks: usize,
     pub(crate) groups: usize,
     pub(crate) labels: usize,
+    pub(crate) keys: usize,
     restart_pause_seconds: u64,
 }
 

@@ -1,4 +1,4 @@
-//! The buckets: five of our own, four of others that are only read.
+//! The buckets: six of our own, four of others that are only read.
 
 use watari_chassis::{Context, Mirror, Wake};
 use watari_model::{
@@ -9,6 +9,7 @@ use watari_model::{
     node::Node,
     outage::Outage,
     site::Site,
+    userdata::UserData,
     vm::Vm,
 };
 
@@ -22,6 +23,7 @@ pub(crate) struct Stores {
     pub(crate) outages: Mirror<Outage>,
     pub(crate) sites: Mirror<Site>,
     pub(crate) keys: Mirror<Key>,
+    pub(crate) userdata: Mirror<UserData>,
     pub(crate) nodes: Mirror<Node>,
     pub(crate) networks: Mirror<Network>,
     pub(crate) images: Mirror<Image>,
@@ -40,6 +42,7 @@ impl Stores {
                 Mirror::open(ctx),
                 Mirror::open(ctx),
                 Mirror::open(ctx),
+                Mirror::open(ctx),
                 Mirror::open(ctx)
             )
         };
@@ -51,8 +54,9 @@ impl Stores {
                 Mirror::of_another(ctx)
             )
         };
-        let ((vms, migrations, outages, sites, keys), (nodes, networks, images, ports)) = tokio::try_join!(own, others)?;
-        Ok(Self { vms, migrations, outages, sites, keys, nodes, networks, images, ports })
+        let ((vms, migrations, outages, sites, keys, userdata), (nodes, networks, images, ports)) =
+            tokio::try_join!(own, others)?;
+        Ok(Self { vms, migrations, outages, sites, keys, userdata, nodes, networks, images, ports })
     }
 
     /// Lets every change that is decided upon wake the loop.
@@ -61,6 +65,7 @@ impl Stores {
         self.migrations.wakes(wake);
         self.outages.wakes(wake);
         self.sites.wakes(wake);
+        self.userdata.wakes(wake);
         self.nodes.wakes(wake);
         self.networks.wakes(wake);
     }
@@ -71,6 +76,7 @@ impl Stores {
         self.migrations.relist();
         self.outages.relist();
         self.sites.relist();
+        self.userdata.relist();
         self.nodes.relist();
         self.networks.relist();
     }
@@ -82,6 +88,7 @@ impl Stores {
             migrations: self.migrations.snapshot(),
             outages: self.outages.snapshot(),
             sites: self.sites.snapshot(),
+            userdata: self.userdata.snapshot(),
             nodes: self.nodes.snapshot(),
             networks: self.networks.snapshot(),
             ..Snapshot::default()

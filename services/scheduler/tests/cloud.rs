@@ -10,7 +10,7 @@ use support::{Cloud, SOON, create};
 use watari_contracts::{
     agent::{Domain, OffReason},
     scheduler::{
-        AddKey, CancelMigration, CreateVm, DeleteKey, DeleteVm, DrainNode, EvacuateSite, GetKey, GetMigration, GetOutage, GetVm, LegName, ListKeys,
+        CancelMigration, CreateVm, DeleteVm, DrainNode, EvacuateSite, GetMigration, GetOutage, GetVm, LegName,
         ListMigrations, ListSites, ListVms, MigrateVm, OutageView, RebootVm, ReturnSite, StartVm, StopVm, VmConsoleLog,
     },
 };
@@ -329,39 +329,4 @@ async fn a_list_is_paged_by_name() {
     assert_eq!(found, names);
     let wrong = ListVms { limit: Some(0), ..ListVms::default() };
     assert!(matches!(cloud.ask(&wrong).await, Err(Refusal::OutOfRange { .. })));
-}
-
-const ED25519: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIMxdAgfcDWihODsMd0E+dEcsAxR7LJqwDhyGhI6p5rCh sato@example.jp";
-const ECDSA: &str = "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBFebI0GgpsTix4wbO2Y1CAgBQ0vs6sefGPdThoaCeayJ/WjaD51Rj30mEC71Y2a8dqRrlIo3QsIdCHAaq5HcqnU= sato@example.jp";
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_key_is_kept_under_one_name_shown_listed_and_forgotten() {
-    let cloud = Cloud::start().await;
-    let add = |request_id: &str, name: &str, public_key: &str| AddKey {
-        request_id: Some(request_id.to_owned()),
-        name: name.parse().unwrap(),
-        public_key: public_key.to_owned(),
-    };
-    let sato = cloud.ask(&add("r1", "sato", &format!("{ED25519}\n"))).await.unwrap();
-    assert_eq!((sato.algorithm.as_str(), sato.comment.as_str()), ("ssh-ed25519", "sato@example.jp"));
-    assert_eq!(cloud.ask(&add("r1", "sato", ED25519)).await.unwrap(), sato, "asked twice, kept once");
-    assert_eq!(cloud.ask(&add("r2", "sato", ED25519)).await.unwrap(), sato, "the same key under the same name");
-    assert!(matches!(cloud.ask(&add("r1", "sato", ECDSA)).await, Err(Refusal::RequestIdReused { .. })));
-    assert!(matches!(cloud.ask(&add("r3", "sato", ECDSA)).await, Err(Refusal::KeyExists { .. })));
-    assert!(matches!(cloud.ask(&add("r4", "abe", "ssh-rsa x")).await, Err(Refusal::KeyRefused { .. })));
-    let private = "-----BEGIN OPENSSH PRIVATE KEY-----";
-    assert!(matches!(cloud.ask(&add("r5", "abe", private)).await, Err(Refusal::KeyPrivate { .. })));
-
-    let abe = cloud.ask(&add("r6", "abe", ECDSA)).await.unwrap();
-    let first = cloud.ask(&ListKeys { after: None, limit: Some(1) }).await.unwrap();
-    assert_eq!((first.keys, first.next.clone()), (vec![abe], Some("abe".parse().unwrap())));
-    let rest = cloud.ask(&ListKeys { after: first.next, limit: None }).await.unwrap();
-    assert_eq!((rest.keys, rest.next), (vec![sato.clone()], None));
-
-    let name: watari_model::KeyName = "sato".parse().unwrap();
-    assert_eq!(cloud.ask(&GetKey { name: name.clone() }).await.unwrap(), sato);
-    cloud.ask(&DeleteKey { name: name.clone() }).await.unwrap();
-    assert!(matches!(cloud.ask(&GetKey { name: name.clone() }).await, Err(Refusal::KeyUnknown { .. })));
-    assert!(matches!(cloud.ask(&DeleteKey { name }).await, Err(Refusal::KeyUnknown { .. })));
-    cloud.ask(&add("r7", "sato", ECDSA)).await.expect("the name is free again");
 }

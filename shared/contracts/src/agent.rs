@@ -9,7 +9,8 @@ use std::{collections::BTreeMap, net::Ipv4Addr};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use watari_model::{
-    MigrationId, NetworkName, NodeName, Refusal, SegmentName, SiteName, Timestamp, VmName, network, node::Inventory, vm,
+    HostName, MigrationId, NetworkName, NodeName, Refusal, SegmentName, SiteName, Timestamp, VmName, key::Line,
+    network, node::Inventory, userdata, vm,
 };
 
 use crate::Command;
@@ -71,6 +72,18 @@ pub struct Wire {
     pub address: Ipv4Addr,
 }
 
+/// What a server is told about itself, by its seed volume and by the metadata address.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Seed {
+    /// What it calls itself.
+    pub hostname: HostName,
+    /// Who may log in, one line each as in `authorized_keys`.
+    pub keys: Vec<Line>,
+    /// What its operator hands to cloud-init.
+    pub user_data: Option<userdata::Text>,
+}
+
 /// A server, as far as a node needs to know it to run it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -89,6 +102,8 @@ pub struct Server {
     pub base: vm::Base,
     /// Its network cards, in order.
     pub wires: Vec<Wire>,
+    /// What it is told about itself.
+    pub seed: Seed,
 }
 
 /// Start a server under a grant to this node. The disk is made if there is none, else kept.

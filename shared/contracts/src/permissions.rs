@@ -17,8 +17,8 @@
 //! either. Services are therefore trusted with what they read; agents and people need no such trust.
 
 use watari_model::{
-    Document, NodeName, SiteName, image::Image, key::Key, migration::Migration, network::Network, network::Port, node::Node,
-    outage::Outage, site::Site, vm::Vm,
+    Document, NodeName, SiteName, image::Image, key::Key, migration::Migration, network::Network, network::Port,
+    node::Node, outage::Outage, site::Site, userdata::UserData, vm::Vm,
 };
 
 use crate::{Command, Request, Service, agent, image, monitor, network, plan, scheduler, subjects};
@@ -38,6 +38,10 @@ pub const BUCKETS: &[(&str, Service)] = &[
     (Port::BUCKET, Service::Network),
     (Node::BUCKET, Service::Monitor),
 ];
+
+/// Buckets of which nothing is told: only the owner reads them, they publish no events, and what
+/// they hold is in no history.
+pub const PRIVATE: &[(&str, Service)] = &[(UserData::BUCKET, Service::Scheduler)];
 
 /// What an identity on the bus is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,6 +84,8 @@ pub enum Answers {
 pub struct Permissions {
     /// What it may publish.
     pub publish: Vec<String>,
+    /// What it may not publish, though a wildcard above allows it.
+    pub publish_not: Vec<String>,
     /// What it may subscribe to.
     pub subscribe: Vec<String>,
     /// Whether it answers questions.
@@ -177,6 +183,7 @@ pub fn inbox(identity: &str) -> String {
 fn of_agent(site: &SiteName, node: &NodeName) -> Permissions {
     Permissions {
         publish: vec![subjects::beat(site, node), subjects::fact(site, node), subjects::inventory(site, node)],
+        publish_not: vec![],
         subscribe: vec![subjects::commands(node), "$SRV.>".to_owned()],
         answers: Answers::Once,
     }
@@ -186,8 +193,14 @@ fn of_agent(site: &SiteName, node: &NodeName) -> Permissions {
 fn of_person(ask: &[&str]) -> Permissions {
     // NATS checks the subject as it is after the mapping.
     let reading = SHARED.iter().filter_map(|(subject, _)| detour(subject));
+    let private = PRIVATE.iter().flat_map(|(bucket, _)| {
+        let forms = ["STREAM.INFO.KV_", "STREAM.MSG.GET.KV_", "DIRECT.GET.KV_"];
+        let subjects = forms.into_iter().flat_map(move |form| [format!("{form}{bucket}"), format!("{form}{bucket}.>")]);
+        subjects.flat_map(|subject| [format!("$JS.API.{subject}"), format!("watari.js.{subject}")])
+    });
     Permissions {
         publish: ask.iter().map(|s| (*s).to_owned()).chain(reading).collect(),
+        publish_not: private.collect(),
         subscribe: ["_INBOX.>", subjects::EVENTS, subjects::FACTS, subjects::CAPACITIES].map(str::to_owned).to_vec(),
         answers: Answers::Never,
     }
@@ -197,11 +210,12 @@ fn of_service(service: Service) -> Permissions {
     let mut publish = vec![format!("$KV.{LEASES}.{}", service.name()), "$JS.API.INFO".to_owned()];
     publish.extend(opening(LEASES));
     publish.extend(reading(LEASES));
-    for (bucket, _) in BUCKETS.iter().filter(|(_, owner)| *owner == service) {
+    for (bucket, _) in BUCKETS.iter().chain(PRIVATE).filter(|(_, owner)| *owner == service) {
         publish.push(format!("$KV.{bucket}.>"));
         publish.extend(opening(bucket));
     }
     publish.extend(read_by(service).flat_map(reading));
+    publish.extend(PRIVATE.iter().filter(|(_, owner)| *owner == service).flat_map(|(bucket, _)| reading(bucket)));
     publish.extend(asked_by(service).into_iter().map(str::to_owned));
     publish.extend(ordered_by(service).iter().map(|verb| format!("watari.agent.*.{verb}")));
     if service == Service::Monitor {
@@ -210,7 +224,7 @@ fn of_service(service: Service) -> Permissions {
     let mut subscribe: Vec<String> = served_by(service).iter().map(|s| (*s).to_owned()).collect();
     subscribe.extend(["$SRV.>", subjects::EVENTS].map(str::to_owned));
     subscribe.extend(heard_by(service).iter().map(|s| (*s).to_owned()));
-    Permissions { publish, subscribe, answers: Answers::Once }
+    Permissions { publish, publish_not: vec![], subscribe, answers: Answers::Once }
 }
 
 const fn served_by(service: Service) -> &'static [&'static str] {
@@ -304,7 +318,7 @@ mod tests {
 
     #[test]
     fn each_bucket_is_written_by_its_owner_and_by_nobody_else() {
-        for (bucket, owner) in BUCKETS {
+        for (bucket, owner) in BUCKETS.iter().chain(PRIVATE) {
             for service in SERVICES {
                 let may = Role::Service(service).permissions("x.y");
                 let writes = may.publish.iter().any(|s| s.starts_with(&format!("$KV.{bucket}.")));
@@ -322,6 +336,22 @@ mod tests {
         };
         let of: [Vec<String>; 4] = SERVICES.map(orders);
         assert_eq!(of, [agent::VERBS.to_vec(), vec![], plan::VERBS.to_vec(), vec!["observe-all", "inventory"]]);
+    }
+
+    #[test]
+    fn a_private_bucket_is_read_by_its_owner_and_by_nobody_else() {
+        for (bucket, owner) in PRIVATE {
+            assert!(!BUCKETS.iter().any(|(public, _)| public == bucket), "{bucket} would be told");
+            let get = format!("$JS.API.DIRECT.GET.KV_{bucket}.>");
+            for service in SERVICES {
+                let may = Role::Service(service).permissions("x.y");
+                assert_eq!(may.publish.contains(&get), service == *owner, "{service:?} {bucket}");
+            }
+            for role in [Role::Operator, Role::Viewer] {
+                let may = role.permissions("x");
+                assert!(may.publish_not.contains(&get) && may.publish_not.contains(&detour(&get).unwrap()), "{role:?}");
+            }
+        }
     }
 
     #[test]

@@ -7,9 +7,10 @@ use std::{collections::BTreeMap, net::Ipv4Addr};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use watari_model::{
-    ImageName, MigrationId, NetworkName, NodeName, OutageId, SiteName, Timestamp, VmName, migration, outage,
+    HostName, ImageName, KeyName, MigrationId, NetworkName, NodeName, OutageId, SiteName, Timestamp, VmName, migration,
+    outage,
     refusal::{Refusal, Rendered},
-    vm,
+    userdata, vm,
 };
 
 use crate::{Request, Service, agent::Transfer};
@@ -54,6 +55,15 @@ pub struct CreateVm {
     /// Servers with a higher number leave first, 0 to 100.
     #[serde(default)]
     pub priority: u8,
+    /// What it calls itself; its name if left out.
+    #[serde(default)]
+    pub hostname: Option<HostName>,
+    /// Public keys with which one may log in.
+    #[serde(default)]
+    pub keys: Vec<KeyName>,
+    /// What cloud-init is to do on the first boot, at most 64 KiB. It is never shown again.
+    #[serde(default)]
+    pub user_data: Option<userdata::Text>,
     /// Whether it is started.
     #[serde(default = "yes")]
     pub start: bool,
@@ -250,6 +260,12 @@ pub struct VmView {
     pub evacuate: vm::Evacuate,
     /// Servers with a higher number leave first.
     pub priority: u8,
+    /// What it calls itself.
+    pub hostname: HostName,
+    /// The public keys that it was made with.
+    pub keys: Vec<KeyName>,
+    /// Length and digest of its user-data.
+    pub user_data: Option<userdata::Digest>,
     /// When it was made.
     pub created_at: Timestamp,
     /// When its state last changed.

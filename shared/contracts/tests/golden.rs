@@ -14,7 +14,9 @@ mod list;
 use std::collections::BTreeSet;
 
 use compare::Samples;
-use watari_contracts::{ErrorBody, agent, beat::Beat, image, monitor, network, permissions::BUCKETS, plan, scheduler};
+use watari_contracts::{
+    ErrorBody, agent, beat::Beat, image, monitor, network, permissions::BUCKETS, permissions::PRIVATE, plan, scheduler,
+};
 
 #[test]
 fn every_request_and_its_reply_is_as_its_sample_says() {
@@ -36,7 +38,8 @@ fn every_command_and_its_reply_is_as_its_sample_says() {
 fn every_document_is_as_its_sample_says() {
     let samples = Samples::default();
     list::documents(&samples);
-    assert_eq!(samples.documents(), BUCKETS.iter().map(|(bucket, _)| *bucket).collect(), "a bucket without a sample");
+    let buckets = BUCKETS.iter().chain(PRIVATE).map(|(bucket, _)| *bucket).collect();
+    assert_eq!(samples.documents(), buckets, "a bucket without a sample");
 }
 
 #[test]

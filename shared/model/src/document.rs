@@ -6,6 +6,8 @@ use serde::{Serialize, de::DeserializeOwned};
 pub trait Document: Serialize + DeserializeOwned + Clone + Send + Sync + 'static {
     /// The bucket, also the token after `watari.event.`.
     const BUCKET: &'static str;
+    /// Whether nothing is told of it: its bucket publishes no events, and no person reads it.
+    const PRIVATE: bool = false;
     /// The key in the bucket: one or more DNS labels joined by dots.
     fn key(&self) -> String;
 }

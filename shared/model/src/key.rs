@@ -84,7 +84,10 @@ impl Line {
         }
         let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
         let (Some(line), None) = (lines.next(), lines.next()) else {
-            return other(format!("it has {} lines of text, not one", text.lines().filter(|l| !l.trim().is_empty()).count()));
+            return other(format!(
+                "it has {} lines of text, not one",
+                text.lines().filter(|l| !l.trim().is_empty()).count()
+            ));
         };
         let key = PublicKey::from_openssh(line).map_err(|error| NotAKey::Other(form(line, &error)))?;
         strong(key.key_data())?;

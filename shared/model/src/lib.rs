@@ -12,11 +12,13 @@ pub mod refusal;
 pub mod site;
 pub mod size;
 pub mod timestamp;
+pub mod userdata;
 pub mod vm;
 
 pub use document::Document;
 pub use name::{
-    GroupName, ImageName, KeyName, MigrationId, NetworkName, NodeName, NotAName, OutageId, SegmentName, SiteName, VmName,
+    GroupName, HostName, ImageName, KeyName, MigrationId, NetworkName, NodeName, NotAName, OutageId, SegmentName,
+    SiteName, VmName,
 };
 pub use refusal::Refusal;
 pub use timestamp::Timestamp;

@@ -101,6 +101,73 @@ names! {
     SegmentName;
 }
 
+/// The longest host name (RFC 1123 section 2.1 asks for at least so many; Linux keeps no more).
+pub const MAX_HOST: usize = 64;
+
+/// What a server calls itself: labels joined by dots, as in `mail` or `mail.example.jp`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct HostName(String);
+
+impl HostName {
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for HostName {
+    type Err = NotAName;
+    fn from_str(text: &str) -> Result<Self, NotAName> {
+        let refused = || NotAName { shown: text.chars().take(80).collect() };
+        if text.len() > MAX_HOST {
+            return Err(refused());
+        }
+        text.split('.').try_for_each(check).map_err(|_| refused())?;
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl TryFrom<String> for HostName {
+    type Error = NotAName;
+    fn try_from(text: String) -> Result<Self, NotAName> {
+        text.parse()
+    }
+}
+
+impl From<HostName> for String {
+    fn from(name: HostName) -> Self {
+        name.0
+    }
+}
+
+impl From<&VmName> for HostName {
+    /// A server is called by its own name unless it is told otherwise.
+    fn from(name: &VmName) -> Self {
+        Self(name.as_str().to_owned())
+    }
+}
+
+impl fmt::Display for HostName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl JsonSchema for HostName {
+    fn schema_name() -> Cow<'static, str> {
+        "HostName".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "pattern": "^[a-z]([a-z0-9-]*[a-z0-9])?(\\.[a-z]([a-z0-9-]*[a-z0-9])?)*$",
+            "maxLength": MAX_HOST,
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -115,6 +182,16 @@ mod tests {
         for bad in ["", "-a", "a-", "A", "1a", "a.b", "a*", ">", "a b", "<x/>", "é", "../etc", "a\n", &"a".repeat(64)]
         {
             assert!(bad.parse::<VmName>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn host_names_are_labels_joined_by_dots() {
+        for good in ["mail", "mail.example.jp", "a.b"] {
+            assert!(good.parse::<HostName>().is_ok(), "{good}");
+        }
+        for bad in ["", ".", "mail.", ".mail", "a..b", "Mail", "a b", "a\nb", "a.1", &"a.".repeat(40)] {
+            assert!(bad.parse::<HostName>().is_err(), "{bad}");
         }
     }
 

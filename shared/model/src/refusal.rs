@@ -319,6 +319,14 @@ refusals! {
     KeysFull { limit } "key.full" 507 No
         en "there are {limit} keys, as many as may be" "delete keys that nobody uses: watari key list"
         ja "鍵はすでに上限の {limit} 個あります" "使われていない鍵を削除してください。一覧は watari key list で確認できます";
+    /// User-data that cloud-init could not use.
+    UserDataRefused { detail } "vm.user-data-refused" 400 No
+        en "the user-data is refused: {detail}" "begin it with #cloud-config, with #! and a program, or as a multipart message; keep it below 64 KiB"
+        ja "user-data は受け付けられません: {detail}" "1 行目を #cloud-config、#! とプログラム名、または multipart 形式とし、64 KiB 以下にしてください";
+    /// What a server is to be told on its first boot is not there.
+    UserDataMissing { vm } "vm.user-data-missing" 503 Later
+        en "the user-data of server {vm} cannot be read, and without it its first boot would go wrong" "look for alarms of the bucket userdata; if it is lost, delete the server and make it again"
+        ja "サーバ {vm} の user-data を読み取れません。このまま初回起動すると正しく設定されません" "userdata バケットの警報を確認してください。失われた場合は、サーバを削除して作り直してください";
     // --- history ---------------------------------------------------------------------------
     /// The history file cannot be read; everything else goes on.
     HistoryUnavailable { detail } "history.unavailable" 503 Later

@@ -19,8 +19,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Document, GroupName, ImageName, MigrationId, NetworkName, NodeName, Refusal, SegmentName, SiteName, Timestamp,
-    VmName,
+    Document, GroupName, HostName, ImageName, KeyName, MigrationId, NetworkName, NodeName, Refusal, SegmentName,
+    SiteName, Timestamp, VmName, key::Line, userdata::Digest,
 };
 
 /// The smallest and largest number of virtual CPUs.
@@ -194,6 +194,31 @@ pub struct Membership {
     pub company: Company,
 }
 
+/// A public key that a server was made with. It stays when the key's document is deleted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Login {
+    /// The key's name at that time.
+    pub name: KeyName,
+    /// The key.
+    pub key: Line,
+}
+
+/// What the server is told about itself when it first boots.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FirstBoot {
+    /// What it calls itself; its own name if left out.
+    #[serde(default)]
+    pub hostname: Option<HostName>,
+    /// Who may log in.
+    #[serde(default)]
+    pub logins: Vec<Login>,
+    /// Its user-data, kept in a document of its own: the bucket is read by few.
+    #[serde(default)]
+    pub user_data: Option<Digest>,
+}
+
 /// What the server is made of.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -220,6 +245,9 @@ pub struct Spec {
     /// Servers with a higher number leave first. 0 to 100.
     #[serde(default)]
     pub priority: u8,
+    /// What it is told when it first boots.
+    #[serde(default)]
+    pub first_boot: FirstBoot,
 }
 
 /// The migration a server is in, noted in its own document: this is also the reservation of its
@@ -338,6 +366,12 @@ impl Vm {
     #[must_use]
     pub fn node(&self) -> Option<&NodeName> {
         self.grant.as_ref().map(|g| &g.node)
+    }
+
+    /// What it calls itself.
+    #[must_use]
+    pub fn hostname(&self) -> HostName {
+        self.spec.first_boot.hostname.clone().unwrap_or_else(|| HostName::from(&self.name))
     }
 
     /// The generation of the newest grant, 0 if there was none.

@@ -125,14 +125,15 @@ fn numbered(subject: &str) -> String {
 fn users(out: &mut String, identities: &[Identity], account: Account) {
     for identity in identities {
         let Some(role) = identity.role.as_ref().filter(|r| r.account() == account) else { continue };
-        let Permissions { publish, subscribe, answers } = role.permissions(&identity.inbox_name());
+        let Permissions { publish, publish_not, subscribe, answers } = role.permissions(&identity.inbox_name());
         let answers = match answers {
             Answers::Once => "\n          allow_responses: {max: 1, expires: \"2m\"}",
             Answers::Never => "",
         };
+        let denied = if publish_not.is_empty() { String::new() } else { format!(", deny: [{}]", quoted(&publish_not)) };
         let _ = write!(
             out,
-            "      # {}\n      {{\n        nkey: \"{}\"\n        permissions {{\n          publish: {{allow: [{}]}}\n          subscribe: {{allow: [{}]}}{answers}\n        }}\n      }}\n",
+            "      # {}\n      {{\n        nkey: \"{}\"\n        permissions {{\n          publish: {{allow: [{}]{denied}}}\n          subscribe: {{allow: [{}]}}{answers}\n        }}\n      }}\n",
             identity.name,
             identity.public,
             quoted(&publish),

@@ -57,8 +57,10 @@ words! {
     Generation "GENERATION" "世代";
     Groups "GROUPS" "グループ";
     HomeSite "HOME" "本拠";
+    HostName "HOST NAME" "ホスト名";
     Id "ID" "ID";
     Image "IMAGE" "イメージ";
+    Keys "KEYS" "鍵";
     Kind "KIND" "種別";
     Labels "LABELS" "ラベル";
     Leg "LEG" "往復";
@@ -100,6 +102,7 @@ words! {
     Transferred "TRANSFERRED" "転送量";
     Used "USED" "使用中";
     UsedBy "USED BY" "使用サーバ";
+    UserData "USER-DATA" "user-data の概要";
     Uuid "UUID" "UUID";
     Vcpus "VCPUS" "仮想 CPU";
     Vni "VNI" "VNI 番号";

@@ -2,7 +2,7 @@
 
 use clap::{Args, ValueEnum};
 use watari_contracts::scheduler::{CreateVm, WantedNic};
-use watari_model::{size, vm};
+use watari_model::{size, userdata, vm};
 
 use super::wait;
 use crate::{Context, failure::Failure, input, options::Waiting};
@@ -13,7 +13,8 @@ use crate::{Context, failure::Failure, input, options::Waiting};
 Examples:
   watari vm create mail --image mini --network campus --site myodaiji --wait
   watari vm create web2 --image mini --network campus=203.0.113.120 --vcpus 2 --memory 1GiB --disk 10GiB
-  watari vm create db1 --image mini --network campus --group db:apart")]
+  watari vm create db1 --image mini --network campus --group db:apart
+  watari vm create www --image debian --network campus --key sato --user-data cloud-config.yaml")]
 pub struct Create {
     /// The server's name
     name: String,
@@ -47,6 +48,15 @@ pub struct Create {
     /// Servers with a higher number leave first, 0 to 100
     #[arg(long, default_value_t = 0)]
     priority: u8,
+    /// A public key with which one may log in (see `watari key`); may be given several times
+    #[arg(long = "key", value_name = "KEY")]
+    keys: Vec<String>,
+    /// A file for cloud-init, or - for standard input: #cloud-config, a script, or multipart; at most 64 KiB
+    #[arg(long, value_name = "FILE")]
+    user_data: Option<String>,
+    /// What it calls itself, if not its name
+    #[arg(long, value_name = "NAME")]
+    hostname: Option<String>,
     /// Do not start it yet
     #[arg(long, conflicts_with = "wait")]
     no_start: bool,
@@ -95,9 +105,19 @@ impl Create {
                 Evacuate::Stay => vm::Evacuate::Stay,
             },
             priority: self.priority,
+            hostname: self.hostname.as_deref().map(input::name).transpose()?,
+            keys: self.keys.iter().map(|name| input::name(name)).collect::<Result<_, _>>()?,
+            user_data: self.user_data.as_deref().map(user_data).transpose()?,
             start: !self.no_start,
         })
     }
+}
+
+/// Read as far as one byte too much, so that what is too long is refused as such.
+fn user_data(file: &str) -> Result<userdata::Text, Failure> {
+    let text = input::text(file, userdata::MAX_BYTES + 1)?;
+    userdata::check(&text).map_err(Failure::mistyped)?;
+    Ok(userdata::Text(text))
 }
 
 fn nic(text: &str) -> Result<WantedNic, Failure> {
@@ -142,18 +162,21 @@ mod tests {
         assert_eq!((request.vcpus, request.memory_mib, request.disk_gib, request.start), (1, 192, 2, true));
         assert_eq!((request.networks.len(), request.networks[0].address), (1, None));
         assert_eq!((request.site, request.evacuate, request.priority), (None, vm::Evacuate::Live, 0));
+        assert_eq!((request.hostname, request.keys.len(), request.user_data), (None, 0, None));
     }
 
     #[test]
     fn everything_that_is_given_is_asked_for() {
         let words = "db1 --image mini --network a=203.0.113.7 --network b --site yamate --vcpus 2 --memory 1GiB --disk 10GiB \
-                     --node-label rack=a3 --group db:apart --evacuate stay --priority 9 --no-start";
+                     --node-label rack=a3 --group db:apart --evacuate stay --priority 9 --key sato --key abe --hostname db1.example.jp --no-start";
         let request = request(words).unwrap();
         assert_eq!((request.vcpus, request.memory_mib, request.disk_gib), (2, 1024, 10));
         assert_eq!(request.networks[0].address, Some([203, 0, 113, 7].into()));
         assert_eq!(request.node_labels["rack"], "a3");
         assert_eq!(request.groups[0].company, vm::Company::Apart);
         assert_eq!((request.evacuate, request.priority, request.start), (vm::Evacuate::Stay, 9, false));
+        assert_eq!(request.keys.iter().map(ToString::to_string).collect::<Vec<_>>(), ["sato", "abe"]);
+        assert_eq!(request.hostname.unwrap().as_str(), "db1.example.jp");
     }
 
     #[test]
@@ -167,10 +190,13 @@ mod tests {
             "mail --image mini --group db:near",
             "mail --image mini --group :apart",
             "mail --image mini --node-label rack",
+            "mail --image mini --hostname Mail",
+            "mail --image mini --key a/b",
         ] {
             let refused = request(words).unwrap_err();
             assert_eq!(refused.exit(), crate::failure::USAGE, "{words}");
             assert!(refused.code().starts_with("request."), "{words}");
         }
+        assert_eq!(request("mail --image mini --user-data /dev/null").unwrap_err().code(), "vm.user-data-refused");
     }
 }

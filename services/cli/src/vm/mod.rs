@@ -19,7 +19,7 @@ use crate::{Context, failure::Failure, input, migration, options::Waiting};
 #[derive(Debug, Subcommand)]
 pub enum Verb {
     /// Make a server and start it
-    Create(create::Create),
+    Create(Box<create::Create>),
     /// List the servers
     List(list::List),
     /// Show one server

@@ -73,6 +73,12 @@ impl Row for VmView {
             (Word::Evacuate, evacuate.to_owned()),
             (Word::Priority, self.priority.to_string()),
             (Word::Groups, joined(self.groups.iter().map(group))),
+            (Word::HostName, self.hostname.to_string()),
+            (Word::Keys, joined(&self.keys)),
+            (
+                Word::UserData,
+                or_dash(self.user_data.as_ref().map(|d| format!("{} bytes, SHA-256 {}", d.bytes, d.sha256))),
+            ),
             (Word::Migration, or_dash(self.migration.as_ref())),
             (Word::Generation, self.generation.to_string()),
             (Word::Uuid, self.uuid.clone()),

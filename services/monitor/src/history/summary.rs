@@ -25,7 +25,7 @@ pub(crate) fn summarise(bucket: &str, key: &str, before: Option<&str>, after: Op
         "ports" => told(before, after, port),
         "nodes" => told(before, after, node),
         "sites" => told(before, after, site),
-        "keys" => told(before, after, key),
+        "keys" => told(before, after, public_key),
         _ => told(before, after, |_: Option<&serde_json::Value>, _| None),
     };
     format!("{key}: {what}")
@@ -184,7 +184,7 @@ fn site(before: Option<&Site>, after: Option<&Site>) -> Option<String> {
     }
 }
 
-fn key(before: Option<&Key>, after: Option<&Key>) -> Option<String> {
+fn public_key(before: Option<&Key>, after: Option<&Key>) -> Option<String> {
     let key = after?;
     before.is_none().then(|| format!("added ({} {})", key.key.algorithm(), key.key.fingerprint()))
 }

@@ -115,11 +115,7 @@ fn the_first_and_the_last_of_a_document_are_told() {
         ("ports", "it: 203.0.113.100 given to mail", "it: 203.0.113.100 given back by mail"),
         ("nodes", "it: joined site myodaiji, ready", "it: deleted"),
         ("sites", "it: created (明大寺)", "it: deleted"),
-        (
-            "keys",
-            "it: added (ssh-ed25519 SHA256:g2raTWlaw/bM5mgxaFBNUuPaobzGiWRS1stkUq3DsOw)",
-            "it: deleted",
-        ),
+        ("keys", "it: added (ssh-ed25519 SHA256:g2raTWlaw/bM5mgxaFBNUuPaobzGiWRS1stkUq3DsOw)", "it: deleted"),
     ] {
         let document = sample(bucket).to_string();
         assert_eq!(summarise(bucket, "it", None, Some(&document)), created);

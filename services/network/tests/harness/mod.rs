@@ -149,6 +149,7 @@ pub(crate) fn server_of(port: &Port, at: Timestamp) -> vm::Vm {
             groups: Vec::new(),
             evacuate: vm::Evacuate::Live,
             priority: 0,
+            first_boot: watari_model::vm::FirstBoot::default(),
         },
         desired: vm::Desired::Running,
         force_off: false,

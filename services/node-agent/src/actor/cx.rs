@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use watari_contracts::agent::{Domain, Progress};
+use watari_contracts::agent::{Domain, Progress, Server};
 use watari_model::Refusal;
 
 use super::book::Book;
@@ -12,6 +12,7 @@ use crate::{
     hypervisor,
     node::{Node, word},
     record::Record,
+    seed,
 };
 
 /// How long a QEMU process may take to end after it was told to.
@@ -93,6 +94,17 @@ impl Cx {
                 Err(self.node.not_now(&self.book.vm, "wanted otherwise since", wanted))
             }
         }
+    }
+
+    /// Puts the server's seed volume where its domain looks for it.
+    pub(super) async fn write_seed(&self, server: &Server) -> Result<(), Refusal> {
+        let written = seed::write(&self.node.layout.seed(&server.uuid), server).await;
+        written.map_err(|error| match error.kind() {
+            std::io::ErrorKind::StorageFull => {
+                Refusal::DiskFull { node: self.node.name.to_string(), detail: error.to_string() }
+            }
+            _ => Refusal::Internal { detail: format!("the seed volume cannot be written: {error}") },
+        })
     }
 
     /// Forces our domain off, whatever it does, and waits until its process is gone.

@@ -30,6 +30,7 @@ pub(super) async fn run(cx: &Cx, order: &Discard) -> Result<(), Refusal> {
     cx.unwire(&record).await?;
     if matches!(record.disk, Disk::Copy { .. }) {
         delete(&cx.node.layout.disk(uuid)).await?;
+        delete(&cx.node.layout.seed(uuid)).await?;
     }
     cx.node.room.release(uuid);
     let gone = |record: &mut crate::record::Record| {

@@ -38,6 +38,7 @@ async fn prepare(cx: &Cx, order: &Receive) -> Result<(), Refusal> {
     let backing = blueprint::backing(&cx.node, &server.base);
     let made = disk::create_overlay(&cx.node.layout.disk(uuid), &backing, server.disk_gib.saturating_mul(GIB)).await;
     made.map_err(|error| cx.refuse(&error))?;
+    cx.write_seed(server).await?;
     cx.checkpoint(WANTED)?;
     cx.book.amend(uuid, Urgency::Whenever, |record| record.wired = true).await?;
     cx.node.plumbing.connect(server).await?;

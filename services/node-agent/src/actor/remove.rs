@@ -34,7 +34,7 @@ pub(super) async fn run(cx: &Cx, order: &Remove) -> Result<(), Refusal> {
     }
     cx.unwire(&record).await?;
     let layout = &cx.node.layout;
-    for path in [layout.disk(&order.uuid), layout.console(&order.uuid)] {
+    for path in [layout.disk(&order.uuid), layout.seed(&order.uuid), layout.console(&order.uuid)] {
         delete(&path).await?;
     }
     cx.node.room.release(&order.uuid);

@@ -42,6 +42,7 @@ async fn make(cx: &Cx, order: &Start) -> Result<(), Refusal> {
     cx.node.room.claim(&server.name, &server.uuid, need).await?;
     cx.unless_superseded(WANTED, cx.node.images.ensure(&server.base)).await?;
     ensure_disk(cx, order).await?;
+    cx.write_seed(server).await?;
     cx.checkpoint(WANTED)?;
     let record = cx.book.amend(&server.uuid, Urgency::Whenever, |record| record.wired = true).await?;
     let nics = cx.node.plumbing.connect(server).await?;

@@ -128,6 +128,9 @@ fn write_devices(out: &mut Out, spec: &DomainSpec) -> io::Result<()> {
     for (disk, letter) in spec.disks.iter().zip('a'..='z') {
         write_disk(out, disk, &format!("vd{letter}"))?;
     }
+    if let Some(seed) = &spec.seed {
+        write_seed(out, seed, spec.disks.len())?;
+    }
     for nic in &spec.nics {
         write_nic(out, nic)?;
     }
@@ -163,6 +166,22 @@ fn write_disk(out: &mut Out, disk: &Disk, target: &str) -> io::Result<()> {
                 None => empty(out, "backingStore", &[])?,
             }
             empty(out, "target", &[("dev", target), ("bus", "virtio")])
+        })?;
+    Ok(())
+}
+
+/// A disk rather than a CD-ROM: the kernels of cloud images have no driver for the latter.
+fn write_seed(out: &mut Out, file: &Path, index: usize) -> io::Result<()> {
+    let letter = ('a'..='z').nth(index).unwrap_or('z');
+    out.create_element("disk")
+        .with_attribute(("type", "file"))
+        .with_attribute(("device", "disk"))
+        .write_inner_content(|out| {
+            empty(out, "driver", &[("name", "qemu"), ("type", "raw")])?;
+            empty(out, "source", &[("file", &path(file))])?;
+            empty(out, "backingStore", &[])?;
+            empty(out, "target", &[("dev", &format!("vd{letter}")), ("bus", "virtio")])?;
+            empty(out, "readonly", &[])
         })?;
     Ok(())
 }

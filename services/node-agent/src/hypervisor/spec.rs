@@ -120,6 +120,9 @@ pub struct DomainSpec {
     pub cpu: Cpu,
     /// Disks, `vda` first.
     pub disks: Vec<Disk>,
+    /// The read-only volume that says who the server is, the last disk. The same on every node: a
+    /// migration copies no read-only disk.
+    pub seed: Option<PathBuf>,
     /// Network interfaces, in order.
     pub nics: Vec<Nic>,
     /// Where the serial console is logged on each host; appended to.
@@ -140,7 +143,8 @@ impl DomainSpec {
         require("vcpus", (1..=1024).contains(&self.vcpus), "1 to 1024")?;
         require("memory_mib", (1..=16_777_216).contains(&self.memory_mib), "1 MiB to 16 TiB")?;
         require("uuid", is_uuid(&self.uuid), "not a UUID")?;
-        require("disks", self.disks.len() <= 26, "at most 26")?;
+        require("disks", self.disks.len() <= 25, "at most 25")?;
+        require("seed", self.seed.as_ref().is_none_or(|path| path.is_absolute()), "must be absolute")?;
         require("console_log", self.console_log.is_absolute(), "must be absolute")?;
         for disk in &self.disks {
             let backing = disk.backing.as_ref().is_none_or(|backing| backing.path.is_absolute());

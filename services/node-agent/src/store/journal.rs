@@ -1,7 +1,7 @@
 //! The journal: what the agent has seen and taken on. Every write is on the disk (fsync) before
 //! the call returns, so that what is done afterwards is never unknown after a crash.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{fs, io, os::unix::fs::OpenOptionsExt, path::Path, sync::Arc, time::Duration};
 
 use sqlx::{
     Row, Sqlite, Transaction,
@@ -96,12 +96,19 @@ pub(super) fn number(n: u64) -> Result<i64, JournalError> {
     i64::try_from(n).map_err(|_| JournalError::Number)
 }
 
+/// Makes the file, if there is none, readable for its owner alone: it keeps orders, and those hold
+/// user-data. SQLite gives its other files the same mode.
+fn private(path: &Path) -> io::Result<()> {
+    fs::OpenOptions::new().append(true).create(true).mode(0o600).open(path).map(drop)
+}
+
 impl Journal {
     /// Opens the file, or makes it. It is held exclusively: a second agent on the same folder gets an error.
     ///
     /// # Errors
     /// The file cannot be opened or read.
     pub async fn open(path: &Path, operations_kept: u32) -> Result<Self, JournalError> {
+        private(path).map_err(sqlx::Error::Io).map_err(sql("be made for its owner alone"))?;
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)

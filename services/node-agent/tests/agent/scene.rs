@@ -5,7 +5,7 @@ use std::{os::unix::fs::MetadataExt, path::PathBuf, time::Duration};
 use sha2::{Digest, Sha256};
 use tokio::sync::OnceCell;
 use watari_chassis::{CancellationToken, prometheus::Registry};
-use watari_contracts::agent::{Answer, ConsoleText, NodeFacts, Progress, ReadConsole, Server, VmFact};
+use watari_contracts::agent::{Answer, ConsoleText, NodeFacts, Progress, ReadConsole, Seed, Server, VmFact};
 use watari_model::{Refusal, image::Format, vm::Base};
 use watari_node_agent::{
     DEFAULTS, Settings,
@@ -95,6 +95,7 @@ impl Scene {
             disk_gib: 1,
             base: self.base.clone(),
             wires: Vec::new(),
+            seed: Seed { hostname: vm.parse().unwrap(), keys: Vec::new(), user_data: None },
         }
     }
 

@@ -2,7 +2,9 @@
 //! hand at once.
 
 use watari_contracts::agent::{Abort, Discard, Observe, Reboot, Receive, Release, Remove, Resume, Send, Start, Stop};
-use watari_model::{Document, MigrationId, NodeName, VmName, migration::Migration, outage::Outage, vm::Vm};
+use watari_model::{
+    Document, MigrationId, NodeName, VmName, migration::Migration, outage::Outage, userdata::UserData, vm::Vm,
+};
 
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,6 +52,13 @@ pub enum Action {
     DropOutage {
         /// Which.
         id: watari_model::OutageId,
+        /// The write that it replaces.
+        revision: u64,
+    },
+    /// Delete user-data that belongs to no server any more.
+    DropUserData {
+        /// The server's UUID.
+        uuid: String,
         /// The write that it replaces.
         revision: u64,
     },
@@ -177,6 +186,7 @@ impl Action {
             Self::DropMigration { id, .. } => document_key::<Migration>(id.as_str()),
             Self::StoreOutage { outage, .. } => document_key::<Outage>(outage.id.as_str()),
             Self::DropOutage { id, .. } => document_key::<Outage>(id.as_str()),
+            Self::DropUserData { uuid, .. } => document_key::<UserData>(uuid),
             Self::Order { key, .. } | Self::Look { key, .. } | Self::Alarm { key, .. } => key.clone(),
             Self::LookAtAll { node } => listen_key(node),
             Self::Settle(settle) => settle_key(&settle.migration),

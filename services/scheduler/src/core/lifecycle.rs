@@ -4,7 +4,7 @@
 use watari_chassis::Entry;
 use watari_contracts::agent::{DiskUse, Domain, OffReason, Reboot, Start, Stop};
 use watari_model::{
-    SiteName,
+    Refusal, SiteName,
     migration::Migration,
     vm::{Change, Desired, State, Vm},
 };
@@ -83,7 +83,9 @@ pub(crate) fn site_drains(turn: &Turn<'_>, site: &SiteName) -> bool {
 
 fn starting(turn: &mut Turn<'_>, entry: &Entry<Vm>) {
     let vm = &entry.value;
-    let (Some(grant), Some(server)) = (&vm.grant, server::describe(turn.snap, vm)) else { return };
+    let (Some(grant), Some(server)) = (&vm.grant, server::describe(turn.snap, vm)) else {
+        return incomplete(turn, entry);
+    };
     if vm.desired == Desired::Stopped {
         return turn.change_vm(entry, [Change::StopAsked], |_| {});
     }
@@ -111,6 +113,20 @@ fn starting(turn: &mut Turn<'_>, entry: &Entry<Vm>) {
             }
         }
         Step::Failed(refusal) => turn.change_vm(entry, [Change::Broke(refusal.clone())], |_| {}),
+    }
+}
+
+/// A document that a start needs is not here. It may be on its way to our mirror; if it stays away,
+/// the operator is told.
+fn incomplete(turn: &mut Turn<'_>, entry: &Entry<Vm>) {
+    let vm = &entry.value;
+    if vm.desired == Desired::Stopped {
+        return turn.change_vm(entry, [Change::StopAsked], |_| {});
+    }
+    let refusal = Refusal::UserDataMissing { vm: vm.name.to_string() };
+    let late = turn.now.millis_since(vm.changed_at) > turn.rules.silent_ms;
+    if late && server::user_data(turn.snap, vm).is_err() && vm.fault.as_ref() != Some(&refusal) {
+        turn.change_vm(entry, [], |vm| vm.fault = Some(refusal));
     }
 }
 

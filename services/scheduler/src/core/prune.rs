@@ -5,9 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use watari_model::{
     migration::Migration,
     outage::{Outage, State},
+    userdata::UserData,
 };
 
 use super::{Action, naming, turn::Turn};
+
+/// User-data that belongs to no server so long after it was stored belongs to one that was never
+/// made: the scheduler stores it first, and may die before the server's document.
+const ORPHAN_MS: u64 = 600_000;
 
 /// Forgets finished migrations beyond the newest of each server, never those of an outage that is
 /// not over; and finished outages beyond the newest.
@@ -31,6 +36,13 @@ pub(crate) fn decide(turn: &mut Turn<'_>) {
             if turn.settled::<Migration>(entry.value.id.as_str()) {
                 turn.push(Action::DropMigration { id: entry.value.id.clone(), revision: entry.revision });
             }
+        }
+    }
+
+    let servers: BTreeSet<_> = snap.vms.values().map(|entry| entry.value.uuid.as_str()).collect();
+    for (uuid, entry) in snap.userdata.iter().filter(|(uuid, _)| !servers.contains(uuid.as_str())) {
+        if turn.now.millis_since(entry.value.created_at) > ORPHAN_MS && turn.settled::<UserData>(uuid) {
+            turn.push(Action::DropUserData { uuid: uuid.clone(), revision: entry.revision });
         }
     }
 

@@ -15,8 +15,8 @@ use super::{
     turn::{OnFailure, Step, Turn},
 };
 
-/// Removes a server: from every node that may have something of it, then its addresses, then its
-/// document. A node that does not answer is waited for, since its disk is still there.
+/// Removes a server: from every node that may have something of it, then its addresses, its
+/// user-data and its document. A node that does not answer is waited for, since its disk is still there.
 pub(super) fn decide(turn: &mut Turn<'_>, entry: &Entry<Vm>) {
     let vm = &entry.value;
     let mut nodes: Vec<&NodeName> = vm.node().into_iter().chain(vm.leftovers.iter().map(|l| &l.node)).collect();
@@ -28,6 +28,9 @@ pub(super) fn decide(turn: &mut Turn<'_>, entry: &Entry<Vm>) {
     let key = ports_key(&vm.name, &vm.uuid);
     match turn.snap.answers.get(&key) {
         Some(answer) if answer.outcome == Outcome::Done => {
+            if let Some(there) = turn.snap.userdata.get(&vm.uuid) {
+                return turn.push(Action::DropUserData { uuid: vm.uuid.clone(), revision: there.revision });
+            }
             turn.push(Action::DropVm { name: vm.name.clone(), revision: entry.revision });
         }
         Some(answer) if answer.age_ms < turn.rules.repeat_ms => {}

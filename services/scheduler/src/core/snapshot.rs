@@ -9,7 +9,7 @@ use watari_chassis::Snapshot as Docs;
 use watari_contracts::agent::{Domain, NodeFacts, Passage, Progress, VmFact};
 use watari_model::{
     MigrationId, NodeName, Refusal, VmName, migration::Migration, network::Network, node, node::Node, outage::Outage,
-    site::Site, vm::Vm,
+    site::Site, userdata::UserData, vm::Vm,
 };
 
 use super::Action;
@@ -27,6 +27,8 @@ pub struct Snapshot {
     pub outages: Docs<Outage>,
     /// Sites, by name.
     pub sites: Docs<Site>,
+    /// Servers' user-data, by UUID.
+    pub userdata: Docs<UserData>,
     /// Nodes, by name; the monitor's.
     pub nodes: Docs<Node>,
     /// Networks, by name; the network service's.

@@ -120,6 +120,9 @@ impl Executor {
             Action::DropOutage { id, revision } => {
                 let _ = self.written(action, self.stores.outages.delete(id.as_str(), *revision).await.map(|_| ()));
             }
+            Action::DropUserData { uuid, revision } => {
+                let _ = self.written(action, self.stores.userdata.delete(uuid, *revision).await.map(|_| ()));
+            }
             Action::Order { attempt, node, order, .. } => {
                 let asked = self.memory.asking(&[node]);
                 let outcome = self.order(node, order).await;
@@ -214,6 +217,7 @@ impl Action {
             Self::DropMigration { .. } => "drop-migration",
             Self::StoreOutage { .. } => "store-outage",
             Self::DropOutage { .. } => "drop-outage",
+            Self::DropUserData { .. } => "drop-user-data",
             Self::Order { order, .. } => order.verb(),
             Self::Look { .. } => "observe",
             Self::LookAtAll { .. } => "observe-all",

@@ -15,9 +15,9 @@ use std::{
 use tokio::sync::{Mutex as Turn, OwnedMutexGuard};
 use watari_chassis::{Entry, Mirror, ReadError, Server, WriteError};
 use watari_contracts::scheduler::{
-    AddKey, CancelMigration, CancelOutage, CreateVm, DeleteKey, DeleteVm, DrainNode, EvacuateSite, GetKey, GetMigration,
-    GetOutage, GetVm, ListKeys, ListMigrations, ListOutages, ListSites, ListVms, MigrateVm, RebootVm, ReturnSite, StartVm,
-    StopVm, VmConsoleLog,
+    AddKey, CancelMigration, CancelOutage, CreateVm, DeleteKey, DeleteVm, DrainNode, EvacuateSite, GetKey,
+    GetMigration, GetOutage, GetVm, ListKeys, ListMigrations, ListOutages, ListSites, ListVms, MigrateVm, RebootVm,
+    ReturnSite, StartVm, StopVm, VmConsoleLog,
 };
 use watari_model::{Document, Refusal};
 

@@ -33,6 +33,9 @@ pub(crate) fn vm(snap: &Snapshot, vm: &Vm, silent_ms: u64) -> VmView {
         groups: vm.spec.groups.clone(),
         evacuate: vm.spec.evacuate,
         priority: vm.spec.priority,
+        hostname: vm.hostname(),
+        keys: vm.spec.first_boot.logins.iter().map(|login| login.name.clone()).collect(),
+        user_data: vm.spec.first_boot.user_data.clone(),
         created_at: vm.created_at,
         changed_at: vm.changed_at,
     }

@@ -12,7 +12,8 @@ use watari_contracts::{
     Service,
     agent::{
         Abort, Answer, ConsoleText, Discard, DiskUse, Domain, NodeFacts, Observe, ObserveAll, OffReason, Passage,
-        Phase, Progress, ReadConsole, Reboot, Receive, Release, Remove, Resume, Send, Start, Stop, Transfer, VmFact,
+        Phase, Progress, ReadConsole, Reboot, Receive, Release, Remove, Resume, Seed, Send, Start, Stop, Transfer,
+        VmFact,
     },
     subjects,
 };
@@ -27,13 +28,24 @@ pub struct Guest {
     pub seen: u64,
     pub granted: u64,
     pub passage: Option<Passage>,
+    /// What it was told about itself.
+    pub seed: Option<Seed>,
     /// Counts boots: a migrated server keeps its number.
     pub boots: u32,
 }
 
 impl Default for Guest {
     fn default() -> Self {
-        Self { uuid: String::new(), domain: Domain::Absent, disk: false, seen: 0, granted: 0, passage: None, boots: 0 }
+        Self {
+            uuid: String::new(),
+            domain: Domain::Absent,
+            disk: false,
+            seen: 0,
+            granted: 0,
+            passage: None,
+            seed: None,
+            boots: 0,
+        }
     }
 }
 
@@ -273,6 +285,7 @@ impl Fleet {
                             return Err(Self::not_now(&node, &o.server.name, "without its disk"));
                         }
                         guest.disk = true;
+                        guest.seed = Some(o.server.seed.clone());
                         guest.boots += u32::from(guest.domain != Domain::Running);
                         guest.domain = Domain::Running;
                         Ok(())
@@ -318,6 +331,7 @@ impl Fleet {
                         guest.uuid = o.server.uuid.clone();
                         guest.seen = guest.seen.max(o.generation);
                         guest.disk = true;
+                        guest.seed = Some(o.server.seed.clone());
                         guest.passage = Some(passage(&o.migration, Phase::Prepared));
                         Ok(())
                     })

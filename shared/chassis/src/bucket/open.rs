@@ -68,7 +68,7 @@ impl<T: Document> Bucket<T> {
     }
 
     async fn ensured(ctx: &Context, shape: Shape) -> Result<Self, String> {
-        let wanted = config(T::BUCKET, shape, ctx.bus.settings().replicas);
+        let wanted = config(T::BUCKET, T::PRIVATE, shape, ctx.bus.settings().replicas);
         match ctx.bus.jetstream().get_stream(&wanted.name).await {
             Ok(stream) => mend(ctx, &stream.cached_info().config, wanted).await,
             Err(error) if is_absent(&error.kind()) => make(ctx, wanted).await?,
@@ -107,7 +107,7 @@ async fn patiently<B, F: Future<Output = Result<B, String>>>(
     }
 }
 
-fn config(bucket: &str, shape: Shape, replicas: usize) -> Config {
+fn config(bucket: &str, private: bool, shape: Shape, replicas: usize) -> Config {
     let first = u64::try_from(clock::now().0.unix_timestamp()).ok().filter(|_| shape.revisions_from_time);
     Config {
         name: format!("KV_{bucket}"),
@@ -122,7 +122,7 @@ fn config(bucket: &str, shape: Shape, replicas: usize) -> Config {
         allow_direct: true,
         first_sequence: first,
         // The write and its event are one: the server publishes what it has stored.
-        republish: Some(Republish {
+        republish: (!private).then(|| Republish {
             source: format!("$KV.{bucket}.>"),
             destination: format!("watari.event.{bucket}.>"),
             headers_only: false,

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 use watari_contracts::{Request, agent, image, monitor, network, plan, scheduler};
 use watari_model::{
-    image::Image, key::Key, migration::Migration, network::Network, network::Port, node::Node, outage::Outage, site::Site, vm::Vm,
+    image::Image, key::Key, migration::Migration, network::Network, network::Port, node::Node, outage::Outage,
+    site::Site, userdata::UserData, vm::Vm,
 };
 
 use crate::compare::Samples;
@@ -61,6 +62,7 @@ pub(crate) fn documents(samples: &Samples) {
     samples.document::<Outage>();
     samples.document::<Site>();
     samples.document::<Key>();
+    samples.document::<UserData>();
     samples.document::<Image>();
     samples.document::<Network>();
     samples.document::<Port>();

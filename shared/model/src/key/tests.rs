@@ -2,7 +2,8 @@ use proptest::prelude::*;
 
 use super::*;
 
-const ED25519: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIMxdAgfcDWihODsMd0E+dEcsAxR7LJqwDhyGhI6p5rCh sato@example.jp";
+const ED25519: &str =
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIMxdAgfcDWihODsMd0E+dEcsAxR7LJqwDhyGhI6p5rCh sato@example.jp";
 const ECDSA: &str = "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBFebI0GgpsTix4wbO2Y1CAgBQ0vs6sefGPdThoaCeayJ/WjaD51Rj30mEC71Y2a8dqRrlIo3QsIdCHAaq5HcqnU= sato@example.jp";
 const RSA_2048: &str = "ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAABAQDB9FKYRtPfKHh0QlLBjZVYsgxNbt8IDB8PyY5qFjUTIJZEM2ls8D42sG+X+r+zdAARDAzgDKz1AI95UQ/fJXo+xQ/FbIralz7dWed2d0Epajr4qCFCiWiSpZJJcXASHONUX8mtDQq/d8JX6n2C/+JP3/44tOSNWUySc/mE3Ap6OMIl/YHBMY82nqArCD++ZGxm4zKUq2M1CQ808ji1kd42l+XlQinbEBLUvpgYWyA5wemTZFUlWtN2d9pvwj/ROtz6MGzauBPrKz5c4uRbeHSDFQcq9UuOJfX0Bjxpz4hhgOTHV/9zInVCyFjExvzqMyon0c7A/iWWGnzMkONn2oa9 sato@example.jp";
 const RSA_1024: &str = "ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAAAgQDLRzZNrBfJ4YhuPAe8mUb8os++PwtquhDl3ZM+b94x6ElSLmm7hGyiL0YwGf/PnqcttLKgeQRYqvw0vKvPx/0bqSXwjEj6cgInugaywU3/Tb/yt3s/6xxYGQtUxuahWCykfZlyAQyaeJlwRrJ0pdfBILAbweZG/vQIFLOU6eXotQ== sato@example.jp";
@@ -35,7 +36,9 @@ fn a_comment_may_be_missing_and_may_hold_spaces() {
 
 #[test]
 fn a_private_key_is_told_apart() {
-    for text in ["-----BEGIN OPENSSH PRIVATE KEY-----\nb3Bl\n", "-----BEGIN RSA PRIVATE KEY-----", "PuTTY-User-Key-File-3: x"] {
+    for text in
+        ["-----BEGIN OPENSSH PRIVATE KEY-----\nb3Bl\n", "-----BEGIN RSA PRIVATE KEY-----", "PuTTY-User-Key-File-3: x"]
+    {
         assert_eq!(Line::parse(text), Err(NotAKey::Private), "{text}");
     }
 }

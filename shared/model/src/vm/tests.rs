@@ -19,6 +19,7 @@ fn vm() -> Vm {
             groups: Vec::new(),
             evacuate: Evacuate::Live,
             priority: 0,
+            first_boot: FirstBoot::default(),
         },
         desired: Desired::Running,
         force_off: false,

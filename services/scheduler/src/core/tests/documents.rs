@@ -70,6 +70,7 @@ pub(crate) fn vm(name: &str, memory_mib: u64) -> Vm {
             groups: Vec::new(),
             evacuate: Evacuate::Live,
             priority: 0,
+            first_boot: watari_model::vm::FirstBoot::default(),
         },
         desired: Desired::Running,
         force_off: false,

@@ -130,6 +130,7 @@ impl Sim {
             migrations: Arc::clone(&self.docs.migrations),
             outages: Arc::clone(&self.docs.outages),
             sites: Arc::clone(&self.docs.sites),
+            userdata: Arc::default(),
             nodes: Arc::clone(&self.docs.nodes),
             networks: Arc::default(),
             heard: s

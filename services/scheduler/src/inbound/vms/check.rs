@@ -6,7 +6,8 @@ use watari_model::{
     image::{State, Stored},
     outage::Scope,
     size::GIB,
-    vm::{DISK_GIB, MEMORY_MIB, VCPUS},
+    userdata,
+    vm::{DISK_GIB, Login, MEMORY_MIB, VCPUS},
 };
 
 use super::super::{Desk, check_request_id, find, out_of_range};
@@ -46,6 +47,7 @@ impl Desk {
         };
         most("networks", request.networks.len(), self.servers.networks)?;
         most("groups", request.groups.len(), self.servers.groups)?;
+        most("keys", request.keys.len(), self.servers.keys)?;
         most("node_labels", request.node_labels.len(), self.servers.labels)?;
         for text in request.node_labels.iter().flat_map(|(key, value)| [key, value]) {
             if text.is_empty() || text.len() > MOST_LABEL || !text.bytes().all(|b| b.is_ascii_graphic()) {
@@ -60,6 +62,14 @@ impl Desk {
             if request.groups.iter().skip(index + 1).any(|other| other.group == membership.group) {
                 return Err(out_of_range("groups", format!("{} twice", membership.group), "each group once"));
             }
+        }
+        for (index, key) in request.keys.iter().enumerate() {
+            if request.keys.iter().skip(index + 1).any(|other| other == key) {
+                return Err(out_of_range("keys", format!("{key} twice"), "each key once"));
+            }
+        }
+        if let Some(text) = &request.user_data {
+            userdata::check(&text.0)?;
         }
         for (index, nic) in request.networks.iter().enumerate() {
             if request.networks.iter().skip(index + 1).any(|other| other.network == nic.network) {
@@ -85,6 +95,17 @@ impl Desk {
             return Err(Refusal::DiskTooSmall { image: name, image_gib, disk_gib });
         }
         Ok(stored)
+    }
+
+    /// The keys themselves: from now on the server has its own copy.
+    pub(super) async fn check_keys(&self, request: &CreateVm) -> Result<Vec<Login>, Refusal> {
+        let mut logins = Vec::with_capacity(request.keys.len());
+        for name in &request.keys {
+            let entry = find(&self.stores().keys, name.as_str()).await?;
+            let entry = entry.ok_or_else(|| Refusal::KeyUnknown { key: name.to_string() })?;
+            logins.push(Login { name: name.clone(), key: entry.value.key.clone() });
+        }
+        Ok(logins)
     }
 
     pub(super) async fn check_networks(&self, request: &CreateVm) -> Result<(), Refusal> {

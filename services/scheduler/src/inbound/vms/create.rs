@@ -15,10 +15,12 @@ use watari_contracts::{
 use watari_model::{
     Refusal, SiteName,
     image::Stored,
-    vm::{Base, Desired, Nic, Reboots, Spec, State, Vm},
+    userdata::{self, UserData},
+    vm::{Base, Desired, FirstBoot, Login, Nic, Reboots, Spec, State, Vm},
 };
 
 use super::{Desk, answered, digest_of, find, newest, remember, unwritten};
+use crate::core::digest;
 
 impl Desk {
     pub(in crate::inbound) async fn create_vm(self, request: CreateVm) -> Result<VmView, Refusal> {
@@ -30,6 +32,7 @@ impl Desk {
         }
         let stored = self.check_image(&request).await?;
         self.check_networks(&request).await?;
+        let logins = self.check_keys(&request).await?;
         let snap = self.executor.view();
         if snap.vms.len() >= self.servers.most {
             let detail = format!("there are {} servers already, the most that this scheduler takes", snap.vms.len());
@@ -44,7 +47,11 @@ impl Desk {
                 return Err(refusal);
             }
         };
-        let mut vm = document(&request, stored, home, uuid, nics);
+        if let Err(refusal) = self.store_user_data(&request, &uuid).await {
+            self.release(&request, &uuid).await;
+            return Err(refusal);
+        }
+        let mut vm = document(&request, stored, home, uuid, nics, first_boot(&request, logins));
         remember(&mut vm, request.request_id.as_deref(), &digest);
         match self.stores().vms.create(&vm).await {
             Ok(_) => Ok(self.show(&vm)),
@@ -99,6 +106,20 @@ impl Desk {
         Ok(nics)
     }
 
+    /// Stores user-data before the server that needs it. What an earlier try left under this UUID is
+    /// replaced; what is never used is forgotten by the loop.
+    async fn store_user_data(&self, request: &CreateVm, uuid: &str) -> Result<(), Refusal> {
+        let Some(text) = &request.user_data else { return Ok(()) };
+        let (v, vm, vm_uuid) = (1, request.name.clone(), uuid.to_owned());
+        let wanted = UserData { v, vm, vm_uuid, text: text.clone(), created_at: clock::now() };
+        let store = &self.stores().userdata;
+        let written = match newest(store, uuid).await? {
+            Some(there) => store.update(&wanted, there.revision).await,
+            None => store.create(&wanted).await,
+        };
+        written.map(|_| ()).map_err(|error| unwritten(&error))
+    }
+
     async fn release(&self, request: &CreateVm, uuid: &str) {
         if request.networks.is_empty() {
             return;
@@ -110,7 +131,22 @@ impl Desk {
     }
 }
 
-fn document(request: &CreateVm, stored: Stored, home: SiteName, uuid: String, nics: Vec<Nic>) -> Vm {
+fn first_boot(request: &CreateVm, logins: Vec<Login>) -> FirstBoot {
+    let user_data = request
+        .user_data
+        .as_ref()
+        .map(|text| userdata::Digest { bytes: text.0.len() as u64, sha256: digest(text.0.as_bytes()) });
+    FirstBoot { hostname: request.hostname.clone(), logins, user_data }
+}
+
+fn document(
+    request: &CreateVm,
+    stored: Stored,
+    home: SiteName,
+    uuid: String,
+    nics: Vec<Nic>,
+    first_boot: FirstBoot,
+) -> Vm {
     let now = clock::now();
     let base = Base { image: request.image.clone(), sha256: stored.sha256, format: stored.format };
     Vm {
@@ -127,6 +163,7 @@ fn document(request: &CreateVm, stored: Stored, home: SiteName, uuid: String, ni
             groups: request.groups.clone(),
             evacuate: request.evacuate,
             priority: request.priority,
+            first_boot,
         },
         desired: if request.start { Desired::Running } else { Desired::Stopped },
         force_off: false,

@@ -1,0 +1,116 @@
+//! What stands on the volume: JSON, which is YAML too, so that no name can break out of its place.
+
+use serde_json::{Value, json};
+use watari_contracts::agent::{Server, Wire};
+
+/// The three files of NoCloud.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Files {
+    /// Who the server is.
+    pub meta_data: String,
+    /// What its operator wants done.
+    pub user_data: String,
+    /// Its cards (version 2, netplan's form).
+    pub network_config: String,
+}
+
+/// The files of a server.
+#[must_use]
+pub fn files(server: &Server) -> Files {
+    let seed = &server.seed;
+    let keys: Vec<&str> = seed.keys.iter().map(|key| key.as_str()).collect();
+    let meta_data = json!({
+        "instance-id": server.uuid,
+        "local-hostname": seed.hostname,
+        "public-keys": keys,
+    });
+    // Without the file cloud-init takes the volume for none.
+    let user_data = seed.user_data.as_ref().map_or_else(|| "#cloud-config\n".to_owned(), |text| text.0.clone());
+    Files { meta_data: line(&meta_data), user_data, network_config: line(&network(&server.wires)) }
+}
+
+fn line(value: &Value) -> String {
+    format!("{value:#}\n")
+}
+
+/// Every card by its MAC, with the address that is the server's for life: that needs no DHCP to
+/// answer. Of several gateways the first is the way out.
+fn network(wires: &[Wire]) -> Value {
+    let way_out = wires.iter().position(|wire| wire.gateway.is_some());
+    let cards = wires.iter().enumerate().map(|(index, wire)| {
+        let name = format!("eth{index}");
+        let prefix = wire.cidr.rsplit_once('/').map_or("32", |(_, prefix)| prefix);
+        let mut card = json!({
+            "match": {"macaddress": wire.mac},
+            "set-name": name,
+            "addresses": [format!("{}/{prefix}", wire.address)],
+        });
+        if let Some(gateway) = wire.gateway.filter(|_| way_out == Some(index)) {
+            card["routes"] = json!([{"to": "0.0.0.0/0", "via": gateway}]);
+        }
+        if !wire.dns.is_empty() {
+            card["nameservers"] = json!({"addresses": wire.dns});
+        }
+        (name, card)
+    });
+    json!({"version": 2, "ethernets": Value::Object(cards.collect())})
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use watari_contracts::agent::Seed;
+    use watari_model::{image::Format, network::Kind, userdata::Text, vm};
+
+    use super::*;
+
+    pub(in crate::seed) fn server() -> Server {
+        let wire = |network: &str, mac: &str, address: &str, gateway: Option<&str>| Wire {
+            network: network.parse().unwrap(),
+            kind: Kind::Provider,
+            segment: "campus".parse().unwrap(),
+            cidr: "203.0.113.0/24".to_owned(),
+            gateway: gateway.map(|g| g.parse().unwrap()),
+            dns: gateway.map(|_| "203.0.113.2".parse().unwrap()).into_iter().collect(),
+            mac: mac.to_owned(),
+            address: address.parse().unwrap(),
+        };
+        Server {
+            name: "mail".parse().unwrap(),
+            uuid: "4dea22b3-1d52-48f3-9d2c-0c0d8e1a7b6f".to_owned(),
+            vcpus: 1,
+            memory_mib: 128,
+            disk_gib: 2,
+            base: vm::Base { image: "mini".parse().unwrap(), sha256: "0a".repeat(32), format: Format::Qcow2 },
+            wires: vec![
+                wire("a", "52:57:cb:00:71:64", "203.0.113.100", None),
+                wire("b", "52:57:cb:00:71:65", "203.0.113.101", Some("203.0.113.1")),
+                wire("c", "52:57:cb:00:71:66", "203.0.113.102", Some("203.0.113.9")),
+            ],
+            seed: Seed {
+                hostname: "mail.example.jp".parse().unwrap(),
+                keys: vec![],
+                user_data: Some(Text("#!/bin/sh\necho hello\n".to_owned())),
+            },
+        }
+    }
+
+    #[test]
+    fn each_card_has_its_own_address_and_the_first_gateway_is_the_way_out() {
+        let config: Value = serde_json::from_str(&files(&server()).network_config).unwrap();
+        let cards = &config["ethernets"];
+        assert_eq!(cards["eth0"]["match"]["macaddress"], "52:57:cb:00:71:64");
+        assert_eq!(cards["eth0"]["addresses"], json!(["203.0.113.100/24"]));
+        assert_eq!((&cards["eth0"]["routes"], &cards["eth2"]["routes"]), (&Value::Null, &Value::Null));
+        assert_eq!(cards["eth1"]["routes"], json!([{"to": "0.0.0.0/0", "via": "203.0.113.1"}]));
+        assert_eq!(cards["eth1"]["nameservers"], json!({"addresses": ["203.0.113.2"]}));
+    }
+
+    #[test]
+    fn a_server_is_told_who_it_is_and_its_user_data_as_they_were_given() {
+        let files = files(&server());
+        let meta: Value = serde_json::from_str(&files.meta_data).unwrap();
+        assert_eq!(meta["instance-id"], "4dea22b3-1d52-48f3-9d2c-0c0d8e1a7b6f");
+        assert_eq!(meta["local-hostname"], "mail.example.jp");
+        assert_eq!(files.user_data, "#!/bin/sh\necho hello\n");
+    }
+}
