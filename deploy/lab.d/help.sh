@@ -91,10 +91,11 @@ T
       ;;
     guest-image)
       cat <<'T'
-deploy/lab guest-image
+deploy/lab guest-image [debian]
 
 Builds the small guest image if need be (it is kept in ${XDG_CACHE_HOME:-~/.cache}/watari) and
-prints its path. See deploy/guest/build for what is in it.
+prints its path. See deploy/guest/build for what is in it. With `debian`: a plain guest of this
+machine's own release with cloud-init, see deploy/guest/debian/build.
 T
       ;;
     *) die "'$1' is not something the lab does" "deploy/lab --help" ;;
@@ -116,7 +117,7 @@ and processes: m-front m1 m2 (site myodaiji), y-front y1 y2 (site yamate), witne
   link --mbit N                   how fast each site's link is (0: no limit)
   logs [-f] HOST [SERVICE]        what services wrote
   kill HOST SERVICE [SIGNAL]      kill a service (it is started again); also stop, start, restart
-  guest-image                     build the guest image if need be, print its path
+  guest-image [debian]            build the guest image if need be, print its path
 
 `deploy/lab VERB --help` says more. The opening lines of deploy/lab draw the network.
 T

@@ -5,6 +5,7 @@ mod input;
 mod kills;
 mod life;
 mod network;
+mod seed;
 
 use std::{
     path::PathBuf,
@@ -27,7 +28,7 @@ pub struct Scenario {
 /// All scenarios, in the order in which they run.
 #[must_use]
 pub fn all() -> Vec<Scenario> {
-    [input::SCENARIOS, life::SCENARIOS, network::SCENARIOS, failures::SCENARIOS, kills::SCENARIOS]
+    [input::SCENARIOS, life::SCENARIOS, network::SCENARIOS, failures::SCENARIOS, kills::SCENARIOS, seed::SCENARIOS]
         .iter()
         .flat_map(|group| group.iter().map(|(name, run)| Scenario { name, run: *run }))
         .collect()

@@ -1,0 +1,95 @@
+//! A real Debian guest with cloud-init: it is who it was told to be, and stays so over a crossing.
+
+use anyhow::{Context, bail, ensure};
+
+use super::{Stage, until};
+
+type Run = fn(&Stage) -> anyhow::Result<()>;
+
+pub(super) const SCENARIOS: &[(&str, Run)] =
+    &[("a_debian_guest_takes_its_name_key_and_user_data_and_keeps_them_over_a_crossing", debian)];
+
+/// Where the client keeps the two keys: one that the server knows, one that it does not.
+const FOLDER: &str = "/var/tmp/watari-seed";
+/// Under emulation, systemd and cloud-init's Python take their time.
+const BOOTS: u64 = 420;
+const USER_DATA: &str = "#cloud-config\nruncmd:\n  - [sh, -c, 'echo done by user-data > /run/seeded']\n";
+
+fn client(stage: &Stage, command: &[&str]) -> anyhow::Result<String> {
+    stage.lab.run(&[&["exec", "client", "--"], command].concat())
+}
+
+fn ssh(stage: &Stage, key: &str, address: &str, command: &str) -> anyhow::Result<String> {
+    let key = format!("{FOLDER}/{key}");
+    let options = ["BatchMode=yes", "StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "ConnectTimeout=10"];
+    let mut line = vec!["ssh", "-q", "-F", "none", "-i", &key];
+    for option in options {
+        line.extend(["-o", option]);
+    }
+    let who = format!("debian@{address}");
+    line.extend([who.as_str(), command]);
+    client(stage, &line)
+}
+
+/// The seed volume's files on all nodes.
+fn seeds(stage: &Stage, uuid: &str) -> Vec<&'static str> {
+    let there = |node: &&str| stage.lab.file(node, &format!("/var/lib/watari/seeds/{uuid}.img")).exists();
+    ["m1", "m2", "y1", "y2"].into_iter().filter(there).collect()
+}
+
+fn debian(stage: &Stage) -> anyhow::Result<()> {
+    client(stage, &["rm", "-rf", FOLDER])?;
+    client(stage, &["mkdir", "-m", "700", FOLDER])?;
+    for key in ["known", "stranger"] {
+        client(stage, &["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", key, "-f", &format!("{FOLDER}/{key}")])?;
+    }
+    let file = format!("{FOLDER}/user-data");
+    client(stage, &["sh", "-c", "printf %s \"$1\" >\"$2\"", "sh", USER_DATA, &file])?;
+    stage.watari(&["key", "add", "desk", &format!("{FOLDER}/known.pub")])?;
+    if stage.show("image", "debian").is_err() {
+        let image = stage.lab.run(&["guest-image", "debian"])?;
+        stage.watari(&["image", "import", image.trim(), "--name", "debian", "--wait"])?;
+    }
+    let outcome = logs_in_by_key(stage, &file);
+    if let Err(error) = &outcome {
+        let console =
+            stage.lab.run(&["exec", "client", "--", "watari", "vm", "console-log", "deb"]).unwrap_or_default();
+        bail!("{error:#}; its console ends with:\n{console}");
+    }
+    let uuid = stage.show("vm", "deb")?["uuid"].as_str().unwrap_or_default().to_owned();
+    stage.watari(&["vm", "delete", "deb", "--yes", "--wait"])?;
+    stage.watari(&["key", "delete", "desk", "--yes"])?;
+    client(stage, &["rm", "-rf", FOLDER])?;
+    let left = seeds(stage, &uuid);
+    ensure!(left.is_empty(), "the seed volume of the deleted server is still on {left:?}");
+    Ok(())
+}
+
+fn logs_in_by_key(stage: &Stage, user_data: &str) -> anyhow::Result<()> {
+    let who = ["vm", "create", "deb", "--image", "debian", "--network", "campus", "--site", "myodaiji"];
+    let size = ["--memory", "512MiB", "--disk", "2GiB", "--hostname", "desk.example.jp"];
+    let told = ["--key", "desk", "--user-data", user_data, "--wait"];
+    stage.watari(&[&who[..], &size[..], &told[..]].concat())?;
+    let address = stage.address("deb")?;
+    until(BOOTS, "the guest lets its key in", || ssh(stage, "known", &address, "true").map(|_| true))?;
+    ensure!(ssh(stage, "stranger", &address, "true").is_err(), "a key that it was not told logs in");
+    let name = ssh(stage, "known", &address, "hostname -f")?;
+    ensure!(name.trim() == "desk.example.jp", "it calls itself {name:?}");
+    until(BOOTS, "user-data was carried out", || {
+        Ok(ssh(stage, "known", &address, "cat /run/seeded")?.contains("done"))
+    })?;
+
+    let boot = "cat /proc/sys/kernel/random/boot_id";
+    let before = ssh(stage, "known", &address, boot)?;
+    let digest = "sudo sha256sum /dev/vdb";
+    let volume = ssh(stage, "known", &address, digest)?;
+    let to = stage.other_side("deb")?;
+    stage.watari(&["vm", "migrate", "deb", "--to", to, "--wait"])?;
+    ensure!(ssh(stage, "known", &address, boot)? == before, "the crossing booted it");
+    // Past the guest's own memory of it, from the volume that was made at the other end.
+    ssh(stage, "known", &address, "sudo sh -c 'echo 3 > /proc/sys/vm/drop_caches'")?;
+    ensure!(ssh(stage, "known", &address, digest)? == volume, "the seed volume changed on the way");
+    let uuid = stage.show("vm", "deb")?["uuid"].as_str().context("no uuid")?.to_owned();
+    ensure!(seeds(stage, &uuid).contains(&to), "no seed volume at {to}");
+    Ok(())
+}
