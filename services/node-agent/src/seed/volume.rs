@@ -21,7 +21,7 @@ const NUMBER: u32 = 0x4349_4441;
 pub fn volume(files: &Files) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; BYTES];
     let options = FormatVolumeOptions::new().volume_label(LABEL).volume_id(NUMBER);
-    fatfs::format_volume(&mut Cursor::new(bytes.as_mut_slice()), options)?;
+    fatfs::format_volume(Cursor::new(bytes.as_mut_slice()), options)?;
     {
         let volume = FileSystem::new(Cursor::new(bytes.as_mut_slice()), FsOptions::new())?;
         let parts = [
