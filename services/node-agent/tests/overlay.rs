@@ -11,7 +11,7 @@ use std::{
 };
 
 use watari_contracts::{
-    agent::{Server, Wire},
+    agent::{Seed, Server, Wire},
     plan::{LocalPort, NetworkPlan, PlannedNetwork, RemotePort},
 };
 use watari_model::{
@@ -107,6 +107,7 @@ fn server_on(network: &str, vni: u32, n: u8, address: Ipv4Addr) -> Server {
             mac: mac_of(address),
             address,
         }],
+        seed: Seed { hostname: format!("app{n}").parse().unwrap(), keys: Vec::new(), user_data: None },
     }
 }
 

@@ -110,6 +110,7 @@ fn server(name: &str, on: Option<&str>, on_network: &str, number: u8) -> Vm {
             groups: Vec::new(),
             evacuate: Evacuate::Live,
             priority: 0,
+            first_boot: watari_model::vm::FirstBoot::default(),
         },
         desired: Desired::Running,
         force_off: false,

@@ -68,6 +68,7 @@ pub(super) mod tests {
             network: network.parse().unwrap(),
             kind: Kind::Provider,
             segment: "campus".parse().unwrap(),
+            overlay: None,
             cidr: "203.0.113.0/24".to_owned(),
             gateway: gateway.map(|g| g.parse().unwrap()),
             dns: gateway.map(|_| "203.0.113.2".parse().unwrap()).into_iter().collect(),
