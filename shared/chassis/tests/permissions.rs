@@ -6,6 +6,7 @@ mod support;
 
 use std::{fs, os::unix::fs::PermissionsExt, time::Duration};
 
+use futures_util::{StreamExt, TryStreamExt, stream};
 use nkeys::KeyPair;
 use serde::{Deserialize, Serialize};
 use support::{SOON, context_of};
@@ -60,7 +61,8 @@ async fn a_service_opens_mirrors_leads_and_serves_with_what_its_identity_may() {
         let (mirror, vm) = (mirror.clone(), Vm { name: format!("vm{n}"), filling: filling.clone() });
         async move { mirror.create(&vm).await }
     });
-    futures_util::future::try_join_all(writes).await.unwrap();
+    // Not all at once: a write's bound would count the whole queue before it.
+    stream::iter(writes).buffer_unordered(100).try_collect::<Vec<_>>().await.unwrap();
     let mut revision = mirror.get("vm0").unwrap().revision;
     revision = mirror.update(&Vm { name: "vm0".into(), filling: String::new() }, revision).await.unwrap();
     mirror.delete("vm0", revision).await.unwrap();

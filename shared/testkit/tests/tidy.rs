@@ -76,6 +76,7 @@ fn wrong_imports_are_caught() {
         cargo("watari-image", "dependencies", "watari-chassis"),
         cargo("watari-image", "dev-dependencies", "watari-testkit"),
         cargo("watari-image", "dependencies", "serde"),
+        cargo("watari-loadtests", "dependencies", "watari-testkit"),
     ];
     let bad = [
         cargo("watari-model", "dependencies", "watari-contracts"),
@@ -85,6 +86,7 @@ fn wrong_imports_are_caught() {
         cargo("watari-image", "dev-dependencies", "watari-network"),
         cargo("watari-image", "dependencies", "watari-testkit"),
         cargo("watari-image", "target.'cfg(unix)'.dependencies", "watari-network"),
+        cargo("watari-loadtests", "dependencies", "watari-image"),
         cargo("watari-image", "dependencies", "virt"),
         cargo("watari-image", "dependencies", "async-nats"),
     ];

@@ -5,12 +5,14 @@ use toml::{Table, Value};
 use crate::files::File;
 
 /// What each crate may depend on within the project. Every crate that is not named here is a
-/// service or a load generator: it may use all three, and none of its kind.
+/// service: it may use all three, and none of its kind.
 const LAYERS: &[(&str, &[&str])] = &[
     ("watari-model", &[]),
     ("watari-contracts", &["watari-model"]),
     ("watari-chassis", &["watari-model", "watari-contracts"]),
     ("watari-testkit", &["watari-model"]),
+    // It measures and tests: nothing of it is installed.
+    ("watari-loadtests", &["watari-model", "watari-contracts", "watari-chassis", "watari-testkit"]),
 ];
 const FOR_SERVICES: &[&str] = &["watari-model", "watari-contracts", "watari-chassis"];
 
