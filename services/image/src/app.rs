@@ -63,7 +63,7 @@ impl App {
         let store = Store::open(&settings.data_dir)?;
         let shelf = Shelf::open(store.clone())?;
         let metrics = Metrics::register(&ctx.metrics)?;
-        let checker = Checker::new(Sandbox::prepare(&settings.qemu).await, &settings.limits);
+        let checker = Checker::new(Sandbox::prepare(&settings.qemu).await, &settings.limits, &store);
         let images = Mirror::<Image>::open(&ctx).await.map_err(|_| ServiceError::Stopped)?;
         let leadership =
             Lease::campaign(&ctx, Service::Image, ctx.lease_ttl()).await.map_err(|_| ServiceError::Stopped)?;

@@ -68,6 +68,8 @@ pub struct Limits {
     pub max_virtual_gib: u64,
     pub max_imports: usize,
     pub max_uploads: usize,
+    pub max_unpack_ratio: u64,
+    pub unpack_memory_mib: u64,
     pub reserve_mib: u64,
     pub stall_seconds: u64,
     pub stall_kib: u64,
@@ -103,6 +105,15 @@ impl Limits {
     #[must_use]
     pub fn max_virtual_bytes(&self) -> u64 {
         self.max_virtual_gib << 30
+    }
+
+    /// The most that a compressed file of `packed` bytes may unpack to, in bytes.
+    #[must_use]
+    pub fn max_unpacked_bytes(&self, packed: u64) -> u64 {
+        /// A small file may unpack to so much whatever its ratio.
+        const SMALL: u64 = 256 << 20;
+        let by_ratio = packed.saturating_mul(self.max_unpack_ratio).max(SMALL);
+        by_ratio.min(self.max_virtual_bytes())
     }
 
     /// How long an import may stand still, in milliseconds.
@@ -162,6 +173,8 @@ impl Validate for Settings {
             ("max_virtual_gib", limits.max_virtual_gib, 1, 64 << 10),
             ("max_imports", limits.max_imports as u64, 1, 1024),
             ("max_uploads", limits.max_uploads as u64, 1, 1024),
+            ("max_unpack_ratio", limits.max_unpack_ratio, 1, 1 << 20),
+            ("unpack_memory_mib", limits.unpack_memory_mib, 1, 4095),
             ("reserve_mib", limits.reserve_mib, 0, 1 << 30),
             ("stall_seconds", limits.stall_seconds, 1, 3600),
             ("stall_kib", limits.stall_kib, 0, 1 << 20),

@@ -158,7 +158,7 @@ impl Front {
     /// Waits until nothing is left of uploads and copies in hand, and of images if there are none.
     pub async fn is_tidy(&self, blobs: usize) {
         eventually("nothing is left behind", SOON, || async {
-            self.files("incoming").is_empty() && self.files("fetching").is_empty() && self.files("blobs").len() == blobs
+            self.files("incoming").is_empty() && self.files("working").is_empty() && self.files("fetching").is_empty() && self.files("blobs").len() == blobs
         })
         .await;
     }
