@@ -11,13 +11,14 @@ use futures_util::{StreamExt, stream};
 use watari_chassis::{clock, looper};
 use watari_model::{
     ImageName, Refusal,
-    image::{Announced, Change, Image, State},
+    image::{Change, Image, State},
 };
 
 use crate::{
     app::App,
     catalogue::Step,
     checking::{Candidate, CheckError, Sound},
+    downloads,
     plan::{
         digest_of,
         imports::{Action, Seen, decide},
@@ -53,7 +54,7 @@ pub fn begin(app: &Arc<App>) {
     });
 }
 
-async fn step(app: &App) -> Result<(), StepError> {
+async fn step(app: &Arc<App>) -> Result<(), StepError> {
     let snapshot = app.images.snapshot();
     let images: Vec<&Image> = snapshot.values().map(|entry| &entry.value).collect();
     let (uploads, used) = (app.upload_files()?, app.used());
@@ -82,9 +83,13 @@ async fn step(app: &App) -> Result<(), StepError> {
     failed.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
 }
 
-async fn act(app: &App, action: Action) -> Result<(), StepError> {
+async fn act(app: &Arc<App>, action: Action) -> Result<(), StepError> {
     match action {
-        Action::Arrive(name) => arrived(app, &name).await.map_err(StepError::from),
+        Action::Arrive(name, size_bytes) => arrived(app, &name, size_bytes).await.map_err(StepError::from),
+        Action::Download(name) => {
+            downloads::start(app, &name);
+            Ok(())
+        }
         Action::Verify(name) => verify(app, &name).await,
         Action::Refuse(name, refusal) => Ok(refuse(app, &name, refusal).await?),
         Action::Forget(name) => forget(app, &name).await,
@@ -95,9 +100,9 @@ async fn act(app: &App, action: Action) -> Result<(), StepError> {
 ///
 /// # Errors
 /// If the import is over meanwhile, or NATS does not acknowledge.
-pub(crate) async fn arrived(app: &App, name: &ImageName) -> Result<(), Refusal> {
+pub(crate) async fn arrived(app: &App, name: &ImageName, size_bytes: u64) -> Result<(), Refusal> {
     app.change(name, |image| match image.state {
-        State::Importing => applied(image, Change::Arrived),
+        State::Importing => applied(image, Change::Arrived { size_bytes }),
         State::Verifying | State::Ready => Ok(Step::Leave),
         State::Failed | State::Deleting => {
             Err(Refusal::ImageNotReady { image: image.name.to_string(), state: image.state.word().to_owned() })
@@ -139,7 +144,7 @@ async fn verify(app: &App, name: &ImageName) -> Result<(), StepError> {
     let image = &entry.value;
     let id = UploadId::of(&image.name, &image.request_id);
     app.uploads.close(&id);
-    let announced = image.announced.clone().unwrap_or(Announced { size_bytes: 0, sha256: None });
+    let announced = image.announced.clone().unwrap_or_default();
     let candidate = Candidate { image: name, upload: &id, announced: &announced };
     let checked = app.checker.check(&candidate, &app.ctx.shutdown).await;
     let sound = match checked {

@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
+use ipnet::IpNet;
 use serde::Deserialize;
 use watari_chassis::Validate;
 use watari_model::SiteName;
@@ -35,6 +36,8 @@ pub struct ImageSection {
     pub peers: Vec<String>,
     /// Certificates.
     pub tls: TlsFiles,
+    /// Fetching from URLs.
+    pub urls: Urls,
     /// Bounds.
     pub limits: Limits,
     /// The checking program.
@@ -57,6 +60,19 @@ pub struct TlsFiles {
     pub cert: PathBuf,
     /// Its key.
     pub key: PathBuf,
+}
+
+/// `[image.urls]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "defaults.toml documents each of them")]
+pub struct Urls {
+    pub allow: Vec<IpNet>,
+    pub max_redirects: u32,
+    pub max_downloads: usize,
+    pub max_tries: u32,
+    pub connect_seconds: u64,
+    pub max_hours: u64,
 }
 
 /// `[image.limits]`.
@@ -187,6 +203,18 @@ impl Validate for Settings {
         ] {
             if !(least..=most).contains(&value) {
                 return Err(format!("image.limits.{key} is {value}: use {least} to {most}"));
+            }
+        }
+        let urls = &image.urls;
+        for (key, value, least, most) in [
+            ("max_redirects", urls.max_redirects.into(), 0, 20),
+            ("max_downloads", urls.max_downloads as u64, 1, 64),
+            ("max_tries", urls.max_tries.into(), 1, 100),
+            ("connect_seconds", urls.connect_seconds, 1, 600),
+            ("max_hours", urls.max_hours, 1, 1000),
+        ] {
+            if !(least..=most).contains(&value) {
+                return Err(format!("image.urls.{key} is {value}: use {least} to {most}"));
             }
         }
         for (key, value, most) in [

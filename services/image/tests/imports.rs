@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use harness::*;
-use watari_contracts::image::DeleteImage;
+use watari_contracts::image::{DeleteImage, ImportImage};
 use watari_model::image::{Format, State};
 use watari_testkit::{TempDir, eventually};
 
@@ -212,6 +212,42 @@ async fn senseless_requests_are_refused_and_change_nothing() {
     assert_eq!(told(front.announce("mini", "other", 100, None).await), "image.exists");
     assert_eq!(told(front.announce("maxi", "r2", 100, None).await), "image.imports-busy");
     assert_eq!(front.show("mini").await.unwrap().state, State::Importing);
+    front.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_without_a_size_ends_when_its_sender_says_so() {
+    let place = Place::new();
+    let mut settings = place.settings(0);
+    settings.limits.max_image_mib = 2;
+    let front = place.start_with(settings).await;
+    front.leads().await;
+    let announce = || ImportImage {
+        request_id: "r".to_owned(),
+        name: "mini".parse().unwrap(),
+        size_bytes: None,
+        sha256: None,
+        url: None,
+    };
+    let file = qcow2(1, 12);
+    let client = place.operator();
+    let ticket = asked(front.bus(), &announce()).await.unwrap();
+    let (first, rest) = file.split_at(700_000);
+    assert_eq!(put(&client, &ticket, 0, first.to_vec()).await.status(), 200);
+    assert_eq!(front.show("mini").await.unwrap().arrived_bytes, Some(700_000));
+    let again = asked(front.bus(), &announce()).await.unwrap();
+    assert_eq!(again.offset, 700_000);
+    assert_eq!(put(&client, &again, 700_000, rest.to_vec()).await.status(), 200);
+    assert_eq!(front.show("mini").await.unwrap().state, State::Importing, "nobody has said that this is all");
+    let url = format!("{}?offset={}&last=true", again.url.as_ref().unwrap(), file.len());
+    assert_eq!(client.put(url).bearer_auth(&again.token).send().await.unwrap().status(), 200);
+    assert_eq!(front.settled("mini").await.sha256, Some(sha256(&file)));
+
+    let endless = ImportImage { name: "maxi".parse().unwrap(), ..announce() };
+    let ticket = asked(front.bus(), &endless).await.unwrap();
+    assert_eq!(put(&client, &ticket, 0, noise(3 << 20, 1)).await.status(), 400);
+    assert_eq!(front.settled("maxi").await.fault.unwrap().code, "image.endless");
+    front.is_tidy(1).await;
     front.stop().await;
 }
 

@@ -293,6 +293,26 @@ refusals! {
     ImageTooCostly { image, detail } "image.too-costly" 400 No
         en "looking at the file for image {image} takes more than is allowed: {detail}" "convert it to a plain qcow2 yourself, or raise the bounds under [image.qemu] and unpack_memory_mib in image.toml"
         ja "イメージ {image} のファイルの検査が上限を超えました: {detail}" "自分で通常の qcow2 に変換するか、image.toml の [image.qemu] の上限と unpack_memory_mib を大きくしてください";
+    /// Not a URL that files are fetched from.
+    ImageUrlBad { url, detail } "image.url-bad" 400 No
+        en "no image is fetched from {url}: {detail}" "give an http:// or https:// URL without user name, or download the file and import it"
+        ja "{url} からはイメージを取得できません: {detail}" "ユーザ名を含まない http:// または https:// の URL を指定するか、ファイルをダウンロードしてから取り込んでください";
+    /// It leads into the house.
+    ImageUrlForbidden { url, address } "image.url-forbidden" 403 No
+        en "{url} leads to {address}, an address that is not public" "download the file and import it, or allow the address under [image.urls] allow in image.toml"
+        ja "{url} の行き先 {address} は、公開されたアドレスではありません" "ファイルをダウンロードしてから取り込むか、image.toml の [image.urls] allow でそのアドレスを許可してください";
+    /// It gives no file.
+    ImageUrlFailed { url, detail } "image.url-failed" 503 No
+        en "the file at {url} could not be fetched: {detail}" "check the URL from the front end, then import again"
+        ja "{url} のファイルを取得できませんでした: {detail}" "フロントエンドから URL を確認し、もう一度取り込んでください";
+    /// It gives almost nothing.
+    ImageUrlStalled { url, detail } "image.url-stalled" 503 No
+        en "the server of {url} sends too little: {detail}" "try again later or from another mirror, or download the file and import it"
+        ja "{url} のサーバからデータがほとんど届きません: {detail}" "後でもう一度試すか、別のミラーを使うか、ファイルをダウンロードしてから取り込んでください";
+    /// It does not end.
+    ImageEndless { image, limit_mib } "image.endless" 400 No
+        en "the file for image {image} goes on after {limit_mib} MiB, which is as large as a file may be" "check what is sent, or raise max_image_mib in image.toml"
+        ja "イメージ {image} のファイルが上限の {limit_mib} MiB を超えても終わりません" "送っている内容を確認するか、image.toml の max_image_mib を大きくしてください";
     /// What arrived is not what was sent.
     DigestMismatch { image, expected, found } "image.digest-mismatch" 400 No
         en "the file for image {image} has digest {found}, not {expected}" "check the file and send it again"

@@ -118,8 +118,8 @@ impl Checker {
         self.clear(candidate.upload)?;
         let Candidate { image, announced, .. } = *candidate;
         let arrived = Opened::at(self.store.upload(candidate.upload))?;
-        if arrived.size != announced.size_bytes {
-            let detail = format!("it has {} bytes, but {} were announced", arrived.size, announced.size_bytes);
+        if let Some(size) = announced.size_bytes.filter(|size| arrived.size != *size) {
+            let detail = format!("it has {} bytes, but {size} were announced", arrived.size);
             return Err(Refusal::ImageRefused { image: image.to_string(), detail }.into());
         }
         let mut digest = None;
@@ -196,8 +196,7 @@ impl Checker {
         };
         let (limit_mib, memory_mib) = (bounds.most_bytes >> 20, bounds.memory_mib);
         let path = self.store.work(candidate.upload, UNPACKED);
-        let (target, source, store, stop) =
-            (path.clone(), packed.file.try_clone(), self.store.clone(), stop.clone());
+        let (target, source, store, stop) = (path.clone(), packed.file.try_clone(), self.store.clone(), stop.clone());
         let source = source.map_err(|source| StoreError { act: "open", path: packed.path.clone(), source })?;
         let unpacking = tokio::task::spawn_blocking(move || {
             let mut target = Partial::open(&target).map_err(unpack::Fault::Store)?;

@@ -126,9 +126,10 @@ impl Sandbox {
             Some(0 | 3) if report.corruptions == 0 && report.check_errors == 0 => Checked::Sound,
             // 63: the format has nothing that could be checked.
             Some(63) => Checked::Sound,
-            Some(_) if ["end of the file", "after EOF", "after file size", "beyond end of file"]
-                .iter()
-                .any(|words| ran.complaint.contains(words)) =>
+            Some(_)
+                if ["end of the file", "after EOF", "after file size", "beyond end of file"]
+                    .iter()
+                    .any(|words| ran.complaint.contains(words)) =>
             {
                 Checked::Truncated
             }

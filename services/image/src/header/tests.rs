@@ -105,7 +105,8 @@ fn archives_and_installation_media_are_no_disks() {
     for bytes in [&b"BZh9"[..], b"PK\x03\x04", b"7z\xbc\xaf\x27\x1c"] {
         assert!(matches!(inspect(bytes, bytes.len() as u64, MANY), Err(Fault::Archive(_))));
     }
-    let packed = [(&b"\x1f\x8b\x08\0"[..], Packing::Gzip), (b"\xfd7zXZ\0", Packing::Xz), (b"\x28\xb5\x2f\xfd", Packing::Zstd)];
+    let packed =
+        [(&b"\x1f\x8b\x08\0"[..], Packing::Gzip), (b"\xfd7zXZ\0", Packing::Xz), (b"\x28\xb5\x2f\xfd", Packing::Zstd)];
     for (bytes, packing) in packed {
         let fault = inspect(bytes, bytes.len() as u64, MANY).unwrap_err();
         assert!(matches!(fault, Fault::Packed(found) if found == packing), "{fault}");
@@ -120,7 +121,8 @@ fn a_backing_name_that_is_a_protocol_is_called_one() {
     let json = "json:{\"driver\":\"raw\",\"file\":{\"driver\":\"file\",\"filename\":\"secret\"}}";
     let fault = created(&dir, &["-u", "-f", "qcow2", "-b", json, "-F", "raw", "d.qcow2", "1M"]).unwrap_err();
     assert!(matches!(&fault, Fault::Protocol(name) if name.starts_with("json:")), "{fault}");
-    let fault = created(&dir, &["-u", "-f", "qcow2", "-b", "nbd:127.0.0.1:9", "-F", "raw", "d.qcow2", "1M"]).unwrap_err();
+    let fault =
+        created(&dir, &["-u", "-f", "qcow2", "-b", "nbd:127.0.0.1:9", "-F", "raw", "d.qcow2", "1M"]).unwrap_err();
     assert!(matches!(&fault, Fault::Protocol(name) if name == "nbd:127.0.0.1:9"), "{fault}");
 }
 
