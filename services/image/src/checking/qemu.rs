@@ -170,9 +170,10 @@ impl Sandbox {
             _ if full => Converted::NoRoom,
             (Some(_), _) => Converted::Refused(ran.complaint),
             (None, Some(SIGXFSZ)) => Converted::NoRoom,
-            (None, _) => {
-                Converted::TooCostly("converting it takes more memory or processor time than allowed".to_owned())
-            }
+            (None, signal) => Converted::TooCostly(format!(
+                "converting it takes more memory or processor time than allowed (signal {})",
+                signal.unwrap_or_default()
+            )),
         })
     }
 
@@ -226,6 +227,8 @@ impl Sandbox {
             .env_clear()
             .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
             .env("LC_ALL", "C")
+            // Each thread would reserve an arena of its own, and the bound is on addresses.
+            .env("MALLOC_ARENA_MAX", "1")
             .current_dir("/")
             .stdin(Stdio::from(file.try_clone().map_err(fault)?))
             .stdout(stdout)

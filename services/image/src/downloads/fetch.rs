@@ -25,7 +25,7 @@ const PIECE: usize = 1 << 20;
 /// Before the first further try, and the most.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const MOST_PAUSE: Duration = Duration::from_secs(30);
-/// How often it is looked whether the file is still wanted when nothing arrives.
+/// How often it is looked whether the file is still wanted, whatever arrives.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// How one try ended.
@@ -166,11 +166,18 @@ impl Job<'_> {
             self.tell_size(total).await;
         }
         let (mut body, mut window, mut pending) = (response.bytes_stream(), Window::default(), Vec::new());
-        let mut silent = Duration::ZERO;
+        let (mut silent, mut looked) = (Duration::ZERO, Instant::now());
         let ended = loop {
-            let piece = match timeout(LOOK, body.next()).await {
+            let piece = timeout(LOOK, body.next()).await;
+            // By the clock: a trickle fills no piece and is never silent.
+            if looked.elapsed() >= LOOK {
+                if !self.wanted() {
+                    break Some(Try::Overtaken);
+                }
+                looked = Instant::now();
+            }
+            let piece = match piece {
                 Ok(piece) => piece,
-                Err(_) if !self.wanted() => break Some(Try::Overtaken),
                 Err(_) => {
                     silent += LOOK;
                     if silent >= limits.stall() || window.trickles(0, limits.stall(), limits.stall_kib << 10) {
@@ -198,9 +205,6 @@ impl Job<'_> {
                     Ok(written) => written,
                     Err(ended) => return ended,
                 };
-                if !self.wanted() {
-                    break Some(Try::Overtaken);
-                }
             }
         };
         match self.written(partial, pending).await {
