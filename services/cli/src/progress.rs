@@ -87,6 +87,20 @@ impl Progress {
         text.clone_into(&mut shown.text);
     }
 
+    /// Work that goes on until its end is reached: how many bytes so far.
+    pub fn flowing(&mut self, name: &str, done: u64, text: &str) {
+        let shown = self.shown(name);
+        let line = format!("{}  {text}", format::bytes(done));
+        if let Some(bar) = &shown.bar {
+            bar.set_style(style("{prefix:16} {spinner} {msg}"));
+            bar.set_message(line.clone());
+        } else if shown.text.is_empty() || (shown.text != line && shown.at.elapsed() >= QUIET) {
+            out::say(&format!("{name}: {line}"));
+            shown.at = Instant::now();
+            shown.text.clone_from(&line);
+        }
+    }
+
     /// It is over: its bar goes.
     pub fn over(&mut self, name: &str) {
         if let Some(Shown { bar: Some(bar), .. }) = self.shown.remove(name) {

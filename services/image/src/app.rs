@@ -13,6 +13,7 @@ use watari_model::{SiteName, image::Image, vm::Vm};
 use crate::{
     ServiceError,
     checking::{Checker, Sandbox},
+    downloads::Downloads,
     metrics::Metrics,
     plan::{Used, imports::Upload},
     settings::ImageSection,
@@ -39,6 +40,8 @@ pub struct App {
     pub shelf: Shelf,
     /// Uploads in hand.
     pub uploads: Uploads,
+    /// Files being fetched from URLs.
+    pub downloads: Downloads,
     /// Whether this instance leads.
     pub leadership: watch::Receiver<Leadership>,
     /// What judges files.
@@ -63,7 +66,7 @@ impl App {
         let store = Store::open(&settings.data_dir)?;
         let shelf = Shelf::open(store.clone())?;
         let metrics = Metrics::register(&ctx.metrics)?;
-        let checker = Checker::new(Sandbox::prepare(&settings.qemu).await, &settings.limits);
+        let checker = Checker::new(Sandbox::prepare(&settings.qemu).await, &settings.limits, &store);
         let images = Mirror::<Image>::open(&ctx).await.map_err(|_| ServiceError::Stopped)?;
         let leadership =
             Lease::campaign(&ctx, Service::Image, ctx.lease_ttl()).await.map_err(|_| ServiceError::Stopped)?;
@@ -71,6 +74,7 @@ impl App {
         images.wakes(&wake_imports);
         images.wakes(&wake_copies);
         let uploads = Uploads::new(settings.limits.max_uploads);
+        let downloads = Downloads::new(&settings.urls);
         let app = Arc::new(Self {
             ctx,
             site,
@@ -80,6 +84,7 @@ impl App {
             store,
             shelf,
             uploads,
+            downloads,
             leadership,
             checker,
             metrics,

@@ -11,13 +11,14 @@ use futures_util::{StreamExt, stream};
 use watari_chassis::{clock, looper};
 use watari_model::{
     ImageName, Refusal,
-    image::{Announced, Change, Image, State, Stored},
+    image::{Change, Image, State},
 };
 
 use crate::{
     app::App,
     catalogue::Step,
-    checking::CheckError,
+    checking::{Candidate, CheckError, Sound},
+    downloads,
     plan::{
         digest_of,
         imports::{Action, Seen, decide},
@@ -53,7 +54,7 @@ pub fn begin(app: &Arc<App>) {
     });
 }
 
-async fn step(app: &App) -> Result<(), StepError> {
+async fn step(app: &Arc<App>) -> Result<(), StepError> {
     let snapshot = app.images.snapshot();
     let images: Vec<&Image> = snapshot.values().map(|entry| &entry.value).collect();
     let (uploads, used) = (app.upload_files()?, app.used());
@@ -82,9 +83,13 @@ async fn step(app: &App) -> Result<(), StepError> {
     failed.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
 }
 
-async fn act(app: &App, action: Action) -> Result<(), StepError> {
+async fn act(app: &Arc<App>, action: Action) -> Result<(), StepError> {
     match action {
-        Action::Arrive(name) => arrived(app, &name).await.map_err(StepError::from),
+        Action::Arrive(name, size_bytes) => arrived(app, &name, size_bytes).await.map_err(StepError::from),
+        Action::Download(name) => {
+            downloads::start(app, &name);
+            Ok(())
+        }
         Action::Verify(name) => verify(app, &name).await,
         Action::Refuse(name, refusal) => Ok(refuse(app, &name, refusal).await?),
         Action::Forget(name) => forget(app, &name).await,
@@ -95,9 +100,9 @@ async fn act(app: &App, action: Action) -> Result<(), StepError> {
 ///
 /// # Errors
 /// If the import is over meanwhile, or NATS does not acknowledge.
-pub(crate) async fn arrived(app: &App, name: &ImageName) -> Result<(), Refusal> {
+pub(crate) async fn arrived(app: &App, name: &ImageName, size_bytes: u64) -> Result<(), Refusal> {
     app.change(name, |image| match image.state {
-        State::Importing => applied(image, Change::Arrived),
+        State::Importing => applied(image, Change::Arrived { size_bytes }),
         State::Verifying | State::Ready => Ok(Step::Leave),
         State::Failed | State::Deleting => {
             Err(Refusal::ImageNotReady { image: image.name.to_string(), state: image.state.word().to_owned() })
@@ -138,16 +143,24 @@ async fn verify(app: &App, name: &ImageName) -> Result<(), StepError> {
     let Some(entry) = app.images.get(name.as_str()) else { return Ok(()) };
     let image = &entry.value;
     let id = UploadId::of(&image.name, &image.request_id);
-    let path = app.store.upload(&id);
     app.uploads.close(&id);
-    let announced = image.announced.clone().unwrap_or(Announced { size_bytes: 0, sha256: None });
-    let stored = match app.checker.check(name, &path, &announced, &app.ctx.shutdown).await {
-        Ok(stored) => stored,
-        Err(CheckError::Refused(refusal)) => return Ok(refuse(app, name, *refusal).await?),
-        Err(CheckError::Interrupted) => return Ok(()),
-        Err(error) => return Err(error.into()),
+    let announced = image.announced.clone().unwrap_or_default();
+    let candidate = Candidate { image: name, upload: &id, announced: &announced };
+    let checked = app.checker.check(&candidate, &app.ctx.shutdown).await;
+    let sound = match checked {
+        Ok(sound) => sound,
+        Err(error) => {
+            app.checker.clear(&id)?;
+            return match error {
+                CheckError::Refused(refusal) => Ok(refuse(app, name, *refusal).await?),
+                CheckError::Interrupted => Ok(()),
+                error => Err(error.into()),
+            };
+        }
     };
-    take_in(app, &path, &stored)?;
+    take_in(app, &sound)?;
+    app.checker.clear(&id)?;
+    let stored = sound.stored;
     let site = app.site.clone();
     let request_id = &image.request_id;
     app.change(name, |image| {
@@ -158,20 +171,20 @@ async fn verify(app: &App, name: &ImageName) -> Result<(), StepError> {
         applied(image, Change::Verified(stored.clone()))
     })
     .await?;
-    store::remove(&path)?;
+    store::remove(&app.store.upload(&id))?;
     app.metrics.imports.with_label_values(&["ready"]).inc();
     tracing::info!(image = %name, sha256 = stored.sha256, size_bytes = stored.size_bytes, "an image is ready");
     Ok(())
 }
 
 /// Puts a checked file on the shelf.
-fn take_in(app: &App, path: &std::path::Path, stored: &Stored) -> Result<(), StoreError> {
-    let Ok(digest) = stored.sha256.parse() else { return Ok(()) };
+fn take_in(app: &App, sound: &Sound) -> Result<(), StoreError> {
+    let Ok(digest) = sound.stored.sha256.parse() else { return Ok(()) };
     if app.shelf.open_blob(&digest)?.is_some() {
         // Another image has the same file, and it is sound.
         return Ok(());
     }
-    app.store.adopt(path, &digest)?;
+    app.store.adopt(&sound.path, &digest)?;
     let blob = app.store.blob(&digest);
     let meta = std::fs::metadata(&blob).map_err(|source| StoreError { act: "measure", path: blob, source })?;
     app.shelf.trust(&digest, &meta)

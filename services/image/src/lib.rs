@@ -3,7 +3,8 @@
 //! ```text
 //!  bus ──▶ inbound ──┐                        ┌──▶ checking (header parser, digest, qemu-img)
 //!                    ├─▶ catalogue ─▶ plan ───┤
-//!  https ─▶ uploads ─┘   (documents)  (pure)  └──▶ copies (other front ends) ──▶ store (disk)
+//!  https ─▶ uploads ─┤   (documents)  (pure)  └──▶ copies (other front ends) ──▶ store (disk)
+//!  URLs ─▶ downloads ┘
 //! ```
 //!
 //! Both front ends run an instance. The primary answers requests, takes uploads and checks them;
@@ -16,6 +17,7 @@ pub mod catalogue;
 pub mod checking;
 pub mod copies;
 pub mod digest;
+pub mod downloads;
 pub mod header;
 pub mod https;
 pub mod imports;
@@ -25,6 +27,7 @@ pub mod plan;
 pub mod settings;
 pub mod store;
 pub mod tls;
+mod trickle;
 pub mod uploads;
 
 use std::{net::SocketAddr, sync::Arc};

@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
+use ipnet::IpNet;
 use serde::Deserialize;
 use watari_chassis::Validate;
 use watari_model::SiteName;
@@ -35,6 +36,8 @@ pub struct ImageSection {
     pub peers: Vec<String>,
     /// Certificates.
     pub tls: TlsFiles,
+    /// Fetching from URLs.
+    pub urls: Urls,
     /// Bounds.
     pub limits: Limits,
     /// The checking program.
@@ -59,6 +62,19 @@ pub struct TlsFiles {
     pub key: PathBuf,
 }
 
+/// `[image.urls]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "defaults.toml documents each of them")]
+pub struct Urls {
+    pub allow: Vec<IpNet>,
+    pub max_redirects: u32,
+    pub max_downloads: usize,
+    pub max_tries: u32,
+    pub connect_seconds: u64,
+    pub max_hours: u64,
+}
+
 /// `[image.limits]`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -68,6 +84,8 @@ pub struct Limits {
     pub max_virtual_gib: u64,
     pub max_imports: usize,
     pub max_uploads: usize,
+    pub max_unpack_ratio: u64,
+    pub unpack_memory_mib: u64,
     pub reserve_mib: u64,
     pub stall_seconds: u64,
     pub stall_kib: u64,
@@ -103,6 +121,15 @@ impl Limits {
     #[must_use]
     pub fn max_virtual_bytes(&self) -> u64 {
         self.max_virtual_gib << 30
+    }
+
+    /// The most that a compressed file of `packed` bytes may unpack to, in bytes.
+    #[must_use]
+    pub fn max_unpacked_bytes(&self, packed: u64) -> u64 {
+        /// A small file may unpack to so much whatever its ratio.
+        const SMALL: u64 = 256 << 20;
+        let by_ratio = packed.saturating_mul(self.max_unpack_ratio).max(SMALL);
+        by_ratio.min(self.max_virtual_bytes())
     }
 
     /// How long an import may stand still, in milliseconds.
@@ -162,6 +189,8 @@ impl Validate for Settings {
             ("max_virtual_gib", limits.max_virtual_gib, 1, 64 << 10),
             ("max_imports", limits.max_imports as u64, 1, 1024),
             ("max_uploads", limits.max_uploads as u64, 1, 1024),
+            ("max_unpack_ratio", limits.max_unpack_ratio, 1, 1 << 20),
+            ("unpack_memory_mib", limits.unpack_memory_mib, 1, 4095),
             ("reserve_mib", limits.reserve_mib, 0, 1 << 30),
             ("stall_seconds", limits.stall_seconds, 1, 3600),
             ("stall_kib", limits.stall_kib, 0, 1 << 20),
@@ -174,6 +203,18 @@ impl Validate for Settings {
         ] {
             if !(least..=most).contains(&value) {
                 return Err(format!("image.limits.{key} is {value}: use {least} to {most}"));
+            }
+        }
+        let urls = &image.urls;
+        for (key, value, least, most) in [
+            ("max_redirects", urls.max_redirects.into(), 0, 20),
+            ("max_downloads", urls.max_downloads as u64, 1, 64),
+            ("max_tries", urls.max_tries.into(), 1, 100),
+            ("connect_seconds", urls.connect_seconds, 1, 600),
+            ("max_hours", urls.max_hours, 1, 1000),
+        ] {
+            if !(least..=most).contains(&value) {
+                return Err(format!("image.urls.{key} is {value}: use {least} to {most}"));
             }
         }
         for (key, value, most) in [

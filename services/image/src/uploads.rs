@@ -23,8 +23,8 @@ pub struct Session {
     pub image: ImageName,
     /// The request that announced it.
     pub request_id: String,
-    /// How many bytes it will have.
-    pub size_bytes: u64,
+    /// How many bytes it will have; none if that is known only at its end.
+    pub size_bytes: Option<u64>,
     token: Mutex<Digest>,
     turn: Arc<tokio::sync::Mutex<()>>,
     sender: Mutex<CancellationToken>,
@@ -66,7 +66,7 @@ impl Uploads {
             let session = Session {
                 image: image.name.clone(),
                 request_id: image.request_id.clone(),
-                size_bytes: image.announced.as_ref().map_or(0, |a| a.size_bytes),
+                size_bytes: image.announced.as_ref().and_then(|a| a.size_bytes),
                 token: Mutex::new(known),
                 turn: Arc::default(),
                 sender: Mutex::default(),

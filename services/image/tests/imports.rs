@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use harness::*;
-use watari_contracts::image::DeleteImage;
+use watari_contracts::image::{DeleteImage, ImportImage};
 use watari_model::image::{Format, State};
 use watari_testkit::{TempDir, eventually};
 
@@ -140,23 +140,49 @@ async fn hostile_files_are_refused_by_name_and_leave_nothing() {
     qemu_img(dir.path(), &["create", "-q", "-f", "vmdk", "-o", "subformat=monolithicFlat", "descriptor", "1M"]);
     qemu_img(dir.path(), &["create", "-q", "-f", "qcow2", "huge", "60T"]);
     std::fs::write(dir.path().join("truncated"), &qcow2(3, 5)[..2 << 20]).unwrap();
-    std::fs::write(dir.path().join("packed"), b"\x1f\x8b\x08\0 and so on").unwrap();
-    for (name, word) in [
-        ("backing", "backing file"),
-        ("external", "external file"),
-        ("encrypted", "encrypted (LUKS)"),
-        ("descriptor", "names other files"),
-        ("huge", "more than the"),
-        ("truncated", "truncated"),
-        ("packed", "gzip"),
+    std::fs::write(dir.path().join("bzip2"), b"BZh9 and so on").unwrap();
+    std::fs::write(dir.path().join("gzip"), b"\x1f\x8b\x08\0 and so on").unwrap();
+    let json = "json:{\"driver\":\"file\",\"filename\":\"/etc/passwd\"}";
+    qemu_img(dir.path(), &["create", "-q", "-u", "-f", "qcow2", "-b", json, "-F", "raw", "protocol", "1M"]);
+    qemu_img(dir.path(), &["create", "-q", "-f", "qed", "foreign", "1M"]);
+    for (name, code) in [
+        ("backing", "image.backing-file"),
+        ("external", "image.external-data"),
+        ("encrypted", "image.encrypted"),
+        ("descriptor", "image.foreign-extent"),
+        ("protocol", "image.protocol-name"),
+        ("huge", "image.disk-too-large"),
+        ("truncated", "image.truncated"),
+        ("bzip2", "image.archive"),
+        ("gzip", "image.corrupt"),
+        ("foreign", "image.format"),
     ] {
         let failed = front.imported(&place, name, &std::fs::read(dir.path().join(name)).unwrap()).await;
         let fault = failed.fault.unwrap_or_else(|| panic!("{name} is {:?}", failed.state));
-        assert_eq!((failed.state, fault.code.as_str()), (State::Failed, "image.refused"), "{name}");
-        assert!(fault.cause.contains(word), "{name}: {}", fault.cause);
+        assert_eq!((failed.state, fault.code.as_str()), (State::Failed, code), "{name}: {}", fault.cause);
         assert!(failed.sha256.is_none() && failed.copies.is_empty());
     }
     front.is_tidy(0).await;
+    front.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_compressed_vmdk_becomes_an_image_and_leaves_nothing_behind() {
+    use std::io::Write;
+    let place = Place::new();
+    let front = place.alone().await;
+    let dir = TempDir::new();
+    std::fs::write(dir.path().join("raw"), noise(3 << 20, 9)).unwrap();
+    let args = ["convert", "-f", "raw", "-O", "vmdk", "-o", "subformat=streamOptimized", "raw", "d.vmdk"];
+    qemu_img(dir.path(), &args);
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(&std::fs::read(dir.path().join("d.vmdk")).unwrap()).unwrap();
+    let ready = front.imported(&place, "mini", &gzip.finish().unwrap()).await;
+    assert_eq!((ready.state, ready.format), (State::Ready, Some(Format::Qcow2)), "{:?}", ready.fault);
+    let blob = front.blob(&ready.sha256.unwrap());
+    std::fs::copy(blob, dir.path().join("stored")).unwrap();
+    qemu_img(dir.path(), &["compare", "-f", "raw", "-F", "qcow2", "raw", "stored"]);
+    front.is_tidy(1).await;
     front.stop().await;
 }
 
@@ -186,6 +212,42 @@ async fn senseless_requests_are_refused_and_change_nothing() {
     assert_eq!(told(front.announce("mini", "other", 100, None).await), "image.exists");
     assert_eq!(told(front.announce("maxi", "r2", 100, None).await), "image.imports-busy");
     assert_eq!(front.show("mini").await.unwrap().state, State::Importing);
+    front.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_without_a_size_ends_when_its_sender_says_so() {
+    let place = Place::new();
+    let mut settings = place.settings(0);
+    settings.limits.max_image_mib = 2;
+    let front = place.start_with(settings).await;
+    front.leads().await;
+    let announce = || ImportImage {
+        request_id: "r".to_owned(),
+        name: "mini".parse().unwrap(),
+        size_bytes: None,
+        sha256: None,
+        url: None,
+    };
+    let file = qcow2(1, 12);
+    let client = place.operator();
+    let ticket = asked(front.bus(), &announce()).await.unwrap();
+    let (first, rest) = file.split_at(700_000);
+    assert_eq!(put(&client, &ticket, 0, first.to_vec()).await.status(), 200);
+    assert_eq!(front.show("mini").await.unwrap().arrived_bytes, Some(700_000));
+    let again = asked(front.bus(), &announce()).await.unwrap();
+    assert_eq!(again.offset, 700_000);
+    assert_eq!(put(&client, &again, 700_000, rest.to_vec()).await.status(), 200);
+    assert_eq!(front.show("mini").await.unwrap().state, State::Importing, "nobody has said that this is all");
+    let url = format!("{}?offset={}&last=true", again.url.as_ref().unwrap(), file.len());
+    assert_eq!(client.put(url).bearer_auth(&again.token).send().await.unwrap().status(), 200);
+    assert_eq!(front.settled("mini").await.sha256, Some(sha256(&file)));
+
+    let endless = ImportImage { name: "maxi".parse().unwrap(), ..announce() };
+    let ticket = asked(front.bus(), &endless).await.unwrap();
+    assert_eq!(put(&client, &ticket, 0, noise(3 << 20, 1)).await.status(), 400);
+    assert_eq!(front.settled("maxi").await.fault.unwrap().code, "image.endless");
+    front.is_tidy(1).await;
     front.stop().await;
 }
 

@@ -8,8 +8,9 @@ use watari_model::{ImageName, SiteName, Timestamp, VmName, image};
 
 use crate::{Request, Service, scheduler::Fault};
 
-/// Announce a file. The answer says where its bytes are to be sent. Repeating it with the same
-/// `request_id` gives a fresh ticket, with which a broken upload is resumed.
+/// Announce a file. The answer says where its bytes are to be sent, unless the front end is to fetch
+/// them itself. Repeating it with the same `request_id` gives a fresh ticket, with which a broken
+/// upload is resumed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ImportImage {
@@ -17,11 +18,15 @@ pub struct ImportImage {
     pub request_id: String,
     /// The image's name.
     pub name: ImageName,
-    /// The file's size in bytes.
-    pub size_bytes: u64,
+    /// The file's size in bytes; left out if it is known only at the end, as that of a pipe.
+    #[serde(default)]
+    pub size_bytes: Option<u64>,
     /// The file's SHA-256, 64 hexadecimal digits, if known.
     #[serde(default)]
     pub sha256: Option<String>,
+    /// Where the front end is to fetch the file from, `http://` or `https://`; left out if it is sent.
+    #[serde(default)]
+    pub url: Option<String>,
 }
 
 /// Where to send the bytes.
@@ -29,7 +34,7 @@ pub struct ImportImage {
 pub struct Ticket {
     /// The image so far.
     pub image: ImageView,
-    /// `PUT` the bytes here, from `offset` on; none when nothing is left to send.
+    /// `PUT` the bytes here, from `offset` on; none when nothing is to be sent.
     pub url: Option<String>,
     /// The bearer token for it, good for this one upload.
     pub token: String,
@@ -102,8 +107,11 @@ pub struct ImageView {
     pub sha256: Option<String>,
     /// Its format.
     pub format: Option<image::Format>,
-    /// The stored file's size.
+    /// The stored file's size; that of the announced one before.
     pub size_bytes: Option<u64>,
+    /// How much has arrived of a file that is being imported.
+    #[serde(default)]
+    pub arrived_bytes: Option<u64>,
     /// The size of the disk it describes.
     pub virtual_size_bytes: Option<u64>,
     /// When each site got its verified copy.

@@ -67,8 +67,11 @@ impl State {
 /// What can happen to an image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// All bytes are here.
-    Arrived,
+    /// All bytes are here, so many.
+    Arrived {
+        /// The file's size in bytes.
+        size_bytes: u64,
+    },
     /// It is sound.
     Verified(Stored),
     /// It is not, or the import broke off.
@@ -91,12 +94,15 @@ pub struct Stored {
 }
 
 /// What was said of a file before its bytes came.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Announced {
-    /// Its size in bytes.
-    pub size_bytes: u64,
+    /// Its size in bytes; none before its end is reached, if it comes from a pipe or a URL.
+    pub size_bytes: Option<u64>,
     /// Its SHA-256, 64 lower-case hexadecimal digits, if known.
     pub sha256: Option<String>,
+    /// Where the front end is to fetch it from; none if it is sent.
+    #[serde(default)]
+    pub url: Option<String>,
 }
 
 /// An image's document.
@@ -149,7 +155,12 @@ impl Image {
     pub fn apply(&mut self, change: Change, now: Timestamp) -> Result<(), NotNow> {
         use State::{Deleting, Failed, Importing, Ready, Verifying};
         let next = match (self.state, change) {
-            (Importing, Change::Arrived) => Verifying,
+            (Importing, Change::Arrived { size_bytes }) => {
+                if let Some(announced) = &mut self.announced {
+                    announced.size_bytes = Some(size_bytes);
+                }
+                Verifying
+            }
             (Verifying, Change::Verified(stored)) => {
                 self.stored = Some(stored);
                 Ready
@@ -179,7 +190,7 @@ mod tests {
     fn changes() -> impl Strategy<Value = Change> {
         let stored = Stored { sha256: "0".repeat(64), format: Format::Raw, size_bytes: 1, virtual_size_bytes: 1 };
         prop_oneof![
-            Just(Change::Arrived),
+            Just(Change::Arrived { size_bytes: 1 }),
             Just(Change::Verified(stored)),
             Just(Change::Refused(Refusal::ImageUnknown { image: "x".to_owned() })),
             Just(Change::DeleteAsked),

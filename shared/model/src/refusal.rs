@@ -237,6 +237,82 @@ refusals! {
     ImageRefused { image, detail } "image.refused" 400 No
         en "the file for image {image} is refused: {detail}" "give a plain qcow2 or raw disk image without backing file, external data or encryption"
         ja "イメージ {image} のファイルは受け付けられません: {detail}" "バッキングファイル、外部データ、暗号化のない qcow2 または raw のディスクイメージを指定してください";
+    /// It stands on another file.
+    ImageBackingFile { image, format, name } "image.backing-file" 400 No
+        en "the file for image {image} is a {format} that stands on another file ({name})" "flatten it where its base is: qemu-img convert -O qcow2 OLD NEW, and import NEW"
+        ja "イメージ {image} のファイルは、別のファイル ({name}) を土台とする {format} です" "土台のファイルがある場所で qemu-img convert -O qcow2 OLD NEW を実行して一つにまとめ、NEW を取り込んでください";
+    /// Its data lie elsewhere.
+    ImageExternalData { image } "image.external-data" 400 No
+        en "the file for image {image} is a qcow2 whose data lie in another file" "unite them: qemu-img convert -O qcow2 OLD NEW, and import NEW"
+        ja "イメージ {image} のファイルは、データを別のファイルに持つ qcow2 です" "qemu-img convert -O qcow2 OLD NEW を実行して一つにまとめ、NEW を取り込んでください";
+    /// Its descriptor names other files.
+    ImageForeignExtent { image, name } "image.foreign-extent" 400 No
+        en "the VMDK for image {image} names other files for its data: {name}" "export it as one file (monolithicSparse or streamOptimized), or unite it: qemu-img convert -O qcow2 OLD.vmdk NEW.qcow2"
+        ja "イメージ {image} の VMDK は、データの置き場所として別のファイルを指しています: {name}" "一つのファイル (monolithicSparse または streamOptimized) として書き出すか、qemu-img convert -O qcow2 OLD.vmdk NEW.qcow2 で一つにまとめてください";
+    /// It names something that QEMU would connect to.
+    ImageProtocolName { image, name } "image.protocol-name" 400 No
+        en "the file for image {image} names {name}, which QEMU would read as a protocol and open" "do not trust where this file comes from; ask its owner for a whole disk image"
+        ja "イメージ {image} のファイルは {name} を指しており、QEMU はこれを通信先として開いてしまいます" "このファイルの出所を疑い、単独で完結したディスクイメージを持ち主に求めてください";
+    /// It is encrypted.
+    ImageEncrypted { image, method } "image.encrypted" 400 No
+        en "the file for image {image} is encrypted ({method})" "decrypt it first: nobody could start a server from it unattended"
+        ja "イメージ {image} のファイルは暗号化 ({method}) されています" "先に復号してください。暗号化されたままでは、無人でサーバを起動できません";
+    /// It was not closed.
+    ImageNotClosed { image } "image.not-closed" 400 No
+        en "the file for image {image} was not closed properly by the program that wrote it" "shut that program down and copy the file again, or repair it: qemu-img check -r all FILE"
+        ja "イメージ {image} のファイルは、書き込んだプログラムが正しく閉じていません" "そのプログラムを終了してからファイルをコピーし直すか、qemu-img check -r all ファイル で修復してください";
+    /// The disk it describes is larger than allowed.
+    ImageDiskTooLarge { image, size_gib, limit_gib } "image.disk-too-large" 400 No
+        en "the disk of image {image} has {size_gib} GiB, more than the {limit_gib} that are allowed" "shrink the disk, or raise max_virtual_gib in image.toml"
+        ja "イメージ {image} のディスクは {size_gib} GiB あり、上限の {limit_gib} GiB を超えています" "ディスクを小さくするか、image.toml の max_virtual_gib を大きくしてください";
+    /// Unpacked it would be far larger than a disk ever is.
+    ImageBomb { image, limit_mib } "image.bomb" 400 No
+        en "the compressed file for image {image} unpacks to more than {limit_mib} MiB, which no honest disk does" "unpack it yourself and import what is inside, or raise max_unpack_ratio in image.toml"
+        ja "イメージ {image} の圧縮ファイルは、展開すると {limit_mib} MiB を超えます。通常のディスクでは起こりません" "自分で展開して中身を取り込むか、image.toml の max_unpack_ratio を大きくしてください";
+    /// Something is missing at its end.
+    ImageTruncated { image, detail } "image.truncated" 400 No
+        en "the file for image {image} is not whole: {detail}" "copy or download it again, and compare its size with the original"
+        ja "イメージ {image} のファイルは途中で切れています: {detail}" "もう一度コピーまたはダウンロードし、元のファイルと大きさを比べてください";
+    /// Its contents contradict each other.
+    ImageCorrupt { image, detail } "image.corrupt" 400 No
+        en "the file for image {image} is corrupt: {detail}" "copy it again, or repair the original: qemu-img check -r all FILE"
+        ja "イメージ {image} のファイルは壊れています: {detail}" "もう一度コピーするか、元のファイルを qemu-img check -r all ファイル で修復してください";
+    /// Another format, or one feature too many.
+    ImageFormatUnknown { image, detail } "image.format" 400 No
+        en "the file for image {image} cannot be taken: {detail}" "give a qcow2, raw, VMDK, VHDX or VDI disk; others are converted with qemu-img convert -O qcow2 OLD NEW"
+        ja "イメージ {image} のファイルは取り込めません: {detail}" "qcow2、raw、VMDK、VHDX、VDI のディスクを指定してください。ほかの形式は qemu-img convert -O qcow2 OLD NEW で変換できます";
+    /// Packed in a way that is not unpacked here.
+    ImageArchive { image, detail } "image.archive" 400 No
+        en "the file for image {image} is {detail}" "unpack it and import the disk inside; only one disk under one of gzip, xz or zstd is unpacked here"
+        ja "イメージ {image} のファイルは展開できない形式です: {detail}" "展開して中のディスクを取り込んでください。ここで展開できるのは、gzip、xz、zstd のいずれかで一度だけ圧縮した一つのディスクです";
+    /// A medium, or nothing.
+    ImageNotADisk { image, detail } "image.not-a-disk" 400 No
+        en "the file for image {image} is no disk of an installed system: {detail}" "install a system on a disk first and import that disk, or use a vendor's cloud image"
+        ja "イメージ {image} のファイルは、システムを導入済みのディスクではありません: {detail}" "先にディスクへシステムを導入してそのディスクを取り込むか、配布元のクラウドイメージを使ってください";
+    /// Looking at it takes too much.
+    ImageTooCostly { image, detail } "image.too-costly" 400 No
+        en "looking at the file for image {image} takes more than is allowed: {detail}" "convert it to a plain qcow2 yourself, or raise the bounds under [image.qemu] and unpack_memory_mib in image.toml"
+        ja "イメージ {image} のファイルの検査が上限を超えました: {detail}" "自分で通常の qcow2 に変換するか、image.toml の [image.qemu] の上限と unpack_memory_mib を大きくしてください";
+    /// Not a URL that files are fetched from.
+    ImageUrlBad { url, detail } "image.url-bad" 400 No
+        en "no image is fetched from {url}: {detail}" "give an http:// or https:// URL without user name, or download the file and import it"
+        ja "{url} からはイメージを取得できません: {detail}" "ユーザ名を含まない http:// または https:// の URL を指定するか、ファイルをダウンロードしてから取り込んでください";
+    /// It leads into the house.
+    ImageUrlForbidden { url, address } "image.url-forbidden" 403 No
+        en "{url} leads to {address}, an address that is not public" "download the file and import it, or allow the address under [image.urls] allow in image.toml"
+        ja "{url} の行き先 {address} は、公開されたアドレスではありません" "ファイルをダウンロードしてから取り込むか、image.toml の [image.urls] allow でそのアドレスを許可してください";
+    /// It gives no file.
+    ImageUrlFailed { url, detail } "image.url-failed" 503 No
+        en "the file at {url} could not be fetched: {detail}" "check the URL from the front end, then import again"
+        ja "{url} のファイルを取得できませんでした: {detail}" "フロントエンドから URL を確認し、もう一度取り込んでください";
+    /// It gives almost nothing.
+    ImageUrlStalled { url, detail } "image.url-stalled" 503 No
+        en "the server of {url} sends too little: {detail}" "try again later or from another mirror, or download the file and import it"
+        ja "{url} のサーバからデータがほとんど届きません: {detail}" "後でもう一度試すか、別のミラーを使うか、ファイルをダウンロードしてから取り込んでください";
+    /// It does not end.
+    ImageEndless { image, limit_mib } "image.endless" 400 No
+        en "the file for image {image} goes on after {limit_mib} MiB, which is as large as a file may be" "check what is sent, or raise max_image_mib in image.toml"
+        ja "イメージ {image} のファイルが上限の {limit_mib} MiB を超えても終わりません" "送っている内容を確認するか、image.toml の max_image_mib を大きくしてください";
     /// What arrived is not what was sent.
     DigestMismatch { image, expected, found } "image.digest-mismatch" 400 No
         en "the file for image {image} has digest {found}, not {expected}" "check the file and send it again"

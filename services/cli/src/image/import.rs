@@ -6,9 +6,9 @@ use clap::Args;
 use sha2::{Digest, Sha256};
 use tokio::io::AsyncReadExt;
 use watari_contracts::image::{GetImage, ImageView, ImportImage};
-use watari_model::image::State;
+use watari_model::{ImageName, image::State};
 
-use super::upload::Upload;
+use super::{pipe::Pipe, upload::Upload};
 use crate::{
     Context,
     failure::Failure,
@@ -31,10 +31,13 @@ pub(super) const CHUNK: usize = 256 * 1024;
 #[command(after_help = "\
 Examples:
   watari image import mini.qcow2 --name mini --wait
+  watari image import https://images.example.org/mini.qcow2.xz --name mini --wait
+  ssh old-host cat /disks/mail.vmdk | watari image import - --name mail --wait
   watari image import mini.qcow2 --name mini --sha256          # computed first, compared at the other end
   watari image import mini.qcow2 --name mini --sha256 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08")]
 pub struct Import {
-    /// A qcow2 or raw disk image
+    /// A disk (qcow2, raw, VMDK, VHDX or VDI, plain or under gzip, xz or zstd): a file, an http:// or
+    /// https:// URL that the front end fetches, or - for standard input
     file: PathBuf,
     /// The image's name
     #[arg(long)]
@@ -50,35 +53,59 @@ impl Import {
     /// Announces, sends, and waits if wanted.
     pub(super) async fn run(self, ctx: &Context) -> Result<(), Failure> {
         let name = input::name(&self.name)?;
+        let mut progress = Progress::new();
+        let text = self.file.to_str().unwrap_or_default();
+        let url = text.split_once("://").is_some().then(|| text.to_owned());
+        let view = match url {
+            Some(_) => self.fetched(ctx, name, url).await?,
+            None if text == "-" => self.piped(ctx, name, &mut progress).await?,
+            None => self.sent(ctx, name, &mut progress).await?,
+        };
+        let view = if self.waiting.wait { self.checked(ctx, &mut progress, view).await? } else { view };
+        drop(progress);
+        ctx.out.row(&view)
+    }
+
+    fn announcement(&self, ctx: &Context, name: ImageName, size: Option<u64>, sha256: Option<String>) -> ImportImage {
+        ImportImage { request_id: ctx.session.request_id(), name, size_bytes: size, sha256, url: None }
+    }
+
+    /// The digest that was given; one cannot be computed of what is not here yet.
+    fn given_digest(&self) -> Result<Option<String>, Failure> {
+        self.sha256.as_deref().map(checked_digest).transpose()
+    }
+
+    /// The front end fetches it.
+    async fn fetched(&self, ctx: &Context, name: ImageName, url: Option<String>) -> Result<ImageView, Failure> {
+        let announcement = ImportImage { url, ..self.announcement(ctx, name, None, self.given_digest()?) };
+        Ok(ctx.session.ask(&announcement).await?.image)
+    }
+
+    /// It comes through standard input.
+    async fn piped(&self, ctx: &Context, name: ImageName, progress: &mut Progress) -> Result<ImageView, Failure> {
+        let announcement = self.announcement(ctx, name, None, self.given_digest()?);
+        Pipe { ctx, announcement: &announcement }.send(tokio::io::stdin(), progress).await
+    }
+
+    /// It is a file.
+    async fn sent(&self, ctx: &Context, name: ImageName, progress: &mut Progress) -> Result<ImageView, Failure> {
         let unusable = |detail: String| Fault::UploadFile { path: self.file.display().to_string(), detail };
         let metadata = tokio::fs::metadata(&self.file).await.map_err(|e| unusable(e.to_string()))?;
         if !metadata.is_file() {
             return Err(unusable("it is not a regular file".to_owned()).into());
         }
-        let mut progress = Progress::new();
+        let size = metadata.len();
         let sha256 = match self.sha256.as_deref() {
-            None => None,
-            Some("") => {
-                Some(self.digest(&mut progress, metadata.len(), ctx).await.map_err(|e| unusable(e.to_string()))?)
-            }
-            Some(given) => Some(checked_digest(given)?),
+            Some("") => Some(self.digest(progress, size, ctx).await.map_err(|e| unusable(e.to_string()))?),
+            _ => self.given_digest()?,
         };
-        let request_id = ctx.session.request_id();
-        let announcement = ImportImage { request_id, name, size_bytes: metadata.len(), sha256 };
-        let upload = Upload { ctx, announcement: &announcement, file: &self.file };
-        let sent = upload.send(&mut progress).await;
-        let view = match sent {
-            Ok(view) => view,
-            Err(failure) => {
-                if matches!(&failure, Failure::Own(Fault::UploadBroken { .. })) {
-                    out::say(&words::resume_import(ctx.out.lang, &announcement.request_id));
-                }
-                return Err(failure);
+        let announcement = self.announcement(ctx, name, Some(size), sha256);
+        let upload = Upload { ctx, announcement: &announcement, size, file: &self.file };
+        upload.send(progress).await.inspect_err(|failure| {
+            if matches!(failure, Failure::Own(Fault::UploadBroken { .. })) {
+                out::say(&words::resume_import(ctx.out.lang, &announcement.request_id));
             }
-        };
-        let view = if self.waiting.wait { self.checked(ctx, &mut progress, view).await? } else { view };
-        drop(progress);
-        ctx.out.row(&view)
+        })
     }
 
     async fn digest(&self, progress: &mut Progress, size: u64, ctx: &Context) -> std::io::Result<String> {
@@ -109,7 +136,16 @@ impl Import {
                         Fault::UploadRefused { code: "image".to_owned(), detail: view.state.word().to_owned() }.into()
                     }
                 }),
-                State::Importing | State::Verifying => {
+                State::Importing => {
+                    let (arrived, size) = (view.arrived_bytes.unwrap_or(0), view.size_bytes);
+                    let word = Word::Fetching.text(ctx.out.lang);
+                    match size {
+                        Some(size) => progress.moving(name.as_str(), arrived, size, word),
+                        None => progress.flowing(name.as_str(), arrived, word),
+                    }
+                    Ok(None)
+                }
+                State::Verifying => {
                     progress.doing(name.as_str(), Word::Verifying.text(ctx.out.lang));
                     Ok(None)
                 }

@@ -1,6 +1,8 @@
 //! `watari image`.
 
 mod import;
+mod pipe;
+mod sender;
 mod show;
 mod upload;
 

@@ -1,23 +1,21 @@
-//! Sending a file's bytes to the front end: HTTPS, resumed where it breaks. The protocol is told in
-//! the image service's `https` module.
+//! Sending a file's bytes to the front end, resumed where it breaks.
 
 use std::{path::Path, time::Duration};
 
 use bytes::Bytes;
 use futures_util::stream;
-use reqwest::{Body, Certificate, Client, StatusCode, header};
-use serde::Deserialize;
+use reqwest::Body;
 use tokio::{
     io::{AsyncReadExt, AsyncSeekExt},
     sync::watch,
     time::{Instant, interval, sleep},
 };
-use watari_contracts::{
-    ErrorBody,
-    image::{ImageView, ImportImage, Ticket},
-};
+use watari_contracts::image::{ImageView, ImportImage, Ticket};
 
-use super::import::CHUNK;
+use super::{
+    import::CHUNK,
+    sender::{PATIENCE, PAUSE, Sender, Sent},
+};
 use crate::{
     Context,
     failure::Failure,
@@ -28,34 +26,12 @@ use crate::{
     },
 };
 
-const UPLOAD_OFFSET: &str = "upload-offset";
-/// It is given up when nothing new has got through for so long.
-const PATIENCE: Duration = Duration::from_secs(60);
-const PAUSE: Duration = Duration::from_secs(1);
-const CONNECT: Duration = Duration::from_secs(10);
-
 /// An import under way.
 pub(super) struct Upload<'a> {
     pub(super) ctx: &'a Context,
     pub(super) announcement: &'a ImportImage,
+    pub(super) size: u64,
     pub(super) file: &'a Path,
-}
-
-/// What the front end says when it does not simply take the bytes.
-#[derive(Debug, Default, Deserialize)]
-struct Complaint {
-    #[serde(default)]
-    code: String,
-    #[serde(default)]
-    message: String,
-}
-
-/// How one attempt ended.
-enum Sent {
-    /// Everything is there.
-    All,
-    /// A fresh ticket is needed, or the connection broke: what was said of it.
-    Again(String),
 }
 
 impl Upload<'_> {
@@ -64,8 +40,8 @@ impl Upload<'_> {
     /// # Errors
     /// [`Failure`]: refused, or nothing gets through.
     pub(super) async fn send(&self, progress: &mut Progress) -> Result<ImageView, Failure> {
-        let client = self.client()?;
-        let size = self.announcement.size_bytes;
+        let sender = Sender::new(self.ctx)?;
+        let size = self.size;
         let (mut reached, mut since) = (0, Instant::now());
         loop {
             let ticket: Ticket = self.ctx.session.ask(self.announcement).await?;
@@ -79,7 +55,7 @@ impl Upload<'_> {
             if ticket.offset > reached {
                 (reached, since) = (ticket.offset, Instant::now());
             }
-            let again = match self.attempt(&client, url, &ticket, progress).await? {
+            let again = match self.attempt(&sender, url, &ticket, progress).await? {
                 Sent::All => {
                     progress.moving(self.announcement.name.as_str(), size, size, "");
                     String::new()
@@ -98,71 +74,36 @@ impl Upload<'_> {
 
     async fn attempt(
         &self,
-        client: &Client,
+        sender: &Sender,
         url: &str,
         ticket: &Ticket,
         progress: &mut Progress,
     ) -> Result<Sent, Failure> {
-        let size = self.announcement.size_bytes;
+        let size = self.size;
         let (sent, mut seen) = watch::channel(ticket.offset);
         let body = self.body(ticket.offset, sent).await?;
-        let request = client
-            .put(format!("{url}?offset={}", ticket.offset))
-            .bearer_auth(&ticket.token)
-            .header(header::CONTENT_LENGTH, size.saturating_sub(ticket.offset))
-            .body(body)
-            .send();
+        let length = size.saturating_sub(ticket.offset);
+        let request = sender.put(format!("{url}?offset={}", ticket.offset), &ticket.token, length, body);
         tokio::pin!(request);
         let mut tick = interval(Duration::from_millis(200));
         let began = Instant::now();
-        let response = loop {
+        loop {
             tokio::select! {
-                response = &mut request => break response,
+                sent = &mut request => return sent,
                 _ = tick.tick() => {
                     let at = *seen.borrow_and_update();
                     self.show(progress, ticket.offset, at, began);
                 }
             }
-        };
-        match response {
-            Ok(response) => self.answered(response).await,
-            Err(error) => Ok(Sent::Again(chain(&error))),
         }
     }
 
     fn show(&self, progress: &mut Progress, from: u64, at: u64, began: Instant) {
-        let size = self.announcement.size_bytes;
+        let size = self.size;
         let millis = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX).max(1);
         let rate = (at - from).saturating_mul(1000) / millis;
         let left_ms = (size - at).saturating_mul(1000).checked_div(rate);
         progress.moving(self.announcement.name.as_str(), at, size, &words::pace(self.ctx.out.lang, rate, left_ms));
-    }
-
-    async fn answered(&self, response: reqwest::Response) -> Result<Sent, Failure> {
-        let status = response.status();
-        if status.is_success() {
-            return Ok(Sent::All);
-        }
-        let offset = response.headers().contains_key(UPLOAD_OFFSET);
-        let body = response.bytes().await.unwrap_or_default();
-        let said: Complaint = serde_json::from_slice(&body).unwrap_or_default();
-        let again = match (status, said.code.as_str()) {
-            (StatusCode::CONFLICT, "upload.overtaken")
-            | (StatusCode::PAYLOAD_TOO_LARGE | StatusCode::INSUFFICIENT_STORAGE, _) => false,
-            (StatusCode::CONFLICT, code) => code == "upload.offset",
-            (StatusCode::UNAUTHORIZED | StatusCode::REQUEST_TIMEOUT | StatusCode::SERVICE_UNAVAILABLE, _) => true,
-            (status, _) => offset || status.is_server_error(),
-        };
-        if again {
-            return Ok(Sent::Again(format!("{status} {}", said.message)));
-        }
-        // What a service refuses it refuses here in the same form, in both languages.
-        match serde_json::from_slice::<ErrorBody>(&body) {
-            Ok(refused) => Err(Failure::Refused(Box::new(refused))),
-            Err(_) => {
-                Err(Fault::UploadRefused { code: said.code, detail: format!("{status} {}", said.message) }.into())
-            }
-        }
     }
 
     /// The file's bytes from `offset` on; `sent` says how far they have been handed over.
@@ -171,7 +112,7 @@ impl Upload<'_> {
             |e: std::io::Error| Fault::UploadFile { path: self.file.display().to_string(), detail: e.to_string() };
         let mut file = tokio::fs::File::open(self.file).await.map_err(unusable)?;
         file.seek(std::io::SeekFrom::Start(offset)).await.map_err(unusable)?;
-        let left = self.announcement.size_bytes.saturating_sub(offset);
+        let left = self.size.saturating_sub(offset);
         let bytes = stream::try_unfold((file, sent, left), |(mut file, sent, left)| async move {
             if left == 0 {
                 return Ok::<_, std::io::Error>(None);
@@ -188,30 +129,4 @@ impl Upload<'_> {
         });
         Ok(Body::wrap_stream(bytes))
     }
-
-    /// Trusts the system's authorities and the cluster's.
-    fn client(&self) -> Result<Client, Failure> {
-        let fault = |detail: String| Failure::from(Fault::UploadBroken { detail });
-        // Two providers may be in the build; reqwest takes the process's default.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let mut builder = Client::builder().https_only(true).no_proxy().connect_timeout(CONNECT);
-        if let Some(path) = self.ctx.session.authority() {
-            let pem = std::fs::read(path)
-                .map_err(|e| Fault::File { path: path.display().to_string(), detail: e.to_string() })?;
-            let certificates = Certificate::from_pem_bundle(&pem).map_err(|e| fault(chain(&e)))?;
-            builder = builder.tls_certs_merge(certificates);
-        }
-        builder.build().map_err(|e| fault(chain(&e)))
-    }
-}
-
-/// An error with all that caused it, on one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }

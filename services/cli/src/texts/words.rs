@@ -140,6 +140,7 @@ words! {
         "待つのをやめました。依頼した処理は続いています";
     NothingDone "nothing was done" "何も実行していません";
     Hashing "computing SHA-256" "SHA-256 を計算中";
+    Fetching "the front end fetches the file" "フロントエンドがファイルを取得中";
     Verifying "the front end checks the file" "フロントエンドがファイルを検査中";
     Resuming "the connection broke; going on where it broke" "接続が切れたため、途中から再開します";
 }

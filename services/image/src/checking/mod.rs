@@ -1,14 +1,26 @@
-//! Whether a file that has arrived may become an image.
+//! Whether a file that has arrived may become an image, and what it is stored as.
 //!
 //! ```text
-//!  header (our own parser) ──▶ digest ──▶ qemu-img check, under limits ──▶ stored
-//!         │                      │                │
-//!         └──────────────────────┴────────────────┴──▶ refused, by name
+//!  digest as announced? ──▶ header (our own parser) ──packed──▶ unpack, bounded ──▶ header
+//!                              │                                                     │
+//!                              ├──qcow2──▶ qemu-img check ─────────────────▶ stored as it is
+//!                              ├──raw──────────────────────────────────────▶ stored as it is
+//!                              └──VMDK, VHDX, VDI──▶ qemu-img check, convert ──▶ stored as qcow2
 //! ```
+//!
+//! Every arrow may end in a refusal, by name. qemu-img runs under limits (`qemu`).
 
 mod qemu;
+mod unpack;
+mod verdict;
 
-use std::{fs::File, path::Path, sync::Arc};
+use std::{
+    fs::File,
+    io,
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use tokio_util::sync::CancellationToken;
 use watari_model::{
@@ -19,10 +31,12 @@ use watari_model::{
 pub use qemu::Sandbox;
 
 use crate::{
-    header,
+    digest::Digest,
+    header::{self, Found, Kind, Packing},
     settings::Limits,
-    store::{self, StoreError},
+    store::{self, Partial, Store, StoreError, UploadId},
 };
+use qemu::{Checked, Converted};
 
 /// Why there is no verdict of "sound".
 #[derive(Debug, thiserror::Error)]
@@ -56,85 +70,261 @@ impl From<Refusal> for CheckError {
 #[derive(Clone, Debug)]
 pub struct Checker {
     sandbox: Sandbox,
-    max_virtual_bytes: u64,
+    limits: Limits,
+    store: Store,
+}
+
+/// One file to be checked.
+pub struct Candidate<'a> {
+    /// The image that it is for.
+    pub image: &'a ImageName,
+    /// The upload that brought it.
+    pub upload: &'a UploadId,
+    /// What was said of it.
+    pub announced: &'a Announced,
+}
+
+/// A sound file, which may be another than the one that arrived.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Sound {
+    /// What is known of it.
+    pub stored: Stored,
+    /// Where it is.
+    pub path: PathBuf,
+}
+
+/// A file at hand, and where it is.
+#[derive(Clone)]
+struct Opened {
+    path: PathBuf,
+    file: Arc<File>,
+    size: u64,
 }
 
 impl Checker {
-    /// A checker with these bounds.
+    /// A checker with these bounds, for files of this store.
     #[must_use]
-    pub fn new(sandbox: Sandbox, limits: &Limits) -> Self {
-        Self { sandbox, max_virtual_bytes: limits.max_virtual_bytes() }
+    pub fn new(sandbox: Sandbox, limits: &Limits, store: &Store) -> Self {
+        Self { sandbox, limits: limits.clone(), store: store.clone() }
     }
 
-    /// Checks the complete file at `path`. It is read-only from here on, for whoever runs the
-    /// program has to be able to read it and nobody may change it between check and use.
+    /// Checks a complete upload. It is read-only from here on, for whoever runs the program has to
+    /// be able to read it and nobody may change it between check and use. What it is unpacked or
+    /// converted to lies in the store's `working` folder until [`Checker::clear`].
     ///
     /// # Errors
     /// [`CheckError`].
-    pub async fn check(
+    pub async fn check(&self, candidate: &Candidate<'_>, stop: &CancellationToken) -> Result<Sound, CheckError> {
+        self.clear(candidate.upload)?;
+        let Candidate { image, announced, .. } = *candidate;
+        let arrived = Opened::at(self.store.upload(candidate.upload))?;
+        if let Some(size) = announced.size_bytes.filter(|size| arrived.size != *size) {
+            let detail = format!("it has {} bytes, but {size} were announced", arrived.size);
+            return Err(Refusal::ImageRefused { image: image.to_string(), detail }.into());
+        }
+        let mut digest = None;
+        if let Some(expected) = &announced.sha256 {
+            let found = digested(&arrived.path, &arrived.file, stop).await?;
+            if found.as_ref() != expected {
+                let (expected, found) = (expected.clone(), found.to_string());
+                return Err(Refusal::DigestMismatch { image: image.to_string(), expected, found }.into());
+            }
+            digest = Some(found);
+        }
+        let (plain, found) = match self.inspect(image, &arrived)? {
+            Ok(found) => (arrived, found),
+            Err(packing) => {
+                digest = None;
+                let plain = self.unpacked(candidate, packing, &arrived, stop).await?;
+                let found = self.inspect(image, &plain)?.map_err(|packing| {
+                    let twice = header::Fault::Packed(packing);
+                    Refusal::ImageArchive { image: image.to_string(), detail: format!("packed twice: {twice}") }
+                })?;
+                (plain, found)
+            }
+        };
+        match found.kind {
+            Kind::Raw => self.stored(plain, Format::Raw, found, digest, stop).await,
+            Kind::Qcow2 => {
+                self.sound(image, found, &plain, stop).await?;
+                self.stored(plain, Format::Qcow2, found, digest, stop).await
+            }
+            Kind::Vmdk | Kind::Vhdx | Kind::Vdi => {
+                self.sound(image, found, &plain, stop).await?;
+                let converted = self.converted(candidate, found, &plain, stop).await?;
+                let result = Found { kind: Kind::Qcow2, ..found };
+                self.sound(image, result, &converted, stop).await?;
+                self.stored(converted, Format::Qcow2, result, None, stop).await
+            }
+        }
+    }
+
+    /// Removes what an upload was unpacked or converted to.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn clear(&self, upload: &UploadId) -> Result<(), StoreError> {
+        store::remove(&self.store.work(upload, UNPACKED))?;
+        store::remove(&self.store.work(upload, CONVERTED))
+    }
+
+    /// What a file is; the inner error says that it is packed.
+    fn inspect(&self, image: &ImageName, file: &Opened) -> Result<Result<Found, Packing>, CheckError> {
+        let judged = header::inspect(&*file.file, file.size, self.limits.max_virtual_bytes());
+        match judged.and_then(|found| header::whole(&*file.file, found, file.size).map(|()| found)) {
+            Ok(found) => Ok(Ok(found)),
+            Err(header::Fault::Packed(packing)) => Ok(Err(packing)),
+            Err(fault) => {
+                let unreadable = |source| StoreError { act: "read", path: file.path.clone(), source };
+                Err(verdict::refusal(image, fault).map_err(unreadable)?.into())
+            }
+        }
+    }
+
+    /// Unpacks a file; the result is read-only.
+    async fn unpacked(
+        &self,
+        candidate: &Candidate<'_>,
+        packing: Packing,
+        packed: &Opened,
+        stop: &CancellationToken,
+    ) -> Result<Opened, CheckError> {
+        let bounds = unpack::Bounds {
+            most_bytes: self.limits.max_unpacked_bytes(packed.size),
+            memory_mib: self.limits.unpack_memory_mib,
+            reserve_bytes: self.limits.reserve_mib << 20,
+        };
+        let (limit_mib, memory_mib) = (bounds.most_bytes >> 20, bounds.memory_mib);
+        let path = self.store.work(candidate.upload, UNPACKED);
+        let (target, source, store, stop) = (path.clone(), packed.file.try_clone(), self.store.clone(), stop.clone());
+        let source = source.map_err(|source| StoreError { act: "open", path: packed.path.clone(), source })?;
+        let unpacking = tokio::task::spawn_blocking(move || {
+            let mut target = Partial::open(&target).map_err(unpack::Fault::Store)?;
+            unpack::unpack(packing, source, &mut target, &store, &bounds, &stop)
+        });
+        let image = candidate.image.to_string();
+        let word = packing.word();
+        let refusal = match unpacking.await {
+            Ok(Ok(())) => return Ok(Opened::at(path)?),
+            Ok(Err(unpack::Fault::Store(error))) => return Err(error.into()),
+            Ok(Err(unpack::Fault::Interrupted)) => return Err(CheckError::Interrupted),
+            Ok(Err(unpack::Fault::Truncated)) => {
+                Refusal::ImageTruncated { image, detail: format!("the {word} stream ends too early") }
+            }
+            Ok(Err(unpack::Fault::Corrupt(detail))) => {
+                Refusal::ImageCorrupt { image, detail: format!("the {word} stream: {detail}") }
+            }
+            Ok(Err(unpack::Fault::Bomb)) => Refusal::ImageBomb { image, limit_mib: limit_mib.to_string() },
+            Ok(Err(unpack::Fault::Memory)) => Refusal::ImageTooCostly {
+                image,
+                detail: format!("its {word} stream wants more than {memory_mib} MiB of memory"),
+            },
+            Ok(Err(unpack::Fault::NoRoom)) => {
+                Refusal::ImageNoRoom { image, detail: "it is larger unpacked than what is free".to_owned() }
+            }
+            // A decoder that gave up on these bytes gives up on them again.
+            Err(error) if error.is_panic() => {
+                Refusal::ImageCorrupt { image, detail: format!("the {word} stream makes no sense") }
+            }
+            Err(_) => return Err(CheckError::Interrupted),
+        };
+        Err(refusal.into())
+    }
+
+    /// Lets QEMU look at a file's tables and say how large its disk is.
+    async fn sound(
         &self,
         image: &ImageName,
-        path: &Path,
-        announced: &Announced,
+        found: Found,
+        file: &Opened,
         stop: &CancellationToken,
-    ) -> Result<Stored, CheckError> {
-        let refused = |detail: String| Refusal::ImageRefused { image: image.to_string(), detail };
-        let file = Arc::new(protected(path)?);
-        let size = measured(path, &file)?;
-        if size != announced.size_bytes {
-            return Err(refused(format!("it has {size} bytes, but {} were announced", announced.size_bytes)).into());
-        }
-        let found = match header::inspect(&*file, size, self.max_virtual_bytes) {
-            Ok(found) => found,
-            Err(header::Fault::Unreadable(source)) => {
-                return Err(StoreError { act: "read", path: path.to_owned(), source }.into());
+    ) -> Result<(), CheckError> {
+        let image = image.to_string();
+        match self.sandbox.check(found.kind, &file.file, stop).await? {
+            Checked::Sound => {}
+            Checked::Truncated => {
+                let detail = "its tables speak of data beyond its end".to_owned();
+                return Err(Refusal::ImageTruncated { image, detail }.into());
             }
-            Err(fault) => return Err(refused(fault.to_string()).into()),
+            Checked::Corrupt(detail) if detail.contains("log that needs to be replayed") => {
+                return Err(Refusal::ImageNotClosed { image }.into());
+            }
+            Checked::Corrupt(detail) => return Err(Refusal::ImageCorrupt { image, detail }.into()),
+            Checked::TooCostly(detail) => return Err(Refusal::ImageTooCostly { image, detail }.into()),
+        }
+        let seen = self.sandbox.virtual_size(found.kind, &file.file, stop).await?;
+        if seen != Some(found.virtual_size_bytes) {
+            let detail = "QEMU reads another disk size out of it than its header says".to_owned();
+            return Err(Refusal::ImageCorrupt { image, detail }.into());
+        }
+        Ok(())
+    }
+
+    /// Makes a qcow2 of a file; the result is read-only.
+    async fn converted(
+        &self,
+        candidate: &Candidate<'_>,
+        found: Found,
+        file: &Opened,
+        stop: &CancellationToken,
+    ) -> Result<Opened, CheckError> {
+        let path = self.store.work(candidate.upload, CONVERTED);
+        let made = File::options().read(true).write(true).create_new(true).mode(0o600).open(&path);
+        let target = made.map_err(|source| StoreError { act: "make", path: path.clone(), source })?;
+        let free = self.store.free_bytes()?.saturating_sub(self.limits.reserve_mib << 20);
+        let most_bytes = free.min(self.limits.max_image_bytes());
+        let image = candidate.image.to_string();
+        let refusal = match self.sandbox.convert(found.kind, &file.file, &target, most_bytes, stop).await? {
+            Converted::Whole => return Ok(Opened::at(path)?),
+            Converted::Refused(detail) => Refusal::ImageCorrupt { image, detail },
+            Converted::TooCostly(detail) => Refusal::ImageTooCostly { image, detail },
+            Converted::NoRoom => Refusal::ImageNoRoom {
+                image,
+                detail: format!("as a qcow2 it is larger than the {} MiB that it may take", most_bytes >> 20),
+            },
         };
-        let digest = digested(path, &file, stop).await?;
-        if let Some(expected) = announced.sha256.as_ref().filter(|e| **e != digest.as_ref()) {
-            let (expected, found) = (expected.clone(), digest.to_string());
-            return Err(Refusal::DigestMismatch { image: image.to_string(), expected, found }.into());
-        }
-        if found.format == Format::Qcow2 {
-            let verdict = self.sandbox.check_qcow2(&file, stop).await?;
-            if let Some(detail) = verdict {
-                return Err(refused(detail).into());
-            }
-            let seen = self.sandbox.virtual_size(&file, stop).await?;
-            if seen != Some(found.virtual_size_bytes) {
-                return Err(refused("QEMU reads another disk size out of it than its header says".to_owned()).into());
-            }
-        }
-        Ok(Stored {
-            sha256: digest.into(),
-            format: found.format,
-            size_bytes: size,
-            virtual_size_bytes: found.virtual_size_bytes,
-        })
+        Err(refusal.into())
+    }
+
+    async fn stored(
+        &self,
+        file: Opened,
+        format: Format,
+        found: Found,
+        digest: Option<Digest>,
+        stop: &CancellationToken,
+    ) -> Result<Sound, CheckError> {
+        let digest = match digest {
+            Some(digest) => digest,
+            None => digested(&file.path, &file.file, stop).await?,
+        };
+        let virtual_size_bytes = found.virtual_size_bytes;
+        let stored = Stored { sha256: digest.into(), format, size_bytes: file.size, virtual_size_bytes };
+        Ok(Sound { stored, path: file.path })
     }
 }
 
-/// Opens the file and makes it readable for all and writable for nobody.
-fn protected(path: &Path) -> Result<File, StoreError> {
-    use std::os::unix::fs::PermissionsExt;
-    let fault = |act| move |source| StoreError { act, path: path.to_owned(), source };
-    let file = File::open(path).map_err(fault("open"))?;
-    file.set_permissions(std::fs::Permissions::from_mode(0o444)).map_err(fault("protect"))?;
-    Ok(file)
-}
+const UNPACKED: &str = "unpacked";
+const CONVERTED: &str = "qcow2";
 
-fn measured(path: &Path, file: &File) -> Result<u64, StoreError> {
-    let meta = file.metadata().map_err(|source| StoreError { act: "measure", path: path.to_owned(), source })?;
-    Ok(meta.len())
+impl Opened {
+    /// Opens a file and makes it readable for all and writable for nobody.
+    fn at(path: PathBuf) -> Result<Self, StoreError> {
+        let opened = || -> io::Result<(File, u64)> {
+            let file = File::open(&path)?;
+            file.set_permissions(std::fs::Permissions::from_mode(0o444))?;
+            let size = file.metadata()?.len();
+            Ok((file, size))
+        };
+        match opened() {
+            Ok((file, size)) => Ok(Self { path, file: Arc::new(file), size }),
+            Err(source) => Err(StoreError { act: "open", path, source }),
+        }
+    }
 }
 
 /// The digest of a file, computed beside the runtime.
-pub(crate) async fn digested(
-    path: &Path,
-    file: &Arc<File>,
-    stop: &CancellationToken,
-) -> Result<crate::digest::Digest, CheckError> {
+pub(crate) async fn digested(path: &Path, file: &Arc<File>, stop: &CancellationToken) -> Result<Digest, CheckError> {
     let (file, stop) = (Arc::clone(file), stop.clone());
     let digest = tokio::task::spawn_blocking(move || store::digest(&file, &stop)).await;
     match digest {

@@ -4,7 +4,8 @@
 //!   (`/proc/self/fd/0`), so that no name of the user's ever reaches QEMU's parser of file names
 //!   (`json:`, `nbd:` and the like), and no other file need be reachable.
 //! * It runs without capabilities, without new privileges and with bounds on memory, processor
-//!   time and open files; it may write no file at all. If the service runs as root, it runs as
+//!   time and open files. It may write no file at all, or, when it converts, the one that it gets as
+//!   an open descriptor (`/proc/self/fd/1`), up to a bound. If the service runs as root, it runs as
 //!   nobody and in a network namespace of its own, which has no interfaces.
 //! * It is killed when its time is up; what it prints is read up to a bound.
 
@@ -18,24 +19,61 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::CheckError;
-use crate::settings::Qemu;
+use crate::{header::Kind, settings::Qemu};
 
 /// As much of the program's output as is read.
 const MOST_OUTPUT: u64 = 1 << 20;
 /// As much of its complaints as is shown.
 const MOST_COMPLAINT: u64 = 600;
+/// The signal of a file that becomes too large.
+const SIGXFSZ: i32 = 25;
 
 /// How the program is confined on this machine.
 #[derive(Clone, Debug)]
 pub struct Sandbox {
-    /// The words before `qemu-img`'s own arguments.
-    words: Arc<[OsString]>,
+    /// The words before the bound on written files.
+    before: Arc<[OsString]>,
+    /// The words after it and before `qemu-img`'s own arguments.
+    after: Arc<[OsString]>,
+    /// Who writes, if it is somebody else than this process.
+    writer: Option<(u32, u32)>,
     timeout: Duration,
+}
+
+/// A file that is to be written, and how large it may become.
+struct Written<'a> {
+    file: &'a File,
+    most_bytes: u64,
+}
+
+/// How a conversion ended.
+pub(super) enum Converted {
+    /// The target is whole.
+    Whole,
+    /// QEMU complains about the source.
+    Refused(String),
+    /// It takes more time, processor time or memory than allowed.
+    TooCostly(String),
+    /// The target would become larger than it may, or the disk is full.
+    NoRoom,
+}
+
+/// What a check found.
+pub(super) enum Checked {
+    /// Nothing.
+    Sound,
+    /// Its tables speak of bytes beyond its end.
+    Truncated,
+    /// This is wrong with it.
+    Corrupt(String),
+    /// It takes more time, processor time or memory than allowed.
+    TooCostly(String),
 }
 
 /// What one run gave.
 pub(super) struct Ran {
     pub(super) code: Option<i32>,
+    signal: Option<i32>,
     output: Vec<u8>,
     pub(super) complaint: String,
 }
@@ -59,77 +97,141 @@ impl Sandbox {
             add(&format!("--regid={}", settings.gid));
             ["--clear-groups", "--inh-caps=-all", "--bounding-set=-all"].into_iter().for_each(&mut add);
         }
-        ["--", "prlimit", "--fsize=0", "--core=0", "--nofile=64"].into_iter().for_each(&mut add);
+        ["--", "prlimit", "--core=0", "--nofile=64"].into_iter().for_each(&mut add);
         add(&format!("--as={}", settings.memory_mib << 20));
         add(&format!("--cpu={}", settings.cpu_seconds));
-        add("--");
-        words.push(settings.program.clone().into());
-        Self { words: words.into(), timeout: Duration::from_secs(settings.timeout_seconds) }
+        let after = ["--".into(), settings.program.clone().into()];
+        Self {
+            before: words.into(),
+            after: after.into(),
+            writer: root.then_some((settings.uid, settings.gid)),
+            timeout: Duration::from_secs(settings.timeout_seconds),
+        }
     }
 
-    /// Checks a qcow2's tables; gives what is wrong with them, if anything. Leaked clusters are
-    /// not: they waste room and harm nobody.
-    pub(super) async fn check_qcow2(
-        &self,
-        file: &File,
-        stop: &CancellationToken,
-    ) -> Result<Option<String>, CheckError> {
+    /// Checks a file's tables. Leaked clusters are no fault: they waste room and harm nobody.
+    pub(super) async fn check(&self, kind: Kind, file: &File, stop: &CancellationToken) -> Result<Checked, CheckError> {
         #[derive(Default, Deserialize)]
         #[serde(rename_all = "kebab-case", default)]
         struct Report {
             corruptions: u64,
             check_errors: u64,
         }
-        let Some(ran) = self.run("check", file, stop).await? else {
-            return Ok(Some(self.too_long()));
+        let arguments = ["check", "--output=json", "--image-opts"].map(OsString::from);
+        let Some(ran) = self.run(&arguments, &source(kind), file, None, stop).await? else {
+            return Ok(Checked::TooCostly(self.too_long()));
         };
         let report = serde_json::from_slice::<Report>(&ran.output).unwrap_or_default();
         Ok(match ran.code {
-            Some(0 | 3) if report.corruptions == 0 && report.check_errors == 0 => None,
-            Some(2) => Some(format!("it is corrupt or truncated: {} errors in its tables", report.corruptions)),
-            Some(_) => Some(format!("qemu-img cannot check it: {}", ran.complaint)),
-            None => Some("checking it takes more memory or processor time than allowed".to_owned()),
+            Some(0 | 3) if report.corruptions == 0 && report.check_errors == 0 => Checked::Sound,
+            // 63: the format has nothing that could be checked.
+            Some(63) => Checked::Sound,
+            Some(_)
+                if ["end of the file", "after EOF", "after file size", "beyond end of file"]
+                    .iter()
+                    .any(|words| ran.complaint.contains(words)) =>
+            {
+                Checked::Truncated
+            }
+            Some(2) => Checked::Corrupt(format!("{} errors in its tables", report.corruptions)),
+            Some(_) => Checked::Corrupt(format!("qemu-img cannot check it: {}", ran.complaint)),
+            None => Checked::TooCostly("checking it takes more memory or processor time than allowed".to_owned()),
+        })
+    }
+
+    /// Makes a qcow2 of the source in `target`, which is empty and becomes at most so large.
+    pub(super) async fn convert(
+        &self,
+        kind: Kind,
+        file: &File,
+        target: &File,
+        most_bytes: u64,
+        stop: &CancellationToken,
+    ) -> Result<Converted, CheckError> {
+        let fault = |error: rustix::io::Errno| CheckError::Program {
+            program: "qemu-img".to_owned(),
+            detail: format!("the file to be written cannot be handed over: {error}"),
+        };
+        let owner = |id: Option<u32>| id.map(rustix::fs::Uid::from_raw);
+        let group = |id: Option<u32>| id.map(rustix::fs::Gid::from_raw);
+        if let Some((uid, gid)) = self.writer {
+            rustix::fs::fchown(target, owner(Some(uid)), group(Some(gid))).map_err(fault)?;
+        }
+        let arguments = ["convert", "-q", "-O", "qcow2", "--image-opts"].map(OsString::from);
+        let written = Written { file: target, most_bytes };
+        let ran = self.run(&arguments, &source(kind), file, Some(written), stop).await;
+        if self.writer.is_some() {
+            rustix::fs::fchown(target, owner(Some(0)), group(Some(0))).map_err(fault)?;
+        }
+        let Some(ran) = ran? else { return Ok(Converted::TooCostly(self.too_long())) };
+        let full = ["No space left", "File too large", "Disk quota"].iter().any(|word| ran.complaint.contains(word));
+        Ok(match (ran.code, ran.signal) {
+            (Some(0), _) => Converted::Whole,
+            _ if full => Converted::NoRoom,
+            (Some(_), _) => Converted::Refused(ran.complaint),
+            (None, Some(SIGXFSZ)) => Converted::NoRoom,
+            (None, signal) => Converted::TooCostly(format!(
+                "converting it takes more memory or processor time than allowed (signal {})",
+                signal.unwrap_or_default()
+            )),
         })
     }
 
     /// The disk's size as QEMU understands the file.
-    pub(super) async fn virtual_size(&self, file: &File, stop: &CancellationToken) -> Result<Option<u64>, CheckError> {
+    pub(super) async fn virtual_size(
+        &self,
+        kind: Kind,
+        file: &File,
+        stop: &CancellationToken,
+    ) -> Result<Option<u64>, CheckError> {
         #[derive(Deserialize)]
         #[serde(rename_all = "kebab-case")]
         struct Info {
             virtual_size: u64,
         }
-        let ran = self.run("info", file, stop).await?;
+        let arguments = ["info", "--output=json", "--image-opts"].map(OsString::from);
+        let ran = self.run(&arguments, &source(kind), file, None, stop).await?;
         let info = ran.filter(|r| r.code == Some(0)).and_then(|r| serde_json::from_slice::<Info>(&r.output).ok());
         Ok(info.map(|i| i.virtual_size))
     }
 
     fn too_long(&self) -> String {
-        format!("checking it takes longer than {} seconds", self.timeout.as_secs())
+        format!("it takes longer than {} seconds", self.timeout.as_secs())
     }
 
-    /// Runs `qemu-img VERB` on the file; none when its time ran out.
-    pub(super) async fn run(
+    /// Runs `qemu-img` on the file; none when its time ran out.
+    async fn run(
         &self,
-        verb: &str,
+        arguments: &[OsString],
+        source: &str,
         file: &File,
+        written: Option<Written<'_>>,
         stop: &CancellationToken,
     ) -> Result<Option<Ran>, CheckError> {
-        let Some((program, words)) = self.words.split_first() else { return Err(CheckError::Interrupted) };
+        let Some((program, words)) = self.before.split_first() else { return Err(CheckError::Interrupted) };
         let fault = |error: std::io::Error| CheckError::Program {
             program: program.to_string_lossy().into_owned(),
             detail: error.to_string(),
         };
-        let mut child = Command::new(program)
-            .args(words)
-            .args([verb, "--output=json", "--image-opts"])
-            .arg("driver=qcow2,file.driver=file,file.filename=/proc/self/fd/0,file.locking=off")
+        let most_bytes = written.as_ref().map_or(0, |w| w.most_bytes);
+        let mut command = Command::new(program);
+        command.args(words).arg(format!("--fsize={most_bytes}")).args(&*self.after).args(arguments).arg(source);
+        let stdout = match &written {
+            Some(written) => {
+                command.arg("/proc/self/fd/1");
+                Stdio::from(written.file.try_clone().map_err(fault)?)
+            }
+            None => Stdio::piped(),
+        };
+        let mut child = command
             .env_clear()
             .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
             .env("LC_ALL", "C")
+            // Each thread would reserve an arena of its own, and the bound is on addresses.
+            .env("MALLOC_ARENA_MAX", "1")
             .current_dir("/")
             .stdin(Stdio::from(file.try_clone().map_err(fault)?))
-            .stdout(Stdio::piped())
+            .stdout(stdout)
             .stderr(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
@@ -143,12 +245,18 @@ impl Sandbox {
             },
             () = stop.cancelled() => return Err(CheckError::Interrupted),
         };
-        let code = status.map_err(fault)?.code();
+        let status = status.map_err(fault)?;
+        let (code, signal) = (status.code(), std::os::unix::process::ExitStatusExt::signal(&status));
         if matches!(code, Some(126 | 127)) {
             return Err(CheckError::Program { program: "qemu-img".to_owned(), detail: readable(&complaint) });
         }
-        Ok(Some(Ran { code, output, complaint: readable(&complaint) }))
+        Ok(Some(Ran { code, signal, output, complaint: readable(&complaint) }))
     }
+}
+
+/// The file as QEMU is to open it: by its descriptor, as this format and no other.
+fn source(kind: Kind) -> String {
+    format!("driver={},file.driver=file,file.filename=/proc/self/fd/0,file.locking=off", kind.driver())
 }
 
 /// Reads up to `most` bytes and swallows the rest, so that the program is not held up.
@@ -165,7 +273,7 @@ async fn bounded(pipe: Option<impl AsyncRead + Unpin>, most: u64) -> Vec<u8> {
 fn readable(complaint: &[u8]) -> String {
     let text = String::from_utf8_lossy(complaint);
     let line = text.lines().next().unwrap_or("no reason given");
-    let line = line.rsplit("'/proc/self/fd/0': ").next().unwrap_or(line);
+    let line = line.rsplit("/proc/self/fd/0': ").next().unwrap_or(line);
     line.chars().filter(|c| !c.is_control()).take(200).collect()
 }
 

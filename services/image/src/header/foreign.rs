@@ -11,24 +11,17 @@ type Verdict = fn(&'static str) -> Fault;
 
 /// Offset in the head, bytes, verdict, name.
 const SIGNATURES: &[(usize, &[u8], Verdict, &str)] = &[
-    (0, b"KDMV", Fault::Foreign, "a VMDK disk"),
-    (0, b"COWD", Fault::Foreign, "a VMDK disk"),
-    (0, b"# Disk DescriptorFile", Fault::Foreign, "a VMDK descriptor, which names other files"),
-    (0, b"vhdxfile", Fault::Foreign, "a VHDX disk"),
+    (0, b"COWD", Fault::Foreign, "a VMDK disk of the old ESX kind"),
     (0, b"conectix", Fault::Foreign, "a VHD disk"),
-    (64, &[0x7f, 0x10, 0xda, 0xbe], Fault::Foreign, "a VDI disk"),
     (0, b"QED\0", Fault::Foreign, "a QED disk"),
     (0, b"WithoutFreeSpace", Fault::Foreign, "a Parallels disk"),
     (0, b"WithouFreSpacExt", Fault::Foreign, "a Parallels disk"),
     (0, b"Bochs Virtual HD Image", Fault::Foreign, "a Bochs disk"),
     (0, b"LUKS\xba\xbe", Fault::Encrypted, "LUKS"),
-    (0, &[0x1f, 0x8b], Fault::Packed, "compressed with gzip"),
-    (0, b"\xfd7zXZ\0", Fault::Packed, "compressed with xz"),
-    (0, &[0x28, 0xb5, 0x2f, 0xfd], Fault::Packed, "compressed with zstd"),
-    (0, b"BZh", Fault::Packed, "compressed with bzip2"),
-    (0, b"7z\xbc\xaf\x27\x1c", Fault::Packed, "a 7-Zip archive"),
-    (0, b"PK\x03\x04", Fault::Packed, "a ZIP archive"),
-    (257, b"ustar", Fault::Packed, "a tar or OVA archive"),
+    (0, b"BZh", Fault::Archive, "compressed with bzip2"),
+    (0, b"7z\xbc\xaf\x27\x1c", Fault::Archive, "a 7-Zip archive"),
+    (0, b"PK\x03\x04", Fault::Archive, "a ZIP archive"),
+    (257, b"ustar", Fault::Archive, "a tar or OVA archive"),
     (32_769, b"CD001", Fault::NotADisk, "an ISO 9660 medium"),
 ];
 

@@ -1,24 +1,34 @@
 //! What a file is, by its own first bytes: a bounded parser that trusts nothing.
 //!
 //! Programs that probe are the classic hole: plain `qemu-img` opens whatever a header names, and so
-//! hands out `/etc/passwd`. Here a file is one of two formats on a short list, or it is refused,
+//! hands out `/etc/passwd`. Here a file is one of the formats on a short list, or it is refused,
 //! before any program of QEMU's has seen it; afterwards the format is always named explicitly.
 //!
-//! Reading is bounded: at most [`HEAD`] bytes at the front and two small pieces elsewhere,
-//! whatever the file says of itself.
+//! Reading is bounded: at most [`HEAD`] bytes at the front and [`ELSEWHERE`] in some small pieces,
+//! whatever the file says of itself. The module needs nothing of the service, so that the fuzzer
+//! can be built from it alone (`services/image/fuzz`).
 
+mod fields;
 mod foreign;
+mod names;
+pub mod packing;
+pub mod pieces;
 mod qcow2;
 #[cfg(test)]
 mod tests;
+mod vdi;
+mod vhdx;
+mod vmdk;
 
 use std::io;
 
-use watari_model::image::Format;
+pub use packing::Packing;
 
 /// As much of the front of a file as is ever looked at. Header extensions that reach further are
 /// refused; QEMU writes a few hundred bytes of them.
 pub const HEAD: usize = 64 << 10;
+/// As much as is ever read elsewhere, all pieces together.
+pub const ELSEWHERE: usize = 32 << 10;
 
 /// Something that can be read at any place, such as a file.
 pub trait Source {
@@ -54,38 +64,73 @@ impl Source for [u8] {
     }
 }
 
+/// The formats that are taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// QEMU's copy-on-write format, version 2 or 3.
+    Qcow2,
+    /// Plain sectors.
+    Raw,
+    /// VMware's, whole in one file.
+    Vmdk,
+    /// Hyper-V's.
+    Vhdx,
+    /// VirtualBox's.
+    Vdi,
+}
+
+impl Kind {
+    /// QEMU's name for it.
+    #[must_use]
+    pub const fn driver(self) -> &'static str {
+        match self {
+            Self::Qcow2 => "qcow2",
+            Self::Raw => "raw",
+            Self::Vmdk => "vmdk",
+            Self::Vhdx => "vhdx",
+            Self::Vdi => "vdi",
+        }
+    }
+}
+
 /// What a sound header says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Found {
     /// The format.
-    pub format: Format,
+    pub kind: Kind,
     /// The size of the disk it describes, in bytes, at least one sector.
     pub virtual_size_bytes: u64,
 }
 
-/// Why a file is refused. The texts are the detail that the operator reads.
+/// Why a file is refused. The texts are for the log; operators read the refusals made from them.
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
     /// There is nothing in it.
     #[error("the file is empty")]
     Empty,
-    /// It stands on another file.
-    #[error("it is a qcow2 that stands on a backing file; flatten it first: qemu-img convert -O qcow2 OLD NEW")]
-    BackingFile,
+    /// It stands on another file: the format, and what that file is called.
+    #[error("it is a {0} that stands on a backing file, {1}")]
+    BackingFile(&'static str, String),
     /// Its data are elsewhere.
-    #[error("it is a qcow2 whose data lie in an external file; unite them first: qemu-img convert -O qcow2 OLD NEW")]
+    #[error("it is a qcow2 whose data lie in an external file")]
     ExternalData,
+    /// It is a VMDK that is not whole in one file.
+    #[error("it is a VMDK that names {0}")]
+    ForeignExtent(String),
+    /// It names something that QEMU would read as a protocol.
+    #[error("it names {0}, which is a protocol of QEMU's")]
+    Protocol(String),
     /// It is encrypted.
-    #[error("it is encrypted ({0}); decrypt it first, since nobody could start it unattended")]
+    #[error("it is encrypted ({0})")]
     Encrypted(&'static str),
     /// It was not closed.
-    #[error("it is a qcow2 that was not closed properly; repair it first: qemu-img check -r all FILE")]
-    Dirty,
+    #[error("it was not closed properly")]
+    NotClosed,
     /// It is marked corrupt.
-    #[error("it is a qcow2 that QEMU has marked corrupt")]
+    #[error("QEMU has marked it corrupt")]
     Corrupt,
     /// It needs features that are not on the list.
-    #[error("it is a qcow2 with unknown incompatible features ({0:#x})")]
+    #[error("it has unknown incompatible features ({0:#x})")]
     UnknownFeatures(u64),
     /// A version that is not on the list.
     #[error("it is a qcow of version {0}; versions 2 and 3 are taken")]
@@ -110,11 +155,14 @@ pub enum Fault {
     #[error("it is truncated: {0} lies beyond its end")]
     Truncated(&'static str),
     /// Another disk format.
-    #[error("it is {0}, which is not taken yet; convert it first: qemu-img convert -O qcow2 OLD NEW")]
+    #[error("it is {0}, which is not taken")]
     Foreign(&'static str),
-    /// A compressed file or an archive.
-    #[error("it is {0}; unpack it first")]
-    Packed(&'static str),
+    /// It is compressed in a way that is taken: what is inside is to be judged.
+    #[error("it is compressed with {}", .0.word())]
+    Packed(Packing),
+    /// An archive, or compressed in another way.
+    #[error("it is {0}")]
+    Archive(&'static str),
     /// Not a disk.
     #[error("it is {0}, not the disk of an installed system")]
     NotADisk(&'static str),
@@ -132,18 +180,60 @@ pub fn inspect(source: &(impl Source + ?Sized), size: u64, max_virtual_bytes: u6
     if size == 0 {
         return Err(Fault::Empty);
     }
-    let mut head = vec![0; HEAD.min(usize::try_from(size).unwrap_or(HEAD))];
-    let got = source.read_from(0, &mut head)?;
-    head.truncate(got);
-    let found = if head.starts_with(qcow2::MAGIC) {
-        Found { format: Format::Qcow2, virtual_size_bytes: qcow2::virtual_size(&head, size)? }
-    } else {
-        foreign::refuse(source, &head, size)?;
+    let head = read(source, 0, HEAD.min(usize::try_from(size).unwrap_or(HEAD)))?;
+    let kind = kind(source, &head, size)?;
+    let virtual_size_bytes = match kind {
+        Kind::Qcow2 => qcow2::virtual_size(&head, size)?,
+        Kind::Vmdk => vmdk::virtual_size(source, &head, size)?,
+        Kind::Vhdx => vhdx::virtual_size(source, size)?,
+        Kind::Vdi => vdi::virtual_size(&head, size)?,
         // The hypervisor shows whole sectors.
-        Found { format: Format::Raw, virtual_size_bytes: size.next_multiple_of(512) }
+        Kind::Raw => size.checked_next_multiple_of(512).unwrap_or(u64::MAX),
     };
-    if found.virtual_size_bytes > max_virtual_bytes {
-        return Err(Fault::TooLarge { size: found.virtual_size_bytes, limit: max_virtual_bytes });
+    if virtual_size_bytes > max_virtual_bytes {
+        return Err(Fault::TooLarge { size: virtual_size_bytes, limit: max_virtual_bytes });
     }
-    Ok(found)
+    Ok(Found { kind, virtual_size_bytes })
+}
+
+/// Whether what a sound header leads to lies within a file of `size` bytes, as far as QEMU would not
+/// notice it itself. It reads more than [`inspect`], but a few MiB at most.
+///
+/// # Errors
+/// [`Fault::Truncated`], [`Fault::Unreadable`].
+pub fn whole(source: &(impl Source + ?Sized), found: Found, size: u64) -> Result<(), Fault> {
+    match found.kind {
+        Kind::Vhdx => vhdx::whole(source, size),
+        // A VDI says how many blocks it has, and qemu-img checks the others' tables.
+        Kind::Vdi | Kind::Vmdk | Kind::Qcow2 | Kind::Raw => Ok(()),
+    }
+}
+
+/// Which of the formats it is. Raw is what is left over.
+fn kind(source: &(impl Source + ?Sized), head: &[u8], size: u64) -> Result<Kind, Fault> {
+    if let Some(packing) = Packing::of(head) {
+        return Err(Fault::Packed(packing));
+    }
+    if head.starts_with(vmdk::DESCRIPTOR) {
+        return Err(vmdk::descriptor(head));
+    }
+    let signed = |offset: usize, signature: &[u8]| head.get(offset..).is_some_and(|rest| rest.starts_with(signature));
+    Ok(match () {
+        () if signed(0, qcow2::MAGIC) => Kind::Qcow2,
+        () if signed(0, vmdk::MAGIC) => Kind::Vmdk,
+        () if signed(0, vhdx::MAGIC) => Kind::Vhdx,
+        () if signed(64, vdi::SIGNATURE) => Kind::Vdi,
+        () => {
+            foreign::refuse(source, head, size)?;
+            Kind::Raw
+        }
+    })
+}
+
+/// Up to `length` bytes from `offset` on; fewer at the end.
+fn read(source: &(impl Source + ?Sized), offset: u64, length: usize) -> Result<Vec<u8>, Fault> {
+    let mut bytes = vec![0; length];
+    let got = source.read_from(offset, &mut bytes)?;
+    bytes.truncate(got);
+    Ok(bytes)
 }

@@ -10,7 +10,8 @@
 //! | `HEAD url`, `Authorization: Bearer TOKEN` | 200, header `Upload-Offset: N`: how many bytes have arrived |
 //! | `PUT url?offset=N`, the same header, the file's bytes from N on as the body | 200 `{"offset","size_bytes","state"}` |
 //!
-//! Any number of `PUT`s may follow each other, each with as many bytes as the client likes; what a
+//! A file that was announced without a size ends with `PUT url?offset=N&last=true`, whose body may be
+//! empty. Any number of `PUT`s may follow each other, each with as many bytes as the client likes; what a
 //! broken one has sent is kept. Every answer to a client with a valid token carries
 //! `Upload-Offset`. When `offset` reaches `size_bytes` the state becomes `verifying`, and
 //! `watari.v1.image.get` tells how the check ends. A new `PUT` ends an older one of the same upload.
@@ -22,6 +23,7 @@
 //! | 409 | `upload.offset` | sends from `Upload-Offset` |
 //! | 409 | `upload.overtaken` | another client sends this upload; nothing |
 //! | 409 | `image.not-ready` | the import is over: it failed or was deleted |
+//! | 400 | `image.endless` | sends more than a file may have; the import has failed |
 //! | 413 | `request.out-of-range` | sends more than it announced |
 //! | 503 | `image.imports-busy` (`Retry-After`), `bus.not-primary` | waits; for `not-primary` repeats the import request |
 //! | 507 | `image.no-room` | the disk is full; the import has failed |

@@ -14,6 +14,7 @@ use crate::{
     app::App,
     catalogue::{unacknowledged, unread},
     digest::Digest,
+    downloads::address,
     store::{Partial, StoreError, UploadId},
 };
 
@@ -59,21 +60,25 @@ fn announced(app: &App, request: &ImportImage) -> Result<Announced, Refusal> {
         return Err(out_of_range("request_id", value, format!("1 to {MOST_REQUEST_ID} printable characters")));
     }
     let most = app.settings.limits.max_image_bytes();
-    if request.size_bytes == 0 || request.size_bytes > most {
-        return Err(out_of_range("size_bytes", request.size_bytes.to_string(), format!("1 to {most}")));
+    if let Some(size) = request.size_bytes.filter(|size| *size == 0 || *size > most) {
+        return Err(out_of_range("size_bytes", size.to_string(), format!("1 to {most}")));
     }
+    let url = request.url.as_deref().map(address::wanted).transpose()?;
     let sha256 = match &request.sha256 {
         None => None,
         Some(text) => Some(text.parse::<Digest>().map_err(|_| {
             out_of_range("sha256", text.chars().take(80).collect(), "64 hexadecimal digits".to_owned())
         })?),
     };
-    Ok(Announced { size_bytes: request.size_bytes, sha256: sha256.map(String::from) })
+    Ok(Announced { size_bytes: request.size_bytes, sha256: sha256.map(String::from), url: url.map(String::from) })
 }
 
 /// The same request once more: it must be about the same file.
 fn again(image: Image, announced: &Announced, request: &ImportImage) -> Result<Image, Refusal> {
-    if image.announced.as_ref() != Some(announced) {
+    let known = image.announced.as_ref();
+    // A size that nobody knew when it was announced has been found out since.
+    let same_size = announced.size_bytes.is_none() || known.is_some_and(|k| k.size_bytes == announced.size_bytes);
+    if !same_size || !known.is_some_and(|k| k.sha256 == announced.sha256 && k.url == announced.url) {
         return Err(Refusal::RequestIdReused { request_id: request.request_id.clone() });
     }
     if image.state == State::Deleting {
@@ -92,18 +97,20 @@ fn admit(app: &App, request: &ImportImage, announced: &Announced) -> Result<(), 
         number += 1;
         let arrived = Partial::length_at(&app.store.upload(&UploadId::of(&image.name, &image.request_id)));
         let arrived = arrived.map_err(|e| no_room(request, &e))?.unwrap_or(0);
-        promised =
-            promised.saturating_add(image.announced.as_ref().map_or(0, |a| a.size_bytes.saturating_sub(arrived)));
+        promised = promised
+            .saturating_add(image.announced.as_ref().map_or(0, |a| a.size_bytes.unwrap_or(0).saturating_sub(arrived)));
     }
     if number >= app.settings.limits.max_imports {
         return Err(Refusal::ImportsBusy { limit: app.settings.limits.max_imports.to_string() });
     }
     let free = app.store.free_bytes().map_err(|e| no_room(request, &e))?;
-    let wanted = promised.saturating_add(announced.size_bytes).saturating_add(app.settings.limits.reserve_mib << 20);
+    // What comes without a size is bounded as it comes.
+    let size = announced.size_bytes.unwrap_or(0);
+    let wanted = promised.saturating_add(size).saturating_add(app.settings.limits.reserve_mib << 20);
     if wanted > free {
         let detail = format!(
             "it takes {} MiB, and {} MiB are free besides what is promised",
-            announced.size_bytes >> 20,
+            size >> 20,
             free.saturating_sub(promised) >> 20
         );
         return Err(Refusal::ImageNoRoom { image: request.name.to_string(), detail });
@@ -133,10 +140,11 @@ fn fresh(request: &ImportImage, announced: Announced) -> Image {
 
 /// Where the bytes go, if any are still wanted.
 fn ticket(app: &App, image: &Image) -> Result<Ticket, Refusal> {
-    let size = image.announced.as_ref().map_or(0, |a| a.size_bytes);
+    let announced = image.announced.clone().unwrap_or_default();
     let view = view_of(app, image);
-    if image.state != State::Importing {
-        return Ok(Ticket { image: view, url: None, token: String::new(), offset: size });
+    if image.state != State::Importing || announced.url.is_some() {
+        let offset = view.arrived_bytes.or(announced.size_bytes).unwrap_or(0);
+        return Ok(Ticket { image: view, url: None, token: String::new(), offset });
     }
     let id = UploadId::of(&image.name, &image.request_id);
     let offset = Partial::length_at(&app.store.upload(&id)).map_err(|e| Refusal::Internal { detail: e.to_string() })?;

@@ -1,16 +1,26 @@
 //! Showing images.
 
 use watari_contracts::image::{GetImage, ImagePage, ImageView, ListImages};
-use watari_model::{Refusal, image::Image};
+use watari_model::{
+    Refusal,
+    image::{Image, State},
+};
 
-use crate::{app::App, plan::view};
+use crate::{
+    app::App,
+    plan::view,
+    store::{Partial, UploadId},
+};
 
 /// An image's view with its users as far as they are known.
 pub(crate) fn view_of(app: &App, image: &Image) -> ImageView {
     let images = app.images.snapshot();
     let servers = app.servers().unwrap_or_default();
     let users = view::users(image, images.values().map(|e| &e.value), servers.iter().map(|vm| &vm.value));
-    view::view(image, users)
+    let importing = image.state == State::Importing;
+    let path = app.store.upload(&UploadId::of(&image.name, &image.request_id));
+    let arrived = importing.then(|| Partial::length_at(&path).ok().flatten().unwrap_or(0));
+    view::view(image, arrived, users)
 }
 
 pub(super) async fn get(app: &App, request: GetImage) -> Result<ImageView, Refusal> {

@@ -39,7 +39,9 @@ pub struct Seen<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
     /// All bytes are here, but the document does not say so: the process died in between.
-    Arrive(ImageName),
+    Arrive(ImageName, u64),
+    /// Fetch the file from where the document says.
+    Download(ImageName),
     /// Check the file.
     Verify(ImageName),
     /// End an import.
@@ -57,10 +59,12 @@ pub fn decide(seen: &Seen<'_>) -> Vec<Action> {
 fn of(seen: &Seen<'_>, image: &Image) -> Option<Action> {
     let name = image.name.clone();
     let upload = seen.uploads.get(&UploadId::of(&image.name, &image.request_id));
-    let complete = upload.is_some_and(|u| image.announced.as_ref().is_some_and(|a| a.size_bytes == u.length));
+    let complete = upload.is_some_and(|u| image.announced.as_ref().is_some_and(|a| a.size_bytes == Some(u.length)));
     let idle_ms = seen.now.millis_since(upload.map_or(image.changed_at, |u| u.touched.max(image.changed_at)));
     match image.state {
-        State::Importing if complete => Some(Action::Arrive(name)),
+        State::Importing if complete => Some(Action::Arrive(name, upload.map_or(0, |u| u.length))),
+        // Whoever fetches it knows when to give up.
+        State::Importing if image.announced.as_ref().is_some_and(|a| a.url.is_some()) => Some(Action::Download(name)),
         State::Importing if idle_ms >= seen.import_patience_ms => {
             let minutes = (idle_ms / 60_000).to_string();
             Some(Action::Refuse(name, Refusal::ImportAbandoned { image: image.name.to_string(), minutes }))

@@ -23,14 +23,15 @@ pub fn users<'a>(
 
 /// An image's view.
 #[must_use]
-pub fn view(image: &Image, used_by: Vec<VmName>) -> ImageView {
+pub fn view(image: &Image, arrived_bytes: Option<u64>, used_by: Vec<VmName>) -> ImageView {
     let stored = image.stored.as_ref();
     ImageView {
         name: image.name.clone(),
         state: image.state,
         sha256: stored.map(|s| s.sha256.clone()),
         format: stored.map(|s| s.format),
-        size_bytes: stored.map(|s| s.size_bytes).or(image.announced.as_ref().map(|a| a.size_bytes)),
+        size_bytes: stored.map(|s| s.size_bytes).or(image.announced.as_ref().and_then(|a| a.size_bytes)),
+        arrived_bytes,
         virtual_size_bytes: stored.map(|s| s.virtual_size_bytes),
         copies: image.copies.clone(),
         used_by,

@@ -4,6 +4,7 @@
 //! <data>/blobs/<sha256>      verified images, mode 0444, never changed, named by their contents
 //! <data>/stamps/<sha256>     what the verified file looked like (size, time, inode)
 //! <data>/incoming/<upload>   what operators are sending
+//! <data>/working/<upload>.*  what an upload is being unpacked and converted to; nothing outlives the process
 //! <data>/fetching/<sha256>   what is being fetched from another front end
 //! <data>/damaged/<sha256>    images whose contents no longer match their name
 //! ```
@@ -88,7 +89,7 @@ pub struct Store {
     root: PathBuf,
 }
 
-const FOLDERS: [&str; 5] = ["blobs", "stamps", "incoming", "fetching", "damaged"];
+const FOLDERS: [&str; 6] = ["blobs", "stamps", "incoming", "working", "fetching", "damaged"];
 
 impl Store {
     /// Opens the folder and makes what is missing.
@@ -104,6 +105,9 @@ impl Store {
             with("make", &path, fs::DirBuilder::new().recursive(true).mode(0o750).create(&path))?;
         }
         let store = Self { root: root.to_owned() };
+        for (_, path) in store.entries("working")? {
+            remove(&path)?;
+        }
         let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
         let marker = root.join("incoming.boot");
         if fs::read_to_string(&marker).unwrap_or_default() != boot {
@@ -133,6 +137,12 @@ impl Store {
     #[must_use]
     pub fn upload(&self, id: &UploadId) -> PathBuf {
         self.root.join("incoming").join(&id.0)
+    }
+
+    /// Where an upload is unpacked (`"unpacked"`) or converted (`"qcow2"`) to.
+    #[must_use]
+    pub fn work(&self, id: &UploadId, step: &str) -> PathBuf {
+        self.root.join("working").join(format!("{id}.{step}"))
     }
 
     /// Where a copy's bytes are collected.

@@ -158,7 +158,10 @@ impl Front {
     /// Waits until nothing is left of uploads and copies in hand, and of images if there are none.
     pub async fn is_tidy(&self, blobs: usize) {
         eventually("nothing is left behind", SOON, || async {
-            self.files("incoming").is_empty() && self.files("fetching").is_empty() && self.files("blobs").len() == blobs
+            self.files("incoming").is_empty()
+                && self.files("working").is_empty()
+                && self.files("fetching").is_empty()
+                && self.files("blobs").len() == blobs
         })
         .await;
     }
@@ -174,9 +177,21 @@ impl Front {
         size_bytes: u64,
         sha256: Option<String>,
     ) -> Result<Ticket, ErrorBody> {
-        let request =
-            ImportImage { request_id: request_id.to_owned(), name: name.parse().unwrap(), size_bytes, sha256 };
+        let size_bytes = Some(size_bytes);
+        let request = ImportImage {
+            request_id: request_id.to_owned(),
+            name: name.parse().unwrap(),
+            size_bytes,
+            sha256,
+            url: None,
+        };
         asked(self.bus(), &request).await
+    }
+
+    /// Has the front end fetch an image.
+    pub async fn fetch(&self, name: &str, url: &str, sha256: Option<String>) -> Result<Ticket, ErrorBody> {
+        let (request_id, name, url) = (name.to_owned(), name.parse().unwrap(), Some(url.to_owned()));
+        asked(self.bus(), &ImportImage { request_id, name, size_bytes: None, sha256, url }).await
     }
 
     pub async fn show(&self, name: &str) -> Result<ImageView, ErrorBody> {

@@ -36,12 +36,15 @@ pub fn routes(app: &Arc<App>) -> Router {
 #[derive(Deserialize)]
 struct Place {
     offset: u64,
+    /// Whether the file ends with this body, if its size was not announced.
+    #[serde(default)]
+    last: bool,
 }
 
 #[derive(Serialize)]
 struct Progress {
     offset: u64,
-    size_bytes: u64,
+    size_bytes: Option<u64>,
     state: ImageState,
 }
 
@@ -73,11 +76,17 @@ async fn tell(State(app): State<Arc<App>>, Path(id): Path<String>, headers: Head
     let Some((id, session)) = admitted(&app, &id, &headers) else { return no_ticket() };
     match Partial::length_at(&app.store.upload(&id)) {
         _ if state(&app, &session).is_some_and(has_all) => {
-            reply::at(session.size_bytes, StatusCode::OK.into_response())
+            reply::at(whole(&app, &session), StatusCode::OK.into_response())
         }
         Ok(length) => reply::at(length.unwrap_or(0), StatusCode::OK.into_response()),
         Err(error) => reply::broken(&error),
     }
+}
+
+/// The size of a file that has arrived.
+fn whole(app: &App, session: &Session) -> u64 {
+    let found = app.images.get(session.image.as_str()).and_then(|entry| entry.value.announced.as_ref()?.size_bytes);
+    found.or(session.size_bytes).unwrap_or(0)
 }
 
 const fn has_all(state: ImageState) -> bool {
@@ -101,7 +110,7 @@ async fn take(
     let turn = session.take_turn().await;
     match state(&app, &session) {
         Some(ImageState::Importing) => {}
-        Some(now) if has_all(now) => return progress(&session, session.size_bytes, now),
+        Some(now) if has_all(now) => return progress(&session, whole(&app, &session), now),
         other => return over(&session, other),
     }
     let opened = {
@@ -121,7 +130,8 @@ async fn take(
     }
     // A task of its own: if the connection dies, the HTTP server drops what it waits for, but a
     // write in hand must end before the next sender may have the file.
-    let receiving = tokio::spawn(async move { (receive(&app, &session, &turn, partial, body).await, turn, sending) });
+    let receiving =
+        tokio::spawn(async move { (receive(&app, &session, &turn, partial, body, place.last).await, turn, sending) });
     match receiving.await {
         Ok((response, ..)) => response,
         Err(error) => reply::broken(&error),
@@ -129,7 +139,7 @@ async fn take(
 }
 
 /// Takes the body and says how far that went.
-async fn receive(app: &App, session: &Session, turn: &Turn, partial: Partial, body: Body) -> Response {
+async fn receive(app: &App, session: &Session, turn: &Turn, partial: Partial, body: Body, last: bool) -> Response {
     let mut taking = Taking::new(app, session, partial);
     let cut = taking.all(turn, body.into_data_stream()).await;
     // What came before the cut is kept, whatever cut it.
@@ -143,7 +153,9 @@ async fn receive(app: &App, session: &Session, turn: &Turn, partial: Partial, bo
     let length = partial.length();
     let fault = |status, code, message, hint| reply::at(length, reply::fault(status, code, message, hint));
     match kept.and(cut) {
-        Ok(()) if length == session.size_bytes => complete(app, session, partial).await,
+        Ok(()) if session.size_bytes.map_or(last && length > 0, |size| length == size) => {
+            complete(app, session, partial).await
+        }
         Ok(()) => progress(session, length, ImageState::Importing),
         Err(Cut::Store(error)) => failed(app, session, &error).await,
         Err(Cut::Stalled) => fault(
@@ -162,10 +174,19 @@ async fn receive(app: &App, session: &Session, turn: &Turn, partial: Partial, bo
             fault(StatusCode::BAD_REQUEST, "upload.broken", "the connection broke", "go on from Upload-Offset")
         }
         Err(Cut::Demoted) => reply::at(length, reply::refused(not_primary())),
+        Err(Cut::NoRoom) => {
+            let detail = "the disk is full".to_owned();
+            ended(app, session, Refusal::ImageNoRoom { image: session.image.to_string(), detail }).await
+        }
+        Err(Cut::TooLong) if session.size_bytes.is_none() => {
+            let limit_mib = app.settings.limits.max_image_mib.to_string();
+            ended(app, session, Refusal::ImageEndless { image: session.image.to_string(), limit_mib }).await
+        }
         Err(Cut::TooLong) => {
+            let size = session.size_bytes.unwrap_or(0);
             let refusal = Refusal::OutOfRange {
                 field: "the body".to_owned(),
-                value: format!("longer than the {} bytes that were announced", session.size_bytes),
+                value: format!("longer than the {size} bytes that were announced"),
                 allowed: "the announced size".to_owned(),
             };
             reply::at(length, reply::refused(refusal))
@@ -175,18 +196,19 @@ async fn receive(app: &App, session: &Session, turn: &Turn, partial: Partial, bo
 
 /// Everything is here: written through, noted, checked from here on by the loop.
 async fn complete(app: &App, session: &Session, partial: Partial) -> Response {
+    let size = partial.length();
     let synced = tokio::task::spawn_blocking(move || partial.sync()).await;
     match synced {
         Ok(Ok(())) => {}
         Ok(Err(error)) => return failed(app, session, &error).await,
         Err(error) => return reply::broken(&error),
     }
-    match imports::arrived(app, &session.image).await {
+    match imports::arrived(app, &session.image, size).await {
         Ok(()) => {
             app.wake_imports.wake();
-            progress(session, session.size_bytes, ImageState::Verifying)
+            progress(session, size, ImageState::Verifying)
         }
-        Err(refusal) => reply::at(session.size_bytes, reply::refused(refusal)),
+        Err(refusal) => reply::at(size, reply::refused(refusal)),
     }
 }
 
@@ -195,7 +217,11 @@ async fn failed(app: &App, session: &Session, error: &StoreError) -> Response {
     if !error.is_full() {
         return reply::broken(error);
     }
-    let refusal = Refusal::ImageNoRoom { image: session.image.to_string(), detail: error.to_string() };
+    ended(app, session, Refusal::ImageNoRoom { image: session.image.to_string(), detail: error.to_string() }).await
+}
+
+/// Ends the import for a reason that stays.
+async fn ended(app: &App, session: &Session, refusal: Refusal) -> Response {
     if let Err(error) = imports::refuse(app, &session.image, refusal.clone()).await {
         tracing::warn!(%error, image = %session.image, "the import is not ended yet");
     }

@@ -1,13 +1,12 @@
 //! One body, from the network to the disk.
 
-use std::time::Instant;
-
 use axum::body::Bytes;
 use futures_util::{Stream, StreamExt};
 
 use crate::{
     app::App,
     store::{Partial, StoreError},
+    trickle::Window,
     uploads::{Session, Turn},
 };
 
@@ -20,8 +19,10 @@ pub(super) enum Cut {
     Overtaken,
     /// (Almost) nothing arrived for too long.
     Stalled,
-    /// More came than was announced.
+    /// More came than was announced or may come at all.
     TooLong,
+    /// The folder has no room for more of a file whose size nobody knows.
+    NoRoom,
     /// The client went away, or the process is to stop.
     Broken,
     /// Another front end leads now.
@@ -50,7 +51,7 @@ impl<'a> Taking<'a> {
         mut body: impl Stream<Item = Result<Bytes, axum::Error>> + Unpin,
     ) -> Result<(), Cut> {
         let limits = &self.app.settings.limits;
-        let mut window = Window { begun: Instant::now(), bytes: 0 };
+        let mut window = Window::default();
         loop {
             let piece = tokio::select! {
                 piece = tokio::time::timeout(limits.stall(), body.next()) => piece.map_err(|_| Cut::Stalled)?,
@@ -63,7 +64,8 @@ impl<'a> Taking<'a> {
             let Some(piece) = piece else { return Ok(()) };
             let piece = piece.map_err(|_| Cut::Broken)?;
             let arrived = self.partial.as_ref().map_or(0, Partial::length) + self.pending.len() as u64;
-            if piece.len() as u64 > self.session.size_bytes.saturating_sub(arrived) {
+            let most = self.session.size_bytes.unwrap_or(limits.max_image_bytes());
+            if piece.len() as u64 > most.saturating_sub(arrived) {
                 return Err(Cut::TooLong);
             }
             if window.trickles(piece.len(), limits.stall(), limits.stall_kib << 10) {
@@ -72,6 +74,10 @@ impl<'a> Taking<'a> {
             self.app.metrics.received.inc_by(piece.len() as u64);
             self.pending.extend_from_slice(&piece);
             if self.pending.len() >= PIECE {
+                let free = self.app.store.free_bytes().map_err(Cut::Store)?;
+                if self.session.size_bytes.is_none() && free < (limits.reserve_mib << 20) + PIECE as u64 {
+                    return Err(Cut::NoRoom);
+                }
                 self.write().await?;
             }
         }
@@ -89,23 +95,5 @@ impl<'a> Taking<'a> {
         let Ok((partial, pending, written)) = written.await else { return Err(Cut::Broken) };
         (self.partial, self.pending) = (Some(partial), pending);
         written.map_err(Cut::Store)
-    }
-}
-
-/// A stretch of time in which a least number of bytes has to arrive.
-struct Window {
-    begun: Instant,
-    bytes: u64,
-}
-
-impl Window {
-    fn trickles(&mut self, bytes: usize, length: std::time::Duration, least: u64) -> bool {
-        self.bytes += bytes as u64;
-        if self.begun.elapsed() < length {
-            return false;
-        }
-        let too_few = self.bytes < least;
-        *self = Self { begun: Instant::now(), bytes: 0 };
-        too_few
     }
 }
