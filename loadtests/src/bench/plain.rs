@@ -49,6 +49,9 @@ impl Twin {
             size: info["virtual-size"].to_string(),
             name,
         };
+        // The volume that cloud-init reads is the server's alone, and never copied.
+        let (system, rest) = xml.split_once("</disk>").context("no disk")?;
+        let xml = format!("{system}</disk>{}", without(rest, "<disk ", "</disk>"));
         let mut own = without(&xml, "<metadata>", "</metadata>")
             .replace(&format!("<name>{vm}</name>"), &format!("<name>{}</name>", twin.name))
             // The disk first: its name has the UUID in it.
