@@ -40,13 +40,15 @@ fn kill(stage: &Stage, hosts: &[&str], program: &str) {
 /// The id of a migration of `mail` to the node. A node that was hit after its migration was over is
 /// noticed by its next beat only, and refuses for the moment: then it is asked again.
 fn asked_to(stage: &Stage, node: &str) -> anyhow::Result<String> {
-    let mut id = None;
+    let mut asked = None;
     until(60, &format!("{node} may be asked for"), || {
-        let asked = stage.watari(&["vm", "migrate", "mail", "--to", node])?;
-        id = asked["id"].as_str().map(str::to_owned);
-        Ok(id.is_some())
+        let answer = stage.watari(&["vm", "migrate", "mail", "--to", node]);
+        // Any other refusal is not of the moment: it ends the waiting and the scenario.
+        let unfit = answer.as_ref().is_err_and(|error| format!("{error:#}").contains("[placement.node-unfit]"));
+        asked = Some(answer);
+        Ok(!unfit)
     })?;
-    id.context("the migration has no id")
+    asked.context("nobody was asked")??["id"].as_str().map(str::to_owned).context("the migration has no id")
 }
 
 fn at_every_step(stage: &Stage, victim: Victim) -> anyhow::Result<()> {
