@@ -18,7 +18,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use serde_json::Value;
 
 pub use self::report::Report;
@@ -139,6 +139,8 @@ impl Campaign {
         self.switched_after.push_front(switched.at.saturating_duration_since(copying));
         self.switched_after.truncate(AIMS);
         self.wait_settled(Instant::now())?;
+        let overlap_ms = self.processors.overlap_ms();
+        ensure!(overlap_ms == 0, "two copies computed for {overlap_ms} ms in migration {id} without a fault");
         Ok(over.document["measured"].clone())
     }
 

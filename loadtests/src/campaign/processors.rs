@@ -35,6 +35,7 @@ impl Processors {
             let mut searched = Instant::now();
             let mut copies = lab.copies(&vm);
             let mut before: HashMap<i32, u64> = HashMap::new();
+            let mut together = Together::default();
             while Arc::strong_count(&counter) > 1 {
                 thread::sleep(EVERY);
                 if searched.elapsed() > SEARCH {
@@ -46,20 +47,37 @@ impl Processors {
                     .iter()
                     .filter(|(pid, ns)| before.get(pid).is_some_and(|earlier| ns.saturating_sub(*earlier) > COMPUTES))
                     .count();
-                if computing > 1 {
-                    counter.fetch_add(1, Ordering::Relaxed);
-                }
+                counter.fetch_add(together.sample(computing), Ordering::Relaxed);
                 before = now;
             }
         });
         Self(overlap)
     }
 
-    /// For how long two copies computed since the last call, in milliseconds. One sample alone is
-    /// not counted: the source's last and the target's first moment may fall into the same one.
+    /// For how long two copies computed since the last call, in milliseconds.
     pub(super) fn overlap_ms(&self) -> u64 {
-        let samples = self.0.swap(0, Ordering::Relaxed);
-        samples.saturating_sub(1) * u64::try_from(EVERY.as_millis()).unwrap_or(u64::MAX)
+        self.0.swap(0, Ordering::Relaxed) * u64::try_from(EVERY.as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+/// Tells two copies at once from one after the other.
+///
+/// The source's last and the target's first moment may fall between the same two samples, so one
+/// such sample shows nothing. A second one directly after it does: there the source computed after
+/// the target had.
+#[derive(Default)]
+struct Together {
+    before: bool,
+}
+
+impl Together {
+    /// Takes how many copies computed since the sample before; gives the samples, 0 or 1, by which
+    /// two have now been seen together.
+    fn sample(&mut self, computing: usize) -> u64 {
+        let now = computing > 1;
+        let seen = now && self.before;
+        self.before = now;
+        u64::from(seen)
     }
 }
 
@@ -73,4 +91,25 @@ fn run_time_ns(pid: i32) -> u64 {
             fs::read_to_string(t.path().join("schedstat")).ok()?.split_whitespace().next()?.parse::<u64>().ok()
         })
         .sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(samples: &[usize]) -> u64 {
+        let mut together = Together::default();
+        samples.iter().map(|computing| together.sample(*computing)).sum()
+    }
+
+    #[test]
+    fn any_number_of_switch_overs_is_no_overlap() {
+        assert_eq!(seen(&[1, 2, 1, 1, 0, 2, 1, 0, 1, 2, 1]), 0);
+    }
+
+    #[test]
+    fn two_samples_in_a_row_are() {
+        assert_eq!(seen(&[1, 1, 2, 2, 1]), 1);
+        assert_eq!(seen(&[2, 2, 2, 1, 2, 2]), 3);
+    }
 }
