@@ -65,10 +65,7 @@ impl Stage {
                 range,
             ])?;
         }
-        if stage.show("vm", "mail").is_err() {
-            stage.create("mail", "campus")?;
-        }
-        stage.until_page(&stage.address("mail")?, 120)?;
+        stage.ready("mail")?;
         Ok(stage)
     }
 
@@ -77,6 +74,16 @@ impl Stage {
         let size = ["--memory", "128MiB", "--disk", "1GiB"];
         let who = ["vm", "create", name, "--image", "mini", "--network", network, "--site", "myodaiji"];
         self.watari(&[&who[..], &size[..], &["--wait"]].concat())
+    }
+
+    /// Makes sure that the server runs and its guest has booted.
+    pub(crate) fn ready(&self, name: &str) -> anyhow::Result<()> {
+        match self.show("vm", name) {
+            Err(_) => drop(self.create(name, "campus")?),
+            Ok(shown) if shown["state"] != "running" => drop(self.watari(&["vm", "start", name, "--wait"])?),
+            Ok(_) => {}
+        }
+        self.until_page(&self.address(name)?, 120)
     }
 
     fn watari(&self, arguments: &[&str]) -> anyhow::Result<Value> {

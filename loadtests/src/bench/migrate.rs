@@ -6,7 +6,7 @@ use anyhow::Context;
 use serde::Serialize;
 
 use super::{Spread, plain::Twin};
-use crate::lab::Lab;
+use crate::scenarios::Stage;
 
 /// The comparison. Times in milliseconds.
 #[derive(Clone, Debug, Serialize)]
@@ -27,12 +27,16 @@ pub struct Comparison {
     pub pause_ms: Spread,
 }
 
-/// Runs `runs` pairs to and fro between m1 and y1. The server must be on m1.
+/// Runs `runs` pairs of `mail` and its twin to and fro between m1 and y1.
 ///
 /// # Errors
 /// When a migration fails.
-pub fn run(lab: &Lab, vm: &str, runs: usize) -> anyhow::Result<Comparison> {
-    lab.watari(&["vm", "migrate", vm, "--to", "m1", "--wait"]).ok();
+pub fn run(stage: &Stage, runs: usize) -> anyhow::Result<Comparison> {
+    let (lab, vm) = (&stage.lab, "mail");
+    stage.ready(vm)?;
+    if lab.watari(&["vm", "show", vm])?["node"] != "m1" {
+        lab.watari(&["vm", "migrate", vm, "--to", "m1", "--wait"])?;
+    }
     let twin = Twin::start(lab, vm, "m1", 1)?;
     twin.until_idle("m1")?;
     let (mut ours, mut theirs, mut added) = (Vec::new(), Vec::new(), Vec::new());

@@ -6,6 +6,7 @@ use clap::{Parser, Subcommand};
 use watari_loadtests::{
     bench::{evacuate, footprint, listing, migrate},
     lab::Lab,
+    scenarios::Stage,
 };
 
 /// Measures. Build with --release, and let the lab use those binaries (WATARI_BIN=target/release).
@@ -22,18 +23,15 @@ struct Arguments {
 enum What {
     /// `watari vm migrate` beside `virsh migrate`.
     Migrate {
-        /// The server.
-        #[arg(long, default_value = "mail")]
-        vm: String,
         /// How many pairs.
         #[arg(long, default_value_t = 10)]
         runs: usize,
     },
     /// An evacuation beside loops of `virsh migrate`.
     Evacuate {
-        /// The servers, all in Myodaiji.
-        #[arg(required = true)]
-        vms: Vec<String>,
+        /// How many servers.
+        #[arg(long, default_value_t = 6)]
+        servers: usize,
         /// The link in Mbit/s.
         #[arg(long, default_value_t = 200)]
         mbit: u32,
@@ -57,14 +55,14 @@ enum What {
 
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
-    let lab = || anyhow::Ok(Lab::new(arguments.lab.canonicalize()?));
+    let stage = || Stage::set(arguments.lab.canonicalize()?);
     let figures = match &arguments.what {
-        What::Migrate { vm, runs } => serde_json::to_value(migrate::run(&lab()?, vm, *runs)?)?,
-        What::Evacuate { vms, mbit } => {
-            let names: Vec<&str> = vms.iter().map(String::as_str).collect();
-            serde_json::to_value(evacuate::run(&lab()?, &names, *mbit)?)?
+        What::Migrate { runs } => serde_json::to_value(migrate::run(&stage()?, *runs)?)?,
+        What::Evacuate { servers, mbit } => serde_json::to_value(evacuate::run(&stage()?, *servers, *mbit)?)?,
+        What::Footprint { seconds } => {
+            let lab = Lab::new(arguments.lab.canonicalize()?);
+            serde_json::to_value(footprint::run(&lab, Duration::from_secs(*seconds))?)?
         }
-        What::Footprint { seconds } => serde_json::to_value(footprint::run(&lab()?, Duration::from_secs(*seconds))?)?,
         What::List { servers, requests } => {
             let scheduler = std::env::current_exe()?.with_file_name("watari-scheduler");
             let runtime = tokio::runtime::Runtime::new()?;
