@@ -43,7 +43,7 @@ fn disk_survives(stage: &Stage) -> anyhow::Result<()> {
 fn reboot(stage: &Stage) -> anyhow::Result<()> {
     let (address, node) = (stage.address("mail")?, stage.node_of("mail")?);
     let boot = stage.boot_id(&address)?;
-    stage.watari(&["vm", "reboot", "mail", "--force"])?;
+    stage.watari(&["vm", "reboot", "mail", "--force", "--wait"])?;
     until(120, "another boot answers", || Ok(stage.boot_id(&address)? != boot))?;
     ensure!(stage.node_of("mail")? == node, "it rebooted elsewhere");
     Ok(())

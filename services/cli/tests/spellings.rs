@@ -16,6 +16,7 @@ fn every_fixed_spelling_is_understood() {
         "vm stop mail --wait",
         "vm stop mail --force",
         "vm reboot mail",
+        "vm reboot mail --force --wait",
         "vm delete mail --yes --wait",
         "vm migrate mail",
         "vm migrate mail --to y1 --wait",

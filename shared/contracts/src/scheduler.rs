@@ -250,6 +250,8 @@ pub struct VmView {
     pub generation: u64,
     /// The migration it is in.
     pub migration: Option<MigrationId>,
+    /// Whether a reboot was asked for that has not been seen yet.
+    pub rebooting: bool,
     /// Whether its node is heard.
     pub reachable: bool,
     /// What is the matter with it.

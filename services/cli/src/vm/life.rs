@@ -44,6 +44,8 @@ pub struct Reboot {
     /// Reset at once, instead of asking the guest
     #[arg(long)]
     force: bool,
+    #[command(flatten)]
+    waiting: Waiting,
 }
 
 /// What to delete.
@@ -106,6 +108,10 @@ impl Reboot {
     pub(super) async fn run(self, ctx: &Context) -> Result<(), Failure> {
         let request_id = Some(ctx.session.request_id());
         let request = RebootVm { request_id, name: input::name(&self.name)?, force: self.force };
-        ctx.out.row(&ctx.session.ask(&request).await?)
+        let mut view = ctx.session.ask(&request).await?;
+        if self.waiting.wait {
+            view = wait::rebooted(ctx, self.waiting, view).await?;
+        }
+        ctx.out.row(&view)
     }
 }

@@ -26,6 +26,24 @@ pub(super) async fn running(ctx: &Context, waiting: Waiting, asked: VmView) -> R
     .await
 }
 
+/// Until it has begun anew.
+///
+/// # Errors
+/// [`Failure::Fault`] with the server's own, if it cannot go on; a server that was stopped
+/// meanwhile reboots no more.
+pub(super) async fn rebooted(ctx: &Context, waiting: Waiting, asked: VmView) -> Result<VmView, Failure> {
+    let before = asked.fault.clone();
+    reach(ctx, waiting, asked, |view| match view.state {
+        State::Running | State::Migrating if view.rebooting => None,
+        // A reboot that cannot be is told as a fault, and the server runs on.
+        State::Running | State::Migrating if view.fault.is_some() && view.fault != before => Some(Reached::Broken),
+        State::Running | State::Migrating => Some(Reached::There),
+        State::Failed | State::Stopped | State::Deleting => Some(Reached::Broken),
+        _ => None,
+    })
+    .await
+}
+
 /// Until it is off.
 ///
 /// # Errors
@@ -99,11 +117,12 @@ fn broken(view: VmView) -> Failure {
 }
 
 fn doing(view: &VmView, lang: Lang) -> String {
+    let word = if view.rebooting { "rebooting" } else { view.state.word() };
     match &view.fault {
         Some(fault) => {
             let cause = if lang == Lang::Ja { &fault.ja.cause } else { &fault.cause };
-            words::because(lang, view.state.word(), cause)
+            words::because(lang, word, cause)
         }
-        None => view.state.word().to_owned(),
+        None => word.to_owned(),
     }
 }

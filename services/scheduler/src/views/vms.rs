@@ -28,6 +28,7 @@ pub(crate) fn vm(snap: &Snapshot, vm: &Vm, silent_ms: u64) -> VmView {
         networks: vm.spec.nics.iter().map(|nic| nic.network.clone()).collect(),
         generation: vm.generation(),
         migration: vm.crossing.as_ref().map(|crossing| crossing.id.clone()),
+        rebooting: vm.reboots.asked != vm.reboots.done,
         reachable,
         fault: vm.fault.as_ref().map(Fault::from),
         groups: vm.spec.groups.clone(),
