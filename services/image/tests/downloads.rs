@@ -24,6 +24,7 @@ use axum::{
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use harness::*;
+use watari_chassis::prometheus::IntCounter;
 use watari_contracts::image::DeleteImage;
 use watari_model::image::State;
 use watari_testkit::eventually;
@@ -32,12 +33,15 @@ use watari_testkit::eventually;
 #[derive(Clone)]
 struct Web {
     file: Arc<Vec<u8>>,
+    /// What has arrived of it.
+    received: IntCounter,
     asked: Arc<AtomicUsize>,
 }
 
 impl Web {
-    async fn with(file: Vec<u8>) -> (Self, SocketAddr) {
-        let web = Self { file: Arc::new(file), asked: Arc::default() };
+    async fn with(file: Vec<u8>, front: &Front) -> (Self, SocketAddr) {
+        let received = front.running.app.metrics.received.clone();
+        let web = Self { file: Arc::new(file), received, asked: Arc::default() };
         let routes = Router::new()
             .route("/whole", get(whole))
             .route("/cut", get(cut))
@@ -70,10 +74,15 @@ async fn cut(Shared(web): Shared<Web>, headers: HeaderMap) -> Response {
     let part = Bytes::copy_from_slice(&rest[..(rest.len() / 3).max(rest.len().min(200_000))]);
     let whole = part.len() == rest.len();
     let broken = stream::iter((!whole).then(|| Err(std::io::Error::other("cut"))));
-    // What was sent before the line is cut shall arrive before it is.
+    // What was sent before the line is cut arrives before it is.
+    let sent = (begin + part.len()) as u64;
     let first = stream::once(async move { Ok(part) });
-    let pause =
-        stream::once(async { tokio::time::sleep(Duration::from_millis(200)).await }).filter_map(|()| async { None });
+    let arrived = async move {
+        while !whole && web.received.get() < sent {
+            tokio::task::yield_now().await;
+        }
+    };
+    let pause = stream::once(arrived).filter_map(|()| async { None });
     let body = Body::from_stream(first.chain(pause).chain(broken));
     let status = if begin > 0 { StatusCode::PARTIAL_CONTENT } else { StatusCode::OK };
     let mut response = (status, [(header::ETAG, "\"v1\"")], body).into_response();
@@ -116,7 +125,7 @@ async fn an_image_is_fetched_and_goes_on_where_the_line_was_cut() {
     let place = Place::new();
     let front = front(&place).await;
     let file = qcow2(4, 1);
-    let (web, address) = Web::with(file.clone()).await;
+    let (web, address) = Web::with(file.clone(), &front).await;
     let ticket = front.fetch("mini", &format!("http://{address}/cut"), Some(sha256(&file))).await.unwrap();
     assert_eq!((ticket.url, ticket.image.state), (None, State::Importing), "nothing is to be sent");
     let ready = front.settled("mini").await;
@@ -135,7 +144,7 @@ async fn urls_that_lead_inside_or_nowhere_or_for_ever_are_refused_and_leave_noth
     let place = Place::new();
     let front = front(&place).await;
     let file = qcow2(1, 2);
-    let (web, address) = Web::with(file.clone()).await;
+    let (web, address) = Web::with(file.clone(), &front).await;
     let port = address.port();
     for (name, url, code) in [
         ("other", format!("http://127.0.0.2:{port}/whole"), "image.url-forbidden"),
@@ -172,7 +181,7 @@ async fn a_download_ends_when_its_image_is_deleted() {
     settings.limits.stall_kib = 0;
     let front = place.start_with(settings).await;
     front.leads().await;
-    let (_, address) = Web::with(Vec::new()).await;
+    let (_, address) = Web::with(Vec::new(), &front).await;
     front.fetch("mini", &format!("http://{address}/trickle"), None).await.unwrap();
     eventually("it has begun", SOON, || async { front.running.app.metrics.received.get() > 0 }).await;
     asked(front.bus(), &DeleteImage { name: "mini".parse().unwrap() }).await.unwrap();
