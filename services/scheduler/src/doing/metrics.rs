@@ -105,6 +105,11 @@ impl Metrics {
         }
     }
 
+    #[cfg(test)]
+    pub(crate) fn knows_alarm(&self, key: &str) -> bool {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).contains_key(key)
+    }
+
     /// Tells an operator of something that lasts, once a minute.
     pub(crate) fn alarm(&self, key: &str, text: &str) {
         let now = clock::boot_millis();

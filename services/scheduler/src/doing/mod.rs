@@ -70,6 +70,12 @@ impl Executor {
     /// Begins what was decided, as far as the bound allows; the rest is decided again.
     pub(crate) fn start(&self, actions: Vec<Action>) {
         for action in actions {
+            // Telling is no work: were it in hand, its end would wake the loop, which would tell it
+            // again, and so on for as long as the trouble lasts.
+            if let Action::Alarm { key, text } = &action {
+                self.metrics.alarm(key, text);
+                continue;
+            }
             let urgent = matches!(action, Action::Settle(_));
             if !urgent && self.memory.in_hand() >= self.bounds.in_flight {
                 continue;
@@ -149,7 +155,7 @@ impl Executor {
                 self.metrics.action("release-ports", outcome_word(&outcome));
                 self.memory.answered(key.to_owned(), 0, outcome, Vec::new());
             }
-            Action::Alarm { key, text } => self.metrics.alarm(key, text),
+            Action::Alarm { .. } => {}
         }
     }
 
@@ -225,5 +231,32 @@ impl Action {
             Self::ReleasePorts { .. } => "release-ports",
             Self::Alarm { .. } => "alarm",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use watari_chassis::{config::Common, prometheus::Registry};
+    use watari_contracts::Service;
+    use watari_testkit::NatsServer;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_alarm_is_told_and_leaves_nothing_in_hand_that_would_wake_the_loop() {
+        let nats = NatsServer::start();
+        let ctx = Context::new(Service::Scheduler, &Common::at([nats.url()]).unwrap()).await.unwrap();
+        let executor = Executor {
+            stores: Stores::open(&ctx).await.unwrap(),
+            memory: Arc::default(),
+            metrics: Metrics::register(&Registry::new()).unwrap(),
+            leadership: watch::Sender::new(Leadership::Primary { epoch: 1 }).subscribe(),
+            wake: Wake::new(),
+            bounds: Bounds { in_flight: 1, order: Duration::from_secs(1), look: Duration::from_secs(1) },
+            ctx,
+        };
+        executor.start(vec![Action::Alarm { key: "alarm/vm/twin".to_owned(), text: "it has no document".to_owned() }]);
+        assert_eq!(executor.memory.in_hand(), 0);
+        assert!(executor.metrics.knows_alarm("alarm/vm/twin"));
     }
 }
