@@ -3,8 +3,8 @@
 //! With k flows on a link of rate B, a guest that dirties d bytes a second costs RAM · B/(B − k·d):
 //! parallel pre-copy sends more bytes again, and diverges at k·d ≥ B. So: as few flows as keep the
 //! link full, one by default in each direction between two sites; the next is prepared meanwhile.
-//! A copy sends nothing in its first half second or so, while the hypervisors greet each other and
-//! compare disks: so the next one begins when the one before has only so much left to send.
+//! A copy sends nothing in its first second or two, while the hypervisors greet each other, start
+//! the target's process and compare disks: so the next one begins when the one before has only so much left to send.
 
 use std::collections::{HashMap, HashSet};
 

@@ -48,7 +48,8 @@ fn remove(turn: &mut Turn<'_>, vm: &Vm, node: &NodeName, generation: u64) -> boo
 }
 
 /// Removes the copies that migrations left behind, once the server has been running under its own
-/// grant for a while. Until then they are what an operator could go back to.
+/// grant for a while: until then they are what an operator could go back to. A server that is to
+/// come back to that node waits for nothing, since no migration uses an old disk.
 pub(super) fn leftovers(turn: &mut Turn<'_>, entry: &Entry<Vm>) {
     let vm = &entry.value;
     let Some(node) = vm.node() else { return };
@@ -60,13 +61,18 @@ pub(super) fn leftovers(turn: &mut Turn<'_>, entry: &Entry<Vm>) {
         let gone = match &leftover.migration {
             _ if leftover.node == *node => true,
             Some(migration) => discard(turn, vm, leftover, migration),
-            None if turn.now.millis_since(leftover.since) < turn.rules.leftover_ms => false,
+            None if is_kept(turn, vm, leftover) => false,
             None => remove(turn, vm, &leftover.node, leftover.generation),
         };
         if gone {
             return forget(turn, entry, leftover);
         }
     }
+}
+
+fn is_kept(turn: &Turn<'_>, vm: &Vm, leftover: &Leftover) -> bool {
+    let in_the_way = turn.migrations_of(&vm.name).any(|m| !m.state.over() && m.to == leftover.node);
+    !in_the_way && turn.now.millis_since(leftover.since) < turn.rules.leftover_ms
 }
 
 /// Whether a copy that never ran is destroyed: its node was silent when the migration was given up.

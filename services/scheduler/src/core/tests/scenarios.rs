@@ -91,6 +91,23 @@ fn in_a_calm_world_everybody_moves_and_comes_home_without_a_reboot() {
 }
 
 #[test]
+fn who_goes_back_to_a_node_does_not_wait_until_its_old_disk_there_is_old() {
+    let mut sim = Sim::new(1, &[("mail", 192)], CALM, Broken::Nothing);
+    sim.rules.leftover_ms = 60 * MINUTE;
+    sim.run(3_000);
+    let mail = "mail".parse().unwrap();
+    for (wish, kept) in [(Wish::Evacuate("myodaiji"), "myodaiji"), (Wish::Return("myodaiji"), "yamate")] {
+        sim.after(0, Event::Operator(wish));
+        sim.run(MINUTE);
+        sim.assert_sound();
+        let leftovers = sim.document(&mail).unwrap().leftovers;
+        let sites: Vec<_> = leftovers.iter().map(|l| sim.docs.nodes[l.node.as_str()].value.site.as_str()).collect();
+        assert_eq!(sites, [kept], "the disk that is in nobody's way is kept:\n{}", sim.story());
+    }
+    assert_eq!(completed(&sim), 2, "{}", sim.story());
+}
+
+#[test]
 fn invariant_2_evacuation_stops_no_server_whatever_fails_but_the_power() {
     let (mut moved, mut kept, mut runs) = (0, 0, 0);
     for seed in seeds(30) {
