@@ -56,6 +56,7 @@ pub fn run(stage: &Stage, servers: usize, link_mbit: u32) -> anyhow::Result<Comp
     let bound_ms = bytes as f64 * 8.0 / (f64::from(link_mbit) * 1000.0);
     eprintln!("evacuated {} servers in {watari_ms:.0} ms; their bytes need {bound_ms:.0} ms", moved.len());
 
+    lab.watari(&["site", "return", "myodaiji", "--wait"])?;
     let mut twins = twins(lab, &names)?;
     cross_all(lab, &mut twins)?;
     lab.run(&["link", "--mbit", &link_mbit.to_string()])?;
@@ -73,7 +74,6 @@ pub fn run(stage: &Stage, servers: usize, link_mbit: u32) -> anyhow::Result<Comp
     for (twin, node) in twins {
         twin.end(&node)?;
     }
-    lab.watari(&["site", "return", "myodaiji", "--wait"])?;
     Ok(Comparison {
         link_mbit: link_mbit.into(),
         servers: moved.len(),

@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep};
 use crate::{failure::Failure, format, options::Waiting, texts::faults::Fault};
 
 /// How often it is looked whether it is so.
-const LOOK: Duration = Duration::from_millis(300);
+const LOOK: Duration = Duration::from_millis(100);
 
 /// Looks until `look` brings something.
 ///

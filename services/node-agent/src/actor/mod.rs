@@ -8,7 +8,8 @@
 //! ```
 //!
 //! One operation runs at a time. Breaking off a sending runs beside it. A newer order that takes
-//! away (stop, remove, discard, release) overtakes one that makes, or that waits for a guest.
+//! away (stop, remove, discard, release) overtakes one that makes, or that waits for a guest; a
+//! release waits for the sending that it follows.
 
 mod abort;
 mod arrival;

@@ -27,6 +27,8 @@ enum Lane {
     Aside,
     /// As the next one, which the present one gives way to.
     Overtake,
+    /// As the next one, when the present one has ended by itself.
+    Behind,
 }
 
 /// Whether `newer` may end the time of `older`, which makes something or waits for a guest.
@@ -84,6 +86,7 @@ impl Actor {
                 before.for_each(|operation| operation.superseded.cancel());
                 self.waiting.push_back(operation);
             }
+            Lane::Behind => self.waiting.push_back(operation),
         }
         Ok(progress)
     }
@@ -162,6 +165,11 @@ impl Actor {
         let older = &running.operation.work;
         if matches!((&**older, work), (Work::Send(_), Work::Abort(_))) && self.aside.is_none() {
             return Ok(Lane::Aside);
+        }
+        // The server has left: the sending is at its figures, and whoever waits for the release need
+        // not come again.
+        if matches!((&**older, work), (Work::Send(_), Work::Release(_))) && self.waiting.is_empty() {
+            return Ok(Lane::Behind);
         }
         let queued = self.waiting.len() < WAITING;
         if queued && overtakes(work, older) && self.waiting.iter().all(|waiting| overtakes(work, &waiting.work)) {

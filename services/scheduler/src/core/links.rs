@@ -8,6 +8,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use watari_contracts::agent::Transfer;
 use watari_model::{
     MigrationId, NodeName, SiteName,
     migration::{Migration, State},
@@ -37,17 +38,20 @@ fn direction(snap: &Snapshot, from: &NodeName, to: &NodeName) -> Option<Directio
     Some((site(from)?, site(to)?))
 }
 
-/// Whether a copy will have sent the rest within the overlap, at the rate it has kept so far. What
+/// Whether a copy will have sent the rest within `millis`, at the rate of its memory by now. What
 /// the guest writes meanwhile may prolong it: then two travel together for a while.
-fn nearly_over(turn: &Turn<'_>, migration: &Migration) -> bool {
-    let key = (migration.from.clone(), migration.id.clone());
-    let Some(transfer) = turn.snap.passages.get(&key).and_then(|passage| passage.transfer) else { return false };
-    let sent = transfer.memory_sent + transfer.disk_sent;
+fn ends_within(transfer: &Transfer, millis: u64) -> bool {
     let left = transfer.memory_left + transfer.disk_left;
     // Before memory travels its size is not known.
     transfer.memory_total > 0
         && transfer.memory_sent > 0
-        && left.saturating_mul(transfer.elapsed_ms) < sent.saturating_mul(turn.rules.overlap_ms)
+        && left.saturating_mul(1_000) < transfer.rate.saturating_mul(millis)
+}
+
+fn nearly_over(turn: &Turn<'_>, migration: &Migration) -> bool {
+    let key = (migration.from.clone(), migration.id.clone());
+    let passage = turn.snap.passages.get(&key);
+    passage.and_then(|p| p.transfer).is_some_and(|transfer| ends_within(&transfer, turn.rules.overlap_ms))
 }
 
 impl Links {
@@ -120,5 +124,20 @@ impl Links {
     fn load(&self, snap: &Snapshot, migration: &Migration) -> Load {
         let way = direction(snap, &migration.from, &migration.to);
         way.and_then(|way| self.loads.get(&way).copied()).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_nearly_ends_when_its_memory_travels_and_little_is_left() {
+        let halfway = Transfer { memory_total: 100, memory_sent: 40, memory_left: 60, rate: 25, ..Transfer::default() };
+        assert!(ends_within(&halfway, 2_500) && !ends_within(&halfway, 2_400));
+        assert!(!ends_within(&Transfer { rate: 0, ..halfway }, 60_000), "it stands still");
+        let disk = Transfer { memory_total: 0, memory_sent: 0, memory_left: 0, disk_left: 1, ..halfway };
+        assert!(!ends_within(&disk, 60_000), "its memory is still to come");
+        assert!(!ends_within(&halfway, 0), "0 waits for its end");
     }
 }
