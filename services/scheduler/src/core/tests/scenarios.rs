@@ -100,7 +100,7 @@ fn who_goes_back_to_a_node_does_not_wait_until_its_old_disk_there_is_old() {
         sim.after(0, Event::Operator(wish));
         sim.run(MINUTE);
         sim.assert_sound();
-        let leftovers = sim.document(&mail).unwrap().leftovers;
+        let leftovers = &sim.document(&mail).unwrap().leftovers;
         let sites: Vec<_> = leftovers.iter().map(|l| sim.docs.nodes[l.node.as_str()].value.site.as_str()).collect();
         assert_eq!(sites, [kept], "the disk that is in nobody's way is kept:\n{}", sim.story());
     }
