@@ -236,8 +236,13 @@ impl Action {
 
 #[cfg(test)]
 mod tests {
-    use watari_chassis::{config::Common, prometheus::Registry};
+    use watari_chassis::{Bucket, config::Common, prometheus::Registry};
     use watari_contracts::Service;
+    use watari_model::{
+        image::Image,
+        network::{Network, Port},
+        node::Node,
+    };
     use watari_testkit::NatsServer;
 
     use super::*;
@@ -246,6 +251,11 @@ mod tests {
     async fn an_alarm_is_told_and_leaves_nothing_in_hand_that_would_wake_the_loop() {
         let nats = NatsServer::start();
         let ctx = Context::new(Service::Scheduler, &Common::at([nats.url()]).unwrap()).await.unwrap();
+        // What others own is waited for.
+        Bucket::<Node>::open(&ctx).await.unwrap();
+        Bucket::<Image>::open(&ctx).await.unwrap();
+        Bucket::<Network>::open(&ctx).await.unwrap();
+        Bucket::<Port>::open(&ctx).await.unwrap();
         let executor = Executor {
             stores: Stores::open(&ctx).await.unwrap(),
             memory: Arc::default(),

@@ -96,9 +96,10 @@ fn who_goes_back_to_a_node_does_not_wait_until_its_old_disk_there_is_old() {
     sim.rules.leftover_ms = 60 * MINUTE;
     sim.run(3_000);
     let mail = "mail".parse().unwrap();
-    for (wish, kept) in [(Wish::Evacuate("myodaiji"), "myodaiji"), (Wish::Return("myodaiji"), "yamate")] {
+    let ways = [(Wish::Evacuate("myodaiji"), "myodaiji", MINUTE), (Wish::Return("myodaiji"), "yamate", 2 * MINUTE)];
+    for (wish, kept, until) in ways {
         sim.after(0, Event::Operator(wish));
-        sim.run(MINUTE);
+        sim.run(until);
         sim.assert_sound();
         let leftovers = &sim.document(&mail).unwrap().leftovers;
         let sites: Vec<_> = leftovers.iter().map(|l| sim.docs.nodes[l.node.as_str()].value.site.as_str()).collect();
