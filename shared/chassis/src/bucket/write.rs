@@ -60,6 +60,13 @@ impl PutFault {
 
 /// How long to wait for a leader before a write that nobody received is sent again.
 const ELECTION: Duration = Duration::from_millis(50);
+/// How long to wait for an acknowledgement before the write is sent again, and twice as long each
+/// further time: a server that is merely slow is not to be given more to do. The write carries an id
+/// by which the stream knows it again, so that one whose acknowledgement was lost, as when the
+/// stream's leader moves, is acknowledged anew and not stored twice.
+const RESEND: Duration = Duration::from_millis(300);
+/// "duplicate message id is in process": the first sending is being stored.
+const IN_PROCESS: u64 = 10_158;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Operation {
@@ -147,33 +154,54 @@ impl<T: Document> Bucket<T> {
         }
         let mut headers = HeaderMap::new();
         headers.insert("Nats-Expected-Last-Subject-Sequence", expected.to_string());
+        let id = crate::bus::unique();
+        headers.insert("Nats-Msg-Id", id.clone());
         if operation == Operation::Delete {
             headers.insert("KV-Operation", "DEL");
         }
         trace::inject(&mut headers);
         let subject = format!("{}{key}", self.store().prefix);
         let jetstream = self.ctx().bus.jetstream();
+        let (mut sent_before, mut patience) = (false, RESEND);
         let sending = async {
             loop {
-                let sent =
-                    jetstream.publish_with_headers(subject.clone(), headers.clone(), payload.clone()).await?.await;
-                match sent {
-                    // Nobody received it, as while a cluster chooses the stream's leader, so that
-                    // it is certainly not stored and sending it again is safe.
-                    Err(error) if error.kind() == PublishErrorKind::StreamNotFound => {
+                let publish = jetstream.publish_with_headers(subject.clone(), headers.clone(), payload.clone());
+                let acknowledged = async { publish.await?.await };
+                match tokio::time::timeout(patience, acknowledged).await {
+                    // Nobody received it, as while a cluster chooses the stream's leader.
+                    Ok(Err(error)) if error.kind() == PublishErrorKind::StreamNotFound || is_in_process(&error) => {
                         tokio::time::sleep(ELECTION).await
                     }
-                    sent => return sent,
+                    Ok(sent) => return sent,
+                    Err(_) => (sent_before, patience) = (true, patience * 2),
                 }
             }
         };
         match tokio::time::timeout(self.ctx().bus.settings().request_timeout, sending).await {
             Ok(Ok(acknowledged)) => Ok(acknowledged.sequence),
+            // What conflicts may be this very write, stored when it was first sent.
+            Ok(Err(error)) if is_conflict(&error) && sent_before => self.stored_as(key, &id).await,
             Ok(Err(error)) if is_conflict(&error) => Err(PutFault::Conflict),
             Ok(Err(error)) => Err(PutFault::Unknown(chain(&error))),
             Err(_) => Err(PutFault::Unknown("no acknowledgement in time".to_owned())),
         }
     }
+}
+
+impl<T: Document> Bucket<T> {
+    /// Whether the newest write under `key` is the one that was sent with this id.
+    async fn stored_as(&self, key: &str, id: &str) -> Result<Revision, PutFault> {
+        let subject = format!("{}{key}", self.store().prefix);
+        let newest = self.store().stream.get_last_raw_message_by_subject(&subject).await;
+        let newest = newest.map_err(|error| PutFault::Unknown(chain(&error)))?;
+        let own = newest.headers.get("Nats-Msg-Id").is_some_and(|found| found.as_str() == id);
+        if own { Ok(newest.sequence) } else { Err(PutFault::Conflict) }
+    }
+}
+
+fn is_in_process(error: &PublishError) -> bool {
+    let source = error.source().and_then(|source| source.downcast_ref::<jetstream::Error>());
+    source.is_some_and(|source| source.error_code().0 == IN_PROCESS)
 }
 
 /// async-nats 0.51 knows one of the server's two ways of saying "wrong last sequence". The other
