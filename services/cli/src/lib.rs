@@ -8,6 +8,7 @@ pub mod confirm;
 pub mod events;
 pub mod failure;
 pub mod format;
+pub mod frontend;
 pub mod image;
 pub mod input;
 pub mod key;
@@ -98,6 +99,7 @@ async fn dispatched(options: Options, out: Out) -> Result<(), Failure> {
         Verb::Vm(verb) => verb.run(&ctx).await,
         Verb::Node(verb) => verb.run(&ctx).await,
         Verb::Site(verb) => verb.run(&ctx).await,
+        Verb::Frontend(verb) => verb.run(&ctx).await,
         Verb::Image(verb) => verb.run(&ctx).await,
         Verb::Network(verb) => verb.run(&ctx).await,
         Verb::Key(verb) => verb.run(&ctx).await,

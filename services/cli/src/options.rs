@@ -4,7 +4,9 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::{events, image, key, lang::Lang, migration, network, node, out::Format, outage, port, setup, site, vm};
+use crate::{
+    events, frontend, image, key, lang::Lang, migration, network, node, out::Format, outage, port, setup, site, vm,
+};
 
 /// The operator's command of Watari, the private cloud whose servers migrate.
 #[derive(Debug, Parser)]
@@ -98,6 +100,9 @@ pub enum Verb {
     /// Campuses: emptied before an outage, brought home after it
     #[command(subcommand)]
     Site(site::Verb),
+    /// Front ends: who leads, who stands by, and from where the services should lead
+    #[command(subcommand)]
+    Frontend(frontend::Verb),
     /// What servers' disks are made from
     #[command(subcommand)]
     Image(image::Verb),

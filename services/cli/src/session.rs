@@ -7,12 +7,12 @@ use std::{
 };
 
 use nkeys::KeyPair;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::{
     sync::OnceCell,
     time::{Instant, sleep},
 };
-use watari_chassis::{Bus, BusError, BusSettings, CallError, Initial, Messages, TraceParent};
+use watari_chassis::{Bus, BusError, BusSettings, CallError, Initial, Messages, Patience, TraceParent};
 use watari_contracts::Request;
 use watari_model::Refusal;
 
@@ -23,7 +23,8 @@ const SETTINGS: &str = "/etc/watari/cli.toml";
 /// How long one try waits for its answer.
 const ONE_TRY: Duration = Duration::from_secs(5);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const MOST_PAUSE: Duration = Duration::from_secs(1);
+/// A change of front ends takes a fraction of a second, which must not become more by waiting here.
+const MOST_PAUSE: Duration = Duration::from_millis(250);
 /// How often it is looked whether the server has complained.
 const COMPLAINT: Duration = Duration::from_millis(50);
 
@@ -89,7 +90,11 @@ impl Session {
         Ok(Self { settings, bus: OnceCell::new(), patience: global.timeout, request_id: global.request_id.clone() })
     }
 
-    async fn bus(&self) -> Result<&Bus, Failure> {
+    /// The connection itself.
+    ///
+    /// # Errors
+    /// [`Failure`] if there is none to be had.
+    pub async fn bus(&self) -> Result<&Bus, Failure> {
         self.bus.get_or_try_init(|| async { Bus::connect(&self.settings).await.map_err(fault) }).await
     }
 
@@ -118,6 +123,9 @@ impl Session {
             let left = until.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
             let answer = tokio::select! {
                 answer = bus.request_within(request, ONE_TRY.min(left)) => answer,
+                // What was asked over a connection that broke may have been heard or not; it is
+                // asked again over the next one, which is safe.
+                () = reconnected(bus) => continue,
                 detail = forbidden(bus, R::SUBJECT) => {
                     return Err(Fault::NotPermitted { subject: R::SUBJECT.to_owned(), detail }.into());
                 }
@@ -131,12 +139,36 @@ impl Session {
         }
     }
 
+    /// Asks every process that hears `subject`.
+    ///
+    /// # Errors
+    /// [`Failure`] if the question does not leave.
+    pub async fn gather<Q, A>(&self, subject: &str, question: &Q, patience: Patience) -> Result<Vec<A>, Failure>
+    where
+        Q: Serialize + Sync,
+        A: DeserializeOwned,
+    {
+        self.bus().await?.gather(subject, question, patience).await.map_err(fault)
+    }
+
     /// Hears what is published on `subject`.
     ///
     /// # Errors
     /// [`Failure`] if the server does not let it.
     pub async fn hear(&self, subject: &str) -> Result<Messages, Failure> {
         self.bus().await?.subscribe(subject).await.map_err(fault)
+    }
+}
+
+/// Ends when there is a new connection.
+async fn reconnected(bus: &Bus) {
+    let mut connected = bus.connected();
+    let renewed = async {
+        connected.wait_for(|up| !*up).await?;
+        connected.wait_for(|up| *up).await
+    };
+    if renewed.await.is_err() {
+        std::future::pending().await
     }
 }
 

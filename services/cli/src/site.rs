@@ -24,9 +24,9 @@ pub enum Verb {
     #[command(after_help = "\
 Examples:
   watari site evacuate myodaiji --wait
-  watari site evacuate myodaiji --wait -o json > report.json   # moved[], failed[], makespan_ms
+  watari site evacuate myodaiji --wait -o json > report.json   # moved[], failed[], makespan_ms, control
 
-The exit status is 1 if any server did not move.")]
+The front end's services and NATS leave last. The exit status is 1 if anything did not move.")]
     Evacuate(Which),
     /// Bring a site's servers home
     #[command(

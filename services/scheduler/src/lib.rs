@@ -13,6 +13,7 @@ pub mod core;
 mod doing;
 mod facts;
 mod inbound;
+mod keeping;
 mod settings;
 mod stores;
 mod tenure;
@@ -34,6 +35,9 @@ pub async fn run(ctx: Context, settings: Settings) -> Result<(), Box<dyn Error +
     let wake = Wake::new();
     let metrics = doing::Metrics::register(&ctx.metrics)?;
     let memory = Arc::new(doing::Memory::default());
+    if ctx.site().is_some() {
+        memory.saw_control(core::Control::Unseen);
+    }
     facts::follow(&ctx, &memory, &wake).await?;
     let stores = stores::Stores::open(&ctx).await?;
     stores.wake(&wake);
@@ -69,6 +73,7 @@ pub async fn run(ctx: Context, settings: Settings) -> Result<(), Box<dyn Error +
         }
     };
     let looping = looper::run_as_primary(&ctx, "scheduler", leadership, wake, settings.tick(), turn);
-    let (served, ()) = tokio::join!(server.serve(tenure.leadership()), looping);
+    let keeping = keeping::keep(executor.clone(), settings.clone());
+    let (served, (), ()) = tokio::join!(server.serve(tenure.leadership()), looping, keeping);
     Ok(served?)
 }

@@ -1,9 +1,9 @@
 //! The settings, checked once.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use serde::Deserialize;
-use watari_chassis::Validate;
+use watari_chassis::{KeeperKeys, NatsHost, Validate};
 use watari_model::SiteName;
 
 use crate::{
@@ -26,6 +26,8 @@ pub struct Settings {
     nodes: Nodes,
     pub(crate) servers: Servers,
     pub(crate) keys: Keys,
+    frontends: FrontEnds,
+    pub(crate) quorum: Quorum,
     #[serde(rename = "loop")]
     looper: Loop,
 }
@@ -104,6 +106,37 @@ pub(crate) struct Keys {
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+struct FrontEnds {
+    home: String,
+    look_ms: u64,
+    rest_look_ms: u64,
+    handover_seconds: u64,
+    comes_home: bool,
+}
+
+/// `[quorum]`: the NATS servers that are looked after; none where there is but one.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Quorum {
+    pub(crate) hosts: Vec<NatsHost>,
+    streams_nkey: PathBuf,
+    streams_identity: String,
+    servers_nkey: PathBuf,
+    servers_identity: String,
+}
+
+impl Quorum {
+    /// With what it is looked after.
+    pub(crate) fn keys(&self) -> KeeperKeys {
+        KeeperKeys {
+            streams: (self.streams_nkey.clone(), self.streams_identity.clone()),
+            servers: (self.servers_nkey.clone(), self.servers_identity.clone()),
+        }
+    }
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Loop {
     tick_ms: u64,
 }
@@ -144,6 +177,17 @@ impl Validate for Settings {
         within("servers.most", self.servers.most, 1, 1_000_000)?;
         within("servers.restart_pause_seconds", self.servers.restart_pause_seconds, 1, 3_600)?;
         within("keys.most", self.keys.most, 1, 100_000)?;
+        let home = &self.frontends.home;
+        if !home.is_empty() && !self.sites.iter().any(|site| site.name.as_str() == home) {
+            return Err(format!("frontends.home is {home:?}: use the name of one of the sites, or leave it empty"));
+        }
+        within("frontends.look_ms", self.frontends.look_ms, 200, 60_000)?;
+        within("frontends.rest_look_ms", self.frontends.rest_look_ms, self.frontends.look_ms, 60_000)?;
+        within("frontends.handover_seconds", self.frontends.handover_seconds, 5, 3_600)?;
+        let keys = [&self.quorum.streams_nkey, &self.quorum.servers_nkey];
+        if !self.quorum.hosts.is_empty() && keys.iter().any(|key| key.as_os_str().is_empty()) {
+            return Err("quorum.hosts needs quorum.streams_nkey and quorum.servers_nkey".to_owned());
+        }
         within("loop.tick_ms", self.looper.tick_ms, 50, 60_000)
     }
 }
@@ -169,6 +213,8 @@ impl Settings {
             restart_ms: self.servers.restart_pause_seconds * 1_000,
             keep_migrations: self.migration.keep,
             keep_outages: self.migration.keep_outages,
+            handover_ms: self.frontends.handover_seconds * 1_000,
+            control_returns: self.frontends.comes_home,
         }
     }
 
@@ -179,6 +225,21 @@ impl Settings {
             order: Duration::from_millis(self.orders.timeout_ms),
             look: Duration::from_millis(self.orders.look_timeout_ms),
         }
+    }
+
+    /// From where the services lead until an operator has said so.
+    pub(crate) fn home(&self) -> Option<&SiteName> {
+        self.sites.iter().map(|site| &site.name).find(|name| name.as_str() == self.frontends.home)
+    }
+
+    /// How often the control plane is looked at while all is well, in milliseconds.
+    pub(crate) const fn rest_look_ms(&self) -> u64 {
+        self.frontends.rest_look_ms
+    }
+
+    /// How often the control plane is looked at.
+    pub(crate) const fn look(&self) -> Duration {
+        Duration::from_millis(self.frontends.look_ms)
     }
 
     /// How often everything is looked at.

@@ -1,7 +1,8 @@
-//! The buckets: six of our own, four of others that are only read.
+//! The buckets: seven of our own, four of others that are only read.
 
 use watari_chassis::{Context, Mirror, Wake};
 use watari_model::{
+    frontend::Primacy,
     image::Image,
     key::Key,
     migration::Migration,
@@ -24,6 +25,7 @@ pub(crate) struct Stores {
     pub(crate) sites: Mirror<Site>,
     pub(crate) keys: Mirror<Key>,
     pub(crate) userdata: Mirror<UserData>,
+    pub(crate) frontends: Mirror<Primacy>,
     pub(crate) nodes: Mirror<Node>,
     pub(crate) networks: Mirror<Network>,
     pub(crate) images: Mirror<Image>,
@@ -43,6 +45,7 @@ impl Stores {
                 Mirror::open(ctx),
                 Mirror::open(ctx),
                 Mirror::open(ctx),
+                Mirror::open(ctx),
                 Mirror::open(ctx)
             )
         };
@@ -54,9 +57,9 @@ impl Stores {
                 Mirror::of_another(ctx)
             )
         };
-        let ((vms, migrations, outages, sites, keys, userdata), (nodes, networks, images, ports)) =
+        let ((vms, migrations, outages, sites, keys, userdata, frontends), (nodes, networks, images, ports)) =
             tokio::try_join!(own, others)?;
-        Ok(Self { vms, migrations, outages, sites, keys, userdata, nodes, networks, images, ports })
+        Ok(Self { vms, migrations, outages, sites, keys, userdata, frontends, nodes, networks, images, ports })
     }
 
     /// Lets every change that is decided upon wake the loop.
@@ -66,6 +69,7 @@ impl Stores {
         self.outages.wakes(wake);
         self.sites.wakes(wake);
         self.userdata.wakes(wake);
+        self.frontends.wakes(wake);
         self.nodes.wakes(wake);
         self.networks.wakes(wake);
     }
@@ -77,6 +81,7 @@ impl Stores {
         self.outages.relist();
         self.sites.relist();
         self.userdata.relist();
+        self.frontends.relist();
         self.nodes.relist();
         self.networks.relist();
     }
@@ -89,6 +94,7 @@ impl Stores {
             outages: self.outages.snapshot(),
             sites: self.sites.snapshot(),
             userdata: self.userdata.snapshot(),
+            frontends: self.frontends.snapshot(),
             nodes: self.nodes.snapshot(),
             networks: self.networks.snapshot(),
             ..Snapshot::default()

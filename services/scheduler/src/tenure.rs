@@ -1,9 +1,12 @@
 //! The beginning of a tenure: the sites of the configuration are there, and every node has been
 //! asked for what it sees, before anything is decided or answered.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 use tokio::{sync::watch, task::JoinSet};
@@ -11,6 +14,9 @@ use watari_chassis::{Leadership, WriteError};
 use watari_model::site::Site;
 
 use crate::{doing::Executor, settings::SiteSetting};
+
+/// How long the first answers wait for what nodes say. Nothing is concluded of one that is silent.
+const LISTENING: Duration = Duration::from_millis(400);
 
 /// Cloning shares it.
 #[derive(Clone)]
@@ -99,6 +105,10 @@ impl Tenure {
             let (executor, node) = (self.executor.clone(), entry.value.name.clone());
             asked.spawn(async move { executor.listen(&node).await });
         }
-        while asked.join_next().await.is_some() {}
+        let all = async { while asked.join_next().await.is_some() {} };
+        if tokio::time::timeout(LISTENING, all).await.is_err() {
+            // What they say later is taken in all the same.
+            asked.detach_all();
+        }
     }
 }

@@ -5,12 +5,19 @@
 //!             (no new work; tasks finish)                (the lease is released, /metrics ends)
 //! ```
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    future::Future,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use futures_util::FutureExt;
 use prometheus::Registry;
+use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use watari_contracts::Service;
+use watari_contracts::{Service, frontend::Quorum};
+use watari_model::SiteName;
 
 use crate::{
     Bus, StartError,
@@ -41,11 +48,31 @@ pub struct Context {
 struct Inner {
     service: Service,
     lease_ttl: Duration,
+    site: Option<SiteName>,
+    followed: Followed,
+    in_hand: watch::Sender<usize>,
+    quorum: watch::Sender<Option<Quorum>>,
     metrics: Metrics,
     tasks: TaskTracker,
     closing: CancellationToken,
     closers: TaskTracker,
     failed: CancellationToken,
+}
+
+/// The newest write seen of each mirrored bucket.
+#[derive(Default)]
+pub(crate) struct Followed(Mutex<BTreeMap<String, u64>>);
+
+impl Followed {
+    pub(crate) fn reached(&self, bucket: &str, revision: u64) {
+        let mut followed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let newest = followed.entry(bucket.to_owned()).or_default();
+        *newest = revision.max(*newest);
+    }
+
+    pub(crate) fn all(&self) -> BTreeMap<String, u64> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 /// Whether everything in hand was finished within the bound.
@@ -79,21 +106,28 @@ impl Context {
         let inner = Inner {
             service,
             lease_ttl: Duration::from_millis(settings.lease.ttl_ms),
+            site: settings.lease.site.parse().ok(),
+            followed: Followed::default(),
+            in_hand: watch::Sender::new(0),
+            quorum: watch::Sender::new(None),
             metrics,
             tasks: TaskTracker::new(),
             closing: CancellationToken::new(),
             closers: TaskTracker::new(),
             failed: CancellationToken::new(),
         };
-        Ok(Self {
+        let shutdown = CancellationToken::new();
+        let ctx = Self {
             bus,
             metrics: registry,
-            shutdown: CancellationToken::new(),
+            shutdown: shutdown.clone(),
             ready: Ready::starting(),
             instance,
             limits: settings.limits.clone(),
             inner: Arc::new(inner),
-        })
+        };
+        ctx.spawn("home", crate::bus::go_home(ctx.bus.clone(), shutdown));
+        Ok(ctx)
     }
 
     /// Which service this is.
@@ -106,6 +140,34 @@ impl Context {
     #[must_use]
     pub fn lease_ttl(&self) -> Duration {
         self.inner.lease_ttl
+    }
+
+    /// Where this process stands, if the configuration says so.
+    #[must_use]
+    pub fn site(&self) -> Option<&SiteName> {
+        self.inner.site.as_ref()
+    }
+
+    /// How many copies of each bucket there are to be, by the configuration.
+    #[must_use]
+    pub fn copies(&self) -> usize {
+        self.bus.settings().replicas
+    }
+
+    /// How far each bucket that this process mirrors has been followed.
+    pub(crate) fn followed(&self) -> &Followed {
+        &self.inner.followed
+    }
+
+    /// What is known of the NATS servers, told to whoever asks this process how it stands.
+    #[must_use]
+    pub fn quorum(&self) -> &watch::Sender<Option<Quorum>> {
+        &self.inner.quorum
+    }
+
+    /// How many requests are being handled.
+    pub(crate) fn in_hand(&self) -> &watch::Sender<usize> {
+        &self.inner.in_hand
     }
 
     /// Runs `work` beside the rest. Draining waits for it, so it must end soon after

@@ -8,6 +8,7 @@
 //! | [`Bus`] | requests, commands, beats and subscriptions over NATS |
 //! | [`Bucket`], [`Mirror`] | documents with compare-and-set, and a watched copy in memory |
 //! | [`lease`] | one primary, fenced by an epoch |
+//! | [`Keeper`] | NATS' own streams, servers and majority |
 //! | [`Server`] | endpoints on the NATS Services API |
 //! | [`looper`] | the loop that is woken by change and tick |
 //! | [`codec`] | beats as bytes |
@@ -26,20 +27,22 @@ pub mod metrics;
 mod mirror;
 mod options;
 mod process;
+mod quorum;
 mod ready;
 mod run;
 mod server;
 pub mod telemetry;
 
 pub use bucket::{Bucket, Entry, Past, PastWrite, Reach, ReadError, Revision, Shape, Stopped, Unreadable, WriteError};
-pub use bus::{Bus, BusError, BusSettings, CallError, Initial, Listening, Message, Messages};
+pub use bus::{Bus, BusError, BusSettings, CallError, Initial, Listening, Message, Messages, Patience};
 pub use config::{ConfigError, Validate};
 pub use context::{Context, Drained};
-pub use lease::{Leadership, Lease};
+pub use lease::{Leadership, Lease, LeaseDocument};
 pub use looper::Wake;
 pub use mirror::{Mirror, Snapshot};
 pub use options::Options;
 pub use prometheus;
+pub use quorum::{Keeper, KeeperKeys, Membership, NatsHost, generation, membership};
 pub use ready::{Readiness, Ready};
 pub use run::{StartError, run, run_with};
 pub use server::{Call, Server};

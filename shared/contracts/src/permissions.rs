@@ -17,11 +17,11 @@
 //! either. Services are therefore trusted with what they read; agents and people need no such trust.
 
 use watari_model::{
-    Document, NodeName, SiteName, image::Image, key::Key, migration::Migration, network::Network, network::Port,
-    node::Node, outage::Outage, site::Site, userdata::UserData, vm::Vm,
+    Document, NodeName, SiteName, frontend::Primacy, image::Image, key::Key, migration::Migration, network::Network,
+    network::Port, node::Node, outage::Outage, site::Site, userdata::UserData, vm::Vm,
 };
 
-use crate::{Command, Request, Service, agent, image, monitor, network, plan, scheduler, subjects};
+use crate::{Command, Request, Service, agent, frontend, image, monitor, network, plan, scheduler, subjects};
 
 /// The bucket in which services compete for leadership.
 pub const LEASES: &str = "leases";
@@ -33,6 +33,7 @@ pub const BUCKETS: &[(&str, Service)] = &[
     (Outage::BUCKET, Service::Scheduler),
     (Site::BUCKET, Service::Scheduler),
     (Key::BUCKET, Service::Scheduler),
+    (Primacy::BUCKET, Service::Scheduler),
     (Image::BUCKET, Service::Image),
     (Network::BUCKET, Service::Network),
     (Port::BUCKET, Service::Network),
@@ -55,19 +56,30 @@ pub enum Role {
         /// The node.
         node: NodeName,
     },
+    /// A scheduler's second connection, with which it looks after the streams. It answers nobody.
+    Keeper,
+    /// A scheduler's third connection, with which it looks after the NATS servers. It answers nobody.
+    KeeperOfServers,
+    /// What starts the NATS server of one host.
+    Launcher {
+        /// The host.
+        host: NodeName,
+    },
     /// A person or program that may ask for anything.
     Operator,
     /// A person or program that may only look.
     Viewer,
 }
 
-/// The two halves of the bus.
+/// The parts of the bus.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Account {
     /// Services and agents, with JetStream.
     Cloud,
     /// Operators and viewers.
     People,
+    /// NATS' own administration.
+    System,
 }
 
 /// Whether an identity may answer on the reply subjects of what it receives.
@@ -113,6 +125,7 @@ pub const SHARED: &[(&str, Crossing)] = &[
     ("$JS.API.DIRECT.GET.*", Crossing::Ask),
     ("$JS.API.DIRECT.GET.*.>", Crossing::Ask),
     ("$SRV.>", Crossing::AskAll),
+    (frontend::STANDING, Crossing::AskAll),
     (subjects::EVENTS, Crossing::Listen),
     (subjects::FACTS, Crossing::Listen),
     (subjects::CAPACITIES, Crossing::Listen),
@@ -153,7 +166,8 @@ impl Role {
     #[must_use]
     pub const fn account(&self) -> Account {
         match self {
-            Self::Service(_) | Self::Agent { .. } => Account::Cloud,
+            Self::Service(_) | Self::Agent { .. } | Self::Keeper => Account::Cloud,
+            Self::KeeperOfServers | Self::Launcher { .. } => Account::System,
             Self::Operator | Self::Viewer => Account::People,
         }
     }
@@ -164,8 +178,16 @@ impl Role {
         let mut may = match self {
             Self::Service(service) => of_service(*service),
             Self::Agent { site, node } => of_agent(site, node),
-            Self::Operator => of_person(&[subjects::REQUESTS, "$SRV.>"]),
-            Self::Viewer => of_person(LOOKING),
+            Self::Keeper => asking(&KEEPING_STREAMS),
+            Self::KeeperOfServers => asking(&KEEPING_SERVERS),
+            Self::Launcher { host } => Permissions {
+                publish: vec![SERVERS.to_owned()],
+                publish_not: vec![],
+                subscribe: vec![frontend::nats_orders(host.as_str())],
+                answers: Answers::Never,
+            },
+            Self::Operator => of_person(&[subjects::REQUESTS, "$SRV.>", frontend::STANDING]),
+            Self::Viewer => of_person(&[LOOKING, &[frontend::STANDING]].concat()),
         };
         may.subscribe.insert(0, inbox(identity));
         may
@@ -176,6 +198,22 @@ impl Role {
 #[must_use]
 pub fn inbox(identity: &str) -> String {
     format!("_INBOX_{}.>", identity.replace('.', "-"))
+}
+
+/// How NATS servers are asked what they know of their cluster.
+pub const SERVERS: &str = "$SYS.REQ.SERVER.PING.JSZ";
+
+/// Copies of streams, and who leads them.
+const KEEPING_STREAMS: [&str; 3] =
+    ["$JS.API.STREAM.INFO.*", "$JS.API.STREAM.UPDATE.*", "$JS.API.STREAM.LEADER.STEPDOWN.*"];
+
+/// Votes, who leads the voters, and what each server's host is to do.
+const KEEPING_SERVERS: [&str; 4] = [SERVERS, "$JS.API.SERVER.REMOVE", "$JS.API.META.LEADER.STEPDOWN", "watari.nats.*"];
+
+/// Whoever asks, hears its answers, and is never asked: nobody can make it answer elsewhere.
+fn asking(subjects: &[&str]) -> Permissions {
+    let publish = subjects.iter().map(|subject| (*subject).to_owned()).collect();
+    Permissions { publish, publish_not: Vec::new(), subscribe: Vec::new(), answers: Answers::Never }
 }
 
 /// An agent reports as itself, hears its own orders and answers them. It asks nothing and has no
@@ -221,8 +259,10 @@ fn of_service(service: Service) -> Permissions {
     if service == Service::Monitor {
         publish.push(subjects::CAPACITIES.to_owned());
     }
+    publish.push(frontend::candidates(service));
     let mut subscribe: Vec<String> = served_by(service).iter().map(|s| (*s).to_owned()).collect();
-    subscribe.extend(["$SRV.>", subjects::EVENTS].map(str::to_owned));
+    subscribe.extend(["$SRV.>", subjects::EVENTS, frontend::STANDING].map(str::to_owned));
+    subscribe.push(frontend::candidates(service));
     subscribe.extend(heard_by(service).iter().map(|s| (*s).to_owned()));
     Permissions { publish, publish_not: vec![], subscribe, answers: Answers::Once }
 }
@@ -240,7 +280,9 @@ const fn served_by(service: Service) -> &'static [&'static str] {
 /// What a service asks of others, and of its own primary.
 fn asked_by(service: Service) -> Vec<&'static str> {
     match service {
-        Service::Scheduler => vec![network::AllocatePort::SUBJECT, network::ReleasePorts::SUBJECT],
+        Service::Scheduler => {
+            vec![network::AllocatePort::SUBJECT, network::ReleasePorts::SUBJECT, frontend::STANDING]
+        }
         Service::Image => vec![image::ReportCopy::SUBJECT],
         Service::Network | Service::Monitor | Service::NodeAgent => vec![],
     }
@@ -269,8 +311,8 @@ const fn heard_by(service: Service) -> &'static [&'static str] {
 fn read_by(service: Service) -> impl Iterator<Item = &'static str> {
     BUCKETS.iter().map(|(bucket, _)| *bucket).filter(move |bucket| match service {
         Service::Scheduler | Service::Monitor => true,
-        Service::Image => [Image::BUCKET, Vm::BUCKET].contains(bucket),
-        Service::Network => [Network::BUCKET, Port::BUCKET, Vm::BUCKET, Node::BUCKET].contains(bucket),
+        Service::Image => [Image::BUCKET, Vm::BUCKET, Primacy::BUCKET].contains(bucket),
+        Service::Network => [Network::BUCKET, Port::BUCKET, Vm::BUCKET, Node::BUCKET, Primacy::BUCKET].contains(bucket),
         Service::NodeAgent => false,
     })
 }
@@ -364,6 +406,19 @@ mod tests {
         for service in SERVICES {
             let may = Role::Service(service).permissions("x.y");
             assert!(!may.publish.iter().any(|s| s.starts_with('>') || s.starts_with('*') || s.starts_with("$KV.>")));
+        }
+    }
+
+    #[test]
+    fn who_may_touch_streams_and_servers_is_asked_nothing() {
+        for role in [Role::Keeper, Role::KeeperOfServers] {
+            let may = role.permissions("keeper.m-front");
+            assert_eq!((may.subscribe.as_slice(), may.answers), (&[inbox("keeper.m-front")][..], Answers::Never));
+        }
+        for service in SERVICES {
+            let may = Role::Service(service).permissions("x.y");
+            let touches = |s: &String| s.starts_with("$SYS") || s.contains("LEADER") || s.contains("SERVER");
+            assert!(!may.publish.iter().any(touches), "{service:?}");
         }
     }
 

@@ -7,8 +7,9 @@ use std::{collections::BTreeMap, net::Ipv4Addr};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use watari_model::{
-    HostName, ImageName, KeyName, MigrationId, NetworkName, NodeName, OutageId, SiteName, Timestamp, VmName, migration,
-    outage,
+    HostName, ImageName, KeyName, MigrationId, NetworkName, NodeName, OutageId, SiteName, Timestamp, VmName,
+    frontend::Primacy,
+    migration, outage,
     refusal::{Refusal, Rendered},
     userdata, vm,
 };
@@ -416,6 +417,18 @@ pub struct ReturnSite {
     pub site: SiteName,
 }
 
+/// Have the services lead from a site. What is asked is stored and answered; standbys there that
+/// are ready then take over one by one, each at once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PromoteFrontEnd {
+    /// Names this request, so that it may be repeated.
+    #[serde(default)]
+    pub request_id: Option<String>,
+    /// From where.
+    pub site: SiteName,
+}
+
 /// Empty one node, live.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -474,10 +487,25 @@ pub struct OutageView {
     pub failed: Vec<NotMoved>,
     /// From the start of the leg to its last server; so far, if it is not over.
     pub makespan_ms: u64,
+    /// What became of the control plane; none if the leg has nothing to do with it, or not yet.
+    pub control: Option<ControlMoved>,
     /// When it was made.
     pub created_at: Timestamp,
     /// When its state last changed.
     pub changed_at: Timestamp,
+}
+
+/// How the control plane moved.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ControlMoved {
+    /// From where it is led, or should be.
+    pub to: SiteName,
+    /// Whether it is led from there; not while it is on its way, nor if there is a fault.
+    pub moved: bool,
+    /// Milliseconds that it took; so far, if it is not over.
+    pub took_ms: u64,
+    /// Why it was given up.
+    pub fault: Option<Fault>,
 }
 
 /// The two ways of an outage.
@@ -555,6 +583,7 @@ requests! {
     ListSites "watari.v1.site.list" => SitePage, "List sites.";
     EvacuateSite "watari.v1.site.evacuate" => OutageView, "Empty a site, live.";
     ReturnSite "watari.v1.site.return" => OutageView, "Bring a site's servers home.";
+    PromoteFrontEnd "watari.v1.frontend.promote" => Primacy, "Have the services lead from a site.";
     DrainNode "watari.v1.node.drain" => OutageView, "Empty one node, live.";
     GetOutage "watari.v1.outage.get" => OutageView, "Show one outage with its report.";
     ListOutages "watari.v1.outage.list" => OutagePage, "List outages, newest first.";

@@ -9,6 +9,9 @@
 //! | inventory | `watari.inventory.<site>.<node>` |
 //! | beat | `watari.beat.<site>.<node>` |
 //! | event | `watari.event.<bucket>.<key>`, republished by the bucket itself |
+//! | standing | `watari.standing`, answered by every service process |
+//! | candidate | `watari.candidate.<service>` |
+//! | duty of a NATS server | `watari.nats.<host>`, in the system account |
 //! | capacity event | `watari.capacity.<site>.<node>` |
 
 use watari_model::{NodeName, SiteName};

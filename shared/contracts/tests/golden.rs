@@ -15,7 +15,8 @@ use std::collections::BTreeSet;
 
 use compare::Samples;
 use watari_contracts::{
-    ErrorBody, agent, beat::Beat, image, monitor, network, permissions::BUCKETS, permissions::PRIVATE, plan, scheduler,
+    ErrorBody, agent, beat::Beat, frontend, image, monitor, network, permissions::BUCKETS, permissions::PRIVATE, plan,
+    scheduler,
 };
 
 #[test]
@@ -54,6 +55,15 @@ fn facts_events_and_errors_are_as_their_samples_say() {
 }
 
 #[test]
+fn what_front_ends_tell_each_other_is_as_its_samples_say() {
+    let samples = Samples::default();
+    samples.json::<frontend::AskStanding>("frontend.AskStanding");
+    samples.json::<frontend::Standing>("frontend.Standing");
+    samples.json::<frontend::Candidate>("frontend.Candidate");
+    samples.json::<frontend::NatsOrder>("frontend.NatsOrder");
+}
+
+#[test]
 fn the_bytes_of_a_beat_never_change() {
     let samples = Samples::default();
     for (n, beat) in samples.json::<Beat>("beat.v1").into_iter().enumerate() {
@@ -74,6 +84,9 @@ fn no_sample_is_left_over() {
     list::requests(&samples);
     list::commands(&samples);
     list::documents(&samples);
+    for name in ["frontend.AskStanding", "frontend.Standing", "frontend.Candidate", "frontend.NatsOrder"] {
+        samples.used(name);
+    }
     for name in ["fact.NodeFacts", "event.CapacityChanged", "error.ErrorBody", "beat.v1", "least"] {
         samples.used(name);
     }

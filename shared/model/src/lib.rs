@@ -1,6 +1,7 @@
 //! The pure heart: names, resources and their state machines. No async, no I/O, no clock.
 
 pub mod document;
+pub mod frontend;
 pub mod image;
 pub mod key;
 pub mod migration;

@@ -61,6 +61,19 @@ impl State {
     }
 }
 
+/// How the control plane went where the leg wants it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Handover {
+    /// From where it is to be led.
+    pub to: SiteName,
+    /// When the servers had moved and its turn had come.
+    pub began_at: Timestamp,
+    /// When it was led from there, or was given up.
+    pub ended_at: Option<Timestamp>,
+    /// Why it was given up.
+    pub fault: Option<Refusal>,
+}
+
 /// What can happen to an outage.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
@@ -74,6 +87,10 @@ pub enum Change {
     Home(Vec<Left>),
     /// Call it off.
     CancelAsked,
+    /// The servers have moved; now the control plane does.
+    HandoverBegun(SiteName),
+    /// The control plane is led from where it should, or it cannot be had.
+    HandoverEnded(SiteName, Option<Refusal>),
 }
 
 /// A server that did not move, and why.
@@ -112,6 +129,9 @@ pub struct Outage {
     /// What did not move in the last leg, and why.
     #[serde(default)]
     pub left: Vec<Left>,
+    /// What became of the control plane in the last leg; none if it had nothing to do with it.
+    #[serde(default)]
+    pub control: Option<Handover>,
     /// The request that made it.
     pub request_id: String,
     /// When it was made.
@@ -151,11 +171,13 @@ impl Outage {
             }
             (Evacuated | Returning, Change::EvacuateAsked) => {
                 self.left.clear();
+                self.control = None;
                 self.out = begin;
                 Evacuating
             }
             (Evacuating | Evacuated, Change::ReturnAsked) => {
                 self.left.clear();
+                self.control = None;
                 self.home = begin;
                 Returning
             }
@@ -165,9 +187,20 @@ impl Outage {
                 Completed
             }
             (Evacuating | Evacuated | Returning, Change::CancelAsked) => Cancelled,
+            (Evacuating | Returning, Change::HandoverBegun(to)) if self.control.is_none() => {
+                self.control = Some(Handover { to, began_at: now, ended_at: None, fault: None });
+                self.state
+            }
+            (Evacuating | Returning, Change::HandoverEnded(to, fault)) => {
+                let began_at = self.control.as_ref().map_or(now, |control| control.began_at);
+                self.control = Some(Handover { to, began_at, ended_at: Some(now), fault });
+                self.state
+            }
             (state, _) => return Err(NotNow { state }),
         };
-        self.changed_at = now;
+        if next != self.state {
+            self.changed_at = now;
+        }
         self.state = next;
         Ok(())
     }
@@ -187,6 +220,8 @@ mod tests {
             Just(Change::ReturnAsked),
             Just(Change::Home(Vec::new())),
             Just(Change::CancelAsked),
+            Just(Change::HandoverBegun("yamate".parse().unwrap())),
+            Just(Change::HandoverEnded("yamate".parse().unwrap(), None)),
         ]
     }
 
@@ -197,7 +232,7 @@ mod tests {
             let mut outage = Outage {
                 v: 1, id: "myodaiji-1".parse().unwrap(), scope: Scope::Site("myodaiji".parse().unwrap()),
                 state: State::Evacuating, out: Some(Leg { began_at: at, ended_at: None }), home: None,
-                left: Vec::new(), request_id: "r".to_owned(), created_at: at, changed_at: at,
+                left: Vec::new(), control: None, request_id: "r".to_owned(), created_at: at, changed_at: at,
             };
             for change in sequence {
                 let before = outage.clone();

@@ -216,6 +216,19 @@ refusals! {
     NothingToReturn { site } "site.nothing-to-return" 409 No
         en "site {site} is not evacuated and all its servers are at home" "nothing needs doing"
         ja "サイト {site} は退避しておらず、サーバはすべて元の場所にあります" "何もする必要はありません";
+    // --- front ends ------------------------------------------------------------------------
+    /// Nobody there could lead.
+    NoStandby { site, services } "frontend.no-standby" 409 Later
+        en "at site {site} no standby of {services} is ready to lead" "see `watari frontend status`; start the services of the front end at {site}"
+        ja "サイト {site} には主系になれる待機系 ({services}) がありません" "`watari frontend status` を確認し、{site} のフロントエンドのサービスを起動してください";
+    /// No other front end is there.
+    ControlNowhere { site } "frontend.nowhere" 409 Later
+        en "the services cannot be led from elsewhere while site {site} is dark: no other site has a front end whose services are ready" "start the other front end, then repeat: watari site evacuate {site}"
+        ja "サイト {site} の停電中にサービスの主系になれるフロントエンドがほかにありません" "もう一方のフロントエンドを起動してから、もう一度 watari site evacuate {site} を実行してください";
+    /// It did not get done in time.
+    ControlNotMoved { site, detail } "frontend.not-moved" 503 Later
+        en "the services are not led from {site}: {detail}" "see `watari frontend status`; when that is mended: watari frontend promote {site}"
+        ja "サービスの主系が {site} に移っていません: {detail}" "`watari frontend status` を確認し、直してから watari frontend promote {site} を実行してください";
     // --- images ----------------------------------------------------------------------------
     /// A name is taken.
     ImageExists { image } "image.exists" 409 No

@@ -21,7 +21,8 @@ use crate::{
 /// An outage whose leg has begun: says so, or follows it to its end and reports.
 ///
 /// # Errors
-/// [`Failure::Silent`] with status 1 if servers did not move, once the report is shown.
+/// [`Failure::Silent`] with status 1 if servers or the control plane did not move, once the report is
+/// shown.
 pub(crate) async fn begun(ctx: &Context, waiting: Waiting, view: OutageView) -> Result<(), Failure> {
     if waiting.wait {
         return follow(ctx, waiting, view).await;
@@ -53,7 +54,8 @@ async fn follow(ctx: &Context, waiting: Waiting, begun: OutageView) -> Result<()
     drop(teller);
     let view = ended?;
     report::show(ctx, &view)?;
-    let moved_all = view.failed.is_empty() && view.state != State::Cancelled;
+    let led = view.control.as_ref().is_none_or(|control| control.fault.is_none());
+    let moved_all = led && view.failed.is_empty() && view.state != State::Cancelled;
     if moved_all { Ok(()) } else { Err(Failure::Silent(FAILED)) }
 }
 

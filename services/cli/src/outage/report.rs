@@ -1,6 +1,6 @@
 //! The report of an outage's last leg.
 
-use watari_contracts::scheduler::{LegName, Moved, NotMoved, OutageView};
+use watari_contracts::scheduler::{ControlMoved, LegName, Moved, NotMoved, OutageView};
 use watari_model::outage::Scope;
 
 use crate::{
@@ -9,7 +9,10 @@ use crate::{
     format,
     lang::Lang,
     out::{Column, Format, Out, Row},
-    texts::words::{self, Word},
+    texts::{
+        self,
+        words::{self, Word},
+    },
 };
 
 /// The whole report.
@@ -47,7 +50,18 @@ fn report(out: Out, view: &OutageView) -> String {
     } else {
         parts.push(words::tally(out.lang, view.moved.len(), view.failed.len(), view.makespan_ms));
     }
+    parts.extend(view.control.as_ref().map(|moved| control(out.lang, moved)));
     parts.join("\n\n")
+}
+
+/// What became of the control plane, in one line or with cause and remedy.
+fn control(lang: Lang, control: &ControlMoved) -> String {
+    match (&control.fault, lang) {
+        (None, _) if control.moved => words::control_moved(lang, control.to.as_str(), control.took_ms),
+        (None, _) => words::control_moving(lang, control.to.as_str()),
+        (Some(fault), Lang::En) => texts::error(lang, &fault.code, &fault.cause, &fault.remedy),
+        (Some(fault), Lang::Ja) => texts::error(lang, &fault.code, &fault.ja.cause, &fault.ja.remedy),
+    }
 }
 
 fn moved(out: Out, moved: &[Moved]) -> String {

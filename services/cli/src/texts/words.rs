@@ -47,9 +47,11 @@ words! {
     DiskMoved "DISK MOVED" "ディスク転送量";
     Dns "NAME SERVERS" "ネームサーバ";
     Downtime "DOWNTIME" "停止時間";
+    Epoch "EPOCH" "エポック";
     Evacuate "EVACUATE" "退避方針";
     Fault "FAULT" "障害";
     Fingerprint "FINGERPRINT" "指紋";
+    Followers "FOLLOWERS" "複製先";
     Format "FORMAT" "形式";
     Free "FREE" "空き";
     From "FROM" "移動元";
@@ -58,11 +60,14 @@ words! {
     Groups "GROUPS" "グループ";
     HomeSite "HOME" "本拠";
     HostName "HOST NAME" "ホスト名";
+    Host "HOST" "ホスト";
     Id "ID" "ID";
     Image "IMAGE" "イメージ";
     Keys "KEYS" "鍵";
     Kind "KIND" "種別";
     Labels "LABELS" "ラベル";
+    Leader "LEADER" "リーダー";
+    LeadsFrom "LEADS FROM" "主系のサイト";
     Leg "LEG" "往復";
     Libvirt "LIBVIRT" "libvirt の版";
     Mac "MAC" "MAC アドレス";
@@ -85,14 +90,17 @@ words! {
     Reachable "NODE ANSWERS" "ノードの応答";
     Reason "REASON" "理由";
     Remedy "REMEDY" "対処";
+    Replicas "COPIES" "複製数";
     Revision "REVISION" "改訂番号";
     Scope "SCOPE" "対象";
     Segment "SEGMENT" "セグメント";
     Segments "SEGMENTS" "セグメント";
     Sha256 "SHA-256" "SHA-256";
+    Service "SERVICE" "サービス";
     Silent "LAST BEAT" "最終通信";
     Site "SITE" "サイト";
     Size "SIZE" "サイズ";
+    Standbys "STANDBYS (WRITES BEHIND)" "待機系 (未反映の書き込み)";
     State "STATE" "状態";
     Summary "WHAT HAPPENED" "内容";
     Time "TIME" "時刻";
@@ -110,11 +118,15 @@ words! {
     VirtualSize "DISK SIZE" "ディスクサイズ";
     Vm "SERVER" "サーバ";
     Vms "SERVERS" "サーバ数";
+    Votes "VOTES" "投票権";
     VmsHome "SERVERS AT HOME HERE" "本拠のサーバ数";
     Why "CAUSE" "原因";
     // --- values ----------------------------------------------------------------------------
     Yes "yes" "はい";
     No "no" "いいえ";
+    Away "away" "不在";
+    UpToDate "up to date" "最新";
+    CatchingUp "catching up" "追従中";
     // --- lists of none ---------------------------------------------------------------------
     NoVms "There are no servers." "サーバはありません。";
     NoNodes "There are no nodes." "ノードはありません。";
@@ -160,6 +172,54 @@ pub fn setup_files(lang: Lang, written: usize, kept: usize) -> String {
     match lang {
         Lang::En => format!("{written:>3} files written, {kept:>3} unchanged "),
         Lang::Ja => format!("作成 {written:>3} 件、変更なし {kept:>3} 件 "),
+    }
+}
+
+/// From where the services should lead.
+#[must_use]
+pub fn wished(lang: Lang, site: &str, home: &str) -> String {
+    match (lang, site == home) {
+        (Lang::En, true) => format!("the services should lead from {site}"),
+        (Lang::En, false) => format!("the services should lead from {site} for now; their home is {home}"),
+        (Lang::Ja, true) => format!("主系のサイトは {site} と指定されています"),
+        (Lang::Ja, false) => format!("主系のサイトは当面 {site} です。本来のサイトは {home} です"),
+    }
+}
+
+/// A hand-over has been asked for.
+#[must_use]
+pub fn promoting(lang: Lang, site: &str) -> String {
+    match lang {
+        Lang::En => format!("the services go over to {site}; follow it with: watari frontend status"),
+        Lang::Ja => format!("サービスは {site} に移ります。経過は watari frontend status で確認できます"),
+    }
+}
+
+/// The NATS servers' majority.
+#[must_use]
+pub fn majority(lang: Lang, leader: &str, votes: usize, needed: u32) -> String {
+    match lang {
+        Lang::En => format!("NATS: led by {leader}; {votes} votes are there, {needed} are needed"),
+        Lang::Ja => format!("NATS: リーダー {leader}、投票できるサーバ {votes} 台、必要 {needed} 台"),
+    }
+}
+
+/// The control plane has moved.
+#[must_use]
+pub fn control_moved(lang: Lang, site: &str, took_ms: u64) -> String {
+    let took = crate::format::millis(took_ms);
+    match lang {
+        Lang::En => format!("the services are led from {site}; going over took {took}"),
+        Lang::Ja => format!("サービスの主系は {site} にあります。交代にかかった時間 {took}"),
+    }
+}
+
+/// The control plane is on its way.
+#[must_use]
+pub fn control_moving(lang: Lang, site: &str) -> String {
+    match lang {
+        Lang::En => format!("the services go over to {site}"),
+        Lang::Ja => format!("サービスの主系を {site} に移しています"),
     }
 }
 
@@ -287,6 +347,12 @@ mod tests {
             [
                 setup_done(lang, "c", "o"),
                 setup_files(lang, 1, 2),
+                wished(lang, "a", "a"),
+                wished(lang, "a", "b"),
+                promoting(lang, "a"),
+                majority(lang, "a", 1, 2),
+                control_moved(lang, "a", 1),
+                control_moving(lang, "a"),
                 delete_vm(lang, "a"),
                 delete_image(lang, "a"),
                 delete_network(lang, "a"),

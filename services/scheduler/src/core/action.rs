@@ -3,7 +3,8 @@
 
 use watari_contracts::agent::{Abort, Discard, Observe, Reboot, Receive, Release, Remove, Resume, Send, Start, Stop};
 use watari_model::{
-    Document, MigrationId, NodeName, VmName, migration::Migration, outage::Outage, userdata::UserData, vm::Vm,
+    Document, MigrationId, NodeName, VmName, frontend::Primacy, migration::Migration, outage::Outage,
+    userdata::UserData, vm::Vm,
 };
 
 /// What is to be done.
@@ -61,6 +62,13 @@ pub enum Action {
         uuid: String,
         /// The write that it replaces.
         revision: u64,
+    },
+    /// Say from where the services are to lead.
+    StorePrimacy {
+        /// The new wish.
+        primacy: Box<Primacy>,
+        /// The write that it replaces, if there is one.
+        revision: Option<u64>,
     },
     /// Order something of an agent.
     Order {
@@ -187,6 +195,7 @@ impl Action {
             Self::StoreOutage { outage, .. } => document_key::<Outage>(outage.id.as_str()),
             Self::DropOutage { id, .. } => document_key::<Outage>(id.as_str()),
             Self::DropUserData { uuid, .. } => document_key::<UserData>(uuid),
+            Self::StorePrimacy { primacy, .. } => document_key::<Primacy>(&primacy.key()),
             Self::Order { key, .. } | Self::Look { key, .. } | Self::Alarm { key, .. } => key.clone(),
             Self::LookAtAll { node } => listen_key(node),
             Self::Settle(settle) => settle_key(&settle.migration),

@@ -17,7 +17,7 @@ use watari_model::{
 };
 
 use super::{
-    Action, Snapshot, naming, placement,
+    Action, Snapshot, control, naming, placement,
     placement::{Need, covers},
     turn::{Turn, pause_ms},
 };
@@ -56,7 +56,10 @@ fn leave(turn: &mut Turn<'_>, entry: &Entry<Outage>) {
         |node: &NodeName| turn.snap.nodes.get(node.as_str()).is_some_and(|entry| covers(&outage.scope, &entry.value));
     let servers: Vec<_> = turn.snap.vms.values().filter(|e| e.value.node().is_some_and(concerned)).collect();
     let rest = advance(turn, outage, Reason::Evacuation, &servers);
-    if let Some(left) = rest {
+    // The control plane leaves last.
+    if let Some(left) = rest
+        && control::is_settled(turn, entry, Reason::Evacuation)
+    {
         turn.change_outage(entry, Change::Emptied(left));
     }
 }
@@ -75,7 +78,9 @@ fn come_home(turn: &mut Turn<'_>, entry: &Entry<Outage>) {
         vm.home_site == *site && turn.migrations_of(&vm.name).any(of_outage)
     };
     let servers: Vec<_> = snap.vms.values().filter(|e| away(&e.value) || leaving(&e.value)).collect();
-    if let Some(left) = advance(turn, outage, Reason::Return, &servers) {
+    if let Some(left) = advance(turn, outage, Reason::Return, &servers)
+        && control::is_settled(turn, entry, Reason::Return)
+    {
         turn.change_outage(entry, Change::Home(left));
     }
 }

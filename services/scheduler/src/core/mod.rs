@@ -6,6 +6,7 @@
 //! [`crossing::verdict`] makes for it.
 
 mod action;
+pub mod control;
 pub mod crossing;
 mod evacuation;
 mod lifecycle;
@@ -14,6 +15,7 @@ mod listening;
 mod naming;
 mod placement;
 mod prune;
+mod quorum;
 mod removal;
 pub mod report;
 mod rules;
@@ -24,14 +26,17 @@ mod turn;
 use watari_model::Timestamp;
 
 pub use action::{Action, Order, Settle};
+pub use control::{Control, Sight as ControlSight};
 pub use rules::{Amount, Overcommit, Rules};
 pub use snapshot::{Answer, Both, Heard, Outcome, Restarts, Sight, Snapshot, is_off, known};
 
 pub(crate) use action::listen_key;
+pub(crate) use control::{SERVICES, missing_at};
 pub(crate) use crossing::{resume_key, resume_operation};
 pub(crate) use links::Links;
 pub(crate) use naming::{digest, next_migration, next_outage};
 pub(crate) use placement::{Need, Rooms, check, choose};
+pub(crate) use quorum::{Act, Scene};
 
 /// What is to be done now. Of what is in hand nothing is decided again.
 #[must_use]

@@ -87,6 +87,10 @@ pub struct Rules {
     pub keep_migrations: usize,
     /// How many finished outages are remembered.
     pub keep_outages: usize,
+    /// How long the control plane may take to move with an outage.
+    pub handover_ms: u64,
+    /// Whether it comes home with the servers.
+    pub control_returns: bool,
 }
 
 impl Default for Rules {
@@ -108,6 +112,8 @@ impl Default for Rules {
             restart_ms: 60_000,
             keep_migrations: 20,
             keep_outages: 20,
+            handover_ms: 60_000,
+            control_returns: true,
         }
     }
 }

@@ -5,11 +5,11 @@ use std::{
     sync::Arc,
 };
 
-use watari_chassis::Snapshot as Docs;
+use watari_chassis::{Entry, Snapshot as Docs};
 use watari_contracts::agent::{Domain, NodeFacts, Passage, Progress, VmFact};
 use watari_model::{
-    MigrationId, NodeName, Refusal, VmName, migration::Migration, network::Network, node, node::Node, outage::Outage,
-    site::Site, userdata::UserData, vm::Vm,
+    MigrationId, NodeName, Refusal, VmName, frontend::Primacy, migration::Migration, network::Network, node,
+    node::Node, outage::Outage, site::Site, userdata::UserData, vm::Vm,
 };
 
 use super::Action;
@@ -43,6 +43,10 @@ pub struct Snapshot {
     pub busy: HashMap<String, Arc<Action>>,
     /// How often a server had to be started again lately.
     pub restarts: HashMap<VmName, Restarts>,
+    /// From where the services are to lead; one document or none.
+    pub frontends: Docs<Primacy>,
+    /// What is known of the control plane.
+    pub control: super::Control,
 }
 
 /// What an agent last said, by itself or in answers.
@@ -156,6 +160,12 @@ pub const fn is_off(domain: Domain) -> bool {
 }
 
 impl Snapshot {
+    /// From where the services are to lead, if anybody has said so.
+    #[must_use]
+    pub fn primacy(&self) -> Option<&Entry<Primacy>> {
+        self.frontends.get(Primacy::KEY).map(AsRef::as_ref)
+    }
+
     /// What is known of `vm` on `node`, if it was heard within `silent_ms`.
     #[must_use]
     pub fn sight(&self, node: &NodeName, vm: &VmName, silent_ms: u64) -> Sight<'_> {

@@ -5,9 +5,9 @@ use std::collections::{HashMap, HashSet};
 use watari_chassis::Entry;
 use watari_contracts::agent::{self, Observe, Progress, VmFact};
 use watari_model::{
-    Document, NodeName, Refusal, Timestamp, VmName,
+    Document, NodeName, Refusal, SiteName, Timestamp, VmName,
     migration::{self, Migration},
-    outage::Outage,
+    outage::{Outage, Scope},
     vm::{self, Vm},
 };
 
@@ -143,6 +143,12 @@ impl<'a> Turn<'a> {
             }
         }
         self.push(Action::StoreMigration { migration: Box::new(migration), revision: entry.revision });
+    }
+
+    /// Whether a site may receive nothing.
+    pub(crate) fn drains(&self, site: &SiteName) -> bool {
+        let of_site = |scope: &Scope| matches!(scope, Scope::Site(name) if name == site);
+        self.snap.outages.values().any(|entry| entry.value.state.drains() && of_site(&entry.value.scope))
     }
 
     /// Writes an outage's document after `change`.

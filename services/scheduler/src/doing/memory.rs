@@ -10,7 +10,7 @@ use watari_chassis::clock;
 use watari_contracts::agent::{NodeFacts, Passage, VmFact};
 use watari_model::{MigrationId, NodeName, VmName};
 
-use crate::core::{self, Action, Heard, Outcome, Restarts, Snapshot, known};
+use crate::core::{self, Action, Control, Heard, Outcome, Restarts, Snapshot, known};
 
 /// An answer older than this is forgotten: its order is repeated, which is asking.
 const ANSWERS_KEPT_MS: u64 = 600_000;
@@ -32,6 +32,7 @@ struct Inner {
     busy: HashMap<String, Arc<Action>>,
     restarts: HashMap<VmName, Restart>,
     overtaken_by: u64,
+    control: Control,
 }
 
 struct Node {
@@ -151,6 +152,16 @@ impl Memory {
         inner.overtaken_by = inner.overtaken_by.max(epoch);
     }
 
+    /// What was seen of the control plane.
+    pub(crate) fn saw_control(&self, control: Control) {
+        self.lock().control = control;
+    }
+
+    /// Whether the control plane is still to be looked at in this tenure.
+    pub(crate) fn has_not_seen_control(&self) -> bool {
+        matches!(self.lock().control, Control::Unseen)
+    }
+
     /// Whether an agent has refused `epoch` as old.
     pub(crate) fn is_overtaken(&self, epoch: u64) -> bool {
         self.lock().overtaken_by > epoch
@@ -161,6 +172,9 @@ impl Memory {
         let mut inner = self.lock();
         inner.answers.clear();
         inner.restarts.clear();
+        if !matches!(inner.control, Control::Unmanaged) {
+            inner.control = Control::Unseen;
+        }
     }
 
     /// Fills in what is known of nodes, for views.
@@ -170,6 +184,7 @@ impl Memory {
         let heard = |node: &Node| Heard { facts: Arc::clone(&node.facts), age_ms: now.saturating_sub(node.at) };
         snap.heard = inner.nodes.iter().map(|(name, node)| (name.clone(), heard(node))).collect();
         snap.passages = inner.passages.clone();
+        snap.control = inner.control.clone();
     }
 
     /// Fills in everything, for deciding, and forgets what is old.

@@ -129,6 +129,13 @@ impl Executor {
             Action::DropUserData { uuid, revision } => {
                 let _ = self.written(action, self.stores.userdata.delete(uuid, *revision).await.map(|_| ()));
             }
+            Action::StorePrimacy { primacy, revision } => {
+                let stored = match revision {
+                    Some(revision) => self.stores.frontends.update(primacy, *revision).await,
+                    None => self.stores.frontends.create(primacy).await,
+                };
+                let _ = self.written(action, stored.map(|_| ()));
+            }
             Action::Order { attempt, node, order, .. } => {
                 let asked = self.memory.asking(&[node]);
                 let outcome = self.order(node, order).await;
@@ -224,6 +231,7 @@ impl Action {
             Self::StoreOutage { .. } => "store-outage",
             Self::DropOutage { .. } => "drop-outage",
             Self::DropUserData { .. } => "drop-user-data",
+            Self::StorePrimacy { .. } => "store-primacy",
             Self::Order { order, .. } => order.verb(),
             Self::Look { .. } => "observe",
             Self::LookAtAll { .. } => "observe-all",

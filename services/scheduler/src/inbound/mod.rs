@@ -1,6 +1,7 @@
 //! What operators ask. Each request is checked, its intent stored by compare-and-set, and
 //! answered; the loop makes it true. Refused requests change nothing.
 
+mod frontends;
 mod keys;
 mod migrations;
 mod outages;
@@ -16,8 +17,8 @@ use tokio::sync::{Mutex as Turn, OwnedMutexGuard};
 use watari_chassis::{Entry, Mirror, ReadError, Server, WriteError};
 use watari_contracts::scheduler::{
     AddKey, CancelMigration, CancelOutage, CreateVm, DeleteKey, DeleteVm, DrainNode, EvacuateSite, GetKey,
-    GetMigration, GetOutage, GetVm, ListKeys, ListMigrations, ListOutages, ListSites, ListVms, MigrateVm, RebootVm,
-    ReturnSite, StartVm, StopVm, VmConsoleLog,
+    GetMigration, GetOutage, GetVm, ListKeys, ListMigrations, ListOutages, ListSites, ListVms, MigrateVm,
+    PromoteFrontEnd, RebootVm, ReturnSite, StartVm, StopVm, VmConsoleLog,
 };
 use watari_model::{Document, Refusal};
 
@@ -89,7 +90,7 @@ impl Desk {
             RebootVm => reboot_vm, DeleteVm => delete_vm, MigrateVm => migrate_vm, VmConsoleLog => console_log,
             ListMigrations => list_migrations, GetMigration => get_migration, CancelMigration => cancel_migration,
             ListSites => list_sites, EvacuateSite => evacuate_site, ReturnSite => return_site,
-            DrainNode => drain_node, GetOutage => get_outage, ListOutages => list_outages, CancelOutage => cancel_outage,
+            PromoteFrontEnd => promote_front_end, DrainNode => drain_node, GetOutage => get_outage, ListOutages => list_outages, CancelOutage => cancel_outage,
             AddKey => add_key, GetKey => get_key, ListKeys => list_keys, DeleteKey => delete_key,
         )
     }

@@ -21,7 +21,7 @@ impl Desk {
         Ok(SitePage { sites: snap.sites.values().map(|entry| views::site(&snap, &entry.value)).collect() })
     }
 
-    async fn check_site(&self, site: &SiteName) -> Result<(), Refusal> {
+    pub(super) async fn check_site(&self, site: &SiteName) -> Result<(), Refusal> {
         let found = find(&self.stores().sites, site.as_str()).await?;
         found.map(|_| ()).ok_or_else(|| Refusal::SiteUnknown { site: site.to_string() })
     }
@@ -133,6 +133,7 @@ impl Desk {
             out: Some(Leg { began_at: now, ended_at: None }),
             home: None,
             left: Vec::new(),
+            control: None,
             request_id: request_id.unwrap_or_default(),
             created_at: now,
             changed_at: now,

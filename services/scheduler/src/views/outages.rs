@@ -1,10 +1,10 @@
 //! An outage's view: its report.
 
-use watari_contracts::scheduler::{LegName, Moved, NotMoved, OutageView};
+use watari_contracts::scheduler::{ControlMoved, Fault, LegName, Moved, NotMoved, OutageView};
 use watari_model::{
     Timestamp,
     migration::{Migration, Reason},
-    outage::{Left, Outage},
+    outage::{Handover, Left, Outage},
 };
 
 use super::migration;
@@ -22,8 +22,18 @@ pub(crate) fn outage(snap: &Snapshot, outage: &Outage, now: Timestamp) -> Outage
         moving: report.moving.into_iter().map(|m| migration(snap, m)).collect(),
         failed: report.failed.iter().map(not_moved).collect(),
         makespan_ms: report.makespan_ms,
+        control: outage.control.as_ref().map(|handover| control(handover, now)),
         created_at: outage.created_at,
         changed_at: outage.changed_at,
+    }
+}
+
+fn control(handover: &Handover, now: Timestamp) -> ControlMoved {
+    ControlMoved {
+        to: handover.to.clone(),
+        moved: handover.ended_at.is_some() && handover.fault.is_none(),
+        took_ms: handover.ended_at.unwrap_or(now).millis_since(handover.began_at),
+        fault: handover.fault.as_ref().map(Fault::from),
     }
 }
 

@@ -43,8 +43,14 @@ pub struct Cloud {
 }
 
 pub async fn context(service: Service, url: &str) -> Context {
+    context_at(service, url, "").await
+}
+
+/// A process that stands at a site.
+pub async fn context_at(service: Service, url: &str, site: &str) -> Context {
     let mut settings = Common::at([url]).unwrap();
     settings.lease.ttl_ms = 1_500;
+    settings.lease.site = site.to_owned();
     Context::new(service, &settings).await.unwrap()
 }
 
@@ -139,16 +145,26 @@ impl Cloud {
 
     /// One more instance of the scheduler; waits until some instance answers.
     pub async fn start_scheduler(&mut self) {
+        self.start_scheduler_at("").await;
+    }
+
+    /// The same for one that stands at a site.
+    pub async fn start_scheduler_at(&mut self, site: &'static str) {
         let text = DEFAULTS
             .replace("leftover_seconds = 10", "leftover_seconds = 0")
             .replace("tick_ms = 1000", "tick_ms = 100")
+            .replace("\nlook_ms = 1000\nrest_look_ms = 5000", "\nlook_ms = 200\nrest_look_ms = 200")
+            .replace("handover_seconds = 60", "handover_seconds = 10")
             .replace("repeat_ms = 1000", "repeat_ms = 200");
+        // Those that stand somewhere lead from Myodaiji unless told otherwise.
+        let home = if site.is_empty() { "" } else { "myodaiji" };
+        let text = text.replace("home = \"\"", &format!("home = \"{home}\""));
         let settings: Settings = toml::from_str(&text).unwrap();
         // A process of its own, as far as a test can have one: all its tasks die with its runtime.
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let url = self.nats.url();
         runtime.spawn(async move {
-            let ctx = context(Service::Scheduler, &url).await;
+            let ctx = context_at(Service::Scheduler, &url, site).await;
             watari_scheduler::run(ctx, settings).await.unwrap();
         });
         self.schedulers.push(Some(runtime));

@@ -2,6 +2,8 @@
 
 mod call;
 mod events;
+mod gather;
+mod home;
 mod settings;
 mod stream;
 
@@ -15,6 +17,8 @@ use tokio::sync::watch;
 
 pub(crate) use call::command_subject;
 pub use call::{CallError, Listening};
+pub use gather::Patience;
+pub(crate) use home::go_home;
 pub use settings::{BusSettings, Initial};
 pub use stream::{Message, Messages};
 
@@ -130,7 +134,11 @@ impl Bus {
         let watcher = Watcher::new(metrics.clone());
         let options = options(settings, &watcher)?;
         let client = match options.clone().connect(&settings.urls[..]).await {
-            Ok(client) => client,
+            Ok(client) => {
+                // Its event comes by itself, a little later: whoever waits for a break must not see it.
+                let _ = tokio::time::timeout(PING, watcher.connected().wait_for(|up| *up)).await;
+                client
+            }
             Err(error) => {
                 let fault = fault(settings, &error);
                 let mended_by_waiting = matches!(fault, BusError::Unreachable { .. });
@@ -208,6 +216,12 @@ impl Bus {
         self.inner.watcher.last_complaint()
     }
 
+    /// The name of the NATS server that this process is connected to.
+    #[must_use]
+    pub fn server(&self) -> String {
+        self.inner.client.server_info().server_name
+    }
+
     /// Waits until what was published has left this process.
     pub async fn flush(&self, bound: Duration) {
         if !matches!(tokio::time::timeout(bound, self.inner.client.flush()).await, Ok(Ok(()))) {
@@ -254,6 +268,8 @@ fn options(settings: &BusSettings, watcher: &Watcher) -> Result<ConnectOptions, 
         .request_timeout(Some(settings.request_timeout))
         .subscription_capacity(settings.queue_messages)
         .max_reconnects(None)
+        // A process belongs to its own host's server, or its own site's, as long as there is one.
+        .retain_servers_order()
         .event_callback(move |event| {
             watcher.on(&event);
             std::future::ready(())

@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use serde::Deserialize;
+use watari_model::SiteName;
 
 use crate::bus::{BusSettings, Initial};
 
@@ -84,6 +85,8 @@ pub struct Limits {
 pub struct LeaseSection {
     /// Milliseconds without a renewal after which a standby takes over.
     pub ttl_ms: u64,
+    /// The site of this front end, or empty.
+    pub site: String,
 }
 
 impl Common {
@@ -151,6 +154,9 @@ impl Common {
         self.bus().validate()?;
         if !matches!(self.bus.replicas, 1 | 3 | 5) {
             return Err(format!("bus.replicas is {}: use 1, 3 or 5", self.bus.replicas));
+        }
+        if !self.lease.site.is_empty() && self.lease.site.parse::<SiteName>().is_err() {
+            return Err(format!("lease.site is {:?}: use the name of a site, or leave it empty", self.lease.site));
         }
         if !(0.0..=1.0).contains(&self.telemetry.sample_ratio) {
             return Err(format!("telemetry.sample_ratio is {}: use 0 to 1", self.telemetry.sample_ratio));

@@ -27,6 +27,8 @@ pub(super) struct Record {
     pub(super) revision: Revision,
     pub(super) holder: Option<String>,
     pub(super) epoch: Option<u64>,
+    /// For whom it was given up.
+    pub(super) successor: Option<String>,
 }
 
 /// What to do now.
@@ -139,10 +141,15 @@ impl Core {
                     return;
                 };
                 // A lease given up, or this process's own write whose acknowledgement was lost.
-                let free = record.holder.as_ref().is_none_or(|holder| *holder == self.me);
+                let free = match (&record.holder, &record.successor) {
+                    (Some(holder), _) => *holder == self.me,
+                    (None, successor) => successor.as_ref().is_none_or(|successor| *successor == self.me),
+                };
+                // One that was given up for somebody is free for all when that one does not come.
+                let patience = if record.holder.is_none() { self.ttl / 2 } else { self.ttl };
                 let unchanged = seen.as_ref().filter(|(before, _)| before.revision == record.revision);
                 let first_at = unchanged.map_or(received, |(_, at)| *at);
-                let ran_out = unchanged.is_some() && sent.saturating_sub(first_at) > self.ttl;
+                let ran_out = unchanged.is_some() && sent.saturating_sub(first_at) > patience;
                 if free || ran_out {
                     *claim = Some(record.revision);
                 } else {
@@ -210,6 +217,19 @@ impl Core {
                 self.due = now + (self.ttl / 20).max(10);
             }
         }
+    }
+
+    /// Something was heard that makes reading worth while now.
+    pub(super) fn hurry(&mut self, now: Millis) {
+        if matches!(self.state, State::Standby { claim: None, .. }) {
+            self.due = self.due.min(now);
+        }
+    }
+
+    /// The lease was given up for another.
+    pub(super) fn gave_way(&mut self, now: Millis) {
+        self.stand_by(None, now);
+        self.due = now + (self.ttl / 8).max(10);
     }
 
     /// The revision to name and the epoch to leave behind when giving up the lease.

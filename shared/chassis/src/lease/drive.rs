@@ -9,8 +9,12 @@ use watari_contracts::Service;
 use super::{
     Leadership, LeaseDocument,
     core::{Core, Outcome, Record, Step},
+    wishes::Wishes,
 };
 use crate::{Bucket, Context, Revision, bucket::PutFault, clock::boot_millis};
+
+/// How long requests in hand may take while somebody waits to lead.
+const FINISHING: Duration = Duration::from_millis(300);
 
 /// Competes until the process closes, then gives up the lease.
 pub(super) async fn drive(
@@ -19,9 +23,11 @@ pub(super) async fn drive(
     bucket: Bucket<LeaseDocument>,
     core: Core,
     told: watch::Sender<Leadership>,
+    wishes: Wishes,
 ) {
-    let mut driver = Driver { ctx: ctx.clone(), service, bucket, core, told };
+    let mut driver = Driver { ctx: ctx.clone(), service, bucket, core, told, wishes };
     loop {
+        driver.give_way().await;
         let step = driver.core.step(boot_millis());
         driver.tell();
         tokio::select! {
@@ -38,6 +44,7 @@ struct Driver {
     bucket: Bucket<LeaseDocument>,
     core: Core,
     told: watch::Sender<Leadership>,
+    wishes: Wishes,
 }
 
 impl Driver {
@@ -45,14 +52,17 @@ impl Driver {
         let sent = boot_millis();
         let patience = Duration::from_millis(self.core.patience(sent));
         match step {
-            Step::Wait { until } => tokio::time::sleep(Duration::from_millis(until.saturating_sub(sent))).await,
+            Step::Wait { until } => tokio::select! {
+                () = tokio::time::sleep(Duration::from_millis(until.saturating_sub(sent))) => {}
+                () = self.wishes.nudge.notified() => self.core.hurry(boot_millis()),
+            },
             Step::Read => match timeout(patience, self.read()).await {
                 Ok(Some(record)) => self.core.on_read(record, sent, boot_millis()),
                 Ok(None) | Err(_) => self.core.on_read_failed(boot_millis()),
             },
             Step::Write { expected, epoch } => {
                 let holder = Some(self.ctx.instance.to_string());
-                let outcome = match timeout(patience, self.write(expected, holder, epoch)).await {
+                let outcome = match timeout(patience, self.write(expected, holder, epoch, None)).await {
                     Ok(outcome) => outcome,
                     Err(_) => Outcome::Unknown,
                 };
@@ -67,8 +77,8 @@ impl Driver {
         match self.bucket.raw(self.service.name()).await {
             Ok(Some(raw)) if !raw.deleted => match raw.entry::<LeaseDocument>() {
                 Ok(entry) => {
-                    let LeaseDocument { holder, epoch, .. } = entry.value;
-                    Some(Some(Record { revision: entry.revision, holder, epoch }))
+                    let LeaseDocument { holder, epoch, successor, .. } = entry.value;
+                    Some(Some(Record { revision: entry.revision, holder, epoch, successor }))
                 }
                 Err(error) => {
                     // Somebody holds it in a form that this version does not know: never free.
@@ -76,7 +86,9 @@ impl Driver {
                     None
                 }
             },
-            Ok(Some(marker)) => Some(Some(Record { revision: marker.revision, holder: None, epoch: None })),
+            Ok(Some(marker)) => {
+                Some(Some(Record { revision: marker.revision, holder: None, epoch: None, successor: None }))
+            }
             Ok(None) => Some(None),
             Err(error) => {
                 tracing::debug!(%error, "the lease cannot be read");
@@ -85,8 +97,15 @@ impl Driver {
         }
     }
 
-    async fn write(&self, expected: Revision, holder: Option<String>, epoch: Option<u64>) -> Outcome {
-        let document = LeaseDocument { v: 1, service: self.service, holder, epoch, ttl_ms: self.core.ttl() };
+    async fn write(
+        &self,
+        expected: Revision,
+        holder: Option<String>,
+        epoch: Option<u64>,
+        successor: Option<String>,
+    ) -> Outcome {
+        let (service, ttl_ms, site) = (self.service, self.core.ttl(), self.ctx.site().cloned());
+        let document = LeaseDocument { v: 1, service, holder, epoch, ttl_ms, site, successor };
         let Ok(json) = serde_json::to_vec(&document) else { return Outcome::Unknown };
         match self.bucket.put(self.service.name(), expected, Bytes::from(json)).await {
             Ok(revision) => Outcome::Acknowledged(revision),
@@ -126,10 +145,37 @@ impl Driver {
         }
     }
 
+    /// Lets a standby at the site that is wished for lead: no more requests are taken, those in
+    /// hand are finished while the lease still holds, and then it is given up for that standby.
+    async fn give_way(&mut self) {
+        let Some(deadline) = self.core.deadline() else { return };
+        let Some(candidate) = self.wishes.successor(self.ctx.site(), boot_millis()) else { return };
+        let Some((revision, epoch)) = self.core.release() else { return };
+        let begun = boot_millis();
+        self.told.send_replace(Leadership::Standby { leader: Some(candidate.instance.clone()) });
+        let left = Duration::from_millis(deadline.saturating_sub(begun));
+        let mut in_hand = self.ctx.in_hand().subscribe();
+        let finished = timeout(left.min(FINISHING), in_hand.wait_for(|requests| *requests == 0)).await.is_ok();
+        let left = Duration::from_millis(deadline.saturating_sub(boot_millis()).max(1));
+        let given = timeout(left, self.write(revision, None, Some(epoch), Some(candidate.instance.clone()))).await;
+        // Whatever became of the write: who has said that it does not lead does not lead.
+        self.core.gave_way(boot_millis());
+        tracing::info!(
+            service = self.service.name(),
+            epoch,
+            successor = candidate.instance,
+            site = %candidate.site,
+            finished,
+            given = matches!(given, Ok(Outcome::Acknowledged(_))),
+            took_ms = boot_millis().saturating_sub(begun),
+            "gave way"
+        );
+    }
+
     /// A standby need not wait when the holder says that it has finished.
     async fn release(&mut self) {
         if let Some((revision, epoch)) = self.core.release() {
-            let given_up = timeout(Duration::from_secs(1), self.write(revision, None, Some(epoch))).await;
+            let given_up = timeout(Duration::from_secs(1), self.write(revision, None, Some(epoch), None)).await;
             tracing::info!(
                 service = self.service.name(),
                 epoch,

@@ -4,17 +4,23 @@
 //! leads, and the revision of that write is the *epoch* of the tenure: it only grows, and every
 //! command carries it, so that agents refuse whoever has been overtaken without knowing it.
 //!
+//! A planned change of leaders needs no waiting: a standby at the site that is wished for
+//! ([`watari_model::frontend::Primacy`]) announces itself; the holder, on hearing it, takes no more
+//! requests, finishes those in hand, and gives the lease up *for that standby*, which takes it at once.
+//!
 //! [`core`] decides and knows no clock and no bus; the driver feeds it both.
 
 mod core;
 mod drive;
+mod standing;
+mod wishes;
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use watari_contracts::Service;
-use watari_model::Document;
+use watari_model::{Document, SiteName};
 
 use crate::{
     Bucket, Context,
@@ -62,6 +68,12 @@ pub struct LeaseDocument {
     pub epoch: Option<u64>,
     /// Milliseconds that the lease holds without renewal.
     pub ttl_ms: u64,
+    /// Where its holder stands, or stood.
+    #[serde(default)]
+    pub site: Option<SiteName>,
+    /// The instance for which it was given up: the others let it go first.
+    #[serde(default)]
+    pub successor: Option<String>,
 }
 
 impl Document for LeaseDocument {
@@ -92,7 +104,9 @@ impl Lease {
         let ttl_ms = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
         let core = core::Core::new(ctx.instance.to_string(), ttl_ms, clock::boot_millis());
         let (told, leadership) = watch::channel(Leadership::Standby { leader: None });
-        ctx.spawn_closer("lease", drive::drive(ctx.clone(), service, bucket, core, told));
+        let wishes = wishes::Wishes::follow(ctx, service, leadership.clone());
+        standing::answer(ctx, service, leadership.clone(), wishes.wish.clone());
+        ctx.spawn_closer("lease", drive::drive(ctx.clone(), service, bucket, core, told, wishes));
         Ok(leadership)
     }
 }

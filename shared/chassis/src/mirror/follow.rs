@@ -90,6 +90,7 @@ impl<T: Document> Follower<T> {
         }
         self.look_for_missing(&listed, reached).await?;
         self.counted("done");
+        self.bucket.ctx().followed().reached(T::BUCKET, reached);
         self.shared.loaded.send_replace(true);
 
         let due = tokio::time::sleep_until(Instant::now() + RELIST);
@@ -176,6 +177,7 @@ impl<T: Document> Follower<T> {
     }
 
     fn show(&self) {
+        self.bucket.ctx().followed().reached(T::BUCKET, self.shared.look(|t| t.newest()));
         let (unreadable, vanished) = self.shared.look(|t| (t.unreadable().len(), t.vanished().len()));
         let counts = self.bucket.ctx().counts();
         let number = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);

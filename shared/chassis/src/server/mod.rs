@@ -20,6 +20,7 @@ use watari_contracts::{Command, Request, Service};
 use watari_model::{NodeName, Refusal};
 
 pub use call::Call;
+pub(crate) use reply::is_inbox;
 
 use crate::{BusError, Context, Readiness, bus, lease::Leadership, run::chain};
 use endpoint::{Endpoint, Standing};
@@ -178,10 +179,21 @@ impl Taker {
         let overtaken = self.serving.is_cancelled() && !self.ctx.shutdown.is_cancelled();
         let standing = if overtaken { Standing::Overtaken } else { Standing::Answering { epoch: self.epoch } };
         let (ctx, endpoint, registry) = (self.ctx.clone(), Arc::clone(&self.endpoint), Arc::clone(&self.registry));
+        ctx.in_hand().send_modify(|n| *n += 1);
+        let done = Done(ctx.clone());
         self.ctx.tasks().spawn(async move {
             endpoint.answer(&ctx, &registry, message, standing).await;
-            drop(place);
+            drop((place, done));
         });
+    }
+}
+
+/// Counts a request as no longer in hand, whatever became of its handler.
+struct Done(Context);
+
+impl Drop for Done {
+    fn drop(&mut self) {
+        self.0.in_hand().send_modify(|n| *n = n.saturating_sub(1));
     }
 }
 

@@ -7,7 +7,7 @@
 /// Whether an answer may be published on `subject`: `_INBOX.…` or `_INBOX_<identity>.…`, no
 /// wildcard, no blank. `_R_.…` is what NATS itself puts in place of the reply subject of a request
 /// from another account: the answer is then delivered in that account only.
-pub(super) fn is_inbox(subject: &str) -> bool {
+pub(crate) fn is_inbox(subject: &str) -> bool {
     let mut tokens = subject.split('.');
     let first = tokens.next().unwrap_or_default();
     let sound = |t: &str| !t.is_empty() && t.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 use watari_contracts::{Request, agent, image, monitor, network, plan, scheduler};
 use watari_model::{
-    image::Image, key::Key, migration::Migration, network::Network, network::Port, node::Node, outage::Outage,
-    site::Site, userdata::UserData, vm::Vm,
+    frontend::Primacy, image::Image, key::Key, migration::Migration, network::Network, network::Port, node::Node,
+    outage::Outage, site::Site, userdata::UserData, vm::Vm,
 };
 
 use crate::compare::Samples;
@@ -15,8 +15,8 @@ macro_rules! each_request {
     ($apply:ident) => {
         $apply! {
             scheduler: CreateVm GetVm ListVms StartVm StopVm RebootVm DeleteVm MigrateVm VmConsoleLog ListMigrations
-                GetMigration CancelMigration ListSites EvacuateSite ReturnSite DrainNode GetOutage ListOutages
-                CancelOutage AddKey GetKey ListKeys DeleteKey;
+                GetMigration CancelMigration ListSites EvacuateSite ReturnSite PromoteFrontEnd DrainNode GetOutage
+                ListOutages CancelOutage AddKey GetKey ListKeys DeleteKey;
             image: ImportImage GetImage ListImages DeleteImage ReportCopy;
             network: CreateNetwork GetNetwork ListNetworks DeleteNetwork ListPorts AllocatePort ReleasePorts;
             monitor: ListNodes GetNode CordonNode UncordonNode ListEvents;
@@ -63,6 +63,7 @@ pub(crate) fn documents(samples: &Samples) {
     samples.document::<Site>();
     samples.document::<Key>();
     samples.document::<UserData>();
+    samples.document::<Primacy>();
     samples.document::<Image>();
     samples.document::<Network>();
     samples.document::<Port>();

@@ -154,6 +154,7 @@ impl Sim {
                 .iter()
                 .map(|(vm, (count, when))| (vm.clone(), Restarts { count: *count, age_ms: age(*when) }))
                 .collect(),
+            ..Snapshot::default()
         }
     }
 

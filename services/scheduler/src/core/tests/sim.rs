@@ -453,6 +453,7 @@ impl Sim {
                     out: Some(Leg { began_at: now, ended_at: None }),
                     home: None,
                     left: Vec::new(),
+                    control: None,
                     request_id: String::new(),
                     created_at: now,
                     changed_at: now,

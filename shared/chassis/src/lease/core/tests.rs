@@ -5,7 +5,7 @@ use super::*;
 const TTL: Millis = 4000;
 
 fn record(revision: Revision, holder: &str, epoch: Option<u64>) -> Option<Record> {
-    Some(Record { revision, holder: Some(holder.to_owned()), epoch })
+    Some(Record { revision, holder: Some(holder.to_owned()), epoch, successor: None })
 }
 
 fn primary(now: Millis) -> Core {
@@ -21,7 +21,7 @@ fn primary(now: Millis) -> Core {
 fn a_lease_that_nobody_holds_is_taken_at_once() {
     primary(0);
     let mut core = Core::new("me".into(), TTL, 0);
-    core.on_read(Some(Record { revision: 9, holder: None, epoch: Some(3) }), 0, 1);
+    core.on_read(Some(Record { revision: 9, holder: None, epoch: Some(3), successor: None }), 0, 1);
     assert_eq!(core.step(1), Step::Write { expected: 9, epoch: None });
 }
 
@@ -107,6 +107,28 @@ fn a_holder_that_reads_anothers_name_stands_by_unless_the_reading_is_old() {
     assert_eq!(core.leadership(), Leadership::Primary { epoch: 7 }, "revision 4 is older than what was acknowledged");
     core.on_read(record(20, "after", None), 1500, 1510);
     assert_eq!(core.leadership(), Leadership::Standby { leader: Some("after".into()) });
+}
+
+#[test]
+fn a_lease_given_up_for_another_is_left_to_it_and_free_for_all_when_it_does_not_come() {
+    let given = || Some(Record { revision: 9, holder: None, epoch: Some(3), successor: Some("other".into()) });
+    let mut core = Core::new("me".into(), TTL, 0);
+    core.on_read(given(), 0, 1);
+    core.on_read(given(), 2000, 2001);
+    assert!(matches!(core.step(2001), Step::Wait { .. }));
+    core.on_read(given(), 2600, 2601);
+    assert_eq!(core.step(2601), Step::Write { expected: 9, epoch: None });
+    let mut named = Core::new("other".into(), TTL, 0);
+    named.on_read(given(), 0, 1);
+    assert_eq!(named.step(1), Step::Write { expected: 9, epoch: None });
+}
+
+#[test]
+fn who_gave_way_neither_leads_nor_claims_before_it_has_read_again() {
+    let mut core = primary(0);
+    core.gave_way(100);
+    assert_eq!(core.leadership(), Leadership::Standby { leader: None });
+    assert_eq!(core.step(600), Step::Read);
 }
 
 #[test]
@@ -236,7 +258,7 @@ impl World {
                 }
                 self.writes += 1;
                 let holder = Some(self.nodes[n].name.clone());
-                self.store = Some(Record { revision: self.writes, holder, epoch: *epoch });
+                self.store = Some(Record { revision: self.writes, holder, epoch: *epoch, successor: None });
                 Err(Outcome::Acknowledged(self.writes))
             }
             _ => Ok(self.store.clone()),

@@ -1,0 +1,237 @@
+use proptest::prelude::*;
+use watari_contracts::frontend::Follower;
+
+use super::*;
+
+/// A small NATS cluster: what is decided is done to it, one act at a time.
+#[derive(Clone, Debug)]
+struct World {
+    servers: Vec<Server>,
+    streams: Vec<StreamView>,
+    leader: usize,
+}
+
+#[derive(Clone, Debug)]
+struct Server {
+    name: String,
+    host: String,
+    site: Option<SiteName>,
+    votes: bool,
+    online: bool,
+}
+
+fn site(name: &str) -> SiteName {
+    name.parse().unwrap()
+}
+
+impl World {
+    /// m-front in Myodaiji, y-front in Yamate, and a witness.
+    fn new(witness: Option<&str>) -> Self {
+        let server = |host: &str, at: Option<&str>| Server {
+            name: host.to_owned(),
+            host: host.to_owned(),
+            site: at.map(site),
+            votes: true,
+            online: true,
+        };
+        let servers =
+            vec![server("m-front", Some("myodaiji")), server("y-front", Some("yamate")), server("witness", witness)];
+        let follower = |name: &str| Follower { name: name.to_owned(), current: true, offline: false, lag: 0 };
+        let stream = |bucket: &str, leader: &str, others: [&str; 2]| StreamView {
+            bucket: bucket.to_owned(),
+            replicas: 3,
+            leader: Some(leader.to_owned()),
+            followers: others.map(follower).into(),
+            last: 1,
+        };
+        let streams =
+            vec![stream("vms", "m-front", ["y-front", "witness"]), stream("leases", "witness", ["m-front", "y-front"])];
+        Self { servers, streams, leader: 0 }
+    }
+
+    fn has_majority(&self) -> bool {
+        let votes = self.servers.iter().filter(|s| s.votes);
+        votes.clone().filter(|s| s.online).count() > votes.count() / 2
+    }
+
+    fn quorum(&self) -> Quorum {
+        let votes = u32::try_from(self.servers.iter().filter(|s| s.votes).count()).unwrap();
+        Quorum {
+            leader: self.has_majority().then(|| self.servers[self.leader].name.clone()),
+            needed: votes / 2 + 1,
+            servers: self
+                .servers
+                .iter()
+                .map(|s| Voter {
+                    host: s.host.clone(),
+                    site: s.site.clone(),
+                    name: Some(s.name.clone()),
+                    votes: s.votes,
+                    online: s.online,
+                    current: s.online,
+                })
+                .collect(),
+        }
+    }
+
+    fn decide(&self, lead_from: &str, leaving: &[&str], dark: &[&str]) -> Vec<Act> {
+        let (quorum, wished) = (self.quorum(), site(lead_from));
+        let sites = |names: &[&str]| names.iter().map(|name| site(name)).collect();
+        Scene {
+            quorum: &quorum,
+            streams: &self.streams,
+            expected: self.streams.len(),
+            lead_from: Some(&wished),
+            leaving: sites(leaving),
+            dark: sites(dark),
+            copies: 3,
+        }
+        .decide()
+    }
+
+    fn find(&mut self, name: &str) -> usize {
+        self.servers.iter().position(|s| s.name == name).unwrap()
+    }
+
+    /// Does it as NATS would, and checks that it could be done at all.
+    fn apply(&mut self, act: &Act) {
+        assert!(self.has_majority() || matches!(act, Act::Tell(..)), "{act:?} without a majority");
+        match act {
+            Act::LeadStream { bucket, server } => {
+                let stream = self.streams.iter_mut().find(|s| s.bucket == *bucket).unwrap();
+                let old = stream.leader.replace(server.clone()).unwrap();
+                stream.followers.iter_mut().find(|f| f.name == *server).unwrap().name = old;
+            }
+            Act::LeadServers(server) => self.leader = self.find(server),
+            Act::Scale { bucket, copies } => {
+                let names: Vec<String> =
+                    self.servers.iter().filter(|s| s.votes && s.online).map(|s| s.name.clone()).collect();
+                let stream = self.streams.iter_mut().find(|s| s.bucket == *bucket).unwrap();
+                stream.replicas = *copies;
+                let leader = stream.leader.clone().unwrap();
+                let others = names.into_iter().filter(|name| *name != leader).take(copies - 1);
+                stream.followers =
+                    others.map(|name| Follower { name, current: true, offline: false, lag: 0 }).collect();
+            }
+            Act::Remove(server) => {
+                let at = self.find(server);
+                self.servers[at].votes = false;
+                assert!(self.has_majority(), "no majority after {act:?}");
+                assert!(self.streams.iter().all(|s| s.leader.as_deref() != Some(server)), "{act:?} leads a stream");
+            }
+            Act::Tell(host, Duty::Retire) => {
+                self.servers.iter_mut().filter(|s| s.host == *host).for_each(|s| s.online = false);
+            }
+            Act::Tell(host, Duty::Serve) => {
+                let at = self.servers.iter().rposition(|s| s.host == *host).unwrap();
+                if !self.servers[at].votes {
+                    let number = self.servers.iter().filter(|s| s.host == *host).count() + 1;
+                    let reborn = Server { name: format!("{host}-g{number}"), votes: true, ..self.servers[at].clone() };
+                    self.servers[at] = reborn;
+                }
+                self.servers[at].online = true;
+            }
+        }
+    }
+
+    fn settle(&mut self, lead_from: &str, leaving: &[&str], dark: &[&str]) -> Vec<Act> {
+        let mut done = Vec::new();
+        for _ in 0..40 {
+            let acts = self.decide(lead_from, leaving, dark);
+            if acts.is_empty() {
+                return done;
+            }
+            acts.iter().for_each(|act| self.apply(act));
+            done.extend(acts);
+        }
+        panic!("it never settles: {done:?}");
+    }
+
+    /// The power of a site goes.
+    fn cut(&mut self, dark: &str) {
+        self.servers.iter_mut().filter(|s| s.site == Some(site(dark))).for_each(|s| s.online = false);
+    }
+}
+
+fn removed(acts: &[Act]) -> usize {
+    acts.iter().filter(|act| matches!(act, Act::Remove(_))).count()
+}
+
+#[test]
+fn with_the_witness_elsewhere_only_leaders_move_and_nobody_loses_a_vote() {
+    let mut world = World::new(None);
+    let done = world.settle("yamate", &["myodaiji"], &[]);
+    assert_eq!(removed(&done), 0, "{done:?}");
+    world.cut("myodaiji");
+    assert!(world.has_majority());
+    assert!(world.streams.iter().all(|s| s.leader.as_deref() == Some("y-front")));
+    assert!(world.settle("yamate", &[], &["myodaiji"]).is_empty(), "in the dark nothing is done");
+    let home = world.settle("yamate", &[], &[]);
+    assert_eq!(home, [Act::Tell("m-front".to_owned(), Duty::Serve)]);
+}
+
+#[test]
+fn with_the_witness_in_the_dark_campus_who_stays_is_a_majority_by_itself() {
+    let mut world = World::new(Some("myodaiji"));
+    let done = world.settle("yamate", &["myodaiji"], &[]);
+    assert_eq!(removed(&done), 2, "{done:?}");
+    world.cut("myodaiji");
+    assert!(world.has_majority());
+    assert!(world.streams.iter().all(|s| s.followers.is_empty() && s.leader.as_deref() == Some("y-front")));
+    // The power flickers: whoever comes back has no vote and is not given one.
+    world.servers.iter_mut().for_each(|s| s.online = true);
+    assert!(world.settle("yamate", &[], &["myodaiji"]).is_empty());
+    let home = world.settle("myodaiji", &[], &[]);
+    assert!(world.servers.iter().all(|s| s.votes && s.online), "{home:?}");
+    assert!(world.streams.iter().all(|s| s.replicas == 3 && s.leader.as_deref() == Some("m-front-g2")), "{world:?}");
+}
+
+#[test]
+fn nothing_is_removed_while_a_stream_does_not_tell_where_it_is() {
+    let mut world = World::new(Some("myodaiji"));
+    world.streams.pop();
+    let quorum = world.quorum();
+    let wished = site("yamate");
+    let scene = |streams| Scene {
+        quorum: &quorum,
+        streams,
+        expected: 2,
+        lead_from: Some(&wished),
+        leaving: BTreeSet::from([site("myodaiji")]),
+        dark: BTreeSet::new(),
+        copies: 3,
+    };
+    world.streams[0].leader = Some("y-front".to_owned());
+    let acts = scene(&world.streams).decide();
+    assert!(acts.iter().all(|act| matches!(act, Act::LeadServers(_))), "{acts:?}");
+}
+
+proptest! {
+    /// Whoever else fails at any moment: no step takes away a majority that is there.
+    #[test]
+    fn no_step_gives_up_a_majority(
+        in_dark in any::<bool>(),
+        losses in proptest::collection::vec((0_usize..12, 0_usize..3), 0..3),
+    ) {
+        let mut world = World::new(in_dark.then_some("myodaiji"));
+        for turn in 0..12 {
+            for (_, server) in losses.iter().filter(|(at, _)| *at == turn) {
+                world.servers[*server].online = false;
+                let leaders = world.streams.iter().any(|s| s.leader.as_ref() == Some(&world.servers[*server].name));
+                if leaders || world.leader == *server {
+                    // What then happens is an election, which is NATS' own matter.
+                    return Ok(());
+                }
+            }
+            let before = world.has_majority();
+            for act in world.decide("yamate", &["myodaiji"], &[]) {
+                if !matches!(act, Act::Tell(..)) && !world.has_majority() {
+                    break;
+                }
+                world.apply(&act);
+            }
+            let retired = world.servers.iter().any(|s| !s.online && s.site == Some(site("myodaiji")));
+            prop_assert!(!before || world.has_majority() || retired || !losses.is_empty(), "{world:?}");
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! Looking at the control plane, and keeping NATS as it should be. It runs beside the scheduler's own
+//! loop and only in the process that leads: what it sees is told to that loop and to whoever asks.
+//! While all is well it looks rarely.
+
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::sync::OnceCell;
+use watari_chassis::{BusError, Keeper, Patience, Wake, WriteError, clock, looper};
+use watari_contracts::{
+    frontend::{AskStanding, STANDING},
+    permissions::{BUCKETS, LEASES, PRIVATE},
+};
+use watari_model::{
+    SiteName,
+    frontend::Primacy,
+    outage::{Outage, Scope, State},
+};
+
+use crate::{
+    core::{Act, Control, ControlSight, Scene, Snapshot},
+    doing::Executor,
+    settings::Settings,
+};
+
+/// A process that is there answers within milliseconds, on a busy machine within a few hundred.
+const STANDINGS: Patience = Patience { total: Duration::from_millis(800), quiet: Duration::from_millis(250) };
+
+/// What is looked after, and with what.
+struct Keeping {
+    executor: Executor,
+    settings: Settings,
+    keeper: OnceCell<Keeper>,
+    last: Mutex<Option<Look>>,
+}
+
+/// What the next look depends on.
+#[derive(Clone, Copy)]
+struct Look {
+    /// When it was, on the clock that never jumps.
+    at: u64,
+    epoch: u64,
+    /// The wish that was known.
+    wish: Option<u64>,
+    /// Nothing was away and nothing had to be done.
+    at_rest: bool,
+}
+
+/// Looks until the process ends.
+pub(crate) async fn keep(executor: Executor, settings: Settings) {
+    let (ctx, leadership, look) = (executor.ctx.clone(), executor.leadership.clone(), settings.look());
+    let keeping = Arc::new(Keeping { executor, settings, keeper: OnceCell::new(), last: Mutex::default() });
+    let turn = |epoch| {
+        let keeping = Arc::clone(&keeping);
+        async move { keeping.turn(epoch).await }
+    };
+    looper::run_as_primary(&ctx, "control", leadership, Wake::new(), look, turn).await;
+}
+
+impl Keeping {
+    async fn turn(&self, epoch: u64) -> Result<(), BusError> {
+        self.say_home(epoch).await;
+        let snap = self.executor.stores.snapshot();
+        if !self.is_due(&snap, epoch) {
+            return Ok(());
+        }
+        let (ctx, at) = (&self.executor.ctx, clock::boot_millis());
+        let standings = ctx.bus.gather(STANDING, &AskStanding {}, STANDINGS);
+        let mut sight = ControlSight::default();
+        match self.keeper().await? {
+            Some(keeper) => {
+                let (standings, quorum, streams) = tokio::join!(standings, keeper.quorum(), keeper.streams(buckets()));
+                (sight.standings, sight.quorum, sight.streams) = (standings?, Some(quorum?), streams);
+                sight.expected = buckets().count();
+            }
+            None => sight.standings = standings.await?,
+        }
+        ctx.quorum().send_replace(sight.quorum.clone());
+        let sight = Arc::new(sight);
+        if ctx.site().is_some() {
+            self.executor.memory.saw_control(Control::Seen(Arc::clone(&sight)));
+            self.executor.wake.wake();
+        }
+        let mut at_rest = sight.is_whole();
+        if let (Some(keeper), true) = (self.keeper.get(), self.executor.leads(epoch)) {
+            at_rest &= self.act(keeper, &sight, epoch).await == 0;
+        }
+        let look = Look { at, epoch, wish: snap.primacy().map(|entry| entry.revision), at_rest };
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(look);
+        Ok(())
+    }
+
+    /// Whether it is time to look: soon while anything moves or is away, rarely otherwise.
+    fn is_due(&self, snap: &Snapshot, epoch: u64) -> bool {
+        let Some(last) = *self.last.lock().unwrap_or_else(PoisonError::into_inner) else { return true };
+        let moves = |outage: &Outage| matches!(outage.state, State::Evacuating | State::Returning);
+        let same = last.epoch == epoch && last.wish == snap.primacy().map(|entry| entry.revision);
+        let quiet = last.at_rest && same && !snap.outages.values().any(|entry| moves(&entry.value));
+        !quiet
+            || self.executor.memory.has_not_seen_control()
+            || clock::boot_millis().saturating_sub(last.at) >= self.settings.rest_look_ms()
+    }
+
+    /// Where nobody has said from where the services are to lead, the configuration does, once.
+    async fn say_home(&self, epoch: u64) {
+        let frontends = &self.executor.stores.frontends;
+        let Some(home) = self.settings.home() else { return };
+        if frontends.get(Primacy::KEY).is_some() || !self.executor.leads(epoch) {
+            return;
+        }
+        let (site, home) = (home.clone(), home.clone());
+        let wish = Primacy { v: 1, site, home, request_id: None, changed_at: clock::now() };
+        match frontends.create(&wish).await {
+            Ok(_) | Err(WriteError::Exists { .. }) => {}
+            Err(error) => tracing::warn!(%error, "where the services are at home is not stored; it is tried again"),
+        }
+    }
+
+    /// The connections for it, made once; none if there is one NATS server only.
+    async fn keeper(&self) -> Result<Option<&Keeper>, BusError> {
+        let quorum = &self.settings.quorum;
+        if quorum.hosts.is_empty() {
+            return Ok(None);
+        }
+        let keys = quorum.keys();
+        let connect = || Keeper::connect(&self.executor.ctx, &keys, quorum.hosts.clone());
+        self.keeper.get_or_try_init(connect).await.map(Some)
+    }
+
+    /// Does what is next for NATS; how much that was.
+    async fn act(&self, keeper: &Keeper, sight: &ControlSight, epoch: u64) -> usize {
+        let snap = self.executor.stores.snapshot();
+        let Some(quorum) = &sight.quorum else { return 0 };
+        let scene = Scene {
+            quorum,
+            streams: &sight.streams,
+            expected: sight.expected,
+            lead_from: snap.primacy().map(|entry| &entry.value.site),
+            leaving: sites(&snap, |outage| outage.state == State::Evacuating && is_handing_over(outage)),
+            dark: sites(&snap, |outage| outage.state == State::Evacuated),
+            copies: self.executor.ctx.copies(),
+        };
+        let acts = scene.decide();
+        for act in &acts {
+            if !self.executor.leads(epoch) {
+                break;
+            }
+            let done = match act {
+                Act::LeadStream { bucket, server } => keeper.lead_stream(bucket, server).await,
+                Act::LeadServers(server) => keeper.lead_servers(server).await,
+                Act::Scale { bucket, copies } => keeper.scale(bucket, *copies).await,
+                Act::Remove(server) => keeper.remove(server).await,
+                Act::Tell(host, duty) => keeper.tell(host, *duty).await,
+            };
+            match done {
+                // Repeated for as long as a server is away.
+                Ok(()) if matches!(act, Act::Tell(..)) => tracing::debug!(?act, "NATS"),
+                Ok(()) => tracing::info!(?act, "NATS"),
+                Err(error) => tracing::warn!(?act, error, "NATS does not; it is looked at again"),
+            }
+        }
+        acts.len()
+    }
+}
+
+fn is_handing_over(outage: &Outage) -> bool {
+    outage.control.as_ref().is_some_and(|handover| handover.ended_at.is_none())
+}
+
+/// All that are stored, those of which nothing is told among them.
+fn buckets() -> impl Iterator<Item = &'static str> {
+    BUCKETS.iter().chain(PRIVATE).map(|(bucket, _)| *bucket).chain([LEASES])
+}
+
+fn sites(snap: &Snapshot, which: impl Fn(&Outage) -> bool) -> BTreeSet<SiteName> {
+    let outages = snap.outages.values().map(|entry| &entry.value).filter(|outage| which(outage));
+    let site = |scope: &Scope| match scope {
+        Scope::Site(site) => Some(site.clone()),
+        Scope::Node(_) => None,
+    };
+    outages.filter_map(|outage| site(&outage.scope)).collect()
+}

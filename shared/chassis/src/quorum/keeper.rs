@@ -1,0 +1,163 @@
+//! Looking after NATS, by two connections of their own: one in the services' account for the streams,
+//! one in the system account for the servers.
+
+use std::{path::PathBuf, time::Duration};
+
+use futures_util::future::join_all;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::{Value, json};
+use watari_contracts::{
+    frontend::{Duty, NatsOrder, Quorum, StreamView, nats_orders},
+    permissions::SERVERS,
+};
+use watari_model::{NodeName, SiteName};
+
+use super::{servers, streams::Fault};
+use crate::{Bus, BusError, Context, Patience, run::chain};
+
+/// Servers answer within milliseconds, on a busy machine within a few hundred; one that is frozen does
+/// not hold up the others for long.
+const PATIENCE: Patience = Patience { total: Duration::from_millis(900), quiet: Duration::from_millis(300) };
+
+/// A host that runs a NATS server.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct NatsHost {
+    /// Its name, also that of its first server.
+    pub name: NodeName,
+    /// Where it stands; none for a witness that stands nowhere of ours.
+    #[serde(default)]
+    pub site: Option<SiteName>,
+}
+
+/// The seeds of both connections, and the names that go with them.
+#[derive(Clone, Debug)]
+pub struct KeeperKeys {
+    /// In the services' account: seed file and identity.
+    pub streams: (PathBuf, String),
+    /// In the system account: seed file and identity.
+    pub servers: (PathBuf, String),
+}
+
+/// Whether a server has a vote.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Membership {
+    /// It has, by the word of the one that leads.
+    Member,
+    /// It has none, by the word of the one that leads.
+    Stranger,
+    /// Nobody leads, as far as is known.
+    Unknown,
+}
+
+/// Asks the servers whether the one called `name` has a vote. `bus` is a connection to the system
+/// account.
+///
+/// # Errors
+/// [`BusError`] if the question did not leave.
+pub async fn membership(bus: &Bus, name: &str) -> Result<Membership, BusError> {
+    Ok(servers::membership(&bus.gather(SERVERS, &json!({}), PATIENCE).await?, name))
+}
+
+/// Both connections. Cloning shares them.
+#[derive(Clone)]
+pub struct Keeper {
+    streams: Bus,
+    servers: Bus,
+    hosts: Vec<NatsHost>,
+}
+
+impl Keeper {
+    /// Connects as `ctx` is connected, but as others.
+    ///
+    /// # Errors
+    /// [`BusError`]; a bus that is not there is waited for.
+    pub async fn connect(ctx: &Context, keys: &KeeperKeys, hosts: Vec<NatsHost>) -> Result<Self, BusError> {
+        let connect = async |(nkey, identity): &(PathBuf, String)| {
+            let mut settings = ctx.bus.settings().clone();
+            settings.nkey = (!nkey.as_os_str().is_empty()).then(|| nkey.clone());
+            settings.identity = identity.clone();
+            Bus::connect(&settings).await
+        };
+        let streams = connect(&keys.streams).await?;
+        Ok(Self { streams, servers: connect(&keys.servers).await?, hosts })
+    }
+
+    /// The servers and their majority.
+    ///
+    /// # Errors
+    /// [`BusError`] if the question did not leave.
+    pub async fn quorum(&self) -> Result<Quorum, BusError> {
+        Ok(servers::quorum(&self.servers.gather(SERVERS, &json!({}), PATIENCE).await?, &self.hosts))
+    }
+
+    /// The streams under these buckets; one that does not answer is left out.
+    pub async fn streams(&self, buckets: impl Iterator<Item = &str>) -> Vec<StreamView> {
+        let asked = buckets.map(|bucket| self.streams.stream(bucket));
+        join_all(asked).await.into_iter().filter_map(Result::ok).collect()
+    }
+
+    /// Has `server` lead a bucket's stream.
+    ///
+    /// # Errors
+    /// A sentence.
+    pub async fn lead_stream(&self, bucket: &str, server: &str) -> Result<(), String> {
+        let subject = format!("$JS.API.STREAM.LEADER.STEPDOWN.KV_{bucket}");
+        ordered(&self.streams, subject, &json!({"placement": {"preferred": server}})).await
+    }
+
+    /// Has `server` lead the servers.
+    ///
+    /// # Errors
+    /// A sentence.
+    pub async fn lead_servers(&self, server: &str) -> Result<(), String> {
+        let subject = "$JS.API.META.LEADER.STEPDOWN".to_owned();
+        ordered(&self.servers, subject, &json!({"placement": {"preferred": server}})).await
+    }
+
+    /// Keeps so many copies of a bucket. Fewer are those of its leader.
+    ///
+    /// # Errors
+    /// A sentence.
+    pub async fn scale(&self, bucket: &str, copies: usize) -> Result<(), String> {
+        let subject = format!("$JS.API.STREAM.INFO.KV_{bucket}");
+        let info: Value = asked(&self.streams, subject, &json!({})).await?;
+        let mut config = info.get("config").cloned().ok_or("the stream has no settings")?;
+        config["num_replicas"] = json!(copies);
+        ordered(&self.streams, format!("$JS.API.STREAM.UPDATE.KV_{bucket}"), &config).await
+    }
+
+    /// Takes away a server's vote. Whether a majority of the others is there is the caller's to see to.
+    ///
+    /// # Errors
+    /// A sentence.
+    pub async fn remove(&self, server: &str) -> Result<(), String> {
+        ordered(&self.servers, "$JS.API.SERVER.REMOVE".to_owned(), &json!({"peer": server})).await
+    }
+
+    /// Tells a host what its server is to do.
+    ///
+    /// # Errors
+    /// A sentence.
+    pub async fn tell(&self, host: &str, duty: Duty) -> Result<(), String> {
+        let order = NatsOrder { host: host.to_owned(), duty };
+        self.servers.publish_json(&nats_orders(host), &order).await.map_err(|e| chain(&e))
+    }
+}
+
+async fn asked<A: DeserializeOwned>(bus: &Bus, subject: String, question: &Value) -> Result<A, String> {
+    let payload = serde_json::to_vec(question).map_err(|e| e.to_string())?;
+    let asking = bus.client().request(subject, payload.into());
+    let answer = tokio::time::timeout(bus.settings().request_timeout, asking).await;
+    let answer = answer.map_err(|_| "no answer in time".to_owned())?.map_err(|e| chain(&e))?;
+    serde_json::from_slice(&answer.payload).map_err(|e| e.to_string())
+}
+
+async fn ordered(bus: &Bus, subject: String, order: &Value) -> Result<(), String> {
+    #[derive(Deserialize)]
+    struct Done {
+        error: Option<Fault>,
+    }
+    let done: Done = asked(bus, subject, order).await?;
+    done.error.map_or(Ok(()), |fault| Err(fault.description))
+}

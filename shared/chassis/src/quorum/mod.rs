@@ -1,0 +1,11 @@
+//! NATS' own side: who holds which stream, who has a vote, and the few things that are done about
+//! it. Whoever does them answers nobody ([`watari_contracts::permissions::Role::Keeper`]): nothing
+//! that comes in on the bus can make it act.
+
+mod keeper;
+mod names;
+mod servers;
+mod streams;
+
+pub use keeper::{Keeper, KeeperKeys, Membership, NatsHost, membership};
+pub use names::generation;

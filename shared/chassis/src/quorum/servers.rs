@@ -1,0 +1,157 @@
+//! What the NATS servers say of their cluster (`$SYS.REQ.SERVER.PING.JSZ`), put together.
+//!
+//! Each server has its own opinion; that of the one that leads counts, since it alone hears all.
+
+use serde::Deserialize;
+use watari_contracts::frontend::{Quorum, Voter};
+
+use super::{
+    keeper::{Membership, NatsHost},
+    names::{generation, is_of, peer},
+};
+
+/// As many lives of one server are looked for where only an id is known.
+const LIVES: u32 = 64;
+
+/// One server's answer.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Answer {
+    server: Named,
+    data: Option<Data>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct Named {
+    name: String,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct Data {
+    meta_cluster: Option<Meta>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct Meta {
+    leader: Option<String>,
+    #[serde(default)]
+    replicas: Vec<Replica>,
+    #[serde(default)]
+    quorum_needed: u32,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct Replica {
+    name: String,
+    #[serde(default)]
+    current: bool,
+    #[serde(default)]
+    offline: bool,
+    #[serde(default)]
+    peer: String,
+}
+
+/// The word of the one that leads, with its name.
+fn leading(answers: &[Answer]) -> Option<(&str, &Meta)> {
+    answers.iter().find_map(|answer| {
+        let meta = answer.data.as_ref()?.meta_cluster.as_ref()?;
+        let leads = meta.leader.as_deref() == Some(&answer.server.name);
+        leads.then_some((answer.server.name.as_str(), meta))
+    })
+}
+
+/// Whether the server called `name` has a vote.
+pub(super) fn membership(answers: &[Answer], name: &str) -> Membership {
+    let Some((leader, meta)) = leading(answers) else { return Membership::Unknown };
+    let id = peer(name);
+    let votes = leader == name || meta.replicas.iter().any(|r| r.name == name || r.peer == id);
+    if votes { Membership::Member } else { Membership::Stranger }
+}
+
+/// Everything, by host. A host has more than one entry while a former life of its server has a vote.
+pub(super) fn quorum(answers: &[Answer], hosts: &[NatsHost]) -> Quorum {
+    let leading = leading(answers);
+    let mut servers = Vec::new();
+    for host in hosts {
+        let online = |name: &str| answers.iter().any(|answer| answer.server.name == name);
+        let voter = |name: Option<String>, votes, current| Voter {
+            host: host.name.to_string(),
+            site: host.site.clone(),
+            online: name.as_deref().is_some_and(online),
+            current,
+            name,
+            votes,
+        };
+        let before = servers.len();
+        if let Some((leader, meta)) = &leading {
+            if is_of(leader, host.name.as_str()) {
+                servers.push(voter(Some((*leader).to_owned()), true, true));
+            }
+            for replica in &meta.replicas {
+                if let Some(name) = name_on(replica, host) {
+                    servers.push(voter(Some(name), true, replica.current && !replica.offline));
+                }
+            }
+        }
+        let known = |name: &str| servers[before..].iter().any(|v: &Voter| v.name.as_deref() == Some(name));
+        let voteless: Vec<String> = answers
+            .iter()
+            .map(|answer| answer.server.name.clone())
+            .filter(|name| is_of(name, host.name.as_str()) && !known(name))
+            .collect();
+        servers.extend(voteless.into_iter().map(|name| voter(Some(name), false, false)));
+        if servers.len() == before {
+            servers.push(voter(None, false, false));
+        }
+    }
+    let (leader, needed) = leading.map_or((None, 0), |(name, meta)| (Some(name.to_owned()), meta.quorum_needed));
+    Quorum { leader, needed, servers }
+}
+
+/// The replica's name, if it is a server of this host.
+fn name_on(replica: &Replica, host: &NatsHost) -> Option<String> {
+    if is_of(&replica.name, host.name.as_str()) {
+        return Some(replica.name.clone());
+    }
+    (1..=LIVES).map(|n| generation(host.name.as_str(), n)).find(|name| peer(name) == replica.peer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(name: &str, leader: &str, replicas: &str) -> Answer {
+        let text = format!(
+            r#"{{"server":{{"name":"{name}","host":"h"}},"data":{{"meta_cluster":{{"name":"t","leader":"{leader}","replicas":{replicas},"quorum_needed":2}}}}}}"#
+        );
+        serde_json::from_str(&text).unwrap()
+    }
+
+    fn hosts() -> Vec<NatsHost> {
+        ["s1", "s2", "s3"].map(|name| NatsHost { name: name.parse().unwrap(), site: "here".parse().ok() }).into()
+    }
+
+    #[test]
+    fn the_leaders_word_counts_and_who_is_known_by_its_id_alone_is_found() {
+        let replicas = r#"[{"name":"s1-g2","current":true,"peer":"1w7ShoPB"},{"name":"Server name unknown at this time (peerID: 3ahZoO2Q)","current":false,"offline":true,"peer":"3ahZoO2Q"}]"#;
+        let disabled = r#"{"server":{"name":"s1-g2"},"data":{"disabled":true}}"#;
+        let answers = [serde_json::from_str(disabled).unwrap(), answer("s2", "s2", replicas)];
+        let quorum = quorum(&answers, &hosts());
+        assert_eq!((quorum.leader.as_deref(), quorum.needed), (Some("s2"), 2));
+        let seen: Vec<_> = quorum.servers.iter().map(|v| (v.name.as_deref(), v.votes, v.online, v.current)).collect();
+        assert_eq!(
+            seen,
+            [(Some("s1-g2"), true, true, true), (Some("s2"), true, true, true), (Some("s3"), true, false, false)]
+        );
+        assert_eq!(membership(&answers, "s1"), Membership::Stranger);
+        assert_eq!(membership(&answers, "s3"), Membership::Member);
+    }
+
+    #[test]
+    fn without_a_leader_nothing_is_known() {
+        let answers = [answer("s1", "", "[]"), answer("s3", "s2", "[]")];
+        assert_eq!(membership(&answers, "s1"), Membership::Unknown);
+        let quorum = quorum(&answers, &hosts());
+        assert!(quorum.leader.is_none() && quorum.servers.iter().all(|v| !v.votes));
+        assert_eq!(quorum.servers.iter().filter(|v| v.online).count(), 2);
+    }
+}
