@@ -1,17 +1,19 @@
 # shellcheck shell=bash disable=SC2034
 # Who is where: the one table from which the rest of the lab is made.
 
+# Where the witness stands: nowhere of ours, or in one of the campuses (`up --witness SITE`).
+WITNESS_SITE=$(cat "$LAB/witness" 2>/dev/null || echo -)
 # host  site  role  last number of both its addresses
-HOSTS_TABLE='
+HOSTS_TABLE="
 m-front myodaiji front 2
 m1 myodaiji node 11
 m2 myodaiji node 12
 y-front yamate front 3
 y1 yamate node 21
 y2 yamate node 22
-witness - witness 4
+witness $WITNESS_SITE witness 4
 client - client 10
-'
+"
 HOSTS=$(awk 'NF {print $1}' <<<"$HOSTS_TABLE")
 SITES='myodaiji yamate'
 title_of() { case "$1" in myodaiji) echo 明大寺 ;; yamate) echo 山手 ;; esac; }

@@ -12,7 +12,7 @@ need_programs() {
   [ -z "$SERVICES" ] || for p in nats-server dnsmasq nft; do command -v "$p" >/dev/null || missing+=" $p"; done
   [ -z "$missing" ] || die "these programs are missing:$missing" "deploy/prerequisites --for lab"
   [ -n "$SERVICES" ] || return 0
-  for p in watari watari-node-agent watari-scheduler watari-image watari-network watari-monitor; do
+  for p in watari watari-nats watari-node-agent watari-scheduler watari-image watari-network watari-monitor; do
     [ -x "$BIN/$p" ] || missing+=" $p"
   done
   [ -z "$missing" ] || die "not built yet in $BIN:$missing" "cargo build --workspace (or WATARI_BIN=FOLDER; or WATARI_LAB_SERVICES=none for hosts with libvirtd alone)"
@@ -33,11 +33,12 @@ has_remains() {
 }
 
 verb_up() {
-  local mbit=0 h
+  local mbit=0 h witness=''
   while [ $# -gt 0 ]; do
     case "$1" in
       --link-mbit) mbit=${2:-}; shift ;;
-      *) die "up takes [--link-mbit N], not '$1'" "deploy/lab up --help" ;;
+      --witness) witness=${2:-}; need_site "$witness"; shift ;;
+      *) die "up takes [--link-mbit N] [--witness SITE], not '$1'" "deploy/lab up --help" ;;
     esac
     shift || true
   done
@@ -60,6 +61,11 @@ verb_up() {
   fi
   trap 'say "up did not finish; deploy/lab down clears away what is there, deploy/lab logs HOST shows why"' EXIT
   mkdir -p "$LAB/hosts"
+  if [ -n "$witness" ]; then
+    echo "$witness" >"$LAB/witness"
+    # shellcheck source=topology.sh
+    . "$HERE/lab.d/topology.sh"
+  fi
   [ -n "$SERVICES" ] || echo none >"$LAB/services"
   say "writing keys and configuration"
   # shellcheck source=config.sh
@@ -197,10 +203,11 @@ in_host() {
   shift
   nsenter --target "$pid" --mount --pid -- "$@"
 }
-# signal_service HOST SERVICE SIGNAL
+# signal_service HOST SERVICE SIGNAL. What is called nats-server is what starts it, and its child.
 signal_service() {
   # shellcheck disable=SC2016
-  in_host "$1" bash -c 'kill "-$2" "$(cat "/run/lab/$1.pid")"' - "$2" "$3" 2>/dev/null || true
+  in_host "$1" bash -c 'pid=$(cat "/run/lab/$1.pid"); kill "-$2" $pid $([ "$1" != nats-server ] || pgrep -P "$pid")' - \
+    "$2" "$3" 2>/dev/null || true
 }
 
 verb_kill() {

@@ -61,10 +61,16 @@ fn wanted_by(host: &Host) -> Vec<Wanted> {
         },
     };
     let person = |name: &str, role, file| Wanted { name: name.to_owned(), role, file };
+    let own_key = |name: &str, role, file| Wanted { name: format!("{name}.{}", host.name), role: Some(role), file };
+    let launcher = || own_key("nats", Role::Launcher { host: host.name.clone() }, "etc/watari/nkeys/nats.nk");
     match (host.role, &host.site) {
         (cluster::Role::Front, _) => {
             let admin = person("admin", None, "etc/watari/nkeys/admin.nk");
-            OF_FRONT.into_iter().map(on_front).chain([admin]).collect()
+            let keepers = [
+                own_key("keeper", Role::Keeper, "etc/watari/nkeys/keeper.nk"),
+                own_key("server-keeper", Role::KeeperOfServers, "etc/watari/nkeys/server-keeper.nk"),
+            ];
+            OF_FRONT.into_iter().map(on_front).chain(keepers).chain([launcher(), admin]).collect()
         }
         (cluster::Role::Node, Some(site)) => {
             let role = Role::Agent { site: site.clone(), node: host.name.clone() };
@@ -74,7 +80,8 @@ fn wanted_by(host: &Host) -> Vec<Wanted> {
             person("operator", Some(Role::Operator), "etc/watari/operator.nk"),
             person("viewer", Some(Role::Viewer), "etc/watari/viewer.nk"),
         ],
-        (cluster::Role::Node | cluster::Role::Witness, _) => vec![],
+        (cluster::Role::Witness, _) => vec![launcher()],
+        (cluster::Role::Node, None) => vec![],
     }
 }
 
@@ -117,7 +124,7 @@ impl Identity {
     pub fn inbox_name(&self) -> String {
         match self.role {
             Some(Role::Operator | Role::Viewer) | None => self.public.to_lowercase(),
-            Some(Role::Service(_) | Role::Agent { .. }) => self.name.clone(),
+            Some(_) => self.name.clone(),
         }
     }
 }

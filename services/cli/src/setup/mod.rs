@@ -151,6 +151,7 @@ fn configuration(
 ) -> Result<(), Fault> {
     if host.role.has_nats() {
         overlay.put("etc/nats/nats.conf", Readers::All, &nats::config(cluster, host, identities, pins))?;
+        overlay.put("etc/watari/nats.toml", Readers::All, &settings::of_launcher(cluster, host))?;
     }
     match (host.role, issued) {
         (Role::Front, _) => {

@@ -15,7 +15,9 @@ use super::{
 pub fn config(cluster: &Cluster, host: &Host, identities: &[Identity], pins: &[String]) -> String {
     let mut out = format!(
         r#"# Made by `watari setup` for {name}; changes are lost when it runs again.
-server_name: "{name}"
+# `watari-nats` starts the server and gives both: one that was taken out of the cluster begins anew,
+# under another name and with an empty store.
+server_name: $WATARI_NATS_NAME
 listen: "{listen}"
 # For people and Prometheus on this host; everything else is encrypted.
 http: "127.0.0.1:8222"
@@ -30,7 +32,7 @@ tls {{
 }}
 
 jetstream {{
-  store_dir: "/var/lib/nats"
+  store_dir: $WATARI_NATS_STORE
   # What was acknowledged survives a power cut.
   sync_interval: always
   max_memory_store: 64MB
@@ -103,6 +105,7 @@ fn accounts(out: &mut String, identities: &[Identity]) {
     out.push_str("    users: [\n");
     users(out, identities, Account::People);
     out.push_str("    ]\n  }\n  # NATS' own administration.\n  SYS {\n    users: [\n");
+    users(out, identities, Account::System);
     for identity in identities.iter().filter(|i| i.role.is_none()) {
         let _ = writeln!(out, "      {{nkey: \"{}\"}} # {}", identity.public, identity.name);
     }

@@ -29,7 +29,7 @@ pub fn of(cluster: &Cluster, host: &Host, service: Service) -> String {
     match service {
         Service::NodeAgent => node_agent(&mut table, cluster, host),
         Service::Image => image(&mut table, cluster, host),
-        Service::Scheduler => scheduler(&mut table, cluster),
+        Service::Scheduler => scheduler(&mut table, cluster, host),
         Service::Network | Service::Monitor => {}
     }
     written(host, &table)
@@ -76,6 +76,9 @@ fn common(cluster: &Cluster, host: &Host, service: Service) -> Table {
             ("replicas", Value::Integer(servers)),
         ],
     );
+    if service != Service::NodeAgent {
+        section(&mut table, "lease", host.site.iter().map(|site| ("site", text(site))));
+    }
     section(&mut table, "telemetry", [("listen", text(format!("127.0.0.1:{}", telemetry_port(service))))]);
     table
 }
@@ -106,7 +109,7 @@ fn image(table: &mut Table, cluster: &Cluster, host: &Host) {
     section(table, "image", entries);
 }
 
-fn scheduler(table: &mut Table, cluster: &Cluster) {
+fn scheduler(table: &mut Table, cluster: &Cluster, host: &Host) {
     let sites = cluster.sites.iter().map(|site| {
         let title = site.title.as_deref().unwrap_or(site.name.as_str());
         Value::Table(
@@ -114,6 +117,49 @@ fn scheduler(table: &mut Table, cluster: &Cluster) {
         )
     });
     table.insert("sites".to_owned(), Value::Array(sites.collect()));
+    // The first front end of the description is the primary one until an operator names another.
+    let home = cluster.of_role(Role::Front).find_map(|front| front.site.as_ref());
+    section(table, "frontends", home.map(|site| ("home", text(site))));
+    if cluster.nats_servers().count() > 1 {
+        let named = |server: &Host| {
+            let site = server.site.iter().map(|site| ("site".to_owned(), text(site)));
+            Value::Table([("name".to_owned(), text(&server.name))].into_iter().chain(site).collect())
+        };
+        let identity = |name: &str| text(format!("{name}.{}", host.name));
+        section(
+            table,
+            "quorum",
+            [
+                ("hosts", Value::Array(cluster.nats_servers().map(named).collect())),
+                ("streams_nkey", text("/etc/watari/nkeys/keeper.nk")),
+                ("streams_identity", identity("keeper")),
+                ("servers_nkey", text("/etc/watari/nkeys/server-keeper.nk")),
+                ("servers_identity", identity("server-keeper")),
+            ],
+        );
+    }
+}
+
+/// What starts a host's NATS server. It asks the others first, since its own is not there yet.
+#[must_use]
+pub fn of_launcher(cluster: &Cluster, host: &Host) -> String {
+    let mut table = Table::new();
+    let mut urls = cluster.urls_for(host);
+    urls.rotate_left(1);
+    table.insert("host".to_owned(), text(&host.name));
+    table.insert("config".to_owned(), text("/etc/nats/nats.conf"));
+    table.insert("store".to_owned(), text("/var/lib/nats"));
+    section(
+        &mut table,
+        "bus",
+        [
+            ("urls", strings(urls)),
+            ("nkey", text("/etc/watari/nkeys/nats.nk")),
+            ("ca", text("/etc/watari/tls/ca.crt")),
+            ("identity", text(format!("nats.{}", host.name))),
+        ],
+    );
+    written(host, &table)
 }
 
 fn node_agent(table: &mut Table, cluster: &Cluster, host: &Host) {

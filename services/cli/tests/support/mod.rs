@@ -118,7 +118,6 @@ impl Server {
         let mut config = files.read(host, "etc/nats/nats.conf");
         let root = files.of_host(host, "etc/watari/");
         config = config.replace("\"/etc/watari/", &format!("\"{}/", root.display().to_string().trim_end_matches('/')));
-        config = config.replace("/var/lib/nats", &files.path(&format!("{host}.store")).display().to_string());
         config = config.replace("http: \"127.0.0.1:8222\"", &format!("log_file: {log:?}"));
         for (from, to) in ports {
             config = config.replace(&format!("{from}\""), &format!("{to}\""));
@@ -128,6 +127,8 @@ impl Server {
         let child = Command::new("nats-server")
             .arg("-c")
             .arg(&path)
+            .env("WATARI_NATS_NAME", host)
+            .env("WATARI_NATS_STORE", files.path(&format!("{host}.store")))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())

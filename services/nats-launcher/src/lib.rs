@@ -1,0 +1,166 @@
+//! Starts a host's NATS server under the right name and with the right store.
+//!
+//! ```text
+//!             ┌── never started before, or has its vote, or nobody knows ──▶ serving ◀─┐
+//!   starting ─┤                                                              │     ▲   │ told to serve,
+//!             └── has lost its vote ──▶ out ── told to serve: begin anew ────┼─────┘   │ its vote lost
+//!                                        ▲                                   ▼         │
+//!                                        └────────── told to retire ── (server stopped)┘
+//! ```
+//!
+//! A server that was taken out of its cluster, as before its campus goes dark, is never let in again
+//! under its old name. It begins anew: next name, empty store, and everything is copied to it. Whether
+//! it was taken out is not remembered on this host, which may have lost its power in that moment, but
+//! asked of the others. When it may come back is theirs to say as well: a server that joined while its
+//! campus may still go dark any moment would take the majority with it.
+
+mod life;
+mod orders;
+mod settings;
+
+pub use settings::Settings;
+
+use std::{
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+
+use tokio::{
+    process::Child,
+    signal::unix::{Signal, SignalKind, signal},
+};
+use watari_chassis::Membership;
+use watari_contracts::frontend::Duty;
+
+use life::Life;
+use orders::Orders;
+
+/// Why the server is not started.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The settings.
+    #[error("{0}")]
+    Settings(String),
+    /// Files, processes, signals.
+    #[error("{0}")]
+    System(#[from] std::io::Error),
+}
+
+/// How long the other servers may take to say whether this one has a vote. Who cannot be asked, as
+/// when all start at once, is not waited for.
+const ASKING: Duration = Duration::from_secs(4);
+
+/// How long a server may take until it has its vote.
+const JOINING: Duration = Duration::from_secs(20);
+
+/// Starts the server, and again when that is due, until it ends or this process is told to.
+///
+/// # Errors
+/// [`Error`].
+pub async fn run(settings: Settings) -> Result<ExitCode, Error> {
+    let mut signals = Signals::listen()?;
+    let mut orders = Orders::follow(&settings);
+    let mut life = Life::find(&settings)?;
+    if let Some(now) = life.as_ref().filter(|_| settings.has_others())
+        && orders.membership(&now.name(), ASKING).await == Membership::Stranger
+    {
+        say(&format!("{} has no vote any more; waiting until it may begin anew", now.name()));
+        if signals.or(orders.told(Duty::Serve)).await.is_none() {
+            return Ok(ExitCode::SUCCESS);
+        }
+        life = Some(now.next()?);
+    }
+    let mut life = match life {
+        Some(life) => life,
+        None => Life::first(&settings)?,
+    };
+    loop {
+        say(&format!("starting {}", life.name()));
+        let mut server = life.start()?;
+        match serve(&mut server, &life, &mut orders, &mut signals).await? {
+            Turn::Ended(code) => return Ok(code),
+            Turn::Anew => life = life.next()?,
+            Turn::Retired => {
+                say("stopped, as told; waiting until it may serve");
+                if signals.or(orders.told(Duty::Serve)).await.is_none() {
+                    return Ok(ExitCode::SUCCESS);
+                }
+                if orders.membership(&life.name(), ASKING).await == Membership::Stranger {
+                    life = life.next()?;
+                }
+            }
+        }
+    }
+}
+
+/// What comes after a server has run.
+enum Turn {
+    Ended(ExitCode),
+    Retired,
+    Anew,
+}
+
+async fn serve(server: &mut Child, life: &Life, orders: &mut Orders, signals: &mut Signals) -> Result<Turn, Error> {
+    let begun = Instant::now();
+    loop {
+        tokio::select! {
+            ended = server.wait() => {
+                let status = ended?;
+                say(&format!("nats-server ended: {status}"));
+                let code = status.code().and_then(|code| u8::try_from(code).ok());
+                return Ok(Turn::Ended(code.map_or(ExitCode::FAILURE, ExitCode::from)));
+            }
+            () = signals.any() => {
+                life.stop(server).await?;
+                return Ok(Turn::Ended(ExitCode::SUCCESS));
+            }
+            duty = orders.next() => match duty {
+                Duty::Retire => {
+                    life.stop(server).await?;
+                    return Ok(Turn::Retired);
+                }
+                Duty::Serve => {
+                    // It is told to do what it does: perhaps it only seems to.
+                    // One that has just begun has its vote after a few seconds; it is told meanwhile too.
+                    let settled = begun.elapsed() > JOINING;
+                    if settled && orders.membership(&life.name(), ASKING).await == Membership::Stranger {
+                        say(&format!("{} has no vote any more; it begins anew", life.name()));
+                        life.stop(server).await?;
+                        return Ok(Turn::Anew);
+                    }
+                }
+            },
+        }
+    }
+}
+
+/// What asks this process to end.
+struct Signals {
+    term: Signal,
+    int: Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Self, Error> {
+        Ok(Self { term: signal(SignalKind::terminate())?, int: signal(SignalKind::interrupt())? })
+    }
+
+    async fn any(&mut self) {
+        tokio::select! {
+            _ = self.term.recv() => {}
+            _ = self.int.recv() => {}
+        }
+    }
+
+    /// What `work` gives, or nothing when this process is to end before.
+    async fn or<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            done = work => Some(done),
+            () = self.any() => None,
+        }
+    }
+}
+
+fn say(text: &str) {
+    eprintln!("watari-nats: {text}");
+}
