@@ -4,5 +4,6 @@ pub mod bench;
 pub mod campaign;
 pub mod gap;
 pub mod lab;
+pub mod requests;
 pub mod scenarios;
 pub mod users;

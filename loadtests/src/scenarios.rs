@@ -1,6 +1,7 @@
 //! End-to-end scenarios in the running lab, each named after what must hold.
 
 mod failures;
+mod fronts;
 mod input;
 mod kills;
 mod life;
@@ -28,10 +29,18 @@ pub struct Scenario {
 /// All scenarios, in the order in which they run.
 #[must_use]
 pub fn all() -> Vec<Scenario> {
-    [input::SCENARIOS, life::SCENARIOS, network::SCENARIOS, failures::SCENARIOS, kills::SCENARIOS, seed::SCENARIOS]
-        .iter()
-        .flat_map(|group| group.iter().map(|(name, run)| Scenario { name, run: *run }))
-        .collect()
+    [
+        input::SCENARIOS,
+        life::SCENARIOS,
+        network::SCENARIOS,
+        failures::SCENARIOS,
+        kills::SCENARIOS,
+        seed::SCENARIOS,
+        fronts::SCENARIOS,
+    ]
+    .iter()
+    .flat_map(|group| group.iter().map(|(name, run)| Scenario { name, run: *run }))
+    .collect()
 }
 
 /// The lab with an image `mini`, a network `campus` and one server `mail` in it.

@@ -10,6 +10,11 @@ use std::{net::Ipv4Addr, path::PathBuf, time::Duration};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
+use crate::requests::{self, Waits};
+
+/// Between two requests of the operator.
+const ASK_EVERY: Duration = Duration::from_millis(25);
+
 /// What the users noticed. The field names are stable.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Noticed {
@@ -19,6 +24,8 @@ pub struct Noticed {
     pub http: Http,
     /// Their open connection.
     pub connection: Connection,
+    /// An operator's requests to the services, if one was at work.
+    pub control: Option<Waits>,
 }
 
 /// Numbered mails.
@@ -71,6 +78,8 @@ pub struct Habits {
     pub page_every: Duration,
     /// Between two bytes on the open connection.
     pub byte_every: Duration,
+    /// The settings of the operator's command, if an operator is at work too.
+    pub operator: Option<PathBuf>,
     /// Written once all three have succeeded for the first time: from then on it counts.
     pub ready_file: Option<PathBuf>,
 }
@@ -84,14 +93,25 @@ pub async fn live(habits: Habits, stop: watch::Receiver<bool>) -> anyhow::Result
     let open = connection::Open::connect(habits.mail).await?;
     mail::first(habits.mail, &run).await?;
     pages::first(habits.web).await?;
+    let operator = match &habits.operator {
+        Some(file) => Some(requests::connect(file, |path| path).await?),
+        None => None,
+    };
     if let Some(file) = &habits.ready_file {
         tokio::fs::write(file, b"ready\n").await?;
     }
-    let (connection, http, sent) = tokio::join!(
+    let asking = async {
+        match operator {
+            Some(bus) => Some(requests::keep_asking(bus, ASK_EVERY, stop.clone()).await),
+            None => None,
+        }
+    };
+    let (connection, http, sent, control) = tokio::join!(
         open.keep(habits.byte_every, stop.clone()),
         pages::read(habits.web, habits.page_every, stop.clone()),
-        mail::send(habits.mail, &run, habits.mail_every, stop),
+        mail::send(habits.mail, &run, habits.mail_every, stop.clone()),
+        asking,
     );
     let mails = mail::count(habits.mail, &run, sent).await?;
-    Ok(Noticed { mails, http, connection })
+    Ok(Noticed { mails, http, connection, control })
 }

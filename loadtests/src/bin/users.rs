@@ -16,6 +16,9 @@ struct Arguments {
     /// The web server's address.
     #[arg(long)]
     web: Ipv4Addr,
+    /// The settings of the operator's command (/etc/watari/cli.toml): an operator is at work too.
+    #[arg(long)]
+    operator: Option<PathBuf>,
     /// Where the account is written.
     #[arg(long)]
     out: PathBuf,
@@ -66,6 +69,7 @@ async fn main() -> anyhow::Result<()> {
         mail_every: Duration::from_millis(arguments.mail_every_ms),
         page_every: Duration::from_millis(arguments.page_every_ms),
         byte_every: Duration::from_millis(arguments.byte_every_ms),
+        operator: arguments.operator,
         ready_file: arguments.ready,
     };
     let noticed = live(habits, stop).await?;

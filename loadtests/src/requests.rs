@@ -1,0 +1,100 @@
+//! Asking the services as patient clients do, and noticing how long that takes.
+
+use std::{
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use anyhow::Context;
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+use watari_chassis::{Bus, BusSettings};
+use watari_contracts::{Request, image::ListImages, monitor::ListNodes, network::ListNetworks, scheduler::ListSites};
+
+/// One try. A service answers within a few milliseconds, or not at all.
+const ONE_TRY: Duration = Duration::from_millis(250);
+/// Between two tries.
+const PAUSE: Duration = Duration::from_millis(25);
+/// Who waits longer gives up.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What came of the requests. The field names are stable.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waits {
+    /// Asked.
+    pub requests: u64,
+    /// Not answered, however patiently.
+    pub failed: u64,
+    /// The longest time from asking to the answer, all tries together.
+    pub longest_ms: u64,
+    /// Requests that needed more than one try.
+    pub repeated: u64,
+}
+
+#[derive(Deserialize)]
+struct Settings {
+    nats: Vec<String>,
+    nkey: PathBuf,
+    ca: PathBuf,
+}
+
+/// Connects as the operator of a client host does, whose settings are in `file`. `place` says where
+/// a file of that host is, for whoever looks from outside.
+///
+/// # Errors
+/// When they cannot be read or nobody is there.
+pub async fn connect(file: &Path, place: impl Fn(PathBuf) -> PathBuf) -> anyhow::Result<Bus> {
+    let text = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
+    let Settings { nats, nkey, ca } = toml::from_str(&text)?;
+    let (nkey, ca) = (place(nkey), place(ca));
+    let settings = BusSettings { urls: nats, nkey: Some(nkey), ca: Some(ca), ..BusSettings::default() };
+    Ok(Bus::connect(&settings).await?)
+}
+
+/// Asks one service after the other until `stop`.
+pub async fn keep_asking(bus: Bus, every: Duration, mut stop: watch::Receiver<bool>) -> Waits {
+    let mut waits = Waits::default();
+    let mut pace = tokio::time::interval(every);
+    pace.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = pace.tick() => {}
+            _ = stop.wait_for(|stop| *stop) => return waits,
+        }
+        match waits.requests % 4 {
+            0 => waits.ask(&bus, &ListSites {}).await,
+            1 => waits.ask(&bus, &ListNetworks {}).await,
+            2 => waits.ask(&bus, &ListNodes::default()).await,
+            _ => waits.ask(&bus, &ListImages {}).await,
+        };
+    }
+}
+
+impl Waits {
+    /// Asks until there is an answer; whether there was one.
+    pub async fn ask<R: Request>(&mut self, bus: &Bus, request: &R) -> bool {
+        let begun = Instant::now();
+        let mut tries = 0_u64;
+        self.requests += 1;
+        let answered = loop {
+            tries += 1;
+            let mut connected = bus.connected();
+            let answer = tokio::select! {
+                answer = bus.request_within(request, ONE_TRY) => answer.is_ok(),
+                // What was asked over a connection that broke is asked again over the next.
+                _ = connected.wait_for(|up| !*up) => false,
+            };
+            if answer || begun.elapsed() > PATIENCE {
+                break answer;
+            }
+            tokio::time::sleep(PAUSE).await;
+        };
+        self.failed += u64::from(!answered);
+        self.repeated += u64::from(tries > 1);
+        let took = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        if took > self.longest_ms {
+            self.longest_ms = took;
+        }
+        answered
+    }
+}

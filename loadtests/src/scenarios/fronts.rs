@@ -1,0 +1,170 @@
+//! Who may lead when something is lost: the table of ARCHITECTURE.md, row by row.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+use serde_json::Value;
+use tokio::sync::watch;
+
+use super::{Stage, until};
+use crate::requests::{self, Waits};
+
+type Run = fn(&Stage) -> anyhow::Result<()>;
+
+pub(super) const SCENARIOS: &[(&str, Run)] = &[
+    ("a_promotion_makes_no_request_wait_for_a_second", promotion),
+    ("a_front_end_that_leads_and_dies_is_followed_by_the_other", leading_front_end),
+    ("a_standby_front_end_that_dies_is_not_missed", |s| not_missed(s, "y-front")),
+    ("a_witness_that_dies_is_not_missed", |s| not_missed(s, "witness")),
+    ("the_side_that_reaches_the_witness_leads_when_the_link_is_cut", link),
+    ("a_front_end_alone_leads_nothing_and_stops_nothing", alone),
+];
+
+/// Between two requests.
+const EVERY: Duration = Duration::from_millis(10);
+
+impl Stage {
+    fn status(&self) -> anyhow::Result<Value> {
+        self.watari(&["frontend", "status"])
+    }
+
+    /// The site from which all services lead; none while they do not.
+    fn led_from(&self) -> anyhow::Result<Option<String>> {
+        let status = self.status()?;
+        let services = status["services"].as_array().context("no services")?;
+        let sites: Vec<Option<&str>> = services.iter().map(|s| s["leader"]["site"].as_str()).collect();
+        let same = sites.len() == 4 && sites.windows(2).all(|pair| pair[0] == pair[1]);
+        Ok(sites.first().copied().flatten().filter(|_| same).map(str::to_owned))
+    }
+
+    fn until_led_from(&self, seconds: u64, site: &str) -> anyhow::Result<()> {
+        until(seconds, &format!("all services lead from {site}"), || Ok(self.led_from()?.as_deref() == Some(site)))
+    }
+
+    /// Every NATS server votes and every stream has its copies.
+    fn until_whole(&self) -> anyhow::Result<()> {
+        until(90, "NATS is whole", || {
+            let status = self.status()?;
+            let all =
+                |list: &Value, holds: &dyn Fn(&Value) -> bool| list.as_array().is_some_and(|l| l.iter().all(holds));
+            let sound = |s: &Value| s["votes"] == true && s["online"] == true && s["current"] == true;
+            let current = |f: &Value| f["current"] == true && f["offline"] != true;
+            let copies = |s: &Value| s["followers"].as_array().map_or(0, |f| f.iter().filter(|f| current(f)).count());
+            Ok(all(&status["quorum"]["servers"], &sound) && all(&status["streams"], &|s| copies(s) == 2))
+        })
+    }
+
+    fn led_by_myodaiji(&self) -> anyhow::Result<()> {
+        self.until_whole()?;
+        self.watari(&["frontend", "promote", "myodaiji", "--wait", "--wait-timeout", "30s"])?;
+        Ok(())
+    }
+
+    /// Runs `work` under a steady stream of requests; what came of them.
+    fn under_load(&self, work: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<Waits> {
+        let lab = self.lab.clone();
+        let (tell, stop) = watch::channel(false);
+        let asking = std::thread::spawn(move || -> anyhow::Result<Waits> {
+            lab.enter_network("client")?;
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            runtime.block_on(async {
+                let file = lab.file("client", "/etc/watari/cli.toml");
+                let place = |path: std::path::PathBuf| lab.file("client", &path.display().to_string());
+                let bus = requests::connect(&file, place).await?;
+                Ok(requests::keep_asking(bus, EVERY, stop).await)
+            })
+        });
+        let done = work();
+        let _ = tell.send(true);
+        let waits = asking.join().map_err(|_| anyhow::anyhow!("the client panicked"))??;
+        done?;
+        Ok(waits)
+    }
+}
+
+fn promotion(stage: &Stage) -> anyhow::Result<()> {
+    stage.led_by_myodaiji()?;
+    let waits = stage.under_load(|| {
+        for site in ["yamate", "myodaiji", "yamate", "myodaiji"] {
+            stage.watari(&["frontend", "promote", site, "--wait", "--wait-timeout", "30s"])?;
+        }
+        Ok(())
+    })?;
+    eprintln!("four promotions: {waits:?}");
+    ensure!(waits.failed == 0 && waits.longest_ms <= 1_000, "{waits:?}");
+    ensure!(waits.requests > 100, "{waits:?}");
+    Ok(())
+}
+
+fn leading_front_end(stage: &Stage) -> anyhow::Result<()> {
+    stage.led_by_myodaiji()?;
+    let boot = stage.boot_id(&stage.address("mail")?)?;
+    stage.lab.run(&["power-off", "m-front"])?;
+    let cut = Instant::now();
+    let followed = stage.until_led_from(60, "yamate");
+    let took = cut.elapsed();
+    stage.lab.run(&["power-on", "m-front"])?;
+    followed?;
+    eprintln!("the other front end led after {:.1} s", took.as_secs_f64());
+    ensure!(took < Duration::from_secs(30), "it took {took:?}");
+    // The wish is still Myodaiji: what comes back is preferred again.
+    stage.until_whole()?;
+    stage.until_led_from(60, "myodaiji")?;
+    stage.sound("mail", &boot)
+}
+
+fn not_missed(stage: &Stage, host: &str) -> anyhow::Result<()> {
+    stage.led_by_myodaiji()?;
+    let boot = stage.boot_id(&stage.address("mail")?)?;
+    let waits = stage.under_load(|| {
+        stage.lab.run(&["power-off", host])?;
+        // Longer than any lease and any election.
+        let since = Instant::now();
+        until(40, "it has been away for a while", || {
+            ensure!(stage.led_from()?.as_deref() == Some("myodaiji"), "Myodaiji does not lead");
+            Ok(since.elapsed() > Duration::from_secs(12))
+        })
+    });
+    stage.lab.run(&["power-on", host])?;
+    let waits = waits?;
+    eprintln!("without {host}: {waits:?}");
+    ensure!(waits.failed == 0, "{waits:?}");
+    stage.until_whole()?;
+    stage.until_nodes_ready()?;
+    stage.sound("mail", &boot)
+}
+
+fn link(stage: &Stage) -> anyhow::Result<()> {
+    stage.led_by_myodaiji()?;
+    let boot = stage.boot_id(&stage.address("mail")?)?;
+    stage.lab.run(&["cut", "myodaiji"])?;
+    let followed = stage.until_led_from(60, "yamate");
+    stage.lab.run(&["heal", "myodaiji"])?;
+    followed?;
+    stage.until_whole()?;
+    stage.until_led_from(60, "myodaiji")?;
+    stage.until_nodes_ready()?;
+    stage.sound("mail", &boot)
+}
+
+fn alone(stage: &Stage) -> anyhow::Result<()> {
+    stage.led_by_myodaiji()?;
+    let address = stage.address("mail")?;
+    let boot = stage.boot_id(&address)?;
+    stage.lab.run(&["power-off", "m-front"])?;
+    stage.lab.run(&["power-off", "witness"])?;
+    let nobody = until(40, "nobody leads", || {
+        let status = stage.status()?;
+        let services = status["services"].as_array().context("no services")?;
+        Ok(services.iter().all(|s| s["leader"].is_null()))
+    });
+    let runs = stage.boot_id(&address);
+    stage.lab.run(&["power-on", "witness"])?;
+    stage.lab.run(&["power-on", "m-front"])?;
+    nobody?;
+    ensure!(runs? == boot, "the server did not run on");
+    stage.until_whole()?;
+    stage.until_led_from(60, "myodaiji")?;
+    stage.until_nodes_ready()?;
+    stage.sound("mail", &boot)
+}
