@@ -127,7 +127,7 @@ fn nobody_answering_is_status_3_and_so_is_no_way_to_ask() {
         );
     };
     let mut nobody = cloud.command("operator", &["vm", "list"]);
-    nobody.env("WATARI_NATS", format!("tls://127.0.0.1:{}", support::free_port()));
+    nobody.env("WATARI_NATS", format!("tls://127.0.0.1:{}", watari_testkit::free_port()));
     trouble("bus.no-connection", nobody);
     let mut no_identity = bare(&["vm", "list"]);
     no_identity.env("WATARI_NATS", cloud.url()).env("WATARI_CA", cloud.files.authority());

@@ -13,8 +13,9 @@ use std::{
 };
 
 use serde::Deserialize;
-use support::{CLUSTER, Files, Server, free_port, read, wire::Client};
+use support::{CLUSTER, Files, Server, read, wire::Client};
 use watari_chassis::{Options, Validate, config};
+use watari_testkit::free_port;
 
 fn tree(folder: &Path) -> BTreeMap<PathBuf, (u32, Vec<u8>)> {
     let mut found = BTreeMap::new();

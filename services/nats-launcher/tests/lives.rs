@@ -12,7 +12,7 @@ use std::{
 
 use watari_chassis::{Context, Keeper, KeeperKeys, Membership, NatsHost, config::Common, membership};
 use watari_contracts::{Service, frontend::Duty};
-use watari_testkit::{TempDir, eventually};
+use watari_testkit::{TempDir, eventually, free_port};
 
 const SOON: Duration = Duration::from_secs(60);
 const HOSTS: [&str; 3] = ["n1", "n2", "n3"];
@@ -21,10 +21,6 @@ struct Cluster {
     dir: TempDir,
     clients: Vec<u16>,
     running: Vec<Option<Child>>,
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 impl Cluster {
@@ -71,11 +67,13 @@ impl Cluster {
         self.dir.path().join(format!("{}.{end}", HOSTS[n]))
     }
 
-    /// As a power cut: the server dies with what started it.
-    fn kill(&mut self, n: usize) {
+    /// As a power cut: the server dies with what started it, and is dead when this returns.
+    async fn kill(&mut self, n: usize) {
         let mut child = self.running[n].take().unwrap();
         child.kill().unwrap();
         child.wait().unwrap();
+        let port = self.clients[n];
+        eventually("its port is free", SOON, || async { TcpListener::bind(("127.0.0.1", port)).is_ok() }).await;
     }
 
     async fn keeper(&self, n: usize) -> (Context, Keeper) {
@@ -113,16 +111,17 @@ async fn a_server_that_was_taken_out_begins_anew_when_it_is_told_and_not_before(
     let (ctx, keeper) = cluster.keeper(0).await;
     votes(&keeper, 3).await;
     // A server with its vote comes back as itself.
-    cluster.kill(2);
+    cluster.kill(2).await;
     cluster.launch(2);
     votes(&keeper, 3).await;
 
     keeper.lead_servers("n1").await.unwrap();
     eventually("n1 leads", SOON, || async { keeper.quorum().await.unwrap().leader.as_deref() == Some("n1") }).await;
+    keeper.lead_servers("n1").await.expect("who leads already does as it is told");
     keeper.remove("n3").await.unwrap();
     votes(&keeper, 2).await;
     // The power goes and comes back: who has no vote waits until it is told.
-    cluster.kill(2);
+    cluster.kill(2).await;
     cluster.launch(2);
     eventually("it is a stranger and its server is not started", SOON, || async {
         let quorum = keeper.quorum().await.unwrap();

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::nats::{NatsServer, free_port};
+use crate::{NatsServer, free_port};
 
 const START: Duration = Duration::from_secs(30);
 

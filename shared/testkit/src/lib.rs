@@ -2,10 +2,12 @@
 
 mod cluster;
 mod nats;
+mod ports;
 mod tempdir;
 mod wait;
 
 pub use cluster::NatsCluster;
 pub use nats::NatsServer;
+pub use ports::free_port;
 pub use tempdir::TempDir;
 pub use wait::{eventually, eventually_some};

@@ -4,14 +4,14 @@
 use std::{
     fs,
     io::Read,
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     path::PathBuf,
     process::{Child, Command, Stdio},
     thread::sleep,
     time::{Duration, Instant},
 };
 
-use crate::TempDir;
+use crate::{TempDir, free_port};
 
 const START: Duration = Duration::from_secs(20);
 
@@ -127,10 +127,4 @@ impl Drop for NatsServer {
     fn drop(&mut self) {
         self.kill();
     }
-}
-
-/// A port that was free a moment ago.
-pub(crate) fn free_port() -> u16 {
-    let bound = TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| listener.local_addr());
-    bound.unwrap_or_else(|e| panic!("no free port: {e}")).port()
 }

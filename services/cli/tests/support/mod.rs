@@ -16,14 +16,14 @@ pub mod wire;
 use std::{
     fs,
     io::Read,
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread::sleep,
     time::{Duration, Instant},
 };
 
-use watari_testkit::TempDir;
+use watari_testkit::{TempDir, free_port};
 
 /// Two sites, one front end (so that one server is the whole cluster), two nodes, a client.
 pub const CLUSTER: &str = r#"
@@ -104,10 +104,6 @@ pub struct Server {
     pub port: u16,
     log: PathBuf,
     child: Child,
-}
-
-pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 impl Server {

@@ -6,7 +6,7 @@ pub mod proxy;
 pub mod tls;
 
 use std::{
-    net::{SocketAddr, TcpListener},
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::Command,
     sync::atomic::{AtomicU32, Ordering},
@@ -24,7 +24,7 @@ use watari_image::{
     settings::{DEFAULTS, ImageSection, Settings},
 };
 use watari_model::{image::State, vm::Vm};
-use watari_testkit::{NatsServer, TempDir, eventually, eventually_some};
+use watari_testkit::{NatsServer, TempDir, eventually, eventually_some, free_port};
 
 use tls::Authority;
 
@@ -47,10 +47,6 @@ pub struct Front {
 }
 
 pub const SITES: [&str; 2] = ["myodaiji", "yamate"];
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
 
 impl Place {
     pub fn new() -> Self {

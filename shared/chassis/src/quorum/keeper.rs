@@ -103,7 +103,7 @@ impl Keeper {
     /// A sentence.
     pub async fn lead_stream(&self, bucket: &str, server: &str) -> Result<(), String> {
         let subject = format!("$JS.API.STREAM.LEADER.STEPDOWN.KV_{bucket}");
-        ordered(&self.streams, subject, &json!({"placement": {"preferred": server}})).await
+        led(ordered(&self.streams, subject, &json!({"placement": {"preferred": server}})).await)
     }
 
     /// Has `server` lead the servers.
@@ -112,7 +112,7 @@ impl Keeper {
     /// A sentence.
     pub async fn lead_servers(&self, server: &str) -> Result<(), String> {
         let subject = "$JS.API.META.LEADER.STEPDOWN".to_owned();
-        ordered(&self.servers, subject, &json!({"placement": {"preferred": server}})).await
+        led(ordered(&self.servers, subject, &json!({"placement": {"preferred": server}})).await)
     }
 
     /// Keeps so many copies of a bucket. Fewer are those of its leader.
@@ -143,6 +143,12 @@ impl Keeper {
         let order = NatsOrder { host: host.to_owned(), duty };
         self.servers.publish_json(&nats_orders(host), &order).await.map_err(|e| chain(&e))
     }
+}
+
+/// Who leads already does as it is told. The servers refuse it with the code of any placement they
+/// cannot fulfil (10005), so only the sentence tells (seen with nats-server 2.15.1).
+fn led(answer: Result<(), String>) -> Result<(), String> {
+    answer.or_else(|refusal| if refusal.ends_with("is already leader") { Ok(()) } else { Err(refusal) })
 }
 
 async fn asked<A: DeserializeOwned>(bus: &Bus, subject: String, question: &Value) -> Result<A, String> {
