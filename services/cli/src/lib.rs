@@ -7,6 +7,7 @@
 pub mod confirm;
 pub mod events;
 pub mod failure;
+pub mod firewall;
 pub mod format;
 pub mod frontend;
 pub mod image;
@@ -104,6 +105,7 @@ async fn dispatched(options: Options, out: Out) -> Result<(), Failure> {
         Verb::Network(verb) => verb.run(&ctx).await,
         Verb::Key(verb) => verb.run(&ctx).await,
         Verb::Port(verb) => verb.run(&ctx).await,
+        Verb::Firewall(verb) => verb.run(&ctx).await,
         Verb::Migration(verb) => verb.run(&ctx).await,
         Verb::Outage(verb) => verb.run(&ctx).await,
         Verb::Events(events) => events.run(&ctx).await,

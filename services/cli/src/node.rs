@@ -5,7 +5,7 @@ use watari_contracts::{
     monitor::{CordonNode, GetNode, ListNodes, NodeView, UncordonNode},
     scheduler::{CancelOutage, DrainNode, ListOutages, OutageView},
 };
-use watari_model::{NodeName, outage::Scope};
+use watari_model::{NodeName, node::Enforcement, outage::Scope};
 
 use crate::{
     Context,
@@ -162,6 +162,8 @@ impl Row for NodeView {
             (Word::Virtualisation, self.virtualisation.word().to_owned()),
             (Word::Cpu, self.cpu_model.clone()),
             (Word::Segments, joined(self.segments.iter().map(|(segment, bridge)| format!("{segment}={bridge}")))),
+            (Word::Identity, enforcement(&self.protection.identity, lang)),
+            (Word::Firewalls, enforcement(&self.protection.firewall, lang)),
             (Word::Labels, joined(self.labels.iter().map(|(key, value)| format!("{key}={value}")))),
             (Word::Libvirt, self.libvirt.clone()),
             (Word::Qemu, self.qemu.clone()),
@@ -172,5 +174,13 @@ impl Row for NodeView {
 
     fn none() -> Word {
         Word::NoNodes
+    }
+}
+
+/// Whether something is enforced, and why not.
+fn enforcement(of: &Enforcement, lang: Lang) -> String {
+    match of {
+        Enforcement::Enforced => Word::Enforced.text(lang).to_owned(),
+        Enforcement::Missing { reason } => format!("{}: {reason}", Word::NotEnforced.text(lang)),
     }
 }

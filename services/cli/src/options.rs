@@ -5,7 +5,8 @@ use std::{path::PathBuf, time::Duration};
 use clap::{Args, Parser, Subcommand};
 
 use crate::{
-    events, frontend, image, key, lang::Lang, migration, network, node, out::Format, outage, port, setup, site, vm,
+    events, firewall, frontend, image, key, lang::Lang, migration, network, node, out::Format, outage, port, setup,
+    site, vm,
 };
 
 /// The operator's command of Watari, the private cloud whose servers migrate.
@@ -115,6 +116,9 @@ pub enum Verb {
     /// Public SSH keys, for logging in to servers
     #[command(subcommand)]
     Key(key::Verb),
+    /// Firewall groups: what may reach the servers that name them, and what these may reach
+    #[command(subcommand)]
+    Firewall(firewall::Verb),
     /// Servers on their way from node to node
     #[command(subcommand)]
     Migration(migration::Verb),

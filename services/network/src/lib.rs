@@ -5,13 +5,16 @@
 //!                             │ ▲
 //!            wanted, pool, index (pure)        sweep: ports without a server go back
 //!
-//!   buckets vms, nodes, networks, ports ──▶ plan (pure) ──▶ plan::push ──▶ every node's agent
+//!   buckets vms, nodes, networks, ports, firewalls ──▶ plan (pure) ──▶ plan::push ──▶ every node's agent
+//!
+//!   requests ──▶ firewalls ──▶ bucket firewalls
 //! ```
 //!
 //! That two servers never have one address rests on the ports' keys alone (network and address)
 //! and on the bucket's compare-and-set; everything in memory only makes it quick.
 
 mod book;
+mod firewalls;
 mod inbound;
 mod index;
 mod orphans;
@@ -30,6 +33,7 @@ use watari_contracts::Service;
 use watari_model::{network::Network, network::Port};
 
 use book::Book;
+use firewalls::Firewalls;
 
 /// Why the service ends before it is told to.
 #[derive(Debug, thiserror::Error)]
@@ -61,10 +65,15 @@ async fn run(ctx: &Context, settings: Settings) -> Result<(), Error> {
     let networks = Mirror::<Network>::open(ctx).await?;
     let ports = Mirror::<Port>::open(ctx).await?;
     let book = Arc::new(Book::new(ctx, networks, ports, settings.addresses)?);
+    let firewalls = Arc::new(Firewalls::open(ctx, settings.firewalls).await?);
     let leadership = Lease::campaign(ctx, Service::Network, ctx.lease_ttl()).await?;
     ctx.spawn("index", sweep::index(ctx.clone(), Arc::clone(&book), leadership.clone()));
     ctx.spawn("orphans", sweep::orphans(ctx.clone(), Arc::clone(&book), leadership.clone()));
-    ctx.spawn("plans", plan::push::run(ctx.clone(), Arc::clone(&book), settings.plans, leadership.clone()));
-    inbound::server(ctx, &book).serve(leadership).await?;
+    let plans =
+        plan::push::run(ctx.clone(), Arc::clone(&book), Arc::clone(&firewalls), settings.plans, leadership.clone());
+    ctx.spawn("plans", plans);
+    let (learning, of) = (Arc::clone(&firewalls), ctx.clone());
+    ctx.spawn("firewalls", async move { learning.learn_servers(&of).await });
+    firewalls::server(inbound::server(ctx, &book), &firewalls).serve(leadership).await?;
     Ok(())
 }

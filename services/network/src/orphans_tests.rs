@@ -49,6 +49,7 @@ fn server(name: &str, address: Option<&str>) -> Entry<Vm> {
             nics: address.map(nic).into_iter().collect(),
             node_labels: BTreeMap::new(),
             groups: Vec::new(),
+            firewalls: Vec::new(),
             evacuate: vm::Evacuate::Live,
             priority: 0,
             first_boot: watari_model::vm::FirstBoot::default(),

@@ -12,6 +12,8 @@ pub const DEFAULTS: &str = include_str!("defaults.toml");
 pub struct Settings {
     /// `[addresses]`.
     pub addresses: Addresses,
+    /// `[firewalls]`.
+    pub firewalls: Firewalls,
     /// `[plans]`.
     pub plans: Plans,
 }
@@ -44,6 +46,16 @@ pub struct Addresses {
     pub sweep_seconds: u64,
 }
 
+/// Bounds of firewall groups.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Firewalls {
+    /// The most groups that there may be.
+    pub most_groups: usize,
+    /// The most rules that one group may have.
+    pub most_rules: usize,
+}
+
 impl Settings {
     /// The embedded defaults.
     ///
@@ -67,6 +79,8 @@ impl Validate for Settings {
             ("plans.answer_ms", answer_ms, 100, 60_000),
             ("plans.refresh_seconds", refresh_seconds, 1, 3_600),
             ("plans.in_flight", in_flight as u64, 1, 10_000),
+            ("firewalls.most_groups", self.firewalls.most_groups as u64, 1, 10_000),
+            ("firewalls.most_rules", self.firewalls.most_rules as u64, 1, 1_000),
         ];
         for (key, value, least, most) in ranges {
             if !(least..=most).contains(&value) {

@@ -149,6 +149,7 @@ fn node(name: &str, mtu: Option<u32>) -> Node {
             migration_address: String::new(),
             segments: std::collections::BTreeMap::new(),
             labels: std::collections::BTreeMap::new(),
+            protection: watari_model::node::Protection::default(),
             tunnel: mtu.map(|mtu| watari_model::node::Tunnel { address: Ipv4Addr::new(192, 0, 2, 1), mtu }),
         },
         first_seen_at: NOW,

@@ -95,6 +95,7 @@ fn node(name: &str, tunnel: u8) -> Node {
             migration_address: String::new(),
             segments: BTreeMap::new(),
             labels: BTreeMap::new(),
+            protection: watari_model::node::Protection::default(),
             tunnel: Some(Tunnel { address: [192, 0, 2, tunnel].into(), mtu: 1_500 }),
         },
         first_seen_at: clock::now(),

@@ -193,6 +193,7 @@ mod tests {
                 address: "203.0.113.100".parse().unwrap(),
             }],
             seed: watari_contracts::agent::Seed { hostname: "mail".parse().unwrap(), keys: vec![], user_data: None },
+            firewalls: Vec::new(),
         }
     }
 

@@ -98,7 +98,6 @@ pub async fn open(
     let direct = disk::supports_direct_io(&layout.disks()).await?;
     let plumbing = Plumbing::open(name.clone(), layout.clone(), settings.networks.clone(), settings.tunnel_address())
         .map_err(AgentError::Links)?;
-    plumbing.lay_filter().await;
     Ok(Arc::new(Node {
         facts: Arc::new(Facts::new(name.clone(), site.clone(), instance)),
         images: Images::new(name.clone(), layout.clone(), &settings.image)?,

@@ -42,8 +42,11 @@ impl Plans {
         if order.edition < *newest {
             return Ok(PlanLaid { edition: *newest, fault: None });
         }
-        let (kept, fault) =
-            tokio::join!(journal.keep_plan(order.edition, &order.plan), plumbing.lay(order.plan.clone()));
+        let keep = async {
+            let plan = plumbing.with_known_rules(order.plan.clone()).await;
+            journal.keep_plan(order.edition, &plan).await
+        };
+        let (kept, fault) = tokio::join!(keep, plumbing.lay(order.plan.clone()));
         kept?;
         *newest = order.edition;
         Ok(PlanLaid { edition: order.edition, fault })

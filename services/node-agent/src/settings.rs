@@ -83,10 +83,14 @@ pub struct Image {
 pub struct Networks {
     /// Of a DHCP lease.
     pub lease_minutes: u32,
-    /// Whether nftables keeps DHCP apart.
-    pub filter_dhcp: bool,
     /// Where overlay networks' packets arrive; empty is the address for migrations.
     pub tunnel_address: String,
+    /// Whether nftables guards our taps.
+    pub guard: bool,
+    /// Milliseconds that an arrival waits for its firewall groups' rules.
+    pub rules_wait_ms: u64,
+    /// Minutes in which connections that a server brought along are taken up.
+    pub arrival_minutes: u32,
     /// Segment to bridge.
     pub segments: BTreeMap<SegmentName, String>,
 }
@@ -235,6 +239,8 @@ impl Validate for Settings {
             ("image.downloads", self.image.downloads as u64, 1, 32),
             ("image.stall_seconds", self.image.stall_seconds, 1, 600),
             ("networks.lease_minutes", self.networks.lease_minutes.into(), 2, 10_080),
+            ("networks.rules_wait_ms", self.networks.rules_wait_ms, 0, 60_000),
+            ("networks.arrival_minutes", self.networks.arrival_minutes.into(), 1, 10_080),
             ("migration.poll_ms", self.migration.poll_ms, 100, 10_000),
             ("intervals.beat_ms", self.intervals.beat_ms, 100, 60_000),
             ("intervals.facts_ms", self.intervals.facts_ms, 500, 60_000),

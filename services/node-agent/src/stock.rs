@@ -43,6 +43,7 @@ pub async fn take(node: &Node) -> Result<Inventory, Refusal> {
         },
         migration_address: if address.is_empty() { node.name.to_string() } else { address.clone() },
         segments: node.plumbing.segments(),
+        protection: node.plumbing.protection(),
         labels: node.settings.labels.clone(),
         tunnel: node.plumbing.tunnel().await,
     })
@@ -64,7 +65,9 @@ pub async fn publish(node: &Arc<Node>, bus: &Bus, shutdown: &CancellationToken) 
         }
         // A bridge that comes or goes is seen cheaply; libvirt is asked only when there is something to tell.
         let is_told = |(last, at): &(Inventory, tokio::time::Instant)| {
-            at.elapsed() < interval && last.segments == node.plumbing.segments()
+            at.elapsed() < interval
+                && last.segments == node.plumbing.segments()
+                && last.protection == node.plumbing.protection()
         };
         if told.as_ref().is_some_and(is_told) {
             continue;

@@ -26,7 +26,7 @@ fn settings(folder: &TempDir) -> Settings {
     settings.run_dir = folder.path().join("run");
     settings.libvirt_uri = "test:///default".to_owned();
     settings.virtualisation = Virtualisation::Qemu;
-    settings.networks.filter_dhcp = false;
+    settings.networks.guard = false;
     settings.intervals.beat_ms = 100;
     settings.intervals.facts_ms = 500;
     settings

@@ -75,6 +75,7 @@ fn server(uuid: &str, mac: &str, address: [u8; 4]) -> Server {
             address: address.into(),
         }],
         seed: Seed { hostname: "mail".parse().unwrap(), keys: vec![], user_data: None },
+        firewalls: Vec::new(),
     }
 }
 
@@ -137,8 +138,10 @@ async fn inside_its_own_network() {
     let plumbing = || {
         let settings = Networks {
             lease_minutes: 60,
-            filter_dhcp: true,
             tunnel_address: String::new(),
+            guard: true,
+            rules_wait_ms: 200,
+            arrival_minutes: 1,
             segments: [("campus".parse().unwrap(), "br-t".to_owned())].into(),
         };
         Plumbing::open("m1".parse().unwrap(), layout.clone(), settings, None).unwrap()
@@ -151,10 +154,9 @@ async fn inside_its_own_network() {
     let web = server("5dea22b3-1d52-48f3-9d2c-0c0d8e1a7b6f", "52:57:cb:00:71:65", other.octets());
 
     let first = plumbing();
-    first.lay_filter().await;
+    first.restore(&[]).await;
     let table = Command::new("nft").args(["list", "table", "bridge", "watari"]).output().unwrap();
     assert!(table.status.success(), "the rules are laid");
-    first.lay_filter().await;
     let nics = first.connect(&mail).await.unwrap();
     assert_eq!((nics[0].bridge.as_str(), nics[0].tap.as_str()), ("br-t", "wt4dea22b31d52a"));
     ask_until(&socket, &message(1, GUEST, None), Some((2, ours)));

@@ -144,7 +144,7 @@ async fn the_newest_plan_is_kept_and_an_older_one_does_not_replace_it() {
         here: Vec::new(),
         elsewhere: Vec::new(),
     };
-    let (empty, full) = (NetworkPlan::default(), NetworkPlan { networks: vec![network] });
+    let (empty, full) = (NetworkPlan::default(), NetworkPlan { networks: vec![network], ..NetworkPlan::default() });
     let edition = |epoch, revision| Edition { epoch, revision };
     {
         let journal = folder.open().await;

@@ -108,6 +108,7 @@ fn server_on(network: &str, vni: u32, n: u8, address: Ipv4Addr) -> Server {
             address,
         }],
         seed: Seed { hostname: format!("app{n}").parse().unwrap(), keys: Vec::new(), user_data: None },
+        firewalls: Vec::new(),
     }
 }
 
@@ -177,7 +178,7 @@ fn remote(n: u8, via: Option<Ipv4Addr>) -> RemotePort {
 fn plan(here: Vec<LocalPort>, elsewhere: Vec<RemotePort>) -> NetworkPlan {
     let overlay = Some(Overlay { vni: 4_096, mtu: 1_450 });
     let network = PlannedNetwork { network: "lab".parse().unwrap(), kind: Kind::Overlay, overlay, here, elsewhere };
-    NetworkPlan { networks: vec![network] }
+    NetworkPlan { networks: vec![network], ..NetworkPlan::default() }
 }
 
 fn entries() -> String {

@@ -1,7 +1,8 @@
-//! The buckets: seven of our own, four of others that are only read.
+//! The buckets: seven of our own, five of others that are only read.
 
 use watari_chassis::{Context, Mirror, Wake};
 use watari_model::{
+    firewall::Firewall,
     frontend::Primacy,
     image::Image,
     key::Key,
@@ -30,6 +31,7 @@ pub(crate) struct Stores {
     pub(crate) networks: Mirror<Network>,
     pub(crate) images: Mirror<Image>,
     pub(crate) ports: Mirror<Port>,
+    pub(crate) firewalls: Mirror<Firewall>,
 }
 
 impl Stores {
@@ -54,12 +56,26 @@ impl Stores {
                 Mirror::of_another(ctx),
                 Mirror::of_another(ctx),
                 Mirror::of_another(ctx),
+                Mirror::of_another(ctx),
                 Mirror::of_another(ctx)
             )
         };
-        let ((vms, migrations, outages, sites, keys, userdata, frontends), (nodes, networks, images, ports)) =
+        let ((vms, migrations, outages, sites, keys, userdata, frontends), (nodes, networks, images, ports, firewalls)) =
             tokio::try_join!(own, others)?;
-        Ok(Self { vms, migrations, outages, sites, keys, userdata, frontends, nodes, networks, images, ports })
+        Ok(Self {
+            vms,
+            migrations,
+            outages,
+            sites,
+            keys,
+            userdata,
+            frontends,
+            nodes,
+            networks,
+            images,
+            ports,
+            firewalls,
+        })
     }
 
     /// Lets every change that is decided upon wake the loop.

@@ -14,7 +14,7 @@ use watari_contracts::{
         ListMigrations, ListSites, ListVms, MigrateVm, OutageView, RebootVm, ReturnSite, StartVm, StopVm, VmConsoleLog,
     },
 };
-use watari_model::{Refusal, migration, outage, vm::State};
+use watari_model::{Refusal, firewall::Firewall, migration, outage, vm::State};
 use watari_testkit::eventually_some;
 
 async fn until_outage(cloud: &Cloud, id: &watari_model::OutageId, state: outage::State) -> OutageView {
@@ -250,6 +250,23 @@ async fn invariant_3_a_repeated_request_changes_nothing_and_a_misused_one_is_ref
     let nameless = CreateVm { request_id: None, ..ask };
     assert!(matches!(cloud.ask(&nameless).await, Err(Refusal::VmExists { .. })));
     assert_eq!(cloud.ports.snapshot().len(), 1, "one address was drawn");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_names_firewall_groups_that_exist_each_once() {
+    let cloud = Cloud::start().await;
+    let named = |groups: &[&str]| CreateVm {
+        firewalls: groups.iter().map(|group| group.parse().unwrap()).collect(),
+        ..create("mail")
+    };
+    let refused = cloud.ask(&named(&["smtp"])).await;
+    assert!(matches!(refused, Err(Refusal::FirewallUnknown { firewall }) if firewall == "smtp"));
+    let (v, request_id, now) = (1, String::new(), watari_chassis::clock::now());
+    let name = "smtp".parse().unwrap();
+    let group = Firewall { v, name, rules: Vec::new(), request_id, created_at: now, changed_at: now };
+    cloud.firewalls.create(&group).await.unwrap();
+    assert!(matches!(cloud.ask(&named(&["smtp", "smtp"])).await, Err(Refusal::OutOfRange { .. })));
+    assert_eq!(cloud.ask(&named(&["smtp"])).await.unwrap().firewalls, ["smtp".parse().unwrap()]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

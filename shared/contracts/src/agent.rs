@@ -9,8 +9,8 @@ use std::{collections::BTreeMap, net::Ipv4Addr};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use watari_model::{
-    HostName, MigrationId, NetworkName, NodeName, Refusal, SegmentName, SiteName, Timestamp, VmName, key::Line,
-    network, node::Inventory, userdata, vm,
+    FirewallName, HostName, MigrationId, NetworkName, NodeName, Refusal, SegmentName, SiteName, Timestamp, VmName,
+    key::Line, network, node::Inventory, userdata, vm,
 };
 
 use crate::Command;
@@ -104,6 +104,9 @@ pub struct Server {
     pub wires: Vec<Wire>,
     /// What it is told about itself.
     pub seed: Seed,
+    /// The firewall groups that guard it; without one it is open.
+    #[serde(default)]
+    pub firewalls: Vec<FirewallName>,
 }
 
 /// Start a server under a grant to this node. The disk is made if there is none, else kept.

@@ -2,6 +2,7 @@
 
 pub mod agent;
 pub mod beat;
+pub mod firewall;
 pub mod frontend;
 pub mod image;
 pub mod monitor;

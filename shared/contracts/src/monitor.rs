@@ -95,6 +95,8 @@ pub struct NodeView {
     pub agent: String,
     /// Which segment is bound to which bridge.
     pub segments: BTreeMap<SegmentName, String>,
+    /// How guests are kept from harming one another.
+    pub protection: node::Protection,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
     /// When its state last changed.

@@ -17,11 +17,11 @@
 //! either. Services are therefore trusted with what they read; agents and people need no such trust.
 
 use watari_model::{
-    Document, NodeName, SiteName, frontend::Primacy, image::Image, key::Key, migration::Migration, network::Network,
-    network::Port, node::Node, outage::Outage, site::Site, userdata::UserData, vm::Vm,
+    Document, NodeName, SiteName, firewall::Firewall, frontend::Primacy, image::Image, key::Key, migration::Migration,
+    network::Network, network::Port, node::Node, outage::Outage, site::Site, userdata::UserData, vm::Vm,
 };
 
-use crate::{Command, Request, Service, agent, frontend, image, monitor, network, plan, scheduler, subjects};
+use crate::{Command, Request, Service, agent, firewall, frontend, image, monitor, network, plan, scheduler, subjects};
 
 /// The bucket in which services compete for leadership.
 pub const LEASES: &str = "leases";
@@ -37,6 +37,7 @@ pub const BUCKETS: &[(&str, Service)] = &[
     (Image::BUCKET, Service::Image),
     (Network::BUCKET, Service::Network),
     (Port::BUCKET, Service::Network),
+    (Firewall::BUCKET, Service::Network),
     (Node::BUCKET, Service::Monitor),
 ];
 
@@ -156,6 +157,8 @@ pub const LOOKING: &[&str] = &[
     network::GetNetwork::SUBJECT,
     network::ListNetworks::SUBJECT,
     network::ListPorts::SUBJECT,
+    firewall::GetFirewall::SUBJECT,
+    firewall::ListFirewalls::SUBJECT,
     monitor::ListNodes::SUBJECT,
     monitor::GetNode::SUBJECT,
     monitor::ListEvents::SUBJECT,
@@ -267,13 +270,13 @@ fn of_service(service: Service) -> Permissions {
     Permissions { publish, publish_not: vec![], subscribe, answers: Answers::Once }
 }
 
-const fn served_by(service: Service) -> &'static [&'static str] {
+fn served_by(service: Service) -> Vec<&'static str> {
     match service {
-        Service::Scheduler => scheduler::SUBJECTS,
-        Service::Image => image::SUBJECTS,
-        Service::Network => network::SUBJECTS,
-        Service::Monitor => monitor::SUBJECTS,
-        Service::NodeAgent => &[],
+        Service::Scheduler => scheduler::SUBJECTS.to_vec(),
+        Service::Image => image::SUBJECTS.to_vec(),
+        Service::Network => [network::SUBJECTS, firewall::SUBJECTS].concat(),
+        Service::Monitor => monitor::SUBJECTS.to_vec(),
+        Service::NodeAgent => vec![],
     }
 }
 
@@ -312,7 +315,10 @@ fn read_by(service: Service) -> impl Iterator<Item = &'static str> {
     BUCKETS.iter().map(|(bucket, _)| *bucket).filter(move |bucket| match service {
         Service::Scheduler | Service::Monitor => true,
         Service::Image => [Image::BUCKET, Vm::BUCKET, Primacy::BUCKET].contains(bucket),
-        Service::Network => [Network::BUCKET, Port::BUCKET, Vm::BUCKET, Node::BUCKET, Primacy::BUCKET].contains(bucket),
+        Service::Network => {
+            let own = [Network::BUCKET, Port::BUCKET, Firewall::BUCKET];
+            own.contains(bucket) || [Vm::BUCKET, Node::BUCKET, Primacy::BUCKET].contains(bucket)
+        }
         Service::NodeAgent => false,
     })
 }
@@ -424,7 +430,7 @@ mod tests {
 
     #[test]
     fn whatever_a_viewer_may_ask_exists_and_changes_nothing() {
-        let served: Vec<&str> = SERVICES.iter().flat_map(|s| served_by(*s)).copied().collect();
+        let served: Vec<&str> = SERVICES.iter().flat_map(|s| served_by(*s)).collect();
         for subject in LOOKING {
             assert!(served.contains(subject), "{subject}");
             let verb = subject.rsplit('.').next().unwrap();

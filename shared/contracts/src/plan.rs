@@ -13,7 +13,7 @@ use std::net::Ipv4Addr;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use watari_model::{NetworkName, Refusal, VmName, network};
+use watari_model::{FirewallName, NetworkName, Refusal, VmName, firewall::Rule, network};
 
 use crate::Command;
 
@@ -46,6 +46,32 @@ pub struct LayPlan {
 pub struct NetworkPlan {
     /// By name.
     pub networks: Vec<PlannedNetwork>,
+    /// The firewall groups of the servers that are on this node or about to arrive, by name.
+    #[serde(default)]
+    pub firewalls: Vec<PlannedFirewall>,
+    /// The groups that a rule of these names as the other end, by name.
+    #[serde(default)]
+    pub members: Vec<Members>,
+}
+
+/// What a firewall group lets through.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PlannedFirewall {
+    /// The group.
+    pub firewall: FirewallName,
+    /// Its rules.
+    pub rules: Vec<Rule>,
+}
+
+/// Who is behind a firewall group, wherever they run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Members {
+    /// The group.
+    pub firewall: FirewallName,
+    /// The addresses of all servers that name it, ascending.
+    pub addresses: Vec<Ipv4Addr>,
 }
 
 /// One network with servers on the node.

@@ -7,7 +7,8 @@ use std::{collections::BTreeMap, net::Ipv4Addr};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use watari_model::{
-    HostName, ImageName, KeyName, MigrationId, NetworkName, NodeName, OutageId, SiteName, Timestamp, VmName,
+    FirewallName, HostName, ImageName, KeyName, MigrationId, NetworkName, NodeName, OutageId, SiteName, Timestamp,
+    VmName,
     frontend::Primacy,
     migration, outage,
     refusal::{Refusal, Rendered},
@@ -50,6 +51,9 @@ pub struct CreateVm {
     /// Groups it belongs to.
     #[serde(default)]
     pub groups: Vec<vm::Membership>,
+    /// Firewall groups that guard it; without one it is open.
+    #[serde(default)]
+    pub firewalls: Vec<FirewallName>,
     /// What it does when its site is evacuated.
     #[serde(default)]
     pub evacuate: vm::Evacuate,
@@ -259,6 +263,8 @@ pub struct VmView {
     pub fault: Option<Fault>,
     /// Its groups.
     pub groups: Vec<vm::Membership>,
+    /// The firewall groups that guard it; without one it is open.
+    pub firewalls: Vec<FirewallName>,
     /// What it does when its site is evacuated.
     pub evacuate: vm::Evacuate,
     /// Servers with a higher number leave first.

@@ -15,15 +15,16 @@ use std::collections::BTreeSet;
 
 use compare::Samples;
 use watari_contracts::{
-    ErrorBody, agent, beat::Beat, frontend, image, monitor, network, permissions::BUCKETS, permissions::PRIVATE, plan,
-    scheduler,
+    ErrorBody, agent, beat::Beat, firewall, frontend, image, monitor, network, permissions::BUCKETS,
+    permissions::PRIVATE, plan, scheduler,
 };
 
 #[test]
 fn every_request_and_its_reply_is_as_its_sample_says() {
     let samples = Samples::default();
     list::requests(&samples);
-    let known = [scheduler::SUBJECTS, image::SUBJECTS, network::SUBJECTS, monitor::SUBJECTS].concat();
+    let known =
+        [scheduler::SUBJECTS, image::SUBJECTS, network::SUBJECTS, firewall::SUBJECTS, monitor::SUBJECTS].concat();
     assert_eq!(samples.requests(), known.into_iter().collect::<BTreeSet<_>>(), "a request without a sample");
 }
 
@@ -74,7 +75,8 @@ fn the_bytes_of_a_beat_never_change() {
 #[test]
 fn the_shortest_form_of_each_request_stays_readable() {
     let read = list::shortest(&compare::shortest());
-    let known = [scheduler::SUBJECTS, image::SUBJECTS, network::SUBJECTS, monitor::SUBJECTS].concat();
+    let known =
+        [scheduler::SUBJECTS, image::SUBJECTS, network::SUBJECTS, firewall::SUBJECTS, monitor::SUBJECTS].concat();
     assert_eq!(read, known.into_iter().collect::<BTreeSet<_>>());
 }
 

@@ -1,6 +1,7 @@
 //! The pure heart: names, resources and their state machines. No async, no I/O, no clock.
 
 pub mod document;
+pub mod firewall;
 pub mod frontend;
 pub mod image;
 pub mod key;
@@ -18,8 +19,8 @@ pub mod vm;
 
 pub use document::Document;
 pub use name::{
-    GroupName, HostName, ImageName, KeyName, MigrationId, NetworkName, NodeName, NotAName, OutageId, SegmentName,
-    SiteName, VmName,
+    FirewallName, GroupName, HostName, ImageName, KeyName, MigrationId, NetworkName, NodeName, NotAName, OutageId,
+    SegmentName, SiteName, VmName,
 };
 pub use refusal::Refusal;
 pub use timestamp::Timestamp;

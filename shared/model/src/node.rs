@@ -83,6 +83,34 @@ impl Virtualisation {
     }
 }
 
+/// Whether a rule is enforced on a node, or why it is not.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case", tag = "state")]
+pub enum Enforcement {
+    /// It is.
+    Enforced,
+    /// It is not: the kernel or a program lacks what it takes.
+    Missing {
+        /// Why, in a sentence for the operator.
+        reason: String,
+    },
+}
+
+impl Default for Enforcement {
+    fn default() -> Self {
+        Self::Missing { reason: "the node's agent has not said".to_owned() }
+    }
+}
+
+/// How a node keeps guests from harming one another.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Protection {
+    /// Each guest is held to its own MAC and addresses, and answers no DHCP.
+    pub identity: Enforcement,
+    /// The rules of firewall groups.
+    pub firewall: Enforcement,
+}
+
 /// What a node is and has. Sent by its agent when it starts and whenever something changes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Inventory {
@@ -108,6 +136,9 @@ pub struct Inventory {
     pub migration_address: String,
     /// Which segment is bound to which bridge; only bridges that exist and are up.
     pub segments: BTreeMap<SegmentName, String>,
+    /// How guests are kept from harming one another.
+    #[serde(default)]
+    pub protection: Protection,
     /// Labels from its configuration.
     pub labels: BTreeMap<String, String>,
     /// Where overlay networks' packets reach it; none if it takes part in no overlay network.

@@ -416,6 +416,27 @@ refusals! {
     UserDataMissing { vm } "vm.user-data-missing" 503 Later
         en "the user-data of server {vm} cannot be read, and without it its first boot would go wrong" "look for alarms of the bucket userdata; if it is lost, delete the server and make it again"
         ja "サーバ {vm} の user-data を読み取れません。このまま初回起動すると正しく設定されません" "userdata バケットの警報を確認してください。失われた場合は、サーバを削除して作り直してください";
+    // --- firewall groups -------------------------------------------------------------------
+    /// A name is taken.
+    FirewallExists { firewall } "firewall.exists" 409 No
+        en "a firewall group named {firewall} exists already" "choose another name, or change that one: watari firewall allow {firewall}"
+        ja "ファイアウォールグループ {firewall} はすでに存在します" "別の名前を選ぶか、既存のグループを変更してください: watari firewall allow {firewall}";
+    /// No such group.
+    FirewallUnknown { firewall } "firewall.unknown" 404 No
+        en "there is no firewall group named {firewall}" "list the groups with `watari firewall list`, or make it: watari firewall create {firewall}"
+        ja "ファイアウォールグループ {firewall} はありません" "一覧は `watari firewall list` で確認できます。作成するには watari firewall create {firewall} を実行してください";
+    /// Servers or rules name it.
+    FirewallInUse { firewall, users } "firewall.in-use" 409 No
+        en "firewall group {firewall} is named by {users}" "delete those servers, or take the rules that name it out of those groups, first"
+        ja "ファイアウォールグループ {firewall} は {users} が使用中です" "先にそれらのサーバを削除するか、それらのグループからこのグループを指す規則を取り除いてください";
+    /// The rule says something that cannot be.
+    BadRule { rule, detail } "firewall.bad-rule" 400 No
+        en "the rule \"{rule}\" makes no sense: {detail}" "see the examples of: watari firewall allow --help"
+        ja "規則「{rule}」は正しくありません: {detail}" "例は watari firewall allow --help で確認できます";
+    /// A server does not arrive before what guards it.
+    FirewallRulesMissing { vm, node, firewalls } "firewall.rules-missing" 503 Later
+        en "node {node} has not been told the rules of firewall groups {firewalls}, without which server {vm} would arrive unguarded" "see whether the network service runs and whether `watari firewall list` shows the groups; make again what is missing, then try again"
+        ja "ノード {node} にファイアウォールグループ {firewalls} の規則が届いていません。このままではサーバ {vm} が無防備で到着します" "ネットワークサービスが動いているか、`watari firewall list` にグループがあるかを確認し、なければ作り直してから、もう一度試してください";
     // --- history ---------------------------------------------------------------------------
     /// The history file cannot be read; everything else goes on.
     HistoryUnavailable { detail } "history.unavailable" 503 Later

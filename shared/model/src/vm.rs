@@ -19,8 +19,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Document, GroupName, HostName, ImageName, KeyName, MigrationId, NetworkName, NodeName, Refusal, SegmentName,
-    SiteName, Timestamp, VmName, key::Line, userdata::Digest,
+    Document, FirewallName, GroupName, HostName, ImageName, KeyName, MigrationId, NetworkName, NodeName, Refusal,
+    SegmentName, SiteName, Timestamp, VmName, key::Line, userdata::Digest,
 };
 
 /// The smallest and largest number of virtual CPUs.
@@ -239,6 +239,9 @@ pub struct Spec {
     /// Affinity and anti-affinity.
     #[serde(default)]
     pub groups: Vec<Membership>,
+    /// The firewall groups that it names; without one it is open.
+    #[serde(default)]
+    pub firewalls: Vec<FirewallName>,
     /// What it does when its site is evacuated.
     #[serde(default)]
     pub evacuate: Evacuate,

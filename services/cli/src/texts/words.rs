@@ -93,11 +93,17 @@ words! {
     Replicas "COPIES" "複製数";
     Revision "REVISION" "改訂番号";
     Scope "SCOPE" "対象";
+    Identity "ANTI-SPOOFING" "なりすまし防止";
+    Enforced "enforced" "有効";
+    NotEnforced "NOT ENFORCED" "無効";
     Segment "SEGMENT" "セグメント";
     Segments "SEGMENTS" "セグメント";
     Sha256 "SHA-256" "SHA-256";
     Service "SERVICE" "サービス";
     Silent "LAST BEAT" "最終通信";
+    Rule "LETS THROUGH" "許可";
+    Rules "RULES" "規則数";
+    Firewalls "FIREWALL" "ファイアウォール";
     Site "SITE" "サイト";
     Size "SIZE" "サイズ";
     Standbys "STANDBYS (WRITES BEHIND)" "待機系 (未反映の書き込み)";
@@ -132,6 +138,7 @@ words! {
     NoNodes "There are no nodes." "ノードはありません。";
     NoSites "There are no sites." "サイトはありません。";
     NoImages "There are no images." "イメージはありません。";
+    NoFirewalls "There are no firewall groups." "ファイアウォールグループはありません。";
     NoNetworks "There are no networks." "ネットワークはありません。";
     NoPorts "There are no addresses in use." "使用中のアドレスはありません。";
     NoKeys "There are no keys." "鍵はありません。";
@@ -259,6 +266,15 @@ pub fn delete_key(lang: Lang, name: &str) -> String {
     }
 }
 
+/// Whether to remove a firewall group.
+#[must_use]
+pub fn delete_firewall(lang: Lang, name: &str) -> String {
+    match lang {
+        Lang::En => format!("Delete firewall group {name}?"),
+        Lang::Ja => format!("ファイアウォールグループ {name} を削除しますか?"),
+    }
+}
+
 /// A thing is gone.
 #[must_use]
 pub fn gone(lang: Lang, name: &str) -> String {
@@ -357,6 +373,7 @@ mod tests {
                 delete_image(lang, "a"),
                 delete_network(lang, "a"),
                 delete_key(lang, "a"),
+                delete_firewall(lang, "a"),
                 gone(lang, "a"),
                 pace(lang, 1, Some(2)),
                 moved(lang, "a", "b", "c", 1, 2),

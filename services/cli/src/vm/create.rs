@@ -13,7 +13,7 @@ use crate::{Context, failure::Failure, input, options::Waiting};
 Examples:
   watari vm create mail --image mini --network campus --site myodaiji --wait
   watari vm create web2 --image mini --network campus=203.0.113.120 --vcpus 2 --memory 1GiB --disk 10GiB
-  watari vm create db1 --image mini --network campus --group db:apart
+  watari vm create db1 --image mini --network campus --group db:apart --firewall db
   watari vm create www --image debian --network campus --key sato --user-data cloud-config.yaml")]
 pub struct Create {
     /// The server's name
@@ -42,6 +42,9 @@ pub struct Create {
     /// A group whose members are kept together or apart; may be given several times
     #[arg(long = "group", value_name = "GROUP:together|apart")]
     groups: Vec<String>,
+    /// A firewall group that guards it; may be given several times. Without one it is open
+    #[arg(long = "firewall", value_name = "GROUP")]
+    firewalls: Vec<String>,
     /// What it does when its site is evacuated
     #[arg(long, value_enum, default_value_t = Evacuate::Live)]
     evacuate: Evacuate,
@@ -100,6 +103,7 @@ impl Create {
                 .map(|text| input::pair("--node-label", text))
                 .collect::<Result<_, _>>()?,
             groups: self.groups.iter().map(|text| group(text)).collect::<Result<_, _>>()?,
+            firewalls: self.firewalls.iter().map(|text| input::name(text)).collect::<Result<_, _>>()?,
             evacuate: match self.evacuate {
                 Evacuate::Live => vm::Evacuate::Live,
                 Evacuate::Stay => vm::Evacuate::Stay,

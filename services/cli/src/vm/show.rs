@@ -79,6 +79,7 @@ impl Row for VmView {
                 Word::UserData,
                 or_dash(self.user_data.as_ref().map(|d| format!("{} bytes, SHA-256 {}", d.bytes, d.sha256))),
             ),
+            (Word::Firewalls, joined(&self.firewalls)),
             (Word::Migration, or_dash(self.migration.as_ref())),
             (Word::Generation, self.generation.to_string()),
             (Word::Uuid, self.uuid.clone()),

@@ -3,6 +3,7 @@
 use serde::de::DeserializeOwned;
 use watari_model::{
     Refusal,
+    firewall::{Firewall, Rule},
     image::Image,
     key::Key,
     migration::Migration,
@@ -23,6 +24,7 @@ pub(crate) fn summarise(bucket: &str, key: &str, before: Option<&str>, after: Op
         "images" => told(before, after, image),
         "networks" => told(before, after, network),
         "ports" => told(before, after, port),
+        "firewalls" => told(before, after, firewall),
         "nodes" => told(before, after, node),
         "sites" => told(before, after, site),
         "keys" => told(before, after, public_key),
@@ -159,6 +161,25 @@ fn port(before: Option<&Port>, after: Option<&Port>) -> Option<String> {
         (Some(port), None) => Some(format!("{} given back by {}", port.address, port.vm)),
         (None, None) => None,
     }
+}
+
+/// Which rules came and which went; of many only how many.
+fn firewall(before: Option<&Firewall>, after: Option<&Firewall>) -> Option<String> {
+    const TOLD: usize = 5;
+    let group = after?;
+    let Some(old) = before else { return Some(format!("created with {} rules", group.rules.len())) };
+    let without = |some: &[Rule], others: &[Rule]| -> Vec<String> {
+        some.iter().filter(|rule| !others.contains(rule)).map(ToString::to_string).collect()
+    };
+    let say = |word: &str, rules: Vec<String>| match rules.len() {
+        0 => None,
+        1..=TOLD => Some(format!("{word} {}", rules.join(", "))),
+        more => Some(format!("{word} {more} rules")),
+    };
+    let changes =
+        [say("allows", without(&group.rules, &old.rules)), say("allows no more", without(&old.rules, &group.rules))];
+    let text = changes.into_iter().flatten().collect::<Vec<_>>().join("; ");
+    (!text.is_empty()).then_some(text)
 }
 
 fn node(before: Option<&Node>, after: Option<&Node>) -> Option<String> {

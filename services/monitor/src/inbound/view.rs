@@ -19,6 +19,7 @@ pub(super) fn view(watch: &Watch, node: &Node) -> NodeView {
         agent,
         virtualisation,
         segments,
+        protection,
         labels,
         ..
     } = &node.inventory;
@@ -41,6 +42,7 @@ pub(super) fn view(watch: &Watch, node: &Node) -> NodeView {
         qemu: qemu.clone(),
         agent: agent.clone(),
         segments: segments.clone(),
+        protection: protection.clone(),
         labels: labels.clone(),
         changed_at: node.changed_at,
     }

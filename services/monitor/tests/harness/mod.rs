@@ -24,7 +24,7 @@ use watari_contracts::{
 };
 use watari_model::{
     NodeName, Refusal, SiteName,
-    node::{Inventory, State, Virtualisation},
+    node::{Inventory, Protection, State, Virtualisation},
 };
 use watari_monitor::{Settings, serve};
 use watari_testkit::{NatsServer, eventually, eventually_some};
@@ -225,6 +225,7 @@ pub(crate) fn inventory() -> Inventory {
         virtualisation: Virtualisation::Qemu,
         migration_address: "192.0.2.11".to_owned(),
         segments: BTreeMap::from([("campus".parse().unwrap(), "br0".to_owned())]),
+        protection: Protection::default(),
         labels: BTreeMap::new(),
         tunnel: None,
     }

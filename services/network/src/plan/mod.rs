@@ -1,6 +1,7 @@
 //! The network plan of every node, from the documents alone: which of its servers' networks it has,
 //! where each port of them is reached, and what goes for its own. Pure; [`push`] tells the agents.
 
+mod firewalls;
 pub(crate) mod push;
 
 use std::{
@@ -10,7 +11,8 @@ use std::{
 
 use watari_contracts::plan::{LocalPort, NetworkPlan, PlannedNetwork, RemotePort};
 use watari_model::{
-    NetworkName, NodeName,
+    FirewallName, NetworkName, NodeName,
+    firewall::Firewall,
     network::{Kind, Network, Port, port_key},
     node::Node,
     vm::{State, Vm},
@@ -26,6 +28,8 @@ pub(crate) trait Documents {
     fn network(&self, name: &NetworkName) -> Option<&Network>;
     /// One port, by its key.
     fn port(&self, key: &str) -> Option<&Port>;
+    /// One firewall group.
+    fn firewall(&self, name: &FirewallName) -> Option<&Firewall>;
 }
 
 /// A server's card on a network.
@@ -58,14 +62,20 @@ pub(crate) fn plans(documents: &impl Documents) -> BTreeMap<NodeName, NetworkPla
             }
         }
     }
+    firewalls::add(documents, &mut plans);
     plans
+}
+
+/// The node that may run the server, and the one that is about to.
+fn places(vm: &Vm) -> (Option<&NodeName>, Option<&NodeName>) {
+    let runs = vm.node().filter(|_| vm.state != State::Pending);
+    (runs, vm.crossing.as_ref().map(|c| &c.to).filter(|to| Some(*to) != runs))
 }
 
 fn by_network(documents: &impl Documents) -> BTreeMap<&NetworkName, Vec<Card<'_>>> {
     let mut networks: BTreeMap<&NetworkName, Vec<Card<'_>>> = BTreeMap::new();
     for vm in documents.vms() {
-        let runs = vm.node().filter(|_| vm.state != State::Pending);
-        let arrives = vm.crossing.as_ref().map(|c| &c.to).filter(|to| Some(*to) != runs);
+        let (runs, arrives) = places(vm);
         for (index, nic) in vm.spec.nics.iter().enumerate() {
             // An address that was given to somebody else since is not this server's, whatever it thinks.
             let lost = |port: &Port| port.vm_uuid != vm.uuid;

@@ -11,7 +11,7 @@
 //! two nodes every millisecond counts. The agent orders them by their editions.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     convert::Infallible,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -21,20 +21,27 @@ use tokio::sync::watch;
 use watari_chassis::{CallError, Context, Leadership, Mirror, Snapshot, Wake, clock, looper};
 use watari_contracts::plan::{Edition, LayPlan, NetworkPlan};
 use watari_model::{
-    NetworkName, NodeName, Refusal,
+    FirewallName, NetworkName, NodeName, Refusal,
+    firewall::Firewall,
     network::{Network, Port},
     node::Node,
     vm::Vm,
 };
 
-use super::{Documents, plans};
-use crate::{book::Book, settings::Plans};
+use super::{Documents, firewalls::vanished, plans};
+use crate::{book::Book, firewalls::Firewalls, settings::Plans};
 
 /// To one agent at the same time: the newest, and one before it whose answer is still to come.
 const TO_ONE: usize = 2;
 
 /// Keeps every agent's plan up to date while this process leads.
-pub(crate) async fn run(ctx: Context, book: Arc<Book>, settings: Plans, leadership: watch::Receiver<Leadership>) {
+pub(crate) async fn run(
+    ctx: Context,
+    book: Arc<Book>,
+    firewalls: Arc<Firewalls>,
+    settings: Plans,
+    leadership: watch::Receiver<Leadership>,
+) {
     let Ok(nodes) = Mirror::<Node>::of_another(&ctx).await else { return };
     book.learn_nodes(nodes.clone());
     let Ok(vms) = Mirror::<Vm>::of_another(&ctx).await else { return };
@@ -43,15 +50,23 @@ pub(crate) async fn run(ctx: Context, book: Arc<Book>, settings: Plans, leadersh
     book.ports().wakes(&wake);
     vms.wakes(&wake);
     nodes.wakes(&wake);
+    firewalls.groups().wakes(&wake);
     let tick = Duration::from_millis(settings.tick_ms);
     let desk = Desk { ctx: ctx.clone(), settings, wake: wake.clone(), told: Arc::default() };
+    let mut alarmed = BTreeSet::new();
     looper::run_as_primary(&ctx, "plans", leadership, wake, tick, |epoch| {
         let documents = Snapshots {
             vms: vms.snapshot(),
             nodes: nodes.snapshot(),
             networks: book.networks().snapshot(),
             ports: book.ports().snapshot(),
+            firewalls: firewalls.groups().snapshot(),
         };
+        let gone = vanished(&documents);
+        for firewall in gone.difference(&alarmed) {
+            tracing::error!(%firewall, "servers name a firewall group that has no document; its last known rules stay. Make it again");
+        }
+        alarmed = gone;
         desk.tell(epoch, plans(&documents));
         std::future::ready(Ok::<(), Infallible>(()))
     })
@@ -63,6 +78,7 @@ struct Snapshots {
     nodes: Snapshot<Node>,
     networks: Snapshot<Network>,
     ports: Snapshot<Port>,
+    firewalls: Snapshot<Firewall>,
 }
 
 impl Documents for Snapshots {
@@ -80,6 +96,10 @@ impl Documents for Snapshots {
 
     fn port(&self, key: &str) -> Option<&Port> {
         self.ports.get(key).map(|entry| &entry.value)
+    }
+
+    fn firewall(&self, name: &FirewallName) -> Option<&Firewall> {
+        self.firewalls.get(name.as_str()).map(|entry| &entry.value)
     }
 }
 
@@ -251,7 +271,7 @@ mod tests {
             here: Vec::new(),
             elsewhere: Vec::new(),
         };
-        told.want(NetworkPlan { networks: vec![network] });
+        told.want(NetworkPlan { networks: vec![network], ..NetworkPlan::default() });
         assert!(told.is_due(1, &settings));
         assert_eq!(told.revision, 2);
         (told.sent_at, told.in_flight) = (Some(1), 2);

@@ -16,6 +16,7 @@ struct World {
     nodes: Vec<Node>,
     networks: BTreeMap<NetworkName, Network>,
     ports: BTreeMap<String, Port>,
+    firewalls: BTreeMap<FirewallName, Firewall>,
 }
 
 impl Documents for World {
@@ -30,6 +31,9 @@ impl Documents for World {
     }
     fn port(&self, key: &str) -> Option<&Port> {
         self.ports.get(key)
+    }
+    fn firewall(&self, name: &FirewallName) -> Option<&Firewall> {
+        self.firewalls.get(name)
     }
 }
 
@@ -61,6 +65,7 @@ fn node(name: &str, number: u8) -> Node {
             migration_address: String::new(),
             segments: BTreeMap::new(),
             labels: BTreeMap::new(),
+            protection: watari_model::node::Protection::default(),
             tunnel: Some(Tunnel { address: tunnel(number), mtu: 1_500 }),
         },
         first_seen_at: AT,
@@ -108,6 +113,7 @@ fn server(name: &str, on: Option<&str>, on_network: &str, number: u8) -> Vm {
             nics: vec![nic],
             node_labels: BTreeMap::new(),
             groups: Vec::new(),
+            firewalls: Vec::new(),
             evacuate: Evacuate::Live,
             priority: 0,
             first_boot: watari_model::vm::FirstBoot::default(),
@@ -141,6 +147,7 @@ fn world() -> World {
         nodes: vec![node("m1", 11), node("m2", 12), node("y1", 21)],
         networks: networks.into_iter().map(|n| (n.name.clone(), n)).collect(),
         ports: BTreeMap::new(),
+        firewalls: BTreeMap::new(),
     }
 }
 
@@ -219,4 +226,35 @@ fn an_address_that_is_anothers_by_its_port_is_not_laid() {
     let plans = plans(&world);
     assert_eq!(known(&plans, "m1", "lab"), None);
     assert_eq!(known(&plans, "y1", "lab"), Some((one("b", None), vec![])));
+}
+
+#[test]
+fn a_node_is_told_the_groups_of_its_servers_and_who_is_behind_those_that_they_name() {
+    use watari_model::firewall::{Direction, Peer, Protocol, Rule};
+    let name = |text: &str| -> FirewallName { text.parse().unwrap() };
+    let group = |text: &str, peer: Peer| {
+        let rule = Rule { direction: Direction::In, protocol: Protocol::Tcp, ports: None, peer };
+        let (v, request_id) = (1, String::new());
+        Firewall { v, name: name(text), rules: vec![rule], request_id, created_at: AT, changed_at: AT }
+    };
+    let mut world = world();
+    for made in [group("db", Peer::Group(name("web"))), group("web", Peer::Anywhere)] {
+        world.firewalls.insert(made.name.clone(), made);
+    }
+    world.vms[0].spec.firewalls = vec![name("web")];
+    world.vms[1].spec.firewalls = vec![name("db"), name("gone")];
+    let told = plans(&world);
+    let of = |node: &str| &told[&node.parse::<NodeName>().unwrap()];
+    let m1 = of("m1");
+    let groups: Vec<_> = m1.firewalls.iter().map(|f| f.firewall.as_str()).collect();
+    assert_eq!(groups, ["db"], "of one that is gone nothing is said, so that its last known rules stay");
+    assert_eq!(firewalls::vanished(&world), [name("gone")].into());
+    assert_eq!((m1.members[0].firewall.as_str(), &m1.members[0].addresses), ("web", &vec![address(11)]));
+    assert_eq!((of("y1").firewalls.len(), of("y1").members.len(), of("m2").firewalls.len()), (1, 0, 0));
+
+    // What is about to arrive brings its groups' rules along before it comes.
+    world.vms[1].crossing =
+        Some(Crossing { id: "a-1".parse().unwrap(), to: "m2".parse().unwrap(), switched: false, abandoned: false });
+    let told = plans(&world);
+    assert_eq!(told[&"m2".parse::<NodeName>().unwrap()].firewalls[0].firewall, name("db"));
 }

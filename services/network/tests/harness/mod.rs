@@ -147,6 +147,7 @@ pub(crate) fn server_of(port: &Port, at: Timestamp) -> vm::Vm {
             }],
             node_labels: BTreeMap::new(),
             groups: Vec::new(),
+            firewalls: Vec::new(),
             evacuate: vm::Evacuate::Live,
             priority: 0,
             first_boot: watari_model::vm::FirstBoot::default(),

@@ -41,6 +41,7 @@ async fn prepare(cx: &Cx, order: &Receive) -> Result<(), Refusal> {
     cx.write_seed(server).await?;
     cx.checkpoint(WANTED)?;
     cx.book.amend(uuid, Urgency::Whenever, |record| record.wired = true).await?;
+    cx.unless_superseded(WANTED, cx.node.plumbing.expect(server)).await?;
     cx.node.plumbing.connect(server).await?;
     cx.book.amend(uuid, Urgency::Now, |record| record.passage = Some(begun(Phase::Prepared))).await.map(drop)
 }

@@ -1,11 +1,13 @@
 //! What a server's cards are plugged into here: bridges that the operator made, overlay networks'
 //! bridges that we make, and DHCP and DNS on both.
 //!
-//! dnsmasq and nft are called in this module and nowhere else.
+//! What a guest may send and receive there is `guard`'s. dnsmasq and nft are called in this module
+//! and nowhere else.
 
+mod admission;
 mod announce;
 mod dnsmasq;
-mod filter;
+mod guard;
 mod hosts;
 mod links;
 mod names;
@@ -26,6 +28,8 @@ use watari_contracts::{
 };
 use watari_model::{NetworkName, NodeName, Refusal, SegmentName, network::Kind, node::Tunnel};
 
+use guard::Guard;
+pub use guard::Policy;
 use links::Links;
 use overlay::Overlays;
 
@@ -42,6 +46,7 @@ pub struct Plumbing {
     networks: Mutex<BTreeMap<NetworkName, Network>>,
     /// What belongs on the networks' links, by the network service.
     plan: Mutex<NetworkPlan>,
+    guard: Guard,
 }
 
 /// One network with servers on this node.
@@ -64,8 +69,9 @@ impl Plumbing {
     ) -> io::Result<Self> {
         let bridges = settings.segments.values().cloned().collect();
         let overlays = Overlays::new(tunnel_address, bridges, layout.run());
+        let guard = Guard::new(settings.guard, layout.run());
         let (links, networks, plan) = (Links::open()?, Mutex::default(), Mutex::default());
-        Ok(Self { node, layout, settings, tunnel_address, links, overlays, networks, plan })
+        Ok(Self { node, layout, settings, tunnel_address, links, overlays, networks, plan, guard })
     }
 
     /// Where overlay networks' packets reach this node, if an interface has that address now.
@@ -83,6 +89,9 @@ impl Plumbing {
     /// Takes note of a plan, to be laid with the servers of this node.
     pub async fn know(&self, plan: NetworkPlan) {
         self.overlays.know(plan.clone()).await;
+        if let Err(refusal) = self.follow(Policy::from(&plan)).await {
+            tracing::error!(%refusal, "what firewall groups say is not enforced yet");
+        }
         *self.plan.lock().await = plan;
     }
 
@@ -92,13 +101,14 @@ impl Plumbing {
     pub async fn lay(&self, plan: NetworkPlan) -> Option<Refusal> {
         // First what a server may stand still for.
         let forwarded = self.overlays.lay(&self.links, plan.clone()).await;
+        let followed = self.follow(Policy::from(&plan)).await;
         *self.plan.lock().await = plan;
         // Whoever is busy with the networks writes the names afterwards, or the next look does.
         let named = match self.networks.try_lock() {
             Ok(networks) => self.write_names(&networks).await,
             Err(_) => Ok(()),
         };
-        let error = forwarded.and(named).err()?;
+        let Some(error) = forwarded.and(named).err() else { return followed.err() };
         let detail = format!("its network plan cannot be laid in full: {error}");
         Some(Refusal::NodeUnfit { node: self.node.to_string(), detail })
     }
@@ -149,16 +159,6 @@ impl Plumbing {
     pub fn segments(&self) -> BTreeMap<SegmentName, String> {
         let usable = self.settings.segments.iter().filter(|(_, bridge)| segment::is_usable(bridge));
         usable.map(|(segment, bridge)| (segment.clone(), bridge.clone())).collect()
-    }
-
-    /// Keeps DHCP apart on our own taps, where the kernel can.
-    pub async fn lay_filter(&self) {
-        if !self.settings.filter_dhcp {
-            return;
-        }
-        if let Err(error) = filter::lay().await {
-            tracing::warn!(%error, "DHCP is not kept apart by nftables; other DHCP servers of a segment may answer our servers");
-        }
     }
 
     /// The overlay network of a card, if it is on one.
@@ -226,9 +226,13 @@ impl Plumbing {
     /// [`Refusal::SegmentUnbound`], [`Refusal::NodeUnfit`], or dnsmasq's failure.
     pub async fn connect(&self, server: &Server) -> Result<Vec<Nic>, Refusal> {
         let mut networks = self.networks.lock().await;
+        for wire in &server.wires {
+            self.link(wire).await?;
+        }
+        // The tap must not exist before its rules do.
+        self.admit(server, None).await?;
         let mut nics = Vec::with_capacity(server.wires.len());
         for (index, wire) in server.wires.iter().enumerate() {
-            self.link(wire).await?;
             let config = self.config(wire)?;
             let failed = |error: io::Error| self.broken(wire, &error);
             make_folders(&config).map_err(failed)?;
@@ -281,6 +285,7 @@ impl Plumbing {
                 running.read_again().map_err(failed)?;
             }
         }
+        self.dismiss(server).await;
         Ok(())
     }
 
@@ -312,6 +317,7 @@ impl Plumbing {
                 network.cards.insert(hosts::file(&server.uuid, index));
             }
         }
+        self.guard.restore(servers.iter().flat_map(|server| self.cards(server, None)).collect()).await;
         for network in networks.values() {
             let cleared = hosts::keep_only(&network.config.hosts, &network.cards);
             let running = dnsmasq::Running::find(&network.config.pid_file);
@@ -362,6 +368,7 @@ impl Plumbing {
     /// Starts again what has died, and mends what was changed.
     pub async fn tend(&self) {
         self.overlays.tend(&self.links).await;
+        self.guard.tend().await;
         let networks = self.networks.lock().await;
         for (name, network) in networks.iter() {
             if let Err(error) = serve(&network.config).await {

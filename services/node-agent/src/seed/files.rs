@@ -92,6 +92,7 @@ pub(super) mod tests {
                 keys: vec![],
                 user_data: Some(Text("#!/bin/sh\necho hello\n".to_owned())),
             },
+            firewalls: Vec::new(),
         }
     }
 

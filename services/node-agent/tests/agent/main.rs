@@ -5,9 +5,12 @@
 mod scene;
 
 use scene::{Scene, scene};
-use watari_contracts::agent::{
-    Answer, Discard, DiskUse, Domain, OffReason, Order, Phase, Progress, ReadConsole, Receive, Release, Remove, Start,
-    Stop,
+use watari_contracts::{
+    agent::{
+        Answer, Discard, DiskUse, Domain, OffReason, Order, Phase, Progress, ReadConsole, Receive, Release, Remove,
+        Start, Stop,
+    },
+    plan::{Edition, LayPlan, NetworkPlan, PlannedFirewall},
 };
 use watari_model::{Refusal, vm::Grant};
 
@@ -227,4 +230,26 @@ async fn force_overtakes_a_guest_that_does_not_shut_down() {
     let off = agent.done(stop("stubborn", 1)).await;
     assert_eq!(off.fact.domain, Domain::Off(OffReason::Destroyed));
     agent.done(remove(scene, "stubborn", 1)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_server_arrives_before_its_firewall_groups_rules() {
+    let scene = scene().await;
+    let agent = scene.agent("guarded").await;
+    let arriving = |migration: &str, generation| {
+        let mut order = receive(scene, "guarded", migration, generation);
+        order.server.firewalls = vec!["smtp".parse().unwrap()];
+        order
+    };
+    let answer = agent.ended(arriving("guarded-1", 1)).await;
+    let Refusal::FirewallRulesMissing { vm, node, firewalls } = failed(&answer) else { panic!("{answer:?}") };
+    assert_eq!((vm.as_str(), node.as_str(), firewalls.as_str()), ("guarded", "m1", "smtp"));
+    assert!(failed(&answer).retryable());
+
+    // Once they have come the server may.
+    let firewalls = vec![PlannedFirewall { firewall: "smtp".parse().unwrap(), rules: Vec::new() }];
+    let plan = NetworkPlan { firewalls, ..NetworkPlan::default() };
+    agent.agent.lay(LayPlan { edition: Edition { epoch: 1, revision: 1 }, plan }).await.unwrap();
+    let answer = agent.done(arriving("guarded-2", 2)).await;
+    assert_eq!(answer.fact.passage.unwrap().phase, Phase::Prepared);
 }

@@ -96,6 +96,7 @@ impl Scene {
             base: self.base.clone(),
             wires: Vec::new(),
             seed: Seed { hostname: vm.parse().unwrap(), keys: Vec::new(), user_data: None },
+            firewalls: Vec::new(),
         }
     }
 
@@ -160,7 +161,9 @@ impl TestAgent {
         settings.data_dir = folder.join("data");
         settings.run_dir = folder.join("run");
         settings.virtualisation = Virtualisation::Qemu;
-        settings.networks.filter_dhcp = false;
+        // These servers have no cards that could be guarded, and other agents are on this machine.
+        settings.networks.guard = false;
+        settings.networks.rules_wait_ms = 200;
         settings.image.sources.clone_from(&sources);
         let counts = Counts::register(&Registry::new()).unwrap();
         let node = open(settings, scene.hypervisor.clone(), counts, "test".to_owned()).await.unwrap();

@@ -35,6 +35,7 @@ pub(crate) fn describe(snap: &Snapshot, vm: &Vm) -> Option<Server> {
             keys: vm.spec.first_boot.logins.iter().map(|login| login.key.clone()).collect(),
             user_data: user_data(snap, vm).ok()?,
         },
+        firewalls: vm.spec.firewalls.clone(),
     })
 }
 

@@ -32,6 +32,7 @@ pub(crate) fn vm(snap: &Snapshot, vm: &Vm, silent_ms: u64) -> VmView {
         reachable,
         fault: vm.fault.as_ref().map(Fault::from),
         groups: vm.spec.groups.clone(),
+        firewalls: vm.spec.firewalls.clone(),
         evacuate: vm.spec.evacuate,
         priority: vm.spec.priority,
         hostname: vm.hostname(),

@@ -16,9 +16,10 @@ use watari_contracts::{
 };
 use watari_model::{
     Refusal,
+    firewall::Firewall,
     image::{Format, Image, State as ImageState, Stored},
     network::{Kind, Network, Port, Range},
-    node::{self, Inventory, Node, Virtualisation},
+    node::{self, Inventory, Node, Protection, Virtualisation},
     vm::State,
 };
 use watari_scheduler::{DEFAULTS, Settings};
@@ -39,6 +40,7 @@ pub struct Cloud {
     pub images: Mirror<Image>,
     pub networks: Mirror<Network>,
     pub ports: Mirror<Port>,
+    pub firewalls: Mirror<Firewall>,
     schedulers: Vec<Option<tokio::runtime::Runtime>>,
 }
 
@@ -74,6 +76,7 @@ pub fn node(name: &str, site: &str, memory_mib: u64) -> Node {
             virtualisation: Virtualisation::Qemu,
             migration_address: format!("{name}.test"),
             segments: BTreeMap::from([("campus".parse().unwrap(), "br0".to_owned())]),
+            protection: Protection::default(),
             labels: BTreeMap::new(),
             tunnel: None,
         },
@@ -130,6 +133,7 @@ impl Cloud {
         let ctx = context(Service::Network, &nats.url()).await;
         let (known, images, networks, ports) =
             tokio::try_join!(Mirror::open(&ctx), Mirror::open(&ctx), Mirror::open(&ctx), Mirror::open(&ctx)).unwrap();
+        let firewalls = Mirror::open(&ctx).await.unwrap();
         images.create(&image()).await.unwrap();
         networks.create(&network()).await.unwrap();
         serve_ports(&ctx, &ports);
@@ -138,7 +142,8 @@ impl Cloud {
             known.create(&node(name, site, 4_096)).await.unwrap();
             fleet.add(name, site).await;
         }
-        let mut cloud = Self { nats, ctx, fleet, nodes: known, images, networks, ports, schedulers: Vec::new() };
+        let mut cloud =
+            Self { nats, ctx, fleet, nodes: known, images, networks, ports, firewalls, schedulers: Vec::new() };
         cloud.start_scheduler().await;
         cloud
     }

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
-use watari_contracts::{Request, agent, image, monitor, network, plan, scheduler};
+use watari_contracts::{Request, agent, firewall, image, monitor, network, plan, scheduler};
 use watari_model::{
-    frontend::Primacy, image::Image, key::Key, migration::Migration, network::Network, network::Port, node::Node,
-    outage::Outage, site::Site, userdata::UserData, vm::Vm,
+    firewall::Firewall, frontend::Primacy, image::Image, key::Key, migration::Migration, network::Network,
+    network::Port, node::Node, outage::Outage, site::Site, userdata::UserData, vm::Vm,
 };
 
 use crate::compare::Samples;
@@ -19,6 +19,7 @@ macro_rules! each_request {
                 ListOutages CancelOutage AddKey GetKey ListKeys DeleteKey;
             image: ImportImage GetImage ListImages DeleteImage ReportCopy;
             network: CreateNetwork GetNetwork ListNetworks DeleteNetwork ListPorts AllocatePort ReleasePorts;
+            firewall: CreateFirewall GetFirewall ListFirewalls DeleteFirewall AllowFirewall RevokeFirewall ReplaceFirewall;
             monitor: ListNodes GetNode CordonNode UncordonNode ListEvents;
         }
     };
@@ -67,5 +68,6 @@ pub(crate) fn documents(samples: &Samples) {
     samples.document::<Image>();
     samples.document::<Network>();
     samples.document::<Port>();
+    samples.document::<Firewall>();
     samples.document::<Node>();
 }

@@ -17,6 +17,7 @@ fn vm() -> Vm {
             nics: Vec::new(),
             node_labels: std::collections::BTreeMap::new(),
             groups: Vec::new(),
+            firewalls: Vec::new(),
             evacuate: Evacuate::Live,
             priority: 0,
             first_boot: FirstBoot::default(),

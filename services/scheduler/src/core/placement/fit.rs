@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use watari_model::{
     GroupName, VmName, network,
-    node::{Node, Virtualisation},
+    node::{Enforcement, Node, Virtualisation},
     vm::Company,
 };
 
@@ -23,6 +23,7 @@ pub(crate) enum Unfit {
     Disk { free: u64, need: u64 },
     Segment(String),
     Tunnel(u32),
+    Firewall,
     Label(String),
     Virtualisation,
     Processor,
@@ -71,6 +72,7 @@ impl Unfit {
             Self::Disk { need, .. } => format!("{has} {most} GiB of disk free of the {need} GiB needed"),
             Self::Segment(segment) => format!("without a bridge for segment {segment}"),
             Self::Tunnel(mtu) => format!("without a tunnel for overlay packets of {mtu} bytes"),
+            Self::Firewall => "without the means to enforce its firewall groups".to_owned(),
             Self::Label(label) => format!("without the label {label}"),
             Self::Virtualisation => "with another kind of virtualisation".to_owned(),
             Self::Processor => "with a processor that lacks what the present one has".to_owned(),
@@ -139,6 +141,9 @@ pub(super) fn allowed(need: &Need<'_>, room: &Room) -> Result<(), Unfit> {
     let carried = node.inventory.tunnel.map_or(0, |tunnel| tunnel.mtu.saturating_sub(network::ENCAPSULATION));
     if let Some(mtu) = need.tunnel_mtu.filter(|mtu| *mtu > carried) {
         return Err(Unfit::Tunnel(mtu));
+    }
+    if !need.vm.spec.firewalls.is_empty() && node.inventory.protection.firewall != Enforcement::Enforced {
+        return Err(Unfit::Firewall);
     }
     if let Some((key, value)) = need.vm.spec.node_labels.iter().find(|(k, v)| node.inventory.labels.get(*k) != Some(v))
     {

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use watari_chassis::Entry;
 use watari_model::{
     Document, NodeName,
-    node::{self, Node, Virtualisation},
+    node::{self, Enforcement, Node, Virtualisation},
     outage::{Leg, Outage, Scope, State},
     vm::{Company, Membership, Vm},
 };
@@ -96,6 +96,20 @@ fn a_live_server_goes_only_where_its_processor_is_and_a_started_one_anywhere() {
     ]);
     let chosen = choose(&Rooms::of(&snap, &rules), &Need::crossing(&vm, &snap), ANYWHERE, &[]);
     assert_eq!(chosen.unwrap().as_str(), "y2");
+}
+
+#[test]
+fn a_guarded_server_goes_only_where_its_groups_are_enforced() {
+    let open = documents::node("m1", "myodaiji", 4_096);
+    let mut able = documents::node("m2", "myodaiji", 1_024);
+    able.inventory.protection.firewall = Enforcement::Enforced;
+    let snap = snapshot(vec![open, able]);
+    let (rules, mut vm) = (Rules::default(), documents::vm("mail", 192));
+    assert_eq!(choose(&Rooms::of(&snap, &rules), &Need::start(&vm, &snap), ANYWHERE, &[]).unwrap().as_str(), "m1");
+    vm.spec.firewalls.push("smtp".parse().unwrap());
+    assert_eq!(choose(&Rooms::of(&snap, &rules), &Need::start(&vm, &snap), ANYWHERE, &[]).unwrap().as_str(), "m2");
+    let refused = check(&Rooms::of(&snap, &rules), &Need::start(&vm, &snap), &documents::name("m1")).unwrap_err();
+    assert!(refused.english().cause.contains("without the means to enforce its firewall groups"), "{refused}");
 }
 
 #[test]

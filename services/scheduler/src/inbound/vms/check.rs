@@ -3,6 +3,7 @@
 use watari_contracts::scheduler::CreateVm;
 use watari_model::{
     Refusal, SiteName,
+    firewall::MOST_GROUPS,
     image::{State, Stored},
     outage::Scope,
     size::GIB,
@@ -48,6 +49,7 @@ impl Desk {
         most("networks", request.networks.len(), self.servers.networks)?;
         most("groups", request.groups.len(), self.servers.groups)?;
         most("keys", request.keys.len(), self.servers.keys)?;
+        most("firewalls", request.firewalls.len(), MOST_GROUPS)?;
         most("node_labels", request.node_labels.len(), self.servers.labels)?;
         for text in request.node_labels.iter().flat_map(|(key, value)| [key, value]) {
             if text.is_empty() || text.len() > MOST_LABEL || !text.bytes().all(|b| b.is_ascii_graphic()) {
@@ -70,6 +72,11 @@ impl Desk {
         }
         if let Some(text) = &request.user_data {
             userdata::check(&text.0)?;
+        }
+        for (index, name) in request.firewalls.iter().enumerate() {
+            if request.firewalls[..index].contains(name) {
+                return Err(out_of_range("firewalls", format!("{name} twice"), "each group once"));
+            }
         }
         for (index, nic) in request.networks.iter().enumerate() {
             if request.networks.iter().skip(index + 1).any(|other| other.network == nic.network) {
@@ -112,6 +119,15 @@ impl Desk {
         for nic in &request.networks {
             if find(&self.stores().networks, nic.network.as_str()).await?.is_none() {
                 return Err(Refusal::NetworkUnknown { network: nic.network.to_string() });
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) async fn check_firewalls(&self, request: &CreateVm) -> Result<(), Refusal> {
+        for name in &request.firewalls {
+            if find(&self.stores().firewalls, name.as_str()).await?.is_none() {
+                return Err(Refusal::FirewallUnknown { firewall: name.to_string() });
             }
         }
         Ok(())

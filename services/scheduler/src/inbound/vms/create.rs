@@ -33,6 +33,7 @@ impl Desk {
         let stored = self.check_image(&request).await?;
         self.check_networks(&request).await?;
         let logins = self.check_keys(&request).await?;
+        self.check_firewalls(&request).await?;
         let snap = self.executor.view();
         if snap.vms.len() >= self.servers.most {
             let detail = format!("there are {} servers already, the most that this scheduler takes", snap.vms.len());
@@ -161,6 +162,7 @@ fn document(
             nics,
             node_labels: request.node_labels.clone(),
             groups: request.groups.clone(),
+            firewalls: request.firewalls.clone(),
             evacuate: request.evacuate,
             priority: request.priority,
             first_boot,

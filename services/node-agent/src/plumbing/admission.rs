@@ -1,0 +1,93 @@
+//! Which servers the guard knows, and what it is told of their firewall groups.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use watari_chassis::clock;
+use watari_contracts::{agent::Server, plan::NetworkPlan};
+use watari_model::{FirewallName, Refusal, node::Protection};
+
+use super::{
+    Plumbing, Policy,
+    guard::{Card, Guarded},
+};
+use crate::blueprint;
+
+impl Plumbing {
+    /// Which protection of guests from one another this node can give.
+    #[must_use]
+    pub fn protection(&self) -> Protection {
+        self.guard.protection()
+    }
+
+    pub(super) async fn admit(&self, server: &Server, arrived_until: Option<u64>) -> Result<(), Refusal> {
+        self.guard.admit(self.cards(server, arrived_until)).await.map_err(|error| {
+            let detail = format!("the rules for the taps of server {} cannot be laid: {error}", server.name);
+            Refusal::NodeUnfit { node: self.node.to_string(), detail }
+        })
+    }
+
+    pub(super) async fn dismiss(&self, server: &Server) {
+        let taps: Vec<String> = self.cards(server, None).into_iter().map(|card| card.tap).collect();
+        if let Err(error) = self.guard.dismiss(&taps).await {
+            tracing::warn!(vm = %server.name, %error, "rules of taps that are gone stay for now");
+        }
+    }
+
+    /// Lays what guards a server that is about to arrive, once its groups' rules are here, and takes
+    /// the connections that it brings along for what they are.
+    ///
+    /// # Errors
+    /// [`Refusal::FirewallRulesMissing`]: nothing arrives whose rules are not here.
+    /// [`Refusal::NodeUnfit`]: they cannot be laid.
+    pub async fn expect(&self, server: &Server) -> Result<(), Refusal> {
+        let groups: BTreeSet<FirewallName> = server.firewalls.iter().cloned().collect();
+        let bound = Duration::from_millis(self.settings.rules_wait_ms);
+        self.guard.knows(&groups, bound).await.map_err(|firewalls| Refusal::FirewallRulesMissing {
+            vm: server.name.to_string(),
+            node: self.node.to_string(),
+            firewalls,
+        })?;
+        // Nobody comes between, since the lock is held.
+        let _networks = self.networks.lock().await;
+        for wire in &server.wires {
+            self.link(wire).await?;
+        }
+        let minutes = u64::from(self.settings.arrival_minutes);
+        self.admit(server, Some(clock::boot_millis() + minutes * 60_000)).await
+    }
+
+    /// Enforces from now on what firewall groups say. What is open stays open.
+    ///
+    /// # Errors
+    /// [`Refusal::NodeUnfit`]: the kernel does not take the rules; those before stand.
+    pub async fn follow(&self, policy: Policy) -> Result<(), Refusal> {
+        self.guard.follow(policy).await.map_err(|error| {
+            let detail = format!("the rules of firewall groups cannot be laid: {error}");
+            Refusal::NodeUnfit { node: self.node.to_string(), detail }
+        })
+    }
+
+    /// A plan as it is to be kept: with the last known rules of groups that it does not have and
+    /// that guard servers here. [`Self::lay`] goes by the same.
+    pub async fn with_known_rules(&self, plan: NetworkPlan) -> NetworkPlan {
+        self.guard.with_known(plan).await
+    }
+
+    /// What the guest of each of a server's cards may be, and what guards it.
+    pub(super) fn cards(&self, server: &Server, arrived_until: Option<u64>) -> Vec<Card> {
+        let groups: BTreeSet<_> = server.firewalls.iter().cloned().collect();
+        let guarded = if groups.is_empty() { Guarded::Open } else { Guarded::By(groups) };
+        let cards = server.wires.iter().enumerate().map(|(index, wire)| Card {
+            tap: blueprint::tap(&server.uuid, index),
+            bridge: match Self::overlay(wire) {
+                Ok(Some(spec)) => spec.bridge(),
+                _ => self.settings.segments.get(&wire.segment).cloned().unwrap_or_default(),
+            },
+            mac: wire.mac.clone(),
+            addresses: vec![wire.address],
+            guarded: guarded.clone(),
+            arrived_until,
+        });
+        cards.collect()
+    }
+}

@@ -1,0 +1,141 @@
+//! A node's bridge with two guests and a machine of the campus on it, each in a network namespace
+//! of its own: real kernels that can be told to lie.
+
+use std::{
+    fs,
+    net::{SocketAddr, UdpSocket},
+    os::fd::AsFd,
+    process::Command,
+    time::Duration,
+};
+
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use watari_contracts::agent::{Seed, Server, Wire};
+use watari_model::{image::Format, network::Kind, vm::Base};
+
+/// The node's own address on the bridge.
+pub(crate) const NODE: &str = "203.0.113.1";
+/// The machine of the campus.
+pub(crate) const CAMPUS: &str = "203.0.113.10";
+const BOUND: Duration = Duration::from_secs(10);
+
+/// One guest: its namespace, MAC and address.
+#[derive(Clone, Copy)]
+pub(crate) struct Guest {
+    pub(crate) name: &'static str,
+    uuid: &'static str,
+    pub(crate) tap: &'static str,
+    pub(crate) mac: &'static str,
+    pub(crate) address: &'static str,
+}
+
+pub(crate) const MAIL: Guest = Guest {
+    name: "mail",
+    uuid: "4dea22b3-1d52-48f3-9d2c-0c0d8e1a7b6f",
+    tap: "wt4dea22b31d52a",
+    mac: "52:57:cb:00:71:64",
+    address: "203.0.113.100",
+};
+pub(crate) const WEB: Guest = Guest {
+    name: "web",
+    uuid: "5dea22b3-1d52-48f3-9d2c-0c0d8e1a7b6f",
+    tap: "wt5dea22b31d52a",
+    mac: "52:57:cb:00:71:65",
+    address: "203.0.113.101",
+};
+
+impl Guest {
+    /// What an order says of it.
+    pub(crate) fn server(&self) -> Server {
+        Server {
+            name: self.name.parse().unwrap(),
+            uuid: self.uuid.to_owned(),
+            vcpus: 1,
+            memory_mib: 32,
+            disk_gib: 1,
+            base: Base { image: "mini".parse().unwrap(), sha256: "0".repeat(64), format: Format::Raw },
+            wires: vec![Wire {
+                network: "campus".parse().unwrap(),
+                kind: Kind::Provider,
+                overlay: None,
+                segment: "campus".parse().unwrap(),
+                cidr: "203.0.113.0/24".to_owned(),
+                gateway: None,
+                dns: vec![],
+                mac: self.mac.to_owned(),
+                address: self.address.parse().unwrap(),
+            }],
+            seed: Seed { hostname: self.name.parse().unwrap(), keys: Vec::new(), user_data: None },
+            firewalls: Vec::new(),
+        }
+    }
+}
+
+/// Runs a program of which nothing may fail.
+pub(crate) fn run(line: &str) {
+    let mut words = line.split(' ');
+    let output = Command::new(words.next().unwrap()).args(words).output().unwrap();
+    assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Lays everything: `br-t` with the two taps and a port to the machine `campus`.
+pub(crate) fn lay() {
+    // The kernel shows the interfaces of the namespace in which /sys was mounted.
+    run("mount -t sysfs sysfs /sys");
+    fs::create_dir_all("/run/netns").unwrap();
+    run("mount -t tmpfs tmpfs /run/netns");
+    run("ip link set lo up");
+    run("ip link add br-t type bridge forward_delay 0 mcast_snooping 0");
+    run(&format!("ip addr add {NODE}/24 dev br-t"));
+    run("ip link set br-t up");
+    plug("campus", "port", "52:54:00:00:00:10", CAMPUS);
+    for guest in [MAIL, WEB] {
+        plug(guest.name, guest.tap, guest.mac, guest.address);
+    }
+}
+
+fn plug(name: &str, port: &str, mac: &str, address: &str) {
+    run(&format!("ip netns add {name}"));
+    run(&format!("ip link add {port} type veth peer name eth0 address {mac} netns {name}"));
+    run(&format!("ip link set {port} master br-t up"));
+    run(&format!("ip -n {name} link set lo up"));
+    run(&format!("ip -n {name} link set eth0 up"));
+    run(&format!("ip -n {name} addr add {address}/24 dev eth0"));
+}
+
+/// Does something in that machine's network.
+pub(crate) fn inside<T: Send + 'static>(machine: &str, act: impl FnOnce() -> T + Send + 'static) -> T {
+    let path = format!("/run/netns/{machine}");
+    // A thread's network is its own.
+    let act = move || {
+        let namespace = fs::File::open(path).unwrap();
+        move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
+        act()
+    };
+    std::thread::spawn(act).join().unwrap()
+}
+
+/// A socket of that machine's.
+pub(crate) fn socket(machine: &str, address: &str) -> UdpSocket {
+    let address = address.to_owned();
+    inside(machine, move || {
+        let socket = UdpSocket::bind(&address).unwrap_or_else(|error| panic!("{address}: {error}"));
+        socket.set_broadcast(true).unwrap();
+        socket.set_read_timeout(Some(BOUND)).unwrap();
+        socket
+    })
+}
+
+/// The first that arrives: what it says and who sent it.
+pub(crate) fn heard(socket: &UdpSocket) -> (String, SocketAddr) {
+    let mut packet = [0; 64];
+    let (length, from) = socket.recv_from(&mut packet).unwrap();
+    (String::from_utf8_lossy(&packet[..length]).into_owned(), from)
+}
+
+/// Whether packets arrived at a machine's card, of whatever kind.
+pub(crate) fn received(machine: &str) -> u64 {
+    let output = Command::new("ip").args(["-n", machine, "-j", "-s", "link", "show", "eth0"]).output().unwrap();
+    let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    told[0]["stats64"]["rx"]["packets"].as_u64().unwrap()
+}
