@@ -2,6 +2,7 @@
 
 mod failures;
 mod fronts;
+mod guards;
 mod input;
 mod kills;
 mod life;
@@ -33,6 +34,7 @@ pub fn all() -> Vec<Scenario> {
         input::SCENARIOS,
         life::SCENARIOS,
         network::SCENARIOS,
+        guards::SCENARIOS,
         failures::SCENARIOS,
         kills::SCENARIOS,
         seed::SCENARIOS,
