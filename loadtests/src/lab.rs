@@ -11,6 +11,9 @@ use anyhow::{Context, bail};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use serde_json::Value;
 
+/// Its nodes.
+pub const NODES: [&str; 4] = ["m1", "m2", "y1", "y2"];
+
 /// The running lab.
 #[derive(Clone, Debug)]
 pub struct Lab {
@@ -77,7 +80,7 @@ impl Lab {
     #[must_use]
     pub fn copies(&self, vm: &str) -> Vec<(String, i32)> {
         let named = format!("guest={vm},");
-        ["m1", "m2", "y1", "y2"]
+        NODES
             .into_iter()
             .flat_map(|host| self.pids(host, "qemu-system-x86_64").into_iter().map(move |pid| (host.to_owned(), pid)))
             .filter(|(_, pid)| {

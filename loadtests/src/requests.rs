@@ -2,6 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
+    thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
@@ -10,6 +11,8 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use watari_chassis::{Bus, BusSettings};
 use watari_contracts::{Request, image::ListImages, monitor::ListNodes, network::ListNetworks, scheduler::ListSites};
+
+use crate::lab::Lab;
 
 /// One try. A service answers within a few milliseconds, or not at all.
 const ONE_TRY: Duration = Duration::from_millis(250);
@@ -68,6 +71,23 @@ pub async fn keep_asking(bus: Bus, every: Duration, mut stop: watch::Receiver<bo
             _ => waits.ask(&bus, &ListImages {}).await,
         };
     }
+}
+
+/// Does `work` with an operator's connection from the lab's client, in a thread of its own.
+pub fn at_client<T: Send + 'static>(
+    lab: &Lab,
+    work: impl AsyncFnOnce(Bus) -> anyhow::Result<T> + Send + 'static,
+) -> JoinHandle<anyhow::Result<T>> {
+    let lab = lab.clone();
+    thread::spawn(move || {
+        lab.enter_network("client")?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(async {
+            let file = lab.file("client", "/etc/watari/cli.toml");
+            let place = |path: PathBuf| lab.file("client", &path.display().to_string());
+            work(connect(&file, place).await?).await
+        })
+    })
 }
 
 impl Waits {

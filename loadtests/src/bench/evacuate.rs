@@ -92,6 +92,7 @@ fn evacuated(lab: &Lab) -> anyhow::Result<Value> {
 
 /// A twin of each server, and the node where it runs. The servers themselves are switched off.
 fn twins(lab: &Lab, names: &[String]) -> anyhow::Result<Vec<(Twin, String)>> {
+    Twin::clear(lab)?;
     let mut twins = Vec::new();
     for (number, vm) in (1..).zip(names) {
         let node = lab.watari(&["vm", "show", vm])?["node"].as_str().context("nowhere")?.to_owned();

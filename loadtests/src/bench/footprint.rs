@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, ensure};
 use serde::Serialize;
 
-use crate::lab::Lab;
+use crate::lab::{Lab, NODES};
 
 /// Memory and idle processor time.
 #[derive(Clone, Debug, Serialize)]
@@ -33,7 +33,7 @@ pub fn run(lab: &Lab, lasting: Duration) -> anyhow::Result<Footprint> {
     for program in SERVICES {
         processes.extend(lab.pids("m-front", program).into_iter().map(|pid| (program, pid)));
     }
-    for node in ["m1", "m2", "y1", "y2"] {
+    for node in NODES {
         processes.extend(lab.pids(node, "watari-node-agent").into_iter().map(|pid| ("watari-node-agent", pid)));
     }
     ensure!(processes.len() == SERVICES.len() + 4, "not all processes run: {processes:?}");

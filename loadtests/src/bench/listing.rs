@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use watari_chassis::{Bucket, Context, config::Common};
 use watari_contracts::{Service, scheduler::ListVms};
 use watari_model::{
+    firewall::Firewall,
     image::Image,
     network::{Network, Port},
     node::Node,
@@ -87,6 +88,7 @@ pub async fn run(program: &Path, servers: usize, requests: u64) -> anyhow::Resul
     Bucket::<Image>::open(&ctx).await?;
     Bucket::<Network>::open(&ctx).await?;
     Bucket::<Port>::open(&ctx).await?;
+    Bucket::<Firewall>::open(&ctx).await?;
     for number in 0..servers {
         bucket.create(&server(number)?).await?;
     }

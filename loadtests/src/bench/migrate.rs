@@ -37,6 +37,7 @@ pub fn run(stage: &Stage, runs: usize) -> anyhow::Result<Comparison> {
     if lab.watari(&["vm", "show", vm])?["node"] != "m1" {
         lab.watari(&["vm", "migrate", vm, "--to", "m1", "--wait"])?;
     }
+    Twin::clear(lab)?;
     let twin = Twin::start(lab, vm, "m1", 1)?;
     twin.until_idle("m1")?;
     let (mut ours, mut theirs, mut added) = (Vec::new(), Vec::new(), Vec::new());

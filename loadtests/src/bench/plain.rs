@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 
-use crate::lab::Lab;
+use crate::lab::{Lab, NODES};
+
+const PREFIX: &str = "bench-twin";
 
 /// The text between two marks.
 fn between<'a>(text: &'a str, before: &str, after: &str) -> Option<&'a str> {
@@ -31,9 +33,23 @@ pub(super) struct Twin {
 }
 
 impl Twin {
+    /// Removes what a run that was broken off has left.
+    pub(super) fn clear(lab: &Lab) -> anyhow::Result<()> {
+        for node in NODES {
+            let names = virsh(lab, node, &["list", "--all", "--name"])?;
+            for name in names.lines().filter(|name| name.starts_with(PREFIX)) {
+                // It may be off, with its definition or its disk left.
+                let _ = virsh(lab, node, &["destroy", name]);
+                let _ = virsh(lab, node, &["undefine", name]);
+            }
+            lab.run(&["exec", node, "--", "sh", "-c", &format!("rm -f /var/lib/watari/{PREFIX}*.qcow2")])?;
+        }
+        Ok(())
+    }
+
     /// Makes a twin of `vm` on the node where that runs, and starts it. `number` keeps twins apart.
     pub(super) fn start(lab: &Lab, vm: &str, node: &str, number: u8) -> anyhow::Result<Self> {
-        let name = format!("twin{number}");
+        let name = format!("{PREFIX}{number}");
         let xml = virsh(lab, node, &["dumpxml", "--inactive", vm])?;
         let uuid = between(&xml, "<uuid>", "</uuid>").context("no uuid")?.to_owned();
         let disk = between(&xml, "<source file='", "'").context("no disk")?.to_owned();

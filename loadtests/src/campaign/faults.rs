@@ -7,7 +7,7 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::lab::Lab;
+use crate::lab::{Lab, NODES};
 
 /// A kind of fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,13 +63,12 @@ impl Fault {
                 .flat_map(|host| lab.pids(host, program).into_iter().map(|pid| ((*host).to_owned(), pid)))
                 .collect::<Vec<_>>()
         };
-        let nodes = ["m1", "m2", "y1", "y2"];
         let fronts = ["m-front", "y-front"];
         let pids = match self {
             Self::CutShortly | Self::CutLong => Vec::new(),
             Self::Scheduler => of("watari-scheduler", &fronts),
-            Self::SourceAgent | Self::TargetAgent => of("watari-node-agent", &nodes),
-            Self::SourceLibvirtd | Self::TargetLibvirtd => of("libvirtd", &nodes),
+            Self::SourceAgent | Self::TargetAgent => of("watari-node-agent", &NODES),
+            Self::SourceLibvirtd | Self::TargetLibvirtd => of("libvirtd", &NODES),
             Self::NatsServer => of("nats-server", &fronts),
         };
         Armed { fault: self, lab: lab.clone(), pids }

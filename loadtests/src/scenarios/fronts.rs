@@ -62,18 +62,8 @@ impl Stage {
 
     /// Runs `work` under a steady stream of requests; what came of them.
     fn under_load(&self, work: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<Waits> {
-        let lab = self.lab.clone();
         let (tell, stop) = watch::channel(false);
-        let asking = std::thread::spawn(move || -> anyhow::Result<Waits> {
-            lab.enter_network("client")?;
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            runtime.block_on(async {
-                let file = lab.file("client", "/etc/watari/cli.toml");
-                let place = |path: std::path::PathBuf| lab.file("client", &path.display().to_string());
-                let bus = requests::connect(&file, place).await?;
-                Ok(requests::keep_asking(bus, EVERY, stop).await)
-            })
-        });
+        let asking = requests::at_client(&self.lab, async move |bus| Ok(requests::keep_asking(bus, EVERY, stop).await));
         let done = work();
         let _ = tell.send(true);
         let waits = asking.join().map_err(|_| anyhow::anyhow!("the client panicked"))??;

@@ -1,13 +1,18 @@
 //! Wrong and hostile input: a clear error with a code, and nothing changed.
 
-use anyhow::ensure;
+use std::time::Duration;
+
+use anyhow::{bail, ensure};
+use watari_chassis::CallError;
 
 use super::Stage;
+use crate::requests;
 
 type Run = fn(&Stage) -> anyhow::Result<()>;
 
 pub(super) const SCENARIOS: &[(&str, Run)] = &[
     ("hostile_names_are_refused_and_change_nothing", hostile_names),
+    ("what_is_no_request_is_refused_by_every_service", no_requests),
     ("absurd_sizes_are_refused_and_change_nothing", absurd_sizes),
     ("unknown_things_are_refused_by_name", unknown_things),
     ("a_name_that_is_taken_is_refused", taken_names),
@@ -39,6 +44,49 @@ fn hostile_names(stage: &Stage) -> anyhow::Result<()> {
             stage.refused("request.bad-name", &["vm", "show", "--", name])?;
         }
         Ok(())
+    })
+}
+
+/// Without the command, which has a parser of its own.
+fn no_requests(stage: &Stage) -> anyhow::Result<()> {
+    const CASES: [(&str, &str); 11] = [
+        ("vm.create", r#"{"name":NAME,"image":"mini"}"#),
+        ("vm.create", r#"{"name":"stray","image":NAME}"#),
+        ("vm.delete", r#"{"name":NAME}"#),
+        ("vm.migrate", r#"{"name":"mail","to":NAME}"#),
+        ("site.evacuate", r#"{"site":NAME}"#),
+        ("key.delete", r#"{"name":NAME}"#),
+        ("image.import", r#"{"name":NAME,"bytes":1,"request_id":"r"}"#),
+        ("image.delete", r#"{"name":NAME}"#),
+        ("network.create", r#"{"name":NAME,"kind":"overlay","cidr":"10.9.0.0/24","range":"10.9.0.2-10.9.0.9"}"#),
+        ("firewall.create", r#"{"name":NAME}"#),
+        ("node.cordon", r#"{"name":NAME}"#),
+    ];
+    let long = "a".repeat(500);
+    let names = ["*", ">", "a.b", "a b", "<domain/>", "../mail", "A", "-a", "", &long];
+    let mut sent: Vec<(&str, String, &str)> = Vec::new();
+    for (subject, case) in CASES {
+        let named = |name: &str| case.replace("NAME", &serde_json::Value::from(name).to_string());
+        sent.extend(names.iter().map(|name| (subject, named(name), "request.malformed")));
+        for broken in ["", "{", "[]", "null", "{\"no-such-field\":1}"] {
+            sent.push((subject, broken.to_owned(), "request.malformed"));
+        }
+        sent.push((subject, named(&"a".repeat(300_000)), "request.too-large"));
+    }
+    let sent: Vec<_> = sent.into_iter().map(|(s, payload, code)| (format!("watari.v1.{s}"), payload, code)).collect();
+    changing_nothing(stage, || {
+        let sent = sent.clone();
+        let refused = requests::at_client(&stage.lab, async move |bus| {
+            for (subject, payload, code) in sent {
+                let start: String = payload.chars().take(80).collect();
+                let answer = bus.request_bytes(&subject, payload.into_bytes(), Duration::from_secs(10)).await;
+                let Err(CallError::Refused(told)) = answer else { bail!("{subject} {start} is answered {answer:?}") };
+                ensure!(told.code == code, "{subject} {start} is refused with {}: {}", told.code, told.message);
+                ensure!(!told.message.is_empty() && !told.hint.is_empty(), "no cause or no remedy: {told:?}");
+            }
+            Ok(())
+        });
+        refused.join().map_err(|_| anyhow::anyhow!("the client panicked"))?
     })
 }
 

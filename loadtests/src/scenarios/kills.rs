@@ -30,11 +30,11 @@ enum Victim {
 const STEPS: [&str; 5] = ["queued", "preparing", "copying", "settling", "switching"];
 
 /// Kills on every host of the list that runs the program; it starts again by itself.
-fn kill(stage: &Stage, hosts: &[&str], program: &str) {
-    for host in hosts {
-        // One that has not come back since the last blow needs none.
-        let _ = stage.lab.run(&["kill", host, program, "KILL"]);
-    }
+fn kill(stage: &Stage, hosts: &[&str], program: &str) -> anyhow::Result<()> {
+    // Of two, one may not have come back since the last blow.
+    let struck = hosts.iter().filter(|host| stage.lab.run(&["kill", host, program, "KILL"]).is_ok()).count();
+    ensure!(struck > 0, "no {program} was there to be killed");
+    Ok(())
 }
 
 /// The id of a migration of `mail` to the node. A node that was hit after its migration was over is
@@ -60,14 +60,15 @@ fn at_every_step(stage: &Stage, victim: Victim) -> anyhow::Result<()> {
         until(60, &format!("it is {step}"), || {
             Ok(rank(stage.show("migration", &id)?["state"].as_str().unwrap_or_default()) >= rank(step))
         })?;
-        match victim {
+        let struck = match victim {
             Victim::Scheduler => kill(stage, &["m-front", "y-front"], "watari-scheduler"),
             Victim::SourceAgent => kill(stage, &[&source], "watari-node-agent"),
             Victim::TargetAgent => kill(stage, &[target], "watari-node-agent"),
             Victim::SourceLibvirtd => kill(stage, &[&source], "libvirtd"),
             Victim::TargetLibvirtd => kill(stage, &[target], "libvirtd"),
             Victim::NatsServer => kill(stage, &["m-front"], "nats-server"),
-        }
+        };
+        struck?;
         stage.sound("mail", &boot)?;
         let shown = stage.show("migration", &id)?;
         let told = shown["state"] == "completed" || !shown["fault"].is_null();
@@ -86,7 +87,7 @@ fn evacuation(stage: &Stage) -> anyhow::Result<()> {
         let shown = stage.show("outage", &outage)?;
         Ok(shown["moving"].as_array().is_some_and(|m| !m.is_empty()) || shown["state"] != "evacuating")
     })?;
-    kill(stage, &["m-front", "y-front"], "watari-scheduler");
+    kill(stage, &["m-front", "y-front"], "watari-scheduler")?;
     until(120, "the evacuation is over", || Ok(stage.show("outage", &outage)?["state"] == "evacuated"))?;
     let shown = stage.show("outage", &outage)?;
     ensure!(shown["failed"].as_array().is_some_and(Vec::is_empty), "not all left: {}", shown["failed"]);

@@ -11,6 +11,7 @@ use std::{
 use anyhow::{Context, bail, ensure};
 
 use super::{Stage, until};
+use crate::lab::NODES;
 
 type Run = fn(&Stage) -> anyhow::Result<()>;
 
@@ -198,7 +199,7 @@ fn again(stage: &Stage) -> anyhow::Result<()> {
         stage.watari(&["vm", "delete", vm, "--yes", "--wait"])?;
     }
     stage.watari(&["network", "delete", "lab", "--yes"])?;
-    for node in ["m1", "m2", "y1", "y2"] {
+    for node in NODES {
         let links = stage.lab.run(&["exec", node, "--", "ip", "-brief", "link"])?;
         ensure!(!links.contains("wb00") && !links.contains("wx00"), "left on {node}: {links}");
     }

@@ -3,6 +3,7 @@
 use anyhow::{Context, bail, ensure};
 
 use super::{Stage, until};
+use crate::lab::NODES;
 
 type Run = fn(&Stage) -> anyhow::Result<()>;
 
@@ -34,7 +35,7 @@ fn ssh(stage: &Stage, key: &str, address: &str, command: &str) -> anyhow::Result
 /// The seed volume's files on all nodes.
 fn seeds(stage: &Stage, uuid: &str) -> Vec<&'static str> {
     let there = |node: &&str| stage.lab.file(node, &format!("/var/lib/watari/seeds/{uuid}.img")).exists();
-    ["m1", "m2", "y1", "y2"].into_iter().filter(there).collect()
+    NODES.into_iter().filter(there).collect()
 }
 
 fn debian(stage: &Stage) -> anyhow::Result<()> {

@@ -195,6 +195,11 @@ async fn forget(app: &App, name: &ImageName) -> Result<(), StepError> {
     if !entry.value.copies.is_empty() {
         tracing::warn!(image = %name, sites = ?entry.value.copies.keys(), "forgotten, though these sites did not say that they have removed it");
     }
+    // While there is a document it is known that nobody wants this; without one it would be kept for
+    // a while, in case its document is only late.
+    let id = UploadId::of(&entry.value.name, &entry.value.request_id);
+    app.uploads.close(&id);
+    store::remove(&app.store.upload(&id))?;
     match app.images.delete(name.as_str(), entry.revision).await {
         Ok(_) => {
             tracing::info!(image = %name, "is deleted");

@@ -73,17 +73,13 @@ async fn cut(Shared(web): Shared<Web>, headers: HeaderMap) -> Response {
     let rest = &web.file[begin..];
     let part = Bytes::copy_from_slice(&rest[..(rest.len() / 3).max(rest.len().min(200_000))]);
     let whole = part.len() == rest.len();
-    let broken = stream::iter((!whole).then(|| Err(std::io::Error::other("cut"))));
-    // What was sent before the line is cut arrives before it is.
     let sent = (begin + part.len()) as u64;
     let first = stream::once(async move { Ok(part) });
-    let arrived = async move {
-        while !whole && web.received.get() < sent {
-            tokio::task::yield_now().await;
-        }
-    };
-    let pause = stream::once(arrived).filter_map(|()| async { None });
-    let body = Body::from_stream(first.chain(pause).chain(broken));
+    let broken = stream::once(async move {
+        arrived(&web.received, sent).await;
+        Err(std::io::Error::other("cut"))
+    });
+    let body = Body::from_stream(first.chain(broken.take(usize::from(!whole))));
     let status = if begin > 0 { StatusCode::PARTIAL_CONTENT } else { StatusCode::OK };
     let mut response = (status, [(header::ETAG, "\"v1\"")], body).into_response();
     response.headers_mut().insert(header::CONTENT_LENGTH, rest.len().into());

@@ -14,14 +14,11 @@ use watari_contracts::image::{DeleteImage, ImportImage};
 use watari_model::image::{Format, State};
 use watari_testkit::{TempDir, eventually};
 
-/// A body that brings `bytes` and breaks when they have arrived: what is on its way when a line is cut
-/// may get lost.
+/// A body that brings `bytes` and breaks when they have arrived.
 fn breaking(bytes: Vec<u8>, received: IntCounter) -> reqwest::Body {
     let pieces: Vec<_> = bytes.chunks(50_000).map(|c| Ok(Bytes::copy_from_slice(c))).collect();
     let broken = stream::once(async move {
-        while received.get() < bytes.len() as u64 {
-            tokio::task::yield_now().await;
-        }
+        arrived(&received, bytes.len() as u64).await;
         Err(std::io::Error::other("the line is cut"))
     });
     reqwest::Body::wrap_stream(stream::iter(pieces).chain(broken))

@@ -83,6 +83,7 @@ struct Orders {
 struct Nodes {
     silent_seconds: u64,
     poll_seconds: u64,
+    return_wait_seconds: u64,
 }
 
 /// `[servers]`: bounds of what may be asked.
@@ -174,6 +175,7 @@ impl Validate for Settings {
         within("orders.repeat_ms", self.orders.repeat_ms, 50, 60_000)?;
         within("nodes.silent_seconds", self.nodes.silent_seconds, 2, 600)?;
         within("nodes.poll_seconds", self.nodes.poll_seconds, 1, 600)?;
+        within("nodes.return_wait_seconds", self.nodes.return_wait_seconds, 0, 3_600)?;
         within("servers.most", self.servers.most, 1, 1_000_000)?;
         within("servers.restart_pause_seconds", self.servers.restart_pause_seconds, 1, 3_600)?;
         within("keys.most", self.keys.most, 1, 100_000)?;
@@ -206,6 +208,7 @@ impl Settings {
             prepare_ms: self.links.prepare_timeout_seconds * 1_000,
             copy_ms: self.links.copy_timeout_seconds * 1_000,
             retries: self.migration.retries,
+            return_wait_ms: self.nodes.return_wait_seconds * 1_000,
             leftover_ms: self.migration.leftover_seconds * 1_000,
             repeat_ms: self.orders.repeat_ms,
             silent_ms: self.nodes.silent_seconds * 1_000,

@@ -77,6 +77,12 @@ impl Teller {
                 self.progress.line(&line);
             }
         }
+        if !view.awaited.is_empty() {
+            let line = words::awaited(self.lang, &view.awaited);
+            if self.told.insert(line.clone()) {
+                self.progress.line(&line);
+            }
+        }
         for failed in &view.failed {
             if self.told.insert(failed.vm.to_string()) {
                 self.progress.line(&not_moved(failed, self.lang));

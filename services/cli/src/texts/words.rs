@@ -1,6 +1,8 @@
 //! Words and lines of what the command says when nothing is wrong. Each takes the language, so
 //! that none can lack one.
 
+use watari_model::NodeName;
+
 use crate::lang::Lang;
 
 macro_rules! words {
@@ -303,6 +305,17 @@ pub fn moved(lang: Lang, vm: &str, from: &str, to: &str, total_ms: u64, downtime
     match lang {
         Lang::En => format!("{vm}: {from} -> {to} in {total}, stood still for {downtime}"),
         Lang::Ja => format!("{vm}: {from} -> {to} 所要 {total}、停止 {downtime}"),
+    }
+}
+
+/// Which nodes a return waits for.
+#[must_use]
+pub fn awaited(lang: Lang, nodes: &[NodeName]) -> String {
+    let nodes: Vec<&str> = nodes.iter().map(NodeName::as_str).collect();
+    let nodes = nodes.join(", ");
+    match lang {
+        Lang::En => format!("waiting until these nodes are ready: {nodes}"),
+        Lang::Ja => format!("ノードの準備ができるのを待っています: {nodes}"),
     }
 }
 

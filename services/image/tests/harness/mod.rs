@@ -14,7 +14,7 @@ use std::{
 };
 
 use reqwest::{Client, Response};
-use watari_chassis::{Bucket, Bus, CallError, Context, Drained, config::Common};
+use watari_chassis::{Bucket, Bus, CallError, Context, Drained, config::Common, prometheus::IntCounter};
 use watari_contracts::{
     ErrorBody, Request, Service,
     image::{GetImage, ImageView, ImportImage, Ticket},
@@ -30,6 +30,11 @@ use tls::Authority;
 
 /// What anything in a test may take at most.
 pub const SOON: Duration = Duration::from_secs(30);
+
+/// Waits until `bytes` have arrived: what is on its way when a line is cut may get lost.
+pub async fn arrived(received: &IntCounter, bytes: u64) {
+    eventually("what was sent has arrived", SOON, || async { received.get() >= bytes }).await;
+}
 
 /// The installation: NATS, an authority, and folders for two sites.
 pub struct Place {

@@ -9,15 +9,15 @@ use std::collections::BTreeMap;
 
 use watari_chassis::Entry;
 use watari_model::{
-    NodeName, OutageId, Refusal, SiteName, VmName,
+    NodeName, OutageId, Refusal, SiteName, Timestamp, VmName,
     migration::{self, Migration, Reason},
-    node::Node,
+    node::{self, Node},
     outage::{Change, Left, Outage, Scope, State},
     vm::{self, Desired, Evacuate, Vm},
 };
 
 use super::{
-    Action, Snapshot, control, naming, placement,
+    Action, Rules, Snapshot, control, naming, placement,
     placement::{Need, covers},
     turn::{Turn, pause_ms},
 };
@@ -64,6 +64,21 @@ fn leave(turn: &mut Turn<'_>, entry: &Entry<Outage>) {
     }
 }
 
+/// The nodes of a site that a return still waits for: those that are not there yet, for as long as the
+/// rules say after it was asked for. Power comes back to all at once, but they take their time to start.
+/// One that is known to stay away is not waited for once it is cordoned.
+pub(crate) fn awaited(snap: &Snapshot, rules: &Rules, outage: &Outage, now: Timestamp) -> Vec<NodeName> {
+    let (Scope::Site(_), State::Returning, Some(leg)) = (&outage.scope, outage.state, outage.home) else {
+        return Vec::new();
+    };
+    if now.millis_since(leg.began_at) >= rules.return_wait_ms {
+        return Vec::new();
+    }
+    let nodes = snap.nodes.values().map(|entry| &entry.value);
+    let away = nodes.filter(|n| covers(&outage.scope, n) && !n.cordoned && n.state != node::State::Ready);
+    away.map(|n| n.name.clone()).collect()
+}
+
 fn come_home(turn: &mut Turn<'_>, entry: &Entry<Outage>) {
     let outage = &entry.value;
     call_back(turn, &outage.id, Reason::Evacuation);
@@ -78,6 +93,9 @@ fn come_home(turn: &mut Turn<'_>, entry: &Entry<Outage>) {
         vm.home_site == *site && turn.migrations_of(&vm.name).any(of_outage)
     };
     let servers: Vec<_> = snap.vms.values().filter(|e| away(&e.value) || leaving(&e.value)).collect();
+    if !servers.is_empty() && !awaited(snap, turn.rules, outage, turn.now).is_empty() {
+        return;
+    }
     if let Some(left) = advance(turn, outage, Reason::Return, &servers)
         && control::is_settled(turn, entry, Reason::Return)
     {

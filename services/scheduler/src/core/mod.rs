@@ -33,6 +33,7 @@ pub use snapshot::{Answer, Both, Heard, Outcome, Restarts, Sight, Snapshot, is_o
 pub(crate) use action::listen_key;
 pub(crate) use control::{SERVICES, missing_at};
 pub(crate) use crossing::{resume_key, resume_operation};
+pub(crate) use evacuation::awaited;
 pub(crate) use links::Links;
 pub(crate) use naming::{digest, next_migration, next_outage};
 pub(crate) use placement::{Need, Rooms, check, choose};

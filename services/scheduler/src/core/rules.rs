@@ -73,6 +73,8 @@ pub struct Rules {
     pub copy_ms: u64,
     /// How often a failed move is tried again within an evacuation.
     pub retries: u32,
+    /// How long a return waits for nodes at home that are not there yet.
+    pub return_wait_ms: u64,
     /// How long a server must have run elsewhere before its old disk is removed.
     pub leftover_ms: u64,
     /// How long after an unfinished answer an order is repeated.
@@ -105,6 +107,7 @@ impl Default for Rules {
             prepare_ms: 600_000,
             copy_ms: 3_600_000,
             retries: 3,
+            return_wait_ms: 120_000,
             leftover_ms: 10_000,
             repeat_ms: 1_000,
             silent_ms: 15_000,

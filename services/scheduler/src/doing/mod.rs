@@ -247,6 +247,7 @@ mod tests {
     use watari_chassis::{Bucket, config::Common, prometheus::Registry};
     use watari_contracts::Service;
     use watari_model::{
+        firewall::Firewall,
         image::Image,
         network::{Network, Port},
         node::Node,
@@ -264,6 +265,7 @@ mod tests {
         Bucket::<Image>::open(&ctx).await.unwrap();
         Bucket::<Network>::open(&ctx).await.unwrap();
         Bucket::<Port>::open(&ctx).await.unwrap();
+        Bucket::<Firewall>::open(&ctx).await.unwrap();
         let executor = Executor {
             stores: Stores::open(&ctx).await.unwrap(),
             memory: Arc::default(),

@@ -14,7 +14,7 @@ use crate::views;
 
 impl Desk {
     pub(super) fn show_outage(&self, outage: &Outage) -> OutageView {
-        views::outage(&self.executor.view(), outage, clock::now())
+        views::outage(&self.executor.view(), &self.rules, outage, clock::now())
     }
 
     pub(super) async fn get_outage(self, request: GetOutage) -> Result<OutageView, Refusal> {
@@ -28,7 +28,8 @@ impl Desk {
         let (snap, now) = (self.executor.view(), clock::now());
         let mut found: Vec<&Outage> = snap.outages.values().map(|entry| &entry.value).collect();
         found.sort_by_key(|outage| (Reverse(outage.created_at), outage.id.clone()));
-        Ok(OutagePage { outages: fill(found.into_iter().map(|outage| views::outage(&snap, outage, now)), usize::MAX) })
+        let views = found.into_iter().map(|outage| views::outage(&snap, &self.rules, outage, now));
+        Ok(OutagePage { outages: fill(views, usize::MAX) })
     }
 
     pub(super) async fn cancel_outage(self, request: CancelOutage) -> Result<OutageView, Refusal> {

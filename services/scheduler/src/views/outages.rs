@@ -8,10 +8,10 @@ use watari_model::{
 };
 
 use super::migration;
-use crate::core::{Snapshot, report::report};
+use crate::core::{Rules, Snapshot, awaited, report::report};
 
 /// An outage with the report of its last leg.
-pub(crate) fn outage(snap: &Snapshot, outage: &Outage, now: Timestamp) -> OutageView {
+pub(crate) fn outage(snap: &Snapshot, rules: &Rules, outage: &Outage, now: Timestamp) -> OutageView {
     let report = report(snap, outage, now);
     OutageView {
         id: outage.id.clone(),
@@ -20,6 +20,7 @@ pub(crate) fn outage(snap: &Snapshot, outage: &Outage, now: Timestamp) -> Outage
         leg: if report.reason == Reason::Return { LegName::Home } else { LegName::Out },
         moved: report.moved.into_iter().map(moved).collect(),
         moving: report.moving.into_iter().map(|m| migration(snap, m)).collect(),
+        awaited: awaited(snap, rules, outage, now),
         failed: report.failed.iter().map(not_moved).collect(),
         makespan_ms: report.makespan_ms,
         control: outage.control.as_ref().map(|handover| control(handover, now)),

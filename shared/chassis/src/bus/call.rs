@@ -137,10 +137,32 @@ impl Bus {
         question: &Q,
         bound: Duration,
     ) -> Result<A, CallError> {
-        let payload = match serde_json::to_vec(question) {
-            Ok(payload) => payload,
-            Err(error) => return Err(CallError::Bus { who, detail: error.to_string() }),
-        };
+        match serde_json::to_vec(question) {
+            Ok(payload) => self.exchange_bytes(subject, who, payload, bound).await,
+            Err(error) => Err(CallError::Bus { who, detail: error.to_string() }),
+        }
+    }
+
+    /// Asks with a payload that need be no request at all, to see what a service makes of it.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn request_bytes(
+        &self,
+        subject: &str,
+        payload: Vec<u8>,
+        bound: Duration,
+    ) -> Result<serde_json::Value, CallError> {
+        self.exchange_bytes(subject.to_owned(), subject.to_owned(), payload, bound).await
+    }
+
+    async fn exchange_bytes<A: DeserializeOwned>(
+        &self,
+        subject: String,
+        who: String,
+        payload: Vec<u8>,
+        bound: Duration,
+    ) -> Result<A, CallError> {
         let mut headers = HeaderMap::new();
         trace::inject(&mut headers);
         let request = async_nats::Request::new().headers(headers).payload(payload.into()).timeout(Some(bound));

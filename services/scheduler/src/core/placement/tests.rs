@@ -12,7 +12,7 @@ use watari_model::{
 };
 
 use super::{super::tests::documents, Need, Rooms, check, choose, plan};
-use crate::core::{Amount, Rules, Snapshot};
+use crate::core::{Amount, Overcommit, Rules, Snapshot};
 
 fn docs<T: Document>(values: impl IntoIterator<Item = T>) -> Arc<BTreeMap<String, Arc<Entry<T>>>> {
     let entry = |value: T| (value.key(), Arc::new(Entry { value, revision: 1, created: documents::at(0) }));
@@ -96,6 +96,41 @@ fn a_live_server_goes_only_where_its_processor_is_and_a_started_one_anywhere() {
     ]);
     let chosen = choose(&Rooms::of(&snap, &rules), &Need::crossing(&vm, &snap), ANYWHERE, &[]);
     assert_eq!(chosen.unwrap().as_str(), "y2");
+}
+
+#[test]
+fn labels_and_each_resource_with_its_ratio_bind() {
+    let mut labelled = documents::node("m2", "myodaiji", 1_024);
+    labelled.inventory.labels.insert("disk".to_owned(), "ssd".to_owned());
+    let snap = snapshot(vec![documents::node("m1", "myodaiji", 4_096), labelled]);
+    let overcommit = |cpu, memory, disk| Rules { overcommit: Overcommit { cpu, memory, disk }, ..Rules::default() };
+    let plain = overcommit(1.0, 1.0, 1.0);
+    let place = |vm: &Vm, rules: &Rules| {
+        let found = choose(&Rooms::of(&snap, rules), &Need::start(vm, &snap), ANYWHERE, &[]);
+        found.map(|node| node.to_string()).map_err(|refusal| refusal.english().cause)
+    };
+    let mut vm = documents::vm("mail", 192);
+    assert_eq!(place(&vm, &plain).unwrap(), "m1");
+    vm.spec.node_labels.insert("disk".to_owned(), "ssd".to_owned());
+    assert_eq!(place(&vm, &plain).unwrap(), "m2");
+    vm.spec.node_labels.insert("disk".to_owned(), "hdd".to_owned());
+    assert!(place(&vm, &plain).unwrap_err().contains("2 without the label disk=hdd"));
+    vm.spec.node_labels.clear();
+
+    // Both nodes have 8 processors and 100 GiB of disk, m1 has the 4096 MiB.
+    type Ask = (&'static str, fn(&mut Vm), Rules);
+    let asks: [Ask; 3] = [
+        ("virtual CPUs free of the 12 needed", |vm| vm.spec.vcpus = 12, overcommit(1.5, 1.0, 1.0)),
+        ("MiB free of the 6144 MiB needed", |vm| vm.spec.memory_mib = 6_144, overcommit(1.0, 1.5, 1.0)),
+        ("GiB of disk free of the 150 GiB needed", |vm| vm.spec.disk_gib = 150, overcommit(1.0, 1.0, 1.5)),
+    ];
+    for (words, ask, roomy) in asks {
+        let mut vm = vm.clone();
+        ask(&mut vm);
+        let refused = place(&vm, &plain).unwrap_err();
+        assert!(refused.contains(words), "{refused}");
+        assert_eq!(place(&vm, &roomy).unwrap(), "m1", "{words}");
+    }
 }
 
 #[test]

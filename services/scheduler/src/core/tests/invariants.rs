@@ -63,8 +63,14 @@ impl Sim {
         let before = snap.vms.get(vm.name.as_str()).map(|entry| &entry.value);
         let was = |node: &NodeName| before.is_some_and(|b| b.reserves_on().any(|n| n == node));
         for node in vm.reserves_on().filter(|node| !was(node)) {
-            let site = &snap.nodes[node.as_str()].value.site;
-            let drains = |o: &outage::Outage| o.state.drains() && o.scope == outage::Scope::Site(site.clone());
+            let there = &snap.nodes[node.as_str()].value;
+            let drains = |o: &outage::Outage| {
+                o.state.drains()
+                    && match &o.scope {
+                        outage::Scope::Site(site) => *site == there.site,
+                        outage::Scope::Node(node) => *node == there.name,
+                    }
+            };
             if snap.outages.values().any(|entry| drains(&entry.value)) {
                 self.violate(format!("invariant 5: {} is sent to {node}, which drains", vm.name));
             }

@@ -2,7 +2,7 @@
 //! `WATARI_SEED` replays one.
 
 use watari_model::{
-    migration,
+    migration, outage,
     vm::{Change, Desired, Evacuate, State},
 };
 
@@ -10,7 +10,7 @@ use super::{
     documents::{self, at},
     sim::{Broken, Event, Faults, Sim, Wish},
 };
-use crate::core::{Action, decide, report::report};
+use crate::core::{Action, awaited, decide, report::report};
 
 const SERVERS: &[(&str, u64)] = &[("mail", 192), ("web", 128), ("a", 256), ("b", 96)];
 const MINUTE: u64 = 60_000;
@@ -134,7 +134,7 @@ fn invariant_2_a_server_that_chose_to_stay_or_is_off_is_left_and_the_report_says
     sim.run(MINUTE);
     sim.assert_sound();
     let outage = &sim.docs.outages["myodaiji-1"].value;
-    assert_eq!(outage.state, watari_model::outage::State::Evacuated);
+    assert_eq!(outage.state, outage::State::Evacuated);
     let left: Vec<_> = outage.left.iter().map(|left| (left.vm.as_str(), left.fault.code())).collect();
     assert_eq!(left, [("mail", "outage.policy-stays"), ("web", "outage.not-running")]);
     let report = report(&sim.snapshot(), outage, at(sim.now)).moved.len();
@@ -167,6 +167,53 @@ fn invariant_5_a_draining_site_receives_nothing_and_what_belongs_there_starts_el
     let late = sim.document(&"late".parse().unwrap()).unwrap();
     let site = &sim.docs.nodes[late.node().unwrap().as_str()].value.site;
     assert_eq!((late.state, site.as_str(), late.home_site.as_str()), (State::Running, "yamate", "myodaiji"));
+}
+
+#[test]
+fn invariant_5_a_draining_node_receives_nothing_and_its_servers_stay_on_their_site() {
+    let mut sim = Sim::new(1, SERVERS, CALM, Broken::Nothing);
+    sim.run(3_000);
+    sim.after(0, Event::Operator(Wish::Drain("m1")));
+    sim.run(3_100);
+    assert!(sim.put_vm(documents::vm("late", 64), 0));
+    sim.run(MINUTE);
+    sim.assert_sound();
+    let nodes: Vec<_> = sim.docs.vms.values().map(|entry| entry.value.node().unwrap().as_str()).collect();
+    assert_eq!(nodes, ["m2"; 5], "{}", sim.story());
+    assert_eq!(sim.docs.outages["m1-1"].value.state, outage::State::Evacuated);
+}
+
+#[test]
+fn a_return_waits_for_nodes_that_still_start_and_does_without_one_that_does_not() {
+    for slow in [true, false] {
+        let mut sim = Sim::new(1, SERVERS, CALM, Broken::Nothing);
+        sim.run(3_000);
+        sim.after(0, Event::Operator(Wish::Evacuate("myodaiji")));
+        sim.run(MINUTE);
+        for node in ["m1", "m2"] {
+            let killed = sim.hosts.get_mut(&documents::name(node)).unwrap().lose_power();
+            assert!(killed.is_empty(), "{node} is empty");
+        }
+        sim.run(2 * MINUTE);
+        sim.after(0, Event::Operator(Wish::Return("myodaiji")));
+        sim.after(30_000, Event::Mend(documents::name("m1")));
+        if slow {
+            sim.after(50_000, Event::Mend(documents::name("m2")));
+        }
+        sim.run(2 * MINUTE + 40_000);
+        let awaits =
+            |sim: &Sim| awaited(&sim.snapshot(), &sim.rules, &sim.docs.outages["myodaiji-1"].value, at(sim.now));
+        assert_eq!(awaits(&sim), [documents::name("m2")]);
+        assert_eq!(completed(&sim), SERVERS.len(), "nobody is on the way back yet");
+        sim.run(6 * MINUTE);
+        sim.assert_sound();
+        let outage = &sim.docs.outages["myodaiji-1"].value;
+        assert_eq!((outage.state, outage.left.len()), (outage::State::Completed, 0), "{}", sim.story());
+        let home: std::collections::BTreeSet<_> =
+            sim.docs.vms.values().map(|entry| entry.value.node().unwrap().as_str()).collect();
+        let expected = if slow { vec!["m1", "m2"] } else { vec!["m1"] };
+        assert_eq!(home.into_iter().collect::<Vec<_>>(), expected);
+    }
 }
 
 #[test]

@@ -88,6 +88,7 @@ pub(crate) enum Event {
 #[derive(Clone, Debug)]
 pub(crate) enum Wish {
     Evacuate(&'static str),
+    Drain(&'static str),
     Return(&'static str),
     Cancel,
     Migrate(VmName),
@@ -444,11 +445,15 @@ impl Sim {
         let now = at(self.now);
         let docs = &mut self.docs;
         match wish {
-            Wish::Evacuate(site) => {
+            Wish::Evacuate(name) | Wish::Drain(name) => {
+                let scope = match wish {
+                    Wish::Drain(node) => Scope::Node(node.parse().unwrap()),
+                    _ => Scope::Site(name.parse().unwrap()),
+                };
                 let outage = Outage {
                     v: 1,
-                    id: format!("{site}-1").parse().unwrap(),
-                    scope: Scope::Site(site.parse().unwrap()),
+                    id: format!("{name}-1").parse().unwrap(),
+                    scope,
                     state: watari_model::outage::State::Evacuating,
                     out: Some(Leg { began_at: now, ended_at: None }),
                     home: None,

@@ -1,0 +1,157 @@
+//! Emptying a site or a node, bringing servers home, and the reports of that.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use watari_model::{NodeName, OutageId, SiteName, Timestamp, VmName, outage, refusal::Rendered};
+
+use super::{Fault, MigrationView};
+
+/// Empty a site, live.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EvacuateSite {
+    /// Names this request, so that it may be repeated.
+    #[serde(default)]
+    pub request_id: Option<String>,
+    /// Which.
+    pub site: SiteName,
+}
+
+/// Bring a site's servers home.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReturnSite {
+    /// Names this request, so that it may be repeated.
+    #[serde(default)]
+    pub request_id: Option<String>,
+    /// Which.
+    pub site: SiteName,
+}
+
+/// Empty one node, live.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DrainNode {
+    /// Names this request, so that it may be repeated.
+    #[serde(default)]
+    pub request_id: Option<String>,
+    /// Which.
+    pub node: NodeName,
+}
+
+/// Show one outage with its report.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct GetOutage {
+    /// Which.
+    pub id: OutageId,
+}
+
+/// List outages, newest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ListOutages {}
+
+/// Outages.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct OutagePage {
+    /// Newest first.
+    pub outages: Vec<OutageView>,
+}
+
+/// Call an outage off: the site or node receives servers again; servers stay where they are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CancelOutage {
+    /// Which.
+    pub id: OutageId,
+}
+
+/// An outage with the report of its last leg. The field names are stable.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct OutageView {
+    /// Its name.
+    pub id: OutageId,
+    /// What goes dark.
+    pub scope: outage::Scope,
+    /// How far it is.
+    pub state: outage::State,
+    /// Which way the report below is about.
+    pub leg: LegName,
+    /// Servers that have moved.
+    pub moved: Vec<Moved>,
+    /// Servers that are moving or waiting for their turn.
+    pub moving: Vec<MigrationView>,
+    /// Nodes that a return waits for, since they are not ready yet.
+    #[serde(default)]
+    pub awaited: Vec<NodeName>,
+    /// Servers that did not move, and why.
+    pub failed: Vec<NotMoved>,
+    /// From the start of the leg to its last server; so far, if it is not over.
+    pub makespan_ms: u64,
+    /// What became of the control plane; none if the leg has nothing to do with it, or not yet.
+    pub control: Option<ControlMoved>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When its state last changed.
+    pub changed_at: Timestamp,
+}
+
+/// How the control plane moved.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ControlMoved {
+    /// From where it is led, or should be.
+    pub to: SiteName,
+    /// Whether it is led from there; not while it is on its way, nor if there is a fault.
+    pub moved: bool,
+    /// Milliseconds that it took; so far, if it is not over.
+    pub took_ms: u64,
+    /// Why it was given up.
+    pub fault: Option<Fault>,
+}
+
+/// The two ways of an outage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LegName {
+    /// Leaving.
+    Out,
+    /// Coming home.
+    Home,
+}
+
+/// A server that has moved. Times in milliseconds, sizes in bytes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Moved {
+    /// The server.
+    pub vm: VmName,
+    /// From where.
+    pub from: NodeName,
+    /// To where.
+    pub to: NodeName,
+    /// From the start of copying to the server seen running at the target.
+    pub total_ms: u64,
+    /// How long it stood still: QEMU's downtime and the protocol's pause together.
+    pub downtime_ms: u64,
+    /// The protocol's share of the downtime.
+    pub pause_ms: u64,
+    /// Memory that travelled.
+    pub memory_bytes: u64,
+    /// Disk that travelled.
+    pub disk_bytes: u64,
+}
+
+/// A server that did not move.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct NotMoved {
+    /// The server.
+    pub vm: VmName,
+    /// The stable code.
+    pub code: String,
+    /// Why.
+    pub cause: String,
+    /// What to do.
+    pub remedy: String,
+    /// The same in Japanese.
+    pub ja: Rendered,
+}
