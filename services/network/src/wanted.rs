@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, net::Ipv4Addr};
 use ipnet::Ipv4Net;
 use watari_contracts::network::CreateNetwork;
 use watari_model::{
-    NetworkName, Refusal, SegmentName, Timestamp,
+    NetworkName, Refusal, Said, SegmentName, Timestamp,
     network::{ENCAPSULATION, Kind, Network, OVERLAY_MTUS, Overlay, Range, VNIS},
     node::Node,
 };
@@ -115,7 +115,10 @@ pub(crate) fn overlay<'a>(
     match (wanted, narrowest) {
         (_, Some((most, node))) if most < *OVERLAY_MTUS.start() => Err(Refusal::NodeUnfit {
             node: node.to_string(),
-            detail: format!("the interface of its tunnel address leaves {most} bytes for overlay networks' packets"),
+            detail: Said::new(
+                format!("the interface of its tunnel address leaves {most} bytes for overlay networks' packets"),
+                format!("トンネル用アドレスのインタフェースでは、オーバーレイのパケットに {most} バイトしか使えません"),
+            ),
         }),
         (Some(mtu), Some((most, node))) if mtu > most => Err(Refusal::OutOfRange {
             field: "mtu".to_owned(),

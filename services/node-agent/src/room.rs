@@ -9,7 +9,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use watari_model::{NodeName, Refusal, VmName};
+use watari_model::{NodeName, Refusal, Said, VmName};
 
 use crate::hypervisor::inventory;
 
@@ -79,9 +79,14 @@ impl Room {
         let others = || claims.iter().filter(|(other, _)| *other != uuid).map(|(_, claim)| claim);
         let promised_mib: u64 = others().map(|c| c.memory_mib.saturating_sub(c.resident_mib)).sum();
         if available_mib < promised_mib.saturating_add(need.memory_mib) {
-            let detail = format!(
-                "node {} has {available_mib} MiB of memory, {promised_mib} of them promised, and {} are needed",
-                self.node, need.memory_mib
+            let (node, needed) = (&self.node, need.memory_mib);
+            let detail = Said::new(
+                format!(
+                    "node {node} has {available_mib} MiB of memory, {promised_mib} of them promised, and {needed} are needed"
+                ),
+                format!(
+                    "ノード {node} の空きメモリは {available_mib} MiB（うち {promised_mib} MiB は予約済み）で、{needed} MiB が必要です"
+                ),
             );
             return Err(Refusal::NoRoom { vm: vm.to_string(), detail });
         }

@@ -11,6 +11,7 @@ pub mod network;
 pub mod node;
 pub mod outage;
 pub mod refusal;
+mod said;
 pub mod site;
 pub mod size;
 pub mod timestamp;
@@ -23,4 +24,5 @@ pub use name::{
     SegmentName, SiteName, VmName,
 };
 pub use refusal::Refusal;
+pub use said::Said;
 pub use timestamp::Timestamp;

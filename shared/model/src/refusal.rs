@@ -7,6 +7,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::said::{Said, Words};
+
 /// A cause and its remedy in one language.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Rendered {
@@ -32,8 +34,18 @@ fn fill(template: &str, fields: &[(&str, &str)]) -> String {
     fields.iter().fold(template.to_owned(), |text, (name, value)| text.replace(&format!("{{{name}}}"), value))
 }
 
+/// What a field is, if it is not the same text in both languages.
+macro_rules! kind {
+    () => {
+        String
+    };
+    ($kind:ident) => {
+        $kind
+    };
+}
+
 macro_rules! refusals {
-    ($($(#[$doc:meta])* $variant:ident { $($field:ident),* } $code:literal $status:literal $retry:ident
+    ($($(#[$doc:meta])* $variant:ident { $($field:ident $(: $kind:ident)?),* } $code:literal $status:literal $retry:ident
         en $en_cause:literal $en_remedy:literal
         ja $ja_cause:literal $ja_remedy:literal;)*) => {
         /// Why something cannot be done. Field values are text, ready to be shown.
@@ -42,7 +54,7 @@ macro_rules! refusals {
         #[error("{}", self.english().cause)]
         pub enum Refusal {
             $($(#[$doc])* $variant {
-                $(#[doc = concat!("Fills `{", stringify!($field), "}`.")] $field: String),*
+                $(#[doc = concat!("Fills `{", stringify!($field), "}`.")] $field: kind!($($kind)?)),*
             },)*
         }
 
@@ -70,7 +82,7 @@ macro_rules! refusals {
             #[must_use]
             pub fn english(&self) -> Rendered {
                 match self { $(Self::$variant { $($field),* } => {
-                    let fields: &[(&str, &str)] = &[$((stringify!($field), $field.as_str())),*];
+                    let fields: &[(&str, &str)] = &[$((stringify!($field), $field.en())),*];
                     Rendered { cause: fill($en_cause, fields), remedy: fill($en_remedy, fields) }
                 })* }
             }
@@ -79,7 +91,7 @@ macro_rules! refusals {
             #[must_use]
             pub fn japanese(&self) -> Rendered {
                 match self { $(Self::$variant { $($field),* } => {
-                    let fields: &[(&str, &str)] = &[$((stringify!($field), $field.as_str())),*];
+                    let fields: &[(&str, &str)] = &[$((stringify!($field), $field.ja())),*];
                     Rendered { cause: fill($ja_cause, fields), remedy: fill($ja_remedy, fields) }
                 })* }
             }
@@ -88,7 +100,7 @@ macro_rules! refusals {
             /// reference page and for tests of completeness.
             #[must_use]
             pub fn examples() -> Vec<Self> {
-                vec![$(Self::$variant { $($field: concat!("<", stringify!($field), ">").to_owned()),* }),*]
+                vec![$(Self::$variant { $($field: Words::of(concat!("<", stringify!($field), ">"))),* }),*]
             }
         }
     };
@@ -151,11 +163,11 @@ refusals! {
         ja "サーバ {vm} のノード {node} が応答しません" "ノードの電源とネットワークを確認してください。ノードの停止が確実になるまで、ほかの場所では起動しません";
     // --- placement -------------------------------------------------------------------------
     /// No node can take the server.
-    NoRoom { vm, detail } "placement.no-room" 507 Later
+    NoRoom { vm, detail: Said } "placement.no-room" 507 Later
         en "no node can take server {vm}: {detail}" "free or add capacity, or relax the server's placement; `watari node list` shows what is free"
         ja "サーバ {vm} を置けるノードがありません: {detail}" "空きを作るかノードを追加するか、配置条件を緩めてください。空きは `watari node list` で確認できます";
     /// A node that exists was asked for, but it cannot be used.
-    NodeUnfit { node, detail } "placement.node-unfit" 409 Later
+    NodeUnfit { node, detail: Said } "placement.node-unfit" 409 Later
         en "node {node} cannot take the server: {detail}" "choose another node or leave out --to; `watari node show {node}` tells more"
         ja "ノード {node} にはこのサーバを置けません: {detail}" "別のノードを選ぶか --to を省いてください。詳しくは `watari node show {node}` で確認できます";
     /// No such node.

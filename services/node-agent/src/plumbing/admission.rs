@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use watari_chassis::clock;
 use watari_contracts::{agent::Server, plan::NetworkPlan};
-use watari_model::{FirewallName, Refusal, node::Protection};
+use watari_model::{FirewallName, Refusal, Said, node::Protection};
 
 use super::{
     Plumbing, Policy,
@@ -21,7 +21,11 @@ impl Plumbing {
 
     pub(super) async fn admit(&self, server: &Server, arrived_until: Option<u64>) -> Result<(), Refusal> {
         self.guard.admit(self.cards(server, arrived_until)).await.map_err(|error| {
-            let detail = format!("the rules for the taps of server {} cannot be laid: {error}", server.name);
+            let vm = &server.name;
+            let detail = Said::new(
+                format!("the rules for the taps of server {vm} cannot be laid: {error}"),
+                format!("サーバ {vm} の tap の規則を設定できません: {error}"),
+            );
             Refusal::NodeUnfit { node: self.node.to_string(), detail }
         })
     }
@@ -62,7 +66,10 @@ impl Plumbing {
     /// [`Refusal::NodeUnfit`]: the kernel does not take the rules; those before stand.
     pub async fn follow(&self, policy: Policy) -> Result<(), Refusal> {
         self.guard.follow(policy).await.map_err(|error| {
-            let detail = format!("the rules of firewall groups cannot be laid: {error}");
+            let detail = Said::new(
+                format!("the rules of firewall groups cannot be laid: {error}"),
+                format!("ファイアウォールグループの規則を設定できません: {error}"),
+            );
             Refusal::NodeUnfit { node: self.node.to_string(), detail }
         })
     }

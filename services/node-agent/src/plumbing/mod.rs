@@ -26,7 +26,7 @@ use watari_contracts::{
     agent::{Server, Wire},
     plan::NetworkPlan,
 };
-use watari_model::{NetworkName, NodeName, Refusal, SegmentName, network::Kind, node::Tunnel};
+use watari_model::{NetworkName, NodeName, Refusal, Said, SegmentName, network::Kind, node::Tunnel};
 
 use guard::Guard;
 pub use guard::Policy;
@@ -109,7 +109,10 @@ impl Plumbing {
             Err(_) => Ok(()),
         };
         let Some(error) = forwarded.and(named).err() else { return followed.err() };
-        let detail = format!("its network plan cannot be laid in full: {error}");
+        let detail = Said::new(
+            format!("its network plan cannot be laid in full: {error}"),
+            format!("ネットワークの計画をすべては敷けません: {error}"),
+        );
         Some(Refusal::NodeUnfit { node: self.node.to_string(), detail })
     }
 
@@ -186,9 +189,14 @@ impl Plumbing {
             segment::Address::Inside => false,
             segment::Address::Elsewhere => true,
             segment::Address::None => {
-                let detail = format!(
-                    "bridge {bridge} has no IPv4 address, and DHCP for network {} cannot answer without one; give it any address",
-                    wire.network
+                let network = &wire.network;
+                let detail = Said::new(
+                    format!(
+                        "bridge {bridge} has no IPv4 address, and DHCP for network {network} cannot answer without one; give it any address"
+                    ),
+                    format!(
+                        "ブリッジ {bridge} に IPv4 アドレスがなく、ネットワーク {network} の DHCP が応答できません。何かアドレスを付けてください"
+                    ),
                 );
                 return Err(Refusal::NodeUnfit { node: self.node.to_string(), detail });
             }
@@ -215,7 +223,11 @@ impl Plumbing {
     async fn link(&self, wire: &Wire) -> Result<(), Refusal> {
         let Some(spec) = Self::overlay(wire)? else { return Ok(()) };
         self.overlays.ensure(&self.links, &spec).await.map_err(|error| {
-            let detail = format!("the overlay network {} cannot be laid here: {error}", wire.network);
+            let network = &wire.network;
+            let detail = Said::new(
+                format!("the overlay network {network} cannot be laid here: {error}"),
+                format!("オーバーレイネットワーク {network} を敷けません: {error}"),
+            );
             Refusal::NodeUnfit { node: self.node.to_string(), detail }
         })
     }
@@ -257,7 +269,11 @@ impl Plumbing {
     }
 
     fn broken(&self, wire: &Wire, error: &io::Error) -> Refusal {
-        let detail = format!("DHCP for network {} cannot be served: {error}", wire.network);
+        let network = &wire.network;
+        let detail = Said::new(
+            format!("DHCP for network {network} cannot be served: {error}"),
+            format!("ネットワーク {network} の DHCP を提供できません: {error}"),
+        );
         Refusal::NodeUnfit { node: self.node.to_string(), detail }
     }
 

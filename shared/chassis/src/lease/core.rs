@@ -153,7 +153,8 @@ impl Core {
                 if free || ran_out {
                     *claim = Some(record.revision);
                 } else {
-                    self.due = received + (self.ttl / 8).max(10);
+                    // Each look is a question to the bucket's leader; four standbys ask by day and night.
+                    self.due = received + (self.ttl / 4).max(10);
                 }
                 *seen = Some((record, first_at));
             }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use watari_model::{
-    GroupName, VmName, network,
+    GroupName, Said, VmName, network,
     node::{Enforcement, Node, Virtualisation},
     vm::Company,
 };
@@ -50,9 +50,10 @@ impl Unfit {
     }
 
     /// "it …" for a single node.
-    pub(crate) fn of_one(&self) -> String {
+    pub(crate) fn of_one(&self) -> Said {
         let text = self.text(1, self.free());
-        if self.is_verb() { format!("it {text}") } else { format!("it is {text}") }
+        let en = if self.is_verb() { format!("it {text}") } else { format!("it is {text}") };
+        Said::new(en, self.japanese(self.free()))
     }
 
     const fn is_verb(&self) -> bool {
@@ -80,12 +81,33 @@ impl Unfit {
             Self::Together(group) => format!("without the other members of group {group}, which keeps together"),
         }
     }
+
+    fn japanese(&self, most: u64) -> String {
+        match self {
+            Self::Draining => "退避中".to_owned(),
+            Self::Cordoned => "受入停止中".to_owned(),
+            Self::Suspect => "応答が不確か".to_owned(),
+            Self::Lost => "応答なし".to_owned(),
+            Self::Here => "すでに実行中".to_owned(),
+            Self::Memory { need, .. } => format!("メモリ不足（空き {most} MiB、必要 {need} MiB）"),
+            Self::Vcpus { need, .. } => format!("仮想 CPU 不足（空き {most}、必要 {need}）"),
+            Self::Disk { need, .. } => format!("ディスク不足（空き {most} GiB、必要 {need} GiB）"),
+            Self::Segment(segment) => format!("セグメント {segment} 用のブリッジなし"),
+            Self::Tunnel(mtu) => format!("{mtu} バイトのオーバーレイパケットを運ぶトンネルなし"),
+            Self::Firewall => "ファイアウォールグループを適用する手段なし".to_owned(),
+            Self::Label(label) => format!("ラベル {label} なし"),
+            Self::Virtualisation => "仮想化の種類が異なる".to_owned(),
+            Self::Processor => "現在のノードにあるプロセッサの機能が不足".to_owned(),
+            Self::Apart(group) => format!("分離グループ {group} のほかのサーバあり"),
+            Self::Together(group) => format!("同居グループ {group} のほかのサーバなし"),
+        }
+    }
 }
 
 /// One line: how many nodes there are, and what is the matter with them.
-pub(crate) fn explain(unfit: &[Unfit]) -> String {
+pub(crate) fn explain(unfit: &[Unfit]) -> Said {
     if unfit.is_empty() {
-        return "there is no node to choose from".to_owned();
+        return Said::new("there is no node to choose from", "選べるノードがありません");
     }
     let mut classes: BTreeMap<Unfit, (usize, u64)> = BTreeMap::new();
     for why in unfit {
@@ -95,7 +117,8 @@ pub(crate) fn explain(unfit: &[Unfit]) -> String {
     }
     let parts: Vec<String> = classes.iter().map(|(why, (n, most))| format!("{n} {}", why.text(*n, *most))).collect();
     let nodes = if unfit.len() == 1 { "1 node".to_owned() } else { format!("{} nodes", unfit.len()) };
-    format!("{nodes}: {}", parts.join(", "))
+    let ja: Vec<String> = classes.iter().map(|(why, (n, most))| format!("{n} 台は{}", why.japanese(*most))).collect();
+    Said::new(format!("{nodes}: {}", parts.join(", ")), format!("{} 台中 {}", unfit.len(), ja.join("、")))
 }
 
 impl Rooms {

@@ -5,7 +5,7 @@ use std::{
     collections::{BTreeMap, BinaryHeap, HashSet},
 };
 
-use watari_model::{GroupName, NodeName, Refusal, VmName, vm::Company};
+use watari_model::{GroupName, NodeName, Refusal, Said, VmName, vm::Company};
 
 use super::{Amount, Candidates, Need, Rooms, choose, fit};
 
@@ -67,7 +67,10 @@ pub(crate) fn plan(
 
 /// The words for a member of a unit that would find room only without its company.
 fn alone(need: &Need<'_>, node: &NodeName) -> Refusal {
-    let detail = format!("{node} has room for it, but not for all servers that keep together with it");
+    let detail = Said::new(
+        format!("{node} has room for it, but not for all servers that keep together with it"),
+        format!("{node} に空きはありますが、一緒に置くべきサーバのすべては入りません"),
+    );
     Refusal::NoRoom { vm: need.vm.name.to_string(), detail }
 }
 

@@ -2,7 +2,7 @@
 
 use watari_contracts::scheduler::CreateVm;
 use watari_model::{
-    Refusal, SiteName,
+    Refusal, Said, SiteName,
     firewall::MOST_GROUPS,
     image::{State, Stored},
     outage::Scope,
@@ -153,7 +153,7 @@ impl Desk {
         let best = open.max_by_key(|site| (rooms.free_memory(site.as_str()), std::cmp::Reverse((*site).clone())));
         best.cloned().ok_or_else(|| Refusal::NoRoom {
             vm: request.name.to_string(),
-            detail: "every site is being evacuated or is evacuated".to_owned(),
+            detail: Said::new("every site is being evacuated or is evacuated", "どのサイトも退避中か退避済みです"),
         })
     }
 }

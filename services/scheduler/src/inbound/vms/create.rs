@@ -13,7 +13,7 @@ use watari_contracts::{
     scheduler::{CreateVm, VmView},
 };
 use watari_model::{
-    Refusal, SiteName,
+    Refusal, Said, SiteName,
     image::Stored,
     userdata::{self, UserData},
     vm::{Base, Desired, FirstBoot, Login, Nic, Reboots, Spec, State, Vm},
@@ -36,7 +36,11 @@ impl Desk {
         self.check_firewalls(&request).await?;
         let snap = self.executor.view();
         if snap.vms.len() >= self.servers.most {
-            let detail = format!("there are {} servers already, the most that this scheduler takes", snap.vms.len());
+            let most = snap.vms.len();
+            let detail = Said::new(
+                format!("there are {most} servers already, the most that this scheduler takes"),
+                format!("すでに上限の {most} 台のサーバがあります"),
+            );
             return Err(Refusal::NoRoom { vm: request.name.to_string(), detail });
         }
         let home = self.choose_home(&snap, &request)?;

@@ -3,7 +3,7 @@
 use watari_chassis::clock;
 use watari_contracts::scheduler::{DeleteVm, RebootVm, StartVm, StopVm, VmView};
 use watari_model::{
-    Refusal,
+    Refusal, Said,
     outage::Scope,
     vm::{Change, Desired, State, Vm},
 };
@@ -122,7 +122,8 @@ fn may_start_there(snap: &Snapshot, vm: &Vm) -> Result<(), Refusal> {
                 return Err(Refusal::SiteDraining { site: site.to_string(), outage: outage.id.to_string() });
             }
             Scope::Node(name) if node.value.name == *name => {
-                let detail = format!("it is being emptied ({})", outage.id);
+                let outage = &outage.id;
+                let detail = Said::new(format!("it is being emptied ({outage})"), format!("退避中です（{outage}）"));
                 return Err(Refusal::NodeUnfit { node: name.to_string(), detail });
             }
             _ => {}
