@@ -39,7 +39,7 @@ fn said(bucket: &str, before: &[(&str, Value)], after: &[(&str, Value)]) -> Stri
 fn changes_of_a_server_are_told_in_one_line() {
     let state = |word: &str| ("/state", json!(word));
     let calm = ("/crossing", Value::Null);
-    let no_fault = json!({"kind": "no_room", "vm": "mail", "detail": "full"});
+    let no_fault = json!({"kind": "no_room", "vm": "mail", "detail": {"en": "full", "ja": "満杯"}});
     for (before, after, line) in [
         (vec![state("running")], vec![state("migrating")], "it: running → migrating (m1 → y1)"),
         (vec![state("migrating")], vec![state("running"), calm.clone()], "it: migrating → running (on m1)"),
