@@ -189,8 +189,8 @@ impl Campaign {
         })
     }
 
-    /// Waits until the server is heard in the same boot, exactly one copy exists, and the books
-    /// agree; at most [`HEALING`] after `since`.
+    /// Waits until the server is heard in the same boot, exactly one copy exists, the books agree
+    /// and every node is ready; at most [`HEALING`] after `since`.
     fn wait_settled(&mut self, since: Instant) -> anyhow::Result<()> {
         let deadline = since + HEALING;
         loop {
@@ -218,7 +218,13 @@ impl Campaign {
         }
         let active = self.lab.watari(&["migration", "list", "--active"])?;
         let open = active.as_array().map_or(0, Vec::len);
-        Ok((open > 0).then(|| format!("{open} migrations are not over")))
+        if open > 0 {
+            return Ok(Some(format!("{open} migrations are not over")));
+        }
+        // Whoever was cut off is known to be back: the next migration may go there.
+        let nodes = self.lab.watari(&["node", "list"])?;
+        let away = nodes.as_array().map_or(0, |nodes| nodes.iter().filter(|node| node["state"] != "ready").count());
+        Ok((away > 0).then(|| format!("{away} nodes are not ready")))
     }
 }
 
