@@ -20,8 +20,8 @@ struct Given {
 static GIVEN: Mutex<Given> = Mutex::new(Given { next: 0, claims: Vec::new() });
 
 /// A TCP port of the loopback that is this process's until it ends: free now, given to no other test,
-/// and none that the kernel picks for connections or for whoever listens on port 0. So a server may be
-/// killed and start there again.
+/// and, where it leaves any, none that the kernel picks for connections or for whoever listens on
+/// port 0. So a server may be killed and start there again.
 ///
 /// # Panics
 /// If none is free.
@@ -46,12 +46,12 @@ pub fn free_port() -> u16 {
     panic!("no port from {FIRST} to {end} is free");
 }
 
-/// Where the ports begin that the kernel gives away by itself.
+/// Where the ports begin that the kernel gives away by itself. A machine on which it gives away nearly
+/// all leaves no others: there only tests keep out of one another's way.
 fn ephemeral() -> u16 {
     let range = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
     let first = range.split_whitespace().next().and_then(|first| first.parse().ok()).unwrap_or(32_768);
-    assert!(first > FIRST, "the kernel gives away every port from {first} on: none is left for tests");
-    first
+    if first > FIRST { first } else { u16::MAX }
 }
 
 #[cfg(test)]
