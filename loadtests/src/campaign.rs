@@ -6,11 +6,8 @@
 //! of the server is heard again. The books are right: the server's document names the node where
 //! the one copy is, and the migration is over.
 
-mod beacon;
-mod faults;
 mod processors;
 mod report;
-mod watch;
 
 use std::{
     collections::VecDeque,
@@ -22,8 +19,8 @@ use anyhow::{Context, bail, ensure};
 use serde_json::Value;
 
 pub use self::report::Report;
-use self::{beacon::Beacons, faults::Fault, processors::Processors, report::Point, watch::Watch};
-use crate::lab::Lab;
+use self::{processors::Processors, report::Point};
+use crate::{beacon::Beacons, faults::Fault, lab::Lab, watch::Watch};
 
 /// How long a server may take to be heard and its books to be right after the fault has ended.
 pub const HEALING: Duration = Duration::from_secs(60);
@@ -68,12 +65,12 @@ pub fn run(order: &Order) -> anyhow::Result<Report> {
     campaign.wait_settled(Instant::now()).context("the server must be running and heard before the campaign")?;
     let mut report = Report::new(order);
     for _ in 1..AIMS {
-        report.undisturbed.push(campaign.undisturbed()?);
+        report.undisturbed(campaign.undisturbed()?);
     }
     let steps = (2 * order.around_ms / order.step_ms).max(1);
     for number in 0..order.points {
         if number % POINTS_PER_AIM == 0 {
-            report.undisturbed.push(campaign.undisturbed()?);
+            report.undisturbed(campaign.undisturbed()?);
         }
         // Kinds in turn, and for each kind the points of time spread over the whole stretch.
         let fault = Fault::ALL[number % Fault::ALL.len()];
@@ -153,7 +150,7 @@ impl Campaign {
 
     /// One migration with one fault.
     fn point(&mut self, fault: Fault, offset_ms: i64) -> anyhow::Result<Point> {
-        let armed = fault.arm(&self.lab);
+        let armed = fault.arm(&self.lab)?;
         let (id, from, to, copying) = self.begin()?;
         let aim = copying + self.expected();
         let at = if offset_ms < 0 {
@@ -171,7 +168,7 @@ impl Campaign {
         let healed_ms = u64::try_from(struck.ended.elapsed().as_millis()).unwrap_or(u64::MAX);
         let outcome = self.watch.last_state(&id);
         let overlap_ms = self.processors.overlap_ms();
-        let told_twice = self.beacons.told_twice();
+        let (told_twice, unwritten) = (self.beacons.told_twice(), self.beacons.unwritten());
         Ok(Point {
             fault: fault.name().to_owned(),
             offset_ms,
@@ -185,6 +182,7 @@ impl Campaign {
             healed_ms,
             overlap_ms,
             told_twice,
+            unwritten,
             complaint,
         })
     }

@@ -2,9 +2,10 @@
 
 use std::{
     fs,
+    io::Write,
     os::unix::fs::MetadataExt,
     path::PathBuf,
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
 };
 
 use anyhow::{Context, bail};
@@ -106,7 +107,46 @@ impl Lab {
         self.folder.join("hosts").join(host).join("disk").join(path.trim_start_matches('/'))
     }
 
+    /// The links between the sites, ready to be cut and healed without starting a program first.
+    ///
+    /// # Errors
+    /// When `ip` cannot be started.
+    pub fn trunks(&self) -> anyhow::Result<Trunks> {
+        let switch = format!("{}switch", self.prefix);
+        let mut ip = Command::new("ip");
+        ip.args(["-n", &switch, "-batch", "-"]).stdin(Stdio::piped()).stdout(Stdio::null());
+        Ok(Trunks(ip.spawn().context("cannot start ip")?))
+    }
+
     fn namespace(&self, host: &str) -> PathBuf {
         PathBuf::from(format!("/run/netns/{}{host}", self.prefix))
+    }
+}
+
+/// What `deploy/lab cut` and `heal` do, by an `ip` that waits for its next line.
+#[derive(Debug)]
+pub struct Trunks(Child);
+
+impl Trunks {
+    /// Takes a site's links down or brings them up.
+    ///
+    /// # Errors
+    /// When `ip` has ended.
+    pub fn set(&mut self, site: &str, to: &str) -> anyhow::Result<()> {
+        let short = site.get(..1).context("a site has a name")?;
+        let lines: String = ["campus", "mgmt"]
+            .iter()
+            .flat_map(|net| ["out", "in"].map(|end| format!("link set {net}-{short}-{end} {to}\n")))
+            .collect();
+        let stdin = self.0.stdin.as_mut().context("ip has no input")?;
+        stdin.write_all(lines.as_bytes()).context("ip has ended")
+    }
+}
+
+impl Drop for Trunks {
+    fn drop(&mut self) {
+        // The end of its input ends it.
+        drop(self.0.stdin.take());
+        let _ = self.0.wait();
     }
 }

@@ -1,9 +1,12 @@
 //! Load generators, the users' eyes, and the fault campaign.
 
+mod beacon;
 pub mod bench;
 pub mod campaign;
+mod faults;
 pub mod gap;
 pub mod lab;
 pub mod requests;
 pub mod scenarios;
 pub mod users;
+mod watch;

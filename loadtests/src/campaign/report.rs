@@ -32,6 +32,8 @@ pub struct Point {
     pub overlap_ms: u64,
     /// How many beacons came from a second copy.
     pub told_twice: u64,
+    /// How many beacons missed on the server's disk what had been written there.
+    pub unwritten: u64,
     /// What was still wrong at the end of the time to heal.
     pub complaint: Option<String>,
 }
@@ -40,7 +42,7 @@ impl Point {
     /// Whether every claim held.
     #[must_use]
     pub fn sound(&self) -> bool {
-        self.overlap_ms == 0 && self.told_twice == 0 && self.complaint.is_none()
+        self.overlap_ms == 0 && self.told_twice == 0 && self.unwritten == 0 && self.complaint.is_none()
     }
 }
 
@@ -51,9 +53,10 @@ impl fmt::Display for Point {
         if !self.sound() {
             write!(
                 f,
-                " — WRONG: two for {} ms, {} doubled beacons, {}",
+                " — WRONG: two for {} ms, {} doubled beacons, {} without their disk, {}",
                 self.overlap_ms,
                 self.told_twice,
+                self.unwritten,
                 self.complaint.as_deref().unwrap_or("healed")
             )?;
         }
@@ -70,13 +73,29 @@ pub struct Report {
     pub step_ms: u64,
     /// The migrations without a fault, as measured by the cloud.
     pub undisturbed: Vec<Value>,
+    /// The median of their extra pause: what the paused protocol adds to QEMU's downtime.
+    pub pause_median_ms: u64,
     /// The faults.
     pub points: Vec<Point>,
 }
 
 impl Report {
     pub(super) fn new(order: &Order) -> Self {
-        Self { points_wanted: order.points, step_ms: order.step_ms, undisturbed: Vec::new(), points: Vec::new() }
+        Self {
+            points_wanted: order.points,
+            step_ms: order.step_ms,
+            undisturbed: Vec::new(),
+            pause_median_ms: 0,
+            points: Vec::new(),
+        }
+    }
+
+    /// Takes in what the cloud measured of a migration without a fault.
+    pub(super) fn undisturbed(&mut self, measured: Value) {
+        self.undisturbed.push(measured);
+        let mut pauses: Vec<_> = self.undisturbed.iter().filter_map(|m| m["pause_ms"].as_u64()).collect();
+        pauses.sort_unstable();
+        self.pause_median_ms = pauses.get(pauses.len() / 2).copied().unwrap_or_default();
     }
 
     /// Whether every claim held at every point, and every point was reached.
@@ -93,21 +112,23 @@ impl Report {
             rows.entry((&point.fault, &point.phase)).or_default().push(point);
         }
         let mut text = String::from(
-            "| fault | struck while | points | moved | stayed | longest healing ms | two | none or books wrong |\n\
-             | --- | --- | --- | --- | --- | --- | --- | --- |\n",
+            "| fault | struck while | points | moved | stayed | longest healing ms | two | disk behind | none or books wrong |\n\
+             | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n",
         );
         for ((fault, phase), points) in rows {
             let count = |wanted: &dyn Fn(&Point) -> bool| points.iter().filter(|p| wanted(p)).count();
             text += &format!(
-                "| {fault} | {phase} | {} | {} | {} | {} | {} | {} |\n",
+                "| {fault} | {phase} | {} | {} | {} | {} | {} | {} | {} |\n",
                 points.len(),
                 count(&|p| p.outcome == "completed"),
                 count(&|p| p.outcome != "completed"),
                 points.iter().map(|p| p.healed_ms).max().unwrap_or(0),
                 count(&|p| p.overlap_ms > 0 || p.told_twice > 0),
+                count(&|p| p.unwritten > 0),
                 count(&|p| p.complaint.is_some()),
             );
         }
-        text
+        let (migrations, median) = (self.undisturbed.len(), self.pause_median_ms);
+        text + &format!("\nThe extra pause of {migrations} migrations without a fault: {median} ms at the median.\n")
     }
 }

@@ -11,6 +11,8 @@ pub(super) const SCENARIOS: &[(&str, Run)] = &[
     ("a_cancelled_migration_leaves_the_server_where_it_was", cancelled),
     ("a_target_that_dies_half_way_leaves_the_server_where_it_was", target_dies),
     ("a_target_whose_disk_is_full_leaves_the_server_where_it_was", target_full),
+    ("a_migration_goes_on_while_both_agents_are_restarted", agents_restart),
+    ("a_server_that_does_not_answer_any_more_is_not_reported_as_moved", unanswering),
     ("an_evacuation_with_no_refuge_is_refused", no_refuge),
 ];
 
@@ -87,6 +89,52 @@ fn target_full(stage: &Stage) -> anyhow::Result<()> {
     stage.lab.run(&["exec", to, "--", "umount", folder])?;
     outcome?;
     ensure!(stage.node_of("mail")? == node, "it moved");
+    stage.sound("mail", &boot)
+}
+
+/// libvirt goes on with the copy; the agents that come back find it, and see it to its end.
+fn agents_restart(stage: &Stage) -> anyhow::Result<()> {
+    let boot = stage.boot_id(&stage.address("mail")?)?;
+    let (from, to) = (stage.node_of("mail")?, stage.other_side("mail")?);
+    let mut id = String::new();
+    slowly(stage, || {
+        id = copying(stage, to)?;
+        stage.lab.run(&["kill", &from, "watari-node-agent", "KILL"])?;
+        stage.lab.run(&["kill", to, "watari-node-agent", "KILL"])?;
+        // Both are back before anything can have arrived.
+        until(30, "both agents are heard again", || {
+            let shown = stage.show("migration", &id)?;
+            ensure!(shown["state"] == "copying", "it is {} already", shown["state"]);
+            let again = |node: &str| stage.lab.pids(node, "watari-node-agent").len() == 1;
+            Ok(again(&from) && again(to) && stage.show("vm", "mail")?["reachable"] == true)
+        })
+    })?;
+    let shown = over(stage, &id, 120)?;
+    ensure!(shown["state"] == "completed", "it is {shown}");
+    let bytes = &shown["measured"]["memory_bytes"];
+    ensure!(bytes.as_u64().is_some_and(|bytes| bytes > 0), "{bytes} bytes of memory are said to have travelled");
+    ensure!(stage.node_of("mail")? == to, "it did not move");
+    stage.sound("mail", &boot)
+}
+
+/// The guest itself is well; what it says to the node is thrown away there.
+fn unanswering(stage: &Stage) -> anyhow::Result<()> {
+    let boot = stage.boot_id(&stage.address("mail")?)?;
+    let to = stage.other_side("mail")?;
+    let nft = |words: &[&str]| stage.lab.run(&[&["exec", to, "--", "nft"], words].concat());
+    nft(&["add", "table", "bridge", "deaf"])?;
+    let outcome = (|| {
+        nft(&["add", "chain", "bridge", "deaf", "input", "{ type filter hook input priority 0; }"])?;
+        nft(&["add", "rule", "bridge", "deaf", "input", "arp", "operation", "reply", "drop"])?;
+        let asked = stage.watari(&["vm", "migrate", "mail", "--to", to])?;
+        let shown = over(stage, asked["id"].as_str().unwrap_or_default(), 120)?;
+        let told = shown["state"] == "failed" && shown["fault"]["code"] == "migration.unanswering";
+        ensure!(told, "it is {shown}");
+        Ok(())
+    })();
+    nft(&["delete", "table", "bridge", "deaf"])?;
+    outcome?;
+    ensure!(stage.node_of("mail")? == to, "it is not where it runs");
     stage.sound("mail", &boot)
 }
 

@@ -1,6 +1,7 @@
 //! A server's life: what survives, and what a crossing changes.
 
 use anyhow::ensure;
+use serde_json::Value;
 
 use super::{Stage, until};
 
@@ -9,6 +10,7 @@ type Run = fn(&Stage) -> anyhow::Result<()>;
 pub(super) const SCENARIOS: &[(&str, Run)] = &[
     ("a_disk_survives_stop_start_and_migration", disk_survives),
     ("a_reboot_boots_again_on_the_same_node", reboot),
+    ("the_console_log_shows_what_the_guest_says_on_every_boot", console_log),
     ("an_agent_that_restarts_finds_its_servers_and_touches_none", agent_restarts),
     ("a_libvirtd_that_restarts_stops_no_server", libvirtd_restarts),
     ("a_cordoned_node_receives_nothing", cordoned),
@@ -46,6 +48,21 @@ fn reboot(stage: &Stage) -> anyhow::Result<()> {
     stage.watari(&["vm", "reboot", "mail", "--force", "--wait"])?;
     until(120, "another boot answers", || Ok(stage.boot_id(&address)? != boot))?;
     ensure!(stage.node_of("mail")? == node, "it rebooted elsewhere");
+    Ok(())
+}
+
+fn console_log(stage: &Stage) -> anyhow::Result<()> {
+    let said = format!("mail has address {}", stage.address("mail")?);
+    let log = || stage.watari(&["vm", "console-log", "mail"]);
+    let boots = |log: &Value| log["text"].as_str().map_or(0, |text| text.matches(&said).count());
+    // A migration begins a new log, on another node.
+    stage.watari(&["vm", "reboot", "mail", "--force", "--wait"])?;
+    until(120, "the boot is in the log", || Ok(boots(&log()?) > 0))?;
+    let before = boots(&log()?);
+    stage.watari(&["vm", "reboot", "mail", "--force", "--wait"])?;
+    until(120, "the next boot is in the log too", || Ok(boots(&log()?) == before + 1))?;
+    let log = log()?;
+    ensure!(log["node"].as_str() == Some(&stage.node_of("mail")?), "it was read on {}", log["node"]);
     Ok(())
 }
 

@@ -1,7 +1,11 @@
 //! The spellings that are fixed: what the README and others' scripts type stays understood.
 
-use clap::Parser;
+use std::collections::{BTreeMap, BTreeSet};
+
+use clap::{CommandFactory, Parser};
 use watari_cli::options::Options;
+
+const README: &str = include_str!("../../../README.md");
 
 #[test]
 fn every_fixed_spelling_is_understood() {
@@ -74,4 +78,39 @@ fn every_fixed_spelling_is_understood() {
         let words = ["watari"].into_iter().chain(line.split(' '));
         Options::try_parse_from(words).unwrap_or_else(|e| panic!("{line}: {e}"));
     }
+}
+
+/// The Japanese README has the same commands: another test compares the two.
+#[test]
+fn every_command_of_the_readme_is_understood() {
+    let lines = README.lines().filter(|line| line.starts_with("deploy/lab exec client -- watari "));
+    let commands: Vec<_> = lines.filter_map(|line| line.split(" #").next()?.split_once(" -- ")).collect();
+    assert!(commands.len() > 20, "{} commands were found", commands.len());
+    for (_, command) in commands {
+        // What the shell would put in is one word.
+        let command =
+            command.replace("$(deploy/lab guest-image debian)", "FILE").replace("$(deploy/lab guest-image)", "FILE");
+        let words = command.split_whitespace().map(|word| word.trim_matches('"'));
+        Options::try_parse_from(words).unwrap_or_else(|e| panic!("{command}: {e}"));
+    }
+}
+
+#[test]
+fn the_readmes_table_names_every_command() {
+    let mut told: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for row in README.lines().filter(|line| line.starts_with("| `watari ")) {
+        let commands = row.trim_start_matches("| ").split(" | ").next().unwrap();
+        for command in commands.split(", ") {
+            let mut words = command.trim_matches('`').split(' ').skip(1);
+            let verbs = told.entry(words.next().unwrap()).or_default();
+            verbs.extend(
+                words.next().unwrap_or_default().split("\\|").filter(|verb| !verb.is_empty() && !verb.starts_with('[')),
+            );
+        }
+    }
+    let command = Options::command();
+    let nouns = command
+        .get_subcommands()
+        .map(|noun| (noun.get_name(), noun.get_subcommands().map(clap::Command::get_name).collect()));
+    assert_eq!(told, nouns.collect::<BTreeMap<_, BTreeSet<_>>>());
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use watari_chassis::{Entry, ReadError, WriteError, clock};
 use watari_model::{
     NodeName, Refusal, SiteName,
-    node::{Inventory, Node, State},
+    node::{Change, Inventory, Node, State},
 };
 
 use crate::watch::Watch;
@@ -55,17 +55,7 @@ pub(crate) async fn inventory(
     inventory: Inventory,
 ) -> Result<Written, Unwritten> {
     if watch.nodes.get(name.as_str()).is_none() {
-        let now = clock::now();
-        let node = Node {
-            v: 1,
-            name: name.clone(),
-            site: site.clone(),
-            state: State::Suspect,
-            cordoned: false,
-            inventory: inventory.clone(),
-            first_seen_at: now,
-            changed_at: now,
-        };
+        let node = Node::new(name.clone(), site.clone(), inventory.clone(), clock::now());
         match watch.nodes.create(&node).await {
             Ok(_) => {
                 tracing::info!(node = %name, %site, "a new node");
@@ -76,42 +66,38 @@ pub(crate) async fn inventory(
             Err(error) => return Err(error.into()),
         }
     }
-    let written = change(watch, name, |node| {
-        node.inventory = inventory.clone();
-        node.site = site.clone();
-    });
+    let written = change(watch, name, Change::Told(site.clone(), Box::new(inventory)));
     written.await.map(|(written, _)| written)
 }
 
 /// Notes a node's state.
 pub(crate) async fn state(watch: &Watch, name: &NodeName, state: State) -> Result<Written, Unwritten> {
-    let written = change(watch, name, |node| {
-        if node.state != state {
-            tracing::info!(node = %node.name, from = node.state.word(), to = state.word(), "a node's state changed");
-            node.state = state;
-            node.changed_at = clock::now();
-        }
-    });
-    written.await.map(|(written, _)| written)
+    change(watch, name, Change::Judged(state)).await.map(|(written, _)| written)
 }
 
 /// Notes whether new servers are kept away.
 pub(crate) async fn cordon(watch: &Watch, name: &NodeName, cordoned: bool) -> Result<Node, Unwritten> {
-    change(watch, name, |node| node.cordoned = cordoned).await.map(|(_, node)| node)
+    change(watch, name, Change::Cordoned(cordoned)).await.map(|(_, node)| node)
 }
 
-/// Applies `edit` to the newest form of a document.
-async fn change(watch: &Watch, name: &NodeName, edit: impl Fn(&mut Node)) -> Result<(Written, Node), Unwritten> {
+/// Applies a change to the newest form of a document.
+async fn change(watch: &Watch, name: &NodeName, change: Change) -> Result<(Written, Node), Unwritten> {
     let mut conflict = None;
     for attempt in 0..TRIES {
         let there = newest(watch, name, attempt).await?;
         let mut node = there.value.clone();
-        edit(&mut node);
+        node.apply(change.clone(), clock::now());
         if node == there.value {
             return Ok((Written::AsBefore, node));
         }
         match watch.nodes.update(&node, there.revision).await {
-            Ok(_) => return Ok((Written::Yes, node)),
+            Ok(_) => {
+                let (from, to) = (there.value.state.word(), node.state.word());
+                if from != to {
+                    tracing::info!(node = %name, from, to, "a node's state changed");
+                }
+                return Ok((Written::Yes, node));
+            }
             Err(error @ WriteError::Conflict { .. }) => conflict = Some(error),
             Err(error) => return Err(error.into()),
         }

@@ -97,6 +97,9 @@ pub struct Crossing {
     pub arrived_at: Option<u64>,
     /// How long the copy stood, once resumed.
     pub paused_ms: Option<u64>,
+    /// Whether the guest answers at its address: before it left, or since it was resumed.
+    #[serde(default)]
+    pub answers: Option<bool>,
 }
 
 impl Record {
@@ -137,6 +140,7 @@ impl Crossing {
             stopped_at: None,
             arrived_at: None,
             paused_ms: None,
+            answers: None,
         }
     }
 }

@@ -63,6 +63,7 @@ struct Links {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Migrations {
+    answer_seconds: u64,
     retries: u32,
     leftover_seconds: u64,
     keep: usize,
@@ -165,6 +166,7 @@ impl Validate for Settings {
         within("links.downtime_ms", self.links.downtime_ms, 0, 60_000)?;
         within("links.prepare_timeout_seconds", self.links.prepare_timeout_seconds, 10, 86_400)?;
         within("links.copy_timeout_seconds", self.links.copy_timeout_seconds, 10, 86_400)?;
+        within("migration.answer_seconds", self.migration.answer_seconds, 1, 600)?;
         within("migration.retries", self.migration.retries, 0, 100)?;
         within("migration.leftover_seconds", self.migration.leftover_seconds, 0, 86_400)?;
         within("migration.keep", self.migration.keep, 1, 1_000)?;
@@ -207,6 +209,7 @@ impl Settings {
             downtime_ms: self.links.downtime_ms,
             prepare_ms: self.links.prepare_timeout_seconds * 1_000,
             copy_ms: self.links.copy_timeout_seconds * 1_000,
+            answer_ms: self.migration.answer_seconds * 1_000,
             retries: self.migration.retries,
             return_wait_ms: self.nodes.return_wait_seconds * 1_000,
             leftover_ms: self.migration.leftover_seconds * 1_000,

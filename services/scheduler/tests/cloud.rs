@@ -85,6 +85,31 @@ async fn a_guest_that_shuts_itself_down_stays_down_and_one_that_crashes_is_start
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn invariant_6_a_server_that_does_not_answer_at_its_target_was_not_moved_well() {
+    let cloud = Cloud::start().await;
+    cloud.running("mail", "myodaiji").await;
+    cloud.fleet.answers("mail", None);
+    let to =
+        |node: &str| MigrateVm { request_id: None, name: "mail".parse().unwrap(), to: Some(node.parse().unwrap()) };
+    let id = cloud.ask(&to("y1")).await.unwrap().id;
+    // It runs there, but nothing is called a success before it is heard.
+    cloud.until("mail", |vm| vm.state == State::Running && vm.generation == 2).await;
+    let waiting = cloud.ask(&GetMigration { id: id.clone() }).await.unwrap();
+    assert_eq!(waiting.state, migration::State::Switching);
+    cloud.fleet.change("y1", "mail", |guest| guest.passage.as_mut().unwrap().answers = Some(true)).await;
+    assert_eq!(until_over(&cloud, &id).await.state, migration::State::Completed);
+
+    cloud.fleet.answers("mail", Some(false));
+    let mute = until_over(&cloud, &cloud.ask(&to("m1")).await.unwrap().id).await;
+    assert_eq!((mute.state, mute.fault.unwrap().code.as_str()), (migration::State::Failed, "migration.unanswering"));
+    assert!(mute.measured.is_none(), "it is not among those that moved");
+    // It is never started a second time for that, nor stopped.
+    assert_eq!(cloud.fleet.running("mail"), ["m1"]);
+    let vm = cloud.until("mail", |vm| vm.state == State::Running).await;
+    assert_eq!((vm.node.unwrap().as_str(), vm.generation), ("m1", 3));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn invariant_6_a_completed_migration_runs_there_and_is_gone_here() {
     let cloud = Cloud::start().await;
     let from = cloud.running("mail", "myodaiji").await.node.unwrap();

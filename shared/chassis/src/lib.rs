@@ -45,6 +45,6 @@ pub use prometheus;
 pub use quorum::{Keeper, KeeperKeys, Membership, NatsHost, generation, membership};
 pub use ready::{Readiness, Ready};
 pub use run::{StartError, run, run_with};
-pub use server::{Call, Server};
+pub use server::{Answer, Call, Server, Written};
 pub use telemetry::trace::TraceParent;
 pub use tokio_util::sync::CancellationToken;

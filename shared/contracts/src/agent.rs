@@ -389,6 +389,10 @@ pub struct Passage {
     /// At the source: milliseconds since its processors stopped for good; at the target: how
     /// long the arrived copy stood paused before it was resumed. For the measurement.
     pub paused_ms: Option<u64>,
+    /// Whether the guest answers at its address: at the source when it was about to leave, at the
+    /// target since it was resumed. None while nobody knows.
+    #[serde(default)]
+    pub answers: Option<bool>,
 }
 
 /// What an agent sees of one server.

@@ -9,6 +9,7 @@
 //!                                               A has the grant; B's copy is destroyed
 //!
 //!  Switching ── B's copy died before it ran ──▶ Failed (the server starts anew at B, from its disk)
+//!  Switching ── it runs at B but does not answer as it did at A ──▶ Failed (the server is at B)
 //! ```
 //!
 //! The server's document, not this one, says who may run it: between *Settling* and *Switching*
@@ -79,7 +80,8 @@ pub enum Change {
     CopyEnded,
     /// The grant was given to the target.
     Switched,
-    /// The grant is the target's, but its copy died before it was seen running.
+    /// The grant is the target's, but its copy died before it was seen running, or does not answer
+    /// as the server did at the source.
     Lost(Refusal),
     /// Seen running at the target and absent at the source.
     Done(Measured),
@@ -224,6 +226,7 @@ mod tests {
             Just(Change::CopyEnded),
             Just(Change::Switched),
             Just(Change::Done(Measured::default())),
+            Just(Change::Lost(Refusal::VmUnknown { vm: "mail".to_owned() })),
             Just(Change::GivenUp(Refusal::VmUnknown { vm: "mail".to_owned() })),
             Just(Change::Undone),
         ]
@@ -246,7 +249,9 @@ mod tests {
                 }
                 prop_assert!(!before.state.over() || migration == before, "a finished migration changed");
                 switched |= migration.state == State::Switching;
-                prop_assert!(!(switched && migration.fault.is_some()), "given up after the switch-over");
+                let given_up = matches!(migration.state, State::Aborting | State::Cancelled);
+                prop_assert!(!(switched && given_up), "given up after the switch-over");
+                prop_assert!(!switched || migration.fault.is_none() || migration.state == State::Failed);
             }
             prop_assert!(migration.state != State::Completed || (switched && migration.measured.is_some()));
             prop_assert!(!matches!(migration.state, State::Failed | State::Cancelled) || migration.fault.is_some());

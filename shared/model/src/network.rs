@@ -1,4 +1,4 @@
-//! Networks and the ports that servers have on them.
+//! Networks and the ports that servers have on them. Both are there or not, and have no states.
 //!
 //! A port's key in its bucket is its network and address, so that two owners of one address
 //! cannot be written down: the second create fails (it is a compare-and-set on "absent").

@@ -7,6 +7,10 @@
 //!    └────────────── a beat ──────────┴───────────────────────┘
 //! ```
 //!
+//! A node whose beats come but whose hypervisor does not answer is suspect too, also after it was
+//! lost. Whoever judges may have been away, so that every step may be skipped: each state leads to
+//! each other.
+//!
 //! *Lost* says that nobody hears the node, not that it is off: nothing is started elsewhere on
 //! the strength of silence.
 
@@ -177,6 +181,38 @@ pub struct Node {
     pub changed_at: Timestamp,
 }
 
+/// What can happen to a node's document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// By its beats it is in this state; see [`State::after`].
+    Judged(State),
+    /// An operator keeps new servers away, or no longer.
+    Cordoned(bool),
+    /// Its agent says where it stands and what it has.
+    Told(SiteName, Box<Inventory>),
+}
+
+impl Node {
+    /// A node that nothing has been heard of yet but what its agent says it is: suspect until its
+    /// first beat.
+    #[must_use]
+    pub fn new(name: NodeName, site: SiteName, inventory: Inventory, now: Timestamp) -> Self {
+        let state = State::Suspect;
+        Self { v: 1, name, site, state, cordoned: false, inventory, first_seen_at: now, changed_at: now }
+    }
+
+    /// The one way in which a node's document changes. Every change is allowed in every state;
+    /// one that changes nothing leaves the document as it is.
+    pub fn apply(&mut self, change: Change, now: Timestamp) {
+        match change {
+            Change::Judged(state) if state == self.state => {}
+            Change::Judged(state) => (self.state, self.changed_at) = (state, now),
+            Change::Cordoned(cordoned) => self.cordoned = cordoned,
+            Change::Told(site, inventory) => (self.site, self.inventory) = (site, *inventory),
+        }
+    }
+}
+
 impl Document for Node {
     const BUCKET: &'static str = "nodes";
     fn key(&self) -> String {
@@ -186,7 +222,60 @@ impl Document for Node {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use time::{Duration, OffsetDateTime};
+
     use super::*;
+
+    fn inventory(vcpus: u32) -> Inventory {
+        Inventory {
+            vcpus,
+            memory_mib: 4096,
+            disk_gib: 40,
+            cpu_model: String::new(),
+            cpu_features: Vec::new(),
+            libvirt: String::new(),
+            qemu: String::new(),
+            agent: String::new(),
+            virtualisation: Virtualisation::Qemu,
+            migration_address: String::new(),
+            segments: BTreeMap::new(),
+            protection: Protection::default(),
+            labels: BTreeMap::new(),
+            tunnel: None,
+        }
+    }
+
+    fn changes() -> impl Strategy<Value = Change> {
+        prop_oneof![
+            prop_oneof![Just(State::Ready), Just(State::Suspect), Just(State::Lost)].prop_map(Change::Judged),
+            any::<bool>().prop_map(Change::Cordoned),
+            (1_u32..4).prop_map(|vcpus| Change::Told("yamate".parse().unwrap(), Box::new(inventory(vcpus)))),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn no_sequence_of_changes_leaves_the_table(sequence in prop::collection::vec(changes(), 0..30)) {
+            let mut now = Timestamp(OffsetDateTime::UNIX_EPOCH);
+            let mut node = Node::new("m1".parse().unwrap(), "myodaiji".parse().unwrap(), inventory(1), now);
+            for change in sequence {
+                now = Timestamp(now.0 + Duration::SECOND);
+                let before = node.clone();
+                node.apply(change.clone(), now);
+                // One part each, the time of the last change of state with the state, and twice is once.
+                let state = (node.state != before.state, node.changed_at != before.changed_at);
+                prop_assert!(state == (false, false) || (state == (true, true) && matches!(change, Change::Judged(_))));
+                prop_assert!(node.cordoned == before.cordoned || matches!(change, Change::Cordoned(_)));
+                let told = (&node.site, &node.inventory) != (&before.site, &before.inventory);
+                prop_assert!(!told || matches!(change, Change::Told(..)));
+                prop_assert_eq!((&node.name, node.first_seen_at), (&before.name, before.first_seen_at));
+                let once = node.clone();
+                node.apply(change, now);
+                prop_assert_eq!(&node, &once);
+            }
+        }
+    }
 
     #[test]
     fn a_silence_grows_from_ready_to_suspect_to_lost_and_a_mute_hypervisor_is_suspect() {

@@ -1,14 +1,17 @@
 //! A server (virtual machine): what is wanted of it, where it may run, and how far it is.
 //!
 //! ```text
-//!             start                    seen running
+//!             granted                  seen running
 //!  Pending ─────────▶ Starting ───────────────────────▶ Running ◀──────┐
-//!     │                  │  ▲                            │  │          │ settled
-//!     │ cannot           │  │ start                stop  │  └──▶ Migrating
-//!     ▼         cannot   ▼  │                            ▼             │
-//!   Failed ◀──────────── ┘  └──── Stopped ◀────────── Stopping ◀───────┘ seen off
-//!                                  seen off
-//!  any but Migrating ── delete ──▶ Deleting ──▶ (no document)
+//!     │                │ │ ▲ ▲                            │  │         │ settled
+//!     │ broke    broke │ │ │ │ granted         stop asked │  └──▶ Migrating
+//!     ▼                │ │ │ │                            ▼
+//!   Failed ◀───────────┘ │ │ └─── Stopped ◀─────────── Stopping ◀── stop asked ── Starting
+//!     │ granted          │ │         ▲     seen off
+//!     └──────────────────┼─┘         │
+//!                        └───────────┴── seen off ── Running
+//!
+//!  any but Migrating ── delete asked ──▶ Deleting ──▶ (no document)
 //! ```
 //!
 //! The state follows what agents report, never what a failed order suggests.

@@ -27,11 +27,11 @@ pub fn begin(app: &Arc<App>) {
         }};
     }
     let server = Server::new(&app.ctx, Service::Image)
-        .endpoint::<ImportImage, _, _>(handler!(import::handle))
-        .endpoint::<GetImage, _, _>(handler!(show::get))
-        .endpoint::<ListImages, _, _>(handler!(show::list))
-        .endpoint::<DeleteImage, _, _>(handler!(delete::handle))
-        .endpoint::<ReportCopy, _, _>(handler!(report::handle));
+        .endpoint::<ImportImage, _, _, _>(handler!(import::handle))
+        .endpoint::<GetImage, _, _, _>(handler!(show::get))
+        .endpoint::<ListImages, _, _, _>(handler!(show::list))
+        .endpoint::<DeleteImage, _, _, _>(handler!(delete::handle))
+        .endpoint::<ReportCopy, _, _, _>(handler!(report::handle));
     let leadership = app.leadership.clone();
     let shutdown = app.ctx.shutdown.clone();
     app.ctx.spawn("requests", async move {

@@ -32,23 +32,23 @@ pub(crate) fn server(watch: &Arc<Watch>, history: &Arc<History>) -> Server {
     let (list, get, cordon, uncordon) = (with(), with(), with(), with());
     let history = Arc::clone(history);
     Server::new(&watch.ctx, Service::Monitor)
-        .endpoint::<ListNodes, _, _>(move |_, request| {
+        .endpoint::<ListNodes, _, _, _>(move |_, request| {
             let page = list_nodes(&list, &request);
             async move { page }
         })
-        .endpoint::<GetNode, _, _>(move |_, request| {
+        .endpoint::<GetNode, _, _, _>(move |_, request| {
             let found = get_node(&get, &request.name);
             async move { found }
         })
-        .endpoint::<CordonNode, _, _>(move |_, request| {
+        .endpoint::<CordonNode, _, _, _>(move |_, request| {
             let watch = Arc::clone(&cordon);
             async move { set_cordon(&watch, &request.name, true).await }
         })
-        .endpoint::<UncordonNode, _, _>(move |_, request| {
+        .endpoint::<UncordonNode, _, _, _>(move |_, request| {
             let watch = Arc::clone(&uncordon);
             async move { set_cordon(&watch, &request.name, false).await }
         })
-        .endpoint::<ListEvents, _, _>(move |_, request| {
+        .endpoint::<ListEvents, _, _, _>(move |_, request| {
             let history = Arc::clone(&history);
             async move { history.events(&filter(request)?).await.map(|events| EventPage { events }) }
         })

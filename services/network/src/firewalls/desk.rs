@@ -21,37 +21,37 @@ pub(crate) fn server(server: Server, firewalls: &Arc<Firewalls>) -> Server {
     let (create, get, list, delete) = (with(), with(), with(), with());
     let (allow, revoke, replace) = (with(), with(), with());
     server
-        .endpoint::<CreateFirewall, _, _>(move |_, request| {
+        .endpoint::<CreateFirewall, _, _, _>(move |_, request| {
             let firewalls = Arc::clone(&create);
             async move { firewalls.create(request).await }
         })
-        .endpoint::<GetFirewall, _, _>(move |_, request| {
+        .endpoint::<GetFirewall, _, _, _>(move |_, request| {
             let found = get.groups().get(request.name.as_str()).map(|entry| get.view(&entry.value));
             async move { found.ok_or_else(|| unknown(&request.name)) }
         })
-        .endpoint::<ListFirewalls, _, _>(move |_, _| {
+        .endpoint::<ListFirewalls, _, _, _>(move |_, _| {
             let firewalls = list.groups().snapshot().values().map(|entry| list.view(&entry.value)).collect();
             async move { Ok(FirewallPage { firewalls }) }
         })
-        .endpoint::<DeleteFirewall, _, _>(move |_, request| {
+        .endpoint::<DeleteFirewall, _, _, _>(move |_, request| {
             let firewalls = Arc::clone(&delete);
             async move { firewalls.delete(&request).await }
         })
-        .endpoint::<AllowFirewall, _, _>(move |_, AllowFirewall { name, rule }| {
+        .endpoint::<AllowFirewall, _, _, _>(move |_, AllowFirewall { name, rule }| {
             let firewalls = Arc::clone(&allow);
             async move {
                 rule.check()?;
                 firewalls.change(&name, |rules| Ok(rules.iter().cloned().chain([rule.clone()]).collect())).await
             }
         })
-        .endpoint::<RevokeFirewall, _, _>(move |_, RevokeFirewall { name, rule }| {
+        .endpoint::<RevokeFirewall, _, _, _>(move |_, RevokeFirewall { name, rule }| {
             let firewalls = Arc::clone(&revoke);
             async move {
                 let others = |rules: &[_]| Ok(rules.iter().filter(|other| **other != rule).cloned().collect());
                 firewalls.change(&name, others).await
             }
         })
-        .endpoint::<ReplaceFirewall, _, _>(move |_, ReplaceFirewall { name, rules }| {
+        .endpoint::<ReplaceFirewall, _, _, _>(move |_, ReplaceFirewall { name, rules }| {
             let firewalls = Arc::clone(&replace);
             async move { firewalls.change(&name, |_| Ok(rules.clone())).await }
         })

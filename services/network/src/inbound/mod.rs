@@ -23,31 +23,31 @@ pub(crate) fn server(ctx: &Context, book: &Arc<Book>) -> Server {
     let (create, get, list, delete) = (with(), with(), with(), with());
     let (ports, allocate, release) = (with(), with(), with());
     Server::new(ctx, Service::Network)
-        .endpoint::<CreateNetwork, _, _>(move |call, request| {
+        .endpoint::<CreateNetwork, _, _, _>(move |call, request| {
             let book = Arc::clone(&create);
             async move { book.create(call.epoch, &request).await }
         })
-        .endpoint::<GetNetwork, _, _>(move |call, request| {
+        .endpoint::<GetNetwork, _, _, _>(move |call, request| {
             let found = get.get(call.epoch, &request.name);
             async move { found }
         })
-        .endpoint::<ListNetworks, _, _>(move |call, _| {
+        .endpoint::<ListNetworks, _, _, _>(move |call, _| {
             let networks = list.list(call.epoch);
             async move { Ok(NetworkPage { networks }) }
         })
-        .endpoint::<DeleteNetwork, _, _>(move |call, request| {
+        .endpoint::<DeleteNetwork, _, _, _>(move |call, request| {
             let book = Arc::clone(&delete);
             async move { book.delete(call.epoch, &request.name).await }
         })
-        .endpoint::<ListPorts, _, _>(move |_, request| {
+        .endpoint::<ListPorts, _, _, _>(move |_, request| {
             let page = list_ports(&ports, &request);
             async move { page }
         })
-        .endpoint::<AllocatePort, _, _>(move |call, request| {
+        .endpoint::<AllocatePort, _, _, _>(move |call, request| {
             let book = Arc::clone(&allocate);
             async move { book.allocate(call.epoch, &request).await }
         })
-        .endpoint::<ReleasePorts, _, _>(move |call, request| {
+        .endpoint::<ReleasePorts, _, _, _>(move |call, request| {
             let book = Arc::clone(&release);
             async move { book.release(call.epoch, &request).await.map(|ports| Released { ports }) }
         })

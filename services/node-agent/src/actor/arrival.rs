@@ -28,6 +28,7 @@ impl Actor {
         if record.passage.as_ref().is_some_and(|p| p.side == Side::Target && p.phase != Phase::Ended) {
             self.watch_arrival();
         }
+        self.ask_again(&record);
         // While it is being sent libvirt lets nobody change it.
         let leaving = record.passage.as_ref().is_some_and(|p| p.side == Side::Source && p.phase == Phase::Copying);
         if record.seen.is_granted() && !leaving {

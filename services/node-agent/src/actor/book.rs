@@ -12,7 +12,7 @@ use std::{
 use tokio::sync::Mutex;
 use watari_chassis::clock;
 use watari_contracts::agent::{Domain, OffReason, Passage, Phase, Transfer, VmFact};
-use watari_model::{Refusal, VmName};
+use watari_model::{MigrationId, Refusal, VmName};
 
 use super::sight::{self, Sight};
 use crate::{
@@ -124,6 +124,16 @@ impl Book {
     pub async fn transferred(&self, transfer: Transfer) {
         // The scheduler begins the next copy by these.
         self.note(Urgency::Soon, |passage, _| passage.transfer = Some(transfer)).await;
+    }
+
+    /// Notes whether the server answers. After a restart of the agent it is asked anew.
+    pub async fn answered(&self, migration: &MigrationId, answers: bool) {
+        self.note(Urgency::Now, |passage, _| {
+            if passage.migration == *migration {
+                passage.answers = Some(answers);
+            }
+        })
+        .await;
     }
 
     /// Notes what an event says about a migration's moments; `at` is on the boot clock.
@@ -316,6 +326,7 @@ impl Book {
                     transfer: p.transfer,
                     complaint: p.complaint.clone(),
                     paused_ms: p.paused_ms,
+                    answers: p.answers,
                 }),
             },
         }

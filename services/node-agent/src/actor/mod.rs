@@ -12,6 +12,7 @@
 //! release waits for the sending that it follows.
 
 mod abort;
+mod answers;
 mod arrival;
 mod book;
 mod cx;

@@ -10,7 +10,7 @@ use watari_chassis::clock;
 use watari_contracts::agent::{Domain, Phase, Resume};
 use watari_model::Refusal;
 
-use super::cx::Cx;
+use super::{answers, cx::Cx};
 use crate::{
     facts::Urgency,
     hypervisor::{DomainState, Grant},
@@ -53,6 +53,7 @@ pub(super) async fn run(cx: &Cx, order: &Resume) -> Result<(), Refusal> {
     if let Some(server) = &record.server {
         cx.node.plumbing.announce(server);
     }
+    answers::ask(&cx.node, &cx.book, &record);
     if let Some(paused_ms) = record.passage.and_then(|passage| passage.paused_ms) {
         cx.node.counts.arrived_pause.observe(Duration::from_millis(paused_ms).as_secs_f64());
     }

@@ -10,7 +10,7 @@ use tokio_util::task::AbortOnDropHandle;
 use watari_contracts::agent::{Domain, Phase, Send, Transfer};
 use watari_model::{MigrationId, Refusal};
 
-use super::cx::Cx;
+use super::{answers, cx::Cx};
 use crate::{
     facts::Urgency,
     hypervisor::{Change, Event, JobKind, JobStats, Migration, Persist, QemuProcess, Suspend},
@@ -35,7 +35,8 @@ pub(super) async fn run(cx: &Cx, order: &Send) -> Result<(), Refusal> {
     let process = cx.node.hypervisor.process(cx.name(), uuid).await.map_err(|error| cx.refuse(&error))?;
     let process = process.ok_or_else(|| cx.not_now(Domain::Absent, WANTED))?;
     let begun = Crossing::new(order.migration.clone(), Side::Source, order.to.clone(), Phase::Copying);
-    cx.book.amend(uuid, Urgency::Soon, |record| record.passage = Some(begun)).await?;
+    let record = cx.book.amend(uuid, Urgency::Soon, |record| record.passage = Some(begun)).await?;
+    answers::ask(&cx.node, &cx.book, &record);
     let some = |value: u64| (value > 0).then_some(value);
     let migration = Migration {
         name: cx.name().to_owned(),

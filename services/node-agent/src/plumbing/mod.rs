@@ -5,7 +5,7 @@
 //! and nowhere else.
 
 mod admission;
-mod announce;
+mod arp;
 mod dnsmasq;
 mod guard;
 mod hosts;
@@ -19,6 +19,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs, io,
     net::Ipv4Addr,
+    time::Duration,
 };
 
 use tokio::sync::Mutex;
@@ -150,10 +151,27 @@ impl Plumbing {
             let (Ok(bridge), Some(mac)) = (self.bridge(wire), overlay::mac(&wire.mac)) else { continue };
             let (bridge, address, vm) = (bridge.to_owned(), wire.address, server.name.clone());
             tokio::spawn(async move {
-                if let Err(error) = announce::here(&bridge, mac, address).await {
+                if let Err(error) = arp::announce(&bridge, mac, address).await {
                     tracing::warn!(%vm, bridge, %error, "the segment was not told where the server is");
                 }
             });
+        }
+    }
+
+    /// Whether a server that is here answers at its first address within `patience`; none if it
+    /// cannot be asked.
+    pub async fn answers(&self, server: &Server, patience: Duration) -> Option<bool> {
+        let wire = server.wires.first()?;
+        let bridge = match Self::overlay(wire).ok()? {
+            Some(spec) => spec.bridge(),
+            None => self.bridge(wire).ok()?.to_owned(),
+        };
+        match arp::answers(&bridge, overlay::mac(&wire.mac)?, wire.address, patience).await {
+            Ok(answers) => Some(answers),
+            Err(error) => {
+                tracing::warn!(vm = %server.name, bridge, %error, "the server cannot be asked whether it answers");
+                None
+            }
         }
     }
 

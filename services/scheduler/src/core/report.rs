@@ -1,7 +1,7 @@
 //! What an outage has come to: who moved, who is moving, who did not and why.
 
 use watari_model::{
-    Timestamp, VmName,
+    Refusal, Timestamp, VmName,
     migration::{Migration, Reason, State},
     outage::{self, Leg, Outage},
 };
@@ -40,7 +40,14 @@ pub fn report<'s>(snap: &'s Snapshot, outage: &Outage, now: Timestamp) -> Report
     // The last server's end is when it ran at its target, not when the books were closed.
     let last = moved.iter().map(|m| arrived(m)).max();
     let end = leg.ended_at.map_or(now, |ended| last.unwrap_or(ended));
-    let failed = if leg.ended_at.is_some() { outage.left.clone() } else { so_far(&all, &moved, &moving) };
+    let failed = if leg.ended_at.is_some() {
+        // Who is away but does not answer is not left, and has not been moved well either.
+        let mute = |left: &outage::Left| matches!(left.fault, Refusal::ServerUnanswering { .. });
+        let mute = so_far(&all, &moved, &moving).into_iter().filter(mute);
+        mute.filter(|left| !outage.left.iter().any(|other| other.vm == left.vm)).chain(outage.left.clone()).collect()
+    } else {
+        so_far(&all, &moved, &moving)
+    };
     Report { reason, moved, moving, failed, makespan_ms: end.millis_since(leg.began_at) }
 }
 

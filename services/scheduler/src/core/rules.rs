@@ -71,6 +71,8 @@ pub struct Rules {
     pub prepare_ms: u64,
     /// A copy that takes longer is given up.
     pub copy_ms: u64,
+    /// How long a server that answered before its migration may take to answer after it.
+    pub answer_ms: u64,
     /// How often a failed move is tried again within an evacuation.
     pub retries: u32,
     /// How long a return waits for nodes at home that are not there yet.
@@ -106,6 +108,7 @@ impl Default for Rules {
             downtime_ms: 100,
             prepare_ms: 600_000,
             copy_ms: 3_600_000,
+            answer_ms: 15_000,
             retries: 3,
             return_wait_ms: 120_000,
             leftover_ms: 10_000,

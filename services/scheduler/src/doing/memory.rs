@@ -229,6 +229,7 @@ fn note_passage(passages: &mut HashMap<(NodeName, MigrationId), Passage>, node: 
         transfer: passage.transfer.or_else(|| old.and_then(|p| p.transfer)),
         complaint: passage.complaint.clone().or_else(|| old.and_then(|p| p.complaint.clone())),
         paused_ms: passage.paused_ms.or_else(|| old.and_then(|p| p.paused_ms)),
+        answers: passage.answers.or_else(|| old.and_then(|p| p.answers)),
         ..passage.clone()
     };
     passages.insert(key, merged);

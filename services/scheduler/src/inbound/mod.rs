@@ -40,6 +40,7 @@ pub(crate) struct Desk {
     servers: Servers,
     most_keys: usize,
     turns: Arc<Turns>,
+    shown: Arc<vms::Shown>,
 }
 
 /// One request at a time for each name: a server that is being made is not made twice.
@@ -65,7 +66,7 @@ impl Turns {
 impl Desk {
     pub(crate) fn new(executor: Executor, rules: Arc<Rules>, settings: &Settings) -> Self {
         let (servers, most_keys) = (settings.servers, settings.keys.most);
-        Self { executor, rules, servers, most_keys, turns: Arc::default() }
+        Self { executor, rules, servers, most_keys, turns: Arc::default(), shown: Arc::default() }
     }
 
     fn stores(&self) -> &Stores {

@@ -10,4 +10,4 @@ pub(crate) use keys::key;
 pub(crate) use migrations::migration;
 pub(crate) use outages::outage;
 pub(crate) use sites::site;
-pub(crate) use vms::vm;
+pub(crate) use vms::{Whereabouts, vm, whereabouts};

@@ -1,22 +1,34 @@
 //! A server's view.
 
 use watari_contracts::scheduler::{Fault, VmView};
-use watari_model::vm::Vm;
+use watari_model::{NodeName, SiteName, vm::Vm};
 
 use crate::core::Snapshot;
 
-/// A server as it stands. It is reachable if its node was heard within `silent_ms`.
-pub(crate) fn vm(snap: &Snapshot, vm: &Vm, silent_ms: u64) -> VmView {
-    let node = vm.node().cloned();
-    let site = node.as_ref().and_then(|n| snap.nodes.get(n.as_str())).map(|entry| entry.value.site.clone());
-    let reachable = node.as_ref().is_none_or(|node| {
-        snap.heard.get(node).is_some_and(|heard| heard.age_ms <= silent_ms) && !snap.unreachable(node, silent_ms)
-    });
+/// What a server's view says that is not in its document.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Whereabouts {
+    pub(crate) site: Option<SiteName>,
+    pub(crate) reachable: bool,
+}
+
+/// Where a node's servers are, and whether they are reachable: if it was heard within `silent_ms`.
+pub(crate) fn whereabouts(snap: &Snapshot, node: Option<&NodeName>, silent_ms: u64) -> Whereabouts {
+    Whereabouts {
+        site: node.and_then(|n| snap.nodes.get(n.as_str())).map(|entry| entry.value.site.clone()),
+        reachable: node.is_none_or(|node| {
+            snap.heard.get(node).is_some_and(|heard| heard.age_ms <= silent_ms) && !snap.unreachable(node, silent_ms)
+        }),
+    }
+}
+
+/// A server as it stands, on a node with these whereabouts.
+pub(crate) fn vm(vm: &Vm, whereabouts: &Whereabouts) -> VmView {
     VmView {
         name: vm.name.clone(),
         state: vm.state,
-        site,
-        node,
+        site: whereabouts.site.clone(),
+        node: vm.node().cloned(),
         home_site: vm.home_site.clone(),
         addresses: vm.spec.nics.iter().map(|nic| nic.address).collect(),
         vcpus: vm.spec.vcpus,
@@ -29,7 +41,7 @@ pub(crate) fn vm(snap: &Snapshot, vm: &Vm, silent_ms: u64) -> VmView {
         generation: vm.generation(),
         migration: vm.crossing.as_ref().map(|crossing| crossing.id.clone()),
         rebooting: vm.reboots.asked != vm.reboots.done,
-        reachable,
+        reachable: whereabouts.reachable,
         fault: vm.fault.as_ref().map(Fault::from),
         groups: vm.spec.groups.clone(),
         firewalls: vm.spec.firewalls.clone(),

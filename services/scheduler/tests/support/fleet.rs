@@ -60,6 +60,8 @@ struct World {
     /// Nodes that refuse to receive.
     closed: Vec<NodeName>,
     aborted: Vec<MigrationId>,
+    /// Whether a server answers after it was moved, where that is not simply so.
+    answers: HashMap<VmName, Option<bool>>,
     /// The most that were copied at the same time.
     copying: usize,
     most_copying: usize,
@@ -87,6 +89,11 @@ impl Fleet {
 
     pub fn copies_take(&self, copy: Duration) {
         self.world().copy = copy;
+    }
+
+    /// From now on, what is known of whether the server answers where it has arrived.
+    pub fn answers(&self, vm: &str, answers: Option<bool>) {
+        self.world().answers.insert(vm.parse().unwrap(), answers);
     }
 
     pub fn close(&self, node: &str) {
@@ -354,6 +361,9 @@ impl Fleet {
                             return Err(Self::not_now(&node, &o.vm, "not paused"));
                         }
                         guest.domain = Domain::Running;
+                        if let Some(passage) = &mut guest.passage {
+                            passage.answers = world.answers.get(&o.vm).copied().unwrap_or(Some(true));
+                        }
                         let paused = world.arrived.remove(&o.vm).map(|at| clock::boot_millis() - at);
                         if let (Some(passage), Some(paused)) = (&mut guest.passage, paused) {
                             passage.paused_ms = Some(paused);
@@ -401,5 +411,7 @@ impl Fleet {
 }
 
 fn passage(migration: &MigrationId, phase: Phase) -> Passage {
-    Passage { migration: migration.clone(), phase, transfer: None, complaint: None, paused_ms: None }
+    // Every guest answers before it leaves.
+    let answers = (phase != Phase::Prepared).then_some(true);
+    Passage { migration: migration.clone(), phase, transfer: None, complaint: None, paused_ms: None, answers }
 }

@@ -16,13 +16,14 @@ use watari_model::Refusal;
 
 use super::{
     Call,
+    answer::Answer,
     registry::{Ended, Registry},
     reply,
 };
 use crate::{Context, telemetry::trace};
 
-type Answer = Pin<Box<dyn Future<Output = Result<Bytes, Refusal>> + Send>>;
-type Handler = Box<dyn Fn(Call, &[u8]) -> Answer + Send + Sync>;
+type Answering = Pin<Box<dyn Future<Output = Result<Bytes, Refusal>> + Send>>;
+type Handler = Box<dyn Fn(Call, &[u8]) -> Answering + Send + Sync>;
 
 /// Whether this process may act when it takes a request.
 #[derive(Clone, Copy, Debug)]
@@ -42,12 +43,13 @@ pub(super) struct Endpoint {
 }
 
 impl Endpoint {
-    pub(super) fn new<Q, A, F, W>(subject: &str, about: &str, handler: F) -> Self
+    pub(super) fn new<Q, A, T, F, W>(subject: &str, about: &str, handler: F) -> Self
     where
         Q: Payload,
         A: Payload,
         F: Fn(Call, Q) -> W + Send + Sync + 'static,
-        W: Future<Output = Result<A, Refusal>> + Send + 'static,
+        W: Future<Output = Result<T, Refusal>> + Send + 'static,
+        T: Answer<A>,
     {
         let schema = |schema: schemars::Schema| schema.as_value().to_string();
         let metadata = HashMap::from([
@@ -67,8 +69,7 @@ impl Endpoint {
                 Box::pin(async move {
                     let question = question.map_err(|e| Refusal::Malformed { detail: e.to_string() })?;
                     let answer = handler(call, question).await?;
-                    let json = serde_json::to_vec(&answer).map_err(|e| Refusal::Internal { detail: e.to_string() })?;
-                    Ok(json.into())
+                    answer.into_json().map_err(|e| Refusal::Internal { detail: e.to_string() })
                 })
             }),
         }

@@ -5,6 +5,7 @@
 //! `$SRV` on any reply subject at all (so that one could make a service publish into `$JS.API`),
 //! sends errors without a body, and does not forget endpoints that are stopped, as a standby must.
 
+mod answer;
 mod call;
 mod endpoint;
 mod registry;
@@ -19,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use watari_contracts::{Command, Request, Service};
 use watari_model::{NodeName, Refusal};
 
+pub use answer::{Answer, Written};
 pub use call::Call;
 pub(crate) use reply::is_inbox;
 
@@ -49,14 +51,15 @@ impl Server {
     /// Answers the requests of type `R` with `handler`. A handler that panics is answered as
     /// [`Refusal::Internal`] and counted.
     #[must_use]
-    pub fn endpoint<R, F, W>(mut self, handler: F) -> Self
+    pub fn endpoint<R, T, F, W>(mut self, handler: F) -> Self
     where
         R: Request,
         F: Fn(Call, R) -> W + Send + Sync + 'static,
-        W: Future<Output = Result<R::Reply, Refusal>> + Send + 'static,
+        W: Future<Output = Result<T, Refusal>> + Send + 'static,
+        T: Answer<R::Reply>,
     {
         debug_assert_eq!(R::OWNER, self.service, "{} belongs to another service", R::SUBJECT);
-        self.endpoints.push(Arc::new(Endpoint::new::<R, R::Reply, F, W>(R::SUBJECT, R::ABOUT, handler)));
+        self.endpoints.push(Arc::new(Endpoint::new::<R, R::Reply, T, F, W>(R::SUBJECT, R::ABOUT, handler)));
         self
     }
 
@@ -207,7 +210,7 @@ impl Commands {
         W: Future<Output = Result<C::Reply, Refusal>> + Send + 'static,
     {
         let subject = bus::command_subject::<C>(&self.node);
-        self.server.endpoints.push(Arc::new(Endpoint::new::<C, C::Reply, F, W>(&subject, C::ABOUT, handler)));
+        self.server.endpoints.push(Arc::new(Endpoint::new::<C, C::Reply, C::Reply, F, W>(&subject, C::ABOUT, handler)));
         self
     }
 

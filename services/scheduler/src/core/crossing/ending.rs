@@ -3,7 +3,7 @@
 use watari_chassis::Entry;
 use watari_contracts::agent::{Domain, VmFact};
 use watari_model::{
-    Refusal,
+    NodeName, Refusal,
     migration::{Change, Migration},
     vm::{self, Vm},
 };
@@ -25,10 +25,31 @@ pub(super) fn switching(turn: &mut Turn<'_>, entry: &Entry<Migration>, vm: &Entr
     let released = matches!(release(turn, migration, &vm.value), Step::Done(_));
     let sight = turn.sight(&migration.from, &migration.vm);
     let absent = released && !matches!(sight.domain(), Some(Domain::Running | Domain::Paused | Domain::Incoming));
-    if absent || turn.unreachable(&migration.from) {
-        let measured = measure::of(turn, migration, &vm.value);
-        turn.change_migration(entry, [Change::Done(measured)]);
+    if !absent && !turn.unreachable(&migration.from) {
+        return;
     }
+    match answers(turn, migration) {
+        Some(true) => {
+            let measured = measure::of(turn, migration, &vm.value);
+            turn.change_migration(entry, [Change::Done(measured)]);
+        }
+        Some(false) => {
+            let (vm, node) = (migration.vm.to_string(), migration.to.to_string());
+            turn.change_migration(entry, [Change::Lost(Refusal::ServerUnanswering { vm, node })]);
+        }
+        None => {}
+    }
+}
+
+/// Whether the server answers at the target, as far as it did at the source: a guest without an
+/// address, or one that was just booting, cannot be held to it. None while it may still do so.
+fn answers(turn: &Turn<'_>, migration: &Migration) -> Option<bool> {
+    let at = |node: &NodeName| turn.snap.passages.get(&(node.clone(), migration.id.clone())).and_then(|p| p.answers);
+    if at(&migration.from) != Some(true) {
+        return Some(true);
+    }
+    let late = turn.now.millis_since(migration.changed_at) > turn.rules.answer_ms;
+    at(&migration.to).or_else(|| late.then_some(false))
 }
 
 /// Resumes the copy under the target's grant.

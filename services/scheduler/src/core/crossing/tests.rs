@@ -27,6 +27,7 @@ fn passages() -> Vec<Option<Passage>> {
         transfer: None,
         complaint: None,
         paused_ms: None,
+        answers: None,
     };
     vec![
         None,

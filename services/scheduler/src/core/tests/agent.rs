@@ -325,6 +325,7 @@ impl Host {
                     guest.defined = Some(OffReason::Unknown);
                     if let Some(passage) = &mut guest.passage {
                         passage.paused_ms = Some(7);
+                        passage.answers = Some(true);
                     }
                     effect = Effect::Resumed;
                 }
@@ -394,7 +395,9 @@ impl Host {
 }
 
 pub(crate) fn passage(migration: &MigrationId, phase: Phase) -> Passage {
-    Passage { migration: migration.clone(), phase, transfer: None, complaint: None, paused_ms: None }
+    // Every guest answers before it leaves.
+    let answers = (phase != Phase::Prepared).then_some(true);
+    Passage { migration: migration.clone(), phase, transfer: None, complaint: None, paused_ms: None, answers }
 }
 
 /// What an order did that the invariants are about.

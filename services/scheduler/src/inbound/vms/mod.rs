@@ -3,21 +3,19 @@
 mod check;
 mod console;
 mod create;
+mod listing;
 mod power;
 
-use std::ops::Bound;
-
-use watari_contracts::scheduler::{GetVm, ListVms, VmPage, VmView};
+use watari_contracts::scheduler::{GetVm, VmView};
 use watari_model::{
     Refusal,
     vm::{AnsweredRequest, REQUESTS_KEPT, Vm},
 };
 
-use super::{Desk, TRIES, check_request_id, fill, find, newest, page, unwritten};
-use crate::{
-    core::{Snapshot, digest},
-    views,
-};
+use super::{Desk, TRIES, check_request_id, find, newest, unwritten};
+use crate::{core::digest, views};
+
+pub(super) use listing::Shown;
 
 /// A request's contents without its name, as a digest.
 fn digest_of(request: &impl serde::Serialize) -> String {
@@ -45,31 +43,12 @@ fn remember(vm: &mut Vm, request_id: Option<&str>, digest: &str) {
 
 impl Desk {
     pub(super) fn show(&self, vm: &Vm) -> VmView {
-        views::vm(&self.executor.view(), vm, self.rules.silent_ms)
+        views::vm(vm, &views::whereabouts(&self.executor.view(), vm.node(), self.rules.silent_ms))
     }
 
     pub(super) async fn get_vm(self, request: GetVm) -> Result<VmView, Refusal> {
         let entry = find(&self.stores().vms, request.name.as_str()).await?;
         entry.map(|entry| self.show(&entry.value)).ok_or_else(|| Refusal::VmUnknown { vm: request.name.to_string() })
-    }
-
-    #[allow(clippy::unused_async, reason = "a handler")]
-    pub(super) async fn list_vms(self, request: ListVms) -> Result<VmPage, Refusal> {
-        let limit = page(request.limit, 500)?;
-        let snap = self.executor.view();
-        let after = request.after.as_ref().map_or(Bound::Unbounded, |name| Bound::Excluded(name.as_str()));
-        let wanted = snap
-            .vms
-            .range::<str, _>((after, Bound::Unbounded))
-            .map(|(_, entry)| &entry.value)
-            .filter(|vm| request.state.is_none_or(|state| vm.state == state))
-            .filter(|vm| request.node.as_ref().is_none_or(|node| vm.node() == Some(node)))
-            .filter(|vm| request.site.as_ref().is_none_or(|site| at(&snap, vm, site)));
-        let (mut wanted, mut rest) = (wanted.clone(), wanted);
-        let vms = fill(wanted.by_ref().map(|vm| views::vm(&snap, vm, self.rules.silent_ms)), limit);
-        let more = rest.nth(vms.len()).is_some();
-        let next = if more { vms.last().map(|vm| vm.name.clone()) } else { None };
-        Ok(VmPage { vms, next })
     }
 
     /// Changes a server's document by compare-and-set, as often as somebody else is faster.
@@ -103,8 +82,4 @@ impl Desk {
         }
         Err(Refusal::NoAnswer { who: format!("the document of server {name}") })
     }
-}
-
-fn at(snap: &Snapshot, vm: &Vm, site: &watari_model::SiteName) -> bool {
-    vm.node().and_then(|node| snap.nodes.get(node.as_str())).is_some_and(|entry| entry.value.site == *site)
 }

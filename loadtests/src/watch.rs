@@ -14,16 +14,16 @@ use futures_util::StreamExt;
 use serde_json::Value;
 use watari_chassis::{Bus, BusSettings};
 
-use super::beacon::Beacon;
+use crate::beacon::Beacon;
 use crate::lab::Lab;
 
 /// One version of a migration's document, and when it was heard.
 #[derive(Clone, Debug)]
-pub(super) struct Heard {
-    pub(super) id: String,
-    pub(super) state: String,
-    pub(super) at: Instant,
-    pub(super) document: Value,
+pub(crate) struct Heard {
+    pub(crate) id: String,
+    pub(crate) state: String,
+    pub(crate) at: Instant,
+    pub(crate) document: Value,
 }
 
 #[derive(Default)]
@@ -34,11 +34,11 @@ struct Inbox {
 
 /// The ears.
 #[derive(Clone, Default)]
-pub(super) struct Watch(Arc<Mutex<Inbox>>);
+pub(crate) struct Watch(Arc<Mutex<Inbox>>);
 
 impl Watch {
     /// Starts listening.
-    pub(super) fn start(lab: &Lab) -> anyhow::Result<Self> {
+    pub(crate) fn start(lab: &Lab) -> anyhow::Result<Self> {
         let watch = Self::default();
         watch.listen_for_beacons(lab)?;
         watch.listen_for_migrations(lab)?;
@@ -122,38 +122,44 @@ impl Watch {
     }
 
     /// Forgets what was heard of migrations so far.
-    pub(super) fn forget(&self) {
+    pub(crate) fn forget(&self) {
         self.inbox().migrations.clear();
     }
 
     /// The beacons heard since the last call.
-    pub(super) fn beacons(&self) -> Vec<Beacon> {
+    pub(crate) fn beacons(&self) -> Vec<Beacon> {
         std::mem::take(&mut self.inbox().beacons)
     }
 
     /// Waits for the first version of a migration's document whose state `fits`.
-    pub(super) fn wait(&self, id: &str, patience: Duration, fits: impl Fn(&str) -> bool) -> anyhow::Result<Heard> {
+    pub(crate) fn wait(&self, id: &str, patience: Duration, fits: impl Fn(&str) -> bool) -> anyhow::Result<Heard> {
+        let heard = self.first(patience, &format!("migration {id}"), |heard| heard.id == id && fits(&heard.state));
+        heard.with_context(|| format!("migration {id} is {}", self.last_state(id)))
+    }
+
+    /// Waits for the first document since the last [`Watch::forget`] that `fits`.
+    pub(crate) fn first(&self, patience: Duration, what: &str, fits: impl Fn(&Heard) -> bool) -> anyhow::Result<Heard> {
         let deadline = Instant::now() + patience;
         loop {
-            if let Some(heard) = self.inbox().migrations.iter().find(|h| h.id == id && fits(&h.state)) {
+            if let Some(heard) = self.inbox().migrations.iter().find(|heard| fits(heard)) {
                 return Ok(heard.clone());
             }
             if Instant::now() > deadline {
-                bail!("migration {id} is still {}", self.last_state(id));
+                bail!("waited {} s for {what}", patience.as_secs());
             }
             thread::sleep(Duration::from_millis(1));
         }
     }
 
     /// The state that was the newest at a moment.
-    pub(super) fn state_at(&self, id: &str, at: Instant) -> String {
+    pub(crate) fn state_at(&self, id: &str, at: Instant) -> String {
         let inbox = self.inbox();
         let last = inbox.migrations.iter().rfind(|h| h.id == id && h.at <= at);
         last.map_or_else(|| "unheard".to_owned(), |h| h.state.clone())
     }
 
     /// The newest state heard.
-    pub(super) fn last_state(&self, id: &str) -> String {
+    pub(crate) fn last_state(&self, id: &str) -> String {
         let inbox = self.inbox();
         inbox.migrations.iter().rfind(|h| h.id == id).map_or_else(|| "unheard".to_owned(), |h| h.state.clone())
     }

@@ -5,13 +5,14 @@ use std::{
     time::{Duration, Instant},
 };
 
+use anyhow::{Context, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::lab::{Lab, NODES};
+use crate::lab::{Lab, NODES, Trunks};
 
 /// A kind of fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(crate) enum Fault {
     /// The link of the source's site is cut for two seconds.
     CutShortly,
     /// … for twelve seconds: longer than every keep-alive.
@@ -31,7 +32,7 @@ pub(super) enum Fault {
 }
 
 impl Fault {
-    pub(super) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::CutShortly,
         Self::SourceLibvirtd,
         Self::TargetLibvirtd,
@@ -42,7 +43,7 @@ impl Fault {
         Self::CutLong,
     ];
 
-    pub(super) const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::CutShortly => "link cut for 2 s",
             Self::CutLong => "link cut for 12 s",
@@ -56,7 +57,7 @@ impl Fault {
     }
 
     /// Looks up beforehand whom to kill, so that the stroke itself is quick.
-    pub(super) fn arm(self, lab: &Lab) -> Armed {
+    pub(crate) fn arm(self, lab: &Lab) -> anyhow::Result<Armed> {
         let of = |program: &str, hosts: &[&str]| {
             hosts
                 .iter()
@@ -71,54 +72,56 @@ impl Fault {
             Self::SourceLibvirtd | Self::TargetLibvirtd => of("libvirtd", &NODES),
             Self::NatsServer => of("nats-server", &fronts),
         };
-        Armed { fault: self, lab: lab.clone(), pids }
+        let trunks = match self {
+            Self::CutShortly | Self::CutLong => Some(lab.trunks()?),
+            _ => None,
+        };
+        Ok(Armed { fault: self, trunks, pids })
     }
 }
 
 /// A fault that is ready to strike.
-pub(super) struct Armed {
+pub(crate) struct Armed {
     fault: Fault,
-    lab: Lab,
+    trunks: Option<Trunks>,
     pids: Vec<(String, i32)>,
 }
 
 /// When a fault struck and when it was over.
-pub(super) struct Struck {
-    pub(super) began: Instant,
-    pub(super) ended: Instant,
+pub(crate) struct Struck {
+    pub(crate) began: Instant,
+    pub(crate) ended: Instant,
 }
 
 impl Armed {
     /// Strikes now, at a migration from `source` (at `site`) to `target`.
-    pub(super) fn strike(self, source: &str, target: &str, site: &str) -> anyhow::Result<Struck> {
+    pub(crate) fn strike(mut self, source: &str, target: &str, site: &str) -> anyhow::Result<Struck> {
         let began = Instant::now();
         let front = if site == "myodaiji" { "m-front" } else { "y-front" };
         match self.fault {
             Fault::CutShortly => self.cut(site, Duration::from_secs(2))?,
             Fault::CutLong => self.cut(site, Duration::from_secs(12))?,
-            Fault::Scheduler => self.kill(&["m-front", "y-front"]),
-            Fault::SourceAgent | Fault::SourceLibvirtd => self.kill(&[source]),
-            Fault::TargetAgent | Fault::TargetLibvirtd => self.kill(&[target]),
-            Fault::NatsServer => self.kill(&[front]),
+            Fault::Scheduler => self.kill(&["m-front", "y-front"])?,
+            Fault::SourceAgent | Fault::SourceLibvirtd => self.kill(&[source])?,
+            Fault::TargetAgent | Fault::TargetLibvirtd => self.kill(&[target])?,
+            Fault::NatsServer => self.kill(&[front])?,
         }
         Ok(Struck { began, ended: Instant::now() })
     }
 
-    fn cut(&self, site: &str, lasting: Duration) -> anyhow::Result<()> {
-        self.lab.run(&["cut", site])?;
+    fn cut(&mut self, site: &str, lasting: Duration) -> anyhow::Result<()> {
+        let trunks = self.trunks.as_mut().context("not armed for a cut")?;
+        trunks.set(site, "down")?;
         thread::sleep(lasting);
-        self.lab.run(&["heal", site])?;
-        Ok(())
+        trunks.set(site, "up")
     }
 
-    fn kill(&self, hosts: &[&str]) {
-        for (host, pid) in &self.pids {
-            if hosts.contains(&host.as_str())
-                && let Some(pid) = Pid::from_raw(*pid)
-            {
-                // One that is gone already needs no killing.
-                let _ = kill_process(pid, Signal::KILL);
-            }
-        }
+    /// A stroke that hits nobody is no fault. Of two, one may be gone already.
+    fn kill(&self, hosts: &[&str]) -> anyhow::Result<()> {
+        let aimed = self.pids.iter().filter(|(host, _)| hosts.contains(&host.as_str()));
+        let pids = aimed.filter_map(|(_, pid)| Pid::from_raw(*pid));
+        let struck = pids.filter(|pid| kill_process(*pid, Signal::KILL).is_ok()).count();
+        ensure!(struck > 0, "nobody was there to be killed: {}", self.fault.name());
+        Ok(())
     }
 }

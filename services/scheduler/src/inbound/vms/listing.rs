@@ -1,0 +1,141 @@
+//! The list of servers: asked for by every screen that refreshes itself, most of it each time the
+//! same. So the JSON of each server's view is kept, and a page is put together from the pieces.
+
+use std::{
+    collections::HashMap,
+    ops::Bound,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
+use watari_chassis::{Entry, Written};
+use watari_contracts::scheduler::{ListVms, VmPage};
+use watari_model::{NodeName, Refusal, VmName, vm::Vm};
+
+use super::super::{Desk, PAGE_BYTES, page};
+use crate::views::{self, Whereabouts};
+
+/// The views that were shown last, by server.
+#[derive(Default)]
+pub(in crate::inbound) struct Shown(Mutex<HashMap<String, Piece>>);
+
+struct Piece {
+    /// The document that it shows. A document that was written again is another entry.
+    entry: Arc<Entry<Vm>>,
+    whereabouts: Whereabouts,
+    json: Arc<RawValue>,
+}
+
+impl Shown {
+    /// The JSON of a server's view.
+    fn json(&self, entry: &Arc<Entry<Vm>>, whereabouts: &Whereabouts) -> serde_json::Result<Arc<RawValue>> {
+        let name = entry.value.name.as_str();
+        let mut pieces = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(piece) = pieces.get(name)
+            && Arc::ptr_eq(&piece.entry, entry)
+            && piece.whereabouts == *whereabouts
+        {
+            return Ok(Arc::clone(&piece.json));
+        }
+        let json: Arc<RawValue> = to_raw_value(&views::vm(&entry.value, whereabouts))?.into();
+        let piece = Piece { entry: Arc::clone(entry), whereabouts: whereabouts.clone(), json: Arc::clone(&json) };
+        pieces.insert(name.to_owned(), piece);
+        Ok(json)
+    }
+
+    /// Forgets servers that are no more.
+    fn keep(&self, there: &watari_chassis::Snapshot<Vm>) {
+        let mut pieces = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if pieces.len() > there.len() {
+            pieces.retain(|name, _| there.contains_key(name));
+        }
+    }
+}
+
+/// The form of a [`VmPage`], of pieces.
+#[derive(Serialize)]
+struct Page<'a> {
+    vms: Vec<&'a RawValue>,
+    next: Option<VmName>,
+}
+
+impl Desk {
+    #[allow(clippy::unused_async, reason = "a handler")]
+    pub(in crate::inbound) async fn list_vms(self, request: ListVms) -> Result<Written<VmPage>, Refusal> {
+        let limit = page(request.limit, 500)?;
+        let unwritable = |error: serde_json::Error| Refusal::Internal { detail: error.to_string() };
+        let snap = self.executor.view();
+        self.shown.keep(&snap.vms);
+        let mut nodes: HashMap<Option<&NodeName>, Whereabouts> = HashMap::new();
+        let after = request.after.as_ref().map_or(Bound::Unbounded, |name| Bound::Excluded(name.as_str()));
+        let (mut pieces, mut bytes) = (Vec::new(), 0);
+        let (mut last, mut next): (Option<&VmName>, _) = (None, None);
+        for (_, entry) in snap.vms.range::<str, _>((after, Bound::Unbounded)) {
+            let vm = &entry.value;
+            let whereabouts =
+                nodes.entry(vm.node()).or_insert_with(|| views::whereabouts(&snap, vm.node(), self.rules.silent_ms));
+            let wanted = request.state.is_none_or(|state| vm.state == state)
+                && request.node.as_ref().is_none_or(|node| vm.node() == Some(node))
+                && request.site.as_ref().is_none_or(|site| whereabouts.site.as_ref() == Some(site));
+            if !wanted {
+                continue;
+            }
+            let json = self.shown.json(entry, whereabouts).map_err(unwritable)?;
+            bytes += json.get().len();
+            // The first always fits.
+            if pieces.len() == limit || (bytes > PAGE_BYTES && last.is_some()) {
+                next = last.cloned();
+                break;
+            }
+            pieces.push(json);
+            last = Some(&vm.name);
+        }
+        Written::of(&Page { vms: pieces.iter().map(AsRef::as_ref).collect(), next }).map_err(unwritable)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use watari_contracts::scheduler::VmView;
+
+    use super::*;
+
+    fn entry(revision: u64, change: impl FnOnce(&mut Vm)) -> Arc<Entry<Vm>> {
+        const SAMPLES: &str = include_str!("../../../../../shared/contracts/tests/golden/document.vms.json");
+        let [mut vm, ..]: [Vm; 2] = serde_json::from_str(SAMPLES).unwrap();
+        change(&mut vm);
+        let created = vm.created_at;
+        Arc::new(Entry { value: vm, revision, created })
+    }
+
+    #[test]
+    fn a_page_of_pieces_has_the_form_of_a_page() {
+        let (shown, entry) = (Shown::default(), entry(7, |_| ()));
+        let nowhere = Whereabouts::default();
+        let next = Some(entry.value.name.clone());
+        let piece = shown.json(&entry, &nowhere).unwrap();
+        let page = Page { vms: vec![&*piece], next: next.clone() };
+        let written = Written::<VmPage>::of(&page).unwrap();
+        let whole = VmPage { vms: vec![views::vm(&entry.value, &nowhere)], next };
+        assert_eq!(written.json(), serde_json::to_vec(&whole).unwrap());
+    }
+
+    #[test]
+    fn a_view_is_written_again_when_its_document_or_its_whereabouts_changed_and_only_then() {
+        let (shown, before) = (Shown::default(), entry(7, |_| ()));
+        let (nowhere, heard) = (Whereabouts::default(), Whereabouts { reachable: true, ..Whereabouts::default() });
+        let first = shown.json(&before, &nowhere).unwrap();
+        assert!(Arc::ptr_eq(&first, &shown.json(&before, &nowhere).unwrap()));
+
+        let view = |json: &RawValue| serde_json::from_str::<VmView>(json.get()).unwrap();
+        let there = shown.json(&before, &heard).unwrap();
+        assert_eq!((view(&first).reachable, view(&there).reachable), (false, true));
+
+        let after = entry(8, |vm| vm.spec.priority += 1);
+        assert_eq!(view(&shown.json(&after, &heard).unwrap()).priority, view(&there).priority + 1);
+
+        shown.keep(&watari_chassis::Snapshot::default());
+        assert!(shown.0.lock().unwrap().is_empty());
+    }
+}
