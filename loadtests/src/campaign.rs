@@ -53,6 +53,7 @@ pub struct Order {
 pub fn run(order: &Order) -> anyhow::Result<Report> {
     let lab = Lab::new(order.lab.clone());
     let watch = Watch::start(&lab)?;
+    watch.listen_for_beacons(&lab)?;
     let processors = Processors::start(&lab, &order.vm);
     let mut campaign = Campaign {
         lab,

@@ -37,16 +37,16 @@ struct Inbox {
 pub(crate) struct Watch(Arc<Mutex<Inbox>>);
 
 impl Watch {
-    /// Starts listening.
+    /// Starts listening to migrations' documents.
     pub(crate) fn start(lab: &Lab) -> anyhow::Result<Self> {
         let watch = Self::default();
-        watch.listen_for_beacons(lab)?;
         watch.listen_for_migrations(lab)?;
         Ok(watch)
     }
 
-    fn listen_for_beacons(&self, lab: &Lab) -> anyhow::Result<()> {
-        let (watch, lab) = (self.clone(), lab.clone());
+    /// Starts listening to beacons as well; one watch at a time can.
+    pub(crate) fn listen_for_beacons(&self, lab: &Lab) -> anyhow::Result<()> {
+        let (inbox, lab) = (Arc::downgrade(&self.0), lab.clone());
         let (tell, told) = std::sync::mpsc::channel();
         thread::spawn(move || {
             let socket = lab.enter_network("client").and_then(|()| Ok(UdpSocket::bind(("0.0.0.0", 7777))?));
@@ -59,6 +59,8 @@ impl Watch {
             };
             let mut buffer = [0_u8; 1500];
             while let Ok((length, _)) = socket.recv_from(&mut buffer) {
+                // It ends with the watch.
+                let Some(watch) = inbox.upgrade().map(Self) else { return };
                 if let Some(beacon) = Beacon::read(&buffer[..length], Instant::now()) {
                     watch.inbox().beacons.push(beacon);
                 }
@@ -68,7 +70,7 @@ impl Watch {
     }
 
     fn listen_for_migrations(&self, lab: &Lab) -> anyhow::Result<()> {
-        let (watch, lab) = (self.clone(), lab.clone());
+        let (inbox, lab) = (Arc::downgrade(&self.0), lab.clone());
         let settings = BusSettings {
             urls: vec!["tls://10.88.0.2:4222".to_owned(), "tls://10.88.0.3:4222".to_owned()],
             nkey: Some(lab.file("client", "/etc/watari/operator.nk")),
@@ -101,6 +103,7 @@ impl Watch {
             };
             runtime.block_on(async {
                 while let Some(message) = messages.next().await {
+                    let Some(watch) = inbox.upgrade().map(Self) else { return };
                     if let Ok(document) = serde_json::from_slice::<Value>(&message.payload) {
                         watch.hear(document);
                     }
