@@ -10,6 +10,7 @@ type Run = fn(&Stage) -> anyhow::Result<()>;
 pub(super) const SCENARIOS: &[(&str, Run)] = &[
     ("a_disk_survives_stop_start_and_migration", disk_survives),
     ("a_reboot_boots_again_on_the_same_node", reboot),
+    ("a_server_grows_by_an_edit_and_a_reboot", grown),
     ("the_console_log_shows_what_the_guest_says_on_every_boot", console_log),
     ("an_agent_that_restarts_finds_its_servers_and_touches_none", agent_restarts),
     ("a_libvirtd_that_restarts_stops_no_server", libvirtd_restarts),
@@ -49,6 +50,26 @@ fn reboot(stage: &Stage) -> anyhow::Result<()> {
     until(120, "another boot answers", || Ok(stage.boot_id(&address)? != boot))?;
     ensure!(stage.node_of("mail")? == node, "it rebooted elsewhere");
     Ok(())
+}
+
+fn grown(stage: &Stage) -> anyhow::Result<()> {
+    let (address, node) = (stage.address("mail")?, stage.node_of("mail")?);
+    send_mail(stage, &address, "before-it-grew")?;
+    let boot = stage.boot_id(&address)?;
+    let shown = stage.watari(&["vm", "resize", "mail", "--vcpus", "2", "--memory", "160MiB", "--disk", "2GiB"])?;
+    ensure!(shown["vcpus"] == 1 && shown["pending"]["vcpus"] == 2, "it is {shown}");
+    ensure!(stage.boot_id(&address)? == boot, "the edit booted it");
+    stage.watari(&["vm", "reboot", "mail", "--wait"])?;
+    stage.until_page(&address, 120)?;
+    ensure!(stage.boot_id(&address)? != boot && stage.node_of("mail")? == node, "it did not boot again where it was");
+    let shown = stage.show("vm", "mail")?;
+    ensure!(shown["vcpus"] == 2 && shown["memory_mib"] == 160 && shown["pending"].is_null(), "it is {shown}");
+    // What the hypervisor says, and what the guest sees of its disk.
+    let info = stage.lab.run(&["exec", &node, "--", "virsh", "dominfo", "mail"])?;
+    let has = |name: &str, value: &str| info.lines().any(|l| l.starts_with(name) && l.ends_with(value));
+    ensure!(has("CPU(s):", " 2") && has("Max memory:", "163840 KiB"), "libvirt says {info}");
+    ensure!(stage.page(&address, "/mbox")?.contains("before-it-grew"), "the mailbox is gone");
+    stage.refused("vm.disk-shrinks", &["vm", "resize", "mail", "--disk", "1GiB"])
 }
 
 fn console_log(stage: &Stage) -> anyhow::Result<()> {

@@ -1,7 +1,7 @@
 //! Sizes, times and shares as people read them.
 
 use time::{UtcOffset, macros::format_description};
-use watari_model::Timestamp;
+use watari_model::{Timestamp, vm::Size};
 
 /// A size with a binary unit and three digits: `134 MiB`, `1.50 GiB`.
 #[must_use]
@@ -19,6 +19,12 @@ pub fn bytes(bytes: u64) -> String {
         (_, v) if v < 99.95 => format!("{v:.1} {}", units[unit]),
         (_, v) => format!("{v:.0} {}", units[unit]),
     }
+}
+
+/// How large a server is: `2 vCPU, 512 MiB, 4 GiB`.
+#[must_use]
+pub fn size(size: Size) -> String {
+    format!("{} vCPU, {} MiB, {} GiB", size.vcpus, size.memory_mib, size.disk_gib)
 }
 
 /// A time: `24 ms`, `3.2 s`, `2 min 05 s`, `1 h 02 min`.

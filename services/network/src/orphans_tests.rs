@@ -63,6 +63,7 @@ fn server(name: &str, address: Option<&str>) -> Entry<Vm> {
         crossing: None,
         leftovers: Vec::new(),
         fault: None,
+        pending: None,
         reboots: vm::Reboots::default(),
         migrations: 0,
         requests: Vec::new(),

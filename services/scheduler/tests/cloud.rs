@@ -11,10 +11,15 @@ use watari_contracts::{
     agent::{Domain, OffReason},
     scheduler::{
         CancelMigration, CreateVm, DeleteVm, DrainNode, EvacuateSite, GetMigration, GetOutage, GetVm, LegName,
-        ListMigrations, ListSites, ListVms, MigrateVm, OutageView, RebootVm, ReturnSite, StartVm, StopVm, VmConsoleLog,
+        ListMigrations, ListSites, ListVms, MigrateVm, OutageView, RebootVm, ResizeVm, ReturnSite, StartVm, StopVm, VmConsoleLog,
     },
 };
-use watari_model::{Refusal, firewall::Firewall, migration, outage, vm::State};
+use watari_model::{
+    Refusal,
+    firewall::Firewall,
+    migration, outage,
+    vm::{Size, State},
+};
 use watari_testkit::eventually_some;
 
 async fn until_outage(cloud: &Cloud, id: &watari_model::OutageId, state: outage::State) -> OutageView {
@@ -82,6 +87,31 @@ async fn a_guest_that_shuts_itself_down_stays_down_and_one_that_crashes_is_start
     cloud.fleet.change(&node, "mail", |guest| guest.domain = Domain::Off(OffReason::Shutdown)).await;
     let off = cloud.until("mail", |vm| vm.state == State::Stopped).await;
     assert_eq!(off.desired, watari_model::vm::Desired::Stopped);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_grows_by_an_edit_and_a_reboot() {
+    let cloud = Cloud::start().await;
+    let before = cloud.running("mail", "myodaiji").await;
+    let node = before.node.clone().unwrap();
+    let resize = |vcpus, memory_mib, disk_gib| {
+        ResizeVm { request_id: None, name: "mail".parse().unwrap(), vcpus, memory_mib, disk_gib }
+    };
+    let asked = cloud.ask(&resize(Some(2), None, Some(3))).await.unwrap();
+    let then = Size { vcpus: 2, memory_mib: before.memory_mib, disk_gib: 3 };
+    assert_eq!((asked.vcpus, asked.disk_gib, asked.pending), (before.vcpus, before.disk_gib, Some(then)));
+    assert_eq!(cloud.fleet.guest(node.as_str(), "mail").boots, 1, "it is not disturbed");
+    let refused = cloud.ask(&resize(None, Some(4 << 20), None)).await.unwrap_err();
+    assert!(matches!(refused, Refusal::NodeUnfit { .. }), "{refused:?}");
+    assert!(matches!(cloud.ask(&resize(Some(0), None, None)).await, Err(Refusal::OutOfRange { .. })));
+
+    cloud.ask(&RebootVm { request_id: None, name: "mail".parse().unwrap(), force: false }).await.unwrap();
+    let grown = cloud.until("mail", |vm| vm.state == State::Running && vm.vcpus == 2).await;
+    assert_eq!((grown.disk_gib, grown.pending, grown.rebooting, grown.node), (3, None, false, Some(node.clone())));
+    let guest = cloud.fleet.guest(node.as_str(), "mail");
+    assert_eq!((guest.boots, guest.size), (2, then));
+    let refused = cloud.ask(&resize(None, None, Some(2))).await.unwrap_err();
+    assert!(matches!(refused, Refusal::DiskShrinks { .. }), "{refused:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -180,6 +180,26 @@ pub struct RebootVm {
     pub force: bool,
 }
 
+/// Change a server's size: at once if it is off, from its next start or reboot on if it is not.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ResizeVm {
+    /// Names this request, so that it may be repeated.
+    #[serde(default)]
+    pub request_id: Option<String>,
+    /// Which.
+    pub name: VmName,
+    /// Virtual CPUs; as before if left out.
+    #[serde(default)]
+    pub vcpus: Option<u32>,
+    /// Memory in MiB; as before if left out.
+    #[serde(default)]
+    pub memory_mib: Option<u64>,
+    /// Disk in GiB, never less than it is; as before if left out.
+    #[serde(default)]
+    pub disk_gib: Option<u64>,
+}
+
 /// Remove a server with its disk and addresses.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -262,6 +282,9 @@ pub struct VmView {
     pub migration: Option<MigrationId>,
     /// Whether a reboot was asked for that has not been seen yet.
     pub rebooting: bool,
+    /// How large it will be from its next start or reboot on, if that is not how large it is.
+    #[serde(default)]
+    pub pending: Option<vm::Size>,
     /// Whether its node is heard.
     pub reachable: bool,
     /// What is the matter with it.
@@ -438,6 +461,7 @@ requests! {
     StartVm "watari.v1.vm.start" => VmView, "Start a stopped server.";
     StopVm "watari.v1.vm.stop" => VmView, "Shut a server down; its disk and address stay.";
     RebootVm "watari.v1.vm.reboot" => VmView, "Reboot a running server.";
+    ResizeVm "watari.v1.vm.resize" => VmView, "Change a server's size, at once or from its next start on.";
     DeleteVm "watari.v1.vm.delete" => VmView, "Remove a server with its disk and addresses.";
     MigrateVm "watari.v1.vm.migrate" => MigrationView, "Move a running server to another node, live.";
     VmConsoleLog "watari.v1.vm.console-log" => ConsoleLog, "Read the end of a server's serial console log.";

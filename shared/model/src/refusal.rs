@@ -366,6 +366,10 @@ refusals! {
     DiskTooSmall { image, image_gib, disk_gib } "image.disk-too-small" 400 No
         en "image {image} needs a disk of {image_gib} GiB, but {disk_gib} GiB were asked for" "give --disk {image_gib}GiB or more"
         ja "イメージ {image} には {image_gib} GiB のディスクが必要ですが、指定は {disk_gib} GiB です" "--disk {image_gib}GiB 以上を指定してください";
+    /// A disk never becomes smaller.
+    DiskShrinks { vm, disk_gib, wanted_gib } "vm.disk-shrinks" 400 No
+        en "server {vm} has a disk of {disk_gib} GiB, which cannot become one of {wanted_gib} GiB" "give a size of at least {disk_gib} GiB, or make a smaller server and move the data"
+        ja "サーバ {vm} のディスクは {disk_gib} GiB で、{wanted_gib} GiB に縮めることはできません" "{disk_gib} GiB 以上を指定するか、小さいサーバを作ってデータを移してください";
     /// A node could not get a base image.
     ImageUnavailable { image, node, detail } "image.unavailable" 503 Later
         en "node {node} could not get image {image}: {detail}" "look at `watari image show {image}` and at the front end of that site"

@@ -14,7 +14,7 @@
 //!  any but Migrating ── delete asked ──▶ Deleting ──▶ (no document)
 //! ```
 //!
-//! The state follows what agents report, never what a failed order suggests.
+//! A change of size changes no state. The state follows what agents report, never what a failed order suggests.
 
 use std::net::Ipv4Addr;
 
@@ -126,6 +126,8 @@ pub enum Change {
     MigrationEnded,
     /// It cannot be placed or started.
     Broke(Refusal),
+    /// It is to be of this size: at once if it is off, from its next start on if it is not.
+    Resized(Size),
     /// It is to be removed.
     DeleteAsked,
 }
@@ -222,6 +224,18 @@ pub struct FirstBoot {
     pub user_data: Option<Digest>,
 }
 
+/// How large a server is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Size {
+    /// Virtual CPUs.
+    pub vcpus: u32,
+    /// Memory in MiB.
+    pub memory_mib: u64,
+    /// Disk in GiB.
+    pub disk_gib: u64,
+}
+
 /// What the server is made of.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -254,6 +268,14 @@ pub struct Spec {
     /// What it is told when it first boots.
     #[serde(default)]
     pub first_boot: FirstBoot,
+}
+
+impl Spec {
+    /// How large it is.
+    #[must_use]
+    pub const fn size(&self) -> Size {
+        Size { vcpus: self.vcpus, memory_mib: self.memory_mib, disk_gib: self.disk_gib }
+    }
 }
 
 /// The migration a server is in, noted in its own document: this is also the reservation of its
@@ -322,6 +344,9 @@ pub struct Vm {
     pub leftovers: Vec<Leftover>,
     /// Why it is failed, or why the last thing asked of it could not be done.
     pub fault: Option<Refusal>,
+    /// How large it will be from its next start on, if that is not how large it is.
+    #[serde(default)]
+    pub pending: Option<Size>,
     /// Counts the reboots asked for, and those done.
     #[serde(default)]
     pub reboots: Reboots,
@@ -386,6 +411,25 @@ impl Vm {
         self.grant.as_ref().map_or(0, |g| g.generation)
     }
 
+    /// What is kept free for it: enough for what it is, and for what it will be after its next start.
+    #[must_use]
+    pub fn claims(&self) -> Size {
+        let now = self.spec.size();
+        let then = self.pending.unwrap_or(now);
+        Size {
+            vcpus: now.vcpus.max(then.vcpus),
+            memory_mib: now.memory_mib.max(then.memory_mib),
+            disk_gib: now.disk_gib.max(then.disk_gib),
+        }
+    }
+
+    /// It is off: what was to come true at its next start is so from now on.
+    fn take_size(&mut self) {
+        if let Some(Size { vcpus, memory_mib, disk_gib }) = self.pending.take() {
+            (self.spec.vcpus, self.spec.memory_mib, self.spec.disk_gib) = (vcpus, memory_mib, disk_gib);
+        }
+    }
+
     /// The nodes on which it takes room: where it runs, and where it is going.
     pub fn reserves_on(&self) -> impl Iterator<Item = &NodeName> {
         let held = self.state != State::Pending;
@@ -410,7 +454,10 @@ impl Vm {
                 self.booted = true;
                 if from == Stopping { Stopping } else { Running }
             }
-            (Starting | Running | Stopping, Change::SeenOff) => Stopped,
+            (Starting | Running | Stopping, Change::SeenOff) => {
+                self.take_size();
+                Stopped
+            }
             (Running | Starting, Change::StopAsked) => Stopping,
             (Running, Change::MigrationBegan { id, to }) if self.node().is_some_and(|n| n != to) => {
                 self.crossing = Some(Crossing { id: id.clone(), to: to.clone(), switched: false, abandoned: false });
@@ -454,7 +501,17 @@ impl Vm {
             }
             (Pending | Starting, Change::Broke(refusal)) => {
                 self.fault = Some(refusal.clone());
+                self.take_size();
                 Failed
+            }
+            (Pending | Stopped | Failed, Change::Resized(size)) => {
+                self.pending = Some(*size);
+                self.take_size();
+                from
+            }
+            (Starting | Running | Stopping | Migrating, Change::Resized(size)) => {
+                self.pending = (*size != self.spec.size()).then_some(*size);
+                from
             }
             (Pending | Starting | Running | Stopping | Stopped | Failed | Deleting, Change::DeleteAsked) => Deleting,
             _ => return Err(NotNow { state: from, change: change.word() }),
@@ -481,6 +538,7 @@ impl Change {
             Self::LeftBehind(_) => "copy left behind",
             Self::MigrationEnded => "end of a migration",
             Self::Broke(_) => "fault",
+            Self::Resized(_) => "change of size",
             Self::DeleteAsked => "deletion",
         }
     }

@@ -85,6 +85,7 @@ words! {
     Nodes "NODES" "ノード";
     Outage "OUTAGE" "停電計画";
     Pause "OF WHICH PAUSE" "うち切替待ち";
+    Pending "FROM NEXT START" "次回の起動から"
     Priority "PRIORITY" "優先度";
     PublicKey "PUBLIC KEY" "公開鍵";
     Qemu "QEMU" "QEMU の版";
@@ -283,6 +284,15 @@ pub fn gone(lang: Lang, name: &str) -> String {
     match lang {
         Lang::En => format!("{name} is deleted"),
         Lang::Ja => format!("{name} を削除しました"),
+    }
+}
+
+/// A size that comes true later.
+#[must_use]
+pub fn larger_from_next_start(lang: Lang, name: &str, size: &str) -> String {
+    match lang {
+        Lang::En => format!("{name} will have {size} from its next start on: watari vm reboot {name} --wait"),
+        Lang::Ja => format!("{name} は次回の起動から {size} になります: watari vm reboot {name} --wait"),
     }
 }
 

@@ -4,6 +4,7 @@ mod console;
 mod create;
 mod life;
 mod list;
+mod resize;
 mod show;
 mod wait;
 
@@ -33,6 +34,8 @@ pub enum Verb {
     /// Reboot a running server
     #[command(after_help = "Example:\n  watari vm reboot mail")]
     Reboot(life::Reboot),
+    /// Change a server's size; one that runs has it from its next reboot on
+    Resize(resize::Resize),
     /// Remove a server with its disk and addresses
     #[command(after_help = "Example:\n  watari vm delete mail --yes --wait")]
     Delete(life::Delete),
@@ -77,6 +80,7 @@ impl Verb {
             Self::Start(start) => start.run(ctx).await,
             Self::Stop(stop) => stop.run(ctx).await,
             Self::Reboot(reboot) => reboot.run(ctx).await,
+            Self::Resize(resize) => resize.run(ctx).await,
             Self::Delete(delete) => delete.run(ctx).await,
             Self::Migrate(migrate) => migrate.run(ctx).await,
             Self::ConsoleLog(log) => log.run(ctx).await,

@@ -69,6 +69,7 @@ impl Row for VmView {
             (Word::Vcpus, self.vcpus.to_string()),
             (Word::Memory, format!("{} MiB", self.memory_mib)),
             (Word::Disk, format!("{} GiB", self.disk_gib)),
+            (Word::Pending, or_dash(self.pending.map(format::size))),
             (Word::Image, self.image.to_string()),
             (Word::Evacuate, evacuate.to_owned()),
             (Word::Priority, self.priority.to_string()),

@@ -1,7 +1,10 @@
 //! Waiting for a server.
 
 use watari_contracts::scheduler::{GetVm, VmView};
-use watari_model::{Refusal, vm::State};
+use watari_model::{
+    Refusal,
+    vm::{Desired, State},
+};
 
 use crate::{Context, failure::Failure, lang::Lang, options::Waiting, progress::Progress, texts::words, wait};
 
@@ -38,6 +41,8 @@ pub(super) async fn rebooted(ctx: &Context, waiting: Waiting, asked: VmView) -> 
         // A reboot that cannot be is told as a fault, and the server runs on.
         State::Running | State::Migrating if view.fault.is_some() && view.fault != before => Some(Reached::Broken),
         State::Running | State::Migrating => Some(Reached::There),
+        // One that gets another size is off for a moment.
+        State::Stopped if view.rebooting && view.desired == Desired::Running => None,
         State::Failed | State::Stopped | State::Deleting => Some(Reached::Broken),
         _ => None,
     })

@@ -11,7 +11,7 @@ use watari_model::{
     node::Node,
     outage::{Outage, Scope},
     site::Site,
-    vm::{Desired, Vm},
+    vm::{Desired, Size, Vm},
 };
 
 /// Says what a change of the document `key` of `bucket` was. A document that this version cannot
@@ -97,6 +97,14 @@ fn vm(before: Option<&Vm>, after: Option<&Vm>) -> Option<String> {
             Desired::Deleted => "gone",
         };
         return Some(format!("wanted {wanted}"));
+    }
+    let size = |size: Size| format!("{} vCPU, {} MiB, {} GiB", size.vcpus, size.memory_mib, size.disk_gib);
+    if old.spec.size() != vm.spec.size() {
+        return Some(format!("resized to {}", size(vm.spec.size())));
+    }
+    if old.pending != vm.pending {
+        let pending = vm.pending.map(|then| format!("to be {} from its next start on", size(then)));
+        return Some(pending.unwrap_or_else(|| "to stay as large as it is".to_owned()));
     }
     if old.reboots.asked != vm.reboots.asked {
         return Some("reboot asked for".to_owned());

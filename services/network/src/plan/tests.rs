@@ -127,6 +127,7 @@ fn server(name: &str, on: Option<&str>, on_network: &str, number: u8) -> Vm {
         crossing: None,
         leftovers: Vec::new(),
         fault: None,
+        pending: None,
         reboots: Reboots::default(),
         migrations: 0,
         requests: Vec::new(),

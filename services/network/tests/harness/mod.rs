@@ -161,6 +161,7 @@ pub(crate) fn server_of(port: &Port, at: Timestamp) -> vm::Vm {
         crossing: None,
         leftovers: Vec::new(),
         fault: None,
+        pending: None,
         reboots: vm::Reboots::default(),
         migrations: 0,
         requests: Vec::new(),

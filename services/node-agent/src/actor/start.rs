@@ -4,7 +4,7 @@
 //! room ─▶ base image ─▶ disk (made, or there) ─▶ cards and DHCP ─▶ define ─▶ start ─▶ seen running
 //! ```
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use watari_contracts::agent::{DiskUse, Domain, Start};
 use watari_model::{Refusal, size::GIB};
@@ -13,7 +13,7 @@ use super::cx::Cx;
 use crate::{
     blueprint,
     facts::Urgency,
-    hypervisor::{self, Kind, StartMode, disk},
+    hypervisor::{self, DiskFormat, Kind, StartMode, disk},
     record::Disk,
     room::Need,
 };
@@ -84,7 +84,7 @@ async fn ensure_disk(cx: &Cx, order: &Start) -> Result<(), Refusal> {
         wanted: WANTED.to_owned(),
     };
     match (cx.record().await?.disk, exists, order.disk) {
-        (Disk::Whole, true, _) => return Ok(()),
+        (Disk::Whole, true, _) => return grow(cx, &path, server.disk_gib).await,
         (Disk::Whole, false, _) | (Disk::None, false, DiskUse::Existing) => return Err(lost("without its disk")),
         (Disk::Copy { .. }, ..) => return Err(lost("only a migration's unfinished copy")),
         (Disk::Leftover { .. }, ..) => return Err(lost("only an old copy left by a migration")),
@@ -99,6 +99,16 @@ async fn ensure_disk(cx: &Cx, order: &Start) -> Result<(), Refusal> {
         }
     }
     cx.book.amend(&server.uuid, Urgency::Whenever, |record| record.disk = Disk::Whole).await.map(drop)
+}
+
+/// A disk that is smaller than it is to be grows; one that is larger stays as it is.
+async fn grow(cx: &Cx, path: &Path, disk_gib: u64) -> Result<(), Refusal> {
+    let wanted = disk_gib.saturating_mul(GIB);
+    let is = disk::info(path, DiskFormat::Qcow2).await.map_err(|error| cx.refuse(&error))?.virtual_bytes;
+    if is < wanted {
+        disk::grow(path, DiskFormat::Qcow2, wanted).await.map_err(|error| cx.refuse(&error))?;
+    }
+    Ok(())
 }
 
 /// Success is being seen running, not a call's result.

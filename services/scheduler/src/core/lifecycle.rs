@@ -90,7 +90,7 @@ fn starting(turn: &mut Turn<'_>, entry: &Entry<Vm>) {
         return turn.change_vm(entry, [Change::StopAsked], |_| {});
     }
     if grant_sight(turn, vm).runs_under(grant.generation) {
-        return turn.change_vm(entry, [Change::SeenRunning], |vm| vm.fault = None);
+        return turn.change_vm(entry, [Change::SeenRunning], begun_anew);
     }
     let disk = if vm.booted { DiskUse::Existing } else { DiskUse::MayCreate };
     let operation = naming::of_vm("start", vm, grant.generation);
@@ -100,7 +100,7 @@ fn starting(turn: &mut Turn<'_>, entry: &Entry<Vm>) {
     match step {
         Step::Working => {}
         Step::Done(fact) if fact.domain == Domain::Running => {
-            turn.change_vm(entry, [Change::SeenRunning], |vm| vm.fault = None);
+            turn.change_vm(entry, [Change::SeenRunning], begun_anew);
         }
         Step::Done(_) => {
             let _ = seen_off(turn, entry);
@@ -114,6 +114,12 @@ fn starting(turn: &mut Turn<'_>, entry: &Entry<Vm>) {
         }
         Step::Failed(refusal) => turn.change_vm(entry, [Change::Broke(refusal.clone())], |_| {}),
     }
+}
+
+/// It has been started, which is what a reboot that was asked for before wanted.
+fn begun_anew(vm: &mut Vm) {
+    vm.fault = None;
+    vm.reboots.done = vm.reboots.asked;
 }
 
 /// A document that a start needs is not here. It may be on its way to our mirror; if it stays away,
@@ -176,6 +182,10 @@ fn running(turn: &mut Turn<'_>, entry: &Entry<Vm>) {
 fn reboot(turn: &mut Turn<'_>, entry: &Entry<Vm>) {
     let vm = &entry.value;
     let (Some(grant), reboots) = (&vm.grant, vm.reboots) else { return };
+    if vm.pending.is_some() {
+        // What it is made of changes only while it is off: it is stopped, and started again.
+        return turn.change_vm(entry, [Change::StopAsked], |vm| vm.force_off = reboots.force);
+    }
     let operation = naming::of_vm("reboot", vm, reboots.asked);
     let step = turn.order(&operation, &grant.node, OnFailure::Tell, |order| {
         let (vm, generation) = (vm.name.clone(), grant.generation);
@@ -212,6 +222,10 @@ fn stopped(turn: &mut Turn<'_>, entry: &Entry<Vm>) {
     let vm = &entry.value;
     let Some(node) = vm.node().cloned() else { return };
     match vm.desired {
+        // Its start is the rest of a reboot: no failure, for which one would pause.
+        Desired::Running if vm.reboots.asked != vm.reboots.done && grant_sight(turn, vm).off() => {
+            turn.change_vm(entry, [Change::Granted(node)], |_| {});
+        }
         // A node that is not heard may still run it: it is asked first, and started only there.
         Desired::Running if grant_sight(turn, vm).domain().is_some() && restart_is_due(turn, vm) => {
             turn.restart_vm(entry, node, vm.fault.clone());

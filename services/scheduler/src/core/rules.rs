@@ -1,6 +1,6 @@
 //! The bounds within which is decided; all are configuration keys.
 
-use watari_model::vm::Spec;
+use watari_model::vm::Size;
 
 /// What one server takes, or one node has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -14,10 +14,10 @@ pub struct Amount {
 }
 
 impl Amount {
-    /// What a server takes.
+    /// What a server of this size takes.
     #[must_use]
-    pub fn of(spec: &Spec) -> Self {
-        Self { vcpus: u64::from(spec.vcpus), memory_mib: spec.memory_mib, disk_gib: spec.disk_gib }
+    pub fn of(size: Size) -> Self {
+        Self { vcpus: u64::from(size.vcpus), memory_mib: size.memory_mib, disk_gib: size.disk_gib }
     }
 
     /// Both together.

@@ -41,6 +41,7 @@ pub(crate) fn vm(vm: &Vm, whereabouts: &Whereabouts) -> VmView {
         generation: vm.generation(),
         migration: vm.crossing.as_ref().map(|crossing| crossing.id.clone()),
         rebooting: vm.reboots.asked != vm.reboots.done,
+        pending: vm.pending,
         reachable: whereabouts.reachable,
         fault: vm.fault.as_ref().map(Fault::from),
         groups: vm.spec.groups.clone(),

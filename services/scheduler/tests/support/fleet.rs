@@ -17,7 +17,7 @@ use watari_contracts::{
     },
     subjects,
 };
-use watari_model::{MigrationId, NodeName, Refusal, SiteName, VmName};
+use watari_model::{MigrationId, NodeName, Refusal, SiteName, VmName, vm::Size};
 
 /// What is there of a server.
 #[derive(Clone, Debug)]
@@ -32,6 +32,8 @@ pub struct Guest {
     pub seed: Option<Seed>,
     /// Counts boots: a migrated server keeps its number.
     pub boots: u32,
+    /// How large it was made at its last boot.
+    pub size: Size,
 }
 
 impl Default for Guest {
@@ -45,6 +47,7 @@ impl Default for Guest {
             passage: None,
             seed: None,
             boots: 0,
+            size: Size { vcpus: 0, memory_mib: 0, disk_gib: 0 },
         }
     }
 }
@@ -293,7 +296,12 @@ impl Fleet {
                         }
                         guest.disk = true;
                         guest.seed = Some(o.server.seed.clone());
-                        guest.boots += u32::from(guest.domain != Domain::Running);
+                        if guest.domain != Domain::Running {
+                            guest.boots += 1;
+                            let made = &o.server;
+                            guest.size =
+                                Size { vcpus: made.vcpus, memory_mib: made.memory_mib, disk_gib: made.disk_gib };
+                        }
                         guest.domain = Domain::Running;
                         Ok(())
                     })

@@ -14,7 +14,7 @@ use crate::compare::Samples;
 macro_rules! each_request {
     ($apply:ident) => {
         $apply! {
-            scheduler: CreateVm GetVm ListVms StartVm StopVm RebootVm DeleteVm MigrateVm VmConsoleLog ListMigrations
+            scheduler: CreateVm GetVm ListVms StartVm StopVm RebootVm ResizeVm DeleteVm MigrateVm VmConsoleLog ListMigrations
                 GetMigration CancelMigration ListSites EvacuateSite ReturnSite PromoteFrontEnd DrainNode GetOutage
                 ListOutages CancelOutage AddKey GetKey ListKeys DeleteKey;
             image: ImportImage GetImage ListImages DeleteImage ReportCopy;

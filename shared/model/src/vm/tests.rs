@@ -31,6 +31,7 @@ fn vm() -> Vm {
         crossing: None,
         leftovers: Vec::new(),
         fault: None,
+        pending: None,
         reboots: Reboots::default(),
         migrations: 0,
         requests: Vec::new(),
@@ -53,6 +54,7 @@ fn changes() -> impl Strategy<Value = Change> {
         Just(Change::LeftBehind("y2".parse().unwrap())),
         Just(Change::MigrationEnded),
         Just(Change::Broke(Refusal::VmUnknown { vm: "mail".to_owned() })),
+        (1_u32..4).prop_map(|vcpus| Change::Resized(Size { vcpus, memory_mib: 192, disk_gib: 2 })),
         Just(Change::DeleteAsked),
     ]
 }
@@ -73,6 +75,11 @@ proptest! {
                     }
                 }
             }
+            let alive = matches!(vm.state, State::Starting | State::Running | State::Stopping | State::Migrating);
+            let was = matches!(before.state, State::Starting | State::Running | State::Stopping | State::Migrating);
+            prop_assert!(!(was && alive) || vm.spec.size() == before.spec.size(), "it changed its size while alive");
+            prop_assert!(alive || vm.state == State::Deleting || vm.pending.is_none(), "it waits for being off");
+            prop_assert_ne!(vm.pending, Some(vm.spec.size()));
             prop_assert_eq!(vm.crossing.is_some(), vm.state == State::Migrating);
             let granted = !matches!(vm.state, State::Pending | State::Failed | State::Deleting);
             prop_assert!(!granted || vm.grant.is_some(), "{:?} without a grant", vm.state);
@@ -96,4 +103,22 @@ fn a_migration_moves_the_grant_once_and_remembers_the_copy_left_behind() {
     assert!(vm.apply(Change::Switched, now).is_err());
     vm.apply(Change::MigrationEnded, now).unwrap();
     assert_eq!((vm.node().unwrap().as_str(), vm.generation(), vm.leftovers.len()), ("y1", 2, 1));
+}
+
+#[test]
+fn a_new_size_is_kept_free_for_at_once_and_comes_true_when_it_is_off() {
+    let mut vm = vm();
+    let now = vm.created_at;
+    vm.apply(Change::Granted("m1".parse().unwrap()), now).unwrap();
+    vm.apply(Change::SeenRunning, now).unwrap();
+    let (old, new) = (vm.spec.size(), Size { vcpus: 4, memory_mib: 96, disk_gib: 5 });
+    vm.apply(Change::Resized(new), now).unwrap();
+    assert_eq!((vm.spec.size(), vm.pending), (old, Some(new)));
+    assert_eq!(vm.claims(), Size { vcpus: 4, memory_mib: 192, disk_gib: 5 });
+    vm.apply(Change::StopAsked, now).unwrap();
+    vm.apply(Change::SeenOff, now).unwrap();
+    assert_eq!((vm.spec.size(), vm.pending, vm.claims()), (new, None, new));
+    // Off already: at once.
+    vm.apply(Change::Resized(old), now).unwrap();
+    assert_eq!((vm.spec.size(), vm.pending), (old, None));
 }

@@ -196,7 +196,7 @@ fn enough(need: &Need<'_>, room: &Room) -> Result<(), Unfit> {
 
 impl Room {
     /// Whether there is room for so much.
-    pub(super) fn has(&self, amount: super::Amount) -> Result<(), Unfit> {
+    pub(crate) fn has(&self, amount: super::Amount) -> Result<(), Unfit> {
         let free = self.free();
         if free.memory_mib < amount.memory_mib {
             return Err(Unfit::Memory { free: free.memory_mib, need: amount.memory_mib });

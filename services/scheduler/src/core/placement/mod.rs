@@ -41,7 +41,7 @@ impl<'a> Need<'a> {
             vm.spec.nics.iter().filter(|nic| provider(nic.network.as_str())).map(|nic| &nic.segment).collect();
         let overlay = |nic: &watari_model::vm::Nic| snap.networks.get(nic.network.as_str())?.value.overlay;
         let tunnel_mtu = vm.spec.nics.iter().filter_map(overlay).map(|overlay| overlay.mtu).max();
-        Self { vm, amount: Amount::of(&vm.spec), segments, tunnel_mtu, source: None }
+        Self { vm, amount: Amount::of(vm.claims()), segments, tunnel_mtu, source: None }
     }
 
     /// A server that is to cross live from the node that runs it.

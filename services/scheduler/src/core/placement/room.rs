@@ -110,7 +110,7 @@ impl Room {
 
     pub(super) fn take(&mut self, vm: &Vm) {
         if self.vms.insert(vm.name.clone()) {
-            self.used = self.used.plus(Amount::of(&vm.spec));
+            self.used = self.used.plus(Amount::of(vm.claims()));
             for membership in &vm.spec.groups {
                 self.groups.entry(membership.group.clone()).or_default().insert(vm.name.clone());
             }
@@ -154,7 +154,7 @@ impl Rooms {
         }
         for leftover in &vm.leftovers {
             if let Some(room) = self.rooms.get_mut(&leftover.node).filter(|room| !room.vms.contains(&vm.name)) {
-                room.used.disk_gib = room.used.disk_gib.saturating_add(vm.spec.disk_gib);
+                room.used.disk_gib = room.used.disk_gib.saturating_add(vm.claims().disk_gib);
             }
         }
     }

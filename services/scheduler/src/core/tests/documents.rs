@@ -82,6 +82,7 @@ pub(crate) fn vm(name: &str, memory_mib: u64) -> Vm {
         crossing: None,
         leftovers: Vec::new(),
         fault: None,
+        pending: None,
         reboots: Reboots::default(),
         migrations: 0,
         requests: Vec::new(),

@@ -8,7 +8,7 @@ use watari_model::{
     outage::Scope,
     size::GIB,
     userdata,
-    vm::{DISK_GIB, Login, MEMORY_MIB, VCPUS},
+    vm::{DISK_GIB, Login, MEMORY_MIB, Size, VCPUS},
 };
 
 use super::super::{Desk, check_request_id, find, out_of_range};
@@ -23,19 +23,26 @@ fn spread<T: std::fmt::Display>(range: &std::ops::RangeInclusive<T>) -> String {
     format!("{} to {}", range.start(), range.end())
 }
 
+/// Checks that a server may be so large at all.
+pub(super) fn check_size(size: Size) -> Result<(), Refusal> {
+    if !VCPUS.contains(&size.vcpus) {
+        return Err(out_of_range("vcpus", size.vcpus, &spread(&VCPUS)));
+    }
+    if !MEMORY_MIB.contains(&size.memory_mib) {
+        return Err(out_of_range("memory_mib", size.memory_mib, &spread(&MEMORY_MIB)));
+    }
+    if !DISK_GIB.contains(&size.disk_gib) {
+        return Err(out_of_range("disk_gib", size.disk_gib, &spread(&DISK_GIB)));
+    }
+    Ok(())
+}
+
 impl Desk {
     /// Checks everything that needs no other document.
     pub(super) fn check_sizes(&self, request: &CreateVm) -> Result<(), Refusal> {
         check_request_id(request.request_id.as_deref())?;
-        if !VCPUS.contains(&request.vcpus) {
-            return Err(out_of_range("vcpus", request.vcpus, &spread(&VCPUS)));
-        }
-        if !MEMORY_MIB.contains(&request.memory_mib) {
-            return Err(out_of_range("memory_mib", request.memory_mib, &spread(&MEMORY_MIB)));
-        }
-        if !DISK_GIB.contains(&request.disk_gib) {
-            return Err(out_of_range("disk_gib", request.disk_gib, &spread(&DISK_GIB)));
-        }
+        let CreateVm { vcpus, memory_mib, disk_gib, .. } = *request;
+        check_size(Size { vcpus, memory_mib, disk_gib })?;
         if request.priority > MOST_PRIORITY {
             return Err(out_of_range("priority", request.priority, &format!("0 to {MOST_PRIORITY}")));
         }

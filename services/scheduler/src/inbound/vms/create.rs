@@ -180,6 +180,7 @@ fn document(
         crossing: None,
         leftovers: Vec::new(),
         fault: None,
+        pending: None,
         reboots: Reboots::default(),
         migrations: 0,
         requests: Vec::new(),

@@ -11,7 +11,7 @@ use watari_model::{
 use super::{Desk, digest_of};
 use crate::core::Snapshot;
 
-fn not_now(vm: &Vm, wanted: &str) -> Refusal {
+pub(super) fn not_now(vm: &Vm, wanted: &str) -> Refusal {
     let name = vm.name.to_string();
     match &vm.crossing {
         Some(crossing) => Refusal::VmMigrating { vm: name, migration: crossing.id.to_string() },
@@ -84,7 +84,9 @@ impl Desk {
         let digest = digest_of(&("reboot", &request.name, request.force));
         let snap = self.executor.view();
         let reboot = |vm: &mut Vm| {
-            if vm.state != State::Running || vm.desired != Desired::Running {
+            // One that is being stopped only to be started again may be made to hurry.
+            let rebooting = vm.state == State::Stopping && vm.reboots.asked != vm.reboots.done;
+            if (vm.state != State::Running && !rebooting) || vm.desired != Desired::Running {
                 return Err(not_now(vm, "reboot"));
             }
             self.reachable(&snap, vm)?;
@@ -93,6 +95,7 @@ impl Desk {
                 vm.reboots.asked += 1;
                 vm.reboots.force = request.force;
             }
+            vm.force_off |= rebooting && request.force;
             Ok(())
         };
         self.amend(&request.name, request.request_id.as_deref(), &digest, reboot).await

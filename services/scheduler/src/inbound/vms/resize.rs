@@ -1,0 +1,50 @@
+//! A server's size. It changes while the server is off; until then the document says what will be.
+
+use watari_chassis::clock;
+use watari_contracts::scheduler::{ResizeVm, VmView};
+use watari_model::{
+    Refusal,
+    vm::{Change, Desired, Size, Vm},
+};
+
+use super::{Desk, check::check_size, digest_of, power::not_now};
+use crate::core::{Amount, Rooms};
+
+impl Desk {
+    pub(in crate::inbound) async fn resize_vm(self, request: ResizeVm) -> Result<VmView, Refusal> {
+        let digest = digest_of(&("resize", ResizeVm { request_id: None, ..request.clone() }));
+        let rooms = Rooms::of(&self.executor.view(), &self.rules);
+        let resize = |vm: &mut Vm| {
+            if vm.desired == Desired::Deleted {
+                return Err(not_now(vm, "resize"));
+            }
+            let before = vm.pending.unwrap_or_else(|| vm.spec.size());
+            let wanted = Size {
+                vcpus: request.vcpus.unwrap_or(before.vcpus),
+                memory_mib: request.memory_mib.unwrap_or(before.memory_mib),
+                disk_gib: request.disk_gib.unwrap_or(before.disk_gib),
+            };
+            check_size(wanted)?;
+            if wanted.disk_gib < vm.spec.disk_gib {
+                return Err(Refusal::DiskShrinks {
+                    vm: vm.name.to_string(),
+                    disk_gib: vm.spec.disk_gib.to_string(),
+                    wanted_gib: wanted.disk_gib.to_string(),
+                });
+            }
+            let claimed = vm.claims();
+            vm.apply(Change::Resized(wanted), clock::now()).map_err(|_| not_now(vm, "resize"))?;
+            grows(&rooms, vm, claimed)
+        };
+        self.amend(&request.name, request.request_id.as_deref(), &digest, resize).await
+    }
+}
+
+/// Whether there is room, where the server is and where it is going, for what it claims more than before.
+fn grows(rooms: &Rooms, vm: &Vm, before: Size) -> Result<(), Refusal> {
+    let more = Amount::of(vm.claims()).minus(Amount::of(before));
+    for room in vm.reserves_on().filter_map(|node| rooms.get(node)) {
+        room.has(more).map_err(|why| Refusal::NodeUnfit { node: room.node().name.to_string(), detail: why.of_one() })?;
+    }
+    Ok(())
+}
