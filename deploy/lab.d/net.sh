@@ -72,6 +72,8 @@ shape_direction() {
   [ "$burst" -ge 16384 ] || burst=16384
   limit=$((mbit * 1250 + burst)) # 10 ms
   if ! ip -n "$SWITCH" link show "$ifb" >/dev/null 2>&1; then
+    # As a module it would make two devices of its own in the machine's own network when it is loaded.
+    modprobe -q ifb numifbs=0 2>/dev/null || true
     ip -n "$SWITCH" link add "$ifb" type ifb
     ip -n "$SWITCH" link set "$ifb" txqueuelen 1000 up
   fi

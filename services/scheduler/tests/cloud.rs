@@ -11,7 +11,8 @@ use watari_contracts::{
     agent::{Domain, OffReason},
     scheduler::{
         CancelMigration, CreateVm, DeleteVm, DrainNode, EvacuateSite, GetMigration, GetOutage, GetVm, LegName,
-        ListMigrations, ListSites, ListVms, MigrateVm, OutageView, RebootVm, ResizeVm, ReturnSite, StartVm, StopVm, VmConsoleLog,
+        ListMigrations, ListSites, ListVms, MigrateVm, OutageView, RebootVm, ResizeVm, ReturnSite, StartVm, StopVm,
+        VmConsoleLog,
     },
 };
 use watari_model::{
@@ -94,8 +95,12 @@ async fn a_server_grows_by_an_edit_and_a_reboot() {
     let cloud = Cloud::start().await;
     let before = cloud.running("mail", "myodaiji").await;
     let node = before.node.clone().unwrap();
-    let resize = |vcpus, memory_mib, disk_gib| {
-        ResizeVm { request_id: None, name: "mail".parse().unwrap(), vcpus, memory_mib, disk_gib }
+    let resize = |vcpus, memory_mib, disk_gib| ResizeVm {
+        request_id: None,
+        name: "mail".parse().unwrap(),
+        vcpus,
+        memory_mib,
+        disk_gib,
     };
     let asked = cloud.ask(&resize(Some(2), None, Some(3))).await.unwrap();
     let then = Size { vcpus: 2, memory_mib: before.memory_mib, disk_gib: 3 };

@@ -234,7 +234,7 @@ proptest! {
             let node = &snap.nodes[name.as_str()].value;
             prop_assert!(node.state == node::State::Ready && !node.cordoned && node.site.as_str() == "myodaiji");
             let sum = used.entry(name.clone()).or_default();
-            *sum = sum.plus(Amount::of(&vm.spec));
+            *sum = sum.plus(Amount::of(vm.claims()));
             prop_assert!(sum.memory_mib <= node.inventory.memory_mib, "{name} is overbooked");
             prop_assert!(sum.vcpus <= u64::from(node.inventory.vcpus) * 8);
             prop_assert!(sum.disk_gib <= node.inventory.disk_gib * 2);

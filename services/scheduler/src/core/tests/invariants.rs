@@ -39,7 +39,7 @@ impl Sim {
         for (name, entry) in self.docs.nodes.clone().iter() {
             let holds =
                 |v: &watari_model::vm::Vm| v.state != State::Pending && v.reserves_on().any(|n| n.as_str() == name);
-            let used = self.docs.vms.values().filter(|e| holds(&e.value)).map(|e| Amount::of(&e.value.spec));
+            let used = self.docs.vms.values().filter(|e| holds(&e.value)).map(|e| Amount::of(e.value.claims()));
             let used = used.fold(Amount::default(), Amount::plus);
             if used.memory_mib > entry.value.inventory.memory_mib {
                 self.violate(format!("invariant 4: {} MiB are reserved on {name}", used.memory_mib));

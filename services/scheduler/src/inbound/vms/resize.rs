@@ -44,7 +44,8 @@ impl Desk {
 fn grows(rooms: &Rooms, vm: &Vm, before: Size) -> Result<(), Refusal> {
     let more = Amount::of(vm.claims()).minus(Amount::of(before));
     for room in vm.reserves_on().filter_map(|node| rooms.get(node)) {
-        room.has(more).map_err(|why| Refusal::NodeUnfit { node: room.node().name.to_string(), detail: why.of_one() })?;
+        room.has(more)
+            .map_err(|why| Refusal::NodeUnfit { node: room.node().name.to_string(), detail: why.of_one() })?;
     }
     Ok(())
 }
