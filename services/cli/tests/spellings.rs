@@ -82,6 +82,11 @@ fn every_fixed_spelling_is_understood() {
     }
 }
 
+#[test]
+fn a_change_of_size_names_a_size() {
+    assert!(Options::try_parse_from(["watari", "vm", "resize", "mail"]).is_err());
+}
+
 /// The Japanese README has the same commands: another test compares the two.
 #[test]
 fn every_command_of_the_readme_is_understood() {

@@ -12,12 +12,11 @@ use crate::{Context, failure::Failure, format, input, out::Format, texts::words}
 Examples:
   watari vm resize mail --memory 512MiB && watari vm reboot mail --wait
   watari vm resize mail --vcpus 2 --disk 20GiB")]
-#[group(required = true, multiple = true, id = "size", args = ["vcpus", "memory", "disk"])]
 pub struct Resize {
     /// The server
     name: String,
     /// Virtual CPUs
-    #[arg(long)]
+    #[arg(long, required_unless_present_any = ["memory", "disk"])]
     vcpus: Option<u32>,
     /// Memory
     #[arg(long, value_name = "SIZE")]
