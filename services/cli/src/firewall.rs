@@ -4,7 +4,10 @@ use clap::{Args, Subcommand, ValueEnum};
 use watari_contracts::firewall::{
     AllowFirewall, CreateFirewall, DeleteFirewall, FirewallView, GetFirewall, ListFirewalls, RevokeFirewall,
 };
-use watari_model::firewall::{Direction, Peer, Protocol, Rule};
+use watari_model::{
+    Said,
+    firewall::{Direction, Peer, Protocol, Rule},
+};
 
 use crate::{
     Context,
@@ -144,9 +147,14 @@ impl Change {
         let peer = match self.peer.as_deref() {
             None => Peer::Anywhere,
             // A name has no slash and no dot.
-            Some(text) if text.contains(['/', '.']) => {
-                Peer::Cidr(input::value("--peer", "a subnet such as 203.0.113.0/24, or a group", text)?)
-            }
+            Some(text) if text.contains(['/', '.']) => Peer::Cidr(input::value(
+                "--peer",
+                Said::new(
+                    "a subnet such as 203.0.113.0/24, or a group",
+                    "203.0.113.0/24 のようなサブネットかグループ名",
+                ),
+                text,
+            )?),
             Some(text) => Peer::Group(input::name(text)?),
         };
         let ports = self.ports.as_deref();
@@ -161,7 +169,9 @@ impl Change {
                 Kind::Udp => Protocol::Udp,
                 Kind::Icmp => Protocol::Icmp,
             },
-            ports: ports.map(|text| input::value("ports", "a port or FIRST-LAST", text)).transpose()?,
+            ports: ports
+                .map(|text| input::value("ports", Said::new("a port or FIRST-LAST", "ポート番号か FIRST-LAST"), text))
+                .transpose()?,
             peer,
         };
         rule.check().map_err(Failure::mistyped)?;

@@ -3,7 +3,7 @@
 
 use std::{fs::File, io::Read, str::FromStr};
 
-use watari_model::{NotAName, Refusal};
+use watari_model::{NotAName, Refusal, Said};
 
 use crate::{failure::Failure, texts::faults::Fault};
 
@@ -27,18 +27,14 @@ pub fn name_if<N: FromStr<Err = NotAName>>(text: Option<&str>) -> Result<Option<
 ///
 /// # Errors
 /// [`Failure::Mistyped`] naming the field and what it takes.
-pub fn value<V: FromStr>(field: &str, allowed: &str, text: &str) -> Result<V, Failure> {
+pub fn value<V: FromStr>(field: &str, allowed: Said, text: &str) -> Result<V, Failure> {
     text.parse().map_err(|_| out_of_range(field, allowed, text))
 }
 
 /// That a field does not take this value.
 #[must_use]
-pub fn out_of_range(field: &str, allowed: &str, value: &str) -> Failure {
-    Failure::mistyped(Refusal::OutOfRange {
-        field: field.to_owned(),
-        value: value.chars().take(40).collect(),
-        allowed: allowed.to_owned(),
-    })
+pub fn out_of_range(field: &str, allowed: Said, value: &str) -> Failure {
+    Failure::mistyped(Refusal::OutOfRange { field: field.to_owned(), value: value.chars().take(40).collect(), allowed })
 }
 
 /// `KEY=VALUE`.
@@ -48,7 +44,7 @@ pub fn out_of_range(field: &str, allowed: &str, value: &str) -> Failure {
 pub fn pair(field: &str, text: &str) -> Result<(String, String), Failure> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
-        _ => Err(out_of_range(field, "KEY=VALUE", text)),
+        _ => Err(out_of_range(field, Said::both("KEY=VALUE"), text)),
     }
 }
 

@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use clap::{ArgGroup, Args, Subcommand};
 use watari_contracts::network::{CreateNetwork, DeleteNetwork, GetNetwork, ListNetworks, NetworkView};
-use watari_model::network::Kind;
+use watari_model::{Said, network::Kind};
 
 use crate::{
     Context,
@@ -113,7 +113,9 @@ impl Verb {
 
 impl Create {
     fn request(self, request_id: String) -> Result<CreateNetwork, Failure> {
-        let address = |field: &str, text: &String| input::value::<Ipv4Addr>(field, "an IPv4 address", text);
+        let address = |field: &str, text: &String| {
+            input::value::<Ipv4Addr>(field, Said::new("an IPv4 address", "IPv4 アドレス"), text)
+        };
         Ok(CreateNetwork {
             request_id: Some(request_id),
             name: input::name(&self.name)?,

@@ -8,6 +8,7 @@ use watari_model::{
     NetworkName, Refusal, Said, SegmentName, Timestamp,
     network::{ENCAPSULATION, Kind, Network, OVERLAY_MTUS, Overlay, Range, VNIS},
     node::Node,
+    said,
 };
 
 /// More name servers than a guest's resolver reads (resolv.conf(5), MAXNS).
@@ -17,12 +18,12 @@ const USUAL_MTU: u32 = 1_500 - ENCAPSULATION;
 /// The longest `request_id`.
 const LONGEST_ID: usize = 128;
 /// Subnets in which nobody's servers can live, and why.
-const NOBODYS: [(&str, &str); 5] = [
-    ("0.0.0.0/8", "means \"this network\""),
-    ("127.0.0.0/8", "is every machine's own loopback"),
-    ("169.254.0.0/16", "is for addresses that machines give themselves"),
-    ("224.0.0.0/4", "is for multicast"),
-    ("240.0.0.0/4", "is reserved"),
+const NOBODYS: [(&str, &str, &str); 5] = [
+    ("0.0.0.0/8", "means \"this network\"", "「このネットワーク」を表す"),
+    ("127.0.0.0/8", "is every machine's own loopback", "各マシン自身のループバックの"),
+    ("169.254.0.0/16", "is for addresses that machines give themselves", "マシンが自分で付けるアドレスの"),
+    ("224.0.0.0/4", "is for multicast", "マルチキャスト用の"),
+    ("240.0.0.0/4", "is reserved", "予約されている"),
 ];
 
 /// Reads and checks everything that can be checked without knowing the other networks.
@@ -33,7 +34,7 @@ const NOBODYS: [(&str, &str); 5] = [
 pub(crate) fn network(wanted: &CreateNetwork, most_addresses: u64, now: Timestamp) -> Result<Network, Refusal> {
     let request_id = request_id(wanted.request_id.as_deref())?;
     suits_its_kind(wanted)?;
-    let refuse = |detail: String| Refusal::BadRange { network: wanted.name.to_string(), detail };
+    let refuse = |detail: Said| Refusal::BadRange { network: wanted.name.to_string(), detail };
     let (cidr, range) = (cidr(&wanted.cidr).map_err(refuse)?, range(&wanted.range).map_err(refuse)?);
     let network = Network {
         v: 1,
@@ -63,19 +64,25 @@ pub(crate) fn network(wanted: &CreateNetwork, most_addresses: u64, now: Timestam
 
 /// A provider network has a segment and the segment's packet size; an overlay network has its own.
 fn suits_its_kind(wanted: &CreateNetwork) -> Result<(), Refusal> {
-    let refuse = |field: &str, value: String, allowed: &str| {
-        Err(Refusal::OutOfRange { field: field.to_owned(), value, allowed: allowed.to_owned() })
+    let refuse = |field: &str, value: String, allowed: Said| {
+        Err(Refusal::OutOfRange { field: field.to_owned(), value, allowed })
     };
     match (wanted.kind, &wanted.segment, wanted.mtu) {
         (Kind::Overlay, Some(segment), _) => {
-            refuse("segment", segment.to_string(), "nothing: an overlay network needs no segment")
+            let allowed =
+                Said::new("nothing: an overlay network needs no segment", "なし（オーバーレイにセグメントは不要）");
+            refuse("segment", segment.to_string(), allowed)
         }
         (Kind::Provider, _, Some(mtu)) => {
-            refuse("mtu", mtu.to_string(), "nothing: a provider network has the packet size of the nodes' bridges")
+            let allowed = Said::new(
+                "nothing: a provider network has the packet size of the nodes' bridges",
+                "なし（構内のネットワークではノードのブリッジの大きさになります）",
+            );
+            refuse("mtu", mtu.to_string(), allowed)
         }
         (Kind::Overlay, None, Some(mtu)) if !OVERLAY_MTUS.contains(&mtu) => {
             let (least, most) = (OVERLAY_MTUS.start(), OVERLAY_MTUS.end());
-            refuse("mtu", mtu.to_string(), &format!("{least} to {most}"))
+            refuse("mtu", mtu.to_string(), Said::between(least, most))
         }
         _ => Ok(()),
     }
@@ -120,11 +127,14 @@ pub(crate) fn overlay<'a>(
                 format!("トンネル用アドレスのインタフェースでは、オーバーレイのパケットに {most} バイトしか使えません"),
             ),
         }),
-        (Some(mtu), Some((most, node))) if mtu > most => Err(Refusal::OutOfRange {
-            field: "mtu".to_owned(),
-            value: mtu.to_string(),
-            allowed: format!("{} to {most}, which is what node {node} carries", OVERLAY_MTUS.start()),
-        }),
+        (Some(mtu), Some((most, node))) if mtu > most => {
+            let least = OVERLAY_MTUS.start();
+            let allowed = said!(
+                "{least} to {most}, which is what node {node} carries",
+                "{least}～{most}（ノード {node} が運べる大きさまで）"
+            );
+            Err(Refusal::OutOfRange { field: "mtu".to_owned(), value: mtu.to_string(), allowed })
+        }
         (wanted, _) => Ok(Overlay { vni, mtu: wanted.unwrap_or(most) }),
     }
 }
@@ -138,48 +148,80 @@ pub(crate) fn request_id(id: Option<&str>) -> Result<String, Refusal> {
     Err(Refusal::OutOfRange {
         field: "request_id".to_owned(),
         value: shown(id),
-        allowed: format!("1 to {LONGEST_ID} printable ASCII characters"),
+        allowed: said!("1 to {LONGEST_ID} printable ASCII characters", "表示できる ASCII 文字 1～{LONGEST_ID} 個"),
     })
 }
 
-fn cidr(text: &str) -> Result<Ipv4Net, String> {
-    text.parse().map_err(|_| format!("{} is no subnet such as 203.0.113.0/24", shown(text)))
+fn cidr(text: &str) -> Result<Ipv4Net, Said> {
+    let shown = shown(text);
+    text.parse().map_err(|_| {
+        said!(
+            "{shown} is no subnet such as 203.0.113.0/24",
+            "{shown} は 203.0.113.0/24 のようなサブネットではありません"
+        )
+    })
 }
 
-fn range(text: &str) -> Result<Range, String> {
-    let form = || format!("{} is no range such as 203.0.113.100-203.0.113.199", shown(text));
+fn range(text: &str) -> Result<Range, Said> {
+    let shown = shown(text);
+    let form = || {
+        said!(
+            "{shown} is no range such as 203.0.113.100-203.0.113.199",
+            "{shown} は 203.0.113.100-203.0.113.199 のような範囲ではありません"
+        )
+    };
     let (first, last) = text.split_once('-').ok_or_else(form)?;
     Ok(Range { first: first.parse().map_err(|_| form())?, last: last.parse().map_err(|_| form())? })
 }
 
 /// What `Network::check` does not say: whether guests could live with it.
-fn usable(network: &Network, most_addresses: u64) -> Result<(), String> {
+fn usable(network: &Network, most_addresses: u64) -> Result<(), Said> {
     let Network { cidr, range, gateway, dns, .. } = network;
-    for (subnet, reason) in NOBODYS {
-        let subnet: Ipv4Net = subnet.parse().map_err(|e| format!("{e}"))?;
+    for (subnet, reason, ja) in NOBODYS {
+        let subnet: Ipv4Net = subnet.parse().map_err(|e| Said::both(format!("{e}")))?;
         if subnet.contains(&cidr.network()) || cidr.contains(&subnet.network()) {
-            return Err(format!("{subnet}, which {reason}, and {cidr} overlap"));
+            return Err(said!(
+                "{subnet}, which {reason}, and {cidr} overlap",
+                "{ja} {subnet} と {cidr} が重なっています"
+            ));
         }
     }
     if range.size() > most_addresses {
-        return Err(format!("the range has {} addresses; {most_addresses} are allowed", range.size()));
+        let size = range.size();
+        return Err(said!(
+            "the range has {size} addresses; {most_addresses} are allowed",
+            "範囲のアドレスが {size} 個あり、上限の {most_addresses} 個を超えています"
+        ));
     }
     let nobodys = |address: &Ipv4Addr| *address == cidr.network() || *address == cidr.broadcast();
     if let Some(gateway) = gateway.filter(nobodys) {
-        return Err(format!("the gateway {gateway} is the network or broadcast address of {cidr}"));
+        return Err(said!(
+            "the gateway {gateway} is the network or broadcast address of {cidr}",
+            "ゲートウェイ {gateway} は {cidr} のネットワークアドレスかブロードキャストアドレスです"
+        ));
     }
     if dns.len() > MOST_DNS {
-        return Err(format!("{} name servers are given; a guest reads {MOST_DNS}", dns.len()));
+        let given = dns.len();
+        return Err(said!(
+            "{given} name servers are given; a guest reads {MOST_DNS}",
+            "ネームサーバが {given} 台指定されていますが、サーバが読むのは {MOST_DNS} 台です"
+        ));
     }
     for (n, server) in dns.iter().enumerate() {
         if server.is_unspecified() || server.is_multicast() || server.is_broadcast() || nobodys(server) {
-            return Err(format!("the name server {server} is no machine's address"));
+            return Err(said!(
+                "the name server {server} is no machine's address",
+                "ネームサーバ {server} はマシンのアドレスではありません"
+            ));
         }
         if range.contains(*server) {
-            return Err(format!("the name server {server} lies in the range"));
+            return Err(said!(
+                "the name server {server} lies in the range",
+                "ネームサーバ {server} が範囲の中にあります"
+            ));
         }
         if dns[..n].contains(server) {
-            return Err(format!("the name server {server} stands twice"));
+            return Err(said!("the name server {server} stands twice", "ネームサーバ {server} が重複しています"));
         }
     }
     Ok(())
@@ -207,15 +249,19 @@ pub(crate) fn beside(new: &Network, old: &Network) -> Result<(), Refusal> {
     if new.range.overlaps(old.range) {
         return Err(Refusal::RangeOverlaps { network: new.name.to_string(), other: old.name.to_string() });
     }
-    let refuse = |detail: String| Err(Refusal::BadRange { network: new.name.to_string(), detail });
+    let refuse = |detail: Said| Err(Refusal::BadRange { network: new.name.to_string(), detail });
+    let other = &old.name;
     if let Some(address) = fixtures(old).find(|a| new.range.contains(*a)) {
-        return refuse(format!(
-            "the range has {address}, a gateway or name server of network {} on the same segment",
-            old.name
+        return refuse(said!(
+            "the range has {address}, a gateway or name server of network {other} on the same segment",
+            "範囲に、同じセグメントのネットワーク {other} のゲートウェイかネームサーバ {address} が含まれています"
         ));
     }
     if let Some(address) = fixtures(new).find(|a| old.range.contains(*a)) {
-        return refuse(format!("{address} lies in the range of network {} on the same segment", old.name));
+        return refuse(said!(
+            "{address} lies in the range of network {other} on the same segment",
+            "{address} は同じセグメントのネットワーク {other} の範囲の中にあります"
+        ));
     }
     Ok(())
 }
@@ -225,10 +271,12 @@ fn apart(new: &Network, old: &Network) -> Result<(), Refusal> {
     if !new.cidr.contains(&old.cidr) && !old.cidr.contains(&new.cidr) {
         return Ok(());
     }
-    Err(Refusal::BadRange {
-        network: new.name.to_string(),
-        detail: format!("{} and {} of network {} overlap; nodes route both", new.cidr, old.cidr, old.name),
-    })
+    let (ours, theirs, other) = (new.cidr, old.cidr, &old.name);
+    let detail = said!(
+        "{ours} and {theirs} of network {other} overlap; nodes route both",
+        "{ours} がネットワーク {other} の {theirs} と重なっています（ノードは両方の経路を持ちます）"
+    );
+    Err(Refusal::BadRange { network: new.name.to_string(), detail })
 }
 
 /// The machines of a network that are not its servers.
@@ -247,20 +295,23 @@ pub(crate) fn fixed(address: Ipv4Addr, network: &Network, others: &[&Network]) -
         return Err(Refusal::OutOfRange {
             field: "address".to_owned(),
             value: address.to_string(),
-            allowed: format!("an address inside {cidr} other than its network and broadcast address"),
+            allowed: said!(
+                "an address inside {cidr} other than its network and broadcast address",
+                "{cidr} の中の、ネットワークアドレスとブロードキャストアドレス以外のアドレス"
+            ),
         });
     }
-    let taken = |owner: String| Refusal::AddressTaken {
-        network: network.name.to_string(),
-        address: address.to_string(),
-        owner,
-    };
+    let taken =
+        |owner: Said| Refusal::AddressTaken { network: network.name.to_string(), address: address.to_string(), owner };
     if fixtures(network).any(|a| a == address) {
-        return Err(taken("its gateway or a name server".to_owned()));
+        return Err(taken(Said::new("its gateway or a name server", "ゲートウェイかネームサーバ")));
     }
     let other = |n: &&&Network| n.range.contains(address) || fixtures(n).any(|a| a == address);
     match others.iter().find(other) {
-        Some(other) => Err(taken(format!("network {} on the same segment", other.name))),
+        Some(other) => {
+            let other = &other.name;
+            Err(taken(said!("network {other} on the same segment", "同じセグメントのネットワーク {other}")))
+        }
         None => Ok(()),
     }
 }

@@ -29,7 +29,7 @@ fn lab() -> Network {
 
 fn detail(refused: Result<Network, Refusal>) -> String {
     match refused {
-        Err(Refusal::BadRange { detail, .. }) => detail,
+        Err(Refusal::BadRange { detail, .. }) => detail.en,
         other => panic!("{other:?}"),
     }
 }

@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use ipnet::Ipv4Net;
 use watari_contracts::agent::{Server, Wire};
 use watari_model::{
-    Refusal,
+    Refusal, Said,
     image::Format,
     network::{self, Kind},
     vm,
@@ -19,13 +19,9 @@ use crate::{
 /// The most network cards: one letter in the tap's name.
 const MAX_WIRES: usize = 26;
 
-fn refuse(field: &str, value: impl Into<String>, allowed: &str) -> Refusal {
+fn refuse(field: &str, value: impl Into<String>, allowed: Said) -> Refusal {
     let value: String = value.into();
-    Refusal::OutOfRange {
-        field: field.to_owned(),
-        value: value.chars().take(80).collect(),
-        allowed: allowed.to_owned(),
-    }
+    Refusal::OutOfRange { field: field.to_owned(), value: value.chars().take(80).collect(), allowed }
 }
 
 fn is_hex(text: &str) -> bool {
@@ -53,22 +49,26 @@ fn is_mac(text: &str) -> bool {
 /// [`Refusal::OutOfRange`] naming the field.
 pub fn check(server: &Server) -> Result<(), Refusal> {
     if !is_uuid(&server.uuid) {
-        return Err(refuse("uuid", &server.uuid, "a UUID in lower case"));
+        return Err(refuse("uuid", &server.uuid, Said::new("a UUID in lower case", "小文字の UUID")));
     }
     if server.base.sha256.len() != 64 || !is_hex(&server.base.sha256) {
-        return Err(refuse("base.sha256", &server.base.sha256, "64 hexadecimal digits in lower case"));
+        return Err(refuse(
+            "base.sha256",
+            &server.base.sha256,
+            Said::new("64 hexadecimal digits in lower case", "小文字の 16 進数 64 桁"),
+        ));
     }
     if !vm::VCPUS.contains(&server.vcpus) {
-        return Err(refuse("vcpus", server.vcpus.to_string(), "1 to 256"));
+        return Err(refuse("vcpus", server.vcpus.to_string(), Said::between(1, 256)));
     }
     if !vm::MEMORY_MIB.contains(&server.memory_mib) {
-        return Err(refuse("memory_mib", server.memory_mib.to_string(), "32 MiB to 4 TiB"));
+        return Err(refuse("memory_mib", server.memory_mib.to_string(), Said::between("32 MiB", "4 TiB")));
     }
     if !vm::DISK_GIB.contains(&server.disk_gib) {
-        return Err(refuse("disk_gib", server.disk_gib.to_string(), "1 GiB to 64 TiB"));
+        return Err(refuse("disk_gib", server.disk_gib.to_string(), Said::between("1 GiB", "64 TiB")));
     }
     if server.wires.len() > MAX_WIRES {
-        return Err(refuse("wires", server.wires.len().to_string(), "at most 26 network cards"));
+        return Err(refuse("wires", server.wires.len().to_string(), Said::between(0, MAX_WIRES)));
     }
     server.wires.iter().try_for_each(|wire| check_wire(wire).map(drop))
 }
@@ -92,7 +92,10 @@ fn check_overlay(wire: &Wire) -> Result<(), Refusal> {
     Err(refuse(
         "overlay",
         described(wire.overlay),
-        "a VNI, a packet size and a gateway for an overlay network, and none for another",
+        Said::new(
+            "a VNI, a packet size and a gateway for an overlay network, and none for another",
+            "オーバーレイでは VNI、パケットの大きさ、ゲートウェイ。ほかのネットワークではなし",
+        ),
     ))
 }
 
@@ -103,16 +106,30 @@ fn check_overlay(wire: &Wire) -> Result<(), Refusal> {
 pub fn check_wire(wire: &Wire) -> Result<Ipv4Net, Refusal> {
     check_overlay(wire)?;
     if !is_mac(&wire.mac) {
-        return Err(refuse("mac", &wire.mac, "a unicast address such as 52:57:cb:00:71:64"));
+        return Err(refuse(
+            "mac",
+            &wire.mac,
+            Said::new("a unicast address such as 52:57:cb:00:71:64", "52:57:cb:00:71:64 のようなユニキャストアドレス"),
+        ));
     }
-    let subnet: Ipv4Net = wire.cidr.parse().map_err(|_| refuse("cidr", &wire.cidr, "a subnet such as 192.0.2.0/24"))?;
+    let subnet: Ipv4Net = wire.cidr.parse().map_err(|_| {
+        refuse("cidr", &wire.cidr, Said::new("a subnet such as 192.0.2.0/24", "192.0.2.0/24 のようなサブネット"))
+    })?;
     if !(8..=30).contains(&subnet.prefix_len()) || subnet.addr() != subnet.network() {
-        return Err(refuse("cidr", &wire.cidr, "a subnet between /8 and /30"));
+        return Err(refuse(
+            "cidr",
+            &wire.cidr,
+            Said::new("a subnet between /8 and /30", "/8 から /30 までのサブネット"),
+        ));
     }
     let inside =
         |address: Ipv4Addr| subnet.contains(&address) && address != subnet.network() && address != subnet.broadcast();
     if !inside(wire.address) || wire.gateway.is_some_and(|gateway| !inside(gateway)) {
-        return Err(refuse("address", wire.address.to_string(), "an address inside the network's subnet"));
+        return Err(refuse(
+            "address",
+            wire.address.to_string(),
+            Said::new("an address inside the network's subnet", "ネットワークのサブネットの中のアドレス"),
+        ));
     }
     Ok(subnet)
 }

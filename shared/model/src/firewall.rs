@@ -11,7 +11,7 @@ use ipnet::Ipv4Net;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Document, FirewallName, Refusal, Timestamp};
+use crate::{Document, FirewallName, Refusal, Said, Timestamp, said};
 
 /// The most groups that a server may name.
 pub const MOST_GROUPS: usize = 8;
@@ -148,18 +148,26 @@ impl Rule {
     /// # Errors
     /// [`Refusal::BadRule`] saying what cannot be.
     pub fn check(&self) -> Result<(), Refusal> {
-        let refuse = |detail: String| Err(Refusal::BadRule { rule: self.to_string(), detail });
+        let refuse = |detail: Said| Err(Refusal::BadRule { rule: self.to_string(), detail });
         if let Some(Ports { first, last }) = self.ports {
             if !self.protocol.has_ports() {
-                return refuse(format!("{} has no ports", self.protocol.word()));
+                let protocol = self.protocol.word();
+                return refuse(said!("{protocol} has no ports", "{protocol} にポートはありません"));
             }
             if first == 0 || first > last {
-                return refuse(format!("the ports {first}-{last} are no range between 1 and 65535"));
+                return refuse(said!(
+                    "the ports {first}-{last} are no range between 1 and 65535",
+                    "ポート {first}-{last} は 1～65535 の範囲になっていません"
+                ));
             }
         }
         match &self.peer {
             Peer::Cidr(subnet) if subnet.addr() != subnet.network() => {
-                refuse(format!("{subnet} is an address, the subnet is {}", subnet.trunc()))
+                let whole = subnet.trunc();
+                refuse(said!(
+                    "{subnet} is an address, the subnet is {whole}",
+                    "{subnet} はアドレスです。サブネットは {whole} です"
+                ))
             }
             _ => Ok(()),
         }
@@ -199,7 +207,7 @@ pub fn ordered(mut rules: Vec<Rule>, most: usize) -> Result<Vec<Rule>, Refusal> 
     rules.sort();
     rules.dedup();
     if rules.len() > most {
-        let (value, allowed) = (format!("{} rules", rules.len()), format!("at most {most}"));
+        let (value, allowed) = (rules.len().to_string(), Said::between(0, most));
         return Err(Refusal::OutOfRange { field: "rules".to_owned(), value, allowed });
     }
     Ok(rules)

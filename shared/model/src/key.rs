@@ -6,7 +6,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use ssh_key::{Algorithm, EcdsaCurve, HashAlg, PublicKey, public::KeyData};
 
-use crate::{Document, KeyName, Refusal, Timestamp};
+use crate::{Document, KeyName, Refusal, Said, Timestamp, said};
 
 /// The longest line that is read, in bytes: an RSA key of 16,384 bits has some 2,800.
 pub const MAX_LINE: usize = 4 << 10;
@@ -53,8 +53,8 @@ pub enum NotAKey {
     #[error("it is a private key")]
     Private,
     /// Anything else, in words.
-    #[error("{0}")]
-    Other(String),
+    #[error("{}", .0.en)]
+    Other(Said),
 }
 
 impl NotAKey {
@@ -77,23 +77,25 @@ impl Line {
     /// broken or unknown, or one that is too short.
     pub fn parse(text: &str) -> Result<Self, NotAKey> {
         if text.len() > MAX_LINE {
-            return other(format!("it has {} bytes, more than {MAX_LINE}", text.len()));
+            let bytes = text.len();
+            return other(said!(
+                "it has {bytes} bytes, more than {MAX_LINE}",
+                "{bytes} バイトあり、上限の {MAX_LINE} バイトを超えています"
+            ));
         }
         if text.contains("PRIVATE KEY") || text.contains("PuTTY-User-Key-File") {
             return Err(NotAKey::Private);
         }
         let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
         let (Some(line), None) = (lines.next(), lines.next()) else {
-            return other(format!(
-                "it has {} lines of text, not one",
-                text.lines().filter(|l| !l.trim().is_empty()).count()
-            ));
+            let lines = text.lines().filter(|l| !l.trim().is_empty()).count();
+            return other(said!("it has {lines} lines of text, not one", "1 行であるべきところ {lines} 行あります"));
         };
         let key = PublicKey::from_openssh(line).map_err(|error| NotAKey::Other(form(line, &error)))?;
         strong(key.key_data())?;
         let comment = comment(key.comment())?;
         let bare = PublicKey::new(key.key_data().clone(), comment);
-        bare.to_openssh().map(Self).map_err(|error| NotAKey::Other(error.to_string()))
+        bare.to_openssh().map(Self).map_err(|error| NotAKey::Other(Said::both(error.to_string())))
     }
 
     /// The line.
@@ -150,21 +152,28 @@ impl JsonSchema for Line {
     }
 }
 
-fn other<T>(detail: String) -> Result<T, NotAKey> {
+fn other<T>(detail: Said) -> Result<T, NotAKey> {
     Err(NotAKey::Other(detail))
 }
 
 /// What is wrong with a line, in words that help whoever pasted it.
-fn form(line: &str, error: &ssh_key::Error) -> String {
+fn form(line: &str, error: &ssh_key::Error) -> Said {
     let first = line.split_whitespace().next().unwrap_or_default();
     let known = |word: &str| word.starts_with("ssh-") || word.starts_with("ecdsa-") || word.starts_with("sk-");
     if known(first) {
-        return format!("its {} part is damaged ({error})", first.chars().take(40).collect::<String>());
+        let first: String = first.chars().take(40).collect();
+        return said!("its {first} part is damaged ({error})", "{first} の部分が壊れています（{error}）");
     }
     if line.split_whitespace().any(known) {
-        return "it begins with options, which are not taken".to_owned();
+        return Said::new(
+            "it begins with options, which are not taken",
+            "先頭にオプションがありますが、受け付けません",
+        );
     }
-    "it does not begin with an algorithm such as ssh-ed25519".to_owned()
+    Said::new(
+        "it does not begin with an algorithm such as ssh-ed25519",
+        "ssh-ed25519 のようなアルゴリズム名で始まっていません",
+    )
 }
 
 fn strong(key: &KeyData) -> Result<(), NotAKey> {
@@ -177,10 +186,16 @@ fn strong(key: &KeyData) -> Result<(), NotAKey> {
             let bits = bits(key.n.as_positive_bytes().unwrap_or_default());
             match bits {
                 LEAST_RSA_BITS..=MOST_RSA_BITS => Ok(()),
-                _ => other(format!("it is an RSA key of {bits} bits; {LEAST_RSA_BITS} to {MOST_RSA_BITS} are taken")),
+                _ => other(said!(
+                    "it is an RSA key of {bits} bits; {LEAST_RSA_BITS} to {MOST_RSA_BITS} are taken",
+                    "{bits} ビットの RSA 鍵です。受け付けるのは {LEAST_RSA_BITS}～{MOST_RSA_BITS} ビットです"
+                )),
             }
         }
-        weak => other(format!("{} keys are not taken", name(&weak.algorithm()))),
+        weak => {
+            let weak = name(&weak.algorithm());
+            other(said!("{weak} keys are not taken", "{weak} の鍵は受け付けません"))
+        }
     }
 }
 
@@ -199,10 +214,13 @@ fn bits(number: &[u8]) -> u32 {
 fn comment(text: &str) -> Result<&str, NotAKey> {
     let text = text.trim();
     if text.chars().count() > MAX_COMMENT {
-        return other(format!("its comment is longer than {MAX_COMMENT} characters"));
+        return other(said!(
+            "its comment is longer than {MAX_COMMENT} characters",
+            "コメントが {MAX_COMMENT} 文字を超えています"
+        ));
     }
     match text.chars().find(|c| c.is_control() || matches!(c, '"' | '\'' | '`' | '\\')) {
-        Some(found) => other(format!("its comment holds {found:?}")),
+        Some(found) => other(said!("its comment holds {found:?}", "コメントに {found:?} が含まれています")),
         None => Ok(text),
     }
 }

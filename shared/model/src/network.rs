@@ -9,7 +9,7 @@ use ipnet::Ipv4Net;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Document, NetworkName, Refusal, SegmentName, Timestamp, VmName};
+use crate::{Document, NetworkName, Refusal, SegmentName, Timestamp, VmName, said};
 
 /// What a network is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -116,31 +116,50 @@ impl Network {
     /// # Errors
     /// [`Refusal::BadRange`] saying which of these is broken.
     pub fn check(&self) -> Result<(), Refusal> {
-        let refuse = |detail: String| Err(Refusal::BadRange { network: self.name.to_string(), detail });
-        let Range { first, last } = self.range;
+        let refuse = |detail: Said| Err(Refusal::BadRange { network: self.name.to_string(), detail });
+        let (cidr, Range { first, last }) = (self.cidr, self.range);
         if !(8..=30).contains(&self.cidr.prefix_len()) {
-            return refuse(format!("{} is no subnet between /8 and /30", self.cidr));
+            return refuse(said!(
+                "{cidr} is no subnet between /8 and /30",
+                "{cidr} は /8 から /30 までのサブネットではありません"
+            ));
         }
         if self.cidr.addr() != self.cidr.network() {
-            return refuse(format!("{} is an address, the subnet is {}", self.cidr, self.cidr.trunc()));
+            let whole = cidr.trunc();
+            return refuse(said!(
+                "{cidr} is an address, the subnet is {whole}",
+                "{cidr} はアドレスです。サブネットは {whole} です"
+            ));
         }
         if first > last {
-            return refuse(format!("the range ends at {last} before it begins at {first}"));
+            return refuse(said!(
+                "the range ends at {last} before it begins at {first}",
+                "範囲の終わり {last} が始まり {first} より前にあります"
+            ));
         }
         for end in [first, last] {
             if !self.cidr.contains(&end) {
-                return refuse(format!("{end} lies outside {}", self.cidr));
+                return refuse(said!("{end} lies outside {cidr}", "{end} は {cidr} の外にあります"));
             }
         }
         if first == self.cidr.network() || last == self.cidr.broadcast() {
-            return refuse(format!("the network and broadcast addresses of {} belong to nobody", self.cidr));
+            return refuse(said!(
+                "the network and broadcast addresses of {cidr} belong to nobody",
+                "{cidr} のネットワークアドレスとブロードキャストアドレスは使えません"
+            ));
         }
         if let Some(gateway) = self.gateway {
             if !self.cidr.contains(&gateway) {
-                return refuse(format!("the gateway {gateway} lies outside {}", self.cidr));
+                return refuse(said!(
+                    "the gateway {gateway} lies outside {cidr}",
+                    "ゲートウェイ {gateway} は {cidr} の外にあります"
+                ));
             }
             if self.range.contains(gateway) {
-                return refuse(format!("the gateway {gateway} lies in the range"));
+                return refuse(said!(
+                    "the gateway {gateway} lies in the range",
+                    "ゲートウェイ {gateway} が範囲の中にあります"
+                ));
             }
         }
         Ok(())

@@ -125,7 +125,7 @@ refusals! {
         en "{value} is not a name" "use 1 to 63 of a-z, 0-9 and '-', beginning with a letter and not ending with '-'"
         ja "{value} は名前として使えません" "英小文字、数字、ハイフンを 1 から 63 文字、先頭は英字、末尾はハイフン以外にしてください";
     /// A value is outside what the field takes.
-    OutOfRange { field, value, allowed } "request.out-of-range" 400 No
+    OutOfRange { field, value, allowed: Said } "request.out-of-range" 400 No
         en "{field} is {value}" "give {field} a value of {allowed}"
         ja "{field} の値が {value} です" "{field} には {allowed} の値を指定してください";
     /// The message is larger than a request may be.
@@ -388,7 +388,7 @@ refusals! {
         en "network {network} is used by {users}" "delete those servers first"
         ja "ネットワーク {network} は {users} が使用中です" "先にそれらのサーバを削除してください";
     /// The range is not one.
-    BadRange { network, detail } "network.bad-range" 400 No
+    BadRange { network, detail: Said } "network.bad-range" 400 No
         en "the addresses of network {network} make no sense: {detail}" "give --cidr and a --range FIRST-LAST inside it that leaves out the gateway"
         ja "ネットワーク {network} のアドレス指定が正しくありません: {detail}" "--cidr と、その内側でゲートウェイを含まない --range 最初-最後 を指定してください";
     /// It overlaps another network on the same segment.
@@ -400,7 +400,7 @@ refusals! {
         en "all {size} addresses of network {network} are in use" "delete servers that are not needed, or make a network with a larger range"
         ja "ネットワーク {network} の {size} 個のアドレスはすべて使用中です" "不要なサーバを削除するか、より広い範囲のネットワークを作ってください";
     /// Somebody has this address.
-    AddressTaken { network, address, owner } "network.address-taken" 409 No
+    AddressTaken { network, address, owner: Said } "network.address-taken" 409 No
         en "address {address} of network {network} belongs to {owner}" "choose another address, or leave it out and take what is given"
         ja "ネットワーク {network} のアドレス {address} は {owner} が使用しています" "別のアドレスを選ぶか、指定を省いて自動割り当てにしてください";
     /// The node has no bridge for the segment.
@@ -417,7 +417,7 @@ refusals! {
         en "there is no key named {key}" "list the keys with: watari key list"
         ja "鍵 {key} はありません" "鍵の一覧は watari key list で確認できます";
     /// The text is no public key that is taken.
-    KeyRefused { key, detail } "key.refused" 400 No
+    KeyRefused { key, detail: Said } "key.refused" 400 No
         en "the text for key {key} is refused: {detail}" "give the one line of a .pub file, as `ssh-keygen -t ed25519` makes it"
         ja "鍵 {key} の内容は受け付けられません: {detail}" "`ssh-keygen -t ed25519` が作る .pub ファイルの 1 行を指定してください";
     /// A private key was given: it must not stay secret only by luck.
@@ -429,7 +429,7 @@ refusals! {
         en "there are {limit} keys, as many as may be" "delete keys that nobody uses: watari key list"
         ja "鍵はすでに上限の {limit} 個あります" "使われていない鍵を削除してください。一覧は watari key list で確認できます";
     /// User-data that cloud-init could not use.
-    UserDataRefused { detail } "vm.user-data-refused" 400 No
+    UserDataRefused { detail: Said } "vm.user-data-refused" 400 No
         en "the user-data is refused: {detail}" "begin it with #cloud-config, with #! and a program, or as a multipart message; keep it below 64 KiB"
         ja "user-data は受け付けられません: {detail}" "1 行目を #cloud-config、#! とプログラム名、または multipart 形式とし、64 KiB 以下にしてください";
     /// What a server is to be told on its first boot is not there.
@@ -450,7 +450,7 @@ refusals! {
         en "firewall group {firewall} is named by {users}" "delete those servers, or take the rules that name it out of those groups, first"
         ja "ファイアウォールグループ {firewall} は {users} が使用中です" "先にそれらのサーバを削除するか、それらのグループからこのグループを指す規則を取り除いてください";
     /// The rule says something that cannot be.
-    BadRule { rule, detail } "firewall.bad-rule" 400 No
+    BadRule { rule, detail: Said } "firewall.bad-rule" 400 No
         en "the rule \"{rule}\" makes no sense: {detail}" "see the examples of: watari firewall allow --help"
         ja "規則「{rule}」は正しくありません: {detail}" "例は watari firewall allow --help で確認できます";
     /// A server does not arrive before what guards it.

@@ -1,5 +1,7 @@
 //! A part of a refusal that is said in words of its own, in both languages.
 
+use std::fmt::Display;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +20,27 @@ impl Said {
     pub fn new(en: impl Into<String>, ja: impl Into<String>) -> Self {
         Self { en: en.into(), ja: ja.into() }
     }
+
+    /// What is the same in both: a word to be typed, a number, another program's words.
+    #[must_use]
+    pub fn both(text: impl Into<String>) -> Self {
+        let text = text.into();
+        Self { en: text.clone(), ja: text }
+    }
+
+    /// From one bound to another, both included.
+    #[must_use]
+    pub fn between(least: impl Display, most: impl Display) -> Self {
+        said!("{least} to {most}", "{least}～{most}")
+    }
+}
+
+/// A [`Said`] of two format strings, which take what they name from where they stand.
+#[macro_export]
+macro_rules! said {
+    ($en:literal, $ja:literal) => {
+        $crate::Said::new(format!($en), format!($ja))
+    };
 }
 
 /// What fills a place in a refusal's texts.

@@ -18,7 +18,7 @@ pub fn parse_mib(field: &str, text: &str) -> Result<u64, Refusal> {
     let refuse = || Refusal::OutOfRange {
         field: field.to_owned(),
         value: text.chars().take(40).collect(),
-        allowed: "a size such as 192MiB or 2GiB".to_owned(),
+        allowed: Said::new("a size such as 192MiB or 2GiB", "192MiB や 2GiB のような大きさ"),
     };
     let split = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(refuse)?;
     let (digits, unit) = text.split_at(split);

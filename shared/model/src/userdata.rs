@@ -4,7 +4,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Document, Refusal, Timestamp, VmName};
+use crate::{Document, Refusal, Said, Timestamp, VmName, said};
 
 /// The most that is kept, in bytes: what other clouds take as well.
 pub const MAX_BYTES: usize = 64 << 10;
@@ -62,12 +62,16 @@ const KNOWN: [&str; 6] = ["#cloud-config", "#!", "#include", "#cloud-boothook", 
 /// # Errors
 /// [`Refusal::UserDataRefused`].
 pub fn check(text: &str) -> Result<(), Refusal> {
-    let refuse = |detail: String| Err(Refusal::UserDataRefused { detail });
+    let refuse = |detail: Said| Err(Refusal::UserDataRefused { detail });
     if text.len() > MAX_BYTES {
-        return refuse(format!("it has {} bytes, more than {MAX_BYTES}", text.len()));
+        let bytes = text.len();
+        return refuse(said!(
+            "it has {bytes} bytes, more than {MAX_BYTES}",
+            "{bytes} バイトあり、上限の {MAX_BYTES} バイトを超えています"
+        ));
     }
     if text.contains('\0') {
-        return refuse("it holds a zero byte".to_owned());
+        return refuse(Said::new("it holds a zero byte", "値 0 のバイトが含まれています"));
     }
     let first = text.lines().next().unwrap_or_default();
     let mail = ["content-type: multipart/", "mime-version:"];
@@ -75,9 +79,10 @@ pub fn check(text: &str) -> Result<(), Refusal> {
     if KNOWN.iter().any(|head| first.starts_with(head)) || multipart {
         return Ok(());
     }
-    refuse(format!(
-        "cloud-init would pass over it, since its first line is {:?}",
-        first.chars().take(40).collect::<String>()
+    let first: String = first.chars().take(40).collect();
+    refuse(said!(
+        "cloud-init would pass over it, since its first line is {first:?}",
+        "1 行目が {first:?} のため、cloud-init に無視されます"
     ))
 }
 

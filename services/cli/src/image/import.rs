@@ -6,7 +6,7 @@ use clap::Args;
 use sha2::{Digest, Sha256};
 use tokio::io::AsyncReadExt;
 use watari_contracts::image::{GetImage, ImageView, ImportImage};
-use watari_model::{ImageName, image::State};
+use watari_model::{ImageName, Said, image::State};
 
 use super::{pipe::Pipe, upload::Upload};
 use crate::{
@@ -160,6 +160,10 @@ fn checked_digest(text: &str) -> Result<String, Failure> {
     if digest.len() == 64 && digest.bytes().all(|b| b.is_ascii_hexdigit()) {
         Ok(digest)
     } else {
-        Err(input::out_of_range("--sha256", "64 hexadecimal digits, or nothing to have it computed", text))
+        Err(input::out_of_range(
+            "--sha256",
+            Said::new("64 hexadecimal digits, or nothing to have it computed", "16 進数 64 桁。省けば計算します"),
+            text,
+        ))
     }
 }

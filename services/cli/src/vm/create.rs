@@ -2,7 +2,7 @@
 
 use clap::{Args, ValueEnum};
 use watari_contracts::scheduler::{CreateVm, WantedNic};
-use watari_model::{size, userdata, vm};
+use watari_model::{Said, size, userdata, vm};
 
 use super::wait;
 use crate::{Context, failure::Failure, input, options::Waiting};
@@ -126,9 +126,14 @@ fn user_data(file: &str) -> Result<userdata::Text, Failure> {
 
 fn nic(text: &str) -> Result<WantedNic, Failure> {
     let (network, address) = match text.split_once('=') {
-        Some((network, address)) => {
-            (network, Some(input::value("--network", "NETWORK=ADDRESS with an IPv4 address", address)?))
-        }
+        Some((network, address)) => (
+            network,
+            Some(input::value(
+                "--network",
+                Said::new("NETWORK=ADDRESS with an IPv4 address", "NETWORK=ADDRESS の形で IPv4 アドレスを付けたもの"),
+                address,
+            )?),
+        ),
         None => (text, None),
     };
     Ok(WantedNic { network: input::name(network)?, address })
@@ -138,7 +143,7 @@ fn group(text: &str) -> Result<vm::Membership, Failure> {
     let company = match text.rsplit_once(':') {
         Some((_, "together")) => vm::Company::Together,
         Some((_, "apart")) => vm::Company::Apart,
-        _ => return Err(input::out_of_range("--group", "GROUP:together or GROUP:apart", text)),
+        _ => return Err(input::out_of_range("--group", Said::both("GROUP:together, GROUP:apart"), text)),
     };
     Ok(vm::Membership { group: input::name(text.rsplit_once(':').map_or("", |(group, _)| group))?, company })
 }

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use watari_contracts::scheduler::{ListVms, VmView};
-use watari_model::vm;
+use watari_model::{Said, vm};
 
 use crate::{Context, failure::Failure, input};
 
@@ -47,8 +47,8 @@ impl List {
 fn state(text: &str) -> Result<vm::State, Failure> {
     let known = serde_json::from_value(serde_json::Value::String(text.to_owned()));
     known.map_err(|_| {
-        let states = "pending, starting, running, migrating, stopping, stopped, deleting or failed";
-        input::out_of_range("--state", states, text)
+        let states = "pending, starting, running, migrating, stopping, stopped, deleting, failed";
+        input::out_of_range("--state", Said::both(states), text)
     })
 }
 

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use watari_chassis::{WriteError, clock};
 use watari_contracts::image::{ImportImage, Ticket};
 use watari_model::{
-    Refusal,
+    Refusal, Said,
     image::{Announced, Image, State},
+    said,
 };
 
 use super::show::view_of;
@@ -53,21 +54,25 @@ pub(super) async fn handle(app: &App, request: ImportImage) -> Result<Ticket, Re
 /// What the request says of the file, if it can be true.
 fn announced(app: &App, request: &ImportImage) -> Result<Announced, Refusal> {
     let out_of_range =
-        |field: &str, value: String, allowed: String| Refusal::OutOfRange { field: field.to_owned(), value, allowed };
+        |field: &str, value: String, allowed: Said| Refusal::OutOfRange { field: field.to_owned(), value, allowed };
     let id = &request.request_id;
     if id.is_empty() || id.len() > MOST_REQUEST_ID || id.chars().any(char::is_control) {
         let value = id.chars().filter(|c| !c.is_control()).take(40).collect();
-        return Err(out_of_range("request_id", value, format!("1 to {MOST_REQUEST_ID} printable characters")));
+        return Err(out_of_range(
+            "request_id",
+            value,
+            said!("1 to {MOST_REQUEST_ID} printable characters", "表示できる文字 1～{MOST_REQUEST_ID} 個"),
+        ));
     }
     let most = app.settings.limits.max_image_bytes();
     if let Some(size) = request.size_bytes.filter(|size| *size == 0 || *size > most) {
-        return Err(out_of_range("size_bytes", size.to_string(), format!("1 to {most}")));
+        return Err(out_of_range("size_bytes", size.to_string(), Said::between(1, most)));
     }
     let url = request.url.as_deref().map(address::wanted).transpose()?;
     let sha256 = match &request.sha256 {
         None => None,
         Some(text) => Some(text.parse::<Digest>().map_err(|_| {
-            out_of_range("sha256", text.chars().take(80).collect(), "64 hexadecimal digits".to_owned())
+            out_of_range("sha256", text.chars().take(80).collect(), Said::new("64 hexadecimal digits", "16 進数 64 桁"))
         })?),
     };
     Ok(Announced { size_bytes: request.size_bytes, sha256: sha256.map(String::from), url: url.map(String::from) })

@@ -10,7 +10,7 @@ use watari_contracts::{
     monitor::{CordonNode, EventPage, GetNode, ListEvents, ListNodes, NodePage, NodeView, UncordonNode},
     permissions::BUCKETS,
 };
-use watari_model::{NodeName, Refusal};
+use watari_model::{NodeName, Refusal, Said, said};
 
 use crate::{
     documents,
@@ -80,10 +80,10 @@ fn filter(request: ListEvents) -> Result<Filter, Refusal> {
     let ListEvents { bucket, key, limit: wanted } = request;
     if let Some(bucket) = bucket.as_ref().filter(|b| !BUCKETS.iter().any(|(known, _)| known == b)) {
         let names: Vec<_> = BUCKETS.iter().map(|(name, _)| *name).collect();
-        return Err(out_of_range("bucket", shown(bucket), names.join(", ")));
+        return Err(out_of_range("bucket", shown(bucket), Said::both(names.join(", "))));
     }
     if let Some(key) = key.as_ref().filter(|key| key.is_empty() || key.len() > LONGEST_KEY) {
-        return Err(out_of_range("key", shown(key), format!("1 to {LONGEST_KEY} characters")));
+        return Err(out_of_range("key", shown(key), said!("1 to {LONGEST_KEY} characters", "1～{LONGEST_KEY} 文字")));
     }
     Ok(Filter { bucket, key, limit: limit(wanted, USUAL_EVENTS)? })
 }
@@ -92,11 +92,11 @@ fn limit(wanted: Option<u32>, usual: u32) -> Result<u32, Refusal> {
     match wanted {
         None => Ok(usual),
         Some(limit @ 1..=PAGE) => Ok(limit),
-        Some(other) => Err(out_of_range("limit", other.to_string(), format!("1 to {PAGE}"))),
+        Some(other) => Err(out_of_range("limit", other.to_string(), Said::between(1, PAGE))),
     }
 }
 
-fn out_of_range(field: &str, value: String, allowed: String) -> Refusal {
+fn out_of_range(field: &str, value: String, allowed: Said) -> Refusal {
     Refusal::OutOfRange { field: field.to_owned(), value, allowed }
 }
 

@@ -5,8 +5,9 @@ use std::net::Ipv4Addr;
 use watari_chassis::{ReadError, WriteError, clock};
 use watari_contracts::network::{AllocatePort, Allocated};
 use watari_model::{
-    NetworkName, Refusal, SegmentName,
+    NetworkName, Refusal, Said, SegmentName, VmName,
     network::{Network, Port, mac_of, port_key},
+    said,
 };
 
 use super::{Book, no_answer};
@@ -22,7 +23,11 @@ enum Written {
     /// It is the owner's.
     Own(Port),
     /// Somebody else has the address; who, if that is known.
-    Taken(Option<String>),
+    Taken(Option<Said>),
+}
+
+fn server(vm: &VmName) -> Said {
+    said!("server {vm}", "サーバ {vm}")
 }
 
 impl Book {
@@ -69,7 +74,13 @@ impl Book {
             Some(wanted) if wanted != port.address => Err(Refusal::OutOfRange {
                 field: "address".to_owned(),
                 value: wanted.to_string(),
-                allowed: format!("{}, which server {} has on network {}", port.address, port.vm, port.network),
+                allowed: {
+                    let Port { address, vm, network, .. } = port;
+                    said!(
+                        "{address}, which server {vm} has on network {network}",
+                        "サーバ {vm} がネットワーク {network} で使っている {address}"
+                    )
+                },
             }),
             _ => Ok(Allocated { port, segment }),
         }
@@ -112,22 +123,27 @@ impl Book {
             .filter(|n| n.segment == network.segment && n.name != network.name)
             .collect();
         wanted::fixed(address, network, &others)?;
-        let taken = |owner: String| Refusal::AddressTaken {
+        let taken = |owner: Said| Refusal::AddressTaken {
             network: network.name.to_string(),
             address: address.to_string(),
             owner,
         };
         let neighbour = others.iter().find_map(|n| self.ports.get(&port_key(&n.name, address)));
         if let Some(port) = neighbour {
-            return Err(taken(format!("server {} on network {}", port.value.vm, port.value.network)));
+            let Port { vm, network, .. } = &port.value;
+            return Err(taken(said!("server {vm} on network {network}", "ネットワーク {network} のサーバ {vm}")));
         }
-        let there = || self.ports.get(&port_key(&network.name, address)).map(|e| format!("server {}", e.value.vm));
+        let there = || self.ports.get(&port_key(&network.name, address)).map(|e| server(&e.value.vm));
         if !self.index(epoch).index.claim(&network.name, address, owner) {
-            return Err(taken(there().unwrap_or_else(|| "a server that is just being made".to_owned())));
+            return Err(taken(
+                there().unwrap_or_else(|| Said::new("a server that is just being made", "作成中のサーバ")),
+            ));
         }
         match self.write_down(epoch, network, address, owner).await? {
             Written::Own(port) => Ok(port),
-            Written::Taken(by) => Err(taken(by.or_else(there).unwrap_or_else(|| "another server".to_owned()))),
+            Written::Taken(by) => {
+                Err(taken(by.or_else(there).unwrap_or_else(|| Said::new("another server", "ほかのサーバ"))))
+            }
         }
     }
 
@@ -165,7 +181,7 @@ impl Book {
                 }
                 Ok(Some(there)) => {
                     self.index(epoch).index.yielded(&network.name, address);
-                    Ok(Written::Taken(Some(format!("server {}", there.value.vm))))
+                    Ok(Written::Taken(Some(server(&there.value.vm))))
                 }
                 Ok(None) | Err(ReadError::Unreadable(_)) => {
                     self.index(epoch).index.yielded(&network.name, address);
@@ -186,6 +202,6 @@ pub(super) fn owner(vm: watari_model::VmName, uuid: &str) -> Result<Owner, Refus
     Err(Refusal::OutOfRange {
         field: "vm_uuid".to_owned(),
         value: format!("{:?}", uuid.chars().take(LONGEST_UUID).collect::<String>()),
-        allowed: "a UUID".to_owned(),
+        allowed: Said::both("UUID"),
     })
 }

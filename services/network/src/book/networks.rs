@@ -4,7 +4,8 @@ use watari_chassis::{Mirror, ReadError, WriteError, clock};
 use watari_contracts::network::{CreateNetwork, NetworkView};
 use watari_model::{
     Document, NetworkName, Refusal,
-    network::{Kind, Network},
+    network::{Kind, Network, Port},
+    said,
 };
 
 use super::{Book, no_answer};
@@ -29,7 +30,8 @@ impl Book {
             return Err(Refusal::RequestIdReused { request_id: new.request_id });
         }
         if networks.len() >= self.settings.most_networks {
-            let detail = format!("there are {} networks already", networks.len());
+            let there = networks.len();
+            let detail = said!("there are {there} networks already", "すでに上限の {there} 個のネットワークがあります");
             return Err(Refusal::BadRange { network: new.name.to_string(), detail });
         }
         networks.values().try_for_each(|entry| wanted::beside(&new, &entry.value))?;
@@ -73,8 +75,11 @@ impl Book {
         let ports = self.ports.snapshot();
         let within = ports.values().map(|e| &e.value).find(|p| new.range.contains(p.address) && neighbour(&p.network));
         let Some(port) = within else { return Ok(()) };
-        let detail =
-            format!("the range has {}, which server {} has on network {}", port.address, port.vm, port.network);
+        let Port { address, vm, network, .. } = port;
+        let detail = said!(
+            "the range has {address}, which server {vm} has on network {network}",
+            "範囲に、サーバ {vm} がネットワーク {network} で使っている {address} が含まれています"
+        );
         Err(Refusal::BadRange { network: new.name.to_string(), detail })
     }
 

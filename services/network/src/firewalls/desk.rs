@@ -8,7 +8,7 @@ use watari_contracts::firewall::{
     ReplaceFirewall, RevokeFirewall,
 };
 use watari_model::{
-    Refusal,
+    Refusal, Said,
     firewall::{Firewall, ordered},
 };
 
@@ -71,7 +71,7 @@ impl Firewalls {
             return Err(Refusal::RequestIdReused { request_id });
         }
         if groups.len() >= self.settings.most_groups {
-            let (value, allowed) = (format!("{} groups", groups.len() + 1), format!("at most {}", groups.len()));
+            let (value, allowed) = ((groups.len() + 1).to_string(), Said::between(0, groups.len()));
             return Err(Refusal::OutOfRange { field: "firewalls".to_owned(), value, allowed });
         }
         self.known(&request.name, &rules)?;

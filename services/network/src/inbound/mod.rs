@@ -10,7 +10,7 @@ use watari_contracts::{
         ReleasePorts, Released,
     },
 };
-use watari_model::{NetworkName, Refusal, network::Port};
+use watari_model::{NetworkName, Refusal, Said, network::Port};
 
 use crate::{book::Book, wanted};
 
@@ -59,7 +59,7 @@ fn list_ports(book: &Book, request: &ListPorts) -> Result<PortPage, Refusal> {
         None => PAGE,
         Some(limit @ 1..=PAGE) => limit,
         Some(other) => {
-            let (field, allowed) = ("limit".to_owned(), format!("1 to {PAGE}"));
+            let (field, allowed) = ("limit".to_owned(), Said::between(1, PAGE));
             return Err(Refusal::OutOfRange { field, value: other.to_string(), allowed });
         }
     };

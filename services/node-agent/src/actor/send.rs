@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::{sync::broadcast::error::RecvError, task::JoinHandle};
 use tokio_util::task::AbortOnDropHandle;
 use watari_contracts::agent::{Domain, Phase, Send, Transfer};
-use watari_model::{MigrationId, Refusal};
+use watari_model::{MigrationId, Refusal, Said};
 
 use super::{answers, cx::Cx};
 use crate::{
@@ -62,7 +62,7 @@ fn checked(address: &str) -> Result<&str, Refusal> {
     Err(Refusal::OutOfRange {
         field: "address".to_owned(),
         value: address.chars().take(80).collect(),
-        allowed: "a host name or an address".to_owned(),
+        allowed: Said::new("a host name or an address", "ホスト名かアドレス"),
     })
 }
 

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use watari_chassis::clock;
 use watari_contracts::agent::Progress;
-use watari_model::Refusal;
+use watari_model::{Refusal, Said};
 
 use super::{Actor, Operation};
 use crate::{
@@ -99,7 +99,7 @@ impl Actor {
             return Err(Refusal::OutOfRange {
                 field: "uuid".to_owned(),
                 value: uuid.chars().take(80).collect(),
-                allowed: "a UUID in lower case".to_owned(),
+                allowed: Said::new("a UUID in lower case", "小文字の UUID"),
             });
         }
         let known = self.book.record(uuid).await;

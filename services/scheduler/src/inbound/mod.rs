@@ -20,7 +20,7 @@ use watari_contracts::scheduler::{
     GetMigration, GetOutage, GetVm, ListKeys, ListMigrations, ListOutages, ListSites, ListVms, MigrateVm,
     PromoteFrontEnd, RebootVm, ResizeVm, ReturnSite, StartVm, StopVm, VmConsoleLog,
 };
-use watari_model::{Document, Refusal};
+use watari_model::{Document, Refusal, Said, said};
 
 use crate::{
     core::Rules,
@@ -166,13 +166,13 @@ fn page(limit: Option<u32>, default: usize) -> Result<usize, Refusal> {
     match limit {
         None => Ok(default),
         Some(limit) if (1..=MOST).contains(&limit) => Ok(limit as usize),
-        Some(limit) => Err(out_of_range("limit", limit, &format!("1 to {MOST}"))),
+        Some(limit) => Err(out_of_range("limit", limit, Said::between(1, MOST))),
     }
 }
 
-fn out_of_range(field: &str, value: impl ToString, allowed: &str) -> Refusal {
+fn out_of_range(field: &str, value: impl ToString, allowed: Said) -> Refusal {
     let value: String = value.to_string().chars().take(80).collect();
-    Refusal::OutOfRange { field: field.to_owned(), value, allowed: allowed.to_owned() }
+    Refusal::OutOfRange { field: field.to_owned(), value, allowed }
 }
 
 /// A caller's name for a request is kept in documents, so it has a bound.
@@ -180,7 +180,7 @@ fn check_request_id(request_id: Option<&str>) -> Result<(), Refusal> {
     const MOST: usize = 128;
     match request_id {
         Some(id) if id.is_empty() || id.len() > MOST || id.chars().any(char::is_control) => {
-            Err(out_of_range("request_id", id, &format!("1 to {MOST} bytes of text")))
+            Err(out_of_range("request_id", id, said!("1 to {MOST} bytes of text", "1～{MOST} バイトの文字列")))
         }
         _ => Ok(()),
     }

@@ -10,7 +10,7 @@ const RSA_1024: &str = "ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAAAgQDLRzZNrBfJ4YhuPAe8
 
 fn refused(text: &str) -> String {
     match Line::parse(text) {
-        Err(NotAKey::Other(detail)) => detail,
+        Err(NotAKey::Other(detail)) => detail.en,
         other => panic!("{text}: {other:?}"),
     }
 }

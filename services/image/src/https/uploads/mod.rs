@@ -13,7 +13,7 @@ use axum::{
     routing::put,
 };
 use serde::{Deserialize, Serialize};
-use watari_model::{Refusal, image::State as ImageState};
+use watari_model::{Refusal, Said, image::State as ImageState};
 
 use super::reply;
 use crate::{
@@ -187,7 +187,7 @@ async fn receive(app: &App, session: &Session, turn: &Turn, partial: Partial, bo
             let refusal = Refusal::OutOfRange {
                 field: "the body".to_owned(),
                 value: format!("longer than the {size} bytes that were announced"),
-                allowed: "the announced size".to_owned(),
+                allowed: Said::new("the announced size", "予告した大きさ"),
             };
             reply::at(length, reply::refused(refusal))
         }

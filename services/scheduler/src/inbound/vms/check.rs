@@ -6,6 +6,7 @@ use watari_model::{
     firewall::MOST_GROUPS,
     image::{State, Stored},
     outage::Scope,
+    said,
     size::GIB,
     userdata,
     vm::{DISK_GIB, Login, MEMORY_MIB, Size, VCPUS},
@@ -19,20 +20,24 @@ const MOST_PRIORITY: u8 = 100;
 /// The longest label key or value, as Kubernetes has it.
 const MOST_LABEL: usize = 63;
 
-fn spread<T: std::fmt::Display>(range: &std::ops::RangeInclusive<T>) -> String {
-    format!("{} to {}", range.start(), range.end())
+fn spread<T: std::fmt::Display>(range: &std::ops::RangeInclusive<T>) -> Said {
+    Said::between(range.start(), range.end())
+}
+
+fn once() -> Said {
+    Said::new("each name once", "同じ名前を重ねない一覧")
 }
 
 /// Checks that a server may be so large at all.
 pub(super) fn check_size(size: Size) -> Result<(), Refusal> {
     if !VCPUS.contains(&size.vcpus) {
-        return Err(out_of_range("vcpus", size.vcpus, &spread(&VCPUS)));
+        return Err(out_of_range("vcpus", size.vcpus, spread(&VCPUS)));
     }
     if !MEMORY_MIB.contains(&size.memory_mib) {
-        return Err(out_of_range("memory_mib", size.memory_mib, &spread(&MEMORY_MIB)));
+        return Err(out_of_range("memory_mib", size.memory_mib, spread(&MEMORY_MIB)));
     }
     if !DISK_GIB.contains(&size.disk_gib) {
-        return Err(out_of_range("disk_gib", size.disk_gib, &spread(&DISK_GIB)));
+        return Err(out_of_range("disk_gib", size.disk_gib, spread(&DISK_GIB)));
     }
     Ok(())
 }
@@ -44,11 +49,11 @@ impl Desk {
         let CreateVm { vcpus, memory_mib, disk_gib, .. } = *request;
         check_size(Size { vcpus, memory_mib, disk_gib })?;
         if request.priority > MOST_PRIORITY {
-            return Err(out_of_range("priority", request.priority, &format!("0 to {MOST_PRIORITY}")));
+            return Err(out_of_range("priority", request.priority, Said::between(0, MOST_PRIORITY)));
         }
         let most = |field: &str, found: usize, most: usize| {
             if found > most {
-                Err(out_of_range(field, format!("{found} entries"), &format!("at most {most}")))
+                Err(out_of_range(field, found, said!("at most {most} entries", "{most} 個以下")))
             } else {
                 Ok(())
             }
@@ -63,18 +68,18 @@ impl Desk {
                 return Err(out_of_range(
                     "node_labels",
                     text,
-                    &format!("1 to {MOST_LABEL} printable ASCII characters"),
+                    said!("1 to {MOST_LABEL} printable ASCII characters", "表示できる ASCII 文字 1～{MOST_LABEL} 個"),
                 ));
             }
         }
         for (index, membership) in request.groups.iter().enumerate() {
             if request.groups.iter().skip(index + 1).any(|other| other.group == membership.group) {
-                return Err(out_of_range("groups", format!("{} twice", membership.group), "each group once"));
+                return Err(out_of_range("groups", format!("{0}, {0}", membership.group), once()));
             }
         }
         for (index, key) in request.keys.iter().enumerate() {
             if request.keys.iter().skip(index + 1).any(|other| other == key) {
-                return Err(out_of_range("keys", format!("{key} twice"), "each key once"));
+                return Err(out_of_range("keys", format!("{key}, {key}"), once()));
             }
         }
         if let Some(text) = &request.user_data {
@@ -82,12 +87,12 @@ impl Desk {
         }
         for (index, name) in request.firewalls.iter().enumerate() {
             if request.firewalls[..index].contains(name) {
-                return Err(out_of_range("firewalls", format!("{name} twice"), "each group once"));
+                return Err(out_of_range("firewalls", format!("{name}, {name}"), once()));
             }
         }
         for (index, nic) in request.networks.iter().enumerate() {
             if request.networks.iter().skip(index + 1).any(|other| other.network == nic.network) {
-                return Err(out_of_range("networks", format!("{} twice", nic.network), "each network once"));
+                return Err(out_of_range("networks", format!("{0}, {0}", nic.network), once()));
             }
         }
         Ok(())

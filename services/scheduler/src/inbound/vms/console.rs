@@ -4,7 +4,7 @@ use watari_contracts::{
     agent::ReadConsole,
     scheduler::{ConsoleLog, VmConsoleLog},
 };
-use watari_model::Refusal;
+use watari_model::{Refusal, Said};
 
 use super::{super::out_of_range, Desk, find};
 
@@ -17,7 +17,7 @@ impl Desk {
     pub(in crate::inbound) async fn console_log(self, request: VmConsoleLog) -> Result<ConsoleLog, Refusal> {
         let bytes = request.bytes.unwrap_or(USUAL_BYTES);
         if !(1..=MOST_BYTES).contains(&bytes) {
-            return Err(out_of_range("bytes", bytes, &format!("1 to {MOST_BYTES}")));
+            return Err(out_of_range("bytes", bytes, Said::between(1, MOST_BYTES)));
         }
         let vm = request.name.to_string();
         let Some(entry) = find(&self.stores().vms, &vm).await? else { return Err(Refusal::VmUnknown { vm }) };
