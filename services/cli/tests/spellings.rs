@@ -70,6 +70,7 @@ fn every_fixed_spelling_is_understood() {
         "migration cancel mail-1",
         "outage list",
         "outage show myodaiji-1",
+        "outage plan myodaiji",
         "outage cancel myodaiji-1",
         "events",
         "events --follow",

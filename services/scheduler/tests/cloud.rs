@@ -4,22 +4,25 @@
 
 mod support;
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use support::{Cloud, SOON, create};
 use watari_contracts::{
     agent::{Domain, OffReason},
     scheduler::{
         CancelMigration, CreateVm, DeleteVm, DrainNode, EvacuateSite, GetMigration, GetOutage, GetVm, LegName,
-        ListMigrations, ListSites, ListVms, MigrateVm, OutageView, RebootVm, ResizeVm, ReturnSite, StartVm, StopVm,
-        VmConsoleLog,
+        ListMigrations, ListOutages, ListSites, ListVms, MigrateVm, OutageView, PlanOutage, RebootVm, ResizeVm,
+        ReturnSite, StartVm, StopVm, VmConsoleLog,
     },
 };
 use watari_model::{
     Refusal,
     firewall::Firewall,
     migration, outage,
-    vm::{Size, State},
+    vm::{Evacuate, Size, State},
 };
 use watari_testkit::eventually_some;
 
@@ -222,6 +225,42 @@ async fn a_site_is_emptied_one_copy_at_a_time_and_everybody_comes_home() {
     let mut pauses = cloud.fleet.pauses();
     pauses.sort_unstable();
     assert!(pauses[pauses.len() / 2] <= 50, "the median extra pause: {pauses:?} ms");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_says_what_the_evacuation_then_does_and_changes_nothing() {
+    let cloud = Cloud::start().await;
+    for name in ["mail", "web", "a"] {
+        cloud.running(name, "myodaiji").await;
+    }
+    let stays = CreateVm { evacuate: Evacuate::Stay, ..create("old") };
+    cloud.ask(&CreateVm { site: Some("myodaiji".parse().unwrap()), ..stays }).await.unwrap();
+    cloud.until("old", |vm| vm.state == State::Running).await;
+
+    let wanted = PlanOutage { site: "myodaiji".parse().unwrap() };
+    let plan = cloud.ask(&wanted).await.unwrap();
+    assert_eq!((plan.moves.len(), plan.failed.len(), plan.waiting.len()), (3, 1, 0), "{plan:?}");
+    assert_eq!((plan.failed[0].vm.as_str(), plan.failed[0].code.as_str()), ("old", "outage.policy-stays"));
+    assert_eq!((plan.estimated_ms, plan.bytes_per_second), (None, None), "nothing has moved yet");
+    assert!(plan.moves.iter().all(|m| !m.measured && m.bytes > 0 && m.to.as_str().starts_with('y')));
+    let outages = cloud.ask(&ListOutages {}).await.unwrap().outages;
+    assert!(outages.is_empty(), "looking begins nothing");
+
+    let site = wanted.site.clone();
+    let outage = cloud.ask(&EvacuateSite { request_id: None, site: site.clone() }).await.unwrap();
+    let emptied = until_outage(&cloud, &outage.id, outage::State::Evacuated).await;
+    let planned: BTreeMap<_, _> = plan.moves.iter().map(|m| (&m.vm, &m.to)).collect();
+    let done: BTreeMap<_, _> = emptied.moved.iter().map(|m| (&m.vm, &m.to)).collect();
+    assert_eq!(planned, done);
+    assert_eq!(emptied.failed.len(), 1);
+
+    cloud.ask(&ReturnSite { request_id: None, site }).await.unwrap();
+    until_outage(&cloud, &outage.id, outage::State::Completed).await;
+    let known = cloud.ask(&wanted).await.unwrap();
+    assert!(known.moves.iter().all(|m| m.measured && m.bytes == 1_010), "{known:?}");
+    assert!(known.bytes_per_second.is_some() && known.estimated_ms.is_some());
+    let unknown = PlanOutage { site: "nowhere".parse().unwrap() };
+    assert!(matches!(cloud.ask(&unknown).await, Err(Refusal::SiteUnknown { .. })));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -21,7 +21,7 @@ use crate::{Request, Service, agent::Transfer};
 pub use keys::{AddKey, DeleteKey, GetKey, KeyPage, KeyView, ListKeys};
 pub use outages::{
     CancelOutage, ControlMoved, DrainNode, EvacuateSite, GetOutage, LegName, ListOutages, Moved, NotMoved, OutagePage,
-    OutageView, ReturnSite,
+    OutagePlan, OutageView, PlanOutage, PlannedMove, ReturnSite,
 };
 
 /// Make a server and, unless told otherwise, start it.
@@ -475,6 +475,7 @@ requests! {
     DrainNode "watari.v1.node.drain" => OutageView, "Empty one node, live.";
     GetOutage "watari.v1.outage.get" => OutageView, "Show one outage with its report.";
     ListOutages "watari.v1.outage.list" => OutagePage, "List outages, newest first.";
+    PlanOutage "watari.v1.outage.plan" => OutagePlan, "What would happen if a site were evacuated now.";
     CancelOutage "watari.v1.outage.cancel" => OutageView, "Call an outage off.";
     AddKey "watari.v1.key.add" => KeyView, "Keep a public SSH key under a name.";
     GetKey "watari.v1.key.get" => KeyView, "Show one key.";

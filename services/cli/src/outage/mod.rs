@@ -1,10 +1,11 @@
 //! `watari outage`: sites and nodes that are emptied, empty, or coming home.
 
 mod follow;
+mod plan;
 mod report;
 
 use clap::{Args, Subcommand};
-use watari_contracts::scheduler::{CancelOutage, GetOutage, ListOutages};
+use watari_contracts::scheduler::{CancelOutage, GetOutage, ListOutages, PlanOutage};
 
 use crate::{Context, failure::Failure, input, options::Waiting};
 
@@ -19,6 +20,9 @@ pub enum Verb {
     /// Show one outage with the report of its last leg
     #[command(after_help = "Example:\n  watari outage show myodaiji-1 --wait")]
     Show(Show),
+    /// Say what an evacuation of a site would do now, without doing it; status 1 if a server could not move
+    #[command(after_help = "Example:\n  watari outage plan myodaiji")]
+    Plan(Site),
     /// Call an outage off: servers stay where they are, and may come again
     #[command(after_help = "Example:\n  watari outage cancel myodaiji-1")]
     Cancel(Which),
@@ -29,6 +33,13 @@ pub enum Verb {
 pub struct Which {
     /// The outage
     id: String,
+}
+
+/// Which site.
+#[derive(Debug, Args)]
+pub struct Site {
+    /// The site
+    site: String,
 }
 
 /// Which outage, and whether to wait for it.
@@ -51,6 +62,9 @@ impl Verb {
             Self::Show(Show { id, waiting }) => {
                 let view = ctx.session.ask(&GetOutage { id: input::name(&id)? }).await?;
                 if waiting.wait { begun(ctx, waiting, view).await } else { report::show(ctx, &view) }
+            }
+            Self::Plan(Site { site }) => {
+                plan::show(ctx, &ctx.session.ask(&PlanOutage { site: input::name(&site)? }).await?)
             }
             Self::Cancel(Which { id }) => ctx.out.row(&ctx.session.ask(&CancelOutage { id: input::name(&id)? }).await?),
         }

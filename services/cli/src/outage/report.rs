@@ -91,7 +91,7 @@ fn moved(out: Out, moved: &[Moved]) -> String {
     out.table(&columns, moved.iter().map(row))
 }
 
-fn failed(out: Out, failed: &[NotMoved]) -> String {
+pub(super) fn failed(out: Out, failed: &[NotMoved]) -> String {
     let columns = [Word::Vm, Word::Code, Word::Why, Word::Remedy].map(Column::Text);
     let row = |f: &NotMoved| {
         let (cause, remedy) = match out.lang {

@@ -44,12 +44,14 @@ words! {
     Cordoned "CORDONED" "受入停止";
     Cpu "CPU" "CPU";
     Created "CREATED" "作成";
+    Data "DATA" "転送量";
     Disk "DISK" "ディスク";
     DiskFree "DISK FREE" "ディスク空き";
     DiskMoved "DISK MOVED" "ディスク転送量";
     Dns "NAME SERVERS" "ネームサーバ";
     Downtime "DOWNTIME" "停止時間";
     Epoch "EPOCH" "エポック";
+    Estimated "ESTIMATED" "所要見込み";
     Evacuate "EVACUATE" "退避方針";
     Fault "FAULT" "障害";
     Fingerprint "FINGERPRINT" "指紋";
@@ -149,6 +151,9 @@ words! {
     NoOutages "There are no outages." "停電計画はありません。";
     NoEvents "There are no events." "出来事の記録はありません。";
     NothingMoved "No server had to move." "移動が必要なサーバはありませんでした。";
+    WouldMoveTitle "Would move, in this order:" "次の順に移動します:";
+    WouldStayTitle "Would not move:" "移動できないサーバ:";
+    NothingToMove "There is nothing to move." "移動するサーバはありません。";
     MovedTitle "Moved:" "移動したサーバ:";
     MovingTitle "On their way or waiting for their turn:" "移動中または順番待ちのサーバ:";
     FailedTitle "Not moved:" "移動できなかったサーバ:";
@@ -339,6 +344,24 @@ pub fn tally(lang: Lang, moved: usize, failed: usize, makespan_ms: u64) -> Strin
     }
 }
 
+/// The last line of a plan.
+#[must_use]
+pub fn outlook(lang: Lang, moves: usize, failed: usize, bytes: u64, estimated_ms: Option<u64>) -> String {
+    let data = crate::format::bytes(bytes);
+    match (lang, estimated_ms.map(crate::format::millis)) {
+        (Lang::En, Some(time)) => format!("{moves} would move ({data}, about {time}), {failed} would not"),
+        (Lang::En, None) => {
+            format!(
+                "{moves} would move ({data}; no migration between sites has shown yet how fast), {failed} would not"
+            )
+        }
+        (Lang::Ja, Some(time)) => format!("移動 {moves} 台（{data}、約 {time}）、移動できず {failed} 台"),
+        (Lang::Ja, None) => {
+            format!("移動 {moves} 台（{data}。サイト間の移行の実績がまだなく、所要時間は不明）、移動できず {failed} 台")
+        }
+    }
+}
+
 /// How to go on with what was begun and is not waited for.
 #[must_use]
 pub fn follow_outage(lang: Lang, id: &str) -> String {
@@ -401,6 +424,9 @@ mod tests {
                 pace(lang, 1, Some(2)),
                 moved(lang, "a", "b", "c", 1, 2),
                 tally(lang, 1, 2, 3),
+                outlook(lang, 1, 2, 3, Some(4)),
+                outlook(lang, 1, 2, 3, None),
+                larger_from_next_start(lang, "a", "b"),
                 follow_outage(lang, "a"),
                 resume_import(lang, "a"),
                 because(lang, "a", "b"),

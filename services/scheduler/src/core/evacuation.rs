@@ -50,11 +50,41 @@ fn site_of<'s>(snap: &'s Snapshot, node: &NodeName) -> Option<&'s SiteName> {
     snap.nodes.get(node.as_str()).map(|entry| &entry.value.site)
 }
 
+/// The servers that are where it goes dark.
+fn concerned<'s>(snap: &'s Snapshot, outage: &Outage) -> Vec<&'s Vm> {
+    let dark = |node: &NodeName| snap.nodes.get(node.as_str()).is_some_and(|entry| covers(&outage.scope, &entry.value));
+    snap.vms.values().map(|entry| &entry.value).filter(|vm| vm.node().is_some_and(dark)).collect()
+}
+
+/// What an evacuation would do now with each server.
+#[derive(Debug, Default)]
+pub(crate) struct Foreseen<'s> {
+    /// Who would move, and where to.
+    pub(crate) moves: Vec<(&'s Vm, NodeName)>,
+    /// Who is on the move already, or about to start and would move then.
+    pub(crate) waiting: Vec<&'s Vm>,
+    /// Who could not, and why.
+    pub(crate) left: Vec<Left>,
+}
+
+/// Looks ahead by the same choices that are made when it comes to it. The outage is in the turn's
+/// snapshot, since what it empties receives nothing.
+pub(crate) fn foresee<'s>(turn: &mut Turn<'s>, outage: &Outage) -> Foreseen<'s> {
+    let servers = concerned(turn.snap, outage);
+    let Sorted { waiting, to_place, mut left } = sort(turn, outage, Reason::Evacuation, &servers);
+    let mut moves = Vec::new();
+    for (vm, place) in to_place.iter().zip(places(turn, outage, Reason::Evacuation, &to_place)) {
+        match place {
+            Ok(to) => moves.push((*vm, to)),
+            Err(fault) => left.push(Left { vm: vm.name.clone(), fault }),
+        }
+    }
+    Foreseen { moves, waiting, left }
+}
+
 fn leave(turn: &mut Turn<'_>, entry: &Entry<Outage>) {
     let outage = &entry.value;
-    let concerned =
-        |node: &NodeName| turn.snap.nodes.get(node.as_str()).is_some_and(|entry| covers(&outage.scope, &entry.value));
-    let servers: Vec<_> = turn.snap.vms.values().filter(|e| e.value.node().is_some_and(concerned)).collect();
+    let servers = concerned(turn.snap, outage);
     let rest = advance(turn, outage, Reason::Evacuation, &servers);
     // The control plane leaves last.
     if let Some(left) = rest
@@ -92,7 +122,7 @@ fn come_home(turn: &mut Turn<'_>, entry: &Entry<Outage>) {
         let of_outage = |m: &Migration| m.outage.as_ref() == Some(&outage.id) && !m.state.over();
         vm.home_site == *site && turn.migrations_of(&vm.name).any(of_outage)
     };
-    let servers: Vec<_> = snap.vms.values().filter(|e| away(&e.value) || leaving(&e.value)).collect();
+    let servers: Vec<_> = snap.vms.values().map(|entry| &entry.value).filter(|vm| away(vm) || leaving(vm)).collect();
     if !servers.is_empty() && !awaited(snap, turn.rules, outage, turn.now).is_empty() {
         return;
     }
@@ -116,28 +146,15 @@ fn call_back(turn: &mut Turn<'_>, outage: &OutageId, reason: Reason) {
 }
 
 /// Makes migrations for whoever can move. Gives what is left when nothing more can be done.
-fn advance(
-    turn: &mut Turn<'_>,
-    outage: &Outage,
-    reason: Reason,
-    servers: &[&std::sync::Arc<Entry<Vm>>],
-) -> Option<Vec<Left>> {
+fn advance(turn: &mut Turn<'_>, outage: &Outage, reason: Reason, servers: &[&Vm]) -> Option<Vec<Left>> {
     // One that is called back may still arrive elsewhere, and is then to be brought home. Nobody
     // waits for one whose server is on a node that is gone: that server is left, with that reason.
     let waits = |m: &Migration| {
         let node = turn.snap.vms.get(m.vm.as_str()).and_then(|entry| entry.value.node());
         m.outage.as_ref() == Some(&outage.id) && !m.state.over() && !node.is_some_and(|node| turn.unreachable(node))
     };
-    let mut under_way = turn.snap.migrations.values().any(|entry| waits(&entry.value));
-    let (mut left, mut to_place) = (Vec::new(), Vec::new());
-    for entry in servers {
-        let vm = &entry.value;
-        match standing(turn, outage, reason, vm) {
-            Standing::Moving | Standing::Waiting => under_way = true,
-            Standing::ToPlace => to_place.push(vm),
-            Standing::Left(fault) => left.push(Left { vm: vm.name.clone(), fault }),
-        }
-    }
+    let Sorted { waiting, to_place, mut left } = sort(turn, outage, reason, servers);
+    let mut under_way = !waiting.is_empty() || turn.snap.migrations.values().any(|entry| waits(&entry.value));
     for (vm, place) in to_place.iter().zip(places(turn, outage, reason, &to_place)) {
         match place {
             Ok(to) => {
@@ -154,6 +171,26 @@ fn advance(
         .values()
         .any(|action| matches!(action.as_ref(), Action::NewMigration(m) if m.outage.as_ref() == Some(&outage.id)));
     (!under_way && !unsettled).then_some(left)
+}
+
+/// Servers by what they are.
+struct Sorted<'s> {
+    /// Moving or waiting.
+    waiting: Vec<&'s Vm>,
+    to_place: Vec<&'s Vm>,
+    left: Vec<Left>,
+}
+
+fn sort<'s>(turn: &Turn<'_>, outage: &Outage, reason: Reason, servers: &[&'s Vm]) -> Sorted<'s> {
+    let mut sorted = Sorted { waiting: Vec::new(), to_place: Vec::new(), left: Vec::new() };
+    for vm in servers {
+        match standing(turn, outage, reason, vm) {
+            Standing::Moving | Standing::Waiting => sorted.waiting.push(vm),
+            Standing::ToPlace => sorted.to_place.push(vm),
+            Standing::Left(fault) => sorted.left.push(Left { vm: vm.name.clone(), fault }),
+        }
+    }
+    sorted
 }
 
 fn standing(turn: &Turn<'_>, outage: &Outage, reason: Reason, vm: &Vm) -> Standing {

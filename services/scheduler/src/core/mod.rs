@@ -9,6 +9,7 @@ mod action;
 pub mod control;
 pub mod crossing;
 mod evacuation;
+pub mod forecast;
 mod lifecycle;
 mod links;
 mod listening;

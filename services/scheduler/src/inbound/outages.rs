@@ -3,14 +3,16 @@
 use std::cmp::Reverse;
 
 use watari_chassis::{WriteError, clock};
-use watari_contracts::scheduler::{CancelOutage, GetOutage, ListOutages, OutagePage, OutageView};
+use watari_contracts::scheduler::{
+    CancelOutage, GetOutage, ListOutages, OutagePage, OutagePlan, OutageView, PlanOutage,
+};
 use watari_model::{
     OutageId, Refusal,
     outage::{Change, Outage, State},
 };
 
 use super::{Desk, TRIES, fill, find, newest, sites::apply, unwritten};
-use crate::views;
+use crate::{core::forecast::forecast, views};
 
 impl Desk {
     pub(super) fn show_outage(&self, outage: &Outage) -> OutageView {
@@ -30,6 +32,14 @@ impl Desk {
         found.sort_by_key(|outage| (Reverse(outage.created_at), outage.id.clone()));
         let views = found.into_iter().map(|outage| views::outage(&snap, &self.rules, outage, now));
         Ok(OutagePage { outages: fill(views, usize::MAX) })
+    }
+
+    pub(super) async fn plan_outage(self, request: PlanOutage) -> Result<OutagePlan, Refusal> {
+        self.check_site(&request.site).await?;
+        let now = clock::now();
+        let forecast = forecast(&self.executor.view(), &self.rules, &request.site, now);
+        let forecast = forecast.ok_or_else(|| Refusal::Internal { detail: format!("no name for {}", request.site) })?;
+        Ok(views::plan(request.site, forecast, now))
     }
 
     pub(super) async fn cancel_outage(self, request: CancelOutage) -> Result<OutageView, Refusal> {

@@ -1,14 +1,18 @@
 //! An outage's view: its report.
 
-use watari_contracts::scheduler::{ControlMoved, Fault, LegName, Moved, NotMoved, OutageView};
+use watari_contracts::scheduler::{ControlMoved, Fault, LegName, Moved, NotMoved, OutagePlan, OutageView, PlannedMove};
 use watari_model::{
-    Timestamp,
+    SiteName, Timestamp,
     migration::{Migration, Reason},
     outage::{Handover, Left, Outage},
 };
 
 use super::migration;
-use crate::core::{Rules, Snapshot, awaited, report::report};
+use crate::core::{
+    Rules, Snapshot, awaited,
+    forecast::{Forecast, Move},
+    report::report,
+};
 
 /// An outage with the report of its last leg.
 pub(crate) fn outage(snap: &Snapshot, rules: &Rules, outage: &Outage, now: Timestamp) -> OutageView {
@@ -26,6 +30,27 @@ pub(crate) fn outage(snap: &Snapshot, rules: &Rules, outage: &Outage, now: Times
         control: outage.control.as_ref().map(|handover| control(handover, now)),
         created_at: outage.created_at,
         changed_at: outage.changed_at,
+    }
+}
+
+/// A forecast, with the time that it would take.
+pub(crate) fn plan(site: SiteName, forecast: Forecast, at: Timestamp) -> OutagePlan {
+    let Forecast { moves, waiting, left, rate } = forecast;
+    let estimated = |bytes: u64| bytes.saturating_mul(1_000).checked_div(rate?);
+    let bytes = moves.iter().map(|m| m.bytes).sum();
+    let planned = |m: Move| {
+        let Move { vm, from, to, bytes, measured } = m;
+        PlannedMove { vm, from, to, bytes, measured, estimated_ms: estimated(bytes) }
+    };
+    OutagePlan {
+        site,
+        estimated_ms: estimated(bytes),
+        moves: moves.into_iter().map(planned).collect(),
+        waiting,
+        failed: left.iter().map(not_moved).collect(),
+        bytes,
+        bytes_per_second: rate,
+        at,
     }
 }
 

@@ -67,6 +67,52 @@ pub struct CancelOutage {
     pub id: OutageId,
 }
 
+/// What would happen if a site were evacuated now. Nothing happens.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PlanOutage {
+    /// Which.
+    pub site: SiteName,
+}
+
+/// What an evacuation would come to. The field names are stable.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct OutagePlan {
+    /// The site.
+    pub site: SiteName,
+    /// Who would move, in the order of their turns.
+    pub moves: Vec<PlannedMove>,
+    /// Who is moving already, or starts at the moment and would move then.
+    pub waiting: Vec<VmName>,
+    /// Who could not move, and why.
+    pub failed: Vec<NotMoved>,
+    /// What would travel, in bytes.
+    pub bytes: u64,
+    /// Bytes a second, by the last migrations between sites; none if there were none.
+    pub bytes_per_second: Option<u64>,
+    /// Milliseconds that all moves would take at that rate.
+    pub estimated_ms: Option<u64>,
+    /// When this was looked at.
+    pub at: Timestamp,
+}
+
+/// One move of a plan.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PlannedMove {
+    /// The server.
+    pub vm: VmName,
+    /// From where.
+    pub from: NodeName,
+    /// To where.
+    pub to: NodeName,
+    /// What would travel, in bytes: what travelled the last time, or else the size of its memory.
+    pub bytes: u64,
+    /// Whether it is what travelled the last time.
+    pub measured: bool,
+    /// Milliseconds that it would take.
+    pub estimated_ms: Option<u64>,
+}
+
 /// An outage with the report of its last leg. The field names are stable.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct OutageView {

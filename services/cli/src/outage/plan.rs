@@ -1,0 +1,60 @@
+//! What an evacuation would come to.
+
+use watari_contracts::scheduler::{OutagePlan, PlannedMove};
+
+use super::report;
+use crate::{
+    Context,
+    failure::{FAILED, Failure},
+    format,
+    out::{Column, Format, Out, joined, or_dash},
+    texts::words::{self, Word},
+};
+
+/// The plan.
+///
+/// # Errors
+/// [`Failure::Silent`] with status 1 if a server could not move, once the plan is shown.
+pub(super) fn show(ctx: &Context, plan: &OutagePlan) -> Result<(), Failure> {
+    match ctx.out.format {
+        Format::Json => ctx.out.json(plan)?,
+        Format::Table => ctx.out.text(&text(ctx.out, plan))?,
+    }
+    if plan.failed.is_empty() { Ok(()) } else { Err(Failure::Silent(FAILED)) }
+}
+
+fn text(out: Out, plan: &OutagePlan) -> String {
+    let mut parts = Vec::new();
+    if !plan.moves.is_empty() {
+        parts.push(format!("{}\n{}", Word::WouldMoveTitle.text(out.lang), moves(out, &plan.moves)));
+    }
+    if !plan.waiting.is_empty() {
+        parts.push(format!("{} {}", Word::MovingTitle.text(out.lang), joined(&plan.waiting)));
+    }
+    if !plan.failed.is_empty() {
+        parts.push(format!("{}\n{}", Word::WouldStayTitle.text(out.lang), report::failed(out, &plan.failed)));
+    }
+    if parts.is_empty() {
+        return Word::NothingToMove.text(out.lang).to_owned();
+    }
+    let (moves, failed) = (plan.moves.len(), plan.failed.len());
+    parts.push(words::outlook(out.lang, moves, failed, plan.bytes, plan.estimated_ms));
+    parts.join("\n\n")
+}
+
+fn moves(out: Out, moves: &[PlannedMove]) -> String {
+    use Column::{Number, Text};
+    let columns = [Text(Word::Vm), Text(Word::From), Text(Word::To), Number(Word::Data), Number(Word::Estimated)];
+    let row = |m: &PlannedMove| {
+        // What is not measured is a guess.
+        let about = if m.measured { "" } else { "~" };
+        vec![
+            m.vm.to_string(),
+            m.from.to_string(),
+            m.to.to_string(),
+            format!("{about}{}", format::bytes(m.bytes)),
+            or_dash(m.estimated_ms.map(|ms| format!("{about}{}", format::millis(ms)))),
+        ]
+    };
+    out.table(&columns, moves.iter().map(row))
+}

@@ -1,0 +1,122 @@
+//! What an evacuation would come to if it were asked for now: who would go where, who could not and
+//! why, and how long it would take.
+//!
+//! The choices are not made a second time: the code that decides is asked about a snapshot in which
+//! the outage is there already. How much travels is what travelled the last time, and how fast is how
+//! fast it went the last times; where nothing is known, nothing is said of the time.
+
+use std::{cmp::Reverse, sync::Arc};
+
+use watari_chassis::Entry;
+use watari_model::{
+    NodeName, SiteName, Timestamp, VmName,
+    migration::{Migration, State as Moved},
+    outage::{Left, Leg, Outage, Scope, State},
+    vm::Vm,
+};
+
+use super::{Rules, Snapshot, evacuation, naming, turn::Turn};
+
+/// So many of the last migrations between sites tell how fast the link is.
+const LAST: usize = 20;
+
+/// The outlook.
+#[derive(Debug)]
+pub struct Forecast {
+    /// Who would move, in the order of their turns.
+    pub moves: Vec<Move>,
+    /// Who is moving already, or starts and would move then.
+    pub waiting: Vec<VmName>,
+    /// Who could not, and why.
+    pub left: Vec<Left>,
+    /// Bytes a second, by the last migrations between sites; none if there were none.
+    pub rate: Option<u64>,
+}
+
+/// One move.
+#[derive(Debug)]
+pub struct Move {
+    /// The server.
+    pub vm: VmName,
+    /// From where.
+    pub from: NodeName,
+    /// To where.
+    pub to: NodeName,
+    /// How much would travel.
+    pub bytes: u64,
+    /// Whether that is what travelled the last time; else it is the size of its memory.
+    pub measured: bool,
+}
+
+/// Looks ahead; none if no outage of the site could be named.
+#[must_use]
+pub fn forecast(snap: &Snapshot, rules: &Rules, site: &SiteName, now: Timestamp) -> Option<Forecast> {
+    let mut snap = snap.clone();
+    let outage = open(&snap, site).cloned().or_else(|| imagined(&snap, site, now))?;
+    let outage = Outage { state: State::Evacuating, ..outage };
+    let entry = Entry { value: outage.clone(), revision: 0, created: now };
+    Arc::make_mut(&mut snap.outages).insert(outage.id.to_string(), Arc::new(entry));
+
+    let mut turn = Turn::new(&snap, rules, now);
+    let mut foreseen = evacuation::foresee(&mut turn, &outage);
+    foreseen.moves.sort_by_key(|(vm, _)| {
+        let spec = &vm.spec;
+        (Reverse((spec.priority, spec.memory_mib, spec.disk_gib)), vm.name.clone())
+    });
+    let moves = foreseen.moves.into_iter().filter_map(|(vm, to)| {
+        let last = last_bytes(&turn, vm);
+        let bytes = last.unwrap_or(vm.spec.memory_mib << 20);
+        Some(Move { vm: vm.name.clone(), from: vm.node()?.clone(), to, bytes, measured: last.is_some() })
+    });
+    Some(Forecast {
+        moves: moves.collect(),
+        waiting: foreseen.waiting.into_iter().map(|vm| vm.name.clone()).collect(),
+        left: foreseen.left,
+        rate: rate(&snap),
+    })
+}
+
+fn open<'s>(snap: &'s Snapshot, site: &SiteName) -> Option<&'s Outage> {
+    let open = |o: &&Outage| matches!(o.state, State::Evacuating | State::Evacuated | State::Returning);
+    let of_site = |o: &&Outage| o.scope == Scope::Site(site.clone());
+    snap.outages.values().map(|entry| &entry.value).filter(open).find(of_site)
+}
+
+fn imagined(snap: &Snapshot, site: &SiteName, now: Timestamp) -> Option<Outage> {
+    Some(Outage {
+        v: 1,
+        id: naming::next_outage(site.as_str(), snap.outages.keys().map(String::as_str))?,
+        scope: Scope::Site(site.clone()),
+        state: State::Evacuating,
+        out: Some(Leg { began_at: now, ended_at: None }),
+        home: None,
+        left: Vec::new(),
+        control: None,
+        request_id: String::new(),
+        created_at: now,
+        changed_at: now,
+    })
+}
+
+/// What travelled when the server moved the last time.
+fn last_bytes(turn: &Turn<'_>, vm: &Vm) -> Option<u64> {
+    let last = turn.migrations_of(&vm.name).filter(|m| m.state == Moved::Completed).max_by_key(|m| m.changed_at)?;
+    let bytes = bytes(last);
+    (bytes > 0).then_some(bytes)
+}
+
+fn bytes(migration: &Migration) -> u64 {
+    migration.measured.map_or(0, |measured| measured.memory_bytes + measured.disk_bytes)
+}
+
+/// How fast the last migrations between sites were, all their time included.
+fn rate(snap: &Snapshot) -> Option<u64> {
+    let site = |node: &NodeName| snap.nodes.get(node.as_str()).map(|entry| &entry.value.site);
+    let crossed = |m: &&Migration| m.state == Moved::Completed && bytes(m) > 0 && site(&m.from) != site(&m.to);
+    let mut last: Vec<&Migration> = snap.migrations.values().map(|entry| &entry.value).filter(crossed).collect();
+    last.sort_by_key(|m| Reverse(m.changed_at));
+    last.truncate(LAST);
+    let sent: u64 = last.iter().map(|m| bytes(m)).sum();
+    let millis: u64 = last.iter().filter_map(|m| Some(m.measured?.total_ms)).sum();
+    sent.saturating_mul(1_000).checked_div(millis)
+}
