@@ -110,10 +110,11 @@ impl Armed {
     }
 
     fn cut(&mut self, site: &str, lasting: Duration) -> anyhow::Result<()> {
-        let trunks = self.trunks.as_mut().context("not armed for a cut")?;
+        let mut trunks = self.trunks.take().context("not armed for a cut")?;
         trunks.set(site, "down")?;
         thread::sleep(lasting);
-        trunks.set(site, "up")
+        trunks.set(site, "up")?;
+        trunks.done()
     }
 
     /// A stroke that hits nobody is no fault. Of two, one may be gone already.

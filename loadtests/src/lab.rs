@@ -8,7 +8,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use serde_json::Value;
 
@@ -143,10 +143,16 @@ impl Trunks {
     }
 }
 
-impl Drop for Trunks {
-    fn drop(&mut self) {
+impl Trunks {
+    /// Waits until everything is carried out.
+    ///
+    /// # Errors
+    /// When any of it was not.
+    pub fn done(mut self) -> anyhow::Result<()> {
         // The end of its input ends it.
         drop(self.0.stdin.take());
-        let _ = self.0.wait();
+        let status = self.0.wait().context("ip cannot be waited for")?;
+        ensure!(status.success(), "a link was not set: ip ended with {status}");
+        Ok(())
     }
 }

@@ -132,7 +132,7 @@ pub enum Verb {
 }
 
 /// `30`, `30s`, `500ms`, `2m`, `1h`; at most a week.
-fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let factor = match &text[split..] {
         "ms" => 1,

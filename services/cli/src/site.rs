@@ -1,14 +1,17 @@
 //! `watari site`.
 
-use clap::{Args, Subcommand};
-use watari_contracts::scheduler::{EvacuateSite, ListSites, ReturnSite, SiteView};
+use std::time::Duration;
+
+use clap::{Args, Subcommand, ValueEnum};
+use watari_contracts::scheduler::{EvacuateSite, ListSites, ReturnSite, SiteView, TellPower};
+use watari_model::site;
 
 use crate::{
     Context,
     failure::Failure,
-    input,
+    format, input,
     lang::Lang,
-    options::Waiting,
+    options::{Waiting, duration},
     out::{Column, Row, or_dash},
     outage,
     texts::words::Word,
@@ -33,6 +36,33 @@ The front end's services and NATS leave last. The exit status is 1 if anything d
         after_help = "Example:\n  watari site return myodaiji --wait\n\nThe exit status is 1 if any server did not move."
     )]
     Return(Which),
+    /// Say where a site's power comes from; for whoever watches its UPS
+    #[command(after_help = "\
+Examples:
+  watari site power myodaiji battery --left 10m
+  watari site power myodaiji mains
+
+What is done about it is set in the scheduler's configuration, section [power].")]
+    Power(Power),
+}
+
+/// Where the power comes from.
+#[derive(Debug, Args)]
+pub struct Power {
+    /// The site
+    site: String,
+    /// Where its power comes from now
+    #[arg(value_enum)]
+    supply: Supply,
+    /// For how long the battery will last, if that is known: 600s, 10m
+    #[arg(long, value_parser = duration, value_name = "TIME")]
+    left: Option<Duration>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Supply {
+    Mains,
+    Battery,
 }
 
 /// Which site.
@@ -58,6 +88,15 @@ impl Verb {
                 let outage = session.ask(&EvacuateSite { request_id, site: input::name(&site)? }).await?;
                 outage::begun(ctx, waiting, outage).await
             }
+            Self::Power(Power { site, supply, left }) => {
+                let supply = match supply {
+                    Supply::Mains => site::Supply::Mains,
+                    Supply::Battery => site::Supply::Battery,
+                };
+                let seconds_left = left.map(|left| left.as_secs());
+                let told = TellPower { site: input::name(&site)?, supply, seconds_left };
+                ctx.out.row(&session.ask(&told).await?)
+            }
             Self::Return(Which { site, waiting }) => {
                 let outage = session.ask(&ReturnSite { request_id, site: input::name(&site)? }).await?;
                 outage::begun(ctx, waiting, outage).await
@@ -74,6 +113,7 @@ impl Row for SiteView {
             Text(Word::Title),
             Text(Word::State),
             Text(Word::Outage),
+            Text(Word::Power),
             Number(Word::Nodes),
             Number(Word::Vms),
             Number(Word::VmsHome),
@@ -86,6 +126,7 @@ impl Row for SiteView {
             self.title.clone(),
             self.state.clone(),
             or_dash(self.outage.as_ref()),
+            or_dash(self.power.map(power)),
             format!("{}/{}", self.nodes_ready, self.nodes),
             self.vms.to_string(),
             self.vms_home.to_string(),
@@ -102,4 +143,10 @@ impl Row for SiteView {
     fn none() -> Word {
         Word::NoSites
     }
+}
+
+/// `battery 10 min 00 s`, by what was told.
+fn power(power: site::Power) -> String {
+    let left = power.seconds_left.map(|left| format::millis(left.saturating_mul(1_000)));
+    format!("{} {}", power.supply.word(), left.unwrap_or_default()).trim_end().to_owned()
 }

@@ -36,6 +36,8 @@ fn every_fixed_spelling_is_understood() {
         "site evacuate myodaiji",
         "site evacuate myodaiji --wait -o json",
         "site return myodaiji --wait",
+        "site power myodaiji battery --left 10m",
+        "site power myodaiji mains",
         "image import mini.qcow2 --name mini",
         "image import mini.qcow2 --name mini --wait",
         "image import mini.qcow2 --name mini --sha256 --wait",

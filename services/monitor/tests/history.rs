@@ -13,7 +13,7 @@ use watari_model::{Refusal, node::State, site::Site};
 use watari_testkit::{NatsServer, TempDir, eventually};
 
 fn site(name: &str, title: &str) -> Site {
-    Site { v: 1, name: name.parse().unwrap(), title: title.to_owned() }
+    Site::new(name.parse().unwrap(), title.to_owned())
 }
 
 /// The scheduler's hand on its bucket.

@@ -93,10 +93,15 @@ fn segment_named(name: &str) -> Result<SegmentName, Refusal> {
 }
 
 /// The first address of the subnet that is not handed out.
-fn usual_gateway(cidr: Ipv4Net, range: Range) -> Result<Ipv4Addr, String> {
+fn usual_gateway(cidr: Ipv4Net, range: Range) -> Result<Ipv4Addr, Said> {
     let first = cidr.hosts().next().filter(|first| !range.contains(*first));
     let beyond = || u32::from(range.last).checked_add(1).map(Ipv4Addr::from).filter(|next| *next < cidr.broadcast());
-    first.or_else(beyond).ok_or_else(|| format!("the range leaves no address of {cidr} for the gateway"))
+    first.or_else(beyond).ok_or_else(|| {
+        said!(
+            "the range leaves no address of {cidr} for the gateway",
+            "範囲の外に、ゲートウェイに使える {cidr} のアドレスが残っていません"
+        )
+    })
 }
 
 /// A number and a packet size for a new overlay network, beside those that there are and on the

@@ -7,7 +7,7 @@ use watari_chassis::{KeeperKeys, NatsHost, Validate};
 use watari_model::SiteName;
 
 use crate::{
-    core::{Overcommit, Rules},
+    core::{Overcommit, PowerRules, Rules},
     doing::Bounds,
 };
 
@@ -24,6 +24,7 @@ pub struct Settings {
     migration: Migrations,
     orders: Orders,
     nodes: Nodes,
+    power: PowerSetting,
     pub(crate) servers: Servers,
     pub(crate) keys: Keys,
     frontends: FrontEnds,
@@ -85,6 +86,30 @@ struct Nodes {
     silent_seconds: u64,
     poll_seconds: u64,
     return_wait_seconds: u64,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PowerSetting {
+    on_battery: OnBattery,
+    battery_seconds: u64,
+    low_battery_seconds: u64,
+    on_mains: OnMains,
+    mains_seconds: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum OnBattery {
+    Tell,
+    Evacuate,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum OnMains {
+    Tell,
+    Return,
 }
 
 /// `[servers]`: bounds of what may be asked.
@@ -166,7 +191,7 @@ impl Validate for Settings {
         within("links.downtime_ms", self.links.downtime_ms, 0, 60_000)?;
         within("links.prepare_timeout_seconds", self.links.prepare_timeout_seconds, 10, 86_400)?;
         within("links.copy_timeout_seconds", self.links.copy_timeout_seconds, 10, 86_400)?;
-        within("migration.answer_seconds", self.migration.answer_seconds, 1, 600)?;
+        within("migration.answer_seconds", self.migration.answer_seconds, 1, 60)?;
         within("migration.retries", self.migration.retries, 0, 100)?;
         within("migration.leftover_seconds", self.migration.leftover_seconds, 0, 86_400)?;
         within("migration.keep", self.migration.keep, 1, 1_000)?;
@@ -178,6 +203,9 @@ impl Validate for Settings {
         within("nodes.silent_seconds", self.nodes.silent_seconds, 2, 600)?;
         within("nodes.poll_seconds", self.nodes.poll_seconds, 1, 600)?;
         within("nodes.return_wait_seconds", self.nodes.return_wait_seconds, 0, 3_600)?;
+        within("power.battery_seconds", self.power.battery_seconds, 0, 86_400)?;
+        within("power.low_battery_seconds", self.power.low_battery_seconds, 0, 86_400)?;
+        within("power.mains_seconds", self.power.mains_seconds, 0, 86_400)?;
         within("servers.most", self.servers.most, 1, 1_000_000)?;
         within("servers.restart_pause_seconds", self.servers.restart_pause_seconds, 1, 3_600)?;
         within("keys.most", self.keys.most, 1, 100_000)?;
@@ -213,6 +241,13 @@ impl Settings {
             retries: self.migration.retries,
             return_wait_ms: self.nodes.return_wait_seconds * 1_000,
             leftover_ms: self.migration.leftover_seconds * 1_000,
+            power: PowerRules {
+                evacuates: self.power.on_battery == OnBattery::Evacuate,
+                battery_ms: self.power.battery_seconds * 1_000,
+                low_ms: self.power.low_battery_seconds * 1_000,
+                returns: self.power.on_mains == OnMains::Return,
+                mains_ms: self.power.mains_seconds * 1_000,
+            },
             repeat_ms: self.orders.repeat_ms,
             silent_ms: self.nodes.silent_seconds * 1_000,
             poll_ms: self.nodes.poll_seconds * 1_000,

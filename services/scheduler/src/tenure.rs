@@ -10,8 +10,8 @@ use std::{
 };
 
 use tokio::{sync::watch, task::JoinSet};
-use watari_chassis::{Leadership, WriteError};
-use watari_model::site::Site;
+use watari_chassis::{Leadership, WriteError, clock};
+use watari_model::site::{Change, Site};
 
 use crate::{doing::Executor, settings::SiteSetting};
 
@@ -83,16 +83,16 @@ impl Tenure {
     async fn keep_sites(&self) -> Result<(), WriteError> {
         let sites = &self.executor.stores.sites;
         for setting in self.sites.iter() {
-            let wanted = Site { v: 1, name: setting.name.clone(), title: setting.title.clone() };
-            match sites.get(setting.name.as_str()) {
-                None => match sites.create(&wanted).await {
-                    Ok(_) | Err(WriteError::Exists { .. }) => {}
+            let Some(entry) = sites.get(setting.name.as_str()) else {
+                match sites.create(&Site::new(setting.name.clone(), setting.title.clone())).await {
+                    Ok(_) | Err(WriteError::Exists { .. }) => continue,
                     Err(error) => return Err(error),
-                },
-                Some(entry) if entry.value != wanted => {
-                    sites.update(&wanted, entry.revision).await?;
                 }
-                Some(_) => {}
+            };
+            let mut site = entry.value.clone();
+            site.apply(Change::Called(setting.title.clone()), clock::now());
+            if site != entry.value {
+                sites.update(&site, entry.revision).await?;
             }
         }
         Ok(())

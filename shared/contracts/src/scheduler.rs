@@ -13,7 +13,7 @@ use watari_model::{
     frontend::Primacy,
     migration,
     refusal::{Refusal, Rendered},
-    userdata, vm,
+    site, userdata, vm,
 };
 
 use crate::{Request, Service, agent::Transfer};
@@ -419,6 +419,9 @@ pub struct SiteView {
     pub state: String,
     /// The outage that is not over.
     pub outage: Option<OutageId>,
+    /// Its power; none if nobody has said anything of it.
+    #[serde(default)]
+    pub power: Option<site::Power>,
     /// How many nodes it has.
     pub nodes: u32,
     /// How many of them are ready.
@@ -427,6 +430,19 @@ pub struct SiteView {
     pub vms: u32,
     /// How many servers belong there.
     pub vms_home: u32,
+}
+
+/// Say where a site's power comes from: for whoever watches its UPS. Saying the same again is safe.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TellPower {
+    /// Which site.
+    pub site: SiteName,
+    /// Where it comes from now.
+    pub supply: site::Supply,
+    /// For how many seconds the battery will last, if that is known.
+    #[serde(default)]
+    pub seconds_left: Option<u64>,
 }
 
 /// Have the services lead from a site. What is asked is stored and answered; standbys there that
@@ -471,6 +487,7 @@ requests! {
     ListSites "watari.v1.site.list" => SitePage, "List sites.";
     EvacuateSite "watari.v1.site.evacuate" => OutageView, "Empty a site, live.";
     ReturnSite "watari.v1.site.return" => OutageView, "Bring a site's servers home.";
+    TellPower "watari.v1.site.power" => SiteView, "Say where a site's power comes from.";
     PromoteFrontEnd "watari.v1.frontend.promote" => Primacy, "Have the services lead from a site.";
     DrainNode "watari.v1.node.drain" => OutageView, "Empty one node, live.";
     GetOutage "watari.v1.outage.get" => OutageView, "Show one outage with its report.";

@@ -9,7 +9,7 @@ use ipnet::Ipv4Net;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Document, NetworkName, Refusal, SegmentName, Timestamp, VmName, said};
+use crate::{Document, NetworkName, Refusal, Said, SegmentName, Timestamp, VmName, said};
 
 /// What a network is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -140,6 +140,26 @@ pub struct Outage {
     pub changed_at: Timestamp,
 }
 
+impl Outage {
+    /// One that begins now, by emptying its scope.
+    #[must_use]
+    pub const fn begun(id: OutageId, scope: Scope, request_id: String, now: Timestamp) -> Self {
+        Self {
+            v: 1,
+            id,
+            scope,
+            state: State::Evacuating,
+            out: Some(Leg { began_at: now, ended_at: None }),
+            home: None,
+            left: Vec::new(),
+            control: None,
+            request_id,
+            created_at: now,
+            changed_at: now,
+        }
+    }
+}
+
 impl Document for Outage {
     const BUCKET: &'static str = "outages";
     fn key(&self) -> String {

@@ -212,9 +212,9 @@ refusals! {
         en "node {node} stopped answering while server {vm} was moving there; the server goes on where it was" "check node {node}, then try again"
         ja "サーバ {vm} の移行先ノード {node} が応答しなくなりました。サーバは元の場所で動き続けています" "ノード {node} を確認してから、もう一度実行してください";
     /// It runs at the target, but the guest answers no more.
-    ServerUnanswering { vm, node } "migration.unanswering" 503 No
-        en "server {vm} runs on node {node} since its migration but does not answer at its address, as it did before" "see `watari vm console-log {vm}` and the bridge of node {node}; moving it back is: watari vm migrate {vm}"
-        ja "サーバ {vm} は移行後ノード {node} で動いていますが、移行前と違ってそのアドレスで応答しません" "`watari vm console-log {vm}` とノード {node} のブリッジを確認してください。戻すには watari vm migrate {vm} を実行します";
+    ServerUnanswering { vm, node, from } "migration.unanswering" 503 No
+        en "server {vm} runs on node {node} since its migration but does not answer at its address, as it did before" "see `watari vm console-log {vm}` and the bridge of node {node}; it moves back by: watari vm migrate {vm} --to {from}"
+        ja "サーバ {vm} は移行後ノード {node} で動いていますが、移行前と違ってそのアドレスで応答しません" "`watari vm console-log {vm}` とノード {node} のブリッジを確認してください。戻すには watari vm migrate {vm} --to {from} を実行します";
     /// The server's own policy says that it stays.
     PolicyStays { vm } "outage.policy-stays" 409 No
         en "server {vm} does not leave: its policy is `evacuate: stay`" "stop it by hand before the power goes, or change its policy"

@@ -1,11 +1,51 @@
 //! A site: a campus with its machine room, a group of nodes and a front end.
+//!
+//! ```text
+//!  (never told) ──▶ Mains ◀──────▶ Battery
+//! ```
+//!
+//! That is its power, as whoever watches it says: it changes only when it is said to be otherwise.
+//! Whether a site is draining is not stored here: an outage document says so.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Document, SiteName};
+use crate::{Document, SiteName, Timestamp};
 
-/// A site's document. Whether it is draining is not stored here: an outage document says so.
+/// Where a site's power comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Supply {
+    /// The public supply.
+    Mains,
+    /// What a UPS has stored.
+    Battery,
+}
+
+impl Supply {
+    /// The word shown to people.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Mains => "mains",
+            Self::Battery => "battery",
+        }
+    }
+}
+
+/// A site's power, as it was last told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Power {
+    /// Where it comes from.
+    pub supply: Supply,
+    /// For how many seconds the battery was said to last; none if that was not said.
+    pub seconds_left: Option<u64>,
+    /// Since when it comes from there.
+    pub since: Timestamp,
+}
+
+/// A site's document.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Site {
     /// The document's version.
@@ -14,11 +54,75 @@ pub struct Site {
     pub name: SiteName,
     /// What people call it.
     pub title: String,
+    /// Its power; none if nobody has ever said anything of it.
+    #[serde(default)]
+    pub power: Option<Power>,
+}
+
+/// What can happen to a site.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// The configuration calls it otherwise.
+    Called(String),
+    /// Its power is told, again perhaps.
+    Told(Supply, Option<u64>),
+}
+
+impl Site {
+    /// A site of which nothing is known but its name.
+    #[must_use]
+    pub const fn new(name: SiteName, title: String) -> Self {
+        Self { v: 1, name, title, power: None }
+    }
+
+    /// The one way in which a site changes. Every change is allowed in every state.
+    pub fn apply(&mut self, change: Change, now: Timestamp) {
+        match change {
+            Change::Called(title) => self.title = title,
+            Change::Told(supply, seconds_left) => {
+                let since = self.power.filter(|before| before.supply == supply).map_or(now, |before| before.since);
+                // Mains do not run out.
+                let seconds_left = seconds_left.filter(|_| supply == Supply::Battery);
+                self.power = Some(Power { supply, seconds_left, since });
+            }
+        }
+    }
 }
 
 impl Document for Site {
     const BUCKET: &'static str = "sites";
     fn key(&self) -> String {
         self.name.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use time::{Duration, OffsetDateTime};
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn no_sequence_of_changes_leaves_the_table(
+            sequence in prop::collection::vec((any::<bool>(), prop::option::of(0_u64..1_000)), 1..30)
+        ) {
+            let start = Timestamp(OffsetDateTime::UNIX_EPOCH);
+            let mut site = Site::new("yamate".parse().unwrap(), "山手".to_owned());
+            let mut changed = start;
+            for (n, (battery, left)) in (1_i64..).zip(sequence) {
+                let now = Timestamp(start.0 + Duration::seconds(n));
+                let supply = if battery { Supply::Battery } else { Supply::Mains };
+                if site.power.is_none_or(|power| power.supply != supply) {
+                    changed = now;
+                }
+                site.apply(Change::Told(supply, left), now);
+                let power = site.power.unwrap();
+                prop_assert_eq!((power.supply, power.since), (supply, changed));
+                prop_assert_eq!(power.seconds_left, left.filter(|_| battery));
+                prop_assert_eq!(&site.title, "山手");
+            }
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Sizes as people write them: `192MiB`, `2GiB`.
 
-use crate::Refusal;
+use crate::{Refusal, Said};
 
 /// MiB in one GiB.
 pub const MIB_PER_GIB: u64 = 1024;

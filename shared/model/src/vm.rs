@@ -344,7 +344,8 @@ pub struct Vm {
     pub leftovers: Vec<Leftover>,
     /// Why it is failed, or why the last thing asked of it could not be done.
     pub fault: Option<Refusal>,
-    /// How large it will be from its next start on, if that is not how large it is.
+    /// How large it will be from its next start on, if that is not how large it is. That the guest
+    /// reboots itself is no start.
     #[serde(default)]
     pub pending: Option<Size>,
     /// Counts the reboots asked for, and those done.
@@ -501,16 +502,14 @@ impl Vm {
             }
             (Pending | Starting, Change::Broke(refusal)) => {
                 self.fault = Some(refusal.clone());
-                self.take_size();
                 Failed
             }
-            (Pending | Stopped | Failed, Change::Resized(size)) => {
-                self.pending = Some(*size);
-                self.take_size();
-                from
-            }
-            (Starting | Running | Stopping | Migrating, Change::Resized(size)) => {
+            (Pending | Stopped | Failed | Starting | Running | Stopping | Migrating, Change::Resized(size)) => {
                 self.pending = (*size != self.spec.size()).then_some(*size);
+                // What failed to start may run after all, unless nobody was ever to run it.
+                if matches!(from, Pending | Stopped) || self.grant.is_none() {
+                    self.take_size();
+                }
                 from
             }
             (Pending | Starting | Running | Stopping | Stopped | Failed | Deleting, Change::DeleteAsked) => Deleting,

@@ -87,6 +87,7 @@ words! {
     Nodes "NODES" "ノード";
     Outage "OUTAGE" "停電計画";
     Pause "OF WHICH PAUSE" "うち切替待ち";
+    Power "POWER" "電源";
     Pending "FROM NEXT START" "次回の起動から";
     Priority "PRIORITY" "優先度";
     PublicKey "PUBLIC KEY" "公開鍵";

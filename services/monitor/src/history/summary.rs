@@ -209,6 +209,10 @@ fn site(before: Option<&Site>, after: Option<&Site>) -> Option<String> {
     let site = after?;
     match before {
         None => Some(format!("created ({})", site.title)),
+        Some(old) if old.power != site.power => site.power.map(|power| {
+            let left = power.seconds_left.map(|left| format!("{left} s left"));
+            with(format!("on {}", power.supply.word()), left)
+        }),
         Some(old) => arrow(&old.title, &site.title).map(|line| format!("renamed {line}")),
     }
 }

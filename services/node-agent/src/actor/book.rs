@@ -126,14 +126,19 @@ impl Book {
         self.note(Urgency::Soon, |passage, _| passage.transfer = Some(transfer)).await;
     }
 
-    /// Notes whether the server answers. After a restart of the agent it is asked anew.
-    pub async fn answered(&self, migration: &MigrationId, answers: bool) {
-        self.note(Urgency::Now, |passage, _| {
-            if passage.migration == *migration {
+    /// Notes whether the server answers. Tells whether it still takes part in that migration.
+    pub async fn answered(&self, uuid: &str, migration: &MigrationId, answers: bool) -> bool {
+        let part = |record: &Record| record.passage.as_ref().is_some_and(|p| p.migration == *migration);
+        if !self.record(uuid).await.is_some_and(|record| part(&record)) {
+            return false;
+        }
+        let note = |record: &mut Record| {
+            if let Some(passage) = record.passage.as_mut().filter(|p| p.migration == *migration) {
                 passage.answers = Some(answers);
             }
-        })
-        .await;
+        };
+        // It is asked anew if this is lost.
+        self.amend(uuid, Urgency::Now, note).await.is_ok_and(|record| part(&record))
     }
 
     /// Notes what an event says about a migration's moments; `at` is on the boot clock.

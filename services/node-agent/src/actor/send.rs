@@ -208,6 +208,7 @@ pub(super) async fn reattach(cx: &Cx, order: &Send) -> Result<(), Refusal> {
         return end(cx, uuid, &order.migration, None).await;
     };
     let every = Duration::from_millis(cx.node.settings.migration.poll_ms);
+    answers::ask(&cx.node, &cx.book, &cx.record().await?);
     let over = async {
         // Twice in a row, since libvirt has no job between the phases of a migration.
         let mut idle = 0;

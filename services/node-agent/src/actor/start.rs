@@ -90,7 +90,8 @@ async fn ensure_disk(cx: &Cx, order: &Start) -> Result<(), Refusal> {
         (Disk::Leftover { .. }, ..) => return Err(lost("only an old copy left by a migration")),
         (Disk::None, true, _) => return Err(lost("beside a disk file that the agent's journal does not know")),
         (Disk::Making, false, DiskUse::Existing) => return Err(lost("without its disk")),
-        (Disk::Making, true, _) => {}
+        // Made, perhaps, when it was to be smaller.
+        (Disk::Making, true, _) => grow(cx, &path, server.disk_gib).await?,
         (Disk::None | Disk::Making, false, DiskUse::MayCreate) => {
             cx.book.amend(&server.uuid, Urgency::Whenever, |record| record.disk = Disk::Making).await?;
             let backing = blueprint::backing(&cx.node, &server.base);

@@ -9,10 +9,10 @@ use std::{fs, io, net::Ipv4Addr, os::fd::OwnedFd, time::Duration};
 use rustix::net::{
     AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType,
     addr::{SocketAddrArg, SocketAddrLen, SocketAddrOpaque},
-    bind, eth, netdevice, recv, sendto, socket_with,
+    bind, netdevice, recv, sendto, socket_with,
 };
 use tokio::{
-    io::unix::AsyncFd,
+    io::{Interest, unix::AsyncFd},
     time::{Instant, sleep_until, timeout_at},
 };
 
@@ -53,24 +53,20 @@ unsafe impl SocketAddrArg for LinkAddress {
 }
 
 impl LinkAddress {
-    /// Everybody on an interface.
-    fn everybody(index: u32) -> io::Result<Self> {
-        Ok(Self {
-            family: AddressFamily::PACKET.as_raw(),
-            protocol: ARP,
-            index: i32::try_from(index).map_err(io::Error::other)?,
-            hardware: 0,
-            kind: 0,
-            length: 6,
-            address: [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0],
-        })
+    /// Whoever has this MAC on an interface.
+    fn of(index: u32, mac: Mac) -> io::Result<Self> {
+        let mut address = [0; 8];
+        address[..6].copy_from_slice(&mac);
+        let index = i32::try_from(index).map_err(io::Error::other)?;
+        let family = AddressFamily::PACKET.as_raw();
+        Ok(Self { family, protocol: ARP, index, hardware: 0, kind: 0, length: 6, address })
     }
 }
 
-/// "Who has `wanted`? Tell `asker`."
-fn request(mac: Mac, asker: Ipv4Addr, wanted: Ipv4Addr) -> Vec<u8> {
+/// "Who has `wanted`? Tell `asker`", sent to `to`.
+fn request(to: Mac, mac: Mac, asker: Ipv4Addr, wanted: Ipv4Addr) -> Vec<u8> {
     let mut frame = Vec::with_capacity(42);
-    frame.extend_from_slice(&BROADCAST);
+    frame.extend_from_slice(&to);
     frame.extend_from_slice(&mac);
     frame.extend_from_slice(&ARP);
     // Ethernet, IPv4, their lengths, a request.
@@ -98,38 +94,51 @@ fn is_reply(frame: &[u8], mac: Mac, address: Ipv4Addr) -> bool {
 /// There is no such bridge, or the kernel does not send.
 pub(super) async fn announce(bridge: &str, mac: Mac, address: Ipv4Addr) -> io::Result<()> {
     let socket = socket_with(AddressFamily::PACKET, SocketType::RAW, SocketFlags::CLOEXEC, None)?;
-    let to = LinkAddress::everybody(netdevice::name_to_index(&socket, bridge)?)?;
+    let to = LinkAddress::of(netdevice::name_to_index(&socket, bridge)?, BROADCAST)?;
     let begun = Instant::now();
     for moment in AGAIN {
         sleep_until(begun + moment).await;
-        sendto(&socket, &request(mac, address, address), SendFlags::empty(), &to)?;
+        sendto(&socket, &request(BROADCAST, mac, address, address), SendFlags::empty(), &to)?;
     }
     Ok(())
 }
 
-/// Whether the server answers on a bridge within `patience`. It is asked by probes (RFC 5227,
-/// section 2.1.1), which claim no address for the one who asks.
+/// Whether the server answers on a bridge within `patience`. The question goes to its MAC alone, so
+/// that nobody answers in its place; `asker` is an address of the bridge, or none, as in a probe
+/// (RFC 5227, section 2.1.1).
 ///
 /// # Errors
-/// There is no such bridge, or the kernel does not send or receive.
-pub(super) async fn answers(bridge: &str, mac: Mac, address: Ipv4Addr, patience: Duration) -> io::Result<bool> {
+/// There is no such bridge, or the kernel neither sends nor receives.
+pub(super) async fn answers(
+    bridge: &str,
+    asker: Option<Ipv4Addr>,
+    (mac, address): (Mac, Ipv4Addr),
+    patience: Duration,
+) -> io::Result<bool> {
     let ours = fs::read_to_string(format!("/sys/class/net/{bridge}/address"))?;
     let ours = overlay::mac(ours.trim()).ok_or_else(|| io::Error::other(format!("{bridge} has no MAC address")))?;
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    let socket = socket_with(AddressFamily::PACKET, SocketType::RAW, flags, Some(eth::ARP))?;
-    let everybody = LinkAddress::everybody(netdevice::name_to_index(&socket, bridge)?)?;
-    bind(&socket, &everybody)?;
+    // Bound to the bridge before it hears anything (packet(7)).
+    let socket = socket_with(AddressFamily::PACKET, SocketType::RAW, flags, None)?;
+    let to = LinkAddress::of(netdevice::name_to_index(&socket, bridge)?, mac)?;
+    bind(&socket, &to)?;
     // SAFETY: what is handed over owns its descriptor, gives always the same, and is not taken out.
-    let socket = unsafe { AsyncFd::register(socket) }?;
+    let socket = unsafe { AsyncFd::register_with_interest(socket, Interest::READABLE) }?;
+    let question = request(mac, ours, asker.unwrap_or(Ipv4Addr::UNSPECIFIED), address);
     let end = Instant::now() + patience;
+    let mut heard = Ok(false);
     while Instant::now() < end {
-        sendto(socket.get_ref(), &request(ours, Ipv4Addr::UNSPECIFIED, address), SendFlags::empty(), &everybody)?;
         let until = end.min(Instant::now() + ASK_AGAIN);
-        if let Ok(heard) = timeout_at(until, reply(&socket, mac, address)).await {
-            return heard.map(|()| true);
-        }
+        // What fails now may succeed the next time.
+        let asked = sendto(socket.get_ref(), &question, SendFlags::empty(), &to);
+        heard = match timeout_at(until, reply(&socket, mac, address)).await {
+            Ok(Ok(())) => return Ok(true),
+            Ok(Err(error)) => Err(error),
+            Err(_) => asked.map(|_| false).map_err(io::Error::from),
+        };
+        sleep_until(until).await;
     }
-    Ok(false)
+    heard
 }
 
 /// Waits for the reply.
@@ -159,7 +168,7 @@ mod tests {
 
     #[test]
     fn who_tells_where_it_is_asks_for_itself() {
-        let frame = request(MAC, ADDRESS, ADDRESS);
+        let frame = request(BROADCAST, MAC, ADDRESS, ADDRESS);
         assert_eq!((frame.len(), &frame[..6], &frame[6..12], &frame[12..14]), (42, &[0xff; 6][..], &MAC[..], &ARP[..]));
         assert_eq!(&frame[14..22], [0, 1, 8, 0, 6, 4, 0, 1]);
         assert_eq!(
@@ -172,12 +181,12 @@ mod tests {
     #[test]
     fn only_the_server_itself_replies_for_its_address() {
         let reply = |from: Mac, address: Ipv4Addr| {
-            let mut frame = request(from, address, Ipv4Addr::UNSPECIFIED);
+            let mut frame = request(BROADCAST, from, address, Ipv4Addr::UNSPECIFIED);
             frame[21] = 2;
             frame
         };
         assert!(is_reply(&reply(MAC, ADDRESS), MAC, ADDRESS));
-        assert!(!is_reply(&request(MAC, ADDRESS, ADDRESS), MAC, ADDRESS), "a request");
+        assert!(!is_reply(&request(BROADCAST, MAC, ADDRESS, ADDRESS), MAC, ADDRESS), "a request");
         assert!(!is_reply(&reply([2; 6], ADDRESS), MAC, ADDRESS), "another");
         assert!(!is_reply(&reply(MAC, Ipv4Addr::LOCALHOST), MAC, ADDRESS), "of another address");
         assert!(!is_reply(&reply(MAC, ADDRESS)[..31], MAC, ADDRESS), "cut off");

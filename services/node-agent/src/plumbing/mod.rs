@@ -162,11 +162,12 @@ impl Plumbing {
     /// cannot be asked.
     pub async fn answers(&self, server: &Server, patience: Duration) -> Option<bool> {
         let wire = server.wires.first()?;
-        let bridge = match Self::overlay(wire).ok()? {
-            Some(spec) => spec.bridge(),
-            None => self.bridge(wire).ok()?.to_owned(),
+        let (bridge, asker) = match Self::overlay(wire).ok()? {
+            // The gateway's address is every node's own.
+            Some(spec) => (spec.bridge(), Some(spec.gateway)),
+            None => (self.bridge(wire).ok()?.to_owned(), None),
         };
-        match arp::answers(&bridge, overlay::mac(&wire.mac)?, wire.address, patience).await {
+        match arp::answers(&bridge, asker, (overlay::mac(&wire.mac)?, wire.address), patience).await {
             Ok(answers) => Some(answers),
             Err(error) => {
                 tracing::warn!(vm = %server.name, bridge, %error, "the server cannot be asked whether it answers");

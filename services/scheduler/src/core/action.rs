@@ -42,6 +42,8 @@ pub enum Action {
         /// The write that it replaces.
         revision: u64,
     },
+    /// Make an outage's document.
+    NewOutage(Box<Outage>),
     /// Replace an outage's document.
     StoreOutage {
         /// The new one.
@@ -192,7 +194,7 @@ impl Action {
                 document_key::<Migration>(migration.id.as_str())
             }
             Self::DropMigration { id, .. } => document_key::<Migration>(id.as_str()),
-            Self::StoreOutage { outage, .. } => document_key::<Outage>(outage.id.as_str()),
+            Self::NewOutage(outage) | Self::StoreOutage { outage, .. } => document_key::<Outage>(outage.id.as_str()),
             Self::DropOutage { id, .. } => document_key::<Outage>(id.as_str()),
             Self::DropUserData { uuid, .. } => document_key::<UserData>(uuid),
             Self::StorePrimacy { primacy, .. } => document_key::<Primacy>(&primacy.key()),

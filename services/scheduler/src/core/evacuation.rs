@@ -211,8 +211,10 @@ fn standing(turn: &Turn<'_>, outage: &Outage, reason: Reason, vm: &Vm) -> Standi
     match vm.state {
         vm::State::Running if vm.desired == Desired::Running => tried(turn, outage, reason, vm),
         vm::State::Starting | vm::State::Migrating => Standing::Waiting,
-        // It was off for no wish of its users and is about to start again.
+        // It was off for no wish of its users and is about to start again; or it is off only for a
+        // moment, to become another size.
         vm::State::Stopped if vm.desired == Desired::Running => Standing::Waiting,
+        vm::State::Stopping if turn.restarts_soon(vm) => Standing::Waiting,
         state => Standing::Left(Refusal::NotRunning { vm: name, state: state.word().to_owned() }),
     }
 }

@@ -11,7 +11,7 @@ use watari_chassis::Entry;
 use watari_model::{
     NodeName, SiteName, Timestamp, VmName,
     migration::{Migration, State as Moved},
-    outage::{Left, Leg, Outage, Scope, State},
+    outage::{Left, Outage, Scope, State},
     vm::Vm,
 };
 
@@ -83,19 +83,8 @@ fn open<'s>(snap: &'s Snapshot, site: &SiteName) -> Option<&'s Outage> {
 }
 
 fn imagined(snap: &Snapshot, site: &SiteName, now: Timestamp) -> Option<Outage> {
-    Some(Outage {
-        v: 1,
-        id: naming::next_outage(site.as_str(), snap.outages.keys().map(String::as_str))?,
-        scope: Scope::Site(site.clone()),
-        state: State::Evacuating,
-        out: Some(Leg { began_at: now, ended_at: None }),
-        home: None,
-        left: Vec::new(),
-        control: None,
-        request_id: String::new(),
-        created_at: now,
-        changed_at: now,
-    })
+    let id = naming::next_outage(site.as_str(), snap.outages.keys().map(String::as_str))?;
+    Some(Outage::begun(id, Scope::Site(site.clone()), String::new(), now))
 }
 
 /// What travelled when the server moved the last time.

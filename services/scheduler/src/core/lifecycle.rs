@@ -92,6 +92,10 @@ fn starting(turn: &mut Turn<'_>, entry: &Entry<Vm>) {
     if grant_sight(turn, vm).runs_under(grant.generation) {
         return turn.change_vm(entry, [Change::SeenRunning], begun_anew);
     }
+    // Its size changes while it is off, and it is: the next start is the one with the new size.
+    if vm.pending.is_some() && grant_sight(turn, vm).off() && seen_off(turn, entry).is_some() {
+        return;
+    }
     let disk = if vm.booted { DiskUse::Existing } else { DiskUse::MayCreate };
     let operation = naming::of_vm("start", vm, grant.generation);
     let step = turn.order(&operation, &grant.node, OnFailure::Tell, |order| {
@@ -224,7 +228,7 @@ fn stopped(turn: &mut Turn<'_>, entry: &Entry<Vm>) {
     match vm.desired {
         // Its start is the rest of a reboot: no failure, for which one would pause.
         Desired::Running if vm.reboots.asked != vm.reboots.done && grant_sight(turn, vm).off() => {
-            turn.change_vm(entry, [Change::Granted(node)], |_| {});
+            turn.change_vm(entry, [Change::Granted(node)], |vm| vm.reboots.done = vm.reboots.asked);
         }
         // A node that is not heard may still run it: it is asked first, and started only there.
         Desired::Running if grant_sight(turn, vm).domain().is_some() && restart_is_due(turn, vm) => {

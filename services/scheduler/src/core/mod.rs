@@ -15,6 +15,7 @@ mod links;
 mod listening;
 mod naming;
 mod placement;
+mod power;
 mod prune;
 mod quorum;
 mod removal;
@@ -28,7 +29,7 @@ use watari_model::Timestamp;
 
 pub use action::{Action, Order, Settle};
 pub use control::{Control, Sight as ControlSight};
-pub use rules::{Amount, Overcommit, Rules};
+pub use rules::{Amount, Overcommit, PowerRules, Rules};
 pub use snapshot::{Answer, Both, Heard, Outcome, Restarts, Sight, Snapshot, is_off, known};
 
 pub(crate) use action::listen_key;
@@ -47,6 +48,7 @@ pub fn decide(snap: &Snapshot, rules: &Rules, now: Timestamp) -> Vec<Action> {
     // A server that stands still between two nodes comes first.
     crossing::decide(&mut turn);
     lifecycle::decide(&mut turn);
+    power::decide(&mut turn);
     evacuation::decide(&mut turn);
     listening::decide(&mut turn);
     prune::decide(&mut turn);

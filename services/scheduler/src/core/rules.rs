@@ -52,6 +52,27 @@ pub struct Overcommit {
     pub disk: f64,
 }
 
+/// What is done when a site's power changes. Times in milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PowerRules {
+    /// Whether a site on battery is emptied.
+    pub evacuates: bool,
+    /// For how long it must have been on battery.
+    pub battery_ms: u64,
+    /// A battery that lasts no longer than this is not waited for.
+    pub low_ms: u64,
+    /// Whether what left because of it comes home.
+    pub returns: bool,
+    /// For how long the mains must have been back.
+    pub mains_ms: u64,
+}
+
+impl Default for PowerRules {
+    fn default() -> Self {
+        Self { evacuates: false, battery_ms: 60_000, low_ms: 300_000, returns: false, mains_ms: 300_000 }
+    }
+}
+
 /// All bounds. Times in milliseconds.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rules {
@@ -91,6 +112,8 @@ pub struct Rules {
     pub keep_migrations: usize,
     /// How many finished outages are remembered.
     pub keep_outages: usize,
+    /// What is done about a site's power.
+    pub power: PowerRules,
     /// How long the control plane may take to move with an outage.
     pub handover_ms: u64,
     /// Whether it comes home with the servers.
@@ -118,6 +141,7 @@ impl Default for Rules {
             restart_ms: 60_000,
             keep_migrations: 20,
             keep_outages: 20,
+            power: PowerRules::default(),
             handover_ms: 60_000,
             control_returns: true,
         }

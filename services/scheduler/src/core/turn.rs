@@ -94,6 +94,14 @@ impl<'a> Turn<'a> {
         self.snap.unreachable(node, self.rules.silent_ms)
     }
 
+    /// Whether a server is being shut down only to be started again, and not for long yet: a guest
+    /// that does not heed the wish is not waited for.
+    pub(crate) fn restarts_soon(&self, vm: &Vm) -> bool {
+        vm.state == vm::State::Stopping
+            && vm.desired == vm::Desired::Running
+            && self.now.millis_since(vm.changed_at) < MOST_PAUSE_MS
+    }
+
     /// Writes a server's document after `changes` and `edit`. A change that its state does not
     /// allow leaves everything as it is.
     pub(crate) fn change_vm(

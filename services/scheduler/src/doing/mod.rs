@@ -120,6 +120,9 @@ impl Executor {
             Action::DropMigration { id, revision } => {
                 let _ = self.written(action, self.stores.migrations.delete(id.as_str(), *revision).await.map(|_| ()));
             }
+            Action::NewOutage(outage) => {
+                let _ = self.written(action, self.stores.outages.create(outage).await.map(|_| ()));
+            }
             Action::StoreOutage { outage, revision } => {
                 let _ = self.written(action, self.stores.outages.update(outage, *revision).await.map(|_| ()));
             }
@@ -228,6 +231,7 @@ impl Action {
             Self::NewMigration(_) => "new-migration",
             Self::StoreMigration { .. } => "store-migration",
             Self::DropMigration { .. } => "drop-migration",
+            Self::NewOutage(_) => "new-outage",
             Self::StoreOutage { .. } => "store-outage",
             Self::DropOutage { .. } => "drop-outage",
             Self::DropUserData { .. } => "drop-user-data",

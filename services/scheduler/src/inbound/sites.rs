@@ -1,18 +1,23 @@
 //! Requests about sites, and the outages that they begin.
 
-use watari_chassis::clock;
-use watari_contracts::scheduler::{DrainNode, EvacuateSite, ListSites, OutageView, ReturnSite, SitePage};
+use watari_chassis::{WriteError, clock};
+use watari_contracts::scheduler::{
+    DrainNode, EvacuateSite, ListSites, OutageView, ReturnSite, SitePage, SiteView, TellPower,
+};
 use watari_model::{
-    Refusal, SiteName,
-    outage::{Change, Leg, Outage, Scope, State},
-    vm,
+    Refusal, Said, SiteName,
+    outage::{Change, Outage, Scope, State},
+    site, vm,
 };
 
-use super::{Desk, check_request_id, find};
+use super::{Desk, TRIES, check_request_id, find, newest, out_of_range, unwritten};
 use crate::{
     core::{Rooms, Snapshot, next_outage},
     views,
 };
+
+/// A battery that is said to last for longer than a week is a mistake.
+const MOST_SECONDS_LEFT: u64 = 7 * 86_400;
 
 impl Desk {
     #[allow(clippy::unused_async, reason = "a handler")]
@@ -24,6 +29,28 @@ impl Desk {
     pub(super) async fn check_site(&self, site: &SiteName) -> Result<(), Refusal> {
         let found = find(&self.stores().sites, site.as_str()).await?;
         found.map(|_| ()).ok_or_else(|| Refusal::SiteUnknown { site: site.to_string() })
+    }
+
+    pub(super) async fn tell_power(self, request: TellPower) -> Result<SiteView, Refusal> {
+        if let Some(left) = request.seconds_left.filter(|left| *left > MOST_SECONDS_LEFT) {
+            return Err(out_of_range("seconds_left", left, Said::between(0, MOST_SECONDS_LEFT)));
+        }
+        let unknown = || Refusal::SiteUnknown { site: request.site.to_string() };
+        let store = &self.stores().sites;
+        let mut entry = find(store, request.site.as_str()).await?.ok_or_else(unknown)?;
+        for _ in 0..TRIES {
+            let mut site = entry.value.clone();
+            site.apply(site::Change::Told(request.supply, request.seconds_left), clock::now());
+            let written = if site == entry.value { Ok(0) } else { store.update(&site, entry.revision).await };
+            match written {
+                Ok(_) => return Ok(views::site(&self.executor.view(), &site)),
+                Err(WriteError::Conflict { .. }) => {
+                    entry = newest(store, request.site.as_str()).await?.ok_or_else(unknown)?;
+                }
+                Err(error) => return Err(unwritten(&error)),
+            }
+        }
+        Err(Refusal::NoAnswer { who: format!("the document of site {}", request.site) })
     }
 
     pub(super) async fn evacuate_site(self, request: EvacuateSite) -> Result<OutageView, Refusal> {
@@ -124,24 +151,11 @@ impl Desk {
         let known =
             snap.outages.values().filter(|entry| entry.value.scope == scope).map(|entry| entry.value.id.as_str());
         let id = next_outage(name, known).ok_or_else(|| Refusal::Internal { detail: format!("no name for {name}") })?;
-        let now = clock::now();
-        let mut outage = Outage {
-            v: 1,
-            id,
-            scope,
-            state: State::Evacuating,
-            out: Some(Leg { began_at: now, ended_at: None }),
-            home: None,
-            left: Vec::new(),
-            control: None,
-            request_id: request_id.unwrap_or_default(),
-            created_at: now,
-            changed_at: now,
-        };
+        let mut outage = Outage::begun(id, scope, request_id.unwrap_or_default(), clock::now());
         change(&mut outage)?;
         match self.stores().outages.create(&outage).await {
             Ok(_) => Ok(self.show_outage(&outage)),
-            Err(error) => Err(super::unwritten(&error)),
+            Err(error) => Err(unwritten(&error)),
         }
     }
 }

@@ -25,6 +25,7 @@ pub(crate) fn site(snap: &Snapshot, site: &Site) -> SiteView {
         title: site.title.clone(),
         state: outage.map_or("active", |o| o.state.word()).to_owned(),
         outage: outage.map(|o| o.id.clone()),
+        power: site.power,
         nodes: count(nodes.len()),
         nodes_ready: count(nodes.iter().filter(|entry| entry.value.state == node::State::Ready).count()),
         vms: count(snap.vms.values().filter(|entry| entry.value.node().is_some_and(here)).count()),

@@ -75,10 +75,14 @@ proptest! {
                     }
                 }
             }
-            let alive = matches!(vm.state, State::Starting | State::Running | State::Stopping | State::Migrating);
-            let was = matches!(before.state, State::Starting | State::Running | State::Stopping | State::Migrating);
-            prop_assert!(!(was && alive) || vm.spec.size() == before.spec.size(), "it changed its size while alive");
-            prop_assert!(alive || vm.state == State::Deleting || vm.pending.is_none(), "it waits for being off");
+            // What failed to start may be alive as well.
+            let alive = |vm: &Vm| vm.grant.is_some() && !matches!(vm.state, State::Stopped | State::Deleting);
+            prop_assert!(
+                !(alive(&before) && alive(&vm)) || vm.spec.size() == before.spec.size(),
+                "it changed its size while alive"
+            );
+            let off = matches!(vm.state, State::Pending | State::Stopped);
+            prop_assert!(!off || vm.pending.is_none(), "it is off, and still of the old size");
             prop_assert_ne!(vm.pending, Some(vm.spec.size()));
             prop_assert_eq!(vm.crossing.is_some(), vm.state == State::Migrating);
             let granted = !matches!(vm.state, State::Pending | State::Failed | State::Deleting);

@@ -20,36 +20,54 @@ pub(super) fn switching(turn: &mut Turn<'_>, entry: &Entry<Migration>, vm: &Entr
     if vm.value.crossing.as_ref().is_some_and(|crossing| crossing.id == migration.id) {
         return awaken(turn, entry, vm);
     }
-    // Seen running at the target. The source's process was seen gone before the switch-over; what
-    // is left of it there is its definition, unless nobody is there to ask.
+    // Seen running at the target; it shall answer there as well. The source is released after that:
+    // what its agent knows of the migration goes with it.
+    match answers(turn, migration, &vm.value) {
+        Answers::Well => {}
+        Answers::NotYet => return,
+        Answers::Not => {
+            let (vm, node, from) = (migration.vm.to_string(), migration.to.to_string(), migration.from.to_string());
+            return turn.change_migration(entry, [Change::Lost(Refusal::ServerUnanswering { vm, node, from })]);
+        }
+    }
+    // The source's process was seen gone before the switch-over; what is left of it there is its
+    // definition, unless nobody is there to ask.
     let released = matches!(release(turn, migration, &vm.value), Step::Done(_));
     let sight = turn.sight(&migration.from, &migration.vm);
     let absent = released && !matches!(sight.domain(), Some(Domain::Running | Domain::Paused | Domain::Incoming));
-    if !absent && !turn.unreachable(&migration.from) {
-        return;
-    }
-    match answers(turn, migration) {
-        Some(true) => {
-            let measured = measure::of(turn, migration, &vm.value);
-            turn.change_migration(entry, [Change::Done(measured)]);
-        }
-        Some(false) => {
-            let (vm, node) = (migration.vm.to_string(), migration.to.to_string());
-            turn.change_migration(entry, [Change::Lost(Refusal::ServerUnanswering { vm, node })]);
-        }
-        None => {}
+    if absent || turn.unreachable(&migration.from) {
+        let measured = measure::of(turn, migration, &vm.value);
+        turn.change_migration(entry, [Change::Done(measured)]);
     }
 }
 
-/// Whether the server answers at the target, as far as it did at the source: a guest without an
-/// address, or one that was just booting, cannot be held to it. None while it may still do so.
-fn answers(turn: &Turn<'_>, migration: &Migration) -> Option<bool> {
+/// Whether a server that was moved answers.
+enum Answers {
+    /// It does, or it is not held to it.
+    Well,
+    /// It may still do so.
+    NotYet,
+    /// It was asked, for long enough.
+    Not,
+}
+
+/// A guest without an address, or one that was just booting, did not answer at the source and is not
+/// held to it at the target; neither is one that has been stopped since, nor one that nobody there
+/// can ask.
+fn answers(turn: &Turn<'_>, migration: &Migration, vm: &Vm) -> Answers {
     let at = |node: &NodeName| turn.snap.passages.get(&(node.clone(), migration.id.clone())).and_then(|p| p.answers);
-    if at(&migration.from) != Some(true) {
-        return Some(true);
+    let runs_there = vm.state == vm::State::Running && vm.node() == Some(&migration.to);
+    if !runs_there || at(&migration.from) != Some(true) {
+        return Answers::Well;
     }
-    let late = turn.now.millis_since(migration.changed_at) > turn.rules.answer_ms;
-    at(&migration.to).or_else(|| late.then_some(false))
+    // The server's state last changed when it was seen running at the target.
+    let late = turn.now.millis_since(vm.changed_at) > turn.rules.answer_ms;
+    match at(&migration.to) {
+        Some(true) => Answers::Well,
+        Some(false) if late => Answers::Not,
+        None if late && !turn.unreachable(&migration.to) => Answers::Well,
+        _ => Answers::NotYet,
+    }
 }
 
 /// Resumes the copy under the target's grant.

@@ -60,6 +60,11 @@ pub(crate) fn decide(turn: &mut Turn<'_>) {
             continue;
         }
         let Some(vm) = turn.snap.vms.get(migration.vm.as_str()) else {
+            if migration.state == State::Switching {
+                // It arrived, and was deleted there: nothing is left to be seen.
+                turn.change_migration(entry, [Change::Lost(Refusal::VmUnknown { vm: migration.vm.to_string() })]);
+                continue;
+            }
             let text = format!(
                 "the document of server {} is gone while migration {} is under way",
                 migration.vm, migration.id

@@ -69,6 +69,8 @@ fn pointless(turn: &Turn<'_>, migration: &Migration, vm: &Vm) -> Option<Refusal>
     }
     match vm.state {
         vm::State::Running | vm::State::Starting | vm::State::Migrating => None,
+        vm::State::Stopped if vm.desired == Desired::Running => None,
+        vm::State::Stopping if turn.restarts_soon(vm) => None,
         state => Some(Refusal::NotRunning { vm: name, state: state.word().to_owned() }),
     }
 }

@@ -92,7 +92,7 @@ pub(crate) fn vm(name: &str, memory_mib: u64) -> Vm {
 }
 
 pub(crate) fn site(name: &str) -> Site {
-    Site { v: 1, name: name.parse().unwrap(), title: name.to_owned() }
+    Site::new(name.parse().unwrap(), name.to_owned())
 }
 
 pub(crate) fn node(name: &str, site: &str, memory_mib: u64) -> Node {

@@ -3,17 +3,20 @@
 use watari_chassis::clock;
 use watari_contracts::scheduler::{ResizeVm, VmView};
 use watari_model::{
-    Refusal,
+    Refusal, migration,
     vm::{Change, Desired, Size, Vm},
 };
 
 use super::{Desk, check::check_size, digest_of, power::not_now};
-use crate::core::{Amount, Rooms};
+use crate::core::{Amount, Rooms, Snapshot};
 
 impl Desk {
     pub(in crate::inbound) async fn resize_vm(self, request: ResizeVm) -> Result<VmView, Refusal> {
         let digest = digest_of(&("resize", ResizeVm { request_id: None, ..request.clone() }));
-        let rooms = Rooms::of(&self.executor.view(), &self.rules);
+        // One server grows at a time: what was free for one is not free for the next.
+        let _turn = self.turns.take("resize").await;
+        let snap = self.executor.snapshot(0);
+        let rooms = Rooms::of(&snap, &self.rules);
         let resize = |vm: &mut Vm| {
             if vm.desired == Desired::Deleted {
                 return Err(not_now(vm, "resize"));
@@ -34,16 +37,19 @@ impl Desk {
             }
             let claimed = vm.claims();
             vm.apply(Change::Resized(wanted), clock::now()).map_err(|_| not_now(vm, "resize"))?;
-            grows(&rooms, vm, claimed)
+            grows(&snap, &rooms, vm, claimed)
         };
         self.amend(&request.name, request.request_id.as_deref(), &digest, resize).await
     }
 }
 
-/// Whether there is room, where the server is and where it is going, for what it claims more than before.
-fn grows(rooms: &Rooms, vm: &Vm, before: Size) -> Result<(), Refusal> {
+/// Whether there is room, where the server is and where it is going or will be, for what it claims more
+/// than before.
+fn grows(snap: &Snapshot, rooms: &Rooms, vm: &Vm, before: Size) -> Result<(), Refusal> {
     let more = Amount::of(vm.claims()).minus(Amount::of(before));
-    for room in vm.reserves_on().filter_map(|node| rooms.get(node)) {
+    let queued = snap.migrations.values().map(|entry| &entry.value);
+    let promised = queued.filter(|m| m.vm == vm.name && m.state == migration::State::Queued).map(|m| &m.to);
+    for room in vm.reserves_on().chain(promised).filter_map(|node| rooms.get(node)) {
         room.has(more)
             .map_err(|why| Refusal::NodeUnfit { node: room.node().name.to_string(), detail: why.of_one() })?;
     }

@@ -1,0 +1,92 @@
+//! A site on battery is emptied, and what left for that comes home when the mains are back: as far
+//! as the rules say so, and no sooner, since power flickers.
+//!
+//! An outage that began so is named after the moment: it begins once, and one that an operator
+//! called off is not begun again for the same battery. An operator's own outage is left alone.
+
+use watari_chassis::Entry;
+use watari_model::{
+    outage::{Change, Outage, Scope, State},
+    site::{Power, Site, Supply},
+    vm,
+};
+
+use super::{Action, Snapshot, naming, placement::covers, turn::Turn};
+
+/// How the names of requests begin that are nobody's but ours.
+const PREFIX: &str = "power/";
+
+/// Decides about every site of which something is known.
+pub(crate) fn decide(turn: &mut Turn<'_>) {
+    for entry in turn.snap.sites.values() {
+        let site = &entry.value;
+        match site.power {
+            Some(power) if power.supply == Supply::Battery && turn.rules.power.evacuates => leave(turn, site, power),
+            Some(power) if power.supply == Supply::Mains && turn.rules.power.returns => come_home(turn, site, power),
+            _ => {}
+        }
+    }
+}
+
+fn outages_of<'s>(
+    snap: &'s Snapshot,
+    site: &Site,
+) -> impl Iterator<Item = &'s std::sync::Arc<Entry<Outage>>> + use<'s> {
+    let scope = Scope::Site(site.name.clone());
+    snap.outages.values().filter(move |entry| entry.value.scope == scope)
+}
+
+fn is_open(state: State) -> bool {
+    matches!(state, State::Evacuating | State::Evacuated | State::Returning)
+}
+
+fn leave(turn: &mut Turn<'_>, site: &Site, power: Power) {
+    let rules = turn.rules.power;
+    let low = power.seconds_left.is_some_and(|left| left.saturating_mul(1_000) <= rules.low_ms);
+    if !low && turn.now.millis_since(power.since) < rules.battery_ms {
+        return;
+    }
+    let request_id = format!("{PREFIX}{}/{}", site.name, power.since.0.unix_timestamp());
+    if let Some(open) = outages_of(turn.snap, site).find(|entry| is_open(entry.value.state)) {
+        // What was on its way home because the mains were back turns round.
+        if open.value.request_id.starts_with(PREFIX) && open.value.state == State::Returning {
+            turn.change_outage(open, Change::EvacuateAsked);
+        }
+        return;
+    }
+    let scope = Scope::Site(site.name.clone());
+    let dark = |node: &watari_model::NodeName| {
+        turn.snap.nodes.get(node.as_str()).is_some_and(|entry| covers(&scope, &entry.value))
+    };
+    let alive = |vm: &vm::Vm| matches!(vm.state, vm::State::Running | vm::State::Starting | vm::State::Migrating);
+    let busy = turn.snap.vms.values().any(|entry| alive(&entry.value) && entry.value.node().is_some_and(dark));
+    let begun_before = outages_of(turn.snap, site).any(|entry| entry.value.request_id == request_id);
+    if !busy || begun_before {
+        return;
+    }
+    let others = turn.snap.sites.values().map(|entry| &entry.value.name).filter(|other| **other != site.name);
+    if others.filter_map(|other| turn.rooms.free_memory(other.as_str())).next().is_none() {
+        let text = format!("site {} is on battery, and no other site may receive its servers", site.name);
+        return turn.alarm(format!("alarm/power/{}", site.name), text);
+    }
+    let known = outages_of(turn.snap, site).map(|entry| entry.value.id.as_str());
+    let Some(id) = naming::next_outage(site.name.as_str(), known) else { return };
+    turn.push(Action::NewOutage(Box::new(Outage::begun(id, scope, request_id, turn.now))));
+}
+
+fn come_home(turn: &mut Turn<'_>, site: &Site, power: Power) {
+    if turn.now.millis_since(power.since) < turn.rules.power.mains_ms {
+        return;
+    }
+    let away = |outage: &Outage| {
+        outage.request_id.starts_with(PREFIX) && matches!(outage.state, State::Evacuating | State::Evacuated)
+    };
+    if let Some(entry) = outages_of(turn.snap, site).find(|entry| away(&entry.value))
+        && turn.settled::<Outage>(entry.value.id.as_str())
+    {
+        turn.change_outage(entry, Change::ReturnAsked);
+    }
+}
+
+#[cfg(test)]
+mod tests;
