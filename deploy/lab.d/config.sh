@@ -28,6 +28,11 @@ node_share() {
   printf 'vcpus = 8\nmemory_mib = %s\n' "$memory"
 }
 
+# The lab's UPSs are whoever types `watari site power`: what comes of it shall be seen, and soon.
+power_rules() {
+  printf '\n[power]\non_battery = "evacuate"\nbattery_seconds = 5\non_mains = "return"\nmains_seconds = 5\n'
+}
+
 configure_hosts() {
   local h
   write_hosts_file >"$LAB/hosts-file"
@@ -41,6 +46,7 @@ configure_hosts() {
     for h in $HOSTS; do
       [ ! -d "$LAB/setup/hosts/$h" ] || cp -a "$LAB/setup/hosts/$h/." "$(disk_of "$h")/"
     done
+    for h in $(hosts_of_role front); do power_rules >>"$(disk_of "$h")/etc/watari/scheduler.toml"; done
     # The authority's private key has no business on a running machine.
     rm -rf "$LAB/setup"
   else

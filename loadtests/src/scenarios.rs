@@ -7,6 +7,7 @@ mod input;
 mod kills;
 mod life;
 mod network;
+mod power;
 mod seed;
 
 use std::{
@@ -37,6 +38,7 @@ pub fn all() -> Vec<Scenario> {
         guards::SCENARIOS,
         failures::SCENARIOS,
         kills::SCENARIOS,
+        power::SCENARIOS,
         seed::SCENARIOS,
         fronts::SCENARIOS,
     ]
@@ -137,6 +139,10 @@ impl Stage {
 
     fn node_of(&self, vm: &str) -> anyhow::Result<String> {
         self.show("vm", vm)?["node"].as_str().map(str::to_owned).with_context(|| format!("{vm} is nowhere"))
+    }
+
+    fn site_of(&self, vm: &str) -> anyhow::Result<String> {
+        self.show("vm", vm)?["site"].as_str().map(str::to_owned).with_context(|| format!("{vm} is nowhere"))
     }
 
     /// The first node of the other campus.

@@ -1,0 +1,43 @@
+//! What a site's power sets off.
+
+use anyhow::{Context, ensure};
+
+use super::{Stage, until};
+
+type Run = fn(&Stage) -> anyhow::Result<()>;
+
+pub(super) const SCENARIOS: &[(&str, Run)] =
+    &[("a_site_on_battery_is_emptied_and_its_servers_come_home_with_the_mains", battery)];
+
+/// The lab's scheduler acts after five seconds on battery, and after five on mains.
+fn battery(stage: &Stage) -> anyhow::Result<()> {
+    let boot = stage.boot_id(&stage.address("mail")?)?;
+    let home = stage.show("vm", "mail")?["home_site"].as_str().context("it belongs nowhere")?.to_owned();
+    if stage.site_of("mail")? != home {
+        stage.watari(&["vm", "migrate", "mail", "--to", stage.other_side("mail")?, "--wait"])?;
+    }
+    let open = || -> anyhow::Result<Option<String>> {
+        let sites = stage.watari(&["site", "list"])?;
+        let site = sites.as_array().context("no list")?.iter().find(|s| s["name"] == home.as_str()).cloned();
+        Ok(site.context("no such site")?["outage"].as_str().map(str::to_owned))
+    };
+    // A flicker is nothing.
+    stage.watari(&["site", "power", &home, "battery", "--left", "20m"])?;
+    stage.watari(&["site", "power", &home, "mains"])?;
+    ensure!(open()?.is_none(), "a flicker began an outage");
+
+    stage.watari(&["site", "power", &home, "battery", "--left", "20m"])?;
+    let mut outage = None;
+    until(30, "the site is being emptied", || {
+        outage = open()?;
+        Ok(outage.is_some())
+    })?;
+    let outage = outage.context("no outage")?;
+    until(180, "the site is empty", || Ok(stage.show("outage", &outage)?["state"] == "evacuated"))?;
+    ensure!(stage.site_of("mail")? != home, "it is still there");
+
+    stage.watari(&["site", "power", &home, "mains"])?;
+    until(180, "everything is home", || Ok(stage.show("outage", &outage)?["state"] == "completed"))?;
+    ensure!(stage.site_of("mail")? == home, "it did not come home");
+    stage.sound("mail", &boot)
+}
