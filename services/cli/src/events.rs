@@ -30,7 +30,8 @@ pub struct Events {
     /// Go on with what happens, until Ctrl-C
     #[arg(short, long)]
     follow: bool,
-    /// Only those of this kind: vms, nodes, migrations, outages, images, networks, ports, sites
+    /// Only those of this kind: vms, nodes, migrations, outages, images, networks, ports, sites, keys,
+    /// firewalls, frontends
     #[arg(long)]
     kind: Option<String>,
     /// Only those of this resource
@@ -88,7 +89,9 @@ impl Events {
 
     fn wants(&self, event: &Event) -> bool {
         let is = |wanted: &Option<String>, found: &str| wanted.as_deref().is_none_or(|w| w == found);
-        is(&self.kind, &event.bucket) && is(&self.name, &event.key)
+        // Leases are renewed all the time; who leads is told by `frontend status`.
+        let silent = self.kind.is_none() && event.bucket == "leases";
+        !silent && is(&self.kind, &event.bucket) && is(&self.name, &event.key)
     }
 }
 

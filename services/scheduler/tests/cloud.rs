@@ -110,7 +110,8 @@ async fn a_server_grows_by_an_edit_and_a_reboot() {
     assert_eq!((asked.vcpus, asked.disk_gib, asked.pending), (before.vcpus, before.disk_gib, Some(then)));
     assert_eq!(cloud.fleet.guest(node.as_str(), "mail").boots, 1, "it is not disturbed");
     let refused = cloud.ask(&resize(None, Some(4 << 20), None)).await.unwrap_err();
-    assert!(matches!(refused, Refusal::NodeUnfit { .. }), "{refused:?}");
+    assert!(matches!(refused, Refusal::NoRoomToGrow { .. }), "{refused:?}");
+    assert!(matches!(cloud.ask(&resize(None, None, None)).await, Err(Refusal::Malformed { .. })));
     assert!(matches!(cloud.ask(&resize(Some(0), None, None)).await, Err(Refusal::OutOfRange { .. })));
 
     cloud.ask(&RebootVm { request_id: None, name: "mail".parse().unwrap(), force: false }).await.unwrap();

@@ -366,6 +366,10 @@ refusals! {
     DiskTooSmall { image, image_gib, disk_gib } "image.disk-too-small" 400 No
         en "image {image} needs a disk of {image_gib} GiB, but {disk_gib} GiB were asked for" "give --disk {image_gib}GiB or more"
         ja "イメージ {image} には {image_gib} GiB のディスクが必要ですが、指定は {disk_gib} GiB です" "--disk {image_gib}GiB 以上を指定してください";
+    /// Its node has no room for what it would take more.
+    NoRoomToGrow { vm, node, detail: Said } "vm.no-room-to-grow" 507 Later
+        en "server {vm} cannot grow on node {node}: for what it takes more, {detail}" "ask for less, or move it to a node with more room first: watari vm migrate {vm} --to NODE"
+        ja "サーバ {vm} はノード {node} では大きくできません。増える分に対して{detail}" "小さくするか、先に空きの多いノードへ移してください: watari vm migrate {vm} --to ノード";
     /// A disk never becomes smaller.
     DiskShrinks { vm, disk_gib, wanted_gib } "vm.disk-shrinks" 400 No
         en "server {vm} has a disk of {disk_gib} GiB, which cannot become one of {wanted_gib} GiB" "give a size of at least {disk_gib} GiB, or make a smaller server and move the data"

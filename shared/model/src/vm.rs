@@ -11,6 +11,7 @@
 //!     └──────────────────┼─┘         │
 //!                        └───────────┴── seen off ── Running
 //!
+//!  Failed ── start asked, if no node ever had it ──▶ Pending
 //!  any but Migrating ── delete asked ──▶ Deleting ──▶ (no document)
 //! ```
 //!
@@ -104,6 +105,8 @@ pub enum Change {
     SeenRunning,
     /// The agent sees it off.
     SeenOff,
+    /// It is to be tried anew, after no node could be found for it.
+    StartAsked,
     /// It is asked to stop.
     StopAsked,
     /// A migration to a node begins.
@@ -459,6 +462,10 @@ impl Vm {
                 self.take_size();
                 Stopped
             }
+            (Failed, Change::StartAsked) if self.grant.is_none() => {
+                self.fault = None;
+                Pending
+            }
             (Running | Starting, Change::StopAsked) => Stopping,
             (Running, Change::MigrationBegan { id, to }) if self.node().is_some_and(|n| n != to) => {
                 self.crossing = Some(Crossing { id: id.clone(), to: to.clone(), switched: false, abandoned: false });
@@ -529,6 +536,7 @@ impl Change {
             Self::Granted(_) => "grant",
             Self::SeenRunning => "sight of it running",
             Self::SeenOff => "sight of it off",
+            Self::StartAsked => "start",
             Self::StopAsked => "stop",
             Self::MigrationBegan { .. } => "migration",
             Self::Switched => "switch-over",

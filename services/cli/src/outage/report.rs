@@ -50,6 +50,9 @@ fn report(out: Out, view: &OutageView) -> String {
     } else {
         parts.push(words::tally(out.lang, view.moved.len(), view.failed.len(), view.makespan_ms));
     }
+    if view.state == watari_model::outage::State::Cancelled {
+        parts.push(Word::CalledOff.text(out.lang).to_owned());
+    }
     parts.extend(view.control.as_ref().map(|moved| control(out.lang, moved)));
     parts.join("\n\n")
 }

@@ -72,7 +72,7 @@ words! {
     Labels "LABELS" "ラベル";
     Leader "LEADER" "リーダー";
     LeadsFrom "LEADS FROM" "主系のサイト";
-    Leg "LEG" "往復";
+    Leg "LEG" "区間";
     Libvirt "LIBVIRT" "libvirt の版";
     Mac "MAC" "MAC アドレス";
     Makespan "MAKESPAN" "全体の時間";
@@ -155,6 +155,9 @@ words! {
     WouldMoveTitle "Would move, in this order:" "次の順に移動します:";
     WouldStayTitle "Would not move:" "移動できないサーバ:";
     NothingToMove "There is nothing to move." "移動するサーバはありません。";
+    CalledOff
+        "It was called off: servers that were on their way still arrive, all others stay."
+        "中止されました。移動中だったサーバは到着し、ほかは元の場所に残ります。";
     MovedTitle "Moved:" "移動したサーバ:";
     MovingTitle "On their way or waiting for their turn:" "移動中または順番待ちのサーバ:";
     FailedTitle "Not moved:" "移動できなかったサーバ:";

@@ -49,7 +49,7 @@ pub struct Create {
     #[arg(long, value_enum, default_value_t = Evacuate::Live)]
     evacuate: Evacuate,
     /// Servers with a higher number leave first, 0 to 100
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=100))]
     priority: u8,
     /// A public key with which one may log in (see `watari key`); may be given several times
     #[arg(long = "key", value_name = "KEY")]

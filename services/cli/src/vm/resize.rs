@@ -1,6 +1,6 @@
 //! `watari vm resize`.
 
-use clap::Args;
+use clap::{ArgGroup, Args};
 use watari_contracts::scheduler::ResizeVm;
 use watari_model::{Refusal, size};
 
@@ -12,11 +12,12 @@ use crate::{Context, failure::Failure, format, input, out::Format, texts::words}
 Examples:
   watari vm resize mail --memory 512MiB && watari vm reboot mail --wait
   watari vm resize mail --vcpus 2 --disk 20GiB")]
+#[command(group(ArgGroup::new("size").required(true).multiple(true).args(["vcpus", "memory", "disk"])))]
 pub struct Resize {
     /// The server
     name: String,
     /// Virtual CPUs
-    #[arg(long, required_unless_present_any = ["memory", "disk"])]
+    #[arg(long)]
     vcpus: Option<u32>,
     /// Memory
     #[arg(long, value_name = "SIZE")]

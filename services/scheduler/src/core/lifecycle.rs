@@ -71,6 +71,10 @@ fn place(turn: &mut Turn<'_>, entry: &Entry<Vm>) {
     match chosen {
         Ok(node) => turn.change_vm(entry, [Change::Granted(node)], |_| {}),
         Err(refusal) if vm.state == State::Pending => turn.change_vm(entry, [Change::Broke(refusal)], |_| {}),
+        // What stands in the way may be something else by now.
+        Err(refusal) if vm.fault.as_ref() != Some(&refusal) => {
+            turn.change_vm(entry, [], |vm| vm.fault = Some(refusal));
+        }
         Err(_) => {}
     }
 }

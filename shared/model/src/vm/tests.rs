@@ -46,6 +46,7 @@ fn changes() -> impl Strategy<Value = Change> {
         node.clone().prop_map(Change::Granted),
         Just(Change::SeenRunning),
         Just(Change::SeenOff),
+        Just(Change::StartAsked),
         Just(Change::StopAsked),
         node.prop_map(|to| Change::MigrationBegan { id: "mail-1".parse().unwrap(), to }),
         Just(Change::Switched),

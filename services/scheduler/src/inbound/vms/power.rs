@@ -47,7 +47,11 @@ impl Desk {
                 let granted = node.map(|node| vm.apply(Change::Granted(node), clock::now()));
                 if matches!(granted, Some(Ok(()))) { Ok(()) } else { Err(not_now(vm, "start")) }
             }
-            (State::Pending | State::Failed | State::Stopped, _) => {
+            (State::Failed, _) => {
+                vm.desired = Desired::Running;
+                vm.apply(Change::StartAsked, clock::now()).map_err(|_| not_now(vm, "start"))
+            }
+            (State::Pending | State::Stopped, _) => {
                 vm.desired = Desired::Running;
                 Ok(())
             }

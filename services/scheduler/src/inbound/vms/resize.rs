@@ -12,6 +12,10 @@ use crate::core::{Amount, Rooms, Snapshot};
 
 impl Desk {
     pub(in crate::inbound) async fn resize_vm(self, request: ResizeVm) -> Result<VmView, Refusal> {
+        if request.vcpus.is_none() && request.memory_mib.is_none() && request.disk_gib.is_none() {
+            let detail = "none of vcpus, memory_mib and disk_gib is given".to_owned();
+            return Err(Refusal::Malformed { detail });
+        }
         let digest = digest_of(&("resize", ResizeVm { request_id: None, ..request.clone() }));
         // One server grows at a time: what was free for one is not free for the next.
         let _turn = self.turns.take("resize").await;
@@ -50,8 +54,10 @@ fn grows(snap: &Snapshot, rooms: &Rooms, vm: &Vm, before: Size) -> Result<(), Re
     let queued = snap.migrations.values().map(|entry| &entry.value);
     let promised = queued.filter(|m| m.vm == vm.name && m.state == migration::State::Queued).map(|m| &m.to);
     for room in vm.reserves_on().chain(promised).filter_map(|node| rooms.get(node)) {
-        room.has(more)
-            .map_err(|why| Refusal::NodeUnfit { node: room.node().name.to_string(), detail: why.of_one() })?;
+        room.has(more).map_err(|why| {
+            let (vm, node) = (vm.name.to_string(), room.node().name.to_string());
+            Refusal::NoRoomToGrow { vm, node, detail: why.of_one() }
+        })?;
     }
     Ok(())
 }
