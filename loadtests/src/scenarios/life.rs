@@ -62,7 +62,8 @@ fn grown(stage: &Stage) -> anyhow::Result<()> {
 fn grown_once(stage: &Stage) -> anyhow::Result<()> {
     let (address, node) = (stage.address("grows")?, stage.node_of("grows")?);
     stage.until_page(&address, 120)?;
-    send_mail(stage, &address, "before-it-grew")?;
+    // Its web server is up before its mail server.
+    until(60, "it takes mail", || Ok(send_mail(stage, &address, "before-it-grew").is_ok()))?;
     let boot = stage.boot_id(&address)?;
     let shown = stage.watari(&["vm", "resize", "grows", "--vcpus", "2", "--memory", "160MiB", "--disk", "2GiB"])?;
     ensure!(shown["vcpus"] == 1 && shown["pending"]["vcpus"] == 2, "it is {shown}");
