@@ -62,6 +62,11 @@ impl<T: Document> Table<T> {
         self.seen.values().copied().max().unwrap_or(0)
     }
 
+    /// How many keys have been seen, deleted ones included.
+    pub(super) fn keys(&self) -> u64 {
+        self.seen.len() as u64
+    }
+
     /// A reading from a watch, a list or the leader.
     pub(super) fn read(&mut self, raw: &Raw) -> Effect {
         if !self.is_news(&raw.key, raw.revision) {
