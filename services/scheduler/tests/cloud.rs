@@ -353,6 +353,46 @@ async fn invariant_3_a_repeated_request_changes_nothing_and_a_misused_one_is_ref
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn invariant_3_every_wish_may_be_repeated() {
+    let cloud = Cloud::start().await;
+    let node = cloud.running("mail", "myodaiji").await.node.unwrap();
+    let (name, id) = (|| "mail".parse().unwrap(), |id: &str| Some(id.to_owned()));
+    let boots = || cloud.fleet.guest(node.as_str(), "mail").boots;
+
+    let resize = ResizeVm { request_id: id("r1"), name: name(), vcpus: Some(2), memory_mib: None, disk_gib: None };
+    assert_eq!(cloud.ask(&resize).await.unwrap().pending, cloud.ask(&resize).await.unwrap().pending);
+    let reboot = RebootVm { request_id: id("r2"), name: name(), force: true };
+    cloud.ask(&reboot).await.unwrap();
+    cloud.until("mail", |vm| vm.state == State::Running && vm.vcpus == 2 && !vm.rebooting).await;
+    // Repeated when it is long done: it is not done again.
+    assert!(!cloud.ask(&reboot).await.unwrap().rebooting);
+    assert_eq!(boots(), 2);
+
+    let stop = StopVm { request_id: id("r3"), name: name(), force: true };
+    cloud.ask(&stop).await.unwrap();
+    cloud.until("mail", |vm| vm.state == State::Stopped).await;
+    let start = StartVm { request_id: id("r4"), name: name() };
+    cloud.ask(&start).await.unwrap();
+    cloud.until("mail", |vm| vm.state == State::Running).await;
+    assert_eq!(cloud.ask(&stop).await.unwrap().state, State::Running, "an old wish is no new one");
+    assert_eq!(cloud.ask(&start).await.unwrap().state, State::Running);
+    assert_eq!(boots(), 3);
+
+    let evacuate = EvacuateSite { request_id: id("r5"), site: "myodaiji".parse().unwrap() };
+    let outage = cloud.ask(&evacuate).await.unwrap();
+    until_outage(&cloud, &outage.id, outage::State::Evacuated).await;
+    let back = ReturnSite { request_id: id("r6"), site: "myodaiji".parse().unwrap() };
+    cloud.ask(&back).await.unwrap();
+    until_outage(&cloud, &outage.id, outage::State::Completed).await;
+    assert_eq!(cloud.ask(&evacuate).await.unwrap().state, outage::State::Completed, "it does not leave again");
+    let vm = cloud.vm("mail").await;
+    assert_eq!((vm.site.unwrap().as_str(), vm.state), ("myodaiji", State::Running));
+    let delete = DeleteVm { request_id: id("r7"), name: name() };
+    cloud.ask(&delete).await.unwrap();
+    assert!(matches!(cloud.ask(&delete).await, Ok(_) | Err(Refusal::VmUnknown { .. })));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_server_names_firewall_groups_that_exist_each_once() {
     let cloud = Cloud::start().await;
     let named = |groups: &[&str]| CreateVm {

@@ -109,3 +109,6 @@ fn rate(snap: &Snapshot) -> Option<u64> {
     let millis: u64 = last.iter().filter_map(|m| Some(m.measured?.total_ms)).sum();
     sent.saturating_mul(1_000).checked_div(millis)
 }
+
+#[cfg(test)]
+mod tests;

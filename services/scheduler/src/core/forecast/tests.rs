@@ -1,0 +1,55 @@
+//! What is foreseen of servers that are neither running nor off.
+
+use watari_model::vm::{Change, Desired, Vm};
+
+use super::{Forecast, forecast};
+use crate::core::{
+    Rules, Snapshot,
+    tests::documents::{Documents, at, node, put, site, vm},
+};
+
+fn running(name: &str) -> Vm {
+    let mut vm = vm(name, 128);
+    vm.apply(Change::Granted("m1".parse().unwrap()), at(0)).unwrap();
+    vm.apply(Change::SeenRunning, at(0)).unwrap();
+    vm
+}
+
+fn of(vms: Vec<Vm>, now: u64) -> Forecast {
+    let (mut docs, mut counter) = (Documents::default(), 0);
+    for name in ["myodaiji", "yamate"] {
+        put(&mut docs.sites, &mut counter, site(name), 0);
+    }
+    put(&mut docs.nodes, &mut counter, node("m1", "myodaiji", 4096), 0);
+    put(&mut docs.nodes, &mut counter, node("y1", "yamate", 200), 0);
+    for vm in vms {
+        put(&mut docs.vms, &mut counter, vm, 0);
+    }
+    let Documents { vms, sites, nodes, .. } = docs;
+    let snap = Snapshot { vms, sites, nodes, ..Snapshot::default() };
+    forecast(&snap, &Rules::default(), &"myodaiji".parse().unwrap(), at(now)).unwrap()
+}
+
+#[test]
+fn a_server_that_is_off_for_a_moment_is_waited_for_but_not_for_ever() {
+    let mut rebooting = running("mail");
+    rebooting.apply(Change::StopAsked, at(1_000)).unwrap();
+    let soon = of(vec![rebooting.clone()], 2_000);
+    assert_eq!((soon.waiting, soon.left.len()), (vec!["mail".parse().unwrap()], 0));
+    let late = of(vec![rebooting.clone()], 62_000);
+    assert_eq!((late.waiting.len(), late.left[0].fault.code()), (0, "outage.not-running"));
+
+    let stopping = Vm { desired: Desired::Stopped, ..rebooting };
+    assert_eq!(of(vec![stopping], 2_000).left[0].fault.code(), "outage.not-running");
+}
+
+#[test]
+fn who_finds_no_room_is_told_why_and_the_worthiest_go_first() {
+    let mut mail = running("mail");
+    mail.spec.priority = 9;
+    let plan = of(vec![running("a"), mail], 1_000);
+    let moves: Vec<&str> = plan.moves.iter().map(|m| m.vm.as_str()).collect();
+    assert_eq!(moves, ["mail"], "{plan:?}");
+    assert_eq!((plan.left[0].vm.as_str(), plan.left[0].fault.code()), ("a", "placement.no-room"));
+    assert_eq!((plan.rate, plan.moves[0].bytes, plan.moves[0].measured), (None, 128 << 20, false));
+}
