@@ -50,6 +50,7 @@ async fn an_upload_takes_its_own_token_and_no_other() {
     }
     let bare = operator.put(&url).body(vec![1]).send().await.unwrap();
     assert_eq!(bare.status(), 401);
+    assert_eq!(bare.headers()["connection"], "close", "a client that is refused while it sends would use it again");
     assert_eq!(offset(&operator, &mine).await, 0);
     // The listener for uploads has no images, and that for images takes no uploads.
     let (uploads, blobs) = (front.running.uploads, front.running.blobs);

@@ -8,7 +8,11 @@ use axum::{
     Json, Router,
     body::Body,
     extract::{DefaultBodyLimit, Path, Query, State},
-    http::{HeaderMap, StatusCode, header::AUTHORIZATION},
+    http::{
+        HeaderMap, HeaderValue, StatusCode,
+        header::{AUTHORIZATION, CONNECTION},
+    },
+    middleware::map_response,
     response::{IntoResponse, Response},
     routing::put,
 };
@@ -30,7 +34,17 @@ pub fn routes(app: &Arc<App>) -> Router {
         .route("/v1/uploads/{id}", put(take).head(tell))
         // The body is bounded by what was announced.
         .layer(DefaultBodyLimit::disable())
+        .layer(map_response(closing))
         .with_state(Arc::clone(app))
+}
+
+/// Who is refused may be sending still. Nothing else can be asked on that connection, and a client
+/// that is not told so tries.
+async fn closing(mut response: Response) -> Response {
+    if !response.status().is_success() {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
 }
 
 #[derive(Deserialize)]
