@@ -19,7 +19,7 @@ use crate::{Bucket, Revision, bucket::Raw, run::chain};
 /// asked whether it has anything that has not been read.
 const CHECK: Duration = Duration::from_secs(30);
 /// It is listed anew even if not, after so long. A list takes a consumer, which all NATS servers
-/// agree upon and write down: listing every 30 s was a fifth of what an idle NATS server did.
+/// agree upon and write down; the question takes one message and its answer.
 const RELIST: Duration = Duration::from_secs(300);
 /// However often the state is in doubt, it is not listed more often than this.
 const BREATH: Duration = Duration::from_millis(250);
