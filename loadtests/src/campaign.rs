@@ -28,6 +28,8 @@ pub const HEALING: Duration = Duration::from_secs(60);
 /// Every so many points one migration without a fault shows where the switch-over is by now: it
 /// drifts with what else the machine does.
 const POINTS_PER_AIM: usize = 8;
+/// How many migrations in a row may go by unheard.
+const MISSED: usize = 3;
 /// The aim is the median of so many of those.
 const AIMS: usize = 5;
 
@@ -107,8 +109,20 @@ impl Campaign {
         Ok(Place { node: text("node")?, site: text("site")? })
     }
 
-    /// Asks for a migration to the other site and waits until it copies.
+    /// Asks for a migration to the other site and waits until it copies. One that was not heard to do
+    /// so, since the ears had just lost their own NATS server, is let go by, and another is asked for.
     fn begin(&mut self) -> anyhow::Result<(String, Place, String, Instant)> {
+        for _ in 0..MISSED {
+            let begun = self.ask()?;
+            if let Some(begun) = begun {
+                return Ok(begun);
+            }
+            self.wait_settled(Instant::now())?;
+        }
+        bail!("{MISSED} migrations in a row were not heard to copy")
+    }
+
+    fn ask(&mut self) -> anyhow::Result<Option<(String, Place, String, Instant)>> {
         let from = self.place()?;
         let to = match (from.site.as_str(), from.node.ends_with('1')) {
             ("myodaiji", true) => "y1",
@@ -119,11 +133,9 @@ impl Campaign {
         self.watch.forget();
         let asked = self.lab.watari(&["vm", "migrate", &self.vm, "--to", to])?;
         let id = asked["id"].as_str().context("no migration id")?.to_owned();
-        let began = self.watch.wait(&id, Duration::from_secs(30), |state| !matches!(state, "queued" | "preparing"))?;
-        if began.state != "copying" {
-            bail!("migration {id} is {} before it was seen copying", began.state);
-        }
-        Ok((id, from, to.to_owned(), began.at))
+        let begun = |state: &str| !matches!(state, "queued" | "preparing");
+        let Ok(began) = self.watch.wait(&id, Duration::from_secs(30), begun) else { return Ok(None) };
+        Ok((began.state == "copying").then(|| (id, from, to.to_owned(), began.at)))
     }
 
     /// Migrates without a fault, and gives what the cloud measured.
