@@ -10,6 +10,9 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::lab::{Lab, NODES, Trunks};
 
+/// How long a process that was killed may take to be there again.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// A kind of fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
@@ -56,21 +59,16 @@ impl Fault {
         }
     }
 
-    /// Looks up beforehand whom to kill, so that the stroke itself is quick.
+    /// Looks up beforehand whom to kill, so that the stroke itself is quick. Who was killed before may
+    /// still be on the way back: that is waited for.
     pub(crate) fn arm(self, lab: &Lab) -> anyhow::Result<Armed> {
-        let of = |program: &str, hosts: &[&str]| {
-            hosts
-                .iter()
-                .flat_map(|host| lab.pids(host, program).into_iter().map(|pid| ((*host).to_owned(), pid)))
-                .collect::<Vec<_>>()
-        };
         let fronts = ["m-front", "y-front"];
         let pids = match self {
             Self::CutShortly | Self::CutLong => Vec::new(),
-            Self::Scheduler => of("watari-scheduler", &fronts),
-            Self::SourceAgent | Self::TargetAgent => of("watari-node-agent", &NODES),
-            Self::SourceLibvirtd | Self::TargetLibvirtd => of("libvirtd", &NODES),
-            Self::NatsServer => of("nats-server", &fronts),
+            Self::Scheduler => there(lab, "watari-scheduler", &fronts)?,
+            Self::SourceAgent | Self::TargetAgent => there(lab, "watari-node-agent", &NODES)?,
+            Self::SourceLibvirtd | Self::TargetLibvirtd => there(lab, "libvirtd", &NODES)?,
+            Self::NatsServer => there(lab, "nats-server", &fronts)?,
         };
         let trunks = match self {
             Self::CutShortly | Self::CutLong => Some(lab.trunks()?),
@@ -78,6 +76,24 @@ impl Fault {
         };
         Ok(Armed { fault: self, trunks, pids })
     }
+}
+
+/// The program's processes, once there is one on each of the hosts.
+fn there(lab: &Lab, program: &str, hosts: &[&str]) -> anyhow::Result<Vec<(String, i32)>> {
+    let deadline = Instant::now() + PATIENCE;
+    let mut found = Vec::new();
+    for host in hosts {
+        loop {
+            let pids = lab.pids(host, program);
+            found.extend(pids.iter().map(|pid| ((*host).to_owned(), *pid)));
+            if !pids.is_empty() {
+                break;
+            }
+            ensure!(Instant::now() < deadline, "waited {} s for {program} on {host}", PATIENCE.as_secs());
+            thread::sleep(Duration::from_millis(100));
+        }
+    }
+    Ok(found)
 }
 
 /// A fault that is ready to strike.

@@ -1,6 +1,6 @@
 //! Migrations that do not happen: the server goes on where it was.
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use serde_json::Value;
 
 use super::{Stage, until};
@@ -28,7 +28,13 @@ fn slowly(stage: &Stage, act: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Re
 fn copying(stage: &Stage, to: &str) -> anyhow::Result<String> {
     let asked = stage.watari(&["vm", "migrate", "mail", "--to", to])?;
     let id = asked["id"].as_str().unwrap_or_default().to_owned();
-    until(60, "it copies", || Ok(stage.show("migration", &id)?["state"] == "copying"))?;
+    let early = ["queued", "preparing"];
+    let mut shown = Value::Null;
+    until(60, "it copies", || {
+        shown = stage.show("migration", &id)?;
+        Ok(shown["state"].as_str().is_some_and(|state| !early.contains(&state)))
+    })?;
+    ensure!(shown["state"] == "copying", "it is {shown}");
     Ok(id)
 }
 
@@ -77,8 +83,12 @@ fn target_full(stage: &Stage) -> anyhow::Result<()> {
     let (address, node) = (stage.address("mail")?, stage.node_of("mail")?);
     let boot = stage.boot_id(&address)?;
     let to = stage.other_side("mail")?;
-    // A disk of one MiB, full as soon as the guest's own changes arrive.
+    // An old disk of the server there would only be hidden by what is mounted over it, and be in the way later.
     let folder = "/var/lib/watari/disks";
+    let uuid = stage.show("vm", "mail")?["uuid"].as_str().context("no uuid")?.to_owned();
+    let old = stage.lab.file(to, &format!("{folder}/{uuid}.qcow2"));
+    until(60, "its old disk is gone from there", || Ok(!old.exists()))?;
+    // A disk of one MiB, full as soon as the guest's own changes arrive.
     stage.lab.run(&["exec", to, "--", "mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder])?;
     let outcome = (|| {
         let asked = stage.watari(&["vm", "migrate", "mail", "--to", to])?;

@@ -10,12 +10,15 @@
 //! ```
 //!
 //! Why this is safe: the holder counts from before a renewal was sent, the standby from after it
-//! first read it, so the standby's wait begins later and lasts longer than the holder's. The
-//! margin covers clocks that do not run alike. Only an acknowledged compare-and-set proves
+//! first read or heard of it, so the standby's wait begins later and lasts longer than the holder's.
+//! The margin covers clocks that do not run alike. Only an acknowledged compare-and-set proves
 //! anything: a write whose outcome is unknown leads to reading, and what was read only tells which
 //! revision the next compare-and-set must name.
+//!
+//! Who hears of the renewals need not ask: only silence for longer than the ttl leads to reading. What
+//! is heard begins a wait and never ends one, so that a message that is lost or late costs nothing but time.
 
-use super::Leadership;
+use super::{Leadership, LeaseDocument};
 use crate::bucket::Revision;
 
 /// Milliseconds of `CLOCK_BOOTTIME`.
@@ -29,6 +32,13 @@ pub(super) struct Record {
     pub(super) epoch: Option<u64>,
     /// For whom it was given up.
     pub(super) successor: Option<String>,
+}
+
+impl Record {
+    pub(super) fn of(revision: Revision, document: LeaseDocument) -> Self {
+        let LeaseDocument { holder, epoch, successor, .. } = document;
+        Self { revision, holder, epoch, successor }
+    }
 }
 
 /// What to do now.
@@ -176,6 +186,16 @@ impl Core {
                     self.stand_by(Some((record, received)), received);
                 }
             }
+        }
+    }
+
+    /// A renewal was heard of, at `now`.
+    pub(super) fn on_heard(&mut self, record: Record, now: Millis) {
+        if let State::Standby { seen, claim: None } = &mut self.state
+            && seen.as_ref().is_some_and(|(before, _)| before.revision < record.revision)
+        {
+            *seen = Some((record, now));
+            self.due = now + self.ttl + 1;
         }
     }
 

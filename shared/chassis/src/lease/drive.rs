@@ -1,6 +1,6 @@
 //! The lease's thin driver: asks the core, does it, and tells the core how it went.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use tokio::{sync::watch, time::timeout};
@@ -52,10 +52,14 @@ impl Driver {
         let sent = boot_millis();
         let patience = Duration::from_millis(self.core.patience(sent));
         match step {
-            Step::Wait { until } => tokio::select! {
-                () = tokio::time::sleep(Duration::from_millis(until.saturating_sub(sent))) => {}
-                () = self.wishes.nudge.notified() => self.core.hurry(boot_millis()),
-            },
+            Step::Wait { until } => {
+                let nudge = Arc::clone(&self.wishes.nudge);
+                tokio::select! {
+                    () = tokio::time::sleep(Duration::from_millis(until.saturating_sub(sent))) => {}
+                    () = nudge.notified() => self.core.hurry(boot_millis()),
+                    Some(renewal) = self.wishes.renewed() => self.core.on_heard(renewal, boot_millis()),
+                }
+            }
             Step::Read => match timeout(patience, self.read()).await {
                 Ok(Some(record)) => self.core.on_read(record, sent, boot_millis()),
                 Ok(None) | Err(_) => self.core.on_read_failed(boot_millis()),
@@ -76,10 +80,7 @@ impl Driver {
     async fn read(&self) -> Option<Option<Record>> {
         match self.bucket.raw(self.service.name()).await {
             Ok(Some(raw)) if !raw.deleted => match raw.entry::<LeaseDocument>() {
-                Ok(entry) => {
-                    let LeaseDocument { holder, epoch, successor, .. } = entry.value;
-                    Some(Some(Record { revision: entry.revision, holder, epoch, successor }))
-                }
+                Ok(entry) => Some(Some(Record::of(entry.revision, entry.value))),
                 Err(error) => {
                     // Somebody holds it in a form that this version does not know: never free.
                     tracing::error!(%error, "the lease cannot be read");

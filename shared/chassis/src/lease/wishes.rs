@@ -1,4 +1,4 @@
-//! What is heard beside the lease itself: the wish, standbys that are ready, and a lease given up.
+//! What is heard without asking: the wish, standbys that are ready, renewals, and a lease given up.
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,7 +11,10 @@ use watari_contracts::{
 };
 use watari_model::{Document, SiteName, frontend::Primacy};
 
-use super::{Leadership, LeaseDocument, core::Millis};
+use super::{
+    Leadership, LeaseDocument,
+    core::{Millis, Record},
+};
 use crate::{Bucket, BusError, Context, Message, Mirror, bucket::Stopped, clock::boot_millis};
 
 /// How often a standby that is wished for announces itself.
@@ -23,6 +26,8 @@ const FRESH: Millis = 1_000;
 pub(super) struct Wishes {
     pub(super) wish: watch::Receiver<Option<Primacy>>,
     candidate: watch::Receiver<Option<(Candidate, Millis)>>,
+    /// The newest renewal.
+    renewal: watch::Receiver<Option<Record>>,
     /// Something was heard.
     pub(super) nudge: Arc<Notify>,
 }
@@ -31,7 +36,8 @@ impl Wishes {
     /// Begins to listen, until the process shuts down.
     pub(super) fn follow(ctx: &Context, service: Service, leadership: watch::Receiver<Leadership>) -> Self {
         let (wished, wish) = watch::channel(None);
-        let (heard, candidate) = watch::channel(None);
+        let (offered, candidate) = watch::channel(None);
+        let (renewed, renewal) = watch::channel(None);
         let nudge = Arc::new(Notify::new());
         ctx.spawn("wish", {
             let (ctx, nudge) = (ctx.clone(), Arc::clone(&nudge));
@@ -43,15 +49,21 @@ impl Wishes {
         ctx.spawn("candidates", {
             let (ctx, nudge) = (ctx.clone(), Arc::clone(&nudge));
             async move {
-                if let Err(error) = hear(&ctx, service, &heard, &nudge).await {
-                    tracing::warn!(%error, "planned changes of leaders are not heard of");
+                if let Err(error) = hear(&ctx, service, &offered, &renewed, &nudge).await {
+                    tracing::warn!(%error, "nothing is heard of those that lead; they are asked");
                 }
             }
         });
         if let Some(site) = ctx.site().cloned() {
             ctx.spawn("candidate", offer(ctx.clone(), service, site, wish.clone(), leadership));
         }
-        Self { wish, candidate, nudge }
+        Self { wish, candidate, renewal, nudge }
+    }
+
+    /// Waits for a renewal to be heard of; none when nothing is heard any more.
+    pub(super) async fn renewed(&mut self) -> Option<Record> {
+        self.renewal.changed().await.ok()?;
+        self.renewal.borrow_and_update().clone()
     }
 
     /// For whom a holder that stands at `site` should give way now.
@@ -82,7 +94,8 @@ async fn follow_wish(ctx: &Context, wished: &watch::Sender<Option<Primacy>>, nud
 async fn hear(
     ctx: &Context,
     service: Service,
-    heard: &watch::Sender<Option<(Candidate, Millis)>>,
+    offered: &watch::Sender<Option<(Candidate, Millis)>>,
+    renewed: &watch::Sender<Option<Record>>,
     nudge: &Notify,
 ) -> Result<(), BusError> {
     let mut offers = ctx.bus.subscribe(&candidates(service)).await?;
@@ -93,20 +106,26 @@ async fn hear(
                 if let Ok(candidate) = serde_json::from_slice::<Candidate>(&message.payload)
                     && candidate.service == service
                 {
-                    heard.send_replace(Some((candidate, boot_millis())));
+                    offered.send_replace(Some((candidate, boot_millis())));
                     nudge.notify_one();
                 }
             }
-            Some(message) = leases.next() => if is_given_up(&message) { nudge.notify_one() },
+            Some(message) = leases.next() => match renewal(&message) {
+                Some(record) => drop(renewed.send_replace(Some(record))),
+                // Given up, or nothing that is known: worth a look.
+                None => nudge.notify_one(),
+            },
             () = ctx.shutdown.cancelled() => return Ok(()),
             else => return Ok(()),
         }
     }
 }
 
-/// Renewals are no news to anybody.
-fn is_given_up(message: &Message) -> bool {
-    message.deleted || serde_json::from_slice::<LeaseDocument>(&message.payload).is_ok_and(|l| l.holder.is_none())
+/// The lease as somebody holds it.
+fn renewal(message: &Message) -> Option<Record> {
+    let document = serde_json::from_slice::<LeaseDocument>(&message.payload).ok()?;
+    document.holder.as_ref()?;
+    Some(Record::of(message.revision?, document))
 }
 
 async fn offer(

@@ -57,6 +57,32 @@ fn a_renewal_that_is_seen_begins_the_wait_anew() {
 }
 
 #[test]
+fn who_hears_of_renewals_asks_only_after_a_silence_longer_than_the_ttl() {
+    let heard = |revision| record(revision, "other", Some(5)).unwrap();
+    let mut core = Core::new("me".into(), TTL, 0);
+    core.on_read(record(5, "other", Some(5)), 0, 0);
+    core.on_heard(heard(6), 1300);
+    assert_eq!(core.step(1300), Step::Wait { until: 1300 + TTL + 1 });
+    core.on_heard(heard(7), 2600);
+    core.on_heard(heard(6), 3000);
+    assert_eq!(core.step(3000), Step::Wait { until: 2600 + TTL + 1 }, "what is older is no news");
+    assert_eq!(core.step(2600 + TTL + 1), Step::Read);
+    core.on_read(record(7, "other", Some(5)), 2600 + TTL + 1, 2600 + TTL + 9);
+    assert_eq!(core.step(2600 + TTL + 9), Step::Write { expected: 7, epoch: None });
+}
+
+#[test]
+fn what_is_heard_neither_ends_a_claim_nor_a_tenure() {
+    let mut core = Core::new("me".into(), TTL, 0);
+    core.on_read(None, 0, 0);
+    core.on_heard(record(3, "other", None).unwrap(), 1);
+    assert_eq!(core.step(1), Step::Write { expected: 0, epoch: None });
+    let mut leads = primary(0);
+    leads.on_heard(record(20, "other", None).unwrap(), 100);
+    assert_eq!(leads.leadership(), Leadership::Primary { epoch: 7 });
+}
+
+#[test]
 fn a_holder_stops_by_itself_counting_from_the_sending_of_the_last_acknowledged_renewal() {
     let mut core = primary(0);
     core.on_written(Outcome::Acknowledged(8), 1500, 2900);
@@ -148,6 +174,9 @@ struct World {
     nodes: Vec<Node>,
     /// Writes on their way whose senders have given up.
     late: Vec<(Millis, usize, Step)>,
+    /// News of writes on their way.
+    news: Vec<(Millis, usize, Record)>,
+    losses_percent: u64,
 }
 
 struct Node {
@@ -178,7 +207,16 @@ impl World {
             Node { name, core, drift: *drift, offset, pending: None, cut_until: 0 }
         };
         let nodes = drifts.iter().enumerate().map(node).collect();
-        Self { now: 0, random: seed | 1, store: None, writes: 0, nodes, late: Vec::new() }
+        Self {
+            now: 0,
+            random: seed | 1,
+            store: None,
+            writes: 0,
+            nodes,
+            late: Vec::new(),
+            news: Vec::new(),
+            losses_percent: 0,
+        }
     }
 
     fn random(&mut self, below: u64) -> u64 {
@@ -190,6 +228,7 @@ impl World {
 
     fn tick(&mut self, losses_percent: u64) {
         self.now += 1;
+        self.losses_percent = losses_percent;
         let (due, later) = std::mem::take(&mut self.late).into_iter().partition(|(at, ..)| *at <= self.now);
         self.late = later;
         let due: Vec<(Millis, usize, Step)> = due;
@@ -202,6 +241,7 @@ impl World {
                 let t = i64::try_from(self.now).unwrap();
                 u64::try_from(node.offset + t + t * node.drift / 1000).unwrap()
             };
+            self.tell_news(n, clock);
             self.deliver(n, clock);
             if self.nodes[n].pending.is_none() {
                 self.begin(n, clock, losses_percent);
@@ -250,6 +290,29 @@ impl World {
         }
     }
 
+    /// News of a write goes out to everybody: some is lost, some is late.
+    fn spread(&mut self, record: &Record) {
+        for n in 0..self.nodes.len() {
+            let cut = self.now < self.nodes[n].cut_until;
+            if !cut && self.random(100) >= self.losses_percent {
+                let at = self.now + 1 + self.random(if self.losses_percent > 0 { 3_000 } else { 20 });
+                self.news.push((at, n, record.clone()));
+            }
+        }
+    }
+
+    fn tell_news(&mut self, to: usize, clock: Millis) {
+        let now = self.now;
+        let core = &mut self.nodes[to].core;
+        self.news.retain(|(at, n, record)| {
+            let due = *n == to && *at <= now;
+            if due {
+                core.on_heard(record.clone(), clock);
+            }
+            !due
+        });
+    }
+
     fn apply(&mut self, n: usize, step: &Step) -> Result<Option<Record>, Outcome> {
         match step {
             Step::Write { expected, epoch } => {
@@ -258,7 +321,9 @@ impl World {
                 }
                 self.writes += 1;
                 let holder = Some(self.nodes[n].name.clone());
-                self.store = Some(Record { revision: self.writes, holder, epoch: *epoch, successor: None });
+                let record = Record { revision: self.writes, holder, epoch: *epoch, successor: None };
+                self.store = Some(record.clone());
+                self.spread(&record);
                 Err(Outcome::Acknowledged(self.writes))
             }
             _ => Ok(self.store.clone()),
