@@ -69,7 +69,7 @@ pub async fn run(ctx: Context, settings: Settings) -> Result<(), Box<dyn Error +
                 executor.metrics.count(&snap);
                 executor.start(actions);
             }
-            Ok::<(), watari_chassis::WriteError>(())
+            Ok::<(), tenure::NotBegun>(())
         }
     };
     let looping = looper::run_as_primary(&ctx, "scheduler", leadership, wake, settings.tick(), turn);

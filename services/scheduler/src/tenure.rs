@@ -1,5 +1,6 @@
-//! The beginning of a tenure: the sites of the configuration are there, and every node has been
-//! asked for what it sees, before anything is decided or answered.
+//! The beginning of a tenure: everything is here that was stored before it, the sites of the
+//! configuration are there, and every node has been asked for what it sees, before anything is decided
+//! or answered. A standby's copies may be old, each to another degree, where a link was cut.
 
 use std::{
     sync::{
@@ -17,6 +18,12 @@ use crate::{doing::Executor, settings::SiteSetting};
 
 /// How long the first answers wait for what nodes say. Nothing is concluded of one that is silent.
 const LISTENING: Duration = Duration::from_millis(400);
+
+/// How long is waited for what is stored before leadership is looked at again.
+const CATCHING_UP: Duration = Duration::from_secs(3);
+
+/// Why a tenure has not begun yet.
+pub(crate) type NotBegun = Box<dyn std::error::Error + Send + Sync>;
 
 /// Cloning shares it.
 #[derive(Clone)]
@@ -62,13 +69,14 @@ impl Tenure {
     /// Does once in each tenure what must come first.
     ///
     /// # Errors
-    /// If a site cannot be written; it is tried again.
-    pub(crate) async fn begin(&self, epoch: u64) -> Result<(), WriteError> {
+    /// If a bucket cannot be read or a site cannot be written; it is tried again.
+    pub(crate) async fn begin(&self, epoch: u64) -> Result<(), NotBegun> {
         if self.begun.load(Ordering::Relaxed) == epoch {
             return Ok(());
         }
         self.executor.memory.begin_tenure();
-        self.executor.stores.relist();
+        let caught_up = tokio::time::timeout(CATCHING_UP, self.executor.stores.catch_up()).await;
+        caught_up.map_err(|_| "what is stored has not arrived here yet")??;
         self.keep_sites().await?;
         self.listen().await;
         self.begun.store(epoch, Ordering::Relaxed);

@@ -257,7 +257,12 @@ fn migrating(turn: &mut Turn<'_>, entry: &Entry<Vm>) {
         return;
     }
     if migration.value.state.over() {
-        return turn.change_vm(entry, [Change::MigrationEnded], |_| {});
+        // One that ended without a switch-over may have left a copy, or still be sending.
+        return if crossing.switched {
+            turn.change_vm(entry, [Change::MigrationEnded], |_| {});
+        } else {
+            crossing::undo(turn, &migration.value, entry);
+        };
     }
     if vm.desired == Desired::Deleted && !crossing.switched && !migration.value.cancel_asked {
         let asked = Migration { cancel_asked: true, ..migration.value.clone() };

@@ -1,12 +1,16 @@
 //! Nodes that have not been heard are asked, and what they have that nobody knows is an alarm.
 
 use watari_contracts::agent::Domain;
-use watari_model::node;
+use watari_model::{NodeName, node, vm::Vm};
 
 use super::{Action, action::listen_key, turn::Turn};
 
-/// Asks silent nodes for all they see. A server that runs somewhere and has no document is told
-/// to an operator: a missing document never stops or deletes anything.
+/// What a document says of a server's whereabouts is compared with what nodes say only when it has not
+/// changed for so long: news of a change may be under way.
+const CALM_MS: u64 = 60_000;
+
+/// Asks silent nodes for all they see. A process that no document explains is told to an operator:
+/// a missing document never stops or deletes anything.
 pub(crate) fn decide(turn: &mut Turn<'_>) {
     let snap = turn.snap;
     for entry in snap.nodes.values() {
@@ -22,10 +26,25 @@ pub(crate) fn decide(turn: &mut Turn<'_>) {
     for (node, heard) in &snap.heard {
         for fact in heard.facts.vms.values() {
             let alive = matches!(fact.domain, Domain::Running | Domain::Paused | Domain::Incoming);
-            if alive && heard.age_ms < turn.rules.silent_ms && !snap.vms.contains_key(fact.vm.as_str()) {
-                let text = format!("server {} is on node {node} and has no document; nothing is done to it", fact.vm);
-                turn.alarm(format!("alarm/vm/{}", fact.vm), text);
+            if !alive || heard.age_ms >= turn.rules.silent_ms {
+                continue;
             }
+            let vm = &fact.vm;
+            let text = match snap.vms.get(vm.as_str()).map(|entry| &entry.value) {
+                None => format!("server {vm} is on node {node} and has no document; nothing is done to it"),
+                Some(known) if is_stray(known, node) && turn.now.millis_since(known.changed_at) > CALM_MS => {
+                    format!(
+                        "node {node} has a process of server {vm} that its document knows nothing of; nothing is done to it"
+                    )
+                }
+                Some(_) => continue,
+            };
+            turn.alarm(format!("alarm/vm/{vm}"), text);
         }
     }
+}
+
+/// Whether nothing says that this node has anything of the server.
+fn is_stray(vm: &Vm, node: &NodeName) -> bool {
+    vm.node() != Some(node) && vm.crossing.is_none() && vm.leftovers.iter().all(|leftover| leftover.node != *node)
 }

@@ -63,6 +63,7 @@ pub(super) async fn follow<T: Document>(bucket: Bucket<T>, shared: Arc<Shared<T>
         follower.counted("failed");
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
+            () = follower.asked() => {}
             () = shutdown.cancelled() => return,
         }
         pause = (pause * 2).min(MOST_PAUSE);
@@ -77,6 +78,12 @@ struct Follower<T> {
 }
 
 impl<T: Document> Follower<T> {
+    /// Somebody waits for a list: it is tried again sooner, but not at once.
+    async fn asked(&self) {
+        tokio::time::sleep(BREATH).await;
+        self.shared.relist.notified().await;
+    }
+
     /// One list and the watch after it, until it is time or reason to list again.
     async fn pass(&mut self) -> Result<(), String> {
         let mut doubt = self.bucket.ctx().bus.doubt();

@@ -11,16 +11,24 @@ mod table;
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError, RwLock},
+    time::Duration,
 };
 
-use tokio::sync::{Notify, watch};
+use tokio::{
+    sync::{Notify, watch},
+    time::Instant,
+};
 use watari_model::Document;
 
 use crate::{
-    Bucket, Context, Entry, Revision, Wake, WriteError,
+    Bucket, Context, Entry, ReadError, Revision, Wake, WriteError,
     bucket::{Stopped, Written},
 };
 use table::{Effect, Table};
+
+/// While something is waited for: how often it is looked for, and how often asked for again.
+const GLANCE: Duration = Duration::from_millis(5);
+const AGAIN: Duration = Duration::from_millis(500);
 
 /// All documents of a bucket at one moment, by key. It does not change; take a new one.
 pub type Snapshot<T> = Arc<BTreeMap<String, Arc<Entry<T>>>>;
@@ -139,6 +147,27 @@ impl<T: Document> Mirror<T> {
     /// Lets every change wake a loop.
     pub fn wakes(&self, wake: &Wake) {
         self.shared.wakes.lock().unwrap_or_else(PoisonError::into_inner).push(wake.clone());
+    }
+
+    /// Waits until everything is here that the stream's leader has when it is asked, which is now. A copy
+    /// may be old without knowing it, as when a link was cut: whoever begins to decide asks first.
+    ///
+    /// # Errors
+    /// [`ReadError::Bus`] if the leader does not answer. What never comes is waited for: set a bound.
+    pub async fn catch_up(&self) -> Result<(), ReadError> {
+        let state = self.bucket.info().await?.state;
+        // The last message may have been purged; it does not come any more.
+        let has_last = |table: &Table<T>| table.newest() >= state.last_sequence;
+        let comes = self.shared.look(has_last) || self.bucket.holds(state.last_sequence).await?;
+        let has_all = |table: &Table<T>| (!comes || has_last(table)) && table.keys() >= state.subjects_count;
+        while !self.shared.look(has_all) {
+            self.relist();
+            let soon = Instant::now() + AGAIN;
+            while !self.shared.look(has_all) && Instant::now() < soon {
+                tokio::time::sleep(GLANCE).await;
+            }
+        }
+        Ok(())
     }
 
     /// Asks for a full re-list now.

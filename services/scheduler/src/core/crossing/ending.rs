@@ -120,10 +120,15 @@ fn answered_since(turn: &Turn<'_>, vm: &Entry<Vm>) -> u64 {
 /// The grant stays with the source: the target's copy is destroyed, then the source goes on.
 pub(super) fn aborting(turn: &mut Turn<'_>, entry: &Entry<Migration>, vm: &Entry<Vm>) {
     let migration = &entry.value;
-    let Some(crossing) = vm.value.crossing.as_ref().filter(|crossing| crossing.id == migration.id) else {
-        return turn.change_migration(entry, [Change::Undone]);
-    };
-    if !crossing.abandoned {
+    match &vm.value.crossing {
+        Some(crossing) if crossing.id == migration.id => undo(turn, migration, vm),
+        _ => turn.change_migration(entry, [Change::Undone]),
+    }
+}
+
+/// The server's part of it: what a migration that came to nothing has begun is taken back.
+pub(crate) fn undo(turn: &mut Turn<'_>, migration: &Migration, vm: &Entry<Vm>) {
+    if !vm.value.crossing.as_ref().is_some_and(|crossing| crossing.abandoned) {
         return turn.change_vm(vm, [vm::Change::Abandoned], |_| {});
     }
     let discarded = matches!(discard(turn, migration, &vm.value), Step::Done(_));

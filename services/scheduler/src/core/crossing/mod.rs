@@ -36,6 +36,7 @@ use super::{
     turn::{OnFailure, Step, Turn},
 };
 
+pub(crate) use ending::undo;
 pub(crate) use orders::resume;
 pub(crate) use queue::in_order;
 
@@ -80,6 +81,9 @@ pub(crate) fn decide(turn: &mut Turn<'_>) {
 
 fn step(turn: &mut Turn<'_>, links: &mut Links, entry: &Entry<Migration>, vm: &Entry<Vm>) {
     let id = &entry.value.id;
+    if is_older(&vm.value, &entry.value) {
+        return;
+    }
     let crossing = vm.value.crossing.as_ref().filter(|c| c.id == *id);
     let (switched, abandoned) = crossing.map_or((false, false), |c| (c.switched, c.abandoned));
     match entry.value.state {
@@ -102,6 +106,13 @@ fn step(turn: &mut Turn<'_>, links: &mut Links, entry: &Entry<Migration>, vm: &E
         State::Aborting => ending::aborting(turn, entry, vm),
         State::Completed | State::Failed | State::Cancelled => {}
     }
+}
+
+/// Whether the copy of a server's document here is older than a migration's: that has begun, and the
+/// server's, which says so first, does not know it yet. Nothing is concluded from that.
+fn is_older(vm: &Vm, migration: &Migration) -> bool {
+    let same_server = vm.created_at <= migration.created_at;
+    migration.state != State::Queued && same_server && vm.migrations < naming::number(migration.id.as_str())
 }
 
 fn prepare(turn: &mut Turn<'_>, links: &mut Links, entry: &Entry<Migration>, vm: &Entry<Vm>) {

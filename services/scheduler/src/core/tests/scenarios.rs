@@ -10,7 +10,7 @@ use super::{
     documents::{self, at},
     sim::{Broken, Event, Faults, Sim, Wish},
 };
-use crate::core::{Action, awaited, decide, report::report};
+use crate::core::{Action, Snapshot, awaited, decide, report::report};
 
 const SERVERS: &[(&str, u64)] = &[("mail", 192), ("web", 128), ("a", 256), ("b", 96)];
 const MINUTE: u64 = 60_000;
@@ -87,6 +87,27 @@ fn in_a_calm_world_everybody_moves_and_comes_home_without_a_reboot() {
         // Unless an operator meddles, everybody has moved: there, or there and back.
         let (meddled, ways) = (seed % 4 == 1, if seed.is_multiple_of(3) { 1 } else { 2 });
         assert!(meddled || completed(&sim) == SERVERS.len() * ways, "seed {seed}:\n{}", sim.story());
+    }
+}
+
+#[test]
+fn a_scheduled_outage_is_carried_out_and_ends_whatever_fails() {
+    for seed in seeds(12) {
+        let mut sim = Sim::new(seed, SERVERS, ROUGH, Broken::Nothing);
+        sim.rules.calendar.lead_ms = 30_000;
+        sim.run(3_000);
+        sim.trouble_until = 2 * MINUTE;
+        sim.after(seed % 500, Event::Fault);
+        sim.after(500, Event::Operator(Wish::Schedule("myodaiji", MINUTE, MINUTE + 30_000)));
+        sim.run(33_000);
+        assert_eq!(completed(&sim), 0, "seed {seed}: it began too soon:\n{}", sim.story());
+        sim.run(2 * MINUTE);
+        sim.heal();
+        sim.run(9 * MINUTE);
+        sim.check_end();
+        sim.assert_sound();
+        let outage = &sim.docs.outages["myodaiji-1"].value;
+        assert_eq!(outage.state, outage::State::Completed, "seed {seed}:\n{}", sim.story());
     }
 }
 
@@ -267,4 +288,48 @@ fn deciding_about_a_thousand_servers_takes_no_time_to_speak_of() {
     // Unoptimised and on a busy machine; a step that is quadratic takes minutes.
     assert!(took.as_secs() < 5, "{took:?}");
     println!("decided in {took:?}");
+}
+
+/// A world in which `mail` is being copied, and the servers' documents from before.
+fn copying() -> (Sim, Snapshot) {
+    let mut sim = Sim::new(1, &[("mail", 192)], CALM, Broken::Nothing);
+    sim.run(3_000);
+    let before = sim.snapshot();
+    sim.after(0, Event::Operator(Wish::Migrate("mail".parse().unwrap())));
+    let is_copying = |sim: &Sim| sim.docs.migrations.values().any(|m| m.value.state == migration::State::Copying);
+    while !is_copying(&sim) && sim.now < MINUTE {
+        sim.run(sim.now + 5);
+    }
+    assert!(is_copying(&sim), "{}", sim.story());
+    (sim, before)
+}
+
+#[test]
+fn nothing_is_concluded_from_a_servers_document_that_is_older_than_its_migrations() {
+    let (sim, before) = copying();
+    let mut old = Snapshot { vms: before.vms, ..sim.snapshot() };
+    old.busy.clear();
+    for action in decide(&old, &sim.rules, at(sim.now)) {
+        let writes = matches!(action, Action::StoreVm { .. } | Action::StoreMigration { .. });
+        assert!(!writes, "{action:?}");
+    }
+}
+
+#[test]
+fn what_a_migration_has_begun_is_taken_back_before_its_server_is_free_again() {
+    let (sim, _) = copying();
+    let mut snap = sim.snapshot();
+    snap.busy.clear();
+    let migrations = std::sync::Arc::make_mut(&mut snap.migrations);
+    for entry in migrations.values_mut() {
+        std::sync::Arc::make_mut(entry).value.state = migration::State::Failed;
+    }
+    let decided = decide(&snap, &sim.rules, at(sim.now));
+    let stored = decided.iter().find_map(|action| match action {
+        Action::StoreVm { vm, .. } => Some(vm),
+        _ => None,
+    });
+    let stored = stored.expect("nothing is decided");
+    assert_eq!(stored.state, State::Migrating, "its copy may still be there");
+    assert!(stored.crossing.as_ref().is_some_and(|crossing| crossing.abandoned), "{stored:?}");
 }

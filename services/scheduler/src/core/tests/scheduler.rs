@@ -14,7 +14,7 @@ use watari_model::{
 
 use super::{
     agent::{Taken, parts},
-    documents::{at, delete, put},
+    documents::{Docs, at, delete, put},
     flow::{Flow, Stage},
     sim::{Broken, Event, Sim},
 };
@@ -124,10 +124,17 @@ impl Sim {
         let s = &self.scheduler;
         let age = |then: u64| self.now - then;
         let count = |node: &NodeName| s.heard.get(node).map_or(0, |h| h.2);
+        let (vms, migrations) = match &self.behind {
+            Some(behind) if self.now < behind.until => (
+                with_news(&behind.vms, &self.docs.vms, behind.since),
+                with_news(&behind.migrations, &self.docs.migrations, behind.since),
+            ),
+            _ => (Arc::clone(&self.docs.vms), Arc::clone(&self.docs.migrations)),
+        };
         Snapshot {
             epoch: s.epoch,
-            vms: Arc::clone(&self.docs.vms),
-            migrations: Arc::clone(&self.docs.migrations),
+            vms,
+            migrations,
             outages: Arc::clone(&self.docs.outages),
             sites: Arc::clone(&self.docs.sites),
             userdata: Arc::default(),
@@ -556,8 +563,17 @@ impl Sim {
         self.epoch += 1;
         self.scheduler = Scheduler::new(self.epoch);
         self.primary = true;
+        self.fall_behind();
         self.wake();
     }
+}
+
+/// An old copy with what was written since.
+fn with_news<T>(old: &Docs<T>, now: &Docs<T>, since: u64) -> Docs<T> {
+    let mut copy = BTreeMap::clone(old);
+    let news = now.iter().filter(|(_, entry)| entry.revision > since);
+    copy.extend(news.map(|(key, entry)| (key.clone(), Arc::clone(entry))));
+    Arc::new(copy)
 }
 
 fn domain(fact: &Option<VmFact>) -> Option<agent::Domain> {

@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use watari_contracts::agent::NodeFacts;
-use watari_model::{MigrationId, NodeName, VmName, node, vm::Vm};
+use watari_model::{MigrationId, NodeName, VmName, migration::Migration, node, vm::Vm};
 
 use super::{
     agent::{Guest, Host, Process},
-    documents::{self, Documents, at, put},
+    documents::{self, Docs, Documents, at, put},
     flow::Flow,
     scheduler::{Question, Reply, Scheduler, Task},
 };
@@ -90,6 +90,8 @@ pub(crate) enum Wish {
     Evacuate(&'static str),
     Drain(&'static str),
     Return(&'static str),
+    /// The power of a site will be off from some milliseconds from now on until some others.
+    Schedule(&'static str, u64, u64),
     Cancel,
     Migrate(VmName),
 }
@@ -126,10 +128,32 @@ pub(crate) struct Sim {
     pub(crate) trouble_until: u64,
     pub(crate) events: u64,
     pub(crate) calm: bool,
+    /// The documents as they were lately.
+    past: VecDeque<Past>,
+    pub(crate) behind: Option<Behind>,
     queue: BTreeMap<(u64, u64), Event>,
     turning: bool,
     lines: VecDeque<String>,
 }
+
+struct Past {
+    at: u64,
+    revision: u64,
+    vms: Docs<Vm>,
+    migrations: Docs<Migration>,
+}
+
+/// What a new scheduler's copies have not learnt yet: each is of another moment, and knows beside that
+/// only what was written since the tenure began.
+pub(crate) struct Behind {
+    pub(crate) vms: Docs<Vm>,
+    pub(crate) migrations: Docs<Migration>,
+    pub(crate) since: u64,
+    pub(crate) until: u64,
+}
+
+/// How old a copy may be, and how long it may stay so.
+const MOST_BEHIND: u64 = 4_000;
 
 const LINES: usize = 400;
 /// A good run has some ten thousand.
@@ -159,6 +183,8 @@ impl Sim {
             trouble_until: 0,
             events: 0,
             calm: faults.loss == 0,
+            past: VecDeque::new(),
+            behind: None,
             queue: BTreeMap::new(),
             turning: false,
             lines: VecDeque::new(),
@@ -253,8 +279,33 @@ impl Sim {
                 self.violate("the world does not come to rest: something is asked over and over".to_owned());
             }
             self.happen(event);
+            self.remember();
             self.check_world();
         }
+    }
+
+    fn remember(&mut self) {
+        if self.past.back().is_none_or(|past| past.revision != self.docs.revision) {
+            let (vms, migrations) = (self.docs.vms.clone(), self.docs.migrations.clone());
+            self.past.push_back(Past { at: self.now, revision: self.docs.revision, vms, migrations });
+        }
+        while self.past.get(1).is_some_and(|second| second.at + MOST_BEHIND < self.now) {
+            self.past.pop_front();
+        }
+    }
+
+    /// The copies of whoever begins to lead may be old, each to another degree.
+    pub(crate) fn fall_behind(&mut self) {
+        let (now, past, rng) = (self.now, &self.past, &mut self.rng);
+        let mut some_time_ago = || {
+            let at = now.saturating_sub(rng.between(0, MOST_BEHIND));
+            past.iter().rfind(|past| past.at <= at).or_else(|| past.front())
+        };
+        let vms = some_time_ago().map(|past| past.vms.clone());
+        let migrations = some_time_ago().map(|past| past.migrations.clone());
+        let since = self.docs.revision;
+        let until = self.now + self.rng.between(0, MOST_BEHIND);
+        self.behind = vms.zip(migrations).map(|(vms, migrations)| Behind { vms, migrations, since, until });
     }
 
     fn happen(&mut self, event: Event) {
@@ -437,8 +488,8 @@ impl Sim {
 
     fn wish(&mut self, wish: &Wish) {
         use watari_model::{
-            migration::{Migration, Reason, State},
-            outage::{Change, Leg, Outage, Scope},
+            migration::{Reason, State},
+            outage::{Change, Outage, Scope, Window},
             vm,
         };
         self.log(format!("the operator wants {wish:?}"));
@@ -450,19 +501,13 @@ impl Sim {
                     Wish::Drain(node) => Scope::Node(node.parse().unwrap()),
                     _ => Scope::Site(name.parse().unwrap()),
                 };
-                let outage = Outage {
-                    v: 1,
-                    id: format!("{name}-1").parse().unwrap(),
-                    scope,
-                    state: watari_model::outage::State::Evacuating,
-                    out: Some(Leg { began_at: now, ended_at: None }),
-                    home: None,
-                    left: Vec::new(),
-                    control: None,
-                    request_id: String::new(),
-                    created_at: now,
-                    changed_at: now,
-                };
+                let outage = Outage::begun(format!("{name}-1").parse().unwrap(), scope, String::new(), now);
+                let _ = put(&mut docs.outages, &mut docs.revision, outage, 0);
+            }
+            Wish::Schedule(site, from, until) => {
+                let window = Window { from: now.plus_millis(*from), until: now.plus_millis(*until) };
+                let (id, scope) = (format!("{site}-1").parse().unwrap(), Scope::Site(site.parse().unwrap()));
+                let outage = Outage::scheduled(id, scope, window, String::new(), String::new(), now);
                 let _ = put(&mut docs.outages, &mut docs.revision, outage, 0);
             }
             Wish::Return(site) => {
