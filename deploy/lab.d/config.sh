@@ -28,9 +28,11 @@ node_share() {
   printf 'vcpus = 8\nmemory_mib = %s\n' "$memory"
 }
 
-# The lab's UPSs are whoever types `watari site power`: what comes of it shall be seen, and soon.
-power_rules() {
+# The lab's UPSs are whoever types `watari site power`, and its inspections last for minutes: what comes
+# of them shall be seen, and soon.
+outage_rules() {
   printf '\n[power]\non_battery = "evacuate"\nbattery_seconds = 5\non_mains = "return"\nmains_seconds = 5\n'
+  printf '\n[outages]\nlead_seconds = 45\n'
 }
 
 configure_hosts() {
@@ -46,7 +48,7 @@ configure_hosts() {
     for h in $HOSTS; do
       [ ! -d "$LAB/setup/hosts/$h" ] || cp -a "$LAB/setup/hosts/$h/." "$(disk_of "$h")/"
     done
-    for h in $(hosts_of_role front); do power_rules >>"$(disk_of "$h")/etc/watari/scheduler.toml"; done
+    for h in $(hosts_of_role front); do outage_rules >>"$(disk_of "$h")/etc/watari/scheduler.toml"; done
     # The authority's private key has no business on a running machine.
     rm -rf "$LAB/setup"
   else

@@ -1,5 +1,6 @@
 //! End-to-end scenarios in the running lab, each named after what must hold.
 
+mod calendar;
 mod failures;
 mod fronts;
 mod guards;
@@ -39,6 +40,7 @@ pub fn all() -> Vec<Scenario> {
         failures::SCENARIOS,
         kills::SCENARIOS,
         power::SCENARIOS,
+        calendar::SCENARIOS,
         seed::SCENARIOS,
         fronts::SCENARIOS,
     ]
@@ -143,6 +145,15 @@ impl Stage {
 
     fn site_of(&self, vm: &str) -> anyhow::Result<String> {
         self.show("vm", vm)?["site"].as_str().map(str::to_owned).with_context(|| format!("{vm} is nowhere"))
+    }
+
+    /// Makes sure that the server is at its home site; which that is.
+    fn send_home(&self, vm: &str) -> anyhow::Result<String> {
+        let home = self.show("vm", vm)?["home_site"].as_str().context("it belongs nowhere")?.to_owned();
+        if self.site_of(vm)? != home {
+            self.watari(&["vm", "migrate", vm, "--to", self.other_side(vm)?, "--wait"])?;
+        }
+        Ok(home)
     }
 
     /// The first node of the other campus.

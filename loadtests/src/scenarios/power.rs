@@ -12,10 +12,7 @@ pub(super) const SCENARIOS: &[(&str, Run)] =
 /// The lab's scheduler acts after five seconds on battery, and after five on mains.
 fn battery(stage: &Stage) -> anyhow::Result<()> {
     let boot = stage.boot_id(&stage.address("mail")?)?;
-    let home = stage.show("vm", "mail")?["home_site"].as_str().context("it belongs nowhere")?.to_owned();
-    if stage.site_of("mail")? != home {
-        stage.watari(&["vm", "migrate", "mail", "--to", stage.other_side("mail")?, "--wait"])?;
-    }
+    let home = stage.send_home("mail")?;
     let open = || -> anyhow::Result<Option<String>> {
         let sites = stage.watari(&["site", "list"])?;
         let site = sites.as_array().context("no list")?.iter().find(|s| s["name"] == home.as_str()).cloned();

@@ -3,9 +3,10 @@
 
 use std::{fs::File, io::Read, str::FromStr};
 
-use watari_model::{NotAName, Refusal, Said};
+use time::OffsetDateTime;
+use watari_model::{NotAName, Refusal, Said, Timestamp, said};
 
-use crate::{failure::Failure, texts::faults::Fault};
+use crate::{failure::Failure, options::duration, texts::faults::Fault};
 
 /// A name.
 ///
@@ -37,6 +38,27 @@ pub fn out_of_range(field: &str, allowed: Said, value: &str) -> Failure {
     Failure::mistyped(Refusal::OutOfRange { field: field.to_owned(), value: value.chars().take(40).collect(), allowed })
 }
 
+/// A moment: `2026-12-01 08:00` in the machine's time zone, RFC 3339, or `+90m` from `now` on.
+///
+/// # Errors
+/// As [`value`].
+pub fn moment(field: &str, text: &str, now: Timestamp) -> Result<Timestamp, Failure> {
+    let forms = || said!("YYYY-MM-DD HH:MM, RFC 3339 or +TIME", "YYYY-MM-DD HH:MM、RFC 3339 または +時間 の形式");
+    let later = |text| Some(now.plus_millis(u64::try_from(duration(text).ok()?.as_millis()).ok()?));
+    let read = match text.strip_prefix('+') {
+        Some(text) => later(text),
+        None => absolute(text),
+    };
+    read.ok_or_else(|| out_of_range(field, forms(), text))
+}
+
+fn absolute(text: &str) -> Option<Timestamp> {
+    let local = |civil: jiff::civil::DateTime| civil.to_zoned(jiff::tz::TimeZone::system()).ok().map(|z| z.timestamp());
+    // A time of day that names a zone is meant as that zone says, not as this machine does.
+    let at = text.parse::<jiff::Timestamp>().ok().or_else(|| text.parse().ok().and_then(local))?;
+    OffsetDateTime::from_unix_timestamp_nanos(at.as_nanosecond()).ok().map(Timestamp)
+}
+
 /// `KEY=VALUE`.
 ///
 /// # Errors
@@ -61,4 +83,31 @@ pub fn text(file: &str, most: usize) -> Result<String, Failure> {
     let mut bytes = Vec::new();
     source.take(most as u64).read_to_end(&mut bytes).map_err(|e| unusable(e.to_string()))?;
     String::from_utf8(bytes).map_err(|_| unusable("it is not UTF-8 text".to_owned()).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use time::format_description::well_known::Rfc3339;
+
+    use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        Timestamp(OffsetDateTime::parse(text, &Rfc3339).unwrap())
+    }
+
+    #[test]
+    fn a_moment_is_read_in_its_zone_or_from_now_on() {
+        let now = at("2026-11-28T12:00:00Z");
+        assert_eq!(moment("from", "2026-12-01T08:00:00+09:00", now).unwrap(), at("2026-11-30T23:00:00Z"));
+        assert_eq!(moment("from", "+90m", now).unwrap(), at("2026-11-28T13:30:00Z"));
+        let zone = jiff::tz::TimeZone::system();
+        let local = jiff::civil::date(2026, 12, 1).at(8, 0, 0, 0).to_zoned(zone).unwrap();
+        for text in ["2026-12-01 08:00", "2026-12-01T08:00:00"] {
+            let read = moment("from", text, now).unwrap();
+            assert_eq!(read.0.unix_timestamp(), local.timestamp().as_second(), "{text}");
+        }
+        for text in ["", "tomorrow", "+", "+1d", "2026-13-01 08:00", "08:00", "2026-12-01 25:00"] {
+            assert!(moment("from", text, now).is_err(), "{text}");
+        }
+    }
 }

@@ -7,7 +7,7 @@ use watari_chassis::{KeeperKeys, NatsHost, Validate};
 use watari_model::SiteName;
 
 use crate::{
-    core::{Overcommit, PowerRules, Rules},
+    core::{CalendarRules, Overcommit, PowerRules, Rules},
     doing::Bounds,
 };
 
@@ -25,6 +25,7 @@ pub struct Settings {
     orders: Orders,
     nodes: Nodes,
     power: PowerSetting,
+    outages: Outages,
     pub(crate) servers: Servers,
     pub(crate) keys: Keys,
     frontends: FrontEnds,
@@ -96,6 +97,20 @@ struct PowerSetting {
     low_battery_seconds: u64,
     on_mains: OnMains,
     mains_seconds: u64,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Outages {
+    lead_seconds: u64,
+    at_end: AtEnd,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum AtEnd {
+    Wait,
+    Return,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -206,6 +221,7 @@ impl Validate for Settings {
         within("power.battery_seconds", self.power.battery_seconds, 0, 86_400)?;
         within("power.low_battery_seconds", self.power.low_battery_seconds, 0, 86_400)?;
         within("power.mains_seconds", self.power.mains_seconds, 0, 86_400)?;
+        within("outages.lead_seconds", self.outages.lead_seconds, 0, 604_800)?;
         within("servers.most", self.servers.most, 1, 1_000_000)?;
         within("servers.restart_pause_seconds", self.servers.restart_pause_seconds, 1, 3_600)?;
         within("keys.most", self.keys.most, 1, 100_000)?;
@@ -247,6 +263,10 @@ impl Settings {
                 low_ms: self.power.low_battery_seconds * 1_000,
                 returns: self.power.on_mains == OnMains::Return,
                 mains_ms: self.power.mains_seconds * 1_000,
+            },
+            calendar: CalendarRules {
+                lead_ms: self.outages.lead_seconds * 1_000,
+                returns: self.outages.at_end == AtEnd::Return,
             },
             repeat_ms: self.orders.repeat_ms,
             silent_ms: self.nodes.silent_seconds * 1_000,

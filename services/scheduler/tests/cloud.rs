@@ -10,12 +10,13 @@ use std::{
 };
 
 use support::{Cloud, SOON, create};
+use watari_chassis::clock;
 use watari_contracts::{
     agent::{Domain, OffReason},
     scheduler::{
-        CancelMigration, CreateVm, DeleteVm, DrainNode, EvacuateSite, GetMigration, GetOutage, GetVm, LegName,
+        CancelMigration, CancelOutage, CreateVm, DeleteVm, DrainNode, EvacuateSite, GetMigration, GetOutage, GetVm, LegName,
         ListMigrations, ListOutages, ListSites, ListVms, MigrateVm, OutageView, PlanOutage, RebootVm, ResizeVm,
-        ReturnSite, StartVm, StopVm, VmConsoleLog,
+        ReturnSite, ScheduleOutage, StartOutage, StartVm, StopVm, VmConsoleLog,
     },
 };
 use watari_model::{
@@ -262,6 +263,66 @@ async fn a_plan_says_what_the_evacuation_then_does_and_changes_nothing() {
     assert!(known.bytes_per_second.is_some() && known.estimated_ms.is_some());
     let unknown = PlanOutage { site: "nowhere".parse().unwrap() };
     assert!(matches!(cloud.ask(&unknown).await, Err(Refusal::SiteUnknown { .. })));
+}
+
+fn scheduled(site: &str, from: u64, until: u64) -> ScheduleOutage {
+    let at = |seconds: u64| clock::now().plus_millis(seconds * 1_000);
+    let (from, until) = (at(from), at(until));
+    ScheduleOutage { request_id: None, site: site.parse().unwrap(), from, until, note: "inspection".to_owned() }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_scheduled_outage_changes_nothing_until_it_begins_and_may_be_started_or_called_off() {
+    let cloud = Cloud::start().await;
+    cloud.running("mail", "myodaiji").await;
+    let wanted = ScheduleOutage { request_id: Some("r1".to_owned()), ..scheduled("myodaiji", 90_000, 99_000) };
+    let view = cloud.ask(&wanted).await.unwrap();
+    let window = view.window.unwrap();
+    assert_eq!((view.state, view.note.as_str()), (outage::State::Scheduled, "inspection"));
+    assert_eq!(view.plan.as_ref().unwrap().moves[0].vm.as_str(), "mail");
+    assert_eq!(view.begins_at, Some(window.from.minus_millis(3_600_000)), "an hour ahead, by the defaults");
+    assert_eq!(cloud.ask(&wanted).await.unwrap().id, view.id, "a repeated request is one outage");
+    let sites = cloud.ask(&ListSites {}).await.unwrap().sites;
+    assert!(sites.iter().all(|site| site.outage.is_none()), "nothing has begun: {sites:?}");
+    cloud.running("web", "myodaiji").await;
+
+    let called_off = cloud.ask(&CancelOutage { id: view.id.clone() }).await.unwrap();
+    assert_eq!(called_off.state, outage::State::Cancelled);
+    let over = cloud.ask(&StartOutage { id: view.id.clone() }).await.unwrap_err();
+    assert_eq!(over.code(), "outage.over");
+
+    let second = cloud.ask(&scheduled("myodaiji", 90_000, 99_000)).await.unwrap();
+    assert_ne!(second.id, view.id);
+    cloud.ask(&StartOutage { id: second.id.clone() }).await.unwrap();
+    let emptied = until_outage(&cloud, &second.id, outage::State::Evacuated).await;
+    assert_eq!((emptied.moved.len(), emptied.window), (2, second.window), "it is still known when the power goes");
+    assert_eq!(cloud.ask(&StartOutage { id: second.id.clone() }).await.unwrap().id, second.id);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outage_that_cannot_be_is_not_scheduled() {
+    let cloud = Cloud::start().await;
+    cloud.ask(&scheduled("myodaiji", 10_000, 20_000)).await.unwrap();
+    let year = 366 * 86_400;
+    let long = ScheduleOutage { note: "x".repeat(201), ..scheduled("yamate", 30_000, 40_000) };
+    let lines = ScheduleOutage { note: "a\nb".to_owned(), ..scheduled("yamate", 30_000, 40_000) };
+    for (wrong, code) in [
+        (scheduled("yamate", 0, 40_000), "request.out-of-range"),
+        (scheduled("yamate", 3 * year, 3 * year + 1), "request.out-of-range"),
+        (scheduled("yamate", 40_000, 40_000), "request.out-of-range"),
+        (scheduled("yamate", 40_000, 40_000 + year + 60), "request.out-of-range"),
+        (long, "request.out-of-range"),
+        (lines, "request.out-of-range"),
+        (scheduled("nowhere", 30_000, 40_000), "site.unknown"),
+        (scheduled("myodaiji", 19_000, 30_000), "outage.overlaps"),
+        (scheduled("yamate", 19_000, 30_000), "outage.everywhere"),
+    ] {
+        let refused = cloud.ask(&wrong).await.unwrap_err();
+        assert_eq!(refused.code(), code, "{wrong:?}");
+    }
+    let outages = cloud.ask(&ListOutages {}).await.unwrap().outages;
+    assert_eq!(outages.len(), 1, "what is refused changes nothing");
+    cloud.ask(&scheduled("yamate", 20_000, 30_000)).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,12 +1,14 @@
 //! An outage: a site or node that is emptied, goes dark, and is brought home again.
 //!
 //! ```text
-//!  Evacuating ──▶ Evacuated ──▶ Returning ──▶ Completed
-//!      │  ▲                        ▲   │
-//!      ▼  │ again                  └───┘ again after failures
-//!   Cancelled ◀── cancel (servers stay where they are)
+//!  Scheduled ──▶ Evacuating ──▶ Evacuated ──▶ Returning ──▶ Completed
+//!      │ cancel,    │  ▲            │  ▲ ▲          │
+//!      │ lapsed     │  │ again      │  │ └──────────┘ again, after failures or when power goes again
+//!      ▼            ▼  └────────────┼──┘
+//!   Cancelled ◀── cancel ───────────┘ (servers stay where they are)
 //! ```
 //!
+//! A scheduled outage changes nothing until it begins, by the clock or by an operator.
 //! While an outage is evacuating or evacuated its site or node receives nothing (invariant 5).
 //! What moved and what failed is not stored here: the migrations that name the outage say it.
 
@@ -29,6 +31,8 @@ pub enum Scope {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
+    /// It is known beforehand and has not begun.
+    Scheduled,
     /// Servers are leaving.
     Evacuating,
     /// Everything that could leave has left; the report says what could not.
@@ -46,6 +50,7 @@ impl State {
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
+            Self::Scheduled => "scheduled",
             Self::Evacuating => "evacuating",
             Self::Evacuated => "evacuated",
             Self::Returning => "returning",
@@ -58,6 +63,35 @@ impl State {
     #[must_use]
     pub const fn drains(self) -> bool {
         matches!(self, Self::Evacuating | Self::Evacuated)
+    }
+
+    /// Whether it has begun and is not over.
+    #[must_use]
+    pub const fn is_open(self) -> bool {
+        matches!(self, Self::Evacuating | Self::Evacuated | Self::Returning)
+    }
+
+    /// Whether it is past.
+    #[must_use]
+    pub const fn is_over(self) -> bool {
+        matches!(self, Self::Completed | Self::Cancelled)
+    }
+}
+
+/// When the power will be off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Window {
+    /// From this moment on; everything has left by then.
+    pub from: Timestamp,
+    /// Until this one; nothing comes home sooner.
+    pub until: Timestamp,
+}
+
+impl Window {
+    /// Whether there is a moment that both contain.
+    #[must_use]
+    pub fn overlaps(self, other: Self) -> bool {
+        self.from < other.until && other.from < self.until
     }
 }
 
@@ -77,6 +111,10 @@ pub struct Handover {
 /// What can happen to an outage.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
+    /// Its time has come, or an operator does not wait for it.
+    BeginAsked,
+    /// Its time is over and it has not begun.
+    Lapsed,
     /// Nothing is left to move, for better or worse.
     Emptied(Vec<Left>),
     /// Try again to empty it.
@@ -122,6 +160,12 @@ pub struct Outage {
     pub scope: Scope,
     /// How far it is.
     pub state: State,
+    /// When the power will be off, if that is known.
+    #[serde(default)]
+    pub window: Option<Window>,
+    /// What it is for, in its maker's words.
+    #[serde(default)]
+    pub note: String,
     /// The way out.
     pub out: Option<Leg>,
     /// The way home.
@@ -149,6 +193,8 @@ impl Outage {
             id,
             scope,
             state: State::Evacuating,
+            window: None,
+            note: String::new(),
             out: Some(Leg { began_at: now, ended_at: None }),
             home: None,
             left: Vec::new(),
@@ -157,6 +203,20 @@ impl Outage {
             created_at: now,
             changed_at: now,
         }
+    }
+
+    /// One that is known beforehand.
+    #[must_use]
+    pub fn scheduled(
+        id: OutageId,
+        scope: Scope,
+        window: Window,
+        note: String,
+        request_id: String,
+        now: Timestamp,
+    ) -> Self {
+        let begun = Self::begun(id, scope, request_id, now);
+        Self { state: State::Scheduled, out: None, window: Some(window), note, ..begun }
     }
 }
 
@@ -181,9 +241,14 @@ impl Outage {
     /// # Errors
     /// [`NotNow`] if the diagram has no such arrow; nothing is changed then.
     pub fn apply(&mut self, change: Change, now: Timestamp) -> Result<(), NotNow> {
-        use State::{Cancelled, Completed, Evacuated, Evacuating, Returning};
+        use State::{Cancelled, Completed, Evacuated, Evacuating, Returning, Scheduled};
         let begin = Some(Leg { began_at: now, ended_at: None });
         let next = match (self.state, change) {
+            (Scheduled, Change::BeginAsked) => {
+                self.out = begin;
+                Evacuating
+            }
+            (Scheduled, Change::Lapsed | Change::CancelAsked) => Cancelled,
             (Evacuating, Change::Emptied(left)) => {
                 self.left = left;
                 self.out = self.out.map(|leg| Leg { ended_at: Some(now), ..leg });
@@ -193,6 +258,8 @@ impl Outage {
                 self.left.clear();
                 self.control = None;
                 self.out = begin;
+                // Whoever empties it again after its time decides alone when that ends.
+                self.window = self.window.filter(|window| now < window.until);
                 Evacuating
             }
             (Evacuating | Evacuated, Change::ReturnAsked) => {
@@ -235,6 +302,8 @@ mod tests {
 
     fn changes() -> impl Strategy<Value = Change> {
         prop_oneof![
+            Just(Change::BeginAsked),
+            Just(Change::Lapsed),
             Just(Change::Emptied(Vec::new())),
             Just(Change::EvacuateAsked),
             Just(Change::ReturnAsked),
@@ -247,12 +316,16 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_sequence_of_changes_leaves_the_table(sequence in prop::collection::vec(changes(), 0..20)) {
+        fn no_sequence_of_changes_leaves_the_table(
+            sequence in prop::collection::vec(changes(), 0..20), is_scheduled in any::<bool>(),
+        ) {
             let at = Timestamp(OffsetDateTime::UNIX_EPOCH);
-            let mut outage = Outage {
-                v: 1, id: "myodaiji-1".parse().unwrap(), scope: Scope::Site("myodaiji".parse().unwrap()),
-                state: State::Evacuating, out: Some(Leg { began_at: at, ended_at: None }), home: None,
-                left: Vec::new(), control: None, request_id: "r".to_owned(), created_at: at, changed_at: at,
+            let (id, scope) = ("myodaiji-1".parse().unwrap(), Scope::Site("myodaiji".parse().unwrap()));
+            let window = Window { from: at.plus_millis(1), until: at.plus_millis(2) };
+            let mut outage = if is_scheduled {
+                Outage::scheduled(id, scope, window, String::new(), "r".to_owned(), at)
+            } else {
+                Outage::begun(id, scope, "r".to_owned(), at)
             };
             for change in sequence {
                 let before = outage.clone();
@@ -261,6 +334,8 @@ mod tests {
                 }
                 let ended = |leg: &Option<Leg>| leg.is_some_and(|l| l.ended_at.is_some());
                 prop_assert!(outage.state != State::Evacuated || ended(&outage.out));
+                prop_assert!(outage.state != State::Scheduled || before == outage, "nothing leads back to the calendar");
+                prop_assert!(!(outage.state.is_open() && outage.state.is_over()));
                 prop_assert!(outage.state != State::Completed || ended(&outage.home));
                 prop_assert!(outage.state.drains() == matches!(outage.state, State::Evacuating | State::Evacuated));
             }

@@ -228,6 +228,18 @@ refusals! {
     OutageUnknown { outage } "outage.unknown" 404 No
         en "there is no outage {outage}" "list the sites and their outages with: watari site list"
         ja "停電計画 {outage} はありません" "サイトと停電計画は watari site list で確認できます";
+    /// It has ended, or begun and turned back.
+    OutageOver { outage, state } "outage.over" 409 No
+        en "outage {outage} is {state} and cannot be started" "empty the site with: watari site evacuate, or schedule another outage"
+        ja "停電計画 {outage} は {state} のため開始できません" "watari site evacuate でサイトを退避させるか、停電計画を新しく作成してください";
+    /// The site has another one at that time.
+    OutageOverlaps { site, outage } "outage.overlaps" 409 No
+        en "site {site} has an outage at that time already: {outage}" "choose another time, or call that one off: watari outage cancel {outage}"
+        ja "サイト {site} のその時間帯にはすでに停電計画 {outage} があります" "別の時間帯にするか、watari outage cancel {outage} で取り消してください";
+    /// Every site would be dark at once.
+    OutageEverywhere { site, outage } "outage.everywhere" 409 No
+        en "while site {site} is dark, {outage} makes the last other site dark too, and no site is left for the servers" "choose a time that does not overlap with that of {outage}"
+        ja "サイト {site} の停電中に {outage} でほかのサイトもすべて停電し、サーバの行き先がなくなります" "{outage} と重ならない時間帯にしてください";
     /// Nothing to bring home.
     NothingToReturn { site } "site.nothing-to-return" 409 No
         en "site {site} is not evacuated and all its servers are at home" "nothing needs doing"

@@ -24,6 +24,13 @@ impl Timestamp {
     pub fn plus_millis(self, millis: u64) -> Self {
         Self(self.0 + std::time::Duration::from_millis(millis))
     }
+
+    /// This moment less `millis` milliseconds; the earliest there is rather than one before it.
+    #[must_use]
+    pub fn minus_millis(self, millis: u64) -> Self {
+        let less = time::Duration::milliseconds(i64::try_from(millis).unwrap_or(i64::MAX));
+        Self(self.0.saturating_sub(less))
+    }
 }
 
 impl JsonSchema for Timestamp {

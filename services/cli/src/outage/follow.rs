@@ -35,7 +35,7 @@ pub(crate) async fn begun(ctx: &Context, waiting: Waiting, view: OutageView) -> 
 }
 
 const fn is_under_way(view: &OutageView) -> bool {
-    matches!(view.state, State::Evacuating | State::Returning)
+    matches!(view.state, State::Scheduled | State::Evacuating | State::Returning)
 }
 
 async fn follow(ctx: &Context, waiting: Waiting, begun: OutageView) -> Result<(), Failure> {

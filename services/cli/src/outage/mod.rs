@@ -5,7 +5,8 @@ mod plan;
 mod report;
 
 use clap::{Args, Subcommand};
-use watari_contracts::scheduler::{CancelOutage, GetOutage, ListOutages, PlanOutage};
+use watari_chassis::clock;
+use watari_contracts::scheduler::{CancelOutage, GetOutage, ListOutages, PlanOutage, ScheduleOutage, StartOutage};
 
 use crate::{Context, failure::Failure, input, options::Waiting};
 
@@ -23,6 +24,19 @@ pub enum Verb {
     /// Say what an evacuation of a site would do now, without doing it; status 1 if a server could not move
     #[command(after_help = "Example:\n  watari outage plan myodaiji")]
     Plan(Site),
+    /// Say beforehand that a site's power will be off: it is emptied in time and brought home afterwards
+    #[command(after_help = "\
+Examples:
+  watari outage schedule myodaiji --from '2027-03-20 08:00' --until '2027-03-20 17:00' --note 'yearly inspection'
+  watari outage schedule yamate --from +90m --until +4h
+
+A date and a time of day are meant in this machine's time zone. How long before that the evacuation
+begins, and whether servers come home by themselves, is set in the scheduler's configuration, section
+[outages]. Until then `watari outage show` says how it would go now.")]
+    Schedule(Schedule),
+    /// Begin a scheduled outage without waiting for its time
+    #[command(after_help = "Example:\n  watari outage start myodaiji-1 --wait")]
+    Start(Show),
     /// Call an outage off: servers stay where they are, and may come again
     #[command(after_help = "Example:\n  watari outage cancel myodaiji-1")]
     Cancel(Which),
@@ -40,6 +54,22 @@ pub struct Which {
 pub struct Site {
     /// The site
     site: String,
+}
+
+/// When the power will be off, and why.
+#[derive(Debug, Args)]
+pub struct Schedule {
+    /// The site
+    site: String,
+    /// When the power goes: YYYY-MM-DD HH:MM, RFC 3339, or +TIME from now
+    #[arg(long, value_name = "WHEN")]
+    from: String,
+    /// When it is back
+    #[arg(long, value_name = "WHEN")]
+    until: String,
+    /// What it is for, in one line
+    #[arg(long, default_value = "", hide_default_value = true, value_name = "TEXT")]
+    note: String,
 }
 
 /// Which outage, and whether to wait for it.
@@ -65,6 +95,17 @@ impl Verb {
             }
             Self::Plan(Site { site }) => {
                 plan::show(ctx, &ctx.session.ask(&PlanOutage { site: input::name(&site)? }).await?)
+            }
+            Self::Schedule(Schedule { site, from, until, note }) => {
+                let now = clock::now();
+                let (from, until) = (input::moment("--from", &from, now)?, input::moment("--until", &until, now)?);
+                let request_id = Some(ctx.session.request_id());
+                let asked = ScheduleOutage { request_id, site: input::name(&site)?, from, until, note };
+                report::show(ctx, &ctx.session.ask(&asked).await?)
+            }
+            Self::Start(Show { id, waiting }) => {
+                let view = ctx.session.ask(&StartOutage { id: input::name(&id)? }).await?;
+                begun(ctx, waiting, view).await
             }
             Self::Cancel(Which { id }) => ctx.out.row(&ctx.session.ask(&CancelOutage { id: input::name(&id)? }).await?),
         }

@@ -23,7 +23,8 @@ pub(super) fn show(ctx: &Context, plan: &OutagePlan) -> Result<(), Failure> {
     if plan.failed.is_empty() { Ok(()) } else { Err(Failure::Silent(FAILED)) }
 }
 
-fn text(out: Out, plan: &OutagePlan) -> String {
+/// The plan's tables and its sum.
+pub(super) fn text(out: Out, plan: &OutagePlan) -> String {
     let mut parts = Vec::new();
     if !plan.moves.is_empty() {
         parts.push(format!("{}\n{}", Word::WouldMoveTitle.text(out.lang), moves(out, &plan.moves)));

@@ -3,12 +3,13 @@
 use watari_contracts::scheduler::{ControlMoved, LegName, Moved, NotMoved, OutageView};
 use watari_model::outage::Scope;
 
+use super::plan;
 use crate::{
     Context,
     failure::Failure,
     format,
     lang::Lang,
-    out::{Column, Format, Out, Row},
+    out::{Column, Format, Out, Row, or_dash},
     texts::{
         self,
         words::{self, Word},
@@ -28,6 +29,18 @@ pub(super) fn show(ctx: &Context, view: &OutageView) -> Result<(), Failure> {
 
 fn report(out: Out, view: &OutageView) -> String {
     let mut parts = vec![out.table(&OutageView::columns(), [view.cells(out.lang)])];
+    if let Some(window) = view.window {
+        parts.push(words::power_off(out.lang, &format::moment(window.from), &format::moment(window.until), &view.note));
+    }
+    if let (Some(window), Some(begins), Some(foreseen)) = (view.window, view.begins_at, &view.plan) {
+        parts.push(words::would_begin(out.lang, &format::moment(begins)));
+        parts.push(plan::text(out, foreseen));
+        let ready = foreseen.estimated_ms.map(|needed| begins.max(foreseen.at).plus_millis(needed));
+        if ready.is_some_and(|ready| ready > window.from) {
+            parts.push(Word::TooLate.text(out.lang).to_owned());
+        }
+        return parts.join("\n\n");
+    }
     if !view.moved.is_empty() {
         parts.push(format!("{}\n{}", Word::MovedTitle.text(out.lang), moved(out, &view.moved)));
     }
@@ -130,6 +143,7 @@ impl Row for OutageView {
             Text(Word::Leg),
             Number(Word::Vms),
             Number(Word::Makespan),
+            Text(Word::PowerOff),
             Text(Word::Created),
         ]
     }
@@ -143,6 +157,7 @@ impl Row for OutageView {
             leg(self.leg).to_owned(),
             format!("{}/{all}", self.moved.len()),
             format::millis(self.makespan_ms),
+            or_dash(self.window.map(|window| format::moment(window.from))),
             format::moment(self.created_at),
         ]
     }

@@ -88,6 +88,7 @@ words! {
     Outage "OUTAGE" "停電計画";
     Pause "OF WHICH PAUSE" "うち切替待ち";
     Power "POWER" "電源";
+    PowerOff "POWER OFF FROM" "停電開始";
     Pending "FROM NEXT START" "次回の起動から";
     Priority "PRIORITY" "優先度";
     PublicKey "PUBLIC KEY" "公開鍵";
@@ -155,6 +156,9 @@ words! {
     WouldMoveTitle "Would move, in this order:" "次の順に移動します:";
     WouldStayTitle "Would not move:" "移動できないサーバ:";
     NothingToMove "There is nothing to move." "移動するサーバはありません。";
+    TooLate
+        "It would not be done before the power goes: begin sooner, with `watari outage start`."
+        "停電までに終わらない見込みです。`watari outage start` で早めに開始してください。";
     CalledOff
         "It was called off: servers that were on their way still arrive, all others stay."
         "中止されました。移動中だったサーバは到着し、ほかは元の場所に残ります。";
@@ -324,6 +328,25 @@ pub fn moved(lang: Lang, vm: &str, from: &str, to: &str, total_ms: u64, downtime
     match lang {
         Lang::En => format!("{vm}: {from} -> {to} in {total}, stood still for {downtime}"),
         Lang::Ja => format!("{vm}: {from} -> {to} 所要 {total}、停止 {downtime}"),
+    }
+}
+
+/// When the power will be off, and why.
+#[must_use]
+pub fn power_off(lang: Lang, from: &str, until: &str, note: &str) -> String {
+    let note = if note.is_empty() { String::new() } else { format!(": {note}") };
+    match lang {
+        Lang::En => format!("power off from {from} until {until}{note}"),
+        Lang::Ja => format!("停電 {from} から {until} まで{note}"),
+    }
+}
+
+/// When a scheduled evacuation begins, before what it would come to.
+#[must_use]
+pub fn would_begin(lang: Lang, at: &str) -> String {
+    match lang {
+        Lang::En => format!("The evacuation begins at {at}; it would go like this now:"),
+        Lang::Ja => format!("退避は {at} に始まります。現時点の見込みは次のとおりです:"),
     }
 }
 

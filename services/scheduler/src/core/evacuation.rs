@@ -32,7 +32,7 @@ pub(crate) fn decide(turn: &mut Turn<'_>) {
                 State::Evacuating => leave(turn, entry),
                 State::Returning => come_home(turn, entry),
                 State::Cancelled => call_back(turn, &outage.id, Reason::Evacuation),
-                State::Evacuated | State::Completed => {}
+                State::Scheduled | State::Evacuated | State::Completed => {}
             }
         }
     }
@@ -51,7 +51,7 @@ fn site_of<'s>(snap: &'s Snapshot, node: &NodeName) -> Option<&'s SiteName> {
 }
 
 /// The servers that are where it goes dark.
-fn concerned<'s>(snap: &'s Snapshot, outage: &Outage) -> Vec<&'s Vm> {
+pub(super) fn concerned<'s>(snap: &'s Snapshot, outage: &Outage) -> Vec<&'s Vm> {
     let dark = |node: &NodeName| snap.nodes.get(node.as_str()).is_some_and(|entry| covers(&outage.scope, &entry.value));
     snap.vms.values().map(|entry| &entry.value).filter(|vm| vm.node().is_some_and(dark)).collect()
 }

@@ -77,14 +77,21 @@ pub fn forecast(snap: &Snapshot, rules: &Rules, site: &SiteName, now: Timestamp)
 }
 
 fn open<'s>(snap: &'s Snapshot, site: &SiteName) -> Option<&'s Outage> {
-    let open = |o: &&Outage| matches!(o.state, State::Evacuating | State::Evacuated | State::Returning);
-    let of_site = |o: &&Outage| o.scope == Scope::Site(site.clone());
-    snap.outages.values().map(|entry| &entry.value).filter(open).find(of_site)
+    let scope = Scope::Site(site.clone());
+    snap.outages.values().map(|entry| &entry.value).find(|o| o.scope == scope && o.state.is_open())
 }
 
 fn imagined(snap: &Snapshot, site: &SiteName, now: Timestamp) -> Option<Outage> {
     let id = naming::next_outage(site.as_str(), snap.outages.keys().map(String::as_str))?;
     Some(Outage::begun(id, Scope::Site(site.clone()), String::new(), now))
+}
+
+/// Milliseconds in which the servers that are where an outage makes it dark would leave, by what travelled
+/// the last times; none if nothing did.
+pub(super) fn time_to_empty(turn: &Turn<'_>, outage: &Outage) -> Option<u64> {
+    let servers = evacuation::concerned(turn.snap, outage);
+    let bytes: u64 = servers.iter().map(|vm| last_bytes(turn, vm).unwrap_or(vm.spec.memory_mib << 20)).sum();
+    bytes.saturating_mul(1_000).checked_div(rate(turn.snap)?)
 }
 
 /// What travelled when the server moved the last time.

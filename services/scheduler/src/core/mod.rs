@@ -6,6 +6,7 @@
 //! [`crossing::verdict`] makes for it.
 
 mod action;
+pub mod calendar;
 pub mod control;
 pub mod crossing;
 mod evacuation;
@@ -29,7 +30,7 @@ use watari_model::Timestamp;
 
 pub use action::{Action, Order, Settle};
 pub use control::{Control, Sight as ControlSight};
-pub use rules::{Amount, Overcommit, PowerRules, Rules};
+pub use rules::{Amount, CalendarRules, Overcommit, PowerRules, Rules};
 pub use snapshot::{Answer, Both, Heard, Outcome, Restarts, Sight, Snapshot, is_off, known};
 
 pub(crate) use action::listen_key;
@@ -49,6 +50,7 @@ pub fn decide(snap: &Snapshot, rules: &Rules, now: Timestamp) -> Vec<Action> {
     crossing::decide(&mut turn);
     lifecycle::decide(&mut turn);
     power::decide(&mut turn);
+    calendar::decide(&mut turn);
     evacuation::decide(&mut turn);
     listening::decide(&mut turn);
     prune::decide(&mut turn);

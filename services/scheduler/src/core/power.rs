@@ -36,10 +36,6 @@ fn outages_of<'s>(
     snap.outages.values().filter(move |entry| entry.value.scope == scope)
 }
 
-fn is_open(state: State) -> bool {
-    matches!(state, State::Evacuating | State::Evacuated | State::Returning)
-}
-
 fn leave(turn: &mut Turn<'_>, site: &Site, power: Power) {
     let rules = turn.rules.power;
     let low = power.seconds_left.is_some_and(|left| left.saturating_mul(1_000) <= rules.low_ms);
@@ -47,7 +43,7 @@ fn leave(turn: &mut Turn<'_>, site: &Site, power: Power) {
         return;
     }
     let request_id = format!("{PREFIX}{}/{}", site.name, power.since.0.unix_timestamp());
-    if let Some(open) = outages_of(turn.snap, site).find(|entry| is_open(entry.value.state)) {
+    if let Some(open) = outages_of(turn.snap, site).find(|entry| entry.value.state.is_open()) {
         // What was on its way home because the mains were back turns round.
         if open.value.request_id.starts_with(PREFIX) && open.value.state == State::Returning {
             turn.change_outage(open, Change::EvacuateAsked);

@@ -2,11 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use watari_model::{
-    migration::Migration,
-    outage::{Outage, State},
-    userdata::UserData,
-};
+use watari_model::{migration::Migration, outage::Outage, userdata::UserData};
 
 use super::{Action, naming, turn::Turn};
 
@@ -18,8 +14,7 @@ const ORPHAN_MS: u64 = 600_000;
 /// not over; and finished outages beyond the newest.
 pub(crate) fn decide(turn: &mut Turn<'_>) {
     let snap = turn.snap;
-    let over = |outage: &Outage| matches!(outage.state, State::Completed | State::Cancelled);
-    let open: BTreeSet<_> = snap.outages.values().filter(|e| !over(&e.value)).map(|e| &e.value.id).collect();
+    let open: BTreeSet<_> = snap.outages.values().filter(|e| !e.value.state.is_over()).map(|e| &e.value.id).collect();
 
     let mut finished: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for entry in snap.migrations.values() {
@@ -46,7 +41,7 @@ pub(crate) fn decide(turn: &mut Turn<'_>) {
         }
     }
 
-    let mut past: Vec<_> = snap.outages.values().filter(|entry| over(&entry.value)).collect();
+    let mut past: Vec<_> = snap.outages.values().filter(|entry| entry.value.state.is_over()).collect();
     past.sort_by_key(|entry| (entry.value.created_at, entry.revision));
     let surplus = past.len().saturating_sub(turn.rules.keep_outages);
     for entry in past.into_iter().take(surplus) {

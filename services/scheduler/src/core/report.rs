@@ -30,7 +30,10 @@ pub fn report<'s>(snap: &'s Snapshot, outage: &Outage, now: Timestamp) -> Report
     let began = |leg: Option<Leg>| leg.map(|leg| leg.began_at);
     let home = began(outage.home).is_some() && began(outage.home) >= began(outage.out);
     let (reason, leg) = if home { (Reason::Return, outage.home) } else { (Reason::Evacuation, outage.out) };
-    let leg = leg.unwrap_or(Leg { began_at: outage.created_at, ended_at: None });
+    // What has not begun has nothing to report.
+    let Some(leg) = leg else {
+        return Report { reason, moved: Vec::new(), moving: Vec::new(), failed: Vec::new(), makespan_ms: 0 };
+    };
     let of_leg =
         |m: &&Migration| m.outage.as_ref() == Some(&outage.id) && m.reason == reason && m.created_at >= leg.began_at;
     let all: Vec<&Migration> = snap.migrations.values().map(|entry| &entry.value).filter(of_leg).collect();

@@ -73,6 +73,21 @@ impl Default for PowerRules {
     }
 }
 
+/// What is done about outages that are scheduled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CalendarRules {
+    /// How long before the power goes an outage begins at the latest, in milliseconds.
+    pub lead_ms: u64,
+    /// Whether what left comes home at the end.
+    pub returns: bool,
+}
+
+impl Default for CalendarRules {
+    fn default() -> Self {
+        Self { lead_ms: 3_600_000, returns: true }
+    }
+}
+
 /// All bounds. Times in milliseconds.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rules {
@@ -114,6 +129,8 @@ pub struct Rules {
     pub keep_outages: usize,
     /// What is done about a site's power.
     pub power: PowerRules,
+    /// What is done about outages that are scheduled.
+    pub calendar: CalendarRules,
     /// How long the control plane may take to move with an outage.
     pub handover_ms: u64,
     /// Whether it comes home with the servers.
@@ -142,6 +159,7 @@ impl Default for Rules {
             keep_migrations: 20,
             keep_outages: 20,
             power: PowerRules::default(),
+            calendar: CalendarRules::default(),
             handover_ms: 60_000,
             control_returns: true,
         }

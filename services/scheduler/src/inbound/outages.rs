@@ -1,18 +1,33 @@
 //! Requests about outages.
 
-use std::cmp::Reverse;
+use std::{cmp::Reverse, collections::BTreeSet};
 
+use time::format_description::well_known::Rfc3339;
 use watari_chassis::{WriteError, clock};
 use watari_contracts::scheduler::{
-    CancelOutage, GetOutage, ListOutages, OutagePage, OutagePlan, OutageView, PlanOutage,
+    CancelOutage, GetOutage, ListOutages, OutagePage, OutagePlan, OutageView, PlanOutage, ScheduleOutage, StartOutage,
 };
 use watari_model::{
-    OutageId, Refusal,
-    outage::{Change, Outage, State},
+    OutageId, Refusal, SiteName, Timestamp,
+    outage::{Change, Outage, Scope, State, Window},
+    said,
 };
 
-use super::{Desk, TRIES, fill, find, newest, sites::apply, unwritten};
-use crate::{core::forecast::forecast, views};
+use super::{
+    Desk, TRIES, check_request_id, fill, find, newest, out_of_range,
+    sites::{apply, asked_before, next_id, open},
+    unwritten,
+};
+use crate::{
+    core::{Snapshot, forecast::forecast},
+    views,
+};
+
+/// What is further away, or lasts longer, is a mistyped year.
+const MOST_AHEAD_MS: u64 = 2 * 366 * 86_400_000;
+const LONGEST_MS: u64 = 366 * 86_400_000;
+/// A note is one line that fits into a table.
+const LONGEST_NOTE: usize = 200;
 
 impl Desk {
     pub(super) fn show_outage(&self, outage: &Outage) -> OutageView {
@@ -42,9 +57,52 @@ impl Desk {
         Ok(views::plan(request.site, forecast, now))
     }
 
+    pub(super) async fn schedule_outage(self, request: ScheduleOutage) -> Result<OutageView, Refusal> {
+        check_request_id(request.request_id.as_deref())?;
+        self.check_site(&request.site).await?;
+        let now = clock::now();
+        let window = Window { from: request.from, until: request.until };
+        let scope = Scope::Site(request.site.clone());
+        // Sites are looked at together: not all may be dark at once.
+        let _turn = self.turns.take("outages/schedule").await;
+        let snap = self.executor.view();
+        if let Some(known) = asked_before(&snap, request.request_id.as_deref(), &scope)? {
+            if known.window != Some(window) || known.note != request.note {
+                return Err(Refusal::RequestIdReused { request_id: known.request_id.clone() });
+            }
+            return Ok(self.show_outage(known));
+        }
+        check_times(window, now)?;
+        check_note(&request.note)?;
+        check_calendar(&snap, &request.site, window)?;
+        let (note, request_id) = (request.note, request.request_id.unwrap_or_default());
+        let id = next_id(&snap, request.site.as_str(), &scope)?;
+        self.store_new(&Outage::scheduled(id, scope, window, note, request_id, now)).await
+    }
+
+    pub(super) async fn start_outage(self, request: StartOutage) -> Result<OutageView, Refusal> {
+        let entry = find(&self.stores().outages, request.id.as_str()).await?;
+        let entry = entry.ok_or_else(|| Refusal::OutageUnknown { outage: request.id.to_string() })?;
+        let scope = &entry.value.scope;
+        if let Scope::Site(site) = scope
+            && entry.value.state == State::Scheduled
+        {
+            let _turn = self.turns.take(&format!("outage {site}")).await;
+            let snap = self.executor.view();
+            if let Some(other) = open(&snap, scope) {
+                return Err(Refusal::OutageOverlaps { site: site.to_string(), outage: other.id.to_string() });
+            }
+            self.check_refuge(&snap, site)?;
+            return self.amend_outage(&request.id, start).await;
+        }
+        self.amend_outage(&request.id, start).await
+    }
+
     pub(super) async fn cancel_outage(self, request: CancelOutage) -> Result<OutageView, Refusal> {
         let cancel = |outage: &mut Outage| match outage.state {
-            State::Evacuating | State::Evacuated | State::Returning => apply(outage, Change::CancelAsked),
+            State::Scheduled | State::Evacuating | State::Evacuated | State::Returning => {
+                apply(outage, Change::CancelAsked)
+            }
             State::Completed | State::Cancelled => Ok(()),
         };
         self.amend_outage(&request.id, cancel).await
@@ -73,5 +131,68 @@ impl Desk {
             }
         }
         Err(Refusal::NoAnswer { who: "the bus".to_owned() })
+    }
+}
+
+/// One that has begun is what was asked for.
+fn start(outage: &mut Outage) -> Result<(), Refusal> {
+    match outage.state {
+        State::Scheduled => apply(outage, Change::BeginAsked),
+        State::Evacuating | State::Evacuated => Ok(()),
+        State::Returning | State::Completed | State::Cancelled => {
+            Err(Refusal::OutageOver { outage: outage.id.to_string(), state: outage.state.word().to_owned() })
+        }
+    }
+}
+
+fn written(at: Timestamp) -> String {
+    at.0.format(&Rfc3339).unwrap_or_else(|_| at.0.to_string())
+}
+
+fn check_times(window: Window, now: Timestamp) -> Result<(), Refusal> {
+    if window.from <= now || window.from.millis_since(now) > MOST_AHEAD_MS {
+        let at = written(now);
+        let allowed = said!("a moment after now ({at}), at most two years ahead", "現在 ({at}) より後、2 年以内の日時");
+        return Err(out_of_range("from", written(window.from), allowed));
+    }
+    if window.until <= window.from || window.until.millis_since(window.from) > LONGEST_MS {
+        let allowed = said!("a moment after `from`, at most a year later", "from より後、1 年以内の日時");
+        return Err(out_of_range("until", written(window.until), allowed));
+    }
+    Ok(())
+}
+
+fn check_note(note: &str) -> Result<(), Refusal> {
+    let length = note.chars().count();
+    if length <= LONGEST_NOTE && !note.chars().any(char::is_control) {
+        return Ok(());
+    }
+    let allowed = said!("one line of at most {LONGEST_NOTE} characters", "{LONGEST_NOTE} 文字以内の 1 行");
+    let shown: String = note.chars().filter(|c| !c.is_control()).take(40).collect();
+    Err(out_of_range("note", shown, allowed))
+}
+
+/// A site has one outage at a time, and not all sites are dark at once.
+fn check_calendar(snap: &Snapshot, site: &SiteName, window: Window) -> Result<(), Refusal> {
+    let outages = snap.outages.values().map(|entry| &entry.value).filter(|outage| !outage.state.is_over());
+    let mut dark = BTreeSet::from([site]);
+    let mut last = None;
+    for outage in outages.filter(|outage| outage.window.is_some_and(|other| other.overlaps(window))) {
+        match &outage.scope {
+            Scope::Site(other) if other == site => {
+                return Err(Refusal::OutageOverlaps { site: site.to_string(), outage: outage.id.to_string() });
+            }
+            Scope::Site(other) => {
+                dark.insert(other);
+                last = Some(outage);
+            }
+            Scope::Node(_) => {}
+        }
+    }
+    let all = snap.sites.values().all(|entry| dark.contains(&entry.value.name));
+    match last {
+        Some(outage) if all => Err(Refusal::OutageEverywhere { site: site.to_string(), outage: outage.id.to_string() }),
+        None if all => Err(Refusal::NoRefuge { site: site.to_string() }),
+        _ => Ok(()),
     }
 }

@@ -5,7 +5,7 @@ use watari_contracts::scheduler::{
     DrainNode, EvacuateSite, ListSites, OutageView, ReturnSite, SitePage, SiteView, TellPower,
 };
 use watari_model::{
-    Refusal, Said, SiteName,
+    OutageId, Refusal, Said, SiteName,
     outage::{Change, Outage, Scope, State},
     site, vm,
 };
@@ -66,8 +66,8 @@ impl Desk {
             return self.empty_again(&snap, open.id.clone(), &scope).await;
         }
         let busy = snap.vms.values().any(|entry| runs_within(&snap, &entry.value, &scope));
-        if busy && !self.has_refuge(&snap, &request.site) {
-            return Err(Refusal::NoRefuge { site: request.site.to_string() });
+        if busy {
+            self.check_refuge(&snap, &request.site)?;
         }
         self.begin(&snap, request.site.as_str(), scope, request.request_id, |_| Ok(())).await
     }
@@ -98,7 +98,7 @@ impl Desk {
         if let Some(open) = open(&snap, &scope) {
             let back = |outage: &mut Outage| match outage.state {
                 State::Evacuating | State::Evacuated => apply(outage, Change::ReturnAsked),
-                State::Returning | State::Completed | State::Cancelled => Ok(()),
+                State::Scheduled | State::Returning | State::Completed | State::Cancelled => Ok(()),
             };
             return self.amend_outage(&open.id, back).await;
         }
@@ -118,12 +118,7 @@ impl Desk {
 
     /// An open outage is what was asked for; if it is over but for servers that run there (again),
     /// it is gone through once more.
-    async fn empty_again(
-        &self,
-        snap: &Snapshot,
-        id: watari_model::OutageId,
-        scope: &Scope,
-    ) -> Result<OutageView, Refusal> {
+    async fn empty_again(&self, snap: &Snapshot, id: OutageId, scope: &Scope) -> Result<OutageView, Refusal> {
         let busy = snap.vms.values().any(|entry| runs_within(snap, &entry.value, scope));
         let again = |outage: &mut Outage| match outage.state {
             State::Evacuated if busy => apply(outage, Change::EvacuateAsked),
@@ -133,11 +128,12 @@ impl Desk {
         self.amend_outage(&id, again).await
     }
 
-    /// Whether any node of another site may receive anything.
-    fn has_refuge(&self, snap: &Snapshot, site: &SiteName) -> bool {
+    /// Any node of another site may receive something.
+    pub(super) fn check_refuge(&self, snap: &Snapshot, site: &SiteName) -> Result<(), Refusal> {
         let rooms = Rooms::of(snap, &self.rules);
         let mut others = snap.sites.values().map(|entry| &entry.value.name).filter(|other| *other != site);
-        others.any(|other| rooms.free_memory(other.as_str()).is_some())
+        let found = others.any(|other| rooms.free_memory(other.as_str()).is_some());
+        if found { Ok(()) } else { Err(Refusal::NoRefuge { site: site.to_string() }) }
     }
 
     async fn begin(
@@ -148,30 +144,37 @@ impl Desk {
         request_id: Option<String>,
         change: impl Fn(&mut Outage) -> Result<(), Refusal>,
     ) -> Result<OutageView, Refusal> {
-        let known =
-            snap.outages.values().filter(|entry| entry.value.scope == scope).map(|entry| entry.value.id.as_str());
-        let id = next_outage(name, known).ok_or_else(|| Refusal::Internal { detail: format!("no name for {name}") })?;
-        let mut outage = Outage::begun(id, scope, request_id.unwrap_or_default(), clock::now());
+        let mut outage =
+            Outage::begun(next_id(snap, name, &scope)?, scope, request_id.unwrap_or_default(), clock::now());
         change(&mut outage)?;
-        match self.stores().outages.create(&outage).await {
-            Ok(_) => Ok(self.show_outage(&outage)),
+        self.store_new(&outage).await
+    }
+
+    pub(super) async fn store_new(&self, outage: &Outage) -> Result<OutageView, Refusal> {
+        match self.stores().outages.create(outage).await {
+            Ok(_) => Ok(self.show_outage(outage)),
             Err(error) => Err(unwritten(&error)),
         }
     }
+}
+
+/// The name of a scope's next outage.
+pub(super) fn next_id(snap: &Snapshot, name: &str, scope: &Scope) -> Result<OutageId, Refusal> {
+    let known = snap.outages.values().filter(|entry| entry.value.scope == *scope).map(|entry| entry.value.id.as_str());
+    next_outage(name, known).ok_or_else(|| Refusal::Internal { detail: format!("no name for {name}") })
 }
 
 pub(super) fn apply(outage: &mut Outage, change: Change) -> Result<(), Refusal> {
     outage.apply(change, clock::now()).map_err(|refused| Refusal::Internal { detail: refused.to_string() })
 }
 
-/// The outage of a scope that is not over.
-fn open<'s>(snap: &'s Snapshot, scope: &Scope) -> Option<&'s Outage> {
-    let open = |state| matches!(state, State::Evacuating | State::Evacuated | State::Returning);
-    snap.outages.values().map(|entry| &entry.value).find(|outage| outage.scope == *scope && open(outage.state))
+/// The outage of a scope that has begun and is not over.
+pub(super) fn open<'s>(snap: &'s Snapshot, scope: &Scope) -> Option<&'s Outage> {
+    snap.outages.values().map(|entry| &entry.value).find(|outage| outage.scope == *scope && outage.state.is_open())
 }
 
 /// The outage that the same request made.
-fn asked_before<'s>(
+pub(super) fn asked_before<'s>(
     snap: &'s Snapshot,
     request_id: Option<&str>,
     scope: &Scope,

@@ -4,23 +4,33 @@ use watari_contracts::scheduler::{ControlMoved, Fault, LegName, Moved, NotMoved,
 use watari_model::{
     SiteName, Timestamp,
     migration::{Migration, Reason},
-    outage::{Handover, Left, Outage},
+    outage::{Handover, Left, Outage, Scope, State},
 };
 
 use super::migration;
 use crate::core::{
-    Rules, Snapshot, awaited,
-    forecast::{Forecast, Move},
+    Rules, Snapshot, awaited, calendar,
+    forecast::{Forecast, Move, forecast},
     report::report,
 };
 
 /// An outage with the report of its last leg.
 pub(crate) fn outage(snap: &Snapshot, rules: &Rules, outage: &Outage, now: Timestamp) -> OutageView {
     let report = report(snap, outage, now);
+    let begins_at = outage.window.filter(|_| outage.state == State::Scheduled);
+    let begins_at = begins_at.map(|window| calendar::begins_at(snap, rules, outage, window, now));
+    let planned = match &outage.scope {
+        Scope::Site(site) if outage.state == State::Scheduled => forecast(snap, rules, site, now).map(|f| (site, f)),
+        _ => None,
+    };
     OutageView {
         id: outage.id.clone(),
         scope: outage.scope.clone(),
         state: outage.state,
+        window: outage.window,
+        note: outage.note.clone(),
+        begins_at,
+        plan: planned.map(|(site, forecast)| plan(site.clone(), forecast, now)),
         leg: if report.reason == Reason::Return { LegName::Home } else { LegName::Out },
         moved: report.moved.into_iter().map(moved).collect(),
         moving: report.moving.into_iter().map(|m| migration(snap, m)).collect(),

@@ -1,11 +1,7 @@
 //! A site's view.
 
 use watari_contracts::scheduler::SiteView;
-use watari_model::{
-    node,
-    outage::{Scope, State},
-    site::Site,
-};
+use watari_model::{node, outage::Scope, site::Site};
 
 use crate::core::Snapshot;
 
@@ -16,8 +12,7 @@ fn count(counted: usize) -> u32 {
 /// A site with its outage and what it has.
 pub(crate) fn site(snap: &Snapshot, site: &Site) -> SiteView {
     let scope = Scope::Site(site.name.clone());
-    let open = |state| matches!(state, State::Evacuating | State::Evacuated | State::Returning);
-    let outage = snap.outages.values().map(|entry| &entry.value).find(|o| o.scope == scope && open(o.state));
+    let outage = snap.outages.values().map(|entry| &entry.value).find(|o| o.scope == scope && o.state.is_open());
     let nodes: Vec<_> = snap.nodes.values().filter(|entry| entry.value.site == site.name).collect();
     let here = |node: &watari_model::NodeName| nodes.iter().any(|entry| entry.value.name == *node);
     SiteView {

@@ -67,6 +67,32 @@ pub struct CancelOutage {
     pub id: OutageId,
 }
 
+/// Say beforehand that a site's power will be off. It is emptied in time and brought home afterwards.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ScheduleOutage {
+    /// Names this request, so that it may be repeated.
+    #[serde(default)]
+    pub request_id: Option<String>,
+    /// Which.
+    pub site: SiteName,
+    /// The power is off from this moment on; later than now.
+    pub from: Timestamp,
+    /// Until this one; later than `from`, by at most a year.
+    pub until: Timestamp,
+    /// What it is for, in one line of at most 200 characters.
+    #[serde(default)]
+    pub note: String,
+}
+
+/// Begin a scheduled outage without waiting for its time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StartOutage {
+    /// Which.
+    pub id: OutageId,
+}
+
 /// What would happen if a site were evacuated now. Nothing happens.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -122,6 +148,18 @@ pub struct OutageView {
     pub scope: outage::Scope,
     /// How far it is.
     pub state: outage::State,
+    /// When the power will be off, if that is known.
+    #[serde(default)]
+    pub window: Option<outage::Window>,
+    /// What it is for, in its maker's words.
+    #[serde(default)]
+    pub note: String,
+    /// For one that is scheduled: when its evacuation begins, as it looks now.
+    #[serde(default)]
+    pub begins_at: Option<Timestamp>,
+    /// For one that is scheduled: what its evacuation would come to now.
+    #[serde(default)]
+    pub plan: Option<OutagePlan>,
     /// Which way the report below is about.
     pub leg: LegName,
     /// Servers that have moved.

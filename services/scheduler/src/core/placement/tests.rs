@@ -7,7 +7,7 @@ use watari_chassis::Entry;
 use watari_model::{
     Document, NodeName,
     node::{self, Enforcement, Node, Virtualisation},
-    outage::{Leg, Outage, Scope, State},
+    outage::{Outage, Scope},
     vm::{Company, Membership, Vm},
 };
 
@@ -30,20 +30,8 @@ fn member(name: &str, memory_mib: u64, group: &str, company: Company) -> Vm {
 }
 
 fn draining(site: &str) -> Outage {
-    let now = documents::at(0);
-    Outage {
-        v: 1,
-        id: format!("{site}-1").parse().unwrap(),
-        scope: Scope::Site(site.parse().unwrap()),
-        state: State::Evacuating,
-        out: Some(Leg { began_at: now, ended_at: None }),
-        home: None,
-        left: Vec::new(),
-        control: None,
-        request_id: String::new(),
-        created_at: now,
-        changed_at: now,
-    }
+    let (id, scope) = (format!("{site}-1").parse().unwrap(), Scope::Site(site.parse().unwrap()));
+    Outage::begun(id, scope, String::new(), documents::at(0))
 }
 
 const ANYWHERE: &dyn Fn(&Node) -> bool = &|_| true;

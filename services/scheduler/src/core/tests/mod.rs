@@ -1,6 +1,7 @@
 //! The core against a simulated world: agents, a bus, libvirt's ways of failing, and time.
 
 mod agent;
+pub(crate) mod campus;
 pub(crate) mod documents;
 mod flow;
 mod invariants;

@@ -1,0 +1,79 @@
+//! Outages that are known beforehand: each begins in time to be done before the power goes, and ends
+//! when the power is back, as far as the rules say so.
+
+use watari_chassis::Entry;
+use watari_model::{
+    Timestamp, node,
+    outage::{Change, Outage, State, Window},
+};
+
+use super::{Rules, Snapshot, forecast::time_to_empty, placement::covers, turn::Turn};
+
+/// How much longer than it did the last times everything may take: the servers may have grown, and the
+/// link may be shared.
+const MARGIN: u64 = 2;
+/// Sooner than this before the power goes nothing begins, and nothing is reckoned: that costs time.
+const MOST_AHEAD_MS: u64 = 86_400_000;
+
+/// Decides about every outage whose time is known.
+pub(crate) fn decide(turn: &mut Turn<'_>) {
+    let snap = turn.snap;
+    for entry in snap.outages.values() {
+        let Some(window) = entry.value.window else { continue };
+        if !turn.settled::<Outage>(entry.value.id.as_str()) {
+            continue;
+        }
+        match entry.value.state {
+            State::Scheduled => begin_in_time(turn, entry, window),
+            State::Evacuated if turn.rules.calendar.returns && turn.now >= window.until => end(turn, entry),
+            _ => {}
+        }
+    }
+}
+
+/// When a scheduled outage begins, as it looks at `now`.
+#[must_use]
+pub fn begins_at(snap: &Snapshot, rules: &Rules, outage: &Outage, window: Window, now: Timestamp) -> Timestamp {
+    start(&Turn::new(snap, rules, now), outage, window)
+}
+
+fn start(turn: &Turn<'_>, outage: &Outage, window: Window) -> Timestamp {
+    let needed = time_to_empty(turn, outage).unwrap_or(0).saturating_mul(MARGIN);
+    window.from.minus_millis(needed.min(MOST_AHEAD_MS).max(turn.rules.calendar.lead_ms))
+}
+
+fn begin_in_time(turn: &mut Turn<'_>, entry: &Entry<Outage>, window: Window) {
+    let outage = &entry.value;
+    if turn.now >= window.until {
+        return turn.change_outage(entry, Change::Lapsed);
+    }
+    let soon = MOST_AHEAD_MS.max(turn.rules.calendar.lead_ms);
+    if turn.now < window.from.minus_millis(soon) || turn.now < start(turn, outage, window) {
+        return;
+    }
+    let mut others = turn.snap.outages.values().map(|entry| &entry.value);
+    match others.find(|other| other.scope == outage.scope && other.state.is_open()) {
+        // An operator's own comes first. This one begins if that one ends in time.
+        Some(other) => {
+            let text = format!("outage {} is due, but {} is {} there already", outage.id, other.id, other.state.word());
+            turn.alarm(format!("alarm/outage/{}", outage.id), text);
+        }
+        None => turn.change_outage(entry, Change::BeginAsked),
+    }
+}
+
+/// The scheduled time may be over before the power is back: nobody comes home to half a site unasked.
+fn end(turn: &mut Turn<'_>, entry: &Entry<Outage>) {
+    let outage = &entry.value;
+    let nodes = turn.snap.nodes.values().map(|entry| &entry.value);
+    let away = nodes.filter(|n| covers(&outage.scope, n) && !n.cordoned && n.state != node::State::Ready);
+    let away: Vec<&str> = away.map(|n| n.name.as_str()).collect();
+    if away.is_empty() {
+        return turn.change_outage(entry, Change::ReturnAsked);
+    }
+    let text = format!("the time of outage {} is over, but not ready are: {}", outage.id, away.join(", "));
+    turn.alarm(format!("alarm/outage/{}", outage.id), text);
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,125 @@
+//! A day of an inspection, hour by hour.
+
+use watari_model::{
+    Timestamp,
+    migration::{Measured, Migration, Reason, State as Moved},
+    node,
+    outage::{Outage, Scope, State as Leg, Window},
+};
+
+use super::decide;
+use crate::core::{
+    CalendarRules, Rules,
+    tests::{
+        campus::{Campus, SECOND},
+        documents::{at, put},
+    },
+};
+
+const FROM: u64 = 100_000;
+const UNTIL: u64 = 130_000;
+
+/// The power of Myodaiji will be off; the rules say a thousand seconds ahead.
+fn inspected(returns: bool) -> Campus {
+    let calendar = CalendarRules { lead_ms: 1_000 * SECOND, returns };
+    let mut campus = Campus::new(Rules { calendar, ..Rules::default() });
+    let window = Window { from: second(FROM), until: second(UNTIL) };
+    let scope = Scope::Site("myodaiji".parse().unwrap());
+    let outage =
+        Outage::scheduled("myodaiji-1".parse().unwrap(), scope, window, "inspection".into(), "r".into(), at(0));
+    put(&mut campus.docs.outages, &mut campus.docs.revision, outage, 0);
+    campus
+}
+
+fn second(second: u64) -> Timestamp {
+    at(second * SECOND)
+}
+
+fn becomes(state: Leg) -> Vec<(String, Leg)> {
+    vec![("myodaiji-1".to_owned(), state)]
+}
+
+#[test]
+fn it_begins_in_time_and_ends_when_the_time_is_over_and_every_node_is_back() {
+    let mut campus = inspected(true);
+    assert_eq!(campus.decided(decide, FROM - 1_001), []);
+    assert_eq!(campus.decided(decide, FROM - 1_000), becomes(Leg::Evacuating));
+    assert_eq!(campus.decided(decide, FROM - 999), []);
+    campus.end(Leg::Evacuated);
+    assert_eq!(campus.decided(decide, UNTIL - 1), []);
+    campus.node_is("m1", node::State::Lost);
+    let alarm = vec![("alarm/outage/myodaiji-1".to_owned(), Leg::Cancelled)];
+    assert_eq!(campus.decided(decide, UNTIL), alarm, "the inspection takes longer");
+    campus.node_is("m1", node::State::Ready);
+    assert_eq!(campus.decided(decide, UNTIL + 600), becomes(Leg::Returning));
+    assert_eq!(campus.decided(decide, UNTIL + 601), []);
+}
+
+#[test]
+fn a_node_that_stays_away_is_not_waited_for_once_it_is_cordoned() {
+    let mut campus = inspected(true);
+    assert_eq!(campus.decided(decide, FROM), becomes(Leg::Evacuating));
+    campus.end(Leg::Evacuated);
+    campus.node_is("m1", node::State::Lost);
+    let there = campus.docs.nodes["m1"].clone();
+    let cordoned = node::Node { cordoned: true, ..there.value.clone() };
+    put(&mut campus.docs.nodes, &mut campus.docs.revision, cordoned, there.revision);
+    assert_eq!(campus.decided(decide, UNTIL), becomes(Leg::Returning));
+}
+
+#[test]
+fn who_is_slow_begins_sooner() {
+    let mut campus = inspected(true);
+    // What travelled the last time took 800 seconds; twice that is longer than the rules' thousand.
+    let measured = Measured { total_ms: 800 * SECOND, memory_bytes: 1 << 20, ..Measured::default() };
+    let before = Migration {
+        v: 1,
+        id: "mail-1".parse().unwrap(),
+        vm: "mail".parse().unwrap(),
+        from: "y1".parse().unwrap(),
+        to: "m1".parse().unwrap(),
+        reason: Reason::Operator,
+        outage: None,
+        state: Moved::Completed,
+        request_id: None,
+        cancel_asked: false,
+        measured: Some(measured),
+        fault: None,
+        created_at: at(0),
+        copying_at: None,
+        changed_at: at(0),
+    };
+    put(&mut campus.docs.migrations, &mut campus.docs.revision, before, 0);
+    assert_eq!(campus.decided(decide, FROM - 1_601), []);
+    assert_eq!(campus.decided(decide, FROM - 1_600), becomes(Leg::Evacuating));
+}
+
+#[test]
+fn it_begins_late_rather_than_never_and_lapses_when_its_time_is_over() {
+    let mut late = inspected(true);
+    assert_eq!(late.decided(decide, UNTIL - 1), becomes(Leg::Evacuating));
+    let mut over = inspected(true);
+    assert_eq!(over.decided(decide, UNTIL), becomes(Leg::Cancelled));
+}
+
+#[test]
+fn an_operators_own_outage_comes_first() {
+    let mut campus = inspected(true);
+    let scope = Scope::Site("myodaiji".parse().unwrap());
+    let own = Outage::begun("myodaiji-2".parse().unwrap(), scope, "r2".to_owned(), at(0));
+    put(&mut campus.docs.outages, &mut campus.docs.revision, own, 0);
+    let alarm = vec![("alarm/outage/myodaiji-1".to_owned(), Leg::Cancelled)];
+    assert_eq!(campus.decided(decide, FROM), alarm);
+    let there = campus.docs.outages["myodaiji-2"].clone();
+    let ended = Outage { state: Leg::Completed, ..there.value.clone() };
+    put(&mut campus.docs.outages, &mut campus.docs.revision, ended, there.revision);
+    assert_eq!(campus.decided(decide, FROM + 1), becomes(Leg::Evacuating));
+}
+
+#[test]
+fn the_end_is_left_to_an_operator_where_the_rules_say_so() {
+    let mut campus = inspected(false);
+    assert_eq!(campus.decided(decide, FROM), becomes(Leg::Evacuating));
+    campus.end(Leg::Evacuated);
+    assert_eq!(campus.decided(decide, UNTIL + 1_000), []);
+}
