@@ -75,15 +75,29 @@ pub fn run(order: &Order) -> anyhow::Result<Report> {
         if number % POINTS_PER_AIM == 0 {
             report.undisturbed(campaign.undisturbed()?);
         }
-        // Kinds in turn, and for each kind the points of time spread over the whole stretch.
         let fault = Fault::ALL[number % Fault::ALL.len()];
-        let slot = ((number / Fault::ALL.len()) as u64 * 37 + number as u64 * 11) % steps;
-        let offset_ms = (slot * order.step_ms).cast_signed() - order.around_ms.cast_signed();
+        let offset_ms = (slot(number, steps) * order.step_ms).cast_signed() - order.around_ms.cast_signed();
         let point = campaign.point(fault, offset_ms)?;
         eprintln!("{}/{}: {point}", number + 1, order.points);
         report.points.push(point);
     }
     Ok(report)
+}
+
+/// At which of `steps` points of time the fault of this number strikes. The kinds take turns; each goes
+/// through all points of time before it comes to one again, in strides, so that a short campaign sees the
+/// whole stretch too.
+const fn slot(number: usize, steps: u64) -> u64 {
+    let (kind, round) = ((number % Fault::ALL.len()) as u64, (number / Fault::ALL.len()) as u64);
+    let mut stride = 7;
+    while shared_factor(stride, steps) != 1 {
+        stride += 1;
+    }
+    (round * stride + kind * 11) % steps
+}
+
+const fn shared_factor(a: u64, b: u64) -> u64 {
+    if b == 0 { a } else { shared_factor(b, a % b) }
 }
 
 struct Campaign {
@@ -241,4 +255,22 @@ impl Campaign {
 
 fn is_over(state: &str) -> bool {
     matches!(state, "completed" | "failed" | "cancelled")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_kind_strikes_at_every_point_of_time_before_it_repeats_one() {
+        for steps in [1, 7, 60, 61, 77] {
+            for kind in 0..Fault::ALL.len() {
+                let of_kind = (0..usize::try_from(steps).unwrap()).map(|round| round * Fault::ALL.len() + kind);
+                let slots: BTreeSet<u64> = of_kind.map(|number| slot(number, steps)).collect();
+                assert_eq!(slots.len() as u64, steps, "kind {kind} of {steps}");
+            }
+        }
+    }
 }

@@ -54,7 +54,11 @@ pub fn moment(field: &str, text: &str, now: Timestamp) -> Result<Timestamp, Fail
 
 fn absolute(text: &str) -> Option<Timestamp> {
     let local = |civil: jiff::civil::DateTime| civil.to_zoned(jiff::tz::TimeZone::system()).ok().map(|z| z.timestamp());
-    // A time of day that names a zone is meant as that zone says, not as this machine does.
+    // A date alone says no moment, and a zone's name without its offset would be passed over.
+    if !text.contains(':') || text.contains('[') {
+        return None;
+    }
+    // A time of day with an offset is meant as that says, not as this machine does.
     let at = text.parse::<jiff::Timestamp>().ok().or_else(|| text.parse().ok().and_then(local))?;
     OffsetDateTime::from_unix_timestamp_nanos(at.as_nanosecond()).ok().map(Timestamp)
 }
@@ -106,7 +110,7 @@ mod tests {
             let read = moment("from", text, now).unwrap();
             assert_eq!(read.0.unix_timestamp(), local.timestamp().as_second(), "{text}");
         }
-        for text in ["", "tomorrow", "+", "+1d", "2026-13-01 08:00", "08:00", "2026-12-01 25:00"] {
+        for text in ["", "tomorrow", "+", "+1d", "2026-13-01 08:00", "08:00", "2026-12-01 25:00", "2026-12-01", "2026-12-01T08:00[Asia/Tokyo]"] {
             assert!(moment("from", text, now).is_err(), "{text}");
         }
     }

@@ -60,8 +60,7 @@ pub async fn run(ctx: Context, settings: Settings) -> Result<(), Box<dyn Error +
     let turn = |epoch| {
         let (executor, rules, tenure) = (executor.clone(), Arc::clone(&rules), tenure.clone());
         async move {
-            tenure.begin(epoch).await?;
-            if executor.leads(epoch) {
+            if tenure.begin(epoch).await? && executor.leads(epoch) {
                 let snap = executor.snapshot(epoch);
                 let timer = executor.metrics.decide.start_timer();
                 let actions = core::decide(&snap, &rules, clock::now());
@@ -69,7 +68,7 @@ pub async fn run(ctx: Context, settings: Settings) -> Result<(), Box<dyn Error +
                 executor.metrics.count(&snap);
                 executor.start(actions);
             }
-            Ok::<(), tenure::NotBegun>(())
+            Ok::<(), watari_chassis::WriteError>(())
         }
     };
     let looping = looper::run_as_primary(&ctx, "scheduler", leadership, wake, settings.tick(), turn);

@@ -1,6 +1,6 @@
 //! The buckets: seven of our own, five of others that are only read.
 
-use watari_chassis::{Context, Mirror, ReadError, Wake};
+use watari_chassis::{Context, Mirror, Wake};
 use watari_model::{
     firewall::Firewall,
     frontend::Primacy,
@@ -90,22 +90,22 @@ impl Stores {
         self.networks.wakes(wake);
     }
 
-    /// Waits until all that is decided upon is here as it is stored now.
-    ///
-    /// # Errors
-    /// If a bucket's leader does not answer.
-    pub(crate) async fn catch_up(&self) -> Result<(), ReadError> {
-        tokio::try_join!(
+    /// Waits until everything is here as it is stored now.
+    pub(crate) async fn catch_up(&self) {
+        tokio::join!(
             self.vms.catch_up(),
             self.migrations.catch_up(),
             self.outages.catch_up(),
             self.sites.catch_up(),
+            self.keys.catch_up(),
             self.userdata.catch_up(),
             self.frontends.catch_up(),
             self.nodes.catch_up(),
-            self.networks.catch_up()
-        )
-        .map(drop)
+            self.networks.catch_up(),
+            self.images.catch_up(),
+            self.ports.catch_up(),
+            self.firewalls.catch_up()
+        );
     }
 
     /// The documents at this moment.

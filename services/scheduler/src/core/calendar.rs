@@ -3,8 +3,9 @@
 
 use watari_chassis::Entry;
 use watari_model::{
-    Timestamp, node,
-    outage::{Change, Outage, State, Window},
+    SiteName, Timestamp, node,
+    outage::{Change, Outage, Scope, State, Window},
+    site::{Site, Supply},
 };
 
 use super::{Rules, Snapshot, forecast::time_to_empty, placement::covers, turn::Turn};
@@ -25,7 +26,8 @@ pub(crate) fn decide(turn: &mut Turn<'_>) {
         }
         match entry.value.state {
             State::Scheduled => begin_in_time(turn, entry, window),
-            State::Evacuated if turn.rules.calendar.returns && turn.now >= window.until => end(turn, entry),
+            State::Evacuated if turn.now < window.until => tell_left(turn, &entry.value, window),
+            State::Evacuated if turn.rules.calendar.returns => end(turn, entry),
             _ => {}
         }
     }
@@ -58,13 +60,41 @@ fn begin_in_time(turn: &mut Turn<'_>, entry: &Entry<Outage>, window: Window) {
             let text = format!("outage {} is due, but {} is {} there already", outage.id, other.id, other.state.word());
             turn.alarm(format!("alarm/outage/{}", outage.id), text);
         }
-        None => turn.change_outage(entry, Change::BeginAsked),
+        None if has_refuge(turn, outage) => turn.change_outage(entry, Change::BeginAsked),
+        // Begun now it would be over at once, with everybody left.
+        None => {
+            let text = format!("outage {} is due, and no other site may receive its servers", outage.id);
+            turn.alarm(format!("alarm/outage/{}", outage.id), text);
+        }
     }
 }
 
-/// The scheduled time may be over before the power is back: nobody comes home to half a site unasked.
+fn has_refuge(turn: &Turn<'_>, outage: &Outage) -> bool {
+    let dark = |site: &SiteName| outage.scope == Scope::Site(site.clone());
+    let mut others = turn.snap.sites.values().map(|entry| &entry.value.name).filter(|site| !dark(site));
+    others.any(|site| turn.rooms.free_memory(site.as_str()).is_some())
+}
+
+/// Whoever could not leave is an operator's business before the power goes.
+fn tell_left(turn: &mut Turn<'_>, outage: &Outage, window: Window) {
+    if turn.now >= window.from || outage.left.is_empty() {
+        return;
+    }
+    let left: Vec<&str> = outage.left.iter().map(|left| left.vm.as_str()).collect();
+    let text = format!("before the power goes for outage {}, these servers did not leave: {}", outage.id, left.join(", "));
+    turn.alarm(format!("alarm/outage/{}", outage.id), text);
+}
+
+/// The scheduled time may be over before the power is back: nobody comes home to half a site, or to a
+/// battery, unasked.
 fn end(turn: &mut Turn<'_>, entry: &Entry<Outage>) {
     let outage = &entry.value;
+    let on_battery = |site: &Site| site.power.is_some_and(|power| power.supply == Supply::Battery);
+    let mut sites = turn.snap.sites.values().map(|entry| &entry.value);
+    if sites.any(|site| outage.scope == Scope::Site(site.name.clone()) && on_battery(site)) {
+        let text = format!("the time of outage {} is over, but the site is on battery", outage.id);
+        return turn.alarm(format!("alarm/outage/{}", outage.id), text);
+    }
     let nodes = turn.snap.nodes.values().map(|entry| &entry.value);
     let away = nodes.filter(|n| covers(&outage.scope, n) && !n.cordoned && n.state != node::State::Ready);
     let away: Vec<&str> = away.map(|n| n.name.as_str()).collect();

@@ -31,7 +31,9 @@ const LONGEST_NOTE: usize = 200;
 
 impl Desk {
     pub(super) fn show_outage(&self, outage: &Outage) -> OutageView {
-        views::outage(&self.executor.view(), &self.rules, outage, clock::now())
+        let (snap, now) = (self.executor.view(), clock::now());
+        let plan = views::planned(&snap, &self.rules, outage, now);
+        OutageView { plan, ..views::outage(&snap, &self.rules, outage, now) }
     }
 
     pub(super) async fn get_outage(self, request: GetOutage) -> Result<OutageView, Refusal> {
@@ -63,8 +65,9 @@ impl Desk {
         let now = clock::now();
         let window = Window { from: request.from, until: request.until };
         let scope = Scope::Site(request.site.clone());
+        let _turn = self.turns.take(&format!("outage {}", request.site)).await;
         // Sites are looked at together: not all may be dark at once.
-        let _turn = self.turns.take("outages/schedule").await;
+        let _all = self.turns.take("outages/schedule").await;
         let snap = self.executor.view();
         if let Some(known) = asked_before(&snap, request.request_id.as_deref(), &scope)? {
             if known.window != Some(window) || known.note != request.note {

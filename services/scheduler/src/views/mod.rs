@@ -8,6 +8,6 @@ mod vms;
 
 pub(crate) use keys::key;
 pub(crate) use migrations::migration;
-pub(crate) use outages::{outage, plan};
+pub(crate) use outages::{outage, plan, planned};
 pub(crate) use sites::site;
 pub(crate) use vms::{Whereabouts, vm, whereabouts};

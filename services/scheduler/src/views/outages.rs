@@ -14,15 +14,11 @@ use crate::core::{
     report::report,
 };
 
-/// An outage with the report of its last leg.
+/// An outage with the report of its last leg, and without a plan.
 pub(crate) fn outage(snap: &Snapshot, rules: &Rules, outage: &Outage, now: Timestamp) -> OutageView {
     let report = report(snap, outage, now);
     let begins_at = outage.window.filter(|_| outage.state == State::Scheduled);
     let begins_at = begins_at.map(|window| calendar::begins_at(snap, rules, outage, window, now));
-    let planned = match &outage.scope {
-        Scope::Site(site) if outage.state == State::Scheduled => forecast(snap, rules, site, now).map(|f| (site, f)),
-        _ => None,
-    };
     OutageView {
         id: outage.id.clone(),
         scope: outage.scope.clone(),
@@ -30,7 +26,7 @@ pub(crate) fn outage(snap: &Snapshot, rules: &Rules, outage: &Outage, now: Times
         window: outage.window,
         note: outage.note.clone(),
         begins_at,
-        plan: planned.map(|(site, forecast)| plan(site.clone(), forecast, now)),
+        plan: None,
         leg: if report.reason == Reason::Return { LegName::Home } else { LegName::Out },
         moved: report.moved.into_iter().map(moved).collect(),
         moving: report.moving.into_iter().map(|m| migration(snap, m)).collect(),
@@ -40,6 +36,16 @@ pub(crate) fn outage(snap: &Snapshot, rules: &Rules, outage: &Outage, now: Times
         control: outage.control.as_ref().map(|handover| control(handover, now)),
         created_at: outage.created_at,
         changed_at: outage.changed_at,
+    }
+}
+
+/// What the evacuation of a scheduled outage would come to now.
+pub(crate) fn planned(snap: &Snapshot, rules: &Rules, outage: &Outage, now: Timestamp) -> Option<OutagePlan> {
+    match &outage.scope {
+        Scope::Site(site) if outage.state == State::Scheduled => {
+            forecast(snap, rules, site, now).map(|forecast| plan(site.clone(), forecast, now))
+        }
+        _ => None,
     }
 }
 

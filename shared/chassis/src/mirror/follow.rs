@@ -4,7 +4,11 @@
 //! is asked first how far the bucket is, and a list that does not reach that far is not believed
 //! to be complete. What it has is taken all the same, since the highest revision wins.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use async_nats::jetstream::kv::Watch;
 use futures_util::StreamExt;
@@ -86,6 +90,7 @@ impl<T: Document> Follower<T> {
 
     /// One list and the watch after it, until it is time or reason to list again.
     async fn pass(&mut self) -> Result<(), String> {
+        let number = self.shared.lists_begun.fetch_add(1, Ordering::SeqCst) + 1;
         let mut doubt = self.bucket.ctx().bus.doubt();
         doubt.mark_unchanged();
         let info = self.bucket.info().await.map_err(|e| chain(&e))?;
@@ -102,7 +107,7 @@ impl<T: Document> Follower<T> {
         self.look_for_missing(&listed, reached).await?;
         self.counted("done");
         self.bucket.ctx().followed().reached(T::BUCKET, reached);
-        self.shared.loaded.send_replace(true);
+        self.shared.listed.send_replace(number);
 
         let last = Instant::now() + RELIST;
         let due = tokio::time::sleep_until(Instant::now() + CHECK);

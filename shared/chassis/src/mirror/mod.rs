@@ -11,25 +11,20 @@ mod table;
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError, RwLock},
-    time::Duration,
+    sync::{
+        Arc, Mutex, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
-use tokio::{
-    sync::{Notify, watch},
-    time::Instant,
-};
+use tokio::sync::{Notify, watch};
 use watari_model::Document;
 
 use crate::{
-    Bucket, Context, Entry, ReadError, Revision, Wake, WriteError,
+    Bucket, Context, Entry, Revision, Wake, WriteError,
     bucket::{Stopped, Written},
 };
 use table::{Effect, Table};
-
-/// While something is waited for: how often it is looked for, and how often asked for again.
-const GLANCE: Duration = Duration::from_millis(5);
-const AGAIN: Duration = Duration::from_millis(500);
 
 /// All documents of a bucket at one moment, by key. It does not change; take a new one.
 pub type Snapshot<T> = Arc<BTreeMap<String, Arc<Entry<T>>>>;
@@ -51,7 +46,10 @@ struct Shared<T> {
     changes: watch::Sender<u64>,
     wakes: Mutex<Vec<Wake>>,
     relist: Notify,
-    loaded: watch::Sender<bool>,
+    /// Lists are numbered as they begin.
+    lists_begun: AtomicU64,
+    /// The number of the last complete one.
+    listed: watch::Sender<u64>,
 }
 
 impl<T: Document> Shared<T> {
@@ -61,7 +59,8 @@ impl<T: Document> Shared<T> {
             changes: watch::Sender::new(0),
             wakes: Mutex::default(),
             relist: Notify::new(),
-            loaded: watch::Sender::new(false),
+            lists_begun: AtomicU64::new(0),
+            listed: watch::Sender::new(0),
         }
     }
 
@@ -97,9 +96,9 @@ impl<T: Document> Mirror<T> {
             });
         }));
         ctx.spawn("mirror", follow::follow(bucket.clone(), Arc::clone(&shared)));
-        let mut loaded = shared.loaded.subscribe();
+        let mut listed = shared.listed.subscribe();
         let waited = tokio::select! {
-            loaded = loaded.wait_for(|yes| *yes) => loaded.is_ok(),
+            listed = listed.wait_for(|number| *number > 0) => listed.is_ok(),
             () = ctx.shutdown.cancelled() => false,
         };
         if waited { Ok(Self { bucket, shared }) } else { Err(Stopped) }
@@ -150,25 +149,15 @@ impl<T: Document> Mirror<T> {
         self.shared.wakes.lock().unwrap_or_else(PoisonError::into_inner).push(wake.clone());
     }
 
-    /// Waits until everything is here that the stream's leader has when it is asked, which is now. A copy
-    /// may be old without knowing it, as when a link was cut: whoever begins to decide asks first.
-    ///
-    /// # Errors
-    /// [`ReadError::Bus`] if the leader does not answer. What never comes is waited for: set a bound.
-    pub async fn catch_up(&self) -> Result<(), ReadError> {
-        let state = self.bucket.info().await?.state;
-        // The last message may have been purged; it does not come any more.
-        let has_last = |table: &Table<T>| table.newest() >= state.last_sequence;
-        let comes = self.shared.look(has_last) || self.bucket.holds(state.last_sequence).await?;
-        let has_all = |table: &Table<T>| (!comes || has_last(table)) && table.keys() >= state.subjects_count;
-        while !self.shared.look(has_all) {
-            self.relist();
-            let soon = Instant::now() + AGAIN;
-            while !self.shared.look(has_all) && Instant::now() < soon {
-                tokio::time::sleep(GLANCE).await;
-            }
-        }
-        Ok(())
+    /// Waits for a complete list that begins from now on. A copy may be old without knowing it, as when a
+    /// link was cut, and what this process itself wrote hides that: whoever begins to decide lists first.
+    /// What never comes is waited for: set a bound.
+    pub async fn catch_up(&self) {
+        let wanted = self.shared.lists_begun.load(Ordering::SeqCst) + 1;
+        let mut listed = self.shared.listed.subscribe();
+        self.relist();
+        // The sender lives as long as this mirror does.
+        let _ = listed.wait_for(|number| *number >= wanted).await;
     }
 
     /// Asks for a full re-list now.

@@ -157,7 +157,7 @@ pub struct OutageView {
     /// For one that is scheduled: when its evacuation begins, as it looks now.
     #[serde(default)]
     pub begins_at: Option<Timestamp>,
-    /// For one that is scheduled: what its evacuation would come to now.
+    /// For one that is scheduled, where it is shown alone: what its evacuation would come to now.
     #[serde(default)]
     pub plan: Option<OutagePlan>,
     /// Which way the report below is about.

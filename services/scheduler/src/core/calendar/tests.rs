@@ -1,10 +1,11 @@
 //! A day of an inspection, hour by hour.
 
 use watari_model::{
-    Timestamp,
+    Refusal, Timestamp,
     migration::{Measured, Migration, Reason, State as Moved},
     node,
-    outage::{Outage, Scope, State as Leg, Window},
+    outage::{Left, Outage, Scope, State as Leg, Window},
+    site::Supply,
 };
 
 use super::decide;
@@ -53,6 +54,42 @@ fn it_begins_in_time_and_ends_when_the_time_is_over_and_every_node_is_back() {
     campus.node_is("m1", node::State::Ready);
     assert_eq!(campus.decided(decide, UNTIL + 600), becomes(Leg::Returning));
     assert_eq!(campus.decided(decide, UNTIL + 601), []);
+}
+
+#[test]
+fn nobody_comes_home_to_a_battery() {
+    let mut campus = inspected(true);
+    assert_eq!(campus.decided(decide, FROM), becomes(Leg::Evacuating));
+    campus.end(Leg::Evacuated);
+    campus.told(Supply::Battery, None, UNTIL - 10);
+    let alarm = vec![("alarm/outage/myodaiji-1".to_owned(), Leg::Cancelled)];
+    assert_eq!(campus.decided(decide, UNTIL), alarm);
+    campus.told(Supply::Mains, None, UNTIL + 10);
+    assert_eq!(campus.decided(decide, UNTIL + 11), becomes(Leg::Returning));
+}
+
+#[test]
+fn it_does_not_begin_while_nobody_could_be_received() {
+    let mut campus = inspected(true);
+    campus.node_is("y1", node::State::Lost);
+    let alarm = vec![("alarm/outage/myodaiji-1".to_owned(), Leg::Cancelled)];
+    assert_eq!(campus.decided(decide, FROM - 1_000), alarm);
+    campus.node_is("y1", node::State::Ready);
+    assert_eq!(campus.decided(decide, FROM - 900), becomes(Leg::Evacuating));
+}
+
+#[test]
+fn whoever_could_not_leave_is_an_alarm_until_the_power_goes() {
+    let mut campus = inspected(true);
+    assert_eq!(campus.decided(decide, FROM - 1_000), becomes(Leg::Evacuating));
+    let there = campus.docs.outages["myodaiji-1"].clone();
+    let fault = Refusal::PolicyStays { vm: "mail".to_owned() };
+    let left = vec![Left { vm: "mail".parse().unwrap(), fault }];
+    let emptied = Outage { state: Leg::Evacuated, left, ..there.value.clone() };
+    put(&mut campus.docs.outages, &mut campus.docs.revision, emptied, there.revision);
+    let alarm = vec![("alarm/outage/myodaiji-1".to_owned(), Leg::Cancelled)];
+    assert_eq!(campus.decided(decide, FROM - 1), alarm);
+    assert_eq!(campus.decided(decide, FROM), []);
 }
 
 #[test]
