@@ -110,7 +110,17 @@ mod tests {
             let read = moment("from", text, now).unwrap();
             assert_eq!(read.0.unix_timestamp(), local.timestamp().as_second(), "{text}");
         }
-        for text in ["", "tomorrow", "+", "+1d", "2026-13-01 08:00", "08:00", "2026-12-01 25:00", "2026-12-01", "2026-12-01T08:00[Asia/Tokyo]"] {
+        for text in [
+            "",
+            "tomorrow",
+            "+",
+            "+1d",
+            "2026-13-01 08:00",
+            "08:00",
+            "2026-12-01 25:00",
+            "2026-12-01",
+            "2026-12-01T08:00[Asia/Tokyo]",
+        ] {
             assert!(moment("from", text, now).is_err(), "{text}");
         }
     }

@@ -14,9 +14,9 @@ use watari_chassis::clock;
 use watari_contracts::{
     agent::{Domain, OffReason},
     scheduler::{
-        CancelMigration, CancelOutage, CreateVm, DeleteVm, DrainNode, EvacuateSite, GetMigration, GetOutage, GetVm, LegName,
-        ListMigrations, ListOutages, ListSites, ListVms, MigrateVm, OutageView, PlanOutage, RebootVm, ResizeVm,
-        ReturnSite, ScheduleOutage, StartOutage, StartVm, StopVm, VmConsoleLog,
+        CancelMigration, CancelOutage, CreateVm, DeleteVm, DrainNode, EvacuateSite, GetMigration, GetOutage, GetVm,
+        LegName, ListMigrations, ListOutages, ListSites, ListVms, MigrateVm, OutageView, PlanOutage, RebootVm,
+        ResizeVm, ReturnSite, ScheduleOutage, StartOutage, StartVm, StopVm, VmConsoleLog,
     },
 };
 use watari_model::{

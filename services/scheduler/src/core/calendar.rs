@@ -81,7 +81,8 @@ fn tell_left(turn: &mut Turn<'_>, outage: &Outage, window: Window) {
         return;
     }
     let left: Vec<&str> = outage.left.iter().map(|left| left.vm.as_str()).collect();
-    let text = format!("before the power goes for outage {}, these servers did not leave: {}", outage.id, left.join(", "));
+    let text =
+        format!("before the power goes for outage {}, these servers did not leave: {}", outage.id, left.join(", "));
     turn.alarm(format!("alarm/outage/{}", outage.id), text);
 }
 

@@ -68,12 +68,41 @@ fn exporter(settings: &Telemetry, service: &str, instance: &str) -> Result<SdkTr
         .with_attribute(KeyValue::new("service.instance.id", instance.to_owned()))
         .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
         .build();
-    let sampler = Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(settings.sample_ratio)));
+    let sampler = sampler(settings.sample_ratio);
     let batches = BatchSpanProcessor::builder(exporter, Tokio).build();
     Ok(SdkTracerProvider::builder().with_resource(about).with_sampler(sampler).with_span_processor(batches).build())
+}
+
+/// By the trace's id, and so alike in every process that it passes. The command that begins a trace
+/// exports nothing and decides nothing: its flag says "not recorded", and does not count.
+fn sampler(ratio: f64) -> Sampler {
+    Sampler::TraceIdRatioBased(ratio)
 }
 
 fn is_terminal() -> bool {
     use std::io::IsTerminal;
     std::io::stderr().is_terminal()
+}
+
+#[cfg(test)]
+mod tests {
+    use opentelemetry::trace::{SpanKind, TraceContextExt};
+    use opentelemetry_sdk::trace::{SamplingDecision, ShouldSample};
+
+    use super::*;
+
+    #[test]
+    fn a_trace_that_a_command_began_is_recorded_as_often_as_the_ratio_says() {
+        let decided = |ratio: f64| {
+            let parent = trace::TraceParent::fresh().as_parent();
+            let id = parent.span().span_context().trace_id();
+            sampler(ratio).should_sample(Some(&parent), id, "request", &SpanKind::Server, &[], &[]).decision
+        };
+        for _ in 0..20 {
+            assert_eq!(decided(1.0), SamplingDecision::RecordAndSample);
+            assert_eq!(decided(0.0), SamplingDecision::Drop);
+        }
+        let kept = (0..1_000).filter(|_| decided(0.5) == SamplingDecision::RecordAndSample).count();
+        assert!((350..650).contains(&kept), "{kept} of 1,000");
+    }
 }
