@@ -19,8 +19,8 @@ use crate::{doing::Executor, settings::SiteSetting};
 /// How long the first answers wait for what nodes say. Nothing is concluded of one that is silent.
 const LISTENING: Duration = Duration::from_millis(400);
 
-/// How long is waited for what is stored before leadership is looked at again.
-const CATCHING_UP: Duration = Duration::from_secs(3);
+/// After so long it is told that what is stored has not arrived yet.
+const LATE: Duration = Duration::from_secs(3);
 
 /// Cloning shares it.
 #[derive(Clone)]
@@ -63,8 +63,8 @@ impl Tenure {
         self.told.subscribe()
     }
 
-    /// Does once in each tenure what must come first. Tells whether it is done: what is stored may take
-    /// its time to arrive.
+    /// Does once in each tenure what must come first. Tells whether it is done; it is not if the tenure
+    /// ends while that waits for what is stored.
     ///
     /// # Errors
     /// If a site cannot be written; it is tried again.
@@ -73,9 +73,17 @@ impl Tenure {
             return Ok(true);
         }
         self.executor.memory.begin_tenure();
-        if tokio::time::timeout(CATCHING_UP, self.executor.stores.catch_up()).await.is_err() {
+        let late = async {
+            tokio::time::sleep(LATE).await;
             tracing::warn!(epoch, "the tenure waits: not all that is stored has arrived here");
-            return Ok(false);
+            std::future::pending::<()>().await;
+        };
+        let mut leadership = self.executor.leadership.clone();
+        tokio::select! {
+            () = self.executor.stores.catch_up() => {}
+            _ = leadership.wait_for(|now| now.epoch() != Some(epoch)) => return Ok(false),
+            () = self.executor.ctx.shutdown.cancelled() => return Ok(false),
+            () = late => {}
         }
         self.keep_sites().await?;
         self.listen().await;
