@@ -16,6 +16,7 @@ use crate::{
     downloads::Downloads,
     metrics::Metrics,
     plan::{Used, imports::Upload},
+    saves::Saves,
     settings::ImageSection,
     store::{Shelf, Store, StoreError, UploadId},
     uploads::Uploads,
@@ -42,6 +43,8 @@ pub struct App {
     pub uploads: Uploads,
     /// Files being fetched from URLs.
     pub downloads: Downloads,
+    /// What agents said of the servers' disks that they copy.
+    pub saves: Saves,
     /// Whether this instance leads.
     pub leadership: watch::Receiver<Leadership>,
     /// What judges files.
@@ -54,6 +57,8 @@ pub struct App {
     pub wake_imports: Wake,
     /// Wakes the loop of copies.
     pub wake_copies: Wake,
+    /// Wakes the loop of saves.
+    pub wake_saves: Wake,
 }
 
 impl App {
@@ -70,9 +75,10 @@ impl App {
         let images = Mirror::<Image>::open(&ctx).await.map_err(|_| ServiceError::Stopped)?;
         let leadership =
             Lease::campaign(&ctx, Service::Image, ctx.lease_ttl()).await.map_err(|_| ServiceError::Stopped)?;
-        let (wake_imports, wake_copies) = (Wake::new(), Wake::new());
-        images.wakes(&wake_imports);
-        images.wakes(&wake_copies);
+        let (wake_imports, wake_copies, wake_saves) = (Wake::new(), Wake::new(), Wake::new());
+        for wake in [&wake_imports, &wake_copies, &wake_saves] {
+            images.wakes(wake);
+        }
         let uploads = Uploads::new(settings.limits.max_uploads);
         let downloads = Downloads::new(&settings.urls);
         let app = Arc::new(Self {
@@ -85,21 +91,22 @@ impl App {
             shelf,
             uploads,
             downloads,
+            saves: Saves::default(),
             leadership,
             checker,
             metrics,
             overdue: AtomicUsize::new(0),
             wake_imports,
             wake_copies,
+            wake_saves,
         });
         let waiting = Arc::clone(&app);
         app.ctx.spawn("servers", async move {
             if let Ok(vms) = Mirror::<Vm>::of_another(&waiting.ctx).await {
-                vms.wakes(&waiting.wake_imports);
-                vms.wakes(&waiting.wake_copies);
+                let wakes = [&waiting.wake_imports, &waiting.wake_copies, &waiting.wake_saves];
+                wakes.iter().for_each(|wake| vms.wakes(wake));
                 let _ = waiting.vms.set(vms);
-                waiting.wake_imports.wake();
-                waiting.wake_copies.wake();
+                wakes.iter().for_each(|wake| wake.wake());
             }
         });
         Ok(app)
@@ -115,6 +122,12 @@ impl App {
     #[must_use]
     pub fn servers(&self) -> Option<Vec<Arc<Entry<Vm>>>> {
         self.vms.get().map(|vms| vms.snapshot().values().cloned().collect())
+    }
+
+    /// Where an upload's bytes are to be sent.
+    #[must_use]
+    pub fn upload_url(&self, id: &UploadId) -> String {
+        format!("{}/v1/uploads/{id}", self.settings.advertise.trim_end_matches('/'))
     }
 
     /// The stored files that servers stand on.

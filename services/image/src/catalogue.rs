@@ -1,7 +1,10 @@
 //! Changing images' documents: read, decide, compare-and-set, and again if somebody was faster.
 
-use watari_chassis::{ReadError, WriteError};
-use watari_model::{ImageName, Refusal, image::Image};
+use watari_chassis::{Entry, ReadError, Revision, WriteError};
+use watari_model::{
+    ImageName, Refusal,
+    image::{Image, State},
+};
 
 use crate::app::App;
 
@@ -44,6 +47,36 @@ impl App {
             }
         }
         Err(Refusal::Internal { detail: format!("image {name} is being written by others all the time") })
+    }
+
+    /// Makes a new image's document, in place of one that `failed`.
+    ///
+    /// # Errors
+    /// [`Refusal::ImageExists`] if somebody was faster; [`Refusal::NoAnswer`] if NATS does not acknowledge.
+    pub async fn announce(&self, image: Image, failed: Option<Revision>) -> Result<Image, Refusal> {
+        let written = match failed {
+            Some(revision) => self.images.update(&image, revision).await,
+            None => self.images.create(&image).await,
+        };
+        match written {
+            Ok(_) => Ok(image),
+            Err(error @ WriteError::Bus { .. }) => Err(unacknowledged(&error)),
+            Err(_) => Err(Refusal::ImageExists { image: image.name.to_string() }),
+        }
+    }
+}
+
+/// Whether a name is to be had: nobody has it, or one that failed, which leaves it to the next. Gives the
+/// revision of the latter.
+///
+/// # Errors
+/// [`Refusal::ImageExists`].
+pub(crate) fn vacant(known: Option<Entry<Image>>) -> Result<Option<Revision>, Refusal> {
+    match known {
+        Some(entry) if entry.value.state != State::Failed => {
+            Err(Refusal::ImageExists { image: entry.value.name.to_string() })
+        }
+        known => Ok(known.map(|entry| entry.revision)),
     }
 }
 

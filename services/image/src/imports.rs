@@ -85,7 +85,7 @@ async fn step(app: &Arc<App>) -> Result<(), StepError> {
 
 async fn act(app: &Arc<App>, action: Action) -> Result<(), StepError> {
     match action {
-        Action::Arrive(name, size_bytes) => arrived(app, &name, size_bytes).await.map_err(StepError::from),
+        Action::Arrive(name, id, size_bytes) => arrived(app, &name, &id, size_bytes).await.map_err(StepError::from),
         Action::Download(name) => {
             downloads::start(app, &name);
             Ok(())
@@ -96,15 +96,15 @@ async fn act(app: &Arc<App>, action: Action) -> Result<(), StepError> {
     }
 }
 
-/// Notes that all bytes are here.
+/// Notes that all bytes of an upload are here.
 ///
 /// # Errors
-/// If the import is over meanwhile, or NATS does not acknowledge.
-pub(crate) async fn arrived(app: &App, name: &ImageName, size_bytes: u64) -> Result<(), Refusal> {
+/// If the import is over meanwhile or about another file by now, or NATS does not acknowledge.
+pub(crate) async fn arrived(app: &App, name: &ImageName, id: &UploadId, size_bytes: u64) -> Result<(), Refusal> {
     app.change(name, |image| match image.state {
-        State::Importing => applied(image, Change::Arrived { size_bytes }),
+        State::Importing if UploadId::for_image(image) == *id => applied(image, Change::Arrived { size_bytes }),
         State::Verifying | State::Ready => Ok(Step::Leave),
-        State::Failed | State::Deleting => {
+        State::Importing | State::Failed | State::Deleting => {
             Err(Refusal::ImageNotReady { image: image.name.to_string(), state: image.state.word().to_owned() })
         }
     })
@@ -124,7 +124,7 @@ pub(crate) async fn refuse(app: &App, name: &ImageName, refusal: Refusal) -> Res
         })
         .await?;
     if image.state == State::Failed {
-        let id = UploadId::of(&image.name, &image.request_id);
+        let id = UploadId::for_image(&image);
         app.uploads.close(&id);
         if let Err(error) = store::remove(&app.store.upload(&id)) {
             tracing::warn!(%error, "a refused file is still there; it is removed later");
@@ -135,14 +135,18 @@ pub(crate) async fn refuse(app: &App, name: &ImageName, refusal: Refusal) -> Res
     Ok(())
 }
 
-fn applied(image: &mut Image, change: Change) -> Result<Step, Refusal> {
+/// Changes an image's state now.
+///
+/// # Errors
+/// [`Refusal::Internal`] if its state takes no such change.
+pub(crate) fn applied(image: &mut Image, change: Change) -> Result<Step, Refusal> {
     image.apply(change, clock::now()).map(|()| Step::Write).map_err(|e| Refusal::Internal { detail: e.to_string() })
 }
 
 async fn verify(app: &App, name: &ImageName) -> Result<(), StepError> {
     let Some(entry) = app.images.get(name.as_str()) else { return Ok(()) };
     let image = &entry.value;
-    let id = UploadId::of(&image.name, &image.request_id);
+    let id = UploadId::for_image(image);
     app.uploads.close(&id);
     let announced = image.announced.clone().unwrap_or_default();
     let candidate = Candidate { image: name, upload: &id, announced: &announced };
@@ -197,7 +201,7 @@ async fn forget(app: &App, name: &ImageName) -> Result<(), StepError> {
     }
     // While there is a document it is known that nobody wants this; without one it would be kept for
     // a while, in case its document is only late.
-    let id = UploadId::of(&entry.value.name, &entry.value.request_id);
+    let id = UploadId::for_image(&entry.value);
     app.uploads.close(&id);
     store::remove(&app.store.upload(&id))?;
     match app.images.delete(name.as_str(), entry.revision).await {

@@ -4,14 +4,16 @@
 //!  bus ──▶ inbound ──┐                        ┌──▶ checking (header parser, digest, qemu-img)
 //!                    ├─▶ catalogue ─▶ plan ───┤
 //!  https ─▶ uploads ─┤   (documents)  (pure)  └──▶ copies (other front ends) ──▶ store (disk)
-//!  URLs ─▶ downloads ┘
+//!  URLs ─▶ downloads ┤
+//! agents ◀── saves ───┘   (which then send as operators do)
 //! ```
 //!
 //! Both front ends run an instance. The primary answers requests, takes uploads and checks them;
 //! every instance keeps a copy of every ready image and serves it to the nodes of its site and to
-//! the other front ends. Two loops make it true: `imports` (the primary's) and `copies` (each
-//! instance's); both look at the documents and at the disk, and at nothing else.
+//! the other front ends. Three loops make it true: `imports` and `saves` (the primary's) and `copies`
+//! (each instance's); they look at the documents, at the disk and at what agents answer, and at nothing else.
 
+mod admission;
 pub mod app;
 pub mod catalogue;
 pub mod checking;
@@ -24,6 +26,7 @@ pub mod imports;
 pub mod inbound;
 pub mod metrics;
 pub mod plan;
+pub mod saves;
 pub mod settings;
 pub mod store;
 pub mod tls;
@@ -105,6 +108,7 @@ pub async fn start(ctx: Context, settings: ImageSection) -> Result<Running, Serv
     https::serve(&app, "blobs", blobs, https::blobs::routes(&app), tls.mutual()?);
     https::serve(&app, "uploads", uploads, https::uploads::routes(&app), tls.one_sided()?);
     imports::begin(&app);
+    saves::begin(&app);
     copies::begin(&app, client);
     inbound::begin(&app);
     Ok(running)

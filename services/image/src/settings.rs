@@ -38,6 +38,8 @@ pub struct ImageSection {
     pub tls: TlsFiles,
     /// Fetching from URLs.
     pub urls: Urls,
+    /// Saving servers.
+    pub saves: Saves,
     /// Bounds.
     pub limits: Limits,
     /// The checking program.
@@ -73,6 +75,16 @@ pub struct Urls {
     pub max_tries: u32,
     pub connect_seconds: u64,
     pub max_hours: u64,
+}
+
+/// `[image.saves]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "defaults.toml documents each of them")]
+pub struct Saves {
+    pub max_tries: u32,
+    pub answer_ms: u64,
+    pub silence_seconds: u64,
 }
 
 /// `[image.limits]`.
@@ -215,6 +227,16 @@ impl Validate for Settings {
         ] {
             if !(least..=most).contains(&value) {
                 return Err(format!("image.urls.{key} is {value}: use {least} to {most}"));
+            }
+        }
+        let saves = &image.saves;
+        for (key, value, least, most) in [
+            ("max_tries", saves.max_tries.into(), 1, 100),
+            ("answer_ms", saves.answer_ms, 100, 60_000),
+            ("silence_seconds", saves.silence_seconds, 1, 3_600),
+        ] {
+            if !(least..=most).contains(&value) {
+                return Err(format!("image.saves.{key} is {value}: use {least} to {most}"));
             }
         }
         for (key, value, most) in [

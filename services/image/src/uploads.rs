@@ -19,10 +19,10 @@ use crate::{
 
 /// One upload.
 pub struct Session {
+    /// Its name.
+    pub id: UploadId,
     /// The image it is for.
     pub image: ImageName,
-    /// The request that announced it.
-    pub request_id: String,
     /// How many bytes it will have; none if that is known only at its end.
     pub size_bytes: Option<u64>,
     token: Mutex<Digest>,
@@ -64,8 +64,8 @@ impl Uploads {
             *lock(&session.token) = known;
         } else {
             let session = Session {
+                id: id.clone(),
                 image: image.name.clone(),
-                request_id: image.request_id.clone(),
                 size_bytes: image.announced.as_ref().and_then(|a| a.size_bytes),
                 token: Mutex::new(known),
                 turn: Arc::default(),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use watari_model::{ImageName, SiteName, Timestamp, VmName, image};
+use watari_model::{ImageName, NodeName, SiteName, Timestamp, VmName, image};
 
 use crate::{Request, Service, scheduler::Fault};
 
@@ -40,6 +40,19 @@ pub struct Ticket {
     pub token: String,
     /// How many bytes have arrived.
     pub offset: u64,
+}
+
+/// Save a server's disk as an image. The server goes on meanwhile, running or not.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SaveImage {
+    /// Names this request, so that it may be repeated.
+    #[serde(default)]
+    pub request_id: Option<String>,
+    /// The image's name.
+    pub name: ImageName,
+    /// The server.
+    pub vm: VmName,
 }
 
 /// Show one image.
@@ -112,6 +125,9 @@ pub struct ImageView {
     /// How much has arrived of a file that is being imported.
     #[serde(default)]
     pub arrived_bytes: Option<u64>,
+    /// The server that it is saved from; none if it is imported.
+    #[serde(default)]
+    pub saved_from: Option<SavedFrom>,
     /// The size of the disk it describes.
     pub virtual_size_bytes: Option<u64>,
     /// When each site got its verified copy.
@@ -122,6 +138,30 @@ pub struct ImageView {
     pub fault: Option<Fault>,
     /// When it was announced.
     pub created_at: Timestamp,
+}
+
+/// The server that an image is saved from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SavedFrom {
+    /// Its name at that time.
+    pub vm: VmName,
+    /// What the copy of its disk shows, once it is whole.
+    pub taken: Option<image::Taken>,
+    /// The copy being made, until it is whole.
+    pub copying: Option<DiskCopying>,
+    /// Why the last copy came to nothing, while another one is to be made.
+    pub lost: Option<Fault>,
+}
+
+/// A server's disk being copied on its node. Sizes in bytes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DiskCopying {
+    /// The node.
+    pub node: NodeName,
+    /// So much is done.
+    pub copied_bytes: u64,
+    /// So much is to be done; 0 while that is not known.
+    pub total_bytes: u64,
 }
 
 macro_rules! requests {
@@ -139,6 +179,7 @@ macro_rules! requests {
 
 requests! {
     ImportImage "watari.v1.image.import" => Ticket, "Announce a file and learn where to send it.";
+    SaveImage "watari.v1.image.save" => ImageView, "Save a server's disk as an image while the server goes on.";
     GetImage "watari.v1.image.get" => ImageView, "Show one image.";
     ListImages "watari.v1.image.list" => ImagePage, "List images.";
     DeleteImage "watari.v1.image.delete" => ImageView, "Remove an image that no server uses.";

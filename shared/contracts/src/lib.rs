@@ -9,6 +9,7 @@ pub mod monitor;
 pub mod network;
 pub mod permissions;
 pub mod plan;
+pub mod saving;
 pub mod scheduler;
 pub mod subjects;
 pub mod wire;

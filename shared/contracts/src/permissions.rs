@@ -21,7 +21,9 @@ use watari_model::{
     network::Network, network::Port, node::Node, outage::Outage, site::Site, userdata::UserData, vm::Vm,
 };
 
-use crate::{Command, Request, Service, agent, firewall, frontend, image, monitor, network, plan, scheduler, subjects};
+use crate::{
+    Command, Request, Service, agent, firewall, frontend, image, monitor, network, plan, saving, scheduler, subjects,
+};
 
 /// The bucket in which services compete for leadership.
 pub const LEASES: &str = "leases";
@@ -291,13 +293,15 @@ fn asked_by(service: Service) -> Vec<&'static str> {
     }
 }
 
-/// Only the scheduler orders servers about; the network service lays their networks; the monitor looks.
+/// Only the scheduler orders servers about; the network service lays their networks; the image service has
+/// their disks copied; the monitor looks.
 const fn ordered_by(service: Service) -> &'static [&'static str] {
     match service {
         Service::Scheduler => agent::VERBS,
         Service::Monitor => &[agent::ObserveAll::VERB, agent::TakeInventory::VERB],
         Service::Network => plan::VERBS,
-        Service::Image | Service::NodeAgent => &[],
+        Service::Image => saving::VERBS,
+        Service::NodeAgent => &[],
     }
 }
 
@@ -383,7 +387,8 @@ mod tests {
             may.publish.into_iter().filter_map(|s| s.strip_prefix("watari.agent.*.").map(str::to_owned)).collect()
         };
         let of: [Vec<String>; 4] = SERVICES.map(orders);
-        assert_eq!(of, [agent::VERBS.to_vec(), vec![], plan::VERBS.to_vec(), vec!["observe-all", "inventory"]]);
+        let looking = vec!["observe-all", "inventory"];
+        assert_eq!(of, [agent::VERBS.to_vec(), saving::VERBS.to_vec(), plan::VERBS.to_vec(), looking]);
     }
 
     #[test]

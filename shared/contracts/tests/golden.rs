@@ -16,7 +16,7 @@ use std::collections::BTreeSet;
 use compare::Samples;
 use watari_contracts::{
     ErrorBody, agent, beat::Beat, firewall, frontend, image, monitor, network, permissions::BUCKETS,
-    permissions::PRIVATE, plan, scheduler,
+    permissions::PRIVATE, plan, saving, scheduler,
 };
 
 #[test]
@@ -32,7 +32,7 @@ fn every_request_and_its_reply_is_as_its_sample_says() {
 fn every_command_and_its_reply_is_as_its_sample_says() {
     let samples = Samples::default();
     list::commands(&samples);
-    let known = [agent::VERBS, plan::VERBS].concat();
+    let known = [agent::VERBS, plan::VERBS, saving::VERBS].concat();
     assert_eq!(samples.commands(), known.into_iter().collect(), "a command without a sample");
 }
 

@@ -5,6 +5,10 @@
 //!      │             │                      ▲
 //!      └─────────────┴──────▶ Failed ───────┘
 //! ```
+//!
+//! The bytes of one that is saved from a server come from the node that copies its disk ([`Saved`]).
+
+mod saved;
 
 use std::collections::BTreeMap;
 
@@ -12,6 +16,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{Document, ImageName, Refusal, SiteName, Timestamp};
+
+pub use saved::{Consistency, Copying, Saved, Taken};
 
 /// The formats in which images are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -76,6 +82,17 @@ pub enum Change {
     Verified(Stored),
     /// It is not, or the import broke off.
     Refused(Refusal),
+    /// A node begins to copy the disk of the server that it is saved from.
+    CopyBegun(Copying),
+    /// That copy is whole.
+    CopyTaken {
+        /// The file that it is in.
+        file: Announced,
+        /// What it shows.
+        taken: Taken,
+    },
+    /// That copy is lost; another one is made.
+    CopyLost,
     /// It is to be removed.
     DeleteAsked,
 }
@@ -117,6 +134,9 @@ pub struct Image {
     /// The file that was announced.
     #[serde(default)]
     pub announced: Option<Announced>,
+    /// The server that it is saved from; none if it is imported.
+    #[serde(default)]
+    pub saved_from: Option<Saved>,
     /// The file, once verified.
     pub stored: Option<Stored>,
     /// When each site's front end got its verified copy.
@@ -155,7 +175,10 @@ impl Image {
     pub fn apply(&mut self, change: Change, now: Timestamp) -> Result<(), NotNow> {
         use State::{Deleting, Failed, Importing, Ready, Verifying};
         let next = match (self.state, change) {
-            (Importing, Change::Arrived { size_bytes }) => {
+            // Of a server's disk nothing has arrived before its copy is whole.
+            (Importing, Change::Arrived { size_bytes })
+                if self.saved_from.as_ref().is_none_or(|saved| saved.taken.is_some()) =>
+            {
                 if let Some(announced) = &mut self.announced {
                     announced.size_bytes = Some(size_bytes);
                 }
@@ -169,6 +192,12 @@ impl Image {
                 self.fault = Some(refusal);
                 Failed
             }
+            (Importing, change @ (Change::CopyBegun(_) | Change::CopyTaken { .. } | Change::CopyLost)) => {
+                if !self.copied(change, now) {
+                    return Err(NotNow { state: Importing });
+                }
+                Importing
+            }
             (_, Change::DeleteAsked) => Deleting,
             (state, _) => return Err(NotNow { state }),
         };
@@ -177,6 +206,28 @@ impl Image {
         }
         self.state = next;
         Ok(())
+    }
+
+    /// Takes what became of the copy of a server's disk; tells whether it could, and changes nothing if not.
+    fn copied(&mut self, change: Change, now: Timestamp) -> bool {
+        let Some(saved) = &mut self.saved_from else { return false };
+        match change {
+            Change::CopyBegun(copying) if saved.copying.is_none() => {
+                saved.tries = saved.tries.saturating_add(1);
+                saved.copying = Some(copying);
+            }
+            Change::CopyTaken { file, taken } if saved.copying.is_some() && saved.taken.is_none() => {
+                saved.taken = Some(taken);
+                self.announced = Some(file);
+            }
+            Change::CopyLost if saved.copying.is_some() => {
+                (saved.copying, saved.taken) = (None, None);
+                self.announced = Some(Announced::default());
+            }
+            _ => return false,
+        }
+        saved.since = now;
+        true
     }
 }
 
@@ -188,22 +239,28 @@ mod tests {
     use super::*;
 
     fn changes() -> impl Strategy<Value = Change> {
+        let taken = Taken { at: Timestamp(OffsetDateTime::UNIX_EPOCH), consistency: Consistency::Crash };
+        let file = Announced { size_bytes: Some(7), sha256: Some("0".repeat(64)), url: None };
         let stored = Stored { sha256: "0".repeat(64), format: Format::Raw, size_bytes: 1, virtual_size_bytes: 1 };
         prop_oneof![
             Just(Change::Arrived { size_bytes: 1 }),
             Just(Change::Verified(stored)),
             Just(Change::Refused(Refusal::ImageUnknown { image: "x".to_owned() })),
+            Just(Change::CopyBegun(Copying { node: "m1".parse().unwrap(), generation: 1 })),
+            Just(Change::CopyTaken { file, taken }),
+            Just(Change::CopyLost),
             Just(Change::DeleteAsked),
         ]
     }
 
     proptest! {
         #[test]
-        fn no_sequence_of_changes_leaves_the_table(sequence in prop::collection::vec(changes(), 0..12)) {
+        fn no_sequence_of_changes_leaves_the_table(sequence in prop::collection::vec(changes(), 0..20), saves: bool) {
             let at = Timestamp(OffsetDateTime::UNIX_EPOCH);
+            let saved = saves.then(|| Saved::new("mail".parse().unwrap(), "uuid".to_owned(), at));
             let mut image = Image {
-                v: 1, name: "mini".parse().unwrap(), state: State::Importing, announced: None, stored: None, copies: BTreeMap::new(),
-                fault: None, request_id: "r".to_owned(), created_at: at, changed_at: at,
+                v: 1, name: "mini".parse().unwrap(), state: State::Importing, announced: None, saved_from: saved,
+                stored: None, copies: BTreeMap::new(), fault: None, request_id: "r".to_owned(), created_at: at, changed_at: at,
             };
             for change in sequence {
                 let before = image.clone();
@@ -213,6 +270,12 @@ mod tests {
                 prop_assert!(image.state != State::Ready || image.stored.is_some());
                 prop_assert!(image.state != State::Failed || image.fault.is_some());
                 prop_assert!(before.state != State::Deleting || image.state == State::Deleting);
+                prop_assert_eq!(image.saved_from.is_some(), saves);
+                if let Some(saved) = image.saved_from.as_ref().filter(|_| image.state == State::Importing) {
+                    prop_assert!(saved.taken.is_none() || saved.copying.is_some(), "a copy that nobody made");
+                    let known = image.announced.as_ref().is_some_and(|file| file.size_bytes.is_some());
+                    prop_assert_eq!(known, saved.taken.is_some(), "the file of another copy is announced");
+                }
             }
         }
     }

@@ -370,6 +370,14 @@ refusals! {
     ImportLost { image } "image.import-lost" 503 No
         en "the front end that received image {image} went away before it was checked" "import it again: watari image import FILE --name {image}"
         ja "イメージ {image} を受信したフロントエンドが、検査の前に失われました" "もう一度取り込んでください: watari image import ファイル --name {image}";
+    /// Its server is gone.
+    ImageServerGone { image, vm } "image.server-gone" 409 No
+        en "server {vm} was deleted before image {image} could be saved from it" "save another server under that name, or import a disk: watari image import FILE --name {image}"
+        ja "イメージ {image} の保存が終わる前に、サーバ {vm} が削除されました" "別のサーバをこの名前で保存するか、ディスクを取り込んでください: watari image import ファイル --name {image}";
+    /// A server's disk could not be copied or sent.
+    ImageSaveFailed { image, vm, detail: Said } "image.save-failed" 503 No
+        en "image {image} could not be saved from server {vm}, which goes on as it was: {detail}" "see `watari vm show {vm}` and its node's agent, then save it again: watari vm save {vm} --as {image}"
+        ja "サーバ {vm} をイメージ {image} として保存できませんでした。サーバはそのままです: {detail}" "`watari vm show {vm}` とノードのエージェントを確認し、もう一度保存してください: watari vm save {vm} --as {image}";
     /// As many imports as may be are under way.
     ImportsBusy { limit } "image.imports-busy" 503 Later
         en "{limit} imports are under way, which is as many as may be" "wait for one of them to end; `watari image list` shows them"

@@ -55,7 +55,7 @@ pub(crate) fn start(app: &Arc<App>, name: &ImageName) {
     let Some(entry) = app.images.get(name.as_str()) else { return };
     let image = &entry.value;
     let Some(url) = image.announced.as_ref().and_then(|a| a.url.clone()) else { return };
-    let id = UploadId::of(name, &image.request_id);
+    let id = UploadId::for_image(image);
     if !app.downloads.running().insert(id.clone()) {
         return;
     }
@@ -71,7 +71,7 @@ pub(crate) fn start(app: &Arc<App>, name: &ImageName) {
         let job = Job { app: &app, name: &name, request_id: &request_id, id: &id };
         let ended = job.run(&url).await;
         let done = match ended {
-            Ended::Whole(size) => imports::arrived(&app, &name, size).await,
+            Ended::Whole(size) => imports::arrived(&app, &name, &id, size).await,
             Ended::Refused(refusal) => imports::refuse(&app, &name, refusal).await,
             Ended::Overtaken => Ok(()),
         };

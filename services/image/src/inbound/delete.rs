@@ -35,7 +35,7 @@ pub(super) async fn handle(app: &App, request: DeleteImage) -> Result<ImageView,
             changed.map(|()| Step::Write).map_err(|e| Refusal::Internal { detail: e.to_string() })
         })
         .await?;
-    app.uploads.close(&UploadId::of(&image.name, &image.request_id));
+    app.uploads.close(&UploadId::for_image(&image));
     tracing::info!(image = %image.name, "is being deleted");
     Ok(view_of(app, &image))
 }

@@ -3,6 +3,7 @@
 mod delete;
 mod import;
 mod report;
+mod save;
 mod show;
 
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use std::sync::Arc;
 use watari_chassis::Server;
 use watari_contracts::{
     Service,
-    image::{DeleteImage, GetImage, ImportImage, ListImages, ReportCopy},
+    image::{DeleteImage, GetImage, ImportImage, ListImages, ReportCopy, SaveImage},
 };
 
 use crate::app::App;
@@ -28,6 +29,7 @@ pub fn begin(app: &Arc<App>) {
     }
     let server = Server::new(&app.ctx, Service::Image)
         .endpoint::<ImportImage, _, _, _>(handler!(import::handle))
+        .endpoint::<SaveImage, _, _, _>(handler!(save::handle))
         .endpoint::<GetImage, _, _, _>(handler!(show::get))
         .endpoint::<ListImages, _, _, _>(handler!(show::list))
         .endpoint::<DeleteImage, _, _, _>(handler!(delete::handle))

@@ -8,7 +8,7 @@ use watari_model::{
 
 use crate::{
     app::App,
-    plan::view,
+    plan::view::{self, Beside},
     store::{Partial, UploadId},
 };
 
@@ -16,11 +16,11 @@ use crate::{
 pub(crate) fn view_of(app: &App, image: &Image) -> ImageView {
     let images = app.images.snapshot();
     let servers = app.servers().unwrap_or_default();
-    let users = view::users(image, images.values().map(|e| &e.value), servers.iter().map(|vm| &vm.value));
+    let used_by = view::users(image, images.values().map(|e| &e.value), servers.iter().map(|vm| &vm.value));
     let importing = image.state == State::Importing;
-    let path = app.store.upload(&UploadId::of(&image.name, &image.request_id));
-    let arrived = importing.then(|| Partial::length_at(&path).ok().flatten().unwrap_or(0));
-    view::view(image, arrived, users)
+    let path = app.store.upload(&UploadId::for_image(image));
+    let arrived_bytes = importing.then(|| Partial::length_at(&path).ok().flatten().unwrap_or(0));
+    view::view(image, Beside { arrived_bytes, used_by, heard: app.saves.heard(&image.name) })
 }
 
 pub(super) async fn get(app: &App, request: GetImage) -> Result<ImageView, Refusal> {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use watari_model::{
-    ImageName, Refusal, Timestamp,
+    ImageName, Refusal, Said, Timestamp,
     image::{Image, State},
 };
 
@@ -39,7 +39,7 @@ pub struct Seen<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
     /// All bytes are here, but the document does not say so: the process died in between.
-    Arrive(ImageName, u64),
+    Arrive(ImageName, UploadId, u64),
     /// Fetch the file from where the document says.
     Download(ImageName),
     /// Check the file.
@@ -58,24 +58,41 @@ pub fn decide(seen: &Seen<'_>) -> Vec<Action> {
 
 fn of(seen: &Seen<'_>, image: &Image) -> Option<Action> {
     let name = image.name.clone();
-    let upload = seen.uploads.get(&UploadId::of(&image.name, &image.request_id));
+    let id = UploadId::for_image(image);
+    let upload = seen.uploads.get(&id);
     let complete = upload.is_some_and(|u| image.announced.as_ref().is_some_and(|a| a.size_bytes == Some(u.length)));
     let idle_ms = seen.now.millis_since(upload.map_or(image.changed_at, |u| u.touched.max(image.changed_at)));
     match image.state {
-        State::Importing if complete => Some(Action::Arrive(name, upload.map_or(0, |u| u.length))),
+        State::Importing if complete => Some(Action::Arrive(name, id, upload.map_or(0, |u| u.length))),
         // Whoever fetches it knows when to give up.
         State::Importing if image.announced.as_ref().is_some_and(|a| a.url.is_some()) => Some(Action::Download(name)),
+        // What a node copies and sends is looked after in `saves`.
+        State::Importing if image.saved_from.is_some() => None,
         State::Importing if idle_ms >= seen.import_patience_ms => {
             let minutes = (idle_ms / 60_000).to_string();
             Some(Action::Refuse(name, Refusal::ImportAbandoned { image: image.name.to_string(), minutes }))
         }
         State::Verifying if upload.is_some() => Some(Action::Verify(name)),
         // Another front end may have the file and become primary again.
-        State::Verifying if idle_ms >= seen.import_patience_ms => {
-            Some(Action::Refuse(name, Refusal::ImportLost { image: image.name.to_string() }))
-        }
+        State::Verifying if idle_ms >= seen.import_patience_ms => Some(Action::Refuse(name, lost(image))),
         State::Deleting if gone(seen, image) => Some(Action::Forget(name)),
         State::Importing | State::Verifying | State::Ready | State::Failed | State::Deleting => None,
+    }
+}
+
+/// The front end that had the file has not come back with it.
+fn lost(image: &Image) -> Refusal {
+    let name = image.name.to_string();
+    match &image.saved_from {
+        None => Refusal::ImportLost { image: name },
+        Some(saved) => Refusal::ImageSaveFailed {
+            image: name,
+            vm: saved.vm.to_string(),
+            detail: Said::new(
+                "the front end that received it went away before it was checked",
+                "受信したフロントエンドが、検査の前に失われました",
+            ),
+        },
     }
 }
 
@@ -96,7 +113,7 @@ pub fn discard(seen: &Seen<'_>) -> Vec<UploadId> {
     let mut known = BTreeMap::new();
     for image in seen.images {
         let wanted = matches!(image.state, State::Importing | State::Verifying);
-        known.insert(UploadId::of(&image.name, &image.request_id), wanted);
+        known.insert(UploadId::for_image(image), wanted);
     }
     let useless = |id: &UploadId, upload: &Upload| match known.get(id) {
         Some(wanted) => !wanted,

@@ -3,6 +3,7 @@
 
 pub mod copies;
 pub mod imports;
+pub mod saves;
 #[cfg(test)]
 mod tests;
 pub mod view;

@@ -30,6 +30,7 @@ fn image(name: &str, state: State, file: u8, copied_to: &[&str]) -> Image {
         name: name.parse().unwrap(),
         state,
         announced: Some(Announced { size_bytes: Some(10), ..Announced::default() }),
+        saved_from: None,
         stored: known.then_some(stored),
         copies: copied_to.iter().map(|s| (s.parse().unwrap(), at(0))).collect(),
         fault: (state == State::Failed).then(|| Refusal::ImageUnknown { image: name.to_owned() }),
@@ -126,7 +127,8 @@ fn an_import_goes_its_way_and_is_given_up_when_nothing_comes() {
     let name = || "a".parse().unwrap();
     let arriving = [image("a", State::Importing, 1, &[])];
     assert_eq!(importing(&arriving, &[("a", 5, 0)], 999, &None).0, []);
-    assert_eq!(importing(&arriving, &[("a", 10, 0)], 0, &None).0, [imports::Action::Arrive(name(), 10)]);
+    let arrived = imports::Action::Arrive(name(), UploadId::of(&name(), "r"), 10);
+    assert_eq!(importing(&arriving, &[("a", 10, 0)], 0, &None).0, [arrived]);
     assert_eq!(importing(&arriving, &[("a", 5, 900)], 1500, &None).0, []);
     let given_up = importing(&arriving, &[("a", 5, 900)], 61_900, &None).0;
     let abandoned = Refusal::ImportAbandoned { image: "a".to_owned(), minutes: "1".to_owned() };

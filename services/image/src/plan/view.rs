@@ -1,9 +1,16 @@
 //! Images as people and programs see them.
 
-use watari_contracts::{image::ImageView, scheduler::Fault};
-use watari_model::{VmName, image::Image, vm::Vm};
+use watari_contracts::{
+    image::{DiskCopying, ImageView, SavedFrom},
+    scheduler::Fault,
+};
+use watari_model::{
+    VmName,
+    image::{Image, Saved, State},
+    vm::Vm,
+};
 
-use super::{digest_of, needed_beside};
+use super::{digest_of, needed_beside, saves::Heard};
 
 /// The servers that stand on an image: those made from it, and, if no other image has the same
 /// file, all that stand on the file. By name.
@@ -21,21 +28,46 @@ pub fn users<'a>(
     vms.into_iter().filter(stands).map(|vm| vm.name.clone()).collect()
 }
 
+/// What a view tells beside the document.
+#[derive(Clone, Debug, Default)]
+pub struct Beside {
+    /// How much has arrived of a file that is being imported.
+    pub arrived_bytes: Option<u64>,
+    /// The servers that stand on it.
+    pub used_by: Vec<VmName>,
+    /// What is heard of the copy of a server's disk.
+    pub heard: Heard,
+}
+
 /// An image's view.
 #[must_use]
-pub fn view(image: &Image, arrived_bytes: Option<u64>, used_by: Vec<VmName>) -> ImageView {
+pub fn view(image: &Image, beside: Beside) -> ImageView {
     let stored = image.stored.as_ref();
+    let importing = image.state == State::Importing;
     ImageView {
         name: image.name.clone(),
         state: image.state,
         sha256: stored.map(|s| s.sha256.clone()),
         format: stored.map(|s| s.format),
         size_bytes: stored.map(|s| s.size_bytes).or(image.announced.as_ref().and_then(|a| a.size_bytes)),
-        arrived_bytes,
+        arrived_bytes: beside.arrived_bytes,
+        saved_from: image.saved_from.as_ref().map(|saved| saved_from(saved, beside.heard, importing)),
         virtual_size_bytes: stored.map(|s| s.virtual_size_bytes),
         copies: image.copies.clone(),
-        used_by,
+        used_by: beside.used_by,
         fault: image.fault.as_ref().map(Fault::from),
         created_at: image.created_at,
+    }
+}
+
+fn saved_from(saved: &Saved, heard: Heard, importing: bool) -> SavedFrom {
+    let Heard { copied_bytes, total_bytes, lost } = heard;
+    let awaited = importing && saved.taken.is_none();
+    let copying = saved.copying.as_ref().filter(|_| awaited);
+    SavedFrom {
+        vm: saved.vm.clone(),
+        taken: saved.taken,
+        copying: copying.map(|c| DiskCopying { node: c.node.clone(), copied_bytes, total_bytes }),
+        lost: lost.filter(|_| awaited).as_ref().map(Fault::from),
     }
 }

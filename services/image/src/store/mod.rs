@@ -26,6 +26,7 @@ use std::{
 pub use partial::Partial;
 pub use shelf::{Held, Shelf, Trust};
 pub use sparse::{Extent, digest, extents};
+use watari_model::{ImageName, image::Image};
 
 use crate::digest::Digest;
 
@@ -64,9 +65,18 @@ pub struct UploadId(String);
 impl UploadId {
     /// The same image and request always give the same upload, so that it can be resumed.
     #[must_use]
-    pub fn of(image: &watari_model::ImageName, request_id: &str) -> Self {
+    pub fn of(image: &ImageName, request_id: &str) -> Self {
         let digest = crate::digest::of(format!("{image}\0{request_id}").as_bytes());
         Self(digest.as_ref()[..32].to_owned())
+    }
+
+    /// The upload that an image's document is about. Each copy of a server's disk is another file.
+    #[must_use]
+    pub fn for_image(image: &Image) -> Self {
+        match &image.saved_from {
+            None => Self::of(&image.name, &image.request_id),
+            Some(saved) => Self::of(&image.name, &format!("{}\0{}", image.request_id, saved.tries)),
+        }
     }
 
     /// Reads it from a URL or a folder.

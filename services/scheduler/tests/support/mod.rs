@@ -98,6 +98,7 @@ fn image() -> Image {
             virtual_size_bytes: 2 << 30,
         }),
         announced: None,
+        saved_from: None,
         copies: BTreeMap::new(),
         fault: None,
         request_id: "i".to_owned(),

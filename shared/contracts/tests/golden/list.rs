@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
-use watari_contracts::{Request, agent, firewall, image, monitor, network, plan, scheduler};
+use watari_contracts::{Request, agent, firewall, image, monitor, network, plan, saving, scheduler};
 use watari_model::{
     firewall::Firewall, frontend::Primacy, image::Image, key::Key, migration::Migration, network::Network,
     network::Port, node::Node, outage::Outage, site::Site, userdata::UserData, vm::Vm,
@@ -17,7 +17,7 @@ macro_rules! each_request {
             scheduler: CreateVm GetVm ListVms StartVm StopVm RebootVm ResizeVm DeleteVm MigrateVm VmConsoleLog ListMigrations
                 GetMigration CancelMigration ListSites EvacuateSite ReturnSite TellPower PromoteFrontEnd DrainNode GetOutage
                 ListOutages PlanOutage ScheduleOutage StartOutage CancelOutage AddKey GetKey ListKeys DeleteKey;
-            image: ImportImage GetImage ListImages DeleteImage ReportCopy;
+            image: ImportImage SaveImage GetImage ListImages DeleteImage ReportCopy;
             network: CreateNetwork GetNetwork ListNetworks DeleteNetwork ListPorts AllocatePort ReleasePorts;
             firewall: CreateFirewall GetFirewall ListFirewalls DeleteFirewall AllowFirewall RevokeFirewall ReplaceFirewall;
             monitor: ListNodes GetNode CordonNode UncordonNode ListEvents;
@@ -55,6 +55,7 @@ pub(crate) fn commands(samples: &Samples) {
         Start Stop Reboot Remove Receive Send Abort Resume Discard Release Observe ObserveAll TakeInventory ReadConsole
     }
     samples.command::<plan::LayPlan>();
+    samples.command::<saving::SaveDisk>();
 }
 
 pub(crate) fn documents(samples: &Samples) {

@@ -83,7 +83,7 @@ fn no_ticket() -> Response {
 /// The image's state, if it is still about this upload.
 fn state(app: &App, session: &Session) -> Option<ImageState> {
     let entry = app.images.get(session.image.as_str())?;
-    (entry.value.request_id == session.request_id).then_some(entry.value.state)
+    (UploadId::for_image(&entry.value) == session.id).then_some(entry.value.state)
 }
 
 async fn tell(State(app): State<Arc<App>>, Path(id): Path<String>, headers: HeaderMap) -> Response {
@@ -217,7 +217,7 @@ async fn complete(app: &App, session: &Session, partial: Partial) -> Response {
         Ok(Err(error)) => return failed(app, session, &error).await,
         Err(error) => return reply::broken(&error),
     }
-    match imports::arrived(app, &session.image, size).await {
+    match imports::arrived(app, &session.image, &session.id, size).await {
         Ok(()) => {
             app.wake_imports.wake();
             progress(session, size, ImageState::Verifying)
