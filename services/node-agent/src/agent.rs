@@ -11,6 +11,7 @@ use watari_chassis::{CancellationToken, clock};
 use watari_contracts::{
     agent::{Answer, ConsoleText, Domain, NodeFacts, Phase, Progress, ReadConsole, VmFact},
     plan::{LayPlan, PlanLaid},
+    saving::{DiskSaving, SaveDisk},
 };
 use watari_model::{Refusal, VmName};
 
@@ -61,6 +62,8 @@ impl Agent {
     /// # Errors
     /// The journal cannot be read.
     pub async fn restore(node: Arc<Node>) -> Result<Self, JournalError> {
+        // First, since what the actors take up may need a disk.
+        node.saves.sweep(&node);
         node.journal.tidy().await?;
         node.facts.set_epoch(node.journal.epoch().await);
         let mut records: BTreeMap<VmName, Vec<Record>> = BTreeMap::new();
@@ -167,6 +170,15 @@ impl Agent {
     /// As [`crate::plans::Plans::lay`].
     pub async fn lay(&self, order: LayPlan) -> Result<PlanLaid, Refusal> {
         self.node.plans.lay(&self.node.journal, &self.node.plumbing, order).await
+    }
+
+    /// Copies a server's disk for an image, or says how far that is.
+    ///
+    /// # Errors
+    /// As [`crate::saving::Saves::save`].
+    pub async fn save(&self, order: SaveDisk) -> Result<DiskSaving, Refusal> {
+        let book = self.book(&order.vm);
+        self.node.saves.save(&self.node, book, order).await
     }
 
     /// Looks at one server now.

@@ -1,5 +1,5 @@
-//! The commands of `watari_contracts::agent` and `plan`, on `watari.agent.<node>.<verb>`. No lease: an agent
-//! is the only one of its node, and what it may do the orders' epochs and grants say.
+//! The commands of `watari_contracts::agent`, `plan` and `saving`, on `watari.agent.<node>.<verb>`. No lease:
+//! an agent is the only one of its node, and what it may do the orders' epochs and grants say.
 
 use watari_chassis::{Context, Server};
 use watari_contracts::{
@@ -9,6 +9,7 @@ use watari_contracts::{
         TakeInventory,
     },
     plan::LayPlan,
+    saving::SaveDisk,
 };
 
 use crate::{agent::Agent, stock};
@@ -29,11 +30,15 @@ pub fn server(ctx: &Context, agent: &Agent) -> Server {
     }
     orders! { Start Stop Reboot Remove Receive Send Abort Resume Discard Release }
     let (one, all, take, read) = (agent.clone(), agent.clone(), agent.clone(), agent.clone());
-    let lay = agent.clone();
+    let (lay, save) = (agent.clone(), agent.clone());
     commands
         .command::<LayPlan, _, _>(move |_, order| {
             let agent = lay.clone();
             async move { agent.lay(order).await }
+        })
+        .command::<SaveDisk, _, _>(move |_, order| {
+            let agent = save.clone();
+            async move { agent.save(order).await }
         })
         .command::<Observe, _, _>(move |_, request| {
             let agent = one.clone();

@@ -28,7 +28,8 @@ impl Layout {
     /// # Errors
     /// The folder that cannot be made.
     pub fn make(&self) -> io::Result<()> {
-        for folder in [&self.data, &self.images(), &self.disks(), &self.consoles(), &self.seeds(), &self.run] {
+        let below = [self.images(), self.disks(), self.consoles(), self.seeds(), self.saves()];
+        for folder in [&self.data, &self.run].into_iter().chain(&below) {
             let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", folder.display()));
             fs::DirBuilder::new().recursive(true).mode(0o711).create(folder).map_err(named)?;
         }
@@ -76,6 +77,24 @@ impl Layout {
     #[must_use]
     pub fn seed(&self, uuid: &str) -> PathBuf {
         self.seeds().join(format!("{uuid}.img"))
+    }
+
+    /// Copies of servers' disks on their way to a front end.
+    #[must_use]
+    pub fn saves(&self) -> PathBuf {
+        self.data.join("saves")
+    }
+
+    /// The copy of one server's disk.
+    #[must_use]
+    pub fn save(&self, uuid: &str) -> PathBuf {
+        self.saves().join(format!("{uuid}.qcow2"))
+    }
+
+    /// What says that a copy of one server's disk is being made; it holds the server's name.
+    #[must_use]
+    pub fn save_marker(&self, uuid: &str) -> PathBuf {
+        self.saves().join(format!("{uuid}.saving"))
     }
 
     fn consoles(&self) -> PathBuf {

@@ -3,6 +3,7 @@
 //!
 //! ```text
 //! inbound ─▶ agent ─▶ actor (one a server) ─▶ rules ─▶ store (journal, fsync) ─▶ hypervisor · images · plumbing
+//!             └──▶ saving (copies of disks) ─▶ hypervisor · images
 //! bus ◀── facts · beats · stock ◀── events of libvirt, ends of operations
 //! ```
 //!
@@ -25,6 +26,7 @@ pub mod plumbing;
 pub mod record;
 pub mod room;
 pub mod rules;
+pub mod saving;
 pub mod seed;
 pub mod settings;
 pub mod stock;
@@ -46,6 +48,7 @@ use node::Node;
 use plans::Plans;
 use plumbing::Plumbing;
 use room::Room;
+use saving::Saves;
 pub use settings::{DEFAULTS, Settings};
 use store::{Journal, JournalError};
 
@@ -101,6 +104,7 @@ pub async fn open(
     Ok(Arc::new(Node {
         facts: Arc::new(Facts::new(name.clone(), site.clone(), instance)),
         images: Images::new(name.clone(), layout.clone(), &settings.image)?,
+        saves: Saves::new(settings.saving.at_once),
         room: Room::new(name.clone(), layout.disks(), settings.capacity.reserve_disk_gib),
         cache: if direct { CacheMode::None } else { CacheMode::Writeback },
         virt: verdict.virt_type,

@@ -14,6 +14,7 @@ use crate::{
     plans::Plans,
     plumbing::Plumbing,
     room::Room,
+    saving::Saves,
     settings::Settings,
     store::Journal,
 };
@@ -44,6 +45,8 @@ pub struct Node {
     pub plumbing: Plumbing,
     /// What belongs on its links.
     pub plans: Plans,
+    /// Copies of servers' disks, for images.
+    pub saves: Saves,
     /// Memory and disk that are spoken for.
     pub room: Room,
     /// What is counted.

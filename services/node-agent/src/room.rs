@@ -90,14 +90,39 @@ impl Room {
             );
             return Err(Refusal::NoRoom { vm: vm.to_string(), detail });
         }
-        let promised_gib: u64 = others().map(|c| c.disk_gib).sum();
-        if free_gib < promised_gib.saturating_add(need.disk_gib).saturating_add(self.reserve_disk_gib) {
+        self.fits_disk(claims, uuid, need.disk_gib, free_gib)
+    }
+
+    fn fits_disk(
+        &self,
+        claims: &BTreeMap<String, Claim>,
+        key: &str,
+        disk_gib: u64,
+        free_gib: u64,
+    ) -> Result<(), Refusal> {
+        let others = claims.iter().filter(|(other, _)| *other != key);
+        let promised_gib: u64 = others.map(|(_, claim)| claim.disk_gib).sum();
+        if free_gib < promised_gib.saturating_add(disk_gib).saturating_add(self.reserve_disk_gib) {
             let detail = format!(
-                "{free_gib} GiB are free, {promised_gib} of them promised, {} kept back, and {} are needed",
-                self.reserve_disk_gib, need.disk_gib
+                "{free_gib} GiB are free, {promised_gib} of them promised, {} kept back, and {disk_gib} are needed",
+                self.reserve_disk_gib
             );
             return Err(Refusal::DiskFull { node: self.node.to_string(), detail });
         }
+        Ok(())
+    }
+
+    /// Claims room on the disk for the copy of a server's disk, beside the server's own claim. It ends as
+    /// others do, by its key.
+    ///
+    /// # Errors
+    /// [`Refusal::DiskFull`]; nothing is claimed then.
+    pub async fn claim_copy(&self, vm: &VmName, key: &str, disk_gib: u64) -> Result<(), Refusal> {
+        let free = inventory::disk_space(&self.folder).await;
+        let (_, free) = free.map_err(|error| Refusal::Internal { detail: error.to_string() })?;
+        let mut claims = self.claims();
+        self.fits_disk(&claims, key, disk_gib, free >> 30)?;
+        claims.insert(key.to_owned(), Claim { memory_mib: 0, resident_mib: 0, disk_gib, vm: vm.clone() });
         Ok(())
     }
 

@@ -41,6 +41,8 @@ pub struct Settings {
     pub cpu: Cpu,
     /// `[migration]`.
     pub migration: Migration,
+    /// `[saving]`.
+    pub saving: Saving,
     /// `[intervals]`.
     pub intervals: Intervals,
     /// `[bounds]`.
@@ -129,6 +131,24 @@ pub struct Migration {
     pub auto_converge: bool,
     /// Milliseconds between two looks at the figures.
     pub poll_ms: u64,
+}
+
+/// `[saving]`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Saving {
+    /// Copies made and sent at the same time.
+    pub at_once: usize,
+    /// Seconds after which a copy that nobody asks for ends.
+    pub silence_seconds: u64,
+    /// Hours that a copy may take.
+    pub most_hours: u64,
+    /// Seconds that a guest's own agent may take for each answer.
+    pub freeze_seconds: u16,
+    /// Seconds that a piece may take to be sent.
+    pub piece_seconds: u64,
+    /// 0 is without bound.
+    pub mib_per_second: u64,
 }
 
 /// `[intervals]`, in milliseconds.
@@ -242,6 +262,12 @@ impl Validate for Settings {
             ("networks.rules_wait_ms", self.networks.rules_wait_ms, 0, 60_000),
             ("networks.arrival_minutes", self.networks.arrival_minutes.into(), 1, 10_080),
             ("migration.poll_ms", self.migration.poll_ms, 100, 10_000),
+            ("saving.at_once", self.saving.at_once as u64, 1, 64),
+            ("saving.silence_seconds", self.saving.silence_seconds, 5, 3_600),
+            ("saving.most_hours", self.saving.most_hours, 1, 1_000),
+            ("saving.freeze_seconds", self.saving.freeze_seconds.into(), 1, 600),
+            ("saving.piece_seconds", self.saving.piece_seconds, 5, 3_600),
+            ("saving.mib_per_second", self.saving.mib_per_second, 0, 100_000),
             ("intervals.beat_ms", self.intervals.beat_ms, 100, 60_000),
             ("intervals.facts_ms", self.intervals.facts_ms, 500, 60_000),
             ("intervals.inventory_ms", self.intervals.inventory_ms, 1_000, 600_000),

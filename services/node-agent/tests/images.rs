@@ -2,23 +2,25 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use std::{
+    collections::HashMap,
     fs,
     net::SocketAddr,
     os::unix::fs::PermissionsExt,
     path::PathBuf,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use axum::{
     Router,
     body::Body,
-    extract::{Path, State},
+    extract::{DefaultBodyLimit, Path, Query, State},
     http::{HeaderMap, StatusCode, header},
     response::Response,
-    routing::get,
+    routing::{get, put},
 };
 use axum_server::tls_rustls::RustlsConfig;
 use bytes::Bytes;
@@ -29,8 +31,13 @@ use rustls::{
     server::WebPkiClientVerifier,
 };
 use sha2::{Digest, Sha256};
+use watari_contracts::saving::SendTo;
 use watari_model::{Refusal, image::Format, vm::Base};
-use watari_node_agent::{images::Images, layout::Layout, settings};
+use watari_node_agent::{
+    images::{Images, Pace, Unsent},
+    layout::Layout,
+    settings,
+};
 
 /// What the server does with the next requests.
 #[derive(Default)]
@@ -40,6 +47,44 @@ struct Behaviour {
     cuts: AtomicUsize,
     asked: AtomicUsize,
     asked_for_rest: AtomicUsize,
+    /// What was sent.
+    uploaded: Mutex<Vec<u8>>,
+}
+
+const TOKEN: &str = "Bearer good";
+
+fn has_token(headers: &HeaderMap) -> bool {
+    headers.get(header::AUTHORIZATION).is_some_and(|given| given == TOKEN)
+}
+
+fn told(status: StatusCode, arrived: usize, body: &'static str) -> Response {
+    Response::builder().status(status).header("upload-offset", arrived).body(Body::from(body)).unwrap()
+}
+
+/// How much of an upload has arrived.
+async fn tell(State(behaviour): State<Arc<Behaviour>>, headers: HeaderMap) -> Response {
+    let arrived = behaviour.uploaded.lock().unwrap().len();
+    told(if has_token(&headers) { StatusCode::OK } else { StatusCode::UNAUTHORIZED }, arrived, "")
+}
+
+/// Takes what is sent, or half of it.
+async fn take(
+    State(behaviour): State<Arc<Behaviour>>,
+    Query(place): Query<HashMap<String, usize>>,
+    headers: HeaderMap,
+    piece: Bytes,
+) -> Response {
+    let mut uploaded = behaviour.uploaded.lock().unwrap();
+    if !has_token(&headers) {
+        return told(StatusCode::UNAUTHORIZED, uploaded.len(), r#"{"code":"upload.ticket"}"#);
+    }
+    assert_eq!(place["offset"], uploaded.len(), "it does not go on where the last piece ended");
+    if behaviour.cuts.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1)).is_ok() {
+        uploaded.extend_from_slice(&piece[..piece.len() / 2]);
+        return told(StatusCode::BAD_REQUEST, uploaded.len(), r#"{"code":"upload.broken"}"#);
+    }
+    uploaded.extend_from_slice(&piece);
+    told(StatusCode::OK, uploaded.len(), "{}")
 }
 
 async fn blob(State(behaviour): State<Arc<Behaviour>>, Path(_): Path<String>, headers: HeaderMap) -> Response {
@@ -118,7 +163,11 @@ impl Scene {
             )
             .unwrap();
         let handle = axum_server::Handle::<SocketAddr>::new();
-        let router = Router::new().route("/v1/blobs/{sha256}", get(blob)).with_state(Arc::clone(behaviour));
+        let router = Router::new()
+            .route("/v1/blobs/{sha256}", get(blob))
+            .route("/v1/uploads/{id}", put(take).head(tell))
+            .layer(DefaultBodyLimit::disable())
+            .with_state(Arc::clone(behaviour));
         let server = axum_server::bind_rustls(
             SocketAddr::from(([127, 0, 0, 1], 0)),
             RustlsConfig::from_config(Arc::new(config)),
@@ -214,4 +263,25 @@ async fn nobody_is_believed_without_our_authority_and_nothing_is_fetched_from_no
     assert!(matches!(scene.images(vec![stranger]).ensure(&base).await, Err(Refusal::ImageUnavailable { .. })));
     assert!(matches!(scene.images(vec![]).ensure(&base).await, Err(Refusal::ImageUnavailable { .. })));
     assert_eq!(behaviour.asked.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
+async fn a_copy_is_sent_piece_by_piece_and_goes_on_where_the_front_end_says() {
+    let scene = Scene::new("send");
+    let behaviour = Arc::new(Behaviour { cuts: AtomicUsize::new(1), ..Behaviour::default() });
+    let (origin, images) = (scene.serve(&behaviour).await, scene.images(vec![]));
+    let (bytes, path) = (content().repeat(8), scene.folder.join("copy"));
+    fs::write(&path, &bytes).unwrap();
+    let pace = Pace { piece: Duration::from_secs(20), bytes_per_second: 0 };
+    let to = |token: &str| SendTo { url: format!("{origin}/v1/uploads/x"), token: token.to_owned() };
+    let send = async |token: &str| images.send(&path, bytes.len() as u64, &to(token), pace).await;
+    assert_eq!(send("void").await, Err(Unsent::Ticket));
+    assert!(matches!(send("good").await, Err(Unsent::Broken(_))));
+    let kept = behaviour.uploaded.lock().unwrap().len();
+    assert!(kept > 0 && kept < bytes.len());
+    assert_eq!(send("good").await, Ok(()));
+    assert!(*behaviour.uploaded.lock().unwrap() == bytes, "other bytes arrived than were sent");
+    assert_eq!(send("good").await, Ok(()), "all of it is there already");
+    let nobody = SendTo { url: "https://127.0.0.1:1/v1/uploads/x".to_owned(), token: "good".to_owned() };
+    assert!(matches!(images.send(&path, 1, &nobody, pace).await, Err(Unsent::Broken(_))));
 }

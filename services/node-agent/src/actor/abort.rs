@@ -8,7 +8,7 @@ use watari_model::Refusal;
 
 use super::cx::Cx;
 use crate::{
-    hypervisor::{JobKind, Kind},
+    hypervisor::{JobKind, JobPurpose, Kind},
     record::Side,
 };
 
@@ -40,7 +40,7 @@ async fn until_idle(cx: &Cx) -> Result<(), Refusal> {
             None => true,
         };
         match cx.node.hypervisor.job_stats(cx.name()).await {
-            Ok(stats) if stats.kind == JobKind::Running => {
+            Ok(stats) if stats.kind == JobKind::Running && stats.purpose != JobPurpose::Backup => {
                 if let Err(error) = cx.node.hypervisor.abort_job(cx.name()).await {
                     tracing::info!(vm = %cx.book.vm, %error, "the sending cannot be broken off now; trying again");
                 }

@@ -12,7 +12,9 @@ use crate::{
     hypervisor,
     node::{Node, word},
     record::Record,
+    saving::Way,
     seed,
+    work::Work,
 };
 
 /// How long a QEMU process may take to end after it was told to.
@@ -93,6 +95,17 @@ impl Cx {
             () = self.superseded.cancelled() => {
                 Err(self.node.not_now(&self.book.vm, "wanted otherwise since", wanted))
             }
+        }
+    }
+
+    /// Has a copy of the server's disk that is being made for an image make way for what needs the disk or the
+    /// domain's one job; as long as what is returned is held, none begins.
+    pub(super) async fn make_way(&self, work: &Work) -> Result<Option<Way>, Refusal> {
+        let needs = matches!(work, Work::Start(_) | Work::Send(_) | Work::Remove(_));
+        let Some(uuid) = self.uuid.as_deref().filter(|_| needs) else { return Ok(None) };
+        match self.node.saves.make_way(uuid).await {
+            Some(way) => Ok(Some(way)),
+            None => Err(self.node.not_now(&self.book.vm, "still being copied for an image", work.verb())),
         }
     }
 

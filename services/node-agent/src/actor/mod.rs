@@ -249,10 +249,13 @@ impl Actor {
         };
         let (work, recovered) = (Arc::clone(&operation.work), operation.recovered);
         tracing::info!(vm = %self.book.vm, verb = operation.key.verb, operation = operation.key.operation, recovered, "begins");
-        let task =
-            tokio::spawn(
-                async move { if recovered { recover::run(&cx, &work).await } else { perform(&cx, &work).await } },
-            );
+        let task = tokio::spawn(async move {
+            if recovered {
+                return recover::run(&cx, &work).await;
+            }
+            let _way = cx.make_way(&work).await?;
+            perform(&cx, &work).await
+        });
         Running { operation, task }
     }
 

@@ -13,7 +13,7 @@ use watari_model::{MigrationId, Refusal, Said};
 use super::{answers, cx::Cx};
 use crate::{
     facts::Urgency,
-    hypervisor::{Change, Event, JobKind, JobStats, Migration, Persist, QemuProcess, Suspend},
+    hypervisor::{Change, Event, JobKind, JobPurpose, JobStats, Migration, Persist, QemuProcess, Suspend},
     record::{Crossing, Record, Side},
 };
 
@@ -103,7 +103,7 @@ async fn follow(
                     Ok(Event::Domain { name, change: Change::Suspended(Suspend::Migrated) }) if name == cx.name() => {
                         stopping = true;
                     }
-                    Ok(Event::JobCompleted { name, stats }) if name == cx.name() => last = Some(stats),
+                    Ok(Event::JobCompleted { name, stats }) if is_ours(cx, &name, &stats) => last = Some(stats),
                     Ok(_) | Err(RecvError::Lagged(_)) => {}
                     Err(RecvError::Closed) => break Ok(()),
                 },
@@ -132,6 +132,11 @@ async fn follow(
     Ok(())
 }
 
+/// Figures of a copy for an image may come a moment after it has made way.
+fn is_ours(cx: &Cx, name: &str, stats: &JobStats) -> bool {
+    name == cx.name() && stats.purpose != JobPurpose::Backup
+}
+
 /// The call is over, however it ended.
 async fn end(cx: &Cx, uuid: &str, migration: &MigrationId, complaint: Option<String>) -> Result<(), Refusal> {
     let ended = |record: &mut Record| {
@@ -150,7 +155,7 @@ async fn late_figures(cx: &Cx, events: &mut tokio::sync::broadcast::Receiver<Eve
     let wait = async {
         loop {
             match events.recv().await {
-                Ok(Event::JobCompleted { name, stats }) if name == cx.name() => return Some(stats),
+                Ok(Event::JobCompleted { name, stats }) if is_ours(cx, &name, &stats) => return Some(stats),
                 Ok(_) | Err(RecvError::Lagged(_)) => {}
                 Err(RecvError::Closed) => return None,
             }

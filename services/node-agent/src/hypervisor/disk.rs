@@ -130,7 +130,7 @@ pub async fn supports_direct_io(folder: &Path) -> Result<bool> {
     .await
 }
 
-fn absolute(path: &Path) -> Result<()> {
+pub(super) fn absolute(path: &Path) -> Result<()> {
     // An absolute path is no option and no protocol (`nbd:…`) to qemu-img.
     if path.is_absolute() {
         return Ok(());
@@ -139,7 +139,7 @@ fn absolute(path: &Path) -> Result<()> {
     Err(Error::Invalid { field: "disk path", reason })
 }
 
-async fn qemu_img<const N: usize>(act: &'static str, arguments: [&std::ffi::OsStr; N]) -> Result<Vec<u8>> {
+pub(super) async fn qemu_img<const N: usize>(act: &'static str, arguments: [&std::ffi::OsStr; N]) -> Result<Vec<u8>> {
     let mut command = Command::new("qemu-img");
     command.args(arguments).stdin(Stdio::null()).kill_on_drop(true);
     let output = tokio::time::timeout(BOUND, command.output())

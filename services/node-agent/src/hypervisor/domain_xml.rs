@@ -138,6 +138,10 @@ fn write_devices(out: &mut Out, spec: &DomainSpec) -> io::Result<()> {
         empty(out, "source", &[("path", &path(&spec.console_log)), ("append", "on")])?;
         empty(out, "target", &[("type", "isa-serial"), ("port", "0")])
     })?;
+    // How the guest's own agent, where there is one, is asked to hold still ([`super::Hypervisor::freeze`]).
+    out.create_element("channel")
+        .with_attribute(("type", "unix"))
+        .write_inner_content(|out| empty(out, "target", &[("type", "virtio"), ("name", "org.qemu.guest_agent.0")]))?;
     out.create_element("rng").with_attribute(("model", "virtio")).write_inner_content(|out| {
         out.create_element("backend")
             .with_attribute(("model", "random"))

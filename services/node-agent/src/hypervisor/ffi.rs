@@ -119,6 +119,29 @@ pub(super) fn abort_job(domain: &Domain) -> Result<(), Error> {
     check(unsafe { sys::virDomainAbortJob(domain.as_ptr()) }).map(drop)
 }
 
+/// Has the guest's own agent freeze its file systems, and says how many it has frozen. The bound, in
+/// seconds, is for each of its answers, from now on.
+pub(super) fn freeze(domain: &Domain, seconds: c_int) -> Result<c_int, Error> {
+    // SAFETY: the domain is alive while borrowed; no list of mount points means all of them.
+    unsafe {
+        check(sys::virDomainAgentSetResponseTimeout(domain.as_ptr(), seconds, 0))?;
+        check(sys::virDomainFSFreeze(domain.as_ptr(), ptr::null_mut(), 0, 0))
+    }
+}
+
+/// Has the guest's own agent thaw them; none that are frozen is success.
+pub(super) fn thaw(domain: &Domain) -> Result<(), Error> {
+    // SAFETY: as above.
+    check(unsafe { sys::virDomainFSThaw(domain.as_ptr(), ptr::null_mut(), 0, 0) }).map(drop)
+}
+
+/// Begins the backup that the XML describes, without a checkpoint.
+pub(super) fn begin_backup(domain: &Domain, xml: &str) -> Result<(), Error> {
+    let xml = CString::new(xml)?;
+    // SAFETY: the domain is alive while borrowed; the text outlives the call, which copies it.
+    check(unsafe { sys::virDomainBackupBegin(domain.as_ptr(), xml.as_ptr(), ptr::null(), 0) }).map(drop)
+}
+
 /// Starts measuring the dirty rate for that many seconds; the result is in the bulk statistics.
 pub(super) fn start_dirty_rate(domain: &Domain, seconds: c_int) -> Result<(), Error> {
     // SAFETY: the domain is alive while borrowed.

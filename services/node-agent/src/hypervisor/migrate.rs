@@ -63,11 +63,23 @@ pub enum JobKind {
     Cancelled,
 }
 
-/// A migration's figures. While it runs they grow; when it ends they are final.
+/// What a job is for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum JobPurpose {
+    /// A migration, mostly.
+    #[default]
+    Other,
+    /// Copying its disk while it runs ([`Hypervisor::begin_backup`]).
+    Backup,
+}
+
+/// A job's figures. While it runs they grow; when it ends they are final.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct JobStats {
     /// What the job is doing.
     pub kind: JobKind,
+    /// What it is for.
+    pub purpose: JobPurpose,
     /// Since its start.
     pub elapsed_ms: u64,
     /// The switch-over's pause: expected while it runs, measured when it has ended.
@@ -106,6 +118,13 @@ pub(super) enum Job {
     Outgoing,
 }
 
+impl JobPurpose {
+    fn of(params: &Params) -> Self {
+        let operation = params.get(&*sys::VIR_DOMAIN_JOB_OPERATION.to_string_lossy()).and_then(Value::as_u64);
+        if operation == Some(sys::VIR_DOMAIN_JOB_OPERATION_BACKUP.into()) { Self::Backup } else { Self::Other }
+    }
+}
+
 impl JobStats {
     pub(super) fn from_params(params: &Params) -> Self {
         let maybe = |name: &CStr| params.get(&*name.to_string_lossy()).and_then(Value::as_u64);
@@ -117,6 +136,7 @@ impl JobStats {
         };
         Self {
             kind,
+            purpose: JobPurpose::of(params),
             elapsed_ms: get(sys::VIR_DOMAIN_JOB_TIME_ELAPSED),
             downtime_ms: get(sys::VIR_DOMAIN_JOB_DOWNTIME),
             downtime_net_ms: maybe(sys::VIR_DOMAIN_JOB_DOWNTIME_NET),
@@ -245,7 +265,11 @@ impl Hypervisor {
     /// ("available only on the source host"): that refusal is how an incoming one is known.
     pub(super) async fn job_at_work(&self, name: &str) -> Result<Job> {
         let look = |domain: &Domain| match ffi::job_stats(domain, 0) {
-            Ok((sys::VIR_DOMAIN_JOB_BOUNDED | sys::VIR_DOMAIN_JOB_UNBOUNDED, _)) => Ok(Job::Outgoing),
+            Ok((sys::VIR_DOMAIN_JOB_BOUNDED | sys::VIR_DOMAIN_JOB_UNBOUNDED, params))
+                if JobPurpose::of(&params) != JobPurpose::Backup =>
+            {
+                Ok(Job::Outgoing)
+            }
             Ok(_) => Ok(Job::None),
             Err(error) => match error.code() {
                 Enum::Known(ErrorNumber::OperationUnsupported) => Ok(Job::Incoming),

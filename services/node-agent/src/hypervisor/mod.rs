@@ -9,9 +9,11 @@
 //! reports, and keeps three things apart that libvirt blurs: what libvirt *says* of a domain
 //! ([`DomainState`]), whether its QEMU process *lives* ([`QemuProcess`]), and what a call *returned*.
 
+mod backup;
 mod config;
 mod connection;
 pub mod console;
+pub mod copy;
 pub mod disk;
 mod domain_xml;
 mod error;
@@ -33,13 +35,14 @@ use tokio::sync::{Semaphore, broadcast};
 use virt::connect::Connect;
 use virt::domain::Domain;
 
+pub use backup::Frozen;
 pub use config::Config;
 pub use domain_xml::{DomainRecord, build, parse};
 pub use error::{Error, Kind, Result};
 pub use events::{Change, CloseReason, Event, Resume, Start, Stop, Suspend};
 pub use inventory::{HostCpu, Inventory};
 pub use lifecycle::{DomainSummary, StartMode};
-pub use migrate::{JobKind, JobStats, Migration, Persist};
+pub use migrate::{JobKind, JobPurpose, JobStats, Migration, Persist};
 pub use process::{ProcessId, QemuProcess};
 pub use spec::{BackingFile, CacheMode, Cpu, Disk, DiskFormat, DomainSpec, Grant, Nic, VirtType};
 pub use state::{DomainState, PauseReason, StopReason};

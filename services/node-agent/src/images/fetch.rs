@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File, Permissions},
-    io::{self, Read},
+    io,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     time::Duration,
@@ -10,16 +10,17 @@ use std::{
 
 use futures_util::StreamExt;
 use reqwest::{Client, StatusCode, header};
-use sha2::{Digest, Sha256};
 use tokio::io::AsyncWriteExt;
+use tokio_util::sync::CancellationToken;
 
-use super::trust::{self, TrustError};
+use super::{
+    digest,
+    trust::{self, TrustError},
+};
 use crate::settings;
 
 /// Until a source must have accepted a connection.
 const CONNECT: Duration = Duration::from_secs(5);
-/// What is read of a file at a time when it is verified.
-const CHUNK: usize = 128 * 1024;
 
 /// Where images come from.
 pub(super) struct Sources {
@@ -137,7 +138,8 @@ fn innermost(error: &dyn std::error::Error) -> String {
 async fn land(sha256: &str, partial: &Path, path: &Path) -> Result<(), Broken> {
     let (sha256, partial, path) = (sha256.to_owned(), partial.to_owned(), path.to_owned());
     let landing = move || {
-        let found = digest(&partial).map_err(|error| Broken::Midway(error.to_string()))?;
+        let found = digest(&partial, &CancellationToken::new());
+        let found = found.map_err(|error| Broken::Midway(error.to_string()))?.unwrap_or_default();
         if found != sha256 {
             return Err(Broken::Wrong(format!("its digest is {found}")));
         }
@@ -151,17 +153,6 @@ fn name(partial: &Path, path: &Path) -> io::Result<()> {
     File::open(partial)?.sync_all()?;
     fs::rename(partial, path)?;
     File::open(path.parent().unwrap_or(Path::new("/")))?.sync_all()
-}
-
-fn digest(path: &Path) -> io::Result<String> {
-    let (mut file, mut hasher, mut chunk) = (File::open(path)?, Sha256::new(), vec![0; CHUNK]);
-    loop {
-        match file.read(&mut chunk)? {
-            0 => break,
-            read => hasher.update(&chunk[..read]),
-        }
-    }
-    Ok(hasher.finalize().iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}")))
 }
 
 async fn discard(partial: &Path) {

@@ -1,22 +1,28 @@
-//! Base images on this node, each under the name of its digest.
+//! Base images on this node, each under the name of its digest; and the door to the front ends, which
+//! also takes the copies of servers' disks that are to become images ([`Images::send`]).
 //!
 //! A file under its final name was verified; it is never written again. However many servers want
 //! one image, it is fetched once, and goes on being fetched when those who asked have gone away.
 
+mod digest;
 mod fetch;
+mod send;
 mod trust;
 
 use std::{
     collections::HashMap,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
 
 use tokio::sync::{Semaphore, watch};
+use watari_contracts::saving::SendTo;
 use watari_model::{NodeName, Refusal, vm::Base};
 
 use crate::{layout::Layout, settings};
 
+pub(crate) use digest::digest;
+pub use send::{Pace, Unsent};
 pub use trust::TrustError;
 
 /// How a fetch ended; nothing while it goes on.
@@ -32,6 +38,7 @@ struct Inner {
     node: NodeName,
     layout: Layout,
     sources: fetch::Sources,
+    sender: send::Sender,
     downloads: Semaphore,
     flights: Mutex<HashMap<String, watch::Receiver<Outcome>>>,
 }
@@ -42,9 +49,9 @@ impl Images {
     /// # Errors
     /// A certificate or key cannot be read.
     pub fn new(node: NodeName, layout: Layout, settings: &settings::Image) -> Result<Self, TrustError> {
-        let sources = fetch::Sources::new(settings)?;
+        let (sources, sender) = (fetch::Sources::new(settings)?, send::Sender::new(settings)?);
         let downloads = Semaphore::new(settings.downloads);
-        let inner = Inner { node, layout, sources, downloads, flights: Mutex::default() };
+        let inner = Inner { node, layout, sources, sender, downloads, flights: Mutex::default() };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -65,6 +72,14 @@ impl Images {
             Ok(Some(Err(detail))) => Err(self.unavailable(base, detail)),
             Ok(None) | Err(_) => Err(self.unavailable(base, "the fetch was broken off".to_owned())),
         }
+    }
+
+    /// Sends a file of `size` bytes that does not change, from where the front end says that it has arrived.
+    ///
+    /// # Errors
+    /// [`Unsent`]; what has arrived is kept, and it may be tried again.
+    pub async fn send(&self, file: &Path, size: u64, to: &SendTo, pace: Pace) -> Result<(), Unsent> {
+        self.inner.sender.send(file, size, to, pace).await
     }
 
     fn unavailable(&self, base: &Base, detail: String) -> Refusal {

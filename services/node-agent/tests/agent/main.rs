@@ -2,6 +2,7 @@
 //! (`qemu:///embed`): orders, refusals, restarts.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod saving;
 mod scene;
 
 use scene::{Scene, scene};

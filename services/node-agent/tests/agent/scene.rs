@@ -28,7 +28,7 @@ cgroup_controllers = []
 stdio_handler = "file"
 "#;
 const PREFIX: &str = "watari-agent-test-";
-const BOUND: Duration = Duration::from_secs(60);
+pub(crate) const BOUND: Duration = Duration::from_secs(60);
 
 /// What all tests share: libvirt's embedded driver takes one folder a process.
 pub(crate) struct Scene {
