@@ -60,7 +60,7 @@ impl Place {
         Self { nats: NatsServer::start(), dir, authority, ports: [free_port(), free_port(), free_port(), free_port()] }
     }
 
-    fn common(&self) -> Common {
+    pub fn common(&self) -> Common {
         let mut common = Common::embedded().unwrap();
         common.bus.urls = vec![self.nats.url()];
         common.lease.ttl_ms = 1500;
