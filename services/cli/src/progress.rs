@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use crate::{format, out};
 
-/// A plain line is written when so many percent are new,
+/// A plain line is written when it is so many percent further, or back as when other work has begun,
 const STEP: u64 = 10;
 /// or when nothing was written for so long and something changed.
 const QUIET: Duration = Duration::from_secs(10);
@@ -79,7 +79,7 @@ impl Progress {
             bar.set_length(total.max(1));
             bar.set_position(done.min(total));
             bar.set_message(format!("{}/{}  {text}", format::bytes(done), format::bytes(total)));
-        } else if percent >= shown.percent + STEP || (percent != shown.percent && shown.at.elapsed() >= QUIET) {
+        } else if percent.abs_diff(shown.percent) >= STEP || (percent != shown.percent && shown.at.elapsed() >= QUIET) {
             out::say(&format!("{name}: {percent} % ({}/{}, {text})", format::bytes(done), format::bytes(total)));
             shown.percent = percent;
             shown.at = Instant::now();

@@ -290,6 +290,51 @@ fn a_migration_shows_how_far_it_is_and_what_became_of_it() {
     assert_eq!(stub.asked()[0].1["to"], "y1");
 }
 
+/// An image that is saved from a server: waited for, copied, sent, ready.
+fn saved(look: u32) -> Value {
+    let mut view = sample("reply.ImageView.json");
+    view["name"] = "mail-2026".into();
+    view["saved_from"] = json!({"vm": "mail", "taken": null, "copying": null, "lost": null});
+    view["state"] = if look < 4 { "importing" } else { "ready" }.into();
+    if look == 2 {
+        view["saved_from"]["copying"] = json!({"node": "m1", "copied_bytes": 40 << 20, "total_bytes": 100 << 20});
+    }
+    if look >= 3 {
+        view["saved_from"]["taken"] = json!({"at": "2026-11-23T09:00:01.5Z", "consistency": "crash"});
+        view["arrived_bytes"] = (1 << 20).into();
+    }
+    view
+}
+
+#[test]
+fn a_saving_shows_how_far_it_is_and_the_image_says_of_whom_and_of_when_it_is() {
+    let cloud = Cloud::start();
+    let subjects = ["watari.v1.image.save", "watari.v1.image.get"];
+    let mut looks = 0;
+    let stub = Stub::start(&cloud, "image.m-front", &subjects, move |subject, _| {
+        looks += u32::from(subject.ends_with("get"));
+        Reply(saved(looks))
+    });
+    let ran = cloud.run(&["vm", "save", "mail", "--as", "mail-2026", "--wait"]);
+    assert_eq!(ran.status, 0, "{ran:?}");
+    assert!(ran.out.contains("mail-2026") && ran.out.contains("ready"), "{ran:?}");
+    let told: Vec<&str> = ran.err.lines().collect();
+    assert_eq!(told.len(), 3, "{ran:?}");
+    assert_eq!(told[0], "mail-2026: waiting until the server's disk can be copied");
+    assert!(told[1].starts_with("mail-2026: 40 % (") && told[1].contains("copies the server's disk"), "{ran:?}");
+    assert!(told[2].starts_with("mail-2026: 1 % (") && told[2].contains("sends the copy"), "{ran:?}");
+    let asked = stub.asked()[0].1.clone();
+    assert_eq!((asked["vm"].as_str(), asked["name"].as_str()), (Some("mail"), Some("mail-2026")));
+    assert!(asked["request_id"].is_string());
+
+    let shown = cloud.run(&["image", "show", "mail-2026"]).out;
+    for part in ["SAVED FROM", "2026-11-23 09:00:01Z", "crash: what was on the disk"] {
+        assert!(shown.contains(part), "{part} is missing: {shown}");
+    }
+    let shown = cloud.run(&["image", "show", "mail-2026", "--lang", "ja"]).out;
+    assert!(shown.contains("保存元サーバ") && shown.contains("電源断"), "{shown}");
+}
+
 #[test]
 fn a_reader_that_has_seen_enough_ends_the_command_without_noise() {
     let cloud = Cloud::start();

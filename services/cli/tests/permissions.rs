@@ -134,6 +134,7 @@ fn a_viewer_looks_and_changes_nothing() {
         "watari.v1.node.cordon",
         "watari.v1.outage.cancel",
         "watari.v1.image.import",
+        "watari.v1.image.save",
         "watari.v1.network.create",
         "watari.service.port.release",
         "watari.agent.m1.stop",
@@ -297,6 +298,8 @@ fn a_service_writes_its_own_buckets_and_orders_only_what_it_must() {
             let expected = if service == "scheduler" { Allowed } else { Denied };
             assert_eq!(client.publish(&format!("watari.agent.m1.{verb}"), None, "{}"), expected, "{service} {verb}");
         }
+        let expected = if service == "image" { Allowed } else { Denied };
+        assert_eq!(client.publish("watari.agent.m1.save", None, "{}"), expected, "{service}");
         for subject in [
             "$JS.API.STREAM.DELETE.KV_vms",
             "$JS.API.STREAM.PURGE.KV_vms",

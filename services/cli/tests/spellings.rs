@@ -26,6 +26,8 @@ fn every_fixed_spelling_is_understood() {
         "vm delete mail --yes --wait",
         "vm migrate mail",
         "vm migrate mail --to y1 --wait",
+        "vm save mail --as mail-2026",
+        "vm save mail --as mail-2026 --wait -o json",
         "vm console-log mail",
         "node list",
         "node show m1",

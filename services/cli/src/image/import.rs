@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use clap::Args;
 use sha2::{Digest, Sha256};
 use tokio::io::AsyncReadExt;
-use watari_contracts::image::{GetImage, ImageView, ImportImage};
-use watari_model::{ImageName, Said, image::State};
+use watari_contracts::image::{ImageView, ImportImage};
+use watari_model::{ImageName, Said};
 
-use super::{pipe::Pipe, upload::Upload};
+use super::{pipe::Pipe, ready, upload::Upload};
 use crate::{
     Context,
     failure::Failure,
@@ -20,7 +20,6 @@ use crate::{
         faults::Fault,
         words::{self, Word},
     },
-    wait,
 };
 
 /// How much of the file is read at a time.
@@ -61,7 +60,7 @@ impl Import {
             None if text == "-" => self.piped(ctx, name, &mut progress).await?,
             None => self.sent(ctx, name, &mut progress).await?,
         };
-        let view = if self.waiting.wait { self.checked(ctx, &mut progress, view).await? } else { view };
+        let view = if self.waiting.wait { ready(ctx, self.waiting, &mut progress, &view.name).await? } else { view };
         drop(progress);
         ctx.out.row(&view)
     }
@@ -121,37 +120,6 @@ impl Import {
             done += n as u64;
             progress.moving(&self.name, done, size, Word::Hashing.text(ctx.out.lang));
         }
-    }
-
-    /// Until the front end has checked it.
-    async fn checked(&self, ctx: &Context, progress: &mut Progress, sent: ImageView) -> Result<ImageView, Failure> {
-        let name = sent.name.clone();
-        wait::until(self.waiting, async || {
-            let view = ctx.session.ask(&GetImage { name: name.clone() }).await?;
-            match view.state {
-                State::Ready => Ok(Some(view)),
-                State::Failed | State::Deleting => Err(match view.fault {
-                    Some(fault) => fault.into(),
-                    None => {
-                        Fault::UploadRefused { code: "image".to_owned(), detail: view.state.word().to_owned() }.into()
-                    }
-                }),
-                State::Importing => {
-                    let (arrived, size) = (view.arrived_bytes.unwrap_or(0), view.size_bytes);
-                    let word = Word::Fetching.text(ctx.out.lang);
-                    match size {
-                        Some(size) => progress.moving(name.as_str(), arrived, size, word),
-                        None => progress.flowing(name.as_str(), arrived, word),
-                    }
-                    Ok(None)
-                }
-                State::Verifying => {
-                    progress.doing(name.as_str(), Word::Verifying.text(ctx.out.lang));
-                    Ok(None)
-                }
-            }
-        })
-        .await
     }
 }
 

@@ -2,9 +2,12 @@
 
 mod import;
 mod pipe;
+mod ready;
 mod sender;
 mod show;
 mod upload;
+
+pub(crate) use ready::ready;
 
 use clap::{Args, Subcommand};
 use watari_contracts::image::{DeleteImage, GetImage, ListImages};

@@ -1,6 +1,7 @@
 //! What an image looks like.
 
-use watari_contracts::image::ImageView;
+use watari_contracts::image::{ImageView, SavedFrom};
+use watari_model::image::Consistency;
 
 use crate::{
     format,
@@ -51,6 +52,7 @@ impl Row for ImageView {
             (Word::UsedBy, joined(&self.used_by)),
             (Word::Created, format::moment(self.created_at)),
         ];
+        details.extend(self.saved_from.iter().flat_map(|from| saved_details(from, lang)));
         details.extend(self.fault.iter().flat_map(|fault| fault_details(fault, lang)));
         details
     }
@@ -58,4 +60,23 @@ impl Row for ImageView {
     fn none() -> Word {
         Word::NoImages
     }
+}
+
+/// The server that an image is saved from, and what the image is sure to hold of it.
+fn saved_details(from: &SavedFrom, lang: Lang) -> Vec<(Word, String)> {
+    let consistency = from.taken.map(|taken| match taken.consistency {
+        Consistency::Filesystem => Word::ConsistencyFilesystem.text(lang),
+        Consistency::Crash => Word::ConsistencyCrash.text(lang),
+    });
+    let mut details = vec![
+        (Word::SavedFrom, from.vm.to_string()),
+        (Word::SavedAt, or_dash(from.taken.map(|taken| format::moment(taken.at)))),
+        (Word::Consistency, or_dash(consistency)),
+    ];
+    // A copy came to nothing, and another one is to be made.
+    details.extend(from.lost.iter().map(|lost| {
+        let [(_, cause), _] = fault_details(lost, lang);
+        (Word::LastTry, cause)
+    }));
+    details
 }

@@ -40,6 +40,7 @@ words! {
     Cidr "SUBNET" "サブネット";
     Code "CODE" "コード";
     Comment "COMMENT" "コメント";
+    Consistency "CONSISTENCY" "整合性";
     Copies "COPIES AT" "複製のあるサイト";
     Cordoned "CORDONED" "受入停止";
     Cpu "CPU" "CPU";
@@ -70,6 +71,7 @@ words! {
     Keys "KEYS" "鍵";
     Kind "KIND" "種別";
     Labels "LABELS" "ラベル";
+    LastTry "LAST TRY" "前回の試行";
     Leader "LEADER" "リーダー";
     LeadsFrom "LEADS FROM" "主系のサイト";
     Leg "LEG" "区間";
@@ -99,6 +101,8 @@ words! {
     Remedy "REMEDY" "対処";
     Replicas "COPIES" "複製数";
     Revision "REVISION" "改訂番号";
+    SavedAt "SAVED AS OF" "保存時点";
+    SavedFrom "SAVED FROM" "保存元サーバ";
     Scope "SCOPE" "対象";
     Identity "ANTI-SPOOFING" "なりすまし防止";
     Enforced "enforced" "有効";
@@ -140,6 +144,12 @@ words! {
     Away "away" "不在";
     UpToDate "up to date" "最新";
     CatchingUp "catching up" "追従中";
+    ConsistencyFilesystem
+        "filesystem: all that the guest had written is in it"
+        "filesystem: ゲストが書き込んだ内容がすべて入っています";
+    ConsistencyCrash
+        "crash: what was on the disk, as after a power cut"
+        "crash: 電源断の直後と同じディスクの内容です";
     // --- lists of none ---------------------------------------------------------------------
     NoVms "There are no servers." "サーバはありません。";
     NoNodes "There are no nodes." "ノードはありません。";
@@ -176,6 +186,9 @@ words! {
     NothingDone "nothing was done" "何も実行していません";
     Hashing "computing SHA-256" "SHA-256 を計算中";
     Fetching "the front end fetches the file" "フロントエンドがファイルを取得中";
+    AwaitingServer "waiting until the server's disk can be copied" "サーバのディスクを複製できるまで待機中";
+    CopyingDisk "its node copies the server's disk" "ノードがサーバのディスクを複製中";
+    Sending "its node sends the copy" "ノードが複製を送信中";
     Verifying "the front end checks the file" "フロントエンドがファイルを検査中";
     Resuming "the connection broke; going on where it broke" "接続が切れたため、途中から再開します";
 }

@@ -5,6 +5,7 @@ mod create;
 mod life;
 mod list;
 mod resize;
+mod save;
 mod show;
 mod wait;
 
@@ -42,6 +43,8 @@ pub enum Verb {
     /// Move a running server to another node, live
     #[command(after_help = "Examples:\n  watari vm migrate mail --wait\n  watari vm migrate mail --to y1")]
     Migrate(Migrate),
+    /// Save a server's disk as an image; the server goes on, running or not
+    Save(save::Save),
     /// Print the end of a server's serial console log
     #[command(name = "console-log", after_help = "Example:\n  watari vm console-log mail --bytes 4096")]
     ConsoleLog(console::ConsoleLog),
@@ -83,6 +86,7 @@ impl Verb {
             Self::Resize(resize) => resize.run(ctx).await,
             Self::Delete(delete) => delete.run(ctx).await,
             Self::Migrate(migrate) => migrate.run(ctx).await,
+            Self::Save(save) => save.run(ctx).await,
             Self::ConsoleLog(log) => log.run(ctx).await,
         }
     }
