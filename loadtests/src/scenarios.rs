@@ -1,6 +1,7 @@
 //! End-to-end scenarios in the running lab, each named after what must hold.
 
 mod calendar;
+mod doors;
 mod failures;
 mod fronts;
 mod guards;
@@ -37,6 +38,7 @@ pub fn all() -> Vec<Scenario> {
         life::SCENARIOS,
         network::SCENARIOS,
         guards::SCENARIOS,
+        doors::SCENARIOS,
         failures::SCENARIOS,
         kills::SCENARIOS,
         power::SCENARIOS,
