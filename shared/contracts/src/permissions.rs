@@ -287,7 +287,9 @@ fn asked_by(service: Service) -> Vec<&'static str> {
             vec![network::AllocatePort::SUBJECT, network::ReleasePorts::SUBJECT, frontend::STANDING]
         }
         Service::Image => vec![image::ReportCopy::SUBJECT],
-        Service::Network | Service::Monitor | Service::NodeAgent => vec![],
+        // It watches the UPSes.
+        Service::Monitor => vec![scheduler::TellPower::SUBJECT],
+        Service::Network | Service::NodeAgent => vec![],
     }
 }
 
@@ -384,6 +386,16 @@ mod tests {
         };
         let of: [Vec<String>; 4] = SERVICES.map(orders);
         assert_eq!(of, [agent::VERBS.to_vec(), vec![], plan::VERBS.to_vec(), vec!["observe-all", "inventory"]]);
+    }
+
+    #[test]
+    fn of_what_people_ask_a_service_asks_one_thing_which_is_the_monitors_word_on_power() {
+        let asks = |service| {
+            let may = Role::Service(service).permissions("x.y");
+            may.publish.into_iter().filter(|s| s.starts_with("watari.v1.")).collect()
+        };
+        let of: [Vec<String>; 4] = SERVICES.map(asks);
+        assert_eq!(of, [vec![], vec![], vec![], vec![scheduler::TellPower::SUBJECT.to_owned()]]);
     }
 
     #[test]
