@@ -4,9 +4,10 @@
 //!   beats ───────▶ fleet ──▶ judge ──▶ bucket nodes, capacity events
 //!   inventories ─────┘         ▲
 //!   events ──────▶ history (SQL)        requests ──▶ inbound
+//!   upsd ────────▶ ups ──▶ the scheduler
 //! ```
 //!
-//! Both instances hear and keep a history; only the primary writes documents and answers.
+//! Both instances hear, keep a history and ask the UPSes; only the primary writes documents and answers.
 
 mod beats;
 mod documents;
@@ -17,6 +18,7 @@ mod inventories;
 mod judge;
 mod metrics;
 pub mod settings;
+mod ups;
 mod watch;
 
 pub use settings::Settings;
@@ -59,6 +61,7 @@ pub async fn serve(ctx: Context, settings: Settings) -> Result<(), Error> {
 async fn run(ctx: &Context, settings: Settings) -> Result<(), Error> {
     let history = History::new(ctx)?;
     ctx.spawn("history", history::keep(ctx.clone(), Arc::clone(&history), settings.history.clone()));
+    ups::watch(ctx, &settings)?;
     let nodes = Mirror::<Node>::open(ctx).await?;
     let watch = Watch::new(ctx, nodes, settings)?;
     let leadership = Lease::campaign(ctx, Service::Monitor, ctx.lease_ttl()).await?;
