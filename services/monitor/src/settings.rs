@@ -1,5 +1,6 @@
 //! The monitor's own settings.
 
+pub mod alerts;
 pub mod power;
 
 use std::path::PathBuf;
@@ -8,6 +9,7 @@ use serde::Deserialize;
 use watari_chassis::Validate;
 use watari_model::node::Limits;
 
+use alerts::Alerts;
 use power::{Power, Ups};
 
 /// The defaults, commented for `--print-config` and the reference.
@@ -27,6 +29,8 @@ pub struct Settings {
     pub ups: Vec<Ups>,
     /// `[power]`.
     pub power: Power,
+    /// `[alerts]`.
+    pub alerts: Alerts,
 }
 
 /// How silence is judged.
@@ -95,7 +99,7 @@ impl Settings {
 
 impl Validate for Settings {
     fn validate(&self) -> Result<(), String> {
-        let Self { nodes, capacity, history, ups, power } = self;
+        let Self { nodes, capacity, history, ups, power, alerts } = self;
         let ranges = [
             ("nodes.suspect_after_ms", nodes.suspect_after_ms, 100, 600_000),
             ("nodes.lost_after_ms", nodes.lost_after_ms, 200, 3_600_000),
@@ -128,6 +132,7 @@ impl Validate for Settings {
         if history.path.as_os_str().is_empty() {
             return Err("history.path is empty: name a file".to_owned());
         }
+        alerts.validate()?;
         power.validate(ups)
     }
 }
