@@ -105,7 +105,7 @@ impl UpsName {
     /// The host and the port of that `upsd`.
     #[must_use]
     pub fn address(&self) -> (&str, u16) {
-        (&self.host, self.port)
+        (self.host.as_str(), self.port)
     }
 
     fn parse(text: &str) -> Option<Self> {
