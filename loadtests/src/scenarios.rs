@@ -11,6 +11,7 @@ mod life;
 mod network;
 mod power;
 mod seed;
+mod ups;
 
 use std::{
     path::PathBuf,
@@ -42,6 +43,7 @@ pub fn all() -> Vec<Scenario> {
         failures::SCENARIOS,
         kills::SCENARIOS,
         power::SCENARIOS,
+        ups::SCENARIOS,
         calendar::SCENARIOS,
         seed::SCENARIOS,
         fronts::SCENARIOS,
