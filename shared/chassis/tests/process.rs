@@ -224,7 +224,7 @@ impl Systemd {
     fn start(&self, nats: &NatsServer, mode: &str, watchdog: Duration) -> Running {
         let micros = watchdog.as_micros().to_string();
         let config = format!("{}[limits]\ndrain_seconds = 1\n", bus(nats));
-        start_with(&config, mode, &[("NOTIFY_SOCKET", self.path.to_str().unwrap()), ("WATCHDOG_USEC", &micros)])
+        start_with(&config, mode, &[("NOTIFY_SOCKET", self.path.to_str().unwrap()), ("WATCHDOG_USEC", micros.as_str())])
     }
 
     fn next(&self) -> String {
