@@ -28,11 +28,17 @@ node_share() {
   printf 'vcpus = 8\nmemory_mib = %s\n' "$memory"
 }
 
-# The lab's UPSs are whoever types `watari site power`, and its inspections last for minutes: what comes
-# of them shall be seen, and soon.
+# The lab's batteries and inspections last for minutes: what comes of them shall be seen, and soon.
 outage_rules() {
   printf '\n[power]\non_battery = "evacuate"\nbattery_seconds = 5\non_mains = "return"\nmains_seconds = 5\n'
-  printf '\n[outages]\nlead_seconds = 45\n'
+  printf '\n[outages]\nlead_seconds = 60\n'
+}
+
+# The UPS of Myodaiji, where its front end asks for it. Nobody answers there until an upsd is started; then
+# `watari site power` is not the last word on that campus.
+ups_watched() {
+  printf '\n[[ups]]\nsite = "myodaiji"\nname = "ups1@%s"\n' "$MANAGEMENT.$(number_of m-front)"
+  printf '\n[power]\npoll_ms = 1000\nanswer_ms = 800\n'
 }
 
 configure_hosts() {
@@ -48,7 +54,10 @@ configure_hosts() {
     for h in $HOSTS; do
       [ ! -d "$LAB/setup/hosts/$h" ] || cp -a "$LAB/setup/hosts/$h/." "$(disk_of "$h")/"
     done
-    for h in $(hosts_of_role front); do outage_rules >>"$(disk_of "$h")/etc/watari/scheduler.toml"; done
+    for h in $(hosts_of_role front); do
+      outage_rules >>"$(disk_of "$h")/etc/watari/scheduler.toml"
+      ups_watched >>"$(disk_of "$h")/etc/watari/monitor.toml"
+    done
     # The authority's private key has no business on a running machine.
     rm -rf "$LAB/setup"
   else

@@ -1,10 +1,13 @@
 //! Benchmarks in the lab: each compares two things in one run, so that a slow machine is slow for both.
+//! Each says what its figures must keep to; `watari-bench` fails when they do not.
 
 pub mod evacuate;
 pub mod footprint;
 pub mod listing;
 pub mod migrate;
 mod plain;
+
+use std::fmt;
 
 use serde::Serialize;
 
@@ -29,9 +32,47 @@ impl Spread {
     }
 }
 
+/// What a figure must keep to.
+#[derive(Clone, Debug)]
+pub struct Bound {
+    /// The figure, as it is named in the report.
+    pub what: String,
+    /// What was measured.
+    pub measured: f64,
+    /// The most that is allowed.
+    pub most: f64,
+}
+
+impl Bound {
+    /// A figure and the most that is allowed.
+    pub fn most(what: impl Into<String>, measured: f64, most: f64) -> Self {
+        Self { what: what.into(), measured, most }
+    }
+
+    /// Whether it is kept. What is no number is not.
+    #[must_use]
+    pub fn is_kept(&self) -> bool {
+        self.measured <= self.most
+    }
+}
+
+impl fmt::Display for Bound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let verdict = if self.is_kept() { "kept" } else { "MISSED" };
+        write!(f, "{verdict}: {} is {:.2}, at most {:.2}", self.what, self.measured, self.most)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_bound_is_kept_up_to_its_most() {
+        assert!(Bound::most("pause", 50.0, 50.0).is_kept());
+        assert!(!Bound::most("pause", 50.1, 50.0).is_kept());
+        assert!(!Bound::most("pause", f64::NAN, 50.0).is_kept());
+    }
 
     #[test]
     fn a_spread_is_least_median_and_most() {

@@ -1,6 +1,7 @@
 //! End-to-end scenarios in the running lab, each named after what must hold.
 
 mod calendar;
+mod doors;
 mod failures;
 mod fronts;
 mod guards;
@@ -10,6 +11,7 @@ mod life;
 mod network;
 mod power;
 mod seed;
+mod ups;
 
 use std::{
     path::PathBuf,
@@ -37,9 +39,11 @@ pub fn all() -> Vec<Scenario> {
         life::SCENARIOS,
         network::SCENARIOS,
         guards::SCENARIOS,
+        doors::SCENARIOS,
         failures::SCENARIOS,
         kills::SCENARIOS,
         power::SCENARIOS,
+        ups::SCENARIOS,
         calendar::SCENARIOS,
         seed::SCENARIOS,
         fronts::SCENARIOS,

@@ -8,7 +8,7 @@ use anyhow::Context;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::plain::Twin;
+use super::{Bound, plain::Twin};
 use crate::{lab::Lab, scenarios::Stage};
 
 /// The comparison. Times in milliseconds.
@@ -30,6 +30,18 @@ pub struct Comparison {
     pub virsh_one_by_one_ms: f64,
     /// All of them at once.
     pub virsh_all_at_once_ms: f64,
+}
+
+impl Comparison {
+    /// No slower than a quarter more than the bytes need, and faster than both loops.
+    #[must_use]
+    pub fn bounds(&self) -> Vec<Bound> {
+        vec![
+            Bound::most("watari_to_bound", self.watari_to_bound, 1.25),
+            Bound::most("watari_ms (beside virsh_one_by_one_ms)", self.watari_ms, self.virsh_one_by_one_ms),
+            Bound::most("watari_ms (beside virsh_all_at_once_ms)", self.watari_ms, self.virsh_all_at_once_ms),
+        ]
+    }
 }
 
 /// Measures with `mail` and as many more servers as it takes, all in Myodaiji.

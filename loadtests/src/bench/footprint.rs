@@ -9,6 +9,7 @@ use std::{
 use anyhow::{Context, ensure};
 use serde::Serialize;
 
+use super::Bound;
 use crate::lab::{Lab, NODES};
 
 /// Memory and idle processor time.
@@ -20,6 +21,22 @@ pub struct Footprint {
     pub idle_percent: BTreeMap<String, f64>,
     /// The five services and the NATS server of one front end, in percent of one core.
     pub control_plane_percent: f64,
+}
+
+impl Footprint {
+    /// An agent below 20 MiB, each service below 40, the idle control plane below 3 % of a core.
+    #[must_use]
+    pub fn bounds(&self) -> Vec<Bound> {
+        let resident = self.resident_mib.iter().filter(|(program, _)| *program != "nats-server");
+        let mut bounds: Vec<Bound> = resident
+            .map(|(program, mib)| {
+                let most = if program == "watari-node-agent" { 20.0 } else { 40.0 };
+                Bound::most(format!("resident_mib of {program}"), *mib, most)
+            })
+            .collect();
+        bounds.push(Bound::most("control_plane_percent", self.control_plane_percent, 3.0));
+        bounds
+    }
 }
 
 const SERVICES: [&str; 5] = ["watari-scheduler", "watari-image", "watari-network", "watari-monitor", "nats-server"];

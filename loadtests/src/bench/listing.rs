@@ -23,6 +23,8 @@ use watari_model::{
 };
 use watari_testkit::NatsServer;
 
+use super::Bound;
+
 /// How long the scheduler may take to lead and to know all servers.
 const READY: Duration = Duration::from_secs(60);
 
@@ -39,6 +41,14 @@ pub struct Listing {
     pub p99_ms: f64,
     /// A bare echo's 99th percentile, interleaved.
     pub echo_p99_ms: f64,
+}
+
+impl Listing {
+    /// A thousand servers below 10 ms at the 99th percentile.
+    #[must_use]
+    pub fn bounds(&self) -> Vec<Bound> {
+        vec![Bound::most("p99_ms", self.p99_ms, 10.0)]
+    }
 }
 
 /// The scheduler's process; it ends with the measurement.

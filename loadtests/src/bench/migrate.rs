@@ -5,8 +5,11 @@ use std::time::Instant;
 use anyhow::Context;
 use serde::Serialize;
 
-use super::{Spread, plain::Twin};
+use super::{Bound, Spread, plain::Twin};
 use crate::scenarios::Stage;
+
+/// What the paused protocol may add to QEMU's downtime at the median.
+pub const MOST_PAUSE_MS: f64 = 50.0;
 
 /// The comparison. Times in milliseconds.
 #[derive(Clone, Debug, Serialize)]
@@ -25,6 +28,20 @@ pub struct Comparison {
     pub virsh_qemu_downtime_ms: Spread,
     /// The paused protocol's price.
     pub pause_ms: Spread,
+}
+
+impl Comparison {
+    /// At most a tenth or 100 ms more than virsh, whichever is larger; no more of QEMU's downtime than
+    /// its own; and the protocol's pause.
+    #[must_use]
+    pub fn bounds(&self) -> Vec<Bound> {
+        let (downtime, plain) = (self.watari_qemu_downtime_ms.median, self.virsh_qemu_downtime_ms.median);
+        vec![
+            Bound::most("added_ms.median", self.added_ms.median, (self.virsh_ms.median / 10.0).max(100.0)),
+            Bound::most("watari_qemu_downtime_ms.median", downtime, plain),
+            Bound::most("pause_ms.median", self.pause_ms.median, MOST_PAUSE_MS),
+        ]
+    }
 }
 
 /// Runs `runs` pairs of `mail` and its twin to and fro between m1 and y1.

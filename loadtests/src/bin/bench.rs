@@ -1,10 +1,11 @@
-//! `watari-bench`: the benchmarks. Each prints its figures as JSON.
+//! `watari-bench`: the benchmarks. Each prints its figures as JSON, and fails when a bound is missed.
 
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{Parser, Subcommand};
+use serde::Serialize;
 use watari_loadtests::{
-    bench::{evacuate, footprint, listing, migrate},
+    bench::{Bound, evacuate, footprint, listing, migrate},
     lab::Lab,
     scenarios::Stage,
 };
@@ -53,22 +54,35 @@ enum What {
     },
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> anyhow::Result<ExitCode> {
     let arguments = Arguments::parse();
     let stage = || Stage::set(arguments.lab.canonicalize()?);
-    let figures = match &arguments.what {
-        What::Migrate { runs } => serde_json::to_value(migrate::run(&stage()?, *runs)?)?,
-        What::Evacuate { servers, mbit } => serde_json::to_value(evacuate::run(&stage()?, *servers, *mbit)?)?,
+    match &arguments.what {
+        What::Migrate { runs } => {
+            let figures = migrate::run(&stage()?, *runs)?;
+            tell(&figures, &figures.bounds())
+        }
+        What::Evacuate { servers, mbit } => {
+            let figures = evacuate::run(&stage()?, *servers, *mbit)?;
+            tell(&figures, &figures.bounds())
+        }
         What::Footprint { seconds } => {
             let lab = Lab::new(arguments.lab.canonicalize()?);
-            serde_json::to_value(footprint::run(&lab, Duration::from_secs(*seconds))?)?
+            let figures = footprint::run(&lab, Duration::from_secs(*seconds))?;
+            tell(&figures, &figures.bounds())
         }
         What::List { servers, requests } => {
             let scheduler = std::env::current_exe()?.with_file_name("watari-scheduler");
             let runtime = tokio::runtime::Runtime::new()?;
-            serde_json::to_value(runtime.block_on(listing::run(&scheduler, *servers, *requests))?)?
+            let figures = runtime.block_on(listing::run(&scheduler, *servers, *requests))?;
+            tell(&figures, &figures.bounds())
         }
-    };
-    println!("{}", serde_json::to_string_pretty(&figures)?);
-    Ok(())
+    }
+}
+
+/// Prints the figures, and beside them what they had to keep to.
+fn tell(figures: &impl Serialize, bounds: &[Bound]) -> anyhow::Result<ExitCode> {
+    println!("{}", serde_json::to_string_pretty(figures)?);
+    bounds.iter().for_each(|bound| eprintln!("{bound}"));
+    Ok(if bounds.iter().all(Bound::is_kept) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -14,9 +14,9 @@ type Run = fn(&Stage) -> anyhow::Result<()>;
 pub(super) const SCENARIOS: &[(&str, Run)] =
     &[("a_scheduled_outage_is_over_in_time_outlives_its_scheduler_and_ends_when_the_power_is_back", inspection)];
 
-/// The lab's scheduler begins 45 seconds before the power goes.
-const FROM: Duration = Duration::from_secs(60);
-const UNTIL: Duration = Duration::from_secs(75);
+/// The lab's scheduler begins a minute before the power goes.
+const FROM: Duration = Duration::from_secs(75);
+const UNTIL: Duration = Duration::from_secs(90);
 
 fn inspection(stage: &Stage) -> anyhow::Result<()> {
     let boot = stage.boot_id(&stage.address("mail")?)?;

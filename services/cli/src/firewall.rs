@@ -182,7 +182,7 @@ impl Change {
 impl Row for FirewallView {
     fn columns() -> Vec<Column> {
         use Column::{Number, Text};
-        vec![Text(Word::Name), Number(Word::Rules), Text(Word::Vms), Text(Word::Changed)]
+        vec![Text(Word::Name), Number(Word::Rules), Text(Word::UsedBy), Text(Word::Changed)]
     }
 
     fn cells(&self, _: Lang) -> Vec<String> {
@@ -197,7 +197,7 @@ impl Row for FirewallView {
     fn details(&self, _: Lang) -> Vec<(Word, String)> {
         let mut details = vec![(Word::Name, self.name.to_string())];
         details.extend(self.rules.iter().map(|rule| (Word::Rule, rule.to_string())));
-        details.push((Word::Vms, joined(&self.servers)));
+        details.push((Word::UsedBy, joined(&self.servers)));
         details.push((Word::Created, format::moment(self.created_at)));
         details.push((Word::Changed, format::moment(self.changed_at)));
         details

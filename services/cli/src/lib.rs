@@ -4,6 +4,7 @@
 //! One file or folder a noun, each with its options, its requests and its output. What they share:
 //! the connection ([`session`]), waiting ([`wait`], [`progress`]) and showing ([`out`], [`texts`]).
 
+pub mod completion;
 pub mod confirm;
 pub mod events;
 pub mod failure;
@@ -14,6 +15,7 @@ pub mod image;
 pub mod input;
 pub mod key;
 pub mod lang;
+pub mod manual;
 pub mod migration;
 pub mod network;
 pub mod node;
@@ -73,8 +75,12 @@ pub fn main() -> ExitCode {
 
 fn run(options: Options) -> Result<(), Failure> {
     let out = Out { format: options.global.output, lang: options.global.lang() };
-    if let Verb::Setup(setup) = &options.verb {
-        return out.text(&setup.run(out.lang)?);
+    // These ask nobody.
+    match &options.verb {
+        Verb::Setup(setup) => return out.text(&setup.run(out.lang)?),
+        Verb::Completion(completion) => return out.text(&completion.script()),
+        Verb::Manual(manual) => return manual.run(),
+        _ => {}
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|e| Fault::File { path: "tokio".to_owned(), detail: e.to_string() })?;
@@ -109,6 +115,6 @@ async fn dispatched(options: Options, out: Out) -> Result<(), Failure> {
         Verb::Migration(verb) => verb.run(&ctx).await,
         Verb::Outage(verb) => verb.run(&ctx).await,
         Verb::Events(events) => events.run(&ctx).await,
-        Verb::Setup(_) => Ok(()),
+        Verb::Setup(_) | Verb::Completion(_) | Verb::Manual(_) => Ok(()),
     }
 }

@@ -5,8 +5,8 @@ use std::{path::PathBuf, time::Duration};
 use clap::{Args, Parser, Subcommand};
 
 use crate::{
-    events, firewall, frontend, image, key, lang::Lang, migration, network, node, out::Format, outage, port, setup,
-    site, vm,
+    completion, events, firewall, frontend, image, key, lang::Lang, manual, migration, network, node, out::Format,
+    outage, port, setup, site, vm,
 };
 
 /// The operator's command of Watari, the private cloud whose servers migrate.
@@ -129,6 +129,11 @@ pub enum Verb {
     Events(events::Events),
     /// Make keys, certificates and configuration for the hosts of a cluster, as files
     Setup(setup::Setup),
+    /// Print the script with which a shell completes what is typed
+    Completion(completion::Completion),
+    /// Write the manual's pages, one a command, into a folder
+    #[command(hide = true)]
+    Manual(manual::Manual),
 }
 
 /// `30`, `30s`, `500ms`, `2m`, `1h`; at most a week.

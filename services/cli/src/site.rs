@@ -42,7 +42,8 @@ Examples:
   watari site power myodaiji battery --left 10m
   watari site power myodaiji mains
 
-What is done about it is set in the scheduler's configuration, section [power].")]
+What is done about it is set in the scheduler's configuration, section [power]. A UPS that the monitor's
+configuration names ([[ups]]) says it by itself, and has the last word while it answers.")]
     Power(Power),
 }
 

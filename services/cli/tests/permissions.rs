@@ -315,6 +315,33 @@ fn a_service_writes_its_own_buckets_and_orders_only_what_it_must() {
     assert_eq!(last_sequence(&mut scheduler), 1);
 }
 
+/// It watches the UPSes and hears of heat and water; what is done about power is not its to say.
+#[test]
+fn a_monitor_tells_of_power_and_peril_and_asks_nothing_else_that_people_ask() {
+    let cloud = Cloud::start();
+    let mut scheduler = cloud.client("scheduler.m-front");
+    for subject in ["watari.v1.site.power", "watari.v1.site.evacuate"] {
+        assert_eq!(scheduler.subscribe(subject), Allowed);
+    }
+    let mut monitor = cloud.client("monitor.m-front");
+    assert_eq!(monitor.subscribe("_INBOX_monitor-m-front.>"), Allowed);
+    for subject in ["watari.v1.site.power", "watari.v1.site.evacuate"] {
+        assert_eq!(monitor.publish(subject, Some("_INBOX_monitor-m-front.1"), "{}"), Allowed);
+        let asked = scheduler.next();
+        assert_eq!((asked.subject.as_str(), asked.reply.as_deref()), (subject, Some("_INBOX_monitor-m-front.1")));
+        assert_eq!(scheduler.publish("_INBOX_monitor-m-front.1", None, "told"), Allowed);
+        assert_eq!(monitor.next().payload, "told");
+    }
+
+    for subject in ["watari.v1.site.return", "watari.v1.vm.stop", "watari.v1.outage.cancel"] {
+        assert_eq!(monitor.publish(subject, Some("_INBOX_monitor-m-front.2"), "{}"), Denied, "{subject}");
+    }
+    for service in ["image", "network"] {
+        let mut client = cloud.client(&format!("{service}.m-front"));
+        assert_eq!(client.publish("watari.v1.site.power", None, "{}"), Denied, "{service}");
+    }
+}
+
 #[test]
 fn without_an_identity_or_without_encryption_there_is_no_way_in() {
     let cloud = Cloud::start();

@@ -90,7 +90,8 @@ async fn act(app: &Arc<App>, action: Action) -> Result<(), StepError> {
             downloads::start(app, &name);
             Ok(())
         }
-        Action::Verify(name) => verify(app, &name).await,
+        // Bounded by the checking program's own limits, which are hours for a large disk.
+        Action::Verify(name) => looper::patiently(verify(app, &name)).await,
         Action::Refuse(name, refusal) => Ok(refuse(app, &name, refusal).await?),
         Action::Forget(name) => forget(app, &name).await,
     }

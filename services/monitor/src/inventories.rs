@@ -89,6 +89,7 @@ async fn step(watch: &Watch) {
                 // Its agent may have just started, or be of another version: asked again.
                 Err(error) => tracing::debug!(%node, %error, "no inventory"),
             }
+            looper::goes_on();
         })
         .await;
 }

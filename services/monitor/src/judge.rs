@@ -56,6 +56,7 @@ async fn step(watch: &Watch, ears: Ears) {
         .for_each_concurrent(AT_A_TIME, |(name, state)| async move {
             let written = documents::state(watch, &name, state).await;
             watch.metrics.wrote("state", &name, &written);
+            looper::goes_on();
         })
         .await;
     for (site, node, told) in tell(watch, ears.now) {

@@ -4,10 +4,12 @@
 //!   beats ───────▶ fleet ──▶ judge ──▶ bucket nodes, capacity events
 //!   inventories ─────┘         ▲
 //!   events ──────▶ history (SQL)        requests ──▶ inbound
+//!   upsd ────────▶ ups ──▶ the scheduler ◀── alerts ◀── Alertmanager
 //! ```
 //!
-//! Both instances hear and keep a history; only the primary writes documents and answers.
+//! Both instances hear, keep a history and ask the UPSes; only the primary writes documents and answers.
 
+mod alerts;
 mod beats;
 mod documents;
 mod fleet;
@@ -17,11 +19,12 @@ mod inventories;
 mod judge;
 mod metrics;
 pub mod settings;
+mod ups;
 mod watch;
 
 pub use settings::Settings;
 
-use std::sync::Arc;
+use std::{io, net::SocketAddr, sync::Arc};
 
 use watari_chassis::{BusError, Context, Lease, Mirror, Stopped, prometheus};
 use watari_contracts::{Service, subjects};
@@ -42,6 +45,17 @@ pub enum Error {
     /// Two metrics have one name.
     #[error(transparent)]
     Metrics(#[from] prometheus::Error),
+    /// The address for alerts.
+    #[error("cannot listen for alerts on {address}: {source}")]
+    Listen {
+        /// Which.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// The settings were not checked.
+    #[error("{0}")]
+    Settings(String),
 }
 
 /// Runs the service until the process is told to stop.
@@ -59,6 +73,10 @@ pub async fn serve(ctx: Context, settings: Settings) -> Result<(), Error> {
 async fn run(ctx: &Context, settings: Settings) -> Result<(), Error> {
     let history = History::new(ctx)?;
     ctx.spawn("history", history::keep(ctx.clone(), Arc::clone(&history), settings.history.clone()));
+    ups::watch(ctx, &settings)?;
+    if let Some(address) = settings.alerts.address().map_err(Error::Settings)? {
+        alerts::take(ctx, address, settings.alerts.evacuate_on.clone()).await?;
+    }
     let nodes = Mirror::<Node>::open(ctx).await?;
     let watch = Watch::new(ctx, nodes, settings)?;
     let leadership = Lease::campaign(ctx, Service::Monitor, ctx.lease_ttl()).await?;

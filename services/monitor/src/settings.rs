@@ -1,10 +1,16 @@
 //! The monitor's own settings.
 
+pub mod alerts;
+pub mod power;
+
 use std::path::PathBuf;
 
 use serde::Deserialize;
 use watari_chassis::Validate;
 use watari_model::node::Limits;
+
+use alerts::Alerts;
+use power::{Power, Ups};
 
 /// The defaults, commented for `--print-config` and the reference.
 pub const DEFAULTS: &str = include_str!("defaults.toml");
@@ -19,6 +25,12 @@ pub struct Settings {
     pub capacity: Capacity,
     /// `[history]`.
     pub history: History,
+    /// Each `[[ups]]`.
+    pub ups: Vec<Ups>,
+    /// `[power]`.
+    pub power: Power,
+    /// `[alerts]`.
+    pub alerts: Alerts,
 }
 
 /// How silence is judged.
@@ -87,7 +99,7 @@ impl Settings {
 
 impl Validate for Settings {
     fn validate(&self) -> Result<(), String> {
-        let Self { nodes, capacity, history } = self;
+        let Self { nodes, capacity, history, ups, power, alerts } = self;
         let ranges = [
             ("nodes.suspect_after_ms", nodes.suspect_after_ms, 100, 600_000),
             ("nodes.lost_after_ms", nodes.lost_after_ms, 200, 3_600_000),
@@ -102,6 +114,9 @@ impl Validate for Settings {
             ("history.most_document_bytes", history.most_document_bytes as u64, 1_024, 1_048_576),
             ("history.catch_up_seconds", history.catch_up_seconds, 1, 86_400),
             ("history.retry_seconds", history.retry_seconds, 1, 3_600),
+            ("power.poll_ms", power.poll_ms, 20, 600_000),
+            ("power.answer_ms", power.answer_ms, 20, 60_000),
+            ("power.low_battery_seconds", power.low_battery_seconds, 0, 3_600),
         ];
         for (key, value, least, most) in ranges {
             if !(least..=most).contains(&value) {
@@ -117,12 +132,15 @@ impl Validate for Settings {
         if history.path.as_os_str().is_empty() {
             return Err("history.path is empty: name a file".to_owned());
         }
-        Ok(())
+        alerts.validate()?;
+        power.validate(ups)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use watari_chassis::{Options, config};
+
     use super::*;
 
     #[test]
@@ -131,5 +149,30 @@ mod tests {
         settings.validate().unwrap();
         settings.nodes.lost_after_ms = settings.nodes.suspect_after_ms;
         assert!(settings.validate().unwrap_err().contains("nodes.lost_after_ms"));
+    }
+
+    #[test]
+    fn upses_are_read_as_an_operator_writes_them() {
+        let folder = watari_testkit::TempDir::new();
+        let file = folder.path().join("monitor.toml");
+        let own = r#"
+            [power]
+            poll_ms = 2000
+            [power.needs]
+            myodaiji = 2
+            [[ups]]
+            site = "myodaiji"
+            name = "ups1@192.0.2.7"
+            [[ups]]
+            site = "myodaiji"
+            name = "ups2@192.0.2.7:3494"
+            user = "watch"
+            password_file = "/etc/watari/ups.password"
+        "#;
+        std::fs::write(&file, own).unwrap();
+        let options = Options { config: Some(file), print_config: false };
+        let settings: Settings = config::load("monitor", DEFAULTS, &options).unwrap();
+        assert_eq!((settings.ups.len(), settings.power.needs(&settings.ups[0].site)), (2, 2));
+        assert_eq!(settings.ups[1].name.address(), ("192.0.2.7", 3494));
     }
 }

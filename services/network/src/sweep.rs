@@ -52,6 +52,7 @@ async fn carry_out(book: &Book, epoch: u64, verdict: Verdict) -> Result<(), Kept
             book.metrics().alarm.set(0);
             for key in keys {
                 book.give_back_orphan(epoch, &key).await?;
+                looper::goes_on();
             }
             Ok(())
         }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use tokio::sync::{broadcast::error::RecvError, mpsc, oneshot, watch};
-use watari_chassis::{CancellationToken, clock};
+use watari_chassis::{CancellationToken, Pulse, clock};
 use watari_contracts::{
     agent::{Answer, ConsoleText, Domain, NodeFacts, Phase, Progress, ReadConsole, VmFact},
     plan::{LayPlan, PlanLaid},
@@ -212,7 +212,7 @@ impl Agent {
     }
 
     /// Hands libvirt's events to the actors, and looks at everything from time to time, until shutdown.
-    pub async fn watch(&self, shutdown: &CancellationToken) {
+    pub async fn watch(&self, shutdown: &CancellationToken, pulse: &Pulse) {
         let mut events = self.node.hypervisor.events();
         let mut tick = tokio::time::interval(LOOK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -239,10 +239,12 @@ impl Agent {
                     Err(RecvError::Closed) => return,
                 },
                 _ = tick.tick() => {
+                    pulse.begins();
                     self.find_strangers().await;
                     self.look_at(if looks.is_multiple_of(LOOK_AT_ALL) { Which::All } else { Which::Live });
                     looks += 1;
                     self.node.plumbing.tend().await;
+                    pulse.rests();
                 }
             }
         }

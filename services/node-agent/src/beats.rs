@@ -7,7 +7,7 @@ use std::{
 };
 
 use tokio::time::MissedTickBehavior;
-use watari_chassis::{Bus, CancellationToken, clock, codec};
+use watari_chassis::{Bus, CancellationToken, Pulse, clock, codec};
 use watari_contracts::{
     beat::{Beat, Sample, VERSION},
     subjects,
@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Beats until shutdown. A beat that cannot be sent is lost.
-pub async fn run(node: &Arc<Node>, bus: &Bus, shutdown: &CancellationToken) {
+pub async fn run(node: &Arc<Node>, bus: &Bus, shutdown: &CancellationToken, pulse: &Pulse) {
     let subject = subjects::beat(&node.site, &node.name);
     let instance = RandomState::new().build_hasher().finish();
     let interval = Duration::from_millis(node.settings.intervals.beat_ms);
@@ -27,10 +27,12 @@ pub async fn run(node: &Arc<Node>, bus: &Bus, shutdown: &CancellationToken) {
     tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let mut seq = 0;
     loop {
+        pulse.rests();
         tokio::select! {
             () = shutdown.cancelled() => return,
             _ = tick.tick() => {}
         }
+        pulse.begins();
         seq += 1;
         let beat = take(node, instance, seq).await;
         let sent = async {

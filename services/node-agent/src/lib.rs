@@ -130,12 +130,13 @@ pub async fn serve(ctx: Context, settings: Settings) -> Result<(), AgentError> {
     let node = open(settings, Hypervisor::connect(config)?, counts, ctx.instance.to_string()).await?;
     let agent = Agent::restore(Arc::clone(&node)).await?;
     let interval = Duration::from_millis(node.settings.intervals.facts_ms);
-    let (watching, shutdown) = (agent.clone(), ctx.shutdown.clone());
-    ctx.spawn("events", async move { watching.watch(&shutdown).await });
+    let (watching, shutdown, pulse) = (agent.clone(), ctx.shutdown.clone(), ctx.pulse("events"));
+    ctx.spawn("events", async move { watching.watch(&shutdown, &pulse).await });
     let (facts, bus, shutdown) = (Arc::clone(&node.facts), ctx.bus.clone(), ctx.shutdown.clone());
     ctx.spawn("facts", async move { facts.publish(&bus, interval, &shutdown).await });
-    let (beating, bus, shutdown) = (Arc::clone(&node), ctx.bus.clone(), ctx.shutdown.clone());
-    ctx.spawn("beats", async move { beats::run(&beating, &bus, &shutdown).await });
+    let (beating, bus, shutdown, pulse) =
+        (Arc::clone(&node), ctx.bus.clone(), ctx.shutdown.clone(), ctx.pulse("beats"));
+    ctx.spawn("beats", async move { beats::run(&beating, &bus, &shutdown, &pulse).await });
     let (taking, bus, shutdown) = (Arc::clone(&node), ctx.bus.clone(), ctx.shutdown.clone());
     ctx.spawn("stock", async move { stock::publish(&taking, &bus, &shutdown).await });
     let shutdown = ctx.shutdown.clone();

@@ -161,6 +161,7 @@ impl Keeping {
                 Ok(()) => tracing::info!(?act, "NATS"),
                 Err(error) => tracing::warn!(?act, error, "NATS does not; it is looked at again"),
             }
+            looper::goes_on();
         }
         acts.len()
     }

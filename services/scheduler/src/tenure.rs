@@ -11,7 +11,7 @@ use std::{
 };
 
 use tokio::{sync::watch, task::JoinSet};
-use watari_chassis::{Leadership, WriteError, clock};
+use watari_chassis::{Leadership, WriteError, clock, looper};
 use watari_model::site::{Change, Site};
 
 use crate::{doing::Executor, settings::SiteSetting};
@@ -80,7 +80,8 @@ impl Tenure {
         };
         let mut leadership = self.executor.leadership.clone();
         tokio::select! {
-            () = self.executor.stores.catch_up() => {}
+            // However long that takes: nothing is decided before.
+            () = looper::patiently(self.executor.stores.catch_up()) => {}
             _ = leadership.wait_for(|now| now.epoch() != Some(epoch)) => return Ok(false),
             () = self.executor.ctx.shutdown.cancelled() => return Ok(false),
             () = late => {}

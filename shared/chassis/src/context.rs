@@ -24,6 +24,7 @@ use crate::{
     config::{Common, Limits},
     metrics::{self, Metrics},
     process::Process,
+    pulse::{Pulse, Pulses},
     ready::{Readiness, Ready},
 };
 
@@ -53,6 +54,7 @@ struct Inner {
     in_hand: watch::Sender<usize>,
     quorum: watch::Sender<Option<Quorum>>,
     metrics: Metrics,
+    pulses: Pulses,
     tasks: TaskTracker,
     closing: CancellationToken,
     closers: TaskTracker,
@@ -111,6 +113,7 @@ impl Context {
             in_hand: watch::Sender::new(0),
             quorum: watch::Sender::new(None),
             metrics,
+            pulses: Pulses::default(),
             tasks: TaskTracker::new(),
             closing: CancellationToken::new(),
             closers: TaskTracker::new(),
@@ -168,6 +171,17 @@ impl Context {
     /// How many requests are being handled.
     pub(crate) fn in_hand(&self) -> &watch::Sender<usize> {
         &self.inner.in_hand
+    }
+
+    /// For a loop that is not [`crate::looper`]'s: it says with this when a turn begins and when it rests,
+    /// and the watchdog of whoever supervises the process bites when a turn does not end.
+    #[must_use]
+    pub fn pulse(&self, name: &'static str) -> Pulse {
+        self.inner.pulses.new_loop(name)
+    }
+
+    pub(crate) fn pulses(&self) -> &Pulses {
+        &self.inner.pulses
     }
 
     /// Runs `work` beside the rest. Draining waits for it, so it must end soon after

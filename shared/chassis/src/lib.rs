@@ -10,7 +10,7 @@
 //! | [`lease`] | one primary, fenced by an epoch |
 //! | [`Keeper`] | NATS' own streams, servers and majority |
 //! | [`Server`] | endpoints on the NATS Services API |
-//! | [`looper`] | the loop that is woken by change and tick |
+//! | [`looper`] | the loop that is woken by change and tick, watched by [`Pulse`] |
 //! | [`codec`] | beats as bytes |
 //! | [`clock`] | the only place where a clock is read |
 
@@ -27,10 +27,12 @@ pub mod metrics;
 mod mirror;
 mod options;
 mod process;
+mod pulse;
 mod quorum;
 mod ready;
 mod run;
 mod server;
+mod supervisor;
 pub mod telemetry;
 
 pub use bucket::{Bucket, Entry, Past, PastWrite, Reach, ReadError, Revision, Shape, Stopped, Unreadable, WriteError};
@@ -42,6 +44,7 @@ pub use looper::Wake;
 pub use mirror::{Mirror, Snapshot};
 pub use options::Options;
 pub use prometheus;
+pub use pulse::Pulse;
 pub use quorum::{Keeper, KeeperKeys, Membership, NatsHost, generation, membership};
 pub use ready::{Readiness, Ready};
 pub use run::{StartError, run, run_with};

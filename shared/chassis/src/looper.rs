@@ -10,7 +10,11 @@ use tokio::{
     time::Instant,
 };
 
-use crate::{Context, lease::Leadership};
+use crate::{
+    Context,
+    lease::Leadership,
+    pulse::{Pulse, TURNING},
+};
 
 /// The longest pause after errors.
 const MOST_BACKOFF: Duration = Duration::from_secs(30);
@@ -88,23 +92,41 @@ pub async fn run_as_primary<E, F, W>(
     }
 }
 
+/// Says that the present step goes on, for one that takes many bounded parts: the watchdog of whoever
+/// supervises the process takes a step in which nothing more happens for stuck. Elsewhere it does nothing.
+pub fn goes_on() {
+    let _ = TURNING.try_with(Pulse::begins);
+}
+
+/// Runs a part of a step that may take long, or as long as something outside does: the watchdog does
+/// not count it. What ends it is the caller's to see to.
+pub async fn patiently<T>(part: impl Future<Output = T>) -> T {
+    let waiting = TURNING.try_with(Pulse::waits).ok();
+    let done = part.await;
+    drop(waiting);
+    done
+}
+
 /// What the turns of one loop have in common.
 struct Turns<'a> {
     ctx: &'a Context,
     name: &'static str,
     tick: Duration,
+    pulse: Pulse,
     backoff: Duration,
     last_error: Option<String>,
 }
 
 impl<'a> Turns<'a> {
     fn new(ctx: &'a Context, name: &'static str, tick: Duration) -> Self {
-        Self { ctx, name, tick, backoff: Duration::ZERO, last_error: None }
+        Self { ctx, name, tick, pulse: ctx.pulse(name), backoff: Duration::ZERO, last_error: None }
     }
 
     async fn take<E: Display>(&mut self, step: impl Future<Output = Result<(), E>>) {
         let begun = Instant::now();
-        let done = step.await;
+        self.pulse.begins();
+        let done = TURNING.scope(self.pulse.clone(), step).await;
+        self.pulse.rests();
         // A step that wakes itself must not keep everything else from running.
         tokio::task::yield_now().await;
         self.ctx.counts().loop_seconds.with_label_values(&[self.name]).observe(begun.elapsed().as_secs_f64());

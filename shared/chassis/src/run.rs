@@ -11,6 +11,7 @@ use crate::{
     BusError, ConfigError, Context, Drained, Options,
     config::{self, Loaded, Validate},
     http,
+    supervisor::Supervisor,
     telemetry::{self, TelemetryError, Traces},
 };
 
@@ -137,11 +138,18 @@ where
 async fn started<C>(service: Service, loaded: &Loaded<C>) -> Result<(Context, Traces), StartError> {
     let common = &loaded.common;
     let traces = telemetry::start(&common.telemetry, service.name(), &common.bus.identity)?;
+    let supervisor = Supervisor::of_environment();
+    if let Some(supervisor) = &supervisor {
+        supervisor.tell("STATUS=starting: waiting for NATS");
+    }
     let ctx = Context::new(service, common).await?;
     if let Some(address) = common.listen().map_err(ConfigError::Invalid)? {
         http::serve(&ctx, address).await?;
     }
     on_signal(&ctx)?;
+    if let Some(supervisor) = supervisor {
+        ctx.spawn_closer("supervisor", supervisor.attend(ctx.clone()));
+    }
     tracing::info!(service = service.name(), instance = %ctx.instance, version = env!("CARGO_PKG_VERSION"), "started");
     Ok((ctx, traces))
 }

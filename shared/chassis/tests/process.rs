@@ -8,12 +8,14 @@ use std::{
     env, fs,
     io::{BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
+    os::unix::net::UnixDatagram,
+    path::PathBuf,
     process::{Child, ChildStderr, Command, ExitCode, ExitStatus, Stdio},
     time::Duration,
 };
 
 use rustix::process::{Pid, Signal, kill_process};
-use watari_chassis::{Context, Options, Readiness, StartError, config::NoSettings, http, run_with};
+use watari_chassis::{Context, Options, Readiness, StartError, Wake, config::NoSettings, http, looper, run_with};
 use watari_contracts::Service;
 use watari_testkit::{NatsServer, TempDir, eventually};
 
@@ -27,7 +29,19 @@ fn the_service() {
     let mode = env::var(MODE).unwrap_or_default();
     let options = Options { config: Some(config.into()), print_config: mode == "print" };
     let code = run_with(Service::Scheduler, "", &options, |ctx: Context, _: NoSettings| async move {
-        ctx.ready.set(Readiness::Primary);
+        ctx.ready.set(if mode == "standby" { Readiness::Standby } else { Readiness::Primary });
+        if mode == "wedged" || mode == "patient" {
+            let (own, patient) = (ctx.clone(), mode == "patient");
+            ctx.spawn("loop", async move {
+                let step = || async {
+                    match patient {
+                        true => looper::patiently(pending()).await,
+                        false => pending().await,
+                    }
+                };
+                looper::run(&own, "the loop", Wake::new(), Duration::from_secs(1), step).await;
+            });
+        }
         if mode == "trace" {
             tracing::info_span!("a step worth tracing").in_scope(|| tracing::info!("within"));
         }
@@ -47,6 +61,11 @@ fn the_service() {
     assert_eq!(code, ExitCode::SUCCESS);
 }
 
+/// A step that does not end.
+async fn pending() -> Result<(), String> {
+    std::future::pending().await
+}
+
 struct Running {
     child: Child,
     lines: BufReader<ChildStderr>,
@@ -54,6 +73,10 @@ struct Running {
 }
 
 fn start(config: &str, mode: &str) -> Running {
+    start_with(config, mode, &[])
+}
+
+fn start_with(config: &str, mode: &str, variables: &[(&str, &str)]) -> Running {
     let dir = TempDir::new();
     let path = dir.path().join("scheduler.toml");
     fs::write(&path, config).unwrap();
@@ -61,6 +84,7 @@ fn start(config: &str, mode: &str) -> Running {
         .args(["--exact", "the_service", "--nocapture"])
         .env(CONFIG, path)
         .env(MODE, mode)
+        .envs(variables.iter().copied())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
@@ -179,6 +203,102 @@ fn traces_are_sent_where_that_is_configured_the_last_ones_at_the_end() {
     assert!(text.starts_with("POST /v1/traces ") && text.contains("watari-scheduler"), "{text}");
     exporter.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").unwrap();
     assert!(service.ended().0.success());
+}
+
+/// In systemd's place: what a service tells it.
+struct Systemd {
+    socket: UnixDatagram,
+    path: PathBuf,
+    _dir: TempDir,
+}
+
+impl Systemd {
+    fn listen() -> Self {
+        let dir = TempDir::new();
+        let path = dir.path().join("notify");
+        let socket = UnixDatagram::bind(&path).unwrap();
+        socket.set_read_timeout(Some(support::SOON)).unwrap();
+        Self { socket, path, _dir: dir }
+    }
+
+    fn start(&self, nats: &NatsServer, mode: &str, watchdog: Duration) -> Running {
+        let micros = watchdog.as_micros().to_string();
+        let config = format!("{}[limits]\ndrain_seconds = 1\n", bus(nats));
+        start_with(&config, mode, &[("NOTIFY_SOCKET", self.path.to_str().unwrap()), ("WATCHDOG_USEC", micros.as_str())])
+    }
+
+    fn next(&self) -> String {
+        let mut text = [0; 256];
+        let length = self.socket.recv(&mut text).expect("the service tells nothing");
+        String::from_utf8_lossy(&text[..length]).into_owned()
+    }
+
+    /// Everything up to the first message that begins so.
+    fn heard_until(&self, beginning: &str) -> Vec<String> {
+        let mut heard = vec![self.next()];
+        while heard.last().is_some_and(|text| !text.starts_with(beginning)) {
+            heard.push(self.next());
+        }
+        heard
+    }
+
+    /// Forgets what has been told and not been heard yet.
+    fn forget(&self) {
+        self.socket.set_nonblocking(true).unwrap();
+        while self.socket.recv(&mut [0; 256]).is_ok() {}
+        self.socket.set_nonblocking(false).unwrap();
+    }
+}
+
+#[test]
+fn systemd_is_told_of_readiness_life_and_the_end() {
+    let nats = NatsServer::start();
+    for (mode, standing) in [("", "READY=1\nSTATUS=leading"), ("standby", "READY=1\nSTATUS=standby")] {
+        let systemd = Systemd::listen();
+        let mut service = systemd.start(&nats, mode, Duration::from_secs(2));
+        let heard = systemd.heard_until("READY=1");
+        assert_eq!(heard[0], "STATUS=starting: waiting for NATS");
+        assert!(heard.last().unwrap().starts_with(standing), "{heard:?}");
+        systemd.heard_until("WATCHDOG=1");
+        service.line_with("started");
+        service.signal(Signal::TERM);
+        systemd.heard_until("STOPPING=1");
+        assert!(service.ended().0.success());
+    }
+}
+
+#[test]
+fn a_loop_that_does_not_turn_lets_the_watchdog_bite() {
+    let nats = NatsServer::start();
+    let systemd = Systemd::listen();
+    let mut service = systemd.start(&nats, "wedged", Duration::from_millis(300));
+    systemd.heard_until("WATCHDOG=1");
+    service.line_with("does not turn any more");
+    systemd.forget();
+    // By now signs of life were due several times.
+    service.line_with("does not turn any more");
+    service.line_with("does not turn any more");
+    service.signal(Signal::TERM);
+    let heard = systemd.heard_until("STOPPING=1");
+    assert!(!heard.iter().any(|text| text.contains("WATCHDOG")), "{heard:?}");
+    service.line_with("stopped with work in hand");
+    assert!(!service.ended().0.success());
+}
+
+#[test]
+fn a_loop_that_waits_for_what_may_take_long_is_left_alone() {
+    let nats = NatsServer::start();
+    let systemd = Systemd::listen();
+    let mut service = systemd.start(&nats, "patient", Duration::from_millis(200));
+    // Each comes a hundred milliseconds after the other, so that the time is over several times.
+    for _ in 0..10 {
+        systemd.heard_until("WATCHDOG=1");
+    }
+    service.line_with("started");
+    service.signal(Signal::TERM);
+    systemd.heard_until("STOPPING=1");
+    service.line_with("stopped with work in hand");
+    assert!(!service.ended().0.success());
 }
 
 fn get(address: std::net::SocketAddr, path: &str) -> String {

@@ -289,7 +289,9 @@ fn asked_by(service: Service) -> Vec<&'static str> {
             vec![network::AllocatePort::SUBJECT, network::ReleasePorts::SUBJECT, frontend::STANDING]
         }
         Service::Image => vec![image::ReportCopy::SUBJECT],
-        Service::Network | Service::Monitor | Service::NodeAgent => vec![],
+        // It watches the UPSes, and hears alerts.
+        Service::Monitor => vec![scheduler::TellPower::SUBJECT, scheduler::EvacuateSite::SUBJECT],
+        Service::Network | Service::NodeAgent => vec![],
     }
 }
 
@@ -389,6 +391,16 @@ mod tests {
         let of: [Vec<String>; 4] = SERVICES.map(orders);
         let looking = vec!["observe-all", "inventory"];
         assert_eq!(of, [agent::VERBS.to_vec(), saving::VERBS.to_vec(), plan::VERBS.to_vec(), looking]);
+    }
+
+    #[test]
+    fn of_what_people_ask_services_ask_nothing_but_what_the_monitor_has_to_say_of_a_sites_power_and_peril() {
+        let asks = |service| {
+            let may = Role::Service(service).permissions("x.y");
+            may.publish.into_iter().filter(|s| s.starts_with("watari.v1.")).collect()
+        };
+        let of: [Vec<String>; 4] = SERVICES.map(asks);
+        assert_eq!(of, [vec![], vec![], vec![], vec!["watari.v1.site.power", "watari.v1.site.evacuate"]]);
     }
 
     #[test]

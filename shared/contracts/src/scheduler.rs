@@ -20,8 +20,8 @@ use crate::{Request, Service, agent::Transfer};
 
 pub use keys::{AddKey, DeleteKey, GetKey, KeyPage, KeyView, ListKeys};
 pub use outages::{
-    CancelOutage, ControlMoved, DrainNode, EvacuateSite, GetOutage, LegName, ListOutages, Moved, NotMoved, OutagePage,
-    OutagePlan, OutageView, PlanOutage, PlannedMove, ReturnSite, ScheduleOutage, StartOutage,
+    CancelOutage, ControlMoved, DrainNode, EvacuateSite, GetOutage, LegName, ListOutages, Moved, NotMoved, OnBattery,
+    OutagePage, OutagePlan, OutageView, PlanOutage, PlannedMove, ReturnSite, ScheduleOutage, StartOutage,
 };
 
 /// Make a server and, unless told otherwise, start it.

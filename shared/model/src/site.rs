@@ -12,6 +12,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Document, SiteName, Timestamp};
 
+/// A battery that is said to last for longer than a week, in seconds, is a mistake.
+pub const MOST_SECONDS_LEFT: u64 = 7 * 86_400;
+
 /// Where a site's power comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]

@@ -44,14 +44,16 @@ fn the_repository_is_tidy() {
 }
 
 #[test]
-fn readmes_are_in_step() {
+fn readmes_and_guides_are_in_step() {
     let files = repository();
     let text = |path: &str| files.iter().find(|f| f.path == path).map(|f| f.text.clone());
-    let (Some(en), Some(ja)) = (text("README.md"), text("README.ja.md")) else {
-        panic!("README.md and README.ja.md must both be there");
-    };
-    let faults = readmes::differences(&en, &ja);
-    assert!(faults.is_empty(), "{}", faults.join("\n"));
+    for page in ["README", "deploy/INSTALL"] {
+        let (Some(en), Some(ja)) = (text(&format!("{page}.md")), text(&format!("{page}.ja.md"))) else {
+            panic!("{page}.md and {page}.ja.md must both be there");
+        };
+        let faults = readmes::differences(&en, &ja);
+        assert!(faults.is_empty(), "{page}: {}", faults.join("\n"));
+    }
 }
 
 /// Finds exactly the bad ones among examples.

@@ -2,7 +2,7 @@
 
 use sha2::{Digest, Sha256};
 
-use super::cluster::{Cluster, Host};
+use super::cluster::{Cluster, Host, at};
 
 /// `libvirtd.conf`: mutual TLS on the management network, only for nodes of this cluster; root by
 /// its socket; nothing else.
@@ -31,6 +31,23 @@ keepalive_count = 5
         name = host.name,
         address = host.address,
         uuid = uuid(cluster, host),
+    )
+}
+
+/// What systemd listens on for libvirtd, which it starts with open sockets: `listen_addr` above then
+/// says nothing. The package brings everything else of that socket.
+#[must_use]
+pub fn socket(host: &Host) -> String {
+    format!(
+        r#"# Made by `watari setup` for {name}; changes are lost when it runs again.
+[Socket]
+ListenStream=
+ListenStream={address}
+# The address may come later than the socket.
+FreeBind=yes
+"#,
+        name = host.name,
+        address = at(host.address, 16514),
     )
 }
 

@@ -62,10 +62,11 @@ Example of a cluster's description:
   segments = { campus = \"br-campus\" }   # this is also what a node has if it says nothing
   vcpus = 32                  # optional, as are memory_mib and labels
 
-DIR/hosts/HOST is then what belongs into the root of HOST:
+DIR/hosts/HOST is then what belongs into the root of HOST, as root's and without touching the folders
+that are there:
 
   watari setup --cluster cluster.toml --out cluster
-  rsync -a cluster/hosts/m1/ root@m1:/
+  tar -C cluster/hosts/m1 -c etc | ssh root@m1 tar -C / -x --no-same-owner --no-overwrite-dir
 
 DIR/ca and DIR/nkeys are the cluster's secrets. Keep them, off the hosts: the next run needs them.")]
 pub struct Setup {
@@ -168,6 +169,8 @@ fn configuration(
             )?;
             overlay.put("etc/libvirt/libvirtd.conf", Readers::All, &libvirt::libvirtd(cluster, host))?;
             overlay.put("etc/libvirt/qemu.conf", Readers::All, &libvirt::qemu(host))?;
+            let socket = "etc/systemd/system/libvirtd-tls.socket.d/watari-address.conf";
+            overlay.put(socket, Readers::All, &libvirt::socket(host))?;
             for path in ["etc/pki/CA/cacert.pem", "etc/pki/qemu/ca-cert.pem"] {
                 overlay.put(path, Readers::All, &authority.certificate)?;
             }

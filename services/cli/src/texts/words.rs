@@ -354,6 +354,28 @@ pub fn power_off(lang: Lang, from: &str, until: &str, note: &str) -> String {
     }
 }
 
+/// How long the battery lasts, and whether that is enough for who is still there.
+#[must_use]
+pub fn on_battery(lang: Lang, seconds_left: Option<u64>, needed_ms: Option<u64>) -> String {
+    let left_ms = seconds_left.map(|left| left.saturating_mul(1_000));
+    let too_short = left_ms.zip(needed_ms).is_some_and(|(left, needed)| needed > left);
+    let (left, needed) = (left_ms.map(crate::format::millis), needed_ms.map(crate::format::millis));
+    match lang {
+        Lang::En => {
+            let risk = if too_short { "AT RISK: " } else { "" };
+            let left = left.unwrap_or_else(|| "a time that is not known".to_owned());
+            let needed = needed.unwrap_or_else(|| "a time that no migration has shown yet".to_owned());
+            format!("{risk}the battery lasts {left}; for the servers that are still there it takes {needed}")
+        }
+        Lang::Ja => {
+            let risk = if too_short { "間に合わない見込みです: " } else { "" };
+            let left = left.unwrap_or_else(|| "不明".to_owned());
+            let needed = needed.unwrap_or_else(|| "移行の実績がなく不明".to_owned());
+            format!("{risk}バッテリー残り時間 {left}、残りのサーバの所要見込み {needed}")
+        }
+    }
+}
+
 /// When a scheduled evacuation begins, before what it would come to.
 #[must_use]
 pub fn would_begin(lang: Lang, at: &str) -> String {
@@ -470,10 +492,19 @@ mod tests {
                 follow_outage(lang, "a"),
                 resume_import(lang, "a"),
                 because(lang, "a", "b"),
+                on_battery(lang, Some(600), Some(700_000)),
+                on_battery(lang, None, None),
             ]
         };
         for (en, ja) in lines(Lang::En).into_iter().zip(lines(Lang::Ja)) {
             assert!(en.is_ascii() && !ja.is_ascii(), "{en} / {ja}");
         }
+    }
+
+    #[test]
+    fn a_battery_that_ends_too_soon_is_called_a_risk() {
+        let risk = |left, needed| on_battery(Lang::En, left, needed).starts_with("AT RISK");
+        assert!(risk(Some(600), Some(600_001)) && !risk(Some(600), Some(600_000)));
+        assert!(!risk(None, Some(1)) && !risk(Some(0), None));
     }
 }

@@ -80,6 +80,7 @@ async fn step(jobs: &Arc<Jobs>, app: &App) -> Result<(), StepError> {
         if let Err(error) = done {
             failed.get_or_insert(error);
         }
+        looper::goes_on();
     }
     tidy(app, &images)?;
     let named: BTreeSet<Digest> = images.iter().filter_map(|image| digest_of(image)).collect();

@@ -4,7 +4,7 @@ use std::{os::unix::fs::MetadataExt, path::PathBuf, time::Duration};
 
 use sha2::{Digest, Sha256};
 use tokio::sync::OnceCell;
-use watari_chassis::{CancellationToken, prometheus::Registry};
+use watari_chassis::{CancellationToken, Pulse, prometheus::Registry};
 use watari_contracts::agent::{Answer, ConsoleText, NodeFacts, Progress, ReadConsole, Seed, Server, VmFact};
 use watari_model::{Refusal, image::Format, vm::Base};
 use watari_node_agent::{
@@ -170,7 +170,7 @@ impl TestAgent {
         let agent = Agent::restore(node).await.unwrap();
         let shutdown = CancellationToken::new();
         let (watching, ending) = (agent.clone(), shutdown.clone());
-        tokio::spawn(async move { watching.watch(&ending).await });
+        tokio::spawn(async move { watching.watch(&ending, &Pulse::unwatched()).await });
         Self { agent, scene, folder, sources, shutdown, keep: false }
     }
 

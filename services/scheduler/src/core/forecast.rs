@@ -86,6 +86,13 @@ fn imagined(snap: &Snapshot, site: &SiteName, now: Timestamp) -> Option<Outage> 
     Some(Outage::begun(id, Scope::Site(site.clone()), String::new(), now))
 }
 
+/// Milliseconds that an evacuation still takes, for the servers that have not left; none if no migration has
+/// shown yet how fast they do.
+#[must_use]
+pub fn time_to_leave(snap: &Snapshot, rules: &Rules, outage: &Outage, now: Timestamp) -> Option<u64> {
+    time_to_empty(&Turn::new(snap, rules, now), outage)
+}
+
 /// Milliseconds in which the servers that are where an outage makes it dark would leave, by what travelled
 /// the last times; none if nothing did.
 pub(super) fn time_to_empty(turn: &Turn<'_>, outage: &Outage) -> Option<u64> {

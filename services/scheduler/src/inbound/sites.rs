@@ -7,7 +7,8 @@ use watari_contracts::scheduler::{
 use watari_model::{
     OutageId, Refusal, Said, SiteName,
     outage::{Change, Outage, Scope, State},
-    site, vm,
+    site::{self, MOST_SECONDS_LEFT},
+    vm,
 };
 
 use super::{Desk, TRIES, check_request_id, find, newest, out_of_range, unwritten};
@@ -15,9 +16,6 @@ use crate::{
     core::{Rooms, Snapshot, next_outage},
     views,
 };
-
-/// A battery that is said to last for longer than a week is a mistake.
-const MOST_SECONDS_LEFT: u64 = 7 * 86_400;
 
 impl Desk {
     #[allow(clippy::unused_async, reason = "a handler")]

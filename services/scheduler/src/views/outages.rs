@@ -1,16 +1,19 @@
 //! An outage's view: its report.
 
-use watari_contracts::scheduler::{ControlMoved, Fault, LegName, Moved, NotMoved, OutagePlan, OutageView, PlannedMove};
+use watari_contracts::scheduler::{
+    ControlMoved, Fault, LegName, Moved, NotMoved, OnBattery, OutagePlan, OutageView, PlannedMove,
+};
 use watari_model::{
     SiteName, Timestamp,
     migration::{Migration, Reason},
     outage::{Handover, Left, Outage, Scope, State},
+    site::Supply,
 };
 
 use super::migration;
 use crate::core::{
     Rules, Snapshot, awaited, calendar,
-    forecast::{Forecast, Move, forecast},
+    forecast::{Forecast, Move, forecast, time_to_leave},
     report::report,
 };
 
@@ -34,6 +37,7 @@ pub(crate) fn outage(snap: &Snapshot, rules: &Rules, outage: &Outage, now: Times
         failed: report.failed.iter().map(not_moved).collect(),
         makespan_ms: report.makespan_ms,
         control: outage.control.as_ref().map(|handover| control(handover, now)),
+        battery: battery(snap, rules, outage, now),
         created_at: outage.created_at,
         changed_at: outage.changed_at,
     }
@@ -68,6 +72,14 @@ pub(crate) fn plan(site: SiteName, forecast: Forecast, at: Timestamp) -> OutageP
         bytes_per_second: rate,
         at,
     }
+}
+
+/// Whether the battery lasts for who is still there, if it is on battery that the site is emptied.
+fn battery(snap: &Snapshot, rules: &Rules, outage: &Outage, now: Timestamp) -> Option<OnBattery> {
+    let Scope::Site(site) = &outage.scope else { return None };
+    let power = snap.sites.get(site.as_str())?.value.power?;
+    (outage.state == State::Evacuating && power.supply == Supply::Battery)
+        .then(|| OnBattery { seconds_left: power.seconds_left, needed_ms: time_to_leave(snap, rules, outage, now) })
 }
 
 fn control(handover: &Handover, now: Timestamp) -> ControlMoved {

@@ -26,10 +26,15 @@ pub(super) async fn drive(
     wishes: Wishes,
 ) {
     let mut driver = Driver { ctx: ctx.clone(), service, bucket, core, told, wishes };
+    let pulse = ctx.pulse("lease");
     loop {
+        pulse.begins();
         driver.give_way().await;
         let step = driver.core.step(boot_millis());
         driver.tell();
+        if matches!(step, Step::Wait { .. }) {
+            pulse.rests();
+        }
         tokio::select! {
             () = driver.take(step) => {}
             () = ctx.closing().cancelled() => break,

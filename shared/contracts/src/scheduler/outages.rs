@@ -175,10 +175,23 @@ pub struct OutageView {
     pub makespan_ms: u64,
     /// What became of the control plane; none if the leg has nothing to do with it, or not yet.
     pub control: Option<ControlMoved>,
+    /// How the time compares, while a site is emptied that is on battery.
+    #[serde(default)]
+    pub battery: Option<OnBattery>,
     /// When it was made.
     pub created_at: Timestamp,
     /// When its state last changed.
     pub changed_at: Timestamp,
+}
+
+/// The time that a site's battery leaves, and the time that is needed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct OnBattery {
+    /// Seconds that it lasts, as was said last; none if that was not said.
+    pub seconds_left: Option<u64>,
+    /// Milliseconds in which the servers that are still there would leave, by what travelled the last times;
+    /// none if nothing did.
+    pub needed_ms: Option<u64>,
 }
 
 /// How the control plane moved.

@@ -1,14 +1,14 @@
-//! The two READMEs say the same: the same headings, level by level, and the same commands.
+//! A page and its translation say the same: the same headings, level by level, and the same commands.
 
 /// Where they differ.
 pub(crate) fn differences(en: &str, ja: &str) -> Vec<String> {
     let (en, ja) = (Outline::of(en), Outline::of(ja));
     let mut faults = Vec::new();
     if en.headings != ja.headings {
-        faults.push(format!("headings by level: {:?} in README.md, {:?} in README.ja.md", en.headings, ja.headings));
+        faults.push(format!("headings by level: {:?} in English, {:?} in Japanese", en.headings, ja.headings));
     }
     if en.blocks.len() != ja.blocks.len() {
-        faults.push(format!("{} blocks in README.md, {} in README.ja.md", en.blocks.len(), ja.blocks.len()));
+        faults.push(format!("{} blocks in English, {} in Japanese", en.blocks.len(), ja.blocks.len()));
     }
     for (en, ja) in en.blocks.iter().zip(&ja.blocks).filter(|(en, ja)| en != ja) {
         faults.push(format!("these commands differ:\n{}\n--- and\n{}", en.join("\n"), ja.join("\n")));

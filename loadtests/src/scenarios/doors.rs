@@ -1,0 +1,225 @@
+//! What listens on the hosts, and what it says to whoever knocks without a key.
+
+use std::{
+    io::{Read, Write},
+    net::{Shutdown, SocketAddr, TcpStream, UdpSocket},
+    os::fd::OwnedFd,
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::Duration,
+};
+
+use anyhow::{Context, ensure};
+use rustix::{
+    io::Errno,
+    net::{
+        AddressFamily, Protocol, RecvFlags, SocketFlags, SocketType, recv, socket_with,
+        sockopt::{Timeout, set_socket_recv_buffer_size_force, set_socket_timeout},
+    },
+};
+
+use super::Stage;
+use crate::lab::Lab;
+
+type Run = fn(&Stage) -> anyhow::Result<()>;
+
+pub(super) const SCENARIOS: &[(&str, Run)] = &[
+    ("nothing_listens_beyond_the_loopback_but_what_is_encrypted", listeners),
+    ("libvirt_hears_nobody_without_a_certificate", libvirt),
+    ("a_crossing_shows_nothing_of_the_server_to_the_wire", crossing),
+];
+
+/// Hosts, and the ports on which they may be called: TCP, then UDP. Nodes serve names and addresses to
+/// their guests (53, 67) and carry overlay networks (4789): the plain ones, and all of them for guests.
+const DOORS: [(&[&str], &[u16], &[u16]); 4] = [
+    (&["m-front", "y-front"], &[4222, 6222, 8443, 8444], &[]),
+    (&["witness"], &[4222, 6222], &[]),
+    (&["m1", "m2", "y1", "y2"], &[53, 16_514], &[53, 67, 4789]),
+    (&["client"], &[], &[]),
+];
+/// DNS is spoken to guests as they know it.
+const NAMES: u16 = 53;
+/// What a plain NATS client or a browser would say.
+const KNOCKS: [&str; 2] = ["CONNECT {\"verbose\":true}\r\nPING\r\n", "GET /healthz HTTP/1.0\r\n\r\n"];
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Where a host's processes listen beyond its own loopback.
+fn doors(lab: &Lab, host: &str, kind: &str) -> anyhow::Result<Vec<(String, u16)>> {
+    let told = lab.run(&["exec", host, "--", "ss", "-H", "-l", "-n", kind])?;
+    let mut found = Vec::new();
+    for line in told.lines() {
+        let local = line.split_whitespace().nth(3).with_context(|| format!("ss says {line:?}"))?;
+        let (address, port) = local.rsplit_once(':').with_context(|| format!("no port in {local}"))?;
+        // "%" leads in the interface to which a socket is bound.
+        let address = address.split('%').next().unwrap_or_default();
+        if !address.starts_with("127.") && address != "[::1]" {
+            found.push((address.to_owned(), port.parse()?));
+        }
+    }
+    Ok(found)
+}
+
+/// Does something in a host's network.
+fn within<T: Send>(lab: &Lab, host: &str, act: impl FnOnce() -> anyhow::Result<T> + Send) -> anyhow::Result<T> {
+    // A thread's network is its own.
+    thread::scope(|scope| {
+        let work = scope.spawn(|| lab.enter_network(host).and_then(|()| act()));
+        work.join().map_err(|_| anyhow::anyhow!("it fell on {host}"))?
+    })
+}
+
+/// The host's address on the management network.
+fn address_of(lab: &Lab, host: &str) -> anyhow::Result<String> {
+    let told = lab.run(&["exec", "client", "--", "getent", "ahostsv4", host])?;
+    told.split_whitespace().next().map(str::to_owned).with_context(|| format!("{host} has no address"))
+}
+
+fn listeners(stage: &Stage) -> anyhow::Result<()> {
+    let lab = &stage.lab;
+    for (hosts, tcp, udp) in DOORS {
+        for host in hosts {
+            for (address, port) in doors(lab, host, "-u")? {
+                ensure!(udp.contains(&port), "{host} listens on UDP {address}:{port}");
+            }
+            let open = doors(lab, host, "-t")?;
+            for port in tcp.iter().filter(|port| **port != NAMES) {
+                ensure!(open.iter().any(|(_, p)| p == port), "nothing listens on {host}'s port {port}: {open:?}");
+            }
+            for (address, port) in open {
+                ensure!(tcp.contains(&port), "{host} listens on TCP {address}:{port}");
+                if port != NAMES {
+                    let whole = address == "0.0.0.0" || address == "*" || address == "[::]";
+                    let address = if whole { address_of(lab, host)? } else { address };
+                    shut_to_plain_text(lab, &format!("{address}:{port}"))?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Knocks in plain text and expects nothing but to be told to encrypt, or nothing at all.
+fn shut_to_plain_text(lab: &Lab, door: &str) -> anyhow::Result<()> {
+    let to: SocketAddr = door.parse()?;
+    for knock in KNOCKS {
+        let said = within(lab, "client", || {
+            let mut stream = TcpStream::connect_timeout(&to, PATIENCE).with_context(|| format!("no way to {door}"))?;
+            stream.set_read_timeout(Some(PATIENCE))?;
+            stream.write_all(knock.as_bytes())?;
+            // What came before the other side hung up counts.
+            let mut said = Vec::new();
+            let _ = stream.shutdown(Shutdown::Write);
+            let _ = stream.read_to_end(&mut said);
+            Ok(String::from_utf8_lossy(&said).into_owned())
+        })?;
+        let served = ["+OK", "PONG", "HTTP/1"].iter().any(|word| said.contains(word));
+        ensure!(!served, "{door} answers plain text: {said:?}");
+        ensure!(
+            !said.starts_with("INFO") || said.contains("\"tls_required\":true"),
+            "{door} asks for no TLS: {said:?}"
+        );
+    }
+    Ok(())
+}
+
+/// The byte by which libvirt tells a caller that its certificate was accepted (`virNetTLSContext`).
+const ACCEPTED: char = '\u{1}';
+
+fn libvirt(stage: &Stage) -> anyhow::Result<()> {
+    let call = |certificate: &str| {
+        // The standard input stays open for as long as an answer may take.
+        let line =
+            format!("sleep 3 | timeout 3 openssl s_client -quiet -connect m1:16514 {certificate} 2>/dev/null; true");
+        stage.lab.run(&["exec", "y1", "--", "sh", "-c", &line])
+    };
+    let own = call("-cert /etc/pki/libvirt/clientcert.pem -key /etc/pki/libvirt/private/clientkey.pem")?;
+    ensure!(own.contains(ACCEPTED), "a node is not let in with its own certificate: {own:?}");
+    let none = call("")?;
+    ensure!(none.is_empty(), "libvirt answers a caller without a certificate: {none:?}");
+    Ok(())
+}
+
+/// What the mail of the next scenario is full of, so that it is in the server's memory and on its disk.
+const MARK: &str = "watari-not-for-the-wire-5b1f";
+/// A server of this size sends more than this.
+const LEAST: usize = 8 << 20;
+
+fn crossing(stage: &Stage) -> anyhow::Result<()> {
+    let lab = &stage.lab;
+    let server = stage.address("mail")?;
+    let text = format!("{MARK}\n").repeat(2_000);
+    lab.run(&[
+        "exec",
+        "client",
+        "--",
+        "swaks",
+        "--silent",
+        "2",
+        "--to",
+        "desk@mail.test",
+        "--server",
+        &server,
+        "--body",
+        &text,
+    ])?;
+    super::until(30, "the mail is in the mailbox", || Ok(stage.page(&server, "/mbox")?.contains(MARK)))?;
+    let (from, to) = (stage.node_of("mail")?, stage.other_side("mail")?);
+    let (over, target) = (AtomicBool::new(false), address_of(lab, to)?);
+    thread::scope(|scope| {
+        let ear = scope.spawn(|| within(lab, &from, || listen(&over)));
+        let moved = stage.watari(&["vm", "migrate", "mail", "--to", to, "--wait"]);
+        // Said last, so that what is heard of it shows that the ear heard plain text all the while.
+        let told = within(lab, &from, || {
+            UdpSocket::bind("0.0.0.0:0")?.send_to(format!("control {MARK}").as_bytes(), format!("{target}:9"))?;
+            Ok(())
+        });
+        over.store(true, Ordering::Release);
+        let heard = ear.join().map_err(|_| anyhow::anyhow!("the ear fell"))??;
+        moved?;
+        told?;
+        ensure!(heard.bytes > LEAST, "only {} bytes were heard of the crossing", heard.bytes);
+        ensure!(heard.controls > 0, "the ear did not hear what was sent in plain text");
+        ensure!(heard.marks == 0, "{} packets of the crossing show what is in the server", heard.marks);
+        Ok(())
+    })
+}
+
+#[derive(Default)]
+struct Heard {
+    bytes: usize,
+    marks: usize,
+    controls: usize,
+}
+
+/// Hears every packet of the host's network until told that it is over, and what has come by then.
+fn listen(over: &AtomicBool) -> anyhow::Result<Heard> {
+    let socket = ear()?;
+    let (mut packet, mut heard) = (vec![0_u8; 1 << 16], Heard::default());
+    let has = |packet: &[u8], what: &[u8]| packet.windows(what.len()).any(|window| window == what);
+    loop {
+        match recv(&socket, packet.as_mut_slice(), RecvFlags::empty()) {
+            Ok((_, length)) => {
+                let packet = packet.get(..length).unwrap_or_default();
+                heard.bytes += length;
+                if has(packet, format!("control {MARK}").as_bytes()) {
+                    heard.controls += 1;
+                } else if has(packet, MARK.as_bytes()) {
+                    heard.marks += 1;
+                }
+            }
+            Err(Errno::AGAIN) if over.load(Ordering::Acquire) => return Ok(heard),
+            Err(Errno::AGAIN | Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// A socket that hears everything (packet(7): the protocol is in the network's byte order).
+fn ear() -> anyhow::Result<OwnedFd> {
+    const ETH_P_ALL: u16 = 3;
+    let everything = std::num::NonZeroU32::new(u32::from(ETH_P_ALL.to_be())).map(Protocol::from_raw);
+    let socket = socket_with(AddressFamily::PACKET, SocketType::DGRAM, SocketFlags::CLOEXEC, everything)?;
+    set_socket_recv_buffer_size_force(&socket, 64 << 20)?;
+    set_socket_timeout(&socket, Timeout::Recv, Some(Duration::from_millis(200)))?;
+    Ok(socket)
+}

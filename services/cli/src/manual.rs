@@ -1,0 +1,69 @@
+//! `watari manual`: the manual's pages, for packages. It is hidden: who has a package has the pages.
+
+use std::{fs, io, path::PathBuf};
+
+use clap::{Args, Command, CommandFactory};
+use clap_mangen::{
+    Man,
+    roff::{Roff, roman},
+};
+
+use crate::{failure::Failure, options::Options, texts::faults::Fault};
+
+/// Write the manual's pages, one a command, into a folder
+#[derive(Debug, Args)]
+pub struct Manual {
+    /// The folder, which must be there
+    #[arg(value_name = "DIR")]
+    folder: PathBuf,
+}
+
+impl Manual {
+    /// Writes them.
+    ///
+    /// # Errors
+    /// [`Failure`] if a file cannot be written.
+    pub fn run(&self) -> Result<(), Failure> {
+        let mut command = Options::command().disable_help_subcommand(true);
+        command.build();
+        Ok(self.write(&command)?)
+    }
+
+    fn write(&self, command: &Command) -> Result<(), Fault> {
+        for below in shown(command) {
+            self.write(below)?;
+        }
+        let source = format!("watari {}", env!("CARGO_PKG_VERSION"));
+        let man = Man::new(command.clone()).source(source).manual("Watari");
+        let path = self.folder.join(man.get_filename());
+        let written = page(&man, command).and_then(|page| fs::write(&path, page));
+        written.map_err(|error| Fault::File { path: path.display().to_string(), detail: error.to_string() })
+    }
+}
+
+fn shown(command: &Command) -> impl Iterator<Item = &Command> {
+    command.get_subcommands().filter(|below| !below.is_hide_set())
+}
+
+/// Section by section, since examples must keep their lines.
+fn page(man: &Man, command: &Command) -> io::Result<Vec<u8>> {
+    let mut page = Vec::new();
+    man.render_title(&mut page)?;
+    man.render_name_section(&mut page)?;
+    man.render_synopsis_section(&mut page)?;
+    man.render_description_section(&mut page)?;
+    man.render_options_section(&mut page)?;
+    if shown(command).next().is_some() {
+        man.render_subcommands_section(&mut page)?;
+    }
+    if let Some(notes) = command.get_after_long_help().or_else(|| command.get_after_help()) {
+        let mut roff = Roff::new();
+        roff.control("SH", ["NOTES"]).control("nf", []);
+        for line in notes.to_string().lines() {
+            roff.text([roman(line)]);
+        }
+        roff.control("fi", []);
+        roff.to_writer(&mut page)?;
+    }
+    Ok(page)
+}
