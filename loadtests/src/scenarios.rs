@@ -10,6 +10,7 @@ mod kills;
 mod life;
 mod network;
 mod power;
+mod saving;
 mod seed;
 mod ups;
 
@@ -41,6 +42,7 @@ pub fn all() -> Vec<Scenario> {
         guards::SCENARIOS,
         doors::SCENARIOS,
         failures::SCENARIOS,
+        saving::SCENARIOS,
         kills::SCENARIOS,
         power::SCENARIOS,
         ups::SCENARIOS,

@@ -29,7 +29,7 @@ impl Stage {
     }
 
     /// The site from which all services lead; none while they do not.
-    fn led_from(&self) -> anyhow::Result<Option<String>> {
+    pub(super) fn led_from(&self) -> anyhow::Result<Option<String>> {
         let status = self.status()?;
         let services = status["services"].as_array().context("no services")?;
         let sites: Vec<Option<&str>> = services.iter().map(|s| s["leader"]["site"].as_str()).collect();

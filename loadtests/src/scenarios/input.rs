@@ -49,7 +49,7 @@ fn hostile_names(stage: &Stage) -> anyhow::Result<()> {
 
 /// Without the command, which has a parser of its own.
 fn no_requests(stage: &Stage) -> anyhow::Result<()> {
-    const CASES: [(&str, &str); 11] = [
+    const CASES: [(&str, &str); 12] = [
         ("vm.create", r#"{"name":NAME,"image":"mini"}"#),
         ("vm.create", r#"{"name":"stray","image":NAME}"#),
         ("vm.delete", r#"{"name":NAME}"#),
@@ -57,6 +57,7 @@ fn no_requests(stage: &Stage) -> anyhow::Result<()> {
         ("site.evacuate", r#"{"site":NAME}"#),
         ("key.delete", r#"{"name":NAME}"#),
         ("image.import", r#"{"name":NAME,"bytes":1,"request_id":"r"}"#),
+        ("image.save", r#"{"name":NAME,"vm":"mail"}"#),
         ("image.delete", r#"{"name":NAME}"#),
         ("network.create", r#"{"name":NAME,"kind":"overlay","cidr":"10.9.0.0/24","range":"10.9.0.2-10.9.0.9"}"#),
         ("firewall.create", r#"{"name":NAME}"#),
@@ -116,6 +117,7 @@ fn unknown_things(stage: &Stage) -> anyhow::Result<()> {
         stage.refused("site.unknown", &[&create[..], &["mini", "--site", "nowhere"]].concat())?;
         stage.refused("vm.unknown", &["vm", "start", "nobody"])?;
         stage.refused("vm.unknown", &["vm", "migrate", "nobody"])?;
+        stage.refused("vm.unknown", &["vm", "save", "nobody", "--as", "stray"])?;
         stage.refused("node.unknown", &["vm", "migrate", "mail", "--to", "nowhere"])?;
         stage.refused("site.unknown", &["site", "evacuate", "nowhere"])?;
         stage.refused("migration.unknown", &["migration", "cancel", "mail-999999"])?;
@@ -125,7 +127,10 @@ fn unknown_things(stage: &Stage) -> anyhow::Result<()> {
 }
 
 fn taken_names(stage: &Stage) -> anyhow::Result<()> {
-    changing_nothing(stage, || stage.refused("vm.exists", &["vm", "create", "mail", "--image", "mini"]))
+    changing_nothing(stage, || {
+        stage.refused("vm.exists", &["vm", "create", "mail", "--image", "mini"])?;
+        stage.refused("image.exists", &["vm", "save", "mail", "--as", "mini"])
+    })
 }
 
 fn full_range(stage: &Stage) -> anyhow::Result<()> {

@@ -19,7 +19,7 @@ pub(super) const SCENARIOS: &[(&str, Run)] = &[
     ("a_deleted_server_leaves_no_disk_domain_or_address", deleted),
 ];
 
-fn send_mail(stage: &Stage, address: &str, subject: &str) -> anyhow::Result<()> {
+pub(super) fn send_mail(stage: &Stage, address: &str, subject: &str) -> anyhow::Result<()> {
     let header = format!("Subject: {subject}");
     let who = ["--to", "desk@mail.test", "--from", "a@client.test", "--server", address, "--header", &header];
     stage.lab.run(&[&["exec", "client", "--", "swaks", "--silent", "2"], &who[..]].concat())?;
