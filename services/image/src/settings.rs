@@ -30,7 +30,7 @@ pub struct ImageSection {
     pub listen_blobs: SocketAddr,
     /// Where uploads arrive.
     pub listen_uploads: SocketAddr,
-    /// How operators reach the latter.
+    /// How operators and nodes reach the latter.
     pub advertise: String,
     /// The other front ends.
     pub peers: Vec<String>,

@@ -19,7 +19,7 @@ const fn telemetry_port(service: Service) -> u16 {
 
 /// Where an image service hands out blobs to nodes and to other front ends (mutual TLS).
 const BLOBS: u16 = 8443;
-/// Where it takes uploads from operators (TLS and a ticket).
+/// Where it takes uploads from operators and nodes (TLS and a ticket).
 const UPLOADS: u16 = 8444;
 
 /// A process's configuration file.

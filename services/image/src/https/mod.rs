@@ -4,6 +4,8 @@
 //!
 //! `watari.v1.image.import` answers with a ticket `{url, token, offset}`; `url` is
 //! `https://FRONT:8444/v1/uploads/<id>`. Verify the server against the authority's certificate.
+//! A node that sends the copy of a server's disk is told `url` and `token` with its order, and a fresh token
+//! with the next one.
 //!
 //! | request | answer |
 //! | --- | --- |
