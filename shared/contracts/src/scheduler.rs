@@ -21,7 +21,8 @@ use crate::{Request, Service, agent::Transfer};
 pub use keys::{AddKey, DeleteKey, GetKey, KeyPage, KeyView, ListKeys};
 pub use outages::{
     CancelOutage, ControlMoved, DrainNode, EvacuateSite, GetOutage, LegName, ListOutages, Moved, NotMoved, OutagePage,
-    OutagePlan, OutageView, PlanOutage, PlannedMove, ReturnSite, ScheduleOutage, StartOutage,
+    OutagePlan, OutageView, PauseOutage, PlanOutage, PlannedMove, ResumeOutage, ReturnSite, ScheduleOutage,
+    StartOutage,
 };
 
 /// Make a server and, unless told otherwise, start it.
@@ -495,6 +496,8 @@ requests! {
     PlanOutage "watari.v1.outage.plan" => OutagePlan, "What would happen if a site were evacuated now.";
     ScheduleOutage "watari.v1.outage.schedule" => OutageView, "Say beforehand that a site's power will be off.";
     StartOutage "watari.v1.outage.start" => OutageView, "Begin a scheduled outage without waiting for its time.";
+    PauseOutage "watari.v1.outage.pause" => OutageView, "Begin no further migration of an outage for now.";
+    ResumeOutage "watari.v1.outage.resume" => OutageView, "Go on with an outage that was paused.";
     CancelOutage "watari.v1.outage.cancel" => OutageView, "Call an outage off.";
     AddKey "watari.v1.key.add" => KeyView, "Keep a public SSH key under a name.";
     GetKey "watari.v1.key.get" => KeyView, "Show one key.";

@@ -10,6 +10,9 @@
 //!
 //! A scheduled outage changes nothing until it begins, by the clock or by an operator.
 //! While an outage is evacuating or evacuated its site or node receives nothing (invariant 5).
+//! One that is evacuating or returning may be paused. That is no state of its own, since all else that
+//! follows from the state stays true: it begins nothing more, ends nothing, and goes on when it is
+//! resumed. Whatever leads to another state ends a pause.
 //! What moved and what failed is not stored here: the migrations that name the outage say it.
 
 use schemars::JsonSchema;
@@ -63,6 +66,12 @@ impl State {
     #[must_use]
     pub const fn drains(self) -> bool {
         matches!(self, Self::Evacuating | Self::Evacuated)
+    }
+
+    /// Whether servers are on their way because of it, so that it may be paused.
+    #[must_use]
+    pub const fn is_under_way(self) -> bool {
+        matches!(self, Self::Evacuating | Self::Returning)
     }
 
     /// Whether it has begun and is not over.
@@ -129,6 +138,10 @@ pub enum Change {
     HandoverBegun(SiteName),
     /// The control plane is led from where it should, or it cannot be had.
     HandoverEnded(SiteName, Option<Refusal>),
+    /// Begin nothing more for now.
+    PauseAsked,
+    /// Go on.
+    ResumeAsked,
 }
 
 /// A server that did not move, and why.
@@ -160,6 +173,9 @@ pub struct Outage {
     pub scope: Scope,
     /// How far it is.
     pub state: State,
+    /// Since when nothing more begins; none if it is not paused.
+    #[serde(default)]
+    pub paused_at: Option<Timestamp>,
     /// When the power will be off, if that is known.
     #[serde(default)]
     pub window: Option<Window>,
@@ -193,6 +209,7 @@ impl Outage {
             id,
             scope,
             state: State::Evacuating,
+            paused_at: None,
             window: None,
             note: String::new(),
             out: Some(Leg { began_at: now, ended_at: None }),
@@ -229,7 +246,7 @@ impl Document for Outage {
 
 /// A change that the state does not allow.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("an outage that is {} takes no such change", .state.word())]
+#[error("an outage that is {} takes no such change now", .state.word())]
 pub struct NotNow {
     /// The state it was in.
     pub state: State,
@@ -249,7 +266,15 @@ impl Outage {
                 Evacuating
             }
             (Scheduled, Change::Lapsed | Change::CancelAsked) => Cancelled,
-            (Evacuating, Change::Emptied(left)) => {
+            (Evacuating | Returning, Change::PauseAsked) if self.paused_at.is_none() => {
+                self.paused_at = Some(now);
+                self.state
+            }
+            (Evacuating | Returning, Change::ResumeAsked) if self.paused_at.is_some() => {
+                self.paused_at = None;
+                self.state
+            }
+            (Evacuating, Change::Emptied(left)) if self.paused_at.is_none() => {
                 self.left = left;
                 self.out = self.out.map(|leg| Leg { ended_at: Some(now), ..leg });
                 Evacuated
@@ -268,16 +293,19 @@ impl Outage {
                 self.home = begin;
                 Returning
             }
-            (Returning, Change::Home(left)) => {
+            (Returning, Change::Home(left)) if self.paused_at.is_none() => {
                 self.left = left;
                 self.home = self.home.map(|leg| Leg { ended_at: Some(now), ..leg });
                 Completed
             }
             (Evacuating | Evacuated | Returning, Change::CancelAsked) => Cancelled,
-            (Evacuating | Returning, Change::HandoverBegun(to)) if self.control.is_none() => {
+            (Evacuating | Returning, Change::HandoverBegun(to))
+                if self.control.is_none() && self.paused_at.is_none() =>
+            {
                 self.control = Some(Handover { to, began_at: now, ended_at: None, fault: None });
                 self.state
             }
+            // What has begun goes on to its end: half a hand-over is worse than either.
             (Evacuating | Returning, Change::HandoverEnded(to, fault)) => {
                 let began_at = self.control.as_ref().map_or(now, |control| control.began_at);
                 self.control = Some(Handover { to, began_at, ended_at: Some(now), fault });
@@ -287,6 +315,7 @@ impl Outage {
         };
         if next != self.state {
             self.changed_at = now;
+            self.paused_at = None;
         }
         self.state = next;
         Ok(())
@@ -311,6 +340,8 @@ mod tests {
             Just(Change::CancelAsked),
             Just(Change::HandoverBegun("yamate".parse().unwrap())),
             Just(Change::HandoverEnded("yamate".parse().unwrap(), None)),
+            Just(Change::PauseAsked),
+            Just(Change::ResumeAsked),
         ]
     }
 
@@ -329,9 +360,15 @@ mod tests {
             };
             for change in sequence {
                 let before = outage.clone();
+                let begins_or_ends =
+                    matches!(change, Change::Emptied(_) | Change::Home(_) | Change::HandoverBegun(_));
                 if outage.apply(change, at).is_err() {
                     prop_assert_eq!(&outage, &before);
+                } else {
+                    prop_assert!(before.paused_at.is_none() || !begins_or_ends, "a pause holds");
                 }
+                prop_assert!(outage.paused_at.is_none() || outage.state.is_under_way());
+                prop_assert!(outage.paused_at.is_none() || outage.state == before.state, "another state is not paused");
                 let ended = |leg: &Option<Leg>| leg.is_some_and(|l| l.ended_at.is_some());
                 prop_assert!(outage.state != State::Evacuated || ended(&outage.out));
                 prop_assert!(outage.state != State::Scheduled || before == outage, "nothing leads back to the calendar");

@@ -232,6 +232,10 @@ refusals! {
     OutageOver { outage, state } "outage.over" 409 No
         en "outage {outage} is {state} and cannot be started" "empty the site with: watari site evacuate, or schedule another outage"
         ja "停電計画 {outage} は {state} のため開始できません" "watari site evacuate でサイトを退避させるか、停電計画を新しく作成してください";
+    /// Nothing of it is on its way, so that there is nothing to pause or to go on with.
+    OutageNotUnderWay { outage, state } "outage.not-under-way" 409 No
+        en "outage {outage} is {state}; only one whose servers leave or come home can be paused and resumed" "look at it with `watari outage show {outage}`; one that has not begun is called off with: watari outage cancel {outage}"
+        ja "停電計画 {outage} は {state} です。一時停止と再開ができるのは、退避中または帰還中の計画だけです" "`watari outage show {outage}` で確認してください。開始前の計画は watari outage cancel {outage} で取り消せます";
     /// The site has another one at that time.
     OutageOverlaps { site, outage } "outage.overlaps" 409 No
         en "site {site} has an outage at that time already: {outage}" "choose another time, or call that one off: watari outage cancel {outage}"

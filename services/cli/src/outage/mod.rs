@@ -6,9 +6,12 @@ mod report;
 
 use clap::{Args, Subcommand};
 use watari_chassis::clock;
-use watari_contracts::scheduler::{CancelOutage, GetOutage, ListOutages, PlanOutage, ScheduleOutage, StartOutage};
+use watari_contracts::scheduler::{
+    CancelOutage, GetOutage, ListOutages, ListSites, PauseOutage, PlanOutage, ResumeOutage, ScheduleOutage, StartOutage,
+};
+use watari_model::OutageId;
 
-use crate::{Context, failure::Failure, input, options::Waiting};
+use crate::{Context, failure::Failure, input, options::Waiting, texts::faults::Fault};
 
 pub(crate) use follow::begun;
 
@@ -37,6 +40,19 @@ begins, and whether servers come home by themselves, is set in the scheduler's c
     /// Begin a scheduled outage without waiting for its time
     #[command(after_help = "Example:\n  watari outage start myodaiji-1 --wait")]
     Start(Show),
+    /// Begin no further migration of an evacuation or a return, until it is resumed
+    #[command(after_help = "\
+Examples:
+  watari outage pause myodaiji
+  watari outage pause myodaiji-1
+
+A server whose copy runs goes on to its end, and so does a change of front ends that has begun. The site
+still receives nothing. Any front end keeps the pause. It ends when the outage is resumed, turned round or
+called off; or when the site, whose power fails later, is to be emptied by the scheduler's [power] rules.")]
+    Pause(Begun),
+    /// Go on with what was paused
+    #[command(after_help = "Example:\n  watari outage resume myodaiji --wait")]
+    Resume(Resume),
     /// Call an outage off: servers stay where they are, and may come again
     #[command(after_help = "Example:\n  watari outage cancel myodaiji-1")]
     Cancel(Which),
@@ -47,6 +63,23 @@ begins, and whether servers come home by themselves, is set in the scheduler's c
 pub struct Which {
     /// The outage
     id: String,
+}
+
+/// Which outage, by its own name or its site's.
+#[derive(Debug, Args)]
+pub struct Begun {
+    /// The outage, or the site that it empties
+    #[arg(value_name = "ID|SITE")]
+    which: String,
+}
+
+/// Which outage, and whether to wait for it.
+#[derive(Debug, Args)]
+pub struct Resume {
+    #[command(flatten)]
+    begun: Begun,
+    #[command(flatten)]
+    waiting: Waiting,
 }
 
 /// Which site.
@@ -107,7 +140,27 @@ impl Verb {
                 let view = ctx.session.ask(&StartOutage { id: input::name(&id)? }).await?;
                 begun(ctx, waiting, view).await
             }
+            Self::Pause(paused) => {
+                let view = ctx.session.ask(&PauseOutage { id: paused.id(ctx).await? }).await?;
+                begun(ctx, Waiting::NO, view).await
+            }
+            Self::Resume(Resume { begun: paused, waiting }) => {
+                let view = ctx.session.ask(&ResumeOutage { id: paused.id(ctx).await? }).await?;
+                begun(ctx, waiting, view).await
+            }
             Self::Cancel(Which { id }) => ctx.out.row(&ctx.session.ask(&CancelOutage { id: input::name(&id)? }).await?),
+        }
+    }
+}
+
+impl Begun {
+    /// A site has one outage at a time that has begun.
+    async fn id(&self, ctx: &Context) -> Result<OutageId, Failure> {
+        let id = input::name(&self.which)?;
+        let sites = ctx.session.ask(&ListSites {}).await?.sites;
+        match sites.into_iter().find(|site| site.name.as_str() == self.which) {
+            Some(site) => Ok(site.outage.ok_or(Fault::NoOutageThere { site: self.which.clone() })?),
+            None => Ok(id),
         }
     }
 }

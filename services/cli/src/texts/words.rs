@@ -140,6 +140,7 @@ words! {
     Away "away" "不在";
     UpToDate "up to date" "最新";
     CatchingUp "catching up" "追従中";
+    Paused "paused" "一時停止中";
     // --- lists of none ---------------------------------------------------------------------
     NoVms "There are no servers." "サーバはありません。";
     NoNodes "There are no nodes." "ノードはありません。";
@@ -159,6 +160,7 @@ words! {
     TooLate
         "It would not be done before the power goes: begin sooner, with `watari outage start`."
         "停電までに終わらない見込みです。`watari outage start` で早めに開始してください。";
+    GoesOn "It goes on." "再開しました。";
     CalledOff
         "It was called off: servers that were on their way still arrive, all others stay."
         "中止されました。移動中だったサーバは到着し、ほかは元の場所に残ります。";
@@ -350,6 +352,15 @@ pub fn would_begin(lang: Lang, at: &str) -> String {
     }
 }
 
+/// Since when nothing more of an outage begins, and how it goes on.
+#[must_use]
+pub fn paused(lang: Lang, id: &str, since: &str) -> String {
+    match lang {
+        Lang::En => format!("paused since {since}: nothing more begins until: watari outage resume {id}"),
+        Lang::Ja => format!("{since} から一時停止中です。再開するには watari outage resume {id} を実行してください"),
+    }
+}
+
 /// Which nodes a return waits for.
 #[must_use]
 pub fn awaited(lang: Lang, nodes: &[NodeName]) -> String {
@@ -450,6 +461,7 @@ mod tests {
                 gone(lang, "a"),
                 pace(lang, 1, Some(2)),
                 moved(lang, "a", "b", "c", 1, 2),
+                paused(lang, "a", "b"),
                 tally(lang, 1, 2, 3),
                 outlook(lang, 1, 2, 3, Some(4)),
                 outlook(lang, 1, 2, 3, None),

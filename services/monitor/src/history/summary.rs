@@ -144,7 +144,14 @@ fn outage(before: Option<&Outage>, after: Option<&Outage>) -> Option<String> {
         };
         return Some(format!("{} {what}", outage.state.word()));
     };
-    arrow(old.state.word(), outage.state.word()).map(|line| with(line, left))
+    if let Some(line) = arrow(old.state.word(), outage.state.word()) {
+        return Some(with(line, left));
+    }
+    match (old.paused_at, outage.paused_at) {
+        (None, Some(_)) => Some("paused".to_owned()),
+        (Some(_), None) => Some("resumed".to_owned()),
+        _ => None,
+    }
 }
 
 fn image(before: Option<&Image>, after: Option<&Image>) -> Option<String> {

@@ -5,7 +5,8 @@ use std::{cmp::Reverse, collections::BTreeSet};
 use time::format_description::well_known::Rfc3339;
 use watari_chassis::{WriteError, clock};
 use watari_contracts::scheduler::{
-    CancelOutage, GetOutage, ListOutages, OutagePage, OutagePlan, OutageView, PlanOutage, ScheduleOutage, StartOutage,
+    CancelOutage, GetOutage, ListOutages, OutagePage, OutagePlan, OutageView, PauseOutage, PlanOutage, ResumeOutage,
+    ScheduleOutage, StartOutage,
 };
 use watari_model::{
     OutageId, Refusal, SiteName, Timestamp,
@@ -101,6 +102,25 @@ impl Desk {
         self.amend_outage(&request.id, start).await
     }
 
+    pub(super) async fn pause_outage(self, request: PauseOutage) -> Result<OutageView, Refusal> {
+        let pause = |outage: &mut Outage| match (outage.state.is_under_way(), outage.paused_at) {
+            (true, None) => apply(outage, Change::PauseAsked),
+            (true, Some(_)) => Ok(()),
+            (false, _) => Err(not_under_way(outage)),
+        };
+        self.amend_outage(&request.id, pause).await
+    }
+
+    /// One that has gone on to its end meanwhile is not paused, which is what was asked for.
+    pub(super) async fn resume_outage(self, request: ResumeOutage) -> Result<OutageView, Refusal> {
+        let resume = |outage: &mut Outage| match outage.paused_at {
+            Some(_) => apply(outage, Change::ResumeAsked),
+            None if outage.state == State::Scheduled => Err(not_under_way(outage)),
+            None => Ok(()),
+        };
+        self.amend_outage(&request.id, resume).await
+    }
+
     pub(super) async fn cancel_outage(self, request: CancelOutage) -> Result<OutageView, Refusal> {
         let cancel = |outage: &mut Outage| match outage.state {
             State::Scheduled | State::Evacuating | State::Evacuated | State::Returning => {
@@ -137,7 +157,12 @@ impl Desk {
     }
 }
 
-/// One that has begun is what was asked for.
+fn not_under_way(outage: &Outage) -> Refusal {
+    Refusal::OutageNotUnderWay { outage: outage.id.to_string(), state: outage.state.word().to_owned() }
+}
+
+/// One that has begun is what was asked for, also if it is paused: a request that comes twice must not
+/// undo what an operator has said since.
 fn start(outage: &mut Outage) -> Result<(), Refusal> {
     match outage.state {
         State::Scheduled => apply(outage, Change::BeginAsked),

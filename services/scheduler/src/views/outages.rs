@@ -23,6 +23,7 @@ pub(crate) fn outage(snap: &Snapshot, rules: &Rules, outage: &Outage, now: Times
         id: outage.id.clone(),
         scope: outage.scope.clone(),
         state: outage.state,
+        paused_at: outage.paused_at,
         window: outage.window,
         note: outage.note.clone(),
         begins_at,

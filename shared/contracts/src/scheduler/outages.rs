@@ -93,6 +93,23 @@ pub struct StartOutage {
     pub id: OutageId,
 }
 
+/// Begin no further migration of an evacuation or a return until it is resumed. Those whose copy runs go on
+/// to their end, as does a change of front ends that has begun; its site or node still receives nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PauseOutage {
+    /// Which.
+    pub id: OutageId,
+}
+
+/// Go on with what was paused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ResumeOutage {
+    /// Which.
+    pub id: OutageId,
+}
+
 /// What would happen if a site were evacuated now. Nothing happens.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -148,6 +165,9 @@ pub struct OutageView {
     pub scope: outage::Scope,
     /// How far it is.
     pub state: outage::State,
+    /// Since when nothing more of it begins; none if it is not paused.
+    #[serde(default)]
+    pub paused_at: Option<Timestamp>,
     /// When the power will be off, if that is known.
     #[serde(default)]
     pub window: Option<outage::Window>,

@@ -1,0 +1,88 @@
+//! What an operator does with an outage while it is under way.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by unwrapping")]
+
+mod support;
+
+use std::time::Duration;
+
+use support::{Cloud, SOON, create};
+use watari_contracts::scheduler::{
+    CreateVm, EvacuateSite, GetOutage, ListMigrations, MigrationView, OutageView, PauseOutage, ResumeOutage, ReturnSite,
+};
+use watari_model::{OutageId, Refusal, migration, outage::State};
+use watari_testkit::eventually_some;
+
+async fn until(cloud: &Cloud, id: &OutageId, holds: impl Fn(&OutageView) -> bool) -> OutageView {
+    let request = GetOutage { id: id.clone() };
+    let look = || async {
+        let outage = cloud.ctx.bus.request(&request).await.ok()?;
+        holds(&outage).then_some(outage)
+    };
+    eventually_some("the outage is as wanted", SOON, look).await
+}
+
+async fn until_active(cloud: &Cloud, what: &str, holds: impl Fn(&[MigrationView]) -> bool) {
+    let request = ListMigrations { vm: None, active: true, limit: None };
+    let look = || async {
+        let page = cloud.ctx.bus.request(&request).await.ok()?;
+        holds(&page.migrations).then_some(())
+    };
+    eventually_some(what, SOON, look).await;
+}
+
+const fn travels(migration: &MigrationView) -> bool {
+    !matches!(migration.state, migration::State::Queued | migration::State::Preparing)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn invariant_10_a_paused_evacuation_stands_still_and_goes_on_under_another_scheduler() {
+    let mut cloud = Cloud::start().await;
+    for name in ["mail", "web", "a", "b"] {
+        cloud.running(name, "myodaiji").await;
+    }
+    cloud.fleet.copies_take(Duration::from_millis(700));
+    let evacuate = EvacuateSite { request_id: None, site: "myodaiji".parse().unwrap() };
+    let id = cloud.ask(&evacuate).await.unwrap().id;
+    until_active(&cloud, "something copies", |active| active.iter().any(travels)).await;
+    let pause = PauseOutage { id: id.clone() };
+    let paused = cloud.ask(&pause).await.unwrap();
+    assert!(paused.paused_at.is_some() && paused.state == State::Evacuating, "{paused:?}");
+    assert_eq!(cloud.ask(&pause).await.unwrap().paused_at, paused.paused_at, "asked twice, paused once");
+    until_active(&cloud, "nothing travels any more", |active| !active.iter().any(travels)).await;
+    let stands = cloud.ask(&GetOutage { id: id.clone() }).await.unwrap();
+    assert!((1..4).contains(&stands.moved.len()), "{stands:?}");
+    assert_eq!(cloud.ask(&evacuate).await.unwrap().paused_at, paused.paused_at, "that is no resuming");
+
+    cloud.kill_scheduler();
+    cloud.start_scheduler().await;
+    let late = CreateVm { site: Some("myodaiji".parse().unwrap()), ..create("late") };
+    assert!(matches!(cloud.ask(&late).await, Err(Refusal::SiteDraining { .. })), "invariant 5");
+    let still = cloud.ask(&GetOutage { id: id.clone() }).await.unwrap();
+    assert_eq!((still.paused_at, still.moved.len()), (paused.paused_at, stands.moved.len()), "{still:?}");
+
+    let resume = ResumeOutage { id: id.clone() };
+    assert_eq!(cloud.ask(&resume).await.unwrap().paused_at, None);
+    let emptied = until(&cloud, &id, |outage| outage.state == State::Evacuated).await;
+    assert_eq!((emptied.moved.len(), emptied.failed.len()), (4, 0), "{emptied:?}");
+    assert_eq!(cloud.ask(&resume).await.unwrap().state, State::Evacuated, "asked twice, it is not paused");
+    assert_eq!(cloud.ask(&pause).await.unwrap_err().code(), "outage.not-under-way");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_paused_evacuation_that_is_turned_round_is_not_paused_any_more() {
+    let cloud = Cloud::start().await;
+    for name in ["mail", "web", "a"] {
+        cloud.running(name, "myodaiji").await;
+    }
+    cloud.fleet.copies_take(Duration::from_millis(700));
+    let site = || "myodaiji".parse().unwrap();
+    let id = cloud.ask(&EvacuateSite { request_id: None, site: site() }).await.unwrap().id;
+    cloud.ask(&PauseOutage { id: id.clone() }).await.unwrap();
+    let back = cloud.ask(&ReturnSite { request_id: None, site: site() }).await.unwrap();
+    assert_eq!((back.state, back.paused_at), (State::Returning, None));
+    until(&cloud, &id, |outage| outage.state == State::Completed).await;
+    for name in ["mail", "web", "a"] {
+        assert_eq!(cloud.vm(name).await.site.unwrap().as_str(), "myodaiji");
+    }
+}
