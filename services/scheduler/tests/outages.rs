@@ -1,4 +1,4 @@
-//! What an operator does with an outage while it is under way.
+//! What an operator does with outages, scheduled and under way.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by unwrapping")]
 
@@ -7,10 +7,15 @@ mod support;
 use std::time::Duration;
 
 use support::{Cloud, SOON, create};
+use watari_chassis::clock;
 use watari_contracts::scheduler::{
-    CreateVm, EvacuateSite, GetOutage, ListMigrations, MigrationView, OutageView, PauseOutage, ResumeOutage, ReturnSite,
+    CancelOutage, CreateVm, EvacuateSite, GetOutage, ListMigrations, MigrationView, OutageView, PauseOutage,
+    RescheduleOutage, ResumeOutage, ReturnSite, ScheduleOutage,
 };
-use watari_model::{OutageId, Refusal, migration, outage::State};
+use watari_model::{
+    OutageId, Refusal, migration,
+    outage::{State, Window},
+};
 use watari_testkit::eventually_some;
 
 async fn until(cloud: &Cloud, id: &OutageId, holds: impl Fn(&OutageView) -> bool) -> OutageView {
@@ -85,4 +90,34 @@ async fn a_paused_evacuation_that_is_turned_round_is_not_paused_any_more() {
     for name in ["mail", "web", "a"] {
         assert_eq!(cloud.vm(name).await.site.unwrap().as_str(), "myodaiji");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_scheduled_outage_keeps_its_name_when_it_is_moved_and_does_not_stand_in_its_own_way() {
+    let cloud = Cloud::start().await;
+    let now = clock::now();
+    let at = |hour: u64| now.plus_millis(hour * 3_600_000);
+    let schedule = |site: &str, from: u64, until: u64| ScheduleOutage {
+        request_id: Some(format!("{site}/{from}")),
+        site: site.parse().unwrap(),
+        from: at(from),
+        until: at(until),
+        note: String::new(),
+    };
+    let made = cloud.ask(&schedule("myodaiji", 10, 20)).await.unwrap();
+    assert_eq!(made.request_id, "myodaiji/10");
+    let other = cloud.ask(&schedule("yamate", 40, 50)).await.unwrap();
+    let id = made.id.clone();
+    let to = |from: u64, until: u64| RescheduleOutage { id: id.clone(), from: at(from), until: at(until) };
+    let moved = cloud.ask(&to(15, 25)).await.unwrap();
+    assert_eq!((&moved.id, moved.window), (&made.id, Some(Window { from: at(15), until: at(25) })));
+    assert_eq!(moved.state, State::Scheduled);
+    assert_eq!(cloud.ask(&to(15, 25)).await.unwrap().changed_at, moved.changed_at, "asked twice, moved once");
+    for (wrong, code) in [(to(45, 55), "outage.everywhere"), (to(0, 1), "request.out-of-range")] {
+        assert_eq!(cloud.ask(&wrong).await.unwrap_err().code(), code, "{wrong:?}");
+    }
+    cloud.ask(&CancelOutage { id: other.id.clone() }).await.unwrap();
+    cloud.ask(&to(45, 55)).await.unwrap();
+    let over = RescheduleOutage { id: other.id, from: at(60), until: at(61) };
+    assert_eq!(cloud.ask(&over).await.unwrap_err().code(), "outage.not-scheduled");
 }

@@ -21,8 +21,8 @@ use crate::{Request, Service, agent::Transfer};
 pub use keys::{AddKey, DeleteKey, GetKey, KeyPage, KeyView, ListKeys};
 pub use outages::{
     CancelOutage, ControlMoved, DrainNode, EvacuateSite, GetOutage, LegName, ListOutages, Moved, NotMoved, OutagePage,
-    OutagePlan, OutageView, PauseOutage, PlanOutage, PlannedMove, ResumeOutage, ReturnSite, ScheduleOutage,
-    StartOutage,
+    OutagePlan, OutageView, PauseOutage, PlanOutage, PlannedMove, RescheduleOutage, ResumeOutage, ReturnSite,
+    ScheduleOutage, StartOutage,
 };
 
 /// Make a server and, unless told otherwise, start it.
@@ -495,6 +495,7 @@ requests! {
     ListOutages "watari.v1.outage.list" => OutagePage, "List outages, newest first.";
     PlanOutage "watari.v1.outage.plan" => OutagePlan, "What would happen if a site were evacuated now.";
     ScheduleOutage "watari.v1.outage.schedule" => OutageView, "Say beforehand that a site's power will be off.";
+    RescheduleOutage "watari.v1.outage.reschedule" => OutageView, "Move a scheduled outage to another time.";
     StartOutage "watari.v1.outage.start" => OutageView, "Begin a scheduled outage without waiting for its time.";
     PauseOutage "watari.v1.outage.pause" => OutageView, "Begin no further migration of an outage for now.";
     ResumeOutage "watari.v1.outage.resume" => OutageView, "Go on with an outage that was paused.";

@@ -124,6 +124,8 @@ pub enum Change {
     BeginAsked,
     /// Its time is over and it has not begun.
     Lapsed,
+    /// The power will be off at another time than was said.
+    Rescheduled(Window),
     /// Nothing is left to move, for better or worse.
     Emptied(Vec<Left>),
     /// Try again to empty it.
@@ -196,7 +198,7 @@ pub struct Outage {
     pub request_id: String,
     /// When it was made.
     pub created_at: Timestamp,
-    /// When the state last changed.
+    /// When the state, or the time that it is scheduled for, last changed.
     pub changed_at: Timestamp,
 }
 
@@ -266,6 +268,11 @@ impl Outage {
                 Evacuating
             }
             (Scheduled, Change::Lapsed | Change::CancelAsked) => Cancelled,
+            (Scheduled, Change::Rescheduled(window)) => {
+                self.window = Some(window);
+                self.changed_at = now;
+                Scheduled
+            }
             (Evacuating | Returning, Change::PauseAsked) if self.paused_at.is_none() => {
                 self.paused_at = Some(now);
                 self.state
@@ -333,6 +340,10 @@ mod tests {
         prop_oneof![
             Just(Change::BeginAsked),
             Just(Change::Lapsed),
+            (0_u64..9).prop_map(|ms| {
+                let from = Timestamp(OffsetDateTime::UNIX_EPOCH).plus_millis(ms);
+                Change::Rescheduled(Window { from, until: from.plus_millis(1) })
+            }),
             Just(Change::Emptied(Vec::new())),
             Just(Change::EvacuateAsked),
             Just(Change::ReturnAsked),
@@ -371,7 +382,9 @@ mod tests {
                 prop_assert!(outage.paused_at.is_none() || outage.state == before.state, "another state is not paused");
                 let ended = |leg: &Option<Leg>| leg.is_some_and(|l| l.ended_at.is_some());
                 prop_assert!(outage.state != State::Evacuated || ended(&outage.out));
-                prop_assert!(outage.state != State::Scheduled || before == outage, "nothing leads back to the calendar");
+                let scheduled = |outage: &Outage| outage.state == State::Scheduled;
+                prop_assert!(!scheduled(&outage) || scheduled(&before), "nothing leads back to the calendar");
+                prop_assert!(scheduled(&before) || outage.window.is_none() || outage.window == before.window);
                 prop_assert!(!(outage.state.is_open() && outage.state.is_over()));
                 prop_assert!(outage.state != State::Completed || ended(&outage.home));
                 prop_assert!(outage.state.drains() == matches!(outage.state, State::Evacuating | State::Evacuated));

@@ -236,6 +236,10 @@ refusals! {
     OutageNotUnderWay { outage, state } "outage.not-under-way" 409 No
         en "outage {outage} is {state}; only one whose servers leave or come home can be paused and resumed" "look at it with `watari outage show {outage}`; one that has not begun is called off with: watari outage cancel {outage}"
         ja "停電計画 {outage} は {state} です。一時停止と再開ができるのは、退避中または帰還中の計画だけです" "`watari outage show {outage}` で確認してください。開始前の計画は watari outage cancel {outage} で取り消せます";
+    /// It has begun or is over, so that its time stands.
+    OutageNotScheduled { outage, state } "outage.not-scheduled" 409 No
+        en "outage {outage} is {state}; only one that is scheduled can be moved to another time" "schedule another outage; one that is under way is called off with: watari outage cancel {outage}"
+        ja "停電計画 {outage} は {state} です。日時を変更できるのは開始前の計画だけです" "停電計画を新しく作成してください。進行中の計画は watari outage cancel {outage} で取り消せます";
     /// The site has another one at that time.
     OutageOverlaps { site, outage } "outage.overlaps" 409 No
         en "site {site} has an outage at that time already: {outage}" "choose another time, or call that one off: watari outage cancel {outage}"

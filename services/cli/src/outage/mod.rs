@@ -1,13 +1,15 @@
 //! `watari outage`: sites and nodes that are emptied, empty, or coming home.
 
 mod follow;
+mod ical;
 mod plan;
 mod report;
 
 use clap::{Args, Subcommand};
 use watari_chassis::clock;
 use watari_contracts::scheduler::{
-    CancelOutage, GetOutage, ListOutages, ListSites, PauseOutage, PlanOutage, ResumeOutage, ScheduleOutage, StartOutage,
+    CancelOutage, GetOutage, ListOutages, ListSites, PauseOutage, PlanOutage, RescheduleOutage, ResumeOutage,
+    ScheduleOutage, StartOutage,
 };
 use watari_model::OutageId;
 
@@ -37,6 +39,11 @@ A date and a time of day are meant in this machine's time zone. How long before 
 begins, and whether servers come home by themselves, is set in the scheduler's configuration, section
 [outages]. Until then `watari outage show` says how it would go now.")]
     Schedule(Schedule),
+    /// Move a scheduled outage to another time
+    #[command(after_help = "\
+Example:
+  watari outage reschedule myodaiji-2 --from '2027-03-27 08:00' --until '2027-03-27 17:00'")]
+    Reschedule(Reschedule),
     /// Begin a scheduled outage without waiting for its time
     #[command(after_help = "Example:\n  watari outage start myodaiji-1 --wait")]
     Start(Show),
@@ -56,6 +63,10 @@ called off; or when the site, whose power fails later, is to be emptied by the s
     /// Call an outage off: servers stay where they are, and may come again
     #[command(after_help = "Example:\n  watari outage cancel myodaiji-1")]
     Cancel(Which),
+    /// Write the outages as a calendar (.ics)
+    Export(ical::Export),
+    /// Schedule, move and call off outages as a calendar (.ics) says
+    Import(ical::Import),
 }
 
 /// Which outage.
@@ -105,6 +116,19 @@ pub struct Schedule {
     note: String,
 }
 
+/// Which outage, and when the power will be off instead.
+#[derive(Debug, Args)]
+pub struct Reschedule {
+    /// The outage
+    id: String,
+    /// When the power goes: YYYY-MM-DD HH:MM, RFC 3339, or +TIME from now
+    #[arg(long, value_name = "WHEN")]
+    from: String,
+    /// When it is back
+    #[arg(long, value_name = "WHEN")]
+    until: String,
+}
+
 /// Which outage, and whether to wait for it.
 #[derive(Debug, Args)]
 pub struct Show {
@@ -136,6 +160,11 @@ impl Verb {
                 let asked = ScheduleOutage { request_id, site: input::name(&site)?, from, until, note };
                 report::show(ctx, &ctx.session.ask(&asked).await?)
             }
+            Self::Reschedule(Reschedule { id, from, until }) => {
+                let now = clock::now();
+                let (from, until) = (input::moment("--from", &from, now)?, input::moment("--until", &until, now)?);
+                report::show(ctx, &ctx.session.ask(&RescheduleOutage { id: input::name(&id)?, from, until }).await?)
+            }
             Self::Start(Show { id, waiting }) => {
                 let view = ctx.session.ask(&StartOutage { id: input::name(&id)? }).await?;
                 begun(ctx, waiting, view).await
@@ -148,6 +177,8 @@ impl Verb {
                 let view = ctx.session.ask(&ResumeOutage { id: paused.id(ctx).await? }).await?;
                 begun(ctx, waiting, view).await
             }
+            Self::Export(export) => export.run(ctx).await,
+            Self::Import(import) => import.run(ctx).await,
             Self::Cancel(Which { id }) => ctx.out.row(&ctx.session.ask(&CancelOutage { id: input::name(&id)? }).await?),
         }
     }

@@ -46,6 +46,7 @@ words! {
     Created "CREATED" "作成";
     Data "DATA" "転送量";
     Disk "DISK" "ディスク";
+    Done "DONE" "処理";
     DiskFree "DISK FREE" "ディスク空き";
     DiskMoved "DISK MOVED" "ディスク転送量";
     Dns "NAME SERVERS" "ネームサーバ";
@@ -53,6 +54,7 @@ words! {
     Epoch "EPOCH" "エポック";
     Estimated "ESTIMATED" "所要見込み";
     Evacuate "EVACUATE" "退避方針";
+    Event "EVENT" "予定";
     Fault "FAULT" "障害";
     Fingerprint "FINGERPRINT" "指紋";
     Followers "FOLLOWERS" "複製先";
@@ -88,6 +90,7 @@ words! {
     Outage "OUTAGE" "停電計画";
     Pause "OF WHICH PAUSE" "うち切替待ち";
     Power "POWER" "電源";
+    PowerBack "UNTIL" "停電終了";
     PowerOff "POWER OFF FROM" "停電開始";
     Pending "FROM NEXT START" "次回の起動から";
     Priority "PRIORITY" "優先度";
@@ -141,6 +144,13 @@ words! {
     UpToDate "up to date" "最新";
     CatchingUp "catching up" "追従中";
     Paused "paused" "一時停止中";
+    EventScheduled "scheduled" "登録";
+    EventMoved "moved" "日時変更";
+    EventCancelled "called off" "取消";
+    EventUnchanged "unchanged" "変更なし";
+    EventSkipped "left out" "対象外";
+    EventRefused "REFUSED" "拒否";
+    PowerIsOff "power outage" "停電";
     // --- lists of none ---------------------------------------------------------------------
     NoVms "There are no servers." "サーバはありません。";
     NoNodes "There are no nodes." "ノードはありません。";
@@ -153,6 +163,7 @@ words! {
     NoMigrations "There are no migrations." "移行はありません。";
     NoOutages "There are no outages." "停電計画はありません。";
     NoEvents "There are no events." "出来事の記録はありません。";
+    NoEventsInCalendar "There are no events in the calendar." "カレンダーに予定はありません。";
     NothingMoved "No server had to move." "移動が必要なサーバはありませんでした。";
     WouldMoveTitle "Would move, in this order:" "次の順に移動します:";
     WouldStayTitle "Would not move:" "移動できないサーバ:";

@@ -150,6 +150,7 @@ fn outage(before: Option<&Outage>, after: Option<&Outage>) -> Option<String> {
     match (old.paused_at, outage.paused_at) {
         (None, Some(_)) => Some("paused".to_owned()),
         (Some(_), None) => Some("resumed".to_owned()),
+        _ if old.window != outage.window => Some("moved to another time".to_owned()),
         _ => None,
     }
 }

@@ -35,6 +35,7 @@ pub(crate) fn outage(snap: &Snapshot, rules: &Rules, outage: &Outage, now: Times
         failed: report.failed.iter().map(not_moved).collect(),
         makespan_ms: report.makespan_ms,
         control: outage.control.as_ref().map(|handover| control(handover, now)),
+        request_id: outage.request_id.clone(),
         created_at: outage.created_at,
         changed_at: outage.changed_at,
     }

@@ -85,6 +85,18 @@ pub struct ScheduleOutage {
     pub note: String,
 }
 
+/// Move a scheduled outage to another time. Its name stays.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RescheduleOutage {
+    /// Which.
+    pub id: OutageId,
+    /// The power is off from this moment on; later than now.
+    pub from: Timestamp,
+    /// Until this one; later than `from`, by at most a year.
+    pub until: Timestamp,
+}
+
 /// Begin a scheduled outage without waiting for its time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -195,9 +207,12 @@ pub struct OutageView {
     pub makespan_ms: u64,
     /// What became of the control plane; none if the leg has nothing to do with it, or not yet.
     pub control: Option<ControlMoved>,
+    /// The request that made it; empty if that had no name.
+    #[serde(default)]
+    pub request_id: String,
     /// When it was made.
     pub created_at: Timestamp,
-    /// When its state last changed.
+    /// When its state, or the time that it is scheduled for, last changed.
     pub changed_at: Timestamp,
 }
 
