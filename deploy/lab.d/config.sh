@@ -32,7 +32,7 @@ node_share() {
 # of them shall be seen, and soon.
 outage_rules() {
   printf '\n[power]\non_battery = "evacuate"\nbattery_seconds = 5\non_mains = "return"\nmains_seconds = 5\n'
-  printf '\n[outages]\nlead_seconds = 45\n'
+  printf '\n[outages]\nlead_seconds = 45\noutlook_seconds = 2\n'
 }
 
 configure_hosts() {

@@ -273,6 +273,24 @@ fn an_evacuation_is_told_server_by_server_and_fails_if_one_did_not_move() {
 }
 
 #[test]
+fn who_makes_a_server_that_could_not_leave_is_warned_and_gets_it_all_the_same() {
+    let cloud = Cloud::start();
+    let _stub = Stub::start(&cloud, "scheduler.m-front", &["watari.v1.vm.create"], |_, _| {
+        let mut view = vm("mail", "pending");
+        let fault = sample("reply.OutageView.json")["failed"][0].clone();
+        view["warnings"] = json!([fault]);
+        Reply(view)
+    });
+    let words = ["vm", "create", "mail", "--image", "mini"];
+    let ran = cloud.run(&words);
+    assert!(ran.status == 0 && ran.out.contains("mail"), "{ran:?}");
+    assert!(ran.err.starts_with("warning[migration.failed]: ") && ran.err.contains("\nhelp: "), "{ran:?}");
+    let ran = cloud.run(&[&words[..], &["-o", "json", "--lang", "ja"]].concat());
+    assert_eq!(ran.json()["warnings"][0]["code"], "migration.failed");
+    assert!(ran.err.starts_with("警告[migration.failed]: "), "{ran:?}");
+}
+
+#[test]
 fn a_pause_may_be_asked_for_by_site_and_whoever_waits_is_told_of_it() {
     let cloud = Cloud::start();
     let subjects = ["watari.v1.site.list", "watari.v1.outage.pause", "watari.v1.outage.get"];

@@ -10,11 +10,12 @@ use support::{Cloud, SOON, create};
 use watari_chassis::clock;
 use watari_contracts::scheduler::{
     CancelOutage, CreateVm, EvacuateSite, GetOutage, ListMigrations, MigrationView, OutageView, PauseOutage,
-    RescheduleOutage, ResumeOutage, ReturnSite, ScheduleOutage,
+    RescheduleOutage, ResumeOutage, ReturnSite, ScheduleOutage, StopVm,
 };
 use watari_model::{
     OutageId, Refusal, migration,
     outage::{State, Window},
+    vm::{self, Evacuate},
 };
 use watari_testkit::eventually_some;
 
@@ -120,4 +121,30 @@ async fn a_scheduled_outage_keeps_its_name_when_it_is_moved_and_does_not_stand_i
     cloud.ask(&to(45, 55)).await.unwrap();
     let over = RescheduleOutage { id: other.id, from: at(60), until: at(61) };
     assert_eq!(cloud.ask(&over).await.unwrap_err().code(), "outage.not-scheduled");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_could_not_leave_is_known_from_the_day_on_which_an_outage_is_scheduled() {
+    let cloud = Cloud::start().await;
+    cloud.running("mail", "myodaiji").await;
+    let now = clock::now();
+    let (from, until_then) = (now.plus_millis(90 * 86_400_000), now.plus_millis(91 * 86_400_000));
+    let site = |name: &str| Some(name.parse().unwrap());
+    let note = String::new();
+    let wanted = ScheduleOutage { request_id: None, site: "myodaiji".parse().unwrap(), from, until: until_then, note };
+    let id = cloud.ask(&wanted).await.unwrap().id;
+    let old = CreateVm { site: site("myodaiji"), evacuate: Evacuate::Stay, ..create("old") };
+    let made = cloud.ask(&old).await.unwrap();
+    let codes: Vec<&str> = made.warnings.iter().map(|warning| warning.code.as_str()).collect();
+    assert_eq!(codes, ["outage.cannot-leave"]);
+    let elsewhere = CreateVm { site: site("yamate"), evacuate: Evacuate::Stay, ..create("other") };
+    assert!(cloud.ask(&elsewhere).await.unwrap().warnings.is_empty());
+
+    let seen = until(&cloud, &id, |outage| !outage.at_risk.is_empty()).await;
+    let at_risk: Vec<_> = seen.at_risk.iter().map(|left| (left.vm.as_str(), left.code.as_str())).collect();
+    assert_eq!(at_risk, [("old", "outage.policy-stays")]);
+    assert_eq!((seen.state, seen.changed_at), (State::Scheduled, seen.created_at), "that is no change of its state");
+    cloud.until("old", |vm| vm.state == vm::State::Running).await;
+    cloud.ask(&StopVm { request_id: None, name: "old".parse().unwrap(), force: true }).await.unwrap();
+    until(&cloud, &id, |outage| outage.at_risk.is_empty()).await;
 }

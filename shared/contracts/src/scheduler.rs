@@ -290,6 +290,9 @@ pub struct VmView {
     pub reachable: bool,
     /// What is the matter with it.
     pub fault: Option<Fault>,
+    /// In the answer to its making: what should be known of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<Fault>,
     /// Its groups.
     pub groups: Vec<vm::Membership>,
     /// The firewall groups that guard it; without one it is open.

@@ -126,6 +126,8 @@ pub enum Change {
     Lapsed,
     /// The power will be off at another time than was said.
     Rescheduled(Window),
+    /// As things are, these servers could not leave.
+    RisksSeen(Vec<Left>),
     /// Nothing is left to move, for better or worse.
     Emptied(Vec<Left>),
     /// Try again to empty it.
@@ -184,6 +186,10 @@ pub struct Outage {
     /// What it is for, in its maker's words.
     #[serde(default)]
     pub note: String,
+    /// Until it begins: who would be lost with the power, and why, as it was when who or why last changed.
+    /// Not all, if there are many.
+    #[serde(default)]
+    pub at_risk: Vec<Left>,
     /// The way out.
     pub out: Option<Leg>,
     /// The way home.
@@ -214,6 +220,7 @@ impl Outage {
             paused_at: None,
             window: None,
             note: String::new(),
+            at_risk: Vec::new(),
             out: Some(Leg { began_at: now, ended_at: None }),
             home: None,
             left: Vec::new(),
@@ -273,6 +280,10 @@ impl Outage {
                 self.changed_at = now;
                 Scheduled
             }
+            (Scheduled, Change::RisksSeen(at_risk)) => {
+                self.at_risk = at_risk;
+                Scheduled
+            }
             (Evacuating | Returning, Change::PauseAsked) if self.paused_at.is_none() => {
                 self.paused_at = Some(now);
                 self.state
@@ -323,6 +334,7 @@ impl Outage {
         if next != self.state {
             self.changed_at = now;
             self.paused_at = None;
+            self.at_risk.clear();
         }
         self.state = next;
         Ok(())
@@ -344,6 +356,10 @@ mod tests {
                 let from = Timestamp(OffsetDateTime::UNIX_EPOCH).plus_millis(ms);
                 Change::Rescheduled(Window { from, until: from.plus_millis(1) })
             }),
+            Just(Change::RisksSeen(vec![Left {
+                vm: "mail".parse().unwrap(),
+                fault: Refusal::PolicyStays { vm: "mail".to_owned() },
+            }])),
             Just(Change::Emptied(Vec::new())),
             Just(Change::EvacuateAsked),
             Just(Change::ReturnAsked),
@@ -384,6 +400,7 @@ mod tests {
                 prop_assert!(outage.state != State::Evacuated || ended(&outage.out));
                 let scheduled = |outage: &Outage| outage.state == State::Scheduled;
                 prop_assert!(!scheduled(&outage) || scheduled(&before), "nothing leads back to the calendar");
+                prop_assert!(scheduled(&outage) || outage.at_risk.is_empty());
                 prop_assert!(scheduled(&before) || outage.window.is_none() || outage.window == before.window);
                 prop_assert!(!(outage.state.is_open() && outage.state.is_over()));
                 prop_assert!(outage.state != State::Completed || ended(&outage.home));

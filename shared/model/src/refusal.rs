@@ -223,6 +223,10 @@ refusals! {
     NotRunning { vm, state } "outage.not-running" 409 No
         en "server {vm} is {state} and cannot cross live" "start it, or leave it: its disk stays at home"
         ja "サーバ {vm} は {state} のため、稼働したまま移すことができません" "起動するか、そのままにしてください。ディスクは元の場所に残ります";
+    /// It would be lost with the power of its site, as is known beforehand.
+    CannotLeave { vm, outage, detail: Said } "outage.cannot-leave" 409 Later
+        en "server {vm} could not leave its site in the scheduled outage {outage}: {detail}" "see who else could not with `watari outage show {outage}`; make room at another site, or change the server"
+        ja "サーバ {vm} は予定された停電 {outage} でサイトから退避できない見込みです: {detail}" "ほかに退避できないサーバは `watari outage show {outage}` で確認できます。別のサイトに空きを作るか、サーバの設定を変更してください";
     // --- outages ---------------------------------------------------------------------------
     /// No such outage.
     OutageUnknown { outage } "outage.unknown" 404 No

@@ -128,9 +128,11 @@ const fn leg(leg: LegName) -> &'static str {
 }
 
 fn state(view: &OutageView, lang: Lang) -> String {
-    match view.paused_at {
-        Some(_) => words::because(lang, view.state.word(), Word::Paused.text(lang)),
-        None => view.state.word().to_owned(),
+    let word = view.state.word();
+    match (view.paused_at, view.at_risk.len()) {
+        (Some(_), _) => words::because(lang, word, Word::Paused.text(lang)),
+        (None, 0) => word.to_owned(),
+        (None, servers) => words::because(lang, word, &words::at_risk(lang, servers)),
     }
 }
 

@@ -372,6 +372,15 @@ pub fn paused(lang: Lang, id: &str, since: &str) -> String {
     }
 }
 
+/// How many servers could not leave in a scheduled outage.
+#[must_use]
+pub fn at_risk(lang: Lang, servers: usize) -> String {
+    match lang {
+        Lang::En => format!("{servers} could not leave"),
+        Lang::Ja => format!("退避できない見込み {servers} 台"),
+    }
+}
+
 /// Which nodes a return waits for.
 #[must_use]
 pub fn awaited(lang: Lang, nodes: &[NodeName]) -> String {
@@ -473,6 +482,7 @@ mod tests {
                 pace(lang, 1, Some(2)),
                 moved(lang, "a", "b", "c", 1, 2),
                 paused(lang, "a", "b"),
+                at_risk(lang, 1),
                 tally(lang, 1, 2, 3),
                 outlook(lang, 1, 2, 3, Some(4)),
                 outlook(lang, 1, 2, 3, None),

@@ -105,6 +105,15 @@ fn changes_of_everything_else_are_told_in_one_line() {
             vec![state("returning")],
             "it: resumed",
         ),
+        (
+            "outages",
+            vec![state("scheduled")],
+            vec![
+                state("scheduled"),
+                ("/at_risk", json!([{"vm": "old", "fault": {"kind": "policy_stays", "vm": "old"}}])),
+            ],
+            "it: could not leave now: old (outage.policy-stays)",
+        ),
         ("images", vec![state("verifying")], vec![], "it: verifying → ready"),
         ("images", vec![("/copies", json!({}))], vec![], "it: copied to myodaiji"),
         (

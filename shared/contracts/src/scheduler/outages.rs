@@ -192,6 +192,10 @@ pub struct OutageView {
     /// For one that is scheduled, where it is shown alone: what its evacuation would come to now.
     #[serde(default)]
     pub plan: Option<OutagePlan>,
+    /// For one that is scheduled: who would be lost with the power, and why, as it was when who or why last
+    /// changed; not all, if there are many.
+    #[serde(default)]
+    pub at_risk: Vec<NotMoved>,
     /// Which way the report below is about.
     pub leg: LegName,
     /// Servers that have moved.

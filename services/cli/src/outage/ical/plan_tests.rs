@@ -29,6 +29,7 @@ fn outage(id: &str, state: State, window: Window, request_id: &str) -> OutageVie
         note: String::new(),
         begins_at: None,
         plan: None,
+        at_risk: Vec::new(),
         leg: LegName::Out,
         moved: Vec::new(),
         moving: Vec::new(),
