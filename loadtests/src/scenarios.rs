@@ -8,6 +8,7 @@ mod input;
 mod kills;
 mod life;
 mod network;
+mod pauses;
 mod power;
 mod seed;
 
@@ -41,6 +42,7 @@ pub fn all() -> Vec<Scenario> {
         kills::SCENARIOS,
         power::SCENARIOS,
         calendar::SCENARIOS,
+        pauses::SCENARIOS,
         seed::SCENARIOS,
         fronts::SCENARIOS,
     ]
