@@ -96,30 +96,46 @@ fn step(
     }
     let site = site(event, wanted, known)?;
     understood.site = Some(site.clone());
-    let window = times::window(event, &wanted.zone)?;
-    understood.window = Some(window);
-    let there = recognised(event, &site, window, known.outages);
-    match (there, event.status) {
-        (Some(outage), _) if outage.scope != Scope::Site(site.clone()) => {
-            let id = &outage.id;
-            Err(said!(
-                "it is scheduled for another site as {id}; call that off first",
-                "別のサイトの {id} として登録済みです。先にそれを取り消してください"
-            ))
+    let window = times::window(event, &wanted.zone);
+    understood.window = window.as_ref().ok().copied();
+    let there = recognised(event, &site, understood.window, known.outages);
+    if let Some(outage) = there
+        && outage.scope != Scope::Site(site.clone())
+    {
+        let id = &outage.id;
+        return Err(said!(
+            "it is scheduled for another site as {id}; call that off first",
+            "別のサイトの {id} として登録済みです。先にそれを取り消してください"
+        ));
+    }
+    match event.status {
+        // What was called off need not say when it would have been.
+        Status::Cancelled => cancelled(there),
+        Status::Tentative => Err(said!("it is tentative", "仮の予定です")),
+        Status::Confirmed => confirmed(event, site, window?, there, known.now),
+    }
+}
+
+/// An event that takes place.
+fn confirmed(
+    event: &Event,
+    site: SiteName,
+    window: Window,
+    there: Option<&OutageView>,
+    now: Timestamp,
+) -> Result<Step, Said> {
+    let (from, until) = (window.from, window.until);
+    match there {
+        Some(outage) if outage.state.is_open() => Ok(Step::Keep(outage.id.clone())),
+        Some(outage) if is_at(outage, window) => kept(outage, now),
+        Some(outage) if outage.state == State::Scheduled => {
+            ahead(window, now)?;
+            Ok(Step::Move(RescheduleOutage { id: outage.id.clone(), from, until }))
         }
-        (there, Status::Cancelled) => cancelled(there),
-        (_, Status::Tentative) => Err(said!("it is tentative", "仮の予定です")),
-        (Some(outage), Status::Confirmed) if outage.state.is_open() => Ok(Step::Keep(outage.id.clone())),
-        (Some(outage), Status::Confirmed) if is_at(outage, window) => kept(outage, known.now),
-        (Some(outage), Status::Confirmed) if outage.state == State::Scheduled => {
-            ahead(window, known.now)?;
-            Ok(Step::Move(RescheduleOutage { id: outage.id.clone(), from: window.from, until: window.until }))
-        }
-        (_, Status::Confirmed) => {
-            ahead(window, known.now)?;
+        _ => {
+            ahead(window, now)?;
             let request_id = Some(format!("{}{site}/{}", prefix(&event.uid), span(window)));
-            let note = shown(&event.summary);
-            Ok(Step::Schedule(ScheduleOutage { request_id, site, from: window.from, until: window.until, note }))
+            Ok(Step::Schedule(ScheduleOutage { request_id, site, from, until, note: shown(&event.summary) }))
         }
     }
 }
@@ -145,14 +161,21 @@ fn site(event: &Event, wanted: &Wanted<'_>, known: &Known<'_>) -> Result<SiteNam
 }
 
 /// The outage that an event is already: one that is not over, if there are several.
-fn recognised<'k>(event: &Event, site: &SiteName, window: Window, outages: &'k [OutageView]) -> Option<&'k OutageView> {
+fn recognised<'k>(
+    event: &Event,
+    site: &SiteName,
+    window: Option<Window>,
+    outages: &'k [OutageView],
+) -> Option<&'k OutageView> {
     let (prefix, here) = (prefix(&event.uid), Scope::Site(site.clone()));
     // What is over at another site is no matter of this event any more.
     let concerns = |o: &OutageView| o.scope == here || !o.state.is_over();
     let by_uid = |o: &OutageView| concerns(o) && (o.id.as_str() == event.uid || o.request_id.starts_with(&prefix));
-    let by_hand = |o: &OutageView| !o.state.is_over() && o.scope == here && is_at(o, window);
+    let then = |o: &OutageView| window.is_some_and(|window| is_at(o, window));
+    let by_hand = |o: &OutageView| !o.state.is_over() && o.scope == here && then(o);
     let found = |of: &dyn Fn(&OutageView) -> bool| outages.iter().filter(|o| of(o)).min_by_key(|o| o.state.is_over());
-    found(&by_uid).or_else(|| found(&by_hand))
+    // An event that was called off and made anew must not take the new one's outage with it.
+    found(&by_uid).or_else(|| found(&by_hand).filter(|_| event.status == Status::Confirmed))
 }
 
 /// What the name of a request begins with that is made of a UID; its site and times follow, so that an event

@@ -101,6 +101,8 @@ fn an_event_that_is_moved_moves_its_outage_and_one_that_is_called_off_ends_it() 
     let off = event("a", 10, "STATUS:CANCELLED\n");
     assert_eq!(steps(&off, &there), [Step::Cancel(CancelOutage { id: id() })]);
     assert_eq!(why(&steps(&off, &[])), "it was called off, and is not known here");
+    let timeless = "BEGIN:VEVENT\nUID:a\nLOCATION:Myodaiji\nSTATUS:CANCELLED\nEND:VEVENT\n";
+    assert_eq!(steps(timeless, &there), [Step::Cancel(CancelOutage { id: id() })]);
     let begun = [outage("myodaiji-7", State::Evacuating, day(10), &name)];
     assert!(why(&steps(&off, &begun)).contains("under way"));
     assert_eq!(steps(&event("a", 12, ""), &begun), [Step::Keep(id())], "its time has come");
@@ -118,6 +120,8 @@ fn what_was_exported_or_scheduled_by_hand_is_known_again() {
     assert_eq!(steps(&event("myodaiji-7", 10, ""), &there), [Step::Keep(id())]);
     assert!(matches!(steps(&event("myodaiji-7", 12, ""), &there)[..], [Step::Move(_)]));
     assert_eq!(steps(&event("a", 10, ""), &there), [Step::Keep(id())]);
+    let another = event("a", 10, "STATUS:CANCELLED\n");
+    assert_eq!(why(&steps(&another, &there)), "it was called off, and is not known here");
     // Milliseconds have no place in a calendar.
     let shifted = Window { from: day(10).from.plus_millis(250), ..day(10) };
     let there = [outage("myodaiji-7", State::Scheduled, shifted, "by hand")];
