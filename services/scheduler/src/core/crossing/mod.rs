@@ -121,10 +121,11 @@ fn prepare(turn: &mut Turn<'_>, links: &mut Links, entry: &Entry<Migration>, vm:
         return give_up(turn, vm);
     }
     match orders::receive(turn, migration, &vm.value) {
+        Step::Failed(_) => give_up(turn, vm),
+        // Its time to prepare is not that of the pause.
+        _ if turn.snap.is_paused(migration) => wait_paused(turn, entry, vm),
         Step::Working if turn.now.millis_since(migration.changed_at) > turn.rules.prepare_ms => give_up(turn, vm),
         Step::Working => {}
-        Step::Failed(_) => give_up(turn, vm),
-        Step::Done(_) if turn.snap.is_paused(migration) => wait_paused(turn, entry, vm),
         // Nothing has travelled yet; the bytes wait until the link is free.
         Step::Done(_) if links.may_copy(turn, migration) => {
             links.copies(turn.snap, migration);
