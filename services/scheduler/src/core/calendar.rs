@@ -26,6 +26,7 @@ pub(crate) fn decide(turn: &mut Turn<'_>) {
         }
         match entry.value.state {
             State::Scheduled => begin_in_time(turn, entry, window),
+            State::Evacuating if entry.value.paused_at.is_some() => tell_paused(turn, &entry.value, window),
             State::Evacuated if turn.now < window.until => tell_left(turn, &entry.value, window),
             State::Evacuated if turn.rules.calendar.returns => end(turn, entry),
             _ => {}
@@ -73,6 +74,15 @@ fn has_refuge(turn: &Turn<'_>, outage: &Outage) -> bool {
     let dark = |site: &SiteName| outage.scope == Scope::Site(site.clone());
     let mut others = turn.snap.sites.values().map(|entry| &entry.value.name).filter(|site| !dark(site));
     others.any(|site| turn.rooms.free_memory(site.as_str()).is_some())
+}
+
+/// A pause is an operator's word and stands; but one that was forgotten must not be found out in the dark.
+fn tell_paused(turn: &mut Turn<'_>, outage: &Outage, window: Window) {
+    if turn.now < window.until && turn.now >= start(turn, outage, window) {
+        let id = &outage.id;
+        let text = format!("outage {id} is due and is paused: nothing more leaves until `watari outage resume {id}`");
+        turn.alarm(format!("alarm/outage/{id}"), text);
+    }
 }
 
 /// Whoever could not leave is an operator's business before the power goes.

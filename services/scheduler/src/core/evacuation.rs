@@ -3,7 +3,7 @@
 //! With each turn every server concerned is one of: moving (a migration is not over), waiting (it
 //! is starting, or a failed try is too recent), to be placed, or left with a reason. When nobody
 //! moves, waits or can be placed, the leg is over. One server's failure is its own reason and
-//! nobody else's.
+//! nobody else's. Of an outage that is paused nothing is decided but what must not stay half done.
 
 use std::collections::BTreeMap;
 
@@ -29,6 +29,7 @@ pub(crate) fn decide(turn: &mut Turn<'_>) {
         let outage = &entry.value;
         if turn.settled::<Outage>(outage.id.as_str()) {
             match outage.state {
+                State::Evacuating | State::Returning if outage.paused_at.is_some() => stand_still(turn, entry),
                 State::Evacuating => leave(turn, entry),
                 State::Returning => come_home(turn, entry),
                 State::Cancelled => call_back(turn, &outage.id, Reason::Evacuation),
@@ -91,6 +92,16 @@ fn leave(turn: &mut Turn<'_>, entry: &Entry<Outage>) {
         && control::is_settled(turn, entry, Reason::Evacuation)
     {
         turn.change_outage(entry, Change::Emptied(left));
+    }
+}
+
+/// The control plane's move goes on if it has begun: between two front ends it is nowhere at home.
+fn stand_still(turn: &mut Turn<'_>, entry: &Entry<Outage>) {
+    let outage = &entry.value;
+    let reason = if outage.state == State::Returning { Reason::Return } else { Reason::Evacuation };
+    if outage.control.as_ref().is_some_and(|control| control.ended_at.is_none()) {
+        // What it comes to is looked at again when the outage goes on.
+        let _ = control::is_settled(turn, entry, reason);
     }
 }
 
