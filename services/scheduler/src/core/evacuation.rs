@@ -115,9 +115,14 @@ pub(crate) fn awaited(snap: &Snapshot, rules: &Rules, outage: &Outage, now: Time
     if now.millis_since(leg.began_at) >= rules.return_wait_ms {
         return Vec::new();
     }
+    missing(snap, &outage.scope).cloned().collect()
+}
+
+/// The nodes of what went dark that are not back, but for those of which that is known.
+pub(super) fn missing<'s>(snap: &'s Snapshot, scope: &Scope) -> impl Iterator<Item = &'s NodeName> {
     let nodes = snap.nodes.values().map(|entry| &entry.value);
-    let away = nodes.filter(|n| covers(&outage.scope, n) && !n.cordoned && n.state != node::State::Ready);
-    away.map(|n| n.name.clone()).collect()
+    let away = nodes.filter(move |n| covers(scope, n) && !n.cordoned && n.state != node::State::Ready);
+    away.map(|n| &n.name)
 }
 
 fn come_home(turn: &mut Turn<'_>, entry: &Entry<Outage>) {

@@ -61,8 +61,7 @@ fn leave(turn: &mut Turn<'_>, site: &Site, power: Power) {
     if !busy || begun_before {
         return;
     }
-    let others = turn.snap.sites.values().map(|entry| &entry.value.name).filter(|other| **other != site.name);
-    if others.filter_map(|other| turn.rooms.free_memory(other.as_str())).next().is_none() {
+    if !turn.rooms.have_refuge(&scope) {
         let text = format!("site {} is on battery, and no other site may receive its servers", site.name);
         return turn.alarm(format!("alarm/power/{}", site.name), text);
     }
