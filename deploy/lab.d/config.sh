@@ -31,7 +31,7 @@ node_share() {
 # The lab's batteries and inspections last for minutes: what comes of them shall be seen, and soon.
 outage_rules() {
   printf '\n[power]\non_battery = "evacuate"\nbattery_seconds = 5\non_mains = "return"\nmains_seconds = 5\n'
-  printf '\n[outages]\nlead_seconds = 60\n'
+  printf '\n[outages]\nlead_seconds = 60\noutlook_seconds = 2\n'
 }
 
 # The UPS of Myodaiji, where its front end asks for it. Nobody answers there until an upsd is started; then

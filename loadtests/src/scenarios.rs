@@ -9,6 +9,7 @@ mod input;
 mod kills;
 mod life;
 mod network;
+mod pauses;
 mod power;
 mod saving;
 mod seed;
@@ -47,6 +48,7 @@ pub fn all() -> Vec<Scenario> {
         power::SCENARIOS,
         ups::SCENARIOS,
         calendar::SCENARIOS,
+        pauses::SCENARIOS,
         seed::SCENARIOS,
         fronts::SCENARIOS,
     ]

@@ -6,13 +6,16 @@ use std::{
 };
 
 use anyhow::{Context, ensure};
+use serde_json::Value;
 
 use super::{Stage, until};
 
 type Run = fn(&Stage) -> anyhow::Result<()>;
 
-pub(super) const SCENARIOS: &[(&str, Run)] =
-    &[("a_scheduled_outage_is_over_in_time_outlives_its_scheduler_and_ends_when_the_power_is_back", inspection)];
+pub(super) const SCENARIOS: &[(&str, Run)] = &[
+    ("a_scheduled_outage_is_over_in_time_outlives_its_scheduler_and_ends_when_the_power_is_back", inspection),
+    ("a_calendar_that_is_imported_twice_changes_nothing_and_moves_and_cancels_what_it_says", institute),
+];
 
 /// The lab's scheduler begins a minute before the power goes.
 const FROM: Duration = Duration::from_secs(75);
@@ -59,4 +62,41 @@ fn inspection(stage: &Stage) -> anyhow::Result<()> {
     ensure!(stage.site_of("mail")? == home, "it did not come home");
     stage.until_nodes_ready()?;
     stage.sound("mail", &boot)
+}
+
+/// Our own calendar, under another's name: nobody has to know what day it is.
+fn institute(stage: &Stage) -> anyhow::Result<()> {
+    let words = ["outage", "schedule", "myodaiji", "--from", "+100h", "--until", "+110h", "--note", "inspection"];
+    let own = stage.watari(&words)?["id"].as_str().context("it has no name")?.to_owned();
+    let exported = stage.lab.run(&["exec", "client", "--", "watari", "outage", "export", "--site", "myodaiji"])?;
+    stage.watari(&["outage", "cancel", &own])?;
+    let event = exported.split("BEGIN:VEVENT").find(|event| event.contains(&format!("UID:{own}\r\n")));
+    let event = event.and_then(|event| event.split("END:VCALENDAR").next()).context("it is not exported")?;
+    let event = event.replace(&format!("UID:{own}\r\n"), "UID:a@institute\r\n");
+    let calendar = format!("BEGIN:VCALENDAR\r\nVERSION:2.0\r\nBEGIN:VEVENT{event}END:VCALENDAR\r\n");
+
+    let first = import(stage, &calendar, "scheduled")?;
+    let id = first["outage"].as_str().context("it has no name")?;
+    ensure!(first["site"] == "myodaiji" && id != own, "it is {first}");
+    let note = stage.show("outage", id)?["note"].as_str().map(str::to_owned).unwrap_or_default();
+    ensure!(note.ends_with("inspection"), "its note is {note}");
+    ensure!(import(stage, &calendar, "unchanged")?["outage"] == id, "it is another");
+
+    let end = calendar.lines().find_map(|line| line.strip_prefix("DTEND:")).context("it has no end")?;
+    let later = format!("{}{}", end.get(..13).context("no minute")?, if end.ends_with("00Z") { "30Z" } else { "00Z" });
+    let moved = calendar.replace(&format!("DTEND:{end}"), &format!("DTEND:{later}"));
+    ensure!(import(stage, &moved, "moved")?["outage"] == id, "it is another");
+    ensure!(import(stage, &moved, "unchanged")?["outage"] == id, "it is another");
+    import(stage, &moved.replace("STATUS:CONFIRMED", "STATUS:CANCELLED"), "cancelled")?;
+    ensure!(stage.show("outage", id)?["state"] == "cancelled", "it is still to come");
+    Ok(())
+}
+
+/// What is told of a calendar's only event.
+fn import(stage: &Stage, calendar: &str, action: &str) -> anyhow::Result<Value> {
+    let pipe = "printf %s \"$1\" | watari -o json outage import -";
+    let told = stage.lab.run(&["exec", "client", "--", "bash", "-c", pipe, "import", calendar])?;
+    let told: Value = serde_json::from_str(&told).context("what is told is no JSON")?;
+    ensure!(told[0]["action"] == action && told[1].is_null(), "{action} was expected: {told}");
+    Ok(told[0].clone())
 }

@@ -134,6 +134,9 @@ fn summary(document: &Value) -> String {
     let text = |pointer: &str| document.pointer(pointer).and_then(Value::as_str);
     let mut parts = Vec::new();
     parts.extend(text("/state").map(str::to_owned));
+    parts.extend(text("/paused_at").map(|_| "(paused)".to_owned()));
+    let at_risk = document.pointer("/at_risk").and_then(Value::as_array).map_or(0, Vec::len);
+    parts.extend((at_risk > 0).then(|| format!("({at_risk} could not leave)")));
     parts.extend(text("/grant/node").map(|node| format!("on {node}")));
     parts.extend(text("/crossing/to").map(|to| format!("to {to}")));
     if let (Some(from), Some(to)) = (text("/from"), text("/to")) {

@@ -1,6 +1,7 @@
 //! Which language a person is spoken to in.
 
 use clap::ValueEnum;
+use watari_model::Said;
 
 /// The two languages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -21,6 +22,15 @@ impl Lang {
             Self::Ja
         } else {
             Self::En
+        }
+    }
+
+    /// What is said in this language.
+    #[must_use]
+    pub fn of(self, said: &Said) -> &str {
+        match self {
+            Self::En => &said.en,
+            Self::Ja => &said.ja,
         }
     }
 }

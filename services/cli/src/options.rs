@@ -81,6 +81,11 @@ pub struct Waiting {
     pub wait_timeout: Option<Duration>,
 }
 
+impl Waiting {
+    /// Not at all.
+    pub const NO: Self = Self { wait: false, wait_timeout: None };
+}
+
 /// Whether to ask before something is lost.
 #[derive(Clone, Copy, Debug, Args)]
 pub struct Consent {

@@ -273,6 +273,51 @@ fn an_evacuation_is_told_server_by_server_and_fails_if_one_did_not_move() {
 }
 
 #[test]
+fn who_makes_a_server_that_could_not_leave_is_warned_and_gets_it_all_the_same() {
+    let cloud = Cloud::start();
+    let _stub = Stub::start(&cloud, "scheduler.m-front", &["watari.v1.vm.create"], |_, _| {
+        let mut view = vm("mail", "pending");
+        let fault = sample("reply.OutageView.json")["failed"][0].clone();
+        view["warnings"] = json!([fault]);
+        Reply(view)
+    });
+    let words = ["vm", "create", "mail", "--image", "mini"];
+    let ran = cloud.run(&words);
+    assert!(ran.status == 0 && ran.out.contains("mail"), "{ran:?}");
+    assert!(ran.err.starts_with("warning[migration.failed]: ") && ran.err.contains("\nhelp: "), "{ran:?}");
+    let ran = cloud.run(&[&words[..], &["-o", "json", "--lang", "ja"]].concat());
+    assert_eq!(ran.json()["warnings"][0]["code"], "migration.failed");
+    assert!(ran.err.starts_with("警告[migration.failed]: "), "{ran:?}");
+}
+
+#[test]
+fn a_pause_may_be_asked_for_by_site_and_whoever_waits_is_told_of_it() {
+    let cloud = Cloud::start();
+    let subjects = ["watari.v1.site.list", "watari.v1.outage.pause", "watari.v1.outage.get"];
+    let mut looks = 0;
+    let stub = Stub::start(&cloud, "scheduler.m-front", &subjects, move |subject, _| {
+        if subject.ends_with("list") {
+            return Reply(sample("reply.SitePage.json"));
+        }
+        looks += u32::from(subject.ends_with("get"));
+        let mut view = evacuation(if looks < 3 { 0 } else { 2 });
+        if looks < 2 {
+            view["paused_at"] = "2026-11-23T09:00:04Z".into();
+        }
+        Reply(view)
+    });
+    let ran = cloud.run(&["outage", "pause", "myodaiji"]);
+    assert_eq!(ran.status, 0, "{ran:?}");
+    assert!(ran.out.contains("evacuating (paused)") && ran.err.contains("watari outage resume myodaiji-1"), "{ran:?}");
+    assert_eq!(stub.asked()[1].1, json!({"id": "myodaiji-1"}));
+    let ran = cloud.run(&["outage", "pause", "yamate"]);
+    assert!(ran.status == 1 && ran.err.contains("error[outage.none-there]"), "{ran:?}");
+    let ran = cloud.run(&["outage", "show", "myodaiji-1", "--wait"]);
+    assert_eq!(ran.err.matches("paused since 2026-11-23 09:00:04Z").count(), 1, "{ran:?}");
+    assert!(ran.err.contains("It goes on.") && ran.out.contains("2 moved, 1 not moved"), "{ran:?}");
+}
+
+#[test]
 fn a_migration_shows_how_far_it_is_and_what_became_of_it() {
     let cloud = Cloud::start();
     let subjects = ["watari.v1.vm.migrate", "watari.v1.migration.get"];

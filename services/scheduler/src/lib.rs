@@ -14,6 +14,7 @@ mod doing;
 mod facts;
 mod inbound;
 mod keeping;
+mod outlook;
 mod settings;
 mod stores;
 mod tenure;
@@ -73,6 +74,7 @@ pub async fn run(ctx: Context, settings: Settings) -> Result<(), Box<dyn Error +
     };
     let looping = looper::run_as_primary(&ctx, "scheduler", leadership, wake, settings.tick(), turn);
     let keeping = keeping::keep(executor.clone(), settings.clone());
-    let (served, (), ()) = tokio::join!(server.serve(tenure.leadership()), looping, keeping);
+    let outlook = outlook::keep_looking(executor.clone(), Arc::clone(&rules), tenure.leadership(), settings.outlook());
+    let (served, (), (), ()) = tokio::join!(server.serve(tenure.leadership()), looping, keeping, outlook);
     Ok(served?)
 }

@@ -9,6 +9,7 @@ use watari_model::SiteName;
 use crate::{
     core::{CalendarRules, Overcommit, PowerRules, Rules},
     doing::Bounds,
+    outlook::Pace,
 };
 
 /// The embedded commented defaults.
@@ -104,6 +105,7 @@ struct PowerSetting {
 struct Outages {
     lead_seconds: u64,
     at_end: AtEnd,
+    outlook_seconds: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -222,6 +224,7 @@ impl Validate for Settings {
         within("power.low_battery_seconds", self.power.low_battery_seconds, 0, 86_400)?;
         within("power.mains_seconds", self.power.mains_seconds, 0, 86_400)?;
         within("outages.lead_seconds", self.outages.lead_seconds, 0, 604_800)?;
+        within("outages.outlook_seconds", self.outages.outlook_seconds, 1, 3_600)?;
         within("servers.most", self.servers.most, 1, 1_000_000)?;
         within("servers.restart_pause_seconds", self.servers.restart_pause_seconds, 1, 3_600)?;
         within("keys.most", self.keys.most, 1, 100_000)?;
@@ -301,6 +304,11 @@ impl Settings {
     /// How often the control plane is looked at.
     pub(crate) const fn look(&self) -> Duration {
         Duration::from_millis(self.frontends.look_ms)
+    }
+
+    /// How often it is looked how scheduled outages would go.
+    pub(crate) const fn outlook(&self) -> Pace {
+        Pace { tick: self.tick(), every_ms: self.outages.outlook_seconds * 1_000 }
     }
 
     /// How often everything is looked at.

@@ -21,7 +21,8 @@ use crate::{Request, Service, agent::Transfer};
 pub use keys::{AddKey, DeleteKey, GetKey, KeyPage, KeyView, ListKeys};
 pub use outages::{
     CancelOutage, ControlMoved, DrainNode, EvacuateSite, GetOutage, LegName, ListOutages, Moved, NotMoved, OnBattery,
-    OutagePage, OutagePlan, OutageView, PlanOutage, PlannedMove, ReturnSite, ScheduleOutage, StartOutage,
+    OutagePage, OutagePlan, OutageView, PauseOutage, PlanOutage, PlannedMove, RescheduleOutage, ResumeOutage,
+    ReturnSite, ScheduleOutage, StartOutage,
 };
 
 /// Make a server and, unless told otherwise, start it.
@@ -289,6 +290,9 @@ pub struct VmView {
     pub reachable: bool,
     /// What is the matter with it.
     pub fault: Option<Fault>,
+    /// In the answer to its making: what should be known of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<Fault>,
     /// Its groups.
     pub groups: Vec<vm::Membership>,
     /// The firewall groups that guard it; without one it is open.
@@ -494,7 +498,10 @@ requests! {
     ListOutages "watari.v1.outage.list" => OutagePage, "List outages, newest first.";
     PlanOutage "watari.v1.outage.plan" => OutagePlan, "What would happen if a site were evacuated now.";
     ScheduleOutage "watari.v1.outage.schedule" => OutageView, "Say beforehand that a site's power will be off.";
+    RescheduleOutage "watari.v1.outage.reschedule" => OutageView, "Move a scheduled outage to another time.";
     StartOutage "watari.v1.outage.start" => OutageView, "Begin a scheduled outage without waiting for its time.";
+    PauseOutage "watari.v1.outage.pause" => OutageView, "Begin no further migration of an outage for now.";
+    ResumeOutage "watari.v1.outage.resume" => OutageView, "Go on with an outage that was paused.";
     CancelOutage "watari.v1.outage.cancel" => OutageView, "Call an outage off.";
     AddKey "watari.v1.key.add" => KeyView, "Keep a public SSH key under a name.";
     GetKey "watari.v1.key.get" => KeyView, "Show one key.";

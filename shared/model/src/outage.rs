@@ -10,6 +10,9 @@
 //!
 //! A scheduled outage changes nothing until it begins, by the clock or by an operator.
 //! While an outage is evacuating or evacuated its site or node receives nothing (invariant 5).
+//! One that is evacuating or returning may be paused. That is no state of its own, since all else that
+//! follows from the state stays true: it begins nothing more, ends nothing, and goes on when it is
+//! resumed. Whatever leads to another state ends a pause.
 //! What moved and what failed is not stored here: the migrations that name the outage say it.
 
 use schemars::JsonSchema;
@@ -65,6 +68,12 @@ impl State {
         matches!(self, Self::Evacuating | Self::Evacuated)
     }
 
+    /// Whether servers are on their way because of it, so that it may be paused.
+    #[must_use]
+    pub const fn is_under_way(self) -> bool {
+        matches!(self, Self::Evacuating | Self::Returning)
+    }
+
     /// Whether it has begun and is not over.
     #[must_use]
     pub const fn is_open(self) -> bool {
@@ -115,6 +124,10 @@ pub enum Change {
     BeginAsked,
     /// Its time is over and it has not begun.
     Lapsed,
+    /// The power will be off at another time than was said.
+    Rescheduled(Window),
+    /// As things are, these servers could not leave.
+    RisksSeen(Vec<Left>),
     /// Nothing is left to move, for better or worse.
     Emptied(Vec<Left>),
     /// Try again to empty it.
@@ -129,6 +142,10 @@ pub enum Change {
     HandoverBegun(SiteName),
     /// The control plane is led from where it should, or it cannot be had.
     HandoverEnded(SiteName, Option<Refusal>),
+    /// Begin nothing more for now.
+    PauseAsked,
+    /// Go on.
+    ResumeAsked,
 }
 
 /// A server that did not move, and why.
@@ -160,12 +177,19 @@ pub struct Outage {
     pub scope: Scope,
     /// How far it is.
     pub state: State,
+    /// Since when nothing more begins; none if it is not paused.
+    #[serde(default)]
+    pub paused_at: Option<Timestamp>,
     /// When the power will be off, if that is known.
     #[serde(default)]
     pub window: Option<Window>,
     /// What it is for, in its maker's words.
     #[serde(default)]
     pub note: String,
+    /// Until it begins: who would be lost with the power, and why, as it was when who or why last changed.
+    /// Not all, if there are many.
+    #[serde(default)]
+    pub at_risk: Vec<Left>,
     /// The way out.
     pub out: Option<Leg>,
     /// The way home.
@@ -180,7 +204,7 @@ pub struct Outage {
     pub request_id: String,
     /// When it was made.
     pub created_at: Timestamp,
-    /// When the state last changed.
+    /// When the state, or the time that it is scheduled for, last changed.
     pub changed_at: Timestamp,
 }
 
@@ -193,8 +217,10 @@ impl Outage {
             id,
             scope,
             state: State::Evacuating,
+            paused_at: None,
             window: None,
             note: String::new(),
+            at_risk: Vec::new(),
             out: Some(Leg { began_at: now, ended_at: None }),
             home: None,
             left: Vec::new(),
@@ -229,7 +255,7 @@ impl Document for Outage {
 
 /// A change that the state does not allow.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("an outage that is {} takes no such change", .state.word())]
+#[error("an outage that is {} takes no such change now", .state.word())]
 pub struct NotNow {
     /// The state it was in.
     pub state: State,
@@ -249,7 +275,24 @@ impl Outage {
                 Evacuating
             }
             (Scheduled, Change::Lapsed | Change::CancelAsked) => Cancelled,
-            (Evacuating, Change::Emptied(left)) => {
+            (Scheduled, Change::Rescheduled(window)) => {
+                self.window = Some(window);
+                self.changed_at = now;
+                Scheduled
+            }
+            (Scheduled, Change::RisksSeen(at_risk)) => {
+                self.at_risk = at_risk;
+                Scheduled
+            }
+            (Evacuating | Returning, Change::PauseAsked) if self.paused_at.is_none() => {
+                self.paused_at = Some(now);
+                self.state
+            }
+            (Evacuating | Returning, Change::ResumeAsked) if self.paused_at.is_some() => {
+                self.paused_at = None;
+                self.state
+            }
+            (Evacuating, Change::Emptied(left)) if self.paused_at.is_none() => {
                 self.left = left;
                 self.out = self.out.map(|leg| Leg { ended_at: Some(now), ..leg });
                 Evacuated
@@ -268,16 +311,19 @@ impl Outage {
                 self.home = begin;
                 Returning
             }
-            (Returning, Change::Home(left)) => {
+            (Returning, Change::Home(left)) if self.paused_at.is_none() => {
                 self.left = left;
                 self.home = self.home.map(|leg| Leg { ended_at: Some(now), ..leg });
                 Completed
             }
             (Evacuating | Evacuated | Returning, Change::CancelAsked) => Cancelled,
-            (Evacuating | Returning, Change::HandoverBegun(to)) if self.control.is_none() => {
+            (Evacuating | Returning, Change::HandoverBegun(to))
+                if self.control.is_none() && self.paused_at.is_none() =>
+            {
                 self.control = Some(Handover { to, began_at: now, ended_at: None, fault: None });
                 self.state
             }
+            // What has begun goes on to its end: half a hand-over is worse than either.
             (Evacuating | Returning, Change::HandoverEnded(to, fault)) => {
                 let began_at = self.control.as_ref().map_or(now, |control| control.began_at);
                 self.control = Some(Handover { to, began_at, ended_at: Some(now), fault });
@@ -287,6 +333,8 @@ impl Outage {
         };
         if next != self.state {
             self.changed_at = now;
+            self.paused_at = None;
+            self.at_risk.clear();
         }
         self.state = next;
         Ok(())
@@ -304,6 +352,14 @@ mod tests {
         prop_oneof![
             Just(Change::BeginAsked),
             Just(Change::Lapsed),
+            (0_u64..9).prop_map(|ms| {
+                let from = Timestamp(OffsetDateTime::UNIX_EPOCH).plus_millis(ms);
+                Change::Rescheduled(Window { from, until: from.plus_millis(1) })
+            }),
+            Just(Change::RisksSeen(vec![Left {
+                vm: "mail".parse().unwrap(),
+                fault: Refusal::PolicyStays { vm: "mail".to_owned() },
+            }])),
             Just(Change::Emptied(Vec::new())),
             Just(Change::EvacuateAsked),
             Just(Change::ReturnAsked),
@@ -311,6 +367,8 @@ mod tests {
             Just(Change::CancelAsked),
             Just(Change::HandoverBegun("yamate".parse().unwrap())),
             Just(Change::HandoverEnded("yamate".parse().unwrap(), None)),
+            Just(Change::PauseAsked),
+            Just(Change::ResumeAsked),
         ]
     }
 
@@ -329,12 +387,21 @@ mod tests {
             };
             for change in sequence {
                 let before = outage.clone();
+                let begins_or_ends =
+                    matches!(change, Change::Emptied(_) | Change::Home(_) | Change::HandoverBegun(_));
                 if outage.apply(change, at).is_err() {
                     prop_assert_eq!(&outage, &before);
+                } else {
+                    prop_assert!(before.paused_at.is_none() || !begins_or_ends, "a pause holds");
                 }
+                prop_assert!(outage.paused_at.is_none() || outage.state.is_under_way());
+                prop_assert!(outage.paused_at.is_none() || outage.state == before.state, "another state is not paused");
                 let ended = |leg: &Option<Leg>| leg.is_some_and(|l| l.ended_at.is_some());
                 prop_assert!(outage.state != State::Evacuated || ended(&outage.out));
-                prop_assert!(outage.state != State::Scheduled || before == outage, "nothing leads back to the calendar");
+                let scheduled = |outage: &Outage| outage.state == State::Scheduled;
+                prop_assert!(!scheduled(&outage) || scheduled(&before), "nothing leads back to the calendar");
+                prop_assert!(scheduled(&outage) || outage.at_risk.is_empty());
+                prop_assert!(scheduled(&before) || outage.window.is_none() || outage.window == before.window);
                 prop_assert!(!(outage.state.is_open() && outage.state.is_over()));
                 prop_assert!(outage.state != State::Completed || ended(&outage.home));
                 prop_assert!(outage.state.drains() == matches!(outage.state, State::Evacuating | State::Evacuated));

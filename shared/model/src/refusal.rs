@@ -223,6 +223,10 @@ refusals! {
     NotRunning { vm, state } "outage.not-running" 409 No
         en "server {vm} is {state} and cannot cross live" "start it, or leave it: its disk stays at home"
         ja "サーバ {vm} は {state} のため、稼働したまま移すことができません" "起動するか、そのままにしてください。ディスクは元の場所に残ります";
+    /// It would be lost with the power of its site, as is known beforehand.
+    CannotLeave { vm, outage, detail: Said } "outage.cannot-leave" 409 Later
+        en "server {vm} could not leave its site in the scheduled outage {outage}: {detail}" "see who else could not with `watari outage show {outage}`; make room at another site, or change the server"
+        ja "サーバ {vm} は予定された停電 {outage} でサイトから退避できない見込みです: {detail}" "ほかに退避できないサーバは `watari outage show {outage}` で確認できます。別のサイトに空きを作るか、サーバの設定を変更してください";
     // --- outages ---------------------------------------------------------------------------
     /// No such outage.
     OutageUnknown { outage } "outage.unknown" 404 No
@@ -232,6 +236,14 @@ refusals! {
     OutageOver { outage, state } "outage.over" 409 No
         en "outage {outage} is {state} and cannot be started" "empty the site with: watari site evacuate, or schedule another outage"
         ja "停電計画 {outage} は {state} のため開始できません" "watari site evacuate でサイトを退避させるか、停電計画を新しく作成してください";
+    /// Nothing of it is on its way, so that there is nothing to pause or to go on with.
+    OutageNotUnderWay { outage, state } "outage.not-under-way" 409 No
+        en "outage {outage} is {state}; only one whose servers leave or come home can be paused and resumed" "look at it with `watari outage show {outage}`; one that has not begun is called off with: watari outage cancel {outage}"
+        ja "停電計画 {outage} は {state} です。一時停止と再開ができるのは、退避中または帰還中の計画だけです" "`watari outage show {outage}` で確認してください。開始前の計画は watari outage cancel {outage} で取り消せます";
+    /// It has begun or is over, so that its time stands.
+    OutageNotScheduled { outage, state } "outage.not-scheduled" 409 No
+        en "outage {outage} is {state}; only one that is scheduled can be moved to another time" "schedule another outage; one that is under way is called off with: watari outage cancel {outage}"
+        ja "停電計画 {outage} は {state} です。日時を変更できるのは開始前の計画だけです" "停電計画を新しく作成してください。進行中の計画は watari outage cancel {outage} で取り消せます";
     /// The site has another one at that time.
     OutageOverlaps { site, outage } "outage.overlaps" 409 No
         en "site {site} has an outage at that time already: {outage}" "choose another time, or call that one off: watari outage cancel {outage}"

@@ -9,12 +9,16 @@ use super::report;
 use crate::{
     Context,
     failure::{FAILED, Failure},
+    format,
     lang::Lang,
     migration,
     options::Waiting,
     out::{self, Format},
     progress::Progress,
-    texts::{self, words},
+    texts::{
+        self,
+        words::{self, Word},
+    },
     wait,
 };
 
@@ -29,7 +33,10 @@ pub(crate) async fn begun(ctx: &Context, waiting: Waiting, view: OutageView) -> 
     }
     ctx.out.row(&view)?;
     if ctx.out.format == Format::Table && is_under_way(&view) {
-        out::say(&words::follow_outage(ctx.out.lang, view.id.as_str()));
+        out::say(&match view.paused_at {
+            Some(at) => words::paused(ctx.out.lang, view.id.as_str(), &format::moment(at)),
+            None => words::follow_outage(ctx.out.lang, view.id.as_str()),
+        });
     }
     Ok(())
 }
@@ -39,7 +46,7 @@ const fn is_under_way(view: &OutageView) -> bool {
 }
 
 async fn follow(ctx: &Context, waiting: Waiting, begun: OutageView) -> Result<(), Failure> {
-    let mut teller = Teller { progress: Progress::new(), told: BTreeSet::new(), lang: ctx.out.lang };
+    let mut teller = Teller { progress: Progress::new(), told: BTreeSet::new(), paused: false, lang: ctx.out.lang };
     let id = begun.id.clone();
     let mut first = Some(begun);
     let ended = wait::until(waiting, async || {
@@ -63,11 +70,13 @@ async fn follow(ctx: &Context, waiting: Waiting, begun: OutageView) -> Result<()
 struct Teller {
     progress: Progress,
     told: BTreeSet<String>,
+    paused: bool,
     lang: Lang,
 }
 
 impl Teller {
     fn tell(&mut self, view: &OutageView) {
+        self.tell_pause(view);
         let under_way: Vec<String> = view.moving.iter().map(|m| m.vm.to_string()).collect();
         self.progress.only(&under_way);
         for moved in &view.moved {
@@ -91,6 +100,18 @@ impl Teller {
         for moving in &view.moving {
             migration::draw(&mut self.progress, moving, self.lang);
         }
+    }
+
+    /// Whoever waits learns why nothing happens.
+    fn tell_pause(&mut self, view: &OutageView) {
+        match view.paused_at {
+            Some(at) if !self.paused => {
+                self.progress.line(&words::paused(self.lang, view.id.as_str(), &format::moment(at)));
+            }
+            None if self.paused && is_under_way(view) => self.progress.line(Word::GoesOn.text(self.lang)),
+            _ => {}
+        }
+        self.paused = view.paused_at.is_some();
     }
 }
 

@@ -1,14 +1,19 @@
 //! `watari outage`: sites and nodes that are emptied, empty, or coming home.
 
 mod follow;
+mod ical;
 mod plan;
 mod report;
 
 use clap::{Args, Subcommand};
 use watari_chassis::clock;
-use watari_contracts::scheduler::{CancelOutage, GetOutage, ListOutages, PlanOutage, ScheduleOutage, StartOutage};
+use watari_contracts::scheduler::{
+    CancelOutage, GetOutage, ListOutages, ListSites, PauseOutage, PlanOutage, RescheduleOutage, ResumeOutage,
+    ScheduleOutage, StartOutage,
+};
+use watari_model::OutageId;
 
-use crate::{Context, failure::Failure, input, options::Waiting};
+use crate::{Context, failure::Failure, input, options::Waiting, texts::faults::Fault};
 
 pub(crate) use follow::begun;
 
@@ -34,12 +39,34 @@ A date and a time of day are meant in this machine's time zone. How long before 
 begins, and whether servers come home by themselves, is set in the scheduler's configuration, section
 [outages]. Until then `watari outage show` says how it would go now.")]
     Schedule(Schedule),
+    /// Move a scheduled outage to another time
+    #[command(after_help = "\
+Example:
+  watari outage reschedule myodaiji-2 --from '2027-03-27 08:00' --until '2027-03-27 17:00'")]
+    Reschedule(Reschedule),
     /// Begin a scheduled outage without waiting for its time
     #[command(after_help = "Example:\n  watari outage start myodaiji-1 --wait")]
     Start(Show),
+    /// Begin no further migration of an evacuation or a return, until it is resumed
+    #[command(after_help = "\
+Examples:
+  watari outage pause myodaiji
+  watari outage pause myodaiji-1
+
+A server whose copy runs goes on to its end, and so does a change of front ends that has begun. The site
+still receives nothing. Any front end keeps the pause. It ends when the outage is resumed, turned round or
+called off; or when the site, whose power fails later, is to be emptied by the scheduler's [power] rules.")]
+    Pause(Begun),
+    /// Go on with what was paused
+    #[command(after_help = "Example:\n  watari outage resume myodaiji --wait")]
+    Resume(Resume),
     /// Call an outage off: servers stay where they are, and may come again
     #[command(after_help = "Example:\n  watari outage cancel myodaiji-1")]
     Cancel(Which),
+    /// Write the outages as a calendar (.ics)
+    Export(ical::Export),
+    /// Schedule, move and call off outages as a calendar (.ics) says
+    Import(ical::Import),
 }
 
 /// Which outage.
@@ -47,6 +74,23 @@ begins, and whether servers come home by themselves, is set in the scheduler's c
 pub struct Which {
     /// The outage
     id: String,
+}
+
+/// Which outage, by its own name or its site's.
+#[derive(Debug, Args)]
+pub struct Begun {
+    /// The outage, or the site that it empties
+    #[arg(value_name = "ID|SITE")]
+    which: String,
+}
+
+/// Which outage, and whether to wait for it.
+#[derive(Debug, Args)]
+pub struct Resume {
+    #[command(flatten)]
+    begun: Begun,
+    #[command(flatten)]
+    waiting: Waiting,
 }
 
 /// Which site.
@@ -70,6 +114,19 @@ pub struct Schedule {
     /// What it is for, in one line
     #[arg(long, default_value = "", hide_default_value = true, value_name = "TEXT")]
     note: String,
+}
+
+/// Which outage, and when the power will be off instead.
+#[derive(Debug, Args)]
+pub struct Reschedule {
+    /// The outage
+    id: String,
+    /// When the power goes: YYYY-MM-DD HH:MM, RFC 3339, or +TIME from now
+    #[arg(long, value_name = "WHEN")]
+    from: String,
+    /// When it is back
+    #[arg(long, value_name = "WHEN")]
+    until: String,
 }
 
 /// Which outage, and whether to wait for it.
@@ -103,11 +160,38 @@ impl Verb {
                 let asked = ScheduleOutage { request_id, site: input::name(&site)?, from, until, note };
                 report::show(ctx, &ctx.session.ask(&asked).await?)
             }
+            Self::Reschedule(Reschedule { id, from, until }) => {
+                let now = clock::now();
+                let (from, until) = (input::moment("--from", &from, now)?, input::moment("--until", &until, now)?);
+                report::show(ctx, &ctx.session.ask(&RescheduleOutage { id: input::name(&id)?, from, until }).await?)
+            }
             Self::Start(Show { id, waiting }) => {
                 let view = ctx.session.ask(&StartOutage { id: input::name(&id)? }).await?;
                 begun(ctx, waiting, view).await
             }
+            Self::Pause(paused) => {
+                let view = ctx.session.ask(&PauseOutage { id: paused.id(ctx).await? }).await?;
+                begun(ctx, Waiting::NO, view).await
+            }
+            Self::Resume(Resume { begun: paused, waiting }) => {
+                let view = ctx.session.ask(&ResumeOutage { id: paused.id(ctx).await? }).await?;
+                begun(ctx, waiting, view).await
+            }
+            Self::Export(export) => export.run(ctx).await,
+            Self::Import(import) => import.run(ctx).await,
             Self::Cancel(Which { id }) => ctx.out.row(&ctx.session.ask(&CancelOutage { id: input::name(&id)? }).await?),
+        }
+    }
+}
+
+impl Begun {
+    /// A site has one outage at a time that has begun.
+    async fn id(&self, ctx: &Context) -> Result<OutageId, Failure> {
+        let id = input::name(&self.which)?;
+        let sites = ctx.session.ask(&ListSites {}).await?.sites;
+        match sites.into_iter().find(|site| site.name.as_str() == self.which) {
+            Some(site) => Ok(site.outage.ok_or(Fault::NoOutageThere { site: self.which.clone() })?),
+            None => Ok(id),
         }
     }
 }

@@ -29,6 +29,7 @@ pub(super) fn show(ctx: &Context, view: &OutageView) -> Result<(), Failure> {
 
 fn report(out: Out, view: &OutageView) -> String {
     let mut parts = vec![out.table(&OutageView::columns(), [view.cells(out.lang)])];
+    parts.extend(view.paused_at.map(|at| words::paused(out.lang, view.id.as_str(), &format::moment(at))));
     if let Some(window) = view.window {
         parts.push(words::power_off(out.lang, &format::moment(window.from), &format::moment(window.until), &view.note));
     }
@@ -127,6 +128,15 @@ const fn leg(leg: LegName) -> &'static str {
     }
 }
 
+fn state(view: &OutageView, lang: Lang) -> String {
+    let word = view.state.word();
+    match (view.paused_at, view.at_risk.len()) {
+        (Some(_), _) => words::because(lang, word, Word::Paused.text(lang)),
+        (None, 0) => word.to_owned(),
+        (None, servers) => words::because(lang, word, &words::at_risk(lang, servers)),
+    }
+}
+
 fn scope(scope: &Scope) -> String {
     match scope {
         Scope::Site(site) => format!("site {site}"),
@@ -149,12 +159,12 @@ impl Row for OutageView {
         ]
     }
 
-    fn cells(&self, _: Lang) -> Vec<String> {
+    fn cells(&self, lang: Lang) -> Vec<String> {
         let all = self.moved.len() + self.moving.len() + self.failed.len();
         vec![
             self.id.to_string(),
             scope(&self.scope),
-            self.state.word().to_owned(),
+            state(self, lang),
             leg(self.leg).to_owned(),
             format!("{}/{all}", self.moved.len()),
             format::millis(self.makespan_ms),

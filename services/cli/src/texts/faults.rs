@@ -115,6 +115,15 @@ faults! {
     WaitedInVain { waited } "wait.timeout" FAILED
         en "it is not done after {waited}; it goes on" "look how far it is with the matching `show`, or wait longer with --wait-timeout"
         ja "{waited} 待ちましたが完了していません。処理は続いています" "対応する show で状況を確認するか、--wait-timeout を長くしてください";
+    // --- outages ---------------------------------------------------------------------------
+    /// A site was named, and nothing is under way there.
+    NoOutageThere { site } "outage.none-there" FAILED
+        en "no outage of site {site} has begun" "list the outages with: watari outage list"
+        ja "サイト {site} で始まっている停電計画はありません" "停電計画の一覧は watari outage list で確認できます";
+    /// What should be a calendar is none, or too much of one.
+    Calendar { path, detail } "calendar.unreadable" USAGE
+        en "{path} is no calendar that can be read: {detail}" "give an iCalendar file (.ics, RFC 5545) of at most 1 MiB and 1,000 events"
+        ja "{path} をカレンダーとして読み取れません: {detail}" "1 MiB、1,000 件以内の iCalendar ファイル (.ics、RFC 5545) を指定してください";
     // --- uploads ---------------------------------------------------------------------------
     /// The front end stopped the upload.
     UploadRefused { code, detail } "upload.refused" FAILED

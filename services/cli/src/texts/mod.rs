@@ -5,6 +5,15 @@ pub mod words;
 
 use crate::lang::Lang;
 
+/// `warning[code]: cause` and `help: remedy`: it was done, and there is something to know.
+#[must_use]
+pub fn warning(lang: Lang, code: &str, cause: &str, remedy: &str) -> String {
+    match lang {
+        Lang::En => format!("warning[{code}]: {cause}\nhelp: {remedy}"),
+        Lang::Ja => format!("警告[{code}]: {cause}\n対処: {remedy}"),
+    }
+}
+
 /// `error[code]: cause` and `help: remedy`.
 #[must_use]
 pub fn error(lang: Lang, code: &str, cause: &str, remedy: &str) -> String {

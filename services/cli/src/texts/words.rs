@@ -47,6 +47,7 @@ words! {
     Created "CREATED" "作成";
     Data "DATA" "転送量";
     Disk "DISK" "ディスク";
+    Done "DONE" "処理";
     DiskFree "DISK FREE" "ディスク空き";
     DiskMoved "DISK MOVED" "ディスク転送量";
     Dns "NAME SERVERS" "ネームサーバ";
@@ -54,6 +55,7 @@ words! {
     Epoch "EPOCH" "エポック";
     Estimated "ESTIMATED" "所要見込み";
     Evacuate "EVACUATE" "退避方針";
+    Event "EVENT" "予定";
     Fault "FAULT" "障害";
     Fingerprint "FINGERPRINT" "指紋";
     Followers "FOLLOWERS" "複製先";
@@ -90,6 +92,7 @@ words! {
     Outage "OUTAGE" "停電計画";
     Pause "OF WHICH PAUSE" "うち切替待ち";
     Power "POWER" "電源";
+    PowerBack "UNTIL" "停電終了";
     PowerOff "POWER OFF FROM" "停電開始";
     Pending "FROM NEXT START" "次回の起動から";
     Priority "PRIORITY" "優先度";
@@ -150,6 +153,14 @@ words! {
     ConsistencyCrash
         "crash: what was on the disk, as after a power cut"
         "crash: 電源断の直後と同じディスクの内容です";
+    Paused "paused" "一時停止中";
+    EventScheduled "scheduled" "登録";
+    EventMoved "moved" "日時変更";
+    EventCancelled "called off" "取消";
+    EventUnchanged "unchanged" "変更なし";
+    EventSkipped "left out" "対象外";
+    EventRefused "REFUSED" "拒否";
+    PowerIsOff "power outage" "停電";
     // --- lists of none ---------------------------------------------------------------------
     NoVms "There are no servers." "サーバはありません。";
     NoNodes "There are no nodes." "ノードはありません。";
@@ -162,6 +173,7 @@ words! {
     NoMigrations "There are no migrations." "移行はありません。";
     NoOutages "There are no outages." "停電計画はありません。";
     NoEvents "There are no events." "出来事の記録はありません。";
+    NoEventsInCalendar "There are no events in the calendar." "カレンダーに予定はありません。";
     NothingMoved "No server had to move." "移動が必要なサーバはありませんでした。";
     WouldMoveTitle "Would move, in this order:" "次の順に移動します:";
     WouldStayTitle "Would not move:" "移動できないサーバ:";
@@ -169,6 +181,7 @@ words! {
     TooLate
         "It would not be done before the power goes: begin sooner, with `watari outage start`."
         "停電までに終わらない見込みです。`watari outage start` で早めに開始してください。";
+    GoesOn "It goes on." "再開しました。";
     CalledOff
         "It was called off: servers that were on their way still arrive, all others stay."
         "中止されました。移動中だったサーバは到着し、ほかは元の場所に残ります。";
@@ -385,6 +398,24 @@ pub fn would_begin(lang: Lang, at: &str) -> String {
     }
 }
 
+/// Since when nothing more of an outage begins, and how it goes on.
+#[must_use]
+pub fn paused(lang: Lang, id: &str, since: &str) -> String {
+    match lang {
+        Lang::En => format!("paused since {since}: nothing more begins until: watari outage resume {id}"),
+        Lang::Ja => format!("{since} から一時停止中です。再開するには watari outage resume {id} を実行してください"),
+    }
+}
+
+/// How many servers could not leave in a scheduled outage.
+#[must_use]
+pub fn at_risk(lang: Lang, servers: usize) -> String {
+    match lang {
+        Lang::En => format!("{servers} could not leave"),
+        Lang::Ja => format!("退避できない見込み {servers} 台"),
+    }
+}
+
 /// Which nodes a return waits for.
 #[must_use]
 pub fn awaited(lang: Lang, nodes: &[NodeName]) -> String {
@@ -485,6 +516,8 @@ mod tests {
                 gone(lang, "a"),
                 pace(lang, 1, Some(2)),
                 moved(lang, "a", "b", "c", 1, 2),
+                paused(lang, "a", "b"),
+                at_risk(lang, 1),
                 tally(lang, 1, 2, 3),
                 outlook(lang, 1, 2, 3, Some(4)),
                 outlook(lang, 1, 2, 3, None),

@@ -1,11 +1,11 @@
 //! `watari vm create`.
 
 use clap::{Args, ValueEnum};
-use watari_contracts::scheduler::{CreateVm, WantedNic};
+use watari_contracts::scheduler::{CreateVm, Fault, VmView, WantedNic};
 use watari_model::{Said, size, userdata, vm};
 
 use super::wait;
-use crate::{Context, failure::Failure, input, options::Waiting};
+use crate::{Context, failure::Failure, input, lang::Lang, options::Waiting, out, texts};
 
 /// What to make.
 #[derive(Debug, Args)]
@@ -81,10 +81,14 @@ impl Create {
     pub(super) async fn run(self, ctx: &Context) -> Result<(), Failure> {
         let waiting = self.waiting;
         let mut view = ctx.session.ask(&self.request(ctx.session.request_id())?).await?;
+        let warnings = std::mem::take(&mut view.warnings);
+        for warning in &warnings {
+            out::say(&warned(ctx.out.lang, warning));
+        }
         if waiting.wait {
             view = wait::running(ctx, waiting, view).await?;
         }
-        ctx.out.row(&view)
+        ctx.out.row(&VmView { warnings, ..view })
     }
 
     fn request(self, request_id: String) -> Result<CreateVm, Failure> {
@@ -114,6 +118,13 @@ impl Create {
             user_data: self.user_data.as_deref().map(user_data).transpose()?,
             start: !self.no_start,
         })
+    }
+}
+
+fn warned(lang: Lang, warning: &Fault) -> String {
+    match lang {
+        Lang::En => texts::warning(lang, &warning.code, &warning.cause, &warning.remedy),
+        Lang::Ja => texts::warning(lang, &warning.code, &warning.ja.cause, &warning.ja.remedy),
     }
 }
 

@@ -9,7 +9,7 @@ use watari_model::{
     migration::Migration,
     network::{Network, Port},
     node::Node,
-    outage::{Outage, Scope},
+    outage::{Left, Outage, Scope},
     site::Site,
     vm::{Desired, Size, Vm},
 };
@@ -144,7 +144,27 @@ fn outage(before: Option<&Outage>, after: Option<&Outage>) -> Option<String> {
         };
         return Some(format!("{} {what}", outage.state.word()));
     };
-    arrow(old.state.word(), outage.state.word()).map(|line| with(line, left))
+    if let Some(line) = arrow(old.state.word(), outage.state.word()) {
+        return Some(with(line, left));
+    }
+    match (old.paused_at, outage.paused_at) {
+        (None, Some(_)) => Some("paused".to_owned()),
+        (Some(_), None) => Some("resumed".to_owned()),
+        _ if old.window != outage.window => Some("moved to another time".to_owned()),
+        _ if old.at_risk != outage.at_risk => Some(at_risk(&outage.at_risk)),
+        _ => None,
+    }
+}
+
+/// Who could not leave, as things are, and the code of why; of many only how many.
+fn at_risk(left: &[Left]) -> String {
+    const TOLD: usize = 5;
+    let one = |left: &Left| format!("{} ({})", left.vm, left.fault.code());
+    match left.len() {
+        0 => "every server that runs could leave".to_owned(),
+        1..=TOLD => format!("could not leave now: {}", left.iter().map(one).collect::<Vec<_>>().join(", ")),
+        more => format!("{more} servers could not leave now"),
+    }
 }
 
 fn image(before: Option<&Image>, after: Option<&Image>) -> Option<String> {

@@ -93,6 +93,27 @@ fn changes_of_everything_else_are_told_in_one_line() {
         ),
         ("outages", vec![state("evacuating")], vec![], "it: evacuating → evacuated (1 not moved)"),
         ("outages", vec![state("evacuating")], vec![("/left", json!([]))], "it: evacuating → evacuated"),
+        (
+            "outages",
+            vec![state("evacuating")],
+            vec![state("evacuating"), ("/paused_at", json!("2026-11-23T09:00:04Z"))],
+            "it: paused",
+        ),
+        (
+            "outages",
+            vec![state("returning"), ("/paused_at", json!("2026-11-23T09:00:04Z"))],
+            vec![state("returning")],
+            "it: resumed",
+        ),
+        (
+            "outages",
+            vec![state("scheduled")],
+            vec![
+                state("scheduled"),
+                ("/at_risk", json!([{"vm": "old", "fault": {"kind": "policy_stays", "vm": "old"}}])),
+            ],
+            "it: could not leave now: old (outage.policy-stays)",
+        ),
         ("images", vec![state("verifying")], vec![], "it: verifying → ready"),
         ("images", vec![("/copies", json!({}))], vec![], "it: copied to myodaiji"),
         (

@@ -3,12 +3,12 @@
 
 use watari_chassis::Entry;
 use watari_model::{
-    SiteName, Timestamp, node,
+    NodeName, Timestamp,
     outage::{Change, Outage, Scope, State, Window},
     site::{Site, Supply},
 };
 
-use super::{Rules, Snapshot, forecast::time_to_empty, placement::covers, turn::Turn};
+use super::{Rules, Snapshot, evacuation::missing, forecast::time_to_empty, turn::Turn};
 
 /// How much longer than it did the last times everything may take: the servers may have grown, and the
 /// link may be shared.
@@ -26,6 +26,7 @@ pub(crate) fn decide(turn: &mut Turn<'_>) {
         }
         match entry.value.state {
             State::Scheduled => begin_in_time(turn, entry, window),
+            State::Evacuating if entry.value.paused_at.is_some() => tell_paused(turn, &entry.value, window),
             State::Evacuated if turn.now < window.until => tell_left(turn, &entry.value, window),
             State::Evacuated if turn.rules.calendar.returns => end(turn, entry),
             _ => {}
@@ -60,7 +61,7 @@ fn begin_in_time(turn: &mut Turn<'_>, entry: &Entry<Outage>, window: Window) {
             let text = format!("outage {} is due, but {} is {} there already", outage.id, other.id, other.state.word());
             turn.alarm(format!("alarm/outage/{}", outage.id), text);
         }
-        None if has_refuge(turn, outage) => turn.change_outage(entry, Change::BeginAsked),
+        None if turn.rooms.have_refuge(&outage.scope) => turn.change_outage(entry, Change::BeginAsked),
         // Begun now it would be over at once, with everybody left.
         None => {
             let text = format!("outage {} is due, and no other site may receive its servers", outage.id);
@@ -69,10 +70,13 @@ fn begin_in_time(turn: &mut Turn<'_>, entry: &Entry<Outage>, window: Window) {
     }
 }
 
-fn has_refuge(turn: &Turn<'_>, outage: &Outage) -> bool {
-    let dark = |site: &SiteName| outage.scope == Scope::Site(site.clone());
-    let mut others = turn.snap.sites.values().map(|entry| &entry.value.name).filter(|site| !dark(site));
-    others.any(|site| turn.rooms.free_memory(site.as_str()).is_some())
+/// A pause is an operator's word and stands; but one that was forgotten must not be found out in the dark.
+fn tell_paused(turn: &mut Turn<'_>, outage: &Outage, window: Window) {
+    if turn.now < window.until && turn.now >= start(turn, outage, window) {
+        let id = &outage.id;
+        let text = format!("outage {id} is due and is paused: nothing more leaves until `watari outage resume {id}`");
+        turn.alarm(format!("alarm/outage/{id}"), text);
+    }
 }
 
 /// Whoever could not leave is an operator's business before the power goes.
@@ -96,9 +100,7 @@ fn end(turn: &mut Turn<'_>, entry: &Entry<Outage>) {
         let text = format!("the time of outage {} is over, but the site is on battery", outage.id);
         return turn.alarm(format!("alarm/outage/{}", outage.id), text);
     }
-    let nodes = turn.snap.nodes.values().map(|entry| &entry.value);
-    let away = nodes.filter(|n| covers(&outage.scope, n) && !n.cordoned && n.state != node::State::Ready);
-    let away: Vec<&str> = away.map(|n| n.name.as_str()).collect();
+    let away: Vec<&str> = missing(turn.snap, &outage.scope).map(NodeName::as_str).collect();
     if away.is_empty() {
         return turn.change_outage(entry, Change::ReturnAsked);
     }

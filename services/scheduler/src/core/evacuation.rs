@@ -3,7 +3,7 @@
 //! With each turn every server concerned is one of: moving (a migration is not over), waiting (it
 //! is starting, or a failed try is too recent), to be placed, or left with a reason. When nobody
 //! moves, waits or can be placed, the leg is over. One server's failure is its own reason and
-//! nobody else's.
+//! nobody else's. Of an outage that is paused nothing is decided but what must not stay half done.
 
 use std::collections::BTreeMap;
 
@@ -29,6 +29,7 @@ pub(crate) fn decide(turn: &mut Turn<'_>) {
         let outage = &entry.value;
         if turn.settled::<Outage>(outage.id.as_str()) {
             match outage.state {
+                State::Evacuating | State::Returning if outage.paused_at.is_some() => stand_still(turn, entry),
                 State::Evacuating => leave(turn, entry),
                 State::Returning => come_home(turn, entry),
                 State::Cancelled => call_back(turn, &outage.id, Reason::Evacuation),
@@ -94,6 +95,16 @@ fn leave(turn: &mut Turn<'_>, entry: &Entry<Outage>) {
     }
 }
 
+/// The control plane's move goes on if it has begun: between two front ends it is nowhere at home.
+fn stand_still(turn: &mut Turn<'_>, entry: &Entry<Outage>) {
+    let outage = &entry.value;
+    let reason = if outage.state == State::Returning { Reason::Return } else { Reason::Evacuation };
+    if outage.control.as_ref().is_some_and(|control| control.ended_at.is_none()) {
+        // What it comes to is looked at again when the outage goes on.
+        let _ = control::is_settled(turn, entry, reason);
+    }
+}
+
 /// The nodes of a site that a return still waits for: those that are not there yet, for as long as the
 /// rules say after it was asked for. Power comes back to all at once, but they take their time to start.
 /// One that is known to stay away is not waited for once it is cordoned.
@@ -104,9 +115,14 @@ pub(crate) fn awaited(snap: &Snapshot, rules: &Rules, outage: &Outage, now: Time
     if now.millis_since(leg.began_at) >= rules.return_wait_ms {
         return Vec::new();
     }
+    missing(snap, &outage.scope).cloned().collect()
+}
+
+/// The nodes of what went dark that are not back, but for those of which that is known.
+pub(super) fn missing<'s>(snap: &'s Snapshot, scope: &Scope) -> impl Iterator<Item = &'s NodeName> {
     let nodes = snap.nodes.values().map(|entry| &entry.value);
-    let away = nodes.filter(|n| covers(&outage.scope, n) && !n.cordoned && n.state != node::State::Ready);
-    away.map(|n| n.name.clone()).collect()
+    let away = nodes.filter(move |n| covers(scope, n) && !n.cordoned && n.state != node::State::Ready);
+    away.map(|n| &n.name)
 }
 
 fn come_home(turn: &mut Turn<'_>, entry: &Entry<Outage>) {

@@ -33,6 +33,15 @@ pub struct Forecast {
     pub rate: Option<u64>,
 }
 
+impl Forecast {
+    /// Milliseconds that all moves would take at the rate of the last ones; none if there were none.
+    #[must_use]
+    pub fn estimated_ms(&self) -> Option<u64> {
+        let bytes: u64 = self.moves.iter().map(|m| m.bytes).sum();
+        bytes.saturating_mul(1_000).checked_div(self.rate?)
+    }
+}
+
 /// One move.
 #[derive(Debug)]
 pub struct Move {

@@ -77,6 +77,8 @@ impl Links {
                 continue;
             }
             match migration.state {
+                // What is held by a pause takes nobody's place: others may go meanwhile.
+                State::Queued | State::Preparing if turn.snap.is_paused(migration) => {}
                 State::Preparing => links.prepares(turn.snap, migration),
                 State::Queued if beginning.contains(&migration.id) => links.prepares(turn.snap, migration),
                 // A copy that was taken for ended by a stale fact goes on.

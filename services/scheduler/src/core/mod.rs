@@ -19,6 +19,7 @@ mod placement;
 mod power;
 mod prune;
 mod quorum;
+mod readiness;
 mod removal;
 pub mod report;
 mod rules;
@@ -30,6 +31,7 @@ use watari_model::Timestamp;
 
 pub use action::{Action, Order, Settle};
 pub use control::{Control, Sight as ControlSight};
+pub use readiness::{Outlook, outlooks};
 pub use rules::{Amount, CalendarRules, Overcommit, PowerRules, Rules};
 pub use snapshot::{Answer, Both, Heard, Outcome, Restarts, Sight, Snapshot, is_off, known};
 
@@ -41,6 +43,7 @@ pub(crate) use links::Links;
 pub(crate) use naming::{digest, next_migration, next_outage};
 pub(crate) use placement::{Need, Rooms, check, choose};
 pub(crate) use quorum::{Act, Scene};
+pub(crate) use readiness::cannot_leave;
 
 /// What is to be done now. Of what is in hand nothing is decided again.
 #[must_use]

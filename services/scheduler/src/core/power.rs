@@ -3,6 +3,11 @@
 //!
 //! An outage that began so is named after the moment: it begins once, and one that an operator
 //! called off is not begun again for the same battery. An operator's own outage is left alone.
+//!
+//! A pause that is older than the loss of power did not reckon with it: it ends when the site would be
+//! emptied, whoever began the outage, since one that was forgotten would cost every server that is still
+//! there. A pause that was asked for on battery is an operator's word in the emergency: it stands, and is an
+//! alarm. Nobody comes home through a pause.
 
 use watari_chassis::Entry;
 use watari_model::{
@@ -44,11 +49,7 @@ fn leave(turn: &mut Turn<'_>, site: &Site, power: Power) {
     }
     let request_id = format!("{PREFIX}{}/{}", site.name, power.since.0.unix_timestamp());
     if let Some(open) = outages_of(turn.snap, site).find(|entry| entry.value.state.is_open()) {
-        // What was on its way home because the mains were back turns round.
-        if open.value.request_id.starts_with(PREFIX) && open.value.state == State::Returning {
-            turn.change_outage(open, Change::EvacuateAsked);
-        }
-        return;
+        return go_on(turn, site, power, open);
     }
     let scope = Scope::Site(site.name.clone());
     let dark = |node: &watari_model::NodeName| {
@@ -60,8 +61,7 @@ fn leave(turn: &mut Turn<'_>, site: &Site, power: Power) {
     if !busy || begun_before {
         return;
     }
-    let others = turn.snap.sites.values().map(|entry| &entry.value.name).filter(|other| **other != site.name);
-    if others.filter_map(|other| turn.rooms.free_memory(other.as_str())).next().is_none() {
+    if !turn.rooms.have_refuge(&scope) {
         let text = format!("site {} is on battery, and no other site may receive its servers", site.name);
         return turn.alarm(format!("alarm/power/{}", site.name), text);
     }
@@ -70,12 +70,33 @@ fn leave(turn: &mut Turn<'_>, site: &Site, power: Power) {
     turn.push(Action::NewOutage(Box::new(Outage::begun(id, scope, request_id, turn.now))));
 }
 
+/// What is open at a site that is to be emptied.
+fn go_on(turn: &mut Turn<'_>, site: &Site, power: Power, open: &Entry<Outage>) {
+    let outage = &open.value;
+    if outage.paused_at.is_some_and(|paused| paused >= power.since) {
+        let id = &outage.id;
+        let text = format!(
+            "site {} is on battery, and outage {id} was paused since: nothing leaves until `watari outage resume {id}`",
+            site.name
+        );
+        return turn.alarm(format!("alarm/power/{}", site.name), text);
+    }
+    match outage.state {
+        // What was on its way home because the mains were back turns round.
+        State::Returning if outage.request_id.starts_with(PREFIX) => turn.change_outage(open, Change::EvacuateAsked),
+        State::Evacuating if outage.paused_at.is_some() => turn.change_outage(open, Change::ResumeAsked),
+        _ => {}
+    }
+}
+
 fn come_home(turn: &mut Turn<'_>, site: &Site, power: Power) {
     if turn.now.millis_since(power.since) < turn.rules.power.mains_ms {
         return;
     }
     let away = |outage: &Outage| {
-        outage.request_id.starts_with(PREFIX) && matches!(outage.state, State::Evacuating | State::Evacuated)
+        outage.request_id.starts_with(PREFIX)
+            && outage.paused_at.is_none()
+            && matches!(outage.state, State::Evacuating | State::Evacuated)
     };
     if let Some(entry) = outages_of(turn.snap, site).find(|entry| away(&entry.value))
         && turn.settled::<Outage>(entry.value.id.as_str())

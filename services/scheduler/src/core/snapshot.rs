@@ -177,6 +177,13 @@ impl Snapshot {
         }
     }
 
+    /// Whether a migration belongs to an outage that is paused: what of it does not travel yet, stays.
+    #[must_use]
+    pub fn is_paused(&self, migration: &Migration) -> bool {
+        let outage = migration.outage.as_ref().and_then(|id| self.outages.get(id.as_str()));
+        outage.is_some_and(|entry| entry.value.paused_at.is_some())
+    }
+
     /// Whether a node cannot be reckoned with: unknown, lost, or suspect and not heard.
     #[must_use]
     pub fn unreachable(&self, node: &NodeName, silent_ms: u64) -> bool {

@@ -9,9 +9,12 @@ use watari_chassis::{
     clock,
     prometheus::{self, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry},
 };
-use watari_model::migration::{Migration, State};
+use watari_model::{
+    migration::{Migration, State},
+    outage::{Outage, State as Standing},
+};
 
-use crate::core::Snapshot;
+use crate::core::{Outlook, Snapshot};
 
 /// Actions done, by verb and outcome.
 pub const ACTIONS: &str = "watari_scheduler_actions_total";
@@ -28,6 +31,18 @@ pub const DOWNTIME_SECONDS: &str = "watari_scheduler_migration_downtime_seconds"
 /// How long deciding takes.
 pub const DECIDE_SECONDS: &str = "watari_scheduler_decide_seconds";
 
+/// Outages by how they stand: scheduled, under way, paused.
+pub const OUTAGES: &str = "watari_scheduler_outages";
+/// Of the next scheduled outage of a site: its servers, by what would become of them now: `leaves`, `stays`,
+/// `by-policy` (it stays because somebody wants it so), `off`.
+pub const OUTAGE_SERVERS: &str = "watari_scheduler_outage_servers";
+/// When its evacuation begins, in Unix time: `… - time()` is how long that is from now.
+pub const OUTAGE_BEGINS: &str = "watari_scheduler_outage_begins_timestamp_seconds";
+/// When its power goes, in Unix time.
+pub const OUTAGE_POWER_OFF: &str = "watari_scheduler_outage_power_off_timestamp_seconds";
+/// How long its evacuation would take by what travelled the last times; absent while that is not known.
+pub const OUTAGE_ESTIMATED: &str = "watari_scheduler_outage_estimated_seconds";
+
 /// What must last so long before it is told; a document may be younger than a fact.
 const ALARM_AFTER_MS: u64 = 10_000;
 /// The same alarm is not told more often.
@@ -40,6 +55,11 @@ pub(crate) struct Metrics {
     alarms: IntCounter,
     vms: IntGaugeVec,
     migrations: IntCounterVec,
+    outages: IntGaugeVec,
+    outage_servers: IntGaugeVec,
+    outage_begins: IntGaugeVec,
+    outage_power_off: IntGaugeVec,
+    outage_estimated: IntGaugeVec,
     pause: Histogram,
     downtime: Histogram,
     pub(crate) decide: Histogram,
@@ -55,11 +75,17 @@ struct Alarm {
 impl Metrics {
     pub(crate) fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
         let short = || vec![0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0];
+        let gauges = |name: &str, help: &str, labels: &[&str]| IntGaugeVec::new(Opts::new(name, help), labels);
         let histogram = |name, help| Histogram::with_opts(HistogramOpts::new(name, help).buckets(short()));
         let this = Self {
             actions: IntCounterVec::new(Opts::new(ACTIONS, "Actions done"), &["verb", "outcome"])?,
             alarms: IntCounter::new(ALARMS, "Alarms told")?,
-            vms: IntGaugeVec::new(Opts::new(VMS, "Servers by state"), &["state"])?,
+            vms: gauges(VMS, "Servers by state", &["state"])?,
+            outages: gauges(OUTAGES, "Outages by how they stand", &["standing"])?,
+            outage_servers: gauges(OUTAGE_SERVERS, "Servers of the next scheduled outage", &["site", "fate"])?,
+            outage_begins: gauges(OUTAGE_BEGINS, "When the next scheduled evacuation begins", &["site"])?,
+            outage_power_off: gauges(OUTAGE_POWER_OFF, "When the power goes next", &["site"])?,
+            outage_estimated: gauges(OUTAGE_ESTIMATED, "How long the next evacuation would take", &["site"])?,
             migrations: IntCounterVec::new(Opts::new(MIGRATIONS, "Migrations ended"), &["end"])?,
             pause: histogram(PAUSE_SECONDS, "Extra pause of the switch-over")?,
             downtime: histogram(DOWNTIME_SECONDS, "Downtime by QEMU's account")?,
@@ -70,6 +96,10 @@ impl Metrics {
         registry.register(Box::new(this.alarms.clone()))?;
         registry.register(Box::new(this.vms.clone()))?;
         registry.register(Box::new(this.migrations.clone()))?;
+        registry.register(Box::new(this.outages.clone()))?;
+        for gauges in this.of_next_outages() {
+            registry.register(Box::new(gauges.clone()))?;
+        }
         registry.register(Box::new(this.pause.clone()))?;
         registry.register(Box::new(this.downtime.clone()))?;
         registry.register(Box::new(this.decide.clone()))?;
@@ -89,6 +119,57 @@ impl Metrics {
         self.vms.reset();
         for (state, count) in counts {
             self.vms.with_label_values(&[state]).set(count);
+        }
+    }
+
+    /// Counts outages by how they stand.
+    pub(crate) fn count_outages(&self, snap: &Snapshot) {
+        let count = |which: fn(&Outage) -> bool| {
+            let counted = snap.outages.values().filter(|entry| which(&entry.value)).count();
+            i64::try_from(counted).unwrap_or(i64::MAX)
+        };
+        let standings: [(&str, fn(&Outage) -> bool); 3] = [
+            ("scheduled", |outage| outage.state == Standing::Scheduled),
+            ("under-way", |outage| outage.state.is_under_way() && outage.paused_at.is_none()),
+            ("paused", |outage| outage.paused_at.is_some()),
+        ];
+        for (standing, which) in standings {
+            self.outages.with_label_values(&[standing]).set(count(which));
+        }
+    }
+
+    fn of_next_outages(&self) -> [&IntGaugeVec; 4] {
+        [&self.outage_servers, &self.outage_begins, &self.outage_power_off, &self.outage_estimated]
+    }
+
+    /// Whoever does not lead shows none: what it knew is of another day.
+    pub(crate) fn forget_outages(&self) {
+        self.outages.reset();
+        self.of_next_outages().into_iter().for_each(IntGaugeVec::reset);
+    }
+
+    /// Shows the next scheduled outage of each site as it would go now.
+    pub(crate) fn outlooks(&self, outlooks: &[Outlook]) {
+        let number = |counted: usize| i64::try_from(counted).unwrap_or(i64::MAX);
+        self.of_next_outages().into_iter().for_each(IntGaugeVec::reset);
+        // The soonest comes first; where a site has several, it is shown last and stays.
+        for outlook in outlooks.iter().rev() {
+            let site = outlook.site.as_str();
+            let fates = [
+                ("leaves", outlook.leaving),
+                ("stays", outlook.staying),
+                ("by-policy", outlook.by_policy),
+                ("off", outlook.off),
+            ];
+            for (fate, counted) in fates {
+                self.outage_servers.with_label_values(&[site, fate]).set(number(counted));
+            }
+            self.outage_begins.with_label_values(&[site]).set(outlook.begins_at.0.unix_timestamp());
+            self.outage_power_off.with_label_values(&[site]).set(outlook.window.from.0.unix_timestamp());
+            if let Some(millis) = outlook.estimated_ms {
+                let seconds = i64::try_from(millis.div_ceil(1_000)).unwrap_or(i64::MAX);
+                self.outage_estimated.with_label_values(&[site]).set(seconds);
+            }
         }
     }
 
@@ -124,5 +205,49 @@ impl Metrics {
             self.alarms.inc();
             tracing::error!(about = key, "{text}");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use time::OffsetDateTime;
+    use watari_chassis::{Entry, prometheus::TextEncoder};
+    use watari_model::{
+        Timestamp,
+        outage::{Scope, Window},
+    };
+
+    use super::*;
+    use crate::core::{Rules, outlooks};
+
+    #[test]
+    fn the_soonest_outage_of_a_site_is_shown_until_the_process_leads_no_more() {
+        let registry = Registry::new();
+        let metrics = Metrics::register(&registry).unwrap();
+        let shown = || TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
+        let now = Timestamp(OffsetDateTime::UNIX_EPOCH);
+        let mut snap = Snapshot::default();
+        for (id, hour) in [("myodaiji-1", 90), ("myodaiji-2", 30)] {
+            let window = Window { from: now.plus_millis(hour * 3_600_000), until: now.plus_millis(100 * 3_600_000) };
+            let scope = Scope::Site("myodaiji".parse().unwrap());
+            let value = Outage::scheduled(id.parse().unwrap(), scope, window, String::new(), String::new(), now);
+            let entry = Entry { value, revision: 1, created: now };
+            Arc::make_mut(&mut snap.outages).insert(id.to_owned(), Arc::new(entry));
+        }
+        metrics.count_outages(&snap);
+        metrics.outlooks(&outlooks(&snap, &Rules::default(), now));
+        let text = shown();
+        for line in [
+            "watari_scheduler_outages{standing=\"scheduled\"} 2",
+            "watari_scheduler_outages{standing=\"paused\"} 0",
+            "watari_scheduler_outage_servers{fate=\"stays\",site=\"myodaiji\"} 0",
+            "watari_scheduler_outage_begins_timestamp_seconds{site=\"myodaiji\"} 104400",
+            "watari_scheduler_outage_power_off_timestamp_seconds{site=\"myodaiji\"} 108000",
+        ] {
+            assert!(text.lines().any(|shown| shown == line), "{line} is missing:\n{text}");
+        }
+        assert!(!text.contains(OUTAGE_ESTIMATED), "nothing has travelled yet");
+        metrics.forget_outages();
+        assert!(!shown().contains("watari_scheduler_outage"), "{}", shown());
     }
 }

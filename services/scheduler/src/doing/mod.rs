@@ -19,7 +19,10 @@ use watari_model::{NodeName, Refusal};
 
 /// The metrics' names.
 pub mod names {
-    pub use super::metrics::{ACTIONS, ALARMS, DECIDE_SECONDS, DOWNTIME_SECONDS, MIGRATIONS, PAUSE_SECONDS, VMS};
+    pub use super::metrics::{
+        ACTIONS, ALARMS, DECIDE_SECONDS, DOWNTIME_SECONDS, MIGRATIONS, OUTAGE_BEGINS, OUTAGE_ESTIMATED,
+        OUTAGE_POWER_OFF, OUTAGE_SERVERS, OUTAGES, PAUSE_SECONDS, VMS,
+    };
 }
 
 pub(crate) use memory::Memory;

@@ -5,7 +5,8 @@ use std::{cmp::Reverse, collections::BTreeSet};
 use time::format_description::well_known::Rfc3339;
 use watari_chassis::{WriteError, clock};
 use watari_contracts::scheduler::{
-    CancelOutage, GetOutage, ListOutages, OutagePage, OutagePlan, OutageView, PlanOutage, ScheduleOutage, StartOutage,
+    CancelOutage, GetOutage, ListOutages, OutagePage, OutagePlan, OutageView, PauseOutage, PlanOutage,
+    RescheduleOutage, ResumeOutage, ScheduleOutage, StartOutage,
 };
 use watari_model::{
     OutageId, Refusal, SiteName, Timestamp,
@@ -77,10 +78,29 @@ impl Desk {
         }
         check_times(window, now)?;
         check_note(&request.note)?;
-        check_calendar(&snap, &request.site, window)?;
+        check_calendar(&snap, &request.site, window, None)?;
         let (note, request_id) = (request.note, request.request_id.unwrap_or_default());
         let id = next_id(&snap, request.site.as_str(), &scope)?;
         self.store_new(&Outage::scheduled(id, scope, window, note, request_id, now)).await
+    }
+
+    pub(super) async fn reschedule_outage(self, request: RescheduleOutage) -> Result<OutageView, Refusal> {
+        let entry = find(&self.stores().outages, request.id.as_str()).await?;
+        let entry = entry.ok_or_else(|| Refusal::OutageUnknown { outage: request.id.to_string() })?;
+        let Scope::Site(site) = &entry.value.scope else { return Err(not_scheduled(&entry.value)) };
+        let window = Window { from: request.from, until: request.until };
+        let _turn = self.turns.take(&format!("outage {site}")).await;
+        let _all = self.turns.take("outages/schedule").await;
+        let moved = |outage: &mut Outage| match outage.state {
+            State::Scheduled if outage.window == Some(window) => Ok(()),
+            State::Scheduled => {
+                check_times(window, clock::now())?;
+                check_calendar(&self.executor.view(), site, window, Some(&request.id))?;
+                apply(outage, Change::Rescheduled(window))
+            }
+            _ => Err(not_scheduled(outage)),
+        };
+        self.amend_outage(&request.id, moved).await
     }
 
     pub(super) async fn start_outage(self, request: StartOutage) -> Result<OutageView, Refusal> {
@@ -99,6 +119,25 @@ impl Desk {
             return self.amend_outage(&request.id, start).await;
         }
         self.amend_outage(&request.id, start).await
+    }
+
+    pub(super) async fn pause_outage(self, request: PauseOutage) -> Result<OutageView, Refusal> {
+        let pause = |outage: &mut Outage| match (outage.state.is_under_way(), outage.paused_at) {
+            (true, None) => apply(outage, Change::PauseAsked),
+            (true, Some(_)) => Ok(()),
+            (false, _) => Err(not_under_way(outage)),
+        };
+        self.amend_outage(&request.id, pause).await
+    }
+
+    /// One that has gone on to its end meanwhile is not paused, which is what was asked for.
+    pub(super) async fn resume_outage(self, request: ResumeOutage) -> Result<OutageView, Refusal> {
+        let resume = |outage: &mut Outage| match outage.paused_at {
+            Some(_) => apply(outage, Change::ResumeAsked),
+            None if outage.state == State::Scheduled => Err(not_under_way(outage)),
+            None => Ok(()),
+        };
+        self.amend_outage(&request.id, resume).await
     }
 
     pub(super) async fn cancel_outage(self, request: CancelOutage) -> Result<OutageView, Refusal> {
@@ -137,7 +176,16 @@ impl Desk {
     }
 }
 
-/// One that has begun is what was asked for.
+fn not_scheduled(outage: &Outage) -> Refusal {
+    Refusal::OutageNotScheduled { outage: outage.id.to_string(), state: outage.state.word().to_owned() }
+}
+
+fn not_under_way(outage: &Outage) -> Refusal {
+    Refusal::OutageNotUnderWay { outage: outage.id.to_string(), state: outage.state.word().to_owned() }
+}
+
+/// One that has begun is what was asked for, also if it is paused: a request that comes twice must not
+/// undo what an operator has said since.
 fn start(outage: &mut Outage) -> Result<(), Refusal> {
     match outage.state {
         State::Scheduled => apply(outage, Change::BeginAsked),
@@ -175,9 +223,10 @@ fn check_note(note: &str) -> Result<(), Refusal> {
     Err(out_of_range("note", shown, allowed))
 }
 
-/// A site has one outage at a time, and not all sites are dark at once.
-fn check_calendar(snap: &Snapshot, site: &SiteName, window: Window) -> Result<(), Refusal> {
-    let outages = snap.outages.values().map(|entry| &entry.value).filter(|outage| !outage.state.is_over());
+/// A site has one outage at a time, and not all sites are dark at once. One that is moved is not in its own way.
+fn check_calendar(snap: &Snapshot, site: &SiteName, window: Window, moved: Option<&OutageId>) -> Result<(), Refusal> {
+    let counts = |outage: &&Outage| !outage.state.is_over() && Some(&outage.id) != moved;
+    let outages = snap.outages.values().map(|entry| &entry.value).filter(counts);
     let mut dark = BTreeSet::from([site]);
     let mut last = None;
     for outage in outages.filter(|outage| outage.window.is_some_and(|other| other.overlaps(window))) {

@@ -128,9 +128,7 @@ impl Desk {
 
     /// Any node of another site may receive something.
     pub(super) fn check_refuge(&self, snap: &Snapshot, site: &SiteName) -> Result<(), Refusal> {
-        let rooms = Rooms::of(snap, &self.rules);
-        let mut others = snap.sites.values().map(|entry| &entry.value.name).filter(|other| *other != site);
-        let found = others.any(|other| rooms.free_memory(other.as_str()).is_some());
+        let found = Rooms::of(snap, &self.rules).have_refuge(&Scope::Site(site.clone()));
         if found { Ok(()) } else { Err(Refusal::NoRefuge { site: site.to_string() }) }
     }
 

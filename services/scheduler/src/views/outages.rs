@@ -26,10 +26,12 @@ pub(crate) fn outage(snap: &Snapshot, rules: &Rules, outage: &Outage, now: Times
         id: outage.id.clone(),
         scope: outage.scope.clone(),
         state: outage.state,
+        paused_at: outage.paused_at,
         window: outage.window,
         note: outage.note.clone(),
         begins_at,
         plan: None,
+        at_risk: outage.at_risk.iter().map(not_moved).collect(),
         leg: if report.reason == Reason::Return { LegName::Home } else { LegName::Out },
         moved: report.moved.into_iter().map(moved).collect(),
         moving: report.moving.into_iter().map(|m| migration(snap, m)).collect(),
@@ -38,6 +40,7 @@ pub(crate) fn outage(snap: &Snapshot, rules: &Rules, outage: &Outage, now: Times
         makespan_ms: report.makespan_ms,
         control: outage.control.as_ref().map(|handover| control(handover, now)),
         battery: battery(snap, rules, outage, now),
+        request_id: outage.request_id.clone(),
         created_at: outage.created_at,
         changed_at: outage.changed_at,
     }
@@ -55,6 +58,7 @@ pub(crate) fn planned(snap: &Snapshot, rules: &Rules, outage: &Outage, now: Time
 
 /// A forecast, with the time that it would take.
 pub(crate) fn plan(site: SiteName, forecast: Forecast, at: Timestamp) -> OutagePlan {
+    let estimated_ms = forecast.estimated_ms();
     let Forecast { moves, waiting, left, rate } = forecast;
     let estimated = |bytes: u64| bytes.saturating_mul(1_000).checked_div(rate?);
     let bytes = moves.iter().map(|m| m.bytes).sum();
@@ -64,7 +68,7 @@ pub(crate) fn plan(site: SiteName, forecast: Forecast, at: Timestamp) -> OutageP
     };
     OutagePlan {
         site,
-        estimated_ms: estimated(bytes),
+        estimated_ms,
         moves: moves.into_iter().map(planned).collect(),
         waiting,
         failed: left.iter().map(not_moved).collect(),

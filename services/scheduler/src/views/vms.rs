@@ -44,6 +44,7 @@ pub(crate) fn vm(vm: &Vm, whereabouts: &Whereabouts) -> VmView {
         pending: vm.pending,
         reachable: whereabouts.reachable,
         fault: vm.fault.as_ref().map(Fault::from),
+        warnings: Vec::new(),
         groups: vm.spec.groups.clone(),
         firewalls: vm.spec.firewalls.clone(),
         evacuate: vm.spec.evacuate,

@@ -161,6 +161,7 @@ impl Cloud {
             .replace("tick_ms = 1000", "tick_ms = 100")
             .replace("\nlook_ms = 1000\nrest_look_ms = 5000", "\nlook_ms = 200\nrest_look_ms = 200")
             .replace("handover_seconds = 60", "handover_seconds = 10")
+            .replace("outlook_seconds = 30", "outlook_seconds = 1")
             .replace("repeat_ms = 1000", "repeat_ms = 200");
         // Those that stand somewhere lead from Myodaiji unless told otherwise.
         let home = if site.is_empty() { "" } else { "myodaiji" };

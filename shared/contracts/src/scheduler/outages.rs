@@ -85,10 +85,39 @@ pub struct ScheduleOutage {
     pub note: String,
 }
 
+/// Move a scheduled outage to another time. Its name stays.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RescheduleOutage {
+    /// Which.
+    pub id: OutageId,
+    /// The power is off from this moment on; later than now.
+    pub from: Timestamp,
+    /// Until this one; later than `from`, by at most a year.
+    pub until: Timestamp,
+}
+
 /// Begin a scheduled outage without waiting for its time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StartOutage {
+    /// Which.
+    pub id: OutageId,
+}
+
+/// Begin no further migration of an evacuation or a return until it is resumed. Those whose copy runs go on
+/// to their end, as does a change of front ends that has begun; its site or node still receives nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PauseOutage {
+    /// Which.
+    pub id: OutageId,
+}
+
+/// Go on with what was paused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ResumeOutage {
     /// Which.
     pub id: OutageId,
 }
@@ -148,6 +177,9 @@ pub struct OutageView {
     pub scope: outage::Scope,
     /// How far it is.
     pub state: outage::State,
+    /// Since when nothing more of it begins; none if it is not paused.
+    #[serde(default)]
+    pub paused_at: Option<Timestamp>,
     /// When the power will be off, if that is known.
     #[serde(default)]
     pub window: Option<outage::Window>,
@@ -160,6 +192,10 @@ pub struct OutageView {
     /// For one that is scheduled, where it is shown alone: what its evacuation would come to now.
     #[serde(default)]
     pub plan: Option<OutagePlan>,
+    /// For one that is scheduled: who would be lost with the power, and why, as it was when who or why last
+    /// changed; not all, if there are many.
+    #[serde(default)]
+    pub at_risk: Vec<NotMoved>,
     /// Which way the report below is about.
     pub leg: LegName,
     /// Servers that have moved.
@@ -178,9 +214,12 @@ pub struct OutageView {
     /// How the time compares, while a site is emptied that is on battery.
     #[serde(default)]
     pub battery: Option<OnBattery>,
+    /// The request that made it; empty if that had no name.
+    #[serde(default)]
+    pub request_id: String,
     /// When it was made.
     pub created_at: Timestamp,
-    /// When its state last changed.
+    /// When its state, or the time that it is scheduled for, last changed.
     pub changed_at: Timestamp,
 }
 

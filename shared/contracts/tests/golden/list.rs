@@ -16,7 +16,8 @@ macro_rules! each_request {
         $apply! {
             scheduler: CreateVm GetVm ListVms StartVm StopVm RebootVm ResizeVm DeleteVm MigrateVm VmConsoleLog ListMigrations
                 GetMigration CancelMigration ListSites EvacuateSite ReturnSite TellPower PromoteFrontEnd DrainNode GetOutage
-                ListOutages PlanOutage ScheduleOutage StartOutage CancelOutage AddKey GetKey ListKeys DeleteKey;
+                ListOutages PlanOutage ScheduleOutage RescheduleOutage StartOutage PauseOutage ResumeOutage CancelOutage
+                AddKey GetKey ListKeys DeleteKey;
             image: ImportImage SaveImage GetImage ListImages DeleteImage ReportCopy;
             network: CreateNetwork GetNetwork ListNetworks DeleteNetwork ListPorts AllocatePort ReleasePorts;
             firewall: CreateFirewall GetFirewall ListFirewalls DeleteFirewall AllowFirewall RevokeFirewall ReplaceFirewall;

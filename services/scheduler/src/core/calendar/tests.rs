@@ -4,7 +4,7 @@ use watari_model::{
     Refusal, Timestamp,
     migration::{Measured, Migration, Reason, State as Moved},
     node,
-    outage::{Left, Outage, Scope, State as Leg, Window},
+    outage::{Change, Left, Outage, Scope, State as Leg, Window},
     site::Supply,
 };
 
@@ -90,6 +90,17 @@ fn whoever_could_not_leave_is_an_alarm_until_the_power_goes() {
     let alarm = vec![("alarm/outage/myodaiji-1".to_owned(), Leg::Cancelled)];
     assert_eq!(campus.decided(decide, FROM - 1), alarm);
     assert_eq!(campus.decided(decide, FROM), []);
+}
+
+#[test]
+fn a_pause_that_lasts_until_the_evacuation_is_due_is_an_alarm() {
+    let mut campus = inspected(true);
+    campus.asked(Change::BeginAsked, FROM - 5_000);
+    campus.asked(Change::PauseAsked, FROM - 4_000);
+    assert_eq!(campus.decided(decide, FROM - 1_001), []);
+    assert_eq!(campus.decided(decide, FROM - 1_000), [("alarm/outage/myodaiji-1".to_owned(), Leg::Cancelled)]);
+    campus.asked(Change::ResumeAsked, FROM - 900);
+    assert_eq!(campus.decided(decide, FROM - 899), []);
 }
 
 #[test]

@@ -8,7 +8,7 @@
 //! | state | what is done, until | then |
 //! | --- | --- | --- |
 //! | queued | waits for its turn, [`queue`] | server: crossing; preparing |
-//! | preparing | `receive` at B, until done and the link is free | copying |
+//! | preparing | `receive` at B, until done, the link is free and its outage not paused | copying |
 //! | copying | `send` at A, until the copy is over | settle |
 //! | settling | both looked at, [`verdict`] | server: switched, or abandoned |
 //! | switching | `resume` at B, `release` at A, [`ending`] | completed |
@@ -25,7 +25,7 @@ use watari_contracts::agent::Phase;
 use watari_model::{
     Refusal,
     migration::{Change, Migration, State},
-    vm::{self, Vm},
+    vm::{self, Desired, Vm},
 };
 
 use super::{
@@ -121,15 +121,26 @@ fn prepare(turn: &mut Turn<'_>, links: &mut Links, entry: &Entry<Migration>, vm:
         return give_up(turn, vm);
     }
     match orders::receive(turn, migration, &vm.value) {
+        Step::Failed(_) => give_up(turn, vm),
+        // Its time to prepare is not that of the pause.
+        _ if turn.snap.is_paused(migration) => wait_paused(turn, entry, vm),
         Step::Working if turn.now.millis_since(migration.changed_at) > turn.rules.prepare_ms => give_up(turn, vm),
         Step::Working => {}
-        Step::Failed(_) => give_up(turn, vm),
         // Nothing has travelled yet; the bytes wait until the link is free.
         Step::Done(_) if links.may_copy(turn, migration) => {
             links.copies(turn.snap, migration);
             turn.change_migration(entry, [Change::Prepared]);
         }
         Step::Done(_) => {}
+    }
+}
+
+/// It keeps its place at the target until its outage is resumed. Whatever a migration otherwise ends with
+/// before long must not wait for that: a server that is to be off, or has died and is to be started again.
+fn wait_paused(turn: &mut Turn<'_>, entry: &Entry<Migration>, vm: &Entry<Vm>) {
+    let wanted = vm.value.desired == Desired::Running;
+    if !wanted || turn.sight(&entry.value.from, &vm.value.name).off() {
+        give_up(turn, vm);
     }
 }
 
@@ -266,6 +277,9 @@ fn reason(turn: &Turn<'_>, migration: &Migration) -> Refusal {
         Some(complaint) => complaint,
         None if must_break_off(turn, migration) => {
             format!("the copy was not finished within {} s", turn.rules.copy_ms / 1_000)
+        }
+        None if migration.copying_at.is_none() && turn.snap.is_paused(migration) => {
+            "it was stopped or died while the outage was paused".to_owned()
         }
         None if migration.copying_at.is_none() => {
             format!("it was not prepared within {} s", turn.rules.prepare_ms / 1_000)

@@ -33,6 +33,9 @@ pub(super) fn step(turn: &mut Turn<'_>, links: &mut Links, entry: &Entry<Migrati
     if let Some(why) = pointless(turn, migration, &vm.value) {
         return turn.change_migration(entry, [Change::GivenUp(why), Change::Undone]);
     }
+    if turn.snap.is_paused(migration) {
+        return;
+    }
     let ready = vm.value.state == vm::State::Running
         && vm.value.desired == Desired::Running
         && turn.sight(&migration.from, &vm.value.name).runs_under(vm.value.generation())

@@ -5,10 +5,14 @@ use std::collections::BTreeMap;
 use watari_model::{
     GroupName, Said, VmName, network,
     node::{Enforcement, Node, Virtualisation},
+    outage::Scope,
     vm::Company,
 };
 
-use super::{Need, Rooms, room::Room};
+use super::{
+    Need, Rooms,
+    room::{Room, covers},
+};
 
 /// Why a server does not fit on a node.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -216,6 +220,11 @@ impl Rooms {
     pub(crate) fn free_memory(&self, site: &str) -> Option<u64> {
         let open = self.iter().filter(|room| room.node().site.as_str() == site && room.open().is_ok());
         open.map(|room| room.free().memory_mib).reduce(u64::saturating_add)
+    }
+
+    /// Whether any node beyond what goes dark may receive something.
+    pub(crate) fn have_refuge(&self, dark: &Scope) -> bool {
+        self.iter().any(|room| !covers(dark, room.node()) && room.open().is_ok())
     }
 
     /// Nodes of the documents that hold members of a group.

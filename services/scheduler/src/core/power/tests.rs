@@ -1,7 +1,7 @@
 //! A site on battery, minute by minute.
 
 use watari_model::{
-    outage::{Outage, State as Leg},
+    outage::{Change, Outage, State as Leg},
     site::Supply,
 };
 
@@ -78,6 +78,21 @@ fn what_an_operator_called_off_is_not_begun_again_and_his_own_outage_is_left_alo
     campus.end(Leg::Evacuated);
     campus.told(Supply::Mains, None, 10);
     assert_eq!(campus.decided(decide, 1_000), []);
+}
+
+#[test]
+fn a_pause_from_before_the_power_failed_ends_and_one_from_after_it_is_an_alarm() {
+    let mut campus = under(ACTS);
+    campus.told(Supply::Battery, None, 10);
+    assert_eq!(campus.decided(decide, 70), began(Leg::Evacuating));
+    campus.asked(Change::PauseAsked, 80);
+    assert_eq!(campus.decided(decide, 81), [("alarm/power/myodaiji".to_owned(), Leg::Cancelled)]);
+    campus.told(Supply::Mains, None, 90);
+    assert_eq!(campus.decided(decide, 1_000), [], "nobody comes home through a pause");
+    campus.told(Supply::Battery, None, 1_010);
+    assert_eq!(campus.decided(decide, 1_069), []);
+    assert_eq!(campus.decided(decide, 1_070), began(Leg::Evacuating));
+    assert_eq!(campus.docs.outages["myodaiji-1"].value.paused_at, None, "it goes on");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use watari_model::{
     node::{self, Node},
-    outage::{Outage, State as Leg},
+    outage::{self, Outage, State as Leg},
     site::{Change, Supply},
     vm,
 };
@@ -75,6 +75,14 @@ impl Campus {
             assert!(put(&mut self.docs.outages, &mut self.docs.revision, *outage, revision));
         }
         done
+    }
+
+    /// What an operator asks at a second.
+    pub(crate) fn asked(&mut self, change: outage::Change, second: u64) {
+        let there = self.docs.outages["myodaiji-1"].clone();
+        let mut outage = there.value.clone();
+        outage.apply(change, at(second * SECOND)).unwrap();
+        put(&mut self.docs.outages, &mut self.docs.revision, outage, there.revision);
     }
 
     pub(crate) fn end(&mut self, state: Leg) {

@@ -57,8 +57,39 @@ impl Sim {
         }
     }
 
+    /// Nothing begins for an outage that is paused.
+    fn check_pause(&mut self, snap: &Snapshot, action: &Action) {
+        let (migration, begins) = match action {
+            Action::NewMigration(migration) => (Some(migration.as_ref()), true),
+            Action::StoreMigration { migration, .. } => {
+                let before = snap.migrations.get(migration.id.as_str()).map(|entry| entry.value.state);
+                let travels = migration.state == MigrationState::Copying;
+                (Some(migration.as_ref()), travels && before == Some(MigrationState::Preparing))
+            }
+            Action::StoreVm { vm, .. } => {
+                let before = snap.vms.get(vm.name.as_str()).and_then(|entry| entry.value.crossing.as_ref());
+                let id = vm.crossing.as_ref().map(|crossing| crossing.id.as_str());
+                (id.and_then(|id| snap.migrations.get(id)).map(|entry| &entry.value), before.is_none())
+            }
+            _ => (None, false),
+        };
+        if begins && migration.is_some_and(|migration| snap.is_paused(migration)) {
+            self.violate(format!("invariant 10: its outage is paused, and this begins: {action:?}"));
+        }
+        let ends = |outage: &outage::Outage| {
+            let before = snap.outages.get(outage.id.as_str()).map(|entry| &entry.value);
+            before.is_some_and(|before| before.paused_at.is_some() && outage.state != before.state)
+        };
+        if let Action::StoreOutage { outage, .. } = action
+            && ends(outage)
+        {
+            self.violate(format!("invariant 10: {} is paused and becomes {}", outage.id, outage.state.word()));
+        }
+    }
+
     /// What is decided, against what it was decided upon.
     pub(crate) fn check_action(&mut self, snap: &Snapshot, action: &Action) {
+        self.check_pause(snap, action);
         let Action::StoreVm { vm, .. } = action else { return };
         let before = snap.vms.get(vm.name.as_str()).map(|entry| &entry.value);
         let was = |node: &NodeName| before.is_some_and(|b| b.reserves_on().any(|n| n == node));

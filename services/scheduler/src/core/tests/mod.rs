@@ -8,3 +8,4 @@ mod invariants;
 mod scenarios;
 mod scheduler;
 mod sim;
+mod wishes;

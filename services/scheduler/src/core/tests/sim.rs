@@ -7,9 +7,10 @@ use watari_model::{MigrationId, NodeName, VmName, migration::Migration, node, vm
 
 use super::{
     agent::{Guest, Host, Process},
-    documents::{self, Docs, Documents, at, put},
+    documents::{self, Docs, Documents, put},
     flow::Flow,
     scheduler::{Question, Reply, Scheduler, Task},
+    wishes::Wish,
 };
 use crate::core::{Order, Rules};
 
@@ -82,18 +83,6 @@ pub(crate) enum Event {
     Mend(NodeName),
     Relink(NodeName, NodeName),
     Operator(Wish),
-}
-
-/// What an operator does.
-#[derive(Clone, Debug)]
-pub(crate) enum Wish {
-    Evacuate(&'static str),
-    Drain(&'static str),
-    Return(&'static str),
-    /// The power of a site will be off from some milliseconds from now on until some others.
-    Schedule(&'static str, u64, u64),
-    Cancel,
-    Migrate(VmName),
 }
 
 /// What really holds of a server, whatever the books say.
@@ -483,77 +472,6 @@ impl Sim {
         let mut changed = entry.value.clone();
         change(&mut changed);
         assert!(self.put_vm(changed, entry.revision));
-        self.wake();
-    }
-
-    fn wish(&mut self, wish: &Wish) {
-        use watari_model::{
-            migration::{Reason, State},
-            outage::{Change, Outage, Scope, Window},
-            vm,
-        };
-        self.log(format!("the operator wants {wish:?}"));
-        let now = at(self.now);
-        let docs = &mut self.docs;
-        match wish {
-            Wish::Evacuate(name) | Wish::Drain(name) => {
-                let scope = match wish {
-                    Wish::Drain(node) => Scope::Node(node.parse().unwrap()),
-                    _ => Scope::Site(name.parse().unwrap()),
-                };
-                let outage = Outage::begun(format!("{name}-1").parse().unwrap(), scope, String::new(), now);
-                let _ = put(&mut docs.outages, &mut docs.revision, outage, 0);
-            }
-            Wish::Schedule(site, from, until) => {
-                let window = Window { from: now.plus_millis(*from), until: now.plus_millis(*until) };
-                let (id, scope) = (format!("{site}-1").parse().unwrap(), Scope::Site(site.parse().unwrap()));
-                let outage = Outage::scheduled(id, scope, window, String::new(), String::new(), now);
-                let _ = put(&mut docs.outages, &mut docs.revision, outage, 0);
-            }
-            Wish::Return(site) => {
-                if let Some(entry) = docs.outages.get(&format!("{site}-1")).cloned() {
-                    let mut outage = entry.value.clone();
-                    if outage.apply(Change::ReturnAsked, now).is_ok() {
-                        let _ = put(&mut docs.outages, &mut docs.revision, outage, entry.revision);
-                    }
-                }
-            }
-            Wish::Cancel => {
-                let active: Vec<_> = docs.migrations.values().filter(|m| !m.value.state.over()).cloned().collect();
-                if let Some(entry) = active.first() {
-                    let asked = Migration { cancel_asked: true, ..entry.value.clone() };
-                    let _ = put(&mut docs.migrations, &mut docs.revision, asked, entry.revision);
-                }
-            }
-            Wish::Migrate(name) => {
-                let Some(vm) = docs.vms.get(name.as_str()).map(|entry| entry.value.clone()) else { return };
-                let nodes: Vec<NodeName> = self.hosts.keys().filter(|n| Some(*n) != vm.node()).cloned().collect();
-                let known = docs.migrations.values().map(|entry| &entry.value);
-                let busy = docs.migrations.values().any(|m| m.value.vm == *name && !m.value.state.over());
-                if busy || vm.state != vm::State::Running {
-                    return;
-                }
-                let id = crate::core::next_migration(&vm, known).unwrap();
-                let migration = Migration {
-                    v: 1,
-                    id,
-                    vm: name.clone(),
-                    from: vm.node().unwrap().clone(),
-                    to: self.rng.pick(&nodes).clone(),
-                    reason: Reason::Operator,
-                    outage: None,
-                    state: State::Queued,
-                    request_id: None,
-                    cancel_asked: false,
-                    measured: None,
-                    fault: None,
-                    created_at: now,
-                    copying_at: None,
-                    changed_at: now,
-                };
-                let _ = put(&mut docs.migrations, &mut docs.revision, migration, 0);
-            }
-        }
         self.wake();
     }
 }

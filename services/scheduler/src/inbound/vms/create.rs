@@ -10,7 +10,7 @@ use std::{
 use watari_chassis::{WriteError, clock};
 use watari_contracts::{
     network::{AllocatePort, ReleasePorts},
-    scheduler::{CreateVm, VmView},
+    scheduler::{CreateVm, Fault, VmView},
 };
 use watari_model::{
     Refusal, Said, SiteName,
@@ -20,7 +20,7 @@ use watari_model::{
 };
 
 use super::{Desk, answered, digest_of, find, newest, remember, unwritten};
-use crate::core::digest;
+use crate::core::{cannot_leave, digest};
 
 impl Desk {
     pub(in crate::inbound) async fn create_vm(self, request: CreateVm) -> Result<VmView, Refusal> {
@@ -59,7 +59,7 @@ impl Desk {
         let mut vm = document(&request, stored, home, uuid, nics, first_boot(&request, logins));
         remember(&mut vm, request.request_id.as_deref(), &digest);
         match self.stores().vms.create(&vm).await {
-            Ok(_) => Ok(self.show(&vm)),
+            Ok(_) => Ok(self.show_made(&vm)),
             Err(WriteError::Exists { .. }) => {
                 let entry = newest(&self.stores().vms, request.name.as_str()).await?;
                 if entry.as_ref().is_none_or(|entry| entry.value.uuid != vm.uuid) {
@@ -77,10 +77,16 @@ impl Desk {
 
     fn exists(&self, vm: &Vm, request: &CreateVm, digest: &str) -> Result<VmView, Refusal> {
         if answered(vm, request.request_id.as_deref(), digest)? {
-            Ok(self.show(vm))
+            Ok(self.show_made(vm))
         } else {
             Err(Refusal::VmExists { vm: request.name.to_string() })
         }
+    }
+
+    /// Whoever makes a server is told in time if it could not leave when the power goes, as is known already.
+    fn show_made(&self, vm: &Vm) -> VmView {
+        let known = cannot_leave(&self.executor.view(), &self.rules, vm);
+        VmView { warnings: known.iter().map(Fault::from).collect(), ..self.show(vm) }
     }
 
     /// A new UUID; or, if an earlier try drew addresses and died before the document was made,

@@ -1,0 +1,78 @@
+//! An evacuation that stands still because an operator wants it so.
+
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use serde_json::Value;
+
+use super::{Stage, until};
+use crate::watch::Watch;
+
+type Run = fn(&Stage) -> anyhow::Result<()>;
+
+pub(super) const SCENARIOS: &[(&str, Run)] =
+    &[("a_paused_evacuation_begins_nothing_more_outlives_its_scheduler_and_is_complete_once_resumed", paused)];
+
+/// They travel with `mail`, so that the pause finds somebody who has not begun.
+const OTHERS: [&str; 3] = ["p1", "p2", "p3"];
+
+/// The pause is looked at for so long: a scheduler decides at least once a second.
+const LOOK: Duration = Duration::from_secs(5);
+
+fn paused(stage: &Stage) -> anyhow::Result<()> {
+    let boot = stage.boot_id(&stage.address("mail")?)?;
+    let home = stage.send_home("mail")?;
+    let outcome = paused_once(stage, &home);
+    for name in OTHERS {
+        if stage.show("vm", name).is_ok() {
+            stage.watari(&["vm", "delete", name, "--yes", "--wait"])?;
+        }
+    }
+    outcome?;
+    stage.sound("mail", &boot)
+}
+
+fn paused_once(stage: &Stage, home: &str) -> anyhow::Result<()> {
+    for name in OTHERS {
+        stage.create(name, "campus")?;
+    }
+    let watch = Watch::start(&stage.lab)?;
+    let asked = stage.watari(&["site", "evacuate", home])?;
+    let id = asked["id"].as_str().context("the evacuation has no name")?;
+    watch
+        .first(Duration::from_secs(60), "a copy", |heard| heard.document["outage"] == id && heard.state == "copying")?;
+    let told = stage.watari(&["outage", "pause", home])?;
+    let since = told["paused_at"].clone();
+    ensure!(told["state"] == "evacuating" && since.is_string(), "it is not paused: {told}");
+    until(120, "nothing travels any more", || stands_still(stage))?;
+    let moved = |outage: &Value| outage["moved"].as_array().map_or(0, Vec::len);
+    let before = moved(&stage.show("outage", id)?);
+    ensure!(before <= OTHERS.len(), "everybody had left before the pause was heard");
+
+    watch.forget();
+    for front in ["m-front", "y-front"] {
+        stage.lab.run(&["kill", front, "watari-scheduler", "KILL"])?;
+    }
+    // Who answers leads, and has begun its tenure.
+    until(60, "somebody leads and knows of the pause", || Ok(stage.show("outage", id)?["paused_at"] == since))?;
+    let begun = watch.first(LOOK, "a copy", |heard| heard.state == "copying");
+    ensure!(begun.is_err(), "somebody begins in a pause: {begun:?}");
+    ensure!(stands_still(stage)? && moved(&stage.show("outage", id)?) == before, "it does not stand still");
+
+    let report = stage.watari(&["outage", "resume", home, "--wait"])?;
+    ensure!(report["state"] == "evacuated" && report["paused_at"].is_null(), "it is {report}");
+    ensure!(report["failed"].as_array().is_some_and(Vec::is_empty), "not everybody left: {}", report["failed"]);
+    for name in OTHERS.into_iter().chain(["mail"]) {
+        ensure!(stage.site_of(name)? != home, "{name} is still there");
+    }
+    stage.watari(&["site", "return", home, "--wait"])?;
+    ensure!(stage.site_of("mail")? == home, "it did not come home");
+    Ok(())
+}
+
+/// Whether whatever is under way has not begun to travel.
+fn stands_still(stage: &Stage) -> anyhow::Result<bool> {
+    let active = stage.watari(&["migration", "list", "--active"])?;
+    let waits = |migration: &Value| ["queued", "preparing"].contains(&migration["state"].as_str().unwrap_or_default());
+    Ok(active.as_array().context("no list")?.iter().all(waits))
+}

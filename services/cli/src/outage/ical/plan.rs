@@ -1,0 +1,245 @@
+//! What is to be done about the events of a calendar: decided from what the calendar says and what is
+//! scheduled already, so that importing it twice changes nothing.
+//!
+//! An event is known again by its UID, of which the request's name is made; by an outage's own name, which
+//! an export writes as its UID; or because somebody has scheduled the same by hand.
+
+use std::collections::BTreeSet;
+
+use jiff::tz::TimeZone;
+use sha2::{Digest, Sha256};
+use watari_contracts::scheduler::{CancelOutage, OutageView, RescheduleOutage, ScheduleOutage, SiteView};
+use watari_model::{
+    OutageId, Said, SiteName, Timestamp,
+    outage::{Scope, State, Window},
+    said,
+};
+
+use super::{
+    place,
+    read::{Event, Status, shown},
+    times,
+};
+
+/// What is known here.
+pub(super) struct Known<'k> {
+    /// Newest first.
+    pub(super) outages: &'k [OutageView],
+    pub(super) sites: &'k [SiteView],
+    pub(super) now: Timestamp,
+}
+
+/// What the person has said of the calendar.
+pub(super) struct Wanted<'w> {
+    /// The site that events are about which name none.
+    pub(super) site: Option<&'w SiteName>,
+    /// What an event's summary or categories must hold.
+    pub(super) matching: Option<&'w str>,
+    /// The zone of times that name none.
+    pub(super) zone: TimeZone,
+}
+
+/// What is to be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    Schedule(ScheduleOutage),
+    Move(RescheduleOutage),
+    Cancel(CancelOutage),
+    /// It is here as the calendar has it.
+    Keep(OutageId),
+    /// Nothing, and why.
+    Skip(Said),
+}
+
+/// An event, as far as it is understood, and what is to be done about it.
+pub(super) struct Decided<'e> {
+    pub(super) event: &'e Event,
+    pub(super) site: Option<SiteName>,
+    pub(super) window: Option<Window>,
+    pub(super) step: Step,
+}
+
+/// Decides about each event, in their order.
+pub(super) fn decide<'e>(events: &'e [Event], wanted: &Wanted<'_>, known: &Known<'_>) -> Vec<Decided<'e>> {
+    let mut seen = BTreeSet::new();
+    let one = |event: &'e Event| {
+        let again = !seen.insert(event.uid.as_str());
+        let mut decided = Decided { event, site: None, window: None, step: Step::Skip(Said::both("")) };
+        decided.step = step(event, again, wanted, known, &mut decided).unwrap_or_else(Step::Skip);
+        decided
+    };
+    events.iter().map(one).collect()
+}
+
+/// What to do, or why nothing; notes what was understood on the way.
+fn step(
+    event: &Event,
+    again: bool,
+    wanted: &Wanted<'_>,
+    known: &Known<'_>,
+    understood: &mut Decided<'_>,
+) -> Result<Step, Said> {
+    if event.uid.is_empty() {
+        return Err(said!(
+            "it has no UID, by which it would be known again",
+            "再度の取り込みで識別するための UID がありません"
+        ));
+    }
+    if again {
+        return Err(said!("its UID stands in the calendar twice", "同じ UID の予定が重複しています"));
+    }
+    if event.recurs {
+        return Err(said!(
+            "it recurs; give each date an event of its own",
+            "繰り返しの予定です。日付ごとに別の予定にしてください"
+        ));
+    }
+    let site = site(event, wanted, known)?;
+    understood.site = Some(site.clone());
+    let window = times::window(event, &wanted.zone);
+    understood.window = window.as_ref().ok().copied();
+    let there = recognised(event, &site, understood.window, known.outages);
+    if let Some(outage) = there
+        && outage.scope != Scope::Site(site.clone())
+    {
+        let id = &outage.id;
+        return Err(said!(
+            "it is scheduled for another site as {id}; call that off first",
+            "別のサイトの {id} として登録済みです。先にそれを取り消してください"
+        ));
+    }
+    match event.status {
+        // What was called off need not say when it would have been.
+        Status::Cancelled => cancelled(there),
+        Status::Tentative => Err(said!("it is tentative", "仮の予定です")),
+        Status::Confirmed => confirmed(event, site, window?, there, known.now),
+    }
+}
+
+/// An event that takes place.
+fn confirmed(
+    event: &Event,
+    site: SiteName,
+    window: Window,
+    there: Option<&OutageView>,
+    now: Timestamp,
+) -> Result<Step, Said> {
+    let (from, until) = (window.from, window.until);
+    match there {
+        Some(outage) if outage.state.is_open() => Ok(Step::Keep(outage.id.clone())),
+        Some(outage) if is_at(outage, window) => kept(outage, now),
+        Some(outage) if outage.state == State::Scheduled => {
+            ahead(window, now)?;
+            Ok(Step::Move(RescheduleOutage { id: outage.id.clone(), from, until }))
+        }
+        _ => {
+            ahead(window, now)?;
+            let request_id = Some(format!("{}{site}/{}", prefix(&event.uid), span(window)));
+            Ok(Step::Schedule(ScheduleOutage { request_id, site, from, until, note: shown(&event.summary) }))
+        }
+    }
+}
+
+/// The site that an event is about, if it is one for us.
+fn site(event: &Event, wanted: &Wanted<'_>, known: &Known<'_>) -> Result<SiteName, Said> {
+    if let Some(text) = wanted.matching {
+        let texts = format!("{} {}", event.summary, event.categories).to_lowercase();
+        if !texts.contains(&text.to_lowercase()) {
+            return Err(said!("it does not say {text}", "{text} の語がありません"));
+        }
+    }
+    match (place::places(event, known.sites).as_slice(), wanted.site) {
+        ([], Some(site)) => Ok(site.clone()),
+        ([], None) => {
+            Err(said!("it names no site; give --site", "サイトの名前がありません。--site で指定してください"))
+        }
+        ([site], Some(other)) if *site != other => Err(said!("it is about site {site}", "サイト {site} の予定です")),
+        ([site], _) => Ok((*site).clone()),
+        (sites, Some(site)) if sites.contains(&site) => Ok(site.clone()),
+        _ => Err(said!("it names several sites; give --site", "サイトが複数あります。--site で指定してください")),
+    }
+}
+
+/// The outage that an event is already: one that is not over, if there are several.
+fn recognised<'k>(
+    event: &Event,
+    site: &SiteName,
+    window: Option<Window>,
+    outages: &'k [OutageView],
+) -> Option<&'k OutageView> {
+    let (prefix, here) = (prefix(&event.uid), Scope::Site(site.clone()));
+    // What is over at another site is no matter of this event any more.
+    let concerns = |o: &OutageView| o.scope == here || !o.state.is_over();
+    let by_uid = |o: &OutageView| concerns(o) && (o.id.as_str() == event.uid || o.request_id.starts_with(&prefix));
+    let then = |o: &OutageView| window.is_some_and(|window| is_at(o, window));
+    let by_hand = |o: &OutageView| !o.state.is_over() && o.scope == here && then(o);
+    let found = |of: &dyn Fn(&OutageView) -> bool| outages.iter().filter(|o| of(o)).min_by_key(|o| o.state.is_over());
+    // An event that was called off and made anew must not take the new one's outage with it.
+    found(&by_uid).or_else(|| found(&by_hand).filter(|_| event.status == Status::Confirmed))
+}
+
+/// What the name of a request begins with that is made of a UID; its site and times follow, so that an event
+/// that comes again after it was called off is another request.
+fn prefix(uid: &str) -> String {
+    let digest: String = Sha256::digest(uid.as_bytes()).iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+    format!("ical/{digest}/")
+}
+
+fn span(window: Window) -> String {
+    format!("{}-{}", seconds(window.from), seconds(window.until))
+}
+
+/// A calendar has whole seconds.
+fn seconds(at: Timestamp) -> i64 {
+    at.0.unix_timestamp()
+}
+
+fn is_at(outage: &OutageView, window: Window) -> bool {
+    outage.window.is_some_and(|own| span(own) == span(window))
+}
+
+/// An outage that stands here at the time that the calendar has.
+fn kept(outage: &OutageView, now: Timestamp) -> Result<Step, Said> {
+    let (id, window) = (&outage.id, outage.window);
+    if outage.state != State::Cancelled {
+        return Ok(Step::Keep(id.clone()));
+    }
+    window.map_or(Ok(()), |window| ahead(window, now))?;
+    Err(said!(
+        "it was called off here as {id}; schedule it by hand if it takes place after all",
+        "{id} として取り消し済みです。実施する場合は手動で登録してください"
+    ))
+}
+
+fn cancelled(there: Option<&OutageView>) -> Result<Step, Said> {
+    match there {
+        None => Err(said!("it was called off, and is not known here", "中止された予定で、登録もありません")),
+        Some(outage) if outage.state == State::Scheduled => Ok(Step::Cancel(CancelOutage { id: outage.id.clone() })),
+        Some(outage) if outage.state.is_open() => {
+            let id = &outage.id;
+            Err(said!(
+                "the calendar calls it off, but {id} is under way: watari outage cancel {id}",
+                "予定は中止されましたが {id} は進行中です。取り消すには watari outage cancel {id} を実行してください"
+            ))
+        }
+        Some(outage) => Ok(Step::Keep(outage.id.clone())),
+    }
+}
+
+/// Only what is still to come is scheduled.
+fn ahead(window: Window, now: Timestamp) -> Result<(), Said> {
+    if window.until <= now {
+        return Err(said!("it is past", "終了した予定です"));
+    }
+    if window.from <= now {
+        return Err(said!(
+            "it has begun; empty the site with: watari site evacuate",
+            "すでに始まっています。サイトの退避は watari site evacuate で実行できます"
+        ));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+#[path = "plan_tests.rs"]
+mod tests;

@@ -1,0 +1,125 @@
+//! Whether the outages that are scheduled could be carried out as things are. They are looked at from the
+//! day on which they are scheduled: there is time then to make room.
+//!
+//! A server that is off is not at risk: nothing of it is lost with the power. One whose own policy is to
+//! stay is, but it is counted apart, since somebody wants it so.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use watari_chassis::Entry;
+use watari_model::{
+    Refusal, Said, SiteName, Timestamp, VmName,
+    outage::{Left, Outage, Scope, State, Window},
+    vm::{Evacuate, Vm},
+};
+
+use super::{
+    Rules, Snapshot, calendar,
+    forecast::forecast,
+    placement::{Need, Rooms, choose},
+};
+
+/// So many servers at risk are kept in an outage's document; its plan has them all.
+const MOST_AT_RISK: usize = 100;
+
+/// A scheduled outage as it would go now.
+#[derive(Debug)]
+pub struct Outlook {
+    /// The outage.
+    pub outage: Arc<Entry<Outage>>,
+    /// What goes dark.
+    pub site: SiteName,
+    /// When the power will be off.
+    pub window: Window,
+    /// When its evacuation begins.
+    pub begins_at: Timestamp,
+    /// Milliseconds that it would take; none if nothing is known of the link.
+    pub estimated_ms: Option<u64>,
+    /// How many servers could leave.
+    pub leaving: usize,
+    /// How many could not.
+    pub staying: usize,
+    /// How many have chosen to stay.
+    pub by_policy: usize,
+    /// How many are off.
+    pub off: usize,
+    at_risk: Vec<Left>,
+}
+
+/// Looks at every outage that is scheduled, the soonest first.
+#[must_use]
+pub fn outlooks(snap: &Snapshot, rules: &Rules, now: Timestamp) -> Vec<Outlook> {
+    // Two outages of one site find the same servers there.
+    let mut forecasts = BTreeMap::new();
+    let mut found: Vec<Outlook> = Vec::new();
+    for entry in snap.outages.values() {
+        let outage = &entry.value;
+        let (State::Scheduled, Scope::Site(site), Some(window)) = (outage.state, &outage.scope, outage.window) else {
+            continue;
+        };
+        let foreseen = forecasts.entry(site).or_insert_with(|| forecast(snap, rules, site, now));
+        let Some(foreseen) = foreseen else { continue };
+        let count = |which: fn(&Refusal) -> bool| foreseen.left.iter().filter(|left| which(&left.fault)).count();
+        let (by_policy, off) = (count(is_wanted), count(is_off));
+        let mut at_risk: Vec<Left> = foreseen.left.iter().filter(|left| !is_off(&left.fault)).cloned().collect();
+        at_risk.sort_by(|a, b| a.vm.cmp(&b.vm));
+        at_risk.truncate(MOST_AT_RISK);
+        found.push(Outlook {
+            outage: Arc::clone(entry),
+            site: site.clone(),
+            window,
+            begins_at: calendar::begins_at(snap, rules, outage, window, now),
+            estimated_ms: foreseen.estimated_ms(),
+            leaving: foreseen.moves.len() + foreseen.waiting.len(),
+            staying: foreseen.left.len() - by_policy - off,
+            by_policy,
+            off,
+            at_risk,
+        });
+    }
+    found.sort_by_key(|outlook| outlook.window.from);
+    found
+}
+
+const fn is_wanted(fault: &Refusal) -> bool {
+    matches!(fault, Refusal::PolicyStays { .. })
+}
+
+const fn is_off(fault: &Refusal) -> bool {
+    matches!(fault, Refusal::NotRunning { .. })
+}
+
+impl Outlook {
+    /// What the outage's document is to say from now on: none as long as the same servers are at risk for the
+    /// same reasons. How much exactly is lacking changes all the time and is no news.
+    #[must_use]
+    pub fn news(&self) -> Option<&[Left]> {
+        fn which(left: &[Left]) -> BTreeSet<(&VmName, &'static str)> {
+            left.iter().map(|left| (&left.vm, left.fault.code())).collect()
+        }
+        (which(&self.outage.value.at_risk) != which(&self.at_risk)).then_some(self.at_risk.as_slice())
+    }
+}
+
+/// Why a server that was made could not leave its site in the next outage that is scheduled there; none if it
+/// could. Whether there is room for all others as well is the plan's matter.
+pub(crate) fn cannot_leave(snap: &Snapshot, rules: &Rules, vm: &Vm) -> Option<Refusal> {
+    let home = Scope::Site(vm.home_site.clone());
+    let scheduled = snap.outages.values().map(|entry| &entry.value);
+    let scheduled = scheduled.filter(|outage| outage.scope == home && outage.state == State::Scheduled);
+    let outage = scheduled.min_by_key(|outage| outage.window.map(|window| window.from))?;
+    let why = if vm.spec.evacuate == Evacuate::Stay {
+        Refusal::PolicyStays { vm: vm.name.to_string() }
+    } else {
+        let (rooms, need) = (Rooms::of(snap, rules), Need::start(vm, snap));
+        choose(&rooms, &need, &|node| node.site != vm.home_site, &[]).err()?
+    };
+    let detail = Said::new(why.english().cause, why.japanese().cause);
+    Some(Refusal::CannotLeave { vm: vm.name.to_string(), outage: outage.id.to_string(), detail })
+}
+
+#[cfg(test)]
+mod tests;

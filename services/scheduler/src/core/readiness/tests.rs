@@ -1,0 +1,101 @@
+//! An inspection of Myodaiji, seen from the day on which it is scheduled.
+
+use watari_model::{
+    outage::Change,
+    vm::{self, Desired},
+};
+
+use super::*;
+use crate::core::tests::{
+    campus::{Campus, SECOND},
+    documents::{at, put, vm as server},
+};
+
+const FROM: u64 = 1_000_000;
+
+fn scheduled() -> Campus {
+    let mut campus = Campus::new(Rules::default());
+    let window = Window { from: at(FROM * SECOND), until: at((FROM + 100) * SECOND) };
+    let scope = Scope::Site("myodaiji".parse().unwrap());
+    let outage = Outage::scheduled("myodaiji-1".parse().unwrap(), scope, window, String::new(), "r".to_owned(), at(0));
+    put(&mut campus.docs.outages, &mut campus.docs.revision, outage, 0);
+    campus
+}
+
+fn add(campus: &mut Campus, name: &str, memory_mib: u64, change: impl FnOnce(&mut Vm)) {
+    let mut vm = server(name, memory_mib);
+    vm.apply(vm::Change::Granted("m1".parse().unwrap()), at(0)).unwrap();
+    vm.apply(vm::Change::SeenRunning, at(0)).unwrap();
+    change(&mut vm);
+    put(&mut campus.docs.vms, &mut campus.docs.revision, vm, 0);
+}
+
+fn snapshot(campus: &Campus) -> Snapshot {
+    Snapshot {
+        vms: campus.docs.vms.clone(),
+        migrations: campus.docs.migrations.clone(),
+        outages: campus.docs.outages.clone(),
+        sites: campus.docs.sites.clone(),
+        nodes: campus.docs.nodes.clone(),
+        ..Snapshot::default()
+    }
+}
+
+fn outlook(campus: &Campus) -> Outlook {
+    outlooks(&snapshot(campus), &campus.rules, at(0)).pop().unwrap()
+}
+
+/// Who is at risk and why, by the document that is to be written; it is written.
+fn told(campus: &mut Campus) -> Option<Vec<(String, &'static str)>> {
+    let news = outlook(campus).news()?.to_vec();
+    let told = news.iter().map(|left| (left.vm.to_string(), left.fault.code())).collect();
+    campus.asked(Change::RisksSeen(news), 1);
+    Some(told)
+}
+
+#[test]
+fn servers_are_counted_by_what_would_become_of_them() {
+    let mut campus = scheduled();
+    add(&mut campus, "large", 4_096, |_| {});
+    add(&mut campus, "old", 64, |vm| vm.spec.evacuate = Evacuate::Stay);
+    add(&mut campus, "off", 64, |vm| {
+        vm.desired = Desired::Stopped;
+        vm.state = vm::State::Stopped;
+    });
+    let seen = outlook(&campus);
+    // Yamate has 4,096 MiB: the largest is placed first, and mail finds no room beside it.
+    assert_eq!((seen.leaving, seen.staying, seen.by_policy, seen.off), (1, 1, 1, 1), "{seen:?}");
+    assert_eq!((seen.site.as_str(), seen.estimated_ms), ("myodaiji", None));
+    assert_eq!(seen.begins_at, at((FROM - 3_600) * SECOND));
+}
+
+#[test]
+fn who_is_at_risk_is_told_once_and_again_when_who_or_why_changes() {
+    let mut campus = scheduled();
+    assert_eq!(told(&mut campus), None, "everybody could leave");
+    add(&mut campus, "old", 64, |vm| vm.spec.evacuate = Evacuate::Stay);
+    let stays = ("old".to_owned(), "outage.policy-stays");
+    assert_eq!(told(&mut campus), Some(vec![stays.clone()]));
+    assert_eq!(told(&mut campus), None);
+    campus.node_is("y1", watari_model::node::State::Lost);
+    let mail = ("mail".to_owned(), "placement.no-room");
+    assert_eq!(told(&mut campus), Some(vec![mail, stays.clone()]));
+    campus.node_is("y1", watari_model::node::State::Suspect);
+    assert_eq!(told(&mut campus), None, "other words for the same reason are no news");
+    campus.node_is("y1", watari_model::node::State::Ready);
+    assert_eq!(told(&mut campus), Some(vec![stays]));
+}
+
+#[test]
+fn a_server_that_is_made_before_an_inspection_is_asked_whether_it_could_leave() {
+    let mut campus = scheduled();
+    let why = |campus: &Campus, vm: &Vm| cannot_leave(&snapshot(campus), &campus.rules, vm).map(|why| why.code());
+    let (small, large) = (server("small", 64), server("large", 8_192));
+    assert_eq!((why(&campus, &small), why(&campus, &large)), (None, Some("outage.cannot-leave")));
+    let stays = Vm { spec: vm::Spec { evacuate: Evacuate::Stay, ..small.spec.clone() }, ..small };
+    assert_eq!(why(&campus, &stays), Some("outage.cannot-leave"));
+    let elsewhere = Vm { home_site: "yamate".parse().unwrap(), ..large.clone() };
+    assert_eq!(why(&campus, &elsewhere), None, "nothing is scheduled there");
+    campus.asked(Change::CancelAsked, 1);
+    assert_eq!(why(&campus, &large), None);
+}

@@ -1,0 +1,137 @@
+//! Looking at the outages that are scheduled, beside the scheduler's own loop and only in the process that
+//! leads: who could not leave is written into the outage's document when it changes, which is the event that
+//! people see, and shown in the metrics. A plan costs time where there are many servers, so that one is made
+//! only when something has changed, and rarely.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::sync::watch;
+use watari_chassis::{Leadership, Wake, WriteError, clock, looper};
+use watari_model::outage::{Change, Left};
+
+use crate::{
+    core::{Outlook, Rules, Snapshot, outlooks},
+    doing::Executor,
+};
+
+/// How often, and how often at the most.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pace {
+    /// How often it is looked whether anything has changed.
+    pub(crate) tick: Duration,
+    /// The least milliseconds between two plans.
+    pub(crate) every_ms: u64,
+}
+
+struct Lookout {
+    executor: Executor,
+    rules: Arc<Rules>,
+    leadership: watch::Receiver<Leadership>,
+    pace: Pace,
+    last: Mutex<Option<Look>>,
+}
+
+/// The last plans, and what they were made from.
+struct Look {
+    /// When, on the clock that never jumps.
+    at: u64,
+    epoch: u64,
+    documents: Snapshot,
+}
+
+/// Looks until the process ends. `leadership` is that of a tenure that has begun in earnest.
+pub(crate) async fn keep_looking(
+    executor: Executor,
+    rules: Arc<Rules>,
+    leadership: watch::Receiver<Leadership>,
+    pace: Pace,
+) {
+    let ctx = executor.ctx.clone();
+    let lookout = Arc::new(Lookout { executor, rules, leadership, pace, last: Mutex::default() });
+    let step = || {
+        let lookout = Arc::clone(&lookout);
+        async move { lookout.turn().await }
+    };
+    looper::run(&ctx, "outlook", Wake::new(), pace.tick, step).await;
+}
+
+impl Lookout {
+    async fn turn(&self) -> Result<(), WriteError> {
+        let epoch = self.leadership.borrow().epoch();
+        let Some(epoch) = epoch else {
+            self.executor.metrics.forget_outages();
+            *self.last.lock().unwrap_or_else(PoisonError::into_inner) = None;
+            return Ok(());
+        };
+        let documents = self.executor.stores.snapshot();
+        self.executor.metrics.count_outages(&documents);
+        if !self.is_due(&documents, epoch) {
+            return Ok(());
+        }
+        let at = clock::boot_millis();
+        let seen = outlooks(&self.executor.view(), &self.rules, clock::now());
+        self.executor.metrics.outlooks(&seen);
+        for outlook in &seen {
+            if let Some(at_risk) = outlook.news() {
+                self.note(outlook, at_risk, epoch).await?;
+            }
+        }
+        // What was not written is looked at again.
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(Look { at, epoch, documents });
+        Ok(())
+    }
+
+    fn is_due(&self, documents: &Snapshot, epoch: u64) -> bool {
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        last.as_ref().is_none_or(|last| {
+            let rested = clock::boot_millis().saturating_sub(last.at) >= self.pace.every_ms;
+            last.epoch != epoch || (rested && !same(&last.documents, documents))
+        })
+    }
+
+    async fn note(&self, outlook: &Outlook, at_risk: &[Left], epoch: u64) -> Result<(), WriteError> {
+        let entry = &outlook.outage;
+        let mut outage = entry.value.clone();
+        if outage.apply(Change::RisksSeen(at_risk.to_vec()), clock::now()).is_err() || !self.executor.leads(epoch) {
+            return Ok(());
+        }
+        match self.executor.stores.outages.update(&outage, entry.revision).await {
+            Ok(_) => tell(outlook, at_risk),
+            // Somebody was faster: what is there now is looked at next.
+            Err(WriteError::Exists { .. } | WriteError::Conflict { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+}
+
+fn tell(outlook: &Outlook, at_risk: &[Left]) {
+    let outage = outlook.outage.value.id.as_str();
+    if at_risk.is_empty() {
+        tracing::info!(outage, "as things are, every server that runs could leave");
+    }
+    for left in at_risk {
+        let (code, why) = (left.fault.code(), left.fault.english());
+        tracing::warn!(
+            outage,
+            vm = left.vm.as_str(),
+            code,
+            cause = why.cause,
+            remedy = why.remedy,
+            "it could not leave"
+        );
+    }
+}
+
+/// Whether nothing was written in between: a copy that has not changed is the same copy.
+fn same(a: &Snapshot, b: &Snapshot) -> bool {
+    Arc::ptr_eq(&a.vms, &b.vms)
+        && Arc::ptr_eq(&a.migrations, &b.migrations)
+        && Arc::ptr_eq(&a.outages, &b.outages)
+        && Arc::ptr_eq(&a.sites, &b.sites)
+        && Arc::ptr_eq(&a.nodes, &b.nodes)
+        && Arc::ptr_eq(&a.networks, &b.networks)
+}
