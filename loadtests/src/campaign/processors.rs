@@ -20,6 +20,10 @@ const EVERY: Duration = Duration::from_millis(50);
 /// A copy that computed less than this between two samples is taken for paused: a monitor
 /// command wakes a paused processor's thread for some microseconds.
 const COMPUTES: u64 = 400_000;
+/// A process that has just begun computes without its guest: QEMU sets its devices up on the processors'
+/// threads, for a millisecond or two within its first 300 ms, which may fall into two samples. A copy counts
+/// once it is so old. One that was carried here waits for its memory for longer.
+const GROWN: Duration = Duration::from_millis(500);
 /// The processes are searched anew so often.
 const SEARCH: Duration = Duration::from_millis(200);
 
@@ -34,7 +38,7 @@ impl Processors {
         thread::spawn(move || {
             let mut searched = Instant::now();
             let mut copies = lab.copies(&vm);
-            let mut before: HashMap<i32, u64> = HashMap::new();
+            let mut known: HashMap<i32, Copy> = HashMap::new();
             let mut together = Together::default();
             while Arc::strong_count(&counter) > 1 {
                 thread::sleep(EVERY);
@@ -42,13 +46,14 @@ impl Processors {
                     copies = lab.copies(&vm);
                     searched = Instant::now();
                 }
-                let now: HashMap<i32, u64> = copies.iter().map(|(_, pid)| (*pid, run_time_ns(*pid))).collect();
-                let computing = now
-                    .iter()
-                    .filter(|(pid, ns)| before.get(pid).is_some_and(|earlier| ns.saturating_sub(*earlier) > COMPUTES))
-                    .count();
+                known.retain(|pid, _| copies.iter().any(|(_, copy)| copy == pid));
+                let now = Instant::now();
+                let mut computes = |pid: i32| {
+                    let run_ns = run_time_ns(pid);
+                    known.entry(pid).or_insert(Copy { born: now, run_ns }).computes(run_ns, now)
+                };
+                let computing = copies.iter().filter(|(_, pid)| computes(*pid)).count();
                 counter.fetch_add(together.sample(computing), Ordering::Relaxed);
-                before = now;
             }
         });
         Self(overlap)
@@ -57,6 +62,20 @@ impl Processors {
     /// For how long two copies computed since the last call, in milliseconds.
     pub(super) fn overlap_ms(&self) -> u64 {
         self.0.swap(0, Ordering::Relaxed) * u64::try_from(EVERY.as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+/// One copy's process.
+struct Copy {
+    born: Instant,
+    run_ns: u64,
+}
+
+impl Copy {
+    /// Takes how long its processors have run by now; whether its guest computed since the sample before.
+    fn computes(&mut self, run_ns: u64, now: Instant) -> bool {
+        let before = std::mem::replace(&mut self.run_ns, run_ns);
+        now.saturating_duration_since(self.born) > GROWN && run_ns.saturating_sub(before) > COMPUTES
     }
 }
 
@@ -100,6 +119,15 @@ mod tests {
     fn seen(samples: &[usize]) -> u64 {
         let mut together = Together::default();
         samples.iter().map(|computing| together.sample(*computing)).sum()
+    }
+
+    #[test]
+    fn what_a_process_does_when_it_begins_is_not_its_guests() {
+        let born = Instant::now();
+        let mut copy = Copy { born, run_ns: 0 };
+        let mut at = |millis, micros: u64| copy.computes(micros * 1_000, born + Duration::from_millis(millis));
+        assert!(!at(100, 1_000) && !at(150, 1_500) && !at(450, 60_000), "its devices");
+        assert!(at(550, 80_000) && !at(600, 80_100) && at(650, 90_000), "its guest, which rests in between");
     }
 
     #[test]
