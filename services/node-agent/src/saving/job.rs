@@ -8,7 +8,6 @@ use watari_model::{Refusal, image::Taken, size::GIB};
 
 use super::{Save, Source, WANTED, copying, sweep};
 use crate::{
-    actor::Book,
     hypervisor::{self, DiskFormat, copy, disk},
     images::{Pace, Unsent, digest},
     node::Node,
@@ -20,7 +19,6 @@ const AGAIN: Duration = Duration::from_secs(2);
 /// One copy's work.
 pub(super) struct Job {
     pub(super) node: Arc<Node>,
-    pub(super) book: Arc<Book>,
     pub(super) save: Arc<Save>,
     pub(super) order: SaveDisk,
     pub(super) source: Source,

@@ -130,7 +130,7 @@ impl Saves {
         }
         let stage = match (self.known(&order)?, book) {
             (Some(stage), _) => stage,
-            (None, Some(book)) => self.begin(node, book, order).await,
+            (None, Some(book)) => self.begin(node, &book, order).await,
             (None, None) => Stage::Failed(node.not_now(&order.vm, "absent", WANTED)),
         };
         Ok(DiskSaving { stage })
@@ -159,8 +159,8 @@ impl Saves {
         Ok(Some(Stage::Waiting))
     }
 
-    async fn begin(&self, node: &Arc<Node>, book: Arc<Book>, order: SaveDisk) -> Stage {
-        let source = match source(node, &book, &order).await {
+    async fn begin(&self, node: &Arc<Node>, book: &Book, order: SaveDisk) -> Stage {
+        let source = match source(node, book, &order).await {
             Ok(source) => source,
             Err(stage) => return stage,
         };
@@ -168,7 +168,7 @@ impl Saves {
         let Some(save) = self.seat(&order) else { return Stage::Waiting };
         let stage = save.stage();
         tracing::info!(vm = %order.vm, image = %order.image, ?source, "a disk is copied for an image");
-        let job = Job { node: Arc::clone(node), book, save, order, source };
+        let job = Job { node: Arc::clone(node), save, order, source };
         tokio::spawn(async move {
             job.run().await;
             drop(place);

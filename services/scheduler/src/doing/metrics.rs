@@ -128,14 +128,10 @@ impl Metrics {
             let counted = snap.outages.values().filter(|entry| which(&entry.value)).count();
             i64::try_from(counted).unwrap_or(i64::MAX)
         };
-        let standings: [(&str, fn(&Outage) -> bool); 3] = [
-            ("scheduled", |outage| outage.state == Standing::Scheduled),
-            ("under-way", |outage| outage.state.is_under_way() && outage.paused_at.is_none()),
-            ("paused", |outage| outage.paused_at.is_some()),
-        ];
-        for (standing, which) in standings {
-            self.outages.with_label_values(&[standing]).set(count(which));
-        }
+        let show = |standing, count| self.outages.with_label_values(&[standing]).set(count);
+        show("scheduled", count(|outage| outage.state == Standing::Scheduled));
+        show("under-way", count(|outage| outage.state.is_under_way() && outage.paused_at.is_none()));
+        show("paused", count(|outage| outage.paused_at.is_some()));
     }
 
     fn of_next_outages(&self) -> [&IntGaugeVec; 4] {

@@ -21,6 +21,7 @@ fn event(uid: &str, on: u8, more: &str) -> String {
 
 fn outage(id: &str, state: State, window: Window, request_id: &str) -> OutageView {
     OutageView {
+        battery: None,
         id: id.parse().unwrap(),
         scope: Scope::Site("myodaiji".parse().unwrap()),
         state,
