@@ -9,6 +9,7 @@
 
 use std::io::ErrorKind;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -63,6 +64,21 @@ impl QemuProcess {
             exited = self.exited() => exited,
             () = exiting => Ok(()),
         }
+    }
+
+    /// Whether it has this file open. One that is gone has none.
+    ///
+    /// # Errors
+    /// The file cannot be looked at.
+    pub async fn has_open(&self, file: &Path) -> Result<bool> {
+        let (file, open_files) = (file.to_owned(), self.path.join("fd"));
+        blocking("look at open files", move || {
+            let wanted = std::fs::metadata(&file).map_err(|source| Error::Io { act: "look at", path: file, source })?;
+            let is_it = |found: std::fs::Metadata| (found.dev(), found.ino()) == (wanted.dev(), wanted.ino());
+            let open = std::fs::read_dir(open_files).into_iter().flatten().flatten();
+            Ok(open.filter_map(|entry| std::fs::metadata(entry.path()).ok()).any(is_it))
+        })
+        .await
     }
 
     /// Every thread carries the kernel's mark, or is gone. Reading a few small files of `/proc` does

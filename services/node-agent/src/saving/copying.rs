@@ -14,7 +14,7 @@ use watari_model::{
 
 use super::job::Job;
 use crate::{
-    hypervisor::{Change, Event, Frozen, JobKind, JobPurpose, Kind, copy, inventory},
+    hypervisor::{self, Change, Event, Frozen, JobKind, JobPurpose, Kind, copy, inventory},
     node::Node,
 };
 
@@ -43,8 +43,25 @@ pub(super) async fn of_running(job: &Job) -> Result<Taken, Refusal> {
         Err(refusal) => return ended_badly(job, refusal).await,
     };
     match follow(job, &mut events).await {
-        Ok(()) => Ok(taken),
+        Ok(()) => let_go(job).await.map(|()| taken),
         Err(refusal) => ended_badly(job, refusal).await,
+    }
+}
+
+/// libvirt tells of the end before QEMU has closed the copy, and QEMU writes to it then.
+async fn let_go(job: &Job) -> Result<(), Refusal> {
+    let path = job.path();
+    let until_closed = async {
+        while let Some(qemu) = job.node.hypervisor.process(job.order.vm.as_str(), &job.order.uuid).await?
+            && qemu.has_open(&path).await?
+        {
+            tokio::time::sleep(AGAIN).await;
+        }
+        Ok::<_, hypervisor::Error>(())
+    };
+    match tokio::time::timeout(ENDS, until_closed).await {
+        Ok(closed) => closed.map_err(|error| job.refuse(&error)),
+        Err(_) => Err(job.not_now("still being copied")),
     }
 }
 

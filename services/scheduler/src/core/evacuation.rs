@@ -221,18 +221,23 @@ fn standing(turn: &Turn<'_>, outage: &Outage, reason: Reason, vm: &Vm) -> Standi
     if vm.desired == Desired::Deleted || vm.state == vm::State::Deleting {
         return Standing::Waiting;
     }
+    let runs = match vm.state {
+        vm::State::Running => vm.desired == Desired::Running,
+        vm::State::Starting | vm::State::Migrating => true,
+        // It was off for no wish of its users and is about to start again; or it is off only for a
+        // moment, to become another size.
+        vm::State::Stopped => vm.desired == Desired::Running,
+        vm::State::Stopping => turn.restarts_soon(vm),
+        _ => false,
+    };
+    if !runs {
+        return Standing::Left(Refusal::NotRunning { vm: name, state: vm.state.word().to_owned() });
+    }
+    // Who is off needs no policy to stay.
     if reason == Reason::Evacuation && vm.spec.evacuate == Evacuate::Stay {
         return Standing::Left(Refusal::PolicyStays { vm: name });
     }
-    match vm.state {
-        vm::State::Running if vm.desired == Desired::Running => tried(turn, outage, reason, vm),
-        vm::State::Starting | vm::State::Migrating => Standing::Waiting,
-        // It was off for no wish of its users and is about to start again; or it is off only for a
-        // moment, to become another size.
-        vm::State::Stopped if vm.desired == Desired::Running => Standing::Waiting,
-        vm::State::Stopping if turn.restarts_soon(vm) => Standing::Waiting,
-        state => Standing::Left(Refusal::NotRunning { vm: name, state: state.word().to_owned() }),
-    }
+    if vm.state == vm::State::Running { tried(turn, outage, reason, vm) } else { Standing::Waiting }
 }
 
 /// The tries of this leg that did not succeed, newest last.
