@@ -99,6 +99,10 @@ fn target_full(stage: &Stage) -> anyhow::Result<()> {
     stage.lab.run(&["exec", to, "--", "umount", folder])?;
     outcome?;
     ensure!(stage.node_of("mail")? == node, "it moved");
+    stage.sound("mail", &boot)?;
+    // It was for the disk alone. The node's next beats tell of its room: whoever comes next finds it as ever.
+    super::kills::ask(stage, to)?;
+    until(60, "it moves there when there is room", || Ok(stage.node_of("mail")? == to))?;
     stage.sound("mail", &boot)
 }
 

@@ -43,7 +43,7 @@ fn site_of(node: &str) -> &'static str {
 /// Asks for a migration of `mail`. A node that was hit after its migration was over is noticed by
 /// its next beat only, and refuses for the moment: then it is asked again. What the asker is told
 /// when the blow falls meanwhile is not judged here: the documents are.
-fn ask(stage: &Stage, node: &str) -> anyhow::Result<()> {
+pub(super) fn ask(stage: &Stage, node: &str) -> anyhow::Result<()> {
     until(60, &format!("{node} may be asked for"), || {
         let answer = stage.watari(&["vm", "migrate", "mail", "--to", node]);
         Ok(!answer.is_err_and(|error| format!("{error:#}").contains("[placement.node-unfit]")))
