@@ -101,6 +101,18 @@ impl Lab {
             .context("cannot enter the host's network")
     }
 
+    /// Does something in the host's network.
+    ///
+    /// # Errors
+    /// As [`Lab::enter_network`], or what the act says.
+    pub fn within<T: Send>(&self, host: &str, act: impl FnOnce() -> anyhow::Result<T> + Send) -> anyhow::Result<T> {
+        // A thread's network is its own.
+        std::thread::scope(|scope| {
+            let work = scope.spawn(|| self.enter_network(host).and_then(|()| act()));
+            work.join().map_err(|_| anyhow::anyhow!("it fell on {host}"))?
+        })
+    }
+
     /// A file on the host's own disk.
     #[must_use]
     pub fn file(&self, host: &str, path: &str) -> PathBuf {

@@ -59,15 +59,6 @@ fn doors(lab: &Lab, host: &str, kind: &str) -> anyhow::Result<Vec<(String, u16)>
     Ok(found)
 }
 
-/// Does something in a host's network.
-fn within<T: Send>(lab: &Lab, host: &str, act: impl FnOnce() -> anyhow::Result<T> + Send) -> anyhow::Result<T> {
-    // A thread's network is its own.
-    thread::scope(|scope| {
-        let work = scope.spawn(|| lab.enter_network(host).and_then(|()| act()));
-        work.join().map_err(|_| anyhow::anyhow!("it fell on {host}"))?
-    })
-}
-
 /// The host's address on the management network.
 fn address_of(lab: &Lab, host: &str) -> anyhow::Result<String> {
     let told = lab.run(&["exec", "client", "--", "getent", "ahostsv4", host])?;
@@ -102,7 +93,7 @@ fn listeners(stage: &Stage) -> anyhow::Result<()> {
 fn shut_to_plain_text(lab: &Lab, door: &str) -> anyhow::Result<()> {
     let to: SocketAddr = door.parse()?;
     for knock in KNOCKS {
-        let said = within(lab, "client", || {
+        let said = lab.within("client", || {
             let mut stream = TcpStream::connect_timeout(&to, PATIENCE).with_context(|| format!("no way to {door}"))?;
             stream.set_read_timeout(Some(PATIENCE))?;
             stream.write_all(knock.as_bytes())?;
@@ -166,10 +157,10 @@ fn crossing(stage: &Stage) -> anyhow::Result<()> {
     let (from, to) = (stage.node_of("mail")?, stage.other_side("mail")?);
     let (over, target) = (AtomicBool::new(false), address_of(lab, to)?);
     thread::scope(|scope| {
-        let ear = scope.spawn(|| within(lab, &from, || listen(&over)));
+        let ear = scope.spawn(|| lab.within(&from, || listen(&over)));
         let moved = stage.watari(&["vm", "migrate", "mail", "--to", to, "--wait"]);
         // Said last, so that what is heard of it shows that the ear heard plain text all the while.
-        let told = within(lab, &from, || {
+        let told = lab.within(&from, || {
             UdpSocket::bind("0.0.0.0:0")?.send_to(format!("control {MARK}").as_bytes(), format!("{target}:9"))?;
             Ok(())
         });

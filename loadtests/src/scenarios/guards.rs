@@ -31,21 +31,9 @@ const GLANCE: Duration = Duration::from_millis(250);
 const PATIENCE: Duration = Duration::from_secs(20);
 
 impl Stage {
-    /// Does something on the client host.
-    fn on_client<T: Send>(&self, act: impl FnOnce() -> anyhow::Result<T> + Send) -> anyhow::Result<T> {
-        // A thread's network is its own.
-        std::thread::scope(|scope| {
-            let work = scope.spawn(|| {
-                self.lab.enter_network("client")?;
-                act()
-            });
-            work.join().map_err(|_| anyhow::anyhow!("it fell on the client"))?
-        })
-    }
-
     fn call(&self, address: &str, port: u16, within: Duration) -> anyhow::Result<TcpStream> {
         let to: SocketAddr = format!("{address}:{port}").parse()?;
-        self.on_client(|| Ok(TcpStream::connect_timeout(&to, within)?))
+        self.lab.within("client", || Ok(TcpStream::connect_timeout(&to, within)?))
     }
 
     /// Whether a call comes about in time. That it does not may be for another reason: ask first for
@@ -90,7 +78,7 @@ impl Stage {
 fn another_address(stage: &Stage) -> anyhow::Result<()> {
     let own = stage.address("mail")?;
     stage.until_open(&own, 13)?;
-    let listener = stage.on_client(|| Ok(UdpSocket::bind(LISTENER)?))?;
+    let listener = stage.lab.within("client", || Ok(UdpSocket::bind(LISTENER)?))?;
     listener.set_read_timeout(Some(PATIENCE))?;
     let answer = stage.ask_guest(&own, &format!("claim {NOBODYS}"))?;
     ensure!(answer == "done", "the guest did not try: {answer}");

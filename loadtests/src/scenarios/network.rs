@@ -36,14 +36,7 @@ impl Talk {
     fn begin(stage: &Stage, from: &str, to: &str) -> anyhow::Result<Self> {
         let relay: SocketAddr = format!("{}:{RELAY}", stage.address(from)?).parse()?;
         let node = stage.node_of(from)?;
-        // A thread's network is its own.
-        let connected = std::thread::scope(|scope| {
-            let work = scope.spawn(|| {
-                stage.lab.enter_network(&node)?;
-                Ok::<_, anyhow::Error>(TcpStream::connect_timeout(&relay, PATIENCE)?)
-            });
-            work.join().map_err(|_| anyhow::anyhow!("the caller fell"))?
-        });
+        let connected = stage.lab.within(&node, || Ok(TcpStream::connect_timeout(&relay, PATIENCE)?));
         let mut stream = connected.with_context(|| format!("{from} is not reached from {node}"))?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;

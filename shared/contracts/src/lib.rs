@@ -12,6 +12,7 @@ pub mod plan;
 pub mod saving;
 pub mod scheduler;
 pub mod subjects;
+pub mod upload;
 pub mod wire;
 
 pub use wire::{Command, ErrorBody, Payload, Request, Service};

@@ -4,26 +4,18 @@
 use std::time::Duration;
 
 use reqwest::{Body, Certificate, Client, StatusCode, header};
-use serde::Deserialize;
-use watari_contracts::ErrorBody;
+use watari_contracts::{
+    ErrorBody,
+    upload::{Complaint, UPLOAD_OFFSET},
+};
 
 use crate::{Context, failure::Failure, texts::faults::Fault};
 
-const UPLOAD_OFFSET: &str = "upload-offset";
 /// It is given up when nothing new has got through for so long.
 pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 /// Before a further try.
 pub(super) const PAUSE: Duration = Duration::from_secs(1);
 const CONNECT: Duration = Duration::from_secs(10);
-
-/// What the front end says when it does not simply take the bytes.
-#[derive(Debug, Default, Deserialize)]
-struct Complaint {
-    #[serde(default)]
-    code: String,
-    #[serde(default)]
-    message: String,
-}
 
 /// How one attempt ended.
 pub(super) enum Sent {

@@ -6,11 +6,11 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
-use watari_contracts::ErrorBody;
+use watari_contracts::{ErrorBody, upload};
 use watari_model::Refusal;
 
 /// How much of an upload has arrived.
-pub(super) const UPLOAD_OFFSET: HeaderName = HeaderName::from_static("upload-offset");
+pub(super) const UPLOAD_OFFSET: HeaderName = HeaderName::from_static(upload::UPLOAD_OFFSET);
 
 /// What only HTTP can refuse: clients that speak the protocol never see these for long.
 #[derive(Serialize)]

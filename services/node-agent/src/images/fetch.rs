@@ -19,9 +19,6 @@ use super::{
 };
 use crate::settings;
 
-/// Until a source must have accepted a connection.
-const CONNECT: Duration = Duration::from_secs(5);
-
 /// Where images come from.
 pub(super) struct Sources {
     client: Client,
@@ -38,12 +35,7 @@ enum Broken {
 
 impl Sources {
     pub(super) fn new(settings: &settings::Image) -> Result<Self, TrustError> {
-        let client = Client::builder()
-            .tls_backend_preconfigured(trust::config(settings)?)
-            .https_only(true)
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(CONNECT)
+        let client = trust::client(settings)?
             .read_timeout(Duration::from_secs(settings.stall_seconds))
             .pool_max_idle_per_host(0)
             .build()?;

@@ -6,18 +6,17 @@
 use std::{os::unix::fs::FileExt, path::Path, sync::Arc, time::Duration};
 
 use reqwest::{Client, Response, StatusCode, header::HeaderMap};
-use serde::Deserialize;
 use tokio::time::{Instant, sleep_until};
-use watari_contracts::saving::SendTo;
+use watari_contracts::{
+    saving::SendTo,
+    upload::{Complaint, UPLOAD_OFFSET},
+};
 
 use super::trust::{self, TrustError};
 use crate::settings;
 
 /// As much as is sent at a time.
 const PIECE: usize = 4 << 20;
-/// Until the front end must have accepted a connection.
-const CONNECT: Duration = Duration::from_secs(5);
-const UPLOAD_OFFSET: &str = "upload-offset";
 
 /// How fast a file may be sent.
 #[derive(Clone, Copy, Debug)]
@@ -42,15 +41,6 @@ pub enum Unsent {
     Unwanted(String),
 }
 
-/// What the front end says when it does not simply take the bytes.
-#[derive(Debug, Default, Deserialize)]
-struct Complaint {
-    #[serde(default)]
-    code: String,
-    #[serde(default)]
-    message: String,
-}
-
 /// What sends.
 pub(super) struct Sender {
     client: Client,
@@ -58,14 +48,7 @@ pub(super) struct Sender {
 
 impl Sender {
     pub(super) fn new(settings: &settings::Image) -> Result<Self, TrustError> {
-        let client = Client::builder()
-            .tls_backend_preconfigured(trust::config(settings)?)
-            .https_only(true)
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(CONNECT)
-            .build()?;
-        Ok(Self { client })
+        Ok(Self { client: trust::client(settings)?.build()? })
     }
 
     pub(super) async fn send(&self, file: &Path, size: u64, to: &SendTo, pace: Pace) -> Result<(), Unsent> {

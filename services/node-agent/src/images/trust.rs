@@ -1,7 +1,8 @@
-//! Whom we believe and who we are, when images are fetched: mutual TLS.
+//! Whom we believe and who we are, when images are fetched and copies sent: mutual TLS.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
+use reqwest::{Client, ClientBuilder, redirect::Policy};
 use rustls::{
     ClientConfig, RootCertStore,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
@@ -28,8 +29,17 @@ pub enum TrustError {
     Client(#[from] reqwest::Error),
 }
 
+/// Until the other side must have accepted a connection.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// An HTTPS client that goes straight to whom it is told to, and nowhere else.
+pub(super) fn client(settings: &settings::Image) -> Result<ClientBuilder, TrustError> {
+    let builder = Client::builder().tls_backend_preconfigured(config(settings)?).https_only(true);
+    Ok(builder.no_proxy().redirect(Policy::none()).connect_timeout(CONNECT))
+}
+
 /// rustls' configuration from the files that the settings name. Without an authority nobody is believed.
-pub(super) fn config(settings: &settings::Image) -> Result<ClientConfig, TrustError> {
+fn config(settings: &settings::Image) -> Result<ClientConfig, TrustError> {
     let pem = |path: &PathBuf| {
         let path = path.clone();
         move |source| TrustError::Pem { path, source }
