@@ -169,6 +169,16 @@ impl Stage {
         Ok(if self.node_of(vm)?.starts_with('m') { "y1" } else { "m1" })
     }
 
+    /// Does it over links of this rate; afterwards they have the rate again that they had before.
+    fn at_rate(&self, mbit: u64, run: impl FnOnce(&Self) -> anyhow::Result<()>) -> anyhow::Result<()> {
+        let status: Value = serde_json::from_str(&self.lab.run(&["status", "--json"])?)?;
+        let before = status["link_mbit"].as_u64().context("the links' rate is not told")?;
+        self.lab.run(&["link", "--mbit", &mbit.to_string()])?;
+        let outcome = run(self);
+        self.lab.run(&["link", "--mbit", &before.to_string()])?;
+        outcome
+    }
+
     fn until_nodes_ready(&self) -> anyhow::Result<()> {
         until(60, "four nodes are ready", || {
             let nodes = self.watari(&["node", "list"])?;

@@ -18,8 +18,8 @@ pub(super) const SCENARIOS: &[(&str, Run)] = &[
 ];
 
 /// The lab's scheduler begins a minute before the power goes.
-const FROM: Duration = Duration::from_secs(75);
-const UNTIL: Duration = Duration::from_secs(90);
+const FROM: Duration = Duration::from_secs(63);
+const UNTIL: Duration = Duration::from_secs(75);
 
 fn inspection(stage: &Stage) -> anyhow::Result<()> {
     let boot = stage.boot_id(&stage.address("mail")?)?;

@@ -1,0 +1,13 @@
+//! This crate's tests from outside, in one program: linking each by itself takes longer than running it.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by unwrapping")]
+
+mod calendar;
+mod command;
+mod manual;
+mod permissions;
+mod setup;
+mod spellings;
+mod support;
+mod units;
+mod upload;

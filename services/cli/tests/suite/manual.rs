@@ -1,0 +1,44 @@
+//! What packages take from the command itself: completion scripts and the manual's pages.
+
+use std::fs;
+
+use crate::support::{Ran, bare};
+use watari_testkit::TempDir;
+
+#[test]
+fn each_shell_is_told_every_noun_and_its_verbs() {
+    for (shell, mark) in [("bash", "complete -F _watari"), ("zsh", "#compdef watari"), ("fish", "complete -c watari")] {
+        let ran = Ran::of(bare(&["completion", shell]).output().unwrap());
+        assert_eq!(ran.status, 0, "{ran:?}");
+        assert!(ran.out.contains(mark), "{shell}: {}", ran.out);
+        for word in ["evacuate", "console-log", "completion", "wait-timeout"] {
+            assert!(ran.out.contains(word), "{shell} does not complete {word}");
+        }
+    }
+    assert_eq!(Ran::of(bare(&["completion", "csh"]).output().unwrap()).status, 2);
+}
+
+#[test]
+fn every_command_has_a_page_whose_examples_keep_their_lines() {
+    let folder = TempDir::new();
+    let ran = Ran::of(bare(&["manual", folder.path().to_str().unwrap()]).output().unwrap());
+    assert_eq!(ran.status, 0, "{ran:?}");
+    let page = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap_or_else(|e| panic!("{name}: {e}"));
+    for (name, title) in
+        [("watari.1", "watari"), ("watari-vm.1", "watari-vm"), ("watari-vm-create.1", "watari-vm-create")]
+    {
+        let named = format!("\n.SH NAME\n{title} - ");
+        // Dashes are escaped in the source.
+        assert!(page(name).replace("\\-", "-").contains(&named), "{}", page(name));
+    }
+    let notes = page("watari-key-add.1");
+    let (_, notes) = notes.split_once(".SH NOTES\n.nf\n").unwrap();
+    assert!(notes.contains("\nssh") || notes.contains("\n  ssh"), "{notes}");
+    assert!(!folder.path().join("watari-manual.1").exists() && !folder.path().join("watari-help.1").exists());
+}
+
+#[test]
+fn a_folder_that_is_not_there_is_told() {
+    let ran = Ran::of(bare(&["manual", "/nonexistent/pages"]).output().unwrap());
+    assert!(ran.status == 1 && ran.err.contains("error[file.unusable]") && ran.err.contains("/nonexistent"), "{ran:?}");
+}

@@ -1,0 +1,141 @@
+//! The spellings that are fixed: what the README and others' scripts type stays understood.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use clap::{CommandFactory, Parser};
+use watari_cli::options::Options;
+
+const README: &str = include_str!("../../../../README.md");
+
+#[test]
+fn every_fixed_spelling_is_understood() {
+    for line in [
+        "vm create mail --image mini --network campus",
+        "vm create mail --image mini --network campus --site myodaiji --vcpus 2 --memory 192MiB --disk 2GiB --wait",
+        "vm list",
+        "vm list -o json",
+        "-o json vm list",
+        "vm show mail -o table",
+        "vm start mail --wait",
+        "vm stop mail --wait",
+        "vm stop mail --force",
+        "vm reboot mail",
+        "vm reboot mail --force --wait",
+        "vm resize mail --vcpus 2 --memory 512MiB --disk 4GiB",
+        "vm resize mail --memory 1GiB -o json",
+        "vm delete mail --yes --wait",
+        "vm migrate mail",
+        "vm migrate mail --to y1 --wait",
+        "vm save mail --as mail-2026",
+        "vm save mail --as mail-2026 --wait -o json",
+        "vm console-log mail",
+        "node list",
+        "node show m1",
+        "node cordon m1",
+        "node uncordon m1",
+        "node drain m1 --wait",
+        "site list",
+        "site evacuate myodaiji",
+        "site evacuate myodaiji --wait -o json",
+        "site return myodaiji --wait",
+        "site power myodaiji battery --left 10m",
+        "site power myodaiji mains",
+        "image import mini.qcow2 --name mini",
+        "image import mini.qcow2 --name mini --wait",
+        "image import mini.qcow2 --name mini --sha256 --wait",
+        "image import mini.qcow2 --name mini --sha256 00",
+        "image list",
+        "image show mini",
+        "image delete mini",
+        "network create campus --provider --cidr 203.0.113.0/24 --range 203.0.113.100-203.0.113.199",
+        "network create lab --overlay --cidr 10.0.0.0/24 --range 10.0.0.10-10.0.0.99",
+        "network create lab --overlay --cidr 10.0.0.0/24 --range 10.0.0.10-10.0.0.99 --gateway 10.0.0.1 --dns 10.0.0.2 --mtu 1400",
+        "network list",
+        "network show campus",
+        "network delete campus",
+        "port list",
+        "port list --network campus",
+        "key add sato id_ed25519.pub",
+        "key add sato -",
+        "key list",
+        "key show sato",
+        "key delete sato",
+        "firewall create mail",
+        "firewall list",
+        "firewall show mail",
+        "firewall allow mail in tcp 25",
+        "firewall allow mail in tcp 80-90 --peer 203.0.113.0/24",
+        "firewall revoke mail out udp 53 --peer dns",
+        "firewall delete mail --yes",
+        "vm create mail --image mini --network campus --firewall mail --firewall web",
+        "migration list",
+        "migration list --active --vm mail --limit 5",
+        "migration show mail-1",
+        "migration cancel mail-1",
+        "outage list",
+        "outage show myodaiji-1",
+        "outage plan myodaiji",
+        "outage pause myodaiji",
+        "outage pause myodaiji-1 -o json",
+        "outage resume myodaiji --wait --wait-timeout 5m",
+        "outage reschedule myodaiji-1 --from +1h --until +2h",
+        "outage cancel myodaiji-1",
+        "outage export",
+        "outage export --site myodaiji outages.ics",
+        "outage import inspections.ics",
+        "outage import - --site myodaiji --matching inspection --dry-run -o json",
+        "events",
+        "events --follow",
+        "events --lang ja --timeout 2m",
+        "setup --cluster cluster.toml --out out --force",
+        "completion bash",
+        "completion zsh",
+        "completion fish",
+        "manual pages",
+        "--nats tls://m-front:4222,tls://y-front:4222 --nkey operator.nk --ca ca.crt vm list",
+    ] {
+        let words = ["watari"].into_iter().chain(line.split(' '));
+        Options::try_parse_from(words).unwrap_or_else(|e| panic!("{line}: {e}"));
+    }
+}
+
+#[test]
+fn a_change_of_size_names_a_size() {
+    assert!(Options::try_parse_from(["watari", "vm", "resize", "mail"]).is_err());
+}
+
+/// The Japanese README has the same commands: another test compares the two.
+#[test]
+fn every_command_of_the_readme_is_understood() {
+    let lines = README.lines().filter(|line| line.starts_with("deploy/lab exec client -- watari "));
+    let commands: Vec<_> = lines.filter_map(|line| line.split(" #").next()?.split_once(" -- ")).collect();
+    assert!(commands.len() > 20, "{} commands were found", commands.len());
+    for (_, command) in commands {
+        // What the shell would put in is one word.
+        let command =
+            command.replace("$(deploy/lab guest-image debian)", "FILE").replace("$(deploy/lab guest-image)", "FILE");
+        let words = command.split_whitespace().map(|word| word.trim_matches('"'));
+        Options::try_parse_from(words).unwrap_or_else(|e| panic!("{command}: {e}"));
+    }
+}
+
+#[test]
+fn the_readmes_table_names_every_command() {
+    let mut told: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for row in README.lines().filter(|line| line.starts_with("| `watari ")) {
+        let commands = row.trim_start_matches("| ").split(" | ").next().unwrap();
+        for command in commands.split(", ") {
+            let mut words = command.trim_matches('`').split(' ').skip(1);
+            let verbs = told.entry(words.next().unwrap()).or_default();
+            verbs.extend(
+                words.next().unwrap_or_default().split("\\|").filter(|verb| !verb.is_empty() && !verb.starts_with('[')),
+            );
+        }
+    }
+    let command = Options::command();
+    let nouns = command
+        .get_subcommands()
+        .filter(|noun| !noun.is_hide_set())
+        .map(|noun| (noun.get_name(), noun.get_subcommands().map(clap::Command::get_name).collect()));
+    assert_eq!(told, nouns.collect::<BTreeMap<_, BTreeSet<_>>>());
+}

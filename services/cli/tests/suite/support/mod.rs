@@ -1,0 +1,238 @@
+//! A cloud's bus as `watari setup` configures it: a real nats-server, on a free port of the
+//! loopback, with the generated keys and certificates.
+
+#![allow(
+    unreachable_pub,
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "its items are for the other files of this program, and a test may end where it stands"
+)]
+
+pub mod stub;
+pub mod wire;
+
+use std::{
+    fs,
+    io::Read,
+    net::TcpStream,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+use watari_testkit::{TempDir, free_port};
+
+/// Two sites, one front end (so that one server is the whole cluster), two nodes, a client.
+pub const CLUSTER: &str = r#"
+name = "test"
+[[site]]
+name = "myodaiji"
+title = "明大寺"
+[[site]]
+name = "yamate"
+[[host]]
+name = "m-front"
+role = "front"
+site = "myodaiji"
+address = "127.0.0.1"
+[[host]]
+name = "m1"
+role = "node"
+site = "myodaiji"
+address = "127.0.0.11"
+[[host]]
+name = "y1"
+role = "node"
+site = "yamate"
+address = "127.0.0.21"
+[[host]]
+name = "client"
+role = "client"
+address = "127.0.0.10"
+"#;
+
+/// The files of `watari setup` in a folder of their own.
+pub struct Files {
+    dir: TempDir,
+}
+
+impl Files {
+    pub fn make(cluster: &str) -> Self {
+        let dir = TempDir::new();
+        fs::write(dir.path().join("cluster.toml"), cluster).unwrap();
+        let files = Self { dir };
+        let run = files.setup(&[]);
+        assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+        files
+    }
+
+    /// Runs `watari setup` (again).
+    pub fn setup(&self, more: &[&str]) -> std::process::Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_watari"));
+        command.args(["--lang", "en", "setup", "--cluster"]).arg(self.path("cluster.toml"));
+        command.arg("--out").arg(self.path("out")).args(more).output().unwrap()
+    }
+
+    pub fn path(&self, path: &str) -> PathBuf {
+        self.dir.path().join(path)
+    }
+
+    /// A file of a host, by its absolute path there without the slash.
+    pub fn of_host(&self, host: &str, path: &str) -> PathBuf {
+        self.path("out/hosts").join(host).join(path)
+    }
+
+    pub fn read(&self, host: &str, path: &str) -> String {
+        let path = self.of_host(host, path);
+        fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+    }
+
+    pub fn seed_file(&self, identity: &str) -> PathBuf {
+        self.path("out/nkeys").join(format!("{identity}.nk"))
+    }
+
+    pub fn authority(&self) -> PathBuf {
+        self.path("out/ca/ca.crt")
+    }
+}
+
+/// A nats-server with a generated configuration.
+pub struct Server {
+    pub port: u16,
+    log: PathBuf,
+    child: Child,
+}
+
+impl Server {
+    /// Starts `host`'s server as its generated file says, save that ports and paths, which are
+    /// those of a whole machine, become the test's own. `ports` maps `ADDRESS:PORT` to another.
+    pub fn start(files: &Files, host: &str, port: u16, ports: &[(String, String)]) -> Self {
+        let log = files.path(&format!("{host}.log"));
+        let mut config = files.read(host, "etc/nats/nats.conf");
+        let root = files.of_host(host, "etc/watari/");
+        config = config.replace("\"/etc/watari/", &format!("\"{}/", root.display().to_string().trim_end_matches('/')));
+        config = config.replace("http: \"127.0.0.1:8222\"", &format!("log_file: {log:?}"));
+        for (from, to) in ports {
+            config = config.replace(&format!("{from}\""), &format!("{to}\""));
+        }
+        let path = files.path(&format!("{host}.conf"));
+        fs::write(&path, config).unwrap();
+        let child = Command::new("nats-server")
+            .arg("-c")
+            .arg(&path)
+            .env("WATARI_NATS_NAME", host)
+            .env("WATARI_NATS_STORE", files.path(&format!("{host}.store")))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("nats-server is installed by deploy/prerequisites");
+        let mut server = Self { port, log, child };
+        server.wait();
+        server
+    }
+
+    fn wait(&mut self) {
+        let until = Instant::now() + Duration::from_secs(20);
+        loop {
+            let mut word = [0; 4];
+            let answers = TcpStream::connect(("127.0.0.1", self.port)).and_then(|mut s| s.read_exact(&mut word));
+            if answers.is_ok() && &word == b"INFO" {
+                return;
+            }
+            let ended = self.child.try_wait().ok().flatten();
+            assert!(ended.is_none() && Instant::now() < until, "nats-server does not start:\n{}", self.log());
+            sleep(Duration::from_millis(10));
+        }
+    }
+
+    pub fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// One front end's bus.
+pub struct Cloud {
+    pub server: Server,
+    pub files: Files,
+}
+
+impl Cloud {
+    pub fn start() -> Self {
+        let files = Files::make(CLUSTER);
+        let port = free_port();
+        let ports = [("127.0.0.1:4222".to_owned(), format!("127.0.0.1:{port}"))];
+        Self { server: Server::start(&files, "m-front", port, &ports), files }
+    }
+
+    pub fn url(&self) -> String {
+        format!("tls://127.0.0.1:{}", self.server.port)
+    }
+
+    /// Connects under an identity.
+    pub fn client(&self, identity: &str) -> wire::Client {
+        let seed = fs::read_to_string(self.files.seed_file(identity)).unwrap();
+        wire::Client::connect(self.server.port, &self.files.authority(), Some(&seed))
+            .unwrap_or_else(|e| panic!("{identity}: {e}\n{}", self.server.log()))
+    }
+
+    /// `watari` as an operator has it, with nothing else set.
+    pub fn command(&self, identity: &str, words: &[&str]) -> Command {
+        let mut command = bare(words);
+        command.env("WATARI_NATS", self.url()).env("WATARI_NKEY", self.files.seed_file(identity));
+        command.env("WATARI_CA", self.files.authority());
+        command
+    }
+
+    /// Runs `watari` as an operator to its end.
+    pub fn run(&self, words: &[&str]) -> Ran {
+        Ran::of(self.command("operator", words).output().unwrap())
+    }
+}
+
+/// `watari` with nothing set.
+pub fn bare(words: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_watari"));
+    command.args(words).env_clear().stdin(Stdio::null());
+    command
+}
+
+/// How a command ended.
+#[derive(Debug)]
+pub struct Ran {
+    pub status: i32,
+    pub out: String,
+    pub err: String,
+}
+
+impl Ran {
+    pub fn of(output: std::process::Output) -> Self {
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        Self { status: output.status.code().unwrap_or(-1), out: text(output.stdout), err: text(output.stderr) }
+    }
+
+    /// What it printed, as JSON.
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.out).unwrap_or_else(|e| panic!("{e}: {self:?}"))
+    }
+}
+
+/// A sample of what a service answers, from the contracts' golden files.
+pub fn sample(name: &str) -> serde_json::Value {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/contracts/tests/golden").join(name);
+    let samples: serde_json::Value = serde_json::from_str(&read(&path)).unwrap();
+    samples[0].clone()
+}
+
+pub fn read(path: &Path) -> String {
+    fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}

@@ -1,0 +1,96 @@
+//! systemd's units load what `watari setup` makes, and set what the services know.
+
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
+
+use crate::support::{CLUSTER, Files, read};
+use toml::{Table, Value};
+use watari_chassis::{Options, config};
+
+/// Each service's unit, and the host of the description that it runs on.
+const UNITS: [(&str, &str, &str); 5] = [
+    ("scheduler", "watari-scheduler", "m-front"),
+    ("image", "watari-image", "m-front"),
+    ("network", "watari-network", "m-front"),
+    ("monitor", "watari-monitor", "m-front"),
+    ("node-agent", "watari-agent", "m1"),
+];
+
+fn repository(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)
+}
+
+/// The values of a directive, one an occurrence.
+fn all(unit: &str, directive: &str) -> Vec<String> {
+    let lines = unit.lines().filter_map(|line| line.strip_prefix(directive)?.strip_prefix('='));
+    lines.map(str::to_owned).collect()
+}
+
+fn unit(name: &str) -> String {
+    read(&repository(&format!("deploy/systemd/{name}.service")))
+}
+
+/// The names of the environment's variables for every key of a service.
+fn variables(service: &str) -> BTreeSet<String> {
+    fn walk(prefix: &str, table: &Table, names: &mut BTreeSet<String>) {
+        for (key, value) in table {
+            let name = format!("{prefix}_{}", key.replace('-', "_").to_uppercase());
+            match value {
+                Value::Table(below) if !below.is_empty() => walk(&name, below, names),
+                _ => {
+                    names.insert(name);
+                }
+            }
+        }
+    }
+    let defaults = read(&repository(&format!("services/{service}/src/defaults.toml")));
+    // A name for which this machine has no file.
+    let printed = config::printed("none-of-this-name", &defaults, &Options::default()).unwrap();
+    let mut names = BTreeSet::new();
+    walk("WATARI", &printed.parse().unwrap(), &mut names);
+    names
+}
+
+#[test]
+fn what_units_read_is_what_setup_makes() {
+    let files = Files::make(CLUSTER);
+    let hosts = UNITS.map(|(_, unit, host)| (unit, host)).into_iter().chain([("watari-nats", "m-front")]);
+    for (name, host) in hosts {
+        let text = unit(name);
+        let conditions = all(&text, "ConditionPathExists");
+        let credentials = all(&text, "LoadCredential");
+        let loaded = credentials.iter().map(|credential| credential.split_once(':').unwrap().1.to_owned());
+        let owned = all(&text, "ExecStartPre").into_iter().flat_map(|command| {
+            command.split(' ').filter(|word| word.starts_with("/etc/")).map(str::to_owned).collect::<Vec<_>>()
+        });
+        assert!(!conditions.is_empty(), "{name} starts on hosts that it is not for");
+        for path in conditions.into_iter().chain(loaded).chain(owned) {
+            let there = files.of_host(host, path.trim_start_matches('/'));
+            assert!(there.exists(), "{name} reads {path}, which setup does not make");
+        }
+    }
+}
+
+#[test]
+fn what_units_set_is_what_services_know_and_names_a_credential_of_their_own() {
+    for (service, name, _) in UNITS {
+        let (text, known) = (unit(name), variables(service));
+        let credentials: Vec<String> = all(&text, "LoadCredential");
+        let loaded: BTreeSet<&str> = credentials.iter().map(|c| c.split_once(':').unwrap().0).collect();
+        for set in all(&text, "Environment").iter().flat_map(|line| line.split(' ')) {
+            let (variable, value) = set.split_once('=').unwrap();
+            assert!(known.contains(variable), "{name} sets {variable}, which {service} does not know");
+            let credential = value.strip_prefix("%d/").unwrap_or_else(|| panic!("{name}: {set}"));
+            assert!(loaded.contains(credential), "{name} names {credential}, which it does not load");
+        }
+    }
+}
+
+#[test]
+fn a_node_takes_migrations_at_the_address_of_its_description() {
+    let files = Files::make(CLUSTER);
+    let socket = files.read("m1", "etc/systemd/system/libvirtd-tls.socket.d/watari-address.conf");
+    assert!(socket.contains("\nListenStream=\nListenStream=127.0.0.11:16514\n"), "{socket}");
+}

@@ -1,0 +1,188 @@
+//! `watari image import` against a front end that breaks off, forgets and at last takes the file.
+
+use std::{
+    fs,
+    io::{Read, Write},
+    net::{TcpListener, TcpStream},
+    sync::{Arc, Mutex},
+};
+
+use crate::support::{
+    Cloud, Files, Ran, sample,
+    stub::{
+        Answer::{Refuse, Reply},
+        Stub,
+    },
+};
+use rustls::{
+    ServerConfig, ServerConnection, StreamOwned,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+};
+use serde_json::{Value, json};
+use watari_model::Refusal;
+
+/// What the front end does with each connection in turn.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Mood {
+    /// Takes so many bytes, then drops the connection.
+    BreakAfter(usize),
+    /// Does not know the ticket any more.
+    Forget,
+    /// Takes what comes.
+    Take,
+    /// Has no room.
+    Full,
+}
+
+type Arrived = Arc<Mutex<Vec<u8>>>;
+
+/// An HTTPS server with a host's certificate; the bytes that arrive are added to `arrived`.
+fn front_end(files: &Files, moods: Vec<Mood>, arrived: &Arrived) -> u16 {
+    let certificates = CertificateDer::pem_file_iter(files.of_host("m-front", "etc/watari/tls/host.crt")).unwrap();
+    let key = PrivateKeyDer::from_pem_file(files.of_host("m-front", "etc/watari/tls/host.key")).unwrap();
+    let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(certificates.map(Result::unwrap).collect(), key)
+        .unwrap();
+    let config = Arc::new(config);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let arrived = Arc::clone(arrived);
+    std::thread::spawn(move || {
+        for mood in moods {
+            let (tcp, _) = listener.accept().unwrap();
+            let tls = StreamOwned::new(ServerConnection::new(Arc::clone(&config)).unwrap(), tcp);
+            serve(tls, mood, &arrived);
+        }
+    });
+    port
+}
+
+fn serve(mut stream: StreamOwned<ServerConnection, TcpStream>, mood: Mood, arrived: &Arrived) {
+    let mut head = Vec::new();
+    let mut byte = [0];
+    while !head.ends_with(b"\r\n\r\n") {
+        stream.read_exact(&mut byte).unwrap();
+        head.push(byte[0]);
+    }
+    let head = String::from_utf8(head).unwrap().to_lowercase();
+    assert!(head.contains("authorization: bearer ticket"), "{head}");
+    let after =
+        |mark: &str| head.split(mark).nth(1).unwrap().chars().take_while(char::is_ascii_digit).collect::<String>();
+    let (offset, length): (usize, usize) =
+        (after("offset=").parse().unwrap(), after("content-length: ").parse().unwrap());
+    assert_eq!(offset, arrived.lock().unwrap().len(), "it does not go on where it broke");
+    let answer = |stream: &mut StreamOwned<_, _>, status: &str, body: Value| {
+        let body = body.to_string();
+        let text = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len());
+        let _ = stream.write_all(text.as_bytes()).and_then(|()| stream.flush());
+    };
+    match mood {
+        Mood::BreakAfter(bytes) => take(&mut stream, bytes, arrived),
+        Mood::Forget => {
+            answer(&mut stream, "401 Unauthorized", json!({"code": "upload.ticket", "message": "no such ticket"}))
+        }
+        Mood::Full => {
+            // Read to its end, or the client may see a broken pipe before it sees the answer.
+            std::io::copy(&mut (&mut stream).take(length as u64), &mut std::io::sink()).unwrap();
+            answer(&mut stream, "507 Insufficient Storage", json!({"code": "image.no-room", "message": "no room"}));
+        }
+        Mood::Take => {
+            take(&mut stream, length, arrived);
+            answer(&mut stream, "200 OK", json!({"offset": offset + length, "state": "verifying"}));
+        }
+    }
+}
+
+fn take(stream: &mut impl Read, bytes: usize, arrived: &Arrived) {
+    let mut body = vec![0; bytes];
+    stream.read_exact(&mut body).unwrap();
+    arrived.lock().unwrap().extend(body);
+}
+
+/// The image service: tickets for the front end at `port`, and an image that is ready once looked at.
+fn image_service(cloud: &Cloud, port: u16, size: usize, arrived: &Arrived) -> Stub {
+    let arrived = Arc::clone(arrived);
+    Stub::start(cloud, "image.m-front", &["watari.v1.image.import", "watari.v1.image.get"], move |subject, _| {
+        let mut image = sample("reply.ImageView.json");
+        image["fault"] = Value::Null;
+        image["state"] = "ready".into();
+        if subject.ends_with("get") {
+            return Reply(image);
+        }
+        let offset = arrived.lock().unwrap().len();
+        image["state"] = "importing".into();
+        let url = (offset < size).then(|| format!("https://127.0.0.1:{port}/v1/uploads/1"));
+        Reply(json!({"image": image, "url": url, "token": "ticket", "offset": offset}))
+    })
+}
+
+fn file(cloud: &Cloud, size: usize) -> (String, Vec<u8>) {
+    let bytes: Vec<u8> = (0..size).map(|n| u8::try_from(n * 31 % 251).unwrap()).collect();
+    let path = cloud.files.path("disk.img");
+    fs::write(&path, &bytes).unwrap();
+    (path.display().to_string(), bytes)
+}
+
+#[test]
+fn an_upload_goes_on_where_it_broke_and_arrives_whole() {
+    let cloud = Cloud::start();
+    let (path, bytes) = file(&cloud, 3_000_000);
+    let arrived = Arrived::default();
+    let moods = vec![Mood::BreakAfter(700_001), Mood::Forget, Mood::BreakAfter(0), Mood::Take];
+    let port = front_end(&cloud.files, moods, &arrived);
+    let stub = image_service(&cloud, port, bytes.len(), &arrived);
+    let ran = cloud.run(&["image", "import", &path, "--name", "mini", "--sha256", "--wait", "-o", "json"]);
+    assert_eq!(ran.status, 0, "{ran:?}");
+    assert!(*arrived.lock().unwrap() == bytes, "other bytes arrived than were sent");
+    assert_eq!(ran.json()["state"], "ready");
+    assert!(ran.err.contains("the connection broke; going on where it broke"), "{ran:?}");
+    let asked = stub.asked();
+    let digest = std::process::Command::new("sha256sum").arg(&path).output().unwrap();
+    assert_eq!(asked[0].1["sha256"].as_str().unwrap(), &String::from_utf8(digest.stdout).unwrap()[..64]);
+    assert_eq!(asked[0].1["size_bytes"], 3_000_000);
+    let ids: std::collections::BTreeSet<String> =
+        asked.iter().filter(|(s, _)| s.ends_with("import")).map(|(_, q)| q["request_id"].to_string()).collect();
+    assert_eq!(ids.len(), 1, "a resumed import is still the same import");
+}
+
+#[test]
+fn a_front_end_without_room_ends_the_import() {
+    let cloud = Cloud::start();
+    let (path, bytes) = file(&cloud, 100_000);
+    let arrived = Arrived::default();
+    let port = front_end(&cloud.files, vec![Mood::Full], &arrived);
+    let _stub = image_service(&cloud, port, bytes.len(), &arrived);
+    let ran = cloud.run(&["image", "import", &path, "--name", "mini"]);
+    assert!(ran.status == 1 && ran.err.contains("image.no-room"), "{ran:?}");
+}
+
+#[test]
+fn an_import_that_failed_meanwhile_is_told_with_its_reason() {
+    let cloud = Cloud::start();
+    let (path, _) = file(&cloud, 100);
+    let _stub = Stub::start(&cloud, "image.m-front", &["watari.v1.image.import"], |_, _| {
+        let mut image = sample("reply.ImageView.json");
+        image["state"] = "failed".into();
+        image["fault"] = sample("reply.OutageView.json")["failed"][0].clone();
+        Reply(json!({"image": image, "url": null, "token": "", "offset": 0}))
+    });
+    let ran = cloud.run(&["image", "import", &path, "--name", "mini"]);
+    assert!(ran.status == 1 && ran.err.contains("error[migration.failed]"), "{ran:?}");
+}
+
+#[test]
+fn a_name_that_is_taken_is_told_before_anything_is_sent() {
+    let cloud = Cloud::start();
+    let (path, _) = file(&cloud, 100);
+    let _stub = Stub::start(&cloud, "image.m-front", &["watari.v1.image.import"], |_, _| {
+        Refuse(Refusal::ImageExists { image: "mini".to_owned() })
+    });
+    let ran = cloud.run(&["image", "import", &path, "--name", "mini", "--wait"]);
+    assert!(ran.status == 1 && ran.err.contains("error[image.exists]"), "{ran:?}");
+    let folder = cloud.files.path("out").display().to_string();
+    let ran = Ran::of(cloud.command("operator", &["image", "import", &folder, "--name", "mini"]).output().unwrap());
+    assert!(ran.status == 2 && ran.err.contains("error[upload.file]"), "{ran:?}");
+}

@@ -1,0 +1,10 @@
+//! This crate's tests from outside, in one program: linking each by itself takes longer than running it.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by unwrapping")]
+
+mod access;
+mod copies;
+mod downloads;
+mod harness;
+mod imports;
+mod saves;

@@ -1,0 +1,214 @@
+//! Nodes appear, fall silent, return; and nobody can make the monitor believe otherwise.
+
+use std::sync::atomic::Ordering;
+
+use crate::harness::{Agent, PATIENCE, Running, ask, beat, becomes, events, inventory, node, settings, somebody};
+use futures_util::StreamExt;
+use watari_chassis::{Bucket, Context, codec};
+use watari_contracts::{
+    Service,
+    beat::VERSION,
+    monitor::{CapacityChanged, CordonNode, GetNode, ListEvents, ListNodes, UncordonNode},
+    subjects,
+};
+use watari_model::{
+    Refusal,
+    node::{Node, State},
+};
+use watari_testkit::{NatsServer, TempDir, eventually, eventually_some};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_appears_falls_silent_and_returns_and_its_document_changes_no_more_often() {
+    let (nats, dir) = (NatsServer::start(), TempDir::new());
+    let monitor = Running::start(&nats, settings(dir.path())).await;
+    let bus = somebody(&nats).await;
+    let agent = Agent::start(&nats, "myodaiji", "m1").await;
+    becomes(&bus, "m1", State::Ready).await;
+    let view = node(&bus, "m1").await.unwrap();
+    assert_eq!((view.site.as_str(), view.vcpus_total, view.vcpus_used, view.vms), ("myodaiji", 8, 2, 1));
+    assert_eq!((view.memory_mib_total, view.memory_mib_used, view.disk_gib_free), (16_384, 512, 90));
+
+    agent.speak(false);
+    becomes(&bus, "m1", State::Suspect).await;
+    becomes(&bus, "m1", State::Lost).await;
+    assert!(node(&bus, "m1").await.unwrap().silent_ms >= 2_500);
+    agent.speak(true);
+    becomes(&bus, "m1", State::Ready).await;
+    agent.answers.store(false, Ordering::Relaxed);
+    becomes(&bus, "m1", State::Suspect).await;
+    agent.answers.store(true, Ordering::Relaxed);
+    becomes(&bus, "m1", State::Ready).await;
+
+    // Beats alone are not written down.
+    let context = Context::new(Service::Monitor, &crate::harness::common(&nats)).await.unwrap();
+    let nodes = Bucket::<Node>::of_another(&context).await.unwrap();
+    let before = nodes.get("m1").await.unwrap().unwrap().revision;
+    let beats = monitor.metric("watari_beats_total");
+    eventually("twenty more beats", PATIENCE, || async { monitor.metric("watari_beats_total") >= beats + 20.0 }).await;
+    let last = events(&bus, "nodes").await.pop().unwrap();
+    assert!(last.revision >= before);
+    let flapped = last.revision - before;
+    assert!(flapped <= 2, "{flapped} writes for twenty beats");
+    monitor.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn capacity_is_told_when_it_changes() {
+    let (nats, dir) = (NatsServer::start(), TempDir::new());
+    let monitor = Running::start(&nats, settings(dir.path())).await;
+    let bus = somebody(&nats).await;
+    let mut told = bus.subscribe(subjects::CAPACITIES).await.unwrap();
+    let agent = Agent::start(&nats, "yamate", "y1").await;
+    let mut until = async |what: &str, wanted: &dyn Fn(&CapacityChanged) -> bool| {
+        let found = async {
+            loop {
+                let message = told.next().await.unwrap();
+                assert_eq!(message.subject, "watari.capacity.yamate.y1");
+                let event: CapacityChanged = serde_json::from_slice(&message.payload).unwrap();
+                if wanted(&event) {
+                    return event;
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, found).await.unwrap_or_else(|_| panic!("not told: {what}"))
+    };
+    let first = until("it is ready", &|e| e.state == State::Ready).await;
+    assert_eq!((first.memory_free_mib, first.disk_free_gib), (16_384 - 512, 90));
+    agent.memory_used_mib.store(4_096, Ordering::Relaxed);
+    until("less memory is free", &|e| e.memory_free_mib == 16_384 - 4_096).await;
+    agent.speak(false);
+    until("it is lost", &|e| e.state == State::Lost).await;
+    monitor.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_is_cordoned_and_listed_by_site_and_page() {
+    let (nats, dir) = (NatsServer::start(), TempDir::new());
+    let monitor = Running::start(&nats, settings(dir.path())).await;
+    let bus = somebody(&nats).await;
+    let mut agents = Vec::new();
+    for (site, name) in [("myodaiji", "m1"), ("myodaiji", "m2"), ("yamate", "y1")] {
+        agents.push(Agent::start(&nats, site, name).await);
+        becomes(&bus, name, State::Ready).await;
+    }
+    let m1 = || "m1".parse().unwrap();
+    assert!(ask(&bus, CordonNode { name: m1() }).await.unwrap().cordoned);
+    assert!(ask(&bus, CordonNode { name: m1() }).await.unwrap().cordoned, "again");
+    assert!(node(&bus, "m1").await.unwrap().cordoned);
+    assert!(!ask(&bus, UncordonNode { name: m1() }).await.unwrap().cordoned);
+    let nobody = CordonNode { name: "nobody".parse().unwrap() };
+    assert!(matches!(ask(&bus, nobody).await, Err(Refusal::NodeUnknown { .. })));
+    assert!(matches!(ask(&bus, GetNode { name: "nobody".parse().unwrap() }).await, Err(Refusal::NodeUnknown { .. })));
+
+    let names = |page: watari_contracts::monitor::NodePage| {
+        (page.nodes.iter().map(|n| n.name.to_string()).collect::<Vec<_>>().join(" "), page.next.map(|n| n.to_string()))
+    };
+    let all = ListNodes::default();
+    assert_eq!(names(ask(&bus, all.clone()).await.unwrap()), ("m1 m2 y1".to_owned(), None));
+    let two = ListNodes { limit: Some(2), ..all.clone() };
+    assert_eq!(names(ask(&bus, two.clone()).await.unwrap()), ("m1 m2".to_owned(), Some("m2".to_owned())));
+    let rest = ListNodes { after: Some("m2".parse().unwrap()), ..two };
+    assert_eq!(names(ask(&bus, rest).await.unwrap()), ("y1".to_owned(), None));
+    let here = ListNodes { site: Some("myodaiji".parse().unwrap()), ..all.clone() };
+    assert_eq!(names(ask(&bus, here).await.unwrap()), ("m1 m2".to_owned(), None));
+    assert!(matches!(ask(&bus, ListNodes { limit: Some(0), ..all }).await, Err(Refusal::OutOfRange { .. })));
+    monitor.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hostile_beats_and_inventories_are_counted_and_believed_in_nothing() {
+    let (nats, dir) = (NatsServer::start(), TempDir::new());
+    let monitor = Running::start(&nats, settings(dir.path())).await;
+    let bus = somebody(&nats).await;
+    // Somebody answers for it, so that only disbelief keeps the node away.
+    let agent = Agent::start(&nats, "myodaiji", "m1").await;
+    becomes(&bus, "m1", State::Ready).await;
+    let good = codec::encode(VERSION, &beat("myodaiji", "m9")).unwrap();
+    let mut trailing = good.clone();
+    trailing.push(0);
+    let mut other_version = good.clone();
+    other_version[0] = 2;
+    let refused = monitor.metric("watari_beats_refused_total");
+    let hostile: Vec<(&str, Vec<u8>)> = vec![
+        ("watari.beat.myodaiji.m8", good.clone()),
+        ("watari.beat.yamate.m9", good.clone()),
+        ("watari.beat.myodaiji.M9", codec::encode(VERSION, &beat("myodaiji", "M9")).unwrap()),
+        ("watari.beat.yamate.m1", codec::encode(VERSION, &beat("yamate", "m1")).unwrap()),
+        ("watari.beat.myodaiji.m9", Vec::new()),
+        ("watari.beat.myodaiji.m9", vec![1]),
+        ("watari.beat.myodaiji.m9", vec![0xff; 70_000]),
+        ("watari.beat.myodaiji.m9", vec![1, 253, 0, 0, 0, 0, 0, 0, 0, 16]),
+        ("watari.beat.myodaiji.m9", good[..good.len() / 2].to_vec()),
+        ("watari.beat.myodaiji.m9", trailing),
+        ("watari.beat.myodaiji.m9", other_version),
+    ];
+    let expected = refused + hostile.len() as f64;
+    for (subject, payload) in hostile {
+        bus.publish_beat(subject, payload).await.unwrap();
+    }
+    eventually("all are counted", PATIENCE, || async { monitor.metric("watari_beats_refused_total") >= expected })
+        .await;
+
+    let json = serde_json::to_value(inventory()).unwrap();
+    for (subject, payload) in [
+        ("watari.inventory.myodaiji.M9", json.clone()),
+        ("watari.inventory.yamate.m1", json.clone()),
+        ("watari.inventory.myodaiji.m9", serde_json::json!({"vcpus": -1})),
+        ("watari.inventory.myodaiji.m9", serde_json::json!("x".repeat(300_000))),
+    ] {
+        bus.publish_json(subject, &payload).await.unwrap();
+    }
+    let inventories = || async { monitor.metric("watari_inventories_refused_total") >= 4.0 };
+    eventually("all inventories are counted", PATIENCE, inventories).await;
+    let nodes = ask(&bus, ListNodes::default()).await.unwrap().nodes;
+    assert_eq!(nodes.iter().map(|n| (n.name.as_str(), n.site.as_str())).collect::<Vec<_>>(), [("m1", "myodaiji")]);
+    for request in [
+        ListEvents { bucket: Some("users; --".to_owned()), ..ListEvents::default() },
+        ListEvents { key: Some("x".repeat(500)), ..ListEvents::default() },
+        ListEvents { limit: Some(1_001), ..ListEvents::default() },
+    ] {
+        assert!(matches!(ask(&bus, request).await, Err(Refusal::OutOfRange { .. })));
+    }
+    becomes(&bus, "m1", State::Ready).await;
+    drop(agent);
+    monitor.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_inventory_alone_makes_a_node_that_is_suspect_and_then_lost() {
+    let (nats, dir) = (NatsServer::start(), TempDir::new());
+    let monitor = Running::start(&nats, settings(dir.path())).await;
+    let bus = somebody(&nats).await;
+    ask(&bus, ListNodes::default()).await.unwrap();
+    let (site, name) = ("yamate".parse().unwrap(), "y9".parse().unwrap());
+    bus.publish_json(&subjects::inventory(&site, &name), &inventory()).await.unwrap();
+    let state = eventually_some("it is there", PATIENCE, || async { node(&bus, "y9").await }).await.state;
+    assert_ne!(state, State::Ready);
+    becomes(&bus, "y9", State::Lost).await;
+    monitor.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn neither_a_new_primary_nor_a_restarted_bus_blames_the_nodes() {
+    let (mut nats, here, there) = (NatsServer::start(), TempDir::new(), TempDir::new());
+    let bus = somebody(&nats).await;
+    let first = Running::start(&nats, settings(here.path())).await;
+    let (alive, dead) = (Agent::start(&nats, "myodaiji", "m1").await, Agent::start(&nats, "myodaiji", "m2").await);
+    for name in ["m1", "m2"] {
+        becomes(&bus, name, State::Ready).await;
+    }
+    let second = Running::start(&nats, settings(there.path())).await;
+    let has_history = || async { second.metric("watari_history_available") > 0.5 };
+    eventually("the standby keeps a history of its own", PATIENCE, has_history).await;
+    dead.speak(false);
+    first.kill();
+    becomes(&bus, "m2", State::Lost).await;
+    nats.restart();
+    dead.speak(true);
+    becomes(&bus, "m2", State::Ready).await;
+    becomes(&bus, "m1", State::Ready).await;
+    let told: Vec<_> = events(&bus, "nodes").await.into_iter().filter(|e| e.key == "m1").map(|e| e.summary).collect();
+    assert!(!told.iter().any(|line| line.contains("lost")), "m1 spoke all the time: {told:?}");
+    drop(alive);
+    second.stop().await;
+}

@@ -1,0 +1,182 @@
+//! Addresses under concurrency, repetition and the death of whoever hands them out.
+
+use std::{collections::BTreeMap, time::Instant};
+
+use crate::harness::{Running, ask, campus, lab, settings, somebody, together, wants};
+use watari_contracts::network::{AllocatePort, ListPorts, ReleasePorts};
+use watari_model::Refusal;
+use watari_testkit::NatsServer;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_range_is_handed_out_by_many_at_once_without_a_duplicate_and_then_exhausted() {
+    let nats = NatsServer::start();
+    let service = Running::start(&nats, settings()).await;
+    let bus = somebody(&nats).await;
+    ask(&bus, lab("203.0.113.10-203.0.113.209")).await.unwrap();
+    let all = together((0..8).map(|task| {
+        let bus = bus.clone();
+        async move {
+            let mut got = Vec::new();
+            for n in 0..30 {
+                got.push(ask(&bus, wants(task * 30 + n)).await.map(|a| a.port.address));
+            }
+            got
+        }
+    }))
+    .await
+    .concat();
+    let mut given: Vec<_> = all.iter().flatten().collect();
+    given.sort_unstable();
+    given.dedup();
+    assert_eq!(given.len(), 200, "200 addresses, each once");
+    let refused: Vec<_> = all.iter().filter_map(|r| r.as_ref().err()).collect();
+    assert_eq!(refused.len(), 40);
+    assert!(refused.iter().all(|r| matches!(r, Refusal::RangeExhausted { size, .. } if size == "200")), "{refused:?}");
+    let view = campus(&bus).await;
+    assert_eq!((view.addresses_used, view.addresses_free), (200, 0));
+
+    let page = ask(&bus, ListPorts { limit: Some(150), ..ListPorts::default() }).await.unwrap();
+    assert_eq!(page.ports.len(), 150);
+    let rest = ask(&bus, ListPorts { after: page.next, ..ListPorts::default() }).await.unwrap();
+    assert_eq!((rest.ports.len(), rest.next), (50, None));
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn asking_again_gives_the_same_port_even_when_all_ask_at_once() {
+    let nats = NatsServer::start();
+    let service = Running::start(&nats, settings()).await;
+    let bus = somebody(&nats).await;
+    ask(&bus, lab("203.0.113.100-203.0.113.199")).await.unwrap();
+    let same = together((0..20).map(|_| {
+        let bus = bus.clone();
+        async move { ask(&bus, wants(1)).await.unwrap().port }
+    }))
+    .await;
+    assert!(same.iter().all(|port| *port == same[0]), "{same:?}");
+    assert_eq!(campus(&bus).await.addresses_used, 1);
+    // Another server of the same name is another server.
+    let other = AllocatePort { vm_uuid: "another".to_owned(), ..wants(1) };
+    assert_ne!(ask(&bus, other).await.unwrap().port.address, same[0].address);
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_given_back_rests_and_returns() {
+    let nats = NatsServer::start();
+    let service = Running::start(&nats, settings()).await;
+    let bus = somebody(&nats).await;
+    ask(&bus, lab("203.0.113.100-203.0.113.102")).await.unwrap();
+    let first = ask(&bus, wants(1)).await.unwrap().port.address;
+    let release = ReleasePorts { vm: "vm1".parse().unwrap(), vm_uuid: "uuid-1".to_owned() };
+    let of_another = ReleasePorts { vm_uuid: "uuid-2".to_owned(), ..release.clone() };
+    assert_eq!(ask(&bus, of_another).await.unwrap().ports, 0);
+    assert_eq!(ask(&bus, release.clone()).await.unwrap().ports, 1);
+    assert_eq!(ask(&bus, release).await.unwrap().ports, 0);
+    let mut next = Vec::new();
+    for n in 2..5 {
+        next.push(ask(&bus, wants(n)).await.unwrap().port.address);
+    }
+    assert_eq!(next.last(), Some(&first), "the address rested while there were others: {next:?}");
+    assert!(matches!(ask(&bus, wants(5)).await, Err(Refusal::RangeExhausted { .. })));
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fixed_address_is_had_once_and_only_inside_the_subnet() {
+    let nats = NatsServer::start();
+    let service = Running::start(&nats, settings()).await;
+    let bus = somebody(&nats).await;
+    let gateway = Some("203.0.113.1".parse().unwrap());
+    ask(&bus, crate::harness::lab_with(gateway, "203.0.113.100-203.0.113.102")).await.unwrap();
+    let fixed = |n: u32, address: &str| AllocatePort { address: Some(address.parse().unwrap()), ..wants(n) };
+    for (n, address) in [(1, "203.0.113.101"), (2, "203.0.113.50")] {
+        assert_eq!(ask(&bus, fixed(n, address)).await.unwrap().port.address.to_string(), address);
+        assert_eq!(ask(&bus, fixed(n, address)).await.unwrap().port.address.to_string(), address, "again");
+    }
+    for (n, address) in [(3, "203.0.113.101"), (3, "203.0.113.50"), (3, "203.0.113.1")] {
+        assert!(matches!(ask(&bus, fixed(n, address)).await, Err(Refusal::AddressTaken { .. })), "{address}");
+    }
+    for (n, address) in [(3, "203.0.113.0"), (3, "203.0.113.255"), (3, "198.51.100.1"), (1, "203.0.113.102")] {
+        assert!(matches!(ask(&bus, fixed(n, address)).await, Err(Refusal::OutOfRange { .. })), "{address}");
+    }
+    let drawn = [ask(&bus, wants(4)).await, ask(&bus, wants(5)).await].map(|a| a.unwrap().port.address.to_string());
+    assert!(!drawn.contains(&"203.0.113.101".to_owned()), "{drawn:?}");
+    assert!(matches!(ask(&bus, wants(6)).await, Err(Refusal::RangeExhausted { .. })));
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killing_the_service_and_nats_in_the_middle_neither_loses_nor_doubles_an_address() {
+    let mut nats = NatsServer::start();
+    let first = Running::start(&nats, settings()).await;
+    let bus = somebody(&nats).await;
+    ask(&bus, lab("203.0.113.10-203.0.113.209")).await.unwrap();
+    let (halfway, mut reached) = tokio::sync::mpsc::channel(200);
+    let asking: Vec<_> = (0..8)
+        .map(|task| {
+            let (bus, halfway) = (bus.clone(), halfway.clone());
+            tokio::spawn(async move {
+                let mut got = BTreeMap::new();
+                for n in task * 25..(task + 1) * 25 {
+                    got.insert(n, ask(&bus, wants(n)).await.unwrap().port);
+                    let _ = halfway.send(()).await;
+                }
+                got
+            })
+        })
+        .collect();
+    for _ in 0..60 {
+        reached.recv().await.unwrap();
+    }
+    first.kill();
+    let second = Running::start(&nats, settings()).await;
+    for _ in 0..60 {
+        reached.recv().await.unwrap();
+    }
+    nats.restart();
+    let drain = tokio::spawn(async move { while reached.recv().await.is_some() {} });
+    drop(halfway);
+    let mut got = BTreeMap::new();
+    for task in asking {
+        got.extend(task.await.unwrap());
+    }
+    drain.await.unwrap();
+    let distinct: std::collections::BTreeSet<_> = got.values().map(|port| port.address).collect();
+    assert_eq!((got.len(), distinct.len()), (200, 200));
+    second.stop().await;
+
+    // A third instance sees the same, and nothing more was written than was answered.
+    let third = Running::start(&nats, settings()).await;
+    for (n, port) in &got {
+        assert_eq!(ask(&bus, wants(*n)).await.unwrap().port, *port);
+    }
+    assert_eq!(campus(&bus).await.addresses_used, 200);
+    third.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_servers_get_addresses_quickly() {
+    let nats = NatsServer::start();
+    let service = Running::start(&nats, settings()).await;
+    let bus = somebody(&nats).await;
+    let network = crate::harness::wide("10.0.0.0/16", "10.0.1.0-10.0.20.0");
+    ask(&bus, network).await.unwrap();
+    let begun = Instant::now();
+    let given = together((0..32).map(|task| {
+        let bus = bus.clone();
+        async move {
+            let mut got = Vec::new();
+            for n in 0..32 {
+                got.push(ask(&bus, wants(task * 32 + n)).await.unwrap().port.address);
+            }
+            got
+        }
+    }))
+    .await
+    .concat();
+    let seconds = begun.elapsed().as_secs_f64();
+    println!("{} allocations in {seconds:.2} s: {:.0} a second", given.len(), given.len() as f64 / seconds);
+    assert_eq!(given.into_iter().collect::<std::collections::BTreeSet<_>>().len(), 1024);
+    service.stop().await;
+}

@@ -1,0 +1,146 @@
+//! What an operator does with outages, scheduled and under way.
+
+use std::time::Duration;
+
+use crate::support::{Cloud, SOON, create};
+use watari_chassis::clock;
+use watari_contracts::scheduler::{
+    CancelOutage, CreateVm, EvacuateSite, GetOutage, ListMigrations, MigrationView, OutageView, PauseOutage,
+    RescheduleOutage, ResumeOutage, ReturnSite, ScheduleOutage, StopVm,
+};
+use watari_model::{
+    OutageId, Refusal, migration,
+    outage::{State, Window},
+    vm::{self, Evacuate},
+};
+use watari_testkit::eventually_some;
+
+async fn until(cloud: &Cloud, id: &OutageId, holds: impl Fn(&OutageView) -> bool) -> OutageView {
+    let request = GetOutage { id: id.clone() };
+    let look = || async {
+        let outage = cloud.ctx.bus.request(&request).await.ok()?;
+        holds(&outage).then_some(outage)
+    };
+    eventually_some("the outage is as wanted", SOON, look).await
+}
+
+async fn until_active(cloud: &Cloud, what: &str, holds: impl Fn(&[MigrationView]) -> bool) {
+    let request = ListMigrations { vm: None, active: true, limit: None };
+    let look = || async {
+        let page = cloud.ctx.bus.request(&request).await.ok()?;
+        holds(&page.migrations).then_some(())
+    };
+    eventually_some(what, SOON, look).await;
+}
+
+const fn travels(migration: &MigrationView) -> bool {
+    !matches!(migration.state, migration::State::Queued | migration::State::Preparing)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn invariant_10_a_paused_evacuation_stands_still_and_goes_on_under_another_scheduler() {
+    let mut cloud = Cloud::start().await;
+    for name in ["mail", "web", "a", "b"] {
+        cloud.running(name, "myodaiji").await;
+    }
+    cloud.fleet.copies_take(Duration::from_millis(700));
+    let evacuate = EvacuateSite { request_id: None, site: "myodaiji".parse().unwrap() };
+    let id = cloud.ask(&evacuate).await.unwrap().id;
+    until_active(&cloud, "something copies", |active| active.iter().any(travels)).await;
+    let pause = PauseOutage { id: id.clone() };
+    let paused = cloud.ask(&pause).await.unwrap();
+    assert!(paused.paused_at.is_some() && paused.state == State::Evacuating, "{paused:?}");
+    assert_eq!(cloud.ask(&pause).await.unwrap().paused_at, paused.paused_at, "asked twice, paused once");
+    until_active(&cloud, "nothing travels any more", |active| !active.iter().any(travels)).await;
+    let stands = cloud.ask(&GetOutage { id: id.clone() }).await.unwrap();
+    assert!((1..4).contains(&stands.moved.len()), "{stands:?}");
+    assert_eq!(cloud.ask(&evacuate).await.unwrap().paused_at, paused.paused_at, "that is no resuming");
+
+    cloud.kill_scheduler();
+    cloud.start_scheduler().await;
+    let late = CreateVm { site: Some("myodaiji".parse().unwrap()), ..create("late") };
+    assert!(matches!(cloud.ask(&late).await, Err(Refusal::SiteDraining { .. })), "invariant 5");
+    let still = cloud.ask(&GetOutage { id: id.clone() }).await.unwrap();
+    assert_eq!((still.paused_at, still.moved.len()), (paused.paused_at, stands.moved.len()), "{still:?}");
+
+    let resume = ResumeOutage { id: id.clone() };
+    assert_eq!(cloud.ask(&resume).await.unwrap().paused_at, None);
+    let emptied = until(&cloud, &id, |outage| outage.state == State::Evacuated).await;
+    assert_eq!((emptied.moved.len(), emptied.failed.len()), (4, 0), "{emptied:?}");
+    assert_eq!(cloud.ask(&resume).await.unwrap().state, State::Evacuated, "asked twice, it is not paused");
+    assert_eq!(cloud.ask(&pause).await.unwrap_err().code(), "outage.not-under-way");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_paused_evacuation_that_is_turned_round_is_not_paused_any_more() {
+    let cloud = Cloud::start().await;
+    for name in ["mail", "web", "a"] {
+        cloud.running(name, "myodaiji").await;
+    }
+    cloud.fleet.copies_take(Duration::from_millis(700));
+    let site = || "myodaiji".parse().unwrap();
+    let id = cloud.ask(&EvacuateSite { request_id: None, site: site() }).await.unwrap().id;
+    cloud.ask(&PauseOutage { id: id.clone() }).await.unwrap();
+    let back = cloud.ask(&ReturnSite { request_id: None, site: site() }).await.unwrap();
+    assert_eq!((back.state, back.paused_at), (State::Returning, None));
+    until(&cloud, &id, |outage| outage.state == State::Completed).await;
+    for name in ["mail", "web", "a"] {
+        assert_eq!(cloud.vm(name).await.site.unwrap().as_str(), "myodaiji");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_scheduled_outage_keeps_its_name_when_it_is_moved_and_does_not_stand_in_its_own_way() {
+    let cloud = Cloud::start().await;
+    let now = clock::now();
+    let at = |hour: u64| now.plus_millis(hour * 3_600_000);
+    let schedule = |site: &str, from: u64, until: u64| ScheduleOutage {
+        request_id: Some(format!("{site}/{from}")),
+        site: site.parse().unwrap(),
+        from: at(from),
+        until: at(until),
+        note: String::new(),
+    };
+    let made = cloud.ask(&schedule("myodaiji", 10, 20)).await.unwrap();
+    assert_eq!(made.request_id, "myodaiji/10");
+    let other = cloud.ask(&schedule("yamate", 40, 50)).await.unwrap();
+    let id = made.id.clone();
+    let to = |from: u64, until: u64| RescheduleOutage { id: id.clone(), from: at(from), until: at(until) };
+    let moved = cloud.ask(&to(15, 25)).await.unwrap();
+    assert_eq!((&moved.id, moved.window), (&made.id, Some(Window { from: at(15), until: at(25) })));
+    assert_eq!(moved.state, State::Scheduled);
+    assert_eq!(cloud.ask(&to(15, 25)).await.unwrap().changed_at, moved.changed_at, "asked twice, moved once");
+    for (wrong, code) in [(to(45, 55), "outage.everywhere"), (to(0, 1), "request.out-of-range")] {
+        assert_eq!(cloud.ask(&wrong).await.unwrap_err().code(), code, "{wrong:?}");
+    }
+    cloud.ask(&CancelOutage { id: other.id.clone() }).await.unwrap();
+    cloud.ask(&to(45, 55)).await.unwrap();
+    let over = RescheduleOutage { id: other.id, from: at(60), until: at(61) };
+    assert_eq!(cloud.ask(&over).await.unwrap_err().code(), "outage.not-scheduled");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_could_not_leave_is_known_from_the_day_on_which_an_outage_is_scheduled() {
+    let cloud = Cloud::start().await;
+    cloud.running("mail", "myodaiji").await;
+    let now = clock::now();
+    let (from, until_then) = (now.plus_millis(90 * 86_400_000), now.plus_millis(91 * 86_400_000));
+    let site = |name: &str| Some(name.parse().unwrap());
+    let note = String::new();
+    let wanted = ScheduleOutage { request_id: None, site: "myodaiji".parse().unwrap(), from, until: until_then, note };
+    let id = cloud.ask(&wanted).await.unwrap().id;
+    let old = CreateVm { site: site("myodaiji"), evacuate: Evacuate::Stay, ..create("old") };
+    let made = cloud.ask(&old).await.unwrap();
+    let codes: Vec<&str> = made.warnings.iter().map(|warning| warning.code.as_str()).collect();
+    assert_eq!(codes, ["outage.cannot-leave"]);
+    let elsewhere = CreateVm { site: site("yamate"), evacuate: Evacuate::Stay, ..create("other") };
+    assert!(cloud.ask(&elsewhere).await.unwrap().warnings.is_empty());
+
+    let seen = until(&cloud, &id, |outage| !outage.at_risk.is_empty()).await;
+    let at_risk: Vec<_> = seen.at_risk.iter().map(|left| (left.vm.as_str(), left.code.as_str())).collect();
+    assert_eq!(at_risk, [("old", "outage.policy-stays")]);
+    assert_eq!((seen.state, seen.changed_at), (State::Scheduled, seen.created_at), "that is no change of its state");
+    cloud.until("old", |vm| vm.state == vm::State::Running).await;
+    cloud.ask(&StopVm { request_id: None, name: "old".parse().unwrap(), force: true }).await.unwrap();
+    until(&cloud, &id, |outage| outage.at_risk.is_empty()).await;
+}

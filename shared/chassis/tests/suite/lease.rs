@@ -1,0 +1,98 @@
+//! The lease against a real nats-server: two processes, one leader.
+
+use std::time::Duration;
+
+use crate::support::{SOON, context};
+use tokio::{
+    sync::watch::Receiver,
+    time::{Instant, timeout},
+};
+use watari_chassis::{Context, Drained, Leadership, Lease};
+use watari_contracts::Service;
+use watari_testkit::NatsServer;
+
+const TTL: Duration = Duration::from_millis(1200);
+
+async fn campaign(ctx: &Context) -> Receiver<Leadership> {
+    Lease::campaign(ctx, Service::Scheduler, TTL).await.unwrap()
+}
+
+async fn leads(leadership: &mut Receiver<Leadership>) -> u64 {
+    let led = timeout(SOON, leadership.wait_for(|l| l.epoch().is_some())).await.expect("nobody took over").unwrap();
+    led.epoch().unwrap()
+}
+
+#[tokio::test]
+async fn one_leads_the_other_knows_who_and_takes_over_at_once_when_it_is_told() {
+    let nats = NatsServer::start();
+    let (first, second) = (context(&nats.url()).await, context(&nats.url()).await);
+    let mut one = campaign(&first).await;
+    let epoch = leads(&mut one).await;
+
+    let mut two = campaign(&second).await;
+    let known = Leadership::Standby { leader: Some(first.instance.to_string()) };
+    timeout(SOON, two.wait_for(|l| *l == known)).await.unwrap().unwrap();
+
+    let begun = Instant::now();
+    assert_eq!(first.drain().await, Drained::Fully);
+    assert!(one.borrow().epoch().is_none());
+    let next = leads(&mut two).await;
+    assert!(next > epoch, "epochs only grow");
+    assert!(begun.elapsed() < TTL, "no waiting for a lease that was given up: {:?}", begun.elapsed());
+}
+
+#[test]
+fn a_standby_takes_over_from_a_holder_that_died_and_not_before_the_ttl() {
+    let nats = NatsServer::start();
+    let dying = tokio::runtime::Runtime::new().unwrap();
+    let epoch = dying.block_on(async {
+        let ctx = context(&nats.url()).await;
+        leads(&mut campaign(&ctx).await).await
+    });
+    let living = tokio::runtime::Runtime::new().unwrap();
+    living.block_on(async {
+        let ctx = context(&nats.url()).await;
+        let mut two = campaign(&ctx).await;
+        timeout(SOON, two.wait_for(|l| matches!(l, Leadership::Standby { leader: Some(_) }))).await.unwrap().unwrap();
+        // The holder's process is gone without a word.
+        dying.shutdown_background();
+        let begun = Instant::now();
+        let next = leads(&mut two).await;
+        assert!(next > epoch);
+        let least = TTL - TTL / 3;
+        assert!(begun.elapsed() > least, "a renewal may have been just before: {:?}", begun.elapsed());
+    });
+}
+
+#[tokio::test]
+async fn a_holder_that_reaches_nobody_stops_by_itself_before_its_ttl_and_leads_again_with_a_new_epoch() {
+    let mut nats = NatsServer::start();
+    let ctx = context(&nats.url()).await;
+    let mut leadership = campaign(&ctx).await;
+    let epoch = leads(&mut leadership).await;
+
+    nats.kill();
+    let begun = Instant::now();
+    timeout(SOON, leadership.wait_for(|l| l.epoch().is_none())).await.unwrap().unwrap();
+    assert!(begun.elapsed() < TTL, "it led for {:?} after its last renewal", begun.elapsed());
+
+    nats.restart();
+    let next = leads(&mut leadership).await;
+    assert!(next > epoch);
+}
+
+#[tokio::test]
+async fn renewals_do_not_change_the_epoch() {
+    let nats = NatsServer::start();
+    let ctx = context(&nats.url()).await;
+    let mut leadership = campaign(&ctx).await;
+    let epoch = leads(&mut leadership).await;
+    let mut renewals = ctx.bus.subscribe("watari.event.leases.scheduler").await.unwrap();
+    for _ in 0..3 {
+        let renewal = timeout(SOON, futures_util::StreamExt::next(&mut renewals)).await.unwrap().unwrap();
+        let json: serde_json::Value = serde_json::from_slice(&renewal.payload).unwrap();
+        assert_eq!(json["epoch"], epoch);
+        assert_eq!(json["holder"], *ctx.instance);
+    }
+    assert_eq!(leadership.borrow().epoch(), Some(epoch));
+}

@@ -1,0 +1,330 @@
+//! The request server against a real nats-server, seen by a client that is not ours.
+
+use std::{collections::HashMap, time::Duration};
+
+use crate::support::{SOON, context, context_of, metric};
+use async_nats::{HeaderMap, Message, Request as Ask, client::RequestErrorKind};
+use futures_util::StreamExt;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tokio::{
+    sync::{Notify, watch},
+    time::timeout,
+};
+use watari_chassis::{Call, CallError, Context, Drained, Leadership, Listening, Readiness, Server, metrics};
+use watari_contracts::{Command, ErrorBody, Request, Service};
+use watari_model::{NodeName, Refusal};
+use watari_testkit::NatsServer;
+
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Greet {
+    name: String,
+}
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+struct Greeting {
+    text: String,
+    caller: String,
+    trace: String,
+    epoch: Option<u64>,
+}
+impl Request for Greet {
+    const SUBJECT: &'static str = "watari.v1.thing.greet";
+    const OWNER: Service = Service::Scheduler;
+    const ABOUT: &'static str = "Greets somebody.";
+    type Reply = Greeting;
+}
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+struct Wave {}
+impl Command for Wave {
+    const VERB: &'static str = "wave";
+    const ABOUT: &'static str = "Waves.";
+    type Reply = Greeting;
+}
+
+async fn greet(call: Call, greet: Greet) -> Result<Greeting, Refusal> {
+    match &*greet.name {
+        "nobody" => Err(Refusal::VmUnknown { vm: "nobody".into() }),
+        "bomb" => panic!("a fault of the handler"),
+        name => Ok(Greeting {
+            text: format!("hello {name}"),
+            caller: call.caller,
+            trace: call.trace.trace_id(),
+            epoch: call.epoch,
+        }),
+    }
+}
+
+async fn serving(ctx: &Context) -> watch::Sender<Leadership> {
+    let (lead, leadership) = watch::channel(Leadership::Primary { epoch: 7 });
+    let server = Server::new(ctx, Service::Scheduler).endpoint(greet);
+    tokio::spawn(server.serve(leadership));
+    let mut ready = ctx.ready.watch();
+    timeout(SOON, ready.wait_for(|r| *r == Readiness::Primary)).await.unwrap().unwrap();
+    lead
+}
+
+async fn ask(nats: &NatsServer, subject: &str, payload: impl Into<Vec<u8>>) -> Message {
+    let client = async_nats::connect(nats.url()).await.unwrap();
+    client.request(subject.to_owned(), payload.into().into()).await.unwrap()
+}
+
+fn error(message: &Message) -> (String, ErrorBody) {
+    let headers = message.headers.as_ref().unwrap();
+    assert!(!headers.get("Nats-Service-Error").unwrap().as_str().is_empty());
+    let code = headers.get("Nats-Service-Error-Code").unwrap().as_str().to_owned();
+    (code, serde_json::from_slice(&message.payload).unwrap())
+}
+
+#[tokio::test]
+async fn a_request_is_answered_and_a_refusal_comes_with_headers_and_body() {
+    let nats = NatsServer::start();
+    let ctx = context(&nats.url()).await;
+    let _lead = serving(&ctx).await;
+    let caller = context_of(Service::Image, &nats.url(), |s| s.bus.identity = "image.m-front".into()).await;
+
+    let greeting = caller.bus.request(&Greet { name: "mail".into() }).await.unwrap();
+    assert_eq!((&*greeting.text, &*greeting.caller, greeting.epoch), ("hello mail", "_INBOX_image-m-front", Some(7)));
+
+    let refused = caller.bus.request(&Greet { name: "nobody".into() }).await.unwrap_err();
+    assert!(matches!(&refused, CallError::Refused(body) if body.code == "vm.unknown" && !body.retryable));
+    assert_eq!(Refusal::from(refused), Refusal::VmUnknown { vm: "nobody".into() });
+
+    let (code, body) = error(&ask(&nats, Greet::SUBJECT, r#"{"name":"nobody"}"#).await);
+    assert_eq!((&*code, &*body.code), ("404", "vm.unknown"));
+    assert!(!body.hint.is_empty() && !body.ja.cause.is_empty());
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_and_what_is_too_large_changes_nothing_and_is_told() {
+    let nats = NatsServer::start();
+    let ctx = context_of(Service::Scheduler, &nats.url(), |s| s.limits.request_bytes = 2048).await;
+    let _lead = serving(&ctx).await;
+    for bad in ["", "{", "[]", "null", r#"{"name":1}"#, r#"{"name":"a","colour":"red"}"#, "\u{0}"] {
+        let (code, body) = error(&ask(&nats, Greet::SUBJECT, bad).await);
+        assert_eq!((&*code, &*body.code), ("400", "request.malformed"), "{bad}");
+    }
+    let (_, body) = error(&ask(&nats, Greet::SUBJECT, r#"{"name":"a","colour":"red"}"#).await);
+    assert!(body.message.contains("colour"), "{}", body.message);
+    let (code, body) = error(&ask(&nats, Greet::SUBJECT, vec![b' '; 4000]).await);
+    assert_eq!((&*code, &*body.code), ("400", "request.too-large"));
+    assert!(body.message.contains("4000") && body.hint.contains("2048"));
+}
+
+#[tokio::test]
+async fn a_handler_that_panics_is_answered_and_counted_and_the_next_request_works() {
+    let nats = NatsServer::start();
+    let ctx = context(&nats.url()).await;
+    let _lead = serving(&ctx).await;
+    let (code, body) = error(&ask(&nats, Greet::SUBJECT, r#"{"name":"bomb"}"#).await);
+    assert_eq!((&*code, &*body.code, metric(&ctx, metrics::PANICS)), ("500", "internal", 1.0));
+    assert!(ctx.bus.request(&Greet { name: "mail".into() }).await.is_ok());
+}
+
+#[tokio::test]
+async fn an_answer_goes_to_inboxes_only() {
+    let nats = NatsServer::start();
+    let ctx = context(&nats.url()).await;
+    let _lead = serving(&ctx).await;
+    let client = async_nats::connect(nats.url()).await.unwrap();
+    let evil = ["$JS.API.STREAM.NAMES", "$KV.things.a", "watari.event.x", "$SYS.REQ.USER.INFO"];
+    let mut spies = Vec::new();
+    for subject in evil {
+        spies.push(client.subscribe(subject).await.unwrap());
+    }
+    client.flush().await.unwrap();
+    for (asked, count) in [(Greet::SUBJECT, 1.0), ("$SRV.PING", 2.0)] {
+        for reply in evil {
+            client.publish_with_reply(asked, reply, r#"{"name":"mail"}"#.into()).await.unwrap();
+        }
+        watari_testkit::eventually("all are counted", SOON, || async {
+            metric(&ctx, metrics::EVIL_REPLIES) >= count * 4.0
+        })
+        .await;
+    }
+    // An honest answer comes after whatever the evil ones might have caused.
+    ctx.bus.request(&Greet { name: "mail".into() }).await.unwrap();
+    client.flush().await.unwrap();
+    for mut spy in spies {
+        assert!(futures_util::FutureExt::now_or_never(spy.next()).is_none());
+    }
+}
+
+#[tokio::test]
+async fn the_trace_of_a_request_is_that_of_its_handler_and_of_the_answer() {
+    let nats = NatsServer::start();
+    let ctx = context(&nats.url()).await;
+    let _lead = serving(&ctx).await;
+    let client = async_nats::connect(nats.url()).await.unwrap();
+    let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+    let mut headers = HeaderMap::new();
+    headers.insert("traceparent", format!("00-{trace}-00f067aa0ba902b7-01"));
+    let request = Ask::new().headers(headers).payload(r#"{"name":"mail"}"#.into());
+    let answer = client.send_request(Greet::SUBJECT, request).await.unwrap();
+    assert_eq!(serde_json::from_slice::<Greeting>(&answer.payload).unwrap().trace, trace);
+    assert!(answer.headers.unwrap().get("traceparent").unwrap().as_str().contains(trace));
+
+    let parent = format!("00-{trace}-00f067aa0ba902b7-01").parse().unwrap();
+    let within = watari_chassis::telemetry::trace::scope(parent, ctx.bus.request(&Greet { name: "mail".into() })).await;
+    assert_eq!(within.unwrap().trace, trace, "what a handler asks belongs to the trace it works for");
+}
+
+#[tokio::test]
+async fn a_standby_is_not_asked_and_a_new_primary_answers_with_its_epoch() {
+    let nats = NatsServer::start();
+    let ctx = context(&nats.url()).await;
+    let lead = serving(&ctx).await;
+    let mut ready = ctx.ready.watch();
+
+    lead.send_replace(Leadership::Standby { leader: None });
+    timeout(SOON, ready.wait_for(|r| *r == Readiness::Standby)).await.unwrap().unwrap();
+    watari_testkit::eventually("nobody listens", SOON, || async {
+        let asked = ctx.bus.request(&Greet { name: "mail".into() }).await;
+        matches!(asked, Err(CallError::NoAnswer { listening: Listening::Nobody, .. }))
+    })
+    .await;
+    let info = serde_json::from_slice::<Value>(&ask(&nats, "$SRV.INFO.watari-scheduler", "").await.payload).unwrap();
+    assert_eq!(info["endpoints"], json!([]));
+
+    lead.send_replace(Leadership::Primary { epoch: 9 });
+    let asked = ctx.bus.request_patiently(&Greet { name: "mail".into() }, SOON).await.unwrap();
+    assert_eq!(asked.epoch, Some(9));
+}
+
+#[tokio::test]
+async fn the_services_api_shows_endpoints_with_schemas_and_counts_errors() {
+    let nats = NatsServer::start();
+    let ctx = context(&nats.url()).await;
+    let _lead = serving(&ctx).await;
+    ask(&nats, Greet::SUBJECT, r#"{"name":"mail"}"#).await;
+    ask(&nats, Greet::SUBJECT, r#"{"name":"nobody"}"#).await;
+    let read = |m: Message| serde_json::from_slice::<Value>(&m.payload).unwrap();
+
+    let ping = read(ask(&nats, "$SRV.PING", "").await);
+    assert_eq!((&ping["type"], &ping["name"]), (&json!("io.nats.micro.v1.ping_response"), &json!("watari-scheduler")));
+    let id = ping["id"].as_str().unwrap();
+    let info = read(ask(&nats, &format!("$SRV.INFO.watari-scheduler.{id}"), "").await);
+    let endpoint = &info["endpoints"][0];
+    assert_eq!((&endpoint["name"], &endpoint["subject"]), (&json!("thing-greet"), &json!(Greet::SUBJECT)));
+    assert_eq!(endpoint["metadata"]["about"], "Greets somebody.");
+    for schema in ["request_schema", "reply_schema"] {
+        let schema: Value = serde_json::from_str(endpoint["metadata"][schema].as_str().unwrap()).unwrap();
+        assert_eq!(schema["type"], "object");
+    }
+    let stats = read(ask(&nats, "$SRV.STATS.watari-scheduler", "").await);
+    let endpoint = &stats["endpoints"][0];
+    assert_eq!((&endpoint["num_requests"], &endpoint["num_errors"]), (&json!(2), &json!(1)));
+    assert_eq!(endpoint["last_error"], "404:vm.unknown");
+    assert!(endpoint["average_processing_time"].as_u64().unwrap() > 0);
+    assert_eq!(metric(&ctx, metrics::REQUESTS), 2.0);
+}
+
+#[tokio::test]
+async fn an_agent_answers_the_commands_of_its_own_node_only() {
+    let nats = NatsServer::start();
+    let ctx = context_of(Service::NodeAgent, &nats.url(), |_| {}).await;
+    let node: NodeName = "m1".parse().unwrap();
+    let wave = |call: Call, _: Wave| async move {
+        Ok(Greeting { text: "waves".into(), caller: call.caller, trace: String::new(), epoch: call.epoch })
+    };
+    let server = Server::new(&ctx, Service::NodeAgent).commands(&node).command(wave).done();
+    tokio::spawn(server.serve_always());
+    let mut ready = ctx.ready.watch();
+    timeout(SOON, ready.wait_for(|r| *r == Readiness::Serving)).await.unwrap().unwrap();
+
+    assert_eq!(ctx.bus.command(&node, &Wave {}).await.unwrap().epoch, None);
+    let other = ctx.bus.command(&"m2".parse().unwrap(), &Wave {}).await;
+    assert!(matches!(&other, Err(CallError::NoAnswer { who, .. }) if who == "node m2"), "{other:?}");
+}
+
+#[tokio::test]
+async fn requests_in_hand_are_finished_when_the_process_is_told_to_stop() {
+    let nats = NatsServer::start();
+    let ctx = context(&nats.url()).await;
+    let (entered, go_on) = (std::sync::Arc::new(Notify::new()), std::sync::Arc::new(Notify::new()));
+    let (inside, release) = (entered.clone(), go_on.clone());
+    let slow = move |_: Call, _: Greet| {
+        let (inside, release) = (inside.clone(), release.clone());
+        async move {
+            inside.notify_one();
+            release.notified().await;
+            Ok(Greeting { text: "late".into(), caller: String::new(), trace: String::new(), epoch: None })
+        }
+    };
+    tokio::spawn(Server::new(&ctx, Service::Scheduler).endpoint(slow).serve_always());
+    let mut ready = ctx.ready.watch();
+    timeout(SOON, ready.wait_for(|r| *r == Readiness::Serving)).await.unwrap().unwrap();
+
+    let client = async_nats::connect(nats.url()).await.unwrap();
+    let asked = tokio::spawn(async move { client.request(Greet::SUBJECT, r#"{"name":"a"}"#.into()).await });
+    timeout(SOON, entered.notified()).await.unwrap();
+    let draining = tokio::spawn({
+        let ctx = ctx.clone();
+        async move { ctx.drain().await }
+    });
+    timeout(SOON, ready.wait_for(|r| *r == Readiness::Draining)).await.unwrap().unwrap();
+    let client = async_nats::connect(nats.url()).await.unwrap();
+    watari_testkit::eventually("nothing new is taken", SOON, || async {
+        let asked = timeout(Duration::from_millis(300), client.request(Greet::SUBJECT, "{}".into())).await;
+        matches!(asked, Ok(Err(error)) if error.kind() == RequestErrorKind::NoResponders)
+    })
+    .await;
+    go_on.notify_one();
+    let answer = timeout(SOON, asked).await.unwrap().unwrap().unwrap();
+    assert_eq!(serde_json::from_slice::<Greeting>(&answer.payload).unwrap().text, "late");
+    assert_eq!(timeout(SOON, draining).await.unwrap().unwrap(), Drained::Fully);
+}
+
+#[tokio::test]
+async fn what_waits_when_leadership_ends_is_told_that_nothing_was_done() {
+    let nats = NatsServer::start();
+    let ctx = context_of(Service::Scheduler, &nats.url(), |s| s.limits.in_flight = 1).await;
+    let (entered, go_on) = (std::sync::Arc::new(Notify::new()), std::sync::Arc::new(Notify::new()));
+    let (inside, release) = (entered.clone(), go_on.clone());
+    let slow = move |call: Call, _: Greet| {
+        let (inside, release) = (inside.clone(), release.clone());
+        async move {
+            inside.notify_one();
+            release.notified().await;
+            Ok(Greeting { text: "late".into(), caller: String::new(), trace: String::new(), epoch: call.epoch })
+        }
+    };
+    let (lead, leadership) = watch::channel(Leadership::Primary { epoch: 7 });
+    tokio::spawn(Server::new(&ctx, Service::Scheduler).endpoint(slow).serve(leadership));
+    let mut ready = ctx.ready.watch();
+    timeout(SOON, ready.wait_for(|r| *r == Readiness::Primary)).await.unwrap().unwrap();
+
+    let ask = || {
+        let bus = ctx.bus.clone();
+        tokio::spawn(async move { bus.request_within(&Greet { name: "a".into() }, SOON).await })
+    };
+    let taken = ask();
+    timeout(SOON, entered.notified()).await.unwrap();
+    let waiting = ask();
+    tokio::task::yield_now().await;
+    // Behind it in the same connection: when this has come back, so has the request before it.
+    let mut own = ctx.bus.subscribe("watari.test.behind").await.unwrap();
+    ctx.bus.publish_json("watari.test.behind", &1).await.unwrap();
+    assert!(timeout(SOON, own.next()).await.unwrap().is_some());
+    lead.send_replace(Leadership::Standby { leader: None });
+    timeout(SOON, ready.wait_for(|r| *r == Readiness::Standby)).await.unwrap().unwrap();
+    go_on.notify_one();
+    assert_eq!(timeout(SOON, taken).await.unwrap().unwrap().unwrap().epoch, Some(7));
+    let refused = timeout(SOON, waiting).await.unwrap().unwrap().unwrap_err();
+    let told = matches!(&refused, CallError::Refused(body) if body.code == "bus.not-primary" && body.retryable);
+    assert!(told, "{refused:?}");
+}
+
+#[tokio::test]
+async fn while_all_places_are_taken_requests_wait_and_none_is_lost() {
+    let nats = NatsServer::start();
+    let ctx = context_of(Service::Scheduler, &nats.url(), |s| s.limits.in_flight = 2).await;
+    let _lead = serving(&ctx).await;
+    let asked = (0..200).map(|n| {
+        let bus = ctx.bus.clone();
+        async move { bus.request(&Greet { name: format!("n{n}") }).await.map(|g| (n, g.text)) }
+    });
+    let answers: HashMap<i32, String> = futures_util::future::try_join_all(asked).await.unwrap().into_iter().collect();
+    assert!((0..200).all(|n| answers[&n] == format!("hello n{n}")));
+}
