@@ -28,7 +28,8 @@ impl Layout {
     /// # Errors
     /// The folder that cannot be made.
     pub fn make(&self) -> io::Result<()> {
-        let below = [self.images(), self.disks(), self.consoles(), self.seeds(), self.saves(), self.layers(), self.arriving()];
+        let below =
+            [self.images(), self.disks(), self.consoles(), self.seeds(), self.saves(), self.layers(), self.arriving()];
         for folder in [&self.data, &self.run].into_iter().chain(&below) {
             let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", folder.display()));
             fs::DirBuilder::new().recursive(true).mode(0o711).create(folder).map_err(named)?;

@@ -35,7 +35,11 @@ pub(super) async fn run(cx: &Cx, order: &Send) -> Result<(), Refusal> {
     }
     // The target has made the layer that is written to, and has what that stands on: no other will do.
     if stack::settled(&cx.node, &cx.book, uuid).await?.stack.top != order.top {
-        return Err(cx.node.not_now(&cx.book.vm, "on another layer of its disk than the target is prepared for", WANTED));
+        return Err(cx.node.not_now(
+            &cx.book.vm,
+            "on another layer of its disk than the target is prepared for",
+            WANTED,
+        ));
     }
     let process = cx.node.hypervisor.process(cx.name(), uuid).await.map_err(|error| cx.refuse(&error))?;
     let process = process.ok_or_else(|| cx.not_now(Domain::Absent, WANTED))?;

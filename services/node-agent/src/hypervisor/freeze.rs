@@ -28,7 +28,8 @@ impl Hypervisor {
 
 /// The domain's own disk is the first; what is not named would be frozen as well.
 fn describe(overlay: &Path, disks: usize) -> Result<String> {
-    let invalid = || Error::Invalid { field: "overlay", reason: format!("{} is no path for libvirt", overlay.display()) };
+    let invalid =
+        || Error::Invalid { field: "overlay", reason: format!("{} is no path for libvirt", overlay.display()) };
     let file = overlay.to_str().filter(|_| overlay.is_absolute()).ok_or_else(invalid)?;
     let mut out = Writer::new(Vec::new());
     out.create_element("domainsnapshot")

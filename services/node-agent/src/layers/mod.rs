@@ -123,6 +123,13 @@ impl Couriers {
         Ok(Progress::Working)
     }
 
+    /// Ends the sending of a server's layers: it is about to move itself, or to go.
+    pub fn end(&self, uuid: &str) {
+        if let Some(sending) = self.desk().get(uuid) {
+            sending.stop.cancel();
+        }
+    }
+
     fn seat(&self, order: &SendAhead) -> Option<Arc<Sending>> {
         let now = clock::boot_millis();
         let mut desk = self.desk();

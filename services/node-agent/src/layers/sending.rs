@@ -133,7 +133,8 @@ impl Job {
         if layer.sha256.is_some() {
             return Ok(layer);
         }
-        let unreadable = |detail: String| Refusal::Internal { detail: format!("a frozen layer cannot be read: {detail}") };
+        let unreadable =
+            |detail: String| Refusal::Internal { detail: format!("a frozen layer cannot be read: {detail}") };
         let (path, stop) = (self.node.layout.layer(&self.order.uuid, layer.index), self.sending.stop.clone());
         let read = tokio::task::spawn_blocking(move || digest(&path, &stop)).await;
         let read = read.map_err(|error| unreadable(error.to_string()))?;

@@ -114,7 +114,9 @@ fn for_outages(turn: &mut Turn<'_>) {
             continue;
         };
         let due = [rules.lead_ms, rules.again_ms.min(rules.lead_ms)].map(|lead| window.from.minus_millis(lead));
-        let Some(due) = due.into_iter().filter(|due| *due <= turn.now && turn.now < window.from).max() else { continue };
+        let Some(due) = due.into_iter().filter(|due| *due <= turn.now && turn.now < window.from).max() else {
+            continue;
+        };
         for vm in evacuation::concerned(snap, outage) {
             let asked = vm.preseed.as_ref().is_some_and(|preseed| preseed.is_due() || preseed.asked_at >= due);
             let leaves = vm.state == vm::State::Running && vm.spec.evacuate == Evacuate::Live;
@@ -173,7 +175,8 @@ fn note(turn: &mut Turn<'_>, entry: &Entry<Vm>, change: impl FnOnce(&mut vm::Pre
 
 /// Says why it takes longer; it is tried again all the same.
 fn complain(turn: &mut Turn<'_>, entry: &Entry<Vm>, operation: &str, node: &NodeName) {
-    let said: Option<Refusal> = match turn.snap.answers.get(&naming::at(operation, node)).map(|answer| &answer.outcome) {
+    let said: Option<Refusal> = match turn.snap.answers.get(&naming::at(operation, node)).map(|answer| &answer.outcome)
+    {
         Some(Outcome::Order(watari_contracts::agent::Progress::Failed(refusal), _) | Outcome::Refused(refusal)) => {
             Some(refusal.clone())
         }

@@ -10,8 +10,7 @@ use watari_model::{
 
 use super::{
     action::{Action, Order, ports_key},
-    ahead,
-    naming,
+    ahead, naming,
     snapshot::Outcome,
     turn::{OnFailure, Step, Turn},
 };

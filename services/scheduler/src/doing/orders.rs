@@ -4,8 +4,8 @@ use watari_chassis::CallError;
 use watari_contracts::{
     Command,
     agent::{
-        Abort, Answer, Discard, Freeze, Observe, Reboot, Receive, Release, Remove, Resume, Send, SendAhead, Start, Stop,
-        VmFact,
+        Abort, Answer, Discard, Freeze, Observe, Reboot, Receive, Release, Remove, Resume, Send, SendAhead, Start,
+        Stop, VmFact,
     },
 };
 use watari_model::{NodeName, Refusal};
