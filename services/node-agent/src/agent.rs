@@ -296,7 +296,11 @@ impl Agent {
         record.seen = Seen { generation: grant.generation, granted, operation: None };
         let top = domain.disks.iter().find_map(|disk| self.node.layout.layer_index(&record.uuid, disk));
         if let Some(top) = top {
-            match stack::read(&self.node.layout, &record.uuid, top).await {
+            let under = match top {
+                0 => Ok(Vec::new()),
+                _ => stack::read(&self.node.layout, &record.uuid, top).await,
+            };
+            match under {
                 Ok(layers) => (record.disk, record.stack) = (Disk::Whole, Stack { layers, top }),
                 // What cannot be understood is not touched.
                 Err(error) => tracing::error!(%vm, %error, "nobody knows what the disk stands on"),

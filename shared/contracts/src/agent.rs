@@ -483,12 +483,10 @@ impl Stack {
     }
 }
 
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
 const fn is_false(value: &bool) -> bool {
     !*value
 }
 
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
 const fn is_zero(value: &u32) -> bool {
     *value == 0
 }

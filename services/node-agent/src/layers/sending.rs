@@ -167,7 +167,7 @@ impl Job {
 
     /// Brings one layer, and waits until the other side says that it is what it should be.
     async fn bring(&self, layer: &Layer) -> Result<(), Refusal> {
-        let mut parcel = self.parcel(layer).ok_or_else(|| self.not_now("without a digest of its layer"))?;
+        let mut parcel = self.parcel(layer).ok_or_else(|| self.not_now("without a digest of its frozen layer"))?;
         let mut complete = false;
         loop {
             self.give_way().await;
@@ -175,7 +175,7 @@ impl Job {
             let delivery = self.node.hypervisor.deliver(parcel.clone()).await;
             match delivery.map_err(|error| self.node.refuse(&error))? {
                 Delivery::There => return Ok(()),
-                Delivery::More(_) if complete => return Err(self.not_now("sent, but did not arrive as it is here, to")),
+                Delivery::More(_) if complete => return Err(self.not_now("sent, but did not arrive as it is here")),
                 Delivery::More(end) => {
                     let piece = end.saturating_sub(parcel.brought).min(PIECE);
                     parcel.brought = end;

@@ -285,8 +285,10 @@ fn places(turn: &mut Turn<'_>, outage: &Outage, reason: Reason, servers: &[&Vm])
     for (index, (need, avoid)) in needs.iter().zip(&avoids).enumerate() {
         // Where a part of its disk lies already, less travels.
         let fits = |node: &NodeName| {
-            let goes = snap.nodes.get(node.as_str()).is_some_and(|entry| allowed(outage, reason, &entry.value));
-            goes && !avoid.contains(node) && placement::check(rooms, need, node).is_ok()
+            let goes = |node: &Node| allowed(outage, reason, node) && first(node);
+            snap.nodes.get(node.as_str()).is_some_and(|entry| goes(&entry.value))
+                && !avoid.contains(node)
+                && placement::check(rooms, need, node).is_ok()
         };
         if let Some(to) = ahead::holders(snap, need.vm).into_iter().find(|node| fits(node)) {
             rooms.reserve(&to, need.vm);
