@@ -36,6 +36,7 @@ pub(super) async fn run(cx: &Cx, order: &Discard) -> Result<(), Refusal> {
         delete(&stack::top(&cx.node.layout, &record)).await?;
         // They were sent ahead, and the next try wants them again.
         keep::stow(&cx.node.layout, uuid, &record.stack.layers)?;
+        keep::tell(&cx.node);
         delete(&cx.node.layout.seed(uuid)).await?;
     }
     cx.node.room.release(uuid);

@@ -106,5 +106,7 @@ async fn make_way(cx: &Cx, order: &Receive) -> Result<(), Refusal> {
     for layer in order.stack.layers.iter().filter(|layer| !stay.contains(&layer.index)) {
         keep::bring_in(layout, uuid, layer)?;
     }
-    keep::forget(layout, uuid)
+    keep::forget(layout, uuid)?;
+    keep::tell(&cx.node);
+    Ok(())
 }

@@ -40,6 +40,7 @@ pub(super) async fn run(cx: &Cx, order: &Remove) -> Result<(), Refusal> {
     let layout = &cx.node.layout;
     if order.keep_layers {
         keep::stow(layout, &order.uuid, &record.stack.layers)?;
+        keep::tell(&cx.node);
     }
     // Where it was being frozen there may be one more.
     let next = record.freezing.then(|| record.stack.top.saturating_add(1));

@@ -55,6 +55,19 @@ pub(crate) async fn run(node: &Arc<Node>, shutdown: &CancellationToken) {
     }
 }
 
+/// Tells what is kept now, without waiting for the next look: a migration may wait for it.
+pub(crate) fn tell(node: &Node) {
+    match list(&node.layout) {
+        Ok(found) => node.facts.set_layers(sorted(found.whole)),
+        Err(error) => tracing::warn!(%error, "the folder of frozen layers cannot be looked at"),
+    }
+}
+
+fn sorted(mut whole: BTreeMap<String, Vec<Layer>>) -> BTreeMap<String, Vec<Layer>> {
+    whole.values_mut().for_each(|layers| layers.sort_by_key(|layer| layer.index));
+    whole
+}
+
 /// Checks what has arrived, and says to others what is here. It blocks.
 fn look(layout: &Layout, stop: &CancellationToken) -> io::Result<BTreeMap<String, Vec<Layer>>> {
     let mut found = list(layout)?;
@@ -75,8 +88,7 @@ fn look(layout: &Layout, stop: &CancellationToken) -> io::Result<BTreeMap<String
             fs::OpenOptions::new().append(true).create(true).open(proof)?;
         }
     }
-    found.whole.values_mut().for_each(|layers| layers.sort_by_key(|layer| layer.index));
-    Ok(found.whole)
+    Ok(sorted(found.whole))
 }
 
 fn list(layout: &Layout) -> io::Result<Found> {

@@ -18,8 +18,8 @@ use watari_chassis::{Entry, Mirror, ReadError, Server, WriteError};
 use watari_contracts::scheduler::{
     AddKey, CancelMigration, CancelOutage, CreateVm, DeleteKey, DeleteVm, DrainNode, EvacuateSite, GetKey,
     GetMigration, GetOutage, GetVm, ListKeys, ListMigrations, ListOutages, ListSites, ListVms, MigrateVm, PauseOutage,
-    PlanOutage, PreseedVm, PromoteFrontEnd, RebootVm, RescheduleOutage, ResizeVm, ResumeOutage, ReturnSite, ScheduleOutage,
-    StartOutage, StartVm, StopVm, TellPower, VmConsoleLog,
+    PlanOutage, PreseedVm, PromoteFrontEnd, RebootVm, RescheduleOutage, ResizeVm, ResumeOutage, ReturnSite,
+    ScheduleOutage, StartOutage, StartVm, StopVm, TellPower, VmConsoleLog,
 };
 use watari_model::{Document, Refusal, Said, said};
 
