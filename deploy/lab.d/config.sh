@@ -32,6 +32,8 @@ node_share() {
 outage_rules() {
   printf '\n[power]\non_battery = "evacuate"\nbattery_seconds = 5\non_mains = "return"\nmains_seconds = 5\n'
   printf '\n[outages]\nlead_seconds = 60\noutlook_seconds = 2\n'
+  # Small disks are worth sending ahead too.
+  printf '\n[preseed]\nbandwidth_mib = 20\nleast_mib = 1\n'
 }
 
 # The UPS of Myodaiji, where its front end asks for it. Nobody answers there until an upsd is started; then

@@ -11,6 +11,7 @@ mod life;
 mod network;
 mod pauses;
 mod power;
+mod preseeding;
 mod saving;
 mod seed;
 mod ups;
@@ -44,6 +45,7 @@ pub fn all() -> Vec<Scenario> {
         doors::SCENARIOS,
         failures::SCENARIOS,
         saving::SCENARIOS,
+        preseeding::SCENARIOS,
         kills::SCENARIOS,
         power::SCENARIOS,
         ups::SCENARIOS,

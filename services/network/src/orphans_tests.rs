@@ -65,6 +65,7 @@ fn server(name: &str, address: Option<&str>) -> Entry<Vm> {
         fault: None,
         pending: None,
         reboots: vm::Reboots::default(),
+        preseed: None,
         migrations: 0,
         requests: Vec::new(),
         created_at: AT,

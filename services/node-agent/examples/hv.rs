@@ -93,7 +93,7 @@ fn spec(name: &str, uuid: &str, path: &str, base: &str, log: &str, nic: &[&str])
         disks: vec![Disk {
             path: path.into(),
             format: DiskFormat::Qcow2,
-            backing: Some(BackingFile { path: base.into(), format: DiskFormat::Raw }),
+            backing: vec![BackingFile { path: base.into(), format: DiskFormat::Raw }],
             cache: CacheMode::None,
         }],
         seed: None,

@@ -9,7 +9,7 @@ use std::{
 use tokio::sync::{broadcast::error::RecvError, mpsc, oneshot, watch};
 use watari_chassis::{CancellationToken, Pulse, clock};
 use watari_contracts::{
-    agent::{Answer, ConsoleText, Domain, NodeFacts, Phase, Progress, ReadConsole, VmFact},
+    agent::{Answer, ConsoleText, Domain, NodeFacts, Phase, Progress, ReadConsole, SendAhead, Stack, VmFact},
     plan::{LayPlan, PlanLaid},
     saving::{DiskSaving, SaveDisk},
 };
@@ -18,6 +18,7 @@ use watari_model::{Refusal, VmName};
 use crate::{
     actor::{Actor, Book, Message},
     hypervisor::{DomainRecord, Event, console},
+    layers::stack,
     node::Node,
     record::{Disk, Record, Side},
     rules::Seen,
@@ -181,6 +182,15 @@ impl Agent {
         self.node.saves.save(&self.node, book, order).await
     }
 
+    /// Sends a server's frozen layers ahead to another node, or says how far that is.
+    ///
+    /// # Errors
+    /// As [`crate::layers::Couriers::send_ahead`].
+    pub async fn send_ahead(&self, order: SendAhead) -> Result<Answer, Refusal> {
+        let book = self.book(&order.vm);
+        self.node.couriers.send_ahead(&self.node, book, order).await
+    }
+
     /// Looks at one server now.
     pub async fn observe(&self, vm: &VmName) -> VmFact {
         let book = self.book(vm).unwrap_or_else(|| Arc::new(Book::new(Arc::clone(&self.node), vm.clone(), Vec::new())));
@@ -271,7 +281,7 @@ impl Agent {
                 continue;
             }
             let message = match tokio::time::timeout(bound, self.node.hypervisor.record(vm.as_str())).await {
-                Ok(Ok(Some(domain))) => self.lost(&vm, domain).map(|record| Message::Found(Box::new(record))),
+                Ok(Ok(Some(domain))) => self.lost(&vm, domain).await.map(|record| Message::Found(Box::new(record))),
                 _ => None,
             };
             let _ = self.put(&vm, message.unwrap_or(Message::Look));
@@ -279,13 +289,22 @@ impl Agent {
     }
 
     /// What a domain's own definition says, for a journal that was lost.
-    fn lost(&self, vm: &VmName, domain: DomainRecord) -> Option<Record> {
+    async fn lost(&self, vm: &VmName, domain: DomainRecord) -> Option<Record> {
         let grant = domain.grant?;
         let mut record = Record::new(vm.clone(), domain.uuid);
         let granted = if grant.owner == self.node.name.as_str() { grant.generation } else { 0 };
         record.seen = Seen { generation: grant.generation, granted, operation: None };
-        if domain.disks.contains(&self.node.layout.disk(&record.uuid)) {
-            record.disk = Disk::Whole;
+        let top = domain.disks.iter().find_map(|disk| self.node.layout.layer_index(&record.uuid, disk));
+        if let Some(top) = top {
+            let under = match top {
+                0 => Ok(Vec::new()),
+                _ => stack::read(&self.node.layout, &record.uuid, top).await,
+            };
+            match under {
+                Ok(layers) => (record.disk, record.stack) = (Disk::Whole, Stack { layers, top }),
+                // What cannot be understood is not touched.
+                Err(error) => tracing::error!(%vm, %error, "nobody knows what the disk stands on"),
+            }
         }
         Some(record)
     }

@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
-use watari_contracts::agent::{Server, Wire};
+use watari_contracts::agent::{Server, Stack, Wire};
 use watari_model::{
     Refusal, Said,
     image::Format,
@@ -13,6 +13,7 @@ use watari_model::{
 
 use crate::{
     hypervisor::{BackingFile, Cpu, Disk, DiskFormat, DomainSpec, Grant, Nic, VirtType},
+    layers,
     node::Node,
 };
 
@@ -158,7 +159,7 @@ pub fn backing(node: &Node, base: &vm::Base) -> BackingFile {
 
 /// The domain of a server on this node, under a grant of that generation.
 #[must_use]
-pub fn domain(node: &Node, server: &Server, nics: Vec<Nic>, generation: u64) -> DomainSpec {
+pub fn domain(node: &Node, server: &Server, stack: &Stack, nics: Vec<Nic>, generation: u64) -> DomainSpec {
     let cpu = match node.virt {
         VirtType::Qemu => Cpu::Emulated,
         VirtType::Kvm if node.settings.cpu.model.is_empty() => Cpu::HostModel,
@@ -174,9 +175,9 @@ pub fn domain(node: &Node, server: &Server, nics: Vec<Nic>, generation: u64) -> 
         virt_type: node.virt,
         cpu,
         disks: vec![Disk {
-            path: node.layout.disk(&server.uuid),
+            path: node.layout.layer(&server.uuid, stack.top),
             format: DiskFormat::Qcow2,
-            backing: Some(backing(node, &server.base)),
+            backing: layers::stack::under(node, server, stack),
             cache: node.cache,
         }],
         seed: Some(node.layout.seed(&server.uuid)),

@@ -13,7 +13,7 @@ use std::{
 use tokio::{sync::Notify, time::Instant};
 use watari_chassis::{Bus, CancellationToken, clock};
 use watari_contracts::{
-    agent::{NodeFacts, Phase, VmFact},
+    agent::{Layer, NodeFacts, Phase, VmFact},
     subjects,
 };
 use watari_model::{NodeName, SiteName, VmName};
@@ -63,6 +63,7 @@ pub struct Facts {
     site: SiteName,
     instance: String,
     entries: Mutex<BTreeMap<VmName, Entry>>,
+    layers: Mutex<BTreeMap<String, Vec<Layer>>>,
     epoch: AtomicU64,
     answers: AtomicBool,
     seq: AtomicU64,
@@ -79,6 +80,7 @@ impl Facts {
             site,
             instance,
             entries: Mutex::default(),
+            layers: Mutex::default(),
             epoch: AtomicU64::new(0),
             answers: AtomicBool::new(false),
             seq: AtomicU64::new(0),
@@ -109,6 +111,16 @@ impl Facts {
             }
             Urgency::Soon => self.wake.notify_one(),
             Urgency::Whenever => {}
+        }
+    }
+
+    /// Notes which layers are kept for servers elsewhere, by the servers' UUIDs.
+    pub fn set_layers(&self, layers: BTreeMap<String, Vec<Layer>>) {
+        let mut known = self.layers.lock().unwrap_or_else(PoisonError::into_inner);
+        if *known != layers {
+            *known = layers;
+            drop(known);
+            self.tell(Urgency::Soon);
         }
     }
 
@@ -151,10 +163,13 @@ impl Facts {
             hypervisor_answers: self.answers(),
             at: clock::now(),
             vms: entries.iter().map(|(vm, entry)| (vm.clone(), entry.now())).collect(),
+            layers: self.layers.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         }
     }
 
-    fn is_copying(&self) -> bool {
+    /// Whether a server is on its way to another node.
+    #[must_use]
+    pub fn is_copying(&self) -> bool {
         let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         entries.values().any(|e| e.fact.passage.as_ref().is_some_and(|p| p.phase == Phase::Copying))
     }

@@ -5,8 +5,8 @@ use watari_chassis::{Context, Server};
 use watari_contracts::{
     Service,
     agent::{
-        Abort, Discard, Observe, ObserveAll, ReadConsole, Reboot, Receive, Release, Remove, Resume, Send, Start, Stop,
-        TakeInventory,
+        Abort, Discard, Freeze, Observe, ObserveAll, ReadConsole, Reboot, Receive, Release, Remove, Resume, Send,
+        SendAhead, Start, Stop, TakeInventory,
     },
     plan::LayPlan,
     saving::SaveDisk,
@@ -28,9 +28,9 @@ pub fn server(ctx: &Context, agent: &Agent) -> Server {
             });
         )*};
     }
-    orders! { Start Stop Reboot Remove Receive Send Abort Resume Discard Release }
+    orders! { Start Stop Reboot Remove Receive Send Abort Resume Freeze Discard Release }
     let (one, all, take, read) = (agent.clone(), agent.clone(), agent.clone(), agent.clone());
-    let (lay, save) = (agent.clone(), agent.clone());
+    let (lay, save, ahead) = (agent.clone(), agent.clone(), agent.clone());
     commands
         .command::<LayPlan, _, _>(move |_, order| {
             let agent = lay.clone();
@@ -39,6 +39,10 @@ pub fn server(ctx: &Context, agent: &Agent) -> Server {
         .command::<SaveDisk, _, _>(move |_, order| {
             let agent = save.clone();
             async move { agent.save(order).await }
+        })
+        .command::<SendAhead, _, _>(move |_, order| {
+            let agent = ahead.clone();
+            async move { agent.send_ahead(order).await }
         })
         .command::<Observe, _, _>(move |_, request| {
             let agent = one.clone();

@@ -28,7 +28,8 @@ impl Layout {
     /// # Errors
     /// The folder that cannot be made.
     pub fn make(&self) -> io::Result<()> {
-        let below = [self.images(), self.disks(), self.consoles(), self.seeds(), self.saves()];
+        let below =
+            [self.images(), self.disks(), self.consoles(), self.seeds(), self.saves(), self.layers(), self.arriving()];
         for folder in [&self.data, &self.run].into_iter().chain(&below) {
             let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", folder.display()));
             fs::DirBuilder::new().recursive(true).mode(0o711).create(folder).map_err(named)?;
@@ -67,6 +68,35 @@ impl Layout {
     #[must_use]
     pub fn disk(&self, uuid: &str) -> PathBuf {
         self.disks().join(format!("{uuid}.qcow2"))
+    }
+
+    /// One layer of a server's disk. The first is named as a disk that was never frozen.
+    #[must_use]
+    pub fn layer(&self, uuid: &str, index: u32) -> PathBuf {
+        if index == 0 { self.disk(uuid) } else { self.disks().join(format!("{uuid}.{index}.qcow2")) }
+    }
+
+    /// Which layer of a server's disk a path is.
+    #[must_use]
+    pub fn layer_index(&self, uuid: &str, path: &Path) -> Option<u32> {
+        if path == self.disk(uuid) {
+            return Some(0);
+        }
+        let name = path.file_name()?.to_str()?;
+        let index = name.strip_prefix(uuid)?.strip_prefix('.')?.strip_suffix(".qcow2")?.parse().ok()?;
+        (path == self.layer(uuid, index)).then_some(index)
+    }
+
+    /// Frozen layers of servers that are not here.
+    #[must_use]
+    pub fn layers(&self) -> PathBuf {
+        self.data.join("layers")
+    }
+
+    /// Where such layers arrive, and what says that they are here.
+    #[must_use]
+    pub fn arriving(&self) -> PathBuf {
+        self.layers().join("arriving")
     }
 
     fn seeds(&self) -> PathBuf {

@@ -3,7 +3,8 @@
 //!
 //! ```text
 //! inbound ─▶ agent ─▶ actor (one a server) ─▶ rules ─▶ store (journal, fsync) ─▶ hypervisor · images · plumbing
-//!             └──▶ saving (copies of disks) ─▶ hypervisor · images
+//!             ├──▶ saving (copies of disks) ─▶ hypervisor · images
+//!             └──▶ layers (disks sent ahead) ─▶ hypervisor
 //! bus ◀── facts · beats · stock ◀── events of libvirt, ends of operations
 //! ```
 //!
@@ -19,6 +20,7 @@ pub mod facts;
 pub mod hypervisor;
 pub mod images;
 pub mod inbound;
+pub mod layers;
 pub mod layout;
 pub mod node;
 pub mod plans;
@@ -43,6 +45,7 @@ use counts::Counts;
 use facts::Facts;
 use hypervisor::{CacheMode, Hypervisor, disk, probe};
 use images::{Images, TrustError};
+use layers::Couriers;
 use layout::Layout;
 use node::Node;
 use plans::Plans;
@@ -105,6 +108,7 @@ pub async fn open(
         facts: Arc::new(Facts::new(name.clone(), site.clone(), instance)),
         images: Images::new(name.clone(), layout.clone(), &settings.image)?,
         saves: Saves::new(settings.saving.at_once),
+        couriers: Couriers::default(),
         room: Room::new(name.clone(), layout.disks(), settings.capacity.reserve_disk_gib),
         cache: if direct { CacheMode::None } else { CacheMode::Writeback },
         virt: verdict.virt_type,
@@ -139,6 +143,8 @@ pub async fn serve(ctx: Context, settings: Settings) -> Result<(), AgentError> {
     ctx.spawn("beats", async move { beats::run(&beating, &bus, &shutdown, &pulse).await });
     let (taking, bus, shutdown) = (Arc::clone(&node), ctx.bus.clone(), ctx.shutdown.clone());
     ctx.spawn("stock", async move { stock::publish(&taking, &bus, &shutdown).await });
+    let (keeping, shutdown) = (Arc::clone(&node), ctx.shutdown.clone());
+    ctx.spawn("layers", async move { layers::keep::run(&keeping, &shutdown).await });
     let shutdown = ctx.shutdown.clone();
     ctx.spawn("trim", async move { trim::run(&shutdown).await });
     inbound::server(&ctx, &agent).serve_always().await?;

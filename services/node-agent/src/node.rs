@@ -10,6 +10,7 @@ use crate::{
     facts::Facts,
     hypervisor::{self, CacheMode, Hypervisor, Kind, VirtType},
     images::Images,
+    layers::Couriers,
     layout::Layout,
     plans::Plans,
     plumbing::Plumbing,
@@ -47,6 +48,8 @@ pub struct Node {
     pub plans: Plans,
     /// Copies of servers' disks, for images.
     pub saves: Saves,
+    /// Frozen layers of servers' disks, on their way to other nodes.
+    pub couriers: Couriers,
     /// Memory and disk that are spoken for.
     pub room: Room,
     /// What is counted.

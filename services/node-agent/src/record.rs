@@ -1,7 +1,7 @@
 //! What the agent remembers of one server, across its own restarts.
 
 use serde::{Deserialize, Serialize};
-use watari_contracts::agent::{Phase, Server, Transfer};
+use watari_contracts::agent::{Phase, Server, Stack, Transfer};
 use watari_model::{MigrationId, NodeName, VmName};
 
 use crate::rules::Seen;
@@ -20,6 +20,12 @@ pub struct Record {
     pub server: Option<Server>,
     /// Its disk here.
     pub disk: Disk,
+    /// The disk's layers, and which of them is written to.
+    #[serde(default)]
+    pub stack: Stack,
+    /// Whether the layer after the one written to may have taken its place: it is being frozen.
+    #[serde(default)]
+    pub freezing: bool,
     /// The migration it takes part in.
     pub passage: Option<Crossing>,
     /// Whether this node's DHCP answers it.
@@ -112,6 +118,8 @@ impl Record {
             seen: Seen::default(),
             server: None,
             disk: Disk::None,
+            stack: Stack::default(),
+            freezing: false,
             passage: None,
             wired: false,
             removal: Removal::No,

@@ -34,6 +34,8 @@ pub enum Ask<'a> {
     Reboot(u64),
     /// Send away what runs here under exactly this grant.
     Send(u64),
+    /// Freeze the disk of what runs here under exactly this grant.
+    Freeze(u64),
     /// Stop what runs: what was allowed to start must not start after that.
     Quit(u64),
     /// Prepare to receive what runs elsewhere under this generation.
@@ -74,10 +76,12 @@ impl Seen {
                     stale(grant.generation, self.generation)
                 }
             }
-            Ask::Reboot(generation) | Ask::Send(generation) if generation != self.granted || !self.is_granted() => {
+            Ask::Reboot(generation) | Ask::Freeze(generation) | Ask::Send(generation)
+                if generation != self.granted || !self.is_granted() =>
+            {
                 stale(generation, self.generation)
             }
-            Ask::Reboot(_) => Ok(self.clone()),
+            Ask::Reboot(_) | Ask::Freeze(_) => Ok(self.clone()),
             Ask::Send(generation) => Ok(self.without_operation(generation)),
             Ask::Quit(generation) if generation < self.generation => stale(generation, self.generation),
             Ask::Quit(generation) => Ok(self.without_operation(generation)),

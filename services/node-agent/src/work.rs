@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 use watari_contracts::agent::{
-    Abort, Discard, Order, Reboot, Receive, Release, Remove, Resume, Send, Server, Start, Stop,
+    Abort, Discard, Freeze, Order, Reboot, Receive, Release, Remove, Resume, Send, Server, Start, Stop,
 };
 use watari_model::{MigrationId, VmName};
 
@@ -22,6 +22,7 @@ pub enum Work {
     Send(Send),
     Abort(Abort),
     Resume(Resume),
+    Freeze(Freeze),
     Discard(Discard),
     Release(Release),
 }
@@ -33,7 +34,7 @@ macro_rules! from_command {
         }
     )*};
 }
-from_command! { Start Stop Reboot Remove Receive Send Abort Resume Discard Release }
+from_command! { Start Stop Reboot Remove Receive Send Abort Resume Freeze Discard Release }
 
 impl Work {
     /// Who orders, and which order it is.
@@ -48,6 +49,7 @@ impl Work {
             Self::Send(o) => &o.order,
             Self::Abort(o) => &o.order,
             Self::Resume(o) => &o.order,
+            Self::Freeze(o) => &o.order,
             Self::Discard(o) => &o.order,
             Self::Release(o) => &o.order,
         }
@@ -65,6 +67,7 @@ impl Work {
             Self::Send(o) => &o.vm,
             Self::Abort(o) => &o.vm,
             Self::Resume(o) => &o.vm,
+            Self::Freeze(o) => &o.vm,
             Self::Discard(o) => &o.vm,
             Self::Release(o) => &o.vm,
         }
@@ -126,6 +129,7 @@ impl Work {
             Self::Send(_) => "send",
             Self::Abort(_) => "abort",
             Self::Resume(_) => "resume",
+            Self::Freeze(_) => "freeze",
             Self::Discard(_) => "discard",
             Self::Release(_) => "release",
         }
@@ -140,6 +144,7 @@ impl Work {
             Self::Reboot(o) => Ask::Reboot(o.generation),
             Self::Stop(o) => Ask::Quit(o.generation),
             Self::Send(o) => Ask::Send(o.generation),
+            Self::Freeze(o) => Ask::Freeze(o.generation),
             Self::Receive(o) => Ask::Receive(o.generation),
             Self::Discard(o) => Ask::Discard(o.generation),
             Self::Remove(o) => Ask::Clear(o.generation),

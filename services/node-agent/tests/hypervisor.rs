@@ -30,7 +30,7 @@ fn spec(name: &str) -> DomainSpec {
         disks: vec![Disk {
             path: "/var/lib/a & <b>/mail.qcow2".into(),
             format: DiskFormat::Qcow2,
-            backing: Some(BackingFile { path: "/var/lib/base.raw".into(), format: DiskFormat::Raw }),
+            backing: vec![BackingFile { path: "/var/lib/base.raw".into(), format: DiskFormat::Raw }],
             cache: CacheMode::None,
         }],
         seed: Some("/var/lib/seeds/mail.img".into()),

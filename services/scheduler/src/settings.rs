@@ -7,7 +7,7 @@ use watari_chassis::{KeeperKeys, NatsHost, Validate};
 use watari_model::SiteName;
 
 use crate::{
-    core::{CalendarRules, Overcommit, PowerRules, Rules},
+    core::{CalendarRules, Overcommit, PowerRules, PreseedRules, Rules},
     doing::Bounds,
     outlook::Pace,
 };
@@ -27,6 +27,7 @@ pub struct Settings {
     nodes: Nodes,
     power: PowerSetting,
     outages: Outages,
+    preseed: Preseed,
     pub(crate) servers: Servers,
     pub(crate) keys: Keys,
     frontends: FrontEnds,
@@ -106,6 +107,15 @@ struct Outages {
     lead_seconds: u64,
     at_end: AtEnd,
     outlook_seconds: u64,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Preseed {
+    lead_seconds: u64,
+    again_seconds: u64,
+    bandwidth_mib: u64,
+    least_mib: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -225,6 +235,10 @@ impl Validate for Settings {
         within("power.mains_seconds", self.power.mains_seconds, 0, 86_400)?;
         within("outages.lead_seconds", self.outages.lead_seconds, 0, 604_800)?;
         within("outages.outlook_seconds", self.outages.outlook_seconds, 1, 3_600)?;
+        within("preseed.lead_seconds", self.preseed.lead_seconds, 0, 604_800)?;
+        within("preseed.again_seconds", self.preseed.again_seconds, 0, 604_800)?;
+        within("preseed.bandwidth_mib", self.preseed.bandwidth_mib, 0, 100_000)?;
+        within("preseed.least_mib", self.preseed.least_mib, 1, 1_000_000)?;
         within("servers.most", self.servers.most, 1, 1_000_000)?;
         within("servers.restart_pause_seconds", self.servers.restart_pause_seconds, 1, 3_600)?;
         within("keys.most", self.keys.most, 1, 100_000)?;
@@ -270,6 +284,12 @@ impl Settings {
             calendar: CalendarRules {
                 lead_ms: self.outages.lead_seconds * 1_000,
                 returns: self.outages.at_end == AtEnd::Return,
+            },
+            preseed: PreseedRules {
+                lead_ms: self.preseed.lead_seconds * 1_000,
+                again_ms: self.preseed.again_seconds * 1_000,
+                bandwidth_mib: self.preseed.bandwidth_mib,
+                least_mib: self.preseed.least_mib,
             },
             repeat_ms: self.orders.repeat_ms,
             silent_ms: self.nodes.silent_seconds * 1_000,

@@ -175,6 +175,9 @@ pub struct Remove {
     pub uuid: String,
     /// The newest grant that this order knows of.
     pub generation: u64,
+    /// Whether the frozen layers of its disk are kept, for the server to come back to.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub keep_layers: bool,
 }
 
 /// Prepare to receive a server: fetch the image, make the empty disk, the network, check room.
@@ -191,6 +194,9 @@ pub struct Receive {
     pub from: NodeName,
     /// What will arrive.
     pub server: Server,
+    /// What its disk stands on beyond its image. All of it must be here already; nothing of it travels.
+    #[serde(default, skip_serializing_if = "Stack::is_plain")]
+    pub stack: Stack,
 }
 
 /// Send a server to another node, where it arrives paused.
@@ -213,6 +219,46 @@ pub struct Send {
     pub bandwidth_mib: u64,
     /// The pause that QEMU may plan for, in milliseconds; 0 is QEMU's own.
     pub downtime_ms: u64,
+    /// The layer that the target is prepared for. Another one here, and nothing is sent.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub top: u32,
+}
+
+/// Freeze the disk of a running server as it is now: from then on it writes to a new layer, and what
+/// is frozen can be sent ahead.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Freeze {
+    /// Who orders.
+    pub order: Order,
+    /// The server.
+    pub vm: VmName,
+    /// The grant's generation.
+    pub generation: u64,
+    /// A newest layer that has less in it than this many MiB is left as it is.
+    pub least_mib: u64,
+}
+
+/// Send the frozen layers of a server's disk ahead to a node that lacks them. It is repeated until it
+/// is done; one that is not repeated ends by itself, and is gone on with where it was.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SendAhead {
+    /// Who orders.
+    pub order: Order,
+    /// The server.
+    pub vm: VmName,
+    /// Its UUID.
+    pub uuid: String,
+    /// The grant's generation.
+    pub generation: u64,
+    /// The target's address for migrations.
+    pub address: String,
+    /// At most this many MiB each second; 0 is without bound.
+    pub bandwidth_mib: u64,
+    /// Whether a migration waits for it; else it gives way to all of them.
+    #[serde(default)]
+    pub urgent: bool,
 }
 
 /// Break off the sending of a server. It runs on here.
@@ -395,6 +441,56 @@ pub struct Passage {
     pub answers: Option<bool>,
 }
 
+/// A part of a server's disk that never changes again. Its file is the same, byte for byte, on every node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Layer {
+    /// Its number: the file's name follows from it.
+    pub index: u32,
+    /// SHA-256 of the file, 64 hexadecimal digits; none before it is known.
+    pub sha256: Option<String>,
+    /// The file's size.
+    pub size_bytes: u64,
+}
+
+/// What a server's disk is made of above its image.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Stack {
+    /// Frozen layers, each standing on the one before.
+    pub layers: Vec<Layer>,
+    /// The number of the layer that is written to.
+    pub top: u32,
+}
+
+impl Stack {
+    /// Whether nothing was ever frozen.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        self.layers.is_empty() && self.top == 0
+    }
+
+    /// Whether every layer's digest is known.
+    #[must_use]
+    pub fn is_named(&self) -> bool {
+        self.layers.iter().all(|layer| layer.sha256.is_some())
+    }
+
+    /// The size of all frozen layers.
+    #[must_use]
+    pub fn frozen_bytes(&self) -> u64 {
+        self.layers.iter().map(|layer| layer.size_bytes).fold(0, u64::saturating_add)
+    }
+}
+
+const fn is_false(value: &bool) -> bool {
+    !*value
+}
+
+const fn is_zero(value: &u32) -> bool {
+    *value == 0
+}
+
 /// What an agent sees of one server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct VmFact {
@@ -412,6 +508,9 @@ pub struct VmFact {
     pub disk: bool,
     /// The migration it takes part in.
     pub passage: Option<Passage>,
+    /// What its disk here is made of above its image.
+    #[serde(default, skip_serializing_if = "Stack::is_plain")]
+    pub stack: Stack,
 }
 
 /// Everything one agent sees. Published when anything changes and every few seconds.
@@ -433,6 +532,9 @@ pub struct NodeFacts {
     pub at: Timestamp,
     /// Its servers, by name.
     pub vms: BTreeMap<VmName, VmFact>,
+    /// Layers of other nodes' servers that are kept here whole and checked, by the servers' UUIDs.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub layers: BTreeMap<String, Vec<Layer>>,
 }
 
 macro_rules! commands {
@@ -456,6 +558,8 @@ commands! {
     Send "send" => Answer, "Send a server to another node, where it arrives paused.";
     Abort "abort" => Answer, "Break off the sending of a server.";
     Resume "resume" => Answer, "Let a paused server run under a newer grant.";
+    Freeze "freeze" => Answer, "Freeze a running server's disk; it writes to a new layer from then on.";
+    SendAhead "send-ahead" => Answer, "Send the frozen layers of a server's disk to a node that lacks them.";
     Discard "discard" => Answer, "Destroy the paused copy that a migration made.";
     Release "release" => Answer, "Forget a server that now runs elsewhere.";
     Observe "observe" => VmFact, "Look at one server now.";

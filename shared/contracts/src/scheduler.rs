@@ -226,6 +226,20 @@ pub struct MigrateVm {
     pub to: Option<NodeName>,
 }
 
+/// Send a running server's disk ahead to a node of another site, while it runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PreseedVm {
+    /// Names this request, so that it may be repeated.
+    #[serde(default)]
+    pub request_id: Option<String>,
+    /// Which.
+    pub name: VmName,
+    /// To where; without it the scheduler chooses.
+    #[serde(default)]
+    pub to: Option<NodeName>,
+}
+
 /// Read the end of a server's serial console log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -286,6 +300,9 @@ pub struct VmView {
     /// How large it will be from its next start or reboot on, if that is not how large it is.
     #[serde(default)]
     pub pending: Option<vm::Size>,
+    /// Its disk sent ahead, if that was ever asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preseed: Option<vm::Preseed>,
     /// Whether its node is heard.
     pub reachable: bool,
     /// What is the matter with it.
@@ -484,6 +501,7 @@ requests! {
     ResizeVm "watari.v1.vm.resize" => VmView, "Change a server's size, at once or from its next start on.";
     DeleteVm "watari.v1.vm.delete" => VmView, "Remove a server with its disk and addresses.";
     MigrateVm "watari.v1.vm.migrate" => MigrationView, "Move a running server to another node, live.";
+    PreseedVm "watari.v1.vm.preseed" => VmView, "Send a running server's disk ahead to a node of another site.";
     VmConsoleLog "watari.v1.vm.console-log" => ConsoleLog, "Read the end of a server's serial console log.";
     ListMigrations "watari.v1.migration.list" => MigrationPage, "List migrations, newest first.";
     GetMigration "watari.v1.migration.get" => MigrationView, "Show one migration.";

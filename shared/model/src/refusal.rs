@@ -507,6 +507,10 @@ refusals! {
     AgentState { vm, node, state, wanted } "agent.state" 409 Later
         en "on node {node} the domain of server {vm} is {state}, so that it cannot {wanted}" "the scheduler tries again; look at `watari vm show {vm}`"
         ja "ノード {node} 上のサーバ {vm} は {state} のため、{wanted} を実行できません" "スケジューラが再試行します。`watari vm show {vm}` で確認してください";
+    /// Frozen layers of a server's disk are not at the target.
+    LayersMissing { vm, node } "agent.layers-missing" 409 Later
+        en "node {node} lacks a part of the disk of server {vm} that was to be there before its memory moves" "the scheduler sends it and tries again; look at `watari vm show {vm}`"
+        ja "ノード {node} には、サーバ {vm} のメモリを移す前に届いているはずのディスクの一部がありません" "スケジューラが送り直して再試行します。`watari vm show {vm}` で確認してください";
     /// libvirt refused.
     Hypervisor { node, detail } "agent.hypervisor" 503 Later
         en "libvirt on node {node}: {detail}" "look at the agent's log and at libvirtd on that node"

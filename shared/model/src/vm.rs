@@ -17,10 +17,14 @@
 //!
 //! A change of size changes no state. The state follows what agents report, never what a failed order suggests.
 
+mod preseed;
+
 use std::net::Ipv4Addr;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+pub use preseed::{Preseed, Seeded};
 
 use crate::{
     Document, FirewallName, GroupName, HostName, ImageName, KeyName, MigrationId, NetworkName, NodeName, Refusal,
@@ -354,6 +358,9 @@ pub struct Vm {
     /// Counts the reboots asked for, and those done.
     #[serde(default)]
     pub reboots: Reboots,
+    /// Its disk sent ahead, if that was ever asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preseed: Option<Preseed>,
     /// Counts this server's migrations; names them.
     #[serde(default)]
     pub migrations: u64,

@@ -111,6 +111,7 @@ words! {
     Enforced "enforced" "有効";
     NotEnforced "NOT ENFORCED" "無効";
     Segment "SEGMENT" "セグメント";
+    SentAhead "SENT AHEAD" "事前転送";
     Segments "SEGMENTS" "セグメント";
     Sha256 "SHA-256" "SHA-256";
     Service "SERVICE" "サービス";

@@ -4,6 +4,7 @@ mod console;
 mod create;
 mod life;
 mod list;
+mod preseed;
 mod resize;
 mod save;
 mod show;
@@ -43,6 +44,9 @@ pub enum Verb {
     /// Move a running server to another node, live
     #[command(after_help = "Examples:\n  watari vm migrate mail --wait\n  watari vm migrate mail --to y1")]
     Migrate(Migrate),
+    /// Send a running server's disk ahead to another site, so that its move there moves little
+    #[command(after_help = "Examples:\n  watari vm preseed mail --wait\n  watari vm preseed mail --to y1")]
+    Preseed(preseed::Preseed),
     /// Save a server's disk as an image; the server goes on, running or not
     Save(save::Save),
     /// Print the end of a server's serial console log
@@ -86,6 +90,7 @@ impl Verb {
             Self::Resize(resize) => resize.run(ctx).await,
             Self::Delete(delete) => delete.run(ctx).await,
             Self::Migrate(migrate) => migrate.run(ctx).await,
+            Self::Preseed(preseed) => preseed.run(ctx).await,
             Self::Save(save) => save.run(ctx).await,
             Self::ConsoleLog(log) => log.run(ctx).await,
         }

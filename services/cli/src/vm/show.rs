@@ -82,6 +82,7 @@ impl Row for VmView {
             ),
             (Word::Firewalls, joined(&self.firewalls)),
             (Word::Migration, or_dash(self.migration.as_ref())),
+            (Word::SentAhead, or_dash(self.preseed.as_ref().map(sent_ahead))),
             (Word::Generation, self.generation.to_string()),
             (Word::Uuid, self.uuid.clone()),
             (Word::Created, format::moment(self.created_at)),
@@ -94,6 +95,19 @@ impl Row for VmView {
     fn none() -> Word {
         Word::NoVms
     }
+}
+
+/// Where a server's disk lies ready, how much of it and since when; and what is still to come.
+fn sent_ahead(preseed: &vm::Preseed) -> String {
+    let there =
+        |done: &vm::Seeded| format!("{} → {} ({})", format::bytes(done.bytes), done.node, format::moment(done.at));
+    let done = preseed.done.as_ref().map(there);
+    if !preseed.is_due() {
+        return or_dash(done);
+    }
+    let to = preseed.to.as_ref().map(|to| format!("… → {to}"));
+    let fault = preseed.fault.as_ref().map(|fault| format!("[{}]", fault.code()));
+    joined(&[done, Some(to.unwrap_or_else(|| "…".to_owned())), fault].into_iter().flatten().collect::<Vec<_>>())
 }
 
 /// A fault in the person's language, in two lines.

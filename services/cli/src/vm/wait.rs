@@ -49,6 +49,21 @@ pub(super) async fn rebooted(ctx: &Context, waiting: Waiting, asked: VmView) -> 
     .await
 }
 
+/// Until its disk lies at the other node.
+///
+/// # Errors
+/// [`Failure::Fault`] with the server's own, if it does not run any more.
+pub(super) async fn preseeded(ctx: &Context, waiting: Waiting, asked: VmView) -> Result<VmView, Failure> {
+    reach(ctx, waiting, asked, |view| match view.state {
+        State::Running | State::Migrating | State::Starting => {
+            let done = view.preseed.as_ref().is_none_or(|preseed| !preseed.is_due());
+            done.then_some(Reached::There)
+        }
+        _ => Some(Reached::Broken),
+    })
+    .await
+}
+
 /// Until it is off.
 ///
 /// # Errors

@@ -21,6 +21,8 @@ fn every_fixed_spelling_is_understood() {
         "vm stop mail --force",
         "vm reboot mail",
         "vm reboot mail --force --wait",
+        "vm preseed mail",
+        "vm preseed mail --to y1 --wait",
         "vm resize mail --vcpus 2 --memory 512MiB --disk 4GiB",
         "vm resize mail --memory 1GiB -o json",
         "vm delete mail --yes --wait",

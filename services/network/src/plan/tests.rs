@@ -129,6 +129,7 @@ fn server(name: &str, on: Option<&str>, on_network: &str, number: u8) -> Vm {
         fault: None,
         pending: None,
         reboots: Reboots::default(),
+        preseed: None,
         migrations: 0,
         requests: Vec::new(),
         created_at: AT,

@@ -18,6 +18,7 @@ use super::sight::{self, Sight};
 use crate::{
     facts::{Entry, Urgency},
     hypervisor::{Change, Suspend},
+    layers::stack,
     node::Node,
     record::{Crossing, Record, Side},
 };
@@ -215,7 +216,7 @@ impl Book {
     async fn see(&self, number: u64, sight: Sight, urgency: Urgency) -> Sight {
         let current = self.current().await;
         let disk = match &current {
-            Some(record) => tokio::fs::try_exists(self.node.layout.disk(&record.uuid)).await.unwrap_or(false),
+            Some(record) => tokio::fs::try_exists(stack::top(&self.node.layout, record)).await.unwrap_or(false),
             None => false,
         };
         let mut page = self.page.lock().await;
@@ -333,6 +334,7 @@ impl Book {
                     paused_ms: p.paused_ms,
                     answers: p.answers,
                 }),
+                stack: record.map(|r| r.stack.clone()).unwrap_or_default(),
             },
         }
     }

@@ -103,6 +103,8 @@ impl Cx {
     pub(super) async fn make_way(&self, work: &Work) -> Result<Option<Way>, Refusal> {
         let needs = matches!(work, Work::Start(_) | Work::Send(_) | Work::Remove(_));
         let Some(uuid) = self.uuid.as_deref().filter(|_| needs) else { return Ok(None) };
+        // What it would send ahead travels with it now, or is wanted no more.
+        self.node.couriers.end(uuid);
         match self.node.saves.make_way(uuid).await {
             Some(way) => Ok(Some(way)),
             None => Err(self.node.not_now(&self.book.vm, "still being copied for an image", work.verb())),

@@ -3,11 +3,15 @@
 //! The rules let this pass only where this node was never granted the generation that the source
 //! has, so that whatever is here, in whatever state, is not the server.
 
-use watari_contracts::agent::{Discard, Domain};
+use watari_contracts::agent::{Discard, Domain, Stack};
 use watari_model::Refusal;
 
 use super::{cx::Cx, remove::delete};
-use crate::{facts::Urgency, record::Disk};
+use crate::{
+    facts::Urgency,
+    layers::{keep, stack},
+    record::Disk,
+};
 
 const WANTED: &str = "discard";
 
@@ -29,7 +33,10 @@ pub(super) async fn run(cx: &Cx, order: &Discard) -> Result<(), Refusal> {
     }
     cx.unwire(&record).await?;
     if matches!(record.disk, Disk::Copy { .. }) {
-        delete(&cx.node.layout.disk(uuid)).await?;
+        delete(&stack::top(&cx.node.layout, &record)).await?;
+        // They were sent ahead, and the next try wants them again.
+        keep::stow(&cx.node.layout, uuid, &record.stack.layers)?;
+        keep::tell(&cx.node);
         delete(&cx.node.layout.seed(uuid)).await?;
     }
     cx.node.room.release(uuid);
@@ -38,6 +45,7 @@ pub(super) async fn run(cx: &Cx, order: &Discard) -> Result<(), Refusal> {
         record.wired = false;
         if matches!(record.disk, Disk::Copy { .. }) {
             record.disk = Disk::None;
+            record.stack = Stack::default();
         }
     };
     cx.book.amend(uuid, Urgency::Soon, gone).await?;

@@ -17,6 +17,7 @@ mod arrival;
 mod book;
 mod cx;
 mod discard;
+mod freeze;
 mod reboot;
 mod receive;
 mod recover;
@@ -40,6 +41,7 @@ use watari_contracts::agent::Progress;
 use watari_model::Refusal;
 
 pub use book::Book;
+pub(crate) use send::target_uri;
 pub use sight::Sight;
 
 use crate::{
@@ -110,6 +112,7 @@ async fn perform(cx: &Cx, work: &Work) -> Result<(), Refusal> {
         Work::Send(order) => send::run(cx, order).await,
         Work::Abort(order) => abort::run(cx, order).await,
         Work::Resume(order) => resume::run(cx, order).await,
+        Work::Freeze(order) => freeze::run(cx, order).await,
         Work::Discard(order) => discard::run(cx, order).await,
         Work::Release(order) => release::run(cx, order).await,
     }

@@ -8,7 +8,7 @@ use watari_contracts::agent::Domain;
 use watari_model::Refusal;
 
 use super::{cx::Cx, perform, send};
-use crate::work::Work;
+use crate::{layers::stack, work::Work};
 
 pub(super) async fn run(cx: &Cx, work: &Work) -> Result<(), Refusal> {
     cx.node.hypervisor.ready().await;
@@ -21,6 +21,13 @@ pub(super) async fn run(cx: &Cx, work: &Work) -> Result<(), Refusal> {
             Domain::Running => Ok(()),
             _ => Err(again(cx, work)),
         },
+        // What was begun of it is finished; whether that was all is seen when it is ordered again.
+        Work::Freeze(_) => {
+            if let Some(uuid) = cx.uuid.as_deref() {
+                stack::settled(&cx.node, &cx.book, uuid).await?;
+            }
+            Err(again(cx, work))
+        }
         Work::Receive(_) | Work::Reboot(_) => Err(again(cx, work)),
     }
 }

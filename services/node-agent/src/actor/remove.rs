@@ -5,12 +5,13 @@
 
 use std::io;
 
-use watari_contracts::agent::{Domain, Remove};
+use watari_contracts::agent::{Domain, Remove, Stack};
 use watari_model::Refusal;
 
 use super::cx::Cx;
 use crate::{
     facts::Urgency,
+    layers::keep,
     record::{Disk, Removal},
 };
 
@@ -18,6 +19,9 @@ const WANTED: &str = "remove";
 
 pub(super) async fn run(cx: &Cx, order: &Remove) -> Result<(), Refusal> {
     let record = cx.record().await?;
+    if !order.keep_layers {
+        keep::forget(&cx.node.layout, &order.uuid)?;
+    }
     if record.is_tombstone() {
         return Ok(());
     }
@@ -34,6 +38,16 @@ pub(super) async fn run(cx: &Cx, order: &Remove) -> Result<(), Refusal> {
     }
     cx.unwire(&record).await?;
     let layout = &cx.node.layout;
+    if order.keep_layers {
+        keep::stow(layout, &order.uuid, &record.stack.layers)?;
+        keep::tell(&cx.node);
+    }
+    // Where it was being frozen there may be one more.
+    let next = record.freezing.then(|| record.stack.top.saturating_add(1));
+    let layers = record.stack.layers.iter().map(|layer| layer.index).chain([record.stack.top]).chain(next);
+    for path in layers.map(|index| layout.layer(&order.uuid, index)) {
+        delete(&path).await?;
+    }
     for path in [layout.disk(&order.uuid), layout.seed(&order.uuid), layout.console(&order.uuid)] {
         delete(&path).await?;
     }
@@ -41,6 +55,8 @@ pub(super) async fn run(cx: &Cx, order: &Remove) -> Result<(), Refusal> {
     let gone = |record: &mut crate::record::Record| {
         record.server = None;
         record.disk = Disk::None;
+        record.stack = Stack::default();
+        record.freezing = false;
         record.passage = None;
         record.wired = false;
         record.removal = Removal::Done;

@@ -14,6 +14,7 @@ use super::{answers, cx::Cx};
 use crate::{
     facts::Urgency,
     hypervisor::{Change, Event, JobKind, JobPurpose, JobStats, Migration, Persist, QemuProcess, Suspend},
+    layers::stack,
     record::{Crossing, Record, Side},
 };
 
@@ -27,10 +28,18 @@ const SOURCE_ENDS: Duration = Duration::from_secs(5);
 
 pub(super) async fn run(cx: &Cx, order: &Send) -> Result<(), Refusal> {
     let uuid = cx.uuid(WANTED)?;
-    let address = checked(&order.address)?;
+    let (address, target_uri) = (checked(&order.address)?, target_uri(&order.address)?);
     match cx.look(WANTED).await? {
         Domain::Running => {}
         other => return Err(cx.not_now(other, WANTED)),
+    }
+    // The target has made the layer that is written to, and has what that stands on: no other will do.
+    if stack::settled(&cx.node, &cx.book, uuid).await?.stack.top != order.top {
+        return Err(cx.node.not_now(
+            &cx.book.vm,
+            "on another layer of its disk than the target is prepared for",
+            WANTED,
+        ));
     }
     let process = cx.node.hypervisor.process(cx.name(), uuid).await.map_err(|error| cx.refuse(&error))?;
     let process = process.ok_or_else(|| cx.not_now(Domain::Absent, WANTED))?;
@@ -40,7 +49,7 @@ pub(super) async fn run(cx: &Cx, order: &Send) -> Result<(), Refusal> {
     let some = |value: u64| (value > 0).then_some(value);
     let migration = Migration {
         name: cx.name().to_owned(),
-        target_uri: format!("qemu+tls://{}/system", bracketed(address)),
+        target_uri,
         migration_address: address.to_owned(),
         bandwidth_mib_s: some(order.bandwidth_mib),
         max_downtime_ms: some(order.downtime_ms),
@@ -51,6 +60,14 @@ pub(super) async fn run(cx: &Cx, order: &Send) -> Result<(), Refusal> {
     cx.checkpoint(WANTED)?;
     let call = cx.node.hypervisor.migrate(migration);
     follow(cx, uuid, &order.migration, process, call).await
+}
+
+/// How libvirt at a node's address for migrations is reached.
+///
+/// # Errors
+/// [`Refusal::OutOfRange`] if it is no address.
+pub(crate) fn target_uri(address: &str) -> Result<String, Refusal> {
+    checked(address).map(|address| format!("qemu+tls://{}/system", bracketed(address)))
 }
 
 /// The address becomes a part of a URI.

@@ -14,6 +14,7 @@ use crate::{
     blueprint,
     facts::Urgency,
     hypervisor::{self, DiskFormat, Kind, StartMode, disk},
+    layers::stack,
     record::Disk,
     room::Need,
 };
@@ -41,12 +42,14 @@ async fn make(cx: &Cx, order: &Start) -> Result<(), Refusal> {
     let need = Need { memory_mib: server.memory_mib, disk_gib: 0 };
     cx.node.room.claim(&server.name, &server.uuid, need).await?;
     cx.unless_superseded(WANTED, cx.node.images.ensure(&server.base)).await?;
+    let record = stack::settled(&cx.node, &cx.book, &server.uuid).await?;
     ensure_disk(cx, order).await?;
+    stack::verify(&cx.node, &cx.book, &record).await?;
     cx.write_seed(server).await?;
     cx.checkpoint(WANTED)?;
     let record = cx.book.amend(&server.uuid, Urgency::Whenever, |record| record.wired = true).await?;
     let nics = cx.node.plumbing.connect(server).await?;
-    let spec = blueprint::domain(&cx.node, server, nics, record.seen.granted);
+    let spec = blueprint::domain(&cx.node, server, &record.stack, nics, record.seen.granted);
     cx.node.hypervisor.define(&spec).await.map_err(|error| refuse(cx, &error))?;
     cx.checkpoint(WANTED)?;
     match cx.node.hypervisor.start(cx.name(), StartMode::Running).await {
@@ -74,7 +77,7 @@ async fn confirm(cx: &Cx, order: &Start) -> Result<(), Refusal> {
 /// what was left when the server went elsewhere, is not its disk.
 async fn ensure_disk(cx: &Cx, order: &Start) -> Result<(), Refusal> {
     let server = &order.server;
-    let path = cx.node.layout.disk(&server.uuid);
+    let path = stack::top(&cx.node.layout, &cx.record().await?);
     let exists = tokio::fs::try_exists(&path)
         .await
         .map_err(|error| Refusal::Internal { detail: format!("{}: {error}", path.display()) })?;

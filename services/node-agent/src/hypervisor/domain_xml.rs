@@ -165,10 +165,7 @@ fn write_disk(out: &mut Out, disk: &Disk, target: &str) -> io::Result<()> {
             empty(out, "driver", &driver)?;
             empty(out, "source", &[("file", &path(&disk.path))])?;
             // The chain is spelled out to its end, so that libvirt opens no file that an image names.
-            match &disk.backing {
-                Some(backing) => write_backing(out, backing)?,
-                None => empty(out, "backingStore", &[])?,
-            }
+            write_backing(out, &disk.backing)?;
             empty(out, "target", &[("dev", target), ("bus", "virtio")])
         })?;
     Ok(())
@@ -190,11 +187,12 @@ fn write_seed(out: &mut Out, file: &Path, index: usize) -> io::Result<()> {
     Ok(())
 }
 
-fn write_backing(out: &mut Out, backing: &BackingFile) -> io::Result<()> {
+fn write_backing(out: &mut Out, chain: &[BackingFile]) -> io::Result<()> {
+    let Some((backing, rest)) = chain.split_first() else { return empty(out, "backingStore", &[]) };
     out.create_element("backingStore").with_attribute(("type", "file")).write_inner_content(|out| {
         empty(out, "format", &[("type", backing.format.as_str())])?;
         empty(out, "source", &[("file", &path(&backing.path))])?;
-        empty(out, "backingStore", &[])
+        write_backing(out, rest)
     })?;
     Ok(())
 }

@@ -58,7 +58,7 @@ pub enum CacheMode {
     Writeback,
 }
 
-/// The image under an overlay. It must itself have no backing file.
+/// A file under an overlay: the image, or a frozen layer that stands on it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BackingFile {
     /// Where it is, the same on every node.
@@ -74,8 +74,8 @@ pub struct Disk {
     pub path: PathBuf,
     /// Its format.
     pub format: DiskFormat,
-    /// The base of the overlay.
-    pub backing: Option<BackingFile>,
+    /// What it stands on, the nearest first, to the end: the last has no backing file itself.
+    pub backing: Vec<BackingFile>,
     /// How it is cached.
     pub cache: CacheMode,
 }
@@ -147,7 +147,7 @@ impl DomainSpec {
         require("seed", self.seed.as_ref().is_none_or(|path| path.is_absolute()), "must be absolute")?;
         require("console_log", self.console_log.is_absolute(), "must be absolute")?;
         for disk in &self.disks {
-            let backing = disk.backing.as_ref().is_none_or(|backing| backing.path.is_absolute());
+            let backing = disk.backing.iter().all(|backing| backing.path.is_absolute());
             require("disk path", disk.path.is_absolute() && backing, "must be absolute")?;
         }
         for nic in &self.nics {

@@ -22,6 +22,8 @@ pub(super) struct Job {
     pub(super) save: Arc<Save>,
     pub(super) order: SaveDisk,
     pub(super) source: Source,
+    /// The layer of the disk that is written to.
+    pub(super) disk: PathBuf,
 }
 
 impl Job {
@@ -73,7 +75,7 @@ impl Job {
     }
 
     pub(super) fn disk(&self) -> PathBuf {
-        self.node.layout.disk(&self.order.uuid)
+        self.disk.clone()
     }
 
     pub(super) fn refuse(&self, error: &hypervisor::Error) -> Refusal {

@@ -21,6 +21,7 @@ mod sweep;
 
 use std::{
     collections::HashMap,
+    path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -36,6 +37,7 @@ use watari_model::{Refusal, Said, image::Consistency};
 use crate::{
     actor::Book,
     blueprint,
+    layers::stack,
     node::Node,
     record::{Disk, Side},
 };
@@ -160,15 +162,15 @@ impl Saves {
     }
 
     async fn begin(&self, node: &Arc<Node>, book: &Book, order: SaveDisk) -> Stage {
-        let source = match source(node, book, &order).await {
-            Ok(source) => source,
+        let (source, disk) = match source(node, book, &order).await {
+            Ok(found) => found,
             Err(stage) => return stage,
         };
         let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else { return Stage::Waiting };
         let Some(save) = self.seat(&order) else { return Stage::Waiting };
         let stage = save.stage();
         tracing::info!(vm = %order.vm, image = %order.image, ?source, "a disk is copied for an image");
-        let job = Job { node: Arc::clone(node), save, order, source };
+        let job = Job { node: Arc::clone(node), save, order, source, disk };
         tokio::spawn(async move {
             job.run().await;
             drop(place);
@@ -193,6 +195,17 @@ impl Saves {
         Some(save)
     }
 
+    /// Keeps a server's disk from being copied until what is returned is dropped; none if it is being copied.
+    pub fn quiet(&self, uuid: &str) -> Option<Way> {
+        let mut desk = self.desk();
+        let seat = desk.seats.entry(uuid.to_owned()).or_default();
+        if seat.save.as_ref().is_some_and(|save| save.is_reading()) {
+            return None;
+        }
+        seat.ways += 1;
+        Some(Way { saves: self.clone(), uuid: uuid.to_owned() })
+    }
+
     /// Ends the copying of a server's disk, and keeps it from being copied until what is returned is
     /// dropped. A copy that is whole already goes on being sent. None if the copying does not end in time.
     pub async fn make_way(&self, uuid: &str) -> Option<Way> {
@@ -214,7 +227,7 @@ impl Saves {
 }
 
 /// The disk that is to be copied, if it is at rest here under the grant that the order names.
-async fn source(node: &Node, book: &Book, order: &SaveDisk) -> Result<Source, Stage> {
+async fn source(node: &Node, book: &Book, order: &SaveDisk) -> Result<(Source, PathBuf), Stage> {
     let failed = |state: &str| Stage::Failed(node.not_now(&order.vm, state, WANTED));
     let record = book.record(&order.uuid).await.filter(|record| !record.is_tombstone());
     let record = record.ok_or_else(|| failed("absent"))?;
@@ -224,18 +237,23 @@ async fn source(node: &Node, book: &Book, order: &SaveDisk) -> Result<Source, St
     if record.disk != Disk::Whole {
         return Err(failed("without a disk of its own"));
     }
-    if record.passage.is_some_and(|p| p.side == Side::Source && p.phase == Phase::Copying) {
+    if record.freezing {
         return Err(Stage::Waiting);
     }
+    if record.passage.as_ref().is_some_and(|p| p.side == Side::Source && p.phase == Phase::Copying) {
+        return Err(Stage::Waiting);
+    }
+    let disk = stack::top(&node.layout, &record);
     let sight = book.look().await;
-    match sight.domain {
+    let source = match sight.domain {
         _ if sight.foreign => Err(failed("another's, with another UUID,")),
         Domain::Running => Ok(Source::Running),
         Domain::Off(OffReason::Migrated) => Err(failed("gone to another node")),
         Domain::Off(OffReason::Shutdown) => Ok(Source::Stopped(Consistency::Filesystem)),
         Domain::Off(_) | Domain::Absent => Ok(Source::Stopped(Consistency::Crash)),
         Domain::Paused | Domain::Incoming | Domain::Unknown => Err(Stage::Waiting),
-    }
+    };
+    source.map(|source| (source, disk))
 }
 
 #[cfg(test)]

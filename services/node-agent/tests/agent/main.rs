@@ -2,6 +2,7 @@
 //! (`qemu:///embed`): orders, refusals, restarts.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod layers;
 mod saving;
 mod scene;
 
@@ -9,7 +10,7 @@ use scene::{Scene, scene};
 use watari_contracts::{
     agent::{
         Answer, Discard, DiskUse, Domain, OffReason, Order, Phase, Progress, ReadConsole, Receive, Release, Remove,
-        Start, Stop,
+        Stack, Start, Stop,
     },
     plan::{Edition, LayPlan, NetworkPlan, PlannedFirewall},
 };
@@ -38,7 +39,7 @@ fn stop(vm: &str, generation: u64) -> Stop {
 
 fn remove(scene: &Scene, vm: &str, generation: u64) -> Remove {
     let operation = order(&format!("remove-{vm}-{generation}"));
-    Remove { order: operation, vm: vm.parse().unwrap(), uuid: scene.server(vm).uuid, generation }
+    Remove { order: operation, vm: vm.parse().unwrap(), uuid: scene.server(vm).uuid, generation, keep_layers: false }
 }
 
 fn receive(scene: &Scene, vm: &str, migration: &str, generation: u64) -> Receive {
@@ -48,6 +49,7 @@ fn receive(scene: &Scene, vm: &str, migration: &str, generation: u64) -> Receive
         generation,
         from: "y1".parse().unwrap(),
         server: scene.server(vm),
+        stack: Stack::default(),
     }
 }
 

@@ -1,7 +1,9 @@
 //! Everything that can be decided: data, each with a key. Two actions with one key are never in
 //! hand at once.
 
-use watari_contracts::agent::{Abort, Discard, Observe, Reboot, Receive, Release, Remove, Resume, Send, Start, Stop};
+use watari_contracts::agent::{
+    Abort, Discard, Freeze, Observe, Reboot, Receive, Release, Remove, Resume, Send, SendAhead, Start, Stop,
+};
 use watari_model::{
     Document, MigrationId, NodeName, VmName, frontend::Primacy, migration::Migration, outage::Outage,
     userdata::UserData, vm::Vm,
@@ -153,6 +155,10 @@ pub enum Order {
     Abort(Abort),
     /// Let run under a newer grant.
     Resume(Resume),
+    /// Freeze the disk of what runs.
+    Freeze(Freeze),
+    /// Send frozen layers to another node.
+    SendAhead(SendAhead),
     /// Destroy the copy of a migration that is given up.
     Discard(Discard),
     /// Forget what runs elsewhere.

@@ -6,6 +6,7 @@
 //! [`crossing::verdict`] makes for it.
 
 mod action;
+mod ahead;
 pub mod calendar;
 pub mod control;
 pub mod crossing;
@@ -32,7 +33,7 @@ use watari_model::Timestamp;
 pub use action::{Action, Order, Settle};
 pub use control::{Control, Sight as ControlSight};
 pub use readiness::{Outlook, outlooks};
-pub use rules::{Amount, CalendarRules, Overcommit, PowerRules, Rules};
+pub use rules::{Amount, CalendarRules, Overcommit, PowerRules, PreseedRules, Rules};
 pub use snapshot::{Answer, Both, Heard, Outcome, Restarts, Sight, Snapshot, is_off, known};
 
 pub(crate) use action::listen_key;
@@ -55,6 +56,7 @@ pub fn decide(snap: &Snapshot, rules: &Rules, now: Timestamp) -> Vec<Action> {
     power::decide(&mut turn);
     calendar::decide(&mut turn);
     evacuation::decide(&mut turn);
+    ahead::decide(&mut turn);
     listening::decide(&mut turn);
     prune::decide(&mut turn);
     turn.actions

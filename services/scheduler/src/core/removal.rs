@@ -10,7 +10,7 @@ use watari_model::{
 
 use super::{
     action::{Action, Order, ports_key},
-    naming,
+    ahead, naming,
     snapshot::Outcome,
     turn::{OnFailure, Step, Turn},
 };
@@ -19,9 +19,11 @@ use super::{
 /// user-data and its document. A node that does not answer is waited for, since its disk is still there.
 pub(super) fn decide(turn: &mut Turn<'_>, entry: &Entry<Vm>) {
     let vm = &entry.value;
-    let mut nodes: Vec<&NodeName> = vm.node().into_iter().chain(vm.leftovers.iter().map(|l| &l.node)).collect();
+    let held = vm.node().into_iter().chain(vm.leftovers.iter().map(|l| &l.node)).cloned();
+    let mut nodes: Vec<NodeName> = held.chain(ahead::holders(turn.snap, vm)).collect();
+    nodes.sort();
     nodes.dedup();
-    let removed = nodes.into_iter().filter(|node| !remove(turn, vm, node, vm.generation())).count() == 0;
+    let removed = nodes.iter().filter(|node| !remove(turn, vm, node, vm.generation(), Layers::Gone)).count() == 0;
     if !removed {
         return;
     }
@@ -38,11 +40,21 @@ pub(super) fn decide(turn: &mut Turn<'_>, entry: &Entry<Vm>) {
     }
 }
 
+/// What becomes of the frozen layers of its disk.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Layers {
+    /// They go as well.
+    Gone,
+    /// The server may come back to them.
+    Kept,
+}
+
 /// Whether a node has nothing of the server any more.
-fn remove(turn: &mut Turn<'_>, vm: &Vm, node: &NodeName, generation: u64) -> bool {
+fn remove(turn: &mut Turn<'_>, vm: &Vm, node: &NodeName, generation: u64, layers: Layers) -> bool {
     let operation = naming::of_vm("remove", vm, generation);
     let step = turn.order(&operation, node, OnFailure::TryAgain, |order| {
-        Order::Remove(Remove { order, vm: vm.name.clone(), uuid: vm.uuid.clone(), generation })
+        let keep_layers = layers == Layers::Kept && vm.preseed.is_some();
+        Order::Remove(Remove { order, vm: vm.name.clone(), uuid: vm.uuid.clone(), generation, keep_layers })
     });
     matches!(step, Step::Done(_))
 }
@@ -62,7 +74,7 @@ pub(super) fn leftovers(turn: &mut Turn<'_>, entry: &Entry<Vm>) {
             _ if leftover.node == *node => true,
             Some(migration) => discard(turn, vm, leftover, migration),
             None if is_kept(turn, vm, leftover) => false,
-            None => remove(turn, vm, &leftover.node, leftover.generation),
+            None => remove(turn, vm, &leftover.node, leftover.generation, Layers::Kept),
         };
         if gone {
             return forget(turn, entry, leftover);

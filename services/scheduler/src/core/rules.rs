@@ -88,6 +88,25 @@ impl Default for CalendarRules {
     }
 }
 
+/// What is done about disks that are sent ahead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PreseedRules {
+    /// How long before a scheduled outage a site's servers are sent ahead, in milliseconds; 0 leaves it to operators.
+    pub lead_ms: u64,
+    /// How long before it they are sent ahead once more.
+    pub again_ms: u64,
+    /// At most so many MiB a second for each; 0 is without bound.
+    pub bandwidth_mib: u64,
+    /// What holds less than so many MiB is not frozen.
+    pub least_mib: u64,
+}
+
+impl Default for PreseedRules {
+    fn default() -> Self {
+        Self { lead_ms: 0, again_ms: 1_800_000, bandwidth_mib: 20, least_mib: 16 }
+    }
+}
+
 /// All bounds. Times in milliseconds.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rules {
@@ -131,6 +150,8 @@ pub struct Rules {
     pub power: PowerRules,
     /// What is done about outages that are scheduled.
     pub calendar: CalendarRules,
+    /// What is done about disks that are sent ahead.
+    pub preseed: PreseedRules,
     /// How long the control plane may take to move with an outage.
     pub handover_ms: u64,
     /// Whether it comes home with the servers.
@@ -160,6 +181,7 @@ impl Default for Rules {
             keep_outages: 20,
             power: PowerRules::default(),
             calendar: CalendarRules::default(),
+            preseed: PreseedRules::default(),
             handover_ms: 60_000,
             control_returns: true,
         }

@@ -80,6 +80,7 @@ impl Memory {
                 let news = !same
                     || was_silent
                     || facts.vms != node.facts.vms
+                    || facts.layers != node.facts.layers
                     || facts.hypervisor_answers != node.facts.hypervisor_answers;
                 node.at = now;
                 node.count += u64::from(news);

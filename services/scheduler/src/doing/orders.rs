@@ -3,7 +3,10 @@
 use watari_chassis::CallError;
 use watari_contracts::{
     Command,
-    agent::{Abort, Answer, Discard, Observe, Reboot, Receive, Release, Remove, Resume, Send, Start, Stop, VmFact},
+    agent::{
+        Abort, Answer, Discard, Freeze, Observe, Reboot, Receive, Release, Remove, Resume, Send, SendAhead, Start,
+        Stop, VmFact,
+    },
 };
 use watari_model::{NodeName, Refusal};
 
@@ -22,6 +25,8 @@ impl Order {
             Self::Send(_) => Send::VERB,
             Self::Abort(_) => Abort::VERB,
             Self::Resume(_) => Resume::VERB,
+            Self::Freeze(_) => Freeze::VERB,
+            Self::SendAhead(_) => SendAhead::VERB,
             Self::Discard(_) => Discard::VERB,
             Self::Release(_) => Release::VERB,
         }
@@ -37,6 +42,8 @@ impl Order {
             Self::Send(send) => send.order.epoch,
             Self::Abort(abort) => abort.order.epoch,
             Self::Resume(resume) => resume.order.epoch,
+            Self::Freeze(freeze) => freeze.order.epoch,
+            Self::SendAhead(ahead) => ahead.order.epoch,
             Self::Discard(discard) => discard.order.epoch,
             Self::Release(release) => release.order.epoch,
         }
@@ -58,6 +65,8 @@ impl Executor {
             Order::Send(send) => self.send(node, send).await,
             Order::Abort(abort) => self.send(node, abort).await,
             Order::Resume(resume) => self.send(node, resume).await,
+            Order::Freeze(freeze) => self.send(node, freeze).await,
+            Order::SendAhead(ahead) => self.send(node, ahead).await,
             Order::Discard(discard) => self.send(node, discard).await,
             Order::Release(release) => self.send(node, release).await,
         };

@@ -42,6 +42,7 @@ pub(crate) fn vm(vm: &Vm, whereabouts: &Whereabouts) -> VmView {
         migration: vm.crossing.as_ref().map(|crossing| crossing.id.clone()),
         rebooting: vm.reboots.asked != vm.reboots.done,
         pending: vm.pending,
+        preseed: vm.preseed.clone(),
         reachable: whereabouts.reachable,
         fault: vm.fault.as_ref().map(Fault::from),
         warnings: Vec::new(),

@@ -14,7 +14,8 @@ use crate::compare::Samples;
 macro_rules! each_request {
     ($apply:ident) => {
         $apply! {
-            scheduler: CreateVm GetVm ListVms StartVm StopVm RebootVm ResizeVm DeleteVm MigrateVm VmConsoleLog ListMigrations
+            scheduler: CreateVm GetVm ListVms StartVm StopVm RebootVm ResizeVm DeleteVm MigrateVm PreseedVm VmConsoleLog
+                ListMigrations
                 GetMigration CancelMigration ListSites EvacuateSite ReturnSite TellPower PromoteFrontEnd DrainNode GetOutage
                 ListOutages PlanOutage ScheduleOutage RescheduleOutage StartOutage PauseOutage ResumeOutage CancelOutage
                 AddKey GetKey ListKeys DeleteKey;
@@ -53,7 +54,8 @@ pub(crate) fn commands(samples: &Samples) {
         ($($command:ident)*) => { $(samples.command::<agent::$command>();)* };
     }
     check! {
-        Start Stop Reboot Remove Receive Send Abort Resume Discard Release Observe ObserveAll TakeInventory ReadConsole
+        Start Stop Reboot Remove Receive Send Abort Resume Freeze SendAhead Discard Release Observe ObserveAll TakeInventory
+        ReadConsole
     }
     samples.command::<plan::LayPlan>();
     samples.command::<saving::SaveDisk>();

@@ -33,6 +33,7 @@ fn vm() -> Vm {
         fault: None,
         pending: None,
         reboots: Reboots::default(),
+        preseed: None,
         migrations: 0,
         requests: Vec::new(),
         created_at: at,

@@ -163,6 +163,7 @@ pub(crate) fn server_of(port: &Port, at: Timestamp) -> vm::Vm {
         fault: None,
         pending: None,
         reboots: vm::Reboots::default(),
+        preseed: None,
         migrations: 0,
         requests: Vec::new(),
         created_at: at,

@@ -30,6 +30,7 @@ use watari_model::{
 
 use super::{
     action::{Action, Settle, settle_key},
+    ahead,
     links::Links,
     naming,
     snapshot::{Both, Outcome, Sight},
@@ -120,11 +121,16 @@ fn prepare(turn: &mut Turn<'_>, links: &mut Links, entry: &Entry<Migration>, vm:
     if migration.cancel_asked || turn.unreachable(&migration.to) {
         return give_up(turn, vm);
     }
-    match orders::receive(turn, migration, &vm.value) {
+    let missing = orders::send_ahead(turn, migration, &vm.value);
+    // What its disk stands on may have to travel first; else that is there already.
+    let plain = missing.is_none() && ahead::stack_at(turn.snap, &migration.from, &migration.vm).is_plain();
+    let most_ms = if plain { turn.rules.prepare_ms } else { turn.rules.copy_ms };
+    let step = missing.unwrap_or_else(|| orders::receive(turn, migration, &vm.value));
+    match step {
         Step::Failed(_) => give_up(turn, vm),
         // Its time to prepare is not that of the pause.
         _ if turn.snap.is_paused(migration) => wait_paused(turn, entry, vm),
-        Step::Working if turn.now.millis_since(migration.changed_at) > turn.rules.prepare_ms => give_up(turn, vm),
+        Step::Working if turn.now.millis_since(migration.changed_at) > most_ms => give_up(turn, vm),
         Step::Working => {}
         // Nothing has travelled yet; the bytes wait until the link is free.
         Step::Done(_) if links.may_copy(turn, migration) => {

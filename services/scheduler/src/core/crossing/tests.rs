@@ -39,7 +39,16 @@ fn passages() -> Vec<Option<Passage>> {
 
 fn fact(domain: Option<Domain>, passage: Option<Passage>) -> Option<VmFact> {
     let vm = "mail".parse().unwrap();
-    domain.map(|domain| VmFact { vm, uuid: None, domain, generation: 1, granted: true, disk: true, passage })
+    domain.map(|domain| VmFact {
+        vm,
+        uuid: None,
+        domain,
+        generation: 1,
+        granted: true,
+        disk: true,
+        passage,
+        stack: watari_contracts::agent::Stack::default(),
+    })
 }
 
 #[test]

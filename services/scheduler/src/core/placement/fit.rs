@@ -195,7 +195,12 @@ fn compatible(source: &Node, target: &Node) -> Result<(), Unfit> {
 
 /// Whether there is room; a server that is reckoned on the node already needs no more.
 fn enough(need: &Need<'_>, room: &Room) -> Result<(), Unfit> {
-    if room.holds(need.name()) { Ok(()) } else { room.has(need.amount) }
+    if room.holds(need.name()) {
+        return Ok(());
+    }
+    // What was kept free for its disk is not asked for twice.
+    let disk_gib = need.amount.disk_gib.saturating_sub(room.ahead_gib(need.name()));
+    room.has(super::Amount { disk_gib, ..need.amount })
 }
 
 impl Room {

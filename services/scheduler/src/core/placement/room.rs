@@ -31,6 +31,8 @@ pub(crate) struct Room {
     draining: bool,
     vms: BTreeSet<VmName>,
     groups: HashMap<GroupName, BTreeSet<VmName>>,
+    /// Room for disks that are sent ahead of their servers, in GiB.
+    ahead: BTreeMap<VmName, u64>,
 }
 
 /// Whether an outage keeps everything away from a node.
@@ -72,6 +74,7 @@ impl Room {
             draining,
             vms: BTreeSet::new(),
             groups: HashMap::new(),
+            ahead: BTreeMap::new(),
         }
     }
 
@@ -108,8 +111,15 @@ impl Room {
         }
     }
 
+    /// What is kept free for a server's disk, sent ahead, in GiB.
+    pub(super) fn ahead_gib(&self, vm: &VmName) -> u64 {
+        self.ahead.get(vm).copied().unwrap_or(0)
+    }
+
     pub(super) fn take(&mut self, vm: &Vm) {
         if self.vms.insert(vm.name.clone()) {
+            // It comes to where its disk lies ready.
+            self.used.disk_gib = self.used.disk_gib.saturating_sub(self.ahead.remove(&vm.name).unwrap_or(0));
             self.used = self.used.plus(Amount::of(vm.claims()));
             for membership in &vm.spec.groups {
                 self.groups.entry(membership.group.clone()).or_default().insert(vm.name.clone());
@@ -156,6 +166,19 @@ impl Rooms {
             if let Some(room) = self.rooms.get_mut(&leftover.node).filter(|room| !room.vms.contains(&vm.name)) {
                 room.used.disk_gib = room.used.disk_gib.saturating_add(vm.claims().disk_gib);
             }
+        }
+        if let Some(to) = vm.seeded_on() {
+            self.reserve_ahead(to, vm);
+        }
+    }
+
+    /// Reckons the disk of a server that is not there, once.
+    fn reserve_ahead(&mut self, node: &NodeName, vm: &Vm) {
+        let left = vm.leftovers.iter().any(|leftover| leftover.node == *node);
+        if let Some(room) = self.rooms.get_mut(node).filter(|room| !left && !room.vms.contains(&vm.name)) {
+            let disk_gib = vm.claims().disk_gib;
+            let before = room.ahead.insert(vm.name.clone(), disk_gib).unwrap_or(0);
+            room.used.disk_gib = room.used.disk_gib.saturating_sub(before).saturating_add(disk_gib);
         }
     }
 

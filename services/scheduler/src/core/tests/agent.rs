@@ -92,6 +92,8 @@ pub(crate) fn parts(order: &Order) -> (&watari_contracts::agent::Order, &VmName)
         Order::Send(o) => (&o.order, &o.vm),
         Order::Abort(o) => (&o.order, &o.vm),
         Order::Resume(o) => (&o.order, &o.vm),
+        Order::Freeze(o) => (&o.order, &o.vm),
+        Order::SendAhead(o) => (&o.order, &o.vm),
         Order::Discard(o) => (&o.order, &o.vm),
         Order::Release(o) => (&o.order, &o.vm),
     }
@@ -144,6 +146,7 @@ impl Host {
             granted: guest.seen > 0 && guest.seen == guest.granted,
             disk: guest.disk != Disk::None,
             passage: guest.passage,
+            stack: watari_contracts::agent::Stack::default(),
         }
     }
 
@@ -158,6 +161,7 @@ impl Host {
             hypervisor_answers: true,
             at: at(now),
             vms: self.guests.keys().map(|vm| (vm.clone(), self.fact(vm))).collect(),
+            layers: BTreeMap::new(),
         }
     }
 
@@ -212,7 +216,7 @@ impl Host {
             Order::Start(watari) => Self::run(guest, &watari.grant, &watari.order.operation),
             Order::Resume(watari) => Self::run(guest, &watari.grant, &watari.order.operation),
             Order::Reboot(o) if o.generation < seen => stale(o.generation, seen),
-            Order::Reboot(_) | Order::Abort(_) => Ok(()),
+            Order::Reboot(_) | Order::Abort(_) | Order::Freeze(_) | Order::SendAhead(_) => Ok(()),
             Order::Stop(o) if o.generation < seen => stale(o.generation, seen),
             Order::Send(o) if o.generation < seen => stale(o.generation, seen),
             Order::Send(o) if self.closed.contains(&o.migration) => {
@@ -332,7 +336,7 @@ impl Host {
                 Process::Running => {}
                 _ => return refuse(self, "not paused"),
             },
-            Order::Send(_) | Order::Abort(_) => {}
+            Order::Send(_) | Order::Abort(_) | Order::Freeze(_) | Order::SendAhead(_) => {}
         }
         if effect == Effect::Booted {
             guest.process = Process::Running;

@@ -84,6 +84,7 @@ pub(crate) fn vm(name: &str, memory_mib: u64) -> Vm {
         fault: None,
         pending: None,
         reboots: Reboots::default(),
+        preseed: None,
         migrations: 0,
         requests: Vec::new(),
         created_at: at(0),

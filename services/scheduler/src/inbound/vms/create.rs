@@ -188,6 +188,7 @@ fn document(
         fault: None,
         pending: None,
         reboots: Reboots::default(),
+        preseed: None,
         migrations: 0,
         requests: Vec::new(),
         created_at: now,

@@ -5,6 +5,7 @@ mod console;
 mod create;
 mod listing;
 mod power;
+mod preseed;
 mod resize;
 
 use watari_contracts::scheduler::{GetVm, VmView};

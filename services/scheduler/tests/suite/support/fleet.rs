@@ -142,6 +142,7 @@ impl Fleet {
             granted: guest.seen > 0 && guest.seen == guest.granted,
             disk: guest.disk,
             passage: guest.passage,
+            stack: watari_contracts::agent::Stack::default(),
         }
     }
 
@@ -158,6 +159,7 @@ impl Fleet {
             hypervisor_answers: true,
             at: clock::now(),
             vms: names.into_iter().map(|vm| (vm.clone(), Self::fact(&world, node, &vm))).collect(),
+            layers: std::collections::BTreeMap::new(),
         }
     }
 

@@ -1,0 +1,33 @@
+//! `watari vm preseed`.
+
+use clap::Args;
+use watari_contracts::scheduler::PreseedVm;
+use watari_model::NodeName;
+
+use super::wait;
+use crate::{Context, failure::Failure, input, options::Waiting};
+
+/// What to send ahead, and where to.
+#[derive(Debug, Args)]
+pub struct Preseed {
+    /// The server
+    name: String,
+    /// The node that it is to go to later; without it the scheduler chooses one of another site
+    #[arg(long, value_name = "NODE")]
+    to: Option<String>,
+    #[command(flatten)]
+    waiting: Waiting,
+}
+
+impl Preseed {
+    /// Asks for it.
+    pub(super) async fn run(self, ctx: &Context) -> Result<(), Failure> {
+        let to: Option<NodeName> = input::name_if(self.to.as_deref())?;
+        let request_id = Some(ctx.session.request_id());
+        let mut view = ctx.session.ask(&PreseedVm { request_id, name: input::name(&self.name)?, to }).await?;
+        if self.waiting.wait {
+            view = wait::preseeded(ctx, self.waiting, view).await?;
+        }
+        ctx.out.show(&view)
+    }
+}

@@ -1,0 +1,147 @@
+//! Frozen layers of servers' disks: sent ahead to the node where a server shall go, so that its crossing
+//! moves only what was written since.
+//!
+//! ```text
+//!  here:   freeze ─▶ digest ─▶ piece by piece to the other node's libvirt ─▶ until it says that it has it
+//!  there:  arriving ─▶ checked ─▶ kept ─▶ (the server comes) under its disk
+//! ```
+//!
+//! Freezing changes what a server stands on and is an operation of its actor ([`stack`]). Sending reads what
+//! never changes again, beside everything else: nothing of it is in the journal, and what breaks off is gone
+//! on with. What is kept for servers elsewhere is known by its files ([`keep`]).
+
+mod file;
+pub(crate) mod keep;
+mod sending;
+pub mod stack;
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use tokio::sync::Semaphore;
+use watari_chassis::clock;
+use watari_contracts::agent::{Answer, Progress, SendAhead};
+use watari_model::{Refusal, Said};
+
+use crate::{actor::Book, blueprint, node::Node, record::Disk};
+use sending::{Job, Sending};
+
+/// Disks that are sent ahead at the same time.
+const AT_ONCE: usize = 2;
+/// How long the end of a sending is remembered when nobody asks for it.
+const FORGOTTEN_MS: u64 = 600_000;
+
+/// What an order asks for, in refusals.
+const WANTED: &str = "be sent ahead";
+
+/// The disks that are being sent ahead, by the servers' UUIDs; clones share them.
+#[derive(Clone)]
+pub struct Couriers {
+    desk: Arc<Mutex<HashMap<String, Arc<Sending>>>>,
+    places: Arc<Semaphore>,
+}
+
+impl Default for Couriers {
+    fn default() -> Self {
+        Self { desk: Arc::default(), places: Arc::new(Semaphore::new(AT_ONCE)) }
+    }
+}
+
+impl Couriers {
+    fn desk(&self) -> MutexGuard<'_, HashMap<String, Arc<Sending>>> {
+        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Begins to send a server's frozen layers, or says how far that is.
+    ///
+    /// # Errors
+    /// The order is refused, and nothing was done. A sending that failed is no error but an answer.
+    pub async fn send_ahead(
+        &self,
+        node: &Arc<Node>,
+        book: Option<Arc<Book>>,
+        order: SendAhead,
+    ) -> Result<Answer, Refusal> {
+        node.journal.heed_epoch(order.order.epoch).await?;
+        node.facts.set_epoch(order.order.epoch);
+        if !blueprint::is_uuid(&order.uuid) {
+            return Err(Refusal::OutOfRange {
+                field: "uuid".to_owned(),
+                value: order.uuid.chars().take(80).collect(),
+                allowed: Said::new("a UUID in lower case", "小文字の UUID"),
+            });
+        }
+        let book = book.ok_or_else(|| node.not_now(&order.vm, "absent", WANTED))?;
+        let progress = match self.known(&order) {
+            Some(progress) => progress,
+            None => self.begin(node, &book, order).await?,
+        };
+        Ok(Answer { progress, fact: book.fact().await })
+    }
+
+    /// What is to be answered without beginning anything. An end is told once: asked for again, what is
+    /// there is looked at anew.
+    fn known(&self, order: &SendAhead) -> Option<Progress> {
+        let mut desk = self.desk();
+        let sending = Arc::clone(desk.get(&order.uuid)?);
+        let progress = sending.progress();
+        if progress != Progress::Working {
+            desk.remove(&order.uuid);
+            return sending.is_of(order).then_some(progress);
+        }
+        if sending.is_of(order) {
+            sending.asked();
+        } else {
+            // Another one is wanted now, perhaps to another node.
+            sending.stop.cancel();
+        }
+        Some(Progress::Working)
+    }
+
+    async fn begin(&self, node: &Arc<Node>, book: &Arc<Book>, order: SendAhead) -> Result<Progress, Refusal> {
+        let record = book.record(&order.uuid).await.filter(|record| !record.is_tombstone());
+        let record = record.ok_or_else(|| node.not_now(&order.vm, "absent", WANTED))?;
+        if !record.seen.is_granted() || record.seen.granted != order.generation {
+            return Err(node.not_now(&order.vm, "here under another grant", WANTED));
+        }
+        if record.disk != Disk::Whole {
+            return Err(node.not_now(&order.vm, "without a disk of its own", WANTED));
+        }
+        if record.freezing {
+            return Ok(Progress::Working);
+        }
+        let target_uri = crate::actor::target_uri(&order.address)?;
+        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else { return Ok(Progress::Working) };
+        let Some(sending) = self.seat(&order) else { return Ok(Progress::Working) };
+        let job = Job { node: Arc::clone(node), book: Arc::clone(book), sending, order, target_uri };
+        tokio::spawn(async move {
+            job.run(record.stack.layers).await;
+            drop(place);
+        });
+        Ok(Progress::Working)
+    }
+
+    /// Ends the sending of a server's layers: it is about to move itself, or to go.
+    pub fn end(&self, uuid: &str) {
+        if let Some(sending) = self.desk().get(uuid) {
+            sending.stop.cancel();
+        }
+    }
+
+    fn seat(&self, order: &SendAhead) -> Option<Arc<Sending>> {
+        let now = clock::boot_millis();
+        let mut desk = self.desk();
+        desk.retain(|_, sending| sending.progress() == Progress::Working || sending.silent_ms(now) < FORGOTTEN_MS);
+        if desk.get(&order.uuid).is_some_and(|sending| sending.progress() == Progress::Working) {
+            return None;
+        }
+        let sending = Arc::new(Sending::new(order));
+        desk.insert(order.uuid.clone(), Arc::clone(&sending));
+        Some(sending)
+    }
+}
+
+#[cfg(test)]
+mod tests;

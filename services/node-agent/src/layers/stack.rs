@@ -1,0 +1,149 @@
+//! The layers of a server's disk that is here: which there are, and freezing the one that is written to.
+//!
+//! ```text
+//!  journal: freezing ─▶ empty overlay ─▶ QEMU goes on in it ─▶ journal: one more frozen, the next is written to
+//! ```
+//!
+//! A crash between any two is healed by what is there. A process that lives and has the overlay open writes
+//! to it; one that does not have it open is made to. Where no process lives the overlay is the disk from then
+//! on, if it is there: whether or not it was ever written to, it shows what the disk shows. So nothing is
+//! ever taken away here.
+
+use std::path::PathBuf;
+
+use watari_contracts::agent::{Layer, Server, Stack};
+use watari_model::Refusal;
+
+use crate::{
+    actor::Book,
+    blueprint,
+    facts::Urgency,
+    hypervisor::{self, BackingFile, DiskFormat, disk},
+    layout::Layout,
+    node::Node,
+    record::Record,
+};
+
+/// Frozen layers of one disk. More would make each read look into more files.
+pub const MOST_LAYERS: usize = 8;
+
+const WANTED: &str = "freeze its disk";
+
+/// The file that is written to.
+#[must_use]
+pub fn top(layout: &Layout, record: &Record) -> PathBuf {
+    layout.layer(&record.uuid, record.stack.top)
+}
+
+/// What the layer that is written to stands on, the nearest first, the image last.
+#[must_use]
+pub fn under(node: &Node, server: &Server, stack: &Stack) -> Vec<BackingFile> {
+    let frozen = stack.layers.iter().rev().map(|layer| frozen(node, &server.uuid, layer));
+    frozen.chain([blueprint::backing(node, &server.base)]).collect()
+}
+
+fn frozen(node: &Node, uuid: &str, layer: &Layer) -> BackingFile {
+    BackingFile { path: node.layout.layer(uuid, layer.index), format: DiskFormat::Qcow2 }
+}
+
+/// Freezes what the server wrote so far. Nobody else may be at work with its domain or disk.
+///
+/// # Errors
+/// libvirt's, or the disk's. What was begun is finished by [`settled`].
+pub async fn freeze(node: &Node, book: &Book, record: &Record) -> Result<(), Refusal> {
+    let next = node.layout.layer(&record.uuid, record.stack.top.saturating_add(1));
+    let exists = tokio::fs::try_exists(&next).await;
+    if exists.map_err(|error| Refusal::Internal { detail: format!("{}: {error}", next.display()) })? {
+        // It is no part of this disk, and yet nobody knows whose it is.
+        return Err(node.not_now(&book.vm, "beside a file where the next layer of its disk would be", WANTED));
+    }
+    book.amend(&record.uuid, Urgency::Whenever, |record| record.freezing = true).await?;
+    settled(node, book, &record.uuid).await.map(drop)
+}
+
+/// The record of a server that is not being frozen any more: what an agent before this one left in the
+/// middle is finished first. As for [`freeze`], nobody else may be at work.
+///
+/// # Errors
+/// libvirt's, or the disk's; it is tried again with the next order.
+pub async fn settled(node: &Node, book: &Book, uuid: &str) -> Result<Record, Refusal> {
+    let gone = || Refusal::Internal { detail: format!("server {} has no record", book.vm) };
+    let record = book.record(uuid).await.ok_or_else(gone)?;
+    if !record.freezing {
+        return Ok(record);
+    }
+    let refuse = |error: hypervisor::Error| node.refuse(&error);
+    let (now, next) = (top(&node.layout, &record), node.layout.layer(uuid, record.stack.top.saturating_add(1)));
+    let process = node.hypervisor.process(book.vm.as_str(), uuid).await.map_err(refuse)?;
+    if let Some(process) = &process {
+        make(&now, &next).await.map_err(refuse)?;
+        if !process.has_open(&next).await.map_err(refuse)? {
+            let outcome = node.hypervisor.freeze_disk(book.vm.as_str(), &next).await;
+            // What libvirt says is a hint; what the process has open is the truth.
+            if !process.has_open(&next).await.map_err(refuse)? {
+                return Err(outcome.err().map_or_else(|| node.not_now(&book.vm, "not frozen", WANTED), refuse));
+            }
+        }
+    }
+    let there = |path: PathBuf| async move { tokio::fs::metadata(path).await.ok().map(|meta| meta.len()) };
+    let taken = if process.is_some() || there(next).await.is_some() { there(now).await } else { None };
+    book.amend(uuid, Urgency::Soon, |record| {
+        record.freezing = false;
+        if let Some(size_bytes) = taken {
+            record.stack.layers.push(Layer { index: record.stack.top, sha256: None, size_bytes });
+            record.stack.top = record.stack.top.saturating_add(1);
+        }
+    })
+    .await
+}
+
+/// The overlay, if it is not there yet.
+async fn make(now: &std::path::Path, next: &std::path::Path) -> hypervisor::Result<()> {
+    let info = disk::info(now, DiskFormat::Qcow2).await?;
+    let backing = BackingFile { path: now.to_owned(), format: DiskFormat::Qcow2 };
+    match disk::create_overlay(next, &backing, info.virtual_bytes).await {
+        Err(hypervisor::Error::Exists { .. }) => Ok(()),
+        outcome => outcome,
+    }
+}
+
+/// The frozen layers under one, read from the disks' own headers; none that are not this server's. For a
+/// journal that was lost, and to be sure that nothing is missing.
+///
+/// # Errors
+/// A header cannot be read, or there are more layers than there may be.
+pub async fn read(layout: &Layout, uuid: &str, top: u32) -> hypervisor::Result<Vec<Layer>> {
+    let (mut found, mut at) = (Vec::new(), top);
+    loop {
+        let info = disk::info(&layout.layer(uuid, at), DiskFormat::Qcow2).await?;
+        let below = info.backing.and_then(|path| layout.layer_index(uuid, &path)).filter(|index| *index < at);
+        let Some(index) = below else { break };
+        if found.len() > MOST_LAYERS {
+            let reason = format!("server {uuid} has more than {MOST_LAYERS}");
+            return Err(hypervisor::Error::Invalid { field: "layers", reason });
+        }
+        let path = layout.layer(uuid, index);
+        let size = tokio::fs::metadata(&path).await;
+        let size = size.map_err(|source| hypervisor::Error::Io { act: "look at", path, source })?;
+        found.push(Layer { index, sha256: None, size_bytes: size.len() });
+        at = index;
+    }
+    found.reverse();
+    Ok(found)
+}
+
+/// Whether a disk stands on what the journal says, so that no guest is started on less.
+///
+/// # Errors
+/// [`Refusal::AgentState`] if it does not; a header cannot be read.
+pub async fn verify(node: &Node, book: &Book, record: &Record) -> Result<(), Refusal> {
+    if record.stack.is_plain() {
+        return Ok(());
+    }
+    let found = read(&node.layout, &record.uuid, record.stack.top).await.map_err(|error| node.refuse(&error))?;
+    let same = |(is, was): (&Layer, &Layer)| (is.index, is.size_bytes) == (was.index, was.size_bytes);
+    if found.len() == record.stack.layers.len() && found.iter().zip(&record.stack.layers).all(same) {
+        return Ok(());
+    }
+    Err(node.not_now(&book.vm, "without a frozen layer that its disk stands on", "start"))
+}

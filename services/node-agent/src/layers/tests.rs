@@ -1,0 +1,41 @@
+//! Who is answered what, without a disk or another node.
+
+use watari_contracts::agent::Order;
+
+use super::*;
+
+const UUID: &str = "4dea22b3-1d52-48f3-9d2c-0c0d8e1a7b6f";
+
+fn order(operation: &str) -> SendAhead {
+    SendAhead {
+        order: Order { epoch: 3, operation: operation.to_owned() },
+        vm: "mail".parse().unwrap(),
+        uuid: UUID.to_owned(),
+        generation: 1,
+        address: "192.0.2.21".to_owned(),
+        bandwidth_mib: 20,
+        urgent: false,
+    }
+}
+
+#[test]
+fn the_same_order_asks_and_another_one_takes_its_place() {
+    let couriers = Couriers::default();
+    assert_eq!(couriers.known(&order("first")), None);
+    let sending = couriers.seat(&order("first")).unwrap();
+    assert!(couriers.seat(&order("second")).is_none(), "two send the same disk");
+    assert_eq!(couriers.known(&order("first")), Some(Progress::Working));
+    assert!(!sending.stop.is_cancelled());
+    assert_eq!(couriers.known(&order("second")), Some(Progress::Working));
+    assert!(sending.stop.is_cancelled());
+    sending.tell(Progress::Failed(Refusal::Internal { detail: "gone".to_owned() }));
+    assert_eq!(couriers.known(&order("second")), None, "it may begin now");
+}
+
+#[test]
+fn how_it_ended_is_told_to_whoever_asked_for_it_and_once() {
+    let couriers = Couriers::default();
+    couriers.seat(&order("first")).unwrap().tell(Progress::Done);
+    assert_eq!(couriers.known(&order("first")), Some(Progress::Done));
+    assert_eq!(couriers.known(&order("first")), None);
+}

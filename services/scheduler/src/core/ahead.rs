@@ -1,0 +1,206 @@
+//! Disks that are sent ahead of their servers, so that a crossing moves only what was written since.
+//!
+//! ```text
+//!  asked ─▶ a node chosen ─▶ frozen where it runs ─▶ sent ─▶ seen there, whole ─▶ done
+//! ```
+//!
+//! What is frozen and what has arrived is what agents report; the server's document says what was asked
+//! for. A migration goes before all of it: nothing is frozen while one is to come, and what a migration
+//! finds missing at its target it has sent itself, first.
+
+use watari_chassis::Entry;
+use watari_contracts::agent::{Freeze, Layer, SendAhead, Stack};
+use watari_model::{
+    MigrationId, NodeName, Refusal, VmName,
+    outage::{Scope, State},
+    vm::{self, Desired, Evacuate, Seeded, Vm},
+};
+
+use super::{
+    Snapshot,
+    action::Order,
+    evacuation, naming, placement,
+    placement::Need,
+    snapshot::Outcome,
+    turn::{OnFailure, Step, Turn},
+};
+
+/// What a server's disk on a node is made of, as its agent last said.
+pub(crate) fn stack_at(snap: &Snapshot, node: &NodeName, vm: &VmName) -> Stack {
+    let fact = snap.heard.get(node).and_then(|heard| heard.facts.vms.get(vm));
+    fact.map(|fact| fact.stack.clone()).unwrap_or_default()
+}
+
+/// Whether a node has every frozen layer of a disk: kept, or brought into its place by that migration.
+pub(crate) fn is_held(
+    snap: &Snapshot,
+    node: &NodeName,
+    vm: &Vm,
+    stack: &Stack,
+    migration: Option<&MigrationId>,
+) -> bool {
+    let Some(facts) = snap.heard.get(node).map(|heard| &heard.facts) else { return stack.layers.is_empty() };
+    let kept = facts.layers.get(&vm.uuid).into_iter().flatten();
+    let arriving = facts.vms.get(&vm.name).filter(|fact| {
+        let passage = fact.passage.as_ref().map(|passage| &passage.migration);
+        migration.is_some() && passage == migration
+    });
+    let here: Vec<&Layer> = kept.chain(arriving.into_iter().flat_map(|fact| &fact.stack.layers)).collect();
+    stack.is_named() && stack.layers.iter().all(|layer| here.contains(&layer))
+}
+
+/// Where layers of a server lie, the node first that it was last sent to.
+pub(crate) fn holders(snap: &Snapshot, vm: &Vm) -> Vec<NodeName> {
+    let mut nodes: Vec<NodeName> = vm.seeded_on().cloned().into_iter().collect();
+    let kept = snap.heard.iter().filter(|(_, heard)| heard.facts.layers.contains_key(&vm.uuid));
+    let left = vm.leftovers.iter().filter(|_| vm.preseed.is_some()).map(|leftover| &leftover.node);
+    for node in kept.map(|(node, _)| node).chain(left) {
+        if !nodes.contains(node) {
+            nodes.push(node.clone());
+        }
+    }
+    nodes
+}
+
+/// Whether a migration waits for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Haste {
+    /// Nobody does.
+    None,
+    /// One does.
+    Migration,
+}
+
+/// Has the node that runs a server send its frozen layers to another.
+pub(crate) fn send<'a>(turn: &mut Turn<'a>, operation: &str, vm: &Vm, to: &NodeName, haste: Haste) -> Step<'a> {
+    let (Some(target), Some(grant)) = (turn.snap.nodes.get(to.as_str()), &vm.grant) else { return Step::Working };
+    let bandwidth_mib = match haste {
+        Haste::None => turn.rules.preseed.bandwidth_mib,
+        Haste::Migration => turn.rules.bandwidth_mib,
+    };
+    turn.order(operation, &grant.node, OnFailure::TryAgain, |order| {
+        Order::SendAhead(SendAhead {
+            order,
+            vm: vm.name.clone(),
+            uuid: vm.uuid.clone(),
+            generation: grant.generation,
+            address: target.value.inventory.migration_address.clone(),
+            bandwidth_mib,
+            urgent: haste == Haste::Migration,
+        })
+    })
+}
+
+/// Decides about every server whose disk is to be sent ahead.
+pub(crate) fn decide(turn: &mut Turn<'_>) {
+    let snap = turn.snap;
+    for_outages(turn);
+    for entry in snap.vms.values() {
+        if turn.settled::<Vm>(entry.value.name.as_str()) {
+            step(turn, entry);
+        }
+    }
+}
+
+/// Asks for the servers of a site whose outage is known and near: once some hours before, and once more
+/// shortly before, so that the rest is small.
+fn for_outages(turn: &mut Turn<'_>) {
+    let (snap, rules) = (turn.snap, turn.rules.preseed);
+    if rules.lead_ms == 0 {
+        return;
+    }
+    for outage in snap.outages.values().map(|entry| &entry.value) {
+        let (Some(window), State::Scheduled, Scope::Site(_)) = (outage.window, outage.state, &outage.scope) else {
+            continue;
+        };
+        let due = [rules.lead_ms, rules.again_ms.min(rules.lead_ms)].map(|lead| window.from.minus_millis(lead));
+        let Some(due) = due.into_iter().filter(|due| *due <= turn.now && turn.now < window.from).max() else {
+            continue;
+        };
+        for vm in evacuation::concerned(snap, outage) {
+            let asked = vm.preseed.as_ref().is_some_and(|preseed| preseed.is_due() || preseed.asked_at >= due);
+            let leaves = vm.state == vm::State::Running && vm.spec.evacuate == Evacuate::Live;
+            let Some(entry) = snap.vms.get(vm.name.as_str()).filter(|_| leaves && !asked) else { continue };
+            if turn.settled::<Vm>(vm.name.as_str()) {
+                let now = turn.now;
+                turn.change_vm(entry, [], |vm| vm.ask_preseed(None, now));
+            }
+        }
+    }
+}
+
+fn step(turn: &mut Turn<'_>, entry: &Entry<Vm>) {
+    let vm = &entry.value;
+    let Some(preseed) = vm.preseed.as_ref().filter(|preseed| preseed.is_due()) else { return };
+    let Some(grant) = &vm.grant else { return };
+    let at_rest = vm.state == vm::State::Running && vm.desired == Desired::Running && vm.crossing.is_none();
+    let moves = turn.migrations_of(&vm.name).any(|migration| !migration.state.over());
+    if !at_rest || moves || !turn.sight(&grant.node, &vm.name).runs_under(grant.generation) {
+        return;
+    }
+    let to = match target(turn, vm) {
+        Ok(to) if preseed.to.as_ref() == Some(&to) => to,
+        Ok(to) => return note(turn, entry, |preseed| preseed.to = Some(to)),
+        Err(refusal) => return note(turn, entry, |preseed| preseed.fault = Some(refusal)),
+    };
+    // What it left there lies in its old place, and is kept in a moment.
+    if turn.unreachable(&to) || vm.leftovers.iter().any(|leftover| leftover.node == to) {
+        return;
+    }
+    let freeze = naming::of_vm("freeze", vm, preseed.number);
+    let least_mib = turn.rules.preseed.least_mib;
+    let frozen = turn.order(&freeze, &grant.node, OnFailure::TryAgain, |order| {
+        Order::Freeze(Freeze { order, vm: vm.name.clone(), generation: grant.generation, least_mib })
+    });
+    if !matches!(frozen, Step::Done(_)) {
+        return complain(turn, entry, &freeze, &grant.node);
+    }
+    let stack = stack_at(turn.snap, &grant.node, &vm.name);
+    if is_held(turn.snap, &to, vm, &stack, None) {
+        let done = Seeded { number: preseed.number, node: to, at: turn.now, bytes: stack.frozen_bytes() };
+        return note(turn, entry, |preseed| (preseed.done, preseed.fault) = (Some(done), None));
+    }
+    let ahead = format!("{}-{to}", naming::of_vm("send-ahead", vm, preseed.number));
+    let _ = send(turn, &ahead, vm, &to, Haste::None);
+    complain(turn, entry, &ahead, &grant.node);
+}
+
+fn note(turn: &mut Turn<'_>, entry: &Entry<Vm>, change: impl FnOnce(&mut vm::Preseed)) {
+    turn.change_vm(entry, [], |vm| {
+        if let Some(preseed) = &mut vm.preseed {
+            change(preseed);
+        }
+    });
+}
+
+/// Says why it takes longer; it is tried again all the same.
+fn complain(turn: &mut Turn<'_>, entry: &Entry<Vm>, operation: &str, node: &NodeName) {
+    let said: Option<Refusal> = match turn.snap.answers.get(&naming::at(operation, node)).map(|answer| &answer.outcome)
+    {
+        Some(Outcome::Order(watari_contracts::agent::Progress::Failed(refusal), _) | Outcome::Refused(refusal)) => {
+            Some(refusal.clone())
+        }
+        _ => return,
+    };
+    note(turn, entry, |preseed| preseed.fault = said);
+}
+
+/// Where it is sent to: where it was to go, or where layers of it lie, if that is still fit; else a node
+/// of another site.
+fn target(turn: &Turn<'_>, vm: &Vm) -> Result<NodeName, Refusal> {
+    let snap = turn.snap;
+    let need = Need::crossing(vm, snap);
+    let site = |node: &NodeName| snap.nodes.get(node.as_str()).map(|entry| &entry.value.site);
+    let here = vm.node().and_then(site);
+    let fits = |node: &NodeName| vm.node() != Some(node) && placement::check(&turn.rooms, &need, node).is_ok();
+    if let Some(to) = vm.seeded_on().filter(|to| fits(to)) {
+        return Ok(to.clone());
+    }
+    if let Some(to) = holders(snap, vm).into_iter().find(|node| site(node) != here && fits(node)) {
+        return Ok(to);
+    }
+    placement::choose(&turn.rooms, &need, &|node| Some(&node.site) != here, &[])
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,246 @@
+//! When a disk is frozen, sent and said to be there; and where its server then goes.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use watari_contracts::agent::{Domain, Layer, NodeFacts, Order as Head, Progress, Stack, VmFact};
+use watari_model::{
+    migration::{Migration, Reason, State as Moved},
+    outage::{Outage, Scope, Window},
+    vm::Vm,
+};
+
+use super::*;
+use crate::core::{
+    Action, PreseedRules, Rules,
+    snapshot::{Answer, Heard},
+    tests::{
+        campus::{Campus, SECOND},
+        documents::{at, put},
+    },
+};
+
+fn layer() -> Layer {
+    Layer { index: 0, sha256: Some("0a".repeat(32)), size_bytes: 300 << 20 }
+}
+
+fn frozen() -> Stack {
+    Stack { layers: vec![layer()], top: 1 }
+}
+
+fn facts(node: &str, site: &str) -> NodeFacts {
+    NodeFacts {
+        node: node.parse().unwrap(),
+        site: site.parse().unwrap(),
+        instance: "one".to_owned(),
+        seq: 1,
+        epoch: 1,
+        hypervisor_answers: true,
+        at: at(0),
+        vms: BTreeMap::new(),
+        layers: BTreeMap::new(),
+    }
+}
+
+fn runs(stack: &Stack) -> VmFact {
+    VmFact {
+        vm: "mail".parse().unwrap(),
+        uuid: None,
+        domain: Domain::Running,
+        generation: 1,
+        granted: true,
+        disk: true,
+        passage: None,
+        stack: stack.clone(),
+    }
+}
+
+/// Mail runs in Myodaiji, and its disk is wanted in Yamate.
+struct Scene {
+    campus: Campus,
+    stack: Stack,
+    kept: Vec<Layer>,
+    answers: Vec<(String, Progress)>,
+}
+
+impl Scene {
+    fn new(rules: Rules) -> Self {
+        Self { campus: Campus::new(rules), stack: Stack::default(), kept: Vec::new(), answers: Vec::new() }
+    }
+
+    fn mail(&self) -> Vm {
+        self.campus.docs.vms["mail"].value.clone()
+    }
+
+    fn store(&mut self, vm: Vm) {
+        let revision = self.campus.docs.vms["mail"].revision;
+        assert!(put(&mut self.campus.docs.vms, &mut self.campus.docs.revision, vm, revision));
+    }
+
+    fn ask(&mut self) {
+        let mut mail = self.mail();
+        mail.ask_preseed(None, at(0));
+        self.store(mail);
+    }
+
+    fn snap(&self) -> Snapshot {
+        let (mut source, mut target) = (facts("m1", "myodaiji"), facts("y1", "yamate"));
+        source.vms.insert("mail".parse().unwrap(), runs(&self.stack));
+        if !self.kept.is_empty() {
+            target.layers.insert(self.mail().uuid, self.kept.clone());
+        }
+        let heard = [source, target].map(|facts| (facts.node.clone(), Heard { facts: Arc::new(facts), age_ms: 0 }));
+        let answer = |progress: &Progress| Answer {
+            attempt: 0,
+            outcome: Outcome::Order(progress.clone(), runs(&self.stack)),
+            age_ms: 0,
+            news: false,
+        };
+        Snapshot {
+            epoch: 1,
+            vms: self.campus.docs.vms.clone(),
+            migrations: self.campus.docs.migrations.clone(),
+            outages: self.campus.docs.outages.clone(),
+            sites: self.campus.docs.sites.clone(),
+            nodes: self.campus.docs.nodes.clone(),
+            heard: heard.into(),
+            answers: self.answers.iter().map(|(key, progress)| (key.clone(), answer(progress))).collect(),
+            ..Snapshot::default()
+        }
+    }
+
+    /// What is decided at a second; what is written is done.
+    fn decided(&mut self, second: u64) -> Vec<Action> {
+        let snap = self.snap();
+        let mut turn = Turn::new(&snap, &self.campus.rules, at(second * SECOND));
+        decide(&mut turn);
+        let actions = turn.actions;
+        for action in &actions {
+            if let Action::StoreVm { vm, .. } = action {
+                self.store(Vm::clone(vm));
+            }
+        }
+        actions
+    }
+
+    /// The one order that is decided, and its key.
+    fn ordered(&mut self) -> (String, Order) {
+        match self.decided(1).as_slice() {
+            [Action::Order { key, order, .. }] => (key.clone(), order.clone()),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_disk_is_frozen_then_sent_and_is_there_when_the_other_node_says_so() {
+    let mut scene = Scene::new(Rules::default());
+    assert_eq!(scene.decided(1), [], "nobody asked");
+    scene.ask();
+    scene.decided(1);
+    assert_eq!(scene.mail().seeded_on().map(NodeName::as_str), Some("y1"), "the other site has one node");
+
+    let (key, order) = scene.ordered();
+    assert!(matches!(&order, Order::Freeze(freeze) if freeze.generation == 1), "{order:?}");
+    assert!(key.ends_with("@m1"), "{key}");
+    scene.answers.push((key, Progress::Done));
+    scene.stack = frozen();
+    let (key, order) = scene.ordered();
+    let Order::SendAhead(ahead) = &order else { panic!("{order:?}") };
+    assert!(!ahead.urgent && ahead.bandwidth_mib == 20 && key.ends_with("@m1"), "{order:?}");
+
+    scene.kept = vec![layer()];
+    scene.decided(2);
+    let done = scene.mail().preseed.and_then(|preseed| preseed.done).unwrap();
+    assert_eq!((done.node.as_str(), done.bytes, done.at), ("y1", 300 << 20, at(2 * SECOND)));
+    assert_eq!(scene.decided(3), [], "it is asked for once");
+}
+
+#[test]
+fn a_layer_whose_digest_is_another_or_not_known_yet_is_not_there() {
+    let scene = Scene { kept: vec![layer()], ..Scene::new(Rules::default()) };
+    let (snap, mail, y1) = (scene.snap(), scene.mail(), "y1".parse().unwrap());
+    let held = |layer: Layer| is_held(&snap, &y1, &mail, &Stack { layers: vec![layer], top: 1 }, None);
+    assert!(held(layer()));
+    assert!(!held(Layer { sha256: None, ..layer() }));
+    assert!(!held(Layer { sha256: Some("0b".repeat(32)), ..layer() }));
+    assert!(!held(Layer { index: 2, ..layer() }));
+    assert!(is_held(&snap, &y1, &mail, &Stack::default(), None), "of nothing, nothing is missing");
+}
+
+#[test]
+fn nothing_is_frozen_while_a_migration_is_to_come() {
+    let mut scene = Scene::new(Rules::default());
+    scene.ask();
+    scene.decided(1);
+    let migration = Migration {
+        v: 1,
+        id: "mail-1".parse().unwrap(),
+        vm: "mail".parse().unwrap(),
+        from: "m1".parse().unwrap(),
+        to: "y1".parse().unwrap(),
+        reason: Reason::Operator,
+        outage: None,
+        state: Moved::Queued,
+        request_id: None,
+        cancel_asked: false,
+        measured: None,
+        fault: None,
+        created_at: at(0),
+        copying_at: None,
+        changed_at: at(0),
+    };
+    put(&mut scene.campus.docs.migrations, &mut scene.campus.docs.revision, migration, 0);
+    assert_eq!(scene.decided(2), []);
+}
+
+#[test]
+fn what_cannot_be_done_is_told_and_tried_again() {
+    let mut scene = Scene::new(Rules::default());
+    scene.ask();
+    scene.decided(1);
+    let (key, _) = scene.ordered();
+    let full = Refusal::DiskFull { node: "m1".to_owned(), detail: "1 GiB is free".to_owned() };
+    scene.answers.push((key, Progress::Failed(full.clone())));
+    scene.decided(2);
+    assert_eq!(scene.mail().preseed.and_then(|preseed| preseed.fault), Some(full));
+    assert!(scene.mail().preseed.is_some_and(|preseed| preseed.is_due()));
+}
+
+#[test]
+fn a_site_whose_outage_is_near_is_sent_ahead_and_once_more_shortly_before() {
+    let preseed = PreseedRules { lead_ms: 10_000 * SECOND, again_ms: 1_000 * SECOND, ..PreseedRules::default() };
+    let mut scene = Scene::new(Rules { preseed, ..Rules::default() });
+    let from = 100_000;
+    let window = Window { from: at(from * SECOND), until: at((from + 100) * SECOND) };
+    let scope = Scope::Site("myodaiji".parse().unwrap());
+    let outage =
+        Outage::scheduled("myodaiji-1".parse().unwrap(), scope, window, "inspection".into(), "r".into(), at(0));
+    put(&mut scene.campus.docs.outages, &mut scene.campus.docs.revision, outage, 0);
+    let number = |scene: &Scene| scene.mail().preseed.map(|preseed| preseed.number);
+    scene.decided(from - 10_001);
+    assert_eq!(number(&scene), None);
+    scene.decided(from - 10_000);
+    assert_eq!(number(&scene), Some(1));
+    let mut mail = scene.mail();
+    let node: NodeName = "y1".parse().unwrap();
+    let done = Seeded { number: 1, node, at: at((from - 9_000) * SECOND), bytes: 1 };
+    mail.preseed.as_mut().unwrap().done = Some(done);
+    scene.store(mail);
+    scene.decided(from - 1_001);
+    assert_eq!(number(&scene), Some(1));
+    scene.decided(from - 1_000);
+    assert_eq!(number(&scene), Some(2));
+}
+
+#[test]
+fn an_order_to_send_ahead_names_what_a_migration_waits_for() {
+    let scene = Scene { stack: frozen(), ..Scene::new(Rules::default()) };
+    let (snap, mail) = (scene.snap(), scene.mail());
+    let mut turn = Turn::new(&snap, &scene.campus.rules, at(SECOND));
+    let _ = send(&mut turn, "send-ahead-mail-1", &mail, &"y1".parse().unwrap(), Haste::Migration);
+    let [Action::Order { order: Order::SendAhead(ahead), .. }] = turn.actions.as_slice() else {
+        panic!("{:?}", turn.actions)
+    };
+    assert!(ahead.urgent);
+    assert_eq!(ahead.order, Head { epoch: 1, operation: "send-ahead-mail-1".to_owned() });
+}
