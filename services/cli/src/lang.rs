@@ -25,6 +25,12 @@ impl Lang {
         }
     }
 
+    /// The language of this process's locale.
+    #[must_use]
+    pub fn of_environment() -> Self {
+        Self::of_locale(|name| std::env::var(name).ok())
+    }
+
     /// What is said in this language.
     #[must_use]
     pub fn of(self, said: &Said) -> &str {

@@ -78,7 +78,7 @@ fn run(options: Options) -> Result<(), Failure> {
     // These ask nobody.
     match &options.verb {
         Verb::Setup(setup) => return out.text(&setup.run(out.lang)?),
-        Verb::Completion(completion) => return out.text(&completion.script()),
+        Verb::Completion(completion) => return out.text(&completion.script()?),
         Verb::Manual(manual) => return manual.run(),
         _ => {}
     }

@@ -23,6 +23,20 @@ fn each_shell_is_told_every_noun_and_its_verbs() {
 }
 
 #[test]
+fn the_shell_that_is_not_named_is_the_persons_own_if_it_completes() {
+    let of = |shell: &str| Ran::of(bare(&["completion"]).env("SHELL", shell).output().unwrap());
+    for (shell, mark) in [("/usr/bin/zsh", "#compdef watari"), ("/bin/bash", "complete -F _watari")] {
+        let ran = of(shell);
+        assert!(ran.status == 0 && ran.out.contains(mark), "{shell}: {ran:?}");
+    }
+    for shell in ["/bin/dash", ""] {
+        let ran = of(shell);
+        assert!(ran.status == 2 && ran.err.contains("error[completion.no-shell]"), "{shell}: {ran:?}");
+        assert!(ran.err.contains("watari completion zsh"), "{ran:?}");
+    }
+}
+
+#[test]
 fn every_command_has_a_page_whose_examples_keep_their_lines() {
     let folder = TempDir::new();
     let ran = Ran::of(bare(&["manual", folder.path().to_str().unwrap()]).output().unwrap());

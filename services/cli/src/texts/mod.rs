@@ -1,6 +1,8 @@
 //! What the command says by itself, in both languages. What services refuse comes with its texts.
 
 pub mod faults;
+pub mod hints;
+pub mod states;
 pub mod words;
 
 use crate::lang::Lang;
