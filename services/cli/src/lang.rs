@@ -36,7 +36,7 @@ impl Lang {
             if word == "--" {
                 break;
             }
-            let value = if named { Some(word.as_ref()) } else { word.strip_prefix("--lang=") };
+            let value = if named { Some(&*word) } else { word.strip_prefix("--lang=") };
             found = value.and_then(|value| Self::from_str(value, false).ok()).or(found);
             named = word == "--lang";
         }

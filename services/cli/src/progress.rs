@@ -84,7 +84,7 @@ impl Progress {
             return self.doing(name, text);
         }
         let (climbed, most) = &mut self.shown(name).climbed;
-        let before = if climbed == part { *most } else { 0 };
+        let before = if climbed.as_str() == part { *most } else { 0 };
         part.clone_into(climbed);
         *most = format::percent(done, total).max(before);
         let percent = *most;
