@@ -61,9 +61,8 @@ pub(super) fn concerned<'s>(snap: &'s Snapshot, outage: &Outage) -> Vec<&'s Vm> 
 fn arriving<'s>(turn: &Turn<'s>, outage: &Outage) -> Vec<&'s Vm> {
     let snap = turn.snap;
     let dark = |node: &NodeName| snap.nodes.get(node.as_str()).is_some_and(|entry| covers(&outage.scope, &entry.value));
-    let coming = |vm: &Vm| {
-        !vm.node().is_some_and(dark) && turn.migrations_of(&vm.name).any(|m| !m.state.over() && dark(&m.to))
-    };
+    let coming =
+        |vm: &Vm| !vm.node().is_some_and(dark) && turn.migrations_of(&vm.name).any(|m| !m.state.over() && dark(&m.to));
     snap.vms.values().map(|entry| &entry.value).filter(|vm| coming(vm)).collect()
 }
 
