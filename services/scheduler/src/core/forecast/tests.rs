@@ -32,7 +32,7 @@ fn foreseen(vms: Vec<Vm>, migration: Option<Migration>, now: u64) -> Forecast {
     for vm in vms {
         put(&mut docs.vms, &mut counter, vm, 0);
     }
-    for migration in migration {
+    if let Some(migration) = migration {
         put(&mut docs.migrations, &mut counter, migration, 0);
     }
     let Documents { vms, sites, nodes, migrations, .. } = docs;
