@@ -1,5 +1,7 @@
 //! `watari events`.
 
+use std::collections::{BTreeSet, HashMap};
+
 use clap::Args;
 use futures_util::StreamExt;
 use serde::Serialize;
@@ -7,17 +9,24 @@ use serde_json::Value;
 use watari_chassis::{Message, clock};
 use watari_contracts::{
     monitor::{Event, ListEvents},
+    permissions::{BUCKETS, LEASES},
     subjects,
 };
+use watari_model::Said;
 
 use crate::{
     Context,
     failure::Failure,
-    format,
+    format, input,
     lang::Lang,
     out::{Column, Format, Row},
-    texts::words::Word,
+    texts::{states, words::Word},
 };
+
+/// Of so many documents the last is kept, so that a change can be told as what changed.
+const MOST_KEPT: usize = 10_000;
+/// So many changed fields are named.
+const MOST_NAMED: usize = 5;
 
 /// What happened, and what happens
 #[derive(Debug, Args)]
@@ -59,6 +68,7 @@ impl Events {
     /// # Errors
     /// [`Failure`].
     pub async fn run(self, ctx: &Context) -> Result<(), Failure> {
+        self.check_kind()?;
         if self.follow {
             tokio::select! {
                 // Ctrl-C is how following ends well.
@@ -70,6 +80,16 @@ impl Events {
         ctx.out.list(&ctx.session.ask(&request).await?.events)
     }
 
+    /// A kind that is none would be waited for without end.
+    fn check_kind(&self) -> Result<(), Failure> {
+        // Who leads changes too often to be kept, but can be followed.
+        let kinds: Vec<&str> = BUCKETS.iter().map(|(kind, _)| *kind).chain(self.follow.then_some(LEASES)).collect();
+        match self.kind.as_deref().filter(|kind| !kinds.contains(kind)) {
+            Some(kind) => Err(input::out_of_range("--kind", Said::both(kinds.join(", ")), kind)),
+            None => Ok(()),
+        }
+    }
+
     async fn follow(&self, ctx: &Context) -> Result<(), Failure> {
         // Heard first and listed then, so that nothing falls between.
         let mut messages = ctx.session.hear(subjects::EVENTS).await?;
@@ -79,8 +99,9 @@ impl Events {
                 show(ctx, Live { event, deleted: false, document: None })?;
             }
         }
+        let mut last = Last::default();
         while let Some(message) = messages.next().await {
-            if let Some(live) = read(&message).filter(|live| self.wants(&live.event)) {
+            if let Some(live) = read(&message, &mut last).filter(|live| self.wants(&live.event)) {
                 show(ctx, live)?;
             }
         }
@@ -90,7 +111,7 @@ impl Events {
     fn wants(&self, event: &Event) -> bool {
         let is = |wanted: &Option<String>, found: &str| wanted.as_deref().is_none_or(|w| w == found);
         // Leases are renewed all the time; who leads is told by `frontend status`.
-        let silent = self.kind.is_none() && event.bucket == "leases";
+        let silent = self.kind.is_none() && event.bucket == LEASES;
         !silent && is(&self.kind, &event.bucket) && is(&self.name, &event.key)
     }
 }
@@ -103,18 +124,39 @@ fn show(ctx: &Context, live: Live) -> Result<(), Failure> {
         },
         Format::Table => {
             let Event { at, bucket, summary, .. } = live.event;
-            ctx.out.text(&format!("{}  {bucket:<11} {summary}", format::moment(at)))
+            let kind = states::shown(ctx.out.lang, &bucket);
+            ctx.out.text(&format!("{}  {kind:<11} {summary}", format::moment(at)))
         }
     }
 }
 
+/// The last form of each document, by its subject.
+#[derive(Default)]
+struct Last(HashMap<String, Value>);
+
+impl Last {
+    /// Takes note of a document, or that it is gone; what was known before.
+    fn replace(&mut self, subject: &str, document: Option<&Value>) -> Option<Value> {
+        let before = self.0.remove(subject);
+        if self.0.len() >= MOST_KEPT {
+            // The next change of each is told without its before.
+            self.0.clear();
+        }
+        if let Some(document) = document {
+            self.0.insert(subject.to_owned(), document.clone());
+        }
+        before
+    }
+}
+
 /// `watari.event.<bucket>.<key>`; keys may have dots.
-fn read(message: &Message) -> Option<Live> {
+fn read(message: &Message, last: &mut Last) -> Option<Live> {
     let (bucket, key) = message.subject.strip_prefix("watari.event.")?.split_once('.')?;
-    let document: Option<Value> = serde_json::from_slice(&message.payload).ok();
+    let document: Option<Value> = serde_json::from_slice(&message.payload).ok().filter(|_| !message.deleted);
+    let before = last.replace(&message.subject, document.as_ref());
     let what = match &document {
         _ if message.deleted => "deleted".to_owned(),
-        Some(document) => summary(document),
+        Some(document) => summary(before.as_ref(), document),
         None => "?".to_owned(),
     };
     // As the monitor words it.
@@ -129,23 +171,42 @@ fn read(message: &Message) -> Option<Live> {
     Some(Live { event, deleted: message.deleted, document })
 }
 
-/// One line for people from any document: its state, where it is, and what is the matter.
-fn summary(document: &Value) -> String {
+/// One line for people from any document: its state, where it is, and what is the matter; and what of that
+/// has changed, if it is known how it was before.
+fn summary(before: Option<&Value>, document: &Value) -> String {
     let text = |pointer: &str| document.pointer(pointer).and_then(Value::as_str);
+    let turned = |pointer: &str| {
+        let old = before?.pointer(pointer)?.as_str()?;
+        text(pointer).filter(|new| *new != old).map(|new| format!("{old} → {new}"))
+    };
+    let told = |pointer: &str| turned(pointer).or_else(|| text(pointer).map(str::to_owned));
     let mut parts = Vec::new();
-    parts.extend(text("/state").map(str::to_owned));
+    parts.extend(told("/state"));
     parts.extend(text("/paused_at").map(|_| "(paused)".to_owned()));
     let at_risk = document.pointer("/at_risk").and_then(Value::as_array).map_or(0, Vec::len);
     parts.extend((at_risk > 0).then(|| format!("({at_risk} could not leave)")));
-    parts.extend(text("/grant/node").map(|node| format!("on {node}")));
+    parts.extend(told("/grant/node").map(|node| format!("on {node}")));
     parts.extend(text("/crossing/to").map(|to| format!("to {to}")));
     if let (Some(from), Some(to)) = (text("/from"), text("/to")) {
         parts.push(format!("{from} -> {to}"));
     }
-    parts.extend(text("/holder").map(|holder| format!("held by {holder}")));
+    parts.extend(told("/holder").map(|holder| format!("held by {holder}")));
     parts.extend(text("/vm").map(|vm| format!("of {vm}")));
     parts.extend(text("/fault/kind").map(|kind| format!("({kind})")));
+    if turned("/state").is_none() {
+        parts.extend(before.and_then(|before| fields(before, document)));
+    }
     if parts.is_empty() { "changed".to_owned() } else { parts.join(" ") }
+}
+
+/// The names of the fields that have changed, in brackets.
+fn fields(before: &Value, after: &Value) -> Option<String> {
+    let (old, new) = (before.as_object()?, after.as_object()?);
+    let differs = |name: &&String| *name != "changed_at" && old.get(*name) != new.get(*name);
+    let names: BTreeSet<&str> = old.keys().chain(new.keys()).filter(differs).map(String::as_str).collect();
+    let more = if names.len() > MOST_NAMED { ", ..." } else { "" };
+    let named: Vec<&str> = names.into_iter().take(MOST_NAMED).collect();
+    (!named.is_empty()).then(|| format!("[{}{more}]", named.join(", ")))
 }
 
 impl Row for Event {
@@ -154,14 +215,14 @@ impl Row for Event {
         vec![Text(Word::Time), Text(Word::Bucket), Text(Word::Name), Text(Word::Summary)]
     }
 
-    fn cells(&self, _: Lang) -> Vec<String> {
-        vec![format::moment(self.at), self.bucket.clone(), self.key.clone(), self.summary.clone()]
+    fn cells(&self, lang: Lang) -> Vec<String> {
+        vec![format::moment(self.at), states::shown(lang, &self.bucket), self.key.clone(), self.summary.clone()]
     }
 
-    fn details(&self, _: Lang) -> Vec<(Word, String)> {
+    fn details(&self, lang: Lang) -> Vec<(Word, String)> {
         vec![
             (Word::Time, format::moment(self.at)),
-            (Word::Bucket, self.bucket.clone()),
+            (Word::Bucket, states::shown(lang, &self.bucket)),
             (Word::Name, self.key.clone()),
             (Word::Revision, self.revision.to_string()),
             (Word::Summary, self.summary.clone()),
@@ -193,6 +254,8 @@ mod tests {
     #[test]
     fn an_event_is_told_in_one_line() {
         let vm = r#"{"state":"migrating","grant":{"node":"m1","generation":1},"crossing":{"to":"y1"}}"#;
+        let mut last = Last::default();
+        let mut read = |message: &Message| super::read(message, &mut last);
         let live = read(&message("watari.event.vms.mail", vm, false)).unwrap();
         assert_eq!((live.event.bucket.as_str(), live.event.key.as_str(), live.event.revision), ("vms", "mail", 7));
         assert_eq!(live.event.summary, "mail: migrating on m1 to y1");
@@ -203,5 +266,21 @@ mod tests {
         );
         assert_eq!(read(&message("watari.event.vms.mail", "", true)).unwrap().event.summary, "mail: deleted");
         assert!(read(&message("watari.beat.a.b", "", false)).is_none());
+    }
+
+    #[test]
+    fn what_is_followed_is_told_as_what_has_changed() {
+        let mut last = Last::default();
+        let mut told = |document: &str| {
+            let message = message("watari.event.vms.mail", document, document.is_empty());
+            super::read(&message, &mut last).unwrap().event.summary
+        };
+        assert_eq!(told(r#"{"state":"running","grant":{"node":"m1"}}"#), "mail: running on m1");
+        let moved = told(r#"{"state":"migrating","grant":{"node":"y1"}}"#);
+        assert_eq!(moved, "mail: running → migrating on m1 → y1");
+        let spec = told(r#"{"state":"migrating","grant":{"node":"y1"},"pending":{},"changed_at":"x"}"#);
+        assert_eq!(spec, "mail: migrating on y1 [pending]");
+        assert_eq!(told(""), "mail: deleted");
+        assert_eq!(told(r#"{"state":"pending"}"#), "mail: pending", "another server of that name");
     }
 }

@@ -5,7 +5,7 @@ use watari_contracts::firewall::{
     AllowFirewall, CreateFirewall, DeleteFirewall, FirewallView, GetFirewall, ListFirewalls, RevokeFirewall,
 };
 use watari_model::{
-    Said,
+    FirewallName, Said,
     firewall::{Direction, Peer, Protocol, Rule},
 };
 
@@ -16,8 +16,11 @@ use crate::{
     format, input,
     lang::Lang,
     options::Consent,
-    out::{Column, Format, Row, joined},
-    texts::words::{self, Word},
+    out::{self, Column, Format, Row, joined},
+    texts::{
+        hints,
+        words::{self, Word},
+    },
 };
 
 /// Firewall groups: what may reach the servers that name them, and what these may reach
@@ -126,7 +129,12 @@ impl Verb {
                 ctx.out.show(&session.ask(&AllowFirewall { name, rule }).await?)
             }
             Self::Revoke(change) => {
-                let (name, rule) = (input::name(&change.name)?, change.rule()?);
+                let (name, rule) = (input::name::<FirewallName>(&change.name)?, change.rule()?);
+                let before = session.ask(&GetFirewall { name: name.clone() }).await?;
+                if !before.rules.contains(&rule) {
+                    // What was asked for is so, and whoever mistyped learns it.
+                    out::say(&hints::no_such_rule(ctx.out.lang, name.as_str(), &rule.to_string()));
+                }
                 ctx.out.show(&session.ask(&RevokeFirewall { name, rule }).await?)
             }
             Self::Delete(Delete { name, consent }) => {

@@ -6,7 +6,10 @@ use std::{fs::File, io::Read, str::FromStr};
 use time::OffsetDateTime;
 use watari_model::{NotAName, Refusal, Said, Timestamp, said};
 
-use crate::{failure::Failure, options::duration, texts::faults::Fault};
+use crate::{failure::Failure, options::millis, texts::faults::Fault};
+
+/// Further ahead than any moment that a service takes, and near enough to be counted.
+const MOST_AHEAD_MS: u64 = 10 * 366 * 86_400_000;
 
 /// A name.
 ///
@@ -38,13 +41,18 @@ pub fn out_of_range(field: &str, allowed: Said, value: &str) -> Failure {
     Failure::mistyped(Refusal::OutOfRange { field: field.to_owned(), value: value.chars().take(40).collect(), allowed })
 }
 
-/// A moment: `2026-12-01 08:00` in the machine's time zone, RFC 3339, or `+90m` from `now` on.
+/// A moment: `2026-12-01 08:00` in the machine's time zone, RFC 3339, or `+45m`, `+3h`, `+2d` from `now` on.
 ///
 /// # Errors
 /// As [`value`].
 pub fn moment(field: &str, text: &str, now: Timestamp) -> Result<Timestamp, Failure> {
-    let forms = || said!("YYYY-MM-DD HH:MM, RFC 3339 or +TIME", "YYYY-MM-DD HH:MM、RFC 3339 または +時間 の形式");
-    let later = |text| Some(now.plus_millis(u64::try_from(duration(text).ok()?.as_millis()).ok()?));
+    let forms = || {
+        said!(
+            "one of these forms: 'YYYY-MM-DD HH:MM' (this machine's time), YYYY-MM-DDTHH:MM:SS+09:00, or from now on +45m, +3h, +2d",
+            "'YYYY-MM-DD HH:MM' (このマシンの時刻)、YYYY-MM-DDTHH:MM:SS+09:00、または現在からの時間 +45m、+3h、+2d の形式"
+        )
+    };
+    let later = |text| Some(now.plus_millis(millis(text).filter(|ms| (1..=MOST_AHEAD_MS).contains(ms))?));
     let read = match text.strip_prefix('+') {
         Some(text) => later(text),
         None => absolute(text),
@@ -103,7 +111,16 @@ mod tests {
     fn a_moment_is_read_in_its_zone_or_from_now_on() {
         let now = at("2026-11-28T12:00:00Z");
         assert_eq!(moment("from", "2026-12-01T08:00:00+09:00", now).unwrap(), at("2026-11-30T23:00:00Z"));
-        assert_eq!(moment("from", "+90m", now).unwrap(), at("2026-11-28T13:30:00Z"));
+        for (text, moment_then) in [
+            ("+90m", "2026-11-28T13:30:00Z"),
+            ("+3h", "2026-11-28T15:00:00Z"),
+            ("+2d", "2026-11-30T12:00:00Z"),
+            ("+400d", "2028-01-02T12:00:00Z"),
+        ] {
+            assert_eq!(moment("from", text, now).unwrap(), at(moment_then), "{text}");
+        }
+        let refused = moment("--from", "+2w", now).unwrap_err().rendered(crate::lang::Lang::En);
+        assert!(refused.remedy.contains("+45m, +3h, +2d"), "the forms are named: {refused:?}");
         let zone = jiff::tz::TimeZone::system();
         let local = jiff::civil::date(2026, 12, 1).at(8, 0, 0, 0).to_zoned(zone).unwrap();
         for text in ["2026-12-01 08:00", "2026-12-01T08:00:00"] {
@@ -114,7 +131,9 @@ mod tests {
             "",
             "tomorrow",
             "+",
-            "+1d",
+            "+0s",
+            "+1w",
+            "+99999999d",
             "2026-13-01 08:00",
             "08:00",
             "2026-12-01 25:00",

@@ -1,5 +1,7 @@
 //! Which language a person is spoken to in.
 
+use std::ffi::OsString;
+
 use clap::ValueEnum;
 use watari_model::Said;
 
@@ -25,6 +27,28 @@ impl Lang {
         }
     }
 
+    /// The language that is asked for on a command line which is not parsed yet: help is given by the parser.
+    #[must_use]
+    pub fn of_words(words: impl IntoIterator<Item = OsString>) -> Option<Self> {
+        let (mut found, mut named) = (None, false);
+        for word in words {
+            let word = word.to_string_lossy();
+            if word == "--" {
+                break;
+            }
+            let value = if named { Some(&*word) } else { word.strip_prefix("--lang=") };
+            found = value.and_then(|value| Self::from_str(value, false).ok()).or(found);
+            named = word == "--lang";
+        }
+        found
+    }
+
+    /// The language of this process's locale.
+    #[must_use]
+    pub fn of_environment() -> Self {
+        Self::of_locale(|name| std::env::var(name).ok())
+    }
+
     /// What is said in this language.
     #[must_use]
     pub fn of(self, said: &Said) -> &str {
@@ -38,6 +62,16 @@ impl Lang {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_language_is_known_before_the_line_is_parsed() {
+        let of = |line: &str| Lang::of_words(line.split(' ').map(OsString::from));
+        assert_eq!(of("watari --lang ja vm list --help"), Some(Lang::Ja));
+        assert_eq!(of("watari vm --lang=en list"), Some(Lang::En));
+        assert_eq!(of("watari vm list --lang"), None);
+        assert_eq!(of("watari vm list --lang latin"), None);
+        assert_eq!(of("watari vm show -- --lang=ja"), None);
+    }
 
     #[test]
     fn the_first_variable_that_is_set_decides() {

@@ -33,9 +33,10 @@ pub mod wait;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, FromArgMatches, Parser};
 
 use failure::Failure;
+use lang::Lang;
 use options::{Options, Verb};
 use out::Out;
 use session::Session;
@@ -55,7 +56,7 @@ pub struct Context {
 /// The whole program.
 #[must_use]
 pub fn main() -> ExitCode {
-    let options = match Options::try_parse() {
+    let options = match parsed() {
         Ok(options) => options,
         Err(told) => {
             // Help that nobody reads to its end is no failure.
@@ -73,12 +74,23 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// What is typed, or what the parser has to say: also help, in the person's language.
+fn parsed() -> Result<Options, clap::Error> {
+    let lang = Lang::of_words(std::env::args_os()).unwrap_or_else(Lang::of_environment);
+    if lang == Lang::En {
+        return Options::try_parse();
+    }
+    let mut command = texts::help::in_japanese(Options::command());
+    let mut matches = command.try_get_matches_from_mut(std::env::args_os())?;
+    Options::from_arg_matches_mut(&mut matches).map_err(|told| told.format(&mut command))
+}
+
 fn run(options: Options) -> Result<(), Failure> {
     let out = Out { format: options.global.output, lang: options.global.lang() };
     // These ask nobody.
     match &options.verb {
         Verb::Setup(setup) => return out.text(&setup.run(out.lang)?),
-        Verb::Completion(completion) => return out.text(&completion.script()),
+        Verb::Completion(completion) => return out.text(&completion.script()?),
         Verb::Manual(manual) => return manual.run(),
         _ => {}
     }

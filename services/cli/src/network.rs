@@ -14,7 +14,10 @@ use crate::{
     lang::Lang,
     options::Consent,
     out::{Column, Format, Row, joined, or_dash},
-    texts::words::{self, Word},
+    texts::{
+        states,
+        words::{self, Word},
+    },
 };
 
 /// Networks and the addresses that they hand out
@@ -157,10 +160,10 @@ impl Row for NetworkView {
         ]
     }
 
-    fn cells(&self, _: Lang) -> Vec<String> {
+    fn cells(&self, lang: Lang) -> Vec<String> {
         vec![
             self.name.to_string(),
-            kind(self.kind).to_owned(),
+            states::shown(lang, kind(self.kind)),
             segment(self),
             self.cidr.clone(),
             self.range.clone(),
@@ -173,7 +176,7 @@ impl Row for NetworkView {
     fn details(&self, _: Lang) -> Vec<(Word, String)> {
         vec![
             (Word::Name, self.name.to_string()),
-            (Word::Kind, kind(self.kind).to_owned()),
+            (Word::Kind, states::shown(lang, kind(self.kind))),
             (Word::Segment, segment(self)),
             (Word::Vni, or_dash(self.overlay.map(|overlay| overlay.vni))),
             (Word::Mtu, or_dash(self.overlay.map(|overlay| overlay.mtu))),

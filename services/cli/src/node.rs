@@ -3,9 +3,14 @@
 use clap::{Args, Subcommand};
 use watari_contracts::{
     monitor::{CordonNode, GetNode, ListNodes, NodeView, UncordonNode},
-    scheduler::{CancelOutage, DrainNode, ListOutages, OutageView},
+    scheduler::{CancelOutage, DrainNode, ListOutages, ListVms, OutageView},
 };
-use watari_model::{NodeName, node::Enforcement, outage::Scope};
+use watari_model::{
+    NodeName,
+    node::Enforcement,
+    outage::{Scope, State},
+    vm::Size,
+};
 
 use crate::{
     Context,
@@ -13,9 +18,12 @@ use crate::{
     format, input,
     lang::Lang,
     options::Waiting,
-    out::{Column, Row, joined},
+    out::{Column, Format, Row, joined},
     outage,
-    texts::words::Word,
+    texts::{
+        states,
+        words::{self, Word},
+    },
 };
 
 /// The machines that run servers
@@ -75,7 +83,7 @@ impl Verb {
         let session = &ctx.session;
         match self {
             Self::List(list) => list.run(ctx).await,
-            Self::Show(Which { name }) => ctx.out.show(&session.ask(&GetNode { name: input::name(&name)? }).await?),
+            Self::Show(Which { name }) => show(ctx, &session.ask(&GetNode { name: input::name(&name)? }).await?).await,
             Self::Cordon(Which { name }) => ctx.out.row(&session.ask(&CordonNode { name: input::name(&name)? }).await?),
             Self::Uncordon(Which { name }) => {
                 let name = input::name(&name)?;
@@ -111,9 +119,72 @@ impl List {
             nodes.extend(page.nodes);
             request.after = page.next;
             if request.after.is_none() {
-                return ctx.out.list(&nodes);
+                break;
             }
         }
+        if ctx.out.format == Format::Json || nodes.is_empty() {
+            return ctx.out.list(&nodes);
+        }
+        let drains = drains(ctx).await;
+        let rows = nodes.iter().map(|node| cells(node, drain(&drains, node), ctx.out.lang));
+        ctx.out.text(&ctx.out.table(&NodeView::columns(), rows))
+    }
+}
+
+/// A node, with what the scheduler knows of it.
+async fn show(ctx: &Context, node: &NodeView) -> Result<(), Failure> {
+    if ctx.out.format == Format::Json {
+        return ctx.out.show(node);
+    }
+    let (drains, lang) = (drains(ctx).await, ctx.out.lang);
+    let mut details = details(node, drain(&drains, node), lang);
+    if let Some(size) = growth(ctx, &node.name).await {
+        let after_memory = details.iter().position(|(word, _)| *word == Word::Disk).unwrap_or(details.len());
+        details.insert(after_memory, (Word::Reserved, format::size(size)));
+    }
+    ctx.out.details(&details)
+}
+
+/// The outages that empty nodes; none if the scheduler does not answer, without which nodes are shown as well.
+async fn drains(ctx: &Context) -> Vec<OutageView> {
+    let page = ctx.session.glance(&ListOutages {}).await;
+    page.into_iter().flat_map(|page| page.outages).filter(|outage| outage.state.drains()).collect()
+}
+
+/// How far a node is emptied, by itself or with its site.
+fn drain(drains: &[OutageView], node: &NodeView) -> Option<State> {
+    let of_node = |outage: &&OutageView| match &outage.scope {
+        Scope::Node(name) => *name == node.name,
+        Scope::Site(site) => *site == node.site,
+    };
+    drains.iter().find(of_node).map(|outage| outage.state)
+}
+
+/// What servers of a node will take more from their next start on.
+async fn growth(ctx: &Context, node: &NodeName) -> Option<Size> {
+    let mut request = ListVms { site: None, node: Some(node.clone()), state: None, after: None, limit: None };
+    let mut more = Size { vcpus: 0, memory_mib: 0, disk_gib: 0 };
+    loop {
+        let page = ctx.session.glance(&request).await?;
+        for (vm, then) in page.vms.iter().filter_map(|vm| Some((vm, vm.pending?))) {
+            more.vcpus += then.vcpus.saturating_sub(vm.vcpus);
+            more.memory_mib += then.memory_mib.saturating_sub(vm.memory_mib);
+            more.disk_gib += then.disk_gib.saturating_sub(vm.disk_gib);
+        }
+        request.after = page.next;
+        if request.after.is_none() {
+            return (more.vcpus > 0 || more.memory_mib > 0 || more.disk_gib > 0).then_some(more);
+        }
+    }
+}
+
+/// `ready (drained)`.
+fn state(node: &NodeView, drain: Option<State>, lang: Lang) -> String {
+    let state = states::shown(lang, node.state.word());
+    match drain {
+        Some(State::Evacuating) => words::because(lang, &state, &states::shown(lang, "draining")),
+        Some(_) => words::because(lang, &state, &states::shown(lang, "drained")),
+        None => state,
     }
 }
 
@@ -134,47 +205,55 @@ impl Row for NodeView {
     }
 
     fn cells(&self, lang: Lang) -> Vec<String> {
-        vec![
-            self.name.to_string(),
-            self.site.to_string(),
-            self.state.word().to_owned(),
-            if self.cordoned { Word::Yes.text(lang).to_owned() } else { "-".to_owned() },
-            format!("{}/{}", self.vcpus_used, self.vcpus_total),
-            format!("{}/{} MiB", self.memory_mib_used, self.memory_mib_total),
-            format!("{} GiB", self.disk_gib_free),
-            self.vms.to_string(),
-            self.virtualisation.word().to_owned(),
-        ]
+        cells(self, None, lang)
     }
 
     fn details(&self, lang: Lang) -> Vec<(Word, String)> {
-        vec![
-            (Word::Name, self.name.to_string()),
-            (Word::Site, self.site.to_string()),
-            (Word::State, self.state.word().to_owned()),
-            (Word::Cordoned, if self.cordoned { Word::Yes } else { Word::No }.text(lang).to_owned()),
-            (Word::Silent, format::millis(self.silent_ms)),
-            (Word::Vcpus, format!("{}/{}", self.vcpus_used, self.vcpus_total)),
-            (Word::Memory, format!("{}/{} MiB", self.memory_mib_used, self.memory_mib_total)),
-            (Word::Disk, format!("{} GiB", self.disk_gib_total)),
-            (Word::DiskFree, format!("{} GiB", self.disk_gib_free)),
-            (Word::Vms, self.vms.to_string()),
-            (Word::Virtualisation, self.virtualisation.word().to_owned()),
-            (Word::Cpu, self.cpu_model.clone()),
-            (Word::Segments, joined(self.segments.iter().map(|(segment, bridge)| format!("{segment}={bridge}")))),
-            (Word::Identity, enforcement(&self.protection.identity, lang)),
-            (Word::Firewalls, enforcement(&self.protection.firewall, lang)),
-            (Word::Labels, joined(self.labels.iter().map(|(key, value)| format!("{key}={value}")))),
-            (Word::Libvirt, self.libvirt.clone()),
-            (Word::Qemu, self.qemu.clone()),
-            (Word::Agent, self.agent.clone()),
-            (Word::Changed, format::moment(self.changed_at)),
-        ]
+        details(self, None, lang)
     }
 
     fn none() -> Word {
         Word::NoNodes
     }
+}
+
+fn cells(node: &NodeView, drain: Option<State>, lang: Lang) -> Vec<String> {
+    vec![
+        node.name.to_string(),
+        node.site.to_string(),
+        state(node, drain, lang),
+        if node.cordoned { Word::Yes.text(lang).to_owned() } else { "-".to_owned() },
+        format!("{}/{}", node.vcpus_used, node.vcpus_total),
+        format!("{}/{} MiB", node.memory_mib_used, node.memory_mib_total),
+        format!("{} GiB", node.disk_gib_free),
+        node.vms.to_string(),
+        states::shown(lang, node.virtualisation.word()),
+    ]
+}
+
+fn details(node: &NodeView, drain: Option<State>, lang: Lang) -> Vec<(Word, String)> {
+    vec![
+        (Word::Name, node.name.to_string()),
+        (Word::Site, node.site.to_string()),
+        (Word::State, state(node, drain, lang)),
+        (Word::Cordoned, if node.cordoned { Word::Yes } else { Word::No }.text(lang).to_owned()),
+        (Word::Silent, format::millis(node.silent_ms)),
+        (Word::Vcpus, format!("{}/{}", node.vcpus_used, node.vcpus_total)),
+        (Word::Memory, format!("{}/{} MiB", node.memory_mib_used, node.memory_mib_total)),
+        (Word::Disk, format!("{} GiB", node.disk_gib_total)),
+        (Word::DiskFree, format!("{} GiB", node.disk_gib_free)),
+        (Word::Vms, node.vms.to_string()),
+        (Word::Virtualisation, states::shown(lang, node.virtualisation.word())),
+        (Word::Cpu, node.cpu_model.clone()),
+        (Word::Segments, joined(node.segments.iter().map(|(segment, bridge)| format!("{segment}={bridge}")))),
+        (Word::Identity, enforcement(&node.protection.identity, lang)),
+        (Word::Firewalls, enforcement(&node.protection.firewall, lang)),
+        (Word::Labels, joined(node.labels.iter().map(|(key, value)| format!("{key}={value}")))),
+        (Word::Libvirt, node.libvirt.clone()),
+        (Word::Qemu, node.qemu.clone()),
+        (Word::Agent, node.agent.clone()),
+        (Word::Changed, format::moment(node.changed_at)),
+    ]
 }
 
 /// Whether something is enforced, and why not.

@@ -1,6 +1,6 @@
 //! What is given on the command line.
 
-use std::{path::PathBuf, time::Duration};
+use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 
@@ -42,18 +42,18 @@ pub struct Global {
     /// How results are shown
     #[arg(short, long, global = true, value_enum, default_value_t = Format::Table, value_name = "FORMAT")]
     pub output: Format,
-    /// Language of messages; without it LC_ALL, LC_MESSAGES and LANG decide
+    /// Language of messages and help; without it LC_ALL, LC_MESSAGES and LANG decide
     #[arg(long, global = true, value_enum)]
     lang: Option<Lang>,
-    /// NATS servers, commas between them [default: nats://127.0.0.1:4222]
-    #[arg(long, global = true, env = "WATARI_NATS", value_name = "URLS", hide_env_values = true)]
-    pub nats: Option<String>,
-    /// File with the seed of your nkey
-    #[arg(long, global = true, env = "WATARI_NKEY", value_name = "FILE", hide_env_values = true)]
-    pub nkey: Option<PathBuf>,
-    /// File with the certificates of the cluster's authority
-    #[arg(long, global = true, env = "WATARI_CA", value_name = "FILE", hide_env_values = true)]
-    pub ca: Option<PathBuf>,
+    /// NATS servers, commas between them; without it WATARI_NATS [default: nats://127.0.0.1:4222]
+    #[arg(long, global = true, value_name = "URLS")]
+    nats: Option<String>,
+    /// File with the seed of your nkey; without it WATARI_NKEY
+    #[arg(long, global = true, value_name = "FILE")]
+    nkey: Option<PathBuf>,
+    /// File with the certificates of the cluster's authority; without it WATARI_CA
+    #[arg(long, global = true, value_name = "FILE")]
+    ca: Option<PathBuf>,
     /// How long to try for an answer, as when another front end takes over
     #[arg(long, global = true, default_value = "30s", value_parser = duration, value_name = "TIME")]
     pub timeout: Duration,
@@ -66,8 +66,32 @@ impl Global {
     /// The language in which the person is spoken to.
     #[must_use]
     pub fn lang(&self) -> Lang {
-        self.lang.unwrap_or_else(|| Lang::of_locale(|name| std::env::var(name).ok()))
+        self.lang.unwrap_or_else(Lang::of_environment)
     }
+
+    /// The NATS servers that were named.
+    #[must_use]
+    pub fn nats(&self) -> Option<String> {
+        self.nats.clone().or_else(|| variable("WATARI_NATS")?.into_string().ok())
+    }
+
+    /// The file with the seed that was named.
+    #[must_use]
+    pub fn nkey(&self) -> Option<PathBuf> {
+        self.nkey.clone().or_else(|| Some(variable("WATARI_NKEY")?.into()))
+    }
+
+    /// The file with the authority's certificates that was named.
+    #[must_use]
+    pub fn ca(&self) -> Option<PathBuf> {
+        self.ca.clone().or_else(|| Some(variable("WATARI_CA")?.into()))
+    }
+}
+
+/// A variable that is set to something. The parser is not told of it: it would show the option in the usage of
+/// every command that is mistyped, as if it had been typed.
+fn variable(name: &str) -> Option<OsString> {
+    std::env::var_os(name).filter(|value| !value.is_empty())
 }
 
 /// Whether to wait until what was asked for is so.
@@ -141,21 +165,26 @@ pub enum Verb {
     Manual(manual::Manual),
 }
 
-/// `30`, `30s`, `500ms`, `2m`, `1h`; at most a week.
+/// `30`, `30s`, `500ms`, `2m`, `1h`, `2d`; at most a week.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
-    let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let factor = match &text[split..] {
+    match millis(text).ok_or_else(|| "give a time such as 30s, 500ms, 2m, 1h or 2d".to_owned())? {
+        millis @ 1..=604_800_000 => Ok(Duration::from_millis(millis)),
+        _ => Err("give a time from 1ms to a week".to_owned()),
+    }
+}
+
+/// Milliseconds, by a number and its unit; none if that is not what it is.
+pub(crate) fn millis(text: &str) -> Option<u64> {
+    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
+    let factor = match unit {
         "ms" => 1,
         "" | "s" => 1_000,
         "m" | "min" => 60_000,
         "h" => 3_600_000,
-        _ => return Err("give a time such as 30s, 500ms, 2m or 1h".to_owned()),
+        "d" => 86_400_000,
+        _ => return None,
     };
-    let number: u64 = text[..split].parse().map_err(|_| "give a time such as 30s, 500ms, 2m or 1h".to_owned())?;
-    match number.checked_mul(factor) {
-        Some(millis @ 1..=604_800_000) => Ok(Duration::from_millis(millis)),
-        _ => Err("give a time from 1ms to a week".to_owned()),
-    }
+    number.parse::<u64>().ok()?.checked_mul(factor)
 }
 
 #[cfg(test)]
@@ -164,10 +193,12 @@ mod tests {
 
     #[test]
     fn times_are_read_with_their_unit() {
-        for (text, millis) in [("30", 30_000), ("30s", 30_000), ("500ms", 500), ("2m", 120_000), ("1h", 3_600_000)] {
+        for (text, millis) in
+            [("30", 30_000), ("30s", 30_000), ("500ms", 500), ("2m", 120_000), ("1h", 3_600_000), ("2d", 172_800_000)]
+        {
             assert_eq!(duration(text).unwrap().as_millis(), millis, "{text}");
         }
-        for text in ["", "s", "0s", "-1s", "1d", "99999999999999999999h", "9999999h"] {
+        for text in ["", "s", "0s", "-1s", "1w", "8d", "99999999999999999999h", "9999999h"] {
             assert!(duration(text).is_err(), "{text}");
         }
     }

@@ -114,8 +114,16 @@ impl Out {
     pub fn show<R: Row>(&self, row: &R) -> Result<(), Failure> {
         match self.format {
             Format::Json => self.json(row),
-            Format::Table => self.text(&self.pairs(&row.details(self.lang))),
+            Format::Table => self.details(&row.details(self.lang)),
         }
+    }
+
+    /// Everything of one resource, for people.
+    ///
+    /// # Errors
+    /// As [`Out::text`].
+    pub fn details(&self, details: &[(Word, String)]) -> Result<(), Failure> {
+        self.text(&self.pairs(details))
     }
 
     /// A table without lines, whose columns keep their place with wide characters too.

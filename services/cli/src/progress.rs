@@ -24,6 +24,8 @@ struct Shown {
     text: String,
     percent: u64,
     at: Instant,
+    /// The part of the work that a bar climbs in, and how far it came.
+    climbed: (String, u64),
 }
 
 impl Default for Progress {
@@ -72,12 +74,29 @@ impl Progress {
             // Not measured yet.
             return self.doing(name, text);
         }
-        let percent = format::percent(done, total);
+        self.at(name, format::percent(done, total), done, total, text);
+    }
+
+    /// As [`Progress::moving`], of one part of the work, and never back within it: where more turns out to be
+    /// left, the bar stands still for a while.
+    pub fn climbing(&mut self, name: &str, part: &str, done: u64, total: u64, text: &str) {
+        if total == 0 {
+            return self.doing(name, text);
+        }
+        let (climbed, most) = &mut self.shown(name).climbed;
+        let before = if climbed.as_str() == part { *most } else { 0 };
+        part.clone_into(climbed);
+        *most = format::percent(done, total).max(before);
+        let percent = *most;
+        self.at(name, percent, done, total, text);
+    }
+
+    fn at(&mut self, name: &str, percent: u64, done: u64, total: u64, text: &str) {
         let shown = self.shown(name);
         if let Some(bar) = &shown.bar {
             bar.set_style(style("{prefix:16} {bar:30} {percent:>3} %  {msg}"));
-            bar.set_length(total.max(1));
-            bar.set_position(done.min(total));
+            bar.set_length(100);
+            bar.set_position(percent);
             bar.set_message(format!("{}/{}  {text}", format::bytes(done), format::bytes(total)));
         } else if percent.abs_diff(shown.percent) >= STEP || (percent != shown.percent && shown.at.elapsed() >= QUIET) {
             out::say(&format!("{name}: {percent} % ({}/{}, {text})", format::bytes(done), format::bytes(total)));
@@ -128,7 +147,8 @@ impl Progress {
                 bar.enable_steady_tick(Duration::from_millis(200));
                 bar
             });
-            Shown { bar, text: String::new(), percent: 0, at: Instant::now() }
+            let climbed = (String::new(), 0);
+            Shown { bar, text: String::new(), percent: 0, at: Instant::now(), climbed }
         })
     }
 }
@@ -142,4 +162,22 @@ impl Drop for Progress {
 
 fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("━╸─")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_of_the_work_never_goes_back_and_the_next_one_begins_anew() {
+        let mut progress = Progress { bars: None, shown: BTreeMap::new() };
+        let mut percents = Vec::new();
+        for (part, done, total) in
+            [("disk", 50, 100), ("disk", 60, 200), ("disk", 200, 200), ("memory", 10, 100), ("memory", 12, 400)]
+        {
+            progress.climbing("mail", part, done, total, "");
+            percents.push(progress.shown("mail").climbed.1);
+        }
+        assert_eq!(percents, [50, 50, 100, 10, 10]);
+    }
 }

@@ -22,6 +22,8 @@ use crate::{failure::Failure, options::Global, texts::faults::Fault};
 const SETTINGS: &str = "/etc/watari/cli.toml";
 /// How long one try waits for its answer.
 const ONE_TRY: Duration = Duration::from_secs(5);
+/// How long a glance waits.
+const GLANCE: Duration = Duration::from_secs(1);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// A change of front ends takes a fraction of a second, which must not become more by waiting here.
 const MOST_PAUSE: Duration = Duration::from_millis(250);
@@ -66,13 +68,13 @@ impl Session {
     pub fn new(global: &Global) -> Result<Self, Failure> {
         let file = Settings::read(Path::new(SETTINGS))?;
         let mut settings = BusSettings {
-            nkey: global.nkey.clone().or(file.nkey),
-            ca: global.ca.clone().or(file.ca),
+            nkey: global.nkey().or(file.nkey),
+            ca: global.ca().or(file.ca),
             request_timeout: ONE_TRY.min(global.timeout),
             initial: Initial::Fail,
             ..BusSettings::default()
         };
-        match &global.nats {
+        match global.nats() {
             Some(urls) => {
                 settings.urls = urls.split(',').map(str::trim).filter(|u| !u.is_empty()).map(str::to_owned).collect();
                 // A server of this host's own cluster, as a single URL for clients that take no
@@ -137,6 +139,11 @@ impl Session {
             sleep(pause).await;
             pause = (pause * 2).min(MOST_PAUSE);
         }
+    }
+
+    /// Asks once and not for long: for what is worth showing beside the rest, and not worth waiting for.
+    pub async fn glance<R: Request>(&self, request: &R) -> Option<R::Reply> {
+        self.bus().await.ok()?.request_within(request, GLANCE).await.ok()
     }
 
     /// Asks every process that hears `subject`.

@@ -14,7 +14,10 @@ use crate::{
     options::{Waiting, duration},
     out::{Column, Row, or_dash},
     outage,
-    texts::words::Word,
+    texts::{
+        states,
+        words::{self, Word},
+    },
 };
 
 /// Campuses: emptied before an outage, brought home after it
@@ -121,13 +124,14 @@ impl Row for SiteView {
         ]
     }
 
-    fn cells(&self, _: Lang) -> Vec<String> {
+    fn cells(&self, lang: Lang) -> Vec<String> {
+        let state = states::shown(lang, &self.state);
         vec![
             self.name.to_string(),
             self.title.clone(),
-            self.state.clone(),
+            self.paused_at.map_or(state.clone(), |_| words::because(lang, &state, Word::Paused.text(lang))),
             or_dash(self.outage.as_ref()),
-            or_dash(self.power.map(power)),
+            or_dash(self.power.map(|told| power(told, lang))),
             format!("{}/{}", self.nodes_ready, self.nodes),
             self.vms.to_string(),
             self.vms_home.to_string(),
@@ -147,7 +151,7 @@ impl Row for SiteView {
 }
 
 /// `battery 10 min 00 s`, by what was told.
-fn power(power: site::Power) -> String {
+fn power(power: site::Power, lang: Lang) -> String {
     let left = power.seconds_left.map(|left| format::millis(left.saturating_mul(1_000)));
-    format!("{} {}", power.supply.word(), left.unwrap_or_default()).trim_end().to_owned()
+    format!("{} {}", states::shown(lang, power.supply.word()), left.unwrap_or_default()).trim_end().to_owned()
 }

@@ -440,6 +440,9 @@ pub struct SiteView {
     pub state: String,
     /// The outage that is not over.
     pub outage: Option<OutageId>,
+    /// Since when nothing more of that begins; none if it is not paused.
+    #[serde(default)]
+    pub paused_at: Option<Timestamp>,
     /// Its power; none if nobody has said anything of it.
     #[serde(default)]
     pub power: Option<site::Power>,

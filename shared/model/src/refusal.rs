@@ -230,16 +230,16 @@ refusals! {
     // --- outages ---------------------------------------------------------------------------
     /// No such outage.
     OutageUnknown { outage } "outage.unknown" 404 No
-        en "there is no outage {outage}" "list the sites and their outages with: watari site list"
-        ja "停電計画 {outage} はありません" "サイトと停電計画は watari site list で確認できます";
+        en "there is no outage {outage}" "list the outages with: watari outage list"
+        ja "停電計画 {outage} はありません" "停電計画の一覧は watari outage list で確認できます";
     /// It has ended, or begun and turned back.
-    OutageOver { outage, state } "outage.over" 409 No
-        en "outage {outage} is {state} and cannot be started" "empty the site with: watari site evacuate, or schedule another outage"
-        ja "停電計画 {outage} は {state} のため開始できません" "watari site evacuate でサイトを退避させるか、停電計画を新しく作成してください";
+    OutageOver { outage, state, again } "outage.over" 409 No
+        en "outage {outage} is {state} and cannot be started" "do it without a schedule ({again}), or schedule another outage"
+        ja "停電計画 {outage} は {state} のため開始できません" "{again} ですぐに退避させるか、停電計画を新しく作成してください";
     /// Nothing of it is on its way, so that there is nothing to pause or to go on with.
     OutageNotUnderWay { outage, state } "outage.not-under-way" 409 No
-        en "outage {outage} is {state}; only one whose servers leave or come home can be paused and resumed" "look at it with `watari outage show {outage}`; one that has not begun is called off with: watari outage cancel {outage}"
-        ja "停電計画 {outage} は {state} です。一時停止と再開ができるのは、退避中または帰還中の計画だけです" "`watari outage show {outage}` で確認してください。開始前の計画は watari outage cancel {outage} で取り消せます";
+        en "outage {outage} is {state}; only one whose servers leave or come home can be paused and resumed" "look at it with `watari outage show {outage}`; the servers of an evacuated site come home with: watari site return SITE"
+        ja "停電計画 {outage} は {state} です。一時停止と再開ができるのは、退避中または帰還中の計画だけです" "`watari outage show {outage}` で確認してください。退避済みのサイトのサーバを帰還させるには watari site return サイト名 を実行します";
     /// It has begun or is over, so that its time stands.
     OutageNotScheduled { outage, state } "outage.not-scheduled" 409 No
         en "outage {outage} is {state}; only one that is scheduled can be moved to another time" "schedule another outage; one that is under way is called off with: watari outage cancel {outage}"
@@ -342,6 +342,10 @@ refusals! {
     ImageNotADisk { image, detail } "image.not-a-disk" 400 No
         en "the file for image {image} is no disk of an installed system: {detail}" "install a system on a disk first and import that disk, or use a vendor's cloud image"
         ja "イメージ {image} のファイルは、システムを導入済みのディスクではありません: {detail}" "先にディスクへシステムを導入してそのディスクを取り込むか、配布元のクラウドイメージを使ってください";
+    /// A disk consists of sectors.
+    ImageNotSectors { image, bytes } "image.not-sectors" 400 No
+        en "the file for image {image} has none of the known disk formats and {bytes} bytes, which no disk has: disks consist of sectors of 512 bytes" "check that it is the file that you mean; if it was cut off, copy it again"
+        ja "イメージ {image} のファイルは既知のディスク形式ではなく、大きさも {bytes} バイトで、ディスクとしてありえません (512 バイト単位ではありません)" "意図したファイルかどうかを確認してください。途中で切れている場合は、もう一度コピーしてください";
     /// Looking at it takes too much.
     ImageTooCostly { image, detail } "image.too-costly" 400 No
         en "looking at the file for image {image} takes more than is allowed: {detail}" "convert it to a plain qcow2 yourself, or raise the bounds under [image.qemu] and unpack_memory_mib in image.toml"

@@ -7,7 +7,7 @@ use crate::{
     format,
     lang::Lang,
     out::{Column, Row, joined, or_dash},
-    texts::words::Word,
+    texts::{states, words::Word},
     vm::fault_details,
 };
 
@@ -26,10 +26,10 @@ impl Row for ImageView {
         ]
     }
 
-    fn cells(&self, _: Lang) -> Vec<String> {
+    fn cells(&self, lang: Lang) -> Vec<String> {
         vec![
             self.name.to_string(),
-            self.state.word().to_owned(),
+            states::shown(lang, self.state.word()),
             or_dash(self.format.map(watari_model::image::Format::word)),
             or_dash(self.size_bytes.map(format::bytes)),
             or_dash(self.virtual_size_bytes.map(format::bytes)),
@@ -43,7 +43,7 @@ impl Row for ImageView {
         let copies = self.copies.iter().map(|(site, at)| format!("{site} ({})", format::moment(*at)));
         let mut details = vec![
             (Word::Name, self.name.to_string()),
-            (Word::State, self.state.word().to_owned()),
+            (Word::State, states::shown(lang, self.state.word())),
             (Word::Format, or_dash(self.format.map(watari_model::image::Format::word))),
             (Word::Size, or_dash(self.size_bytes.map(format::bytes))),
             (Word::VirtualSize, or_dash(self.virtual_size_bytes.map(format::bytes))),

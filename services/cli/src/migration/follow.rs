@@ -3,7 +3,16 @@
 use watari_contracts::scheduler::{GetMigration, MigrationView};
 use watari_model::migration::State;
 
-use crate::{Context, failure::Failure, format, lang::Lang, options::Waiting, progress::Progress, texts::words, wait};
+use crate::{
+    Context,
+    failure::Failure,
+    format,
+    lang::Lang,
+    options::Waiting,
+    progress::Progress,
+    texts::{states, words},
+    wait,
+};
 
 /// Shows how far it is until it is over, then what became of it.
 ///
@@ -35,18 +44,24 @@ pub(crate) async fn follow(ctx: &Context, waiting: Waiting, begun: MigrationView
     }
 }
 
-/// One migration's line or bar.
+/// One migration's line or bar: first for the disk, and then for the memory, whose size is known once its turn
+/// has come.
 pub(crate) fn draw(progress: &mut Progress, view: &MigrationView, lang: Lang) {
     let name = view.vm.as_str();
-    let way = format!("{} {} -> {}", view.state.word(), view.from, view.to);
+    let (state, ends) = (states::shown(lang, view.state.word()), format!("{} -> {}", view.from, view.to));
     match view.transfer.filter(|_| view.state == State::Copying) {
         Some(t) => {
-            let (sent, left) = (t.memory_sent + t.disk_sent, t.memory_left + t.disk_left);
-            let left_ms = left.saturating_mul(1000).checked_div(t.rate);
+            let (part, sent, left) = match t.memory_total {
+                0 => ("disk", t.disk_sent, t.disk_left),
+                _ => ("memory", t.memory_sent, t.memory_left),
+            };
+            let left_ms = (t.memory_left + t.disk_left).saturating_mul(1000).checked_div(t.rate);
+            let pace = words::pace(lang, t.rate, left_ms);
+            let text = format!("{} {ends}  {pace}", words::because(lang, &state, &states::shown(lang, part)));
             // What a guest writes again is sent again, so the whole is what is sent and what is left.
-            progress.moving(name, sent, sent + left, &format!("{way}  {}", words::pace(lang, t.rate, left_ms)));
+            progress.climbing(name, part, sent, sent + left, &text);
         }
-        None => progress.doing(name, &way),
+        None => progress.doing(name, &format!("{state} {ends}")),
     }
 }
 

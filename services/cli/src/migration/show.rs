@@ -8,7 +8,7 @@ use crate::{
     format,
     lang::Lang,
     out::{Column, Row, or_dash},
-    texts::words::Word,
+    texts::{states, words::Word},
     vm::fault_details,
 };
 
@@ -37,14 +37,14 @@ impl Row for MigrationView {
         ]
     }
 
-    fn cells(&self, _: Lang) -> Vec<String> {
+    fn cells(&self, lang: Lang) -> Vec<String> {
         vec![
             self.id.to_string(),
             self.vm.to_string(),
             self.from.to_string(),
             self.to.to_string(),
-            self.state.word().to_owned(),
-            reason(self.reason).to_owned(),
+            states::shown(lang, self.state.word()),
+            states::shown(lang, reason(self.reason)),
             or_dash(transferred(self)),
             or_dash(self.measured.map(|m| format::millis(m.total_ms))),
             or_dash(self.measured.map(|m| format::millis(m.downtime_ms + m.pause_ms))),
@@ -58,8 +58,8 @@ impl Row for MigrationView {
             (Word::Vm, self.vm.to_string()),
             (Word::From, self.from.to_string()),
             (Word::To, self.to.to_string()),
-            (Word::State, self.state.word().to_owned()),
-            (Word::Reason, reason(self.reason).to_owned()),
+            (Word::State, states::shown(lang, self.state.word())),
+            (Word::Reason, states::shown(lang, reason(self.reason))),
             (Word::Outage, or_dash(self.outage.as_ref())),
             (Word::Transferred, or_dash(transferred(self))),
         ];

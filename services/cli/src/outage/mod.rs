@@ -4,18 +4,27 @@ mod follow;
 mod ical;
 mod plan;
 mod report;
+mod which;
 
 use clap::{Args, Subcommand};
 use watari_chassis::clock;
 use watari_contracts::scheduler::{
-    CancelOutage, GetOutage, ListOutages, ListSites, PauseOutage, PlanOutage, RescheduleOutage, ResumeOutage,
+    CancelOutage, GetOutage, LegName, ListOutages, OutageView, PauseOutage, PlanOutage, RescheduleOutage, ResumeOutage,
     ScheduleOutage, StartOutage,
 };
-use watari_model::OutageId;
+use watari_model::outage::{Scope, State};
 
-use crate::{Context, failure::Failure, input, options::Waiting, texts::faults::Fault};
+use crate::{
+    Context,
+    failure::Failure,
+    input,
+    options::Waiting,
+    out::{self, Format},
+    texts::{hints, states},
+};
 
 pub(crate) use follow::begun;
+use which::{Begun, Nearest};
 
 /// Sites and nodes that are emptied or empty
 #[derive(Debug, Subcommand)]
@@ -24,7 +33,7 @@ pub enum Verb {
     #[command(after_help = "Example:\n  watari outage list -o json")]
     List,
     /// Show one outage with the report of its last leg
-    #[command(after_help = "Example:\n  watari outage show myodaiji-1 --wait")]
+    #[command(after_help = "Examples:\n  watari outage show myodaiji-1 --wait\n  watari outage show myodaiji")]
     Show(Show),
     /// Say what an evacuation of a site would do now, without doing it; status 1 if a server could not move
     #[command(after_help = "Example:\n  watari outage plan myodaiji")]
@@ -45,7 +54,7 @@ Example:
   watari outage reschedule myodaiji-2 --from '2027-03-27 08:00' --until '2027-03-27 17:00'")]
     Reschedule(Reschedule),
     /// Begin a scheduled outage without waiting for its time
-    #[command(after_help = "Example:\n  watari outage start myodaiji-1 --wait")]
+    #[command(after_help = "Examples:\n  watari outage start myodaiji-1 --wait\n  watari outage start myodaiji")]
     Start(Show),
     /// Begin no further migration of an evacuation or a return, until it is resumed
     #[command(after_help = "\
@@ -76,14 +85,6 @@ pub struct Which {
     id: String,
 }
 
-/// Which outage, by its own name or its site's.
-#[derive(Debug, Args)]
-pub struct Begun {
-    /// The outage, or the site that it empties
-    #[arg(value_name = "ID|SITE")]
-    which: String,
-}
-
 /// Which outage, and whether to wait for it.
 #[derive(Debug, Args)]
 pub struct Resume {
@@ -105,7 +106,7 @@ pub struct Site {
 pub struct Schedule {
     /// The site
     site: String,
-    /// When the power goes: YYYY-MM-DD HH:MM, RFC 3339, or +TIME from now
+    /// When the power goes: YYYY-MM-DD HH:MM, RFC 3339, or from now on as +45m, +3h, +2d
     #[arg(long, value_name = "WHEN")]
     from: String,
     /// When it is back
@@ -121,7 +122,7 @@ pub struct Schedule {
 pub struct Reschedule {
     /// The outage
     id: String,
-    /// When the power goes: YYYY-MM-DD HH:MM, RFC 3339, or +TIME from now
+    /// When the power goes: YYYY-MM-DD HH:MM, RFC 3339, or from now on as +45m, +3h, +2d
     #[arg(long, value_name = "WHEN")]
     from: String,
     /// When it is back
@@ -132,8 +133,8 @@ pub struct Reschedule {
 /// Which outage, and whether to wait for it.
 #[derive(Debug, Args)]
 pub struct Show {
-    /// The outage
-    id: String,
+    #[command(flatten)]
+    nearest: Nearest,
     #[command(flatten)]
     waiting: Waiting,
 }
@@ -146,8 +147,8 @@ impl Verb {
     pub async fn run(self, ctx: &Context) -> Result<(), Failure> {
         match self {
             Self::List => ctx.out.list(&ctx.session.ask(&ListOutages {}).await?.outages),
-            Self::Show(Show { id, waiting }) => {
-                let view = ctx.session.ask(&GetOutage { id: input::name(&id)? }).await?;
+            Self::Show(Show { nearest, waiting }) => {
+                let view = ctx.session.ask(&GetOutage { id: nearest.id(ctx).await? }).await?;
                 if waiting.wait { begun(ctx, waiting, view).await } else { report::show(ctx, &view) }
             }
             Self::Plan(Site { site }) => {
@@ -165,8 +166,8 @@ impl Verb {
                 let (from, until) = (input::moment("--from", &from, now)?, input::moment("--until", &until, now)?);
                 report::show(ctx, &ctx.session.ask(&RescheduleOutage { id: input::name(&id)?, from, until }).await?)
             }
-            Self::Start(Show { id, waiting }) => {
-                let view = ctx.session.ask(&StartOutage { id: input::name(&id)? }).await?;
+            Self::Start(Show { nearest, waiting }) => {
+                let view = ctx.session.ask(&StartOutage { id: nearest.id(ctx).await? }).await?;
                 begun(ctx, waiting, view).await
             }
             Self::Pause(paused) => {
@@ -174,24 +175,34 @@ impl Verb {
                 begun(ctx, Waiting::NO, view).await
             }
             Self::Resume(Resume { begun: paused, waiting }) => {
-                let view = ctx.session.ask(&ResumeOutage { id: paused.id(ctx).await? }).await?;
+                let id = paused.id(ctx).await?;
+                let before = ctx.session.ask(&GetOutage { id: id.clone() }).await?;
+                let view = ctx.session.ask(&ResumeOutage { id }).await?;
+                if before.paused_at.is_none() {
+                    let state = states::shown(ctx.out.lang, view.state.word());
+                    out::say(&hints::not_paused(ctx.out.lang, view.id.as_str(), &state));
+                }
                 begun(ctx, waiting, view).await
             }
             Self::Export(export) => export.run(ctx).await,
             Self::Import(import) => import.run(ctx).await,
-            Self::Cancel(Which { id }) => ctx.out.row(&ctx.session.ask(&CancelOutage { id: input::name(&id)? }).await?),
+            Self::Cancel(Which { id }) => {
+                let view = ctx.session.ask(&CancelOutage { id: input::name(&id)? }).await?;
+                ctx.out.row(&view)?;
+                if ctx.out.format == Format::Table {
+                    say_who_is_away(ctx, &view);
+                }
+                Ok(())
+            }
         }
     }
 }
 
-impl Begun {
-    /// A site has one outage at a time that has begun.
-    async fn id(&self, ctx: &Context) -> Result<OutageId, Failure> {
-        let id = input::name(&self.which)?;
-        let sites = ctx.session.ask(&ListSites {}).await?.sites;
-        match sites.into_iter().find(|site| site.name.as_str() == self.which) {
-            Some(site) => Ok(site.outage.ok_or(Fault::NoOutageThere { site: self.which.clone() })?),
-            None => Ok(id),
-        }
+/// Calling an evacuation off brings nobody home.
+fn say_who_is_away(ctx: &Context, view: &OutageView) {
+    if let (State::Cancelled, Scope::Site(site)) = (view.state, &view.scope)
+        && (view.leg == LegName::Home || !view.moved.is_empty() || !view.moving.is_empty())
+    {
+        out::say(&hints::still_away(ctx.out.lang, site.as_str()));
     }
 }

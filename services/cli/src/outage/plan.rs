@@ -29,8 +29,11 @@ pub(super) fn text(out: Out, plan: &OutagePlan) -> String {
     if !plan.moves.is_empty() {
         parts.push(format!("{}\n{}", Word::WouldMoveTitle.text(out.lang), moves(out, &plan.moves)));
     }
-    if !plan.waiting.is_empty() {
-        parts.push(format!("{} {}", Word::MovingTitle.text(out.lang), joined(&plan.waiting)));
+    let moving: Vec<_> = plan.waiting.iter().filter(|vm| !plan.starting.contains(vm)).collect();
+    for (title, vms) in [(Word::MovingTitle, moving), (Word::StartingTitle, plan.starting.iter().collect())] {
+        if !vms.is_empty() {
+            parts.push(format!("{} {}", title.text(out.lang), joined(vms)));
+        }
     }
     if !plan.failed.is_empty() {
         parts.push(format!("{}\n{}", Word::WouldStayTitle.text(out.lang), report::failed(out, &plan.failed)));
@@ -58,4 +61,21 @@ fn moves(out: Out, moves: &[PlannedMove]) -> String {
         ]
     };
     out.table(&columns, moves.iter().map(row))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lang::Lang;
+
+    #[test]
+    fn who_starts_is_not_called_on_the_way() {
+        let sample = include_str!("../../../../shared/contracts/tests/golden/reply.OutagePlan.json");
+        let mut plan: OutagePlan = serde_json::from_str::<Vec<_>>(sample).unwrap().swap_remove(0);
+        let shown = |plan: &OutagePlan| text(Out { format: Format::Table, lang: Lang::En }, plan);
+        assert!(shown(&plan).contains("Starting, and would move then: db"), "{}", shown(&plan));
+        assert!(!shown(&plan).contains("On their way"), "{}", shown(&plan));
+        plan.waiting.push("www".parse().unwrap());
+        assert!(shown(&plan).contains("On their way or waiting for their turn: www\n"), "{}", shown(&plan));
+    }
 }

@@ -11,7 +11,7 @@ use crate::{
     lang::Lang,
     out::{Column, Format, Out, Row, or_dash},
     texts::{
-        self,
+        self, states,
         words::{self, Word},
     },
 };
@@ -48,7 +48,8 @@ fn report(out: Out, view: &OutageView) -> String {
     if !view.moving.is_empty() {
         let columns = [Word::Vm, Word::From, Word::To, Word::State].map(Column::Text);
         let row = |m: &watari_contracts::scheduler::MigrationView| {
-            vec![m.vm.to_string(), m.from.to_string(), m.to.to_string(), m.state.word().to_owned()]
+            let state = states::shown(out.lang, m.state.word());
+            vec![m.vm.to_string(), m.from.to_string(), m.to.to_string(), state]
         };
         parts.push(format!(
             "{}\n{}",
@@ -129,18 +130,18 @@ const fn leg(leg: LegName) -> &'static str {
 }
 
 fn state(view: &OutageView, lang: Lang) -> String {
-    let word = view.state.word();
+    let word = &states::shown(lang, view.state.word());
     match (view.paused_at, view.at_risk.len()) {
         (Some(_), _) => words::because(lang, word, Word::Paused.text(lang)),
-        (None, 0) => word.to_owned(),
+        (None, 0) => word.clone(),
         (None, servers) => words::because(lang, word, &words::at_risk(lang, servers)),
     }
 }
 
-fn scope(scope: &Scope) -> String {
+fn scope(scope: &Scope, lang: Lang) -> String {
     match scope {
-        Scope::Site(site) => format!("site {site}"),
-        Scope::Node(node) => format!("node {node}"),
+        Scope::Site(site) => format!("{} {site}", states::shown(lang, "site")),
+        Scope::Node(node) => format!("{} {node}", states::shown(lang, "node")),
     }
 }
 
@@ -163,9 +164,9 @@ impl Row for OutageView {
         let all = self.moved.len() + self.moving.len() + self.failed.len();
         vec![
             self.id.to_string(),
-            scope(&self.scope),
+            scope(&self.scope, lang),
             state(self, lang),
-            leg(self.leg).to_owned(),
+            states::shown(lang, leg(self.leg)),
             format!("{}/{all}", self.moved.len()),
             format::millis(self.makespan_ms),
             or_dash(self.window.map(|window| format::moment(window.from))),

@@ -60,6 +60,11 @@ macro_rules! faults {
 }
 
 faults! {
+    // --- this machine ----------------------------------------------------------------------
+    /// No shell was named, and the person's own is none that completes, or not known.
+    NoShell { shell } "completion.no-shell" USAGE
+        en "the shell that should complete was not named, and SHELL ({shell}) does not tell" "name it: watari completion bash, watari completion zsh, or watari completion fish"
+        ja "補完に使うシェルの指定がなく、環境変数 SHELL ({shell}) からも判断できません" "watari completion bash のように、bash、zsh、fish のいずれかを指定してください";
     // --- setup -----------------------------------------------------------------------------
     /// A file or folder cannot be read or written.
     File { path, detail } "file.unusable" FAILED
@@ -120,6 +125,10 @@ faults! {
     NoOutageThere { site } "outage.none-there" FAILED
         en "no outage of site {site} has begun" "list the outages with: watari outage list"
         ja "サイト {site} で始まっている停電計画はありません" "停電計画の一覧は watari outage list で確認できます";
+    /// A site was named, and nothing is under way or to come there.
+    NoOutageAhead { site } "outage.none-ahead" FAILED
+        en "no outage of site {site} has begun, and none is scheduled" "see past ones with `watari outage list`, and name one by its ID"
+        ja "サイト {site} には進行中の停電計画も予定された停電計画もありません" "過去のものは watari outage list で確認し、ID で指定してください";
     /// What should be a calendar is none, or too much of one.
     Calendar { path, detail } "calendar.unreadable" USAGE
         en "{path} is no calendar that can be read: {detail}" "give an iCalendar file (.ics, RFC 5545) of at most 1 MiB and 1,000 events"

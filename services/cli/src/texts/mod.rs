@@ -1,6 +1,9 @@
 //! What the command says by itself, in both languages. What services refuse comes with its texts.
 
 pub mod faults;
+pub mod help;
+pub mod hints;
+pub mod states;
 pub mod words;
 
 use crate::lang::Lang;

@@ -103,6 +103,7 @@ words! {
     Reason "REASON" "理由";
     Remedy "REMEDY" "対処";
     Replicas "COPIES" "複製数";
+    Reserved "RESERVED FOR GROWING" "拡張用に確保済み";
     Revision "REVISION" "改訂番号";
     SavedAt "SAVED AS OF" "保存時点";
     SavedFrom "SAVED FROM" "保存元サーバ";
@@ -160,8 +161,10 @@ words! {
     EventCancelled "called off" "取消";
     EventUnchanged "unchanged" "変更なし";
     EventSkipped "left out" "対象外";
+    EventUnclear "NOT READ" "読み取り不可";
     EventRefused "REFUSED" "拒否";
     PowerIsOff "power outage" "停電";
+    Evacuation "evacuation" "退避";
     // --- lists of none ---------------------------------------------------------------------
     NoVms "There are no servers." "サーバはありません。";
     NoNodes "There are no nodes." "ノードはありません。";
@@ -174,7 +177,7 @@ words! {
     NoMigrations "There are no migrations." "移行はありません。";
     NoOutages "There are no outages." "停電計画はありません。";
     NoEvents "There are no events." "出来事の記録はありません。";
-    NoEventsInCalendar "There are no events in the calendar." "カレンダーに予定はありません。";
+    NoEventsInCalendar "There are no such events in the calendar." "カレンダーに該当する予定はありません。";
     NothingMoved "No server had to move." "移動が必要なサーバはありませんでした。";
     WouldMoveTitle "Would move, in this order:" "次の順に移動します:";
     WouldStayTitle "Would not move:" "移動できないサーバ:";
@@ -187,6 +190,7 @@ words! {
         "It was called off: servers that were on their way still arrive, all others stay."
         "中止されました。移動中だったサーバは到着し、ほかは元の場所に残ります。";
     MovedTitle "Moved:" "移動したサーバ:";
+    StartingTitle "Starting, and would move then:" "起動中で、起動後に移動するサーバ:";
     MovingTitle "On their way or waiting for their turn:" "移動中または順番待ちのサーバ:";
     FailedTitle "Not moved:" "移動できなかったサーバ:";
     // --- setup -----------------------------------------------------------------------------

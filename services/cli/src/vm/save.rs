@@ -4,7 +4,15 @@ use clap::Args;
 use watari_contracts::image::SaveImage;
 use watari_model::{ImageName, VmName};
 
-use crate::{Context, failure::Failure, image, input, options::Waiting, progress::Progress};
+use crate::{
+    Context,
+    failure::Failure,
+    image, input,
+    options::Waiting,
+    out::{self, Format},
+    progress::Progress,
+    texts::hints,
+};
 
 /// What to save, and as what.
 #[derive(Debug, Args)]
@@ -37,6 +45,10 @@ impl Save {
         } else {
             saved
         };
-        ctx.out.row(&view)
+        ctx.out.row(&view)?;
+        if !self.waiting.wait && ctx.out.format == Format::Table {
+            out::say(&hints::follow_image(ctx.out.lang, view.name.as_str()));
+        }
+        Ok(())
     }
 }

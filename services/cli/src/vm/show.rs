@@ -7,7 +7,7 @@ use crate::{
     format,
     lang::Lang,
     out::{Column, Row, joined, or_dash},
-    texts::words::Word,
+    texts::{states, words::Word},
 };
 
 impl Row for VmView {
@@ -27,10 +27,10 @@ impl Row for VmView {
         ]
     }
 
-    fn cells(&self, _: Lang) -> Vec<String> {
+    fn cells(&self, lang: Lang) -> Vec<String> {
         vec![
             self.name.to_string(),
-            self.state.word().to_owned(),
+            states::shown(lang, self.state.word()),
             or_dash(self.site.as_ref()),
             or_dash(self.node.as_ref()),
             self.home_site.to_string(),
@@ -52,14 +52,17 @@ impl Row for VmView {
             vm::Evacuate::Live => "live",
             vm::Evacuate::Stay => "stay",
         };
-        let group = |m: &vm::Membership| match m.company {
-            vm::Company::Together => format!("{}:together", m.group),
-            vm::Company::Apart => format!("{}:apart", m.group),
+        let group = |m: &vm::Membership| {
+            let company = match m.company {
+                vm::Company::Together => "together",
+                vm::Company::Apart => "apart",
+            };
+            format!("{}:{}", m.group, states::shown(lang, company))
         };
         let mut details = vec![
             (Word::Name, self.name.to_string()),
-            (Word::State, self.state.word().to_owned()),
-            (Word::Boots, desired.to_owned()),
+            (Word::State, states::shown(lang, self.state.word())),
+            (Word::Boots, states::shown(lang, desired)),
             (Word::Site, or_dash(self.site.as_ref())),
             (Word::Node, or_dash(self.node.as_ref())),
             (Word::Reachable, if self.reachable { Word::Yes } else { Word::No }.text(lang).to_owned()),
@@ -71,7 +74,7 @@ impl Row for VmView {
             (Word::Disk, format!("{} GiB", self.disk_gib)),
             (Word::Pending, or_dash(self.pending.map(format::size))),
             (Word::Image, self.image.to_string()),
-            (Word::Evacuate, evacuate.to_owned()),
+            (Word::Evacuate, states::shown(lang, evacuate)),
             (Word::Priority, self.priority.to_string()),
             (Word::Groups, joined(self.groups.iter().map(group))),
             (Word::HostName, self.hostname.to_string()),

@@ -6,7 +6,15 @@ use watari_model::{
     vm::{Desired, State},
 };
 
-use crate::{Context, failure::Failure, lang::Lang, options::Waiting, progress::Progress, texts::words, wait};
+use crate::{
+    Context,
+    failure::Failure,
+    lang::Lang,
+    options::Waiting,
+    progress::Progress,
+    texts::{states, words},
+    wait,
+};
 
 /// How the waiting ends.
 enum Reached {
@@ -137,12 +145,12 @@ fn broken(view: VmView) -> Failure {
 }
 
 fn doing(view: &VmView, lang: Lang) -> String {
-    let word = if view.rebooting { "rebooting" } else { view.state.word() };
+    let word = states::shown(lang, if view.rebooting { "rebooting" } else { view.state.word() });
     match &view.fault {
         Some(fault) => {
             let cause = if lang == Lang::Ja { &fault.ja.cause } else { &fault.cause };
-            words::because(lang, word, cause)
+            words::because(lang, &word, cause)
         }
-        None => word.to_owned(),
+        None => word,
     }
 }

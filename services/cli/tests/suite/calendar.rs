@@ -131,7 +131,7 @@ fn a_calendar_is_imported_event_by_event_and_importing_it_again_changes_nothing(
 
     let only = ["--matching", "点検"];
     let second = import(&only);
-    assert_eq!((second.status, actions(&second)), (0, vec!["unchanged".into(), "skipped".into(), "skipped".into()]));
+    assert_eq!((second.status, actions(&second)), (0, vec!["unchanged".into()]), "of others nothing is told");
     assert!(wishes(&stub, &mut seen).is_empty(), "{second:?}");
 
     write(&INSTITUTE.replace("20990320T", "20990321T"));
@@ -182,6 +182,25 @@ fn outages_are_exported_and_recognised_when_they_come_back() {
     let again = cloud.run(&["outage", "import", path.to_str().unwrap(), "-o", "json"]);
     assert_eq!((again.status, again.json()[0]["action"].as_str()), (0, Some("unchanged")), "{again:?}");
     assert!(wishes(&stub, &mut seen).is_empty());
+}
+
+#[test]
+fn what_cannot_be_understood_of_a_site_makes_the_status_1_once_the_others_are_imported() {
+    let cloud = Cloud::start();
+    let (stub, mut seen) = (scheduler(&cloud), 0);
+    let path = cloud.files.path("institute.ics");
+    let yearly = "BEGIN:VEVENT\r\nUID:y\r\nSUMMARY:明大寺 点検\r\nDTSTART:20990601T080000\r\nDURATION:PT9H\r\nRRULE:FREQ=YEARLY\r\nEND:VEVENT\r\n";
+    let seminar = yearly.replace("明大寺 点検", "seminar");
+    let with = |more: &str| INSTITUTE.replacen("BEGIN:VEVENT", &format!("{more}BEGIN:VEVENT"), 1);
+    for (calendar, status, actions) in
+        [(with(yearly), 1, vec!["unclear", "scheduled"]), (with(&seminar), 0, vec!["unchanged"])]
+    {
+        fs::write(&path, calendar).unwrap();
+        let ran = cloud.run(&["outage", "import", path.to_str().unwrap(), "--matching", "点検", "-o", "json"]);
+        let told: Vec<_> = ran.json().as_array().unwrap().iter().map(|told| told["action"].clone()).collect();
+        assert_eq!((ran.status, told), (status, actions.into_iter().map(Value::from).collect()), "{ran:?}");
+    }
+    assert_eq!(wishes(&stub, &mut seen).len(), 1);
 }
 
 #[test]

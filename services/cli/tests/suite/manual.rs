@@ -19,6 +19,42 @@ fn each_shell_is_told_every_noun_and_its_verbs() {
 }
 
 #[test]
+fn the_shell_that_is_not_named_is_the_persons_own_if_it_completes() {
+    let of = |shell: &str| Ran::of(bare(&["completion"]).env("SHELL", shell).output().unwrap());
+    for (shell, mark) in [("/usr/bin/zsh", "#compdef watari"), ("/bin/bash", "complete -F _watari")] {
+        let ran = of(shell);
+        assert!(ran.status == 0 && ran.out.contains(mark), "{shell}: {ran:?}");
+    }
+    for shell in ["/bin/dash", ""] {
+        let ran = of(shell);
+        assert!(ran.status == 2 && ran.err.contains("error[completion.no-shell]"), "{shell}: {ran:?}");
+        assert!(ran.err.contains("watari completion zsh"), "{ran:?}");
+    }
+}
+
+#[test]
+fn help_is_in_the_persons_language() {
+    let of = |words: &[&str]| Ran::of(bare(words).output().unwrap());
+    for words in [
+        &["outage", "show", "--help", "--lang", "ja"][..],
+        &["--lang=ja", "outage", "show", "-h"],
+        &["--lang", "ja", "help", "outage", "show"],
+    ] {
+        let ran = of(words);
+        assert_eq!(ran.status, 0, "{words:?}: {ran:?}");
+        for part in ["使い方: watari outage show", "引数:", "共通オプション:", "完了まで待ち"] {
+            assert!(ran.out.contains(part), "{part} is missing: {words:?}: {ran:?}");
+        }
+    }
+    let ran = Ran::of(bare(&["vm"]).env("LC_ALL", "ja_JP.UTF-8").output().unwrap());
+    assert!(ran.status == 2 && ran.err.contains("コマンド:"), "{ran:?}");
+    assert!(of(&["outage", "show", "--help"]).out.contains("Usage: watari outage show"));
+    let mut mistyped = bare(&["vm", "create", "mail"]);
+    let ran = Ran::of(mistyped.env("WATARI_NATS", "tls://h:4222").env("WATARI_NKEY", "/k").output().unwrap());
+    assert!(ran.status == 2 && !ran.err.contains("--nats") && !ran.err.contains("--nkey"), "{ran:?}");
+}
+
+#[test]
 fn every_command_has_a_page_whose_examples_keep_their_lines() {
     let folder = TempDir::new();
     let ran = Ran::of(bare(&["manual", folder.path().to_str().unwrap()]).output().unwrap());

@@ -28,6 +28,7 @@ pub(super) fn refusal(image: &ImageName, fault: Fault) -> Result<Refusal, std::i
         }
         // What is compressed twice is not unpacked twice.
         Fault::Packed(_) | Fault::Archive(_) => Refusal::ImageArchive { image, detail },
+        Fault::NotSectors(bytes) => Refusal::ImageNotSectors { image, bytes: bytes.to_string() },
         Fault::NotADisk(_) | Fault::Empty => Refusal::ImageNotADisk { image, detail },
     })
 }

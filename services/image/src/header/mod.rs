@@ -30,6 +30,9 @@ pub const HEAD: usize = 64 << 10;
 /// As much as is ever read elsewhere, all pieces together.
 pub const ELSEWHERE: usize = 32 << 10;
 
+/// Bytes of a sector, of which a raw disk has a whole number.
+const SECTOR: u64 = 512;
+
 /// Something that can be read at any place, such as a file.
 pub trait Source {
     /// Reads up to `buffer.len()` bytes from `offset` on; fewer only at the end.
@@ -166,6 +169,9 @@ pub enum Fault {
     /// Not a disk.
     #[error("it is {0}, not the disk of an installed system")]
     NotADisk(&'static str),
+    /// It has no known format, nor whole sectors: its bytes.
+    #[error("it has no disk's format and {0} bytes, no multiple of 512")]
+    NotSectors(u64),
     /// The file cannot be read.
     #[error("it cannot be read: {0}")]
     Unreadable(#[from] io::Error),
@@ -187,8 +193,9 @@ pub fn inspect(source: &(impl Source + ?Sized), size: u64, max_virtual_bytes: u6
         Kind::Vmdk => vmdk::virtual_size(source, &head, size)?,
         Kind::Vhdx => vhdx::virtual_size(source, size)?,
         Kind::Vdi => vdi::virtual_size(&head, size)?,
-        // The hypervisor shows whole sectors.
-        Kind::Raw => size.checked_next_multiple_of(512).unwrap_or(u64::MAX),
+        // QEMU would fill up the last sector without a word, and take any file for a disk.
+        Kind::Raw if !size.is_multiple_of(SECTOR) => return Err(Fault::NotSectors(size)),
+        Kind::Raw => size,
     };
     if virtual_size_bytes > max_virtual_bytes {
         return Err(Fault::TooLarge { size: virtual_size_bytes, limit: max_virtual_bytes });

@@ -49,6 +49,16 @@ fn plain_disks_of_every_allowed_kind_are_taken() {
 }
 
 #[test]
+fn what_has_no_format_and_no_whole_sectors_is_no_raw_disk() {
+    let passwd = b"root:x:0:0:root:/root:/bin/bash\n".repeat(64);
+    for (length, sound) in [(passwd.len(), true), (passwd.len() - 1, false), (511, false), (1, false)] {
+        let judged = inspect(&passwd[..length], length as u64, MANY);
+        assert_eq!(judged.is_ok(), sound, "{length}: {judged:?}");
+        assert!(sound || matches!(judged, Err(Fault::NotSectors(bytes)) if bytes == length as u64));
+    }
+}
+
+#[test]
 fn a_qcow2_with_a_backing_file_is_refused() {
     let dir = TempDir::new();
     std::fs::write(dir.path().join("secret"), [7; 4096]).unwrap();

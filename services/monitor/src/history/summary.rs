@@ -1,6 +1,9 @@
 //! One line for people about each change of a document: what was, what is, and where.
 
+use std::collections::BTreeSet;
+
 use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 use watari_model::{
     Refusal,
     firewall::{Firewall, Rule},
@@ -28,7 +31,7 @@ pub(crate) fn summarise(bucket: &str, key: &str, before: Option<&str>, after: Op
         "nodes" => told(before, after, node),
         "sites" => told(before, after, site),
         "keys" => told(before, after, public_key),
-        _ => told(before, after, |_: Option<&serde_json::Value>, _| None),
+        _ => told(before, after, |_: Option<&Value>, _| None),
     };
     format!("{key}: {what}")
 }
@@ -40,12 +43,24 @@ fn told<T: DeserializeOwned>(
     line: impl Fn(Option<&T>, Option<&T>) -> Option<String>,
 ) -> String {
     let read = |text: Option<&str>| text.and_then(|t| serde_json::from_str::<T>(t).ok());
-    let general = match (before, after) {
-        (_, None) => "deleted",
-        (None, Some(_)) => "created",
-        (Some(_), Some(_)) => "updated",
+    let general = || match (before, after) {
+        (_, None) => "deleted".to_owned(),
+        (None, Some(_)) => "created".to_owned(),
+        (Some(before), Some(after)) => with("updated".to_owned(), fields(before, after)),
     };
-    line(read(before).as_ref(), read(after).as_ref()).unwrap_or_else(|| general.to_owned())
+    line(read(before).as_ref(), read(after).as_ref()).unwrap_or_else(general)
+}
+
+/// The names of the fields that have changed; of many only the first.
+fn fields(before: &str, after: &str) -> Option<String> {
+    const TOLD: usize = 5;
+    let read = |text: &str| serde_json::from_str::<Map<String, Value>>(text).ok();
+    let (old, new) = (read(before)?, read(after)?);
+    let differs = |name: &&String| *name != "changed_at" && old.get(*name) != new.get(*name);
+    let names: BTreeSet<&str> = old.keys().chain(new.keys()).filter(differs).map(String::as_str).collect();
+    let more = if names.len() > TOLD { ", ..." } else { "" };
+    let named: Vec<&str> = names.into_iter().take(TOLD).collect();
+    (!named.is_empty()).then(|| format!("{}{more}", named.join(", ")))
 }
 
 fn arrow(from: &str, to: &str) -> Option<String> {

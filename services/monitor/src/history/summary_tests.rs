@@ -57,7 +57,7 @@ fn changes_of_a_server_are_told_in_one_line() {
         (vec![], vec![("/leftovers", json!([]))], "it: old copy on y1 removed"),
         (vec![], vec![("/fault", no_fault.clone())], "it: fault: placement.no-room"),
         (vec![("/fault", no_fault)], vec![], "it: fault cleared"),
-        (vec![], vec![("/migrations", json!(77))], "it: updated"),
+        (vec![], vec![("/migrations", json!(77))], "it: updated (migrations)"),
     ] {
         assert_eq!(said("vms", &before, &after), line);
     }

@@ -155,6 +155,7 @@ async fn tell(sites: &Mirror<Site>, request: &TellPower) -> Result<SiteView, Ref
         title: site.title,
         state: "active".to_owned(),
         outage: None,
+        paused_at: None,
         power: site.power,
         nodes: 0,
         nodes_ready: 0,

@@ -57,12 +57,21 @@ pub(super) fn concerned<'s>(snap: &'s Snapshot, outage: &Outage) -> Vec<&'s Vm> 
     snap.vms.values().map(|entry| &entry.value).filter(|vm| vm.node().is_some_and(dark)).collect()
 }
 
+/// The servers that are elsewhere and on their way to where it goes dark.
+fn arriving<'s>(turn: &Turn<'s>, outage: &Outage) -> Vec<&'s Vm> {
+    let snap = turn.snap;
+    let dark = |node: &NodeName| snap.nodes.get(node.as_str()).is_some_and(|entry| covers(&outage.scope, &entry.value));
+    let coming =
+        |vm: &Vm| !vm.node().is_some_and(dark) && turn.migrations_of(&vm.name).any(|m| !m.state.over() && dark(&m.to));
+    snap.vms.values().map(|entry| &entry.value).filter(|vm| coming(vm)).collect()
+}
+
 /// What an evacuation would do now with each server.
 #[derive(Debug, Default)]
 pub(crate) struct Foreseen<'s> {
     /// Who would move, and where to.
     pub(crate) moves: Vec<(&'s Vm, NodeName)>,
-    /// Who is on the move already, or about to start and would move then.
+    /// Who is on the move already, also if that leads here, or about to start and would move then.
     pub(crate) waiting: Vec<&'s Vm>,
     /// Who could not, and why.
     pub(crate) left: Vec<Left>,
@@ -72,7 +81,8 @@ pub(crate) struct Foreseen<'s> {
 /// snapshot, since what it empties receives nothing.
 pub(crate) fn foresee<'s>(turn: &mut Turn<'s>, outage: &Outage) -> Foreseen<'s> {
     let servers = concerned(turn.snap, outage);
-    let Sorted { waiting, to_place, mut left } = sort(turn, outage, Reason::Evacuation, &servers);
+    let Sorted { mut waiting, to_place, mut left } = sort(turn, outage, Reason::Evacuation, &servers);
+    waiting.extend(arriving(turn, outage));
     let mut moves = Vec::new();
     for (vm, place) in to_place.iter().zip(places(turn, outage, Reason::Evacuation, &to_place)) {
         match place {

@@ -12,7 +12,7 @@ use watari_model::{
     NodeName, SiteName, Timestamp, VmName,
     migration::{Migration, State as Moved},
     outage::{Left, Outage, Scope, State},
-    vm::Vm,
+    vm::{self, Desired, Vm},
 };
 
 use super::{Rules, Snapshot, evacuation, naming, turn::Turn};
@@ -25,8 +25,10 @@ const LAST: usize = 20;
 pub struct Forecast {
     /// Who would move, in the order of their turns.
     pub moves: Vec<Move>,
-    /// Who is moving already, or starts and would move then.
+    /// Who is moving already, also if that leads here, or starts and would move then.
     pub waiting: Vec<VmName>,
+    /// Those of them that start.
+    pub starting: Vec<VmName>,
     /// Who could not, and why.
     pub left: Vec<Left>,
     /// Bytes a second, by the last migrations between sites; none if there were none.
@@ -77,12 +79,20 @@ pub fn forecast(snap: &Snapshot, rules: &Rules, site: &SiteName, now: Timestamp)
         let bytes = last.unwrap_or(vm.spec.memory_mib << 20);
         Some(Move { vm: vm.name.clone(), from: vm.node()?.clone(), to, bytes, measured: last.is_some() })
     });
+    let starting = foreseen.waiting.iter().filter(|vm| starts(&turn, vm)).map(|vm| vm.name.clone()).collect();
     Some(Forecast {
         moves: moves.collect(),
+        starting,
         waiting: foreseen.waiting.into_iter().map(|vm| vm.name.clone()).collect(),
         left: foreseen.left,
         rate: rate(&snap),
     })
+}
+
+/// Whether it is waited for since it is about to run, and not since it moves or goes away.
+fn starts(turn: &Turn<'_>, vm: &Vm) -> bool {
+    let moves = vm.crossing.is_some() || turn.migrations_of(&vm.name).any(|m| !m.state.over());
+    !moves && vm.desired == Desired::Running && vm.state != vm::State::Running
 }
 
 fn open<'s>(snap: &'s Snapshot, site: &SiteName) -> Option<&'s Outage> {

@@ -2,7 +2,7 @@
 
 use std::{cmp::Reverse, collections::BTreeSet};
 
-use time::format_description::well_known::Rfc3339;
+use time::{UtcOffset, macros::format_description};
 use watari_chassis::{WriteError, clock};
 use watari_contracts::scheduler::{
     CancelOutage, GetOutage, ListOutages, OutagePage, OutagePlan, OutageView, PauseOutage, PlanOutage,
@@ -191,23 +191,32 @@ fn start(outage: &mut Outage) -> Result<(), Refusal> {
         State::Scheduled => apply(outage, Change::BeginAsked),
         State::Evacuating | State::Evacuated => Ok(()),
         State::Returning | State::Completed | State::Cancelled => {
-            Err(Refusal::OutageOver { outage: outage.id.to_string(), state: outage.state.word().to_owned() })
+            let again = match &outage.scope {
+                Scope::Site(site) => format!("watari site evacuate {site}"),
+                Scope::Node(node) => format!("watari node drain {node}"),
+            };
+            let state = outage.state.word().to_owned();
+            Err(Refusal::OutageOver { outage: outage.id.to_string(), state, again })
         }
     }
 }
 
+/// As people read it: in UTC, to the second.
 fn written(at: Timestamp) -> String {
-    at.0.format(&Rfc3339).unwrap_or_else(|_| at.0.to_string())
+    let form = format_description!("[year]-[month]-[day] [hour]:[minute]:[second]Z");
+    at.0.to_offset(UtcOffset::UTC).format(&form).unwrap_or_else(|_| at.0.to_string())
 }
 
 fn check_times(window: Window, now: Timestamp) -> Result<(), Refusal> {
     if window.from <= now || window.from.millis_since(now) > MOST_AHEAD_MS {
         let at = written(now);
-        let allowed = said!("a moment after now ({at}), at most two years ahead", "現在 ({at}) より後、2 年以内の日時");
+        let allowed = said!("a moment after now ({at}) and within two years", "現在 ({at}) より後、2 年以内の日時");
         return Err(out_of_range("from", written(window.from), allowed));
     }
     if window.until <= window.from || window.until.millis_since(window.from) > LONGEST_MS {
-        let allowed = said!("a moment after `from`, at most a year later", "from より後、1 年以内の日時");
+        let from = written(window.from);
+        let allowed =
+            said!("a moment after `from` ({from}) and within a year of it", "from ({from}) より後、1 年以内の日時");
         return Err(out_of_range("until", written(window.until), allowed));
     }
     Ok(())

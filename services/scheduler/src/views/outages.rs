@@ -59,7 +59,7 @@ pub(crate) fn planned(snap: &Snapshot, rules: &Rules, outage: &Outage, now: Time
 /// A forecast, with the time that it would take.
 pub(crate) fn plan(site: SiteName, forecast: Forecast, at: Timestamp) -> OutagePlan {
     let estimated_ms = forecast.estimated_ms();
-    let Forecast { moves, waiting, left, rate } = forecast;
+    let Forecast { moves, waiting, starting, left, rate } = forecast;
     let estimated = |bytes: u64| bytes.saturating_mul(1_000).checked_div(rate?);
     let bytes = moves.iter().map(|m| m.bytes).sum();
     let planned = |m: Move| {
@@ -71,6 +71,7 @@ pub(crate) fn plan(site: SiteName, forecast: Forecast, at: Timestamp) -> OutageP
         estimated_ms,
         moves: moves.into_iter().map(planned).collect(),
         waiting,
+        starting,
         failed: left.iter().map(not_moved).collect(),
         bytes,
         bytes_per_second: rate,

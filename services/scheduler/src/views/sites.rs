@@ -20,6 +20,7 @@ pub(crate) fn site(snap: &Snapshot, site: &Site) -> SiteView {
         title: site.title.clone(),
         state: outage.map_or("active", |o| o.state.word()).to_owned(),
         outage: outage.map(|o| o.id.clone()),
+        paused_at: outage.and_then(|o| o.paused_at),
         power: site.power,
         nodes: count(nodes.len()),
         nodes_ready: count(nodes.iter().filter(|entry| entry.value.state == node::State::Ready).count()),

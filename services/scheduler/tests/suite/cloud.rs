@@ -286,6 +286,7 @@ async fn a_scheduled_outage_changes_nothing_until_it_begins_and_may_be_started_o
     assert_eq!(called_off.state, outage::State::Cancelled);
     let over = cloud.ask(&StartOutage { id: view.id.clone() }).await.unwrap_err();
     assert_eq!(over.code(), "outage.over");
+    assert!(over.english().remedy.contains("watari site evacuate myodaiji"), "{over:?}");
 
     let second = cloud.ask(&scheduled("myodaiji", 90_000, 99_000)).await.unwrap();
     assert_ne!(second.id, view.id);

@@ -137,8 +137,11 @@ pub struct OutagePlan {
     pub site: SiteName,
     /// Who would move, in the order of their turns.
     pub moves: Vec<PlannedMove>,
-    /// Who is moving already, or starts at the moment and would move then.
+    /// Who is moving already, also if that is on the way home, or starts at the moment and would move then.
     pub waiting: Vec<VmName>,
+    /// Those of them that start at the moment.
+    #[serde(default)]
+    pub starting: Vec<VmName>,
     /// Who could not move, and why.
     pub failed: Vec<NotMoved>,
     /// What would travel, in bytes.

@@ -50,11 +50,11 @@ Examples:
   curl -fsS https://calendar.example.jp/okazaki.ics | watari outage import - --matching inspection
 
 An event is about the site that its LOCATION, else its CATEGORIES, else its SUMMARY names, by name or title.
-Where a calendar holds other events as well, --matching says which are outages. An event is known again by its
+Where a calendar holds other events as well, --matching says which are outages; of others nothing is told. An event is known again by its
 UID: importing twice changes nothing, a new time moves the outage as long as it has not begun, and STATUS
 CANCELLED calls it off. Times without a zone, and whole days, are meant in the calendar's zone
-(X-WR-TIMEZONE), or else this machine's. Events that recur are left out. The exit status is 1 if an event was
-refused.")]
+(X-WR-TIMEZONE), or else this machine's. Events that recur or cannot be understood are not imported. The exit
+status is 1 if there was such an event about a site, or one was refused; all others are imported first.")]
 pub struct Import {
     /// The calendar, or - for standard input: at most 1 MiB and 1,000 events
     file: String,
@@ -88,7 +88,8 @@ impl Export {
         let wanted = |site: &SiteName| only.as_ref().is_none_or(|only| only == site);
         let entry = |outage| entry(outage, &sites).filter(|entry| wanted(entry.site));
         let entries: Vec<_> = outages.iter().filter_map(entry).collect();
-        let text = write::calendar(&entries, Word::PowerIsOff.text(ctx.out.lang));
+        let (power_off, evacuation) = (Word::PowerIsOff.text(ctx.out.lang), Word::Evacuation.text(ctx.out.lang));
+        let text = write::calendar(&entries, write::Nameless { power_off, evacuation });
         if self.file == "-" {
             // The last line's end comes with it.
             return ctx.out.text(text.trim_end_matches('\n'));
@@ -138,8 +139,8 @@ impl Import {
         if self.dry_run {
             out::say(Word::NothingDone.text(ctx.out.lang));
         }
-        let refused = all.iter().any(|told| told.action == Action::Refused);
-        if refused { Err(Failure::Silent(FAILED)) } else { Ok(()) }
+        let failed = all.iter().any(|told| matches!(told.action, Action::Refused | Action::Unclear));
+        if failed { Err(Failure::Silent(FAILED)) } else { Ok(()) }
     }
 }
 
@@ -149,7 +150,7 @@ async fn carry_out(ctx: &Context, step: Step) -> Result<Option<OutageId>, Failur
         Step::Schedule(request) => ctx.session.ask(&request).await?,
         Step::Move(request) => ctx.session.ask(&request).await?,
         Step::Cancel(request) => ctx.session.ask(&request).await?,
-        Step::Keep(_) | Step::Skip(_) => return Ok(None),
+        Step::Keep(_) | Step::Skip(_) | Step::Unclear(_) => return Ok(None),
     };
     Ok(Some(view.id))
 }

@@ -43,6 +43,7 @@ pub(super) mod tests {
             title: title.to_owned(),
             state: "active".to_owned(),
             outage: None,
+            paused_at: None,
             power: None,
             nodes: 0,
             nodes_ready: 0,

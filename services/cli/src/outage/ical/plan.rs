@@ -47,8 +47,10 @@ pub(super) enum Step {
     Cancel(CancelOutage),
     /// It is here as the calendar has it.
     Keep(OutageId),
-    /// Nothing, and why.
+    /// Nothing, since it is no matter of ours, and why.
     Skip(Said),
+    /// Nothing, though it is about a site: it must be changed first, and why.
+    Unclear(Said),
 }
 
 /// An event, as far as it is understood, and what is to be done about it.
@@ -59,26 +61,64 @@ pub(super) struct Decided<'e> {
     pub(super) step: Step,
 }
 
-/// Decides about each event, in their order.
+/// Decides about each event that is meant, in their order.
 pub(super) fn decide<'e>(events: &'e [Event], wanted: &Wanted<'_>, known: &Known<'_>) -> Vec<Decided<'e>> {
     let mut seen = BTreeSet::new();
     let one = |event: &'e Event| {
         let again = !seen.insert(event.uid.as_str());
         let mut decided = Decided { event, site: None, window: None, step: Step::Skip(Said::both("")) };
-        decided.step = step(event, again, wanted, known, &mut decided).unwrap_or_else(Step::Skip);
+        let (Ok(chosen) | Err(chosen)) = step(event, again, wanted, known, &mut decided);
+        decided.step = chosen;
         decided
     };
-    events.iter().map(one).collect()
+    events.iter().filter(|event| is_meant(event, wanted)).map(one).collect()
 }
 
-/// What to do, or why nothing; notes what was understood on the way.
+/// Whether it holds the words that were asked for.
+fn is_meant(event: &Event, wanted: &Wanted<'_>) -> bool {
+    wanted.matching.is_none_or(|text| {
+        let texts = format!("{} {}", event.summary, event.categories).to_lowercase();
+        texts.contains(&text.to_lowercase())
+    })
+}
+
+/// What to do, or as the error the step that does nothing; notes what was understood on the way.
 fn step(
     event: &Event,
     again: bool,
     wanted: &Wanted<'_>,
     known: &Known<'_>,
     understood: &mut Decided<'_>,
-) -> Result<Step, Said> {
+) -> Result<Step, Step> {
+    // First, since what is about no site of ours need not be in order.
+    let site = site(event, wanted, known)?;
+    understood.site = Some(site.clone());
+    sound(event, again).map_err(Step::Unclear)?;
+    let window = times::window(event, &wanted.zone);
+    understood.window = window.as_ref().ok().copied();
+    let there = recognised(event, &site, understood.window, known.outages);
+    if let Some(outage) = there
+        && outage.scope != Scope::Site(site.clone())
+    {
+        let id = &outage.id;
+        return Err(Step::Unclear(said!(
+            "it is scheduled for another site as {id}; call that off first",
+            "別のサイトの {id} として登録済みです。先にそれを取り消してください"
+        )));
+    }
+    match event.status {
+        // What was called off need not say when it would have been.
+        Status::Cancelled => cancelled(there),
+        Status::Tentative => Err(Step::Skip(said!("it is tentative", "仮の予定です"))),
+        Status::Confirmed => {
+            let window = window.map_err(Step::Unclear)?;
+            confirmed(event, site, window, there, known.now).map_err(Step::Skip)
+        }
+    }
+}
+
+/// Whether an event stands for one time, and is known again when it is read again.
+fn sound(event: &Event, again: bool) -> Result<(), Said> {
     if event.uid.is_empty() {
         return Err(said!(
             "it has no UID, by which it would be known again",
@@ -94,26 +134,7 @@ fn step(
             "繰り返しの予定です。日付ごとに別の予定にしてください"
         ));
     }
-    let site = site(event, wanted, known)?;
-    understood.site = Some(site.clone());
-    let window = times::window(event, &wanted.zone);
-    understood.window = window.as_ref().ok().copied();
-    let there = recognised(event, &site, understood.window, known.outages);
-    if let Some(outage) = there
-        && outage.scope != Scope::Site(site.clone())
-    {
-        let id = &outage.id;
-        return Err(said!(
-            "it is scheduled for another site as {id}; call that off first",
-            "別のサイトの {id} として登録済みです。先にそれを取り消してください"
-        ));
-    }
-    match event.status {
-        // What was called off need not say when it would have been.
-        Status::Cancelled => cancelled(there),
-        Status::Tentative => Err(said!("it is tentative", "仮の予定です")),
-        Status::Confirmed => confirmed(event, site, window?, there, known.now),
-    }
+    Ok(())
 }
 
 /// An event that takes place.
@@ -141,22 +162,23 @@ fn confirmed(
 }
 
 /// The site that an event is about, if it is one for us.
-fn site(event: &Event, wanted: &Wanted<'_>, known: &Known<'_>) -> Result<SiteName, Said> {
-    if let Some(text) = wanted.matching {
-        let texts = format!("{} {}", event.summary, event.categories).to_lowercase();
-        if !texts.contains(&text.to_lowercase()) {
-            return Err(said!("it does not say {text}", "{text} の語がありません"));
-        }
-    }
+fn site(event: &Event, wanted: &Wanted<'_>, known: &Known<'_>) -> Result<SiteName, Step> {
+    let skipped = |why| Err(Step::Skip(why));
     match (place::places(event, known.sites).as_slice(), wanted.site) {
         ([], Some(site)) => Ok(site.clone()),
         ([], None) => {
-            Err(said!("it names no site; give --site", "サイトの名前がありません。--site で指定してください"))
+            skipped(said!("it names no site; give --site", "サイトの名前がありません。--site で指定してください"))
         }
-        ([site], Some(other)) if *site != other => Err(said!("it is about site {site}", "サイト {site} の予定です")),
+        ([site], Some(other)) if *site != other => {
+            skipped(said!("it is about site {site}", "サイト {site} の予定です"))
+        }
         ([site], _) => Ok((*site).clone()),
         (sites, Some(site)) if sites.contains(&site) => Ok(site.clone()),
-        _ => Err(said!("it names several sites; give --site", "サイトが複数あります。--site で指定してください")),
+        (_, Some(_)) => skipped(said!("it is about other sites", "ほかのサイトの予定です")),
+        (_, None) => Err(Step::Unclear(said!(
+            "it names several sites; give --site",
+            "サイトが複数あります。--site で指定してください"
+        ))),
     }
 }
 
@@ -211,16 +233,18 @@ fn kept(outage: &OutageView, now: Timestamp) -> Result<Step, Said> {
     ))
 }
 
-fn cancelled(there: Option<&OutageView>) -> Result<Step, Said> {
+fn cancelled(there: Option<&OutageView>) -> Result<Step, Step> {
     match there {
-        None => Err(said!("it was called off, and is not known here", "中止された予定で、登録もありません")),
+        None => {
+            Err(Step::Skip(said!("it was called off, and is not known here", "中止された予定で、登録もありません")))
+        }
         Some(outage) if outage.state == State::Scheduled => Ok(Step::Cancel(CancelOutage { id: outage.id.clone() })),
         Some(outage) if outage.state.is_open() => {
             let id = &outage.id;
-            Err(said!(
-                "the calendar calls it off, but {id} is under way: watari outage cancel {id}",
-                "予定は中止されましたが {id} は進行中です。取り消すには watari outage cancel {id} を実行してください"
-            ))
+            Err(Step::Unclear(said!(
+                "the calendar calls it off, but {id} is under way; look at it with: watari outage show {id}",
+                "予定は中止されましたが {id} は進行中です。watari outage show {id} で確認してください"
+            )))
         }
         Some(outage) => Ok(Step::Keep(outage.id.clone())),
     }

@@ -67,7 +67,7 @@ fn scheduled(steps: &[Step]) -> &ScheduleOutage {
 /// Why nothing is done.
 fn why(steps: &[Step]) -> &str {
     match steps {
-        [Step::Skip(why)] => &why.en,
+        [Step::Skip(why) | Step::Unclear(why)] => &why.en,
         other => panic!("{other:?}"),
     }
 }
@@ -147,7 +147,23 @@ fn what_is_not_for_us_or_cannot_be_is_left_with_its_reason() {
     let lapsed = [outage("myodaiji-7", State::Cancelled, day(10), "r")];
     assert_eq!(why(&of(&event("myodaiji-7", 10, ""), &lapsed, None, None, past)), "it is past");
     let twice = steps(&format!("{}{}", event("a", 10, ""), event("a", 12, "")), &[]);
-    assert!(matches!(twice[..], [Step::Schedule(_), Step::Skip(_)]), "{twice:?}");
+    assert!(matches!(twice[..], [Step::Schedule(_), Step::Unclear(_)]), "{twice:?}");
+}
+
+#[test]
+fn what_is_about_a_site_and_cannot_be_understood_is_no_mere_matter_of_others() {
+    for (events, ours) in [
+        (event("", 10, ""), true),
+        (event("a", 10, "RRULE:FREQ=YEARLY\n"), true),
+        (event("a", 10, "RRULE:FREQ=WEEKLY\nLOCATION:hall 5\nSUMMARY:seminar\n"), false),
+        (event("a", 10, "LOCATION:明大寺と山手\n"), true),
+        (event("a", 10, "DTEND:20270101T000000Z\n"), true),
+        (event("a", 10, "STATUS:TENTATIVE\n"), false),
+    ] {
+        let steps = steps(&events, &[]);
+        assert_eq!(matches!(steps[..], [Step::Unclear(_)]), ours, "{events}: {steps:?}");
+        assert!(ours || matches!(steps[..], [Step::Skip(_)]), "{events}: {steps:?}");
+    }
 }
 
 #[test]
@@ -162,6 +178,7 @@ fn a_site_may_be_named_for_events_that_name_none_and_words_may_be_asked_for() {
     for (word, found) in [("停電", true), ("Inspection", true), ("seminar", false)] {
         let steps = of(&nowhere, &[], Some("yamate"), Some(word), SUMMER);
         assert_eq!(matches!(steps[..], [Step::Schedule(_)]), found, "{word}: {steps:?}");
+        assert!(found || steps.is_empty(), "of others nothing is told: {steps:?}");
     }
 }
 

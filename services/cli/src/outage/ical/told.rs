@@ -24,6 +24,8 @@ pub(super) enum Action {
     Cancelled,
     Unchanged,
     Skipped,
+    /// It is about a site, and cannot be understood or carried out as it stands.
+    Unclear,
     Refused,
 }
 
@@ -35,6 +37,7 @@ impl Action {
             Self::Cancelled => Word::EventCancelled,
             Self::Unchanged => Word::EventUnchanged,
             Self::Skipped => Word::EventSkipped,
+            Self::Unclear => Word::EventUnclear,
             Self::Refused => Word::EventRefused,
         }
     }
@@ -63,6 +66,7 @@ impl Told {
             Step::Cancel(request) => (Action::Cancelled, Some(request.id.clone()), None),
             Step::Keep(id) => (Action::Unchanged, Some(id.clone()), None),
             Step::Skip(why) => (Action::Skipped, None, Some(why.clone())),
+            Step::Unclear(why) => (Action::Unclear, None, Some(why.clone())),
         };
         Self {
             uid: shown(&decided.event.uid),

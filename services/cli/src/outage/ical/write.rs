@@ -16,19 +16,30 @@ pub(super) struct Entry<'o> {
     pub(super) title: &'o str,
 }
 
-/// The whole file. `nothing` is what an outage is called that has no note.
-pub(super) fn calendar(entries: &[Entry<'_>], nothing: &str) -> String {
+/// What an outage is called that has no note: it is not the power that an evacuation without a time is about.
+#[derive(Clone, Copy)]
+pub(super) struct Nameless<'n> {
+    pub(super) power_off: &'n str,
+    pub(super) evacuation: &'n str,
+}
+
+/// The whole file.
+pub(super) fn calendar(entries: &[Entry<'_>], nameless: Nameless<'_>) -> String {
     let mut calendar = Calendar::empty();
     calendar.append_property(("VERSION", "2.0")).append_property(("PRODID", PRODUCER));
     calendar.append_property(("CALSCALE", "GREGORIAN"));
     for entry in entries {
-        calendar.push(event(entry, nothing));
+        calendar.push(event(entry, nameless));
     }
     calendar.to_string()
 }
 
-fn event(Entry { outage, site, title }: &Entry<'_>, nothing: &str) -> Event {
-    let what = if outage.note.is_empty() { nothing } else { outage.note.as_str() };
+fn event(Entry { outage, site, title }: &Entry<'_>, nameless: Nameless<'_>) -> Event {
+    let what = match outage.note.as_str() {
+        "" if outage.window.is_some() => nameless.power_off,
+        "" => nameless.evacuation,
+        note => note,
+    };
     let status = if outage.state == State::Cancelled { EventStatus::Cancelled } else { EventStatus::Confirmed };
     let (from, until) = times(outage);
     let mut event = Event::new();
@@ -72,7 +83,8 @@ mod tests {
         let mut outages = sample();
         outages[2].note = "点検, 停電; ".repeat(15);
         let entry = |outage| Entry { outage, site: &site, title: "明大寺" };
-        let text = calendar(&[entry(&outages[0]), entry(&outages[2])], "停電");
+        let nameless = Nameless { power_off: "停電", evacuation: "退避" };
+        let text = calendar(&[entry(&outages[0]), entry(&outages[2])], nameless);
         assert!(
             text.starts_with("BEGIN:VCALENDAR\r\nVERSION:2.0\r\n") && text.ends_with("END:VCALENDAR\r\n"),
             "{text}"
@@ -80,7 +92,7 @@ mod tests {
         assert!(text.lines().all(|line| line.len() <= 75), "{text}");
         let again = read::read(&text).unwrap();
         let [begun, scheduled] = again.events.as_slice() else { panic!("{text}") };
-        assert_eq!((begun.uid.as_str(), begun.summary.as_str()), ("myodaiji-1", "明大寺: 停電"));
+        assert_eq!((begun.uid.as_str(), begun.summary.as_str()), ("myodaiji-1", "明大寺: 退避"));
         assert!(times::window(begun, &TimeZone::UTC).is_err(), "nobody knows its end");
         assert_eq!((scheduled.uid.as_str(), scheduled.location.as_str()), ("myodaiji-2", "myodaiji"));
         assert_eq!(scheduled.summary, format!("明大寺: {}", outages[2].note.trim()));
@@ -91,7 +103,11 @@ mod tests {
     fn what_was_called_off_says_so() {
         let site: SiteName = "myodaiji".parse().unwrap();
         let outage = OutageView { state: State::Cancelled, ..sample()[2].clone() };
-        let text = calendar(&[Entry { outage: &outage, site: &site, title: "myodaiji" }], "outage");
+        let nameless = Nameless { power_off: "power outage", evacuation: "evacuation" };
+        let text = calendar(&[Entry { outage: &outage, site: &site, title: "myodaiji" }], nameless);
+        let unnamed = OutageView { note: String::new(), ..outage.clone() };
+        let untold = calendar(&[Entry { outage: &unnamed, site: &site, title: "myodaiji" }], nameless);
+        assert!(untold.contains("SUMMARY:myodaiji: power outage\r\n"), "its time is known: {untold}");
         assert!(text.contains("STATUS:CANCELLED\r\nSUMMARY:myodaiji: yearly inspection\r\n"), "{text}");
         assert_eq!(read::read(&text).unwrap().events[0].status, read::Status::Cancelled);
     }

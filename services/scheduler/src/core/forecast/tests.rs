@@ -1,6 +1,9 @@
 //! What is foreseen of servers that are neither running nor off.
 
-use watari_model::vm::{Change, Desired, Vm};
+use watari_model::{
+    migration::{Migration, Reason, State},
+    vm::{Change, Desired, Vm},
+};
 
 use super::{Forecast, forecast};
 use crate::core::{
@@ -16,6 +19,10 @@ fn running(name: &str) -> Vm {
 }
 
 fn of(vms: Vec<Vm>, now: u64) -> Forecast {
+    foreseen(vms, None, now)
+}
+
+fn foreseen(vms: Vec<Vm>, migration: Option<Migration>, now: u64) -> Forecast {
     let (mut docs, mut counter) = (Documents::default(), 0);
     for name in ["myodaiji", "yamate"] {
         put(&mut docs.sites, &mut counter, site(name), 0);
@@ -25,8 +32,11 @@ fn of(vms: Vec<Vm>, now: u64) -> Forecast {
     for vm in vms {
         put(&mut docs.vms, &mut counter, vm, 0);
     }
-    let Documents { vms, sites, nodes, .. } = docs;
-    let snap = Snapshot { vms, sites, nodes, ..Snapshot::default() };
+    if let Some(migration) = migration {
+        put(&mut docs.migrations, &mut counter, migration, 0);
+    }
+    let Documents { vms, sites, nodes, migrations, .. } = docs;
+    let snap = Snapshot { vms, sites, nodes, migrations, ..Snapshot::default() };
     forecast(&snap, &Rules::default(), &"myodaiji".parse().unwrap(), at(now)).unwrap()
 }
 
@@ -35,12 +45,41 @@ fn a_server_that_is_off_for_a_moment_is_waited_for_but_not_for_ever() {
     let mut rebooting = running("mail");
     rebooting.apply(Change::StopAsked, at(1_000)).unwrap();
     let soon = of(vec![rebooting.clone()], 2_000);
+    assert_eq!(soon.starting, soon.waiting, "it is not on its way");
     assert_eq!((soon.waiting, soon.left.len()), (vec!["mail".parse().unwrap()], 0));
     let late = of(vec![rebooting.clone()], 62_000);
     assert_eq!((late.waiting.len(), late.left[0].fault.code()), (0, "outage.not-running"));
 
     let stopping = Vm { desired: Desired::Stopped, ..rebooting };
     assert_eq!(of(vec![stopping], 2_000).left[0].fault.code(), "outage.not-running");
+}
+
+#[test]
+fn who_is_on_the_way_home_is_foreseen_as_moving() {
+    let mut mail = vm("mail", 128);
+    mail.apply(Change::Granted("y1".parse().unwrap()), at(0)).unwrap();
+    mail.apply(Change::SeenRunning, at(0)).unwrap();
+    let home = Migration {
+        v: 1,
+        id: "mail-1".parse().unwrap(),
+        vm: "mail".parse().unwrap(),
+        from: "y1".parse().unwrap(),
+        to: "m1".parse().unwrap(),
+        reason: Reason::Return,
+        outage: Some("myodaiji-1".parse().unwrap()),
+        state: State::Copying,
+        request_id: None,
+        cancel_asked: false,
+        copying_at: Some(at(0)),
+        measured: None,
+        fault: None,
+        created_at: at(0),
+        changed_at: at(0),
+    };
+    let plan = foreseen(vec![mail.clone()], Some(home.clone()), 1_000);
+    assert_eq!((plan.waiting.len(), plan.starting.len(), plan.moves.len()), (1, 0, 0), "{plan:?}");
+    let over = Migration { state: State::Cancelled, ..home };
+    assert!(foreseen(vec![mail], Some(over), 1_000).waiting.is_empty(), "it stays where it is");
 }
 
 #[test]

@@ -1,0 +1,90 @@
+//! Which outage is meant: by its own name, or by its site's. Where a site has the name, the site is meant.
+
+use clap::Args;
+use watari_contracts::scheduler::{ListOutages, ListSites, OutageView, SiteView};
+use watari_model::{
+    OutageId, SiteName,
+    outage::{Scope, State},
+};
+
+use crate::{Context, failure::Failure, input, texts::faults::Fault};
+
+/// One that is under way.
+#[derive(Debug, Args)]
+pub struct Begun {
+    /// The outage, or the site that it empties
+    #[arg(value_name = "ID|SITE")]
+    which: String,
+}
+
+/// One that is under way or to come.
+#[derive(Debug, Args)]
+pub struct Nearest {
+    /// The outage, or a site: its outage that has begun and is not over, else its next scheduled one
+    #[arg(value_name = "ID|SITE")]
+    which: String,
+}
+
+impl Begun {
+    /// A site has one outage at a time that has begun.
+    pub(super) async fn id(&self, ctx: &Context) -> Result<OutageId, Failure> {
+        let id = input::name(&self.which)?;
+        match site(ctx, &self.which).await? {
+            Some(site) => Ok(site.outage.ok_or(Fault::NoOutageThere { site: self.which.clone() })?),
+            None => Ok(id),
+        }
+    }
+}
+
+impl Nearest {
+    /// What has begun goes before what is to come.
+    pub(super) async fn id(&self, ctx: &Context) -> Result<OutageId, Failure> {
+        let id = input::name(&self.which)?;
+        let Some(site) = site(ctx, &self.which).await? else { return Ok(id) };
+        if let Some(open) = site.outage {
+            return Ok(open);
+        }
+        let outages = ctx.session.ask(&ListOutages {}).await?.outages;
+        Ok(next(&outages, &site.name).ok_or(Fault::NoOutageAhead { site: self.which.clone() })?)
+    }
+}
+
+async fn site(ctx: &Context, name: &str) -> Result<Option<SiteView>, Failure> {
+    let sites = ctx.session.ask(&ListSites {}).await?.sites;
+    Ok(sites.into_iter().find(|site| site.name.as_str() == name))
+}
+
+/// The scheduled one that comes first.
+fn next(outages: &[OutageView], site: &SiteName) -> Option<OutageId> {
+    let scope = Scope::Site(site.clone());
+    let ahead = outages.iter().filter(|outage| outage.state == State::Scheduled && outage.scope == scope);
+    ahead.min_by_key(|outage| outage.window.map(|window| window.from)).map(|outage| outage.id.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_sites_scheduled_outages_the_first_to_come_is_meant() {
+        let text = include_str!("../../../../shared/contracts/tests/golden/reply.OutageView.json");
+        let samples: Vec<OutageView> = serde_json::from_str(text).unwrap();
+        let [begun, of_node, later]: [OutageView; 3] = samples.try_into().unwrap();
+        let window = later.window.map(|window| watari_model::outage::Window {
+            from: window.from.minus_millis(86_400_000),
+            until: window.until.minus_millis(86_400_000),
+        });
+        let sooner = OutageView { id: "myodaiji-9".parse().unwrap(), window, ..later.clone() };
+        let site = site_of(&later);
+        assert_eq!(next(&[begun.clone(), of_node, later.clone()], &site), Some(later.id.clone()));
+        assert_eq!(next(&[later, sooner], &site), Some("myodaiji-9".parse().unwrap()));
+        assert_eq!(next(&[begun], &site), None);
+    }
+
+    fn site_of(outage: &OutageView) -> SiteName {
+        match &outage.scope {
+            Scope::Site(site) => site.clone(),
+            Scope::Node(node) => panic!("{node}"),
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! What commands are for.
+
+use super::Text;
+
+pub(super) const TEXTS: &[Text] = &[
+    (
+        "The operator's command of Watari, the private cloud whose servers migrate",
+        "サーバが移動するプライベートクラウド Watari の操作コマンド",
+    ),
+    ("Print this message or the help of the given subcommand(s)", "この説明、または指定したコマンドの説明を表示します"),
+    // --- servers ---------------------------------------------------------------------------
+    ("Servers", "サーバ"),
+    ("Make a server and start it", "サーバを作成して起動します"),
+    ("List the servers", "サーバの一覧を表示します"),
+    ("Show one server", "サーバ 1 台の詳細を表示します"),
+    ("Start a stopped server", "停止しているサーバを起動します"),
+    ("Shut a server down; its disk and addresses stay", "サーバをシャットダウンします。ディスクとアドレスは残ります"),
+    ("Reboot a running server", "稼働中のサーバを再起動します"),
+    (
+        "Change a server's size; one that runs has it from its next reboot on",
+        "サーバの大きさを変更します。稼働中のサーバには次の再起動から反映されます",
+    ),
+    ("Remove a server with its disk and addresses", "サーバをディスクとアドレスごと削除します"),
+    ("Move a running server to another node, live", "稼働中のサーバを停止せずに別のノードへ移します"),
+    (
+        "Save a server's disk as an image; the server goes on, running or not",
+        "サーバのディスクをイメージとして保存します。サーバの状態は変わりません",
+    ),
+    ("Print the end of a server's serial console log", "サーバのシリアルコンソールのログの末尾を表示します"),
+    // --- nodes -----------------------------------------------------------------------------
+    ("The machines that run them", "サーバを動かすマシン (ノード)"),
+    ("List the nodes", "ノードの一覧を表示します"),
+    ("Show one node", "ノード 1 台の詳細を表示します"),
+    (
+        "Keep new servers away from a node; those on it run on",
+        "ノードへの新しいサーバの受け入れを止めます。稼働中のサーバはそのままです",
+    ),
+    (
+        "Let a node receive servers again, also one that was drained",
+        "ノードへの受け入れを再開します。退避したノードにも使えます",
+    ),
+    ("Empty one node, live", "ノード 1 台のサーバを停止せずにすべて移します"),
+    // --- sites and outages -----------------------------------------------------------------
+    ("Campuses: emptied before an outage, brought home after it", "サイト (キャンパス)。停電前の退避と停電後の帰還"),
+    ("List the sites", "サイトの一覧を表示します"),
+    (
+        "Empty a site, live: every server that may crosses to another site",
+        "サイトを退避させます。移動できるサーバはすべて停止せずに別のサイトへ移ります",
+    ),
+    ("Bring a site's servers home", "サイトのサーバを帰還させます"),
+    (
+        "Say where a site's power comes from; for whoever watches its UPS",
+        "サイトの電源を知らせます。UPS を監視する側が使います",
+    ),
+    ("Sites and nodes that are emptied or empty", "停電計画: サイトとノードの退避の予定、経過、結果"),
+    ("List the outages, newest first", "停電計画の一覧を新しい順に表示します"),
+    (
+        "Show one outage with the report of its last leg",
+        "停電計画 1 件を、最後の退避または帰還の報告とともに表示します",
+    ),
+    (
+        "Say what an evacuation of a site would do now, without doing it; status 1 if a server could not move",
+        "いまサイトを退避させた場合の見込みを表示します。実行はしません。移動できないサーバがあれば終了ステータスは 1 です",
+    ),
+    (
+        "Say beforehand that a site's power will be off: it is emptied in time and brought home afterwards",
+        "サイトの停電を事前に登録します。停電までに退避し、終了後に帰還します",
+    ),
+    ("Move a scheduled outage to another time", "予定された停電計画の日時を変更します"),
+    ("Begin a scheduled outage without waiting for its time", "予定された停電計画を、時刻を待たずに開始します"),
+    (
+        "Begin no further migration of an evacuation or a return, until it is resumed",
+        "退避または帰還を一時停止します。再開するまで新しい移行を始めません",
+    ),
+    ("Go on with what was paused", "一時停止したものを再開します"),
+    (
+        "Call an outage off: servers stay where they are, and may come again",
+        "停電計画を取り消します。サーバはいまの場所に残り、サイトは再び受け入れ可能になります",
+    ),
+    ("Write the outages as a calendar (.ics)", "停電計画をカレンダー (.ics) として書き出します"),
+    (
+        "Schedule, move and call off outages as a calendar (.ics) says",
+        "カレンダー (.ics) に従って停電計画を登録、変更、取り消します",
+    ),
+    // --- front ends ------------------------------------------------------------------------
+    (
+        "Front ends: who leads, who stands by, and from where the services should lead",
+        "フロントエンド: 主系と待機系、主系を置くサイト",
+    ),
+    (
+        "Who leads which service and where, how far the standbys are, and the state of NATS",
+        "各サービスの主系の場所、待機系の追従状況、NATS の状態を表示します",
+    ),
+    (
+        "Have all services lead from a site; no request is lost, none waits for longer than a second",
+        "全サービスの主系をサイトへ移します。要求は失われず、1 秒を超えて待たされることもありません",
+    ),
+    // --- images ----------------------------------------------------------------------------
+    ("What servers' disks are made from", "イメージ: サーバのディスクのもと"),
+    ("Send a disk image and register it", "ディスクイメージを送って登録します"),
+    ("List the images", "イメージの一覧を表示します"),
+    ("Show one image", "イメージ 1 つの詳細を表示します"),
+    ("Remove an image that no server uses", "どのサーバも使っていないイメージを削除します"),
+    // --- networks --------------------------------------------------------------------------
+    ("Networks and the addresses that they hand out", "ネットワークと、配布するアドレス"),
+    ("Make a network", "ネットワークを作成します"),
+    ("List the networks", "ネットワークの一覧を表示します"),
+    ("Show one network", "ネットワーク 1 つの詳細を表示します"),
+    ("Remove a network that no server uses", "どのサーバも使っていないネットワークを削除します"),
+    ("The addresses in use", "使用中のアドレス"),
+    ("List the addresses in use and who has them", "使用中のアドレスと使用者の一覧を表示します"),
+    // --- keys ------------------------------------------------------------------------------
+    ("Public SSH keys, for logging in to servers", "サーバへのログインに使う SSH 公開鍵"),
+    ("Keep a public key under a name", "公開鍵を名前を付けて登録します"),
+    ("List the keys", "鍵の一覧を表示します"),
+    ("Show one key", "鍵 1 つの詳細を表示します"),
+    (
+        "Forget a key; servers that were made with it keep it",
+        "鍵の登録を削除します。その鍵で作成済みのサーバには残ります",
+    ),
+    // --- firewall groups -------------------------------------------------------------------
+    (
+        "Firewall groups: what may reach the servers that name them, and what these may reach",
+        "ファイアウォールグループ: 所属するサーバの通信の許可",
+    ),
+    ("Make a group, which lets nothing in at first", "グループを作成します。最初は外からの通信を何も許可しません"),
+    ("List the groups", "グループの一覧を表示します"),
+    ("Show one group", "グループ 1 つの詳細を表示します"),
+    ("Let something through; running servers feel it at once", "通信を許可します。稼働中のサーバにもすぐ反映されます"),
+    (
+        "Let something through no more; connections that are open stay open",
+        "通信の許可を取り消します。確立済みの接続は切れません",
+    ),
+    ("Remove a group that no server and no rule names", "どのサーバも規則も参照していないグループを削除します"),
+    // --- migrations ------------------------------------------------------------------------
+    ("Servers on their way from node to node", "移行: ノード間を移動するサーバ"),
+    ("List the migrations, newest first", "移行の一覧を新しい順に表示します"),
+    ("Show one migration", "移行 1 件の詳細を表示します"),
+    (
+        "Cancel a migration that has not switched over; the server goes on where it was",
+        "切り替え前の移行を取り消します。サーバは元の場所で動き続けます",
+    ),
+    // --- the rest --------------------------------------------------------------------------
+    ("What happened, and what happens", "出来事の履歴と現在の動き"),
+    (
+        "Make keys, certificates and configuration for the hosts of a cluster, as files",
+        "クラスタの各ホスト用の鍵、証明書、設定ファイルを作成します",
+    ),
+    ("Print the script with which a shell completes what is typed", "シェルの入力補完用スクリプトを出力します"),
+    (
+        "Write the manual's pages, one a command, into a folder",
+        "コマンドごとのマニュアルページをフォルダに書き出します",
+    ),
+];

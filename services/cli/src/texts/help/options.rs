@@ -1,0 +1,193 @@
+//! What options, arguments and their values mean.
+
+use super::Text;
+
+pub(super) const TEXTS: &[Text] = &[
+    // --- what all commands have ------------------------------------------------------------
+    ("Global options", "共通オプション"),
+    ("Print help (see more with '--help')", "説明を表示します (詳しくは --help)"),
+    ("Print help (see a summary with '-h')", "説明を表示します (要約は -h)"),
+    ("Print version", "版を表示します"),
+    ("How results are shown", "結果の表示形式"),
+    ("For people", "人が読む表"),
+    ("For programs; the field names are stable", "プログラム用。項目名は変わりません"),
+    (
+        "Language of messages and help; without it LC_ALL, LC_MESSAGES and LANG decide",
+        "メッセージと説明の言語。省略時は LC_ALL、LC_MESSAGES、LANG で決まります",
+    ),
+    ("Japanese", "日本語"),
+    ("English", "英語"),
+    (
+        "NATS servers, commas between them; without it WATARI_NATS [default: nats://127.0.0.1:4222]",
+        "NATS サーバ (コンマ区切り)。省略時は WATARI_NATS [既定値: nats://127.0.0.1:4222]",
+    ),
+    ("File with the seed of your nkey; without it WATARI_NKEY", "自分の nkey のシードのファイル。省略時は WATARI_NKEY"),
+    (
+        "File with the certificates of the cluster's authority; without it WATARI_CA",
+        "クラスタの認証局の証明書ファイル。省略時は WATARI_CA",
+    ),
+    (
+        "How long to try for an answer, as when another front end takes over",
+        "応答を待って再試行する時間。フロントエンドの交代中などに使われます",
+    ),
+    (
+        "Name this request, so that it may be repeated without being done twice (drawn if left out)",
+        "この要求に付ける名前。同じ名前なら繰り返しても二重に実行されません (省略時は自動生成)",
+    ),
+    ("Wait until it is done, and show how far it is", "完了まで待ち、進み具合を表示します"),
+    (
+        "Stop waiting after this time; what was begun goes on [default: as long as it takes]",
+        "待つ時間の上限。過ぎても始めた処理は続きます [既定値: 完了まで]",
+    ),
+    ("Do not ask", "確認せずに実行します"),
+    // --- servers ---------------------------------------------------------------------------
+    ("The server", "サーバ"),
+    ("The server's name", "サーバの名前"),
+    ("The image under its disk", "ディスクのもとになるイメージ"),
+    (
+        "A network to be on, with a fixed address if wanted; may be given several times",
+        "接続するネットワーク。固定アドレスも指定できます (複数指定可)",
+    ),
+    ("Where it belongs; without it the scheduler chooses", "所属するサイト。省略時はスケジューラが選びます"),
+    ("Virtual CPUs", "仮想 CPU 数"),
+    ("Memory", "メモリ"),
+    ("Disk", "ディスク"),
+    ("Disk; it never becomes smaller", "ディスク。小さくはできません"),
+    ("A label that its node must carry; may be given several times", "ノードに必要なラベル (複数指定可)"),
+    (
+        "A group whose members are kept together or apart; may be given several times",
+        "同じノード (together) または別のノード (apart) に置くグループ (複数指定可)",
+    ),
+    (
+        "A firewall group that guards it; may be given several times. Without one it is open",
+        "適用するファイアウォールグループ (複数指定可)。省略時は制限なし",
+    ),
+    ("What it does when its site is evacuated", "サイトの退避時の動作"),
+    ("Live, without stopping", "停止せずに移動"),
+    ("It stays, and goes off with its site", "残り、サイトとともに停止"),
+    ("Servers with a higher number leave first, 0 to 100", "数の大きいサーバから先に退避します。0 から 100"),
+    (
+        "A public key with which one may log in (see `watari key`); may be given several times",
+        "ログインを許す公開鍵 (`watari key` を参照、複数指定可)",
+    ),
+    (
+        "A file for cloud-init, or - for standard input: #cloud-config, a script, or multipart; at most 64 KiB",
+        "cloud-init に渡すファイル。- は標準入力。#cloud-config、スクリプト、multipart のいずれかで 64 KiB 以下",
+    ),
+    ("What it calls itself, if not its name", "サーバ自身のホスト名。省略時はサーバの名前"),
+    ("Do not start it yet", "まだ起動しません"),
+    ("Only those now at this site", "いまこのサイトにあるものだけ"),
+    ("Only those on this node", "このノードにあるものだけ"),
+    ("Only those in this state, such as running", "この状態のものだけ (例: running)"),
+    ("The node to go to; without it the scheduler chooses", "移動先のノード。省略時はスケジューラが選びます"),
+    ("Reset at once, instead of asking the guest", "ゲストに頼まず、すぐにリセットします"),
+    ("Off at once, instead of asking the guest", "ゲストに頼まず、すぐに電源を切ります"),
+    ("At most so many bytes, up to 131072", "表示する最大バイト数。131072 まで"),
+    // --- nodes, sites and outages ----------------------------------------------------------
+    ("The node", "ノード"),
+    ("The site", "サイト"),
+    ("Only those of this site", "このサイトのものだけ"),
+    (
+        "For how long the battery will last, if that is known: 600s, 10m",
+        "わかる場合、バッテリーの残り時間 (例: 600s、10m)",
+    ),
+    ("Where its power comes from now", "現在の電源"),
+    ("The outage", "停電計画"),
+    ("The outage, or the site that it empties", "停電計画、またはその対象のサイト"),
+    (
+        "The outage, or a site: its outage that has begun and is not over, else its next scheduled one",
+        "停電計画、またはサイト。サイトの場合は進行中の計画、なければ次の予定",
+    ),
+    (
+        "When the power goes: YYYY-MM-DD HH:MM, RFC 3339, or from now on as +45m, +3h, +2d",
+        "停電の開始: YYYY-MM-DD HH:MM、RFC 3339、または現在からの時間 +45m、+3h、+2d",
+    ),
+    ("When it is back", "停電の終了"),
+    ("What it is for, in one line", "目的 (1 行)"),
+    ("The file to write, or - for standard output", "書き出すファイル。- は標準出力"),
+    (
+        "The calendar, or - for standard input: at most 1 MiB and 1,000 events",
+        "カレンダーのファイル。- は標準入力。1 MiB、1,000 件まで",
+    ),
+    ("The site of events that name none", "サイトの名前がない予定のサイト"),
+    ("Only events whose summary or categories hold this text", "件名または分類にこの語を含む予定だけ"),
+    ("Only say what would be done", "実行せず、内容だけを表示します"),
+    // --- images ----------------------------------------------------------------------------
+    ("The image", "イメージ"),
+    ("The image's name", "イメージの名前"),
+    (
+        "A disk (qcow2, raw, VMDK, VHDX or VDI, plain or under gzip, xz or zstd): a file, an http:// or https:// URL that the front end fetches, or - for standard input",
+        "ディスク (qcow2、raw、VMDK、VHDX、VDI。gzip、xz、zstd で圧縮可): ファイル、フロントエンドが取得する http:// か https:// の URL、または - (標準入力)",
+    ),
+    (
+        "Have the front end compare the file's SHA-256: with this one, or with one computed before sending",
+        "フロントエンドで SHA-256 を照合します。値を省くと送信前に計算します",
+    ),
+    // --- networks --------------------------------------------------------------------------
+    ("The network", "ネットワーク"),
+    ("Its name", "名前"),
+    (
+        "The campus's own segment, on a bridge that each node has",
+        "キャンパスのセグメント。各ノードのブリッジを使います",
+    ),
+    ("A private segment across all sites", "全サイトにまたがる内部セグメント"),
+    ("The subnet", "サブネット"),
+    ("The addresses handed out", "配布するアドレスの範囲"),
+    ("The router told to servers, outside the range", "サーバに知らせるルータ。配布範囲の外のアドレス"),
+    ("A name server told to servers; may be given several times", "サーバに知らせるネームサーバ (複数指定可)"),
+    (
+        "The segment that nodes bind to a bridge [default: campus]",
+        "ノードがブリッジに結び付けるセグメント [既定値: campus]",
+    ),
+    (
+        "The largest packet of an overlay network's servers [default: what every node carries]",
+        "オーバーレイネットワークの最大パケット長 [既定値: 全ノードが運べる大きさ]",
+    ),
+    ("Only those on this network", "このネットワークのものだけ"),
+    // --- keys ------------------------------------------------------------------------------
+    ("The key", "鍵"),
+    ("The key's name", "鍵の名前"),
+    ("The file that ends in .pub, or - for standard input", "末尾が .pub のファイル。- は標準入力"),
+    // --- firewall groups -------------------------------------------------------------------
+    ("The group", "グループ"),
+    ("To the servers or from them", "サーバへの通信か、サーバからの通信か"),
+    ("To the servers", "サーバへ"),
+    ("From the servers", "サーバから"),
+    ("What", "プロトコル"),
+    ("Everything", "すべて"),
+    ("TCP", "TCP"),
+    ("UDP", "UDP"),
+    ("ICMP, ping among it", "ICMP (ping を含む)"),
+    (
+        "To which ports of TCP or UDP, as 80 or 80-90; all if left out",
+        "TCP または UDP の宛先ポート (例: 80、80-90)。省略時はすべて",
+    ),
+    (
+        "The other end: a subnet, or the group whose servers it is; anybody if left out",
+        "通信相手のサブネットまたはグループ。省略時は制限なし",
+    ),
+    // --- migrations and events -------------------------------------------------------------
+    ("The migration", "移行"),
+    ("Only this server's", "このサーバのものだけ"),
+    ("Only those that are not over", "終わっていないものだけ"),
+    ("At most so many, 1 to 1000 [default: 100]", "最大件数。1 から 1000 [既定値: 100]"),
+    ("Go on with what happens, until Ctrl-C", "Ctrl-C を押すまで、起こったことを表示し続けます"),
+    (
+        "Only those of this kind: vms, nodes, migrations, outages, images, networks, ports, sites, keys, firewalls, frontends",
+        "この種類のものだけ: vms、nodes、migrations、outages、images、networks、ports、sites、keys、firewalls、frontends",
+    ),
+    ("Only those of this resource", "この名前のものだけ"),
+    ("At most so many past ones, 1 to 1000 [default: 50]", "過去の出来事の最大件数。1 から 1000 [既定値: 50]"),
+    // --- setup, completion and manual ------------------------------------------------------
+    ("The description of the cluster (TOML; see the example below)", "クラスタの記述 (TOML。下の例を参照)"),
+    ("Where the files go", "ファイルの出力先"),
+    (
+        "Give every host a new key and certificate; the authority and the identities stay",
+        "全ホストの鍵と証明書を作り直します。認証局と利用者の鍵はそのままです",
+    ),
+    ("The shell; without it the one that SHELL names", "シェル。省略時は環境変数 SHELL のシェル"),
+    ("GNU Bash", "GNU Bash"),
+    ("Z shell", "Z シェル"),
+    ("fish", "fish"),
+    ("The folder, which must be there", "既存のフォルダ"),
+];

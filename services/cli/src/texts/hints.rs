@@ -1,0 +1,58 @@
+//! Lines that say what to do next, or that nothing had to be done.
+
+use crate::lang::Lang;
+
+/// How to see what became of an image that is not waited for.
+#[must_use]
+pub fn follow_image(lang: Lang, image: &str) -> String {
+    match lang {
+        Lang::En => format!("under way; see how far it is with: watari image show {image}"),
+        Lang::Ja => format!("進行中です。経過は watari image show {image} で確認できます"),
+    }
+}
+
+/// Servers are elsewhere though their site's outage was called off.
+#[must_use]
+pub fn still_away(lang: Lang, site: &str) -> String {
+    match lang {
+        Lang::En => {
+            format!("servers that have left stay where they are; bring them home with: watari site return {site}")
+        }
+        Lang::Ja => {
+            format!("移動済みのサーバは移動先に残ります。帰還させるには watari site return {site} を実行してください")
+        }
+    }
+}
+
+/// There was nothing to resume.
+#[must_use]
+pub fn not_paused(lang: Lang, id: &str, state: &str) -> String {
+    match lang {
+        Lang::En => format!("{id} was not paused, so that there was nothing to resume: it is {state}"),
+        Lang::Ja => format!("{id} は一時停止していなかったため、再開するものはありません (現在の状態: {state})"),
+    }
+}
+
+/// There was nothing to revoke.
+#[must_use]
+pub fn no_such_rule(lang: Lang, group: &str, rule: &str) -> String {
+    match lang {
+        Lang::En => format!("group {group} has no rule \"{rule}\", so that nothing was changed; its rules are:"),
+        Lang::Ja => format!("グループ {group} に規則「{rule}」はないため、何も変更していません。現在の規則:"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_hint_is_there_in_both_languages() {
+        let hints = |lang| {
+            [follow_image(lang, "a"), still_away(lang, "a"), not_paused(lang, "a", "b"), no_such_rule(lang, "a", "b")]
+        };
+        for (en, ja) in hints(Lang::En).into_iter().zip(hints(Lang::Ja)) {
+            assert!(en.is_ascii() && !ja.is_ascii(), "{en} / {ja}");
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! The words for states and the like, as people read them. Programs read JSON, which has the English ones.
+
+use crate::lang::Lang;
+
+/// Every word that a resource may show, and its Japanese.
+const WORDS: &[(&str, &str)] = &[
+    // Servers, migrations and images.
+    ("pending", "準備待ち"),
+    ("starting", "起動中"),
+    ("running", "稼働中"),
+    ("migrating", "移行中"),
+    ("stopping", "停止処理中"),
+    ("stopped", "停止"),
+    ("deleting", "削除中"),
+    ("deleted", "削除"),
+    ("rebooting", "再起動中"),
+    ("failed", "失敗"),
+    ("queued", "順番待ち"),
+    ("preparing", "準備中"),
+    ("copying", "コピー中"),
+    ("settling", "確定中"),
+    ("switching", "切替中"),
+    ("completed", "完了"),
+    ("aborting", "中断処理中"),
+    ("cancelled", "取消"),
+    ("importing", "取り込み中"),
+    ("verifying", "検査中"),
+    // Nodes, sites and their power.
+    ("ready", "使用可能"),
+    ("suspect", "応答遅延"),
+    ("lost", "応答なし"),
+    ("active", "通常"),
+    ("mains", "商用電源"),
+    ("battery", "バッテリー"),
+    ("kvm", "KVM"),
+    ("qemu", "QEMU (ハードウェア支援なし)"),
+    // Outages.
+    ("scheduled", "予定"),
+    ("evacuating", "退避中"),
+    ("evacuated", "退避済み"),
+    ("returning", "帰還中"),
+    ("draining", "退避中"),
+    ("drained", "退避済み"),
+    ("out", "退避"),
+    ("home", "帰還"),
+    ("site", "サイト"),
+    ("node", "ノード"),
+    // Why a server moves, and whether it does.
+    ("operator", "利用者の指示"),
+    ("evacuation", "退避"),
+    ("return", "帰還"),
+    ("live", "稼働したまま移動"),
+    ("stay", "移動しない"),
+    ("together", "同じノード"),
+    ("apart", "別のノード"),
+    // What travels.
+    ("disk", "ディスク"),
+    ("memory", "メモリ"),
+    // Kinds of resources.
+    ("vms", "サーバ"),
+    ("nodes", "ノード"),
+    ("sites", "サイト"),
+    ("migrations", "移行"),
+    ("outages", "停電計画"),
+    ("images", "イメージ"),
+    ("networks", "ネットワーク"),
+    ("ports", "アドレス"),
+    ("keys", "鍵"),
+    ("firewalls", "ファイアウォール"),
+    ("frontends", "フロントエンド"),
+    ("leases", "主系"),
+    ("provider", "学内"),
+    ("overlay", "内部"),
+];
+
+/// The word in the language; one of a newer service, which is not known here, as it comes.
+#[must_use]
+pub fn shown(lang: Lang, word: &str) -> String {
+    let known = WORDS.iter().find(|(en, _)| lang == Lang::Ja && *en == word);
+    known.map_or(word, |(_, ja)| *ja).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use serde::de::DeserializeOwned;
+    use watari_model::{image, migration, node, outage, site, vm};
+
+    use super::*;
+
+    /// Whether a word of the table is one of these states.
+    fn states<T: DeserializeOwned>(word: impl Fn(T) -> &'static str) -> BTreeSet<&'static str> {
+        let known = |text: &str| serde_json::from_value::<T>(text.into()).ok();
+        WORDS.iter().filter_map(|(en, _)| known(en)).map(word).collect()
+    }
+
+    #[test]
+    fn every_state_has_a_japanese_word() {
+        assert_eq!(states(vm::State::word).len(), 8);
+        assert_eq!(states(migration::State::word).len(), 9);
+        assert_eq!(states(image::State::word).len(), 5);
+        assert_eq!(states(node::State::word).len(), 3);
+        assert_eq!(states(node::Virtualisation::word).len(), 2);
+        assert_eq!(states(outage::State::word).len(), 6);
+        assert_eq!(states(site::Supply::word).len(), 2);
+        for (bucket, _) in watari_contracts::permissions::BUCKETS {
+            assert_ne!(shown(Lang::Ja, bucket), *bucket, "{bucket}");
+        }
+    }
+
+    #[test]
+    fn each_word_stands_once_and_is_translated() {
+        let words: BTreeSet<&str> = WORDS.iter().map(|(en, _)| *en).collect();
+        assert_eq!(words.len(), WORDS.len());
+        for (en, ja) in WORDS {
+            assert!(en.is_ascii() && ja != en, "{en}");
+            assert_eq!((shown(Lang::En, en).as_str(), shown(Lang::Ja, en).as_str()), (*en, *ja));
+        }
+        assert_eq!(shown(Lang::Ja, "sleeping"), "sleeping", "a newer service's word is shown as it is");
+    }
+}

@@ -1,0 +1,155 @@
+//! What the command says beside the result: what is so already, and what comes next.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may end where it stands")]
+
+mod support;
+
+use serde_json::{Value, json};
+use support::{
+    Cloud, Ran, bare, sample,
+    stub::{Answer::Reply, Stub},
+};
+
+fn outage(state: &str) -> Value {
+    let mut view = sample("reply.OutageView.json");
+    view["state"] = state.into();
+    view["moving"] = json!([]);
+    view
+}
+
+#[test]
+fn an_outage_is_found_by_its_site_open_ones_first_and_else_the_next() {
+    let cloud = Cloud::start();
+    let subjects = ["watari.v1.site.list", "watari.v1.outage.list", "watari.v1.outage.get", "watari.v1.outage.start"];
+    let stub = Stub::start(&cloud, "scheduler.m-front", &subjects, |subject, _| {
+        Reply(match subject {
+            "watari.v1.site.list" => sample("reply.SitePage.json"),
+            "watari.v1.outage.list" => {
+                let scheduled = |id: &str, from: &str| {
+                    let mut view = outage("scheduled");
+                    view["id"] = id.into();
+                    view["scope"] = json!({"site": "yamate"});
+                    view["window"] = json!({"from": from, "until": "2027-12-01T00:00:00Z"});
+                    view
+                };
+                let later = scheduled("yamate-3", "2027-06-01T00:00:00Z");
+                json!({"outages": [later, scheduled("yamate-4", "2027-03-01T00:00:00Z")]})
+            }
+            _ => outage("evacuated"),
+        })
+    });
+    let asked_last = || stub.asked().last().unwrap().1["id"].clone();
+    for (words, id) in [
+        (["outage", "show", "myodaiji"], "myodaiji-1"),
+        (["outage", "show", "myodaiji-2"], "myodaiji-2"),
+        (["outage", "start", "yamate"], "yamate-4"),
+    ] {
+        let ran = cloud.run(&words);
+        assert_eq!((ran.status, asked_last()), (0, id.into()), "{words:?}: {ran:?}");
+    }
+}
+
+#[test]
+fn a_site_without_an_outage_is_told_so() {
+    let cloud = Cloud::start();
+    let _stub =
+        Stub::start(&cloud, "scheduler.m-front", &["watari.v1.site.list", "watari.v1.outage.list"], |subject, _| {
+            Reply(match subject {
+                "watari.v1.site.list" => sample("reply.SitePage.json"),
+                _ => json!({"outages": []}),
+            })
+        });
+    let ran = cloud.run(&["outage", "show", "yamate"]);
+    assert!(ran.status == 1 && ran.err.contains("error[outage.none-ahead]"), "{ran:?}");
+    let listed = cloud.run(&["site", "list"]).out;
+    assert!(listed.contains("evacuating (paused)"), "{listed}");
+    let listed = cloud.run(&["site", "list", "--lang", "ja"]).out;
+    assert!(listed.contains("退避中（一時停止中）") && listed.contains("通常"), "{listed}");
+}
+
+#[test]
+fn resuming_what_is_not_paused_and_calling_off_what_has_moved_say_what_is() {
+    let cloud = Cloud::start();
+    let subjects =
+        ["watari.v1.site.list", "watari.v1.outage.get", "watari.v1.outage.resume", "watari.v1.outage.cancel"];
+    let _stub = Stub::start(&cloud, "scheduler.m-front", &subjects, |subject, _| {
+        Reply(match subject {
+            "watari.v1.site.list" => sample("reply.SitePage.json"),
+            "watari.v1.outage.cancel" => outage("cancelled"),
+            _ => outage("evacuated"),
+        })
+    });
+    let ran = cloud.run(&["outage", "resume", "myodaiji"]);
+    assert!(ran.status == 0 && ran.err.contains("myodaiji-1 was not paused"), "{ran:?}");
+    assert!(ran.err.contains("it is evacuated"), "{ran:?}");
+    let ran = cloud.run(&["outage", "cancel", "myodaiji-1"]);
+    assert!(ran.status == 0 && ran.err.contains("watari site return myodaiji"), "{ran:?}");
+}
+
+#[test]
+fn a_saving_that_is_not_waited_for_says_where_to_look() {
+    let cloud = Cloud::start();
+    let _stub = Stub::start(&cloud, "image.m-front", &["watari.v1.image.save"], |_, _| {
+        let mut view = sample("reply.ImageView.json");
+        view["name"] = "mail-2026".into();
+        Reply(view)
+    });
+    let ran = cloud.run(&["vm", "save", "mail", "--as", "mail-2026"]);
+    assert!(ran.status == 0 && ran.err.contains("watari image show mail-2026"), "{ran:?}");
+}
+
+#[test]
+fn revoking_a_rule_that_is_not_there_is_told() {
+    let cloud = Cloud::start();
+    let subjects = ["watari.v1.firewall.get", "watari.v1.firewall.revoke"];
+    let _stub = Stub::start(&cloud, "network.m-front", &subjects, |_, _| Reply(sample("reply.FirewallView.json")));
+    let ran = cloud.run(&["firewall", "revoke", "mail", "out", "udp", "9999"]);
+    assert!(ran.status == 0 && ran.err.contains("has no rule \"out udp 9999\""), "{ran:?}");
+    let ran = cloud.run(&["firewall", "revoke", "mail", "in", "tcp", "25"]);
+    assert_eq!((ran.status, ran.err.as_str()), (0, ""), "it was there");
+}
+
+#[test]
+fn a_drained_node_is_shown_as_such_also_if_the_scheduler_is_away() {
+    let cloud = Cloud::start();
+    let node = sample("reply.NodeView.json");
+    let (name, pending) =
+        (node["name"].as_str().unwrap().to_owned(), json!({"vcpus": 3, "memory_mib": 256, "disk_gib": 2}));
+    let _monitor = {
+        let node = node.clone();
+        Stub::start(&cloud, "monitor.m-front", &["watari.v1.node.list", "watari.v1.node.get"], move |subject, _| {
+            Reply(if subject.ends_with("get") { node.clone() } else { json!({"nodes": [node], "next": null}) })
+        })
+    };
+    let alone = cloud.run(&["node", "list"]);
+    assert!(alone.status == 0 && alone.out.contains(&name) && !alone.out.contains("drained"), "{alone:?}");
+    let _scheduler = {
+        let name = name.clone();
+        Stub::start(&cloud, "scheduler.m-front", &["watari.v1.outage.list", "watari.v1.vm.list"], move |subject, _| {
+            if subject == "watari.v1.vm.list" {
+                let mut vm = sample("reply.VmView.json");
+                (vm["vcpus"], vm["memory_mib"], vm["disk_gib"]) = (1.into(), 192.into(), 2.into());
+                vm["pending"] = pending.clone();
+                return Reply(json!({"vms": [vm], "next": null}));
+            }
+            let mut drain = outage("evacuated");
+            drain["scope"] = json!({"node": name});
+            Reply(json!({"outages": [drain]}))
+        })
+    };
+    let listed = cloud.run(&["node", "list"]).out;
+    assert!(listed.contains("(drained)"), "{listed}");
+    assert!(cloud.run(&["node", "list", "--lang", "ja"]).out.contains("（退避済み）"));
+    let shown = cloud.run(&["node", "show", &name]).out;
+    assert!(shown.contains("RESERVED FOR GROWING") && shown.contains("2 vCPU, 64 MiB, 0 GiB"), "{shown}");
+    assert_eq!(cloud.run(&["node", "show", &name, "-o", "json"]).json(), node);
+}
+
+#[test]
+fn what_is_mistyped_is_told_with_the_forms_that_are_taken() {
+    let of = |words: &[&str]| Ran::of(bare(words).output().unwrap());
+    let ran = of(&["events", "--kind", "servers"]);
+    assert!(ran.status == 2 && ran.err.contains("--kind is servers") && ran.err.contains("vms, migrations"), "{ran:?}");
+    let ran = of(&["outage", "schedule", "yamate", "--from", "+2w", "--until", "+3w"]);
+    assert!(ran.status == 2 && ran.err.contains("--from is +2w") && ran.err.contains("+45m, +3h, +2d"), "{ran:?}");
+}
