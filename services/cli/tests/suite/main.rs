@@ -5,6 +5,7 @@
 mod calendar;
 mod command;
 mod manual;
+mod next_steps;
 mod permissions;
 mod setup;
 mod spellings;

@@ -1,11 +1,7 @@
 //! What the command says beside the result: what is so already, and what comes next.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may end where it stands")]
-
-mod support;
-
 use serde_json::{Value, json};
-use support::{
+use crate::support::{
     Cloud, Ran, bare, sample,
     stub::{Answer::Reply, Stub},
 };
