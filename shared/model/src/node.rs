@@ -15,6 +15,7 @@
 //! the strength of silence.
 
 pub mod health;
+mod processor;
 
 use std::{collections::BTreeMap, net::Ipv4Addr};
 
@@ -24,6 +25,7 @@ use serde::{Deserialize, Serialize};
 use crate::{Document, NodeName, SegmentName, SiteName, Timestamp};
 
 pub use health::Health;
+pub use processor::{Processor, Unlike};
 
 /// What is heard of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
