@@ -23,6 +23,7 @@ Examples:
   watari site evacuate myodaiji --wait
 
 Exit status: 0 done; 1 refused or failed; 2 the command line makes no sense; 3 no connection or no answer.
+`watari doctor` has two more: 4 warnings, 5 something does not work.
 Everything here is a plain request, which any NATS client can send as well:
   nats request watari.v1.vm.list '{}'"
 )]
