@@ -1,6 +1,7 @@
 //! End-to-end scenarios in the running lab, each named after what must hold.
 
 mod calendar;
+mod doctor;
 mod doors;
 mod failures;
 mod fronts;
@@ -53,6 +54,7 @@ pub fn all() -> Vec<Scenario> {
         pauses::SCENARIOS,
         seed::SCENARIOS,
         fronts::SCENARIOS,
+        doctor::SCENARIOS,
     ]
     .iter()
     .flat_map(|group| group.iter().map(|(name, run)| Scenario { name, run: *run }))

@@ -6,6 +6,7 @@
 
 pub mod completion;
 pub mod confirm;
+pub mod doctor;
 pub mod events;
 pub mod failure;
 pub mod firewall;
@@ -127,6 +128,7 @@ async fn dispatched(options: Options, out: Out) -> Result<(), Failure> {
         Verb::Migration(verb) => verb.run(&ctx).await,
         Verb::Outage(verb) => verb.run(&ctx).await,
         Verb::Events(events) => events.run(&ctx).await,
+        Verb::Doctor(doctor) => doctor.run(&ctx).await,
         Verb::Setup(_) | Verb::Completion(_) | Verb::Manual(_) => Ok(()),
     }
 }

@@ -5,8 +5,8 @@ use std::{ffi::OsString, path::PathBuf, time::Duration};
 use clap::{Args, Parser, Subcommand};
 
 use crate::{
-    completion, events, firewall, frontend, image, key, lang::Lang, manual, migration, network, node, out::Format,
-    outage, port, setup, site, vm,
+    completion, doctor, events, firewall, frontend, image, key, lang::Lang, manual, migration, network, node,
+    out::Format, outage, port, setup, site, vm,
 };
 
 /// The operator's command of Watari, the private cloud whose servers migrate.
@@ -23,6 +23,7 @@ Examples:
   watari site evacuate myodaiji --wait
 
 Exit status: 0 done; 1 refused or failed; 2 the command line makes no sense; 3 no connection or no answer.
+`watari doctor` has two more: 4 warnings, 5 something does not work.
 Everything here is a plain request, which any NATS client can send as well:
   nats request watari.v1.vm.list '{}'"
 )]
@@ -156,6 +157,8 @@ pub enum Verb {
     Outage(outage::Verb),
     /// What happened, and what happens
     Events(events::Events),
+    /// What is wrong in the cluster or on one node, why it matters, and what mends it
+    Doctor(doctor::Doctor),
     /// Make keys, certificates and configuration for the hosts of a cluster, as files
     Setup(setup::Setup),
     /// Print the script with which a shell completes what is typed

@@ -73,7 +73,7 @@ pub async fn serve(ctx: Context, settings: Settings) -> Result<(), Error> {
 async fn run(ctx: &Context, settings: Settings) -> Result<(), Error> {
     let history = History::new(ctx)?;
     ctx.spawn("history", history::keep(ctx.clone(), Arc::clone(&history), settings.history.clone()));
-    ups::watch(ctx, &settings)?;
+    let roll = ups::watch(ctx, &settings)?;
     if let Some(address) = settings.alerts.address().map_err(Error::Settings)? {
         alerts::take(ctx, address, settings.alerts.evacuate_on.clone()).await?;
     }
@@ -86,6 +86,6 @@ async fn run(ctx: &Context, settings: Settings) -> Result<(), Error> {
     ctx.spawn("inventories", inventories::hear(Arc::clone(&watch), inventories, leadership.clone()));
     ctx.spawn("asking", inventories::ask(Arc::clone(&watch), leadership.clone()));
     ctx.spawn("judge", judge::judge(Arc::clone(&watch), leadership.clone()));
-    inbound::server(&watch, &history).serve(leadership).await?;
+    inbound::server(&watch, &history, &roll).serve(leadership).await?;
     Ok(())
 }

@@ -7,7 +7,7 @@ use prometheus::{
     core::{Collector, Desc},
     proto::MetricFamily,
 };
-use watari_chassis::{clock, prometheus};
+use watari_chassis::prometheus;
 use watari_model::{NodeName, node::State};
 
 use crate::{
@@ -71,10 +71,9 @@ impl Metrics {
     }
 
     /// Observes the age of a beat that was made at `at_ms`, milliseconds since 1970 on the node's
-    /// clock. One from a clock that is ahead counts as fresh.
-    pub(crate) fn lag(&self, at_ms: u64) {
-        let now = u64::try_from(clock::now().0.unix_timestamp_nanos() / 1_000_000).unwrap_or(0);
-        self.lag.observe(std::time::Duration::from_millis(now.saturating_sub(at_ms)).as_secs_f64());
+    /// clock, when it is `now_ms` on ours. One from a clock that is ahead counts as fresh.
+    pub(crate) fn lag(&self, at_ms: u64, now_ms: u64) {
+        self.lag.observe(std::time::Duration::from_millis(now_ms.saturating_sub(at_ms)).as_secs_f64());
     }
 
     /// Counts a write, and says why one did not happen: the next look tries again.

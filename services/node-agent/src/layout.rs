@@ -127,6 +127,12 @@ impl Layout {
         self.saves().join(format!("{uuid}.saving"))
     }
 
+    /// The file with which the disk is measured; it is there only meanwhile.
+    #[must_use]
+    pub fn disk_probe(&self) -> PathBuf {
+        self.data.join("disk-probe")
+    }
+
     fn consoles(&self) -> PathBuf {
         self.data.join("console")
     }

@@ -17,6 +17,7 @@ pub mod beats;
 pub mod blueprint;
 pub mod counts;
 pub mod facts;
+pub mod health;
 pub mod hypervisor;
 pub mod images;
 pub mod inbound;
@@ -43,6 +44,7 @@ use watari_chassis::{BusError, Context};
 use agent::Agent;
 use counts::Counts;
 use facts::Facts;
+use health::Examiner;
 use hypervisor::{CacheMode, Hypervisor, disk, probe};
 use images::{Images, TrustError};
 use layers::Couriers;
@@ -106,6 +108,7 @@ pub async fn open(
         .map_err(AgentError::Links)?;
     Ok(Arc::new(Node {
         facts: Arc::new(Facts::new(name.clone(), site.clone(), instance)),
+        health: Examiner::new(&settings, layout.disk_probe()),
         images: Images::new(name.clone(), layout.clone(), &settings.image)?,
         saves: Saves::new(settings.saving.at_once),
         couriers: Couriers::default(),

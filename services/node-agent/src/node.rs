@@ -8,6 +8,7 @@ use watari_model::{NodeName, Refusal, SiteName, VmName};
 use crate::{
     counts::Counts,
     facts::Facts,
+    health::Examiner,
     hypervisor::{self, CacheMode, Hypervisor, Kind, VirtType},
     images::Images,
     layers::Couriers,
@@ -52,6 +53,8 @@ pub struct Node {
     pub couriers: Couriers,
     /// Memory and disk that are spoken for.
     pub room: Room,
+    /// Who looks at the host.
+    pub health: Examiner,
     /// What is counted.
     pub counts: Counts,
 }

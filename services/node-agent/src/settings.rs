@@ -10,6 +10,8 @@ use crate::hypervisor::probe;
 
 /// The defaults, commented.
 pub const DEFAULTS: &str = include_str!("defaults.toml");
+/// All of them are told with each inventory.
+const MOST_CERTIFICATES: usize = 32;
 
 /// All settings of the agent itself.
 #[derive(Clone, Debug, Deserialize)]
@@ -43,6 +45,8 @@ pub struct Settings {
     pub migration: Migration,
     /// `[saving]`.
     pub saving: Saving,
+    /// `[health]`.
+    pub health: Health,
     /// `[intervals]`.
     pub intervals: Intervals,
     /// `[bounds]`.
@@ -151,6 +155,16 @@ pub struct Saving {
     pub mib_per_second: u64,
 }
 
+/// `[health]`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Health {
+    /// Whose ends are told, beside our own.
+    pub certificates: Vec<PathBuf>,
+    /// Minutes between two measurements of the disk.
+    pub disk_minutes: u64,
+}
+
 /// `[intervals]`, in milliseconds.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -237,6 +251,12 @@ impl Validate for Settings {
                 return Err(format!("{key} is {}: give an absolute path", path.display()));
             }
         }
+        if self.health.certificates.len() > MOST_CERTIFICATES {
+            return Err(format!("health.certificates names more than {MOST_CERTIFICATES} files"));
+        }
+        if let Some(path) = self.health.certificates.iter().find(|path| !path.is_absolute()) {
+            return Err(format!("health.certificates has {}: give absolute paths", path.display()));
+        }
         for source in &self.image.sources {
             if !source.starts_with("https://") {
                 return Err(format!("image.sources has {source:?}: images are fetched over https:// only"));
@@ -268,6 +288,7 @@ impl Validate for Settings {
             ("saving.freeze_seconds", self.saving.freeze_seconds.into(), 1, 600),
             ("saving.piece_seconds", self.saving.piece_seconds, 5, 3_600),
             ("saving.mib_per_second", self.saving.mib_per_second, 0, 100_000),
+            ("health.disk_minutes", self.health.disk_minutes, 1, 10_080),
             ("intervals.beat_ms", self.intervals.beat_ms, 100, 60_000),
             ("intervals.facts_ms", self.intervals.facts_ms, 500, 60_000),
             ("intervals.inventory_ms", self.intervals.inventory_ms, 1_000, 600_000),

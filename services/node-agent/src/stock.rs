@@ -46,6 +46,7 @@ pub async fn take(node: &Node) -> Result<Inventory, Refusal> {
         protection: node.plumbing.protection(),
         labels: node.settings.labels.clone(),
         tunnel: node.plumbing.tunnel().await,
+        health: Some(node.health.look(node).await),
     })
 }
 

@@ -1,4 +1,4 @@
-//! What the monitor answers and tells: nodes, and what happened.
+//! What the monitor answers and tells: nodes, how they are, UPSes, and what happened.
 
 use std::collections::BTreeMap;
 
@@ -103,6 +103,66 @@ pub struct NodeView {
     pub changed_at: Timestamp,
 }
 
+/// List what nodes find when they look at themselves, by name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ListHealth {
+    /// Only those after this name: the `next` of the page before.
+    #[serde(default)]
+    pub after: Option<NodeName>,
+    /// At most so many, 1 to 100; 100 if left out.
+    #[serde(default)]
+    pub limit: Option<u32>,
+}
+
+/// How nodes are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct HealthPage {
+    /// By name.
+    pub nodes: Vec<NodeHealth>,
+    /// Give this as `after` for the next page; none after the last.
+    pub next: Option<NodeName>,
+}
+
+/// A node, with everything that says whether it is well.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct NodeHealth {
+    /// The node as it is always shown.
+    pub node: NodeView,
+    /// Its processor's features, sorted.
+    pub cpu_features: Vec<String>,
+    /// Where overlay networks' packets reach it; none if it takes part in no overlay network.
+    pub tunnel: Option<node::Tunnel>,
+    /// By how many milliseconds its clock is ahead of the monitor's, the way of a beat included; less than 0
+    /// is behind. None if the monitor that leads has heard no beat of it.
+    pub clock_ahead_ms: Option<i64>,
+    /// What its agent finds; none from an agent that does not look.
+    pub health: Option<node::Health>,
+}
+
+/// List the UPSes that the monitor that leads is configured to ask, by site.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ListUpses {}
+
+/// UPSes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct UpsPage {
+    /// By site, then by name. One that was not asked yet is left out.
+    pub upses: Vec<UpsView>,
+}
+
+/// A UPS, as it was asked last.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct UpsView {
+    /// The site whose power it keeps.
+    pub site: SiteName,
+    /// Its name, `NAME@HOST` or `NAME@HOST:PORT`.
+    pub name: String,
+    /// Whether it answered.
+    pub answers: bool,
+}
+
 /// What happened, newest last.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -175,5 +235,7 @@ requests! {
     GetNode "watari.v1.node.get" => NodeView, "Show one node.";
     CordonNode "watari.v1.node.cordon" => NodeView, "Keep new servers away from a node.";
     UncordonNode "watari.v1.node.uncordon" => NodeView, "Let a node receive servers again.";
+    ListHealth "watari.v1.health.list" => HealthPage, "List what nodes find when they look at themselves.";
+    ListUpses "watari.v1.ups.list" => UpsPage, "List the UPSes that are asked, and whether they answer.";
     ListEvents "watari.v1.event.list" => EventPage, "Say what happened.";
 }

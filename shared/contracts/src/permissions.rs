@@ -163,6 +163,8 @@ pub const LOOKING: &[&str] = &[
     firewall::ListFirewalls::SUBJECT,
     monitor::ListNodes::SUBJECT,
     monitor::GetNode::SUBJECT,
+    monitor::ListHealth::SUBJECT,
+    monitor::ListUpses::SUBJECT,
     monitor::ListEvents::SUBJECT,
 ];
 

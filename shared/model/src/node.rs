@@ -14,12 +14,18 @@
 //! *Lost* says that nobody hears the node, not that it is off: nothing is started elsewhere on
 //! the strength of silence.
 
+pub mod health;
+mod processor;
+
 use std::{collections::BTreeMap, net::Ipv4Addr};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{Document, NodeName, SegmentName, SiteName, Timestamp};
+
+pub use health::Health;
+pub use processor::{Processor, Unlike};
 
 /// What is heard of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -148,6 +154,9 @@ pub struct Inventory {
     /// Where overlay networks' packets reach it; none if it takes part in no overlay network.
     #[serde(default)]
     pub tunnel: Option<Tunnel>,
+    /// What the agent finds when it looks at its host; none from one that does not look.
+    #[serde(default)]
+    pub health: Option<Health>,
 }
 
 /// A node's end of every overlay network.
@@ -243,6 +252,7 @@ mod tests {
             protection: Protection::default(),
             labels: BTreeMap::new(),
             tunnel: None,
+            health: None,
         }
     }
 

@@ -1,7 +1,7 @@
 //! `watari frontend`.
 
 mod show;
-mod status;
+pub(crate) mod status;
 
 use clap::{Args, Subcommand};
 use watari_contracts::scheduler::PromoteFrontEnd;

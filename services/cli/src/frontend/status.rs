@@ -22,7 +22,7 @@ const SERVICES: [Service; 4] = [Service::Scheduler, Service::Image, Service::Net
 
 /// Everything. The field names are stable.
 #[derive(Debug, Serialize)]
-pub(super) struct Status {
+pub(crate) struct Status {
     /// From where the services should lead; none if nobody has said so.
     pub wish: Option<Primacy>,
     /// Each service's processes.
@@ -35,7 +35,7 @@ pub(super) struct Status {
 
 /// One service.
 #[derive(Debug, Serialize)]
-pub(super) struct ServiceStatus {
+pub(crate) struct ServiceStatus {
     /// Which.
     pub service: Service,
     /// Who leads; none while nobody does.
@@ -46,7 +46,7 @@ pub(super) struct ServiceStatus {
 
 /// One process.
 #[derive(Debug, Serialize)]
-pub(super) struct Instance {
+pub(crate) struct Instance {
     /// Its name.
     pub instance: String,
     /// Where it stands.
@@ -63,7 +63,7 @@ pub(super) struct Instance {
 
 impl Status {
     /// Asks everybody.
-    pub(super) async fn look(ctx: &Context) -> Result<Self, Failure> {
+    pub(crate) async fn look(ctx: &Context) -> Result<Self, Failure> {
         let buckets: Vec<&str> = BUCKETS.iter().map(|(bucket, _)| *bucket).chain([LEASES]).collect();
         let standings: Vec<Standing> = ctx.session.gather(STANDING, &AskStanding {}, STANDINGS).await?;
         let bus = ctx.session.bus().await?;
@@ -77,7 +77,7 @@ impl Status {
     }
 
     /// Whether every service leads from there.
-    pub(super) fn all_lead_from(&self, site: &SiteName) -> bool {
+    pub(crate) fn all_lead_from(&self, site: &SiteName) -> bool {
         let there = |s: &ServiceStatus| s.leader.as_ref().is_some_and(|l| l.site.as_ref() == Some(site));
         self.services.iter().all(there)
     }

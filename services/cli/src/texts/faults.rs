@@ -8,7 +8,7 @@ use crate::{
     lang::Lang,
 };
 
-fn fill(template: &str, fields: &[(&str, &str)]) -> String {
+pub(super) fn fill(template: &str, fields: &[(&str, &str)]) -> String {
     fields.iter().fold(template.to_owned(), |text, (name, value)| text.replace(&format!("{{{name}}}"), value))
 }
 

@@ -4,6 +4,7 @@ pub mod faults;
 pub mod help;
 pub mod hints;
 pub mod states;
+pub mod troubles;
 pub mod words;
 
 use crate::lang::Lang;

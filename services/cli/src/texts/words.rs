@@ -57,6 +57,7 @@ words! {
     Evacuate "EVACUATE" "退避方針";
     Event "EVENT" "予定";
     Fault "FAULT" "障害";
+    Finding "FINDING" "所見";
     Fingerprint "FINGERPRINT" "指紋";
     Followers "FOLLOWERS" "複製先";
     Format "FORMAT" "形式";
@@ -116,6 +117,7 @@ words! {
     Segments "SEGMENTS" "セグメント";
     Sha256 "SHA-256" "SHA-256";
     Service "SERVICE" "サービス";
+    Severity "SEVERITY" "重要度";
     Silent "LAST BEAT" "最終通信";
     Rule "LETS THROUGH" "許可";
     Rules "RULES" "規則数";
@@ -165,6 +167,11 @@ words! {
     EventRefused "REFUSED" "拒否";
     PowerIsOff "power outage" "停電";
     Evacuation "evacuation" "退避";
+    SeverityNote "note" "参考";
+    SeverityWarning "warning" "警告";
+    SeverityFailure "FAILURE" "異常";
+    Matters "why:" "影響:";
+    Mend "mend:" "対処:";
     // --- lists of none ---------------------------------------------------------------------
     NoVms "There are no servers." "サーバはありません。";
     NoNodes "There are no nodes." "ノードはありません。";
@@ -178,6 +185,7 @@ words! {
     NoOutages "There are no outages." "停電計画はありません。";
     NoEvents "There are no events." "出来事の記録はありません。";
     NoEventsInCalendar "There are no such events in the calendar." "カレンダーに該当する予定はありません。";
+    NothingWrong "Nothing is wrong." "異常はありません。";
     NothingMoved "No server had to move." "移動が必要なサーバはありませんでした。";
     WouldMoveTitle "Would move, in this order:" "次の順に移動します:";
     WouldStayTitle "Would not move:" "移動できないサーバ:";
@@ -442,6 +450,15 @@ pub fn tally(lang: Lang, moved: usize, failed: usize, makespan_ms: u64) -> Strin
     }
 }
 
+/// How much is wrong.
+#[must_use]
+pub fn found(lang: Lang, failures: usize, warnings: usize, notes: usize) -> String {
+    match lang {
+        Lang::En => format!("{failures} failures, {warnings} warnings, {notes} notes"),
+        Lang::Ja => format!("異常 {failures} 件、警告 {warnings} 件、参考 {notes} 件"),
+    }
+}
+
 /// The last line of a plan.
 #[must_use]
 pub fn outlook(lang: Lang, moves: usize, failed: usize, bytes: u64, estimated_ms: Option<u64>) -> String {
@@ -524,6 +541,7 @@ mod tests {
                 paused(lang, "a", "b"),
                 at_risk(lang, 1),
                 tally(lang, 1, 2, 3),
+                found(lang, 1, 2, 3),
                 outlook(lang, 1, 2, 3, Some(4)),
                 outlook(lang, 1, 2, 3, None),
                 larger_from_next_start(lang, "a", "b"),

@@ -4,6 +4,7 @@
 
 mod calendar;
 mod command;
+mod doctor;
 mod manual;
 mod next_steps;
 mod permissions;

@@ -91,6 +91,8 @@ fn every_fixed_spelling_is_understood() {
         "events",
         "events --follow",
         "events --lang ja --timeout 2m",
+        "doctor",
+        "doctor --node m1 -o json",
         "setup --cluster cluster.toml --out out --force",
         "completion",
         "completion bash",

@@ -1,7 +1,7 @@
 //! What is heard of the nodes: the latest beat of each, and what follows from it. Pure; whoever
 //! calls hands over the time.
 //!
-//! A beat costs one look-up and a few copies. Nothing is written down for it: a node's document
+//! A beat costs two look-ups and a few copies. Nothing is written down for it: a node's document
 //! changes with its state, not with its pulse.
 
 pub(crate) mod capacity;
@@ -29,6 +29,8 @@ pub(crate) struct Heard {
     pub(crate) disk_free_gib: Option<u64>,
     pub(crate) load_centi: u32,
     pub(crate) servers: u32,
+    /// By how much its clock is ahead of ours, by its last beat.
+    pub(crate) clock_ahead_ms: Option<i64>,
     /// What its document says, so that a beat knows whether it is news.
     documented: Option<node::State>,
     /// The start of the agent of which the inventory was taken.
@@ -128,6 +130,14 @@ impl Fleet {
         heard.folded()
     }
 
+    /// Notes what a believed beat says of the node's clock; both moments are milliseconds since 1970.
+    pub(crate) fn clock(&mut self, node: &str, theirs: u64, ours: u64) {
+        if let Some(heard) = self.nodes.get_mut(node) {
+            let by = i64::try_from(theirs.abs_diff(ours)).unwrap_or(i64::MAX);
+            heard.clock_ahead_ms = Some(if theirs < ours { -by } else { by });
+        }
+    }
+
     fn first(&mut self, site: &str, node: &str, beat: &Beat, now: u64) -> Folded {
         if self.nodes.len() >= self.most {
             return Folded::Refused(Doubtful::TooMany);
@@ -208,6 +218,7 @@ impl Heard {
             disk_free_gib: None,
             load_centi: 0,
             servers: 0,
+            clock_ahead_ms: None,
             documented: None,
             inventory_of: None,
             asked_at: None,

@@ -54,6 +54,20 @@ fn a_beat_must_be_what_its_subject_says() {
 }
 
 #[test]
+fn a_clock_is_ahead_or_behind_by_the_last_beat_that_was_believed() {
+    let mut fleet = fleet();
+    fold(&mut fleet, &beat("m1", "myodaiji", 1, 1), 0);
+    let ahead = |fleet: &Fleet| fleet.get("m1").unwrap().clock_ahead_ms;
+    assert_eq!(ahead(&fleet), None);
+    for (theirs, ours, by) in [(1_500, 1_000, 500), (1_000, 1_012, -12), (7, 7, 0), (u64::MAX, 0, i64::MAX)] {
+        fleet.clock("m1", theirs, ours);
+        assert_eq!(ahead(&fleet), Some(by));
+    }
+    fleet.clock("m9", 1, 2);
+    assert!(fleet.get("m9").is_none(), "nobody is made up");
+}
+
+#[test]
 fn more_nodes_than_are_allowed_are_not_followed() {
     let mut fleet = fleet();
     for n in 0..3 {

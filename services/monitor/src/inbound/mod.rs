@@ -4,33 +4,39 @@ mod view;
 
 use std::{ops::Bound, sync::Arc};
 
-use watari_chassis::Server;
+use watari_chassis::{Entry, Server};
 use watari_contracts::{
     Service,
-    monitor::{CordonNode, EventPage, GetNode, ListEvents, ListNodes, NodePage, NodeView, UncordonNode},
+    monitor::{
+        CordonNode, EventPage, GetNode, HealthPage, ListEvents, ListHealth, ListNodes, ListUpses, NodePage, NodeView,
+        UncordonNode, UpsPage,
+    },
     permissions::BUCKETS,
 };
-use watari_model::{NodeName, Refusal, Said, said};
+use watari_model::{NodeName, Refusal, Said, node::Node, said};
 
 use crate::{
     documents,
     history::{Filter, History},
+    ups::Roll,
     watch::Watch,
 };
-use view::view;
+use view::{health, view};
 
 /// The most nodes or events in one page: what fits well into one message.
 const PAGE: u32 = 1_000;
+/// The same for nodes with all that they find, of which each is some kilobytes.
+const HEALTH_PAGE: u32 = 100;
 /// So many events are shown if nobody says how many.
 const USUAL_EVENTS: u32 = 50;
 /// The longest key of a document: two names and a dot.
 const LONGEST_KEY: usize = 127;
 
 /// All endpoints, not yet serving.
-pub(crate) fn server(watch: &Arc<Watch>, history: &Arc<History>) -> Server {
+pub(crate) fn server(watch: &Arc<Watch>, history: &Arc<History>, roll: &Roll) -> Server {
     let with = || Arc::clone(watch);
-    let (list, get, cordon, uncordon) = (with(), with(), with(), with());
-    let history = Arc::clone(history);
+    let (list, get, cordon, uncordon, examine) = (with(), with(), with(), with(), with());
+    let (history, roll) = (Arc::clone(history), roll.clone());
     Server::new(&watch.ctx, Service::Monitor)
         .endpoint::<ListNodes, _, _, _>(move |_, request| {
             let page = list_nodes(&list, &request);
@@ -48,6 +54,14 @@ pub(crate) fn server(watch: &Arc<Watch>, history: &Arc<History>) -> Server {
             let watch = Arc::clone(&uncordon);
             async move { set_cordon(&watch, &request.name, false).await }
         })
+        .endpoint::<ListHealth, _, _, _>(move |_, request| {
+            let page = list_health(&examine, &request);
+            async move { page }
+        })
+        .endpoint::<ListUpses, _, _, _>(move |_, _| {
+            let upses = roll.all();
+            async move { Ok(UpsPage { upses }) }
+        })
         .endpoint::<ListEvents, _, _, _>(move |_, request| {
             let history = Arc::clone(&history);
             async move { history.events(&filter(request)?).await.map(|events| EventPage { events }) }
@@ -55,15 +69,31 @@ pub(crate) fn server(watch: &Arc<Watch>, history: &Arc<History>) -> Server {
 }
 
 fn list_nodes(watch: &Watch, request: &ListNodes) -> Result<NodePage, Refusal> {
-    let limit = limit(request.limit, PAGE)?;
+    let limit = limit(request.limit, PAGE, PAGE)?;
+    let here = |node: &Node| request.site.as_ref().is_none_or(|wanted| *wanted == node.site);
+    let (found, next) = page(watch, request.after.as_ref(), limit, here);
+    Ok(NodePage { nodes: found.iter().map(|entry| view(watch, &entry.value)).collect(), next })
+}
+
+fn list_health(watch: &Watch, request: &ListHealth) -> Result<HealthPage, Refusal> {
+    let limit = limit(request.limit, HEALTH_PAGE, HEALTH_PAGE)?;
+    let (found, next) = page(watch, request.after.as_ref(), limit, |_| true);
+    Ok(HealthPage { nodes: found.iter().map(|entry| health(watch, &entry.value)).collect(), next })
+}
+
+/// The nodes that are wanted, after a name, at most so many; and where to go on, if there are more.
+fn page(
+    watch: &Watch,
+    after: Option<&NodeName>,
+    limit: u32,
+    wanted: impl Fn(&Node) -> bool,
+) -> (Vec<Arc<Entry<Node>>>, Option<NodeName>) {
     let nodes = watch.nodes.snapshot();
-    let from =
-        (request.after.as_ref().map_or(Bound::Unbounded, |name| Bound::Excluded(name.as_str())), Bound::Unbounded);
-    let here = |site: &watari_model::SiteName| request.site.as_ref().is_none_or(|wanted| wanted == site);
-    let mut found = nodes.range::<str, _>(from).map(|(_, entry)| &entry.value).filter(|node| here(&node.site));
-    let page: Vec<NodeView> = found.by_ref().take(limit as usize).map(|node| view(watch, node)).collect();
-    let next = found.next().and(page.last()).map(|node| node.name.clone());
-    Ok(NodePage { nodes: page, next })
+    let from = (after.map_or(Bound::Unbounded, |name| Bound::Excluded(name.as_str())), Bound::Unbounded);
+    let mut found = nodes.range::<str, _>(from).map(|(_, entry)| entry).filter(|entry| wanted(&entry.value));
+    let page: Vec<Arc<Entry<Node>>> = found.by_ref().take(limit as usize).cloned().collect();
+    let next = found.next().and(page.last()).map(|entry| entry.value.name.clone());
+    (page, next)
 }
 
 fn get_node(watch: &Watch, name: &NodeName) -> Result<NodeView, Refusal> {
@@ -85,14 +115,14 @@ fn filter(request: ListEvents) -> Result<Filter, Refusal> {
     if let Some(key) = key.as_ref().filter(|key| key.is_empty() || key.len() > LONGEST_KEY) {
         return Err(out_of_range("key", shown(key), said!("1 to {LONGEST_KEY} characters", "1～{LONGEST_KEY} 文字")));
     }
-    Ok(Filter { bucket, key, limit: limit(wanted, USUAL_EVENTS)? })
+    Ok(Filter { bucket, key, limit: limit(wanted, USUAL_EVENTS, PAGE)? })
 }
 
-fn limit(wanted: Option<u32>, usual: u32) -> Result<u32, Refusal> {
+fn limit(wanted: Option<u32>, usual: u32, most: u32) -> Result<u32, Refusal> {
     match wanted {
         None => Ok(usual),
-        Some(limit @ 1..=PAGE) => Ok(limit),
-        Some(other) => Err(out_of_range("limit", other.to_string(), Said::between(1, PAGE))),
+        Some(limit) if (1..=most).contains(&limit) => Ok(limit),
+        Some(other) => Err(out_of_range("limit", other.to_string(), Said::between(1, most))),
     }
 }
 

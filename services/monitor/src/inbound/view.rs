@@ -1,6 +1,6 @@
 //! A node as people see it: its document, and the latest beat.
 
-use watari_contracts::monitor::NodeView;
+use watari_contracts::monitor::{NodeHealth, NodeView};
 use watari_model::node::{Inventory, Node};
 
 use crate::watch::Watch;
@@ -45,5 +45,16 @@ pub(super) fn view(watch: &Watch, node: &Node) -> NodeView {
         protection: protection.clone(),
         labels: labels.clone(),
         changed_at: node.changed_at,
+    }
+}
+
+/// The same with everything that says whether it is well.
+pub(super) fn health(watch: &Watch, node: &Node) -> NodeHealth {
+    NodeHealth {
+        node: view(watch, node),
+        cpu_features: node.inventory.cpu_features.clone(),
+        tunnel: node.inventory.tunnel,
+        clock_ahead_ms: watch.fleet().get(node.name.as_str()).and_then(|heard| heard.clock_ahead_ms),
+        health: node.inventory.health.clone(),
     }
 }

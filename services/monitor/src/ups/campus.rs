@@ -15,6 +15,7 @@ use super::{
     client::Client,
     metrics::Metrics,
     reading::{self, Reading},
+    roll::Roll,
     verdict::{Heard, Verdict, news, verdict},
 };
 use crate::settings::{Settings, power::Ups};
@@ -25,6 +26,7 @@ pub(super) struct Post {
     pub(super) ctx: Context,
     pub(super) sites: Mirror<Site>,
     pub(super) metrics: Metrics,
+    pub(super) roll: Roll,
 }
 
 /// A site with its UPSes.
@@ -80,6 +82,9 @@ impl Campus {
         let (site, low, metrics) = (&self.site, self.low_battery_seconds, &post.metrics);
         let asked = self.watched.iter_mut().map(|ups| ups.ask(site, low, metrics));
         let heard: Vec<Heard> = join_all(asked).await;
+        for ups in &self.watched {
+            post.roll.note(site, ups.client.name(), ups.answers == Some(true));
+        }
         let verdict = verdict(&heard, self.needs);
         post.metrics.judged(&self.site, verdict);
         if self.judged.replace(verdict).is_none_or(|before| word(before) != word(verdict)) {

@@ -16,6 +16,7 @@ mod client;
 mod line;
 mod metrics;
 mod reading;
+mod roll;
 mod verdict;
 
 use std::collections::BTreeSet;
@@ -26,26 +27,27 @@ use watari_model::site::Site;
 use crate::settings::Settings;
 use campus::{Campus, Post};
 use metrics::Metrics;
+pub(crate) use roll::Roll;
 
-/// Begins to ask the UPSes that the settings name.
+/// Begins to ask the UPSes that the settings name; who of them answers is on the roll.
 ///
 /// # Errors
 /// If two metrics have one name.
-pub(crate) fn watch(ctx: &Context, settings: &Settings) -> Result<(), prometheus::Error> {
-    let metrics = Metrics::register(&ctx.metrics)?;
+pub(crate) fn watch(ctx: &Context, settings: &Settings) -> Result<Roll, prometheus::Error> {
+    let (metrics, roll) = (Metrics::register(&ctx.metrics)?, Roll::default());
     let sites: BTreeSet<_> = settings.ups.iter().map(|ups| &ups.site).collect();
     let campuses: Vec<Campus> = sites.into_iter().map(|site| Campus::new(site, settings)).collect();
     if campuses.is_empty() {
-        return Ok(());
+        return Ok(roll);
     }
-    let ctx = ctx.clone();
+    let (ctx, calling) = (ctx.clone(), roll.clone());
     ctx.clone().spawn("upses", async move {
         // A site's document says what is known of its power already.
         let Ok(sites) = Mirror::<Site>::of_another(&ctx).await else { return };
-        let post = Post { ctx: ctx.clone(), sites, metrics };
+        let post = Post { ctx: ctx.clone(), sites, metrics, roll: calling };
         for campus in campuses {
             ctx.spawn("ups", campus.watch(post.clone()));
         }
     });
-    Ok(())
+    Ok(roll)
 }

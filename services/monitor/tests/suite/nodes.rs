@@ -8,7 +8,7 @@ use watari_chassis::{Bucket, Context, codec};
 use watari_contracts::{
     Service,
     beat::VERSION,
-    monitor::{CapacityChanged, CordonNode, GetNode, ListEvents, ListNodes, UncordonNode},
+    monitor::{CapacityChanged, CordonNode, GetNode, ListEvents, ListHealth, ListNodes, ListUpses, UncordonNode},
     subjects,
 };
 use watari_model::{
@@ -49,6 +49,28 @@ async fn a_node_appears_falls_silent_and_returns_and_its_document_changes_no_mor
     assert!(last.revision >= before);
     let flapped = last.revision - before;
     assert!(flapped <= 2, "{flapped} writes for twenty beats");
+    monitor.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_asks_how_nodes_are_hears_what_their_agents_find_and_how_their_clocks_go() {
+    let (nats, dir) = (NatsServer::start(), TempDir::new());
+    let monitor = Running::start(&nats, settings(dir.path())).await;
+    let bus = somebody(&nats).await;
+    let _agents = [Agent::start(&nats, "myodaiji", "m1").await, Agent::start(&nats, "yamate", "y1").await];
+    becomes(&bus, "m1", State::Ready).await;
+    becomes(&bus, "y1", State::Ready).await;
+    let page = ask(&bus, ListHealth { limit: Some(1), ..ListHealth::default() }).await.unwrap();
+    assert_eq!((page.nodes.len(), page.next.as_ref().map(|name| name.as_str())), (1, Some("m1")));
+    let rest = ask(&bus, ListHealth { after: page.next, limit: None }).await.unwrap();
+    let [y1] = rest.nodes.as_slice() else { panic!("{rest:?}") };
+    assert_eq!((y1.node.name.as_str(), &y1.cpu_features), ("y1", &inventory().cpu_features));
+    assert_eq!((&y1.health, &rest.next), (&inventory().health, &None));
+    // The harness beats with the moment at which it began.
+    assert!(y1.clock_ahead_ms.is_some_and(|ms| ms <= 0), "{y1:?}");
+    let refused = ask(&bus, ListHealth { limit: Some(101), ..ListHealth::default() }).await;
+    assert!(matches!(refused, Err(Refusal::OutOfRange { .. })), "{refused:?}");
+    assert!(ask(&bus, ListUpses {}).await.unwrap().upses.is_empty(), "none is configured");
     monitor.stop().await;
 }
 

@@ -67,6 +67,7 @@ fn node(name: &str, number: u8) -> Node {
             labels: BTreeMap::new(),
             protection: watari_model::node::Protection::default(),
             tunnel: Some(Tunnel { address: tunnel(number), mtu: 1_500 }),
+            health: None,
         },
         first_seen_at: AT,
         changed_at: AT,

@@ -93,6 +93,7 @@ fn node(name: &str, tunnel: u8) -> Node {
             labels: BTreeMap::new(),
             protection: watari_model::node::Protection::default(),
             tunnel: Some(Tunnel { address: [192, 0, 2, tunnel].into(), mtu: 1_500 }),
+            health: None,
         },
         first_seen_at: clock::now(),
         changed_at: clock::now(),

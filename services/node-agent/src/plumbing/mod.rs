@@ -14,6 +14,7 @@ mod names;
 mod nft;
 mod overlay;
 mod segment;
+mod wiring;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -27,7 +28,11 @@ use watari_contracts::{
     agent::{Server, Wire},
     plan::NetworkPlan,
 };
-use watari_model::{NetworkName, NodeName, Refusal, Said, SegmentName, network::Kind, node::Tunnel};
+use watari_model::{
+    NetworkName, NodeName, Refusal, Said, SegmentName,
+    network::Kind,
+    node::{Tunnel, health::Bridge},
+};
 
 use guard::Guard;
 pub use guard::Policy;
@@ -181,6 +186,12 @@ impl Plumbing {
     pub fn segments(&self) -> BTreeMap<SegmentName, String> {
         let usable = self.settings.segments.iter().filter(|(_, bridge)| segment::is_usable(bridge));
         usable.map(|(segment, bridge)| (segment.clone(), bridge.clone())).collect()
+    }
+
+    /// How each segment's bridge stands, usable or not.
+    #[must_use]
+    pub fn bridges(&self) -> Vec<Bridge> {
+        self.settings.segments.iter().map(|(segment, bridge)| wiring::look(segment, bridge)).collect()
     }
 
     /// The overlay network of a card, if it is on one.

@@ -6,16 +6,22 @@ use std::{fs, net::Ipv4Addr, path::Path};
 use ipnet::Ipv4Net;
 
 /// Where the kernel shows network interfaces.
-const CLASS: &str = "/sys/class/net";
+pub(super) const CLASS: &str = "/sys/class/net";
+/// Where it shows its routes.
+pub(super) const ROUTES: &str = "/proc/net/route";
 /// Set in `flags` when an interface is administratively up (`IFF_UP`).
 const IFF_UP: u32 = 1;
 
 /// Whether it exists, is a bridge, and is up.
 pub(super) fn is_usable(bridge: &str) -> bool {
     let folder = Path::new(CLASS).join(bridge);
-    let flags = fs::read_to_string(folder.join("flags")).unwrap_or_default();
-    let flags = u32::from_str_radix(flags.trim().trim_start_matches("0x"), 16).unwrap_or(0);
-    folder.join("bridge").is_dir() && flags & IFF_UP != 0
+    folder.join("bridge").is_dir() && is_up(&folder)
+}
+
+/// Whether the interface that the kernel shows in this folder is administratively up.
+pub(super) fn is_up(interface: &Path) -> bool {
+    let flags = fs::read_to_string(interface.join("flags")).unwrap_or_default();
+    u32::from_str_radix(flags.trim().trim_start_matches("0x"), 16).unwrap_or(0) & IFF_UP != 0
 }
 
 /// Its largest packet in bytes.
@@ -37,7 +43,7 @@ pub(super) enum Address {
 
 /// Looks at the bridge's connected routes, of which each address has one.
 pub(super) fn address(bridge: &str, subnet: Ipv4Net) -> Address {
-    address_in(&fs::read_to_string("/proc/net/route").unwrap_or_default(), bridge, subnet)
+    address_in(&fs::read_to_string(ROUTES).unwrap_or_default(), bridge, subnet)
 }
 
 fn address_in(routes: &str, bridge: &str, subnet: Ipv4Net) -> Address {

@@ -164,7 +164,7 @@ impl Default for Rules {
             overcommit: Overcommit { cpu: 8.0, memory: 1.0, disk: 2.0 },
             in_flight: 1,
             ahead: 1,
-            overlap_ms: 2_500,
+            overlap_ms: 4_000,
             bandwidth_mib: 0,
             downtime_ms: 100,
             prepare_ms: 600_000,

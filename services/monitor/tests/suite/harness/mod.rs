@@ -24,7 +24,7 @@ use watari_contracts::{
 };
 use watari_model::{
     NodeName, Refusal, SiteName,
-    node::{Inventory, Protection, State, Virtualisation},
+    node::{Health, Inventory, Protection, State, Virtualisation},
 };
 use watari_monitor::{Settings, serve};
 use watari_testkit::{NatsServer, eventually, eventually_some};
@@ -228,5 +228,6 @@ pub(crate) fn inventory() -> Inventory {
         protection: Protection::default(),
         labels: BTreeMap::new(),
         tunnel: None,
+        health: Some(Health { fsync_ms: Some(3), ..Health::default() }),
     }
 }

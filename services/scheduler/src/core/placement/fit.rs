@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use watari_model::{
     GroupName, Said, VmName, network,
-    node::{Enforcement, Node, Virtualisation},
+    node::{Enforcement, Node, Unlike},
     outage::Scope,
     vm::Company,
 };
@@ -179,18 +179,12 @@ pub(super) fn allowed(need: &Need<'_>, room: &Room) -> Result<(), Unfit> {
     need.source.map_or(Ok(()), |source| compatible(source, node))
 }
 
-/// Whether a guest that was started on `source` can go on living on `target`. Under emulation the
-/// processor is QEMU's own and the same everywhere.
+/// Whether a guest that was started on `source` can go on living on `target`.
 fn compatible(source: &Node, target: &Node) -> Result<(), Unfit> {
-    let (from, to) = (&source.inventory, &target.inventory);
-    if from.virtualisation != to.virtualisation {
-        return Err(Unfit::Virtualisation);
-    }
-    let has_all = || from.cpu_features.iter().all(|feature| to.cpu_features.contains(feature));
-    if from.virtualisation == Virtualisation::Kvm && (from.cpu_model != to.cpu_model || !has_all()) {
-        return Err(Unfit::Processor);
-    }
-    Ok(())
+    target.inventory.processor().takes_over(source.inventory.processor()).map_err(|unlike| match unlike {
+        Unlike::Virtualisation => Unfit::Virtualisation,
+        Unlike::Processor => Unfit::Processor,
+    })
 }
 
 /// Whether there is room; a server that is reckoned on the node already needs no more.

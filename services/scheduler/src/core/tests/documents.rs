@@ -118,6 +118,7 @@ pub(crate) fn node(name: &str, site: &str, memory_mib: u64) -> Node {
             protection: Protection::default(),
             labels: BTreeMap::new(),
             tunnel: None,
+            health: None,
         },
         first_seen_at: at(0),
         changed_at: at(0),

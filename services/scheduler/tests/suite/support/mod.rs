@@ -79,6 +79,7 @@ pub fn node(name: &str, site: &str, memory_mib: u64) -> Node {
             protection: Protection::default(),
             labels: BTreeMap::new(),
             tunnel: None,
+            health: None,
         },
         first_seen_at: now,
         changed_at: now,

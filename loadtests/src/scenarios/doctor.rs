@@ -1,0 +1,180 @@
+//! `watari doctor` names what is really broken, one thing after the other, and nothing else.
+
+use std::{collections::BTreeSet, fs};
+
+use anyhow::{Context, ensure};
+use serde_json::Value;
+
+use super::{Stage, until};
+
+type Run = fn(&Stage) -> anyhow::Result<()>;
+
+pub(super) const SCENARIOS: &[(&str, Run)] = &[
+    ("the_doctor_names_nothing_in_a_healthy_lab_but_what_the_lab_is", healthy),
+    ("the_doctor_names_a_bridge_that_is_down", bridge_down),
+    ("the_doctor_names_a_bridge_that_leads_nowhere", bridge_alone),
+    ("the_doctor_names_a_full_disk", disk_full),
+    ("the_doctor_names_a_certificate_that_ends_soon", certificate),
+    ("the_doctor_names_a_node_whose_agent_is_stopped", agent_stopped),
+    ("the_doctor_names_a_witness_without_power", witness_off),
+    ("the_doctor_names_an_image_that_one_site_has_alone", image_at_one_site),
+];
+
+/// Where nothing runs that another scenario needs.
+const NODE: &str = "y2";
+/// What is so in every lab, or on a machine that does much besides: nobody answers for its UPS until an `upsd`
+/// is started, other scenarios import images that are refused, and the disk is shared by all hosts.
+const OF_THE_LAB: [&str; 4] = ["ups.silent", "image.failed", "disk.slow", "disk.filling"];
+
+/// What was found, save notes.
+struct Found(Vec<Value>);
+
+impl Found {
+    fn names(&self, code: &str, word: &str) -> bool {
+        let says = |finding: &Value| finding["seen"].as_str().is_some_and(|seen| seen.contains(word));
+        self.0.iter().any(|finding| finding["code"] == code && says(finding))
+    }
+
+    fn codes(&self) -> BTreeSet<&str> {
+        self.0.iter().filter_map(|finding| finding["code"].as_str()).collect()
+    }
+}
+
+impl Stage {
+    /// Asks the doctor. That something was found is no failure of the command here.
+    fn doctor(&self, more: &[&str]) -> anyhow::Result<Found> {
+        let script = "watari doctor -o json \"$@\" || [ $? -ge 4 ]";
+        let words = [&["exec", "client", "--", "bash", "-c", script, "doctor"], more].concat();
+        let found: Value = serde_json::from_str(&self.lab.run(&words)?).context("the doctor's answer is no JSON")?;
+        let found = found.as_array().context("no list")?.iter();
+        for finding in found.clone() {
+            let is_told = |told: &Value, field: &str| told[field].as_str().is_some_and(|text| !text.is_empty());
+            let both = [finding, &finding["ja"]];
+            let whole = both.iter().all(|told| ["seen", "matters", "mend"].iter().all(|field| is_told(told, field)));
+            ensure!(whole, "a finding without a word: {finding}");
+        }
+        Ok(Found(found.filter(|finding| finding["severity"] != "note").cloned().collect()))
+    }
+
+    /// Waits until nothing is found but what the lab is. What another scenario has broken mends itself first.
+    fn until_well(&self) -> anyhow::Result<()> {
+        let mut last = String::new();
+        let well = until(120, "the doctor finds nothing", || {
+            let found = self.doctor(&[])?;
+            last = format!("{:?}", found.0);
+            Ok(found.codes().iter().all(|code| OF_THE_LAB.contains(code)))
+        });
+        well.with_context(|| format!("it finds {last}"))
+    }
+
+    /// Breaks something in a lab that is well, waits until the doctor names it, mends it, and waits until it is
+    /// named no longer. `also` is what follows from it, which may be named as well; nothing else may.
+    fn names(
+        &self,
+        code: &str,
+        word: &str,
+        also: &[&str],
+        break_it: impl FnOnce() -> anyhow::Result<()>,
+        mend: impl FnOnce() -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        self.until_well()?;
+        let named = break_it().and_then(|()| {
+            until(90, &format!("the doctor names {code} of {word}"), || Ok(self.doctor(&[])?.names(code, word)))?;
+            let found = self.doctor(&[])?;
+            let expected = |named: &&str| *named == code || also.contains(named) || OF_THE_LAB.contains(named);
+            ensure!(found.codes().iter().all(expected), "more is named: {:?}", found.0);
+            Ok(())
+        });
+        mend()?;
+        named?;
+        self.until_well()
+    }
+
+    fn at_node(&self, words: &[&str]) -> anyhow::Result<()> {
+        self.lab.run(&[&["exec", NODE, "--"], words].concat()).map(drop)
+    }
+
+    /// Nothing of these scenarios is to happen under a server.
+    fn away_from_the_node(&self) -> anyhow::Result<()> {
+        if self.node_of("mail")? == NODE {
+            self.watari(&["vm", "migrate", "mail", "--to", "m1", "--wait"])?;
+        }
+        Ok(())
+    }
+}
+
+fn healthy(stage: &Stage) -> anyhow::Result<()> {
+    stage.until_well()?;
+    // The lab's UPS is configured, and no upsd is there.
+    ensure!(stage.doctor(&[])?.names("ups.silent", "ups1@"), "the silent UPS is not named");
+    let found = stage.doctor(&["--node", NODE])?;
+    ensure!(found.codes().iter().all(|code| OF_THE_LAB.contains(code)), "{:?}", found.0);
+    Ok(())
+}
+
+fn bridge_down(stage: &Stage) -> anyhow::Result<()> {
+    stage.away_from_the_node()?;
+    let set = |to: &str| stage.at_node(&["ip", "link", "set", "br-campus", to]);
+    stage.names("bridge.down", NODE, &[], || set("down"), || set("up"))
+}
+
+fn bridge_alone(stage: &Stage) -> anyhow::Result<()> {
+    stage.away_from_the_node()?;
+    let unplug = || stage.at_node(&["ip", "link", "set", "campus0", "nomaster"]);
+    let plug = || stage.at_node(&["ip", "link", "set", "campus0", "master", "br-campus"]);
+    stage.names("bridge.no-uplink", NODE, &[], unplug, plug)
+}
+
+fn disk_full(stage: &Stage) -> anyhow::Result<()> {
+    stage.away_from_the_node()?;
+    let folder = "/var/lib/watari/disks";
+    let fill = || stage.at_node(&["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder]);
+    stage.names("disk.full", NODE, &["disk.files"], fill, || stage.at_node(&["umount", folder]))
+}
+
+/// A certificate of another authority, but only its end is looked at, and libvirt has read its own before.
+fn certificate(stage: &Stage) -> anyhow::Result<()> {
+    stage.away_from_the_node()?;
+    let path = "/etc/pki/libvirt/clientcert.pem";
+    let file = stage.lab.file(NODE, path);
+    let whole = fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
+    let short = || {
+        let curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", "/dev/null"];
+        let end = ["-days", "9", "-subj", "/CN=y2", "-out", path];
+        stage.at_node(&[&["openssl", "req", "-x509"][..], &curve, &end].concat())
+    };
+    stage.names("certificate.expiring", path, &[], short, || Ok(fs::write(&file, &whole)?))
+}
+
+fn agent_stopped(stage: &Stage) -> anyhow::Result<()> {
+    stage.away_from_the_node()?;
+    let stop = || stage.lab.run(&["stop", NODE, "watari-node-agent"]).map(drop);
+    let start = || stage.lab.run(&["start", NODE, "watari-node-agent"]).map(drop);
+    stage.names("node.lost", NODE, &["node.suspect"], stop, start)
+}
+
+fn witness_off(stage: &Stage) -> anyhow::Result<()> {
+    let power = |way: &str| stage.lab.run(&[way, "witness"]).map(drop);
+    let also = ["quorum.few-copies"];
+    stage.names("quorum.server-away", "witness", &also, || power("power-off"), || power("power-on"))
+}
+
+/// The image is imported while the other front end is without power.
+fn image_at_one_site(stage: &Stage) -> anyhow::Result<()> {
+    const NAME: &str = "alone";
+    let file = stage.lab.run(&["guest-image"])?.trim().to_owned();
+    stage.watari(&["frontend", "promote", "myodaiji", "--wait", "--wait-timeout", "60s"])?;
+    let import = || {
+        stage.lab.run(&["power-off", "y-front"])?;
+        stage.watari(&["image", "import", &file, "--name", NAME, "--wait"]).map(drop)
+    };
+    let mend = || stage.lab.run(&["power-on", "y-front"]).map(drop);
+    let also =
+        ["service.no-standby", "service.standby-lags", "quorum.server-away", "quorum.few-copies", "node.suspect"];
+    // It gets its second copy by itself as soon as there is somebody to make it.
+    let named = stage.names("image.one-copy", NAME, &also, import, mend);
+    if stage.show("image", NAME).is_ok() {
+        stage.watari(&["image", "delete", NAME, "--yes"])?;
+    }
+    named
+}

@@ -1,0 +1,96 @@
+//! The checks: pure functions of the facts, each of which names what it finds. None asks anything.
+
+mod control;
+mod fleet;
+mod hosts;
+mod nodes;
+mod sites;
+mod stock;
+
+use std::cmp::Reverse;
+
+use watari_model::Said;
+
+use super::{
+    facts::Facts,
+    finding::{Finding, said},
+};
+
+type Check = fn(&Facts) -> Vec<Finding>;
+
+const CHECKS: &[Check] = &[
+    unasked,
+    nodes::heard,
+    nodes::cordoned,
+    nodes::emulated,
+    nodes::unexamined,
+    nodes::clocks,
+    nodes::protection,
+    hosts::programs,
+    hosts::bridges,
+    hosts::room,
+    hosts::files,
+    hosts::pace,
+    hosts::certificates,
+    fleet::versions,
+    fleet::processors,
+    fleet::tunnels,
+    sites::refuge,
+    sites::battery,
+    sites::upses,
+    sites::plans,
+    sites::at_risk,
+    sites::paused,
+    sites::forgotten,
+    stock::failed_images,
+    stock::copies,
+    stock::addresses,
+    control::leaders,
+    control::standbys,
+    control::versions,
+    control::quorum,
+    control::copies,
+];
+
+/// Everything that is found, the worst first, and nothing twice.
+pub(super) fn all(facts: &Facts) -> Vec<Finding> {
+    let mut findings: Vec<Finding> = CHECKS.iter().flat_map(|check| check(facts)).collect();
+    // Two sites may be refused one answer.
+    findings.dedup();
+    findings.sort_by_key(|finding| Reverse(finding.trouble.severity()));
+    findings
+}
+
+fn unasked(facts: &Facts) -> Vec<Finding> {
+    facts.unasked.iter().cloned().map(Finding::of).collect()
+}
+
+/// Names in one line.
+fn joined<T: ToString>(names: impl IntoIterator<Item = T>) -> Said {
+    said(names.into_iter().map(|name| name.to_string()).collect::<Vec<_>>().join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{doctor::facts::sample::healthy, texts::troubles::Trouble};
+
+    /// The codes of what a check finds.
+    pub(super) fn codes(found: &[Finding]) -> Vec<&'static str> {
+        found.iter().map(|finding| finding.trouble.code()).collect()
+    }
+
+    #[test]
+    fn nothing_is_found_in_a_healthy_cluster() {
+        assert_eq!(all(&healthy()), []);
+    }
+
+    #[test]
+    fn what_was_not_answered_is_told_once_and_the_worst_comes_first() {
+        let mut facts = healthy();
+        facts.nodes[0].node.cordoned = true;
+        let (subject, cause) = (Said::both("the plan"), Said::both("no answer"));
+        facts.unasked = vec![Trouble::Unasked { subject, cause }; 2];
+        assert_eq!(codes(&all(&facts)), ["doctor.unanswered", "site.no-refuge", "node.cordoned"]);
+    }
+}

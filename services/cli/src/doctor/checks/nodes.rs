@@ -1,0 +1,142 @@
+//! How each node stands.
+
+use watari_contracts::monitor::NodeHealth;
+use watari_model::{
+    Said,
+    node::{Enforcement, State, Virtualisation},
+};
+
+use super::joined;
+use crate::{
+    doctor::{
+        facts::Facts,
+        finding::{Finding, said},
+    },
+    format,
+    texts::troubles::Trouble,
+};
+
+/// Clocks that differ by less fit together; a beat's way counts as well.
+const CLOCK_MOST_MS: u64 = 2_000;
+
+/// Who is silent.
+pub(super) fn heard(facts: &Facts) -> Vec<Finding> {
+    let found = facts.nodes.iter().filter_map(|NodeHealth { node, .. }| {
+        let (name, silent) = (said(&node.name), said(format::millis(node.silent_ms)));
+        let trouble = match node.state {
+            State::Ready => return None,
+            State::Suspect => Trouble::NodeSuspect { node: name, silent },
+            State::Lost => Trouble::NodeLost { node: name, silent },
+        };
+        Some(Finding::on(&node.name, trouble))
+    });
+    found.collect()
+}
+
+/// Whom an operator keeps servers away from.
+pub(super) fn cordoned(facts: &Facts) -> Vec<Finding> {
+    let cordoned = facts.nodes.iter().map(|one| &one.node).filter(|node| node.cordoned);
+    cordoned.map(|node| Finding::on(&node.name, Trouble::NodeCordoned { node: said(&node.name) })).collect()
+}
+
+/// Who runs guests without the processor's help.
+pub(super) fn emulated(facts: &Facts) -> Vec<Finding> {
+    let emulate = |one: &&NodeHealth| one.node.virtualisation == Virtualisation::Qemu;
+    together(facts.nodes.iter().filter(emulate), |nodes| Trouble::NodesEmulate { nodes })
+}
+
+/// Of whose host nothing is known.
+pub(super) fn unexamined(facts: &Facts) -> Vec<Finding> {
+    together(facts.heard().filter(|one| one.health.is_none()), |nodes| Trouble::NodesUnexamined { nodes })
+}
+
+/// One finding for all these nodes, if there is any.
+fn together<'f>(nodes: impl Iterator<Item = &'f NodeHealth>, trouble: impl FnOnce(Said) -> Trouble) -> Vec<Finding> {
+    let nodes: Vec<_> = nodes.map(|one| one.node.name.clone()).collect();
+    if nodes.is_empty() {
+        return Vec::new();
+    }
+    vec![Finding { trouble: trouble(joined(&nodes)), nodes }]
+}
+
+/// Whose clock is wrong.
+pub(super) fn clocks(facts: &Facts) -> Vec<Finding> {
+    let found = facts.nodes.iter().filter(|one| one.node.state == State::Ready).filter_map(|one| {
+        let by = one.clock_ahead_ms?.unsigned_abs();
+        let name = &one.node.name;
+        let skew = || Trouble::ClockSkew { node: said(name), by: said(format::millis(by)) };
+        (by > CLOCK_MOST_MS).then(|| Finding::on(name, skew()))
+    });
+    found.collect()
+}
+
+/// Who cannot keep guests from harming one another.
+pub(super) fn protection(facts: &Facts) -> Vec<Finding> {
+    let found = facts.heard().flat_map(|NodeHealth { node, .. }| {
+        let name = || said(&node.name);
+        let identity = reason(&node.protection.identity);
+        let firewall = reason(&node.protection.firewall);
+        let identity = identity.map(|reason| Trouble::NotGuarded { node: name(), reason: said(reason) });
+        let firewall = firewall.map(|reason| Trouble::NoFirewall { node: name(), reason: said(reason) });
+        identity.into_iter().chain(firewall).map(move |trouble| Finding::on(&node.name, trouble))
+    });
+    found.collect()
+}
+
+fn reason(of: &Enforcement) -> Option<&str> {
+    match of {
+        Enforcement::Enforced => None,
+        Enforcement::Missing { reason } => Some(reason),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doctor::{checks::tests::codes, facts::sample::healthy};
+
+    #[test]
+    fn a_silent_node_is_named_and_for_a_lost_one_what_it_told_last_is_not_taken_for_true() {
+        let mut facts = healthy();
+        facts.nodes[0].node.state = State::Suspect;
+        facts.nodes[1].node.state = State::Lost;
+        facts.nodes[1].health = None;
+        let found = heard(&facts);
+        assert_eq!(codes(&found), ["node.suspect", "node.lost"]);
+        assert_eq!(found[1].nodes, [facts.nodes[1].node.name.clone()]);
+        assert_eq!(unexamined(&facts), []);
+    }
+
+    #[test]
+    fn cordoned_emulating_and_unexamined_nodes_are_named() {
+        let mut facts = healthy();
+        facts.nodes[0].node.cordoned = true;
+        facts.nodes[0].node.virtualisation = Virtualisation::Qemu;
+        facts.nodes[1].node.virtualisation = Virtualisation::Qemu;
+        facts.nodes[1].health = None;
+        assert_eq!(codes(&cordoned(&facts)), ["node.cordoned"]);
+        let emulated = emulated(&facts);
+        assert_eq!((codes(&emulated), emulated[0].nodes.len()), (vec!["node.emulated"], 2));
+        assert_eq!(codes(&unexamined(&facts)), ["node.unexamined"]);
+    }
+
+    #[test]
+    fn a_clock_that_is_ahead_or_behind_is_named() {
+        let mut facts = healthy();
+        for (ahead, named) in [(2_000, false), (2_001, true), (-2_000, false), (-90_000, true), (i64::MIN, true)] {
+            facts.nodes[0].clock_ahead_ms = Some(ahead);
+            assert_eq!(!clocks(&facts).is_empty(), named, "{ahead}");
+        }
+        facts.nodes[0].node.state = State::Suspect;
+        assert_eq!(clocks(&facts), [], "its last beat may be old");
+    }
+
+    #[test]
+    fn a_node_that_does_not_hold_guests_to_their_addresses_is_worse_than_one_without_firewall_groups() {
+        let mut facts = healthy();
+        let missing = || Enforcement::Missing { reason: "no nft".to_owned() };
+        facts.nodes[0].node.protection.identity = missing();
+        facts.nodes[0].node.protection.firewall = missing();
+        assert_eq!(codes(&protection(&facts)), ["node.not-guarded", "node.no-firewall"]);
+    }
+}

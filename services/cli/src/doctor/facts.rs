@@ -1,0 +1,144 @@
+//! Everything that the checks look at, asked once and at the same time.
+
+use futures_util::future::join_all;
+use watari_chassis::clock;
+use watari_contracts::{
+    image::{ImageView, ListImages},
+    monitor::{ListHealth, ListUpses, NodeHealth, UpsView},
+    network::{ListNetworks, NetworkView},
+    scheduler::{ListOutages, ListSites, OutagePlan, OutageView, PlanOutage, SiteView},
+};
+use watari_model::{NodeName, Said, SiteName, Timestamp, node, outage::Scope};
+
+use crate::{
+    Context, failure::Failure, frontend::status::Status, lang::Lang, session::Session, texts::troubles::Trouble,
+};
+
+/// What a site's state is called while it receives servers.
+const ACTIVE: &str = "active";
+
+/// The cluster at one moment.
+pub(super) struct Facts {
+    /// That moment.
+    pub(super) now: Timestamp,
+    pub(super) nodes: Vec<NodeHealth>,
+    pub(super) sites: Vec<SiteView>,
+    /// What an evacuation of each active site would come to.
+    pub(super) plans: Vec<OutagePlan>,
+    pub(super) images: Vec<ImageView>,
+    pub(super) networks: Vec<NetworkView>,
+    pub(super) outages: Vec<OutageView>,
+    pub(super) upses: Vec<UpsView>,
+    /// The front ends, unless they cannot be looked at.
+    pub(super) control: Option<Status>,
+    /// What could not be asked.
+    pub(super) unasked: Vec<Trouble>,
+}
+
+impl Facts {
+    const fn none(now: Timestamp) -> Self {
+        Self {
+            now,
+            nodes: Vec::new(),
+            sites: Vec::new(),
+            plans: Vec::new(),
+            images: Vec::new(),
+            networks: Vec::new(),
+            outages: Vec::new(),
+            upses: Vec::new(),
+            control: None,
+            unasked: Vec::new(),
+        }
+    }
+
+    /// Asks everybody. Who does not answer is a finding, and keeps nothing else from being looked at.
+    ///
+    /// # Errors
+    /// [`Failure`] if there is no connection at all.
+    pub(super) async fn gather(ctx: &Context) -> Result<Self, Failure> {
+        let session = &ctx.session;
+        session.bus().await?;
+        let (list_sites, list_images, list_networks) = (ListSites {}, ListImages {}, ListNetworks {});
+        let (list_outages, list_upses) = (ListOutages {}, ListUpses {});
+        let (nodes, sites, images, networks, outages, upses, control) = tokio::join!(
+            nodes(session),
+            session.ask(&list_sites),
+            session.ask(&list_images),
+            session.ask(&list_networks),
+            session.ask(&list_outages),
+            session.ask(&list_upses),
+            Status::look(ctx),
+        );
+        let mut facts = Self::none(clock::now());
+        facts.nodes = facts.keep(("the nodes", "ノード"), nodes);
+        facts.sites = facts.keep(("the sites", "サイト"), sites.map(|page| page.sites));
+        facts.images = facts.keep(("the images", "イメージ"), images.map(|page| page.images));
+        facts.networks = facts.keep(("the networks", "ネットワーク"), networks.map(|page| page.networks));
+        facts.outages = facts.keep(("the outages", "停電計画"), outages.map(|page| page.outages));
+        facts.upses = facts.keep(("the UPSes", "UPS"), upses.map(|page| page.upses));
+        facts.control = facts.keep(("the front ends", "フロントエンド"), control.map(Some));
+        facts.foresee(session).await;
+        Ok(facts)
+    }
+
+    /// Asks what would become of the servers of each active site.
+    async fn foresee(&mut self, session: &Session) {
+        let active = self.sites.iter().filter(|site| site.state == ACTIVE);
+        let asked: Vec<PlanOutage> = active.map(|site| PlanOutage { site: site.name.clone() }).collect();
+        for plan in join_all(asked.iter().map(|plan| session.ask(plan))).await {
+            let plan = self.keep(("the plan of an evacuation", "退避の見込み"), plan.map(Some));
+            self.plans.extend(plan);
+        }
+    }
+
+    /// What was answered, or nothing and a finding.
+    fn keep<T: Default>(&mut self, subject: (&str, &str), answer: Result<T, Failure>) -> T {
+        let failure = match answer {
+            Ok(answer) => return answer,
+            Err(failure) => failure,
+        };
+        let subject = Said::new(subject.0, subject.1);
+        let cause = Said::new(failure.rendered(Lang::En).cause, failure.rendered(Lang::Ja).cause);
+        self.unasked.push(match failure.code() {
+            "bus.not-permitted" => Trouble::NotPermitted { subject },
+            _ => Trouble::Unasked { subject, cause },
+        });
+        T::default()
+    }
+
+    /// The nodes of which what they told last may still be so.
+    pub(super) fn heard(&self) -> impl Iterator<Item = &NodeHealth> {
+        self.nodes.iter().filter(|one| one.node.state != node::State::Lost)
+    }
+
+    /// Whether a site receives servers.
+    pub(super) fn is_active(&self, site: &SiteName) -> bool {
+        self.sites.iter().any(|one| one.name == *site && one.state == ACTIVE)
+    }
+
+    /// Whether every site receives servers: then nothing is switched off on purpose.
+    pub(super) fn all_active(&self) -> bool {
+        self.sites.iter().all(|site| site.state == ACTIVE)
+    }
+
+    /// Whether an outage of this one node keeps servers away from it.
+    pub(super) fn is_drained(&self, node: &NodeName) -> bool {
+        self.outages.iter().any(|outage| outage.state.drains() && outage.scope == Scope::Node(node.clone()))
+    }
+}
+
+async fn nodes(session: &Session) -> Result<Vec<NodeHealth>, Failure> {
+    let mut request = ListHealth::default();
+    let mut nodes = Vec::new();
+    loop {
+        let page = session.ask(&request).await?;
+        nodes.extend(page.nodes);
+        request.after = page.next;
+        if request.after.is_none() {
+            return Ok(nodes);
+        }
+    }
+}
+
+#[cfg(test)]
+pub(super) mod sample;

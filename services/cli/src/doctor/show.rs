@@ -1,0 +1,48 @@
+//! What people see of findings: three lines each, the worst first.
+
+use super::finding::Finding;
+use crate::{
+    failure::Failure,
+    out::{Column, Format, Out},
+    texts::{
+        troubles::Severity,
+        words::{self, Word},
+    },
+};
+
+pub(super) fn show(out: Out, findings: &[Finding]) -> Result<(), Failure> {
+    match out.format {
+        Format::Json => out.json(findings),
+        Format::Table if findings.is_empty() => out.text(Word::NothingWrong.text(out.lang)),
+        Format::Table => out.text(&format!("{}\n\n{}", table(out, findings), tally(out, findings))),
+    }
+}
+
+fn table(out: Out, findings: &[Finding]) -> String {
+    let columns = [Column::Text(Word::Severity), Column::Text(Word::Code), Column::Text(Word::Finding)];
+    let rows = findings.iter().flat_map(|finding| {
+        let told = finding.trouble.told(out.lang);
+        let severity = word(finding.trouble.severity()).text(out.lang).to_owned();
+        let below =
+            |word: Word, text: String| vec![String::new(), String::new(), format!("{} {text}", word.text(out.lang))];
+        [
+            vec![severity, finding.trouble.code().to_owned(), told.seen],
+            below(Word::Matters, told.matters),
+            below(Word::Mend, told.mend),
+        ]
+    });
+    out.table(&columns, rows)
+}
+
+fn tally(out: Out, findings: &[Finding]) -> String {
+    let count = |severity| findings.iter().filter(|finding| finding.trouble.severity() == severity).count();
+    words::found(out.lang, count(Severity::Failure), count(Severity::Warning), count(Severity::Note))
+}
+
+const fn word(severity: Severity) -> Word {
+    match severity {
+        Severity::Note => Word::SeverityNote,
+        Severity::Warning => Word::SeverityWarning,
+        Severity::Failure => Word::SeverityFailure,
+    }
+}

@@ -1,0 +1,370 @@
+//! Everything that `watari doctor` can find: one table, each with a stable code, how bad it is, what is seen,
+//! why it matters and what mends it, in both languages. Without one of them it does not compile.
+
+use serde::Serialize;
+use watari_model::Said;
+
+use super::faults::fill;
+use crate::lang::Lang;
+
+/// How bad something is. The worst decides the exit status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Good to know; nothing need be done.
+    Note,
+    /// Something works, but not for long or not if something else fails.
+    Warning,
+    /// Something does not work.
+    Failure,
+}
+
+/// What a person is told of one finding, in one language.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Told {
+    /// What is seen.
+    pub seen: String,
+    /// Why it matters.
+    pub matters: String,
+    /// What mends it: a command, wherever there is one.
+    pub mend: String,
+}
+
+macro_rules! troubles {
+    ($($(#[$doc:meta])* $variant:ident { $($field:ident),* } $code:literal $severity:ident
+        en $en_seen:literal $en_matters:literal $en_mend:literal
+        ja $ja_seen:literal $ja_matters:literal $ja_mend:literal;)*) => {
+        /// What is wrong. Field values are text, ready to be shown.
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub enum Trouble {
+            $($(#[$doc])* $variant {
+                $(#[doc = concat!("Fills `{", stringify!($field), "}`.")] $field: Said),*
+            },)*
+        }
+
+        impl Trouble {
+            /// The stable code.
+            #[must_use]
+            pub const fn code(&self) -> &'static str {
+                match self { $(Self::$variant { .. } => $code,)* }
+            }
+
+            /// How bad it is.
+            #[must_use]
+            pub const fn severity(&self) -> Severity {
+                match self { $(Self::$variant { .. } => Severity::$severity,)* }
+            }
+
+            /// What a person is told of it.
+            #[must_use]
+            pub fn told(&self, lang: Lang) -> Told {
+                match self { $(Self::$variant { $($field),* } => {
+                    let fields: &[(&str, &str)] = &[$((stringify!($field), lang.of($field))),*];
+                    let (seen, matters, mend) = match lang {
+                        Lang::En => ($en_seen, $en_matters, $en_mend),
+                        Lang::Ja => ($ja_seen, $ja_matters, $ja_mend),
+                    };
+                    Told { seen: fill(seen, fields), matters: fill(matters, fields), mend: fill(mend, fields) }
+                })* }
+            }
+
+            /// One of each, every field holding its own name: for tests of completeness.
+            #[must_use]
+            pub fn examples() -> Vec<Self> {
+                vec![$(Self::$variant { $($field: Said::both(concat!("<", stringify!($field), ">"))),* }),*]
+            }
+        }
+    };
+}
+
+troubles! {
+    // --- the doctor itself -----------------------------------------------------------------
+    /// A question was not answered, so that what it would have shown is not known.
+    Unasked { subject, cause } "doctor.unanswered" Failure
+        en "{subject} cannot be looked at: {cause}" "nothing is known of it, good or bad" "watari frontend status"
+        ja "{subject} を確認できません: {cause}" "正常かどうかを判断できません" "watari frontend status で主系の状態を確認してください";
+    /// The person may not ask that.
+    NotPermitted { subject } "doctor.not-permitted" Note
+        en "{subject} is not shown to this identity" "it was left out of this examination" "watari doctor --nkey FILE, as an operator"
+        ja "この利用者には {subject} を参照する権限がありません" "今回の診断には含まれていません" "操作者として watari doctor --nkey ファイル を実行してください";
+    // --- nodes -----------------------------------------------------------------------------
+    /// Nobody hears a node.
+    NodeLost { node, silent } "node.lost" Failure
+        en "node {node} has not been heard for {silent}"
+           "its servers cannot be steered, and none is started elsewhere while it may still run there"
+           "check its power and network, then on it: systemctl restart watari-agent"
+        ja "ノード {node} から {silent} の間、連絡がありません"
+           "そこにあるサーバを操作できません。まだ動いている可能性があるため、ほかの場所でも起動しません"
+           "電源とネットワークを確認し、そのノードで systemctl restart watari-agent を実行してください";
+    /// Beats are missing, or the hypervisor does not answer.
+    NodeSuspect { node, silent } "node.suspect" Warning
+        en "node {node} is suspect: its hypervisor does not answer, or its agent is silent (for {silent})"
+           "it receives no server until it is ready"
+           "on the node: systemctl status libvirtd watari-agent"
+        ja "ノード {node} の応答が不確かです。ハイパーバイザの応答がないか、エージェントから {silent} の間、連絡がありません"
+           "正常に戻るまで新しいサーバを受け入れません"
+           "そのノードで systemctl status libvirtd watari-agent を実行し、原因を確認してください";
+    /// An operator keeps servers away.
+    NodeCordoned { node } "node.cordoned" Note
+        en "node {node} is cordoned" "it receives no server, also not in an evacuation" "watari node uncordon {node}"
+        ja "ノード {node} は受入停止中です" "退避のときにもサーバを受け入れません" "再開するには watari node uncordon {node} を実行してください";
+    /// It emulates.
+    NodesEmulate { nodes } "node.emulated" Note
+        en "guests are emulated on: {nodes}" "they run many times slower than with the processor's help"
+           "switch virtualisation on in the firmware, look for /dev/kvm, then: systemctl restart watari-agent"
+        ja "仮想マシンをソフトウェアで実行しているノード: {nodes}" "ハードウェアによる仮想化より大幅に遅くなります"
+           "ファームウェアで仮想化を有効にし、/dev/kvm を確認してから systemctl restart watari-agent を実行してください";
+    /// Nothing is known of its host.
+    NodesUnexamined { nodes } "node.unexamined" Note
+        en "these nodes' agents do not say how their hosts are: {nodes}" "faults of those hosts are not seen here"
+           "upgrade the package watari-node on them"
+        ja "ホストの状態を報告しないノード: {nodes}" "これらのホストの異常は診断できません"
+           "パッケージ watari-node を更新してください";
+    /// Its clock is wrong.
+    ClockSkew { node, by } "node.clock" Warning
+        en "the clock of node {node} differs by {by} from the front end's"
+           "records do not fit together, and certificates may be taken for expired or not yet valid"
+           "on the node: timedatectl set-ntp true"
+        ja "ノード {node} の時計はフロントエンドと {by} ずれています"
+           "記録の前後関係が合わなくなり、証明書が期限切れや有効期間前と判定されるおそれがあります"
+           "そのノードで timedatectl set-ntp true を実行してください";
+    /// Guests may spoof.
+    NotGuarded { node, reason } "node.not-guarded" Warning
+        en "node {node} does not hold guests to their own addresses: {reason}"
+           "a guest there can take another's address" "watari node show {node}"
+        ja "ノード {node} はゲストのなりすましを防止できません: {reason}"
+           "そこにあるサーバがほかのサーバのアドレスを使えてしまいます" "詳細は watari node show {node} で確認できます";
+    /// Firewall groups do not work there.
+    NoFirewall { node, reason } "node.no-firewall" Note
+        en "node {node} cannot enforce firewall groups: {reason}"
+           "servers with firewall groups are not placed on it" "watari node show {node}"
+        ja "ノード {node} はファイアウォールグループを適用できません: {reason}"
+           "ファイアウォールグループを使うサーバは配置されません" "詳細は watari node show {node} で確認できます";
+    /// A program is not there.
+    ProgramMissing { node, programs } "node.program-missing" Failure
+        en "node {node} lacks: {programs}" "servers there get no disk, no address or no protection"
+           "on the node: apt-get install --reinstall watari-node dnsmasq-base nftables qemu-utils qemu-system-x86"
+        ja "ノード {node} に必要なプログラムがありません: {programs}" "サーバのディスク、アドレス、保護を用意できません"
+           "そのノードで apt-get install --reinstall watari-node dnsmasq-base nftables qemu-utils qemu-system-x86 を実行してください";
+    // --- fleet -----------------------------------------------------------------------------
+    /// Programs' versions differ.
+    VersionsDiffer { program, versions } "node.versions-differ" Warning
+        en "versions of {program} differ: {versions}"
+           "a server that was started under a newer version may not move to an older one"
+           "upgrade the nodes with the older version, one after another, each after: watari node drain NODE --wait"
+        ja "{program} の版が揃っていません: {versions}"
+           "新しい版で起動したサーバを古い版のノードへ移行できないことがあります"
+           "古い版のノードを watari node drain ノード --wait で空にしてから、1 台ずつ更新してください";
+    /// Its processor is like none elsewhere.
+    ProcessorAlone { node, model } "node.processor" Warning
+        en "servers of node {node} ({model}) fit no processor of another site"
+           "they cannot leave alive when the site goes dark"
+           "set [cpu] model in node-agent.toml of every node to one that all have (virsh cpu-baseline), then restart its servers"
+        ja "ノード {node} ({model}) のサーバを受け入れられる CPU がほかのサイトにありません"
+           "停電のときに動かしたまま退避できません"
+           "全ノードの node-agent.toml の [cpu] model を共通のもの (virsh cpu-baseline) にし、サーバを再起動してください";
+    // --- bridges and tunnels ---------------------------------------------------------------
+    /// No such bridge.
+    BridgeMissing { node, bridge, segment } "bridge.missing" Failure
+        en "node {node} has no bridge {bridge} for segment {segment}" "no server of that segment runs there or moves there"
+           "on the node: ip link add {bridge} type bridge && ip link set {bridge} up, lasting by the system's own network configuration"
+        ja "ノード {node} にセグメント {segment} のブリッジ {bridge} がありません" "そのセグメントのサーバを起動も移行もできません"
+           "そのノードで ip link add {bridge} type bridge && ip link set {bridge} up を実行し、OS のネットワーク設定にも加えてください";
+    /// The bridge is off.
+    BridgeDown { node, bridge, segment } "bridge.down" Failure
+        en "bridge {bridge} of node {node} (segment {segment}) is down" "no server of that segment is reached or runs there"
+           "on the node: ip link set {bridge} up"
+        ja "ノード {node} のブリッジ {bridge} (セグメント {segment}) が停止しています" "そのセグメントのサーバと通信できません"
+           "そのノードで ip link set {bridge} up を実行してください";
+    /// Nothing leads out.
+    BridgeAlone { node, bridge, segment } "bridge.no-uplink" Warning
+        en "bridge {bridge} of node {node} (segment {segment}) has no interface that leads out of the node, or none with a carrier"
+           "servers on it reach only one another"
+           "on the node: ip link show master {bridge}; plug the cable in, or: ip link set INTERFACE master {bridge}"
+        ja "ノード {node} のブリッジ {bridge} (セグメント {segment}) に、外部につながるインターフェイスがないか、リンクが切れています"
+           "そのブリッジのサーバは互いにしか通信できません"
+           "そのノードで ip link show master {bridge} を確認し、ケーブルを接続するか ip link set インターフェイス master {bridge} を実行してください";
+    /// A port has the host's address.
+    AddressOnPort { node, bridge, port } "bridge.address-on-port" Warning
+        en "interface {port} of node {node} is a port of {bridge} and has a route of its own"
+           "answers to the host arrive at the bridge, so that the host is cut off by and by"
+           "on the node: move the address with ip address del ADDRESS dev {port} && ip address add ADDRESS dev {bridge}"
+        ja "ノード {node} の {port} はブリッジ {bridge} のポートですが、独自の経路を持っています"
+           "ホストへの応答はブリッジに届くため、ホストの通信が途切れます"
+           "そのノードで ip address del アドレス dev {port} && ip address add アドレス dev {bridge} を実行し、アドレスを移してください";
+    /// Overlay packets do not fit.
+    TunnelSmall { node, network, needed, found } "network.tunnel" Warning
+        en "node {node} carries packets of {found} bytes, and overlay network {network} needs {needed}"
+           "servers of that network are not placed on the node"
+           "on the node: ip link set INTERFACE mtu {needed}, or set networks.tunnel_address in node-agent.toml"
+        ja "ノード {node} が運べるパケットは {found} バイトですが、オーバーレイネットワーク {network} には {needed} バイトが必要です"
+           "そのネットワークのサーバは配置されません"
+           "そのノードで ip link set インターフェイス mtu {needed} を実行するか、node-agent.toml の networks.tunnel_address を設定してください";
+    // --- disks -----------------------------------------------------------------------------
+    /// No room.
+    DiskFull { node, total } "disk.full" Failure
+        en "node {node} has no room left for disks (of {total} GiB)"
+           "nothing is placed on it, and guests whose disks grow stop" "watari node drain {node} --wait"
+        ja "ノード {node} のディスクに空きがありません (全体 {total} GiB)"
+           "サーバを置けず、ディスクが増えるゲストは停止します" "watari node drain {node} --wait でサーバを移してください";
+    /// Little room.
+    DiskFilling { node, free, total } "disk.filling" Warning
+        en "node {node} has {free} of {total} GiB left for disks" "it will soon receive no server in an evacuation"
+           "watari vm list, then move some: watari vm migrate NAME"
+        ja "ノード {node} のディスクの空きは {total} GiB 中 {free} GiB です" "まもなく退避先として使えなくなります"
+           "watari vm list で確認し、watari vm migrate サーバ で移してください";
+    /// No inodes.
+    FilesFilling { node } "disk.files" Warning
+        en "the disk folder of node {node} has hardly any inodes left" "no new file can be made there, however much room there is"
+           "on the node: df -i /var/lib/watari, then remove small files that are not Watari's"
+        ja "ノード {node} のディスクフォルダの inode がほとんど残っていません" "空き容量があっても新しいファイルを作れません"
+           "そのノードで df -i /var/lib/watari を確認し、Watari のもの以外の小さなファイルを削除してください";
+    /// A slow disk.
+    DiskSlow { node, took } "disk.slow" Warning
+        en "the disk of node {node} takes {took} to make 4 KiB safe"
+           "every order is written down first, and guests' databases and mail wait as long"
+           "on the node: iostat -x 1, smartctl -a DEVICE"
+        ja "ノード {node} のディスクは 4 KiB の確定に {took} かかっています"
+           "すべての指示は先に記録されるため遅くなり、ゲストのデータベースやメールも同じだけ待たされます"
+           "そのノードで iostat -x 1 と smartctl -a デバイス を確認してください";
+    // --- certificates ----------------------------------------------------------------------
+    /// It has ended.
+    CertificateExpired { node, path, end } "certificate.expired" Failure
+        en "{path} of node {node} ended at {end}" "what shows it is refused: no migration or no image comes through"
+           "watari setup --cluster cluster.toml --out DIR, then copy DIR/hosts/{node} to the node"
+        ja "ノード {node} の {path} は {end} に期限が切れました" "相手に拒否され、移行やイメージの転送ができません"
+           "watari setup --cluster cluster.toml --out フォルダ を実行し、hosts/{node} をノードへコピーしてください";
+    /// It ends soon.
+    CertificateExpiring { node, path, days, end } "certificate.expiring" Warning
+        en "{path} of node {node} ends in {days} days ({end})" "migrations and images stop coming through on that day"
+           "watari setup --cluster cluster.toml --out DIR, then copy DIR/hosts/{node} to the node"
+        ja "ノード {node} の {path} はあと {days} 日で期限が切れます ({end})" "その日から移行やイメージの転送ができなくなります"
+           "watari setup --cluster cluster.toml --out フォルダ を実行し、hosts/{node} をノードへコピーしてください";
+    /// It cannot be read.
+    CertificateUnreadable { node, path } "certificate.unreadable" Warning
+        en "{path} of node {node} is missing or holds no certificate" "libvirt, QEMU or the agent cannot show who it is"
+           "watari setup --cluster cluster.toml --out DIR, then copy DIR/hosts/{node} to the node"
+        ja "ノード {node} の {path} がないか、証明書として読めません" "libvirt、QEMU、エージェントが身元を示せません"
+           "watari setup --cluster cluster.toml --out フォルダ を実行し、hosts/{node} をノードへコピーしてください";
+    // --- sites and outages -----------------------------------------------------------------
+    /// Nowhere to go.
+    NoRefuge { site } "site.no-refuge" Warning
+        en "no node of another site could receive the servers of {site}" "if its power goes, they go with it"
+           "watari node list, then bring another site home or add nodes there: watari site return SITE"
+        ja "{site} のサーバを受け入れられるノードがほかのサイトにありません" "停電になるとサーバも停止します"
+           "watari node list で確認し、watari site return サイト でほかのサイトを戻すか、ノードを追加してください";
+    /// On battery.
+    OnBattery { site, since } "site.on-battery" Warning
+        en "site {site} is on battery since {since}" "it goes dark when the battery is empty" "watari site evacuate {site} --wait"
+        ja "サイト {site} は {since} からバッテリで動いています" "バッテリが尽きると停止します" "watari site evacuate {site} --wait で退避させてください";
+    /// A UPS does not answer.
+    UpsSilent { site, ups } "ups.silent" Warning
+        en "UPS {ups} of site {site} does not answer" "a loss of power there would not be noticed by it"
+           "on the UPS's host: systemctl restart nut-server nut-driver-enumerator; or correct [[ups]] in monitor.toml"
+        ja "サイト {site} の UPS {ups} が応答しません" "停電になっても検知できません"
+           "UPS を接続したホストで systemctl restart nut-server nut-driver-enumerator を実行するか、monitor.toml の [[ups]] を直してください";
+    /// A server that could not leave.
+    CannotLeave { vm, site, cause, remedy } "vm.cannot-leave" Warning
+        en "if {site} were evacuated now, server {vm} would stay: {cause}" "if the power goes, it goes with it" "{remedy}"
+        ja "いま {site} を退避させても、サーバ {vm} は移動できません: {cause}" "停電になると停止します" "{remedy}";
+    /// A policy.
+    StaysByPolicy { vm, site } "vm.stays" Note
+        en "server {vm} stays in {site} by its own policy" "if the power goes, it goes with it" "watari outage plan {site}"
+        ja "サーバ {vm} は方針により {site} に残ります" "停電になると停止します" "watari outage plan {site} で確認できます";
+    /// A scheduled outage does not go well.
+    AtRisk { outage, servers } "outage.at-risk" Warning
+        en "in the scheduled outage {outage} these servers would be lost with the power: {servers}"
+           "they cannot leave as it looks now" "watari outage show {outage}"
+        ja "予定された停電 {outage} では、次のサーバが停止する見込みです: {servers}"
+           "現状では退避できません" "watari outage show {outage} で理由を確認できます";
+    /// Paused.
+    OutagePaused { outage, since } "outage.paused" Warning
+        en "outage {outage} is paused since {since}" "nothing more of it begins" "watari outage resume {outage}"
+        ja "停電計画 {outage} は {since} から一時停止中です" "続きが始まりません" "watari outage resume {outage} で再開してください";
+    /// Long over, it seems.
+    OutageForgotten { outage, place, since, mend } "outage.forgotten" Warning
+        en "{place} is kept empty by outage {outage} since {since}" "it receives no server, so that others have less room" "{mend}"
+        ja "{place} は停電計画 {outage} により {since} から空のままです" "サーバを受け入れないため、ほかの余裕が減っています" "{mend} を実行すると元に戻ります";
+    // --- images and networks ---------------------------------------------------------------
+    /// It failed.
+    ImageFailed { image, cause } "image.failed" Warning
+        en "image {image} has failed: {cause}" "no server can be made from it" "watari image delete {image}, then import it again"
+        ja "イメージ {image} の取り込みに失敗しています: {cause}" "サーバを作成できません" "watari image delete {image} で削除し、もう一度取り込んでください";
+    /// One copy.
+    ImageNotEverywhere { image, sites } "image.one-copy" Warning
+        en "image {image} has no copy at: {sites}" "its servers cannot move there once its only copy is dark, and it is lost with that disk"
+           "watari frontend status: the front end there must be on and reached; the copy is then made by itself"
+        ja "イメージ {image} の複製がないサイト: {sites}" "複製のあるサイトが停電するとサーバを移行できず、ディスクの故障で失われます"
+           "watari frontend status でそのサイトのフロントエンドを確認してください。届くようになれば自動で複製されます";
+    /// Few addresses.
+    NetworkFilling { network, used, free } "network.nearly-full" Warning
+        en "network {network} has {free} addresses left, {used} are in use" "soon no server can be made on it"
+           "watari port list --network {network}, then delete what is not needed: watari vm delete NAME"
+        ja "ネットワーク {network} の空きアドレスは {free} 個です (使用中 {used} 個)" "まもなくサーバを作成できなくなります"
+           "watari port list --network {network} で確認し、不要なものを watari vm delete サーバ で削除してください";
+    // --- front ends ------------------------------------------------------------------------
+    /// Nobody leads.
+    NoLeader { service } "service.no-leader" Failure
+        en "nobody leads the service {service}" "what is asked of it is not answered"
+           "on a front end: systemctl status watari-{service}"
+        ja "サービス {service} の主系がいません" "要求に応答できません"
+           "フロントエンドで systemctl status watari-{service} を確認してください";
+    /// Nobody stands by.
+    NoStandby { service } "service.no-standby" Warning
+        en "nobody stands by for the service {service}" "when the front end that leads goes dark, nobody takes over"
+           "on the other front end: systemctl start watari-{service}"
+        ja "サービス {service} の待機系がいません" "主系のフロントエンドが停止すると引き継げません"
+           "もう一方のフロントエンドで systemctl start watari-{service} を実行してください";
+    /// It is behind.
+    StandbyLags { service, instance, lag } "service.standby-lags" Warning
+        en "{instance}, which stands by for the service {service}, is {lag} writes behind" "it would take over later"
+           "check the network between the front ends: watari frontend status"
+        ja "サービス {service} の待機系 {instance} は {lag} 件の書き込みを反映していません" "引き継ぎに時間がかかります"
+           "watari frontend status で確認し、フロントエンド間のネットワークを調べてください";
+    /// Versions differ.
+    ServiceVersionsDiffer { service, versions } "service.versions-differ" Warning
+        en "the service {service} runs in different versions: {versions}" "what the newer one writes the older one may not understand"
+           "upgrade the package watari-front on the front end with the older version"
+        ja "サービス {service} の版が揃っていません: {versions}" "新しい版が書いた内容を古い版が理解できないことがあります"
+           "古い版のフロントエンドでパッケージ watari-front を更新してください";
+    /// No majority.
+    NoMajority { votes, needed } "quorum.lost" Failure
+        en "NATS has no majority: {votes} of its servers vote, and {needed} must" "nothing can be written, so that nothing is started or moved"
+           "switch a front end or the witness on, then there: systemctl start watari-nats"
+        ja "NATS の過半数が失われています。投票できるサーバは {votes} 台で、{needed} 台が必要です" "書き込みができず、サーバの起動も移行もできません"
+           "フロントエンドか立会役の電源を入れ、そこで systemctl start watari-nats を実行してください";
+    /// One is away.
+    ServerAway { host } "quorum.server-away" Warning
+        en "the NATS server of {host} is away, has no vote or is not up to date" "if another one is lost, nothing can be written"
+           "switch {host} on, then there: systemctl restart watari-nats"
+        ja "{host} の NATS サーバが停止しているか、投票権がないか、最新ではありません" "もう 1 台失われると書き込みができなくなります"
+           "{host} の電源を入れ、そこで systemctl restart watari-nats を実行してください";
+    /// Fewer copies than servers.
+    FewCopies { buckets, copies } "quorum.few-copies" Warning
+        en "only {copies} current copies are there of: {buckets}" "they are lost, or cannot be written, if one more server is lost"
+           "watari frontend status: servers that are away or catching up; the copies are then made by themselves"
+        ja "最新の複製が {copies} 個しかないもの: {buckets}" "もう 1 台のサーバが失われると、失われるか書き込めなくなります"
+           "watari frontend status で停止中や追従中のサーバを確認してください。戻れば自動で複製されます";
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_trouble_has_a_code_of_its_own_and_is_told_in_full_in_both_languages() {
+        let mut codes = BTreeSet::new();
+        for trouble in Trouble::examples() {
+            let code = trouble.code();
+            assert!(codes.insert(code), "{code} stands twice");
+            let (en, ja) = (trouble.told(Lang::En), trouble.told(Lang::Ja));
+            for text in [&en.seen, &en.matters, &en.mend, &ja.seen, &ja.matters, &ja.mend] {
+                assert!(!text.is_empty() && !text.contains(['{', '}']), "{code}: {text}");
+            }
+            assert!([&en.seen, &en.matters, &en.mend].iter().all(|text| text.is_ascii()), "{code}");
+            assert!([&ja.seen, &ja.matters].iter().all(|text| !text.is_ascii()), "{code}");
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! `watari doctor` against services that answer what the test wants. What each check finds is tried beside the
+//! checks, and what is really broken is in the lab (`loadtests/src/scenarios/doctor.rs`).
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+use crate::support::{
+    Cloud, Ran, sample,
+    stub::{
+        Answer::{self, Refuse, Reply},
+        Stub,
+    },
+};
+use watari_model::Refusal;
+
+/// The samples of the contracts: much is wrong in them.
+fn answer(subject: &str, asked: &Value) -> Answer {
+    if subject == "watari.v1.node.get" && asked["name"] != "m1" {
+        return Refuse(Refusal::NodeUnknown { node: "m9".to_owned() });
+    }
+    let mut reply = sample(match subject {
+        "watari.v1.health.list" => "reply.HealthPage.json",
+        "watari.v1.ups.list" => "reply.UpsPage.json",
+        "watari.v1.node.get" => "reply.NodeView.json",
+        "watari.v1.site.list" => "reply.SitePage.json",
+        "watari.v1.outage.list" => "reply.OutagePage.json",
+        "watari.v1.outage.plan" => "reply.OutagePlan.json",
+        "watari.v1.image.list" => "reply.ImagePage.json",
+        "watari.v1.network.list" => "reply.NetworkPage.json",
+        other => panic!("{other} was asked"),
+    });
+    if subject == "watari.v1.health.list" {
+        reply["next"] = Value::Null;
+    }
+    Reply(reply)
+}
+
+/// All of them, save the scheduler.
+fn others(cloud: &Cloud) -> [Stub; 3] {
+    [
+        Stub::start(
+            cloud,
+            "monitor.m-front",
+            &["watari.v1.health.list", "watari.v1.ups.list", "watari.v1.node.get"],
+            answer,
+        ),
+        Stub::start(cloud, "image.m-front", &["watari.v1.image.list"], answer),
+        Stub::start(cloud, "network.m-front", &["watari.v1.network.list"], answer),
+    ]
+}
+
+fn scheduler(cloud: &Cloud) -> Stub {
+    let subjects = ["watari.v1.site.list", "watari.v1.outage.list", "watari.v1.outage.plan"];
+    Stub::start(cloud, "scheduler.m-front", &subjects, answer)
+}
+
+fn codes(ran: &Ran) -> BTreeSet<String> {
+    ran.json().as_array().unwrap().iter().map(|finding| finding["code"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn what_is_wrong_is_told_with_reason_and_remedy_in_both_languages_and_by_the_exit_status() {
+    let cloud = Cloud::start();
+    let _stubs = (others(&cloud), scheduler(&cloud));
+    let ran = cloud.run(&["doctor", "-o", "json"]);
+    assert_eq!(ran.status, 5, "{ran:?}");
+    let codes = codes(&ran);
+    for code in ["bridge.missing", "bridge.no-uplink", "node.program-missing", "ups.silent", "service.no-leader"] {
+        assert!(codes.contains(code), "{code} is not in {codes:?}");
+    }
+    for finding in ran.json().as_array().unwrap() {
+        for told in [finding, &finding["ja"]] {
+            let is_told = |field: &str| told[field].as_str().is_some_and(|text| !text.is_empty());
+            assert!(["seen", "matters", "mend"].iter().all(|field| is_told(field)), "{finding}");
+        }
+        assert!(["failure", "warning", "note"].iter().any(|word| finding["severity"] == *word), "{finding}");
+    }
+    let ran = cloud.run(&["doctor"]);
+    assert!(ran.out.starts_with("SEVERITY") && ran.out.contains("mend: "), "{ran:?}");
+    let ran = cloud.run(&["doctor", "--lang", "ja"]);
+    assert!(ran.out.starts_with("重要度") && ran.out.contains("対処: "), "{ran:?}");
+}
+
+#[test]
+fn one_node_is_examined_alone_and_one_that_does_not_exist_is_refused() {
+    let cloud = Cloud::start();
+    let _stubs = (others(&cloud), scheduler(&cloud));
+    let ran = cloud.run(&["doctor", "--node", "m1", "-o", "json"]);
+    assert_eq!(ran.status, 5, "{ran:?}");
+    assert!(ran.json().as_array().unwrap().iter().all(|finding| finding["nodes"][0] == "m1"), "{ran:?}");
+    let ran = cloud.run(&["doctor", "--node", "m9"]);
+    assert!(ran.status == 1 && ran.err.contains("error[node.unknown]"), "{ran:?}");
+    assert_eq!(cloud.run(&["doctor", "--node", "<x>"]).status, 2);
+}
+
+#[test]
+fn a_service_that_is_silent_keeps_nothing_else_from_being_looked_at() {
+    let cloud = Cloud::start();
+    let _stubs = others(&cloud);
+    let ran = cloud.run(&["doctor", "-o", "json", "--timeout", "1s"]);
+    let codes = codes(&ran);
+    assert_eq!(ran.status, 5, "{ran:?}");
+    assert!(codes.contains("doctor.unanswered") && codes.contains("node.program-missing"), "{codes:?}");
+}
+
+#[test]
+fn a_viewer_sees_all_but_what_only_operators_may_foresee() {
+    let cloud = Cloud::start();
+    let _stubs = (others(&cloud), scheduler(&cloud));
+    let ran = Ran::of(cloud.command("viewer", &["doctor", "-o", "json"]).output().unwrap());
+    let codes = codes(&ran);
+    assert!(codes.contains("doctor.not-permitted") && !codes.contains("doctor.unanswered"), "{codes:?}");
+}

@@ -1,0 +1,85 @@
+//! When the host's certificates end.
+
+use std::{
+    fs::File,
+    io::{self, Read},
+    path::{Path, PathBuf},
+};
+
+use watari_model::{Timestamp, node::health::Certificate};
+use x509_parser::pem::Pem;
+
+/// More than any chain of certificates.
+const MOST_BYTES: u64 = 256 * 1024;
+/// Of one file, so many are looked at.
+const MOST_BLOCKS: usize = 64;
+
+/// Looks at each file, in the order given.
+pub(super) fn look(paths: &[PathBuf]) -> Vec<Certificate> {
+    let of = |path: &PathBuf| Certificate {
+        path: path.display().to_string(),
+        not_after: read(path).ok().and_then(|pem| first_end(&pem)),
+    };
+    paths.iter().map(of).collect()
+}
+
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(MOST_BYTES).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// The end of the first that ends; none if there is none, or one that cannot be read.
+fn first_end(pem: &[u8]) -> Option<Timestamp> {
+    let mut first: Option<Timestamp> = None;
+    for block in Pem::iter_from_buffer(pem).take(MOST_BLOCKS) {
+        let block = block.ok()?;
+        // A key may stand in the same file.
+        if block.label != "CERTIFICATE" {
+            continue;
+        }
+        let certificate = block.parse_x509().ok()?;
+        let end = Timestamp(certificate.validity().not_after.to_datetime());
+        first = Some(first.map_or(end, |first| first.min(end)));
+    }
+    first
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use rcgen::{CertificateParams, KeyPair, date_time_ymd};
+    use watari_testkit::TempDir;
+
+    use super::*;
+
+    fn certificate(until: i32) -> String {
+        let mut params = CertificateParams::new(vec!["m1".to_owned()]).unwrap();
+        params.not_before = date_time_ymd(2020, 1, 1);
+        params.not_after = date_time_ymd(until, 5, 7);
+        params.self_signed(&KeyPair::generate().unwrap()).unwrap().pem()
+    }
+
+    #[test]
+    fn the_first_end_of_a_file_counts_and_what_is_no_certificate_has_none() {
+        let dir = TempDir::new();
+        let put = |name: &str, text: &str| {
+            let path = dir.path().join(name);
+            fs::write(&path, text).unwrap();
+            path
+        };
+        let key = KeyPair::generate().unwrap().serialize_pem();
+        let paths = [
+            put("one", &certificate(2_031)),
+            put("chain", &format!("{key}{}{}", certificate(2_041), certificate(2_029))),
+            put("key", &key),
+            put("text", "no certificate"),
+            put("cut", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"),
+            dir.path().join("not-there"),
+        ];
+        let ends: Vec<_> = look(&paths).into_iter().map(|one| one.not_after).collect();
+        let day = |year| Some(Timestamp(date_time_ymd(year, 5, 7)));
+        assert_eq!(ends, [day(2_031), day(2_029), None, None, None, None]);
+    }
+}

@@ -1,0 +1,72 @@
+//! What a node finds when it looks at itself: what else than room and processors its servers stand on.
+//!
+//! Everything here is coarse, so that a document changes only when there is something to know.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{SegmentName, Timestamp};
+
+/// What a node's agent sees of its host. It judges nothing: whoever reads it does.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Health {
+    /// Every bridge that its configuration binds to a segment, whether it can be used or not, by segment.
+    #[serde(default)]
+    pub bridges: Vec<Bridge>,
+    /// The certificates that libvirt, QEMU and the agent itself use.
+    #[serde(default)]
+    pub certificates: Vec<Certificate>,
+    /// Programs that the agent starts and does not find.
+    #[serde(default)]
+    pub missing_programs: Vec<String>,
+    /// How long the data folder's disk takes to make 4 KiB safe, in milliseconds: the middle of a few tries.
+    /// None if it has not been measured yet.
+    #[serde(default)]
+    pub fsync_ms: Option<u32>,
+    /// How many percent of the disk folder's files (inodes) may still be made, in steps of 5; none where a
+    /// file system does not count them.
+    #[serde(default)]
+    pub files_free_percent: Option<u8>,
+}
+
+/// A bridge that the operator made, or should have.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Bridge {
+    /// The segment that it is bound to.
+    pub segment: SegmentName,
+    /// Its name.
+    pub name: String,
+    /// What it is.
+    pub link: Link,
+    /// Its ports that have an address or route of their own, which belongs on the bridge: what is sent there
+    /// does not come back.
+    #[serde(default)]
+    pub addressed_ports: Vec<String>,
+}
+
+/// How a bridge stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Link {
+    /// There is no interface of that name.
+    Missing,
+    /// The interface is no bridge.
+    NotABridge,
+    /// It is switched off.
+    Down,
+    /// Nothing but servers is plugged into it.
+    NoUplink,
+    /// What leads out of the node has no carrier.
+    UplinkDown,
+    /// It is up, and leads out of the node.
+    Up,
+}
+
+/// A file of certificates.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Certificate {
+    /// Its path on the node.
+    pub path: String,
+    /// When the first of them ends; none if the file cannot be read or holds none.
+    pub not_after: Option<Timestamp>,
+}
