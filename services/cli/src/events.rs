@@ -187,6 +187,8 @@ mod tests {
             deleted,
             created: None,
             previous: None,
+            by: None,
+            why: None,
         }
     }
 

@@ -11,6 +11,7 @@ pub mod failure;
 pub mod firewall;
 pub mod format;
 pub mod frontend;
+pub mod history;
 pub mod image;
 pub mod input;
 pub mod key;
@@ -28,6 +29,7 @@ pub mod session;
 pub mod setup;
 pub mod site;
 pub mod texts;
+pub mod usage;
 pub mod vm;
 pub mod wait;
 
@@ -115,6 +117,8 @@ async fn dispatched(options: Options, out: Out) -> Result<(), Failure> {
         Verb::Migration(verb) => verb.run(&ctx).await,
         Verb::Outage(verb) => verb.run(&ctx).await,
         Verb::Events(events) => events.run(&ctx).await,
+        Verb::History(history) => history.run(&ctx).await,
+        Verb::Usage(verb) => verb.run(&ctx).await,
         Verb::Setup(_) | Verb::Completion(_) | Verb::Manual(_) => Ok(()),
     }
 }

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use watari_model::{NodeName, SegmentName, SiteName, Timestamp, node};
 
+pub use crate::history::{HistoryPage, ListHistory, ReportUsage, UsagePage};
 use crate::{Request, Service};
 
 /// List nodes, by name.
@@ -176,4 +177,6 @@ requests! {
     CordonNode "watari.v1.node.cordon" => NodeView, "Keep new servers away from a node.";
     UncordonNode "watari.v1.node.uncordon" => NodeView, "Let a node receive servers again.";
     ListEvents "watari.v1.event.list" => EventPage, "Say what happened.";
+    ListHistory "watari.v1.history.list" => HistoryPage, "Say who did what, when and why.";
+    ReportUsage "watari.v1.usage.get" => UsagePage, "Say how much servers used.";
 }

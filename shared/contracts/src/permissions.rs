@@ -164,6 +164,8 @@ pub const LOOKING: &[&str] = &[
     monitor::ListNodes::SUBJECT,
     monitor::GetNode::SUBJECT,
     monitor::ListEvents::SUBJECT,
+    monitor::ListHistory::SUBJECT,
+    monitor::ReportUsage::SUBJECT,
 ];
 
 impl Role {

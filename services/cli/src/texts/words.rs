@@ -34,8 +34,10 @@ words! {
     Addresses "ADDRESSES" "アドレス";
     Algorithm "ALGORITHM" "方式";
     Agent "AGENT" "エージェント";
+    BeforeAndAfter "BEFORE → AFTER" "変更前 → 変更後";
     Boots "DESIRED" "望む状態";
     Bucket "KIND" "種類";
+    By "WHO" "実行者";
     Changed "CHANGED" "最終変更";
     Cidr "SUBNET" "サブネット";
     Code "CODE" "コード";
@@ -48,6 +50,7 @@ words! {
     Data "DATA" "転送量";
     Disk "DISK" "ディスク";
     Done "DONE" "処理";
+    DiskHours "DISK GiB-HOURS" "ディスク (GiB 時間)";
     DiskFree "DISK FREE" "ディスク空き";
     DiskMoved "DISK MOVED" "ディスク転送量";
     Dns "NAME SERVERS" "ネームサーバ";
@@ -56,6 +59,7 @@ words! {
     Estimated "ESTIMATED" "所要見込み";
     Evacuate "EVACUATE" "退避方針";
     Event "EVENT" "予定";
+    ExistingHours "EXISTING HOURS" "存在時間";
     Fault "FAULT" "障害";
     Fingerprint "FINGERPRINT" "指紋";
     Followers "FOLLOWERS" "複製先";
@@ -81,6 +85,7 @@ words! {
     Mac "MAC" "MAC アドレス";
     Makespan "MAKESPAN" "全体の時間";
     Memory "MEMORY" "メモリ";
+    MemoryHours "MEMORY GiB-HOURS" "メモリ (GiB 時間)";
     MemoryMoved "MEMORY MOVED" "メモリ転送量";
     Migration "MIGRATION" "移行";
     Mtu "MTU" "最大パケット長";
@@ -89,6 +94,7 @@ words! {
     Networks "NETWORKS" "ネットワーク";
     Node "NODE" "ノード";
     Nodes "NODES" "ノード";
+    NotRecordedHours "HOURS NOT RECORDED" "記録のない時間";
     Outage "OUTAGE" "停電計画";
     Pause "OF WHICH PAUSE" "うち切替待ち";
     Power "POWER" "電源";
@@ -103,7 +109,9 @@ words! {
     Reason "REASON" "理由";
     Remedy "REMEDY" "対処";
     Replicas "COPIES" "複製数";
+    Request "REQUEST" "依頼";
     Revision "REVISION" "改訂番号";
+    RunningHours "RUNNING HOURS" "稼働時間";
     SavedAt "SAVED AS OF" "保存時点";
     SavedFrom "SAVED FROM" "保存元サーバ";
     Scope "SCOPE" "対象";
@@ -132,6 +140,7 @@ words! {
     UsedBy "USED BY" "使用サーバ";
     UserData "USER-DATA" "user-data の概要";
     Uuid "UUID" "UUID";
+    VcpuHours "VCPU-HOURS" "仮想 CPU 時間";
     Vcpus "VCPUS" "仮想 CPU";
     Vni "VNI" "VNI 番号";
     Virtualisation "VIRTUALISATION" "仮想化方式";
@@ -173,6 +182,7 @@ words! {
     NoMigrations "There are no migrations." "移行はありません。";
     NoOutages "There are no outages." "停電計画はありません。";
     NoEvents "There are no events." "出来事の記録はありません。";
+    NoUsage "There was no server in that time." "その期間に存在したサーバはありません。";
     NoEventsInCalendar "There are no events in the calendar." "カレンダーに予定はありません。";
     NothingMoved "No server had to move." "移動が必要なサーバはありませんでした。";
     WouldMoveTitle "Would move, in this order:" "次の順に移動します:";

@@ -1,5 +1,6 @@
 //! The requests that the monitor answers, one handler each.
 
+mod past;
 mod view;
 
 use std::{ops::Bound, sync::Arc};
@@ -7,7 +8,10 @@ use std::{ops::Bound, sync::Arc};
 use watari_chassis::Server;
 use watari_contracts::{
     Service,
-    monitor::{CordonNode, EventPage, GetNode, ListEvents, ListNodes, NodePage, NodeView, UncordonNode},
+    monitor::{
+        CordonNode, EventPage, GetNode, ListEvents, ListHistory, ListNodes, NodePage, NodeView, ReportUsage,
+        UncordonNode,
+    },
     permissions::BUCKETS,
 };
 use watari_model::{NodeName, Refusal, Said, said};
@@ -30,7 +34,7 @@ const LONGEST_KEY: usize = 127;
 pub(crate) fn server(watch: &Arc<Watch>, history: &Arc<History>) -> Server {
     let with = || Arc::clone(watch);
     let (list, get, cordon, uncordon) = (with(), with(), with(), with());
-    let history = Arc::clone(history);
+    let (events, told, used) = (Arc::clone(history), Arc::clone(history), Arc::clone(history));
     Server::new(&watch.ctx, Service::Monitor)
         .endpoint::<ListNodes, _, _, _>(move |_, request| {
             let page = list_nodes(&list, &request);
@@ -49,13 +53,21 @@ pub(crate) fn server(watch: &Arc<Watch>, history: &Arc<History>) -> Server {
             async move { set_cordon(&watch, &request.name, false).await }
         })
         .endpoint::<ListEvents, _, _, _>(move |_, request| {
-            let history = Arc::clone(&history);
+            let history = Arc::clone(&events);
             async move { history.events(&filter(request)?).await.map(|events| EventPage { events }) }
+        })
+        .endpoint::<ListHistory, _, _, _>(move |_, request| {
+            let history = Arc::clone(&told);
+            async move { past::list(&history, request).await }
+        })
+        .endpoint::<ReportUsage, _, _, _>(move |_, request| {
+            let history = Arc::clone(&used);
+            async move { past::usage(&history, request).await }
         })
 }
 
 fn list_nodes(watch: &Watch, request: &ListNodes) -> Result<NodePage, Refusal> {
-    let limit = limit(request.limit, PAGE)?;
+    let limit = limit(request.limit, PAGE, PAGE)?;
     let nodes = watch.nodes.snapshot();
     let from =
         (request.after.as_ref().map_or(Bound::Unbounded, |name| Bound::Excluded(name.as_str())), Bound::Unbounded);
@@ -85,14 +97,14 @@ fn filter(request: ListEvents) -> Result<Filter, Refusal> {
     if let Some(key) = key.as_ref().filter(|key| key.is_empty() || key.len() > LONGEST_KEY) {
         return Err(out_of_range("key", shown(key), said!("1 to {LONGEST_KEY} characters", "1～{LONGEST_KEY} 文字")));
     }
-    Ok(Filter { bucket, key, limit: limit(wanted, USUAL_EVENTS)? })
+    Ok(Filter { bucket, key, limit: limit(wanted, USUAL_EVENTS, PAGE)? })
 }
 
-fn limit(wanted: Option<u32>, usual: u32) -> Result<u32, Refusal> {
+fn limit(wanted: Option<u32>, usual: u32, most: u32) -> Result<u32, Refusal> {
     match wanted {
         None => Ok(usual),
-        Some(limit @ 1..=PAGE) => Ok(limit),
-        Some(other) => Err(out_of_range("limit", other.to_string(), Said::between(1, PAGE))),
+        Some(limit) if (1..=most).contains(&limit) => Ok(limit),
+        Some(other) => Err(out_of_range("limit", other.to_string(), Said::between(1, most))),
     }
 }
 
