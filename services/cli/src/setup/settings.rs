@@ -20,6 +20,8 @@ const fn telemetry_port(service: Service) -> u16 {
     }
 }
 
+/// The port of the NATS server's `/metrics`, on loopback only.
+const NATS_METRICS: u16 = 9107;
 /// Where an image service hands out blobs to nodes and to other front ends (mutual TLS).
 const BLOBS: u16 = 8443;
 /// Where it takes uploads from operators and nodes (TLS and a ticket).
@@ -169,6 +171,7 @@ pub fn of_launcher(cluster: &Cluster, host: &Host) -> String {
             ("identity", text(format!("nats.{}", host.name))),
         ],
     );
+    section(&mut table, "telemetry", [("listen", text(format!("127.0.0.1:{NATS_METRICS}")))]);
     written(host, &table)
 }
 
