@@ -194,7 +194,7 @@ async fn use_is_read_from_what_was_when_the_window_begins() {
     let golden = include_str!("../../../../../shared/contracts/tests/golden/document.vms.json");
     let documents: Vec<watari_model::vm::Vm> = serde_json::from_str(golden).unwrap();
     let mut vm = documents.into_iter().next().unwrap();
-    vm.created_at = at(0);
+    vm.created_at = at(-7_200);
     vm.state = watari_model::vm::State::Running;
     (vm.spec.vcpus, vm.spec.memory_mib, vm.spec.disk_gib) = (2, 512, 4);
     let write = |n: i64, document: Option<&watari_model::vm::Vm>| Change {
@@ -214,6 +214,9 @@ async fn use_is_read_from_what_was_when_the_window_begins() {
     assert_eq!(store.servers("", 1).await.unwrap(), ["mail"]);
     let sum = store.used("mail", Meter::new(at(40), at(100))).await.unwrap().done();
     assert_eq!((sum.ran_ms, sum.vcpu_ms), (20_000, 10_000 * 2 + 10_000 * 4));
+    // It was there before anything was written of it.
+    let before = store.used("mail", Meter::new(at(-3_600), at(-1_800))).await.unwrap().done();
+    assert_eq!((before.servers, before.unknown_ms, before.existed_ms), (1, 1_800_000, 0));
     // What was forgotten for its age takes nothing of it.
     store.retain(at(45), 1_000).await.unwrap();
     assert_eq!(store.used("mail", Meter::new(at(40), at(100))).await.unwrap().done(), sum);

@@ -22,12 +22,14 @@ impl Store {
         Ok(names)
     }
 
-    /// Shows the meter everything that matters of the servers of one name: what was when its window begins, and
-    /// every write until it ends.
+    /// Shows the meter everything that matters of the servers of one name: what was when its window begins, every
+    /// write until it ends, and the next one, which may be the first that tells of a server.
     pub(crate) async fn used(&self, name: &str, mut meter: Meter) -> Result<Meter, StoreError> {
         let mut rows = sqlx::query(
             "SELECT at_ns, deleted, document FROM events
-             WHERE bucket = 'vms' AND key = ?1 AND at_ns < ?2
+             WHERE bucket = 'vms' AND key = ?1
+                 AND at_ns <= COALESCE((SELECT MIN(at_ns) FROM events
+                     WHERE bucket = 'vms' AND key = ?1 AND at_ns >= ?2), ?2)
                  AND at_ns >= COALESCE((SELECT MAX(at_ns) FROM events
                      WHERE bucket = 'vms' AND key = ?1 AND at_ns <= ?3), 0)
              ORDER BY at_ns, revision",
