@@ -248,6 +248,8 @@ mod tests {
             deleted,
             created: None,
             previous: None,
+            by: None,
+            why: None,
         }
     }
 

@@ -60,6 +60,39 @@ pub fn moment(field: &str, text: &str, now: Timestamp) -> Result<Timestamp, Fail
     read.ok_or_else(|| out_of_range(field, forms(), text))
 }
 
+/// A moment that may have been: as [`moment`], a day for its beginning in the machine's time zone, or `2d` for so
+/// long before `now`.
+///
+/// # Errors
+/// As [`value`].
+pub fn past(field: &str, text: &str, now: Timestamp) -> Result<Timestamp, Failure> {
+    const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+    let forms = || {
+        said!(
+            "2d, 12h or 30m ago, YYYY-MM-DD, YYYY-MM-DD HH:MM or RFC 3339",
+            "2d、12h、30m (現在からさかのぼる時間)、YYYY-MM-DD、YYYY-MM-DD HH:MM または RFC 3339 の形式"
+        )
+    };
+    let days = |number: &str, of: u64| number.parse::<u64>().ok().filter(|n| *n <= 36_500).map(|n| n * of * DAY_MS);
+    let millis = match (text.strip_suffix('d'), text.strip_suffix('w')) {
+        (Some(number), _) => days(number, 1),
+        (_, Some(number)) => days(number, 7),
+        _ if text == "0s" => Some(0),
+        _ => duration(text).ok().and_then(|time| u64::try_from(time.as_millis()).ok()),
+    };
+    // A number alone might be meant as a year.
+    let before = millis.filter(|_| !text.ends_with(|c: char| c.is_ascii_digit())).map(|ms| now.minus_millis(ms));
+    let read = before.or_else(|| day(text)).or_else(|| absolute(text));
+    read.ok_or_else(|| out_of_range(field, forms(), text))
+}
+
+/// When a day begins here.
+fn day(text: &str) -> Option<Timestamp> {
+    let date: jiff::civil::Date = text.parse().ok().filter(|_| text.len() == "YYYY-MM-DD".len())?;
+    let begins = date.to_zoned(jiff::tz::TimeZone::system()).ok()?;
+    OffsetDateTime::from_unix_timestamp_nanos(begins.timestamp().as_nanosecond()).ok().map(Timestamp)
+}
+
 fn absolute(text: &str) -> Option<Timestamp> {
     let local = |civil: jiff::civil::DateTime| civil.to_zoned(jiff::tz::TimeZone::system()).ok().map(|z| z.timestamp());
     // A date alone says no moment, and a zone's name without its offset would be passed over.
@@ -141,6 +174,26 @@ mod tests {
             "2026-12-01T08:00[Asia/Tokyo]",
         ] {
             assert!(moment("from", text, now).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_has_been_is_told_by_its_day_or_by_how_long_ago_it_was() {
+        let now = at("2026-11-28T12:00:00Z");
+        for (text, then) in [
+            ("2d", "2026-11-26T12:00:00Z"),
+            ("1w", "2026-11-21T12:00:00Z"),
+            ("90m", "2026-11-28T10:30:00Z"),
+            ("0s", "2026-11-28T12:00:00Z"),
+            ("2026-11-01T00:00:00+09:00", "2026-10-31T15:00:00Z"),
+        ] {
+            assert_eq!(past("since", text, now).unwrap(), at(then), "{text}");
+        }
+        let midnight = jiff::civil::date(2026, 11, 1).to_zoned(jiff::tz::TimeZone::system()).unwrap();
+        let read = past("since", "2026-11-01", now).unwrap();
+        assert_eq!(read.0.unix_timestamp(), midnight.timestamp().as_second());
+        for text in ["", "d", "2026", "20261101", "-1d", "99999999d", "2026-13-01", "yesterday", "2x"] {
+            assert!(past("since", text, now).is_err(), "{text}");
         }
     }
 }

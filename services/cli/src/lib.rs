@@ -12,6 +12,7 @@ pub mod failure;
 pub mod firewall;
 pub mod format;
 pub mod frontend;
+pub mod history;
 pub mod image;
 pub mod input;
 pub mod key;
@@ -29,6 +30,7 @@ pub mod session;
 pub mod setup;
 pub mod site;
 pub mod texts;
+pub mod usage;
 pub mod vm;
 pub mod wait;
 
@@ -129,6 +131,8 @@ async fn dispatched(options: Options, out: Out) -> Result<(), Failure> {
         Verb::Outage(verb) => verb.run(&ctx).await,
         Verb::Events(events) => events.run(&ctx).await,
         Verb::Doctor(doctor) => doctor.run(&ctx).await,
+        Verb::History(history) => history.run(&ctx).await,
+        Verb::Usage(verb) => verb.run(&ctx).await,
         Verb::Setup(_) | Verb::Completion(_) | Verb::Manual(_) => Ok(()),
     }
 }

@@ -5,8 +5,8 @@ use std::{ffi::OsString, path::PathBuf, time::Duration};
 use clap::{Args, Parser, Subcommand};
 
 use crate::{
-    completion, doctor, events, firewall, frontend, image, key, lang::Lang, manual, migration, network, node,
-    out::Format, outage, port, setup, site, vm,
+    completion, doctor, events, firewall, frontend, history, image, key, lang::Lang, manual, migration, network, node,
+    out::Format, outage, port, setup, site, usage, vm,
 };
 
 /// The operator's command of Watari, the private cloud whose servers migrate.
@@ -159,6 +159,11 @@ pub enum Verb {
     Events(events::Events),
     /// What is wrong in the cluster or on one node, why it matters, and what mends it
     Doctor(doctor::Doctor),
+    /// Who did what, when and why, with what was before and after
+    History(history::History),
+    /// What servers used
+    #[command(subcommand)]
+    Usage(usage::Verb),
     /// Make keys, certificates and configuration for the hosts of a cluster, as files
     Setup(setup::Setup),
     /// Print the script with which a shell completes what is typed

@@ -71,6 +71,7 @@ impl Session {
             nkey: global.nkey().or(file.nkey),
             ca: global.ca().or(file.ca),
             request_timeout: ONE_TRY.min(global.timeout),
+            speaker: login(),
             initial: Initial::Fail,
             ..BusSettings::default()
         };
@@ -198,6 +199,12 @@ fn passes(error: &CallError) -> bool {
         CallError::Refused(body) => matches!(body.refusal, Refusal::NotPrimary { .. } | Refusal::NoAnswer { .. }),
         CallError::Bus { .. } => false,
     }
+}
+
+/// As whom this person is logged in here, which the history shows beside what is proven.
+fn login() -> String {
+    let named = ["SUDO_USER", "LOGNAME", "USER"].into_iter().find_map(|name| std::env::var(name).ok());
+    named.unwrap_or_default()
 }
 
 /// Answers go to an inbox that follows from the key, so that no other operator or viewer reads

@@ -3,7 +3,7 @@
 pub mod alerts;
 pub mod power;
 
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use serde::Deserialize;
 use watari_chassis::Validate;
@@ -85,6 +85,8 @@ pub struct History {
     pub catch_up_seconds: u64,
     /// Seconds before a file that cannot be used is tried again.
     pub retry_seconds: u64,
+    /// What people's keys on the bus are called.
+    pub people: BTreeMap<String, String>,
 }
 
 impl Settings {

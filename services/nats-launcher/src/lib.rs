@@ -15,6 +15,7 @@
 //! campus may still go dark any moment would take the majority with it.
 
 mod life;
+mod metrics;
 mod orders;
 mod settings;
 
@@ -60,6 +61,7 @@ const JOINING: Duration = Duration::from_secs(20);
 pub async fn run(settings: Settings) -> Result<ExitCode, Error> {
     let mut signals = Signals::listen()?;
     let mut orders = Orders::follow(&settings);
+    metrics::serve(&settings);
     let mut life = Life::find(&settings)?;
     if let Some(now) = life.as_ref().filter(|_| settings.has_others())
         && orders.membership(&now.name(), ASKING).await == Membership::Stranger

@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -23,7 +24,25 @@ pub struct Settings {
     pub store: PathBuf,
     /// How the other servers are reached, in the system account.
     bus: BusSection,
+    /// Where this process tells how the server is.
+    #[serde(default)]
+    telemetry: Telemetry,
 }
+
+/// As services have it; the environment goes before the file here too.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Telemetry {
+    /// Where `/metrics` is served; empty is nowhere.
+    #[serde(default)]
+    listen: String,
+    /// Whether that may be an address that others reach.
+    #[serde(default)]
+    listen_beyond_loopback: bool,
+}
+
+/// Where the server tells about itself, by the configuration that `watari setup` makes for it.
+const MONITORING: SocketAddr = SocketAddr::V4(std::net::SocketAddrV4::new(Ipv4Addr::LOCALHOST, 8222));
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -53,6 +72,15 @@ impl Settings {
         self.bus.urls.len() > 1
     }
 
+    /// Where `/metrics` is to be served, and where the server is asked for them.
+    pub(crate) fn metrics(&self) -> Result<Option<(SocketAddr, SocketAddr)>, Error> {
+        let given = |name: &str| std::env::var(name).ok().filter(|text| !text.is_empty());
+        let listen = given("WATARI_TELEMETRY_LISTEN").unwrap_or_else(|| self.telemetry.listen.clone());
+        let beyond = given("WATARI_TELEMETRY_LISTEN_BEYOND_LOOPBACK");
+        let beyond = beyond.map_or(self.telemetry.listen_beyond_loopback, |text| text == "true");
+        address(&listen, beyond).map(|address| address.map(|address| (address, MONITORING)))
+    }
+
     /// How the other servers are reached.
     pub(crate) fn bus(&self) -> BusSettings {
         let path = |path: &PathBuf| (!path.as_os_str().is_empty()).then(|| path.clone());
@@ -65,5 +93,33 @@ impl Settings {
             initial: Initial::Wait,
             ..BusSettings::default()
         }
+    }
+}
+
+fn address(listen: &str, beyond_loopback: bool) -> Result<Option<SocketAddr>, Error> {
+    if listen.is_empty() {
+        return Ok(None);
+    }
+    match listen.parse::<SocketAddr>() {
+        Ok(address) if address.ip().is_loopback() || beyond_loopback => Ok(Some(address)),
+        Ok(_) => Err(Error::Settings(format!(
+            "telemetry.listen is {listen}, which others can reach in plain text: use 127.0.0.1, or set telemetry.listen_beyond_loopback = true where something else guards it"
+        ))),
+        Err(_) => {
+            Err(Error::Settings(format!("telemetry.listen is {listen:?}: give it ADDRESS:PORT or leave it empty")))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metrics_are_not_served_to_others_by_oversight() {
+        assert!(address("", false).unwrap().is_none());
+        assert!(address("127.0.0.1:9107", false).unwrap().is_some());
+        assert!(address("0.0.0.0:9107", false).is_err() && address("0.0.0.0:9107", true).unwrap().is_some());
+        assert!(address("nowhere", true).is_err());
     }
 }

@@ -14,6 +14,7 @@
 //! | [`codec`] | beats as bytes |
 //! | [`clock`] | the only place where a clock is read |
 
+mod act;
 mod bucket;
 mod bus;
 pub mod clock;

@@ -32,6 +32,8 @@ pub const RELISTS: &str = "watari_bucket_relists_total";
 pub const REMADE: &str = "watari_bucket_remade_total";
 /// 1 while this process leads, by service.
 pub const PRIMARY: &str = "watari_lease_primary";
+/// Always 1; its labels say which program, version and instance this is.
+pub const BUILD: &str = "watari_build_info";
 /// The epoch of this process's tenure, by service; 0 while it does not lead.
 pub const EPOCH: &str = "watari_lease_epoch";
 
@@ -110,7 +112,7 @@ impl BusMetrics {
 /// Adds what says which program this is and since when it runs.
 pub(crate) fn register_build(registry: &Registry, service: &str, instance: &str) -> Result<(), prometheus::Error> {
     let labels = ["service", "instance", "version"];
-    let build = added(registry, IntGaugeVec::new(Opts::new("watari_build_info", "Which program this is."), &labels)?)?;
+    let build = added(registry, IntGaugeVec::new(Opts::new(BUILD, "Which program this is."), &labels)?)?;
     build.with_label_values(&[service, instance, env!("CARGO_PKG_VERSION")]).set(1);
     let start = added(registry, Gauge::new("process_start_time_seconds", "When the process started, in Unix time.")?)?;
     start.set(crate::clock::now().0.unix_timestamp() as f64);

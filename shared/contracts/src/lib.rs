@@ -4,6 +4,7 @@ pub mod agent;
 pub mod beat;
 pub mod firewall;
 pub mod frontend;
+pub mod history;
 pub mod image;
 pub mod monitor;
 pub mod network;

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use watari_model::{NodeName, SegmentName, SiteName, Timestamp, node};
 
+pub use crate::history::{HistoryPage, ListHistory, ReportUsage, UsagePage};
 use crate::{Request, Service};
 
 /// List nodes, by name.
@@ -238,4 +239,6 @@ requests! {
     ListHealth "watari.v1.health.list" => HealthPage, "List what nodes find when they look at themselves.";
     ListUpses "watari.v1.ups.list" => UpsPage, "List the UPSes that are asked, and whether they answer.";
     ListEvents "watari.v1.event.list" => EventPage, "Say what happened.";
+    ListHistory "watari.v1.history.list" => HistoryPage, "Say who did what, when and why.";
+    ReportUsage "watari.v1.usage.get" => UsagePage, "Say how much servers used.";
 }

@@ -166,6 +166,8 @@ pub const LOOKING: &[&str] = &[
     monitor::ListHealth::SUBJECT,
     monitor::ListUpses::SUBJECT,
     monitor::ListEvents::SUBJECT,
+    monitor::ListHistory::SUBJECT,
+    monitor::ReportUsage::SUBJECT,
 ];
 
 impl Role {

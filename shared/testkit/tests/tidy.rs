@@ -14,6 +14,8 @@ mod imports;
 mod readmes;
 #[path = "tidy/style.rs"]
 mod style;
+#[path = "tidy/watching.rs"]
+mod watching;
 
 use files::{File, repository};
 
@@ -47,13 +49,74 @@ fn the_repository_is_tidy() {
 fn readmes_and_guides_are_in_step() {
     let files = repository();
     let text = |path: &str| files.iter().find(|f| f.path == path).map(|f| f.text.clone());
-    for page in ["README", "deploy/INSTALL"] {
+    for page in ["README", "deploy/INSTALL", "deploy/prometheus/RUNBOOK"] {
         let (Some(en), Some(ja)) = (text(&format!("{page}.md")), text(&format!("{page}.ja.md"))) else {
             panic!("{page}.md and {page}.ja.md must both be there");
         };
         let faults = readmes::differences(&en, &ja);
         assert!(faults.is_empty(), "{page}: {}", faults.join("\n"));
     }
+}
+
+#[test]
+fn every_alert_is_tried_and_explained() {
+    let files = repository();
+    let text = |name: &str| {
+        let path = format!("deploy/prometheus/{name}");
+        files.iter().find(|f| f.path == path).map(|f| f.text.as_str()).unwrap_or_else(|| panic!("{path} is missing"))
+    };
+    let (rules, tests) = (text("rules.yml"), text("rules.test.yml"));
+    let alerts = watching::Alerts { rules, tests, en: text("RUNBOOK.md"), ja: text("RUNBOOK.ja.md") };
+    assert!(rules.matches("- alert: ").count() > 10);
+    assert_eq!(alerts.faults(), Vec::<String>::new());
+}
+
+#[test]
+fn an_alert_that_nobody_explains_or_tries_is_caught() {
+    let rules = "      - alert: Gone\n        annotations:\n          runbook: deploy/prometheus/RUNBOOK.md#gone\n";
+    let firing = "count(ALERTS{alertname=\"Gone\",alertstate=\"firing\"})";
+    let tests =
+        format!("- {{expr: '{firing}', exp_samples: []}}\n- {{expr: '{firing}', exp_samples: [{{value: 1}}]}}\n");
+    let page = "# When\n## Gone\ntext\n";
+    let good = || watching::Alerts { rules, tests: &tests, en: page, ja: page };
+    assert_eq!(good().faults(), Vec::<String>::new());
+    for bad in [
+        watching::Alerts { rules: "- alert: Gone\n", ..good() },
+        watching::Alerts { tests: tests.lines().next().unwrap(), ..good() },
+        watching::Alerts { tests: tests.lines().nth(1).unwrap(), ..good() },
+        watching::Alerts { en: "# When\n", ..good() },
+        watching::Alerts { ja: "# When\n## Goner\n", ..good() },
+        watching::Alerts { en: "## Gone\n## Other\n", ..good() },
+    ] {
+        assert!(!bad.faults().is_empty());
+    }
+}
+
+#[test]
+fn the_page_of_metrics_is_that_of_the_code() {
+    let files = repository();
+    let path = "deploy/prometheus/METRICS.md";
+    let wanted = watching::metrics(&files);
+    assert!(wanted.lines().count() > 50, "{wanted}");
+    if std::env::var("WATARI_GOLDEN").is_ok_and(|value| value == "write") {
+        files::write(path, &wanted);
+        return;
+    }
+    let stored = files.iter().find(|f| f.path == path).map_or("", |f| f.text.as_str());
+    let differ: Vec<_> = wanted.lines().filter(|line| !stored.lines().any(|there| there == *line)).collect();
+    assert!(wanted == stored, "{path} lacks {differ:#?}, or has more: run this with WATARI_GOLDEN=write");
+}
+
+#[test]
+fn a_metric_is_known_by_its_constant_and_its_comment() {
+    let text = "/// Beats\n/// taken.\npub(crate) const BEATS: &str = \"watari_beats_total\";\n/// A label.\nconst SITE: &str = \"watari_site\";\n";
+    let page = watching::metrics(&[
+        File::new("services/monitor/src/metrics.rs", text),
+        File::new("services/monitor/tests/x.rs", "const X: &str = \"watari_x\";"),
+        File::new("shared/chassis/src/metrics.rs", "const B: &str = \"watari_build_info\";"),
+    ]);
+    let rows: Vec<&str> = page.lines().filter(|line| line.starts_with("| `")).collect();
+    assert_eq!(rows, ["| `watari_build_info` |  | all |", "| `watari_beats_total` | Beats taken. | monitor |"]);
 }
 
 /// Finds exactly the bad ones among examples.

@@ -158,14 +158,14 @@ fn configuration(
         (Role::Front, _) => {
             for service in identity::OF_FRONT {
                 let path = format!("etc/watari/{}.toml", service.name());
-                overlay.put(&path, Readers::All, &settings::of(cluster, host, service))?;
+                overlay.put(&path, Readers::All, &settings::of(cluster, host, service, identities))?;
             }
         }
         (Role::Node, Some(issued)) => {
             overlay.put(
                 "etc/watari/node-agent.toml",
                 Readers::All,
-                &settings::of(cluster, host, Service::NodeAgent),
+                &settings::of(cluster, host, Service::NodeAgent, identities),
             )?;
             overlay.put("etc/libvirt/libvirtd.conf", Readers::All, &libvirt::libvirtd(cluster, host))?;
             overlay.put("etc/libvirt/qemu.conf", Readers::All, &libvirt::qemu(host))?;

@@ -2,7 +2,10 @@
 
 use std::fmt::Write;
 
-use watari_contracts::permissions::{Account, Answers, Crossing, Permissions, SHARED, detour};
+use watari_contracts::{
+    permissions::{Account, Answers, Crossing, Permissions, SHARED, detour},
+    subjects,
+};
 
 use super::{
     cluster::{Cluster, Host, at},
@@ -95,7 +98,9 @@ fn accounts(out: &mut String, identities: &[Identity]) {
             Crossing::Listen => "stream",
         };
         let to = detour(subject).map(|to| format!(", to: \"{to}\"")).unwrap_or_default();
-        let _ = writeln!(out, "      {{{kind}: {{account: CLOUD, subject: \"{subject}\"}}{to}}}");
+        // Services are told by the server who asks: the history says who did what.
+        let share = if *subject == subjects::REQUESTS { ", share: true" } else { "" };
+        let _ = writeln!(out, "      {{{kind}: {{account: CLOUD, subject: \"{subject}\"}}{to}{share}}}");
     }
     out.push_str("    ]\n    mappings: {\n");
     for (subject, to) in SHARED.iter().filter_map(|(subject, _)| Some((subject, detour(subject)?))) {

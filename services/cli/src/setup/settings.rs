@@ -2,9 +2,12 @@
 //! that `--print-config` shows.
 
 use toml::{Table, Value};
-use watari_contracts::Service;
+use watari_contracts::{Service, permissions};
 
-use super::cluster::{Cluster, Host, Role, at};
+use super::{
+    cluster::{Cluster, Host, Role, at},
+    identity::Identity,
+};
 
 /// Ports of `/metrics`, `/live` and `/ready`, on loopback only.
 const fn telemetry_port(service: Service) -> u16 {
@@ -17,20 +20,23 @@ const fn telemetry_port(service: Service) -> u16 {
     }
 }
 
+/// The port of the NATS server's `/metrics`, on loopback only.
+const NATS_METRICS: u16 = 9107;
 /// Where an image service hands out blobs to nodes and to other front ends (mutual TLS).
 const BLOBS: u16 = 8443;
 /// Where it takes uploads from operators and nodes (TLS and a ticket).
 const UPLOADS: u16 = 8444;
 
-/// A process's configuration file.
+/// A process's configuration file. The monitor is told what the keys of `identities` are called.
 #[must_use]
-pub fn of(cluster: &Cluster, host: &Host, service: Service) -> String {
+pub fn of(cluster: &Cluster, host: &Host, service: Service, identities: &[Identity]) -> String {
     let mut table = common(cluster, host, service);
     match service {
         Service::NodeAgent => node_agent(&mut table, cluster, host),
         Service::Image => image(&mut table, cluster, host),
         Service::Scheduler => scheduler(&mut table, cluster, host),
-        Service::Network | Service::Monitor => {}
+        Service::Monitor => monitor(&mut table, identities),
+        Service::Network => {}
     }
     written(host, &table)
 }
@@ -109,6 +115,12 @@ fn image(table: &mut Table, cluster: &Cluster, host: &Host) {
     section(table, "image", entries);
 }
 
+fn monitor(table: &mut Table, identities: &[Identity]) {
+    let person = |i: &&Identity| matches!(i.role, Some(permissions::Role::Operator | permissions::Role::Viewer));
+    let people: Table = identities.iter().filter(person).map(|i| (i.public.clone(), text(&i.name))).collect();
+    section(table, "history", [("people", Value::Table(people))]);
+}
+
 fn scheduler(table: &mut Table, cluster: &Cluster, host: &Host) {
     let sites = cluster.sites.iter().map(|site| {
         let title = site.title.as_deref().unwrap_or(site.name.as_str());
@@ -159,6 +171,7 @@ pub fn of_launcher(cluster: &Cluster, host: &Host) -> String {
             ("identity", text(format!("nats.{}", host.name))),
         ],
     );
+    section(&mut table, "telemetry", [("listen", text(format!("127.0.0.1:{NATS_METRICS}")))]);
     written(host, &table)
 }
 

@@ -34,8 +34,10 @@ words! {
     Addresses "ADDRESSES" "アドレス";
     Algorithm "ALGORITHM" "方式";
     Agent "AGENT" "エージェント";
+    BeforeAndAfter "BEFORE → AFTER" "変更前 → 変更後";
     Boots "DESIRED" "望む状態";
     Bucket "KIND" "種類";
+    By "WHO" "実行者";
     Changed "CHANGED" "最終変更";
     Cidr "SUBNET" "サブネット";
     Code "CODE" "コード";
@@ -48,6 +50,7 @@ words! {
     Data "DATA" "転送量";
     Disk "DISK" "ディスク";
     Done "DONE" "処理";
+    DiskHours "DISK GiB-HOURS" "ディスク (GiB 時間)";
     DiskFree "DISK FREE" "ディスク空き";
     DiskMoved "DISK MOVED" "ディスク転送量";
     Dns "NAME SERVERS" "ネームサーバ";
@@ -56,6 +59,7 @@ words! {
     Estimated "ESTIMATED" "所要見込み";
     Evacuate "EVACUATE" "退避方針";
     Event "EVENT" "予定";
+    ExistingHours "EXISTING HOURS" "存在時間";
     Fault "FAULT" "障害";
     Finding "FINDING" "所見";
     Fingerprint "FINGERPRINT" "指紋";
@@ -82,6 +86,7 @@ words! {
     Mac "MAC" "MAC アドレス";
     Makespan "MAKESPAN" "全体の時間";
     Memory "MEMORY" "メモリ";
+    MemoryHours "MEMORY GiB-HOURS" "メモリ (GiB 時間)";
     MemoryMoved "MEMORY MOVED" "メモリ転送量";
     Migration "MIGRATION" "移行";
     Mtu "MTU" "最大パケット長";
@@ -90,6 +95,7 @@ words! {
     Networks "NETWORKS" "ネットワーク";
     Node "NODE" "ノード";
     Nodes "NODES" "ノード";
+    NotRecordedHours "HOURS NOT RECORDED" "記録のない時間";
     Outage "OUTAGE" "停電計画";
     Pause "OF WHICH PAUSE" "うち切替待ち";
     Power "POWER" "電源";
@@ -104,8 +110,10 @@ words! {
     Reason "REASON" "理由";
     Remedy "REMEDY" "対処";
     Replicas "COPIES" "複製数";
+    Request "REQUEST" "依頼";
     Reserved "RESERVED FOR GROWING" "拡張用に確保済み";
     Revision "REVISION" "改訂番号";
+    RunningHours "RUNNING HOURS" "稼働時間";
     SavedAt "SAVED AS OF" "保存時点";
     SavedFrom "SAVED FROM" "保存元サーバ";
     Scope "SCOPE" "対象";
@@ -136,6 +144,7 @@ words! {
     UsedBy "USED BY" "使用サーバ";
     UserData "USER-DATA" "user-data の概要";
     Uuid "UUID" "UUID";
+    VcpuHours "VCPU-HOURS" "仮想 CPU 時間";
     Vcpus "VCPUS" "仮想 CPU";
     Vni "VNI" "VNI 番号";
     Virtualisation "VIRTUALISATION" "仮想化方式";
@@ -186,6 +195,7 @@ words! {
     NoEvents "There are no events." "出来事の記録はありません。";
     NoEventsInCalendar "There are no such events in the calendar." "カレンダーに該当する予定はありません。";
     NothingWrong "Nothing is wrong." "異常はありません。";
+    NoUsage "There was no server in that time." "その期間に存在したサーバはありません。";
     NothingMoved "No server had to move." "移動が必要なサーバはありませんでした。";
     WouldMoveTitle "Would move, in this order:" "次の順に移動します:";
     WouldStayTitle "Would not move:" "移動できないサーバ:";

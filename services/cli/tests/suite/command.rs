@@ -467,3 +467,61 @@ fn a_public_key_is_kept_and_a_private_one_does_not_even_travel() {
     assert!(ran.status == 2 && ran.err.contains("error[key.refused]"), "{ran:?}");
     assert_eq!(stub.asked().len(), 2, "nothing more was sent");
 }
+
+#[test]
+fn the_history_is_shown_newest_last_page_by_page_as_far_as_is_wanted() {
+    let cloud = Cloud::start();
+    let stub = Stub::start(&cloud, "monitor.m-front", &["watari.v1.history.list"], |_, asked| {
+        let mut page = sample("reply.HistoryPage.json");
+        let first = asked["before"].is_null();
+        page["changes"][0]["summary"] = if first { "mail: newer" } else { "mail: older" }.into();
+        if !first {
+            page["next"] = Value::Null;
+        }
+        Reply(page)
+    });
+    let ran = cloud.run(&["history", "vm/mail", "--since", "2d", "--by", "sato"]);
+    assert_eq!(ran.status, 0, "{ran:?}");
+    let (older, newer) = (ran.out.find("mail: older").unwrap(), ran.out.find("mail: newer").unwrap());
+    assert!(older < newer && ran.out.contains("operator@192.0.2.10 (sato)"), "{ran:?}");
+    let asked = stub.asked();
+    let first = &asked[0].1;
+    assert_eq!((asked.len(), first["bucket"].as_str(), first["key"].as_str()), (2, Some("vms"), Some("mail")));
+    assert!(first["by"] == "sato" && first["since"].is_string() && first["until"].is_null(), "{first}");
+    let one = cloud.run(&["history", "--limit", "1", "-o", "json"]).json();
+    assert_eq!(one.as_array().unwrap().len(), 1, "{one}");
+    assert_eq!(one[0]["fields"][0]["after"], "1024");
+    let mistyped = cloud.run(&["history", "server"]);
+    assert!(mistyped.status == 2 && mistyped.err.contains("firewall"), "{mistyped:?}");
+}
+
+#[test]
+fn use_is_reported_as_a_table_and_as_lines_for_spreadsheets() {
+    let cloud = Cloud::start();
+    let stub = Stub::start(&cloud, "monitor.m-front", &["watari.v1.usage.get"], |_, asked| {
+        let mut page = sample("reply.UsagePage.json");
+        if !asked["after"].is_null() {
+            page["servers"][0]["vm"] = "web".into();
+            page["next"] = Value::Null;
+        }
+        Reply(page)
+    });
+    let window = ["usage", "report", "--from", "2026-11-01T00:00:00Z", "--to", "2026-12-01T00:00:00Z"];
+    let ran = cloud.run(&window);
+    assert!(ran.status == 0 && ran.out.contains("1392.00") && ran.out.contains("web"), "{ran:?}");
+    assert_eq!(stub.asked()[0].1["until"], "2026-12-01T00:00:00Z");
+    let csv = cloud.run(&[&window[..], &["--csv"]].concat());
+    let lines: Vec<&str> = csv.out.lines().collect();
+    assert!(lines[0].starts_with("vm,servers,vcpu_hours,"), "{csv:?}");
+    assert_eq!(
+        lines[1..],
+        [
+            "mail,1,1392.000,696.000,2880.000,696.000,720.000,0.000",
+            "web,1,1392.000,696.000,2880.000,696.000,720.000,0.000"
+        ]
+    );
+    let json = cloud.run(&[&window[..], &["-o", "json"]].concat()).json();
+    assert_eq!((json[0]["vcpu_hours"].as_f64(), json[1]["vm"].as_str()), (Some(1392.0), Some("web")));
+    let reversed = cloud.run(&["usage", "report", "--from", "never", "--to", "0s"]);
+    assert!(reversed.status == 2 && reversed.err.contains("--from"), "{reversed:?}");
+}

@@ -108,6 +108,24 @@ fn an_agent_hears_its_own_orders_only_and_answers_each_once() {
 }
 
 #[test]
+fn a_service_is_told_by_the_server_who_asks_whatever_the_asker_says() {
+    let cloud = Cloud::start();
+    let mut scheduler = cloud.client("scheduler.m-front");
+    assert_eq!(scheduler.subscribe("watari.v1.vm.stop"), Allowed);
+    let mut operator = cloud.client("operator");
+    let forged = [("Nats-Request-Info", r#"{"user":"UFORGED","host":"192.0.2.99"}"#)];
+    assert_eq!(operator.publish_with_headers("watari.v1.vm.stop", &forged, "{}"), Allowed);
+    let asked = scheduler.next();
+    let seed = support::read(&cloud.files.seed_file("operator"));
+    let key = nkeys::KeyPair::from_seed(seed.trim()).unwrap().public_key();
+    assert!(asked.headers.contains(&format!(r#""user":"{key}""#)), "{}", asked.headers);
+    assert!(!asked.headers.contains("UFORGED") && asked.headers.contains(r#""host":"127.0.0.1""#), "{}", asked.headers);
+    // The monitor is told what that key is called.
+    let settings: toml::Table = cloud.files.read("m-front", "etc/watari/monitor.toml").parse().unwrap();
+    assert_eq!(settings["history"]["people"][&key].as_str(), Some("operator"));
+}
+
+#[test]
 fn a_viewer_looks_and_changes_nothing() {
     let cloud = Cloud::start();
     let mut scheduler = scheduler(&cloud);

@@ -1,6 +1,8 @@
 //! What was missed is read from the buckets' streams, as far as they reach back.
 
-use watari_chassis::{Context, Past, ReadError};
+use std::collections::HashMap;
+
+use watari_chassis::{Context, Past, PastWrite, ReadError};
 use watari_contracts::permissions::BUCKETS;
 use watari_model::Timestamp;
 
@@ -56,14 +58,53 @@ async fn bucket_from(
         let writes = past.read(next, BATCH).await?;
         let Some(last) = writes.last().map(|write| write.revision) else { return Ok(added) };
         let complete = writes.len() < BATCH;
-        // What would be forgotten at once is not written down again.
-        let changes: Vec<_> =
-            writes.into_iter().filter(|write| write.created >= oldest).map(|write| feed::past(bucket, write)).collect();
+        let writes = worth_keeping(writes, oldest).into_iter();
+        let changes: Vec<_> = writes.map(|write| feed::past(bucket, write, &settings.people)).collect();
         added += store.add(&changes, settings.most_document_bytes).await?;
         store.reach(bucket, Reached { made, revision: last }).await?;
         next = last + 1;
         if complete {
             return Ok(added);
         }
+    }
+}
+
+/// What would be forgotten at once is not written down again. Of each document that is older than all that is
+/// kept, the last of its writes stays, since it says how things stood.
+fn worth_keeping(writes: Vec<PastWrite>, oldest: Timestamp) -> Vec<PastWrite> {
+    let old = writes.iter().filter(|write| write.created < oldest);
+    let last: HashMap<String, u64> = old.map(|write| (write.key.clone(), write.revision)).collect();
+    let stood = |write: &PastWrite| !write.deleted && last.get(&write.key) == Some(&write.revision);
+    writes.into_iter().filter(|write| write.created >= oldest || stood(write)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use time::OffsetDateTime;
+
+    use super::*;
+
+    #[test]
+    fn of_what_is_too_old_only_how_it_stood_is_kept() {
+        let write = |key: &str, revision: i64, deleted: bool| PastWrite {
+            key: key.to_owned(),
+            revision: revision.unsigned_abs(),
+            created: Timestamp(OffsetDateTime::from_unix_timestamp(revision).unwrap()),
+            deleted,
+            payload: Vec::<u8>::new().into(),
+            by: None,
+            why: None,
+        };
+        let oldest = Timestamp(OffsetDateTime::from_unix_timestamp(6).unwrap());
+        let all = vec![
+            write("a", 1, false),
+            write("b", 2, false),
+            write("a", 3, false),
+            write("b", 4, true),
+            write("a", 7, false),
+            write("b", 8, false),
+        ];
+        let kept: Vec<_> = worth_keeping(all, oldest).iter().map(|write| write.revision).collect();
+        assert_eq!(kept, [3, 7, 8]);
     }
 }

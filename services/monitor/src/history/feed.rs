@@ -1,5 +1,7 @@
 //! From an event on the bus to a change of the history.
 
+use std::collections::BTreeMap;
+
 use watari_chassis::{Message, PastWrite};
 use watari_contracts::{permissions::BUCKETS, subjects};
 
@@ -16,8 +18,11 @@ pub(super) enum Told {
     Incomplete,
 }
 
+/// What the keys of people are called.
+pub(super) type People = BTreeMap<String, String>;
+
 /// Reads an event. It is believed to be one, since only buckets' own streams may publish events.
-pub(super) fn read(message: &Message) -> Told {
+pub(super) fn read(message: &Message, people: &People) -> Told {
     let prefix = subjects::EVENTS.trim_end_matches('>');
     let rest = message.subject.strip_prefix(prefix);
     let Some((bucket, key)) = rest.and_then(|rest| rest.split_once('.')) else { return Told::Nothing };
@@ -28,12 +33,35 @@ pub(super) fn read(message: &Message) -> Told {
         return Told::Incomplete;
     };
     let document = (!message.deleted).then(|| String::from_utf8_lossy(&message.payload).into_owned());
-    let change = Change { at, bucket: bucket.to_owned(), key: key.to_owned(), revision, document };
+    let (by, why) = (message.by.as_deref().map(|by| named(by, people)), message.why.clone());
+    let change = Change { at, bucket: bucket.to_owned(), key: key.to_owned(), revision, document, by, why };
     Told::Change(change, previous)
 }
 
 /// Reads a write of a bucket's past.
-pub(super) fn past(bucket: &str, write: PastWrite) -> Change {
+pub(super) fn past(bucket: &str, write: PastWrite, people: &People) -> Change {
     let document = (!write.deleted).then(|| String::from_utf8_lossy(&write.payload).into_owned());
-    Change { at: write.created, bucket: bucket.to_owned(), key: write.key, revision: write.revision, document }
+    let PastWrite { key, revision, created: at, why, .. } = write;
+    let by = write.by.map(|by| named(&by, people));
+    Change { at, bucket: bucket.to_owned(), key, revision, document, by, why }
+}
+
+/// A person's name in place of the key with which a question was signed.
+fn named(by: &str, people: &People) -> String {
+    let known = by.split_once('@').and_then(|(key, rest)| Some((people.get(key)?, rest)));
+    known.map_or_else(|| by.to_owned(), |(name, rest)| format!("{name}@{rest}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_called_by_its_name_where_one_is_known() {
+        let people = People::from([("UABC".to_owned(), "operator".to_owned())]);
+        assert_eq!(named("UABC@192.0.2.10 (sato)", &people), "operator@192.0.2.10 (sato)");
+        for other in ["UXYZ@192.0.2.10", "scheduler.m-front", "UABC", ""] {
+            assert_eq!(named(other, &people), other);
+        }
+    }
 }

@@ -102,7 +102,7 @@ impl Keeper<'_> {
         loop {
             tokio::select! {
                 () = self.ctx.shutdown.cancelled() => return Ok(()),
-                batch = batch(&mut events) => {
+                batch = batch(&mut events, &self.settings.people) => {
                     if self.take(batch.ok_or(Failure::Ended)?).await? == Seen::Gap {
                         next_catch_up = Instant::now();
                     }
@@ -191,13 +191,13 @@ impl Keeper<'_> {
 
 /// The next event, and whatever else has come by then. Nothing is lost if this is dropped before
 /// it is done.
-async fn batch(events: &mut Messages) -> Option<Vec<Told>> {
+async fn batch(events: &mut Messages, people: &feed::People) -> Option<Vec<Told>> {
     let first = events.next().await?;
-    let mut batch = vec![feed::read(&first)];
+    let mut batch = vec![feed::read(&first, people)];
     while batch.len() < BATCH
         && let Some(Some(next)) = events.next().now_or_never()
     {
-        batch.push(feed::read(&next));
+        batch.push(feed::read(&next, people));
     }
     Some(batch)
 }

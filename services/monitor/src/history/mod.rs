@@ -10,20 +10,26 @@
 
 mod catch_up;
 mod feed;
+mod fields;
 mod keeper;
 mod store;
 mod summary;
+mod usage;
 
 use std::sync::{Arc, PoisonError, RwLock};
 
 use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts};
 use watari_chassis::{Context, prometheus};
-use watari_contracts::monitor::Event;
-use watari_model::Refusal;
+use watari_contracts::{
+    history::{HistoryChange, Usage},
+    monitor::Event,
+};
+use watari_model::{Refusal, Timestamp, VmName};
 
 pub(crate) use keeper::keep;
-pub(crate) use store::Filter;
-use store::Store;
+pub(crate) use store::{Filter, Wanted};
+use store::{Store, StoreError};
+use usage::{Meter, Sum};
 
 /// 1 while the history can be read and written.
 pub(crate) const AVAILABLE: &str = "watari_history_available";
@@ -74,15 +80,56 @@ impl History {
     /// # Errors
     /// [`Refusal::HistoryUnavailable`].
     pub(crate) async fn events(&self, filter: &Filter) -> Result<Vec<Event>, Refusal> {
-        let unavailable = |detail: String| Refusal::HistoryUnavailable { detail };
-        let store = match &*self.now.read().unwrap_or_else(PoisonError::into_inner) {
-            Now::Open(store) => store.clone(),
-            Now::Away(why) => return Err(unavailable(why.clone())),
-        };
-        store.events(filter).await.map_err(|error| {
-            self.metrics.failures.with_label_values(&["read"]).inc();
-            unavailable(error.to_string())
-        })
+        self.store()?.events(filter).await.map_err(|error| self.unreadable(&error))
+    }
+
+    /// Who did what, newest first.
+    ///
+    /// # Errors
+    /// As [`History::events`].
+    pub(crate) async fn told(&self, wanted: &Wanted) -> Result<Vec<HistoryChange>, Refusal> {
+        self.store()?.told(wanted).await.map_err(|error| self.unreadable(&error))
+    }
+
+    /// The names after `after` that servers have or had, at most `most`.
+    ///
+    /// # Errors
+    /// As [`History::events`].
+    pub(crate) async fn servers(&self, after: &str, most: u32) -> Result<Vec<VmName>, Refusal> {
+        let names = self.store()?.servers(after, most).await.map_err(|error| self.unreadable(&error))?;
+        Ok(names.iter().filter_map(|name| name.parse().ok()).collect())
+    }
+
+    /// What the servers of one name used between two moments; none if there was none.
+    ///
+    /// # Errors
+    /// As [`History::events`].
+    pub(crate) async fn used(&self, vm: &VmName, from: Timestamp, until: Timestamp) -> Result<Option<Usage>, Refusal> {
+        let meter = self.store()?.used(vm.as_str(), Meter::new(from, until)).await;
+        let Sum { servers, existed_ms, ran_ms, vcpu_ms, memory_mib_ms, disk_gib_ms, unknown_ms } =
+            meter.map_err(|error| self.unreadable(&error))?.done();
+        Ok((servers > 0).then(|| Usage {
+            vm: vm.clone(),
+            servers,
+            existed_seconds: existed_ms / 1_000,
+            ran_seconds: ran_ms / 1_000,
+            vcpu_seconds: vcpu_ms / 1_000,
+            memory_mib_seconds: memory_mib_ms / 1_000,
+            disk_gib_seconds: disk_gib_ms / 1_000,
+            unknown_seconds: unknown_ms / 1_000,
+        }))
+    }
+
+    fn store(&self) -> Result<Store, Refusal> {
+        match &*self.now.read().unwrap_or_else(PoisonError::into_inner) {
+            Now::Open(store) => Ok(store.clone()),
+            Now::Away(why) => Err(Refusal::HistoryUnavailable { detail: why.clone() }),
+        }
+    }
+
+    fn unreadable(&self, error: &StoreError) -> Refusal {
+        self.metrics.failures.with_label_values(&["read"]).inc();
+        Refusal::HistoryUnavailable { detail: error.to_string() }
     }
 
     fn is_open(&self, store: &Store) {

@@ -1,5 +1,6 @@
 //! The requests that the monitor answers, one handler each.
 
+mod past;
 mod view;
 
 use std::{ops::Bound, sync::Arc};
@@ -8,8 +9,8 @@ use watari_chassis::{Entry, Server};
 use watari_contracts::{
     Service,
     monitor::{
-        CordonNode, EventPage, GetNode, HealthPage, ListEvents, ListHealth, ListNodes, ListUpses, NodePage, NodeView,
-        UncordonNode, UpsPage,
+        CordonNode, EventPage, GetNode, HealthPage, ListEvents, ListHealth, ListHistory, ListNodes, ListUpses, NodePage, NodeView,
+        ReportUsage, UncordonNode, UpsPage,
     },
     permissions::BUCKETS,
 };
@@ -36,7 +37,8 @@ const LONGEST_KEY: usize = 127;
 pub(crate) fn server(watch: &Arc<Watch>, history: &Arc<History>, roll: &Roll) -> Server {
     let with = || Arc::clone(watch);
     let (list, get, cordon, uncordon, examine) = (with(), with(), with(), with(), with());
-    let (history, roll) = (Arc::clone(history), roll.clone());
+    let (events, told, used) = (Arc::clone(history), Arc::clone(history), Arc::clone(history));
+    let roll = roll.clone();
     Server::new(&watch.ctx, Service::Monitor)
         .endpoint::<ListNodes, _, _, _>(move |_, request| {
             let page = list_nodes(&list, &request);
@@ -63,8 +65,16 @@ pub(crate) fn server(watch: &Arc<Watch>, history: &Arc<History>, roll: &Roll) ->
             async move { Ok(UpsPage { upses }) }
         })
         .endpoint::<ListEvents, _, _, _>(move |_, request| {
-            let history = Arc::clone(&history);
+            let history = Arc::clone(&events);
             async move { history.events(&filter(request)?).await.map(|events| EventPage { events }) }
+        })
+        .endpoint::<ListHistory, _, _, _>(move |_, request| {
+            let history = Arc::clone(&told);
+            async move { past::list(&history, request).await }
+        })
+        .endpoint::<ReportUsage, _, _, _>(move |_, request| {
+            let history = Arc::clone(&used);
+            async move { past::usage(&history, request).await }
         })
 }
 

@@ -3,10 +3,14 @@
 use std::fs;
 
 use crate::harness::{Agent, PATIENCE, Running, ask, becomes, common, events, settings, somebody, told};
-use watari_chassis::{Bucket, Context};
-use watari_contracts::{Service, monitor::ListEvents};
-use watari_model::{Refusal, node::State, site::Site};
-use watari_testkit::{NatsServer, TempDir, eventually};
+use watari_chassis::{Bucket, Bus, Context, clock};
+use watari_contracts::{
+    Service,
+    history::HistoryChange,
+    monitor::{CordonNode, ListEvents, ListHistory, ReportUsage},
+};
+use watari_model::{Refusal, node::State, site::Site, vm::Vm};
+use watari_testkit::{NatsServer, TempDir, eventually, eventually_some};
 
 fn site(name: &str, title: &str) -> Site {
     Site::new(name.parse().unwrap(), title.to_owned())
@@ -120,5 +124,71 @@ async fn without_a_history_everything_else_goes_on() {
     let is_told = || async { events(&bus, "nodes").await.first().is_some_and(|event| event.summary == joined) };
     eventually("the history has the node from its beginning", PATIENCE, is_told).await;
     drop(agent);
+    monitor.stop().await;
+}
+
+/// The change of which the history says this, with all that it knows of it.
+async fn change(bus: &Bus, summary: &str) -> HistoryChange {
+    let request = ListHistory { bucket: Some("nodes".to_owned()), limit: Some(200), ..ListHistory::default() };
+    eventually_some(summary, PATIENCE, || async {
+        let changes = ask(bus, request.clone()).await.ok()?.changes;
+        changes.into_iter().find(|change| change.summary == summary)
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_asked_for_what_is_told_and_survives_the_loss_of_the_file() {
+    let (nats, dir) = (NatsServer::start(), TempDir::new());
+    let bus = somebody(&nats).await;
+    let agent = Agent::start(&nats, "myodaiji", "m1").await;
+    let first = Running::start(&nats, settings(&dir.path().join("first"))).await;
+    becomes(&bus, "m1", State::Ready).await;
+    ask(&bus, CordonNode { name: "m1".parse().unwrap() }).await.unwrap();
+    let cordoned = change(&bus, "m1: cordoned").await;
+    // Without an account of their own people have no name.
+    assert_eq!((cordoned.by.as_deref(), cordoned.why.as_deref()), (Some("somebody"), Some("node.cordon")));
+    let field = cordoned.fields.iter().find(|field| field.field == "cordoned").unwrap();
+    assert_eq!((field.before.as_deref(), field.after.as_deref()), (Some("false"), Some("true")));
+    let joined = change(&bus, "m1: joined site myodaiji, suspect").await;
+    assert_eq!((joined.by.as_deref(), joined.why), (Some("monitor"), None));
+    first.stop().await;
+
+    let second = Running::start(&nats, settings(&dir.path().join("second"))).await;
+    let again = change(&bus, "m1: cordoned").await;
+    assert_eq!((again.by, again.why, again.fields), (cordoned.by, cordoned.why, cordoned.fields));
+    let by = |by: &str| ListHistory { by: Some(by.to_owned()), ..ListHistory::default() };
+    assert_eq!(ask(&bus, by("SOME")).await.unwrap().changes.len(), 1);
+    assert!(matches!(ask(&bus, by("")).await.unwrap_err(), Refusal::OutOfRange { .. }));
+    drop(agent);
+    second.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn use_is_reported_of_a_window_and_of_nothing_else() {
+    let (nats, dir) = (NatsServer::start(), TempDir::new());
+    let bus = somebody(&nats).await;
+    let scheduler = Context::new(Service::Scheduler, &common(&nats)).await.unwrap();
+    let vms = Bucket::<Vm>::open(&scheduler).await.unwrap();
+    let golden = include_str!("../../../shared/contracts/tests/golden/document.vms.json");
+    let documents: Vec<Vm> = serde_json::from_str(golden).unwrap();
+    let mut vm = documents.into_iter().next().unwrap();
+    let now = clock::now();
+    // Asked for long ago, and nothing was written down until now.
+    vm.created_at = now.minus_millis(7_200_000);
+    vms.create(&vm).await.unwrap();
+    let monitor = Running::start(&nats, settings(dir.path())).await;
+    let request = |from, until| ReportUsage { from, until, vm: None, after: None, limit: None };
+    let window = request(now.minus_millis(3_600_000), now.plus_millis(3_600_000));
+    let used = eventually_some("use is reported", PATIENCE, || async {
+        ask(&bus, window.clone()).await.ok()?.servers.into_iter().next()
+    })
+    .await;
+    assert_eq!((used.vm.as_str(), used.servers), (vm.name.as_str(), 1));
+    assert!((3_590..3_700).contains(&used.unknown_seconds), "{used:?}");
+    assert!(used.existed_seconds < 600, "the future is not counted: {used:?}");
+    let other = ReportUsage { vm: Some("nobody".parse().unwrap()), ..window };
+    assert_eq!(ask(&bus, other).await.unwrap().servers, []);
+    assert!(matches!(ask(&bus, request(now, now)).await.unwrap_err(), Refusal::OutOfRange { .. }));
     monitor.stop().await;
 }

@@ -1,6 +1,9 @@
 //! A document as the bucket has it.
 
-use async_nats::jetstream::{kv, message::StreamMessage};
+use async_nats::{
+    HeaderMap,
+    jetstream::{kv, message::StreamMessage},
+};
 use bytes::Bytes;
 use watari_model::{Document, Timestamp};
 
@@ -48,6 +51,13 @@ pub enum ReadError {
     },
 }
 
+/// Whether a write with these headers deletes the document.
+pub(super) fn is_deletion(headers: &HeaderMap) -> bool {
+    let operation = headers.get("KV-Operation").map(|v| v.as_str());
+    // A marker that the server itself left for an expired or purged message.
+    headers.get("Nats-Marker-Reason").is_some() || matches!(operation, Some("DEL" | "PURGE"))
+}
+
 /// A write as the stream has it, not yet read.
 #[derive(Clone, Debug)]
 pub(crate) struct Raw {
@@ -61,16 +71,14 @@ pub(crate) struct Raw {
 
 impl Raw {
     pub(crate) fn from_stream(bucket: &'static str, key: &str, message: StreamMessage) -> Self {
-        let operation = message.headers.get("KV-Operation").map(|v| v.as_str());
-        // A marker that the server itself left for an expired or purged message.
-        let marker = message.headers.get("Nats-Marker-Reason").is_some();
+        let deleted = is_deletion(&message.headers);
         Self {
             bucket,
             key: key.to_owned(),
             revision: message.sequence,
             payload: message.payload,
             created: Timestamp(message.time),
-            deleted: marker || matches!(operation, Some("DEL" | "PURGE")),
+            deleted,
         }
     }
 

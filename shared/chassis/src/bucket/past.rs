@@ -3,13 +3,20 @@
 
 use std::time::Duration;
 
-use async_nats::jetstream::kv::Store;
+use async_nats::{
+    client::Client,
+    jetstream::{
+        Message,
+        consumer::{DeliverPolicy, push},
+        kv::Store,
+    },
+};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use watari_model::Timestamp;
 
-use super::{ReadError, Revision, entry::Raw, open::is_absent};
-use crate::{Context, run::chain};
+use super::{ReadError, Revision, entry::is_deletion, open::is_absent};
+use crate::{Context, act, run::chain};
 
 /// A reading that brings nothing for this long is given up.
 const STALLED: Duration = Duration::from_secs(10);
@@ -28,6 +35,10 @@ pub struct PastWrite {
     pub deleted: bool,
     /// The document.
     pub payload: Bytes,
+    /// On whose behalf it was.
+    pub by: Option<String>,
+    /// For which request, if it was for one.
+    pub why: Option<String>,
 }
 
 /// How far a bucket is.
@@ -45,6 +56,7 @@ pub struct Reach {
 pub struct Past {
     bucket: &'static str,
     store: Store,
+    client: Client,
 }
 
 impl Past {
@@ -60,7 +72,7 @@ impl Past {
         }
         let store = ctx.bus.jetstream().get_key_value(bucket).await;
         store
-            .map(|store| Some(Self { bucket, store }))
+            .map(|store| Some(Self { bucket, store, client: ctx.bus.client().clone() }))
             .map_err(|error| ReadError::Bus { bucket, detail: chain(&error) })
     }
 
@@ -85,21 +97,37 @@ impl Past {
         if !reach.any || reach.last < from {
             return Ok(found);
         }
-        let watch = self.store.watch_all_from_revision(from).await;
-        let mut watch = watch.map_err(|error| self.fault(chain(&error)))?;
+        // What the bucket's own watch does, which keeps the headers to itself.
+        let consumer = self.store.stream.create_consumer(push::OrderedConfig {
+            deliver_subject: self.client.new_inbox(),
+            filter_subject: format!("{}>", self.store.prefix),
+            deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: from },
+            ..push::OrderedConfig::default()
+        });
+        let consumer = consumer.await.map_err(|error| self.fault(chain(&error)))?;
+        let mut writes = consumer.messages().await.map_err(|error| self.fault(chain(&error)))?;
         while found.len() < most {
-            let next = tokio::time::timeout(STALLED, watch.next()).await;
+            let next = tokio::time::timeout(STALLED, writes.next()).await;
             let next = next.map_err(|_| self.fault("its past does not come".to_owned()))?;
-            let entry = next.ok_or_else(|| self.fault("its past ended early".to_owned()))?;
-            let entry = entry.map_err(|error| self.fault(chain(&error)))?;
-            let complete = entry.delta == 0;
-            let Raw { key, revision, payload, created, deleted, .. } = Raw::from_watch(self.bucket, entry);
-            found.push(PastWrite { key, revision, created, deleted, payload });
-            if complete {
+            let message = next.ok_or_else(|| self.fault("its past ended early".to_owned()))?;
+            let (write, left) = self.write(message.map_err(|error| self.fault(chain(&error)))?)?;
+            found.push(write);
+            if left == 0 {
                 break;
             }
         }
         Ok(found)
+    }
+
+    /// The write, and how many come after it.
+    fn write(&self, message: Message) -> Result<(PastWrite, u64), ReadError> {
+        let info = message.info().map_err(|error| self.fault(error.to_string()))?;
+        let (revision, created, left) = (info.stream_sequence, Timestamp(info.published), info.pending);
+        let key = message.subject.strip_prefix(self.store.prefix.as_str());
+        let key = key.ok_or_else(|| self.fault(format!("it holds {}", message.subject)))?.to_owned();
+        let (by, why) = act::extract(message.headers.as_ref());
+        let deleted = message.headers.as_ref().is_some_and(is_deletion);
+        Ok((PastWrite { key, revision, created, deleted, payload: message.payload.clone(), by, why }, left))
     }
 
     fn fault(&self, detail: String) -> ReadError {

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use watari_model::Document;
 
 use super::{Bucket, Entry, Revision, Written};
-use crate::{clock, run::chain, telemetry::trace};
+use crate::{act, clock, run::chain, telemetry::trace};
 
 /// Why a document was not written, or not provably.
 #[derive(Debug, thiserror::Error)]
@@ -160,6 +160,7 @@ impl<T: Document> Bucket<T> {
             headers.insert("KV-Operation", "DEL");
         }
         trace::inject(&mut headers);
+        act::inject(&mut headers, self.ctx());
         let subject = format!("{}{key}", self.store().prefix);
         let jetstream = self.ctx().bus.jetstream();
         let (mut sent_before, mut patience) = (false, RESEND);

@@ -260,8 +260,9 @@ fn options(settings: &BusSettings, watcher: &Watcher) -> Result<ConnectOptions, 
     // async-nats takes the process's default provider, and there may be two in the build.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let watcher = watcher.clone();
+    let name = [&settings.speaker, &settings.identity].into_iter().find(|name| !name.is_empty());
     let mut options = ConnectOptions::new()
-        .name(if settings.identity.is_empty() { "watari" } else { &settings.identity })
+        .name(name.map_or("watari", String::as_str))
         .custom_inbox_prefix(settings.inbox_prefix())
         .ping_interval(PING)
         .connection_timeout(Duration::from_secs(3))

@@ -27,6 +27,8 @@ pub struct BusSettings {
     /// Name on the bus. With it the inbox is `_INBOX_<identity, dots as dashes>`; without it,
     /// NATS' usual `_INBOX`.
     pub identity: String,
+    /// What the connection calls itself, if not by its identity. Nobody checks it.
+    pub speaker: String,
     /// Copies of each bucket that this process makes.
     pub replicas: usize,
     /// How long a request waits for its answer.
@@ -44,6 +46,7 @@ impl Default for BusSettings {
             nkey: None,
             ca: None,
             identity: String::new(),
+            speaker: String::new(),
             replicas: 1,
             request_timeout: Duration::from_secs(5),
             queue_messages: 65_536,

@@ -11,7 +11,10 @@ use futures_util::Stream;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use watari_model::Timestamp;
 
-use crate::telemetry::trace::{self, TraceParent};
+use crate::{
+    act,
+    telemetry::trace::{self, TraceParent},
+};
 
 /// A message as it came.
 #[derive(Clone, Debug)]
@@ -31,6 +34,10 @@ pub struct Message {
     pub created: Option<Timestamp>,
     /// For an event: whether the document was deleted.
     pub deleted: bool,
+    /// For an event: on whose behalf the document was written.
+    pub by: Option<String>,
+    /// For an event: for which request, if it was for one.
+    pub why: Option<String>,
 }
 
 /// The messages of one subscription. Dropping it ends the subscription.
@@ -55,6 +62,7 @@ impl Stream for Messages {
 fn read(message: async_nats::Message) -> Message {
     let headers = message.headers.as_ref();
     let header = |name: &str| headers.and_then(|h| h.get(name)).map(|v| v.as_str());
+    let (by, why) = act::extract(headers);
     Message {
         trace: trace::extract(headers),
         // Put there by the server when a bucket's stream republishes a write.
@@ -62,6 +70,8 @@ fn read(message: async_nats::Message) -> Message {
         previous: header("Nats-Last-Sequence").and_then(|text| text.parse().ok()),
         created: header("Nats-Time-Stamp").and_then(|text| OffsetDateTime::parse(text, &Rfc3339).ok()).map(Timestamp),
         deleted: matches!(header("KV-Operation"), Some("DEL" | "PURGE")),
+        by,
+        why,
         subject: message.subject.to_string(),
         payload: message.payload,
     }

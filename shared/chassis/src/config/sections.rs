@@ -138,6 +138,7 @@ impl Common {
             nkey: path(&self.bus.nkey),
             ca: path(&self.bus.ca),
             identity: self.bus.identity.clone(),
+            speaker: String::new(),
             replicas: self.bus.replicas,
             request_timeout: Duration::from_millis(self.bus.request_timeout_ms),
             queue_messages: self.bus.queue_messages,

@@ -20,7 +20,7 @@ use super::{
     registry::{Ended, Registry},
     reply,
 };
-use crate::{Context, telemetry::trace};
+use crate::{Context, act::Act, telemetry::trace};
 
 type Answering = Pin<Box<dyn Future<Output = Result<Bytes, Refusal>> + Send>>;
 type Handler = Box<dyn Fn(Call, &[u8]) -> Answering + Send + Sync>;
@@ -94,7 +94,9 @@ impl Endpoint {
         let handled = match standing {
             Standing::Answering { epoch } => {
                 let call = Call { caller: reply::caller(&inbox), trace: parent, epoch };
-                trace::scope(parent, self.handle(ctx, call, &message.payload).instrument(span)).await
+                let act = Act::new(message.headers.as_ref(), &call.caller, &self.subject);
+                let work = self.handle(ctx, call, &message.payload).instrument(span);
+                trace::scope(parent, act.scope(work)).await
             }
             Standing::Overtaken => Err(Refusal::NotPrimary { service: ctx.service().name().to_owned() }),
         };

@@ -33,9 +33,18 @@ fn without_comment(line: &str) -> &str {
     cut.map_or(line, |at| &line[..at])
 }
 
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("testkit lies two folders deep")
+}
+
+/// Writes a file of the repository.
+pub(crate) fn write(path: &str, text: &str) {
+    fs::write(root().join(path), text).expect("the repository can be written");
+}
+
 /// All files of the repository that are text.
 pub(crate) fn repository() -> Vec<File> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("testkit lies two folders deep");
+    let root = root();
     let listed = Command::new("git")
         .current_dir(root)
         .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])

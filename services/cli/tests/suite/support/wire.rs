@@ -31,6 +31,8 @@ pub struct Message {
     pub subject: String,
     pub reply: Option<String>,
     pub payload: String,
+    /// Its headers as they came.
+    pub headers: String,
 }
 
 /// What the server said to an attempt.
@@ -189,11 +191,12 @@ impl Client {
                     _ => unreachable!(),
                 };
                 let body = self.take(size.parse::<usize>().unwrap() + 2)?;
-                let payload = &body[headers.parse::<usize>().unwrap()..body.len() - 2];
+                let (headers, payload) = body[..body.len() - 2].split_at(headers.parse::<usize>().unwrap());
                 self.inbox.push(Message {
                     subject: words[0].to_owned(),
                     reply: (words.len() == 3 + sizes).then(|| words[2].to_owned()),
                     payload: String::from_utf8_lossy(payload).into_owned(),
+                    headers: String::from_utf8_lossy(headers).into_owned(),
                 });
                 Ok(None)
             }

@@ -2,6 +2,8 @@
 
 mod read;
 mod retain;
+mod told;
+mod used;
 mod write;
 
 use std::{
@@ -18,6 +20,7 @@ use sqlx::{
 use watari_model::Timestamp;
 
 pub(crate) use read::Filter;
+pub(crate) use told::Wanted;
 pub(crate) use write::{Change, Reached};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");

@@ -1,4 +1,5 @@
-//! Forgetting what is old, or too much.
+//! Forgetting what is old, or too much. How each document stood when what is kept begins is not forgotten for
+//! its age: the next change is told by the difference, and use is counted from it.
 
 use watari_model::Timestamp;
 
@@ -14,7 +15,10 @@ impl Store {
         loop {
             let old = sqlx::query(
                 "DELETE FROM events WHERE id IN
-                     (SELECT id FROM events WHERE at_ns < ? ORDER BY at_ns LIMIT ?)",
+                     (SELECT old.id FROM events AS old WHERE old.at_ns < ?1 AND (old.deleted OR EXISTS
+                         (SELECT 1 FROM events AS newer WHERE newer.bucket = old.bucket AND newer.key = old.key
+                              AND newer.at_ns > old.at_ns AND newer.at_ns < ?1))
+                      ORDER BY old.at_ns LIMIT ?2)",
             )
             .bind(nanos(oldest))
             .bind(BATCH)

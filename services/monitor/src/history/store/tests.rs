@@ -1,7 +1,9 @@
 use time::OffsetDateTime;
+use watari_contracts::history::Place;
 use watari_testkit::TempDir;
 
 use super::*;
+use crate::history::usage::Meter;
 
 fn at(second: i64) -> Timestamp {
     Timestamp(OffsetDateTime::from_unix_timestamp(1_700_000_000 + second).unwrap())
@@ -14,6 +16,8 @@ fn site(revision: u64, second: i64, title: Option<&str>) -> Change {
         key: "myodaiji".to_owned(),
         revision,
         document: title.map(|t| format!(r#"{{"v":1,"name":"myodaiji","title":"{t}"}}"#)),
+        by: None,
+        why: None,
     }
 }
 
@@ -91,7 +95,7 @@ async fn a_completed_migration_is_measured_once() {
     for (n, document) in (1..).zip(&documents) {
         let key = document["id"].as_str().unwrap().to_owned();
         let document = Some(document.to_string());
-        let change = Change { at: at(n), bucket: "migrations".to_owned(), key, revision: n.unsigned_abs(), document };
+        let change = Change { bucket: "migrations".to_owned(), key, document, ..site(n.unsigned_abs(), n, None) };
         store.add(std::slice::from_ref(&change), 1 << 16).await.unwrap();
         store.add(&[change], 1 << 16).await.unwrap();
     }
@@ -104,15 +108,119 @@ async fn a_completed_migration_is_measured_once() {
 }
 
 #[tokio::test]
-async fn what_is_old_and_what_is_too_much_is_forgotten_oldest_first() {
+async fn what_is_old_and_what_is_too_much_is_forgotten_oldest_first_but_not_how_things_stood() {
     let dir = TempDir::new();
     let store = Store::open(&dir.path().join("history.db")).await.unwrap();
     let changes: Vec<_> = (1..=20).map(|n| site(n, i64::try_from(n).unwrap(), Some("A"))).collect();
     store.add(&changes, 1 << 16).await.unwrap();
-    assert_eq!(store.retain(at(6), 1_000).await.unwrap(), 5);
-    assert_eq!(store.retain(at(0), 10).await.unwrap(), 5);
+    // The fifth still says how it was when the sixth came.
+    assert_eq!(store.retain(at(6), 1_000).await.unwrap(), 4);
+    assert_eq!(store.retain(at(6), 1_000).await.unwrap(), 0);
+    assert_eq!(store.retain(at(0), 10).await.unwrap(), 6);
     let left: Vec<_> = store.events(&all()).await.unwrap().iter().map(|e| e.revision).collect();
     assert_eq!(left, (11..=20).collect::<Vec<_>>());
+    // Of what was deleted long ago nothing is left.
+    store.add(&[site(21, 21, None)], 1 << 16).await.unwrap();
+    store.retain(at(30), 1_000).await.unwrap();
+    assert_eq!(store.rows().await.unwrap(), 0);
+}
+
+fn ours(change: Change, by: &str, why: &str) -> Change {
+    Change { by: Some(by.to_owned()), why: Some(why.to_owned()), ..change }
+}
+
+#[tokio::test]
+async fn who_did_what_is_told_with_before_and_after_page_by_page() {
+    let dir = TempDir::new();
+    let store = Store::open(&dir.path().join("history.db")).await.unwrap();
+    let sato = "operator@192.0.2.10 (sato)";
+    let changes = [
+        site(1, 1, Some("A")),
+        ours(site(2, 2, Some("B")), sato, "site.rename"),
+        ours(site(3, 3, Some("C")), "scheduler.m-front", "site.rename"),
+        site(4, 4, None),
+    ];
+    store.add(&changes, 1 << 16).await.unwrap();
+    let wanted = |limit| Wanted { limit, ..Wanted::default() };
+    let found = store.told(&wanted(10)).await.unwrap();
+    assert_eq!(found.iter().map(|c| c.revision).collect::<Vec<_>>(), [4, 3, 2, 1]);
+    let second = &found[2];
+    assert_eq!((second.by.as_deref(), second.why.as_deref()), (Some(sato), Some("site.rename")));
+    let field = &second.fields[0];
+    let shown = (field.field.as_str(), field.before.as_deref(), field.after.as_deref());
+    assert_eq!((second.fields.len(), shown), (1, ("title", Some("A"), Some("B"))));
+    assert!(found[0].fields.iter().all(|f| f.after.is_none()) && found[3].fields.iter().all(|f| f.before.is_none()));
+
+    // Page by page it is the same, whatever is written meanwhile.
+    let mut paged = Vec::new();
+    let mut before = None;
+    loop {
+        let page = store.told(&Wanted { before, ..wanted(1) }).await.unwrap();
+        let Some(last) = page.last() else { break };
+        before = Some(Place { at: last.at, bucket: last.bucket.clone(), revision: last.revision });
+        paged.extend(page);
+        store.add(&[site(9, 9, Some("Z"))], 1 << 16).await.unwrap();
+    }
+    assert_eq!(paged, found);
+}
+
+#[tokio::test]
+async fn who_did_what_is_found_by_who_and_when() {
+    let dir = TempDir::new();
+    let store = Store::open(&dir.path().join("history.db")).await.unwrap();
+    let changes = [
+        ours(site(1, 1, Some("A")), "operator@192.0.2.10 (sato)", "a.b"),
+        ours(site(2, 2, Some("B")), "viewer@192.0.2.11", "a.b"),
+        site(3, 3, Some("C")),
+    ];
+    store.add(&changes, 1 << 16).await.unwrap();
+    let revisions = async |wanted: Wanted| {
+        let found = store.told(&Wanted { limit: 10, ..wanted }).await.unwrap();
+        found.iter().map(|c| c.revision).collect::<Vec<_>>()
+    };
+    let by = |text: &str| Wanted { by: Some(text.to_owned()), ..Wanted::default() };
+    assert_eq!(revisions(by("SATO")).await, [1]);
+    assert_eq!(revisions(by("192.0.2.")).await, [2, 1]);
+    assert_eq!(revisions(by("%")).await, Vec::<u64>::new());
+    assert_eq!(revisions(by("x') OR 1 = 1 --")).await, Vec::<u64>::new());
+    assert_eq!(revisions(Wanted { since: Some(at(2)), ..Wanted::default() }).await, [3, 2]);
+    assert_eq!(revisions(Wanted { until: Some(at(2)), ..Wanted::default() }).await, [1]);
+    assert_eq!(revisions(Wanted { key: Some("yamate".to_owned()), ..Wanted::default() }).await, Vec::<u64>::new());
+    assert_eq!(revisions(Wanted { bucket: Some("sites".to_owned()), ..Wanted::default() }).await, [3, 2, 1]);
+}
+
+#[tokio::test]
+async fn use_is_read_from_what_was_when_the_window_begins() {
+    let golden = include_str!("../../../../../shared/contracts/tests/golden/document.vms.json");
+    let documents: Vec<watari_model::vm::Vm> = serde_json::from_str(golden).unwrap();
+    let mut vm = documents.into_iter().next().unwrap();
+    vm.created_at = at(-7_200);
+    vm.state = watari_model::vm::State::Running;
+    (vm.spec.vcpus, vm.spec.memory_mib, vm.spec.disk_gib) = (2, 512, 4);
+    let write = |n: i64, document: Option<&watari_model::vm::Vm>| Change {
+        bucket: "vms".to_owned(),
+        key: "mail".to_owned(),
+        document: document.map(|vm| serde_json::to_string(vm).unwrap()),
+        ..site(n.unsigned_abs(), n, None)
+    };
+    let dir = TempDir::new();
+    let store = Store::open(&dir.path().join("history.db")).await.unwrap();
+    let first = write(1, Some(&vm));
+    let other = Change { key: "web".to_owned(), ..write(2, Some(&vm)) };
+    vm.spec.vcpus = 4;
+    store.add(&[first, other, write(50, Some(&vm)), write(60, None)], 1 << 16).await.unwrap();
+    assert_eq!(store.servers("", 10).await.unwrap(), ["mail", "web"]);
+    assert_eq!(store.servers("mail", 10).await.unwrap(), ["web"]);
+    assert_eq!(store.servers("", 1).await.unwrap(), ["mail"]);
+    let sum = store.used("mail", Meter::new(at(40), at(100))).await.unwrap().done();
+    assert_eq!((sum.ran_ms, sum.vcpu_ms), (20_000, 10_000 * 2 + 10_000 * 4));
+    // It was there before anything was written of it.
+    let before = store.used("mail", Meter::new(at(-3_600), at(-1_800))).await.unwrap().done();
+    assert_eq!((before.servers, before.unknown_ms, before.existed_ms), (1, 1_800_000, 0));
+    // What was forgotten for its age takes nothing of it.
+    store.retain(at(45), 1_000).await.unwrap();
+    assert_eq!(store.used("mail", Meter::new(at(40), at(100))).await.unwrap().done(), sum);
+    assert_eq!(store.used("nobody", Meter::new(at(40), at(100))).await.unwrap().done().servers, 0);
 }
 
 #[tokio::test]

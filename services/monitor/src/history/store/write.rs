@@ -20,6 +20,10 @@ pub(crate) struct Change {
     pub(crate) revision: u64,
     /// The document; none if it was deleted.
     pub(crate) document: Option<String>,
+    /// On whose behalf it was written.
+    pub(crate) by: Option<String>,
+    /// For which request, if it was for one.
+    pub(crate) why: Option<String>,
 }
 
 /// How far a bucket's stream has been read without a gap.
@@ -114,8 +118,8 @@ async fn insert(
 ) -> Result<u64, StoreError> {
     let after = change.document.as_deref();
     let done = sqlx::query(
-        "INSERT OR IGNORE INTO events (at_ns, bucket, key, revision, deleted, summary, document)
-         VALUES (?, ?, ?, ?, ?, ?, ?)",
+        "INSERT OR IGNORE INTO events (at_ns, bucket, key, revision, deleted, summary, document, written_by, why)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(nanos(change.at))
     .bind(&change.bucket)
@@ -124,6 +128,8 @@ async fn insert(
     .bind(after.is_none())
     .bind(summarise(&change.bucket, &change.key, before, after))
     .bind(after.filter(|text| text.len() <= most_bytes))
+    .bind(change.by.as_deref())
+    .bind(change.why.as_deref())
     .execute(&mut *connection)
     .await?;
     if done.rows_affected() > 0

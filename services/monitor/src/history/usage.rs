@@ -1,0 +1,140 @@
+//! How much a server used, from what was written of it. Pure: it is handed the writes, oldest first.
+
+use watari_model::{
+    Timestamp,
+    vm::{Size, State, Vm},
+};
+
+/// A server's first document is written a moment after it was asked for. What is longer than this is time of
+/// which the history has nothing.
+const FIRST_WRITE_MS: u64 = 60_000;
+
+/// One write of a server's document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Seen {
+    /// It was so from then on.
+    Is(Form),
+    /// It was gone from then on.
+    Gone,
+    /// The document is not to be read; what was before is taken to go on.
+    Unreadable,
+}
+
+/// What of a server's document use depends on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Form {
+    pub(crate) uuid: String,
+    pub(crate) created: Timestamp,
+    pub(crate) size: Size,
+    pub(crate) runs: bool,
+}
+
+impl Seen {
+    /// Reads a document; none if it was too large to be kept.
+    pub(crate) fn document(text: Option<&str>) -> Self {
+        match text.and_then(|text| serde_json::from_str::<Vm>(text).ok()) {
+            Some(vm) => Self::Is(Form::from(&vm)),
+            None => Self::Unreadable,
+        }
+    }
+}
+
+impl From<&Vm> for Form {
+    fn from(vm: &Vm) -> Self {
+        // From when it is seen running until it is seen off.
+        let runs = matches!(vm.state, State::Running | State::Migrating | State::Stopping);
+        Self { uuid: vm.uuid.clone(), created: vm.created_at, size: vm.spec.size(), runs }
+    }
+}
+
+/// What was used, in milliseconds and products with them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Sum {
+    pub(crate) servers: u32,
+    pub(crate) existed_ms: u64,
+    pub(crate) ran_ms: u64,
+    pub(crate) vcpu_ms: u64,
+    pub(crate) memory_mib_ms: u64,
+    pub(crate) disk_gib_ms: u64,
+    pub(crate) unknown_ms: u64,
+}
+
+/// Adds up what the servers of one name used between two moments.
+#[derive(Clone, Debug)]
+pub(crate) struct Meter {
+    pub(crate) from: Timestamp,
+    pub(crate) until: Timestamp,
+    last: Option<(Timestamp, Form)>,
+    /// Whether the server that was seen last is among those counted.
+    counted: bool,
+    sum: Sum,
+}
+
+impl Meter {
+    pub(crate) fn new(from: Timestamp, until: Timestamp) -> Self {
+        Self { from, until, last: None, counted: false, sum: Sum::default() }
+    }
+
+    /// Takes the next write, which is not older than the one before.
+    pub(crate) fn see(&mut self, at: Timestamp, seen: Seen) {
+        match seen {
+            Seen::Unreadable => {}
+            Seen::Gone => {
+                self.count_until(at);
+                self.last = None;
+            }
+            Seen::Is(form) if self.last.as_ref().is_some_and(|(_, last)| last.uuid == form.uuid) => {
+                self.count_until(at);
+                self.last = Some((at, form));
+            }
+            Seen::Is(form) => {
+                // The end of the one before, of which nothing was heard, was not later than this.
+                self.count_until(form.created.min(at));
+                self.counted = false;
+                if at.millis_since(form.created) > FIRST_WRITE_MS {
+                    let unknown = self.clipped(form.created, at);
+                    self.sum.unknown_ms = self.sum.unknown_ms.saturating_add(unknown);
+                    self.note(unknown);
+                }
+                self.last = Some((at, form));
+            }
+        }
+    }
+
+    /// What was used, the time from the last write to the end among it.
+    pub(crate) fn done(mut self) -> Sum {
+        self.count_until(self.until);
+        self.sum
+    }
+
+    fn count_until(&mut self, end: Timestamp) {
+        let Some((since, form)) = self.last.take() else { return };
+        let ms = self.clipped(since, end);
+        self.note(ms);
+        let product = |amount: u64| amount.saturating_mul(ms);
+        let sum = &mut self.sum;
+        sum.existed_ms = sum.existed_ms.saturating_add(ms);
+        sum.disk_gib_ms = sum.disk_gib_ms.saturating_add(product(form.size.disk_gib));
+        if form.runs {
+            sum.ran_ms = sum.ran_ms.saturating_add(ms);
+            sum.vcpu_ms = sum.vcpu_ms.saturating_add(product(form.size.vcpus.into()));
+            sum.memory_mib_ms = sum.memory_mib_ms.saturating_add(product(form.size.memory_mib));
+        }
+    }
+
+    fn note(&mut self, ms: u64) {
+        if ms > 0 && !self.counted {
+            self.counted = true;
+            self.sum.servers = self.sum.servers.saturating_add(1);
+        }
+    }
+
+    /// The milliseconds between two moments that lie in the window.
+    fn clipped(&self, since: Timestamp, end: Timestamp) -> u64 {
+        end.min(self.until).millis_since(since.max(self.from))
+    }
+}
+
+#[cfg(test)]
+#[path = "usage_tests.rs"]
+mod tests;

@@ -1,0 +1,146 @@
+//! `/metrics` of this host's NATS server, for Prometheus.
+//!
+//! The server tells about itself on the loopback alone, as JSON (`http` in its configuration). It is asked when
+//! somebody asks here, so that until then this costs nothing, and whatever goes wrong here is told and otherwise
+//! nothing: the server does not depend on it.
+
+mod answers;
+mod ask;
+
+use std::{io, net::SocketAddr};
+
+use axum::{
+    Router,
+    http::{StatusCode, header::CONTENT_TYPE},
+    response::IntoResponse,
+    routing::get,
+};
+use tokio::net::TcpListener;
+use watari_chassis::prometheus::{
+    self, Encoder, IntCounter, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder, core::Collector,
+};
+
+use crate::{Settings, say};
+use answers::Sight;
+
+/// 1 while the host's NATS server answers.
+const UP: &str = "watari_nats_up";
+/// Clients that are connected to this NATS server.
+const CONNECTIONS: &str = "watari_nats_connections";
+/// Clients that this NATS server has cut off because they took too little of what was sent to them.
+const SLOW: &str = "watari_nats_slow_consumers_total";
+/// Bytes of JetStream on this NATS server, by kind: `file`, `memory`.
+const BYTES: &str = "watari_nats_jetstream_bytes";
+/// The most that they may become, likewise.
+const LIMIT: &str = "watari_nats_jetstream_limit_bytes";
+/// 1 while this NATS server knows who leads its cluster, so that there is a majority; always for a single one.
+const HAS_LEADER: &str = "watari_nats_has_leader";
+/// 1 while this NATS server leads its cluster.
+const LEADS: &str = "watari_nats_leads";
+/// Servers with a vote, by the word of the one that leads, by state: `current`, `behind`, `offline`.
+const VOTERS: &str = "watari_nats_voters";
+/// Writes that the copy furthest behind lacks, by stream, told by the NATS server that leads the stream.
+const LAG: &str = "watari_nats_stream_lag";
+/// Streams on this NATS server that nobody leads.
+const LEADERLESS: &str = "watari_nats_streams_leaderless";
+
+/// Begins to serve, if the settings say where.
+pub(crate) fn serve(settings: &Settings) {
+    let (address, server) = match settings.metrics() {
+        Ok(Some(places)) => places,
+        Ok(None) => return,
+        Err(error) => return say(&format!("no metrics are served: {error}")),
+    };
+    tokio::spawn(async move {
+        if let Err(error) = listen(address, server).await {
+            say(&format!("no metrics are served on {address}: {error}"));
+        }
+    });
+}
+
+async fn listen(address: SocketAddr, server: SocketAddr) -> io::Result<()> {
+    let listener = TcpListener::bind(address).await?;
+    axum::serve(listener, Router::new().route("/metrics", get(move || answer(server)))).await
+}
+
+async fn answer(server: SocketAddr) -> impl IntoResponse {
+    let sight = ask::look(server).await;
+    let plain = |text: String| [(CONTENT_TYPE, text)];
+    match text(sight.as_ref()) {
+        Ok(text) => (StatusCode::OK, plain(TextEncoder::new().format_type().to_owned()), text),
+        Err(error) => {
+            (StatusCode::INTERNAL_SERVER_ERROR, plain("text/plain".to_owned()), error.to_string().into_bytes())
+        }
+    }
+}
+
+/// What was seen as Prometheus reads it. What is not known is not there.
+fn text(sight: Option<&Sight>) -> Result<Vec<u8>, prometheus::Error> {
+    let registry = Registry::new();
+    added(&registry, IntGauge::new(UP, "1 while the NATS server answers.")?)?.set(sight.is_some().into());
+    if let Some(sight) = sight {
+        tell(&registry, sight)?;
+    }
+    let mut text = Vec::new();
+    TextEncoder::new().encode(&registry.gather(), &mut text)?;
+    Ok(text)
+}
+
+fn tell(registry: &Registry, sight: &Sight) -> Result<(), prometheus::Error> {
+    let gauge = |name: &str, help: &str| added(registry, IntGauge::new(name, help)?);
+    let gauges = |name: &str, help: &str, label| added(registry, IntGaugeVec::new(Opts::new(name, help), &[label])?);
+    gauge(CONNECTIONS, "Clients that are connected.")?.set(signed(sight.connections));
+    added(registry, IntCounter::new(SLOW, "Clients that were too slow.")?)?.inc_by(sight.slow_consumers);
+    let bytes = gauges(BYTES, "Bytes of JetStream.", "kind")?;
+    let limits = gauges(LIMIT, "The most bytes of JetStream.", "kind")?;
+    for (kind, store) in [("file", sight.file), ("memory", sight.memory)] {
+        bytes.with_label_values(&[kind]).set(signed(store.bytes));
+        limits.with_label_values(&[kind]).set(signed(store.limit));
+    }
+    gauge(HAS_LEADER, "1 while there is a majority.")?.set(sight.has_leader.into());
+    gauge(LEADS, "1 while this server leads.")?.set(sight.leads.into());
+    let voters = gauges(VOTERS, "Servers with a vote.", "state")?;
+    for (state, count) in sight.voters.iter().flatten() {
+        voters.with_label_values(&[state]).set(signed(*count));
+    }
+    let lag = gauges(LAG, "Writes that the copy furthest behind lacks.", "stream")?;
+    for (stream, behind) in &sight.lags {
+        lag.with_label_values(&[stream]).set(signed(*behind));
+    }
+    gauge(LEADERLESS, "Streams that nobody leads.")?.set(signed(sight.leaderless));
+    Ok(())
+}
+
+fn added<C: Collector + Clone + 'static>(registry: &Registry, metric: C) -> Result<C, prometheus::Error> {
+    registry.register(Box::new(metric.clone()))?;
+    Ok(metric)
+}
+
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use watari_testkit::{NatsServer, free_port};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_server_that_runs_is_told_of_and_one_that_does_not_is_down_and_nothing_else() {
+        let server = SocketAddr::from(([127, 0, 0, 1], free_port()));
+        let told = async || String::from_utf8(text(ask::look(server).await.as_ref()).unwrap()).unwrap();
+        let down = told().await;
+        assert!(down.contains("\nwatari_nats_up 0\n") && !down.contains(HAS_LEADER), "{down}");
+        let nats = NatsServer::start_with(&format!("http: \"{server}\""));
+        let up = told().await;
+        for line in
+            ["watari_nats_up 1", "watari_nats_has_leader 1", "watari_nats_leads 1", "watari_nats_streams_leaderless 0"]
+        {
+            assert!(up.contains(&format!("\n{line}\n")), "{line} is not in {up}");
+        }
+        assert!(up.contains("watari_nats_jetstream_limit_bytes{kind=\"file\"} 1"), "{up}");
+        drop(nats);
+        assert!(told().await.contains("\nwatari_nats_up 0\n"));
+    }
+}

@@ -1,0 +1,147 @@
+//! On whose behalf a document is written, and for which request. Both stand in the headers of the write,
+//! which the bucket's stream keeps and passes on with the event, so that the history knows them.
+//!
+//! A person's key is the NATS server's own word: requests of people are imported with `share`, by which the
+//! server says in a header who asks, in place of whatever the asker had put there. What a connection calls
+//! itself stands behind it in brackets and proves nothing.
+
+use std::future::Future;
+
+use async_nats::HeaderMap;
+use serde::Deserialize;
+
+use crate::Context;
+
+/// The header that says on whose behalf a document was written.
+const BY: &str = "Watari-By";
+/// The header that says for which request.
+const WHY: &str = "Watari-Why";
+/// The NATS server's header with the asker of an imported request.
+const ASKER: &str = "Nats-Request-Info";
+/// The longest part of a name that is kept, in characters: a public key has 56.
+const LONGEST: usize = 64;
+
+tokio::task_local! {
+    static CURRENT: Act;
+}
+
+/// A request and who made it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Act {
+    by: String,
+    why: String,
+}
+
+/// The part of the server's header that matters here.
+#[derive(Deserialize)]
+struct Asker {
+    #[serde(default)]
+    user: String,
+    #[serde(default)]
+    host: String,
+    #[serde(default)]
+    name: String,
+}
+
+impl Act {
+    /// The request on `subject` that came with `headers` and is answered to the inbox `caller`. Between
+    /// services there is no border at which the server would say who asks: the inbox names the process.
+    pub(crate) fn new(headers: Option<&HeaderMap>, caller: &str, subject: &str) -> Self {
+        // The server's own comes last, should another have been left in.
+        let header = headers.and_then(|headers| headers.get_last(ASKER));
+        let asker = header.and_then(|header| serde_json::from_str::<Asker>(header.as_str()).ok());
+        let by = match asker {
+            Some(Asker { user, host, name }) if !user.is_empty() => {
+                let says = if name.eq_ignore_ascii_case(&user) { String::new() } else { sound(&name) };
+                let says = if says.is_empty() { says } else { format!(" ({says})") };
+                format!("{}@{}{says}", sound(&user), sound(&host))
+            }
+            _ => sound(caller.strip_prefix("_INBOX_").unwrap_or("somebody")),
+        };
+        Self { by, why: sound(subject.trim_start_matches("watari.v1.").trim_start_matches("watari.")) }
+    }
+
+    /// Runs `work`; the documents that it writes say that they are written for this.
+    pub(crate) async fn scope<F: Future>(self, work: F) -> F::Output {
+        CURRENT.scope(self, work).await
+    }
+}
+
+/// Puts into the headers of a write for whom it is: for whoever asked, or the process's own.
+pub(crate) fn inject(headers: &mut HeaderMap, ctx: &Context) {
+    match CURRENT.try_with(Clone::clone) {
+        Ok(Act { by, why }) => {
+            headers.insert(BY, by);
+            headers.insert(WHY, why);
+        }
+        Err(_) => {
+            let identity = &ctx.bus.settings().identity;
+            headers.insert(BY, if identity.is_empty() { ctx.service().name() } else { identity.as_str() });
+        }
+    }
+}
+
+/// Who had a document written, and for which request, as far as its headers say.
+pub(crate) fn extract(headers: Option<&HeaderMap>) -> (Option<String>, Option<String>) {
+    let text = |name: &str| headers.and_then(|h| h.get(name)).map(|value| value.as_str().to_owned());
+    (text(BY), text(WHY))
+}
+
+/// Text from outside as a header may hold it.
+fn sound(text: &str) -> String {
+    let plain = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '@' | ':');
+    text.chars().filter(plain).take(LONGEST).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(lines: &[&str]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for line in lines {
+            headers.append(ASKER, *line);
+        }
+        headers
+    }
+
+    fn by(headers: &HeaderMap, caller: &str) -> String {
+        Act::new(Some(headers), caller, "watari.v1.vm.stop").by
+    }
+
+    #[test]
+    fn who_asks_is_the_servers_word_and_not_the_askers() {
+        let own = r#"{"acc":"PEOPLE","user":"UABC","host":"192.0.2.10","name":"sato"}"#;
+        assert_eq!(by(&asked(&[own]), "_R_"), "UABC@192.0.2.10 (sato)");
+        let forged = r#"{"user":"UXYZ","host":"192.0.2.99"}"#;
+        assert_eq!(by(&asked(&[forged, own]), "_R_"), "UABC@192.0.2.10 (sato)");
+        assert_eq!(by(&asked(&[r#"{"user":"UABC","host":"::1","name":"uabc"}"#]), "_R_"), "UABC@::1");
+    }
+
+    #[test]
+    fn without_the_servers_word_the_inbox_names_a_process() {
+        for unusable in [&["nonsense"][..], &["{}"], &[]] {
+            assert_eq!(by(&asked(unusable), "_INBOX_monitor-m-front"), "monitor-m-front");
+            assert_eq!(by(&asked(unusable), "_R_"), "somebody");
+        }
+    }
+
+    #[test]
+    fn a_hostile_name_makes_no_further_header() {
+        let long = "x".repeat(5_000);
+        for name in ["a\\r\\nKV-Operation: DEL", "\\u0000", &long] {
+            let headers = asked(&[&format!(r#"{{"user":"UABC","host":"h","name":"{name}"}}"#)]);
+            let by = by(&headers, "_R_");
+            assert!(by.len() < 200 && !by.contains(['\r', '\n', '\0']), "{by:?}");
+        }
+    }
+
+    #[test]
+    fn the_request_is_named_as_its_subject_is() {
+        for (subject, why) in
+            [("watari.v1.vm.resize", "vm.resize"), ("watari.service.port.allocate", "service.port.allocate")]
+        {
+            assert_eq!(Act::new(None, "_INBOX_x", subject).why, why);
+        }
+    }
+}
