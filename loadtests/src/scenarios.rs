@@ -1,5 +1,6 @@
 //! End-to-end scenarios in the running lab, each named after what must hold.
 
+mod backup;
 mod calendar;
 mod doors;
 mod failures;
@@ -51,6 +52,7 @@ pub fn all() -> Vec<Scenario> {
         pauses::SCENARIOS,
         seed::SCENARIOS,
         fronts::SCENARIOS,
+        backup::SCENARIOS,
     ]
     .iter()
     .flat_map(|group| group.iter().map(|(name, run)| Scenario { name, run: *run }))

@@ -5,8 +5,8 @@ use std::{path::PathBuf, time::Duration};
 use clap::{Args, Parser, Subcommand};
 
 use crate::{
-    completion, events, firewall, frontend, image, key, lang::Lang, manual, migration, network, node, out::Format,
-    outage, port, setup, site, vm,
+    backup, completion, events, firewall, frontend, image, key, lang::Lang, manual, migration, network, node,
+    out::Format, outage, port, setup, site, vm,
 };
 
 /// The operator's command of Watari, the private cloud whose servers migrate.
@@ -132,6 +132,9 @@ pub enum Verb {
     Outage(outage::Verb),
     /// What happened, and what happens
     Events(events::Events),
+    /// All documents in one file, and back again
+    #[command(subcommand)]
+    Backup(backup::Verb),
     /// Make keys, certificates and configuration for the hosts of a cluster, as files
     Setup(setup::Setup),
     /// Print the script with which a shell completes what is typed

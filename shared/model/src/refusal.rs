@@ -161,6 +161,14 @@ refusals! {
     VmUnreachable { vm, node } "vm.unreachable" 503 Later
         en "server {vm} is on node {node}, which does not answer" "check the node's power and network; nothing is started elsewhere before the node is known to be off"
         ja "サーバ {vm} のノード {node} が応答しません" "ノードの電源とネットワークを確認してください。ノードの停止が確実になるまで、ほかの場所では起動しません";
+    /// It was in a backup, and its node does not know it.
+    RestoredNotFound { vm, node } "vm.restored-not-found" 409 No
+        en "server {vm} came from a backup, and node {node}, where it was, does not have it any more" "if it was deleted since, delete it: watari vm delete {vm}; else wait for the nodes that are silent, which may have it, before you start it"
+        ja "サーバ {vm} はバックアップから復元されましたが、元のノード {node} には存在しません" "その後に削除したサーバなら watari vm delete {vm} で削除してください。そうでなければ、応答のないノードにある可能性があるため、その復帰を待ってから起動してください";
+    /// It was in a backup, and no node had it then.
+    RestoredUnplaced { vm } "vm.restored-unplaced" 409 No
+        en "server {vm} came from a backup that was made before it had a node; it may have got one since" "make sure that no node that is silent has it, then: watari vm start {vm}"
+        ja "サーバ {vm} は、ノードに配置される前のバックアップから復元されました。その後に配置された可能性があります" "応答のないノードに存在しないことを確認してから watari vm start {vm} を実行してください";
     // --- placement -------------------------------------------------------------------------
     /// No node can take the server.
     NoRoom { vm, detail: Said } "placement.no-room" 507 Later

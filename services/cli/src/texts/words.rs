@@ -48,6 +48,7 @@ words! {
     Data "DATA" "転送量";
     Disk "DISK" "ディスク";
     Done "DONE" "処理";
+    Documents "DOCUMENTS" "文書数";
     DiskFree "DISK FREE" "ディスク空き";
     DiskMoved "DISK MOVED" "ディスク転送量";
     Dns "NAME SERVERS" "ネームサーバ";
@@ -57,6 +58,8 @@ words! {
     Evacuate "EVACUATE" "退避方針";
     Event "EVENT" "予定";
     Fault "FAULT" "障害";
+    File "FILE" "ファイル";
+    Found "FOUND" "確認結果";
     Fingerprint "FINGERPRINT" "指紋";
     Followers "FOLLOWERS" "複製先";
     Format "FORMAT" "形式";
@@ -153,6 +156,11 @@ words! {
     ConsistencyCrash
         "crash: what was on the disk, as after a power cut"
         "crash: 電源断の直後と同じディスクの内容です";
+    FoundAsBefore "where it was" "元の場所";
+    FoundMoved "has moved since" "作成後に移動";
+    FoundGone "NOT FOUND" "見つからない";
+    FoundSilent "its node is silent" "ノードが応答なし";
+    FoundUnplaced "had no node" "未配置";
     Paused "paused" "一時停止中";
     EventScheduled "scheduled" "登録";
     EventMoved "moved" "日時変更";
@@ -192,6 +200,14 @@ words! {
     SetupSecrets
         "keep the folders ca and nkeys secret and safe, off the hosts; the next run needs them"
         "ca と nkeys のフォルダは秘密です。ホスト以外の安全な場所に保管してください。次回の実行に必要です";
+    // --- backups ---------------------------------------------------------------------------
+    BackupSecret
+        "the file holds servers' user-data, which may be secret: keep it as you keep a key; image files and disks are not in it"
+        "ファイルには秘密を含みうる user-data が入っています。鍵と同じように保管してください。イメージの実体とディスクは含まれません";
+    ListeningToNodes "listening to what nodes say of their servers" "各ノードからサーバの状態を聞いています";
+    RestoredOff
+        "servers that were not found are off until you start or delete them; `watari vm show` says why"
+        "見つからなかったサーバは、起動または削除するまで停止のままです。理由は `watari vm show` で確認できます";
     // --- waiting ---------------------------------------------------------------------------
     Interrupted
         "stopped waiting; what was asked for goes on"
