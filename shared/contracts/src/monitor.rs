@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use watari_model::{NodeName, SegmentName, SiteName, Timestamp, node};
+use watari_model::{NodeName, SegmentName, SiteName, Timestamp, VmName, node};
 
 use crate::{Request, Service};
 
@@ -56,6 +56,40 @@ pub struct UncordonNode {
     pub name: NodeName,
 }
 
+/// An operator's word that a lost node is off. It is withdrawn by itself when the node is heard again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ConfirmNodeOff {
+    /// Which.
+    pub name: NodeName,
+    /// Who says so, 1 to 64 characters; `operator` if left out.
+    #[serde(default)]
+    pub by: Option<String>,
+}
+
+/// Forget a node that is off and will not come back, with all that is on its disks. It is gone as soon as no
+/// server's document names it; until then this may be repeated.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RemoveNode {
+    /// Which.
+    pub name: NodeName,
+    /// Who says so, as for [`ConfirmNodeOff`].
+    #[serde(default)]
+    pub by: Option<String>,
+}
+
+/// What became of a node that is to be forgotten.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct NodeRemoval {
+    /// Which.
+    pub name: NodeName,
+    /// Whether its document is gone.
+    pub removed: bool,
+    /// The servers that are being deleted, or have an old copy there, and still name it.
+    pub waits_for: Vec<VmName>,
+}
+
 /// A node as people and programs see it. The field names are stable.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct NodeView {
@@ -67,6 +101,9 @@ pub struct NodeView {
     pub state: node::State,
     /// Whether new servers are kept away.
     pub cordoned: bool,
+    /// An operator's word that it is off.
+    #[serde(default)]
+    pub off: Option<node::Off>,
     /// Processors that servers may use.
     pub vcpus_total: u32,
     /// Virtual CPUs of the servers running on it.
@@ -175,5 +212,7 @@ requests! {
     GetNode "watari.v1.node.get" => NodeView, "Show one node.";
     CordonNode "watari.v1.node.cordon" => NodeView, "Keep new servers away from a node.";
     UncordonNode "watari.v1.node.uncordon" => NodeView, "Let a node receive servers again.";
+    ConfirmNodeOff "watari.v1.node.confirm-off" => NodeView, "Say that a lost node is off.";
+    RemoveNode "watari.v1.node.remove" => NodeRemoval, "Forget a node that is off and will not come back.";
     ListEvents "watari.v1.event.list" => EventPage, "Say what happened.";
 }

@@ -1,5 +1,6 @@
 //! The requests that the monitor answers, one handler each.
 
+mod gone;
 mod view;
 
 use std::{ops::Bound, sync::Arc};
@@ -7,7 +8,10 @@ use std::{ops::Bound, sync::Arc};
 use watari_chassis::Server;
 use watari_contracts::{
     Service,
-    monitor::{CordonNode, EventPage, GetNode, ListEvents, ListNodes, NodePage, NodeView, UncordonNode},
+    monitor::{
+        ConfirmNodeOff, CordonNode, EventPage, GetNode, ListEvents, ListNodes, NodePage, NodeView, RemoveNode,
+        UncordonNode,
+    },
     permissions::BUCKETS,
 };
 use watari_model::{NodeName, Refusal, Said, said};
@@ -30,6 +34,7 @@ const LONGEST_KEY: usize = 127;
 pub(crate) fn server(watch: &Arc<Watch>, history: &Arc<History>) -> Server {
     let with = || Arc::clone(watch);
     let (list, get, cordon, uncordon) = (with(), with(), with(), with());
+    let (confirm, remove) = (with(), with());
     let history = Arc::clone(history);
     Server::new(&watch.ctx, Service::Monitor)
         .endpoint::<ListNodes, _, _, _>(move |_, request| {
@@ -47,6 +52,14 @@ pub(crate) fn server(watch: &Arc<Watch>, history: &Arc<History>) -> Server {
         .endpoint::<UncordonNode, _, _, _>(move |_, request| {
             let watch = Arc::clone(&uncordon);
             async move { set_cordon(&watch, &request.name, false).await }
+        })
+        .endpoint::<ConfirmNodeOff, _, _, _>(move |_, request| {
+            let watch = Arc::clone(&confirm);
+            async move { gone::confirm_off(&watch, &request).await }
+        })
+        .endpoint::<RemoveNode, _, _, _>(move |_, request| {
+            let watch = Arc::clone(&remove);
+            async move { gone::remove(&watch, &request).await }
         })
         .endpoint::<ListEvents, _, _, _>(move |_, request| {
             let history = Arc::clone(&history);

@@ -21,7 +21,7 @@ macro_rules! each_request {
             image: ImportImage SaveImage GetImage ListImages DeleteImage ReportCopy;
             network: CreateNetwork GetNetwork ListNetworks DeleteNetwork ListPorts AllocatePort ReleasePorts;
             firewall: CreateFirewall GetFirewall ListFirewalls DeleteFirewall AllowFirewall RevokeFirewall ReplaceFirewall;
-            monitor: ListNodes GetNode CordonNode UncordonNode ListEvents;
+            monitor: ListNodes GetNode CordonNode UncordonNode ConfirmNodeOff RemoveNode ListEvents;
         }
     };
 }
