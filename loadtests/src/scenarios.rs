@@ -10,6 +10,7 @@ mod input;
 mod kills;
 mod life;
 mod network;
+mod off;
 mod pauses;
 mod power;
 mod saving;
@@ -52,6 +53,7 @@ pub fn all() -> Vec<Scenario> {
         pauses::SCENARIOS,
         seed::SCENARIOS,
         fronts::SCENARIOS,
+        off::SCENARIOS,
         backup::SCENARIOS,
     ]
     .iter()

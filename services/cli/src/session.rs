@@ -112,6 +112,12 @@ impl Session {
         self.bus.get_or_try_init(|| async { Bus::connect(&self.settings).await.map_err(fault) }).await
     }
 
+    /// How long the person wants an answer to be tried for.
+    #[must_use]
+    pub fn patience(&self) -> Duration {
+        self.patience
+    }
+
     /// The authority's certificates, if named; HTTPS trusts them as well.
     #[must_use]
     pub fn authority(&self) -> Option<&Path> {

@@ -34,6 +34,8 @@ fn every_fixed_spelling_is_understood() {
         "node cordon m1",
         "node uncordon m1",
         "node drain m1 --wait",
+        "node confirm-off m1 --yes",
+        "node remove m1 -y",
         "backup create /var/backups/watari",
         "backup verify /var/backups/watari -o json",
         "backup restore /var/backups/watari --yes",

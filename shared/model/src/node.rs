@@ -280,7 +280,7 @@ mod tests {
         prop_oneof![
             prop_oneof![Just(State::Ready), Just(State::Suspect), Just(State::Lost)].prop_map(Change::Judged),
             any::<bool>().prop_map(Change::Cordoned),
-            any::<bool>().prop_map(|for_good| Change::ConfirmedOff(Off { by: "sato".to_owned(), at, for_good })),
+            any::<bool>().prop_map(move |for_good| Change::ConfirmedOff(Off { by: "sato".to_owned(), at, for_good })),
             (1_u32..4).prop_map(|vcpus| Change::Told("yamate".parse().unwrap(), Box::new(inventory(vcpus)))),
         ]
     }

@@ -37,7 +37,7 @@ use crate::{
     failure::Failure,
     options::Consent,
     out::{Format, say},
-    texts::{backups, faults::Fault, words::Word},
+    texts::{faults::Fault, losses, words::Word},
 };
 
 /// A process that is there answers within a few milliseconds.
@@ -50,7 +50,7 @@ const AT_LEAST: Duration = Duration::from_secs(6);
 pub(super) async fn run(ctx: &Context, path: &Path, consent: Consent) -> Result<(), Failure> {
     let bytes = archive::load(path)?;
     let archive = sound(path, &bytes)?;
-    confirm(ctx, consent, &backups::restore_backup(ctx.out.lang, archive.records.len(), &path.display().to_string()))?;
+    confirm(ctx, consent, &losses::restore_backup(ctx.out.lang, archive.records.len(), &path.display().to_string()))?;
     nobody_serves(ctx).await?;
     let facts = ctx.session.hear(subjects::FACTS).await?;
     let chests = chests(ctx).await?;
@@ -195,13 +195,13 @@ fn show(ctx: &Context, prepared: Prepared) -> Result<(), Failure> {
     }
     let lang = ctx.out.lang;
     ctx.out.list(&told.servers)?;
-    say(&backups::restored(lang, told.documents));
+    say(&losses::restored(lang, told.documents));
     for stranger in &told.strangers {
-        say(&backups::stranger(lang, stranger.vm.as_str(), stranger.node.as_str()));
+        say(&losses::stranger(lang, stranger.vm.as_str(), stranger.node.as_str()));
     }
     let silent: Vec<&str> = told.silent.iter().map(NodeName::as_str).collect();
     if !silent.is_empty() {
-        say(&backups::silent_nodes(lang, &silent.join(", ")));
+        say(&losses::silent_nodes(lang, &silent.join(", ")));
     }
     if told.servers.iter().any(|server| matches!(server.finding, Finding::Gone | Finding::Unplaced)) {
         say(Word::RestoredOff.text(lang));

@@ -1,7 +1,7 @@
 //! What the command says by itself, in both languages. What services refuse comes with its texts.
 
-pub mod backups;
 pub mod faults;
+pub mod losses;
 pub mod words;
 
 use crate::lang::Lang;

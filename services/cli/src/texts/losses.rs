@@ -1,4 +1,4 @@
-//! Lines about backups and what comes of them.
+//! Lines about what is lost: backups and what comes of them, nodes that are off.
 
 use crate::lang::Lang;
 
@@ -42,14 +42,52 @@ pub fn silent_nodes(lang: Lang, nodes: &str) -> String {
     }
 }
 
+/// Whether to take the person's word.
+#[must_use]
+pub fn node_is_off(lang: Lang, node: &str) -> String {
+    match lang {
+        Lang::En => format!("Is node {node} really off? If it runs, servers may run twice and lose their data."),
+        Lang::Ja => format!(
+            "ノード {node} は本当に停止していますか? 動いている場合、サーバが二重に動いてデータを失うことがあります。"
+        ),
+    }
+}
+
+/// Whether to forget a node.
+#[must_use]
+pub fn remove_node(lang: Lang, node: &str) -> String {
+    match lang {
+        Lang::En => format!("Forget node {node} and give up what is on its disks?"),
+        Lang::Ja => format!("ノード {node} を登録から除き、そのディスクの内容を放棄しますか?"),
+    }
+}
+
+/// A node's state with an operator's word.
+#[must_use]
+pub fn said_off(lang: Lang, state: &str, by: &str, at: &str) -> String {
+    match lang {
+        Lang::En => format!("{state} (off, says {by}, {at})"),
+        Lang::Ja => format!("{state}（停止を確認: {by}、{at}）"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn every_line_is_there_in_both_languages() {
-        let lines =
-            |lang| [restore_backup(lang, 1, "a"), restored(lang, 1), stranger(lang, "a", "b"), silent_nodes(lang, "a")];
+        let lines = |lang| {
+            [
+                restore_backup(lang, 1, "a"),
+                restored(lang, 1),
+                stranger(lang, "a", "b"),
+                silent_nodes(lang, "a"),
+                node_is_off(lang, "a"),
+                remove_node(lang, "a"),
+                said_off(lang, "a", "b", "c"),
+            ]
+        };
         for (en, ja) in lines(Lang::En).into_iter().zip(lines(Lang::Ja)) {
             assert!(en.is_ascii() && !ja.is_ascii(), "{en} / {ja}");
         }
