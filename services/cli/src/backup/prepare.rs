@@ -48,7 +48,7 @@ pub(super) fn prepare(archive: &Archive, heard: &Heard) -> Result<Prepared, Faul
         for record in archive.of(bucket) {
             let key = record.key.clone();
             let document = if bucket == Vm::BUCKET {
-                let vm = vms.values().find(|vm| vm.key() == key);
+                let vm = key.parse::<VmName>().ok().and_then(|name| vms.get(&name));
                 let written = vm.map(serde_json::to_vec).transpose();
                 written.map_err(|error| unusable(bucket, &key, &error.to_string()))?
             } else if bucket == Migration::BUCKET && !is_known(&vms, &read(bucket, &key, &record.document)?) {

@@ -23,7 +23,7 @@ fn mail() -> VmName {
 /// `mail` runs; where.
 fn running(seed: u64) -> (Sim, NodeName) {
     let mut sim = Sim::new(seed, &[("mail", 192)], CALM, Broken::Nothing);
-    sim.run(3_000);
+    sim.run(5_000);
     let node = sim.document(&mail()).unwrap().node().unwrap().clone();
     assert_eq!(sim.running(&mail()), [&node], "{}", sim.story());
     (sim, node)
