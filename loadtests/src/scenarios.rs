@@ -1,5 +1,6 @@
 //! End-to-end scenarios in the running lab, each named after what must hold.
 
+mod backup;
 mod calendar;
 mod doctor;
 mod doors;
@@ -10,6 +11,7 @@ mod input;
 mod kills;
 mod life;
 mod network;
+mod off;
 mod pauses;
 mod power;
 mod preseeding;
@@ -55,6 +57,8 @@ pub fn all() -> Vec<Scenario> {
         seed::SCENARIOS,
         fronts::SCENARIOS,
         doctor::SCENARIOS,
+        off::SCENARIOS,
+        backup::SCENARIOS,
     ]
     .iter()
     .flat_map(|group| group.iter().map(|(name, run)| Scenario { name, run: *run }))

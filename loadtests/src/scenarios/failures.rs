@@ -25,7 +25,7 @@ pub(super) fn slowly(stage: &Stage, act: impl FnOnce() -> anyhow::Result<()>) ->
 }
 
 /// Begins a migration and waits until it copies.
-fn copying(stage: &Stage, to: &str) -> anyhow::Result<String> {
+pub(super) fn copying(stage: &Stage, to: &str) -> anyhow::Result<String> {
     let asked = stage.watari(&["vm", "migrate", "mail", "--to", to])?;
     let id = asked["id"].as_str().unwrap_or_default().to_owned();
     let early = ["queued", "preparing"];

@@ -42,7 +42,7 @@ impl Stage {
     }
 
     /// Every NATS server votes and every stream has its copies.
-    fn until_whole(&self) -> anyhow::Result<()> {
+    pub(super) fn until_whole(&self) -> anyhow::Result<()> {
         until(90, "NATS is whole", || {
             let status = self.status()?;
             let all =

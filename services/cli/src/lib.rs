@@ -4,6 +4,7 @@
 //! One file or folder a noun, each with its options, its requests and its output. What they share:
 //! the connection ([`session`]), waiting ([`wait`], [`progress`]) and showing ([`out`], [`texts`]).
 
+pub mod backup;
 pub mod completion;
 pub mod confirm;
 pub mod doctor;
@@ -95,6 +96,11 @@ fn run(options: Options) -> Result<(), Failure> {
         Verb::Setup(setup) => return out.text(&setup.run(out.lang)?),
         Verb::Completion(completion) => return out.text(&completion.script()?),
         Verb::Manual(manual) => return manual.run(),
+        Verb::Backup(backup) => {
+            if let Some(done) = backup.alone(out) {
+                return done;
+            }
+        }
         _ => {}
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -116,7 +122,12 @@ fn run(options: Options) -> Result<(), Failure> {
 }
 
 async fn dispatched(options: Options, out: Out) -> Result<(), Failure> {
-    let ctx = Context { session: Session::new(&options.global)?, out };
+    // Root on a front end has an identity for this alone.
+    let session = match &options.verb {
+        Verb::Backup(_) => Session::of_backup(&options.global)?,
+        _ => Session::new(&options.global)?,
+    };
+    let ctx = Context { session, out };
     match options.verb {
         Verb::Vm(verb) => verb.run(&ctx).await,
         Verb::Node(verb) => verb.run(&ctx).await,
@@ -133,6 +144,7 @@ async fn dispatched(options: Options, out: Out) -> Result<(), Failure> {
         Verb::Doctor(doctor) => doctor.run(&ctx).await,
         Verb::History(history) => history.run(&ctx).await,
         Verb::Usage(verb) => verb.run(&ctx).await,
+        Verb::Backup(verb) => verb.run(&ctx).await,
         Verb::Setup(_) | Verb::Completion(_) | Verb::Manual(_) => Ok(()),
     }
 }

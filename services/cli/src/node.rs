@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 use watari_contracts::{
-    monitor::{CordonNode, GetNode, ListNodes, NodeView, UncordonNode},
+    monitor::{ConfirmNodeOff, CordonNode, GetNode, ListNodes, NodeView, RemoveNode, UncordonNode},
     scheduler::{CancelOutage, DrainNode, ListOutages, ListVms, OutageView},
 };
 use watari_model::{
@@ -14,16 +14,18 @@ use watari_model::{
 
 use crate::{
     Context,
+    confirm::confirm,
     failure::Failure,
     format, input,
     lang::Lang,
-    options::Waiting,
+    options::{Consent, Waiting},
     out::{Column, Format, Row, joined},
     outage,
     texts::{
-        states,
+        losses, states,
         words::{self, Word},
     },
+    wait,
 };
 
 /// The machines that run servers
@@ -47,6 +49,33 @@ Examples:
   watari outage list          # it is an outage of one node, which can be called off:
   watari outage cancel m1-1")]
     Drain(Drain),
+    /// Say that a lost node is off: you have looked, or cut its power
+    #[command(after_help = "\
+Example:
+  watari node confirm-off m1
+
+Nothing is started elsewhere because a node is silent: it may be running. On your word what waits for it goes on:
+a server whose whole copy stands paused on another node runs there; one whose only disk is on the node is shown as
+stopped, and starts there again when the node is back; the addresses of deleted ones are free. If the node is NOT
+off, a server may then run twice. The word ends by itself when the node is heard again.")]
+    ConfirmOff(Gone),
+    /// Forget a node that is off and will not come back, and all that is on its disks
+    #[command(after_help = "\
+Example:
+  watari node confirm-off m1
+  watari node remove m1
+
+Servers whose only disk is there are deleted first: watari vm delete.")]
+    Remove(Gone),
+}
+
+/// Which node is off.
+#[derive(Debug, Args)]
+pub struct Gone {
+    /// The node
+    name: String,
+    #[command(flatten)]
+    consent: Consent,
 }
 
 /// Which node.
@@ -95,6 +124,37 @@ impl Verb {
                 let request = DrainNode { request_id: Some(session.request_id()), node: input::name(&name)? };
                 outage::begun(ctx, waiting, session.ask(&request).await?).await
             }
+            Self::ConfirmOff(Gone { name, consent }) => {
+                let request = ConfirmNodeOff { name: input::name(&name)?, by: person() };
+                confirm(ctx, consent, &losses::node_is_off(ctx.out.lang, &name))?;
+                ctx.out.row(&session.ask(&request).await?)
+            }
+            Self::Remove(gone) => gone.remove(ctx).await,
+        }
+    }
+}
+
+/// Who is at the keyboard, as the machine calls them.
+fn person() -> Option<String> {
+    let named = ["SUDO_USER", "USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok());
+    named.filter(|name| (1..=64).contains(&name.chars().count()) && !name.chars().any(char::is_control))
+}
+
+impl Gone {
+    /// Servers that are being deleted there come to an end within a moment once the node is given up.
+    async fn remove(self, ctx: &Context) -> Result<(), Failure> {
+        let Self { name, consent } = self;
+        let request = RemoveNode { name: input::name(&name)?, by: person() };
+        confirm(ctx, consent, &losses::remove_node(ctx.out.lang, &name))?;
+        let until = Waiting { wait: true, wait_timeout: Some(ctx.session.patience()) };
+        let done = wait::until(until, async || {
+            let told = ctx.session.ask(&request).await?;
+            Ok(told.removed.then_some(told))
+        })
+        .await?;
+        match ctx.out.format {
+            Format::Json => ctx.out.json(&done),
+            Format::Table => ctx.out.text(&words::gone(ctx.out.lang, &name)),
         }
     }
 }
@@ -178,9 +238,12 @@ async fn growth(ctx: &Context, node: &NodeName) -> Option<Size> {
     }
 }
 
-/// `ready (drained)`.
+/// What is heard of it, and what an operator has said: `ready (drained)`.
 fn state(node: &NodeView, drain: Option<State>, lang: Lang) -> String {
     let state = states::shown(lang, node.state.word());
+    if let Some(off) = &node.off {
+        return losses::said_off(lang, &state, &off.by, &format::moment(off.at));
+    }
     match drain {
         Some(State::Evacuating) => words::because(lang, &state, &states::shown(lang, "draining")),
         Some(_) => words::because(lang, &state, &states::shown(lang, "drained")),

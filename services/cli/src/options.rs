@@ -5,8 +5,8 @@ use std::{ffi::OsString, path::PathBuf, time::Duration};
 use clap::{Args, Parser, Subcommand};
 
 use crate::{
-    completion, doctor, events, firewall, frontend, history, image, key, lang::Lang, manual, migration, network, node,
-    out::Format, outage, port, setup, site, usage, vm,
+    backup, completion, doctor, events, firewall, frontend, history, image, key, lang::Lang, manual, migration,
+    network, node, out::Format, outage, port, setup, site, usage, vm,
 };
 
 /// The operator's command of Watari, the private cloud whose servers migrate.
@@ -164,6 +164,9 @@ pub enum Verb {
     /// What servers used
     #[command(subcommand)]
     Usage(usage::Verb),
+    /// All documents in one file, and back again
+    #[command(subcommand)]
+    Backup(backup::Verb),
     /// Make keys, certificates and configuration for the hosts of a cluster, as files
     Setup(setup::Setup),
     /// Print the script with which a shell completes what is typed

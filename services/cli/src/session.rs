@@ -20,6 +20,8 @@ use crate::{failure::Failure, options::Global, texts::faults::Fault};
 
 /// Where `watari setup` puts what a client host needs.
 const SETTINGS: &str = "/etc/watari/cli.toml";
+/// Where it puts what `watari backup` needs on a front end.
+const BACKUP: &str = "/etc/watari/backup.toml";
 /// How long one try waits for its answer.
 const ONE_TRY: Duration = Duration::from_secs(5);
 /// How long a glance waits.
@@ -66,7 +68,19 @@ impl Session {
     /// # Errors
     /// [`Failure`] if a file that is named cannot be used.
     pub fn new(global: &Global) -> Result<Self, Failure> {
-        let file = Settings::read(Path::new(SETTINGS))?;
+        Self::by(global, SETTINGS)
+    }
+
+    /// The same for `watari backup`, on a front end.
+    ///
+    /// # Errors
+    /// As [`Session::new`].
+    pub fn of_backup(global: &Global) -> Result<Self, Failure> {
+        Self::by(global, BACKUP)
+    }
+
+    fn by(global: &Global, settings: &str) -> Result<Self, Failure> {
+        let file = Settings::read(Path::new(settings))?;
         let mut settings = BusSettings {
             nkey: global.nkey().or(file.nkey),
             ca: global.ca().or(file.ca),
@@ -99,6 +113,12 @@ impl Session {
     /// [`Failure`] if there is none to be had.
     pub async fn bus(&self) -> Result<&Bus, Failure> {
         self.bus.get_or_try_init(|| async { Bus::connect(&self.settings).await.map_err(fault) }).await
+    }
+
+    /// How long the person wants an answer to be tried for.
+    #[must_use]
+    pub fn patience(&self) -> Duration {
+        self.patience
     }
 
     /// The authority's certificates, if named; HTTPS trusts them as well.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use watari_chassis::{Entry, ReadError, WriteError, clock};
 use watari_model::{
     NodeName, Refusal, SiteName,
-    node::{Change, Inventory, Node, State},
+    node::{Change, Inventory, Node, Off, State},
 };
 
 use crate::watch::Watch;
@@ -78,6 +78,23 @@ pub(crate) async fn state(watch: &Watch, name: &NodeName, state: State) -> Resul
 /// Notes whether new servers are kept away.
 pub(crate) async fn cordon(watch: &Watch, name: &NodeName, cordoned: bool) -> Result<Node, Unwritten> {
     change(watch, name, Change::Cordoned(cordoned)).await.map(|(_, node)| node)
+}
+
+/// Notes that an operator says a node is off. Nothing is noted of one that is heard.
+pub(crate) async fn confirm_off(watch: &Watch, name: &NodeName, word: Off) -> Result<Node, Unwritten> {
+    change(watch, name, Change::ConfirmedOff(word)).await.map(|(_, node)| node)
+}
+
+/// Forgets a node that is as the caller has read it.
+pub(crate) async fn forget(watch: &Watch, name: &NodeName) -> Result<Node, Unwritten> {
+    let there = newest(watch, name, 1).await?;
+    let given_up = there.value.off.as_ref().is_some_and(|off| off.for_good);
+    if given_up {
+        watch.nodes.delete(name.as_str(), there.revision).await?;
+        watch.fleet().forget(name.as_str());
+        tracing::info!(node = %name, "a node was forgotten");
+    }
+    Ok(there.value.clone())
 }
 
 /// Applies a change to the newest form of a document.

@@ -136,6 +136,7 @@ fn node(name: &str, mtu: Option<u32>) -> Node {
         site: "myodaiji".parse().unwrap(),
         state: watari_model::node::State::Ready,
         cordoned: false,
+        off: None,
         inventory: watari_model::node::Inventory {
             vcpus: 1,
             memory_mib: 1,

@@ -36,7 +36,9 @@ mod server;
 mod supervisor;
 pub mod telemetry;
 
-pub use bucket::{Bucket, Entry, Past, PastWrite, Reach, ReadError, Revision, Shape, Stopped, Unreadable, WriteError};
+pub use bucket::{
+    Bucket, Chest, Entry, Past, PastWrite, Reach, ReadError, Revision, Shape, Stopped, Unreadable, WriteError,
+};
 pub use bus::{Bus, BusError, BusSettings, CallError, Initial, Listening, Message, Messages, Patience};
 pub use config::{ConfigError, Validate};
 pub use context::{Context, Drained};

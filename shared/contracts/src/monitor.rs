@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use watari_model::{NodeName, SegmentName, SiteName, Timestamp, node};
+use watari_model::{NodeName, SegmentName, SiteName, Timestamp, VmName, node};
 
 pub use crate::history::{HistoryPage, ListHistory, ReportUsage, UsagePage};
 use crate::{Request, Service};
@@ -57,6 +57,40 @@ pub struct UncordonNode {
     pub name: NodeName,
 }
 
+/// An operator's word that a lost node is off. It is withdrawn by itself when the node is heard again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ConfirmNodeOff {
+    /// Which.
+    pub name: NodeName,
+    /// Who says so, 1 to 64 characters; `operator` if left out.
+    #[serde(default)]
+    pub by: Option<String>,
+}
+
+/// Forget a node that is off and will not come back, with all that is on its disks. It is gone as soon as no
+/// server's document names it; until then this may be repeated.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RemoveNode {
+    /// Which.
+    pub name: NodeName,
+    /// Who says so, as for [`ConfirmNodeOff`].
+    #[serde(default)]
+    pub by: Option<String>,
+}
+
+/// What became of a node that is to be forgotten.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct NodeRemoval {
+    /// Which.
+    pub name: NodeName,
+    /// Whether its document is gone.
+    pub removed: bool,
+    /// The servers that are being deleted, or have an old copy there, and still name it.
+    pub waits_for: Vec<VmName>,
+}
+
 /// A node as people and programs see it. The field names are stable.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct NodeView {
@@ -68,6 +102,9 @@ pub struct NodeView {
     pub state: node::State,
     /// Whether new servers are kept away.
     pub cordoned: bool,
+    /// An operator's word that it is off.
+    #[serde(default)]
+    pub off: Option<node::Off>,
     /// Processors that servers may use.
     pub vcpus_total: u32,
     /// Virtual CPUs of the servers running on it.
@@ -238,6 +275,8 @@ requests! {
     UncordonNode "watari.v1.node.uncordon" => NodeView, "Let a node receive servers again.";
     ListHealth "watari.v1.health.list" => HealthPage, "List what nodes find when they look at themselves.";
     ListUpses "watari.v1.ups.list" => UpsPage, "List the UPSes that are asked, and whether they answer.";
+    ConfirmNodeOff "watari.v1.node.confirm-off" => NodeView, "Say that a lost node is off.";
+    RemoveNode "watari.v1.node.remove" => NodeRemoval, "Forget a node that is off and will not come back.";
     ListEvents "watari.v1.event.list" => EventPage, "Say what happened.";
     ListHistory "watari.v1.history.list" => HistoryPage, "Say who did what, when and why.";
     ReportUsage "watari.v1.usage.get" => UsagePage, "Say how much servers used.";

@@ -68,6 +68,9 @@ pub enum Role {
         /// The host.
         host: NodeName,
     },
+    /// Root on a front end, while it makes a backup of the buckets or fills empty ones from it. It answers
+    /// nobody, and of all but services only it writes documents: root there holds the services' keys as well.
+    Backup,
     /// A person or program that may ask for anything.
     Operator,
     /// A person or program that may only look.
@@ -175,7 +178,7 @@ impl Role {
     #[must_use]
     pub const fn account(&self) -> Account {
         match self {
-            Self::Service(_) | Self::Agent { .. } | Self::Keeper => Account::Cloud,
+            Self::Service(_) | Self::Agent { .. } | Self::Keeper | Self::Backup => Account::Cloud,
             Self::KeeperOfServers | Self::Launcher { .. } => Account::System,
             Self::Operator | Self::Viewer => Account::People,
         }
@@ -188,6 +191,7 @@ impl Role {
             Self::Service(service) => of_service(*service),
             Self::Agent { site, node } => of_agent(site, node),
             Self::Keeper => asking(&KEEPING_STREAMS),
+            Self::Backup => of_backup(),
             Self::KeeperOfServers => asking(&KEEPING_SERVERS),
             Self::Launcher { host } => Permissions {
                 publish: vec![SERVERS.to_owned()],
@@ -223,6 +227,15 @@ const KEEPING_SERVERS: [&str; 4] = [SERVERS, "$JS.API.SERVER.REMOVE", "$JS.API.M
 fn asking(subjects: &[&str]) -> Permissions {
     let publish = subjects.iter().map(|subject| (*subject).to_owned()).collect();
     Permissions { publish, publish_not: Vec::new(), subscribe: Vec::new(), answers: Answers::Never }
+}
+
+/// Everything that is stored, secrets too, and what agents say. It makes and shapes no bucket.
+fn of_backup() -> Permissions {
+    let buckets = || BUCKETS.iter().chain(PRIVATE).map(|(bucket, _)| *bucket);
+    let mut publish = vec!["$JS.API.INFO".to_owned(), frontend::STANDING.to_owned()];
+    publish.extend(buckets().chain([LEASES]).flat_map(reading));
+    publish.extend(buckets().map(|bucket| format!("$KV.{bucket}.>")));
+    Permissions { publish, publish_not: vec![], subscribe: vec![subjects::FACTS.to_owned()], answers: Answers::Never }
 }
 
 /// An agent reports as itself, hears its own orders and answers them. It asks nothing and has no
@@ -420,6 +433,18 @@ mod tests {
                 let may = role.permissions("x");
                 assert!(may.publish_not.contains(&get) && may.publish_not.contains(&detour(&get).unwrap()), "{role:?}");
             }
+        }
+    }
+
+    #[test]
+    fn who_makes_backups_answers_nobody_leads_nothing_and_orders_nobody() {
+        let may = Role::Backup.permissions("x");
+        assert_eq!((may.answers, may.subscribe), (Answers::Never, vec![inbox("x"), subjects::FACTS.to_owned()]));
+        let beyond =
+            |s: &&String| s.starts_with("watari.agent") || s.starts_with("$KV.leases") || s.contains("STREAM.UPDATE");
+        assert_eq!(may.publish.iter().find(beyond), None);
+        for (bucket, _) in BUCKETS.iter().chain(PRIVATE) {
+            assert!(may.publish.contains(&format!("$JS.API.DIRECT.GET.KV_{bucket}.>")), "{bucket}");
         }
     }
 

@@ -12,7 +12,8 @@
 //! each other.
 //!
 //! *Lost* says that nobody hears the node, not that it is off: nothing is started elsewhere on
-//! the strength of silence.
+//! the strength of silence. An operator who has looked may say that it is off ([`Off`]); that word stands
+//! until anything is heard of the node.
 
 pub mod health;
 mod processor;
@@ -168,6 +169,18 @@ pub struct Tunnel {
     pub mtu: u32,
 }
 
+/// An operator's word that a lost node is off. Whoever says so of one that runs lets servers run twice.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Off {
+    /// Who said so, as they call themselves.
+    pub by: String,
+    /// When.
+    pub at: Timestamp,
+    /// Whether it will not come back either: what is on its disks is given up.
+    #[serde(default)]
+    pub for_good: bool,
+}
+
 /// A node's document. It changes when the state, the inventory or an operator's word does, not
 /// with every beat.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -182,6 +195,9 @@ pub struct Node {
     pub state: State,
     /// Whether an operator keeps new servers away.
     pub cordoned: bool,
+    /// An operator's word that it is off; only of one that is lost.
+    #[serde(default)]
+    pub off: Option<Off>,
     /// What it has.
     pub inventory: Inventory,
     /// When it was first heard.
@@ -197,6 +213,8 @@ pub enum Change {
     Judged(State),
     /// An operator keeps new servers away, or no longer.
     Cordoned(bool),
+    /// An operator says that it is off. Of one that is heard that changes nothing.
+    ConfirmedOff(Off),
     /// Its agent says where it stands and what it has.
     Told(SiteName, Box<Inventory>),
 }
@@ -207,7 +225,7 @@ impl Node {
     #[must_use]
     pub fn new(name: NodeName, site: SiteName, inventory: Inventory, now: Timestamp) -> Self {
         let state = State::Suspect;
-        Self { v: 1, name, site, state, cordoned: false, inventory, first_seen_at: now, changed_at: now }
+        Self { v: 1, name, site, state, cordoned: false, off: None, inventory, first_seen_at: now, changed_at: now }
     }
 
     /// The one way in which a node's document changes. Every change is allowed in every state;
@@ -215,9 +233,20 @@ impl Node {
     pub fn apply(&mut self, change: Change, now: Timestamp) {
         match change {
             Change::Judged(state) if state == self.state => {}
-            Change::Judged(state) => (self.state, self.changed_at) = (state, now),
+            Change::Judged(state) => {
+                (self.state, self.changed_at) = (state, now);
+                // Whatever is heard is not off.
+                self.off = None;
+            }
             Change::Cordoned(cordoned) => self.cordoned = cordoned,
-            Change::Told(site, inventory) => (self.site, self.inventory) = (site, *inventory),
+            Change::ConfirmedOff(word) => {
+                // The first word stands; that it will not come back may be added to it.
+                let known = self.off.as_ref().is_some_and(|off| off.for_good || !word.for_good);
+                if self.state == State::Lost && !known {
+                    self.off = Some(word);
+                }
+            }
+            Change::Told(site, inventory) => (self.site, self.inventory, self.off) = (site, *inventory, None),
         }
     }
 }
@@ -257,9 +286,11 @@ mod tests {
     }
 
     fn changes() -> impl Strategy<Value = Change> {
+        let at = Timestamp(OffsetDateTime::UNIX_EPOCH);
         prop_oneof![
             prop_oneof![Just(State::Ready), Just(State::Suspect), Just(State::Lost)].prop_map(Change::Judged),
             any::<bool>().prop_map(Change::Cordoned),
+            any::<bool>().prop_map(move |for_good| Change::ConfirmedOff(Off { by: "sato".to_owned(), at, for_good })),
             (1_u32..4).prop_map(|vcpus| Change::Told("yamate".parse().unwrap(), Box::new(inventory(vcpus)))),
         ]
     }
@@ -278,6 +309,8 @@ mod tests {
                 prop_assert!(state == (false, false) || (state == (true, true) && matches!(change, Change::Judged(_))));
                 prop_assert!(node.cordoned == before.cordoned || matches!(change, Change::Cordoned(_)));
                 let told = (&node.site, &node.inventory) != (&before.site, &before.inventory);
+                prop_assert!(node.off.is_none() || node.state == State::Lost, "a word stands of one that is heard");
+                prop_assert!(node.off == before.off || node.off.is_none() || matches!(change, Change::ConfirmedOff(_)));
                 prop_assert!(!told || matches!(change, Change::Told(..)));
                 prop_assert_eq!((&node.name, node.first_seen_at), (&before.name, before.first_seen_at));
                 let once = node.clone();

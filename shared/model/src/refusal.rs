@@ -161,6 +161,22 @@ refusals! {
     VmUnreachable { vm, node } "vm.unreachable" 503 Later
         en "server {vm} is on node {node}, which does not answer" "check the node's power and network; nothing is started elsewhere before the node is known to be off"
         ja "サーバ {vm} のノード {node} が応答しません" "ノードの電源とネットワークを確認してください。ノードの停止が確実になるまで、ほかの場所では起動しません";
+    /// An operator has said that its node is off, and its disk is there.
+    VmStranded { vm, node } "vm.stranded" 503 Later
+        en "the only disk of server {vm} is on node {node}, which is off" "bring the node back: the server starts there again by itself if it is to run; if it is lost: watari vm delete {vm}"
+        ja "サーバ {vm} のディスクは停止中のノード {node} にしかありません" "ノードを復旧すると、稼働させる設定のサーバは自動で起動します。失われた場合は watari vm delete {vm} で削除してください";
+    /// It is deleted but for its disk.
+    DeletionWaits { vm, node } "vm.deletion-waits" 503 Later
+        en "server {vm} is deleted and its addresses are free, but its disk is on node {node}, which is off" "it is removed when the node is back; if that will never be: watari node remove {node}"
+        ja "サーバ {vm} は削除されアドレスも解放済みですが、ディスクが停止中のノード {node} に残っています" "ノードが復旧すると削除されます。復旧の見込みがなければ watari node remove {node} を実行してください";
+    /// It was in a backup, and its node does not know it.
+    RestoredNotFound { vm, node } "vm.restored-not-found" 409 No
+        en "server {vm} came from a backup, and node {node}, where it was, does not have it any more" "if it was deleted since, delete it: watari vm delete {vm}; else wait for the nodes that are silent, which may have it, before you start it"
+        ja "サーバ {vm} はバックアップから復元されましたが、元のノード {node} には存在しません" "その後に削除したサーバなら watari vm delete {vm} で削除してください。そうでなければ、応答のないノードにある可能性があるため、その復帰を待ってから起動してください";
+    /// It was in a backup, and no node had it then.
+    RestoredUnplaced { vm } "vm.restored-unplaced" 409 No
+        en "server {vm} came from a backup that was made before it had a node; it may have got one since" "make sure that no node that is silent has it, then: watari vm start {vm}"
+        ja "サーバ {vm} は、ノードに配置される前のバックアップから復元されました。その後に配置された可能性があります" "応答のないノードに存在しないことを確認してから watari vm start {vm} を実行してください";
     // --- placement -------------------------------------------------------------------------
     /// No node can take the server.
     NoRoom { vm, detail: Said } "placement.no-room" 507 Later
@@ -174,6 +190,18 @@ refusals! {
     NodeUnknown { node } "node.unknown" 404 No
         en "there is no node named {node}" "list the nodes with: watari node list"
         ja "ノード {node} はありません" "ノードの一覧は watari node list で確認できます";
+    /// It beats, or did a moment ago.
+    NodeNotLost { node, state } "node.not-lost" 409 Later
+        en "node {node} is {state}, so that nobody can know it to be off" "wait until it is lost (watari node show {node}); one that is heard is emptied with: watari node drain {node}"
+        ja "ノード {node} は {state} であり、停止しているとは言えません" "lost になるまで待ってください (watari node show {node})。応答のあるノードは watari node drain {node} で空にします";
+    /// Nobody has said that it is off.
+    NodeNotOff { node } "node.not-off" 409 No
+        en "nobody has said that node {node} is off" "look at its power, then: watari node confirm-off {node}"
+        ja "ノード {node} の停止がまだ確認されていません" "電源を確認してから watari node confirm-off {node} を実行してください";
+    /// Servers' only disks are there.
+    NodeHasServers { node, vms } "node.has-servers" 409 No
+        en "servers belong to node {node}, or copies of them: {vms}" "delete those whose disk is lost: watari vm delete; those that run elsewhere give up their old copies by themselves once they are running"
+        ja "ノード {node} に属するサーバまたはその複製があります: {vms}" "ディスクを失ったサーバは watari vm delete で削除してください。別の場所で動いているサーバの古い複製は、動作中に自動で整理されます";
     /// No such site.
     SiteUnknown { site } "site.unknown" 404 No
         en "there is no site named {site}" "list the sites with: watari site list"

@@ -69,6 +69,7 @@ fn wanted_by(host: &Host) -> Vec<Wanted> {
             let keepers = [
                 own_key("keeper", Role::Keeper, "etc/watari/nkeys/keeper.nk"),
                 own_key("server-keeper", Role::KeeperOfServers, "etc/watari/nkeys/server-keeper.nk"),
+                own_key("backup", Role::Backup, "etc/watari/nkeys/backup.nk"),
             ];
             OF_FRONT.into_iter().map(on_front).chain(keepers).chain([launcher(), admin]).collect()
         }
@@ -118,12 +119,12 @@ pub fn of_cluster(store: &mut Overlay, cluster: &Cluster) -> Result<Vec<Identity
 }
 
 impl Identity {
-    /// The name by which its inbox is called: people share roles, so theirs follows from the key,
-    /// which the command can compute from the seed alone.
+    /// The name by which its inbox is called. That of whoever types `watari` follows from the key, which
+    /// the command can compute from the seed alone.
     #[must_use]
     pub fn inbox_name(&self) -> String {
         match self.role {
-            Some(Role::Operator | Role::Viewer) | None => self.public.to_lowercase(),
+            Some(Role::Operator | Role::Viewer | Role::Backup) | None => self.public.to_lowercase(),
             Some(_) => self.name.clone(),
         }
     }

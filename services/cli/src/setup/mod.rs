@@ -160,6 +160,7 @@ fn configuration(
                 let path = format!("etc/watari/{}.toml", service.name());
                 overlay.put(&path, Readers::All, &settings::of(cluster, host, service, identities))?;
             }
+            overlay.put("etc/watari/backup.toml", Readers::All, &settings::of_backup(cluster, host))?;
         }
         (Role::Node, Some(issued)) => {
             overlay.put(

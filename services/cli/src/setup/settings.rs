@@ -51,6 +51,16 @@ pub fn of_command(cluster: &Cluster, host: &Host) -> String {
     written(host, &table)
 }
 
+/// `watari backup` on a front end, as root.
+#[must_use]
+pub fn of_backup(cluster: &Cluster, host: &Host) -> String {
+    let mut table = Table::new();
+    table.insert("nats".to_owned(), strings(cluster.urls_for(host)));
+    table.insert("nkey".to_owned(), text("/etc/watari/nkeys/backup.nk"));
+    table.insert("ca".to_owned(), text("/etc/watari/tls/ca.crt"));
+    written(host, &table)
+}
+
 fn written(host: &Host, table: &Table) -> String {
     format!("# Made by `watari setup` for {}; changes are lost when it runs again.\n{table}", host.name)
 }

@@ -133,6 +133,39 @@ faults! {
     Calendar { path, detail } "calendar.unreadable" USAGE
         en "{path} is no calendar that can be read: {detail}" "give an iCalendar file (.ics, RFC 5545) of at most 1 MiB and 1,000 events"
         ja "{path} をカレンダーとして読み取れません: {detail}" "1 MiB、1,000 件以内の iCalendar ファイル (.ics、RFC 5545) を指定してください";
+    // --- backups ---------------------------------------------------------------------------
+    /// The file is something else.
+    BackupNotOne { path } "backup.not-one" USAGE
+        en "{path} is no backup of a form that this version knows" "give a file that `watari backup create` has made, and use the version that made it or a newer one"
+        ja "{path} はこの版で扱えるバックアップではありません" "`watari backup create` で作成したファイルを指定し、作成時と同じかそれより新しい版を使ってください";
+    /// It was one.
+    BackupDamaged { path } "backup.damaged" FAILED
+        en "{path} is damaged: its bytes are not those that were written" "use another copy or another backup; this one is not to be relied upon"
+        ja "{path} は破損しています。書き込まれた内容と一致しません" "別の複製か別のバックアップを使ってください。このファイルは使用できません";
+    /// A document cannot be read.
+    BackupDocument { bucket, key, detail } "backup.document" FAILED
+        en "document {key} of bucket {bucket} cannot be used: {detail}" "use the version of Watari that wrote it, or mend the document and make a new backup"
+        ja "バケット {bucket} の文書 {key} を使用できません: {detail}" "書き込んだ版の Watari を使うか、文書を修正してからバックアップを作り直してください";
+    /// A bucket cannot be read or written.
+    BackupBus { bucket, detail } "backup.bus" UNREACHABLE
+        en "bucket {bucket} cannot be read or filled: {detail}" "run this as root on a front end whose NATS has a majority; the identity is named in /etc/watari/backup.toml. It may be repeated"
+        ja "バケット {bucket} を読み書きできません: {detail}" "NATS の過半数がそろっているフロントエンドで root として実行してください。利用者は /etc/watari/backup.toml に指定されています。繰り返し実行できます";
+    /// No service has made it yet.
+    BackupNoBucket { bucket } "backup.no-bucket" FAILED
+        en "there is no bucket {bucket} yet" "start the services once, so that they make their buckets: systemctl start watari-front.target; to restore, stop them again"
+        ja "バケット {bucket} がまだありません" "一度サービスを起動すると作成されます: systemctl start watari-front.target。復元するには、その後で停止してください";
+    /// Somebody would decide upon half of the documents.
+    BackupServicesRun { services } "backup.services-run" FAILED
+        en "services run: {services}" "stop them on every front end first: systemctl stop watari-scheduler watari-image watari-network watari-monitor; servers run on"
+        ja "サービスが動いています: {services}" "先に全フロントエンドで停止してください: systemctl stop watari-scheduler watari-image watari-network watari-monitor。サーバは動き続けます";
+    /// A backup is not poured over what is there.
+    BackupNotEmpty { bucket, key } "backup.not-empty" FAILED
+        en "this installation is not empty: bucket {bucket} has document {key}" "restore into an empty one only: stop NATS on all its hosts, move /var/lib/nats aside, and start anew"
+        ja "この環境は空ではありません。バケット {bucket} に文書 {key} があります" "復元できるのは空の環境だけです。全ホストで NATS を停止し、/var/lib/nats を退避してから起動し直してください";
+    /// Agents would refuse every order.
+    BackupEpoch { reached, seen } "backup.epoch-behind" FAILED
+        en "epochs would begin at {reached}, but nodes have seen {seen}, and would refuse all orders" "set the clocks of the NATS hosts, stop everything, move /var/lib/nats aside, and start anew: epochs begin at the time of day"
+        ja "エポックが {reached} から始まりますが、ノードはすでに {seen} を受け取っており、命令を拒否します" "NATS の全ホストの時計を合わせ、すべて停止して /var/lib/nats を退避し、起動し直してください。エポックは現在時刻から始まります";
     // --- uploads ---------------------------------------------------------------------------
     /// The front end stopped the upload.
     UploadRefused { code, detail } "upload.refused" FAILED

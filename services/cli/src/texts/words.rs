@@ -51,6 +51,7 @@ words! {
     Disk "DISK" "ディスク";
     Done "DONE" "処理";
     DiskHours "DISK GiB-HOURS" "ディスク (GiB 時間)";
+    Documents "DOCUMENTS" "文書数";
     DiskFree "DISK FREE" "ディスク空き";
     DiskMoved "DISK MOVED" "ディスク転送量";
     Dns "NAME SERVERS" "ネームサーバ";
@@ -61,7 +62,9 @@ words! {
     Event "EVENT" "予定";
     ExistingHours "EXISTING HOURS" "存在時間";
     Fault "FAULT" "障害";
+    File "FILE" "ファイル";
     Finding "FINDING" "所見";
+    Found "FOUND" "確認結果";
     Fingerprint "FINGERPRINT" "指紋";
     Followers "FOLLOWERS" "複製先";
     Format "FORMAT" "形式";
@@ -166,6 +169,11 @@ words! {
     ConsistencyCrash
         "crash: what was on the disk, as after a power cut"
         "crash: 電源断の直後と同じディスクの内容です";
+    FoundAsBefore "where it was" "元の場所";
+    FoundMoved "has moved since" "作成後に移動";
+    FoundGone "NOT FOUND" "見つからない";
+    FoundSilent "its node is silent" "ノードが応答なし";
+    FoundUnplaced "had no node" "未配置";
     Paused "paused" "一時停止中";
     EventScheduled "scheduled" "登録";
     EventMoved "moved" "日時変更";
@@ -215,6 +223,14 @@ words! {
     SetupSecrets
         "keep the folders ca and nkeys secret and safe, off the hosts; the next run needs them"
         "ca と nkeys のフォルダは秘密です。ホスト以外の安全な場所に保管してください。次回の実行に必要です";
+    // --- backups ---------------------------------------------------------------------------
+    BackupSecret
+        "the file holds servers' user-data, which may be secret: keep it as you keep a key; image files and disks are not in it"
+        "ファイルには秘密を含みうる user-data が入っています。鍵と同じように保管してください。イメージの実体とディスクは含まれません";
+    ListeningToNodes "listening to what nodes say of their servers" "各ノードからサーバの状態を聞いています";
+    RestoredOff
+        "servers that were not found are off until you start or delete them; `watari vm show` says why"
+        "見つからなかったサーバは、起動または削除するまで停止のままです。理由は `watari vm show` で確認できます";
     // --- waiting ---------------------------------------------------------------------------
     Interrupted
         "stopped waiting; what was asked for goes on"

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::Value;
 use crate::support::{
     Cloud, Ran, sample,
     stub::{
@@ -11,6 +10,7 @@ use crate::support::{
         Stub,
     },
 };
+use serde_json::Value;
 use watari_model::Refusal;
 
 /// The samples of the contracts: much is wrong in them.

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by unwrapping")]
 
+mod backup;
 mod calendar;
 mod command;
 mod doctor;

@@ -1,10 +1,10 @@
 //! What the command says beside the result: what is so already, and what comes next.
 
-use serde_json::{Value, json};
 use crate::support::{
     Cloud, Ran, bare, sample,
     stub::{Answer::Reply, Stub},
 };
+use serde_json::{Value, json};
 
 fn outage(state: &str) -> Value {
     let mut view = sample("reply.OutageView.json");

@@ -357,6 +357,38 @@ fn a_monitor_tells_of_power_and_peril_and_asks_nothing_else_that_people_ask() {
 }
 
 #[test]
+fn who_makes_backups_reads_all_documents_and_neither_leads_nor_orders_nor_answers() {
+    let cloud = Cloud::start();
+    let mut scheduler = scheduler(&cloud);
+    let mut backup = cloud.client("backup.m-front");
+    let public = nkeys::KeyPair::from_seed(support::read(&cloud.files.seed_file("backup.m-front")).trim()).unwrap();
+    let inbox = format!("_INBOX_{}", public.public_key().to_lowercase());
+    assert_eq!(backup.subscribe(&format!("{inbox}.>")), Allowed);
+    let read = backup.ask(&format!("{inbox}.1"), "$JS.API.STREAM.INFO.KV_vms", "");
+    assert!(read.payload.contains("\"config\""), "{read:?}");
+    for subject in ["watari.fact.*.*", "$KV.vms.>", "watari.standing", "watari.v1.>"] {
+        let expected = if subject == "watari.fact.*.*" { Allowed } else { Denied };
+        assert_eq!(backup.subscribe(subject), expected, "{subject}");
+    }
+    for subject in [
+        "$KV.leases.scheduler",
+        "watari.agent.m1.stop",
+        "watari.v1.vm.delete",
+        "$JS.API.STREAM.UPDATE.KV_vms",
+        "$JS.API.STREAM.PURGE.KV_vms",
+        "$JS.API.STREAM.DELETE.KV_vms",
+        "$SYS.REQ.SERVER.PING",
+    ] {
+        assert_eq!(backup.publish(subject, None, "{}"), Denied, "{subject}");
+    }
+    for identity in ["operator", "node-agent.m1"] {
+        let mut other = cloud.client(identity);
+        assert_eq!(other.publish("$JS.API.STREAM.INFO.KV_userdata", None, ""), Denied, "{identity}");
+    }
+    assert_eq!(last_sequence(&mut scheduler), 1);
+}
+
+#[test]
 fn without_an_identity_or_without_encryption_there_is_no_way_in() {
     let cloud = Cloud::start();
     let authority = cloud.files.authority();

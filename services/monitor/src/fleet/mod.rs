@@ -109,6 +109,11 @@ impl Fleet {
         self.nodes.get_mut(name)
     }
 
+    /// Forgets a node whose document is gone: whatever is heard of it then is heard for the first time.
+    pub(crate) fn forget(&mut self, name: &str) {
+        self.nodes.remove(name);
+    }
+
     /// Takes a beat that came for `site` and `node` by its subject.
     pub(crate) fn fold(&mut self, site: &str, node: &str, beat: &Beat, now: u64) -> Folded {
         if beat.node != node || beat.site != site {

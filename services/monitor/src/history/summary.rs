@@ -234,6 +234,13 @@ fn node(before: Option<&Node>, after: Option<&Node>) -> Option<String> {
     if old.cordoned != node.cordoned {
         return Some(if node.cordoned { "cordoned" } else { "uncordoned" }.to_owned());
     }
+    if old.off != node.off {
+        return Some(match &node.off {
+            Some(off) if off.for_good => format!("given up by {}", off.by),
+            Some(off) => format!("said to be off by {}", off.by),
+            None => "no longer said to be off".to_owned(),
+        });
+    }
     if old.site != node.site {
         return Some(format!("moved from site {} to {}", old.site, node.site));
     }

@@ -1,5 +1,6 @@
 //! The requests that the monitor answers, one handler each.
 
+mod gone;
 mod past;
 mod view;
 
@@ -9,8 +10,8 @@ use watari_chassis::{Entry, Server};
 use watari_contracts::{
     Service,
     monitor::{
-        CordonNode, EventPage, GetNode, HealthPage, ListEvents, ListHealth, ListHistory, ListNodes, ListUpses, NodePage, NodeView,
-        ReportUsage, UncordonNode, UpsPage,
+        ConfirmNodeOff, CordonNode, EventPage, GetNode, HealthPage, ListEvents, ListHealth, ListHistory, ListNodes,
+        ListUpses, NodePage, NodeView, RemoveNode, ReportUsage, UncordonNode, UpsPage,
     },
     permissions::BUCKETS,
 };
@@ -38,6 +39,7 @@ pub(crate) fn server(watch: &Arc<Watch>, history: &Arc<History>, roll: &Roll) ->
     let with = || Arc::clone(watch);
     let (list, get, cordon, uncordon, examine) = (with(), with(), with(), with(), with());
     let (events, told, used) = (Arc::clone(history), Arc::clone(history), Arc::clone(history));
+    let (confirm, remove) = (with(), with());
     let roll = roll.clone();
     Server::new(&watch.ctx, Service::Monitor)
         .endpoint::<ListNodes, _, _, _>(move |_, request| {
@@ -63,6 +65,14 @@ pub(crate) fn server(watch: &Arc<Watch>, history: &Arc<History>, roll: &Roll) ->
         .endpoint::<ListUpses, _, _, _>(move |_, _| {
             let upses = roll.all();
             async move { Ok(UpsPage { upses }) }
+        })
+        .endpoint::<ConfirmNodeOff, _, _, _>(move |_, request| {
+            let watch = Arc::clone(&confirm);
+            async move { gone::confirm_off(&watch, &request).await }
+        })
+        .endpoint::<RemoveNode, _, _, _>(move |_, request| {
+            let watch = Arc::clone(&remove);
+            async move { gone::remove(&watch, &request).await }
         })
         .endpoint::<ListEvents, _, _, _>(move |_, request| {
             let history = Arc::clone(&events);

@@ -28,6 +28,7 @@ pub(super) fn view(watch: &Watch, node: &Node) -> NodeView {
         site: node.site.clone(),
         state: node.state,
         cordoned: node.cordoned,
+        off: node.off.clone(),
         vcpus_total: *vcpus,
         vcpus_used: heard.map_or(0, |h| h.vcpus_used),
         memory_mib_total: *memory_mib,

@@ -8,12 +8,16 @@ use watari_chassis::{Bucket, Context, codec};
 use watari_contracts::{
     Service,
     beat::VERSION,
-    monitor::{CapacityChanged, CordonNode, GetNode, ListEvents, ListHealth, ListNodes, ListUpses, UncordonNode},
+    monitor::{
+        CapacityChanged, ConfirmNodeOff, CordonNode, GetNode, ListEvents, ListHealth, ListNodes, ListUpses, RemoveNode,
+        UncordonNode,
+    },
     subjects,
 };
 use watari_model::{
     Refusal,
     node::{Node, State},
+    vm::{Grant, Vm},
 };
 use watari_testkit::{NatsServer, TempDir, eventually, eventually_some};
 
@@ -134,6 +138,61 @@ async fn a_node_is_cordoned_and_listed_by_site_and_page() {
     let here = ListNodes { site: Some("myodaiji".parse().unwrap()), ..all.clone() };
     assert_eq!(names(ask(&bus, here).await.unwrap()), ("m1 m2".to_owned(), None));
     assert!(matches!(ask(&bus, ListNodes { limit: Some(0), ..all }).await, Err(Refusal::OutOfRange { .. })));
+    monitor.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_a_lost_node_is_said_to_be_off_and_the_word_ends_when_it_is_heard_again() {
+    let (nats, dir) = (NatsServer::start(), TempDir::new());
+    let monitor = Running::start(&nats, settings(dir.path())).await;
+    let bus = somebody(&nats).await;
+    let scheduler = Context::new(Service::Scheduler, &harness::common(&nats)).await.unwrap();
+    let vms = Bucket::<Vm>::open(&scheduler).await.unwrap();
+    let agent = Agent::start(&nats, "myodaiji", "m1").await;
+    becomes(&bus, "m1", State::Ready).await;
+    let m1 = || "m1".parse().unwrap();
+    let off = || ConfirmNodeOff { name: m1(), by: Some("sato".to_owned()) };
+    let remove = || RemoveNode { name: m1(), by: None };
+    assert!(matches!(ask(&bus, off()).await, Err(Refusal::NodeNotLost { .. })));
+
+    agent.speak(false);
+    becomes(&bus, "m1", State::Lost).await;
+    assert!(matches!(ask(&bus, remove()).await, Err(Refusal::NodeNotOff { .. })));
+    let nameless = ConfirmNodeOff { name: m1(), by: Some(String::new()) };
+    assert!(matches!(ask(&bus, nameless).await, Err(Refusal::OutOfRange { .. })));
+    let first = ask(&bus, off()).await.unwrap().off.unwrap();
+    assert_eq!((first.by.as_str(), first.for_good), ("sato", false));
+    assert_eq!(ask(&bus, off()).await.unwrap().off, Some(first), "again changes nothing");
+
+    agent.speak(true);
+    becomes(&bus, "m1", State::Ready).await;
+    assert_eq!(node(&bus, "m1").await.unwrap().off, None);
+    assert!(matches!(ask(&bus, remove()).await, Err(Refusal::NodeNotLost { .. })));
+
+    // One that will not come back is forgotten when no server is its own any more.
+    agent.speak(false);
+    becomes(&bus, "m1", State::Lost).await;
+    ask(&bus, off()).await.unwrap();
+    const SAMPLES: &str = include_str!("../../../shared/contracts/tests/golden/document.vms.json");
+    let mut mail: Vm = serde_json::from_str::<Vec<Vm>>(SAMPLES).unwrap().remove(0);
+    mail.crossing = None;
+    mail.leftovers.clear();
+    mail.state = watari_model::vm::State::Stopped;
+    mail.grant = Some(Grant { node: m1(), generation: 1 });
+    let revision = vms.create(&mail).await.unwrap();
+    assert!(matches!(ask(&bus, remove()).await, Err(Refusal::NodeHasServers { vms, .. }) if vms == mail.name.as_str()));
+    mail.state = watari_model::vm::State::Deleting;
+    let revision = vms.update(&mail, revision).await.unwrap();
+    let waits = ask(&bus, remove()).await.unwrap();
+    assert_eq!((waits.removed, waits.waits_for), (false, vec![mail.name.clone()]));
+    assert!(node(&bus, "m1").await.unwrap().off.unwrap().for_good);
+    vms.delete(mail.name.as_str(), revision).await.unwrap();
+    assert!(ask(&bus, remove()).await.unwrap().removed);
+    assert!(matches!(ask(&bus, remove()).await, Err(Refusal::NodeUnknown { .. })));
+    // Should it come all the same, it is a stranger.
+    agent.speak(true);
+    becomes(&bus, "m1", State::Ready).await;
+    assert_eq!(node(&bus, "m1").await.unwrap().off, None);
     monitor.stop().await;
 }
 

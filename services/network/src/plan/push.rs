@@ -67,7 +67,11 @@ pub(crate) async fn run(
             tracing::error!(%firewall, "servers name a firewall group that has no document; its last known rules stay. Make it again");
         }
         alarmed = gone;
-        desk.tell(epoch, plans(&documents));
+        // Where there is no network at all, either none was made yet or all documents are lost: what the
+        // nodes have laid for servers that run on is then not taken away.
+        if !documents.networks.is_empty() {
+            desk.tell(epoch, plans(&documents));
+        }
         std::future::ready(Ok::<(), Infallible>(()))
     })
     .await;

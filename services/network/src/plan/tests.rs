@@ -52,6 +52,7 @@ fn node(name: &str, number: u8) -> Node {
         site: "myodaiji".parse().unwrap(),
         state: NodeState::Ready,
         cordoned: false,
+        off: None,
         inventory: Inventory {
             vcpus: 8,
             memory_mib: 4_096,

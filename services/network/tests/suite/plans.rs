@@ -78,6 +78,7 @@ fn node(name: &str, tunnel: u8) -> Node {
         site: "myodaiji".parse().unwrap(),
         state: State::Ready,
         cordoned: false,
+        off: None,
         inventory: Inventory {
             vcpus: 1,
             memory_mib: 1,

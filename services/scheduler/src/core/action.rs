@@ -132,6 +132,8 @@ pub struct Settle {
     pub epoch: u64,
     /// What is known of the copying beyond the two answers.
     pub copy: super::crossing::Copy,
+    /// Whose silence an operator has explained.
+    pub off: super::Off,
     /// What both sides have reported unasked, if that says all: then nobody need be asked.
     pub reported: Option<Box<super::Both>>,
 }

@@ -4,7 +4,7 @@
 use watari_chassis::Entry;
 use watari_contracts::agent::{DiskUse, Domain, OffReason, Reboot, Start, Stop};
 use watari_model::{
-    Refusal, SiteName,
+    NodeName, Refusal, SiteName,
     migration::Migration,
     vm::{Change, Desired, State, Vm},
 };
@@ -33,6 +33,12 @@ fn step(turn: &mut Turn<'_>, entry: &Entry<Vm>) {
     if vm.desired == Desired::Deleted && !matches!(vm.state, State::Deleting | State::Migrating) {
         return turn.change_vm(entry, [Change::DeleteAsked], |_| {});
     }
+    if let Some(node) = vm.node().cloned().filter(|node| turn.is_off(node)) {
+        match vm.state {
+            State::Starting | State::Running | State::Stopping | State::Stopped => return stranded(turn, entry, &node),
+            State::Pending | State::Failed | State::Migrating | State::Deleting => {}
+        }
+    }
     match vm.state {
         State::Pending | State::Failed if vm.desired == Desired::Running => place(turn, entry),
         State::Pending | State::Failed => {}
@@ -43,6 +49,18 @@ fn step(turn: &mut Turn<'_>, entry: &Entry<Vm>) {
         State::Migrating => migrating(turn, entry),
         State::Deleting => removal::decide(turn, entry),
     }
+}
+
+/// Its node is off, by an operator's word, and its disk is there: it is off, and nobody starts it elsewhere
+/// from nothing. When the node is heard again it goes on as any other that is off.
+fn stranded(turn: &mut Turn<'_>, entry: &Entry<Vm>, node: &NodeName) {
+    let vm = &entry.value;
+    let fault = Refusal::VmStranded { vm: vm.name.to_string(), node: node.to_string() };
+    let off = (vm.state != State::Stopped).then_some(Change::SeenOff);
+    turn.change_vm(entry, off, |vm| {
+        vm.fault = Some(fault);
+        vm.force_off = false;
+    });
 }
 
 fn grant_sight<'a>(turn: &Turn<'a>, vm: &Vm) -> Sight<'a> {
@@ -229,6 +247,10 @@ fn stop<'a>(turn: &mut Turn<'a>, vm: &Vm) -> Option<Step<'a>> {
 fn stopped(turn: &mut Turn<'_>, entry: &Entry<Vm>) {
     let vm = &entry.value;
     let Some(node) = vm.node().cloned() else { return };
+    let back = matches!(vm.fault, Some(Refusal::VmStranded { .. })) && grant_sight(turn, vm).domain().is_some();
+    if back {
+        return turn.change_vm(entry, [], |vm| vm.fault = None);
+    }
     match vm.desired {
         // Its start is the rest of a reboot: no failure, for which one would pause.
         Desired::Running if vm.reboots.asked != vm.reboots.done && grant_sight(turn, vm).off() => {

@@ -4,7 +4,7 @@
 use watari_chassis::Entry;
 use watari_contracts::agent::{Discard, Remove};
 use watari_model::{
-    MigrationId, NodeName,
+    MigrationId, NodeName, Refusal,
     vm::{Leftover, Vm},
 };
 
@@ -16,20 +16,28 @@ use super::{
 };
 
 /// Removes a server: from every node that may have something of it, then its addresses, its
-/// user-data and its document. A node that does not answer is waited for, since its disk is still there.
+/// user-data and its document. A node that does not answer is waited for, since its disk is still there. One that
+/// is off, by an operator's word, runs nothing: the addresses are free at once. One that is given up is not
+/// waited for.
 pub(super) fn decide(turn: &mut Turn<'_>, entry: &Entry<Vm>) {
     let vm = &entry.value;
     let held = vm.node().into_iter().chain(vm.leftovers.iter().map(|l| &l.node)).cloned();
     let mut nodes: Vec<NodeName> = held.chain(ahead::holders(turn.snap, vm)).collect();
     nodes.sort();
     nodes.dedup();
-    let removed = nodes.iter().filter(|node| !remove(turn, vm, node, vm.generation(), Layers::Gone)).count() == 0;
-    if !removed {
+    let waits: Vec<&NodeName> =
+        nodes.iter().filter(|node| !remove(turn, vm, node, vm.generation(), Layers::Gone)).collect();
+    if waits.iter().any(|node| !turn.is_off(node)) {
         return;
     }
+    let waits = waits.into_iter().find(|node| !turn.is_given_up(node));
     let key = ports_key(&vm.name, &vm.uuid);
     match turn.snap.answers.get(&key) {
         Some(answer) if answer.outcome == Outcome::Done => {
+            if let Some(node) = waits {
+                let fault = Refusal::DeletionWaits { vm: vm.name.to_string(), node: node.to_string() };
+                return turn.change_vm(entry, [], |vm| vm.fault = Some(fault));
+            }
             if let Some(there) = turn.snap.userdata.get(&vm.uuid) {
                 return turn.push(Action::DropUserData { uuid: vm.uuid.clone(), revision: there.revision });
             }
@@ -71,7 +79,7 @@ pub(super) fn leftovers(turn: &mut Turn<'_>, entry: &Entry<Vm>) {
     for leftover in &vm.leftovers {
         // What stands under the running server is no leftover, whatever the list says.
         let gone = match &leftover.migration {
-            _ if leftover.node == *node => true,
+            _ if leftover.node == *node || turn.is_given_up(&leftover.node) => true,
             Some(migration) => discard(turn, vm, leftover, migration),
             None if is_kept(turn, vm, leftover) => false,
             None => remove(turn, vm, &leftover.node, leftover.generation, Layers::Kept),

@@ -98,6 +98,25 @@ pub struct Both {
     pub source: Option<VmFact>,
     /// The target's answer, if it came.
     pub target: Option<VmFact>,
+    /// Whose silence an operator has explained.
+    pub off: Off,
+}
+
+/// The sides of a migration whose nodes are off, by an operator's word: where nothing is heard, nothing runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Off {
+    /// The source's.
+    pub source: bool,
+    /// The target's.
+    pub target: bool,
+}
+
+impl Off {
+    /// What both say.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self { source: self.source && other.source, target: self.target && other.target }
+    }
 }
 
 /// How often a server was started again, and when last.
@@ -182,6 +201,14 @@ impl Snapshot {
     pub fn is_paused(&self, migration: &Migration) -> bool {
         let outage = migration.outage.as_ref().and_then(|id| self.outages.get(id.as_str()));
         outage.is_some_and(|entry| entry.value.paused_at.is_some())
+    }
+
+    /// An operator's word that a node is off, unless it is heard all the same.
+    #[must_use]
+    pub fn off(&self, node: &NodeName, silent_ms: u64) -> Option<&node::Off> {
+        let heard = self.heard.get(node).is_some_and(|h| h.age_ms <= silent_ms);
+        let known = self.nodes.get(node.as_str()).map(|entry| &entry.value);
+        known.filter(|node| !heard && node.state == node::State::Lost).and_then(|node| node.off.as_ref())
     }
 
     /// Whether a node cannot be reckoned with: unknown, lost, or suspect and not heard.

@@ -94,6 +94,16 @@ impl<'a> Turn<'a> {
         self.snap.unreachable(node, self.rules.silent_ms)
     }
 
+    /// Whether an operator has said that a node is off, and nothing speaks against it.
+    pub(crate) fn is_off(&self, node: &NodeName) -> bool {
+        self.snap.off(node, self.rules.silent_ms).is_some()
+    }
+
+    /// Whether it will not come back either: nothing of it is waited for.
+    pub(crate) fn is_given_up(&self, node: &NodeName) -> bool {
+        self.snap.off(node, self.rules.silent_ms).is_some_and(|off| off.for_good)
+    }
+
     /// Whether a server is being shut down only to be started again, and not for long yet: a guest
     /// that does not heed the wish is not waited for.
     pub(crate) fn restarts_soon(&self, vm: &Vm) -> bool {

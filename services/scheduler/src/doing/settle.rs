@@ -47,7 +47,7 @@ impl Executor {
     async fn ask_both(&self, settle: &Settle) -> Both {
         let look = Observe { vm: settle.vm.clone() };
         let (a, b) = tokio::join!(self.look(&settle.from, &look), self.look(&settle.to, &look));
-        Both { copy: settle.copy, source: a.ok(), target: b.ok() }
+        Both { copy: settle.copy, source: a.ok(), target: b.ok(), off: settle.off }
     }
 
     /// Gives the grant to the target, if nothing has happened to the server's document meanwhile.

@@ -1,6 +1,7 @@
 //! Typed key-value buckets: one document a resource, one writer service a bucket, every write a
 //! compare-and-set.
 
+mod chest;
 mod entry;
 mod open;
 mod past;
@@ -15,6 +16,7 @@ use async_nats::jetstream::{
 use futures_util::StreamExt;
 use watari_model::Document;
 
+pub use chest::Chest;
 pub use entry::{Entry, ReadError, Unreadable};
 pub use open::{Shape, Stopped};
 pub use past::{Past, PastWrite, Reach};

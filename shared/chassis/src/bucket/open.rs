@@ -22,8 +22,9 @@ pub struct Stopped;
 pub struct Shape {
     /// Past writes that are kept of each document, for people who look for what happened.
     pub history: i64,
-    /// Numbers the writes from the Unix time of the bucket's making instead of from 1. Where
-    /// revisions are epochs they then still grow if the bucket is lost and made anew.
+    /// Numbers the writes from the Unix time of the bucket's making, in milliseconds, instead of from 1.
+    /// Where revisions are epochs they then still grow if the bucket is lost and made anew, as long as there
+    /// is less than one write each millisecond. (Seconds would not do: leases are renewed more often.)
     pub revisions_from_time: bool,
 }
 
@@ -108,7 +109,8 @@ async fn patiently<B, F: Future<Output = Result<B, String>>>(
 }
 
 fn config(bucket: &str, private: bool, shape: Shape, replicas: usize) -> Config {
-    let first = u64::try_from(clock::now().0.unix_timestamp()).ok().filter(|_| shape.revisions_from_time);
+    let millis = clock::now().0.unix_timestamp_nanos() / 1_000_000;
+    let first = u64::try_from(millis).ok().filter(|_| shape.revisions_from_time);
     Config {
         name: format!("KV_{bucket}"),
         description: Some(format!("watari: {bucket}, one document a resource")),

@@ -16,10 +16,10 @@ use futures_util::StreamExt;
 use watari_model::Timestamp;
 
 use super::{ReadError, Revision, entry::is_deletion, open::is_absent};
-use crate::{Context, act, run::chain};
+use crate::{Bus, Context, act, run::chain};
 
 /// A reading that brings nothing for this long is given up.
-const STALLED: Duration = Duration::from_secs(10);
+pub(super) const STALLED: Duration = Duration::from_secs(10);
 
 /// One write.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,8 +54,8 @@ pub struct Reach {
 
 /// A bucket's past writes.
 pub struct Past {
-    bucket: &'static str,
-    store: Store,
+    pub(super) bucket: &'static str,
+    pub(super) store: Store,
     client: Client,
 }
 
@@ -65,14 +65,18 @@ impl Past {
     /// # Errors
     /// [`ReadError::Bus`].
     pub async fn find(ctx: &Context, bucket: &'static str) -> Result<Option<Self>, ReadError> {
-        match ctx.bus.jetstream().get_stream(format!("KV_{bucket}")).await {
+        Self::on(&ctx.bus, bucket).await
+    }
+
+    pub(super) async fn on(bus: &Bus, bucket: &'static str) -> Result<Option<Self>, ReadError> {
+        match bus.jetstream().get_stream(format!("KV_{bucket}")).await {
             Ok(_) => {}
             Err(error) if is_absent(&error.kind()) => return Ok(None),
             Err(error) => return Err(ReadError::Bus { bucket, detail: chain(&error) }),
         }
-        let store = ctx.bus.jetstream().get_key_value(bucket).await;
+        let store = bus.jetstream().get_key_value(bucket).await;
         store
-            .map(|store| Some(Self { bucket, store, client: ctx.bus.client().clone() }))
+            .map(|store| Some(Self { bucket, store, client: bus.client().clone() }))
             .map_err(|error| ReadError::Bus { bucket, detail: chain(&error) })
     }
 
@@ -130,7 +134,7 @@ impl Past {
         Ok((PastWrite { key, revision, created, deleted, payload: message.payload.clone(), by, why }, left))
     }
 
-    fn fault(&self, detail: String) -> ReadError {
+    pub(super) fn fault(&self, detail: String) -> ReadError {
         ReadError::Bus { bucket: self.bucket, detail }
     }
 }

@@ -50,7 +50,7 @@ pub(crate) enum PutFault {
 }
 
 impl PutFault {
-    fn of(self, key: &str, expected: Revision) -> WriteError {
+    pub(super) fn of(self, key: &str, expected: Revision) -> WriteError {
         match self {
             Self::Conflict => WriteError::Conflict { key: key.to_owned(), expected },
             Self::Unknown(detail) => WriteError::Bus { key: key.to_owned(), detail },
@@ -148,8 +148,7 @@ impl<T: Document> Bucket<T> {
         payload: Bytes,
         operation: Operation,
     ) -> Result<Revision, PutFault> {
-        let sound = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'.';
-        if key.is_empty() || !key.bytes().all(sound) || key.split('.').any(str::is_empty) {
+        if !is_key(key) {
             return Err(PutFault::Unknown(format!("{key:?} is no key")));
         }
         let mut headers = HeaderMap::new();
@@ -200,6 +199,12 @@ impl<T: Document> Bucket<T> {
     }
 }
 
+/// Whether this may be a document's key: anything else could name other subjects.
+pub(super) fn is_key(key: &str) -> bool {
+    let sound = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'.';
+    !key.is_empty() && key.bytes().all(sound) && !key.split('.').any(str::is_empty)
+}
+
 fn is_in_process(error: &PublishError) -> bool {
     let source = error.source().and_then(|source| source.downcast_ref::<jetstream::Error>());
     source.is_some_and(|source| source.error_code().0 == IN_PROCESS)
@@ -207,7 +212,7 @@ fn is_in_process(error: &PublishError) -> bool {
 
 /// async-nats 0.51 knows one of the server's two ways of saying "wrong last sequence". The other
 /// (10164) comes from a clustered stream that has a write for the same key in flight.
-fn is_conflict(error: &PublishError) -> bool {
+pub(super) fn is_conflict(error: &PublishError) -> bool {
     error.kind() == PublishErrorKind::WrongLastSequence
         || error
             .source()

@@ -1,9 +1,10 @@
 //! Buckets against a real nats-server.
 
 use crate::support::{SOON, Thing, context, context_of};
+use bytes::Bytes;
 use futures_util::StreamExt;
 use tokio::time::timeout;
-use watari_chassis::{Bucket, ReadError, Shape, WriteError};
+use watari_chassis::{Bucket, Chest, ReadError, Shape, WriteError};
 use watari_contracts::Service;
 use watari_testkit::{NatsCluster, NatsServer};
 
@@ -111,8 +112,35 @@ async fn where_revisions_are_epochs_they_grow_even_if_the_bucket_is_lost() {
     let shape = Shape { history: 1, revisions_from_time: true };
     let things = Bucket::<Thing>::open_as(&ctx, shape).await.unwrap();
     let revision = things.create(&Thing::new("a", 1)).await.unwrap();
-    assert!(revision > 1_700_000_000, "{revision}");
+    assert!(
+        revision > 1_700_000_000_000,
+        "not in milliseconds, of which no more than one write each is made: {revision}"
+    );
     assert!(things.update(&Thing::new("a", 2), revision).await.unwrap() > revision);
+}
+
+#[tokio::test]
+async fn a_backup_reads_what_is_there_as_bytes_and_puts_back_only_where_nothing_is() {
+    let nats = NatsServer::start();
+    let ctx = context(&nats.url()).await;
+    assert!(Chest::find(&ctx.bus, "things").await.unwrap().is_none());
+    let things = Bucket::<Thing>::open(&ctx).await.unwrap();
+    let chest = Chest::find(&ctx.bus, "things").await.unwrap().unwrap();
+    assert_eq!(chest.documents().await.unwrap(), vec![]);
+    things.create(&Thing::new("a", 1)).await.unwrap();
+    let gone = things.create(&Thing::new("gone", 1)).await.unwrap();
+    things.delete("gone", gone).await.unwrap();
+    let there = chest.documents().await.unwrap();
+    assert_eq!(there.iter().map(|write| write.key.as_str()).collect::<Vec<_>>(), ["a"]);
+    assert_eq!(serde_json::from_slice::<Thing>(&there[0].payload).unwrap(), Thing::new("a", 1));
+
+    let written = |thing: &Thing| Bytes::from(serde_json::to_vec(thing).unwrap());
+    assert!(matches!(chest.put_new("a", &written(&Thing::new("a", 2))).await, Err(WriteError::Exists { .. })));
+    assert_eq!(chest.put_new("a", &there[0].payload).await.unwrap(), there[0].revision, "it is there already");
+    chest.put_new("gone", &written(&Thing::new("gone", 3))).await.unwrap();
+    assert_eq!(things.get("gone").await.unwrap().unwrap().value, Thing::new("gone", 3));
+    let stale = chest.replace("a", 999, written(&Thing::new("a", 2))).await;
+    assert!(matches!(stale, Err(WriteError::Conflict { .. })));
 }
 
 #[tokio::test]

@@ -22,7 +22,7 @@ macro_rules! each_request {
             image: ImportImage SaveImage GetImage ListImages DeleteImage ReportCopy;
             network: CreateNetwork GetNetwork ListNetworks DeleteNetwork ListPorts AllocatePort ReleasePorts;
             firewall: CreateFirewall GetFirewall ListFirewalls DeleteFirewall AllowFirewall RevokeFirewall ReplaceFirewall;
-            monitor: ListNodes GetNode CordonNode UncordonNode ListHealth ListUpses ListEvents ListHistory ReportUsage;
+            monitor: ListNodes GetNode CordonNode UncordonNode ConfirmNodeOff RemoveNode ListHealth ListUpses ListEvents ListHistory ReportUsage;
         }
     };
 }

@@ -77,6 +77,11 @@ fn awaken(turn: &mut Turn<'_>, entry: &Entry<Migration>, vm: &Entry<Vm>) {
     if sight.runs_under(vm.value.generation()) {
         return turn.change_vm(vm, [vm::Change::MigrationEnded, vm::Change::SeenRunning], |vm| vm.fault = None);
     }
+    if turn.is_off(&migration.to) {
+        // It has the grant and the only disk that counts, and is off.
+        let (vm, node) = (migration.vm.to_string(), migration.to.to_string());
+        return turn.change_migration(entry, [Change::Lost(Refusal::VmStranded { vm, node })]);
+    }
     let off = sight.off() && turn.look(vm, &migration.to).is_some_and(|fact| is_off(fact.domain));
     // The order to resume is given even so: by its grant the agent learns that the disk is whole.
     if off && !matches!(resume(turn, &vm.value), Step::Working) {
@@ -132,6 +137,9 @@ pub(crate) fn undo(turn: &mut Turn<'_>, migration: &Migration, vm: &Entry<Vm>) {
         return turn.change_vm(vm, [vm::Change::Abandoned], |_| {});
     }
     let discarded = matches!(discard(turn, migration, &vm.value), Step::Done(_));
+    if turn.is_off(&migration.from) {
+        return source_is_off(turn, migration, vm, discarded);
+    }
     // Closes the migration at the source too: a late order to send would find nobody prepared, but
     // what is refused need not fail.
     if !matches!(abort(turn, migration, &vm.value), Step::Done(_)) {
@@ -147,8 +155,19 @@ pub(crate) fn undo(turn: &mut Turn<'_>, migration: &Migration, vm: &Entry<Vm>) {
             let left = vm::Change::LeftBehind(migration.to.clone());
             turn.change_vm(vm, [left, vm::Change::MigrationEnded], |_| {});
         }
-        Some(Domain::Paused) if discarded => wake_source(turn, vm, source),
+        // What is off has no copy that could run, and gets none: it never has the grant.
+        Some(Domain::Paused) if discarded || turn.is_off(&migration.to) => wake_source(turn, vm, source),
         _ => {}
+    }
+}
+
+/// Nobody at the source can be asked, and nothing runs there, as an operator says.
+fn source_is_off(turn: &mut Turn<'_>, migration: &Migration, vm: &Entry<Vm>, discarded: bool) {
+    if discarded {
+        turn.change_vm(vm, [vm::Change::MigrationEnded], |_| {});
+    } else if turn.unreachable(&migration.to) {
+        let left = vm::Change::LeftBehind(migration.to.clone());
+        turn.change_vm(vm, [left, vm::Change::MigrationEnded], |_| {});
     }
 }
 

@@ -33,7 +33,7 @@ use super::{
     ahead,
     links::Links,
     naming,
-    snapshot::{Both, Outcome, Sight},
+    snapshot::{Both, Off, Outcome, Sight},
     turn::{OnFailure, Step, Turn},
 };
 
@@ -174,6 +174,7 @@ fn settle(turn: &mut Turn<'_>, entry: &Entry<Migration>, vm: &Entry<Vm>) {
     let key = settle_key(&migration.id);
     let copy = copy_known(turn, migration, &vm.value);
     let reported = reported(turn, migration, copy).map(Box::new);
+    let off = Off { source: turn.is_off(&migration.from), target: turn.is_off(&migration.to) };
     let ask = |turn: &mut Turn<'_>| {
         turn.push(Action::Settle(Settle {
             migration: migration.id.clone(),
@@ -182,12 +183,15 @@ fn settle(turn: &mut Turn<'_>, entry: &Entry<Migration>, vm: &Entry<Vm>) {
             to: migration.to.clone(),
             epoch: turn.snap.epoch,
             copy,
+            off,
             reported,
         }));
     };
     let Some(answer) = turn.snap.answers.get(&key) else { return ask(turn) };
     let Outcome::Both(both) = &answer.outcome else { return ask(turn) };
-    match verdict(&migration.id, both) {
+    // A word that was withdrawn since does not count any more.
+    let both = Both { off: both.off.and(off), ..both.clone() };
+    match verdict(&migration.id, &both) {
         Verdict::Switch if may_switch(&vm.value, &migration.id) => turn.change_vm(vm, [vm::Change::Switched], |_| {}),
         Verdict::GiveUp => give_up(turn, vm),
         Verdict::Double => {
@@ -222,7 +226,12 @@ fn reported(turn: &Turn<'_>, migration: &Migration, copy: Copy) -> Option<Both> 
         Sight::Seen(fact) if fact.passage.as_ref().is_some_and(|p| p.migration == migration.id) => Some(fact.clone()),
         _ => None,
     };
-    let both = Both { copy, source: Some(report(&migration.from)?), target: Some(report(&migration.to)?) };
+    let both = Both {
+        copy,
+        source: Some(report(&migration.from)?),
+        target: Some(report(&migration.to)?),
+        off: Off::default(),
+    };
     (verdict(&migration.id, &both) == Verdict::Switch).then_some(both)
 }
 
@@ -243,6 +252,7 @@ pub(crate) fn copy_is_over(turn: &Turn<'_>, migration: &Migration) -> bool {
         Sight::Nothing | Sight::Silent => false,
     };
     ended
+        || turn.is_off(&migration.from)
         || turn.sight(&migration.from, &migration.vm).off()
         || vm.is_some_and(|vm| copy_known(turn, migration, &vm.value) == Copy::Over)
 }

@@ -4,7 +4,7 @@ use watari_contracts::agent::{Domain, OffReason, Passage, Phase, VmFact};
 use watari_model::MigrationId;
 
 use super::verdict::{Copy, Verdict, verdict};
-use crate::core::Both;
+use crate::core::{Both, Off};
 
 fn id() -> MigrationId {
     "mail-1".parse().unwrap()
@@ -52,6 +52,31 @@ fn fact(domain: Option<Domain>, passage: Option<Passage>) -> Option<VmFact> {
 }
 
 #[test]
+fn an_operators_word_counts_only_where_nothing_is_heard_and_for_a_copy_that_says_whose_it_is() {
+    for (a, b) in domains().into_iter().flat_map(|a| domains().into_iter().map(move |b| (a, b))) {
+        for (pa, pb) in passages().into_iter().flat_map(|pa| passages().into_iter().map(move |pb| (pa.clone(), pb))) {
+            let (source, target) = (fact(a, pa.clone()), fact(b, pb.clone()));
+            let silence = Both { copy: Copy::Unknown, source, target, off: Off::default() };
+            let told = Both { off: Off { source: true, target: true }, ..silence.clone() };
+            let (before, after) = (verdict(&id(), &silence), verdict(&id(), &told));
+            if a.is_some() && b.is_some() {
+                assert_eq!(before, after, "a look goes before a word: {a:?} {b:?}");
+            }
+            let own = pb.as_ref().is_some_and(|p| p.migration == id());
+            match (a, b) {
+                (None, Some(Domain::Paused)) => {
+                    assert_eq!(after, if own { Verdict::Switch } else { Verdict::Wait }, "{pb:?}");
+                }
+                (None, None | Some(Domain::Absent | Domain::Off(_))) => assert_eq!(after, Verdict::GiveUp),
+                (None, _) => assert_eq!(after, Verdict::Wait, "{b:?}"),
+                (Some(Domain::Running | Domain::Paused), None) => assert_ne!(after, Verdict::Switch),
+                _ => {}
+            }
+        }
+    }
+}
+
+#[test]
 fn invariant_1_the_grant_goes_over_only_when_the_source_is_seen_gone_and_a_whole_copy_seen_paused() {
     for a in domains() {
         for b in domains() {
@@ -59,7 +84,7 @@ fn invariant_1_the_grant_goes_over_only_when_the_source_is_seen_gone_and_a_whole
             {
                 for copy in [Copy::Over, Copy::Unknown] {
                     let (source, target) = (fact(a, pa.clone()), fact(b, pb.clone()));
-                    let given = verdict(&id(), &Both { copy, source, target });
+                    let given = verdict(&id(), &Both { copy, source, target, off: Off::default() });
                     let gone = matches!(a, Some(Domain::Absent | Domain::Off(_)));
                     let silent = |domain: Option<Domain>| matches!(domain, None | Some(Domain::Unknown));
                     match given {

@@ -7,9 +7,12 @@
 //! | runs, copy over | any, or silent | the grant stays with A; B's copy can never run |
 //! | paused, copy over | answers | the grant stays with A; B's copy is destroyed, then A is resumed |
 //! | gone or off | nothing there | the server ended on the way; the grant stays with A |
+//! | silent, and said to be off by an operator | paused, by this migration | the grant goes to B |
+//! | silent, and said to be off | gone or off | the grant stays with A: its disk is the only one |
+//! | paused, copy over | silent, and said to be off | the grant stays with A, which goes on |
 //! | anything else | | wait and ask again; nothing is resumed, no disk is deleted |
 
-use watari_contracts::agent::{Domain, Phase, VmFact};
+use watari_contracts::agent::{Domain, OffReason, Phase, VmFact};
 use watari_model::{MigrationId, vm::Vm};
 
 use crate::core::snapshot::{Both, is_off, known};
@@ -41,16 +44,34 @@ pub enum Verdict {
 pub fn verdict(id: &MigrationId, both: &Both) -> Verdict {
     let (copy, a, b) = (both.copy, both.source.as_ref(), both.target.as_ref());
     let phase = a.and_then(|fact| fact.passage.as_ref()).filter(|p| p.migration == *id).map(|p| p.phase);
-    let (source, target) = (a.and_then(known), b.and_then(known));
+    let (source, target) = (domain(a, both.off.source), domain(b, both.off.target));
+    // A word proves less than a look: the copy must say itself that it is this migration's.
+    let told = |fact: &VmFact| fact.passage.as_ref().is_some_and(|passage| passage.migration == *id);
+    let by_word = a.is_none();
     // Breaking off may have been answered before the copy really stopped.
     let over = phase == Some(Phase::Ended) || (copy == Copy::Over && phase != Some(Phase::Copying));
     match (source, target) {
         (Some(Domain::Running), Some(Domain::Running)) => Verdict::Double,
         (Some(Domain::Running), _) if over => Verdict::GiveUp,
         (Some(Domain::Paused), Some(Domain::Paused | Domain::Absent | Domain::Off(_))) if over => Verdict::GiveUp,
+        (Some(gone), Some(Domain::Paused)) if is_off(gone) && by_word => {
+            if b.is_some_and(told) {
+                Verdict::Switch
+            } else {
+                Verdict::Wait
+            }
+        }
         (Some(gone), Some(Domain::Paused)) if is_off(gone) && arrived(id, b) => Verdict::Switch,
         (Some(gone), Some(none)) if is_off(gone) && is_off(none) => Verdict::GiveUp,
         _ => Verdict::Wait,
+    }
+}
+
+/// What a side says; of one that is silent, what an operator says.
+fn domain(fact: Option<&VmFact>, off: bool) -> Option<Domain> {
+    match fact {
+        Some(fact) => known(fact),
+        None => off.then_some(Domain::Off(OffReason::Unknown)),
     }
 }
 

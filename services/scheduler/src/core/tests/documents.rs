@@ -103,6 +103,7 @@ pub(crate) fn node(name: &str, site: &str, memory_mib: u64) -> Node {
         site: site.parse().unwrap(),
         state: node::State::Ready,
         cordoned: false,
+        off: None,
         inventory: Inventory {
             vcpus: 8,
             memory_mib,

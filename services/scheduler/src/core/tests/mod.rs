@@ -2,6 +2,7 @@
 
 mod agent;
 pub(crate) mod campus;
+mod confirmed;
 pub(crate) mod documents;
 mod flow;
 mod invariants;

@@ -72,10 +72,10 @@ const fn is_paused_now_and_then(seed: u64) -> bool {
     seed % 4 == 3
 }
 
-const CALM: Faults = Faults { loss: 0, twice: 0, every: 0, power: false, aim: 0 };
-const LOSSY: Faults = Faults { loss: 5, twice: 5, every: 0, power: false, aim: 10 };
-const ROUGH: Faults = Faults { loss: 2, twice: 3, every: 4_000, power: false, aim: 15 };
-const DARK: Faults = Faults { loss: 2, twice: 3, every: 5_000, power: true, aim: 15 };
+const CALM: Faults = Faults { loss: 0, twice: 0, every: 0, power: false, aim: 0, looks: 0 };
+const LOSSY: Faults = Faults { loss: 5, twice: 5, every: 0, power: false, aim: 10, looks: 0 };
+const ROUGH: Faults = Faults { loss: 2, twice: 3, every: 4_000, power: false, aim: 15, looks: 0 };
+const DARK: Faults = Faults { loss: 2, twice: 3, every: 5_000, power: true, aim: 15, looks: 0 };
 
 fn all_sound(faults: Faults, count: u64) {
     for seed in seeds(count) {
@@ -319,6 +319,11 @@ fn invariant_1_a_server_runs_on_at_most_one_node_when_schedulers_agents_and_link
 #[test]
 fn invariant_1_a_server_runs_on_at_most_one_node_when_nodes_lose_power() {
     all_sound(DARK, 80);
+}
+
+#[test]
+fn invariant_1_a_server_runs_on_at_most_one_node_when_dark_nodes_are_said_to_be_off() {
+    all_sound(Faults { looks: 30, ..DARK }, 80);
 }
 
 #[test]

@@ -448,12 +448,12 @@ impl Sim {
         let verdict = match self.broken {
             // "The call is over and there is a copy, so it must have worked."
             Broken::AsksOnlyTarget if b.as_ref().is_some_and(|f| f.domain == agent::Domain::Paused) => Verdict::Switch,
-            _ => verdict(&settle.migration, &Both { copy, source: a.clone(), target: b.clone() }),
+            _ => verdict(&settle.migration, &Both { copy, source: a.clone(), target: b.clone(), off: settle.off }),
         };
         self.log(format!("{}: {verdict:?} by {:?} and {:?}", settle.migration, domain(&a), domain(&b)));
         if self.is_mine(&task) {
             let key = task.key.clone();
-            let both = Both { copy, source: a, target: b };
+            let both = Both { copy, source: a, target: b, off: settle.off };
             self.keep(&key, 0, Outcome::Both(both), task.asked.clone());
         }
         let current = self.docs.vms.get(settle.vm.as_str()).cloned();

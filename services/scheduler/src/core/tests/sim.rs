@@ -67,6 +67,8 @@ pub(crate) struct Faults {
     pub(crate) power: bool,
     /// Percent of a switch-over's steps at which the link is cut.
     pub(crate) aim: u64,
+    /// Percent of seconds in which an operator looks after a lost node, and says so if it is dark.
+    pub(crate) looks: u64,
 }
 
 pub(crate) enum Event {
@@ -339,6 +341,10 @@ impl Sim {
                 self.publish(name);
             }
             self.monitor(name);
+            // Who looks tells the truth; a word about a node that runs is nobody's to mend.
+            if self.rng.chance(self.faults.looks) && !self.hosts[name].up {
+                self.say_off(name, false);
+            }
         }
         self.wake();
         self.after(1_000, Event::Tick);
@@ -358,10 +364,35 @@ impl Sim {
         let entry = self.docs.nodes[name.as_str()].clone();
         if entry.value.state != state {
             self.log(format!("node {name} is {}", state.word()));
-            let changed = node::Node { state, ..entry.value.clone() };
+            let mut changed = entry.value.clone();
+            changed.apply(node::Change::Judged(state), documents::at(now));
             let docs = &mut self.docs;
             assert!(put(&mut docs.nodes, &mut docs.revision, changed, entry.revision));
         }
+    }
+
+    /// An operator says that a node is off; of one that is not lost that changes nothing.
+    pub(crate) fn say_off(&mut self, name: &NodeName, for_good: bool) {
+        let entry = self.docs.nodes[name.as_str()].clone();
+        let mut changed = entry.value.clone();
+        let word = node::Off { by: "sato".to_owned(), at: documents::at(self.now), for_good };
+        changed.apply(node::Change::ConfirmedOff(word), documents::at(self.now));
+        if changed != entry.value {
+            self.log(format!("the operator says that {name} is off"));
+            let docs = &mut self.docs;
+            assert!(put(&mut docs.nodes, &mut docs.revision, changed, entry.revision));
+            self.wake();
+        }
+    }
+
+    /// A node goes dark, and stays so until it is mended.
+    pub(crate) fn darken(&mut self, node: &NodeName) {
+        self.log(format!("{node} loses power"));
+        let killed = self.hosts.get_mut(node).unwrap().lose_power();
+        killed.iter().for_each(|vm| self.hurt(vm));
+        let with = |f: &&Flow| f.from == *node || f.to == *node;
+        let ids: Vec<_> = self.flows.values().filter(with).map(|f| f.migration.clone()).collect();
+        ids.iter().for_each(|id| self.break_flow(id));
     }
 
     fn fault(&mut self) {
@@ -409,19 +440,15 @@ impl Sim {
                 }
             }
             8 | 9 if self.hosts[&node].up => {
-                self.log(format!("FAULT {node} loses power"));
-                let killed = self.hosts.get_mut(&node).unwrap().lose_power();
-                killed.iter().for_each(|vm| self.hurt(vm));
-                let with = |f: &&Flow| f.from == node || f.to == node;
-                let ids: Vec<_> = self.flows.values().filter(with).map(|f| f.migration.clone()).collect();
-                ids.iter().for_each(|id| self.break_flow(id));
+                self.log("FAULT".to_owned());
+                self.darken(&node);
                 self.after(back, Event::Mend(node));
             }
             _ => {}
         }
     }
 
-    fn mend(&mut self, node: &NodeName) {
+    pub(crate) fn mend(&mut self, node: &NodeName) {
         self.log(format!("{node} is well"));
         let flows: BTreeSet<MigrationId> = self.flows.keys().cloned().collect();
         let host = self.hosts.get_mut(node).unwrap();
@@ -436,7 +463,7 @@ impl Sim {
 
     /// Everything works again.
     pub(crate) fn heal(&mut self) {
-        self.faults = Faults { loss: 0, twice: 0, every: 0, power: false, aim: 0 };
+        self.faults = Faults { loss: 0, twice: 0, every: 0, power: false, aim: 0, looks: 0 };
         self.cut.clear();
         let nodes: Vec<NodeName> = self.hosts.keys().cloned().collect();
         nodes.iter().for_each(|node| self.mend(node));

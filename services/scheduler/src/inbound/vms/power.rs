@@ -23,6 +23,9 @@ impl Desk {
     /// Refuses what needs the server's node while nobody hears it.
     fn reachable(&self, snap: &Snapshot, vm: &Vm) -> Result<(), Refusal> {
         match vm.node() {
+            Some(node) if snap.off(node, self.rules.silent_ms).is_some() => {
+                Err(Refusal::VmStranded { vm: vm.name.to_string(), node: node.to_string() })
+            }
             Some(node) if snap.unreachable(node, self.rules.silent_ms) => {
                 Err(Refusal::VmUnreachable { vm: vm.name.to_string(), node: node.to_string() })
             }
