@@ -11,6 +11,9 @@ use crate::{failure::Failure, options::millis, texts::faults::Fault};
 /// Further ahead than any moment that a service takes, and near enough to be counted.
 const MOST_AHEAD_MS: u64 = 10 * 366 * 86_400_000;
 
+/// Longer ago than anything that was written down.
+const MOST_AGO_MS: u64 = 36_500 * 86_400_000;
+
 /// A name.
 ///
 /// # Errors
@@ -66,22 +69,16 @@ pub fn moment(field: &str, text: &str, now: Timestamp) -> Result<Timestamp, Fail
 /// # Errors
 /// As [`value`].
 pub fn past(field: &str, text: &str, now: Timestamp) -> Result<Timestamp, Failure> {
-    const DAY_MS: u64 = 24 * 60 * 60 * 1000;
     let forms = || {
         said!(
             "2d, 12h or 30m ago, YYYY-MM-DD, YYYY-MM-DD HH:MM or RFC 3339",
             "2d、12h、30m (現在からさかのぼる時間)、YYYY-MM-DD、YYYY-MM-DD HH:MM または RFC 3339 の形式"
         )
     };
-    let days = |number: &str, of: u64| number.parse::<u64>().ok().filter(|n| *n <= 36_500).map(|n| n * of * DAY_MS);
-    let millis = match (text.strip_suffix('d'), text.strip_suffix('w')) {
-        (Some(number), _) => days(number, 1),
-        (_, Some(number)) => days(number, 7),
-        _ if text == "0s" => Some(0),
-        _ => duration(text).ok().and_then(|time| u64::try_from(time.as_millis()).ok()),
-    };
     // A number alone might be meant as a year.
-    let before = millis.filter(|_| !text.ends_with(|c: char| c.is_ascii_digit())).map(|ms| now.minus_millis(ms));
+    let before = millis(text)
+        .filter(|ms| *ms <= MOST_AGO_MS && !text.ends_with(|c: char| c.is_ascii_digit()))
+        .map(|ms| now.minus_millis(ms));
     let read = before.or_else(|| day(text)).or_else(|| absolute(text));
     read.ok_or_else(|| out_of_range(field, forms(), text))
 }
@@ -152,7 +149,7 @@ mod tests {
         ] {
             assert_eq!(moment("from", text, now).unwrap(), at(moment_then), "{text}");
         }
-        let refused = moment("--from", "+2w", now).unwrap_err().rendered(crate::lang::Lang::En);
+        let refused = moment("--from", "+2y", now).unwrap_err().rendered(crate::lang::Lang::En);
         assert!(refused.remedy.contains("+45m, +3h, +2d"), "the forms are named: {refused:?}");
         let zone = jiff::tz::TimeZone::system();
         let local = jiff::civil::date(2026, 12, 1).at(8, 0, 0, 0).to_zoned(zone).unwrap();

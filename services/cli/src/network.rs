@@ -173,7 +173,7 @@ impl Row for NetworkView {
         ]
     }
 
-    fn details(&self, _: Lang) -> Vec<(Word, String)> {
+    fn details(&self, lang: Lang) -> Vec<(Word, String)> {
         vec![
             (Word::Name, self.name.to_string()),
             (Word::Kind, states::shown(lang, kind(self.kind))),

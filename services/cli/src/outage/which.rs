@@ -19,7 +19,7 @@ pub struct Begun {
 
 /// One that is under way or to come.
 #[derive(Debug, Args)]
-pub struct Nearest {
+pub(super) struct Nearest {
     /// The outage, or a site: its outage that has begun and is not over, else its next scheduled one
     #[arg(value_name = "ID|SITE")]
     which: String,

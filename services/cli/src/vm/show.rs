@@ -110,7 +110,7 @@ fn sent_ahead(preseed: &vm::Preseed) -> String {
     }
     let to = preseed.to.as_ref().map(|to| format!("… → {to}"));
     let fault = preseed.fault.as_ref().map(|fault| format!("[{}]", fault.code()));
-    joined(&[done, Some(to.unwrap_or_else(|| "…".to_owned())), fault].into_iter().flatten().collect::<Vec<_>>())
+    joined([done, Some(to.unwrap_or_else(|| "…".to_owned())), fault].into_iter().flatten())
 }
 
 /// A fault in the person's language, in two lines.

@@ -1,6 +1,7 @@
 //! A backup of a real bus, and a bus that has lost everything filled from it.
 
 use std::{
+    collections::BTreeMap,
     fs,
     sync::{
         Arc,
@@ -18,7 +19,7 @@ use crate::support::{
 use watari_chassis::{Bucket, Context, LeaseDocument, Shape, config::Common};
 use watari_contracts::{
     Service,
-    agent::{Domain, NodeFacts, OffReason, VmFact},
+    agent::{Domain, NodeFacts, OffReason, Stack, VmFact},
 };
 use watari_model::{
     Document, Timestamp,
@@ -158,7 +159,16 @@ impl Drop for Agents {
 fn facts(node: &str, site: &str, domain: Domain, generation: u64, epoch: u64) -> NodeFacts {
     let vm = mail();
     let uuid = Some(vm.uuid);
-    let fact = VmFact { vm: vm.name.clone(), uuid, domain, generation, granted: true, disk: true, passage: None };
+    let fact = VmFact {
+        vm: vm.name.clone(),
+        uuid,
+        domain,
+        generation,
+        granted: true,
+        disk: true,
+        stack: Stack::default(),
+        passage: None,
+    };
     NodeFacts {
         node: node.parse().unwrap(),
         site: site.parse().unwrap(),
@@ -168,6 +178,7 @@ fn facts(node: &str, site: &str, domain: Domain, generation: u64, epoch: u64) ->
         hypervisor_answers: true,
         at: Timestamp(time::OffsetDateTime::UNIX_EPOCH),
         vms: [(vm.name, fact)].into(),
+        layers: BTreeMap::new(),
     }
 }
 

@@ -146,6 +146,6 @@ fn what_is_mistyped_is_told_with_the_forms_that_are_taken() {
     let of = |words: &[&str]| Ran::of(bare(words).output().unwrap());
     let ran = of(&["events", "--kind", "servers"]);
     assert!(ran.status == 2 && ran.err.contains("--kind is servers") && ran.err.contains("vms, migrations"), "{ran:?}");
-    let ran = of(&["outage", "schedule", "yamate", "--from", "+2w", "--until", "+3w"]);
-    assert!(ran.status == 2 && ran.err.contains("--from is +2w") && ran.err.contains("+45m, +3h, +2d"), "{ran:?}");
+    let ran = of(&["outage", "schedule", "yamate", "--from", "+2y", "--until", "+3y"]);
+    assert!(ran.status == 2 && ran.err.contains("--from is +2y") && ran.err.contains("+45m, +3h, +2d"), "{ran:?}");
 }

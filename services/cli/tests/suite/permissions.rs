@@ -116,7 +116,7 @@ fn a_service_is_told_by_the_server_who_asks_whatever_the_asker_says() {
     let forged = [("Nats-Request-Info", r#"{"user":"UFORGED","host":"192.0.2.99"}"#)];
     assert_eq!(operator.publish_with_headers("watari.v1.vm.stop", &forged, "{}"), Allowed);
     let asked = scheduler.next();
-    let seed = support::read(&cloud.files.seed_file("operator"));
+    let seed = crate::support::read(&cloud.files.seed_file("operator"));
     let key = nkeys::KeyPair::from_seed(seed.trim()).unwrap().public_key();
     assert!(asked.headers.contains(&format!(r#""user":"{key}""#)), "{}", asked.headers);
     assert!(!asked.headers.contains("UFORGED") && asked.headers.contains(r#""host":"127.0.0.1""#), "{}", asked.headers);
@@ -361,7 +361,8 @@ fn who_makes_backups_reads_all_documents_and_neither_leads_nor_orders_nor_answer
     let cloud = Cloud::start();
     let mut scheduler = scheduler(&cloud);
     let mut backup = cloud.client("backup.m-front");
-    let public = nkeys::KeyPair::from_seed(support::read(&cloud.files.seed_file("backup.m-front")).trim()).unwrap();
+    let public =
+        nkeys::KeyPair::from_seed(crate::support::read(&cloud.files.seed_file("backup.m-front")).trim()).unwrap();
     let inbox = format!("_INBOX_{}", public.public_key().to_lowercase());
     assert_eq!(backup.subscribe(&format!("{inbox}.>")), Allowed);
     let read = backup.ask(&format!("{inbox}.1"), "$JS.API.STREAM.INFO.KV_vms", "");

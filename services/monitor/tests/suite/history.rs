@@ -170,7 +170,7 @@ async fn use_is_reported_of_a_window_and_of_nothing_else() {
     let bus = somebody(&nats).await;
     let scheduler = Context::new(Service::Scheduler, &common(&nats)).await.unwrap();
     let vms = Bucket::<Vm>::open(&scheduler).await.unwrap();
-    let golden = include_str!("../../../shared/contracts/tests/golden/document.vms.json");
+    let golden = include_str!("../../../../shared/contracts/tests/golden/document.vms.json");
     let documents: Vec<Vm> = serde_json::from_str(golden).unwrap();
     let mut vm = documents.into_iter().next().unwrap();
     let now = clock::now();

@@ -146,7 +146,7 @@ async fn only_a_lost_node_is_said_to_be_off_and_the_word_ends_when_it_is_heard_a
     let (nats, dir) = (NatsServer::start(), TempDir::new());
     let monitor = Running::start(&nats, settings(dir.path())).await;
     let bus = somebody(&nats).await;
-    let scheduler = Context::new(Service::Scheduler, &harness::common(&nats)).await.unwrap();
+    let scheduler = Context::new(Service::Scheduler, &crate::harness::common(&nats)).await.unwrap();
     let vms = Bucket::<Vm>::open(&scheduler).await.unwrap();
     let agent = Agent::start(&nats, "myodaiji", "m1").await;
     becomes(&bus, "m1", State::Ready).await;
@@ -173,7 +173,7 @@ async fn only_a_lost_node_is_said_to_be_off_and_the_word_ends_when_it_is_heard_a
     agent.speak(false);
     becomes(&bus, "m1", State::Lost).await;
     ask(&bus, off()).await.unwrap();
-    const SAMPLES: &str = include_str!("../../../shared/contracts/tests/golden/document.vms.json");
+    const SAMPLES: &str = include_str!("../../../../shared/contracts/tests/golden/document.vms.json");
     let mut mail: Vm = serde_json::from_str::<Vec<Vm>>(SAMPLES).unwrap().remove(0);
     mail.crossing = None;
     mail.leftovers.clear();

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use time::OffsetDateTime;
-use watari_contracts::agent::{Domain, NodeFacts, OffReason, Passage, Phase, VmFact};
+use watari_contracts::agent::{Domain, NodeFacts, OffReason, Passage, Phase, Stack, VmFact};
 use watari_model::{
     NodeName, Timestamp,
     vm::{Crossing, Desired, Grant, State, Vm},
@@ -31,7 +31,16 @@ fn mail() -> Vm {
 
 fn fact(vm: &Vm, domain: Domain, generation: u64, granted: bool) -> VmFact {
     let uuid = Some(vm.uuid.clone());
-    VmFact { vm: vm.name.clone(), uuid, domain, generation, granted, disk: true, passage: None }
+    VmFact {
+        vm: vm.name.clone(),
+        uuid,
+        domain,
+        generation,
+        granted,
+        disk: true,
+        stack: Stack::default(),
+        passage: None,
+    }
 }
 
 fn heard<const N: usize>(nodes: [(&str, Option<VmFact>); N]) -> Heard {
@@ -44,6 +53,7 @@ fn heard<const N: usize>(nodes: [(&str, Option<VmFact>); N]) -> Heard {
         hypervisor_answers: true,
         at: Timestamp(OffsetDateTime::UNIX_EPOCH),
         vms: fact.into_iter().map(|fact| (fact.vm.clone(), fact)).collect::<BTreeMap<_, _>>(),
+        layers: BTreeMap::new(),
     };
     nodes.into_iter().map(|(node, fact)| (name(node), facts(node, fact))).collect()
 }
@@ -77,7 +87,7 @@ fn one_that_was_stopped_since_or_whose_migration_has_ended_since_is_so() {
     vm.crossing = Some(Crossing { id, to, switched: false, abandoned: false });
     let off = fact(&vm, Domain::Off(OffReason::Shutdown), 6, true);
     assert_eq!(reconcile(&mut vm, &heard([("m1", None), ("y1", Some(off))])), Finding::Moved);
-    assert_eq!((vm.state, vm.crossing, vm.node()), (State::Stopped, None, Some(&name("y1"))));
+    assert_eq!((vm.state, &vm.crossing, vm.node()), (State::Stopped, &None, Some(&name("y1"))));
 }
 
 #[test]

@@ -92,7 +92,7 @@ async fn a_completed_migration_is_measured_once() {
     let documents: Vec<serde_json::Value> = serde_json::from_str(golden).unwrap();
     let dir = TempDir::new();
     let store = Store::open(&dir.path().join("history.db")).await.unwrap();
-    for (n, document) in (1..).zip(&documents) {
+    for (n, document) in (1_i64..).zip(&documents) {
         let key = document["id"].as_str().unwrap().to_owned();
         let document = Some(document.to_string());
         let change = Change { bucket: "migrations".to_owned(), key, document, ..site(n.unsigned_abs(), n, None) };

@@ -8,7 +8,7 @@ pub mod fleet;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use watari_chassis::{Context, Mirror, Server, clock, config::Common};
+use watari_chassis::{Bucket, Context, Mirror, Server, clock, config::Common};
 use watari_contracts::{
     Request, Service,
     network::{AllocatePort, Allocated, ReleasePorts, Released},
@@ -37,8 +37,6 @@ pub struct Cloud {
     pub ctx: Context,
     pub fleet: Fleet,
     pub nodes: Mirror<Node>,
-    pub images: Mirror<Image>,
-    pub networks: Mirror<Network>,
     pub ports: Mirror<Port>,
     pub firewalls: Mirror<Firewall>,
     schedulers: Vec<Option<tokio::runtime::Runtime>>,
@@ -134,8 +132,13 @@ impl Cloud {
     pub async fn start_with(nodes: &[(&str, &str)]) -> Self {
         let nats = NatsServer::start();
         let ctx = context(Service::Network, &nats.url()).await;
-        let (known, images, networks, ports) =
-            tokio::try_join!(Mirror::open(&ctx), Mirror::open(&ctx), Mirror::open(&ctx), Mirror::open(&ctx)).unwrap();
+        let (known, images, networks, ports) = tokio::try_join!(
+            Mirror::open(&ctx),
+            Bucket::<Image>::open(&ctx),
+            Bucket::<Network>::open(&ctx),
+            Mirror::open(&ctx)
+        )
+        .unwrap();
         let firewalls = Mirror::open(&ctx).await.unwrap();
         images.create(&image()).await.unwrap();
         networks.create(&network()).await.unwrap();
@@ -145,8 +148,7 @@ impl Cloud {
             known.create(&node(name, site, 4_096)).await.unwrap();
             fleet.add(name, site).await;
         }
-        let mut cloud =
-            Self { nats, ctx, fleet, nodes: known, images, networks, ports, firewalls, schedulers: Vec::new() };
+        let mut cloud = Self { nats, ctx, fleet, nodes: known, ports, firewalls, schedulers: Vec::new() };
         cloud.start_scheduler().await;
         cloud
     }
