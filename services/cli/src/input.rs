@@ -75,10 +75,11 @@ pub fn past(field: &str, text: &str, now: Timestamp) -> Result<Timestamp, Failur
             "2d、12h、30m (現在からさかのぼる時間)、YYYY-MM-DD、YYYY-MM-DD HH:MM または RFC 3339 の形式"
         )
     };
+    let millis =
+        text.strip_suffix('w').map_or_else(|| millis(text), |weeks| millis(&format!("{weeks}d"))?.checked_mul(7));
     // A number alone might be meant as a year.
-    let before = millis(text)
-        .filter(|ms| *ms <= MOST_AGO_MS && !text.ends_with(|c: char| c.is_ascii_digit()))
-        .map(|ms| now.minus_millis(ms));
+    let ago = millis.filter(|ms| *ms <= MOST_AGO_MS && !text.ends_with(|c: char| c.is_ascii_digit()));
+    let before = ago.map(|ms| now.minus_millis(ms));
     let read = before.or_else(|| day(text)).or_else(|| absolute(text));
     read.ok_or_else(|| out_of_range(field, forms(), text))
 }

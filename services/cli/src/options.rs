@@ -193,7 +193,6 @@ pub(crate) fn millis(text: &str) -> Option<u64> {
         "m" | "min" => 60_000,
         "h" => 3_600_000,
         "d" => 86_400_000,
-        "w" => 604_800_000,
         _ => return None,
     };
     number.parse::<u64>().ok()?.checked_mul(factor)

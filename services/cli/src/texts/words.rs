@@ -34,7 +34,7 @@ words! {
     Addresses "ADDRESSES" "アドレス";
     Algorithm "ALGORITHM" "方式";
     Agent "AGENT" "エージェント";
-    BeforeAndAfter "BEFORE → AFTER" "変更前 → 変更後";
+    BeforeAndAfter "BEFORE -> AFTER" "変更前 → 変更後";
     Boots "DESIRED" "望む状態";
     Bucket "KIND" "種類";
     By "WHO" "実行者";

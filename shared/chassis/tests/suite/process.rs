@@ -77,7 +77,7 @@ fn start_with(config: &str, mode: &str, variables: &[(&str, &str)]) -> Running {
     let path = dir.path().join("scheduler.toml");
     fs::write(&path, config).unwrap();
     let mut child = Command::new(env::current_exe().unwrap())
-        .args(["--exact", "the_service", "--nocapture"])
+        .args(["--exact", "process::the_service", "--nocapture"])
         .env(CONFIG, path)
         .env(MODE, mode)
         .envs(variables.iter().copied())

@@ -151,4 +151,42 @@ pub(super) const TEXTS: &[Text] = &[
         "Write the manual's pages, one a command, into a folder",
         "コマンドごとのマニュアルページをフォルダに書き出します",
     ),
+    ("All documents in one file, and back again", "すべての文書を 1 つのファイルに保存し、元に戻します"),
+    (
+        "Write all documents into a file, while everything runs on",
+        "すべてを稼働させたまま、全文書をファイルに書き出します",
+    ),
+    (
+        "Read a backup wholly: its digest, and whether each document can be used",
+        "バックアップ全体を読み、ダイジェストと各文書が使えるかを確認します",
+    ),
+    (
+        "Fill an empty installation from a backup, while its services are stopped and its nodes run",
+        "空のクラスタにバックアップを戻します。サービスは停止し、ノードは稼働したままにします",
+    ),
+    (
+        "Say that a lost node is off: you have looked, or cut its power",
+        "失われたノードの電源が切れていることを知らせます (目で確かめたか、電源を切った場合)",
+    ),
+    (
+        "Forget a node that is off and will not come back, and all that is on its disks",
+        "電源が切れて戻らないノードを、そのディスクの内容とともに登録から外します",
+    ),
+    (
+        "Send a running server's disk ahead to another site, so that its move there moves little",
+        "稼働中のサーバのディスクを別のサイトへ先に送り、移動のときの転送量を減らします",
+    ),
+    (
+        "What is wrong in the cluster or on one node, why it matters, and what mends it",
+        "クラスタまたはノードの異常と、その影響、対処を表示します",
+    ),
+    (
+        "Who did what, when and why, with what was before and after",
+        "だれが、いつ、なぜ、何を変えたかを、変更前と変更後とともに表示します",
+    ),
+    ("What servers used", "サーバの使用量"),
+    (
+        "Say how many hours of processor, memory and disk each server used",
+        "サーバごとの仮想 CPU、メモリ、ディスクの使用時間を表示します",
+    ),
 ];

@@ -6,8 +6,8 @@ pub(super) const TEXTS: &[Text] = &[
     ("Example:", "例:"),
     ("Examples:", "例:"),
     (
-        "Exit status: 0 done; 1 refused or failed; 2 the command line makes no sense; 3 no connection or no answer. Everything here is a plain request, which any NATS client can send as well:",
-        "終了ステータス: 0 完了、1 拒否または失敗、2 コマンドラインの誤り、3 接続できないか応答なし。\nここにある操作はすべて通常の要求で、どの NATS クライアントからも送れます:",
+        "Exit status: 0 done; 1 refused or failed; 2 the command line makes no sense; 3 no connection or no answer. `watari doctor` has two more: 4 warnings, 5 something does not work. Everything here is a plain request, which any NATS client can send as well:",
+        "終了ステータス: 0 完了、1 拒否または失敗、2 コマンドラインの誤り、3 接続できないか応答なし。\n`watari doctor` にはさらに 4 警告、5 異常 があります。\nここにある操作はすべて通常の要求で、どの NATS クライアントからも送れます:",
     ),
     (
         "With qemu-guest-agent in the guest the image is sure to hold all that the guest had written; without it, what was on the disk at that moment, as after a power cut. `watari image show` tells which.",
@@ -48,4 +48,37 @@ pub(super) const TEXTS: &[Text] = &[
         "DIR/ca と DIR/nkeys はクラスタの秘密です。ホスト以外の場所に保管してください。次回の実行に必要です。",
     ),
     ("Debian's package `watari` has all three in place.", "Debian パッケージ `watari` では 3 つとも設定済みです。"),
+    (
+        "A day begins at midnight of this machine's time zone, and what is named by --to is not counted any more: the first example is November. Processors and memory count while a server runs, its disk as long as it exists. Servers that had one name one after another are added up. Time of which the history does not reach back is in a column of its own and in no other.",
+        "日はこのマシンのタイムゾーンの午前 0 時に始まり、--to で指定した日は含みません。最初の例は 11 月分です。\n仮想 CPU とメモリは稼働している間、ディスクは存在している間を数えます。同じ名前を順に使ったサーバは合計します。\n記録が残っていない時間は専用の列に示し、ほかの列には含めません。",
+    ),
+    (
+        "Example, as root on a front end, after the services were started once and stopped again everywhere:",
+        "例 (すべてのサービスを一度起動して停止した後、フロントエンドで root として):",
+    ),
+    ("Example, as root on a front end:", "例 (フロントエンドで root として):"),
+    (
+        "Nothing is changed. Exit status: 0 nothing is wrong, though there may be notes; 4 warnings; 5 something does not work; 1 to 3 as of every command, when nothing could be looked at.",
+        "何も変更しません。\n終了ステータス: 0 異常なし (参考情報はあり得ます)、4 警告、5 異常。調べられなかったときは、ほかのコマンドと同じ 1 から 3 です。",
+    ),
+    (
+        "Nothing is started elsewhere because a node is silent: it may be running. On your word what waits for it goes on: a server whose whole copy stands paused on another node runs there; one whose only disk is on the node is shown as stopped, and starts there again when the node is back; the addresses of deleted ones are free. If the node is NOT off, a server may then run twice. The word ends by itself when the node is heard again.",
+        "ノードの応答がないだけでは、サーバを別の場所で起動しません。まだ動いている可能性があるためです。\nこのコマンドで電源断を知らせると、待っていた処理が進みます。完全な複製が別のノードで一時停止しているサーバは、そこで稼働します。\nディスクがこのノードにしかないサーバは停止と表示され、ノードが戻るとそこで再び起動します。削除したサーバのアドレスは解放されます。\nノードの電源が実際には切れていない場合、同じサーバが 2 か所で動くおそれがあります。ノードから再び応答があると、この扱いは自動で終わります。",
+    ),
+    (
+        "Servers run on meanwhile. What nodes say of them goes before what the backup says: a server that has moved since is taken for where it is.",
+        "その間もサーバは稼働を続けます。サーバについては、バックアップよりノードの報告を優先します。\nバックアップの後に移動したサーバは、今いる場所にあるものとして扱います。",
+    ),
+    (
+        "Servers whose only disk is there are deleted first: watari vm delete.",
+        "ディスクがそこにしかないサーバは、先に watari vm delete で削除してください。",
+    ),
+    (
+        "The file holds servers' user-data, which may be secret: keep it as you keep a key. Files of images and disks of servers are not in it.",
+        "ファイルにはサーバの user-data が入り、秘密が含まれる可能性があります。鍵と同じように保管してください。\nイメージのファイルとサーバのディスクは含まれません。",
+    ),
+    (
+        "Who a person is, and from which address, is what NATS knows of the connection. The name in brackets is what the command found the person to be logged in as: it proves nothing.",
+        "だれが、どのアドレスから操作したかは、NATS が接続について知っている内容です。\n括弧内の名前はコマンドが見つけたログイン名で、本人の証明にはなりません。",
+    ),
 ];

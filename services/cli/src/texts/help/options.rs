@@ -190,4 +190,31 @@ pub(super) const TEXTS: &[Text] = &[
     ("Z shell", "Z シェル"),
     ("fish", "fish"),
     ("The folder, which must be there", "既存のフォルダ"),
+    ("The file", "ファイル"),
+    ("At most so many, the newest", "件数の上限。新しいものから数えます"),
+    ("Before: as --since", "これより前。書き方は --since と同じです"),
+    (
+        "Not before: 2d, 12h or 30m ago, a day, or a moment such as \"2026-11-01 08:00\"",
+        "これ以降。2d、12h、30m (さかのぼる時間)、日付、または \"2026-11-01 08:00\" のような日時",
+    ),
+    (
+        "Only what was done by whom this is a part of the name or address of",
+        "名前またはアドレスにこの文字列を含む人が行ったものだけ",
+    ),
+    (
+        "What: vm, node, site, frontend, image, network, port, key, firewall, migration or outage, or one of them as in vm/mail; everything if left out",
+        "対象: vm、node、site、frontend、image、network、port、key、firewall、migration、outage、または vm/mail のように 1 つを指定します。省略するとすべて",
+    ),
+    (
+        "From then on: a day, a moment such as \"2026-11-01 08:00\", or 7d ago",
+        "これ以降。日付、\"2026-11-01 08:00\" のような日時、または 7d (さかのぼる時間)",
+    ),
+    ("Until then, or now if that is earlier", "これまで。現在のほうが早ければ現在まで"),
+    ("Only servers of this name", "この名前のサーバだけ"),
+    ("Lines with commas between, for spreadsheets", "表計算ソフト用のコンマ区切り"),
+    ("Only what concerns this node", "このノードに関するものだけ"),
+    (
+        "The node that it is to go to later; without it the scheduler chooses one of another site",
+        "後で移す先のノード。省略すると、別のサイトのノードをスケジューラが選びます",
+    ),
 ];
