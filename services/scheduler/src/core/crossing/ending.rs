@@ -77,8 +77,9 @@ fn awaken(turn: &mut Turn<'_>, entry: &Entry<Migration>, vm: &Entry<Vm>) {
     if sight.runs_under(vm.value.generation()) {
         return turn.change_vm(vm, [vm::Change::MigrationEnded, vm::Change::SeenRunning], |vm| vm.fault = None);
     }
-    if turn.is_off(&migration.to) {
-        // It has the grant and the only disk that counts, and is off.
+    if turn.is_off(&migration.to) && vm.value.desired == vm::Desired::Deleted {
+        // Nobody starts it again. Any other waits for its node, which learns by the order to resume that the
+        // disk is whole.
         let (vm, node) = (migration.vm.to_string(), migration.to.to_string());
         return turn.change_migration(entry, [Change::Lost(Refusal::VmStranded { vm, node })]);
     }

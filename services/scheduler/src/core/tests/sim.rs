@@ -257,10 +257,11 @@ impl Sim {
     /// Runs until `until`, or until an invariant is broken.
     pub(crate) fn run(&mut self, until: u64) {
         while self.violation.is_none()
-            && let Some(((when, _), event)) = self.queue.pop_first()
+            && let Some((at, event)) = self.queue.pop_first()
         {
+            let (when, _) = at;
             if when > until {
-                self.after(0, event);
+                self.queue.insert(at, event);
                 self.now = until;
                 return;
             }
