@@ -102,11 +102,18 @@ impl Sources {
         };
         let mut file = open.open(partial).await.map_err(|error| midway(&error))?;
         let mut body = answer.bytes_stream();
-        while let Some(piece) = body.next().await {
-            let piece = piece.map_err(|error| midway(&error))?;
-            file.write_all(&piece).await.map_err(|error| midway(&error))?;
+        let mut arrived = Ok(());
+        while arrived.is_ok()
+            && let Some(piece) = body.next().await
+        {
+            arrived = match piece {
+                Ok(piece) => file.write_all(&piece).await.map_err(|error| midway(&error)),
+                Err(error) => Err(midway(&error)),
+            };
         }
+        // However it ended: a write may still be under way, and the next try begins where the file ends.
         file.flush().await.map_err(|error| midway(&error))?;
+        arrived?;
         file.sync_all().await.map_err(|error| midway(&error))
     }
 }
