@@ -20,7 +20,7 @@ use watari_contracts::{
     permissions::LEASES,
     subjects,
 };
-use watari_model::{Document, NodeName, node::Node, site::Site};
+use watari_model::{Document, NodeName, frontend::Primacy, node::Node, site::Site};
 
 use super::{
     archive::{self, Archive},
@@ -129,9 +129,10 @@ async fn there(chests: &BTreeMap<&'static str, Chest>) -> Result<There, Failure>
     Ok(there)
 }
 
-/// Services make these by themselves as soon as they run: sites from their configuration, nodes as they are heard.
+/// Services make these by themselves as soon as they run: sites from their configuration, nodes as they are heard,
+/// and from where they are to be led.
 fn makes_itself(bucket: &str) -> bool {
-    bucket == Site::BUCKET || bucket == Node::BUCKET
+    [Site::BUCKET, Node::BUCKET, Primacy::BUCKET].contains(&bucket)
 }
 
 /// Nothing is there but what makes itself, and what an earlier try has put there.
@@ -161,7 +162,11 @@ async fn fill(chests: &BTreeMap<&'static str, Chest>, prepared: &Prepared, there
 }
 
 /// Of a node that is there already only the operator's word is put back; a site is as its configuration says.
+/// From where services are to be led is an operator's word as a whole.
 async fn amend(chest: &Chest, wanted: &Wanted, old: &PastWrite) -> Result<Result<(), WriteError>, Fault> {
+    if wanted.bucket == Primacy::BUCKET && old.payload != wanted.document {
+        return Ok(chest.replace(&wanted.key, old.revision, wanted.document.clone()).await.map(drop));
+    }
     if wanted.bucket != Node::BUCKET {
         return Ok(Ok(()));
     }
