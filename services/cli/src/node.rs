@@ -21,6 +21,7 @@ use crate::{
     options::{Consent, Waiting},
     out::{Column, Format, Row, joined},
     outage,
+    session::login,
     texts::{
         losses, states,
         words::{self, Word},
@@ -125,7 +126,7 @@ impl Verb {
                 outage::begun(ctx, waiting, session.ask(&request).await?).await
             }
             Self::ConfirmOff(Gone { name, consent }) => {
-                let request = ConfirmNodeOff { name: input::name(&name)?, by: person() };
+                let request = ConfirmNodeOff { name: input::name(&name)?, by: login() };
                 confirm(ctx, consent, &losses::node_is_off(ctx.out.lang, &name))?;
                 ctx.out.row(&session.ask(&request).await?)
             }
@@ -134,17 +135,11 @@ impl Verb {
     }
 }
 
-/// Who is at the keyboard, as the machine calls them.
-fn person() -> Option<String> {
-    let named = ["SUDO_USER", "USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok());
-    named.filter(|name| (1..=64).contains(&name.chars().count()) && !name.chars().any(char::is_control))
-}
-
 impl Gone {
     /// Servers that are being deleted there come to an end within a moment once the node is given up.
     async fn remove(self, ctx: &Context) -> Result<(), Failure> {
         let Self { name, consent } = self;
-        let request = RemoveNode { name: input::name(&name)?, by: person() };
+        let request = RemoveNode { name: input::name(&name)?, by: login() };
         confirm(ctx, consent, &losses::remove_node(ctx.out.lang, &name))?;
         let until = Waiting { wait: true, wait_timeout: Some(ctx.session.patience()) };
         let done = wait::until(until, async || {

@@ -85,7 +85,7 @@ impl Session {
             nkey: global.nkey().or(file.nkey),
             ca: global.ca().or(file.ca),
             request_timeout: ONE_TRY.min(global.timeout),
-            speaker: login(),
+            speaker: login().unwrap_or_default(),
             initial: Initial::Fail,
             ..BusSettings::default()
         };
@@ -221,10 +221,10 @@ fn passes(error: &CallError) -> bool {
     }
 }
 
-/// As whom this person is logged in here, which the history shows beside what is proven.
-fn login() -> String {
+/// As whom this person is logged in here, which is told beside what is proven.
+pub(crate) fn login() -> Option<String> {
     let named = ["SUDO_USER", "LOGNAME", "USER"].into_iter().find_map(|name| std::env::var(name).ok());
-    named.unwrap_or_default()
+    named.filter(|name| (1..=64).contains(&name.chars().count()) && !name.chars().any(char::is_control))
 }
 
 /// Answers go to an inbox that follows from the key, so that no other operator or viewer reads

@@ -8,13 +8,14 @@
 //! | --- | --- |
 //! | one has the newest grant, newer than the backup's | the server is there |
 //! | its node has the grant of the backup | as before |
+//! | it was shut down or forced off since | it stays off |
 //! | its node has sent it away, or knows nothing of it | it is off until an operator says otherwise |
 //! | its node is silent | as before: nothing is started elsewhere |
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use watari_contracts::agent::{Domain, NodeFacts, VmFact};
+use watari_contracts::agent::{Domain, NodeFacts, OffReason, VmFact};
 use watari_model::{
     NodeName, Refusal,
     vm::{Desired, Grant, Leftover, State, Vm},
@@ -62,6 +63,7 @@ pub(super) fn reconcile(vm: &mut Vm, heard: &Heard) -> Finding {
             return Finding::Gone;
         }
         if same {
+            stays_off(vm, fact);
             return Finding::AsBefore;
         }
         let (node, fact) = ((*node).clone(), (*fact).clone());
@@ -74,6 +76,13 @@ pub(super) fn reconcile(vm: &mut Vm, heard: &Heard) -> Finding {
             Finding::Unplaced
         }
         Some(node) if !speaks(heard, &node) => Finding::Silent,
+        // It has been sent away since: whoever has it now is silent, and its old disk is not to be started.
+        Some(node) if newest > vm.generation() => {
+            vm.grant = Some(Grant { node: node.clone(), generation: newest });
+            vm.crossing = None;
+            off(vm, Refusal::RestoredNotFound { vm: vm.name.to_string(), node: node.to_string() });
+            Finding::Gone
+        }
         // Part of it is there: the scheduler looks and decides, as after any other break.
         Some(node) if seen.contains_key(&node) || vm.crossing.is_some() => Finding::AsBefore,
         Some(node) => {
@@ -107,6 +116,7 @@ fn follow(vm: &mut Vm, node: &NodeName, fact: &VmFact, seen: &BTreeMap<&NodeName
         let off = matches!(fact.domain, Domain::Absent | Domain::Off(_));
         vm.state = if off { State::Stopped } else { State::Running };
     }
+    stays_off(vm, fact);
     vm.leftovers.retain(|leftover| leftover.node != *node);
     for (other, copy) in seen.iter().filter(|(other, _)| **other != node) {
         let dead = matches!(copy.domain, Domain::Absent | Domain::Off(_));
@@ -115,6 +125,14 @@ fn follow(vm: &mut Vm, node: &NodeName, fact: &VmFact, seen: &BTreeMap<&NodeName
             let (node, generation, since) = ((*other).clone(), copy.generation, vm.changed_at);
             vm.leftovers.push(Leftover { node, generation, since, migration: None });
         }
+    }
+}
+
+/// Whoever was shut down or forced off since the backup was made is not started on its word.
+fn stays_off(vm: &mut Vm, fact: &VmFact) {
+    let on_purpose = matches!(fact.domain, Domain::Off(OffReason::Shutdown | OffReason::Destroyed));
+    if on_purpose && vm.desired == Desired::Running {
+        vm.desired = Desired::Stopped;
     }
 }
 

@@ -3,7 +3,13 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use watari_model::{Document, NodeName, VmName, migration::Migration, node::Node, vm::Vm};
+use watari_model::{
+    Document, NodeName, Timestamp, VmName,
+    migration::Migration,
+    node::Node,
+    outage::{Outage, State},
+    vm::Vm,
+};
 
 use super::{
     archive::Archive,
@@ -54,7 +60,7 @@ pub(super) fn prepare(archive: &Archive, heard: &Heard) -> Result<Prepared, Faul
             } else if bucket == Migration::BUCKET && !is_known(&vms, &read(bucket, &key, &record.document)?) {
                 None
             } else {
-                Some(record.document.clone().into_bytes())
+                Some(tamed(bucket, &key, &record.document, archive.header.began_at)?)
             };
             wanted.extend(document.map(|document| Wanted { bucket, key, document: document.into() }));
         }
@@ -62,6 +68,23 @@ pub(super) fn prepare(archive: &Archive, heard: &Heard) -> Result<Prepared, Faul
     let strangers = strangers(&vms, heard);
     let silent = all::<Node>(archive)?.into_iter().map(|node| node.name).filter(|node| !heard.contains_key(node));
     Ok(Prepared { wanted, servers, strangers, silent: silent.collect() })
+}
+
+/// The document as it is put back. An operator's word that a node is off was of its day, and what moved then
+/// waits until an operator says that it shall go on.
+fn tamed(bucket: &str, key: &str, document: &str, made: Timestamp) -> Result<Vec<u8>, Fault> {
+    let written = if bucket == Node::BUCKET {
+        serde_json::to_vec(&Node { off: None, ..read(bucket, key, document)? })
+    } else if bucket == Outage::BUCKET {
+        let mut outage: Outage = read(bucket, key, document)?;
+        if matches!(outage.state, State::Evacuating | State::Returning) {
+            outage.paused_at = outage.paused_at.or(Some(made));
+        }
+        serde_json::to_vec(&outage)
+    } else {
+        return Ok(document.as_bytes().to_vec());
+    };
+    written.map_err(|error| unusable(bucket, key, &error.to_string()))
 }
 
 /// A migration that was under way is put back only if its server's document speaks of it; one that waited

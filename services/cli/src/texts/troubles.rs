@@ -92,10 +92,10 @@ troubles! {
     NodeLost { node, silent } "node.lost" Failure
         en "node {node} has not been heard for {silent}"
            "its servers cannot be steered, and none is started elsewhere while it may still run there"
-           "check its power and network, then on it: systemctl restart watari-agent"
+           "check its power and network, then on it: systemctl restart watari-agent; if it is off and stays so: watari node confirm-off {node}"
         ja "ノード {node} から {silent} の間、連絡がありません"
            "そこにあるサーバを操作できません。まだ動いている可能性があるため、ほかの場所でも起動しません"
-           "電源とネットワークを確認し、そのノードで systemctl restart watari-agent を実行してください";
+           "電源とネットワークを確認し、そのノードで systemctl restart watari-agent を実行してください。電源が切れたままなら watari node confirm-off {node} を実行してください";
     /// Beats are missing, or the hypervisor does not answer.
     NodeSuspect { node, silent } "node.suspect" Warning
         en "node {node} is suspect: its hypervisor does not answer, or its agent is silent (for {silent})"

@@ -88,6 +88,11 @@ fn one_that_was_stopped_since_or_whose_migration_has_ended_since_is_so() {
     let off = fact(&vm, Domain::Off(OffReason::Shutdown), 6, true);
     assert_eq!(reconcile(&mut vm, &heard([("m1", None), ("y1", Some(off))])), Finding::Moved);
     assert_eq!((vm.state, &vm.crossing, vm.node()), (State::Stopped, &None, Some(&name("y1"))));
+    assert_eq!(vm.desired, Desired::Stopped, "nobody starts it on the word of a backup");
+    let mut vm = mail();
+    let off = fact(&vm, Domain::Off(OffReason::Destroyed), 5, true);
+    assert_eq!(reconcile(&mut vm, &heard([("m1", Some(off))])), Finding::AsBefore);
+    assert_eq!(vm.desired, Desired::Stopped, "it was forced off under the same grant");
 }
 
 #[test]
@@ -130,8 +135,9 @@ fn a_node_that_has_seen_a_newer_grant_than_its_own_does_not_hold_the_server() {
     // m1 was the source, and y1, which is silent, has it now.
     let mut vm = mail();
     let old = VmFact { granted: false, ..fact(&vm, GONE, 6, false) };
-    assert_eq!(reconcile(&mut vm, &heard([("m1", Some(old))])), Finding::AsBefore);
-    assert_eq!(vm.grant, Some(Grant { node: name("m1"), generation: 5 }));
+    assert_eq!(reconcile(&mut vm, &heard([("m1", Some(old))])), Finding::Gone);
+    assert_eq!(vm.grant, Some(Grant { node: name("m1"), generation: 6 }), "its own next grant is newer than all seen");
+    assert_eq!((vm.state, vm.desired), (State::Stopped, Desired::Stopped));
 }
 
 #[test]

@@ -23,6 +23,8 @@ use crate::{
 
 /// A site or node that was emptied and stays so for longer was perhaps forgotten.
 const FORGOTTEN_MS: u64 = 86_400_000;
+/// What the plan says of a server that is off: nothing runs that could be lost.
+const OFF: &str = "outage.not-running";
 /// What the plan says of a server whose own policy keeps it where it is.
 const STAYS: &str = "outage.policy-stays";
 
@@ -59,6 +61,7 @@ pub(super) fn upses(facts: &Facts) -> Vec<Finding> {
 /// Servers that an evacuation would leave behind.
 pub(super) fn plans(facts: &Facts) -> Vec<Finding> {
     let left = facts.plans.iter().flat_map(|plan| plan.failed.iter().map(move |server| (&plan.site, server)));
+    let left = left.filter(|(_, server)| server.code != OFF);
     let found = left.map(|(site, NotMoved { vm, code, cause, remedy, ja })| {
         let (vm, site) = (said(vm), said(site));
         Finding::of(match code.as_str() {
