@@ -84,7 +84,8 @@ async fn servers(watch: &Watch, node: &NodeName) -> Result<(Vec<VmName>, Vec<VmN
         let vm = entry.map_err(|unreadable| Refusal::Internal { detail: unreadable.to_string() })?.value;
         let crosses = vm.crossing.as_ref().is_some_and(|crossing| crossing.to == *node);
         let left = vm.leftovers.iter().any(|leftover| leftover.node == *node);
-        if vm.state == VmState::Deleting && (vm.node() == Some(node) || left) {
+        let ahead = vm.seeded_on() == Some(node);
+        if vm.state == VmState::Deleting && (vm.node() == Some(node) || left || ahead) {
             leave.push(vm.name);
         } else if vm.node() == Some(node) || crosses {
             stay.push(vm.name);

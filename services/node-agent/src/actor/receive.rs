@@ -35,9 +35,8 @@ async fn prepare(cx: &Cx, order: &Receive) -> Result<(), Refusal> {
     let begun = |phase| Crossing::new(order.migration.clone(), Side::Target, order.from.clone(), phase);
     cx.book.amend(uuid, Urgency::Soon, |record| record.passage = Some(begun(Phase::Preparing))).await?;
     present(cx, order).await?;
-    // What lies here already need not find room again.
-    let disk_gib = server.disk_gib.saturating_sub(order.stack.frozen_bytes() / GIB);
-    let need = Need { memory_mib: server.memory_mib, disk_gib };
+    // What lies here is missing from the free room already, and what is written on top may be all of the disk once more.
+    let need = Need { memory_mib: server.memory_mib, disk_gib: server.disk_gib };
     cx.node.room.claim(&server.name, uuid, need).await?;
     cx.unless_superseded(WANTED, cx.node.images.ensure(&server.base)).await?;
     make_way(cx, order).await?;

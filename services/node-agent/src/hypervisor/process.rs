@@ -25,6 +25,11 @@ const EXIT_POLL: Duration = Duration::from_millis(1);
 /// The kernel's mark of a thread that is being taken down (`include/linux/sched.h`).
 const PF_EXITING: u64 = 0x4;
 
+/// A descriptor that nothing is written through (`O_RDONLY`, open(2)).
+const READ_ONLY: u32 = 0;
+/// Where a descriptor's flags say what it is for (`O_ACCMODE`, open(2)).
+const ACCESS: u32 = 3;
+
 /// Names one process for good, across restarts of the agent: pids are reused, the pair is not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ProcessId {
@@ -71,12 +76,26 @@ impl QemuProcess {
     /// # Errors
     /// The file cannot be looked at.
     pub async fn has_open(&self, file: &Path) -> Result<bool> {
-        let (file, open_files) = (file.to_owned(), self.path.join("fd"));
+        Ok(!self.modes(file).await?.is_empty())
+    }
+
+    /// Whether it has this file open for writing. One that is gone has none.
+    ///
+    /// # Errors
+    /// The file cannot be looked at.
+    pub async fn writes_to(&self, file: &Path) -> Result<bool> {
+        Ok(self.modes(file).await?.iter().any(|mode| *mode != READ_ONLY))
+    }
+
+    /// How it has this file open, once for each descriptor (`O_ACCMODE`, open(2)).
+    async fn modes(&self, file: &Path) -> Result<Vec<u32>> {
+        let (file, process) = (file.to_owned(), self.path.clone());
         blocking("look at open files", move || {
             let wanted = std::fs::metadata(&file).map_err(|source| Error::Io { act: "look at", path: file, source })?;
             let is_it = |found: std::fs::Metadata| (found.dev(), found.ino()) == (wanted.dev(), wanted.ino());
-            let open = std::fs::read_dir(open_files).into_iter().flatten().flatten();
-            Ok(open.filter_map(|entry| std::fs::metadata(entry.path()).ok()).any(is_it))
+            let open = std::fs::read_dir(process.join("fd")).into_iter().flatten().flatten();
+            let of_it = open.filter(|entry| std::fs::metadata(entry.path()).is_ok_and(is_it));
+            Ok(of_it.map(|entry| access_mode(&process.join("fdinfo").join(entry.file_name()))).collect())
         })
         .await
     }
@@ -188,6 +207,14 @@ fn is_qemu_for(proc_dir: &Path, pid: i32, uuid: &str) -> Result<bool> {
     Ok(qemu
         && words.any(|word| word == b"-uuid")
         && cmdline.split(|byte| *byte == 0).any(|word| word == uuid.as_bytes()))
+}
+
+/// What a descriptor is for, by the octal `flags:` of `/proc/PID/fdinfo/FD` (proc(5)). One that says nothing is taken
+/// for writing.
+fn access_mode(fdinfo: &Path) -> u32 {
+    let text = std::fs::read_to_string(fdinfo).unwrap_or_default();
+    let flags = text.lines().find_map(|line| line.strip_prefix("flags:"));
+    flags.and_then(|octal| u32::from_str_radix(octal.trim(), 8).ok()).unwrap_or(ACCESS) & ACCESS
 }
 
 fn start_ticks(stat: &Path) -> Option<u64> {

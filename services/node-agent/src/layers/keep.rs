@@ -113,11 +113,14 @@ fn check(layout: &Layout, uuid: &str, layer: &Layer, stop: &CancellationToken) -
     let (Some(part), Some(whole)) = (arriving(layout, uuid, layer, Kind::Part), kept(layout, uuid, layer)) else {
         return Ok(false);
     };
-    // One byte more than it should have: that is how its sender says that all of it was sent.
-    if fs::metadata(&part)?.len() <= layer.size_bytes {
+    // One byte more than it should have: that is how its sender says that all of it was sent. The mark is what an agent
+    // that ended in the middle of this had got to: a sender leaves its place empty.
+    let open = fs::OpenOptions::new().read(true).write(true).open(&part)?;
+    let (length, mut mark) = (open.metadata()?.len(), [0; MAGIC.len()]);
+    let marked = length == layer.size_bytes && open.read_exact_at(&mut mark, 0).is_ok() && mark == MAGIC;
+    if length <= layer.size_bytes && !marked {
         return Ok(false);
     }
-    let open = fs::OpenOptions::new().write(true).open(&part)?;
     open.set_len(layer.size_bytes)?;
     open.write_all_at(&MAGIC, 0)?;
     open.sync_all()?;

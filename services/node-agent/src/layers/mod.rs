@@ -113,7 +113,9 @@ impl Couriers {
             return Ok(Progress::Working);
         }
         let target_uri = crate::actor::target_uri(&order.address)?;
-        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else { return Ok(Progress::Working) };
+        // What a migration waits for does not queue behind what nobody waits for.
+        let place = if order.urgent { None } else { Some(Arc::clone(&self.places).try_acquire_owned()) };
+        let Ok(place) = place.transpose() else { return Ok(Progress::Working) };
         let Some(sending) = self.seat(&order) else { return Ok(Progress::Working) };
         let job = Job { node: Arc::clone(node), book: Arc::clone(book), sending, order, target_uri };
         tokio::spawn(async move {

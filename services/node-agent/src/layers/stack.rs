@@ -4,12 +4,13 @@
 //!  journal: freezing ─▶ empty overlay ─▶ QEMU goes on in it ─▶ journal: one more frozen, the next is written to
 //! ```
 //!
-//! A crash between any two is healed by what is there. A process that lives and has the overlay open writes
-//! to it; one that does not have it open is made to. Where no process lives the overlay is the disk from then
+//! A crash between any two is healed by what is there. A process that lives, has the overlay open and what was
+//! the disk for reading only, writes to the overlay; one that does not have it open is made to, and if libvirt will
+//! not, goes on as before. One that has both open for writing was left by libvirt in the middle: then nothing is concluded. Where no process lives the overlay is the disk from then
 //! on, if it is there: whether or not it was ever written to, it shows what the disk shows. So nothing is
 //! ever taken away here.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use watari_contracts::agent::{Layer, Server, Stack};
 use watari_model::Refusal;
@@ -58,7 +59,11 @@ pub async fn freeze(node: &Node, book: &Book, record: &Record) -> Result<(), Ref
         return Err(node.not_now(&book.vm, "beside a file where the next layer of its disk would be", WANTED));
     }
     book.amend(&record.uuid, Urgency::Whenever, |record| record.freezing = true).await?;
-    settled(node, book, &record.uuid).await.map(drop)
+    let after = settled(node, book, &record.uuid).await?;
+    if after.stack.top == record.stack.top {
+        return Err(node.not_now(&book.vm, "not frozen", WANTED));
+    }
+    Ok(())
 }
 
 /// The record of a server that is not being frozen any more: what an agent before this one left in the
@@ -81,8 +86,15 @@ pub async fn settled(node: &Node, book: &Book, uuid: &str) -> Result<Record, Ref
             let outcome = node.hypervisor.freeze_disk(book.vm.as_str(), &next).await;
             // What libvirt says is a hint; what the process has open is the truth.
             if !process.has_open(&next).await.map_err(refuse)? {
-                return Err(outcome.err().map_or_else(|| node.not_now(&book.vm, "not frozen", WANTED), refuse));
+                return match outcome {
+                    Err(error) if error.outcome_unknown() => Err(node.refuse(&error)),
+                    Err(error) => given_up(book, uuid, &next, &error.to_string()).await,
+                    Ok(()) => given_up(book, uuid, &next, "libvirt did nothing").await,
+                };
             }
+        }
+        if process.writes_to(&now).await.map_err(refuse)? {
+            return Err(node.not_now(&book.vm, "in the middle of being frozen", WANTED));
         }
     }
     let there = |path: PathBuf| async move { tokio::fs::metadata(path).await.ok().map(|meta| meta.len()) };
@@ -97,8 +109,17 @@ pub async fn settled(node: &Node, book: &Book, uuid: &str) -> Result<Record, Ref
     .await
 }
 
+/// The overlay that nobody writes to goes, and all is as it was: a disk that cannot be frozen can still move.
+async fn given_up(book: &Book, uuid: &str, next: &Path, why: &str) -> Result<Record, Refusal> {
+    tracing::warn!(vm = %book.vm, why, "its disk is not frozen");
+    tokio::fs::remove_file(next)
+        .await
+        .map_err(|error| Refusal::Internal { detail: format!("{}: {error}", next.display()) })?;
+    book.amend(uuid, Urgency::Soon, |record| record.freezing = false).await
+}
+
 /// The overlay, if it is not there yet.
-async fn make(now: &std::path::Path, next: &std::path::Path) -> hypervisor::Result<()> {
+async fn make(now: &Path, next: &Path) -> hypervisor::Result<()> {
     let info = disk::info(now, DiskFormat::Qcow2).await?;
     let backing = BackingFile { path: now.to_owned(), format: DiskFormat::Qcow2 };
     match disk::create_overlay(next, &backing, info.virtual_bytes).await {

@@ -49,7 +49,8 @@ pub(crate) fn is_held(
     stack.is_named() && stack.layers.iter().all(|layer| here.contains(&layer))
 }
 
-/// Where layers of a server lie, the node first that it was last sent to.
+/// Where layers of a server lie, the node first that it was last sent to. A node that was removed is not waited for:
+/// what it had were copies.
 pub(crate) fn holders(snap: &Snapshot, vm: &Vm) -> Vec<NodeName> {
     let mut nodes: Vec<NodeName> = vm.seeded_on().cloned().into_iter().collect();
     let kept = snap.heard.iter().filter(|(_, heard)| heard.facts.layers.contains_key(&vm.uuid));
@@ -59,6 +60,7 @@ pub(crate) fn holders(snap: &Snapshot, vm: &Vm) -> Vec<NodeName> {
             nodes.push(node.clone());
         }
     }
+    nodes.retain(|node| snap.nodes.contains_key(node.as_str()));
     nodes
 }
 

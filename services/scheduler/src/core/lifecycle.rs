@@ -251,6 +251,9 @@ fn stopped(turn: &mut Turn<'_>, entry: &Entry<Vm>) {
     if back {
         return turn.change_vm(entry, [], |vm| vm.fault = None);
     }
+    if removal::given_up(turn, entry) {
+        return;
+    }
     match vm.desired {
         // Its start is the rest of a reboot: no failure, for which one would pause.
         Desired::Running if vm.reboots.asked != vm.reboots.done && grant_sight(turn, vm).off() => {

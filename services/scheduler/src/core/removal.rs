@@ -90,6 +90,15 @@ pub(super) fn leftovers(turn: &mut Turn<'_>, entry: &Entry<Vm>) {
     }
 }
 
+/// Whether something is forgotten that it left on a node that is given up. For that it need not run: nothing is deleted.
+pub(super) fn given_up(turn: &mut Turn<'_>, entry: &Entry<Vm>) -> bool {
+    let Some(leftover) = entry.value.leftovers.iter().find(|leftover| turn.is_given_up(&leftover.node)) else {
+        return false;
+    };
+    forget(turn, entry, leftover);
+    true
+}
+
 fn is_kept(turn: &Turn<'_>, vm: &Vm, leftover: &Leftover) -> bool {
     let in_the_way = turn.migrations_of(&vm.name).any(|m| !m.state.over() && m.to == leftover.node);
     !in_the_way && turn.now.millis_since(leftover.since) < turn.rules.leftover_ms
