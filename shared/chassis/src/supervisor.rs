@@ -53,13 +53,15 @@ impl Supervisor {
         self.tell(told(*readiness.borrow_and_update()));
         loop {
             tokio::select! {
-                Ok(()) = readiness.changed(), if !stops => self.tell(told(*readiness.borrow_and_update())),
+                // That it stops is told even where nothing is in hand and it closes the same moment.
+                biased;
                 () = ctx.shutdown.cancelled(), if !stops => {
                     stops = true;
                     self.tell(told(Readiness::Draining));
                 }
-                () = next(&mut look) => self.show_life(&ctx),
                 () = ctx.closing().cancelled() => return,
+                Ok(()) = readiness.changed(), if !stops => self.tell(told(*readiness.borrow_and_update())),
+                () = next(&mut look) => self.show_life(&ctx),
             }
         }
     }
