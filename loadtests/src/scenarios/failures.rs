@@ -18,10 +18,7 @@ pub(super) const SCENARIOS: &[(&str, Run)] = &[
 
 /// Slows the link, so that there is time to do something in the middle of a migration.
 pub(super) fn slowly(stage: &Stage, act: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<()> {
-    stage.lab.run(&["link", "--mbit", "20"])?;
-    let acted = act();
-    stage.lab.run(&["link", "--mbit", "200"])?;
-    acted
+    stage.at_rate(20, |_| act())
 }
 
 /// Begins a migration and waits until it copies.

@@ -35,12 +35,7 @@ pub struct Completion {
 impl Shell {
     /// The shell that a person's variable `SHELL` names by its path.
     fn of_path(path: &str) -> Option<Self> {
-        match path.rsplit('/').next() {
-            Some("bash") => Some(Self::Bash),
-            Some("zsh") => Some(Self::Zsh),
-            Some("fish") => Some(Self::Fish),
-            _ => None,
-        }
+        Self::from_str(path.rsplit('/').next().unwrap_or_default(), false).ok()
     }
 }
 

@@ -1,6 +1,6 @@
 //! `watari events`.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use clap::Args;
 use futures_util::StreamExt;
@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde_json::Value;
 use watari_chassis::{Message, clock};
 use watari_contracts::{
+    history::changed_fields,
     monitor::{Event, ListEvents},
     permissions::{BUCKETS, LEASES},
     subjects,
@@ -25,8 +26,6 @@ use crate::{
 
 /// Of so many documents the last is kept, so that a change can be told as what changed.
 const MOST_KEPT: usize = 10_000;
-/// So many changed fields are named.
-const MOST_NAMED: usize = 5;
 
 /// What happened, and what happens
 #[derive(Debug, Args)]
@@ -194,19 +193,10 @@ fn summary(before: Option<&Value>, document: &Value) -> String {
     parts.extend(text("/vm").map(|vm| format!("of {vm}")));
     parts.extend(text("/fault/kind").map(|kind| format!("({kind})")));
     if turned("/state").is_none() {
-        parts.extend(before.and_then(|before| fields(before, document)));
+        let named = before.and_then(|before| changed_fields(before, document));
+        parts.extend(named.map(|named| format!("[{named}]")));
     }
     if parts.is_empty() { "changed".to_owned() } else { parts.join(" ") }
-}
-
-/// The names of the fields that have changed, in brackets.
-fn fields(before: &Value, after: &Value) -> Option<String> {
-    let (old, new) = (before.as_object()?, after.as_object()?);
-    let differs = |name: &&String| *name != "changed_at" && old.get(*name) != new.get(*name);
-    let names: BTreeSet<&str> = old.keys().chain(new.keys()).filter(differs).map(String::as_str).collect();
-    let more = if names.len() > MOST_NAMED { ", ..." } else { "" };
-    let named: Vec<&str> = names.into_iter().take(MOST_NAMED).collect();
-    (!named.is_empty()).then(|| format!("[{}{more}]", named.join(", ")))
 }
 
 impl Row for Event {

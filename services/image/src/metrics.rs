@@ -1,7 +1,10 @@
 //! What the service counts. Names are constants, so that alerts and dashboards can be checked
 //! against them.
 
-use watari_chassis::prometheus::{Error, IntCounter, IntCounterVec, IntGauge, Opts, Registry, core::Collector};
+use watari_chassis::{
+    metrics::added,
+    prometheus::{Error, IntCounter, IntCounterVec, IntGauge, Opts, Registry},
+};
 
 /// Bytes taken from uploads.
 pub const RECEIVED: &str = "watari_image_received_bytes_total";
@@ -60,9 +63,4 @@ impl Metrics {
             damaged: counter(DAMAGED, "Files whose contents were found damaged.")?,
         })
     }
-}
-
-fn added<C: Collector + Clone + 'static>(registry: &Registry, metric: C) -> Result<C, Error> {
-    registry.register(Box::new(metric.clone()))?;
-    Ok(metric)
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use serde::Deserialize;
-use watari_chassis::{BusSettings, Initial};
+use watari_chassis::{BusSettings, Initial, config};
 
 use crate::Error;
 
@@ -78,7 +78,8 @@ impl Settings {
         let listen = given("WATARI_TELEMETRY_LISTEN").unwrap_or_else(|| self.telemetry.listen.clone());
         let beyond = given("WATARI_TELEMETRY_LISTEN_BEYOND_LOOPBACK");
         let beyond = beyond.map_or(self.telemetry.listen_beyond_loopback, |text| text == "true");
-        address(&listen, beyond).map(|address| address.map(|address| (address, MONITORING)))
+        let address = config::listening(&listen, beyond).map_err(Error::Settings)?;
+        Ok(address.map(|address| (address, MONITORING)))
     }
 
     /// How the other servers are reached.
@@ -96,30 +97,18 @@ impl Settings {
     }
 }
 
-fn address(listen: &str, beyond_loopback: bool) -> Result<Option<SocketAddr>, Error> {
-    if listen.is_empty() {
-        return Ok(None);
-    }
-    match listen.parse::<SocketAddr>() {
-        Ok(address) if address.ip().is_loopback() || beyond_loopback => Ok(Some(address)),
-        Ok(_) => Err(Error::Settings(format!(
-            "telemetry.listen is {listen}, which others can reach in plain text: use 127.0.0.1, or set telemetry.listen_beyond_loopback = true where something else guards it"
-        ))),
-        Err(_) => {
-            Err(Error::Settings(format!("telemetry.listen is {listen:?}: give it ADDRESS:PORT or leave it empty")))
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn metrics_are_not_served_to_others_by_oversight() {
-        assert!(address("", false).unwrap().is_none());
-        assert!(address("127.0.0.1:9107", false).unwrap().is_some());
-        assert!(address("0.0.0.0:9107", false).is_err() && address("0.0.0.0:9107", true).unwrap().is_some());
-        assert!(address("nowhere", true).is_err());
+        assert!(config::listening("", false).unwrap().is_none());
+        assert!(config::listening("127.0.0.1:9107", false).unwrap().is_some());
+        assert!(
+            config::listening("0.0.0.0:9107", false).is_err()
+                && config::listening("0.0.0.0:9107", true).unwrap().is_some()
+        );
+        assert!(config::listening("nowhere", true).is_err());
     }
 }

@@ -44,6 +44,21 @@ fn is_mac(text: &str) -> bool {
         && u8::from_str_radix(parts[0], 16).is_ok_and(|first| first & 1 == 0)
 }
 
+/// Checks a server's UUID, which ends in paths.
+///
+/// # Errors
+/// [`Refusal::OutOfRange`].
+pub fn check_uuid(uuid: &str) -> Result<(), Refusal> {
+    if is_uuid(uuid) {
+        return Ok(());
+    }
+    Err(Refusal::OutOfRange {
+        field: "uuid".to_owned(),
+        value: uuid.chars().take(80).collect(),
+        allowed: Said::new("a UUID in lower case", "小文字の UUID"),
+    })
+}
+
 /// Checks everything of a server that ends in a path, an argument or a file.
 ///
 /// # Errors

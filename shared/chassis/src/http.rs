@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use axum::{
     Router, extract::State, http::StatusCode, http::header::CONTENT_TYPE, response::IntoResponse, routing::get,
 };
-use prometheus::{Encoder, TextEncoder};
+use prometheus::{Encoder, Registry, TextEncoder};
 use tokio::net::TcpListener;
 
 use crate::{Context, StartError, ready::Readiness};
@@ -36,14 +36,25 @@ pub async fn serve(ctx: &Context, address: SocketAddr) -> Result<SocketAddr, Sta
 }
 
 async fn metrics(State(ctx): State<Context>) -> impl IntoResponse {
-    let encoder = TextEncoder::new();
+    exposition(encoded(&ctx.metrics))
+}
+
+/// All metrics as Prometheus reads them.
+///
+/// # Errors
+/// One that has no valid form.
+pub fn encoded(registry: &Registry) -> Result<Vec<u8>, prometheus::Error> {
     let mut text = Vec::new();
-    match encoder.encode(&ctx.metrics.gather(), &mut text) {
-        Ok(()) => (StatusCode::OK, [(CONTENT_TYPE, encoder.format_type().to_owned())], text),
-        Err(error) => {
-            let text = error.to_string().into_bytes();
-            (StatusCode::INTERNAL_SERVER_ERROR, [(CONTENT_TYPE, "text/plain".to_owned())], text)
-        }
+    TextEncoder::new().encode(&registry.gather(), &mut text)?;
+    Ok(text)
+}
+
+/// The answer to who asks for `/metrics`.
+pub fn exposition(text: Result<Vec<u8>, prometheus::Error>) -> impl IntoResponse {
+    let plain = |text: &str| [(CONTENT_TYPE, text.to_owned())];
+    match text {
+        Ok(text) => (StatusCode::OK, plain(TextEncoder::new().format_type()), text),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, plain("text/plain"), error.to_string().into_bytes()),
     }
 }
 

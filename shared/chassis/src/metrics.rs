@@ -119,7 +119,11 @@ pub(crate) fn register_build(registry: &Registry, service: &str, instance: &str)
     Ok(())
 }
 
-fn added<C: Collector + Clone + 'static>(registry: &Registry, metric: C) -> Result<C, prometheus::Error> {
+/// Registers a metric and gives it back.
+///
+/// # Errors
+/// Another of its name is registered.
+pub fn added<C: Collector + Clone + 'static>(registry: &Registry, metric: C) -> Result<C, prometheus::Error> {
     registry.register(Box::new(metric.clone()))?;
     Ok(metric)
 }

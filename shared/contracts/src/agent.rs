@@ -382,6 +382,14 @@ pub enum Domain {
     Unknown,
 }
 
+impl Domain {
+    /// Whether no process of it lives.
+    #[must_use]
+    pub const fn is_off(self) -> bool {
+        matches!(self, Self::Absent | Self::Off(_))
+    }
+}
+
 /// How far a migration is as one agent sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]

@@ -1,7 +1,10 @@
 //! What the monitor's history answers: who did what, when and why, and how much was used.
 
+use std::collections::BTreeSet;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use watari_model::{Timestamp, VmName};
 
 /// Who did what, when and why, newest first.
@@ -135,4 +138,17 @@ pub struct Usage {
     /// How long there was one of which the history does not reach back to say more. This is in no
     /// other number.
     pub unknown_seconds: u64,
+}
+
+/// The names of the fields in which two forms of a document differ, for one line; of many only the first, and none
+/// if only the time of the change does or one of them is no object.
+#[must_use]
+pub fn changed_fields(before: &Value, after: &Value) -> Option<String> {
+    const TOLD: usize = 5;
+    let (old, new) = (before.as_object()?, after.as_object()?);
+    let differs = |name: &&String| *name != "changed_at" && old.get(*name) != new.get(*name);
+    let names: BTreeSet<&str> = old.keys().chain(new.keys()).filter(differs).map(String::as_str).collect();
+    let more = if names.len() > TOLD { ", ..." } else { "" };
+    let named: Vec<&str> = names.into_iter().take(TOLD).collect();
+    (!named.is_empty()).then(|| format!("{}{more}", named.join(", ")))
 }

@@ -8,6 +8,7 @@ use watari_contracts::permissions::LEASES;
 use super::{
     archive::{self, Archive, Header, Record},
     kinds::KINDS,
+    prepare::unusable,
     show::Summary,
     sound,
 };
@@ -38,11 +39,7 @@ async fn read(bus: &Bus) -> Result<Archive, Failure> {
     let mut records = Vec::new();
     for (bucket, _) in KINDS {
         for written in open(bus, bucket).await?.documents().await.map_err(|error| unread(bucket, &error))? {
-            let unreadable = |_| Fault::BackupDocument {
-                bucket: bucket.to_owned(),
-                key: written.key.clone(),
-                detail: "it is not UTF-8 text".to_owned(),
-            };
+            let unreadable = |_| unusable(bucket, &written.key, "it is not UTF-8 text");
             let document = String::from_utf8(written.payload.to_vec()).map_err(unreadable)?;
             let (revision, written_at) = (written.revision, written.created);
             records.push(Record { bucket: bucket.to_owned(), key: written.key, revision, written_at, document });

@@ -104,7 +104,7 @@ fn sightings<'a>(vm: &Vm, heard: &'a Heard) -> BTreeMap<&'a NodeName, &'a VmFact
 }
 
 fn has_left(fact: &VmFact) -> bool {
-    matches!(fact.domain, Domain::Absent | Domain::Off(_)) && fact.passage.is_some()
+    fact.domain.is_off() && fact.passage.is_some()
 }
 
 /// It is where the newest grant is; what other nodes have of it is left over from on the way.
@@ -113,13 +113,13 @@ fn follow(vm: &mut Vm, node: &NodeName, fact: &VmFact, seen: &BTreeMap<&NodeName
     vm.crossing = None;
     vm.booted = true;
     if vm.state != State::Deleting {
-        let off = matches!(fact.domain, Domain::Absent | Domain::Off(_));
+        let off = fact.domain.is_off();
         vm.state = if off { State::Stopped } else { State::Running };
     }
     stays_off(vm, fact);
     vm.leftovers.retain(|leftover| leftover.node != *node);
     for (other, copy) in seen.iter().filter(|(other, _)| **other != node) {
-        let dead = matches!(copy.domain, Domain::Absent | Domain::Off(_));
+        let dead = copy.domain.is_off();
         let known = vm.leftovers.iter().any(|leftover| leftover.node == **other);
         if copy.disk && dead && !known && copy.generation < fact.generation {
             let (node, generation, since) = ((*other).clone(), copy.generation, vm.changed_at);

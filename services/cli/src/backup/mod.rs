@@ -18,6 +18,7 @@ use clap::{Args, Subcommand};
 
 use crate::{Context, failure::Failure, options::Consent, out::Out, texts::faults::Fault};
 use archive::{Archive, Unsound};
+use prepare::unusable;
 
 /// All documents in one file, and back again
 #[derive(Debug, Subcommand)]
@@ -101,7 +102,7 @@ fn sound(path: &Path, bytes: &[u8]) -> Result<Archive, Fault> {
     })?;
     let bad = archive.records.iter().find_map(|record| {
         let detail = kinds::complaint(&record.bucket, &record.key, &record.document)?;
-        Some(Fault::BackupDocument { bucket: record.bucket.clone(), key: record.key.clone(), detail })
+        Some(unusable(&record.bucket, &record.key, &detail))
     });
     bad.map_or(Ok(archive), Err)
 }

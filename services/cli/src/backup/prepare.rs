@@ -112,6 +112,6 @@ pub(super) fn read<T: Document>(bucket: &str, key: &str, text: &str) -> Result<T
     kinds::read(key, text).map_err(|detail| unusable(bucket, key, &detail))
 }
 
-fn unusable(bucket: &str, key: &str, detail: &str) -> Fault {
+pub(super) fn unusable(bucket: &str, key: &str, detail: &str) -> Fault {
     Fault::BackupDocument { bucket: bucket.to_owned(), key: key.to_owned(), detail: detail.to_owned() }
 }

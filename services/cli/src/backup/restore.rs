@@ -27,7 +27,7 @@ use super::{
     create::{open, unread},
     found::{Finding, Heard},
     kinds::KINDS,
-    prepare::{Prepared, Wanted, prepare, read},
+    prepare::{Prepared, Wanted, prepare, read, unusable},
     show::Restored,
     sound,
 };
@@ -176,11 +176,8 @@ async fn amend(chest: &Chest, wanted: &Wanted, old: &PastWrite) -> Result<Result
         return Ok(Ok(()));
     }
     now.cordoned = before.cordoned;
-    let document = serde_json::to_vec(&now).map_err(|error| Fault::BackupDocument {
-        bucket: wanted.bucket.to_owned(),
-        key: wanted.key.clone(),
-        detail: error.to_string(),
-    })?;
+    let document = serde_json::to_vec(&now);
+    let document = document.map_err(|error| unusable(wanted.bucket, &wanted.key, &error.to_string()))?;
     Ok(chest.replace(&wanted.key, old.revision, document.into()).await.map(drop))
 }
 

@@ -32,7 +32,7 @@ Examples:
   watari doctor -o json      # [{severity, code, nodes, seen, matters, mend, ja}]
 
 Nothing is changed. Exit status: 0 nothing is wrong, though there may be notes; 4 warnings; 5 something does
-not work; 1 to 3 as of every command, when nothing could be looked at.")]
+not work, or somebody does not answer; 1 to 3 as of every command: a refusal, a wrong command line, no connection.")]
 pub struct Doctor {
     /// Only what concerns this node
     #[arg(long, value_name = "NAME")]

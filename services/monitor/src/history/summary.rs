@@ -1,9 +1,8 @@
 //! One line for people about each change of a document: what was, what is, and where.
 
-use std::collections::BTreeSet;
-
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Value};
+use serde_json::Value;
+use watari_contracts::history::changed_fields;
 use watari_model::{
     Refusal,
     firewall::{Firewall, Rule},
@@ -46,21 +45,12 @@ fn told<T: DeserializeOwned>(
     let general = || match (before, after) {
         (_, None) => "deleted".to_owned(),
         (None, Some(_)) => "created".to_owned(),
-        (Some(before), Some(after)) => with("updated".to_owned(), fields(before, after)),
+        (Some(before), Some(after)) => {
+            let value = |text: &str| serde_json::from_str(text).unwrap_or(Value::Null);
+            with("updated".to_owned(), changed_fields(&value(before), &value(after)))
+        }
     };
     line(read(before).as_ref(), read(after).as_ref()).unwrap_or_else(general)
-}
-
-/// The names of the fields that have changed; of many only the first.
-fn fields(before: &str, after: &str) -> Option<String> {
-    const TOLD: usize = 5;
-    let read = |text: &str| serde_json::from_str::<Map<String, Value>>(text).ok();
-    let (old, new) = (read(before)?, read(after)?);
-    let differs = |name: &&String| *name != "changed_at" && old.get(*name) != new.get(*name);
-    let names: BTreeSet<&str> = old.keys().chain(new.keys()).filter(differs).map(String::as_str).collect();
-    let more = if names.len() > TOLD { ", ..." } else { "" };
-    let named: Vec<&str> = names.into_iter().take(TOLD).collect();
-    (!named.is_empty()).then(|| format!("{}{more}", named.join(", ")))
 }
 
 fn arrow(from: &str, to: &str) -> Option<String> {

@@ -128,14 +128,29 @@ async fn set_cordon(watch: &Watch, name: &NodeName, cordoned: bool) -> Result<No
 
 fn filter(request: ListEvents) -> Result<Filter, Refusal> {
     let ListEvents { bucket, key, limit: wanted } = request;
-    if let Some(bucket) = bucket.as_ref().filter(|b| !BUCKETS.iter().any(|(known, _)| known == b)) {
-        let names: Vec<_> = BUCKETS.iter().map(|(name, _)| *name).collect();
-        return Err(out_of_range("bucket", shown(bucket), Said::both(names.join(", "))));
-    }
-    if let Some(key) = key.as_ref().filter(|key| key.is_empty() || key.len() > LONGEST_KEY) {
-        return Err(out_of_range("key", shown(key), said!("1 to {LONGEST_KEY} characters", "1～{LONGEST_KEY} 文字")));
-    }
+    known_bucket(bucket.as_deref())?;
+    short("key", key.as_deref())?;
     Ok(Filter { bucket, key, limit: limit(wanted, USUAL_EVENTS, PAGE)? })
+}
+
+fn known_bucket(bucket: Option<&str>) -> Result<(), Refusal> {
+    match bucket.filter(|bucket| !BUCKETS.iter().any(|(known, _)| known == bucket)) {
+        Some(bucket) => {
+            let names: Vec<_> = BUCKETS.iter().map(|(name, _)| *name).collect();
+            Err(out_of_range("bucket", shown(bucket), Said::both(names.join(", "))))
+        }
+        None => Ok(()),
+    }
+}
+
+fn short(field: &str, text: Option<&str>) -> Result<(), Refusal> {
+    match text.filter(|text| text.is_empty() || text.len() > LONGEST_KEY) {
+        Some(text) => {
+            let allowed = said!("1 to {LONGEST_KEY} characters", "1～{LONGEST_KEY} 文字");
+            Err(out_of_range(field, shown(text), allowed))
+        }
+        None => Ok(()),
+    }
 }
 
 fn limit(wanted: Option<u32>, usual: u32, most: u32) -> Result<u32, Refusal> {

@@ -1,13 +1,10 @@
 //! Who did what, and how much was used.
 
 use watari_chassis::clock;
-use watari_contracts::{
-    history::{HistoryPage, ListHistory, Place, ReportUsage, Usage, UsagePage},
-    permissions::BUCKETS,
-};
-use watari_model::{Refusal, Said, VmName, said};
+use watari_contracts::history::{HistoryPage, ListHistory, Place, ReportUsage, Usage, UsagePage};
+use watari_model::{Refusal, VmName, said};
 
-use super::{LONGEST_KEY, out_of_range, shown};
+use super::out_of_range;
 use crate::history::{History, Wanted};
 
 /// The most changes in one page, and so many if nobody says how many.
@@ -65,16 +62,9 @@ pub(super) async fn usage(history: &History, request: ReportUsage) -> Result<Usa
 
 fn wanted(request: ListHistory) -> Result<Wanted, Refusal> {
     let ListHistory { bucket, key, since, until, by, before, limit } = request;
-    if let Some(bucket) = bucket.as_ref().filter(|b| !BUCKETS.iter().any(|(known, _)| known == b)) {
-        let names: Vec<_> = BUCKETS.iter().map(|(name, _)| *name).collect();
-        return Err(out_of_range("bucket", shown(bucket), Said::both(names.join(", "))));
-    }
-    for (field, text) in [("key", &key), ("by", &by)] {
-        if let Some(text) = text.as_ref().filter(|text| text.is_empty() || text.len() > LONGEST_KEY) {
-            let allowed = said!("1 to {LONGEST_KEY} characters", "1～{LONGEST_KEY} 文字");
-            return Err(out_of_range(field, shown(text), allowed));
-        }
-    }
+    super::known_bucket(bucket.as_deref())?;
+    super::short("key", key.as_deref())?;
+    super::short("by", by.as_deref())?;
     let limit = super::limit(limit, CHANGES.1, CHANGES.0)?;
     Ok(Wanted { bucket, key, since, until, by, before, limit })
 }

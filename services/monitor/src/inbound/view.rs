@@ -3,12 +3,18 @@
 use watari_contracts::monitor::{NodeHealth, NodeView};
 use watari_model::node::{Inventory, Node};
 
-use crate::watch::Watch;
+use crate::{fleet::Heard, watch::Watch};
 
 /// What is written down of a node together with what was heard of it last.
 pub(super) fn view(watch: &Watch, node: &Node) -> NodeView {
-    let heard = watch.fleet().get(node.name.as_str()).cloned();
-    let heard = heard.as_ref();
+    together(watch, node, heard(watch, node).as_ref())
+}
+
+fn heard(watch: &Watch, node: &Node) -> Option<Heard> {
+    watch.fleet().get(node.name.as_str()).cloned()
+}
+
+fn together(watch: &Watch, node: &Node, heard: Option<&Heard>) -> NodeView {
     let Inventory {
         vcpus,
         memory_mib,
@@ -51,11 +57,12 @@ pub(super) fn view(watch: &Watch, node: &Node) -> NodeView {
 
 /// The same with everything that says whether it is well.
 pub(super) fn health(watch: &Watch, node: &Node) -> NodeHealth {
+    let heard = heard(watch, node);
     NodeHealth {
-        node: view(watch, node),
+        node: together(watch, node, heard.as_ref()),
         cpu_features: node.inventory.cpu_features.clone(),
         tunnel: node.inventory.tunnel,
-        clock_ahead_ms: watch.fleet().get(node.name.as_str()).and_then(|heard| heard.clock_ahead_ms),
+        clock_ahead_ms: heard.and_then(|heard| heard.clock_ahead_ms),
         health: node.inventory.health.clone(),
     }
 }

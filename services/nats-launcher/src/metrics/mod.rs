@@ -9,15 +9,12 @@ mod ask;
 
 use std::{io, net::SocketAddr};
 
-use axum::{
-    Router,
-    http::{StatusCode, header::CONTENT_TYPE},
-    response::IntoResponse,
-    routing::get,
-};
+use axum::{Router, response::IntoResponse, routing::get};
 use tokio::net::TcpListener;
-use watari_chassis::prometheus::{
-    self, Encoder, IntCounter, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder, core::Collector,
+use watari_chassis::{
+    http::{encoded, exposition},
+    metrics::added,
+    prometheus::{self, IntCounter, IntGauge, IntGaugeVec, Opts, Registry},
 };
 
 use crate::{Settings, say};
@@ -64,14 +61,7 @@ async fn listen(address: SocketAddr, server: SocketAddr) -> io::Result<()> {
 }
 
 async fn answer(server: SocketAddr) -> impl IntoResponse {
-    let sight = ask::look(server).await;
-    let plain = |text: String| [(CONTENT_TYPE, text)];
-    match text(sight.as_ref()) {
-        Ok(text) => (StatusCode::OK, plain(TextEncoder::new().format_type().to_owned()), text),
-        Err(error) => {
-            (StatusCode::INTERNAL_SERVER_ERROR, plain("text/plain".to_owned()), error.to_string().into_bytes())
-        }
-    }
+    exposition(text(ask::look(server).await.as_ref()))
 }
 
 /// What was seen as Prometheus reads it. What is not known is not there.
@@ -81,9 +71,7 @@ fn text(sight: Option<&Sight>) -> Result<Vec<u8>, prometheus::Error> {
     if let Some(sight) = sight {
         tell(&registry, sight)?;
     }
-    let mut text = Vec::new();
-    TextEncoder::new().encode(&registry.gather(), &mut text)?;
-    Ok(text)
+    encoded(&registry)
 }
 
 fn tell(registry: &Registry, sight: &Sight) -> Result<(), prometheus::Error> {
@@ -109,11 +97,6 @@ fn tell(registry: &Registry, sight: &Sight) -> Result<(), prometheus::Error> {
     }
     gauge(LEADERLESS, "Streams that nobody leads.")?.set(signed(sight.leaderless));
     Ok(())
-}
-
-fn added<C: Collector + Clone + 'static>(registry: &Registry, metric: C) -> Result<C, prometheus::Error> {
-    registry.register(Box::new(metric.clone()))?;
-    Ok(metric)
 }
 
 fn signed(number: u64) -> i64 {

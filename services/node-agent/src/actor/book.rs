@@ -20,7 +20,7 @@ use crate::{
     hypervisor::{Change, Suspend},
     layers::stack,
     node::Node,
-    record::{Crossing, Record, Side},
+    record::{Crossing, Disk, Record, Side},
 };
 
 /// One server name's book.
@@ -69,6 +69,22 @@ impl Book {
     /// The record of that UUID, removed or not.
     pub async fn record(&self, uuid: &str) -> Option<Record> {
         self.page.lock().await.records.get(uuid).cloned()
+    }
+
+    /// The record of that UUID, whose disk is the server's own and here under that grant.
+    ///
+    /// # Errors
+    /// [`Refusal::AgentState`] for what is `wanted`, saying what it is instead.
+    pub async fn own_disk(&self, uuid: &str, generation: u64, wanted: &str) -> Result<Record, Refusal> {
+        let not = |state: &str| self.node.not_now(&self.vm, state, wanted);
+        let record = self.record(uuid).await.filter(|record| !record.is_tombstone()).ok_or_else(|| not("absent"))?;
+        if !record.seen.is_granted() || record.seen.granted != generation {
+            return Err(not("here under another grant"));
+        }
+        if record.disk != Disk::Whole {
+            return Err(not("without a disk of its own"));
+        }
+        Ok(record)
     }
 
     /// The record that the name means.

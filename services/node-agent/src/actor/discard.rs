@@ -35,8 +35,9 @@ pub(super) async fn run(cx: &Cx, order: &Discard) -> Result<(), Refusal> {
     if matches!(record.disk, Disk::Copy { .. }) {
         delete(&stack::top(&cx.node.layout, &record)).await?;
         // They were sent ahead, and the next try wants them again.
-        keep::stow(&cx.node.layout, uuid, &record.stack.layers)?;
-        keep::tell(&cx.node);
+        let (of, layers) = (uuid.to_owned(), record.stack.layers.clone());
+        keep::aside(&cx.node, move |layout| keep::stow(layout, &of, &layers)).await?;
+        keep::tell(&cx.node).await;
         delete(&cx.node.layout.seed(uuid)).await?;
     }
     cx.node.room.release(uuid);

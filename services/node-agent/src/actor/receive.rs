@@ -11,6 +11,7 @@ use crate::{
     facts::Urgency,
     hypervisor::disk,
     layers::{keep, stack},
+    layout::Layout,
     record::{Crossing, Disk, Record, Side},
     room::Need,
 };
@@ -102,10 +103,13 @@ async fn make_way(cx: &Cx, order: &Receive) -> Result<(), Refusal> {
         delete(&layout.layer(uuid, index)).await?;
     }
     cx.book.amend(uuid, Urgency::Whenever, |record| record.stack = order.stack.clone()).await?;
-    for layer in order.stack.layers.iter().filter(|layer| !stay.contains(&layer.index)) {
-        keep::bring_in(layout, uuid, layer)?;
-    }
-    keep::forget(layout, uuid)?;
-    keep::tell(&cx.node);
+    let come: Vec<Layer> = order.stack.layers.iter().filter(|layer| !stay.contains(&layer.index)).cloned().collect();
+    let of = uuid.clone();
+    let brought = move |layout: &Layout| {
+        come.iter().try_for_each(|layer| keep::bring_in(layout, &of, layer))?;
+        keep::forget(layout, &of)
+    };
+    keep::aside(&cx.node, brought).await?;
+    keep::tell(&cx.node).await;
     Ok(())
 }

@@ -20,7 +20,8 @@ const WANTED: &str = "remove";
 pub(super) async fn run(cx: &Cx, order: &Remove) -> Result<(), Refusal> {
     let record = cx.record().await?;
     if !order.keep_layers {
-        keep::forget(&cx.node.layout, &order.uuid)?;
+        let uuid = order.uuid.clone();
+        keep::aside(&cx.node, move |layout| keep::forget(layout, &uuid)).await?;
     }
     if record.is_tombstone() {
         return Ok(());
@@ -39,8 +40,9 @@ pub(super) async fn run(cx: &Cx, order: &Remove) -> Result<(), Refusal> {
     cx.unwire(&record).await?;
     let layout = &cx.node.layout;
     if order.keep_layers {
-        keep::stow(layout, &order.uuid, &record.stack.layers)?;
-        keep::tell(&cx.node);
+        let (uuid, layers) = (order.uuid.clone(), record.stack.layers.clone());
+        keep::aside(&cx.node, move |layout| keep::stow(layout, &uuid, &layers)).await?;
+        keep::tell(&cx.node).await;
     }
     // Where it was being frozen there may be one more.
     let next = record.freezing.then(|| record.stack.top.saturating_add(1));

@@ -48,7 +48,7 @@ async fn ask(cx: &Cx) -> Result<(), Refusal> {
         let off = async {
             loop {
                 let _ = tokio::time::timeout(LOOK_AGAIN, events.recv()).await;
-                if matches!(cx.book.look().await.domain, Domain::Absent | Domain::Off(_)) {
+                if cx.book.look().await.domain.is_off() {
                     return Ok(());
                 }
             }

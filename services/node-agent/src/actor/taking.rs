@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use watari_chassis::clock;
 use watari_contracts::agent::Progress;
-use watari_model::{Refusal, Said};
+use watari_model::Refusal;
 
 use super::{Actor, Operation};
 use crate::{
@@ -95,13 +95,7 @@ impl Actor {
     /// reception or a removal of a server that is not known yet begins a record.
     async fn subject(&self, work: &Work) -> Result<Option<Record>, Refusal> {
         let Some(uuid) = work.uuid() else { return Ok(self.book.current().await) };
-        if !blueprint::is_uuid(uuid) {
-            return Err(Refusal::OutOfRange {
-                field: "uuid".to_owned(),
-                value: uuid.chars().take(80).collect(),
-                allowed: Said::new("a UUID in lower case", "小文字の UUID"),
-            });
-        }
+        blueprint::check_uuid(uuid)?;
         let known = self.book.record(uuid).await;
         Ok(Some(known.unwrap_or_else(|| Record::new(self.book.vm.clone(), uuid.to_owned()))))
     }

@@ -56,11 +56,26 @@ pub(crate) async fn run(node: &Arc<Node>, shutdown: &CancellationToken) {
 }
 
 /// Tells what is kept now, without waiting for the next look: a migration may wait for it.
-pub(crate) fn tell(node: &Node) {
-    match list(&node.layout) {
+pub(crate) async fn tell(node: &Node) {
+    let layout = node.layout.clone();
+    let found = tokio::task::spawn_blocking(move || list(&layout)).await.unwrap_or_else(|e| Err(io::Error::other(e)));
+    match found {
         Ok(found) => node.facts.set_layers(sorted(found.whole)),
         Err(error) => tracing::warn!(%error, "the folder of frozen layers cannot be looked at"),
     }
+}
+
+/// Does with the folders what waits for the disk, where nobody else waits.
+///
+/// # Errors
+/// As what is done.
+pub(crate) async fn aside(
+    node: &Node,
+    work: impl FnOnce(&Layout) -> Result<(), Refusal> + Send + 'static,
+) -> Result<(), Refusal> {
+    let layout = node.layout.clone();
+    let done = tokio::task::spawn_blocking(move || work(&layout)).await;
+    done.unwrap_or_else(|error| Err(failed(&io::Error::other(error))))
 }
 
 fn sorted(mut whole: BTreeMap<String, Vec<Layer>>) -> BTreeMap<String, Vec<Layer>> {
@@ -83,7 +98,9 @@ fn look(layout: &Layout, stop: &CancellationToken) -> io::Result<BTreeMap<String
         }
     }
     for (uuid, layers) in &found.whole {
-        let proofs = layers.iter().filter_map(|layer| arriving(layout, uuid, layer, Kind::Proof));
+        let told = |layer: &&Layer| found.proofs.iter().any(|(of, is)| of == uuid && is == *layer);
+        let untold = layers.iter().filter(|layer| !told(layer));
+        let proofs = untold.filter_map(|layer| arriving(layout, uuid, layer, Kind::Proof));
         for proof in proofs {
             fs::OpenOptions::new().append(true).create(true).open(proof)?;
         }

@@ -23,9 +23,9 @@ use std::{
 use tokio::sync::Semaphore;
 use watari_chassis::clock;
 use watari_contracts::agent::{Answer, Progress, SendAhead};
-use watari_model::{Refusal, Said};
+use watari_model::Refusal;
 
-use crate::{actor::Book, blueprint, node::Node, record::Disk};
+use crate::{actor::Book, blueprint, node::Node};
 use sending::{Job, Sending};
 
 /// Disks that are sent ahead at the same time.
@@ -66,13 +66,7 @@ impl Couriers {
     ) -> Result<Answer, Refusal> {
         node.journal.heed_epoch(order.order.epoch).await?;
         node.facts.set_epoch(order.order.epoch);
-        if !blueprint::is_uuid(&order.uuid) {
-            return Err(Refusal::OutOfRange {
-                field: "uuid".to_owned(),
-                value: order.uuid.chars().take(80).collect(),
-                allowed: Said::new("a UUID in lower case", "小文字の UUID"),
-            });
-        }
+        blueprint::check_uuid(&order.uuid)?;
         let book = book.ok_or_else(|| node.not_now(&order.vm, "absent", WANTED))?;
         let progress = match self.known(&order) {
             Some(progress) => progress,
@@ -101,14 +95,7 @@ impl Couriers {
     }
 
     async fn begin(&self, node: &Arc<Node>, book: &Arc<Book>, order: SendAhead) -> Result<Progress, Refusal> {
-        let record = book.record(&order.uuid).await.filter(|record| !record.is_tombstone());
-        let record = record.ok_or_else(|| node.not_now(&order.vm, "absent", WANTED))?;
-        if !record.seen.is_granted() || record.seen.granted != order.generation {
-            return Err(node.not_now(&order.vm, "here under another grant", WANTED));
-        }
-        if record.disk != Disk::Whole {
-            return Err(node.not_now(&order.vm, "without a disk of its own", WANTED));
-        }
+        let record = book.own_disk(&order.uuid, order.generation, WANTED).await?;
         if record.freezing {
             return Ok(Progress::Working);
         }

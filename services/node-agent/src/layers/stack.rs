@@ -98,7 +98,7 @@ pub async fn settled(node: &Node, book: &Book, uuid: &str) -> Result<Record, Ref
         }
     }
     let there = |path: PathBuf| async move { tokio::fs::metadata(path).await.ok().map(|meta| meta.len()) };
-    let taken = if process.is_some() || there(next).await.is_some() { there(now).await } else { None };
+    let taken = if there(next).await.is_some() { there(now).await } else { None };
     book.amend(uuid, Urgency::Soon, |record| {
         record.freezing = false;
         if let Some(size_bytes) = taken {

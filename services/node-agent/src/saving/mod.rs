@@ -32,15 +32,9 @@ use watari_contracts::{
     agent::{Domain, OffReason, Phase},
     saving::{DiskSaving, SaveDisk, Stage},
 };
-use watari_model::{Refusal, Said, image::Consistency};
+use watari_model::{Refusal, image::Consistency};
 
-use crate::{
-    actor::Book,
-    blueprint,
-    layers::stack,
-    node::Node,
-    record::{Disk, Side},
-};
+use crate::{actor::Book, blueprint, layers::stack, node::Node, record::Side};
 use job::Job;
 use save::{Access, Save};
 
@@ -123,13 +117,7 @@ impl Saves {
         book: Option<Arc<Book>>,
         order: SaveDisk,
     ) -> Result<DiskSaving, Refusal> {
-        if !blueprint::is_uuid(&order.uuid) {
-            return Err(Refusal::OutOfRange {
-                field: "uuid".to_owned(),
-                value: order.uuid.chars().take(80).collect(),
-                allowed: Said::new("a UUID in lower case", "小文字の UUID"),
-            });
-        }
+        blueprint::check_uuid(&order.uuid)?;
         let stage = match (self.known(&order)?, book) {
             (Some(stage), _) => stage,
             (None, Some(book)) => self.begin(node, &book, order).await,
@@ -229,14 +217,7 @@ impl Saves {
 /// The disk that is to be copied, if it is at rest here under the grant that the order names.
 async fn source(node: &Node, book: &Book, order: &SaveDisk) -> Result<(Source, PathBuf), Stage> {
     let failed = |state: &str| Stage::Failed(node.not_now(&order.vm, state, WANTED));
-    let record = book.record(&order.uuid).await.filter(|record| !record.is_tombstone());
-    let record = record.ok_or_else(|| failed("absent"))?;
-    if !record.seen.is_granted() || record.seen.granted != order.generation {
-        return Err(failed("here under another grant"));
-    }
-    if record.disk != Disk::Whole {
-        return Err(failed("without a disk of its own"));
-    }
+    let record = book.own_disk(&order.uuid, order.generation, WANTED).await.map_err(Stage::Failed)?;
     if record.freezing {
         return Err(Stage::Waiting);
     }

@@ -29,7 +29,7 @@ fn indices(stack: &Stack) -> (Vec<u32>, u32) {
 /// Whether the server's process writes to that layer.
 async fn writes_to(scene: &Scene, agent: &TestAgent, vm: &str, index: u32) -> bool {
     let process = agent.agent.node().hypervisor.process(vm, &scene.server(vm).uuid).await.unwrap().unwrap();
-    process.has_open(&layer_path(scene, agent, vm, index)).await.unwrap()
+    process.writes_to(&layer_path(scene, agent, vm, index)).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

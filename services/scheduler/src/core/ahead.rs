@@ -13,7 +13,7 @@ use watari_contracts::agent::{Freeze, Layer, SendAhead, Stack};
 use watari_model::{
     MigrationId, NodeName, Refusal, VmName,
     outage::{Scope, State},
-    vm::{self, Desired, Evacuate, Seeded, Vm},
+    vm::{self, Desired, Evacuate, Preseed, Seeded, Vm},
 };
 
 use super::{
@@ -97,7 +97,8 @@ pub(crate) fn send<'a>(turn: &mut Turn<'a>, operation: &str, vm: &Vm, to: &NodeN
 pub(crate) fn decide(turn: &mut Turn<'_>) {
     let snap = turn.snap;
     for_outages(turn);
-    for entry in snap.vms.values() {
+    // Few are, and each turn passes over all servers.
+    for entry in snap.vms.values().filter(|entry| entry.value.preseed.as_ref().is_some_and(Preseed::is_due)) {
         if turn.settled::<Vm>(entry.value.name.as_str()) {
             step(turn, entry);
         }

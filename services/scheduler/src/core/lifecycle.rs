@@ -14,7 +14,7 @@ use super::{
     crossing, naming, placement,
     placement::Need,
     removal, server,
-    snapshot::{Sight, is_off},
+    snapshot::Sight,
     turn::{OnFailure, Step, Turn, pause_ms},
 };
 
@@ -33,9 +33,9 @@ fn step(turn: &mut Turn<'_>, entry: &Entry<Vm>) {
     if vm.desired == Desired::Deleted && !matches!(vm.state, State::Deleting | State::Migrating) {
         return turn.change_vm(entry, [Change::DeleteAsked], |_| {});
     }
-    if let Some(node) = vm.node().cloned().filter(|node| turn.is_off(node)) {
+    if let Some(node) = vm.node().filter(|node| turn.is_off(node)) {
         match vm.state {
-            State::Starting | State::Running | State::Stopping | State::Stopped => return stranded(turn, entry, &node),
+            State::Starting | State::Running | State::Stopping | State::Stopped => return stranded(turn, entry, node),
             State::Pending | State::Failed | State::Migrating | State::Deleting => {}
         }
     }
@@ -172,7 +172,7 @@ fn restart_is_due(turn: &Turn<'_>, vm: &Vm) -> bool {
 fn seen_off(turn: &mut Turn<'_>, entry: &Entry<Vm>) -> Option<()> {
     let vm = &entry.value;
     let fact = turn.look(entry, vm.node()?)?;
-    if !is_off(fact.domain) || fact.generation > vm.generation() {
+    if !fact.domain.is_off() || fact.generation > vm.generation() {
         return None;
     }
     // The guest's own shutting down is its users' wish; a crash, or a node that was off, is not.

@@ -34,7 +34,7 @@ pub use action::{Action, Order, Settle};
 pub use control::{Control, Sight as ControlSight};
 pub use readiness::{Outlook, outlooks};
 pub use rules::{Amount, CalendarRules, Overcommit, PowerRules, PreseedRules, Rules};
-pub use snapshot::{Answer, Both, Heard, Off, Outcome, Restarts, Sight, Snapshot, is_off, known};
+pub use snapshot::{Answer, Both, Heard, Off, Outcome, Restarts, Sight, Snapshot, known};
 
 pub(crate) use action::listen_key;
 pub(crate) use control::{SERVICES, missing_at};

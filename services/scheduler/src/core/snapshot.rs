@@ -153,7 +153,7 @@ impl Sight<'_> {
     /// Whether no process of it lives there, as far as is known.
     #[must_use]
     pub fn off(self) -> bool {
-        self.domain().is_some_and(is_off)
+        self.domain().is_some_and(Domain::is_off)
     }
 
     /// Whether it runs there under `generation`, granted to that node.
@@ -170,12 +170,6 @@ impl Sight<'_> {
 #[must_use]
 pub fn known(fact: &VmFact) -> Option<Domain> {
     (fact.domain != Domain::Unknown).then_some(fact.domain)
-}
-
-/// Whether no process of the domain lives.
-#[must_use]
-pub const fn is_off(domain: Domain) -> bool {
-    matches!(domain, Domain::Absent | Domain::Off(_))
 }
 
 impl Snapshot {
@@ -206,9 +200,10 @@ impl Snapshot {
     /// An operator's word that a node is off, unless it is heard all the same.
     #[must_use]
     pub fn off(&self, node: &NodeName, silent_ms: u64) -> Option<&node::Off> {
+        let known = &self.nodes.get(node.as_str())?.value;
+        let off = known.off.as_ref().filter(|_| known.state == node::State::Lost)?;
         let heard = self.heard.get(node).is_some_and(|h| h.age_ms <= silent_ms);
-        let known = self.nodes.get(node.as_str()).map(|entry| &entry.value);
-        known.filter(|node| !heard && node.state == node::State::Lost).and_then(|node| node.off.as_ref())
+        (!heard).then_some(off)
     }
 
     /// Whether a node cannot be reckoned with: unknown, lost, or suspect and not heard.

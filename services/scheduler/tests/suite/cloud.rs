@@ -349,9 +349,8 @@ async fn a_drained_node_sends_its_servers_to_its_own_site_first() {
     assert_ne!(vm.node.unwrap(), node);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn invariant_10_another_scheduler_goes_on_with_an_evacuation() {
-    let mut cloud = Cloud::start().await;
+/// An evacuation of `mail`, `web` and `a`, the first of which is being copied.
+async fn half_way(cloud: &Cloud) -> OutageView {
     for name in ["mail", "web", "a"] {
         cloud.running(name, "myodaiji").await;
     }
@@ -363,6 +362,13 @@ async fn invariant_10_another_scheduler_goes_on_with_an_evacuation() {
         page.migrations.iter().any(|m| m.state == migration::State::Copying).then_some(())
     };
     eventually_some("something copies", SOON, copying).await;
+    outage
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn invariant_10_another_scheduler_goes_on_with_an_evacuation() {
+    let mut cloud = Cloud::start().await;
+    let outage = half_way(&cloud).await;
     cloud.kill_scheduler();
     cloud.start_scheduler().await;
     let emptied = until_outage(&cloud, &outage.id, outage::State::Evacuated).await;
@@ -376,17 +382,7 @@ async fn invariant_10_another_scheduler_goes_on_with_an_evacuation() {
 #[tokio::test(flavor = "multi_thread")]
 async fn invariant_8_an_evacuation_survives_the_death_of_the_bus() {
     let mut cloud = Cloud::start().await;
-    for name in ["mail", "web", "a"] {
-        cloud.running(name, "myodaiji").await;
-    }
-    cloud.fleet.copies_take(Duration::from_millis(700));
-    let outage = cloud.ask(&EvacuateSite { request_id: None, site: "myodaiji".parse().unwrap() }).await.unwrap();
-    let request = ListMigrations { vm: None, active: true, limit: None };
-    let copying = || async {
-        let page = cloud.ctx.bus.request(&request).await.ok()?;
-        page.migrations.iter().any(|m| m.state == migration::State::Copying).then_some(())
-    };
-    eventually_some("something copies", SOON, copying).await;
+    let outage = half_way(&cloud).await;
     cloud.nats.restart();
     let emptied = until_outage(&cloud, &outage.id, outage::State::Evacuated).await;
     assert_eq!((emptied.moved.len(), emptied.failed.len()), (3, 0), "{emptied:?}");

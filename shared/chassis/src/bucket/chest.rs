@@ -3,17 +3,14 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use async_nats::{
-    HeaderMap,
-    jetstream::{self, stream::LastRawMessageErrorKind},
-};
+use async_nats::{HeaderMap, jetstream};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use tokio::time::{sleep, timeout};
 
 use super::{
     Past, PastWrite, Reach, ReadError, Revision, WriteError,
-    entry::Raw,
+    entry::{Raw, holds},
     past::STALLED,
     write::{PutFault, is_conflict, is_key},
 };
@@ -95,20 +92,11 @@ impl Chest {
     }
 
     async fn holds(&self, revision: Revision) -> Result<bool, ReadError> {
-        match self.past.store.stream.get_raw_message(revision).await {
-            Ok(_) => Ok(true),
-            Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(false),
-            Err(error) => Err(self.past.fault(chain(&error))),
-        }
+        holds(&self.past.store, self.past.bucket, revision).await
     }
 
     async fn newest(&self, key: &str) -> Result<Option<Raw>, ReadError> {
-        let subject = format!("{}{key}", self.past.store.prefix);
-        match self.past.store.stream.get_last_raw_message_by_subject(&subject).await {
-            Ok(message) => Ok(Some(Raw::from_stream(self.past.bucket, key, message))),
-            Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
-            Err(error) => Err(self.past.fault(chain(&error))),
-        }
+        Raw::newest(&self.past.store, self.past.bucket, key).await
     }
 
     /// Stores a document under a key that has none. If these very bytes are there already nothing is

@@ -2,12 +2,17 @@
 
 use async_nats::{
     HeaderMap,
-    jetstream::{kv, message::StreamMessage},
+    jetstream::{
+        kv::{self, Store},
+        message::StreamMessage,
+        stream::LastRawMessageErrorKind,
+    },
 };
 use bytes::Bytes;
 use watari_model::{Document, Timestamp};
 
 use super::Revision;
+use crate::run::chain;
 
 /// A document and which write it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,7 +74,26 @@ pub(crate) struct Raw {
     pub(crate) deleted: bool,
 }
 
+/// Whether the stream's leader has the message with this number at all.
+pub(super) async fn holds(store: &Store, bucket: &'static str, revision: Revision) -> Result<bool, ReadError> {
+    match store.stream.get_raw_message(revision).await {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(false),
+        Err(error) => Err(ReadError::Bus { bucket, detail: chain(&error) }),
+    }
+}
+
 impl Raw {
+    /// What the stream's leader has under `key`, deletion markers included.
+    pub(super) async fn newest(store: &Store, bucket: &'static str, key: &str) -> Result<Option<Self>, ReadError> {
+        let subject = format!("{}{key}", store.prefix);
+        match store.stream.get_last_raw_message_by_subject(&subject).await {
+            Ok(message) => Ok(Some(Self::from_stream(bucket, key, message))),
+            Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
+            Err(error) => Err(ReadError::Bus { bucket, detail: chain(&error) }),
+        }
+    }
+
     pub(crate) fn from_stream(bucket: &'static str, key: &str, message: StreamMessage) -> Self {
         let deleted = is_deletion(&message.headers);
         Self {

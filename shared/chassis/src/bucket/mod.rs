@@ -9,10 +9,7 @@ mod write;
 
 use std::{marker::PhantomData, sync::Arc, sync::OnceLock};
 
-use async_nats::jetstream::{
-    kv::Store,
-    stream::{Info as StreamInfo, LastRawMessageErrorKind},
-};
+use async_nats::jetstream::{kv::Store, stream::Info as StreamInfo};
 use futures_util::StreamExt;
 use watari_model::Document;
 
@@ -100,12 +97,7 @@ impl<T: Document> Bucket<T> {
 
     /// What the stream's leader has under `key`, deletion markers included.
     pub(crate) async fn raw(&self, key: &str) -> Result<Option<Raw>, ReadError> {
-        let subject = format!("{}{key}", self.inner.store.prefix);
-        match self.inner.store.stream.get_last_raw_message_by_subject(&subject).await {
-            Ok(message) => Ok(Some(Raw::from_stream(T::BUCKET, key, message))),
-            Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
-            Err(error) => Err(ReadError::Bus { bucket: T::BUCKET, detail: chain(&error) }),
-        }
+        Raw::newest(&self.inner.store, T::BUCKET, key).await
     }
 
     /// What the stream's leader says of the stream as a whole.
@@ -116,11 +108,7 @@ impl<T: Document> Bucket<T> {
 
     /// Whether the leader has the message with this number at all.
     pub(crate) async fn holds(&self, revision: Revision) -> Result<bool, ReadError> {
-        match self.inner.store.stream.get_raw_message(revision).await {
-            Ok(_) => Ok(true),
-            Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(false),
-            Err(error) => Err(ReadError::Bus { bucket: T::BUCKET, detail: chain(&error) }),
-        }
+        entry::holds(&self.inner.store, T::BUCKET, revision).await
     }
 
     pub(crate) fn store(&self) -> &Store {

@@ -9,7 +9,7 @@ use std::{env, ffi::OsString, fs, io, path::PathBuf};
 use serde::de::DeserializeOwned;
 use toml::Table;
 
-pub use sections::{BusSection, Common, DEFAULTS, Format, LeaseSection, Limits, Telemetry};
+pub use sections::{BusSection, Common, DEFAULTS, Format, LeaseSection, Limits, Telemetry, listening};
 
 use crate::options::Options;
 use layers::Origins;

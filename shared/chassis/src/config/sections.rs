@@ -113,20 +113,7 @@ impl Common {
     /// # Errors
     /// A sentence for the operator if it is no address, or one that others reach without leave.
     pub fn listen(&self) -> Result<Option<SocketAddr>, String> {
-        let text = &self.telemetry.listen;
-        if text.is_empty() {
-            return Ok(None);
-        }
-        let address: SocketAddr = text
-            .parse()
-            .map_err(|_| format!("telemetry.listen is {text:?}: give it ADDRESS:PORT or leave it empty"))?;
-        if address.ip().is_loopback() || self.telemetry.listen_beyond_loopback {
-            Ok(Some(address))
-        } else {
-            Err(format!(
-                "telemetry.listen is {text}, which others can reach in plain text: use 127.0.0.1, or set telemetry.listen_beyond_loopback = true where something else guards it"
-            ))
-        }
+        listening(&self.telemetry.listen, self.telemetry.listen_beyond_loopback)
     }
 
     /// `[bus]` as what [`crate::Bus::connect`] takes. A service waits for its bus.
@@ -176,6 +163,25 @@ impl Common {
             }
         }
         Ok(())
+    }
+}
+
+/// The address for `/metrics`, if there is to be one.
+///
+/// # Errors
+/// A sentence for the operator if it is no address, or one that others reach without leave.
+pub fn listening(text: &str, beyond_loopback: bool) -> Result<Option<SocketAddr>, String> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let address: SocketAddr =
+        text.parse().map_err(|_| format!("telemetry.listen is {text:?}: give it ADDRESS:PORT or leave it empty"))?;
+    if address.ip().is_loopback() || beyond_loopback {
+        Ok(Some(address))
+    } else {
+        Err(format!(
+            "telemetry.listen is {text}, which others can reach in plain text: use 127.0.0.1, or set telemetry.listen_beyond_loopback = true where something else guards it"
+        ))
     }
 }
 

@@ -47,7 +47,8 @@ fn entries(page: &str) -> impl Iterator<Item = &str> {
 const HEAD: &str = "# Metrics
 
 Every metric that Watari's processes serve at `/metrics`, as the code names them: a test compares this page with the
-code, and `WATARI_GOLDEN=write cargo test -p watari-testkit --test tidy` writes it anew. Each process serves
+code, and `WATARI_GOLDEN=write cargo test -p watari-testkit --test tidy` writes it anew. Each process but nats-launcher,
+which `all` leaves out, serves
 `process_resident_memory_bytes`, `process_cpu_seconds_total`, `process_threads`, `process_open_fds` and
 `process_start_time_seconds` as well.
 

@@ -58,8 +58,8 @@ pub(super) const TEXTS: &[Text] = &[
     ),
     ("Example, as root on a front end:", "例 (フロントエンドで root として):"),
     (
-        "Nothing is changed. Exit status: 0 nothing is wrong, though there may be notes; 4 warnings; 5 something does not work; 1 to 3 as of every command, when nothing could be looked at.",
-        "何も変更しません。\n終了ステータス: 0 異常なし (参考情報はあり得ます)、4 警告、5 異常。調べられなかったときは、ほかのコマンドと同じ 1 から 3 です。",
+        "Nothing is changed. Exit status: 0 nothing is wrong, though there may be notes; 4 warnings; 5 something does not work, or somebody does not answer; 1 to 3 as of every command: a refusal, a wrong command line, no connection.",
+        "何も変更しません。\n終了ステータス: 0 異常なし (参考情報はあり得ます)、4 警告、5 異常または応答なし。拒否、コマンドラインの誤り、接続なしは、ほかのコマンドと同じ 1 から 3 です。",
     ),
     (
         "Nothing is started elsewhere because a node is silent: it may be running. On your word what waits for it goes on: a server whose whole copy stands paused on another node runs there; one whose only disk is on the node is shown as stopped, and starts there again when the node is back; the addresses of deleted ones are free. If the node is NOT off, a server may then run twice. The word ends by itself when the node is heard again.",

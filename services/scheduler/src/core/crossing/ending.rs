@@ -12,7 +12,7 @@ use super::{
     Step, Turn, measure,
     orders::{abort, discard, release, resume},
 };
-use crate::core::snapshot::{Sight, is_off, known};
+use crate::core::snapshot::{Sight, known};
 
 /// The grant is the target's: it is resumed there and forgotten at the source.
 pub(super) fn switching(turn: &mut Turn<'_>, entry: &Entry<Migration>, vm: &Entry<Vm>) {
@@ -83,7 +83,7 @@ fn awaken(turn: &mut Turn<'_>, entry: &Entry<Migration>, vm: &Entry<Vm>) {
         let (vm, node) = (migration.vm.to_string(), migration.to.to_string());
         return turn.change_migration(entry, [Change::Lost(Refusal::VmStranded { vm, node })]);
     }
-    let off = sight.off() && turn.look(vm, &migration.to).is_some_and(|fact| is_off(fact.domain));
+    let off = sight.off() && turn.look(vm, &migration.to).is_some_and(|fact| fact.domain.is_off());
     // The order to resume is given even so: by its grant the agent learns that the disk is whole.
     if off && !matches!(resume(turn, &vm.value), Step::Working) {
         // The copy died before it ran. The server is started anew from its disk.
@@ -139,7 +139,8 @@ pub(crate) fn undo(turn: &mut Turn<'_>, migration: &Migration, vm: &Entry<Vm>) {
     }
     let discarded = matches!(discard(turn, migration, &vm.value), Step::Done(_));
     if turn.is_off(&migration.from) {
-        return source_is_off(turn, migration, vm, discarded);
+        // Nobody there can be asked, and nothing runs there, as an operator says.
+        return end_undone(turn, migration, vm, discarded);
     }
     // Closes the migration at the source too: a late order to send would find nobody prepared, but
     // what is refused need not fail.
@@ -148,22 +149,16 @@ pub(crate) fn undo(turn: &mut Turn<'_>, migration: &Migration, vm: &Entry<Vm>) {
     }
     let Some(source) = turn.look(vm, &migration.from) else { return };
     match known(source) {
-        Some(Domain::Running | Domain::Off(_) | Domain::Absent) if discarded => {
-            turn.change_vm(vm, [vm::Change::MigrationEnded], |_| {});
-        }
-        Some(Domain::Running | Domain::Off(_) | Domain::Absent) if turn.unreachable(&migration.to) => {
-            // Its copy can never get a grant. What it has is removed when it is heard again.
-            let left = vm::Change::LeftBehind(migration.to.clone());
-            turn.change_vm(vm, [left, vm::Change::MigrationEnded], |_| {});
-        }
+        Some(Domain::Running | Domain::Off(_) | Domain::Absent) => end_undone(turn, migration, vm, discarded),
         // What is off has no copy that could run, and gets none: it never has the grant.
         Some(Domain::Paused) if discarded || turn.is_off(&migration.to) => wake_source(turn, vm, source),
         _ => {}
     }
 }
 
-/// Nobody at the source can be asked, and nothing runs there, as an operator says.
-fn source_is_off(turn: &mut Turn<'_>, migration: &Migration, vm: &Entry<Vm>, discarded: bool) {
+/// Ends it for the server once the target's copy is destroyed, or can never get a grant: what a target has that is not
+/// heard is removed when it is heard again.
+fn end_undone(turn: &mut Turn<'_>, migration: &Migration, vm: &Entry<Vm>, discarded: bool) {
     if discarded {
         turn.change_vm(vm, [vm::Change::MigrationEnded], |_| {});
     } else if turn.unreachable(&migration.to) {

@@ -15,7 +15,7 @@
 use watari_contracts::agent::{Domain, OffReason, Phase, VmFact};
 use watari_model::{MigrationId, vm::Vm};
 
-use crate::core::snapshot::{Both, is_off, known};
+use crate::core::snapshot::{Both, known};
 
 /// What is known of the copying besides the two looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,15 +54,15 @@ pub fn verdict(id: &MigrationId, both: &Both) -> Verdict {
         (Some(Domain::Running), Some(Domain::Running)) => Verdict::Double,
         (Some(Domain::Running), _) if over => Verdict::GiveUp,
         (Some(Domain::Paused), Some(Domain::Paused | Domain::Absent | Domain::Off(_))) if over => Verdict::GiveUp,
-        (Some(gone), Some(Domain::Paused)) if is_off(gone) && by_word => {
+        (Some(gone), Some(Domain::Paused)) if gone.is_off() && by_word => {
             if b.is_some_and(told) {
                 Verdict::Switch
             } else {
                 Verdict::Wait
             }
         }
-        (Some(gone), Some(Domain::Paused)) if is_off(gone) && arrived(id, b) => Verdict::Switch,
-        (Some(gone), Some(none)) if is_off(gone) && is_off(none) => Verdict::GiveUp,
+        (Some(gone), Some(Domain::Paused)) if gone.is_off() && arrived(id, b) => Verdict::Switch,
+        (Some(gone), Some(none)) if gone.is_off() && none.is_off() => Verdict::GiveUp,
         _ => Verdict::Wait,
     }
 }
