@@ -37,10 +37,12 @@ pub struct Scenario {
     pub run: fn(&Stage) -> anyhow::Result<()>,
 }
 
-/// All scenarios, in the order in which they run.
-#[must_use]
-pub fn all() -> Vec<Scenario> {
-    [
+type Group = &'static [(&'static str, fn(&Stage) -> anyhow::Result<()>)];
+
+/// In two halves that know nothing of each other and take about as long, so that two labs may share
+/// them: most of a scenario's time is a guest's boot or a silence that has to last.
+const HALVES: [&[Group]; 2] = [
+    &[
         input::SCENARIOS,
         life::SCENARIOS,
         network::SCENARIOS,
@@ -48,21 +50,40 @@ pub fn all() -> Vec<Scenario> {
         doors::SCENARIOS,
         failures::SCENARIOS,
         saving::SCENARIOS,
-        preseeding::SCENARIOS,
         kills::SCENARIOS,
+        doctor::SCENARIOS,
+    ],
+    &[
+        preseeding::SCENARIOS,
         power::SCENARIOS,
         ups::SCENARIOS,
         calendar::SCENARIOS,
         pauses::SCENARIOS,
         seed::SCENARIOS,
         fronts::SCENARIOS,
-        doctor::SCENARIOS,
         off::SCENARIOS,
         backup::SCENARIOS,
-    ]
-    .iter()
-    .flat_map(|group| group.iter().map(|(name, run)| Scenario { name, run: *run }))
-    .collect()
+    ],
+];
+
+/// The scenarios in the order in which they run: all, or the first or the second half.
+#[must_use]
+pub fn all(half: Option<Half>) -> Vec<Scenario> {
+    let groups = match half {
+        None => HALVES.concat(),
+        Some(Half::First) => HALVES[0].to_vec(),
+        Some(Half::Second) => HALVES[1].to_vec(),
+    };
+    groups.into_iter().flatten().map(|&(name, run)| Scenario { name, run }).collect()
+}
+
+/// One of the two lists that all scenarios are in.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub enum Half {
+    /// Inputs, life, networks, failures and kills.
+    First,
+    /// Sending ahead, power, outages, front ends and backups.
+    Second,
 }
 
 /// The lab with an image `mini`, a network `campus` and one server `mail` in it.

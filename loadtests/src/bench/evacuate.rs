@@ -1,15 +1,19 @@
 //! Six servers over a shaped link: Watari's evacuation beside loops of `virsh migrate`, one by
 //! one and all at once, of six twins. While the twins travel Watari's servers are off, so that each
-//! has the machine to itself.
+//! has the machine to itself. Each is done several times, and its median counts: emulated guests wake
+//! when they like.
 
 use std::{thread, time::Instant};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Bound, plain::Twin};
+use super::{Bound, Spread, plain::Twin};
 use crate::{lab::Lab, scenarios::Stage};
+
+/// Of each, so many: odd, for a median.
+const ROUNDS: usize = 5;
 
 /// The comparison. Times in milliseconds.
 #[derive(Clone, Debug, Serialize)]
@@ -18,28 +22,27 @@ pub struct Comparison {
     pub link_mbit: u64,
     /// How many servers.
     pub servers: usize,
-    /// What Watari moved.
-    pub bytes: u64,
     /// Watari's makespan.
-    pub watari_ms: f64,
-    /// The time that those bytes need at the link's rate.
-    pub bound_ms: f64,
-    /// Their ratio.
-    pub watari_to_bound: f64,
+    pub watari_ms: Spread,
+    /// The time that the bytes it moved need at the link's rate.
+    pub bound_ms: Spread,
+    /// Their ratio, of each evacuation.
+    pub watari_to_bound: Spread,
     /// A loop of `virsh migrate`, one after another.
-    pub virsh_one_by_one_ms: f64,
+    pub virsh_one_by_one_ms: Spread,
     /// All of them at once.
-    pub virsh_all_at_once_ms: f64,
+    pub virsh_all_at_once_ms: Spread,
 }
 
 impl Comparison {
     /// No slower than a quarter more than the bytes need, and faster than both loops.
     #[must_use]
     pub fn bounds(&self) -> Vec<Bound> {
+        let (watari, one_by_one, at_once) = (self.watari_ms, self.virsh_one_by_one_ms, self.virsh_all_at_once_ms);
         vec![
-            Bound::most("watari_to_bound", self.watari_to_bound, 1.25),
-            Bound::most("watari_ms (beside virsh_one_by_one_ms)", self.watari_ms, self.virsh_one_by_one_ms),
-            Bound::most("watari_ms (beside virsh_all_at_once_ms)", self.watari_ms, self.virsh_all_at_once_ms),
+            Bound::most("watari_to_bound", self.watari_to_bound.median, 1.25),
+            Bound::most("watari_ms (beside virsh_one_by_one_ms)", watari.median, one_by_one.median),
+            Bound::most("watari_ms (beside virsh_all_at_once_ms)", watari.median, at_once.median),
         ]
     }
 }
@@ -55,47 +58,61 @@ pub fn run(stage: &Stage, servers: usize, link_mbit: u32) -> anyhow::Result<Comp
     for name in &names {
         stage.ready(name)?;
     }
+    let shaped = |mbit: u32| lab.run(&["link", "--mbit", &mbit.to_string()]);
     // A guest's first migration takes two to three times as long as its next: nobody's counts.
     evacuated(lab)?;
-    lab.watari(&["site", "return", "myodaiji", "--wait"])?;
-    lab.run(&["link", "--mbit", &link_mbit.to_string()])?;
-    let report = evacuated(lab)?;
-    lab.run(&["link", "--mbit", "0"])?;
-    let moved = report["moved"].as_array().context("no report")?;
-    let bytes: u64 = moved.iter().flat_map(|m| [&m["memory_bytes"], &m["disk_bytes"]]).filter_map(Value::as_u64).sum();
-    let watari_ms = report["makespan_ms"].as_f64().context("no makespan")?;
-    #[allow(clippy::cast_precision_loss, reason = "bytes of an evacuation are far below 2^53")]
-    let bound_ms = bytes as f64 * 8.0 / (f64::from(link_mbit) * 1000.0);
-    eprintln!("evacuated {} servers in {watari_ms:.0} ms; their bytes need {bound_ms:.0} ms", moved.len());
+    let (mut watari, mut bound) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        lab.watari(&["site", "return", "myodaiji", "--wait"])?;
+        shaped(link_mbit)?;
+        let report = evacuated(lab)?;
+        shaped(0)?;
+        let (took, needed) = figures(&report, servers, link_mbit)?;
+        eprintln!("evacuated in {took:.0} ms; the bytes need {needed:.0} ms");
+        watari.push(took);
+        bound.push(needed);
+    }
+    let ratios = watari.iter().zip(&bound).map(|(took, needed)| took / needed).collect();
 
     lab.watari(&["site", "return", "myodaiji", "--wait"])?;
     let mut twins = twins(lab, &names)?;
     cross_all(lab, &mut twins)?;
-    lab.run(&["link", "--mbit", &link_mbit.to_string()])?;
-    let began = Instant::now();
-    for (twin, node) in &mut twins {
-        cross(lab, twin, node)?;
+    shaped(link_mbit)?;
+    let (mut one_by_one, mut all_at_once) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        let began = Instant::now();
+        for (twin, node) in &mut twins {
+            cross(lab, twin, node)?;
+        }
+        one_by_one.push(began.elapsed().as_secs_f64() * 1000.0);
+        let began = Instant::now();
+        cross_all(lab, &mut twins)?;
+        all_at_once.push(began.elapsed().as_secs_f64() * 1000.0);
+        eprintln!("twins one by one and all at once: {:.0?} and {:.0?} ms", one_by_one.last(), all_at_once.last());
     }
-    let virsh_one_by_one_ms = began.elapsed().as_secs_f64() * 1000.0;
-    eprintln!("twins one by one: {virsh_one_by_one_ms:.0} ms");
-    let began = Instant::now();
-    cross_all(lab, &mut twins)?;
-    let virsh_all_at_once_ms = began.elapsed().as_secs_f64() * 1000.0;
-    eprintln!("twins all at once: {virsh_all_at_once_ms:.0} ms");
-    lab.run(&["link", "--mbit", "0"])?;
+    shaped(0)?;
     for (twin, node) in twins {
         twin.end(&node)?;
     }
     Ok(Comparison {
         link_mbit: link_mbit.into(),
-        servers: moved.len(),
-        bytes,
-        watari_ms,
-        bound_ms,
-        watari_to_bound: watari_ms / bound_ms,
-        virsh_one_by_one_ms,
-        virsh_all_at_once_ms,
+        servers,
+        watari_ms: Spread::of(watari),
+        bound_ms: Spread::of(bound),
+        watari_to_bound: Spread::of(ratios),
+        virsh_one_by_one_ms: Spread::of(one_by_one),
+        virsh_all_at_once_ms: Spread::of(all_at_once),
     })
+}
+
+/// How long an evacuation took, and how long its bytes need, in milliseconds.
+fn figures(report: &Value, servers: usize, link_mbit: u32) -> anyhow::Result<(f64, f64)> {
+    let moved = report["moved"].as_array().context("no report")?;
+    ensure!(moved.len() == servers, "not everybody moved: {report}");
+    let bytes: u64 = moved.iter().flat_map(|m| [&m["memory_bytes"], &m["disk_bytes"]]).filter_map(Value::as_u64).sum();
+    #[allow(clippy::cast_precision_loss, reason = "bytes of an evacuation are far below 2^53")]
+    let needed = bytes as f64 * 8.0 / (f64::from(link_mbit) * 1000.0);
+    Ok((report["makespan_ms"].as_f64().context("no makespan")?, needed))
 }
 
 fn evacuated(lab: &Lab) -> anyhow::Result<Value> {

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, process::ExitCode, time::Instant};
 
 use clap::Parser;
-use watari_loadtests::scenarios::{Stage, all};
+use watari_loadtests::scenarios::{Half, Stage, all};
 
 /// Runs the end-to-end scenarios in the lab, which must be up.
 #[derive(Parser)]
@@ -14,6 +14,9 @@ struct Arguments {
     /// Only those whose name contains this.
     #[arg(long, default_value = "")]
     only: String,
+    /// Only one half, so that two labs may share them (`WATARI_LAB_DIR` and `WATARI_LAB_PREFIX` say which lab).
+    #[arg(long)]
+    half: Option<Half>,
     /// Print the names and end.
     #[arg(long)]
     list: bool,
@@ -21,7 +24,7 @@ struct Arguments {
 
 fn main() -> anyhow::Result<ExitCode> {
     let arguments = Arguments::parse();
-    let chosen: Vec<_> = all().into_iter().filter(|s| s.name.contains(&arguments.only)).collect();
+    let chosen: Vec<_> = all(arguments.half).into_iter().filter(|s| s.name.contains(&arguments.only)).collect();
     if arguments.list {
         chosen.iter().for_each(|s| println!("{}", s.name));
         return Ok(ExitCode::SUCCESS);
