@@ -2,7 +2,7 @@
 //! lays again by itself.
 
 use std::{
-    io::{BufRead, BufReader, Write},
+    io::{BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpStream},
     sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
@@ -18,6 +18,7 @@ type Run = fn(&Stage) -> anyhow::Result<()>;
 pub(super) const SCENARIOS: &[(&str, Run)] = &[
     ("an_overlay_network_spans_the_campuses_and_a_connection_survives_crossings", spans),
     ("servers_of_two_overlay_networks_do_not_reach_each_other", apart),
+    ("a_server_learns_who_it_is_from_its_node_and_not_who_its_neighbour_is", who_it_is),
     ("a_node_lays_its_overlay_networks_again_after_a_restart_and_a_power_cut", again),
 ];
 
@@ -32,15 +33,19 @@ struct Talk {
 }
 
 impl Talk {
-    /// Comes in by the node that runs `from`, since nothing else reaches a private network.
     fn begin(stage: &Stage, from: &str, to: &str) -> anyhow::Result<Self> {
+        Self::relayed(stage, from, &stage.address(to)?, ECHO)
+    }
+
+    /// Comes in by the node that runs `from`, since nothing else reaches a private network.
+    fn relayed(stage: &Stage, from: &str, to: &str, port: u16) -> anyhow::Result<Self> {
         let relay: SocketAddr = format!("{}:{RELAY}", stage.address(from)?).parse()?;
         let node = stage.node_of(from)?;
         let connected = stage.lab.within(&node, || Ok(TcpStream::connect_timeout(&relay, PATIENCE)?));
         let mut stream = connected.with_context(|| format!("{from} is not reached from {node}"))?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
-        writeln!(stream, "{} {ECHO}", stage.address(to)?)?;
+        writeln!(stream, "{to} {port}")?;
         Ok(Self { stream: BufReader::new(stream) })
     }
 
@@ -92,6 +97,26 @@ impl Stage {
                 Err(_) => std::thread::sleep(Duration::from_millis(200)),
             }
         }
+    }
+
+    /// What the metadata address answers a server: the status and the text.
+    fn metadata(&self, vm: &str, question: &str, header: &str) -> anyhow::Result<(u16, String)> {
+        let mut stream = Talk::relayed(self, vm, "169.254.169.254", 80)?.stream;
+        write!(stream.get_mut(), "{question} HTTP/1.1\r\nHost: metadata\r\n{header}\r\n\r\n")?;
+        let mut line = String::new();
+        stream.read_line(&mut line).context("no answer")?;
+        let status: u16 = line.split(' ').nth(1).context("no status")?.parse()?;
+        let mut length: usize = 0;
+        while !line.trim_end().is_empty() {
+            line.clear();
+            stream.read_line(&mut line)?;
+            if let Some(told) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+                length = told.trim().parse()?;
+            }
+        }
+        let mut text = vec![0_u8; length];
+        stream.read_exact(&mut text)?;
+        Ok((status, String::from_utf8(text)?))
     }
 
     /// A network's links on a node, and what its tunnel knows, in an order of its own.
@@ -167,6 +192,25 @@ fn apart(stage: &Stage) -> anyhow::Result<()> {
     }
     stage.watari(&["vm", "delete", "alone", "--yes", "--wait"])?;
     stage.watari(&["network", "delete", "isle", "--yes"])?;
+    Ok(())
+}
+
+fn who_it_is(stage: &Stage) -> anyhow::Result<()> {
+    drop(stage.neighbours()?);
+    let question = "GET /latest/meta-data/instance-id";
+    let token = |vm: &str| -> anyhow::Result<String> {
+        let asked = ("PUT /latest/api/token", "X-aws-ec2-metadata-token-ttl-seconds: 60");
+        let (status, token) = stage.metadata(vm, asked.0, asked.1)?;
+        ensure!(status == 200, "{vm} is given no token: {status}");
+        Ok(format!("X-aws-ec2-metadata-token: {token}"))
+    };
+    for vm in ["near", "far"] {
+        let uuid = stage.show("vm", vm)?["uuid"].as_str().context("no uuid")?.to_owned();
+        let told = stage.metadata(vm, question, &token(vm)?)?;
+        ensure!(told == (200, uuid), "{vm} is told {told:?}");
+    }
+    let others = stage.metadata("far", question, &token("near")?)?;
+    ensure!(others.0 == 401, "a neighbour's token is good for {others:?}");
     Ok(())
 }
 

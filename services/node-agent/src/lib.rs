@@ -23,6 +23,7 @@ pub mod images;
 pub mod inbound;
 pub mod layers;
 pub mod layout;
+mod metadata;
 pub mod node;
 pub mod plans;
 pub mod plumbing;

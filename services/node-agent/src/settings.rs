@@ -97,6 +97,8 @@ pub struct Networks {
     pub rules_wait_ms: u64,
     /// Minutes in which connections that a server brought along are taken up.
     pub arrival_minutes: u32,
+    /// Where questions for the metadata address are led on this node; 0 answers none.
+    pub metadata_port: u16,
     /// Segment to bridge.
     pub segments: BTreeMap<SegmentName, String>,
 }
@@ -234,6 +236,15 @@ impl Settings {
     }
 }
 
+impl Networks {
+    /// The TCP port at which servers' questions for the metadata address are answered. Nobody is answered
+    /// unless nftables guards our taps: who asks would not be known.
+    #[must_use]
+    pub fn metadata_port(&self) -> Option<u16> {
+        (self.guard && self.metadata_port != 0).then_some(self.metadata_port)
+    }
+}
+
 impl Bounds {
     /// How long libvirt may take to answer a question.
     #[must_use]
@@ -281,6 +292,8 @@ impl Validate for Settings {
             ("networks.lease_minutes", self.networks.lease_minutes.into(), 2, 10_080),
             ("networks.rules_wait_ms", self.networks.rules_wait_ms, 0, 60_000),
             ("networks.arrival_minutes", self.networks.arrival_minutes.into(), 1, 10_080),
+            // Not a service's own, such as DHCP's or DNS's.
+            ("networks.metadata_port", self.networks.metadata_port().map_or(1_024, u64::from), 1_024, 65_535),
             ("migration.poll_ms", self.migration.poll_ms, 100, 10_000),
             ("saving.at_once", self.saving.at_once as u64, 1, 64),
             ("saving.silence_seconds", self.saving.silence_seconds, 5, 3_600),

@@ -142,6 +142,7 @@ async fn inside_its_own_network() {
             guard: true,
             rules_wait_ms: 200,
             arrival_minutes: 1,
+            metadata_port: 0,
             segments: [("campus".parse().unwrap(), "br-t".to_owned())].into(),
         };
         Plumbing::open("m1".parse().unwrap(), layout.clone(), settings, None).unwrap()

@@ -1,5 +1,5 @@
 //! What a server's cards are plugged into here: bridges that the operator made, overlay networks'
-//! bridges that we make, and DHCP and DNS on both.
+//! bridges that we make, and DHCP, DNS and the metadata address on both.
 //!
 //! What a guest may send and receive there is `guard`'s. dnsmasq and nft are called in this module
 //! and nowhere else.
@@ -10,9 +10,11 @@ mod dnsmasq;
 mod guard;
 mod hosts;
 mod links;
+mod metadata;
 mod names;
 mod nft;
 mod overlay;
+mod say;
 mod segment;
 mod wiring;
 
@@ -37,6 +39,7 @@ use watari_model::{
 use guard::Guard;
 pub use guard::Policy;
 use links::Links;
+use metadata::Metadata;
 use overlay::Overlays;
 
 use crate::{blueprint, hypervisor::Nic, layout::Layout, settings};
@@ -53,6 +56,7 @@ pub struct Plumbing {
     /// What belongs on the networks' links, by the network service.
     plan: Mutex<NetworkPlan>,
     guard: Guard,
+    metadata: Metadata,
 }
 
 /// One network with servers on this node.
@@ -73,11 +77,10 @@ impl Plumbing {
         settings: settings::Networks,
         tunnel_address: Option<Ipv4Addr>,
     ) -> io::Result<Self> {
-        let bridges = settings.segments.values().cloned().collect();
-        let overlays = Overlays::new(tunnel_address, bridges, layout.run());
-        let guard = Guard::new(settings.guard, layout.run());
+        let overlays = Overlays::new(tunnel_address, &settings, layout.run());
+        let (guard, metadata) = (Guard::new(settings.guard, layout.run()), Metadata::new(&settings));
         let (links, networks, plan) = (Links::open()?, Mutex::default(), Mutex::default());
-        Ok(Self { node, layout, settings, tunnel_address, links, overlays, networks, plan, guard })
+        Ok(Self { node, layout, settings, tunnel_address, links, overlays, networks, plan, guard, metadata })
     }
 
     /// Where overlay networks' packets reach this node, if an interface has that address now.
@@ -295,6 +298,8 @@ impl Plumbing {
         if let Err(error) = self.write_names(&networks).await {
             tracing::warn!(vm = %server.name, %error, "its neighbours' names are not known yet");
         }
+        self.metadata.know(server, self.cards(server, None)).await;
+        self.metadata.tend(self.guard.is_identity_held()).await;
         Ok(nics)
     }
 
@@ -331,6 +336,8 @@ impl Plumbing {
                 running.read_again().map_err(failed)?;
             }
         }
+        self.metadata.forget(&server.uuid).await;
+        self.metadata.tend(self.guard.is_identity_held()).await;
         self.dismiss(server).await;
         Ok(())
     }
@@ -364,6 +371,9 @@ impl Plumbing {
             }
         }
         self.guard.restore(servers.iter().flat_map(|server| self.cards(server, None)).collect()).await;
+        for server in servers {
+            self.metadata.know(server, self.cards(server, None)).await;
+        }
         for network in networks.values() {
             let cleared = hosts::keep_only(&network.config.hosts, &network.cards);
             let running = dnsmasq::Running::find(&network.config.pid_file);
@@ -415,6 +425,7 @@ impl Plumbing {
     pub async fn tend(&self) {
         self.overlays.tend(&self.links).await;
         self.guard.tend().await;
+        self.metadata.tend(self.guard.is_identity_held()).await;
         let networks = self.networks.lock().await;
         for (name, network) in networks.iter() {
             if let Err(error) = serve(&network.config).await {

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod firewall;
+mod metadata;
 mod wire;
 
 use std::{path::PathBuf, process::Command};
@@ -21,6 +22,11 @@ fn a_guest_is_only_who_it_is() {
 #[test]
 fn a_guarded_server_is_reached_as_its_groups_say() {
     in_a_network_of_its_own("groups");
+}
+
+#[test]
+fn a_server_learns_who_it_is_and_nobody_else_does() {
+    in_a_network_of_its_own("identity_cards");
 }
 
 /// Runs an ignored test with its own network and processes, so that nothing of the machine's is
@@ -47,6 +53,18 @@ async fn groups() {
     std::fs::remove_dir_all(&folder).unwrap();
 }
 
+// The guests wait for answers, which are made beside them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "runs in a namespace that the other test makes"]
+async fn identity_cards() {
+    wire::lay();
+    let folder = PathBuf::from(format!("/tmp/watari-metadata-{}", std::process::id()));
+    let layout = Layout::new(&folder.join("data"), &folder.join("run"));
+    layout.make().unwrap();
+    metadata::hold(plumbing(&layout)).await;
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
 fn plumbing(layout: &Layout) -> Plumbing {
     let settings = Networks {
         lease_minutes: 60,
@@ -54,6 +72,7 @@ fn plumbing(layout: &Layout) -> Plumbing {
         tunnel_address: String::new(),
         rules_wait_ms: 200,
         arrival_minutes: 30,
+        metadata_port: metadata::PORT,
         segments: [("campus".parse().unwrap(), "br-t".to_owned())].into(),
     };
     Plumbing::open("m1".parse().unwrap(), layout.clone(), settings, None).unwrap()

@@ -13,11 +13,8 @@
 
 use serde_json::{Value, json};
 
-use super::{
-    Card,
-    say::{Table, accept, concat, count, drop, field, goto, is, is_not, meta},
-};
-use crate::blueprint::TAP_PREFIX;
+use super::Card;
+use crate::plumbing::say::{Table, accept, concat, count, drop, field, goto, is, is_not, meta, ours};
 
 const FAMILY: &str = "bridge";
 const TABLE: &str = "watari";
@@ -42,10 +39,6 @@ const LAST: i32 = 310;
 const RARP: u16 = 0x8035;
 /// The bit of a MAC that says "to a group", broadcast among them.
 const GROUP: &str = "01:00:00:00:00:00";
-
-fn ours() -> String {
-    format!("{TAP_PREFIX}*")
-}
 
 fn sender(protocol: &str, name: &str) -> Value {
     concat(&[meta("iifname"), field(protocol, name)])

@@ -9,7 +9,6 @@ mod bridge;
 mod identity;
 mod inherited;
 mod policy;
-mod say;
 mod stateful;
 mod tracking;
 
@@ -146,7 +145,8 @@ impl Guard {
         self.protection.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn is_identity_held(&self) -> bool {
+    /// Whether guests are held to their own MAC and addresses now.
+    pub(super) fn is_identity_held(&self) -> bool {
         self.protection().identity == Enforcement::Enforced
     }
 

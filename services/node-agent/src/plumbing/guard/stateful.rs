@@ -20,10 +20,8 @@ use watari_model::{
     firewall::{Direction, Peer, Protocol, Rule},
 };
 
-use super::{
-    Card, Guarded, Policy,
-    say::{Table, concat, count, drop, field, is, meta},
-};
+use super::{Card, Guarded, Policy};
+use crate::plumbing::say::{Table, concat, count, drop, field, is, meta};
 
 const FAMILY: &str = "inet";
 const TABLE: &str = "watari";

@@ -7,29 +7,33 @@ use std::{fs, io, net::Ipv4Addr, path::Path};
 use serde_json::{Value, json};
 
 use super::{BRIDGE_PREFIX, Spec};
-use crate::plumbing::nft;
+use crate::{metadata, plumbing::nft};
 
 const FAMILY: &str = "inet";
 const TABLE: &str = "watari-overlay";
 const FORWARDING: &str = "/proc/sys/net/ipv4/ip_forward";
 
+/// What the borders are laid from, beside the networks.
+pub(super) struct Node {
+    pub(super) tunnel: Option<Ipv4Addr>,
+    /// The operator's bridges, on which servers of provider networks are.
+    pub(super) bridges: Vec<String>,
+    /// The TCP port of the listener for the metadata address.
+    pub(super) metadata_port: Option<u16>,
+}
+
 /// Lays the rules for these networks, or takes all of them away with the last.
 ///
 /// # Errors
 /// nft's complaint; the kernel's switch cannot be turned.
-pub(super) async fn lay(
-    networks: &[&Spec],
-    tunnel: Option<Ipv4Addr>,
-    bridges: &[String],
-    mark: &Path,
-) -> io::Result<()> {
+pub(super) async fn lay(networks: &[&Spec], node: &Node, mark: &Path) -> io::Result<()> {
     if networks.is_empty() {
         // The switch first: without the rules, and with it on, the node would pass on anything.
         stop_forwarding(mark)?;
         return nft::apply(&removal()).await;
     }
     let switched_by_us = mark.exists() || fs::read_to_string(FORWARDING)?.trim() == "0";
-    nft::apply(&ruleset(networks, tunnel, bridges, switched_by_us)).await?;
+    nft::apply(&ruleset(networks, node, switched_by_us)).await?;
     forward(mark)
 }
 
@@ -89,7 +93,7 @@ fn rule(chain: &str, what: Vec<Value>) -> Value {
 }
 
 /// The whole table, replaced in one transaction.
-fn ruleset(networks: &[&Spec], tunnel: Option<Ipv4Addr>, bridges: &[String], only_ours: bool) -> Value {
+fn ruleset(networks: &[&Spec], node: &Node, only_ours: bool) -> Value {
     let table = json!({"family": FAMILY, "name": TABLE});
     let mut all = vec![
         json!({"add": {"table": table}}),
@@ -106,7 +110,8 @@ fn ruleset(networks: &[&Spec], tunnel: Option<Ipv4Addr>, bridges: &[String], onl
     let port =
         |protocol: &str, port: u16| equals(json!({"payload": {"protocol": protocol, "field": "dport"}}), json!(port));
     // Of the node itself.
-    for service in [port("udp", 67), port("udp", 53), port("tcp", 53)] {
+    let services = [port("udp", 67), port("udp", 53), port("tcp", 53)];
+    for service in services.into_iter().chain(node.metadata_port.map(|metadata| port("tcp", metadata))) {
         all.push(rule("input", vec![from_ours(), service, accept()]));
     }
     let echo = equals(json!({"payload": {"protocol": "icmp", "field": "type"}}), json!("echo-request"));
@@ -124,7 +129,10 @@ fn ruleset(networks: &[&Spec], tunnel: Option<Ipv4Addr>, bridges: &[String], onl
         all.push(rule("forward", vec![within("iifname"), within("oifname"), accept()]));
     }
     all.push(rule("forward", vec![from_ours(), to_ours(), drop()]));
-    if let Some(tunnel) = tunnel {
+    // Of a cloud in which this node may be a server itself.
+    let theirs = equals(json!({"payload": {"protocol": "ip", "field": "daddr"}}), json!(metadata::ADDRESS));
+    all.push(rule("forward", vec![from_ours(), theirs, drop()]));
+    if let Some(tunnel) = node.tunnel {
         // Who could send to tunnels could send into every network.
         let port = port("udp", super::VXLAN_PORT);
         all.push(rule("forward", vec![from_ours(), port, drop()]));
@@ -137,7 +145,7 @@ fn ruleset(networks: &[&Spec], tunnel: Option<Ipv4Addr>, bridges: &[String], onl
     all.push(rule("forward", vec![to_ours(), drop()]));
     if only_ours {
         // Nothing else was passed on here before, but within bridges.
-        for bridge in bridges {
+        for bridge in &node.bridges {
             let within = |key| equals(meta(key), json!(bridge));
             all.push(rule("forward", vec![within("iifname"), within("oifname"), accept()]));
         }

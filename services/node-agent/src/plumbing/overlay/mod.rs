@@ -27,6 +27,7 @@ use watari_contracts::plan::NetworkPlan;
 use watari_model::{NetworkName, network};
 
 use super::links::{Link, Links, Mac, VXLAN_PORT, Vxlan};
+use crate::settings;
 use entries::{Change, Entries};
 
 /// How our bridges begin. Not as our taps do, which have rules of their own.
@@ -90,9 +91,7 @@ struct State {
 
 /// This node's overlay networks.
 pub(super) struct Overlays {
-    tunnel_address: Option<Ipv4Addr>,
-    /// The operator's bridges, on which servers of provider networks are.
-    bridges: Vec<String>,
+    node: border::Node,
     /// Where it is noted that forwarding was switched on by us.
     mark: PathBuf,
     state: Mutex<State>,
@@ -100,8 +99,10 @@ pub(super) struct Overlays {
 
 impl Overlays {
     /// Touches nothing yet.
-    pub(super) fn new(tunnel_address: Option<Ipv4Addr>, bridges: Vec<String>, run: &Path) -> Self {
-        Self { tunnel_address, bridges, mark: run.join("forwarding"), state: Mutex::default() }
+    pub(super) fn new(tunnel: Option<Ipv4Addr>, settings: &settings::Networks, run: &Path) -> Self {
+        let bridges = settings.segments.values().cloned().collect();
+        let node = border::Node { tunnel, bridges, metadata_port: settings.metadata_port() };
+        Self { node, mark: run.join("forwarding"), state: Mutex::default() }
     }
 
     /// Takes note of a plan without laying it.
@@ -132,7 +133,7 @@ impl Overlays {
     /// # Errors
     /// What is missing, or the kernel's complaint.
     pub(super) async fn ensure(&self, links: &Links, spec: &Spec) -> io::Result<()> {
-        let local = self.tunnel_address.ok_or_else(|| {
+        let local = self.node.tunnel.ok_or_else(|| {
             io::Error::other("this node has no tunnel address: set networks.tunnel_address in node-agent.toml")
         })?;
         let mtu = links.mtu_at(local).await?;
@@ -225,7 +226,7 @@ impl Overlays {
             return Ok(());
         }
         let specs: Vec<&Spec> = state.networks.values().map(|laid| &laid.spec).collect();
-        border::lay(&specs, self.tunnel_address, &self.bridges, &self.mark).await?;
+        border::lay(&specs, &self.node, &self.mark).await?;
         state.bordered = Some(networks);
         Ok(())
     }

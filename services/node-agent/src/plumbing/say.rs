@@ -2,6 +2,13 @@
 
 use serde_json::{Value, json};
 
+use crate::blueprint::TAP_PREFIX;
+
+/// The name of every tap of ours.
+pub(super) fn ours() -> String {
+    format!("{TAP_PREFIX}*")
+}
+
 pub(super) fn meta(key: &str) -> Value {
     json!({"meta": {"key": key}})
 }
@@ -28,6 +35,11 @@ pub(super) fn accept() -> Value {
 
 pub(super) fn drop() -> Value {
     json!({"drop": null})
+}
+
+/// Replaces what a packet has at `what`.
+pub(super) fn rewrite(what: Value, with: impl Into<Value>) -> Value {
+    json!({"mangle": {"key": what, "value": with.into()}})
 }
 
 /// Counted, so that `nft list table bridge watari` shows what was refused.
@@ -64,9 +76,18 @@ impl Table {
 
     /// A chain that the kernel calls; what no rule of it decides is accepted.
     pub(super) fn hook(&mut self, chain: &str, hook: &str, priority: i32) {
+        self.base("filter", chain, hook, priority);
+    }
+
+    /// A chain that the kernel calls for the first packet of each connection, to translate addresses.
+    pub(super) fn translation(&mut self, chain: &str, hook: &str, priority: i32) {
+        self.base("nat", chain, hook, priority);
+    }
+
+    fn base(&mut self, kind: &str, chain: &str, hook: &str, priority: i32) {
         self.parts.push(json!({"add": {"chain": {
             "family": self.family, "table": self.name, "name": chain,
-            "type": "filter", "hook": hook, "prio": priority, "policy": "accept",
+            "type": kind, "hook": hook, "prio": priority, "policy": "accept",
         }}}));
     }
 
@@ -95,7 +116,13 @@ impl Table {
 
     /// A map from what a packet has to what becomes of it.
     pub(super) fn map(&mut self, map: &str, kind: &[&str], elements: Vec<Value>) {
-        let mut body = json!({"family": self.family, "table": self.name, "name": map, "type": concatenated(kind), "map": "verdict"});
+        self.lookup(map, kind, "verdict", elements);
+    }
+
+    /// A map from what a packet has to a value of that type.
+    pub(super) fn lookup(&mut self, map: &str, kind: &[&str], value: &str, elements: Vec<Value>) {
+        let mut body =
+            json!({"family": self.family, "table": self.name, "name": map, "type": concatenated(kind), "map": value});
         if !elements.is_empty() {
             body["elem"] = elements.into();
         }

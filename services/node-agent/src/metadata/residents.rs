@@ -1,0 +1,146 @@
+//! Who is told something: the servers of this node, by where their questions come from.
+
+use std::{
+    collections::BTreeMap,
+    net::Ipv4Addr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use tokio::sync::Semaphore;
+use watari_contracts::agent::Server;
+
+use super::{facts::Facts, tokens::Tokens};
+
+/// Connections of one server at the same time, so that none keeps its neighbours out.
+const SEATS: usize = 8;
+
+/// Where a server's questions come from: the bridge that it is plugged into, and its address there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Port {
+    /// The bridge's name.
+    pub(crate) bridge: String,
+    /// The address that its tap is held to.
+    pub(crate) address: Ipv4Addr,
+}
+
+/// One server of this node.
+pub(crate) struct Resident {
+    ports: Vec<Port>,
+    pub(super) facts: Facts,
+    tokens: Mutex<Tokens>,
+    /// Places for its connections.
+    pub(crate) seats: Arc<Semaphore>,
+}
+
+impl Resident {
+    pub(super) fn tokens(&self) -> MutexGuard<'_, Tokens> {
+        self.tokens.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The servers of this node, by UUID.
+#[derive(Default)]
+pub(crate) struct Residents(Mutex<BTreeMap<String, Arc<Resident>>>);
+
+impl Residents {
+    fn all(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Resident>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Answers a server from now on, at these ports. What it was given before is forgotten.
+    pub(crate) fn know(&self, server: &Server, ports: Vec<Port>) {
+        let (facts, tokens, seats) = (Facts::from(server), Mutex::default(), Arc::new(Semaphore::new(SEATS)));
+        self.all().insert(server.uuid.clone(), Arc::new(Resident { ports, facts, tokens, seats }));
+    }
+
+    /// Answers a server no more.
+    pub(crate) fn forget(&self, uuid: &str) {
+        self.all().remove(uuid);
+    }
+
+    /// Whose port that is; none if it could be either of two.
+    pub(crate) fn at(&self, bridge: &str, address: Ipv4Addr) -> Option<Arc<Resident>> {
+        let all = self.all();
+        let is_there = |resident: &&Arc<Resident>| {
+            resident.ports.iter().any(|port| port.bridge == bridge && port.address == address)
+        };
+        let mut there = all.values().filter(is_there);
+        let found = there.next().cloned();
+        found.filter(|_| there.next().is_none())
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use watari_contracts::agent::{Seed, Wire};
+    use watari_model::{
+        image::Format,
+        key::Line,
+        network::{Kind, Overlay, mac_of},
+        userdata::Text,
+        vm::Base,
+    };
+
+    use super::*;
+
+    const KEY: &str =
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIMxdAgfcDWihODsMd0E+dEcsAxR7LJqwDhyGhI6p5rCh sato@example.jp";
+
+    /// A server on the overlay network `lab`.
+    pub(in crate::metadata) fn server(n: u8) -> Server {
+        let address = Ipv4Addr::new(10, 1, 0, n);
+        Server {
+            name: format!("app{n}").parse().unwrap(),
+            uuid: format!("{n:08x}-1d52-48f3-9d2c-0c0d8e1a7b6f"),
+            vcpus: 1,
+            memory_mib: 32,
+            disk_gib: 1,
+            base: Base { image: "mini".parse().unwrap(), sha256: "0".repeat(64), format: Format::Raw },
+            wires: vec![Wire {
+                network: "lab".parse().unwrap(),
+                kind: Kind::Overlay,
+                segment: "lab".parse().unwrap(),
+                overlay: Some(Overlay { vni: 4_096, mtu: 1_450 }),
+                cidr: "10.1.0.0/24".to_owned(),
+                gateway: Some(Ipv4Addr::new(10, 1, 0, 254)),
+                dns: Vec::new(),
+                mac: mac_of(address),
+                address,
+            }],
+            seed: Seed {
+                hostname: format!("app{n}.example.jp").parse().unwrap(),
+                keys: vec![Line::parse(KEY).unwrap()],
+                user_data: Some(Text(format!("#!/bin/sh\necho {n}\n"))),
+            },
+            firewalls: Vec::new(),
+        }
+    }
+
+    pub(in crate::metadata) fn port(bridge: &str, n: u8) -> Port {
+        Port { bridge: bridge.to_owned(), address: Ipv4Addr::new(10, 1, 0, n) }
+    }
+
+    #[test]
+    fn a_server_is_known_by_its_bridge_and_address_together() {
+        let residents = Residents::default();
+        residents.know(&server(1), vec![port("wb001000", 1)]);
+        residents.know(&server(2), vec![port("wb001000", 2), port("br-campus", 1)]);
+        let at = |bridge: &str, n: u8| {
+            let found = residents.at(bridge, port(bridge, n).address)?;
+            found.facts.read("/latest/meta-data/local-ipv4")
+        };
+        assert_eq!(at("wb001000", 1).as_deref(), Some("10.1.0.1"));
+        assert_eq!(at("br-campus", 1).as_deref(), Some("10.1.0.2"));
+        assert_eq!((at("wb001001", 1), at("wb001000", 3)), (None, None));
+        residents.forget(&server(1).uuid);
+        assert_eq!(at("wb001000", 1), None);
+    }
+
+    #[test]
+    fn nobody_is_answered_at_a_port_that_two_servers_claim() {
+        let residents = Residents::default();
+        residents.know(&server(1), vec![port("br-campus", 1)]);
+        residents.know(&server(2), vec![port("br-campus", 1)]);
+        assert!(residents.at("br-campus", port("br-campus", 1).address).is_none());
+    }
+}

@@ -1,0 +1,133 @@
+//! The metadata address on this node's bridges: what leads to it, and who listens.
+//!
+//! The rules come before the listener, and where they do not stand, or guests are not held to their own
+//! addresses, nobody listens: who asks would not be known.
+
+mod listener;
+mod rules;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs, io,
+    path::Path,
+    sync::Arc,
+};
+
+use serde_json::{Value, json};
+use tokio::sync::Mutex;
+use watari_contracts::agent::Server;
+
+use super::{guard::Card, nft, segment};
+use crate::{
+    metadata::{Port, Residents},
+    settings,
+};
+use listener::Listener;
+
+/// A bridge as it is now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Bridge {
+    index: u32,
+    mac: String,
+}
+
+impl Bridge {
+    /// What the kernel shows of it; none if it is not there.
+    fn look(name: &str) -> Option<Self> {
+        let folder = Path::new(segment::CLASS).join(name);
+        let read = |file: &str| fs::read_to_string(folder.join(file)).ok().map(|text| text.trim().to_owned());
+        Some(Self { index: read("ifindex")?.parse().ok()?, mac: read("address")? })
+    }
+}
+
+#[derive(Default)]
+struct State {
+    /// The cards of each server, by UUID.
+    cards: BTreeMap<String, Vec<Card>>,
+    /// What the kernel took last.
+    laid: Option<Vec<Value>>,
+    listeners: BTreeMap<String, Listener>,
+    /// What was told last of what fails, so that it is told once.
+    told: Option<String>,
+}
+
+/// The metadata address.
+pub(super) struct Metadata {
+    /// Off where the guard is: then nothing of the kernel's is touched.
+    on: bool,
+    port: Option<u16>,
+    residents: Arc<Residents>,
+    state: Mutex<State>,
+}
+
+impl Metadata {
+    /// Touches nothing yet.
+    pub(super) fn new(settings: &settings::Networks) -> Self {
+        let (on, port) = (settings.guard, settings.metadata_port());
+        Self { on, port, residents: Arc::default(), state: Mutex::default() }
+    }
+
+    /// Answers a server from the next [`Self::tend`] on, at these cards.
+    pub(super) async fn know(&self, server: &Server, cards: Vec<Card>) {
+        let port = |card: &Card, address| Port { bridge: card.bridge.clone(), address };
+        let ports = cards.iter().flat_map(|card| card.addresses.iter().map(move |address| port(card, *address)));
+        self.residents.know(server, ports.collect());
+        self.state.lock().await.cards.insert(server.uuid.clone(), cards);
+    }
+
+    /// Answers a server no more.
+    pub(super) async fn forget(&self, uuid: &str) {
+        self.residents.forget(uuid);
+        self.state.lock().await.cards.remove(uuid);
+    }
+
+    /// Makes rules and listeners what they should be. `held` says whether guests are held to their own
+    /// addresses now. No server waits for this: what fails is told, and tried again.
+    pub(super) async fn tend(&self, held: bool) {
+        if !self.on {
+            return;
+        }
+        let mut state = self.state.lock().await;
+        let failed = self.lay(&mut state, held).await.err().map(|error| error.to_string());
+        if failed != state.told {
+            if let Some(error) = &failed {
+                tracing::warn!(error, "servers are not answered at 169.254.169.254 as they should be");
+            }
+            state.told = failed;
+        }
+    }
+
+    async fn lay(&self, state: &mut State, held: bool) -> io::Result<()> {
+        let port = self.port.filter(|_| held);
+        let bridges = if port.is_some() { state.bridges() } else { BTreeMap::new() };
+        state.listeners.retain(|name, listener| bridges.get(name).is_some_and(|bridge| listener.is_at(bridge)));
+        let rules = rules::compile(state.cards.values().flatten(), &bridges, port.unwrap_or_default());
+        let (family, table, chain) = rules::PLACE;
+        let known = state.laid.as_ref() == Some(&rules);
+        if !known || (!bridges.is_empty() && !nft::stands(family, table, chain).await?) {
+            state.laid = None;
+            if let Err(error) = nft::apply(&json!({"nftables": rules})).await {
+                state.listeners.clear();
+                return Err(error);
+            }
+            state.laid = Some(rules);
+        }
+        let Some(port) = port else { return Ok(()) };
+        for (name, bridge) in &bridges {
+            if !state.listeners.contains_key(name) {
+                let listener = Listener::open(name, bridge, port, &self.residents)
+                    .map_err(|error| io::Error::new(error.kind(), format!("TCP port {port} at {name}: {error}")))?;
+                state.listeners.insert(name.clone(), listener);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl State {
+    /// The bridges that servers are plugged into and that are there.
+    fn bridges(&self) -> BTreeMap<String, Bridge> {
+        let names: BTreeSet<&str> = self.cards.values().flatten().map(|card| card.bridge.as_str()).collect();
+        names.into_iter().filter_map(|name| Some((name.to_owned(), Bridge::look(name)?))).collect()
+    }
+}
