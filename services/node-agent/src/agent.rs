@@ -9,7 +9,9 @@ use std::{
 use tokio::sync::{broadcast::error::RecvError, mpsc, oneshot, watch};
 use watari_chassis::{CancellationToken, Pulse, clock};
 use watari_contracts::{
-    agent::{Answer, ConsoleText, Domain, NodeFacts, Phase, Progress, ReadConsole, SendAhead, Stack, VmFact},
+    agent::{
+        Answer, ConsoleText, Domain, DropLayers, NodeFacts, Phase, Progress, ReadConsole, SendAhead, Stack, VmFact,
+    },
     plan::{LayPlan, PlanLaid},
     saving::{DiskSaving, SaveDisk},
 };
@@ -18,7 +20,7 @@ use watari_model::{Refusal, VmName};
 use crate::{
     actor::{Actor, Book, Message},
     hypervisor::{DomainRecord, Event, console},
-    layers::stack,
+    layers::{self, stack},
     node::Node,
     record::{Disk, Record, Side},
     rules::Seen,
@@ -189,6 +191,14 @@ impl Agent {
     pub async fn send_ahead(&self, order: SendAhead) -> Result<Answer, Refusal> {
         let book = self.book(&order.vm);
         self.node.couriers.send_ahead(&self.node, book, order).await
+    }
+
+    /// Deletes frozen layers that are kept for a server elsewhere and are of no use.
+    ///
+    /// # Errors
+    /// As [`crate::layers::drop_kept`].
+    pub async fn drop_layers(&self, order: DropLayers) -> Result<NodeFacts, Refusal> {
+        layers::drop_kept(&self.node, order).await
     }
 
     /// Looks at one server now.

@@ -5,8 +5,8 @@ use watari_chassis::{Context, Server};
 use watari_contracts::{
     Service,
     agent::{
-        Abort, Discard, Freeze, Observe, ObserveAll, ReadConsole, Reboot, Receive, Release, Remove, Resume, Send,
-        SendAhead, Start, Stop, TakeInventory,
+        Abort, Discard, DropLayers, Freeze, Observe, ObserveAll, ReadConsole, Reboot, Receive, Release, Remove, Resume,
+        Send, SendAhead, Start, Stop, TakeInventory,
     },
     plan::LayPlan,
     saving::SaveDisk,
@@ -30,7 +30,7 @@ pub fn server(ctx: &Context, agent: &Agent) -> Server {
     }
     orders! { Start Stop Reboot Remove Receive Send Abort Resume Freeze Discard Release }
     let (one, all, take, read) = (agent.clone(), agent.clone(), agent.clone(), agent.clone());
-    let (lay, save, ahead) = (agent.clone(), agent.clone(), agent.clone());
+    let (lay, save, ahead, drop) = (agent.clone(), agent.clone(), agent.clone(), agent.clone());
     commands
         .command::<LayPlan, _, _>(move |_, order| {
             let agent = lay.clone();
@@ -43,6 +43,10 @@ pub fn server(ctx: &Context, agent: &Agent) -> Server {
         .command::<SendAhead, _, _>(move |_, order| {
             let agent = ahead.clone();
             async move { agent.send_ahead(order).await }
+        })
+        .command::<DropLayers, _, _>(move |_, order| {
+            let agent = drop.clone();
+            async move { agent.drop_layers(order).await }
         })
         .command::<Observe, _, _>(move |_, request| {
             let agent = one.clone();

@@ -26,6 +26,13 @@ pub struct Record {
     /// Whether the layer after the one written to may have taken its place: it is being frozen.
     #[serde(default)]
     pub freezing: bool,
+    /// Which layer takes in older ones: it is the one written to, or was when that was begun. Until it is frozen and
+    /// written through, all of them are kept, and the merge can be taken back.
+    #[serde(default)]
+    pub merging: Option<u32>,
+    /// Layers that were merged and that nothing stands on any more: their files are to go.
+    #[serde(default)]
+    pub dropped: Vec<u32>,
     /// The migration it takes part in.
     pub passage: Option<Crossing>,
     /// Whether this node's DHCP answers it.
@@ -120,11 +127,29 @@ impl Record {
             disk: Disk::None,
             stack: Stack::default(),
             freezing: false,
+            merging: None,
+            dropped: Vec::new(),
             passage: None,
             wired: false,
             removal: Removal::No,
             chosen: 0,
         }
+    }
+
+    /// Every layer of its disk that may have a file here: one that it is being frozen onto and those to go as well.
+    #[must_use]
+    pub fn files(&self) -> Vec<u32> {
+        let frozen = self.stack.layers.iter().map(|layer| layer.index);
+        let next = self.freezing.then(|| self.stack.top.saturating_add(1));
+        frozen.chain([self.stack.top]).chain(next).chain(self.dropped.iter().copied()).collect()
+    }
+
+    /// Forgets what was under way with its disk: that disk is no more.
+    pub fn clear_layers(&mut self) {
+        self.stack = Stack::default();
+        self.freezing = false;
+        self.merging = None;
+        self.dropped.clear();
     }
 
     /// Whether this is only the memory of a removed server.

@@ -45,6 +45,8 @@ pub struct Settings {
     pub migration: Migration,
     /// `[saving]`.
     pub saving: Saving,
+    /// `[layers]`.
+    pub layers: Layers,
     /// `[health]`.
     pub health: Health,
     /// `[intervals]`.
@@ -155,6 +157,14 @@ pub struct Saving {
     pub piece_seconds: u64,
     /// 0 is without bound.
     pub mib_per_second: u64,
+}
+
+/// `[layers]`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Layers {
+    /// 0 is without bound.
+    pub merge_mib_per_second: u32,
 }
 
 /// `[health]`.
@@ -301,6 +311,7 @@ impl Validate for Settings {
             ("saving.freeze_seconds", self.saving.freeze_seconds.into(), 1, 600),
             ("saving.piece_seconds", self.saving.piece_seconds, 5, 3_600),
             ("saving.mib_per_second", self.saving.mib_per_second, 0, 100_000),
+            ("layers.merge_mib_per_second", self.layers.merge_mib_per_second.into(), 0, 100_000),
             ("health.disk_minutes", self.health.disk_minutes, 1, 10_080),
             ("intervals.beat_ms", self.intervals.beat_ms, 100, 60_000),
             ("intervals.facts_ms", self.intervals.facts_ms, 500, 60_000),

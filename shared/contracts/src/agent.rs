@@ -261,6 +261,18 @@ pub struct SendAhead {
     pub urgent: bool,
 }
 
+/// Delete frozen layers that are kept for a server that is not here. What its disk here stands on is not touched.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DropLayers {
+    /// Who orders.
+    pub order: Order,
+    /// The server's UUID. There may be no server of it any more.
+    pub uuid: String,
+    /// Layers that stay; all others go, and what of them is still arriving.
+    pub keep: Vec<Layer>,
+}
+
 /// Break off the sending of a server. It runs on here.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -568,6 +580,7 @@ commands! {
     Resume "resume" => Answer, "Let a paused server run under a newer grant.";
     Freeze "freeze" => Answer, "Freeze a running server's disk; it writes to a new layer from then on.";
     SendAhead "send-ahead" => Answer, "Send the frozen layers of a server's disk to a node that lacks them.";
+    DropLayers "drop-layers" => NodeFacts, "Delete frozen layers that are kept for a server and are of no use.";
     Discard "discard" => Answer, "Destroy the paused copy that a migration made.";
     Release "release" => Answer, "Forget a server that now runs elsewhere.";
     Observe "observe" => VmFact, "Look at one server now.";

@@ -3,7 +3,7 @@
 //! The rules let this pass only where this node was never granted the generation that the source
 //! has, so that whatever is here, in whatever state, is not the server.
 
-use watari_contracts::agent::{Discard, Domain, Stack};
+use watari_contracts::agent::{Discard, Domain};
 use watari_model::Refusal;
 
 use super::{cx::Cx, remove::delete};
@@ -46,7 +46,7 @@ pub(super) async fn run(cx: &Cx, order: &Discard) -> Result<(), Refusal> {
         record.wired = false;
         if matches!(record.disk, Disk::Copy { .. }) {
             record.disk = Disk::None;
-            record.stack = Stack::default();
+            record.clear_layers();
         }
     };
     cx.book.amend(uuid, Urgency::Soon, gone).await?;

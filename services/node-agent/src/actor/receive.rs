@@ -82,7 +82,7 @@ async fn make_way(cx: &Cx, order: &Receive) -> Result<(), Refusal> {
     let wanted = || order.stack.layers.iter().map(|layer| layer.index).chain([order.stack.top]);
     let known: Vec<u32> = match &record.disk {
         Disk::None | Disk::Making => Vec::new(),
-        _ => record.stack.layers.iter().map(|layer| layer.index).chain([record.stack.top]).collect(),
+        _ => record.files(),
     };
     let strange = wanted().any(|index| !known.contains(&index) && layout.layer(uuid, index).exists());
     let worthless = match record.disk {
@@ -102,7 +102,11 @@ async fn make_way(cx: &Cx, order: &Receive) -> Result<(), Refusal> {
     for index in known.into_iter().chain(wanted()).filter(|index| !stay.contains(index)) {
         delete(&layout.layer(uuid, index)).await?;
     }
-    cx.book.amend(uuid, Urgency::Whenever, |record| record.stack = order.stack.clone()).await?;
+    let prepared = |record: &mut Record| {
+        record.clear_layers();
+        record.stack = order.stack.clone();
+    };
+    cx.book.amend(uuid, Urgency::Whenever, prepared).await?;
     let come: Vec<Layer> = order.stack.layers.iter().filter(|layer| !stay.contains(&layer.index)).cloned().collect();
     let of = uuid.clone();
     let brought = move |layout: &Layout| {

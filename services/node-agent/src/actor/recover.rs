@@ -7,8 +7,8 @@
 use watari_contracts::agent::Domain;
 use watari_model::Refusal;
 
-use super::{cx::Cx, perform, send};
-use crate::{layers::stack, work::Work};
+use super::{cx::Cx, freeze, perform, send};
+use crate::work::Work;
 
 pub(super) async fn run(cx: &Cx, work: &Work) -> Result<(), Refusal> {
     cx.node.hypervisor.ready().await;
@@ -23,9 +23,7 @@ pub(super) async fn run(cx: &Cx, work: &Work) -> Result<(), Refusal> {
         },
         // What was begun of it is finished; whether that was all is seen when it is ordered again.
         Work::Freeze(_) => {
-            if let Some(uuid) = cx.uuid.as_deref() {
-                stack::settled(&cx.node, &cx.book, uuid).await?;
-            }
+            freeze::settle(cx).await?;
             Err(again(cx, work))
         }
         Work::Receive(_) | Work::Reboot(_) => Err(again(cx, work)),

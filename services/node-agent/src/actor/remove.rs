@@ -5,7 +5,7 @@
 
 use std::io;
 
-use watari_contracts::agent::{Domain, Remove, Stack};
+use watari_contracts::agent::{Domain, Remove};
 use watari_model::Refusal;
 
 use super::cx::Cx;
@@ -44,11 +44,8 @@ pub(super) async fn run(cx: &Cx, order: &Remove) -> Result<(), Refusal> {
         keep::aside(&cx.node, move |layout| keep::stow(layout, &uuid, &layers)).await?;
         keep::tell(&cx.node).await;
     }
-    // Where it was being frozen there may be one more.
-    let next = record.freezing.then(|| record.stack.top.saturating_add(1));
-    let layers = record.stack.layers.iter().map(|layer| layer.index).chain([record.stack.top]).chain(next);
-    for path in layers.map(|index| layout.layer(&order.uuid, index)) {
-        delete(&path).await?;
+    for index in record.files() {
+        delete(&layout.layer(&order.uuid, index)).await?;
     }
     for path in [layout.disk(&order.uuid), layout.seed(&order.uuid), layout.console(&order.uuid)] {
         delete(&path).await?;
@@ -57,8 +54,7 @@ pub(super) async fn run(cx: &Cx, order: &Remove) -> Result<(), Refusal> {
     let gone = |record: &mut crate::record::Record| {
         record.server = None;
         record.disk = Disk::None;
-        record.stack = Stack::default();
-        record.freezing = false;
+        record.clear_layers();
         record.passage = None;
         record.wired = false;
         record.removal = Removal::Done;

@@ -36,6 +36,8 @@ fn overtakes(newer: &Work, older: &Work) -> bool {
     let takes_away = matches!(newer, Work::Stop(_) | Work::Remove(_) | Work::Discard(_) | Work::Release(_));
     match older {
         Work::Start(_) | Work::Receive(_) | Work::Reboot(_) => takes_away,
+        // Merging layers takes long, and QEMU may hang: what is left in the middle of it is gone on with later.
+        Work::Freeze(_) => takes_away || matches!(newer, Work::Send(_) | Work::Reboot(_)),
         Work::Stop(order) => takes_away && !order.force && !matches!(newer, Work::Stop(newer) if !newer.force),
         _ => false,
     }
@@ -170,5 +172,44 @@ impl Actor {
             return Ok(Lane::Overtake);
         }
         Err(busy(older.verb()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use watari_contracts::agent::{Freeze, Order, Reboot, Send, Stop};
+
+    use super::*;
+
+    fn order() -> Order {
+        Order { epoch: 1, operation: "one".to_owned() }
+    }
+
+    fn stop(force: bool) -> Work {
+        Work::Stop(Stop { order: order(), vm: "mail".parse().unwrap(), generation: 1, force })
+    }
+
+    #[test]
+    fn nothing_that_is_done_to_a_disk_for_later_holds_up_who_moves_or_ends_its_server() {
+        let vm = || "mail".parse().unwrap();
+        let freeze = Work::Freeze(Freeze { order: order(), vm: vm(), generation: 1, least_mib: 1 });
+        let reboot = Work::Reboot(Reboot { order: order(), vm: vm(), generation: 1, force: true });
+        let send = Work::Send(Send {
+            order: order(),
+            migration: "mail-1".parse().unwrap(),
+            vm: vm(),
+            generation: 1,
+            to: "y1".parse().unwrap(),
+            address: "192.0.2.21".to_owned(),
+            bandwidth_mib: 0,
+            downtime_ms: 0,
+            top: 0,
+        });
+        for newer in [stop(true), stop(false), reboot, send.clone()] {
+            assert!(overtakes(&newer, &freeze), "{}", newer.verb());
+        }
+        assert!(!overtakes(&freeze, &freeze));
+        assert!(!overtakes(&stop(true), &send), "a sending is broken off by its own order");
+        assert!(overtakes(&stop(true), &stop(false)) && !overtakes(&stop(false), &stop(true)));
     }
 }

@@ -4,6 +4,9 @@
 //! A file is brought piece by piece into a folder of its own. A piece that has been brought is not brought
 //! again, except the last one, of which nobody knows how much arrived. When everything has, the file is one
 //! byte longer than it should be: that is how the other side knows.
+//!
+//! The connection is kept from piece to piece, since each handshake costs more than a small piece. What is in the
+//! folder is looked at anew only where it can have changed without us: before the first piece and after the last.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -36,15 +39,13 @@ const KEEP_ALIVE: (i32, u32) = (5, 3);
 /// A file to be brought.
 #[derive(Debug, Clone)]
 pub struct Parcel {
-    /// The target's libvirt, `qemu+tls://HOST/system`.
-    pub target_uri: String,
     /// The folder there.
     pub folder: PathBuf,
     /// The file here. It must not change.
     pub file: PathBuf,
     /// Its size in bytes.
     pub size_bytes: u64,
-    /// As far as it is known to have arrived, in bytes; 0 if nothing is known.
+    /// As far as it is known to have arrived, in bytes; 0 if nothing is known, all of it while it is checked there.
     pub brought: u64,
     /// Its name there while it arrives.
     pub name: String,
@@ -63,34 +64,76 @@ pub enum Delivery {
     There,
 }
 
+/// Who brings files to one node.
+pub struct Courier {
+    target_uri: String,
+    way: Option<Way>,
+}
+
+/// The way to a node's folder.
+struct Way {
+    // Before `connect`, of which it is a part.
+    pool: StoragePool,
+    connect: Connect,
+}
+
 impl Hypervisor {
-    /// Brings the next piece.
-    ///
-    /// # Errors
-    /// The file cannot be read; the target's libvirt does not answer, or its own errors.
-    pub async fn deliver(&self, parcel: Parcel) -> Result<Delivery> {
-        blocking(ACT, move || {
-            let refused = |source| Error::Libvirt { act: "connect to the other node's libvirt", source };
-            let connect = Connect::open(Some(&parcel.target_uri)).map_err(refused)?;
-            if let Err(error) = connect.set_keep_alive(KEEP_ALIVE.0, KEEP_ALIVE.1) {
-                tracing::debug!(%error, "no keepalive on this connection");
-            }
-            carry(&connect, &parcel)
-        })
-        .await
+    /// One who brings files to the libvirt of that URI, `qemu+tls://HOST/system`. Nothing is connected yet.
+    #[must_use]
+    pub fn courier(&self, target_uri: String) -> Courier {
+        Courier { target_uri, way: None }
     }
 }
 
-fn carry(connect: &Connect, parcel: &Parcel) -> Result<Delivery> {
+impl Courier {
+    /// Brings the next piece. After a failure the next one goes over a new connection.
+    ///
+    /// # Errors
+    /// The file cannot be read; the target's libvirt does not answer, or its own errors.
+    pub async fn deliver(&mut self, parcel: Parcel) -> Result<Delivery> {
+        let (way, target_uri) = (self.way.take(), self.target_uri.clone());
+        let carried = blocking(ACT, move || {
+            let way = match way.filter(|way| way.connect.is_alive().unwrap_or(false)) {
+                Some(way) => way,
+                None => Way::open(&target_uri, &parcel)?,
+            };
+            let delivery = carry(&way, &parcel)?;
+            Ok((way, delivery))
+        });
+        let (way, delivery) = carried.await?;
+        self.way = Some(way);
+        Ok(delivery)
+    }
+}
+
+impl Way {
+    fn open(target_uri: &str, parcel: &Parcel) -> Result<Self> {
+        let refused = |source| Error::Libvirt { act: "connect to the other node's libvirt", source };
+        let connect = Connect::open(Some(target_uri)).map_err(refused)?;
+        if let Err(error) = connect.set_keep_alive(KEEP_ALIVE.0, KEEP_ALIVE.1) {
+            tracing::debug!(%error, "no keepalive on this connection");
+        }
+        Ok(Self { pool: pool(&connect, parcel)?, connect })
+    }
+}
+
+/// Whether somebody else may have changed what is there: the other side, or whoever brought it before us.
+const fn must_look(parcel: &Parcel) -> bool {
+    parcel.brought == 0 || parcel.brought >= parcel.size_bytes
+}
+
+fn carry(way: &Way, parcel: &Parcel) -> Result<Delivery> {
+    let Way { connect, pool } = way;
     let failed = |source| failure(ACT, connect, source);
-    let pool = pool(connect, parcel)?;
-    pool.refresh(0).map_err(failed)?;
-    if pool.lookup_storage_vol_by_name(&parcel.proof).is_ok() {
-        return Ok(Delivery::There);
+    if must_look(parcel) {
+        pool.refresh(0).map_err(failed)?;
+        if pool.lookup_storage_vol_by_name(&parcel.proof).is_ok() {
+            return Ok(Delivery::There);
+        }
     }
     let volume = match pool.lookup_storage_vol_by_name(&parcel.name) {
         Ok(volume) => volume,
-        Err(_) => StorageVol::create_xml(&pool, &volume_xml(parcel)?, 0).map_err(failed)?,
+        Err(_) => StorageVol::create_xml(pool, &volume_xml(parcel)?, 0).map_err(failed)?,
     };
     let size = parcel.size_bytes;
     let have = volume.info().map_err(failed)?.capacity;
@@ -204,7 +247,6 @@ mod tests {
 
     fn parcel(file: PathBuf, size_bytes: u64) -> Parcel {
         Parcel {
-            target_uri: "qemu+tls://y1/system".to_owned(),
             folder: "/var/lib/a & <b>".into(),
             file,
             size_bytes,
@@ -223,6 +265,13 @@ mod tests {
         assert_eq!(read(&parcel, 0, 8).unwrap(), b"\0\0\0\0 and");
         assert_eq!(read(&parcel, 4, 4).unwrap(), b" and");
         assert!(read(&parcel, 4, 400).is_err(), "a file that is shorter than it was said to be");
+    }
+
+    #[test]
+    fn the_folder_is_looked_at_before_the_first_piece_and_after_the_last() {
+        let brought = |brought| Parcel { brought, ..parcel("/x".into(), 100) };
+        assert!(must_look(&brought(0)) && must_look(&brought(100)));
+        assert!(!must_look(&brought(1)) && !must_look(&brought(99)));
     }
 
     #[test]

@@ -111,6 +111,44 @@ pub async fn grow(path: &Path, format: DiskFormat, virtual_bytes: u64) -> Result
     qemu_img("grow the disk", resize).await.map(drop)
 }
 
+/// Writes into a qcow2's header on what it stands. Neither is looked into: the disk must show the same on that file as
+/// on the one before, and nobody may have it open.
+///
+/// # Errors
+/// A path that is not absolute; qemu-img's own.
+pub async fn stand_on(path: &Path, backing: &BackingFile) -> Result<()> {
+    for given in [path, &backing.path] {
+        absolute(given)?;
+    }
+    let rebase: [&std::ffi::OsStr; 10] = [
+        "rebase".as_ref(),
+        "-q".as_ref(),
+        "-u".as_ref(),
+        "-f".as_ref(),
+        "qcow2".as_ref(),
+        "-F".as_ref(),
+        backing.format.as_str().as_ref(),
+        "-b".as_ref(),
+        backing.path.as_os_str(),
+        path.as_os_str(),
+    ];
+    qemu_img("put the disk onto another file", rebase).await?;
+    write_through(path).await
+}
+
+/// Waits until a file will survive a power cut as it is.
+///
+/// # Errors
+/// The file cannot be opened or written through.
+pub async fn write_through(path: &Path) -> Result<()> {
+    let path = path.to_owned();
+    blocking("write the disk through", move || {
+        let through = std::fs::File::open(&path).and_then(|file| file.sync_all());
+        through.map_err(|source| Error::Io { act: "write through", path, source })
+    })
+    .await
+}
+
 /// Whether files of that folder can be opened past the page cache.
 ///
 /// # Errors

@@ -5,7 +5,7 @@
 #![allow(unsafe_code)]
 
 use std::collections::HashMap;
-use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::ffi::{CStr, CString, c_char, c_int, c_ulong, c_void};
 use std::os::fd::OwnedFd;
 use std::ptr;
 use std::sync::Arc;
@@ -140,6 +140,30 @@ pub(super) fn begin_backup(domain: &Domain, xml: &str) -> Result<(), Error> {
     let xml = CString::new(xml)?;
     // SAFETY: the domain is alive while borrowed; the text outlives the call, which copies it.
     check(unsafe { sys::virDomainBackupBegin(domain.as_ptr(), xml.as_ptr(), ptr::null(), 0) }).map(drop)
+}
+
+/// Has QEMU copy into the disk what it shows of the files between it and `base`, which it then stands on; at most so
+/// many MiB a second, 0 without bound. The job goes on after the call.
+pub(super) fn begin_pull(domain: &Domain, disk: &CStr, base: &str, mib: u32) -> Result<(), Error> {
+    let base = CString::new(base)?;
+    // SAFETY: the domain is alive while borrowed; both texts outlive the call, which copies them.
+    let code =
+        unsafe { sys::virDomainBlockRebase(domain.as_ptr(), disk.as_ptr(), base.as_ptr(), c_ulong::from(mib), 0) };
+    check(code).map(drop)
+}
+
+/// Whether a job of that disk's is under way.
+pub(super) fn has_disk_job(domain: &Domain, disk: &CStr) -> Result<bool, Error> {
+    let mut info = sys::virDomainBlockJobInfo { type_: 0, bandwidth: 0, cur: 0, end: 0 };
+    // SAFETY: the domain is alive while borrowed; the text and the out-parameter are valid during the call.
+    let found = check(unsafe { sys::virDomainGetBlockJobInfo(domain.as_ptr(), disk.as_ptr(), &mut info, 0) })?;
+    Ok(found > 0)
+}
+
+/// Breaks off the job of that disk's, and waits until it has ended.
+pub(super) fn end_disk_job(domain: &Domain, disk: &CStr) -> Result<(), Error> {
+    // SAFETY: the domain is alive while borrowed; the text is valid during the call.
+    check(unsafe { sys::virDomainBlockJobAbort(domain.as_ptr(), disk.as_ptr(), 0) }).map(drop)
 }
 
 /// Starts measuring the dirty rate for that many seconds; the result is in the bulk statistics.

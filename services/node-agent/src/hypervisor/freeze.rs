@@ -1,12 +1,18 @@
 //! Freezing a running domain's disk: QEMU goes on in a new overlay, and what it wrote so far never changes again.
 
 use std::path::Path;
+use std::time::Duration;
 
 use quick_xml::Writer;
 use virt_sys as sys;
 
-use super::Hypervisor;
 use super::error::{Error, Result};
+use super::{Hypervisor, within};
+
+const ACT: &str = "freeze the disk";
+/// It takes milliseconds; this is for a QEMU that hangs. Longer than libvirt itself waits for another job (30 s), so
+/// that its own answer comes first.
+const BOUND: Duration = Duration::from_secs(45);
 
 impl Hypervisor {
     /// Has the domain write to `overlay` from now on: a complete qcow2 that stands on its present disk. No
@@ -14,15 +20,19 @@ impl Hypervisor {
     /// fails, is seen by which files the process has open.
     ///
     /// # Errors
-    /// The path is none for libvirt; another job holds the domain; libvirt's own.
+    /// The path is none for libvirt; another job holds the domain; QEMU does not answer; libvirt's own.
     pub async fn freeze_disk(&self, name: &str, overlay: &Path) -> Result<()> {
+        within(ACT, BOUND, self.go_over(name, overlay)).await
+    }
+
+    async fn go_over(&self, name: &str, overlay: &Path) -> Result<()> {
         let disks = self.record(name).await?.map_or(0, |record| record.disks.len());
         let xml = describe(overlay, disks)?;
         let flags = sys::VIR_DOMAIN_SNAPSHOT_CREATE_DISK_ONLY
             | sys::VIR_DOMAIN_SNAPSHOT_CREATE_NO_METADATA
             | sys::VIR_DOMAIN_SNAPSHOT_CREATE_REUSE_EXT
             | sys::VIR_DOMAIN_SNAPSHOT_CREATE_ATOMIC;
-        self.on_domain("freeze the disk", name, move |domain| domain.create_snapshot_xml(&xml, flags).map(drop)).await
+        self.on_domain(ACT, name, move |domain| domain.create_snapshot_xml(&xml, flags).map(drop)).await
     }
 }
 

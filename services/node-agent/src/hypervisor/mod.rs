@@ -26,12 +26,14 @@ mod lifecycle;
 mod migrate;
 pub mod probe;
 mod process;
+mod pull;
 mod spec;
 mod state;
 mod stats;
 mod witness;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{Semaphore, broadcast};
 use virt::connect::Connect;
@@ -123,6 +125,11 @@ async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(body).await.unwrap_or_else(|panic| {
         Err(Error::Io { act, path: "blocking task".into(), source: std::io::Error::other(panic) })
     })
+}
+
+/// Waits for a call no longer than that. The call itself goes on, for as long as libvirt or QEMU hangs.
+async fn within<T>(act: &'static str, after: Duration, call: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::time::timeout(after, call).await.unwrap_or_else(|_| Err(Error::Timeout { act, after }))
 }
 
 /// libvirt's codes do not say that the connection broke (it may be an "internal error"), but the connection does.

@@ -218,12 +218,21 @@ pub(crate) fn stow(layout: &Layout, uuid: &str, layers: &[Layer]) -> Result<(), 
 /// # Errors
 /// A file cannot be deleted.
 pub(crate) fn forget(layout: &Layout, uuid: &str) -> Result<(), Refusal> {
+    keep_only(layout, uuid, &[])
+}
+
+/// The same, but for some layers.
+///
+/// # Errors
+/// As for [`forget`].
+pub(crate) fn keep_only(layout: &Layout, uuid: &str, stay: &[Layer]) -> Result<(), Refusal> {
+    let goes = |(of, layer, _): (String, Layer, Kind)| of == uuid && !stay.contains(&layer);
     let forgotten = || -> io::Result<()> {
         for folder in [layout.arriving(), layout.layers()] {
             for entry in fs::read_dir(folder)? {
                 let entry = entry?;
                 let name = entry.file_name();
-                if name.to_str().and_then(file::parse).is_some_and(|(of, ..)| of == uuid) {
+                if name.to_str().and_then(file::parse).is_some_and(goes) {
                     remove(&entry.path())?;
                 }
             }
@@ -231,6 +240,16 @@ pub(crate) fn forget(layout: &Layout, uuid: &str) -> Result<(), Refusal> {
         Ok(())
     };
     forgotten().map_err(|error| failed(&error))
+}
+
+/// Deletes layers of a disk that is here. One that is not there is deleted.
+///
+/// # Errors
+/// A file cannot be deleted.
+pub(crate) fn delete(layout: &Layout, uuid: &str, indices: &[u32]) -> Result<(), Refusal> {
+    let mut paths = indices.iter().map(|index| layout.layer(uuid, *index));
+    let deleted = paths.try_for_each(|path| remove(&path)).and_then(|()| sync(&layout.disks()));
+    deleted.map_err(|error| failed(&error))
 }
 
 #[cfg(test)]

@@ -92,6 +92,32 @@ fn what_was_kept_of_a_server_is_forgotten_and_nothing_of_another() {
 }
 
 #[test]
+fn layers_that_are_of_no_use_go_with_their_proofs_and_those_named_stay() {
+    let (_folder, layout) = folders();
+    let stop = CancellationToken::new();
+    for index in [0, 1, 5] {
+        fs::write(kept(&layout, UUID, &layer(index)).unwrap(), CONTENT).unwrap();
+    }
+    look(&layout, &stop).unwrap();
+    let part = arriving(&layout, UUID, &layer(7), Kind::Part).unwrap();
+    fs::write(&part, CONTENT).unwrap();
+    keep_only(&layout, UUID, &[layer(0), layer(5)]).unwrap();
+    assert_eq!(look(&layout, &stop).unwrap(), BTreeMap::from([(UUID.to_owned(), vec![layer(0), layer(5)])]));
+    assert!(!part.exists() && !arriving(&layout, UUID, &layer(1), Kind::Proof).unwrap().exists());
+}
+
+#[test]
+fn layers_of_a_disk_here_are_deleted_and_deleting_them_again_is_nothing() {
+    let (_folder, layout) = folders();
+    for index in 0..3 {
+        fs::write(layout.layer(UUID, index), CONTENT).unwrap();
+    }
+    delete(&layout, UUID, &[0, 2]).unwrap();
+    delete(&layout, UUID, &[0, 2]).unwrap();
+    assert!(!layout.layer(UUID, 0).exists() && layout.layer(UUID, 1).exists() && !layout.layer(UUID, 2).exists());
+}
+
+#[test]
 fn a_layer_whose_digest_nobody_knows_is_of_no_use_to_anybody() {
     let (_folder, layout) = folders();
     fs::write(layout.layer(UUID, 2), CONTENT).unwrap();

@@ -8,10 +8,12 @@
 //!
 //! Freezing changes what a server stands on and is an operation of its actor ([`stack`]). Sending reads what
 //! never changes again, beside everything else: nothing of it is in the journal, and what breaks off is gone
-//! on with. What is kept for servers elsewhere is known by its files ([`keep`]).
+//! on with. What is kept for servers elsewhere is known by its files ([`keep`]). A disk stands on few layers: more
+//! are merged when it is frozen ([`merge`]).
 
 mod file;
 pub(crate) mod keep;
+pub mod merge;
 mod sending;
 pub mod stack;
 
@@ -22,7 +24,7 @@ use std::{
 
 use tokio::sync::Semaphore;
 use watari_chassis::clock;
-use watari_contracts::agent::{Answer, Progress, SendAhead};
+use watari_contracts::agent::{Answer, DropLayers, NodeFacts, Progress, SendAhead};
 use watari_model::Refusal;
 
 use crate::{actor::Book, blueprint, node::Node};
@@ -35,6 +37,20 @@ const FORGOTTEN_MS: u64 = 600_000;
 
 /// What an order asks for, in refusals.
 const WANTED: &str = "be sent ahead";
+
+/// Deletes what is kept of a server that the scheduler has no use for, and tells what is here then.
+///
+/// # Errors
+/// The order is refused; a file cannot be deleted.
+pub async fn drop_kept(node: &Node, order: DropLayers) -> Result<NodeFacts, Refusal> {
+    node.journal.heed_epoch(order.order.epoch).await?;
+    node.facts.set_epoch(order.order.epoch);
+    blueprint::check_uuid(&order.uuid)?;
+    tracing::info!(uuid = order.uuid, stay = order.keep.len(), "frozen layers of which there is no use any more go");
+    keep::aside(node, move |layout| keep::keep_only(layout, &order.uuid, &order.keep)).await?;
+    keep::tell(node).await;
+    Ok(node.facts.all())
+}
 
 /// The disks that are being sent ahead, by the servers' UUIDs; clones share them.
 #[derive(Clone)]
@@ -96,7 +112,8 @@ impl Couriers {
 
     async fn begin(&self, node: &Arc<Node>, book: &Arc<Book>, order: SendAhead) -> Result<Progress, Refusal> {
         let record = book.own_disk(&order.uuid, order.generation, WANTED).await?;
-        if record.freezing {
+        // The layer that took others in may still be changed: the merge may be taken back.
+        if record.freezing || record.merging.is_some_and(|into| into < record.stack.top) {
             return Ok(Progress::Working);
         }
         let target_uri = crate::actor::target_uri(&order.address)?;

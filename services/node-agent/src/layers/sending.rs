@@ -21,13 +21,15 @@ use super::{
 use crate::{
     actor::Book,
     facts::Urgency,
-    hypervisor::courier::{Delivery, PIECE, Parcel},
+    hypervisor::courier::{Courier, Delivery, PIECE, Parcel},
     images::digest,
     node::Node,
 };
 
 /// While the other side checks what it has, or migrations are at work.
 const AGAIN: Duration = Duration::from_secs(1);
+/// How long the other side may take to check a layer: so many seconds, and one more for each so many bytes.
+const CHECKED: (u64, u64) = (120, 16 << 20);
 
 /// A sending, as those see it who ask for it.
 pub(super) struct Sending {
@@ -82,6 +84,12 @@ impl Sending {
     }
 }
 
+/// How long the other side may take to say that a layer is what it should be.
+fn checked_within(layer: &Layer) -> Duration {
+    let (least, bytes_a_second) = CHECKED;
+    Duration::from_secs(least.saturating_add(layer.size_bytes / bytes_a_second))
+}
+
 /// The work of one sending.
 pub(super) struct Job {
     pub(super) node: Arc<Node>,
@@ -121,9 +129,10 @@ impl Job {
     }
 
     async fn carry_out(&self, layers: Vec<Layer>) -> Result<(), Refusal> {
+        let mut courier = self.node.hypervisor.courier(self.target_uri.clone());
         for layer in layers {
             let layer = self.named(layer).await?;
-            self.bring(&layer).await?;
+            self.bring(&mut courier, &layer).await?;
         }
         Ok(())
     }
@@ -155,7 +164,6 @@ impl Job {
     fn parcel(&self, layer: &Layer) -> Option<Parcel> {
         let uuid = &self.order.uuid;
         Some(Parcel {
-            target_uri: self.target_uri.clone(),
             folder: self.node.layout.arriving(),
             file: self.node.layout.layer(uuid, layer.index),
             size_bytes: layer.size_bytes,
@@ -166,23 +174,29 @@ impl Job {
     }
 
     /// Brings one layer, and waits until the other side says that it is what it should be.
-    async fn bring(&self, layer: &Layer) -> Result<(), Refusal> {
+    async fn bring(&self, courier: &mut Courier, layer: &Layer) -> Result<(), Refusal> {
         let mut parcel = self.parcel(layer).ok_or_else(|| self.not_now("without a digest of its frozen layer"))?;
-        let mut complete = false;
+        let mut complete: Option<Instant> = None;
         loop {
             self.give_way().await;
             let begun = Instant::now();
-            let delivery = self.node.hypervisor.deliver(parcel.clone()).await;
+            let delivery = courier.deliver(parcel.clone()).await;
             match delivery.map_err(|error| self.node.refuse(&error))? {
                 Delivery::There => return Ok(()),
-                Delivery::More(_) if complete => return Err(self.not_now("sent, but did not arrive as it is here")),
+                Delivery::More(_) if complete.is_some() => {
+                    return Err(self.not_now("sent, but did not arrive as it is here"));
+                }
                 Delivery::More(end) => {
                     let piece = end.saturating_sub(parcel.brought).min(PIECE);
                     parcel.brought = end;
                     self.pause(piece, begun).await;
                 }
                 Delivery::Brought => {
-                    complete = true;
+                    // An agent that is away there checks it when it is back, and it is asked for again then.
+                    if complete.get_or_insert(begun).elapsed() > checked_within(layer) {
+                        return Err(self.not_now("sent, but not checked at the other node"));
+                    }
+                    parcel.brought = parcel.size_bytes;
                     tokio::time::sleep(AGAIN).await;
                 }
             }

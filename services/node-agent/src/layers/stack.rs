@@ -20,6 +20,7 @@ use crate::{
     blueprint,
     facts::Urgency,
     hypervisor::{self, BackingFile, DiskFormat, disk},
+    layers::merge,
     layout::Layout,
     node::Node,
     record::Record,
@@ -66,17 +67,21 @@ pub async fn freeze(node: &Node, book: &Book, record: &Record) -> Result<(), Ref
     Ok(())
 }
 
-/// The record of a server that is not being frozen any more: what an agent before this one left in the
-/// middle is finished first. As for [`freeze`], nobody else may be at work.
+/// The record of a server whose disk is not being frozen any more, nor merged by QEMU: what an agent before this one,
+/// or an order that was overtaken, left in the middle is finished first. As for [`freeze`], nobody else may be at work.
 ///
 /// # Errors
 /// libvirt's, or the disk's; it is tried again with the next order.
 pub async fn settled(node: &Node, book: &Book, uuid: &str) -> Result<Record, Refusal> {
     let gone = || Refusal::Internal { detail: format!("server {} has no record", book.vm) };
     let record = book.record(uuid).await.ok_or_else(gone)?;
-    if !record.freezing {
-        return Ok(record);
-    }
+    let record = merge::judged(node, book, record).await?;
+    let record = if record.freezing { frozen_through(node, book, record).await? } else { record };
+    Ok(merge::finished(node, book, record).await)
+}
+
+async fn frozen_through(node: &Node, book: &Book, record: Record) -> Result<Record, Refusal> {
+    let uuid = record.uuid.as_str();
     let refuse = |error: hypervisor::Error| node.refuse(&error);
     let (now, next) = (top(&node.layout, &record), node.layout.layer(uuid, record.stack.top.saturating_add(1)));
     let process = node.hypervisor.process(book.vm.as_str(), uuid).await.map_err(refuse)?;

@@ -230,6 +230,8 @@ async fn source(node: &Node, book: &Book, order: &SaveDisk) -> Result<(Source, P
         _ if sight.foreign => Err(failed("another's, with another UUID,")),
         Domain::Running => Ok(Source::Running),
         Domain::Off(OffReason::Migrated) => Err(failed("gone to another node")),
+        // Its server ended before a merge of its layers counted; that is taken back when it is started.
+        Domain::Off(_) | Domain::Absent if record.merging.is_some() => Err(Stage::Waiting),
         Domain::Off(OffReason::Shutdown) => Ok(Source::Stopped(Consistency::Filesystem)),
         Domain::Off(_) | Domain::Absent => Ok(Source::Stopped(Consistency::Crash)),
         Domain::Paused | Domain::Incoming | Domain::Unknown => Err(Stage::Waiting),

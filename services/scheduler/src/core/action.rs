@@ -2,7 +2,7 @@
 //! hand at once.
 
 use watari_contracts::agent::{
-    Abort, Discard, Freeze, Observe, Reboot, Receive, Release, Remove, Resume, Send, SendAhead, Start, Stop,
+    Abort, Discard, DropLayers, Freeze, Observe, Reboot, Receive, Release, Remove, Resume, Send, SendAhead, Start, Stop,
 };
 use watari_model::{
     Document, MigrationId, NodeName, VmName, frontend::Primacy, migration::Migration, outage::Outage,
@@ -101,6 +101,15 @@ pub enum Action {
     },
     /// Ask both sides of a migration and, if both say so, switch over and resume.
     Settle(Settle),
+    /// Have an agent delete frozen layers that are of no use.
+    DropLayers {
+        /// What it is about, and where.
+        key: String,
+        /// Of whom.
+        node: NodeName,
+        /// Which.
+        drop: DropLayers,
+    },
     /// Give back a server's addresses.
     ReleasePorts {
         /// The server.
@@ -206,7 +215,10 @@ impl Action {
             Self::DropOutage { id, .. } => document_key::<Outage>(id.as_str()),
             Self::DropUserData { uuid, .. } => document_key::<UserData>(uuid),
             Self::StorePrimacy { primacy, .. } => document_key::<Primacy>(&primacy.key()),
-            Self::Order { key, .. } | Self::Look { key, .. } | Self::Alarm { key, .. } => key.clone(),
+            Self::Order { key, .. }
+            | Self::Look { key, .. }
+            | Self::DropLayers { key, .. }
+            | Self::Alarm { key, .. } => key.clone(),
             Self::LookAtAll { node } => listen_key(node),
             Self::Settle(settle) => settle_key(&settle.migration),
             Self::ReleasePorts { vm, uuid } => ports_key(vm, uuid),

@@ -163,7 +163,8 @@ fn step(turn: &mut Turn<'_>, entry: &Entry<Vm>) {
         let done = Seeded { number: preseed.number, node: to, at: turn.now, bytes: stack.frozen_bytes() };
         return note(turn, entry, |preseed| (preseed.done, preseed.fault) = (Some(done), None));
     }
-    let ahead = format!("{}-{to}", naming::of_vm("send-ahead", vm, preseed.number));
+    // Named after the layer that is written to: what was frozen or merged since the last sending is sent at once.
+    let ahead = format!("{}-{to}-{}", naming::of_vm("send-ahead", vm, preseed.number), stack.top);
     let _ = send(turn, &ahead, vm, &to, Haste::None);
     complain(turn, entry, &ahead, &grant.node);
 }

@@ -26,6 +26,7 @@ pub mod report;
 mod rules;
 mod server;
 mod snapshot;
+mod surplus;
 mod turn;
 
 use watari_model::Timestamp;
@@ -57,6 +58,7 @@ pub fn decide(snap: &Snapshot, rules: &Rules, now: Timestamp) -> Vec<Action> {
     calendar::decide(&mut turn);
     evacuation::decide(&mut turn);
     ahead::decide(&mut turn);
+    surplus::decide(&mut turn);
     listening::decide(&mut turn);
     prune::decide(&mut turn);
     turn.actions

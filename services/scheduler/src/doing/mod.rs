@@ -10,9 +10,9 @@ mod settle;
 use std::{sync::Arc, time::Duration};
 
 use tokio::sync::watch;
-use watari_chassis::{Context, Leadership, Wake, WriteError};
+use watari_chassis::{CallError, Context, Leadership, Wake, WriteError};
 use watari_contracts::{
-    agent::{ObserveAll, Progress},
+    agent::{NodeFacts, ObserveAll, Progress},
     network::ReleasePorts,
 };
 use watari_model::{NodeName, Refusal};
@@ -158,6 +158,11 @@ impl Executor {
                 self.memory.answered(key.to_owned(), 0, outcome, asked);
             }
             Action::LookAtAll { node } => self.listen(node).await,
+            Action::DropLayers { node, drop, .. } => {
+                let outcome = self.drop_layers(node, drop).await;
+                self.metrics.action("drop-layers", outcome_word(&outcome));
+                self.memory.answered(key.to_owned(), 0, outcome, Vec::new());
+            }
             Action::Settle(settle) => self.settle(settle, key).await,
             Action::ReleasePorts { vm, uuid } => {
                 let request = ReleasePorts { vm: vm.clone(), vm_uuid: uuid.clone() };
@@ -174,15 +179,21 @@ impl Executor {
 
     /// Asks a node for all it sees.
     pub(crate) async fn listen(&self, node: &NodeName) {
-        let outcome = match self.ctx.bus.command_within(node, &ObserveAll {}, self.bounds.look).await {
+        let said = self.ctx.bus.command_within(node, &ObserveAll {}, self.bounds.look).await;
+        let outcome = self.heard(node, said);
+        self.memory.answered(listen_key(node), 0, outcome, Vec::new());
+    }
+
+    /// Takes in what a node was asked for: all it sees.
+    fn heard(&self, node: &NodeName, said: Result<NodeFacts, CallError>) -> Outcome {
+        match said {
             Ok(facts) if facts.node == *node => {
                 self.memory.hear(facts);
                 Outcome::Done
             }
             Ok(facts) => Outcome::Silent(Refusal::Internal { detail: format!("{node} answers as {}", facts.node) }),
             Err(error) => Outcome::Silent(Refusal::from(error)),
-        };
-        self.memory.answered(listen_key(node), 0, outcome, Vec::new());
+        }
     }
 
     /// Counts a write. A conflict is no fault: somebody was faster, and it is decided anew.
@@ -242,6 +253,7 @@ impl Action {
             Self::Order { order, .. } => order.verb(),
             Self::Look { .. } => "observe",
             Self::LookAtAll { .. } => "observe-all",
+            Self::DropLayers { .. } => "drop-layers",
             Self::Settle(_) => "settle",
             Self::ReleasePorts { .. } => "release-ports",
             Self::Alarm { .. } => "alarm",

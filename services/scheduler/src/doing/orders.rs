@@ -4,8 +4,8 @@ use watari_chassis::CallError;
 use watari_contracts::{
     Command,
     agent::{
-        Abort, Answer, Discard, Freeze, Observe, Reboot, Receive, Release, Remove, Resume, Send, SendAhead, Start,
-        Stop, VmFact,
+        Abort, Answer, Discard, DropLayers, Freeze, Observe, Reboot, Receive, Release, Remove, Resume, Send, SendAhead,
+        Start, Stop, VmFact,
     },
 };
 use watari_model::{NodeName, Refusal};
@@ -81,6 +81,15 @@ impl Executor {
 
     async fn send<C: Command<Reply = Answer>>(&self, node: &NodeName, command: &C) -> Result<Answer, CallError> {
         self.ctx.bus.command_within(node, command, self.bounds.order).await
+    }
+
+    /// Has layers that are of no use deleted, unless this process no longer leads.
+    pub(super) async fn drop_layers(&self, node: &NodeName, drop: &DropLayers) -> Outcome {
+        if !self.leads(drop.order.epoch) {
+            return Outcome::Silent(Refusal::NotPrimary { service: "scheduler".to_owned() });
+        }
+        let said = self.ctx.bus.command_within(node, drop, self.bounds.order).await;
+        self.heard(node, said)
     }
 
     fn refused(&self, order: &Order, node: &NodeName, refusal: Refusal) -> Outcome {

@@ -148,6 +148,15 @@ fn a_disk_is_frozen_then_sent_and_is_there_when_the_other_node_says_so() {
     let Order::SendAhead(ahead) = &order else { panic!("{order:?}") };
     assert!(!ahead.urgent && ahead.bandwidth_mib == 20 && key.ends_with("@m1"), "{order:?}");
 
+    // It was sent, and then frozen once more: that is another sending, and due at once.
+    scene.answers.push((key.clone(), Progress::Done));
+    assert_eq!(scene.decided(1), []);
+    scene.stack.layers.push(Layer { index: 1, ..layer() });
+    scene.stack.top = 2;
+    let (again, order) = scene.ordered();
+    assert!(matches!(order, Order::SendAhead(_)) && again != key, "{again}");
+    scene.stack = frozen();
+
     scene.kept = vec![layer()];
     scene.decided(2);
     let done = scene.mail().preseed.and_then(|preseed| preseed.done).unwrap();

@@ -51,7 +51,8 @@ pub(super) fn send_ahead<'a>(turn: &mut Turn<'a>, migration: &Migration, vm: &Vm
     if ordered || ahead::is_held(turn.snap, &migration.to, vm, &stack, Some(&migration.id)) {
         return None;
     }
-    let operation = naming::of_migration("send-ahead", &migration.id, vm);
+    // What was frozen since it was sent is sent anew, under another name.
+    let operation = naming::of_migration(&format!("send-ahead-{}", stack.top), &migration.id, vm);
     match ahead::send(turn, &operation, vm, &migration.to, Haste::Migration) {
         Step::Failed(refusal) => Some(Step::Failed(refusal)),
         // The target has still to say so.

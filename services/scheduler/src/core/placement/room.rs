@@ -10,6 +10,7 @@ use watari_model::{
     GroupName, NodeName, VmName, migration,
     node::{self, Node},
     outage::{Outage, Scope},
+    size::GIB,
     vm::{State, Vm},
 };
 
@@ -31,7 +32,7 @@ pub(crate) struct Room {
     draining: bool,
     vms: BTreeSet<VmName>,
     groups: HashMap<GroupName, BTreeSet<VmName>>,
-    /// Room for disks that are sent ahead of their servers, in GiB.
+    /// Room for disks that are sent ahead of their servers, or for what is kept of them, in GiB.
     ahead: BTreeMap<VmName, u64>,
 }
 
@@ -116,6 +117,18 @@ impl Room {
         self.ahead.get(vm).copied().unwrap_or(0)
     }
 
+    /// Reckons what lies here for a server, or for nobody who is known.
+    fn keep(&mut self, owner: Option<&Vm>, disk_gib: u64) {
+        if let Some(vm) = owner {
+            let left = vm.leftovers.iter().any(|leftover| leftover.node == self.node.value.name);
+            if left || self.vms.contains(&vm.name) || self.ahead.contains_key(&vm.name) {
+                return;
+            }
+            self.ahead.insert(vm.name.clone(), disk_gib);
+        }
+        self.used.disk_gib = self.used.disk_gib.saturating_add(disk_gib);
+    }
+
     pub(super) fn take(&mut self, vm: &Vm) {
         if self.vms.insert(vm.name.clone()) {
             // It comes to where its disk lies ready.
@@ -150,7 +163,26 @@ impl Rooms {
                 _ => {}
             }
         }
+        this.reckon_kept(snap);
         this
+    }
+
+    /// Reckons frozen layers that nodes keep for servers elsewhere, where room for the whole disk is not reckoned
+    /// anyway.
+    fn reckon_kept(&mut self, snap: &Snapshot) {
+        let keepers = || snap.heard.iter().filter(|(_, heard)| !heard.facts.layers.is_empty());
+        if keepers().next().is_none() {
+            return;
+        }
+        let owners: HashMap<&str, &Vm> =
+            snap.vms.values().map(|entry| (entry.value.uuid.as_str(), &entry.value)).collect();
+        for (node, heard) in keepers() {
+            let Some(room) = self.rooms.get_mut(node) else { continue };
+            for (uuid, layers) in &heard.facts.layers {
+                let bytes = layers.iter().map(|layer| layer.size_bytes).fold(0, u64::saturating_add);
+                room.keep(owners.get(uuid.as_str()).copied(), bytes.div_ceil(GIB));
+            }
+        }
     }
 
     /// Reckons a server where its document says, and the copies it left behind. What was reckoned

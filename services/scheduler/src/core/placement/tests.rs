@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use proptest::prelude::*;
 use watari_chassis::Entry;
+use watari_contracts::agent::{Layer, NodeFacts};
 use watari_model::{
     Document, NodeName,
     node::{self, Enforcement, Node, Virtualisation},
@@ -12,7 +13,7 @@ use watari_model::{
 };
 
 use super::{super::tests::documents, Need, Rooms, check, choose, plan};
-use crate::core::{Amount, Overcommit, Rules, Snapshot};
+use crate::core::{Amount, Heard, Overcommit, Rules, Snapshot};
 
 fn docs<T: Document>(values: impl IntoIterator<Item = T>) -> Arc<BTreeMap<String, Arc<Entry<T>>>> {
     let entry = |value: T| (value.key(), Arc::new(Entry { value, revision: 1, created: documents::at(0) }));
@@ -152,6 +153,48 @@ fn invariant_4_what_is_being_written_is_reserved_already() {
     let second = documents::vm("web", 192);
     let refused = choose(&Rooms::of(&snap, &Rules::default()), &Need::start(&second, &snap), ANYWHERE, &[]);
     assert!(refused.unwrap_err().english().cause.contains("64 MiB free of the 192 MiB needed"));
+}
+
+#[test]
+fn what_a_node_keeps_for_a_server_elsewhere_is_reckoned_once_and_is_room_for_that_server() {
+    let mut big = documents::vm("mail", 192);
+    big.spec.disk_gib = 60;
+    let mut snap = snapshot(vec![documents::node("m1", "myodaiji", 1_024)]);
+    let keeps = |uuid: &str, gib: u64| {
+        let layer = Layer { index: 0, sha256: Some("0a".repeat(32)), size_bytes: (gib << 30) - 1 };
+        let facts = NodeFacts {
+            node: documents::name("m1"),
+            site: "myodaiji".parse().unwrap(),
+            instance: "one".to_owned(),
+            seq: 1,
+            epoch: 1,
+            hypervisor_answers: true,
+            at: documents::at(0),
+            vms: BTreeMap::new(),
+            layers: BTreeMap::from([(uuid.to_owned(), vec![layer])]),
+        };
+        BTreeMap::from([(documents::name("m1"), Heard { facts: Arc::new(facts), age_ms: 0 })])
+    };
+    let rules = Rules { overcommit: Overcommit { cpu: 8.0, memory: 1.0, disk: 1.0 }, ..Rules::default() };
+    let fits = |snap: &Snapshot, vm: &Vm| {
+        check(&Rooms::of(snap, &rules), &Need::start(vm, snap), &documents::name("m1")).map_err(|no| no.english().cause)
+    };
+    assert_eq!(fits(&snap, &big), Ok(()));
+    // 100 GiB there are, and 50 of them are taken by layers of somebody.
+    snap.heard = keeps("nobody", 50);
+    assert!(fits(&snap, &big).unwrap_err().contains("50 GiB of disk free of the 60 GiB needed"));
+    snap.vms = docs([big.clone()]);
+    snap.heard = keeps(&big.uuid, 50);
+    assert_eq!(fits(&snap, &big), Ok(()), "it comes to where its layers lie");
+    let mut other = documents::vm("web", 192);
+    other.spec.disk_gib = 51;
+    assert!(fits(&snap, &other).unwrap_err().contains("50 GiB of disk free"));
+    // What it was sent ahead to has room for all of it already.
+    let mut ahead = big;
+    ahead.apply(watari_model::vm::Change::Granted(documents::name("y1")), documents::at(0)).unwrap();
+    ahead.ask_preseed(Some(documents::name("m1")), documents::at(0));
+    snap.vms = docs([ahead]);
+    assert!(fits(&snap, &other).unwrap_err().contains("40 GiB of disk free"));
 }
 
 #[test]
