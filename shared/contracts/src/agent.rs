@@ -178,6 +178,10 @@ pub struct Remove {
     /// Whether the frozen layers of its disk are kept, for the server to come back to.
     #[serde(default, skip_serializing_if = "is_false")]
     pub keep_layers: bool,
+    /// Whether it is refused while a process of the server lives: it was deleted, and whoever started it again
+    /// knows why.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub spare_running: bool,
 }
 
 /// Prepare to receive a server: fetch the image, make the empty disk, the network, check room.

@@ -539,6 +539,10 @@ refusals! {
     AgentState { vm, node, state, wanted } "agent.state" 409 Later
         en "on node {node} the domain of server {vm} is {state}, so that it cannot {wanted}" "the scheduler tries again; look at `watari vm show {vm}`"
         ja "ノード {node} 上のサーバ {vm} は {state} のため、{wanted} を実行できません" "スケジューラが再試行します。`watari vm show {vm}` で確認してください";
+    /// A domain of that name is there, and it is another server's.
+    NameTaken { vm, node, uuid } "agent.name-taken" 409 Later
+        en "on node {node} the name {vm} belongs to the domain of another server, with UUID {uuid}, that nobody has deleted" "make sure that nobody needs that server, then run on node {node}: virsh undefine {vm}; its disk stays; or give the new server another name"
+        ja "ノード {node} では、別のサーバ (UUID {uuid}) のドメインが名前 {vm} を使っており、そのサーバは削除されていません" "そのサーバが不要であることを確認し、ノード {node} で virsh undefine {vm} を実行してください (ディスクは残ります)。または新しいサーバを別の名前で作成してください";
     /// Frozen layers of a server's disk are not at the target.
     LayersMissing { vm, node } "agent.layers-missing" 409 Later
         en "node {node} lacks a part of the disk of server {vm} that was to be there before its memory moves" "the scheduler sends it and tries again; look at `watari vm show {vm}`"
@@ -566,32 +570,4 @@ refusals! {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use super::*;
-
-    #[test]
-    fn every_refusal_has_a_code_of_its_own_a_cause_and_a_remedy_in_both_languages() {
-        let mut codes = BTreeSet::new();
-        for refusal in Refusal::examples() {
-            assert!(codes.insert(refusal.code()), "{} stands twice", refusal.code());
-            let (en, ja) = (refusal.english(), refusal.japanese());
-            for text in [&en.cause, &en.remedy, &ja.cause, &ja.remedy] {
-                assert!(!text.is_empty(), "{}", refusal.code());
-                assert!(!text.contains(['{', '}']), "{}: {text} has an unfilled place", refusal.code());
-            }
-            assert!(en.cause.is_ascii() && en.remedy.is_ascii(), "{}", refusal.code());
-            let japanese = |t: &str| t.chars().any(|c| ('\u{3040}'..='\u{30ff}').contains(&c));
-            assert!(japanese(&ja.cause) && japanese(&ja.remedy), "{}", refusal.code());
-        }
-    }
-
-    #[test]
-    fn a_refusal_survives_json() {
-        for refusal in Refusal::examples() {
-            let json = serde_json::to_string(&refusal).unwrap();
-            assert_eq!(serde_json::from_str::<Refusal>(&json).unwrap(), refusal);
-        }
-    }
-}
+mod tests;

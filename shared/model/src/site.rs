@@ -10,7 +10,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Document, SiteName, Timestamp};
+use crate::{Document, NodeName, SiteName, Timestamp, VmName};
 
 /// A battery that is said to last for longer than a week, in seconds, is a mistake.
 pub const MOST_SECONDS_LEFT: u64 = 7 * 86_400;
@@ -48,6 +48,26 @@ pub struct Power {
     pub since: Timestamp,
 }
 
+/// Of how many servers it is remembered that they left something behind; the oldest are forgotten first.
+pub const MOST_REMAINS: usize = 256;
+
+/// What a server that was deleted had on a node that was given up. The node may come back, and what it has is to
+/// go then: that the server was deleted is written down here, since a missing document proves nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Remains {
+    /// The node.
+    pub node: NodeName,
+    /// What the server was called.
+    pub vm: VmName,
+    /// Its UUID.
+    pub uuid: String,
+    /// The generation of its last grant.
+    pub generation: u64,
+    /// When it was deleted.
+    pub since: Timestamp,
+}
+
 /// A site's document.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Site {
@@ -60,6 +80,9 @@ pub struct Site {
     /// Its power; none if nobody has ever said anything of it.
     #[serde(default)]
     pub power: Option<Power>,
+    /// What servers left on nodes of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remains: Vec<Remains>,
 }
 
 /// What can happen to a site.
@@ -69,13 +92,22 @@ pub enum Change {
     Called(String),
     /// Its power is told, again perhaps.
     Told(Supply, Option<u64>),
+    /// A server is forgotten that has something on a node of it.
+    LeftBehind(Remains),
+    /// Nothing of the server of this UUID is on this node any more.
+    Cleared {
+        /// The node.
+        node: NodeName,
+        /// The server's UUID.
+        uuid: String,
+    },
 }
 
 impl Site {
     /// A site of which nothing is known but its name.
     #[must_use]
     pub const fn new(name: SiteName, title: String) -> Self {
-        Self { v: 1, name, title, power: None }
+        Self { v: 1, name, title, power: None, remains: Vec::new() }
     }
 
     /// The one way in which a site changes. Every change is allowed in every state.
@@ -88,7 +120,21 @@ impl Site {
                 let seconds_left = seconds_left.filter(|_| supply == Supply::Battery);
                 self.power = Some(Power { supply, seconds_left, since });
             }
+            Change::LeftBehind(remains) => {
+                if !self.remembers(&remains.node, &remains.uuid) {
+                    let surplus = (self.remains.len() + 1).saturating_sub(MOST_REMAINS);
+                    self.remains.drain(..surplus);
+                    self.remains.push(remains);
+                }
+            }
+            Change::Cleared { node, uuid } => self.remains.retain(|r| r.node != node || r.uuid != uuid),
         }
+    }
+
+    /// Whether it is written down that the server of this UUID left something on this node.
+    #[must_use]
+    pub fn remembers(&self, node: &NodeName, uuid: &str) -> bool {
+        self.remains.iter().any(|r| r.node == *node && r.uuid == uuid)
     }
 }
 
@@ -127,5 +173,29 @@ mod tests {
                 prop_assert_eq!(&site.title, "山手");
             }
         }
+    }
+
+    #[test]
+    fn what_is_left_behind_is_remembered_once_until_it_is_cleared_and_within_a_bound() {
+        let now = Timestamp(OffsetDateTime::UNIX_EPOCH);
+        let mut site = Site::new("yamate".parse().unwrap(), "山手".to_owned());
+        let left = |n: usize| Remains {
+            node: "y1".parse().unwrap(),
+            vm: "mail".parse().unwrap(),
+            uuid: format!("{n:08x}-0000-4000-8000-000000000000"),
+            generation: 3,
+            since: now,
+        };
+        for n in 0..=MOST_REMAINS {
+            site.apply(Change::LeftBehind(left(n)), now);
+            site.apply(Change::LeftBehind(left(n)), now);
+        }
+        assert_eq!(site.remains.len(), MOST_REMAINS);
+        let (oldest, newest) = (left(0), left(MOST_REMAINS));
+        assert!(!site.remembers(&oldest.node, &oldest.uuid) && site.remembers(&newest.node, &newest.uuid));
+        site.apply(Change::Cleared { node: "y2".parse().unwrap(), uuid: newest.uuid.clone() }, now);
+        assert!(site.remembers(&newest.node, &newest.uuid), "that was another node");
+        site.apply(Change::Cleared { node: newest.node.clone(), uuid: newest.uuid.clone() }, now);
+        assert!(!site.remembers(&newest.node, &newest.uuid));
     }
 }

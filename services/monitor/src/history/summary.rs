@@ -245,7 +245,19 @@ fn site(before: Option<&Site>, after: Option<&Site>) -> Option<String> {
             let left = power.seconds_left.map(|left| format!("{left} s left"));
             with(format!("on {}", power.supply.word()), left)
         }),
+        Some(old) if old.remains != site.remains => Some(remains(old, site)),
         Some(old) => arrow(&old.title, &site.title).map(|line| format!("renamed {line}")),
+    }
+}
+
+fn remains(old: &Site, site: &Site) -> String {
+    let only = |these: &Site, those: &Site| {
+        let new = these.remains.iter().filter(|there| !those.remains.contains(there));
+        new.map(|there| format!("{} on {}", there.vm, there.node)).collect::<Vec<_>>().join(", ")
+    };
+    match (only(site, old), only(old, site)) {
+        (left, _) if !left.is_empty() => format!("{left} left behind, to be cleared when the node is back"),
+        (_, cleared) => format!("cleared of {cleared}"),
     }
 }
 

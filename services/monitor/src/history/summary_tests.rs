@@ -134,6 +134,19 @@ fn changes_of_everything_else_are_told_in_one_line() {
 }
 
 #[test]
+fn what_servers_leave_on_a_node_that_was_given_up_is_told() {
+    let (before, mut after) = (sample("sites"), sample("sites"));
+    after["remains"] = json!([{
+        "node": "m2", "vm": "app", "uuid": "7b1d4c2e-9a53-4c36-8f0e-2d6a1f0b9c41", "generation": 3,
+        "since": "2026-11-28T09:00:00Z"
+    }]);
+    let (before, after) = (before.to_string(), after.to_string());
+    let line = "it: app on m2 left behind, to be cleared when the node is back";
+    assert_eq!(summarise("sites", "it", Some(&before), Some(&after)), line);
+    assert_eq!(summarise("sites", "it", Some(&after), Some(&before)), "it: cleared of app on m2");
+}
+
+#[test]
 fn the_first_and_the_last_of_a_document_are_told() {
     for (bucket, created, deleted) in [
         ("migrations", "it: completed (m1 → y1)", "it: deleted"),

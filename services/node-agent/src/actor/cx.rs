@@ -65,7 +65,11 @@ impl Cx {
     pub(super) async fn look(&self, wanted: &str) -> Result<Domain, Refusal> {
         let sight = self.book.look().await;
         if sight.foreign {
-            return Err(self.node.not_now(&self.book.vm, "another's, with another UUID,", wanted));
+            return Err(Refusal::NameTaken {
+                vm: self.book.vm.to_string(),
+                node: self.node.name.to_string(),
+                uuid: sight.uuid.unwrap_or_default(),
+            });
         }
         match sight.domain {
             Domain::Unknown => Err(self.not_now(Domain::Unknown, wanted)),

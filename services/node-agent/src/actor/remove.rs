@@ -8,7 +8,7 @@ use std::io;
 use watari_contracts::agent::{Domain, Remove};
 use watari_model::Refusal;
 
-use super::cx::Cx;
+use super::{cx::Cx, sight};
 use crate::{
     facts::Urgency,
     layers::keep,
@@ -19,6 +19,12 @@ const WANTED: &str = "remove";
 
 pub(super) async fn run(cx: &Cx, order: &Remove) -> Result<(), Refusal> {
     let record = cx.record().await?;
+    if order.spare_running {
+        let domain = sight::take(&cx.node, &cx.book.vm, Some(&order.uuid)).await.domain;
+        if !domain.is_off() {
+            return Err(cx.not_now(domain, WANTED));
+        }
+    }
     if !order.keep_layers {
         let uuid = order.uuid.clone();
         keep::aside(&cx.node, move |layout| keep::forget(layout, &uuid)).await?;

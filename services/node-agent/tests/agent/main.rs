@@ -39,7 +39,8 @@ fn stop(vm: &str, generation: u64) -> Stop {
 
 fn remove(scene: &Scene, vm: &str, generation: u64) -> Remove {
     let operation = order(&format!("remove-{vm}-{generation}"));
-    Remove { order: operation, vm: vm.parse().unwrap(), uuid: scene.server(vm).uuid, generation, keep_layers: false }
+    let (uuid, vm) = (scene.server(vm).uuid, vm.parse().unwrap());
+    Remove { order: operation, vm, uuid, generation, keep_layers: false, spare_running: false }
 }
 
 fn receive(scene: &Scene, vm: &str, migration: &str, generation: u64) -> Receive {
@@ -172,6 +173,33 @@ async fn a_disk_that_the_journal_does_not_know_is_in_the_way() {
     let answer = agent.ended(receive(scene, "unknown", "unknown-1", 1)).await;
     assert!(matches!(failed(&answer), Refusal::AgentState { .. }) && failed(&answer).retryable());
     assert_eq!(std::fs::read(scene.disk(&agent, "unknown")).unwrap(), b"somebody's only disk");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_deleted_server_left_goes_unless_it_lives_and_its_name_is_free_again() {
+    let scene = scene().await;
+    let agent = scene.agent("left").await;
+    agent.done(start(scene, "left", 1, DiskUse::MayCreate)).await;
+    let clear = |operation: &str| Remove { order: order(operation), spare_running: true, ..remove(scene, "left", 1) };
+    let answer = agent.ended(clear("clear")).await;
+    assert!(matches!(failed(&answer), Refusal::AgentState { .. }), "{answer:?}");
+    assert_eq!(agent.observe("left").await.domain, Domain::Running, "what runs is not touched");
+    agent.done(stop("left", 1)).await;
+
+    let mut other = scene.server("left");
+    other.uuid = "0b5c1d7e-1111-4222-8333-444455556666".to_owned();
+    let begin = |operation: &str, generation: u64| Start {
+        order: order(operation),
+        server: other.clone(),
+        ..start(scene, "left", generation, DiskUse::MayCreate)
+    };
+    let answer = agent.ended(begin("other", 1)).await;
+    let there = scene.server("left").uuid;
+    assert!(matches!(failed(&answer), Refusal::NameTaken { uuid, .. } if *uuid == there), "{answer:?}");
+    agent.done(clear("clear-again")).await;
+    assert!(!scene.disk(&agent, "left").exists());
+    agent.done(begin("other-again", 2)).await;
+    agent.done(Remove { order: order("end"), uuid: other.uuid.clone(), ..remove(scene, "left", 2) }).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

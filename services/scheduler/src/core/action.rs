@@ -5,7 +5,7 @@ use watari_contracts::agent::{
     Abort, Discard, DropLayers, Freeze, Observe, Reboot, Receive, Release, Remove, Resume, Send, SendAhead, Start, Stop,
 };
 use watari_model::{
-    Document, MigrationId, NodeName, VmName, frontend::Primacy, migration::Migration, outage::Outage,
+    Document, MigrationId, NodeName, VmName, frontend::Primacy, migration::Migration, outage::Outage, site::Site,
     userdata::UserData, vm::Vm,
 };
 
@@ -57,6 +57,13 @@ pub enum Action {
     DropOutage {
         /// Which.
         id: watari_model::OutageId,
+        /// The write that it replaces.
+        revision: u64,
+    },
+    /// Replace a site's document.
+    StoreSite {
+        /// The new one.
+        site: Box<Site>,
         /// The write that it replaces.
         revision: u64,
     },
@@ -213,6 +220,7 @@ impl Action {
             Self::DropMigration { id, .. } => document_key::<Migration>(id.as_str()),
             Self::NewOutage(outage) | Self::StoreOutage { outage, .. } => document_key::<Outage>(outage.id.as_str()),
             Self::DropOutage { id, .. } => document_key::<Outage>(id.as_str()),
+            Self::StoreSite { site, .. } => document_key::<Site>(site.name.as_str()),
             Self::DropUserData { uuid, .. } => document_key::<UserData>(uuid),
             Self::StorePrimacy { primacy, .. } => document_key::<Primacy>(&primacy.key()),
             Self::Order { key, .. }

@@ -21,6 +21,7 @@ mod power;
 mod prune;
 mod quorum;
 mod readiness;
+mod remains;
 mod removal;
 pub mod report;
 mod rules;
@@ -59,6 +60,7 @@ pub fn decide(snap: &Snapshot, rules: &Rules, now: Timestamp) -> Vec<Action> {
     evacuation::decide(&mut turn);
     ahead::decide(&mut turn);
     surplus::decide(&mut turn);
+    remains::decide(&mut turn);
     listening::decide(&mut turn);
     prune::decide(&mut turn);
     turn.actions

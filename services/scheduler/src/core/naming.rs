@@ -2,7 +2,9 @@
 //! same names it the same.
 
 use sha2::{Digest, Sha256};
-use watari_model::{Document, MigrationId, NodeName, OutageId, VmName, migration::Migration, name::MAX_LABEL, vm::Vm};
+use watari_model::{
+    Document, MigrationId, NodeName, OutageId, VmName, migration::Migration, name::MAX_LABEL, site::Remains, vm::Vm,
+};
 
 /// `<base>-<number>` as a DNS label: a base that is too long is cut and told apart by a digest.
 fn numbered(base: &str, number: u64) -> String {
@@ -51,6 +53,12 @@ fn mark(vm: &Vm) -> &str {
 #[must_use]
 pub(crate) fn of_vm(verb: &str, vm: &Vm, number: u64) -> String {
     format!("{verb}-{}-{}-{number}", vm.key(), mark(vm))
+}
+
+/// `clear-<server>-<UUID>-<generation>`: the removal of what a forgotten server left on a node.
+#[must_use]
+pub(crate) fn of_remains(remains: &Remains) -> String {
+    format!("clear-{}-{}-{}", remains.vm, remains.uuid, remains.generation)
 }
 
 /// `<verb>-<migration>-<mark>`: a step of a migration.

@@ -10,7 +10,7 @@ use watari_model::{
 
 use super::{
     action::{Action, Order, ports_key},
-    ahead, naming,
+    ahead, naming, remains,
     snapshot::Outcome,
     turn::{OnFailure, Step, Turn},
 };
@@ -30,7 +30,9 @@ pub(super) fn decide(turn: &mut Turn<'_>, entry: &Entry<Vm>) {
     if waits.iter().any(|node| !turn.is_off(node)) {
         return;
     }
-    let waits = waits.into_iter().find(|node| !turn.is_given_up(node));
+    let (given_up, waits): (Vec<&NodeName>, Vec<&NodeName>) =
+        waits.into_iter().partition(|node| turn.is_given_up(node));
+    let waits = waits.first().copied();
     let key = ports_key(&vm.name, &vm.uuid);
     match turn.snap.answers.get(&key) {
         Some(answer) if answer.outcome == Outcome::Done => {
@@ -41,7 +43,10 @@ pub(super) fn decide(turn: &mut Turn<'_>, entry: &Entry<Vm>) {
             if let Some(there) = turn.snap.userdata.get(&vm.uuid) {
                 return turn.push(Action::DropUserData { uuid: vm.uuid.clone(), revision: there.revision });
             }
-            turn.push(Action::DropVm { name: vm.name.clone(), revision: entry.revision });
+            // What it leaves there goes when the node comes back after all, and nobody would know of it then.
+            if remains::are_noted(turn, vm, &given_up) {
+                turn.push(Action::DropVm { name: vm.name.clone(), revision: entry.revision });
+            }
         }
         Some(answer) if answer.age_ms < turn.rules.repeat_ms => {}
         _ => turn.push(Action::ReleasePorts { vm: vm.name.clone(), uuid: vm.uuid.clone() }),
@@ -62,7 +67,8 @@ fn remove(turn: &mut Turn<'_>, vm: &Vm, node: &NodeName, generation: u64, layers
     let operation = naming::of_vm("remove", vm, generation);
     let step = turn.order(&operation, node, OnFailure::TryAgain, |order| {
         let keep_layers = layers == Layers::Kept && vm.preseed.is_some();
-        Order::Remove(Remove { order, vm: vm.name.clone(), uuid: vm.uuid.clone(), generation, keep_layers })
+        let (vm, uuid) = (vm.name.clone(), vm.uuid.clone());
+        Order::Remove(Remove { order, vm, uuid, generation, keep_layers, spare_running: false })
     });
     matches!(step, Step::Done(_))
 }

@@ -132,6 +132,9 @@ impl Executor {
             Action::DropOutage { id, revision } => {
                 let _ = self.written(action, self.stores.outages.delete(id.as_str(), *revision).await.map(|_| ()));
             }
+            Action::StoreSite { site, revision } => {
+                let _ = self.written(action, self.stores.sites.update(site, *revision).await.map(|_| ()));
+            }
             Action::DropUserData { uuid, revision } => {
                 let _ = self.written(action, self.stores.userdata.delete(uuid, *revision).await.map(|_| ()));
             }
@@ -248,6 +251,7 @@ impl Action {
             Self::NewOutage(_) => "new-outage",
             Self::StoreOutage { .. } => "store-outage",
             Self::DropOutage { .. } => "drop-outage",
+            Self::StoreSite { .. } => "store-site",
             Self::DropUserData { .. } => "drop-user-data",
             Self::StorePrimacy { .. } => "store-primacy",
             Self::Order { order, .. } => order.verb(),

@@ -286,6 +286,7 @@ impl Host {
                 }
             }
             Order::Reboot(_) => {}
+            Order::Remove(o) if o.spare_running && guest.process != Process::None => return refuse(self, "alive"),
             Order::Remove(_) => {
                 effect = if guest.process == Process::None { Effect::Removed } else { Effect::RemovedAlive };
                 guest.process = Process::None;

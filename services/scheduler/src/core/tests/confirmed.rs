@@ -7,6 +7,7 @@ use watari_model::{
 };
 
 use super::{
+    agent::{Disk, Process},
     flow::Stage,
     sim::{Broken, Event, Faults, Sim},
     wishes::Wish,
@@ -133,4 +134,56 @@ fn a_server_on_a_node_that_is_off_is_deleted_but_for_its_disk_and_wholly_when_th
         sim.run(sim.now + 30_000);
         assert!(sim.document(&mail()).is_none(), "{}", sim.story());
     }
+}
+
+/// `mail` was deleted while its node was dark and given up: its document is gone, its disk is there.
+fn left_behind(seed: u64) -> (Sim, NodeName) {
+    let (mut sim, node) = running(seed);
+    sim.darken(&node);
+    sim.run(sim.now + LOST);
+    sim.amend("mail", |vm| vm.desired = Desired::Deleted);
+    sim.say_off(&node, true);
+    sim.run(sim.now + 30_000);
+    assert!(sim.document(&mail()).is_none(), "{}", sim.story());
+    let remembered: Vec<_> = remains(&sim).into_iter().map(|(node, vm)| (vm, node)).collect();
+    assert_eq!(remembered, [(mail(), node.clone())], "{}", sim.story());
+    assert_eq!(sim.guest(&node, &mail()).disk, Disk::Whole);
+    (sim, node)
+}
+
+fn remains(sim: &Sim) -> Vec<(NodeName, VmName)> {
+    let all = sim.docs.sites.values().flat_map(|entry| &entry.value.remains);
+    all.map(|remains| (remains.node.clone(), remains.vm.clone())).collect()
+}
+
+#[test]
+fn a_node_that_was_given_up_and_comes_back_is_cleared_of_what_was_deleted_meanwhile() {
+    for seed in 0..20 {
+        let (mut sim, node) = left_behind(seed);
+        sim.mend(&node);
+        sim.run(sim.now + 30_000);
+        let guest = sim.guest(&node, &mail()).clone();
+        assert_eq!((guest.disk, guest.defined), (Disk::None, None), "{}", sim.story());
+        assert!(remains(&sim).is_empty(), "{}", sim.story());
+        sound(&mut sim);
+    }
+}
+
+#[test]
+fn what_runs_on_a_node_that_comes_back_is_not_touched_and_neither_is_what_nobody_deleted() {
+    let (mut sim, node) = left_behind(1);
+    sim.guest(&node, &mail()).process = Process::Running;
+    sim.mend(&node);
+    sim.run(sim.now + 60_000);
+    assert_eq!(sim.running(&mail()), [&node], "somebody has started it by hand: {}", sim.story());
+    assert_eq!(sim.guest(&node, &mail()).disk, Disk::Whole);
+    // A document that is only missing is no word of anybody's.
+    let (mut sim, node) = running(2);
+    sim.darken(&node);
+    sim.run(sim.now + LOST);
+    std::sync::Arc::make_mut(&mut sim.docs.vms).clear();
+    sim.mend(&node);
+    sim.run(sim.now + 60_000);
+    assert_eq!(sim.guest(&node, &mail()).disk, Disk::Whole, "{}", sim.story());
+    assert_eq!(sim.violation, None);
 }

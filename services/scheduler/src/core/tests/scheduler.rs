@@ -528,6 +528,10 @@ impl Sim {
                 let docs = &mut self.docs;
                 let _ = put(&mut docs.outages, &mut docs.revision, outage, *revision);
             }
+            Action::StoreSite { site, revision } => {
+                let site = site.as_ref().clone();
+                let _ = put(&mut docs.sites, &mut docs.revision, site, *revision);
+            }
             Action::DropOutage { id, revision } => {
                 let _ = delete(&mut docs.outages, id.as_str(), *revision);
             }
