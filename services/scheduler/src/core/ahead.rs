@@ -11,7 +11,7 @@
 use watari_chassis::Entry;
 use watari_contracts::agent::{Freeze, Layer, SendAhead, Stack};
 use watari_model::{
-    MigrationId, NodeName, Refusal, VmName,
+    MigrationId, NodeName, Refusal, Timestamp, VmName,
     outage::{Scope, State},
     vm::{self, Desired, Evacuate, Preseed, Seeded, Vm},
 };
@@ -105,6 +105,23 @@ pub(crate) fn decide(turn: &mut Turn<'_>) {
     }
 }
 
+/// Asks for a disk to be sent ahead to another site, to where it lies there if it does: that it was once sent within
+/// its own site is no wish for the next time.
+pub(crate) fn ask_elsewhere(snap: &Snapshot, vm: &mut Vm, now: Timestamp) {
+    let at_home = stays_within(snap, vm);
+    if let Some(preseed) = vm.preseed.as_mut().filter(|_| at_home) {
+        preseed.to = None;
+    }
+    vm.ask_preseed(None, now);
+}
+
+/// Whether a disk goes, or went, to a node of the site where its server runs.
+fn stays_within(snap: &Snapshot, vm: &Vm) -> bool {
+    let site = |node: &NodeName| snap.nodes.get(node.as_str()).map(|entry| &entry.value.site);
+    let to = vm.seeded_on().and_then(site);
+    to.is_some() && to == vm.node().and_then(site)
+}
+
 /// Asks for the servers of a site whose outage is known and near: once some hours before, and once more
 /// shortly before, so that the rest is small.
 fn for_outages(turn: &mut Turn<'_>) {
@@ -121,12 +138,13 @@ fn for_outages(turn: &mut Turn<'_>) {
             continue;
         };
         for vm in evacuation::concerned(snap, outage) {
-            let asked = vm.preseed.as_ref().is_some_and(|preseed| preseed.is_due() || preseed.asked_at >= due);
+            let wished = vm.preseed.as_ref().is_some_and(|preseed| preseed.is_due() || preseed.asked_at >= due);
+            let asked = wished && !stays_within(snap, vm);
             let leaves = vm.state == vm::State::Running && vm.spec.evacuate == Evacuate::Live;
             let Some(entry) = snap.vms.get(vm.name.as_str()).filter(|_| leaves && !asked) else { continue };
             if turn.settled::<Vm>(vm.name.as_str()) {
                 let now = turn.now;
-                turn.change_vm(entry, [], |vm| vm.ask_preseed(None, now));
+                turn.change_vm(entry, [], |vm| ask_elsewhere(snap, vm, now));
             }
         }
     }

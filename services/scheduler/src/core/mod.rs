@@ -39,6 +39,7 @@ pub use rules::{Amount, CalendarRules, Overcommit, PowerRules, PreseedRules, Rul
 pub use snapshot::{Answer, Both, Heard, Off, Outcome, Restarts, Sight, Snapshot, known};
 
 pub(crate) use action::listen_key;
+pub(crate) use ahead::ask_elsewhere;
 pub(crate) use control::{SERVICES, missing_at};
 pub(crate) use crossing::{resume_key, resume_operation};
 pub(crate) use evacuation::awaited;

@@ -1,7 +1,10 @@
 //! A server's view.
 
 use watari_contracts::scheduler::{Fault, VmView};
-use watari_model::{NodeName, SiteName, vm::Vm};
+use watari_model::{
+    NodeName, SiteName,
+    vm::{Preseed, Vm},
+};
 
 use crate::core::Snapshot;
 
@@ -42,7 +45,7 @@ pub(crate) fn vm(vm: &Vm, whereabouts: &Whereabouts) -> VmView {
         migration: vm.crossing.as_ref().map(|crossing| crossing.id.clone()),
         rebooting: vm.reboots.asked != vm.reboots.done,
         pending: vm.pending,
-        preseed: vm.preseed.clone(),
+        preseed: sent_ahead(vm),
         reachable: whereabouts.reachable,
         fault: vm.fault.as_ref().map(Fault::from),
         warnings: Vec::new(),
@@ -55,5 +58,41 @@ pub(crate) fn vm(vm: &Vm, whereabouts: &Whereabouts) -> VmView {
         user_data: vm.spec.first_boot.user_data.clone(),
         created_at: vm.created_at,
         changed_at: vm.changed_at,
+    }
+}
+
+/// What of its disk lies, or is to lie, elsewhere: what was sent to where it runs now has served its purpose.
+fn sent_ahead(vm: &Vm) -> Option<Preseed> {
+    let elsewhere = |node: &NodeName| vm.node() != Some(node);
+    let mut shown = vm.preseed.clone()?;
+    let due = shown.is_due();
+    shown.done = shown.done.filter(|done| elsewhere(&done.node));
+    shown.to = shown.to.filter(elsewhere);
+    (due || shown.done.is_some()).then_some(shown)
+}
+
+#[cfg(test)]
+mod tests {
+    use watari_model::vm::Seeded;
+
+    use super::*;
+    use crate::core::tests::documents::{at, vm as document};
+
+    #[test]
+    fn a_disk_that_was_sent_to_where_its_server_runs_now_is_shown_no_more() {
+        let node = |name: &str| name.parse::<NodeName>().unwrap();
+        let mut mail = document("mail", 64);
+        mail.grant = Some(watari_model::vm::Grant { node: node("m1"), generation: 2 });
+        mail.ask_preseed(Some(node("y1")), at(0));
+        let shown = sent_ahead(&mail).unwrap();
+        assert_eq!((shown.to.clone(), shown.is_due()), (Some(node("y1")), true));
+        mail.preseed.as_mut().unwrap().done = Some(Seeded { number: 1, node: node("y1"), at: at(1), bytes: 7 });
+        assert!(sent_ahead(&mail).is_some_and(|shown| !shown.is_due()));
+        mail.grant.as_mut().unwrap().node = node("y1");
+        assert_eq!(sent_ahead(&mail), None);
+        // Asked for once more, it goes elsewhere, to where is not known yet.
+        mail.ask_preseed(None, at(2));
+        let shown = sent_ahead(&mail).unwrap();
+        assert_eq!((&shown.to, &shown.done, shown.is_due()), (&None, &None, true));
     }
 }

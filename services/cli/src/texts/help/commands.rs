@@ -170,7 +170,7 @@ pub(super) const TEXTS: &[Text] = &[
     ),
     (
         "Forget a node that is off and will not come back, and all that is on its disks",
-        "電源が切れて戻らないノードを、そのディスクの内容とともに登録から外します",
+        "電源が切れて戻らないノードを登録から外します (ディスクは消去しません)",
     ),
     (
         "Send a running server's disk ahead to another site, so that its move there moves little",

@@ -15,7 +15,7 @@ use crate::core::{
     snapshot::{Answer, Heard},
     tests::{
         campus::{Campus, SECOND},
-        documents::{at, put},
+        documents::{at, node as a_node, put},
     },
 };
 
@@ -239,6 +239,26 @@ fn a_site_whose_outage_is_near_is_sent_ahead_and_once_more_shortly_before() {
     assert_eq!(number(&scene), Some(1));
     scene.decided(from - 1_000);
     assert_eq!(number(&scene), Some(2));
+}
+
+#[test]
+fn a_disk_that_was_sent_within_its_site_goes_to_another_site_when_it_is_asked_for_without_a_target() {
+    let mut scene = Scene::new(Rules::default());
+    put(&mut scene.campus.docs.nodes, &mut scene.campus.docs.revision, a_node("m2", "myodaiji", 4096), 0);
+    let node = |name: &str| name.parse::<NodeName>().unwrap();
+    for done in [None, Some(Seeded { number: 1, node: node("m2"), at: at(1), bytes: 1 })] {
+        let mut mail = scene.mail();
+        mail.preseed = Some(Preseed { number: 1, to: Some(node("m2")), asked_at: at(0), done, fault: None });
+        ask_elsewhere(&scene.snap(), &mut mail, at(2));
+        assert!(mail.preseed.as_ref().is_some_and(Preseed::is_due));
+        scene.store(mail);
+        scene.decided(3);
+        assert_eq!(scene.mail().seeded_on(), Some(&node("y1")));
+    }
+    // Where it lies at the other site already, it is sent again.
+    let mut mail = scene.mail();
+    ask_elsewhere(&scene.snap(), &mut mail, at(4));
+    assert_eq!(mail.seeded_on(), Some(&node("y1")));
 }
 
 #[test]

@@ -8,7 +8,7 @@ use watari_model::{
 };
 
 use super::{Desk, digest_of, power::not_now};
-use crate::core::{Need, Rooms, check};
+use crate::core::{Need, Rooms, ask_elsewhere, check};
 
 impl Desk {
     pub(in crate::inbound) async fn preseed_vm(self, request: PreseedVm) -> Result<VmView, Refusal> {
@@ -27,7 +27,10 @@ impl Desk {
                 }
                 check(&rooms, &Need::crossing(vm, &snap), to)?;
             }
-            vm.ask_preseed(request.to.clone(), clock::now());
+            match &request.to {
+                Some(to) => vm.ask_preseed(Some(to.clone()), clock::now()),
+                None => ask_elsewhere(&snap, vm, clock::now()),
+            }
             Ok(())
         };
         self.amend(&request.name, request.request_id.as_deref(), &digest, ask).await
