@@ -157,6 +157,14 @@ pub struct Left {
     pub fault: Refusal,
 }
 
+impl Left {
+    /// Whether it is only off: it stays where its disk is, and nothing of it is lost with the power.
+    #[must_use]
+    pub const fn is_off(&self) -> bool {
+        matches!(self.fault, Refusal::NotRunning { .. })
+    }
+}
+
 /// One direction's times.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Leg {

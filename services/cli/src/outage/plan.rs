@@ -23,8 +23,14 @@ pub(super) fn show(ctx: &Context, plan: &OutagePlan) -> Result<(), Failure> {
     if plan.failed.is_empty() { Ok(()) } else { Err(Failure::Silent(FAILED)) }
 }
 
-/// The plan's tables and its sum.
+/// The plan's tables and its sum, and who is off.
 pub(super) fn text(out: Out, plan: &OutagePlan) -> String {
+    let off = crate::texts::off::left_off(out.lang, &plan.off);
+    [Some(of_running(out, plan)), off].into_iter().flatten().collect::<Vec<_>>().join("\n\n")
+}
+
+/// What becomes of those that run.
+fn of_running(out: Out, plan: &OutagePlan) -> String {
     let mut parts = Vec::new();
     if !plan.moves.is_empty() {
         parts.push(format!("{}\n{}", Word::WouldMoveTitle.text(out.lang), moves(out, &plan.moves)));

@@ -69,6 +69,7 @@ fn report(out: Out, view: &OutageView) -> String {
         parts.push(Word::CalledOff.text(out.lang).to_owned());
     }
     parts.extend(view.control.as_ref().map(|moved| control(out.lang, moved)));
+    parts.extend(texts::off::left_off(out.lang, &view.off));
     parts.extend(view.battery.map(|battery| words::on_battery(out.lang, battery.seconds_left, battery.needed_ms)));
     parts.join("\n\n")
 }

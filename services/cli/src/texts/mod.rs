@@ -4,6 +4,7 @@ pub mod faults;
 pub mod help;
 pub mod hints;
 pub mod losses;
+pub mod off;
 pub mod states;
 pub mod troubles;
 pub mod words;

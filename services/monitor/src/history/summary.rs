@@ -141,7 +141,8 @@ fn migration(before: Option<&Migration>, after: Option<&Migration>) -> Option<St
 
 fn outage(before: Option<&Outage>, after: Option<&Outage>) -> Option<String> {
     let outage = after?;
-    let left = (!outage.left.is_empty()).then(|| format!("{} not moved", outage.left.len()));
+    let left = outage.left.iter().filter(|left| !left.is_off()).count();
+    let left = (left > 0).then(|| format!("{left} not moved"));
     let Some(old) = before else {
         let what = match &outage.scope {
             Scope::Site(site) => format!("site {site}"),

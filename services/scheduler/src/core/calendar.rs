@@ -81,10 +81,10 @@ fn tell_paused(turn: &mut Turn<'_>, outage: &Outage, window: Window) {
 
 /// Whoever could not leave is an operator's business before the power goes.
 fn tell_left(turn: &mut Turn<'_>, outage: &Outage, window: Window) {
-    if turn.now >= window.from || outage.left.is_empty() {
+    let left: Vec<&str> = outage.left.iter().filter(|left| !left.is_off()).map(|left| left.vm.as_str()).collect();
+    if turn.now >= window.from || left.is_empty() {
         return;
     }
-    let left: Vec<&str> = outage.left.iter().map(|left| left.vm.as_str()).collect();
     let text =
         format!("before the power goes for outage {}, these servers did not leave: {}", outage.id, left.join(", "));
     turn.alarm(format!("alarm/outage/{}", outage.id), text);

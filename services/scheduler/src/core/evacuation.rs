@@ -90,7 +90,19 @@ pub(crate) fn foresee<'s>(turn: &mut Turn<'s>, outage: &Outage) -> Foreseen<'s> 
             Err(fault) => left.push(Left { vm: vm.name.clone(), fault }),
         }
     }
+    left.extend(unplaced(turn.snap, outage));
     Foreseen { moves, waiting, left }
+}
+
+/// Servers of a site that nobody wants to run and no node ever had: there is nothing of them to move.
+fn unplaced(snap: &Snapshot, outage: &Outage) -> Vec<Left> {
+    let at_home = |vm: &Vm| matches!(&outage.scope, Scope::Site(site) if *site == vm.home_site);
+    let idle = |vm: &&Vm| vm.grant.is_none() && vm.desired == Desired::Stopped && at_home(vm);
+    let left = |vm: &Vm| {
+        let fault = Refusal::NotRunning { vm: vm.name.to_string(), state: vm.state.word().to_owned() };
+        Left { vm: vm.name.clone(), fault }
+    };
+    snap.vms.values().map(|entry| &entry.value).filter(idle).map(left).collect()
 }
 
 fn leave(turn: &mut Turn<'_>, entry: &Entry<Outage>) {
@@ -101,6 +113,7 @@ fn leave(turn: &mut Turn<'_>, entry: &Entry<Outage>) {
     if let Some(left) = rest
         && control::is_settled(turn, entry, Reason::Evacuation)
     {
+        let left = left.into_iter().chain(unplaced(turn.snap, outage)).collect();
         turn.change_outage(entry, Change::Emptied(left));
     }
 }

@@ -62,9 +62,9 @@ pub fn outlooks(snap: &Snapshot, rules: &Rules, now: Timestamp) -> Vec<Outlook> 
         };
         let foreseen = forecasts.entry(site).or_insert_with(|| forecast(snap, rules, site, now));
         let Some(foreseen) = foreseen else { continue };
-        let count = |which: fn(&Refusal) -> bool| foreseen.left.iter().filter(|left| which(&left.fault)).count();
-        let (by_policy, off) = (count(is_wanted), count(is_off));
-        let mut at_risk: Vec<Left> = foreseen.left.iter().filter(|left| !is_off(&left.fault)).cloned().collect();
+        let count = |which: fn(&Left) -> bool| foreseen.left.iter().filter(|left| which(left)).count();
+        let (by_policy, off) = (count(is_wanted), count(Left::is_off));
+        let mut at_risk: Vec<Left> = foreseen.left.iter().filter(|left| !left.is_off()).cloned().collect();
         at_risk.sort_by(|a, b| a.vm.cmp(&b.vm));
         at_risk.truncate(MOST_AT_RISK);
         found.push(Outlook {
@@ -84,12 +84,8 @@ pub fn outlooks(snap: &Snapshot, rules: &Rules, now: Timestamp) -> Vec<Outlook> 
     found
 }
 
-const fn is_wanted(fault: &Refusal) -> bool {
-    matches!(fault, Refusal::PolicyStays { .. })
-}
-
-const fn is_off(fault: &Refusal) -> bool {
-    matches!(fault, Refusal::NotRunning { .. })
+const fn is_wanted(left: &Left) -> bool {
+    matches!(left.fault, Refusal::PolicyStays { .. })
 }
 
 impl Outlook {

@@ -19,6 +19,8 @@ pub struct Report<'s> {
     pub moving: Vec<&'s Migration>,
     /// Who did not move, and why.
     pub failed: Vec<outage::Left>,
+    /// Who is off and stays with its disk, which is no failure.
+    pub off: Vec<VmName>,
     /// From the start of the leg to its end, or so far.
     pub makespan_ms: u64,
 }
@@ -32,7 +34,8 @@ pub fn report<'s>(snap: &'s Snapshot, outage: &Outage, now: Timestamp) -> Report
     let (reason, leg) = if home { (Reason::Return, outage.home) } else { (Reason::Evacuation, outage.out) };
     // What has not begun has nothing to report.
     let Some(leg) = leg else {
-        return Report { reason, moved: Vec::new(), moving: Vec::new(), failed: Vec::new(), makespan_ms: 0 };
+        let (moved, moving, failed, off) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        return Report { reason, moved, moving, failed, off, makespan_ms: 0 };
     };
     let of_leg =
         |m: &&Migration| m.outage.as_ref() == Some(&outage.id) && m.reason == reason && m.created_at >= leg.began_at;
@@ -51,7 +54,9 @@ pub fn report<'s>(snap: &'s Snapshot, outage: &Outage, now: Timestamp) -> Report
     } else {
         so_far(&all, &moved, &moving)
     };
-    Report { reason, moved, moving, failed, makespan_ms: end.millis_since(leg.began_at) }
+    let (off, failed): (Vec<_>, Vec<_>) = failed.into_iter().partition(outage::Left::is_off);
+    let off = off.into_iter().map(|left| left.vm).collect();
+    Report { reason, moved, moving, failed, off, makespan_ms: end.millis_since(leg.began_at) }
 }
 
 /// When a server that has moved was seen running at its target.

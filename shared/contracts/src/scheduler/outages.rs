@@ -144,6 +144,9 @@ pub struct OutagePlan {
     pub starting: Vec<VmName>,
     /// Who could not move, and why.
     pub failed: Vec<NotMoved>,
+    /// Who is off and would stay where its disk is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub off: Vec<VmName>,
     /// What would travel, in bytes.
     pub bytes: u64,
     /// Bytes a second, by the last migrations between sites; none if there were none.
@@ -212,6 +215,9 @@ pub struct OutageView {
     pub failed: Vec<NotMoved>,
     /// From the start of the leg to its last server; so far, if it is not over.
     pub makespan_ms: u64,
+    /// Servers that are off and stay where their disks are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub off: Vec<VmName>,
     /// What became of the control plane; none if the leg has nothing to do with it, or not yet.
     pub control: Option<ControlMoved>,
     /// How the time compares, while a site is emptied that is on battery.

@@ -92,3 +92,19 @@ fn who_finds_no_room_is_told_why_and_the_worthiest_go_first() {
     assert_eq!((plan.left[0].vm.as_str(), plan.left[0].fault.code()), ("a", "placement.no-room"));
     assert_eq!((plan.rate, plan.moves[0].bytes, plan.moves[0].measured), (None, 128 << 20, false));
 }
+
+#[test]
+fn who_is_off_is_told_of_apart_also_if_no_node_ever_had_it() {
+    let mut idle = vm("idle", 128);
+    idle.desired = Desired::Stopped;
+    let mut away = vm("away", 128);
+    (away.desired, away.home_site) = (Desired::Stopped, "yamate".parse().unwrap());
+    let mut off = running("off");
+    off.apply(Change::SeenOff, at(1)).unwrap();
+    off.desired = Desired::Stopped;
+    let plan = of(vec![idle, away, off], 1_000);
+    assert!(plan.left.iter().all(watari_model::outage::Left::is_off), "{plan:?}");
+    let view = crate::views::plan("myodaiji".parse().unwrap(), plan, at(1_000));
+    let names: Vec<&str> = view.off.iter().map(|vm| vm.as_str()).collect();
+    assert_eq!((names, view.failed.len()), (vec!["off", "idle"], 0));
+}

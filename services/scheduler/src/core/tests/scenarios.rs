@@ -227,8 +227,13 @@ fn invariant_2_a_server_that_chose_to_stay_or_is_off_is_left_and_the_report_says
     assert_eq!(outage.state, outage::State::Evacuated);
     let left: Vec<_> = outage.left.iter().map(|left| (left.vm.as_str(), left.fault.code())).collect();
     assert_eq!(left, [("mail", "outage.policy-stays"), ("web", "outage.not-running")]);
-    let report = report(&sim.snapshot(), outage, at(sim.now)).moved.len();
-    assert_eq!((report, sim.running(&"mail".parse().unwrap()).len()), (2, 1));
+    let snap = sim.snapshot();
+    let report = report(&snap, outage, at(sim.now));
+    assert_eq!((report.moved.len(), sim.running(&"mail".parse().unwrap()).len()), (2, 1));
+    // Who is off has not failed to leave.
+    let failed: Vec<&str> = report.failed.iter().map(|left| left.vm.as_str()).collect();
+    let off: Vec<&str> = report.off.iter().map(|vm| vm.as_str()).collect();
+    assert_eq!((failed, off), (vec!["mail"], vec!["web"]));
 }
 
 #[test]
