@@ -13,7 +13,7 @@ use crate::{
     lang::Lang,
     migration,
     options::Waiting,
-    out::{self, Format},
+    out,
     progress::Progress,
     texts::{
         self,
@@ -32,7 +32,7 @@ pub(crate) async fn begun(ctx: &Context, waiting: Waiting, view: OutageView) -> 
         return follow(ctx, waiting, view).await;
     }
     ctx.out.row(&view)?;
-    if ctx.out.format == Format::Table && is_under_way(&view) {
+    if ctx.out.format.is_for_people() && is_under_way(&view) {
         out::say(&match view.paused_at {
             Some(at) => words::paused(ctx.out.lang, view.id.as_str(), &format::moment(at)),
             None => words::follow_outage(ctx.out.lang, view.id.as_str()),

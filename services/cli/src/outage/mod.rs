@@ -19,7 +19,7 @@ use crate::{
     failure::Failure,
     input,
     options::Waiting,
-    out::{self, Format},
+    out,
     texts::{hints, states},
 };
 
@@ -189,7 +189,7 @@ impl Verb {
             Self::Cancel(Which { id }) => {
                 let view = ctx.session.ask(&CancelOutage { id: input::name(&id)? }).await?;
                 ctx.out.row(&view)?;
-                if ctx.out.format == Format::Table {
+                if ctx.out.format.is_for_people() {
                     say_who_is_away(ctx, &view);
                 }
                 Ok(())

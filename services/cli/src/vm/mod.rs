@@ -10,7 +10,7 @@ mod save;
 mod show;
 mod wait;
 
-pub(crate) use show::fault_details;
+pub(crate) use show::{company, evacuate, fault_details};
 
 use clap::{Args, Subcommand};
 use watari_contracts::scheduler::{GetVm, MigrateVm};

@@ -6,6 +6,7 @@ mod backup;
 mod calendar;
 mod command;
 mod doctor;
+mod forms;
 mod manual;
 mod next_steps;
 mod permissions;
