@@ -42,6 +42,16 @@ pub fn no_such_rule(lang: Lang, group: &str, rule: &str) -> String {
     }
 }
 
+/// The names that are nearly what was typed.
+#[must_use]
+pub fn did_you_mean(lang: Lang, names: &[String]) -> String {
+    let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    match lang {
+        Lang::En => format!("did you mean {}?", quoted.join(" or ")),
+        Lang::Ja => format!("もしかして: {}", quoted.join("、")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -49,7 +59,13 @@ mod tests {
     #[test]
     fn every_hint_is_there_in_both_languages() {
         let hints = |lang| {
-            [follow_image(lang, "a"), still_away(lang, "a"), not_paused(lang, "a", "b"), no_such_rule(lang, "a", "b")]
+            [
+                follow_image(lang, "a"),
+                still_away(lang, "a"),
+                not_paused(lang, "a", "b"),
+                no_such_rule(lang, "a", "b"),
+                did_you_mean(lang, &["a".to_owned(), "b".to_owned()]),
+            ]
         };
         for (en, ja) in hints(Lang::En).into_iter().zip(hints(Lang::Ja)) {
             assert!(en.is_ascii() && !ja.is_ascii(), "{en} / {ja}");

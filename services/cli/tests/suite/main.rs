@@ -11,6 +11,7 @@ mod manual;
 mod next_steps;
 mod permissions;
 mod setup;
+mod slips;
 mod spellings;
 mod support;
 mod units;
