@@ -7,6 +7,7 @@
 pub mod backup;
 pub mod completion;
 pub mod confirm;
+pub mod declared;
 pub mod doctor;
 pub mod events;
 pub mod failure;
@@ -143,6 +144,7 @@ async fn asked(verb: Verb, ctx: &Context) -> Result<(), Failure> {
     match verb {
         Verb::Vm(verb) => verb.run(ctx).await,
         Verb::Node(verb) => verb.run(ctx).await,
+        Verb::Apply(apply) => apply.run(ctx).await,
         Verb::Site(verb) => verb.run(ctx).await,
         Verb::Frontend(verb) => verb.run(ctx).await,
         Verb::Image(verb) => verb.run(ctx).await,

@@ -42,6 +42,51 @@ pub fn no_such_rule(lang: Lang, group: &str, rule: &str) -> String {
     }
 }
 
+/// Whether to do what a file declares.
+#[must_use]
+pub fn apply(lang: Lang, create: usize, change: usize) -> String {
+    match lang {
+        Lang::En => format!("Make {create} servers and change {change}?"),
+        Lang::Ja => format!("サーバを {create} 台作成し、{change} 台変更しますか?"),
+    }
+}
+
+/// A server has been made.
+#[must_use]
+pub fn made(lang: Lang, name: &str) -> String {
+    match lang {
+        Lang::En => format!("{name} is made"),
+        Lang::Ja => format!("{name} を作成しました"),
+    }
+}
+
+/// A server has been changed.
+#[must_use]
+pub fn changed(lang: Lang, name: &str) -> String {
+    match lang {
+        Lang::En => format!("{name} is changed"),
+        Lang::Ja => format!("{name} を変更しました"),
+    }
+}
+
+/// What to do about what no request changes.
+#[must_use]
+pub fn cannot_be_changed(lang: Lang) -> String {
+    match lang {
+        Lang::En => "only size and running can be changed: delete such a server and apply again, or write into the file what is there (watari vm export NAME)".to_owned(),
+        Lang::Ja => "変更できるのは大きさと running だけです。サーバを削除してから再度適用するか、現在の内容 (watari vm export NAME) に合わせてファイルを修正してください".to_owned(),
+    }
+}
+
+/// What is not in what was written down.
+#[must_use]
+pub fn without_user_data(lang: Lang, names: &str) -> String {
+    match lang {
+        Lang::En => format!("user-data is shown to nobody and is not in it: {names}"),
+        Lang::Ja => format!("user-data は表示されないため、含まれていません: {names}"),
+    }
+}
+
 /// The names that are nearly what was typed.
 #[must_use]
 pub fn did_you_mean(lang: Lang, names: &[String]) -> String {
@@ -65,6 +110,11 @@ mod tests {
                 not_paused(lang, "a", "b"),
                 no_such_rule(lang, "a", "b"),
                 did_you_mean(lang, &["a".to_owned(), "b".to_owned()]),
+                apply(lang, 1, 2),
+                made(lang, "a"),
+                changed(lang, "a"),
+                cannot_be_changed(lang),
+                without_user_data(lang, "a"),
             ]
         };
         for (en, ja) in hints(Lang::En).into_iter().zip(hints(Lang::Ja)) {

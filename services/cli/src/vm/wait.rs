@@ -26,7 +26,7 @@ enum Reached {
 ///
 /// # Errors
 /// [`Failure::Fault`] with the server's own, if it cannot run.
-pub(super) async fn running(ctx: &Context, waiting: Waiting, asked: VmView) -> Result<VmView, Failure> {
+pub(crate) async fn running(ctx: &Context, waiting: Waiting, asked: VmView) -> Result<VmView, Failure> {
     // A server that had failed before is shown as such until the scheduler has looked at it again.
     let stale = (asked.state == State::Failed).then_some(asked.changed_at);
     reach(ctx, waiting, asked, |view| match view.state {

@@ -5,6 +5,7 @@
 mod backup;
 mod calendar;
 mod command;
+mod declared;
 mod doctor;
 mod forms;
 mod manual;

@@ -150,6 +150,11 @@ pub(super) const TEXTS: &[Text] = &[
     // --- keys ------------------------------------------------------------------------------
     ("The key", "鍵"),
     ("The key's name", "鍵の名前"),
+    (
+        "The file that declares servers: .yaml, .json or .toml, or - for YAML or JSON on standard input",
+        "サーバを宣言するファイル (.yaml、.json、.toml)。- は標準入力の YAML または JSON",
+    ),
+    ("The servers; all if none is named", "サーバ。省略時はすべて"),
     ("The file that ends in .pub, or - for standard input", "末尾が .pub のファイル。- は標準入力"),
     // --- firewall groups -------------------------------------------------------------------
     ("The group", "グループ"),
