@@ -33,6 +33,7 @@ pub mod setup;
 pub mod site;
 pub mod suggest;
 pub mod texts;
+pub mod top;
 pub mod usage;
 pub mod vm;
 pub mod wait;
@@ -155,6 +156,7 @@ async fn asked(verb: Verb, ctx: &Context) -> Result<(), Failure> {
         Verb::Migration(verb) => verb.run(ctx).await,
         Verb::Outage(verb) => verb.run(ctx).await,
         Verb::Events(events) => events.run(ctx).await,
+        Verb::Top(top) => top.run(ctx).await,
         Verb::Doctor(doctor) => doctor.run(ctx).await,
         Verb::History(history) => history.run(ctx).await,
         Verb::Usage(verb) => verb.run(ctx).await,

@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::{
     backup, completion, declared, doctor, events, firewall, frontend, history, image, key, lang::Lang, manual,
-    migration, network, node, out::Format, outage, port, setup, site, usage, vm,
+    migration, network, node, out::Format, outage, port, setup, site, top, usage, vm,
 };
 
 /// The operator's command of Watari, the private cloud whose servers migrate.
@@ -159,6 +159,8 @@ pub enum Verb {
     Outage(outage::Verb),
     /// What happened, and what happens
     Events(events::Events),
+    /// Watch sites, nodes, servers and what moves, on the whole terminal
+    Top(top::Top),
     /// What is wrong in the cluster or on one node, why it matters, and what mends it
     Doctor(doctor::Doctor),
     /// Who did what, when and why, with what was before and after

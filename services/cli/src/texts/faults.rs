@@ -65,6 +65,11 @@ faults! {
     NoShell { shell } "completion.no-shell" USAGE
         en "the shell that should complete was not named, and SHELL ({shell}) does not tell" "name it: watari completion bash, watari completion zsh, or watari completion fish"
         ja "補完に使うシェルの指定がなく、環境変数 SHELL ({shell}) からも判断できません" "watari completion bash のように、bash、zsh、fish のいずれかを指定してください";
+    // --- top -------------------------------------------------------------------------------
+    /// Nobody would see it.
+    NoTerminal { } "top.no-terminal" USAGE
+        en "watari top fills a terminal, and this is none" "run it on a terminal, or read once with `watari site list`, `watari node list` and `watari vm list`, or what happens with `watari events --follow`"
+        ja "watari top は端末の画面全体に表示しますが、ここは端末ではありません" "端末で実行してください。一覧は `watari site list`、`watari node list`、`watari vm list`、変化は `watari events --follow` で確認できます";
     // --- declared servers ------------------------------------------------------------------
     /// The file is no YAML, JSON or TOML of the right form.
     ServersSyntax { path, detail } "apply.syntax" USAGE

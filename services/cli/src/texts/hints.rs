@@ -87,6 +87,34 @@ pub fn without_user_data(lang: Lang, names: &str) -> String {
     }
 }
 
+/// The first line of `watari top`: nodes that are ready of all, and servers that run of all.
+#[must_use]
+pub fn top(lang: Lang, nodes: (usize, usize), vms: (usize, usize)) -> String {
+    let ((ready, nodes), (running, vms)) = (nodes, vms);
+    match lang {
+        Lang::En => format!("watari top  nodes {ready}/{nodes}  servers {running}/{vms}"),
+        Lang::Ja => format!("watari top  ノード {ready}/{nodes}  サーバ {running}/{vms}"),
+    }
+}
+
+/// Its last line.
+#[must_use]
+pub fn top_keys(lang: Lang) -> String {
+    match lang {
+        Lang::En => "q leaves, arrows scroll".to_owned(),
+        Lang::Ja => "q 終了  矢印キー スクロール".to_owned(),
+    }
+}
+
+/// Somebody who was asked is silent.
+#[must_use]
+pub fn top_late(lang: Lang) -> String {
+    match lang {
+        Lang::En => "not everybody answers: some of this may be old".to_owned(),
+        Lang::Ja => "応答しないサービスがあり、一部が古い可能性があります".to_owned(),
+    }
+}
+
 /// The names that are nearly what was typed.
 #[must_use]
 pub fn did_you_mean(lang: Lang, names: &[String]) -> String {
@@ -110,6 +138,9 @@ mod tests {
                 not_paused(lang, "a", "b"),
                 no_such_rule(lang, "a", "b"),
                 did_you_mean(lang, &["a".to_owned(), "b".to_owned()]),
+                top(lang, (1, 2), (3, 4)),
+                top_keys(lang),
+                top_late(lang),
                 apply(lang, 1, 2),
                 made(lang, "a"),
                 changed(lang, "a"),

@@ -1,7 +1,7 @@
 //! The forms in which results are shown.
 
 use crate::support::{
-    Cloud, sample,
+    Cloud, Ran, bare, sample,
     stub::{Answer::Reply, Stub},
 };
 use serde_json::{Value, json};
@@ -42,6 +42,12 @@ fn one_resource_is_there_in_every_form_too() {
     let read: Value = serde_saphyr::from_str(&show("yaml").out).unwrap();
     assert_eq!(read, show("json").json());
     assert_eq!(cloud.run(&["vm", "delete", "mail", "--yes", "-o", "name"]).out, "mail\n");
+}
+
+#[test]
+fn what_fills_a_terminal_is_refused_where_there_is_none() {
+    let ran = Ran::of(bare(&["top"]).output().unwrap());
+    assert!(ran.status == 2 && ran.out.is_empty() && ran.err.contains("error[top.no-terminal]"), "{ran:?}");
 }
 
 #[test]

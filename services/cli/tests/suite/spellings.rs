@@ -107,6 +107,8 @@ fn every_fixed_spelling_is_understood() {
         "usage report --from 2026-11-01 --to 2026-12-01",
         "usage report --from 7d --to 0s --vm mail --csv",
         "events --lang ja --timeout 2m",
+        "top",
+        "top --lang ja",
         "doctor",
         "doctor --node m1 -o json",
         "setup --cluster cluster.toml --out out --force",

@@ -145,6 +145,10 @@ pub(super) const TEXTS: &[Text] = &[
         "Cancel a migration that has not switched over; the server goes on where it was",
         "切り替え前の移行を取り消します。サーバは元の場所で動き続けます",
     ),
+    (
+        "Watch sites, nodes, servers and what moves, on the whole terminal",
+        "サイト、ノード、サーバと移動の様子を、端末の画面全体に表示し続けます",
+    ),
     // --- the rest --------------------------------------------------------------------------
     ("What happened, and what happens", "出来事の履歴と現在の動き"),
     (
