@@ -205,7 +205,7 @@ fn drain(drains: &[OutageView], node: &NodeView) -> Option<State> {
 
 /// What servers of a node will take more from their next start on.
 async fn growth(ctx: &Context, node: &NodeName) -> Option<Size> {
-    let mut request = ListVms { site: None, node: Some(node.clone()), state: None, after: None, limit: None };
+    let mut request = ListVms { node: Some(node.clone()), ..ListVms::default() };
     let mut more = Size { vcpus: 0, memory_mib: 0, disk_gib: 0 };
     loop {
         let page = ctx.session.glance(&request).await?;

@@ -24,19 +24,15 @@ use crate::{
 pub(crate) async fn follow(ctx: &Context, waiting: Waiting, begun: MigrationView) -> Result<(), Failure> {
     let mut progress = Progress::new();
     let id = begun.id.clone();
-    let mut first = Some(begun);
-    let ended = wait::until(waiting, async || {
-        let view = match first.take() {
-            Some(view) => view,
-            None => ctx.session.ask(&GetMigration { id: id.clone() }).await?,
-        };
+    let look = |view: MigrationView| {
         if view.state.over() {
             return Ok(Some(view));
         }
         draw(&mut progress, &view, ctx.out.lang);
         Ok(None)
-    })
-    .await;
+    };
+    let ask = async || ctx.session.ask(&GetMigration { id: id.clone() }).await;
+    let ended = wait::following(waiting, begun, ask, look).await;
     drop(progress);
     let view = ended?;
     ctx.out.row(&view)?;
