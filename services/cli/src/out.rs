@@ -196,7 +196,7 @@ impl Out {
         let wide = self.format == Format::Wide;
         let more = |row: &R| if wide { row.wide_cells(self.lang) } else { Vec::new() };
         let columns = R::columns().into_iter().chain(if wide { R::wide_columns() } else { Vec::new() });
-        let rows = rows.iter().map(|row| cells(row).into_iter().chain(more(row)).collect());
+        let rows = rows.iter().map(|row| cells(row).into_iter().chain(more(row)).collect::<Vec<_>>());
         self.table(&columns.collect::<Vec<_>>(), rows)
     }
 
