@@ -314,6 +314,9 @@ pub struct VmView {
     pub groups: Vec<vm::Membership>,
     /// The firewall groups that guard it; without one it is open.
     pub firewalls: Vec<FirewallName>,
+    /// Labels that a node must carry.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub node_labels: BTreeMap<String, String>,
     /// What it does when its site is evacuated.
     pub evacuate: vm::Evacuate,
     /// Servers with a higher number leave first.

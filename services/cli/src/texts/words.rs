@@ -189,8 +189,12 @@ words! {
     SeverityFailure "FAILURE" "異常";
     Matters "why:" "影響:";
     Mend "mend:" "対処:";
+    ApplyCreate "create" "作成";
+    ApplyChange "change" "変更";
+    ApplyFixed "CANNOT BE CHANGED" "変更不可";
     // --- lists of none ---------------------------------------------------------------------
     NoVms "There are no servers." "サーバはありません。";
+    NoServersDeclared "The file declares no servers." "ファイルにサーバの宣言がありません。";
     NoNodes "There are no nodes." "ノードはありません。";
     NoSites "There are no sites." "サイトはありません。";
     NoImages "There are no images." "イメージはありません。";

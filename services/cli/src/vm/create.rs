@@ -96,7 +96,7 @@ impl Create {
             request_id: Some(request_id),
             name: input::name(&self.name)?,
             image: input::name(&self.image)?,
-            networks: self.networks.iter().map(|text| nic(text)).collect::<Result<_, _>>()?,
+            networks: self.networks.iter().map(|text| nic("--network", text)).collect::<Result<_, _>>()?,
             site: input::name_if(self.site.as_deref())?,
             vcpus: self.vcpus,
             memory_mib: size::parse_mib("--memory", &self.memory).map_err(Failure::mistyped)?,
@@ -106,7 +106,7 @@ impl Create {
                 .iter()
                 .map(|text| input::pair("--node-label", text))
                 .collect::<Result<_, _>>()?,
-            groups: self.groups.iter().map(|text| group(text)).collect::<Result<_, _>>()?,
+            groups: self.groups.iter().map(|text| group("--group", text)).collect::<Result<_, _>>()?,
             firewalls: self.firewalls.iter().map(|text| input::name(text)).collect::<Result<_, _>>()?,
             evacuate: match self.evacuate {
                 Evacuate::Live => vm::Evacuate::Live,
@@ -121,7 +121,8 @@ impl Create {
     }
 }
 
-fn warned(lang: Lang, warning: &Fault) -> String {
+/// A warning in the person's language.
+pub(crate) fn warned(lang: Lang, warning: &Fault) -> String {
     match lang {
         Lang::En => texts::warning(lang, &warning.code, &warning.cause, &warning.remedy),
         Lang::Ja => texts::warning(lang, &warning.code, &warning.ja.cause, &warning.ja.remedy),
@@ -129,18 +130,25 @@ fn warned(lang: Lang, warning: &Fault) -> String {
 }
 
 /// Read as far as one byte too much, so that what is too long is refused as such.
-fn user_data(file: &str) -> Result<userdata::Text, Failure> {
+///
+/// # Errors
+/// [`Failure`] if there is no such file, or if cloud-init would not know what to do with it.
+pub(crate) fn user_data(file: &str) -> Result<userdata::Text, Failure> {
     let text = input::text(file, userdata::MAX_BYTES + 1)?;
     userdata::check(&text).map_err(Failure::mistyped)?;
     Ok(userdata::Text(text))
 }
 
-fn nic(text: &str) -> Result<WantedNic, Failure> {
+/// `NETWORK[=ADDRESS]`.
+///
+/// # Errors
+/// [`Failure::Mistyped`] naming `field`.
+pub(crate) fn nic(field: &str, text: &str) -> Result<WantedNic, Failure> {
     let (network, address) = match text.split_once('=') {
         Some((network, address)) => (
             network,
             Some(input::value(
-                "--network",
+                field,
                 Said::new("NETWORK=ADDRESS with an IPv4 address", "NETWORK=ADDRESS の形で IPv4 アドレスを付けたもの"),
                 address,
             )?),
@@ -150,11 +158,15 @@ fn nic(text: &str) -> Result<WantedNic, Failure> {
     Ok(WantedNic { network: input::name(network)?, address })
 }
 
-fn group(text: &str) -> Result<vm::Membership, Failure> {
+/// `GROUP:together` or `GROUP:apart`.
+///
+/// # Errors
+/// As [`nic`].
+pub(crate) fn group(field: &str, text: &str) -> Result<vm::Membership, Failure> {
     let company = match text.rsplit_once(':') {
         Some((_, "together")) => vm::Company::Together,
         Some((_, "apart")) => vm::Company::Apart,
-        _ => return Err(input::out_of_range("--group", Said::both("GROUP:together, GROUP:apart"), text)),
+        _ => return Err(input::out_of_range(field, Said::both("GROUP:together, GROUP:apart"), text)),
     };
     Ok(vm::Membership { group: input::name(text.rsplit_once(':').map_or("", |(group, _)| group))?, company })
 }

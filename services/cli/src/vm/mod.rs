@@ -2,6 +2,7 @@
 
 mod console;
 mod create;
+mod export;
 mod life;
 mod list;
 mod preseed;
@@ -10,7 +11,9 @@ mod save;
 mod show;
 mod wait;
 
-pub(crate) use show::fault_details;
+pub(crate) use create::{group, nic, user_data, warned};
+pub(crate) use show::{company, evacuate, fault_details};
+pub(crate) use wait::running;
 
 use clap::{Args, Subcommand};
 use watari_contracts::scheduler::{GetVm, MigrateVm};
@@ -49,6 +52,8 @@ pub enum Verb {
     Preseed(preseed::Preseed),
     /// Save a server's disk as an image; the server goes on, running or not
     Save(save::Save),
+    /// Write servers down, as `watari apply` takes them
+    Export(export::Export),
     /// Print the end of a server's serial console log
     #[command(name = "console-log", after_help = "Example:\n  watari vm console-log mail --bytes 4096")]
     ConsoleLog(console::ConsoleLog),
@@ -92,6 +97,7 @@ impl Verb {
             Self::Migrate(migrate) => migrate.run(ctx).await,
             Self::Preseed(preseed) => preseed.run(ctx).await,
             Self::Save(save) => save.run(ctx).await,
+            Self::Export(export) => export.run(ctx).await,
             Self::ConsoleLog(log) => log.run(ctx).await,
         }
     }

@@ -26,6 +26,11 @@ pub(super) const TEXTS: &[Text] = &[
         "Save a server's disk as an image; the server goes on, running or not",
         "サーバのディスクをイメージとして保存します。サーバの状態は変わりません",
     ),
+    (
+        "Make the servers that a file declares, and change those that are there already",
+        "ファイルに宣言したサーバを作成し、すでにあるものは宣言に合わせて変更します",
+    ),
+    ("Write servers down, as `watari apply` takes them", "サーバの内容を `watari apply` の書式で書き出します"),
     ("Print the end of a server's serial console log", "サーバのシリアルコンソールのログの末尾を表示します"),
     // --- nodes -----------------------------------------------------------------------------
     ("The machines that run them", "サーバを動かすマシン (ノード)"),
@@ -139,6 +144,10 @@ pub(super) const TEXTS: &[Text] = &[
     (
         "Cancel a migration that has not switched over; the server goes on where it was",
         "切り替え前の移行を取り消します。サーバは元の場所で動き続けます",
+    ),
+    (
+        "Watch sites, nodes, servers and what moves, on the whole terminal",
+        "サイト、ノード、サーバと移動の様子を、端末の画面全体に表示し続けます",
     ),
     // --- the rest --------------------------------------------------------------------------
     ("What happened, and what happens", "出来事の履歴と現在の動き"),

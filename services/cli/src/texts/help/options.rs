@@ -10,7 +10,10 @@ pub(super) const TEXTS: &[Text] = &[
     ("Print version", "版を表示します"),
     ("How results are shown", "結果の表示形式"),
     ("For people", "人が読む表"),
+    ("For people with a wide window: lists have more columns", "広い画面用。一覧の列が増えます"),
     ("For programs; the field names are stable", "プログラム用。項目名は変わりません"),
+    ("The same as YAML", "同じ内容を YAML で表示します"),
+    ("For shells: names alone, one a line", "シェル用。名前だけを 1 行に 1 つ表示します"),
     (
         "Language of messages and help; without it LC_ALL, LC_MESSAGES and LANG decide",
         "メッセージと説明の言語。省略時は LC_ALL、LC_MESSAGES、LANG で決まります",
@@ -147,6 +150,11 @@ pub(super) const TEXTS: &[Text] = &[
     // --- keys ------------------------------------------------------------------------------
     ("The key", "鍵"),
     ("The key's name", "鍵の名前"),
+    (
+        "The file that declares servers: .yaml, .json or .toml, or - for YAML or JSON on standard input",
+        "サーバを宣言するファイル (.yaml、.json、.toml)。- は標準入力の YAML または JSON",
+    ),
+    ("The servers; all if none is named", "サーバ。省略時はすべて"),
     ("The file that ends in .pub, or - for standard input", "末尾が .pub のファイル。- は標準入力"),
     // --- firewall groups -------------------------------------------------------------------
     ("The group", "グループ"),
