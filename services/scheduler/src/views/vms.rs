@@ -50,6 +50,7 @@ pub(crate) fn vm(vm: &Vm, whereabouts: &Whereabouts) -> VmView {
         firewalls: vm.spec.firewalls.clone(),
         evacuate: vm.spec.evacuate,
         priority: vm.spec.priority,
+        restart: vm.spec.restart,
         hostname: vm.hostname(),
         keys: vm.spec.first_boot.logins.iter().map(|login| login.name.clone()).collect(),
         user_data: vm.spec.first_boot.user_data.clone(),
