@@ -76,6 +76,7 @@ impl Row for VmView {
             (Word::Image, self.image.to_string()),
             (Word::Evacuate, states::shown(lang, evacuate)),
             (Word::Priority, self.priority.to_string()),
+            (Word::Restart, states::shown(lang, self.restart.word())),
             (Word::Groups, joined(self.groups.iter().map(group))),
             (Word::HostName, self.hostname.to_string()),
             (Word::Keys, joined(&self.keys)),

@@ -83,8 +83,8 @@ impl Desk {
         commands(&self.watch.settings.fencing, node)
     }
 
-    fn is_busy(&self, node: &NodeName) -> bool {
-        self.busy.lock().unwrap_or_else(PoisonError::into_inner).contains(node)
+    fn busy(&self) -> BTreeSet<NodeName> {
+        self.busy.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn take(self: &Arc<Self>, node: &NodeName) -> Option<Turn> {
@@ -241,13 +241,15 @@ pub(crate) async fn fence(desk: Arc<Desk>) {
 }
 
 async fn step(desk: &Arc<Desk>, outages: &Mirror<Outage>) {
+    // First: what became of a node that is let go of meanwhile is then in its document.
+    let busy = desk.busy();
     let nodes = desk.watch.nodes.snapshot();
     // Mostly nobody is.
     if !nodes.values().any(|entry| entry.value.state == State::Lost) {
         return;
     }
     let outages = outages.snapshot();
-    let cases: Vec<Case<'_>> = nodes.values().map(|entry| case(desk, &outages, &entry.value)).collect();
+    let cases: Vec<Case<'_>> = nodes.values().map(|entry| case(desk, &busy, &outages, &entry.value)).collect();
     for (name, step) in fencing::due(&cases, clock::now(), desk.watch.settings.fence.rules()) {
         looper::goes_on();
         let Some(entry) = nodes.get(name.as_str()) else { continue };
@@ -270,10 +272,10 @@ async fn step(desk: &Arc<Desk>, outages: &Mirror<Outage>) {
     }
 }
 
-fn case<'a>(desk: &Desk, outages: &Snapshot<Outage>, node: &'a Node) -> Case<'a> {
+fn case<'a>(desk: &Desk, busy: &BTreeSet<NodeName>, outages: &Snapshot<Outage>, node: &'a Node) -> Case<'a> {
     let means = if fencing::is_spared(node, outages.values().map(|entry| &entry.value)) {
         Means::Spared
-    } else if desk.is_busy(&node.name) {
+    } else if busy.contains(&node.name) {
         Means::Busy
     } else if desk.commands(node).is_some() {
         Means::Ready
