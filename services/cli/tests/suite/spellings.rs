@@ -125,14 +125,14 @@ fn every_fixed_spelling_is_understood() {
 #[test]
 fn a_change_of_size_names_a_size_and_one_of_policy_a_policy() {
     for words in [&["vm", "resize", "mail"][..], &["vm", "edit", "mail"]] {
-        assert!(Options::try_parse_from([&["watari"], words].concat()).is_err(), "{words:?}");
+        assert!(Options::try_parse_from([&["watari"][..], words].concat()).is_err(), "{words:?}");
     }
 }
 
 #[test]
 fn one_thing_is_done_with_a_nodes_power() {
     for words in [&["node", "power", "m1"][..], &["node", "power", "m1", "--on", "--off"]] {
-        assert!(Options::try_parse_from([&["watari"], words].concat()).is_err(), "{words:?}");
+        assert!(Options::try_parse_from([&["watari"][..], words].concat()).is_err(), "{words:?}");
     }
 }
 

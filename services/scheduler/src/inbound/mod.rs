@@ -16,8 +16,8 @@ use std::{
 use tokio::sync::{Mutex as Turn, OwnedMutexGuard};
 use watari_chassis::{Entry, Mirror, ReadError, Server, WriteError};
 use watari_contracts::scheduler::{
-    AddKey, CancelMigration, CancelOutage, CreateVm, DeleteKey, DeleteVm, DrainNode, EditVm, EvacuateSite,
-    GetKey, GetMigration, GetOutage, GetVm, ListKeys, ListMigrations, ListOutages, ListSites, ListVms, MigrateVm, PauseOutage,
+    AddKey, CancelMigration, CancelOutage, CreateVm, DeleteKey, DeleteVm, DrainNode, EditVm, EvacuateSite, GetKey,
+    GetMigration, GetOutage, GetVm, ListKeys, ListMigrations, ListOutages, ListSites, ListVms, MigrateVm, PauseOutage,
     PlanOutage, PreseedVm, PromoteFrontEnd, RebootVm, RescheduleOutage, ResizeVm, ResumeOutage, ReturnSite,
     ScheduleOutage, StartOutage, StartVm, StopVm, TellPower, VmConsoleLog,
 };
