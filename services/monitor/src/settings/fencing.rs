@@ -118,7 +118,7 @@ impl Commands {
 pub fn commands(all: &[Controller], node: &Node) -> Option<Commands> {
     let own = all.iter().find(|one| one.node.as_ref() == Some(&node.name));
     let one = own.or_else(|| all.iter().find(|one| one.site.as_ref() == Some(&node.site)))?;
-    let named = |words: &[String]| words.iter().map(|word| word.replace(NODE, node.name.as_str())).collect();
+    let named = |words: &[String]| words.iter().map(|word| word.replace(NODE, node.name.as_str())).collect::<Vec<_>>();
     let file = |path: &PathBuf| PathBuf::from(path.to_string_lossy().replace(NODE, node.name.as_str()));
     let secrets = one.secrets.iter().map(|(variable, path)| (variable.clone(), file(path))).collect();
     Some(Commands { off: named(&one.off), status: named(&one.status), on: named(&one.on), secrets })

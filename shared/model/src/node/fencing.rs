@@ -194,11 +194,12 @@ pub fn due(cases: &[Case<'_>], now: Timestamp, rules: Rules) -> Vec<(NodeName, S
         *nodes += 1;
     }
     let counted = |case: &Case<'_>| sites.get(&case.node.site).copied().unwrap_or_default();
-    let step = |case: &Case<'_>| Some((case.node.name.clone(), step(case, counted(case), now, rules)?));
-    cases.iter().filter_map(step).collect()
+    let named = |case: &Case<'_>| Some((case.node.name.clone(), of_one(case, counted(case), now, rules)?));
+    cases.iter().filter_map(named).collect()
 }
 
-fn step(case: &Case<'_>, (silent, nodes): (usize, usize), now: Timestamp, rules: Rules) -> Option<Step> {
+/// What is to be done about one node of a site of which so many are silent, of so many.
+fn of_one(case: &Case<'_>, (silent, nodes): (usize, usize), now: Timestamp, rules: Rules) -> Option<Step> {
     let node = case.node;
     let lost = node.state == State::Lost && case.silent && node.off.is_none();
     if !lost || case.means != Means::Ready || now.millis_since(node.changed_at) < rules.wait_ms {

@@ -101,7 +101,7 @@ fn that_a_node_was_switched_on_or_off_while_it_was_heard_says_nothing_of_it_once
 #[test]
 fn a_lost_node_is_fenced_after_a_while_and_again_after_ever_longer_pauses() {
     let others = || [ready("m2", "myodaiji"), ready("m3", "myodaiji")];
-    let now = |node: &Node, ms| steps(&[&[node.clone()][..], &others()].concat(), ms);
+    let now = |node: &Node, ms| steps(&[std::slice::from_ref(node), &others()].concat(), ms);
     let mut node = lost("m1", "myodaiji");
     assert_eq!(now(&node, 20_999), []);
     assert_eq!(now(&node, 21_000), [cut("m1", 1)]);
@@ -124,7 +124,7 @@ fn a_node_that_was_switched_on_is_given_its_time() {
     let begun = told(&node, Act::On, Outcome::Begun, 30_000);
     apply(&mut node, &begun);
     apply(&mut node, &ended(&begun, Outcome::Done, 31_000));
-    assert_eq!((&node.off, steps(&[node.clone()], 630_999)), (&None, vec![]));
+    assert_eq!((&node.off, steps(std::slice::from_ref(&node), 630_999)), (&None, vec![]));
     assert_eq!(steps(&[node], 631_000), [cut("m1", 1)]);
 }
 
