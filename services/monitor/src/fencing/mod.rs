@@ -21,7 +21,7 @@ use std::{
 };
 
 use tokio::{
-    sync::{Semaphore, watch::Receiver},
+    sync::{OwnedSemaphorePermit, Semaphore, watch::Receiver},
     time::{Instant, sleep},
 };
 use watari_chassis::{Leadership, Mirror, Snapshot, Wake, clock, looper};
@@ -50,7 +50,7 @@ pub(crate) struct Desk {
     watch: Arc<Watch>,
     leadership: Receiver<Leadership>,
     busy: Mutex<BTreeSet<NodeName>>,
-    hands: Semaphore,
+    hands: Arc<Semaphore>,
 }
 
 /// What is to be done with one node's power.
@@ -64,6 +64,7 @@ pub(crate) struct Errand {
 struct Turn {
     desk: Arc<Desk>,
     node: NodeName,
+    _hand: OwnedSemaphorePermit,
 }
 
 impl Drop for Turn {
@@ -74,7 +75,7 @@ impl Drop for Turn {
 
 impl Desk {
     pub(crate) fn new(watch: &Arc<Watch>, leadership: Receiver<Leadership>) -> Arc<Self> {
-        let hands = Semaphore::new(watch.settings.fence.at_once);
+        let hands = Arc::new(Semaphore::new(watch.settings.fence.at_once));
         Arc::new(Self { watch: Arc::clone(watch), leadership, busy: Mutex::default(), hands })
     }
 
@@ -87,9 +88,11 @@ impl Desk {
         self.busy.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// None is kept waiting: who is due later is decided then, by what is so then.
     fn take(self: &Arc<Self>, node: &NodeName) -> Option<Turn> {
+        let hand = Arc::clone(&self.hands).try_acquire_owned().ok()?;
         let free = self.busy.lock().unwrap_or_else(PoisonError::into_inner).insert(node.clone());
-        free.then(|| Turn { desk: Arc::clone(self), node: node.clone() })
+        free.then(|| Turn { desk: Arc::clone(self), node: node.clone(), _hand: hand })
     }
 
     /// Asks the controller whether the node is on.
@@ -110,7 +113,7 @@ impl Desk {
     }
 
     /// Writes down that a node is being switched, and has it done beside everything else; what was begun. None if
-    /// something is under way for the node already, or it is heard by now.
+    /// something is under way for the node already, or for as many as there may be, or it is heard by now.
     ///
     /// # Errors
     /// [`Unwritten`], if that could not be written down: then nothing is done.
@@ -141,8 +144,6 @@ impl Desk {
 
     /// Does what was begun, and writes down what came of it.
     async fn carry_out(&self, turn: Turn, begun: Fencing, commands: Commands) {
-        // Nobody closes it.
-        let Ok(_hand) = self.hands.acquire().await else { return };
         let node = &turn.node;
         tracing::warn!(%node, act = ?begun.act, by = %begun.by, tries = begun.tries, "a node's power is being switched");
         let shutdown = self.watch.ctx.shutdown.clone();

@@ -56,8 +56,8 @@ fn step(turn: &mut Turn<'_>, entry: &Entry<Vm>) {
     }
 }
 
-/// Its node is off, as an operator or its power controller says, and its disk is there: it is off, and nobody starts it elsewhere
-/// from nothing. When the node is heard again it goes on as any other that is off.
+/// Its node is off, as an operator or its power controller says, and its disk is there: it is off, and nobody
+/// starts it elsewhere from nothing. When the node is heard again it goes on as any other that is off.
 fn stranded(turn: &mut Turn<'_>, entry: &Entry<Vm>, node: &NodeName) {
     let vm = &entry.value;
     let fault = Refusal::VmStranded { vm: vm.name.to_string(), node: node.to_string() };
