@@ -54,6 +54,9 @@ const WORDS: &[(&str, &str)] = &[
     ("stay", "移動しない"),
     ("together", "同じノード"),
     ("apart", "別のノード"),
+    // Whether it is started again.
+    ("always", "する"),
+    ("never", "しない"),
     // What travels.
     ("disk", "ディスク"),
     ("memory", "メモリ"),

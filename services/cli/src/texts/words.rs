@@ -62,6 +62,7 @@ words! {
     Event "EVENT" "予定";
     ExistingHours "EXISTING HOURS" "存在時間";
     Fault "FAULT" "障害";
+    Fencing "FENCING" "電源制御";
     File "FILE" "ファイル";
     Finding "FINDING" "所見";
     Found "FOUND" "確認結果";
@@ -115,6 +116,7 @@ words! {
     Replicas "COPIES" "複製数";
     Request "REQUEST" "依頼";
     Reserved "RESERVED FOR GROWING" "拡張用に確保済み";
+    Restart "RESTARTED" "自動再起動";
     Revision "REVISION" "改訂番号";
     RunningHours "RUNNING HOURS" "稼働時間";
     SavedAt "SAVED AS OF" "保存時点";

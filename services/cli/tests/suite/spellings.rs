@@ -28,6 +28,9 @@ fn every_fixed_spelling_is_understood() {
         "vm preseed mail --to y1 --wait",
         "vm resize mail --vcpus 2 --memory 512MiB --disk 4GiB",
         "vm resize mail --memory 1GiB -o json",
+        "vm edit mail --restart never --priority 90",
+        "vm edit mail --evacuate stay -o json",
+        "vm create mail --image mini --network campus --restart never",
         "vm delete mail --yes --wait",
         "vm migrate mail",
         "vm migrate mail --to y1 --wait",
@@ -45,6 +48,10 @@ fn every_fixed_spelling_is_understood() {
         "node drain m1 --wait",
         "node confirm-off m1 --yes",
         "node remove m1 -y",
+        "node power m1 --status",
+        "node power m1 --off --dry-run",
+        "node power m1 --off --yes",
+        "node power m1 --on -o json",
         "backup create /var/backups/watari",
         "backup verify /var/backups/watari -o json",
         "backup restore /var/backups/watari --yes",
@@ -125,8 +132,17 @@ fn every_fixed_spelling_is_understood() {
 }
 
 #[test]
-fn a_change_of_size_names_a_size() {
-    assert!(Options::try_parse_from(["watari", "vm", "resize", "mail"]).is_err());
+fn a_change_of_size_names_a_size_and_one_of_policy_a_policy() {
+    for words in [&["vm", "resize", "mail"][..], &["vm", "edit", "mail"]] {
+        assert!(Options::try_parse_from([&["watari"][..], words].concat()).is_err(), "{words:?}");
+    }
+}
+
+#[test]
+fn one_thing_is_done_with_a_nodes_power() {
+    for words in [&["node", "power", "m1"][..], &["node", "power", "m1", "--on", "--off"]] {
+        assert!(Options::try_parse_from([&["watari"][..], words].concat()).is_err(), "{words:?}");
+    }
 }
 
 /// The Japanese README has the same commands: another test compares the two.

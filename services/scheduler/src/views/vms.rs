@@ -51,6 +51,7 @@ pub(crate) fn vm(vm: &Vm, whereabouts: &Whereabouts) -> VmView {
         node_labels: vm.spec.node_labels.clone(),
         evacuate: vm.spec.evacuate,
         priority: vm.spec.priority,
+        restart: vm.spec.restart,
         hostname: vm.hostname(),
         keys: vm.spec.first_boot.logins.iter().map(|login| login.name.clone()).collect(),
         user_data: vm.spec.first_boot.user_data.clone(),

@@ -20,6 +20,10 @@ pub(super) const TEXTS: &[Text] = &[
         "Change a server's size; one that runs has it from its next reboot on",
         "サーバの大きさを変更します。稼働中のサーバには次の再起動から反映されます",
     ),
+    (
+        "Change what becomes of a server when it has to leave or goes off; it holds at once",
+        "退避や停止のときのサーバの扱いを変更します。すぐに反映されます",
+    ),
     ("Remove a server with its disk and addresses", "サーバをディスクとアドレスごと削除します"),
     ("Move a running server to another node, live", "稼働中のサーバを停止せずに別のノードへ移します"),
     (
@@ -43,6 +47,10 @@ pub(super) const TEXTS: &[Text] = &[
     (
         "Let a node receive servers again, also one that was drained",
         "ノードへの受け入れを再開します。退避したノードにも使えます",
+    ),
+    (
+        "Have a node's power controller switch it, or say whether it is on",
+        "ノードの電源を電源制御装置で操作するか、状態を表示します",
     ),
     ("Empty one node, live", "ノード 1 台のサーバを停止せずにすべて移します"),
     // --- sites and outages -----------------------------------------------------------------

@@ -75,6 +75,10 @@ pub(super) const TEXTS: &[Text] = &[
         "ノードの応答がないだけでは、サーバを別の場所で起動しません。まだ動いている可能性があるためです。\nこのコマンドで電源断を知らせると、待っていた処理が進みます。完全な複製が別のノードで一時停止しているサーバは、そこで稼働します。\nディスクがこのノードにしかないサーバは停止と表示され、ノードが戻るとそこで再び起動します。削除したサーバのアドレスは解放されます。\nノードの電源が実際には切れていない場合、同じサーバが 2 か所で動くおそれがあります。ノードから再び応答があると、この扱いは自動で終わります。",
     ),
     (
+        "The monitor that leads runs the programs that [[fencing]] in its configuration names for the node. By them it cuts off lost nodes by itself. That a node was switched off by hand makes nothing start elsewhere until it is lost, too.",
+        "主系のモニタが、設定の [[fencing]] にあるそのノード用のプログラムを実行します。応答のないノードの電源は、これを使って自動で切ります。\n手動で電源を切っただけでは、ノードが応答なしと判定されるまで、サーバが別の場所で起動することはありません。",
+    ),
+    (
         "Servers run on meanwhile. What nodes say of them goes before what the backup says: a server that has moved since is taken for where it is.",
         "その間もサーバは稼働を続けます。サーバについては、バックアップよりノードの報告を優先します。\nバックアップの後に移動したサーバは、今いる場所にあるものとして扱います。",
     ),

@@ -68,7 +68,16 @@ pub(super) const TEXTS: &[Text] = &[
     ("What it does when its site is evacuated", "サイトの退避時の動作"),
     ("Live, without stopping", "停止せずに移動"),
     ("It stays, and goes off with its site", "残り、サイトとともに停止"),
-    ("Servers with a higher number leave first, 0 to 100", "数の大きいサーバから先に退避します。0 から 100"),
+    (
+        "Servers with a higher number leave and are started first, 0 to 100",
+        "数の大きいサーバから先に退避し、先に起動します。0 から 100",
+    ),
+    (
+        "Whether it is started again when it went off by itself, or with its node",
+        "サーバが自然に、またはノードとともに停止したとき、再び起動するかどうか",
+    ),
+    ("As soon as its node can", "ノードが使えるようになり次第、起動"),
+    ("It stays off until somebody starts it", "利用者が起動するまで停止のまま"),
     (
         "A public key with which one may log in (see `watari key`); may be given several times",
         "ログインを許す公開鍵 (`watari key` を参照、複数指定可)",
@@ -88,6 +97,9 @@ pub(super) const TEXTS: &[Text] = &[
     ("At most so many bytes, up to 131072", "表示する最大バイト数。131072 まで"),
     // --- nodes, sites and outages ----------------------------------------------------------
     ("The node", "ノード"),
+    ("Cut its power; what runs there dies at once", "電源を切ります。そこで動いているものはすぐに停止します"),
+    ("Switch it on", "電源を入れます"),
+    ("Say whether it is on", "電源が入っているかどうかを表示します"),
     ("The site", "サイト"),
     ("Only those of this site", "このサイトのものだけ"),
     (
