@@ -121,7 +121,12 @@ fn show(ctx: &Context, live: Live) -> Result<(), Failure> {
             Ok(line) => ctx.out.text(&line),
             Err(_) => Ok(()),
         },
-        Format::Table => {
+        Format::Yaml => {
+            ctx.out.text("---")?;
+            ctx.out.document(&live)
+        }
+        Format::Name => ctx.out.text(&live.event.key),
+        Format::Table | Format::Wide => {
             let Event { at, bucket, summary, .. } = live.event;
             let kind = states::shown(ctx.out.lang, &bucket);
             ctx.out.text(&format!("{}  {kind:<11} {summary}", format::moment(at)))
@@ -217,6 +222,10 @@ impl Row for Event {
             (Word::Revision, self.revision.to_string()),
             (Word::Summary, self.summary.clone()),
         ]
+    }
+
+    fn name(&self) -> String {
+        self.key.clone()
     }
 
     fn none() -> Word {

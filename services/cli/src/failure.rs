@@ -2,7 +2,7 @@
 
 use watari_chassis::CallError;
 use watari_contracts::{ErrorBody, scheduler};
-use watari_model::{Refusal, refusal::Rendered};
+use watari_model::{Refusal, Said, refusal::Rendered};
 
 use crate::{
     lang::Lang,
@@ -99,6 +99,16 @@ impl Failure {
             (Self::Own(fault), lang) => fault.rendered(lang),
             (Self::Silent(_), _) => text("", ""),
         }
+    }
+
+    /// Cause and remedy in both languages, each as one line.
+    #[must_use]
+    pub fn said(&self) -> Said {
+        let text = |lang| {
+            let told = self.rendered(lang);
+            format!("{}: {}", told.cause, told.remedy)
+        };
+        Said::new(text(Lang::En), text(Lang::Ja))
     }
 
     /// What the person sees: `error[code]: cause` and `help: remedy`.

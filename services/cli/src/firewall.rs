@@ -16,7 +16,7 @@ use crate::{
     format, input,
     lang::Lang,
     options::Consent,
-    out::{self, Column, Format, Row, joined},
+    out::{self, Column, Row, joined, or_dash},
     texts::{
         hints,
         words::{self, Word},
@@ -140,11 +140,7 @@ impl Verb {
             Self::Delete(Delete { name, consent }) => {
                 let request = DeleteFirewall { name: input::name(&name)? };
                 confirm(ctx, consent, &words::delete_firewall(ctx.out.lang, &name))?;
-                let view = session.ask(&request).await?;
-                match ctx.out.format {
-                    Format::Json => ctx.out.json(&view),
-                    Format::Table => ctx.out.text(&words::gone(ctx.out.lang, &name)),
-                }
+                ctx.out.gone(&session.ask(&request).await?, &name)
             }
         }
     }
@@ -200,6 +196,15 @@ impl Row for FirewallView {
             joined(&self.servers),
             format::moment(self.changed_at),
         ]
+    }
+
+    fn wide_columns() -> Vec<Column> {
+        vec![Column::Text(Word::Rule), Column::Text(Word::Created)]
+    }
+
+    fn wide_cells(&self, _: Lang) -> Vec<String> {
+        let rules: Vec<String> = self.rules.iter().map(ToString::to_string).collect();
+        vec![or_dash(Some(rules.join("; ")).filter(|rules| !rules.is_empty())), format::moment(self.created_at)]
     }
 
     fn details(&self, _: Lang) -> Vec<(Word, String)> {

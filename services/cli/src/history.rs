@@ -165,6 +165,18 @@ impl Row for HistoryChange {
         ]
     }
 
+    fn wide_columns() -> Vec<Column> {
+        vec![Column::Text(Word::Name), Column::Number(Word::Revision)]
+    }
+
+    fn wide_cells(&self, _: Lang) -> Vec<String> {
+        vec![self.key.clone(), self.revision.to_string()]
+    }
+
+    fn name(&self) -> String {
+        self.key.clone()
+    }
+
     fn none() -> Word {
         Word::NoEvents
     }

@@ -11,7 +11,7 @@ use crate::{
     format, input,
     lang::Lang,
     options::Consent,
-    out::{Column, Format, Row},
+    out::{Column, Row},
     texts::words::{self, Word},
 };
 
@@ -78,25 +78,14 @@ impl Verb {
                 ctx.out.row(&session.ask(&request).await?)
             }
             Self::List => {
-                let (mut keys, mut after) = (Vec::new(), None);
-                loop {
-                    let page = session.ask(&ListKeys { after, limit: None }).await?;
-                    keys.extend(page.keys);
-                    after = page.next;
-                    if after.is_none() {
-                        return ctx.out.list(&keys);
-                    }
-                }
+                let request = ListKeys { after: None, limit: None };
+                ctx.out.list(&session.pages(request, |page| (page.keys, page.next), |r, after| r.after = after).await?)
             }
             Self::Show(Which { name }) => ctx.out.show(&session.ask(&GetKey { name: input::name(&name)? }).await?),
             Self::Delete(Delete { name, consent }) => {
                 let request = DeleteKey { name: input::name(&name)? };
                 confirm(ctx, consent, &words::delete_key(ctx.out.lang, &name))?;
-                let view = session.ask(&request).await?;
-                match ctx.out.format {
-                    Format::Json => ctx.out.json(&view),
-                    Format::Table => ctx.out.text(&words::gone(ctx.out.lang, &name)),
-                }
+                ctx.out.gone(&session.ask(&request).await?, &name)
             }
         }
     }
@@ -110,6 +99,14 @@ impl Row for KeyView {
 
     fn cells(&self, _: Lang) -> Vec<String> {
         vec![self.name.to_string(), self.algorithm.clone(), self.fingerprint.clone(), self.comment.clone()]
+    }
+
+    fn wide_columns() -> Vec<Column> {
+        vec![Column::Text(Word::Created)]
+    }
+
+    fn wide_cells(&self, _: Lang) -> Vec<String> {
+        vec![format::moment(self.created_at)]
     }
 
     fn details(&self, _: Lang) -> Vec<(Word, String)> {

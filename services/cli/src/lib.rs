@@ -7,6 +7,7 @@
 pub mod backup;
 pub mod completion;
 pub mod confirm;
+pub mod declared;
 pub mod doctor;
 pub mod events;
 pub mod failure;
@@ -30,7 +31,9 @@ pub mod progress;
 pub mod session;
 pub mod setup;
 pub mod site;
+pub mod suggest;
 pub mod texts;
+pub mod top;
 pub mod usage;
 pub mod vm;
 pub mod wait;
@@ -44,7 +47,7 @@ use lang::Lang;
 use options::{Options, Verb};
 use out::Out;
 use session::Session;
-use texts::{faults::Fault, words::Word};
+use texts::{faults::Fault, hints, words::Word};
 
 /// Exit status when the person broke it off: 128 and the number of SIGINT.
 const INTERRUPTED: u8 = 130;
@@ -128,23 +131,36 @@ async fn dispatched(options: Options, out: Out) -> Result<(), Failure> {
         _ => Session::new(&options.global)?,
     };
     let ctx = Context { session, out };
-    match options.verb {
-        Verb::Vm(verb) => verb.run(&ctx).await,
-        Verb::Node(verb) => verb.run(&ctx).await,
-        Verb::Site(verb) => verb.run(&ctx).await,
-        Verb::Frontend(verb) => verb.run(&ctx).await,
-        Verb::Image(verb) => verb.run(&ctx).await,
-        Verb::Network(verb) => verb.run(&ctx).await,
-        Verb::Key(verb) => verb.run(&ctx).await,
-        Verb::Port(verb) => verb.run(&ctx).await,
-        Verb::Firewall(verb) => verb.run(&ctx).await,
-        Verb::Migration(verb) => verb.run(&ctx).await,
-        Verb::Outage(verb) => verb.run(&ctx).await,
-        Verb::Events(events) => events.run(&ctx).await,
-        Verb::Doctor(doctor) => doctor.run(&ctx).await,
-        Verb::History(history) => history.run(&ctx).await,
-        Verb::Usage(verb) => verb.run(&ctx).await,
-        Verb::Backup(verb) => verb.run(&ctx).await,
+    let Err(failure) = asked(options.verb, &ctx).await else { return Ok(()) };
+    let near = suggest::nearest(&ctx.session, &failure).await;
+    if near.is_empty() {
+        return Err(failure);
+    }
+    out::say(&failure.shown(out.lang));
+    out::say(&hints::did_you_mean(out.lang, &near));
+    Err(Failure::Silent(failure.exit()))
+}
+
+async fn asked(verb: Verb, ctx: &Context) -> Result<(), Failure> {
+    match verb {
+        Verb::Vm(verb) => verb.run(ctx).await,
+        Verb::Node(verb) => verb.run(ctx).await,
+        Verb::Apply(apply) => apply.run(ctx).await,
+        Verb::Site(verb) => verb.run(ctx).await,
+        Verb::Frontend(verb) => verb.run(ctx).await,
+        Verb::Image(verb) => verb.run(ctx).await,
+        Verb::Network(verb) => verb.run(ctx).await,
+        Verb::Key(verb) => verb.run(ctx).await,
+        Verb::Port(verb) => verb.run(ctx).await,
+        Verb::Firewall(verb) => verb.run(ctx).await,
+        Verb::Migration(verb) => verb.run(ctx).await,
+        Verb::Outage(verb) => verb.run(ctx).await,
+        Verb::Events(events) => events.run(ctx).await,
+        Verb::Top(top) => top.run(ctx).await,
+        Verb::Doctor(doctor) => doctor.run(ctx).await,
+        Verb::History(history) => history.run(ctx).await,
+        Verb::Usage(verb) => verb.run(ctx).await,
+        Verb::Backup(verb) => verb.run(ctx).await,
         Verb::Setup(_) | Verb::Completion(_) | Verb::Manual(_) => Ok(()),
     }
 }

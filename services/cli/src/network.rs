@@ -13,7 +13,7 @@ use crate::{
     format, input,
     lang::Lang,
     options::Consent,
-    out::{Column, Format, Row, joined, or_dash},
+    out::{Column, Row, joined, or_dash},
     texts::{
         states,
         words::{self, Word},
@@ -104,11 +104,7 @@ impl Verb {
             Self::Delete(Delete { name, consent }) => {
                 let request = DeleteNetwork { name: input::name(&name)? };
                 confirm(ctx, consent, &words::delete_network(ctx.out.lang, &name))?;
-                let view = session.ask(&request).await?;
-                match ctx.out.format {
-                    Format::Json => ctx.out.json(&view),
-                    Format::Table => ctx.out.text(&words::gone(ctx.out.lang, &name)),
-                }
+                ctx.out.gone(&session.ask(&request).await?, &name)
             }
         }
     }
@@ -171,6 +167,16 @@ impl Row for NetworkView {
             self.addresses_used.to_string(),
             self.addresses_free.to_string(),
         ]
+    }
+
+    fn wide_columns() -> Vec<Column> {
+        use Column::{Number, Text};
+        vec![Number(Word::Vni), Number(Word::Mtu), Text(Word::Dns), Text(Word::Created)]
+    }
+
+    fn wide_cells(&self, _: Lang) -> Vec<String> {
+        let (vni, mtu) = (self.overlay.map(|overlay| overlay.vni), self.overlay.map(|overlay| overlay.mtu));
+        vec![or_dash(vni), or_dash(mtu), joined(&self.dns), format::moment(self.created_at)]
     }
 
     fn details(&self, lang: Lang) -> Vec<(Word, String)> {

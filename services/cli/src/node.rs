@@ -1,5 +1,7 @@
 //! `watari node`.
 
+mod power;
+
 use clap::{Args, Subcommand};
 use watari_contracts::{
     monitor::{ConfirmNodeOff, CordonNode, GetNode, ListNodes, NodeView, RemoveNode, UncordonNode},
@@ -19,7 +21,7 @@ use crate::{
     format, input,
     lang::Lang,
     options::{Consent, Waiting},
-    out::{Column, Format, Row, joined},
+    out::{Column, Row, joined},
     outage,
     session::login,
     texts::{
@@ -60,6 +62,16 @@ a server whose whole copy stands paused on another node runs there; one whose on
 stopped, and starts there again when the node is back; the addresses of deleted ones are free. If the node is NOT
 off, a server may then run twice. The word ends by itself when the node is heard again.")]
     ConfirmOff(Gone),
+    /// Have a node's power controller switch it, or say whether it is on
+    #[command(after_help = "\
+Examples:
+  watari node power m1 --status
+  watari node power m1 --off --dry-run
+  watari node power m1 --off --yes
+
+The monitor that leads runs the programs that [[fencing]] in its configuration names for the node. By them it cuts
+off lost nodes by itself. That a node was switched off by hand makes nothing start elsewhere until it is lost, too.")]
+    Power(power::Power),
     /// Forget a node that is off and will not come back, and all that is on its disks
     #[command(after_help = "\
 Example:
@@ -130,6 +142,7 @@ impl Verb {
                 confirm(ctx, consent, &losses::node_is_off(ctx.out.lang, &name))?;
                 ctx.out.row(&session.ask(&request).await?)
             }
+            Self::Power(power) => power.run(ctx).await,
             Self::Remove(gone) => gone.remove(ctx).await,
         }
     }
@@ -147,10 +160,7 @@ impl Gone {
             Ok(told.removed.then_some(told))
         })
         .await?;
-        match ctx.out.format {
-            Format::Json => ctx.out.json(&done),
-            Format::Table => ctx.out.text(&words::gone(ctx.out.lang, &name)),
-        }
+        ctx.out.gone(&done, &name)
     }
 }
 
@@ -167,28 +177,19 @@ async fn end_drain(ctx: &Context, node: &NodeName) -> Result<(), Failure> {
 
 impl List {
     async fn run(self, ctx: &Context) -> Result<(), Failure> {
-        let mut request = ListNodes { site: input::name_if(self.site.as_deref())?, ..ListNodes::default() };
-        let mut nodes: Vec<NodeView> = Vec::new();
-        loop {
-            let page = ctx.session.ask(&request).await?;
-            nodes.extend(page.nodes);
-            request.after = page.next;
-            if request.after.is_none() {
-                break;
-            }
-        }
-        if ctx.out.format == Format::Json || nodes.is_empty() {
+        let request = ListNodes { site: input::name_if(self.site.as_deref())?, ..ListNodes::default() };
+        let nodes = ctx.session.pages(request, |page| (page.nodes, page.next), |r, after| r.after = after).await?;
+        if !ctx.out.format.is_for_people() || nodes.is_empty() {
             return ctx.out.list(&nodes);
         }
         let drains = drains(ctx).await;
-        let rows = nodes.iter().map(|node| cells(node, drain(&drains, node), ctx.out.lang));
-        ctx.out.text(&ctx.out.table(&NodeView::columns(), rows))
+        ctx.out.text(&ctx.out.lines(&nodes, |node| cells(node, drain(&drains, node), ctx.out.lang)))
     }
 }
 
 /// A node, with what the scheduler knows of it.
 async fn show(ctx: &Context, node: &NodeView) -> Result<(), Failure> {
-    if ctx.out.format == Format::Json {
+    if !ctx.out.format.is_for_people() {
         return ctx.out.show(node);
     }
     let (drains, lang) = (drains(ctx).await, ctx.out.lang);
@@ -197,7 +198,7 @@ async fn show(ctx: &Context, node: &NodeView) -> Result<(), Failure> {
         let after_memory = details.iter().position(|(word, _)| *word == Word::Disk).unwrap_or(details.len());
         details.insert(after_memory, (Word::Reserved, format::size(size)));
     }
-    ctx.out.details(&details)
+    ctx.out.text(&ctx.out.pairs(&details))
 }
 
 /// The outages that empty nodes; none if the scheduler does not answer, without which nodes are shown as well.
@@ -217,7 +218,7 @@ fn drain(drains: &[OutageView], node: &NodeView) -> Option<State> {
 
 /// What servers of a node will take more from their next start on.
 async fn growth(ctx: &Context, node: &NodeName) -> Option<Size> {
-    let mut request = ListVms { site: None, node: Some(node.clone()), state: None, after: None, limit: None };
+    let mut request = ListVms { node: Some(node.clone()), ..ListVms::default() };
     let mut more = Size { vcpus: 0, memory_mib: 0, disk_gib: 0 };
     loop {
         let page = ctx.session.glance(&request).await?;
@@ -266,6 +267,15 @@ impl Row for NodeView {
         cells(self, None, lang)
     }
 
+    fn wide_columns() -> Vec<Column> {
+        [Word::Cpu, Word::Segments, Word::Libvirt, Word::Qemu, Word::Agent].map(Column::Text).to_vec()
+    }
+
+    fn wide_cells(&self, _: Lang) -> Vec<String> {
+        let (libvirt, qemu, agent) = (self.libvirt.clone(), self.qemu.clone(), self.agent.clone());
+        vec![self.cpu_model.clone(), segments(self), libvirt, qemu, agent]
+    }
+
     fn details(&self, lang: Lang) -> Vec<(Word, String)> {
         details(self, None, lang)
     }
@@ -303,15 +313,20 @@ fn details(node: &NodeView, drain: Option<State>, lang: Lang) -> Vec<(Word, Stri
         (Word::Vms, node.vms.to_string()),
         (Word::Virtualisation, states::shown(lang, node.virtualisation.word())),
         (Word::Cpu, node.cpu_model.clone()),
-        (Word::Segments, joined(node.segments.iter().map(|(segment, bridge)| format!("{segment}={bridge}")))),
+        (Word::Segments, segments(node)),
         (Word::Identity, enforcement(&node.protection.identity, lang)),
         (Word::Firewalls, enforcement(&node.protection.firewall, lang)),
+        (Word::Fencing, power::shown(&node.fencing, lang)),
         (Word::Labels, joined(node.labels.iter().map(|(key, value)| format!("{key}={value}")))),
         (Word::Libvirt, node.libvirt.clone()),
         (Word::Qemu, node.qemu.clone()),
         (Word::Agent, node.agent.clone()),
         (Word::Changed, format::moment(node.changed_at)),
     ]
+}
+
+fn segments(node: &NodeView) -> String {
+    joined(node.segments.iter().map(|(segment, bridge)| format!("{segment}={bridge}")))
 }
 
 /// Whether something is enforced, and why not.

@@ -5,8 +5,8 @@ use std::{ffi::OsString, path::PathBuf, time::Duration};
 use clap::{Args, Parser, Subcommand};
 
 use crate::{
-    backup, completion, doctor, events, firewall, frontend, history, image, key, lang::Lang, manual, migration,
-    network, node, out::Format, outage, port, setup, site, usage, vm,
+    backup, completion, declared, doctor, events, firewall, frontend, history, image, key, lang::Lang, manual,
+    migration, network, node, out::Format, outage, port, setup, site, top, usage, vm,
 };
 
 /// The operator's command of Watari, the private cloud whose servers migrate.
@@ -128,6 +128,8 @@ pub enum Verb {
     /// The machines that run them
     #[command(subcommand)]
     Node(node::Verb),
+    /// Make the servers that a file declares, and change those that are there already
+    Apply(declared::Apply),
     /// Campuses: emptied before an outage, brought home after it
     #[command(subcommand)]
     Site(site::Verb),
@@ -157,6 +159,8 @@ pub enum Verb {
     Outage(outage::Verb),
     /// What happened, and what happens
     Events(events::Events),
+    /// Watch sites, nodes, servers and what moves, on the whole terminal
+    Top(top::Top),
     /// What is wrong in the cluster or on one node, why it matters, and what mends it
     Doctor(doctor::Doctor),
     /// Who did what, when and why, with what was before and after

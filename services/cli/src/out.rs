@@ -1,5 +1,5 @@
-//! Showing results: tables for people, JSON for programs, and an end without noise when whoever
-//! reads has seen enough (`watari vm list | head`).
+//! Showing results: tables for people, JSON and YAML for programs, names for shells, and an end without noise
+//! when whoever reads has seen enough (`watari vm list | head`).
 
 use std::io::{ErrorKind, Write};
 
@@ -10,7 +10,10 @@ use serde::Serialize;
 use crate::{
     failure::Failure,
     lang::Lang,
-    texts::{faults::Fault, words::Word},
+    texts::{
+        faults::Fault,
+        words::{self, Word},
+    },
 };
 
 /// How results are shown.
@@ -18,8 +21,22 @@ use crate::{
 pub enum Format {
     /// For people.
     Table,
+    /// For people with a wide window: lists have more columns.
+    Wide,
     /// For programs; the field names are stable.
     Json,
+    /// The same as YAML.
+    Yaml,
+    /// For shells: names alone, one a line.
+    Name,
+}
+
+impl Format {
+    /// Whether a person reads it, who may be told more beside it.
+    #[must_use]
+    pub const fn is_for_people(self) -> bool {
+        matches!(self, Self::Table | Self::Wide)
+    }
 }
 
 /// Where results go: standard output, in a format and a language.
@@ -53,8 +70,26 @@ pub trait Row: Serialize {
     fn columns() -> Vec<Column>;
     /// Its cells in these columns.
     fn cells(&self, lang: Lang) -> Vec<String>;
-    /// Everything of it, for `show`.
-    fn details(&self, lang: Lang) -> Vec<(Word, String)>;
+    /// What a list has besides for who has room for it.
+    fn wide_columns() -> Vec<Column> {
+        Vec::new()
+    }
+    /// Its cells in these columns.
+    fn wide_cells(&self, _: Lang) -> Vec<String> {
+        Vec::new()
+    }
+    /// Everything of it, for `show`: the columns of a list, where that is everything.
+    fn details(&self, lang: Lang) -> Vec<(Word, String)> {
+        let columns = Self::columns().into_iter().chain(Self::wide_columns());
+        let words = columns.map(|column| match column {
+            Column::Text(word) | Column::Number(word) => word,
+        });
+        words.zip(self.cells(lang).into_iter().chain(self.wide_cells(lang))).collect()
+    }
+    /// What it is called where names alone are wanted: the first cell, where that is a name.
+    fn name(&self) -> String {
+        self.cells(Lang::En).into_iter().next().unwrap_or_default()
+    }
     /// What a list of none says.
     fn none() -> Word;
 }
@@ -73,27 +108,65 @@ impl Out {
         }
     }
 
-    /// JSON over several lines.
+    /// A value as programs read it: YAML if that is wanted, else JSON over several lines.
     ///
     /// # Errors
     /// As [`Out::text`].
-    pub fn json<T: Serialize + ?Sized>(&self, value: &T) -> Result<(), Failure> {
-        match serde_json::to_string_pretty(value) {
-            Ok(text) => self.text(&text),
-            Err(error) => Err(Fault::File { path: "JSON".to_owned(), detail: error.to_string() }.into()),
+    pub fn document<T: Serialize + ?Sized>(&self, value: &T) -> Result<(), Failure> {
+        let unusable = |path: &str, detail: String| Fault::File { path: path.to_owned(), detail };
+        let text = match self.format {
+            // Its last line's end comes with the text.
+            Format::Yaml => serde_saphyr::to_string(&value)
+                .map(|text| text.trim_end_matches('\n').to_owned())
+                .map_err(|error| unusable("YAML", error.to_string()))?,
+            _ => serde_json::to_string_pretty(value).map_err(|error| unusable("JSON", error.to_string()))?,
+        };
+        self.text(&text)
+    }
+
+    /// Names, one a line; of none nothing, not even a line's end.
+    ///
+    /// # Errors
+    /// As [`Out::text`].
+    pub fn names(&self, names: impl IntoIterator<Item = String>) -> Result<(), Failure> {
+        let names: Vec<String> = names.into_iter().collect();
+        if names.is_empty() { Ok(()) } else { self.text(&names.join("\n")) }
+    }
+
+    /// What is no plain resource: the whole value for programs, its names for shells, a text for people.
+    ///
+    /// # Errors
+    /// As [`Out::text`].
+    pub fn told<T: Serialize + ?Sized>(
+        &self,
+        value: &T,
+        names: impl IntoIterator<Item = String>,
+        text: impl FnOnce() -> String,
+    ) -> Result<(), Failure> {
+        match self.format {
+            Format::Json | Format::Yaml => self.document(value),
+            Format::Name => self.names(names),
+            Format::Table | Format::Wide => self.text(&text()),
         }
     }
 
-    /// A list: an array in JSON.
+    /// What is deleted: as it was last for programs, and that it is gone for people.
+    ///
+    /// # Errors
+    /// As [`Out::text`].
+    pub fn gone<T: Serialize>(&self, last: &T, name: &str) -> Result<(), Failure> {
+        self.told(last, [name.to_owned()], || words::gone(self.lang, name))
+    }
+
+    /// A list: an array for programs.
     ///
     /// # Errors
     /// As [`Out::text`].
     pub fn list<R: Row>(&self, rows: &[R]) -> Result<(), Failure> {
-        match self.format {
-            Format::Json => self.json(rows),
-            Format::Table if rows.is_empty() => self.text(R::none().text(self.lang)),
-            Format::Table => self.text(&self.table(&R::columns(), rows.iter().map(|r| r.cells(self.lang)))),
-        }
+        self.told(rows, rows.iter().map(Row::name), || match rows {
+            [] => R::none().text(self.lang).to_owned(),
+            rows => self.rows(rows),
+        })
     }
 
     /// One resource as a row: what a request that changes something answers.
@@ -101,10 +174,7 @@ impl Out {
     /// # Errors
     /// As [`Out::text`].
     pub fn row<R: Row>(&self, row: &R) -> Result<(), Failure> {
-        match self.format {
-            Format::Json => self.json(row),
-            Format::Table => self.text(&self.table(&R::columns(), [row.cells(self.lang)])),
-        }
+        self.told(row, [row.name()], || self.rows(std::slice::from_ref(row)))
     }
 
     /// One resource with everything of it.
@@ -112,18 +182,22 @@ impl Out {
     /// # Errors
     /// As [`Out::text`].
     pub fn show<R: Row>(&self, row: &R) -> Result<(), Failure> {
-        match self.format {
-            Format::Json => self.json(row),
-            Format::Table => self.details(&row.details(self.lang)),
-        }
+        self.told(row, [row.name()], || self.pairs(&row.details(self.lang)))
     }
 
-    /// Everything of one resource, for people.
-    ///
-    /// # Errors
-    /// As [`Out::text`].
-    pub fn details(&self, details: &[(Word, String)]) -> Result<(), Failure> {
-        self.text(&self.pairs(details))
+    /// Resources as a table, which is as wide as is wanted.
+    fn rows<R: Row>(&self, rows: &[R]) -> String {
+        self.lines(rows, |row| row.cells(self.lang))
+    }
+
+    /// The same with other cells in the usual columns, where more is known than the resource says.
+    #[must_use]
+    pub fn lines<R: Row>(&self, rows: &[R], cells: impl Fn(&R) -> Vec<String>) -> String {
+        let wide = self.format == Format::Wide;
+        let more = |row: &R| if wide { row.wide_cells(self.lang) } else { Vec::new() };
+        let columns = R::columns().into_iter().chain(if wide { R::wide_columns() } else { Vec::new() });
+        let rows = rows.iter().map(|row| cells(row).into_iter().chain(more(row)).collect::<Vec<_>>());
+        self.table(&columns.collect::<Vec<_>>(), rows)
     }
 
     /// A table without lines, whose columns keep their place with wide characters too.
@@ -145,7 +219,9 @@ impl Out {
         table.trim_fmt()
     }
 
-    fn pairs(&self, pairs: &[(Word, String)]) -> String {
+    /// Everything of one resource, for people.
+    #[must_use]
+    pub fn pairs(&self, pairs: &[(Word, String)]) -> String {
         let mut table = Table::new();
         table.load_style(comfy_table::presets::NOTHING);
         table.add_rows(pairs.iter().map(|(word, value)| vec![word.text(self.lang).to_owned(), value.clone()]));

@@ -36,17 +36,10 @@ impl Verb {
     /// [`Failure`].
     pub async fn run(self, ctx: &Context) -> Result<(), Failure> {
         let Self::List(List { network }) = self;
-        let mut request = ListPorts { network: input::name_if(network.as_deref())?, ..ListPorts::default() };
-        let mut ports: Vec<Port> = Vec::new();
-        loop {
-            let page = ctx.session.ask(&request).await?;
-            ports.extend(page.ports);
-            request.after = page.next;
-            if request.after.is_none() {
-                ports.sort_by(|a, b| (&a.network, a.address).cmp(&(&b.network, b.address)));
-                return ctx.out.list(&ports);
-            }
-        }
+        let request = ListPorts { network: input::name_if(network.as_deref())?, ..ListPorts::default() };
+        let mut ports = ctx.session.pages(request, |page| (page.ports, page.next), |r, after| r.after = after).await?;
+        ports.sort_by(|a, b| (&a.network, a.address).cmp(&(&b.network, b.address)));
+        ctx.out.list(&ports)
     }
 }
 
@@ -66,14 +59,8 @@ impl Row for Port {
         ]
     }
 
-    fn details(&self, _: Lang) -> Vec<(Word, String)> {
-        vec![
-            (Word::Network, self.network.to_string()),
-            (Word::Address, self.address.to_string()),
-            (Word::Mac, self.mac.clone()),
-            (Word::Vm, self.vm.to_string()),
-            (Word::Created, format::moment(self.created_at)),
-        ]
+    fn name(&self) -> String {
+        self.address.to_string()
     }
 
     fn none() -> Word {

@@ -162,6 +162,28 @@ impl Session {
         }
     }
 
+    /// Asks for everything of a list that comes in pages: `parts` takes a page apart into what is on it and where the
+    /// next one begins, and `turn` says so in the request.
+    ///
+    /// # Errors
+    /// As [`Session::ask`].
+    pub async fn pages<R: Request, T, N>(
+        &self,
+        mut request: R,
+        parts: impl Fn(R::Reply) -> (Vec<T>, Option<N>),
+        turn: impl Fn(&mut R, Option<N>),
+    ) -> Result<Vec<T>, Failure> {
+        let mut all = Vec::new();
+        loop {
+            let (items, next) = parts(self.ask(&request).await?);
+            all.extend(items);
+            if next.is_none() {
+                return Ok(all);
+            }
+            turn(&mut request, next);
+        }
+    }
+
     /// Asks once and not for long: for what is worth showing beside the rest, and not worth waiting for.
     pub async fn glance<R: Request>(&self, request: &R) -> Option<R::Reply> {
         self.bus().await.ok()?.request_within(request, GLANCE).await.ok()

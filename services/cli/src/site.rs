@@ -138,13 +138,6 @@ impl Row for SiteView {
         ]
     }
 
-    fn details(&self, lang: Lang) -> Vec<(Word, String)> {
-        let words = Self::columns().into_iter().map(|column| match column {
-            Column::Text(word) | Column::Number(word) => word,
-        });
-        words.zip(self.cells(lang)).collect()
-    }
-
     fn none() -> Word {
         Word::NoSites
     }

@@ -73,27 +73,20 @@ impl Verb {
     pub async fn run(self, ctx: &Context) -> Result<(), Failure> {
         let Self::Report(Report { from, to, vm, csv }) = self;
         let now = clock::now();
-        let mut request = ReportUsage {
+        let request = ReportUsage {
             from: input::past("--from", &from, now)?,
             until: input::past("--to", &to, now)?,
             vm: input::name_if(vm.as_deref())?,
             after: None,
             limit: None,
         };
-        let mut used: Vec<Used> = Vec::new();
-        loop {
-            let page = ctx.session.ask(&request).await?;
-            used.extend(page.servers.into_iter().map(Used::from));
-            request.after = page.next;
-            if request.after.is_none() {
-                let lines = || used.iter().map(Used::csv);
-                return if csv {
-                    ctx.out.text(&std::iter::once(CSV.to_owned()).chain(lines()).collect::<Vec<_>>().join("\n"))
-                } else {
-                    ctx.out.list(&used)
-                };
-            }
+        let pages = ctx.session.pages(request, |page| (page.servers, page.next), |r, after| r.after = after);
+        let used: Vec<Used> = pages.await?.into_iter().map(Used::from).collect();
+        if csv {
+            let lines = std::iter::once(CSV.to_owned()).chain(used.iter().map(Used::csv));
+            return ctx.out.text(&lines.collect::<Vec<_>>().join("\n"));
         }
+        ctx.out.list(&used)
     }
 }
 
@@ -154,13 +147,6 @@ impl Row for Used {
     fn cells(&self, _: Lang) -> Vec<String> {
         let numbers = self.numbers().map(|hours| format!("{hours:.2}"));
         std::iter::once(self.vm.to_string()).chain(numbers).collect()
-    }
-
-    fn details(&self, lang: Lang) -> Vec<(Word, String)> {
-        let words = Self::columns().into_iter().map(|column| match column {
-            Column::Text(word) | Column::Number(word) => word,
-        });
-        words.zip(self.cells(lang)).collect()
     }
 
     fn none() -> Word {

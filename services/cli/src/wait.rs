@@ -9,6 +9,27 @@ use crate::{failure::Failure, format, options::Waiting, texts::faults::Fault};
 /// How often it is looked whether it is so.
 const LOOK: Duration = Duration::from_millis(100);
 
+/// Looks at what there is `first`, and then at what `ask` brings, until `look` finds what is waited for.
+///
+/// # Errors
+/// As [`until`], and what `ask` says.
+pub async fn following<V, T>(
+    waiting: Waiting,
+    first: V,
+    mut ask: impl AsyncFnMut() -> Result<V, Failure>,
+    mut look: impl FnMut(V) -> Result<Option<T>, Failure>,
+) -> Result<T, Failure> {
+    let mut first = Some(first);
+    until(waiting, async || {
+        let view = match first.take() {
+            Some(view) => view,
+            None => ask().await?,
+        };
+        look(view)
+    })
+    .await
+}
+
 /// Looks until `look` brings something.
 ///
 /// # Errors

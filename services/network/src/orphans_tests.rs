@@ -52,6 +52,7 @@ fn server(name: &str, address: Option<&str>) -> Entry<Vm> {
             firewalls: Vec::new(),
             evacuate: vm::Evacuate::Live,
             priority: 0,
+            restart: vm::Restart::Always,
             first_boot: watari_model::vm::FirstBoot::default(),
         },
         desired: vm::Desired::Running,

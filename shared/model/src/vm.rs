@@ -18,6 +18,7 @@
 //! A change of size changes no state. The state follows what agents report, never what a failed order suggests.
 
 mod preseed;
+mod restart;
 
 use std::net::Ipv4Addr;
 
@@ -25,6 +26,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use preseed::{Preseed, Seeded};
+pub use restart::Restart;
 
 use crate::{
     Document, FirewallName, GroupName, HostName, ImageName, KeyName, MigrationId, NetworkName, NodeName, Refusal,
@@ -269,9 +271,12 @@ pub struct Spec {
     /// What it does when its site is evacuated.
     #[serde(default)]
     pub evacuate: Evacuate,
-    /// Servers with a higher number leave first. 0 to 100.
+    /// Servers with a higher number leave and are started first. 0 to 100.
     #[serde(default)]
     pub priority: u8,
+    /// Whether it is started again when it went off by itself.
+    #[serde(default, skip_serializing_if = "Restart::is_usual")]
+    pub restart: Restart,
     /// What it is told when it first boots.
     #[serde(default)]
     pub first_boot: FirstBoot,

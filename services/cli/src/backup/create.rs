@@ -15,7 +15,7 @@ use super::{
 use crate::{
     Context,
     failure::Failure,
-    out::{Format, say},
+    out::say,
     texts::{faults::Fault, words::Word},
 };
 
@@ -27,7 +27,7 @@ pub(super) async fn run(ctx: &Context, path: &Path) -> Result<(), Failure> {
     let bytes = archive::load(path)?;
     sound(path, &bytes)?;
     ctx.out.show(&Summary::of(path, &bytes, &archive))?;
-    if ctx.out.format == Format::Table {
+    if ctx.out.format.is_for_people() {
         say(Word::BackupSecret.text(ctx.out.lang));
     }
     Ok(())

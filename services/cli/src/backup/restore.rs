@@ -54,7 +54,7 @@ pub(super) async fn run(ctx: &Context, path: &Path, consent: Consent) -> Result<
     nobody_serves(ctx).await?;
     let facts = ctx.session.hear(subjects::FACTS).await?;
     let chests = chests(ctx).await?;
-    if ctx.out.format == Format::Table {
+    if ctx.out.format.is_for_people() {
         say(Word::ListeningToNodes.text(ctx.out.lang));
     }
     let heard = listen(&archive, facts).await?;
@@ -192,11 +192,11 @@ fn unwritten(wanted: &Wanted, error: &WriteError) -> Fault {
 fn show(ctx: &Context, prepared: Prepared) -> Result<(), Failure> {
     let Prepared { wanted, servers, strangers, silent } = prepared;
     let told = Restored { documents: wanted.len(), servers, strangers, silent };
-    if ctx.out.format == Format::Json {
-        return ctx.out.json(&told);
-    }
     let lang = ctx.out.lang;
-    ctx.out.list(&told.servers)?;
+    match ctx.out.format {
+        Format::Json | Format::Yaml => return ctx.out.document(&told),
+        Format::Table | Format::Wide | Format::Name => ctx.out.list(&told.servers)?,
+    }
     say(&losses::restored(lang, told.documents));
     for stranger in &told.strangers {
         say(&losses::stranger(lang, stranger.vm.as_str(), stranger.node.as_str()));

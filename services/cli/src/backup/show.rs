@@ -112,11 +112,6 @@ impl Row for Server {
         vec![self.vm.to_string(), or_dash(self.node.as_ref()), found.text(lang).to_owned()]
     }
 
-    fn details(&self, lang: Lang) -> Vec<(Word, String)> {
-        let words = [Word::Vm, Word::Node, Word::Found];
-        words.into_iter().zip(self.cells(lang)).collect()
-    }
-
     fn none() -> Word {
         Word::NoVms
     }

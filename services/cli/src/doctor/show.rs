@@ -3,7 +3,7 @@
 use super::finding::Finding;
 use crate::{
     failure::Failure,
-    out::{Column, Format, Out},
+    out::{Column, Out},
     texts::{
         troubles::Severity,
         words::{self, Word},
@@ -11,11 +11,10 @@ use crate::{
 };
 
 pub(super) fn show(out: Out, findings: &[Finding]) -> Result<(), Failure> {
-    match out.format {
-        Format::Json => out.json(findings),
-        Format::Table if findings.is_empty() => out.text(Word::NothingWrong.text(out.lang)),
-        Format::Table => out.text(&format!("{}\n\n{}", table(out, findings), tally(out, findings))),
-    }
+    out.told(findings, findings.iter().map(|finding| finding.trouble.code().to_owned()), || match findings {
+        [] => Word::NothingWrong.text(out.lang).to_owned(),
+        _ => format!("{}\n\n{}", table(out, findings), tally(out, findings)),
+    })
 }
 
 fn table(out: Out, findings: &[Finding]) -> String {

@@ -6,15 +6,16 @@ use super::status::{Instance, ServiceStatus, Status};
 use crate::{
     Context,
     failure::Failure,
-    out::{Column, Format, Out, joined, or_dash},
+    out::{Column, Out, joined, or_dash},
     texts::words::{self, Word},
 };
 
 pub(super) fn show(ctx: &Context, status: &Status) -> Result<(), Failure> {
-    let out = ctx.out;
-    if out.format == Format::Json {
-        return out.json(status);
-    }
+    let names = status.services.iter().map(|service| service.service.name().to_owned());
+    ctx.out.told(status, names, || text(ctx.out, status))
+}
+
+fn text(out: Out, status: &Status) -> String {
     let mut parts = Vec::new();
     if let Some(wish) = &status.wish {
         parts.push(words::wished(out.lang, wish.site.as_str(), wish.home.as_str()));
@@ -27,7 +28,7 @@ pub(super) fn show(ctx: &Context, status: &Status) -> Result<(), Failure> {
         parts.push(words::majority(out.lang, &leader, votes, quorum.needed));
         parts.push(servers(out, &quorum.servers));
     }
-    out.text(&parts.join("\n\n"))
+    parts.join("\n\n")
 }
 
 fn services(out: Out, services: &[ServiceStatus]) -> String {

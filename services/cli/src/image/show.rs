@@ -39,6 +39,14 @@ impl Row for ImageView {
         ]
     }
 
+    fn wide_columns() -> Vec<Column> {
+        vec![Column::Text(Word::SavedFrom), Column::Text(Word::Sha256)]
+    }
+
+    fn wide_cells(&self, _: Lang) -> Vec<String> {
+        vec![or_dash(self.saved_from.as_ref().map(|from| &from.vm)), or_dash(self.sha256.as_ref())]
+    }
+
     fn details(&self, lang: Lang) -> Vec<(Word, String)> {
         let copies = self.copies.iter().map(|(site, at)| format!("{site} ({})", format::moment(*at)));
         let mut details = vec![

@@ -1,6 +1,9 @@
 //! Following a migration to its end.
 
-use watari_contracts::scheduler::{GetMigration, MigrationView};
+use watari_contracts::{
+    agent::Transfer,
+    scheduler::{GetMigration, MigrationView},
+};
 use watari_model::migration::State;
 
 use crate::{
@@ -21,19 +24,15 @@ use crate::{
 pub(crate) async fn follow(ctx: &Context, waiting: Waiting, begun: MigrationView) -> Result<(), Failure> {
     let mut progress = Progress::new();
     let id = begun.id.clone();
-    let mut first = Some(begun);
-    let ended = wait::until(waiting, async || {
-        let view = match first.take() {
-            Some(view) => view,
-            None => ctx.session.ask(&GetMigration { id: id.clone() }).await?,
-        };
+    let look = |view: MigrationView| {
         if view.state.over() {
             return Ok(Some(view));
         }
         draw(&mut progress, &view, ctx.out.lang);
         Ok(None)
-    })
-    .await;
+    };
+    let ask = async || ctx.session.ask(&GetMigration { id: id.clone() }).await;
+    let ended = wait::following(waiting, begun, ask, look).await;
     drop(progress);
     let view = ended?;
     ctx.out.row(&view)?;
@@ -51,10 +50,7 @@ pub(crate) fn draw(progress: &mut Progress, view: &MigrationView, lang: Lang) {
     let (state, ends) = (states::shown(lang, view.state.word()), format!("{} -> {}", view.from, view.to));
     match view.transfer.filter(|_| view.state == State::Copying) {
         Some(t) => {
-            let (part, sent, left) = match t.memory_total {
-                0 => ("disk", t.disk_sent, t.disk_left),
-                _ => ("memory", t.memory_sent, t.memory_left),
-            };
+            let (part, sent, left) = part(&t);
             let left_ms = (t.memory_left + t.disk_left).saturating_mul(1000).checked_div(t.rate);
             let pace = words::pace(lang, t.rate, left_ms);
             let text = format!("{} {ends}  {pace}", words::because(lang, &state, &states::shown(lang, part)));
@@ -62,6 +58,14 @@ pub(crate) fn draw(progress: &mut Progress, view: &MigrationView, lang: Lang) {
             progress.climbing(name, part, sent, sent + left, &text);
         }
         None => progress.doing(name, &format!("{state} {ends}")),
+    }
+}
+
+/// What travels now, how much of it is sent, and how much is left.
+pub(crate) const fn part(transfer: &Transfer) -> (&'static str, u64, u64) {
+    match transfer.memory_total {
+        0 => ("disk", transfer.disk_sent, transfer.disk_left),
+        _ => ("memory", transfer.memory_sent, transfer.memory_left),
     }
 }
 

@@ -8,7 +8,7 @@ use watari_contracts::scheduler::{CancelMigration, GetMigration, ListMigrations}
 
 use crate::{Context, failure::Failure, input, options::Waiting};
 
-pub(crate) use follow::{draw, follow};
+pub(crate) use follow::{draw, follow, part};
 
 /// Servers on their way from node to node
 #[derive(Debug, Subcommand)]

@@ -52,6 +52,20 @@ impl Row for MigrationView {
         ]
     }
 
+    fn wide_columns() -> Vec<Column> {
+        use Column::{Number, Text};
+        vec![Text(Word::Outage), Number(Word::MemoryMoved), Number(Word::DiskMoved), Text(Word::Changed)]
+    }
+
+    fn wide_cells(&self, _: Lang) -> Vec<String> {
+        vec![
+            or_dash(self.outage.as_ref()),
+            or_dash(self.measured.map(|m| format::bytes(m.memory_bytes))),
+            or_dash(self.measured.map(|m| format::bytes(m.disk_bytes))),
+            format::moment(self.changed_at),
+        ]
+    }
+
     fn details(&self, lang: Lang) -> Vec<(Word, String)> {
         let mut details = vec![
             (Word::Id, self.id.to_string()),

@@ -13,7 +13,7 @@ use crate::{
     lang::Lang,
     migration,
     options::Waiting,
-    out::{self, Format},
+    out,
     progress::Progress,
     texts::{
         self,
@@ -32,7 +32,7 @@ pub(crate) async fn begun(ctx: &Context, waiting: Waiting, view: OutageView) -> 
         return follow(ctx, waiting, view).await;
     }
     ctx.out.row(&view)?;
-    if ctx.out.format == Format::Table && is_under_way(&view) {
+    if ctx.out.format.is_for_people() && is_under_way(&view) {
         out::say(&match view.paused_at {
             Some(at) => words::paused(ctx.out.lang, view.id.as_str(), &format::moment(at)),
             None => words::follow_outage(ctx.out.lang, view.id.as_str()),
@@ -48,16 +48,12 @@ const fn is_under_way(view: &OutageView) -> bool {
 async fn follow(ctx: &Context, waiting: Waiting, begun: OutageView) -> Result<(), Failure> {
     let mut teller = Teller { progress: Progress::new(), told: BTreeSet::new(), paused: false, lang: ctx.out.lang };
     let id = begun.id.clone();
-    let mut first = Some(begun);
-    let ended = wait::until(waiting, async || {
-        let view = match first.take() {
-            Some(view) => view,
-            None => ctx.session.ask(&GetOutage { id: id.clone() }).await?,
-        };
+    let look = |view: OutageView| {
         teller.tell(&view);
         Ok((!is_under_way(&view)).then_some(view))
-    })
-    .await;
+    };
+    let ask = async || ctx.session.ask(&GetOutage { id: id.clone() }).await;
+    let ended = wait::following(waiting, begun, ask, look).await;
     drop(teller);
     let view = ended?;
     report::show(ctx, &view)?;

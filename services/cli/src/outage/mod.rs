@@ -12,14 +12,17 @@ use watari_contracts::scheduler::{
     CancelOutage, GetOutage, LegName, ListOutages, OutageView, PauseOutage, PlanOutage, RescheduleOutage, ResumeOutage,
     ScheduleOutage, StartOutage,
 };
-use watari_model::outage::{Scope, State};
+use watari_model::{
+    Timestamp,
+    outage::{Scope, State},
+};
 
 use crate::{
     Context,
     failure::Failure,
     input,
     options::Waiting,
-    out::{self, Format},
+    out,
     texts::{hints, states},
 };
 
@@ -106,12 +109,8 @@ pub struct Site {
 pub struct Schedule {
     /// The site
     site: String,
-    /// When the power goes: YYYY-MM-DD HH:MM, RFC 3339, or from now on as +45m, +3h, +2d
-    #[arg(long, value_name = "WHEN")]
-    from: String,
-    /// When it is back
-    #[arg(long, value_name = "WHEN")]
-    until: String,
+    #[command(flatten)]
+    times: Times,
     /// What it is for, in one line
     #[arg(long, default_value = "", hide_default_value = true, value_name = "TEXT")]
     note: String,
@@ -122,12 +121,27 @@ pub struct Schedule {
 pub struct Reschedule {
     /// The outage
     id: String,
+    #[command(flatten)]
+    times: Times,
+}
+
+/// When the power will be off.
+#[derive(Debug, Args)]
+struct Times {
     /// When the power goes: YYYY-MM-DD HH:MM, RFC 3339, or from now on as +45m, +3h, +2d
     #[arg(long, value_name = "WHEN")]
     from: String,
     /// When it is back
     #[arg(long, value_name = "WHEN")]
     until: String,
+}
+
+impl Times {
+    /// From when, and until when.
+    fn read(&self) -> Result<(Timestamp, Timestamp), Failure> {
+        let now = clock::now();
+        Ok((input::moment("--from", &self.from, now)?, input::moment("--until", &self.until, now)?))
+    }
 }
 
 /// Which outage, and whether to wait for it.
@@ -154,16 +168,14 @@ impl Verb {
             Self::Plan(Site { site }) => {
                 plan::show(ctx, &ctx.session.ask(&PlanOutage { site: input::name(&site)? }).await?)
             }
-            Self::Schedule(Schedule { site, from, until, note }) => {
-                let now = clock::now();
-                let (from, until) = (input::moment("--from", &from, now)?, input::moment("--until", &until, now)?);
+            Self::Schedule(Schedule { site, times, note }) => {
+                let (from, until) = times.read()?;
                 let request_id = Some(ctx.session.request_id());
                 let asked = ScheduleOutage { request_id, site: input::name(&site)?, from, until, note };
                 report::show(ctx, &ctx.session.ask(&asked).await?)
             }
-            Self::Reschedule(Reschedule { id, from, until }) => {
-                let now = clock::now();
-                let (from, until) = (input::moment("--from", &from, now)?, input::moment("--until", &until, now)?);
+            Self::Reschedule(Reschedule { id, times }) => {
+                let (from, until) = times.read()?;
                 report::show(ctx, &ctx.session.ask(&RescheduleOutage { id: input::name(&id)?, from, until }).await?)
             }
             Self::Start(Show { nearest, waiting }) => {
@@ -189,7 +201,7 @@ impl Verb {
             Self::Cancel(Which { id }) => {
                 let view = ctx.session.ask(&CancelOutage { id: input::name(&id)? }).await?;
                 ctx.out.row(&view)?;
-                if ctx.out.format == Format::Table {
+                if ctx.out.format.is_for_people() {
                     say_who_is_away(ctx, &view);
                 }
                 Ok(())

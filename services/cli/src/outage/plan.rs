@@ -7,7 +7,7 @@ use crate::{
     Context,
     failure::{FAILED, Failure},
     format,
-    out::{Column, Format, Out, joined, or_dash},
+    out::{Column, Out, joined, or_dash},
     texts::words::{self, Word},
 };
 
@@ -16,10 +16,7 @@ use crate::{
 /// # Errors
 /// [`Failure::Silent`] with status 1 if a server could not move, once the plan is shown.
 pub(super) fn show(ctx: &Context, plan: &OutagePlan) -> Result<(), Failure> {
-    match ctx.out.format {
-        Format::Json => ctx.out.json(plan)?,
-        Format::Table => ctx.out.text(&text(ctx.out, plan))?,
-    }
+    ctx.out.told(plan, plan.moves.iter().map(|m| m.vm.to_string()), || text(ctx.out, plan))?;
     if plan.failed.is_empty() { Ok(()) } else { Err(Failure::Silent(FAILED)) }
 }
 
@@ -72,7 +69,7 @@ fn moves(out: Out, moves: &[PlannedMove]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lang::Lang;
+    use crate::{lang::Lang, out::Format};
 
     #[test]
     fn who_starts_is_not_called_on_the_way() {

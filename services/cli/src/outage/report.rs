@@ -9,7 +9,7 @@ use crate::{
     failure::Failure,
     format,
     lang::Lang,
-    out::{Column, Format, Out, Row, or_dash},
+    out::{Column, Out, Row, or_dash},
     texts::{
         self, states,
         words::{self, Word},
@@ -21,14 +21,11 @@ use crate::{
 /// # Errors
 /// [`Failure`] if it cannot be written.
 pub(super) fn show(ctx: &Context, view: &OutageView) -> Result<(), Failure> {
-    match ctx.out.format {
-        Format::Json => ctx.out.json(view),
-        Format::Table => ctx.out.text(&report(ctx.out, view)),
-    }
+    ctx.out.told(view, [view.name()], || report(ctx.out, view))
 }
 
 fn report(out: Out, view: &OutageView) -> String {
-    let mut parts = vec![out.table(&OutageView::columns(), [view.cells(out.lang)])];
+    let mut parts = vec![out.lines(std::slice::from_ref(view), |view| view.cells(out.lang))];
     parts.extend(view.paused_at.map(|at| words::paused(out.lang, view.id.as_str(), &format::moment(at))));
     if let Some(window) = view.window {
         parts.push(words::power_off(out.lang, &format::moment(window.from), &format::moment(window.until), &view.note));
@@ -175,11 +172,16 @@ impl Row for OutageView {
         ]
     }
 
-    fn details(&self, lang: Lang) -> Vec<(Word, String)> {
-        let words = Self::columns().into_iter().map(|column| match column {
-            Column::Text(word) | Column::Number(word) => word,
-        });
-        words.zip(self.cells(lang)).collect()
+    fn wide_columns() -> Vec<Column> {
+        [Word::PowerBack, Word::Reason, Word::Changed].map(Column::Text).to_vec()
+    }
+
+    fn wide_cells(&self, _: Lang) -> Vec<String> {
+        vec![
+            or_dash(self.window.map(|window| format::moment(window.until))),
+            or_dash(Some(&self.note).filter(|note| !note.is_empty())),
+            format::moment(self.changed_at),
+        ]
     }
 
     fn none() -> Word {

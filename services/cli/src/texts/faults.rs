@@ -65,6 +65,24 @@ faults! {
     NoShell { shell } "completion.no-shell" USAGE
         en "the shell that should complete was not named, and SHELL ({shell}) does not tell" "name it: watari completion bash, watari completion zsh, or watari completion fish"
         ja "補完に使うシェルの指定がなく、環境変数 SHELL ({shell}) からも判断できません" "watari completion bash のように、bash、zsh、fish のいずれかを指定してください";
+    // --- top -------------------------------------------------------------------------------
+    /// Nobody would see it.
+    NoTerminal { } "top.no-terminal" USAGE
+        en "watari top fills a terminal, and this is none" "run it on a terminal, or read once with `watari site list`, `watari node list` and `watari vm list`, or what happens with `watari events --follow`"
+        ja "watari top は端末の画面全体に表示しますが、ここは端末ではありません" "端末で実行してください。一覧は `watari site list`、`watari node list`、`watari vm list`、変化は `watari events --follow` で確認できます";
+    // --- declared servers ------------------------------------------------------------------
+    /// The file is no YAML, JSON or TOML of the right form.
+    ServersSyntax { path, detail } "apply.syntax" USAGE
+        en "{path} does not declare servers: {detail}" "see `watari apply --help` for the form; `watari vm export` writes it"
+        ja "{path} をサーバの宣言として読み取れません: {detail}" "書式は `watari apply --help` で確認できます。`watari vm export` でも書き出せます";
+    /// Which of the two is meant nobody knows.
+    ServersTwice { path, server } "apply.twice" USAGE
+        en "{path} declares server {server} twice" "declare each server once"
+        ja "{path} はサーバ {server} を 2 回宣言しています" "サーバごとに 1 回だけ宣言してください";
+    /// It was hardly meant.
+    ServersTooMany { path } "apply.too-many" USAGE
+        en "{path} is larger than 1 MiB, or declares more than 1,000 servers" "spread the servers over several files, and apply one after another"
+        ja "{path} は 1 MiB を超えているか、1,000 台を超えるサーバを宣言しています" "複数のファイルに分け、順に適用してください";
     // --- setup -----------------------------------------------------------------------------
     /// A file or folder cannot be read or written.
     File { path, detail } "file.unusable" FAILED

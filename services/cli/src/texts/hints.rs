@@ -42,6 +42,89 @@ pub fn no_such_rule(lang: Lang, group: &str, rule: &str) -> String {
     }
 }
 
+/// Whether to do what a file declares.
+#[must_use]
+pub fn apply(lang: Lang, create: usize, change: usize) -> String {
+    match lang {
+        Lang::En => format!("Make {create} servers and change {change}?"),
+        Lang::Ja => format!("サーバを {create} 台作成し、{change} 台変更しますか?"),
+    }
+}
+
+/// A server has been made.
+#[must_use]
+pub fn made(lang: Lang, name: &str) -> String {
+    match lang {
+        Lang::En => format!("{name} is made"),
+        Lang::Ja => format!("{name} を作成しました"),
+    }
+}
+
+/// A server has been changed.
+#[must_use]
+pub fn changed(lang: Lang, name: &str) -> String {
+    match lang {
+        Lang::En => format!("{name} is changed"),
+        Lang::Ja => format!("{name} を変更しました"),
+    }
+}
+
+/// What to do about what no request changes.
+#[must_use]
+pub fn cannot_be_changed(lang: Lang) -> String {
+    match lang {
+        Lang::En => "only size and running can be changed: delete such a server and apply again, or write into the file what is there (watari vm export NAME)".to_owned(),
+        Lang::Ja => "変更できるのは大きさと running だけです。サーバを削除してから再度適用するか、現在の内容 (watari vm export NAME) に合わせてファイルを修正してください".to_owned(),
+    }
+}
+
+/// What is not in what was written down.
+#[must_use]
+pub fn without_user_data(lang: Lang, names: &str) -> String {
+    match lang {
+        Lang::En => format!("user-data is shown to nobody and is not in it: {names}"),
+        Lang::Ja => format!("user-data は表示されないため、含まれていません: {names}"),
+    }
+}
+
+/// The first line of `watari top`: nodes that are ready of all, and servers that run of all.
+#[must_use]
+pub fn top(lang: Lang, nodes: (usize, usize), vms: (usize, usize)) -> String {
+    let ((ready, nodes), (running, vms)) = (nodes, vms);
+    match lang {
+        Lang::En => format!("watari top  nodes {ready}/{nodes}  servers {running}/{vms}"),
+        Lang::Ja => format!("watari top  ノード {ready}/{nodes}  サーバ {running}/{vms}"),
+    }
+}
+
+/// Its last line.
+#[must_use]
+pub fn top_keys(lang: Lang) -> String {
+    match lang {
+        Lang::En => "q leaves, arrows scroll".to_owned(),
+        Lang::Ja => "q 終了  矢印キー スクロール".to_owned(),
+    }
+}
+
+/// Somebody who was asked is silent.
+#[must_use]
+pub fn top_late(lang: Lang) -> String {
+    match lang {
+        Lang::En => "not everybody answers: some of this may be old".to_owned(),
+        Lang::Ja => "応答しないサービスがあり、一部が古い可能性があります".to_owned(),
+    }
+}
+
+/// The names that are nearly what was typed.
+#[must_use]
+pub fn did_you_mean(lang: Lang, names: &[String]) -> String {
+    let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    match lang {
+        Lang::En => format!("did you mean {}?", quoted.join(" or ")),
+        Lang::Ja => format!("もしかして: {}", quoted.join("、")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -49,7 +132,21 @@ mod tests {
     #[test]
     fn every_hint_is_there_in_both_languages() {
         let hints = |lang| {
-            [follow_image(lang, "a"), still_away(lang, "a"), not_paused(lang, "a", "b"), no_such_rule(lang, "a", "b")]
+            [
+                follow_image(lang, "a"),
+                still_away(lang, "a"),
+                not_paused(lang, "a", "b"),
+                no_such_rule(lang, "a", "b"),
+                did_you_mean(lang, &["a".to_owned(), "b".to_owned()]),
+                top(lang, (1, 2), (3, 4)),
+                top_keys(lang),
+                top_late(lang),
+                apply(lang, 1, 2),
+                made(lang, "a"),
+                changed(lang, "a"),
+                cannot_be_changed(lang),
+                without_user_data(lang, "a"),
+            ]
         };
         for (en, ja) in hints(Lang::En).into_iter().zip(hints(Lang::Ja)) {
             assert!(en.is_ascii() && !ja.is_ascii(), "{en} / {ja}");

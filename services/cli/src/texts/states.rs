@@ -39,6 +39,7 @@ const WORDS: &[(&str, &str)] = &[
     ("evacuating", "退避中"),
     ("evacuated", "退避済み"),
     ("returning", "帰還中"),
+    ("paused", "一時停止中"),
     ("draining", "退避中"),
     ("drained", "退避済み"),
     ("out", "退避"),
@@ -53,6 +54,9 @@ const WORDS: &[(&str, &str)] = &[
     ("stay", "移動しない"),
     ("together", "同じノード"),
     ("apart", "別のノード"),
+    // Whether it is started again.
+    ("always", "する"),
+    ("never", "しない"),
     // What travels.
     ("disk", "ディスク"),
     ("memory", "メモリ"),

@@ -62,6 +62,7 @@ words! {
     Event "EVENT" "予定";
     ExistingHours "EXISTING HOURS" "存在時間";
     Fault "FAULT" "障害";
+    Fencing "FENCING" "電源制御";
     File "FILE" "ファイル";
     Finding "FINDING" "所見";
     Found "FOUND" "確認結果";
@@ -115,6 +116,7 @@ words! {
     Replicas "COPIES" "複製数";
     Request "REQUEST" "依頼";
     Reserved "RESERVED FOR GROWING" "拡張用に確保済み";
+    Restart "RESTARTED" "自動再起動";
     Revision "REVISION" "改訂番号";
     RunningHours "RUNNING HOURS" "稼働時間";
     SavedAt "SAVED AS OF" "保存時点";
@@ -189,8 +191,12 @@ words! {
     SeverityFailure "FAILURE" "異常";
     Matters "why:" "影響:";
     Mend "mend:" "対処:";
+    ApplyCreate "create" "作成";
+    ApplyChange "change" "変更";
+    ApplyFixed "CANNOT BE CHANGED" "変更不可";
     // --- lists of none ---------------------------------------------------------------------
     NoVms "There are no servers." "サーバはありません。";
+    NoServersDeclared "The file declares no servers." "ファイルにサーバの宣言がありません。";
     NoNodes "There are no nodes." "ノードはありません。";
     NoSites "There are no sites." "サイトはありません。";
     NoImages "There are no images." "イメージはありません。";

@@ -3,7 +3,7 @@
 use clap::Args;
 use watari_contracts::scheduler::VmConsoleLog;
 
-use crate::{Context, failure::Failure, input, out::Format};
+use crate::{Context, failure::Failure, input};
 
 /// How much of which log.
 #[derive(Debug, Args)]
@@ -20,10 +20,8 @@ impl ConsoleLog {
     pub(super) async fn run(self, ctx: &Context) -> Result<(), Failure> {
         let request = VmConsoleLog { name: input::name(&self.name)?, bytes: self.bytes };
         let log = ctx.session.ask(&request).await?;
-        match ctx.out.format {
-            Format::Json => ctx.out.json(&log),
-            Format::Table => ctx.out.text(printable(&log.text).trim_end_matches('\n')),
-        }
+        let text = || printable(&log.text).trim_end_matches('\n').to_owned();
+        ctx.out.told(&log, [log.name.to_string()], text)
     }
 }
 

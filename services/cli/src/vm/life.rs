@@ -11,7 +11,6 @@ use crate::{
     failure::Failure,
     input,
     options::{Consent, Waiting},
-    out::Format,
     texts::words,
 };
 
@@ -96,10 +95,7 @@ impl Delete {
             return ctx.out.row(&view);
         }
         wait::gone(ctx, self.waiting, &view).await?;
-        match ctx.out.format {
-            Format::Json => ctx.out.json(&view),
-            Format::Table => ctx.out.text(&words::gone(ctx.out.lang, name.as_str())),
-        }
+        ctx.out.gone(&view, name.as_str())
     }
 }
 

@@ -1,7 +1,7 @@
 //! `watari vm list`.
 
 use clap::Args;
-use watari_contracts::scheduler::{ListVms, VmView};
+use watari_contracts::scheduler::ListVms;
 use watari_model::{Said, vm};
 
 use crate::{Context, failure::Failure, input};
@@ -24,22 +24,14 @@ pub struct List {
 impl List {
     /// Lists them, page by page.
     pub(super) async fn run(self, ctx: &Context) -> Result<(), Failure> {
-        let mut request = ListVms {
+        let request = ListVms {
             site: input::name_if(self.site.as_deref())?,
             node: input::name_if(self.node.as_deref())?,
             state: self.state.as_deref().map(state).transpose()?,
             after: None,
             limit: None,
         };
-        let mut vms: Vec<VmView> = Vec::new();
-        loop {
-            let page = ctx.session.ask(&request).await?;
-            vms.extend(page.vms);
-            request.after = page.next;
-            if request.after.is_none() {
-                return ctx.out.list(&vms);
-            }
-        }
+        ctx.out.list(&ctx.session.pages(request, |page| (page.vms, page.next), |r, after| r.after = after).await?)
     }
 }
 

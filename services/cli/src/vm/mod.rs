@@ -2,6 +2,8 @@
 
 mod console;
 mod create;
+mod edit;
+mod export;
 mod life;
 mod list;
 mod preseed;
@@ -10,7 +12,9 @@ mod save;
 mod show;
 mod wait;
 
-pub(crate) use show::fault_details;
+pub(crate) use create::{group, nic, user_data, warned};
+pub(crate) use show::{company, evacuate, fault_details};
+pub(crate) use wait::running;
 
 use clap::{Args, Subcommand};
 use watari_contracts::scheduler::{GetVm, MigrateVm};
@@ -38,6 +42,8 @@ pub enum Verb {
     Reboot(life::Reboot),
     /// Change a server's size; one that runs has it from its next reboot on
     Resize(resize::Resize),
+    /// Change what becomes of a server when it has to leave or goes off; it holds at once
+    Edit(edit::Edit),
     /// Remove a server with its disk and addresses
     #[command(after_help = "Example:\n  watari vm delete mail --yes --wait")]
     Delete(life::Delete),
@@ -49,6 +55,8 @@ pub enum Verb {
     Preseed(preseed::Preseed),
     /// Save a server's disk as an image; the server goes on, running or not
     Save(save::Save),
+    /// Write servers down, as `watari apply` takes them
+    Export(export::Export),
     /// Print the end of a server's serial console log
     #[command(name = "console-log", after_help = "Example:\n  watari vm console-log mail --bytes 4096")]
     ConsoleLog(console::ConsoleLog),
@@ -88,10 +96,12 @@ impl Verb {
             Self::Stop(stop) => stop.run(ctx).await,
             Self::Reboot(reboot) => reboot.run(ctx).await,
             Self::Resize(resize) => resize.run(ctx).await,
+            Self::Edit(edit) => edit.run(ctx).await,
             Self::Delete(delete) => delete.run(ctx).await,
             Self::Migrate(migrate) => migrate.run(ctx).await,
             Self::Preseed(preseed) => preseed.run(ctx).await,
             Self::Save(save) => save.run(ctx).await,
+            Self::Export(export) => export.run(ctx).await,
             Self::ConsoleLog(log) => log.run(ctx).await,
         }
     }

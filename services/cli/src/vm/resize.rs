@@ -4,7 +4,7 @@ use clap::{ArgGroup, Args};
 use watari_contracts::scheduler::ResizeVm;
 use watari_model::{Refusal, size};
 
-use crate::{Context, failure::Failure, format, input, out::Format, texts::words};
+use crate::{Context, failure::Failure, format, input, texts::words};
 
 /// What to change.
 #[derive(Debug, Args)]
@@ -41,8 +41,8 @@ impl Resize {
             disk_gib: parse(self.disk, size::parse_gib, "--disk")?,
         };
         let view = ctx.session.ask(&request).await?;
-        match (ctx.out.format, view.pending) {
-            (Format::Table, Some(then)) => {
+        match view.pending {
+            Some(then) if ctx.out.format.is_for_people() => {
                 let then = format::size(then);
                 ctx.out.text(&words::larger_from_next_start(ctx.out.lang, view.name.as_str(), &then))
             }

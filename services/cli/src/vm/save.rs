@@ -4,15 +4,7 @@ use clap::Args;
 use watari_contracts::image::SaveImage;
 use watari_model::{ImageName, VmName};
 
-use crate::{
-    Context,
-    failure::Failure,
-    image, input,
-    options::Waiting,
-    out::{self, Format},
-    progress::Progress,
-    texts::hints,
-};
+use crate::{Context, failure::Failure, image, input, options::Waiting, out, progress::Progress, texts::hints};
 
 /// What to save, and as what.
 #[derive(Debug, Args)]
@@ -46,7 +38,7 @@ impl Save {
             saved
         };
         ctx.out.row(&view)?;
-        if !self.waiting.wait && ctx.out.format == Format::Table {
+        if !self.waiting.wait && ctx.out.format.is_for_people() {
             out::say(&hints::follow_image(ctx.out.lang, view.name.as_str()));
         }
         Ok(())

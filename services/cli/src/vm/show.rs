@@ -42,22 +42,34 @@ impl Row for VmView {
         ]
     }
 
+    fn wide_columns() -> Vec<Column> {
+        use Column::{Number, Text};
+        vec![
+            Text(Word::Networks),
+            Text(Word::Firewalls),
+            Text(Word::Groups),
+            Text(Word::Evacuate),
+            Number(Word::Priority),
+            Text(Word::Changed),
+        ]
+    }
+
+    fn wide_cells(&self, lang: Lang) -> Vec<String> {
+        vec![
+            joined(&self.networks),
+            joined(&self.firewalls),
+            joined(self.groups.iter().map(|group| membership(group, lang))),
+            states::shown(lang, evacuate(self.evacuate)),
+            self.priority.to_string(),
+            format::moment(self.changed_at),
+        ]
+    }
+
     fn details(&self, lang: Lang) -> Vec<(Word, String)> {
         let desired = match self.desired {
             vm::Desired::Running => "running",
             vm::Desired::Stopped => "stopped",
             vm::Desired::Deleted => "deleted",
-        };
-        let evacuate = match self.evacuate {
-            vm::Evacuate::Live => "live",
-            vm::Evacuate::Stay => "stay",
-        };
-        let group = |m: &vm::Membership| {
-            let company = match m.company {
-                vm::Company::Together => "together",
-                vm::Company::Apart => "apart",
-            };
-            format!("{}:{}", m.group, states::shown(lang, company))
         };
         let mut details = vec![
             (Word::Name, self.name.to_string()),
@@ -74,9 +86,11 @@ impl Row for VmView {
             (Word::Disk, format!("{} GiB", self.disk_gib)),
             (Word::Pending, or_dash(self.pending.map(format::size))),
             (Word::Image, self.image.to_string()),
-            (Word::Evacuate, states::shown(lang, evacuate)),
+            (Word::Evacuate, states::shown(lang, evacuate(self.evacuate))),
             (Word::Priority, self.priority.to_string()),
-            (Word::Groups, joined(self.groups.iter().map(group))),
+            (Word::Restart, states::shown(lang, self.restart.word())),
+            (Word::Groups, joined(self.groups.iter().map(|group| membership(group, lang)))),
+            (Word::Labels, joined(self.node_labels.iter().map(|(key, value)| format!("{key}={value}")))),
             (Word::HostName, self.hostname.to_string()),
             (Word::Keys, joined(&self.keys)),
             (
@@ -98,6 +112,26 @@ impl Row for VmView {
     fn none() -> Word {
         Word::NoVms
     }
+}
+
+/// As `watari vm create --evacuate` takes it.
+pub(crate) const fn evacuate(evacuate: vm::Evacuate) -> &'static str {
+    match evacuate {
+        vm::Evacuate::Live => "live",
+        vm::Evacuate::Stay => "stay",
+    }
+}
+
+/// As `watari vm create --group` takes it.
+pub(crate) const fn company(company: vm::Company) -> &'static str {
+    match company {
+        vm::Company::Together => "together",
+        vm::Company::Apart => "apart",
+    }
+}
+
+fn membership(of: &vm::Membership, lang: Lang) -> String {
+    format!("{}:{}", of.group, states::shown(lang, company(of.company)))
 }
 
 /// Where a server's disk lies ready, how much of it and since when; and what is still to come.

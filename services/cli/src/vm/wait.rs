@@ -26,7 +26,7 @@ enum Reached {
 ///
 /// # Errors
 /// [`Failure::Fault`] with the server's own, if it cannot run.
-pub(super) async fn running(ctx: &Context, waiting: Waiting, asked: VmView) -> Result<VmView, Failure> {
+pub(crate) async fn running(ctx: &Context, waiting: Waiting, asked: VmView) -> Result<VmView, Failure> {
     // A server that had failed before is shown as such until the scheduler has looked at it again.
     let stale = (asked.state == State::Failed).then_some(asked.changed_at);
     reach(ctx, waiting, asked, |view| match view.state {
@@ -93,22 +93,15 @@ async fn reach(
 ) -> Result<VmView, Failure> {
     let mut progress = Progress::new();
     let name = asked.name.clone();
-    let mut first = Some(asked);
-    wait::until(waiting, async || {
-        let view = match first.take() {
-            Some(view) => view,
-            None => ctx.session.ask(&GetVm { name: name.clone() }).await?,
-        };
-        match reached(&view) {
-            Some(Reached::There) => Ok(Some(view)),
-            Some(Reached::Broken) => Err(broken(view)),
-            None => {
-                progress.doing(view.name.as_str(), &doing(&view, ctx.out.lang));
-                Ok(None)
-            }
+    let look = |view: VmView| match reached(&view) {
+        Some(Reached::There) => Ok(Some(view)),
+        Some(Reached::Broken) => Err(broken(view)),
+        None => {
+            progress.doing(view.name.as_str(), &doing(&view, ctx.out.lang));
+            Ok(None)
         }
-    })
-    .await
+    };
+    wait::following(waiting, asked, async || ctx.session.ask(&GetVm { name: name.clone() }).await, look).await
 }
 
 /// Until nothing of it is left.

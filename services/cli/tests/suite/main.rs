@@ -5,11 +5,14 @@
 mod backup;
 mod calendar;
 mod command;
+mod declared;
 mod doctor;
+mod forms;
 mod manual;
 mod next_steps;
 mod permissions;
 mod setup;
+mod slips;
 mod spellings;
 mod support;
 mod units;

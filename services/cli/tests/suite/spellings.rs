@@ -14,6 +14,9 @@ fn every_fixed_spelling_is_understood() {
         "vm create mail --image mini --network campus --site myodaiji --vcpus 2 --memory 192MiB --disk 2GiB --wait",
         "vm list",
         "vm list -o json",
+        "vm list -o yaml",
+        "vm list -o wide",
+        "vm list -o name",
         "-o json vm list",
         "vm show mail -o table",
         "vm start mail --wait",
@@ -25,11 +28,18 @@ fn every_fixed_spelling_is_understood() {
         "vm preseed mail --to y1 --wait",
         "vm resize mail --vcpus 2 --memory 512MiB --disk 4GiB",
         "vm resize mail --memory 1GiB -o json",
+        "vm edit mail --restart never --priority 90",
+        "vm edit mail --evacuate stay -o json",
+        "vm create mail --image mini --network campus --restart never",
         "vm delete mail --yes --wait",
         "vm migrate mail",
         "vm migrate mail --to y1 --wait",
         "vm save mail --as mail-2026",
         "vm save mail --as mail-2026 --wait -o json",
+        "vm export",
+        "vm export mail web -o json",
+        "apply -f servers.yaml --dry-run",
+        "apply --file - --yes --wait -o json",
         "vm console-log mail",
         "node list",
         "node show m1",
@@ -38,6 +48,10 @@ fn every_fixed_spelling_is_understood() {
         "node drain m1 --wait",
         "node confirm-off m1 --yes",
         "node remove m1 -y",
+        "node power m1 --status",
+        "node power m1 --off --dry-run",
+        "node power m1 --off --yes",
+        "node power m1 --on -o json",
         "backup create /var/backups/watari",
         "backup verify /var/backups/watari -o json",
         "backup restore /var/backups/watari --yes",
@@ -100,6 +114,8 @@ fn every_fixed_spelling_is_understood() {
         "usage report --from 2026-11-01 --to 2026-12-01",
         "usage report --from 7d --to 0s --vm mail --csv",
         "events --lang ja --timeout 2m",
+        "top",
+        "top --lang ja",
         "doctor",
         "doctor --node m1 -o json",
         "setup --cluster cluster.toml --out out --force",
@@ -116,8 +132,17 @@ fn every_fixed_spelling_is_understood() {
 }
 
 #[test]
-fn a_change_of_size_names_a_size() {
-    assert!(Options::try_parse_from(["watari", "vm", "resize", "mail"]).is_err());
+fn a_change_of_size_names_a_size_and_one_of_policy_a_policy() {
+    for words in [&["vm", "resize", "mail"][..], &["vm", "edit", "mail"]] {
+        assert!(Options::try_parse_from([&["watari"][..], words].concat()).is_err(), "{words:?}");
+    }
+}
+
+#[test]
+fn one_thing_is_done_with_a_nodes_power() {
+    for words in [&["node", "power", "m1"][..], &["node", "power", "m1", "--on", "--off"]] {
+        assert!(Options::try_parse_from([&["watari"][..], words].concat()).is_err(), "{words:?}");
+    }
 }
 
 /// The Japanese README has the same commands: another test compares the two.

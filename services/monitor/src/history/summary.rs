@@ -10,7 +10,10 @@ use watari_model::{
     key::Key,
     migration::Migration,
     network::{Network, Port},
-    node::Node,
+    node::{
+        Fencing, Node,
+        fencing::{Act, Outcome},
+    },
     outage::{Left, Outage, Scope},
     site::Site,
     vm::{Desired, Size, Vm},
@@ -232,10 +235,26 @@ fn node(before: Option<&Node>, after: Option<&Node>) -> Option<String> {
             None => "no longer said to be off".to_owned(),
         });
     }
+    if let Some(told) = node.fencing.as_ref().filter(|told| old.fencing.as_ref() != Some(told)) {
+        return Some(fencing(told));
+    }
     if old.site != node.site {
         return Some(format!("moved from site {} to {}", old.site, node.site));
     }
     (old.inventory != node.inventory).then(|| "inventory changed".to_owned())
+}
+
+/// What is done with its power, or came of it.
+fn fencing(told: &Fencing) -> String {
+    let what = match told.act {
+        Act::Off => "power off",
+        Act::On => "power on",
+    };
+    match &told.outcome {
+        Outcome::Begun => format!("{what} begun by {}", told.by),
+        Outcome::Done => format!("{what} done"),
+        Outcome::Failed { why } | Outcome::Withheld { why } => with(format!("{what} not done"), code(Some(why))),
+    }
 }
 
 fn site(before: Option<&Site>, after: Option<&Site>) -> Option<String> {

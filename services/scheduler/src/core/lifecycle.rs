@@ -1,12 +1,14 @@
 //! A server's life on its node: placed, started, rebooted, stopped, removed. The states are drawn
 //! in the model; they follow what agents report. Crossing to another node is [`super::crossing`].
 
+use std::cmp::Reverse;
+
 use watari_chassis::Entry;
 use watari_contracts::agent::{DiskUse, Domain, OffReason, Reboot, Start, Stop};
 use watari_model::{
     NodeName, Refusal, SiteName,
     migration::Migration,
-    vm::{Change, Desired, State, Vm},
+    vm::{Change, Desired, Restart, State, Vm},
 };
 
 use super::{
@@ -18,10 +20,13 @@ use super::{
     turn::{OnFailure, Step, Turn, pause_ms},
 };
 
-/// Decides about every server.
+/// Decides about every server, about the more important ones first: room and hands may be short when a whole
+/// campus starts again.
 pub(crate) fn decide(turn: &mut Turn<'_>) {
     let snap = turn.snap;
-    for entry in snap.vms.values() {
+    let mut servers: Vec<_> = snap.vms.values().collect();
+    servers.sort_by_key(|entry| Reverse(entry.value.spec.priority));
+    for entry in servers {
         if turn.settled::<Vm>(entry.value.name.as_str()) {
             step(turn, entry);
         }
@@ -51,16 +56,25 @@ fn step(turn: &mut Turn<'_>, entry: &Entry<Vm>) {
     }
 }
 
-/// Its node is off, by an operator's word, and its disk is there: it is off, and nobody starts it elsewhere
-/// from nothing. When the node is heard again it goes on as any other that is off.
+/// Its node is off, as an operator or its power controller says, and its disk is there: it is off, and nobody
+/// starts it elsewhere from nothing. When the node is heard again it goes on as any other that is off.
 fn stranded(turn: &mut Turn<'_>, entry: &Entry<Vm>, node: &NodeName) {
     let vm = &entry.value;
     let fault = Refusal::VmStranded { vm: vm.name.to_string(), node: node.to_string() };
     let off = (vm.state != State::Stopped).then_some(Change::SeenOff);
+    let stays = vm.state == State::Running && stays_off(vm);
     turn.change_vm(entry, off, |vm| {
+        if stays {
+            vm.desired = Desired::Stopped;
+        }
         vm.fault = Some(fault);
         vm.force_off = false;
     });
+}
+
+/// Whether one that ran and went off is left off. What a reboot wanted is a start all the same.
+fn stays_off(vm: &Vm) -> bool {
+    vm.spec.restart == Restart::Never && vm.desired == Desired::Running && vm.reboots.asked == vm.reboots.done
 }
 
 fn grant_sight<'a>(turn: &Turn<'a>, vm: &Vm) -> Sight<'a> {
@@ -176,9 +190,10 @@ fn seen_off(turn: &mut Turn<'_>, entry: &Entry<Vm>) -> Option<()> {
         return None;
     }
     // The guest's own shutting down is its users' wish; a crash, or a node that was off, is not.
-    let own_will = vm.state == State::Running && fact.domain == Domain::Off(OffReason::Shutdown);
+    let ran = vm.state == State::Running;
+    let stays = ran && (fact.domain == Domain::Off(OffReason::Shutdown) || stays_off(vm));
     turn.change_vm(entry, [Change::SeenOff], |vm| {
-        if own_will && vm.desired == Desired::Running {
+        if stays && vm.desired == Desired::Running {
             vm.desired = Desired::Stopped;
         }
         vm.force_off = false;

@@ -20,6 +20,7 @@ fn vm() -> Vm {
             firewalls: Vec::new(),
             evacuate: Evacuate::Live,
             priority: 0,
+            restart: Restart::Always,
             first_boot: FirstBoot::default(),
         },
         desired: Desired::Running,

@@ -42,6 +42,15 @@ pub(super) fn refuge(facts: &Facts) -> Vec<Finding> {
     stuck.filter(|_| known).map(|site| Finding::of(Trouble::NoRefuge { site: said(&site.name) })).collect()
 }
 
+/// Sites of whose nodes none could be cut off its power.
+pub(super) fn unfenceable(facts: &Facts) -> Vec<Finding> {
+    let bare = facts.sites.iter().filter(|site| {
+        let mut there = facts.nodes.iter().map(|one| &one.node).filter(|node| node.site == site.name).peekable();
+        there.peek().is_some() && !there.any(|node| node.fencing.configured)
+    });
+    bare.map(|site| Finding::of(Trouble::NoFencing { site: said(&site.name) })).collect()
+}
+
 /// Sites on battery.
 pub(super) fn battery(facts: &Facts) -> Vec<Finding> {
     let found = facts.sites.iter().filter_map(|site| {
@@ -153,6 +162,16 @@ mod tests {
             let site = said(&facts.nodes[0].node.site);
             assert_eq!(found[0].trouble, Trouble::NoRefuge { site });
         }
+    }
+
+    #[test]
+    fn a_site_whose_nodes_nobody_could_fence_is_noted() {
+        let mut facts = healthy();
+        facts.nodes[0].node.fencing.configured = false;
+        let site = said(&facts.nodes[0].node.site);
+        assert_eq!(unfenceable(&facts), [Finding::of(Trouble::NoFencing { site })]);
+        facts.nodes.clear();
+        assert_eq!(unfenceable(&facts), [], "there are none");
     }
 
     #[test]

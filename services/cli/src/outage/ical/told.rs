@@ -83,13 +83,9 @@ impl Told {
 
     /// A service would not have it.
     pub(super) fn refused(&mut self, failure: &Failure) {
-        let text = |lang| {
-            let told = failure.rendered(lang);
-            format!("{}: {}", told.cause, told.remedy)
-        };
         self.action = Action::Refused;
         self.code = Some(failure.code().to_owned());
-        self.why = Some(Said::new(text(Lang::En), text(Lang::Ja)));
+        self.why = Some(failure.said());
     }
 }
 
@@ -115,13 +111,6 @@ impl Row for Told {
             or_dash(self.outage.as_ref()),
             or_dash(why),
         ]
-    }
-
-    fn details(&self, lang: Lang) -> Vec<(Word, String)> {
-        let words = Self::columns().into_iter().map(|column| match column {
-            Column::Text(word) | Column::Number(word) => word,
-        });
-        words.zip(self.cells(lang)).collect()
     }
 
     fn none() -> Word {

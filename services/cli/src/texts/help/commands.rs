@@ -20,12 +20,21 @@ pub(super) const TEXTS: &[Text] = &[
         "Change a server's size; one that runs has it from its next reboot on",
         "サーバの大きさを変更します。稼働中のサーバには次の再起動から反映されます",
     ),
+    (
+        "Change what becomes of a server when it has to leave or goes off; it holds at once",
+        "退避や停止のときのサーバの扱いを変更します。すぐに反映されます",
+    ),
     ("Remove a server with its disk and addresses", "サーバをディスクとアドレスごと削除します"),
     ("Move a running server to another node, live", "稼働中のサーバを停止せずに別のノードへ移します"),
     (
         "Save a server's disk as an image; the server goes on, running or not",
         "サーバのディスクをイメージとして保存します。サーバの状態は変わりません",
     ),
+    (
+        "Make the servers that a file declares, and change those that are there already",
+        "ファイルに宣言したサーバを作成し、すでにあるものは宣言に合わせて変更します",
+    ),
+    ("Write servers down, as `watari apply` takes them", "サーバの内容を `watari apply` の書式で書き出します"),
     ("Print the end of a server's serial console log", "サーバのシリアルコンソールのログの末尾を表示します"),
     // --- nodes -----------------------------------------------------------------------------
     ("The machines that run them", "サーバを動かすマシン (ノード)"),
@@ -38,6 +47,10 @@ pub(super) const TEXTS: &[Text] = &[
     (
         "Let a node receive servers again, also one that was drained",
         "ノードへの受け入れを再開します。退避したノードにも使えます",
+    ),
+    (
+        "Have a node's power controller switch it, or say whether it is on",
+        "ノードの電源を電源制御装置で操作するか、状態を表示します",
     ),
     ("Empty one node, live", "ノード 1 台のサーバを停止せずにすべて移します"),
     // --- sites and outages -----------------------------------------------------------------
@@ -139,6 +152,10 @@ pub(super) const TEXTS: &[Text] = &[
     (
         "Cancel a migration that has not switched over; the server goes on where it was",
         "切り替え前の移行を取り消します。サーバは元の場所で動き続けます",
+    ),
+    (
+        "Watch sites, nodes, servers and what moves, on the whole terminal",
+        "サイト、ノード、サーバと移動の様子を、端末の画面全体に表示し続けます",
     ),
     // --- the rest --------------------------------------------------------------------------
     ("What happened, and what happens", "出来事の履歴と現在の動き"),

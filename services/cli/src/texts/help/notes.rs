@@ -38,6 +38,15 @@ pub(super) const TEXTS: &[Text] = &[
         "An event is about the site that its LOCATION, else its CATEGORIES, else its SUMMARY names, by name or title. Where a calendar holds other events as well, --matching says which are outages; of others nothing is told. An event is known again by its UID: importing twice changes nothing, a new time moves the outage as long as it has not begun, and STATUS CANCELLED calls it off. Times without a zone, and whole days, are meant in the calendar's zone (X-WR-TIMEZONE), or else this machine's. Events that recur or cannot be understood are not imported. The exit status is 1 if there was such an event about a site, or one was refused; all others are imported first.",
         "予定のサイトは、LOCATION、CATEGORIES、SUMMARY の順に、名前または表示名で判断します。\nほかの予定も含むカレンダーでは --matching で停電の予定を選びます。それ以外の予定は表示しません。\n予定は UID で識別します。繰り返し取り込んでも変わらず、日時が変われば開始前の停電計画を変更し、\nSTATUS CANCELLED なら取り消します。タイムゾーンのない時刻と終日の予定は、カレンダー (X-WR-TIMEZONE) または\nこのマシンのタイムゾーンで解釈します。繰り返しの予定と解釈できない予定は取り込みません。\nサイトについてそのような予定があるか、拒否された予定があれば、ほかをすべて取り込んだ上で、終了ステータスは 1 です。",
     ),
+    (
+        "Keys: q or Esc leaves; arrows, Page Up, Page Down, Home and End scroll.",
+        "キー: q か Esc で終了します。矢印、Page Up、Page Down、Home、End でスクロールします。",
+    ),
+    ("Example of a file:", "ファイルの例:"),
+    (
+        "A server is declared with what `watari vm create` takes: name, image, networks, site, vcpus, memory, disk, node_labels, groups, firewalls, evacuate, priority, keys, hostname, user_data (a file beside this one), and running. What is left out stays as it is; a new server has the usual. Its size, and whether it runs, can be changed; all else only by deleting it. Servers that the file does not name are left alone. The exit status is 1 if anything could not be done.",
+        "サーバは `watari vm create` の内容で宣言します: name、image、networks、site、vcpus、memory、disk、node_labels、\ngroups、firewalls、evacuate、priority、keys、hostname、user_data (このファイルから見たファイル名)、running。\n書かなかった項目は、いまのまま変わりません。新しいサーバでは既定値になります。変更できるのは大きさと、稼働するかどうかです。\nほかは削除して作り直すしかありません。ファイルにないサーバには触れません。できないことがあれば終了ステータスは 1 です。",
+    ),
     ("Example of a cluster's description:", "クラスタの記述の例:"),
     (
         "DIR/hosts/HOST is then what belongs into the root of HOST, as root's and without touching the folders that are there:",
@@ -64,6 +73,10 @@ pub(super) const TEXTS: &[Text] = &[
     (
         "Nothing is started elsewhere because a node is silent: it may be running. On your word what waits for it goes on: a server whose whole copy stands paused on another node runs there; one whose only disk is on the node is shown as stopped, and starts there again when the node is back; the addresses of deleted ones are free. If the node is NOT off, a server may then run twice. The word ends by itself when the node is heard again.",
         "ノードの応答がないだけでは、サーバを別の場所で起動しません。まだ動いている可能性があるためです。\nこのコマンドで電源断を知らせると、待っていた処理が進みます。完全な複製が別のノードで一時停止しているサーバは、そこで稼働します。\nディスクがこのノードにしかないサーバは停止と表示され、ノードが戻るとそこで再び起動します。削除したサーバのアドレスは解放されます。\nノードの電源が実際には切れていない場合、同じサーバが 2 か所で動くおそれがあります。ノードから再び応答があると、この扱いは自動で終わります。",
+    ),
+    (
+        "The monitor that leads runs the programs that [[fencing]] in its configuration names for the node. By them it cuts off lost nodes by itself. That a node was switched off by hand makes nothing start elsewhere until it is lost, too.",
+        "主系のモニタが、設定の [[fencing]] にあるそのノード用のプログラムを実行します。応答のないノードの電源は、これを使って自動で切ります。\n手動で電源を切っただけでは、ノードが応答なしと判定されるまで、サーバが別の場所で起動することはありません。",
     ),
     (
         "Servers run on meanwhile. What nodes say of them goes before what the backup says: a server that has moved since is taken for where it is.",

@@ -10,7 +10,10 @@ pub(super) const TEXTS: &[Text] = &[
     ("Print version", "版を表示します"),
     ("How results are shown", "結果の表示形式"),
     ("For people", "人が読む表"),
+    ("For people with a wide window: lists have more columns", "広い画面用。一覧の列が増えます"),
     ("For programs; the field names are stable", "プログラム用。項目名は変わりません"),
+    ("The same as YAML", "同じ内容を YAML で表示します"),
+    ("For shells: names alone, one a line", "シェル用。名前だけを 1 行に 1 つ表示します"),
     (
         "Language of messages and help; without it LC_ALL, LC_MESSAGES and LANG decide",
         "メッセージと説明の言語。省略時は LC_ALL、LC_MESSAGES、LANG で決まります",
@@ -65,7 +68,16 @@ pub(super) const TEXTS: &[Text] = &[
     ("What it does when its site is evacuated", "サイトの退避時の動作"),
     ("Live, without stopping", "停止せずに移動"),
     ("It stays, and goes off with its site", "残り、サイトとともに停止"),
-    ("Servers with a higher number leave first, 0 to 100", "数の大きいサーバから先に退避します。0 から 100"),
+    (
+        "Servers with a higher number leave and are started first, 0 to 100",
+        "数の大きいサーバから先に退避し、先に起動します。0 から 100",
+    ),
+    (
+        "Whether it is started again when it went off by itself, or with its node",
+        "サーバが自然に、またはノードとともに停止したとき、再び起動するかどうか",
+    ),
+    ("As soon as its node can", "ノードが使えるようになり次第、起動"),
+    ("It stays off until somebody starts it", "利用者が起動するまで停止のまま"),
     (
         "A public key with which one may log in (see `watari key`); may be given several times",
         "ログインを許す公開鍵 (`watari key` を参照、複数指定可)",
@@ -85,6 +97,9 @@ pub(super) const TEXTS: &[Text] = &[
     ("At most so many bytes, up to 131072", "表示する最大バイト数。131072 まで"),
     // --- nodes, sites and outages ----------------------------------------------------------
     ("The node", "ノード"),
+    ("Cut its power; what runs there dies at once", "電源を切ります。そこで動いているものはすぐに停止します"),
+    ("Switch it on", "電源を入れます"),
+    ("Say whether it is on", "電源が入っているかどうかを表示します"),
     ("The site", "サイト"),
     ("Only those of this site", "このサイトのものだけ"),
     (
@@ -147,6 +162,11 @@ pub(super) const TEXTS: &[Text] = &[
     // --- keys ------------------------------------------------------------------------------
     ("The key", "鍵"),
     ("The key's name", "鍵の名前"),
+    (
+        "The file that declares servers: .yaml, .json or .toml, or - for YAML or JSON on standard input",
+        "サーバを宣言するファイル (.yaml、.json、.toml)。- は標準入力の YAML または JSON",
+    ),
+    ("The servers; all if none is named", "サーバ。省略時はすべて"),
     ("The file that ends in .pub, or - for standard input", "末尾が .pub のファイル。- は標準入力"),
     // --- firewall groups -------------------------------------------------------------------
     ("The group", "グループ"),

@@ -150,6 +150,7 @@ pub(crate) fn server_of(port: &Port, at: Timestamp) -> vm::Vm {
             firewalls: Vec::new(),
             evacuate: vm::Evacuate::Live,
             priority: 0,
+            restart: vm::Restart::Always,
             first_boot: watari_model::vm::FirstBoot::default(),
         },
         desired: vm::Desired::Running,

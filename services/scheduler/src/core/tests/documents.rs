@@ -71,6 +71,7 @@ pub(crate) fn vm(name: &str, memory_mib: u64) -> Vm {
             firewalls: Vec::new(),
             evacuate: Evacuate::Live,
             priority: 0,
+            restart: watari_model::vm::Restart::Always,
             first_boot: watari_model::vm::FirstBoot::default(),
         },
         desired: Desired::Running,
@@ -104,6 +105,7 @@ pub(crate) fn node(name: &str, site: &str, memory_mib: u64) -> Node {
         state: node::State::Ready,
         cordoned: false,
         off: None,
+        fencing: None,
         inventory: Inventory {
             vcpus: 8,
             memory_mib,

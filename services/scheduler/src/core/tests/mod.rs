@@ -4,6 +4,7 @@ mod agent;
 pub(crate) mod campus;
 mod confirmed;
 pub(crate) mod documents;
+mod fencing;
 mod flow;
 mod invariants;
 mod scenarios;

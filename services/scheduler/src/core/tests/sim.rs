@@ -8,6 +8,7 @@ use watari_model::{MigrationId, NodeName, VmName, migration::Migration, node, vm
 use super::{
     agent::{Guest, Host, Process},
     documents::{self, Docs, Documents, put},
+    fencing::Fencer,
     flow::Flow,
     scheduler::{Question, Reply, Scheduler, Task},
     wishes::Wish,
@@ -122,6 +123,8 @@ pub(crate) struct Sim {
     /// The documents as they were lately.
     past: VecDeque<Past>,
     pub(crate) behind: Option<Behind>,
+    /// Who cuts lost nodes' power; nobody if there is none.
+    pub(crate) fencer: Option<Fencer>,
     queue: BTreeMap<(u64, u64), Event>,
     turning: bool,
     lines: VecDeque<String>,
@@ -176,6 +179,7 @@ impl Sim {
             calm: faults.loss == 0,
             past: VecDeque::new(),
             behind: None,
+            fencer: None,
             queue: BTreeMap::new(),
             turning: false,
             lines: VecDeque::new(),
@@ -347,6 +351,7 @@ impl Sim {
                 self.say_off(name, false);
             }
         }
+        self.fence();
         self.wake();
         self.after(1_000, Event::Tick);
     }
@@ -384,6 +389,21 @@ impl Sim {
             assert!(put(&mut docs.nodes, &mut docs.revision, changed, entry.revision));
             self.wake();
         }
+    }
+
+    /// The monitor writes down what is done with a node's power; whether it stands then.
+    pub(crate) fn note_fencing(&mut self, name: &NodeName, told: &node::Fencing) -> bool {
+        let entry = self.docs.nodes[name.as_str()].clone();
+        let mut changed = entry.value.clone();
+        changed.apply(node::Change::Fenced(Box::new(told.clone())), documents::at(self.now));
+        let stands = changed.fencing.as_ref() == Some(told);
+        if changed != entry.value {
+            let word = if changed.off.is_some() { "; it is off" } else { "" };
+            self.log(format!("fencing of {name}: {:?}{word}", told.outcome));
+            let docs = &mut self.docs;
+            assert!(put(&mut docs.nodes, &mut docs.revision, changed, entry.revision));
+        }
+        stands
     }
 
     /// A node goes dark, and stays so until it is mended.

@@ -175,6 +175,7 @@ fn document(
             firewalls: request.firewalls.clone(),
             evacuate: request.evacuate,
             priority: request.priority,
+            restart: request.restart,
             first_boot,
         },
         desired: if request.start { Desired::Running } else { Desired::Stopped },

@@ -1,0 +1,159 @@
+//! `watari apply`: servers as a file declares them.
+//!
+//! ```text
+//!  file ──▶ form (read, checked) ──┐
+//!                                  ├──▶ plan (pure) ──▶ shown, asked about ──▶ plain requests
+//!  vm.list ────────────────────────┘
+//! ```
+
+mod form;
+mod plan;
+mod show;
+
+pub(crate) use form::{File, Server};
+
+use clap::Args;
+use watari_contracts::scheduler::{ListVms, VmView};
+
+use crate::{
+    Context,
+    confirm::confirm,
+    failure::{FAILED, Failure, UNREACHABLE},
+    options::{Consent, Waiting},
+    out,
+    texts::{
+        hints,
+        words::{self, Word},
+    },
+    vm,
+};
+use plan::{Action, Step};
+use show::Told;
+
+/// Make the servers that a file declares, and change those that are there already
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  watari vm export >servers.yaml
+  watari apply -f servers.yaml --dry-run
+  watari apply -f servers.yaml --yes --wait
+
+Example of a file:
+  servers:
+    - name: web
+      image: mini
+      networks: [campus=203.0.113.120]
+      memory: 512MiB
+      disk: 4GiB
+      groups: [front:apart]
+      firewalls: [web]
+
+A server is declared with what `watari vm create` takes: name, image, networks, site, vcpus, memory, disk, node_labels,
+groups, firewalls, evacuate, priority, keys, hostname, user_data (a file beside this one), and running. What is left
+out stays as it is; a new server has the usual. Its size, and whether it runs, can be changed; all else only by
+deleting it. Servers that the file does not name are left alone. The exit status is 1 if anything could not be done.")]
+pub struct Apply {
+    /// The file that declares servers: .yaml, .json or .toml, or - for YAML or JSON on standard input
+    #[arg(short, long, value_name = "FILE")]
+    file: String,
+    /// Only say what would be done
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    consent: Consent,
+    #[command(flatten)]
+    waiting: Waiting,
+}
+
+impl Apply {
+    /// Shows what differs, asks, and does it.
+    ///
+    /// # Errors
+    /// [`Failure`]; a silent one if something could not be done and was told.
+    pub async fn run(self, ctx: &Context) -> Result<(), Failure> {
+        let declared = form::read(&self.file)?;
+        let vms = ctx.session.pages(ListVms::default(), |page| (page.vms, page.next), |r, after| r.after = after);
+        let (there, id) = (vms.await?, ctx.session.request_id());
+        let decided = plan::decide(declared, &there, &id);
+        let mut told: Vec<Told> = decided.iter().map(Told::of).collect();
+        let count = |action: Action| told.iter().filter(|told| told.action == action).count();
+        let (create, change) = (count(Action::Create), count(Action::Change));
+        if ctx.out.format.is_for_people() {
+            ctx.out.list(&told)?;
+        }
+        if count(Action::Fixed) > 0 {
+            out::say(&hints::cannot_be_changed(ctx.out.lang));
+        }
+        if self.dry_run || create + change == 0 {
+            out::say(Word::NothingDone.text(ctx.out.lang));
+            return ended(ctx, &told);
+        }
+        confirm(ctx, self.consent, &hints::apply(ctx.out.lang, create, change))?;
+        let mut starting = Vec::new();
+        for (decided, told) in decided.into_iter().zip(&mut told) {
+            match carry_out(ctx, decided.steps).await {
+                Ok(view) => starting.extend(view),
+                // Nobody answers: the rest would not be answered either, and may be done again.
+                Err(failure) if failure.exit() == UNREACHABLE => {
+                    out::say(&words::resume_import(ctx.out.lang, &id));
+                    return Err(failure);
+                }
+                Err(failure) => told.refused(&failure, ctx.out.lang),
+            }
+        }
+        if self.waiting.wait {
+            for view in starting {
+                let name = view.name.clone();
+                if let Err(failure) = vm::running(ctx, self.waiting, view).await {
+                    told.iter_mut().filter(|told| told.name == name).for_each(|t| t.refused(&failure, ctx.out.lang));
+                }
+            }
+        }
+        ended(ctx, &told)
+    }
+}
+
+/// What became of all, and whether that is well.
+fn ended(ctx: &Context, told: &[Told]) -> Result<(), Failure> {
+    if !ctx.out.format.is_for_people() {
+        ctx.out.list(told)?;
+    }
+    let failed = told.iter().any(|told| matches!(told.action, Action::Fixed | Action::Refused));
+    if failed { Err(Failure::Silent(FAILED)) } else { Ok(()) }
+}
+
+/// Asks for one server's steps, one after another; the server, if it starts by that.
+async fn carry_out(ctx: &Context, steps: Vec<Step>) -> Result<Option<VmView>, Failure> {
+    let (session, lang) = (&ctx.session, ctx.out.lang);
+    let mut starting = None;
+    for step in steps {
+        match step {
+            Step::Create(request) => {
+                let view = session.ask(&*request).await?;
+                for warning in &view.warnings {
+                    out::say(&vm::warned(lang, warning));
+                }
+                out::say(&hints::made(lang, view.name.as_str()));
+                starting = request.start.then_some(view);
+            }
+            Step::Resize(request) => {
+                let view = session.ask(&request).await?;
+                let name = view.name.as_str();
+                out::say(&match view.pending {
+                    Some(then) => words::larger_from_next_start(lang, name, &crate::format::size(then)),
+                    None => hints::changed(lang, name),
+                });
+            }
+            Step::Start(request) => {
+                let view = session.ask(&request).await?;
+                out::say(&hints::changed(lang, view.name.as_str()));
+                starting = Some(view);
+            }
+            Step::Stop(request) => {
+                let view = session.ask(&request).await?;
+                out::say(&hints::changed(lang, view.name.as_str()));
+            }
+        }
+    }
+    Ok(starting)
+}

@@ -1,0 +1,271 @@
+//! What is to be done about each declared server, beside what is there. Pure.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+use watari_contracts::scheduler::{CreateVm, ResizeVm, StartVm, StopVm, VmView};
+use watari_model::{VmName, userdata, vm::Desired};
+
+use super::form::{self, Declared, gib, later, mib};
+use crate::{
+    out::{joined, or_dash},
+    vm,
+};
+
+/// What is done about a server, or would be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Action {
+    Create,
+    Change,
+    Unchanged,
+    /// Something differs that no request changes: the server is left alone altogether.
+    Fixed,
+    Refused,
+}
+
+/// One thing that is otherwise than declared.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(super) struct Difference {
+    /// As the file calls it.
+    pub(super) field: &'static str,
+    pub(super) is: String,
+    pub(super) wanted: String,
+    /// Whether no request changes it.
+    pub(super) fixed: bool,
+}
+
+/// One request.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    Create(Box<CreateVm>),
+    Resize(ResizeVm),
+    Start(StartVm),
+    Stop(StopVm),
+}
+
+/// What is decided about one server.
+#[derive(Debug)]
+pub(super) struct Decided {
+    pub(super) name: VmName,
+    pub(super) action: Action,
+    pub(super) differences: Vec<Difference>,
+    pub(super) steps: Vec<Step>,
+}
+
+/// Decides about each; `id` names this run, and with the server and the verb each request, so that it may be repeated.
+pub(super) fn decide(declared: Vec<Declared>, there: &[VmView], id: &str) -> Vec<Decided> {
+    let there: BTreeMap<&VmName, &VmView> = there.iter().map(|vm| (&vm.name, vm)).collect();
+    let one = |declared: Declared| {
+        let there = there.get(&declared.server.name).copied();
+        let differences = differences(&declared, there);
+        let action = match there {
+            None => Action::Create,
+            Some(_) if differences.is_empty() => Action::Unchanged,
+            Some(_) if differences.iter().any(|difference| difference.fixed) => Action::Fixed,
+            Some(_) => Action::Change,
+        };
+        let steps = steps(&declared, action, &differences, id);
+        Decided { name: declared.server.name, action, differences, steps }
+    };
+    declared.into_iter().map(one).collect()
+}
+
+/// Everything that was written down and is otherwise; of a server that is not there, everything.
+fn differences(declared: &Declared, there: Option<&VmView>) -> Vec<Difference> {
+    let (given, wanted) = (&declared.server, &declared.request);
+    let is = |text: fn(&VmView) -> String| there.map_or_else(|| "-".to_owned(), text);
+    let all = [
+        ("image", true, is(|vm| vm.image.to_string()), wanted.image.to_string()),
+        ("networks", given.networks.is_some(), is(|vm| joined(form::networks(vm))), networks(wanted, there)),
+        ("site", given.site.is_some(), is(|vm| vm.home_site.to_string()), or_dash(wanted.site.as_ref())),
+        ("vcpus", given.vcpus.is_some(), is(|vm| later(vm).vcpus.to_string()), wanted.vcpus.to_string()),
+        ("memory", given.memory.is_some(), is(|vm| mib(later(vm).memory_mib)), mib(wanted.memory_mib)),
+        ("disk", given.disk.is_some(), is(|vm| gib(later(vm).disk_gib)), gib(wanted.disk_gib)),
+        ("node_labels", given.node_labels.is_some(), is(|vm| labels(&vm.node_labels)), labels(&wanted.node_labels)),
+        (
+            "groups",
+            given.groups.is_some(),
+            is(|vm| sorted(vm.groups.iter().map(form::group))),
+            sorted(wanted.groups.iter().map(form::group)),
+        ),
+        ("firewalls", given.firewalls.is_some(), is(|vm| sorted(&vm.firewalls)), sorted(&wanted.firewalls)),
+        (
+            "evacuate",
+            given.evacuate.is_some(),
+            is(|vm| vm::evacuate(vm.evacuate).to_owned()),
+            vm::evacuate(wanted.evacuate).to_owned(),
+        ),
+        ("priority", given.priority.is_some(), is(|vm| vm.priority.to_string()), wanted.priority.to_string()),
+        ("keys", given.keys.is_some(), is(|vm| sorted(&vm.keys)), sorted(&wanted.keys)),
+        ("hostname", given.hostname.is_some(), is(|vm| vm.hostname.to_string()), or_dash(wanted.hostname.as_ref())),
+        (
+            "user_data",
+            given.user_data.is_some(),
+            is(|vm| or_dash(vm.user_data.as_ref().map(|told| &told.sha256))),
+            or_dash(wanted.user_data.as_ref().map(digest)),
+        ),
+        (
+            "running",
+            given.running.is_some(),
+            is(|vm| (vm.desired == Desired::Running).to_string()),
+            wanted.start.to_string(),
+        ),
+    ];
+    let fixed = |field: &str| match (field, there) {
+        (_, None) | ("vcpus" | "memory" | "running", _) => false,
+        ("disk", Some(vm)) => wanted.disk_gib < vm.disk_gib,
+        _ => true,
+    };
+    let differing = all.into_iter().filter(|(_, given, is, wanted)| *given && is != wanted);
+    let mut found: Vec<Difference> =
+        differing.map(|(field, _, is, wanted)| Difference { field, is, wanted, fixed: fixed(field) }).collect();
+    // It will be another server: this one is on its way out.
+    if there.is_some_and(|vm| vm.desired == Desired::Deleted) {
+        found.push(Difference { field: "state", is: "deleting".to_owned(), wanted: "-".to_owned(), fixed: true });
+    }
+    found
+}
+
+/// The wanted networks. An address that nobody asked for is the one that the server has there.
+fn networks(wanted: &CreateVm, there: Option<&VmView>) -> String {
+    let has = |n: usize, network: &str| {
+        let vm = there.filter(|vm| vm.networks.get(n).is_some_and(|is| is.as_str() == network))?;
+        vm.addresses.get(n).copied()
+    };
+    joined(wanted.networks.iter().enumerate().map(|(n, nic)| {
+        let address = nic.address.or_else(|| has(n, nic.network.as_str()));
+        format!("{}{}", nic.network, address.map(|address| format!("={address}")).unwrap_or_default())
+    }))
+}
+
+fn labels(labels: &BTreeMap<String, String>) -> String {
+    joined(labels.iter().map(|(key, value)| format!("{key}={value}")))
+}
+
+/// What has no order, in one.
+fn sorted<T: ToString>(items: impl IntoIterator<Item = T>) -> String {
+    let mut items: Vec<String> = items.into_iter().map(|item| item.to_string()).collect();
+    items.sort();
+    items.dedup();
+    joined(items)
+}
+
+fn digest(text: &userdata::Text) -> String {
+    Sha256::digest(text.0.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A size comes before a start, which makes it true.
+fn steps(declared: &Declared, action: Action, differences: &[Difference], id: &str) -> Vec<Step> {
+    let (name, wanted) = (&declared.server.name, &declared.request);
+    let request_id = |verb: &str| Some(format!("{id}-{name}-{verb}"));
+    let differs = |field: &str| differences.iter().any(|difference| difference.field == field);
+    match action {
+        Action::Unchanged | Action::Fixed | Action::Refused => return Vec::new(),
+        Action::Create => {
+            let request = CreateVm { request_id: request_id("create"), ..wanted.clone() };
+            return vec![Step::Create(Box::new(request))];
+        }
+        Action::Change => {}
+    }
+    let mut steps = Vec::new();
+    if ["vcpus", "memory", "disk"].into_iter().any(differs) {
+        steps.push(Step::Resize(ResizeVm {
+            request_id: request_id("resize"),
+            name: name.clone(),
+            vcpus: differs("vcpus").then_some(wanted.vcpus),
+            memory_mib: differs("memory").then_some(wanted.memory_mib),
+            disk_gib: differs("disk").then_some(wanted.disk_gib),
+        }));
+    }
+    if differs("running") {
+        steps.push(if wanted.start {
+            Step::Start(StartVm { request_id: request_id("start"), name: name.clone() })
+        } else {
+            Step::Stop(StopVm { request_id: request_id("stop"), name: name.clone(), force: false })
+        });
+    }
+    steps
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn views() -> Vec<VmView> {
+        let golden = include_str!("../../../../shared/contracts/tests/golden/reply.VmView.json");
+        let mut views: Vec<VmView> = serde_json::from_str(golden).unwrap();
+        views[1].name = "web".parse().unwrap();
+        views
+    }
+
+    fn decided(yaml: &str) -> Decided {
+        let declared = form::checked("-", yaml).unwrap();
+        let mut all = decide(declared, &views(), "run");
+        assert_eq!(all.len(), 1, "{all:?}");
+        all.remove(0)
+    }
+
+    fn told(decided: &Decided) -> Vec<(&str, &str, &str)> {
+        decided.differences.iter().map(|d| (d.field, d.is.as_str(), d.wanted.as_str())).collect()
+    }
+
+    #[test]
+    fn what_was_exported_is_unchanged() {
+        let servers: Vec<form::Server> = views().iter().map(Into::into).collect();
+        let yaml = serde_saphyr::to_string(&form::File { servers }).unwrap();
+        for decided in decide(form::checked("-", &yaml).unwrap(), &views(), "run") {
+            assert_eq!((decided.action, told(&decided)), (Action::Unchanged, vec![]));
+            assert!(decided.steps.is_empty());
+        }
+    }
+
+    #[test]
+    fn a_server_that_is_not_there_is_made_under_a_name_that_may_be_repeated() {
+        let new = decided("servers: [{name: db, image: mini, networks: [campus], memory: 1GiB}]");
+        assert_eq!(new.action, Action::Create);
+        assert_eq!(told(&new), [("image", "-", "mini"), ("networks", "-", "campus"), ("memory", "-", "1024MiB")]);
+        let [Step::Create(request)] = &new.steps[..] else { panic!("{:?}", new.steps) };
+        assert_eq!((request.request_id.as_deref(), request.memory_mib), (Some("run-db-create"), 1024));
+    }
+
+    #[test]
+    fn what_is_left_out_stays_as_it_is() {
+        assert_eq!(decided("servers: [{name: mail, image: mini}]").action, Action::Unchanged);
+        let same = "servers: [{name: mail, image: mini, networks: [campus], disk: 2048MiB, firewalls: [mail]}]";
+        assert_eq!(decided(same).action, Action::Unchanged, "an address that is not asked for is the one it has");
+    }
+
+    #[test]
+    fn size_and_whether_it_runs_are_changed_the_size_first() {
+        let larger = decided("servers: [{name: mail, image: mini, memory: 512MiB, vcpus: 1, running: false}]");
+        assert_eq!(larger.action, Action::Change);
+        assert_eq!(told(&larger), [("memory", "192MiB", "512MiB"), ("running", "true", "false")]);
+        let [Step::Resize(resize), Step::Stop(stop)] = &larger.steps[..] else { panic!("{:?}", larger.steps) };
+        assert_eq!((resize.vcpus, resize.memory_mib, resize.disk_gib), (None, Some(512), None));
+        assert_eq!(stop.request_id.as_deref(), Some("run-mail-stop"));
+        let started = decided("servers: [{name: web, image: mini, running: true, memory: 512MiB}]");
+        assert!(matches!(&started.steps[..], [Step::Start(_)]), "what comes true later is no difference: {started:?}");
+    }
+
+    #[test]
+    fn a_server_of_which_something_cannot_be_changed_is_left_alone() {
+        for (field, text) in [
+            ("image", "image: other, memory: 1GiB"),
+            ("networks", "image: mini, networks: [lab]"),
+            ("networks", "image: mini, networks: [campus=203.0.113.101]"),
+            ("site", "image: mini, site: yamate"),
+            ("disk", "image: mini, disk: 1GiB"),
+            ("node_labels", "image: mini, node_labels: {}"),
+            ("groups", "image: mini, groups: [front:together]"),
+            ("firewalls", "image: mini, firewalls: []"),
+            ("evacuate", "image: mini, evacuate: stay"),
+            ("hostname", "image: mini, hostname: mail"),
+        ] {
+            let fixed = decided(&format!("servers: [{{name: mail, {text}}}]"));
+            assert_eq!((fixed.action, fixed.steps.len()), (Action::Fixed, 0), "{text}");
+            assert!(fixed.differences.iter().any(|d| d.field == field && d.fixed), "{text}: {fixed:?}");
+        }
+    }
+}

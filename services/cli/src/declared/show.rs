@@ -1,0 +1,70 @@
+//! What is told of each declared server.
+
+use serde::Serialize;
+use watari_model::{Said, VmName};
+
+use super::plan::{Action, Decided, Difference};
+use crate::{
+    failure::Failure,
+    lang::Lang,
+    out::{self, Column, Row, or_dash},
+    texts::words::Word,
+};
+
+/// One server's line. The field names are stable.
+#[derive(Debug, Serialize)]
+pub(super) struct Told {
+    pub(super) name: VmName,
+    pub(super) action: Action,
+    differences: Vec<Difference>,
+    /// The stable code of a refusal.
+    code: Option<String>,
+    why: Option<Said>,
+}
+
+impl Told {
+    pub(super) fn of(decided: &Decided) -> Self {
+        let (name, differences) = (decided.name.clone(), decided.differences.clone());
+        Self { name, action: decided.action, differences, code: None, why: None }
+    }
+
+    /// It could not be done, which the person learns at once.
+    pub(super) fn refused(&mut self, failure: &Failure, lang: Lang) {
+        out::say(&format!("{}: {}", self.name, failure.shown(lang)));
+        self.action = Action::Refused;
+        self.code = Some(failure.code().to_owned());
+        self.why = Some(failure.said());
+    }
+}
+
+/// `memory: 192MiB → 512MiB`, or `memory: 512MiB` of a server that is not there.
+fn told(difference: &Difference) -> String {
+    let Difference { field, is, wanted, .. } = difference;
+    if is == "-" { format!("{field}: {wanted}") } else { format!("{field}: {is} → {wanted}") }
+}
+
+impl Row for Told {
+    fn columns() -> Vec<Column> {
+        [Word::Name, Word::Done, Word::BeforeAndAfter].map(Column::Text).to_vec()
+    }
+
+    fn cells(&self, lang: Lang) -> Vec<String> {
+        let done = match self.action {
+            Action::Create => Word::ApplyCreate,
+            Action::Change => Word::ApplyChange,
+            Action::Unchanged => Word::EventUnchanged,
+            Action::Fixed => Word::ApplyFixed,
+            Action::Refused => Word::EventRefused,
+        };
+        let differences: Vec<String> = self.differences.iter().map(told).collect();
+        vec![
+            self.name.to_string(),
+            done.text(lang).to_owned(),
+            or_dash(Some(differences.join("; ")).filter(|text| !text.is_empty())),
+        ]
+    }
+
+    fn none() -> Word {
+        Word::NoServersDeclared
+    }
+}

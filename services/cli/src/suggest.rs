@@ -1,0 +1,123 @@
+//! Names that are nearly the one that was typed: a slip of the finger is answered with what was meant. For commands
+//! and options the parser does it.
+
+use std::time::Duration;
+
+use tokio::time::timeout;
+use watari_contracts::{
+    firewall::ListFirewalls,
+    image::ListImages,
+    monitor::ListNodes,
+    network::ListNetworks,
+    scheduler::{ListKeys, ListMigrations, ListOutages, ListSites, ListVms},
+};
+use watari_model::Refusal;
+
+use crate::{failure::Failure, session::Session};
+
+/// So long a list is waited for: a hint is not worth more.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// So many names are shown: among few one can choose.
+const MOST: usize = 3;
+/// So many slips are believed in.
+const SLIPS: usize = 3;
+
+/// The names nearest to one that a service does not know; none if nothing is near, if nobody tells the names soon,
+/// or if something else is the matter.
+pub async fn nearest(session: &Session, failure: &Failure) -> Vec<String> {
+    let Failure::Refused(body) = failure else { return Vec::new() };
+    let Some(typed) = unknown(&body.refusal) else { return Vec::new() };
+    match timeout(PATIENCE, names(session, &body.refusal)).await {
+        Ok(Ok(names)) => near(typed, names),
+        Ok(Err(_)) | Err(_) => Vec::new(),
+    }
+}
+
+/// The name that is not known, if that is what the refusal says.
+const fn unknown(refusal: &Refusal) -> Option<&String> {
+    match refusal {
+        Refusal::VmUnknown { vm: name }
+        | Refusal::NodeUnknown { node: name }
+        | Refusal::SiteUnknown { site: name }
+        | Refusal::MigrationUnknown { migration: name }
+        | Refusal::OutageUnknown { outage: name }
+        | Refusal::ImageUnknown { image: name }
+        | Refusal::NetworkUnknown { network: name }
+        | Refusal::KeyUnknown { key: name }
+        | Refusal::FirewallUnknown { firewall: name } => Some(name),
+        _ => None,
+    }
+}
+
+/// All names that could have been meant.
+async fn names(session: &Session, refusal: &Refusal) -> Result<Vec<String>, Failure> {
+    Ok(match refusal {
+        Refusal::VmUnknown { .. } => {
+            let vms = session.pages(ListVms::default(), |page| (page.vms, page.next), |r, after| r.after = after);
+            vms.await?.iter().map(|vm| vm.name.to_string()).collect()
+        }
+        Refusal::NodeUnknown { .. } => {
+            let nodes = session.pages(ListNodes::default(), |page| (page.nodes, page.next), |r, after| r.after = after);
+            nodes.await?.iter().map(|node| node.name.to_string()).collect()
+        }
+        Refusal::KeyUnknown { .. } => {
+            let request = ListKeys { after: None, limit: None };
+            let keys = session.pages(request, |page| (page.keys, page.next), |r, after| r.after = after);
+            keys.await?.iter().map(|key| key.name.to_string()).collect()
+        }
+        Refusal::SiteUnknown { .. } => sites(session).await?,
+        Refusal::MigrationUnknown { .. } => {
+            let page = session.ask(&ListMigrations::default()).await?;
+            page.migrations.iter().map(|migration| migration.id.to_string()).collect()
+        }
+        // Where an outage is named, its site may be instead.
+        Refusal::OutageUnknown { .. } => {
+            let page = session.ask(&ListOutages {}).await?;
+            let outages = page.outages.iter().map(|outage| outage.id.to_string());
+            outages.chain(sites(session).await?).collect()
+        }
+        Refusal::ImageUnknown { .. } => {
+            session.ask(&ListImages {}).await?.images.iter().map(|image| image.name.to_string()).collect()
+        }
+        Refusal::NetworkUnknown { .. } => {
+            session.ask(&ListNetworks {}).await?.networks.iter().map(|network| network.name.to_string()).collect()
+        }
+        Refusal::FirewallUnknown { .. } => {
+            session.ask(&ListFirewalls {}).await?.firewalls.iter().map(|firewall| firewall.name.to_string()).collect()
+        }
+        _ => Vec::new(),
+    })
+}
+
+async fn sites(session: &Session) -> Result<Vec<String>, Failure> {
+    Ok(session.ask(&ListSites {}).await?.sites.iter().map(|site| site.name.to_string()).collect())
+}
+
+/// Those of `names` that the fewest slips make of what was typed: in a short name few are believed in, and one that
+/// shares no letter is another name.
+fn near(typed: &str, names: impl IntoIterator<Item = String>) -> Vec<String> {
+    let letters = typed.chars().count();
+    let most = (letters / 3).clamp(1, SLIPS).min(letters.saturating_sub(1));
+    let slips = names.into_iter().map(|name| (strsim::osa_distance(typed, &name), name));
+    let mut found: Vec<_> = slips.filter(|(slips, _)| (1..=most).contains(slips)).collect();
+    found.sort();
+    let fewest = found.first().map(|(slips, _)| *slips);
+    found.into_iter().filter(|(slips, _)| Some(*slips) == fewest).map(|(_, name)| name).take(MOST).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_nearest_is_meant_and_what_is_far_is_not() {
+        let of = |typed: &str| near(typed, ["web", "mail", "mail-copy", "db1", "db2", "x"].map(str::to_owned));
+        assert_eq!(of("web2"), ["web"]);
+        assert_eq!(of("mial"), ["mail"], "two letters that are swapped are one slip");
+        assert_eq!(of("mail-cpoyy"), ["mail-copy"]);
+        assert_eq!(of("db"), ["db1", "db2"]);
+        assert_eq!(of("y"), [""; 0], "of one letter nothing is left");
+        assert_eq!(of("gateway"), [""; 0]);
+        assert_eq!(of("web"), [""; 0], "who typed it right means something else");
+    }
+}

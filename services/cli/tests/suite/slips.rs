@@ -1,0 +1,48 @@
+//! Slips of the finger are answered with what was meant.
+
+use crate::support::{
+    Cloud, Ran, bare, sample,
+    stub::{
+        Answer::{self, Refuse, Reply},
+        Stub,
+    },
+};
+use serde_json::{Value, json};
+use watari_model::Refusal;
+
+fn unknown(subject: &str, asked: &Value) -> Answer {
+    if subject == "watari.v1.vm.get" {
+        return Refuse(Refusal::VmUnknown { vm: asked["name"].as_str().unwrap().to_owned() });
+    }
+    let mut vm = sample("reply.VmView.json");
+    vm["name"] = "web".into();
+    Reply(json!({"vms": [vm], "next": null}))
+}
+
+#[test]
+fn a_name_that_is_nearly_right_is_answered_with_the_right_one() {
+    let cloud = Cloud::start();
+    let _stub = Stub::start(&cloud, "scheduler.m-front", &["watari.v1.vm.get", "watari.v1.vm.list"], unknown);
+    let ran = cloud.run(&["vm", "show", "web2"]);
+    assert_eq!(ran.status, 1, "{ran:?}");
+    assert!(ran.err.starts_with("error[vm.unknown]: ") && ran.err.ends_with("did you mean `web`?\n"), "{ran:?}");
+    let ran = cloud.run(&["vm", "show", "web2", "--lang", "ja"]);
+    assert!(ran.status == 1 && ran.err.ends_with("もしかして: `web`\n"), "{ran:?}");
+    let ran = cloud.run(&["vm", "show", "gateway"]);
+    assert!(ran.status == 1 && !ran.err.contains("did you mean"), "{ran:?}");
+}
+
+#[test]
+fn a_list_that_nobody_gives_holds_no_refusal_up() {
+    let cloud = Cloud::start();
+    let _stub = Stub::start(&cloud, "scheduler.m-front", &["watari.v1.vm.get"], unknown);
+    let ran = cloud.run(&["vm", "show", "web2"]);
+    assert!(ran.status == 1 && ran.err.starts_with("error[vm.unknown]: "), "{ran:?}");
+    assert!(!ran.err.contains("did you mean"), "{ran:?}");
+}
+
+#[test]
+fn a_command_that_is_nearly_right_is_told_too() {
+    let ran = Ran::of(bare(&["vm", "lst"]).output().unwrap());
+    assert!(ran.status == 2 && ran.err.contains("similar") && ran.err.contains("'list'"), "{ran:?}");
+}
