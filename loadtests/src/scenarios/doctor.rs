@@ -23,8 +23,9 @@ pub(super) const SCENARIOS: &[(&str, Run)] = &[
 /// Where nothing runs that another scenario needs.
 const NODE: &str = "y2";
 /// What is so in every lab, or on a machine that does much besides: nobody answers for its UPS until an `upsd`
-/// is started, other scenarios import images that are refused, and the disk is shared by all hosts.
-const OF_THE_LAB: [&str; 4] = ["ups.silent", "image.failed", "disk.slow", "disk.filling"];
+/// is started, other scenarios import images that are refused and make servers for which there is no room, and the
+/// disk is shared by all hosts.
+const OF_THE_LAB: [&str; 5] = ["ups.silent", "image.failed", "disk.slow", "disk.filling", "vm.down"];
 
 /// What was found, save notes.
 struct Found(Vec<Value>);
@@ -150,7 +151,7 @@ fn agent_stopped(stage: &Stage) -> anyhow::Result<()> {
     stage.away_from_the_node()?;
     let stop = || stage.lab.run(&["stop", NODE, "watari-node-agent"]).map(drop);
     let start = || stage.lab.run(&["start", NODE, "watari-node-agent"]).map(drop);
-    stage.names("node.lost", NODE, &["node.suspect"], stop, start)
+    stage.names("node.lost", NODE, &["node.suspect", "node.hypervisor"], stop, start)
 }
 
 fn witness_off(stage: &Stage) -> anyhow::Result<()> {
@@ -169,8 +170,14 @@ fn image_at_one_site(stage: &Stage) -> anyhow::Result<()> {
         stage.watari(&["image", "import", &file, "--name", NAME, "--wait"]).map(drop)
     };
     let mend = || stage.lab.run(&["power-on", "y-front"]).map(drop);
-    let also =
-        ["service.no-standby", "service.standby-lags", "quorum.server-away", "quorum.few-copies", "node.suspect"];
+    let also = [
+        "service.no-standby",
+        "service.standby-lags",
+        "quorum.server-away",
+        "quorum.few-copies",
+        "node.suspect",
+        "node.hypervisor",
+    ];
     // It gets its second copy by itself as soon as there is somebody to make it.
     let named = stage.names("image.one-copy", NAME, &also, import, mend);
     if stage.show("image", NAME).is_ok() {

@@ -6,9 +6,9 @@ use watari_contracts::{
     image::{ImageView, ListImages},
     monitor::{ListHealth, ListUpses, NodeHealth, UpsView},
     network::{ListNetworks, NetworkView},
-    scheduler::{ListOutages, ListSites, OutagePlan, OutageView, PlanOutage, SiteView},
+    scheduler::{ListOutages, ListSites, ListVms, OutagePlan, OutageView, PlanOutage, SiteView, VmView},
 };
-use watari_model::{NodeName, Said, SiteName, Timestamp, node, outage::Scope};
+use watari_model::{NodeName, Said, SiteName, Timestamp, node, outage::Scope, vm};
 
 use crate::{
     Context, failure::Failure, frontend::status::Status, lang::Lang, session::Session, texts::troubles::Trouble,
@@ -23,6 +23,8 @@ pub(super) struct Facts {
     pub(super) now: Timestamp,
     pub(super) nodes: Vec<NodeHealth>,
     pub(super) sites: Vec<SiteView>,
+    /// The servers that do not run.
+    pub(super) idle: Vec<VmView>,
     /// What an evacuation of each active site would come to.
     pub(super) plans: Vec<OutagePlan>,
     pub(super) images: Vec<ImageView>,
@@ -41,6 +43,7 @@ impl Facts {
             now,
             nodes: Vec::new(),
             sites: Vec::new(),
+            idle: Vec::new(),
             plans: Vec::new(),
             images: Vec::new(),
             networks: Vec::new(),
@@ -60,8 +63,9 @@ impl Facts {
         session.bus().await?;
         let (list_sites, list_images, list_networks) = (ListSites {}, ListImages {}, ListNetworks {});
         let (list_outages, list_upses) = (ListOutages {}, ListUpses {});
-        let (nodes, sites, images, networks, outages, upses, control) = tokio::join!(
+        let (nodes, idle, sites, images, networks, outages, upses, control) = tokio::join!(
             nodes(session),
+            idle(session),
             session.ask(&list_sites),
             session.ask(&list_images),
             session.ask(&list_networks),
@@ -71,6 +75,7 @@ impl Facts {
         );
         let mut facts = Self::none(clock::now());
         facts.nodes = facts.keep(("the nodes", "ノード"), nodes);
+        facts.idle = facts.keep(("the servers", "サーバ"), idle);
         facts.sites = facts.keep(("the sites", "サイト"), sites.map(|page| page.sites));
         facts.images = facts.keep(("the images", "イメージ"), images.map(|page| page.images));
         facts.networks = facts.keep(("the networks", "ネットワーク"), networks.map(|page| page.networks));
@@ -125,6 +130,16 @@ impl Facts {
     pub(super) fn is_drained(&self, node: &NodeName) -> bool {
         self.outages.iter().any(|outage| outage.state.drains() && outage.scope == Scope::Node(node.clone()))
     }
+}
+
+/// Those in a state in which none runs; of many thousands these are few.
+async fn idle(session: &Session) -> Result<Vec<VmView>, Failure> {
+    let mut idle = Vec::new();
+    for state in [vm::State::Pending, vm::State::Starting, vm::State::Stopped, vm::State::Failed] {
+        let request = ListVms { state: Some(state), ..ListVms::default() };
+        idle.extend(session.pages(request, |page| (page.vms, page.next), |r, after| r.after = after).await?);
+    }
+    Ok(idle)
 }
 
 async fn nodes(session: &Session) -> Result<Vec<NodeHealth>, Failure> {

@@ -96,6 +96,14 @@ troubles! {
         ja "ノード {node} から {silent} の間、連絡がありません"
            "そこにあるサーバを操作できません。まだ動いている可能性があるため、ほかの場所でも起動しません"
            "電源とネットワークを確認し、そのノードで systemctl restart watari-agent を実行してください。電源が切れたままなら watari node confirm-off {node} を実行してください";
+    /// Its agent speaks, and says that libvirt does not.
+    HypervisorSilent { node } "node.hypervisor" Failure
+        en "the hypervisor of node {node} (libvirtd) does not answer its agent"
+           "its servers run on, but none of them is started, stopped or moved, and it receives none"
+           "on the node: systemctl status libvirtd, then: systemctl restart libvirtd"
+        ja "ノード {node} のハイパーバイザ (libvirtd) がエージェントに応答しません"
+           "動作中のサーバは動き続けますが、起動、停止、移行ができず、新しいサーバも受け入れません"
+           "そのノードで systemctl status libvirtd を確認し、systemctl restart libvirtd を実行してください";
     /// It is known to be off.
     NodeOff { node, by, at } "node.off" Warning
         en "node {node} is off, says {by} since {at}"
@@ -271,6 +279,26 @@ troubles! {
         ja "ノード {node} の {path} がないか、証明書として読めません" "libvirt、QEMU、エージェントが身元を示せません"
            "watari setup --cluster cluster.toml --out フォルダ を実行し、hosts/{node} をノードへコピーしてください";
     // --- sites and outages -----------------------------------------------------------------
+    /// A whole campus is silent.
+    SiteSilent { site, nodes, silent } "site.silent" Failure
+        en "nothing is heard of site {site}: all of its nodes are silent for {silent} or longer ({nodes})"
+           "its power may be gone, or only the link to it: then its servers run on, and nothing may be started twice"
+           "ask at {site}: if it has power, mend the link, and all goes on by itself; only if it is dark, for each node: watari node confirm-off NODE"
+        ja "サイト {site} のすべてのノード ({nodes}) から {silent} 以上、連絡がありません"
+           "停電か、またはサイト間の回線の障害です。回線の障害ならサーバは動き続けており、二重に起動してはなりません"
+           "{site} に確認してください。電源が入っていれば、回線の復旧後に自動で元に戻ります。停電の場合に限り、ノードごとに watari node confirm-off ノード を実行してください";
+    /// A server does not run.
+    ServerDown { vm, state, cause, remedy } "vm.down" Failure
+        en "server {vm} is to run and is {state}: {cause}" "nobody is served by it" "{remedy}"
+        ja "サーバ {vm} は稼働させる設定ですが、{state}です: {cause}" "このサーバを利用できません" "{remedy}";
+    /// Several servers do not run, for one reason.
+    ServersDown { count, servers, cause, remedy } "vm.several-down" Failure
+        en "{count} servers are to run and do not, for one reason: {servers}" "nobody is served by them; of the first it is said: {cause}" "{remedy}"
+        ja "稼働させる設定のサーバ {count} 台が、同じ理由で稼働していません: {servers}" "これらのサーバを利用できません。最初のサーバの理由: {cause}" "{remedy}";
+    /// A server does not come to run, and nobody knows why.
+    ServerHangs { vm, state, since } "vm.hangs" Failure
+        en "server {vm} is to run and is {state} since {since}" "nobody is served by it, and no reason was told" "watari vm show {vm}, then: watari doctor --node NODE, of its node"
+        ja "サーバ {vm} は稼働させる設定ですが、{since} から{state}のままです" "このサーバを利用できません。理由は報告されていません" "watari vm show {vm} でノードを調べ、watari doctor --node ノード を実行してください";
     /// Nowhere to go.
     NoRefuge { site } "site.no-refuge" Warning
         en "no node of another site could receive the servers of {site}" "if its power goes, they go with it"

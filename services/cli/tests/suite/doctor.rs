@@ -22,6 +22,7 @@ fn answer(subject: &str, asked: &Value) -> Answer {
         "watari.v1.health.list" => "reply.HealthPage.json",
         "watari.v1.ups.list" => "reply.UpsPage.json",
         "watari.v1.node.get" => "reply.NodeView.json",
+        "watari.v1.vm.list" => "reply.VmPage.json",
         "watari.v1.site.list" => "reply.SitePage.json",
         "watari.v1.outage.list" => "reply.OutagePage.json",
         "watari.v1.outage.plan" => "reply.OutagePlan.json",
@@ -29,7 +30,7 @@ fn answer(subject: &str, asked: &Value) -> Answer {
         "watari.v1.network.list" => "reply.NetworkPage.json",
         other => panic!("{other} was asked"),
     });
-    if subject == "watari.v1.health.list" {
+    if subject == "watari.v1.health.list" || subject == "watari.v1.vm.list" {
         reply["next"] = Value::Null;
     }
     Reply(reply)
@@ -50,7 +51,7 @@ fn others(cloud: &Cloud) -> [Stub; 3] {
 }
 
 fn scheduler(cloud: &Cloud) -> Stub {
-    let subjects = ["watari.v1.site.list", "watari.v1.outage.list", "watari.v1.outage.plan"];
+    let subjects = ["watari.v1.vm.list", "watari.v1.site.list", "watari.v1.outage.list", "watari.v1.outage.plan"];
     Stub::start(cloud, "scheduler.m-front", &subjects, answer)
 }
 

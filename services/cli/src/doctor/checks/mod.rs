@@ -1,25 +1,29 @@
 //! The checks: pure functions of the facts, each of which names what it finds. None asks anything.
 
+mod campus;
 mod control;
 mod fleet;
 mod hosts;
 mod nodes;
+mod servers;
 mod sites;
 mod stock;
 
-use std::cmp::Reverse;
+use std::{cmp::Reverse, collections::BTreeSet};
 
-use watari_model::Said;
+use watari_model::{NodeName, Said};
 
 use super::{
     facts::Facts,
     finding::{Finding, said},
 };
+use crate::texts::troubles::Trouble;
 
 type Check = fn(&Facts) -> Vec<Finding>;
 
 const CHECKS: &[Check] = &[
     unasked,
+    campus::silent,
     nodes::heard,
     nodes::unfenced,
     nodes::cordoned,
@@ -36,6 +40,7 @@ const CHECKS: &[Check] = &[
     fleet::versions,
     fleet::processors,
     fleet::tunnels,
+    servers::down,
     sites::refuge,
     sites::unfenceable,
     sites::battery,
@@ -57,10 +62,23 @@ const CHECKS: &[Check] = &[
 /// Everything that is found, the worst first, and nothing twice.
 pub(super) fn all(facts: &Facts) -> Vec<Finding> {
     let mut findings: Vec<Finding> = CHECKS.iter().flat_map(|check| check(facts)).collect();
+    one_cause(&mut findings);
     // Two sites may be refused one answer.
     findings.dedup();
     findings.sort_by_key(|finding| Reverse(finding.trouble.severity()));
     findings
+}
+
+/// What is told of a whole campus is not told of each of its nodes again: most of all not with the advice to say
+/// that each is off.
+fn one_cause(findings: &mut Vec<Finding>) {
+    let whole = findings.iter().filter(|finding| matches!(finding.trouble, Trouble::SiteSilent { .. }));
+    let silent: BTreeSet<NodeName> = whole.flat_map(|finding| finding.nodes.iter().cloned()).collect();
+    let covered = |finding: &Finding| finding.nodes.iter().all(|node| silent.contains(node));
+    findings.retain(|finding| {
+        let of_node = matches!(finding.trouble, Trouble::NodeLost { .. } | Trouble::NotFenced { .. });
+        !(of_node && covered(finding))
+    });
 }
 
 fn unasked(facts: &Facts) -> Vec<Finding> {
@@ -75,7 +93,7 @@ fn joined<T: ToString>(names: impl IntoIterator<Item = T>) -> Said {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{doctor::facts::sample::healthy, texts::troubles::Trouble};
+    use crate::doctor::facts::sample::healthy;
 
     /// The codes of what a check finds.
     pub(super) fn codes(found: &[Finding]) -> Vec<&'static str> {

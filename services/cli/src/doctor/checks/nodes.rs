@@ -19,12 +19,16 @@ use crate::{
 /// Clocks that differ by less fit together; a beat's way counts as well.
 const CLOCK_MOST_MS: u64 = 2_000;
 
+/// Whoever was heard so lately is suspect for what it said: that its hypervisor does not answer.
+const SPEAKS_MS: u64 = 3_000;
+
 /// Who is silent.
 pub(super) fn heard(facts: &Facts) -> Vec<Finding> {
     let found = facts.nodes.iter().filter_map(|NodeHealth { node, .. }| {
         let (name, silent) = (said(&node.name), said(format::millis(node.silent_ms)));
         let trouble = match node.state {
             State::Ready => return None,
+            State::Suspect if node.silent_ms < SPEAKS_MS => Trouble::HypervisorSilent { node: name },
             State::Suspect => Trouble::NodeSuspect { node: name, silent },
             State::Lost => match &node.off {
                 // Somebody has looked after it.
@@ -126,7 +130,7 @@ mod tests {
     #[test]
     fn a_silent_node_is_named_and_for_a_lost_one_what_it_told_last_is_not_taken_for_true() {
         let mut facts = healthy();
-        facts.nodes[0].node.state = State::Suspect;
+        (facts.nodes[0].node.state, facts.nodes[0].node.silent_ms) = (State::Suspect, SPEAKS_MS);
         facts.nodes[1].node.state = State::Lost;
         facts.nodes[1].health = None;
         let found = heard(&facts);
@@ -147,6 +151,13 @@ mod tests {
         assert_eq!((codes(&heard(&facts)), codes(&unfenced(&facts))), (vec!["node.lost"], vec!["node.not-fenced"]));
         facts.nodes[0].node.off = Some(Off { by: "sato".to_owned(), at: NOW, for_good: false });
         assert_eq!((codes(&heard(&facts)), unfenced(&facts)), (vec!["node.off"], vec![]));
+    }
+
+    #[test]
+    fn a_node_that_speaks_and_is_suspect_has_a_hypervisor_that_does_not_answer() {
+        let mut facts = healthy();
+        (facts.nodes[0].node.state, facts.nodes[0].node.silent_ms) = (State::Suspect, SPEAKS_MS - 1);
+        assert_eq!(codes(&heard(&facts)), ["node.hypervisor"]);
     }
 
     #[test]

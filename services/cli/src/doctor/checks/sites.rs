@@ -5,7 +5,7 @@ use watari_contracts::{
     scheduler::{NotMoved, OutageView},
 };
 use watari_model::{
-    Said,
+    Said, SiteName,
     node::State as Heard,
     outage::{Scope, State},
     site::Supply,
@@ -25,6 +25,8 @@ use crate::{
 const FORGOTTEN_MS: u64 = 86_400_000;
 /// What the plan says of a server that is off: nothing runs that could be lost.
 const OFF: &str = "outage.not-running";
+/// What the plan says of servers whose node is silent or off, of which the node's own finding tells.
+const AWAY: [&str; 2] = ["vm.unreachable", "vm.stranded"];
 /// What the plan says of a server whose own policy keeps it where it is.
 const STAYS: &str = "outage.policy-stays";
 
@@ -70,7 +72,13 @@ pub(super) fn upses(facts: &Facts) -> Vec<Finding> {
 /// Servers that an evacuation would leave behind.
 pub(super) fn plans(facts: &Facts) -> Vec<Finding> {
     let left = facts.plans.iter().flat_map(|plan| plan.failed.iter().map(move |server| (&plan.site, server)));
-    let left = left.filter(|(_, server)| server.code != OFF);
+    // Where nobody of a site could go anywhere, that is told once.
+    let stuck = refuge(facts);
+    let told = |site: &SiteName| stuck.contains(&Finding::of(Trouble::NoRefuge { site: said(site) }));
+    let left = left.filter(|(site, NotMoved { code, .. })| {
+        let elsewhere = code == OFF || AWAY.contains(&code.as_str());
+        !elsewhere && (code == STAYS || !told(site))
+    });
     let found = left.map(|(site, NotMoved { vm, code, cause, remedy, ja })| {
         let (vm, site) = (said(vm), said(site));
         Finding::of(match code.as_str() {
@@ -189,6 +197,13 @@ mod tests {
         assert_eq!(codes(&plans(&facts)), ["vm.stays"]);
         facts.plans[0].failed[0].code = "placement.no-room".to_owned();
         assert_eq!(codes(&plans(&facts)), ["vm.cannot-leave"]);
+        // What has another finding of its own is not told for each server again.
+        facts.plans[0].failed[0].code = "vm.unreachable".to_owned();
+        assert_eq!(plans(&facts), []);
+        facts.plans[0].failed[0].code = "placement.no-room".to_owned();
+        let site = facts.plans[0].site.clone();
+        facts.nodes.retain(|one| one.node.site == site);
+        assert_eq!((codes(&refuge(&facts)), plans(&facts)), (vec!["site.no-refuge"], vec![]));
     }
 
     #[test]

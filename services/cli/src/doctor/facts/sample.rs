@@ -8,7 +8,7 @@ use watari_contracts::{
     image::ImageView,
     monitor::{FencingView, HealthPage, NodeHealth, UpsView},
     network::NetworkView,
-    scheduler::{OutagePlan, OutageView, SitePage},
+    scheduler::{OutagePlan, OutageView, SitePage, VmView},
 };
 use watari_model::{
     Timestamp,
@@ -18,6 +18,7 @@ use watari_model::{
     },
     outage::{Scope, State},
     site::Supply,
+    vm,
 };
 
 use super::{ACTIVE, Facts};
@@ -115,6 +116,14 @@ pub(in crate::doctor) fn outage(scope: Scope, state: State) -> OutageView {
 /// What would become of a site of which one server stays by its own policy.
 pub(in crate::doctor) fn plan_with_one_left() -> OutagePlan {
     golden!("reply.OutagePlan.json")
+}
+
+/// A server on m1 that is to run and has just come into this state.
+pub(in crate::doctor) fn server(name: &str, state: vm::State) -> VmView {
+    let mut server: VmView = golden!("reply.VmView.json");
+    (server.name, server.state, server.desired) = (name.parse().unwrap(), state, vm::Desired::Running);
+    (server.node, server.fault, server.changed_at) = (Some("m1".parse().unwrap()), None, NOW);
+    server
 }
 
 /// A cluster in which nothing is wrong.

@@ -1,0 +1,136 @@
+//! Servers that are to run and do not.
+
+use std::collections::BTreeMap;
+
+use watari_contracts::scheduler::{Fault, VmView};
+use watari_model::{
+    NodeName, Said,
+    vm::{Desired, State},
+};
+
+use super::joined;
+use crate::{
+    doctor::{
+        facts::Facts,
+        finding::{Finding, said},
+    },
+    format,
+    lang::Lang,
+    texts::{states, troubles::Trouble},
+};
+
+/// What is on its way to running, or is tried again, has so long.
+const PATIENCE_MS: u64 = 60_000;
+/// So many on one node and for one reason are one finding.
+const MANY: usize = 3;
+/// What an outage wants off is told of with the outage.
+const OF_AN_OUTAGE: &str = "outage.";
+
+/// Servers that are to run and are off, or do not come to run.
+pub(super) fn down(facts: &Facts) -> Vec<Finding> {
+    let (mut found, mut told) = (Vec::new(), BTreeMap::<(Option<&NodeName>, &str), Vec<(&VmView, &Fault)>>::new());
+    for vm in facts.idle.iter().filter(|vm| vm.desired == Desired::Running) {
+        let waits = facts.now.millis_since(vm.changed_at) < PATIENCE_MS;
+        match (&vm.fault, vm.state) {
+            (Some(fault), _) if fault.code.starts_with(OF_AN_OUTAGE) => {}
+            (Some(fault), State::Failed | State::Stopped) => told.entry(key(vm, fault)).or_default().push((vm, fault)),
+            (Some(fault), _) if !waits => told.entry(key(vm, fault)).or_default().push((vm, fault)),
+            (None, _) if !waits => found.push(on(vm.node.as_ref(), hangs(vm))),
+            _ => {}
+        }
+    }
+    for ((node, _), servers) in told {
+        if servers.len() < MANY {
+            found.extend(servers.iter().map(|(vm, fault)| on(node, alone(vm, fault))));
+        } else {
+            found.extend(together(&servers).map(|trouble| on(node, trouble)));
+        }
+    }
+    found
+}
+
+fn key<'f>(vm: &'f VmView, fault: &'f Fault) -> (Option<&'f NodeName>, &'f str) {
+    (vm.node.as_ref(), fault.code.as_str())
+}
+
+fn on(node: Option<&NodeName>, trouble: Trouble) -> Finding {
+    match node {
+        Some(node) => Finding::on(node, trouble),
+        None => Finding::of(trouble),
+    }
+}
+
+fn hangs(vm: &VmView) -> Trouble {
+    Trouble::ServerHangs { vm: said(&vm.name), state: state(vm), since: said(format::moment(vm.changed_at)) }
+}
+
+fn alone(vm: &VmView, fault: &Fault) -> Trouble {
+    let (cause, remedy) = words(fault);
+    Trouble::ServerDown { vm: said(&vm.name), state: state(vm), cause, remedy }
+}
+
+fn together(servers: &[(&VmView, &Fault)]) -> Option<Trouble> {
+    let (_, fault) = servers.first()?;
+    let (cause, remedy) = words(fault);
+    let names = joined(servers.iter().map(|(vm, _)| &vm.name));
+    Some(Trouble::ServersDown { count: said(servers.len()), servers: names, cause, remedy })
+}
+
+fn words(fault: &Fault) -> (Said, Said) {
+    (Said::new(fault.cause.clone(), fault.ja.cause.clone()), Said::new(fault.remedy.clone(), fault.ja.remedy.clone()))
+}
+
+fn state(vm: &VmView) -> Said {
+    let word = vm.state.word();
+    Said::new(states::shown(Lang::En, word), states::shown(Lang::Ja, word))
+}
+
+#[cfg(test)]
+mod tests {
+    use watari_model::Refusal;
+
+    use super::*;
+    use crate::doctor::{
+        checks::tests::codes,
+        facts::sample::{NOW, healthy, server},
+    };
+
+    fn stranded(name: &str) -> VmView {
+        let fault = Refusal::VmStranded { vm: name.to_owned(), node: "m1".to_owned() };
+        VmView { fault: Some(Fault::from(&fault)), ..server(name, State::Stopped) }
+    }
+
+    #[test]
+    fn a_server_that_is_to_run_and_is_off_is_named_with_its_reason() {
+        let mut facts = healthy();
+        facts.idle = vec![stranded("mail")];
+        let found = down(&facts);
+        assert_eq!((codes(&found), found[0].nodes.len()), (vec!["vm.down"], 1));
+        assert!(matches!(&found[0].trouble, Trouble::ServerDown { cause, .. } if cause.en.contains("only disk")));
+        // Who is off because somebody wants it so is well, and so is who is off for an outage.
+        facts.idle[0].desired = Desired::Stopped;
+        assert_eq!(down(&facts), []);
+        facts.idle = vec![stranded("mail")];
+        facts.idle[0].fault.as_mut().unwrap().code = "outage.no-time".to_owned();
+        assert_eq!(down(&facts), []);
+    }
+
+    #[test]
+    fn who_starts_has_time_and_is_then_named_whether_or_not_a_reason_is_known() {
+        let mut facts = healthy();
+        let late = NOW.minus_millis(PATIENCE_MS);
+        facts.idle = vec![server("mail", State::Starting), VmView { state: State::Starting, ..stranded("web") }];
+        assert_eq!(down(&facts), []);
+        facts.idle.iter_mut().for_each(|vm| vm.changed_at = late);
+        assert_eq!(codes(&down(&facts)), ["vm.hangs", "vm.down"]);
+    }
+
+    #[test]
+    fn many_that_are_off_for_one_reason_are_one_finding() {
+        let mut facts = healthy();
+        facts.idle = ["a", "b", "c", "d"].map(stranded).into();
+        let found = down(&facts);
+        assert_eq!(codes(&found), ["vm.several-down"]);
+        assert!(matches!(&found[0].trouble, Trouble::ServersDown { servers, .. } if servers.en == "a, b, c, d"));
+    }
+}
