@@ -257,8 +257,8 @@ refusals! {
         ja "サーバ {vm} は移行後ノード {node} で動いていますが、移行前と違ってそのアドレスで応答しません" "`watari vm console-log {vm}` とノード {node} のブリッジを確認してください。戻すには watari vm migrate {vm} --to {from} を実行します";
     /// The server's own policy says that it stays.
     PolicyStays { vm } "outage.policy-stays" 409 No
-        en "server {vm} does not leave: its policy is `evacuate: stay`" "stop it by hand before the power goes, or change its policy"
-        ja "サーバ {vm} は方針 `evacuate: stay` により退避しません" "電源が切れる前に手動で停止するか、方針を変更してください";
+        en "server {vm} does not leave: its policy is `evacuate: stay`" "stop it before the power goes (watari vm stop {vm}), or let it leave: watari vm edit {vm} --evacuate live"
+        ja "サーバ {vm} は方針 `evacuate: stay` により退避しません" "電源が切れる前に watari vm stop {vm} で停止するか、watari vm edit {vm} --evacuate live で退避の対象にしてください";
     /// A server that is not running cannot cross live.
     NotRunning { vm, state } "outage.not-running" 409 No
         en "server {vm} is {state} and cannot cross live" "start it, or leave it: its disk stays at home"

@@ -90,7 +90,7 @@ pub(super) struct Restored {
     pub(super) documents: usize,
     /// Every server, and what its nodes said.
     pub(super) servers: Vec<Server>,
-    /// Servers that were made after the backup: they run on, and have no document.
+    /// Servers that nodes have and the backup has not: newer, or deleted before it. They are left as they are.
     pub(super) strangers: Vec<Stranger>,
     /// Nodes of the backup that said nothing.
     pub(super) silent: Vec<NodeName>,

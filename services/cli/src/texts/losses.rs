@@ -20,15 +20,15 @@ pub fn restored(lang: Lang, documents: usize) -> String {
     }
 }
 
-/// A server that runs and has no document.
+/// A server that a node has and that has no document.
 #[must_use]
 pub fn stranger(lang: Lang, vm: &str, node: &str) -> String {
     match lang {
         Lang::En => format!(
-            "node {node} has server {vm}, which was made after the backup: it has no document and is left alone"
+            "node {node} has server {vm}, which is not in the backup: newer, or deleted earlier. It has no document and is left alone; look at it on {node}: virsh dominfo {vm}"
         ),
         Lang::Ja => format!(
-            "ノード {node} のサーバ {vm} はバックアップより後に作られたもので、文書がありません。そのままにします"
+            "ノード {node} のサーバ {vm} はバックアップに含まれていません (より新しいか、それ以前に削除されたものです)。文書がないため、そのままにします。{node} で virsh dominfo {vm} を実行して確認してください"
         ),
     }
 }
