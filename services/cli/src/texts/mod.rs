@@ -1,5 +1,6 @@
 //! What the command says by itself, in both languages. What services refuse comes with its texts.
 
+pub mod ahead;
 pub mod faults;
 pub mod fencing;
 pub mod help;

@@ -106,6 +106,8 @@ impl Row for VmView {
             (Word::Changed, format::moment(self.changed_at)),
         ];
         details.extend(self.fault.iter().flat_map(|fault| fault_details(fault, lang)));
+        let ahead = self.preseed.as_ref().filter(|preseed| preseed.is_due()).and_then(|preseed| preseed.fault.as_ref());
+        details.extend(ahead.map(Fault::from).iter().flat_map(|fault| fault_details(fault, lang)));
         details
     }
 

@@ -2,7 +2,7 @@
 
 use watari_contracts::scheduler::{GetVm, VmView};
 use watari_model::{
-    Refusal,
+    NodeName, Refusal,
     vm::{Desired, State},
 };
 
@@ -12,7 +12,7 @@ use crate::{
     lang::Lang,
     options::Waiting,
     progress::Progress,
-    texts::{states, words},
+    texts::{ahead, states, words},
     wait,
 };
 
@@ -62,7 +62,7 @@ pub(super) async fn rebooted(ctx: &Context, waiting: Waiting, asked: VmView) -> 
 /// # Errors
 /// [`Failure::Fault`] with the server's own, if it does not run any more.
 pub(super) async fn preseeded(ctx: &Context, waiting: Waiting, asked: VmView) -> Result<VmView, Failure> {
-    reach(ctx, waiting, asked, |view| match view.state {
+    reach_telling(ctx, waiting, asked, sending_ahead, |view| match view.state {
         State::Running | State::Migrating | State::Starting => {
             let done = view.preseed.as_ref().is_none_or(|preseed| !preseed.is_due());
             done.then_some(Reached::There)
@@ -91,13 +91,24 @@ async fn reach(
     asked: VmView,
     reached: impl Fn(&VmView) -> Option<Reached>,
 ) -> Result<VmView, Failure> {
+    reach_telling(ctx, waiting, asked, doing, reached).await
+}
+
+/// The same, with other words for what it is doing meanwhile.
+async fn reach_telling(
+    ctx: &Context,
+    waiting: Waiting,
+    asked: VmView,
+    tell: fn(&VmView, Lang) -> String,
+    reached: impl Fn(&VmView) -> Option<Reached>,
+) -> Result<VmView, Failure> {
     let mut progress = Progress::new();
     let name = asked.name.clone();
     let look = |view: VmView| match reached(&view) {
         Some(Reached::There) => Ok(Some(view)),
         Some(Reached::Broken) => Err(broken(view)),
         None => {
-            progress.doing(view.name.as_str(), &doing(&view, ctx.out.lang));
+            progress.doing(view.name.as_str(), &tell(&view, ctx.out.lang));
             Ok(None)
         }
     };
@@ -145,5 +156,33 @@ fn doing(view: &VmView, lang: Lang) -> String {
             words::because(lang, &word, cause)
         }
         None => word,
+    }
+}
+
+/// Where its disk goes, and why it is not there yet.
+fn sending_ahead(view: &VmView, lang: Lang) -> String {
+    let Some(preseed) = view.preseed.as_ref().filter(|preseed| preseed.is_due()) else { return doing(view, lang) };
+    let text = ahead::sending(lang, preseed.to.as_ref().map(NodeName::as_str));
+    let cause = preseed.fault.as_ref().map(|fault| match lang {
+        Lang::En => fault.english().cause,
+        Lang::Ja => fault.japanese().cause,
+    });
+    cause.map_or_else(|| text.clone(), |cause| words::because(lang, &text, &cause))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_waits_for_a_disk_learns_where_it_goes_and_why_it_does_not() {
+        let sample = include_str!("../../../../shared/contracts/tests/golden/reply.VmView.json");
+        let mut view: VmView = serde_json::from_str::<Vec<_>>(sample).unwrap().swap_remove(0);
+        assert_eq!(sending_ahead(&view, Lang::En), "its disk is being sent ahead to y1");
+        let preseed = view.preseed.as_mut().unwrap();
+        let detail = watari_model::Said::both("full");
+        (preseed.to, preseed.fault) = (None, Some(Refusal::NoRoom { vm: "mail".to_owned(), detail }));
+        let told = sending_ahead(&view, Lang::En);
+        assert!(told.starts_with("a node is being chosen") && told.contains("no node can take server mail"), "{told}");
     }
 }
