@@ -9,6 +9,7 @@ use std::future::Future;
 
 use async_nats::HeaderMap;
 use serde::Deserialize;
+use watari_contracts::history::RESTORE;
 
 use crate::Context;
 
@@ -79,6 +80,12 @@ pub(crate) fn inject(headers: &mut HeaderMap, ctx: &Context) {
             headers.insert(BY, if identity.is_empty() { ctx.service().name() } else { identity.as_str() });
         }
     }
+}
+
+/// Puts into the headers of a write that a backup puts it back, and who does so.
+pub(crate) fn inject_restoring(headers: &mut HeaderMap, identity: &str) {
+    headers.insert(BY, if identity.is_empty() { "backup" } else { identity });
+    headers.insert(WHY, RESTORE);
 }
 
 /// Who had a document written, and for which request, as far as its headers say.

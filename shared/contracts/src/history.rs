@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use watari_model::{Timestamp, VmName};
 
+/// Why a document was written that a backup put back: nobody asked a service for it.
+pub const RESTORE: &str = "backup.restore";
+
 /// Who did what, when and why, newest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -38,6 +38,11 @@ pub(crate) fn summarise(bucket: &str, key: &str, before: Option<&str>, after: Op
     format!("{key}: {what}")
 }
 
+/// Says that a backup has put a document back: what differs from before was done by nobody.
+pub(crate) fn restored(key: &str) -> String {
+    format!("{key}: restored from a backup")
+}
+
 /// Reads both forms and asks `line` about them; what it has no word for is told in general.
 fn told<T: DeserializeOwned>(
     before: Option<&str>,

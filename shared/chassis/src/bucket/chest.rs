@@ -14,7 +14,7 @@ use super::{
     past::STALLED,
     write::{PutFault, is_conflict, is_key},
 };
-use crate::{Bus, run::chain};
+use crate::{Bus, act, run::chain};
 
 /// How often a list is tried anew.
 const LISTS: u32 = 4;
@@ -27,6 +27,8 @@ pub struct Chest {
     past: Past,
     jetstream: jetstream::Context,
     patience: Duration,
+    /// Who puts documents back, for the history.
+    identity: String,
 }
 
 impl Chest {
@@ -36,8 +38,9 @@ impl Chest {
     /// [`ReadError::Bus`].
     pub async fn find(bus: &Bus, bucket: &'static str) -> Result<Option<Self>, ReadError> {
         let past = Past::on(bus, bucket).await?;
-        let (jetstream, patience) = (bus.jetstream().clone(), bus.settings().request_timeout);
-        Ok(past.map(|past| Self { past, jetstream, patience }))
+        let (jetstream, settings) = (bus.jetstream().clone(), bus.settings());
+        let (patience, identity) = (settings.request_timeout, settings.identity.clone());
+        Ok(past.map(|past| Self { past, jetstream, patience, identity }))
     }
 
     /// How far it is, by the word of the stream's leader.
@@ -143,6 +146,7 @@ impl Chest {
         }
         let mut headers = HeaderMap::new();
         headers.insert("Nats-Expected-Last-Subject-Sequence", expected.to_string());
+        act::inject_restoring(&mut headers, &self.identity);
         let subject = format!("{}{key}", self.past.store.prefix);
         let publish = self.jetstream.publish_with_headers(subject, headers, payload);
         let acknowledged = async { publish.await?.await };

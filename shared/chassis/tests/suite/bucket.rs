@@ -4,7 +4,7 @@ use crate::support::{SOON, Thing, context, context_of};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use tokio::time::timeout;
-use watari_chassis::{Bucket, Chest, ReadError, Shape, WriteError};
+use watari_chassis::{Bucket, Chest, Past, ReadError, Shape, WriteError};
 use watari_contracts::Service;
 use watari_testkit::{NatsCluster, NatsServer};
 
@@ -139,6 +139,9 @@ async fn a_backup_reads_what_is_there_as_bytes_and_puts_back_only_where_nothing_
     assert_eq!(chest.put_new("a", &there[0].payload).await.unwrap(), there[0].revision, "it is there already");
     chest.put_new("gone", &written(&Thing::new("gone", 3))).await.unwrap();
     assert_eq!(things.get("gone").await.unwrap().unwrap().value, Thing::new("gone", 3));
+    let past = Past::find(&ctx, "things").await.unwrap().unwrap().read(1, 100).await.unwrap();
+    let why = |key: &str| past.iter().rfind(|write| write.key == key).and_then(|write| write.why.clone());
+    assert_eq!((why("a"), why("gone").as_deref()), (None, Some("backup.restore")), "the history is told");
     let stale = chest.replace("a", 999, written(&Thing::new("a", 2))).await;
     assert!(matches!(stale, Err(WriteError::Conflict { .. })));
 }

@@ -77,6 +77,24 @@ async fn a_summary_tells_what_changed_within_a_batch_and_across_batches() {
 }
 
 #[tokio::test]
+async fn what_a_backup_puts_back_is_told_as_that_and_not_as_what_its_counters_say() {
+    let dir = TempDir::new();
+    let store = Store::open(&dir.path().join("history.db")).await.unwrap();
+    let vm = |revision: u64, asked: u64, home: &str, why: Option<&str>| Change {
+        bucket: "vms".to_owned(),
+        key: "mail".to_owned(),
+        document: Some(format!(r#"{{"name":"mail","home":"{home}","migrations":{asked},"reboots":{{"asked":{asked}}}}}"#)),
+        why: why.map(str::to_owned),
+        ..site(revision, i64::try_from(revision).unwrap(), None)
+    };
+    store.add(&[vm(1, 0, "a", None), vm(2, 1_000, "b", Some("backup.restore"))], 1 << 16).await.unwrap();
+    assert_eq!(summaries(&store).await[1], "mail: restored from a backup");
+    let told = store.told(&Wanted { limit: 1, ..Wanted::default() }).await.unwrap();
+    let fields: Vec<&str> = told[0].fields.iter().map(|change| change.field.as_str()).collect();
+    assert_eq!(fields, ["home"]);
+}
+
+#[tokio::test]
 async fn a_large_document_is_noted_without_its_text() {
     let dir = TempDir::new();
     let store = Store::open(&dir.path().join("history.db")).await.unwrap();

@@ -1,11 +1,11 @@
 //! Reading who did what: changes with the document before each and after it.
 
 use sqlx::{QueryBuilder, Row, Sqlite, sqlite::SqliteRow};
-use watari_contracts::history::{HistoryChange, Place};
+use watari_contracts::history::{HistoryChange, Place, RESTORE};
 use watari_model::Timestamp;
 
 use super::{Store, StoreError, nanos, read::moment, signed};
-use crate::history::fields::differences;
+use crate::history::fields::{differences, is_counter};
 
 /// A deleted document as JSON; one that was too large to be kept is no JSON.
 const WITH_BOTH: &str = "SELECT e.at_ns, e.bucket, e.key, e.revision, e.written_by, e.why, e.summary,
@@ -66,14 +66,18 @@ impl Store {
 
 fn change(row: &SqliteRow) -> Result<HistoryChange, StoreError> {
     let (after, before): (String, String) = (row.try_get(7)?, row.try_get(8)?);
-    let (fields, fields_left_out) = differences(&before, &after);
+    let (mut fields, fields_left_out) = differences(&before, &after);
+    let why: Option<String> = row.try_get(5)?;
+    if why.as_deref() == Some(RESTORE) {
+        fields.retain(|change| !is_counter(&change.field));
+    }
     Ok(HistoryChange {
         at: moment(row.try_get(0)?),
         bucket: row.try_get(1)?,
         key: row.try_get(2)?,
         revision: u64::try_from(row.try_get::<i64, _>(3)?).unwrap_or(0),
         by: row.try_get(4)?,
-        why: row.try_get(5)?,
+        why,
         summary: row.try_get(6)?,
         fields,
         fields_left_out,

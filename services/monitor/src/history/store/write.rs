@@ -3,13 +3,14 @@
 use std::collections::HashMap;
 
 use sqlx::{Row, SqliteConnection};
+use watari_contracts::history::RESTORE;
 use watari_model::{
     Timestamp,
     migration::{Migration, State},
 };
 
 use super::{Store, StoreError, nanos, signed};
-use crate::history::summary::summarise;
+use crate::history::summary::{restored, summarise};
 
 /// One write of one document.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -126,7 +127,7 @@ async fn insert(
     .bind(&change.key)
     .bind(signed(change.revision))
     .bind(after.is_none())
-    .bind(summarise(&change.bucket, &change.key, before, after))
+    .bind(line(change, before))
     .bind(after.filter(|text| text.len() <= most_bytes))
     .bind(change.by.as_deref())
     .bind(change.why.as_deref())
@@ -138,6 +139,13 @@ async fn insert(
         measure(connection, &migration, change.at).await?;
     }
     Ok(done.rows_affected())
+}
+
+fn line(change: &Change, before: Option<&str>) -> String {
+    if change.why.as_deref() == Some(RESTORE) {
+        return restored(&change.key);
+    }
+    summarise(&change.bucket, &change.key, before, change.document.as_deref())
 }
 
 fn completed(change: &Change) -> Option<Migration> {
