@@ -136,7 +136,7 @@ pub struct Usage {
     pub vcpu_seconds: u64,
     /// MiB of memory times seconds, while it ran.
     pub memory_mib_seconds: u64,
-    /// GiB of disk times seconds, while it existed.
+    /// GiB of disk times seconds, from when it was given to a node until it was gone.
     pub disk_gib_seconds: u64,
     /// How long there was one of which the history does not reach back to say more. This is in no
     /// other number.

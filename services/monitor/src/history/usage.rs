@@ -26,6 +26,8 @@ pub(crate) struct Form {
     pub(crate) uuid: String,
     pub(crate) created: Timestamp,
     pub(crate) size: Size,
+    /// Whether it has, or may have, a disk: it was given to a node.
+    pub(crate) placed: bool,
     pub(crate) runs: bool,
 }
 
@@ -43,7 +45,8 @@ impl From<&Vm> for Form {
     fn from(vm: &Vm) -> Self {
         // From when it is seen running until it is seen off.
         let runs = matches!(vm.state, State::Running | State::Migrating | State::Stopping);
-        Self { uuid: vm.uuid.clone(), created: vm.created_at, size: vm.spec.size(), runs }
+        let (uuid, created, size, placed) = (vm.uuid.clone(), vm.created_at, vm.spec.size(), vm.grant.is_some());
+        Self { uuid, created, size, placed, runs }
     }
 }
 
@@ -114,7 +117,9 @@ impl Meter {
         let product = |amount: u64| amount.saturating_mul(ms);
         let sum = &mut self.sum;
         sum.existed_ms = sum.existed_ms.saturating_add(ms);
-        sum.disk_gib_ms = sum.disk_gib_ms.saturating_add(product(form.size.disk_gib));
+        if form.placed {
+            sum.disk_gib_ms = sum.disk_gib_ms.saturating_add(product(form.size.disk_gib));
+        }
         if form.runs {
             sum.ran_ms = sum.ran_ms.saturating_add(ms);
             sum.vcpu_ms = sum.vcpu_ms.saturating_add(product(form.size.vcpus.into()));

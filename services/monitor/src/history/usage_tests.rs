@@ -10,7 +10,16 @@ fn at(ms: u64) -> Timestamp {
 
 fn form(created: u64, vcpus: u32, memory_mib: u64, disk_gib: u64, runs: bool) -> Seen {
     let size = Size { vcpus, memory_mib, disk_gib };
-    Seen::Is(Form { uuid: format!("made-at-{created}"), created: at(created), size, runs })
+    Seen::Is(Form { uuid: format!("made-at-{created}"), created: at(created), size, placed: true, runs })
+}
+
+#[test]
+fn a_server_that_no_node_ever_had_uses_no_disk_until_one_does() {
+    let on_a_node = form(0, 1, 100, 2, true);
+    let Seen::Is(form) = on_a_node.clone() else { panic!("{on_a_node:?}") };
+    let nowhere = Seen::Is(Form { placed: false, runs: false, ..form });
+    let sum = measured(0, 100, &[(0, nowhere), (60, on_a_node)]);
+    assert_eq!((sum.existed_ms, sum.ran_ms, sum.disk_gib_ms), (100, 40, 80));
 }
 
 fn measured(from: u64, until: u64, writes: &[(u64, Seen)]) -> Sum {

@@ -236,7 +236,7 @@ fn standing(turn: &Turn<'_>, outage: &Outage, reason: Reason, vm: &Vm) -> Standi
     let name = vm.name.to_string();
     let active = turn.migrations_of(&vm.name).any(|m| !m.state.over());
     if let Some(node) = vm.node().filter(|node| turn.unreachable(node)) {
-        return Standing::Left(Refusal::VmUnreachable { vm: name, node: node.to_string() });
+        return Standing::Left(out_of_reach(turn, vm, node));
     }
     if vm.crossing.is_some() || active {
         return Standing::Moving;
@@ -261,6 +261,17 @@ fn standing(turn: &Turn<'_>, outage: &Outage, reason: Reason, vm: &Vm) -> Standi
         return Standing::Left(Refusal::PolicyStays { vm: name });
     }
     if vm.state == vm::State::Running { tried(turn, outage, reason, vm) } else { Standing::Waiting }
+}
+
+/// Why a server stays whose node is not heard: nobody knows what becomes of it, unless the node is known to be off.
+fn out_of_reach(turn: &Turn<'_>, vm: &Vm, node: &NodeName) -> Refusal {
+    let (name, there) = (vm.name.to_string(), node.to_string());
+    match vm.desired {
+        _ if !turn.is_off(node) || vm.crossing.is_some() => Refusal::VmUnreachable { vm: name, node: there },
+        Desired::Running => Refusal::VmStranded { vm: name, node: there },
+        Desired::Stopped => Refusal::NotRunning { vm: name, state: vm.state.word().to_owned() },
+        Desired::Deleted => Refusal::DeletionWaits { vm: name, node: there },
+    }
 }
 
 /// The tries of this leg that did not succeed, newest last.

@@ -26,7 +26,7 @@ const FORGOTTEN_MS: u64 = 86_400_000;
 /// What the plan says of a server that is off: nothing runs that could be lost.
 const OFF: &str = "outage.not-running";
 /// What the plan says of servers whose node is silent or off, of which the node's own finding tells.
-const AWAY: [&str; 2] = ["vm.unreachable", "vm.stranded"];
+const AWAY: [&str; 3] = ["vm.unreachable", "vm.stranded", "vm.deletion-waits"];
 /// What the plan says of a server whose own policy keeps it where it is.
 const STAYS: &str = "outage.policy-stays";
 

@@ -2,16 +2,18 @@
 //! is only there is started nowhere else.
 
 use watari_model::{
-    NodeName, Refusal, VmName, migration,
+    NodeName, Refusal, SiteName, VmName, migration,
     vm::{Desired, State},
 };
 
 use super::{
     agent::{Disk, Process},
+    documents::at,
     flow::Stage,
     sim::{Broken, Event, Faults, Sim},
     wishes::Wish,
 };
+use crate::core::forecast::forecast;
 
 const CALM: Faults = Faults { loss: 0, twice: 0, every: 0, power: false, aim: 0, looks: 0 };
 /// Longer than it takes until a silent node is lost.
@@ -186,4 +188,22 @@ fn what_runs_on_a_node_that_comes_back_is_not_touched_and_neither_is_what_nobody
     sim.run(sim.now + 60_000);
     assert_eq!(sim.guest(&node, &mail()).disk, Disk::Whole, "{}", sim.story());
     assert_eq!(sim.violation, None);
+}
+
+#[test]
+fn the_plan_says_of_a_server_on_a_node_that_is_off_what_its_document_says() {
+    let (mut sim, node) = running(1);
+    sim.darken(&node);
+    sim.run(sim.now + LOST);
+    let site: SiteName = sim.hosts[&node].site.parse().unwrap();
+    let why = |sim: &Sim| {
+        let plan = forecast(&sim.snapshot(), &sim.rules, &site, at(sim.now)).unwrap();
+        plan.left.iter().map(|left| left.fault.code()).collect::<Vec<_>>()
+    };
+    assert_eq!(why(&sim), ["vm.unreachable"]);
+    sim.say_off(&node, false);
+    sim.run(sim.now + 10_000);
+    assert_eq!(why(&sim), ["vm.stranded"]);
+    sim.amend("mail", |vm| vm.desired = Desired::Stopped);
+    assert_eq!(why(&sim), ["outage.not-running"]);
 }
