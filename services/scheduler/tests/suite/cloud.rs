@@ -235,7 +235,7 @@ async fn a_plan_says_what_the_evacuation_then_does_and_changes_nothing() {
     cloud.ask(&CreateVm { site: Some("myodaiji".parse().unwrap()), ..stays }).await.unwrap();
     cloud.until("old", |vm| vm.state == State::Running).await;
 
-    let wanted = PlanOutage { site: "myodaiji".parse().unwrap() };
+    let wanted = PlanOutage { site: "myodaiji".parse().unwrap(), seconds: None };
     let plan = cloud.ask(&wanted).await.unwrap();
     assert_eq!((plan.moves.len(), plan.failed.len(), plan.waiting.len()), (3, 1, 0), "{plan:?}");
     assert_eq!((plan.failed[0].vm.as_str(), plan.failed[0].code.as_str()), ("old", "outage.policy-stays"));
@@ -257,7 +257,7 @@ async fn a_plan_says_what_the_evacuation_then_does_and_changes_nothing() {
     let known = cloud.ask(&wanted).await.unwrap();
     assert!(known.moves.iter().all(|m| m.measured && m.bytes == 1_010), "{known:?}");
     assert!(known.bytes_per_second.is_some() && known.estimated_ms.is_some());
-    let unknown = PlanOutage { site: "nowhere".parse().unwrap() };
+    let unknown = PlanOutage { site: "nowhere".parse().unwrap(), seconds: None };
     assert!(matches!(cloud.ask(&unknown).await, Err(Refusal::SiteUnknown { .. })));
 }
 

@@ -54,7 +54,7 @@ pub(crate) fn commands(samples: &Samples) {
         ($($command:ident)*) => { $(samples.command::<agent::$command>();)* };
     }
     check! {
-        Start Stop Reboot Remove Receive Send Abort Resume Freeze SendAhead Discard Release Observe ObserveAll TakeInventory
+        Start Stop Suspend Reboot Remove Receive Send Abort Resume Freeze SendAhead Discard Release Observe ObserveAll TakeInventory
         ReadConsole
     }
     samples.command::<plan::LayPlan>();

@@ -164,6 +164,7 @@ pub(crate) fn server_of(port: &Port, at: Timestamp) -> vm::Vm {
         pending: None,
         reboots: vm::Reboots::default(),
         preseed: None,
+        halt: None,
         migrations: 0,
         requests: Vec::new(),
         created_at: at,
