@@ -2,6 +2,7 @@
 
 mod backup;
 mod calendar;
+mod deadline;
 mod doctor;
 mod doors;
 mod failures;
@@ -52,6 +53,7 @@ pub fn all() -> Vec<Scenario> {
         kills::SCENARIOS,
         power::SCENARIOS,
         ups::SCENARIOS,
+        deadline::SCENARIOS,
         calendar::SCENARIOS,
         pauses::SCENARIOS,
         seed::SCENARIOS,

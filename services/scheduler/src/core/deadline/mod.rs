@@ -215,7 +215,7 @@ pub(crate) fn ways(turn: &Turn<'_>, time: Time, servers: &[&Vm]) -> Vec<Way> {
     let takes_mib = turn.rules.deadline.save_mib.saturating_mul(time.stop_ms) / 2_000;
     let mut taken: BTreeMap<&NodeName, u64> = BTreeMap::new();
     for vm in turn.snap.vms.values().map(|entry| &entry.value) {
-        if let Some(node) = vm.node().filter(|_| vm.suspends() && vm.state != vm::State::Suspended) {
+        if let Some(node) = vm.node().filter(|_| vm.suspends()) {
             *taken.entry(node).or_default() += vm.spec.memory_mib;
         }
     }
