@@ -162,10 +162,15 @@ impl Hypervisor {
     pub async fn state(&self, name: &str) -> Result<DomainState> {
         let look = |domain: &virt::domain::Domain| -> std::result::Result<DomainState, virt::error::Error> {
             let state = DomainState::from_raw(ffi::state(domain)?);
-            let off = matches!(state, DomainState::ShutOff(_));
+            let DomainState::ShutOff(reason) = state else { return Ok(state) };
             // A driver that cannot save has saved nothing.
-            let saved = off && domain.has_managed_save(0).unwrap_or(false);
-            Ok(if saved { DomainState::ShutOff(StopReason::Saved) } else { state })
+            let saved = domain.has_managed_save(0).unwrap_or(false);
+            Ok(DomainState::ShutOff(match reason {
+                _ if saved => StopReason::Saved,
+                // It was, and somebody did not want that any more.
+                StopReason::Saved => StopReason::Destroyed,
+                reason => reason,
+            }))
         };
         match self.on_domain("read the domain's state", name, look).await {
             Ok(state) => Ok(state),

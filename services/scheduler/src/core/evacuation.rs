@@ -3,7 +3,8 @@
 //! With each turn every server concerned is one of: moving (a migration is not over), waiting (it
 //! is starting, or a failed try is too recent), to be placed, off because there is no time
 //! ([`deadline`]), or left with a reason. When nobody moves, waits or can be placed, the leg is over. One
-//! server's failure is its own reason and nobody else's. Of an outage that is paused nothing is decided but what must not stay half done.
+//! server's failure is its own reason and nobody else's. Of an outage that is paused nothing is decided but
+//! what must not stay half done.
 
 use std::collections::BTreeMap;
 
