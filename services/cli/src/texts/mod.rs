@@ -2,6 +2,7 @@
 
 pub mod faults;
 pub mod fencing;
+pub mod halts;
 pub mod help;
 pub mod hints;
 pub mod losses;

@@ -98,6 +98,7 @@ fn every_fixed_spelling_is_understood() {
         "outage show myodaiji --wait",
         "outage start myodaiji",
         "outage plan myodaiji",
+        "outage plan myodaiji --minutes 2",
         "outage pause myodaiji",
         "outage pause myodaiji-1 -o json",
         "outage resume myodaiji --wait --wait-timeout 5m",

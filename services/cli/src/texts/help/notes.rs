@@ -23,6 +23,10 @@ pub(super) const TEXTS: &[Text] = &[
         "知らせを受けた後の動作は、スケジューラの設定の [power] で決まります。\nモニタの設定 ([[ups]]) にある UPS からは自動で伝わり、応答している間はその内容が優先されます。",
     ),
     (
+        "With little time the servers of the highest priority for their time on the link cross; the others are suspended or shut down before the power goes, and started again afterwards. Without --minutes the time is that which the site's battery was said to last, if it is on battery.",
+        "時間が足りない場合は、転送時間あたりの優先度が高いサーバから移動します。残りは電源が切れる前に休止または停止し、\n停電の終了後に再び起動します。--minutes を省略すると、バッテリー動作中のサイトでは、知らされている残り時間で計算します。",
+    ),
+    (
         "A date and a time of day are meant in this machine's time zone. How long before that the evacuation begins, and whether servers come home by themselves, is set in the scheduler's configuration, section [outages]. Until then `watari outage show` says how it would go now.",
         "日付と時刻は、このマシンのタイムゾーンで解釈します。\n退避を始める時期と、自動で帰還するかどうかは、スケジューラの設定の [outages] で決まります。\n開始までは、現時点の見込みを `watari outage show` で確認できます。",
     ),

@@ -107,6 +107,7 @@ pub(super) const TEXTS: &[Text] = &[
         "わかる場合、バッテリーの残り時間 (例: 600s、10m)",
     ),
     ("Where its power comes from now", "現在の電源"),
+    ("What if the power went in so many minutes", "この分数の後に電源が切れると仮定します"),
     ("The outage", "停電計画"),
     ("The outage, or the site that it empties", "停電計画、またはその対象のサイト"),
     (
