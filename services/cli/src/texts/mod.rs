@@ -3,6 +3,7 @@
 pub mod faults;
 pub mod help;
 pub mod hints;
+pub mod joining;
 pub mod losses;
 pub mod states;
 pub mod troubles;

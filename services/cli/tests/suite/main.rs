@@ -6,6 +6,7 @@ mod backup;
 mod calendar;
 mod command;
 mod doctor;
+mod joining;
 mod manual;
 mod next_steps;
 mod permissions;

@@ -140,6 +140,29 @@ pub(super) const TEXTS: &[Text] = &[
         "Cancel a migration that has not switched over; the server goes on where it was",
         "切り替え前の移行を取り消します。サーバは元の場所で動き続けます",
     ),
+    // --- further hosts ---------------------------------------------------------------------
+    (
+        "Make a cluster, with this host as its first front end",
+        "このホストを最初のフロントエンドとしてクラスタを作成します",
+    ),
+    (
+        "Tokens, with which further hosts join (as root on the first front end)",
+        "ホストを加えるためのトークン (最初のフロントエンドで root として実行)",
+    ),
+    ("Make a token and print it; it lets one host in", "トークンを作成して表示します。1 台だけ参加できます"),
+    ("List the tokens: who may still come, and who came", "トークンの一覧と、使用したホストを表示します"),
+    (
+        "Take a token back; a host that has joined with it stays",
+        "トークンを取り消します。それで参加済みのホストはそのままです",
+    ),
+    (
+        "Make this host one of a cluster, with a token from its first front end",
+        "最初のフロントエンドで作成したトークンを使って、このホストをクラスタに加えます",
+    ),
+    (
+        "Let hosts in that come with a token; systemd starts this on the front end that has the cluster's folder",
+        "トークンを持つホストを参加させます。クラスタのフォルダがあるフロントエンドで systemd が起動します",
+    ),
     // --- the rest --------------------------------------------------------------------------
     ("What happened, and what happens", "出来事の履歴と現在の動き"),
     (
