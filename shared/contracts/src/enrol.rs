@@ -5,6 +5,7 @@
 //! | --- | --- |
 //! | `GET` [`GREETING`] | 200 and a [`Greeting`] |
 //! | `POST` [`HOSTS`], an [`EnrolHost`] as the body | 200 and an [`Enrolled`]; the same again may be repeated |
+//! | `GET` [`NATS`], from the address of a NATS server | 200 and a [`HostFile`], its configuration |
 //!
 //! Everything else is answered with a [`Fault`](crate::scheduler::Fault): 400 what makes no sense, 403 what
 //! the token does not permit, 409 what does not go together with the cluster, 500 what broke.
@@ -20,6 +21,8 @@ pub const PORT: u16 = 8445;
 pub const GREETING: &str = "/v1/cluster";
 /// Where hosts are enrolled.
 pub const HOSTS: &str = "/v1/hosts";
+/// Where a NATS server's host fetches its configuration.
+pub const NATS: &str = "/v1/nats";
 /// The longest body of a request, in bytes.
 pub const MOST_BYTES: usize = 64 * 1024;
 
@@ -98,6 +101,6 @@ pub struct Enrolled {
     pub site: SiteName,
     /// Everything that it needs but its private keys.
     pub files: Vec<HostFile>,
-    /// NATS servers that do not know the host before they are brought their new configuration.
+    /// NATS servers that know the host once they have fetched their new configuration.
     pub elsewhere: Vec<NodeName>,
 }

@@ -38,7 +38,7 @@ use crate::{
 pub const DIR: &str = "/etc/watari/cluster";
 const DESCRIPTION: &str = "cluster.toml";
 const TOKENS: &str = "tokens.json";
-const NATS: &str = "etc/nats/nats.conf";
+pub(super) const NATS: &str = "etc/nats/nats.conf";
 /// The longest name of an interface that Linux takes.
 const MOST_BRIDGE: usize = 15;
 
@@ -170,6 +170,17 @@ impl Held<'_> {
     /// [`Fault`].
     pub fn greeting(&self, now: Timestamp) -> Result<Greeting, Fault> {
         Ok(Greeting { cluster: self.cluster()?.name, now })
+    }
+
+    /// The configuration of the NATS server whose host is at `from`. It holds no secret.
+    ///
+    /// # Errors
+    /// [`Fault::NotAServer`] if there is none.
+    pub fn nats(&self, from: IpAddr) -> Result<HostFile, Fault> {
+        let cluster = self.cluster()?;
+        let host = cluster.nats_servers().find(|host| host.address == from);
+        let host = host.ok_or_else(|| Fault::NotAServer { seen: from.to_string() })?;
+        Ok(HostFile { path: NATS.to_owned(), text: self.text(&format!("hosts/{}/{NATS}", host.name))? })
     }
 
     /// Lets a host in that comes from `from`, and gives what it needs. `here` is this host, whose root is `root`.

@@ -10,10 +10,11 @@
 //! ```
 //!
 //! The service is the one process of a running cluster that can sign certificates: it is apart from all others,
-//! speaks to nobody but who comes, and runs only where the cluster's folder is.
+//! and speaks to nobody but who comes. Where the folder is not, it fetches what the host's own NATS server is to know.
 
 pub mod book;
 pub mod desk;
+mod follow;
 mod serve;
 pub mod token;
 
@@ -32,7 +33,7 @@ use crate::{
 use desk::Desk;
 use serve::Service;
 
-/// Let hosts in that come with a token; systemd starts this on the front end that has the cluster's folder
+/// Let hosts in that come with a token, and tell NATS of them; systemd starts this on front ends and the witness
 #[derive(Debug, Args)]
 pub struct Enrol {
     #[command(flatten)]
@@ -43,6 +44,9 @@ pub struct Enrol {
     /// Where to listen [default: port 8445 of this host's address]
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<SocketAddr>,
+    /// The front end to follow, if the folder is not here [default: the one that has it]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    front: Option<String>,
     /// The folder that is this host's root
     #[arg(long, value_name = "DIR", default_value = "/", hide = true)]
     root: PathBuf,
@@ -65,12 +69,15 @@ impl Folder {
 }
 
 impl Enrol {
-    /// Serves until it is told to stop.
+    /// Serves until it is told to stop, or follows the one that does.
     ///
     /// # Errors
     /// [`Failure`] if there is no cluster, or no listener to be had.
     pub async fn run(&self) -> Result<(), Failure> {
         let (desk, here) = (self.folder.desk(), host_name(self.host.as_deref())?);
+        if desk.description()?.is_none() {
+            return follow::run(&desk, &here, &self.root, self.front.as_deref()).await;
+        }
         let (address, tls) = {
             let held = desk.hold()?;
             let cluster = held.cluster()?;

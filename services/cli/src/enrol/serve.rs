@@ -23,8 +23,10 @@ use rustls::{
 };
 use tokio::task::spawn_blocking;
 use watari_chassis::{Bounded, clock};
-use watari_contracts::enrol::{EnrolHost, GREETING, HOSTS, MOST_BYTES};
-use watari_contracts::scheduler;
+use watari_contracts::{
+    enrol::{EnrolHost, GREETING, HOSTS, MOST_BYTES, NATS},
+    scheduler,
+};
 use watari_model::NodeName;
 
 use super::desk::{Desk, Held};
@@ -67,6 +69,7 @@ pub(super) async fn run(service: Arc<Service>, address: &str, tls: ServerConfig)
     let routes = Router::new()
         .route(GREETING, get(greet))
         .route(HOSTS, post(enrol))
+        .route(NATS, get(nats))
         .layer(DefaultBodyLimit::max(MOST_BYTES))
         .with_state(service);
     let acceptor = RustlsAcceptor::new(RustlsConfig::from_config(Arc::new(tls)));
@@ -83,6 +86,12 @@ pub(super) async fn run(service: Arc<Service>, address: &str, tls: ServerConfig)
 async fn greet(State(service): State<Arc<Service>>) -> Response {
     let greeting = spawn_blocking(move || service.desk.hold()?.greeting(clock::now())).await;
     answer(greeting.unwrap_or_else(|_| Err(broken())))
+}
+
+async fn nats(State(service): State<Arc<Service>>, ConnectInfo(peer): ConnectInfo<SocketAddr>) -> Response {
+    let from = peer.ip().to_canonical();
+    let config = spawn_blocking(move || service.desk.hold()?.nats(from)).await;
+    answer(config.unwrap_or_else(|_| Err(broken())))
 }
 
 async fn enrol(
@@ -125,7 +134,8 @@ const fn status(fault: &Fault) -> StatusCode {
         | Fault::TokenUsed { .. }
         | Fault::TokenPart { .. }
         | Fault::TokenName { .. }
-        | Fault::TokenSite { .. } => StatusCode::FORBIDDEN,
+        | Fault::TokenSite { .. }
+        | Fault::NotAServer { .. } => StatusCode::FORBIDDEN,
         Fault::HostTaken { .. } | Fault::HostAddress { .. } | Fault::HostUnfit { .. } | Fault::KeyTaken { .. } => {
             StatusCode::CONFLICT
         }

@@ -12,7 +12,7 @@
 
 mod host;
 mod pinned;
-mod talk;
+pub(crate) mod talk;
 
 use std::{
     net::{IpAddr, SocketAddr, ToSocketAddrs, UdpSocket},

@@ -11,7 +11,7 @@ use rustls::{
 };
 use serde::de::DeserializeOwned;
 use watari_contracts::{
-    enrol::{EnrolHost, Enrolled, GREETING, Greeting, HOSTS},
+    enrol::{EnrolHost, Enrolled, GREETING, Greeting, HOSTS, HostFile, NATS},
     scheduler,
 };
 
@@ -26,19 +26,19 @@ use crate::{
 const CONNECT: Duration = Duration::from_secs(10);
 /// Everybody's configuration is made meanwhile.
 const ANSWER: Duration = Duration::from_secs(60);
-/// The longest answer, in bytes: a dozen files of some kilobytes.
-const MOST_ANSWER: usize = 1024 * 1024;
+/// The longest answer, in bytes: what NATS is to know has some six hundred for each node.
+const MOST_ANSWER: usize = 16 * 1024 * 1024;
 const CERTIFICATE: &str = "etc/watari/tls/host.crt";
 
 /// The front end that was named.
-pub(super) struct Front {
+pub(crate) struct Front {
     client: Client,
     address: String,
 }
 
 impl Front {
     /// Prepared to connect to `address` (with its port) from `own`, trusting `authority` alone.
-    pub(super) fn new(address: String, own: IpAddr, authority: Mark) -> Result<Self, Failure> {
+    pub(crate) fn new(address: String, own: IpAddr, authority: Mark) -> Result<Self, Failure> {
         let fault = |detail: String| Fault::FrontUnreachable { front: address.clone(), detail };
         let tls = Pinned::on(authority).client().map_err(|e| fault(e.to_string()))?;
         let client = Client::builder()
@@ -64,6 +64,12 @@ impl Front {
     pub(super) async fn enrol(&self, request: &EnrolHost) -> Result<Enrolled, Failure> {
         let body = serde_json::to_vec(request).map_err(|e| Fault::JoinBroken { detail: e.to_string() })?;
         let asked = self.client.post(format!("https://{}{HOSTS}", self.address)).body(body).send().await;
+        self.answered(asked).await
+    }
+
+    /// Asks for the configuration of this host's NATS server.
+    pub(crate) async fn nats(&self) -> Result<HostFile, Failure> {
+        let asked = self.client.get(format!("https://{}{NATS}", self.address)).send().await;
         self.answered(asked).await
     }
 
@@ -124,4 +130,59 @@ pub(super) fn check(enrolled: &Enrolled, authority: Mark, own: IpAddr, key: &str
     let builder = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
     builder.map_err(told)?.with_no_client_auth().with_single_cert(vec![own_certificate], key).map_err(told)?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use watari_contracts::enrol::HostFile;
+    use watari_testkit::TempDir;
+
+    use super::*;
+    use crate::setup::{
+        self, KEYS_OF_NODE,
+        authority::{Renewal, fresh_key},
+        cluster::Cluster,
+        files::Overlay,
+    };
+
+    const CLUSTER: &str = "name='c'\n[[site]]\nname='a'\n[[host]]\nname='f'\nrole='front'\nsite='a'\naddress='192.0.2.1'\n[[host]]\nname='m'\nrole='node'\nsite='a'\naddress='192.0.2.2'\n";
+
+    /// What a cluster of its own answers to node `m`, and the key of `m`.
+    fn answered() -> (Enrolled, String) {
+        let dir = TempDir::new();
+        setup::make(&Cluster::parse(CLUSTER, "test").unwrap(), dir.path(), Renewal::WhenNeeded).unwrap();
+        let root = Overlay::at(dir.path().join("hosts/m"));
+        let text = |path: &str| root.read(path).unwrap().unwrap();
+        let files = OF_NODE.iter().map(|path| HostFile { path: (*path).to_owned(), text: text(path) }).collect();
+        let key = text(KEYS_OF_NODE[0]);
+        let (cluster, site) = ("c".parse().unwrap(), "a".parse().unwrap());
+        (Enrolled { cluster, site, files, elsewhere: Vec::new() }, key)
+    }
+
+    fn file<'a>(enrolled: &'a mut Enrolled, path: &str) -> &'a mut HostFile {
+        enrolled.files.iter_mut().find(|file| file.path == path).unwrap()
+    }
+
+    #[test]
+    fn only_what_this_cluster_gives_to_this_host_is_written() {
+        let ((good, key), (mut other, _)) = (answered(), answered());
+        let own: IpAddr = "192.0.2.2".parse().unwrap();
+        let mark = Mark::of_pem(&file(&mut good.clone(), AUTHORITY).text).unwrap();
+        let code = |answer: &Enrolled, own: IpAddr, key: &str| check(answer, mark, own, key).map_err(|e| e.code());
+        assert_eq!(code(&good, own, &key), Ok(()));
+        assert_eq!(code(&good, "192.0.2.3".parse().unwrap(), &key), Err("join.certificate"), "another host's");
+        assert_eq!(code(&good, own, &fresh_key().unwrap()), Err("join.certificate"), "another key's");
+        assert_eq!(code(&other, own, &key), Err("join.certificate"), "another cluster's");
+        let mut mixed = good.clone();
+        file(&mut mixed, CERTIFICATE).text = std::mem::take(&mut file(&mut other, CERTIFICATE).text);
+        assert_eq!(code(&mixed, own, &key), Err("join.certificate"), "another cluster's, with this one's authority");
+        let mut lacking = good.clone();
+        lacking.files.pop();
+        assert_eq!(code(&lacking, own, &key), Err("join.files"));
+        let mut more = good.clone();
+        more.files.push(HostFile { path: "etc/passwd".to_owned(), text: String::new() });
+        assert_eq!(code(&more, own, &key), Err("join.files"));
+        file(&mut more, "etc/passwd").path = "../etc/watari/tls/ca.crt".to_owned();
+        assert_eq!(code(&more, own, &key), Err("join.files"));
+    }
 }

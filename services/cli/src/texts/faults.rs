@@ -104,6 +104,10 @@ faults! {
     NotAFront { host } "cluster.not-a-front" FAILED
         en "{host} is no front end of this cluster" "run this on the first front end, or name it with --host"
         ja "{host} はこのクラスタのフロントエンドではありません" "最初のフロントエンドで実行するか、--host で名前を指定してください";
+    /// Whoever asks is at no NATS server's address.
+    NotAServer { seen } "cluster.not-a-server" FAILED
+        en "no NATS server of this cluster is at {seen}" "compare with the address in cluster.toml on the first front end"
+        ja "{seen} にはこのクラスタの NATS サーバがありません" "最初のフロントエンドの cluster.toml にあるアドレスと比べてください";
     /// What was given as a token is none.
     TokenForm { } "token.form" USAGE
         en "that is no token" "give the whole line that `watari token create` has printed; it begins with watari1-"

@@ -99,16 +99,16 @@ pub fn will_write(lang: Lang, path: &str, there: bool) -> String {
     }
 }
 
-/// Other NATS servers have to be told of the host.
+/// Other NATS servers are told of the host too.
 #[must_use]
 pub fn elsewhere(lang: Lang, names: &str) -> String {
     match lang {
         Lang::En => format!(
-            "NATS on {names} does not know this host yet: bring each its etc/nats/nats.conf from the cluster's folder \
-             (hosts/NAME); it is read within seconds"
+            "NATS on {names} learns of this host within seconds, where watari-enrol runs; else bring each its \
+             etc/nats/nats.conf from the cluster's folder (hosts/NAME)"
         ),
         Lang::Ja => format!(
-            "{names} の NATS はまだこのホストを知りません。クラスタのフォルダの hosts/ホスト名 にある etc/nats/nats.conf を、それぞれのホストに置いてください。数秒で反映されます"
+            "{names} の NATS には、watari-enrol が動いていれば数秒で伝わります。動いていなければ、クラスタのフォルダの hosts/ホスト名 にある etc/nats/nats.conf を配ってください"
         ),
     }
 }

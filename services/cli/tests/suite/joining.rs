@@ -32,9 +32,10 @@ const SOON: Duration = Duration::from_secs(20);
 
 /// A cluster that `watari init` has made, with the service that lets hosts in.
 struct Place {
+    // Ended before its folder goes.
+    _service: Running,
     dir: TempDir,
     port: u16,
-    service: Child,
 }
 
 impl Place {
@@ -44,8 +45,8 @@ impl Place {
         assert!(ran.status == 0 && ran.out.contains("watari token create --role node"), "{ran:?}");
         let mut command = of_cluster(dir.path(), &["enrol", "--host", "m-front"]);
         command.arg("--root").arg(dir.path().join("m-front")).args(["--listen", &format!("127.0.0.1:{port}")]);
-        let service = command.stderr(Stdio::null()).spawn().unwrap();
-        let place = Self { dir, port, service };
+        let service = Running(command.stderr(Stdio::null()).spawn().unwrap());
+        let place = Self { dir, port, _service: service };
         let until = Instant::now() + SOON;
         while TcpStream::connect(("127.0.0.1", port)).is_err() {
             assert!(Instant::now() < until, "the service does not come up");
@@ -108,10 +109,13 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+/// A process that ends with its owner.
+struct Running(Child);
+
+impl Drop for Running {
     fn drop(&mut self) {
-        let _ = self.service.kill();
-        let _ = self.service.wait();
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 
@@ -342,6 +346,54 @@ fn a_host_that_lies_about_itself_is_refused_and_does_not_use_the_token_up() {
     assert!(files.setup(&[]).status.success());
     assert_eq!(files.read("m-front", "etc/nats/nats.conf"), config);
     assert!(!files.of_host("m2", "etc/watari/tls/host.key").exists());
+}
+
+/// Front ends on two campuses, and a witness.
+const THREE: &str = r#"
+[[host]]
+name = "y-front"
+role = "front"
+site = "yamate"
+address = "127.0.0.2"
+[[host]]
+name = "witness"
+role = "witness"
+address = "127.0.0.3"
+"#;
+
+#[test]
+fn the_other_hosts_of_nats_learn_of_who_has_joined() {
+    let files = Files::make(&format!("{CLUSTER}{THREE}"));
+    let (desk, token) = desk(&files);
+    // As the host is before anybody joins.
+    for path in ["etc/watari/nats.toml", "etc/watari/tls/ca.crt", "etc/nats/nats.conf"] {
+        let to = files.path("y-root").join(path);
+        fs::create_dir_all(to.parent().unwrap()).unwrap();
+        fs::copy(files.of_host("y-front", path), to).unwrap();
+    }
+    let at = format!("127.0.0.1:{}", free_port());
+    let start = |dir: &str, root: &str, host: &str, more: [&str; 2]| {
+        let mut command = bare(&["enrol", "--host", host, "--dir"]);
+        command.arg(files.path(dir)).arg("--root").arg(files.path(root)).args(more).stderr(Stdio::null());
+        Running(command.spawn().unwrap())
+    };
+    let _serving = start("out", "root", "m-front", ["--listen", &at]);
+    let (asked, seed) = asking("m2", "127.0.0.12".parse().unwrap(), &token);
+    let here = "m-front".parse().unwrap();
+    let enrolled = desk.hold().unwrap().enrol(&asked, asked.address, &here, &files.path("root"), clock::now()).unwrap();
+    assert_eq!(enrolled.elsewhere.iter().map(|name| name.as_str()).collect::<Vec<_>>(), ["y-front", "witness"]);
+    let held = files.path("y-root/etc/nats/nats.conf");
+    let public = identity::public_of(&seed).unwrap();
+    assert!(!read(&held).contains(&public));
+    let _following = start("none", "y-root", "y-front", ["--front", &at]);
+    let until = Instant::now() + SOON;
+    while !read(&held).contains(&public) {
+        assert!(Instant::now() < until, "y-front does not learn of m2");
+        sleep(Duration::from_millis(20));
+    }
+    assert_eq!(read(&held), files.read("y-front", "etc/nats/nats.conf"));
+    let stranger = desk.hold().unwrap().nats("127.0.0.12".parse().unwrap()).unwrap_err();
+    assert_eq!(stranger.code(), "cluster.not-a-server");
 }
 
 #[test]

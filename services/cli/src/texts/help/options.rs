@@ -211,6 +211,10 @@ pub(super) const TEXTS: &[Text] = &[
         "キャンパスのネットワークにつながるブリッジ [既定値: br-campus]",
     ),
     (
+        "The front end to follow, if the folder is not here [default: the one that has it]",
+        "フォルダがここにない場合に従うフロントエンド [既定値: フォルダのあるもの]",
+    ),
+    (
         "Where to listen [default: port 8445 of this host's address]",
         "待ち受けるアドレス [既定値: このホストのアドレスのポート 8445]",
     ),
