@@ -5,6 +5,7 @@ pub mod fencing;
 pub mod halts;
 pub mod help;
 pub mod hints;
+pub mod joining;
 pub mod losses;
 pub mod states;
 pub mod troubles;

@@ -69,6 +69,23 @@ pub(super) const TEXTS: &[Text] = &[
         "Example, as root on a front end, after the services were started once and stopped again everywhere:",
         "例 (すべてのサービスを一度起動して停止した後、フロントエンドで root として):",
     ),
+    (
+        "It is shown this once: what is kept of it does not tell it. On the new host: watari join",
+        "表示されるのは一度だけです。保管される内容からトークンはわかりません。新しいホストで watari join に指定します。",
+    ),
+    ("Example, as root on the first front end:", "例 (最初のフロントエンドで root として):"),
+    (
+        "The keys of the cluster are in its folder from then on, readable for root alone: keep a copy off the host. It may be run again if it breaks off.",
+        "以後、クラスタの鍵はそのフォルダにあり、root だけが読めます。控えを別の場所に保管してください。\n途中で止まった場合は、もう一度実行できます。",
+    ),
+    (
+        "Example, as root on the new host, once its packages are installed and its bridge is there:",
+        "例 (新しいホストで、パッケージとブリッジを用意した後、root として):",
+    ),
+    (
+        "The host is looked at first, and what will be written is shown. No interface is changed and nothing is started. What breaks off is run again with the same token.",
+        "まずホストを確認し、書き込むファイルを表示します。インターフェイスは変更せず、何も起動しません。\n途中で止まった場合は、同じトークンでもう一度実行してください。",
+    ),
     ("Example, as root on a front end:", "例 (フロントエンドで root として):"),
     (
         "Nothing is changed. Exit status: 0 nothing is wrong, though there may be notes; 4 warnings; 5 something does not work, or somebody does not answer; 1 to 3 as of every command: a refusal, a wrong command line, no connection.",
