@@ -2,13 +2,21 @@
 
 use std::io::{BufRead, IsTerminal, Write};
 
-use crate::{Context, failure::Failure, options::Consent, texts::words::Word};
+use crate::{Context, failure::Failure, lang::Lang, options::Consent, texts::words::Word};
 
 /// Asks `question` and goes on if the person says yes, or if there is no person.
 ///
 /// # Errors
 /// [`Failure::Silent`] if they do not want it.
 pub fn confirm(ctx: &Context, consent: Consent, question: &str) -> Result<(), Failure> {
+    asked(ctx.out.lang, consent, question)
+}
+
+/// The same for what asks no service.
+///
+/// # Errors
+/// As [`confirm`].
+pub fn asked(lang: Lang, consent: Consent, question: &str) -> Result<(), Failure> {
     if consent.yes || !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
         return Ok(());
     }
@@ -18,6 +26,6 @@ pub fn confirm(ctx: &Context, consent: Consent, question: &str) -> Result<(), Fa
     if read.is_ok() && matches!(answer.trim(), "y" | "Y" | "yes" | "はい") {
         return Ok(());
     }
-    crate::out::say(Word::NothingDone.text(ctx.out.lang));
+    crate::out::say(Word::NothingDone.text(lang));
     Err(Failure::Silent(crate::failure::FAILED))
 }

@@ -67,6 +67,7 @@ fn server(name: &str, address: Option<&str>) -> Entry<Vm> {
         pending: None,
         reboots: vm::Reboots::default(),
         preseed: None,
+        halt: None,
         migrations: 0,
         requests: Vec::new(),
         created_at: AT,

@@ -20,9 +20,9 @@ use crate::{Request, Service, agent::Transfer};
 
 pub use keys::{AddKey, DeleteKey, GetKey, KeyPage, KeyView, ListKeys};
 pub use outages::{
-    CancelOutage, ControlMoved, DrainNode, EvacuateSite, GetOutage, LegName, ListOutages, Moved, NotMoved, OnBattery,
-    OutagePage, OutagePlan, OutageView, PauseOutage, PlanOutage, PlannedMove, RescheduleOutage, ResumeOutage,
-    ReturnSite, ScheduleOutage, StartOutage,
+    CancelOutage, ControlMoved, DrainNode, EvacuateSite, GetOutage, HaltedVm, LegName, ListOutages, Moved, NotMoved,
+    OnBattery, OutagePage, OutagePlan, OutageView, PauseOutage, PlanOutage, PlannedMove, RescheduleOutage,
+    ResumeOutage, ReturnSite, ScheduleOutage, StartOutage,
 };
 
 /// Make a server and, unless told otherwise, start it.

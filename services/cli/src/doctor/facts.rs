@@ -89,7 +89,7 @@ impl Facts {
     /// Asks what would become of the servers of each active site.
     async fn foresee(&mut self, session: &Session) {
         let active = self.sites.iter().filter(|site| site.state == ACTIVE);
-        let asked: Vec<PlanOutage> = active.map(|site| PlanOutage { site: site.name.clone() }).collect();
+        let asked: Vec<PlanOutage> = active.map(|site| PlanOutage { site: site.name.clone(), seconds: None }).collect();
         for plan in join_all(asked.iter().map(|plan| session.ask(plan))).await {
             let plan = self.keep(("the plan of an evacuation", "退避の見込み"), plan.map(Some));
             self.plans.extend(plan);
@@ -134,8 +134,9 @@ impl Facts {
 
 /// Those in a state in which none runs; of many thousands these are few.
 async fn idle(session: &Session) -> Result<Vec<VmView>, Failure> {
+    use vm::State::{Failed, Pending, Starting, Stopped, Suspended};
     let mut idle = Vec::new();
-    for state in [vm::State::Pending, vm::State::Starting, vm::State::Stopped, vm::State::Failed] {
+    for state in [Pending, Starting, Stopped, Suspended, Failed] {
         let request = ListVms { state: Some(state), ..ListVms::default() };
         idle.extend(session.pages(request, |page| (page.vms, page.next), |r, after| r.after = after).await?);
     }

@@ -3,8 +3,10 @@
 pub mod ahead;
 pub mod faults;
 pub mod fencing;
+pub mod halts;
 pub mod help;
 pub mod hints;
+pub mod joining;
 pub mod losses;
 pub mod off;
 pub mod states;

@@ -59,6 +59,7 @@ words! {
     Epoch "EPOCH" "エポック";
     Estimated "ESTIMATED" "所要見込み";
     Evacuate "EVACUATE" "退避方針";
+    Expires "GOOD UNTIL" "期限";
     Event "EVENT" "予定";
     ExistingHours "EXISTING HOURS" "存在時間";
     Fault "FAULT" "障害";
@@ -101,6 +102,7 @@ words! {
     Nodes "NODES" "ノード";
     NotRecordedHours "HOURS NOT RECORDED" "記録のない時間";
     Outage "OUTAGE" "停電計画";
+    Part "ROLE" "役割";
     Pause "OF WHICH PAUSE" "うち切替待ち";
     Power "POWER" "電源";
     PowerBack "UNTIL" "停電終了";
@@ -204,6 +206,7 @@ words! {
     NoNetworks "There are no networks." "ネットワークはありません。";
     NoPorts "There are no addresses in use." "使用中のアドレスはありません。";
     NoKeys "There are no keys." "鍵はありません。";
+    NoTokens "There are no tokens." "トークンはありません。";
     NoMigrations "There are no migrations." "移行はありません。";
     NoOutages "There are no outages." "停電計画はありません。";
     NoEvents "There are no events." "出来事の記録はありません。";

@@ -16,7 +16,7 @@ use watari_model::{
     },
     outage::{Left, Outage, Scope},
     site::Site,
-    vm::{Desired, Size, Vm},
+    vm::{Desired, Size, Vm, Way},
 };
 
 /// Says what a change of the document `key` of `bucket` was. A document that this version cannot
@@ -128,6 +128,13 @@ fn vm(before: Option<&Vm>, after: Option<&Vm>) -> Option<String> {
     if let Some(copy) = old.leftovers.iter().find(|copy| !vm.leftovers.contains(copy)) {
         return Some(format!("old copy on {} removed", copy.node));
     }
+    if old.halt != vm.halt {
+        let halt = vm.halt.as_ref().map(|halt| match halt.way {
+            Way::Suspend => format!("no time to leave, to be suspended ({})", halt.outage),
+            Way::ShutDown => format!("no time to leave, to be shut down ({})", halt.outage),
+        });
+        return Some(halt.unwrap_or_else(|| "free to run again".to_owned()));
+    }
     if old.fault != vm.fault {
         return Some(code(vm.fault.as_ref()).map_or("fault cleared".to_owned(), |code| format!("fault: {code}")));
     }
@@ -166,6 +173,7 @@ fn outage(before: Option<&Outage>, after: Option<&Outage>) -> Option<String> {
         (Some(_), None) => Some("resumed".to_owned()),
         _ if old.window != outage.window => Some("moved to another time".to_owned()),
         _ if old.at_risk != outage.at_risk => Some(at_risk(&outage.at_risk)),
+        _ if old.halted != outage.halted => Some(format!("{} have no time to leave", outage.halted.len())),
         _ => None,
     }
 }

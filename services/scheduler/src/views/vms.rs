@@ -47,7 +47,8 @@ pub(crate) fn vm(vm: &Vm, whereabouts: &Whereabouts) -> VmView {
         pending: vm.pending,
         preseed: sent_ahead(vm),
         reachable: whereabouts.reachable,
-        fault: vm.fault.as_ref().map(Fault::from),
+        // Why it is off though it is wanted, if nothing worse is the matter.
+        fault: vm.fault.as_ref().or(vm.halt.as_ref().map(|halt| &halt.fault)).map(Fault::from),
         warnings: Vec::new(),
         groups: vm.spec.groups.clone(),
         firewalls: vm.spec.firewalls.clone(),

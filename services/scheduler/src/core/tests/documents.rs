@@ -86,6 +86,7 @@ pub(crate) fn vm(name: &str, memory_mib: u64) -> Vm {
         pending: None,
         reboots: Reboots::default(),
         preseed: None,
+        halt: None,
         migrations: 0,
         requests: Vec::new(),
         created_at: at(0),

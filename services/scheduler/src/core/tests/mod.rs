@@ -3,6 +3,7 @@
 mod agent;
 pub(crate) mod campus;
 mod confirmed;
+mod deadlines;
 pub(crate) mod documents;
 mod fencing;
 mod flow;

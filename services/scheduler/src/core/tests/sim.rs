@@ -120,6 +120,8 @@ pub(crate) struct Sim {
     pub(crate) trouble_until: u64,
     pub(crate) events: u64,
     pub(crate) calm: bool,
+    /// Bytes a second of the link; 0 leaves it to chance how long a copy takes.
+    pub(crate) link: u64,
     /// The documents as they were lately.
     past: VecDeque<Past>,
     pub(crate) behind: Option<Behind>,
@@ -177,6 +179,7 @@ impl Sim {
             trouble_until: 0,
             events: 0,
             calm: faults.loss == 0,
+            link: 0,
             past: VecDeque::new(),
             behind: None,
             fencer: None,

@@ -190,6 +190,7 @@ fn document(
         pending: None,
         reboots: Reboots::default(),
         preseed: None,
+        halt: None,
         migrations: 0,
         requests: Vec::new(),
         created_at: now,
