@@ -76,25 +76,26 @@ fn sent_ahead(vm: &Vm) -> Option<Preseed> {
 
 #[cfg(test)]
 mod tests {
-    use watari_model::vm::Seeded;
+    use watari_model::vm::{Grant, Seeded};
 
     use super::*;
-    use crate::core::tests::documents::{at, vm as document};
 
     #[test]
     fn a_disk_that_was_sent_to_where_its_server_runs_now_is_shown_no_more() {
+        let samples = include_str!("../../../../shared/contracts/tests/golden/document.vms.json");
+        let mut mail = serde_json::from_str::<Vec<Vm>>(samples).unwrap().swap_remove(0);
         let node = |name: &str| name.parse::<NodeName>().unwrap();
-        let mut mail = document("mail", 64);
-        mail.grant = Some(watari_model::vm::Grant { node: node("m1"), generation: 2 });
-        mail.ask_preseed(Some(node("y1")), at(0));
+        let now = mail.created_at;
+        (mail.grant, mail.preseed) = (Some(Grant { node: node("m1"), generation: 2 }), None);
+        mail.ask_preseed(Some(node("y1")), now);
         let shown = sent_ahead(&mail).unwrap();
         assert_eq!((shown.to.clone(), shown.is_due()), (Some(node("y1")), true));
-        mail.preseed.as_mut().unwrap().done = Some(Seeded { number: 1, node: node("y1"), at: at(1), bytes: 7 });
+        mail.preseed.as_mut().unwrap().done = Some(Seeded { number: 1, node: node("y1"), at: now, bytes: 7 });
         assert!(sent_ahead(&mail).is_some_and(|shown| !shown.is_due()));
         mail.grant.as_mut().unwrap().node = node("y1");
         assert_eq!(sent_ahead(&mail), None);
         // Asked for once more, it goes elsewhere, to where is not known yet.
-        mail.ask_preseed(None, at(2));
+        mail.ask_preseed(None, now);
         let shown = sent_ahead(&mail).unwrap();
         assert_eq!((&shown.to, &shown.done, shown.is_due()), (&None, &None, true));
     }

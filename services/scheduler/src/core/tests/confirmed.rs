@@ -186,7 +186,7 @@ fn what_runs_on_a_node_that_comes_back_is_not_touched_and_neither_is_what_nobody
     std::sync::Arc::make_mut(&mut sim.docs.vms).clear();
     sim.mend(&node);
     sim.run(sim.now + 60_000);
-    assert_eq!(sim.guest(&node, &mail()).disk, Disk::Whole, "{}", sim.story());
+    assert_eq!(sim.guest(&node, &mail()).disk, Disk::Whole);
     assert_eq!(sim.violation, None);
 }
 
