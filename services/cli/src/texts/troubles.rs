@@ -296,7 +296,7 @@ troubles! {
         en "{count} servers are to run and do not, for one reason: {servers}" "nobody is served by them; of the first it is said: {cause}" "{remedy}"
         ja "稼働させる設定のサーバ {count} 台が、同じ理由で稼働していません: {servers}" "これらのサーバを利用できません。最初のサーバの理由: {cause}" "{remedy}";
     /// A server does not come to run, and nobody knows why.
-    ServerHangs { vm, state, since } "vm.hangs" Failure
+    ServerHangs { vm, state, since } "vm.hangs" Warning
         en "server {vm} is to run and is {state} since {since}" "nobody is served by it, and no reason was told" "watari vm show {vm}, then: watari doctor --node NODE, of its node"
         ja "サーバ {vm} は稼働させる設定ですが、{since} から{state}のままです" "このサーバを利用できません。理由は報告されていません" "watari vm show {vm} でノードを調べ、watari doctor --node ノード を実行してください";
     /// Nowhere to go.

@@ -21,6 +21,8 @@ use crate::{
 
 /// What is on its way to running, or is tried again, has so long.
 const PATIENCE_MS: u64 = 60_000;
+/// Where no reason is told, a large image may be on its way.
+const LONG_MS: u64 = 300_000;
 /// So many on one node and for one reason are one finding.
 const MANY: usize = 3;
 /// What an outage wants off is told of with the outage.
@@ -30,12 +32,12 @@ const OF_AN_OUTAGE: &str = "outage.";
 pub(super) fn down(facts: &Facts) -> Vec<Finding> {
     let (mut found, mut told) = (Vec::new(), BTreeMap::<(Option<&NodeName>, &str), Vec<(&VmView, &Fault)>>::new());
     for vm in facts.idle.iter().filter(|vm| vm.desired == Desired::Running) {
-        let waits = facts.now.millis_since(vm.changed_at) < PATIENCE_MS;
+        let since_ms = facts.now.millis_since(vm.changed_at);
         match (&vm.fault, vm.state) {
             (Some(fault), _) if fault.code.starts_with(OF_AN_OUTAGE) => {}
             (Some(fault), State::Failed | State::Stopped) => told.entry(key(vm, fault)).or_default().push((vm, fault)),
-            (Some(fault), _) if !waits => told.entry(key(vm, fault)).or_default().push((vm, fault)),
-            (None, _) if !waits => found.push(on(vm.node.as_ref(), hangs(vm))),
+            (Some(fault), _) if since_ms >= PATIENCE_MS => told.entry(key(vm, fault)).or_default().push((vm, fault)),
+            (None, _) if since_ms >= LONG_MS => found.push(on(vm.node.as_ref(), hangs(vm))),
             _ => {}
         }
     }
@@ -118,7 +120,7 @@ mod tests {
     #[test]
     fn who_starts_has_time_and_is_then_named_whether_or_not_a_reason_is_known() {
         let mut facts = healthy();
-        let late = NOW.minus_millis(PATIENCE_MS);
+        let late = NOW.minus_millis(LONG_MS);
         facts.idle = vec![server("mail", State::Starting), VmView { state: State::Starting, ..stranded("web") }];
         assert_eq!(down(&facts), []);
         facts.idle.iter_mut().for_each(|vm| vm.changed_at = late);
