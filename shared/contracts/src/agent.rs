@@ -4,6 +4,8 @@
 //! operation id does not do it twice: it asks how far it is. So the sender's loop repeats what it
 //! wants until the answer is `done` or `failed`.
 
+mod layers;
+
 use std::{collections::BTreeMap, net::Ipv4Addr};
 
 use schemars::JsonSchema;
@@ -12,6 +14,8 @@ use watari_model::{
     FirewallName, HostName, MigrationId, NetworkName, NodeName, Refusal, SegmentName, SiteName, Timestamp, VmName,
     key::Line, network, node::Inventory, userdata, vm,
 };
+
+pub use layers::{Layer, Stack};
 
 use crate::Command;
 
@@ -478,48 +482,6 @@ pub struct Passage {
     /// target since it was resumed. None while nobody knows.
     #[serde(default)]
     pub answers: Option<bool>,
-}
-
-/// A part of a server's disk that never changes again. Its file is the same, byte for byte, on every node.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Layer {
-    /// Its number: the file's name follows from it.
-    pub index: u32,
-    /// SHA-256 of the file, 64 hexadecimal digits; none before it is known.
-    pub sha256: Option<String>,
-    /// The file's size.
-    pub size_bytes: u64,
-}
-
-/// What a server's disk is made of above its image.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Stack {
-    /// Frozen layers, each standing on the one before.
-    pub layers: Vec<Layer>,
-    /// The number of the layer that is written to.
-    pub top: u32,
-}
-
-impl Stack {
-    /// Whether nothing was ever frozen.
-    #[must_use]
-    pub fn is_plain(&self) -> bool {
-        self.layers.is_empty() && self.top == 0
-    }
-
-    /// Whether every layer's digest is known.
-    #[must_use]
-    pub fn is_named(&self) -> bool {
-        self.layers.iter().all(|layer| layer.sha256.is_some())
-    }
-
-    /// The size of all frozen layers.
-    #[must_use]
-    pub fn frozen_bytes(&self) -> u64 {
-        self.layers.iter().map(|layer| layer.size_bytes).fold(0, u64::saturating_add)
-    }
 }
 
 const fn is_false(value: &bool) -> bool {

@@ -2,8 +2,8 @@
 //! hand at once.
 
 use watari_contracts::agent::{
-    Abort, Discard, DropLayers, Freeze, Observe, Reboot, Receive, Release, Remove, Resume, Send, SendAhead, Start, Stop,
-    Suspend,
+    Abort, Discard, DropLayers, Freeze, Observe, Reboot, Receive, Release, Remove, Resume, Send, SendAhead, Start,
+    Stop, Suspend,
 };
 use watari_model::{
     Document, MigrationId, NodeName, VmName, frontend::Primacy, migration::Migration, outage::Outage, site::Site,

@@ -83,7 +83,9 @@ async fn what_a_backup_puts_back_is_told_as_that_and_not_as_what_its_counters_sa
     let vm = |revision: u64, asked: u64, home: &str, why: Option<&str>| Change {
         bucket: "vms".to_owned(),
         key: "mail".to_owned(),
-        document: Some(format!(r#"{{"name":"mail","home":"{home}","migrations":{asked},"reboots":{{"asked":{asked}}}}}"#)),
+        document: Some(format!(
+            r#"{{"name":"mail","home":"{home}","migrations":{asked},"reboots":{{"asked":{asked}}}}}"#
+        )),
         why: why.map(str::to_owned),
         ..site(revision, i64::try_from(revision).unwrap(), None)
     };
