@@ -8,7 +8,7 @@ use watari_model::{Said, network::Kind};
 
 use crate::{
     Context,
-    confirm::confirm,
+    confirm::confirm_of,
     failure::Failure,
     format, input,
     lang::Lang,
@@ -103,7 +103,8 @@ impl Verb {
             Self::Show(Which { name }) => ctx.out.show(&session.ask(&GetNetwork { name: input::name(&name)? }).await?),
             Self::Delete(Delete { name, consent }) => {
                 let request = DeleteNetwork { name: input::name(&name)? };
-                confirm(ctx, consent, &words::delete_network(ctx.out.lang, &name))?;
+                let there = GetNetwork { name: request.name.clone() };
+                confirm_of(ctx, consent, &there, &words::delete_network(ctx.out.lang, &name)).await?;
                 ctx.out.gone(&session.ask(&request).await?, &name)
             }
         }

@@ -14,7 +14,7 @@ use watari_model::{
 
 use crate::{
     Context,
-    confirm::confirm,
+    confirm::confirm_of,
     failure::Failure,
     format, input,
     lang::Lang,
@@ -127,7 +127,8 @@ impl Verb {
             }
             Self::ConfirmOff(Gone { name, consent }) => {
                 let request = ConfirmNodeOff { name: input::name(&name)?, by: login() };
-                confirm(ctx, consent, &losses::node_is_off(ctx.out.lang, &name))?;
+                let there = GetNode { name: request.name.clone() };
+                confirm_of(ctx, consent, &there, &losses::node_is_off(ctx.out.lang, &name)).await?;
                 ctx.out.row(&session.ask(&request).await?)
             }
             Self::Remove(gone) => gone.remove(ctx).await,
@@ -140,7 +141,8 @@ impl Gone {
     async fn remove(self, ctx: &Context) -> Result<(), Failure> {
         let Self { name, consent } = self;
         let request = RemoveNode { name: input::name(&name)?, by: login() };
-        confirm(ctx, consent, &losses::remove_node(ctx.out.lang, &name))?;
+        let there = GetNode { name: request.name.clone() };
+        confirm_of(ctx, consent, &there, &losses::remove_node(ctx.out.lang, &name)).await?;
         let until = Waiting { wait: true, wait_timeout: Some(ctx.session.patience()) };
         let done = wait::until(until, async || {
             let told = ctx.session.ask(&request).await?;

@@ -16,7 +16,13 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 
-use crate::{Context, failure::Failure, options::Consent, out::Out, texts::faults::Fault};
+use crate::{
+    Context,
+    failure::Failure,
+    options::Consent,
+    out::Out,
+    texts::{faults::Fault, words::Word},
+};
 use archive::{Archive, Unsound};
 use prepare::unusable;
 
@@ -90,7 +96,17 @@ impl Verb {
 fn verify(out: Out, path: &Path) -> Result<(), Failure> {
     let bytes = archive::load(path)?;
     let archive = sound(path, &bytes)?;
-    out.show(&show::Summary::of(path, &bytes, &archive))
+    out.show(&show::Summary::of(path, &bytes, &archive))?;
+    if out.format.is_for_people() { out.text(Word::BackupSound.text(out.lang)) } else { Ok(()) }
+}
+
+/// Has `work` done on the buckets, unless NATS does not let this identity: else that would be waited for in vain.
+async fn permitted<T>(ctx: &Context, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    tokio::select! {
+        biased;
+        done = work => done,
+        refused = ctx.session.forbidden() => Err(Fault::BackupNotPermitted { detail: refused? }.into()),
+    }
 }
 
 /// A backup of which every byte and every document is as it should be.

@@ -89,7 +89,8 @@ impl Import {
     /// It is a file.
     async fn sent(&self, ctx: &Context, name: ImageName, progress: &mut Progress) -> Result<ImageView, Failure> {
         let unusable = |detail: String| Fault::UploadFile { path: self.file.display().to_string(), detail };
-        let metadata = tokio::fs::metadata(&self.file).await.map_err(|e| unusable(e.to_string()))?;
+        let there = tokio::fs::metadata(&self.file).await;
+        let metadata = there.map_err(|e| Fault::unread(&self.file.display().to_string(), &e))?;
         if !metadata.is_file() {
             return Err(unusable("it is not a regular file".to_owned()).into());
         }

@@ -13,7 +13,7 @@ use watari_contracts::scheduler::{
     ScheduleOutage, StartOutage,
 };
 use watari_model::{
-    Timestamp,
+    Said, Timestamp,
     outage::{Scope, State},
 };
 
@@ -140,7 +140,10 @@ impl Times {
     /// From when, and until when.
     fn read(&self) -> Result<(Timestamp, Timestamp), Failure> {
         let now = clock::now();
-        Ok((input::moment("--from", &self.from, now)?, input::moment("--until", &self.until, now)?))
+        let (from, until) = (input::moment("--from", &self.from, now)?, input::moment("--until", &self.until, now)?);
+        input::later("--from", &self.from, from, &Said::new("now", "現在"), now)?;
+        input::later("--until", &self.until, until, &Said::both("--from"), from)?;
+        Ok((from, until))
     }
 }
 

@@ -103,7 +103,7 @@ impl Cluster {
     /// [`Fault`] naming what is wrong with the file.
     pub fn read(path: &Path) -> Result<Self, Fault> {
         let shown = path.display().to_string();
-        let text = fs::read_to_string(path).map_err(|e| Fault::File { path: shown.clone(), detail: e.to_string() })?;
+        let text = fs::read_to_string(path).map_err(|e| Fault::unread(&shown, &e))?;
         let mut cluster: Self = toml::from_str(&text)
             .map_err(|e| Fault::ClusterSyntax { path: shown.clone(), detail: e.to_string().trim_end().to_owned() })?;
         cluster.check().map_err(|detail| Fault::ClusterUnsound { path: shown, detail })?;

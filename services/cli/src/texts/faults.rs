@@ -1,16 +1,12 @@
 //! Everything that the command itself finds wrong: one table, each with a stable code, an exit
 //! status, a cause and a remedy in both languages. Without one of them it does not compile.
 
-use watari_model::refusal::Rendered;
+use watari_model::{filled, refusal::Rendered};
 
 use crate::{
     failure::{FAILED, UNREACHABLE, USAGE},
     lang::Lang,
 };
-
-pub(super) fn fill(template: &str, fields: &[(&str, &str)]) -> String {
-    fields.iter().fold(template.to_owned(), |text, (name, value)| text.replace(&format!("{{{name}}}"), value))
-}
 
 macro_rules! faults {
     ($($(#[$doc:meta])* $variant:ident { $($field:ident),* } $code:literal $exit:ident
@@ -46,7 +42,7 @@ macro_rules! faults {
                         Lang::En => ($en_cause, $en_remedy),
                         Lang::Ja => ($ja_cause, $ja_remedy),
                     };
-                    Rendered { cause: fill(cause, fields), remedy: fill(remedy, fields) }
+                    Rendered { cause: filled(cause, fields), remedy: filled(remedy, fields) }
                 })* }
             }
 
@@ -57,6 +53,18 @@ macro_rules! faults {
             }
         }
     };
+}
+
+impl Fault {
+    /// That a file which was named on the command line cannot be read.
+    #[must_use]
+    pub fn unread(path: &str, error: &std::io::Error) -> Self {
+        let path = path.to_owned();
+        match error.kind() {
+            std::io::ErrorKind::NotFound => Self::FileUnknown { path },
+            _ => Self::FileUnread { path, detail: error.to_string() },
+        }
+    }
 }
 
 faults! {
@@ -83,6 +91,27 @@ faults! {
     ServersTooMany { path } "apply.too-many" USAGE
         en "{path} is larger than 1 MiB, or declares more than 1,000 servers" "spread the servers over several files, and apply one after another"
         ja "{path} は 1 MiB を超えているか、1,000 台を超えるサーバを宣言しています" "複数のファイルに分け、順に適用してください";
+    // --- what was typed --------------------------------------------------------------------
+    /// Something would be lost, and nobody is there to be asked.
+    Unconfirmed { question } "consent.needed" USAGE
+        en "nobody is here to answer: {question}" "if it is meant, repeat the command with --yes; nothing was done"
+        ja "確認に答える人がいません: {question}" "実行してよければ --yes を付けて、もう一度実行してください。何も実行していません";
+    /// A file that was named is not there.
+    FileUnknown { path } "file.unknown" USAGE
+        en "there is no file {path}" "check the path"
+        ja "ファイル {path} がありません" "パスを確認してください";
+    /// A file that was named cannot be read.
+    FileUnread { path, detail } "file.unreadable" USAGE
+        en "{path} cannot be read: {detail}" "check that it is a file, and that you may read it"
+        ja "{path} を読み取れません: {detail}" "ファイルであることと、読み取る権限があることを確認してください";
+    /// A file that was named is something else.
+    FileNotText { path } "file.not-text" USAGE
+        en "{path} is no UTF-8 text" "give a text file"
+        ja "{path} は UTF-8 のテキストではありません" "テキストファイルを指定してください";
+    /// A file would be overwritten.
+    FileThere { path } "file.exists" FAILED
+        en "there is a file {path} already, which stays as it is" "choose another name, or move that file away first"
+        ja "ファイル {path} はすでに存在します。上書きしません" "別の名前を指定するか、先にそのファイルを移動してください";
     // --- setup -----------------------------------------------------------------------------
     /// A file or folder cannot be read or written.
     File { path, detail } "file.unusable" FAILED
@@ -133,6 +162,14 @@ faults! {
     NotPermitted { subject, detail } "bus.not-permitted" FAILED
         en "NATS does not permit {subject}: {detail}" "use an identity that may; a viewer can only look"
         ja "NATS が {subject} を許可していません: {detail}" "権限のある利用者で実行してください。閲覧者は参照しかできません";
+    /// Nobody answered a question, which changes nothing.
+    NobodyAnswers { who } "bus.silent" UNREACHABLE
+        en "the service {who} does not answer" "what is the matter says: watari doctor; who leads and where: watari frontend status"
+        ja "サービス {who} が応答しません" "原因は watari doctor、主系の状態は watari frontend status で確認できます";
+    /// Nobody said whether a change was made.
+    OutcomeUnknown { who, request_id } "bus.no-answer" UNREACHABLE
+        en "the service {who} did not answer in time; whether it acted is not known" "see `watari doctor`, then repeat the command with --request-id {request_id}: it is not done twice"
+        ja "サービス {who} から時間内に応答がありませんでした。実行されたかどうかは不明です" "`watari doctor` で確認し、--request-id {request_id} を付けて再実行してください。二重には実行されません";
     // --- waiting ---------------------------------------------------------------------------
     /// It takes longer than the person wanted to wait.
     WaitedInVain { waited } "wait.timeout" FAILED
@@ -168,6 +205,10 @@ faults! {
     BackupBus { bucket, detail } "backup.bus" UNREACHABLE
         en "bucket {bucket} cannot be read or filled: {detail}" "run this as root on a front end whose NATS has a majority; the identity is named in /etc/watari/backup.toml. It may be repeated"
         ja "バケット {bucket} を読み書きできません: {detail}" "NATS の過半数がそろっているフロントエンドで root として実行してください。利用者は /etc/watari/backup.toml に指定されています。繰り返し実行できます";
+    /// It is an operator's identity, or a viewer's.
+    BackupNotPermitted { detail } "backup.not-permitted" FAILED
+        en "NATS does not let this identity read and fill the buckets: {detail}" "run this as root on a front end: there it uses the identity that /etc/watari/backup.toml names"
+        ja "この利用者には、バケットを読み書きする権限がありません: {detail}" "フロントエンドで root として実行してください。そこでは /etc/watari/backup.toml にある利用者を使います";
     /// No service has made it yet.
     BackupNoBucket { bucket } "backup.no-bucket" FAILED
         en "there is no bucket {bucket} yet" "start the services once, so that they make their buckets: systemctl start watari-front.target; to restore, stop them again"

@@ -67,7 +67,7 @@ pub fn remove_node(lang: Lang, node: &str) -> String {
 pub fn said_off(lang: Lang, state: &str, by: &str, at: &str) -> String {
     match lang {
         Lang::En => format!("{state} (off, says {by}, {at})"),
-        Lang::Ja => format!("{state}（停止を確認: {by}、{at}）"),
+        Lang::Ja => format!("{state} (停止を確認: {by}、{at})"),
     }
 }
 

@@ -2,9 +2,8 @@
 //! why it matters and what mends it, in both languages. Without one of them it does not compile.
 
 use serde::Serialize;
-use watari_model::Said;
+use watari_model::{Said, filled};
 
-use super::faults::fill;
 use crate::lang::Lang;
 
 /// How bad something is. The worst decides the exit status.
@@ -64,7 +63,7 @@ macro_rules! troubles {
                         Lang::En => ($en_seen, $en_matters, $en_mend),
                         Lang::Ja => ($ja_seen, $ja_matters, $ja_mend),
                     };
-                    Told { seen: fill(seen, fields), matters: fill(matters, fields), mend: fill(mend, fields) }
+                    Told { seen: filled(seen, fields), matters: filled(matters, fields), mend: filled(mend, fields) }
                 })* }
             }
 

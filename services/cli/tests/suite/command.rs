@@ -108,11 +108,13 @@ fn nobody_answering_is_status_3_and_so_is_no_way_to_ask() {
     let cloud = Cloud::start();
     let ran = cloud.run(&["vm", "list", "--timeout", "1s"]);
     assert_eq!(ran.status, 3, "{ran:?}");
-    assert!(ran.err.contains("error[bus.no-answer]"), "{ran:?}");
+    assert!(ran.err.contains("error[bus.silent]") && ran.err.contains("watari doctor"), "{ran:?}");
+    let ran = cloud.run(&["vm", "start", "mail", "--timeout", "1s", "--request-id", "mine"]);
+    assert!(ran.err.contains("error[bus.no-answer]") && ran.err.contains("--request-id mine:"), "{ran:?}");
 
     let stub = Stub::start(&cloud, "scheduler.m-front", &["watari.v1.vm.list"], |_, _| Nothing);
     let ran = cloud.run(&["vm", "list", "--timeout", "1s"]);
-    assert!(ran.status == 3 && ran.err.contains("error[bus.no-answer]"), "{ran:?}");
+    assert!(ran.status == 3 && ran.err.contains("error[bus.silent]"), "{ran:?}");
     drop(stub);
 
     let trouble = |code: &str, mut command: std::process::Command| {
@@ -137,11 +139,28 @@ fn nobody_answering_is_status_3_and_so_is_no_way_to_ask() {
 fn what_one_may_not_do_is_told_at_once() {
     let cloud = Cloud::start();
     let began = Instant::now();
-    let mut command = cloud.command("viewer", &["vm", "delete", "mail"]);
+    let mut command = cloud.command("viewer", &["vm", "delete", "mail", "--yes"]);
     let ran = Ran::of(command.output().unwrap());
     assert_eq!(ran.status, 1, "{ran:?}");
     assert!(ran.err.contains("error[bus.not-permitted]"), "{ran:?}");
     assert!(began.elapsed() < Duration::from_secs(10));
+}
+
+#[test]
+fn nothing_is_lost_where_nobody_can_be_asked_unless_yes_was_said() {
+    for words in [
+        &["vm", "delete", "mail"][..],
+        &["node", "confirm-off", "m1"],
+        &["node", "remove", "m1"],
+        &["image", "delete", "mini"],
+        &["network", "delete", "campus"],
+        &["key", "delete", "sato"],
+        &["firewall", "delete", "mail"],
+    ] {
+        let ran = Ran::of(bare(words).output().unwrap());
+        assert!(ran.status == 2 && ran.err.contains("error[consent.needed]"), "{words:?} {ran:?}");
+        assert!(ran.err.contains("--yes"), "{words:?} {ran:?}");
+    }
 }
 
 #[test]
@@ -212,7 +231,7 @@ fn a_deletion_is_waited_for_until_the_server_is_unknown() {
         looks += u32::from(subject.ends_with("get"));
         if looks < 2 { Reply(vm("mail", "deleting")) } else { Refuse(Refusal::VmUnknown { vm: "mail".to_owned() }) }
     });
-    let ran = cloud.run(&["vm", "delete", "mail", "--wait"]);
+    let ran = cloud.run(&["vm", "delete", "mail", "--yes", "--wait"]);
     assert_eq!((ran.status, ran.out.as_str()), (0, "mail is deleted\n"), "{ran:?}");
 }
 
