@@ -18,6 +18,7 @@ pub mod history;
 pub mod image;
 pub mod input;
 pub mod key;
+pub mod known;
 pub mod lang;
 pub mod manual;
 pub mod migration;

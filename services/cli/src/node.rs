@@ -16,7 +16,7 @@ use crate::{
     Context,
     confirm::confirm_of,
     failure::Failure,
-    format, input,
+    format, input, known,
     lang::Lang,
     options::{Consent, Waiting},
     out::{Column, Row, joined},
@@ -168,6 +168,7 @@ impl List {
     async fn run(self, ctx: &Context) -> Result<(), Failure> {
         let request = ListNodes { site: input::name_if(self.site.as_deref())?, ..ListNodes::default() };
         let nodes = ctx.session.pages(request, |page| (page.nodes, page.next), |r, after| r.after = after).await?;
+        known::check_if(&ctx.session, !nodes.is_empty(), "sites", self.site.as_deref()).await?;
         if !ctx.out.format.is_for_people() || nodes.is_empty() {
             return ctx.out.list(&nodes);
         }

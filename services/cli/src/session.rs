@@ -27,6 +27,8 @@ const BACKUP: &str = "/etc/watari/backup.toml";
 const ONE_TRY: Duration = Duration::from_secs(5);
 /// How long a glance waits.
 const GLANCE: Duration = Duration::from_secs(1);
+/// The class of refusals of names that are not known.
+const UNKNOWN: u16 = 404;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// A change of front ends takes a fraction of a second, which must not become more by waiting here.
 const MOST_PAUSE: Duration = Duration::from_millis(250);
@@ -209,6 +211,17 @@ impl Session {
     /// Asks once and not for long: for what is worth showing beside the rest, and not worth waiting for.
     pub async fn glance<R: Request>(&self, request: &R) -> Option<R::Reply> {
         self.bus().await.ok()?.request_within(request, GLANCE).await.ok()
+    }
+
+    /// Asks once and not for long whether something is there. Who does not answer says nothing of it.
+    ///
+    /// # Errors
+    /// [`Failure::Refused`] if a service says that it knows nothing of that name.
+    pub async fn must_know<R: Request>(&self, request: &R) -> Result<(), Failure> {
+        match self.bus().await?.request_within(request, GLANCE).await {
+            Err(CallError::Refused(body)) if body.refusal.status() == UNKNOWN => Err(Failure::Refused(body)),
+            _ => Ok(()),
+        }
     }
 
     /// Asks every process that hears `subject`.

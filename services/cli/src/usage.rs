@@ -9,7 +9,7 @@ use watari_model::{Said, VmName};
 use crate::{
     Context,
     failure::Failure,
-    input,
+    input, known,
     lang::Lang,
     out::{Column, Row},
     texts::words::Word,
@@ -79,6 +79,7 @@ impl Verb {
             ReportUsage { from: begin, until: end, vm: input::name_if(vm.as_deref())?, after: None, limit: None };
         let pages = ctx.session.pages(request, |page| (page.servers, page.next), |r, after| r.after = after);
         let used: Vec<Used> = pages.await?.into_iter().map(Used::from).collect();
+        known::check_if(&ctx.session, !used.is_empty(), "vms", vm.as_deref()).await?;
         if csv {
             let lines = std::iter::once(CSV.to_owned()).chain(used.iter().map(Used::csv));
             return ctx.out.text(&lines.collect::<Vec<_>>().join("\n"));

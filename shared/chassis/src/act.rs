@@ -9,6 +9,7 @@ use std::future::Future;
 
 use async_nats::HeaderMap;
 use serde::Deserialize;
+use watari_contracts::Service;
 
 use crate::Context;
 
@@ -56,7 +57,7 @@ impl Act {
                 let says = if says.is_empty() { says } else { format!(" ({says})") };
                 format!("{}@{}{says}", sound(&user), sound(&host))
             }
-            _ => sound(caller.strip_prefix("_INBOX_").unwrap_or("somebody")),
+            _ => process(caller.strip_prefix("_INBOX_").unwrap_or("somebody")),
         };
         Self { by, why: sound(subject.trim_start_matches("watari.v1.").trim_start_matches("watari.")) }
     }
@@ -85,6 +86,17 @@ pub(crate) fn inject(headers: &mut HeaderMap, ctx: &Context) {
 pub(crate) fn extract(headers: Option<&HeaderMap>) -> (Option<String>, Option<String>) {
     let text = |name: &str| headers.and_then(|h| h.get(name)).map(|value| value.as_str().to_owned());
     (text(BY), text(WHY))
+}
+
+/// The process whose inbox this is, as it calls itself where it writes for itself: in an inbox dots are dashes.
+fn process(inbox: &str) -> String {
+    const SERVICES: [Service; 5] =
+        [Service::Scheduler, Service::Image, Service::Network, Service::Monitor, Service::NodeAgent];
+    let host = |service: Service| Some((service, inbox.strip_prefix(service.name())?.strip_prefix('-')?));
+    match SERVICES.into_iter().find_map(host) {
+        Some((service, host)) => format!("{}.{}", service.name(), sound(host)),
+        None => sound(inbox),
+    }
 }
 
 /// Text from outside as a header may hold it.
@@ -121,7 +133,9 @@ mod tests {
     #[test]
     fn without_the_servers_word_the_inbox_names_a_process() {
         for unusable in [&["nonsense"][..], &["{}"], &[]] {
-            assert_eq!(by(&asked(unusable), "_INBOX_monitor-m-front"), "monitor-m-front");
+            assert_eq!(by(&asked(unusable), "_INBOX_monitor-m-front"), "monitor.m-front");
+            assert_eq!(by(&asked(unusable), "_INBOX_node-agent-m1"), "node-agent.m1");
+            assert_eq!(by(&asked(unusable), "_INBOX_backup"), "backup");
             assert_eq!(by(&asked(unusable), "_R_"), "somebody");
         }
     }

@@ -1,6 +1,7 @@
 //! What the command says by itself, in both languages. What services refuse comes with its texts.
 
 pub mod faults;
+pub mod happenings;
 pub mod help;
 pub mod hints;
 pub mod losses;

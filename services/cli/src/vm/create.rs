@@ -86,7 +86,12 @@ impl Create {
             out::say(&warned(ctx.out.lang, warning));
         }
         if waiting.wait {
-            view = wait::running(ctx, waiting, view).await?;
+            let name = view.name.clone();
+            view = wait::running(ctx, waiting, view).await.inspect_err(|failure| {
+                if matches!(failure, Failure::Fault(_)) {
+                    out::say(&texts::hints::stays_failed(ctx.out.lang, name.as_str()));
+                }
+            })?;
         }
         ctx.out.row(&VmView { warnings, ..view })
     }

@@ -60,6 +60,37 @@ fn servers_are_listed_page_by_page_as_a_table_and_as_json() {
 }
 
 #[test]
+fn a_list_of_none_does_not_hide_that_a_name_is_unknown() {
+    let cloud = Cloud::start();
+    let subjects = ["watari.v1.vm.list", "watari.v1.site.list", "watari.v1.vm.get", "watari.v1.migration.list"];
+    let _scheduler = Stub::start(&cloud, "scheduler.m-front", &subjects, |subject, _| match subject {
+        "watari.v1.vm.list" => Reply(page(vec![])),
+        "watari.v1.site.list" => Reply(sample("reply.SitePage.json")),
+        "watari.v1.migration.list" => Reply(json!({"migrations": []})),
+        _ => Refuse(Refusal::VmUnknown { vm: "nosuch".to_owned() }),
+    });
+    let subjects = ["watari.v1.usage.get", "watari.v1.history.list", "watari.v1.node.list"];
+    let _monitor = Stub::start(&cloud, "monitor.m-front", &subjects, |subject, _| {
+        Reply(match subject {
+            "watari.v1.usage.get" => json!({"servers": [], "next": null}),
+            "watari.v1.node.list" => json!({"nodes": [], "next": null}),
+            _ => json!({"changes": [], "next": null}),
+        })
+    });
+    for (words, code) in [
+        (&["vm", "list", "--site", "foo"][..], "site.unknown"),
+        (&["node", "list", "--site", "foo"], "site.unknown"),
+        (&["migration", "list", "--vm", "nosuch"], "vm.unknown"),
+        (&["history", "vm/nosuch"], "vm.unknown"),
+        (&["usage", "report", "--from", "2d", "--to", "1d", "--vm", "nosuch"], "vm.unknown"),
+    ] {
+        let ran = cloud.run(words);
+        assert!(ran.status == 1 && ran.err.contains(&format!("error[{code}]")), "{words:?} {ran:?}");
+    }
+    assert_eq!(cloud.run(&["vm", "list", "--site", "yamate"]).out, "There are no servers.\n");
+}
+
+#[test]
 fn a_list_of_none_says_so() {
     let cloud = Cloud::start();
     let _stub = Stub::start(&cloud, "scheduler.m-front", &["watari.v1.vm.list"], |_, _| Reply(page(vec![])));
@@ -209,6 +240,7 @@ fn waiting_for_a_server_ends_well_when_it_runs_and_badly_when_it_cannot() {
             assert_eq!(ran.json()["state"], "running");
         } else {
             assert!(ran.out.is_empty() && ran.err.contains("error[migration.failed]"), "{ran:?}");
+            assert!(ran.err.contains("watari vm delete mail"), "it is there all the same: {ran:?}");
         }
     }
 }
@@ -510,6 +542,9 @@ fn the_history_is_shown_newest_last_page_by_page_as_far_as_is_wanted() {
     let one = cloud.run(&["history", "--limit", "1", "-o", "json"]).json();
     assert_eq!(one.as_array().unwrap().len(), 1, "{one}");
     assert_eq!(one[0]["fields"][0]["after"], "1024");
+    let reversed = cloud.run(&["history", "--since", "1m", "--until", "5m"]);
+    assert!(reversed.status == 2 && reversed.err.contains("--until is 5m"), "{reversed:?}");
+    assert!(cloud.run(&["history", "--lang", "ja"]).out.contains("サーバ"), "kinds are told as elsewhere");
     let mistyped = cloud.run(&["history", "server"]);
     assert!(mistyped.status == 2 && mistyped.err.contains("firewall"), "{mistyped:?}");
 }
