@@ -58,8 +58,10 @@ pub struct Delete {
     group = ArgGroup::new("kind").required(true).args(["provider", "overlay"]),
     after_help = "\
 Examples:
-  watari network create campus --provider --cidr 203.0.113.0/24 --range 203.0.113.100-203.0.113.199
-  watari network create lab --overlay --cidr 10.1.0.0/16 --range 10.1.0.10-10.1.255.250"
+  watari network create campus --provider --cidr 203.0.113.0/24 \\
+    --range 203.0.113.100-203.0.113.199
+  watari network create lab --overlay --cidr 10.1.0.0/16 \\
+    --range 10.1.0.10-10.1.255.250"
 )]
 pub struct Create {
     /// Its name

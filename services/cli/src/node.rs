@@ -47,7 +47,8 @@ pub enum Verb {
     #[command(after_help = "\
 Examples:
   watari node drain m1 --wait
-  watari outage list          # it is an outage of one node, which can be called off:
+  # It is an outage of one node, which can be called off:
+  watari outage list
   watari outage cancel m1-1")]
     Drain(Drain),
     /// Say that a lost node is off: you have looked, or cut its power
@@ -295,7 +296,7 @@ fn details(node: &NodeView, drain: Option<State>, lang: Lang) -> Vec<(Word, Stri
         (Word::Site, node.site.to_string()),
         (Word::State, state(node, drain, lang)),
         (Word::Cordoned, if node.cordoned { Word::Yes } else { Word::No }.text(lang).to_owned()),
-        (Word::Silent, format::millis(node.silent_ms)),
+        (Word::Silent, words::ago(lang, node.silent_ms)),
         (Word::Vcpus, format!("{}/{}", node.vcpus_used, node.vcpus_total)),
         (Word::Memory, format!("{}/{} MiB", node.memory_mib_used, node.memory_mib_total)),
         (Word::Disk, format!("{} GiB", node.disk_gib_total)),

@@ -42,9 +42,11 @@ of servers are not in it.")]
     Verify(Which),
     /// Fill an empty installation from a backup, while its services are stopped and its nodes run
     #[command(after_help = "\
-Example, as root on a front end, after the services were started once and stopped again everywhere:
+Example, as root, after the services were started once everywhere. First, on every front end:
   systemctl stop watari-scheduler watari-image watari-network watari-monitor
+Then, on one of them:
   watari backup restore /var/backups/watari-2027-03-20
+And again on every front end:
   systemctl start watari-front.target
 
 Servers run on meanwhile. What nodes say of them goes before what the backup says: a server that has moved

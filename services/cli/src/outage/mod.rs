@@ -44,7 +44,8 @@ pub enum Verb {
     /// Say beforehand that a site's power will be off: it is emptied in time and brought home afterwards
     #[command(after_help = "\
 Examples:
-  watari outage schedule myodaiji --from '2027-03-20 08:00' --until '2027-03-20 17:00' --note 'yearly inspection'
+  watari outage schedule myodaiji --from '2027-03-20 08:00' \\
+    --until '2027-03-20 17:00' --note 'yearly inspection'
   watari outage schedule yamate --from +90m --until +4h
 
 A date and a time of day are meant in this machine's time zone. How long before that the evacuation
@@ -54,7 +55,8 @@ begins, and whether servers come home by themselves, is set in the scheduler's c
     /// Move a scheduled outage to another time
     #[command(after_help = "\
 Example:
-  watari outage reschedule myodaiji-2 --from '2027-03-27 08:00' --until '2027-03-27 17:00'")]
+  watari outage reschedule myodaiji-2 --from '2027-03-27 08:00' \\
+    --until '2027-03-27 17:00'")]
     Reschedule(Reschedule),
     /// Begin a scheduled outage without waiting for its time
     #[command(after_help = "Examples:\n  watari outage start myodaiji-1 --wait\n  watari outage start myodaiji")]

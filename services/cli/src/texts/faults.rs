@@ -219,8 +219,8 @@ faults! {
         ja "サービスが動いています: {services}" "先に全フロントエンドで停止してください: systemctl stop watari-scheduler watari-image watari-network watari-monitor。サーバは動き続けます";
     /// A backup is not poured over what is there.
     BackupNotEmpty { bucket, key } "backup.not-empty" FAILED
-        en "this installation is not empty: bucket {bucket} has document {key}" "restore into an empty one only: stop NATS on all its hosts, move /var/lib/nats aside, and start anew"
-        ja "この環境は空ではありません。バケット {bucket} に文書 {key} があります" "復元できるのは空の環境だけです。全ホストで NATS を停止し、/var/lib/nats を退避してから起動し直してください";
+        en "this installation is not empty: bucket {bucket} has document {key}" "restore into an empty one only: stop NATS on all its hosts, move /var/lib/nats (or its contents, if it is a mount point) aside, and start anew"
+        ja "この環境は空ではありません。バケット {bucket} に文書 {key} があります" "復元できるのは空の環境だけです。全ホストで NATS を停止し、/var/lib/nats (マウントポイントならその中身) を退避してから起動し直してください";
     /// Agents would refuse every order.
     BackupEpoch { reached, seen } "backup.epoch-behind" FAILED
         en "epochs would begin at {reached}, but nodes have seen {seen}, and would refuse all orders" "set the clocks of the NATS hosts, stop everything, move /var/lib/nats aside, and start anew: epochs begin at the time of day"

@@ -15,8 +15,12 @@ pub fn restore_backup(lang: Lang, documents: usize, file: &str) -> String {
 #[must_use]
 pub fn restored(lang: Lang, documents: usize) -> String {
     match lang {
-        Lang::En => format!("{documents} documents are restored; now start the services"),
-        Lang::Ja => format!("文書 {documents} 件を復元しました。サービスを起動してください"),
+        Lang::En => format!(
+            "{documents} documents are restored; now start the services on every front end: systemctl start watari-front.target"
+        ),
+        Lang::Ja => format!(
+            "文書 {documents} 件を復元しました。すべてのフロントエンドでサービスを起動してください: systemctl start watari-front.target"
+        ),
     }
 }
 

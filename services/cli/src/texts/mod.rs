@@ -5,6 +5,7 @@ pub mod happenings;
 pub mod help;
 pub mod hints;
 pub mod losses;
+pub mod parsing;
 pub mod states;
 pub mod troubles;
 pub mod words;

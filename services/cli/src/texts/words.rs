@@ -184,6 +184,8 @@ words! {
     EventRefused "REFUSED" "拒否";
     PowerIsOff "power outage" "停電";
     Evacuation "evacuation" "退避";
+    EvacuationAndReturn "evacuation and return" "退避と帰還";
+    NodeSilent "its node does not answer" "ノードの応答なし";
     SeverityNote "note" "参考";
     SeverityWarning "warning" "警告";
     SeverityFailure "FAILURE" "異常";
@@ -387,6 +389,10 @@ pub fn larger_from_next_start(lang: Lang, name: &str, size: &str) -> String {
 /// How fast bytes travel and how long it takes yet.
 #[must_use]
 pub fn pace(lang: Lang, rate: u64, left_ms: Option<u64>) -> String {
+    // Nothing travels just now, or it is not measured yet.
+    if rate == 0 {
+        return String::new();
+    }
     let rate = crate::format::bytes(rate);
     match (lang, left_ms.map(crate::format::millis)) {
         (Lang::En, Some(left)) => format!("{rate}/s, {left} left"),
@@ -396,13 +402,32 @@ pub fn pace(lang: Lang, rate: u64, left_ms: Option<u64>) -> String {
     }
 }
 
+/// How long ago something was.
+#[must_use]
+pub fn ago(lang: Lang, millis: u64) -> String {
+    let time = crate::format::lasting(millis);
+    match lang {
+        Lang::En => format!("{} ago", time.en),
+        Lang::Ja => format!("{}前", time.ja),
+    }
+}
+
+/// From where to where.
+#[must_use]
+pub fn way(lang: Lang, from: &NodeName, to: &NodeName) -> String {
+    match lang {
+        Lang::En => format!("{from} -> {to}"),
+        Lang::Ja => format!("{from} → {to}"),
+    }
+}
+
 /// A server has moved.
 #[must_use]
 pub fn moved(lang: Lang, vm: &str, from: &str, to: &str, total_ms: u64, downtime_ms: u64) -> String {
     let (total, downtime) = (crate::format::millis(total_ms), crate::format::millis(downtime_ms));
     match lang {
         Lang::En => format!("{vm}: {from} -> {to} in {total}, stood still for {downtime}"),
-        Lang::Ja => format!("{vm}: {from} -> {to} 所要 {total}、停止 {downtime}"),
+        Lang::Ja => format!("{vm}: {from} → {to} 所要 {total}、停止 {downtime}"),
     }
 }
 
@@ -498,6 +523,12 @@ pub fn found(lang: Lang, failures: usize, warnings: usize, notes: usize) -> Stri
 /// The last line of a plan.
 #[must_use]
 pub fn outlook(lang: Lang, moves: usize, failed: usize, bytes: u64, estimated_ms: Option<u64>) -> String {
+    if moves == 0 {
+        return match lang {
+            Lang::En => format!("none would move, {failed} would not"),
+            Lang::Ja => format!("移動できるサーバはありません。移動できず {failed} 台"),
+        };
+    }
     let data = crate::format::bytes(bytes);
     match (lang, estimated_ms.map(crate::format::millis)) {
         (Lang::En, Some(time)) => format!("{moves} would move ({data}, about {time}), {failed} would not"),

@@ -36,6 +36,9 @@ fn every_line_is_there_in_both_languages() {
             found(lang, 1, 2, 3),
             outlook(lang, 1, 2, 3, Some(4)),
             outlook(lang, 1, 2, 3, None),
+            outlook(lang, 0, 2, 0, Some(0)),
+            ago(lang, 32_200),
+            way(lang, &"m1".parse().unwrap(), &"y1".parse().unwrap()),
             larger_from_next_start(lang, "a", "b"),
             follow_outage(lang, "a"),
             resume_import(lang, "a"),
@@ -54,4 +57,11 @@ fn a_battery_that_ends_too_soon_is_called_a_risk() {
     let risk = |left, needed| on_battery(Lang::En, left, needed).starts_with("AT RISK");
     assert!(risk(Some(600), Some(600_001)) && !risk(Some(600), Some(600_000)));
     assert!(!risk(None, Some(1)) && !risk(Some(0), None));
+}
+
+#[test]
+fn what_does_not_move_has_no_pace_and_what_moves_nobody_no_size() {
+    assert_eq!(pace(Lang::En, 0, None), "");
+    assert_eq!(outlook(Lang::En, 0, 1, 0, Some(0)), "none would move, 1 would not");
+    assert_eq!((ago(Lang::En, 32_200).as_str(), ago(Lang::Ja, 32_200).as_str()), ("32 s ago", "32 秒前"));
 }
