@@ -115,7 +115,7 @@ impl Waiting {
 /// Whether to ask before something is lost.
 #[derive(Clone, Copy, Debug, Args)]
 pub struct Consent {
-    /// Do not ask
+    /// Do not ask; without it nothing is done where nobody can be asked, as in a script
     #[arg(short, long)]
     pub yes: bool,
 }
