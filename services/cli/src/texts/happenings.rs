@@ -116,8 +116,11 @@ fn values<'t>(form: &str, text: &'t str) -> Option<Vec<&'t str>> {
 
 /// States, and from which to which.
 fn words(text: &str) -> String {
-    let state = |word| STATES.iter().find(|(en, _)| *en == word).map_or(word, |(_, ja)| *ja);
     text.split(" → ").map(state).collect::<Vec<_>>().join(" → ")
+}
+
+fn state(word: &str) -> &str {
+    STATES.iter().find(|(en, _)| *en == word).map_or(word, |(_, ja)| *ja)
 }
 
 #[cfg(test)]
