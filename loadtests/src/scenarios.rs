@@ -2,6 +2,7 @@
 
 mod backup;
 mod calendar;
+mod deadline;
 mod doctor;
 mod doors;
 mod failures;
@@ -57,6 +58,7 @@ const HALVES: [&[Group]; 2] = [
         preseeding::SCENARIOS,
         power::SCENARIOS,
         ups::SCENARIOS,
+        deadline::SCENARIOS,
         calendar::SCENARIOS,
         pauses::SCENARIOS,
         seed::SCENARIOS,

@@ -1,8 +1,11 @@
-//! A node is lost for good, and an operator says that it is off.
+//! A node is lost for good, and its power controller or an operator says that it is off.
 
-use std::time::{Duration, Instant};
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 
 use super::{
     Stage,
@@ -13,13 +16,91 @@ use super::{
 type Run = fn(&Stage) -> anyhow::Result<()>;
 
 pub(super) const SCENARIOS: &[(&str, Run)] = &[
-    ("a_paused_copy_runs_when_its_source_is_said_to_be_off", paused_copy),
+    ("a_paused_copy_runs_once_the_power_controller_of_its_source_says_that_it_is_off", paused_copy),
     ("a_server_on_a_node_that_is_off_is_told_as_stranded_and_starts_when_it_is_back", stranded),
 ];
 
+const FRONTS: [&str; 2] = ["m-front", "y-front"];
+/// On the front ends' own disks.
+const CONFIGURATION: &str = "/etc/watari/monitor.toml";
+const CONTROLLER: &str = "/var/lib/watari/controller";
+
+/// A node's power controller, as both monitors reach it: a program that notes what it is told, and says what the
+/// test has written. Dropped, nobody knows of it any more.
+struct Controller<'a> {
+    stage: &'a Stage,
+    before: Vec<(&'static str, String)>,
+}
+
+impl<'a> Controller<'a> {
+    fn configure(stage: &'a Stage, node: &str) -> anyhow::Result<Self> {
+        let mut controller = Self { stage, before: Vec::new() };
+        let program = format!("echo \"$1\" >>{CONTROLLER}/calls\n[ \"$1\" != status ] || cat {CONTROLLER}/power\n");
+        let words = |what: &str| format!("[\"bash\", \"{CONTROLLER}/program\", \"{what}\"]");
+        let own = format!(
+            "\n[[fencing]]\nnode = \"{node}\"\noff = {}\nstatus = {}\n\n\
+             [fence]\nwait_seconds = 1\nsettle_seconds = 1\nretry_seconds = 1\n",
+            words("off"),
+            words("status")
+        );
+        for front in FRONTS {
+            let folder = stage.lab.file(front, CONTROLLER);
+            fs::create_dir_all(&folder)?;
+            fs::write(folder.join("program"), &program)?;
+            fs::write(folder.join("power"), "on\n")?;
+            fs::write(folder.join("calls"), "")?;
+            let file = stage.lab.file(front, CONFIGURATION);
+            let text = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+            fs::write(&file, format!("{text}{own}"))?;
+            controller.before.push((front, text));
+        }
+        controller.restart()?;
+        Ok(controller)
+    }
+
+    fn says(&self, word: &str) -> anyhow::Result<()> {
+        let write = |front| fs::write(self.stage.lab.file(front, CONTROLLER).join("power"), format!("{word}\n"));
+        Ok(FRONTS.into_iter().try_for_each(write)?)
+    }
+
+    /// How often it was told to cut the power.
+    fn cuts(&self) -> anyhow::Result<usize> {
+        let mut cuts = 0;
+        for front in FRONTS {
+            let calls = fs::read_to_string(self.stage.lab.file(front, CONTROLLER).join("calls"))?;
+            cuts += calls.lines().filter(|line| *line == "off").count();
+        }
+        Ok(cuts)
+    }
+
+    fn restart(&self) -> anyhow::Result<()> {
+        for verb in ["stop", "start"] {
+            for front in FRONTS {
+                self.stage.lab.run(&[verb, front, "monitor"])?;
+            }
+        }
+        Ok(())
+    }
+
+    fn forget(&self) -> anyhow::Result<()> {
+        for (front, text) in &self.before {
+            fs::write(self.stage.lab.file(front, CONFIGURATION), text)?;
+        }
+        self.restart()
+    }
+}
+
+impl Drop for Controller<'_> {
+    fn drop(&mut self) {
+        if let Err(error) = self.forget() {
+            eprintln!("the power controller was not cleared away: {error:#}");
+        }
+    }
+}
+
 impl Stage {
     fn schedulers(&self, verb: &str) -> anyhow::Result<()> {
-        for front in ["m-front", "y-front"] {
+        for front in FRONTS {
             self.lab.run(&[verb, front, "scheduler"])?;
         }
         Ok(())
@@ -36,12 +117,14 @@ impl Stage {
     }
 }
 
-/// While nobody decides, the copy arrives and its source's power goes.
+/// While nobody decides, the copy arrives and its source's power goes. No person says a word.
 fn paused_copy(stage: &Stage) -> anyhow::Result<()> {
+    let source = stage.node_of("mail")?;
+    let controller = Controller::configure(stage, &source)?;
     stage.until_nodes_ready()?;
     let address = stage.address("mail")?;
     let boot = stage.boot_id(&address)?;
-    let (source, target) = (stage.node_of("mail")?, stage.other_side("mail")?);
+    let target = stage.other_side("mail")?;
     slowly(stage, || {
         copying(stage, target)?;
         stage.schedulers("stop")
@@ -60,8 +143,13 @@ fn paused_copy(stage: &Stage) -> anyhow::Result<()> {
     ensure!(stage.under_way()?.is_some(), "the migration was decided on the strength of silence");
     stage.refused("node.not-lost", &["node", "confirm-off", target, "--yes"])?;
 
+    until(30, "its power is to be cut", || Ok(controller.cuts()? > 0))?;
+    let last = || Ok::<_, anyhow::Error>(stage.show("node", &source)?["fencing"]["last"].clone());
+    until(30, "that has failed", || Ok(last()?["outcome"]["state"] == "failed"))?;
+    ensure!(stage.page(&address, "/uptime").is_err(), "a copy was resumed though its source is said to be on");
+    ensure!(stage.show("node", &source)?["off"].is_null(), "that it was told to be off is no proof");
     let said = Instant::now();
-    stage.watari(&["node", "confirm-off", &source, "--yes"])?;
+    controller.says("off")?;
     let runs = stage.until_page(&address, 60);
     let took = said.elapsed();
     stage.lab.run(&["power-on", &source])?;

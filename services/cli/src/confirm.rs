@@ -7,6 +7,7 @@ use watari_contracts::Request;
 use crate::{
     Context,
     failure::Failure,
+    lang::Lang,
     options::Consent,
     texts::{faults::Fault, words::Word},
 };
@@ -16,11 +17,19 @@ use crate::{
 /// # Errors
 /// [`Failure::Silent`] if they do not want it, [`Fault::Unconfirmed`] if nobody is there.
 pub fn confirm(ctx: &Context, consent: Consent, question: &str) -> Result<(), Failure> {
+    asked(ctx.out.lang, consent, question)
+}
+
+/// The same for what asks no service.
+///
+/// # Errors
+/// As [`confirm`].
+pub fn asked(lang: Lang, consent: Consent, question: &str) -> Result<(), Failure> {
     if consent.yes {
         return Ok(());
     }
     somebody(question)?;
-    asked(ctx, question)
+    answered(lang, question)
 }
 
 /// As [`confirm`], once `there` has been answered: nobody is asked about what does not exist.
@@ -33,7 +42,7 @@ pub async fn confirm_of<R: Request>(ctx: &Context, consent: Consent, there: &R, 
     }
     somebody(question)?;
     ctx.session.ask(there).await?;
-    asked(ctx, question)
+    answered(ctx.out.lang, question)
 }
 
 /// Whether a person sees the question and can answer it.
@@ -44,13 +53,13 @@ fn somebody(question: &str) -> Result<(), Fault> {
     Err(Fault::Unconfirmed { question: question.to_owned() })
 }
 
-fn asked(ctx: &Context, question: &str) -> Result<(), Failure> {
+fn answered(lang: Lang, question: &str) -> Result<(), Failure> {
     let _ = write!(std::io::stderr(), "{question} [y/N] ");
     let mut answer = String::new();
     let read = std::io::stdin().lock().read_line(&mut answer);
     if read.is_ok() && matches!(answer.trim(), "y" | "Y" | "yes" | "はい") {
         return Ok(());
     }
-    crate::out::say(Word::NothingDone.text(ctx.out.lang));
+    crate::out::say(Word::NothingDone.text(lang));
     Err(Failure::Silent(crate::failure::FAILED))
 }

@@ -9,6 +9,7 @@ pub mod completion;
 pub mod confirm;
 pub mod declared;
 pub mod doctor;
+pub mod enrol;
 pub mod events;
 pub mod failure;
 pub mod firewall;
@@ -16,7 +17,9 @@ pub mod format;
 pub mod frontend;
 pub mod history;
 pub mod image;
+pub mod init;
 pub mod input;
+pub mod join;
 pub mod key;
 pub mod known;
 pub mod lang;
@@ -34,6 +37,7 @@ pub mod setup;
 pub mod site;
 pub mod suggest;
 pub mod texts;
+pub mod token;
 pub mod top;
 pub mod usage;
 pub mod vm;
@@ -107,6 +111,8 @@ fn run(options: Options) -> Result<(), Failure> {
     // These ask nobody.
     match &options.verb {
         Verb::Setup(setup) => return out.text(&setup.run(out.lang)?),
+        Verb::Init(init) => return init.run(out),
+        Verb::Token(verb) => return verb.run(out),
         Verb::Completion(completion) => return out.text(&completion.script()?),
         Verb::Manual(manual) => return manual.run(),
         Verb::Backup(backup) => {
@@ -135,8 +141,11 @@ fn run(options: Options) -> Result<(), Failure> {
 }
 
 async fn dispatched(options: Options, out: Out) -> Result<(), Failure> {
-    // Root on a front end has an identity for this alone.
     let session = match &options.verb {
+        // Who lets hosts in, or is not in yet, is not on the bus.
+        Verb::Join(join) => return join.run(out).await,
+        Verb::Enrol(enrol) => return enrol.run().await,
+        // Root on a front end has an identity for this alone.
         Verb::Backup(_) => Session::of_backup(&options.global)?,
         _ => Session::new(&options.global)?,
     };
@@ -171,6 +180,12 @@ async fn asked(verb: Verb, ctx: &Context) -> Result<(), Failure> {
         Verb::History(history) => history.run(ctx).await,
         Verb::Usage(verb) => verb.run(ctx).await,
         Verb::Backup(verb) => verb.run(ctx).await,
-        Verb::Setup(_) | Verb::Completion(_) | Verb::Manual(_) => Ok(()),
+        Verb::Setup(_)
+        | Verb::Init(_)
+        | Verb::Token(_)
+        | Verb::Join(_)
+        | Verb::Enrol(_)
+        | Verb::Completion(_)
+        | Verb::Manual(_) => Ok(()),
     }
 }

@@ -1,5 +1,7 @@
 //! `watari node`.
 
+mod power;
+
 use clap::{Args, Subcommand};
 use watari_contracts::{
     monitor::{ConfirmNodeOff, CordonNode, GetNode, ListNodes, NodeView, RemoveNode, UncordonNode},
@@ -61,6 +63,16 @@ a server whose whole copy stands paused on another node runs there; one whose on
 stopped, and starts there again when the node is back; the addresses of deleted ones are free. If the node is NOT
 off, a server may then run twice. The word ends by itself when the node is heard again.")]
     ConfirmOff(Gone),
+    /// Have a node's power controller switch it, or say whether it is on
+    #[command(after_help = "\
+Examples:
+  watari node power m1 --status
+  watari node power m1 --off --dry-run
+  watari node power m1 --off --yes
+
+The monitor that leads runs the programs that [[fencing]] in its configuration names for the node. By them it cuts
+off lost nodes by itself. That a node was switched off by hand makes nothing start elsewhere until it is lost, too.")]
+    Power(power::Power),
     /// Forget a node that is off and will not come back, and all that is on its disks
     #[command(after_help = "\
 Example:
@@ -132,6 +144,7 @@ impl Verb {
                 confirm_of(ctx, consent, &there, &losses::node_is_off(ctx.out.lang, &name)).await?;
                 ctx.out.row(&session.ask(&request).await?)
             }
+            Self::Power(power) => power.run(ctx).await,
             Self::Remove(gone) => gone.remove(ctx).await,
         }
     }
@@ -307,6 +320,7 @@ fn details(node: &NodeView, drain: Option<State>, lang: Lang) -> Vec<(Word, Stri
         (Word::Segments, segments(node)),
         (Word::Identity, enforcement(&node.protection.identity, lang)),
         (Word::Firewalls, enforcement(&node.protection.firewall, lang)),
+        (Word::Fencing, power::shown(&node.fencing, lang)),
         (Word::Labels, joined(node.labels.iter().map(|(key, value)| format!("{key}={value}")))),
         (Word::Libvirt, node.libvirt.clone()),
         (Word::Qemu, node.qemu.clone()),

@@ -5,8 +5,8 @@ use std::{ffi::OsString, path::PathBuf, time::Duration};
 use clap::{Args, Parser, Subcommand};
 
 use crate::{
-    backup, completion, declared, doctor, events, firewall, frontend, history, image, key, lang::Lang, manual,
-    migration, network, node, out::Format, outage, port, setup, site, top, usage, vm,
+    backup, completion, declared, doctor, enrol, events, firewall, frontend, history, image, init, join, key,
+    lang::Lang, manual, migration, network, node, out::Format, outage, port, setup, site, token, top, usage, vm,
 };
 
 /// The operator's command of Watari, the private cloud whose servers migrate.
@@ -172,6 +172,16 @@ pub enum Verb {
     /// All documents in one file, and back again
     #[command(subcommand)]
     Backup(backup::Verb),
+    /// Make a cluster, with this host as its first front end
+    Init(init::Init),
+    /// Tokens, with which further hosts join (as root on the first front end)
+    #[command(subcommand)]
+    Token(token::Verb),
+    /// Make this host one of a cluster, with a token from its first front end
+    Join(join::Join),
+    /// Let hosts in that come with a token, and tell NATS of them; systemd starts this on front ends and the witness
+    #[command(hide = true)]
+    Enrol(enrol::Enrol),
     /// Make keys, certificates and configuration for the hosts of a cluster, as files
     Setup(setup::Setup),
     /// Print the script with which a shell completes what is typed

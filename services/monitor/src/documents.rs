@@ -5,7 +5,7 @@ use std::sync::Arc;
 use watari_chassis::{Entry, ReadError, WriteError, clock};
 use watari_model::{
     NodeName, Refusal, SiteName,
-    node::{Change, Inventory, Node, Off, State},
+    node::{Change, Fencing, Inventory, Node, Off, State},
 };
 
 use crate::watch::Watch;
@@ -83,6 +83,11 @@ pub(crate) async fn cordon(watch: &Watch, name: &NodeName, cordoned: bool) -> Re
 /// Notes that an operator says a node is off. Nothing is noted of one that is heard.
 pub(crate) async fn confirm_off(watch: &Watch, name: &NodeName, word: Off) -> Result<Node, Unwritten> {
     change(watch, name, Change::ConfirmedOff(word)).await.map(|(_, node)| node)
+}
+
+/// Notes what is done with a node's power, or came of it; see [`Change::Fenced`].
+pub(crate) async fn fenced(watch: &Watch, name: &NodeName, told: Fencing) -> Result<(Written, Node), Unwritten> {
+    change(watch, name, Change::Fenced(Box::new(told))).await
 }
 
 /// Forgets a node that is as the caller has read it.

@@ -5,6 +5,7 @@
 //!   inventories ─────┘         ▲
 //!   events ──────▶ history (SQL)        requests ──▶ inbound
 //!   upsd ────────▶ ups ──▶ the scheduler ◀── alerts ◀── Alertmanager
+//!   nodes that are lost ──▶ fencing ──▶ power controllers
 //! ```
 //!
 //! Both instances hear, keep a history and ask the UPSes; only the primary writes documents and answers.
@@ -12,6 +13,7 @@
 mod alerts;
 mod beats;
 mod documents;
+mod fencing;
 mod fleet;
 mod history;
 mod inbound;
@@ -86,6 +88,8 @@ async fn run(ctx: &Context, settings: Settings) -> Result<(), Error> {
     ctx.spawn("inventories", inventories::hear(Arc::clone(&watch), inventories, leadership.clone()));
     ctx.spawn("asking", inventories::ask(Arc::clone(&watch), leadership.clone()));
     ctx.spawn("judge", judge::judge(Arc::clone(&watch), leadership.clone()));
-    inbound::server(&watch, &history, &roll).serve(leadership).await?;
+    let desk = fencing::Desk::new(&watch, leadership.clone());
+    ctx.spawn("fencing", fencing::fence(Arc::clone(&desk)));
+    inbound::server(&watch, &history, &roll, &desk).serve(leadership).await?;
     Ok(())
 }

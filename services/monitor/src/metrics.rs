@@ -8,7 +8,13 @@ use prometheus::{
     proto::MetricFamily,
 };
 use watari_chassis::prometheus;
-use watari_model::{NodeName, node::State};
+use watari_model::{
+    NodeName,
+    node::{
+        Node, State,
+        fencing::{Act, Outcome},
+    },
+};
 
 use crate::{
     documents::{Unwritten, Written},
@@ -29,6 +35,8 @@ pub(crate) const WRITES: &str = "watari_node_writes_total";
 pub(crate) const CAPACITIES: &str = "watari_capacity_events_total";
 /// Nodes, by state.
 pub(crate) const NODES: &str = "watari_nodes";
+/// 1 for what became of fencing a node that is lost and not known to be off: `failed`, `withheld` or `begun`.
+pub(crate) const FENCING: &str = "watari_node_fencing";
 /// A node's memory in MiB, total and used.
 pub(crate) const MEMORY: &str = "watari_node_memory_mib";
 /// A node's processors, total and used.
@@ -78,6 +86,11 @@ impl Metrics {
 
     /// Counts a write, and says why one did not happen: the next look tries again.
     pub(crate) fn wrote(&self, what: &str, node: &NodeName, outcome: &Result<Written, Unwritten>) {
+        self.count(what, node, outcome.as_ref().copied());
+    }
+
+    /// The same.
+    pub(crate) fn count(&self, what: &str, node: &NodeName, outcome: Result<Written, &Unwritten>) {
         let word = match outcome {
             Ok(Written::Yes) => "written",
             Ok(Written::AsBefore) => "as-before",
@@ -97,7 +110,7 @@ pub(crate) fn gauges(registry: &Registry, watch: &Arc<Watch>) -> Result<(), prom
 
 struct Gauges {
     watch: Weak<Watch>,
-    all: [IntGaugeVec; 4],
+    all: [IntGaugeVec; 5],
 }
 
 impl Gauges {
@@ -109,12 +122,13 @@ impl Gauges {
             vector(MEMORY, "A node's memory in MiB.", &of_node)?,
             vector(VCPUS, "A node's processors.", &of_node)?,
             vector(LOAD, "A node's load average over one minute, in hundredths.", &of_node[..2])?,
+            vector(FENCING, "What became of fencing a node that is lost.", &["node", "site", "outcome"])?,
         ];
         Ok(Self { watch: Arc::downgrade(watch), all })
     }
 
     fn read(&self, watch: &Watch) {
-        let [states, memory, vcpus, load] = &self.all;
+        let [states, memory, vcpus, load, fencing] = &self.all;
         self.all.iter().for_each(IntGaugeVec::reset);
         for state in STATES {
             states.with_label_values(&[state.word()]).set(0);
@@ -128,12 +142,27 @@ impl Gauges {
             states.with_label_values(&[node.state.word()]).inc();
             memory.with_label_values(&[name, site, "total"]).set(signed(node.inventory.memory_mib));
             vcpus.with_label_values(&[name, site, "total"]).set(node.inventory.vcpus.into());
+            if let Some(outcome) = fenced(node) {
+                fencing.with_label_values(&[name, site, outcome]).set(1);
+            }
             if let Some(heard) = fleet.get(name) {
                 memory.with_label_values(&[name, site, "used"]).set(signed(heard.memory_used_mib));
                 vcpus.with_label_values(&[name, site, "used"]).set(heard.vcpus_used.into());
                 load.with_label_values(&[name, site]).set(heard.load_centi.into());
             }
         }
+    }
+}
+
+/// How fencing stands of a node that is lost. A further try after one that failed is no news yet.
+fn fenced(node: &Node) -> Option<&'static str> {
+    let told = node.fencing.as_ref().filter(|told| told.concerns(node) && node.off.is_none())?;
+    match (told.act, &told.outcome) {
+        (Act::On, _) | (Act::Off, Outcome::Done) => None,
+        (Act::Off, Outcome::Failed { .. }) => Some("failed"),
+        (Act::Off, Outcome::Begun) if told.tries > 1 => Some("failed"),
+        (Act::Off, Outcome::Begun) => Some("begun"),
+        (Act::Off, Outcome::Withheld { .. }) => Some("withheld"),
     }
 }
 

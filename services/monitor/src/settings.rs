@@ -1,6 +1,7 @@
 //! The monitor's own settings.
 
 pub mod alerts;
+pub mod fencing;
 pub mod power;
 
 use std::{collections::BTreeMap, path::PathBuf};
@@ -10,6 +11,7 @@ use watari_chassis::Validate;
 use watari_model::node::Limits;
 
 use alerts::Alerts;
+use fencing::{Controller, Fence};
 use power::{Power, Ups};
 
 /// The defaults, commented for `--print-config` and the reference.
@@ -31,6 +33,10 @@ pub struct Settings {
     pub power: Power,
     /// `[alerts]`.
     pub alerts: Alerts,
+    /// Each `[[fencing]]`.
+    pub fencing: Vec<Controller>,
+    /// `[fence]`.
+    pub fence: Fence,
 }
 
 /// How silence is judged.
@@ -101,7 +107,7 @@ impl Settings {
 
 impl Validate for Settings {
     fn validate(&self) -> Result<(), String> {
-        let Self { nodes, capacity, history, ups, power, alerts } = self;
+        let Self { nodes, capacity, history, ups, power, alerts, fencing: controllers, fence } = self;
         let ranges = [
             ("nodes.suspect_after_ms", nodes.suspect_after_ms, 100, 600_000),
             ("nodes.lost_after_ms", nodes.lost_after_ms, 200, 3_600_000),
@@ -119,6 +125,13 @@ impl Validate for Settings {
             ("power.poll_ms", power.poll_ms, 20, 600_000),
             ("power.answer_ms", power.answer_ms, 20, 60_000),
             ("power.low_battery_seconds", power.low_battery_seconds, 0, 3_600),
+            ("fence.wait_seconds", fence.wait_seconds, 1, 3_600),
+            ("fence.program_seconds", fence.program_seconds, 1, 60),
+            ("fence.settle_seconds", fence.settle_seconds, 1, 600),
+            ("fence.retry_seconds", fence.retry_seconds, 1, 3_600),
+            ("fence.most_retry_seconds", fence.most_retry_seconds, fence.retry_seconds, 86_400),
+            ("fence.boot_seconds", fence.boot_seconds, 1, 86_400),
+            ("fence.at_once", fence.at_once as u64, 1, 64),
         ];
         for (key, value, least, most) in ranges {
             if !(least..=most).contains(&value) {
@@ -135,6 +148,7 @@ impl Validate for Settings {
             return Err("history.path is empty: name a file".to_owned());
         }
         alerts.validate()?;
+        fencing::validate(controllers)?;
         power.validate(ups)
     }
 }

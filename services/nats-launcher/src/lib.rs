@@ -13,11 +13,15 @@
 //! it was taken out is not remembered on this host, which may have lost its power in that moment, but
 //! asked of the others. When it may come back is theirs to say as well: a server that joined while its
 //! campus may still go dark any moment would take the majority with it.
+//!
+//! While it serves, the server reads its configuration again whenever that is another one: so a host that has
+//! joined is known, and nobody who is connected notices. One that the server cannot use changes nothing.
 
 mod life;
 mod metrics;
 mod orders;
 mod settings;
+mod watch;
 
 pub use settings::Settings;
 
@@ -35,6 +39,7 @@ use watari_contracts::frontend::Duty;
 
 use life::Life;
 use orders::Orders;
+use watch::Watch;
 
 /// Why the server is not started.
 #[derive(Debug, thiserror::Error)]
@@ -78,8 +83,10 @@ pub async fn run(settings: Settings) -> Result<ExitCode, Error> {
     };
     loop {
         say(&format!("starting {}", life.name()));
+        // Before the server reads it, so that no change is missed.
+        let mut config = Watch::on(&settings.config);
         let mut server = life.start()?;
-        match serve(&mut server, &life, &mut orders, &mut signals).await? {
+        match serve(&mut server, &life, &mut orders, &mut signals, &mut config).await? {
             Turn::Ended(code) => return Ok(code),
             Turn::Anew => life = life.next()?,
             Turn::Retired => {
@@ -102,7 +109,13 @@ enum Turn {
     Anew,
 }
 
-async fn serve(server: &mut Child, life: &Life, orders: &mut Orders, signals: &mut Signals) -> Result<Turn, Error> {
+async fn serve(
+    server: &mut Child,
+    life: &Life,
+    orders: &mut Orders,
+    signals: &mut Signals,
+    config: &mut Watch,
+) -> Result<Turn, Error> {
     let begun = Instant::now();
     loop {
         tokio::select! {
@@ -115,6 +128,10 @@ async fn serve(server: &mut Child, life: &Life, orders: &mut Orders, signals: &m
             () = signals.any() => {
                 life.stop(server).await?;
                 return Ok(Turn::Ended(ExitCode::SUCCESS));
+            }
+            () = config.changed() => {
+                say("the configuration has changed; it is read again");
+                life.reload(server)?;
             }
             duty = orders.next() => match duty {
                 Duty::Retire => {

@@ -95,16 +95,27 @@ impl Life {
         Ok(command.stdin(Stdio::null()).kill_on_drop(true).spawn()?)
     }
 
+    /// Has the server read its configuration again.
+    pub(crate) fn reload(&self, server: &Child) -> Result<(), Error> {
+        signal(server, Signal::HUP)
+    }
+
     /// Stops the server in order.
     pub(crate) async fn stop(&self, server: &mut Child) -> Result<(), Error> {
-        if let Some(pid) = server.id().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw) {
-            kill_process(pid, Signal::TERM).map_err(std::io::Error::from)?;
-        }
+        signal(server, Signal::TERM)?;
         if timeout(STOPPING, server.wait()).await.is_err() {
             server.kill().await?;
         }
         Ok(())
     }
+}
+
+/// Sends a signal to the server, unless it has ended.
+fn signal(server: &Child, signal: Signal) -> Result<(), Error> {
+    if let Some(pid) = server.id().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw) {
+        kill_process(pid, signal).map_err(io::Error::from)?;
+    }
+    Ok(())
 }
 
 fn remove(path: &Path) -> Result<(), Error> {

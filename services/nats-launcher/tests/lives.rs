@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use watari_chassis::{Context, Keeper, KeeperKeys, Membership, NatsHost, config::Common, membership};
 use watari_contracts::{Service, frontend::Duty};
 use watari_testkit::{TempDir, eventually, free_port};
@@ -146,6 +147,46 @@ async fn a_server_that_was_taken_out_begins_anew_when_it_is_told_and_not_before(
     .await;
     votes(&keeper, 3).await;
     assert!(!cluster.file(2, "store").join("n3").exists(), "a store before the last is not kept");
+}
+
+/// Whether the server lets this user of account A in.
+async fn lets_in(port: u16, user: &str) -> bool {
+    let (read, mut write) = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap().into_split();
+    let mut lines = BufReader::new(read).lines();
+    let connect = format!("CONNECT {{\"user\":\"{user}\",\"pass\":\"a\",\"verbose\":false}}\r\nPING\r\n");
+    write.write_all(connect.as_bytes()).await.unwrap();
+    while let Ok(Some(line)) = lines.next_line().await {
+        if line.starts_with("PONG") || line.starts_with("-ERR") {
+            return line.starts_with("PONG");
+        }
+    }
+    false
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_configuration_that_is_put_in_place_is_read_and_one_that_is_unsound_changes_nothing() {
+    let cluster = Cluster::start();
+    let (ctx, keeper) = cluster.keeper(0).await;
+    votes(&keeper, 3).await;
+    let (port, path) = (cluster.clients[1], cluster.file(1, "conf"));
+    let put = |text: &str| {
+        let fresh = cluster.file(1, "conf.new");
+        fs::write(&fresh, text).unwrap();
+        fs::rename(&fresh, &path).unwrap();
+    };
+    let old = fs::read_to_string(&path).unwrap();
+    let new = old.replace("{user: a, password: a}", "{user: a, password: a}, {user: b, password: a}");
+    assert!(new != old && lets_in(port, "a").await && !lets_in(port, "b").await);
+    put(&new);
+    eventually("the new user is let in", SOON, || lets_in(port, "b")).await;
+    put("no configuration {");
+    let log = cluster.file(1, "log");
+    eventually("the server says that it cannot use it", SOON, || async {
+        fs::read_to_string(&log).unwrap_or_default().contains("Failed to reload server configuration")
+    })
+    .await;
+    assert!(lets_in(port, "a").await && lets_in(port, "b").await);
+    assert_eq!(membership(&ctx.bus, "n2").await.unwrap(), Membership::Member);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -137,6 +137,7 @@ fn node(name: &str, mtu: Option<u32>) -> Node {
         state: watari_model::node::State::Ready,
         cordoned: false,
         off: None,
+        fencing: None,
         inventory: watari_model::node::Inventory {
             vcpus: 1,
             memory_mib: 1,

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 use watari_contracts::agent::{
-    Abort, Discard, Freeze, Order, Reboot, Receive, Release, Remove, Resume, Send, Server, Start, Stop,
+    Abort, Discard, Freeze, Order, Reboot, Receive, Release, Remove, Resume, Send, Server, Start, Stop, Suspend,
 };
 use watari_model::{MigrationId, VmName};
 
@@ -16,6 +16,7 @@ use crate::rules::Ask;
 pub enum Work {
     Start(Start),
     Stop(Stop),
+    Suspend(Suspend),
     Reboot(Reboot),
     Remove(Remove),
     Receive(Receive),
@@ -34,7 +35,7 @@ macro_rules! from_command {
         }
     )*};
 }
-from_command! { Start Stop Reboot Remove Receive Send Abort Resume Freeze Discard Release }
+from_command! { Start Stop Suspend Reboot Remove Receive Send Abort Resume Freeze Discard Release }
 
 impl Work {
     /// Who orders, and which order it is.
@@ -43,6 +44,7 @@ impl Work {
         match self {
             Self::Start(o) => &o.order,
             Self::Stop(o) => &o.order,
+            Self::Suspend(o) => &o.order,
             Self::Reboot(o) => &o.order,
             Self::Remove(o) => &o.order,
             Self::Receive(o) => &o.order,
@@ -61,6 +63,7 @@ impl Work {
         match self {
             Self::Start(o) => &o.server.name,
             Self::Stop(o) => &o.vm,
+            Self::Suspend(o) => &o.vm,
             Self::Reboot(o) => &o.vm,
             Self::Remove(o) => &o.vm,
             Self::Receive(o) => &o.server.name,
@@ -123,6 +126,7 @@ impl Work {
             Self::Start(_) => "start",
             Self::Stop(o) if o.force => "force off",
             Self::Stop(_) => "stop",
+            Self::Suspend(_) => "suspend",
             Self::Reboot(_) => "reboot",
             Self::Remove(_) => "remove",
             Self::Receive(_) => "receive",
@@ -143,6 +147,7 @@ impl Work {
             Self::Resume(o) => Ask::Run { grant: &o.grant, operation: &o.order.operation },
             Self::Reboot(o) => Ask::Reboot(o.generation),
             Self::Stop(o) => Ask::Quit(o.generation),
+            Self::Suspend(o) => Ask::Quit(o.generation),
             Self::Send(o) => Ask::Send(o.generation),
             Self::Freeze(o) => Ask::Freeze(o.generation),
             Self::Receive(o) => Ask::Receive(o.generation),

@@ -7,7 +7,7 @@ use watari_chassis::{KeeperKeys, NatsHost, Validate};
 use watari_model::SiteName;
 
 use crate::{
-    core::{CalendarRules, Overcommit, PowerRules, PreseedRules, Rules},
+    core::{CalendarRules, DeadlineRules, Overcommit, PowerRules, PreseedRules, Rules},
     doing::Bounds,
     outlook::Pace,
 };
@@ -107,6 +107,9 @@ struct Outages {
     lead_seconds: u64,
     at_end: AtEnd,
     outlook_seconds: u64,
+    out_of_time: OutOfTime,
+    stop_seconds: u64,
+    save_mib: u64,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -123,6 +126,13 @@ struct Preseed {
 enum AtEnd {
     Wait,
     Return,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum OutOfTime {
+    GoOn,
+    Stop,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -235,6 +245,8 @@ impl Validate for Settings {
         within("power.mains_seconds", self.power.mains_seconds, 0, 86_400)?;
         within("outages.lead_seconds", self.outages.lead_seconds, 0, 604_800)?;
         within("outages.outlook_seconds", self.outages.outlook_seconds, 1, 3_600)?;
+        within("outages.stop_seconds", self.outages.stop_seconds, 1, 3_600)?;
+        within("outages.save_mib", self.outages.save_mib, 0, 100_000)?;
         within("preseed.lead_seconds", self.preseed.lead_seconds, 0, 604_800)?;
         within("preseed.again_seconds", self.preseed.again_seconds, 0, 604_800)?;
         within("preseed.bandwidth_mib", self.preseed.bandwidth_mib, 0, 100_000)?;
@@ -284,6 +296,11 @@ impl Settings {
             calendar: CalendarRules {
                 lead_ms: self.outages.lead_seconds * 1_000,
                 returns: self.outages.at_end == AtEnd::Return,
+            },
+            deadline: DeadlineRules {
+                stops: self.outages.out_of_time == OutOfTime::Stop,
+                stop_ms: self.outages.stop_seconds * 1_000,
+                save_mib: self.outages.save_mib,
             },
             preseed: PreseedRules {
                 lead_ms: self.preseed.lead_seconds * 1_000,

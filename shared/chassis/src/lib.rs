@@ -15,6 +15,7 @@
 //! | [`clock`] | the only place where a clock is read |
 
 mod act;
+mod bound;
 mod bucket;
 mod bus;
 pub mod clock;
@@ -36,6 +37,7 @@ mod server;
 mod supervisor;
 pub mod telemetry;
 
+pub use bound::{Bounded, Placed};
 pub use bucket::{
     Bucket, Chest, Entry, Past, PastWrite, Reach, ReadError, Revision, Shape, Stopped, Unreadable, WriteError,
 };

@@ -148,6 +148,19 @@ pub struct Stop {
     pub force: bool,
 }
 
+/// Stop a server with its memory saved on this node: its next start here goes on from that. It may start nowhere
+/// else, as its disk is here; whatever removes the domain, or forces it off, drops the memory.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Suspend {
+    /// Who orders.
+    pub order: Order,
+    /// The server.
+    pub vm: VmName,
+    /// The grant's generation.
+    pub generation: u64,
+}
+
 /// Reboot a server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -368,6 +381,8 @@ pub enum OffReason {
     Shutdown,
     /// It was forced off.
     Destroyed,
+    /// Its memory is saved here, and its next start goes on from that.
+    Saved,
     /// QEMU or the guest crashed.
     Crashed,
     /// It went to another node.
@@ -572,6 +587,7 @@ macro_rules! commands {
 commands! {
     Start "start" => Answer, "Start a server under a grant.";
     Stop "stop" => Answer, "Shut a server down or force it off.";
+    Suspend "suspend" => Answer, "Stop a server with its memory saved on the node's disk.";
     Reboot "reboot" => Answer, "Reboot a server.";
     Remove "remove" => Answer, "Remove a server's domain, disk and network from the node.";
     Receive "receive" => Answer, "Prepare to receive a migrating server.";

@@ -2,6 +2,7 @@
 
 pub mod agent;
 pub mod beat;
+pub mod enrol;
 pub mod firewall;
 pub mod frontend;
 pub mod history;

@@ -68,6 +68,57 @@ pub struct ConfirmNodeOff {
     pub by: Option<String>,
 }
 
+/// Ask a node's power controller, or have it switch the node. What is to be switched is answered as soon as it is
+/// begun; `fencing` in the node's view says what came of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PowerNode {
+    /// Which.
+    pub name: NodeName,
+    /// What to do.
+    pub wish: PowerWish,
+    /// Who says so, as for [`ConfirmNodeOff`].
+    #[serde(default)]
+    pub by: Option<String>,
+    /// Only say which programs would be run.
+    #[serde(default)]
+    pub dry_run: bool,
+}
+
+/// What may be wanted of a power controller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PowerWish {
+    /// That it cuts the power; what runs there dies.
+    Off,
+    /// That it switches the node on.
+    On,
+    /// That it says whether the node is on.
+    Status,
+}
+
+/// What a power controller is asked by, and what is known then.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct NodePower {
+    /// Which node.
+    pub name: NodeName,
+    /// The programs with their arguments, in the order in which they are run.
+    pub commands: Vec<Vec<String>>,
+    /// What the controller says, if it was asked for just that.
+    pub says: Option<node::fencing::Act>,
+    /// What was begun.
+    pub begun: Option<node::Fencing>,
+}
+
+/// Whether a node's power can be cut, and what was done with it last.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct FencingView {
+    /// Whether the monitor that leads is configured with commands for it.
+    pub configured: bool,
+    /// What was done last, by itself or for somebody.
+    pub last: Option<node::Fencing>,
+}
+
 /// Forget a node that is off and will not come back, with all that is on its disks. It is gone as soon as no
 /// server's document names it; until then this may be repeated.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -102,9 +153,12 @@ pub struct NodeView {
     pub state: node::State,
     /// Whether new servers are kept away.
     pub cordoned: bool,
-    /// An operator's word that it is off.
+    /// The word that it is off, an operator's or its power controller's.
     #[serde(default)]
     pub off: Option<node::Off>,
+    /// How its power can be cut, and was.
+    #[serde(default)]
+    pub fencing: FencingView,
     /// Processors that servers may use.
     pub vcpus_total: u32,
     /// Virtual CPUs of the servers running on it.
@@ -276,6 +330,7 @@ requests! {
     ListHealth "watari.v1.health.list" => HealthPage, "List what nodes find when they look at themselves.";
     ListUpses "watari.v1.ups.list" => UpsPage, "List the UPSes that are asked, and whether they answer.";
     ConfirmNodeOff "watari.v1.node.confirm-off" => NodeView, "Say that a lost node is off.";
+    PowerNode "watari.v1.node.power" => NodePower, "Ask a node's power controller, or have it switch the node.";
     RemoveNode "watari.v1.node.remove" => NodeRemoval, "Forget a node that is off and will not come back.";
     ListEvents "watari.v1.event.list" => EventPage, "Say what happened.";
     ListHistory "watari.v1.history.list" => HistoryPage, "Say who did what, when and why.";

@@ -20,9 +20,9 @@ use crate::{Request, Service, agent::Transfer};
 
 pub use keys::{AddKey, DeleteKey, GetKey, KeyPage, KeyView, ListKeys};
 pub use outages::{
-    CancelOutage, ControlMoved, DrainNode, EvacuateSite, GetOutage, LegName, ListOutages, Moved, NotMoved, OnBattery,
-    OutagePage, OutagePlan, OutageView, PauseOutage, PlanOutage, PlannedMove, RescheduleOutage, ResumeOutage,
-    ReturnSite, ScheduleOutage, StartOutage,
+    CancelOutage, ControlMoved, DrainNode, EvacuateSite, GetOutage, HaltedVm, LegName, ListOutages, Moved, NotMoved,
+    OnBattery, OutagePage, OutagePlan, OutageView, PauseOutage, PlanOutage, PlannedMove, RescheduleOutage,
+    ResumeOutage, ReturnSite, ScheduleOutage, StartOutage,
 };
 
 /// Make a server and, unless told otherwise, start it.
@@ -63,9 +63,12 @@ pub struct CreateVm {
     /// What it does when its site is evacuated.
     #[serde(default)]
     pub evacuate: vm::Evacuate,
-    /// Servers with a higher number leave first, 0 to 100.
+    /// Servers with a higher number leave and are started first, 0 to 100.
     #[serde(default)]
     pub priority: u8,
+    /// Whether it is started again when it went off by itself, or with its node.
+    #[serde(default)]
+    pub restart: vm::Restart,
     /// What it calls itself; its name if left out.
     #[serde(default)]
     pub hostname: Option<HostName>,
@@ -201,6 +204,26 @@ pub struct ResizeVm {
     pub disk_gib: Option<u64>,
 }
 
+/// Change what becomes of a server when it has to leave or goes off. It holds at once, running or not.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EditVm {
+    /// Names this request, so that it may be repeated.
+    #[serde(default)]
+    pub request_id: Option<String>,
+    /// Which.
+    pub name: VmName,
+    /// Whether it is started again when it went off by itself, or with its node; as before if left out.
+    #[serde(default)]
+    pub restart: Option<vm::Restart>,
+    /// 0 to 100; as before if left out.
+    #[serde(default)]
+    pub priority: Option<u8>,
+    /// What it does when its site is evacuated; as before if left out.
+    #[serde(default)]
+    pub evacuate: Option<vm::Evacuate>,
+}
+
 /// Remove a server with its disk and addresses.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -319,8 +342,11 @@ pub struct VmView {
     pub node_labels: BTreeMap<String, String>,
     /// What it does when its site is evacuated.
     pub evacuate: vm::Evacuate,
-    /// Servers with a higher number leave first.
+    /// Servers with a higher number leave and are started first.
     pub priority: u8,
+    /// Whether it is started again when it went off by itself, or with its node.
+    #[serde(default)]
+    pub restart: vm::Restart,
     /// What it calls itself.
     pub hostname: HostName,
     /// The public keys that it was made with.
@@ -505,6 +531,7 @@ requests! {
     StopVm "watari.v1.vm.stop" => VmView, "Shut a server down; its disk and address stay.";
     RebootVm "watari.v1.vm.reboot" => VmView, "Reboot a running server.";
     ResizeVm "watari.v1.vm.resize" => VmView, "Change a server's size, at once or from its next start on.";
+    EditVm "watari.v1.vm.edit" => VmView, "Change what becomes of a server when it has to leave or goes off.";
     DeleteVm "watari.v1.vm.delete" => VmView, "Remove a server with its disk and addresses.";
     MigrateVm "watari.v1.vm.migrate" => MigrationView, "Move a running server to another node, live.";
     PreseedVm "watari.v1.vm.preseed" => VmView, "Send a running server's disk ahead to a node of another site.";

@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 
 use compare::Samples;
 use watari_contracts::{
-    ErrorBody, agent, beat::Beat, firewall, frontend, image, monitor, network, permissions::BUCKETS,
+    ErrorBody, agent, beat::Beat, enrol, firewall, frontend, image, monitor, network, permissions::BUCKETS,
     permissions::PRIVATE, plan, saving, scheduler,
 };
 
@@ -65,6 +65,14 @@ fn what_front_ends_tell_each_other_is_as_its_samples_say() {
 }
 
 #[test]
+fn what_a_host_that_joins_says_and_hears_is_as_its_samples_say() {
+    let samples = Samples::default();
+    samples.json::<enrol::Greeting>("enrol.Greeting");
+    samples.json::<enrol::EnrolHost>("enrol.EnrolHost");
+    samples.json::<enrol::Enrolled>("enrol.Enrolled");
+}
+
+#[test]
 fn the_bytes_of_a_beat_never_change() {
     let samples = Samples::default();
     for (n, beat) in samples.json::<Beat>("beat.v1").into_iter().enumerate() {
@@ -87,6 +95,9 @@ fn no_sample_is_left_over() {
     list::commands(&samples);
     list::documents(&samples);
     for name in ["frontend.AskStanding", "frontend.Standing", "frontend.Candidate", "frontend.NatsOrder"] {
+        samples.used(name);
+    }
+    for name in ["enrol.Greeting", "enrol.EnrolHost", "enrol.Enrolled"] {
         samples.used(name);
     }
     for name in ["fact.NodeFacts", "event.CapacityChanged", "error.ErrorBody", "beat.v1", "least"] {

@@ -12,9 +12,10 @@
 //! each other.
 //!
 //! *Lost* says that nobody hears the node, not that it is off: nothing is started elsewhere on
-//! the strength of silence. An operator who has looked may say that it is off ([`Off`]); that word stands
-//! until anything is heard of the node.
+//! the strength of silence. An operator who has looked may say that it is off, or its power controller, once it
+//! has cut the power ([`fencing`]); that word ([`Off`]) stands until anything is heard of the node.
 
+pub mod fencing;
 pub mod health;
 mod processor;
 
@@ -25,6 +26,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Document, NodeName, SegmentName, SiteName, Timestamp};
 
+pub use fencing::Fencing;
 pub use health::Health;
 pub use processor::{Processor, Unlike};
 
@@ -169,7 +171,8 @@ pub struct Tunnel {
     pub mtu: u32,
 }
 
-/// An operator's word that a lost node is off. Whoever says so of one that runs lets servers run twice.
+/// An operator's word, or a power controller's, that a lost node is off. Whoever says so of one that runs lets
+/// servers run twice.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Off {
     /// Who said so, as they call themselves.
@@ -195,9 +198,12 @@ pub struct Node {
     pub state: State,
     /// Whether an operator keeps new servers away.
     pub cordoned: bool,
-    /// An operator's word that it is off; only of one that is lost.
+    /// The word that it is off; only of one that is lost.
     #[serde(default)]
     pub off: Option<Off>,
+    /// What was done with its power last, if anything ever was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fencing: Option<Fencing>,
     /// What it has.
     pub inventory: Inventory,
     /// When it was first heard.
@@ -215,6 +221,8 @@ pub enum Change {
     Cordoned(bool),
     /// An operator says that it is off. Of one that is heard that changes nothing.
     ConfirmedOff(Off),
+    /// Something is done with its power, or has come of that.
+    Fenced(Box<Fencing>),
     /// Its agent says where it stands and what it has.
     Told(SiteName, Box<Inventory>),
 }
@@ -224,8 +232,18 @@ impl Node {
     /// first beat.
     #[must_use]
     pub fn new(name: NodeName, site: SiteName, inventory: Inventory, now: Timestamp) -> Self {
-        let state = State::Suspect;
-        Self { v: 1, name, site, state, cordoned: false, off: None, inventory, first_seen_at: now, changed_at: now }
+        Self {
+            v: 1,
+            name,
+            site,
+            state: State::Suspect,
+            cordoned: false,
+            off: None,
+            fencing: None,
+            inventory,
+            first_seen_at: now,
+            changed_at: now,
+        }
     }
 
     /// The one way in which a node's document changes. Every change is allowed in every state;
@@ -246,6 +264,7 @@ impl Node {
                     self.off = Some(word);
                 }
             }
+            Change::Fenced(told) => self.fenced(*told),
             Change::Told(site, inventory) => (self.site, self.inventory, self.off) = (site, *inventory, None),
         }
     }
@@ -263,9 +282,12 @@ mod tests {
     use proptest::prelude::*;
     use time::{Duration, OffsetDateTime};
 
-    use super::*;
+    use super::{
+        fencing::{Act, Outcome},
+        *,
+    };
 
-    fn inventory(vcpus: u32) -> Inventory {
+    pub(super) fn inventory(vcpus: u32) -> Inventory {
         Inventory {
             vcpus,
             memory_mib: 4096,
@@ -285,12 +307,24 @@ mod tests {
         }
     }
 
+    fn fenced() -> impl Strategy<Value = Change> {
+        let at = Timestamp(OffsetDateTime::UNIX_EPOCH);
+        (any::<bool>(), 0_u64..30, any::<bool>()).prop_map(move |(off, second, done)| {
+            let (act, outcome) =
+                (if off { Act::Off } else { Act::On }, if done { Outcome::Done } else { Outcome::Begun });
+            let lost_at = Some(at.plus_millis(second * 1_000));
+            let fencing = Fencing { act, by: "fencing".to_owned(), at, lost_at, tries: 1, outcome, ended_at: None };
+            Change::Fenced(Box::new(fencing))
+        })
+    }
+
     fn changes() -> impl Strategy<Value = Change> {
         let at = Timestamp(OffsetDateTime::UNIX_EPOCH);
         prop_oneof![
             prop_oneof![Just(State::Ready), Just(State::Suspect), Just(State::Lost)].prop_map(Change::Judged),
             any::<bool>().prop_map(Change::Cordoned),
             any::<bool>().prop_map(move |for_good| Change::ConfirmedOff(Off { by: "sato".to_owned(), at, for_good })),
+            fenced(),
             (1_u32..4).prop_map(|vcpus| Change::Told("yamate".parse().unwrap(), Box::new(inventory(vcpus)))),
         ]
     }
@@ -310,7 +344,9 @@ mod tests {
                 prop_assert!(node.cordoned == before.cordoned || matches!(change, Change::Cordoned(_)));
                 let told = (&node.site, &node.inventory) != (&before.site, &before.inventory);
                 prop_assert!(node.off.is_none() || node.state == State::Lost, "a word stands of one that is heard");
-                prop_assert!(node.off == before.off || node.off.is_none() || matches!(change, Change::ConfirmedOff(_)));
+                let says_off = matches!(change, Change::ConfirmedOff(_) | Change::Fenced(_));
+                prop_assert!(node.off == before.off || node.off.is_none() || says_off);
+                prop_assert!(node.fencing == before.fencing || matches!(change, Change::Fenced(_)));
                 prop_assert!(!told || matches!(change, Change::Told(..)));
                 prop_assert_eq!((&node.name, node.first_seen_at), (&before.name, before.first_seen_at));
                 let once = node.clone();

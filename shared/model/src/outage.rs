@@ -18,7 +18,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Document, NodeName, OutageId, Refusal, SiteName, Timestamp, VmName};
+use crate::{Document, NodeName, OutageId, Refusal, SiteName, Timestamp, VmName, vm::Way};
 
 /// What goes dark.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -128,6 +128,8 @@ pub enum Change {
     Rescheduled(Window),
     /// As things are, these servers could not leave.
     RisksSeen(Vec<Left>),
+    /// There is no time for these to leave; they are off, or go off.
+    Halted(Vec<Halted>),
     /// Nothing is left to move, for better or worse.
     Emptied(Vec<Left>),
     /// Try again to empty it.
@@ -154,6 +156,17 @@ pub struct Left {
     /// The server.
     pub vm: VmName,
     /// Why.
+    pub fault: Refusal,
+}
+
+/// A server that was given no time to leave, and is off instead until the outage is over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Halted {
+    /// The server.
+    pub vm: VmName,
+    /// How it goes off.
+    pub way: Way,
+    /// Why it did not leave.
     pub fault: Refusal,
 }
 
@@ -197,6 +210,9 @@ pub struct Outage {
     /// What did not move in the last leg, and why.
     #[serde(default)]
     pub left: Vec<Left>,
+    /// Who had no time to leave the last time that it was emptied. They start again when it is over.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub halted: Vec<Halted>,
     /// What became of the control plane in the last leg; none if it had nothing to do with it.
     #[serde(default)]
     pub control: Option<Handover>,
@@ -224,6 +240,7 @@ impl Outage {
             out: Some(Leg { began_at: now, ended_at: None }),
             home: None,
             left: Vec::new(),
+            halted: Vec::new(),
             control: None,
             request_id,
             created_at: now,
@@ -292,6 +309,10 @@ impl Outage {
                 self.paused_at = None;
                 self.state
             }
+            (Evacuating | Evacuated, Change::Halted(halted)) => {
+                self.halted = halted;
+                self.state
+            }
             (Evacuating, Change::Emptied(left)) if self.paused_at.is_none() => {
                 self.left = left;
                 self.out = self.out.map(|leg| Leg { ended_at: Some(now), ..leg });
@@ -299,6 +320,7 @@ impl Outage {
             }
             (Evacuated | Returning, Change::EvacuateAsked) => {
                 self.left.clear();
+                self.halted.clear();
                 self.control = None;
                 self.out = begin;
                 // Whoever empties it again after its time decides alone when that ends.
@@ -361,6 +383,11 @@ mod tests {
                 fault: Refusal::PolicyStays { vm: "mail".to_owned() },
             }])),
             Just(Change::Emptied(Vec::new())),
+            Just(Change::Halted(vec![Halted {
+                vm: "web".parse().unwrap(),
+                way: Way::ShutDown,
+                fault: Refusal::NoTime { vm: "web".to_owned(), detail: crate::Said::both("1") },
+            }])),
             Just(Change::EvacuateAsked),
             Just(Change::ReturnAsked),
             Just(Change::Home(Vec::new())),
@@ -401,6 +428,8 @@ mod tests {
                 let scheduled = |outage: &Outage| outage.state == State::Scheduled;
                 prop_assert!(!scheduled(&outage) || scheduled(&before), "nothing leads back to the calendar");
                 prop_assert!(scheduled(&outage) || outage.at_risk.is_empty());
+                let told = outage.state.drains() || outage.halted == before.halted;
+                prop_assert!(told && (outage.out.is_some() || outage.halted.is_empty()));
                 prop_assert!(scheduled(&before) || outage.window.is_none() || outage.window == before.window);
                 prop_assert!(!(outage.state.is_open() && outage.state.is_over()));
                 prop_assert!(outage.state != State::Completed || ended(&outage.home));

@@ -202,6 +202,18 @@ refusals! {
     NodeNotOff { node } "node.not-off" 409 No
         en "nobody has said that node {node} is off" "look at its power, then: watari node confirm-off {node}"
         ja "ノード {node} の停止がまだ確認されていません" "電源を確認してから watari node confirm-off {node} を実行してください";
+    /// Its power is nobody's to switch.
+    FencingMissing { node } "fencing.missing" 409 No
+        en "no power command is configured for node {node}" "add [[fencing]] to monitor.toml on every front end, or switch it by hand; once it is off: watari node confirm-off {node}"
+        ja "ノード {node} の電源を操作するコマンドが設定されていません" "全フロントエンドの monitor.toml に [[fencing]] を加えるか、手動で操作してください。電源を切った後は watari node confirm-off {node} で知らせます";
+    /// The power controller does not say that it is so.
+    FencingFailed { node, detail: Said } "fencing.failed" 503 Later
+        en "the power of node {node} is not known to be as wanted: {detail}" "run the [[fencing]] commands of monitor.toml by hand on the front end that leads; once it is off: watari node confirm-off {node}"
+        ja "ノード {node} の電源が指示どおりになったことを確認できません: {detail}" "主系のフロントエンドで monitor.toml の [[fencing]] のコマンドを手動で試してください。電源を切った後は watari node confirm-off {node} で知らせます";
+    /// It looks like the network.
+    FencingWithheld { site, silent, nodes } "fencing.withheld" 409 Later
+        en "{silent} of {nodes} nodes of site {site} are silent at once, which looks like its network: nobody is fenced" "mend the network of {site}; of nodes that really are off say so: watari node confirm-off NODE"
+        ja "サイト {site} のノード {nodes} 台のうち {silent} 台が同時に応答していません。ネットワークの障害とみなし、電源は切りません" "{site} のネットワークを確認してください。実際に電源が切れているノードは watari node confirm-off ノード で知らせてください";
     /// Servers' only disks are there.
     NodeHasServers { node, vms } "node.has-servers" 409 No
         en "servers belong to node {node}, or copies of them: {vms}" "delete those whose disk is lost: watari vm delete; those that run elsewhere give up their old copies by themselves once they are running"
@@ -251,6 +263,10 @@ refusals! {
     PolicyStays { vm } "outage.policy-stays" 409 No
         en "server {vm} does not leave: its policy is `evacuate: stay`" "stop it by hand before the power goes, or change its policy"
         ja "サーバ {vm} は方針 `evacuate: stay` により退避しません" "電源が切れる前に手動で停止するか、方針を変更してください";
+    /// The power goes before it could have left.
+    NoTime { vm, detail: Said } "outage.no-time" 409 No
+        en "there is no time for server {vm} to leave: {detail}" "it is suspended or shut down before the power goes, and started again when the outage is over; a higher priority goes first, and a disk that is sent ahead takes less time (watari vm preseed {vm})"
+        ja "サーバ {vm} を退避する時間がありません: {detail}" "電源が切れる前に休止または停止し、停電の終了後に再び起動します。優先度を高くするか、ディスクを事前に転送 (watari vm preseed {vm}) しておくと退避できる可能性が上がります";
     /// A server that is not running cannot cross live.
     NotRunning { vm, state } "outage.not-running" 409 No
         en "server {vm} is {state} and cannot cross live" "start it, or leave it: its disk stays at home"

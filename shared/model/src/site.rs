@@ -46,6 +46,17 @@ pub struct Power {
     pub seconds_left: Option<u64>,
     /// Since when it comes from there.
     pub since: Timestamp,
+    /// When that was last said otherwise: the seconds count from then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub told_at: Option<Timestamp>,
+}
+
+impl Power {
+    /// When the battery is empty, as far as that was said.
+    #[must_use]
+    pub fn ends_at(self) -> Option<Timestamp> {
+        Some(self.told_at?.plus_millis(self.seconds_left?.saturating_mul(1_000)))
+    }
 }
 
 /// A site's document.
@@ -83,10 +94,14 @@ impl Site {
         match change {
             Change::Called(title) => self.title = title,
             Change::Told(supply, seconds_left) => {
-                let since = self.power.filter(|before| before.supply == supply).map_or(now, |before| before.since);
+                let same = self.power.filter(|before| before.supply == supply);
+                let since = same.map_or(now, |before| before.since);
                 // Mains do not run out.
                 let seconds_left = seconds_left.filter(|_| supply == Supply::Battery);
-                self.power = Some(Power { supply, seconds_left, since });
+                // Saying it twice changes nothing, the moment when the battery is empty least of all.
+                let repeated = same.filter(|before| before.seconds_left == seconds_left);
+                let told_at = repeated.map_or(Some(now), |before| before.told_at);
+                self.power = Some(Power { supply, seconds_left, since, told_at });
             }
         }
     }
@@ -125,6 +140,11 @@ mod tests {
                 prop_assert_eq!((power.supply, power.since), (supply, changed));
                 prop_assert_eq!(power.seconds_left, left.filter(|_| battery));
                 prop_assert_eq!(&site.title, "山手");
+                let ends = power.ends_at();
+                prop_assert_eq!(ends.is_some(), power.seconds_left.is_some());
+                prop_assert!(ends.is_none_or(|ends| ends <= now.plus_millis(power.seconds_left.unwrap() * 1_000)));
+                site.apply(Change::Told(supply, left), now.plus_millis(500));
+                prop_assert_eq!(site.power.unwrap(), power, "saying it twice changes nothing");
             }
         }
     }

@@ -11,20 +11,25 @@
 //!     └──────────────────┼─┘         │
 //!                        └───────────┴── seen off ── Running
 //!
+//!  Stopping ── seen saved ──▶ Suspended ── granted ──▶ Starting; forced off ──▶ Stopped
 //!  Failed ── start asked, if no node ever had it ──▶ Pending
 //!  any but Migrating ── delete asked ──▶ Deleting ──▶ (no document)
 //! ```
 //!
 //! A change of size changes no state. The state follows what agents report, never what a failed order suggests.
 
+mod halt;
 mod preseed;
+mod restart;
 
 use std::net::Ipv4Addr;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use halt::{Halt, Way};
 pub use preseed::{Preseed, Seeded};
+pub use restart::Restart;
 
 use crate::{
     Document, FirewallName, GroupName, HostName, ImageName, KeyName, MigrationId, NetworkName, NodeName, Refusal,
@@ -77,6 +82,8 @@ pub enum State {
     Stopping,
     /// Seen off; disk and address kept.
     Stopped,
+    /// Seen off, with its memory saved on its node: its next start there goes on from that.
+    Suspended,
     /// Being removed.
     Deleting,
     /// It could not be started; the fault says why.
@@ -94,6 +101,7 @@ impl State {
             Self::Migrating => "migrating",
             Self::Stopping => "stopping",
             Self::Stopped => "stopped",
+            Self::Suspended => "suspended",
             Self::Deleting => "deleting",
             Self::Failed => "failed",
         }
@@ -109,6 +117,8 @@ pub enum Change {
     SeenRunning,
     /// The agent sees it off.
     SeenOff,
+    /// The agent sees it off, its memory saved.
+    SeenSaved,
     /// It is to be tried anew, after no node could be found for it.
     StartAsked,
     /// It is asked to stop.
@@ -269,9 +279,12 @@ pub struct Spec {
     /// What it does when its site is evacuated.
     #[serde(default)]
     pub evacuate: Evacuate,
-    /// Servers with a higher number leave first. 0 to 100.
+    /// Servers with a higher number leave and are started first. 0 to 100.
     #[serde(default)]
     pub priority: u8,
+    /// Whether it is started again when it went off by itself.
+    #[serde(default, skip_serializing_if = "Restart::is_usual")]
+    pub restart: Restart,
     /// What it is told when it first boots.
     #[serde(default)]
     pub first_boot: FirstBoot,
@@ -361,6 +374,9 @@ pub struct Vm {
     /// Its disk sent ahead, if that was ever asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preseed: Option<Preseed>,
+    /// The outage that has it be off, if one does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub halt: Option<Halt>,
     /// Counts this server's migrations; names them.
     #[serde(default)]
     pub migrations: u64,
@@ -453,10 +469,10 @@ impl Vm {
     /// # Errors
     /// [`NotNow`] if the diagram above has no such arrow; the document is then unchanged.
     pub fn apply(&mut self, change: Change, now: Timestamp) -> Result<(), NotNow> {
-        use State::{Deleting, Failed, Migrating, Pending, Running, Starting, Stopped, Stopping};
+        use State::{Deleting, Failed, Migrating, Pending, Running, Starting, Stopped, Stopping, Suspended};
         let from = self.state;
         let next = match (from, &change) {
-            (Pending | Stopped | Failed | Starting, Change::Granted(node)) => {
+            (Pending | Stopped | Suspended | Failed | Starting, Change::Granted(node)) => {
                 self.grant = Some(Grant { node: node.clone(), generation: self.generation() + 1 });
                 self.fault = None;
                 Starting
@@ -465,10 +481,12 @@ impl Vm {
                 self.booted = true;
                 if from == Stopping { Stopping } else { Running }
             }
-            (Starting | Running | Stopping, Change::SeenOff) => {
+            (Starting | Running | Stopping | Suspended, Change::SeenOff) => {
                 self.take_size();
                 Stopped
             }
+            // It keeps the size that its memory has.
+            (Stopping, Change::SeenSaved) => Suspended,
             (Failed, Change::StartAsked) if self.grant.is_none() => {
                 self.fault = None;
                 Pending
@@ -526,7 +544,10 @@ impl Vm {
                 }
                 from
             }
-            (Pending | Starting | Running | Stopping | Stopped | Failed | Deleting, Change::DeleteAsked) => Deleting,
+            (
+                Pending | Starting | Running | Stopping | Stopped | Suspended | Failed | Deleting,
+                Change::DeleteAsked,
+            ) => Deleting,
             _ => return Err(NotNow { state: from, change: change.word() }),
         };
         if next != from {
@@ -543,6 +564,7 @@ impl Change {
             Self::Granted(_) => "grant",
             Self::SeenRunning => "sight of it running",
             Self::SeenOff => "sight of it off",
+            Self::SeenSaved => "sight of it saved",
             Self::StartAsked => "start",
             Self::StopAsked => "stop",
             Self::MigrationBegan { .. } => "migration",

@@ -37,6 +37,8 @@ const DOINGS: &[(&str, &str)] = &[
     ("stop", "停止"),
     ("reboot", "再起動"),
     ("resize", "サイズの変更"),
+    ("edit", "設定の変更"),
+    ("suspend", "休止"),
     ("delete", "削除"),
     ("migrate", "移行"),
     ("preseed", "事前転送"),
@@ -47,6 +49,8 @@ const DOINGS: &[(&str, &str)] = &[
     ("show a console", "コンソールの表示"),
     ("be saved as an image", "イメージとしての保存"),
     ("freeze its disk", "ディスクの固定"),
+    ("merge layers of its disk", "ディスクの層の統合"),
+    ("take another order", "別の命令の実行"),
     ("receive", "受け入れ"),
     ("send", "送信"),
     ("resume", "再開"),
@@ -58,6 +62,8 @@ const DOINGS: &[(&str, &str)] = &[
     ("not running", "稼働していない"),
     ("not paused", "一時停止していない"),
     ("without its disk", "ディスクがない"),
+    ("still being copied", "複製中"),
+    ("left in the middle", "処理の途中"),
     ("another's, with another UUID", "同じ名前で UUID の異なる別のサーバ"),
 ];
 

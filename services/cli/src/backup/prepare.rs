@@ -70,11 +70,11 @@ pub(super) fn prepare(archive: &Archive, heard: &Heard) -> Result<Prepared, Faul
     Ok(Prepared { wanted, servers, strangers, silent: silent.collect() })
 }
 
-/// The document as it is put back. An operator's word that a node is off was of its day, and what moved then
+/// The document as it is put back. The word that a node is off was of its day, and what moved then
 /// waits until an operator says that it shall go on.
 fn tamed(bucket: &str, key: &str, document: &str, made: Timestamp) -> Result<Vec<u8>, Fault> {
     let written = if bucket == Node::BUCKET {
-        serde_json::to_vec(&Node { off: None, ..read(bucket, key, document)? })
+        serde_json::to_vec(&Node { off: None, fencing: None, ..read(bucket, key, document)? })
     } else if bucket == Outage::BUCKET {
         let mut outage: Outage = read(bucket, key, document)?;
         if matches!(outage.state, State::Evacuating | State::Returning) {

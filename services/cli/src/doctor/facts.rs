@@ -84,7 +84,7 @@ impl Facts {
     /// Asks what would become of the servers of each active site.
     async fn foresee(&mut self, session: &Session) {
         let active = self.sites.iter().filter(|site| site.state == ACTIVE);
-        let asked: Vec<PlanOutage> = active.map(|site| PlanOutage { site: site.name.clone() }).collect();
+        let asked: Vec<PlanOutage> = active.map(|site| PlanOutage { site: site.name.clone(), seconds: None }).collect();
         for plan in join_all(asked.iter().map(|plan| session.ask(plan))).await {
             let plan = self.keep(("the plan of an evacuation", "退避の見込み"), plan.map(Some));
             self.plans.extend(plan);

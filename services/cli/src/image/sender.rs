@@ -9,7 +9,11 @@ use watari_contracts::{
     upload::{Complaint, UPLOAD_OFFSET},
 };
 
-use crate::{Context, failure::Failure, texts::faults::Fault};
+use crate::{
+    Context,
+    failure::{Failure, chain},
+    texts::faults::Fault,
+};
 
 /// It is given up when nothing new has got through for so long.
 pub(super) const PATIENCE: Duration = Duration::from_secs(60);
@@ -85,15 +89,4 @@ impl Sender {
             }
         }
     }
-}
-
-/// An error with all that caused it, on one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }

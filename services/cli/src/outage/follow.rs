@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use watari_contracts::scheduler::{GetOutage, NotMoved, OutageView};
+use watari_contracts::scheduler::{GetOutage, LegName, NotMoved, OutageView};
 use watari_model::outage::State;
 
 use super::report;
@@ -16,7 +16,7 @@ use crate::{
     out,
     progress::Progress,
     texts::{
-        self,
+        self, halts,
         words::{self, Word},
     },
     wait,
@@ -58,7 +58,9 @@ async fn follow(ctx: &Context, waiting: Waiting, begun: OutageView) -> Result<()
     let view = ended?;
     report::show(ctx, &view)?;
     let led = view.control.as_ref().is_none_or(|control| control.fault.is_none());
-    let moved_all = led && view.failed.is_empty() && view.state != State::Cancelled;
+    // Who is coming home is not held to how it was left.
+    let all_left = view.leg == LegName::Home || view.halted.is_empty();
+    let moved_all = led && all_left && view.failed.is_empty() && view.state != State::Cancelled;
     if moved_all { Ok(()) } else { Err(Failure::Silent(FAILED)) }
 }
 
@@ -91,6 +93,12 @@ impl Teller {
         for failed in &view.failed {
             if self.told.insert(failed.vm.to_string()) {
                 self.progress.line(&not_moved(failed, self.lang));
+            }
+        }
+        for halted in view.halted.iter().filter(|_| view.leg == LegName::Out) {
+            if self.told.insert(halted.vm.to_string()) {
+                let cause = report::cause(self.lang, halted);
+                self.progress.line(&halts::halted(self.lang, halted.vm.as_str(), halted.way, cause));
             }
         }
         for moving in &view.moving {

@@ -39,8 +39,15 @@ pub enum Verb {
     #[command(after_help = "Examples:\n  watari outage show myodaiji-1 --wait\n  watari outage show myodaiji")]
     Show(Show),
     /// Say what an evacuation of a site would do now, without doing it; status 1 if a server could not move
-    #[command(after_help = "Example:\n  watari outage plan myodaiji")]
-    Plan(Site),
+    #[command(after_help = "\
+Examples:
+  watari outage plan myodaiji
+  watari outage plan myodaiji --minutes 2
+
+With little time the servers of the highest priority for their time on the link cross; the others are
+suspended or shut down before the power goes, and started again afterwards. Without --minutes the time is
+that which the site's battery was said to last, if it is on battery.")]
+    Plan(Planned),
     /// Say beforehand that a site's power will be off: it is emptied in time and brought home afterwards
     #[command(after_help = "\
 Examples:
@@ -99,11 +106,14 @@ pub struct Resume {
     waiting: Waiting,
 }
 
-/// Which site.
+/// Which site, and for how much time.
 #[derive(Debug, Args)]
-pub struct Site {
+pub struct Planned {
     /// The site
     site: String,
+    /// What if the power went in so many minutes
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(0..=10_080))]
+    minutes: Option<u64>,
 }
 
 /// When the power will be off, and why.
@@ -170,8 +180,9 @@ impl Verb {
                 let view = ctx.session.ask(&GetOutage { id: nearest.id(ctx).await? }).await?;
                 if waiting.wait { begun(ctx, waiting, view).await } else { report::show(ctx, &view) }
             }
-            Self::Plan(Site { site }) => {
-                plan::show(ctx, &ctx.session.ask(&PlanOutage { site: input::name(&site)? }).await?)
+            Self::Plan(Planned { site, minutes }) => {
+                let seconds = minutes.map(|minutes| minutes * 60);
+                plan::show(ctx, &ctx.session.ask(&PlanOutage { site: input::name(&site)?, seconds }).await?)
             }
             Self::Schedule(Schedule { site, times, note }) => {
                 let (from, until) = times.read()?;

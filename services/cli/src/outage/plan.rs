@@ -8,7 +8,10 @@ use crate::{
     failure::{FAILED, Failure},
     format,
     out::{Column, Out, joined, or_dash},
-    texts::words::{self, Word},
+    texts::{
+        halts,
+        words::{self, Word},
+    },
 };
 
 /// The plan.
@@ -17,7 +20,7 @@ use crate::{
 /// [`Failure::Silent`] with status 1 if a server could not move, once the plan is shown.
 pub(super) fn show(ctx: &Context, plan: &OutagePlan) -> Result<(), Failure> {
     ctx.out.told(plan, plan.moves.iter().map(|m| m.vm.to_string()), || text(ctx.out, plan))?;
-    if plan.failed.is_empty() { Ok(()) } else { Err(Failure::Silent(FAILED)) }
+    if plan.failed.is_empty() && plan.halts.is_empty() { Ok(()) } else { Err(Failure::Silent(FAILED)) }
 }
 
 /// The plan's tables and its sum.
@@ -35,11 +38,20 @@ pub(super) fn text(out: Out, plan: &OutagePlan) -> String {
     if !plan.failed.is_empty() {
         parts.push(format!("{}\n{}", Word::WouldStayTitle.text(out.lang), report::failed(out, &plan.failed)));
     }
+    if !plan.halts.is_empty() {
+        parts.push(format!("{}\n{}", halts::would_title(out.lang), report::halted(out, &plan.halts)));
+    }
     if parts.is_empty() {
         return Word::NothingToMove.text(out.lang).to_owned();
     }
     let (moves, failed) = (plan.moves.len(), plan.failed.len());
     parts.push(words::outlook(out.lang, moves, failed, plan.bytes, plan.estimated_ms));
+    if !plan.halts.is_empty() {
+        parts.push(report::tally(out.lang, &plan.halts));
+    }
+    if let Some(time_ms) = plan.time_ms {
+        parts.insert(0, halts::time(out.lang, time_ms));
+    }
     parts.join("\n\n")
 }
 
@@ -74,5 +86,16 @@ mod tests {
         assert!(!shown(&plan).contains("On their way"), "{}", shown(&plan));
         plan.waiting.push("www".parse().unwrap());
         assert!(shown(&plan).contains("On their way or waiting for their turn: www\n"), "{}", shown(&plan));
+    }
+
+    #[test]
+    fn who_has_no_time_is_told_of_with_the_way_in_which_it_goes_off() {
+        let sample = include_str!("../../../../shared/contracts/tests/golden/reply.OutagePlan.json");
+        let plan: OutagePlan = serde_json::from_str::<Vec<_>>(sample).unwrap().swap_remove(0);
+        let shown = |lang| text(Out { format: Format::Table, lang }, &plan);
+        let (en, ja) = (shown(Lang::En), shown(Lang::Ja));
+        assert!(en.starts_with("if the power goes in") && en.contains("batch"), "{en}");
+        assert!(en.contains("shut down") && en.ends_with("0 suspended, 1 shut down"), "{en}");
+        assert!(ja.contains("休止 0 台、停止 1 台"), "{ja}");
     }
 }

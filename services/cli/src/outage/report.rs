@@ -1,7 +1,10 @@
 //! The report of an outage's last leg.
 
-use watari_contracts::scheduler::{ControlMoved, LegName, Moved, NotMoved, OutageView};
-use watari_model::outage::{Scope, State};
+use watari_contracts::scheduler::{ControlMoved, HaltedVm, LegName, Moved, NotMoved, OutageView};
+use watari_model::{
+    outage::{Scope, State},
+    vm::Way,
+};
 
 use super::plan;
 use crate::{
@@ -11,7 +14,7 @@ use crate::{
     lang::Lang,
     out::{Column, Out, Row, or_dash},
     texts::{
-        self, states,
+        self, halts, states,
         words::{self, Word},
     },
 };
@@ -61,10 +64,16 @@ fn report(out: Out, view: &OutageView) -> String {
     if !view.failed.is_empty() {
         parts.push(format!("{}\n{}", Word::FailedTitle.text(out.lang), failed(out, &view.failed)));
     }
-    if view.moved.is_empty() && view.moving.is_empty() && view.failed.is_empty() {
+    if !view.halted.is_empty() {
+        parts.push(format!("{}\n{}", halts::title(out.lang), halted(out, &view.halted)));
+    }
+    if view.moved.is_empty() && view.moving.is_empty() && view.failed.is_empty() && view.halted.is_empty() {
         parts.push(Word::NothingMoved.text(out.lang).to_owned());
     } else {
         parts.push(words::tally(out.lang, view.moved.len(), view.failed.len(), view.makespan_ms));
+    }
+    if !view.halted.is_empty() {
+        parts.push(tally(out.lang, &view.halted));
     }
     if view.state == State::Cancelled {
         parts.push(Word::CalledOff.text(out.lang).to_owned());
@@ -76,7 +85,7 @@ fn report(out: Out, view: &OutageView) -> String {
 
 /// Whether it was called off while it was only scheduled.
 fn never_began(view: &OutageView) -> bool {
-    let nobody = view.moved.is_empty() && view.moving.is_empty() && view.failed.is_empty();
+    let nobody = view.moved.is_empty() && view.moving.is_empty() && view.failed.is_empty() && view.halted.is_empty();
     view.state == State::Cancelled && view.window.is_some() && nobody && view.makespan_ms == 0
 }
 
@@ -129,6 +138,30 @@ pub(super) fn failed(out: Out, failed: &[NotMoved]) -> String {
     out.table(&columns, failed.iter().map(row))
 }
 
+/// Those that have no time to leave, and how far they are.
+pub(super) fn halted(out: Out, halted: &[HaltedVm]) -> String {
+    let columns = [Word::Vm, Word::Done, Word::State, Word::Why].map(Column::Text);
+    let row = |h: &HaltedVm| {
+        let state = h.state.map(|state| states::shown(out.lang, state.word()));
+        vec![h.vm.to_string(), halts::way(out.lang, h.way).to_owned(), or_dash(state), cause(out.lang, h).to_owned()]
+    };
+    out.table(&columns, halted.iter().map(row))
+}
+
+/// Why it has no time.
+pub(super) fn cause(lang: Lang, halted: &HaltedVm) -> &str {
+    match lang {
+        Lang::En => &halted.why.cause,
+        Lang::Ja => &halted.why.ja.cause,
+    }
+}
+
+/// How many of them go off, and how.
+pub(super) fn tally(lang: Lang, halted: &[HaltedVm]) -> String {
+    let suspended = halted.iter().filter(|h| h.way == Way::Suspend).count();
+    halts::tally(lang, suspended, halted.len() - suspended)
+}
+
 const fn leg(leg: LegName) -> &'static str {
     match leg {
         LegName::Out => "out",
@@ -168,7 +201,7 @@ impl Row for OutageView {
     }
 
     fn cells(&self, lang: Lang) -> Vec<String> {
-        let all = self.moved.len() + self.moving.len() + self.failed.len();
+        let all = self.moved.len() + self.moving.len() + self.failed.len() + self.halted.len();
         // Of what has not begun nothing is counted or measured.
         let begun = self.state != State::Scheduled && !never_began(self);
         vec![

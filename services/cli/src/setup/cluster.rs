@@ -13,7 +13,7 @@ use watari_model::{NodeName, SegmentName, SiteName};
 use crate::texts::faults::Fault;
 
 /// The bridge that a node has for the campus segment if the description names none.
-const CAMPUS: (&str, &str) = ("campus", "br-campus");
+pub const CAMPUS: (&str, &str) = ("campus", "br-campus");
 
 /// A cluster: its sites and its hosts.
 #[derive(Clone, Debug, Deserialize)]
@@ -104,15 +104,30 @@ impl Cluster {
     pub fn read(path: &Path) -> Result<Self, Fault> {
         let shown = path.display().to_string();
         let text = fs::read_to_string(path).map_err(|e| Fault::unread(&shown, &e))?;
-        let mut cluster: Self = toml::from_str(&text)
-            .map_err(|e| Fault::ClusterSyntax { path: shown.clone(), detail: e.to_string().trim_end().to_owned() })?;
-        cluster.check().map_err(|detail| Fault::ClusterUnsound { path: shown, detail })?;
+        Self::parse(&text, &shown)
+    }
+
+    /// Checks a description that was read from `shown`.
+    ///
+    /// # Errors
+    /// As [`Cluster::read`].
+    pub fn parse(text: &str, shown: &str) -> Result<Self, Fault> {
+        let path = || shown.to_owned();
+        let mut cluster: Self = toml::from_str(text)
+            .map_err(|e| Fault::ClusterSyntax { path: path(), detail: e.to_string().trim_end().to_owned() })?;
+        cluster.check().map_err(|detail| Fault::ClusterUnsound { path: path(), detail })?;
         for node in cluster.hosts.iter_mut().filter(|h| h.role == Role::Node && h.segments.is_empty()) {
             if let Ok(segment) = CAMPUS.0.parse() {
                 node.segments.insert(segment, CAMPUS.1.to_owned());
             }
         }
         Ok(cluster)
+    }
+
+    /// The host of this name.
+    #[must_use]
+    pub fn host(&self, name: &NodeName) -> Option<&Host> {
+        self.hosts.iter().find(|host| host.name == *name)
     }
 
     /// The hosts of a role.

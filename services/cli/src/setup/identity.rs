@@ -12,6 +12,9 @@ use crate::texts::faults::Fault;
 /// The services of a front end.
 pub const OF_FRONT: [Service; 4] = [Service::Scheduler, Service::Image, Service::Network, Service::Monitor];
 
+/// The length of a public key as NATS writes it.
+const PUBLIC: usize = 56;
+
 /// An identity and what NATS knows of it.
 #[derive(Clone, Debug)]
 pub struct Identity {
@@ -24,20 +27,58 @@ pub struct Identity {
 }
 
 /// Keys live in `store` by their identity's name, so that every client shares the operator's and
-/// a second run finds them all.
-fn seed(store: &mut Overlay, name: &str) -> Result<(String, String), Fault> {
+/// a second run finds them all. Of a host that has joined by itself only the public half is there:
+/// its seed is none.
+fn seed(store: &mut Overlay, name: &str) -> Result<(Option<String>, String), Fault> {
+    let kept = public_file(name);
+    if let Some(text) = store.read(&kept)? {
+        let public = public(&text).map_err(|detail| unusable(store, &kept, detail))?;
+        return Ok((None, public));
+    }
     let path = format!("{name}.nk");
     let text = store.keep_or(&path, Readers::Owner, || {
-        let made = KeyPair::new_user().seed();
-        made.map(|seed| seed + "\n").map_err(|e| Fault::KeyUnusable { path: path.clone(), detail: e.to_string() })
+        fresh_seed().map_err(|detail| Fault::KeyUnusable { path: path.clone(), detail })
     })?;
-    let unusable = |detail: String| Fault::KeyUnusable { path: store.path(&path).display().to_string(), detail };
-    let pair = KeyPair::from_seed(text.trim()).map_err(|e| unusable(e.to_string()))?;
-    let public = pair.public_key();
-    if !public.starts_with('U') {
-        return Err(unusable("it is not a user's key".to_owned()));
+    let public = public_of(&text).map_err(|detail| unusable(store, &path, detail))?;
+    Ok((Some(text), public))
+}
+
+fn unusable(store: &Overlay, path: &str, detail: String) -> Fault {
+    Fault::KeyUnusable { path: store.path(path).display().to_string(), detail }
+}
+
+/// Where the public half of an identity's key is kept if its host keeps the seed.
+#[must_use]
+pub fn public_file(name: &str) -> String {
+    format!("{name}.pub")
+}
+
+/// A new seed, on a line.
+///
+/// # Errors
+/// Why there is none to be had.
+pub fn fresh_seed() -> Result<String, String> {
+    KeyPair::new_user().seed().map(|seed| seed + "\n").map_err(|e| e.to_string())
+}
+
+/// The public half of the key that a seed is of.
+///
+/// # Errors
+/// Why the seed is none of a user.
+pub fn public_of(seed: &str) -> Result<String, String> {
+    public(&KeyPair::from_seed(seed.trim()).map_err(|e| e.to_string())?.public_key())
+}
+
+/// The public half of a user's key, as NATS knows it.
+///
+/// # Errors
+/// Why it is none.
+pub fn public(text: &str) -> Result<String, String> {
+    let text = text.trim();
+    if text.len() != PUBLIC || !text.starts_with('U') {
+        return Err("it is not a user's key".to_owned());
     }
-    Ok((text, public))
+    KeyPair::from_public_key(text).map(|pair| pair.public_key()).map_err(|e| e.to_string())
 }
 
 /// An identity that a host is to have, and the file that holds its seed there.
@@ -86,15 +127,17 @@ fn wanted_by(host: &Host) -> Vec<Wanted> {
     }
 }
 
-/// Puts the seeds of a host's processes into its overlay, and gives their names.
+/// Puts the seeds of a host's processes into its overlay, as far as the host does not keep them itself, and
+/// gives their names.
 ///
 /// # Errors
 /// [`Fault`] if a kept key cannot be used or files cannot be written.
 pub fn hand_out(store: &mut Overlay, overlay: &mut Overlay, host: &Host) -> Result<Vec<String>, Fault> {
     let mut names = Vec::new();
     for wanted in wanted_by(host) {
-        let (seed, _) = seed(store, &wanted.name)?;
-        overlay.put(wanted.file, Readers::Owner, &seed)?;
+        if let (Some(seed), _) = seed(store, &wanted.name)? {
+            overlay.put(wanted.file, Readers::Owner, &seed)?;
+        }
         names.push(wanted.name);
     }
     Ok(names)

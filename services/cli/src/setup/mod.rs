@@ -37,6 +37,34 @@ use crate::{
     },
 };
 
+/// Everything that a node has below its root, its secrets aside: what a host that joins is handed.
+pub const OF_NODE: [&str; 12] = [
+    "etc/watari/tls/ca.crt",
+    "etc/watari/tls/host.crt",
+    "etc/watari/node-agent.toml",
+    "etc/libvirt/libvirtd.conf",
+    "etc/libvirt/qemu.conf",
+    "etc/systemd/system/libvirtd-tls.socket.d/watari-address.conf",
+    "etc/pki/CA/cacert.pem",
+    "etc/pki/libvirt/servercert.pem",
+    "etc/pki/libvirt/clientcert.pem",
+    "etc/pki/qemu/ca-cert.pem",
+    "etc/pki/qemu/server-cert.pem",
+    "etc/pki/qemu/client-cert.pem",
+];
+/// Where a node has the key of its certificate: for the agent, libvirt and QEMU.
+pub const KEYS_OF_NODE: [&str; 5] = [
+    "etc/watari/tls/host.key",
+    "etc/pki/libvirt/private/serverkey.pem",
+    "etc/pki/libvirt/private/clientkey.pem",
+    "etc/pki/qemu/server-key.pem",
+    "etc/pki/qemu/client-key.pem",
+];
+/// Where a node has the seed of its agent.
+pub const SEED_OF_NODE: &str = "etc/watari/nkeys/node-agent.nk";
+/// Where a host has the certificate of its cluster's authority.
+pub const AUTHORITY: &str = "etc/watari/tls/ca.crt";
+
 /// Make keys, certificates and configuration for the hosts of a cluster, as files
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
@@ -96,13 +124,16 @@ impl Setup {
 }
 
 /// What was done for one host.
-struct Made {
+pub struct Made {
     counts: Counts,
     identities: Vec<String>,
 }
 
 /// Makes the files below `out`, for each host in the order of the description.
-fn make(cluster: &Cluster, out: &std::path::Path, renewal: Renewal) -> Result<Vec<Made>, Fault> {
+///
+/// # Errors
+/// [`Fault`] if something cannot be made or written.
+pub fn make(cluster: &Cluster, out: &std::path::Path, renewal: Renewal) -> Result<Vec<Made>, Fault> {
     let now = watari_chassis::clock::now();
     let mut store = Overlay::at(out.join("ca"));
     let mut seeds = Overlay::at(out.join("nkeys"));
@@ -137,9 +168,14 @@ fn make(cluster: &Cluster, out: &std::path::Path, renewal: Renewal) -> Result<Ve
 }
 
 fn certificates(overlay: &mut Overlay, authority: &Authority, issued: &Issued) -> Result<(), Fault> {
-    overlay.put("etc/watari/tls/ca.crt", Readers::All, &authority.certificate)?;
+    overlay.put(AUTHORITY, Readers::All, &authority.certificate)?;
     overlay.put("etc/watari/tls/host.crt", Readers::All, &issued.certificate)?;
-    overlay.put("etc/watari/tls/host.key", Readers::Owner, &issued.key)
+    key(overlay, issued, "etc/watari/tls/host.key")
+}
+
+/// A copy of the host's private key, unless it keeps that itself.
+fn key(overlay: &mut Overlay, issued: &Issued, path: &str) -> Result<(), Fault> {
+    issued.key.as_ref().map_or(Ok(()), |key| overlay.put(path, Readers::Owner, key))
 }
 
 fn configuration(
@@ -178,9 +214,9 @@ fn configuration(
             }
             for kind in ["server", "client"] {
                 overlay.put(&format!("etc/pki/libvirt/{kind}cert.pem"), Readers::All, &issued.certificate)?;
-                overlay.put(&format!("etc/pki/libvirt/private/{kind}key.pem"), Readers::Owner, &issued.key)?;
+                key(overlay, issued, &format!("etc/pki/libvirt/private/{kind}key.pem"))?;
                 overlay.put(&format!("etc/pki/qemu/{kind}-cert.pem"), Readers::All, &issued.certificate)?;
-                overlay.put(&format!("etc/pki/qemu/{kind}-key.pem"), Readers::Owner, &issued.key)?;
+                key(overlay, issued, &format!("etc/pki/qemu/{kind}-key.pem"))?;
             }
         }
         (Role::Client, _) => {

@@ -1,6 +1,7 @@
 //! Everything that the command itself finds wrong: one table, each with a stable code, an exit
 //! status, a cause and a remedy in both languages. Without one of them it does not compile.
 
+use watari_contracts::scheduler;
 use watari_model::{filled, refusal::Rendered};
 
 use crate::{
@@ -133,6 +134,111 @@ faults! {
     Certificate { host, detail } "setup.certificate" FAILED
         en "no certificate for {host}: {detail}" "check the host's name and address in the cluster's description"
         ja "{host} の証明書を作れません: {detail}" "クラスタの記述にあるホスト名とアドレスを確認してください";
+    // --- further hosts ---------------------------------------------------------------------
+    /// The folder of the cluster is not here.
+    NoCluster { path } "cluster.none" FAILED
+        en "there is no cluster in {path}" "run this on the first front end, as root, or make a cluster there: watari init"
+        ja "{path} にクラスタがありません" "最初のフロントエンドで root として実行するか、watari init でクラスタを作成してください";
+    /// There is one, and it is another than the one described.
+    ClusterThere { path } "cluster.exists" FAILED
+        en "{path} holds another cluster, or one that was described otherwise" "to let hosts in: watari token create; to change it, edit cluster.toml there and run watari setup"
+        ja "{path} には別の、または異なる記述のクラスタがあります" "ホストを加えるには watari token create を使ってください。変更する場合は、そこの cluster.toml を編集して watari setup を実行してください";
+    /// This host belongs elsewhere.
+    OtherCluster { path } "join.other-cluster" FAILED
+        en "this host is in another cluster: {path} is not the certificate of this one" "if it has left that one for good, move /etc/watari and /etc/pki/qemu aside and run this again"
+        ja "このホストは別のクラスタに属しています。{path} はこのクラスタの証明書ではありません" "元のクラスタから完全に外した場合は、/etc/watari と /etc/pki/qemu を退避してから、もう一度実行してください";
+    /// The service of enrolment has nothing to show.
+    NotAFront { host } "cluster.not-a-front" FAILED
+        en "{host} is no front end of this cluster" "run this on the first front end, or name it with --host"
+        ja "{host} はこのクラスタのフロントエンドではありません" "最初のフロントエンドで実行するか、--host で名前を指定してください";
+    /// Whoever asks is at no NATS server's address.
+    NotAServer { seen } "cluster.not-a-server" FAILED
+        en "no NATS server of this cluster is at {seen}" "compare with the address in cluster.toml on the first front end"
+        ja "{seen} にはこのクラスタの NATS サーバがありません" "最初のフロントエンドの cluster.toml にあるアドレスと比べてください";
+    /// What was given as a token is none.
+    TokenForm { } "token.form" USAGE
+        en "that is no token" "give the whole line that `watari token create` has printed; it begins with watari1-"
+        ja "トークンの形式が正しくありません" "`watari token create` が表示した watari1- で始まる行を、すべて指定してください";
+    /// Nobody here has made it.
+    TokenUnknown { } "token.unknown" FAILED
+        en "this token is not known: it was never made here, or was taken back" "have a new one made on the first front end: watari token create"
+        ja "このトークンは登録されていません。ここで作成されていないか、取り消されています" "最初のフロントエンドで watari token create を実行し、新しく作成してください";
+    /// Its time is over.
+    TokenExpired { at } "token.expired" FAILED
+        en "this token was good until {at}" "have a new one made on the first front end: watari token create; and compare the two clocks"
+        ja "このトークンの期限は {at} でした" "最初のフロントエンドで watari token create を実行し、新しく作成してください。両方の時計も確認してください";
+    /// It has let another host in.
+    TokenUsed { host } "token.used" FAILED
+        en "this token has let {host} in already, and lets in one host only" "have one made for each host: watari token create; if {host} is none of yours, take it off the cluster's description at once"
+        ja "このトークンはすでに {host} の参加に使われています。1 つのトークンで参加できるホストは 1 台だけです" "ホストごとに watari token create で作成してください。{host} に心当たりがない場合は、ただちにクラスタの記述から外してください";
+    /// It is for something else.
+    TokenPart { of, asked } "token.role" FAILED
+        en "this token is for a {of}, not for a {asked}" "join as {of}, or have another token made: watari token create --role {asked}"
+        ja "このトークンは {of} 用で、{asked} には使えません" "{of} として参加するか、watari token create --role {asked} で別のトークンを作成してください";
+    /// It is for another host.
+    TokenName { of, asked } "token.name" FAILED
+        en "this token is for {of}, but the host calls itself {asked}" "use it on {of}, or have one made for this host: watari token create --name {asked}"
+        ja "このトークンは {of} 用ですが、ホストは {asked} と名乗っています" "{of} で使うか、watari token create --name {asked} でこのホスト用に作成してください";
+    /// It is for a host elsewhere.
+    TokenSite { of, asked } "token.site" FAILED
+        en "this token is for a host at {of}, but the host says that it stands at {asked}" "leave --site out, or have a token made for {asked}: watari token create --site {asked}"
+        ja "このトークンはサイト {of} 用ですが、ホストは {asked} にあると申告しています" "--site を省くか、watari token create --site {asked} で作成し直してください";
+    /// Too many are open.
+    TokensMany { most } "token.too-many" FAILED
+        en "there are {most} tokens already that nobody has used" "take back those that nobody needs: watari token list, watari token revoke"
+        ja "未使用のトークンがすでに {most} 個あります" "watari token list で確認し、不要なものを watari token revoke で取り消してください";
+    /// No such token.
+    TokenNone { id } "token.none" FAILED
+        en "there is no token {id}" "see the IDs with: watari token list"
+        ja "トークン {id} はありません" "ID は watari token list で確認できます";
+    /// Another host has this name.
+    HostTaken { name } "join.name-taken" FAILED
+        en "the cluster has a host {name} already, with another key, address or site" "give this one another name (--name); if it is the same machine, installed anew, first take {name} out of the cluster's description and remove its files below nkeys and ca/issued"
+        ja "クラスタにはすでに、鍵、アドレスまたはサイトが異なるホスト {name} があります" "--name で別の名前を指定してください。同じマシンを再インストールした場合は、先にクラスタの記述から {name} を除き、nkeys と ca/issued にあるそのファイルを削除してください";
+    /// Another host has this key.
+    KeyTaken { name } "join.key-taken" FAILED
+        en "this host has the same key as {name}, as a copy of its disk would have" "remove /etc/watari/nkeys and /etc/watari/tls on this host, and join again"
+        ja "このホストの鍵は {name} と同じです。ディスクを複製した可能性があります" "このホストの /etc/watari/nkeys と /etc/watari/tls を削除してから、もう一度参加してください";
+    /// It comes from elsewhere than it says.
+    HostAddress { address, seen } "join.address" FAILED
+        en "the host says that its address is {address}, but it comes from {seen}" "give its own address with --address; between it and the front end no address may be translated"
+        ja "ホストは {address} と申告していますが、接続元は {seen} です" "--address に自分のアドレスを指定してください。フロントエンドとの間でアドレス変換はできません";
+    /// With it the cluster would not be sound.
+    HostUnfit { name, detail } "join.unfit" FAILED
+        en "{name} does not go together with the cluster: {detail}" "give --name, --site and --address as they should be, or edit cluster.toml on the first front end"
+        ja "{name} をクラスタに加えられません: {detail}" "--name、--site、--address を正しく指定するか、最初のフロントエンドの cluster.toml を編集してください";
+    /// What the host sends is not understood.
+    JoinRequest { detail } "join.request" FAILED
+        en "the front end does not understand this host: {detail}" "install the same version of Watari on both, and join again"
+        ja "フロントエンドがこのホストの要求を理解できません: {detail}" "両方に同じ版の Watari をインストールしてから、もう一度参加してください";
+    /// What the front end answers is not understood.
+    JoinBroken { detail } "join.broken" FAILED
+        en "the front end did not let this host in: {detail}" "look there with: journalctl -u watari-enrol; then join again with the same token"
+        ja "フロントエンドがこのホストを参加させられませんでした: {detail}" "フロントエンドで journalctl -u watari-enrol を確認し、同じトークンでもう一度参加してください";
+    /// Servers could not run here.
+    JoinUnfit { codes } "join.host-unfit" FAILED
+        en "no server could run on this host yet: {codes}" "mend what is told above, and join again; nothing was written"
+        ja "このホストではまだサーバを動かせません: {codes}" "上に示した点を直してから、もう一度参加してください。何も書き込んでいません";
+    /// It is a front end or a witness.
+    JoinFront { path } "join.front" FAILED
+        en "this host is a front end or a witness: it has {path}" "join with another machine; one host is one thing"
+        ja "{path} があるため、このホストはフロントエンドまたは立会役です" "別のマシンで参加してください。1 台のホストが持てる役割は 1 つだけです";
+    /// The answer holds other files than a node has.
+    JoinFiles { path } "join.files" FAILED
+        en "the front end's answer lacks {path}, or should not hold it; nothing of it was written" "install the same version of Watari on both, and join again with the same token"
+        ja "フロントエンドの応答に {path} がないか、余分に含まれています。何も書き込んでいません" "両方に同じ版の Watari をインストールし、同じトークンでもう一度参加してください";
+    /// The certificate is not one of this cluster for this host.
+    JoinCertificate { detail } "join.certificate" FAILED
+        en "the certificate in the answer is not one of this cluster for this host: {detail}" "compare the two clocks and the address; then join again with the same token; nothing was written"
+        ja "応答の証明書は、このクラスタがこのホストに発行したものではありません: {detail}" "両方の時計とアドレスを確認し、同じトークンでもう一度参加してください。何も書き込んでいません";
+    /// It is not the token's cluster.
+    FrontUntrusted { front, detail } "join.untrusted" UNREACHABLE
+        en "{front} is no front end of the cluster that this token is of: {detail}" "check the address, the token, and the two clocks; somebody else may be answering there"
+        ja "{front} はこのトークンのクラスタのフロントエンドではありません: {detail}" "アドレス、トークン、両方の時計を確認してください。別のものが応答しているおそれがあります";
+    /// Nobody is there.
+    FrontUnreachable { front, detail } "join.unreachable" UNREACHABLE
+        en "the front end does not answer at {front}: {detail}" "check the address, and there: systemctl status watari-enrol"
+        ja "フロントエンド {front} が応答しません: {detail}" "アドレスを確認し、そのホストで systemctl status watari-enrol を実行してください";
     // --- the bus ---------------------------------------------------------------------------
     /// No connection.
     NoConnection { urls, detail } "bus.no-connection" UNREACHABLE
@@ -238,6 +344,14 @@ faults! {
     UploadFile { path, detail } "upload.file" USAGE
         en "{path} cannot be imported: {detail}" "give a file that holds a qcow2 or raw disk image and does not change meanwhile"
         ja "{path} を取り込めません: {detail}" "qcow2 または raw のディスクイメージで、送信中に変化しないファイルを指定してください";
+}
+
+/// As a front end says it to a host that wants to join.
+impl From<&Fault> for scheduler::Fault {
+    fn from(fault: &Fault) -> Self {
+        let Rendered { cause, remedy } = fault.rendered(Lang::En);
+        Self { code: fault.code().to_owned(), cause, remedy, ja: fault.rendered(Lang::Ja) }
+    }
 }
 
 #[cfg(test)]

@@ -1,9 +1,12 @@
 //! What the command says by itself, in both languages. What services refuse comes with its texts.
 
 pub mod faults;
+pub mod fencing;
+pub mod halts;
 pub mod happenings;
 pub mod help;
 pub mod hints;
+pub mod joining;
 pub mod losses;
 pub mod parsing;
 pub mod states;

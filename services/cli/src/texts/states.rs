@@ -11,6 +11,7 @@ const WORDS: &[(&str, &str)] = &[
     ("migrating", "移行中"),
     ("stopping", "停止処理中"),
     ("stopped", "停止"),
+    ("suspended", "休止"),
     ("deleting", "削除中"),
     ("deleted", "削除"),
     ("rebooting", "再起動中"),
@@ -54,6 +55,9 @@ const WORDS: &[(&str, &str)] = &[
     ("stay", "移動しない"),
     ("together", "同じノード"),
     ("apart", "別のノード"),
+    // Whether it is started again.
+    ("always", "する"),
+    ("never", "しない"),
     // What travels.
     ("disk", "ディスク"),
     ("memory", "メモリ"),
@@ -98,7 +102,7 @@ mod tests {
 
     #[test]
     fn every_state_has_a_japanese_word() {
-        assert_eq!(states(vm::State::word).len(), 8);
+        assert_eq!(states(vm::State::word).len(), 9);
         assert_eq!(states(migration::State::word).len(), 9);
         assert_eq!(states(image::State::word).len(), 5);
         assert_eq!(states(node::State::word).len(), 3);

@@ -95,6 +95,30 @@ troubles! {
         ja "ノード {node} から {silent}間、連絡がありません"
            "そこにあるサーバを操作できません。まだ動いている可能性があるため、ほかの場所でも起動しません"
            "電源とネットワークを確認し、そのノードで systemctl restart watari-agent を実行してください。電源が切れたままなら watari node confirm-off {node} を実行してください";
+    /// It is known to be off.
+    NodeOff { node, by, at } "node.off" Warning
+        en "node {node} is off, says {by} since {at}"
+           "servers whose disk is only there wait for it, and others have less room"
+           "switch it on: watari node power {node} --on; if it will not come back: watari node remove {node}"
+        ja "ノード {node} の電源は切れています ({by} が {at} に確認)"
+           "ディスクがそこにしかないサーバは待機しており、ほかの余裕も減っています"
+           "watari node power {node} --on で電源を入れてください。戻らない場合は watari node remove {node} を実行してください";
+    /// It is lost, and may be running.
+    NotFenced { node, cause } "node.not-fenced" Warning
+        en "node {node} is lost and not cut off its power: {cause}"
+           "what waits for it goes on only once it is known to be off"
+           "watari node power {node} --status; if it is off: watari node confirm-off {node}"
+        ja "応答のないノード {node} の電源が切られていません: {cause}"
+           "電源が切れていると確認できるまで、待っている処理は進みません"
+           "watari node power {node} --status で確認し、切れていれば watari node confirm-off {node} を実行してください";
+    /// Nobody could cut off a node there.
+    NoFencing { site } "site.no-fencing" Note
+        en "no power controller is configured for the nodes of {site}"
+           "when one of them is lost, a person must look whether it is off before anything goes on"
+           "add [[fencing]] to monitor.toml on every front end, then: watari node power NODE --status"
+        ja "{site} のノードの電源制御が設定されていません"
+           "ノードが応答しなくなったとき、電源が切れていることを人が確認するまで処理が進みません"
+           "全フロントエンドの monitor.toml に [[fencing]] を加え、watari node power ノード --status で確認してください";
     /// Beats are missing, or the hypervisor does not answer.
     NodeSuspect { node, silent } "node.suspect" Warning
         en "node {node} is suspect: its hypervisor does not answer, or its agent is silent (for {silent})"

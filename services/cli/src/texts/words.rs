@@ -59,9 +59,11 @@ words! {
     Epoch "EPOCH" "エポック";
     Estimated "ESTIMATED" "所要見込み";
     Evacuate "EVACUATE" "退避方針";
+    Expires "GOOD UNTIL" "期限";
     Event "EVENT" "予定";
     ExistingHours "EXISTING HOURS" "存在時間";
     Fault "FAULT" "障害";
+    Fencing "FENCING" "電源制御";
     File "FILE" "ファイル";
     Finding "FINDING" "所見";
     Found "FOUND" "確認結果";
@@ -100,6 +102,7 @@ words! {
     Nodes "NODES" "ノード";
     NotRecordedHours "HOURS NOT RECORDED" "記録のない時間";
     Outage "OUTAGE" "停電計画";
+    Part "ROLE" "役割";
     Pause "OF WHICH PAUSE" "うち切替待ち";
     Power "POWER" "電源";
     PowerBack "UNTIL" "停電終了";
@@ -115,6 +118,7 @@ words! {
     Replicas "COPIES" "複製数";
     Request "REQUEST" "依頼";
     Reserved "RESERVED FOR GROWING" "拡張用に確保済み";
+    Restart "RESTARTED" "自動再起動";
     Revision "REVISION" "改訂番号";
     RunningHours "RUNNING HOURS" "稼働時間";
     SavedAt "SAVED AS OF" "保存時点";
@@ -204,6 +208,7 @@ words! {
     NoNetworks "There are no networks." "ネットワークはありません。";
     NoPorts "There are no addresses in use." "使用中のアドレスはありません。";
     NoKeys "There are no keys." "鍵はありません。";
+    NoTokens "There are no tokens." "トークンはありません。";
     NoMigrations "There are no migrations." "移行はありません。";
     NoOutages "There are no outages." "停電計画はありません。";
     NoEvents "There are no events." "出来事の記録はありません。";
@@ -525,8 +530,8 @@ pub fn found(lang: Lang, failures: usize, warnings: usize, notes: usize) -> Stri
 pub fn outlook(lang: Lang, moves: usize, failed: usize, bytes: u64, estimated_ms: Option<u64>) -> String {
     if moves == 0 {
         return match lang {
-            Lang::En => format!("none would move, {failed} would not"),
-            Lang::Ja => format!("移動できるサーバはありません。移動できず {failed} 台"),
+            Lang::En => format!("0 would move, {failed} would not"),
+            Lang::Ja => format!("移動 0 台、移動できず {failed} 台"),
         };
     }
     let data = crate::format::bytes(bytes);

@@ -1,10 +1,13 @@
 //! `watari vm create`.
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use watari_contracts::scheduler::{CreateVm, Fault, VmView, WantedNic};
 use watari_model::{Said, size, userdata, vm};
 
-use super::wait;
+use super::{
+    edit::{Evacuate, Restart},
+    wait,
+};
 use crate::{Context, failure::Failure, input, lang::Lang, options::Waiting, out, texts};
 
 /// What to make.
@@ -51,9 +54,12 @@ pub struct Create {
     /// What it does when its site is evacuated
     #[arg(long, value_enum, default_value_t = Evacuate::Live)]
     evacuate: Evacuate,
-    /// Servers with a higher number leave first, 0 to 100
+    /// Servers with a higher number leave and are started first, 0 to 100
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=100))]
     priority: u8,
+    /// Whether it is started again when it went off by itself, or with its node
+    #[arg(long, value_enum, default_value_t = Restart::Always)]
+    restart: Restart,
     /// A public key with which one may log in (see `watari key`); may be given several times
     #[arg(long = "key", value_name = "KEY")]
     keys: Vec<String>,
@@ -68,15 +74,6 @@ pub struct Create {
     no_start: bool,
     #[command(flatten)]
     waiting: Waiting,
-}
-
-/// How a server leaves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Evacuate {
-    /// Live, without stopping
-    Live,
-    /// It stays, and goes off with its site
-    Stay,
 }
 
 impl Create {
@@ -116,11 +113,9 @@ impl Create {
                 .collect::<Result<_, _>>()?,
             groups: self.groups.iter().map(|text| group("--group", text)).collect::<Result<_, _>>()?,
             firewalls: self.firewalls.iter().map(|text| input::name(text)).collect::<Result<_, _>>()?,
-            evacuate: match self.evacuate {
-                Evacuate::Live => vm::Evacuate::Live,
-                Evacuate::Stay => vm::Evacuate::Stay,
-            },
+            evacuate: self.evacuate.into(),
             priority: self.priority,
+            restart: self.restart.into(),
             hostname: self.hostname.as_deref().map(input::name).transpose()?,
             keys: self.keys.iter().map(|name| input::name(name)).collect::<Result<_, _>>()?,
             user_data: self.user_data.as_deref().map(user_data).transpose()?,
@@ -203,18 +198,20 @@ mod tests {
         assert_eq!((request.networks.len(), request.networks[0].address), (1, None));
         assert_eq!((request.site, request.evacuate, request.priority), (None, vm::Evacuate::Live, 0));
         assert_eq!((request.hostname, request.keys.len(), request.user_data), (None, 0, None));
+        assert_eq!(request.restart, vm::Restart::Always);
     }
 
     #[test]
     fn everything_that_is_given_is_asked_for() {
         let words = "db1 --image mini --network a=203.0.113.7 --network b --site yamate --vcpus 2 --memory 1GiB --disk 10GiB \
-                     --node-label rack=a3 --group db:apart --evacuate stay --priority 9 --key sato --key abe --hostname db1.example.jp --no-start";
+                     --node-label rack=a3 --group db:apart --evacuate stay --priority 9 --restart never --key sato --key abe --hostname db1.example.jp --no-start";
         let request = request(words).unwrap();
         assert_eq!((request.vcpus, request.memory_mib, request.disk_gib), (2, 1024, 10));
         assert_eq!(request.networks[0].address, Some([203, 0, 113, 7].into()));
         assert_eq!(request.node_labels["rack"], "a3");
         assert_eq!(request.groups[0].company, vm::Company::Apart);
         assert_eq!((request.evacuate, request.priority, request.start), (vm::Evacuate::Stay, 9, false));
+        assert_eq!(request.restart, vm::Restart::Never);
         assert_eq!(request.keys.iter().map(ToString::to_string).collect::<Vec<_>>(), ["sato", "abe"]);
         assert_eq!(request.hostname.unwrap().as_str(), "db1.example.jp");
     }

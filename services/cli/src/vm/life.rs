@@ -78,7 +78,7 @@ impl Stop {
         let request_id = Some(ctx.session.request_id());
         let mut view = ctx.session.ask(&StopVm { request_id, name, force: self.force }).await?;
         if self.waiting.wait {
-            view = wait::stopped(ctx, self.waiting, view).await?;
+            view = wait::stopped(ctx, self.waiting, self.force, view).await?;
         }
         ctx.out.row(&view)
     }

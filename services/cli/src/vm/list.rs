@@ -42,7 +42,7 @@ impl List {
 fn state(text: &str) -> Result<vm::State, Failure> {
     let known = serde_json::from_value(serde_json::Value::String(text.to_owned()));
     known.map_err(|_| {
-        let states = "pending, starting, running, migrating, stopping, stopped, deleting, failed";
+        let states = "pending, starting, running, migrating, stopping, stopped, suspended, deleting, failed";
         input::out_of_range("--state", Said::both(states), text)
     })
 }
@@ -56,6 +56,7 @@ mod tests {
         for word in ["pending", "starting", "running", "migrating", "stopping", "stopped", "deleting", "failed"] {
             assert_eq!(state(word).unwrap().word(), word);
         }
+        assert_eq!(state("suspended").unwrap(), vm::State::Suspended);
         assert_eq!(state("on").unwrap_err().exit(), crate::failure::USAGE);
     }
 }

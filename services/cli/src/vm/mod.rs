@@ -2,6 +2,7 @@
 
 mod console;
 mod create;
+mod edit;
 mod export;
 mod life;
 mod list;
@@ -41,6 +42,8 @@ pub enum Verb {
     Reboot(life::Reboot),
     /// Change a server's size; one that runs has it from its next reboot on
     Resize(resize::Resize),
+    /// Change what becomes of a server when it has to leave or goes off; it holds at once
+    Edit(edit::Edit),
     /// Remove a server with its disk and addresses
     #[command(after_help = "Example:\n  watari vm delete mail --yes --wait")]
     Delete(life::Delete),
@@ -93,6 +96,7 @@ impl Verb {
             Self::Stop(stop) => stop.run(ctx).await,
             Self::Reboot(reboot) => reboot.run(ctx).await,
             Self::Resize(resize) => resize.run(ctx).await,
+            Self::Edit(edit) => edit.run(ctx).await,
             Self::Delete(delete) => delete.run(ctx).await,
             Self::Migrate(migrate) => migrate.run(ctx).await,
             Self::Preseed(preseed) => preseed.run(ctx).await,

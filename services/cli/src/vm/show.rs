@@ -91,6 +91,7 @@ impl Row for VmView {
             (Word::Image, self.image.to_string()),
             (Word::Evacuate, states::shown(lang, evacuate(self.evacuate))),
             (Word::Priority, self.priority.to_string()),
+            (Word::Restart, states::shown(lang, self.restart.word())),
             (Word::Groups, joined(self.groups.iter().map(|group| membership(group, lang)))),
             (Word::Labels, joined(self.node_labels.iter().map(|(key, value)| format!("{key}={value}")))),
             (Word::HostName, self.hostname.to_string()),

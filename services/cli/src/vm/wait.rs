@@ -51,7 +51,7 @@ pub(super) async fn rebooted(ctx: &Context, waiting: Waiting, asked: VmView) -> 
         State::Running | State::Migrating => Some(Reached::There),
         // One that gets another size is off for a moment.
         State::Stopped if view.rebooting && view.desired == Desired::Running => None,
-        State::Failed | State::Stopped | State::Deleting => Some(Reached::Broken),
+        State::Failed | State::Stopped | State::Suspended | State::Deleting => Some(Reached::Broken),
         _ => None,
     })
     .await
@@ -76,9 +76,11 @@ pub(super) async fn preseeded(ctx: &Context, waiting: Waiting, asked: VmView) ->
 ///
 /// # Errors
 /// [`Failure::Fault`] with the server's own, if it cannot be stopped.
-pub(super) async fn stopped(ctx: &Context, waiting: Waiting, asked: VmView) -> Result<VmView, Failure> {
+pub(super) async fn stopped(ctx: &Context, waiting: Waiting, forced: bool, asked: VmView) -> Result<VmView, Failure> {
     reach(ctx, waiting, asked, |view| match view.state {
         State::Stopped => Some(Reached::There),
+        // What is suspended is off; forced off, it is to lose what was saved of it as well.
+        State::Suspended if !forced => Some(Reached::There),
         State::Failed => Some(Reached::Broken),
         _ => None,
     })

@@ -93,6 +93,7 @@ fn what_was_called_off_before_it_began_says_so_and_counts_nothing() {
         let mut view = outage("cancelled");
         (view["moved"], view["failed"], view["makespan_ms"]) = (json!([]), json!([]), 0.into());
         view["window"] = json!({"from": "2027-03-20T00:00:00Z", "until": "2027-03-20T08:00:00Z"});
+        view["halted"] = json!([]);
         Reply(view)
     });
     let shown = cloud.run(&["outage", "show", "myodaiji-9"]).out;

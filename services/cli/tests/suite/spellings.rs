@@ -28,6 +28,9 @@ fn every_fixed_spelling_is_understood() {
         "vm preseed mail --to y1 --wait",
         "vm resize mail --vcpus 2 --memory 512MiB --disk 4GiB",
         "vm resize mail --memory 1GiB -o json",
+        "vm edit mail --restart never --priority 90",
+        "vm edit mail --evacuate stay -o json",
+        "vm create mail --image mini --network campus --restart never",
         "vm delete mail --yes --wait",
         "vm migrate mail",
         "vm migrate mail --to y1 --wait",
@@ -45,6 +48,10 @@ fn every_fixed_spelling_is_understood() {
         "node drain m1 --wait",
         "node confirm-off m1 --yes",
         "node remove m1 -y",
+        "node power m1 --status",
+        "node power m1 --off --dry-run",
+        "node power m1 --off --yes",
+        "node power m1 --on -o json",
         "backup create /var/backups/watari",
         "backup verify /var/backups/watari -o json",
         "backup restore /var/backups/watari --yes",
@@ -91,6 +98,7 @@ fn every_fixed_spelling_is_understood() {
         "outage show myodaiji --wait",
         "outage start myodaiji",
         "outage plan myodaiji",
+        "outage plan myodaiji --minutes 2",
         "outage pause myodaiji",
         "outage pause myodaiji-1 -o json",
         "outage resume myodaiji --wait --wait-timeout 5m",
@@ -112,6 +120,14 @@ fn every_fixed_spelling_is_understood() {
         "doctor",
         "doctor --node m1 -o json",
         "setup --cluster cluster.toml --out out --force",
+        "init campus --site myodaiji=明大寺 --other-site yamate=山手 --address 203.0.113.2 --yes",
+        "token create --role node",
+        "token create --role node --name m2 --site myodaiji --minutes 60 -o json",
+        "token list",
+        "token revoke 3f9a0c41",
+        "join --token watari1-0-0 203.0.113.2",
+        "join --token watari1-0-0 --as node --site myodaiji --yes m-front:8445",
+        "enrol",
         "completion",
         "completion bash",
         "completion zsh",
@@ -125,8 +141,17 @@ fn every_fixed_spelling_is_understood() {
 }
 
 #[test]
-fn a_change_of_size_names_a_size() {
-    assert!(Options::try_parse_from(["watari", "vm", "resize", "mail"]).is_err());
+fn a_change_of_size_names_a_size_and_one_of_policy_a_policy() {
+    for words in [&["vm", "resize", "mail"][..], &["vm", "edit", "mail"]] {
+        assert!(Options::try_parse_from([&["watari"][..], words].concat()).is_err(), "{words:?}");
+    }
+}
+
+#[test]
+fn one_thing_is_done_with_a_nodes_power() {
+    for words in [&["node", "power", "m1"][..], &["node", "power", "m1", "--on", "--off"]] {
+        assert!(Options::try_parse_from([&["watari"][..], words].concat()).is_err(), "{words:?}");
+    }
 }
 
 /// The Japanese README has the same commands: another test compares the two.

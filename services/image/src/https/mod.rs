@@ -41,7 +41,6 @@
 //! computes the digest of what it has got and compares it with the name.
 
 pub mod blobs;
-mod bound;
 pub mod range;
 mod reply;
 pub mod uploads;
@@ -58,6 +57,7 @@ use axum_server::{
     tls_rustls::{RustlsAcceptor, RustlsConfig},
 };
 use rustls::ServerConfig;
+use watari_chassis::Bounded;
 
 use crate::{ServiceError, app::App};
 
@@ -96,7 +96,7 @@ pub fn serve(app: &Arc<App>, name: &'static str, listener: Listener, routes: Rou
             shutdown.cancelled().await;
             stopping.graceful_shutdown(Some(drain));
         });
-        let acceptor = RustlsAcceptor::new(RustlsConfig::from_config(tls)).acceptor(bound::Bounded::new(connections));
+        let acceptor = RustlsAcceptor::new(RustlsConfig::from_config(tls)).acceptor(Bounded::new(connections));
         let served = match axum_server::from_tcp(listener.listener) {
             Ok(server) => {
                 let mut server = server.acceptor(acceptor);

@@ -10,10 +10,13 @@ use watari_model::{
     key::Key,
     migration::Migration,
     network::{Network, Port},
-    node::Node,
+    node::{
+        Fencing, Node,
+        fencing::{Act, Outcome},
+    },
     outage::{Left, Outage, Scope},
     site::Site,
-    vm::{Desired, Size, Vm},
+    vm::{Desired, Size, Vm, Way},
 };
 
 /// Says what a change of the document `key` of `bucket` was. A document that this version cannot
@@ -120,6 +123,13 @@ fn vm(before: Option<&Vm>, after: Option<&Vm>) -> Option<String> {
     if let Some(copy) = old.leftovers.iter().find(|copy| !vm.leftovers.contains(copy)) {
         return Some(format!("old copy on {} removed", copy.node));
     }
+    if old.halt != vm.halt {
+        let halt = vm.halt.as_ref().map(|halt| match halt.way {
+            Way::Suspend => format!("no time to leave, to be suspended ({})", halt.outage),
+            Way::ShutDown => format!("no time to leave, to be shut down ({})", halt.outage),
+        });
+        return Some(halt.unwrap_or_else(|| "free to run again".to_owned()));
+    }
     if old.fault != vm.fault {
         return Some(code(vm.fault.as_ref()).map_or("fault cleared".to_owned(), |code| format!("fault: {code}")));
     }
@@ -157,6 +167,7 @@ fn outage(before: Option<&Outage>, after: Option<&Outage>) -> Option<String> {
         (Some(_), None) => Some("resumed".to_owned()),
         _ if old.window != outage.window => Some("moved to another time".to_owned()),
         _ if old.at_risk != outage.at_risk => Some(at_risk(&outage.at_risk)),
+        _ if old.halted != outage.halted => Some(format!("{} have no time to leave", outage.halted.len())),
         _ => None,
     }
 }
@@ -231,10 +242,26 @@ fn node(before: Option<&Node>, after: Option<&Node>) -> Option<String> {
             None => "no longer said to be off".to_owned(),
         });
     }
+    if let Some(told) = node.fencing.as_ref().filter(|told| old.fencing.as_ref() != Some(told)) {
+        return Some(fencing(told));
+    }
     if old.site != node.site {
         return Some(format!("moved from site {} to {}", old.site, node.site));
     }
     (old.inventory != node.inventory).then(|| "inventory changed".to_owned())
+}
+
+/// What is done with its power, or came of it.
+fn fencing(told: &Fencing) -> String {
+    let what = match told.act {
+        Act::Off => "power off",
+        Act::On => "power on",
+    };
+    match &told.outcome {
+        Outcome::Begun => format!("{what} begun by {}", told.by),
+        Outcome::Done => format!("{what} done"),
+        Outcome::Failed { why } | Outcome::Withheld { why } => with(format!("{what} not done"), code(Some(why))),
+    }
 }
 
 fn site(before: Option<&Site>, after: Option<&Site>) -> Option<String> {

@@ -134,6 +134,21 @@ fn changes_of_everything_else_are_told_in_one_line() {
 }
 
 #[test]
+fn what_is_done_with_a_nodes_power_is_told() {
+    let told = |outcome: Value| {
+        let mut node = sample("nodes");
+        let at = "2026-11-23T09:00:04Z";
+        node["fencing"] = json!({"act": "off", "by": "sato", "at": at, "tries": 1, "outcome": outcome});
+        node.to_string()
+    };
+    let begun = told(json!({"state": "begun"}));
+    let failed = told(json!({"state": "failed", "why": {"kind": "fencing_missing", "node": "m1"}}));
+    let plain = sample("nodes").to_string();
+    assert_eq!(summarise("nodes", "it", Some(&plain), Some(&begun)), "it: power off begun by sato");
+    assert_eq!(summarise("nodes", "it", Some(&begun), Some(&failed)), "it: power off not done (fencing.missing)");
+}
+
+#[test]
 fn the_first_and_the_last_of_a_document_are_told() {
     for (bucket, created, deleted) in [
         ("migrations", "it: completed (m1 → y1)", "it: deleted"),

@@ -52,7 +52,8 @@ pub(super) async fn remove(watch: &Watch, request: &RemoveNode) -> Result<NodeRe
     Ok(NodeRemoval { name: node.name, removed, waits_for: leave })
 }
 
-fn word(by: Option<&str>, for_good: bool) -> Result<Off, Refusal> {
+/// Who says so, checked, as the word that a node is off.
+pub(super) fn word(by: Option<&str>, for_good: bool) -> Result<Off, Refusal> {
     let by = by.unwrap_or("operator");
     if by.is_empty() || by.chars().count() > LONGEST_NAME || by.chars().any(char::is_control) {
         let allowed = said!("1 to {LONGEST_NAME} characters", "1～{LONGEST_NAME} 文字");

@@ -2,6 +2,7 @@
 
 mod gone;
 mod past;
+mod power;
 mod view;
 
 use std::{ops::Bound, sync::Arc};
@@ -11,7 +12,7 @@ use watari_contracts::{
     Service,
     monitor::{
         ConfirmNodeOff, CordonNode, EventPage, GetNode, HealthPage, ListEvents, ListHealth, ListHistory, ListNodes,
-        ListUpses, NodePage, NodeView, RemoveNode, ReportUsage, UncordonNode, UpsPage,
+        ListUpses, NodePage, NodeView, PowerNode, RemoveNode, ReportUsage, UncordonNode, UpsPage,
     },
     permissions::BUCKETS,
 };
@@ -19,6 +20,7 @@ use watari_model::{NodeName, Refusal, Said, node::Node, said};
 
 use crate::{
     documents,
+    fencing::Desk,
     history::{Filter, History},
     ups::Roll,
     watch::Watch,
@@ -35,12 +37,12 @@ const USUAL_EVENTS: u32 = 50;
 const LONGEST_KEY: usize = 127;
 
 /// All endpoints, not yet serving.
-pub(crate) fn server(watch: &Arc<Watch>, history: &Arc<History>, roll: &Roll) -> Server {
+pub(crate) fn server(watch: &Arc<Watch>, history: &Arc<History>, roll: &Roll, desk: &Arc<Desk>) -> Server {
     let with = || Arc::clone(watch);
     let (list, get, cordon, uncordon, examine) = (with(), with(), with(), with(), with());
     let (events, told, used) = (Arc::clone(history), Arc::clone(history), Arc::clone(history));
     let (confirm, remove) = (with(), with());
-    let roll = roll.clone();
+    let (roll, switching, desk) = (roll.clone(), with(), Arc::clone(desk));
     Server::new(&watch.ctx, Service::Monitor)
         .endpoint::<ListNodes, _, _, _>(move |_, request| {
             let page = list_nodes(&list, &request);
@@ -69,6 +71,10 @@ pub(crate) fn server(watch: &Arc<Watch>, history: &Arc<History>, roll: &Roll) ->
         .endpoint::<ConfirmNodeOff, _, _, _>(move |_, request| {
             let watch = Arc::clone(&confirm);
             async move { gone::confirm_off(&watch, &request).await }
+        })
+        .endpoint::<PowerNode, _, _, _>(move |_, request| {
+            let (watch, desk) = (Arc::clone(&switching), Arc::clone(&desk));
+            async move { power::power(&watch, &desk, &request).await }
         })
         .endpoint::<RemoveNode, _, _, _>(move |_, request| {
             let watch = Arc::clone(&remove);

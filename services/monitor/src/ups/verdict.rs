@@ -143,7 +143,7 @@ mod tests {
     #[test]
     fn a_battery_that_runs_down_is_told_of_now_and_then() {
         let since = Timestamp(OffsetDateTime::UNIX_EPOCH);
-        let known = |supply, seconds_left| Some(Power { supply, seconds_left, since });
+        let known = |supply, seconds_left| Some(Power { supply, seconds_left, since, told_at: None });
         let left = |before: u64, now| news(known(Supply::Battery, Some(before)), battery(now)).is_some();
         assert!(!left(900, 871) && left(900, 870) && left(900, 930));
         assert!(!left(100, 91) && left(100, 90) && left(5, 4) && left(0, 1) && !left(0, 0));

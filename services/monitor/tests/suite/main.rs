@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by unwrapping")]
 
 mod alerts;
+mod fencing;
 mod harness;
 mod history;
 mod nodes;

@@ -53,6 +53,7 @@ fn node(name: &str, number: u8) -> Node {
         state: NodeState::Ready,
         cordoned: false,
         off: None,
+        fencing: None,
         inventory: Inventory {
             vcpus: 8,
             memory_mib: 4_096,
@@ -118,6 +119,7 @@ fn server(name: &str, on: Option<&str>, on_network: &str, number: u8) -> Vm {
             firewalls: Vec::new(),
             evacuate: Evacuate::Live,
             priority: 0,
+            restart: watari_model::vm::Restart::Always,
             first_boot: watari_model::vm::FirstBoot::default(),
         },
         desired: Desired::Running,
@@ -132,6 +134,7 @@ fn server(name: &str, on: Option<&str>, on_network: &str, number: u8) -> Vm {
         pending: None,
         reboots: Reboots::default(),
         preseed: None,
+        halt: None,
         migrations: 0,
         requests: Vec::new(),
         created_at: AT,

@@ -79,6 +79,7 @@ fn node(name: &str, tunnel: u8) -> Node {
         state: State::Ready,
         cordoned: false,
         off: None,
+        fencing: None,
         inventory: Inventory {
             vcpus: 1,
             memory_mib: 1,

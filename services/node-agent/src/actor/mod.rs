@@ -28,6 +28,7 @@ mod send;
 mod sight;
 mod start;
 mod stop;
+mod suspend;
 mod taking;
 
 use std::{collections::VecDeque, sync::Arc};
@@ -106,6 +107,7 @@ async fn perform(cx: &Cx, work: &Work) -> Result<(), Refusal> {
     match work {
         Work::Start(order) => start::run(cx, order).await,
         Work::Stop(order) => stop::run(cx, order).await,
+        Work::Suspend(_) => suspend::run(cx).await,
         Work::Reboot(order) => reboot::run(cx, order).await,
         Work::Remove(order) => remove::run(cx, order).await,
         Work::Receive(order) => receive::run(cx, order).await,

@@ -14,7 +14,7 @@ pub(super) async fn run(cx: &Cx, work: &Work) -> Result<(), Refusal> {
     cx.node.hypervisor.ready().await;
     match work {
         Work::Send(order) => send::reattach(cx, order).await,
-        Work::Stop(_) | Work::Remove(_) | Work::Release(_) | Work::Discard(_) | Work::Abort(_) => {
+        Work::Stop(_) | Work::Suspend(_) | Work::Remove(_) | Work::Release(_) | Work::Discard(_) | Work::Abort(_) => {
             perform(cx, work).await
         }
         Work::Start(_) | Work::Resume(_) => match seen(cx).await {

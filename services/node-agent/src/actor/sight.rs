@@ -79,6 +79,7 @@ fn reason(state: DomainState) -> OffReason {
         DomainState::ShutOff(StopReason::Destroyed) => OffReason::Destroyed,
         DomainState::ShutOff(StopReason::Crashed | StopReason::Failed) | DomainState::Crashed => OffReason::Crashed,
         DomainState::ShutOff(StopReason::Migrated) => OffReason::Migrated,
+        DomainState::ShutOff(StopReason::Saved) => OffReason::Saved,
         _ => OffReason::Unknown,
     }
 }

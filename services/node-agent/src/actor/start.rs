@@ -6,7 +6,7 @@
 
 use std::{path::Path, time::Duration};
 
-use watari_contracts::agent::{DiskUse, Domain, Start};
+use watari_contracts::agent::{DiskUse, Domain, OffReason, Start};
 use watari_model::{Refusal, size::GIB};
 
 use super::cx::Cx;
@@ -22,12 +22,17 @@ use crate::{
 const WANTED: &str = "start";
 
 pub(super) async fn run(cx: &Cx, order: &Start) -> Result<(), Refusal> {
-    match cx.look(WANTED).await? {
+    let saved = match cx.look(WANTED).await? {
         Domain::Running => return confirm(cx, order).await,
-        Domain::Absent | Domain::Off(_) => {}
+        Domain::Absent => false,
+        Domain::Off(reason) => reason == OffReason::Saved,
         other => return Err(cx.not_now(other, WANTED)),
+    };
+    let mut outcome = make(cx, order).await;
+    if saved && outcome.is_ok() {
+        // It goes on with the definition that was saved with its memory, and so with the grant of that time.
+        outcome = confirm(cx, order).await;
     }
-    let outcome = make(cx, order).await;
     if outcome.is_err() {
         cx.node.room.release(&order.server.uuid);
     }

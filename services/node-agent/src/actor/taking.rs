@@ -33,7 +33,8 @@ enum Lane {
 
 /// Whether `newer` may end the time of `older`, which makes something or waits for a guest.
 fn overtakes(newer: &Work, older: &Work) -> bool {
-    let takes_away = matches!(newer, Work::Stop(_) | Work::Remove(_) | Work::Discard(_) | Work::Release(_));
+    let takes_away =
+        matches!(newer, Work::Stop(_) | Work::Suspend(_) | Work::Remove(_) | Work::Discard(_) | Work::Release(_));
     match older {
         Work::Start(_) | Work::Receive(_) | Work::Reboot(_) => takes_away,
         // Merging layers takes long, and QEMU may hang: what is left in the middle of it is gone on with later.

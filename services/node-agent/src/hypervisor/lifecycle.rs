@@ -6,7 +6,7 @@ use virt_sys as sys;
 use super::domain_xml::{self, DomainRecord};
 use super::error::{Kind, Result};
 use super::spec::{DomainSpec, Grant};
-use super::state::DomainState;
+use super::state::{DomainState, StopReason};
 use super::{Hypervisor, ffi};
 
 /// How a domain is started.
@@ -154,13 +154,26 @@ impl Hypervisor {
         }
     }
 
-    /// What the domain is doing, by libvirt's word.
+    /// What the domain is doing, by libvirt's word. One whose memory is saved is said to be so even when libvirtd,
+    /// started anew, no longer knows why it is off.
     ///
     /// # Errors
     /// libvirt is away. A missing domain is [`DomainState::Absent`], not an error.
     pub async fn state(&self, name: &str) -> Result<DomainState> {
-        match self.on_domain("read the domain's state", name, ffi::state).await {
-            Ok(raw) => Ok(DomainState::from_raw(raw)),
+        let look = |domain: &virt::domain::Domain| -> std::result::Result<DomainState, virt::error::Error> {
+            let state = DomainState::from_raw(ffi::state(domain)?);
+            let DomainState::ShutOff(reason) = state else { return Ok(state) };
+            // A driver that cannot save has saved nothing.
+            let saved = domain.has_managed_save(0).unwrap_or(false);
+            Ok(DomainState::ShutOff(match reason {
+                _ if saved => StopReason::Saved,
+                // It was, and somebody did not want that any more.
+                StopReason::Saved => StopReason::Destroyed,
+                reason => reason,
+            }))
+        };
+        match self.on_domain("read the domain's state", name, look).await {
+            Ok(state) => Ok(state),
             Err(error) if error.kind() == Kind::NoDomain => Ok(DomainState::Absent),
             Err(error) => Err(error),
         }

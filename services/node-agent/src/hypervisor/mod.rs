@@ -27,6 +27,7 @@ mod migrate;
 pub mod probe;
 mod process;
 mod pull;
+pub mod save;
 mod spec;
 mod state;
 mod stats;
@@ -55,6 +56,9 @@ pub use witness::{Incoming, Witness};
 
 use connection::Connection;
 
+/// Memories that are saved at a time: more would share one disk, and each take longer.
+const SAVES_IN_FLIGHT: usize = 2;
+
 /// A handle to this node's hypervisor; clones share one connection.
 #[derive(Clone)]
 pub struct Hypervisor {
@@ -62,6 +66,7 @@ pub struct Hypervisor {
     connection: Arc<Connection>,
     calls: Arc<Semaphore>,
     migrations: Arc<Semaphore>,
+    saves: Arc<Semaphore>,
 }
 
 impl Hypervisor {
@@ -75,6 +80,7 @@ impl Hypervisor {
             connection: Connection::start(&config)?,
             calls: Arc::new(Semaphore::new(config.calls_in_flight)),
             migrations: Arc::new(Semaphore::new(config.migrations_in_flight)),
+            saves: Arc::new(Semaphore::new(SAVES_IN_FLIGHT)),
             config: Arc::new(config),
         })
     }

@@ -10,7 +10,7 @@ use scene::{Scene, scene};
 use watari_contracts::{
     agent::{
         Answer, Discard, DiskUse, Domain, OffReason, Order, Phase, Progress, ReadConsole, Receive, Release, Remove,
-        Stack, Start, Stop,
+        Stack, Start, Stop, Suspend,
     },
     plan::{Edition, LayPlan, NetworkPlan, PlannedFirewall},
 };
@@ -233,6 +233,35 @@ async fn force_overtakes_a_guest_that_does_not_shut_down() {
     let off = agent.done(stop("stubborn", 1)).await;
     assert_eq!(off.fact.domain, Domain::Off(OffReason::Destroyed));
     agent.done(remove(scene, "stubborn", 1)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_suspended_server_goes_on_under_a_newer_grant_and_what_is_forced_off_is_forgotten() {
+    let scene = scene().await;
+    let agent = scene.agent("rests").await;
+    let suspend = |generation: u64| Suspend {
+        order: order(&format!("suspend-rests-{generation}")),
+        vm: "rests".parse().unwrap(),
+        generation,
+    };
+    agent.done(start(scene, "rests", 1, DiskUse::MayCreate)).await;
+    let saved = agent.done(suspend(1)).await;
+    assert_eq!(saved.fact.domain, Domain::Off(OffReason::Saved));
+    let late = Start { order: order("late"), ..start(scene, "rests", 1, DiskUse::Existing) };
+    assert_stale(agent.order(late).await);
+    let agent = agent.restart().await;
+    assert_eq!(agent.observe("rests").await.domain, Domain::Off(OffReason::Saved), "it is still known");
+
+    let on = agent.done(start(scene, "rests", 2, DiskUse::Existing)).await;
+    assert_eq!((on.fact.domain, on.fact.generation, on.fact.granted), (Domain::Running, 2, true));
+    // What was saved with its memory is the older grant.
+    let agent = agent.restart_without_journal().await;
+    agent.until("rests", |fact| fact.generation == 2).await;
+
+    assert_eq!(agent.done(suspend(2)).await.fact.domain, Domain::Off(OffReason::Saved));
+    let off = agent.done(stop("rests", 2)).await;
+    assert_eq!(off.fact.domain, Domain::Off(OffReason::Destroyed));
+    agent.done(remove(scene, "rests", 2)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

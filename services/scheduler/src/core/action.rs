@@ -3,6 +3,7 @@
 
 use watari_contracts::agent::{
     Abort, Discard, DropLayers, Freeze, Observe, Reboot, Receive, Release, Remove, Resume, Send, SendAhead, Start, Stop,
+    Suspend,
 };
 use watari_model::{
     Document, MigrationId, NodeName, VmName, frontend::Primacy, migration::Migration, outage::Outage,
@@ -154,6 +155,8 @@ pub enum Order {
     Start(Box<Start>),
     /// Shut down or force off.
     Stop(Stop),
+    /// Stop with the memory saved.
+    Suspend(Suspend),
     /// Reboot.
     Reboot(Reboot),
     /// Remove all there is.

@@ -1,9 +1,10 @@
 //! Emptying a site or node and bringing its servers home: outages become migrations.
 //!
 //! With each turn every server concerned is one of: moving (a migration is not over), waiting (it
-//! is starting, or a failed try is too recent), to be placed, or left with a reason. When nobody
-//! moves, waits or can be placed, the leg is over. One server's failure is its own reason and
-//! nobody else's. Of an outage that is paused nothing is decided but what must not stay half done.
+//! is starting, or a failed try is too recent), to be placed, off because there is no time
+//! ([`deadline`]), or left with a reason. When nobody moves, waits or can be placed, the leg is over. One
+//! server's failure is its own reason and nobody else's. Of an outage that is paused nothing is decided but
+//! what must not stay half done.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +18,7 @@ use watari_model::{
 };
 
 use super::{
-    Action, Rules, Snapshot, ahead, control, naming, placement,
+    Action, Rules, Snapshot, ahead, control, deadline, naming, placement,
     placement::{Need, covers},
     turn::{Turn, pause_ms},
 };
@@ -32,8 +33,9 @@ pub(crate) fn decide(turn: &mut Turn<'_>) {
                 State::Evacuating | State::Returning if outage.paused_at.is_some() => stand_still(turn, entry),
                 State::Evacuating => leave(turn, entry),
                 State::Returning => come_home(turn, entry),
+                State::Evacuated => stay_behind(turn, entry),
                 State::Cancelled => call_back(turn, &outage.id, Reason::Evacuation),
-                State::Scheduled | State::Evacuated | State::Completed => {}
+                State::Scheduled | State::Completed => {}
             }
         }
     }
@@ -44,6 +46,7 @@ enum Standing {
     Moving,
     Waiting,
     ToPlace,
+    Halted,
     Left(Refusal),
 }
 
@@ -95,14 +98,29 @@ pub(crate) fn foresee<'s>(turn: &mut Turn<'s>, outage: &Outage) -> Foreseen<'s> 
 
 fn leave(turn: &mut Turn<'_>, entry: &Entry<Outage>) {
     let outage = &entry.value;
+    let time = deadline::time(turn, outage);
+    if let Some(time) = time {
+        deadline::halt(turn, outage, time);
+    }
     let servers = concerned(turn.snap, outage);
-    let rest = advance(turn, outage, Reason::Evacuation, &servers);
+    let rest = advance(turn, outage, Reason::Evacuation, &servers, time);
+    if deadline::tell(turn, entry) {
+        return;
+    }
     // The control plane leaves last.
     if let Some(left) = rest
         && control::is_settled(turn, entry, Reason::Evacuation)
     {
         turn.change_outage(entry, Change::Emptied(left));
     }
+}
+
+/// Whoever could not leave and still runs goes off before the power does.
+fn stay_behind(turn: &mut Turn<'_>, entry: &Entry<Outage>) {
+    if let Some(time) = deadline::time(turn, &entry.value).filter(|time| time.is_up()) {
+        deadline::halt(turn, &entry.value, time);
+    }
+    let _ = deadline::tell(turn, entry);
 }
 
 /// The control plane's move goes on if it has begun: between two front ends it is nowhere at home.
@@ -149,10 +167,12 @@ fn come_home(turn: &mut Turn<'_>, entry: &Entry<Outage>) {
         vm.home_site == *site && turn.migrations_of(&vm.name).any(of_outage)
     };
     let servers: Vec<_> = snap.vms.values().map(|entry| &entry.value).filter(|vm| away(vm) || leaving(vm)).collect();
-    if !servers.is_empty() && !awaited(snap, turn.rules, outage, turn.now).is_empty() {
+    let anybody = !servers.is_empty() || !outage.halted.is_empty();
+    if anybody && !awaited(snap, turn.rules, outage, turn.now).is_empty() {
         return;
     }
-    if let Some(left) = advance(turn, outage, Reason::Return, &servers)
+    if let Some(left) = advance(turn, outage, Reason::Return, &servers, None)
+        && !deadline::is_anybody_rising(turn, outage)
         && control::is_settled(turn, entry, Reason::Return)
     {
         turn.change_outage(entry, Change::Home(left));
@@ -172,19 +192,33 @@ fn call_back(turn: &mut Turn<'_>, outage: &OutageId, reason: Reason) {
 }
 
 /// Makes migrations for whoever can move. Gives what is left when nothing more can be done.
-fn advance(turn: &mut Turn<'_>, outage: &Outage, reason: Reason, servers: &[&Vm]) -> Option<Vec<Left>> {
+fn advance(
+    turn: &mut Turn<'_>,
+    outage: &Outage,
+    reason: Reason,
+    servers: &[&Vm],
+    time: Option<deadline::Time>,
+) -> Option<Vec<Left>> {
     // One that is called back may still arrive elsewhere, and is then to be brought home. Nobody
     // waits for one whose server is on a node that is gone: that server is left, with that reason.
     let waits = |m: &Migration| {
         let node = turn.snap.vms.get(m.vm.as_str()).and_then(|entry| entry.value.node());
         m.outage.as_ref() == Some(&outage.id) && !m.state.over() && !node.is_some_and(|node| turn.unreachable(node))
     };
-    let Sorted { waiting, to_place, mut left } = sort(turn, outage, reason, servers);
+    let Sorted { waiting, mut to_place, mut left } = sort(turn, outage, reason, servers);
     let mut under_way = !waiting.is_empty() || turn.snap.migrations.values().any(|entry| waits(&entry.value));
+    let mut may_begin = usize::MAX;
+    if let Some(time) = time {
+        let leavers = deadline::leavers(turn, outage, time, &to_place);
+        under_way |= leavers.others_wait;
+        (to_place, may_begin) = (leavers.leave, leavers.may_begin);
+    }
     for (vm, place) in to_place.iter().zip(places(turn, outage, reason, &to_place)) {
         match place {
+            Ok(_) if may_begin == 0 => under_way = true,
             Ok(to) => {
                 under_way = true;
+                may_begin -= 1;
                 begin(turn, outage, reason, vm, to);
             }
             Err(fault) => left.push(Left { vm: vm.name.clone(), fault }),
@@ -213,6 +247,7 @@ fn sort<'s>(turn: &Turn<'_>, outage: &Outage, reason: Reason, servers: &[&'s Vm]
         match standing(turn, outage, reason, vm) {
             Standing::Moving | Standing::Waiting => sorted.waiting.push(vm),
             Standing::ToPlace => sorted.to_place.push(vm),
+            Standing::Halted => {}
             Standing::Left(fault) => sorted.left.push(Left { vm: vm.name.clone(), fault }),
         }
     }
@@ -222,6 +257,9 @@ fn sort<'s>(turn: &Turn<'_>, outage: &Outage, reason: Reason, servers: &[&'s Vm]
 fn standing(turn: &Turn<'_>, outage: &Outage, reason: Reason, vm: &Vm) -> Standing {
     let name = vm.name.to_string();
     let active = turn.migrations_of(&vm.name).any(|m| !m.state.over());
+    if matches!(vm.state, vm::State::Stopped | vm::State::Suspended) && turn.is_held(vm) {
+        return Standing::Halted;
+    }
     if let Some(node) = vm.node().filter(|node| turn.unreachable(node)) {
         return Standing::Left(Refusal::VmUnreachable { vm: name, node: node.to_string() });
     }
@@ -231,12 +269,16 @@ fn standing(turn: &Turn<'_>, outage: &Outage, reason: Reason, vm: &Vm) -> Standi
     if vm.desired == Desired::Deleted || vm.state == vm::State::Deleting {
         return Standing::Waiting;
     }
+    if let Some(halt) = vm.halt.as_ref().filter(|_| turn.is_held(vm)) {
+        let waits = deadline::is_going_off(turn, vm);
+        return if waits { Standing::Waiting } else { Standing::Left(halt.fault.clone()) };
+    }
     let runs = match vm.state {
         vm::State::Running => vm.desired == Desired::Running,
         vm::State::Starting | vm::State::Migrating => true,
         // It was off for no wish of its users and is about to start again; or it is off only for a
         // moment, to become another size.
-        vm::State::Stopped => vm.desired == Desired::Running,
+        vm::State::Stopped | vm::State::Suspended => vm.desired == Desired::Running,
         vm::State::Stopping => turn.restarts_soon(vm),
         _ => false,
     };

@@ -9,13 +9,13 @@ use std::{cmp::Reverse, sync::Arc};
 
 use watari_chassis::Entry;
 use watari_model::{
-    NodeName, SiteName, Timestamp, VmName,
+    NodeName, Refusal, SiteName, Timestamp, VmName,
     migration::{Migration, State as Moved},
     outage::{Left, Outage, Scope, State},
-    vm::{self, Desired, Vm},
+    vm::{self, Desired, Vm, Way},
 };
 
-use super::{Rules, Snapshot, evacuation, naming, turn::Turn};
+use super::{Rules, Snapshot, deadline, evacuation, evacuation::Foreseen, naming, turn::Turn};
 
 /// So many of the last migrations between sites tell how fast the link is.
 const LAST: usize = 20;
@@ -31,6 +31,10 @@ pub struct Forecast {
     pub starting: Vec<VmName>,
     /// Who could not, and why.
     pub left: Vec<Left>,
+    /// Who could, or has no place, and would go off since the power goes before.
+    pub halts: Vec<Halting>,
+    /// Milliseconds until then; none if that is not known.
+    pub time_ms: Option<u64>,
     /// Bytes a second, by the last migrations between sites; none if there were none.
     pub rate: Option<u64>,
 }
@@ -42,6 +46,19 @@ impl Forecast {
         let bytes: u64 = self.moves.iter().map(|m| m.bytes).sum();
         bytes.saturating_mul(1_000).checked_div(self.rate?)
     }
+}
+
+/// One server that would go off.
+#[derive(Debug)]
+pub struct Halting {
+    /// The server.
+    pub vm: VmName,
+    /// How far it is now.
+    pub state: vm::State,
+    /// How it would go off.
+    pub way: Way,
+    /// Why it would not leave.
+    pub fault: Refusal,
 }
 
 /// One move.
@@ -62,6 +79,18 @@ pub struct Move {
 /// Looks ahead; none if no outage of the site could be named.
 #[must_use]
 pub fn forecast(snap: &Snapshot, rules: &Rules, site: &SiteName, now: Timestamp) -> Option<Forecast> {
+    forecast_within(snap, rules, site, None, now)
+}
+
+/// The same if the power went in so many milliseconds, rather than when it does as far as is known.
+#[must_use]
+pub fn forecast_within(
+    snap: &Snapshot,
+    rules: &Rules,
+    site: &SiteName,
+    time_ms: Option<u64>,
+    now: Timestamp,
+) -> Option<Forecast> {
     let mut snap = snap.clone();
     let outage = open(&snap, site).cloned().or_else(|| imagined(&snap, site, now))?;
     let outage = Outage { state: State::Evacuating, ..outage };
@@ -70,6 +99,11 @@ pub fn forecast(snap: &Snapshot, rules: &Rules, site: &SiteName, now: Timestamp)
 
     let mut turn = Turn::new(&snap, rules, now);
     let mut foreseen = evacuation::foresee(&mut turn, &outage);
+    let time = match time_ms.filter(|_| rules.deadline.stops) {
+        Some(ms) => Some(deadline::Time::of(ms, ms, &rules.deadline)),
+        None => deadline::time(&turn, &outage),
+    };
+    let halts = time.map_or_else(Vec::new, |time| halting(&turn, &outage, time, &mut foreseen));
     foreseen.moves.sort_by_key(|(vm, _)| {
         let spec = &vm.spec;
         (Reverse((spec.priority, spec.memory_mib, spec.disk_gib)), vm.name.clone())
@@ -85,8 +119,35 @@ pub fn forecast(snap: &Snapshot, rules: &Rules, site: &SiteName, now: Timestamp)
         starting,
         waiting: foreseen.waiting.into_iter().map(|vm| vm.name.clone()).collect(),
         left: foreseen.left,
+        halts,
+        time_ms: time.map(|time| time.left_ms),
         rate: rate(&snap),
     })
+}
+
+/// Takes those out of what is foreseen that have no time to leave: who could move, and who runs and has no place.
+fn halting(turn: &Turn<'_>, outage: &Outage, time: deadline::Time, foreseen: &mut Foreseen<'_>) -> Vec<Halting> {
+    let servers: Vec<&Vm> = foreseen.moves.iter().map(|(vm, _)| *vm).collect();
+    let mut fits = deadline::fitting(turn, outage, time, &servers).into_iter();
+    let mut late: Vec<(&Vm, Refusal)> = Vec::new();
+    foreseen.moves.retain(|(vm, _)| {
+        let leaves = fits.next().unwrap_or(true);
+        if !leaves {
+            late.push((*vm, deadline::no_time(turn, outage, time, vm)));
+        }
+        leaves
+    });
+    foreseen.left.retain(|left| {
+        let entry = turn.snap.vms.get(left.vm.as_str()).map(|entry| &entry.value);
+        let halts = entry.filter(|vm| deadline::may_halt(turn, vm));
+        late.extend(halts.map(|vm| (vm, left.fault.clone())));
+        halts.is_none()
+    });
+    let servers: Vec<&Vm> = late.iter().map(|(vm, _)| *vm).collect();
+    let ways = deadline::ways(turn, time, &servers);
+    let halting =
+        |((vm, fault), way): ((&Vm, Refusal), Way)| Halting { vm: vm.name.clone(), state: vm.state, way, fault };
+    late.into_iter().zip(ways).map(halting).collect()
 }
 
 /// Whether it is waited for since it is about to run, and not since it moves or goes away.
@@ -121,7 +182,7 @@ pub(super) fn time_to_empty(turn: &Turn<'_>, outage: &Outage) -> Option<u64> {
 }
 
 /// What travelled when the server moved the last time.
-fn last_bytes(turn: &Turn<'_>, vm: &Vm) -> Option<u64> {
+pub(super) fn last_bytes(turn: &Turn<'_>, vm: &Vm) -> Option<u64> {
     let last = turn.migrations_of(&vm.name).filter(|m| m.state == Moved::Completed).max_by_key(|m| m.changed_at)?;
     let bytes = bytes(last);
     (bytes > 0).then_some(bytes)

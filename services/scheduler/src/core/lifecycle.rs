@@ -1,12 +1,14 @@
 //! A server's life on its node: placed, started, rebooted, stopped, removed. The states are drawn
 //! in the model; they follow what agents report. Crossing to another node is [`super::crossing`].
 
+use std::cmp::Reverse;
+
 use watari_chassis::Entry;
-use watari_contracts::agent::{DiskUse, Domain, OffReason, Reboot, Start, Stop};
+use watari_contracts::agent::{DiskUse, Domain, OffReason, Reboot, Start, Stop, Suspend};
 use watari_model::{
     NodeName, Refusal, SiteName,
     migration::Migration,
-    vm::{Change, Desired, State, Vm},
+    vm::{Change, Desired, Restart, State, Vm, Way},
 };
 
 use super::{
@@ -18,10 +20,13 @@ use super::{
     turn::{OnFailure, Step, Turn, pause_ms},
 };
 
-/// Decides about every server.
+/// Decides about every server, about the more important ones first: room and hands may be short when a whole
+/// campus starts again.
 pub(crate) fn decide(turn: &mut Turn<'_>) {
     let snap = turn.snap;
-    for entry in snap.vms.values() {
+    let mut servers: Vec<_> = snap.vms.values().collect();
+    servers.sort_by_key(|entry| Reverse(entry.value.spec.priority));
+    for entry in servers {
         if turn.settled::<Vm>(entry.value.name.as_str()) {
             step(turn, entry);
         }
@@ -35,7 +40,9 @@ fn step(turn: &mut Turn<'_>, entry: &Entry<Vm>) {
     }
     if let Some(node) = vm.node().filter(|node| turn.is_off(node)) {
         match vm.state {
-            State::Starting | State::Running | State::Stopping | State::Stopped => return stranded(turn, entry, node),
+            State::Starting | State::Running | State::Stopping | State::Stopped | State::Suspended => {
+                return stranded(turn, entry, node);
+            }
             State::Pending | State::Failed | State::Migrating | State::Deleting => {}
         }
     }
@@ -45,22 +52,32 @@ fn step(turn: &mut Turn<'_>, entry: &Entry<Vm>) {
         State::Starting => starting(turn, entry),
         State::Running => running(turn, entry),
         State::Stopping => stopping(turn, entry),
-        State::Stopped => stopped(turn, entry),
+        State::Suspended if vm.force_off => drop_saved(turn, entry),
+        State::Stopped | State::Suspended => stopped(turn, entry),
         State::Migrating => migrating(turn, entry),
         State::Deleting => removal::decide(turn, entry),
     }
 }
 
-/// Its node is off, by an operator's word, and its disk is there: it is off, and nobody starts it elsewhere
-/// from nothing. When the node is heard again it goes on as any other that is off.
+/// Its node is off, as an operator or its power controller says, and its disk is there: it is off, and nobody
+/// starts it elsewhere from nothing. When the node is heard again it goes on as any other that is off.
 fn stranded(turn: &mut Turn<'_>, entry: &Entry<Vm>, node: &NodeName) {
     let vm = &entry.value;
     let fault = Refusal::VmStranded { vm: vm.name.to_string(), node: node.to_string() };
-    let off = (vm.state != State::Stopped).then_some(Change::SeenOff);
+    let off = (!matches!(vm.state, State::Stopped | State::Suspended)).then_some(Change::SeenOff);
+    let stays = vm.state == State::Running && stays_off(vm);
     turn.change_vm(entry, off, |vm| {
+        if stays {
+            vm.desired = Desired::Stopped;
+        }
         vm.fault = Some(fault);
         vm.force_off = false;
     });
+}
+
+/// Whether one that ran and went off is left off. What a reboot wanted is a start all the same.
+fn stays_off(vm: &Vm) -> bool {
+    vm.spec.restart == Restart::Never && vm.desired == Desired::Running && vm.reboots.asked == vm.reboots.done
 }
 
 fn grant_sight<'a>(turn: &Turn<'a>, vm: &Vm) -> Sight<'a> {
@@ -108,7 +125,7 @@ fn starting(turn: &mut Turn<'_>, entry: &Entry<Vm>) {
     let (Some(grant), Some(server)) = (&vm.grant, server::describe(turn.snap, vm)) else {
         return incomplete(turn, entry);
     };
-    if vm.desired == Desired::Stopped {
+    if vm.desired == Desired::Stopped || turn.is_held(vm) {
         return turn.change_vm(entry, [Change::StopAsked], |_| {});
     }
     if grant_sight(turn, vm).runs_under(grant.generation) {
@@ -142,9 +159,10 @@ fn starting(turn: &mut Turn<'_>, entry: &Entry<Vm>) {
     }
 }
 
-/// It has been started, which is what a reboot that was asked for before wanted.
+/// It has been started, which is what a reboot that was asked for before wanted; and what kept it off is over.
 fn begun_anew(vm: &mut Vm) {
     vm.fault = None;
+    vm.halt = None;
     vm.reboots.done = vm.reboots.asked;
 }
 
@@ -176,9 +194,12 @@ fn seen_off(turn: &mut Turn<'_>, entry: &Entry<Vm>) -> Option<()> {
         return None;
     }
     // The guest's own shutting down is its users' wish; a crash, or a node that was off, is not.
-    let own_will = vm.state == State::Running && fact.domain == Domain::Off(OffReason::Shutdown);
-    turn.change_vm(entry, [Change::SeenOff], |vm| {
-        if own_will && vm.desired == Desired::Running {
+    let ran = vm.state == State::Running;
+    let stays = ran && (fact.domain == Domain::Off(OffReason::Shutdown) || stays_off(vm));
+    let saved = vm.state == State::Stopping && fact.domain == Domain::Off(OffReason::Saved);
+    let change = if saved { Change::SeenSaved } else { Change::SeenOff };
+    turn.change_vm(entry, [change], |vm| {
+        if stays && vm.desired == Desired::Running {
             vm.desired = Desired::Stopped;
         }
         vm.force_off = false;
@@ -196,8 +217,12 @@ fn running(turn: &mut Turn<'_>, entry: &Entry<Vm>) {
     {
         let _ = crossing::resume(turn, vm);
     }
-    if vm.desired == Desired::Stopped {
+    if vm.desired == Desired::Stopped || turn.is_held(vm) {
         return turn.change_vm(entry, [Change::StopAsked], |_| {});
+    }
+    if vm.halt.is_some() {
+        // It was called off in time, or the server has left after all.
+        return turn.change_vm(entry, [], |vm| vm.halt = None);
     }
     if vm.reboots.asked != vm.reboots.done {
         reboot(turn, entry);
@@ -232,7 +257,37 @@ fn stopping(turn: &mut Turn<'_>, entry: &Entry<Vm>) {
     if grant_sight(turn, &entry.value).off() && seen_off(turn, entry).is_some() {
         return;
     }
+    if entry.value.suspends() {
+        return suspend(turn, entry);
+    }
     let _ = stop(turn, &entry.value);
+}
+
+/// Saves its memory. What cannot be saved is shut down: the time for that is reckoned with.
+fn suspend(turn: &mut Turn<'_>, entry: &Entry<Vm>) {
+    let vm = &entry.value;
+    let Some(grant) = &vm.grant else { return };
+    let operation = naming::of_vm("suspend", vm, grant.generation);
+    let step = turn.order(&operation, &grant.node, OnFailure::Tell, |order| {
+        Order::Suspend(Suspend { order, vm: vm.name.clone(), generation: grant.generation })
+    });
+    if let Step::Failed(_) = step {
+        turn.change_vm(entry, [], |vm| {
+            if let Some(halt) = &mut vm.halt {
+                halt.way = Way::ShutDown;
+            }
+        });
+    }
+}
+
+/// Whoever forces a suspended server off gives up what was saved of it.
+fn drop_saved(turn: &mut Turn<'_>, entry: &Entry<Vm>) {
+    if let Some(Step::Done(_)) = stop(turn, &entry.value) {
+        turn.change_vm(entry, [Change::SeenOff], |vm| {
+            vm.force_off = false;
+            vm.halt = None;
+        });
+    }
 }
 
 fn stop<'a>(turn: &mut Turn<'a>, vm: &Vm) -> Option<Step<'a>> {
@@ -254,7 +309,17 @@ fn stopped(turn: &mut Turn<'_>, entry: &Entry<Vm>) {
     if removal::given_up(turn, entry) {
         return;
     }
+    if vm.desired == Desired::Running && turn.is_held(vm) {
+        return;
+    }
     match vm.desired {
+        // The outage that left it no time is over: it goes on, and nobody else does because of that.
+        Desired::Running if vm.halt.is_some() && grant_sight(turn, vm).off() => {
+            turn.change_vm(entry, [Change::Granted(node)], |_| {});
+        }
+        Desired::Stopped if vm.halt.is_some() && !turn.is_held(vm) => {
+            turn.change_vm(entry, [], |vm| vm.halt = None);
+        }
         // Its start is the rest of a reboot: no failure, for which one would pause.
         Desired::Running if vm.reboots.asked != vm.reboots.done && grant_sight(turn, vm).off() => {
             turn.change_vm(entry, [Change::Granted(node)], |vm| vm.reboots.done = vm.reboots.asked);
@@ -289,7 +354,8 @@ fn migrating(turn: &mut Turn<'_>, entry: &Entry<Vm>) {
             crossing::undo(turn, &migration.value, entry);
         };
     }
-    if vm.desired == Desired::Deleted && !crossing.switched && !migration.value.cancel_asked {
+    let unwanted = vm.desired == Desired::Deleted || turn.is_held(vm);
+    if unwanted && !crossing.switched && !migration.value.cancel_asked {
         let asked = Migration { cancel_asked: true, ..migration.value.clone() };
         turn.push(Action::StoreMigration { migration: Box::new(asked), revision: migration.revision });
     }

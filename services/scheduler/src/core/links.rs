@@ -110,8 +110,9 @@ impl Links {
     /// Whether another migration may begin to copy.
     pub(crate) fn may_copy(&self, turn: &Turn<'_>, migration: &Migration) -> bool {
         let load = self.load(turn.snap, migration);
-        // Those that are ending may be overlapped once, not piled up.
-        load.copying < turn.rules.in_flight && load.copying + load.ending < 2 * turn.rules.in_flight
+        // Two that share the link end together, and it must not stand empty while the third greets its
+        // target. More are not piled up.
+        load.copying < turn.rules.in_flight && load.copying + load.ending < 3 * turn.rules.in_flight
     }
 
     /// Reckons one that goes over from preparing to copying.

@@ -10,6 +10,7 @@ mod ahead;
 pub mod calendar;
 pub mod control;
 pub mod crossing;
+mod deadline;
 mod evacuation;
 pub mod forecast;
 mod lifecycle;
@@ -34,7 +35,7 @@ use watari_model::Timestamp;
 pub use action::{Action, Order, Settle};
 pub use control::{Control, Sight as ControlSight};
 pub use readiness::{Outlook, outlooks};
-pub use rules::{Amount, CalendarRules, Overcommit, PowerRules, PreseedRules, Rules};
+pub use rules::{Amount, CalendarRules, DeadlineRules, Overcommit, PowerRules, PreseedRules, Rules};
 pub use snapshot::{Answer, Both, Heard, Off, Outcome, Restarts, Sight, Snapshot, known};
 
 pub(crate) use action::listen_key;

@@ -88,6 +88,23 @@ impl Default for CalendarRules {
     }
 }
 
+/// What is done when the power goes before everybody could have left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeadlineRules {
+    /// Whether those that cannot leave in time are suspended or shut down.
+    pub stops: bool,
+    /// How long before the power goes they are, in milliseconds.
+    pub stop_ms: u64,
+    /// How many MiB of memory a node's disk takes each second; 0 suspends nobody.
+    pub save_mib: u64,
+}
+
+impl Default for DeadlineRules {
+    fn default() -> Self {
+        Self { stops: true, stop_ms: 30_000, save_mib: 100 }
+    }
+}
+
 /// What is done about disks that are sent ahead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PreseedRules {
@@ -150,6 +167,8 @@ pub struct Rules {
     pub power: PowerRules,
     /// What is done about outages that are scheduled.
     pub calendar: CalendarRules,
+    /// What is done when the time is short.
+    pub deadline: DeadlineRules,
     /// What is done about disks that are sent ahead.
     pub preseed: PreseedRules,
     /// How long the control plane may take to move with an outage.
@@ -181,6 +200,7 @@ impl Default for Rules {
             keep_outages: 20,
             power: PowerRules::default(),
             calendar: CalendarRules::default(),
+            deadline: DeadlineRules::default(),
             preseed: PreseedRules::default(),
             handover_ms: 60_000,
             control_returns: true,

@@ -197,7 +197,7 @@ impl Snapshot {
         outage.is_some_and(|entry| entry.value.paused_at.is_some())
     }
 
-    /// An operator's word that a node is off, unless it is heard all the same.
+    /// The word that a node is off, an operator's or its power controller's, unless it is heard all the same.
     #[must_use]
     pub fn off(&self, node: &NodeName, silent_ms: u64) -> Option<&node::Off> {
         let known = &self.nodes.get(node.as_str())?.value;

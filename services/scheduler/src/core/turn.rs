@@ -15,7 +15,7 @@ use super::{
     Action, Rules, Snapshot, action,
     action::Order,
     naming,
-    placement::Rooms,
+    placement::{self, Rooms},
     snapshot::{Answer, Outcome, Sight},
 };
 
@@ -110,6 +110,16 @@ impl<'a> Turn<'a> {
         vm.state == vm::State::Stopping
             && vm.desired == vm::Desired::Running
             && self.now.millis_since(vm.changed_at) < MOST_PAUSE_MS
+    }
+
+    /// Whether an outage that is not over has the server be off, where it goes dark.
+    pub(crate) fn is_held(&self, vm: &Vm) -> bool {
+        let Some(halt) = &vm.halt else { return false };
+        let node = vm.node().and_then(|node| self.snap.nodes.get(node.as_str()));
+        let outage = self.snap.outages.get(halt.outage.as_str());
+        outage.zip(node).is_some_and(|(outage, node)| {
+            outage.value.state.drains() && placement::covers(&outage.value.scope, &node.value)
+        })
     }
 
     /// Writes a server's document after `changes` and `edit`. A change that its state does not

@@ -5,7 +5,7 @@ use watari_contracts::{
     Command,
     agent::{
         Abort, Answer, Discard, DropLayers, Freeze, Observe, Reboot, Receive, Release, Remove, Resume, Send, SendAhead,
-        Start, Stop, VmFact,
+        Start, Stop, Suspend, VmFact,
     },
 };
 use watari_model::{NodeName, Refusal};
@@ -19,6 +19,7 @@ impl Order {
         match self {
             Self::Start(_) => Start::VERB,
             Self::Stop(_) => Stop::VERB,
+            Self::Suspend(_) => Suspend::VERB,
             Self::Reboot(_) => Reboot::VERB,
             Self::Remove(_) => Remove::VERB,
             Self::Receive(_) => Receive::VERB,
@@ -36,6 +37,7 @@ impl Order {
         match self {
             Self::Start(start) => start.order.epoch,
             Self::Stop(stop) => stop.order.epoch,
+            Self::Suspend(suspend) => suspend.order.epoch,
             Self::Reboot(reboot) => reboot.order.epoch,
             Self::Remove(remove) => remove.order.epoch,
             Self::Receive(receive) => receive.order.epoch,
@@ -59,6 +61,7 @@ impl Executor {
         let answer = match order {
             Order::Start(start) => self.send(node, start.as_ref()).await,
             Order::Stop(stop) => self.send(node, stop).await,
+            Order::Suspend(suspend) => self.send(node, suspend).await,
             Order::Reboot(reboot) => self.send(node, reboot).await,
             Order::Remove(remove) => self.send(node, remove).await,
             Order::Receive(receive) => self.send(node, receive.as_ref()).await,

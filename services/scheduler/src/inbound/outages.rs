@@ -9,9 +9,10 @@ use watari_contracts::scheduler::{
     RescheduleOutage, ResumeOutage, ScheduleOutage, StartOutage,
 };
 use watari_model::{
-    OutageId, Refusal, SiteName, Timestamp,
+    OutageId, Refusal, Said, SiteName, Timestamp,
     outage::{Change, Outage, Scope, State, Window},
     said,
+    site::MOST_SECONDS_LEFT,
 };
 
 use super::{
@@ -20,7 +21,7 @@ use super::{
     unwritten,
 };
 use crate::{
-    core::{Snapshot, forecast::forecast},
+    core::{Snapshot, forecast::forecast_within},
     views,
 };
 
@@ -54,8 +55,11 @@ impl Desk {
 
     pub(super) async fn plan_outage(self, request: PlanOutage) -> Result<OutagePlan, Refusal> {
         self.check_site(&request.site).await?;
-        let now = clock::now();
-        let forecast = forecast(&self.executor.view(), &self.rules, &request.site, now);
+        if let Some(seconds) = request.seconds.filter(|seconds| *seconds > MOST_SECONDS_LEFT) {
+            return Err(out_of_range("seconds", seconds, Said::between(0, MOST_SECONDS_LEFT)));
+        }
+        let (now, time_ms) = (clock::now(), request.seconds.map(|seconds| seconds * 1_000));
+        let forecast = forecast_within(&self.executor.view(), &self.rules, &request.site, time_ms, now);
         let forecast = forecast.ok_or_else(|| Refusal::Internal { detail: format!("no name for {}", request.site) })?;
         Ok(views::plan(request.site, forecast, now))
     }

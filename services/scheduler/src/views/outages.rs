@@ -1,19 +1,19 @@
 //! An outage's view: its report.
 
 use watari_contracts::scheduler::{
-    ControlMoved, Fault, LegName, Moved, NotMoved, OnBattery, OutagePlan, OutageView, PlannedMove,
+    ControlMoved, Fault, HaltedVm, LegName, Moved, NotMoved, OnBattery, OutagePlan, OutageView, PlannedMove,
 };
 use watari_model::{
     SiteName, Timestamp,
     migration::{Migration, Reason},
-    outage::{Handover, Left, Outage, Scope, State},
+    outage::{Halted, Handover, Left, Outage, Scope, State},
     site::Supply,
 };
 
 use super::migration;
 use crate::core::{
     Rules, Snapshot, awaited, calendar,
-    forecast::{Forecast, Move, forecast, time_to_leave},
+    forecast::{Forecast, Halting, Move, forecast, time_to_leave},
     report::report,
 };
 
@@ -36,7 +36,8 @@ pub(crate) fn outage(snap: &Snapshot, rules: &Rules, outage: &Outage, now: Times
         moved: report.moved.into_iter().map(moved).collect(),
         moving: report.moving.into_iter().map(|m| migration(snap, m)).collect(),
         awaited: awaited(snap, rules, outage, now),
-        failed: report.failed.iter().map(not_moved).collect(),
+        failed: report.failed.iter().filter(|left| !is_halted(outage, left)).map(not_moved).collect(),
+        halted: outage.halted.iter().map(|halted| halted_vm(snap, halted)).collect(),
         makespan_ms: report.makespan_ms,
         control: outage.control.as_ref().map(|handover| control(handover, now)),
         battery: battery(snap, rules, outage, now),
@@ -44,6 +45,16 @@ pub(crate) fn outage(snap: &Snapshot, rules: &Rules, outage: &Outage, now: Times
         created_at: outage.created_at,
         changed_at: outage.changed_at,
     }
+}
+
+/// Whoever is off since there was no time is told of apart.
+fn is_halted(outage: &Outage, left: &Left) -> bool {
+    outage.halted.iter().any(|halted| halted.vm == left.vm)
+}
+
+fn halted_vm(snap: &Snapshot, halted: &Halted) -> HaltedVm {
+    let state = snap.vms.get(halted.vm.as_str()).map(|entry| entry.value.state);
+    HaltedVm { vm: halted.vm.clone(), way: halted.way, state, why: Fault::from(&halted.fault) }
 }
 
 /// What the evacuation of a scheduled outage would come to now.
@@ -59,16 +70,22 @@ pub(crate) fn planned(snap: &Snapshot, rules: &Rules, outage: &Outage, now: Time
 /// A forecast, with the time that it would take.
 pub(crate) fn plan(site: SiteName, forecast: Forecast, at: Timestamp) -> OutagePlan {
     let estimated_ms = forecast.estimated_ms();
-    let Forecast { moves, waiting, starting, left, rate } = forecast;
+    let Forecast { moves, waiting, starting, left, halts, time_ms, rate } = forecast;
     let estimated = |bytes: u64| bytes.saturating_mul(1_000).checked_div(rate?);
     let bytes = moves.iter().map(|m| m.bytes).sum();
     let planned = |m: Move| {
         let Move { vm, from, to, bytes, measured } = m;
         PlannedMove { vm, from, to, bytes, measured, estimated_ms: estimated(bytes) }
     };
+    let halted = |halting: Halting| {
+        let Halting { vm, state, way, fault } = halting;
+        HaltedVm { vm, way, state: Some(state), why: Fault::from(&fault) }
+    };
     OutagePlan {
         site,
         estimated_ms,
+        time_ms,
+        halts: halts.into_iter().map(halted).collect(),
         moves: moves.into_iter().map(planned).collect(),
         waiting,
         starting,

@@ -19,7 +19,7 @@ use watari_model::{
     Refusal,
     firewall::Firewall,
     migration, outage,
-    vm::{Evacuate, Size, State},
+    vm::{Evacuate, Size, State, Way},
 };
 use watari_testkit::eventually_some;
 
@@ -235,12 +235,17 @@ async fn a_plan_says_what_the_evacuation_then_does_and_changes_nothing() {
     cloud.ask(&CreateVm { site: Some("myodaiji".parse().unwrap()), ..stays }).await.unwrap();
     cloud.until("old", |vm| vm.state == State::Running).await;
 
-    let wanted = PlanOutage { site: "myodaiji".parse().unwrap() };
+    let wanted = PlanOutage { site: "myodaiji".parse().unwrap(), seconds: None };
     let plan = cloud.ask(&wanted).await.unwrap();
     assert_eq!((plan.moves.len(), plan.failed.len(), plan.waiting.len()), (3, 1, 0), "{plan:?}");
     assert_eq!((plan.failed[0].vm.as_str(), plan.failed[0].code.as_str()), ("old", "outage.policy-stays"));
     assert_eq!((plan.estimated_ms, plan.bytes_per_second), (None, None), "nothing has moved yet");
     assert!(plan.moves.iter().all(|m| !m.measured && m.bytes > 0 && m.to.as_str().starts_with('y')));
+    let none = cloud.ask(&PlanOutage { seconds: Some(0), ..wanted.clone() }).await.unwrap();
+    assert_eq!((none.moves.len(), none.halts.len(), none.failed.len()), (0, 3, 1), "{none:?}");
+    assert!(none.halts.iter().all(|h| h.way == Way::ShutDown && h.why.code == "outage.no-time"), "{none:?}");
+    let long = PlanOutage { seconds: Some(8 * 86_400), ..wanted.clone() };
+    assert_eq!(cloud.ask(&long).await.unwrap_err().code(), "request.out-of-range");
     let outages = cloud.ask(&ListOutages {}).await.unwrap().outages;
     assert!(outages.is_empty(), "looking begins nothing");
 
@@ -257,7 +262,7 @@ async fn a_plan_says_what_the_evacuation_then_does_and_changes_nothing() {
     let known = cloud.ask(&wanted).await.unwrap();
     assert!(known.moves.iter().all(|m| m.measured && m.bytes == 1_010), "{known:?}");
     assert!(known.bytes_per_second.is_some() && known.estimated_ms.is_some());
-    let unknown = PlanOutage { site: "nowhere".parse().unwrap() };
+    let unknown = PlanOutage { site: "nowhere".parse().unwrap(), seconds: None };
     assert!(matches!(cloud.ask(&unknown).await, Err(Refusal::SiteUnknown { .. })));
 }
 

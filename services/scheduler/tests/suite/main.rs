@@ -6,4 +6,5 @@ mod cloud;
 mod first_boot;
 mod handover;
 mod outages;
+mod policies;
 mod support;

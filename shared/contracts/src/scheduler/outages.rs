@@ -2,7 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use watari_model::{NodeName, OutageId, SiteName, Timestamp, VmName, outage, refusal::Rendered};
+use watari_model::{NodeName, OutageId, SiteName, Timestamp, VmName, outage, refusal::Rendered, vm};
 
 use super::{Fault, MigrationView};
 
@@ -128,6 +128,9 @@ pub struct ResumeOutage {
 pub struct PlanOutage {
     /// Which.
     pub site: SiteName,
+    /// What if it had so many seconds, at most a week; else what is known of the time that is left.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<u64>,
 }
 
 /// What an evacuation would come to. The field names are stable.
@@ -150,8 +153,27 @@ pub struct OutagePlan {
     pub bytes_per_second: Option<u64>,
     /// Milliseconds that all moves would take at that rate.
     pub estimated_ms: Option<u64>,
+    /// Milliseconds until the power goes, that this was planned for; none if it has all the time that it needs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time_ms: Option<u64>,
+    /// Who would not leave in that time, and go off before the power does.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub halts: Vec<HaltedVm>,
     /// When this was looked at.
     pub at: Timestamp,
+}
+
+/// A server that has no time to leave, and is off, or goes off, until the outage is over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct HaltedVm {
+    /// The server.
+    pub vm: VmName,
+    /// How it goes off.
+    pub way: vm::Way,
+    /// How far it is now; none if it is no longer there.
+    pub state: Option<vm::State>,
+    /// Why it did not leave.
+    pub why: Fault,
 }
 
 /// One move of a plan.
@@ -210,6 +232,9 @@ pub struct OutageView {
     pub awaited: Vec<NodeName>,
     /// Servers that did not move, and why.
     pub failed: Vec<NotMoved>,
+    /// Servers that had no time to leave: suspended or shut down instead, until the outage is over.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub halted: Vec<HaltedVm>,
     /// From the start of the leg to its last server; so far, if it is not over.
     pub makespan_ms: u64,
     /// What became of the control plane; none if the leg has nothing to do with it, or not yet.

@@ -14,7 +14,7 @@ use crate::compare::Samples;
 macro_rules! each_request {
     ($apply:ident) => {
         $apply! {
-            scheduler: CreateVm GetVm ListVms StartVm StopVm RebootVm ResizeVm DeleteVm MigrateVm PreseedVm VmConsoleLog
+            scheduler: CreateVm GetVm ListVms StartVm StopVm RebootVm ResizeVm EditVm DeleteVm MigrateVm PreseedVm VmConsoleLog
                 ListMigrations
                 GetMigration CancelMigration ListSites EvacuateSite ReturnSite TellPower PromoteFrontEnd DrainNode GetOutage
                 ListOutages PlanOutage ScheduleOutage RescheduleOutage StartOutage PauseOutage ResumeOutage CancelOutage
@@ -22,7 +22,7 @@ macro_rules! each_request {
             image: ImportImage SaveImage GetImage ListImages DeleteImage ReportCopy;
             network: CreateNetwork GetNetwork ListNetworks DeleteNetwork ListPorts AllocatePort ReleasePorts;
             firewall: CreateFirewall GetFirewall ListFirewalls DeleteFirewall AllowFirewall RevokeFirewall ReplaceFirewall;
-            monitor: ListNodes GetNode CordonNode UncordonNode ConfirmNodeOff RemoveNode ListHealth ListUpses ListEvents ListHistory ReportUsage;
+            monitor: ListNodes GetNode CordonNode UncordonNode ConfirmNodeOff PowerNode RemoveNode ListHealth ListUpses ListEvents ListHistory ReportUsage;
         }
     };
 }
@@ -54,7 +54,8 @@ pub(crate) fn commands(samples: &Samples) {
         ($($command:ident)*) => { $(samples.command::<agent::$command>();)* };
     }
     check! {
-        Start Stop Reboot Remove Receive Send Abort Resume Freeze SendAhead DropLayers Discard Release Observe ObserveAll
+        Start Stop Suspend Reboot Remove Receive Send Abort Resume Freeze SendAhead DropLayers Discard Release Observe
+        ObserveAll
         TakeInventory ReadConsole
     }
     samples.command::<plan::LayPlan>();

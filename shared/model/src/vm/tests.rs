@@ -20,6 +20,7 @@ fn vm() -> Vm {
             firewalls: Vec::new(),
             evacuate: Evacuate::Live,
             priority: 0,
+            restart: Restart::Always,
             first_boot: FirstBoot::default(),
         },
         desired: Desired::Running,
@@ -34,6 +35,7 @@ fn vm() -> Vm {
         pending: None,
         reboots: Reboots::default(),
         preseed: None,
+        halt: None,
         migrations: 0,
         requests: Vec::new(),
         created_at: at,
@@ -47,6 +49,7 @@ fn changes() -> impl Strategy<Value = Change> {
         node.clone().prop_map(Change::Granted),
         Just(Change::SeenRunning),
         Just(Change::SeenOff),
+        Just(Change::SeenSaved),
         Just(Change::StartAsked),
         Just(Change::StopAsked),
         node.prop_map(|to| Change::MigrationBegan { id: "mail-1".parse().unwrap(), to }),
@@ -127,4 +130,20 @@ fn a_new_size_is_kept_free_for_at_once_and_comes_true_when_it_is_off() {
     // Off already: at once.
     vm.apply(Change::Resized(old), now).unwrap();
     assert_eq!((vm.spec.size(), vm.pending), (old, None));
+}
+
+#[test]
+fn a_suspended_server_keeps_its_size_and_its_node_until_it_has_run_again() {
+    let mut vm = vm();
+    let now = vm.created_at;
+    vm.apply(Change::Granted("m1".parse().unwrap()), now).unwrap();
+    vm.apply(Change::SeenRunning, now).unwrap();
+    assert!(vm.apply(Change::SeenSaved, now).is_err(), "nobody has asked for that");
+    vm.apply(Change::StopAsked, now).unwrap();
+    vm.apply(Change::SeenSaved, now).unwrap();
+    let larger = Size { vcpus: 4, memory_mib: 96, disk_gib: 5 };
+    assert!(vm.apply(Change::Resized(larger), now).is_err(), "its memory is that of the old size");
+    assert_eq!(vm.reserves_on().count(), 1, "its room waits for it");
+    vm.apply(Change::Granted("m1".parse().unwrap()), now).unwrap();
+    assert_eq!((vm.state, vm.generation()), (State::Starting, 2));
 }

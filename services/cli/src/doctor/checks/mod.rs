@@ -21,6 +21,7 @@ type Check = fn(&Facts) -> Vec<Finding>;
 const CHECKS: &[Check] = &[
     unasked,
     nodes::heard,
+    nodes::unfenced,
     nodes::cordoned,
     nodes::emulated,
     nodes::unexamined,
@@ -36,6 +37,7 @@ const CHECKS: &[Check] = &[
     fleet::processors,
     fleet::tunnels,
     sites::refuge,
+    sites::unfenceable,
     sites::battery,
     sites::upses,
     sites::plans,

@@ -3,7 +3,7 @@
 use watari_contracts::monitor::NodeHealth;
 use watari_model::{
     Said,
-    node::{Enforcement, State, Virtualisation},
+    node::{Enforcement, State, Virtualisation, fencing::Outcome},
 };
 
 use super::joined;
@@ -26,9 +26,29 @@ pub(super) fn heard(facts: &Facts) -> Vec<Finding> {
         let trouble = match node.state {
             State::Ready => return None,
             State::Suspect => Trouble::NodeSuspect { node: name, silent },
-            State::Lost => Trouble::NodeLost { node: name, silent },
+            State::Lost => match &node.off {
+                // Somebody has looked after it.
+                Some(off) => Trouble::NodeOff { node: name, by: said(&off.by), at: said(format::moment(off.at)) },
+                None => Trouble::NodeLost { node: name, silent },
+            },
         };
         Some(Finding::on(&node.name, trouble))
+    });
+    found.collect()
+}
+
+/// Whose power could not be cut, or was not, though they are lost.
+pub(super) fn unfenced(facts: &Facts) -> Vec<Finding> {
+    let lost = facts.nodes.iter().map(|one| &one.node).filter(|node| node.state == State::Lost && node.off.is_none());
+    let told = lost.filter_map(|node| Some((node, node.fencing.last.as_ref()?)));
+    // What came of an earlier loss is past.
+    let told = told.filter(|(node, last)| last.lost_at == Some(node.changed_at));
+    let found = told.filter_map(|(node, last)| match &last.outcome {
+        Outcome::Failed { why } | Outcome::Withheld { why } => {
+            let cause = Said::new(why.english().cause, why.japanese().cause);
+            Some(Finding::on(&node.name, Trouble::NotFenced { node: said(&node.name), cause }))
+        }
+        Outcome::Begun | Outcome::Done => None,
     });
     found.collect()
 }
@@ -92,8 +112,16 @@ fn reason(of: &Enforcement) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
+    use watari_model::{
+        Refusal,
+        node::{Fencing, Off, fencing::Act},
+    };
+
     use super::*;
-    use crate::doctor::{checks::tests::codes, facts::sample::healthy};
+    use crate::doctor::{
+        checks::tests::codes,
+        facts::sample::{NOW, healthy},
+    };
 
     #[test]
     fn a_silent_node_is_named_and_for_a_lost_one_what_it_told_last_is_not_taken_for_true() {
@@ -105,6 +133,20 @@ mod tests {
         assert_eq!(codes(&found), ["node.suspect", "node.lost"]);
         assert_eq!(found[1].nodes, [facts.nodes[1].node.name.clone()]);
         assert_eq!(unexamined(&facts), []);
+    }
+
+    #[test]
+    fn a_node_that_is_known_to_be_off_is_not_lost_and_one_that_could_not_be_fenced_is_both() {
+        let mut facts = healthy();
+        facts.nodes[0].node.state = State::Lost;
+        let why = Refusal::FencingMissing { node: "m1".to_owned() };
+        let (act, by, at, outcome) = (Act::Off, "fencing".to_owned(), NOW, Outcome::Failed { why });
+        let lost_at = Some(facts.nodes[0].node.changed_at);
+        let last = Fencing { act, by, at, lost_at, tries: 1, outcome, ended_at: None };
+        facts.nodes[0].node.fencing.last = Some(last);
+        assert_eq!((codes(&heard(&facts)), codes(&unfenced(&facts))), (vec!["node.lost"], vec!["node.not-fenced"]));
+        facts.nodes[0].node.off = Some(Off { by: "sato".to_owned(), at: NOW, for_good: false });
+        assert_eq!((codes(&heard(&facts)), unfenced(&facts)), (vec!["node.off"], vec![]));
     }
 
     #[test]

@@ -59,6 +59,15 @@ fn refuge_again(facts: &Facts, site: &SiteView) -> Said {
     }
 }
 
+/// Sites of whose nodes none could be cut off its power.
+pub(super) fn unfenceable(facts: &Facts) -> Vec<Finding> {
+    let bare = facts.sites.iter().filter(|site| {
+        let mut there = facts.nodes.iter().map(|one| &one.node).filter(|node| node.site == site.name).peekable();
+        there.peek().is_some() && !there.any(|node| node.fencing.configured)
+    });
+    bare.map(|site| Finding::of(Trouble::NoFencing { site: said(&site.name) })).collect()
+}
+
 /// Sites on battery.
 pub(super) fn battery(facts: &Facts) -> Vec<Finding> {
     let found = facts.sites.iter().filter_map(|site| {
@@ -180,6 +189,16 @@ mod tests {
         let found = refuge(&facts);
         let mend = found[0].trouble.told(crate::lang::Lang::Ja).mend;
         assert!(mend.contains(&format!("watari site return {other}")), "{mend}");
+    }
+
+    #[test]
+    fn a_site_whose_nodes_nobody_could_fence_is_noted() {
+        let mut facts = healthy();
+        facts.nodes[0].node.fencing.configured = false;
+        let site = said(&facts.nodes[0].node.site);
+        assert_eq!(unfenceable(&facts), [Finding::of(Trouble::NoFencing { site })]);
+        facts.nodes.clear();
+        assert_eq!(unfenceable(&facts), [], "there are none");
     }
 
     #[test]

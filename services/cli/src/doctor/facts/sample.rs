@@ -6,7 +6,7 @@ use watari_contracts::{
     Service,
     frontend::{Follower, Quorum, StreamView, Voter},
     image::ImageView,
-    monitor::{HealthPage, NodeHealth, UpsView},
+    monitor::{FencingView, HealthPage, NodeHealth, UpsView},
     network::NetworkView,
     scheduler::{OutagePlan, OutageView, SitePage},
 };
@@ -43,6 +43,7 @@ fn node(name: &str, site: &str) -> NodeHealth {
     one.node.name = name.parse().unwrap();
     one.node.site = site.parse().unwrap();
     one.node.cordoned = false;
+    one.node.fencing = FencingView { configured: true, last: None };
     one.node.protection = Protection { identity: Enforcement::Enforced, firewall: Enforcement::Enforced };
     let bridge = Bridge {
         segment: "campus".parse().unwrap(),

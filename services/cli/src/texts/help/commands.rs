@@ -20,6 +20,10 @@ pub(super) const TEXTS: &[Text] = &[
         "Change a server's size; one that runs has it from its next reboot on",
         "サーバの大きさを変更します。稼働中のサーバには次の再起動から反映されます",
     ),
+    (
+        "Change what becomes of a server when it has to leave or goes off; it holds at once",
+        "退避や停止のときのサーバの扱いを変更します。すぐに反映されます",
+    ),
     ("Remove a server with its disk and addresses", "サーバをディスクとアドレスごと削除します"),
     ("Move a running server to another node, live", "稼働中のサーバを停止せずに別のノードへ移します"),
     (
@@ -43,6 +47,10 @@ pub(super) const TEXTS: &[Text] = &[
     (
         "Let a node receive servers again, also one that was drained",
         "ノードへの受け入れを再開します。退避したノードにも使えます",
+    ),
+    (
+        "Have a node's power controller switch it, or say whether it is on",
+        "ノードの電源を電源制御装置で操作するか、状態を表示します",
     ),
     ("Empty one node, live", "ノード 1 台のサーバを停止せずにすべて移します"),
     // --- sites and outages -----------------------------------------------------------------
@@ -148,6 +156,29 @@ pub(super) const TEXTS: &[Text] = &[
     (
         "Watch sites, nodes, servers and what moves, on the whole terminal",
         "サイト、ノード、サーバと移動の様子を、端末の画面全体に表示し続けます",
+    ),
+    // --- further hosts ---------------------------------------------------------------------
+    (
+        "Make a cluster, with this host as its first front end",
+        "このホストを最初のフロントエンドとしてクラスタを作成します",
+    ),
+    (
+        "Tokens, with which further hosts join (as root on the first front end)",
+        "ホストを加えるためのトークン (最初のフロントエンドで root として実行)",
+    ),
+    ("Make a token and print it; it lets one host in", "トークンを作成して表示します。1 台だけ参加できます"),
+    ("List the tokens: who may still come, and who came", "トークンの一覧と、使用したホストを表示します"),
+    (
+        "Take a token back; a host that has joined with it stays",
+        "トークンを取り消します。それで参加済みのホストはそのままです",
+    ),
+    (
+        "Make this host one of a cluster, with a token from its first front end",
+        "最初のフロントエンドで作成したトークンを使って、このホストをクラスタに加えます",
+    ),
+    (
+        "Let hosts in that come with a token, and tell NATS of them; systemd starts this on front ends and the witness",
+        "トークンを持つホストを参加させ、NATS に知らせます。フロントエンドと立会役で systemd が起動します",
     ),
     // --- the rest --------------------------------------------------------------------------
     ("What happened, and what happens", "出来事の履歴と現在の動き"),

@@ -23,6 +23,10 @@ pub(super) const TEXTS: &[Text] = &[
         "知らせを受けた後の動作は、スケジューラの設定の [power] で決まります。\nモニタの設定 ([[ups]]) にある UPS からは自動で伝わり、応答している間はその内容が優先されます。",
     ),
     (
+        "With little time the servers of the highest priority for their time on the link cross; the others are suspended or shut down before the power goes, and started again afterwards. Without --minutes the time is that which the site's battery was said to last, if it is on battery.",
+        "時間が足りない場合は、転送時間あたりの優先度が高いサーバから移動します。残りは電源が切れる前に休止または停止し、\n停電の終了後に再び起動します。--minutes を省略すると、バッテリー動作中のサイトでは、知らされている残り時間で計算します。",
+    ),
+    (
         "A date and a time of day are meant in this machine's time zone. How long before that the evacuation begins, and whether servers come home by themselves, is set in the scheduler's configuration, section [outages]. Until then `watari outage show` says how it would go now.",
         "日付と時刻は、このマシンのタイムゾーンで解釈します。\n退避を始める時期と、自動で帰還するかどうかは、スケジューラの設定の [outages] で決まります。\n開始までは、現時点の見込みを `watari outage show` で確認できます。",
     ),
@@ -67,6 +71,23 @@ pub(super) const TEXTS: &[Text] = &[
     ),
     ("Then, on one of them:", "次に、そのうちの 1 台で実行します:"),
     ("And again on every front end:", "最後に、すべてのフロントエンドで実行します:"),
+    (
+        "It is shown this once: what is kept of it does not tell it. On the new host: watari join",
+        "表示されるのは一度だけです。保管される内容からトークンはわかりません。新しいホストで watari join に指定します。",
+    ),
+    ("Example, as root on the first front end:", "例 (最初のフロントエンドで root として):"),
+    (
+        "The keys of the cluster are in its folder from then on, readable for root alone: keep a copy off the host. It may be run again if it breaks off.",
+        "以後、クラスタの鍵はそのフォルダにあり、root だけが読めます。控えを別の場所に保管してください。\n途中で止まった場合は、もう一度実行できます。",
+    ),
+    (
+        "Example, as root on the new host, once its packages are installed and its bridge is there:",
+        "例 (新しいホストで、パッケージとブリッジを用意した後、root として):",
+    ),
+    (
+        "The host is looked at first, and what will be written is shown. No interface is changed and nothing is started. What breaks off is run again with the same token.",
+        "まずホストを確認し、書き込むファイルを表示します。インターフェイスは変更せず、何も起動しません。\n途中で止まった場合は、同じトークンでもう一度実行してください。",
+    ),
     ("Example, as root on a front end:", "例 (フロントエンドで root として):"),
     (
         "Nothing is changed. Exit status: 0 nothing is wrong, though there may be notes; 4 warnings; 5 something does not work, or somebody does not answer; 1 to 3 as of every command: a refusal, a wrong command line, no connection.",
@@ -75,6 +96,10 @@ pub(super) const TEXTS: &[Text] = &[
     (
         "Nothing is started elsewhere because a node is silent: it may be running. On your word what waits for it goes on: a server whose whole copy stands paused on another node runs there; one whose only disk is on the node is shown as stopped, and starts there again when the node is back; the addresses of deleted ones are free. If the node is NOT off, a server may then run twice. The word ends by itself when the node is heard again.",
         "ノードの応答がないだけでは、サーバを別の場所で起動しません。まだ動いている可能性があるためです。\nこのコマンドで電源断を知らせると、待っていた処理が進みます。完全な複製が別のノードで一時停止しているサーバは、そこで稼働します。\nディスクがこのノードにしかないサーバは停止と表示され、ノードが戻るとそこで再び起動します。削除したサーバのアドレスは解放されます。\nノードの電源が実際には切れていない場合、同じサーバが 2 か所で動くおそれがあります。ノードから再び応答があると、この扱いは自動で終わります。",
+    ),
+    (
+        "The monitor that leads runs the programs that [[fencing]] in its configuration names for the node. By them it cuts off lost nodes by itself. That a node was switched off by hand makes nothing start elsewhere until it is lost, too.",
+        "主系のモニタが、設定の [[fencing]] にあるそのノード用のプログラムを実行します。応答のないノードの電源は、これを使って自動で切ります。\n手動で電源を切っただけでは、ノードが応答なしと判定されるまで、サーバが別の場所で起動することはありません。",
     ),
     (
         "Servers run on meanwhile. What nodes say of them goes before what the backup says: a server that has moved since is taken for where it is.",

@@ -71,7 +71,16 @@ pub(super) const TEXTS: &[Text] = &[
     ("What it does when its site is evacuated", "サイトの退避時の動作"),
     ("Live, without stopping", "停止せずに移動"),
     ("It stays, and goes off with its site", "残り、サイトとともに停止"),
-    ("Servers with a higher number leave first, 0 to 100", "数の大きいサーバから先に退避します。0 から 100"),
+    (
+        "Servers with a higher number leave and are started first, 0 to 100",
+        "数の大きいサーバから先に退避し、先に起動します。0 から 100",
+    ),
+    (
+        "Whether it is started again when it went off by itself, or with its node",
+        "サーバが自然に、またはノードとともに停止したとき、再び起動するかどうか",
+    ),
+    ("As soon as its node can", "ノードが使えるようになり次第、起動"),
+    ("It stays off until somebody starts it", "利用者が起動するまで停止のまま"),
     (
         "A public key with which one may log in (see `watari key`); may be given several times",
         "ログインを許す公開鍵 (`watari key` を参照、複数指定可)",
@@ -91,6 +100,9 @@ pub(super) const TEXTS: &[Text] = &[
     ("At most so many bytes, up to 131072", "表示する最大バイト数。131072 まで"),
     // --- nodes, sites and outages ----------------------------------------------------------
     ("The node", "ノード"),
+    ("Cut its power; what runs there dies at once", "電源を切ります。そこで動いているものはすぐに停止します"),
+    ("Switch it on", "電源を入れます"),
+    ("Say whether it is on", "電源が入っているかどうかを表示します"),
     ("The site", "サイト"),
     ("Only those of this site", "このサイトのものだけ"),
     (
@@ -98,6 +110,7 @@ pub(super) const TEXTS: &[Text] = &[
         "わかる場合、バッテリーの残り時間 (例: 600s、10m)",
     ),
     ("Where its power comes from now", "現在の電源"),
+    ("What if the power went in so many minutes", "この分数の後に電源が切れると仮定します"),
     ("The outage", "停電計画"),
     ("The outage, or the site that it empties", "停電計画、またはその対象のサイト"),
     (
@@ -189,6 +202,46 @@ pub(super) const TEXTS: &[Text] = &[
     ),
     ("Only those of this resource", "この名前のものだけ"),
     ("At most so many past ones, 1 to 1000 [default: 50]", "過去の出来事の最大件数。1 から 1000 [既定値: 50]"),
+    // --- further hosts ---------------------------------------------------------------------
+    ("What the cluster is called", "クラスタの名前"),
+    ("Where this host stands, and what people call that place", "このホストのサイトと、その表示名"),
+    ("A further site; may be given several times", "ほかのサイト (複数指定可)"),
+    ("This host's address, which all other hosts reach", "ほかの全ホストから届く、このホストのアドレス"),
+    ("This host's name [default: what it calls itself]", "このホストの名前 [既定値: このマシンのホスト名]"),
+    ("The folder that is this host's root", "このホストのルートとみなすフォルダ"),
+    ("The cluster's folder", "クラスタのフォルダ"),
+    ("As what the host joins", "参加するホストの役割"),
+    ("It runs servers", "サーバを動かすノード"),
+    (
+        "The only host that it lets in [default: any that is not there yet]",
+        "参加できるホストの名前 [既定値: まだ参加していないホストならどれでも]",
+    ),
+    ("Where the host stands [default: where it says]", "ホストのサイト [既定値: ホストの申告どおり]"),
+    ("For how long it lets a host in, 1 to 10080 minutes", "参加できる時間 (分)。1 から 10080"),
+    ("The token's ID, as `watari token list` shows it", "`watari token list` に表示されるトークンの ID"),
+    ("The token that `watari token create` has printed", "`watari token create` が表示したトークン"),
+    ("As what this host joins", "このホストの役割"),
+    ("The first front end's address or name", "最初のフロントエンドのアドレスまたは名前"),
+    (
+        "Where this host stands [default: what the token says, or the only site]",
+        "このホストのサイト [既定値: トークンで指定したサイト、またはただ 1 つのサイト]",
+    ),
+    (
+        "This host's address for management and migration [default: that from which it reaches the front end]",
+        "管理と移行に使う、このホストのアドレス [既定値: フロントエンドへの通信に使うアドレス]",
+    ),
+    (
+        "Its bridge into the campus's network [default: br-campus]",
+        "キャンパスのネットワークにつながるブリッジ [既定値: br-campus]",
+    ),
+    (
+        "The front end to follow, if the folder is not here [default: the one that has it]",
+        "フォルダがここにない場合に従うフロントエンド [既定値: フォルダのあるもの]",
+    ),
+    (
+        "Where to listen [default: port 8445 of this host's address]",
+        "待ち受けるアドレス [既定値: このホストのアドレスのポート 8445]",
+    ),
     // --- setup, completion and manual ------------------------------------------------------
     ("The description of the cluster (TOML; see the example below)", "クラスタの記述 (TOML。下の例を参照)"),
     ("Where the files go", "ファイルの出力先"),

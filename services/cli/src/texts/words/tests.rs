@@ -62,6 +62,6 @@ fn a_battery_that_ends_too_soon_is_called_a_risk() {
 #[test]
 fn what_does_not_move_has_no_pace_and_what_moves_nobody_no_size() {
     assert_eq!(pace(Lang::En, 0, None), "");
-    assert_eq!(outlook(Lang::En, 0, 1, 0, Some(0)), "none would move, 1 would not");
+    assert_eq!(outlook(Lang::En, 0, 1, 0, Some(0)), "0 would move, 1 would not");
     assert_eq!((ago(Lang::En, 32_200).as_str(), ago(Lang::Ja, 32_200).as_str()), ("32 s ago", "32 秒前"));
 }

@@ -110,15 +110,7 @@ impl Server {
     /// those of a whole machine, become the test's own. `ports` maps `ADDRESS:PORT` to another.
     pub fn start(files: &Files, host: &str, port: u16, ports: &[(String, String)]) -> Self {
         let log = files.path(&format!("{host}.log"));
-        let mut config = files.read(host, "etc/nats/nats.conf");
-        let root = files.of_host(host, "etc/watari/");
-        config = config.replace("\"/etc/watari/", &format!("\"{}/", root.display().to_string().trim_end_matches('/')));
-        config = config.replace("http: \"127.0.0.1:8222\"", &format!("log_file: {log:?}"));
-        for (from, to) in ports {
-            config = config.replace(&format!("{from}\""), &format!("{to}\""));
-        }
-        let path = files.path(&format!("{host}.conf"));
-        fs::write(&path, config).unwrap();
+        let path = Self::configure(files, host, ports);
         let child = Command::new("nats-server")
             .arg("-c")
             .arg(&path)
@@ -132,6 +124,28 @@ impl Server {
         let mut server = Self { port, log, child };
         server.wait();
         server
+    }
+
+    /// Writes `host`'s configuration as it is generated now.
+    fn configure(files: &Files, host: &str, ports: &[(String, String)]) -> PathBuf {
+        let log = files.path(&format!("{host}.log"));
+        let mut config = files.read(host, "etc/nats/nats.conf");
+        let root = files.of_host(host, "etc/watari/");
+        config = config.replace("\"/etc/watari/", &format!("\"{}/", root.display().to_string().trim_end_matches('/')));
+        config = config.replace("http: \"127.0.0.1:8222\"", &format!("log_file: {log:?}"));
+        for (from, to) in ports {
+            config = config.replace(&format!("{from}\""), &format!("{to}\""));
+        }
+        let path = files.path(&format!("{host}.conf"));
+        fs::write(&path, config).unwrap();
+        path
+    }
+
+    /// Has it read its configuration again, as `watari-nats` does.
+    pub fn reload(&self, files: &Files, host: &str, ports: &[(String, String)]) {
+        Self::configure(files, host, ports);
+        let told = Command::new("nats-server").arg("--signal").arg(format!("reload={}", self.child.id())).status();
+        assert!(told.unwrap().success());
     }
 
     fn wait(&mut self) {

@@ -70,9 +70,12 @@ fn pointless(turn: &Turn<'_>, migration: &Migration, vm: &Vm) -> Option<Refusal>
     if turn.unreachable(&migration.from) {
         return Some(Refusal::VmUnreachable { vm: name, node: migration.from.to_string() });
     }
+    if let Some(halt) = vm.halt.as_ref().filter(|_| turn.is_held(vm)) {
+        return Some(halt.fault.clone());
+    }
     match vm.state {
         vm::State::Running | vm::State::Starting | vm::State::Migrating => None,
-        vm::State::Stopped if vm.desired == Desired::Running => None,
+        vm::State::Stopped | vm::State::Suspended if vm.desired == Desired::Running => None,
         vm::State::Stopping if turn.restarts_soon(vm) => None,
         state => Some(Refusal::NotRunning { vm: name, state: state.word().to_owned() }),
     }

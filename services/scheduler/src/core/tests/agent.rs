@@ -86,6 +86,7 @@ pub(crate) fn parts(order: &Order) -> (&watari_contracts::agent::Order, &VmName)
     match order {
         Order::Start(o) => (&o.order, &o.server.name),
         Order::Stop(o) => (&o.order, &o.vm),
+        Order::Suspend(o) => (&o.order, &o.vm),
         Order::Reboot(o) => (&o.order, &o.vm),
         Order::Remove(o) => (&o.order, &o.vm),
         Order::Receive(o) => (&o.order, &o.server.name),
@@ -218,6 +219,7 @@ impl Host {
             Order::Reboot(o) if o.generation < seen => stale(o.generation, seen),
             Order::Reboot(_) | Order::Abort(_) | Order::Freeze(_) | Order::SendAhead(_) => Ok(()),
             Order::Stop(o) if o.generation < seen => stale(o.generation, seen),
+            Order::Suspend(o) if o.generation < seen => stale(o.generation, seen),
             Order::Send(o) if o.generation < seen => stale(o.generation, seen),
             Order::Send(o) if self.closed.contains(&o.migration) => {
                 Err(Refusal::MigrationCancelled { vm: o.vm.to_string() })
@@ -232,6 +234,7 @@ impl Host {
             Order::Remove(o) if guest.granted > o.generation => stale(o.generation, guest.granted),
             Order::Release(o) if guest.granted > o.generation => stale(o.generation, guest.granted),
             Order::Stop(o) => quit(guest, o.generation),
+            Order::Suspend(o) => quit(guest, o.generation),
             Order::Send(o) => quit(guest, o.generation),
             Order::Receive(o) => quit(guest, o.generation),
             Order::Discard(o) => quit(guest, o.generation),
@@ -264,6 +267,11 @@ impl Host {
         match order {
             Order::Start(o) => match (&guest.process, &guest.disk, o.disk) {
                 (Process::Running, ..) => {}
+                (Process::None, Disk::Whole, _) if guest.defined == Some(OffReason::Saved) => {
+                    guest.process = Process::Running;
+                    guest.defined = Some(OffReason::Unknown);
+                    effect = Effect::Resumed;
+                }
                 (Process::None, Disk::Whole, _) => effect = Effect::Booted,
                 (Process::None, Disk::None, DiskUse::MayCreate) => {
                     guest.disk = Disk::Whole;
@@ -285,7 +293,12 @@ impl Host {
                     effect = Effect::Stopped;
                 }
             }
-            Order::Reboot(_) => {}
+            Order::Suspend(_) if guest.process == Process::Running => {
+                guest.process = Process::None;
+                guest.defined = Some(OffReason::Saved);
+                effect = Effect::Suspended;
+            }
+            Order::Suspend(_) | Order::Reboot(_) => {}
             Order::Remove(_) => {
                 effect = if guest.process == Process::None { Effect::Removed } else { Effect::RemovedAlive };
                 guest.process = Process::None;
@@ -411,6 +424,7 @@ pub(crate) enum Effect {
     Booted,
     Resumed,
     Stopped,
+    Suspended,
     Removed,
     RemovedAlive,
 }

@@ -71,6 +71,7 @@ pub(crate) fn vm(name: &str, memory_mib: u64) -> Vm {
             firewalls: Vec::new(),
             evacuate: Evacuate::Live,
             priority: 0,
+            restart: watari_model::vm::Restart::Always,
             first_boot: watari_model::vm::FirstBoot::default(),
         },
         desired: Desired::Running,
@@ -85,6 +86,7 @@ pub(crate) fn vm(name: &str, memory_mib: u64) -> Vm {
         pending: None,
         reboots: Reboots::default(),
         preseed: None,
+        halt: None,
         migrations: 0,
         requests: Vec::new(),
         created_at: at(0),
@@ -104,6 +106,7 @@ pub(crate) fn node(name: &str, site: &str, memory_mib: u64) -> Node {
         state: node::State::Ready,
         cordoned: false,
         off: None,
+        fencing: None,
         inventory: Inventory {
             vcpus: 8,
             memory_mib,

@@ -44,9 +44,14 @@ impl Sim {
             return self.end_flow(flow, Some("the target does not take it"));
         }
         self.guest(&flow.to, &flow.vm).process = Process::Incoming(id.clone());
-        let next = self.rng.between(50, 3_000);
+        let memory = self.memory_bytes(&flow.vm).saturating_mul(1_000);
+        let next = memory.checked_div(self.link).unwrap_or_else(|| self.rng.between(50, 3_000));
         self.flows.insert(id.clone(), flow);
         self.after(next, Event::Flow(id));
+    }
+
+    fn memory_bytes(&self, vm: &VmName) -> u64 {
+        self.document(vm).map_or(0, |vm| vm.spec.memory_mib << 20)
     }
 
     pub(crate) fn advance_flow(&mut self, id: &MigrationId) {
@@ -137,11 +142,12 @@ impl Sim {
         if !self.hosts[&flow.from].up {
             return;
         }
+        let memory_sent = if self.link == 0 { 1 } else { self.memory_bytes(&flow.vm) };
         let source = self.guest(&flow.from, &flow.vm);
         if let Some(passage) = source.passage.as_mut().filter(|p| p.migration == flow.migration) {
             passage.phase = Phase::Ended;
             passage.complaint = complaint.map(str::to_owned);
-            passage.transfer = Some(Transfer { memory_sent: 1, downtime_ms: 30, ..Transfer::default() });
+            passage.transfer = Some(Transfer { memory_sent, downtime_ms: 30, ..Transfer::default() });
         }
         if source.working.as_ref() == Some(&flow.operation) {
             source.working = None;

@@ -129,9 +129,16 @@ impl Sim {
                 truth.hurt = false;
             }
             Effect::Resumed => self.truth.entry(vm.clone()).or_default().disk = [node.clone()].into(),
-            Effect::Stopped => {
-                if self.document(vm).is_some_and(|vm| vm.desired == Desired::Running) {
+            Effect::Stopped | Effect::Suspended => {
+                let document = self.document(vm);
+                // An order that was repeated may come when the outage is over already.
+                let halted = document.is_some_and(|vm| vm.halt.is_some());
+                if document.is_some_and(|vm| vm.desired == Desired::Running) && !halted {
                     self.violate(format!("invariant 2: {vm} was stopped though it is wanted"));
+                }
+                // It had no time to leave: what was not saved of it boots.
+                if halted && effect == Effect::Stopped {
+                    self.hurt(vm);
                 }
             }
             Effect::Removed | Effect::RemovedAlive => {

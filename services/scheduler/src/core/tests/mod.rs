@@ -3,7 +3,9 @@
 mod agent;
 pub(crate) mod campus;
 mod confirmed;
+mod deadlines;
 pub(crate) mod documents;
+mod fencing;
 mod flow;
 mod invariants;
 mod scenarios;

@@ -8,6 +8,7 @@ use watari_model::{MigrationId, NodeName, VmName, migration::Migration, node, vm
 use super::{
     agent::{Guest, Host, Process},
     documents::{self, Docs, Documents, put},
+    fencing::Fencer,
     flow::Flow,
     scheduler::{Question, Reply, Scheduler, Task},
     wishes::Wish,
@@ -119,9 +120,13 @@ pub(crate) struct Sim {
     pub(crate) trouble_until: u64,
     pub(crate) events: u64,
     pub(crate) calm: bool,
+    /// Bytes a second of the link; 0 leaves it to chance how long a copy takes.
+    pub(crate) link: u64,
     /// The documents as they were lately.
     past: VecDeque<Past>,
     pub(crate) behind: Option<Behind>,
+    /// Who cuts lost nodes' power; nobody if there is none.
+    pub(crate) fencer: Option<Fencer>,
     queue: BTreeMap<(u64, u64), Event>,
     turning: bool,
     lines: VecDeque<String>,
@@ -174,8 +179,10 @@ impl Sim {
             trouble_until: 0,
             events: 0,
             calm: faults.loss == 0,
+            link: 0,
             past: VecDeque::new(),
             behind: None,
+            fencer: None,
             queue: BTreeMap::new(),
             turning: false,
             lines: VecDeque::new(),
@@ -347,6 +354,7 @@ impl Sim {
                 self.say_off(name, false);
             }
         }
+        self.fence();
         self.wake();
         self.after(1_000, Event::Tick);
     }
@@ -384,6 +392,21 @@ impl Sim {
             assert!(put(&mut docs.nodes, &mut docs.revision, changed, entry.revision));
             self.wake();
         }
+    }
+
+    /// The monitor writes down what is done with a node's power; whether it stands then.
+    pub(crate) fn note_fencing(&mut self, name: &NodeName, told: &node::Fencing) -> bool {
+        let entry = self.docs.nodes[name.as_str()].clone();
+        let mut changed = entry.value.clone();
+        changed.apply(node::Change::Fenced(Box::new(told.clone())), documents::at(self.now));
+        let stands = changed.fencing.as_ref() == Some(told);
+        if changed != entry.value {
+            let word = if changed.off.is_some() { "; it is off" } else { "" };
+            self.log(format!("fencing of {name}: {:?}{word}", told.outcome));
+            let docs = &mut self.docs;
+            assert!(put(&mut docs.nodes, &mut docs.revision, changed, entry.revision));
+        }
+        stands
     }
 
     /// A node goes dark, and stays so until it is mended.

@@ -4,6 +4,7 @@ use watari_model::{
     NodeName, VmName,
     migration::{Migration, Reason, State},
     outage::{Change, Outage, Scope, Window},
+    site::{self, Supply},
     vm,
 };
 
@@ -20,6 +21,8 @@ pub(crate) enum Wish {
     Return(&'static str),
     /// The power of a site will be off from some milliseconds from now on until some others.
     Schedule(&'static str, u64, u64),
+    /// A site's power comes from there now, for so many seconds if that is said.
+    Power(&'static str, Supply, Option<u64>),
     Pause(&'static str),
     Resume(&'static str),
     Cancel,
@@ -45,6 +48,13 @@ impl Sim {
                 self.make(Outage::scheduled(first(site), scope, window, String::new(), String::new(), now));
             }
             Wish::Return(site) => self.change(site, Change::ReturnAsked),
+            Wish::Power(site, supply, left) => {
+                let there = self.docs.sites[*site].clone();
+                let mut told = there.value.clone();
+                told.apply(site::Change::Told(*supply, *left), now);
+                let docs = &mut self.docs;
+                assert!(put(&mut docs.sites, &mut docs.revision, told, there.revision));
+            }
             Wish::Pause(site) => self.change(site, Change::PauseAsked),
             Wish::Resume(site) => self.change(site, Change::ResumeAsked),
             Wish::Cancel => self.cancel_one(),

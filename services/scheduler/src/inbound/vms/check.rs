@@ -42,15 +42,21 @@ pub(super) fn check_size(size: Size) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// Checks that a priority is one.
+pub(super) fn check_priority(priority: u8) -> Result<(), Refusal> {
+    if priority > MOST_PRIORITY {
+        return Err(out_of_range("priority", priority, Said::between(0, MOST_PRIORITY)));
+    }
+    Ok(())
+}
+
 impl Desk {
     /// Checks everything that needs no other document.
     pub(super) fn check_sizes(&self, request: &CreateVm) -> Result<(), Refusal> {
         check_request_id(request.request_id.as_deref())?;
         let CreateVm { vcpus, memory_mib, disk_gib, .. } = *request;
         check_size(Size { vcpus, memory_mib, disk_gib })?;
-        if request.priority > MOST_PRIORITY {
-            return Err(out_of_range("priority", request.priority, Said::between(0, MOST_PRIORITY)));
-        }
+        check_priority(request.priority)?;
         let most = |field: &str, found: usize, most: usize| {
             if found > most {
                 Err(out_of_range(field, found, said!("at most {most} entries", "{most} 個以下")))

@@ -3,6 +3,7 @@
 mod check;
 mod console;
 mod create;
+mod edit;
 mod listing;
 mod power;
 mod preseed;

@@ -40,7 +40,7 @@ impl Desk {
             (State::Deleting, _) | (_, Desired::Deleted) | (State::Stopping, _) => Err(not_now(vm, "start")),
             (State::Running | State::Starting | State::Migrating, Desired::Stopped) => Err(not_now(vm, "start")),
             (State::Running | State::Starting | State::Migrating, _) => Ok(()),
-            (State::Stopped | State::Failed, _) if vm.grant.is_some() => {
+            (State::Stopped | State::Suspended | State::Failed, _) if vm.grant.is_some() => {
                 self.reachable(&snap, vm)?;
                 may_start_there(&snap, vm)?;
                 vm.desired = Desired::Running;
@@ -54,7 +54,7 @@ impl Desk {
                 vm.desired = Desired::Running;
                 vm.apply(Change::StartAsked, clock::now()).map_err(|_| not_now(vm, "start"))
             }
-            (State::Pending | State::Stopped, _) => {
+            (State::Pending | State::Stopped | State::Suspended, _) => {
                 vm.desired = Desired::Running;
                 Ok(())
             }
@@ -81,6 +81,11 @@ impl Desk {
                     Ok(())
                 }
                 State::Pending | State::Failed | State::Stopped => Ok(()),
+                // Off it is; whoever forces it gives up what was saved of its memory.
+                State::Suspended => {
+                    vm.force_off |= force;
+                    Ok(())
+                }
                 State::Deleting => Err(not_now(vm, "stop")),
             }
         };

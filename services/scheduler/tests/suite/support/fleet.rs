@@ -12,8 +12,8 @@ use watari_contracts::{
     Service,
     agent::{
         Abort, Answer, ConsoleText, Discard, DiskUse, Domain, NodeFacts, Observe, ObserveAll, OffReason, Passage,
-        Phase, Progress, ReadConsole, Reboot, Receive, Release, Remove, Resume, Seed, Send, Start, Stop, Transfer,
-        VmFact,
+        Phase, Progress, ReadConsole, Reboot, Receive, Release, Remove, Resume, Seed, Send, Start, Stop, Suspend,
+        Transfer, VmFact,
     },
     subjects,
 };
@@ -298,7 +298,8 @@ impl Fleet {
                         }
                         guest.disk = true;
                         guest.seed = Some(o.server.seed.clone());
-                        if guest.domain != Domain::Running {
+                        // What was saved goes on where it was.
+                        if !matches!(guest.domain, Domain::Running | Domain::Off(OffReason::Saved)) {
                             guest.boots += 1;
                             let made = &o.server;
                             guest.size =
@@ -313,6 +314,14 @@ impl Fleet {
                 fleet
                     .once(&node, &o.vm, &o.order.operation, |_, guest| {
                         guest.domain = Domain::Off(if o.force { OffReason::Destroyed } else { OffReason::Shutdown });
+                        Ok(())
+                    })
+                    .await
+            }))
+            .command(handler!(|fleet: Fleet, node: NodeName, o: Suspend| async move {
+                fleet
+                    .once(&node, &o.vm, &o.order.operation, |_, guest| {
+                        guest.domain = Domain::Off(OffReason::Saved);
                         Ok(())
                     })
                     .await

@@ -63,6 +63,7 @@ pub fn node(name: &str, site: &str, memory_mib: u64) -> Node {
         state: node::State::Ready,
         cordoned: false,
         off: None,
+        fencing: None,
         inventory: Inventory {
             vcpus: 8,
             memory_mib,

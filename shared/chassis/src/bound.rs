@@ -1,4 +1,4 @@
-//! At most so many connections at once: those beyond are closed before they cost a handshake.
+//! At most so many connections of a listener at once: those beyond are closed before they cost a handshake.
 
 use std::{
     future::{Ready, ready},
@@ -20,10 +20,12 @@ const UNHEARD_MS: u32 = 60_000;
 
 /// Hands out places for connections.
 #[derive(Clone, Debug)]
-pub(super) struct Bounded(Arc<Semaphore>);
+pub struct Bounded(Arc<Semaphore>);
 
 impl Bounded {
-    pub(super) fn new(connections: usize) -> Self {
+    /// At most so many connections.
+    #[must_use]
+    pub fn new(connections: usize) -> Self {
         Self(Arc::new(Semaphore::new(connections)))
     }
 }
@@ -53,7 +55,7 @@ impl<S> Accept<TcpStream, S> for Bounded {
 
 /// A connection that holds its place until it ends.
 #[derive(Debug)]
-pub(super) struct Placed {
+pub struct Placed {
     stream: TcpStream,
     _place: OwnedSemaphorePermit,
 }

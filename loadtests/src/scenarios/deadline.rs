@@ -1,0 +1,116 @@
+//! A battery that ends before everybody could have left over a slow link.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+use serde_json::Value;
+
+use super::{Stage, until};
+
+type Run = fn(&Stage) -> anyhow::Result<()>;
+
+pub(super) const SCENARIOS: &[(&str, Run)] =
+    &[("with_too_little_time_one_crosses_one_is_suspended_one_is_shut_down_and_all_are_back_afterwards", battery)];
+
+const SITE: &str = "myodaiji";
+/// From the most to the least worth; `mail` has no priority.
+const CROSSES: &str = "worthy";
+const SUSPENDED: &str = "middling";
+const SHUT_DOWN: &str = "mail";
+/// How long the smallest of those that have moved before takes over the link.
+const SECONDS_EACH: u64 = 8;
+/// What a crossing takes beside its bytes, and to be sure.
+const BESIDE: u64 = 6;
+/// The lab's `stop_seconds`.
+const STOPPING: u64 = 6;
+
+fn battery(stage: &Stage) -> anyhow::Result<()> {
+    ensure!(stage.send_home(SHUT_DOWN)? == SITE, "{SHUT_DOWN} belongs elsewhere");
+    let node = stage.node_of(SHUT_DOWN)?;
+    let made = make(stage, &node).and_then(|boots| Ok((out_of_time(stage)?, boots)));
+    // Whatever happened, the campus has its power again, and the next scenario its room.
+    stage.watari(&["site", "power", SITE, "mains"])?;
+    let back = made.and_then(|(outage, boots)| all_back(stage, &outage, &boots));
+    for name in [CROSSES, SUSPENDED] {
+        if let Err(error) = stage.watari(&["vm", "delete", name, "--yes", "--wait"]) {
+            eprintln!("{name} was not cleared away: {error:#}");
+        }
+    }
+    back
+}
+
+/// All on one node, whose disk takes the memory of one of them in the time that there is. In which boots they are.
+fn make(stage: &Stage, node: &str) -> anyhow::Result<[String; 2]> {
+    for (name, priority) in [(CROSSES, "90"), (SUSPENDED, "50")] {
+        let who = ["vm", "create", name, "--image", "mini", "--network", "campus", "--site", SITE];
+        let how = ["--memory", "128MiB", "--disk", "1GiB", "--priority", priority, "--wait"];
+        stage.watari(&[&who[..], &how[..]].concat())?;
+    }
+    for name in [CROSSES, SUSPENDED] {
+        stage.until_page(&stage.address(name)?, 60)?;
+    }
+    // How much travels of it is known afterwards.
+    stage.watari(&["vm", "migrate", CROSSES, "--to", "y1", "--wait"])?;
+    stage.watari(&["vm", "migrate", CROSSES, "--to", node, "--wait"])?;
+    if stage.node_of(SUSPENDED)? != node {
+        stage.watari(&["vm", "migrate", SUSPENDED, "--to", node, "--wait"])?;
+    }
+    let boot = |vm: &str| stage.boot_id(&stage.address(vm)?);
+    Ok([boot(CROSSES)?, boot(SUSPENDED)?])
+}
+
+/// What travelled of a server the last time, or what is reckoned with if it has not moved yet.
+fn travels(stage: &Stage, vm: &str) -> anyhow::Result<u64> {
+    let moved = stage.watari(&["migration", "list", "--vm", vm])?;
+    let mut moved = moved.as_array().context("no list")?.iter();
+    let Some(last) = moved.find(|m| m["state"] == "completed") else { return Ok(128 << 20) };
+    let measured = |what: &str| last["measured"][what].as_u64().unwrap_or(0);
+    Ok(measured("memory_bytes") + measured("disk_bytes"))
+}
+
+/// The outage, once nobody runs at the campus any more.
+fn out_of_time(stage: &Stage) -> anyhow::Result<String> {
+    let (worthy, other) = (travels(stage, CROSSES)?, travels(stage, SHUT_DOWN)?);
+    let bytes_per_second = (worthy.min(other) / SECONDS_EACH).max(500_000);
+    let needed = worthy.div_ceil(bytes_per_second) + BESIDE + STOPPING;
+    // Nine tenths of what a battery says are reckoned with.
+    let left = (needed * 10).div_ceil(9);
+    let mut outage = String::new();
+    stage.at_rate((bytes_per_second * 8).div_ceil(1_000_000), |stage| {
+        let told_at = Instant::now();
+        stage.watari(&["site", "power", SITE, "battery", "--left", &format!("{left}s")])?;
+        until(10, "the campus is being emptied", || {
+            let sites = stage.watari(&["site", "list"])?;
+            let mut sites = sites.as_array().context("no list")?.iter();
+            let begun = sites.find(|s| s["name"] == SITE).and_then(|s| s["outage"].as_str().map(str::to_owned));
+            outage = begun.context("not yet")?;
+            Ok(true)
+        })?;
+        let is = |vm: &str, state: &str| Ok::<_, anyhow::Error>(stage.show("vm", vm)?["state"] == state);
+        until(left, "each has gone its way", || {
+            Ok(stage.site_of(CROSSES)? != SITE && is(SUSPENDED, "suspended")? && is(SHUT_DOWN, "stopped")?)
+        })?;
+        ensure!(told_at.elapsed() < Duration::from_secs(left), "the battery was empty before");
+        until(60, "the front end has left as well", || Ok(stage.show("outage", &outage)?["state"] == "evacuated"))
+    })?;
+    let shown = stage.show("outage", &outage)?;
+    let way = |vm: &str| {
+        let halted = shown["halted"].as_array().into_iter().flatten().find(|h| h["vm"] == vm);
+        halted.map_or(Value::Null, |h| h["way"].clone())
+    };
+    ensure!(way(SUSPENDED) == "suspend" && way(SHUT_DOWN) == "shut_down", "the report says {shown}");
+    ensure!(way(CROSSES).is_null(), "the report says {shown}");
+    Ok(outage)
+}
+
+/// One has booted anew, and only that one.
+fn all_back(stage: &Stage, outage: &str, boots: &[String; 2]) -> anyhow::Result<()> {
+    until(120, "everything is home", || Ok(stage.show("outage", outage)?["state"] == "completed"))?;
+    ensure!(stage.site_of(CROSSES)? == SITE, "{CROSSES} did not come home");
+    for (name, boot) in [CROSSES, SUSPENDED].into_iter().zip(boots) {
+        stage.sound(name, boot)?;
+    }
+    let address = stage.address(SHUT_DOWN)?;
+    stage.until_page(&address, 60)?;
+    stage.sound(SHUT_DOWN, &stage.boot_id(&address)?)
+}

@@ -1,0 +1,144 @@
+//! The service's listener: TLS with this front end's certificate, and nothing asked of who connects but a token.
+
+use std::{
+    net::{SocketAddr, TcpListener},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
+
+use axum::{
+    Json, Router,
+    body::Bytes,
+    extract::{ConnectInfo, DefaultBodyLimit, State},
+    http::StatusCode,
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
+use rustls::{
+    ServerConfig,
+    crypto::ring,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+};
+use tokio::task::spawn_blocking;
+use watari_chassis::{Bounded, clock};
+use watari_contracts::{
+    enrol::{EnrolHost, GREETING, HOSTS, MOST_BYTES, NATS},
+    scheduler,
+};
+use watari_model::NodeName;
+
+use super::desk::{Desk, Held};
+use crate::{out, texts::faults::Fault};
+
+/// How long a client may take to say what it wants.
+const HEADERS_WITHIN: Duration = Duration::from_secs(10);
+/// Hosts come one by one; this many at once are somebody's mistake.
+const MOST_CONNECTIONS: usize = 32;
+
+/// What every request is handed.
+pub(super) struct Service {
+    pub(super) desk: Desk,
+    pub(super) here: NodeName,
+    pub(super) root: PathBuf,
+}
+
+/// This front end's certificate with that of the authority, by whose digest a token knows the cluster.
+pub(super) fn tls(held: &Held<'_>, here: &NodeName) -> Result<ServerConfig, Fault> {
+    let fault = |detail: String| Fault::Certificate { host: here.to_string(), detail };
+    let certificate = |path: &str| {
+        let pem = held.text(path)?;
+        CertificateDer::from_pem_slice(pem.as_bytes()).map_err(|e| fault(e.to_string()))
+    };
+    let chain = vec![certificate(&format!("ca/issued/{here}.crt"))?, certificate("ca/ca.crt")?];
+    let key = held.text(&format!("ca/issued/{here}.key"))?;
+    let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(|e| fault(e.to_string()))?;
+    let builder = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()));
+    let builder = builder.with_safe_default_protocol_versions().map_err(|e| fault(e.to_string()))?;
+    let mut config = builder.with_no_client_auth().with_single_cert(chain, key).map_err(|e| fault(e.to_string()))?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(config)
+}
+
+/// Serves for as long as the process lives: whatever is written is written whole, so that it may end at any moment.
+pub(super) async fn run(service: Arc<Service>, address: &str, tls: ServerConfig) -> Result<(), Fault> {
+    let fault = |e: std::io::Error| Fault::File { path: address.to_owned(), detail: e.to_string() };
+    let listener = TcpListener::bind(address).map_err(fault)?;
+    out::say(&format!("enrolling hosts on {address}"));
+    let routes = Router::new()
+        .route(GREETING, get(greet))
+        .route(HOSTS, post(enrol))
+        .route(NATS, get(nats))
+        .layer(DefaultBodyLimit::max(MOST_BYTES))
+        .with_state(service);
+    let acceptor = RustlsAcceptor::new(RustlsConfig::from_config(Arc::new(tls)));
+    let server = axum_server::from_tcp(listener).map_err(fault)?;
+    let mut server = server.acceptor(acceptor.acceptor(Bounded::new(MOST_CONNECTIONS)));
+    server.http_builder().http1().header_read_timeout(HEADERS_WITHIN);
+    server
+        .first_request_timeout(HEADERS_WITHIN)
+        .serve(routes.into_make_service_with_connect_info::<SocketAddr>())
+        .await
+        .map_err(fault)
+}
+
+async fn greet(State(service): State<Arc<Service>>) -> Response {
+    let greeting = spawn_blocking(move || service.desk.hold()?.greeting(clock::now())).await;
+    answer(greeting.unwrap_or_else(|_| Err(broken())))
+}
+
+async fn nats(State(service): State<Arc<Service>>, ConnectInfo(peer): ConnectInfo<SocketAddr>) -> Response {
+    let from = peer.ip().to_canonical();
+    let config = spawn_blocking(move || service.desk.hold()?.nats(from)).await;
+    answer(config.unwrap_or_else(|_| Err(broken())))
+}
+
+async fn enrol(
+    State(service): State<Arc<Service>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    body: Bytes,
+) -> Response {
+    let from = peer.ip().to_canonical();
+    let enrolled = spawn_blocking(move || {
+        let asked: EnrolHost =
+            serde_json::from_slice(&body).map_err(|e| Fault::JoinRequest { detail: e.to_string() })?;
+        let enrolled = service.desk.hold()?.enrol(&asked, from, &service.here, &service.root, clock::now());
+        // The journal tells who came; what was asked for is in the cluster's description.
+        match &enrolled {
+            Ok(_) => out::say(&format!("{from} joined as {}", asked.name)),
+            Err(fault) => out::say(&format!("{from} was refused as {}: {}", asked.name, fault.code())),
+        }
+        enrolled
+    });
+    answer(enrolled.await.unwrap_or_else(|_| Err(broken())))
+}
+
+/// What is not this person's fault; the journal has what it was.
+fn broken() -> Fault {
+    Fault::JoinBroken { detail: "the front end could not finish it".to_owned() }
+}
+
+fn answer(done: Result<impl serde::Serialize, Fault>) -> Response {
+    match done {
+        Ok(said) => Json(said).into_response(),
+        Err(fault) => (status(&fault), Json(scheduler::Fault::from(&fault))).into_response(),
+    }
+}
+
+const fn status(fault: &Fault) -> StatusCode {
+    match fault {
+        Fault::JoinRequest { .. } => StatusCode::BAD_REQUEST,
+        Fault::TokenUnknown { .. }
+        | Fault::TokenExpired { .. }
+        | Fault::TokenUsed { .. }
+        | Fault::TokenPart { .. }
+        | Fault::TokenName { .. }
+        | Fault::TokenSite { .. }
+        | Fault::NotAServer { .. } => StatusCode::FORBIDDEN,
+        Fault::HostTaken { .. } | Fault::HostAddress { .. } | Fault::HostUnfit { .. } | Fault::KeyTaken { .. } => {
+            StatusCode::CONFLICT
+        }
+        _ => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}

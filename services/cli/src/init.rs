@@ -1,0 +1,180 @@
+//! `watari init`: a cluster on its first front end. It describes that one host, has `watari setup` make everything,
+//! and puts this host's files where they belong; further hosts come by `watari join`.
+
+use std::{
+    fs,
+    net::IpAddr,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+};
+
+use clap::Args;
+use watari_model::{NodeName, SiteName};
+
+use crate::{
+    confirm::asked,
+    enrol::{Folder, host_name},
+    failure::Failure,
+    input,
+    options::Consent,
+    out::{self, Out},
+    setup::{
+        self, AUTHORITY,
+        authority::Renewal,
+        cluster::{Cluster, Host},
+        files::{Overlay, Readers},
+        settings,
+    },
+    texts::{faults::Fault, joining},
+};
+
+/// Who may not read a file that is secret.
+const OTHERS: u32 = 0o077;
+
+/// Make a cluster, with this host as its first front end
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example, as root on the first front end:
+  watari init campus --site myodaiji=明大寺 --other-site yamate=山手 \\
+    --address 203.0.113.2
+  systemctl enable --now watari-front.target
+  watari token create --role node
+
+The keys of the cluster are in its folder from then on, readable for root alone: keep a copy off the host. It may be
+run again if it breaks off.")]
+pub struct Init {
+    /// What the cluster is called
+    cluster: String,
+    /// Where this host stands, and what people call that place
+    #[arg(long, value_name = "SITE[=TITLE]")]
+    site: String,
+    /// A further site; may be given several times
+    #[arg(long, value_name = "SITE[=TITLE]")]
+    other_site: Vec<String>,
+    /// This host's address, which all other hosts reach
+    #[arg(long)]
+    address: IpAddr,
+    /// This host's name [default: what it calls itself]
+    #[arg(long, value_name = "NAME")]
+    host: Option<String>,
+    #[command(flatten)]
+    folder: Folder,
+    /// The folder that is this host's root
+    #[arg(long, value_name = "DIR", default_value = "/", hide = true)]
+    root: PathBuf,
+    #[command(flatten)]
+    consent: Consent,
+}
+
+/// A site as it is typed.
+struct Site {
+    name: SiteName,
+    title: Option<String>,
+}
+
+impl Site {
+    fn read(text: &str) -> Result<Self, Failure> {
+        let (name, title) = text.split_once('=').map_or((text, None), |(name, title)| (name, Some(title.to_owned())));
+        Ok(Self { name: input::name(name)?, title })
+    }
+
+    fn described(&self) -> String {
+        let title = self.title.as_ref().map(|title| format!("title = {}\n", toml::Value::String(title.clone())));
+        format!("[[site]]\nname = \"{}\"\n{}\n", self.name, title.unwrap_or_default())
+    }
+}
+
+impl Init {
+    /// Does it.
+    ///
+    /// # Errors
+    /// [`Failure`] if there is another cluster here, or something cannot be made.
+    pub fn run(&self, out: Out) -> Result<(), Failure> {
+        let (lang, here) = (out.lang, host_name(self.host.as_deref())?);
+        let description = self.description(&here)?;
+        let desk = self.folder.desk();
+        let shown = desk.dir().display().to_string();
+        let cluster = Cluster::parse(&description, &shown)?;
+        match desk.description()? {
+            // It broke off, or hosts have joined since.
+            Some(there) if there.starts_with(&description) => {}
+            Some(_) => return Err(Fault::ClusterThere { path: shown }.into()),
+            None if self.root.join(AUTHORITY).exists() => {
+                return Err(Fault::OtherCluster { path: self.root.join(AUTHORITY).display().to_string() }.into());
+            }
+            None => {
+                out::say(&joining::will_init(lang, cluster.name.as_str(), here.as_str(), &shown));
+                asked(lang, self.consent, joining::go_on(lang))?;
+                desk.make(&description)?;
+            }
+        }
+        let held = desk.hold()?;
+        let cluster = held.cluster()?;
+        setup::make(&cluster, desk.dir(), Renewal::WhenNeeded)?;
+        let host = cluster.host(&here).ok_or_else(|| Fault::NotAFront { host: here.to_string() })?;
+        let mut root = Overlay::at(self.root.clone());
+        bring(&desk.dir().join("hosts").join(here.as_str()), Path::new(""), &mut root)?;
+        operator(desk.dir(), &cluster, host, &mut root)?;
+        out.text(&joining::inited(lang, cluster.name.as_str(), &shown))
+    }
+
+    fn description(&self, here: &NodeName) -> Result<String, Failure> {
+        let cluster: SiteName = input::name(&self.cluster)?;
+        let home = Site::read(&self.site)?;
+        let others = self.other_site.iter().map(|text| Site::read(text)).collect::<Result<Vec<_>, _>>()?;
+        let sites: String = [&home].into_iter().chain(&others).map(Site::described).collect();
+        Ok(format!(
+            "name = \"{cluster}\"\n\n{sites}[[host]]\nname = \"{here}\"\nrole = \"front\"\nsite = \"{}\"\naddress = \"{}\"\n",
+            home.name, self.address
+        ))
+    }
+}
+
+/// Puts everything below `from` to its place below the root.
+fn bring(from: &Path, below: &Path, root: &mut Overlay) -> Result<(), Fault> {
+    let folder = from.join(below);
+    let fault = |e: std::io::Error| Fault::File { path: folder.display().to_string(), detail: e.to_string() };
+    for entry in fs::read_dir(&folder).map_err(fault)? {
+        let entry = entry.map_err(fault)?;
+        let (path, meta) = (below.join(entry.file_name()), entry.metadata().map_err(fault)?);
+        if meta.is_dir() {
+            bring(from, &path, root)?;
+            continue;
+        }
+        let text = fs::read_to_string(entry.path()).map_err(fault)?;
+        let readers = if meta.permissions().mode() & OTHERS == 0 { Readers::Owner } else { Readers::All };
+        root.put(&path.to_string_lossy(), readers, &text)?;
+    }
+    Ok(())
+}
+
+/// What makes this host one on which root types `watari`.
+fn operator(dir: &Path, cluster: &Cluster, host: &Host, root: &mut Overlay) -> Result<(), Fault> {
+    let kept = Overlay::at(dir.to_owned());
+    let missing =
+        |path: &str| Fault::File { path: kept.path(path).display().to_string(), detail: "is missing".to_owned() };
+    let text = |path: &str| kept.read(path)?.ok_or_else(|| missing(path));
+    root.put("etc/watari/operator.nk", Readers::Owner, &text("nkeys/operator.nk")?)?;
+    root.put("etc/watari/ca.crt", Readers::All, &text("ca/ca.crt")?)?;
+    root.put("etc/watari/cli.toml", Readers::All, &settings::of_command(cluster, host))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sites_title_may_hold_anything() {
+        for (typed, title) in [("a", None), ("a=山手", Some("山手")), ("a=\"x\"\n[[host]]", Some("\"x\"\n[[host]]"))]
+        {
+            let text = format!(
+                "name = \"c\"\n{}[[host]]\nname='f'\nrole='front'\nsite='a'\naddress='192.0.2.1'\n",
+                Site::read(typed).unwrap().described()
+            );
+            let cluster = Cluster::parse(&text, "typed").unwrap();
+            assert_eq!(cluster.sites[0].title.as_deref(), title, "{typed}");
+            assert_eq!(cluster.hosts.len(), 1);
+        }
+        assert!(Site::read("a b").is_err());
+    }
+}

@@ -1,0 +1,148 @@
+//! What this host is like, before anything is written: found here, judged with the doctor's words.
+
+use std::{
+    ffi::OsStr,
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+};
+
+use watari_model::{NodeName, Said, node::health::Link};
+
+use crate::{format, setup::cluster::CAMPUS, texts::troubles::Trouble};
+
+/// What the agent starts, and what it steers.
+const PROGRAMS: [&str; 5] = ["dnsmasq", "libvirtd", "nft", "qemu-img", "qemu-system-x86_64"];
+/// Where programs are that root starts, also where the person's own PATH leaves these out.
+const SYSTEM: [&str; 2] = ["usr/sbin", "sbin"];
+/// Clocks that differ by less fit together.
+const CLOCK_MOST_MS: u64 = 2_000;
+/// `IFF_UP` (linux/if.h).
+const UP: u32 = 1;
+
+/// What is found on a host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Found {
+    /// Programs that are not there.
+    pub(super) missing: Vec<String>,
+    /// Whether the processor's help is to be had.
+    pub(super) kvm: bool,
+    /// How its bridge is.
+    pub(super) bridge: Link,
+    /// By how much its clock differs from the front end's, in milliseconds.
+    pub(super) skew_ms: u64,
+}
+
+impl Found {
+    /// Looks at the host whose root is `root`, and changes nothing.
+    pub(super) fn look(root: &Path, path: &OsStr, bridge: &str, skew_ms: u64) -> Self {
+        let folders = std::env::split_paths(path).chain(SYSTEM.map(|folder| root.join(folder))).collect::<Vec<_>>();
+        let is_there = |program: &str| folders.iter().any(|folder| is_program(folder.join(program)));
+        Self {
+            missing: PROGRAMS.into_iter().filter(|program| !is_there(program)).map(str::to_owned).collect(),
+            kvm: root.join("dev/kvm").exists(),
+            bridge: link(&root.join("sys/class/net").join(bridge)),
+            skew_ms,
+        }
+    }
+
+    /// What is wrong with it, the worst not first.
+    pub(super) fn troubles(&self, name: &NodeName, bridge: &str) -> Vec<Trouble> {
+        let on = || Said::both(name.as_str());
+        let (named, segment) = (|| Said::both(bridge), || Said::both(CAMPUS.0));
+        let link = match self.bridge {
+            Link::Missing | Link::NotABridge => {
+                Some(Trouble::BridgeMissing { node: on(), bridge: named(), segment: segment() })
+            }
+            Link::Down => Some(Trouble::BridgeDown { node: on(), bridge: named(), segment: segment() }),
+            Link::NoUplink | Link::UplinkDown => {
+                Some(Trouble::BridgeAlone { node: on(), bridge: named(), segment: segment() })
+            }
+            Link::Up => None,
+        };
+        let missing = (!self.missing.is_empty())
+            .then(|| Trouble::ProgramMissing { node: on(), programs: Said::both(self.missing.join(" ")) });
+        let emulates = (!self.kvm).then(|| Trouble::NodesEmulate { nodes: on() });
+        let skew = (self.skew_ms >= CLOCK_MOST_MS)
+            .then(|| Trouble::ClockSkew { node: on(), by: Said::both(format::millis(self.skew_ms)) });
+        [missing, link, skew, emulates].into_iter().flatten().collect()
+    }
+}
+
+fn is_program(path: PathBuf) -> bool {
+    fs::metadata(path).is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
+}
+
+/// How an interface is, by its folder in sysfs.
+fn link(interface: &Path) -> Link {
+    if !interface.exists() {
+        return Link::Missing;
+    }
+    let flags = fs::read_to_string(interface.join("flags")).unwrap_or_default();
+    let flags = flags.trim().strip_prefix("0x").and_then(|digits| u32::from_str_radix(digits, 16).ok());
+    let ports = fs::read_dir(interface.join("brif")).map_or(0, Iterator::count);
+    match (interface.join("bridge").exists(), flags) {
+        (false, _) => Link::NotABridge,
+        (true, Some(flags)) if flags & UP == 0 => Link::Down,
+        (true, _) if ports == 0 => Link::NoUplink,
+        (true, _) => Link::Up,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use watari_testkit::TempDir;
+
+    use super::*;
+
+    const GOOD: Found = Found { missing: Vec::new(), kvm: true, bridge: Link::Up, skew_ms: 0 };
+
+    fn codes(found: &Found) -> Vec<&'static str> {
+        let name = "m2".parse().unwrap();
+        found.troubles(&name, "br-campus").iter().map(Trouble::code).collect()
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_host_is_told_as_the_doctor_tells_it() {
+        assert!(codes(&GOOD).is_empty());
+        for (found, code) in [
+            (Found { missing: vec!["nft".to_owned()], ..GOOD }, "node.program-missing"),
+            (Found { kvm: false, ..GOOD }, "node.emulated"),
+            (Found { bridge: Link::Missing, ..GOOD }, "bridge.missing"),
+            (Found { bridge: Link::NotABridge, ..GOOD }, "bridge.missing"),
+            (Found { bridge: Link::Down, ..GOOD }, "bridge.down"),
+            (Found { bridge: Link::NoUplink, ..GOOD }, "bridge.no-uplink"),
+            (Found { skew_ms: CLOCK_MOST_MS, ..GOOD }, "node.clock"),
+        ] {
+            assert_eq!(codes(&found), [code], "{found:?}");
+        }
+    }
+
+    #[test]
+    fn a_host_is_looked_at_as_it_is() {
+        let root = TempDir::new();
+        let net = root.path().join("sys/class/net/br-campus");
+        let look = || Found::look(root.path(), OsStr::new(""), "br-campus", 0);
+        assert_eq!(look().missing, PROGRAMS);
+        assert!(look().bridge == Link::Missing && !look().kvm);
+        fs::create_dir_all(&net).unwrap();
+        assert_eq!(look().bridge, Link::NotABridge);
+        fs::create_dir_all(net.join("bridge")).unwrap();
+        fs::write(net.join("flags"), "0x1002\n").unwrap();
+        assert_eq!(look().bridge, Link::Down);
+        fs::write(net.join("flags"), "0x1003\n").unwrap();
+        assert_eq!(look().bridge, Link::NoUplink);
+        fs::create_dir_all(net.join("brif/eth0")).unwrap();
+        assert_eq!(look().bridge, Link::Up);
+        let (folder, dev) = (root.path().join("usr/sbin"), root.path().join("dev"));
+        fs::create_dir_all(&folder).unwrap();
+        fs::create_dir_all(&dev).unwrap();
+        fs::write(dev.join("kvm"), "").unwrap();
+        for (program, mode) in [("nft", 0o755), ("dnsmasq", 0o644)] {
+            fs::write(folder.join(program), "").unwrap();
+            fs::set_permissions(folder.join(program), fs::Permissions::from_mode(mode)).unwrap();
+        }
+        assert!(look().kvm);
+        assert_eq!(look().missing, ["dnsmasq", "libvirtd", "qemu-img", "qemu-system-x86_64"]);
+    }
+}

@@ -1,0 +1,228 @@
+//! `watari join`: this host becomes one of a cluster.
+//!
+//! ```text
+//!  look at the host ──▶ show what will be written, ask ──▶ make keys ──▶ ask the front end ──▶ check ──▶ write
+//!        │ unfit                   │ no                    (kept: a second run has the same)     │ not ours
+//!        ▼                         ▼                                                             ▼
+//!     nothing is done          nothing is done                                            nothing is written
+//! ```
+//!
+//! Private keys are made here and stay here. Whatever breaks off is run again with the same token: who comes again
+//! with the same keys is let in again. No interface is changed, and nothing is started.
+
+mod host;
+mod pinned;
+pub(crate) mod talk;
+
+use std::{
+    net::{IpAddr, SocketAddr, ToSocketAddrs, UdpSocket},
+    path::PathBuf,
+};
+
+use clap::Args;
+use watari_chassis::clock;
+use watari_contracts::enrol::{EnrolHost, PORT};
+use watari_model::{NodeName, SiteName};
+
+use crate::{
+    confirm::asked,
+    enrol::{
+        desk::is_interface,
+        host_name,
+        token::{Mark, Token},
+    },
+    failure::Failure,
+    input,
+    lang::Lang,
+    options::Consent,
+    out::{self, Out},
+    setup::{
+        AUTHORITY, KEYS_OF_NODE, OF_NODE, SEED_OF_NODE, authority,
+        cluster::CAMPUS,
+        files::{Overlay, Readers},
+        identity,
+    },
+    texts::{self, faults::Fault, joining, troubles::Severity},
+    token::Role,
+};
+use host::Found;
+use talk::Front;
+
+/// What a front end or witness has, and a node has not.
+const OF_FRONT: &str = "etc/watari/nats.toml";
+
+/// Make this host one of a cluster, with a token from its first front end
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example, as root on the new host, once its packages are installed and its bridge is there:
+  watari join --token watari1-... --site myodaiji 203.0.113.2
+  systemctl daemon-reload
+  systemctl restart libvirtd.service
+  systemctl enable --now watari-node.target
+
+The host is looked at first, and what will be written is shown. No interface is changed and nothing is started.
+What breaks off is run again with the same token.")]
+pub struct Join {
+    /// The token that `watari token create` has printed
+    #[arg(long)]
+    token: String,
+    /// As what this host joins
+    #[arg(long = "as", value_enum, default_value_t = Role::Node, value_name = "ROLE")]
+    role: Role,
+    /// The first front end's address or name
+    #[arg(value_name = "FRONT-END")]
+    front: String,
+    /// This host's name [default: what it calls itself]
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+    /// Where this host stands [default: what the token says, or the only site]
+    #[arg(long)]
+    site: Option<String>,
+    /// This host's address for management and migration [default: that from which it reaches the front end]
+    #[arg(long)]
+    address: Option<IpAddr>,
+    /// Its bridge into the campus's network [default: br-campus]
+    #[arg(long)]
+    bridge: Option<String>,
+    /// The folder that is this host's root
+    #[arg(long, value_name = "DIR", default_value = "/", hide = true)]
+    root: PathBuf,
+    #[command(flatten)]
+    consent: Consent,
+}
+
+/// What was typed, understood.
+struct Plan {
+    token: Token,
+    name: NodeName,
+    site: Option<SiteName>,
+    address: IpAddr,
+    bridge: Option<String>,
+}
+
+impl Join {
+    /// Does it.
+    ///
+    /// # Errors
+    /// [`Failure`]: the host is unfit or not wanted, the front end cannot be trusted or reached, or files cannot be
+    /// written.
+    pub async fn run(&self, out: Out) -> Result<(), Failure> {
+        let lang = out.lang;
+        let (front, reached) = self.front()?;
+        let plan = self.plan(reached)?;
+        let mut root = Overlay::at(self.root.clone());
+        self.stranger(&root, plan.token.authority)?;
+        let front = Front::new(front, plan.address, plan.token.authority)?;
+        let greeting = front.greeting().await?;
+        let now = clock::now();
+        let skew_ms = now.millis_since(greeting.now).max(greeting.now.millis_since(now));
+        self.fit(&plan, skew_ms, lang)?;
+        out::say(&joining::will_join(lang, plan.name.as_str(), &plan.address.to_string(), greeting.cluster.as_str()));
+        for path in OF_NODE.iter().chain(&KEYS_OF_NODE).chain([&SEED_OF_NODE]) {
+            let path = self.root.join(path);
+            out::say(&joining::will_write(lang, &path.display().to_string(), path.exists()));
+        }
+        asked(lang, self.consent, joining::go_on(lang))?;
+
+        // Kept before anything is asked for, so that a second run is known by them.
+        let [first, copies @ ..] = &KEYS_OF_NODE;
+        let key = root.keep_or(first, Readers::Owner, authority::fresh_key)?;
+        let seed = root.keep_or(SEED_OF_NODE, Readers::Owner, || {
+            identity::fresh_seed().map_err(|detail| Fault::KeyUnusable { path: SEED_OF_NODE.to_owned(), detail })
+        })?;
+        let nkey = identity::public_of(&seed)
+            .map_err(|detail| Fault::KeyUnusable { path: root.path(SEED_OF_NODE).display().to_string(), detail })?;
+        let request = EnrolHost {
+            token: plan.token.to_string(),
+            part: self.role.part(),
+            name: plan.name.clone(),
+            site: plan.site,
+            address: plan.address,
+            bridge: plan.bridge,
+            nkey,
+            request: authority::request(plan.name.as_str(), &key)?,
+        };
+        let enrolled = front.enrol(&request).await?;
+        talk::check(&enrolled, plan.token.authority, plan.address, &key)?;
+        for file in &enrolled.files {
+            root.put(&file.path, Readers::All, &file.text)?;
+        }
+        for path in copies {
+            root.put(path, Readers::Owner, &key)?;
+        }
+        if !enrolled.elsewhere.is_empty() {
+            let names = enrolled.elsewhere.iter().map(NodeName::as_str).collect::<Vec<_>>().join(" ");
+            out::say(&joining::elsewhere(lang, &names));
+        }
+        out.text(&joining::joined(lang, plan.name.as_str(), enrolled.site.as_str(), enrolled.cluster.as_str()))
+    }
+
+    /// Where the front end is: as it is named, with its port, and as the network knows it.
+    fn front(&self) -> Result<(String, SocketAddr), Fault> {
+        let with_port = match self.front.parse::<IpAddr>() {
+            Ok(address) => SocketAddr::new(address, PORT).to_string(),
+            // IPv6 in brackets, or a name, each with a port or without.
+            Err(_) if self.front.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok()) => {
+                self.front.clone()
+            }
+            Err(_) => format!("{}:{PORT}", self.front),
+        };
+        let fault = |detail: String| Fault::FrontUnreachable { front: with_port.clone(), detail };
+        let found = with_port.to_socket_addrs().map_err(|e| fault(e.to_string()))?.next();
+        let found = found.ok_or_else(|| fault("it has no address".to_owned()))?;
+        Ok((with_port, found))
+    }
+
+    fn plan(&self, front: SocketAddr) -> Result<Plan, Failure> {
+        let address = match self.address {
+            Some(address) => address,
+            None => own_address(front)
+                .map_err(|e| Fault::FrontUnreachable { front: front.to_string(), detail: e.to_string() })?,
+        };
+        if let Some(bridge) = self.bridge.as_ref().filter(|bridge| !is_interface(bridge)) {
+            let allowed = watari_model::Said::new("the name of an interface", "インターフェイスの名前");
+            return Err(input::out_of_range("--bridge", allowed, bridge));
+        }
+        Ok(Plan {
+            token: self.token.parse::<Token>()?,
+            name: host_name(self.name.as_deref())?,
+            site: input::name_if(self.site.as_deref())?,
+            address,
+            bridge: self.bridge.clone(),
+        })
+    }
+
+    /// Whether this host is in no other cluster, and is not a front end.
+    fn stranger(&self, root: &Overlay, authority: Mark) -> Result<(), Fault> {
+        let shown = |path: &str| root.path(path).display().to_string();
+        if root.path(OF_FRONT).exists() {
+            return Err(Fault::JoinFront { path: shown(OF_FRONT) });
+        }
+        match root.read(AUTHORITY)? {
+            Some(pem) if Mark::of_pem(&pem) != Some(authority) => Err(Fault::OtherCluster { path: shown(AUTHORITY) }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether servers could run here; what is less than that is told.
+    fn fit(&self, plan: &Plan, skew_ms: u64, lang: Lang) -> Result<(), Failure> {
+        let bridge = plan.bridge.as_deref().unwrap_or(CAMPUS.1);
+        let found = Found::look(&self.root, &std::env::var_os("PATH").unwrap_or_default(), bridge, skew_ms);
+        let troubles = found.troubles(&plan.name, bridge);
+        for trouble in &troubles {
+            let told = trouble.told(lang);
+            out::say(&texts::warning(lang, trouble.code(), &told.seen, &told.mend));
+        }
+        let broken = troubles.iter().filter(|trouble| trouble.severity() == Severity::Failure);
+        let codes = broken.map(|trouble| trouble.code()).collect::<Vec<_>>().join(", ");
+        if codes.is_empty() { Ok(()) } else { Err(Fault::JoinUnfit { codes }.into()) }
+    }
+}
+
+/// The address from which this host would reach another. Nothing is sent.
+fn own_address(other: SocketAddr) -> std::io::Result<IpAddr> {
+    let any: IpAddr = if other.is_ipv4() { [0_u8; 4].into() } else { [0_u8; 16].into() };
+    let socket = UdpSocket::bind((any, 0))?;
+    socket.connect(other)?;
+    Ok(socket.local_addr()?.ip())
+}

@@ -1,0 +1,80 @@
+//! Lines about servers that have no time to leave.
+
+use watari_model::vm::Way;
+
+use crate::lang::Lang;
+
+/// Above the table of those that are off, or go off, instead of leaving.
+#[must_use]
+pub fn title(lang: Lang) -> &'static str {
+    match lang {
+        Lang::En => "No time to leave, off until the outage is over:",
+        Lang::Ja => "退避が間に合わず、停電の終了まで休止または停止するサーバ:",
+    }
+}
+
+/// The same of what has not happened.
+#[must_use]
+pub fn would_title(lang: Lang) -> &'static str {
+    match lang {
+        Lang::En => "Would have no time to leave, and go off before the power does:",
+        Lang::Ja => "退避が間に合わず、電源が切れる前に休止または停止するサーバ:",
+    }
+}
+
+/// How a server goes off.
+#[must_use]
+pub fn way(lang: Lang, way: Way) -> &'static str {
+    match (lang, way) {
+        (Lang::En, Way::Suspend) => "suspended",
+        (Lang::En, Way::ShutDown) => "shut down",
+        (Lang::Ja, Way::Suspend) => "休止",
+        (Lang::Ja, Way::ShutDown) => "停止",
+    }
+}
+
+/// For how much time a plan is.
+#[must_use]
+pub fn time(lang: Lang, time_ms: u64) -> String {
+    let time = crate::format::millis(time_ms);
+    match lang {
+        Lang::En => format!("if the power goes in {time}:"),
+        Lang::Ja => format!("{time} 後に電源が切れる場合:"),
+    }
+}
+
+/// How many go off, and how.
+#[must_use]
+pub fn tally(lang: Lang, suspended: usize, shut_down: usize) -> String {
+    match lang {
+        Lang::En => format!("no time to leave: {suspended} suspended, {shut_down} shut down"),
+        Lang::Ja => format!("退避が間に合わず 休止 {suspended} 台、停止 {shut_down} 台"),
+    }
+}
+
+/// What becomes of one server.
+#[must_use]
+pub fn halted(lang: Lang, vm: &str, way: Way, cause: &str) -> String {
+    let way = self::way(lang, way);
+    match lang {
+        Lang::En => format!("{vm}: {way} until the outage is over: {cause}"),
+        Lang::Ja => format!("{vm}: 停電の終了まで{way}します: {cause}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_line_is_in_both_languages() {
+        let lines = |lang| {
+            let ways = [Way::Suspend, Way::ShutDown].map(|one| way(lang, one).to_owned());
+            let told = [title(lang).to_owned(), would_title(lang).to_owned(), time(lang, 9), tally(lang, 1, 2)];
+            [ways.to_vec(), told.to_vec(), vec![halted(lang, "a", Way::Suspend, "b")]].concat()
+        };
+        for (en, ja) in lines(Lang::En).into_iter().zip(lines(Lang::Ja)) {
+            assert!(en.is_ascii() && !ja.is_ascii(), "{en} / {ja}");
+        }
+    }
+}

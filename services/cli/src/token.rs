@@ -1,0 +1,218 @@
+//! `watari token`: what lets a further host in. It works on the cluster's folder itself, as root on the front
+//! end that has it: whoever may read that folder may do everything else as well.
+
+use clap::{Args, Subcommand, ValueEnum};
+use serde::Serialize;
+use watari_chassis::clock;
+use watari_contracts::enrol::Part;
+use watari_model::{NodeName, SiteName, Timestamp};
+
+use crate::{
+    enrol::{
+        Folder,
+        book::{Book, Record, Standing},
+        token::Token,
+    },
+    failure::Failure,
+    format, input,
+    lang::Lang,
+    out::{self, Column, Format, Out, Row, or_dash},
+    setup::cluster::Role as HostRole,
+    texts::{faults::Fault, joining, words::Word},
+};
+
+const MINUTE_MS: u64 = 60_000;
+
+/// Tokens, with which further hosts join (as root on the first front end)
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Make a token and print it; it lets one host in
+    #[command(after_help = "\
+Examples:
+  watari token create --role node
+  watari token create --role node --name m2 --site myodaiji --minutes 10
+
+It is shown this once: what is kept of it does not tell it. On the new host: watari join")]
+    Create(Create),
+    /// List the tokens: who may still come, and who came
+    #[command(after_help = "Example:\n  watari token list -o json")]
+    List(Folder),
+    /// Take a token back; a host that has joined with it stays
+    #[command(after_help = "Example:\n  watari token revoke 3f9a0c41")]
+    Revoke(Revoke),
+}
+
+/// As what a host joins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Role {
+    /// It runs servers
+    Node,
+}
+
+impl Role {
+    /// The same on the wire.
+    #[must_use]
+    pub const fn part(self) -> Part {
+        match self {
+            Self::Node => Part::Node,
+        }
+    }
+}
+
+/// What to make.
+#[derive(Debug, Args)]
+pub struct Create {
+    /// As what the host joins
+    #[arg(long, value_enum)]
+    role: Role,
+    /// The only host that it lets in [default: any that is not there yet]
+    #[arg(long, value_name = "HOST")]
+    name: Option<String>,
+    /// Where the host stands [default: where it says]
+    #[arg(long)]
+    site: Option<String>,
+    /// For how long it lets a host in, 1 to 10080 minutes
+    #[arg(long, value_name = "MINUTES", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=10_080))]
+    minutes: u64,
+    #[command(flatten)]
+    folder: Folder,
+}
+
+/// Which one.
+#[derive(Debug, Args)]
+pub struct Revoke {
+    /// The token's ID, as `watari token list` shows it
+    id: String,
+    #[command(flatten)]
+    folder: Folder,
+}
+
+/// A token as it is shown. The field names are stable.
+#[derive(Clone, Debug, Serialize)]
+struct TokenView {
+    id: String,
+    role: &'static str,
+    name: Option<NodeName>,
+    site: Option<SiteName>,
+    state: &'static str,
+    expires_at: Timestamp,
+    /// The host that has come with it.
+    host: Option<NodeName>,
+}
+
+impl Verb {
+    /// Does it.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub fn run(&self, out: Out) -> Result<(), Failure> {
+        let now = clock::now();
+        match self {
+            Self::Create(create) => create.run(out, now),
+            Self::List(folder) => {
+                let book: Book = folder.desk().hold()?.book()?;
+                out.list(&book.tokens.iter().map(|token| TokenView::of(token, now)).collect::<Vec<_>>())
+            }
+            Self::Revoke(Revoke { id, folder }) => {
+                let desk = folder.desk();
+                let mut held = desk.hold()?;
+                let mut book = held.book()?;
+                let gone = book.revoke(id)?;
+                held.keep(&book)?;
+                match out.format {
+                    Format::Json => out.json(&TokenView::of(&gone, now)),
+                    Format::Table => out.text(&joining::revoked(out.lang, &gone.id)),
+                }
+            }
+        }
+    }
+}
+
+impl Create {
+    fn run(&self, out: Out, now: Timestamp) -> Result<(), Failure> {
+        let (name, site): (Option<NodeName>, Option<SiteName>) =
+            (input::name_if(self.name.as_deref())?, input::name_if(self.site.as_deref())?);
+        let desk = self.folder.desk();
+        let mut held = desk.hold()?;
+        let cluster = held.cluster()?;
+        // Better told now than to whoever stands at the new host.
+        let unfit = |host: String, detail: String| Fault::HostUnfit { name: host, detail };
+        if let Some(site) = site.as_ref().filter(|site| !cluster.sites.iter().any(|known| known.name == **site)) {
+            return Err(unfit(or_dash(name.as_ref()), format!("it stands at unknown site {site}")).into());
+        }
+        let token = Token::draw(held.authority()?)
+            .map_err(|_| Fault::File { path: "/dev/urandom".to_owned(), detail: "no random bytes".to_owned() })?;
+        let record = Record::new(token.digest(), self.role.part(), now.plus_millis(self.minutes * MINUTE_MS));
+        let record = Record { name, site, ..record };
+        let mut book = held.book()?;
+        book.add(record.clone(), now)?;
+        held.keep(&book)?;
+        if out.format == Format::Json {
+            #[derive(Serialize)]
+            struct Made {
+                token: String,
+                #[serde(flatten)]
+                view: TokenView,
+            }
+            return out.json(&Made { token: token.to_string(), view: TokenView::of(&record, now) });
+        }
+        out.text(&token.to_string())?;
+        let address = cluster.of_role(HostRole::Front).next().map(|front| front.address);
+        out::say(&joining::use_it(out.lang, self.minutes, &or_dash(address)));
+        Ok(())
+    }
+}
+
+impl TokenView {
+    fn of(record: &Record, now: Timestamp) -> Self {
+        Self {
+            id: record.id.clone(),
+            role: record.part.word(),
+            name: record.name.clone(),
+            site: record.site.clone(),
+            state: match record.standing(now) {
+                Standing::Open => "open",
+                Standing::Claimed => "used",
+                Standing::Expired => "expired",
+            },
+            expires_at: record.expires_at,
+            host: record.claim.as_ref().map(|claim| claim.name.clone()),
+        }
+    }
+}
+
+impl Row for TokenView {
+    fn columns() -> Vec<Column> {
+        use Column::Text;
+        vec![
+            Text(Word::Id),
+            Text(Word::Part),
+            Text(Word::Name),
+            Text(Word::Site),
+            Text(Word::State),
+            Text(Word::Expires),
+            Text(Word::Host),
+        ]
+    }
+
+    fn cells(&self, lang: Lang) -> Vec<String> {
+        vec![
+            self.id.clone(),
+            self.role.to_owned(),
+            or_dash(self.name.as_ref()),
+            or_dash(self.site.as_ref()),
+            joining::standing(lang, self.state).to_owned(),
+            format::moment(self.expires_at),
+            or_dash(self.host.as_ref()),
+        ]
+    }
+
+    fn details(&self, lang: Lang) -> Vec<(Word, String)> {
+        let words = [Word::Id, Word::Part, Word::Name, Word::Site, Word::State, Word::Expires, Word::Host];
+        words.into_iter().zip(self.cells(lang)).collect()
+    }
+
+    fn none() -> Word {
+        Word::NoTokens
+    }
+}

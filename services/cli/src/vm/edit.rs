@@ -1,0 +1,78 @@
+//! `watari vm edit`.
+
+use clap::{ArgGroup, Args, ValueEnum};
+use watari_contracts::scheduler::EditVm;
+use watari_model::vm;
+
+use crate::{Context, failure::Failure, input};
+
+/// What to change.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  watari vm edit mail --priority 90
+  watari vm edit scratch --restart never --evacuate stay")]
+#[command(group(ArgGroup::new("policy").required(true).multiple(true).args(["restart", "priority", "evacuate"])))]
+pub struct Edit {
+    /// The server
+    name: String,
+    /// Whether it is started again when it went off by itself, or with its node
+    #[arg(long, value_enum)]
+    restart: Option<Restart>,
+    /// Servers with a higher number leave and are started first, 0 to 100
+    #[arg(long, value_parser = clap::value_parser!(u8).range(0..=100))]
+    priority: Option<u8>,
+    /// What it does when its site is evacuated
+    #[arg(long, value_enum)]
+    evacuate: Option<Evacuate>,
+}
+
+/// How a server leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Evacuate {
+    /// Live, without stopping
+    Live,
+    /// It stays, and goes off with its site
+    Stay,
+}
+
+impl From<Evacuate> for vm::Evacuate {
+    fn from(evacuate: Evacuate) -> Self {
+        match evacuate {
+            Evacuate::Live => Self::Live,
+            Evacuate::Stay => Self::Stay,
+        }
+    }
+}
+
+/// What becomes of a server that went off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Restart {
+    /// As soon as its node can
+    Always,
+    /// It stays off until somebody starts it
+    Never,
+}
+
+impl From<Restart> for vm::Restart {
+    fn from(restart: Restart) -> Self {
+        match restart {
+            Restart::Always => Self::Always,
+            Restart::Never => Self::Never,
+        }
+    }
+}
+
+impl Edit {
+    /// Asks for the change.
+    pub(super) async fn run(self, ctx: &Context) -> Result<(), Failure> {
+        let request = EditVm {
+            request_id: Some(ctx.session.request_id()),
+            name: input::name(&self.name)?,
+            restart: self.restart.map(Into::into),
+            priority: self.priority,
+            evacuate: self.evacuate.map(Into::into),
+        };
+        ctx.out.row(&ctx.session.ask(&request).await?)
+    }
+}

@@ -1,0 +1,289 @@
+//! An evacuation against the clock: who still leaves, who is suspended or shut down instead, and when.
+//!
+//! ```text
+//!   began                                                    the power goes
+//!     ├──────────── servers cross, the worthiest first ────┬── stopping ──┬── spare ──┤
+//!                                                          └ whoever is still there goes off
+//! ```
+//!
+//! Nothing is decided before it must be: a server that has no time now may have it when the link turns out
+//! faster, so that it runs on until the last moment at which it can still be stopped. What has begun to leave
+//! and will not arrive in time, now that the link turns out slower, is called back at once, since that
+//! takes time as well. Whoever goes off stays off where it is until the outage is over, is then started
+//! again, and its document says so ([`Halt`]). Nobody is killed: a guest that does not heed the wish to shut
+//! down runs until the power goes.
+//!
+//! A suspended server could be carried to the other site, too, but that is as many bytes as its memory is: who
+//! has the time for those crosses live.
+
+mod choice;
+mod pace;
+
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, HashSet},
+};
+
+use watari_chassis::Entry;
+use watari_model::{
+    MigrationId, NodeName, Refusal, Timestamp,
+    migration::{self, Migration},
+    outage::{Change, Halted, Outage, Scope},
+    said,
+    site::{Power, Supply},
+    vm::{self, Desired, Evacuate, Halt, Vm, Way},
+};
+
+use super::{Action, Snapshot, crossing, evacuation::concerned, rules::DeadlineRules, turn::Turn};
+use choice::{Candidate, worthiest};
+use pace::Pace;
+
+/// Of the time that is left so much is reckoned with, in percent: batteries end sooner than they say.
+const RECKONED: u64 = 90;
+/// At most this part of all the time is kept for stopping.
+const STOPPING_PART: u64 = 3;
+/// A guest that has not shut down for so long does not heed the wish.
+const HEEDS_MS: u64 = 120_000;
+
+/// The time that an evacuation has, in milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Time {
+    /// Until the power goes.
+    pub(crate) left_ms: u64,
+    /// In which servers may still cross.
+    cross_ms: u64,
+    /// In which those that stay go off after that.
+    stop_ms: u64,
+}
+
+impl Time {
+    /// What is left of `all_ms`.
+    pub(crate) fn of(left_ms: u64, all_ms: u64, rules: &DeadlineRules) -> Self {
+        let stop_ms = rules.stop_ms.min(all_ms / STOPPING_PART);
+        let reckoned = left_ms.saturating_mul(RECKONED) / 100;
+        Self { left_ms, cross_ms: reckoned.saturating_sub(stop_ms), stop_ms }
+    }
+
+    /// Whether whoever is still there must go off now.
+    pub(crate) const fn is_up(self) -> bool {
+        self.cross_ms == 0
+    }
+}
+
+/// The time that an outage's evacuation has; none if that is not bounded, or not known.
+pub(crate) fn time(turn: &Turn<'_>, outage: &Outage) -> Option<Time> {
+    let ends = ends_at(turn.snap, outage, turn.now).filter(|_| turn.rules.deadline.stops)?;
+    let began = outage.out.map_or(outage.created_at, |leg| leg.began_at);
+    Some(Time::of(ends.millis_since(turn.now), ends.millis_since(began), &turn.rules.deadline))
+}
+
+/// When the power goes: when the battery is empty, or when that is scheduled. A scheduled moment that is past
+/// bounds nothing: the power is still there.
+fn ends_at(snap: &Snapshot, outage: &Outage, now: Timestamp) -> Option<Timestamp> {
+    let Scope::Site(site) = &outage.scope else { return None };
+    let power = snap.sites.get(site.as_str()).and_then(|entry| entry.value.power);
+    let battery = power.filter(|power| power.supply == Supply::Battery).and_then(Power::ends_at);
+    let scheduled = outage.window.map(|window| window.from).filter(|from| *from > now);
+    battery.into_iter().chain(scheduled).min()
+}
+
+/// Who leaves in the time that there is.
+pub(crate) struct Leavers<'s> {
+    /// Who does, the worthiest first.
+    pub(crate) leave: Vec<&'s Vm>,
+    /// Whether anybody else waits for more time, or for the last moment.
+    pub(crate) others_wait: bool,
+    /// So many may begin now: what has not begun may be chosen otherwise.
+    pub(crate) may_begin: usize,
+}
+
+/// Chooses among those that could leave now.
+pub(crate) fn leavers<'s>(turn: &Turn<'_>, outage: &Outage, time: Time, servers: &[&'s Vm]) -> Leavers<'s> {
+    let chosen = fitting(turn, outage, time, servers);
+    let pace = Pace::of(turn, outage);
+    let leave = servers.iter().zip(&chosen).filter(|(_, leaves)| **leaves);
+    let mut leave: Vec<&Vm> = leave.map(|(vm, _)| *vm).collect();
+    leave.sort_by(|a, b| {
+        let (a, b) = (candidate(turn, &pace, a), candidate(turn, &pace, b));
+        a.worthier(&b)
+    });
+    let others_wait = leave.len() < servers.len();
+    let at_once = turn.rules.in_flight.saturating_add(turn.rules.ahead);
+    Leavers { leave, others_wait, may_begin: at_once.saturating_sub(under_way(turn, outage)) }
+}
+
+/// Whether each of these could cross in the time, if the most worth is to.
+pub(crate) fn fitting(turn: &Turn<'_>, outage: &Outage, time: Time, servers: &[&Vm]) -> Vec<bool> {
+    if time.is_up() {
+        return vec![false; servers.len()];
+    }
+    let pace = Pace::of(turn, outage);
+    let moving = migrations(turn, outage).into_iter().map(|m| pace.takes_ms(pace.bytes_left(turn, m)));
+    let moving = moving.fold(0, u64::saturating_add);
+    let candidates: Vec<Candidate> = servers.iter().map(|vm| candidate(turn, &pace, vm)).collect();
+    worthiest(&candidates, time.cross_ms.saturating_sub(moving))
+}
+
+/// One that nobody has given a priority is worth something, too.
+fn candidate(turn: &Turn<'_>, pace: &Pace, vm: &Vm) -> Candidate {
+    Candidate { worth: u64::from(vm.spec.priority) + 1, cost: pace.takes_ms(pace::bytes_of(turn, vm)) }
+}
+
+/// An outage's migrations that are not over.
+fn migrations<'s>(turn: &Turn<'s>, outage: &Outage) -> Vec<&'s Migration> {
+    let mine = |m: &&Migration| m.outage.as_ref() == Some(&outage.id) && !m.state.over();
+    turn.snap.migrations.values().map(|entry| &entry.value).filter(mine).collect()
+}
+
+/// How many have begun to leave, those included whose document is only being made.
+fn under_way(turn: &Turn<'_>, outage: &Outage) -> usize {
+    let mut begun: HashSet<&MigrationId> = migrations(turn, outage).into_iter().map(|m| &m.id).collect();
+    begun.extend(turn.snap.busy.values().filter_map(|action| match action.as_ref() {
+        Action::NewMigration(m) if m.outage.as_ref() == Some(&outage.id) => Some(&m.id),
+        _ => None,
+    }));
+    begun.len()
+}
+
+/// Has go off whoever will not leave in time, once that is certain.
+pub(crate) fn halt(turn: &mut Turn<'_>, outage: &Outage, time: Time) {
+    let snap = turn.snap;
+    let late: Vec<&Vm> = if time.is_up() {
+        concerned(snap, outage).into_iter().filter(|vm| may_halt(turn, vm)).collect()
+    } else {
+        called_back(turn, outage, time)
+    };
+    for (vm, way) in late.iter().zip(ways(turn, time, &late)) {
+        let Some(entry) = snap.vms.get(vm.name.as_str()) else { continue };
+        let fault = no_time(turn, outage, time, vm);
+        let halt = Halt { outage: outage.id.clone(), way, fault, since: turn.now };
+        turn.change_vm(entry, [], |vm| vm.halt = Some(halt));
+    }
+}
+
+/// Those that have begun to leave and will not arrive in time, as the link turns out.
+fn called_back<'s>(turn: &Turn<'s>, outage: &Outage, time: Time) -> Vec<&'s Vm> {
+    let pace = Pace::of(turn, outage);
+    if !pace.is_measured {
+        return Vec::new();
+    }
+    let snap = turn.snap;
+    let mut left = time.cross_ms;
+    let mut late = Vec::new();
+    for entry in crossing::in_order(snap) {
+        let migration = &entry.value;
+        let Some(vm) = snap.vms.get(migration.vm.as_str()).map(|entry| &entry.value) else { continue };
+        if migration.outage.as_ref() != Some(&outage.id) {
+            continue;
+        }
+        let takes = pace.takes_ms(pace.bytes_left(turn, migration));
+        if takes <= left {
+            left -= takes;
+        } else if may_halt(turn, vm) {
+            late.push(vm);
+        }
+    }
+    late
+}
+
+/// Whether it runs where it goes dark, is wanted, and can still be stopped there. What has left but for the last
+/// step arrives, and whose own policy is to stay stays as it is.
+pub(crate) fn may_halt(turn: &Turn<'_>, vm: &Vm) -> bool {
+    let runs = match vm.state {
+        vm::State::Running | vm::State::Starting => true,
+        vm::State::Migrating => vm.crossing.as_ref().is_some_and(|crossing| {
+            let migration = turn.snap.migrations.get(crossing.id.as_str());
+            !crossing.switched && migration.is_some_and(|entry| may_be_called_back(turn, &entry.value))
+        }),
+        _ => false,
+    };
+    runs && vm.desired == Desired::Running
+        && vm.spec.evacuate != Evacuate::Stay
+        && !turn.is_held(vm)
+        && !vm.node().is_some_and(|node| turn.unreachable(node))
+}
+
+fn may_be_called_back(turn: &Turn<'_>, migration: &Migration) -> bool {
+    use migration::State::{Copying, Preparing, Queued};
+    matches!(migration.state, Queued | Preparing)
+        || (migration.state == Copying && !crossing::copy_is_over(turn, migration))
+}
+
+/// How each of these goes off: suspended as far as its node's disk takes the memory in half of the time, the
+/// worthiest first; shut down the others. One that is to become another size boots anew in any case.
+pub(crate) fn ways(turn: &Turn<'_>, time: Time, servers: &[&Vm]) -> Vec<Way> {
+    let takes_mib = turn.rules.deadline.save_mib.saturating_mul(time.stop_ms) / 2_000;
+    let mut taken: BTreeMap<&NodeName, u64> = BTreeMap::new();
+    for vm in turn.snap.vms.values().map(|entry| &entry.value) {
+        if let Some(node) = vm.node().filter(|_| vm.suspends()) {
+            *taken.entry(node).or_default() += vm.spec.memory_mib;
+        }
+    }
+    let mut order: Vec<(usize, &Vm)> = servers.iter().copied().enumerate().collect();
+    order.sort_by_key(|(_, vm)| (Reverse(vm.spec.priority), vm.spec.memory_mib, vm.name.clone()));
+    let mut ways = vec![Way::ShutDown; servers.len()];
+    for (index, vm) in order {
+        let Some(node) = vm.node().filter(|_| vm.pending.is_none() && vm.booted) else { continue };
+        let taken = taken.entry(node).or_default();
+        if let Some(way) = ways.get_mut(index).filter(|_| *taken + vm.spec.memory_mib <= takes_mib) {
+            *taken += vm.spec.memory_mib;
+            *way = Way::Suspend;
+        }
+    }
+    ways
+}
+
+/// Why a server does not leave.
+pub(crate) fn no_time(turn: &Turn<'_>, outage: &Outage, time: Time, vm: &Vm) -> Refusal {
+    let needs = Pace::of(turn, outage).takes_ms(pace::bytes_of(turn, vm)).div_ceil(1_000);
+    let (left, cross) = (time.left_ms / 1_000, time.cross_ms / 1_000);
+    let detail = if needs == 0 || time.is_up() {
+        said!("the power goes in {left} s and it is still here", "{left} 秒後に電源が切れますが、まだ移動していません")
+    } else {
+        said!(
+            "over the link it takes {needs} s, and of {cross} s others make better use",
+            "回線での転送に {needs} 秒かかり、残り {cross} 秒はほかのサーバを優先します"
+        )
+    };
+    Refusal::NoTime { vm: vm.name.to_string(), detail }
+}
+
+/// Writes down in the outage who is off because of it, if that is news.
+pub(crate) fn tell(turn: &mut Turn<'_>, entry: &Entry<Outage>) -> bool {
+    let outage = &entry.value;
+    let vms = turn.snap.vms.values().map(|entry| &entry.value);
+    let halted = vms.filter_map(|vm| {
+        let halt = vm.halt.as_ref().filter(|halt| halt.outage == outage.id)?;
+        Some(Halted { vm: vm.name.clone(), way: halt.way, fault: halt.fault.clone() })
+    });
+    let halted: Vec<Halted> = halted.collect();
+    let is_news = halted != outage.halted;
+    if is_news {
+        turn.change_outage(entry, Change::Halted(halted));
+    }
+    is_news
+}
+
+/// Whether a server that an outage has go off is not off yet, and may still heed the wish.
+pub(crate) fn is_going_off(turn: &Turn<'_>, vm: &Vm) -> bool {
+    match vm.state {
+        vm::State::Stopping => turn.now.millis_since(vm.changed_at) < HEEDS_MS,
+        vm::State::Stopped | vm::State::Suspended => false,
+        _ => true,
+    }
+}
+
+/// Whether servers that an outage had go off are on their way to run again.
+pub(crate) fn is_anybody_rising(turn: &Turn<'_>, outage: &Outage) -> bool {
+    let rises = |vm: &Vm| {
+        vm.halt.as_ref().is_some_and(|halt| halt.outage == outage.id)
+            && vm.desired == Desired::Running
+            && vm.state != vm::State::Failed
+            && vm.fault.is_none()
+            && !vm.node().is_some_and(|node| turn.unreachable(node))
+    };
+    turn.snap.vms.values().any(|entry| rises(&entry.value))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,145 @@
+//! Time and choice by themselves, and what is decided of a server half-way.
+
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use watari_contracts::agent::{Passage, Phase, Transfer};
+use watari_model::{
+    Said,
+    migration::{Reason, State as Moved},
+    outage::State,
+    site,
+};
+
+use super::*;
+use crate::core::{
+    Rules,
+    tests::documents::{Documents, at, name, node, put, site as a_site, vm as a_vm},
+};
+
+const MIB: u64 = 1 << 20;
+
+proptest! {
+    #[test]
+    fn nobody_is_past_the_deadline_if_estimates_hold(
+        servers in prop::collection::vec((1_u64..102, 0_u64..60_000), 0..40),
+        all_ms in 0_u64..600_000,
+        stop_ms in 0_u64..60_000,
+    ) {
+        let rules = DeadlineRules { stop_ms, ..DeadlineRules::default() };
+        let mut there: Vec<Candidate> = servers.into_iter().map(|(worth, cost)| Candidate { worth, cost }).collect();
+        let mut now = 0;
+        loop {
+            prop_assert!(now <= all_ms, "somebody is on the way when the power goes");
+            let time = Time::of(all_ms - now, all_ms, &rules);
+            if time.is_up() {
+                prop_assert!(there.is_empty() || now + time.stop_ms <= all_ms, "there is no time left to stop");
+                break;
+            }
+            let chosen = worthiest(&there, time.cross_ms);
+            match chosen.iter().position(|leaves| *leaves) {
+                Some(first) => now += there.remove(first).cost,
+                None => now += time.cross_ms.min(1_000),
+            }
+        }
+    }
+}
+
+/// A campus on battery since the beginning, for two minutes, with one server that is being copied away.
+fn half_way(sent: u64, now: u64) -> (Snapshot, Timestamp) {
+    let (mut docs, mut counter) = (Documents::default(), 0);
+    let mut dark = a_site("myodaiji");
+    dark.apply(site::Change::Told(Supply::Battery, Some(120)), at(0));
+    put(&mut docs.sites, &mut counter, dark, 0);
+    put(&mut docs.sites, &mut counter, a_site("yamate"), 0);
+    put(&mut docs.nodes, &mut counter, node("m1", "myodaiji", 4096), 0);
+    put(&mut docs.nodes, &mut counter, node("y1", "yamate", 4096), 0);
+    let mut mail = a_vm("mail", 128);
+    mail.apply(vm::Change::Granted(name("m1")), at(0)).unwrap();
+    mail.apply(vm::Change::SeenRunning, at(0)).unwrap();
+    let id: MigrationId = "mail-1".parse().unwrap();
+    mail.apply(vm::Change::MigrationBegan { id: id.clone(), to: name("y1") }, at(0)).unwrap();
+    let outage = outage();
+    let migration = Migration {
+        v: 1,
+        id: id.clone(),
+        vm: mail.name.clone(),
+        from: name("m1"),
+        to: name("y1"),
+        reason: Reason::Evacuation,
+        outage: Some(outage.id.clone()),
+        state: Moved::Copying,
+        request_id: None,
+        cancel_asked: false,
+        measured: None,
+        fault: None,
+        created_at: at(0),
+        copying_at: Some(at(0)),
+        changed_at: at(0),
+    };
+    put(&mut docs.vms, &mut counter, mail, 0);
+    put(&mut docs.migrations, &mut counter, migration, 0);
+    put(&mut docs.outages, &mut counter, outage, 0);
+    let transfer =
+        Transfer { memory_total: 128 * MIB, memory_sent: sent, memory_left: 128 * MIB - sent, ..Transfer::default() };
+    let passage = Passage {
+        migration: id.clone(),
+        phase: Phase::Copying,
+        transfer: Some(transfer),
+        complaint: None,
+        paused_ms: None,
+        answers: None,
+    };
+    let Documents { vms, migrations, outages, sites, nodes, .. } = docs;
+    let passages = [((name("m1"), id), passage)].into();
+    (Snapshot { vms, migrations, outages, sites, nodes, passages, ..Snapshot::default() }, at(now))
+}
+
+fn outage() -> Outage {
+    let scope = Scope::Site("myodaiji".parse().unwrap());
+    Outage::begun("myodaiji-1".parse().unwrap(), scope, String::new(), at(0))
+}
+
+/// Who has go off, and how.
+fn halted(sent: u64, now: u64) -> Vec<(String, Way)> {
+    let (snap, now) = half_way(sent, now);
+    let rules = Rules::default();
+    let mut turn = Turn::new(&snap, &rules, now);
+    let time = time(&turn, &outage()).unwrap();
+    halt(&mut turn, &outage(), time);
+    let of = |action: &Action| match action {
+        Action::StoreVm { vm, .. } => vm.halt.as_ref().map(|halt| (vm.name.to_string(), halt.way)),
+        other => panic!("{other:?}"),
+    };
+    turn.actions.iter().filter_map(of).collect()
+}
+
+#[test]
+fn a_copy_that_will_not_arrive_is_called_back_once_the_link_has_shown_how_slow_it_is() {
+    assert!(halted(64 * MIB, 10_000).is_empty(), "it has half of it behind itself");
+    assert!(halted(2 * MIB, 4_000).is_empty(), "a copy begins slowly");
+    assert_eq!(halted(8 * MIB, 10_000), [("mail".to_owned(), Way::Suspend)]);
+    assert_eq!(halted(64 * MIB, 87_000), [("mail".to_owned(), Way::Suspend)], "time is up");
+}
+
+#[test]
+fn a_server_is_held_by_its_own_outage_where_that_goes_dark_and_only_until_it_is_over() {
+    let held = |state: State, on: &str, by: &str| {
+        let (mut snap, now) = half_way(0, 0);
+        let mut dark = (*snap.outages["myodaiji-1"]).clone();
+        dark.value.state = state;
+        snap.outages = Arc::new([("myodaiji-1".to_owned(), Arc::new(dark))].into());
+        let mut mail = a_vm("mail", 128);
+        mail.apply(vm::Change::Granted(name(on)), at(0)).unwrap();
+        let fault = Refusal::NoTime { vm: "mail".to_owned(), detail: Said::both("1") };
+        mail.halt = Some(Halt { outage: by.parse().unwrap(), way: Way::ShutDown, fault, since: at(0) });
+        let rules = Rules::default();
+        Turn::new(&snap, &rules, now).is_held(&mail)
+    };
+    assert!(held(State::Evacuating, "m1", "myodaiji-1") && held(State::Evacuated, "m1", "myodaiji-1"));
+    for over in [State::Returning, State::Completed, State::Cancelled] {
+        assert!(!held(over, "m1", "myodaiji-1"), "{over:?}");
+    }
+    assert!(!held(State::Evacuated, "y1", "myodaiji-1"), "it has left after all");
+    assert!(!held(State::Evacuated, "m1", "myodaiji-9"), "that outage is forgotten");
+}

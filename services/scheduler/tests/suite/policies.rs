@@ -1,0 +1,44 @@
+//! What becomes of a server when it has to leave or goes off: said when it is made, and changed at any time.
+
+use crate::support::{Cloud, create};
+use watari_contracts::scheduler::{CreateVm, DeleteVm, EditVm};
+use watari_model::{
+    Refusal,
+    vm::{Evacuate, Restart},
+};
+
+fn edit(name: &str) -> EditVm {
+    EditVm { request_id: None, name: name.parse().unwrap(), restart: None, priority: None, evacuate: None }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_servers_policies_are_changed_each_by_itself_and_hold_at_once() {
+    let cloud = Cloud::start().await;
+    let made = CreateVm { restart: Restart::Never, start: false, ..create("mail") };
+    let made = cloud.ask(&made).await.unwrap();
+    assert_eq!((made.restart, made.priority, made.evacuate), (Restart::Never, 0, Evacuate::Live));
+    let wanted = EditVm { request_id: Some("e1".to_owned()), priority: Some(90), ..edit("mail") };
+    for time in ["once", "twice"] {
+        let edited = cloud.ask(&wanted).await.unwrap();
+        let policies = (edited.restart, edited.priority, edited.evacuate);
+        assert_eq!(policies, (Restart::Never, 90, Evacuate::Live), "{time}");
+    }
+    let other = EditVm { restart: Some(Restart::Always), evacuate: Some(Evacuate::Stay), ..edit("mail") };
+    cloud.ask(&other).await.unwrap();
+    let vm = cloud.vm("mail").await;
+    assert_eq!((vm.restart, vm.priority, vm.evacuate), (Restart::Always, 90, Evacuate::Stay));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_changes_nothing_or_cannot_be_is_refused() {
+    let cloud = Cloud::start().await;
+    cloud.running("mail", "myodaiji").await;
+    assert!(matches!(cloud.ask(&edit("mail")).await, Err(Refusal::Malformed { .. })));
+    let too_high = EditVm { priority: Some(101), ..edit("mail") };
+    assert!(matches!(cloud.ask(&too_high).await, Err(Refusal::OutOfRange { .. })));
+    let nobody = EditVm { priority: Some(1), ..edit("nobody") };
+    assert!(matches!(cloud.ask(&nobody).await, Err(Refusal::VmUnknown { .. })));
+    cloud.ask(&DeleteVm { request_id: None, name: "mail".parse().unwrap() }).await.unwrap();
+    let late = EditVm { priority: Some(1), ..edit("mail") };
+    assert!(matches!(cloud.ask(&late).await, Err(Refusal::VmState { .. } | Refusal::VmUnknown { .. })));
+}
