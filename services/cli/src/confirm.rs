@@ -1,13 +1,21 @@
-//! Asking before something is lost, where a person is there to answer.
+//! Asking before something is lost. Where nobody is there to answer, such as in a script, `--yes` has to say so.
 
 use std::io::{BufRead, IsTerminal, Write};
 
-use crate::{Context, failure::Failure, lang::Lang, options::Consent, texts::words::Word};
+use watari_contracts::Request;
 
-/// Asks `question` and goes on if the person says yes, or if there is no person.
+use crate::{
+    Context,
+    failure::Failure,
+    lang::Lang,
+    options::Consent,
+    texts::{faults::Fault, words::Word},
+};
+
+/// Asks `question` and goes on if the person says yes, or has said so beforehand.
 ///
 /// # Errors
-/// [`Failure::Silent`] if they do not want it.
+/// [`Failure::Silent`] if they do not want it, [`Fault::Unconfirmed`] if nobody is there.
 pub fn confirm(ctx: &Context, consent: Consent, question: &str) -> Result<(), Failure> {
     asked(ctx.out.lang, consent, question)
 }
@@ -17,9 +25,35 @@ pub fn confirm(ctx: &Context, consent: Consent, question: &str) -> Result<(), Fa
 /// # Errors
 /// As [`confirm`].
 pub fn asked(lang: Lang, consent: Consent, question: &str) -> Result<(), Failure> {
-    if consent.yes || !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
+    if consent.yes {
         return Ok(());
     }
+    somebody(question)?;
+    answered(lang, question)
+}
+
+/// As [`confirm`], once `there` has been answered: nobody is asked about what does not exist.
+///
+/// # Errors
+/// As [`confirm`], and what is answered to `there`.
+pub async fn confirm_of<R: Request>(ctx: &Context, consent: Consent, there: &R, question: &str) -> Result<(), Failure> {
+    if consent.yes {
+        return Ok(());
+    }
+    somebody(question)?;
+    ctx.session.ask(there).await?;
+    answered(ctx.out.lang, question)
+}
+
+/// Whether a person sees the question and can answer it.
+fn somebody(question: &str) -> Result<(), Fault> {
+    if std::io::stdin().is_terminal() && std::io::stderr().is_terminal() {
+        return Ok(());
+    }
+    Err(Fault::Unconfirmed { question: question.to_owned() })
+}
+
+fn answered(lang: Lang, question: &str) -> Result<(), Failure> {
     let _ = write!(std::io::stderr(), "{question} [y/N] ");
     let mut answer = String::new();
     let read = std::io::stdin().lock().read_line(&mut answer);

@@ -18,10 +18,10 @@ use watari_model::Said;
 use crate::{
     Context,
     failure::Failure,
-    format, input,
+    format, input, known,
     lang::Lang,
     out::{Column, Format, Row},
-    texts::{states, words::Word},
+    texts::{happenings, states, words::Word},
 };
 
 /// Of so many documents the last is kept, so that a change can be told as what changed.
@@ -75,8 +75,13 @@ impl Events {
                 ended = self.follow(ctx) => return ended,
             }
         }
+        let (kind, name) = (self.kind.clone(), self.name.clone());
         let request = ListEvents { bucket: self.kind, key: self.name, limit: self.limit };
-        ctx.out.list(&ctx.session.ask(&request).await?.events)
+        let events = ctx.session.ask(&request).await?.events;
+        if let Some(kind) = kind {
+            known::check_if(&ctx.session, !events.is_empty(), &kind, name.as_deref()).await?;
+        }
+        ctx.out.list(&events)
     }
 
     /// A kind that is none would be waited for without end.
@@ -129,6 +134,7 @@ fn show(ctx: &Context, live: Live) -> Result<(), Failure> {
         Format::Table | Format::Wide => {
             let Event { at, bucket, summary, .. } = live.event;
             let kind = states::shown(ctx.out.lang, &bucket);
+            let summary = happenings::told(ctx.out.lang, &summary);
             ctx.out.text(&format!("{}  {kind:<11} {summary}", format::moment(at)))
         }
     }
@@ -211,7 +217,8 @@ impl Row for Event {
     }
 
     fn cells(&self, lang: Lang) -> Vec<String> {
-        vec![format::moment(self.at), states::shown(lang, &self.bucket), self.key.clone(), self.summary.clone()]
+        let (kind, summary) = (states::shown(lang, &self.bucket), happenings::told(lang, &self.summary));
+        vec![format::moment(self.at), kind, self.key.clone(), summary]
     }
 
     fn details(&self, lang: Lang) -> Vec<(Word, String)> {
@@ -220,7 +227,7 @@ impl Row for Event {
             (Word::Bucket, states::shown(lang, &self.bucket)),
             (Word::Name, self.key.clone()),
             (Word::Revision, self.revision.to_string()),
-            (Word::Summary, self.summary.clone()),
+            (Word::Summary, happenings::told(lang, &self.summary)),
         ]
     }
 

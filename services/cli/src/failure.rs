@@ -66,6 +66,10 @@ impl Failure {
             Self::Refused(body) if matches!(body.refusal, Refusal::NoAnswer { .. } | Refusal::NotPrimary { .. }) => {
                 UNREACHABLE
             }
+            // The service knows better what makes sense, and says it in the same words.
+            Self::Refused(body) if matches!(body.refusal, Refusal::OutOfRange { .. } | Refusal::BadName { .. }) => {
+                USAGE
+            }
             Self::Refused(_) | Self::Fault(_) => FAILED,
             Self::Mistyped(_) => USAGE,
             Self::Own(fault) => fault.exit(),

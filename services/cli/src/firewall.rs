@@ -11,7 +11,7 @@ use watari_model::{
 
 use crate::{
     Context,
-    confirm::confirm,
+    confirm::confirm_of,
     failure::Failure,
     format, input,
     lang::Lang,
@@ -139,7 +139,8 @@ impl Verb {
             }
             Self::Delete(Delete { name, consent }) => {
                 let request = DeleteFirewall { name: input::name(&name)? };
-                confirm(ctx, consent, &words::delete_firewall(ctx.out.lang, &name))?;
+                let there = GetFirewall { name: request.name.clone() };
+                confirm_of(ctx, consent, &there, &words::delete_firewall(ctx.out.lang, &name)).await?;
                 ctx.out.gone(&session.ask(&request).await?, &name)
             }
         }

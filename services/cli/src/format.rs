@@ -1,7 +1,7 @@
 //! Sizes, times and shares as people read them.
 
-use time::{UtcOffset, macros::format_description};
-use watari_model::{Timestamp, vm::Size};
+use jiff::tz::{Offset, TimeZone};
+use watari_model::{Said, Timestamp, said, vm::Size};
 
 /// A size with a binary unit and three digits: `134 MiB`, `1.50 GiB`.
 #[must_use]
@@ -39,11 +39,31 @@ pub fn millis(millis: u64) -> String {
     }
 }
 
-/// A moment in UTC, to the second.
+/// How long something has lasted, in whole seconds, as sentences have it: `29 s`, `2 min 05 s`, `1 h 02 min`.
+#[must_use]
+pub fn lasting(millis: u64) -> Said {
+    let (seconds, minutes, hours) = ((millis / 1000).max(1), millis / 60_000, millis / 3_600_000);
+    let (second, minute) = (seconds % 60, minutes % 60);
+    match (hours, minutes) {
+        (0, 0) => said!("{seconds} s", "{seconds} 秒"),
+        (0, _) => said!("{minutes} min {second:02} s", "{minutes} 分 {second:02} 秒"),
+        _ => said!("{hours} h {minute:02} min", "{hours} 時間 {minute:02} 分"),
+    }
+}
+
+/// A moment in this machine's time zone, to the second, as options take it again: `2026-11-23 18:00:04+09:00`.
 #[must_use]
 pub fn moment(at: Timestamp) -> String {
-    let form = format_description!("[year]-[month]-[day] [hour]:[minute]:[second]Z");
-    at.0.to_offset(UtcOffset::UTC).format(&form).unwrap_or_else(|_| at.0.to_string())
+    moment_in(at, TimeZone::system())
+}
+
+/// The same in a zone.
+#[must_use]
+pub fn moment_in(at: Timestamp, zone: TimeZone) -> String {
+    let Ok(moment) = jiff::Timestamp::from_nanosecond(at.0.unix_timestamp_nanos()) else { return at.0.to_string() };
+    let there = moment.to_zoned(zone);
+    let form = if there.offset() == Offset::UTC { "%Y-%m-%d %H:%M:%SZ" } else { "%Y-%m-%d %H:%M:%S%:z" };
+    there.strftime(form).to_string()
 }
 
 /// How much of `total` is `done`, in whole percent; nothing of nothing is all.
@@ -62,8 +82,15 @@ mod tests {
         let sizes = [0, 999, 1000, 140_509_184, 1_610_612_736, u64::MAX].map(bytes);
         assert_eq!(sizes, ["0 B", "999 B", "0.98 KiB", "134 MiB", "1.50 GiB", "16384 PiB"]);
         let times = [24, 3_250, 59_999, 125_000, 3_725_000].map(millis);
+        let lasted = [400, 29_400, 125_000, 3_725_000].map(|ms| lasting(ms).ja);
+        assert_eq!(lasted, ["1 秒", "29 秒", "2 分 05 秒", "1 時間 02 分"]);
         assert_eq!(times, ["24 ms", "3.2 s", "59.9 s", "2 min 05 s", "1 h 02 min"]);
         assert_eq!([percent(0, 0), percent(1, 3), percent(5, 4), percent(u64::MAX, u64::MAX)], [100, 33, 100, 100]);
-        assert_eq!(moment(Timestamp(time::OffsetDateTime::UNIX_EPOCH)), "1970-01-01 00:00:00Z");
+        let epoch = Timestamp(time::OffsetDateTime::UNIX_EPOCH);
+        assert_eq!(moment_in(epoch, TimeZone::UTC), "1970-01-01 00:00:00Z");
+        let japan = TimeZone::get("Asia/Tokyo").unwrap();
+        assert_eq!(moment_in(epoch, japan), "1970-01-01 09:00:00+09:00");
+        let again = crate::input::moment("--from", &moment(epoch), epoch).unwrap();
+        assert_eq!(again, epoch, "what is shown may be typed");
     }
 }

@@ -1,20 +1,21 @@
 //! `watari history`.
 
 use clap::Args;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use watari_chassis::clock;
 use watari_contracts::{
     history::{FieldChange, HistoryChange},
     monitor::ListHistory,
 };
-use watari_model::Said;
+use watari_model::{Said, Timestamp};
 
 use crate::{
     Context,
     failure::Failure,
-    format, input,
+    format, input, known,
     lang::Lang,
     out::{Column, Row, joined, or_dash},
-    texts::words::Word,
+    texts::{happenings, states, words::Word},
 };
 
 /// What can be asked for, and where its documents are.
@@ -33,6 +34,11 @@ const NOUNS: [(&str, &str); 11] = [
 ];
 /// So many changes are shown if nobody says how many.
 const USUAL: u32 = 50;
+/// What is in JSON only.
+const INTERNAL: [&str; 8] =
+    ["inventory.health", "migrations", "reboots", "grant.generation", "leftovers", "layers", "request_id", "v"];
+/// After so many pages of nothing else it is looked no further back.
+const IDLE: u32 = 50;
 /// The most that are asked for at a time.
 const PAGE: u32 = 200;
 /// So many fields of a change are shown in a table; JSON has them all.
@@ -78,28 +84,50 @@ impl History {
         let now = clock::now();
         let past = |field: &str, text: &Option<String>| text.as_ref().map(|t| input::past(field, t, now)).transpose();
         let (bucket, key) = self.what.as_deref().map(place).transpose()?.unwrap_or_default();
-        let mut request = ListHistory {
-            bucket,
-            key,
-            since: past("--since", &self.since)?,
-            until: past("--until", &self.until)?,
-            by: self.by,
-            before: None,
-            limit: None,
-        };
-        let mut changes: Vec<HistoryChange> = Vec::new();
-        loop {
-            let left = self.limit.saturating_sub(u32::try_from(changes.len()).unwrap_or(u32::MAX));
-            request.limit = Some(left.min(PAGE));
-            let page = ctx.session.ask(&request).await?;
-            changes.extend(page.changes);
-            request.before = page.next;
-            if request.before.is_none() || changes.len() as u64 >= u64::from(self.limit) {
-                changes.reverse();
-                return ctx.out.list(&changes);
+        let (since, until) = (past("--since", &self.since)?, past("--until", &self.until)?);
+        if let (Some(begin), Some(end), Some(text)) = (since, until, &self.until) {
+            input::later("--until", text, end, &Said::both("--since"), begin)?;
+        }
+        let request = ListHistory { bucket, key, since, until, by: self.by, before: None, limit: None };
+        let changes = found(ctx, request.clone(), self.limit as usize).await?;
+        if let (Some(bucket), Some(key), true) = (&request.bucket, &request.key, changes.is_empty()) {
+            let ever = ListHistory { bucket: Some(bucket.clone()), key: Some(key.clone()), ..ListHistory::default() };
+            if ctx.session.glance(&ever).await.is_none_or(|page| page.changes.is_empty()) {
+                known::check(&ctx.session, bucket, key).await?;
             }
         }
+        ctx.out.list(&changes)
     }
+}
+
+/// At most so many changes, newest last. People are not shown what services note for themselves alone.
+async fn found(ctx: &Context, mut request: ListHistory, most: usize) -> Result<Vec<HistoryChange>, Failure> {
+    let people = ctx.out.format.is_for_people();
+    let (mut changes, mut idle): (Vec<HistoryChange>, u32) = (Vec::new(), 0);
+    loop {
+        let left = u32::try_from(most.saturating_sub(changes.len())).unwrap_or(u32::MAX);
+        request.limit = Some(if people { PAGE } else { left.min(PAGE) });
+        let (page, before) = (ctx.session.ask(&request).await?, changes.len());
+        changes.extend(page.changes.into_iter().filter(|change| !people || is_news(change)));
+        idle = if changes.len() == before { idle + 1 } else { 0 };
+        request.before = page.next;
+        if request.before.is_none() || changes.len() >= most || idle == IDLE {
+            changes.truncate(most);
+            changes.reverse();
+            return Ok(changes);
+        }
+    }
+}
+
+/// Whether a field is a service's own note: a counter, a measurement, or what only repeats another field.
+fn is_internal(field: &str) -> bool {
+    INTERNAL.iter().any(|own| field.strip_prefix(own).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')))
+}
+
+/// Whether somebody asked for it, or it changed more than services' own notes.
+fn is_news(change: &HistoryChange) -> bool {
+    let nothing_else = !change.fields.is_empty() && change.fields_left_out == 0;
+    change.why.is_some() || !nothing_else || !change.fields.iter().all(|one| is_internal(&one.field))
 }
 
 /// The bucket, and the key if one is named. Keys may have slashes in no bucket.
@@ -113,17 +141,23 @@ fn place(what: &str) -> Result<(Option<String>, Option<String>), Failure> {
     Ok((Some((*bucket).to_owned()), name))
 }
 
-fn short(value: Option<&String>) -> String {
+/// A value as people read it: a state's word, or a moment in their own time.
+fn short(lang: Lang, value: Option<&String>) -> String {
     let Some(value) = value else { return "-".to_owned() };
+    if let Ok(at) = OffsetDateTime::parse(value, &Rfc3339) {
+        return format::moment(Timestamp(at));
+    }
+    let value = states::shown(lang, value);
     let cut: String = value.chars().take(LONGEST).collect();
     if cut.len() < value.len() { format!("{cut}…") } else { cut }
 }
 
-fn told(change: &HistoryChange, most: usize) -> String {
-    let lines = change.fields.iter().take(most).map(|FieldChange { field, before, after }| {
-        format!("{field}: {} → {};", short(before.as_ref()), short(after.as_ref()))
+fn told(change: &HistoryChange, most: usize, lang: Lang) -> String {
+    let shown: Vec<&FieldChange> = change.fields.iter().filter(|one| !is_internal(&one.field)).collect();
+    let lines = shown.iter().take(most).map(|FieldChange { field, before, after }| {
+        format!("{field}: {} → {};", short(lang, before.as_ref()), short(lang, after.as_ref()))
     });
-    let more = change.fields.len().saturating_sub(most) as u64 + u64::from(change.fields_left_out);
+    let more = shown.len().saturating_sub(most) as u64 + u64::from(change.fields_left_out);
     let more = (more > 0).then(|| format!("+{more}"));
     joined(lines.chain(more)).trim_end_matches(';').to_owned()
 }
@@ -141,27 +175,27 @@ impl Row for HistoryChange {
         ]
     }
 
-    fn cells(&self, _: Lang) -> Vec<String> {
+    fn cells(&self, lang: Lang) -> Vec<String> {
         vec![
             format::moment(self.at),
             or_dash(self.by.as_ref()),
             or_dash(self.why.as_ref()),
-            self.bucket.clone(),
-            self.summary.clone(),
-            told(self, FIELDS),
+            states::shown(lang, &self.bucket),
+            happenings::told(lang, &self.summary),
+            told(self, FIELDS, lang),
         ]
     }
 
-    fn details(&self, _: Lang) -> Vec<(Word, String)> {
+    fn details(&self, lang: Lang) -> Vec<(Word, String)> {
         vec![
             (Word::Time, format::moment(self.at)),
             (Word::By, or_dash(self.by.as_ref())),
             (Word::Request, or_dash(self.why.as_ref())),
-            (Word::Bucket, self.bucket.clone()),
+            (Word::Bucket, states::shown(lang, &self.bucket)),
             (Word::Name, self.key.clone()),
             (Word::Revision, self.revision.to_string()),
-            (Word::Summary, self.summary.clone()),
-            (Word::BeforeAndAfter, told(self, usize::MAX)),
+            (Word::Summary, happenings::told(lang, &self.summary)),
+            (Word::BeforeAndAfter, told(self, usize::MAX, lang)),
         ]
     }
 
@@ -204,12 +238,30 @@ mod tests {
         let golden = include_str!("../../../shared/contracts/tests/golden/reply.HistoryPage.json");
         let pages: Vec<watari_contracts::monitor::HistoryPage> = serde_json::from_str(golden).unwrap();
         let mut change = pages.into_iter().next().unwrap().changes.remove(0);
-        assert_eq!(told(&change, FIELDS), "pending.memory_mib: - → 1024; +2");
+        assert_eq!(told(&change, FIELDS, Lang::En), "pending.memory_mib: - → 1024; +2");
         change.fields_left_out = 0;
-        assert_eq!(told(&change, FIELDS), "pending.memory_mib: - → 1024");
+        assert_eq!(told(&change, FIELDS, Lang::En), "pending.memory_mib: - → 1024");
         let field = FieldChange { field: "a".to_owned(), before: Some("x".repeat(90)), after: None };
         change.fields = vec![field; 5];
-        assert!(told(&change, FIELDS).ends_with("+2"), "{}", told(&change, FIELDS));
-        assert!(told(&change, FIELDS).len() < 150);
+        assert!(told(&change, FIELDS, Lang::En).ends_with("+2"), "{}", told(&change, FIELDS, Lang::En));
+        assert!(told(&change, FIELDS, Lang::En).len() < 150);
+    }
+    #[test]
+    fn what_services_note_for_themselves_is_no_news_unless_somebody_asked_for_it() {
+        let golden = include_str!("../../../shared/contracts/tests/golden/reply.HistoryPage.json");
+        let pages: Vec<watari_contracts::monitor::HistoryPage> = serde_json::from_str(golden).unwrap();
+        let mut change = pages.into_iter().next().unwrap().changes.remove(0);
+        let field =
+            |field: &str| FieldChange { field: field.to_owned(), before: None, after: Some("stopped".to_owned()) };
+        change.fields = vec![field("inventory.health.fsync_ms"), field("migrations")];
+        (change.why, change.fields_left_out) = (None, 0);
+        assert!(!is_news(&change), "{change:?}");
+        change.fields.push(field("state"));
+        assert!(is_news(&change));
+        assert_eq!(told(&change, FIELDS, Lang::Ja), "state: - → 停止");
+        change.fields = vec![field("migrations")];
+        change.why = Some("vm.migrate".to_owned());
+        assert!(is_news(&change));
+        assert!(!is_internal("migrations_wanted") && is_internal("reboots.asked"));
     }
 }

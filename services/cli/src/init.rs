@@ -35,7 +35,8 @@ const OTHERS: u32 = 0o077;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example, as root on the first front end:
-  watari init campus --site myodaiji=明大寺 --other-site yamate=山手 --address 203.0.113.2
+  watari init campus --site myodaiji=明大寺 --other-site yamate=山手 \\
+    --address 203.0.113.2
   systemctl enable --now watari-front.target
   watari token create --role node
 

@@ -6,7 +6,7 @@ use std::{fs::File, io::Read, str::FromStr};
 use time::OffsetDateTime;
 use watari_model::{NotAName, Refusal, Said, Timestamp, said};
 
-use crate::{failure::Failure, options::millis, texts::faults::Fault};
+use crate::{failure::Failure, format, options::millis, texts::faults::Fault};
 
 /// Further ahead than any moment that a service takes, and near enough to be counted.
 const MOST_AHEAD_MS: u64 = 10 * 366 * 86_400_000;
@@ -84,6 +84,18 @@ pub fn past(field: &str, text: &str, now: Timestamp) -> Result<Timestamp, Failur
     read.ok_or_else(|| out_of_range(field, forms(), text))
 }
 
+/// That a moment comes after another one, which has a name: an option, or *now*.
+///
+/// # Errors
+/// As [`value`].
+pub fn later(field: &str, text: &str, at: Timestamp, than: &Said, other: Timestamp) -> Result<(), Failure> {
+    if at > other {
+        return Ok(());
+    }
+    let (en, ja, other) = (&than.en, &than.ja, format::moment(other));
+    Err(out_of_range(field, said!("a moment after {en} ({other})", "{ja} ({other}) より後の日時"), text))
+}
+
 /// When a day begins here.
 fn day(text: &str) -> Option<Timestamp> {
     let date: jiff::civil::Date = text.parse().ok().filter(|_| text.len() == "YYYY-MM-DD".len())?;
@@ -116,16 +128,16 @@ pub fn pair(field: &str, text: &str) -> Result<(String, String), Failure> {
 /// The text of a file, or of standard input for `-`, as far as `most` bytes.
 ///
 /// # Errors
-/// [`Fault::File`] if it cannot be read or is no UTF-8.
+/// [`Fault::FileUnknown`], [`Fault::FileUnread`] or [`Fault::FileNotText`].
 pub fn text(file: &str, most: usize) -> Result<String, Failure> {
-    let unusable = |detail: String| Fault::File { path: file.to_owned(), detail };
+    let unread = |error: std::io::Error| Fault::unread(file, &error);
     let source: Box<dyn Read> = match file {
         "-" => Box::new(std::io::stdin().lock()),
-        path => Box::new(File::open(path).map_err(|e| unusable(e.to_string()))?),
+        path => Box::new(File::open(path).map_err(unread)?),
     };
     let mut bytes = Vec::new();
-    source.take(most as u64).read_to_end(&mut bytes).map_err(|e| unusable(e.to_string()))?;
-    String::from_utf8(bytes).map_err(|_| unusable("it is not UTF-8 text".to_owned()).into())
+    source.take(most as u64).read_to_end(&mut bytes).map_err(unread)?;
+    String::from_utf8(bytes).map_err(|_| Fault::FileNotText { path: file.to_owned() }.into())
 }
 
 #[cfg(test)]
@@ -172,6 +184,19 @@ mod tests {
             "2026-12-01T08:00[Asia/Tokyo]",
         ] {
             assert!(moment("from", text, now).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_ends_before_it_begins_is_refused_by_the_options_own_name() {
+        let (from, until) = (at("2026-11-28T12:00:00Z"), at("2026-11-29T12:00:00Z"));
+        let than = Said::both("--from");
+        assert!(later("--to", "x", until, &than, from).is_ok());
+        for moment in [from, from.minus_millis(1)] {
+            let refused = later("--to", "1d", moment, &than, from).unwrap_err();
+            assert_eq!(refused.exit(), crate::failure::USAGE);
+            let told = refused.rendered(crate::lang::Lang::En);
+            assert!(told.cause.contains("--to") && told.remedy.contains("after --from"), "{told:?}");
         }
     }
 

@@ -6,7 +6,7 @@ use watari_model::key::{Line, MAX_LINE};
 
 use crate::{
     Context,
-    confirm::confirm,
+    confirm::confirm_of,
     failure::Failure,
     format, input,
     lang::Lang,
@@ -84,7 +84,8 @@ impl Verb {
             Self::Show(Which { name }) => ctx.out.show(&session.ask(&GetKey { name: input::name(&name)? }).await?),
             Self::Delete(Delete { name, consent }) => {
                 let request = DeleteKey { name: input::name(&name)? };
-                confirm(ctx, consent, &words::delete_key(ctx.out.lang, &name))?;
+                let there = GetKey { name: request.name.clone() };
+                confirm_of(ctx, consent, &there, &words::delete_key(ctx.out.lang, &name)).await?;
                 ctx.out.gone(&session.ask(&request).await?, &name)
             }
         }

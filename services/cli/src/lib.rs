@@ -21,6 +21,7 @@ pub mod init;
 pub mod input;
 pub mod join;
 pub mod key;
+pub mod known;
 pub mod lang;
 pub mod manual;
 pub mod migration;
@@ -51,10 +52,13 @@ use lang::Lang;
 use options::{Options, Verb};
 use out::Out;
 use session::Session;
-use texts::{faults::Fault, hints, words::Word};
+use texts::{faults::Fault, hints, parsing, words::Word};
 
 /// Exit status when the person broke it off: 128 and the number of SIGINT.
 const INTERRUPTED: u8 = 130;
+
+/// Commands that are for packages, and not for people.
+const HIDDEN: [&str; 1] = ["manual"];
 
 /// What every verb is handed.
 pub struct Context {
@@ -67,11 +71,18 @@ pub struct Context {
 /// The whole program.
 #[must_use]
 pub fn main() -> ExitCode {
-    let options = match parsed() {
+    let lang = Lang::of_words(std::env::args_os()).unwrap_or_else(Lang::of_environment);
+    let options = match parsed(lang) {
         Ok(options) => options,
         Err(told) => {
-            // Help that nobody reads to its end is no failure.
-            let _ = told.print();
+            let told = parsing::without_hidden(told, &HIDDEN);
+            match parsing::japanese(&told).filter(|_| lang == Lang::Ja) {
+                Some(text) => out::say(&text),
+                // Help that nobody reads to its end is no failure.
+                None => {
+                    let _ = told.print();
+                }
+            }
             return ExitCode::from(u8::try_from(told.exit_code()).unwrap_or(failure::USAGE));
         }
     };
@@ -86,8 +97,7 @@ pub fn main() -> ExitCode {
 }
 
 /// What is typed, or what the parser has to say: also help, in the person's language.
-fn parsed() -> Result<Options, clap::Error> {
-    let lang = Lang::of_words(std::env::args_os()).unwrap_or_else(Lang::of_environment);
+fn parsed(lang: Lang) -> Result<Options, clap::Error> {
     if lang == Lang::En {
         return Options::try_parse();
     }

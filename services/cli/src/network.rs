@@ -8,7 +8,7 @@ use watari_model::{Said, network::Kind};
 
 use crate::{
     Context,
-    confirm::confirm,
+    confirm::confirm_of,
     failure::Failure,
     format, input,
     lang::Lang,
@@ -58,8 +58,10 @@ pub struct Delete {
     group = ArgGroup::new("kind").required(true).args(["provider", "overlay"]),
     after_help = "\
 Examples:
-  watari network create campus --provider --cidr 203.0.113.0/24 --range 203.0.113.100-203.0.113.199
-  watari network create lab --overlay --cidr 10.1.0.0/16 --range 10.1.0.10-10.1.255.250"
+  watari network create campus --provider --cidr 203.0.113.0/24 \\
+    --range 203.0.113.100-203.0.113.199
+  watari network create lab --overlay --cidr 10.1.0.0/16 \\
+    --range 10.1.0.10-10.1.255.250"
 )]
 pub struct Create {
     /// Its name
@@ -103,7 +105,8 @@ impl Verb {
             Self::Show(Which { name }) => ctx.out.show(&session.ask(&GetNetwork { name: input::name(&name)? }).await?),
             Self::Delete(Delete { name, consent }) => {
                 let request = DeleteNetwork { name: input::name(&name)? };
-                confirm(ctx, consent, &words::delete_network(ctx.out.lang, &name))?;
+                let there = GetNetwork { name: request.name.clone() };
+                confirm_of(ctx, consent, &there, &words::delete_network(ctx.out.lang, &name)).await?;
                 ctx.out.gone(&session.ask(&request).await?, &name)
             }
         }

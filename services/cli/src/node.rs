@@ -16,9 +16,9 @@ use watari_model::{
 
 use crate::{
     Context,
-    confirm::confirm,
+    confirm::confirm_of,
     failure::Failure,
-    format, input,
+    format, input, known,
     lang::Lang,
     options::{Consent, Waiting},
     out::{Column, Row, joined},
@@ -49,7 +49,8 @@ pub enum Verb {
     #[command(after_help = "\
 Examples:
   watari node drain m1 --wait
-  watari outage list          # it is an outage of one node, which can be called off:
+  # It is an outage of one node, which can be called off:
+  watari outage list
   watari outage cancel m1-1")]
     Drain(Drain),
     /// Say that a lost node is off: you have looked, or cut its power
@@ -139,7 +140,8 @@ impl Verb {
             }
             Self::ConfirmOff(Gone { name, consent }) => {
                 let request = ConfirmNodeOff { name: input::name(&name)?, by: login() };
-                confirm(ctx, consent, &losses::node_is_off(ctx.out.lang, &name))?;
+                let there = GetNode { name: request.name.clone() };
+                confirm_of(ctx, consent, &there, &losses::node_is_off(ctx.out.lang, &name)).await?;
                 ctx.out.row(&session.ask(&request).await?)
             }
             Self::Power(power) => power.run(ctx).await,
@@ -153,7 +155,8 @@ impl Gone {
     async fn remove(self, ctx: &Context) -> Result<(), Failure> {
         let Self { name, consent } = self;
         let request = RemoveNode { name: input::name(&name)?, by: login() };
-        confirm(ctx, consent, &losses::remove_node(ctx.out.lang, &name))?;
+        let there = GetNode { name: request.name.clone() };
+        confirm_of(ctx, consent, &there, &losses::remove_node(ctx.out.lang, &name)).await?;
         let until = Waiting { wait: true, wait_timeout: Some(ctx.session.patience()) };
         let done = wait::until(until, async || {
             let told = ctx.session.ask(&request).await?;
@@ -179,6 +182,7 @@ impl List {
     async fn run(self, ctx: &Context) -> Result<(), Failure> {
         let request = ListNodes { site: input::name_if(self.site.as_deref())?, ..ListNodes::default() };
         let nodes = ctx.session.pages(request, |page| (page.nodes, page.next), |r, after| r.after = after).await?;
+        known::check_if(&ctx.session, !nodes.is_empty(), "sites", self.site.as_deref()).await?;
         if !ctx.out.format.is_for_people() || nodes.is_empty() {
             return ctx.out.list(&nodes);
         }
@@ -305,7 +309,7 @@ fn details(node: &NodeView, drain: Option<State>, lang: Lang) -> Vec<(Word, Stri
         (Word::Site, node.site.to_string()),
         (Word::State, state(node, drain, lang)),
         (Word::Cordoned, if node.cordoned { Word::Yes } else { Word::No }.text(lang).to_owned()),
-        (Word::Silent, format::millis(node.silent_ms)),
+        (Word::Silent, words::ago(lang, node.silent_ms)),
         (Word::Vcpus, format!("{}/{}", node.vcpus_used, node.vcpus_total)),
         (Word::Memory, format!("{}/{} MiB", node.memory_mib_used, node.memory_mib_total)),
         (Word::Disk, format!("{} GiB", node.disk_gib_total)),

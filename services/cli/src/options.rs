@@ -18,7 +18,8 @@ use crate::{
     after_help = "\
 Examples:
   watari image import mini.qcow2 --name mini --wait
-  watari network create campus --provider --cidr 203.0.113.0/24 --range 203.0.113.100-203.0.113.199
+  watari network create campus --provider --cidr 203.0.113.0/24 \\
+    --range 203.0.113.100-203.0.113.199
   watari vm create mail --image mini --network campus --site myodaiji --wait
   watari site evacuate myodaiji --wait
 
@@ -114,7 +115,7 @@ impl Waiting {
 /// Whether to ask before something is lost.
 #[derive(Clone, Copy, Debug, Args)]
 pub struct Consent {
-    /// Do not ask
+    /// Do not ask; without it nothing is done where nobody can be asked, as in a script
     #[arg(short, long)]
     pub yes: bool,
 }

@@ -7,7 +7,7 @@ use watari_model::network::Port;
 use crate::{
     Context,
     failure::Failure,
-    format, input,
+    format, input, known,
     lang::Lang,
     out::{Column, Row},
     texts::words::Word,
@@ -38,6 +38,7 @@ impl Verb {
         let Self::List(List { network }) = self;
         let request = ListPorts { network: input::name_if(network.as_deref())?, ..ListPorts::default() };
         let mut ports = ctx.session.pages(request, |page| (page.ports, page.next), |r, after| r.after = after).await?;
+        known::check_if(&ctx.session, !ports.is_empty(), "networks", network.as_deref()).await?;
         ports.sort_by(|a, b| (&a.network, a.address).cmp(&(&b.network, b.address)));
         ctx.out.list(&ports)
     }

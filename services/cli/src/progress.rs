@@ -74,11 +74,11 @@ impl Progress {
             // Not measured yet.
             return self.doing(name, text);
         }
-        self.at(name, format::percent(done, total), done, total, text);
+        self.at(name, "", format::percent(done, total), (done, total), text);
     }
 
-    /// As [`Progress::moving`], of one part of the work, and never back within it: where more turns out to be
-    /// left, the bar stands still for a while.
+    /// As [`Progress::moving`], of one part of the work, which is named, and never back within it: where more turns
+    /// out to be left, the bar stands still for a while.
     pub fn climbing(&mut self, name: &str, part: &str, done: u64, total: u64, text: &str) {
         if total == 0 {
             return self.doing(name, text);
@@ -88,18 +88,19 @@ impl Progress {
         part.clone_into(climbed);
         *most = format::percent(done, total).max(before);
         let percent = *most;
-        self.at(name, percent, done, total, text);
+        self.at(name, part, percent, (done, total), text);
     }
 
-    fn at(&mut self, name: &str, percent: u64, done: u64, total: u64, text: &str) {
+    fn at(&mut self, name: &str, part: &str, percent: u64, (done, total): (u64, u64), text: &str) {
         let shown = self.shown(name);
+        let sizes = format!("{}/{}", format::bytes(done), format::bytes(total));
         if let Some(bar) = &shown.bar {
             bar.set_style(style("{prefix:16} {bar:30} {percent:>3} %  {msg}"));
             bar.set_length(100);
             bar.set_position(percent);
-            bar.set_message(format!("{}/{}  {text}", format::bytes(done), format::bytes(total)));
+            bar.set_message(format!("{part} {sizes}  {text}").trim().to_owned());
         } else if percent.abs_diff(shown.percent) >= STEP || (percent != shown.percent && shown.at.elapsed() >= QUIET) {
-            out::say(&format!("{name}: {percent} % ({}/{}, {text})", format::bytes(done), format::bytes(total)));
+            out::say(&line(name, part, percent, &sizes, text));
             shown.percent = percent;
             shown.at = Instant::now();
         }
@@ -160,6 +161,13 @@ impl Drop for Progress {
     }
 }
 
+/// `mail: memory 52 % (100 MiB/192 MiB, copying m1 -> y1)`, as far as each is known.
+fn line(name: &str, part: &str, percent: u64, sizes: &str, text: &str) -> String {
+    let part = if part.is_empty() { String::new() } else { format!("{part} ") };
+    let text = if text.is_empty() { String::new() } else { format!(", {text}") };
+    format!("{name}: {part}{percent} % ({sizes}{text})")
+}
+
 fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("━╸─")
 }
@@ -167,6 +175,12 @@ fn style(template: &str) -> ProgressStyle {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_says_what_is_measured_and_nothing_that_is_not_known() {
+        assert_eq!(line("mini", "", 100, "1 MiB/1 MiB", ""), "mini: 100 % (1 MiB/1 MiB)");
+        assert_eq!(line("mail", "memory", 52, "1 MiB/2 MiB", "copying"), "mail: memory 52 % (1 MiB/2 MiB, copying)");
+    }
 
     #[test]
     fn a_part_of_the_work_never_goes_back_and_the_next_one_begins_anew() {

@@ -3,6 +3,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    sync::OnceLock,
     time::Duration,
 };
 
@@ -13,7 +14,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 use watari_chassis::{Bus, BusError, BusSettings, CallError, Initial, Messages, Patience, TraceParent};
-use watari_contracts::Request;
+use watari_contracts::{Request, permissions::LOOKING, scheduler::PlanOutage};
 use watari_model::Refusal;
 
 use crate::{failure::Failure, options::Global, texts::faults::Fault};
@@ -26,6 +27,8 @@ const BACKUP: &str = "/etc/watari/backup.toml";
 const ONE_TRY: Duration = Duration::from_secs(5);
 /// How long a glance waits.
 const GLANCE: Duration = Duration::from_secs(1);
+/// The class of refusals of names that are not known.
+const UNKNOWN: u16 = 404;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// A change of front ends takes a fraction of a second, which must not become more by waiting here.
 const MOST_PAUSE: Duration = Duration::from_millis(250);
@@ -59,7 +62,7 @@ pub struct Session {
     settings: BusSettings,
     bus: OnceCell<Bus>,
     patience: Duration,
-    request_id: Option<String>,
+    request_id: OnceLock<String>,
 }
 
 impl Session {
@@ -95,7 +98,8 @@ impl Session {
                 // A server of this host's own cluster, as a single URL for clients that take no
                 // list: the cluster's other servers serve as well when it is away.
                 if settings.urls.iter().any(|url| file.nats.contains(url)) {
-                    settings.urls.extend(file.nats);
+                    let others = file.nats.into_iter().filter(|url| !settings.urls.contains(url)).collect::<Vec<_>>();
+                    settings.urls.extend(others);
                 }
             }
             None if !file.nats.is_empty() => settings.urls = file.nats,
@@ -104,7 +108,8 @@ impl Session {
         if let Some(path) = &settings.nkey {
             settings.identity = inbox_name(path)?;
         }
-        Ok(Self { settings, bus: OnceCell::new(), patience: global.timeout, request_id: global.request_id.clone() })
+        let request_id = global.request_id.clone().map_or_else(OnceLock::new, OnceLock::from);
+        Ok(Self { settings, bus: OnceCell::new(), patience: global.timeout, request_id })
     }
 
     /// The connection itself.
@@ -130,14 +135,14 @@ impl Session {
     /// The name of this command's request: the person's own, or one that no other has.
     #[must_use]
     pub fn request_id(&self) -> String {
-        self.request_id.clone().unwrap_or_else(|| TraceParent::fresh().trace_id().to_owned())
+        self.request_id.get_or_init(|| TraceParent::fresh().trace_id().to_owned()).clone()
     }
 
     /// Asks until there is an answer or patience is at its end. Repeating is safe: whoever asks
     /// for a change names the request.
     ///
     /// # Errors
-    /// [`Failure::Refused`].
+    /// [`Failure`]: refused, not permitted, or nobody answers.
     pub async fn ask<R: Request>(&self, request: &R) -> Result<R::Reply, Failure> {
         let bus = self.bus().await?;
         let until = Instant::now() + self.patience;
@@ -155,10 +160,29 @@ impl Session {
             };
             match answer {
                 Err(error) if passes(&error) && Instant::now() + pause < until => {}
-                answer => return Ok(answer?),
+                answer => return answer.map_err(|error| self.unanswered(request, error)),
             }
             sleep(pause).await;
             pause = (pause * 2).min(MOST_PAUSE);
+        }
+    }
+
+    /// What the person can do about it: who only looked has changed nothing, and a change may be asked for again under
+    /// the name that it had.
+    fn unanswered<R: Request>(&self, request: &R, error: CallError) -> Failure {
+        let who = match error {
+            CallError::NoAnswer { who, .. } => who,
+            other => return other.into(),
+        };
+        if LOOKING.contains(&R::SUBJECT) || R::SUBJECT == PlanOutage::SUBJECT {
+            return Fault::NobodyAnswers { who }.into();
+        }
+        let written = serde_json::to_value(request).ok();
+        let is_named = written.is_some_and(|fields| fields.get("request_id").is_some_and(|id| id.is_string()));
+        if is_named {
+            Fault::OutcomeUnknown { who, request_id: self.request_id() }.into()
+        } else {
+            Failure::Refused(Box::new(Refusal::NoAnswer { who }.into()))
         }
     }
 
@@ -189,6 +213,17 @@ impl Session {
         self.bus().await.ok()?.request_within(request, GLANCE).await.ok()
     }
 
+    /// Asks once and not for long whether something is there. Who does not answer says nothing of it.
+    ///
+    /// # Errors
+    /// [`Failure::Refused`] if a service says that it knows nothing of that name.
+    pub async fn must_know<R: Request>(&self, request: &R) -> Result<(), Failure> {
+        match self.bus().await?.request_within(request, GLANCE).await {
+            Err(CallError::Refused(body)) if body.refusal.status() == UNKNOWN => Err(Failure::Refused(body)),
+            _ => Ok(()),
+        }
+    }
+
     /// Asks every process that hears `subject`.
     ///
     /// # Errors
@@ -199,6 +234,14 @@ impl Session {
         A: DeserializeOwned,
     {
         self.bus().await?.gather(subject, question, patience).await.map_err(fault)
+    }
+
+    /// Ends when the server has said that this identity may not send something, with its words.
+    ///
+    /// # Errors
+    /// [`Failure`] if there is no connection to be had.
+    pub async fn forbidden(&self) -> Result<String, Failure> {
+        Ok(forbidden(self.bus().await?, "").await)
     }
 
     /// Hears what is published on `subject`.

@@ -30,7 +30,8 @@ pub enum Verb {
     #[command(after_help = "\
 Examples:
   watari site evacuate myodaiji --wait
-  watari site evacuate myodaiji --wait -o json > report.json   # moved[], failed[], makespan_ms, control
+  # moved[], failed[], makespan_ms, control:
+  watari site evacuate myodaiji --wait -o json > report.json
 
 The front end's services and NATS leave last. The exit status is 1 if anything did not move.")]
     Evacuate(Which),

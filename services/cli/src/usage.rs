@@ -4,12 +4,12 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 use watari_chassis::clock;
 use watari_contracts::{history::Usage, monitor::ReportUsage};
-use watari_model::VmName;
+use watari_model::{Said, VmName};
 
 use crate::{
     Context,
     failure::Failure,
-    input,
+    input, known,
     lang::Lang,
     out::{Column, Row},
     texts::words::Word,
@@ -73,15 +73,13 @@ impl Verb {
     pub async fn run(self, ctx: &Context) -> Result<(), Failure> {
         let Self::Report(Report { from, to, vm, csv }) = self;
         let now = clock::now();
-        let request = ReportUsage {
-            from: input::past("--from", &from, now)?,
-            until: input::past("--to", &to, now)?,
-            vm: input::name_if(vm.as_deref())?,
-            after: None,
-            limit: None,
-        };
+        let (begin, end) = (input::past("--from", &from, now)?, input::past("--to", &to, now)?);
+        input::later("--to", &to, end, &Said::both("--from"), begin)?;
+        let request =
+            ReportUsage { from: begin, until: end, vm: input::name_if(vm.as_deref())?, after: None, limit: None };
         let pages = ctx.session.pages(request, |page| (page.servers, page.next), |r, after| r.after = after);
         let used: Vec<Used> = pages.await?.into_iter().map(Used::from).collect();
+        known::check_if(&ctx.session, !used.is_empty(), "vms", vm.as_deref()).await?;
         if csv {
             let lines = std::iter::once(CSV.to_owned()).chain(used.iter().map(Used::csv));
             return ctx.out.text(&lines.collect::<Vec<_>>().join("\n"));

@@ -70,13 +70,13 @@ fn suits_its_kind(wanted: &CreateNetwork) -> Result<(), Refusal> {
     match (wanted.kind, &wanted.segment, wanted.mtu) {
         (Kind::Overlay, Some(segment), _) => {
             let allowed =
-                Said::new("nothing: an overlay network needs no segment", "なし（オーバーレイにセグメントは不要）");
+                Said::new("nothing: an overlay network needs no segment", "なし (オーバーレイにセグメントは不要)");
             refuse("segment", segment.to_string(), allowed)
         }
         (Kind::Provider, _, Some(mtu)) => {
             let allowed = Said::new(
                 "nothing: a provider network has the packet size of the nodes' bridges",
-                "なし（構内のネットワークではノードのブリッジの大きさになります）",
+                "なし (構内のネットワークではノードのブリッジの大きさになります)",
             );
             refuse("mtu", mtu.to_string(), allowed)
         }
@@ -136,7 +136,7 @@ pub(crate) fn overlay<'a>(
             let least = OVERLAY_MTUS.start();
             let allowed = said!(
                 "{least} to {most}, which is what node {node} carries",
-                "{least}～{most}（ノード {node} が運べる大きさまで）"
+                "{least}～{most} (ノード {node} が運べる大きさまで)"
             );
             Err(Refusal::OutOfRange { field: "mtu".to_owned(), value: mtu.to_string(), allowed })
         }
@@ -243,7 +243,7 @@ pub(crate) fn same(a: &Network, b: &Network) -> bool {
 /// wire, so that no address may be handed out by two of them.
 ///
 /// # Errors
-/// [`Refusal::RangeOverlaps`] or [`Refusal::BadRange`].
+/// [`Refusal::RangeOverlaps`], [`Refusal::SubnetsOverlap`] or [`Refusal::BadRange`].
 pub(crate) fn beside(new: &Network, old: &Network) -> Result<(), Refusal> {
     if new.kind == Kind::Overlay || old.kind == Kind::Overlay {
         return apart(new, old);
@@ -276,12 +276,12 @@ fn apart(new: &Network, old: &Network) -> Result<(), Refusal> {
     if !new.cidr.contains(&old.cidr) && !old.cidr.contains(&new.cidr) {
         return Ok(());
     }
-    let (ours, theirs, other) = (new.cidr, old.cidr, &old.name);
-    let detail = said!(
-        "{ours} and {theirs} of network {other} overlap; nodes route both",
-        "{ours} がネットワーク {other} の {theirs} と重なっています（ノードは両方の経路を持ちます）"
-    );
-    Err(Refusal::BadRange { network: new.name.to_string(), detail })
+    Err(Refusal::SubnetsOverlap {
+        network: new.name.to_string(),
+        cidr: new.cidr.to_string(),
+        other: old.name.to_string(),
+        theirs: old.cidr.to_string(),
+    })
 }
 
 /// The machines of a network that are not its servers.

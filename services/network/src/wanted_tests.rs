@@ -124,9 +124,9 @@ fn nodes_route_every_overlay_network_so_that_their_subnets_are_apart() {
     let old = made_overlay("lab", "10.1.0.0/16", "10.1.0.10-10.1.0.99");
     let new = |cidr, range| beside(&made_overlay("second", cidr, range), &old);
     assert_eq!(new("10.2.0.0/24", "10.2.0.10-10.2.0.99"), Ok(()));
-    assert!(matches!(new("10.1.7.0/24", "10.1.7.10-10.1.7.99"), Err(Refusal::BadRange { .. })));
+    assert!(matches!(new("10.1.7.0/24", "10.1.7.10-10.1.7.99"), Err(Refusal::SubnetsOverlap { .. })));
     let within = made("10.1.9.0/24", "10.1.9.10-10.1.9.99").unwrap();
-    assert!(matches!(beside(&within, &old), Err(Refusal::BadRange { .. })), "a campus's own segment too");
+    assert!(matches!(beside(&within, &old), Err(Refusal::SubnetsOverlap { .. })), "a campus's own segment too");
 }
 
 fn node(name: &str, mtu: Option<u32>) -> Node {

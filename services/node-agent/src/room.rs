@@ -85,7 +85,7 @@ impl Room {
                     "node {node} has {available_mib} MiB of memory, {promised_mib} of them promised, and {needed} are needed"
                 ),
                 format!(
-                    "ノード {node} の空きメモリは {available_mib} MiB（うち {promised_mib} MiB は予約済み）で、{needed} MiB が必要です"
+                    "ノード {node} の空きメモリは {available_mib} MiB (うち {promised_mib} MiB は予約済み) で、{needed} MiB が必要です"
                 ),
             );
             return Err(Refusal::NoRoom { vm: vm.to_string(), detail });

@@ -9,7 +9,7 @@ use std::future::Future;
 
 use async_nats::HeaderMap;
 use serde::Deserialize;
-use watari_contracts::history::RESTORE;
+use watari_contracts::{Service, history::RESTORE};
 
 use crate::Context;
 
@@ -57,7 +57,7 @@ impl Act {
                 let says = if says.is_empty() { says } else { format!(" ({says})") };
                 format!("{}@{}{says}", sound(&user), sound(&host))
             }
-            _ => sound(caller.strip_prefix("_INBOX_").unwrap_or("somebody")),
+            _ => process(caller.strip_prefix("_INBOX_").unwrap_or("somebody")),
         };
         Self { by, why: sound(subject.trim_start_matches("watari.v1.").trim_start_matches("watari.")) }
     }
@@ -94,6 +94,17 @@ pub(crate) fn extract(headers: Option<&HeaderMap>) -> (Option<String>, Option<St
     (text(BY), text(WHY))
 }
 
+/// The process whose inbox this is, as it calls itself where it writes for itself: in an inbox dots are dashes.
+fn process(inbox: &str) -> String {
+    const SERVICES: [Service; 5] =
+        [Service::Scheduler, Service::Image, Service::Network, Service::Monitor, Service::NodeAgent];
+    let host = |service: Service| Some((service, inbox.strip_prefix(service.name())?.strip_prefix('-')?));
+    match SERVICES.into_iter().find_map(host) {
+        Some((service, host)) => format!("{}.{}", service.name(), sound(host)),
+        None => sound(inbox),
+    }
+}
+
 /// Text from outside as a header may hold it.
 fn sound(text: &str) -> String {
     let plain = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '@' | ':');
@@ -128,7 +139,9 @@ mod tests {
     #[test]
     fn without_the_servers_word_the_inbox_names_a_process() {
         for unusable in [&["nonsense"][..], &["{}"], &[]] {
-            assert_eq!(by(&asked(unusable), "_INBOX_monitor-m-front"), "monitor-m-front");
+            assert_eq!(by(&asked(unusable), "_INBOX_monitor-m-front"), "monitor.m-front");
+            assert_eq!(by(&asked(unusable), "_INBOX_node-agent-m1"), "node-agent.m1");
+            assert_eq!(by(&asked(unusable), "_INBOX_backup"), "backup");
             assert_eq!(by(&asked(unusable), "_R_"), "somebody");
         }
     }

@@ -162,7 +162,7 @@ fn form(line: &str, error: &ssh_key::Error) -> Said {
     let known = |word: &str| word.starts_with("ssh-") || word.starts_with("ecdsa-") || word.starts_with("sk-");
     if known(first) {
         let first: String = first.chars().take(40).collect();
-        return said!("its {first} part is damaged ({error})", "{first} の部分が壊れています（{error}）");
+        return said!("its {first} part is damaged ({error})", "{first} の部分が壊れています ({error})");
     }
     if line.split_whitespace().any(known) {
         return Said::new(

@@ -17,6 +17,7 @@ pub mod size;
 pub mod timestamp;
 pub mod userdata;
 pub mod vm;
+pub mod word;
 
 pub use document::Document;
 pub use name::{
@@ -24,5 +25,5 @@ pub use name::{
     SegmentName, SiteName, VmName,
 };
 pub use refusal::Refusal;
-pub use said::Said;
+pub use said::{Said, filled};
 pub use timestamp::Timestamp;

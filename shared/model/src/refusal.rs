@@ -7,7 +7,10 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::said::{Said, Words};
+use crate::{
+    said::{Said, Words, filled},
+    word,
+};
 
 /// A cause and its remedy in one language.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -30,8 +33,9 @@ pub enum Retry {
 /// The class of a refusal, numbered as the NATS Services API does (HTTP's classes).
 pub type Status = u16;
 
-fn fill(template: &str, fields: &[(&str, &str)]) -> String {
-    fields.iter().fold(template.to_owned(), |text, (name, value)| text.replace(&format!("{{{name}}}"), value))
+/// A state, or what cannot be done in it, is written in English into messages and documents.
+fn japanese_of<'f>(name: &str, value: &'f str) -> &'f str {
+    if ["state", "wanted"].contains(&name) { word::japanese(value).unwrap_or(value) } else { value }
 }
 
 /// What a field is, if it is not the same text in both languages.
@@ -83,7 +87,7 @@ macro_rules! refusals {
             pub fn english(&self) -> Rendered {
                 match self { $(Self::$variant { $($field),* } => {
                     let fields: &[(&str, &str)] = &[$((stringify!($field), $field.en())),*];
-                    Rendered { cause: fill($en_cause, fields), remedy: fill($en_remedy, fields) }
+                    Rendered { cause: filled($en_cause, fields), remedy: filled($en_remedy, fields) }
                 })* }
             }
 
@@ -91,8 +95,8 @@ macro_rules! refusals {
             #[must_use]
             pub fn japanese(&self) -> Rendered {
                 match self { $(Self::$variant { $($field),* } => {
-                    let fields: &[(&str, &str)] = &[$((stringify!($field), $field.ja())),*];
-                    Rendered { cause: fill($ja_cause, fields), remedy: fill($ja_remedy, fields) }
+                    let fields: &[(&str, &str)] = &[$((stringify!($field), japanese_of(stringify!($field), $field.ja()))),*];
+                    Rendered { cause: filled($ja_cause, fields), remedy: filled($ja_remedy, fields) }
                 })* }
             }
 
@@ -127,7 +131,7 @@ refusals! {
     /// A value is outside what the field takes.
     OutOfRange { field, value, allowed: Said } "request.out-of-range" 400 No
         en "{field} is {value}" "give {field} a value of {allowed}"
-        ja "{field} の値が {value} です" "{field} には {allowed} の値を指定してください";
+        ja "{field} に {value} は指定できません" "{field} には {allowed} を指定してください";
     /// The message is larger than a request may be.
     TooLarge { bytes, limit } "request.too-large" 400 No
         en "the request has {bytes} bytes" "keep requests below {limit} bytes"
@@ -152,7 +156,7 @@ refusals! {
     /// The server's state does not allow it.
     VmState { vm, state, wanted } "vm.state" 409 No
         en "server {vm} is {state}, so that it cannot {wanted}" "look at it with `watari vm show {vm}` and wait, or start or stop it first"
-        ja "サーバ {vm} は現在 {state} のため、{wanted} を実行できません" "`watari vm show {vm}` で状態を確認し、待つか、先に起動または停止してください";
+        ja "サーバ {vm} は現在「{state}」のため、{wanted} を実行できません" "`watari vm show {vm}` で状態を確認し、待つか、先に起動または停止してください";
     /// A migration is under way.
     VmMigrating { vm, migration } "vm.migrating" 409 Later
         en "server {vm} is migrating ({migration})" "wait for it, or cancel it: watari migration cancel {migration}"
@@ -193,7 +197,7 @@ refusals! {
     /// It beats, or did a moment ago.
     NodeNotLost { node, state } "node.not-lost" 409 Later
         en "node {node} is {state}, so that nobody can know it to be off" "wait until it is lost (watari node show {node}); one that is heard is emptied with: watari node drain {node}"
-        ja "ノード {node} は {state} であり、停止しているとは言えません" "lost になるまで待ってください (watari node show {node})。応答のあるノードは watari node drain {node} で空にします";
+        ja "ノード {node} の状態は「{state}」で、停止しているとは言えません" "「応答なし」になるまで待ってください (watari node show {node})。応答のあるノードは watari node drain {node} で空にします";
     /// Nobody has said that it is off.
     NodeNotOff { node } "node.not-off" 409 No
         en "nobody has said that node {node} is off" "look at its power, then: watari node confirm-off {node}"
@@ -325,7 +329,7 @@ refusals! {
     /// Not ready to be used.
     ImageNotReady { image, state } "image.not-ready" 409 Later
         en "image {image} is {state}" "wait until `watari image show {image}` says ready, or import it again if it failed"
-        ja "イメージ {image} は {state} です" "`watari image show {image}` が ready を示すまで待つか、失敗している場合は取り込み直してください";
+        ja "イメージ {image} は {state} です" "`watari image show {image}` の状態が「使用可能」になるまで待つか、失敗している場合は取り込み直してください";
     /// Servers stand on it.
     ImageInUse { image, users } "image.in-use" 409 No
         en "image {image} is used by {users}" "delete those servers first"
@@ -479,6 +483,10 @@ refusals! {
     RangeOverlaps { network, other } "network.range-overlaps" 409 No
         en "the range of network {network} overlaps that of {other}" "choose a range that no other network on the segment uses"
         ja "ネットワーク {network} の範囲は {other} の範囲と重なっています" "同じセグメントのほかのネットワークが使わない範囲を選んでください";
+    /// Nodes route both.
+    SubnetsOverlap { network, cidr, other, theirs } "network.subnets-overlap" 409 No
+        en "the subnet {cidr} of network {network} overlaps {theirs} of network {other}, and nodes route both" "choose another --cidr and a --range inside it; `watari network list` shows which are taken"
+        ja "ネットワーク {network} のサブネット {cidr} は、ネットワーク {other} の {theirs} と重なっています (ノードは両方の経路を持ちます)" "別の --cidr と、その内側の --range を指定してください。使用中のものは `watari network list` で確認できます";
     /// Every address is taken.
     RangeExhausted { network, size } "network.range-exhausted" 507 Later
         en "all {size} addresses of network {network} are in use" "delete servers that are not needed, or make a network with a larger range"
@@ -554,7 +562,7 @@ refusals! {
     /// The agent cannot do that in the present state of the domain.
     AgentState { vm, node, state, wanted } "agent.state" 409 Later
         en "on node {node} the domain of server {vm} is {state}, so that it cannot {wanted}" "the scheduler tries again; look at `watari vm show {vm}`"
-        ja "ノード {node} 上のサーバ {vm} は {state} のため、{wanted} を実行できません" "スケジューラが再試行します。`watari vm show {vm}` で確認してください";
+        ja "ノード {node} 上のサーバ {vm} は「{state}」の状態のため、{wanted} を実行できません" "スケジューラが再試行します。`watari vm show {vm}` で確認してください";
     /// A domain of that name is there, and it is another server's.
     NameTaken { vm, node, uuid } "agent.name-taken" 409 Later
         en "on node {node} the name {vm} belongs to the domain of another server, with UUID {uuid}, that nobody has deleted" "make sure that nobody needs that server, then run on node {node}: virsh undefine {vm}; its disk stays; or give the new server another name"
@@ -573,8 +581,8 @@ refusals! {
         ja "ノード {node} のディスクに空きがありません: {detail}" "エージェントのデータフォルダの空きを増やしてください";
     /// Nobody answered.
     NoAnswer { who } "bus.no-answer" 503 Later
-        en "{who} did not answer in time; whether it acted is not known" "repeat the request: with the same request_id that is safe"
-        ja "{who} から時間内に応答がありませんでした。実行されたかどうかは不明です" "もう一度実行してください。同じ request_id なら安全です";
+        en "{who} did not answer in time; whether it acted is not known" "repeat the request: with the same request_id (--request-id) it is not done twice"
+        ja "{who} から時間内に応答がありませんでした。実行されたかどうかは不明です" "もう一度実行してください。同じ request_id (--request-id) なら二重には実行されません";
     /// The service is there but does not lead.
     NotPrimary { service } "bus.not-primary" 503 Later
         en "this {service} is a standby and another one leads" "repeat the request; it reaches the primary"

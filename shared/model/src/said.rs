@@ -45,6 +45,35 @@ macro_rules! said {
     };
 }
 
+/// Puts fields into their places in a text: `{name}` is where the field `name` stands. Japanese that meets Japanese
+/// stands without the space by which a name is set off.
+#[must_use]
+pub fn filled(template: &str, fields: &[(&str, &str)]) -> String {
+    fields.iter().fold(template.to_owned(), |text, (name, value)| put(&text, &format!("{{{name}}}"), value))
+}
+
+fn put(text: &str, place: &str, value: &str) -> String {
+    let mut parts = text.split(place);
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let before = out.strip_suffix(' ').and_then(|text| text.chars().next_back());
+        if are_japanese(before, value.chars().next()) {
+            out.pop();
+        }
+        out.push_str(value);
+        let after = part.strip_prefix(' ');
+        let is_close = are_japanese(value.chars().next_back(), after.and_then(|text| text.chars().next()));
+        out.push_str(after.filter(|_| is_close).unwrap_or(part));
+    }
+    out
+}
+
+/// Kana, kanji and their punctuation.
+fn are_japanese(one: Option<char>, other: Option<char>) -> bool {
+    let is = |c: char| matches!(c, '\u{3000}'..='\u{30ff}' | '\u{3400}'..='\u{9fff}' | '\u{ff01}'..='\u{ff60}');
+    one.is_some_and(is) && other.is_some_and(is)
+}
+
 /// What fills a place in a refusal's texts.
 pub(crate) trait Words {
     fn en(&self) -> &str;
@@ -75,5 +104,22 @@ impl Words for Said {
     }
     fn of(text: &str) -> Self {
         Self::new(text, text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_set_off_from_japanese_and_japanese_is_not() {
+        let taken = |owner: &str| {
+            filled("アドレス {address} は {owner} が使用中です", &[("address", "10.0.0.1"), ("owner", owner)])
+        };
+        assert_eq!(taken("mail"), "アドレス 10.0.0.1 は mail が使用中です");
+        assert_eq!(taken("サーバ mail"), "アドレス 10.0.0.1 はサーバ mail が使用中です");
+        assert_eq!(taken("mail など"), "アドレス 10.0.0.1 は mail などが使用中です");
+        assert_eq!(filled("{a}{a} {b}", &[("a", "{b}"), ("b", "x")]), "xx x", "one after another");
+        assert_eq!(filled("give {a}: {b}.", &[("a", "--to"), ("b", "")]), "give --to: .");
     }
 }

@@ -11,7 +11,7 @@
 use std::{
     collections::BTreeMap,
     fs::{self, File, OpenOptions},
-    io::{Read, Write},
+    io::{ErrorKind, Read, Write},
     os::unix::fs::OpenOptionsExt,
     path::Path,
 };
@@ -145,7 +145,11 @@ impl Archive {
 /// Writes the file for its owner alone; one that is there already stays as it is.
 pub(super) fn store(path: &Path, bytes: &[u8]) -> Result<(), Fault> {
     let fault = |error: std::io::Error| Fault::File { path: path.display().to_string(), detail: error.to_string() };
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(fault)?;
+    let opened = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    let mut file = opened.map_err(|error| match error.kind() {
+        ErrorKind::AlreadyExists => Fault::FileThere { path: path.display().to_string() },
+        _ => fault(error),
+    })?;
     if let Err(error) = file.write_all(bytes).and_then(|()| file.sync_all()) {
         // Half a backup is worse than none.
         let _ = fs::remove_file(path);
@@ -157,7 +161,7 @@ pub(super) fn store(path: &Path, bytes: &[u8]) -> Result<(), Fault> {
 
 /// Reads the file's bytes, within the bound.
 pub(super) fn load(path: &Path) -> Result<Vec<u8>, Fault> {
-    let fault = |error: std::io::Error| Fault::File { path: path.display().to_string(), detail: error.to_string() };
+    let fault = |error: std::io::Error| Fault::unread(&path.display().to_string(), &error);
     let mut bytes = Vec::new();
     let file = File::open(path).map_err(fault)?;
     file.take(MOST_BYTES).read_to_end(&mut bytes).map_err(fault)?;

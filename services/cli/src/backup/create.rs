@@ -8,6 +8,7 @@ use watari_contracts::permissions::LEASES;
 use super::{
     archive::{self, Archive, Header, Record},
     kinds::KINDS,
+    permitted,
     prepare::unusable,
     show::Summary,
     sound,
@@ -20,7 +21,8 @@ use crate::{
 };
 
 pub(super) async fn run(ctx: &Context, path: &Path) -> Result<(), Failure> {
-    let archive = read(ctx.session.bus().await?).await?;
+    let bus = ctx.session.bus().await?;
+    let archive = permitted(ctx, read(bus)).await?;
     let file = |error: std::io::Error| Fault::File { path: path.display().to_string(), detail: error.to_string() };
     archive::store(path, &archive::pack(&archive).map_err(file)?)?;
     // What the disk gives back, as `verify` sees it. A document that cannot be read is kept all the same.

@@ -16,7 +16,13 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 
-use crate::{Context, failure::Failure, options::Consent, out::Out, texts::faults::Fault};
+use crate::{
+    Context,
+    failure::Failure,
+    options::Consent,
+    out::Out,
+    texts::{faults::Fault, words::Word},
+};
 use archive::{Archive, Unsound};
 use prepare::unusable;
 
@@ -36,9 +42,11 @@ of servers are not in it.")]
     Verify(Which),
     /// Fill an empty installation from a backup, while its services are stopped and its nodes run
     #[command(after_help = "\
-Example, as root on a front end, after the services were started once and stopped again everywhere:
+Example, as root, after the services were started once everywhere. First, on every front end:
   systemctl stop watari-scheduler watari-image watari-network watari-monitor
+Then, on one of them:
   watari backup restore /var/backups/watari-2027-03-20
+And again on every front end:
   systemctl start watari-front.target
 
 Servers run on meanwhile. What nodes say of them goes before what the backup says: a server that has moved
@@ -90,7 +98,17 @@ impl Verb {
 fn verify(out: Out, path: &Path) -> Result<(), Failure> {
     let bytes = archive::load(path)?;
     let archive = sound(path, &bytes)?;
-    out.show(&show::Summary::of(path, &bytes, &archive))
+    out.show(&show::Summary::of(path, &bytes, &archive))?;
+    if out.format.is_for_people() { out.text(Word::BackupSound.text(out.lang)) } else { Ok(()) }
+}
+
+/// Has `work` done on the buckets, unless NATS does not let this identity: else that would be waited for in vain.
+async fn permitted<T>(ctx: &Context, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    tokio::select! {
+        biased;
+        done = work => done,
+        refused = ctx.session.forbidden() => Err(Fault::BackupNotPermitted { detail: refused? }.into()),
+    }
 }
 
 /// A backup of which every byte and every document is as it should be.

@@ -27,6 +27,7 @@ use super::{
     create::{open, unread},
     found::{Finding, Heard},
     kinds::KINDS,
+    permitted,
     prepare::{Prepared, Wanted, prepare, read, unusable},
     show::Restored,
     sound,
@@ -52,6 +53,7 @@ pub(super) async fn run(ctx: &Context, path: &Path, consent: Consent) -> Result<
     let archive = sound(path, &bytes)?;
     confirm(ctx, consent, &losses::restore_backup(ctx.out.lang, archive.records.len(), &path.display().to_string()))?;
     nobody_serves(ctx).await?;
+    permitted(ctx, may_read(ctx)).await?;
     let facts = ctx.session.hear(subjects::FACTS).await?;
     let chests = chests(ctx).await?;
     if ctx.out.format.is_for_people() {
@@ -66,6 +68,13 @@ pub(super) async fn run(ctx: &Context, path: &Path, consent: Consent) -> Result<
     // Somebody may have been started meanwhile.
     nobody_serves(ctx).await?;
     show(ctx, prepared)
+}
+
+/// Looks at one bucket, before it is listened for long.
+async fn may_read(ctx: &Context) -> Result<(), Failure> {
+    let bus = ctx.session.bus().await?;
+    open(bus, Node::BUCKET).await?.documents().await.map_err(|error| unread(Node::BUCKET, &error))?;
+    Ok(())
 }
 
 /// No service runs.

@@ -29,7 +29,7 @@ const BROKEN: u8 = 5;
 Examples:
   watari doctor
   watari doctor --node m1
-  watari doctor -o json      # [{severity, code, nodes, seen, matters, mend, ja}]
+  watari doctor -o json   # [{severity, code, nodes, seen, matters, mend, ja}]
 
 Nothing is changed. Exit status: 0 nothing is wrong, though there may be notes; 4 warnings; 5 something does
 not work, or somebody does not answer; 1 to 3 as of every command: a refusal, a wrong command line, no connection.")]

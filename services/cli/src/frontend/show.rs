@@ -64,6 +64,8 @@ fn streams(out: Out, streams: &[StreamView]) -> String {
         let follower = |f: &watari_contracts::frontend::Follower| match (f.offline, f.current) {
             (true, _) => format!("{} ({})", f.name, Word::Away.text(out.lang)),
             (false, true) => f.name.clone(),
+            // What it lacks is not always known.
+            (false, false) if f.lag == 0 => format!("{} ({})", f.name, Word::CatchingUp.text(out.lang)),
             (false, false) => format!("{} (-{})", f.name, f.lag),
         };
         vec![

@@ -30,10 +30,13 @@ pub(super) const CHUNK: usize = 256 * 1024;
 #[command(after_help = "\
 Examples:
   watari image import mini.qcow2 --name mini --wait
-  watari image import https://images.example.org/mini.qcow2.xz --name mini --wait
+  watari image import https://images.example.org/mini.qcow2.xz \\
+    --name mini --wait
   ssh old-host cat /disks/mail.vmdk | watari image import - --name mail --wait
-  watari image import mini.qcow2 --name mini --sha256          # computed first, compared at the other end
-  watari image import mini.qcow2 --name mini --sha256 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08")]
+  # Computed first, and compared at the other end:
+  watari image import mini.qcow2 --name mini --sha256
+  watari image import mini.qcow2 --name mini \\
+    --sha256 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08")]
 pub struct Import {
     /// A disk (qcow2, raw, VMDK, VHDX or VDI, plain or under gzip, xz or zstd): a file, an http:// or
     /// https:// URL that the front end fetches, or - for standard input
@@ -89,7 +92,8 @@ impl Import {
     /// It is a file.
     async fn sent(&self, ctx: &Context, name: ImageName, progress: &mut Progress) -> Result<ImageView, Failure> {
         let unusable = |detail: String| Fault::UploadFile { path: self.file.display().to_string(), detail };
-        let metadata = tokio::fs::metadata(&self.file).await.map_err(|e| unusable(e.to_string()))?;
+        let there = tokio::fs::metadata(&self.file).await;
+        let metadata = there.map_err(|e| Fault::unread(&self.file.display().to_string(), &e))?;
         if !metadata.is_file() {
             return Err(unusable("it is not a regular file".to_owned()).into());
         }

@@ -12,7 +12,7 @@ pub(crate) use ready::ready;
 use clap::{Args, Subcommand};
 use watari_contracts::image::{DeleteImage, GetImage, ListImages};
 
-use crate::{Context, confirm::confirm, failure::Failure, input, options::Consent, texts::words};
+use crate::{Context, confirm::confirm_of, failure::Failure, input, options::Consent, texts::words};
 
 /// What servers' disks are made from
 #[derive(Debug, Subcommand)]
@@ -60,7 +60,8 @@ impl Verb {
             }
             Self::Delete(Delete { name, consent }) => {
                 let request = DeleteImage { name: input::name(&name)? };
-                confirm(ctx, consent, &words::delete_image(ctx.out.lang, &name))?;
+                let there = GetImage { name: request.name.clone() };
+                confirm_of(ctx, consent, &there, &words::delete_image(ctx.out.lang, &name)).await?;
                 ctx.out.row(&ctx.session.ask(&request).await?)
             }
         }

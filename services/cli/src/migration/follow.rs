@@ -47,15 +47,15 @@ pub(crate) async fn follow(ctx: &Context, waiting: Waiting, begun: MigrationView
 /// has come.
 pub(crate) fn draw(progress: &mut Progress, view: &MigrationView, lang: Lang) {
     let name = view.vm.as_str();
-    let (state, ends) = (states::shown(lang, view.state.word()), format!("{} -> {}", view.from, view.to));
+    let (state, ends) = (states::shown(lang, view.state.word()), words::way(lang, &view.from, &view.to));
     match view.transfer.filter(|_| view.state == State::Copying) {
         Some(t) => {
             let (part, sent, left) = part(&t);
             let left_ms = (t.memory_left + t.disk_left).saturating_mul(1000).checked_div(t.rate);
             let pace = words::pace(lang, t.rate, left_ms);
-            let text = format!("{} {ends}  {pace}", words::because(lang, &state, &states::shown(lang, part)));
+            let text = format!("{state} {ends}  {pace}");
             // What a guest writes again is sent again, so the whole is what is sent and what is left.
-            progress.climbing(name, part, sent, sent + left, &text);
+            progress.climbing(name, &states::shown(lang, part), sent, sent + left, text.trim_end());
         }
         None => progress.doing(name, &format!("{state} {ends}")),
     }

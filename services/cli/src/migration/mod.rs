@@ -6,7 +6,7 @@ mod show;
 use clap::{Args, Subcommand};
 use watari_contracts::scheduler::{CancelMigration, GetMigration, ListMigrations};
 
-use crate::{Context, failure::Failure, input, options::Waiting};
+use crate::{Context, failure::Failure, input, known, options::Waiting};
 
 pub(crate) use follow::{draw, follow, part};
 
@@ -63,7 +63,9 @@ impl Verb {
         match self {
             Self::List(List { vm, active, limit }) => {
                 let request = ListMigrations { vm: input::name_if(vm.as_deref())?, active, limit };
-                ctx.out.list(&ctx.session.ask(&request).await?.migrations)
+                let found = ctx.session.ask(&request).await?.migrations;
+                known::check_if(&ctx.session, !found.is_empty(), "vms", vm.as_deref()).await?;
+                ctx.out.list(&found)
             }
             Self::Show(Show { id, waiting }) => {
                 let view = ctx.session.ask(&GetMigration { id: input::name(&id)? }).await?;

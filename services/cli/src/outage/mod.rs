@@ -13,7 +13,7 @@ use watari_contracts::scheduler::{
     ScheduleOutage, StartOutage,
 };
 use watari_model::{
-    Timestamp,
+    Said, Timestamp,
     outage::{Scope, State},
 };
 
@@ -51,7 +51,8 @@ that which the site's battery was said to last, if it is on battery.")]
     /// Say beforehand that a site's power will be off: it is emptied in time and brought home afterwards
     #[command(after_help = "\
 Examples:
-  watari outage schedule myodaiji --from '2027-03-20 08:00' --until '2027-03-20 17:00' --note 'yearly inspection'
+  watari outage schedule myodaiji --from '2027-03-20 08:00' \\
+    --until '2027-03-20 17:00' --note 'yearly inspection'
   watari outage schedule yamate --from +90m --until +4h
 
 A date and a time of day are meant in this machine's time zone. How long before that the evacuation
@@ -61,7 +62,8 @@ begins, and whether servers come home by themselves, is set in the scheduler's c
     /// Move a scheduled outage to another time
     #[command(after_help = "\
 Example:
-  watari outage reschedule myodaiji-2 --from '2027-03-27 08:00' --until '2027-03-27 17:00'")]
+  watari outage reschedule myodaiji-2 --from '2027-03-27 08:00' \\
+    --until '2027-03-27 17:00'")]
     Reschedule(Reschedule),
     /// Begin a scheduled outage without waiting for its time
     #[command(after_help = "Examples:\n  watari outage start myodaiji-1 --wait\n  watari outage start myodaiji")]
@@ -150,7 +152,10 @@ impl Times {
     /// From when, and until when.
     fn read(&self) -> Result<(Timestamp, Timestamp), Failure> {
         let now = clock::now();
-        Ok((input::moment("--from", &self.from, now)?, input::moment("--until", &self.until, now)?))
+        let (from, until) = (input::moment("--from", &self.from, now)?, input::moment("--until", &self.until, now)?);
+        input::later("--from", &self.from, from, &Said::new("now", "現在"), now)?;
+        input::later("--until", &self.until, until, &Said::both("--from"), from)?;
+        Ok((from, until))
     }
 }
 

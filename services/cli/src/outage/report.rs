@@ -1,7 +1,10 @@
 //! The report of an outage's last leg.
 
 use watari_contracts::scheduler::{ControlMoved, HaltedVm, LegName, Moved, NotMoved, OutageView};
-use watari_model::{outage::Scope, vm::Way};
+use watari_model::{
+    outage::{Scope, State},
+    vm::Way,
+};
 
 use super::plan;
 use crate::{
@@ -39,6 +42,10 @@ fn report(out: Out, view: &OutageView) -> String {
         }
         return parts.join("\n\n");
     }
+    if never_began(view) {
+        parts.push(Word::CalledOffBefore.text(out.lang).to_owned());
+        return parts.join("\n\n");
+    }
     if !view.moved.is_empty() {
         parts.push(format!("{}\n{}", Word::MovedTitle.text(out.lang), moved(out, &view.moved)));
     }
@@ -68,13 +75,19 @@ fn report(out: Out, view: &OutageView) -> String {
     if !view.halted.is_empty() {
         parts.push(tally(out.lang, &view.halted));
     }
-    if view.state == watari_model::outage::State::Cancelled {
+    if view.state == State::Cancelled {
         parts.push(Word::CalledOff.text(out.lang).to_owned());
     }
     parts.extend(view.control.as_ref().map(|moved| control(out.lang, moved)));
     parts.extend(texts::off::left_off(out.lang, &view.off));
     parts.extend(view.battery.map(|battery| words::on_battery(out.lang, battery.seconds_left, battery.needed_ms)));
     parts.join("\n\n")
+}
+
+/// Whether it was called off while it was only scheduled.
+fn never_began(view: &OutageView) -> bool {
+    let nobody = view.moved.is_empty() && view.moving.is_empty() && view.failed.is_empty() && view.halted.is_empty();
+    view.state == State::Cancelled && view.window.is_some() && nobody && view.makespan_ms == 0
 }
 
 /// What became of the control plane, in one line or with cause and remedy.
@@ -190,13 +203,15 @@ impl Row for OutageView {
 
     fn cells(&self, lang: Lang) -> Vec<String> {
         let all = self.moved.len() + self.moving.len() + self.failed.len() + self.halted.len();
+        // Of what has not begun nothing is counted or measured.
+        let begun = self.state != State::Scheduled && !never_began(self);
         vec![
             self.id.to_string(),
             scope(&self.scope, lang),
             state(self, lang),
             states::shown(lang, leg(self.leg)),
-            format!("{}/{all}", self.moved.len()),
-            format::millis(self.makespan_ms),
+            or_dash(begun.then(|| format!("{}/{all}", self.moved.len()))),
+            or_dash(begun.then(|| format::millis(self.makespan_ms))),
             or_dash(self.window.map(|window| format::moment(window.from))),
             format::moment(self.created_at),
         ]

@@ -103,7 +103,7 @@ impl Cluster {
     /// [`Fault`] naming what is wrong with the file.
     pub fn read(path: &Path) -> Result<Self, Fault> {
         let shown = path.display().to_string();
-        let text = fs::read_to_string(path).map_err(|e| Fault::File { path: shown.clone(), detail: e.to_string() })?;
+        let text = fs::read_to_string(path).map_err(|e| Fault::unread(&shown, &e))?;
         Self::parse(&text, &shown)
     }
 

@@ -87,14 +87,15 @@ Example of a cluster's description:
   role = \"node\"
   site = \"myodaiji\"
   address = \"10.88.0.11\"
-  segments = { campus = \"br-campus\" }   # this is also what a node has if it says nothing
+  segments = { campus = \"br-campus\" }   # as if it said nothing
   vcpus = 32                  # optional, as are memory_mib and labels
 
 DIR/hosts/HOST is then what belongs into the root of HOST, as root's and without touching the folders
 that are there:
 
   watari setup --cluster cluster.toml --out cluster
-  tar -C cluster/hosts/m1 -c etc | ssh root@m1 tar -C / -x --no-same-owner --no-overwrite-dir
+  tar -C cluster/hosts/m1 -c etc | \\
+    ssh root@m1 tar -C / -x --no-same-owner --no-overwrite-dir
 
 DIR/ca and DIR/nkeys are the cluster's secrets. Keep them, off the hosts: the next run needs them.")]
 pub struct Setup {

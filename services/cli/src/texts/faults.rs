@@ -2,16 +2,12 @@
 //! status, a cause and a remedy in both languages. Without one of them it does not compile.
 
 use watari_contracts::scheduler;
-use watari_model::refusal::Rendered;
+use watari_model::{filled, refusal::Rendered};
 
 use crate::{
     failure::{FAILED, UNREACHABLE, USAGE},
     lang::Lang,
 };
-
-pub(super) fn fill(template: &str, fields: &[(&str, &str)]) -> String {
-    fields.iter().fold(template.to_owned(), |text, (name, value)| text.replace(&format!("{{{name}}}"), value))
-}
 
 macro_rules! faults {
     ($($(#[$doc:meta])* $variant:ident { $($field:ident),* } $code:literal $exit:ident
@@ -47,7 +43,7 @@ macro_rules! faults {
                         Lang::En => ($en_cause, $en_remedy),
                         Lang::Ja => ($ja_cause, $ja_remedy),
                     };
-                    Rendered { cause: fill(cause, fields), remedy: fill(remedy, fields) }
+                    Rendered { cause: filled(cause, fields), remedy: filled(remedy, fields) }
                 })* }
             }
 
@@ -58,6 +54,18 @@ macro_rules! faults {
             }
         }
     };
+}
+
+impl Fault {
+    /// That a file which was named on the command line cannot be read.
+    #[must_use]
+    pub fn unread(path: &str, error: &std::io::Error) -> Self {
+        let path = path.to_owned();
+        match error.kind() {
+            std::io::ErrorKind::NotFound => Self::FileUnknown { path },
+            _ => Self::FileUnread { path, detail: error.to_string() },
+        }
+    }
 }
 
 faults! {
@@ -84,6 +92,27 @@ faults! {
     ServersTooMany { path } "apply.too-many" USAGE
         en "{path} is larger than 1 MiB, or declares more than 1,000 servers" "spread the servers over several files, and apply one after another"
         ja "{path} は 1 MiB を超えているか、1,000 台を超えるサーバを宣言しています" "複数のファイルに分け、順に適用してください";
+    // --- what was typed --------------------------------------------------------------------
+    /// Something would be lost, and nobody is there to be asked.
+    Unconfirmed { question } "consent.needed" USAGE
+        en "nobody is here to answer: {question}" "if it is meant, repeat the command with --yes; nothing was done"
+        ja "確認に答える人がいません: {question}" "実行してよければ --yes を付けて、もう一度実行してください。何も実行していません";
+    /// A file that was named is not there.
+    FileUnknown { path } "file.unknown" USAGE
+        en "there is no file {path}" "check the path"
+        ja "ファイル {path} がありません" "パスを確認してください";
+    /// A file that was named cannot be read.
+    FileUnread { path, detail } "file.unreadable" USAGE
+        en "{path} cannot be read: {detail}" "check that it is a file, and that you may read it"
+        ja "{path} を読み取れません: {detail}" "ファイルであることと、読み取る権限があることを確認してください";
+    /// A file that was named is something else.
+    FileNotText { path } "file.not-text" USAGE
+        en "{path} is no UTF-8 text" "give a text file"
+        ja "{path} は UTF-8 のテキストではありません" "テキストファイルを指定してください";
+    /// A file would be overwritten.
+    FileThere { path } "file.exists" FAILED
+        en "there is a file {path} already, which stays as it is" "choose another name, or move that file away first"
+        ja "ファイル {path} はすでに存在します。上書きしません" "別の名前を指定するか、先にそのファイルを移動してください";
     // --- setup -----------------------------------------------------------------------------
     /// A file or folder cannot be read or written.
     File { path, detail } "file.unusable" FAILED
@@ -239,6 +268,14 @@ faults! {
     NotPermitted { subject, detail } "bus.not-permitted" FAILED
         en "NATS does not permit {subject}: {detail}" "use an identity that may; a viewer can only look"
         ja "NATS が {subject} を許可していません: {detail}" "権限のある利用者で実行してください。閲覧者は参照しかできません";
+    /// Nobody answered a question, which changes nothing.
+    NobodyAnswers { who } "bus.silent" UNREACHABLE
+        en "the service {who} does not answer" "what is the matter says: watari doctor; who leads and where: watari frontend status"
+        ja "サービス {who} が応答しません" "原因は watari doctor、主系の状態は watari frontend status で確認できます";
+    /// Nobody said whether a change was made.
+    OutcomeUnknown { who, request_id } "bus.no-answer" UNREACHABLE
+        en "the service {who} did not answer in time; whether it acted is not known" "see `watari doctor`, then repeat the command with --request-id {request_id}: it is not done twice"
+        ja "サービス {who} から時間内に応答がありませんでした。実行されたかどうかは不明です" "`watari doctor` で確認し、--request-id {request_id} を付けて再実行してください。二重には実行されません";
     // --- waiting ---------------------------------------------------------------------------
     /// It takes longer than the person wanted to wait.
     WaitedInVain { waited } "wait.timeout" FAILED
@@ -274,6 +311,10 @@ faults! {
     BackupBus { bucket, detail } "backup.bus" UNREACHABLE
         en "bucket {bucket} cannot be read or filled: {detail}" "run this as root on a front end whose NATS has a majority; the identity is named in /etc/watari/backup.toml. It may be repeated"
         ja "バケット {bucket} を読み書きできません: {detail}" "NATS の過半数がそろっているフロントエンドで root として実行してください。利用者は /etc/watari/backup.toml に指定されています。繰り返し実行できます";
+    /// It is an operator's identity, or a viewer's.
+    BackupNotPermitted { detail } "backup.not-permitted" FAILED
+        en "NATS does not let this identity read and fill the buckets: {detail}" "run this as root on a front end: there it uses the identity that /etc/watari/backup.toml names"
+        ja "この利用者には、バケットを読み書きする権限がありません: {detail}" "フロントエンドで root として実行してください。そこでは /etc/watari/backup.toml にある利用者を使います";
     /// No service has made it yet.
     BackupNoBucket { bucket } "backup.no-bucket" FAILED
         en "there is no bucket {bucket} yet" "start the services once, so that they make their buckets: systemctl start watari-front.target; to restore, stop them again"
@@ -284,8 +325,8 @@ faults! {
         ja "サービスが動いています: {services}" "先に全フロントエンドで停止してください: systemctl stop watari-scheduler watari-image watari-network watari-monitor。サーバは動き続けます";
     /// A backup is not poured over what is there.
     BackupNotEmpty { bucket, key } "backup.not-empty" FAILED
-        en "this installation is not empty: bucket {bucket} has document {key}" "restore into an empty one only: stop NATS on all its hosts, move /var/lib/nats aside, and start anew"
-        ja "この環境は空ではありません。バケット {bucket} に文書 {key} があります" "復元できるのは空の環境だけです。全ホストで NATS を停止し、/var/lib/nats を退避してから起動し直してください";
+        en "this installation is not empty: bucket {bucket} has document {key}" "restore into an empty one only: stop NATS on all its hosts, move /var/lib/nats (or its contents, if it is a mount point) aside, and start anew"
+        ja "この環境は空ではありません。バケット {bucket} に文書 {key} があります" "復元できるのは空の環境だけです。全ホストで NATS を停止し、/var/lib/nats (マウントポイントならその中身) を退避してから起動し直してください";
     /// Agents would refuse every order.
     BackupEpoch { reached, seen } "backup.epoch-behind" FAILED
         en "epochs would begin at {reached}, but nodes have seen {seen}, and would refuse all orders" "set the clocks of the NATS hosts, stop everything, move /var/lib/nats aside, and start anew: epochs begin at the time of day"

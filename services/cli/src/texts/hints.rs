@@ -115,6 +115,21 @@ pub fn top_late(lang: Lang) -> String {
     }
 }
 
+/// What is left of a server that could not be started.
+#[must_use]
+pub fn stays_failed(lang: Lang, vm: &str) -> String {
+    match lang {
+        Lang::En => {
+            format!(
+                "server {vm} stays and keeps its addresses; it is tried again. If it is not wanted: watari vm delete {vm}"
+            )
+        }
+        Lang::Ja => format!(
+            "サーバ {vm} は登録されたまま、アドレスも確保しています。起動は再試行されます。不要なら watari vm delete {vm} で削除してください"
+        ),
+    }
+}
+
 /// The names that are nearly what was typed.
 #[must_use]
 pub fn did_you_mean(lang: Lang, names: &[String]) -> String {
@@ -137,6 +152,7 @@ mod tests {
                 still_away(lang, "a"),
                 not_paused(lang, "a", "b"),
                 no_such_rule(lang, "a", "b"),
+                stays_failed(lang, "a"),
                 did_you_mean(lang, &["a".to_owned(), "b".to_owned()]),
                 top(lang, (1, 2), (3, 4)),
                 top_keys(lang),

@@ -15,8 +15,12 @@ pub fn restore_backup(lang: Lang, documents: usize, file: &str) -> String {
 #[must_use]
 pub fn restored(lang: Lang, documents: usize) -> String {
     match lang {
-        Lang::En => format!("{documents} documents are restored; now start the services"),
-        Lang::Ja => format!("文書 {documents} 件を復元しました。サービスを起動してください"),
+        Lang::En => format!(
+            "{documents} documents are restored; now start the services on every front end: systemctl start watari-front.target"
+        ),
+        Lang::Ja => format!(
+            "文書 {documents} 件を復元しました。すべてのフロントエンドでサービスを起動してください: systemctl start watari-front.target"
+        ),
     }
 }
 
@@ -67,7 +71,7 @@ pub fn remove_node(lang: Lang, node: &str) -> String {
 pub fn said_off(lang: Lang, state: &str, by: &str, at: &str) -> String {
     match lang {
         Lang::En => format!("{state} (off, says {by}, {at})"),
-        Lang::Ja => format!("{state}（停止を確認: {by}、{at}）"),
+        Lang::Ja => format!("{state} (停止を確認: {by}、{at})"),
     }
 }
 

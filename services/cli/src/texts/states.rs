@@ -115,6 +115,13 @@ mod tests {
     }
 
     #[test]
+    fn a_state_reads_the_same_in_tables_and_in_sentences() {
+        for (en, ja) in watari_model::word::STATES {
+            assert!([*en, *ja].contains(&shown(Lang::Ja, en).as_str()), "{en}");
+        }
+    }
+
+    #[test]
     fn each_word_stands_once_and_is_translated() {
         let words: BTreeSet<&str> = WORDS.iter().map(|(en, _)| *en).collect();
         assert_eq!(words.len(), WORDS.len());

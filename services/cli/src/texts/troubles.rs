@@ -2,9 +2,8 @@
 //! why it matters and what mends it, in both languages. Without one of them it does not compile.
 
 use serde::Serialize;
-use watari_model::Said;
+use watari_model::{Said, filled};
 
-use super::faults::fill;
 use crate::lang::Lang;
 
 /// How bad something is. The worst decides the exit status.
@@ -64,7 +63,7 @@ macro_rules! troubles {
                         Lang::En => ($en_seen, $en_matters, $en_mend),
                         Lang::Ja => ($ja_seen, $ja_matters, $ja_mend),
                     };
-                    Told { seen: fill(seen, fields), matters: fill(matters, fields), mend: fill(mend, fields) }
+                    Told { seen: filled(seen, fields), matters: filled(matters, fields), mend: filled(mend, fields) }
                 })* }
             }
 
@@ -93,7 +92,7 @@ troubles! {
         en "node {node} has not been heard for {silent}"
            "its servers cannot be steered, and none is started elsewhere while it may still run there"
            "check its power and network, then on it: systemctl restart watari-agent; if it is off and stays so: watari node confirm-off {node}"
-        ja "ノード {node} から {silent} の間、連絡がありません"
+        ja "ノード {node} から {silent}間、連絡がありません"
            "そこにあるサーバを操作できません。まだ動いている可能性があるため、ほかの場所でも起動しません"
            "電源とネットワークを確認し、そのノードで systemctl restart watari-agent を実行してください。電源が切れたままなら watari node confirm-off {node} を実行してください";
     /// Its agent speaks, and says that libvirt does not.
@@ -133,7 +132,7 @@ troubles! {
         en "node {node} is suspect: its hypervisor does not answer, or its agent is silent (for {silent})"
            "it receives no server until it is ready"
            "on the node: systemctl status libvirtd watari-agent"
-        ja "ノード {node} の応答が不確かです。ハイパーバイザの応答がないか、エージェントから {silent} の間、連絡がありません"
+        ja "ノード {node} の応答が不確かです。ハイパーバイザの応答がないか、エージェントから {silent}間、連絡がありません"
            "正常に戻るまで新しいサーバを受け入れません"
            "そのノードで systemctl status libvirtd watari-agent を実行し、原因を確認してください";
     /// An operator keeps servers away.
@@ -300,11 +299,11 @@ troubles! {
         en "server {vm} is to run and is {state} since {since}" "nobody is served by it, and no reason was told" "watari vm show {vm}, then: watari doctor --node NODE, of its node"
         ja "サーバ {vm} は稼働させる設定ですが、{since} から{state}のままです" "このサーバを利用できません。理由は報告されていません" "watari vm show {vm} でノードを調べ、watari doctor --node ノード を実行してください";
     /// Nowhere to go.
-    NoRefuge { site } "site.no-refuge" Warning
+    NoRefuge { site, mend } "site.no-refuge" Warning
         en "no node of another site could receive the servers of {site}" "if its power goes, they go with it"
-           "watari node list, then bring another site home or add nodes there: watari site return SITE"
+           "{mend}"
         ja "{site} のサーバを受け入れられるノードがほかのサイトにありません" "停電になるとサーバも停止します"
-           "watari node list で確認し、watari site return サイト でほかのサイトを戻すか、ノードを追加してください";
+           "{mend}";
     /// On battery.
     OnBattery { site, since } "site.on-battery" Warning
         en "site {site} is on battery since {since}" "it goes dark when the battery is empty" "watari site evacuate {site} --wait"

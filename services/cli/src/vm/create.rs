@@ -15,9 +15,12 @@ use crate::{Context, failure::Failure, input, lang::Lang, options::Waiting, out,
 #[command(after_help = "\
 Examples:
   watari vm create mail --image mini --network campus --site myodaiji --wait
-  watari vm create web2 --image mini --network campus=203.0.113.120 --vcpus 2 --memory 1GiB --disk 10GiB
-  watari vm create db1 --image mini --network campus --group db:apart --firewall db
-  watari vm create www --image debian --network campus --key sato --user-data cloud-config.yaml")]
+  watari vm create web2 --image mini --network campus=203.0.113.120 \\
+    --vcpus 2 --memory 1GiB --disk 10GiB
+  watari vm create db1 --image mini --network campus \\
+    --group db:apart --firewall db
+  watari vm create www --image debian --network campus --key sato \\
+    --user-data cloud-config.yaml")]
 pub struct Create {
     /// The server's name
     name: String,
@@ -83,7 +86,12 @@ impl Create {
             out::say(&warned(ctx.out.lang, warning));
         }
         if waiting.wait {
-            view = wait::running(ctx, waiting, view).await?;
+            let name = view.name.clone();
+            view = wait::running(ctx, waiting, view).await.inspect_err(|failure| {
+                if matches!(failure, Failure::Fault(_)) {
+                    out::say(&texts::hints::stays_failed(ctx.out.lang, name.as_str()));
+                }
+            })?;
         }
         ctx.out.row(&VmView { warnings, ..view })
     }

@@ -1,13 +1,13 @@
 //! `watari vm start`, `stop`, `reboot` and `delete`.
 
 use clap::Args;
-use watari_contracts::scheduler::{DeleteVm, RebootVm, StartVm, StopVm};
+use watari_contracts::scheduler::{DeleteVm, GetVm, RebootVm, StartVm, StopVm};
 use watari_model::VmName;
 
 use super::wait;
 use crate::{
     Context,
-    confirm::confirm,
+    confirm::confirm_of,
     failure::Failure,
     input,
     options::{Consent, Waiting},
@@ -88,7 +88,8 @@ impl Delete {
     /// Deletes it, once asked.
     pub(super) async fn run(self, ctx: &Context) -> Result<(), Failure> {
         let name: VmName = input::name(&self.name)?;
-        confirm(ctx, self.consent, &words::delete_vm(ctx.out.lang, name.as_str()))?;
+        let there = GetVm { name: name.clone() };
+        confirm_of(ctx, self.consent, &there, &words::delete_vm(ctx.out.lang, name.as_str())).await?;
         let request_id = Some(ctx.session.request_id());
         let view = ctx.session.ask(&DeleteVm { request_id, name: name.clone() }).await?;
         if !self.waiting.wait {

@@ -4,7 +4,7 @@ use clap::Args;
 use watari_contracts::scheduler::ListVms;
 use watari_model::{Said, vm};
 
-use crate::{Context, failure::Failure, input};
+use crate::{Context, failure::Failure, input, known};
 
 /// Which servers.
 #[derive(Debug, Args)]
@@ -31,7 +31,10 @@ impl List {
             after: None,
             limit: None,
         };
-        ctx.out.list(&ctx.session.pages(request, |page| (page.vms, page.next), |r, after| r.after = after).await?)
+        let vms = ctx.session.pages(request, |page| (page.vms, page.next), |r, after| r.after = after).await?;
+        known::check_if(&ctx.session, !vms.is_empty(), "sites", self.site.as_deref()).await?;
+        known::check_if(&ctx.session, !vms.is_empty(), "nodes", self.node.as_deref()).await?;
+        ctx.out.list(&vms)
     }
 }
 

@@ -11,7 +11,8 @@ use crate::{Context, failure::Failure, image, input, options::Waiting, out, prog
 #[command(after_help = "\
 Examples:
   watari vm save mail --as mail-2026 --wait
-  watari vm create mail-copy --image mail-2026 --network campus --site yamate --wait
+  watari vm create mail-copy --image mail-2026 --network campus \\
+    --site yamate --wait
 
 With qemu-guest-agent in the guest the image is sure to hold all that the guest had written; without it,
 what was on the disk at that moment, as after a power cut. `watari image show` tells which.")]

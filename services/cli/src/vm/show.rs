@@ -7,7 +7,10 @@ use crate::{
     format,
     lang::Lang,
     out::{Column, Row, joined, or_dash},
-    texts::{states, words::Word},
+    texts::{
+        states,
+        words::{self, Word},
+    },
 };
 
 impl Row for VmView {
@@ -30,7 +33,7 @@ impl Row for VmView {
     fn cells(&self, lang: Lang) -> Vec<String> {
         vec![
             self.name.to_string(),
-            states::shown(lang, self.state.word()),
+            state(self, lang),
             or_dash(self.site.as_ref()),
             or_dash(self.node.as_ref()),
             self.home_site.to_string(),
@@ -114,6 +117,12 @@ impl Row for VmView {
     fn none() -> Word {
         Word::NoVms
     }
+}
+
+/// Its state, which is only what was last known of it while nobody hears its node.
+fn state(view: &VmView, lang: Lang) -> String {
+    let state = states::shown(lang, view.state.word());
+    if view.reachable { state } else { words::because(lang, &state, Word::NodeSilent.text(lang)) }
 }
 
 /// As `watari vm create --evacuate` takes it.

@@ -214,9 +214,21 @@ async fn what_was_lost_is_put_back_and_what_has_moved_since_is_taken_for_where_i
     assert_eq!(made.status, 0, "{made:?}");
     let documents = made.json()["documents"].as_object().unwrap().clone();
     assert!(documents.len() == 12 && documents.values().all(|count| count == 1), "{documents:?}");
-    refused(&backup(&cloud, &["create", file]), "file.unusable");
+    refused(&backup(&cloud, &["create", file]), "file.exists");
+    // An operator may not, and learns it before anything has to be waited for.
+    for words in [&["backup", "create", "/nonexistent/b"][..], &["backup", "restore", file, "--yes"]] {
+        let (began, ran) = (std::time::Instant::now(), cloud.run(words));
+        refused(&ran, "backup.not-permitted");
+        assert!(ran.err.contains("front end") && began.elapsed() < Duration::from_secs(10), "{ran:?}");
+    }
 
     assert_eq!(backup(&cloud, &["verify", file]).status, 0);
+    assert!(cloud.run(&["backup", "verify", file]).out.contains("The file is whole"));
+    for (path, code) in [("/nonexistent", "file.unknown"), ("/etc/passwd", "backup.not-one")] {
+        let ran = backup(&cloud, &["verify", path]);
+        refused(&ran, code);
+        assert_eq!(ran.status, 2, "{path}");
+    }
     let mut bytes = fs::read(&path).unwrap();
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;

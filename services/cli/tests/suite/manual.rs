@@ -48,6 +48,12 @@ fn help_is_in_the_persons_language() {
     }
     let ran = Ran::of(bare(&["vm"]).env("LC_ALL", "ja_JP.UTF-8").output().unwrap());
     assert!(ran.status == 2 && ran.err.contains("コマンド:"), "{ran:?}");
+    let ran = of(&["--lang", "ja", "vm", "create", "mail"]);
+    assert!(ran.status == 2 && ran.err.starts_with("エラー: 必要な指定がありません"), "{ran:?}");
+    for words in [&["--timeout", "2s"][..], &["--lang", "ja"]] {
+        let ran = of(words);
+        assert!(ran.status == 2 && ran.err.contains("outage") && !ran.err.contains("manual"), "{ran:?}");
+    }
     assert!(of(&["outage", "show", "--help"]).out.contains("Usage: watari outage show"));
     let mut mistyped = bare(&["vm", "create", "mail"]);
     let ran = Ran::of(mistyped.env("WATARI_NATS", "tls://h:4222").env("WATARI_NKEY", "/k").output().unwrap());

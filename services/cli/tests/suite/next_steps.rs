@@ -60,7 +60,7 @@ fn a_site_without_an_outage_is_told_so() {
     let listed = cloud.run(&["site", "list"]).out;
     assert!(listed.contains("evacuating (paused)"), "{listed}");
     let listed = cloud.run(&["site", "list", "--lang", "ja"]).out;
-    assert!(listed.contains("退避中（一時停止中）") && listed.contains("通常"), "{listed}");
+    assert!(listed.contains("退避中 (一時停止中)") && listed.contains("通常"), "{listed}");
 }
 
 #[test]
@@ -80,6 +80,25 @@ fn resuming_what_is_not_paused_and_calling_off_what_has_moved_say_what_is() {
     assert!(ran.err.contains("it is evacuated"), "{ran:?}");
     let ran = cloud.run(&["outage", "cancel", "myodaiji-1"]);
     assert!(ran.status == 0 && ran.err.contains("watari site return myodaiji"), "{ran:?}");
+}
+
+#[test]
+fn what_was_called_off_before_it_began_says_so_and_counts_nothing() {
+    let cloud = Cloud::start();
+    let subjects = ["watari.v1.site.list", "watari.v1.outage.get"];
+    let _stub = Stub::start(&cloud, "scheduler.m-front", &subjects, |subject, _| {
+        if subject == "watari.v1.site.list" {
+            return Reply(sample("reply.SitePage.json"));
+        }
+        let mut view = outage("cancelled");
+        (view["moved"], view["failed"], view["makespan_ms"]) = (json!([]), json!([]), 0.into());
+        view["window"] = json!({"from": "2027-03-20T00:00:00Z", "until": "2027-03-20T08:00:00Z"});
+        view["halted"] = json!([]);
+        Reply(view)
+    });
+    let shown = cloud.run(&["outage", "show", "myodaiji-9"]).out;
+    assert!(shown.contains("called off before it began") && !shown.contains("0/0"), "{shown}");
+    assert!(!shown.contains("No server had to move") && !shown.contains(" ms"), "{shown}");
 }
 
 #[test]
@@ -135,7 +154,7 @@ fn a_drained_node_is_shown_as_such_also_if_the_scheduler_is_away() {
     };
     let listed = cloud.run(&["node", "list"]).out;
     assert!(listed.contains("(drained)"), "{listed}");
-    assert!(cloud.run(&["node", "list", "--lang", "ja"]).out.contains("（退避済み）"));
+    assert!(cloud.run(&["node", "list", "--lang", "ja"]).out.contains("(退避済み)"));
     let shown = cloud.run(&["node", "show", &name]).out;
     assert!(shown.contains("RESERVED FOR GROWING") && shown.contains("2 vCPU, 64 MiB, 0 GiB"), "{shown}");
     assert_eq!(cloud.run(&["node", "show", &name, "-o", "json"]).json(), node);
@@ -148,4 +167,14 @@ fn what_is_mistyped_is_told_with_the_forms_that_are_taken() {
     assert!(ran.status == 2 && ran.err.contains("--kind is servers") && ran.err.contains("vms, migrations"), "{ran:?}");
     let ran = of(&["outage", "schedule", "yamate", "--from", "+2y", "--until", "+3y"]);
     assert!(ran.status == 2 && ran.err.contains("--from is +2y") && ran.err.contains("+45m, +3h, +2d"), "{ran:?}");
+    for (from, until, option) in [("+3h", "+1h", "--until"), ("2020-01-01 00:00", "+1h", "--from")] {
+        let ran = of(&["outage", "schedule", "yamate", "--from", from, "--until", until]);
+        assert!(ran.status == 2 && ran.err.contains(&format!("{option} is ")), "{ran:?}");
+    }
+    let ran = of(&["usage", "report", "--from", "1d", "--to", "2d"]);
+    assert!(ran.status == 2 && ran.err.contains("--to is 2d") && ran.err.contains("after --from"), "{ran:?}");
+    for words in [&["outage", "import", "/nonexistent"][..], &["key", "add", "sato", "/nonexistent"]] {
+        let ran = of(words);
+        assert!(ran.status == 2 && ran.err.contains("error[file.unknown]"), "{words:?} {ran:?}");
+    }
 }

@@ -19,6 +19,15 @@ fn every_refusal_has_a_code_of_its_own_a_cause_and_a_remedy_in_both_languages() 
 }
 
 #[test]
+fn states_and_what_cannot_be_done_are_said_in_japanese() {
+    let (vm, state) = ("mail".to_owned(), "stopped".to_owned());
+    let told = Refusal::VmState { vm, state, wanted: "migrate".to_owned() }.japanese();
+    assert_eq!(told.cause, "サーバ mail は現在「停止」のため、移行を実行できません");
+    let (node, state) = ("y2".to_owned(), "ready".to_owned());
+    assert!(Refusal::NodeNotLost { node, state }.japanese().cause.contains("「使用可能」"));
+}
+
+#[test]
 fn a_refusal_survives_json() {
     for refusal in Refusal::examples() {
         let json = serde_json::to_string(&refusal).unwrap();

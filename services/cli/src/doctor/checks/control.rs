@@ -31,7 +31,8 @@ pub(super) fn leaders(facts: &Facts) -> Vec<Finding> {
 
 /// Services that nobody would take over, or not at once. While a site is dark on purpose that is so.
 pub(super) fn standbys(facts: &Facts) -> Vec<Finding> {
-    let nobody = services(facts).filter(|one| facts.all_active() && one.standbys.is_empty());
+    // Where nobody leads either, that is told and is the worse.
+    let nobody = services(facts).filter(|one| facts.all_active() && one.leader.is_some() && one.standbys.is_empty());
     let nobody = nobody.map(|one| Trouble::NoStandby { service: said(one.service.name()) });
     let behind = services(facts).flat_map(|one| {
         let late = one.standbys.iter().filter(|standby| standby.lag > LAG_MOST);
@@ -118,6 +119,11 @@ mod tests {
         assert_eq!(codes(&standbys(&facts)), ["service.no-standby"]);
         facts.sites[1].state = "evacuated".to_owned();
         assert_eq!(standbys(&facts), [], "it is dark on purpose");
+        let facts = with(|control| {
+            control.services[1].standbys.clear();
+            control.services[1].leader = None;
+        });
+        assert_eq!(standbys(&facts), [], "that nobody leads says it all");
         let facts = with(|control| control.services[2].standbys[0].lag = 101);
         assert_eq!(codes(&standbys(&facts)), ["service.standby-lags"]);
         let facts = with(|control| control.services[3].standbys[0].version = "0.0.9".to_owned());

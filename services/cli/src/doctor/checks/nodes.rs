@@ -25,7 +25,7 @@ const SPEAKS_MS: u64 = 3_000;
 /// Who is silent.
 pub(super) fn heard(facts: &Facts) -> Vec<Finding> {
     let found = facts.nodes.iter().filter_map(|NodeHealth { node, .. }| {
-        let (name, silent) = (said(&node.name), said(format::millis(node.silent_ms)));
+        let (name, silent) = (said(&node.name), format::lasting(node.silent_ms));
         let trouble = match node.state {
             State::Ready => return None,
             State::Suspect if node.silent_ms < SPEAKS_MS => Trouble::HypervisorSilent { node: name },

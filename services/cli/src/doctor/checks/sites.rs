@@ -2,12 +2,13 @@
 
 use watari_contracts::{
     monitor::NodeView,
-    scheduler::{NotMoved, OutageView},
+    scheduler::{NotMoved, OutageView, SiteView},
 };
 use watari_model::{
     Said, SiteName,
     node::State as Heard,
     outage::{Scope, State},
+    said,
     site::Supply,
 };
 
@@ -41,7 +42,23 @@ pub(super) fn refuge(facts: &Facts) -> Vec<Finding> {
     });
     // Nodes that could not be asked about are no proof.
     let known = !facts.nodes.is_empty();
-    stuck.filter(|_| known).map(|site| Finding::of(Trouble::NoRefuge { site: said(&site.name) })).collect()
+    let trouble = |site: &SiteView| Trouble::NoRefuge { site: said(&site.name), mend: refuge_again(facts, site) };
+    stuck.filter(|_| known).map(|site| Finding::of(trouble(site))).collect()
+}
+
+/// How a site gets somewhere to go again: another one that is emptied comes home, or its nodes become ready.
+fn refuge_again(facts: &Facts, site: &SiteView) -> Said {
+    let away = facts.sites.iter().find(|other| other.name != site.name && !facts.is_active(&other.name));
+    match away.map(|other| &other.name) {
+        Some(other) => said!(
+            "bring the other site home when its power is back: watari site return {other}",
+            "停電が終わっていれば watari site return {other} でサイト {other} を帰還させてください"
+        ),
+        None => said!(
+            "watari node list: a node of another site must be ready and not cordoned; or add nodes there",
+            "watari node list を確認し、ほかのサイトのノードを使用可能にするか、ノードを追加してください"
+        ),
+    }
 }
 
 /// Sites of whose nodes none could be cut off its power.
@@ -74,7 +91,9 @@ pub(super) fn plans(facts: &Facts) -> Vec<Finding> {
     let left = facts.plans.iter().flat_map(|plan| plan.failed.iter().map(move |server| (&plan.site, server)));
     // Where nobody of a site could go anywhere, that is told once.
     let stuck = refuge(facts);
-    let told = |site: &SiteName| stuck.contains(&Finding::of(Trouble::NoRefuge { site: said(site) }));
+    let told = |site: &SiteName| {
+        stuck.iter().any(|f| matches!(&f.trouble, Trouble::NoRefuge { site: own, .. } if own.en == site.as_str()))
+    };
     let left = left.filter(|(site, NotMoved { code, .. })| {
         let elsewhere = code == OFF || AWAY.contains(&code.as_str());
         !elsewhere && (code == STAYS || !told(site))
@@ -167,9 +186,19 @@ mod tests {
             break_it(&mut facts);
             let found = refuge(&facts);
             assert_eq!(codes(&found), ["site.no-refuge"]);
-            let site = said(&facts.nodes[0].node.site);
-            assert_eq!(found[0].trouble, Trouble::NoRefuge { site });
+            let name = said(&facts.nodes[0].node.site);
+            assert!(matches!(&found[0].trouble, Trouble::NoRefuge { site, .. } if *site == name), "{found:?}");
         }
+    }
+
+    #[test]
+    fn whoever_has_nowhere_to_go_learns_which_site_can_be_brought_home() {
+        let mut facts = healthy();
+        let other = facts.nodes[1].node.site.clone();
+        facts.sites.iter_mut().filter(|site| site.name == other).for_each(|site| site.state = "evacuated".to_owned());
+        let found = refuge(&facts);
+        let mend = found[0].trouble.told(crate::lang::Lang::Ja).mend;
+        assert!(mend.contains(&format!("watari site return {other}")), "{mend}");
     }
 
     #[test]

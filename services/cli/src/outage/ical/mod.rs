@@ -47,7 +47,8 @@ pub struct Export {
 Examples:
   watari outage import inspections.ics --dry-run
   watari outage import inspections.ics
-  curl -fsS https://calendar.example.jp/okazaki.ics | watari outage import - --matching inspection
+  curl -fsS https://calendar.example.jp/okazaki.ics | \\
+    watari outage import - --matching inspection
 
 An event is about the site that its LOCATION, else its CATEGORIES, else its SUMMARY names, by name or title.
 Where a calendar holds other events as well, --matching says which are outages; of others nothing is told. An event is known again by its
@@ -89,7 +90,8 @@ impl Export {
         let entry = |outage| entry(outage, &sites).filter(|entry| wanted(entry.site));
         let entries: Vec<_> = outages.iter().filter_map(entry).collect();
         let (power_off, evacuation) = (Word::PowerIsOff.text(ctx.out.lang), Word::Evacuation.text(ctx.out.lang));
-        let text = write::calendar(&entries, write::Nameless { power_off, evacuation });
+        let home_again = Word::EvacuationAndReturn.text(ctx.out.lang);
+        let text = write::calendar(&entries, write::Nameless { power_off, evacuation, home_again });
         if self.file == "-" {
             // The last line's end comes with it.
             return ctx.out.text(text.trim_end_matches('\n'));

@@ -93,7 +93,7 @@ fn stamp(at: &Zoned) -> Option<Timestamp> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{format::moment, outage::ical::read::read};
+    use crate::{format::moment_in, outage::ical::read::read};
 
     /// From when until when, or why not.
     fn of(lines: &str) -> Result<(String, String), String> {
@@ -101,7 +101,7 @@ mod tests {
         let calendar = read(&text).unwrap();
         let zone = floating(Some("Asia/Tokyo")).unwrap();
         let window = window(&calendar.events[0], &zone).map_err(|said| said.en)?;
-        Ok((moment(window.from), moment(window.until)))
+        Ok((moment_in(window.from, TimeZone::UTC), moment_in(window.until, TimeZone::UTC)))
     }
 
     #[test]

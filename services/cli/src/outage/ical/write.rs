@@ -3,7 +3,7 @@
 
 use icalendar::{Calendar, Component, Event, EventLike, EventStatus};
 use time::{UtcOffset, macros::format_description};
-use watari_contracts::scheduler::OutageView;
+use watari_contracts::scheduler::{LegName, OutageView};
 use watari_model::{SiteName, Timestamp, outage::State};
 
 /// Who wrote it (RFC 5545, section 3.7.3).
@@ -21,6 +21,7 @@ pub(super) struct Entry<'o> {
 pub(super) struct Nameless<'n> {
     pub(super) power_off: &'n str,
     pub(super) evacuation: &'n str,
+    pub(super) home_again: &'n str,
 }
 
 /// The whole file.
@@ -37,6 +38,7 @@ pub(super) fn calendar(entries: &[Entry<'_>], nameless: Nameless<'_>) -> String 
 fn event(Entry { outage, site, title }: &Entry<'_>, nameless: Nameless<'_>) -> Event {
     let what = match outage.note.as_str() {
         "" if outage.window.is_some() => nameless.power_off,
+        "" if outage.leg == LegName::Home => nameless.home_again,
         "" => nameless.evacuation,
         note => note,
     };
@@ -83,7 +85,7 @@ mod tests {
         let mut outages = sample();
         outages[2].note = "点検, 停電; ".repeat(15);
         let entry = |outage| Entry { outage, site: &site, title: "明大寺" };
-        let nameless = Nameless { power_off: "停電", evacuation: "退避" };
+        let nameless = Nameless { power_off: "停電", evacuation: "退避", home_again: "退避と帰還" };
         let text = calendar(&[entry(&outages[0]), entry(&outages[2])], nameless);
         assert!(
             text.starts_with("BEGIN:VCALENDAR\r\nVERSION:2.0\r\n") && text.ends_with("END:VCALENDAR\r\n"),
@@ -103,11 +105,14 @@ mod tests {
     fn what_was_called_off_says_so() {
         let site: SiteName = "myodaiji".parse().unwrap();
         let outage = OutageView { state: State::Cancelled, ..sample()[2].clone() };
-        let nameless = Nameless { power_off: "power outage", evacuation: "evacuation" };
+        let nameless = Nameless { power_off: "power outage", evacuation: "evacuation", home_again: "return" };
         let text = calendar(&[Entry { outage: &outage, site: &site, title: "myodaiji" }], nameless);
         let unnamed = OutageView { note: String::new(), ..outage.clone() };
         let untold = calendar(&[Entry { outage: &unnamed, site: &site, title: "myodaiji" }], nameless);
         assert!(untold.contains("SUMMARY:myodaiji: power outage\r\n"), "its time is known: {untold}");
+        let returned = OutageView { leg: LegName::Home, window: None, ..unnamed };
+        let untold = calendar(&[Entry { outage: &returned, site: &site, title: "myodaiji" }], nameless);
+        assert!(untold.contains("SUMMARY:myodaiji: return\r\n"), "{untold}");
         assert!(text.contains("STATUS:CANCELLED\r\nSUMMARY:myodaiji: yearly inspection\r\n"), "{text}");
         assert_eq!(read::read(&text).unwrap().events[0].status, read::Status::Cancelled);
     }

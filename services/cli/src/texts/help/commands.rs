@@ -214,7 +214,7 @@ pub(super) const TEXTS: &[Text] = &[
     ),
     (
         "Send a running server's disk ahead to another site, so that its move there moves little",
-        "稼働中のサーバのディスクを別のサイトへ先に送り、移動のときの転送量を減らします",
+        "事前転送: 稼働中のサーバのディスクを別のサイトへ先に送り、移動のときの転送量を減らします",
     ),
     (
         "What is wrong in the cluster or on one node, why it matters, and what mends it",

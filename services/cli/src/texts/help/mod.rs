@@ -184,6 +184,21 @@ mod tests {
         assert!(stale.is_empty(), "no text of the help any more: {stale:#?}");
     }
 
+    /// What is too long for a usual terminal is broken by the parser, and is then no command any more.
+    #[test]
+    fn every_line_that_may_be_copied_fits_a_terminal() {
+        fn look(command: &Command) {
+            for notes in [command.get_after_help(), command.get_after_long_help()].into_iter().flatten() {
+                let text = notes.to_string();
+                let long: Vec<&str> = text.lines().filter(|line| line.starts_with(' ') && line.len() > MOST).collect();
+                assert!(long.is_empty(), "{}: {long:?}", command.get_name());
+            }
+            command.get_subcommands().for_each(look);
+        }
+        const MOST: usize = 79;
+        look(&built());
+    }
+
     #[test]
     fn every_japanese_text_is_japanese() {
         for (en, ja) in [commands::TEXTS, options::TEXTS, notes::TEXTS].into_iter().flatten() {

@@ -66,9 +66,11 @@ pub(super) const TEXTS: &[Text] = &[
         "日はこのマシンのタイムゾーンの午前 0 時に始まり、--to で指定した日は含みません。最初の例は 11 月分です。\n仮想 CPU とメモリは稼働している間、ディスクは存在している間を数えます。同じ名前を順に使ったサーバは合計します。\n記録が残っていない時間は専用の列に示し、ほかの列には含めません。",
     ),
     (
-        "Example, as root on a front end, after the services were started once and stopped again everywhere:",
-        "例 (すべてのサービスを一度起動して停止した後、フロントエンドで root として):",
+        "Example, as root, after the services were started once everywhere. First, on every front end:",
+        "例 (root として。すべてのサービスを一度起動した後)。まず、すべてのフロントエンドで実行します:",
     ),
+    ("Then, on one of them:", "次に、そのうちの 1 台で実行します:"),
+    ("And again on every front end:", "最後に、すべてのフロントエンドで実行します:"),
     (
         "It is shown this once: what is kept of it does not tell it. On the new host: watari join",
         "表示されるのは一度だけです。保管される内容からトークンはわかりません。新しいホストで watari join に指定します。",

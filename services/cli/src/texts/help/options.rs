@@ -42,7 +42,10 @@ pub(super) const TEXTS: &[Text] = &[
         "Stop waiting after this time; what was begun goes on [default: as long as it takes]",
         "待つ時間の上限。過ぎても始めた処理は続きます [既定値: 完了まで]",
     ),
-    ("Do not ask", "確認せずに実行します"),
+    (
+        "Do not ask; without it nothing is done where nobody can be asked, as in a script",
+        "確認せずに実行します。スクリプトなど確認できない場所では、これがないと実行しません",
+    ),
     // --- servers ---------------------------------------------------------------------------
     ("The server", "サーバ"),
     ("The server's name", "サーバの名前"),

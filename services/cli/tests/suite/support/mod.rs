@@ -213,10 +213,10 @@ impl Cloud {
     }
 }
 
-/// `watari` with nothing set.
+/// `watari` with nothing set but the time zone, which would else be this machine's.
 pub fn bare(words: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_watari"));
-    command.args(words).env_clear().stdin(Stdio::null());
+    command.args(words).env_clear().env("TZ", "UTC").stdin(Stdio::null());
     command
 }
 

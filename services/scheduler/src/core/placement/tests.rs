@@ -56,7 +56,7 @@ fn invariant_9_no_room_says_how_many_nodes_there_are_and_what_is_the_matter_with
     assert!(cause.contains("4 nodes: 2 draining, 1 cordoned, 1 has 128 MiB free of the 192 MiB needed"), "{cause}");
     let cause = refusal.japanese().cause;
     assert!(
-        cause.contains("4 台中 2 台は退避中、1 台は受入停止中、1 台はメモリ不足（空き 128 MiB、必要 192 MiB）"),
+        cause.contains("4 台中 2 台は退避中、1 台は受入停止中、1 台はメモリ不足 (空き 128 MiB、必要 192 MiB)"),
         "{cause}"
     );
     let one = check(&Rooms::of(&snap, &rules), &Need::start(&vm, &snap), &documents::name("m1")).unwrap_err();

@@ -138,7 +138,7 @@ fn may_start_there(snap: &Snapshot, vm: &Vm) -> Result<(), Refusal> {
             }
             Scope::Node(name) if node.value.name == *name => {
                 let outage = &outage.id;
-                let detail = Said::new(format!("it is being emptied ({outage})"), format!("退避中です（{outage}）"));
+                let detail = Said::new(format!("it is being emptied ({outage})"), format!("退避中です ({outage})"));
                 return Err(Refusal::NodeUnfit { node: name.to_string(), detail });
             }
             _ => {}

@@ -1,0 +1,192 @@
+//! What happened, in Japanese: the monitor's lines are English, as they are kept, and are taken apart here by their
+//! forms. A line of a newer monitor, which has no form here, is shown as it comes.
+
+use watari_model::word::STATES;
+
+use crate::lang::Lang;
+
+/// The forms of lines and of what stands in brackets behind them: `{}` is a place in the English one, and `{0}`, `{1}`
+/// and so on the same in the Japanese one. The first that fits counts.
+const FORMS: &[(&str, &str)] = &[
+    ("created", "作成"),
+    ("updated", "更新"),
+    ("changed", "変更"),
+    ("created, {}", "作成、{0}"),
+    ("created with {} rules", "規則 {0} 件で作成"),
+    ("added", "登録"),
+    ("{}, home {}", "{0}、本拠 {1}"),
+    // Servers.
+    ("granted to nobody", "実行権なし"),
+    ("granted to {}", "実行権を {0} に付与"),
+    ("generation {}", "世代 {0}"),
+    ("wanted running", "稼働の指示"),
+    ("wanted stopped", "停止の指示"),
+    ("wanted gone", "削除の指示"),
+    ("resized to {}", "サイズを {0} に変更"),
+    ("to be {} from its next start on", "次回の起動から {0}"),
+    ("to stay as large as it is", "サイズ変更の取消"),
+    ("reboot asked for", "再起動の指示"),
+    ("rebooted", "再起動"),
+    ("old copy on {} removed", "{0} の古い複製を削除"),
+    ("fault cleared", "障害の解消"),
+    ("fault: {}", "障害: {0}"),
+    ("cancellation asked for", "取消の指示"),
+    ("{}, {} ms, standstill {} ms", "{0}、所要 {1} ms、停止 {2} ms"),
+    ("no time to leave, to be suspended", "退避の時間がなく、休止の予定"),
+    ("no time to leave, to be shut down", "退避の時間がなく、停止の予定"),
+    ("free to run again", "再び稼働可能"),
+    ("restored from a backup", "バックアップから復元"),
+    // Outages.
+    ("{} not moved", "移動できず {0} 台"),
+    ("resumed", "再開"),
+    ("paused", "一時停止"),
+    ("moved to another time", "日時の変更"),
+    ("every server that runs could leave", "稼働中の全サーバが退避可能"),
+    ("could not leave now: {}", "現時点で退避できないサーバ: {0}"),
+    ("{} servers could not leave now", "現時点で退避できないサーバ {0} 台"),
+    ("{} could not leave", "退避できない見込み {0} 台"),
+    ("{} have no time to leave", "退避の時間がないサーバ {0} 台"),
+    // Images, addresses and firewall groups.
+    ("copied to {}", "{0} に複製"),
+    ("{} given to {}", "{0} を {1} に割り当て"),
+    ("{} given back by {}", "{1} が {0} を返却"),
+    ("allows {}; allows no more {}", "許可 {0}、許可の取消 {1}"),
+    ("allows no more {}", "許可の取消 {0}"),
+    ("allows {}", "許可 {0}"),
+    // Nodes and sites.
+    ("joined site {}, {}", "サイト {0} に参加、{1}"),
+    ("cordoned", "受入停止"),
+    ("uncordoned", "受入再開"),
+    ("given up by {}", "{0} が登録の解除を指示"),
+    ("said to be off by {}", "{0} が停止を確認"),
+    ("no longer said to be off", "停止確認の終了"),
+    ("moved from site {} to {}", "サイト {0} から {1} へ移動"),
+    ("inventory changed", "構成の変化"),
+    ("power off begun by {}", "{0} が電源断を開始"),
+    ("power on begun by {}", "{0} が電源投入を開始"),
+    ("power off done", "電源断の完了"),
+    ("power on done", "電源投入の完了"),
+    ("power off not done", "電源断の失敗"),
+    ("power on not done", "電源投入の失敗"),
+    ("{} left behind, to be cleared when the node is back", "{0} が残存、ノードの復旧時に整理"),
+    ("cleared of {}", "{0} を整理"),
+    ("{} s left", "残り {0} 秒"),
+    ("renamed {}", "名称変更 {0}"),
+    ("on mains", "商用電源"),
+    ("on battery", "バッテリー"),
+    ("{} site {}", "{0}: サイト {1}"),
+    ("{} node {}", "{0}: ノード {1}"),
+    // As events are told while they are followed.
+    ("held by {}", "主系 {0}"),
+    ("{} {} -> {} of {}", "{0} {1} → {2} (サーバ {3})"),
+    ("of {}", "サーバ {0}"),
+    ("on {}", "{0}"),
+    ("{} on {} to {}", "{0} ({1} → {2})"),
+    ("{} on {}", "{0} ({1})"),
+];
+
+/// A line of the monitor's, `mail: running → migrating (m1 → y1)`, in the person's language.
+#[must_use]
+pub fn told(lang: Lang, line: &str) -> String {
+    match (lang, line.split_once(": ")) {
+        (Lang::Ja, Some((key, what))) => format!("{key}: {}", japanese(what)),
+        _ => line.to_owned(),
+    }
+}
+
+fn japanese(what: &str) -> String {
+    if let Some(said) = FORMS.iter().find_map(|(en, ja)| said(en, ja, what)) {
+        return said;
+    }
+    // What stands in brackets at the end has a form of its own.
+    match what.strip_suffix(')').and_then(|text| text.split_once(" (")) {
+        Some((head, note)) => format!("{} ({})", japanese(head), japanese(note)),
+        None => words(what),
+    }
+}
+
+fn said(en: &str, ja: &str, what: &str) -> Option<String> {
+    let values = values(en, what)?;
+    let put = |text: String, (n, value): (usize, &&str)| text.replace(&format!("{{{n}}}"), &words(value));
+    Some(values.iter().enumerate().fold(ja.to_owned(), put))
+}
+
+/// What stands at the places of a form, if the text has that form.
+fn values<'t>(form: &str, text: &'t str) -> Option<Vec<&'t str>> {
+    let (first, places) = form.split_once("{}").map_or((form, None), |(first, rest)| (first, Some(rest)));
+    let mut rest = text.strip_prefix(first)?;
+    let Some(places) = places else { return rest.is_empty().then(Vec::new) };
+    let mut values = Vec::new();
+    for piece in places.split("{}") {
+        let (value, after) = if piece.is_empty() { (rest, "") } else { rest.split_once(piece)? };
+        values.push(value);
+        rest = after;
+    }
+    // A place holds something, and brackets are taken off before; but codes of reasons may stand in them.
+    let sound = |value: &&str| !value.is_empty() && (!value.contains(" (") || form.contains(": {}"));
+    (rest.is_empty() && values.iter().all(sound)).then_some(values)
+}
+
+/// States, and from which to which.
+fn words(text: &str) -> String {
+    text.split(" → ").map(state).collect::<Vec<_>>().join(" → ")
+}
+
+fn state(word: &str) -> &str {
+    STATES.iter().find(|(en, _)| *en == word).map_or(word, |(_, ja)| *ja)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_of_the_monitor_are_told_in_japanese_and_unknown_ones_as_they_are() {
+        for (line, ja) in [
+            ("it: running → migrating (m1 → y1)", "it: 稼働中 → 移行中 (m1 → y1)"),
+            ("it: migrating → running (on m1)", "it: 移行中 → 稼働中 (m1)"),
+            ("it: pending → failed (placement.no-room)", "it: 準備待ち → 失敗 (placement.no-room)"),
+            ("it: granted to y1 (generation 4)", "it: 実行権を y1 に付与 (世代 4)"),
+            ("it: wanted stopped", "it: 停止の指示"),
+            ("it: fault: placement.no-room", "it: 障害: placement.no-room"),
+            ("it: updated (migrations)", "it: 更新 (migrations)"),
+            (
+                "mail: created, migrating (1 vCPU, 192 MiB, 2 GiB, home myodaiji)",
+                "mail: 作成、移行中 (1 vCPU, 192 MiB, 2 GiB、本拠 myodaiji)",
+            ),
+            (
+                "it: switching → completed (m1 → y1, 2310 ms, standstill 171 ms)",
+                "it: 切替中 → 完了 (m1 → y1、所要 2310 ms、停止 171 ms)",
+            ),
+            ("it: evacuating → evacuated (1 not moved)", "it: 退避中 → 退避済み (移動できず 1 台)"),
+            ("it: scheduled site myodaiji", "it: 予定: サイト myodaiji"),
+            (
+                "it: could not leave now: old (outage.policy-stays)",
+                "it: 現時点で退避できないサーバ: old (outage.policy-stays)",
+            ),
+            ("it: allows in tcp 25-26; allows no more in tcp 25", "it: 許可 in tcp 25-26、許可の取消 in tcp 25"),
+            ("it: 203.0.113.100 given back by mail", "it: mail が 203.0.113.100 を返却"),
+            ("mail: migrating on m1 to y1", "mail: 移行中 (m1 → y1)"),
+            ("mail: running → migrating on m1 → y1", "mail: 稼働中 → 移行中 (m1 → y1)"),
+            ("it: power off not done (fencing.failed)", "it: 電源断の失敗 (fencing.failed)"),
+            ("it: no time to leave, to be suspended (myodaiji-1)", "it: 退避の時間がなく、休止の予定 (myodaiji-1)"),
+            ("it: deleted", "it: 削除"),
+            ("it: joined site yamate, ready", "it: サイト yamate に参加、使用可能"),
+            ("it: moved from site a to b", "it: サイト a から b へ移動"),
+            ("it: on battery (600 s left)", "it: バッテリー (残り 600 秒)"),
+            ("it: flew away", "it: flew away"),
+        ] {
+            assert_eq!(told(Lang::Ja, line), ja);
+            assert_eq!(told(Lang::En, line), line);
+        }
+    }
+
+    #[test]
+    fn every_form_says_in_japanese_what_it_says_in_english() {
+        for (en, ja) in FORMS {
+            let places = en.matches("{}").count();
+            assert!((0..places).all(|n| ja.contains(&format!("{{{n}}}"))), "{en}");
+            assert_eq!(ja.matches('{').count(), places, "{en}");
+        }
+    }
+}

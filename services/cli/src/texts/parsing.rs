@@ -1,0 +1,121 @@
+//! What the parser finds wrong with a command line, in Japanese. In English it says it itself.
+
+use clap::{
+    Error,
+    error::{ContextKind, ContextValue, ErrorKind},
+};
+
+/// The same error without commands that are hidden from people.
+#[must_use]
+pub fn without_hidden(mut told: Error, hidden: &[&str]) -> Error {
+    if let Some(ContextValue::Strings(mut names)) = told.remove(ContextKind::ValidSubcommand) {
+        names.retain(|name| !hidden.contains(&name.as_str()));
+        told.insert(ContextKind::ValidSubcommand, ContextValue::Strings(names));
+    }
+    told
+}
+
+/// What is wrong, what could have been meant, and how the command is used; none if nothing is wrong, as where help
+/// is asked for.
+#[must_use]
+pub fn japanese(told: &Error) -> Option<String> {
+    let (argument, value) = (text(told, ContextKind::InvalidArg), text(told, ContextKind::InvalidValue));
+    let command = text(told, ContextKind::InvalidSubcommand);
+    let cause = match told.kind() {
+        ErrorKind::DisplayHelp
+        | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+        | ErrorKind::DisplayVersion
+        | ErrorKind::Io
+        | ErrorKind::Format => return None,
+        ErrorKind::InvalidValue if value.is_empty() => format!("{argument} に値がありません"),
+        ErrorKind::InvalidValue | ErrorKind::ValueValidation => format!("{argument} に {value} は指定できません"),
+        ErrorKind::UnknownArgument => format!("{argument} という指定はありません"),
+        ErrorKind::InvalidSubcommand => format!("{command} というコマンドはありません"),
+        ErrorKind::MissingSubcommand => format!("{command} に続くコマンドがありません"),
+        ErrorKind::MissingRequiredArgument => format!("必要な指定がありません: {argument}"),
+        ErrorKind::ArgumentConflict => match text(told, ContextKind::PriorArg) {
+            prior if prior == argument || prior.is_empty() => format!("{argument} は 1 回だけ指定できます"),
+            prior => format!("{argument} は {prior} と同時に指定できません"),
+        },
+        ErrorKind::TooManyValues | ErrorKind::TooFewValues | ErrorKind::WrongNumberOfValues => {
+            format!("{argument} の値の数が正しくありません")
+        }
+        _ => "コマンドラインを解釈できません".to_owned(),
+    };
+    let mut lines = vec![format!("エラー: {cause}")];
+    lines.extend(meant(told));
+    lines.push(format!("対処: {}", remedy(told, &argument)));
+    let usage = told.get(ContextKind::Usage).map(ToString::to_string).unwrap_or_default();
+    if !usage.is_empty() {
+        lines.push(format!("\n{}", usage.trim_end().replacen("Usage:", "使い方:", 1)));
+    }
+    Some(lines.join("\n"))
+}
+
+/// What is nearly what was typed.
+fn meant(told: &Error) -> Option<String> {
+    let kinds = [ContextKind::SuggestedArg, ContextKind::SuggestedSubcommand, ContextKind::SuggestedValue];
+    let names = kinds.into_iter().map(|kind| text(told, kind)).find(|names| !names.is_empty());
+    names.map(|names| format!("もしかして: {names}"))
+}
+
+fn remedy(told: &Error, argument: &str) -> String {
+    let kinds = [ContextKind::ValidValue, ContextKind::ValidSubcommand];
+    let valid = kinds.into_iter().map(|kind| text(told, kind)).find(|names| !names.is_empty());
+    match valid {
+        Some(names) => format!("次のいずれかを指定してください: {names}"),
+        None if told.kind() == ErrorKind::ValueValidation && argument.contains("<TIME>") => {
+            "30s、500ms、2m、1h、2d のように、1 週間以内の時間を指定してください".to_owned()
+        }
+        None => "指定のしかたは --help で確認できます".to_owned(),
+    }
+}
+
+/// One word or several, as people read them.
+fn text(told: &Error, kind: ContextKind) -> String {
+    match told.get(kind) {
+        Some(ContextValue::String(word)) => word.clone(),
+        Some(ContextValue::Strings(words)) => words.join("、"),
+        _ => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+    use crate::{options::Options, texts::help::in_japanese};
+
+    fn told(line: &str) -> Option<String> {
+        let words = ["watari"].into_iter().chain(line.split(' '));
+        let mut command = in_japanese(Options::command());
+        let error = command.try_get_matches_from_mut(words).unwrap_err();
+        japanese(&without_hidden(error, &["manual"]))
+    }
+
+    #[test]
+    fn every_mistake_is_told_in_japanese_with_what_was_typed() {
+        for (line, parts) in [
+            ("vm lst", &["lst というコマンドはありません", "もしかして: ", "list"][..]),
+            ("vm list --stat running", &["--stat という指定はありません", "もしかして: --state"]),
+            ("vm create mail", &["必要な指定がありません", "--image"]),
+            ("vm list -o xml", &["--output", "xml", "table、"]),
+            ("vm list --timeout soon", &["soon", "30s、500ms"]),
+            ("vm create mail --image mini --priority 101", &["101", "--help"]),
+            ("vm list --site", &["--site", "値がありません"]),
+            ("network create n --provider --overlay --cidr a --range b", &["--provider", "同時に指定できません"]),
+            ("vm list --site a --site b", &["--site", "1 回だけ"]),
+            ("vm show a b", &["b という指定はありません"]),
+            ("--lang ja", &["続くコマンドがありません", "vm、"]),
+        ] {
+            let text = told(line).unwrap_or_else(|| panic!("{line}"));
+            assert!(text.starts_with("エラー: ") && text.contains("\n対処: "), "{line}: {text}");
+            assert!(parts.iter().all(|part| text.contains(part)), "{line}: {text}");
+            for english in ["error", "Usage", "tip:", "For more", "manual"] {
+                assert!(!text.contains(english), "{english}: {text}");
+            }
+        }
+        assert_eq!(told("vm list --help"), None);
+    }
+}
