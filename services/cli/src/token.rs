@@ -16,7 +16,7 @@ use crate::{
     failure::Failure,
     format, input,
     lang::Lang,
-    out::{self, Column, Format, Out, Row, or_dash},
+    out::{self, Column, Out, Row, or_dash},
     setup::cluster::Role as HostRole,
     texts::{faults::Fault, joining, words::Word},
 };
@@ -119,10 +119,7 @@ impl Verb {
                 let mut book = held.book()?;
                 let gone = book.revoke(id)?;
                 held.keep(&book)?;
-                match out.format {
-                    Format::Json => out.json(&TokenView::of(&gone, now)),
-                    Format::Table => out.text(&joining::revoked(out.lang, &gone.id)),
-                }
+                out.told(&TokenView::of(&gone, now), [gone.id.clone()], || joining::revoked(out.lang, &gone.id))
             }
         }
     }
@@ -147,18 +144,18 @@ impl Create {
         let mut book = held.book()?;
         book.add(record.clone(), now)?;
         held.keep(&book)?;
-        if out.format == Format::Json {
-            #[derive(Serialize)]
-            struct Made {
-                token: String,
-                #[serde(flatten)]
-                view: TokenView,
-            }
-            return out.json(&Made { token: token.to_string(), view: TokenView::of(&record, now) });
+        #[derive(Serialize)]
+        struct Made {
+            token: String,
+            #[serde(flatten)]
+            view: TokenView,
         }
-        out.text(&token.to_string())?;
-        let address = cluster.of_role(HostRole::Front).next().map(|front| front.address);
-        out::say(&joining::use_it(out.lang, self.minutes, &or_dash(address)));
+        let made = Made { token: token.to_string(), view: TokenView::of(&record, now) };
+        out.told(&made, [made.token.clone()], || made.token.clone())?;
+        if out.format.is_for_people() {
+            let address = cluster.of_role(HostRole::Front).next().map(|front| front.address);
+            out::say(&joining::use_it(out.lang, self.minutes, &or_dash(address)));
+        }
         Ok(())
     }
 }

@@ -16,7 +16,6 @@ use crate::{
     format, input,
     lang::Lang,
     options::{Consent, Waiting},
-    out::Format,
     session::login,
     texts::fencing,
     wait,
@@ -105,14 +104,13 @@ async fn switch(ctx: &Context, wanted: &PowerNode) -> Result<(), Failure> {
 /// What is known, for people or programs.
 fn told(ctx: &Context, power: &NodePower) -> Result<(), Failure> {
     let lang = ctx.out.lang;
-    match (ctx.out.format, power.says) {
-        (Format::Json, _) => ctx.out.json(power),
-        (Format::Table, Some(act)) => ctx.out.text(&fencing::says(lang, power.name.as_str(), act)),
-        (Format::Table, None) => {
+    ctx.out.told(power, [power.name.to_string()], || match power.says {
+        Some(act) => fencing::says(lang, power.name.as_str(), act),
+        None => {
             let lines = power.commands.iter().map(|words| fencing::would_run(lang, &words.join(" ")));
-            ctx.out.text(&lines.collect::<Vec<_>>().join("\n"))
+            lines.collect::<Vec<_>>().join("\n")
         }
-    }
+    })
 }
 
 /// Whether a node's power can be cut, and what came of that last.

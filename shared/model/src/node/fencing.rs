@@ -209,7 +209,7 @@ fn of_one(case: &Case<'_>, (silent, nodes): (usize, usize), now: Timestamp, rule
     if silent > 1 && silent.saturating_mul(3) > nodes {
         let known = told.is_some_and(|told| matches!(told.outcome, Outcome::Withheld { .. }));
         let (site, silent, nodes) = (node.site.to_string(), silent.to_string(), nodes.to_string());
-        return (!known).then(|| Step::Withhold(Refusal::FencingWithheld { site, silent, nodes }));
+        return (!known).then_some(Step::Withhold(Refusal::FencingWithheld { site, silent, nodes }));
     }
     let Some(told) = told else { return Some(Step::Cut { tries: 1 }) };
     let since = now.millis_since(told.ended_at.unwrap_or(told.at));

@@ -36,6 +36,8 @@ fn outage(id: &str, state: State, window: Window, request_id: &str) -> OutageVie
         moving: Vec::new(),
         awaited: Vec::new(),
         failed: Vec::new(),
+        halted: Vec::new(),
+        off: Vec::new(),
         makespan_ms: 0,
         control: None,
         request_id: request_id.to_owned(),
