@@ -15,6 +15,9 @@ use crate::{Document, NodeName, SiteName, Timestamp, VmName};
 /// A battery that is said to last for longer than a week, in seconds, is a mistake.
 pub const MOST_SECONDS_LEFT: u64 = 7 * 86_400;
 
+/// What is told once more within so many milliseconds is the same word, and no newer one that says the same.
+const REPEATED_MS: u64 = 5_000;
+
 /// Where a site's power comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -46,7 +49,7 @@ pub struct Power {
     pub seconds_left: Option<u64>,
     /// Since when it comes from there.
     pub since: Timestamp,
-    /// When that was last said otherwise: the seconds count from then.
+    /// When that was said: the seconds count from then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub told_at: Option<Timestamp>,
 }
@@ -130,9 +133,12 @@ impl Site {
                 let since = same.map_or(now, |before| before.since);
                 // Mains do not run out.
                 let seconds_left = seconds_left.filter(|_| supply == Supply::Battery);
-                // Saying it twice changes nothing, the moment when the battery is empty least of all.
+                // Saying it twice changes nothing, the moment when the battery is empty least of all. Who says later
+                // that as much is left says that it is empty later.
+                let at_once = |told: &Timestamp| now.millis_since(*told) <= REPEATED_MS;
                 let repeated = same.filter(|before| before.seconds_left == seconds_left);
-                let told_at = repeated.map_or(Some(now), |before| before.told_at);
+                let told_at = repeated.and_then(|before| before.told_at);
+                let told_at = Some(told_at.filter(|told| seconds_left.is_none() || at_once(told)).unwrap_or(now));
                 self.power = Some(Power { supply, seconds_left, since, told_at });
             }
             Change::LeftBehind(remains) => {
@@ -193,6 +199,19 @@ mod tests {
                 prop_assert_eq!(site.power.unwrap(), power, "saying it twice changes nothing");
             }
         }
+    }
+
+    #[test]
+    fn a_battery_of_which_the_same_is_said_later_is_empty_later() {
+        let start = Timestamp(OffsetDateTime::UNIX_EPOCH);
+        let mut site = Site::new("yamate".parse().unwrap(), "山手".to_owned());
+        let mut ends = |left, ms| {
+            site.apply(Change::Told(Supply::Battery, left), start.plus_millis(ms));
+            site.power.unwrap().ends_at().map(|ends| ends.millis_since(start))
+        };
+        assert_eq!((ends(Some(60), 0), ends(Some(60), REPEATED_MS)), (Some(60_000), Some(60_000)));
+        assert_eq!(ends(Some(60), REPEATED_MS + 1), Some(65_001));
+        assert_eq!((ends(Some(50), 20_000), ends(None, 30_000)), (Some(70_000), None));
     }
 
     #[test]

@@ -274,7 +274,8 @@ async fn step(desk: &Arc<Desk>, outages: &Mirror<Outage>) {
 }
 
 fn case<'a>(desk: &Desk, busy: &BTreeSet<NodeName>, outages: &Snapshot<Outage>, node: &'a Node) -> Case<'a> {
-    let means = if fencing::is_spared(node, outages.values().map(|entry| &entry.value)) {
+    // Whoever stops an agent to see after its node cordons it first.
+    let means = if node.cordoned || fencing::is_spared(node, outages.values().map(|entry| &entry.value)) {
         Means::Spared
     } else if busy.contains(&node.name) {
         Means::Busy

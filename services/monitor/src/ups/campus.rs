@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use tokio::time::{MissedTickBehavior, interval};
-use watari_chassis::{Context, Mirror};
+use watari_chassis::{Context, Mirror, clock};
 use watari_contracts::scheduler::TellPower;
 use watari_model::{
     SiteName,
@@ -91,7 +91,7 @@ impl Campus {
             tracing::info!(site = %self.site, power = word(verdict), "what the UPSes say of a site");
         }
         let known = post.sites.get(self.site.as_str()).and_then(|entry| entry.value.power);
-        if let Some((supply, seconds_left)) = news(known, verdict) {
+        if let Some((supply, seconds_left)) = news(known, verdict, clock::now()) {
             self.tell(post, supply, seconds_left).await;
         }
     }

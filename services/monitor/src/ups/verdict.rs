@@ -1,6 +1,9 @@
 //! What all UPSes of a site together say of its power, and whether that is news. Pure.
 
-use watari_model::site::{Power, Supply};
+use watari_model::{
+    Timestamp,
+    site::{Power, Supply},
+};
 
 use super::reading::Reading;
 
@@ -61,17 +64,23 @@ const fn may_be_on_line(heard: &Heard) -> bool {
 }
 
 /// What is to be told, if the site's document does not say it already.
-pub(super) fn news(known: Option<Power>, verdict: Verdict) -> Option<(Supply, Option<u64>)> {
+pub(super) fn news(known: Option<Power>, verdict: Verdict, now: Timestamp) -> Option<(Supply, Option<u64>)> {
     let (supply, left) = match verdict {
         Verdict::Mains => (Supply::Mains, None),
         Verdict::Battery { seconds_left } => (Supply::Battery, seconds_left),
         Verdict::Unknown => return None,
     };
-    let is_known = known.is_some_and(|power| power.supply == supply && !differs(power.seconds_left, left));
+    let is_known = known.is_some_and(|power| power.supply == supply && !differs(left_of(power, now), left));
     (!is_known).then_some((supply, left))
 }
 
-/// A battery runs down all the time: not each second of it is worth a write.
+/// What should be left by now of what was told.
+fn left_of(power: Power, now: Timestamp) -> Option<u64> {
+    let gone = power.told_at.map_or(0, |told| now.millis_since(told) / 1_000);
+    Some(power.seconds_left?.saturating_sub(gone))
+}
+
+/// A battery runs down all the time, and not evenly: not each second of it is worth a write.
 fn differs(known: Option<u64>, now: Option<u64>) -> bool {
     match (known, now) {
         (Some(known), Some(now)) => {
@@ -86,7 +95,6 @@ fn differs(known: Option<u64>, now: Option<u64>) -> bool {
 mod tests {
     use proptest::prelude::*;
     use time::OffsetDateTime;
-    use watari_model::Timestamp;
 
     use super::*;
 
@@ -144,6 +152,7 @@ mod tests {
     fn a_battery_that_runs_down_is_told_of_now_and_then() {
         let since = Timestamp(OffsetDateTime::UNIX_EPOCH);
         let known = |supply, seconds_left| Some(Power { supply, seconds_left, since, told_at: None });
+        let news = |known, verdict| news(known, verdict, since);
         let left = |before: u64, now| news(known(Supply::Battery, Some(before)), battery(now)).is_some();
         assert!(!left(900, 871) && left(900, 870) && left(900, 930));
         assert!(!left(100, 91) && left(100, 90) && left(5, 4) && left(0, 1) && !left(0, 0));
@@ -157,6 +166,16 @@ mod tests {
             (None, true)
         );
         assert_eq!(news(known(Supply::Battery, Some(60)), Verdict::Unknown), None);
+    }
+
+    #[test]
+    fn a_battery_that_runs_down_as_was_said_is_no_news_and_one_that_does_not_is() {
+        let since = Timestamp(OffsetDateTime::UNIX_EPOCH);
+        let told = Power { supply: Supply::Battery, seconds_left: Some(900), since, told_at: Some(since) };
+        let left = |after_ms, now| news(Some(told), battery(now), since.plus_millis(after_ms)).is_some();
+        assert!(!left(400_000, 500) && !left(400_000, 471) && left(400_000, 470));
+        assert!(!left(20_000, 900) && left(30_000, 900), "it stands still");
+        assert!(!left(2_000_000, 0) && left(2_000_000, 1));
     }
 
     fn readings() -> impl Strategy<Value = Reading> {

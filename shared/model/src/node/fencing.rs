@@ -183,8 +183,8 @@ pub fn is_spared<'o>(node: &Node, mut outages: impl Iterator<Item = &'o Outage>)
 
 /// What is to be done now about the nodes that are lost; `cases` are all nodes there are.
 ///
-/// If more than one and more than a third of a site's nodes are silent, it is taken for the network, and nobody
-/// there is fenced. Who is known to be off, or is dark on purpose, counts neither way.
+/// If more than one and more than a third of a site's nodes are silent, or the only one, it is taken for the
+/// network, and nobody there is fenced. Who is known to be off, or is dark on purpose, counts neither way.
 #[must_use]
 pub fn due(cases: &[Case<'_>], now: Timestamp, rules: Rules) -> Vec<(NodeName, Step)> {
     let mut sites: BTreeMap<&SiteName, (usize, usize)> = BTreeMap::new();
@@ -206,7 +206,7 @@ fn of_one(case: &Case<'_>, (silent, nodes): (usize, usize), now: Timestamp, rule
         return None;
     }
     let told = node.fencing.as_ref().filter(|told| told.concerns(node));
-    if silent > 1 && silent.saturating_mul(3) > nodes {
+    if (silent > 1 || nodes == 1) && silent.saturating_mul(3) > nodes {
         let known = told.is_some_and(|told| matches!(told.outcome, Outcome::Withheld { .. }));
         let (site, silent, nodes) = (node.site.to_string(), silent.to_string(), nodes.to_string());
         return (!known).then_some(Step::Withhold(Refusal::FencingWithheld { site, silent, nodes }));

@@ -124,18 +124,20 @@ fn a_node_that_was_switched_on_is_given_its_time() {
     let begun = told(&node, Act::On, Outcome::Begun, 30_000);
     apply(&mut node, &begun);
     apply(&mut node, &ended(&begun, Outcome::Done, 31_000));
-    assert_eq!((&node.off, steps(std::slice::from_ref(&node), 630_999)), (&None, vec![]));
-    assert_eq!(steps(&[node], 631_000), [cut("m1", 1)]);
+    assert_eq!(node.off, None);
+    let nodes = [node, ready("m2", "myodaiji")];
+    assert_eq!(steps(&nodes, 630_999), []);
+    assert_eq!(steps(&nodes, 631_000), [cut("m1", 1)]);
 }
 
 #[test]
-fn more_than_one_and_more_than_a_third_at_once_is_the_network_and_said_once() {
+fn more_than_one_and_more_than_a_third_at_once_or_the_only_one_is_the_network_and_said_once() {
     let site = |lost_ones: usize, all: usize| -> Vec<Node> {
         let node = |n: usize| if n < lost_ones { lost(&format!("m{n}"), "m") } else { ready(&format!("m{n}"), "m") };
         (0..all).map(node).chain([ready("y1", "y"), ready("y2", "y")]).collect()
     };
     for (lost_ones, all, fenced) in
-        [(1, 1, true), (1, 2, true), (2, 2, false), (2, 5, false), (2, 6, true), (3, 9, true), (4, 9, false)]
+        [(1, 1, false), (1, 2, true), (2, 2, false), (2, 5, false), (2, 6, true), (3, 9, true), (4, 9, false)]
     {
         let steps = steps(&site(lost_ones, all), 60_000);
         assert_eq!(steps.len(), lost_ones);
@@ -155,8 +157,9 @@ fn more_than_one_and_more_than_a_third_at_once_is_the_network_and_said_once() {
 
 #[test]
 fn nobody_is_fenced_without_means_or_while_it_is_heard_or_dark_on_purpose() {
-    let (node, other) = (lost("m1", "m"), lost("m2", "m"));
-    let one = |silent, means| due(&[Case { node: &node, silent, means }], at(60_000), RULES).len();
+    let (node, other, third) = (lost("m1", "m"), lost("m2", "m"), ready("m3", "m"));
+    let beside = Case { node: &third, silent: false, means: Means::Ready };
+    let one = |silent, means| due(&[Case { node: &node, silent, means }, beside], at(60_000), RULES).len();
     assert_eq!(one(true, Means::Ready), 1);
     assert_eq!(one(false, Means::Ready), 0, "its document is not the newest news");
     assert_eq!([Means::Missing, Means::Busy, Means::Spared].map(|means| one(true, means)), [0; 3]);
@@ -164,6 +167,7 @@ fn nobody_is_fenced_without_means_or_while_it_is_heard_or_dark_on_purpose() {
     let cases = [
         Case { node: &node, silent: true, means: Means::Ready },
         Case { node: &other, silent: true, means: Means::Spared },
+        beside,
     ];
     let due = due(&cases, at(60_000), RULES);
     assert!(matches!(due.as_slice(), [(name, Step::Cut { tries: 1 })] if name.as_str() == "m1"), "{due:?}");
