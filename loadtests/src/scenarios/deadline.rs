@@ -23,6 +23,8 @@ const SECONDS_EACH: u64 = 8;
 const BESIDE: u64 = 6;
 /// The lab's `stop_seconds`.
 const STOPPING: u64 = 6;
+/// The lab's `handover_seconds`; at most a third of all the time is kept for it.
+const HANDOVER: u64 = 60;
 
 fn battery(stage: &Stage) -> anyhow::Result<()> {
     ensure!(stage.send_home(SHUT_DOWN)? == SITE, "{SHUT_DOWN} belongs elsewhere");
@@ -73,8 +75,8 @@ fn out_of_time(stage: &Stage) -> anyhow::Result<String> {
     let (worthy, other) = (travels(stage, CROSSES)?, travels(stage, SHUT_DOWN)?);
     let bytes_per_second = (worthy.min(other) / SECONDS_EACH).max(500_000);
     let needed = worthy.div_ceil(bytes_per_second) + BESIDE + STOPPING;
-    // Nine tenths of what a battery says are reckoned with.
-    let left = (needed * 10).div_ceil(9);
+    // Nine tenths of what a battery says are reckoned with, less what is kept for the front end.
+    let left = (needed * 30).div_ceil(17).min(((needed + HANDOVER) * 10).div_ceil(9));
     let mut outage = String::new();
     stage.at_rate((bytes_per_second * 8).div_ceil(1_000_000), |stage| {
         let told_at = Instant::now();
@@ -90,8 +92,9 @@ fn out_of_time(stage: &Stage) -> anyhow::Result<String> {
         until(left, "each has gone its way", || {
             Ok(stage.site_of(CROSSES)? != SITE && is(SUSPENDED, "suspended")? && is(SHUT_DOWN, "stopped")?)
         })?;
-        ensure!(told_at.elapsed() < Duration::from_secs(left), "the battery was empty before");
-        until(60, "the front end has left as well", || Ok(stage.show("outage", &outage)?["state"] == "evacuated"))
+        let rest = Duration::from_secs(left).saturating_sub(told_at.elapsed()).as_secs();
+        ensure!(rest > 0, "the battery was empty before");
+        until(rest, "the front end has left as well", || Ok(stage.show("outage", &outage)?["state"] == "evacuated"))
     })?;
     let shown = stage.show("outage", &outage)?;
     let way = |vm: &str| {

@@ -119,9 +119,12 @@ fn leave(turn: &mut Turn<'_>, entry: &Entry<Outage>) {
     if deadline::tell(turn, entry) {
         return;
     }
-    // The control plane leaves last.
-    if let Some(left) = rest
+    // The control plane leaves last: when nobody moves any more, or when the time is over for those who would. What
+    // has begun of it goes on.
+    let last = time.is_some_and(deadline::Time::is_up) || outage.control.as_ref().is_some_and(|c| c.ended_at.is_none());
+    if (rest.is_some() || last)
         && control::is_settled(turn, entry, Reason::Evacuation)
+        && let Some(left) = rest
     {
         let left = left.into_iter().chain(unplaced(turn.snap, outage)).collect();
         turn.change_outage(entry, Change::Emptied(left));
@@ -222,6 +225,8 @@ fn advance(
     let mut under_way = !waiting.is_empty() || turn.snap.migrations.values().any(|entry| waits(&entry.value));
     let mut may_begin = usize::MAX;
     if let Some(time) = time {
+        // Who finds no room elsewhere does not use up the others' time.
+        to_place = placed(turn, outage, reason, &to_place, &mut left);
         let leavers = deadline::leavers(turn, outage, time, &to_place);
         under_way |= leavers.others_wait;
         (to_place, may_begin) = (leavers.leave, leavers.may_begin);
@@ -244,6 +249,27 @@ fn advance(
         .values()
         .any(|action| matches!(action.as_ref(), Action::NewMigration(m) if m.outage.as_ref() == Some(&outage.id)));
     (!under_way && !unsettled).then_some(left)
+}
+
+/// Those of them that would find a place if all of them left, without taking it; the others are left.
+fn placed<'s>(
+    turn: &mut Turn<'_>,
+    outage: &Outage,
+    reason: Reason,
+    servers: &[&'s Vm],
+    left: &mut Vec<Left>,
+) -> Vec<&'s Vm> {
+    let rooms = turn.rooms.clone();
+    let found = places(turn, outage, reason, servers);
+    turn.rooms = rooms;
+    let mut placed = Vec::new();
+    for (vm, place) in servers.iter().zip(found) {
+        match place {
+            Ok(_) => placed.push(*vm),
+            Err(fault) => left.push(Left { vm: vm.name.clone(), fault }),
+        }
+    }
+    placed
 }
 
 /// Servers by what they are.
@@ -285,6 +311,11 @@ fn standing(turn: &Turn<'_>, outage: &Outage, reason: Reason, vm: &Vm) -> Standi
     if let Some(halt) = vm.halt.as_ref().filter(|_| turn.is_held(vm)) {
         let waits = deadline::is_going_off(turn, vm);
         return if waits { Standing::Waiting } else { Standing::Left(halt.fault.clone()) };
+    }
+    // Its guest has not heeded the wish to shut down, and the outage that had it is over.
+    let heeds_not = vm.state == vm::State::Stopping && vm.desired == Desired::Running && !turn.restarts_soon(vm);
+    if let Some(halt) = vm.halt.as_ref().filter(|_| heeds_not) {
+        return Standing::Left(halt.fault.clone());
     }
     let runs = match vm.state {
         vm::State::Running => vm.desired == Desired::Running,

@@ -16,7 +16,7 @@ use super::{
     crossing, naming, placement,
     placement::Need,
     removal, server,
-    snapshot::Sight,
+    snapshot::{Outcome, Sight},
     turn::{OnFailure, Step, Turn, pause_ms},
 };
 
@@ -131,8 +131,10 @@ fn starting(turn: &mut Turn<'_>, entry: &Entry<Vm>) {
     if grant_sight(turn, vm).runs_under(grant.generation) {
         return turn.change_vm(entry, [Change::SeenRunning], begun_anew);
     }
-    // Its size changes while it is off, and it is: the next start is the one with the new size.
-    if vm.pending.is_some() && grant_sight(turn, vm).off() && seen_off(turn, entry).is_some() {
+    // Its size changes while it is off, and it is: the next start is the one with the new size. What is saved of
+    // its memory has the old one, and goes on with that.
+    let sight = grant_sight(turn, vm);
+    if vm.pending.is_some() && sight.off() && !is_saved(sight) && seen_off(turn, entry).is_some() {
         return;
     }
     let disk = if vm.booted { DiskUse::Existing } else { DiskUse::MayCreate };
@@ -202,9 +204,14 @@ fn seen_off(turn: &mut Turn<'_>, entry: &Entry<Vm>) -> Option<()> {
         if stays && vm.desired == Desired::Running {
             vm.desired = Desired::Stopped;
         }
-        vm.force_off = false;
+        // Whoever forces it off while it is being saved wants it no less.
+        vm.force_off &= saved;
     });
     Some(())
+}
+
+fn is_saved(sight: Sight<'_>) -> bool {
+    sight.domain() == Some(Domain::Off(OffReason::Saved))
 }
 
 fn running(turn: &mut Turn<'_>, entry: &Entry<Vm>) {
@@ -254,7 +261,11 @@ fn reboot(turn: &mut Turn<'_>, entry: &Entry<Vm>) {
 }
 
 fn stopping(turn: &mut Turn<'_>, entry: &Entry<Vm>) {
-    if grant_sight(turn, &entry.value).off() && seen_off(turn, entry).is_some() {
+    let sight = grant_sight(turn, &entry.value);
+    if entry.value.force_off && is_saved(sight) {
+        return drop_saved(turn, entry);
+    }
+    if sight.off() && seen_off(turn, entry).is_some() {
         return;
     }
     if entry.value.suspends() {
@@ -263,7 +274,8 @@ fn stopping(turn: &mut Turn<'_>, entry: &Entry<Vm>) {
     let _ = stop(turn, &entry.value);
 }
 
-/// Saves its memory. What cannot be saved is shut down: the time for that is reckoned with.
+/// Saves its memory. What cannot be saved is shut down, and so is what nobody answers for, as an agent does that
+/// is too old for the order: the time for that is reckoned with.
 fn suspend(turn: &mut Turn<'_>, entry: &Entry<Vm>) {
     let vm = &entry.value;
     let Some(grant) = &vm.grant else { return };
@@ -271,7 +283,11 @@ fn suspend(turn: &mut Turn<'_>, entry: &Entry<Vm>) {
     let step = turn.order(&operation, &grant.node, OnFailure::Tell, |order| {
         Order::Suspend(Suspend { order, vm: vm.name.clone(), generation: grant.generation })
     });
-    if let Step::Failed(_) = step {
+    let answer = turn.snap.answers.get(&naming::at(&operation, &grant.node)).map(|answer| &answer.outcome);
+    // One that is busy answers.
+    let silent = matches!(answer, Some(Outcome::Silent(why)) if !matches!(why, Refusal::AgentState { .. }));
+    let late = turn.now.millis_since(vm.changed_at) >= turn.rules.deadline.stop_ms / 2;
+    if matches!(step, Step::Failed(_)) || (silent && late) {
         turn.change_vm(entry, [], |vm| {
             if let Some(halt) = &mut vm.halt {
                 halt.way = Way::ShutDown;

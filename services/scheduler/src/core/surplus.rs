@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use watari_contracts::agent::{DropLayers, Layer, Order};
 use watari_model::{NodeName, vm::Vm};
 
-use super::{Action, Snapshot, ahead, naming, turn::Turn};
+use super::{Action, ahead, naming, turn::Turn};
 
 /// What names the order at its node: it is known by what stays, not by its name.
 const OPERATION: &str = "drop-layers";
@@ -27,7 +27,7 @@ pub(crate) fn decide(turn: &mut Turn<'_>) {
         for (uuid, kept) in &heard.facts.layers {
             let useful = match owners.get(uuid.as_str()) {
                 Some(vm) => useful(turn, vm, node),
-                None => is_unknown(snap, uuid).then(Vec::new),
+                None => is_unknown(turn, uuid).then(Vec::new),
             };
             if let Some(keep) = useful.filter(|useful| kept.iter().any(|layer| !useful.contains(layer))) {
                 drop_others(turn, node, uuid, keep);
@@ -62,11 +62,17 @@ fn useful(turn: &Turn<'_>, vm: &Vm, node: &NodeName) -> Option<Vec<Layer>> {
     (!stack.layers.is_empty() && stack.is_named()).then_some(stack.layers)
 }
 
-/// Whether a server is unknown: it has no document, and no node says that it has anything else of it. A document
-/// may be lost, and then what there is of the server is left as it is.
-fn is_unknown(snap: &Snapshot, uuid: &str) -> bool {
+/// Whether a server is unknown: it has no document, and every node that may ever be heard again says that it has
+/// nothing else of it. A document may be lost, and then what there is of the server is left as it is.
+fn is_unknown(turn: &Turn<'_>, uuid: &str) -> bool {
+    let snap = turn.snap;
+    let speaks = |node: &NodeName| {
+        let heard = snap.heard.get(node).filter(|heard| heard.age_ms <= turn.rules.silent_ms);
+        heard.is_some_and(|heard| heard.facts.hypervisor_answers)
+    };
+    let mut nodes = snap.nodes.values().map(|entry| &entry.value.name);
     let mut facts = snap.heard.values().flat_map(|heard| heard.facts.vms.values());
-    !facts.any(|fact| fact.uuid.as_deref() == Some(uuid))
+    nodes.all(|node| turn.is_given_up(node) || speaks(node)) && !facts.any(|fact| fact.uuid.as_deref() == Some(uuid))
 }
 
 #[cfg(test)]

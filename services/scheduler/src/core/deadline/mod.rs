@@ -1,9 +1,9 @@
 //! An evacuation against the clock: who still leaves, who is suspended or shut down instead, and when.
 //!
 //! ```text
-//!   began                                                    the power goes
-//!     ├──────────── servers cross, the worthiest first ────┬── stopping ──┬── spare ──┤
-//!                                                          └ whoever is still there goes off
+//!   began                                                               the power goes
+//!     ├─────── servers cross, the worthiest first ────┬── stopping, handover ──┬── spare ──┤
+//!                                                     └ whoever is still there goes off
 //! ```
 //!
 //! Nothing is decided before it must be: a server that has no time now may have it when the link turns out
@@ -40,8 +40,10 @@ use pace::Pace;
 
 /// Of the time that is left so much is reckoned with, in percent: batteries end sooner than they say.
 const RECKONED: u64 = 90;
-/// At most this part of all the time is kept for stopping.
+/// At most this part of all the time is kept for stopping, and as much for the control plane's leaving.
 const STOPPING_PART: u64 = 3;
+/// A battery that should have been empty for so long was told of wrongly, or long ago: the power is still there.
+const OUTLIVED_MS: u64 = 60_000;
 /// A guest that has not shut down for so long does not heed the wish.
 const HEEDS_MS: u64 = 120_000;
 
@@ -60,8 +62,9 @@ impl Time {
     /// What is left of `all_ms`.
     pub(crate) fn of(left_ms: u64, all_ms: u64, rules: &DeadlineRules) -> Self {
         let stop_ms = rules.stop_ms.min(all_ms / STOPPING_PART);
+        let handover_ms = rules.handover_ms.min(all_ms / STOPPING_PART);
         let reckoned = left_ms.saturating_mul(RECKONED) / 100;
-        Self { left_ms, cross_ms: reckoned.saturating_sub(stop_ms), stop_ms }
+        Self { left_ms, cross_ms: reckoned.saturating_sub(stop_ms).saturating_sub(handover_ms), stop_ms }
     }
 
     /// Whether whoever is still there must go off now.
@@ -77,12 +80,14 @@ pub(crate) fn time(turn: &Turn<'_>, outage: &Outage) -> Option<Time> {
     Some(Time::of(ends.millis_since(turn.now), ends.millis_since(began), &turn.rules.deadline))
 }
 
-/// When the power goes: when the battery is empty, or when that is scheduled. A scheduled moment that is past
-/// bounds nothing: the power is still there.
+/// When the power goes: when the battery is empty, or when that is scheduled. What is past bounds nothing: the
+/// power is still there. A battery's end counts for a minute more, so that nobody begins anything in the very moment
+/// in which it comes true.
 fn ends_at(snap: &Snapshot, outage: &Outage, now: Timestamp) -> Option<Timestamp> {
     let Scope::Site(site) = &outage.scope else { return None };
     let power = snap.sites.get(site.as_str()).and_then(|entry| entry.value.power);
     let battery = power.filter(|power| power.supply == Supply::Battery).and_then(Power::ends_at);
+    let battery = battery.filter(|ends| ends.plus_millis(OUTLIVED_MS) > now);
     let scheduled = outage.window.map(|window| window.from).filter(|from| *from > now);
     battery.into_iter().chain(scheduled).min()
 }
@@ -120,8 +125,16 @@ pub(crate) fn fitting(turn: &Turn<'_>, outage: &Outage, time: Time, servers: &[&
     let pace = Pace::of(turn, outage);
     let moving = migrations(turn, outage).into_iter().map(|m| pace.takes_ms(pace.bytes_left(turn, m)));
     let moving = moving.fold(0, u64::saturating_add);
-    let candidates: Vec<Candidate> = servers.iter().map(|vm| candidate(turn, &pace, vm)).collect();
-    worthiest(&candidates, time.cross_ms.saturating_sub(moving))
+    // Side by side many have more time together, and each has no more than there is.
+    let bounded = |one: Candidate| if one.cost > time.cross_ms { Candidate { cost: u64::MAX, ..one } } else { one };
+    let candidates: Vec<Candidate> = servers.iter().map(|vm| bounded(candidate(turn, &pace, vm))).collect();
+    worthiest(&candidates, capacity_ms(turn, time).saturating_sub(moving))
+}
+
+/// For how long copies may go on, all those at the same time added up: each is reckoned as long as it takes
+/// beside the others.
+fn capacity_ms(turn: &Turn<'_>, time: Time) -> u64 {
+    time.cross_ms.saturating_mul(u64::try_from(turn.rules.in_flight).unwrap_or(u64::MAX).max(1))
 }
 
 /// One that nobody has given a priority is worth something, too.
@@ -168,7 +181,7 @@ fn called_back<'s>(turn: &Turn<'s>, outage: &Outage, time: Time) -> Vec<&'s Vm> 
         return Vec::new();
     }
     let snap = turn.snap;
-    let mut left = time.cross_ms;
+    let mut left = capacity_ms(turn, time);
     let mut late = Vec::new();
     for entry in crossing::in_order(snap) {
         let migration = &entry.value;
@@ -177,7 +190,7 @@ fn called_back<'s>(turn: &Turn<'s>, outage: &Outage, time: Time) -> Vec<&'s Vm> 
             continue;
         }
         let takes = pace.takes_ms(pace.bytes_left(turn, migration));
-        if takes <= left {
+        if takes <= left.min(time.cross_ms) {
             left -= takes;
         } else if may_halt(turn, vm) {
             late.push(vm);
@@ -280,6 +293,8 @@ pub(crate) fn is_anybody_rising(turn: &Turn<'_>, outage: &Outage) -> bool {
             && vm.desired == Desired::Running
             && vm.state != vm::State::Failed
             && vm.fault.is_none()
+            // A guest that has not heeded the wish runs, and is waited for no longer.
+            && (vm.state != vm::State::Stopping || is_going_off(turn, vm))
             && !vm.node().is_some_and(|node| turn.unreachable(node))
     };
     turn.snap.vms.values().any(|entry| rises(&entry.value))

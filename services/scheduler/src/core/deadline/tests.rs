@@ -33,7 +33,8 @@ proptest! {
             prop_assert!(now <= all_ms, "somebody is on the way when the power goes");
             let time = Time::of(all_ms - now, all_ms, &rules);
             if time.is_up() {
-                prop_assert!(there.is_empty() || now + time.stop_ms <= all_ms, "there is no time left to stop");
+                let rest = time.stop_ms + rules.handover_ms.min(all_ms / STOPPING_PART);
+                prop_assert!(there.is_empty() || now + rest <= all_ms, "there is no time left to stop and to leave");
                 break;
             }
             let chosen = worthiest(&there, time.cross_ms);
@@ -119,7 +120,29 @@ fn a_copy_that_will_not_arrive_is_called_back_once_the_link_has_shown_how_slow_i
     assert!(halted(64 * MIB, 10_000).is_empty(), "it has half of it behind itself");
     assert!(halted(2 * MIB, 4_000).is_empty(), "a copy begins slowly");
     assert_eq!(halted(8 * MIB, 10_000), [("mail".to_owned(), Way::Suspend)]);
-    assert_eq!(halted(64 * MIB, 87_000), [("mail".to_owned(), Way::Suspend)], "time is up");
+    assert_eq!(halted(64 * MIB, 43_000), [("mail".to_owned(), Way::Suspend)], "time is up");
+}
+
+#[test]
+fn a_battery_that_should_have_been_empty_long_ago_bounds_nothing() {
+    let left = |now: u64| {
+        let (snap, now) = half_way(0, now);
+        time(&Turn::new(&snap, &Rules::default(), now), &outage()).map(|time| (time.left_ms, time.is_up()))
+    };
+    assert_eq!((left(20_000), left(110_000)), (Some((100_000, false)), Some((10_000, true))));
+    assert_eq!((left(120_000), left(179_999)), (Some((0, true)), Some((0, true))));
+    assert_eq!(left(180_000), None);
+}
+
+#[test]
+fn copies_side_by_side_have_more_time_together() {
+    let (snap, now) = half_way(0, 0);
+    let together = |in_flight: usize| {
+        let rules = Rules { in_flight, ..Rules::default() };
+        let turn = Turn::new(&snap, &rules, now);
+        capacity_ms(&turn, Time { left_ms: 100, cross_ms: 50, stop_ms: 0 })
+    };
+    assert_eq!([0, 1, 2].map(together), [50, 50, 100]);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use watari_contracts::agent::{Domain, NodeFacts, Stack, VmFact};
 
 use super::*;
 use crate::core::{
-    Rules,
+    Rules, Snapshot,
     snapshot::{Answer, Heard, Outcome},
     tests::{
         campus::{Campus, SECOND},
@@ -128,6 +128,15 @@ fn layers_of_a_server_that_was_deleted_go_and_of_one_whose_document_is_lost_they
     assert_eq!(scene.stays(), None, "it runs, and its document is missing");
     scene.source.vms.clear();
     assert_eq!(scene.stays(), Some(Vec::new()));
+
+    let mut unsure = scene.snap();
+    scene.source.hypervisor_answers = false;
+    assert_eq!(scene.stays(), None, "its node may have it and cannot say");
+    let source: NodeName = "m1".parse().unwrap();
+    unsure.heard.get_mut(&source).unwrap().age_ms = scene.campus.rules.silent_ms + 1;
+    assert_eq!(scene.decided(&unsure), [], "its node is silent");
+    unsure.heard.remove(&source);
+    assert_eq!(scene.decided(&unsure), [], "its node was never heard");
 }
 
 #[test]
