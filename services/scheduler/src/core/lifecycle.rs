@@ -376,3 +376,6 @@ fn migrating(turn: &mut Turn<'_>, entry: &Entry<Vm>) {
         turn.push(Action::StoreMigration { migration: Box::new(asked), revision: migration.revision });
     }
 }
+
+#[cfg(test)]
+mod tests;

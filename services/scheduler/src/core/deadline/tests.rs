@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use proptest::prelude::*;
-use watari_contracts::agent::{Passage, Phase, Transfer};
+use watari_contracts::{
+    agent::{Passage, Phase, Transfer},
+    frontend::Standing,
+};
 use watari_model::{
     Said,
     migration::{Reason, State as Moved},
@@ -13,7 +16,7 @@ use watari_model::{
 
 use super::*;
 use crate::core::{
-    Rules,
+    Rules, control, evacuation,
     tests::documents::{Documents, at, name, node, put, site as a_site, vm as a_vm},
 };
 
@@ -121,6 +124,57 @@ fn a_copy_that_will_not_arrive_is_called_back_once_the_link_has_shown_how_slow_i
     assert!(halted(2 * MIB, 4_000).is_empty(), "a copy begins slowly");
     assert_eq!(halted(8 * MIB, 10_000), [("mail".to_owned(), Way::Suspend)]);
     assert_eq!(halted(64 * MIB, 43_000), [("mail".to_owned(), Way::Suspend)], "time is up");
+}
+
+/// What an evacuation decides.
+fn decided(snap: &Snapshot, now: Timestamp) -> Vec<Action> {
+    let rules = Rules::default();
+    let mut turn = Turn::new(snap, &rules, now);
+    evacuation::decide(&mut turn);
+    turn.actions
+}
+
+#[test]
+fn who_finds_no_room_elsewhere_does_not_use_up_the_time_of_who_does() {
+    // The link takes one of them beside the one that is on its way.
+    let (mut snap, now) = half_way(64 * MIB, 10_000);
+    for (called, priority, label) in [("worthy", 90, Some("gpu")), ("other", 0, None)] {
+        let mut there = a_vm(called, 100);
+        there.spec.priority = priority;
+        there.spec.node_labels.extend(label.map(|label| (label.to_owned(), "yes".to_owned())));
+        there.apply(vm::Change::Granted(name("m1")), at(0)).unwrap();
+        there.apply(vm::Change::SeenRunning, at(0)).unwrap();
+        let entry = Entry { value: there, revision: 9, created: at(0) };
+        Arc::make_mut(&mut snap.vms).insert(called.to_owned(), Arc::new(entry));
+    }
+    let decided = decided(&snap, now);
+    assert!(matches!(&decided[..], [Action::NewMigration(begun)] if begun.vm.as_str() == "other"), "{decided:?}");
+}
+
+#[test]
+fn the_front_end_leaves_when_time_is_up_though_servers_are_still_going_off() {
+    let one = |service, at: &str| Standing {
+        service,
+        instance: at.to_owned(),
+        site: Some(at.parse().unwrap()),
+        leads: at == "myodaiji",
+        epoch: None,
+        leader: None,
+        nats: String::new(),
+        followed: BTreeMap::new(),
+        wish: None,
+        quorum: None,
+        version: String::new(),
+    };
+    let standings = control::SERVICES.into_iter().flat_map(|service| ["myodaiji", "yamate"].map(|at| one(service, at)));
+    let sight = Arc::new(control::Sight { standings: standings.collect(), ..control::Sight::default() });
+    let leaves = |now: u64| {
+        let (mut snap, now) = half_way(64 * MIB, now);
+        snap.control = control::Control::Seen(Arc::clone(&sight));
+        let begun = |action: &Action| matches!(action, Action::StoreOutage { outage, .. } if outage.control.is_some());
+        decided(&snap, now).iter().any(begun)
+    };
+    assert!(!leaves(10_000) && leaves(43_000));
 }
 
 #[test]
