@@ -18,7 +18,7 @@ use watari_model::{
 
 use super::{
     Rules, Snapshot, calendar,
-    forecast::forecast,
+    forecast::forecast_within,
     placement::{Need, Rooms, choose},
 };
 
@@ -40,7 +40,7 @@ pub struct Outlook {
     pub estimated_ms: Option<u64>,
     /// How many servers could leave.
     pub leaving: usize,
-    /// How many could not.
+    /// How many could not, or would go off since the power goes before.
     pub staying: usize,
     /// How many have chosen to stay.
     pub by_policy: usize,
@@ -52,7 +52,7 @@ pub struct Outlook {
 /// Looks at every outage that is scheduled, the soonest first.
 #[must_use]
 pub fn outlooks(snap: &Snapshot, rules: &Rules, now: Timestamp) -> Vec<Outlook> {
-    // Two outages of one site find the same servers there.
+    // Two outages of one site find the same servers there, and mostly have the same time.
     let mut forecasts = BTreeMap::new();
     let mut found: Vec<Outlook> = Vec::new();
     for entry in snap.outages.values() {
@@ -60,21 +60,25 @@ pub fn outlooks(snap: &Snapshot, rules: &Rules, now: Timestamp) -> Vec<Outlook> 
         let (State::Scheduled, Scope::Site(site), Some(window)) = (outage.state, &outage.scope, outage.window) else {
             continue;
         };
-        let foreseen = forecasts.entry(site).or_insert_with(|| forecast(snap, rules, site, now));
+        let begins_at = calendar::begins_at(snap, rules, outage, window, now);
+        let time_ms = given_ms(window, begins_at, now);
+        let foreseen =
+            forecasts.entry((site, time_ms)).or_insert_with(|| forecast_within(snap, rules, site, time_ms, now));
         let Some(foreseen) = foreseen else { continue };
         let count = |which: fn(&Left) -> bool| foreseen.left.iter().filter(|left| which(left)).count();
         let (by_policy, off) = (count(is_wanted), count(Left::is_off));
-        let mut at_risk: Vec<Left> = foreseen.left.iter().filter(|left| !left.is_off()).cloned().collect();
+        let late = foreseen.halts.iter().map(|halt| Left { vm: halt.vm.clone(), fault: halt.fault.clone() });
+        let mut at_risk: Vec<Left> = foreseen.left.iter().filter(|left| !left.is_off()).cloned().chain(late).collect();
         at_risk.sort_by(|a, b| a.vm.cmp(&b.vm));
         at_risk.truncate(MOST_AT_RISK);
         found.push(Outlook {
             outage: Arc::clone(entry),
             site: site.clone(),
             window,
-            begins_at: calendar::begins_at(snap, rules, outage, window, now),
+            begins_at,
             estimated_ms: foreseen.estimated_ms(),
             leaving: foreseen.moves.len() + foreseen.waiting.len(),
-            staying: foreseen.left.len() - by_policy - off,
+            staying: foreseen.left.len() - by_policy - off + foreseen.halts.len(),
             by_policy,
             off,
             at_risk,
@@ -82,6 +86,11 @@ pub fn outlooks(snap: &Snapshot, rules: &Rules, now: Timestamp) -> Vec<Outlook> 
     }
     found.sort_by_key(|outlook| outlook.window.from);
     found
+}
+
+/// Milliseconds that a scheduled evacuation has, once it begins; none if it should be over.
+pub(crate) fn given_ms(window: Window, begins_at: Timestamp, now: Timestamp) -> Option<u64> {
+    Some(window.from.millis_since(begins_at.max(now))).filter(|time_ms| *time_ms > 0)
 }
 
 const fn is_wanted(left: &Left) -> bool {

@@ -13,7 +13,8 @@ use watari_model::{
 use super::migration;
 use crate::core::{
     Rules, Snapshot, awaited, calendar,
-    forecast::{Forecast, Halting, Move, forecast, time_to_leave},
+    forecast::{Forecast, Halting, Move, forecast_within, time_to_leave},
+    given_ms,
     report::report,
 };
 
@@ -62,7 +63,9 @@ fn halted_vm(snap: &Snapshot, halted: &Halted) -> HaltedVm {
 pub(crate) fn planned(snap: &Snapshot, rules: &Rules, outage: &Outage, now: Timestamp) -> Option<OutagePlan> {
     match &outage.scope {
         Scope::Site(site) if outage.state == State::Scheduled => {
-            forecast(snap, rules, site, now).map(|forecast| plan(site.clone(), forecast, now))
+            let begins = |window| calendar::begins_at(snap, rules, outage, window, now);
+            let time_ms = outage.window.and_then(|window| given_ms(window, begins(window), now));
+            forecast_within(snap, rules, site, time_ms, now).map(|forecast| plan(site.clone(), forecast, now))
         }
         _ => None,
     }
