@@ -142,7 +142,7 @@ pub enum Means {
     Ready,
     /// Something is being done with its power.
     Busy,
-    /// It is dark on purpose, and left alone.
+    /// It is dark on purpose, or cordoned, and left alone.
     Spared,
 }
 
