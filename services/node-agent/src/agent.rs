@@ -10,7 +10,8 @@ use tokio::sync::{broadcast::error::RecvError, mpsc, oneshot, watch};
 use watari_chassis::{CancellationToken, Pulse, clock};
 use watari_contracts::{
     agent::{
-        Answer, ConsoleText, Domain, DropLayers, NodeFacts, Phase, Progress, ReadConsole, SendAhead, Stack, VmFact,
+        Answer, ConsoleText, Domain, DropLayers, Freeze, NodeFacts, Order, Phase, Progress, ReadConsole, SendAhead,
+        Stack, VmFact,
     },
     plan::{LayPlan, PlanLaid},
     saving::{DiskSaving, SaveDisk},
@@ -190,7 +191,24 @@ impl Agent {
     /// As [`crate::layers::Couriers::send_ahead`].
     pub async fn send_ahead(&self, order: SendAhead) -> Result<Answer, Refusal> {
         let book = self.book(&order.vm);
+        if let Some(book) = &book {
+            self.settle(book, &order).await;
+        }
         self.node.couriers.send_ahead(&self.node, book, order).await
+    }
+
+    /// Has what an order left in the middle of a freezing finished, since nothing can be sent before: as an order that
+    /// freezes nothing. Whether it is taken is no matter; who sends ahead asks again.
+    async fn settle(&self, book: &Book, ahead: &SendAhead) {
+        let record = book.current().await.filter(|record| record.uuid == ahead.uuid);
+        if !record.is_some_and(|record| layers::in_the_middle(&record)) {
+            return;
+        }
+        let order = Order { epoch: ahead.order.epoch, operation: format!("settle-{}", ahead.order.operation) };
+        let freeze = Freeze { order, vm: ahead.vm.clone(), generation: ahead.generation, least_mib: u64::MAX };
+        if let Err(refusal) = self.order(freeze).await {
+            tracing::debug!(vm = %ahead.vm, %refusal, "what was left in the middle of a freezing stays so for now");
+        }
     }
 
     /// Deletes frozen layers that are kept for a server elsewhere and are of no use.

@@ -48,15 +48,19 @@ async fn patiently(cx: &Cx, work: impl Future<Output = Result<(), Refusal>>) -> 
 }
 
 async fn carry_out(cx: &Cx, uuid: &str, key: &str, order: &Freeze) -> Result<(), Refusal> {
-    match cx.look(WANTED).await? {
-        Domain::Running => {}
-        other => return Err(cx.not_now(other, WANTED)),
+    let domain = cx.look(WANTED).await?;
+    if !matches!(domain, Domain::Running | Domain::Off(_)) {
+        return Err(cx.not_now(domain, WANTED));
     }
     // The two want the domain's one job; the copy for an image would have to be made anew.
     let Some(_quiet) = cx.node.saves.quiet(uuid) else {
         return Err(cx.node.not_now(&cx.book.vm, "being copied for an image", WANTED));
     };
     let record = stack::settled(&cx.node, &cx.book, uuid).await?;
+    // Of one that is off only what was left in the middle is finished.
+    if domain != Domain::Running {
+        return Err(cx.not_now(domain, WANTED));
+    }
     if record.disk != Disk::Whole {
         return Err(cx.node.not_now(&cx.book.vm, "without a disk of its own", WANTED));
     }

@@ -1,6 +1,6 @@
 //! Remove everything this node has of a server.
 //!
-//! That it is to go is written down first, so that a crash half-way is gone on from; and that it
+//! That it is to go is written down before anything goes, so that a crash half-way is gone on from; and that it
 //! is gone is remembered, so that a late order does not bring it back.
 
 use std::io;
@@ -24,6 +24,9 @@ pub(super) async fn run(cx: &Cx, order: &Remove) -> Result<(), Refusal> {
         if !domain.is_off() {
             return Err(cx.not_now(domain, WANTED));
         }
+    }
+    if record.removal == Removal::No {
+        cx.book.amend(&order.uuid, Urgency::Whenever, |record| record.removal = Removal::Begun).await?;
     }
     if !order.keep_layers {
         let uuid = order.uuid.clone();

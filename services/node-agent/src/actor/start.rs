@@ -28,7 +28,7 @@ pub(super) async fn run(cx: &Cx, order: &Start) -> Result<(), Refusal> {
         Domain::Off(reason) => reason == OffReason::Saved,
         other => return Err(cx.not_now(other, WANTED)),
     };
-    let mut outcome = make(cx, order).await;
+    let mut outcome = make(cx, order, saved).await;
     if saved && outcome.is_ok() {
         // It goes on with the definition that was saved with its memory, and so with the grant of that time.
         outcome = confirm(cx, order).await;
@@ -41,7 +41,7 @@ pub(super) async fn run(cx: &Cx, order: &Start) -> Result<(), Refusal> {
     outcome
 }
 
-async fn make(cx: &Cx, order: &Start) -> Result<(), Refusal> {
+async fn make(cx: &Cx, order: &Start, saved: bool) -> Result<(), Refusal> {
     let server = &order.server;
     // The disk grows as the server writes; what is reserved for it is the scheduler's account.
     let need = Need { memory_mib: server.memory_mib, disk_gib: 0 };
@@ -57,7 +57,14 @@ async fn make(cx: &Cx, order: &Start) -> Result<(), Refusal> {
     let spec = blueprint::domain(&cx.node, server, &record.stack, nics, record.seen.granted);
     cx.node.hypervisor.define(&spec).await.map_err(|error| refuse(cx, &error))?;
     cx.checkpoint(WANTED)?;
-    match cx.node.hypervisor.start(cx.name(), StartMode::Running).await {
+    let hypervisor = &cx.node.hypervisor;
+    let started = if saved {
+        let place = cx.unless_superseded(WANTED, async { Ok(hypervisor.place(0).await) }).await?;
+        hypervisor.start_saved(cx.name(), place).await
+    } else {
+        hypervisor.start(cx.name(), StartMode::Running).await
+    };
+    match started {
         // It runs already, or the answer was lost: what is seen decides.
         Err(error) if error.kind() == Kind::InvalidState || error.outcome_unknown() => {}
         outcome => outcome.map_err(|error| refuse(cx, &error))?,

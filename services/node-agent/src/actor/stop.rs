@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use watari_contracts::agent::{Domain, OffReason, Stop};
+use watari_contracts::agent::{Domain, Stop};
 use watari_model::Refusal;
 
 use super::cx::Cx;
@@ -20,15 +20,14 @@ pub(super) async fn run(cx: &Cx, order: &Stop) -> Result<(), Refusal> {
 
 async fn force(cx: &Cx) -> Result<(), Refusal> {
     match cx.look(WANTED).await? {
-        // Off is off: it does not go on later from what was saved of it.
-        Domain::Off(OffReason::Saved) => {
-            cx.node.hypervisor.forget_saved(cx.name()).await.map_err(|error| cx.refuse(&error))
-        }
-        Domain::Absent | Domain::Off(_) => Ok(()),
+        Domain::Absent => return Ok(()),
+        Domain::Off(_) => {}
         // What arrives belongs to a migration, and ends by `discard`.
-        Domain::Incoming => Err(cx.not_now(Domain::Incoming, WANTED)),
-        _ => cx.force_off(cx.uuid(WANTED)?).await,
+        Domain::Incoming => return Err(cx.not_now(Domain::Incoming, WANTED)),
+        _ => cx.force_off(cx.uuid(WANTED)?).await?,
     }
+    // Off is off: it does not go on later from what was saved of it, perhaps in this very moment.
+    cx.node.hypervisor.forget_saved(cx.name()).await.map_err(|error| cx.refuse(&error))
 }
 
 /// Presses the power button until the guest is off; another order may end the patience.

@@ -39,6 +39,12 @@ fn overtakes(newer: &Work, older: &Work) -> bool {
         Work::Start(_) | Work::Receive(_) | Work::Reboot(_) => takes_away,
         // Merging layers takes long, and QEMU may hang: what is left in the middle of it is gone on with later.
         Work::Freeze(_) => takes_away || matches!(newer, Work::Send(_) | Work::Reboot(_)),
+        // Not by what can wait for it, or come to nothing: the guest stands still until its memory is saved.
+        Work::Suspend(_) => match newer {
+            Work::Stop(order) => order.force,
+            Work::Remove(order) => !order.spare_running,
+            _ => false,
+        },
         Work::Stop(order) => takes_away && !order.force && !matches!(newer, Work::Stop(newer) if !newer.force),
         _ => false,
     }
@@ -141,7 +147,10 @@ impl Actor {
                 record.passage = None;
                 record.chosen = u64::try_from(clock::now().0.unix_timestamp_nanos() / 1_000).unwrap_or(0);
             }
-            Work::Remove(_) if record.removal == Removal::No => record.removal = Removal::Begun,
+            // One that is refused while the server lives begins when it is seen not to.
+            Work::Remove(order) if !order.spare_running && record.removal == Removal::No => {
+                record.removal = Removal::Begun;
+            }
             // From now on the copy is the server, and its disk the server's disk.
             Work::Resume(_) => {
                 if matches!(record.disk, Disk::Copy { .. }) {
@@ -178,7 +187,7 @@ impl Actor {
 
 #[cfg(test)]
 mod tests {
-    use watari_contracts::agent::{Freeze, Order, Reboot, Send, Stop};
+    use watari_contracts::agent::{Freeze, Order, Reboot, Remove, Send, Stop, Suspend};
 
     use super::*;
 
@@ -212,5 +221,18 @@ mod tests {
         assert!(!overtakes(&freeze, &freeze));
         assert!(!overtakes(&stop(true), &send), "a sending is broken off by its own order");
         assert!(overtakes(&stop(true), &stop(false)) && !overtakes(&stop(false), &stop(true)));
+    }
+
+    #[test]
+    fn a_memory_that_is_being_saved_is_given_up_only_for_who_wants_the_server_off_or_gone() {
+        let vm = || "mail".parse().unwrap();
+        let suspend = Work::Suspend(Suspend { order: order(), vm: vm(), generation: 1 });
+        let remove = |spare_running| {
+            let uuid = "6c8a3b1e-0f0d-4c55-9d2a-1f1e4a9f7c11".to_owned();
+            Work::Remove(Remove { order: order(), vm: vm(), uuid, generation: 1, keep_layers: false, spare_running })
+        };
+        assert!(overtakes(&stop(true), &suspend) && overtakes(&remove(false), &suspend));
+        assert!(!overtakes(&stop(false), &suspend) && !overtakes(&remove(true), &suspend));
+        assert!(!overtakes(&suspend, &suspend));
     }
 }

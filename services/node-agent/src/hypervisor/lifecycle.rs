@@ -7,7 +7,7 @@ use super::domain_xml::{self, DomainRecord};
 use super::error::{Kind, Result};
 use super::spec::{DomainSpec, Grant};
 use super::state::{DomainState, StopReason};
-use super::{Hypervisor, ffi};
+use super::{Hypervisor, ffi, save};
 
 /// How a domain is started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -163,8 +163,7 @@ impl Hypervisor {
         let look = |domain: &virt::domain::Domain| -> std::result::Result<DomainState, virt::error::Error> {
             let state = DomainState::from_raw(ffi::state(domain)?);
             let DomainState::ShutOff(reason) = state else { return Ok(state) };
-            // A driver that cannot save has saved nothing.
-            let saved = domain.has_managed_save(0).unwrap_or(false);
+            let saved = save::is_saved(domain)?;
             Ok(DomainState::ShutOff(match reason {
                 _ if saved => StopReason::Saved,
                 // It was, and somebody did not want that any more.

@@ -33,7 +33,7 @@ mod state;
 mod stats;
 mod witness;
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::AtomicU64};
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, broadcast};
@@ -56,7 +56,7 @@ pub use witness::{Incoming, Witness};
 
 use connection::Connection;
 
-/// Memories that are saved at a time: more would share one disk, and each take longer.
+/// Memories that are saved, or read again, at a time: more would share one disk, and each take longer.
 const SAVES_IN_FLIGHT: usize = 2;
 
 /// A handle to this node's hypervisor; clones share one connection.
@@ -67,6 +67,8 @@ pub struct Hypervisor {
     calls: Arc<Semaphore>,
     migrations: Arc<Semaphore>,
     saves: Arc<Semaphore>,
+    /// The memory that is being saved now, in MiB.
+    saving_mib: Arc<AtomicU64>,
 }
 
 impl Hypervisor {
@@ -81,6 +83,7 @@ impl Hypervisor {
             calls: Arc::new(Semaphore::new(config.calls_in_flight)),
             migrations: Arc::new(Semaphore::new(config.migrations_in_flight)),
             saves: Arc::new(Semaphore::new(SAVES_IN_FLIGHT)),
+            saving_mib: Arc::default(),
             config: Arc::new(config),
         })
     }

@@ -8,7 +8,10 @@
 //! No frozen file is changed. Until the layer that took them in is frozen all files are there, and the disk shows the
 //! same on them: so what a crash leaves in the middle is gone on with where QEMU lives, and else taken back, by
 //! writing into the header on what the layer stood before. QEMU writes that header before it has written through what
-//! it copied: without the taking back a power cut in between would lose it.
+//! it copied. Where only the process ended nothing of either is lost, and the disk shows the same. After a power cut the
+//! taking back brings again what had not been copied, but no more than that is sure: nothing keeps the layer's table
+//! from reaching the disk before a cluster that it says was copied, unless the guest wrote through in between, and such
+//! a cluster covers the one in the old layer.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -160,7 +163,7 @@ async fn taken_in(node: &Node, book: &Book, uuid: &str, gone: &[PathBuf]) -> Res
 }
 
 /// The record after it is known what became of a merge that was begun: QEMU does nothing of it any more. One that came to
-/// nothing, or whose process has ended before it counted, is taken back.
+/// nothing, or whose process has ended before it counted, is taken back; after a power cut as far as that goes (see above).
 ///
 /// # Errors
 /// libvirt's, or the disk's; it is tried again with the next order.

@@ -27,7 +27,7 @@ use watari_chassis::clock;
 use watari_contracts::agent::{Answer, DropLayers, NodeFacts, Progress, SendAhead};
 use watari_model::Refusal;
 
-use crate::{actor::Book, blueprint, node::Node};
+use crate::{actor::Book, blueprint, node::Node, record::Record};
 use sending::{Job, Sending};
 
 /// Disks that are sent ahead at the same time.
@@ -50,6 +50,13 @@ pub async fn drop_kept(node: &Node, order: DropLayers) -> Result<NodeFacts, Refu
     keep::aside(node, move |layout| keep::keep_only(layout, &order.uuid, &order.keep)).await?;
     keep::tell(node).await;
     Ok(node.facts.all())
+}
+
+/// Whether nobody knows yet which layers are frozen: one is being, or the one that took others in may still be changed,
+/// since the merge may be taken back.
+#[must_use]
+pub fn in_the_middle(record: &Record) -> bool {
+    record.freezing || record.merging.is_some_and(|into| into < record.stack.top)
 }
 
 /// The disks that are being sent ahead, by the servers' UUIDs; clones share them.
@@ -112,8 +119,7 @@ impl Couriers {
 
     async fn begin(&self, node: &Arc<Node>, book: &Arc<Book>, order: SendAhead) -> Result<Progress, Refusal> {
         let record = book.own_disk(&order.uuid, order.generation, WANTED).await?;
-        // The layer that took others in may still be changed: the merge may be taken back.
-        if record.freezing || record.merging.is_some_and(|into| into < record.stack.top) {
+        if in_the_middle(&record) {
             return Ok(Progress::Working);
         }
         let target_uri = crate::actor::target_uri(&order.address)?;

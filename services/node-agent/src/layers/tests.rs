@@ -39,3 +39,16 @@ fn how_it_ended_is_told_to_whoever_asked_for_it_and_once() {
     assert_eq!(couriers.known(&order("first")), Some(Progress::Done));
     assert_eq!(couriers.known(&order("first")), None);
 }
+
+#[test]
+fn nothing_is_sent_while_it_is_not_known_which_layers_stay_as_they_are() {
+    let mut record = Record::new("mail".parse().unwrap(), "6c8a3b1e-0f0d-4c55-9d2a-1f1e4a9f7c11".to_owned());
+    record.stack.top = 5;
+    assert!(!in_the_middle(&record));
+    record.merging = Some(5);
+    assert!(!in_the_middle(&record), "what is written to is not sent anyway");
+    record.merging = Some(4);
+    assert!(in_the_middle(&record));
+    (record.merging, record.freezing) = (None, true);
+    assert!(in_the_middle(&record));
+}

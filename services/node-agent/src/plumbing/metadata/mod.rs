@@ -82,7 +82,8 @@ impl Metadata {
     }
 
     /// Makes rules and listeners what they should be. `held` says whether guests are held to their own
-    /// addresses now. No server waits for this: what fails is told, and tried again.
+    /// addresses now. What fails is told, and tried again: no server fails by it. One that starts or ends waits
+    /// for it, as long as `nft` may take at the most.
     pub(super) async fn tend(&self, held: bool) {
         if !self.on {
             return;
@@ -102,9 +103,13 @@ impl Metadata {
         let bridges = if port.is_some() { state.bridges() } else { BTreeMap::new() };
         state.listeners.retain(|name, listener| bridges.get(name).is_some_and(|bridge| listener.is_at(bridge)));
         let rules = rules::compile(state.cards.values().flatten(), &bridges, port.unwrap_or_default());
-        let (family, table, chain) = rules::PLACE;
         let known = state.laid.as_ref() == Some(&rules);
-        if !known || (!bridges.is_empty() && !nft::stands(family, table, chain).await?) {
+        let gone = known && !bridges.is_empty() && !rules::stand().await?;
+        if gone {
+            // Somebody took them away: until they stand again anybody on the segment could ask.
+            state.listeners.clear();
+        }
+        if !known || gone {
             state.laid = None;
             if let Err(error) = nft::apply(&json!({"nftables": rules})).await {
                 state.listeners.clear();
@@ -113,14 +118,21 @@ impl Metadata {
             state.laid = Some(rules);
         }
         let Some(port) = port else { return Ok(()) };
+        let mut outcome = Ok(());
         for (name, bridge) in &bridges {
-            if !state.listeners.contains_key(name) {
-                let listener = Listener::open(name, bridge, port, &self.residents)
-                    .map_err(|error| io::Error::new(error.kind(), format!("TCP port {port} at {name}: {error}")))?;
-                state.listeners.insert(name.clone(), listener);
+            if state.listeners.contains_key(name) {
+                continue;
+            }
+            match Listener::open(name, bridge, port, &self.residents) {
+                Ok(listener) => drop(state.listeners.insert(name.clone(), listener)),
+                // The others are answered all the same; the first failure is told.
+                Err(error) => {
+                    let told = io::Error::new(error.kind(), format!("TCP port {port} at {name}: {error}"));
+                    outcome = outcome.and(Err(told));
+                }
             }
         }
-        Ok(())
+        outcome
     }
 }
 

@@ -1,5 +1,5 @@
 //! The rules that lead servers' questions for the metadata address to this node, and nobody else's: the
-//! tables `bridge watari-metadata` and `inet watari-metadata`, replaced together. Pure.
+//! tables `bridge watari-metadata` and `inet watari-metadata`, replaced together.
 //!
 //! ```text
 //! from a tap, to the address (bridge prerouting) ── for the bridge, whoever's MAC it has ─▶ this node
@@ -13,7 +13,7 @@
 //! The tables are others than those that hold guests to their identity, so that a kernel that does not
 //! take these takes those.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, io};
 
 use serde_json::{Value, json};
 
@@ -22,14 +22,15 @@ use crate::{
     metadata::{ADDRESS, PORT},
     plumbing::{
         guard::Card,
+        nft,
         say::{Table, count, drop, field, is, is_not, meta, ours, rewrite},
     },
 };
 
 const TABLE: &str = "watari-metadata";
 const ENTRANCE: &str = "to-node";
-/// The chain whose presence says that the tables stand.
-pub(super) const PLACE: (&str, &str, &str) = ("inet", TABLE, ENTRANCE);
+/// Of the two tables.
+const FAMILIES: [&str; 2] = ["bridge", "inet"];
 /// The MAC of the bridge that a tap is plugged into.
 const BRIDGE_OF: &str = "bridge-of";
 /// The bridges that have servers.
@@ -46,7 +47,7 @@ pub(super) fn compile<'a>(
     bridges: &BTreeMap<String, Bridge>,
     port: u16,
 ) -> Vec<Value> {
-    let (mut frames, mut packets) = (Table::anew("bridge", TABLE), Table::anew("inet", TABLE));
+    let [mut frames, mut packets] = FAMILIES.map(|family| Table::anew(family, TABLE));
     if bridges.is_empty() {
         return [frames.finish_and_delete(), packets.finish_and_delete()].concat();
     }
@@ -62,6 +63,13 @@ pub(super) fn compile<'a>(
     let led = vec![is(field("tcp", "dport"), PORT), json!({"redirect": {"port": port}})];
     packets.rule(ENTRANCE, [asked, led].concat());
     [frames.finish(), packets.finish()].concat()
+}
+
+/// Whether both tables stand.
+pub(super) async fn stand() -> io::Result<bool> {
+    let [frames, packets] = FAMILIES.map(|family| nft::stands(family, TABLE, ENTRANCE));
+    let (frames, packets) = tokio::try_join!(frames, packets)?;
+    Ok(frames && packets)
 }
 
 fn address() -> Value {
