@@ -16,6 +16,7 @@ use crate::{
     enrol::{Folder, host_name},
     failure::Failure,
     input,
+    lang::Lang,
     options::Consent,
     out::{self, Out},
     setup::{
@@ -41,7 +42,8 @@ Example, as root on the first front end:
   watari token create --role node
 
 The keys of the cluster are in its folder from then on, readable for root alone: keep a copy off the host. It may be
-run again if it breaks off.")]
+run again if it breaks off. Configuration (.toml) that is there already stays as it is: what is to be made anew is
+moved aside first.")]
 pub struct Init {
     /// What the cluster is called
     cluster: String,
@@ -113,8 +115,8 @@ impl Init {
         setup::make(&cluster, desk.dir(), Renewal::WhenNeeded)?;
         let host = cluster.host(&here).ok_or_else(|| Fault::NotAFront { host: here.to_string() })?;
         let mut root = Overlay::at(self.root.clone());
-        bring(&desk.dir().join("hosts").join(here.as_str()), Path::new(""), &mut root)?;
-        operator(desk.dir(), &cluster, host, &mut root)?;
+        bring(&desk.dir().join("hosts").join(here.as_str()), Path::new(""), &mut root, lang)?;
+        operator(desk.dir(), &cluster, host, &mut root, lang)?;
         out.text(&joining::inited(lang, cluster.name.as_str(), &shown))
     }
 
@@ -131,32 +133,46 @@ impl Init {
 }
 
 /// Puts everything below `from` to its place below the root.
-fn bring(from: &Path, below: &Path, root: &mut Overlay) -> Result<(), Fault> {
+fn bring(from: &Path, below: &Path, root: &mut Overlay, lang: Lang) -> Result<(), Fault> {
     let folder = from.join(below);
     let fault = |e: std::io::Error| Fault::File { path: folder.display().to_string(), detail: e.to_string() };
     for entry in fs::read_dir(&folder).map_err(fault)? {
         let entry = entry.map_err(fault)?;
         let (path, meta) = (below.join(entry.file_name()), entry.metadata().map_err(fault)?);
         if meta.is_dir() {
-            bring(from, &path, root)?;
+            bring(from, &path, root, lang)?;
             continue;
         }
         let text = fs::read_to_string(entry.path()).map_err(fault)?;
         let readers = if meta.permissions().mode() & OTHERS == 0 { Readers::Owner } else { Readers::All };
-        root.put(&path.to_string_lossy(), readers, &text)?;
+        let name = path.to_string_lossy();
+        if path.extension().is_some_and(|end| end == "toml") {
+            configured(root, &name, readers, &text, lang)?;
+        } else {
+            root.put(&name, readers, &text)?;
+        }
     }
     Ok(())
 }
 
 /// What makes this host one on which root types `watari`.
-fn operator(dir: &Path, cluster: &Cluster, host: &Host, root: &mut Overlay) -> Result<(), Fault> {
+fn operator(dir: &Path, cluster: &Cluster, host: &Host, root: &mut Overlay, lang: Lang) -> Result<(), Fault> {
     let kept = Overlay::at(dir.to_owned());
     let missing =
         |path: &str| Fault::File { path: kept.path(path).display().to_string(), detail: "is missing".to_owned() };
     let text = |path: &str| kept.read(path)?.ok_or_else(|| missing(path));
     root.put("etc/watari/operator.nk", Readers::Owner, &text("nkeys/operator.nk")?)?;
     root.put("etc/watari/ca.crt", Readers::All, &text("ca/ca.crt")?)?;
-    root.put("etc/watari/cli.toml", Readers::All, &settings::of_command(cluster, host))
+    configured(root, "etc/watari/cli.toml", Readers::All, &settings::of_command(cluster, host), lang)
+}
+
+/// Puts configuration to its place, unless there is some already: people set in it what no description knows, as how
+/// nodes are switched off, or whom to alert.
+fn configured(root: &mut Overlay, path: &str, readers: Readers, text: &str, lang: Lang) -> Result<(), Fault> {
+    if root.put_missing(path, readers, text)? {
+        out::say(&joining::stays(lang, &root.path(path).display().to_string()));
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -58,7 +58,7 @@ use texts::{faults::Fault, hints, parsing, words::Word};
 const INTERRUPTED: u8 = 130;
 
 /// Commands that are for packages, and not for people.
-const HIDDEN: [&str; 1] = ["manual"];
+const HIDDEN: [&str; 2] = ["enrol", "manual"];
 
 /// What every verb is handed.
 pub struct Context {

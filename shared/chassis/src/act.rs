@@ -82,9 +82,10 @@ pub(crate) fn inject(headers: &mut HeaderMap, ctx: &Context) {
     }
 }
 
-/// Puts into the headers of a write that a backup puts it back, and who does so.
-pub(crate) fn inject_restoring(headers: &mut HeaderMap, identity: &str) {
-    headers.insert(BY, if identity.is_empty() { "backup" } else { identity });
+/// Puts into the headers of a write that a backup puts it back, and not with which key: that would tell nobody
+/// anything.
+pub(crate) fn inject_restoring(headers: &mut HeaderMap) {
+    headers.insert(BY, "backup");
     headers.insert(WHY, RESTORE);
 }
 

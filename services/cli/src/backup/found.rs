@@ -113,8 +113,11 @@ fn follow(vm: &mut Vm, node: &NodeName, fact: &VmFact, seen: &BTreeMap<&NodeName
     vm.crossing = None;
     vm.booted = true;
     if vm.state != State::Deleting {
-        let off = fact.domain.is_off();
-        vm.state = if off { State::Stopped } else { State::Running };
+        vm.state = match fact.domain {
+            Domain::Off(OffReason::Saved) => State::Suspended,
+            domain if domain.is_off() => State::Stopped,
+            _ => State::Running,
+        };
     }
     stays_off(vm, fact);
     vm.leftovers.retain(|leftover| leftover.node != *node);
@@ -143,7 +146,7 @@ fn off(vm: &mut Vm, why: Refusal) {
     }
     vm.desired = Desired::Stopped;
     vm.fault = Some(why);
-    if matches!(vm.state, State::Starting | State::Running | State::Stopping) {
+    if matches!(vm.state, State::Starting | State::Running | State::Stopping | State::Suspended) {
         vm.state = State::Stopped;
     }
 }

@@ -49,9 +49,10 @@ Example of a file:
       firewalls: [web]
 
 A server is declared with what `watari vm create` takes: name, image, networks, site, vcpus, memory, disk, node_labels,
-groups, firewalls, evacuate, priority, keys, hostname, user_data (a file beside this one), and running. What is left
-out stays as it is; a new server has the usual. Its size, and whether it runs, can be changed; all else only by
-deleting it. Servers that the file does not name are left alone. The exit status is 1 if anything could not be done.")]
+groups, firewalls, evacuate, priority, restart, keys, hostname, user_data (a file beside this one), and running. What
+is left out stays as it is; a new server has the usual. Its size, evacuate, priority, restart, and whether it runs, can
+be changed; all else only by deleting it, by which its disk is lost. Servers that the file does not name are left alone.
+The exit status is 1 if anything could not be done.")]
 pub struct Apply {
     /// The file that declares servers: .yaml, .json or .toml, or - for YAML or JSON on standard input
     #[arg(short, long, value_name = "FILE")]
@@ -89,17 +90,27 @@ impl Apply {
             return ended(ctx, &told);
         }
         confirm(ctx, self.consent, &hints::apply(ctx.out.lang, create, change))?;
-        let mut starting = Vec::new();
+        let (mut starting, mut silence) = (Vec::new(), None);
         for (decided, told) in decided.into_iter().zip(&mut told) {
+            if let Some(failure) = &silence {
+                told.left_undone(failure);
+                continue;
+            }
             match carry_out(ctx, decided.steps).await {
                 Ok(view) => starting.extend(view),
                 // Nobody answers: the rest would not be answered either, and may be done again.
                 Err(failure) if failure.exit() == UNREACHABLE => {
-                    out::say(&words::resume_import(ctx.out.lang, &id));
-                    return Err(failure);
+                    told.left_undone(&failure);
+                    silence = Some(failure);
                 }
                 Err(failure) => told.refused(&failure, ctx.out.lang),
             }
+        }
+        if let Some(failure) = silence {
+            out::say(&words::resume_import(ctx.out.lang, &id));
+            // What was done until then is told as well; that nobody answers goes before what else failed.
+            let _ = ended(ctx, &told);
+            return Err(failure);
         }
         if self.waiting.wait {
             for view in starting {
@@ -143,6 +154,10 @@ async fn carry_out(ctx: &Context, steps: Vec<Step>) -> Result<Option<VmView>, Fa
                     Some(then) => words::larger_from_next_start(lang, name, &crate::format::size(then)),
                     None => hints::changed(lang, name),
                 });
+            }
+            Step::Edit(request) => {
+                let view = session.ask(&request).await?;
+                out::say(&hints::changed(lang, view.name.as_str()));
             }
             Step::Start(request) => {
                 let view = session.ask(&request).await?;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use watari_contracts::scheduler::{CreateVm, ResizeVm, StartVm, StopVm, VmView};
+use watari_contracts::scheduler::{CreateVm, EditVm, ResizeVm, StartVm, StopVm, VmView};
 use watari_model::{VmName, userdata, vm::Desired};
 
 use super::form::{self, Declared, gib, later, mib};
@@ -41,6 +41,7 @@ pub(super) struct Difference {
 pub(super) enum Step {
     Create(Box<CreateVm>),
     Resize(ResizeVm),
+    Edit(EditVm),
     Start(StartVm),
     Stop(StopVm),
 }
@@ -98,6 +99,7 @@ fn differences(declared: &Declared, there: Option<&VmView>) -> Vec<Difference> {
             vm::evacuate(wanted.evacuate).to_owned(),
         ),
         ("priority", given.priority.is_some(), is(|vm| vm.priority.to_string()), wanted.priority.to_string()),
+        ("restart", given.restart.is_some(), is(|vm| vm.restart.word().to_owned()), wanted.restart.word().to_owned()),
         ("keys", given.keys.is_some(), is(|vm| sorted(&vm.keys)), sorted(&wanted.keys)),
         ("hostname", given.hostname.is_some(), is(|vm| vm.hostname.to_string()), or_dash(wanted.hostname.as_ref())),
         (
@@ -114,7 +116,7 @@ fn differences(declared: &Declared, there: Option<&VmView>) -> Vec<Difference> {
         ),
     ];
     let fixed = |field: &str| match (field, there) {
-        (_, None) | ("vcpus" | "memory" | "running", _) => false,
+        (_, None) | ("vcpus" | "memory" | "evacuate" | "priority" | "restart" | "running", _) => false,
         ("disk", Some(vm)) => wanted.disk_gib < vm.disk_gib,
         _ => true,
     };
@@ -156,7 +158,7 @@ fn digest(text: &userdata::Text) -> String {
     Sha256::digest(text.0.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// A size comes before a start, which makes it true.
+/// A size comes before a start, which makes it true; and what becomes of a server is said before it goes off.
 fn steps(declared: &Declared, action: Action, differences: &[Difference], id: &str) -> Vec<Step> {
     let (name, wanted) = (&declared.server.name, &declared.request);
     let request_id = |verb: &str| Some(format!("{id}-{name}-{verb}"));
@@ -179,6 +181,15 @@ fn steps(declared: &Declared, action: Action, differences: &[Difference], id: &s
             disk_gib: differs("disk").then_some(wanted.disk_gib),
         }));
     }
+    if ["evacuate", "priority", "restart"].into_iter().any(differs) {
+        steps.push(Step::Edit(EditVm {
+            request_id: request_id("edit"),
+            name: name.clone(),
+            restart: differs("restart").then_some(wanted.restart),
+            priority: differs("priority").then_some(wanted.priority),
+            evacuate: differs("evacuate").then_some(wanted.evacuate),
+        }));
+    }
     if differs("running") {
         steps.push(if wanted.start {
             Step::Start(StartVm { request_id: request_id("start"), name: name.clone() })
@@ -191,6 +202,8 @@ fn steps(declared: &Declared, action: Action, differences: &[Difference], id: &s
 
 #[cfg(test)]
 mod tests {
+    use watari_model::vm::{Evacuate, Restart};
+
     use super::*;
 
     fn views() -> Vec<VmView> {
@@ -250,6 +263,25 @@ mod tests {
     }
 
     #[test]
+    fn what_becomes_of_a_server_is_changed_after_its_size_and_before_it_stops() {
+        let text = "image: mini, memory: 512MiB, priority: 90, evacuate: stay, restart: never, running: false";
+        let edited = decided(&format!("servers: [{{name: mail, {text}}}]"));
+        assert_eq!(edited.action, Action::Change);
+        let [Step::Resize(_), Step::Edit(edit), Step::Stop(_)] = &edited.steps[..] else {
+            panic!("{:?}", edited.steps)
+        };
+        assert_eq!(edit.request_id.as_deref(), Some("run-mail-edit"));
+        assert_eq!(
+            (edit.priority, edit.evacuate, edit.restart),
+            (Some(90), Some(Evacuate::Stay), Some(Restart::Never))
+        );
+        let one = decided("servers: [{name: mail, image: mini, priority: 50, evacuate: live, restart: never}]");
+        assert_eq!(told(&one), [("restart", "always", "never")]);
+        let [Step::Edit(edit)] = &one.steps[..] else { panic!("{:?}", one.steps) };
+        assert_eq!((edit.priority, edit.evacuate, edit.restart), (None, None, Some(Restart::Never)));
+    }
+
+    #[test]
     fn a_server_of_which_something_cannot_be_changed_is_left_alone() {
         for (field, text) in [
             ("image", "image: other, memory: 1GiB"),
@@ -260,7 +292,6 @@ mod tests {
             ("node_labels", "image: mini, node_labels: {}"),
             ("groups", "image: mini, groups: [front:together]"),
             ("firewalls", "image: mini, firewalls: []"),
-            ("evacuate", "image: mini, evacuate: stay"),
             ("hostname", "image: mini, hostname: mail"),
         ] {
             let fixed = decided(&format!("servers: [{{name: mail, {text}}}]"));

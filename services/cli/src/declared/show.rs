@@ -31,6 +31,17 @@ impl Told {
     /// It could not be done, which the person learns at once.
     pub(super) fn refused(&mut self, failure: &Failure, lang: Lang) {
         out::say(&format!("{}: {}", self.name, failure.shown(lang)));
+        self.failed(failure);
+    }
+
+    /// Nobody answers any more, which the person learns once and for all servers.
+    pub(super) fn left_undone(&mut self, failure: &Failure) {
+        if matches!(self.action, Action::Create | Action::Change) {
+            self.failed(failure);
+        }
+    }
+
+    fn failed(&mut self, failure: &Failure) {
         self.action = Action::Refused;
         self.code = Some(failure.code().to_owned());
         self.why = Some(failure.said());

@@ -6,7 +6,7 @@
 //! ```
 //!
 //! A claimed token lets the same host, known by its key, come again until it expires, since a join may break
-//! off half-way. It lets nobody else in.
+//! off half-way. It lets nobody else in; nor that host, once it was in and somebody has thrown it out.
 
 use serde::{Deserialize, Serialize};
 use watari_contracts::enrol::Part;
@@ -50,6 +50,9 @@ pub struct Claim {
     pub nkey: String,
     /// When it came first.
     pub claimed_at: Timestamp,
+    /// Whether it was in: from then on the token brings it back no more.
+    #[serde(default)]
+    pub done: bool,
 }
 
 /// How a token stands.
@@ -136,6 +139,14 @@ impl Book {
         found.map(|n| self.tokens.remove(n)).ok_or_else(|| Fault::TokenNone { id: id.chars().take(80).collect() })
     }
 
+    /// The host that came with the token is in.
+    pub fn done(&mut self, digest: &str) {
+        let token = self.tokens.iter_mut().find(|token| token.digest == digest);
+        if let Some(claim) = token.and_then(|token| token.claim.as_mut()) {
+            claim.done = true;
+        }
+    }
+
     /// Lets a host in, or says why not. Whoever is let in has claimed the token.
     ///
     /// # Errors
@@ -161,7 +172,7 @@ impl Book {
         {
             return Err(Fault::TokenSite { of: site.to_string(), asked: asked.to_string() });
         }
-        let claim = || Claim { name: comer.name.clone(), nkey: comer.nkey.to_owned(), claimed_at: now };
+        let claim = || Claim { name: comer.name.clone(), nkey: comer.nkey.to_owned(), claimed_at: now, done: false };
         token.claim.get_or_insert_with(claim);
         Ok(token)
     }

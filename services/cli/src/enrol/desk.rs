@@ -198,12 +198,18 @@ impl Held<'_> {
         let token = asked.token.parse::<Token>().map_err(|_| Fault::TokenUnknown {})?;
         let mut book = self.book()?;
         let comer = Comer { part: asked.part, name: &asked.name, site: asked.site.as_ref(), nkey: &asked.nkey };
-        let site = book.admit(&token.digest(), &comer, now)?.site.clone();
+        let record = book.admit(&token.digest(), &comer, now)?;
+        let (site, was_in) = (record.site.clone(), record.claim.as_ref().is_some_and(|claim| claim.done));
+        let cluster = self.cluster()?;
+        // It has been thrown out since.
+        if was_in && cluster.host(&asked.name).is_none() {
+            return Err(Fault::TokenUsed { host: asked.name.to_string() });
+        }
         if asked.address != from {
             return Err(Fault::HostAddress { address: asked.address.to_string(), seen: from.to_string() });
         }
         let wanted = Wanted::of(asked, site)?;
-        let description = self.description_with(&self.cluster()?, &wanted)?;
+        let description = self.description_with(&cluster, &wanted)?;
         // From here on the token is this host's, whatever breaks.
         self.keep(&book)?;
         self.store.put(&wanted.public_file(), Readers::All, &wanted.nkey)?;
@@ -211,6 +217,8 @@ impl Held<'_> {
         self.store.put(DESCRIPTION, Readers::All, &description)?;
         let cluster = self.cluster()?;
         self.make(&cluster, here, root)?;
+        book.done(&token.digest());
+        self.keep(&book)?;
         let files = OF_NODE.iter().map(|path| {
             let text = self.text(&format!("hosts/{}/{path}", wanted.name))?;
             Ok::<_, Fault>(HostFile { path: (*path).to_owned(), text })
@@ -287,6 +295,7 @@ impl Wanted {
         host.role == Role::Node
             && host.address == self.address
             && self.site.as_ref().is_none_or(|site| host.site.as_ref() == Some(site))
+            && self.bridge.as_ref().is_none_or(|bridge| host.segments.values().any(|known| known == bridge))
     }
 
     /// Its part of the description.

@@ -9,8 +9,8 @@ use std::{
 
 use axum::{
     Json, Router,
-    body::Bytes,
-    extract::{ConnectInfo, DefaultBodyLimit, State},
+    body::{Body, to_bytes},
+    extract::{ConnectInfo, State},
     http::StatusCode,
     response::{IntoResponse, Response},
     routing::{get, post},
@@ -21,7 +21,7 @@ use rustls::{
     crypto::ring,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
 };
-use tokio::task::spawn_blocking;
+use tokio::{task::spawn_blocking, time::timeout};
 use watari_chassis::{Bounded, clock};
 use watari_contracts::{
     enrol::{EnrolHost, GREETING, HOSTS, MOST_BYTES, NATS},
@@ -32,7 +32,7 @@ use watari_model::NodeName;
 use super::desk::{Desk, Held};
 use crate::{out, texts::faults::Fault};
 
-/// How long a client may take to say what it wants.
+/// How long a client may take to say what it wants: with the headers of a request, and again with its body.
 const HEADERS_WITHIN: Duration = Duration::from_secs(10);
 /// Hosts come one by one; this many at once are somebody's mistake.
 const MOST_CONNECTIONS: usize = 32;
@@ -66,12 +66,8 @@ pub(super) async fn run(service: Arc<Service>, address: &str, tls: ServerConfig)
     let fault = |e: std::io::Error| Fault::File { path: address.to_owned(), detail: e.to_string() };
     let listener = TcpListener::bind(address).map_err(fault)?;
     out::say(&format!("enrolling hosts on {address}"));
-    let routes = Router::new()
-        .route(GREETING, get(greet))
-        .route(HOSTS, post(enrol))
-        .route(NATS, get(nats))
-        .layer(DefaultBodyLimit::max(MOST_BYTES))
-        .with_state(service);
+    let routes =
+        Router::new().route(GREETING, get(greet)).route(HOSTS, post(enrol)).route(NATS, get(nats)).with_state(service);
     let acceptor = RustlsAcceptor::new(RustlsConfig::from_config(Arc::new(tls)));
     let server = axum_server::from_tcp(listener).map_err(fault)?;
     let mut server = server.acceptor(acceptor.acceptor(Bounded::new(MOST_CONNECTIONS)));
@@ -97,9 +93,15 @@ async fn nats(State(service): State<Arc<Service>>, ConnectInfo(peer): ConnectInf
 async fn enrol(
     State(service): State<Arc<Service>>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
-    body: Bytes,
+    body: Body,
 ) -> Response {
     let from = peer.ip().to_canonical();
+    let unread = |detail: String| answer(Err::<(), _>(Fault::JoinRequest { detail }));
+    let body = match timeout(HEADERS_WITHIN, to_bytes(body, MOST_BYTES)).await {
+        Ok(Ok(body)) => body,
+        Ok(Err(error)) => return unread(error.to_string()),
+        Err(_) => return unread("it did not come to its end in time".to_owned()),
+    };
     let enrolled = spawn_blocking(move || {
         let asked: EnrolHost =
             serde_json::from_slice(&body).map_err(|e| Fault::JoinRequest { detail: e.to_string() })?;

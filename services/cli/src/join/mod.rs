@@ -50,6 +50,8 @@ use talk::Front;
 
 /// What a front end or witness has, and a node has not.
 const OF_FRONT: &str = "etc/watari/nats.toml";
+/// In which people set what the cluster does not know.
+const SETTINGS: &str = "etc/watari/node-agent.toml";
 
 /// Make this host one of a cluster, with a token from its first front end
 #[derive(Debug, Args)]
@@ -61,7 +63,7 @@ Example, as root on the new host, once its packages are installed and its bridge
   systemctl enable --now watari-node.target
 
 The host is looked at first, and what will be written is shown. No interface is changed and nothing is started.
-What breaks off is run again with the same token.")]
+What breaks off is run again with the same token. A node-agent.toml that is there already stays as it is.")]
 pub struct Join {
     /// The token that `watari token create` has printed
     #[arg(long)]
@@ -145,7 +147,11 @@ impl Join {
         let enrolled = front.enrol(&request).await?;
         talk::check(&enrolled, plan.token.authority, plan.address, &key)?;
         for file in &enrolled.files {
-            root.put(&file.path, Readers::All, &file.text)?;
+            if file.path != SETTINGS {
+                root.put(&file.path, Readers::All, &file.text)?;
+            } else if root.put_missing(SETTINGS, Readers::All, &file.text)? {
+                out::say(&joining::stays(lang, &root.path(SETTINGS).display().to_string()));
+            }
         }
         for path in copies {
             root.put(path, Readers::Owner, &key)?;

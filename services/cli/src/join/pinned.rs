@@ -1,5 +1,6 @@
 //! Knowing the cluster by its token: the server shows the certificate of its authority beside its own, and only one
-//! with the token's digest counts. Everything else is checked as ever, the server's address included.
+//! with the token's digest counts. Everything else is checked as ever, the server's address included; and that it is a
+//! front end, since every node of the cluster has a certificate of that authority as well.
 
 use std::sync::Arc;
 
@@ -14,6 +15,9 @@ use rustls::{
 };
 
 use crate::enrol::token::Mark;
+
+/// A front end's role in the DER of its certificate: `organizationName` (2.5.4.10), and that as a `UTF8String`.
+const FRONT: &[u8] = b"\x06\x03\x55\x04\x0a\x0c\x0cwatari-front";
 
 /// Trusts one authority, of which only the digest is known beforehand.
 #[derive(Debug)]
@@ -50,7 +54,13 @@ impl ServerCertVerifier for Pinned {
         roots.add(ours.clone())?;
         let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&self.provider));
         let verifier = verifier.build().map_err(|e| Error::General(e.to_string()))?;
-        verifier.verify_server_cert(end_entity, &[], server_name, ocsp_response, now)
+        let verified = verifier.verify_server_cert(end_entity, &[], server_name, ocsp_response, now)?;
+        // No host's name has these bytes, and only the authority writes into what it signs.
+        if end_entity.windows(FRONT.len()).any(|part| part == FRONT) {
+            Ok(verified)
+        } else {
+            Err(Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure))
+        }
     }
 
     fn verify_tls12_signature(
@@ -73,5 +83,41 @@ impl ServerCertVerifier for Pinned {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::slice;
+
+    use rustls::pki_types::pem::PemObject;
+    use watari_testkit::TempDir;
+
+    use super::*;
+    use crate::setup::{
+        authority::{Authority, Renewal},
+        cluster::Cluster,
+        files::Overlay,
+    };
+
+    #[test]
+    fn only_a_front_end_is_taken_for_one() {
+        let (dir, now) = (TempDir::new(), watari_chassis::clock::now());
+        let mut store = Overlay::at(dir.path().to_owned());
+        let host = |name: &str, role: &str, n: u8| {
+            format!("[[host]]\nname='{name}'\nrole='{role}'\nsite='a'\naddress='192.0.2.{n}'\n")
+        };
+        let text = format!("name='c'\n[[site]]\nname='a'\n{}{}", host("f", "front", 1), host("m", "node", 2));
+        let cluster = Cluster::parse(&text, "test").unwrap();
+        let authority = Authority::open(&mut store, &cluster, now).unwrap();
+        let der = |pem: &str| CertificateDer::from_pem_slice(pem.as_bytes()).unwrap();
+        let ca = der(&authority.certificate);
+        let pinned = Pinned::on(Mark::of(&ca));
+        for (host, believed) in cluster.hosts.iter().zip([true, false]) {
+            let issued = authority.issue(&mut store, host, Renewal::WhenNeeded, now).unwrap();
+            let (own, name) = (der(&issued.certificate), ServerName::from(host.address));
+            let told = pinned.verify_server_cert(&own, slice::from_ref(&ca), &name, &[], UnixTime::now());
+            assert_eq!(told.is_ok(), believed, "{told:?}");
+        }
     }
 }

@@ -169,8 +169,8 @@ faults! {
         ja "このトークンの期限は {at} でした" "最初のフロントエンドで watari token create を実行し、新しく作成してください。両方の時計も確認してください";
     /// It has let another host in.
     TokenUsed { host } "token.used" FAILED
-        en "this token has let {host} in already, and lets in one host only" "have one made for each host: watari token create; if {host} is none of yours, take it off the cluster's description at once"
-        ja "このトークンはすでに {host} の参加に使われています。1 つのトークンで参加できるホストは 1 台だけです" "ホストごとに watari token create で作成してください。{host} に心当たりがない場合は、ただちにクラスタの記述から外してください";
+        en "this token has let {host} in already, and lets in one host only" "have one made for each host: watari token create; if {host} is none of yours, take it off the cluster's description and take the token back at once (watari token list, watari token revoke ID)"
+        ja "このトークンはすでに {host} の参加に使われています。1 つのトークンで参加できるホストは 1 台だけです" "ホストごとに watari token create で作成してください。{host} に心当たりがない場合は、ただちにクラスタの記述から外し、トークンも取り消してください (watari token list、watari token revoke ID)";
     /// It is for something else.
     TokenPart { of, asked } "token.role" FAILED
         en "this token is for a {of}, not for a {asked}" "join as {of}, or have another token made: watari token create --role {asked}"
@@ -193,8 +193,8 @@ faults! {
         ja "トークン {id} はありません" "ID は watari token list で確認できます";
     /// Another host has this name.
     HostTaken { name } "join.name-taken" FAILED
-        en "the cluster has a host {name} already, with another key, address or site" "give this one another name (--name); if it is the same machine, installed anew, first take {name} out of the cluster's description and remove its files below nkeys and ca/issued"
-        ja "クラスタにはすでに、鍵、アドレスまたはサイトが異なるホスト {name} があります" "--name で別の名前を指定してください。同じマシンを再インストールした場合は、先にクラスタの記述から {name} を除き、nkeys と ca/issued にあるそのファイルを削除してください";
+        en "the cluster has a host {name} already, with another key, address, site or bridge" "give this one another name (--name); if it is the same machine, installed anew, first take {name} out of the cluster's description and remove its files below nkeys and ca/issued"
+        ja "クラスタにはすでに、鍵、アドレス、サイトまたはブリッジが異なるホスト {name} があります" "--name で別の名前を指定してください。同じマシンを再インストールした場合は、先にクラスタの記述から {name} を除き、nkeys と ca/issued にあるそのファイルを削除してください";
     /// Another host has this key.
     KeyTaken { name } "join.key-taken" FAILED
         en "this host has the same key as {name}, as a copy of its disk would have" "remove /etc/watari/nkeys and /etc/watari/tls on this host, and join again"

@@ -99,6 +99,21 @@ pub fn will_write(lang: Lang, path: &str, there: bool) -> String {
     }
 }
 
+/// A file that would be otherwise if it were made anew.
+#[must_use]
+pub fn stays(lang: Lang, path: &str) -> String {
+    match lang {
+        Lang::En => {
+            format!(
+                "{path} is there already and stays as it is; to have it made anew, move it aside and run this again"
+            )
+        }
+        Lang::Ja => {
+            format!("{path} はすでにあるため変更していません。作り直すには、退避してからもう一度実行してください")
+        }
+    }
+}
+
 /// Other NATS servers are told of the host too.
 #[must_use]
 pub fn elsewhere(lang: Lang, names: &str) -> String {
@@ -141,6 +156,7 @@ mod tests {
                 revoked(lang, "a"),
                 will_join(lang, "a", "b", "c"),
                 will_write(lang, "a", true),
+                stays(lang, "a"),
                 elsewhere(lang, "a"),
                 joined(lang, "a", "b", "c"),
                 standing(lang, "open").to_owned(),

@@ -91,7 +91,7 @@ mod tests {
         let words = ["watari"].into_iter().chain(line.split(' '));
         let mut command = in_japanese(Options::command());
         let error = command.try_get_matches_from_mut(words).unwrap_err();
-        japanese(&without_hidden(error, &["manual"]))
+        japanese(&without_hidden(error, &crate::HIDDEN))
     }
 
     #[test]
@@ -112,7 +112,7 @@ mod tests {
             let text = told(line).unwrap_or_else(|| panic!("{line}"));
             assert!(text.starts_with("エラー: ") && text.contains("\n対処: "), "{line}: {text}");
             assert!(parts.iter().all(|part| text.contains(part)), "{line}: {text}");
-            for english in ["error", "Usage", "tip:", "For more", "manual"] {
+            for english in ["error", "Usage", "tip:", "For more", "enrol", "manual"] {
                 assert!(!text.contains(english), "{english}: {text}");
             }
         }

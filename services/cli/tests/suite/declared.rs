@@ -76,6 +76,20 @@ fn one_refusal_stops_no_other_server_and_is_told() {
 }
 
 #[test]
+fn what_was_done_until_nobody_answers_is_told() {
+    let cloud = Cloud::start();
+    let _stub = Stub::start(&cloud, "scheduler.m-front", &SUBJECTS, |subject, asked| {
+        if asked["name"] == "web" { Answer::Nothing } else { scheduler(subject, asked) }
+    });
+    let names = ["db", "web", "mail", "late"].map(|name| format!("{{name: {name}, image: mini}}")).join(", ");
+    let ran = apply(&cloud, &format!("servers: [{names}]"), &["--yes", "-o", "json", "--timeout", "2s"]);
+    assert!(ran.status == 3 && ran.err.contains("--request-id"), "{ran:?}");
+    assert_eq!(ran.err.matches("error[").count(), 1, "it is said once: {ran:?}");
+    let actions: Vec<_> = ran.json().as_array().unwrap().iter().map(|told| told["action"].clone()).collect();
+    assert_eq!(actions, ["create", "refused", "unchanged", "refused"], "{ran:?}");
+}
+
+#[test]
 fn what_cannot_be_changed_is_told_and_left_alone() {
     let cloud = Cloud::start();
     let stub = Stub::start(&cloud, "scheduler.m-front", &SUBJECTS, scheduler);

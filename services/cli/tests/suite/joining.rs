@@ -168,7 +168,12 @@ fn a_cluster_is_made_once_and_made_again_it_is_the_same() {
     let mode = |path: &str| fs::metadata(place.path(path)).unwrap().permissions().mode() & 0o777;
     assert_eq!((mode("cluster"), mode("m-front/etc/watari/operator.nk")), (0o700, 0o600));
     let authority = read(&place.path("cluster/ca/ca.crt"));
-    assert_eq!(init(place.dir.path(), "test", "127.0.0.1").status, 0);
+    // What a person has set stays, and is told.
+    let settings = place.path("m-front/etc/watari/scheduler.toml");
+    fs::write(&settings, format!("{}# ours\n", read(&settings))).unwrap();
+    let ran = init(place.dir.path(), "test", "127.0.0.1");
+    assert!(ran.status == 0 && ran.err.contains("scheduler.toml is there already and stays as it is"), "{ran:?}");
+    assert!(read(&settings).ends_with("# ours\n"));
     assert_eq!(read(&place.path("cluster/ca/ca.crt")), authority);
     let ran = init(place.dir.path(), "test", "127.0.0.2");
     assert!(ran.status == 1 && ran.err.contains("error[cluster.exists]"), "{ran:?}");
@@ -225,9 +230,12 @@ fn a_node_joins_with_keys_of_its_own_and_what_broke_off_goes_on() {
     assert_eq!(place.refused("m3", "m2", &fresh, &["--site", "myodaiji"]), "join.name-taken");
     fs::copy(root.join(SEED_OF_NODE), place.path("m3").join(SEED_OF_NODE)).unwrap();
     assert_eq!(place.refused("m3", "m3", &fresh, &["--site", "myodaiji"]), "join.key-taken");
-    // With a fresh token it may come again itself: so its certificate is renewed.
+    // With a fresh token it may come again itself: so its certificate is renewed. What a person has set stays.
+    let settings = root.join("etc/watari/node-agent.toml");
+    fs::write(&settings, format!("{}# ours\n", read(&settings))).unwrap();
     let ran = place.join("m2", "m2", "127.0.0.12", &place.token(&["--name", "m2"]), &[]);
-    assert_eq!(ran.status, 0, "{ran:?}");
+    assert!(ran.status == 0 && ran.err.contains("node-agent.toml is there already and stays as it is"), "{ran:?}");
+    assert!(read(&settings).ends_with("# ours\n"));
 }
 
 #[test]
@@ -315,6 +323,7 @@ fn desk(files: &Files) -> (Desk, Token) {
 fn a_host_that_lies_about_itself_is_refused_and_does_not_use_the_token_up() {
     let files = Files::make(CLUSTER);
     let (desk, token) = desk(&files);
+    let before = read(&files.path("out/cluster.toml"));
     let own: IpAddr = "127.0.0.12".parse().unwrap();
     let (good, _) = asking("m2", own, &token);
     let operator = identity::public_of(&read(&files.seed_file("operator"))).unwrap();
@@ -340,12 +349,19 @@ fn a_host_that_lies_about_itself_is_refused_and_does_not_use_the_token_up() {
     assert_eq!(enrolled.files.len(), OF_NODE.len());
     let agent = enrolled.files.iter().find(|file| file.path == "etc/watari/node-agent.toml").unwrap();
     assert!(agent.text.contains("br0"), "{}", agent.text);
+    let bridge = EnrolHost { bridge: Some("br1".to_owned()), ..good.clone() };
+    assert_eq!(come(&bridge, own).unwrap_err(), "join.name-taken", "it would be taken for what it was");
+    come(&good, own).unwrap();
     // `watari setup` goes on from there: the same description makes the same files.
     fs::copy(files.path("out/cluster.toml"), files.path("cluster.toml")).unwrap();
     let config = files.read("m-front", "etc/nats/nats.conf");
     assert!(files.setup(&[]).status.success());
     assert_eq!(files.read("m-front", "etc/nats/nats.conf"), config);
     assert!(!files.of_host("m2", "etc/watari/tls/host.key").exists());
+    // Whoever is thrown out does not let itself in again.
+    fs::write(files.path("out/cluster.toml"), &before).unwrap();
+    assert_eq!(come(&good, own).unwrap_err(), "token.used");
+    assert_eq!(read(&files.path("out/cluster.toml")), before);
 }
 
 /// Front ends on two campuses, and a witness.

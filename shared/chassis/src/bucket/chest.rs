@@ -27,8 +27,6 @@ pub struct Chest {
     past: Past,
     jetstream: jetstream::Context,
     patience: Duration,
-    /// Who puts documents back, for the history.
-    identity: String,
 }
 
 impl Chest {
@@ -38,9 +36,8 @@ impl Chest {
     /// [`ReadError::Bus`].
     pub async fn find(bus: &Bus, bucket: &'static str) -> Result<Option<Self>, ReadError> {
         let past = Past::on(bus, bucket).await?;
-        let (jetstream, settings) = (bus.jetstream().clone(), bus.settings());
-        let (patience, identity) = (settings.request_timeout, settings.identity.clone());
-        Ok(past.map(|past| Self { past, jetstream, patience, identity }))
+        let (jetstream, patience) = (bus.jetstream().clone(), bus.settings().request_timeout);
+        Ok(past.map(|past| Self { past, jetstream, patience }))
     }
 
     /// How far it is, by the word of the stream's leader.
@@ -146,7 +143,7 @@ impl Chest {
         }
         let mut headers = HeaderMap::new();
         headers.insert("Nats-Expected-Last-Subject-Sequence", expected.to_string());
-        act::inject_restoring(&mut headers, &self.identity);
+        act::inject_restoring(&mut headers);
         let subject = format!("{}{key}", self.past.store.prefix);
         let publish = self.jetstream.publish_with_headers(subject, headers, payload);
         let acknowledged = async { publish.await?.await };

@@ -93,6 +93,10 @@ fn one_that_was_stopped_since_or_whose_migration_has_ended_since_is_so() {
     let off = fact(&vm, Domain::Off(OffReason::Destroyed), 5, true);
     assert_eq!(reconcile(&mut vm, &heard([("m1", Some(off))])), Finding::AsBefore);
     assert_eq!(vm.desired, Desired::Stopped, "it was forced off under the same grant");
+    let mut vm = mail();
+    let saved = fact(&vm, Domain::Off(OffReason::Saved), 6, true);
+    assert_eq!(reconcile(&mut vm, &heard([("m1", None), ("y1", Some(saved))])), Finding::Moved);
+    assert_eq!(vm.state, State::Suspended, "its memory is saved there, and its next start goes on from that");
 }
 
 #[test]
@@ -101,6 +105,9 @@ fn one_that_its_node_knows_nothing_of_is_not_started_by_itself() {
     assert_eq!(reconcile(&mut vm, &heard([("m1", None), ("y1", None)])), Finding::Gone);
     assert_eq!((vm.state, vm.desired, vm.booted), (State::Stopped, Desired::Stopped, true));
     assert_eq!(vm.fault.map(|fault| fault.code()), Some("vm.restored-not-found"));
+    let mut vm = Vm { state: State::Suspended, ..mail() };
+    assert_eq!(reconcile(&mut vm, &heard([("m1", None), ("y1", None)])), Finding::Gone);
+    assert_eq!(vm.state, State::Stopped, "nor is its memory where it was saved");
 }
 
 #[test]

@@ -48,8 +48,8 @@ pub(super) const TEXTS: &[Text] = &[
     ),
     ("Example of a file:", "ファイルの例:"),
     (
-        "A server is declared with what `watari vm create` takes: name, image, networks, site, vcpus, memory, disk, node_labels, groups, firewalls, evacuate, priority, keys, hostname, user_data (a file beside this one), and running. What is left out stays as it is; a new server has the usual. Its size, and whether it runs, can be changed; all else only by deleting it. Servers that the file does not name are left alone. The exit status is 1 if anything could not be done.",
-        "サーバは `watari vm create` の内容で宣言します: name、image、networks、site、vcpus、memory、disk、node_labels、\ngroups、firewalls、evacuate、priority、keys、hostname、user_data (このファイルから見たファイル名)、running。\n書かなかった項目は、いまのまま変わりません。新しいサーバでは既定値になります。変更できるのは大きさと、稼働するかどうかです。\nほかは削除して作り直すしかありません。ファイルにないサーバには触れません。できないことがあれば終了ステータスは 1 です。",
+        "A server is declared with what `watari vm create` takes: name, image, networks, site, vcpus, memory, disk, node_labels, groups, firewalls, evacuate, priority, restart, keys, hostname, user_data (a file beside this one), and running. What is left out stays as it is; a new server has the usual. Its size, evacuate, priority, restart, and whether it runs, can be changed; all else only by deleting it, by which its disk is lost. Servers that the file does not name are left alone. The exit status is 1 if anything could not be done.",
+        "サーバは `watari vm create` の内容で宣言します: name、image、networks、site、vcpus、memory、disk、node_labels、\ngroups、firewalls、evacuate、priority、restart、keys、hostname、user_data (このファイルから見たファイル名)、running。\n書かなかった項目は、いまのまま変わりません。新しいサーバでは既定値になります。変更できるのは大きさ、evacuate、priority、restart と、\n稼働するかどうかです。ほかは削除して作り直すしかなく、ディスクの内容は失われます。ファイルにないサーバには触れません。できないことがあれば終了ステータスは 1 です。",
     ),
     ("Example of a cluster's description:", "クラスタの記述の例:"),
     (
@@ -77,16 +77,16 @@ pub(super) const TEXTS: &[Text] = &[
     ),
     ("Example, as root on the first front end:", "例 (最初のフロントエンドで root として):"),
     (
-        "The keys of the cluster are in its folder from then on, readable for root alone: keep a copy off the host. It may be run again if it breaks off.",
-        "以後、クラスタの鍵はそのフォルダにあり、root だけが読めます。控えを別の場所に保管してください。\n途中で止まった場合は、もう一度実行できます。",
+        "The keys of the cluster are in its folder from then on, readable for root alone: keep a copy off the host. It may be run again if it breaks off. Configuration (.toml) that is there already stays as it is: what is to be made anew is moved aside first.",
+        "以後、クラスタの鍵はそのフォルダにあり、root だけが読めます。控えを別の場所に保管してください。\n途中で止まった場合は、もう一度実行できます。既存の設定ファイル (.toml) は変更しません。作り直すものは、先に退避してください。",
     ),
     (
         "Example, as root on the new host, once its packages are installed and its bridge is there:",
         "例 (新しいホストで、パッケージとブリッジを用意した後、root として):",
     ),
     (
-        "The host is looked at first, and what will be written is shown. No interface is changed and nothing is started. What breaks off is run again with the same token.",
-        "まずホストを確認し、書き込むファイルを表示します。インターフェイスは変更せず、何も起動しません。\n途中で止まった場合は、同じトークンでもう一度実行してください。",
+        "The host is looked at first, and what will be written is shown. No interface is changed and nothing is started. What breaks off is run again with the same token. A node-agent.toml that is there already stays as it is.",
+        "まずホストを確認し、書き込むファイルを表示します。インターフェイスは変更せず、何も起動しません。\n途中で止まった場合は、同じトークンでもう一度実行してください。既存の node-agent.toml は変更しません。",
     ),
     ("Example, as root on a front end:", "例 (フロントエンドで root として):"),
     (
