@@ -245,8 +245,8 @@ fn state(node: &NodeView, drain: Option<State>, lang: Lang) -> String {
         return losses::said_off(lang, &state, &off.by, &format::moment(off.at));
     }
     match drain {
-        Some(State::Evacuating) => words::because(lang, &state, &states::shown(lang, "draining")),
-        Some(_) => words::because(lang, &state, &states::shown(lang, "drained")),
+        Some(State::Evacuating) => words::because(&state, &states::shown(lang, "draining")),
+        Some(_) => words::because(&state, &states::shown(lang, "drained")),
         None => state,
     }
 }

@@ -130,7 +130,7 @@ impl Row for SiteView {
         vec![
             self.name.to_string(),
             self.title.clone(),
-            self.paused_at.map_or(state.clone(), |_| words::because(lang, &state, Word::Paused.text(lang))),
+            self.paused_at.map_or(state.clone(), |_| words::because(&state, Word::Paused.text(lang))),
             or_dash(self.outage.as_ref()),
             or_dash(self.power.map(|told| power(told, lang))),
             format!("{}/{}", self.nodes_ready, self.nodes),

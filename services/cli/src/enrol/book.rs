@@ -236,8 +236,8 @@ mod tests {
             token.site = "yamate".parse().ok();
         };
         for (part, name, site, code) in [
-            (Part::Witness, "m2", None, "token.part"),
-            (Part::Frontend, "m2", None, "token.part"),
+            (Part::Witness, "m2", None, "token.role"),
+            (Part::Frontend, "m2", None, "token.role"),
             (Part::Node, "m3", None, "token.name"),
             (Part::Node, "m2", Some("myodaiji"), "token.site"),
             (Part::Node, "m2", Some("yamate"), "ok"),

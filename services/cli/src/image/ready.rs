@@ -73,7 +73,7 @@ fn saving(progress: &mut Progress, name: &str, from: &SavedFrom, lang: Lang) {
                 Lang::En => &lost.cause,
                 Lang::Ja => &lost.ja.cause,
             };
-            progress.doing(name, &words::because(lang, waits, cause));
+            progress.doing(name, &words::because(waits, cause));
         }
         (None, None) => progress.doing(name, waits),
     }

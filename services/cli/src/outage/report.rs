@@ -173,9 +173,9 @@ const fn leg(leg: LegName) -> &'static str {
 fn state(view: &OutageView, lang: Lang) -> String {
     let word = &states::shown(lang, view.state.word());
     match (view.paused_at, view.at_risk.len()) {
-        (Some(_), _) => words::because(lang, word, Word::Paused.text(lang)),
+        (Some(_), _) => words::because(word, Word::Paused.text(lang)),
         (None, 0) => word.clone(),
-        (None, servers) => words::because(lang, word, &words::at_risk(lang, servers)),
+        (None, servers) => words::because(word, &words::at_risk(lang, servers)),
     }
 }
 

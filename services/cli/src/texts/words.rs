@@ -569,11 +569,8 @@ pub fn resume_import(lang: Lang, request_id: &str) -> String {
 
 /// The reason why something is not yet as it should be.
 #[must_use]
-pub fn because(lang: Lang, state: &str, cause: &str) -> String {
-    match lang {
-        Lang::En => format!("{state} ({cause})"),
-        Lang::Ja => format!("{state} ({cause})"),
-    }
+pub fn because(state: &str, cause: &str) -> String {
+    format!("{state} ({cause})")
 }
 
 #[cfg(test)]

@@ -122,7 +122,7 @@ impl Row for VmView {
 /// Its state, which is only what was last known of it while nobody hears its node.
 fn state(view: &VmView, lang: Lang) -> String {
     let state = states::shown(lang, view.state.word());
-    if view.reachable { state } else { words::because(lang, &state, Word::NodeSilent.text(lang)) }
+    if view.reachable { state } else { words::because(&state, Word::NodeSilent.text(lang)) }
 }
 
 /// As `watari vm create --evacuate` takes it.

@@ -155,7 +155,7 @@ fn doing(view: &VmView, lang: Lang) -> String {
     match &view.fault {
         Some(fault) => {
             let cause = if lang == Lang::Ja { &fault.ja.cause } else { &fault.cause };
-            words::because(lang, &word, cause)
+            words::because(&word, cause)
         }
         None => word,
     }
@@ -169,7 +169,7 @@ fn sending_ahead(view: &VmView, lang: Lang) -> String {
         Lang::En => fault.english().cause,
         Lang::Ja => fault.japanese().cause,
     });
-    cause.map_or_else(|| text.clone(), |cause| words::because(lang, &text, &cause))
+    cause.map_or_else(|| text.clone(), |cause| words::because(&text, &cause))
 }
 
 #[cfg(test)]

@@ -42,7 +42,6 @@ fn every_line_is_there_in_both_languages() {
             larger_from_next_start(lang, "a", "b"),
             follow_outage(lang, "a"),
             resume_import(lang, "a"),
-            because(lang, "a", "b"),
             on_battery(lang, Some(600), Some(700_000)),
             on_battery(lang, None, None),
         ]
