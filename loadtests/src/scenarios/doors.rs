@@ -30,15 +30,18 @@ pub(super) const SCENARIOS: &[(&str, Run)] = &[
 ];
 
 /// Hosts, and the ports on which they may be called: TCP, then UDP. Nodes serve names and addresses to
-/// their guests (53, 67) and carry overlay networks (4789): the plain ones, and all of them for guests.
+/// their guests (53, 67), tell them who they are (16925) and carry overlay networks (4789): the plain ones,
+/// and all of them for guests.
 const DOORS: [(&[&str], &[u16], &[u16]); 4] = [
     (&["m-front", "y-front"], &[4222, 6222, 8443, 8444], &[]),
     (&["witness"], &[4222, 6222], &[]),
-    (&["m1", "m2", "y1", "y2"], &[53, 16_514], &[53, 67, 4789]),
+    (&["m1", "m2", "y1", "y2"], &[53, METADATA, 16_514], &[53, 67, 4789]),
     (&["client"], &[], &[]),
 ];
 /// DNS is spoken to guests as they know it.
 const NAMES: u16 = 53;
+/// Where a node tells its own servers who they are, once it has some. Nobody else gets through to it.
+const METADATA: u16 = 16_925;
 /// What a plain NATS client or a browser would say.
 const KNOCKS: [&str; 2] = ["CONNECT {\"verbose\":true}\r\nPING\r\n", "GET /healthz HTTP/1.0\r\n\r\n"];
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -65,6 +68,13 @@ fn address_of(lab: &Lab, host: &str) -> anyhow::Result<String> {
     told.split_whitespace().next().map(str::to_owned).with_context(|| format!("{host} has no address"))
 }
 
+/// The host's address on the campus network, which is that of its guests as well.
+fn on_campus(lab: &Lab, host: &str) -> anyhow::Result<String> {
+    let told = lab.run(&["exec", host, "--", "ip", "-4", "-br", "address", "show", "to", "203.0.113.0/24"])?;
+    let address = told.split_whitespace().nth(2).and_then(|address| address.split('/').next());
+    address.map(str::to_owned).with_context(|| format!("{host} is not on the campus network"))
+}
+
 fn listeners(stage: &Stage) -> anyhow::Result<()> {
     let lab = &stage.lab;
     for (hosts, tcp, udp) in DOORS {
@@ -73,12 +83,16 @@ fn listeners(stage: &Stage) -> anyhow::Result<()> {
                 ensure!(udp.contains(&port), "{host} listens on UDP {address}:{port}");
             }
             let open = doors(lab, host, "-t")?;
-            for port in tcp.iter().filter(|port| **port != NAMES) {
+            for port in tcp.iter().filter(|port| ![NAMES, METADATA].contains(port)) {
                 ensure!(open.iter().any(|(_, p)| p == port), "nothing listens on {host}'s port {port}: {open:?}");
             }
             for (address, port) in open {
                 ensure!(tcp.contains(&port), "{host} listens on TCP {address}:{port}");
-                if port != NAMES {
+                if port == METADATA {
+                    for address in [address_of(lab, host)?, on_campus(lab, host)?] {
+                        shut_to_strangers(lab, &format!("{address}:{port}"))?;
+                    }
+                } else if port != NAMES {
                     let whole = address == "0.0.0.0" || address == "*" || address == "[::]";
                     let address = if whole { address_of(lab, host)? } else { address };
                     shut_to_plain_text(lab, &format!("{address}:{port}"))?;
@@ -86,6 +100,14 @@ fn listeners(stage: &Stage) -> anyhow::Result<()> {
             }
         }
     }
+    Ok(())
+}
+
+/// Nobody beside the node's own servers comes through.
+fn shut_to_strangers(lab: &Lab, door: &str) -> anyhow::Result<()> {
+    let to: SocketAddr = door.parse()?;
+    let open = lab.within("client", || Ok(TcpStream::connect_timeout(&to, Duration::from_secs(1)).is_ok()))?;
+    ensure!(!open, "{door} lets a stranger in");
     Ok(())
 }
 

@@ -98,9 +98,9 @@ fn evacuated(stage: &Stage) -> anyhow::Result<()> {
     ensure!(ahead > (CARGO_MIB - 100) * MIB, "{} MiB were sent ahead", ahead / MIB);
     let late = load(stage, &address, "late", 2)?;
 
+    let target = stage.show("vm", VM)?["preseed"]["to"].clone();
     let report = stage.watari(&["site", "evacuate", "myodaiji", "--wait"])?;
     let away = disk_moved(&report)?;
-    let target = stage.show("vm", VM)?["preseed"]["to"].clone();
     ensure!(target == stage.node_of(VM)?, "it went elsewhere than its disk: {target}");
     for cargo in [&cargo, &late] {
         unload(stage, &address, cargo)?;
