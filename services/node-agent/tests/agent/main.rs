@@ -178,28 +178,29 @@ async fn a_disk_that_the_journal_does_not_know_is_in_the_way() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_deleted_server_left_goes_unless_it_lives_and_its_name_is_free_again() {
     let scene = scene().await;
-    let agent = scene.agent("left").await;
-    agent.done(start(scene, "left", 1, DiskUse::MayCreate)).await;
-    let clear = |operation: &str| Remove { order: order(operation), spare_running: true, ..remove(scene, "left", 1) };
+    let agent = scene.agent("deleted").await;
+    agent.done(start(scene, "deleted", 1, DiskUse::MayCreate)).await;
+    let clear =
+        |operation: &str| Remove { order: order(operation), spare_running: true, ..remove(scene, "deleted", 1) };
     let answer = agent.ended(clear("clear")).await;
     assert!(matches!(failed(&answer), Refusal::AgentState { .. }), "{answer:?}");
-    assert_eq!(agent.observe("left").await.domain, Domain::Running, "what runs is not touched");
-    agent.done(stop("left", 1)).await;
+    assert_eq!(agent.observe("deleted").await.domain, Domain::Running, "what runs is not touched");
+    agent.done(stop("deleted", 1)).await;
 
-    let mut other = scene.server("left");
+    let mut other = scene.server("deleted");
     other.uuid = "0b5c1d7e-1111-4222-8333-444455556666".to_owned();
     let begin = |operation: &str, generation: u64| Start {
         order: order(operation),
         server: other.clone(),
-        ..start(scene, "left", generation, DiskUse::MayCreate)
+        ..start(scene, "deleted", generation, DiskUse::MayCreate)
     };
     let answer = agent.ended(begin("other", 1)).await;
-    let there = scene.server("left").uuid;
+    let there = scene.server("deleted").uuid;
     assert!(matches!(failed(&answer), Refusal::NameTaken { uuid, .. } if *uuid == there), "{answer:?}");
     agent.done(clear("clear-again")).await;
-    assert!(!scene.disk(&agent, "left").exists());
+    assert!(!scene.disk(&agent, "deleted").exists());
     agent.done(begin("other-again", 2)).await;
-    agent.done(Remove { order: order("end"), uuid: other.uuid.clone(), ..remove(scene, "left", 2) }).await;
+    agent.done(Remove { order: order("end"), uuid: other.uuid.clone(), ..remove(scene, "deleted", 2) }).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
