@@ -18,7 +18,7 @@ use watari_model::{
 
 use super::{
     Rules, Snapshot, calendar,
-    forecast::forecast_within,
+    forecast::forecast,
     placement::{Need, Rooms, choose},
 };
 
@@ -52,7 +52,7 @@ pub struct Outlook {
 /// Looks at every outage that is scheduled, the soonest first.
 #[must_use]
 pub fn outlooks(snap: &Snapshot, rules: &Rules, now: Timestamp) -> Vec<Outlook> {
-    // Two outages of one site find the same servers there, and mostly have the same time.
+    // Two outages of one site find the same servers there.
     let mut forecasts = BTreeMap::new();
     let mut found: Vec<Outlook> = Vec::new();
     for entry in snap.outages.values() {
@@ -61,9 +61,7 @@ pub fn outlooks(snap: &Snapshot, rules: &Rules, now: Timestamp) -> Vec<Outlook> 
             continue;
         };
         let begins_at = calendar::begins_at(snap, rules, outage, window, now);
-        let time_ms = given_ms(window, begins_at, now);
-        let foreseen =
-            forecasts.entry((site, time_ms)).or_insert_with(|| forecast_within(snap, rules, site, time_ms, now));
+        let foreseen = forecasts.entry(site).or_insert_with(|| forecast(snap, rules, site, now));
         let Some(foreseen) = foreseen else { continue };
         let count = |which: fn(&Left) -> bool| foreseen.left.iter().filter(|left| which(left)).count();
         let (by_policy, off) = (count(is_wanted), count(Left::is_off));
@@ -86,11 +84,6 @@ pub fn outlooks(snap: &Snapshot, rules: &Rules, now: Timestamp) -> Vec<Outlook> 
     }
     found.sort_by_key(|outlook| outlook.window.from);
     found
-}
-
-/// Milliseconds that a scheduled evacuation has, once it begins; none if it should be over.
-pub(crate) fn given_ms(window: Window, begins_at: Timestamp, now: Timestamp) -> Option<u64> {
-    Some(window.from.millis_since(begins_at.max(now))).filter(|time_ms| *time_ms > 0)
 }
 
 const fn is_wanted(left: &Left) -> bool {

@@ -13,8 +13,7 @@ use watari_model::{
 use super::migration;
 use crate::core::{
     Rules, Snapshot, awaited, calendar,
-    forecast::{Forecast, Halting, Move, forecast_within, time_to_leave},
-    given_ms,
+    forecast::{Forecast, Halting, Move, forecast, time_to_leave},
     report::report,
 };
 
@@ -63,9 +62,7 @@ fn halted_vm(snap: &Snapshot, halted: &Halted) -> HaltedVm {
 pub(crate) fn planned(snap: &Snapshot, rules: &Rules, outage: &Outage, now: Timestamp) -> Option<OutagePlan> {
     match &outage.scope {
         Scope::Site(site) if outage.state == State::Scheduled => {
-            let begins = |window| calendar::begins_at(snap, rules, outage, window, now);
-            let time_ms = outage.window.and_then(|window| given_ms(window, begins(window), now));
-            forecast_within(snap, rules, site, time_ms, now).map(|forecast| plan(site.clone(), forecast, now))
+            forecast(snap, rules, site, now).map(|forecast| plan(site.clone(), forecast, now))
         }
         _ => None,
     }

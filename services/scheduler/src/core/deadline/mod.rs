@@ -80,16 +80,15 @@ pub(crate) fn time(turn: &Turn<'_>, outage: &Outage) -> Option<Time> {
     Some(Time::of(ends.millis_since(turn.now), ends.millis_since(began), &turn.rules.deadline))
 }
 
-/// When the power goes: when the battery is empty, or when that is scheduled. What is past bounds nothing: the
-/// power is still there. A battery's end counts for a minute more, so that nobody begins anything in the very moment
-/// in which it comes true.
+/// When the power goes: when the battery is empty. An inspection that is scheduled can be put off, so servers are not
+/// stopped for its sake: it is told beforehand who is at risk. What is past bounds nothing: the power is still
+/// there. A battery's end counts for a minute more, so that nobody begins anything in the very moment in which it
+/// comes true.
 fn ends_at(snap: &Snapshot, outage: &Outage, now: Timestamp) -> Option<Timestamp> {
     let Scope::Site(site) = &outage.scope else { return None };
     let power = snap.sites.get(site.as_str()).and_then(|entry| entry.value.power);
     let battery = power.filter(|power| power.supply == Supply::Battery).and_then(Power::ends_at);
-    let battery = battery.filter(|ends| ends.plus_millis(OUTLIVED_MS) > now);
-    let scheduled = outage.window.map(|window| window.from).filter(|from| *from > now);
-    battery.into_iter().chain(scheduled).min()
+    battery.filter(|ends| ends.plus_millis(OUTLIVED_MS) > now)
 }
 
 /// Who leaves in the time that there is.

@@ -1,7 +1,6 @@
 //! An inspection of Myodaiji, seen from the day on which it is scheduled.
 
 use watari_model::{
-    migration::{Measured, Migration, Reason, State as Moved},
     outage::Change,
     vm::{self, Desired},
 };
@@ -85,37 +84,6 @@ fn who_is_at_risk_is_told_once_and_again_when_who_or_why_changes() {
     assert_eq!(told(&mut campus), None, "other words for the same reason are no news");
     campus.node_is("y1", watari_model::node::State::Ready);
     assert_eq!(told(&mut campus), Some(vec![stays]));
-}
-
-#[test]
-fn who_would_have_no_time_is_at_risk() {
-    let mut campus = scheduled();
-    // What travelled the last time took a thousand seconds.
-    let measured = Measured { total_ms: 1_000 * SECOND, memory_bytes: 128 << 20, ..Measured::default() };
-    let before = Migration {
-        v: 1,
-        id: "mail-1".parse().unwrap(),
-        vm: "mail".parse().unwrap(),
-        from: "m1".parse().unwrap(),
-        to: "y1".parse().unwrap(),
-        reason: Reason::Operator,
-        outage: None,
-        state: Moved::Completed,
-        request_id: None,
-        cancel_asked: false,
-        measured: Some(measured),
-        fault: None,
-        created_at: at(0),
-        copying_at: None,
-        changed_at: at(0),
-    };
-    put(&mut campus.docs.migrations, &mut campus.docs.revision, before, 0);
-    let seen = |second: u64| {
-        let seen = outlooks(&snapshot(&campus), &campus.rules, at(second * SECOND)).pop().unwrap();
-        (seen.leaving, seen.staying, seen.at_risk.first().map(|left| left.fault.code()))
-    };
-    assert_eq!(seen(0), (1, 0, None), "it begins in time");
-    assert_eq!(seen(FROM - 100), (0, 1, Some("outage.no-time")));
 }
 
 #[test]
