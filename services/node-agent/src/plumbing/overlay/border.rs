@@ -7,7 +7,13 @@ use std::{fs, io, net::Ipv4Addr, path::Path};
 use serde_json::{Value, json};
 
 use super::{BRIDGE_PREFIX, Spec};
-use crate::{metadata, plumbing::nft};
+use crate::{
+    metadata,
+    plumbing::{
+        nft,
+        say::{Table, accept, drop, field, is, is_not, meta},
+    },
+};
 
 const FAMILY: &str = "inet";
 const TABLE: &str = "watari-overlay";
@@ -56,110 +62,73 @@ fn stop_forwarding(mark: &Path) -> io::Result<()> {
 }
 
 fn removal() -> Value {
-    let table = json!({"family": FAMILY, "name": TABLE});
-    // Added first, so that deleting it cannot fail; all of it is one transaction.
-    json!({"nftables": [{"add": {"table": table}}, {"delete": {"table": table}}]})
+    json!({"nftables": Table::anew(FAMILY, TABLE).finish_and_delete()})
 }
 
-fn equals(left: Value, right: Value) -> Value {
-    json!({"match": {"op": "==", "left": left, "right": right}})
-}
-
-fn differs(left: Value, right: Value) -> Value {
-    json!({"match": {"op": "!=", "left": left, "right": right}})
-}
-
-fn meta(key: &str) -> Value {
-    json!({"meta": {"key": key}})
-}
-
-fn any_of_ours() -> Value {
-    json!(format!("{BRIDGE_PREFIX}*"))
+fn any_of_ours() -> String {
+    format!("{BRIDGE_PREFIX}*")
 }
 
 fn state(states: &[&str]) -> Value {
     json!({"match": {"op": "in", "left": {"ct": {"key": "state"}}, "right": states}})
 }
 
-fn chain(name: &str, kind: &str, hook: &str, priority: i32) -> Value {
-    json!({"add": {"chain": {
-        "family": FAMILY, "table": TABLE, "name": name,
-        "type": kind, "hook": hook, "prio": priority, "policy": "accept",
-    }}})
-}
-
-fn rule(chain: &str, what: Vec<Value>) -> Value {
-    json!({"add": {"rule": {"family": FAMILY, "table": TABLE, "chain": chain, "expr": what}}})
-}
-
 /// The whole table, replaced in one transaction.
 fn ruleset(networks: &[&Spec], node: &Node, only_ours: bool) -> Value {
-    let table = json!({"family": FAMILY, "name": TABLE});
-    let mut all = vec![
-        json!({"add": {"table": table}}),
-        json!({"delete": {"table": table}}),
-        json!({"add": {"table": table}}),
-        chain("input", "filter", "input", 0),
-        chain("forward", "filter", "forward", 0),
-        chain("postrouting", "nat", "postrouting", 100),
-    ];
-    let from_ours = || equals(meta("iifname"), any_of_ours());
-    let to_ours = || equals(meta("oifname"), any_of_ours());
-    let accept = || json!({"accept": null});
-    let drop = || json!({"drop": null});
-    let port =
-        |protocol: &str, port: u16| equals(json!({"payload": {"protocol": protocol, "field": "dport"}}), json!(port));
+    let mut table = Table::anew(FAMILY, TABLE);
+    table.hook("input", "input", 0);
+    table.hook("forward", "forward", 0);
+    table.translation("postrouting", "postrouting", 100);
+    let from_ours = || is(meta("iifname"), any_of_ours());
+    let to_ours = || is(meta("oifname"), any_of_ours());
+    let port = |protocol: &str, port: u16| is(field(protocol, "dport"), port);
     // Of the node itself.
     let services = [port("udp", 67), port("udp", 53), port("tcp", 53)];
     for service in services.into_iter().chain(node.metadata_port.map(|metadata| port("tcp", metadata))) {
-        all.push(rule("input", vec![from_ours(), service, accept()]));
+        table.rule("input", vec![from_ours(), service, accept()]);
     }
-    let echo = equals(json!({"payload": {"protocol": "icmp", "field": "type"}}), json!("echo-request"));
+    let echo = is(field("icmp", "type"), "echo-request");
     for spec in networks {
         // Its own gateway, not another network's, which is an address of this node as well.
-        let gateway = equals(json!({"payload": {"protocol": "ip", "field": "daddr"}}), json!(spec.gateway));
-        let from = equals(meta("iifname"), json!(spec.bridge()));
-        all.push(rule("input", vec![from, gateway, echo.clone(), accept()]));
+        let gateway = is(field("ip", "daddr"), json!(spec.gateway));
+        let from = is(meta("iifname"), spec.bridge());
+        table.rule("input", vec![from, gateway, echo.clone(), accept()]);
     }
-    all.push(rule("input", vec![from_ours(), state(&["established", "related"]), accept()]));
-    all.push(rule("input", vec![from_ours(), drop()]));
+    table.rule("input", vec![from_ours(), state(&["established", "related"]), accept()]);
+    table.rule("input", vec![from_ours(), drop()]);
     // Through the node. Frames within a bridge come by here where bridge netfilter is on.
     for spec in networks {
-        let within = |key| equals(meta(key), json!(spec.bridge()));
-        all.push(rule("forward", vec![within("iifname"), within("oifname"), accept()]));
+        let within = |key| is(meta(key), spec.bridge());
+        table.rule("forward", vec![within("iifname"), within("oifname"), accept()]);
     }
-    all.push(rule("forward", vec![from_ours(), to_ours(), drop()]));
+    table.rule("forward", vec![from_ours(), to_ours(), drop()]);
     // Of a cloud in which this node may be a server itself.
-    let theirs = equals(json!({"payload": {"protocol": "ip", "field": "daddr"}}), json!(metadata::ADDRESS));
-    all.push(rule("forward", vec![from_ours(), theirs, drop()]));
+    let theirs = is(field("ip", "daddr"), json!(metadata::ADDRESS));
+    table.rule("forward", vec![from_ours(), theirs, drop()]);
     if let Some(tunnel) = node.tunnel {
         // Who could send to tunnels could send into every network.
-        let port = port("udp", super::VXLAN_PORT);
-        all.push(rule("forward", vec![from_ours(), port, drop()]));
-        let itself = equals(json!({"payload": {"protocol": "ip", "field": "daddr"}}), json!(tunnel));
-        all.push(rule("forward", vec![from_ours(), itself, drop()]));
+        table.rule("forward", vec![from_ours(), port("udp", super::VXLAN_PORT), drop()]);
+        table.rule("forward", vec![from_ours(), is(field("ip", "daddr"), json!(tunnel)), drop()]);
     }
-    all.push(rule("forward", vec![to_ours(), state(&["established", "related"]), accept()]));
+    table.rule("forward", vec![to_ours(), state(&["established", "related"]), accept()]);
     let translated = json!({"match": {"op": "in", "left": {"ct": {"key": "status"}}, "right": "dnat"}});
-    all.push(rule("forward", vec![to_ours(), translated, accept()]));
-    all.push(rule("forward", vec![to_ours(), drop()]));
+    table.rule("forward", vec![to_ours(), translated, accept()]);
+    table.rule("forward", vec![to_ours(), drop()]);
     if only_ours {
         // Nothing else was passed on here before, but within bridges.
         for bridge in &node.bridges {
-            let within = |key| equals(meta(key), json!(bridge));
-            all.push(rule("forward", vec![within("iifname"), within("oifname"), accept()]));
+            let within = |key| is(meta(key), bridge.as_str());
+            table.rule("forward", vec![within("iifname"), within("oifname"), accept()]);
         }
-        let neither = ["iifname", "oifname"].map(|key| differs(meta(key), any_of_ours()));
-        all.push(rule("forward", neither.into_iter().chain([drop()]).collect()));
+        let neither = ["iifname", "oifname"].map(|key| is_not(meta(key), any_of_ours()));
+        table.rule("forward", neither.into_iter().chain([drop()]).collect());
     }
     for spec in networks {
-        let source = equals(json!({"payload": {"protocol": "ip", "field": "saddr"}}), prefix(spec));
-        all.push(rule(
-            "postrouting",
-            vec![source, differs(meta("oifname"), any_of_ours()), json!({"masquerade": null})],
-        ));
+        let source = is(field("ip", "saddr"), prefix(spec));
+        let outside = is_not(meta("oifname"), any_of_ours());
+        table.rule("postrouting", vec![source, outside, json!({"masquerade": null})]);
     }
-    json!({"nftables": all})
+    json!({"nftables": table.finish()})
 }
 
 fn prefix(spec: &Spec) -> Value {
