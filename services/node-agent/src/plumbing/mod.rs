@@ -298,6 +298,8 @@ impl Plumbing {
         if let Err(error) = self.write_names(&networks).await {
             tracing::warn!(vm = %server.name, %error, "its neighbours' names are not known yet");
         }
+        // What follows waits for nft, and has locks of its own: other servers' networks need not wait with it.
+        drop(networks);
         self.metadata.know(server, self.cards(server, None)).await;
         self.metadata.tend(self.guard.is_identity_held()).await;
         Ok(nics)
@@ -336,6 +338,8 @@ impl Plumbing {
                 running.read_again().map_err(failed)?;
             }
         }
+        // As when it was connected.
+        drop(networks);
         self.metadata.forget(&server.uuid).await;
         self.metadata.tend(self.guard.is_identity_held()).await;
         self.dismiss(server).await;
