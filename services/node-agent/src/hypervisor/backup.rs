@@ -8,6 +8,7 @@ use std::path::Path;
 use quick_xml::Writer;
 use virt_sys as sys;
 
+use super::disk::for_libvirt;
 use super::error::{Error, Kind, Result};
 use super::{Hypervisor, ffi};
 
@@ -75,8 +76,7 @@ impl Hypervisor {
 }
 
 fn describe(target: &Path) -> Result<String> {
-    let invalid = || Error::Invalid { field: "copy", reason: format!("{} is no path for libvirt", target.display()) };
-    let file = target.to_str().filter(|_| target.is_absolute()).ok_or_else(invalid)?;
+    let file = for_libvirt("copy", target)?;
     let mut out = Writer::new(Vec::new());
     out.create_element("domainbackup")
         .with_attribute(("mode", "push"))

@@ -14,6 +14,9 @@ use super::spec::{BackingFile, DiskFormat};
 
 /// qemu-img on one of our files takes milliseconds; this is for a disk that hangs.
 const BOUND: Duration = Duration::from_secs(60);
+/// To begin or to end a job with the disk of a domain that runs takes moments; this is for a QEMU that hangs. Longer
+/// than libvirt itself waits for another job (30 s), so that its own answer comes first.
+pub(super) const DISK_JOB: Duration = Duration::from_secs(45);
 
 /// What a disk file is.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -175,6 +178,15 @@ pub(super) fn absolute(path: &Path) -> Result<()> {
     }
     let reason = format!("{} is not absolute", path.display());
     Err(Error::Invalid { field: "disk path", reason })
+}
+
+/// A path as libvirt can be told it.
+///
+/// # Errors
+/// It is not absolute, or no text: what is wrong is said of `field`.
+pub(super) fn for_libvirt<'a>(field: &'static str, path: &'a Path) -> Result<&'a str> {
+    let invalid = || Error::Invalid { field, reason: format!("{} is no path for libvirt", path.display()) };
+    path.to_str().filter(|_| path.is_absolute()).ok_or_else(invalid)
 }
 
 pub(super) async fn qemu_img<const N: usize>(act: &'static str, arguments: [&std::ffi::OsStr; N]) -> Result<Vec<u8>> {

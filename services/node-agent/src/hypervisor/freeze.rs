@@ -1,18 +1,15 @@
 //! Freezing a running domain's disk: QEMU goes on in a new overlay, and what it wrote so far never changes again.
 
 use std::path::Path;
-use std::time::Duration;
 
 use quick_xml::Writer;
 use virt_sys as sys;
 
+use super::disk::{DISK_JOB, for_libvirt};
 use super::error::{Error, Result};
 use super::{Hypervisor, within};
 
 const ACT: &str = "freeze the disk";
-/// It takes milliseconds; this is for a QEMU that hangs. Longer than libvirt itself waits for another job (30 s), so
-/// that its own answer comes first.
-const BOUND: Duration = Duration::from_secs(45);
 
 impl Hypervisor {
     /// Has the domain write to `overlay` from now on: a complete qcow2 that stands on its present disk. No
@@ -22,7 +19,7 @@ impl Hypervisor {
     /// # Errors
     /// The path is none for libvirt; another job holds the domain; QEMU does not answer; libvirt's own.
     pub async fn freeze_disk(&self, name: &str, overlay: &Path) -> Result<()> {
-        within(ACT, BOUND, self.go_over(name, overlay)).await
+        within(ACT, DISK_JOB, self.go_over(name, overlay)).await
     }
 
     async fn go_over(&self, name: &str, overlay: &Path) -> Result<()> {
@@ -38,9 +35,7 @@ impl Hypervisor {
 
 /// The domain's own disk is the first; what is not named would be frozen as well.
 fn describe(overlay: &Path, disks: usize) -> Result<String> {
-    let invalid =
-        || Error::Invalid { field: "overlay", reason: format!("{} is no path for libvirt", overlay.display()) };
-    let file = overlay.to_str().filter(|_| overlay.is_absolute()).ok_or_else(invalid)?;
+    let file = for_libvirt("overlay", overlay)?;
     let mut out = Writer::new(Vec::new());
     out.create_element("domainsnapshot")
         .write_inner_content(|out| {

@@ -3,15 +3,13 @@
 
 use std::ffi::CStr;
 use std::path::Path;
-use std::time::Duration;
 
-use super::error::{Error, Kind, Result};
+use super::disk::{DISK_JOB, for_libvirt};
+use super::error::{Kind, Result};
 use super::{Hypervisor, ffi, within};
 
 /// The target of a domain's own disk, the first (`domain_xml`).
 const DISK: &CStr = c"vda";
-/// To begin or to end it takes moments; this is for a QEMU that hangs.
-const BOUND: Duration = Duration::from_secs(45);
 
 impl Hypervisor {
     /// Has QEMU begin to copy into the file that the domain writes to what lies between it and `base`, one of the
@@ -23,10 +21,9 @@ impl Hypervisor {
     /// The path is none for libvirt, or no file that the disk stands on; another job holds the domain; libvirt's own.
     pub async fn begin_pull(&self, name: &str, base: &Path, mib: u32) -> Result<()> {
         let act = "merge layers of the disk";
-        let invalid = || Error::Invalid { field: "base", reason: format!("{} is no path for libvirt", base.display()) };
-        let base = base.to_str().filter(|_| base.is_absolute()).ok_or_else(invalid)?.to_owned();
+        let base = for_libvirt("base", base)?.to_owned();
         let begun = self.on_domain(act, name, move |domain| ffi::begin_pull(domain, DISK, &base, mib));
-        within(act, BOUND, begun).await
+        within(act, DISK_JOB, begun).await
     }
 
     /// Whether it is under way.
@@ -35,7 +32,7 @@ impl Hypervisor {
     /// The domain does not run; libvirt's own.
     pub async fn is_pulling(&self, name: &str) -> Result<bool> {
         let act = "look how far merging layers is";
-        within(act, BOUND, self.on_domain(act, name, |domain| ffi::has_disk_job(domain, DISK))).await
+        within(act, DISK_JOB, self.on_domain(act, name, |domain| ffi::has_disk_job(domain, DISK))).await
     }
 
     /// Ends it, if it is under way. What is copied already stays and shows what the disk showed before.
@@ -47,7 +44,7 @@ impl Hypervisor {
             return Ok(());
         }
         let act = "break off merging layers of the disk";
-        match within(act, BOUND, self.on_domain(act, name, |domain| ffi::end_disk_job(domain, DISK))).await {
+        match within(act, DISK_JOB, self.on_domain(act, name, |domain| ffi::end_disk_job(domain, DISK))).await {
             // It has ended by itself.
             Err(error) if error.kind() == Kind::InvalidState => Ok(()),
             outcome => outcome,
