@@ -15,7 +15,7 @@ use watari_model::{
     key::Line, network, node::Inventory, userdata, vm,
 };
 
-pub use layers::{Layer, Stack};
+pub use layers::{Layer, Stack, weight};
 
 use crate::Command;
 

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use watari_contracts::agent::{Domain, Freeze};
+use watari_contracts::agent::{Domain, Freeze, weight};
 use watari_model::{Refusal, size::GIB};
 
 use super::cx::Cx;
@@ -103,7 +103,7 @@ async fn merged(cx: &Cx, key: &str, record: Record) -> Result<Record, Refusal> {
         return Ok(record);
     }
     // Both are there for a while: what is merged, and what it was merged from.
-    let most_gib = merge::weight(&record.stack.layers).div_ceil(GIB);
+    let most_gib = weight(&record.stack.layers).div_ceil(GIB);
     let outcome = match cx.node.room.claim_copy(&cx.book.vm, key, most_gib).await {
         Ok(()) => merge::pull(&cx.node, &cx.book, &record, &cx.superseded).await,
         Err(full) => Err(full),

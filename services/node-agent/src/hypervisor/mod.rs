@@ -141,6 +141,12 @@ async fn within<T>(act: &'static str, after: Duration, call: impl Future<Output 
     tokio::time::timeout(after, call).await.unwrap_or_else(|_| Err(Error::Timeout { act, after }))
 }
 
+/// How long something may take that has an amount to work through: so many seconds at least, and one more for each so
+/// much of it.
+pub(crate) fn in_proportion((least, each): (u64, u64), amount: u64) -> Duration {
+    Duration::from_secs(least.saturating_add(amount / each))
+}
+
 /// libvirt's codes do not say that the connection broke (it may be an "internal error"), but the connection does.
 fn failure(act: &'static str, connect: &Connect, source: virt::error::Error) -> Error {
     if connect.is_alive().unwrap_or(false) {

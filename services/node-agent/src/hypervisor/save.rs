@@ -26,7 +26,7 @@ use virt_sys as sys;
 use super::{
     Hypervisor, blocking,
     error::{Kind, Result},
-    failure, inventory, within,
+    failure, in_proportion, inventory, within,
 };
 
 /// Where libvirt keeps them.
@@ -133,8 +133,7 @@ fn cannot(error: &Error) -> bool {
 }
 
 fn patience(memory_mib: u64) -> Duration {
-    let (least, mib_a_second) = PATIENCE;
-    Duration::from_secs(least.saturating_add(memory_mib / mib_a_second))
+    in_proportion(PATIENCE, memory_mib)
 }
 
 /// Bytes that may still be written where memory is saved; none before libvirt has made the folder.

@@ -16,7 +16,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use tokio_util::sync::CancellationToken;
-use watari_contracts::agent::Layer;
+use watari_contracts::agent::{Layer, weight};
 use watari_model::Refusal;
 
 use super::keep;
@@ -24,7 +24,7 @@ use crate::{
     actor::Book,
     blueprint,
     facts::Urgency,
-    hypervisor::{self, BackingFile, DiskFormat, disk},
+    hypervisor::{self, BackingFile, DiskFormat, disk, in_proportion},
     node::Node,
     record::Record,
 };
@@ -39,12 +39,6 @@ const MOST_IDLE: u32 = 40;
 const PATIENCE: (u64, u64) = (600, 4 << 20);
 
 const WANTED: &str = "merge layers of its disk";
-
-/// The size of layers, in bytes.
-#[must_use]
-pub fn weight(layers: &[Layer]) -> u64 {
-    layers.iter().map(|layer| layer.size_bytes).fold(0, u64::saturating_add)
-}
 
 /// How many of the lowest layers stay when the others are merged; none while there are few enough.
 ///
@@ -128,8 +122,7 @@ pub async fn pull(node: &Node, book: &Book, record: &Record, stop: &Cancellation
     book.amend(&record.uuid, Urgency::Whenever, |record| record.merging = Some(into)).await?;
     let begun = node.hypervisor.begin_pull(book.vm.as_str(), &onto, node.settings.layers.merge_mib_per_second).await;
     begun.map_err(|error| node.refuse(&error))?;
-    let (least, bytes_a_second) = PATIENCE;
-    let most = Duration::from_secs(least.saturating_add(weight(layers) / bytes_a_second));
+    let most = in_proportion(PATIENCE, weight(layers));
     tokio::select! {
         taken = tokio::time::timeout(most, taken_in(node, book, &record.uuid, &gone)) => {
             taken.unwrap_or_else(|_| Err(node.not_now(&book.vm, "not merged in time", WANTED)))

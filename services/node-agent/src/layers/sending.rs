@@ -21,7 +21,10 @@ use super::{
 use crate::{
     actor::Book,
     facts::Urgency,
-    hypervisor::courier::{Courier, Delivery, PIECE, Parcel},
+    hypervisor::{
+        courier::{Courier, Delivery, PIECE, Parcel},
+        in_proportion,
+    },
     images::digest,
     node::Node,
 };
@@ -86,8 +89,7 @@ impl Sending {
 
 /// How long the other side may take to say that a layer is what it should be.
 fn checked_within(layer: &Layer) -> Duration {
-    let (least, bytes_a_second) = CHECKED;
-    Duration::from_secs(least.saturating_add(layer.size_bytes / bytes_a_second))
+    in_proportion(CHECKED, layer.size_bytes)
 }
 
 /// The work of one sending.

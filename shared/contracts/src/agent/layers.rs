@@ -41,6 +41,12 @@ impl Stack {
     /// The size of all frozen layers.
     #[must_use]
     pub fn frozen_bytes(&self) -> u64 {
-        self.layers.iter().map(|layer| layer.size_bytes).fold(0, u64::saturating_add)
+        weight(&self.layers)
     }
+}
+
+/// The size of layers, in bytes.
+#[must_use]
+pub fn weight(layers: &[Layer]) -> u64 {
+    layers.iter().map(|layer| layer.size_bytes).fold(0, u64::saturating_add)
 }

@@ -6,6 +6,7 @@ use std::{
 };
 
 use watari_chassis::Entry;
+use watari_contracts::agent::weight;
 use watari_model::{
     GroupName, NodeName, VmName, migration,
     node::{self, Node},
@@ -179,8 +180,7 @@ impl Rooms {
         for (node, heard) in keepers() {
             let Some(room) = self.rooms.get_mut(node) else { continue };
             for (uuid, layers) in &heard.facts.layers {
-                let bytes = layers.iter().map(|layer| layer.size_bytes).fold(0, u64::saturating_add);
-                room.keep(owners.get(uuid.as_str()).copied(), bytes.div_ceil(GIB));
+                room.keep(owners.get(uuid.as_str()).copied(), weight(layers).div_ceil(GIB));
             }
         }
     }
