@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use watari_contracts::agent::Domain;
+use watari_contracts::agent::{Domain, Order};
 use watari_model::{NodeName, Refusal, SiteName, VmName};
 
 use crate::{
@@ -60,6 +60,16 @@ pub struct Node {
 }
 
 impl Node {
+    /// Heeds an order unless its sender has been succeeded, and tells the epoch from then on.
+    ///
+    /// # Errors
+    /// [`Refusal::Stale`] if a later epoch has been seen; the epoch is absurd, or cannot be written down.
+    pub async fn heed(&self, order: &Order) -> Result<(), Refusal> {
+        self.journal.heed_epoch(order.epoch).await?;
+        self.facts.set_epoch(order.epoch);
+        Ok(())
+    }
+
     /// What the sender of an order is told when libvirt fails.
     #[must_use]
     pub fn refuse(&self, error: &hypervisor::Error) -> Refusal {

@@ -54,6 +54,11 @@ impl Cx {
         self.node.not_now(&self.book.vm, word(domain), wanted)
     }
 
+    /// What the sender of an order is told that a later one has overtaken.
+    pub(super) fn overtaken(&self, wanted: &str) -> Refusal {
+        self.node.not_now(&self.book.vm, "wanted otherwise since", wanted)
+    }
+
     pub(super) fn refuse(&self, error: &hypervisor::Error) -> Refusal {
         self.node.refuse(error)
     }
@@ -83,7 +88,7 @@ impl Cx {
     /// A later order has overtaken it.
     pub(super) fn checkpoint(&self, wanted: &str) -> Result<(), Refusal> {
         if self.superseded.is_cancelled() {
-            return Err(self.node.not_now(&self.book.vm, "wanted otherwise since", wanted));
+            return Err(self.overtaken(wanted));
         }
         Ok(())
     }
@@ -96,9 +101,7 @@ impl Cx {
     ) -> Result<T, Refusal> {
         tokio::select! {
             done = work => done,
-            () = self.superseded.cancelled() => {
-                Err(self.node.not_now(&self.book.vm, "wanted otherwise since", wanted))
-            }
+            () = self.superseded.cancelled() => Err(self.overtaken(wanted)),
         }
     }
 

@@ -41,7 +41,7 @@ async fn patiently(cx: &Cx, work: impl Future<Output = Result<(), Refusal>>) -> 
         done = &mut work => done,
         () = cx.superseded.cancelled() => {
             // What is left in the middle is finished by the next order, as after a crash.
-            let left = |_| Err(cx.node.not_now(&cx.book.vm, "wanted otherwise since", WANTED));
+            let left = |_| Err(cx.overtaken(WANTED));
             tokio::time::timeout(GRACE, &mut work).await.unwrap_or_else(left)
         }
     }

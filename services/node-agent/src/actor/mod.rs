@@ -8,9 +8,9 @@
 //! ```
 //!
 //! One operation runs at a time. Breaking off a sending runs beside it. A newer order that takes
-//! away (stop, remove, discard, release) overtakes one that makes, or that waits for a guest, and
-//! what forces a server off or removes it overtakes the saving of its memory; a release waits for
-//! the sending that it follows.
+//! away (stop, suspend, remove, discard, release) overtakes one that makes, freezes, or waits for a
+//! guest; a sending or reboot overtakes a freezing, and what forces a server off or removes it
+//! overtakes the saving of its memory; a release waits for the sending that it follows.
 
 mod abort;
 mod answers;

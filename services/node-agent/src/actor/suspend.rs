@@ -94,7 +94,7 @@ async fn saved(cx: &Cx, place: save::Place) -> Result<hypervisor::Result<()>, Re
         }
         () = cx.superseded.cancelled() => {
             break_off(cx, async { drop((&mut save).await) }).await;
-            Err(cx.node.not_now(&cx.book.vm, "wanted otherwise since", WANTED))
+            Err(cx.overtaken(WANTED))
         }
     }
 }

@@ -53,8 +53,7 @@ fn overtakes(newer: &Work, older: &Work) -> bool {
 impl Actor {
     /// Takes an order, or says how far it is.
     pub(super) async fn order(&mut self, work: Work) -> Result<watch::Receiver<Progress>, Refusal> {
-        self.node.journal.heed_epoch(work.order().epoch).await?;
-        self.node.facts.set_epoch(work.order().epoch);
+        self.node.heed(work.order()).await?;
         if let Some(server) = work.server() {
             blueprint::check(server)?;
         }

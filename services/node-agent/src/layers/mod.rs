@@ -43,8 +43,7 @@ const WANTED: &str = "be sent ahead";
 /// # Errors
 /// The order is refused; a file cannot be deleted.
 pub async fn drop_kept(node: &Node, order: DropLayers) -> Result<NodeFacts, Refusal> {
-    node.journal.heed_epoch(order.order.epoch).await?;
-    node.facts.set_epoch(order.order.epoch);
+    node.heed(&order.order).await?;
     blueprint::check_uuid(&order.uuid)?;
     tracing::info!(uuid = order.uuid, stay = order.keep.len(), "frozen layers of which there is no use any more go");
     keep::aside(node, move |layout| keep::keep_only(layout, &order.uuid, &order.keep)).await?;
@@ -87,8 +86,7 @@ impl Couriers {
         book: Option<Arc<Book>>,
         order: SendAhead,
     ) -> Result<Answer, Refusal> {
-        node.journal.heed_epoch(order.order.epoch).await?;
-        node.facts.set_epoch(order.order.epoch);
+        node.heed(&order.order).await?;
         blueprint::check_uuid(&order.uuid)?;
         let book = book.ok_or_else(|| node.not_now(&order.vm, "absent", WANTED))?;
         let progress = match self.known(&order) {
