@@ -97,10 +97,8 @@ pub(crate) fn extract(headers: Option<&HeaderMap>) -> (Option<String>, Option<St
 
 /// The process whose inbox this is, as it calls itself where it writes for itself: in an inbox dots are dashes.
 fn process(inbox: &str) -> String {
-    const SERVICES: [Service; 5] =
-        [Service::Scheduler, Service::Image, Service::Network, Service::Monitor, Service::NodeAgent];
     let host = |service: Service| Some((service, inbox.strip_prefix(service.name())?.strip_prefix('-')?));
-    match SERVICES.into_iter().find_map(host) {
+    match Service::OF_FRONT.into_iter().chain([Service::NodeAgent]).find_map(host) {
         Some((service, host)) => format!("{}.{}", service.name(), sound(host)),
         None => sound(inbox),
     }

@@ -377,8 +377,6 @@ fn reading(bucket: &str) -> Vec<String> {
 mod tests {
     use super::*;
 
-    const SERVICES: [Service; 4] = [Service::Scheduler, Service::Image, Service::Network, Service::Monitor];
-
     #[test]
     fn an_agent_speaks_as_itself_only_and_touches_no_stream() {
         let role = Role::Agent { site: "myodaiji".parse().unwrap(), node: "m1".parse().unwrap() };
@@ -390,7 +388,7 @@ mod tests {
     #[test]
     fn each_bucket_is_written_by_its_owner_and_by_nobody_else() {
         for (bucket, owner) in BUCKETS.iter().chain(PRIVATE) {
-            for service in SERVICES {
+            for service in Service::OF_FRONT {
                 let may = Role::Service(service).permissions("x.y");
                 let writes = may.publish.iter().any(|s| s.starts_with(&format!("$KV.{bucket}.")));
                 let shapes = may.publish.contains(&format!("$JS.API.STREAM.UPDATE.KV_{bucket}"));
@@ -405,7 +403,7 @@ mod tests {
             let may = Role::Service(service).permissions("x.y");
             may.publish.into_iter().filter_map(|s| s.strip_prefix("watari.agent.*.").map(str::to_owned)).collect()
         };
-        let of: [Vec<String>; 4] = SERVICES.map(orders);
+        let of: [Vec<String>; 4] = Service::OF_FRONT.map(orders);
         let looking = vec!["observe-all", "inventory"];
         assert_eq!(of, [agent::VERBS.to_vec(), saving::VERBS.to_vec(), plan::VERBS.to_vec(), looking]);
     }
@@ -416,7 +414,7 @@ mod tests {
             let may = Role::Service(service).permissions("x.y");
             may.publish.into_iter().filter(|s| s.starts_with("watari.v1.")).collect()
         };
-        let of: [Vec<String>; 4] = SERVICES.map(asks);
+        let of: [Vec<String>; 4] = Service::OF_FRONT.map(asks);
         assert_eq!(of, [vec![], vec![], vec![], vec!["watari.v1.site.power", "watari.v1.site.evacuate"]]);
     }
 
@@ -425,7 +423,7 @@ mod tests {
         for (bucket, owner) in PRIVATE {
             assert!(!BUCKETS.iter().any(|(public, _)| public == bucket), "{bucket} would be told");
             let get = format!("$JS.API.DIRECT.GET.KV_{bucket}.>");
-            for service in SERVICES {
+            for service in Service::OF_FRONT {
                 let may = Role::Service(service).permissions("x.y");
                 assert_eq!(may.publish.contains(&get), service == *owner, "{service:?} {bucket}");
             }
@@ -455,7 +453,7 @@ mod tests {
             assert!(!may.publish.iter().any(|s| s.starts_with("$KV") || s.starts_with("watari.agent") || s == ">"));
             assert_eq!(role.account(), Account::People);
         }
-        for service in SERVICES {
+        for service in Service::OF_FRONT {
             let may = Role::Service(service).permissions("x.y");
             assert!(!may.publish.iter().any(|s| s.starts_with('>') || s.starts_with('*') || s.starts_with("$KV.>")));
         }
@@ -467,7 +465,7 @@ mod tests {
             let may = role.permissions("keeper.m-front");
             assert_eq!((may.subscribe.as_slice(), may.answers), (&[inbox("keeper.m-front")][..], Answers::Never));
         }
-        for service in SERVICES {
+        for service in Service::OF_FRONT {
             let may = Role::Service(service).permissions("x.y");
             let touches = |s: &String| s.starts_with("$SYS") || s.contains("LEADER") || s.contains("SERVER");
             assert!(!may.publish.iter().any(touches), "{service:?}");
@@ -476,7 +474,7 @@ mod tests {
 
     #[test]
     fn whatever_a_viewer_may_ask_exists_and_changes_nothing() {
-        let served: Vec<&str> = SERVICES.iter().flat_map(|s| served_by(*s)).collect();
+        let served: Vec<&str> = Service::OF_FRONT.iter().flat_map(|s| served_by(*s)).collect();
         for subject in LOOKING {
             assert!(served.contains(subject), "{subject}");
             let verb = subject.rsplit('.').next().unwrap();

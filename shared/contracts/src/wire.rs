@@ -49,6 +49,9 @@ pub enum Service {
 }
 
 impl Service {
+    /// Those that a front end runs, each with a lease of its own.
+    pub const OF_FRONT: [Self; 4] = [Self::Scheduler, Self::Image, Self::Network, Self::Monitor];
+
     /// The name used in subjects, leases, file names and logs.
     #[must_use]
     pub const fn name(self) -> &'static str {

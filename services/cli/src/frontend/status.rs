@@ -17,9 +17,6 @@ use crate::{Context, failure::Failure};
 /// A process that is there answers within a few milliseconds.
 const STANDINGS: Patience = Patience { total: Duration::from_secs(2), quiet: Duration::from_millis(300) };
 
-/// The services with a lease.
-const SERVICES: [Service; 4] = [Service::Scheduler, Service::Image, Service::Network, Service::Monitor];
-
 /// Everything. The field names are stable.
 #[derive(Debug, Serialize)]
 pub(crate) struct Status {
@@ -71,7 +68,7 @@ impl Status {
         let asked = buckets.into_iter().map(|bucket| bus.stream(bucket));
         let streams: Vec<StreamView> = join_all(asked).await.into_iter().filter_map(Result::ok).collect();
         let newest = standings.iter().filter_map(|s| s.wish.clone()).max_by_key(|wish| wish.changed_at);
-        let services = SERVICES.map(|service| ServiceStatus::of(service, &standings, &streams)).into();
+        let services = Service::OF_FRONT.map(|service| ServiceStatus::of(service, &standings, &streams)).into();
         let quorum = standings.iter().find_map(|s| s.quorum.clone());
         Ok(Self { wish: newest, services, streams, quorum })
     }

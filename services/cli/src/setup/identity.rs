@@ -9,9 +9,6 @@ use super::{
 };
 use crate::texts::faults::Fault;
 
-/// The services of a front end.
-pub const OF_FRONT: [Service; 4] = [Service::Scheduler, Service::Image, Service::Network, Service::Monitor];
-
 /// The length of a public key as NATS writes it.
 const PUBLIC: usize = 56;
 
@@ -112,7 +109,7 @@ fn wanted_by(host: &Host) -> Vec<Wanted> {
                 own_key("server-keeper", Role::KeeperOfServers, "etc/watari/nkeys/server-keeper.nk"),
                 own_key("backup", Role::Backup, "etc/watari/nkeys/backup.nk"),
             ];
-            OF_FRONT.into_iter().map(on_front).chain(keepers).chain([launcher(), admin]).collect()
+            Service::OF_FRONT.into_iter().map(on_front).chain(keepers).chain([launcher(), admin]).collect()
         }
         (cluster::Role::Node, Some(site)) => {
             let role = Role::Agent { site: site.clone(), node: host.name.clone() };

@@ -193,7 +193,7 @@ fn configuration(
     }
     match (host.role, issued) {
         (Role::Front, _) => {
-            for service in identity::OF_FRONT {
+            for service in Service::OF_FRONT {
                 let path = format!("etc/watari/{}.toml", service.name());
                 overlay.put(&path, Readers::All, &settings::of(cluster, host, service, identities))?;
             }

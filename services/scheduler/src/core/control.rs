@@ -21,9 +21,6 @@ use watari_model::{
 
 use super::{Action, turn::Turn};
 
-/// The services that a front end runs, each with a lease of its own.
-pub(crate) const SERVICES: [Service; 4] = [Service::Scheduler, Service::Image, Service::Network, Service::Monitor];
-
 /// What is known of the control plane.
 #[derive(Clone, Debug, Default)]
 pub enum Control {
@@ -74,7 +71,7 @@ impl Sight {
     fn not_led_from(&self, site: &SiteName) -> Vec<&'static str> {
         let leads = |s: &Standing, service| s.service == service && s.leads && s.site.as_ref() == Some(site);
         let led = |service: &Service| self.standings.iter().any(|s| leads(s, *service));
-        SERVICES.iter().filter(|service| !led(service)).map(|service| service.name()).collect()
+        Service::OF_FRONT.iter().filter(|service| !led(service)).map(|service| service.name()).collect()
     }
 
     /// What still keeps NATS from writing on without the servers of `site`; none if nothing does.
@@ -161,8 +158,8 @@ fn begin_leaving(turn: &mut Turn<'_>, entry: &Entry<Outage>, site: &SiteName, si
     let wished = turn.snap.primacy().map(|entry| entry.value.site.clone());
     // Who did not answer this time may be there all the same: a front end of which anybody answers is
     // waited for.
-    let missing = |other: &SiteName| missing_at(&sight.standings, other, &SERVICES).len();
-    let fit = |other: &&SiteName| **other != *site && !turn.drains(other) && missing(other) < SERVICES.len();
+    let missing = |other: &SiteName| missing_at(&sight.standings, other, &Service::OF_FRONT).len();
+    let fit = |other: &&SiteName| **other != *site && !turn.drains(other) && missing(other) < Service::OF_FRONT.len();
     let mut others: Vec<&SiteName> = turn.snap.sites.values().map(|e| &e.value.name).filter(fit).collect();
     others.sort_by_key(|other| (missing(other), wished.as_ref() != Some(*other)));
     let change = match others.first() {
@@ -190,7 +187,7 @@ fn go_on(turn: &mut Turn<'_>, entry: &Entry<Outage>, handover: &Handover, sight:
     let Scope::Site(site) = &entry.value.scope else { return };
     let waited = turn.now.millis_since(handover.began_at);
     let to = &handover.to;
-    let missing = missing_at(&sight.standings, to, &SERVICES);
+    let missing = missing_at(&sight.standings, to, &Service::OF_FRONT);
     let not_ready = (!missing.is_empty())
         .then(|| format!("no standby of {} there", missing.iter().map(|s| s.name()).collect::<Vec<_>>().join(", ")));
     // Coming home NATS must be whole first; leaving, it is made to fit afterwards.

@@ -41,7 +41,7 @@ pub use snapshot::{Answer, Both, Heard, Off, Outcome, Restarts, Sight, Snapshot,
 
 pub(crate) use action::listen_key;
 pub(crate) use ahead::ask_elsewhere;
-pub(crate) use control::{SERVICES, missing_at};
+pub(crate) use control::missing_at;
 pub(crate) use crossing::{resume_key, resume_operation};
 pub(crate) use evacuation::awaited;
 pub(crate) use links::Links;

@@ -11,7 +11,7 @@ use watari_contracts::{
 use watari_model::{Refusal, SiteName, frontend::Primacy};
 
 use super::{Desk, TRIES, check_request_id, find, newest, unwritten};
-use crate::core::{SERVICES, missing_at};
+use crate::core::missing_at;
 
 /// How long processes have to say how they stand.
 const STANDINGS: Patience = Patience { total: Duration::from_millis(800), quiet: Duration::from_millis(250) };
@@ -56,7 +56,7 @@ impl Desk {
         let bus = &self.executor.ctx.bus;
         let standings: Result<Vec<Standing>, _> = bus.gather(STANDING, &AskStanding {}, STANDINGS).await;
         let standings = standings.map_err(|_| Refusal::NoAnswer { who: "the bus".to_owned() })?;
-        let missing = missing_at(&standings, site, &SERVICES);
+        let missing = missing_at(&standings, site, &Service::OF_FRONT);
         if missing.is_empty() {
             return Ok(());
         }

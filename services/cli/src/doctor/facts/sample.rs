@@ -73,7 +73,6 @@ fn control() -> Status {
         lag: 0,
         version: "0.1.0".to_owned(),
     };
-    let services = [Service::Scheduler, Service::Image, Service::Network, Service::Monitor];
     let service = |service: Service| ServiceStatus {
         service,
         leader: Some(instance(service, "m-front", "myodaiji", Some(7))),
@@ -98,7 +97,7 @@ fn control() -> Status {
     let servers = vec![voter("m-front", "myodaiji"), voter("y-front", "yamate"), voter("witness", "")];
     Status {
         wish: None,
-        services: services.into_iter().map(service).collect(),
+        services: Service::OF_FRONT.into_iter().map(service).collect(),
         streams: ["vms", "nodes", "images"].into_iter().map(stream).collect(),
         quorum: Some(Quorum { leader: Some("m-front".to_owned()), needed: 2, servers }),
     }

@@ -22,7 +22,7 @@ fn standings(leads_from: &str) -> Vec<Standing> {
         quorum: None,
         version: String::new(),
     };
-    SERVICES.into_iter().flat_map(|service| ["myodaiji", "yamate"].map(|at| one(service, at))).collect()
+    Service::OF_FRONT.into_iter().flat_map(|service| ["myodaiji", "yamate"].map(|at| one(service, at))).collect()
 }
 
 fn sight(leads_from: &str, nats_leader: &str, witness_online: bool) -> Sight {
@@ -86,7 +86,7 @@ fn nats_is_whole_when_every_server_votes_and_every_stream_has_its_copies() {
 #[test]
 fn a_standby_of_every_service_is_needed() {
     let mut known = standings("myodaiji");
-    assert!(missing_at(&known, &site("yamate"), &SERVICES).is_empty());
+    assert!(missing_at(&known, &site("yamate"), &Service::OF_FRONT).is_empty());
     known.retain(|s| s.service != Service::Image || s.site != Some(site("yamate")));
-    assert_eq!(missing_at(&known, &site("yamate"), &SERVICES), [Service::Image]);
+    assert_eq!(missing_at(&known, &site("yamate"), &Service::OF_FRONT), [Service::Image]);
 }

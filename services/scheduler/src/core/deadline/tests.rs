@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use watari_contracts::{
+    Service,
     agent::{Passage, Phase, Transfer},
     frontend::Standing,
 };
@@ -166,7 +167,7 @@ fn the_front_end_leaves_when_time_is_up_though_servers_are_still_going_off() {
         quorum: None,
         version: String::new(),
     };
-    let standings = control::SERVICES.into_iter().flat_map(|service| ["myodaiji", "yamate"].map(|at| one(service, at)));
+    let standings = Service::OF_FRONT.into_iter().flat_map(|service| ["myodaiji", "yamate"].map(|at| one(service, at)));
     let sight = Arc::new(control::Sight { standings: standings.collect(), ..control::Sight::default() });
     let leaves = |now: u64| {
         let (mut snap, now) = half_way(64 * MIB, now);
