@@ -203,5 +203,9 @@ mod tests {
         common.validate().unwrap();
         common.telemetry.listen = "nowhere".into();
         assert!(common.validate().unwrap_err().contains("telemetry.listen"));
+        assert!(listening("", false).unwrap().is_none());
+        assert!(listening("127.0.0.1:9107", false).unwrap().is_some());
+        assert!(listening("0.0.0.0:9107", false).is_err() && listening("0.0.0.0:9107", true).unwrap().is_some());
+        assert!(listening("nowhere", true).is_err());
     }
 }
