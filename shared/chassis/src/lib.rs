@@ -12,6 +12,7 @@
 //! | [`Server`] | endpoints on the NATS Services API |
 //! | [`looper`] | the loop that is woken by change and tick, watched by [`Pulse`] |
 //! | [`codec`] | beats as bytes |
+//! | [`program`] | what is common to programs that services run |
 //! | [`clock`] | the only place where a clock is read |
 
 mod act;
@@ -29,6 +30,7 @@ pub mod metrics;
 mod mirror;
 mod options;
 mod process;
+pub mod program;
 mod pulse;
 mod quorum;
 mod ready;

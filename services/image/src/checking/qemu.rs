@@ -12,11 +12,9 @@
 use std::{ffi::OsString, fs::File, process::Stdio, sync::Arc, time::Duration};
 
 use serde::Deserialize;
-use tokio::{
-    io::{AsyncRead, AsyncReadExt},
-    process::Command,
-};
+use tokio::process::Command;
 use tokio_util::sync::CancellationToken;
+use watari_chassis::program::{PATH, bounded};
 
 use super::CheckError;
 use crate::{header::Kind, settings::Qemu};
@@ -225,7 +223,7 @@ impl Sandbox {
         };
         let mut child = command
             .env_clear()
-            .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+            .env("PATH", PATH)
             .env("LC_ALL", "C")
             // Each thread would reserve an arena of its own, and the bound is on addresses.
             .env("MALLOC_ARENA_MAX", "1")
@@ -257,16 +255,6 @@ impl Sandbox {
 /// The file as QEMU is to open it: by its descriptor, as this format and no other.
 fn source(kind: Kind) -> String {
     format!("driver={},file.driver=file,file.filename=/proc/self/fd/0,file.locking=off", kind.driver())
-}
-
-/// Reads up to `most` bytes and swallows the rest, so that the program is not held up.
-async fn bounded(pipe: Option<impl AsyncRead + Unpin>, most: u64) -> Vec<u8> {
-    let mut kept = Vec::new();
-    if let Some(mut pipe) = pipe {
-        let _ = (&mut pipe).take(most).read_to_end(&mut kept).await;
-        let _ = tokio::io::copy(&mut pipe, &mut tokio::io::sink()).await;
-    }
-    kept
 }
 
 /// The first line, without our own words for the file and without control characters.

@@ -7,14 +7,10 @@ use std::{
     time::Duration,
 };
 
-use tokio::{
-    io::{AsyncRead, AsyncReadExt},
-    process::Command,
-};
+use tokio::{io::AsyncReadExt, process::Command};
+use watari_chassis::program::{PATH, bounded};
 use watari_model::{Said, node::fencing::Act, said};
 
-/// Where programs are looked for.
-const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// The most bytes of each output that are read; the rest is swallowed.
 const MOST_OUTPUT: u64 = 4_096;
 /// The most bytes of a file with a secret.
@@ -112,9 +108,13 @@ pub(super) async fn run(words: &[String], secrets: &[(String, PathBuf)], limit: 
     };
     let group = child.id();
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-    let ended = async { tokio::join!(bounded(stdout), bounded(stderr), child.wait()) };
+    let ended = async { tokio::join!(bounded(stdout, MOST_OUTPUT), bounded(stderr, MOST_OUTPUT), child.wait()) };
     match tokio::time::timeout(limit, ended).await {
-        Ok((said, complaint, Ok(status))) => Ran::Ended { code: status.code(), said, complaint: last_line(&complaint) },
+        Ok((said, complaint, Ok(status))) => Ran::Ended {
+            code: status.code(),
+            said: String::from_utf8_lossy(&said).into_owned(),
+            complaint: last_line(&String::from_utf8_lossy(&complaint)),
+        },
         Ok((_, _, Err(error))) => Ran::NotRun(error.to_string()),
         Err(_) => {
             end(group);
@@ -128,16 +128,6 @@ async fn secret(path: &Path) -> std::io::Result<String> {
     let mut text = String::new();
     tokio::fs::File::open(path).await?.take(MOST_SECRET).read_to_string(&mut text).await?;
     Ok(text.lines().next().unwrap_or_default().to_owned())
-}
-
-/// Reads as much as is kept, and swallows the rest, so that the program is not held up.
-async fn bounded(pipe: Option<impl AsyncRead + Unpin>) -> String {
-    let mut kept = Vec::new();
-    if let Some(mut pipe) = pipe {
-        let _ = (&mut pipe).take(MOST_OUTPUT).read_to_end(&mut kept).await;
-        let _ = tokio::io::copy(&mut pipe, &mut tokio::io::sink()).await;
-    }
-    String::from_utf8_lossy(&kept).into_owned()
 }
 
 fn last_line(text: &str) -> String {
