@@ -123,17 +123,17 @@ impl Stage {
         Ok(stage)
     }
 
-    /// Starts a small server in Myodaiji and waits until it runs.
-    fn create(&self, name: &str, network: &str) -> anyhow::Result<Value> {
+    /// Starts a small server in Myodaiji, with `more` words for `watari vm create`, and waits until it runs.
+    fn create(&self, name: &str, network: &str, more: &[&str]) -> anyhow::Result<Value> {
         let size = ["--memory", "128MiB", "--disk", "1GiB"];
         let who = ["vm", "create", name, "--image", "mini", "--network", network, "--site", "myodaiji"];
-        self.watari(&[&who[..], &size[..], &["--wait"]].concat())
+        self.watari(&[&who[..], &size[..], more, &["--wait"]].concat())
     }
 
     /// Makes sure that the server runs and its guest has booted.
     pub(crate) fn ready(&self, name: &str) -> anyhow::Result<()> {
         match self.show("vm", name) {
-            Err(_) => drop(self.create(name, "campus")?),
+            Err(_) => drop(self.create(name, "campus", &[])?),
             Ok(shown) if shown["state"] != "running" => drop(self.watari(&["vm", "start", name, "--wait"])?),
             Ok(_) => {}
         }
@@ -184,6 +184,28 @@ impl Stage {
 
     fn site_of(&self, vm: &str) -> anyhow::Result<String> {
         self.show("vm", vm)?["site"].as_str().map(str::to_owned).with_context(|| format!("{vm} is nowhere"))
+    }
+
+    /// What is known of a site.
+    fn site(&self, name: &str) -> anyhow::Result<Value> {
+        let sites = self.watari(&["site", "list"])?;
+        let site = sites.as_array().context("no list")?.iter().find(|site| site["name"] == name);
+        site.cloned().with_context(|| format!("there is no site {name}"))
+    }
+
+    /// The outage of a site, if there is one now.
+    fn outage_at(&self, site: &str) -> anyhow::Result<Option<String>> {
+        Ok(self.site(site)?["outage"].as_str().map(str::to_owned))
+    }
+
+    /// The outage of a site that is being emptied within so many seconds.
+    fn emptying(&self, site: &str, seconds: u64) -> anyhow::Result<String> {
+        let mut outage = None;
+        until(seconds, &format!("{site} is being emptied"), || {
+            outage = self.outage_at(site)?;
+            Ok(outage.is_some())
+        })?;
+        outage.context("no outage")
     }
 
     /// Makes sure that the server is at its home site; which that is.

@@ -44,9 +44,7 @@ fn battery(stage: &Stage) -> anyhow::Result<()> {
 /// All on one node, whose disk takes the memory of one of them in the time that there is. In which boots they are.
 fn make(stage: &Stage, node: &str) -> anyhow::Result<[String; 2]> {
     for (name, priority) in [(CROSSES, "90"), (SUSPENDED, "50")] {
-        let who = ["vm", "create", name, "--image", "mini", "--network", "campus", "--site", SITE];
-        let how = ["--memory", "128MiB", "--disk", "1GiB", "--priority", priority, "--wait"];
-        stage.watari(&[&who[..], &how[..]].concat())?;
+        stage.create(name, "campus", &["--priority", priority])?;
     }
     for name in [CROSSES, SUSPENDED] {
         stage.until_page(&stage.address(name)?, 60)?;
@@ -81,13 +79,7 @@ fn out_of_time(stage: &Stage) -> anyhow::Result<String> {
     stage.at_rate((bytes_per_second * 8).div_ceil(1_000_000), |stage| {
         let told_at = Instant::now();
         stage.watari(&["site", "power", SITE, "battery", "--left", &format!("{left}s")])?;
-        until(10, "the campus is being emptied", || {
-            let sites = stage.watari(&["site", "list"])?;
-            let mut sites = sites.as_array().context("no list")?.iter();
-            let begun = sites.find(|s| s["name"] == SITE).and_then(|s| s["outage"].as_str().map(str::to_owned));
-            outage = begun.context("not yet")?;
-            Ok(true)
-        })?;
+        outage = stage.emptying(SITE, 10)?;
         let is = |vm: &str, state: &str| Ok::<_, anyhow::Error>(stage.show("vm", vm)?["state"] == state);
         until(left, "each has gone its way", || {
             Ok(stage.site_of(CROSSES)? != SITE && is(SUSPENDED, "suspended")? && is(SHUT_DOWN, "stopped")?)

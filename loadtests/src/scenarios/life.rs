@@ -53,7 +53,7 @@ fn reboot(stage: &Stage) -> anyhow::Result<()> {
 }
 
 fn grown(stage: &Stage) -> anyhow::Result<()> {
-    stage.create("grows", "campus")?;
+    stage.create("grows", "campus", &[])?;
     let outcome = grown_once(stage);
     stage.watari(&["vm", "delete", "grows", "--yes", "--wait"])?;
     outcome
@@ -134,7 +134,7 @@ fn drained(stage: &Stage) -> anyhow::Result<()> {
 }
 
 fn deleted(stage: &Stage) -> anyhow::Result<()> {
-    stage.create("fleeting", "campus")?;
+    stage.create("fleeting", "campus", &[])?;
     let shown = stage.show("vm", "fleeting")?;
     let uuid = shown["uuid"].as_str().unwrap_or_default().to_owned();
     let node = stage.node_of("fleeting")?;

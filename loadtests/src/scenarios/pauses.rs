@@ -34,7 +34,7 @@ fn paused(stage: &Stage) -> anyhow::Result<()> {
 
 fn paused_once(stage: &Stage, home: &str) -> anyhow::Result<()> {
     for name in OTHERS {
-        stage.create(name, "campus")?;
+        stage.create(name, "campus", &[])?;
     }
     let watch = Watch::start(&stage.lab)?;
     let asked = stage.watari(&["site", "evacuate", home])?;

@@ -1,6 +1,6 @@
 //! What a site's power sets off.
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 
 use super::{Stage, until};
 
@@ -13,23 +13,13 @@ pub(super) const SCENARIOS: &[(&str, Run)] =
 fn battery(stage: &Stage) -> anyhow::Result<()> {
     let boot = stage.boot_id(&stage.address("mail")?)?;
     let home = stage.send_home("mail")?;
-    let open = || -> anyhow::Result<Option<String>> {
-        let sites = stage.watari(&["site", "list"])?;
-        let site = sites.as_array().context("no list")?.iter().find(|s| s["name"] == home.as_str()).cloned();
-        Ok(site.context("no such site")?["outage"].as_str().map(str::to_owned))
-    };
     // A flicker is nothing.
     stage.watari(&["site", "power", &home, "battery", "--left", "20m"])?;
     stage.watari(&["site", "power", &home, "mains"])?;
-    ensure!(open()?.is_none(), "a flicker began an outage");
+    ensure!(stage.outage_at(&home)?.is_none(), "a flicker began an outage");
 
     stage.watari(&["site", "power", &home, "battery", "--left", "20m"])?;
-    let mut outage = None;
-    until(30, "the site is being emptied", || {
-        outage = open()?;
-        Ok(outage.is_some())
-    })?;
-    let outage = outage.context("no outage")?;
+    let outage = stage.emptying(&home, 30)?;
     until(180, "the site is empty", || Ok(stage.show("outage", &outage)?["state"] == "evacuated"))?;
     ensure!(stage.site_of("mail")? != home, "it is still there");
 

@@ -81,9 +81,8 @@ impl Drop for Ups<'_> {
 impl Stage {
     /// Where Myodaiji's power comes from, and for how many seconds.
     fn supply(&self) -> anyhow::Result<(String, Option<u64>)> {
-        let sites = self.watari(&["site", "list"])?;
-        let site = sites.as_array().context("no list")?.iter().find(|site| site["name"] == SITE);
-        let power = &site.context("no such site")?["power"];
+        let site = self.site(SITE)?;
+        let power = &site["power"];
         Ok((power["supply"].as_str().unwrap_or("unknown").to_owned(), power["seconds_left"].as_u64()))
     }
 
@@ -108,14 +107,7 @@ fn battery(stage: &Stage) -> anyhow::Result<()> {
 
     ups.says("OB DISCHRG", 1_200)?;
     stage.until_supply("battery", Some(1_200))?;
-    let mut outage = None;
-    until(30, "the campus is being emptied", || {
-        let sites = stage.watari(&["site", "list"])?;
-        let mut sites = sites.as_array().context("no list")?.iter();
-        outage = sites.find(|s| s["name"] == SITE).and_then(|s| s["outage"].as_str().map(str::to_owned));
-        Ok(outage.is_some())
-    })?;
-    let outage = outage.context("no outage")?;
+    let outage = stage.emptying(SITE, 30)?;
     let shown = stage.show("outage", &outage)?;
     let told = shown["battery"]["seconds_left"].as_u64();
     ensure!(told == Some(1_200) || shown["state"] != "evacuating", "the report says nothing of the battery: {shown}");
