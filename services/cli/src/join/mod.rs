@@ -129,11 +129,7 @@ impl Join {
         // Kept before anything is asked for, so that a second run is known by them.
         let [first, copies @ ..] = &KEYS_OF_NODE;
         let key = root.keep_or(first, Readers::Owner, authority::fresh_key)?;
-        let seed = root.keep_or(SEED_OF_NODE, Readers::Owner, || {
-            identity::fresh_seed().map_err(|detail| Fault::KeyUnusable { path: SEED_OF_NODE.to_owned(), detail })
-        })?;
-        let nkey = identity::public_of(&seed)
-            .map_err(|detail| Fault::KeyUnusable { path: root.path(SEED_OF_NODE).display().to_string(), detail })?;
+        let (_, nkey) = identity::seed_at(&mut root, SEED_OF_NODE)?;
         let request = EnrolHost {
             token: plan.token.to_string(),
             part: self.role.part(),
