@@ -22,16 +22,13 @@ use tokio::time::sleep;
 use watari_contracts::enrol::{HostFile, PORT};
 use watari_model::NodeName;
 
-use super::{
-    desk::{Desk, NATS},
-    token::Mark,
-};
+use super::{desk::Desk, token::Mark};
 use crate::{
     failure::Failure,
     join::talk::Front,
     out,
     setup::{
-        AUTHORITY,
+        AUTHORITY, LAUNCHER, NATS,
         cluster::at,
         files::{Overlay, Readers},
     },
@@ -40,8 +37,6 @@ use crate::{
 
 /// How often it is asked.
 const PAUSE: Duration = Duration::from_secs(5);
-/// What this host knows of the others.
-const LAUNCHER: &str = "etc/watari/nats.toml";
 
 /// Follows until this host has the cluster's folder itself.
 ///

@@ -37,7 +37,7 @@ use crate::{
     options::Consent,
     out::{self, Out},
     setup::{
-        AUTHORITY, KEYS_OF_NODE, OF_NODE, SEED_OF_NODE, authority,
+        self, AUTHORITY, KEYS_OF_NODE, LAUNCHER, OF_NODE, SEED_OF_NODE, authority,
         cluster::CAMPUS,
         files::{Overlay, Readers},
         identity,
@@ -47,11 +47,6 @@ use crate::{
 };
 use host::Found;
 use talk::Front;
-
-/// What a front end or witness has, and a node has not.
-const OF_FRONT: &str = "etc/watari/nats.toml";
-/// In which people set what the cluster does not know.
-const SETTINGS: &str = "etc/watari/node-agent.toml";
 
 /// Make this host one of a cluster, with a token from its first front end
 #[derive(Debug, Args)]
@@ -143,11 +138,7 @@ impl Join {
         let enrolled = front.enrol(&request).await?;
         talk::check(&enrolled, plan.token.authority, plan.address, &key)?;
         for file in &enrolled.files {
-            if file.path != SETTINGS {
-                root.put(&file.path, Readers::All, &file.text)?;
-            } else if root.put_missing(SETTINGS, Readers::All, &file.text)? {
-                out::say(&joining::stays(lang, &root.path(SETTINGS).display().to_string()));
-            }
+            setup::placed(&mut root, &file.path, Readers::All, &file.text, lang)?;
         }
         for path in copies {
             root.put(path, Readers::Owner, &key)?;
@@ -197,8 +188,8 @@ impl Join {
     /// Whether this host is in no other cluster, and is not a front end.
     fn stranger(&self, root: &Overlay, authority: Mark) -> Result<(), Fault> {
         let shown = |path: &str| root.path(path).display().to_string();
-        if root.path(OF_FRONT).exists() {
-            return Err(Fault::JoinFront { path: shown(OF_FRONT) });
+        if root.path(LAUNCHER).exists() {
+            return Err(Fault::JoinFront { path: shown(LAUNCHER) });
         }
         match root.read(AUTHORITY)? {
             Some(pem) if Mark::of_pem(&pem) != Some(authority) => Err(Fault::OtherCluster { path: shown(AUTHORITY) }),
