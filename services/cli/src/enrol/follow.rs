@@ -2,10 +2,10 @@
 //! that has it, so that a host which has joined is known to all within seconds.
 //!
 //! ```text
-//!  ask each other front end ──▶ nobody has the folder: as it is, and again
-//!         ▲                 └─▶ the same as here: nothing        ─┐
-//!         │                 └─▶ another: put in its place, `watari-nats` has it read
-//!         └────────────────── after a while ◀─────────────────────┘
+//!  ask each other NATS server ──▶ nobody has the folder: as it is, and again
+//!         ▲                   └─▶ the same as here: nothing        ─┐
+//!         │                   └─▶ another: put in its place, `watari-nats` has it read
+//!         └──────────────────── after a while ◀─────────────────────┘
 //! ```
 //!
 //! Nothing in it is secret, so that this host proves nothing but its address; that whoever answers is a front end of

@@ -1,10 +1,10 @@
 //! `watari join`: this host becomes one of a cluster.
 //!
 //! ```text
-//!  look at the host ──▶ show what will be written, ask ──▶ make keys ──▶ ask the front end ──▶ check ──▶ write
-//!        │ unfit                   │ no                    (kept: a second run has the same)     │ not ours
-//!        ▼                         ▼                                                             ▼
-//!     nothing is done          nothing is done                                            nothing is written
+//!  greet the front end ──▶ look at the host ──▶ show files, ask ──▶ make keys ──▶ ask to be let in ──▶ check ──▶ write
+//!        │ not ours              │ unfit              │ no       (kept: a second run has the same)       │ not ours
+//!        ▼                       ▼                    ▼                                                  ▼
+//!   nothing is done         nothing is done     nothing is done                                nothing is written
 //! ```
 //!
 //! Private keys are made here and stay here. Whatever breaks off is run again with the same token: who comes again
@@ -38,7 +38,7 @@ use crate::{
     out::{self, Out},
     setup::{
         self, AUTHORITY, KEYS_OF_NODE, LAUNCHER, OF_NODE, SEED_OF_NODE, authority,
-        cluster::CAMPUS,
+        cluster::{CAMPUS, at},
         files::{Overlay, Readers},
         identity,
     },
@@ -144,8 +144,7 @@ impl Join {
             root.put(path, Readers::Owner, &key)?;
         }
         if !enrolled.elsewhere.is_empty() {
-            let names = enrolled.elsewhere.iter().map(NodeName::as_str).collect::<Vec<_>>().join(" ");
-            out::say(&joining::elsewhere(lang, &names));
+            out::say(&joining::elsewhere(lang, &out::joined(&enrolled.elsewhere)));
         }
         out.text(&joining::joined(lang, plan.name.as_str(), enrolled.site.as_str(), enrolled.cluster.as_str()))
     }
@@ -153,7 +152,7 @@ impl Join {
     /// Where the front end is: as it is named, with its port, and as the network knows it.
     fn front(&self) -> Result<(String, SocketAddr), Fault> {
         let with_port = match self.front.parse::<IpAddr>() {
-            Ok(address) => SocketAddr::new(address, PORT).to_string(),
+            Ok(address) => at(address, PORT),
             // IPv6 in brackets, or a name, each with a port or without.
             Err(_) if self.front.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok()) => {
                 self.front.clone()
