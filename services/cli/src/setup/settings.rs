@@ -170,7 +170,7 @@ pub fn of_launcher(cluster: &Cluster, host: &Host) -> String {
     let mut urls = cluster.urls_for(host);
     urls.rotate_left(1);
     table.insert("host".to_owned(), text(&host.name));
-    table.insert("config".to_owned(), text(&format!("/{NATS}")));
+    table.insert("config".to_owned(), text(format!("/{NATS}")));
     table.insert("store".to_owned(), text("/var/lib/nats"));
     section(
         &mut table,

@@ -9,7 +9,7 @@ use clap::{
 #[must_use]
 pub fn without_hidden(mut told: Error, command: &Command) -> Error {
     if let Some(ContextValue::Strings(mut names)) = told.remove(ContextKind::ValidSubcommand) {
-        names.retain(|name| !command.find_subcommand(name).is_some_and(Command::is_hide_set));
+        names.retain(|name| command.find_subcommand(name).is_none_or(|below| !below.is_hide_set()));
         told.insert(ContextKind::ValidSubcommand, ContextValue::Strings(names));
     }
     told
