@@ -221,16 +221,6 @@ impl Row for Event {
         vec![format::moment(self.at), kind, self.key.clone(), summary]
     }
 
-    fn details(&self, lang: Lang) -> Vec<(Word, String)> {
-        vec![
-            (Word::Time, format::moment(self.at)),
-            (Word::Bucket, states::shown(lang, &self.bucket)),
-            (Word::Name, self.key.clone()),
-            (Word::Revision, self.revision.to_string()),
-            (Word::Summary, happenings::told(lang, &self.summary)),
-        ]
-    }
-
     fn name(&self) -> String {
         self.key.clone()
     }

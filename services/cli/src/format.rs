@@ -1,4 +1,4 @@
-//! Sizes, times and shares as people read them.
+//! Sizes, times, shares and bytes as people read them.
 
 use jiff::tz::{Offset, TimeZone};
 use watari_model::{Said, Timestamp, said, vm::Size};
@@ -19,6 +19,12 @@ pub fn bytes(bytes: u64) -> String {
         (_, v) if v < 99.95 => format!("{v:.1} {}", units[unit]),
         (_, v) => format!("{v:.0} {}", units[unit]),
     }
+}
+
+/// Lower-case hexadecimal digits.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// How large a server is: `2 vCPU, 512 MiB, 4 GiB`.

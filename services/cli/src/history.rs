@@ -152,12 +152,12 @@ fn short(lang: Lang, value: Option<&String>) -> String {
     if cut.len() < value.len() { format!("{cut}…") } else { cut }
 }
 
-fn told(change: &HistoryChange, most: usize, lang: Lang) -> String {
+fn told(change: &HistoryChange, lang: Lang) -> String {
     let shown: Vec<&FieldChange> = change.fields.iter().filter(|one| !is_internal(&one.field)).collect();
-    let lines = shown.iter().take(most).map(|FieldChange { field, before, after }| {
+    let lines = shown.iter().take(FIELDS).map(|FieldChange { field, before, after }| {
         format!("{field}: {} → {};", short(lang, before.as_ref()), short(lang, after.as_ref()))
     });
-    let more = shown.len().saturating_sub(most) as u64 + u64::from(change.fields_left_out);
+    let more = shown.len().saturating_sub(FIELDS) as u64 + u64::from(change.fields_left_out);
     let more = (more > 0).then(|| format!("+{more}"));
     joined(lines.chain(more)).trim_end_matches(';').to_owned()
 }
@@ -182,20 +182,7 @@ impl Row for HistoryChange {
             or_dash(self.why.as_ref()),
             states::shown(lang, &self.bucket),
             happenings::told(lang, &self.summary),
-            told(self, FIELDS, lang),
-        ]
-    }
-
-    fn details(&self, lang: Lang) -> Vec<(Word, String)> {
-        vec![
-            (Word::Time, format::moment(self.at)),
-            (Word::By, or_dash(self.by.as_ref())),
-            (Word::Request, or_dash(self.why.as_ref())),
-            (Word::Bucket, states::shown(lang, &self.bucket)),
-            (Word::Name, self.key.clone()),
-            (Word::Revision, self.revision.to_string()),
-            (Word::Summary, happenings::told(lang, &self.summary)),
-            (Word::BeforeAndAfter, told(self, usize::MAX, lang)),
+            told(self, lang),
         ]
     }
 
@@ -238,13 +225,13 @@ mod tests {
         let golden = include_str!("../../../shared/contracts/tests/golden/reply.HistoryPage.json");
         let pages: Vec<watari_contracts::monitor::HistoryPage> = serde_json::from_str(golden).unwrap();
         let mut change = pages.into_iter().next().unwrap().changes.remove(0);
-        assert_eq!(told(&change, FIELDS, Lang::En), "pending.memory_mib: - → 1024; +2");
+        assert_eq!(told(&change, Lang::En), "pending.memory_mib: - → 1024; +2");
         change.fields_left_out = 0;
-        assert_eq!(told(&change, FIELDS, Lang::En), "pending.memory_mib: - → 1024");
+        assert_eq!(told(&change, Lang::En), "pending.memory_mib: - → 1024");
         let field = FieldChange { field: "a".to_owned(), before: Some("x".repeat(90)), after: None };
         change.fields = vec![field; 5];
-        assert!(told(&change, FIELDS, Lang::En).ends_with("+2"), "{}", told(&change, FIELDS, Lang::En));
-        assert!(told(&change, FIELDS, Lang::En).len() < 150);
+        assert!(told(&change, Lang::En).ends_with("+2"), "{}", told(&change, Lang::En));
+        assert!(told(&change, Lang::En).len() < 150);
     }
     #[test]
     fn what_services_note_for_themselves_is_no_news_unless_somebody_asked_for_it() {
@@ -258,7 +245,7 @@ mod tests {
         assert!(!is_news(&change), "{change:?}");
         change.fields.push(field("state"));
         assert!(is_news(&change));
-        assert_eq!(told(&change, FIELDS, Lang::Ja), "state: - → 停止");
+        assert_eq!(told(&change, Lang::Ja), "state: - → 停止");
         change.fields = vec![field("migrations")];
         change.why = Some("vm.migrate".to_owned());
         assert!(is_news(&change));

@@ -13,7 +13,7 @@ use watari_model::{NodeName, SiteName};
 
 use crate::{
     confirm::asked,
-    enrol::{Folder, host_name},
+    enrol::{Folder, desk::Held, host_name},
     failure::Failure,
     input,
     lang::Lang,
@@ -22,7 +22,7 @@ use crate::{
     setup::{
         self, AUTHORITY,
         authority::Renewal,
-        cluster::{Cluster, Host},
+        cluster::{Cluster, Host, Site},
         files::{Overlay, Readers},
         settings,
     },
@@ -69,21 +69,15 @@ pub struct Init {
 }
 
 /// A site as it is typed.
-struct Site {
-    name: SiteName,
-    title: Option<String>,
+fn site(text: &str) -> Result<Site, Failure> {
+    let (name, title) = text.split_once('=').map_or((text, None), |(name, title)| (name, Some(title.to_owned())));
+    Ok(Site { name: input::name(name)?, title })
 }
 
-impl Site {
-    fn read(text: &str) -> Result<Self, Failure> {
-        let (name, title) = text.split_once('=').map_or((text, None), |(name, title)| (name, Some(title.to_owned())));
-        Ok(Self { name: input::name(name)?, title })
-    }
-
-    fn described(&self) -> String {
-        let title = self.title.as_ref().map(|title| format!("title = {}\n", toml::Value::String(title.clone())));
-        format!("[[site]]\nname = \"{}\"\n{}\n", self.name, title.unwrap_or_default())
-    }
+/// Its part of the description.
+fn described(site: &Site) -> String {
+    let title = site.title.as_ref().map(|title| format!("title = {}\n", toml::Value::String(title.clone())));
+    format!("[[site]]\nname = \"{}\"\n{}\n", site.name, title.unwrap_or_default())
 }
 
 impl Init {
@@ -116,15 +110,15 @@ impl Init {
         let host = cluster.host(&here).ok_or_else(|| Fault::NotAFront { host: here.to_string() })?;
         let mut root = Overlay::at(self.root.clone());
         bring(&desk.dir().join("hosts").join(here.as_str()), Path::new(""), &mut root, lang)?;
-        operator(desk.dir(), &cluster, host, &mut root, lang)?;
+        operator(&held, &cluster, host, &mut root, lang)?;
         out.text(&joining::inited(lang, cluster.name.as_str(), &shown))
     }
 
     fn description(&self, here: &NodeName) -> Result<String, Failure> {
         let cluster: SiteName = input::name(&self.cluster)?;
-        let home = Site::read(&self.site)?;
-        let others = self.other_site.iter().map(|text| Site::read(text)).collect::<Result<Vec<_>, _>>()?;
-        let sites: String = [&home].into_iter().chain(&others).map(Site::described).collect();
+        let home = site(&self.site)?;
+        let others = self.other_site.iter().map(|text| site(text)).collect::<Result<Vec<_>, _>>()?;
+        let sites: String = [&home].into_iter().chain(&others).map(described).collect();
         Ok(format!(
             "name = \"{cluster}\"\n\n{sites}[[host]]\nname = \"{here}\"\nrole = \"front\"\nsite = \"{}\"\naddress = \"{}\"\n",
             home.name, self.address
@@ -145,34 +139,16 @@ fn bring(from: &Path, below: &Path, root: &mut Overlay, lang: Lang) -> Result<()
         }
         let text = fs::read_to_string(entry.path()).map_err(fault)?;
         let readers = if meta.permissions().mode() & OTHERS == 0 { Readers::Owner } else { Readers::All };
-        let name = path.to_string_lossy();
-        if path.extension().is_some_and(|end| end == "toml") {
-            configured(root, &name, readers, &text, lang)?;
-        } else {
-            root.put(&name, readers, &text)?;
-        }
+        setup::placed(root, &path.to_string_lossy(), readers, &text, lang)?;
     }
     Ok(())
 }
 
 /// What makes this host one on which root types `watari`.
-fn operator(dir: &Path, cluster: &Cluster, host: &Host, root: &mut Overlay, lang: Lang) -> Result<(), Fault> {
-    let kept = Overlay::at(dir.to_owned());
-    let missing =
-        |path: &str| Fault::File { path: kept.path(path).display().to_string(), detail: "is missing".to_owned() };
-    let text = |path: &str| kept.read(path)?.ok_or_else(|| missing(path));
-    root.put("etc/watari/operator.nk", Readers::Owner, &text("nkeys/operator.nk")?)?;
-    root.put("etc/watari/ca.crt", Readers::All, &text("ca/ca.crt")?)?;
-    configured(root, "etc/watari/cli.toml", Readers::All, &settings::of_command(cluster, host), lang)
-}
-
-/// Puts configuration to its place, unless there is some already: people set in it what no description knows, as how
-/// nodes are switched off, or whom to alert.
-fn configured(root: &mut Overlay, path: &str, readers: Readers, text: &str, lang: Lang) -> Result<(), Fault> {
-    if root.put_missing(path, readers, text)? {
-        out::say(&joining::stays(lang, &root.path(path).display().to_string()));
-    }
-    Ok(())
+fn operator(held: &Held<'_>, cluster: &Cluster, host: &Host, root: &mut Overlay, lang: Lang) -> Result<(), Fault> {
+    root.put("etc/watari/operator.nk", Readers::Owner, &held.text("nkeys/operator.nk")?)?;
+    root.put("etc/watari/ca.crt", Readers::All, &held.text("ca/ca.crt")?)?;
+    setup::placed(root, "etc/watari/cli.toml", Readers::All, &settings::of_command(cluster, host), lang)
 }
 
 #[cfg(test)]
@@ -185,12 +161,12 @@ mod tests {
         {
             let text = format!(
                 "name = \"c\"\n{}[[host]]\nname='f'\nrole='front'\nsite='a'\naddress='192.0.2.1'\n",
-                Site::read(typed).unwrap().described()
+                described(&site(typed).unwrap())
             );
             let cluster = Cluster::parse(&text, "typed").unwrap();
             assert_eq!(cluster.sites[0].title.as_deref(), title, "{typed}");
             assert_eq!(cluster.hosts.len(), 1);
         }
-        assert!(Site::read("a b").is_err());
+        assert!(site("a b").is_err());
     }
 }

@@ -57,9 +57,6 @@ use texts::{faults::Fault, hints, parsing, words::Word};
 /// Exit status when the person broke it off: 128 and the number of SIGINT.
 const INTERRUPTED: u8 = 130;
 
-/// Commands that are for packages, and not for people.
-const HIDDEN: [&str; 2] = ["enrol", "manual"];
-
 /// What every verb is handed.
 pub struct Context {
     /// The connection, made when something is asked.
@@ -75,7 +72,7 @@ pub fn main() -> ExitCode {
     let options = match parsed(lang) {
         Ok(options) => options,
         Err(told) => {
-            let told = parsing::without_hidden(told, &HIDDEN);
+            let told = parsing::without_hidden(told, &Options::command());
             match parsing::japanese(&told).filter(|_| lang == Lang::Ja) {
                 Some(text) => out::say(&text),
                 // Help that nobody reads to its end is no failure.

@@ -280,10 +280,6 @@ impl Row for NodeView {
         vec![self.cpu_model.clone(), segments(self), libvirt, qemu, agent]
     }
 
-    fn details(&self, lang: Lang) -> Vec<(Word, String)> {
-        details(self, None, lang)
-    }
-
     fn none() -> Word {
         Word::NoNodes
     }

@@ -57,6 +57,16 @@ pub enum Column {
     Number(Word),
 }
 
+impl Column {
+    /// Its header.
+    #[must_use]
+    pub const fn word(self) -> Word {
+        match self {
+            Self::Text(word) | Self::Number(word) => word,
+        }
+    }
+}
+
 /// A line on standard error: progress, questions, errors. Nobody may be there to read it.
 pub fn say(text: &str) {
     if !text.is_empty() {
@@ -81,10 +91,7 @@ pub trait Row: Serialize {
     /// Everything of it, for `show`: the columns of a list, where that is everything.
     fn details(&self, lang: Lang) -> Vec<(Word, String)> {
         let columns = Self::columns().into_iter().chain(Self::wide_columns());
-        let words = columns.map(|column| match column {
-            Column::Text(word) | Column::Number(word) => word,
-        });
-        words.zip(self.cells(lang).into_iter().chain(self.wide_cells(lang))).collect()
+        columns.map(Column::word).zip(self.cells(lang).into_iter().chain(self.wide_cells(lang))).collect()
     }
     /// What it is called where names alone are wanted: the first cell, where that is a name.
     fn name(&self) -> String {
@@ -205,9 +212,7 @@ impl Out {
     pub fn table(&self, columns: &[Column], rows: impl IntoIterator<Item = Vec<String>>) -> String {
         let mut table = Table::new();
         table.load_style(comfy_table::presets::NOTHING);
-        table.set_header(columns.iter().map(|c| match c {
-            Column::Text(word) | Column::Number(word) => word.text(self.lang),
-        }));
+        table.set_header(columns.iter().map(|column| column.word().text(self.lang)));
         table.add_rows(rows);
         for (n, column) in columns.iter().enumerate() {
             let Some(shown) = table.column_mut(n) else { continue };

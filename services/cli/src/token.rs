@@ -204,11 +204,6 @@ impl Row for TokenView {
         ]
     }
 
-    fn details(&self, lang: Lang) -> Vec<(Word, String)> {
-        let words = [Word::Id, Word::Part, Word::Name, Word::Site, Word::State, Word::Expires, Word::Host];
-        words.into_iter().zip(self.cells(lang)).collect()
-    }
-
     fn none() -> Word {
         Word::NoTokens
     }

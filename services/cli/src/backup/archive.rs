@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use watari_model::Timestamp;
 
-use crate::texts::faults::Fault;
+use crate::{format::hex, texts::faults::Fault};
 
 /// What every backup begins with; the number is the form's.
 const MARK: &str = "watari-backup 1 ";
@@ -77,7 +77,7 @@ pub(super) enum Unsound {
 }
 
 fn digest(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&Sha256::digest(bytes))
 }
 
 /// As bytes.

@@ -19,6 +19,7 @@ use crate::{
     Context,
     confirm::confirm,
     failure::{FAILED, Failure, UNREACHABLE},
+    format,
     options::{Consent, Waiting},
     out,
     texts::{
@@ -52,7 +53,7 @@ A server is declared with what `watari vm create` takes: name, image, networks, 
 groups, firewalls, evacuate, priority, restart, keys, hostname, user_data (a file beside this one), and running. What
 is left out stays as it is; a new server has the usual. Its size, evacuate, priority, restart, and whether it runs, can
 be changed; all else only by deleting it, by which its disk is lost. Servers that the file does not name are left alone.
-The exit status is 1 if anything could not be done.")]
+The exit status is 1 if anything could not be done; 3 if nobody answers.")]
 pub struct Apply {
     /// The file that declares servers: .yaml, .json or .toml, or - for YAML or JSON on standard input
     #[arg(short, long, value_name = "FILE")]
@@ -136,6 +137,7 @@ fn ended(ctx: &Context, told: &[Told]) -> Result<(), Failure> {
 /// Asks for one server's steps, one after another; the server, if it starts by that.
 async fn carry_out(ctx: &Context, steps: Vec<Step>) -> Result<Option<VmView>, Failure> {
     let (session, lang) = (&ctx.session, ctx.out.lang);
+    let changed = |view: &VmView| out::say(&hints::changed(lang, view.name.as_str()));
     let mut starting = None;
     for step in steps {
         match step {
@@ -149,25 +151,21 @@ async fn carry_out(ctx: &Context, steps: Vec<Step>) -> Result<Option<VmView>, Fa
             }
             Step::Resize(request) => {
                 let view = session.ask(&request).await?;
-                let name = view.name.as_str();
-                out::say(&match view.pending {
-                    Some(then) => words::larger_from_next_start(lang, name, &crate::format::size(then)),
-                    None => hints::changed(lang, name),
-                });
+                match view.pending {
+                    Some(then) => {
+                        let size = format::size(then);
+                        out::say(&words::larger_from_next_start(lang, view.name.as_str(), &size));
+                    }
+                    None => changed(&view),
+                }
             }
-            Step::Edit(request) => {
-                let view = session.ask(&request).await?;
-                out::say(&hints::changed(lang, view.name.as_str()));
-            }
+            Step::Edit(request) => changed(&session.ask(&request).await?),
             Step::Start(request) => {
                 let view = session.ask(&request).await?;
-                out::say(&hints::changed(lang, view.name.as_str()));
+                changed(&view);
                 starting = Some(view);
             }
-            Step::Stop(request) => {
-                let view = session.ask(&request).await?;
-                out::say(&hints::changed(lang, view.name.as_str()));
-            }
+            Step::Stop(request) => changed(&session.ask(&request).await?),
         }
     }
     Ok(starting)

@@ -9,6 +9,7 @@ use watari_model::{VmName, userdata, vm::Desired};
 
 use super::form::{self, Declared, gib, later, mib};
 use crate::{
+    format::hex,
     out::{joined, or_dash},
     vm,
 };
@@ -155,7 +156,7 @@ fn sorted<T: ToString>(items: impl IntoIterator<Item = T>) -> String {
 }
 
 fn digest(text: &userdata::Text) -> String {
-    Sha256::digest(text.0.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&Sha256::digest(text.0.as_bytes()))
 }
 
 /// A size comes before a start, which makes it true; and what becomes of a server is said before it goes off.

@@ -64,7 +64,7 @@ impl Facts {
         let (list_sites, list_images, list_networks) = (ListSites {}, ListImages {}, ListNetworks {});
         let (list_outages, list_upses) = (ListOutages {}, ListUpses {});
         let (nodes, idle, sites, images, networks, outages, upses, control) = tokio::join!(
-            nodes(session),
+            session.pages(ListHealth::default(), |page| (page.nodes, page.next), |r, after| r.after = after),
             idle(session),
             session.ask(&list_sites),
             session.ask(&list_images),
@@ -141,19 +141,6 @@ async fn idle(session: &Session) -> Result<Vec<VmView>, Failure> {
         idle.extend(session.pages(request, |page| (page.vms, page.next), |r, after| r.after = after).await?);
     }
     Ok(idle)
-}
-
-async fn nodes(session: &Session) -> Result<Vec<NodeHealth>, Failure> {
-    let mut request = ListHealth::default();
-    let mut nodes = Vec::new();
-    loop {
-        let page = session.ask(&request).await?;
-        nodes.extend(page.nodes);
-        request.after = page.next;
-        if request.after.is_none() {
-            return Ok(nodes);
-        }
-    }
 }
 
 #[cfg(test)]

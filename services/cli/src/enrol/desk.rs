@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     setup::{
-        self, OF_NODE,
+        self, NATS, OF_NODE,
         authority::{self, Renewal},
         cluster::{CAMPUS, Cluster, Host, Role},
         files::{Overlay, Readers},
@@ -38,7 +38,6 @@ use crate::{
 pub const DIR: &str = "/etc/watari/cluster";
 const DESCRIPTION: &str = "cluster.toml";
 const TOKENS: &str = "tokens.json";
-pub(super) const NATS: &str = "etc/nats/nats.conf";
 /// The longest name of an interface that Linux takes.
 const MOST_BRIDGE: usize = 15;
 

@@ -2,10 +2,10 @@
 //! that has it, so that a host which has joined is known to all within seconds.
 //!
 //! ```text
-//!  ask each other front end ──▶ nobody has the folder: as it is, and again
-//!         ▲                 └─▶ the same as here: nothing        ─┐
-//!         │                 └─▶ another: put in its place, `watari-nats` has it read
-//!         └────────────────── after a while ◀─────────────────────┘
+//!  ask each other NATS server ──▶ nobody has the folder: as it is, and again
+//!         ▲                   └─▶ the same as here: nothing        ─┐
+//!         │                   └─▶ another: put in its place, `watari-nats` has it read
+//!         └──────────────────── after a while ◀─────────────────────┘
 //! ```
 //!
 //! Nothing in it is secret, so that this host proves nothing but its address; that whoever answers is a front end of
@@ -22,16 +22,13 @@ use tokio::time::sleep;
 use watari_contracts::enrol::{HostFile, PORT};
 use watari_model::NodeName;
 
-use super::{
-    desk::{Desk, NATS},
-    token::Mark,
-};
+use super::{desk::Desk, token::Mark};
 use crate::{
     failure::Failure,
     join::talk::Front,
     out,
     setup::{
-        AUTHORITY,
+        AUTHORITY, LAUNCHER, NATS,
         cluster::at,
         files::{Overlay, Readers},
     },
@@ -40,8 +37,6 @@ use crate::{
 
 /// How often it is asked.
 const PAUSE: Duration = Duration::from_secs(5);
-/// What this host knows of the others.
-const LAUNCHER: &str = "etc/watari/nats.toml";
 
 /// Follows until this host has the cluster's folder itself.
 ///

@@ -21,6 +21,7 @@ use rustls::{
     crypto::ring,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
 };
+use serde::Serialize;
 use tokio::{task::spawn_blocking, time::timeout};
 use watari_chassis::{Bounded, clock};
 use watari_contracts::{
@@ -80,14 +81,12 @@ pub(super) async fn run(service: Arc<Service>, address: &str, tls: ServerConfig)
 }
 
 async fn greet(State(service): State<Arc<Service>>) -> Response {
-    let greeting = spawn_blocking(move || service.desk.hold()?.greeting(clock::now())).await;
-    answer(greeting.unwrap_or_else(|_| Err(broken())))
+    done(move || service.desk.hold()?.greeting(clock::now())).await
 }
 
 async fn nats(State(service): State<Arc<Service>>, ConnectInfo(peer): ConnectInfo<SocketAddr>) -> Response {
     let from = peer.ip().to_canonical();
-    let config = spawn_blocking(move || service.desk.hold()?.nats(from)).await;
-    answer(config.unwrap_or_else(|_| Err(broken())))
+    done(move || service.desk.hold()?.nats(from)).await
 }
 
 async fn enrol(
@@ -102,7 +101,7 @@ async fn enrol(
         Ok(Err(error)) => return unread(error.to_string()),
         Err(_) => return unread("it did not come to its end in time".to_owned()),
     };
-    let enrolled = spawn_blocking(move || {
+    done(move || {
         let asked: EnrolHost =
             serde_json::from_slice(&body).map_err(|e| Fault::JoinRequest { detail: e.to_string() })?;
         let enrolled = service.desk.hold()?.enrol(&asked, from, &service.here, &service.root, clock::now());
@@ -112,16 +111,18 @@ async fn enrol(
             Err(fault) => out::say(&format!("{from} was refused as {}: {}", asked.name, fault.code())),
         }
         enrolled
-    });
-    answer(enrolled.await.unwrap_or_else(|_| Err(broken())))
+    })
+    .await
 }
 
-/// What is not this person's fault; the journal has what it was.
-fn broken() -> Fault {
-    Fault::JoinBroken { detail: "the front end could not finish it".to_owned() }
+/// Does what waits for the disk, and for whoever else holds the folder.
+async fn done<T: Serialize + Send + 'static>(work: impl FnOnce() -> Result<T, Fault> + Send + 'static) -> Response {
+    // What is not this person's fault; the journal has what it was.
+    let broken = || Fault::JoinBroken { detail: "the front end could not finish it".to_owned() };
+    answer(spawn_blocking(work).await.unwrap_or_else(|_| Err(broken())))
 }
 
-fn answer(done: Result<impl serde::Serialize, Fault>) -> Response {
+fn answer(done: Result<impl Serialize, Fault>) -> Response {
     match done {
         Ok(said) => Json(said).into_response(),
         Err(fault) => (status(&fault), Json(scheduler::Fault::from(&fault))).into_response(),

@@ -13,7 +13,7 @@ use rustls::{
 };
 use sha2::{Digest, Sha256};
 
-use crate::{setup::authority::hex, texts::faults::Fault};
+use crate::{format::hex, texts::faults::Fault};
 
 /// What every token begins with; the number is the form's.
 const MARK: &str = "watari1";

@@ -12,6 +12,7 @@ use super::{pipe::Pipe, ready, upload::Upload};
 use crate::{
     Context,
     failure::Failure,
+    format::hex,
     input,
     options::Waiting,
     out,
@@ -118,7 +119,7 @@ impl Import {
             let n = file.read(&mut chunk).await?;
             if n == 0 {
                 progress.over(&self.name);
-                return Ok(hasher.finalize().iter().map(|b| format!("{b:02x}")).collect());
+                return Ok(hex(&hasher.finalize()));
             }
             hasher.update(&chunk[..n]);
             done += n as u64;

@@ -49,17 +49,7 @@ impl Found {
     /// What is wrong with it, the worst not first.
     pub(super) fn troubles(&self, name: &NodeName, bridge: &str) -> Vec<Trouble> {
         let on = || Said::both(name.as_str());
-        let (named, segment) = (|| Said::both(bridge), || Said::both(CAMPUS.0));
-        let link = match self.bridge {
-            Link::Missing | Link::NotABridge => {
-                Some(Trouble::BridgeMissing { node: on(), bridge: named(), segment: segment() })
-            }
-            Link::Down => Some(Trouble::BridgeDown { node: on(), bridge: named(), segment: segment() }),
-            Link::NoUplink | Link::UplinkDown => {
-                Some(Trouble::BridgeAlone { node: on(), bridge: named(), segment: segment() })
-            }
-            Link::Up => None,
-        };
+        let link = Trouble::of_link(self.bridge, on(), Said::both(bridge), Said::both(CAMPUS.0));
         let missing = (!self.missing.is_empty())
             .then(|| Trouble::ProgramMissing { node: on(), programs: Said::both(self.missing.join(" ")) });
         let emulates = (!self.kvm).then(|| Trouble::NodesEmulate { nodes: on() });

@@ -1,10 +1,10 @@
 //! `watari join`: this host becomes one of a cluster.
 //!
 //! ```text
-//!  look at the host ──▶ show what will be written, ask ──▶ make keys ──▶ ask the front end ──▶ check ──▶ write
-//!        │ unfit                   │ no                    (kept: a second run has the same)     │ not ours
-//!        ▼                         ▼                                                             ▼
-//!     nothing is done          nothing is done                                            nothing is written
+//!  greet the front end ──▶ look at the host ──▶ show files, ask ──▶ make keys ──▶ ask to be let in ──▶ check ──▶ write
+//!        │ not ours              │ unfit              │ no       (kept: a second run has the same)       │ not ours
+//!        ▼                       ▼                    ▼                                                  ▼
+//!   nothing is done         nothing is done     nothing is done                                nothing is written
 //! ```
 //!
 //! Private keys are made here and stay here. Whatever breaks off is run again with the same token: who comes again
@@ -37,8 +37,8 @@ use crate::{
     options::Consent,
     out::{self, Out},
     setup::{
-        AUTHORITY, KEYS_OF_NODE, OF_NODE, SEED_OF_NODE, authority,
-        cluster::CAMPUS,
+        self, AUTHORITY, KEYS_OF_NODE, LAUNCHER, OF_NODE, SEED_OF_NODE, authority,
+        cluster::{CAMPUS, at},
         files::{Overlay, Readers},
         identity,
     },
@@ -47,11 +47,6 @@ use crate::{
 };
 use host::Found;
 use talk::Front;
-
-/// What a front end or witness has, and a node has not.
-const OF_FRONT: &str = "etc/watari/nats.toml";
-/// In which people set what the cluster does not know.
-const SETTINGS: &str = "etc/watari/node-agent.toml";
 
 /// Make this host one of a cluster, with a token from its first front end
 #[derive(Debug, Args)]
@@ -129,11 +124,7 @@ impl Join {
         // Kept before anything is asked for, so that a second run is known by them.
         let [first, copies @ ..] = &KEYS_OF_NODE;
         let key = root.keep_or(first, Readers::Owner, authority::fresh_key)?;
-        let seed = root.keep_or(SEED_OF_NODE, Readers::Owner, || {
-            identity::fresh_seed().map_err(|detail| Fault::KeyUnusable { path: SEED_OF_NODE.to_owned(), detail })
-        })?;
-        let nkey = identity::public_of(&seed)
-            .map_err(|detail| Fault::KeyUnusable { path: root.path(SEED_OF_NODE).display().to_string(), detail })?;
+        let (_, nkey) = identity::seed_at(&mut root, SEED_OF_NODE)?;
         let request = EnrolHost {
             token: plan.token.to_string(),
             part: self.role.part(),
@@ -147,18 +138,13 @@ impl Join {
         let enrolled = front.enrol(&request).await?;
         talk::check(&enrolled, plan.token.authority, plan.address, &key)?;
         for file in &enrolled.files {
-            if file.path != SETTINGS {
-                root.put(&file.path, Readers::All, &file.text)?;
-            } else if root.put_missing(SETTINGS, Readers::All, &file.text)? {
-                out::say(&joining::stays(lang, &root.path(SETTINGS).display().to_string()));
-            }
+            setup::placed(&mut root, &file.path, Readers::All, &file.text, lang)?;
         }
         for path in copies {
             root.put(path, Readers::Owner, &key)?;
         }
         if !enrolled.elsewhere.is_empty() {
-            let names = enrolled.elsewhere.iter().map(NodeName::as_str).collect::<Vec<_>>().join(" ");
-            out::say(&joining::elsewhere(lang, &names));
+            out::say(&joining::elsewhere(lang, &out::joined(&enrolled.elsewhere)));
         }
         out.text(&joining::joined(lang, plan.name.as_str(), enrolled.site.as_str(), enrolled.cluster.as_str()))
     }
@@ -166,7 +152,7 @@ impl Join {
     /// Where the front end is: as it is named, with its port, and as the network knows it.
     fn front(&self) -> Result<(String, SocketAddr), Fault> {
         let with_port = match self.front.parse::<IpAddr>() {
-            Ok(address) => SocketAddr::new(address, PORT).to_string(),
+            Ok(address) => at(address, PORT),
             // IPv6 in brackets, or a name, each with a port or without.
             Err(_) if self.front.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok()) => {
                 self.front.clone()
@@ -201,8 +187,8 @@ impl Join {
     /// Whether this host is in no other cluster, and is not a front end.
     fn stranger(&self, root: &Overlay, authority: Mark) -> Result<(), Fault> {
         let shown = |path: &str| root.path(path).display().to_string();
-        if root.path(OF_FRONT).exists() {
-            return Err(Fault::JoinFront { path: shown(OF_FRONT) });
+        if root.path(LAUNCHER).exists() {
+            return Err(Fault::JoinFront { path: shown(LAUNCHER) });
         }
         match root.read(AUTHORITY)? {
             Some(pem) if Mark::of_pem(&pem) != Some(authority) => Err(Fault::OtherCluster { path: shown(AUTHORITY) }),

@@ -4,8 +4,7 @@ use std::{collections::BTreeSet, net::IpAddr, sync::Arc, time::Duration};
 
 use reqwest::{Client, Response};
 use rustls::{
-    RootCertStore, ServerConfig,
-    client::{WebPkiServerVerifier, danger::ServerCertVerifier},
+    ServerConfig,
     crypto::ring,
     pki_types::{CertificateDer, PrivateKeyDer, UnixTime, pem::PemObject},
 };
@@ -15,7 +14,7 @@ use watari_contracts::{
     scheduler,
 };
 
-use super::pinned::Pinned;
+use super::pinned::{Pinned, certified};
 use crate::{
     enrol::token::Mark,
     failure::{Failure, chain},
@@ -120,11 +119,7 @@ pub(super) fn check(enrolled: &Enrolled, authority: Mark, own: IpAddr, key: &str
     }
     let provider = Arc::new(ring::default_provider());
     let told = |e: rustls::Error| foreign(format!("{CERTIFICATE}: {e}"));
-    let mut roots = RootCertStore::empty();
-    roots.add(ca).map_err(told)?;
-    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider));
-    let verifier = verifier.build().map_err(|e| foreign(e.to_string()))?;
-    verifier.verify_server_cert(&own_certificate, &[], &own.into(), &[], UnixTime::now()).map_err(told)?;
+    certified(&ca, &own_certificate, &own.into(), &provider, UnixTime::now()).map_err(told)?;
     // Whoever serves with it finds out whether the key is that of the certificate.
     let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(|e| foreign(e.to_string()))?;
     let builder = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();

@@ -67,7 +67,7 @@ fn report(out: Out, view: &OutageView) -> String {
     if !view.halted.is_empty() {
         parts.push(format!("{}\n{}", halts::title(out.lang), halted(out, &view.halted)));
     }
-    if view.moved.is_empty() && view.moving.is_empty() && view.failed.is_empty() && view.halted.is_empty() {
+    if servers(view) == 0 {
         parts.push(Word::NothingMoved.text(out.lang).to_owned());
     } else {
         parts.push(words::tally(out.lang, view.moved.len(), view.failed.len(), view.makespan_ms));
@@ -86,8 +86,12 @@ fn report(out: Out, view: &OutageView) -> String {
 
 /// Whether it was called off while it was only scheduled.
 fn never_began(view: &OutageView) -> bool {
-    let nobody = view.moved.is_empty() && view.moving.is_empty() && view.failed.is_empty() && view.halted.is_empty();
-    view.state == State::Cancelled && view.window.is_some() && nobody && view.makespan_ms == 0
+    view.state == State::Cancelled && view.window.is_some() && servers(view) == 0 && view.makespan_ms == 0
+}
+
+/// How many servers it is about.
+fn servers(view: &OutageView) -> usize {
+    view.moved.len() + view.moving.len() + view.failed.len() + view.halted.len()
 }
 
 /// What became of the control plane, in one line or with cause and remedy.
@@ -202,7 +206,6 @@ impl Row for OutageView {
     }
 
     fn cells(&self, lang: Lang) -> Vec<String> {
-        let all = self.moved.len() + self.moving.len() + self.failed.len() + self.halted.len();
         // Of what has not begun nothing is counted or measured.
         let begun = self.state != State::Scheduled && !never_began(self);
         vec![
@@ -210,7 +213,7 @@ impl Row for OutageView {
             scope(&self.scope, lang),
             state(self, lang),
             states::shown(lang, leg(self.leg)),
-            or_dash(begun.then(|| format!("{}/{all}", self.moved.len()))),
+            or_dash(begun.then(|| format!("{}/{}", self.moved.len(), servers(self)))),
             or_dash(begun.then(|| format::millis(self.makespan_ms))),
             or_dash(self.window.map(|window| format::moment(window.from))),
             format::moment(self.created_at),

@@ -13,7 +13,7 @@ use super::{
     cluster::{Cluster, Host},
     files::{Overlay, Readers},
 };
-use crate::texts::faults::Fault;
+use crate::{format::hex, texts::faults::Fault};
 
 const AUTHORITY_LIFE: Duration = Duration::days(3652);
 const HOST_LIFE: Duration = Duration::days(730);
@@ -86,11 +86,6 @@ fn authority_params(cluster: &Cluster, key: &KeyPair) -> CertificateParams {
 
 fn fingerprint(key: &impl PublicKeyData) -> String {
     hex(&Sha256::digest(key.subject_public_key_info()))
-}
-
-/// Lower-case hexadecimal digits.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
 fn key_of(store: &Overlay, path: &str, pem: &str) -> Result<KeyPair, Fault> {

@@ -32,12 +32,20 @@ fn seed(store: &mut Overlay, name: &str) -> Result<(Option<String>, String), Fau
         let public = public(&text).map_err(|detail| unusable(store, &kept, detail))?;
         return Ok((None, public));
     }
-    let path = format!("{name}.nk");
-    let text = store.keep_or(&path, Readers::Owner, || {
-        fresh_seed().map_err(|detail| Fault::KeyUnusable { path: path.clone(), detail })
+    let (seed, public) = seed_at(store, &format!("{name}.nk"))?;
+    Ok((Some(seed), public))
+}
+
+/// The seed in a file of `store`, made if there is none, and the public half of its key.
+///
+/// # Errors
+/// [`Fault`] if the seed cannot be used, made or kept.
+pub fn seed_at(store: &mut Overlay, path: &str) -> Result<(String, String), Fault> {
+    let seed = store.keep_or(path, Readers::Owner, || {
+        fresh_seed().map_err(|detail| Fault::KeyUnusable { path: path.to_owned(), detail })
     })?;
-    let public = public_of(&text).map_err(|detail| unusable(store, &path, detail))?;
-    Ok((Some(text), public))
+    let public = public_of(&seed).map_err(|detail| unusable(store, path, detail))?;
+    Ok((seed, public))
 }
 
 fn unusable(store: &Overlay, path: &str, detail: String) -> Fault {

@@ -18,7 +18,7 @@ pub mod libvirt;
 pub mod nats;
 pub mod settings;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use watari_contracts::Service;
@@ -31,8 +31,10 @@ use identity::Identity;
 use crate::{
     failure::Failure,
     lang::Lang,
+    out,
     texts::{
         faults::Fault,
+        joining,
         words::{self, Word},
     },
 };
@@ -64,6 +66,10 @@ pub const KEYS_OF_NODE: [&str; 5] = [
 pub const SEED_OF_NODE: &str = "etc/watari/nkeys/node-agent.nk";
 /// Where a host has the certificate of its cluster's authority.
 pub const AUTHORITY: &str = "etc/watari/tls/ca.crt";
+/// What a front end or witness has, and a node has not: how its NATS server is started, and where the others are.
+pub const LAUNCHER: &str = "etc/watari/nats.toml";
+/// Where it has the configuration of its NATS server.
+pub const NATS: &str = "etc/nats/nats.conf";
 
 /// Make keys, certificates and configuration for the hosts of a cluster, as files
 #[derive(Debug, Args)]
@@ -133,7 +139,7 @@ pub struct Made {
 ///
 /// # Errors
 /// [`Fault`] if something cannot be made or written.
-pub fn make(cluster: &Cluster, out: &std::path::Path, renewal: Renewal) -> Result<Vec<Made>, Fault> {
+pub fn make(cluster: &Cluster, out: &Path, renewal: Renewal) -> Result<Vec<Made>, Fault> {
     let now = watari_chassis::clock::now();
     let mut store = Overlay::at(out.join("ca"));
     let mut seeds = Overlay::at(out.join("nkeys"));
@@ -167,6 +173,18 @@ pub fn make(cluster: &Cluster, out: &std::path::Path, renewal: Renewal) -> Resul
     Ok(made)
 }
 
+/// Puts a file to its place below a host's root. Configuration (.toml) that is there already stays, and that is told:
+/// people set in it what no description knows, as how nodes are switched off, or whom to alert.
+pub(crate) fn placed(root: &mut Overlay, path: &str, readers: Readers, text: &str, lang: Lang) -> Result<(), Fault> {
+    if Path::new(path).extension().is_none_or(|end| end != "toml") {
+        return root.put(path, readers, text);
+    }
+    if root.put_missing(path, readers, text)? {
+        out::say(&joining::stays(lang, &root.path(path).display().to_string()));
+    }
+    Ok(())
+}
+
 fn certificates(overlay: &mut Overlay, authority: &Authority, issued: &Issued) -> Result<(), Fault> {
     overlay.put(AUTHORITY, Readers::All, &authority.certificate)?;
     overlay.put("etc/watari/tls/host.crt", Readers::All, &issued.certificate)?;
@@ -188,8 +206,8 @@ fn configuration(
     pins: &[String],
 ) -> Result<(), Fault> {
     if host.role.has_nats() {
-        overlay.put("etc/nats/nats.conf", Readers::All, &nats::config(cluster, host, identities, pins))?;
-        overlay.put("etc/watari/nats.toml", Readers::All, &settings::of_launcher(cluster, host))?;
+        overlay.put(NATS, Readers::All, &nats::config(cluster, host, identities, pins))?;
+        overlay.put(LAUNCHER, Readers::All, &settings::of_launcher(cluster, host))?;
     }
     match (host.role, issued) {
         (Role::Front, _) => {
@@ -228,7 +246,7 @@ fn configuration(
     Ok(())
 }
 
-fn summary(lang: Lang, cluster: &Cluster, out: &std::path::Path, made: &[Made]) -> String {
+fn summary(lang: Lang, cluster: &Cluster, out: &Path, made: &[Made]) -> String {
     let mut lines = vec![words::setup_done(lang, cluster.name.as_str(), &out.display().to_string())];
     for (host, made) in cluster.hosts.iter().zip(made) {
         let Counts { written, kept } = made.counts;

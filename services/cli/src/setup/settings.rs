@@ -5,6 +5,7 @@ use toml::{Table, Value};
 use watari_contracts::{Service, permissions};
 
 use super::{
+    NATS,
     cluster::{Cluster, Host, Role, at},
     identity::Identity,
 };
@@ -169,7 +170,7 @@ pub fn of_launcher(cluster: &Cluster, host: &Host) -> String {
     let mut urls = cluster.urls_for(host);
     urls.rotate_left(1);
     table.insert("host".to_owned(), text(&host.name));
-    table.insert("config".to_owned(), text("/etc/nats/nats.conf"));
+    table.insert("config".to_owned(), text(format!("/{NATS}")));
     table.insert("store".to_owned(), text("/var/lib/nats"));
     section(
         &mut table,

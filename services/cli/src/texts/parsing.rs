@@ -1,15 +1,15 @@
 //! What the parser finds wrong with a command line, in Japanese. In English it says it itself.
 
 use clap::{
-    Error,
+    Command, Error,
     error::{ContextKind, ContextValue, ErrorKind},
 };
 
-/// The same error without commands that are hidden from people.
+/// The same error without the commands of `command` that are hidden from people.
 #[must_use]
-pub fn without_hidden(mut told: Error, hidden: &[&str]) -> Error {
+pub fn without_hidden(mut told: Error, command: &Command) -> Error {
     if let Some(ContextValue::Strings(mut names)) = told.remove(ContextKind::ValidSubcommand) {
-        names.retain(|name| !hidden.contains(&name.as_str()));
+        names.retain(|name| command.find_subcommand(name).is_none_or(|below| !below.is_hide_set()));
         told.insert(ContextKind::ValidSubcommand, ContextValue::Strings(names));
     }
     told
@@ -91,7 +91,7 @@ mod tests {
         let words = ["watari"].into_iter().chain(line.split(' '));
         let mut command = in_japanese(Options::command());
         let error = command.try_get_matches_from_mut(words).unwrap_err();
-        japanese(&without_hidden(error, &crate::HIDDEN))
+        japanese(&without_hidden(error, &command))
     }
 
     #[test]

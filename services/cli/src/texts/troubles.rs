@@ -2,7 +2,7 @@
 //! why it matters and what mends it, in both languages. Without one of them it does not compile.
 
 use serde::Serialize;
-use watari_model::{Said, filled};
+use watari_model::{Said, filled, node::health::Link};
 
 use crate::lang::Lang;
 
@@ -396,6 +396,19 @@ troubles! {
            "watari frontend status: servers that are away or catching up; the copies are then made by themselves"
         ja "最新の複製が {copies} 個しかないもの: {buckets}" "もう 1 台のサーバが失われると、失われるか書き込めなくなります"
            "watari frontend status で停止中や追従中のサーバを確認してください。戻れば自動で複製されます";
+}
+
+impl Trouble {
+    /// What is wrong with a bridge that stands so; none of one that leads where it should.
+    #[must_use]
+    pub fn of_link(link: Link, node: Said, bridge: Said, segment: Said) -> Option<Self> {
+        match link {
+            Link::Missing | Link::NotABridge => Some(Self::BridgeMissing { node, bridge, segment }),
+            Link::Down => Some(Self::BridgeDown { node, bridge, segment }),
+            Link::NoUplink | Link::UplinkDown => Some(Self::BridgeAlone { node, bridge, segment }),
+            Link::Up => None,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ use crate::{
     lang::Lang,
     migration,
     out::{Column, Row},
-    texts::{hints, states, words::Word},
+    texts::{hints, states},
 };
 
 /// Between two columns.
@@ -132,7 +132,7 @@ fn table<R: Row>(rows: &[R], lang: Lang, width: usize, tone: impl Fn(&R) -> Styl
         return Vec::new();
     }
     let columns = R::columns();
-    let header: Vec<String> = columns.iter().map(|column| word(*column).text(lang).to_owned()).collect();
+    let header: Vec<String> = columns.iter().map(|column| column.word().text(lang).to_owned()).collect();
     let cells: Vec<Vec<String>> = rows.iter().map(|row| row.cells(lang)).collect();
     let widest = |n: usize| cells.iter().chain([&header]).filter_map(|row| row.get(n)).map(|cell| wide(cell)).max();
     let widths: Vec<usize> = (0..columns.len()).map(|n| widest(n).unwrap_or(0)).collect();
@@ -143,12 +143,6 @@ fn table<R: Row>(rows: &[R], lang: Lang, width: usize, tone: impl Fn(&R) -> Styl
     };
     let rows = rows.iter().zip(&cells).map(|(row, cells)| Line::styled(line(cells), tone(row)));
     [Line::default(), Line::styled(line(&header), HEADER)].into_iter().chain(rows).collect()
-}
-
-const fn word(column: Column) -> Word {
-    match column {
-        Column::Text(word) | Column::Number(word) => word,
-    }
 }
 
 /// How many columns there is room for, and the first in any case.

@@ -8,12 +8,10 @@ use std::{
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    thread::sleep,
-    time::{Duration, Instant},
 };
 
 use crate::support::{
-    CLUSTER, Files, Ran, Server, bare, read,
+    CLUSTER, Files, Ran, Server, THREE, bare, eventually, read, tree,
     wire::{Client, Verdict},
 };
 use watari_chassis::clock;
@@ -27,8 +25,6 @@ use watari_cli::{
 };
 use watari_contracts::enrol::{EnrolHost, Part};
 use watari_testkit::{TempDir, free_port};
-
-const SOON: Duration = Duration::from_secs(20);
 
 /// A cluster that `watari init` has made, with the service that lets hosts in.
 struct Place {
@@ -47,11 +43,9 @@ impl Place {
         command.arg("--root").arg(dir.path().join("m-front")).args(["--listen", &format!("127.0.0.1:{port}")]);
         let service = Running(command.stderr(Stdio::null()).spawn().unwrap());
         let place = Self { dir, port, _service: service };
-        let until = Instant::now() + SOON;
-        while TcpStream::connect(("127.0.0.1", port)).is_err() {
-            assert!(Instant::now() < until, "the service does not come up");
-            sleep(Duration::from_millis(10));
-        }
+        eventually(|| {
+            TcpStream::connect(("127.0.0.1", port)).map_err(|e| format!("the service does not come up: {e}"))
+        });
         place
     }
 
@@ -134,19 +128,8 @@ fn init(dir: &Path, name: &str, address: &str) -> Ran {
 
 /// Every file below a folder's `etc`, by its path from the folder on.
 fn files_of(root: &Path) -> BTreeSet<String> {
-    let mut found = BTreeSet::new();
-    let mut folders = vec![root.join("etc")];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-            } else {
-                found.insert(path.strip_prefix(root).unwrap().display().to_string());
-            }
-        }
-    }
-    found
+    let found = tree(&root.join("etc"));
+    found.keys().map(|path| path.strip_prefix(root).unwrap().display().to_string()).collect()
 }
 
 fn of_node() -> BTreeSet<String> {
@@ -364,19 +347,6 @@ fn a_host_that_lies_about_itself_is_refused_and_does_not_use_the_token_up() {
     assert_eq!(read(&files.path("out/cluster.toml")), before);
 }
 
-/// Front ends on two campuses, and a witness.
-const THREE: &str = r#"
-[[host]]
-name = "y-front"
-role = "front"
-site = "yamate"
-address = "127.0.0.2"
-[[host]]
-name = "witness"
-role = "witness"
-address = "127.0.0.3"
-"#;
-
 #[test]
 fn the_other_hosts_of_nats_learn_of_who_has_joined() {
     let files = Files::make(&format!("{CLUSTER}{THREE}"));
@@ -402,11 +372,8 @@ fn the_other_hosts_of_nats_learn_of_who_has_joined() {
     let public = identity::public_of(&seed).unwrap();
     assert!(!read(&held).contains(&public));
     let _following = start("none", "y-root", "y-front", ["--front", &at]);
-    let until = Instant::now() + SOON;
-    while !read(&held).contains(&public) {
-        assert!(Instant::now() < until, "y-front does not learn of m2");
-        sleep(Duration::from_millis(20));
-    }
+    let learnt = || read(&held).contains(&public);
+    eventually(|| learnt().then_some(()).ok_or_else(|| "y-front does not learn of m2".to_owned()));
     assert_eq!(read(&held), files.read("y-front", "etc/nats/nats.conf"));
     let stranger = desk.hold().unwrap().nats("127.0.0.12".parse().unwrap()).unwrap_err();
     assert_eq!(stranger.code(), "cluster.not-a-server");
@@ -428,14 +395,7 @@ fn who_has_joined_may_what_an_agent_may_and_nobody_is_disturbed() {
     desk.hold().unwrap().enrol(&asked, own, &here, &files.path("root"), clock::now()).unwrap();
     assert_eq!(read(&files.path("root/etc/nats/nats.conf")), files.read("m-front", "etc/nats/nats.conf"));
     server.reload(&files, "m-front", &ports);
-    let until = Instant::now() + SOON;
-    let mut m2 = loop {
-        match client(&seed) {
-            Ok(m2) => break m2,
-            Err(error) => assert!(Instant::now() < until, "{error}\n{}", server.log()),
-        }
-        sleep(Duration::from_millis(20));
-    };
+    let mut m2 = eventually(|| client(&seed).map_err(|error| format!("{error}\n{}", server.log())));
     assert_eq!(m2.publish("watari.beat.myodaiji.m2", None, "x"), Verdict::Allowed);
     for subject in
         ["watari.beat.myodaiji.m1", "watari.fact.yamate.m2", "watari.agent.m1.stop", "$KV.vms.mail", "$JS.API.INFO"]

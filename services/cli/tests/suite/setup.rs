@@ -1,34 +1,16 @@
 //! What `watari setup` makes: sound, accepted by those for whom it is, and the same when asked again.
 
 use std::{
-    collections::BTreeMap,
     fs,
-    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::Command,
+    time::Duration,
 };
 
-use crate::support::{CLUSTER, Files, Server, read, wire::Client};
+use crate::support::{CLUSTER, Files, Server, THREE, eventually, read, tree, wire::Client};
 use serde::Deserialize;
 use watari_chassis::{Options, Validate, config};
 use watari_testkit::free_port;
-
-fn tree(folder: &Path) -> BTreeMap<PathBuf, (u32, Vec<u8>)> {
-    let mut found = BTreeMap::new();
-    let mut folders = vec![folder.to_owned()];
-    while let Some(next) = folders.pop() {
-        for entry in fs::read_dir(next).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-            } else {
-                let mode = fs::metadata(&path).unwrap().permissions().mode() & 0o777;
-                found.insert(path.clone(), (mode, fs::read(path).unwrap()));
-            }
-        }
-    }
-    found
-}
 
 fn openssl(args: &[&str]) -> String {
     let run = Command::new("openssl").args(args).output().unwrap();
@@ -144,10 +126,7 @@ fn each_service_knows_every_key_that_is_written_for_it() {
 
 #[test]
 fn three_servers_become_one_cluster_and_a_nodes_certificate_does_not_open_it() {
-    let cluster = CLUSTER.to_owned()
-        + "[[host]]\nname = \"y-front\"\nrole = \"front\"\nsite = \"yamate\"\naddress = \"127.0.0.2\"\n"
-        + "[[host]]\nname = \"witness\"\nrole = \"witness\"\naddress = \"127.0.0.3\"\n";
-    let files = Files::make(&cluster);
+    let files = Files::make(&format!("{CLUSTER}{THREE}"));
     let mut ports = Vec::new();
     for n in 1..=3 {
         for port in [4222, 6222] {
@@ -166,15 +145,11 @@ fn three_servers_become_one_cluster_and_a_nodes_certificate_does_not_open_it() {
     let mut scheduler = Client::connect(servers[0].port, &files.authority(), Some(&seed)).unwrap();
     scheduler.subscribe("_INBOX_scheduler-m-front.>");
     let stream = r#"{"name":"KV_vms","subjects":["$KV.vms.>"],"num_replicas":3}"#;
-    let until = std::time::Instant::now() + std::time::Duration::from_secs(30);
-    loop {
+    eventually(|| {
         scheduler.publish("$JS.API.STREAM.CREATE.KV_vms", Some("_INBOX_scheduler-m-front.1"), stream);
-        let made = scheduler.next_within(std::time::Duration::from_secs(6)).map(|m| m.payload).unwrap_or_default();
-        if made.contains("\"config\"") {
-            break;
-        }
-        assert!(std::time::Instant::now() < until, "{made}\n{}", servers[0].log());
-    }
+        let made = scheduler.next_within(Duration::from_secs(6)).map(|m| m.payload).unwrap_or_default();
+        if made.contains("\"config\"") { Ok(()) } else { Err(format!("{made}\n{}", servers[0].log())) }
+    });
 
     // A machine with a node's certificate that says it is a NATS server.
     let route = ports[1].1.clone();
@@ -190,11 +165,11 @@ fn three_servers_become_one_cluster_and_a_nodes_certificate_does_not_open_it() {
     );
     fs::write(files.path("rogue.conf"), rogue).unwrap();
     let mut child = Command::new("nats-server").arg("-c").arg(files.path("rogue.conf")).spawn().unwrap();
-    let until = std::time::Instant::now() + std::time::Duration::from_secs(20);
-    while !servers[0].log().contains("TLS route handshake error") {
-        assert!(std::time::Instant::now() < until, "nobody refused the rogue server:\n{}", servers[0].log());
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    }
+    eventually(|| {
+        let log = servers[0].log();
+        let refused = log.contains("TLS route handshake error");
+        if refused { Ok(()) } else { Err(format!("nobody refused the rogue server:\n{log}")) }
+    });
     let _ = child.kill();
     let _ = child.wait();
     assert!(!read(&files.path("rogue.log")).contains("Route connection created for \"m-front\""));

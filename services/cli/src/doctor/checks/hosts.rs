@@ -5,7 +5,7 @@ use watari_model::{
     Timestamp,
     node::{
         Health,
-        health::{Bridge, Certificate, Link},
+        health::{Bridge, Certificate},
     },
 };
 
@@ -47,14 +47,7 @@ pub(super) fn programs(facts: &Facts) -> Vec<Finding> {
 /// Bridges that do not lead where they should.
 pub(super) fn bridges(facts: &Facts) -> Vec<Finding> {
     let of_bridge = |(node, bridge): (&NodeView, &Bridge)| {
-        let (name, on) = (said(&bridge.name), said(&node.name));
-        let segment = said(&bridge.segment);
-        let link = match bridge.link {
-            Link::Missing | Link::NotABridge => Some(Trouble::BridgeMissing { node: on, bridge: name, segment }),
-            Link::Down => Some(Trouble::BridgeDown { node: on, bridge: name, segment }),
-            Link::NoUplink | Link::UplinkDown => Some(Trouble::BridgeAlone { node: on, bridge: name, segment }),
-            Link::Up => None,
-        };
+        let link = Trouble::of_link(bridge.link, said(&node.name), said(&bridge.name), said(&bridge.segment));
         let misplaced = bridge.addressed_ports.iter().map(|port| Trouble::AddressOnPort {
             node: said(&node.name),
             bridge: said(&bridge.name),
@@ -119,6 +112,8 @@ fn ending(now: Timestamp, node: &NodeView, certificate: &Certificate) -> Option<
 
 #[cfg(test)]
 mod tests {
+    use watari_model::node::health::Link;
+
     use super::*;
     use crate::doctor::{
         checks::tests::codes,

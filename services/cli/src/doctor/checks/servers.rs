@@ -35,8 +35,9 @@ pub(super) fn down(facts: &Facts) -> Vec<Finding> {
         let since_ms = facts.now.millis_since(vm.changed_at);
         match (&vm.fault, vm.state) {
             (Some(fault), _) if fault.code.starts_with(OF_AN_OUTAGE) => {}
-            (Some(fault), State::Failed | State::Stopped) => told.entry(key(vm, fault)).or_default().push((vm, fault)),
-            (Some(fault), _) if since_ms >= PATIENCE_MS => told.entry(key(vm, fault)).or_default().push((vm, fault)),
+            (Some(fault), state) if matches!(state, State::Failed | State::Stopped) || since_ms >= PATIENCE_MS => {
+                told.entry(key(vm, fault)).or_default().push((vm, fault));
+            }
             (None, _) if since_ms >= LONG_MS => found.push(on(vm.node.as_ref(), hangs(vm))),
             _ => {}
         }

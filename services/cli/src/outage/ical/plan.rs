@@ -20,6 +20,7 @@ use super::{
     read::{Event, Status, shown},
     times,
 };
+use crate::format::hex;
 
 /// What is known here.
 pub(super) struct Known<'k> {
@@ -203,8 +204,7 @@ fn recognised<'k>(
 /// What the name of a request begins with that is made of a UID; its site and times follow, so that an event
 /// that comes again after it was called off is another request.
 fn prefix(uid: &str) -> String {
-    let digest: String = Sha256::digest(uid.as_bytes()).iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-    format!("ical/{digest}/")
+    format!("ical/{}/", hex(&Sha256::digest(uid.as_bytes())[..16]))
 }
 
 fn span(window: Window) -> String {

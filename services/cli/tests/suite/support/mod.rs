@@ -13,9 +13,11 @@ pub mod stub;
 pub mod wire;
 
 use std::{
+    collections::BTreeMap,
     fs,
     io::Read,
     net::TcpStream,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread::sleep,
@@ -23,6 +25,11 @@ use std::{
 };
 
 use watari_testkit::{TempDir, free_port};
+
+/// What is waited for is there within this, or never.
+const SOON: Duration = Duration::from_secs(30);
+/// Between two looks at what is waited for.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// Two sites, one front end (so that one server is the whole cluster), two nodes, a client.
 pub const CLUSTER: &str = r#"
@@ -51,6 +58,19 @@ address = "127.0.0.21"
 name = "client"
 role = "client"
 address = "127.0.0.10"
+"#;
+
+/// Beside those, a front end on the other campus and a witness: NATS has three servers.
+pub const THREE: &str = r#"
+[[host]]
+name = "y-front"
+role = "front"
+site = "yamate"
+address = "127.0.0.2"
+[[host]]
+name = "witness"
+role = "witness"
+address = "127.0.0.3"
 "#;
 
 /// The files of `watari setup` in a folder of their own.
@@ -149,17 +169,16 @@ impl Server {
     }
 
     fn wait(&mut self) {
-        let until = Instant::now() + Duration::from_secs(20);
-        loop {
+        eventually(|| {
             let mut word = [0; 4];
             let answers = TcpStream::connect(("127.0.0.1", self.port)).and_then(|mut s| s.read_exact(&mut word));
             if answers.is_ok() && &word == b"INFO" {
-                return;
+                return Ok(());
             }
-            let ended = self.child.try_wait().ok().flatten();
-            assert!(ended.is_none() && Instant::now() < until, "nats-server does not start:\n{}", self.log());
-            sleep(Duration::from_millis(10));
-        }
+            let why = format!("nats-server does not start:\n{}", self.log());
+            assert!(self.child.try_wait().ok().flatten().is_none(), "{why}");
+            Err(why)
+        });
     }
 
     pub fn log(&self) -> String {
@@ -249,4 +268,35 @@ pub fn sample(name: &str) -> serde_json::Value {
 
 pub fn read(path: &Path) -> String {
     fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
+/// Looks until there is what is looked for, else says why there is not.
+#[track_caller]
+pub fn eventually<T>(mut look: impl FnMut() -> Result<T, String>) -> T {
+    let until = Instant::now() + SOON;
+    loop {
+        match look() {
+            Ok(found) => return found,
+            Err(why) => assert!(Instant::now() < until, "{why}"),
+        }
+        sleep(PAUSE);
+    }
+}
+
+/// Every file below a folder: its mode and what is in it.
+pub fn tree(folder: &Path) -> BTreeMap<PathBuf, (u32, Vec<u8>)> {
+    let mut found = BTreeMap::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(next) = folders.pop() {
+        for entry in fs::read_dir(next).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                let mode = fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+                found.insert(path.clone(), (mode, fs::read(path).unwrap()));
+            }
+        }
+    }
+    found
 }
