@@ -43,7 +43,7 @@ fn outages_of<'s>(
 
 fn leave(turn: &mut Turn<'_>, site: &Site, power: Power) {
     let rules = turn.rules.power;
-    let low = power.seconds_left.is_some_and(|left| left.saturating_mul(1_000) <= rules.low_ms);
+    let low = power.left_at(turn.now).is_some_and(|left| left.saturating_mul(1_000) <= rules.low_ms);
     if !low && turn.now.millis_since(power.since) < rules.battery_ms {
         return;
     }

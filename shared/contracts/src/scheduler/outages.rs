@@ -260,7 +260,7 @@ pub struct OutageView {
 /// The time that a site's battery leaves, and the time that is needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct OnBattery {
-    /// Seconds that it lasts, as was said last; none if that was not said.
+    /// Seconds that it still lasts, by what was said last; none if that was not said.
     pub seconds_left: Option<u64>,
     /// Milliseconds in which the servers that are still there would leave, by what travelled the last times;
     /// none if nothing did.
