@@ -76,13 +76,14 @@ pub struct Move {
     pub measured: bool,
 }
 
-/// Looks ahead; none if no outage of the site could be named.
+/// Looks ahead at an outage that has all the time that it needs: today's battery says nothing of next month's
+/// inspection. None if no outage of the site could be named.
 #[must_use]
 pub fn forecast(snap: &Snapshot, rules: &Rules, site: &SiteName, now: Timestamp) -> Option<Forecast> {
-    forecast_within(snap, rules, site, None, now)
+    look_ahead(snap, rules, site, now, |_, _| None)
 }
 
-/// The same if the power went in so many milliseconds, rather than when it does as far as is known.
+/// The same if the power went in so many milliseconds; if none are given, when a battery is empty.
 #[must_use]
 pub fn forecast_within(
     snap: &Snapshot,
@@ -90,6 +91,20 @@ pub fn forecast_within(
     site: &SiteName,
     time_ms: Option<u64>,
     now: Timestamp,
+) -> Option<Forecast> {
+    look_ahead(snap, rules, site, now, |turn, outage| match time_ms.filter(|_| rules.deadline.stops) {
+        Some(ms) => Some(deadline::Time::of(ms, ms, &rules.deadline)),
+        None => deadline::time(turn, outage),
+    })
+}
+
+/// Looks ahead within the time that `time` gives.
+fn look_ahead(
+    snap: &Snapshot,
+    rules: &Rules,
+    site: &SiteName,
+    now: Timestamp,
+    time: impl FnOnce(&Turn<'_>, &Outage) -> Option<deadline::Time>,
 ) -> Option<Forecast> {
     let mut snap = snap.clone();
     let outage = open(&snap, site).cloned().or_else(|| imagined(&snap, site, now))?;
@@ -99,10 +114,7 @@ pub fn forecast_within(
 
     let mut turn = Turn::new(&snap, rules, now);
     let mut foreseen = evacuation::foresee(&mut turn, &outage);
-    let time = match time_ms.filter(|_| rules.deadline.stops) {
-        Some(ms) => Some(deadline::Time::of(ms, ms, &rules.deadline)),
-        None => deadline::time(&turn, &outage),
-    };
+    let time = time(&turn, &outage);
     let halts = time.map_or_else(Vec::new, |time| halting(&turn, &outage, time, &mut foreseen));
     foreseen.moves.sort_by_key(|(vm, _)| {
         let spec = &vm.spec;
