@@ -227,7 +227,8 @@ fn advance(
     if let Some(time) = time {
         // Who finds no room elsewhere does not use up the others' time.
         to_place = placed(turn, outage, reason, &to_place, &mut left);
-        let leavers = deadline::leavers(turn, outage, time, &to_place);
+        let pace = deadline::Pace::of(turn, outage);
+        let leavers = deadline::leavers(turn, outage, time, &pace, &to_place);
         under_way |= leavers.others_wait;
         (to_place, may_begin) = (leavers.leave, leavers.may_begin);
     }

@@ -93,7 +93,7 @@ pub fn forecast_within(
     now: Timestamp,
 ) -> Option<Forecast> {
     look_ahead(snap, rules, site, now, |turn, outage| match time_ms.filter(|_| rules.deadline.stops) {
-        Some(ms) => Some(deadline::Time::of(ms, ms, &rules.deadline)),
+        Some(ms) => Some(deadline::Time::of(ms, ms, rules)),
         None => deadline::time(turn, outage),
     })
 }
@@ -139,13 +139,14 @@ fn look_ahead(
 
 /// Takes those out of what is foreseen that have no time to leave: who could move, and who runs and has no place.
 fn halting(turn: &Turn<'_>, outage: &Outage, time: deadline::Time, foreseen: &mut Foreseen<'_>) -> Vec<Halting> {
+    let pace = deadline::Pace::of(turn, outage);
     let servers: Vec<&Vm> = foreseen.moves.iter().map(|(vm, _)| *vm).collect();
-    let mut fits = deadline::fitting(turn, outage, time, &servers).into_iter();
+    let mut fits = deadline::fitting(turn, outage, time, &pace, &servers).into_iter();
     let mut late: Vec<(&Vm, Refusal)> = Vec::new();
     foreseen.moves.retain(|(vm, _)| {
         let leaves = fits.next().unwrap_or(true);
         if !leaves {
-            late.push((*vm, deadline::no_time(turn, outage, time, vm)));
+            late.push((*vm, deadline::no_time(turn, time, &pace, vm)));
         }
         leaves
     });
@@ -189,12 +190,17 @@ pub fn time_to_leave(snap: &Snapshot, rules: &Rules, outage: &Outage, now: Times
 /// the last times; none if nothing did.
 pub(super) fn time_to_empty(turn: &Turn<'_>, outage: &Outage) -> Option<u64> {
     let servers = evacuation::concerned(turn.snap, outage);
-    let bytes: u64 = servers.iter().map(|vm| last_bytes(turn, vm).unwrap_or(vm.spec.memory_mib << 20)).sum();
+    let bytes: u64 = servers.iter().map(|vm| bytes_of(turn, vm)).sum();
     bytes.saturating_mul(1_000).checked_div(rate(turn.snap)?)
 }
 
+/// What would travel of a server: what did the last time, or else its memory.
+pub(super) fn bytes_of(turn: &Turn<'_>, vm: &Vm) -> u64 {
+    last_bytes(turn, vm).unwrap_or(vm.spec.memory_mib << 20)
+}
+
 /// What travelled when the server moved the last time.
-pub(super) fn last_bytes(turn: &Turn<'_>, vm: &Vm) -> Option<u64> {
+fn last_bytes(turn: &Turn<'_>, vm: &Vm) -> Option<u64> {
     let last = turn.migrations_of(&vm.name).filter(|m| m.state == Moved::Completed).max_by_key(|m| m.changed_at)?;
     let bytes = bytes(last);
     (bytes > 0).then_some(bytes)

@@ -49,9 +49,7 @@ fn ends_within(transfer: &Transfer, millis: u64) -> bool {
 }
 
 fn nearly_over(turn: &Turn<'_>, migration: &Migration) -> bool {
-    let key = (migration.from.clone(), migration.id.clone());
-    let passage = turn.snap.passages.get(&key);
-    passage.and_then(|p| p.transfer).is_some_and(|transfer| ends_within(&transfer, turn.rules.overlap_ms))
+    turn.transfer(migration).is_some_and(|transfer| ends_within(&transfer, turn.rules.overlap_ms))
 }
 
 impl Links {

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use watari_chassis::Entry;
-use watari_contracts::agent::{self, Observe, Progress, VmFact};
+use watari_contracts::agent::{self, Observe, Progress, Transfer, VmFact};
 use watari_model::{
     Document, NodeName, Refusal, SiteName, Timestamp, VmName,
     migration::{self, Migration},
@@ -66,6 +66,11 @@ impl<'a> Turn<'a> {
     /// All migrations of a server that are remembered.
     pub(crate) fn migrations_of(&self, vm: &VmName) -> impl Iterator<Item = &'a Migration> + use<'a> {
         self.by_vm.get(vm).cloned().unwrap_or_default().into_iter()
+    }
+
+    /// How far a migration's copy is, as its source last said.
+    pub(crate) fn transfer(&self, migration: &Migration) -> Option<Transfer> {
+        self.snap.passages.get(&(migration.from.clone(), migration.id.clone()))?.transfer
     }
 
     /// Whether nothing of this key is in hand or decided already.
