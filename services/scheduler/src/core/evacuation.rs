@@ -19,7 +19,7 @@ use watari_model::{
 
 use super::{
     Action, Rules, Snapshot, ahead, control, deadline, naming, placement,
-    placement::{Need, covers},
+    placement::Need,
     turn::{Turn, pause_ms},
 };
 
@@ -56,14 +56,14 @@ fn site_of<'s>(snap: &'s Snapshot, node: &NodeName) -> Option<&'s SiteName> {
 
 /// The servers that are where it goes dark.
 pub(super) fn concerned<'s>(snap: &'s Snapshot, outage: &Outage) -> Vec<&'s Vm> {
-    let dark = |node: &NodeName| snap.nodes.get(node.as_str()).is_some_and(|entry| covers(&outage.scope, &entry.value));
+    let dark = |node: &NodeName| snap.nodes.get(node.as_str()).is_some_and(|entry| outage.scope.covers(&entry.value));
     snap.vms.values().map(|entry| &entry.value).filter(|vm| vm.node().is_some_and(dark)).collect()
 }
 
 /// The servers that are elsewhere and on their way to where it goes dark.
 fn arriving<'s>(turn: &Turn<'s>, outage: &Outage) -> Vec<&'s Vm> {
     let snap = turn.snap;
-    let dark = |node: &NodeName| snap.nodes.get(node.as_str()).is_some_and(|entry| covers(&outage.scope, &entry.value));
+    let dark = |node: &NodeName| snap.nodes.get(node.as_str()).is_some_and(|entry| outage.scope.covers(&entry.value));
     let coming =
         |vm: &Vm| !vm.node().is_some_and(dark) && turn.migrations_of(&vm.name).any(|m| !m.state.over() && dark(&m.to));
     snap.vms.values().map(|entry| &entry.value).filter(|vm| coming(vm)).collect()
@@ -165,7 +165,7 @@ pub(crate) fn awaited(snap: &Snapshot, rules: &Rules, outage: &Outage, now: Time
 /// The nodes of what went dark that are not back, but for those of which that is known.
 pub(super) fn missing<'s>(snap: &'s Snapshot, scope: &Scope) -> impl Iterator<Item = &'s NodeName> {
     let nodes = snap.nodes.values().map(|entry| &entry.value);
-    let away = nodes.filter(move |n| covers(scope, n) && !n.cordoned && n.state != node::State::Ready);
+    let away = nodes.filter(move |n| scope.covers(n) && !n.cordoned && n.state != node::State::Ready);
     away.map(|n| &n.name)
 }
 
@@ -429,7 +429,7 @@ fn places(turn: &mut Turn<'_>, outage: &Outage, reason: Reason, servers: &[&Vm])
 fn allowed(outage: &Outage, reason: Reason, node: &Node) -> bool {
     match (reason, &outage.scope) {
         (Reason::Return, Scope::Site(site)) => node.site == *site,
-        (_, scope) => !covers(scope, node),
+        (_, scope) => !scope.covers(node),
     }
 }
 

@@ -16,7 +16,7 @@ use watari_model::{
     vm,
 };
 
-use super::{Action, Snapshot, naming, placement::covers, turn::Turn};
+use super::{Action, Snapshot, naming, turn::Turn};
 
 /// How the names of requests begin that are nobody's but ours.
 const PREFIX: &str = "power/";
@@ -53,7 +53,7 @@ fn leave(turn: &mut Turn<'_>, site: &Site, power: Power) {
     }
     let scope = Scope::Site(site.name.clone());
     let dark = |node: &watari_model::NodeName| {
-        turn.snap.nodes.get(node.as_str()).is_some_and(|entry| covers(&scope, &entry.value))
+        turn.snap.nodes.get(node.as_str()).is_some_and(|entry| scope.covers(&entry.value))
     };
     let alive = |vm: &vm::Vm| matches!(vm.state, vm::State::Running | vm::State::Starting | vm::State::Migrating);
     let busy = turn.snap.vms.values().any(|entry| alive(&entry.value) && entry.value.node().is_some_and(dark));

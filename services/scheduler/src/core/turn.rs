@@ -15,7 +15,7 @@ use super::{
     Action, Rules, Snapshot, action,
     action::Order,
     naming,
-    placement::{self, Rooms},
+    placement::Rooms,
     snapshot::{Answer, Outcome, Sight},
 };
 
@@ -122,9 +122,7 @@ impl<'a> Turn<'a> {
         let Some(halt) = &vm.halt else { return false };
         let node = vm.node().and_then(|node| self.snap.nodes.get(node.as_str()));
         let outage = self.snap.outages.get(halt.outage.as_str());
-        outage.zip(node).is_some_and(|(outage, node)| {
-            outage.value.state.drains() && placement::covers(&outage.value.scope, &node.value)
-        })
+        outage.zip(node).is_some_and(|(outage, node)| outage.value.keeps_away(&node.value))
     }
 
     /// Writes a server's document after `changes` and `edit`. A change that its state does not

@@ -187,8 +187,5 @@ pub(super) fn asked_before<'s>(
 fn runs_within(snap: &Snapshot, vm: &vm::Vm, scope: &Scope) -> bool {
     let node = vm.node().and_then(|node| snap.nodes.get(node.as_str()));
     let live = matches!(vm.state, vm::State::Running | vm::State::Starting | vm::State::Migrating);
-    live && node.is_some_and(|node| match scope {
-        Scope::Site(site) => node.value.site == *site,
-        Scope::Node(name) => node.value.name == *name,
-    })
+    live && node.is_some_and(|node| scope.covers(&node.value))
 }

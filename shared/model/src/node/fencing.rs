@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use super::{Node, Off, State};
 use crate::{
     NodeName, Refusal, SiteName, Timestamp,
-    outage::{self, Outage, Scope},
+    outage::{self, Outage},
 };
 
 /// What a power controller is asked to do.
@@ -173,11 +173,7 @@ pub enum Step {
 #[must_use]
 pub fn is_spared<'o>(node: &Node, mut outages: impl Iterator<Item = &'o Outage>) -> bool {
     outages.any(|outage| {
-        let here = match &outage.scope {
-            Scope::Site(site) => *site == node.site,
-            Scope::Node(name) => *name == node.name,
-        };
-        here && matches!(outage.state, outage::State::Evacuated | outage::State::Returning)
+        outage.scope.covers(node) && matches!(outage.state, outage::State::Evacuated | outage::State::Returning)
     })
 }
 

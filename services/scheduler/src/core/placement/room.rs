@@ -9,7 +9,6 @@ use watari_chassis::Entry;
 use watari_model::{
     GroupName, NodeName, VmName, migration,
     node::{self, Node},
-    outage::{Outage, Scope},
     size::GIB,
     vm::{State, Vm},
 };
@@ -34,19 +33,6 @@ pub(crate) struct Room {
     groups: HashMap<GroupName, BTreeSet<VmName>>,
     /// Room for disks that are sent ahead of their servers, or for what is kept of them, in GiB.
     ahead: BTreeMap<VmName, u64>,
-}
-
-/// Whether an outage keeps everything away from a node.
-fn drains(outage: &Outage, node: &Node) -> bool {
-    outage.state.drains() && covers(&outage.scope, node)
-}
-
-/// Whether a node goes dark with this scope.
-pub(crate) fn covers(scope: &Scope, node: &Node) -> bool {
-    match scope {
-        Scope::Site(site) => node.site == *site,
-        Scope::Node(name) => node.name == *name,
-    }
 }
 
 /// So much more may be promised.
@@ -144,7 +130,7 @@ impl Room {
 impl Rooms {
     /// Adds up all documents, those being written included.
     pub(crate) fn of(snap: &Snapshot, rules: &Rules) -> Self {
-        let draining = |node: &Node| snap.outages.values().any(|outage| drains(&outage.value, node));
+        let draining = |node: &Node| snap.outages.values().any(|outage| outage.value.keeps_away(node));
         let rooms =
             snap.nodes.values().map(|node| (node.value.name.clone(), Room::new(node, rules, draining(&node.value))));
         let mut this = Self { rooms: rooms.collect() };

@@ -1,7 +1,10 @@
 use time::OffsetDateTime;
 
 use super::*;
-use crate::node::{Change, tests::inventory};
+use crate::{
+    node::{Change, tests::inventory},
+    outage::Scope,
+};
 
 const RULES: Rules = Rules { wait_ms: 20_000, pause_ms: 30_000, most_pause_ms: 100_000, boot_ms: 600_000 };
 
