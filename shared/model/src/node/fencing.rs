@@ -80,6 +80,13 @@ pub struct Fencing {
 pub const BY_ITSELF: &str = "fencing";
 
 impl Fencing {
+    /// What is begun or withheld now, for the loss in which the node is, if it is lost.
+    #[must_use]
+    pub fn of(node: &Node, act: Act, by: String, tries: u32, outcome: Outcome, now: Timestamp) -> Self {
+        let lost_at = (node.state == State::Lost).then_some(node.changed_at);
+        Self { act, by, at: now, lost_at, tries, outcome, ended_at: None }
+    }
+
     /// Whether it is about the loss in which the node is.
     #[must_use]
     pub fn concerns(&self, node: &Node) -> bool {

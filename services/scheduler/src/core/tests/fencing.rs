@@ -60,9 +60,8 @@ impl Sim {
                 Step::Cut { tries } => (Outcome::Begun, tries),
                 Step::Withhold(why) => (Outcome::Withheld { why }, 1),
             };
-            let lost_at = Some(self.docs.nodes[name.as_str()].value.changed_at);
-            let (act, by, at) = (Act::Off, BY_ITSELF.to_owned(), at(self.now));
-            let begun = Fencing { act, by, at, lost_at, tries, outcome, ended_at: None };
+            let node = &self.docs.nodes[name.as_str()].value;
+            let begun = Fencing::of(node, Act::Off, BY_ITSELF.to_owned(), tries, outcome, at(self.now));
             if self.note_fencing(&name, &begun) && begun.outcome == Outcome::Begun {
                 let when = self.now + self.rng.between(0, 3_000);
                 fencer.hands.push(Hand { node: name, begun, stage: Stage::Cutting, at: when });

@@ -26,8 +26,7 @@ fn ready(name: &str, site: &str) -> Node {
 }
 
 fn told(node: &Node, act: Act, outcome: Outcome, ms: u64) -> Fencing {
-    let lost_at = (node.state == State::Lost).then_some(node.changed_at);
-    Fencing { act, by: "fencing".to_owned(), at: at(ms), lost_at, tries: 1, outcome, ended_at: None }
+    Fencing::of(node, act, BY_ITSELF.to_owned(), 1, outcome, at(ms))
 }
 
 fn ended(begun: &Fencing, outcome: Outcome, ms: u64) -> Fencing {
