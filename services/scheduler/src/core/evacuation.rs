@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use watari_chassis::Entry;
 use watari_model::{
-    NodeName, OutageId, Refusal, SiteName, Timestamp, VmName,
+    NodeName, OutageId, Refusal, Timestamp, VmName,
     migration::{self, Migration, Reason},
     node::{self, Node},
     outage::{Change, Left, Outage, Scope, State},
@@ -48,10 +48,6 @@ enum Standing {
     ToPlace,
     Halted,
     Left(Refusal),
-}
-
-fn site_of<'s>(snap: &'s Snapshot, node: &NodeName) -> Option<&'s SiteName> {
-    snap.nodes.get(node.as_str()).map(|entry| &entry.value.site)
 }
 
 /// The servers that are where it goes dark.
@@ -176,7 +172,7 @@ fn come_home(turn: &mut Turn<'_>, entry: &Entry<Outage>) {
         return turn.change_outage(entry, Change::Home(Vec::new()));
     };
     let snap = turn.snap;
-    let away = |vm: &Vm| vm.home_site == *site && vm.node().is_some_and(|node| site_of(snap, node) != Some(site));
+    let away = |vm: &Vm| vm.home_site == *site && vm.node().is_some_and(|node| snap.site_of(node) != Some(site));
     // Whoever is still leaving may be away when the leg is over.
     let leaving = |vm: &Vm| {
         let of_outage = |m: &Migration| m.outage.as_ref() == Some(&outage.id) && !m.state.over();
@@ -296,14 +292,13 @@ fn sort<'s>(turn: &Turn<'_>, outage: &Outage, reason: Reason, servers: &[&'s Vm]
 
 fn standing(turn: &Turn<'_>, outage: &Outage, reason: Reason, vm: &Vm) -> Standing {
     let name = vm.name.to_string();
-    let active = turn.migrations_of(&vm.name).any(|m| !m.state.over());
     if matches!(vm.state, vm::State::Stopped | vm::State::Suspended) && turn.is_held(vm) {
         return Standing::Halted;
     }
     if let Some(node) = vm.node().filter(|node| turn.unreachable(node)) {
         return Standing::Left(out_of_reach(turn, vm, node));
     }
-    if vm.crossing.is_some() || active {
+    if turn.moves(vm) {
         return Standing::Moving;
     }
     if vm.desired == Desired::Deleted || vm.state == vm::State::Deleting {
@@ -436,7 +431,7 @@ fn allowed(outage: &Outage, reason: Reason, node: &Node) -> bool {
 /// Where they go if there is room.
 fn preference(snap: &Snapshot, outage: &Outage, reason: Reason) -> impl Fn(&Node) -> bool {
     let own = match (&outage.scope, reason) {
-        (Scope::Node(node), Reason::Evacuation) => site_of(snap, node).cloned(),
+        (Scope::Node(node), Reason::Evacuation) => snap.site_of(node).cloned(),
         _ => None,
     };
     move |node| own.as_ref().is_none_or(|site| node.site == *site)

@@ -165,8 +165,7 @@ fn halting(turn: &Turn<'_>, outage: &Outage, time: deadline::Time, foreseen: &mu
 
 /// Whether it is waited for since it is about to run, and not since it moves or goes away.
 fn starts(turn: &Turn<'_>, vm: &Vm) -> bool {
-    let moves = vm.crossing.is_some() || turn.migrations_of(&vm.name).any(|m| !m.state.over());
-    !moves && vm.desired == Desired::Running && vm.state != vm::State::Running
+    !turn.moves(vm) && vm.desired == Desired::Running && vm.state != vm::State::Running
 }
 
 fn open<'s>(snap: &'s Snapshot, site: &SiteName) -> Option<&'s Outage> {
@@ -212,8 +211,8 @@ fn bytes(migration: &Migration) -> u64 {
 
 /// How fast the last migrations between sites were, all their time included.
 fn rate(snap: &Snapshot) -> Option<u64> {
-    let site = |node: &NodeName| snap.nodes.get(node.as_str()).map(|entry| &entry.value.site);
-    let crossed = |m: &&Migration| m.state == Moved::Completed && bytes(m) > 0 && site(&m.from) != site(&m.to);
+    let crossed =
+        |m: &&Migration| m.state == Moved::Completed && bytes(m) > 0 && snap.site_of(&m.from) != snap.site_of(&m.to);
     let mut last: Vec<&Migration> = snap.migrations.values().map(|entry| &entry.value).filter(crossed).collect();
     last.sort_by_key(|m| Reverse(m.changed_at));
     last.truncate(LAST);

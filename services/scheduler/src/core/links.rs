@@ -34,8 +34,7 @@ pub(crate) struct Links {
 }
 
 fn direction(snap: &Snapshot, from: &NodeName, to: &NodeName) -> Option<Direction> {
-    let site = |node: &NodeName| snap.nodes.get(node.as_str()).map(|entry| entry.value.site.clone());
-    Some((site(from)?, site(to)?))
+    Some((snap.site_of(from)?.clone(), snap.site_of(to)?.clone()))
 }
 
 /// Whether a copy will have sent the rest within `millis`, at the rate of its memory by now. What

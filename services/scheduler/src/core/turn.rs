@@ -68,6 +68,11 @@ impl<'a> Turn<'a> {
         self.by_vm.get(vm).cloned().unwrap_or_default().into_iter()
     }
 
+    /// Whether a server is on its way, or about to be.
+    pub(crate) fn moves(&self, vm: &Vm) -> bool {
+        vm.crossing.is_some() || self.migrations_of(&vm.name).any(|migration| !migration.state.over())
+    }
+
     /// How far a migration's copy is, as its source last said.
     pub(crate) fn transfer(&self, migration: &Migration) -> Option<Transfer> {
         self.snap.passages.get(&(migration.from.clone(), migration.id.clone()))?.transfer

@@ -105,7 +105,7 @@ impl Desk {
         }
         let away = |vm: &vm::Vm| {
             vm.home_site == request.site
-                && vm.node().and_then(|n| snap.nodes.get(n.as_str())).is_some_and(|n| n.value.site != request.site)
+                && vm.node().and_then(|node| snap.site_of(node)).is_some_and(|site| *site != request.site)
         };
         if !snap.vms.values().any(|entry| away(&entry.value)) {
             return Err(Refusal::NothingToReturn { site: request.site.to_string() });

@@ -3,7 +3,6 @@
 use std::cmp::Reverse;
 
 use watari_model::{
-    NodeName,
     migration::{Migration, Reason, State},
     outage::{Outage, Scope},
 };
@@ -83,8 +82,8 @@ impl Pace {
 /// Whether it left what goes dark for another site.
 fn crossed(turn: &Turn<'_>, outage: &Outage, migration: &Migration) -> bool {
     let Scope::Site(site) = &outage.scope else { return false };
-    let of = |node: &NodeName| turn.snap.nodes.get(node.as_str()).map(|entry| &entry.value.site);
-    of(&migration.from) == Some(site) && of(&migration.to).is_some_and(|to| to != site)
+    let (from, to) = (turn.snap.site_of(&migration.from), turn.snap.site_of(&migration.to));
+    from == Some(site) && to.is_some_and(|to| to != site)
 }
 
 fn arrived(migration: &Migration) -> Option<Sent> {

@@ -160,8 +160,7 @@ impl Rooms {
         if keepers().next().is_none() {
             return;
         }
-        let owners: HashMap<&str, &Vm> =
-            snap.vms.values().map(|entry| (entry.value.uuid.as_str(), &entry.value)).collect();
+        let owners = snap.owners();
         for (node, heard) in keepers() {
             let Some(room) = self.rooms.get_mut(node) else { continue };
             for (uuid, layers) in &heard.facts.layers {
