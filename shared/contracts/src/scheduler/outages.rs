@@ -128,7 +128,7 @@ pub struct ResumeOutage {
 pub struct PlanOutage {
     /// Which.
     pub site: SiteName,
-    /// What if it had so many seconds, at most a week; else what is known of the time that is left.
+    /// What if it had so many seconds, at most a week; else what a battery leaves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seconds: Option<u64>,
 }
@@ -156,7 +156,8 @@ pub struct OutagePlan {
     pub bytes_per_second: Option<u64>,
     /// Milliseconds that all moves would take at that rate.
     pub estimated_ms: Option<u64>,
-    /// Milliseconds until the power goes, that this was planned for; none if it has all the time that it needs.
+    /// Milliseconds until the power goes, that this was planned for; none if no battery bounds it and none was asked
+    /// for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time_ms: Option<u64>,
     /// Who would not leave in that time, and go off before the power does.

@@ -81,9 +81,9 @@ pub(crate) fn time(turn: &Turn<'_>, outage: &Outage) -> Option<Time> {
 }
 
 /// When the power goes: when the battery is empty. An inspection that is scheduled can be put off, so servers are not
-/// stopped for its sake: it is told beforehand who is at risk. What is past bounds nothing: the power is still
-/// there. A battery's end counts for a minute more, so that nobody begins anything in the very moment in which it
-/// comes true.
+/// stopped for its sake: it is told beforehand who could not leave, and why. What is past bounds nothing: the power
+/// is still there. A battery's end counts for a minute more, so that nobody begins anything in the very moment in
+/// which it comes true.
 fn ends_at(snap: &Snapshot, outage: &Outage, now: Timestamp) -> Option<Timestamp> {
     let Scope::Site(site) = &outage.scope else { return None };
     let power = snap.sites.get(site.as_str()).and_then(|entry| entry.value.power);
