@@ -301,7 +301,6 @@ impl Settings {
                 stops: self.outages.out_of_time == OutOfTime::Stop,
                 stop_ms: self.outages.stop_seconds * 1_000,
                 save_mib: self.outages.save_mib,
-                handover_ms: self.frontends.handover_seconds * 1_000,
             },
             preseed: PreseedRules {
                 lead_ms: self.preseed.lead_seconds * 1_000,

@@ -18,7 +18,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Document, NodeName, OutageId, Refusal, SiteName, Timestamp, VmName, vm::Way};
+use crate::{Document, NodeName, OutageId, Refusal, SiteName, Timestamp, VmName, node::Node, vm::Way};
 
 /// What goes dark.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -28,6 +28,17 @@ pub enum Scope {
     Site(SiteName),
     /// One node.
     Node(NodeName),
+}
+
+impl Scope {
+    /// Whether a node goes dark with it.
+    #[must_use]
+    pub fn covers(&self, node: &Node) -> bool {
+        match self {
+            Self::Site(site) => node.site == *site,
+            Self::Node(name) => node.name == *name,
+        }
+    }
 }
 
 /// How far an outage is.
@@ -268,6 +279,12 @@ impl Outage {
     ) -> Self {
         let begun = Self::begun(id, scope, request_id, now);
         Self { state: State::Scheduled, out: None, window: Some(window), note, ..begun }
+    }
+
+    /// Whether it keeps everything away from a node.
+    #[must_use]
+    pub fn keeps_away(&self, node: &Node) -> bool {
+        self.state.drains() && self.scope.covers(node)
     }
 }
 

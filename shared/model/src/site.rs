@@ -60,6 +60,13 @@ impl Power {
     pub fn ends_at(self) -> Option<Timestamp> {
         Some(self.told_at?.plus_millis(self.seconds_left?.saturating_mul(1_000)))
     }
+
+    /// How many whole seconds should be left by now of what was said: a battery runs down though nobody says so again.
+    #[must_use]
+    pub fn left_at(self, now: Timestamp) -> Option<u64> {
+        let gone = self.told_at.map_or(0, |told| now.millis_since(told) / 1_000);
+        Some(self.seconds_left?.saturating_sub(gone))
+    }
 }
 
 /// Of how many servers it is remembered that they left something behind; the oldest are forgotten first.
@@ -212,6 +219,16 @@ mod tests {
         assert_eq!((ends(Some(60), 0), ends(Some(60), REPEATED_MS)), (Some(60_000), Some(60_000)));
         assert_eq!(ends(Some(60), REPEATED_MS + 1), Some(65_001));
         assert_eq!((ends(Some(50), 20_000), ends(None, 30_000)), (Some(70_000), None));
+    }
+
+    #[test]
+    fn what_is_left_of_a_battery_runs_down_from_when_it_was_said() {
+        let start = Timestamp(OffsetDateTime::UNIX_EPOCH);
+        let told = Power { supply: Supply::Battery, seconds_left: Some(60), since: start, told_at: Some(start) };
+        let left = |power: Power| [0, 999, 1_000, 90_000].map(|ms| power.left_at(start.plus_millis(ms)));
+        assert_eq!(left(told), [Some(60), Some(60), Some(59), Some(0)]);
+        assert_eq!(left(Power { told_at: None, ..told }), [Some(60); 4], "nobody knows since when");
+        assert_eq!(left(Power { seconds_left: None, ..told }), [None; 4]);
     }
 
     #[test]

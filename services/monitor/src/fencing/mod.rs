@@ -25,7 +25,6 @@ use tokio::{
     time::{Instant, sleep},
 };
 use watari_chassis::{Leadership, Mirror, Snapshot, Wake, clock, looper};
-use watari_contracts::monitor::PowerWish;
 use watari_model::{
     NodeName, Refusal, Said,
     node::{
@@ -37,7 +36,7 @@ use watari_model::{
 
 use crate::{
     documents::{self, Unwritten},
-    settings::fencing::{Commands, commands},
+    settings::fencing::{Commands, commands, is_configured},
     watch::Watch,
 };
 use program::{Ran, Reading, reading, run};
@@ -107,8 +106,8 @@ impl Desk {
     }
 
     async fn status(&self, commands: &Commands) -> Reading {
-        let words = commands.of(PowerWish::Status).into_iter().next().unwrap_or_default();
-        let ran = run(&words, &commands.secrets, self.watch.settings.fence.program()).await;
+        let words = commands.status();
+        let ran = run(words, &commands.secrets, self.watch.settings.fence.program()).await;
         reading(&ran, words.first().map_or("", String::as_str))
     }
 
@@ -124,9 +123,8 @@ impl Desk {
         errand: Errand,
     ) -> Result<Option<Fencing>, Unwritten> {
         let Some(turn) = self.take(&node.name) else { return Ok(None) };
-        let lost_at = (node.state == State::Lost).then_some(node.changed_at);
         let Errand { act, by, tries } = errand;
-        let begun = Fencing { act, by, at: clock::now(), lost_at, tries, outcome: Outcome::Begun, ended_at: None };
+        let begun = Fencing::of(node, act, by, tries, Outcome::Begun, clock::now());
         let written = self.write(&node.name, begun.clone()).await?;
         if written.fencing.as_ref() != Some(&begun) {
             return Ok(None);
@@ -175,12 +173,8 @@ impl Desk {
     /// Runs the program that switches, then asks until the controller says that it is so.
     async fn switched(&self, node: &NodeName, act: Act, commands: &Commands) -> Outcome {
         let fence = &self.watch.settings.fence;
-        let order = commands.of(match act {
-            Act::Off => PowerWish::Off,
-            Act::On => PowerWish::On,
-        });
-        let order = order.into_iter().next().unwrap_or_default();
-        let ran = run(&order, &commands.secrets, fence.program()).await;
+        let order = commands.switch(act);
+        let ran = run(order, &commands.secrets, fence.program()).await;
         // What has failed is not waited for, though it may be so already.
         let until = Instant::now() + if ran.failed() { Duration::ZERO } else { fence.settle() };
         loop {
@@ -264,9 +258,8 @@ async fn step(desk: &Arc<Desk>, outages: &Mirror<Outage>) {
             }
             Step::Withhold(why) => {
                 tracing::warn!(node = %name, %why, "a node is not fenced");
-                let outcome = Outcome::Withheld { why };
-                let (act, by, lost_at) = (Act::Off, BY_ITSELF.to_owned(), Some(node.changed_at));
-                let told = Fencing { act, by, at: clock::now(), lost_at, tries: 1, outcome, ended_at: None };
+                let (by, outcome) = (BY_ITSELF.to_owned(), Outcome::Withheld { why });
+                let told = Fencing::of(node, Act::Off, by, 1, outcome, clock::now());
                 let _ = desk.write(&name, told).await;
             }
         }
@@ -279,7 +272,7 @@ fn case<'a>(desk: &Desk, busy: &BTreeSet<NodeName>, outages: &Snapshot<Outage>, 
         Means::Spared
     } else if busy.contains(&node.name) {
         Means::Busy
-    } else if desk.commands(node).is_some() {
+    } else if is_configured(&desk.watch.settings.fencing, node) {
         Means::Ready
     } else {
         Means::Missing

@@ -3,7 +3,7 @@
 use watari_contracts::monitor::{FencingView, NodeHealth, NodeView};
 use watari_model::node::{Inventory, Node};
 
-use crate::{fleet::Heard, settings::fencing::commands, watch::Watch};
+use crate::{fleet::Heard, settings::fencing::is_configured, watch::Watch};
 
 /// What is written down of a node together with what was heard of it last.
 pub(super) fn view(watch: &Watch, node: &Node) -> NodeView {
@@ -35,10 +35,7 @@ fn together(watch: &Watch, node: &Node, heard: Option<&Heard>) -> NodeView {
         state: node.state,
         cordoned: node.cordoned,
         off: node.off.clone(),
-        fencing: FencingView {
-            configured: commands(&watch.settings.fencing, node).is_some(),
-            last: node.fencing.clone(),
-        },
+        fencing: FencingView { configured: is_configured(&watch.settings.fencing, node), last: node.fencing.clone() },
         vcpus_total: *vcpus,
         vcpus_used: heard.map_or(0, |h| h.vcpus_used),
         memory_mib_total: *memory_mib,

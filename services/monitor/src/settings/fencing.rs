@@ -10,7 +10,10 @@ use serde::Deserialize;
 use watari_contracts::monitor::PowerWish;
 use watari_model::{
     NodeName, SiteName,
-    node::{Node, fencing::Rules},
+    node::{
+        Node,
+        fencing::{Act, Rules},
+    },
 };
 
 /// The most entries.
@@ -100,6 +103,21 @@ pub struct Commands {
 }
 
 impl Commands {
+    /// What asks the controller whether the node is on.
+    #[must_use]
+    pub fn status(&self) -> &[String] {
+        &self.status
+    }
+
+    /// What switches the node; no words if nothing can.
+    #[must_use]
+    pub fn switch(&self, act: Act) -> &[String] {
+        match act {
+            Act::Off => &self.off,
+            Act::On => &self.on,
+        }
+    }
+
     /// What is run for a wish, in this order; nothing if it cannot be fulfilled. What was switched is asked about
     /// afterwards.
     #[must_use]
@@ -113,11 +131,22 @@ impl Commands {
     }
 }
 
-/// The commands for a node, if any are configured: its own, or else its site's.
+/// A node's power controller: its own, or else its site's.
+fn controller<'c>(all: &'c [Controller], node: &Node) -> Option<&'c Controller> {
+    let own = all.iter().find(|one| one.node.as_ref() == Some(&node.name));
+    own.or_else(|| all.iter().find(|one| one.site.as_ref() == Some(&node.site)))
+}
+
+/// Whether a node has a power controller.
+#[must_use]
+pub fn is_configured(all: &[Controller], node: &Node) -> bool {
+    controller(all, node).is_some()
+}
+
+/// The commands for a node, if any are configured.
 #[must_use]
 pub fn commands(all: &[Controller], node: &Node) -> Option<Commands> {
-    let own = all.iter().find(|one| one.node.as_ref() == Some(&node.name));
-    let one = own.or_else(|| all.iter().find(|one| one.site.as_ref() == Some(&node.site)))?;
+    let one = controller(all, node)?;
     let named = |words: &[String]| words.iter().map(|word| word.replace(NODE, node.name.as_str())).collect::<Vec<_>>();
     let file = |path: &PathBuf| PathBuf::from(path.to_string_lossy().replace(NODE, node.name.as_str()));
     let secrets = one.secrets.iter().map(|(variable, path)| (variable.clone(), file(path))).collect();

@@ -70,14 +70,8 @@ pub(super) fn news(known: Option<Power>, verdict: Verdict, now: Timestamp) -> Op
         Verdict::Battery { seconds_left } => (Supply::Battery, seconds_left),
         Verdict::Unknown => return None,
     };
-    let is_known = known.is_some_and(|power| power.supply == supply && !differs(left_of(power, now), left));
+    let is_known = known.is_some_and(|power| power.supply == supply && !differs(power.left_at(now), left));
     (!is_known).then_some((supply, left))
-}
-
-/// What should be left by now of what was told.
-fn left_of(power: Power, now: Timestamp) -> Option<u64> {
-    let gone = power.told_at.map_or(0, |told| now.millis_since(told) / 1_000);
-    Some(power.seconds_left?.saturating_sub(gone))
 }
 
 /// A battery runs down all the time, and not evenly: not each second of it is worth a write.

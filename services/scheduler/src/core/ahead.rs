@@ -117,9 +117,8 @@ pub(crate) fn ask_elsewhere(snap: &Snapshot, vm: &mut Vm, now: Timestamp) {
 
 /// Whether a disk goes, or went, to a node of the site where its server runs.
 fn stays_within(snap: &Snapshot, vm: &Vm) -> bool {
-    let site = |node: &NodeName| snap.nodes.get(node.as_str()).map(|entry| &entry.value.site);
-    let to = vm.seeded_on().and_then(site);
-    to.is_some() && to == vm.node().and_then(site)
+    let to = vm.seeded_on().and_then(|node| snap.site_of(node));
+    to.is_some() && to == vm.node().and_then(|node| snap.site_of(node))
 }
 
 /// Asks for the servers of a site whose outage is known and near: once some hours before, and once more
@@ -154,9 +153,8 @@ fn step(turn: &mut Turn<'_>, entry: &Entry<Vm>) {
     let vm = &entry.value;
     let Some(preseed) = vm.preseed.as_ref().filter(|preseed| preseed.is_due()) else { return };
     let Some(grant) = &vm.grant else { return };
-    let at_rest = vm.state == vm::State::Running && vm.desired == Desired::Running && vm.crossing.is_none();
-    let moves = turn.migrations_of(&vm.name).any(|migration| !migration.state.over());
-    if !at_rest || moves || !turn.sight(&grant.node, &vm.name).runs_under(grant.generation) {
+    let at_rest = vm.state == vm::State::Running && vm.desired == Desired::Running && !turn.moves(vm);
+    if !at_rest || !turn.sight(&grant.node, &vm.name).runs_under(grant.generation) {
         return;
     }
     let to = match target(turn, vm) {
@@ -212,13 +210,12 @@ fn complain(turn: &mut Turn<'_>, entry: &Entry<Vm>, operation: &str, node: &Node
 fn target(turn: &Turn<'_>, vm: &Vm) -> Result<NodeName, Refusal> {
     let snap = turn.snap;
     let need = Need::crossing(vm, snap);
-    let site = |node: &NodeName| snap.nodes.get(node.as_str()).map(|entry| &entry.value.site);
-    let here = vm.node().and_then(site);
+    let here = vm.node().and_then(|node| snap.site_of(node));
     let fits = |node: &NodeName| vm.node() != Some(node) && placement::check(&turn.rooms, &need, node).is_ok();
     if let Some(to) = vm.seeded_on().filter(|to| fits(to)) {
         return Ok(to.clone());
     }
-    if let Some(to) = holders(snap, vm).into_iter().find(|node| site(node) != here && fits(node)) {
+    if let Some(to) = holders(snap, vm).into_iter().find(|node| snap.site_of(node) != here && fits(node)) {
         return Ok(to);
     }
     placement::choose(&turn.rooms, &need, &|node| Some(&node.site) != here, &[])

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use watari_chassis::Entry;
 use watari_model::{
-    NodeName, OutageId, Refusal, SiteName, Timestamp, VmName,
+    NodeName, OutageId, Refusal, Timestamp, VmName,
     migration::{self, Migration, Reason},
     node::{self, Node},
     outage::{Change, Left, Outage, Scope, State},
@@ -19,7 +19,7 @@ use watari_model::{
 
 use super::{
     Action, Rules, Snapshot, ahead, control, deadline, naming, placement,
-    placement::{Need, covers},
+    placement::Need,
     turn::{Turn, pause_ms},
 };
 
@@ -50,20 +50,16 @@ enum Standing {
     Left(Refusal),
 }
 
-fn site_of<'s>(snap: &'s Snapshot, node: &NodeName) -> Option<&'s SiteName> {
-    snap.nodes.get(node.as_str()).map(|entry| &entry.value.site)
-}
-
 /// The servers that are where it goes dark.
 pub(super) fn concerned<'s>(snap: &'s Snapshot, outage: &Outage) -> Vec<&'s Vm> {
-    let dark = |node: &NodeName| snap.nodes.get(node.as_str()).is_some_and(|entry| covers(&outage.scope, &entry.value));
+    let dark = |node: &NodeName| snap.nodes.get(node.as_str()).is_some_and(|entry| outage.scope.covers(&entry.value));
     snap.vms.values().map(|entry| &entry.value).filter(|vm| vm.node().is_some_and(dark)).collect()
 }
 
 /// The servers that are elsewhere and on their way to where it goes dark.
 fn arriving<'s>(turn: &Turn<'s>, outage: &Outage) -> Vec<&'s Vm> {
     let snap = turn.snap;
-    let dark = |node: &NodeName| snap.nodes.get(node.as_str()).is_some_and(|entry| covers(&outage.scope, &entry.value));
+    let dark = |node: &NodeName| snap.nodes.get(node.as_str()).is_some_and(|entry| outage.scope.covers(&entry.value));
     let coming =
         |vm: &Vm| !vm.node().is_some_and(dark) && turn.migrations_of(&vm.name).any(|m| !m.state.over() && dark(&m.to));
     snap.vms.values().map(|entry| &entry.value).filter(|vm| coming(vm)).collect()
@@ -165,7 +161,7 @@ pub(crate) fn awaited(snap: &Snapshot, rules: &Rules, outage: &Outage, now: Time
 /// The nodes of what went dark that are not back, but for those of which that is known.
 pub(super) fn missing<'s>(snap: &'s Snapshot, scope: &Scope) -> impl Iterator<Item = &'s NodeName> {
     let nodes = snap.nodes.values().map(|entry| &entry.value);
-    let away = nodes.filter(move |n| covers(scope, n) && !n.cordoned && n.state != node::State::Ready);
+    let away = nodes.filter(move |n| scope.covers(n) && !n.cordoned && n.state != node::State::Ready);
     away.map(|n| &n.name)
 }
 
@@ -176,7 +172,7 @@ fn come_home(turn: &mut Turn<'_>, entry: &Entry<Outage>) {
         return turn.change_outage(entry, Change::Home(Vec::new()));
     };
     let snap = turn.snap;
-    let away = |vm: &Vm| vm.home_site == *site && vm.node().is_some_and(|node| site_of(snap, node) != Some(site));
+    let away = |vm: &Vm| vm.home_site == *site && vm.node().is_some_and(|node| snap.site_of(node) != Some(site));
     // Whoever is still leaving may be away when the leg is over.
     let leaving = |vm: &Vm| {
         let of_outage = |m: &Migration| m.outage.as_ref() == Some(&outage.id) && !m.state.over();
@@ -227,7 +223,8 @@ fn advance(
     if let Some(time) = time {
         // Who finds no room elsewhere does not use up the others' time.
         to_place = placed(turn, outage, reason, &to_place, &mut left);
-        let leavers = deadline::leavers(turn, outage, time, &to_place);
+        let pace = deadline::Pace::of(turn, outage);
+        let leavers = deadline::leavers(turn, outage, time, &pace, &to_place);
         under_way |= leavers.others_wait;
         (to_place, may_begin) = (leavers.leave, leavers.may_begin);
     }
@@ -295,14 +292,13 @@ fn sort<'s>(turn: &Turn<'_>, outage: &Outage, reason: Reason, servers: &[&'s Vm]
 
 fn standing(turn: &Turn<'_>, outage: &Outage, reason: Reason, vm: &Vm) -> Standing {
     let name = vm.name.to_string();
-    let active = turn.migrations_of(&vm.name).any(|m| !m.state.over());
     if matches!(vm.state, vm::State::Stopped | vm::State::Suspended) && turn.is_held(vm) {
         return Standing::Halted;
     }
     if let Some(node) = vm.node().filter(|node| turn.unreachable(node)) {
         return Standing::Left(out_of_reach(turn, vm, node));
     }
-    if vm.crossing.is_some() || active {
+    if turn.moves(vm) {
         return Standing::Moving;
     }
     if vm.desired == Desired::Deleted || vm.state == vm::State::Deleting {
@@ -428,14 +424,14 @@ fn places(turn: &mut Turn<'_>, outage: &Outage, reason: Reason, servers: &[&Vm])
 fn allowed(outage: &Outage, reason: Reason, node: &Node) -> bool {
     match (reason, &outage.scope) {
         (Reason::Return, Scope::Site(site)) => node.site == *site,
-        (_, scope) => !covers(scope, node),
+        (_, scope) => !scope.covers(node),
     }
 }
 
 /// Where they go if there is room.
 fn preference(snap: &Snapshot, outage: &Outage, reason: Reason) -> impl Fn(&Node) -> bool {
     let own = match (&outage.scope, reason) {
-        (Scope::Node(node), Reason::Evacuation) => site_of(snap, node).cloned(),
+        (Scope::Node(node), Reason::Evacuation) => snap.site_of(node).cloned(),
         _ => None,
     };
     move |node| own.as_ref().is_none_or(|site| node.site == *site)

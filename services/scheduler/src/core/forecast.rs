@@ -76,13 +76,14 @@ pub struct Move {
     pub measured: bool,
 }
 
-/// Looks ahead; none if no outage of the site could be named.
+/// Looks ahead at an outage that has all the time that it needs: today's battery says nothing of next month's
+/// inspection. None if no outage of the site could be named.
 #[must_use]
 pub fn forecast(snap: &Snapshot, rules: &Rules, site: &SiteName, now: Timestamp) -> Option<Forecast> {
-    forecast_within(snap, rules, site, None, now)
+    look_ahead(snap, rules, site, now, |_, _| None)
 }
 
-/// The same if the power went in so many milliseconds, rather than when it does as far as is known.
+/// The same if the power went in so many milliseconds; if none are given, when a battery is empty.
 #[must_use]
 pub fn forecast_within(
     snap: &Snapshot,
@@ -90,6 +91,20 @@ pub fn forecast_within(
     site: &SiteName,
     time_ms: Option<u64>,
     now: Timestamp,
+) -> Option<Forecast> {
+    look_ahead(snap, rules, site, now, |turn, outage| match time_ms.filter(|_| rules.deadline.stops) {
+        Some(ms) => Some(deadline::Time::of(ms, ms, rules)),
+        None => deadline::time(turn, outage),
+    })
+}
+
+/// Looks ahead within the time that `time` gives.
+fn look_ahead(
+    snap: &Snapshot,
+    rules: &Rules,
+    site: &SiteName,
+    now: Timestamp,
+    time: impl FnOnce(&Turn<'_>, &Outage) -> Option<deadline::Time>,
 ) -> Option<Forecast> {
     let mut snap = snap.clone();
     let outage = open(&snap, site).cloned().or_else(|| imagined(&snap, site, now))?;
@@ -99,10 +114,7 @@ pub fn forecast_within(
 
     let mut turn = Turn::new(&snap, rules, now);
     let mut foreseen = evacuation::foresee(&mut turn, &outage);
-    let time = match time_ms.filter(|_| rules.deadline.stops) {
-        Some(ms) => Some(deadline::Time::of(ms, ms, &rules.deadline)),
-        None => deadline::time(&turn, &outage),
-    };
+    let time = time(&turn, &outage);
     let halts = time.map_or_else(Vec::new, |time| halting(&turn, &outage, time, &mut foreseen));
     foreseen.moves.sort_by_key(|(vm, _)| {
         let spec = &vm.spec;
@@ -127,13 +139,14 @@ pub fn forecast_within(
 
 /// Takes those out of what is foreseen that have no time to leave: who could move, and who runs and has no place.
 fn halting(turn: &Turn<'_>, outage: &Outage, time: deadline::Time, foreseen: &mut Foreseen<'_>) -> Vec<Halting> {
+    let pace = deadline::Pace::of(turn, outage);
     let servers: Vec<&Vm> = foreseen.moves.iter().map(|(vm, _)| *vm).collect();
-    let mut fits = deadline::fitting(turn, outage, time, &servers).into_iter();
+    let mut fits = deadline::fitting(turn, outage, time, &pace, &servers).into_iter();
     let mut late: Vec<(&Vm, Refusal)> = Vec::new();
     foreseen.moves.retain(|(vm, _)| {
         let leaves = fits.next().unwrap_or(true);
         if !leaves {
-            late.push((*vm, deadline::no_time(turn, outage, time, vm)));
+            late.push((*vm, deadline::no_time(turn, time, &pace, vm)));
         }
         leaves
     });
@@ -152,8 +165,7 @@ fn halting(turn: &Turn<'_>, outage: &Outage, time: deadline::Time, foreseen: &mu
 
 /// Whether it is waited for since it is about to run, and not since it moves or goes away.
 fn starts(turn: &Turn<'_>, vm: &Vm) -> bool {
-    let moves = vm.crossing.is_some() || turn.migrations_of(&vm.name).any(|m| !m.state.over());
-    !moves && vm.desired == Desired::Running && vm.state != vm::State::Running
+    !turn.moves(vm) && vm.desired == Desired::Running && vm.state != vm::State::Running
 }
 
 fn open<'s>(snap: &'s Snapshot, site: &SiteName) -> Option<&'s Outage> {
@@ -177,12 +189,17 @@ pub fn time_to_leave(snap: &Snapshot, rules: &Rules, outage: &Outage, now: Times
 /// the last times; none if nothing did.
 pub(super) fn time_to_empty(turn: &Turn<'_>, outage: &Outage) -> Option<u64> {
     let servers = evacuation::concerned(turn.snap, outage);
-    let bytes: u64 = servers.iter().map(|vm| last_bytes(turn, vm).unwrap_or(vm.spec.memory_mib << 20)).sum();
+    let bytes: u64 = servers.iter().map(|vm| bytes_of(turn, vm)).sum();
     bytes.saturating_mul(1_000).checked_div(rate(turn.snap)?)
 }
 
+/// What would travel of a server: what did the last time, or else its memory.
+pub(super) fn bytes_of(turn: &Turn<'_>, vm: &Vm) -> u64 {
+    last_bytes(turn, vm).unwrap_or(vm.spec.memory_mib << 20)
+}
+
 /// What travelled when the server moved the last time.
-pub(super) fn last_bytes(turn: &Turn<'_>, vm: &Vm) -> Option<u64> {
+fn last_bytes(turn: &Turn<'_>, vm: &Vm) -> Option<u64> {
     let last = turn.migrations_of(&vm.name).filter(|m| m.state == Moved::Completed).max_by_key(|m| m.changed_at)?;
     let bytes = bytes(last);
     (bytes > 0).then_some(bytes)
@@ -194,8 +211,8 @@ fn bytes(migration: &Migration) -> u64 {
 
 /// How fast the last migrations between sites were, all their time included.
 fn rate(snap: &Snapshot) -> Option<u64> {
-    let site = |node: &NodeName| snap.nodes.get(node.as_str()).map(|entry| &entry.value.site);
-    let crossed = |m: &&Migration| m.state == Moved::Completed && bytes(m) > 0 && site(&m.from) != site(&m.to);
+    let crossed =
+        |m: &&Migration| m.state == Moved::Completed && bytes(m) > 0 && snap.site_of(&m.from) != snap.site_of(&m.to);
     let mut last: Vec<&Migration> = snap.migrations.values().map(|entry| &entry.value).filter(crossed).collect();
     last.sort_by_key(|m| Reverse(m.changed_at));
     last.truncate(LAST);

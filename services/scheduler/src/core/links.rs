@@ -34,8 +34,7 @@ pub(crate) struct Links {
 }
 
 fn direction(snap: &Snapshot, from: &NodeName, to: &NodeName) -> Option<Direction> {
-    let site = |node: &NodeName| snap.nodes.get(node.as_str()).map(|entry| entry.value.site.clone());
-    Some((site(from)?, site(to)?))
+    Some((snap.site_of(from)?.clone(), snap.site_of(to)?.clone()))
 }
 
 /// Whether a copy will have sent the rest within `millis`, at the rate of its memory by now. What
@@ -49,9 +48,7 @@ fn ends_within(transfer: &Transfer, millis: u64) -> bool {
 }
 
 fn nearly_over(turn: &Turn<'_>, migration: &Migration) -> bool {
-    let key = (migration.from.clone(), migration.id.clone());
-    let passage = turn.snap.passages.get(&key);
-    passage.and_then(|p| p.transfer).is_some_and(|transfer| ends_within(&transfer, turn.rules.overlap_ms))
+    turn.transfer(migration).is_some_and(|transfer| ends_within(&transfer, turn.rules.overlap_ms))
 }
 
 impl Links {

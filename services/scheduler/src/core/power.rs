@@ -16,7 +16,7 @@ use watari_model::{
     vm,
 };
 
-use super::{Action, Snapshot, naming, placement::covers, turn::Turn};
+use super::{Action, Snapshot, naming, turn::Turn};
 
 /// How the names of requests begin that are nobody's but ours.
 const PREFIX: &str = "power/";
@@ -43,7 +43,7 @@ fn outages_of<'s>(
 
 fn leave(turn: &mut Turn<'_>, site: &Site, power: Power) {
     let rules = turn.rules.power;
-    let low = power.seconds_left.is_some_and(|left| left.saturating_mul(1_000) <= rules.low_ms);
+    let low = power.left_at(turn.now).is_some_and(|left| left.saturating_mul(1_000) <= rules.low_ms);
     if !low && turn.now.millis_since(power.since) < rules.battery_ms {
         return;
     }
@@ -53,7 +53,7 @@ fn leave(turn: &mut Turn<'_>, site: &Site, power: Power) {
     }
     let scope = Scope::Site(site.name.clone());
     let dark = |node: &watari_model::NodeName| {
-        turn.snap.nodes.get(node.as_str()).is_some_and(|entry| covers(&scope, &entry.value))
+        turn.snap.nodes.get(node.as_str()).is_some_and(|entry| scope.covers(&entry.value))
     };
     let alive = |vm: &vm::Vm| matches!(vm.state, vm::State::Running | vm::State::Starting | vm::State::Migrating);
     let busy = turn.snap.vms.values().any(|entry| alive(&entry.value) && entry.value.node().is_some_and(dark));

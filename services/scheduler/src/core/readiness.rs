@@ -40,7 +40,7 @@ pub struct Outlook {
     pub estimated_ms: Option<u64>,
     /// How many servers could leave.
     pub leaving: usize,
-    /// How many could not, or would go off since the power goes before.
+    /// How many could not.
     pub staying: usize,
     /// How many have chosen to stay.
     pub by_policy: usize,
@@ -65,8 +65,7 @@ pub fn outlooks(snap: &Snapshot, rules: &Rules, now: Timestamp) -> Vec<Outlook> 
         let Some(foreseen) = foreseen else { continue };
         let count = |which: fn(&Left) -> bool| foreseen.left.iter().filter(|left| which(left)).count();
         let (by_policy, off) = (count(is_wanted), count(Left::is_off));
-        let late = foreseen.halts.iter().map(|halt| Left { vm: halt.vm.clone(), fault: halt.fault.clone() });
-        let mut at_risk: Vec<Left> = foreseen.left.iter().filter(|left| !left.is_off()).cloned().chain(late).collect();
+        let mut at_risk: Vec<Left> = foreseen.left.iter().filter(|left| !left.is_off()).cloned().collect();
         at_risk.sort_by(|a, b| a.vm.cmp(&b.vm));
         at_risk.truncate(MOST_AT_RISK);
         found.push(Outlook {
@@ -76,7 +75,7 @@ pub fn outlooks(snap: &Snapshot, rules: &Rules, now: Timestamp) -> Vec<Outlook> 
             begins_at,
             estimated_ms: foreseen.estimated_ms(),
             leaving: foreseen.moves.len() + foreseen.waiting.len(),
-            staying: foreseen.left.len() - by_policy - off + foreseen.halts.len(),
+            staying: foreseen.left.len() - by_policy - off,
             by_policy,
             off,
             at_risk,

@@ -97,13 +97,11 @@ pub struct DeadlineRules {
     pub stop_ms: u64,
     /// How many MiB of memory a node's disk takes each second; 0 suspends nobody.
     pub save_mib: u64,
-    /// How long the control plane may take to leave after that, in milliseconds.
-    pub handover_ms: u64,
 }
 
 impl Default for DeadlineRules {
     fn default() -> Self {
-        Self { stops: true, stop_ms: 30_000, save_mib: 100, handover_ms: 60_000 }
+        Self { stops: true, stop_ms: 30_000, save_mib: 100 }
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
 use watari_chassis::{Entry, Snapshot as Docs};
 use watari_contracts::agent::{Domain, NodeFacts, Passage, Progress, VmFact};
 use watari_model::{
-    MigrationId, NodeName, Refusal, VmName, frontend::Primacy, migration::Migration, network::Network, node,
+    MigrationId, NodeName, Refusal, SiteName, VmName, frontend::Primacy, migration::Migration, network::Network, node,
     node::Node, outage::Outage, site::Site, userdata::UserData, vm::Vm,
 };
 
@@ -179,11 +179,26 @@ impl Snapshot {
         self.frontends.get(Primacy::KEY).map(AsRef::as_ref)
     }
 
+    /// At which site a node is, if it is known.
+    pub(crate) fn site_of(&self, node: &NodeName) -> Option<&SiteName> {
+        self.nodes.get(node.as_str()).map(|entry| &entry.value.site)
+    }
+
+    /// All servers, by their UUIDs.
+    pub(crate) fn owners(&self) -> HashMap<&str, &Vm> {
+        self.vms.values().map(|entry| (entry.value.uuid.as_str(), &entry.value)).collect()
+    }
+
+    /// What a node last said, if that was within `silent_ms`.
+    pub(crate) fn heard_within(&self, node: &NodeName, silent_ms: u64) -> Option<&Heard> {
+        self.heard.get(node).filter(|heard| heard.age_ms <= silent_ms)
+    }
+
     /// What is known of `vm` on `node`, if it was heard within `silent_ms`.
     #[must_use]
     pub fn sight(&self, node: &NodeName, vm: &VmName, silent_ms: u64) -> Sight<'_> {
-        match self.heard.get(node) {
-            Some(heard) if heard.age_ms <= silent_ms && heard.facts.hypervisor_answers => {
+        match self.heard_within(node, silent_ms) {
+            Some(heard) if heard.facts.hypervisor_answers => {
                 heard.facts.vms.get(vm).map_or(Sight::Nothing, Sight::Seen)
             }
             _ => Sight::Silent,
@@ -202,17 +217,15 @@ impl Snapshot {
     pub fn off(&self, node: &NodeName, silent_ms: u64) -> Option<&node::Off> {
         let known = &self.nodes.get(node.as_str())?.value;
         let off = known.off.as_ref().filter(|_| known.state == node::State::Lost)?;
-        let heard = self.heard.get(node).is_some_and(|h| h.age_ms <= silent_ms);
-        (!heard).then_some(off)
+        self.heard_within(node, silent_ms).is_none().then_some(off)
     }
 
     /// Whether a node cannot be reckoned with: unknown, lost, or suspect and not heard.
     #[must_use]
     pub fn unreachable(&self, node: &NodeName, silent_ms: u64) -> bool {
-        let heard = self.heard.get(node).is_some_and(|h| h.age_ms <= silent_ms);
         match self.nodes.get(node.as_str()).map(|entry| entry.value.state) {
             None | Some(node::State::Lost) => true,
-            Some(node::State::Suspect) => !heard,
+            Some(node::State::Suspect) => self.heard_within(node, silent_ms).is_none(),
             Some(node::State::Ready) => false,
         }
     }

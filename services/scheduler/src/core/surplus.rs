@@ -2,8 +2,6 @@
 //! merged since, and those of servers that were deleted while the node was silent. They are copies: whoever lacks one
 //! that was of use is sent it again.
 
-use std::collections::HashMap;
-
 use watari_contracts::agent::{DropLayers, Layer, Order};
 use watari_model::{NodeName, vm::Vm};
 
@@ -19,7 +17,7 @@ pub(crate) fn decide(turn: &mut Turn<'_>) {
     if snap.heard.values().all(|heard| heard.facts.layers.is_empty()) {
         return;
     }
-    let owners: HashMap<&str, &Vm> = snap.vms.values().map(|entry| (entry.value.uuid.as_str(), &entry.value)).collect();
+    let owners = snap.owners();
     for (node, heard) in &snap.heard {
         if heard.age_ms > turn.rules.silent_ms || turn.unreachable(node) {
             continue;
@@ -49,8 +47,7 @@ fn drop_others(turn: &mut Turn<'_>, node: &NodeName, uuid: &str, keep: Vec<Layer
 /// What a node may need of a server that is at rest elsewhere; none if that is not known for sure.
 fn useful(turn: &Turn<'_>, vm: &Vm, node: &NodeName) -> Option<Vec<Layer>> {
     let grant = vm.grant.as_ref()?;
-    let moves = vm.crossing.is_some() || turn.migrations_of(&vm.name).any(|migration| !migration.state.over());
-    if moves || !turn.sight(&grant.node, &vm.name).runs_under(grant.generation) {
+    if turn.moves(vm) || !turn.sight(&grant.node, &vm.name).runs_under(grant.generation) {
         return None;
     }
     let stack = ahead::stack_at(turn.snap, &grant.node, &vm.name);
@@ -67,8 +64,7 @@ fn useful(turn: &Turn<'_>, vm: &Vm, node: &NodeName) -> Option<Vec<Layer>> {
 fn is_unknown(turn: &Turn<'_>, uuid: &str) -> bool {
     let snap = turn.snap;
     let speaks = |node: &NodeName| {
-        let heard = snap.heard.get(node).filter(|heard| heard.age_ms <= turn.rules.silent_ms);
-        heard.is_some_and(|heard| heard.facts.hypervisor_answers)
+        snap.heard_within(node, turn.rules.silent_ms).is_some_and(|heard| heard.facts.hypervisor_answers)
     };
     let mut nodes = snap.nodes.values().map(|entry| &entry.value.name);
     let mut facts = snap.heard.values().flat_map(|heard| heard.facts.vms.values());

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use watari_chassis::Entry;
-use watari_contracts::agent::{self, Observe, Progress, VmFact};
+use watari_contracts::agent::{self, Observe, Progress, Transfer, VmFact};
 use watari_model::{
     Document, NodeName, Refusal, SiteName, Timestamp, VmName,
     migration::{self, Migration},
@@ -15,7 +15,7 @@ use super::{
     Action, Rules, Snapshot, action,
     action::Order,
     naming,
-    placement::{self, Rooms},
+    placement::Rooms,
     snapshot::{Answer, Outcome, Sight},
 };
 
@@ -68,6 +68,16 @@ impl<'a> Turn<'a> {
         self.by_vm.get(vm).cloned().unwrap_or_default().into_iter()
     }
 
+    /// Whether a server is on its way, or about to be.
+    pub(crate) fn moves(&self, vm: &Vm) -> bool {
+        vm.crossing.is_some() || self.migrations_of(&vm.name).any(|migration| !migration.state.over())
+    }
+
+    /// How far a migration's copy is, as its source last said.
+    pub(crate) fn transfer(&self, migration: &Migration) -> Option<Transfer> {
+        self.snap.passages.get(&(migration.from.clone(), migration.id.clone()))?.transfer
+    }
+
     /// Whether nothing of this key is in hand or decided already.
     pub(crate) fn is_free(&self, key: &str) -> bool {
         !self.snap.busy.contains_key(key) && !self.taken.contains(key)
@@ -117,9 +127,7 @@ impl<'a> Turn<'a> {
         let Some(halt) = &vm.halt else { return false };
         let node = vm.node().and_then(|node| self.snap.nodes.get(node.as_str()));
         let outage = self.snap.outages.get(halt.outage.as_str());
-        outage.zip(node).is_some_and(|(outage, node)| {
-            outage.value.state.drains() && placement::covers(&outage.value.scope, &node.value)
-        })
+        outage.zip(node).is_some_and(|(outage, node)| outage.value.keeps_away(&node.value))
     }
 
     /// Writes a server's document after `changes` and `edit`. A change that its state does not

@@ -88,8 +88,8 @@ impl Desk {
         if let Some(to) = to {
             return check(&rooms, &need, to).map(|()| to.clone());
         }
-        let site = snap.nodes.get(from.as_str()).map(|entry| entry.value.site.clone());
-        choose(&rooms, &need, &|node| Some(&node.site) == site.as_ref(), &[])
+        let site = snap.site_of(from);
+        choose(&rooms, &need, &|node| Some(&node.site) == site, &[])
             .or_else(|_| choose(&rooms, &need, &|node| node.name != *from, &[]))
     }
 

@@ -105,7 +105,7 @@ impl Desk {
         }
         let away = |vm: &vm::Vm| {
             vm.home_site == request.site
-                && vm.node().and_then(|n| snap.nodes.get(n.as_str())).is_some_and(|n| n.value.site != request.site)
+                && vm.node().and_then(|node| snap.site_of(node)).is_some_and(|site| *site != request.site)
         };
         if !snap.vms.values().any(|entry| away(&entry.value)) {
             return Err(Refusal::NothingToReturn { site: request.site.to_string() });
@@ -187,8 +187,5 @@ pub(super) fn asked_before<'s>(
 fn runs_within(snap: &Snapshot, vm: &vm::Vm, scope: &Scope) -> bool {
     let node = vm.node().and_then(|node| snap.nodes.get(node.as_str()));
     let live = matches!(vm.state, vm::State::Running | vm::State::Starting | vm::State::Migrating);
-    live && node.is_some_and(|node| match scope {
-        Scope::Site(site) => node.value.site == *site,
-        Scope::Node(name) => node.value.name == *name,
-    })
+    live && node.is_some_and(|node| scope.covers(&node.value))
 }

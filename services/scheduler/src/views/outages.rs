@@ -103,7 +103,7 @@ fn battery(snap: &Snapshot, rules: &Rules, outage: &Outage, now: Timestamp) -> O
     let Scope::Site(site) = &outage.scope else { return None };
     let power = snap.sites.get(site.as_str())?.value.power?;
     (outage.state == State::Evacuating && power.supply == Supply::Battery)
-        .then(|| OnBattery { seconds_left: power.seconds_left, needed_ms: time_to_leave(snap, rules, outage, now) })
+        .then(|| OnBattery { seconds_left: power.left_at(now), needed_ms: time_to_leave(snap, rules, outage, now) })
 }
 
 fn control(handover: &Handover, now: Timestamp) -> ControlMoved {

@@ -18,10 +18,9 @@ pub(crate) struct Whereabouts {
 /// Where a node's servers are, and whether they are reachable: if it was heard within `silent_ms`.
 pub(crate) fn whereabouts(snap: &Snapshot, node: Option<&NodeName>, silent_ms: u64) -> Whereabouts {
     Whereabouts {
-        site: node.and_then(|n| snap.nodes.get(n.as_str())).map(|entry| entry.value.site.clone()),
-        reachable: node.is_none_or(|node| {
-            snap.heard.get(node).is_some_and(|heard| heard.age_ms <= silent_ms) && !snap.unreachable(node, silent_ms)
-        }),
+        site: node.and_then(|node| snap.site_of(node)).cloned(),
+        reachable: node
+            .is_none_or(|node| snap.heard_within(node, silent_ms).is_some() && !snap.unreachable(node, silent_ms)),
     }
 }
 

@@ -128,7 +128,7 @@ pub struct ResumeOutage {
 pub struct PlanOutage {
     /// Which.
     pub site: SiteName,
-    /// What if it had so many seconds, at most a week; else what is known of the time that is left.
+    /// What if it had so many seconds, at most a week; else what a battery leaves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seconds: Option<u64>,
 }
@@ -156,7 +156,8 @@ pub struct OutagePlan {
     pub bytes_per_second: Option<u64>,
     /// Milliseconds that all moves would take at that rate.
     pub estimated_ms: Option<u64>,
-    /// Milliseconds until the power goes, that this was planned for; none if it has all the time that it needs.
+    /// Milliseconds until the power goes, that this was planned for; none if no battery bounds it and none was asked
+    /// for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time_ms: Option<u64>,
     /// Who would not leave in that time, and go off before the power does.
@@ -260,7 +261,7 @@ pub struct OutageView {
 /// The time that a site's battery leaves, and the time that is needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct OnBattery {
-    /// Seconds that it lasts, as was said last; none if that was not said.
+    /// Seconds that it still lasts, by what was said last; none if that was not said.
     pub seconds_left: Option<u64>,
     /// Milliseconds in which the servers that are still there would leave, by what travelled the last times;
     /// none if nothing did.

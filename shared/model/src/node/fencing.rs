@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use super::{Node, Off, State};
 use crate::{
     NodeName, Refusal, SiteName, Timestamp,
-    outage::{self, Outage, Scope},
+    outage::{self, Outage},
 };
 
 /// What a power controller is asked to do.
@@ -80,6 +80,13 @@ pub struct Fencing {
 pub const BY_ITSELF: &str = "fencing";
 
 impl Fencing {
+    /// What is begun or withheld now, for the loss in which the node is, if it is lost.
+    #[must_use]
+    pub fn of(node: &Node, act: Act, by: String, tries: u32, outcome: Outcome, now: Timestamp) -> Self {
+        let lost_at = (node.state == State::Lost).then_some(node.changed_at);
+        Self { act, by, at: now, lost_at, tries, outcome, ended_at: None }
+    }
+
     /// Whether it is about the loss in which the node is.
     #[must_use]
     pub fn concerns(&self, node: &Node) -> bool {
@@ -173,11 +180,7 @@ pub enum Step {
 #[must_use]
 pub fn is_spared<'o>(node: &Node, mut outages: impl Iterator<Item = &'o Outage>) -> bool {
     outages.any(|outage| {
-        let here = match &outage.scope {
-            Scope::Site(site) => *site == node.site,
-            Scope::Node(name) => *name == node.name,
-        };
-        here && matches!(outage.state, outage::State::Evacuated | outage::State::Returning)
+        outage.scope.covers(node) && matches!(outage.state, outage::State::Evacuated | outage::State::Returning)
     })
 }
 

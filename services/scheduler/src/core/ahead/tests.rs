@@ -1,8 +1,8 @@
 //! When a disk is frozen, sent and said to be there; and where its server then goes.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
-use watari_contracts::agent::{Domain, Layer, NodeFacts, Order as Head, Progress, Stack, VmFact};
+use watari_contracts::agent::{Domain, Layer, Order as Head, Progress, Stack, VmFact};
 use watari_model::{
     migration::{Migration, Reason, State as Moved},
     outage::{Outage, Scope, Window},
@@ -15,7 +15,7 @@ use crate::core::{
     snapshot::{Answer, Heard},
     tests::{
         campus::{Campus, SECOND},
-        documents::{at, node as a_node, put},
+        documents::{at, facts, node as a_node, put},
     },
 };
 
@@ -25,20 +25,6 @@ fn layer() -> Layer {
 
 fn frozen() -> Stack {
     Stack { layers: vec![layer()], top: 1 }
-}
-
-fn facts(node: &str, site: &str) -> NodeFacts {
-    NodeFacts {
-        node: node.parse().unwrap(),
-        site: site.parse().unwrap(),
-        instance: "one".to_owned(),
-        seq: 1,
-        epoch: 1,
-        hypervisor_answers: true,
-        at: at(0),
-        vms: BTreeMap::new(),
-        layers: BTreeMap::new(),
-    }
 }
 
 fn runs(stack: &Stack) -> VmFact {

@@ -34,9 +34,9 @@ use watari_model::{
     vm::{self, Desired, Evacuate, Halt, Vm, Way},
 };
 
-use super::{Action, Snapshot, crossing, evacuation::concerned, rules::DeadlineRules, turn::Turn};
+use super::{Action, Rules, Snapshot, crossing, evacuation::concerned, forecast::bytes_of, turn::Turn};
 use choice::{Candidate, worthiest};
-use pace::Pace;
+pub(crate) use pace::Pace;
 
 /// Of the time that is left so much is reckoned with, in percent: batteries end sooner than they say.
 const RECKONED: u64 = 90;
@@ -60,8 +60,8 @@ pub(crate) struct Time {
 
 impl Time {
     /// What is left of `all_ms`.
-    pub(crate) fn of(left_ms: u64, all_ms: u64, rules: &DeadlineRules) -> Self {
-        let stop_ms = rules.stop_ms.min(all_ms / STOPPING_PART);
+    pub(crate) fn of(left_ms: u64, all_ms: u64, rules: &Rules) -> Self {
+        let stop_ms = rules.deadline.stop_ms.min(all_ms / STOPPING_PART);
         let handover_ms = rules.handover_ms.min(all_ms / STOPPING_PART);
         let reckoned = left_ms.saturating_mul(RECKONED) / 100;
         Self { left_ms, cross_ms: reckoned.saturating_sub(stop_ms).saturating_sub(handover_ms), stop_ms }
@@ -77,13 +77,13 @@ impl Time {
 pub(crate) fn time(turn: &Turn<'_>, outage: &Outage) -> Option<Time> {
     let ends = ends_at(turn.snap, outage, turn.now).filter(|_| turn.rules.deadline.stops)?;
     let began = outage.out.map_or(outage.created_at, |leg| leg.began_at);
-    Some(Time::of(ends.millis_since(turn.now), ends.millis_since(began), &turn.rules.deadline))
+    Some(Time::of(ends.millis_since(turn.now), ends.millis_since(began), turn.rules))
 }
 
 /// When the power goes: when the battery is empty. An inspection that is scheduled can be put off, so servers are not
-/// stopped for its sake: it is told beforehand who is at risk. What is past bounds nothing: the power is still
-/// there. A battery's end counts for a minute more, so that nobody begins anything in the very moment in which it
-/// comes true.
+/// stopped for its sake: it is told beforehand who could not leave, and why. What is past bounds nothing: the power
+/// is still there. A battery's end counts for a minute more, so that nobody begins anything in the very moment in
+/// which it comes true.
 fn ends_at(snap: &Snapshot, outage: &Outage, now: Timestamp) -> Option<Timestamp> {
     let Scope::Site(site) = &outage.scope else { return None };
     let power = snap.sites.get(site.as_str()).and_then(|entry| entry.value.power);
@@ -102,31 +102,32 @@ pub(crate) struct Leavers<'s> {
 }
 
 /// Chooses among those that could leave now.
-pub(crate) fn leavers<'s>(turn: &Turn<'_>, outage: &Outage, time: Time, servers: &[&'s Vm]) -> Leavers<'s> {
-    let chosen = fitting(turn, outage, time, servers);
-    let pace = Pace::of(turn, outage);
-    let leave = servers.iter().zip(&chosen).filter(|(_, leaves)| **leaves);
-    let mut leave: Vec<&Vm> = leave.map(|(vm, _)| *vm).collect();
-    leave.sort_by(|a, b| {
-        let (a, b) = (candidate(turn, &pace, a), candidate(turn, &pace, b));
-        a.worthier(&b)
-    });
+pub(crate) fn leavers<'s>(
+    turn: &Turn<'_>,
+    outage: &Outage,
+    time: Time,
+    pace: &Pace,
+    servers: &[&'s Vm],
+) -> Leavers<'s> {
+    let chosen = servers.iter().zip(fitting(turn, outage, time, pace, servers)).filter(|(_, leaves)| *leaves);
+    let mut leave: Vec<(Candidate, &Vm)> = chosen.map(|(vm, _)| (candidate(turn, pace, vm), *vm)).collect();
+    leave.sort_by(|(a, _), (b, _)| a.worthier(b));
+    let leave: Vec<&Vm> = leave.into_iter().map(|(_, vm)| vm).collect();
     let others_wait = leave.len() < servers.len();
     let at_once = turn.rules.in_flight.saturating_add(turn.rules.ahead);
     Leavers { leave, others_wait, may_begin: at_once.saturating_sub(under_way(turn, outage)) }
 }
 
 /// Whether each of these could cross in the time, if the most worth is to.
-pub(crate) fn fitting(turn: &Turn<'_>, outage: &Outage, time: Time, servers: &[&Vm]) -> Vec<bool> {
+pub(crate) fn fitting(turn: &Turn<'_>, outage: &Outage, time: Time, pace: &Pace, servers: &[&Vm]) -> Vec<bool> {
     if time.is_up() {
         return vec![false; servers.len()];
     }
-    let pace = Pace::of(turn, outage);
     let moving = migrations(turn, outage).into_iter().map(|m| pace.takes_ms(pace.bytes_left(turn, m)));
     let moving = moving.fold(0, u64::saturating_add);
     // Side by side many have more time together, and each has no more than there is.
     let bounded = |one: Candidate| if one.cost > time.cross_ms { Candidate { cost: u64::MAX, ..one } } else { one };
-    let candidates: Vec<Candidate> = servers.iter().map(|vm| bounded(candidate(turn, &pace, vm))).collect();
+    let candidates: Vec<Candidate> = servers.iter().map(|vm| bounded(candidate(turn, pace, vm))).collect();
     worthiest(&candidates, capacity_ms(turn, time).saturating_sub(moving))
 }
 
@@ -138,7 +139,7 @@ fn capacity_ms(turn: &Turn<'_>, time: Time) -> u64 {
 
 /// One that nobody has given a priority is worth something, too.
 fn candidate(turn: &Turn<'_>, pace: &Pace, vm: &Vm) -> Candidate {
-    Candidate { worth: u64::from(vm.spec.priority) + 1, cost: pace.takes_ms(pace::bytes_of(turn, vm)) }
+    Candidate { worth: u64::from(vm.spec.priority) + 1, cost: pace.takes_ms(bytes_of(turn, vm)) }
 }
 
 /// An outage's migrations that are not over.
@@ -160,22 +161,22 @@ fn under_way(turn: &Turn<'_>, outage: &Outage) -> usize {
 /// Has go off whoever will not leave in time, once that is certain.
 pub(crate) fn halt(turn: &mut Turn<'_>, outage: &Outage, time: Time) {
     let snap = turn.snap;
+    let pace = Pace::of(turn, outage);
     let late: Vec<&Vm> = if time.is_up() {
         concerned(snap, outage).into_iter().filter(|vm| may_halt(turn, vm)).collect()
     } else {
-        called_back(turn, outage, time)
+        called_back(turn, outage, time, &pace)
     };
     for (vm, way) in late.iter().zip(ways(turn, time, &late)) {
         let Some(entry) = snap.vms.get(vm.name.as_str()) else { continue };
-        let fault = no_time(turn, outage, time, vm);
+        let fault = no_time(turn, time, &pace, vm);
         let halt = Halt { outage: outage.id.clone(), way, fault, since: turn.now };
         turn.change_vm(entry, [], |vm| vm.halt = Some(halt));
     }
 }
 
 /// Those that have begun to leave and will not arrive in time, as the link turns out.
-fn called_back<'s>(turn: &Turn<'s>, outage: &Outage, time: Time) -> Vec<&'s Vm> {
-    let pace = Pace::of(turn, outage);
+fn called_back<'s>(turn: &Turn<'s>, outage: &Outage, time: Time, pace: &Pace) -> Vec<&'s Vm> {
     if !pace.is_measured {
         return Vec::new();
     }
@@ -246,8 +247,8 @@ pub(crate) fn ways(turn: &Turn<'_>, time: Time, servers: &[&Vm]) -> Vec<Way> {
 }
 
 /// Why a server does not leave.
-pub(crate) fn no_time(turn: &Turn<'_>, outage: &Outage, time: Time, vm: &Vm) -> Refusal {
-    let needs = Pace::of(turn, outage).takes_ms(pace::bytes_of(turn, vm)).div_ceil(1_000);
+pub(crate) fn no_time(turn: &Turn<'_>, time: Time, pace: &Pace, vm: &Vm) -> Refusal {
+    let needs = pace.takes_ms(bytes_of(turn, vm)).div_ceil(1_000);
     let (left, cross) = (time.left_ms / 1_000, time.cross_ms / 1_000);
     let detail = if needs == 0 || time.is_up() {
         said!("the power goes in {left} s and it is still here", "{left} 秒後に電源が切れますが、まだ移動していません")

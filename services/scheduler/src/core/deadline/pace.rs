@@ -3,13 +3,11 @@
 use std::cmp::Reverse;
 
 use watari_model::{
-    NodeName,
     migration::{Migration, Reason, State},
     outage::{Outage, Scope},
-    vm::Vm,
 };
 
-use crate::core::{forecast, turn::Turn};
+use crate::core::{forecast::bytes_of, turn::Turn};
 
 /// What was measured before counts as much as this many bytes of now.
 const BEFORE: u64 = 16 << 20;
@@ -20,9 +18,9 @@ const SETTLED_MS: u64 = 5_000;
 /// So many of the last migrations that left the site tell how fast its link is.
 const LAST: usize = 20;
 
-/// How fast servers leave a site.
+/// How fast servers leave a site. It is measured once for each decision: all migrations are gone through.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Pace {
+pub(crate) struct Pace {
     /// Bytes a second; none if nothing is known.
     rate: Option<u64>,
     /// Whether this evacuation has shown it.
@@ -33,7 +31,7 @@ pub(super) struct Pace {
 type Sent = (u64, u64);
 
 impl Pace {
-    pub(super) fn of(turn: &Turn<'_>, outage: &Outage) -> Self {
+    pub(crate) fn of(turn: &Turn<'_>, outage: &Outage) -> Self {
         let began = outage.out.map_or(outage.created_at, |leg| leg.began_at);
         let snap = turn.snap;
         let all = || snap.migrations.values().map(|entry| &entry.value);
@@ -64,7 +62,7 @@ impl Pace {
         let all = vm.map_or(0, |vm| bytes_of(turn, vm));
         match migration.state {
             State::Queued | State::Preparing => all,
-            State::Copying => match transfer(turn, migration) {
+            State::Copying => match turn.transfer(migration) {
                 // What the guest has not used is soon sent, and counts as left until then.
                 Some(t) if t.memory_total > 0 => {
                     let (sent, left) = (t.memory_sent + t.disk_sent, t.memory_left + t.disk_left);
@@ -81,20 +79,11 @@ impl Pace {
     }
 }
 
-/// What would travel of a server: what did the last time, or else its memory.
-pub(super) fn bytes_of(turn: &Turn<'_>, vm: &Vm) -> u64 {
-    forecast::last_bytes(turn, vm).unwrap_or(vm.spec.memory_mib << 20)
-}
-
-fn transfer(turn: &Turn<'_>, migration: &Migration) -> Option<watari_contracts::agent::Transfer> {
-    turn.snap.passages.get(&(migration.from.clone(), migration.id.clone()))?.transfer
-}
-
 /// Whether it left what goes dark for another site.
 fn crossed(turn: &Turn<'_>, outage: &Outage, migration: &Migration) -> bool {
     let Scope::Site(site) = &outage.scope else { return false };
-    let of = |node: &NodeName| turn.snap.nodes.get(node.as_str()).map(|entry| &entry.value.site);
-    of(&migration.from) == Some(site) && of(&migration.to).is_some_and(|to| to != site)
+    let (from, to) = (turn.snap.site_of(&migration.from), turn.snap.site_of(&migration.to));
+    from == Some(site) && to.is_some_and(|to| to != site)
 }
 
 fn arrived(migration: &Migration) -> Option<Sent> {
@@ -105,7 +94,7 @@ fn arrived(migration: &Migration) -> Option<Sent> {
 
 fn on_the_way(turn: &Turn<'_>, migration: &Migration) -> Option<Sent> {
     let millis = turn.now.millis_since(migration.copying_at.filter(|_| migration.state == State::Copying)?);
-    let transfer = transfer(turn, migration)?;
+    let transfer = turn.transfer(migration)?;
     let bytes = transfer.memory_sent.saturating_add(transfer.disk_sent);
     (bytes >= TELLING && millis >= SETTLED_MS).then_some((bytes, millis))
 }

@@ -17,7 +17,7 @@ use watari_model::{
 
 use super::*;
 use crate::core::{
-    Rules, control, evacuation,
+    DeadlineRules, control, evacuation,
     tests::documents::{Documents, at, name, node, put, site as a_site, vm as a_vm},
 };
 
@@ -30,7 +30,8 @@ proptest! {
         all_ms in 0_u64..600_000,
         stop_ms in 0_u64..60_000,
     ) {
-        let rules = DeadlineRules { stop_ms, ..DeadlineRules::default() };
+        let deadline = DeadlineRules { stop_ms, ..DeadlineRules::default() };
+        let rules = Rules { deadline, ..Rules::default() };
         let mut there: Vec<Candidate> = servers.into_iter().map(|(worth, cost)| Candidate { worth, cost }).collect();
         let mut now = 0;
         loop {

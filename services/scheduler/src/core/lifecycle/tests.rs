@@ -12,7 +12,7 @@ use super::*;
 use crate::core::{
     Rules, Snapshot,
     snapshot::{Answer, Heard},
-    tests::documents::{Documents, at, name, node, put, vm},
+    tests::documents::{Documents, at, facts, name, node, put, vm},
 };
 
 /// Mail, with a grant for m1, after these changes.
@@ -38,17 +38,7 @@ fn decided(mail: Vm, domain: Domain, answers: &[(String, Outcome)], now: u64) ->
         passage: None,
         stack: Stack::default(),
     };
-    let facts = NodeFacts {
-        node: name("m1"),
-        site: "myodaiji".parse().unwrap(),
-        instance: "one".to_owned(),
-        seq: 1,
-        epoch: 1,
-        hypervisor_answers: true,
-        at: at(now),
-        vms: BTreeMap::from([(mail.name.clone(), fact)]),
-        layers: BTreeMap::new(),
-    };
+    let facts = NodeFacts { at: at(now), vms: BTreeMap::from([(mail.name.clone(), fact)]), ..facts("m1", "myodaiji") };
     put(&mut docs.vms, &mut counter, mail, 0);
     let answer = |outcome: &Outcome| Answer { attempt: 0, outcome: outcome.clone(), age_ms: 0, news: false };
     let Documents { vms, nodes, .. } = docs;

@@ -9,10 +9,7 @@ use watari_model::{
     vm::Company,
 };
 
-use super::{
-    Need, Rooms,
-    room::{Room, covers},
-};
+use super::{Need, Rooms, room::Room};
 
 /// Why a server does not fit on a node.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -223,7 +220,7 @@ impl Rooms {
 
     /// Whether any node beyond what goes dark may receive something.
     pub(crate) fn have_refuge(&self, dark: &Scope) -> bool {
-        self.iter().any(|room| !covers(dark, room.node()) && room.open().is_ok())
+        self.iter().any(|room| !dark.covers(room.node()) && room.open().is_ok())
     }
 
     /// Nodes of the documents that hold members of a group.

@@ -15,7 +15,7 @@ use watari_model::{NodeName, Refusal, SegmentName, VmName, network, node::Node, 
 
 use fit::explain;
 pub(crate) use plan::plan;
-pub(crate) use room::{Rooms, covers};
+pub(crate) use room::Rooms;
 
 use super::{Snapshot, rules::Amount};
 

@@ -10,7 +10,6 @@ use watari_contracts::agent::weight;
 use watari_model::{
     GroupName, NodeName, VmName, migration,
     node::{self, Node},
-    outage::{Outage, Scope},
     size::GIB,
     vm::{State, Vm},
 };
@@ -35,19 +34,6 @@ pub(crate) struct Room {
     groups: HashMap<GroupName, BTreeSet<VmName>>,
     /// Room for disks that are sent ahead of their servers, or for what is kept of them, in GiB.
     ahead: BTreeMap<VmName, u64>,
-}
-
-/// Whether an outage keeps everything away from a node.
-fn drains(outage: &Outage, node: &Node) -> bool {
-    outage.state.drains() && covers(&outage.scope, node)
-}
-
-/// Whether a node goes dark with this scope.
-pub(crate) fn covers(scope: &Scope, node: &Node) -> bool {
-    match scope {
-        Scope::Site(site) => node.site == *site,
-        Scope::Node(name) => node.name == *name,
-    }
 }
 
 /// So much more may be promised.
@@ -145,7 +131,7 @@ impl Room {
 impl Rooms {
     /// Adds up all documents, those being written included.
     pub(crate) fn of(snap: &Snapshot, rules: &Rules) -> Self {
-        let draining = |node: &Node| snap.outages.values().any(|outage| drains(&outage.value, node));
+        let draining = |node: &Node| snap.outages.values().any(|outage| outage.value.keeps_away(node));
         let rooms =
             snap.nodes.values().map(|node| (node.value.name.clone(), Room::new(node, rules, draining(&node.value))));
         let mut this = Self { rooms: rooms.collect() };
@@ -175,8 +161,7 @@ impl Rooms {
         if keepers().next().is_none() {
             return;
         }
-        let owners: HashMap<&str, &Vm> =
-            snap.vms.values().map(|entry| (entry.value.uuid.as_str(), &entry.value)).collect();
+        let owners = snap.owners();
         for (node, heard) in keepers() {
             let Some(room) = self.rooms.get_mut(node) else { continue };
             for (uuid, layers) in &heard.facts.layers {

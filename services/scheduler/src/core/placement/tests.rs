@@ -163,15 +163,8 @@ fn what_a_node_keeps_for_a_server_elsewhere_is_reckoned_once_and_is_room_for_tha
     let keeps = |uuid: &str, gib: u64| {
         let layer = Layer { index: 0, sha256: Some("0a".repeat(32)), size_bytes: (gib << 30) - 1 };
         let facts = NodeFacts {
-            node: documents::name("m1"),
-            site: "myodaiji".parse().unwrap(),
-            instance: "one".to_owned(),
-            seq: 1,
-            epoch: 1,
-            hypervisor_answers: true,
-            at: documents::at(0),
-            vms: BTreeMap::new(),
             layers: BTreeMap::from([(uuid.to_owned(), vec![layer])]),
+            ..documents::facts("m1", "myodaiji")
         };
         BTreeMap::from([(documents::name("m1"), Heard { facts: Arc::new(facts), age_ms: 0 })])
     };

@@ -54,6 +54,11 @@ fn a_low_battery_is_not_waited_for() {
     assert_eq!(campus.decided(decide, 10), []);
     campus.told(Supply::Battery, Some(300), 11);
     assert_eq!(campus.decided(decide, 11), began(Leg::Evacuating));
+
+    let mut campus = under(ACTS);
+    campus.told(Supply::Battery, Some(310), 10);
+    assert_eq!(campus.decided(decide, 19), []);
+    assert_eq!(campus.decided(decide, 20), began(Leg::Evacuating), "it runs down though nobody says so again");
 }
 
 #[test]

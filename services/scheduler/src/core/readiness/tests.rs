@@ -2,13 +2,17 @@
 
 use watari_model::{
     outage::Change,
+    site::Supply,
     vm::{self, Desired},
 };
 
 use super::*;
-use crate::core::tests::{
-    campus::{Campus, SECOND},
-    documents::{at, put, vm as server},
+use crate::core::{
+    forecast::forecast_within,
+    tests::{
+        campus::{Campus, SECOND},
+        documents::{at, put, vm as server},
+    },
 };
 
 const FROM: u64 = 1_000_000;
@@ -84,6 +88,17 @@ fn who_is_at_risk_is_told_once_and_again_when_who_or_why_changes() {
     assert_eq!(told(&mut campus), None, "other words for the same reason are no news");
     campus.node_is("y1", watari_model::node::State::Ready);
     assert_eq!(told(&mut campus), Some(vec![stays]));
+}
+
+#[test]
+fn a_battery_of_today_says_nothing_of_an_inspection_to_come() {
+    let mut campus = scheduled();
+    campus.told(Supply::Battery, Some(0), 0);
+    let now = forecast_within(&snapshot(&campus), &campus.rules, &"myodaiji".parse().unwrap(), None, at(0)).unwrap();
+    assert_eq!((now.moves.len(), now.halts.len()), (0, 1), "{now:?}");
+    let seen = outlook(&campus);
+    assert_eq!((seen.leaving, seen.staying), (1, 0), "{seen:?}");
+    assert_eq!(told(&mut campus), None);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Which kept layers go, and which stay because nobody can be sure.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use watari_contracts::agent::{Domain, NodeFacts, Stack, VmFact};
 
@@ -10,26 +10,12 @@ use crate::core::{
     snapshot::{Answer, Heard, Outcome},
     tests::{
         campus::{Campus, SECOND},
-        documents::at,
+        documents::{at, facts},
     },
 };
 
 fn layer(index: u32) -> Layer {
     Layer { index, sha256: Some(format!("{index:02x}").repeat(32)), size_bytes: 64 << 20 }
-}
-
-fn facts(node: &str, site: &str) -> NodeFacts {
-    NodeFacts {
-        node: node.parse().unwrap(),
-        site: site.parse().unwrap(),
-        instance: "one".to_owned(),
-        seq: 1,
-        epoch: 1,
-        hypervisor_answers: true,
-        at: at(0),
-        vms: BTreeMap::new(),
-        layers: BTreeMap::new(),
-    }
 }
 
 /// Mail runs in Myodaiji on those layers, and Yamate keeps some.

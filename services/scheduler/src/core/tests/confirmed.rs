@@ -10,12 +10,11 @@ use super::{
     agent::{Disk, Process},
     documents::at,
     flow::Stage,
-    sim::{Broken, Event, Faults, Sim},
+    sim::{Broken, CALM, Event, Sim},
     wishes::Wish,
 };
 use crate::core::forecast::forecast;
 
-const CALM: Faults = Faults { loss: 0, twice: 0, every: 0, power: false, aim: 0, looks: 0 };
 /// Longer than it takes until a silent node is lost.
 const LOST: u64 = 15_000;
 

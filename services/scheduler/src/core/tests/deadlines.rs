@@ -8,12 +8,11 @@ use watari_model::{
 
 use super::{
     documents::{at, put},
-    sim::{Broken, Event, Faults, Sim},
+    sim::{Broken, CALM, Event, Faults, Sim},
     wishes::Wish,
 };
 use crate::core::report::report;
 
-const CALM: Faults = Faults { loss: 0, twice: 0, every: 0, power: false, aim: 0, looks: 0 };
 const LOSSY: Faults = Faults { loss: 5, twice: 5, every: 0, power: false, aim: 0, looks: 0 };
 /// From the most to the least worth.
 const SERVERS: &[(&str, u64)] = &[("mail", 128), ("web", 128), ("batch", 128), ("old", 128)];

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use time::OffsetDateTime;
 use watari_chassis::Entry;
+use watari_contracts::agent::NodeFacts;
 use watari_model::{
     Document, NodeName, Timestamp,
     image::Format,
@@ -126,6 +127,21 @@ pub(crate) fn node(name: &str, site: &str, memory_mib: u64) -> Node {
         },
         first_seen_at: at(0),
         changed_at: at(0),
+    }
+}
+
+/// What an agent says that has nothing.
+pub(crate) fn facts(node: &str, site: &str) -> NodeFacts {
+    NodeFacts {
+        node: node.parse().unwrap(),
+        site: site.parse().unwrap(),
+        instance: "one".to_owned(),
+        seq: 1,
+        epoch: 1,
+        hypervisor_answers: true,
+        at: at(0),
+        vms: BTreeMap::new(),
+        layers: BTreeMap::new(),
     }
 }
 

@@ -13,12 +13,11 @@ use watari_model::{
 
 use super::{
     documents::at,
-    sim::{Broken, Event, Faults, Sim},
+    sim::{Broken, CALM, Event, Faults, Sim},
     wishes::Wish,
 };
 
 const RULES: Rules = Rules { wait_ms: 4_000, pause_ms: 2_000, most_pause_ms: 8_000, boot_ms: 60_000 };
-const CALM: Faults = Faults { loss: 0, twice: 0, every: 0, power: false, aim: 0, looks: 0 };
 const DARK: Faults = Faults { loss: 2, twice: 3, every: 5_000, power: true, aim: 15, looks: 0 };
 const SERVERS: &[(&str, u64)] = &[("mail", 192), ("web", 128), ("a", 256), ("b", 96)];
 const MINUTE: u64 = 60_000;
@@ -60,9 +59,8 @@ impl Sim {
                 Step::Cut { tries } => (Outcome::Begun, tries),
                 Step::Withhold(why) => (Outcome::Withheld { why }, 1),
             };
-            let lost_at = Some(self.docs.nodes[name.as_str()].value.changed_at);
-            let (act, by, at) = (Act::Off, BY_ITSELF.to_owned(), at(self.now));
-            let begun = Fencing { act, by, at, lost_at, tries, outcome, ended_at: None };
+            let node = &self.docs.nodes[name.as_str()].value;
+            let begun = Fencing::of(node, Act::Off, BY_ITSELF.to_owned(), tries, outcome, at(self.now));
             if self.note_fencing(&name, &begun) && begun.outcome == Outcome::Begun {
                 let when = self.now + self.rng.between(0, 3_000);
                 fencer.hands.push(Hand { node: name, begun, stage: Stage::Cutting, at: when });

@@ -8,7 +8,7 @@ use watari_model::{
 
 use super::{
     documents::{self, at},
-    sim::{Broken, Event, Faults, Sim},
+    sim::{Broken, CALM, Event, Faults, Sim},
     wishes::Wish,
 };
 use crate::core::{Action, Snapshot, awaited, decide, report::report};
@@ -72,7 +72,6 @@ const fn is_paused_now_and_then(seed: u64) -> bool {
     seed % 4 == 3
 }
 
-const CALM: Faults = Faults { loss: 0, twice: 0, every: 0, power: false, aim: 0, looks: 0 };
 const LOSSY: Faults = Faults { loss: 5, twice: 5, every: 0, power: false, aim: 10, looks: 0 };
 const ROUGH: Faults = Faults { loss: 2, twice: 3, every: 4_000, power: false, aim: 15, looks: 0 };
 const DARK: Faults = Faults { loss: 2, twice: 3, every: 5_000, power: true, aim: 15, looks: 0 };

@@ -72,6 +72,9 @@ pub(crate) struct Faults {
     pub(crate) looks: u64,
 }
 
+/// Nothing goes wrong.
+pub(crate) const CALM: Faults = Faults { loss: 0, twice: 0, every: 0, power: false, aim: 0, looks: 0 };
+
 pub(crate) enum Event {
     Tick,
     Turn,

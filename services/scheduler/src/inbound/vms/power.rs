@@ -130,19 +130,14 @@ impl Desk {
 /// A site or node that is being emptied starts nothing.
 fn may_start_there(snap: &Snapshot, vm: &Vm) -> Result<(), Refusal> {
     let Some(node) = vm.node().and_then(|node| snap.nodes.get(node.as_str())) else { return Ok(()) };
-    let draining = snap.outages.values().map(|entry| &entry.value).filter(|outage| outage.state.drains());
-    for outage in draining {
-        match &outage.scope {
-            Scope::Site(site) if node.value.site == *site => {
-                return Err(Refusal::SiteDraining { site: site.to_string(), outage: outage.id.to_string() });
-            }
-            Scope::Node(name) if node.value.name == *name => {
-                let outage = &outage.id;
-                let detail = Said::new(format!("it is being emptied ({outage})"), format!("退避中です ({outage})"));
-                return Err(Refusal::NodeUnfit { node: name.to_string(), detail });
-            }
-            _ => {}
+    let mut outages = snap.outages.values().map(|entry| &entry.value);
+    let Some(outage) = outages.find(|outage| outage.keeps_away(&node.value)) else { return Ok(()) };
+    let id = &outage.id;
+    Err(match &outage.scope {
+        Scope::Site(site) => Refusal::SiteDraining { site: site.to_string(), outage: id.to_string() },
+        Scope::Node(name) => {
+            let detail = Said::new(format!("it is being emptied ({id})"), format!("退避中です ({id})"));
+            Refusal::NodeUnfit { node: name.to_string(), detail }
         }
-    }
-    Ok(())
+    })
 }

@@ -1,7 +1,10 @@
 use time::OffsetDateTime;
 
 use super::*;
-use crate::node::{Change, tests::inventory};
+use crate::{
+    node::{Change, tests::inventory},
+    outage::Scope,
+};
 
 const RULES: Rules = Rules { wait_ms: 20_000, pause_ms: 30_000, most_pause_ms: 100_000, boot_ms: 600_000 };
 
@@ -23,8 +26,7 @@ fn ready(name: &str, site: &str) -> Node {
 }
 
 fn told(node: &Node, act: Act, outcome: Outcome, ms: u64) -> Fencing {
-    let lost_at = (node.state == State::Lost).then_some(node.changed_at);
-    Fencing { act, by: "fencing".to_owned(), at: at(ms), lost_at, tries: 1, outcome, ended_at: None }
+    Fencing::of(node, act, BY_ITSELF.to_owned(), 1, outcome, at(ms))
 }
 
 fn ended(begun: &Fencing, outcome: Outcome, ms: u64) -> Fencing {
