@@ -144,7 +144,7 @@ verb_power_off() {
   local hosts h pid
   hosts=$(hosts_named "$1")
   # All at once, as a tripped breaker does; only then is each one's cabling cleared away.
-  for h in $hosts; do ! pid=$(host_pid "$h") || kill -KILL "$pid"; done
+  for h in $hosts; do ! pid=$(host_pid "$h") || kill -KILL "$pid" 2>/dev/null || true; done
   for h in $hosts; do host_power_off "$h"; done
 }
 
