@@ -1,0 +1,483 @@
+//! The table: for each refusal its name and fields, code, class and whether to try again, then cause
+//! and remedy in English and in Japanese.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Rendered, Retry, Status, japanese_of};
+use crate::said::{Said, Words, filled};
+
+refusals! {
+    // --- input -----------------------------------------------------------------------------
+    /// The message is not the JSON that the subject takes.
+    Malformed { detail } "request.malformed" 400 No
+        en "the request cannot be read: {detail}" "send the JSON that `nats micro info` shows for this subject"
+        ja "要求を読み取れません: {detail}" "`nats micro info` がこの宛先について示す形の JSON を送ってください";
+    /// A name that is no DNS label.
+    BadName { value } "request.bad-name" 400 No
+        en "{value} is not a name" "use 1 to 63 of a-z, 0-9 and '-', beginning with a letter and not ending with '-'"
+        ja "{value} は名前として使えません" "英小文字、数字、ハイフンを 1 から 63 文字、先頭は英字、末尾はハイフン以外にしてください";
+    /// A value is outside what the field takes.
+    OutOfRange { field, value, allowed: Said } "request.out-of-range" 400 No
+        en "{field} is {value}" "give {field} a value of {allowed}"
+        ja "{field} に {value} は指定できません" "{field} には {allowed} を指定してください";
+    /// The message is larger than a request may be.
+    TooLarge { bytes, limit } "request.too-large" 400 No
+        en "the request has {bytes} bytes" "keep requests below {limit} bytes"
+        ja "要求の大きさが {bytes} バイトです" "要求は {limit} バイト未満にしてください";
+    /// The same request_id came with other contents.
+    RequestIdReused { request_id } "request.id-reused" 409 No
+        en "request_id {request_id} was used before for something else" "use a new request_id for a new request"
+        ja "request_id {request_id} は別の要求ですでに使われています" "新しい要求には新しい request_id を付けてください";
+    /// An action that the service does not know yet.
+    Unsupported { what } "request.unsupported" 400 No
+        en "{what} is not supported by this version" "see the README for what this version does"
+        ja "この版は {what} に対応していません" "この版でできることは README をご覧ください";
+    // --- servers ---------------------------------------------------------------------------
+    /// A name is taken.
+    VmExists { vm } "vm.exists" 409 No
+        en "a server named {vm} exists already" "choose another name, or delete it first: watari vm delete {vm}"
+        ja "サーバ {vm} はすでに存在します" "別の名前を選ぶか、先に削除してください: watari vm delete {vm}";
+    /// No such server.
+    VmUnknown { vm } "vm.unknown" 404 No
+        en "there is no server named {vm}" "list the servers with: watari vm list"
+        ja "サーバ {vm} はありません" "サーバの一覧は watari vm list で確認できます";
+    /// The server's state does not allow it.
+    VmState { vm, state, wanted } "vm.state" 409 No
+        en "server {vm} is {state}, so that it cannot {wanted}" "look at it with `watari vm show {vm}` and wait, or start or stop it first"
+        ja "サーバ {vm} は現在「{state}」のため、{wanted} を実行できません" "`watari vm show {vm}` で状態を確認し、待つか、先に起動または停止してください";
+    /// A migration is under way.
+    VmMigrating { vm, migration } "vm.migrating" 409 Later
+        en "server {vm} is migrating ({migration})" "wait for it, or cancel it: watari migration cancel {migration}"
+        ja "サーバ {vm} は移行中です ({migration})" "完了を待つか、取り消してください: watari migration cancel {migration}";
+    /// Its node does not answer.
+    VmUnreachable { vm, node } "vm.unreachable" 503 Later
+        en "server {vm} is on node {node}, which does not answer" "check the node's power and network; nothing is started elsewhere before the node is known to be off"
+        ja "サーバ {vm} のノード {node} が応答しません" "ノードの電源とネットワークを確認してください。ノードの停止が確実になるまで、ほかの場所では起動しません";
+    /// An operator has said that its node is off, and its disk is there.
+    VmStranded { vm, node } "vm.stranded" 503 Later
+        en "the only disk of server {vm} is on node {node}, which is off" "bring the node back: the server starts there again by itself if it is to run; if it is lost: watari vm delete {vm}"
+        ja "サーバ {vm} のディスクは停止中のノード {node} にしかありません" "ノードを復旧すると、稼働させる設定のサーバは自動で起動します。失われた場合は watari vm delete {vm} で削除してください";
+    /// It is deleted but for its disk.
+    DeletionWaits { vm, node } "vm.deletion-waits" 503 Later
+        en "server {vm} is deleted and its addresses are free, but its disk is on node {node}, which is off" "it is removed when the node is back; if that will never be: watari node remove {node}"
+        ja "サーバ {vm} は削除されアドレスも解放済みですが、ディスクが停止中のノード {node} に残っています" "ノードが復旧すると削除されます。復旧の見込みがなければ watari node remove {node} を実行してください";
+    /// It was in a backup, and its node does not know it.
+    RestoredNotFound { vm, node } "vm.restored-not-found" 409 No
+        en "server {vm} came from a backup, and node {node}, where it was, does not have it any more" "if it was deleted since, delete it: watari vm delete {vm}; else wait for the nodes that are silent, which may have it, before you start it"
+        ja "サーバ {vm} はバックアップから復元されましたが、元のノード {node} には存在しません" "その後に削除したサーバなら watari vm delete {vm} で削除してください。そうでなければ、応答のないノードにある可能性があるため、その復帰を待ってから起動してください";
+    /// It was in a backup, and no node had it then.
+    RestoredUnplaced { vm } "vm.restored-unplaced" 409 No
+        en "server {vm} came from a backup that was made before it had a node; it may have got one since" "make sure that no node that is silent has it, then: watari vm start {vm}"
+        ja "サーバ {vm} は、ノードに配置される前のバックアップから復元されました。その後に配置された可能性があります" "応答のないノードに存在しないことを確認してから watari vm start {vm} を実行してください";
+    // --- placement -------------------------------------------------------------------------
+    /// No node can take the server.
+    NoRoom { vm, detail: Said } "placement.no-room" 507 Later
+        en "no node can take server {vm}: {detail}" "free or add capacity, or relax the server's placement; `watari node list` shows what is free"
+        ja "サーバ {vm} を置けるノードがありません: {detail}" "空きを作るかノードを追加するか、配置条件を緩めてください。空きは `watari node list` で確認できます";
+    /// A node that exists was asked for, but it cannot be used.
+    NodeUnfit { node, detail: Said } "placement.node-unfit" 409 Later
+        en "node {node} cannot take the server: {detail}" "choose another node or leave out --to; `watari node show {node}` tells more"
+        ja "ノード {node} にはこのサーバを置けません: {detail}" "別のノードを選ぶか --to を省いてください。詳しくは `watari node show {node}` で確認できます";
+    /// No such node.
+    NodeUnknown { node } "node.unknown" 404 No
+        en "there is no node named {node}" "list the nodes with: watari node list"
+        ja "ノード {node} はありません" "ノードの一覧は watari node list で確認できます";
+    /// It beats, or did a moment ago.
+    NodeNotLost { node, state } "node.not-lost" 409 Later
+        en "node {node} is {state}, so that nobody can know it to be off" "wait until it is lost (watari node show {node}); one that is heard is emptied with: watari node drain {node}"
+        ja "ノード {node} の状態は「{state}」で、停止しているとは言えません" "「応答なし」になるまで待ってください (watari node show {node})。応答のあるノードは watari node drain {node} で空にします";
+    /// Nobody has said that it is off.
+    NodeNotOff { node } "node.not-off" 409 No
+        en "nobody has said that node {node} is off" "look at its power, then: watari node confirm-off {node}"
+        ja "ノード {node} の停止がまだ確認されていません" "電源を確認してから watari node confirm-off {node} を実行してください";
+    /// Its power is nobody's to switch.
+    FencingMissing { node } "fencing.missing" 409 No
+        en "no power command is configured for node {node}" "add [[fencing]] to monitor.toml on every front end, or switch it by hand; once it is off: watari node confirm-off {node}"
+        ja "ノード {node} の電源を操作するコマンドが設定されていません" "全フロントエンドの monitor.toml に [[fencing]] を加えるか、手動で操作してください。電源を切った後は watari node confirm-off {node} で知らせます";
+    /// The power controller does not say that it is so.
+    FencingFailed { node, detail: Said } "fencing.failed" 503 Later
+        en "the power of node {node} is not known to be as wanted: {detail}" "run the [[fencing]] commands of monitor.toml by hand on the front end that leads; once it is off: watari node confirm-off {node}"
+        ja "ノード {node} の電源が指示どおりになったことを確認できません: {detail}" "主系のフロントエンドで monitor.toml の [[fencing]] のコマンドを手動で試してください。電源を切った後は watari node confirm-off {node} で知らせます";
+    /// It looks like the network.
+    FencingWithheld { site, silent, nodes } "fencing.withheld" 409 Later
+        en "{silent} of {nodes} nodes of site {site} are silent at once, which looks like its network: nobody is fenced" "mend the network of {site}; of nodes that really are off say so: watari node confirm-off NODE"
+        ja "サイト {site} のノード {nodes} 台のうち {silent} 台が同時に応答していません。ネットワークの障害とみなし、電源は切りません" "{site} のネットワークを確認してください。実際に電源が切れているノードは watari node confirm-off ノード で知らせてください";
+    /// Servers' only disks are there.
+    NodeHasServers { node, vms } "node.has-servers" 409 No
+        en "servers belong to node {node}, or copies of them: {vms}" "delete those whose disk is lost: watari vm delete; those that run elsewhere give up their old copies by themselves once they are running"
+        ja "ノード {node} に属するサーバまたはその複製があります: {vms}" "ディスクを失ったサーバは watari vm delete で削除してください。別の場所で動いているサーバの古い複製は、動作中に自動で整理されます";
+    /// No such site.
+    SiteUnknown { site } "site.unknown" 404 No
+        en "there is no site named {site}" "list the sites with: watari site list"
+        ja "サイト {site} はありません" "サイトの一覧は watari site list で確認できます";
+    /// The site is being emptied or is empty already.
+    SiteDraining { site, outage } "site.draining" 409 No
+        en "site {site} is being evacuated or is evacuated ({outage})" "bring it home first: watari site return {site}"
+        ja "サイト {site} は退避中または退避済みです ({outage})" "先に帰還させてください: watari site return {site}";
+    /// The only other site is leaving as well.
+    NoRefuge { site } "site.no-refuge" 409 Later
+        en "no other site can receive the servers of {site}" "bring the other site home first, or add nodes there"
+        ja "{site} のサーバを受け入れられるサイトがほかにありません" "先にほかのサイトを帰還させるか、ノードを追加してください";
+    // --- migration -------------------------------------------------------------------------
+    /// No such migration.
+    MigrationUnknown { migration } "migration.unknown" 404 No
+        en "there is no migration {migration}" "list them with: watari migration list"
+        ja "移行 {migration} はありません" "一覧は watari migration list で確認できます";
+    /// Too late to cancel.
+    MigrationOver { migration, state } "migration.over" 409 No
+        en "migration {migration} is {state} and can no longer be cancelled" "move the server back with: watari vm migrate"
+        ja "移行 {migration} は {state} のため、もう取り消せません" "watari vm migrate でサーバを戻してください";
+    /// It is where it should go.
+    AlreadyThere { vm, node } "migration.already-there" 409 No
+        en "server {vm} is on node {node} already" "choose another node, or leave out --to"
+        ja "サーバ {vm} はすでにノード {node} にあります" "別のノードを選ぶか --to を省いてください";
+    /// libvirt or QEMU ended the migration.
+    MigrationFailed { vm, node, detail } "migration.failed" 503 Later
+        en "moving server {vm} to node {node} failed and it goes on where it was: {detail}" "see `watari node show {node}` and the agent's log, then try again"
+        ja "サーバ {vm} のノード {node} への移行は失敗し、サーバは元の場所で動き続けています: {detail}" "`watari node show {node}` とエージェントのログを確認し、もう一度実行してください";
+    /// An operator cancelled it.
+    MigrationCancelled { vm } "migration.cancelled" 409 No
+        en "the migration of server {vm} was cancelled; it goes on where it was" "start it again with: watari vm migrate {vm}"
+        ja "サーバ {vm} の移行は取り消され、サーバは元の場所で動き続けています" "再開するには watari vm migrate {vm} を実行してください";
+    /// The target went away.
+    TargetLost { vm, node } "migration.target-lost" 503 Later
+        en "node {node} stopped answering while server {vm} was moving there; the server goes on where it was" "check node {node}, then try again"
+        ja "サーバ {vm} の移行先ノード {node} が応答しなくなりました。サーバは元の場所で動き続けています" "ノード {node} を確認してから、もう一度実行してください";
+    /// It runs at the target, but the guest answers no more.
+    ServerUnanswering { vm, node, from } "migration.unanswering" 503 No
+        en "server {vm} runs on node {node} since its migration but does not answer at its address, as it did before" "see `watari vm console-log {vm}` and the bridge of node {node}; it moves back by: watari vm migrate {vm} --to {from}"
+        ja "サーバ {vm} は移行後ノード {node} で動いていますが、移行前と違ってそのアドレスで応答しません" "`watari vm console-log {vm}` とノード {node} のブリッジを確認してください。戻すには watari vm migrate {vm} --to {from} を実行します";
+    /// The server's own policy says that it stays.
+    PolicyStays { vm } "outage.policy-stays" 409 No
+        en "server {vm} does not leave: its policy is `evacuate: stay`" "stop it before the power goes (watari vm stop {vm}), or let it leave: watari vm edit {vm} --evacuate live"
+        ja "サーバ {vm} は方針 `evacuate: stay` により退避しません" "電源が切れる前に watari vm stop {vm} で停止するか、watari vm edit {vm} --evacuate live で退避の対象にしてください";
+    /// The power goes before it could have left.
+    NoTime { vm, detail: Said } "outage.no-time" 409 No
+        en "there is no time for server {vm} to leave: {detail}" "it is suspended or shut down before the power goes, and started again when the outage is over; a higher priority goes first, and a disk that is sent ahead takes less time (watari vm preseed {vm})"
+        ja "サーバ {vm} を退避する時間がありません: {detail}" "電源が切れる前に休止または停止し、停電の終了後に再び起動します。優先度を高くするか、ディスクを事前に転送 (watari vm preseed {vm}) しておくと退避できる可能性が上がります";
+    /// A server that is not running cannot cross live.
+    NotRunning { vm, state } "outage.not-running" 409 No
+        en "server {vm} is {state} and cannot cross live" "start it, or leave it: its disk stays at home"
+        ja "サーバ {vm} は {state} のため、稼働したまま移すことができません" "起動するか、そのままにしてください。ディスクは元の場所に残ります";
+    /// It would be lost with the power of its site, as is known beforehand.
+    CannotLeave { vm, outage, detail: Said } "outage.cannot-leave" 409 Later
+        en "server {vm} could not leave its site in the scheduled outage {outage}: {detail}" "see who else could not with `watari outage show {outage}`; make room at another site, or change the server"
+        ja "サーバ {vm} は予定された停電 {outage} でサイトから退避できない見込みです: {detail}" "ほかに退避できないサーバは `watari outage show {outage}` で確認できます。別のサイトに空きを作るか、サーバの設定を変更してください";
+    // --- outages ---------------------------------------------------------------------------
+    /// No such outage.
+    OutageUnknown { outage } "outage.unknown" 404 No
+        en "there is no outage {outage}" "list the outages with: watari outage list"
+        ja "停電計画 {outage} はありません" "停電計画の一覧は watari outage list で確認できます";
+    /// It has ended, or begun and turned back.
+    OutageOver { outage, state, again } "outage.over" 409 No
+        en "outage {outage} is {state} and cannot be started" "do it without a schedule ({again}), or schedule another outage"
+        ja "停電計画 {outage} は {state} のため開始できません" "{again} ですぐに退避させるか、停電計画を新しく作成してください";
+    /// Nothing of it is on its way, so that there is nothing to pause or to go on with.
+    OutageNotUnderWay { outage, state } "outage.not-under-way" 409 No
+        en "outage {outage} is {state}; only one whose servers leave or come home can be paused and resumed" "look at it with `watari outage show {outage}`; the servers of an evacuated site come home with: watari site return SITE"
+        ja "停電計画 {outage} は {state} です。一時停止と再開ができるのは、退避中または帰還中の計画だけです" "`watari outage show {outage}` で確認してください。退避済みのサイトのサーバを帰還させるには watari site return サイト名 を実行します";
+    /// It has begun or is over, so that its time stands.
+    OutageNotScheduled { outage, state } "outage.not-scheduled" 409 No
+        en "outage {outage} is {state}; only one that is scheduled can be moved to another time" "schedule another outage; one that is under way is called off with: watari outage cancel {outage}"
+        ja "停電計画 {outage} は {state} です。日時を変更できるのは開始前の計画だけです" "停電計画を新しく作成してください。進行中の計画は watari outage cancel {outage} で取り消せます";
+    /// The site has another one at that time.
+    OutageOverlaps { site, outage } "outage.overlaps" 409 No
+        en "site {site} has an outage at that time already: {outage}" "choose another time, or call that one off: watari outage cancel {outage}"
+        ja "サイト {site} のその時間帯にはすでに停電計画 {outage} があります" "別の時間帯にするか、watari outage cancel {outage} で取り消してください";
+    /// Every site would be dark at once.
+    OutageEverywhere { site, outage } "outage.everywhere" 409 No
+        en "while site {site} is dark, {outage} makes the last other site dark too, and no site is left for the servers" "choose a time that does not overlap with that of {outage}"
+        ja "サイト {site} の停電中に {outage} でほかのサイトもすべて停電し、サーバの行き先がなくなります" "{outage} と重ならない時間帯にしてください";
+    /// Nothing to bring home.
+    NothingToReturn { site } "site.nothing-to-return" 409 No
+        en "site {site} is not evacuated and all its servers are at home" "nothing needs doing"
+        ja "サイト {site} は退避しておらず、サーバはすべて元の場所にあります" "何もする必要はありません";
+    // --- front ends ------------------------------------------------------------------------
+    /// Nobody there could lead.
+    NoStandby { site, services } "frontend.no-standby" 409 Later
+        en "at site {site} no standby of {services} is ready to lead" "see `watari frontend status`; start the services of the front end at {site}"
+        ja "サイト {site} には主系になれる待機系 ({services}) がありません" "`watari frontend status` を確認し、{site} のフロントエンドのサービスを起動してください";
+    /// No other front end is there.
+    ControlNowhere { site } "frontend.nowhere" 409 Later
+        en "the services cannot be led from elsewhere while site {site} is dark: no other site has a front end whose services are ready" "start the other front end, then repeat: watari site evacuate {site}"
+        ja "サイト {site} の停電中にサービスの主系になれるフロントエンドがほかにありません" "もう一方のフロントエンドを起動してから、もう一度 watari site evacuate {site} を実行してください";
+    /// It did not get done in time.
+    ControlNotMoved { site, detail } "frontend.not-moved" 503 Later
+        en "the services are not led from {site}: {detail}" "see `watari frontend status`; when that is mended: watari frontend promote {site}"
+        ja "サービスの主系が {site} に移っていません: {detail}" "`watari frontend status` を確認し、直してから watari frontend promote {site} を実行してください";
+    // --- images ----------------------------------------------------------------------------
+    /// A name is taken.
+    ImageExists { image } "image.exists" 409 No
+        en "an image named {image} exists already" "choose another name, or delete it: watari image delete {image}"
+        ja "イメージ {image} はすでに存在します" "別の名前を選ぶか、削除してください: watari image delete {image}";
+    /// No such image.
+    ImageUnknown { image } "image.unknown" 404 No
+        en "there is no image named {image}" "list the images with: watari image list"
+        ja "イメージ {image} はありません" "イメージの一覧は watari image list で確認できます";
+    /// Not ready to be used.
+    ImageNotReady { image, state } "image.not-ready" 409 Later
+        en "image {image} is {state}" "wait until `watari image show {image}` says ready, or import it again if it failed"
+        ja "イメージ {image} は {state} です" "`watari image show {image}` の状態が「使用可能」になるまで待つか、失敗している場合は取り込み直してください";
+    /// Servers stand on it.
+    ImageInUse { image, users } "image.in-use" 409 No
+        en "image {image} is used by {users}" "delete those servers first"
+        ja "イメージ {image} は {users} が使用中です" "先にそれらのサーバを削除してください";
+    /// The file is none of ours to take.
+    ImageRefused { image, detail } "image.refused" 400 No
+        en "the file for image {image} is refused: {detail}" "give a plain qcow2 or raw disk image without backing file, external data or encryption"
+        ja "イメージ {image} のファイルは受け付けられません: {detail}" "バッキングファイル、外部データ、暗号化のない qcow2 または raw のディスクイメージを指定してください";
+    /// It stands on another file.
+    ImageBackingFile { image, format, name } "image.backing-file" 400 No
+        en "the file for image {image} is a {format} that stands on another file ({name})" "flatten it where its base is: qemu-img convert -O qcow2 OLD NEW, and import NEW"
+        ja "イメージ {image} のファイルは、別のファイル ({name}) を土台とする {format} です" "土台のファイルがある場所で qemu-img convert -O qcow2 OLD NEW を実行して一つにまとめ、NEW を取り込んでください";
+    /// Its data lie elsewhere.
+    ImageExternalData { image } "image.external-data" 400 No
+        en "the file for image {image} is a qcow2 whose data lie in another file" "unite them: qemu-img convert -O qcow2 OLD NEW, and import NEW"
+        ja "イメージ {image} のファイルは、データを別のファイルに持つ qcow2 です" "qemu-img convert -O qcow2 OLD NEW を実行して一つにまとめ、NEW を取り込んでください";
+    /// Its descriptor names other files.
+    ImageForeignExtent { image, name } "image.foreign-extent" 400 No
+        en "the VMDK for image {image} names other files for its data: {name}" "export it as one file (monolithicSparse or streamOptimized), or unite it: qemu-img convert -O qcow2 OLD.vmdk NEW.qcow2"
+        ja "イメージ {image} の VMDK は、データの置き場所として別のファイルを指しています: {name}" "一つのファイル (monolithicSparse または streamOptimized) として書き出すか、qemu-img convert -O qcow2 OLD.vmdk NEW.qcow2 で一つにまとめてください";
+    /// It names something that QEMU would connect to.
+    ImageProtocolName { image, name } "image.protocol-name" 400 No
+        en "the file for image {image} names {name}, which QEMU would read as a protocol and open" "do not trust where this file comes from; ask its owner for a whole disk image"
+        ja "イメージ {image} のファイルは {name} を指しており、QEMU はこれを通信先として開いてしまいます" "このファイルの出所を疑い、単独で完結したディスクイメージを持ち主に求めてください";
+    /// It is encrypted.
+    ImageEncrypted { image, method } "image.encrypted" 400 No
+        en "the file for image {image} is encrypted ({method})" "decrypt it first: nobody could start a server from it unattended"
+        ja "イメージ {image} のファイルは暗号化 ({method}) されています" "先に復号してください。暗号化されたままでは、無人でサーバを起動できません";
+    /// It was not closed.
+    ImageNotClosed { image } "image.not-closed" 400 No
+        en "the file for image {image} was not closed properly by the program that wrote it" "shut that program down and copy the file again, or repair it: qemu-img check -r all FILE"
+        ja "イメージ {image} のファイルは、書き込んだプログラムが正しく閉じていません" "そのプログラムを終了してからファイルをコピーし直すか、qemu-img check -r all ファイル で修復してください";
+    /// The disk it describes is larger than allowed.
+    ImageDiskTooLarge { image, size_gib, limit_gib } "image.disk-too-large" 400 No
+        en "the disk of image {image} has {size_gib} GiB, more than the {limit_gib} that are allowed" "shrink the disk, or raise max_virtual_gib in image.toml"
+        ja "イメージ {image} のディスクは {size_gib} GiB あり、上限の {limit_gib} GiB を超えています" "ディスクを小さくするか、image.toml の max_virtual_gib を大きくしてください";
+    /// Unpacked it would be far larger than a disk ever is.
+    ImageBomb { image, limit_mib } "image.bomb" 400 No
+        en "the compressed file for image {image} unpacks to more than {limit_mib} MiB, which no honest disk does" "unpack it yourself and import what is inside, or raise max_unpack_ratio in image.toml"
+        ja "イメージ {image} の圧縮ファイルは、展開すると {limit_mib} MiB を超えます。通常のディスクでは起こりません" "自分で展開して中身を取り込むか、image.toml の max_unpack_ratio を大きくしてください";
+    /// Something is missing at its end.
+    ImageTruncated { image, detail } "image.truncated" 400 No
+        en "the file for image {image} is not whole: {detail}" "copy or download it again, and compare its size with the original"
+        ja "イメージ {image} のファイルは途中で切れています: {detail}" "もう一度コピーまたはダウンロードし、元のファイルと大きさを比べてください";
+    /// Its contents contradict each other.
+    ImageCorrupt { image, detail } "image.corrupt" 400 No
+        en "the file for image {image} is corrupt: {detail}" "copy it again, or repair the original: qemu-img check -r all FILE"
+        ja "イメージ {image} のファイルは壊れています: {detail}" "もう一度コピーするか、元のファイルを qemu-img check -r all ファイル で修復してください";
+    /// Another format, or one feature too many.
+    ImageFormatUnknown { image, detail } "image.format" 400 No
+        en "the file for image {image} cannot be taken: {detail}" "give a qcow2, raw, VMDK, VHDX or VDI disk; others are converted with qemu-img convert -O qcow2 OLD NEW"
+        ja "イメージ {image} のファイルは取り込めません: {detail}" "qcow2、raw、VMDK、VHDX、VDI のディスクを指定してください。ほかの形式は qemu-img convert -O qcow2 OLD NEW で変換できます";
+    /// Packed in a way that is not unpacked here.
+    ImageArchive { image, detail } "image.archive" 400 No
+        en "the file for image {image} is {detail}" "unpack it and import the disk inside; only one disk under one of gzip, xz or zstd is unpacked here"
+        ja "イメージ {image} のファイルは展開できない形式です: {detail}" "展開して中のディスクを取り込んでください。ここで展開できるのは、gzip、xz、zstd のいずれかで一度だけ圧縮した一つのディスクです";
+    /// A medium, or nothing.
+    ImageNotADisk { image, detail } "image.not-a-disk" 400 No
+        en "the file for image {image} is no disk of an installed system: {detail}" "install a system on a disk first and import that disk, or use a vendor's cloud image"
+        ja "イメージ {image} のファイルは、システムを導入済みのディスクではありません: {detail}" "先にディスクへシステムを導入してそのディスクを取り込むか、配布元のクラウドイメージを使ってください";
+    /// A disk consists of sectors.
+    ImageNotSectors { image, bytes } "image.not-sectors" 400 No
+        en "the file for image {image} has none of the known disk formats and {bytes} bytes, which no disk has: disks consist of sectors of 512 bytes" "check that it is the file that you mean; if it was cut off, copy it again"
+        ja "イメージ {image} のファイルは既知のディスク形式ではなく、大きさも {bytes} バイトで、ディスクとしてありえません (512 バイト単位ではありません)" "意図したファイルかどうかを確認してください。途中で切れている場合は、もう一度コピーしてください";
+    /// Looking at it takes too much.
+    ImageTooCostly { image, detail } "image.too-costly" 400 No
+        en "looking at the file for image {image} takes more than is allowed: {detail}" "convert it to a plain qcow2 yourself, or raise the bounds under [image.qemu] and unpack_memory_mib in image.toml"
+        ja "イメージ {image} のファイルの検査が上限を超えました: {detail}" "自分で通常の qcow2 に変換するか、image.toml の [image.qemu] の上限と unpack_memory_mib を大きくしてください";
+    /// Not a URL that files are fetched from.
+    ImageUrlBad { url, detail } "image.url-bad" 400 No
+        en "no image is fetched from {url}: {detail}" "give an http:// or https:// URL without user name, or download the file and import it"
+        ja "{url} からはイメージを取得できません: {detail}" "ユーザ名を含まない http:// または https:// の URL を指定するか、ファイルをダウンロードしてから取り込んでください";
+    /// It leads into the house.
+    ImageUrlForbidden { url, address } "image.url-forbidden" 403 No
+        en "{url} leads to {address}, an address that is not public" "download the file and import it, or allow the address under [image.urls] allow in image.toml"
+        ja "{url} の行き先 {address} は、公開されたアドレスではありません" "ファイルをダウンロードしてから取り込むか、image.toml の [image.urls] allow でそのアドレスを許可してください";
+    /// It gives no file.
+    ImageUrlFailed { url, detail } "image.url-failed" 503 No
+        en "the file at {url} could not be fetched: {detail}" "check the URL from the front end, then import again"
+        ja "{url} のファイルを取得できませんでした: {detail}" "フロントエンドから URL を確認し、もう一度取り込んでください";
+    /// It gives almost nothing.
+    ImageUrlStalled { url, detail } "image.url-stalled" 503 No
+        en "the server of {url} sends too little: {detail}" "try again later or from another mirror, or download the file and import it"
+        ja "{url} のサーバからデータがほとんど届きません: {detail}" "後でもう一度試すか、別のミラーを使うか、ファイルをダウンロードしてから取り込んでください";
+    /// It does not end.
+    ImageEndless { image, limit_mib } "image.endless" 400 No
+        en "the file for image {image} goes on after {limit_mib} MiB, which is as large as a file may be" "check what is sent, or raise max_image_mib in image.toml"
+        ja "イメージ {image} のファイルが上限の {limit_mib} MiB を超えても終わりません" "送っている内容を確認するか、image.toml の max_image_mib を大きくしてください";
+    /// What arrived is not what was sent.
+    DigestMismatch { image, expected, found } "image.digest-mismatch" 400 No
+        en "the file for image {image} has digest {found}, not {expected}" "check the file and send it again"
+        ja "イメージ {image} のファイルのダイジェストは {expected} ではなく {found} です" "ファイルを確認し、もう一度送ってください";
+    /// The front end's disk cannot hold it.
+    ImageNoRoom { image, detail } "image.no-room" 507 Later
+        en "there is no room for image {image} on the front end: {detail}" "delete images that are not needed, or enlarge the disk under the image service's data folder"
+        ja "フロントエンドにイメージ {image} を置く空きがありません: {detail}" "不要なイメージを削除するか、イメージサービスのデータフォルダのディスクを拡張してください";
+    /// Its bytes stopped coming.
+    ImportAbandoned { image, minutes } "image.import-abandoned" 400 No
+        en "no byte of image {image} has arrived for {minutes} minutes" "import it again: watari image import FILE --name {image}"
+        ja "イメージ {image} のデータが {minutes} 分間届いていません" "もう一度取り込んでください: watari image import ファイル --name {image}";
+    /// The bytes were on a front end that went away.
+    ImportLost { image } "image.import-lost" 503 No
+        en "the front end that received image {image} went away before it was checked" "import it again: watari image import FILE --name {image}"
+        ja "イメージ {image} を受信したフロントエンドが、検査の前に失われました" "もう一度取り込んでください: watari image import ファイル --name {image}";
+    /// Its server is gone.
+    ImageServerGone { image, vm } "image.server-gone" 409 No
+        en "server {vm} was deleted before image {image} could be saved from it" "save another server under that name, or import a disk: watari image import FILE --name {image}"
+        ja "イメージ {image} の保存が終わる前に、サーバ {vm} が削除されました" "別のサーバをこの名前で保存するか、ディスクを取り込んでください: watari image import ファイル --name {image}";
+    /// A server's disk could not be copied or sent.
+    ImageSaveFailed { image, vm, detail: Said } "image.save-failed" 503 No
+        en "image {image} could not be saved from server {vm}, which goes on as it was: {detail}" "see `watari vm show {vm}` and its node's agent, then save it again: watari vm save {vm} --as {image}"
+        ja "サーバ {vm} をイメージ {image} として保存できませんでした。サーバはそのままです: {detail}" "`watari vm show {vm}` とノードのエージェントを確認し、もう一度保存してください: watari vm save {vm} --as {image}";
+    /// As many imports as may be are under way.
+    ImportsBusy { limit } "image.imports-busy" 503 Later
+        en "{limit} imports are under way, which is as many as may be" "wait for one of them to end; `watari image list` shows them"
+        ja "すでに上限の {limit} 件の取り込みが進行中です" "いずれかの完了を待ってください。`watari image list` で確認できます";
+    /// The disk asked for is smaller than the image.
+    DiskTooSmall { image, image_gib, disk_gib } "image.disk-too-small" 400 No
+        en "image {image} needs a disk of {image_gib} GiB, but {disk_gib} GiB were asked for" "give --disk {image_gib}GiB or more"
+        ja "イメージ {image} には {image_gib} GiB のディスクが必要ですが、指定は {disk_gib} GiB です" "--disk {image_gib}GiB 以上を指定してください";
+    /// Its node has no room for what it would take more.
+    NoRoomToGrow { vm, node, detail: Said } "vm.no-room-to-grow" 507 Later
+        en "server {vm} cannot grow on node {node}: for what it takes more, {detail}" "ask for less, or move it to a node with more room first: watari vm migrate {vm} --to NODE"
+        ja "サーバ {vm} はノード {node} では大きくできません。増える分に対して{detail}" "小さくするか、先に空きの多いノードへ移してください: watari vm migrate {vm} --to ノード";
+    /// A disk never becomes smaller.
+    DiskShrinks { vm, disk_gib, wanted_gib } "vm.disk-shrinks" 400 No
+        en "server {vm} has a disk of {disk_gib} GiB, which cannot become one of {wanted_gib} GiB" "give a size of at least {disk_gib} GiB, or make a smaller server and move the data"
+        ja "サーバ {vm} のディスクは {disk_gib} GiB で、{wanted_gib} GiB に縮めることはできません" "{disk_gib} GiB 以上を指定するか、小さいサーバを作ってデータを移してください";
+    /// A node could not get a base image.
+    ImageUnavailable { image, node, detail } "image.unavailable" 503 Later
+        en "node {node} could not get image {image}: {detail}" "look at `watari image show {image}` and at the front end of that site"
+        ja "ノード {node} はイメージ {image} を取得できませんでした: {detail}" "`watari image show {image}` とそのサイトのフロントエンドを確認してください";
+    // --- networks --------------------------------------------------------------------------
+    /// A name is taken.
+    NetworkExists { network } "network.exists" 409 No
+        en "a network named {network} exists already" "choose another name, or delete it: watari network delete {network}"
+        ja "ネットワーク {network} はすでに存在します" "別の名前を選ぶか、削除してください: watari network delete {network}";
+    /// No such network.
+    NetworkUnknown { network } "network.unknown" 404 No
+        en "there is no network named {network}" "list the networks with: watari network list"
+        ja "ネットワーク {network} はありません" "ネットワークの一覧は watari network list で確認できます";
+    /// Ports stand on it.
+    NetworkInUse { network, users } "network.in-use" 409 No
+        en "network {network} is used by {users}" "delete those servers first"
+        ja "ネットワーク {network} は {users} が使用中です" "先にそれらのサーバを削除してください";
+    /// The range is not one.
+    BadRange { network, detail: Said } "network.bad-range" 400 No
+        en "the addresses of network {network} make no sense: {detail}" "give --cidr and a --range FIRST-LAST inside it that leaves out the gateway"
+        ja "ネットワーク {network} のアドレス指定が正しくありません: {detail}" "--cidr と、その内側でゲートウェイを含まない --range 最初-最後 を指定してください";
+    /// It overlaps another network on the same segment.
+    RangeOverlaps { network, other } "network.range-overlaps" 409 No
+        en "the range of network {network} overlaps that of {other}" "choose a range that no other network on the segment uses"
+        ja "ネットワーク {network} の範囲は {other} の範囲と重なっています" "同じセグメントのほかのネットワークが使わない範囲を選んでください";
+    /// Nodes route both.
+    SubnetsOverlap { network, cidr, other, theirs } "network.subnets-overlap" 409 No
+        en "the subnet {cidr} of network {network} overlaps {theirs} of network {other}, and nodes route both" "choose another --cidr and a --range inside it; `watari network list` shows which are taken"
+        ja "ネットワーク {network} のサブネット {cidr} は、ネットワーク {other} の {theirs} と重なっています (ノードは両方の経路を持ちます)" "別の --cidr と、その内側の --range を指定してください。使用中のものは `watari network list` で確認できます";
+    /// Every address is taken.
+    RangeExhausted { network, size } "network.range-exhausted" 507 Later
+        en "all {size} addresses of network {network} are in use" "delete servers that are not needed, or make a network with a larger range"
+        ja "ネットワーク {network} の {size} 個のアドレスはすべて使用中です" "不要なサーバを削除するか、より広い範囲のネットワークを作ってください";
+    /// Somebody has this address.
+    AddressTaken { network, address, owner: Said } "network.address-taken" 409 No
+        en "address {address} of network {network} belongs to {owner}" "choose another address, or leave it out and take what is given"
+        ja "ネットワーク {network} のアドレス {address} は {owner} が使用しています" "別のアドレスを選ぶか、指定を省いて自動割り当てにしてください";
+    /// The node has no bridge for the segment.
+    SegmentUnbound { node, segment } "network.segment-unbound" 409 Later
+        en "node {node} has no bridge for segment {segment}" "name the bridge in [networks.segments] of the node's node-agent.toml and restart the agent"
+        ja "ノード {node} にはセグメント {segment} 用のブリッジがありません" "そのノードの node-agent.toml の [networks.segments] にブリッジを記入し、エージェントを再起動してください";
+    // --- keys ------------------------------------------------------------------------------
+    /// A name is taken.
+    KeyExists { key } "key.exists" 409 No
+        en "a key named {key} exists already and is another one" "choose another name, or delete it first: watari key delete {key}"
+        ja "鍵 {key} はすでに存在し、内容が異なります" "別の名前を選ぶか、先に削除してください: watari key delete {key}";
+    /// No such key.
+    KeyUnknown { key } "key.unknown" 404 No
+        en "there is no key named {key}" "list the keys with: watari key list"
+        ja "鍵 {key} はありません" "鍵の一覧は watari key list で確認できます";
+    /// The text is no public key that is taken.
+    KeyRefused { key, detail: Said } "key.refused" 400 No
+        en "the text for key {key} is refused: {detail}" "give the one line of a .pub file, as `ssh-keygen -t ed25519` makes it"
+        ja "鍵 {key} の内容は受け付けられません: {detail}" "`ssh-keygen -t ed25519` が作る .pub ファイルの 1 行を指定してください";
+    /// A private key was given: it must not stay secret only by luck.
+    KeyPrivate { key } "key.private" 400 No
+        en "the text for key {key} is a private key; it was not kept" "give the file that ends in .pub; if others could see what you sent, make a new pair with `ssh-keygen -t ed25519`"
+        ja "鍵 {key} の内容は秘密鍵です。保存していません" "末尾が .pub のファイルを指定してください。送った内容が他人に見えた可能性があれば `ssh-keygen -t ed25519` で作り直してください";
+    /// As many keys as may be.
+    KeysFull { limit } "key.full" 507 No
+        en "there are {limit} keys, as many as may be" "delete keys that nobody uses: watari key list"
+        ja "鍵はすでに上限の {limit} 個あります" "使われていない鍵を削除してください。一覧は watari key list で確認できます";
+    /// User-data that cloud-init could not use.
+    UserDataRefused { detail: Said } "vm.user-data-refused" 400 No
+        en "the user-data is refused: {detail}" "begin it with #cloud-config, with #! and a program, or as a multipart message; keep it below 64 KiB"
+        ja "user-data は受け付けられません: {detail}" "1 行目を #cloud-config、#! とプログラム名、または multipart 形式とし、64 KiB 以下にしてください";
+    /// What a server is to be told on its first boot is not there.
+    UserDataMissing { vm } "vm.user-data-missing" 503 Later
+        en "the user-data of server {vm} cannot be read, and without it its first boot would go wrong" "look for alarms of the bucket userdata; if it is lost, delete the server and make it again"
+        ja "サーバ {vm} の user-data を読み取れません。このまま初回起動すると正しく設定されません" "userdata バケットの警報を確認してください。失われた場合は、サーバを削除して作り直してください";
+    // --- firewall groups -------------------------------------------------------------------
+    /// A name is taken.
+    FirewallExists { firewall } "firewall.exists" 409 No
+        en "a firewall group named {firewall} exists already" "choose another name, or change that one: watari firewall allow {firewall}"
+        ja "ファイアウォールグループ {firewall} はすでに存在します" "別の名前を選ぶか、既存のグループを変更してください: watari firewall allow {firewall}";
+    /// No such group.
+    FirewallUnknown { firewall } "firewall.unknown" 404 No
+        en "there is no firewall group named {firewall}" "list the groups with `watari firewall list`, or make it: watari firewall create {firewall}"
+        ja "ファイアウォールグループ {firewall} はありません" "一覧は `watari firewall list` で確認できます。作成するには watari firewall create {firewall} を実行してください";
+    /// Servers or rules name it.
+    FirewallInUse { firewall, users } "firewall.in-use" 409 No
+        en "firewall group {firewall} is named by {users}" "delete those servers, or take the rules that name it out of those groups, first"
+        ja "ファイアウォールグループ {firewall} は {users} が使用中です" "先にそれらのサーバを削除するか、それらのグループからこのグループを指す規則を取り除いてください";
+    /// The rule says something that cannot be.
+    BadRule { rule, detail: Said } "firewall.bad-rule" 400 No
+        en "the rule \"{rule}\" makes no sense: {detail}" "see the examples of: watari firewall allow --help"
+        ja "規則「{rule}」は正しくありません: {detail}" "例は watari firewall allow --help で確認できます";
+    /// A server does not arrive before what guards it.
+    FirewallRulesMissing { vm, node, firewalls } "firewall.rules-missing" 503 Later
+        en "node {node} has not been told the rules of firewall groups {firewalls}, without which server {vm} would arrive unguarded" "see whether the network service runs and whether `watari firewall list` shows the groups; make again what is missing, then try again"
+        ja "ノード {node} にファイアウォールグループ {firewalls} の規則が届いていません。このままではサーバ {vm} が無防備で到着します" "ネットワークサービスが動いているか、`watari firewall list` にグループがあるかを確認し、なければ作り直してから、もう一度試してください";
+    // --- history ---------------------------------------------------------------------------
+    /// The history file cannot be read; everything else goes on.
+    HistoryUnavailable { detail } "history.unavailable" 503 Later
+        en "the history cannot be read at present: {detail}" "check the disk under [history] of monitor.toml; nodes and servers are not affected"
+        ja "現在、履歴を読み取れません: {detail}" "monitor.toml の [history] のディスクを確認してください。ノードとサーバには影響ありません";
+    // --- agents ----------------------------------------------------------------------------
+    /// The command carries an epoch or generation that has been overtaken.
+    Stale { what, seen, given } "agent.stale" 409 No
+        en "the order carries {what} {given}, but {seen} has been seen" "the sender has been replaced and must stand down; nothing was done"
+        ja "命令の {what} は {given} ですが、すでに {seen} を受け取っています" "送信元は交代済みのため、停止しなければなりません。何も実行していません";
+    /// The agent cannot do that in the present state of the domain.
+    AgentState { vm, node, state, wanted } "agent.state" 409 Later
+        en "on node {node} the domain of server {vm} is {state}, so that it cannot {wanted}" "the scheduler tries again; look at `watari vm show {vm}`"
+        ja "ノード {node} 上のサーバ {vm} は「{state}」の状態のため、{wanted} を実行できません" "スケジューラが再試行します。`watari vm show {vm}` で確認してください";
+    /// A domain of that name is there, and it is another server's.
+    NameTaken { vm, node, uuid } "agent.name-taken" 409 Later
+        en "on node {node} the name {vm} belongs to the domain of another server, with UUID {uuid}, that nobody has deleted" "make sure that nobody needs that server, then run on node {node}: virsh undefine {vm}; its disk stays; or give the new server another name"
+        ja "ノード {node} では、別のサーバ (UUID {uuid}) のドメインが名前 {vm} を使っており、そのサーバは削除されていません" "そのサーバが不要であることを確認し、ノード {node} で virsh undefine {vm} を実行してください (ディスクは残ります)。または新しいサーバを別の名前で作成してください";
+    /// Frozen layers of a server's disk are not at the target.
+    LayersMissing { vm, node } "agent.layers-missing" 409 Later
+        en "node {node} lacks a part of the disk of server {vm} that was to be there before its memory moves" "the scheduler sends it and tries again; look at `watari vm show {vm}`"
+        ja "ノード {node} には、サーバ {vm} のメモリを移す前に届いているはずのディスクの一部がありません" "スケジューラが送り直して再試行します。`watari vm show {vm}` で確認してください";
+    /// libvirt refused.
+    Hypervisor { node, detail } "agent.hypervisor" 503 Later
+        en "libvirt on node {node}: {detail}" "look at the agent's log and at libvirtd on that node"
+        ja "ノード {node} の libvirt: {detail}" "そのノードのエージェントのログと libvirtd を確認してください";
+    /// No room on the node's disk.
+    DiskFull { node, detail } "agent.disk-full" 507 Later
+        en "the disk of node {node} has no room: {detail}" "free space in the agent's data folder"
+        ja "ノード {node} のディスクに空きがありません: {detail}" "エージェントのデータフォルダの空きを増やしてください";
+    /// Nobody answered.
+    NoAnswer { who } "bus.no-answer" 503 Later
+        en "{who} did not answer in time; whether it acted is not known" "repeat the request: with the same request_id (--request-id) it is not done twice"
+        ja "{who} から時間内に応答がありませんでした。実行されたかどうかは不明です" "もう一度実行してください。同じ request_id (--request-id) なら二重には実行されません";
+    /// The service is there but does not lead.
+    NotPrimary { service } "bus.not-primary" 503 Later
+        en "this {service} is a standby and another one leads" "repeat the request; it reaches the primary"
+        ja "この {service} は待機系で、別のものが主系です" "もう一度送ってください。主系に届きます";
+    /// Something that should not happen did.
+    Internal { detail } "internal" 500 Later
+        en "an unexpected fault: {detail}" "repeat it; if it stays, see the service's log and report it"
+        ja "予期しない障害です: {detail}" "もう一度実行してください。続く場合は、サービスのログを確認して報告してください";
+}
