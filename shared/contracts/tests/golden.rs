@@ -6,8 +6,12 @@
 //! watari-contracts --test golden` puts it into the written form. The bytes of a beat (`*.bin`) are
 //! written only where there are none: a published version never changes.
 
+#[path = "golden/chapter.rs"]
+mod chapter;
 #[path = "golden/compare.rs"]
 mod compare;
+#[path = "golden/japanese.rs"]
+mod japanese;
 #[path = "golden/list.rs"]
 mod list;
 
@@ -86,6 +90,11 @@ fn the_shortest_form_of_each_request_stays_readable() {
     let known =
         [scheduler::SUBJECTS, image::SUBJECTS, network::SUBJECTS, firewall::SUBJECTS, monitor::SUBJECTS].concat();
     assert_eq!(read, known.into_iter().collect::<BTreeSet<_>>());
+}
+
+#[test]
+fn the_guides_name_every_request_with_its_sample_and_who_may_ask_it() {
+    chapter::check(&list::entries(&Samples::default()));
 }
 
 #[test]

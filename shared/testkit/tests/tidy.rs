@@ -8,6 +8,8 @@
 
 #[path = "tidy/files.rs"]
 mod files;
+#[path = "tidy/guides.rs"]
+mod guides;
 #[path = "tidy/imports.rs"]
 mod imports;
 #[path = "tidy/readmes.rs"]
@@ -32,6 +34,9 @@ const RULES: &[(&str, Rule)] = &[
     ("a file has at most 600 lines", style::short_files),
     ("nothing is left undone or ignored without a reason", style::nothing_undone),
     ("no path of somebody's machine", style::no_machine_paths),
+    ("the guides say the same in both languages", guides::out_of_step),
+    ("links of pages lead somewhere", guides::dead_links),
+    ("a test that a guide names is there", guides::unknown_tests),
 ];
 
 #[test]
@@ -289,4 +294,26 @@ fn readmes_out_of_step_are_caught() {
     ] {
         assert!(!readmes::differences(en, bad).is_empty(), "{bad}");
     }
+}
+
+#[test]
+fn guides_out_of_step_and_what_leads_nowhere_are_caught() {
+    let good = [("docs/en/src/a.md", "# A\n"), ("docs/ja/src/a.md", "# あ\n"), ("docs/en/src/SUMMARY.md", "[A](a.md)")];
+    let with = |summary: &str| -> Vec<File> {
+        let both = good.iter().map(|(path, text)| File::new(path, text));
+        both.chain([File::new("docs/ja/src/SUMMARY.md", summary)]).collect()
+    };
+    assert_eq!(guides::out_of_step(&with("[あ](a.md)")), Vec::<String>::new());
+    assert_eq!(guides::out_of_step(&with("# [あ](a.md)")).len(), 1);
+    assert_eq!(guides::out_of_step(&with("")).len(), 1);
+    assert_eq!(guides::out_of_step(&with("")[..3]).len(), 2);
+    catches(
+        guides::dead_links,
+        &[("docs/a.md", "# One two, three\n[x](#one-two-three) [web](https://example.org)\n```\n[x](y)\n```\n")],
+        &[("docs/a.md", "[x](b.md)"), ("docs/a.md", "```\n# One\n```\n[x](#one)"), ("docs/a.md", "[x](../a.md)")],
+    );
+    let named = |test: &str| [File::new("docs/a.md", test), File::new("x/y.rs", "async fn it_holds() {")];
+    assert_eq!(guides::unknown_tests(&named("`x/y.rs::it_holds`")), Vec::<String>::new());
+    assert_eq!(guides::unknown_tests(&named("`x/y.rs::it`")).len(), 1);
+    assert_eq!(guides::unknown_tests(&named("`y.rs::it_holds`")).len(), 1);
 }

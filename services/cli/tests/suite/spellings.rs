@@ -1,11 +1,16 @@
 //! The spellings that are fixed: what the README and others' scripts type stays understood.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs, mem,
+};
 
 use clap::{CommandFactory, Parser};
 use watari_cli::options::Options;
 
 const README: &str = include_str!("../../../../README.md");
+/// The guides in English; those in Japanese have the same commands, as another test says.
+const GUIDES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/en/src");
 
 #[test]
 fn every_fixed_spelling_is_understood() {
@@ -167,6 +172,55 @@ fn every_command_of_the_readme_is_understood() {
         let words = command.split_whitespace().map(|word| word.trim_matches('"'));
         Options::try_parse_from(words).unwrap_or_else(|e| panic!("{command}: {e}"));
     }
+}
+
+#[test]
+fn every_command_of_the_guides_is_understood() {
+    let (mut typed, mut named) = (0, 0);
+    for chapter in fs::read_dir(GUIDES).unwrap() {
+        let text = fs::read_to_string(chapter.unwrap().path()).unwrap();
+        let lines = text.lines().map(|line| line.trim_start().trim_start_matches("deploy/lab exec client -- "));
+        for line in lines.filter(|line| line.starts_with("watari ")) {
+            let command = line.split(" #").next().unwrap();
+            Options::try_parse_from(words(command)).unwrap_or_else(|e| panic!("{line}: {e}"));
+            typed += 1;
+        }
+        // Within a sentence a command may be without what it takes.
+        for command in text.split('`').filter(|code| code.starts_with("watari ") && !code.contains('\n')) {
+            assert!(is_there(command), "there is no `{command}`");
+            named += 1;
+        }
+    }
+    assert!(typed > 20 && named > 20, "{typed} commands were found in blocks, {named} in sentences");
+}
+
+/// The words of a line as a shell has them; what it would put in is a part of its word.
+fn words(line: &str) -> Vec<String> {
+    let (mut words, mut word, mut quote) = (Vec::new(), String::new(), None);
+    for c in line.chars() {
+        match quote {
+            Some(open) if c == open => quote = None,
+            None if c == '"' || c == '\'' => quote = Some(c),
+            None if c == ' ' => words.push(mem::take(&mut word)),
+            _ => word.push(c),
+        }
+    }
+    words.push(word);
+    words.retain(|word| !word.is_empty());
+    words
+}
+
+/// Whether the nouns and verbs that a command begins with are commands.
+fn is_there(command: &str) -> bool {
+    let mut at = Options::command();
+    for word in command.split_whitespace().skip(1) {
+        if !at.has_subcommands() || word.starts_with('-') {
+            break;
+        }
+        let Some(next) = at.find_subcommand(word).cloned() else { return false };
+        at = next;
+    }
+    true
 }
 
 #[test]

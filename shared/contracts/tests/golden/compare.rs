@@ -135,6 +135,7 @@ fn path(name: &str, extension: &str) -> PathBuf {
     folder().join(format!("{name}.{extension}"))
 }
 
-fn writes() -> bool {
+/// Whether what differs is written anew.
+pub(crate) fn writes() -> bool {
     env::var_os("WATARI_GOLDEN").is_some_and(|v| v == "write")
 }

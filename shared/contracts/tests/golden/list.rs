@@ -9,7 +9,7 @@ use watari_model::{
     network::Port, node::Node, outage::Outage, site::Site, userdata::UserData, vm::Vm,
 };
 
-use crate::compare::Samples;
+use crate::{chapter::Entry, compare::Samples};
 
 macro_rules! each_request {
     ($apply:ident) => {
@@ -32,6 +32,14 @@ pub(crate) fn requests(samples: &Samples) {
         ($($owner:ident: $($request:ident)*;)*) => { $($(samples.request::<$owner::$request>();)*)* };
     }
     each_request!(check);
+}
+
+/// What the guides say of each.
+pub(crate) fn entries(samples: &Samples) -> Vec<Entry> {
+    macro_rules! each {
+        ($($owner:ident: $($request:ident)*;)*) => { vec![$($(Entry::of::<$owner::$request>(samples)),*),*] };
+    }
+    each_request!(each)
 }
 
 /// Reads each sample as its request; the subjects that were read.
