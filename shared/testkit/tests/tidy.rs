@@ -37,6 +37,7 @@ const RULES: &[(&str, Rule)] = &[
     ("the guides say the same in both languages", guides::out_of_step),
     ("links of pages lead somewhere", guides::dead_links),
     ("a test that a guide names is there", guides::unknown_tests),
+    ("the guides lead on from every alert", guides::unnamed_alerts),
 ];
 
 #[test]
@@ -316,4 +317,9 @@ fn guides_out_of_step_and_what_leads_nowhere_are_caught() {
     assert_eq!(guides::unknown_tests(&named("`x/y.rs::it_holds`")), Vec::<String>::new());
     assert_eq!(guides::unknown_tests(&named("`x/y.rs::it`")).len(), 1);
     assert_eq!(guides::unknown_tests(&named("`y.rs::it_holds`")).len(), 1);
+    let alerts = |page: &str| {
+        [File::new("docs/en/src/trouble.md", page), File::new("deploy/prometheus/rules.yml", "  - alert: Gone\n")]
+    };
+    assert_eq!(guides::unnamed_alerts(&alerts("Alert: `Gone`.")), Vec::<String>::new());
+    assert_eq!(guides::unnamed_alerts(&alerts("Alert: `Goner`.")).len(), 1);
 }

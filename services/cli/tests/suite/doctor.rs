@@ -1,7 +1,7 @@
 //! `watari doctor` against services that answer what the test wants. What each check finds is tried beside the
 //! checks, and what is really broken is in the lab (`loadtests/src/scenarios/doctor.rs`).
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fs};
 
 use crate::support::{
     Cloud, Ran, sample,
@@ -11,6 +11,7 @@ use crate::support::{
     },
 };
 use serde_json::Value;
+use watari_cli::texts::troubles::Trouble;
 use watari_model::Refusal;
 
 /// The samples of the contracts: much is wrong in them.
@@ -111,4 +112,20 @@ fn a_viewer_sees_all_but_what_only_operators_may_foresee() {
     let ran = Ran::of(cloud.command("viewer", &["doctor", "-o", "json"]).output().unwrap());
     let codes = codes(&ran);
     assert!(codes.contains("doctor.not-permitted") && !codes.contains("doctor.unanswered"), "{codes:?}");
+}
+
+/// A row of the guides' table is for one code, or as `node.*` for all of a kind.
+#[test]
+fn the_guides_lead_on_from_everything_that_can_be_found() {
+    for lang in ["en", "ja"] {
+        let path = format!("{}/../../docs/{lang}/src/trouble.md", env!("CARGO_MANIFEST_DIR"));
+        let page = fs::read_to_string(&path).unwrap();
+        let rows = page.lines().filter(|line| line.starts_with("| `")).filter_map(|row| row.split(" | ").next());
+        let told: BTreeSet<&str> = rows.flat_map(|codes| codes.split('`')).collect();
+        for trouble in Trouble::examples() {
+            let code = trouble.code();
+            let kind = format!("{}.*", code.split('.').next().unwrap());
+            assert!(told.contains(code) || told.contains(kind.as_str()), "docs/{lang}/src/trouble.md lacks {code}");
+        }
+    }
 }

@@ -110,3 +110,18 @@ pub(crate) fn unknown_tests(files: &[File]) -> Vec<String> {
     }
     faults
 }
+
+/// Alerts to which the chapter of symptoms does not lead.
+pub(crate) fn unnamed_alerts(files: &[File]) -> Vec<String> {
+    let rules = files.iter().find(|file| file.path == "deploy/prometheus/rules.yml");
+    let alerts = || rules.into_iter().flat_map(|rules| rules.text.lines()).map(str::trim);
+    let mut faults = Vec::new();
+    for page in files.iter().filter(|file| file.path.starts_with("docs/") && file.name() == "trouble.md") {
+        for alert in alerts().filter_map(|line| line.strip_prefix("- alert: ")) {
+            if !page.text.contains(&format!("`{alert}`")) {
+                faults.push(format!("{} does not name {alert}", page.path));
+            }
+        }
+    }
+    faults
+}
