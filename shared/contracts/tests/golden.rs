@@ -3,8 +3,9 @@
 //! without the change being seen in a file, and a message without a sample fails here.
 //!
 //! After an intended change of a message: edit its sample, then `WATARI_GOLDEN=write cargo test -p
-//! watari-contracts --test golden` puts it into the written form. The bytes of a beat (`*.bin`) are
-//! written only where there are none: a published version never changes.
+//! watari-contracts --test golden` puts it into the written form, and into the guides' chapter of
+//! requests (`docs/*/src/requests.md`). The bytes of a beat (`*.bin`) are written only where there are
+//! none: a published version never changes.
 
 #[path = "golden/chapter.rs"]
 mod chapter;
