@@ -4,6 +4,7 @@
 //! operation id does not do it twice: it asks how far it is. So the sender's loop repeats what it
 //! wants until the answer is `done` or `failed`.
 
+mod grow;
 mod layers;
 
 use std::{collections::BTreeMap, net::Ipv4Addr};
@@ -15,6 +16,7 @@ use watari_model::{
     key::Line, network, node::Inventory, userdata, vm,
 };
 
+pub use grow::Grow;
 pub use layers::{Layer, Stack, weight};
 
 use crate::Command;
@@ -560,6 +562,7 @@ commands! {
     Send "send" => Answer, "Send a server to another node, where it arrives paused.";
     Abort "abort" => Answer, "Break off the sending of a server.";
     Resume "resume" => Answer, "Let a paused server run under a newer grant.";
+    Grow "grow" => Answer, "Let a running server's disk or number of processors grow at once.";
     Freeze "freeze" => Answer, "Freeze a running server's disk; it writes to a new layer from then on.";
     SendAhead "send-ahead" => Answer, "Send the frozen layers of a server's disk to a node that lacks them.";
     DropLayers "drop-layers" => NodeFacts, "Delete frozen layers that are kept for a server and are of no use.";

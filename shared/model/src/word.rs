@@ -49,6 +49,7 @@ const DOINGS: &[(&str, &str)] = &[
     ("show a console", "コンソールの表示"),
     ("be saved as an image", "イメージとしての保存"),
     ("freeze its disk", "ディスクの固定"),
+    ("grow", "稼働中の拡張"),
     ("merge layers of its disk", "ディスクの層の統合"),
     ("take another order", "別の命令の実行"),
     ("receive", "受け入れ"),
