@@ -90,7 +90,7 @@ fn is_as_large(stage: &Stage, vcpus: u32, disk_bytes: u64) -> anyhow::Result<()>
     let node = stage.node_of("grows")?;
     let virsh = |words: &[&str]| stage.lab.run(&[&["exec", &node, "--", "virsh"], words].concat());
     let says = |text: &str, name: &str, value: String| {
-        text.lines().any(|line| line.starts_with(name) && line.split_whitespace().last() == Some(&value))
+        text.lines().any(|line| line.starts_with(name) && line.split_whitespace().last() == Some(value.as_str()))
     };
     let (domain, disk) = (virsh(&["dominfo", "grows"])?, virsh(&["domblkinfo", "grows", "vda"])?);
     ensure!(says(&domain, "CPU(s):", vcpus.to_string()), "libvirt says {domain}");

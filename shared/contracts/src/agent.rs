@@ -245,6 +245,10 @@ pub struct Send {
     /// The layer that the target is prepared for. Another one here, and nothing is sent.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub top: u32,
+    /// How large a disk the target is prepared for, in GiB, if this one may have grown. A larger one here, and nothing
+    /// is sent: QEMU would leave out what does not fit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disk_gib: Option<u64>,
 }
 
 /// Freeze the disk of a running server as it is now: from then on it writes to a new layer, and what

@@ -16,7 +16,8 @@
 //!  any but Migrating ── delete asked ──▶ Deleting ──▶ (no document)
 //! ```
 //!
-//! A change of size changes no state ([`Growth`]). The state follows what agents report, never what a failed order suggests.
+//! A change of size changes no state ([`Growth`]). The state follows what agents report, never what a failed order
+//! suggests.
 
 mod growth;
 mod halt;

@@ -41,7 +41,7 @@ pub enum Verb {
     /// Reboot a running server
     #[command(after_help = "Example:\n  watari vm reboot mail")]
     Reboot(life::Reboot),
-    /// Change a server's size; the disk and CPUs of one that runs grow at once, the rest is so from its next reboot on
+    /// Change a server's size; a running one's disk and CPUs grow at once, the rest from its next reboot on
     Resize(resize::Resize),
     /// Change what becomes of a server when it has to leave or goes off; it holds at once
     Edit(edit::Edit),

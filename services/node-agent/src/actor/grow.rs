@@ -54,7 +54,8 @@ async fn grow_disk(cx: &Cx, uuid: &str, wanted: u64) -> Result<(), Refusal> {
     Err(cx.node.not_now(&cx.book.vm, "of the old size all the same", WANTED))
 }
 
-async fn disk_bytes(cx: &Cx, record: &Record) -> Result<u64, Refusal> {
+/// How large the disk is that the server writes to.
+pub(super) async fn disk_bytes(cx: &Cx, record: &Record) -> Result<u64, Refusal> {
     let path = stack::top(&cx.node.layout, record);
     let info = disk::info(&path, DiskFormat::Qcow2).await.map_err(|error| cx.refuse(&error))?;
     Ok(info.virtual_bytes)

@@ -213,6 +213,7 @@ mod tests {
             bandwidth_mib: 0,
             downtime_ms: 0,
             top: 0,
+            disk_gib: None,
         });
         for newer in [stop(true), stop(false), reboot, send.clone()] {
             assert!(overtakes(&newer, &freeze), "{}", newer.verb());

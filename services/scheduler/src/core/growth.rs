@@ -5,8 +5,9 @@
 //!                                             └▶ cannot be: it stays pending until the next start, and why is told
 //! ```
 //!
-//! Nothing that moves grows: the target is prepared for the disk as it is. What has been ordered is waited for before a
-//! crossing begins, and ordered no more while one is to come.
+//! Nothing that moves grows: the target is prepared for the disk as the document says it is. What is known to be under
+//! way is waited for before a crossing begins, and nothing is ordered while one is to come. Should a disk have grown all
+//! the same, its agent sends nothing ([`grows_disk`]): it goes on where it is, and its next crossing knows the size.
 
 use watari_chassis::Entry;
 use watari_contracts::agent::{Grow, Progress};
@@ -49,13 +50,18 @@ pub(super) fn decide(turn: &mut Turn<'_>, entry: &Entry<Vm>) {
     }
 }
 
-/// Whether an agent may be about to let a server grow, which is waited for before it moves. It says so for as long as
-/// libvirt's own bounds let it.
+/// Whether an agent is letting a server grow, which is waited for before it moves: no longer than the agent's bounds
+/// let that last.
 pub(super) fn holds_up(turn: &Turn<'_>, vm: &Vm) -> bool {
     let wanted = vm.state == State::Running && vm.desired == Desired::Running;
     let Some(grant) = vm.grant.as_ref().filter(|_| wanted) else { return false };
     let heard = matches!(turn.sight(&grant.node, &vm.name), Sight::Seen(_));
     heard && vm.growing().any(|growth| is_in_hand(turn.snap, vm, grant, growth))
+}
+
+/// Whether its disk may be larger already than its document says.
+pub(super) fn grows_disk(vm: &Vm) -> bool {
+    vm.growing().any(|growth| matches!(growth, Growth::DiskGib(_)))
 }
 
 /// It never becomes smaller under one grant, so that what is to be achieved has one name.
@@ -66,14 +72,12 @@ fn operation(vm: &Vm, grant: &Grant, growth: Growth) -> String {
     }
 }
 
-/// Whether it was ordered, and may be under way: an agent that is at something else has not begun it.
+/// Whether it is under way, or done and not written down yet. An agent that does not answer, as one that is too old for
+/// the order, holds nobody up.
 fn is_in_hand(snap: &Snapshot, vm: &Vm, grant: &Grant, growth: Growth) -> bool {
     let key = naming::at(&operation(vm, grant, growth), &grant.node);
-    let begun = match snap.answers.get(&key).map(|answer| &answer.outcome) {
-        Some(Outcome::Order(Progress::Working | Progress::Done, _)) => true,
-        Some(Outcome::Silent(refusal)) => !matches!(refusal, Refusal::AgentState { .. }),
-        _ => false,
-    };
+    let outcome = snap.answers.get(&key).map(|answer| &answer.outcome);
+    let begun = matches!(outcome, Some(Outcome::Order(Progress::Working | Progress::Done, _)));
     begun || snap.busy.contains_key(&key)
 }
 

@@ -17,7 +17,7 @@ pub(super) const TEXTS: &[Text] = &[
     ("Shut a server down; its disk and addresses stay", "サーバをシャットダウンします。ディスクとアドレスは残ります"),
     ("Reboot a running server", "稼働中のサーバを再起動します"),
     (
-        "Change a server's size; the disk and CPUs of one that runs grow at once, the rest is so from its next reboot on",
+        "Change a server's size; a running one's disk and CPUs grow at once, the rest from its next reboot on",
         "サーバの大きさを変更します。稼働中のサーバのディスクと CPU はすぐに拡張し、残りは次の再起動から反映されます",
     ),
     (

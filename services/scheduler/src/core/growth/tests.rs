@@ -145,11 +145,10 @@ fn nothing_begins_to_grow_before_a_move_and_what_has_begun_is_waited_for() {
     let holds = |snap: &Snapshot| holds_up(&Turn::new(snap, &Rules::default(), at(1_000)), &mail);
     let free = snapshot(&mail, &queued, &[]);
     assert_eq!((decided(&free), holds(&free)), (vec![], false));
-    // An agent that was busy has begun nothing.
-    let (vm, node) = ("mail".to_owned(), "m1".to_owned());
-    let refused = Refusal::AgentState { vm, node, state: "busy".to_owned(), wanted: "grow".to_owned() };
-    let busy = snapshot(&mail, &queued, &[(DISK, Outcome::Silent(refused))]);
-    assert_eq!((decided(&busy), holds(&busy)), (vec![], false));
+    // An agent that is too old for the order never answers.
+    let nobody = Refusal::NoAnswer { who: "m1".to_owned() };
+    let silent = snapshot(&mail, &queued, &[(DISK, Outcome::Silent(nobody))]);
+    assert_eq!((decided(&silent), holds(&silent)), (vec![], false));
     let begun = snapshot(&mail, &queued, &[(DISK, answered(&mail, Progress::Working))]);
     assert!(holds(&begun));
     let done = snapshot(&mail, &queued, &[(DISK, answered(&mail, Progress::Done))]);
