@@ -40,8 +40,8 @@ fn grown(seed: u64, faults: Faults) -> Sim {
 
 #[test]
 fn a_server_that_grows_while_it_moves_has_its_size_in_the_end_and_so_has_its_disk() {
-    for seed in 0..24 {
-        let calm = seed % 2 == 0;
+    for seed in 0..24_u64 {
+        let calm = seed.is_multiple_of(2);
         let sim = grown(seed, if calm { CALM } else { LOSSY });
         sim.assert_sound();
         let mail = sim.document(&"mail".parse().unwrap()).unwrap();
