@@ -10,7 +10,7 @@ type Run = fn(&Stage) -> anyhow::Result<()>;
 pub(super) const SCENARIOS: &[(&str, Run)] = &[
     ("a_disk_survives_stop_start_and_migration", disk_survives),
     ("a_reboot_boots_again_on_the_same_node", reboot),
-    ("a_server_grows_by_an_edit_and_a_reboot", grown),
+    ("a_server_grows_while_it_runs_and_its_memory_by_a_reboot", grown),
     ("the_console_log_shows_what_the_guest_says_on_every_boot", console_log),
     ("an_agent_that_restarts_finds_its_servers_and_touches_none", agent_restarts),
     ("a_libvirtd_that_restarts_stops_no_server", libvirtd_restarts),
@@ -65,22 +65,37 @@ fn grown_once(stage: &Stage) -> anyhow::Result<()> {
     // Its web server is up before its mail server.
     until(60, "it takes mail", || Ok(send_mail(stage, &address, "before-it-grew").is_ok()))?;
     let boot = stage.boot_id(&address)?;
-    let shown = stage.watari(&["vm", "resize", "grows", "--vcpus", "2", "--memory", "160MiB", "--disk", "2GiB"])?;
-    ensure!(shown["vcpus"] == 1 && shown["pending"]["vcpus"] == 2, "it is {shown}");
-    ensure!(stage.boot_id(&address)? == boot, "the edit booted it");
+    let resize = |words: &[&str]| stage.watari(&[&["vm", "resize", "grows"], words].concat());
+    let shown = resize(&["--vcpus", "2", "--memory", "160MiB", "--disk", "2GiB"])?;
+    ensure!(shown["vcpus"] == 2 && shown["disk_gib"] == 2 && shown["pending"]["memory_mib"] == 160, "it is {shown}");
+    is_as_large(stage, 2, 2 << 30)?;
+    // What it has grown to moves with it, and it grows on where it is then.
+    stage.watari(&["vm", "migrate", "grows", "--to", stage.other_side("grows")?, "--wait"])?;
+    is_as_large(stage, 2, 2 << 30)?;
+    ensure!(resize(&["--disk", "3GiB"])?["disk_gib"] == 3, "it does not grow where it has moved to");
+    is_as_large(stage, 2, 3 << 30)?;
+    ensure!(stage.boot_id(&address)? == boot && stage.node_of("grows")? != node, "it was booted anew, or not moved");
     stage.watari(&["vm", "reboot", "grows", "--wait"])?;
     stage.until_page(&address, 120)?;
-    ensure!(stage.boot_id(&address)? != boot && stage.node_of("grows")? == node, "it did not boot again where it was");
+    ensure!(stage.boot_id(&address)? != boot, "it did not boot again");
     let shown = stage.show("vm", "grows")?;
     ensure!(shown["vcpus"] == 2 && shown["memory_mib"] == 160 && shown["pending"].is_null(), "it is {shown}");
-    // What the hypervisor says of the domain and of its disk.
-    let virsh = |words: &[&str]| stage.lab.run(&[&["exec", &node, "--", "virsh"], words].concat());
-    let says = |text: &str, name: &str, value: &str| text.lines().any(|l| l.starts_with(name) && l.ends_with(value));
-    let (domain, disk) = (virsh(&["dominfo", "grows"])?, virsh(&["domblkinfo", "grows", "vda"])?);
-    ensure!(says(&domain, "CPU(s):", " 2") && says(&domain, "Max memory:", "163840 KiB"), "libvirt says {domain}");
-    ensure!(says(&disk, "Capacity:", " 2147483648"), "libvirt says {disk}");
+    is_as_large(stage, 2, 3 << 30)?;
     ensure!(stage.page(&address, "/mbox")?.contains("before-it-grew"), "the mailbox is gone");
     stage.refused("vm.disk-shrinks", &["vm", "resize", "grows", "--disk", "1GiB"])
+}
+
+/// What the hypervisor says of the domain and of its disk, where it runs.
+fn is_as_large(stage: &Stage, vcpus: u32, disk_bytes: u64) -> anyhow::Result<()> {
+    let node = stage.node_of("grows")?;
+    let virsh = |words: &[&str]| stage.lab.run(&[&["exec", &node, "--", "virsh"], words].concat());
+    let says = |text: &str, name: &str, value: String| {
+        text.lines().any(|line| line.starts_with(name) && line.split_whitespace().last() == Some(value.as_str()))
+    };
+    let (domain, disk) = (virsh(&["dominfo", "grows"])?, virsh(&["domblkinfo", "grows", "vda"])?);
+    ensure!(says(&domain, "CPU(s):", vcpus.to_string()), "libvirt says {domain}");
+    ensure!(says(&disk, "Capacity:", disk_bytes.to_string()), "libvirt says {disk}");
+    Ok(())
 }
 
 fn console_log(stage: &Stage) -> anyhow::Result<()> {

@@ -87,6 +87,7 @@ fn spec(name: &str, uuid: &str, path: &str, base: &str, log: &str, nic: &[&str])
         name: name.into(),
         uuid: uuid.into(),
         vcpus: 1,
+        most_vcpus: 1,
         memory_mib: std::env::var("HV_MIB").ok().and_then(|mib| mib.parse().ok()).unwrap_or(128),
         virt_type: VirtType::Qemu,
         cpu: Cpu::Emulated,

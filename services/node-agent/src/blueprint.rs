@@ -1,6 +1,6 @@
 //! From an order's server to libvirt's domain; and the checks that nothing hostile passes on the way.
 
-use std::net::Ipv4Addr;
+use std::{net::Ipv4Addr, thread};
 
 use ipnet::Ipv4Net;
 use watari_contracts::agent::{Server, Stack, Wire};
@@ -172,6 +172,20 @@ pub fn backing(node: &Node, base: &vm::Base) -> BackingFile {
     BackingFile { path: node.layout.image(&base.sha256, base.format), format }
 }
 
+/// For how many virtual CPUs a server is started with places, on a node of so many: twice as many as it has, and some
+/// for a small one. A place costs next to nothing while none is plugged in.
+fn places(vcpus: u32, cpus: u32) -> u32 {
+    vcpus.saturating_mul(2).max(4).min(cpus).min(*vm::VCPUS.end()).max(vcpus)
+}
+
+/// The virtual CPUs that this node has to give.
+fn cpus(node: &Node) -> u32 {
+    match node.settings.capacity.vcpus {
+        0 => thread::available_parallelism().map_or(1, |cpus| u32::try_from(cpus.get()).unwrap_or(u32::MAX)),
+        given => given,
+    }
+}
+
 /// The domain of a server on this node, under a grant of that generation.
 #[must_use]
 pub fn domain(node: &Node, server: &Server, stack: &Stack, nics: Vec<Nic>, generation: u64) -> DomainSpec {
@@ -186,6 +200,7 @@ pub fn domain(node: &Node, server: &Server, stack: &Stack, nics: Vec<Nic>, gener
         name: server.name.to_string(),
         uuid: server.uuid.clone(),
         vcpus: server.vcpus,
+        most_vcpus: places(server.vcpus, cpus(node)),
         memory_mib: server.memory_mib,
         virt_type: node.virt,
         cpu,
@@ -261,6 +276,13 @@ mod tests {
         assert_eq!(check(&overlay), Ok(()));
         overlay.wires[0].overlay = Some(network::Overlay { vni: 1 << 24, mtu: 1_450 });
         assert!(matches!(check(&overlay), Err(Refusal::OutOfRange { .. })), "a number of 25 bits");
+    }
+
+    #[test]
+    fn a_server_has_places_to_grow_into_as_far_as_its_node_goes() {
+        assert_eq!([1, 2, 3, 8].map(|vcpus| places(vcpus, 64)), [4, 4, 6, 16]);
+        assert_eq!([1, 2, 8].map(|vcpus| places(vcpus, 2)), [2, 2, 8], "what it has it has");
+        assert_eq!([200, 256].map(|vcpus| places(vcpus, 1_000)), [256, 256]);
     }
 
     #[test]

@@ -5,8 +5,8 @@ use watari_chassis::{Context, Server};
 use watari_contracts::{
     Service,
     agent::{
-        Abort, Discard, DropLayers, Freeze, Observe, ObserveAll, ReadConsole, Reboot, Receive, Release, Remove, Resume,
-        Send, SendAhead, Start, Stop, Suspend, TakeInventory,
+        Abort, Discard, DropLayers, Freeze, Grow, Observe, ObserveAll, ReadConsole, Reboot, Receive, Release, Remove,
+        Resume, Send, SendAhead, Start, Stop, Suspend, TakeInventory,
     },
     plan::LayPlan,
     saving::SaveDisk,
@@ -28,7 +28,7 @@ pub fn server(ctx: &Context, agent: &Agent) -> Server {
             });
         )*};
     }
-    orders! { Start Stop Suspend Reboot Remove Receive Send Abort Resume Freeze Discard Release }
+    orders! { Start Stop Suspend Reboot Remove Receive Send Abort Resume Grow Freeze Discard Release }
     let (one, all, take, read) = (agent.clone(), agent.clone(), agent.clone(), agent.clone());
     let (lay, save, ahead, drop) = (agent.clone(), agent.clone(), agent.clone(), agent.clone());
     commands

@@ -34,6 +34,8 @@ pub enum Ask<'a> {
     Reboot(u64),
     /// Send away what runs here under exactly this grant.
     Send(u64),
+    /// Let grow what runs here under exactly this grant.
+    Grow(u64),
     /// Freeze the disk of what runs here under exactly this grant.
     Freeze(u64),
     /// Stop what runs: what was allowed to start must not start after that.
@@ -76,12 +78,12 @@ impl Seen {
                     stale(grant.generation, self.generation)
                 }
             }
-            Ask::Reboot(generation) | Ask::Freeze(generation) | Ask::Send(generation)
+            Ask::Reboot(generation) | Ask::Grow(generation) | Ask::Freeze(generation) | Ask::Send(generation)
                 if generation != self.granted || !self.is_granted() =>
             {
                 stale(generation, self.generation)
             }
-            Ask::Reboot(_) | Ask::Freeze(_) => Ok(self.clone()),
+            Ask::Reboot(_) | Ask::Grow(_) | Ask::Freeze(_) => Ok(self.clone()),
             Ask::Send(generation) => Ok(self.without_operation(generation)),
             Ask::Quit(generation) if generation < self.generation => stale(generation, self.generation),
             Ask::Quit(generation) => Ok(self.without_operation(generation)),

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 use watari_contracts::agent::{
-    Abort, Discard, Freeze, Order, Reboot, Receive, Release, Remove, Resume, Send, Server, Start, Stop, Suspend,
+    Abort, Discard, Freeze, Grow, Order, Reboot, Receive, Release, Remove, Resume, Send, Server, Start, Stop, Suspend,
 };
 use watari_model::{MigrationId, VmName};
 
@@ -23,6 +23,7 @@ pub enum Work {
     Send(Send),
     Abort(Abort),
     Resume(Resume),
+    Grow(Grow),
     Freeze(Freeze),
     Discard(Discard),
     Release(Release),
@@ -35,7 +36,7 @@ macro_rules! from_command {
         }
     )*};
 }
-from_command! { Start Stop Suspend Reboot Remove Receive Send Abort Resume Freeze Discard Release }
+from_command! { Start Stop Suspend Reboot Remove Receive Send Abort Resume Grow Freeze Discard Release }
 
 impl Work {
     /// Who orders, and which order it is.
@@ -51,6 +52,7 @@ impl Work {
             Self::Send(o) => &o.order,
             Self::Abort(o) => &o.order,
             Self::Resume(o) => &o.order,
+            Self::Grow(o) => &o.order,
             Self::Freeze(o) => &o.order,
             Self::Discard(o) => &o.order,
             Self::Release(o) => &o.order,
@@ -70,6 +72,7 @@ impl Work {
             Self::Send(o) => &o.vm,
             Self::Abort(o) => &o.vm,
             Self::Resume(o) => &o.vm,
+            Self::Grow(o) => &o.vm,
             Self::Freeze(o) => &o.vm,
             Self::Discard(o) => &o.vm,
             Self::Release(o) => &o.vm,
@@ -133,6 +136,7 @@ impl Work {
             Self::Send(_) => "send",
             Self::Abort(_) => "abort",
             Self::Resume(_) => "resume",
+            Self::Grow(_) => "grow",
             Self::Freeze(_) => "freeze",
             Self::Discard(_) => "discard",
             Self::Release(_) => "release",
@@ -149,6 +153,7 @@ impl Work {
             Self::Stop(o) => Ask::Quit(o.generation),
             Self::Suspend(o) => Ask::Quit(o.generation),
             Self::Send(o) => Ask::Send(o.generation),
+            Self::Grow(o) => Ask::Grow(o.generation),
             Self::Freeze(o) => Ask::Freeze(o.generation),
             Self::Receive(o) => Ask::Receive(o.generation),
             Self::Discard(o) => Ask::Discard(o.generation),

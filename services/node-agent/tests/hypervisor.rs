@@ -24,6 +24,7 @@ fn spec(name: &str) -> DomainSpec {
         name: name.into(),
         uuid: "11111111-2222-4333-8444-555555555555".into(),
         vcpus: 2,
+        most_vcpus: 4,
         memory_mib: 192,
         virt_type: VirtType::Qemu,
         cpu: Cpu::Emulated,
@@ -130,12 +131,20 @@ fn xml_escapes_what_it_is_given_and_reads_it_back() {
 }
 
 #[test]
+fn the_processors_of_a_domain_are_those_that_are_plugged_in() {
+    let vcpus = |element: &str| parse(&format!("<domain><name>a</name>{element}</domain>")).unwrap().vcpus;
+    assert_eq!(vcpus("<vcpu placement='static' current='2'>4</vcpu>"), 2);
+    assert_eq!(vcpus("<vcpu placement='static'>4</vcpu>"), 4, "all of them");
+}
+
+#[test]
 fn hostile_fields_are_refused_before_any_xml_is_written() {
-    let bad: [fn(&mut DomainSpec); 9] = [
+    let bad: [fn(&mut DomainSpec); 10] = [
         |spec| spec.name = "a</name><name>b".into(),
         |spec| spec.name = "../../etc/passwd".into(),
         |spec| spec.name = String::new(),
         |spec| spec.vcpus = 0,
+        |spec| spec.most_vcpus = 1,
         |spec| spec.memory_mib = u64::MAX,
         |spec| spec.uuid = "x".into(),
         |spec| spec.disks[0].path = "nbd:host".into(),

@@ -4,6 +4,7 @@
 //! operation id does not do it twice: it asks how far it is. So the sender's loop repeats what it
 //! wants until the answer is `done` or `failed`.
 
+mod grow;
 mod layers;
 
 use std::{collections::BTreeMap, net::Ipv4Addr};
@@ -15,6 +16,7 @@ use watari_model::{
     key::Line, network, node::Inventory, userdata, vm,
 };
 
+pub use grow::Grow;
 pub use layers::{Layer, Stack, weight};
 
 use crate::Command;
@@ -243,6 +245,10 @@ pub struct Send {
     /// The layer that the target is prepared for. Another one here, and nothing is sent.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub top: u32,
+    /// How large a disk the target is prepared for, in GiB, if this one may have grown. A larger one here, and nothing
+    /// is sent: QEMU would leave out what does not fit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disk_gib: Option<u64>,
 }
 
 /// Freeze the disk of a running server as it is now: from then on it writes to a new layer, and what
@@ -560,6 +566,7 @@ commands! {
     Send "send" => Answer, "Send a server to another node, where it arrives paused.";
     Abort "abort" => Answer, "Break off the sending of a server.";
     Resume "resume" => Answer, "Let a paused server run under a newer grant.";
+    Grow "grow" => Answer, "Let a running server's disk or number of processors grow at once.";
     Freeze "freeze" => Answer, "Freeze a running server's disk; it writes to a new layer from then on.";
     SendAhead "send-ahead" => Answer, "Send the frozen layers of a server's disk to a node that lacks them.";
     DropLayers "drop-layers" => NodeFacts, "Delete frozen layers that are kept for a server and are of no use.";

@@ -184,7 +184,8 @@ pub struct RebootVm {
     pub force: bool,
 }
 
-/// Change a server's size: at once if it is off, from its next start or reboot on if it is not.
+/// Change a server's size: at once if it is off. The disk and the virtual CPUs of one that runs grow at once where
+/// they can; all else is so from its next start or reboot on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ResizeVm {
@@ -323,6 +324,9 @@ pub struct VmView {
     /// How large it will be from its next start or reboot on, if that is not how large it is.
     #[serde(default)]
     pub pending: Option<vm::Size>,
+    /// Whether a part of that is about to come true while it runs.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub growing: bool,
     /// Its disk sent ahead, if that was ever asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preseed: Option<vm::Preseed>,
@@ -530,7 +534,7 @@ requests! {
     StartVm "watari.v1.vm.start" => VmView, "Start a stopped server.";
     StopVm "watari.v1.vm.stop" => VmView, "Shut a server down; its disk and address stay.";
     RebootVm "watari.v1.vm.reboot" => VmView, "Reboot a running server.";
-    ResizeVm "watari.v1.vm.resize" => VmView, "Change a server's size, at once or from its next start on.";
+    ResizeVm "watari.v1.vm.resize" => VmView, "Change a server's size, at once where it can be, else from its next start.";
     EditVm "watari.v1.vm.edit" => VmView, "Change what becomes of a server when it has to leave or goes off.";
     DeleteVm "watari.v1.vm.delete" => VmView, "Remove a server with its disk and addresses.";
     MigrateVm "watari.v1.vm.migrate" => MigrationView, "Move a running server to another node, live.";

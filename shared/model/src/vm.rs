@@ -16,8 +16,10 @@
 //!  any but Migrating ── delete asked ──▶ Deleting ──▶ (no document)
 //! ```
 //!
-//! A change of size changes no state. The state follows what agents report, never what a failed order suggests.
+//! A change of size changes no state ([`Growth`]). The state follows what agents report, never what a failed order
+//! suggests.
 
+mod growth;
 mod halt;
 mod preseed;
 mod restart;
@@ -27,6 +29,7 @@ use std::net::Ipv4Addr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use growth::Growth;
 pub use halt::{Halt, Way};
 pub use preseed::{Preseed, Seeded};
 pub use restart::Restart;
@@ -145,6 +148,8 @@ pub enum Change {
     Broke(Refusal),
     /// It is to be of this size: at once if it is off, from its next start on if it is not.
     Resized(Size),
+    /// Its agent has seen this part of what it is to be come true while it ran.
+    Grown(Growth),
     /// It is to be removed.
     DeleteAsked,
 }
@@ -438,25 +443,6 @@ impl Vm {
         self.grant.as_ref().map_or(0, |g| g.generation)
     }
 
-    /// What is kept free for it: enough for what it is, and for what it will be after its next start.
-    #[must_use]
-    pub fn claims(&self) -> Size {
-        let now = self.spec.size();
-        let then = self.pending.unwrap_or(now);
-        Size {
-            vcpus: now.vcpus.max(then.vcpus),
-            memory_mib: now.memory_mib.max(then.memory_mib),
-            disk_gib: now.disk_gib.max(then.disk_gib),
-        }
-    }
-
-    /// It is off: what was to come true at its next start is so from now on.
-    fn take_size(&mut self) {
-        if let Some(Size { vcpus, memory_mib, disk_gib }) = self.pending.take() {
-            (self.spec.vcpus, self.spec.memory_mib, self.spec.disk_gib) = (vcpus, memory_mib, disk_gib);
-        }
-    }
-
     /// The nodes on which it takes room: where it runs, and where it is going.
     pub fn reserves_on(&self) -> impl Iterator<Item = &NodeName> {
         let held = self.state != State::Pending;
@@ -537,12 +523,16 @@ impl Vm {
                 Failed
             }
             (Pending | Stopped | Failed | Starting | Running | Stopping | Migrating, Change::Resized(size)) => {
-                self.pending = (*size != self.spec.size()).then_some(*size);
+                self.want_size(*size);
                 // What failed to start may run after all, unless nobody was ever to run it.
                 if matches!(from, Pending | Stopped) || self.grant.is_none() {
                     self.take_size();
                 }
                 from
+            }
+            (Running, Change::Grown(growth)) => {
+                self.take_growth(*growth);
+                Running
             }
             (
                 Pending | Starting | Running | Stopping | Stopped | Suspended | Failed | Deleting,
@@ -575,6 +565,7 @@ impl Change {
             Self::MigrationEnded => "end of a migration",
             Self::Broke(_) => "fault",
             Self::Resized(_) => "change of size",
+            Self::Grown(_) => "growing while it runs",
             Self::DeleteAsked => "deletion",
         }
     }

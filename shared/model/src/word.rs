@@ -49,6 +49,7 @@ const DOINGS: &[(&str, &str)] = &[
     ("show a console", "コンソールの表示"),
     ("be saved as an image", "イメージとしての保存"),
     ("freeze its disk", "ディスクの固定"),
+    ("grow", "稼働中の拡張"),
     ("merge layers of its disk", "ディスクの層の統合"),
     ("take another order", "別の命令の実行"),
     ("receive", "受け入れ"),
@@ -63,6 +64,8 @@ const DOINGS: &[(&str, &str)] = &[
     ("not paused", "一時停止していない"),
     ("without its disk", "ディスクがない"),
     ("still being copied", "複製中"),
+    ("being copied for an image", "イメージ用の複製中"),
+    ("of the old size all the same", "元の大きさのまま"),
     ("left in the middle", "処理の途中"),
     ("another's, with another UUID", "同じ名前で UUID の異なる別のサーバ"),
 ];

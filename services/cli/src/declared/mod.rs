@@ -19,7 +19,6 @@ use crate::{
     Context,
     confirm::confirm,
     failure::{FAILED, Failure, UNREACHABLE},
-    format,
     options::{Consent, Waiting},
     out,
     texts::{
@@ -150,12 +149,9 @@ async fn carry_out(ctx: &Context, steps: Vec<Step>) -> Result<Option<VmView>, Fa
                 starting = request.start.then_some(view);
             }
             Step::Resize(request) => {
-                let view = session.ask(&request).await?;
+                let view = vm::grown(ctx, session.ask(&request).await?).await;
                 match view.pending {
-                    Some(then) => {
-                        let size = format::size(then);
-                        out::say(&words::larger_from_next_start(lang, view.name.as_str(), &size));
-                    }
+                    Some(_) => out::say(&vm::told(lang, &view)),
                     None => changed(&view),
                 }
             }

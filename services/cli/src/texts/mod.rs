@@ -3,6 +3,7 @@
 pub mod ahead;
 pub mod faults;
 pub mod fencing;
+pub mod growth;
 pub mod halts;
 pub mod happenings;
 pub mod help;

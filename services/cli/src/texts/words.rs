@@ -382,15 +382,6 @@ pub fn gone(lang: Lang, name: &str) -> String {
     }
 }
 
-/// A size that comes true later.
-#[must_use]
-pub fn larger_from_next_start(lang: Lang, name: &str, size: &str) -> String {
-    match lang {
-        Lang::En => format!("{name} will have {size} from its next start on: watari vm reboot {name} --wait"),
-        Lang::Ja => format!("{name} は次回の起動から {size} になります: watari vm reboot {name} --wait"),
-    }
-}
-
 /// How fast bytes travel and how long it takes yet.
 #[must_use]
 pub fn pace(lang: Lang, rate: u64, left_ms: Option<u64>) -> String {

@@ -13,6 +13,7 @@ mod show;
 mod wait;
 
 pub(crate) use create::{group, nic, user_data, warned};
+pub(crate) use resize::{grown, told};
 pub(crate) use show::{company, evacuate, fault_details};
 pub(crate) use wait::running;
 
@@ -40,7 +41,7 @@ pub enum Verb {
     /// Reboot a running server
     #[command(after_help = "Example:\n  watari vm reboot mail")]
     Reboot(life::Reboot),
-    /// Change a server's size; one that runs has it from its next reboot on
+    /// Change a server's size; a running one's disk and CPUs grow at once, the rest from its next reboot on
     Resize(resize::Resize),
     /// Change what becomes of a server when it has to leave or goes off; it holds at once
     Edit(edit::Edit),

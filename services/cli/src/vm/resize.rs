@@ -1,10 +1,22 @@
 //! `watari vm resize`.
 
-use clap::{ArgGroup, Args};
-use watari_contracts::scheduler::ResizeVm;
-use watari_model::{Refusal, size};
+use std::time::Duration;
 
-use crate::{Context, failure::Failure, format, input, texts::words};
+use clap::{ArgGroup, Args};
+use tokio::time::{Instant, sleep};
+use watari_contracts::scheduler::{GetVm, ResizeVm, VmView};
+use watari_model::{Refusal, size, vm::Size};
+
+use super::create::warned;
+use crate::{Context, failure::Failure, format, input, lang::Lang, out, texts::growth};
+
+/// How long it is looked what grows at once. It takes a fraction of a second; a server that is about to move may not
+/// grow before it is there.
+const AT_ONCE: Duration = Duration::from_secs(15);
+/// What is told of a server that could not grow.
+const WAITS: &str = "vm.growth-waits";
+/// How often it is looked.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// What to change.
 #[derive(Debug, Args)]
@@ -28,7 +40,7 @@ pub struct Resize {
 }
 
 impl Resize {
-    /// Asks for the size, and says when it comes true.
+    /// Asks for the size, and says what of it is so now and what will be.
     pub(super) async fn run(self, ctx: &Context) -> Result<(), Failure> {
         let parse = |text: Option<String>, parse: fn(&str, &str) -> Result<u64, Refusal>, option: &str| {
             text.map(|text| parse(option, &text)).transpose().map_err(Failure::mistyped)
@@ -40,13 +52,40 @@ impl Resize {
             memory_mib: parse(self.memory, size::parse_mib, "--memory")?,
             disk_gib: parse(self.disk, size::parse_gib, "--disk")?,
         };
-        let view = ctx.session.ask(&request).await?;
-        match view.pending {
-            Some(then) if ctx.out.format.is_for_people() => {
-                let then = format::size(then);
-                ctx.out.text(&words::larger_from_next_start(ctx.out.lang, view.name.as_str(), &then))
-            }
-            _ => ctx.out.row(&view),
+        let view = grown(ctx, ctx.session.ask(&request).await?).await;
+        if !ctx.out.format.is_for_people() {
+            return ctx.out.row(&view);
         }
+        if let Some(more) = more(ctx.out.lang, &view) {
+            out::say(&more);
+        }
+        ctx.out.text(&told(ctx.out.lang, &view))
     }
+}
+
+/// The server once as much of its new size is so as can be at once, or as it was last seen until then.
+pub(crate) async fn grown(ctx: &Context, mut view: VmView) -> VmView {
+    let until = Instant::now() + AT_ONCE;
+    while view.growing && view.reachable && Instant::now() < until {
+        sleep(LOOK).await;
+        let Some(next) = ctx.session.glance(&GetVm { name: view.name.clone() }).await else { break };
+        view = next;
+    }
+    view
+}
+
+/// In one line how large it is, and will be.
+pub(crate) fn told(lang: Lang, view: &VmView) -> String {
+    let now = Size { vcpus: view.vcpus, memory_mib: view.memory_mib, disk_gib: view.disk_gib };
+    let then = view.pending.map(format::size);
+    growth::sized(lang, view.name.as_str(), &format::size(now), then.as_deref())
+}
+
+/// Why not more of it is so now.
+fn more(lang: Lang, view: &VmView) -> Option<String> {
+    if view.growing {
+        return Some(growth::still_growing(lang, view.name.as_str()));
+    }
+    let fault = view.fault.as_ref().filter(|fault| view.pending.is_some() && fault.code == WAITS)?;
+    Some(warned(lang, fault))
 }

@@ -8,7 +8,7 @@ use crate::{
     lang::Lang,
     out::{Column, Row, joined, or_dash},
     texts::{
-        states,
+        growth, states,
         words::{self, Word},
     },
 };
@@ -87,7 +87,7 @@ impl Row for VmView {
             (Word::Vcpus, self.vcpus.to_string()),
             (Word::Memory, format!("{} MiB", self.memory_mib)),
             (Word::Disk, format!("{} GiB", self.disk_gib)),
-            (Word::Pending, or_dash(self.pending.map(format::size))),
+            (Word::Pending, or_dash(self.pending.map(|then| pending(self, then, lang)))),
             (Word::Image, self.image.to_string()),
             (Word::Evacuate, states::shown(lang, evacuate(self.evacuate))),
             (Word::Priority, self.priority.to_string()),
@@ -123,6 +123,12 @@ impl Row for VmView {
 fn state(view: &VmView, lang: Lang) -> String {
     let state = states::shown(lang, view.state.word());
     if view.reachable { state } else { words::because(&state, Word::NodeSilent.text(lang)) }
+}
+
+/// How large it will be, some of which may be so without a start in a moment.
+fn pending(view: &VmView, then: vm::Size, lang: Lang) -> String {
+    let size = format::size(then);
+    if view.growing { words::because(&size, growth::growing(lang)) } else { size }
 }
 
 /// As `watari vm create --evacuate` takes it.

@@ -161,6 +161,28 @@ fn a_drained_node_is_shown_as_such_also_if_the_scheduler_is_away() {
 }
 
 #[test]
+fn what_of_a_new_size_is_so_already_is_told_apart_from_what_waits() {
+    let cloud = Cloud::start();
+    let subjects = ["watari.v1.vm.resize", "watari.v1.vm.get"];
+    let _stub = Stub::start(&cloud, "scheduler.m-front", &subjects, |subject, _| {
+        let mut vm = sample("reply.VmView.json");
+        (vm["vcpus"], vm["memory_mib"], vm["disk_gib"]) = (2.into(), 192.into(), 3.into());
+        vm["pending"] = json!({"vcpus": 2, "memory_mib": 256, "disk_gib": 3});
+        vm["reachable"] = true.into();
+        if subject.ends_with("resize") {
+            (vm["vcpus"], vm["disk_gib"], vm["growing"]) = (1.into(), 2.into(), true.into());
+        }
+        Reply(vm)
+    });
+    let words = ["vm", "resize", "mail", "--vcpus", "2", "--memory", "256MiB", "--disk", "3GiB"];
+    let ran = cloud.run(&words);
+    let told = "has 2 vCPU, 192 MiB, 3 GiB now and will have 2 vCPU, 256 MiB, 3 GiB from its next start on";
+    assert!(ran.status == 0 && ran.out.contains(told), "{ran:?}");
+    let ran = cloud.run(&[&words[..], &["-o", "json"]].concat());
+    assert_eq!((ran.json()["vcpus"].as_u64(), ran.json()["growing"].as_bool()), (Some(2), None), "{ran:?}");
+}
+
+#[test]
 fn what_is_mistyped_is_told_with_the_forms_that_are_taken() {
     let of = |words: &[&str]| Ran::of(bare(words).output().unwrap());
     let ran = of(&["events", "--kind", "servers"]);

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! One operation runs at a time. Breaking off a sending runs beside it. A newer order that takes
-//! away (stop, suspend, remove, discard, release) overtakes one that makes, freezes, or waits for a
+//! away (stop, suspend, remove, discard, release) overtakes one that makes, grows, freezes, or waits for a
 //! guest; a sending or reboot overtakes a freezing, and what forces a server off or removes it
 //! overtakes the saving of its memory; a release waits for the sending that it follows.
 
@@ -19,6 +19,7 @@ mod book;
 mod cx;
 mod discard;
 mod freeze;
+mod grow;
 mod reboot;
 mod receive;
 mod recover;
@@ -115,6 +116,7 @@ async fn perform(cx: &Cx, work: &Work) -> Result<(), Refusal> {
         Work::Send(order) => send::run(cx, order).await,
         Work::Abort(order) => abort::run(cx, order).await,
         Work::Resume(order) => resume::run(cx, order).await,
+        Work::Grow(order) => grow::run(cx, order).await,
         Work::Freeze(order) => freeze::run(cx, order).await,
         Work::Discard(order) => discard::run(cx, order).await,
         Work::Release(order) => release::run(cx, order).await,

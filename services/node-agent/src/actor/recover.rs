@@ -21,6 +21,8 @@ pub(super) async fn run(cx: &Cx, work: &Work) -> Result<(), Refusal> {
             Domain::Running => Ok(()),
             _ => Err(again(cx, work)),
         },
+        // What runs is looked at first, and what has grown grows no more.
+        Work::Grow(_) => perform(cx, work).await,
         // What was begun of it is finished; whether that was all is seen when it is ordered again.
         Work::Freeze(_) => {
             freeze::settle(cx).await?;

@@ -8,9 +8,9 @@ use std::time::Duration;
 use tokio::{sync::broadcast::error::RecvError, task::JoinHandle};
 use tokio_util::task::AbortOnDropHandle;
 use watari_contracts::agent::{Domain, Phase, Send, Transfer};
-use watari_model::{MigrationId, Refusal, Said};
+use watari_model::{MigrationId, Refusal, Said, size::GIB};
 
-use super::{answers, cx::Cx};
+use super::{answers, cx::Cx, grow::disk_bytes};
 use crate::{
     facts::Urgency,
     hypervisor::{Change, Event, JobKind, JobPurpose, JobStats, Migration, Persist, QemuProcess, Suspend},
@@ -34,12 +34,18 @@ pub(super) async fn run(cx: &Cx, order: &Send) -> Result<(), Refusal> {
         other => return Err(cx.not_now(other, WANTED)),
     }
     // The target has made the layer that is written to, and has what that stands on: no other will do.
-    if stack::settled(&cx.node, &cx.book, uuid).await?.stack.top != order.top {
+    let record = stack::settled(&cx.node, &cx.book, uuid).await?;
+    if record.stack.top != order.top {
         return Err(cx.node.not_now(
             &cx.book.vm,
             "on another layer of its disk than the target is prepared for",
             WANTED,
         ));
+    }
+    if let Some(gib) = order.disk_gib
+        && disk_bytes(cx, &record).await? > gib.saturating_mul(GIB)
+    {
+        return Err(cx.node.not_now(&cx.book.vm, "on a larger disk than the target is prepared for", WANTED));
     }
     let process = cx.node.hypervisor.process(cx.name(), uuid).await.map_err(|error| cx.refuse(&error))?;
     let process = process.ok_or_else(|| cx.not_now(Domain::Absent, WANTED))?;

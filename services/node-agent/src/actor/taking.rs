@@ -36,7 +36,7 @@ fn overtakes(newer: &Work, older: &Work) -> bool {
     let takes_away =
         matches!(newer, Work::Stop(_) | Work::Suspend(_) | Work::Remove(_) | Work::Discard(_) | Work::Release(_));
     match older {
-        Work::Start(_) | Work::Receive(_) | Work::Reboot(_) => takes_away,
+        Work::Start(_) | Work::Receive(_) | Work::Reboot(_) | Work::Grow(_) => takes_away,
         // Merging layers takes long, and QEMU may hang: what is left in the middle of it is gone on with later.
         Work::Freeze(_) => takes_away || matches!(newer, Work::Send(_) | Work::Reboot(_)),
         // Not by what can wait for it, or come to nothing: the guest stands still until its memory is saved.
@@ -213,6 +213,7 @@ mod tests {
             bandwidth_mib: 0,
             downtime_ms: 0,
             top: 0,
+            disk_gib: None,
         });
         for newer in [stop(true), stop(false), reboot, send.clone()] {
             assert!(overtakes(&newer, &freeze), "{}", newer.verb());

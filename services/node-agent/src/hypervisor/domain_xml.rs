@@ -76,7 +76,9 @@ fn write_domain(out: &mut Out, spec: &DomainSpec) -> io::Result<()> {
         out.create_element("memory")
             .with_attribute(("unit", "MiB"))
             .write_text_content(BytesText::new(&spec.memory_mib.to_string()))?;
-        text(out, "vcpu", &spec.vcpus.to_string())?;
+        out.create_element("vcpu")
+            .with_attribute(("current", spec.vcpus.to_string().as_str()))
+            .write_text_content(BytesText::new(&spec.most_vcpus.to_string()))?;
         out.create_element("os").write_inner_content(|out| {
             // libvirt replaces the alias by the newest version at definition; that travels along.
             out.create_element("type")
@@ -267,7 +269,8 @@ fn read_text(record: &mut DomainRecord, at: &[String], content: &str) {
     match at.as_slice() {
         ["domain", "name"] => record.name = content.to_owned(),
         ["domain", "uuid"] => record.uuid = content.to_owned(),
-        ["domain", "vcpu"] => record.vcpus = content.trim().parse().unwrap_or(0),
+        // Those that are plugged in, if there are places for more; all of them else.
+        ["domain", "vcpu"] if record.vcpus == 0 => record.vcpus = content.trim().parse().unwrap_or(0),
         ["domain", "memory"] => record.memory_mib = content.trim().parse().unwrap_or(0),
         _ => {}
     }
@@ -276,6 +279,9 @@ fn read_text(record: &mut DomainRecord, at: &[String], content: &str) {
 fn read_element(record: &mut DomainRecord, at: &[String], start: &BytesStart<'_>) -> Result<()> {
     let at: Vec<&str> = at.iter().map(String::as_str).collect();
     match at.as_slice() {
+        ["domain", "vcpu"] => {
+            record.vcpus = attribute(start, "current")?.and_then(|text| text.parse().ok()).unwrap_or(0);
+        }
         ["domain", "devices", "disk", "source"] => {
             record.disks.extend(attribute(start, "file")?.map(PathBuf::from));
         }

@@ -112,6 +112,8 @@ pub struct DomainSpec {
     pub uuid: String,
     /// Virtual CPUs.
     pub vcpus: u32,
+    /// For how many virtual CPUs there are places: so many can be plugged in while it runs.
+    pub most_vcpus: u32,
     /// Memory in MiB.
     pub memory_mib: u64,
     /// Hardware virtualisation or emulation.
@@ -141,6 +143,7 @@ impl DomainSpec {
         label("name", &self.name, 63)?;
         label("owner", &self.grant.owner, 63)?;
         require("vcpus", (1..=1024).contains(&self.vcpus), "1 to 1024")?;
+        require("most_vcpus", (self.vcpus..=1024).contains(&self.most_vcpus), "vcpus to 1024")?;
         require("memory_mib", (1..=16_777_216).contains(&self.memory_mib), "1 MiB to 16 TiB")?;
         require("uuid", is_uuid(&self.uuid), "not a UUID")?;
         require("disks", self.disks.len() <= 25, "at most 25")?;

@@ -11,6 +11,7 @@ fn grant(node: &str, generation: u64) -> Grant {
 enum Said {
     Run { node: bool, generation: u64, operation: u8 },
     Reboot(u64),
+    Grow(u64),
     Send(u64),
     Quit(u64),
     Receive(u64),
@@ -24,6 +25,7 @@ fn said() -> impl Strategy<Value = Said> {
         3 => (any::<bool>(), generation.clone(), 0..3_u8)
             .prop_map(|(node, generation, operation)| Said::Run { node, generation, operation }),
         1 => generation.clone().prop_map(Said::Reboot),
+        1 => generation.clone().prop_map(Said::Grow),
         1 => generation.clone().prop_map(Said::Send),
         1 => generation.clone().prop_map(Said::Quit),
         1 => generation.clone().prop_map(Said::Receive),
@@ -40,6 +42,7 @@ fn put(seen: &Seen, said: &Said) -> Result<Seen, Refusal> {
             seen.admit(&me, Ask::Run { grant: &grant, operation: &operation.to_string() })
         }
         Said::Reboot(g) => seen.admit(&me, Ask::Reboot(*g)),
+        Said::Grow(g) => seen.admit(&me, Ask::Grow(*g)),
         Said::Send(g) => seen.admit(&me, Ask::Send(*g)),
         Said::Quit(g) => seen.admit(&me, Ask::Quit(*g)),
         Said::Receive(g) => seen.admit(&me, Ask::Receive(*g)),
@@ -51,7 +54,8 @@ fn put(seen: &Seen, said: &Said) -> Result<Seen, Refusal> {
 fn generation(said: &Said) -> u64 {
     match said {
         Said::Run { generation, .. } => *generation,
-        Said::Reboot(g) | Said::Send(g) | Said::Quit(g) | Said::Receive(g) | Said::Discard(g) | Said::Clear(g) => *g,
+        Said::Reboot(g) | Said::Grow(g) | Said::Send(g) | Said::Quit(g) => *g,
+        Said::Receive(g) | Said::Discard(g) | Said::Clear(g) => *g,
     }
 }
 
@@ -70,7 +74,7 @@ proptest! {
                 let again = honoured == Some((*generation, *operation)) && *generation == newest;
                 prop_assert!(*generation > newest || again, "{generation} was honoured after {newest}");
                 honoured = Some((*generation, *operation));
-            } else if !matches!(order, Said::Reboot(_)) {
+            } else if !matches!(order, Said::Reboot(_) | Said::Grow(_)) {
                 honoured = None;
             }
             newest = newest.max(generation(&order));

@@ -2,8 +2,8 @@
 //! hand at once.
 
 use watari_contracts::agent::{
-    Abort, Discard, DropLayers, Freeze, Observe, Reboot, Receive, Release, Remove, Resume, Send, SendAhead, Start,
-    Stop, Suspend,
+    Abort, Discard, DropLayers, Freeze, Grow, Observe, Reboot, Receive, Release, Remove, Resume, Send, SendAhead,
+    Start, Stop, Suspend,
 };
 use watari_model::{
     Document, MigrationId, NodeName, VmName, frontend::Primacy, migration::Migration, outage::Outage, site::Site,
@@ -176,6 +176,8 @@ pub enum Order {
     Abort(Abort),
     /// Let run under a newer grant.
     Resume(Resume),
+    /// Let what runs grow.
+    Grow(Grow),
     /// Freeze the disk of what runs.
     Freeze(Freeze),
     /// Send frozen layers to another node.

@@ -13,7 +13,7 @@ use watari_model::{
 
 use super::{
     action::{Action, Order},
-    crossing, naming, placement,
+    crossing, growth, naming, placement,
     placement::Need,
     removal, server,
     snapshot::{Outcome, Sight},
@@ -233,6 +233,8 @@ fn running(turn: &mut Turn<'_>, entry: &Entry<Vm>) {
     }
     if vm.reboots.asked != vm.reboots.done {
         reboot(turn, entry);
+    } else {
+        growth::decide(turn, entry);
     }
     removal::leftovers(turn, entry);
 }

@@ -13,6 +13,7 @@ pub mod crossing;
 mod deadline;
 mod evacuation;
 pub mod forecast;
+mod growth;
 mod lifecycle;
 mod links;
 mod listening;

@@ -4,8 +4,8 @@ use watari_chassis::CallError;
 use watari_contracts::{
     Command,
     agent::{
-        Abort, Answer, Discard, DropLayers, Freeze, Observe, Reboot, Receive, Release, Remove, Resume, Send, SendAhead,
-        Start, Stop, Suspend, VmFact,
+        Abort, Answer, Discard, DropLayers, Freeze, Grow, Observe, Reboot, Receive, Release, Remove, Resume, Send,
+        SendAhead, Start, Stop, Suspend, VmFact,
     },
 };
 use watari_model::{NodeName, Refusal};
@@ -26,6 +26,7 @@ impl Order {
             Self::Send(_) => Send::VERB,
             Self::Abort(_) => Abort::VERB,
             Self::Resume(_) => Resume::VERB,
+            Self::Grow(_) => Grow::VERB,
             Self::Freeze(_) => Freeze::VERB,
             Self::SendAhead(_) => SendAhead::VERB,
             Self::Discard(_) => Discard::VERB,
@@ -44,6 +45,7 @@ impl Order {
             Self::Send(send) => send.order.epoch,
             Self::Abort(abort) => abort.order.epoch,
             Self::Resume(resume) => resume.order.epoch,
+            Self::Grow(grow) => grow.order.epoch,
             Self::Freeze(freeze) => freeze.order.epoch,
             Self::SendAhead(ahead) => ahead.order.epoch,
             Self::Discard(discard) => discard.order.epoch,
@@ -68,6 +70,7 @@ impl Executor {
             Order::Send(send) => self.send(node, send).await,
             Order::Abort(abort) => self.send(node, abort).await,
             Order::Resume(resume) => self.send(node, resume).await,
+            Order::Grow(grow) => self.send(node, grow).await,
             Order::Freeze(freeze) => self.send(node, freeze).await,
             Order::SendAhead(ahead) => self.send(node, ahead).await,
             Order::Discard(discard) => self.send(node, discard).await,

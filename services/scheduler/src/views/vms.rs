@@ -44,6 +44,7 @@ pub(crate) fn vm(vm: &Vm, whereabouts: &Whereabouts) -> VmView {
         migration: vm.crossing.as_ref().map(|crossing| crossing.id.clone()),
         rebooting: vm.reboots.asked != vm.reboots.done,
         pending: vm.pending,
+        growing: vm.grows_now(),
         preseed: sent_ahead(vm),
         reachable: whereabouts.reachable,
         // Why it is off though it is wanted, if nothing worse is the matter.

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::support::{Cloud, SOON, create};
+use crate::support::{Cloud, SOON, create, fleet::PLACES};
 use watari_chassis::clock;
 use watari_contracts::{
     agent::{Domain, OffReason},
@@ -91,7 +91,7 @@ async fn a_guest_that_shuts_itself_down_stays_down_and_one_that_crashes_is_start
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_grows_by_an_edit_and_a_reboot() {
+async fn a_server_grows_while_it_runs_and_the_rest_of_it_by_a_reboot() {
     let cloud = Cloud::start().await;
     let before = cloud.running("mail", "myodaiji").await;
     let node = before.node.clone().unwrap();
@@ -102,22 +102,36 @@ async fn a_server_grows_by_an_edit_and_a_reboot() {
         memory_mib,
         disk_gib,
     };
-    let asked = cloud.ask(&resize(Some(2), None, Some(3))).await.unwrap();
-    let then = Size { vcpus: 2, memory_mib: before.memory_mib, disk_gib: 3 };
+    let then = Size { vcpus: 2, memory_mib: before.memory_mib + 32, disk_gib: 3 };
+    let asked = cloud.ask(&resize(Some(2), Some(then.memory_mib), Some(3))).await.unwrap();
     assert_eq!((asked.vcpus, asked.disk_gib, asked.pending), (before.vcpus, before.disk_gib, Some(then)));
-    assert_eq!(cloud.fleet.guest(node.as_str(), "mail").boots, 1, "it is not disturbed");
+    assert!(asked.growing);
+    let grown = cloud.until("mail", |vm| !vm.growing).await;
+    assert_eq!((grown.vcpus, grown.memory_mib, grown.disk_gib), (2, before.memory_mib, 3));
+    assert_eq!((grown.pending, grown.fault), (Some(then), None), "its memory waits");
+    let guest = cloud.fleet.guest(node.as_str(), "mail");
+    assert_eq!((guest.boots, guest.size), (1, Size { memory_mib: before.memory_mib, ..then }), "it is not disturbed");
     let refused = cloud.ask(&resize(None, Some(4 << 20), None)).await.unwrap_err();
     assert!(matches!(refused, Refusal::NoRoomToGrow { .. }), "{refused:?}");
     assert!(matches!(cloud.ask(&resize(None, None, None)).await, Err(Refusal::Malformed { .. })));
     assert!(matches!(cloud.ask(&resize(Some(0), None, None)).await, Err(Refusal::OutOfRange { .. })));
 
     cloud.ask(&RebootVm { request_id: None, name: "mail".parse().unwrap(), force: false }).await.unwrap();
-    let grown = cloud.until("mail", |vm| vm.state == State::Running && vm.vcpus == 2).await;
+    let grown = cloud.until("mail", |vm| vm.state == State::Running && vm.memory_mib == then.memory_mib).await;
     assert_eq!((grown.disk_gib, grown.pending, grown.rebooting, grown.node), (3, None, false, Some(node.clone())));
     let guest = cloud.fleet.guest(node.as_str(), "mail");
     assert_eq!((guest.boots, guest.size), (2, then));
     let refused = cloud.ask(&resize(None, None, Some(2))).await.unwrap_err();
     assert!(matches!(refused, Refusal::DiskShrinks { .. }), "{refused:?}");
+
+    // What its node cannot do while it runs waits, and is told until something else is wanted.
+    let asked = cloud.ask(&resize(Some(PLACES + 1), None, None)).await.unwrap();
+    assert!(asked.growing && asked.fault.is_none());
+    let waits = cloud.until("mail", |vm| vm.fault.is_some()).await;
+    assert_eq!(waits.fault.unwrap().code, "vm.growth-waits");
+    assert_eq!((waits.vcpus, waits.growing, waits.pending.map(|then| then.vcpus)), (2, false, Some(PLACES + 1)));
+    let again = cloud.ask(&resize(Some(2), None, None)).await.unwrap();
+    assert_eq!((again.fault, again.pending), (None, None));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -418,11 +432,11 @@ async fn invariant_3_every_wish_may_be_repeated() {
     let (name, id) = (|| "mail".parse().unwrap(), |id: &str| Some(id.to_owned()));
     let boots = || cloud.fleet.guest(node.as_str(), "mail").boots;
 
-    let resize = ResizeVm { request_id: id("r1"), name: name(), vcpus: Some(2), memory_mib: None, disk_gib: None };
+    let resize = ResizeVm { request_id: id("r1"), name: name(), vcpus: None, memory_mib: Some(224), disk_gib: None };
     assert_eq!(cloud.ask(&resize).await.unwrap().pending, cloud.ask(&resize).await.unwrap().pending);
     let reboot = RebootVm { request_id: id("r2"), name: name(), force: true };
     cloud.ask(&reboot).await.unwrap();
-    cloud.until("mail", |vm| vm.state == State::Running && vm.vcpus == 2 && !vm.rebooting).await;
+    cloud.until("mail", |vm| vm.state == State::Running && vm.memory_mib == 224 && !vm.rebooting).await;
     // Repeated when it is long done: it is not done again.
     assert!(!cloud.ask(&reboot).await.unwrap().rebooting);
     assert_eq!(boots(), 2);

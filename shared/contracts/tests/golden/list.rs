@@ -62,8 +62,8 @@ pub(crate) fn commands(samples: &Samples) {
         ($($command:ident)*) => { $(samples.command::<agent::$command>();)* };
     }
     check! {
-        Start Stop Suspend Reboot Remove Receive Send Abort Resume Freeze SendAhead DropLayers Discard Release Observe
-        ObserveAll
+        Start Stop Suspend Reboot Remove Receive Send Abort Resume Grow Freeze SendAhead DropLayers Discard Release
+        Observe ObserveAll
         TakeInventory ReadConsole
     }
     samples.command::<plan::LayPlan>();

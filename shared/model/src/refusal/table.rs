@@ -343,6 +343,10 @@ refusals! {
     NoRoomToGrow { vm, node, detail: Said } "vm.no-room-to-grow" 507 Later
         en "server {vm} cannot grow on node {node}: for what it takes more, {detail}" "ask for less, or move it to a node with more room first: watari vm migrate {vm} --to NODE"
         ja "サーバ {vm} はノード {node} では大きくできません。増える分に対して{detail}" "小さくするか、先に空きの多いノードへ移してください: watari vm migrate {vm} --to ノード";
+    /// It is larger from its next start on, and not already.
+    GrowthWaits { vm, detail: Said } "vm.growth-waits" 409 No
+        en "server {vm} could not be given all of its new size while it runs: {detail}" "it goes on with what it has, and has the rest from its next start on: watari vm reboot {vm} --wait"
+        ja "サーバ {vm} は、稼働中に新しい大きさのすべてを反映できませんでした: {detail}" "サーバは現在の大きさで動き続けます。残りは次回の起動から反映されます: watari vm reboot {vm} --wait";
     /// A disk never becomes smaller.
     DiskShrinks { vm, disk_gib, wanted_gib } "vm.disk-shrinks" 400 No
         en "server {vm} has a disk of {disk_gib} GiB, which cannot become one of {wanted_gib} GiB" "give a size of at least {disk_gib} GiB, or make a smaller server and move the data"

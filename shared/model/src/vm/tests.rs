@@ -60,6 +60,7 @@ fn changes() -> impl Strategy<Value = Change> {
         Just(Change::MigrationEnded),
         Just(Change::Broke(Refusal::VmUnknown { vm: "mail".to_owned() })),
         (1_u32..4).prop_map(|vcpus| Change::Resized(Size { vcpus, memory_mib: 192, disk_gib: 2 })),
+        (1_u32..4).prop_map(|vcpus| Change::Grown(Growth::Vcpus(vcpus))),
         Just(Change::DeleteAsked),
     ]
 }
@@ -71,6 +72,7 @@ proptest! {
         let now = vm.created_at;
         for change in sequence {
             let before = vm.clone();
+            let grown = matches!(change, Change::Grown(_));
             match vm.apply(change.clone(), now) {
                 Err(_) => prop_assert_eq!(&vm, &before, "a refused change left a trace"),
                 Ok(()) => {
@@ -83,9 +85,10 @@ proptest! {
             // What failed to start may be alive as well.
             let alive = |vm: &Vm| vm.grant.is_some() && !matches!(vm.state, State::Stopped | State::Deleting);
             prop_assert!(
-                !(alive(&before) && alive(&vm)) || vm.spec.size() == before.spec.size(),
+                !(alive(&before) && alive(&vm)) || grown || vm.spec.size() == before.spec.size(),
                 "it changed its size while alive"
             );
+            prop_assert!(!grown || vm.spec.vcpus >= before.spec.vcpus, "it shrank while alive");
             let off = matches!(vm.state, State::Pending | State::Stopped);
             prop_assert!(!off || vm.pending.is_none(), "it is off, and still of the old size");
             prop_assert_ne!(vm.pending, Some(vm.spec.size()));
@@ -130,6 +133,37 @@ fn a_new_size_is_kept_free_for_at_once_and_comes_true_when_it_is_off() {
     // Off already: at once.
     vm.apply(Change::Resized(old), now).unwrap();
     assert_eq!((vm.spec.size(), vm.pending), (old, None));
+}
+
+#[test]
+fn what_grows_while_it_runs_is_so_at_once_and_the_rest_waits_for_its_next_start() {
+    let mut vm = vm();
+    let now = vm.created_at;
+    vm.apply(Change::Granted("m1".parse().unwrap()), now).unwrap();
+    let new = Size { vcpus: 2, memory_mib: 256, disk_gib: 3 };
+    assert!(vm.apply(Change::Grown(Growth::DiskGib(3)), now).is_err(), "nobody has seen it run");
+    vm.apply(Change::SeenRunning, now).unwrap();
+    vm.apply(Change::Resized(new), now).unwrap();
+    assert_eq!(vm.growing().collect::<Vec<_>>(), [Growth::DiskGib(3), Growth::Vcpus(2)]);
+    vm.apply(Change::Grown(Growth::DiskGib(3)), now).unwrap();
+    assert_eq!((vm.spec.size(), vm.pending), (Size { vcpus: 1, memory_mib: 192, disk_gib: 3 }, Some(new)));
+    assert!(vm.grows_now());
+
+    // What is in the way of one part is told until another size is asked for.
+    let fault = Refusal::GrowthWaits { vm: "mail".to_owned(), detail: crate::Said::both("1") };
+    vm.fault = Some(fault);
+    assert!(!vm.grows_now() && vm.growing().next().is_some());
+    vm.apply(Change::Resized(new), now).unwrap();
+    assert_eq!((vm.fault.clone(), vm.grows_now()), (None, true));
+    vm.apply(Change::Grown(Growth::Vcpus(2)), now).unwrap();
+    assert_eq!((vm.pending, vm.claims(), vm.grows_now()), (Some(new), new, false), "its memory waits");
+
+    // Less is no growth.
+    vm.apply(Change::Resized(Size { vcpus: 1, memory_mib: 192, disk_gib: 3 }), now).unwrap();
+    assert_eq!(vm.growing().next(), None);
+    vm.apply(Change::Resized(Size { vcpus: 4, memory_mib: 192, disk_gib: 3 }), now).unwrap();
+    vm.apply(Change::Grown(Growth::Vcpus(4)), now).unwrap();
+    assert_eq!((vm.spec.vcpus, vm.pending), (4, None), "all of it is so");
 }
 
 #[test]

@@ -39,7 +39,6 @@ fn every_line_is_there_in_both_languages() {
             outlook(lang, 0, 2, 0, Some(0)),
             ago(lang, 32_200),
             way(lang, &"m1".parse().unwrap(), &"y1".parse().unwrap()),
-            larger_from_next_start(lang, "a", "b"),
             follow_outage(lang, "a"),
             resume_import(lang, "a"),
             on_battery(lang, Some(600), Some(700_000)),

@@ -7,7 +7,7 @@ use super::{ONCE, OnFailure, Outcome, Step, Turn, naming};
 use crate::core::{
     action::Order,
     ahead::{self, Haste},
-    server,
+    growth, server,
 };
 
 /// The generation under which the source runs it: the grant that stands until the switch-over.
@@ -76,6 +76,7 @@ pub(super) fn send<'a>(turn: &mut Turn<'a>, migration: &Migration, vm: &Vm) -> S
             bandwidth_mib,
             downtime_ms,
             top,
+            disk_gib: growth::grows_disk(vm).then_some(vm.spec.disk_gib),
         })
     })
 }

@@ -10,7 +10,7 @@ use watari_model::{
     vm::{self, Desired, Vm},
 };
 
-use crate::core::{Action, Links, Snapshot, evacuation, naming, placement, placement::Need, turn::Turn};
+use crate::core::{Action, Links, Snapshot, evacuation, growth, naming, placement, placement::Need, turn::Turn};
 
 /// All migrations that are not over, in the order of their turns: an operator's own first, then by worth, then the
 /// largest, then the oldest.
@@ -41,7 +41,7 @@ pub(super) fn step(turn: &mut Turn<'_>, links: &mut Links, entry: &Entry<Migrati
         && turn.sight(&migration.from, &vm.value.name).runs_under(vm.value.generation())
         // A copy that an earlier migration left there is removed first: nothing of it is used.
         && !vm.value.leftovers.iter().any(|leftover| leftover.node == migration.to);
-    if !ready || !links.may_prepare(turn, migration) {
+    if !ready || growth::holds_up(turn, &vm.value) || !links.may_prepare(turn, migration) {
         return;
     }
     let need = Need::crossing(&vm.value, turn.snap);

@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use watari_contracts::agent::{DiskUse, Domain, NodeFacts, OffReason, Passage, Phase, Progress, VmFact};
-use watari_model::{MigrationId, NodeName, Refusal, VmName};
+use watari_contracts::agent::{DiskUse, Domain, Grow, NodeFacts, OffReason, Passage, Phase, Progress, VmFact};
+use watari_model::{MigrationId, NodeName, Refusal, VmName, vm::Growth};
 
 use super::documents::at;
 use crate::core::Order;
@@ -32,6 +32,8 @@ pub(crate) enum Disk {
 pub(crate) struct Guest {
     pub(crate) process: Process,
     pub(crate) disk: Disk,
+    /// How large that is.
+    pub(crate) disk_gib: u64,
     pub(crate) defined: Option<OffReason>,
     pub(crate) seen: u64,
     pub(crate) granted: u64,
@@ -46,6 +48,7 @@ impl Default for Guest {
         Self {
             process: Process::None,
             disk: Disk::None,
+            disk_gib: 0,
             defined: None,
             seen: 0,
             granted: 0,
@@ -93,6 +96,7 @@ pub(crate) fn parts(order: &Order) -> (&watari_contracts::agent::Order, &VmName)
         Order::Send(o) => (&o.order, &o.vm),
         Order::Abort(o) => (&o.order, &o.vm),
         Order::Resume(o) => (&o.order, &o.vm),
+        Order::Grow(o) => (&o.order, &o.vm),
         Order::Freeze(o) => (&o.order, &o.vm),
         Order::SendAhead(o) => (&o.order, &o.vm),
         Order::Discard(o) => (&o.order, &o.vm),
@@ -217,7 +221,8 @@ impl Host {
             Order::Start(watari) => Self::run(guest, &watari.grant, &watari.order.operation),
             Order::Resume(watari) => Self::run(guest, &watari.grant, &watari.order.operation),
             Order::Reboot(o) if o.generation < seen => stale(o.generation, seen),
-            Order::Reboot(_) | Order::Abort(_) | Order::Freeze(_) | Order::SendAhead(_) => Ok(()),
+            Order::Grow(o) if o.generation != seen || o.generation != guest.granted => stale(o.generation, seen),
+            Order::Reboot(_) | Order::Abort(_) | Order::Grow(_) | Order::Freeze(_) | Order::SendAhead(_) => Ok(()),
             Order::Stop(o) if o.generation < seen => stale(o.generation, seen),
             Order::Suspend(o) if o.generation < seen => stale(o.generation, seen),
             Order::Send(o) if o.generation < seen => stale(o.generation, seen),
@@ -311,6 +316,7 @@ impl Host {
             Order::Receive(o) => match (&guest.process, &guest.disk) {
                 (Process::None, Disk::None | Disk::Leftover | Disk::Copy(_)) if guest.defined.is_none() => {
                     guest.disk = Disk::Copy(o.migration.clone());
+                    guest.disk_gib = o.server.disk_gib;
                     guest.removed = false;
                     guest.passage = Some(passage(&o.migration, Phase::Prepared));
                 }
@@ -350,10 +356,13 @@ impl Host {
                 Process::Running => {}
                 _ => return refuse(self, "not paused"),
             },
-            Order::Send(_) | Order::Abort(_) | Order::Freeze(_) | Order::SendAhead(_) => {}
+            Order::Grow(_) if guest.process != Process::Running => return refuse(self, "not running"),
+            Order::Grow(Grow { growth: Growth::DiskGib(gib), .. }) => guest.disk_gib = guest.disk_gib.max(*gib),
+            Order::Send(_) | Order::Abort(_) | Order::Grow(_) | Order::Freeze(_) | Order::SendAhead(_) => {}
         }
-        if effect == Effect::Booted {
+        if let (Effect::Booted, Order::Start(o)) = (&effect, order) {
             guest.process = Process::Running;
+            guest.disk_gib = guest.disk_gib.max(o.server.disk_gib);
             guest.defined = Some(OffReason::Unknown);
         }
         self.guests.insert(vm, guest);

@@ -36,7 +36,9 @@ impl Sim {
         let ready = self.hosts[&flow.to].up
             && self.linked(&flow.from, &flow.to)
             && self.hosts[&flow.to].guests.get(&flow.vm).is_some_and(|g| {
-                g.process == Process::None && g.disk == super::agent::Disk::Copy(flow.migration.clone())
+                // QEMU copies no disk into one of another size.
+                let same = self.hosts[&flow.from].guests.get(&flow.vm).is_some_and(|from| from.disk_gib == g.disk_gib);
+                same && g.process == Process::None && g.disk == super::agent::Disk::Copy(flow.migration.clone())
             });
         self.guest(&flow.from, &flow.vm).passage = Some(passage(&flow.migration, Phase::Copying));
         let id = flow.migration.clone();

@@ -7,6 +7,7 @@ mod deadlines;
 pub(crate) mod documents;
 mod fencing;
 mod flow;
+mod growing;
 mod invariants;
 mod scenarios;
 mod scheduler;

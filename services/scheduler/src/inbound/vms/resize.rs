@@ -1,4 +1,5 @@
-//! A server's size. It changes while the server is off; until then the document says what will be.
+//! A server's size. It changes while the server is off, and what of it can grow while the server runs; until then the
+//! document says what will be.
 
 use watari_chassis::clock;
 use watari_contracts::scheduler::{ResizeVm, VmView};
@@ -32,14 +33,15 @@ impl Desk {
                 disk_gib: request.disk_gib.unwrap_or(before.disk_gib),
             };
             check_size(wanted)?;
-            if wanted.disk_gib < vm.spec.disk_gib {
+            let claimed = vm.claims();
+            // One that is to grow may have grown already.
+            if wanted.disk_gib < claimed.disk_gib {
                 return Err(Refusal::DiskShrinks {
                     vm: vm.name.to_string(),
-                    disk_gib: vm.spec.disk_gib.to_string(),
+                    disk_gib: claimed.disk_gib.to_string(),
                     wanted_gib: wanted.disk_gib.to_string(),
                 });
             }
-            let claimed = vm.claims();
             vm.apply(Change::Resized(wanted), clock::now()).map_err(|_| not_now(vm, "resize"))?;
             grows(&snap, &rooms, vm, claimed)
         };

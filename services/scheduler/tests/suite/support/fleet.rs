@@ -11,13 +11,19 @@ use watari_chassis::{Context, Server, clock};
 use watari_contracts::{
     Service,
     agent::{
-        Abort, Answer, ConsoleText, Discard, DiskUse, Domain, NodeFacts, Observe, ObserveAll, OffReason, Passage,
+        Abort, Answer, ConsoleText, Discard, DiskUse, Domain, Grow, NodeFacts, Observe, ObserveAll, OffReason, Passage,
         Phase, Progress, ReadConsole, Reboot, Receive, Release, Remove, Resume, Seed, Send, Start, Stop, Suspend,
         Transfer, VmFact,
     },
     subjects,
 };
-use watari_model::{MigrationId, NodeName, Refusal, SiteName, VmName, vm::Size};
+use watari_model::{
+    MigrationId, NodeName, Refusal, Said, SiteName, VmName,
+    vm::{Growth, Size},
+};
+
+/// So many processors can be plugged into a server while it runs.
+pub const PLACES: u32 = 4;
 
 /// What is there of a server.
 #[derive(Clone, Debug)]
@@ -32,7 +38,7 @@ pub struct Guest {
     pub seed: Option<Seed>,
     /// Counts boots: a migrated server keeps its number.
     pub boots: u32,
-    /// How large it was made at its last boot.
+    /// How large it was made at its last boot, and has grown since.
     pub size: Size,
 }
 
@@ -330,6 +336,24 @@ impl Fleet {
                 fleet
                     .once(&node, &o.vm, &o.order.operation, |_, guest| {
                         guest.boots += 1;
+                        Ok(())
+                    })
+                    .await
+            }))
+            .command(handler!(|fleet: Fleet, node: NodeName, o: Grow| async move {
+                fleet
+                    .once(&node, &o.vm, &o.order.operation, |_, guest| {
+                        if guest.domain != Domain::Running || guest.granted != o.generation {
+                            return Err(Self::not_now(&node, &o.vm, "not running"));
+                        }
+                        match o.growth {
+                            Growth::DiskGib(gib) => guest.size.disk_gib = gib,
+                            Growth::Vcpus(vcpus) if vcpus <= PLACES => guest.size.vcpus = vcpus,
+                            Growth::Vcpus(_) => {
+                                let detail = Said::both(PLACES.to_string());
+                                return Err(Refusal::GrowthWaits { vm: o.vm.to_string(), detail });
+                            }
+                        }
                         Ok(())
                     })
                     .await

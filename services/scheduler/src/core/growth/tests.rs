@@ -1,0 +1,156 @@
+//! What is ordered of a server that is to grow, and what is told of it.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use watari_contracts::agent::{Domain, NodeFacts, Stack, VmFact};
+use watari_model::{
+    migration::{self, Migration, Reason},
+    vm::Size,
+};
+
+use super::*;
+use crate::core::{
+    Action, Rules,
+    snapshot::{Answer, Heard},
+    tests::documents::{Documents, at, facts, name, node, put, vm},
+};
+
+const DISK: Growth = Growth::DiskGib(3);
+const VCPUS: Growth = Growth::Vcpus(2);
+
+fn fact(mail: &Vm) -> VmFact {
+    VmFact {
+        vm: mail.name.clone(),
+        uuid: Some(mail.uuid.clone()),
+        domain: Domain::Running,
+        generation: mail.generation(),
+        granted: true,
+        disk: true,
+        passage: None,
+        stack: Stack::default(),
+    }
+}
+
+/// Mail runs on m1 and is to have another processor, more memory and a larger disk.
+fn mail() -> Vm {
+    let mut mail = vm("mail", 128);
+    let size = Size { vcpus: 2, memory_mib: 256, disk_gib: 3 };
+    for change in [Change::Granted(name("m1")), Change::SeenRunning, Change::Resized(size)] {
+        mail.apply(change, at(0)).unwrap();
+    }
+    mail
+}
+
+fn snapshot(mail: &Vm, migrations: &[Migration], answers: &[(Growth, Outcome)]) -> Snapshot {
+    let (mut docs, mut counter) = (Documents::default(), 0);
+    put(&mut docs.nodes, &mut counter, node("m1", "myodaiji", 4096), 0);
+    put(&mut docs.vms, &mut counter, mail.clone(), 0);
+    for migration in migrations {
+        put(&mut docs.migrations, &mut counter, migration.clone(), 0);
+    }
+    let vms = BTreeMap::from([(mail.name.clone(), fact(mail))]);
+    let heard = Heard { facts: Arc::new(NodeFacts { vms, ..facts("m1", "myodaiji") }), age_ms: 0 };
+    let grant = mail.grant.as_ref().unwrap();
+    let answers = answers.iter().map(|(growth, outcome)| {
+        let answer = Answer { attempt: 0, outcome: outcome.clone(), age_ms: 0, news: false };
+        (naming::at(&operation(mail, grant, *growth), &grant.node), answer)
+    });
+    Snapshot {
+        epoch: 1,
+        vms: docs.vms,
+        migrations: docs.migrations,
+        nodes: docs.nodes,
+        heard: BTreeMap::from([(name("m1"), heard)]),
+        answers: answers.collect(),
+        ..Snapshot::default()
+    }
+}
+
+fn decided(snap: &Snapshot) -> Vec<Action> {
+    let rules = Rules::default();
+    let mut turn = Turn::new(snap, &rules, at(1_000));
+    decide(&mut turn, &snap.vms["mail"]);
+    turn.actions
+}
+
+fn answered(mail: &Vm, progress: Progress) -> Outcome {
+    Outcome::Order(progress, fact(mail))
+}
+
+/// The one thing that is ordered to grow.
+fn ordered(actions: &[Action]) -> Growth {
+    match actions {
+        [Action::Order { order: Order::Grow(grow), .. }] => grow.growth,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The document that is written, and nothing else.
+fn written(actions: &[Action]) -> &Vm {
+    match actions {
+        [Action::StoreVm { vm, .. }] => vm,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn the_disk_grows_then_the_processors_and_the_memory_waits() {
+    let mail = mail();
+    assert_eq!(ordered(&decided(&snapshot(&mail, &[], &[]))), DISK);
+    let grown = decided(&snapshot(&mail, &[], &[(DISK, answered(&mail, Progress::Done))]));
+    let mail = written(&grown).clone();
+    assert_eq!((mail.spec.disk_gib, mail.spec.vcpus), (3, 1));
+    assert_eq!(ordered(&decided(&snapshot(&mail, &[], &[]))), VCPUS);
+    let grown = decided(&snapshot(&mail, &[], &[(VCPUS, answered(&mail, Progress::Done))]));
+    let mail = written(&grown).clone();
+    assert_eq!((mail.spec.vcpus, mail.pending.map(|then| then.memory_mib)), (2, Some(256)));
+    assert_eq!(decided(&snapshot(&mail, &[], &[])), [], "its memory is that of its next start");
+}
+
+#[test]
+fn what_cannot_grow_now_is_told_once_and_keeps_no_other_part_from_growing() {
+    let mail = mail();
+    let busy = Refusal::Hypervisor { node: "m1".to_owned(), detail: "no".to_owned() };
+    let failed = (DISK, answered(&mail, Progress::Failed(busy)));
+    assert_eq!(ordered(&decided(&snapshot(&mail, &[], std::slice::from_ref(&failed)))), VCPUS);
+    let never = Refusal::GrowthWaits { vm: "mail".to_owned(), detail: Said::both("1") };
+    let both = [failed, (VCPUS, answered(&mail, Progress::Failed(never)))];
+    let told = decided(&snapshot(&mail, &[], &both));
+    let mail = written(&told).clone();
+    assert!(mail.growth_waits() && mail.pending.is_some() && !mail.grows_now(), "{:?}", mail.fault);
+    assert_eq!(decided(&snapshot(&mail, &[], &both)), [], "it is known");
+}
+
+#[test]
+fn nothing_begins_to_grow_before_a_move_and_what_has_begun_is_waited_for() {
+    let mail = mail();
+    let queued = Migration {
+        v: 1,
+        id: "mail-1".parse().unwrap(),
+        vm: mail.name.clone(),
+        from: name("m1"),
+        to: name("y1"),
+        reason: Reason::Operator,
+        outage: None,
+        state: migration::State::Queued,
+        request_id: None,
+        cancel_asked: false,
+        measured: None,
+        fault: None,
+        created_at: at(0),
+        copying_at: None,
+        changed_at: at(0),
+    };
+    let queued = [queued];
+    let holds = |snap: &Snapshot| holds_up(&Turn::new(snap, &Rules::default(), at(1_000)), &mail);
+    let free = snapshot(&mail, &queued, &[]);
+    assert_eq!((decided(&free), holds(&free)), (vec![], false));
+    // An agent that is too old for the order never answers.
+    let nobody = Refusal::NoAnswer { who: "m1".to_owned() };
+    let silent = snapshot(&mail, &queued, &[(DISK, Outcome::Silent(nobody))]);
+    assert_eq!((decided(&silent), holds(&silent)), (vec![], false));
+    let begun = snapshot(&mail, &queued, &[(DISK, answered(&mail, Progress::Working))]);
+    assert!(holds(&begun));
+    let done = snapshot(&mail, &queued, &[(DISK, answered(&mail, Progress::Done))]);
+    assert!(holds(&done) && written(&decided(&done)).spec.disk_gib == 3, "the target must know");
+}

@@ -1,0 +1,94 @@
+//! How large a server is to be, and what of that comes true without a start.
+//!
+//! ```text
+//!  resized, off ───────────────────────────▶ it is so
+//!  resized, runs ─▶ pending ── seen off ───▶ it is so
+//!                      └────── grown, runs ▶ that part is so; the rest stays pending
+//! ```
+//!
+//! A running server's disk and number of processors can grow. Its memory changes only while it is off: what a guest can
+//! be given later is fixed when it boots, and not every guest takes it. Nothing becomes smaller while it runs.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Desired, Size, State, Vm};
+use crate::Refusal;
+
+/// A part of a server's size that can grow while it runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Growth {
+    /// Its disk, to so many GiB.
+    DiskGib(u64),
+    /// Its virtual CPUs, to so many.
+    Vcpus(u32),
+}
+
+impl Vm {
+    /// What is kept free for it: enough for what it is, and for what it will be after its next start.
+    #[must_use]
+    pub fn claims(&self) -> Size {
+        let now = self.spec.size();
+        let then = self.pending.unwrap_or(now);
+        Size {
+            vcpus: now.vcpus.max(then.vcpus),
+            memory_mib: now.memory_mib.max(then.memory_mib),
+            disk_gib: now.disk_gib.max(then.disk_gib),
+        }
+    }
+
+    /// What of its pending size can come true while it runs, one after another.
+    pub fn growing(&self) -> impl Iterator<Item = Growth> + use<> {
+        let now = self.spec.size();
+        let then = self.pending.unwrap_or(now);
+        let disk = (then.disk_gib > now.disk_gib).then_some(Growth::DiskGib(then.disk_gib));
+        let vcpus = (then.vcpus > now.vcpus).then_some(Growth::Vcpus(then.vcpus));
+        [disk, vcpus].into_iter().flatten()
+    }
+
+    /// Whether a part of its pending size is about to come true while it runs: it is wanted, nothing makes it start
+    /// anew anyway, and nothing has been found in the way.
+    #[must_use]
+    pub fn grows_now(&self) -> bool {
+        self.state == State::Running
+            && self.desired == Desired::Running
+            && self.reboots.asked == self.reboots.done
+            && !self.growth_waits()
+            && self.growing().next().is_some()
+    }
+
+    /// Whether it was found that a part of its pending size has to wait.
+    #[must_use]
+    pub fn growth_waits(&self) -> bool {
+        matches!(self.fault, Some(Refusal::GrowthWaits { .. }))
+    }
+
+    /// Another size is another try.
+    pub(super) fn want_size(&mut self, size: Size) {
+        self.pending = (size != self.spec.size()).then_some(size);
+        if self.growth_waits() {
+            self.fault = None;
+        }
+    }
+
+    /// It is off: what was to come true at its next start is so from now on.
+    pub(super) fn take_size(&mut self) {
+        if let Some(Size { vcpus, memory_mib, disk_gib }) = self.pending.take() {
+            (self.spec.vcpus, self.spec.memory_mib, self.spec.disk_gib) = (vcpus, memory_mib, disk_gib);
+        }
+    }
+
+    /// A part of what was to come is so already.
+    pub(super) fn take_growth(&mut self, growth: Growth) {
+        match growth {
+            Growth::DiskGib(gib) => self.spec.disk_gib = self.spec.disk_gib.max(gib),
+            Growth::Vcpus(vcpus) => self.spec.vcpus = self.spec.vcpus.max(vcpus),
+        }
+        let is = self.spec.size();
+        self.pending = self.pending.filter(|then| *then != is);
+        if self.growth_waits() {
+            self.fault = None;
+        }
+    }
+}
