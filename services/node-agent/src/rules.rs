@@ -34,7 +34,7 @@ pub enum Ask<'a> {
     Reboot(u64),
     /// Send away what runs here under exactly this grant.
     Send(u64),
-    /// Freeze the disk of what runs here under exactly this grant.
+    /// Freeze the disk of what is here under exactly this grant, or put it back.
     Freeze(u64),
     /// Stop what runs: what was allowed to start must not start after that.
     Quit(u64),

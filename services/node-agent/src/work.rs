@@ -3,7 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 use watari_contracts::agent::{
-    Abort, Discard, Freeze, Order, Reboot, Receive, Release, Remove, Resume, Send, Server, Start, Stop, Suspend,
+    Abort, Discard, Freeze, Order, Reboot, Receive, Release, Remove, Resume, RevertDisk, Send, Server, Start, Stop,
+    Suspend, TakeSnapshot,
 };
 use watari_model::{MigrationId, VmName};
 
@@ -24,6 +25,8 @@ pub enum Work {
     Abort(Abort),
     Resume(Resume),
     Freeze(Freeze),
+    TakeSnapshot(TakeSnapshot),
+    RevertDisk(RevertDisk),
     Discard(Discard),
     Release(Release),
 }
@@ -35,7 +38,7 @@ macro_rules! from_command {
         }
     )*};
 }
-from_command! { Start Stop Suspend Reboot Remove Receive Send Abort Resume Freeze Discard Release }
+from_command! { Start Stop Suspend Reboot Remove Receive Send Abort Resume Freeze TakeSnapshot RevertDisk Discard Release }
 
 impl Work {
     /// Who orders, and which order it is.
@@ -52,6 +55,8 @@ impl Work {
             Self::Abort(o) => &o.order,
             Self::Resume(o) => &o.order,
             Self::Freeze(o) => &o.order,
+            Self::TakeSnapshot(o) => &o.order,
+            Self::RevertDisk(o) => &o.order,
             Self::Discard(o) => &o.order,
             Self::Release(o) => &o.order,
         }
@@ -71,6 +76,8 @@ impl Work {
             Self::Abort(o) => &o.vm,
             Self::Resume(o) => &o.vm,
             Self::Freeze(o) => &o.vm,
+            Self::TakeSnapshot(o) => &o.vm,
+            Self::RevertDisk(o) => &o.vm,
             Self::Discard(o) => &o.vm,
             Self::Release(o) => &o.vm,
         }
@@ -134,6 +141,8 @@ impl Work {
             Self::Abort(_) => "abort",
             Self::Resume(_) => "resume",
             Self::Freeze(_) => "freeze",
+            Self::TakeSnapshot(_) => "snapshot",
+            Self::RevertDisk(_) => "revert",
             Self::Discard(_) => "discard",
             Self::Release(_) => "release",
         }
@@ -150,6 +159,8 @@ impl Work {
             Self::Suspend(o) => Ask::Quit(o.generation),
             Self::Send(o) => Ask::Send(o.generation),
             Self::Freeze(o) => Ask::Freeze(o.generation),
+            Self::TakeSnapshot(o) => Ask::Freeze(o.generation),
+            Self::RevertDisk(o) => Ask::Freeze(o.generation),
             Self::Receive(o) => Ask::Receive(o.generation),
             Self::Discard(o) => Ask::Discard(o.generation),
             Self::Remove(o) => Ask::Clear(o.generation),

@@ -21,8 +21,8 @@ pub(super) async fn run(cx: &Cx, work: &Work) -> Result<(), Refusal> {
             Domain::Running => Ok(()),
             _ => Err(again(cx, work)),
         },
-        // What was begun of it is finished; whether that was all is seen when it is ordered again.
-        Work::Freeze(_) => {
+        // What was begun of it is finished, or taken back; whether that was all is seen when it is ordered again.
+        Work::Freeze(_) | Work::TakeSnapshot(_) | Work::RevertDisk(_) => {
             freeze::settle(cx).await?;
             Err(again(cx, work))
         }

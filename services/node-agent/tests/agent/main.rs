@@ -5,6 +5,7 @@
 mod layers;
 mod saving;
 mod scene;
+mod snapshots;
 
 use scene::{Scene, scene};
 use watari_contracts::{

@@ -16,6 +16,7 @@ pub mod forecast;
 mod lifecycle;
 mod links;
 mod listening;
+mod marks;
 mod naming;
 mod placement;
 mod power;
@@ -60,6 +61,7 @@ pub fn decide(snap: &Snapshot, rules: &Rules, now: Timestamp) -> Vec<Action> {
     power::decide(&mut turn);
     calendar::decide(&mut turn);
     evacuation::decide(&mut turn);
+    marks::decide(&mut turn);
     ahead::decide(&mut turn);
     surplus::decide(&mut turn);
     remains::decide(&mut turn);

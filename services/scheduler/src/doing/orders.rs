@@ -4,8 +4,8 @@ use watari_chassis::CallError;
 use watari_contracts::{
     Command,
     agent::{
-        Abort, Answer, Discard, DropLayers, Freeze, Observe, Reboot, Receive, Release, Remove, Resume, Send, SendAhead,
-        Start, Stop, Suspend, VmFact,
+        Abort, Answer, Discard, DropLayers, Freeze, Observe, Reboot, Receive, Release, Remove, Resume, RevertDisk,
+        Send, SendAhead, Start, Stop, Suspend, TakeSnapshot, VmFact,
     },
 };
 use watari_model::{NodeName, Refusal};
@@ -27,6 +27,8 @@ impl Order {
             Self::Abort(_) => Abort::VERB,
             Self::Resume(_) => Resume::VERB,
             Self::Freeze(_) => Freeze::VERB,
+            Self::TakeSnapshot(_) => TakeSnapshot::VERB,
+            Self::RevertDisk(_) => RevertDisk::VERB,
             Self::SendAhead(_) => SendAhead::VERB,
             Self::Discard(_) => Discard::VERB,
             Self::Release(_) => Release::VERB,
@@ -45,6 +47,8 @@ impl Order {
             Self::Abort(abort) => abort.order.epoch,
             Self::Resume(resume) => resume.order.epoch,
             Self::Freeze(freeze) => freeze.order.epoch,
+            Self::TakeSnapshot(take) => take.order.epoch,
+            Self::RevertDisk(revert) => revert.order.epoch,
             Self::SendAhead(ahead) => ahead.order.epoch,
             Self::Discard(discard) => discard.order.epoch,
             Self::Release(release) => release.order.epoch,
@@ -69,6 +73,8 @@ impl Executor {
             Order::Abort(abort) => self.send(node, abort).await,
             Order::Resume(resume) => self.send(node, resume).await,
             Order::Freeze(freeze) => self.send(node, freeze).await,
+            Order::TakeSnapshot(take) => self.send(node, take).await,
+            Order::RevertDisk(revert) => self.send(node, revert).await,
             Order::SendAhead(ahead) => self.send(node, ahead).await,
             Order::Discard(discard) => self.send(node, discard).await,
             Order::Release(release) => self.send(node, release).await,

@@ -15,6 +15,7 @@ macro_rules! each_request {
     ($apply:ident) => {
         $apply! {
             scheduler: CreateVm GetVm ListVms StartVm StopVm RebootVm ResizeVm EditVm DeleteVm MigrateVm PreseedVm VmConsoleLog
+                CreateSnapshot RevertSnapshot DeleteSnapshot
                 ListMigrations
                 GetMigration CancelMigration ListSites EvacuateSite ReturnSite TellPower PromoteFrontEnd DrainNode GetOutage
                 ListOutages PlanOutage ScheduleOutage RescheduleOutage StartOutage PauseOutage ResumeOutage CancelOutage
@@ -54,7 +55,7 @@ pub(crate) fn commands(samples: &Samples) {
         ($($command:ident)*) => { $(samples.command::<agent::$command>();)* };
     }
     check! {
-        Start Stop Suspend Reboot Remove Receive Send Abort Resume Freeze SendAhead DropLayers Discard Release Observe
+        Start Stop Suspend Reboot Remove Receive Send Abort Resume Freeze TakeSnapshot RevertDisk SendAhead DropLayers Discard Release Observe
         ObserveAll
         TakeInventory ReadConsole
     }

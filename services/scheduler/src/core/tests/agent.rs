@@ -94,6 +94,8 @@ pub(crate) fn parts(order: &Order) -> (&watari_contracts::agent::Order, &VmName)
         Order::Abort(o) => (&o.order, &o.vm),
         Order::Resume(o) => (&o.order, &o.vm),
         Order::Freeze(o) => (&o.order, &o.vm),
+        Order::TakeSnapshot(o) => (&o.order, &o.vm),
+        Order::RevertDisk(o) => (&o.order, &o.vm),
         Order::SendAhead(o) => (&o.order, &o.vm),
         Order::Discard(o) => (&o.order, &o.vm),
         Order::Release(o) => (&o.order, &o.vm),
@@ -218,6 +220,7 @@ impl Host {
             Order::Resume(watari) => Self::run(guest, &watari.grant, &watari.order.operation),
             Order::Reboot(o) if o.generation < seen => stale(o.generation, seen),
             Order::Reboot(_) | Order::Abort(_) | Order::Freeze(_) | Order::SendAhead(_) => Ok(()),
+            Order::TakeSnapshot(_) | Order::RevertDisk(_) => Ok(()),
             Order::Stop(o) if o.generation < seen => stale(o.generation, seen),
             Order::Suspend(o) if o.generation < seen => stale(o.generation, seen),
             Order::Send(o) if o.generation < seen => stale(o.generation, seen),
@@ -351,6 +354,7 @@ impl Host {
                 _ => return refuse(self, "not paused"),
             },
             Order::Send(_) | Order::Abort(_) | Order::Freeze(_) | Order::SendAhead(_) => {}
+            Order::TakeSnapshot(_) | Order::RevertDisk(_) => {}
         }
         if effect == Effect::Booted {
             guest.process = Process::Running;

@@ -1,0 +1,129 @@
+//! Moments of servers' disks that have a name: taken where the disk is, and gone back to.
+//!
+//! ```text
+//!  asked ─▶ ordered where it runs, or is off ─▶ its agent says that it has it ─▶ taken
+//!  revert asked, while it is off ─▶ ordered there ─▶ done, or failed after some tries
+//! ```
+//!
+//! What is taken is what agents report with the disk's layers; the document keeps it, wherever the server goes. A
+//! migration goes before a taking, which then is done where the server has arrived.
+
+use watari_chassis::Entry;
+use watari_contracts::agent::{Mark, Named, Progress, RevertDisk, TakeSnapshot};
+use watari_model::{
+    Refusal,
+    vm::{self, Desired, Grant, State, Vm},
+};
+
+use super::{
+    action::Order,
+    naming,
+    snapshot::{Outcome, Sight},
+    turn::{OnFailure, Step, Turn},
+};
+
+/// Tries of a going back that fail for now. Nobody can start the server meanwhile.
+const TRIES: u32 = 6;
+
+/// Which moments of its disk have a name, for its agent.
+pub(crate) fn named(vm: &Vm) -> Named {
+    let list = &vm.snapshots.list;
+    Named {
+        newest: vm.snapshots.asked,
+        numbers: list.iter().map(|snapshot| snapshot.number).collect(),
+        layers: list.iter().filter_map(|snapshot| snapshot.taken).map(|taken| taken.layer).collect(),
+    }
+}
+
+/// Decides about every server that has something to be taken, or goes back.
+pub(crate) fn decide(turn: &mut Turn<'_>) {
+    let snap = turn.snap;
+    let due = |vm: &Vm| vm.snapshots.due().is_some() || vm.snapshots.reverting().is_some();
+    for entry in snap.vms.values().filter(|entry| due(&entry.value)) {
+        if turn.settled::<Vm>(entry.value.name.as_str()) {
+            step(turn, entry);
+        }
+    }
+}
+
+fn step(turn: &mut Turn<'_>, entry: &Entry<Vm>) {
+    let vm = &entry.value;
+    let Some(grant) = &vm.grant else { return };
+    if vm.desired == Desired::Deleted || turn.moves(vm) || turn.unreachable(&grant.node) {
+        return;
+    }
+    let Sight::Seen(fact) = turn.sight(&grant.node, &vm.name) else { return };
+    // What it says is of this grant's time, and so of the disk that is the server's.
+    if !fact.granted || fact.generation != grant.generation {
+        return;
+    }
+    let off = vm.state == State::Stopped && fact.domain.is_off();
+    if vm.snapshots.reverting().is_some() {
+        if off {
+            revert(turn, entry, grant);
+        }
+        return;
+    }
+    let Some(due) = vm.snapshots.due() else { return };
+    if let Some(mark) = fact.stack.marks.iter().find(|mark| mark.number == due.number) {
+        let (number, taken) = (due.number, taken(mark));
+        return turn.change_vm(entry, [], |vm| vm.snapshots.note(number, Ok(taken)));
+    }
+    if off || (vm.state == State::Running && turn.sight(&grant.node, &vm.name).runs_under(grant.generation)) {
+        take(turn, entry, grant, due.number);
+    }
+}
+
+const fn taken(mark: &Mark) -> vm::Taken {
+    vm::Taken { at: mark.at, layer: mark.layer, consistency: mark.consistency }
+}
+
+/// Has it taken, until its agent says that it has it.
+fn take(turn: &mut Turn<'_>, entry: &Entry<Vm>, grant: &Grant, number: u64) {
+    let vm = &entry.value;
+    let operation = naming::of_vm("snapshot", vm, number);
+    let _ = turn.order(&operation, &grant.node, OnFailure::TryAgain, |order| {
+        let (vm, generation, named) = (vm.name.clone(), grant.generation, named(vm));
+        Order::TakeSnapshot(TakeSnapshot { order, vm, generation, number, named })
+    });
+    // It is said why it takes longer, and tried again all the same.
+    if let Some((why, _)) = failure(turn, &operation, grant) {
+        turn.change_vm(entry, [], |vm| vm.snapshots.note(number, Err(why)));
+    }
+}
+
+fn revert(turn: &mut Turn<'_>, entry: &Entry<Vm>, grant: &Grant) {
+    let vm = &entry.value;
+    let Some(revert) = vm.snapshots.reverting() else { return };
+    let to = vm.snapshots.get(&revert.to).and_then(|snapshot| snapshot.taken);
+    let Some(to) = to else {
+        let missing = Refusal::SnapshotUnknown { vm: vm.name.to_string(), snapshot: revert.to.to_string() };
+        return turn.change_vm(entry, [], |vm| vm.snapshots.end_revert(vm::Outcome::Failed(missing)));
+    };
+    let operation = naming::of_vm("revert", vm, revert.number);
+    let step = turn.order(&operation, &grant.node, OnFailure::TryAgain, |order| {
+        let (vm, generation, layer) = (vm.name.clone(), grant.generation, to.layer);
+        Order::RevertDisk(RevertDisk { order, vm, generation, layer })
+    });
+    if matches!(step, Step::Done(_)) {
+        return turn.change_vm(entry, [], |vm| vm.snapshots.end_revert(vm::Outcome::Done));
+    }
+    // An agent that has failed has left the disk as it was.
+    if let Some((why, attempt)) = failure(turn, &operation, grant)
+        && (!why.retryable() || attempt >= TRIES)
+    {
+        turn.change_vm(entry, [], |vm| vm.snapshots.end_revert(vm::Outcome::Failed(why)));
+    }
+}
+
+/// How the last try of an operation has failed, and how many had failed before it.
+fn failure(turn: &Turn<'_>, operation: &str, grant: &Grant) -> Option<(Refusal, u32)> {
+    let answer = turn.snap.answers.get(&naming::at(operation, &grant.node))?;
+    match &answer.outcome {
+        Outcome::Order(Progress::Failed(why), _) | Outcome::Refused(why) => Some((why.clone(), answer.attempt)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;
