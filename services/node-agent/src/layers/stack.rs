@@ -32,6 +32,10 @@ pub const MOST_LAYERS: usize = 8;
 /// A snapshot is taken where there are fewer: one place is left for freezing what is written after it.
 pub const MOST_UNDER_SNAPSHOT: usize = MOST_LAYERS - 1;
 
+/// How long a guest's own agent may take for each of its answers, at most: three of them are less than what libvirt
+/// is given for a freezing.
+const STILL_SECONDS: u16 = 10;
+
 const WANTED: &str = "freeze its disk";
 
 /// The file that is written to.
@@ -113,7 +117,7 @@ async fn frozen_through(node: &Node, book: &Book, record: Record) -> Result<Reco
     if let Some(process) = &process {
         make(&now, &next).await.map_err(refuse)?;
         if record.marking.is_some() && !process.has_open(&next).await.map_err(refuse)? {
-            still = frozen_still(node, book, &next).await;
+            still = frozen_still(node, book, &next).await?;
         }
         if !process.has_open(&next).await.map_err(refuse)? {
             let outcome = node.hypervisor.freeze_disk(book.vm.as_str(), &next, Guest::GoesOn).await;
@@ -145,15 +149,23 @@ async fn frozen_through(node: &Node, book: &Book, record: Record) -> Result<Reco
 }
 
 /// Whether the disk was frozen while the guest's file systems held still. If the guest cannot do that it goes on.
-async fn frozen_still(node: &Node, book: &Book, next: &Path) -> bool {
-    let (name, guest) = (book.vm.as_str(), Guest::HoldsStill(node.settings.saving.freeze_seconds));
-    let Err(error) = node.hypervisor.freeze_disk(name, next, guest).await else { return true };
+///
+/// # Errors
+/// Nobody knows whether libvirt is still at it: nothing else is tried beside it.
+async fn frozen_still(node: &Node, book: &Book, next: &Path) -> Result<bool, Refusal> {
+    let (name, seconds) = (book.vm.as_str(), node.settings.saving.freeze_seconds.min(STILL_SECONDS));
+    let Err(error) = node.hypervisor.freeze_disk(name, next, Guest::HoldsStill(seconds)).await else {
+        return Ok(true);
+    };
+    if error.outcome_unknown() {
+        return Err(node.refuse(&error));
+    }
     tracing::debug!(vm = name, %error, "its file systems do not hold still for a snapshot");
     // libvirt has let it go on, or the guest's agent did not answer.
     if let Err(error) = node.hypervisor.thaw(name).await {
         tracing::debug!(vm = name, %error, "nothing is thawed");
     }
-    false
+    Ok(false)
 }
 
 fn mark(marking: Marking, layer: u32, still: bool) -> Mark {

@@ -54,7 +54,7 @@ fn step(turn: &mut Turn<'_>, entry: &Entry<Vm>) {
     }
     let Sight::Seen(fact) = turn.sight(&grant.node, &vm.name) else { return };
     // What it says is of this grant's time, and so of the disk that is the server's.
-    if !fact.granted || fact.generation != grant.generation {
+    if fact.generation != grant.generation {
         return;
     }
     let off = vm.state == State::Stopped && fact.domain.is_off();

@@ -116,7 +116,7 @@ impl Snapshots {
         self.list.iter().filter(move |snapshot| snapshot.number > number)
     }
 
-    fn next(&mut self) -> u64 {
+    fn numbered(&mut self) -> u64 {
         self.asked = self.asked.saturating_add(1);
         self.asked
     }
@@ -172,7 +172,7 @@ impl Vm {
         if self.snapshots.list.len() >= MOST_SNAPSHOTS {
             return Err(Refusal::SnapshotLimit { vm, most: MOST_SNAPSHOTS.to_string() });
         }
-        let number = self.snapshots.next();
+        let number = self.snapshots.numbered();
         self.snapshots.list.push(Snapshot { number, name, asked_at: now, taken: None, fault: None });
         Ok(())
     }
@@ -198,7 +198,7 @@ impl Vm {
         if let Some(due) = self.snapshots.due() {
             return Err(Refusal::SnapshotNotTaken { vm: self.name.to_string(), snapshot: due.name.to_string() });
         }
-        let number = self.snapshots.next();
+        let number = self.snapshots.numbered();
         let (to, asked_at, outcome) = (name.clone(), now, Outcome::UnderWay);
         self.snapshots.revert = Some(Revert { number, to, asked_at, outcome });
         Ok(())
