@@ -186,7 +186,7 @@ impl Actor {
 
 #[cfg(test)]
 mod tests {
-    use watari_contracts::agent::{Freeze, Named, Order, Reboot, Remove, Send, Stop, Suspend};
+    use watari_contracts::agent::{Freeze, Named, Order, Reboot, Remove, Send, Stop, Suspend, TakeSnapshot};
 
     use super::*;
 
@@ -215,8 +215,10 @@ mod tests {
             downtime_ms: 0,
             top: 0,
         });
+        let (number, named) = (1, Named::default());
+        let take = Work::TakeSnapshot(TakeSnapshot { order: order(), vm: vm(), generation: 1, number, named });
         for newer in [stop(true), stop(false), reboot, send.clone()] {
-            assert!(overtakes(&newer, &freeze), "{}", newer.verb());
+            assert!(overtakes(&newer, &freeze) && overtakes(&newer, &take), "{}", newer.verb());
         }
         assert!(!overtakes(&freeze, &freeze));
         assert!(!overtakes(&stop(true), &send), "a sending is broken off by its own order");

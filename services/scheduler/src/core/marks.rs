@@ -9,7 +9,7 @@
 //! migration goes before a taking, which then is done where the server has arrived.
 
 use watari_chassis::Entry;
-use watari_contracts::agent::{Mark, Named, Progress, RevertDisk, TakeSnapshot};
+use watari_contracts::agent::{Mark, Named, Progress, RevertDisk, Stack, TakeSnapshot, weight};
 use watari_model::{
     Refusal,
     vm::{self, Desired, Grant, State, Vm},
@@ -38,8 +38,8 @@ pub(crate) fn named(vm: &Vm) -> Named {
 /// Decides about every server that has something to be taken, or goes back.
 pub(crate) fn decide(turn: &mut Turn<'_>) {
     let snap = turn.snap;
-    let due = |vm: &Vm| vm.snapshots.due().is_some() || vm.snapshots.reverting().is_some();
-    for entry in snap.vms.values().filter(|entry| due(&entry.value)) {
+    let any = |vm: &Vm| !vm.snapshots.list.is_empty() || vm.snapshots.reverting().is_some();
+    for entry in snap.vms.values().filter(|entry| any(&entry.value)) {
         if turn.settled::<Vm>(entry.value.name.as_str()) {
             step(turn, entry);
         }
@@ -64,9 +64,12 @@ fn step(turn: &mut Turn<'_>, entry: &Entry<Vm>) {
         }
         return;
     }
+    if let Some((number, taken)) = reweighed(vm, &fact.stack) {
+        return turn.change_vm(entry, [], |vm| vm.snapshots.note(number, Ok(taken)));
+    }
     let Some(due) = vm.snapshots.due() else { return };
     if let Some(mark) = fact.stack.marks.iter().find(|mark| mark.number == due.number) {
-        let (number, taken) = (due.number, taken(mark));
+        let (number, taken) = (due.number, taken(mark, &fact.stack));
         return turn.change_vm(entry, [], |vm| vm.snapshots.note(number, Ok(taken)));
     }
     if off || (vm.state == State::Running && turn.sight(&grant.node, &vm.name).runs_under(grant.generation)) {
@@ -74,8 +77,24 @@ fn step(turn: &mut Turn<'_>, entry: &Entry<Vm>) {
     }
 }
 
-const fn taken(mark: &Mark) -> vm::Taken {
-    vm::Taken { at: mark.at, layer: mark.layer, consistency: mark.consistency }
+fn taken(mark: &Mark, stack: &Stack) -> vm::Taken {
+    let bytes = bytes_to(stack, mark.layer).unwrap_or(0);
+    vm::Taken { at: mark.at, layer: mark.layer, consistency: mark.consistency, bytes }
+}
+
+/// What the layers up to this one weigh; none if the disk does not stand on it.
+fn bytes_to(stack: &Stack, layer: u32) -> Option<u64> {
+    let at = stack.layers.iter().position(|frozen| frozen.index == layer)?;
+    stack.layers.get(..=at).map(weight)
+}
+
+/// A moment for which there lies more or less than was written down: layers below it were merged as it was taken.
+fn reweighed(vm: &Vm, stack: &Stack) -> Option<(u64, vm::Taken)> {
+    vm.snapshots.list.iter().find_map(|snapshot| {
+        let taken = snapshot.taken?;
+        let bytes = bytes_to(stack, taken.layer).filter(|bytes| *bytes != taken.bytes)?;
+        Some((snapshot.number, vm::Taken { bytes, ..taken }))
+    })
 }
 
 /// Has it taken, until its agent says that it has it.

@@ -13,7 +13,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Vm;
-use crate::{Refusal, SnapshotName, Timestamp, image::Consistency};
+use crate::{Refusal, SnapshotName, Timestamp, image::Consistency, size::GIB};
 
 /// Names that a server's disk has at most. Each keeps a layer to itself, and a disk stands on few.
 pub const MOST_SNAPSHOTS: usize = 3;
@@ -58,6 +58,8 @@ pub struct Taken {
     pub layer: u32,
     /// What it is sure to hold.
     pub consistency: Consistency,
+    /// What lies on the disk for it, with all below, in bytes.
+    pub bytes: u64,
 }
 
 /// A disk that goes, or went, back.
@@ -109,6 +111,13 @@ impl Snapshots {
     #[must_use]
     pub fn reverting(&self) -> Option<&Revert> {
         self.revert.as_ref().filter(|revert| revert.outcome == Outcome::UnderWay)
+    }
+
+    /// What stays on the disk for all of them besides what the server writes, in GiB, rounded up.
+    #[must_use]
+    pub fn kept_gib(&self) -> u64 {
+        let kept = self.list.iter().filter_map(|snapshot| snapshot.taken).map(|taken| taken.bytes);
+        kept.max().unwrap_or(0).div_ceil(GIB)
     }
 
     /// The names that going back to this one takes away: those that were taken later.
@@ -224,7 +233,8 @@ mod tests {
     fn take(vm: &mut Vm, called: &str, layer: u32) {
         vm.ask_snapshot(name(called), now()).unwrap();
         let number = vm.snapshots.due().unwrap().number;
-        vm.snapshots.note(number, Ok(Taken { at: now(), layer, consistency: Consistency::Crash }));
+        let bytes = (u64::from(layer) + 1) * GIB;
+        vm.snapshots.note(number, Ok(Taken { at: now(), layer, consistency: Consistency::Crash, bytes }));
     }
 
     fn names(vm: &Vm) -> Vec<&str> {
@@ -238,6 +248,7 @@ mod tests {
         for (layer, called) in (0..).zip(["one", "two", "three"]) {
             take(&mut vm, called, layer);
         }
+        assert_eq!(vm.claims().disk_gib, vm.spec.disk_gib + 3, "each has what is below it");
         assert!(matches!(vm.ask_snapshot(name("two"), now()), Err(Refusal::SnapshotExists { .. })));
         assert!(matches!(vm.ask_snapshot(name("four"), now()), Err(Refusal::SnapshotLimit { .. })));
         assert!(matches!(vm.forget_snapshot(&name("four")), Err(Refusal::SnapshotUnknown { .. })));

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use watari_contracts::agent::{Domain, OffReason, Stack, VmFact};
+use watari_contracts::agent::{Domain, Layer, OffReason, VmFact};
 use watari_model::{SnapshotName, image::Consistency};
 
 use super::*;
@@ -94,7 +94,7 @@ impl Scene {
             (mail.state, mail.desired) = (State::Stopped, Desired::Stopped);
             for (number, layer, called) in [(1, 2, "one"), (2, 4, "two")] {
                 mail.ask_snapshot(name(called), at(0)).unwrap();
-                mail.snapshots.note(number, Ok(taken(&mark(number, layer))));
+                mail.snapshots.note(number, Ok(taken(&mark(number, layer), &Stack::default())));
             }
         });
         scene.fact.domain = OFF;
@@ -117,10 +117,26 @@ fn a_moment_is_ordered_until_the_agent_says_that_it_has_it_whoever_heard_the_ans
     assert!(scene.ordered().is_empty());
     scene.fact.generation = 1;
     assert!(scene.ordered().is_empty());
-    assert_eq!(scene.mail().snapshots.list[0].taken, Some(taken(&mark(1, 3))));
+    assert_eq!(scene.mail().snapshots.list[0].taken, Some(taken(&mark(1, 3), &Stack::default())));
     assert!(scene.ordered().is_empty(), "it is taken once");
     let known = named(&scene.mail());
     assert_eq!((known.newest, known.numbers, known.layers), (1, vec![1], vec![3]));
+}
+
+#[test]
+fn what_lies_on_the_disk_for_it_is_kept_free_wherever_its_server_goes() {
+    let mut scene = Scene::new();
+    let layer = |index, mib: u64| Layer { index, sha256: None, size_bytes: mib << 20 };
+    scene.fact.stack.layers = vec![layer(0, 1_000), layer(3, 1_000), layer(4, 9_000)];
+    scene.fact.stack.marks = vec![mark(1, 3)];
+    scene.edit(|mail| mail.ask_snapshot(name("one"), at(0)).unwrap());
+    scene.ordered();
+    let free = scene.mail().spec.disk_gib;
+    assert_eq!(scene.mail().claims().disk_gib, free + 2, "what is above it is the server's own");
+    scene.fact.stack.layers = vec![layer(3, 1_000)];
+    scene.ordered();
+    assert_eq!(scene.mail().claims().disk_gib, free + 1, "what was below it has been merged");
+    assert!(scene.ordered().is_empty());
 }
 
 #[test]
