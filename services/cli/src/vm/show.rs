@@ -104,12 +104,12 @@ impl Row for VmView {
             (Word::Migration, or_dash(self.migration.as_ref())),
             (Word::SentAhead, or_dash(self.preseed.as_ref().map(sent_ahead))),
             (Word::Snapshots, joined(self.snapshots.list.iter().map(snapshot))),
-            (Word::Reverted, or_dash(self.snapshots.revert.as_ref().map(reverted))),
             (Word::Generation, self.generation.to_string()),
             (Word::Uuid, self.uuid.clone()),
             (Word::Created, format::moment(self.created_at)),
             (Word::Changed, format::moment(self.changed_at)),
         ];
+        details.extend(self.snapshots.revert.as_ref().map(|revert| (Word::Reverted, reverted(revert))));
         details.extend(self.fault.iter().flat_map(|fault| fault_details(fault, lang)));
         let ahead = self.preseed.as_ref().filter(|preseed| preseed.is_due()).and_then(|preseed| preseed.fault.as_ref());
         let late = self.snapshots.list.iter().filter_map(|snapshot| snapshot.fault.as_ref());

@@ -310,7 +310,7 @@ impl Plumbing {
     /// # Errors
     /// A network that this node does not have.
     pub fn nics(&self, server: &Server) -> Result<Vec<Nic>, Refusal> {
-        let nic = |(index, wire): (usize, &Wire)| {
+        let nic = |(index, wire): (usize, &Wire)| -> Result<Nic, Refusal> {
             let bridge = match Self::overlay(wire)? {
                 Some(spec) => spec.bridge(),
                 None => self.bridge(wire)?.to_owned(),
