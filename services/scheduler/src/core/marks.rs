@@ -24,6 +24,9 @@ use super::{
 
 /// Tries of a going back that fail for now. Nobody can start the server meanwhile.
 const TRIES: u32 = 6;
+/// How long a going back is waited for of which its agent, which is heard, says nothing, such as one that is too old
+/// for the order.
+const SILENT_MS: u64 = 600_000;
 
 /// Which moments of its disk have a name, for its agent.
 pub(crate) fn named(vm: &Vm) -> Named {
@@ -127,12 +130,23 @@ fn revert(turn: &mut Turn<'_>, entry: &Entry<Vm>, grant: &Grant) {
     if matches!(step, Step::Done(_)) {
         return turn.change_vm(entry, [], |vm| vm.snapshots.end_revert(vm::Outcome::Done));
     }
+    if is_silent(turn, &operation, grant) && turn.now.millis_since(revert.asked_at) >= SILENT_MS {
+        // Once the server is started again the order is too old to be carried out.
+        let unknown = Refusal::NoAnswer { who: format!("node {}", grant.node) };
+        return turn.change_vm(entry, [], |vm| vm.snapshots.end_revert(vm::Outcome::Failed(unknown)));
+    }
     // An agent that has failed has left the disk as it was.
     if let Some((why, attempt)) = failure(turn, &operation, grant)
         && (!why.retryable() || attempt >= TRIES)
     {
         turn.change_vm(entry, [], |vm| vm.snapshots.end_revert(vm::Outcome::Failed(why)));
     }
+}
+
+/// Whether nobody answers for an operation. One that is busy does.
+fn is_silent(turn: &Turn<'_>, operation: &str, grant: &Grant) -> bool {
+    let answer = turn.snap.answers.get(&naming::at(operation, &grant.node)).map(|answer| &answer.outcome);
+    matches!(answer, Some(Outcome::Silent(why)) if !matches!(why, Refusal::AgentState { .. }))
 }
 
 /// How the last try of an operation has failed, and how many had failed before it.

@@ -21,7 +21,7 @@ const OFF: Domain = Domain::Off(OffReason::Shutdown);
 struct Scene {
     campus: Campus,
     fact: VmFact,
-    answers: Vec<(String, Progress, u32)>,
+    answers: Vec<(String, Outcome, u32)>,
 }
 
 fn name(name: &str) -> SnapshotName {
@@ -58,13 +58,21 @@ impl Scene {
         assert!(put(&mut self.campus.docs.vms, &mut self.campus.docs.revision, mail, there.revision));
     }
 
-    /// What is ordered; what is written is done.
+    /// What its agent has answered.
+    fn answers(&mut self, key: String, progress: Progress, attempt: u32) {
+        self.answers.push((key, Outcome::Order(progress, self.fact.clone()), attempt));
+    }
+
     fn ordered(&mut self) -> Vec<(String, Order)> {
+        self.ordered_at(SECOND)
+    }
+
+    /// What is ordered at a moment; what is written is done.
+    fn ordered_at(&mut self, now: u64) -> Vec<(String, Order)> {
         let mut facts = facts("m1", "myodaiji");
         facts.vms.insert("mail".parse().unwrap(), self.fact.clone());
-        let answer = |(key, progress, attempt): &(String, Progress, u32)| {
-            let outcome = Outcome::Order(progress.clone(), self.fact.clone());
-            (key.clone(), Answer { attempt: *attempt, outcome, age_ms: 0, news: false })
+        let answer = |(key, outcome, attempt): &(String, Outcome, u32)| {
+            (key.clone(), Answer { attempt: *attempt, outcome: outcome.clone(), age_ms: 0, news: false })
         };
         let snap = Snapshot {
             epoch: 1,
@@ -74,7 +82,7 @@ impl Scene {
             answers: self.answers.iter().map(answer).collect(),
             ..Snapshot::default()
         };
-        let mut turn = Turn::new(&snap, &self.campus.rules, at(SECOND));
+        let mut turn = Turn::new(&snap, &self.campus.rules, at(now));
         decide(&mut turn);
         let mut ordered = Vec::new();
         for action in turn.actions {
@@ -157,7 +165,7 @@ fn why_it_is_not_taken_is_said_and_it_stays_due() {
     scene.edit(|mail| mail.ask_snapshot(name("one"), at(0)).unwrap());
     let (key, _) = scene.ordered().swap_remove(0);
     let full = Refusal::SnapshotLayersFull { vm: "mail".to_owned(), most: "7".to_owned() };
-    scene.answers.push((key, Progress::Failed(full.clone()), 0));
+    scene.answers(key, Progress::Failed(full.clone()), 0);
     scene.ordered();
     assert_eq!(scene.mail().snapshots.due().and_then(|due| due.fault.clone()), Some(full));
 }
@@ -171,7 +179,7 @@ fn a_disk_goes_back_while_its_server_is_off_and_takes_the_later_name_along() {
     scene.fact.domain = OFF;
     let (key, order) = scene.ordered().swap_remove(0);
     assert!(matches!(&order, Order::RevertDisk(revert) if (revert.layer, revert.generation) == (2, 1)), "{order:?}");
-    scene.answers.push((key, Progress::Done, 0));
+    scene.answers(key, Progress::Done, 0);
     assert!(scene.ordered().is_empty());
     let snapshots = scene.mail().snapshots;
     assert_eq!((snapshots.list.len(), snapshots.reverting()), (1, None));
@@ -186,9 +194,22 @@ fn a_going_back_that_cannot_be_ends_and_one_that_only_fails_now_is_tried_again_f
         let mut scene = Scene::off();
         scene.edit(|mail| mail.ask_revert(&name("one"), at(0)).unwrap());
         let (key, _) = scene.ordered().swap_remove(0);
-        scene.answers.push((key, Progress::Failed(why.clone()), attempt));
+        scene.answers(key, Progress::Failed(why.clone()), attempt);
         scene.ordered();
         let snapshots = scene.mail().snapshots;
         assert_eq!((snapshots.reverting().is_none(), snapshots.list.len()), (over, 2), "{why}");
     }
+}
+
+#[test]
+fn a_going_back_that_nobody_answers_for_is_given_up_so_that_the_server_can_be_started() {
+    let mut scene = Scene::off();
+    scene.edit(|mail| mail.ask_revert(&name("one"), at(0)).unwrap());
+    let (key, _) = scene.ordered().swap_remove(0);
+    scene.answers.push((key, Outcome::Silent(Refusal::NoAnswer { who: "node m1".to_owned() }), 0));
+    scene.ordered_at(SILENT_MS - 1);
+    assert!(scene.mail().snapshots.reverting().is_some());
+    scene.ordered_at(SILENT_MS);
+    assert_eq!(scene.mail().keeps_its_disk(), Ok(()));
+    assert_eq!(scene.mail().snapshots.list.len(), 2);
 }
