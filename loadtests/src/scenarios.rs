@@ -18,6 +18,7 @@ mod power;
 mod preseeding;
 mod saving;
 mod seed;
+mod snapshots;
 mod ups;
 
 use std::{
@@ -51,6 +52,7 @@ const HALVES: [&[Group]; 2] = [
         doors::SCENARIOS,
         failures::SCENARIOS,
         saving::SCENARIOS,
+        snapshots::SCENARIOS,
         kills::SCENARIOS,
         doctor::SCENARIOS,
     ],

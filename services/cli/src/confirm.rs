@@ -45,6 +45,25 @@ pub async fn confirm_of<R: Request>(ctx: &Context, consent: Consent, there: &R, 
     answered(ctx.out.lang, question)
 }
 
+/// The same where the question depends on what is there. `plain` is what is asked where nobody can answer.
+///
+/// # Errors
+/// As [`confirm_of`].
+pub async fn confirm_seen<R: Request>(
+    ctx: &Context,
+    consent: Consent,
+    there: &R,
+    plain: &str,
+    question: impl FnOnce(&R::Reply) -> String,
+) -> Result<(), Failure> {
+    if consent.yes {
+        return Ok(());
+    }
+    somebody(plain)?;
+    let seen = ctx.session.ask(there).await?;
+    answered(ctx.out.lang, &question(&seen))
+}
+
 /// Whether a person sees the question and can answer it.
 fn somebody(question: &str) -> Result<(), Fault> {
     if std::io::stdin().is_terminal() && std::io::stderr().is_terminal() {

@@ -67,6 +67,7 @@ fn server(name: &str, address: Option<&str>) -> Entry<Vm> {
         pending: None,
         reboots: vm::Reboots::default(),
         preseed: None,
+        snapshots: watari_model::vm::Snapshots::default(),
         halt: None,
         migrations: 0,
         requests: Vec::new(),

@@ -10,8 +10,8 @@ use tokio::sync::{broadcast::error::RecvError, mpsc, oneshot, watch};
 use watari_chassis::{CancellationToken, Pulse, clock};
 use watari_contracts::{
     agent::{
-        Answer, ConsoleText, Domain, DropLayers, Freeze, NodeFacts, Order, Phase, Progress, ReadConsole, SendAhead,
-        Stack, VmFact,
+        Answer, ConsoleText, Domain, DropLayers, Freeze, Named, NodeFacts, Order, Phase, Progress, ReadConsole,
+        SendAhead, Stack, VmFact,
     },
     plan::{LayPlan, PlanLaid},
     saving::{DiskSaving, SaveDisk},
@@ -205,7 +205,8 @@ impl Agent {
             return;
         }
         let order = Order { epoch: ahead.order.epoch, operation: format!("settle-{}", ahead.order.operation) };
-        let freeze = Freeze { order, vm: ahead.vm.clone(), generation: ahead.generation, least_mib: u64::MAX };
+        let (vm, named) = (ahead.vm.clone(), Named::default());
+        let freeze = Freeze { order, vm, generation: ahead.generation, least_mib: u64::MAX, named };
         if let Err(refusal) = self.order(freeze).await {
             tracing::debug!(vm = %ahead.vm, %refusal, "what was left in the middle of a freezing stays so for now");
         }
@@ -329,7 +330,7 @@ impl Agent {
                 _ => stack::read(&self.node.layout, &record.uuid, top).await,
             };
             match under {
-                Ok(layers) => (record.disk, record.stack) = (Disk::Whole, Stack { layers, top }),
+                Ok(layers) => (record.disk, record.stack) = (Disk::Whole, Stack { layers, top, marks: Vec::new() }),
                 // What cannot be understood is not touched.
                 Err(error) => tracing::error!(%vm, %error, "nobody knows what the disk stands on"),
             }

@@ -6,7 +6,7 @@ use watari_contracts::{
     Service,
     agent::{
         Abort, Discard, DropLayers, Freeze, Grow, Observe, ObserveAll, ReadConsole, Reboot, Receive, Release, Remove,
-        Resume, Send, SendAhead, Start, Stop, Suspend, TakeInventory,
+        Resume, RevertDisk, Send, SendAhead, Start, Stop, Suspend, TakeInventory, TakeSnapshot,
     },
     plan::LayPlan,
     saving::SaveDisk,
@@ -28,7 +28,7 @@ pub fn server(ctx: &Context, agent: &Agent) -> Server {
             });
         )*};
     }
-    orders! { Start Stop Suspend Reboot Remove Receive Send Abort Resume Grow Freeze Discard Release }
+    orders! { Start Stop Suspend Reboot Remove Receive Send Abort Resume Grow Freeze TakeSnapshot RevertDisk Discard Release }
     let (one, all, take, read) = (agent.clone(), agent.clone(), agent.clone(), agent.clone());
     let (lay, save, ahead, drop) = (agent.clone(), agent.clone(), agent.clone(), agent.clone());
     commands

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use watari_contracts::agent::{Phase, Server, Stack, Transfer};
-use watari_model::{MigrationId, NodeName, VmName};
+use watari_model::{MigrationId, NodeName, VmName, image::Consistency};
 
 use crate::rules::Seen;
 
@@ -26,6 +26,13 @@ pub struct Record {
     /// Whether the layer after the one written to may have taken its place: it is being frozen.
     #[serde(default)]
     pub freezing: bool,
+    /// The moment that this freezing keeps, if it is for that.
+    #[serde(default)]
+    pub marking: Option<Marking>,
+    /// The layer that the disk goes back to. Until that is done nothing of the disk is deleted, and what is new is
+    /// worthless.
+    #[serde(default)]
+    pub reverting: Option<u32>,
     /// Which layer takes in older ones: it is the one written to, or was when that was begun. Until it is frozen and
     /// written through, all of them are kept, and the merge can be taken back.
     #[serde(default)]
@@ -41,6 +48,15 @@ pub struct Record {
     pub removal: Removal,
     /// Orders among records of one name: the newest is the one that the name means.
     pub chosen: u64,
+}
+
+/// A moment that is to be kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Marking {
+    /// The number under which it was ordered.
+    pub number: u64,
+    /// What it holds if the guest does not help.
+    pub consistency: Consistency,
 }
 
 /// What the file of a server's disk is, if there is one. Written down before the file is touched.
@@ -127,6 +143,8 @@ impl Record {
             disk: Disk::None,
             stack: Stack::default(),
             freezing: false,
+            marking: None,
+            reverting: None,
             merging: None,
             dropped: Vec::new(),
             passage: None,
@@ -136,11 +154,11 @@ impl Record {
         }
     }
 
-    /// Every layer of its disk that may have a file here: one that it is being frozen onto and those to go as well.
+    /// Every layer of its disk that may have a file here: one that it goes over to and those to go as well.
     #[must_use]
     pub fn files(&self) -> Vec<u32> {
         let frozen = self.stack.layers.iter().map(|layer| layer.index);
-        let next = self.freezing.then(|| self.stack.top.saturating_add(1));
+        let next = (self.freezing || self.reverting.is_some()).then(|| self.stack.top.saturating_add(1));
         frozen.chain([self.stack.top]).chain(next).chain(self.dropped.iter().copied()).collect()
     }
 
@@ -148,6 +166,8 @@ impl Record {
     pub fn clear_layers(&mut self) {
         self.stack = Stack::default();
         self.freezing = false;
+        self.marking = None;
+        self.reverting = None;
         self.merging = None;
         self.dropped.clear();
     }

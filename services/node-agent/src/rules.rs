@@ -38,6 +38,9 @@ pub enum Ask<'a> {
     Grow(u64),
     /// Freeze the disk of what runs here under exactly this grant.
     Freeze(u64),
+    /// Keep the disk of this node's own server, which may be off, or put it back: under the newest generation seen,
+    /// which is not its grant's if only an order to stop it has come since.
+    Keep(u64),
     /// Stop what runs: what was allowed to start must not start after that.
     Quit(u64),
     /// Prepare to receive what runs elsewhere under this generation.
@@ -83,7 +86,10 @@ impl Seen {
             {
                 stale(generation, self.generation)
             }
-            Ask::Reboot(_) | Ask::Grow(_) | Ask::Freeze(_) => Ok(self.clone()),
+            Ask::Keep(generation) if generation != self.generation || self.granted == 0 => {
+                stale(generation, self.generation)
+            }
+            Ask::Reboot(_) | Ask::Grow(_) | Ask::Freeze(_) | Ask::Keep(_) => Ok(self.clone()),
             Ask::Send(generation) => Ok(self.without_operation(generation)),
             Ask::Quit(generation) if generation < self.generation => stale(generation, self.generation),
             Ask::Quit(generation) => Ok(self.without_operation(generation)),

@@ -3,7 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 use watari_contracts::agent::{
-    Abort, Discard, Freeze, Grow, Order, Reboot, Receive, Release, Remove, Resume, Send, Server, Start, Stop, Suspend,
+    Abort, Discard, Freeze, Grow, Order, Reboot, Receive, Release, Remove, Resume, RevertDisk, Send, Server, Start,
+    Stop, Suspend, TakeSnapshot,
 };
 use watari_model::{MigrationId, VmName};
 
@@ -25,6 +26,8 @@ pub enum Work {
     Resume(Resume),
     Grow(Grow),
     Freeze(Freeze),
+    TakeSnapshot(TakeSnapshot),
+    RevertDisk(RevertDisk),
     Discard(Discard),
     Release(Release),
 }
@@ -36,7 +39,7 @@ macro_rules! from_command {
         }
     )*};
 }
-from_command! { Start Stop Suspend Reboot Remove Receive Send Abort Resume Grow Freeze Discard Release }
+from_command! { Start Stop Suspend Reboot Remove Receive Send Abort Resume Grow Freeze TakeSnapshot RevertDisk Discard Release }
 
 impl Work {
     /// Who orders, and which order it is.
@@ -54,6 +57,8 @@ impl Work {
             Self::Resume(o) => &o.order,
             Self::Grow(o) => &o.order,
             Self::Freeze(o) => &o.order,
+            Self::TakeSnapshot(o) => &o.order,
+            Self::RevertDisk(o) => &o.order,
             Self::Discard(o) => &o.order,
             Self::Release(o) => &o.order,
         }
@@ -74,6 +79,8 @@ impl Work {
             Self::Resume(o) => &o.vm,
             Self::Grow(o) => &o.vm,
             Self::Freeze(o) => &o.vm,
+            Self::TakeSnapshot(o) => &o.vm,
+            Self::RevertDisk(o) => &o.vm,
             Self::Discard(o) => &o.vm,
             Self::Release(o) => &o.vm,
         }
@@ -138,6 +145,8 @@ impl Work {
             Self::Resume(_) => "resume",
             Self::Grow(_) => "grow",
             Self::Freeze(_) => "freeze",
+            Self::TakeSnapshot(_) => "snapshot",
+            Self::RevertDisk(_) => "revert",
             Self::Discard(_) => "discard",
             Self::Release(_) => "release",
         }
@@ -155,6 +164,8 @@ impl Work {
             Self::Send(o) => Ask::Send(o.generation),
             Self::Grow(o) => Ask::Grow(o.generation),
             Self::Freeze(o) => Ask::Freeze(o.generation),
+            Self::TakeSnapshot(o) => Ask::Keep(o.generation),
+            Self::RevertDisk(o) => Ask::Keep(o.generation),
             Self::Receive(o) => Ask::Receive(o.generation),
             Self::Discard(o) => Ask::Discard(o.generation),
             Self::Remove(o) => Ask::Clear(o.generation),

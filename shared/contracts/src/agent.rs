@@ -6,6 +6,7 @@
 
 mod grow;
 mod layers;
+mod snapshots;
 
 use std::{collections::BTreeMap, net::Ipv4Addr};
 
@@ -18,6 +19,7 @@ use watari_model::{
 
 pub use grow::Grow;
 pub use layers::{Layer, Stack, weight};
+pub use snapshots::{Mark, Named, RevertDisk, TakeSnapshot};
 
 use crate::Command;
 
@@ -264,6 +266,9 @@ pub struct Freeze {
     pub generation: u64,
     /// A newest layer that has less in it than this many MiB is left as it is.
     pub least_mib: u64,
+    /// What the layers may not be merged across.
+    #[serde(default, skip_serializing_if = "Named::is_blank")]
+    pub named: Named,
 }
 
 /// Send the frozen layers of a server's disk ahead to a node that lacks them. It is repeated until it
@@ -568,6 +573,8 @@ commands! {
     Resume "resume" => Answer, "Let a paused server run under a newer grant.";
     Grow "grow" => Answer, "Let a running server's disk or number of processors grow at once.";
     Freeze "freeze" => Answer, "Freeze a running server's disk; it writes to a new layer from then on.";
+    TakeSnapshot "snapshot" => Answer, "Keep a server's disk as it is now, to go back to.";
+    RevertDisk "revert" => Answer, "Put the disk of a server that is off back to what it was.";
     SendAhead "send-ahead" => Answer, "Send the frozen layers of a server's disk to a node that lacks them.";
     DropLayers "drop-layers" => NodeFacts, "Delete frozen layers that are kept for a server and are of no use.";
     Discard "discard" => Answer, "Destroy the paused copy that a migration made.";

@@ -2,6 +2,7 @@
 
 mod keys;
 mod outages;
+mod snapshots;
 
 use std::{collections::BTreeMap, net::Ipv4Addr};
 
@@ -24,6 +25,7 @@ pub use outages::{
     OnBattery, OutagePage, OutagePlan, OutageView, PauseOutage, PlanOutage, PlannedMove, RescheduleOutage,
     ResumeOutage, ReturnSite, ScheduleOutage, StartOutage,
 };
+pub use snapshots::{CreateSnapshot, DeleteSnapshot, RevertSnapshot};
 
 /// Make a server and, unless told otherwise, start it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -330,6 +332,9 @@ pub struct VmView {
     /// Its disk sent ahead, if that was ever asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preseed: Option<vm::Preseed>,
+    /// Moments of its disk that have a name, and the last going back to one.
+    #[serde(default, skip_serializing_if = "vm::Snapshots::is_blank")]
+    pub snapshots: vm::Snapshots,
     /// Whether its node is heard.
     pub reachable: bool,
     /// What is the matter with it.
@@ -539,6 +544,9 @@ requests! {
     DeleteVm "watari.v1.vm.delete" => VmView, "Remove a server with its disk and addresses.";
     MigrateVm "watari.v1.vm.migrate" => MigrationView, "Move a running server to another node, live.";
     PreseedVm "watari.v1.vm.preseed" => VmView, "Send a running server's disk ahead to a node of another site.";
+    CreateSnapshot "watari.v1.snapshot.create" => VmView, "Give a server's disk as it is now a name, to go back to.";
+    RevertSnapshot "watari.v1.snapshot.revert" => VmView, "Put a stopped server's disk back to a snapshot.";
+    DeleteSnapshot "watari.v1.snapshot.delete" => VmView, "Forget a snapshot; the disk stays as it is.";
     VmConsoleLog "watari.v1.vm.console-log" => ConsoleLog, "Read the end of a server's serial console log.";
     ListMigrations "watari.v1.migration.list" => MigrationPage, "List migrations, newest first.";
     GetMigration "watari.v1.migration.get" => MigrationView, "Show one migration.";

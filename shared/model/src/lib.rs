@@ -22,7 +22,7 @@ pub mod word;
 pub use document::Document;
 pub use name::{
     FirewallName, GroupName, HostName, ImageName, KeyName, MigrationId, NetworkName, NodeName, NotAName, OutageId,
-    SegmentName, SiteName, VmName,
+    SegmentName, SiteName, SnapshotName, VmName,
 };
 pub use refusal::Refusal;
 pub use said::{Said, filled};

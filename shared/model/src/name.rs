@@ -97,6 +97,8 @@ names! {
     GroupName;
     /// A public key's name.
     KeyName;
+    /// A moment of a server's disk, among those of that server.
+    SnapshotName;
     /// A firewall group.
     FirewallName;
     /// The name of the segment that a provider network lies on, bound on each node to a bridge.

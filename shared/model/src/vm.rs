@@ -23,6 +23,7 @@ mod growth;
 mod halt;
 mod preseed;
 mod restart;
+mod snapshot;
 
 use std::net::Ipv4Addr;
 
@@ -33,6 +34,7 @@ pub use growth::Growth;
 pub use halt::{Halt, Way};
 pub use preseed::{Preseed, Seeded};
 pub use restart::Restart;
+pub use snapshot::{MOST_SNAPSHOTS, Outcome, Revert, Snapshot, Snapshots, Taken};
 
 use crate::{
     Document, FirewallName, GroupName, HostName, ImageName, KeyName, MigrationId, NetworkName, NodeName, Refusal,
@@ -379,6 +381,9 @@ pub struct Vm {
     /// Its disk sent ahead, if that was ever asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preseed: Option<Preseed>,
+    /// Moments of its disk that have a name, if it ever had any.
+    #[serde(default, skip_serializing_if = "Snapshots::is_blank")]
+    pub snapshots: Snapshots,
     /// The outage that has it be off, if one does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub halt: Option<Halt>,

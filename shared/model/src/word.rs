@@ -42,6 +42,8 @@ const DOINGS: &[(&str, &str)] = &[
     ("delete", "削除"),
     ("migrate", "移行"),
     ("preseed", "事前転送"),
+    ("take a snapshot", "スナップショットの作成"),
+    ("go back to a snapshot", "スナップショットへの復元"),
     ("be sent ahead", "事前転送"),
     ("go on", "処理の続行"),
     ("go on running", "稼働の継続"),

@@ -49,6 +49,8 @@ pub(super) fn reconcile(vm: &mut Vm, heard: &Heard) -> Finding {
     vm.migrations += FORWARD;
     vm.reboots.asked = vm.reboots.asked.max(vm.reboots.done) + FORWARD;
     vm.reboots.done = vm.reboots.asked;
+    // A disk does not go back on the word of a backup.
+    (vm.snapshots.asked, vm.snapshots.revert) = (vm.snapshots.asked.saturating_add(FORWARD), None);
     // Whatever it has been through, its disk is somewhere: none is made from nothing.
     vm.booted |= vm.grant.is_some();
     let seen = sightings(vm, heard);

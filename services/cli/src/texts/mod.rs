@@ -12,6 +12,7 @@ pub mod joining;
 pub mod losses;
 pub mod off;
 pub mod parsing;
+pub mod snapshots;
 pub mod states;
 pub mod troubles;
 pub mod words;

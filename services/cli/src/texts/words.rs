@@ -129,6 +129,8 @@ words! {
     NotEnforced "NOT ENFORCED" "無効";
     Segment "SEGMENT" "セグメント";
     SentAhead "SENT AHEAD" "事前転送";
+    Snapshots "SNAPSHOTS" "スナップショット";
+    Reverted "WENT BACK TO" "復元したスナップショット";
     Segments "SEGMENTS" "セグメント";
     Sha256 "SHA-256" "SHA-256";
     Service "SERVICE" "サービス";
@@ -200,6 +202,7 @@ words! {
     ApplyFixed "CANNOT BE CHANGED" "変更不可";
     // --- lists of none ---------------------------------------------------------------------
     NoVms "There are no servers." "サーバはありません。";
+    NoSnapshots "The server has no snapshots." "サーバにスナップショットはありません。";
     NoServersDeclared "The file declares no servers." "ファイルにサーバの宣言がありません。";
     NoNodes "There are no nodes." "ノードはありません。";
     NoSites "There are no sites." "サイトはありません。";

@@ -1,17 +1,17 @@
 //! `watari vm start`, `stop`, `reboot` and `delete`.
 
 use clap::Args;
-use watari_contracts::scheduler::{DeleteVm, GetVm, RebootVm, StartVm, StopVm};
+use watari_contracts::scheduler::{DeleteVm, GetVm, RebootVm, StartVm, StopVm, VmView};
 use watari_model::VmName;
 
 use super::wait;
 use crate::{
     Context,
-    confirm::confirm_of,
+    confirm::confirm_seen,
     failure::Failure,
     input,
     options::{Consent, Waiting},
-    texts::words,
+    texts::{snapshots, words},
 };
 
 /// What to start.
@@ -89,7 +89,9 @@ impl Delete {
     pub(super) async fn run(self, ctx: &Context) -> Result<(), Failure> {
         let name: VmName = input::name(&self.name)?;
         let there = GetVm { name: name.clone() };
-        confirm_of(ctx, self.consent, &there, &words::delete_vm(ctx.out.lang, name.as_str())).await?;
+        let (lang, plain) = (ctx.out.lang, words::delete_vm(ctx.out.lang, name.as_str()));
+        let question = |view: &VmView| snapshots::delete_vm(lang, name.as_str(), view.snapshots.list.iter());
+        confirm_seen(ctx, self.consent, &there, &plain, question).await?;
         let request_id = Some(ctx.session.request_id());
         let view = ctx.session.ask(&DeleteVm { request_id, name: name.clone() }).await?;
         if !self.waiting.wait {

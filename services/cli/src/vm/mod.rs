@@ -10,6 +10,7 @@ mod preseed;
 mod resize;
 mod save;
 mod show;
+mod snapshot;
 mod wait;
 
 pub(crate) use create::{group, nic, user_data, warned};
@@ -56,6 +57,9 @@ pub enum Verb {
     Preseed(preseed::Preseed),
     /// Save a server's disk as an image; the server goes on, running or not
     Save(save::Save),
+    /// Moments of a server's disk, to go back to
+    #[command(subcommand)]
+    Snapshot(snapshot::Verb),
     /// Write servers down, as `watari apply` takes them
     Export(export::Export),
     /// Print the end of a server's serial console log
@@ -102,6 +106,7 @@ impl Verb {
             Self::Migrate(migrate) => migrate.run(ctx).await,
             Self::Preseed(preseed) => preseed.run(ctx).await,
             Self::Save(save) => save.run(ctx).await,
+            Self::Snapshot(verb) => verb.run(ctx).await,
             Self::Export(export) => export.run(ctx).await,
             Self::ConsoleLog(log) => log.run(ctx).await,
         }

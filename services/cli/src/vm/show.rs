@@ -103,13 +103,21 @@ impl Row for VmView {
             (Word::Firewalls, joined(&self.firewalls)),
             (Word::Migration, or_dash(self.migration.as_ref())),
             (Word::SentAhead, or_dash(self.preseed.as_ref().map(sent_ahead))),
+            (Word::Snapshots, joined(self.snapshots.list.iter().map(snapshot))),
             (Word::Generation, self.generation.to_string()),
             (Word::Uuid, self.uuid.clone()),
             (Word::Created, format::moment(self.created_at)),
             (Word::Changed, format::moment(self.changed_at)),
         ];
+        details.extend(self.snapshots.revert.as_ref().map(|revert| (Word::Reverted, reverted(revert))));
         details.extend(self.fault.iter().flat_map(|fault| fault_details(fault, lang)));
         let ahead = self.preseed.as_ref().filter(|preseed| preseed.is_due()).and_then(|preseed| preseed.fault.as_ref());
+        let late = self.snapshots.list.iter().filter_map(|snapshot| snapshot.fault.as_ref());
+        let back = self.snapshots.revert.as_ref().and_then(|revert| match &revert.outcome {
+            vm::Outcome::Failed(why) => Some(why),
+            vm::Outcome::UnderWay | vm::Outcome::Done => None,
+        });
+        details.extend(late.chain(back).map(Fault::from).flat_map(|fault| fault_details(&fault, lang)));
         details.extend(ahead.map(Fault::from).iter().flat_map(|fault| fault_details(fault, lang)));
         details
     }
@@ -162,6 +170,22 @@ fn sent_ahead(preseed: &vm::Preseed) -> String {
     let to = preseed.to.as_ref().map(|to| format!("… → {to}"));
     let fault = preseed.fault.as_ref().map(|fault| format!("[{}]", fault.code()));
     joined([done, Some(to.unwrap_or_else(|| "…".to_owned())), fault].into_iter().flatten())
+}
+
+/// A snapshot's name, and since when it is there.
+fn snapshot(snapshot: &vm::Snapshot) -> String {
+    let at = snapshot.taken.map_or_else(|| "…".to_owned(), |taken| format::moment(taken.at));
+    format!("{} ({at})", snapshot.name)
+}
+
+/// To which snapshot its disk went back, and when that was asked for.
+fn reverted(revert: &vm::Revert) -> String {
+    let (to, at) = (&revert.to, format::moment(revert.asked_at));
+    match &revert.outcome {
+        vm::Outcome::UnderWay => format!("… → {to}"),
+        vm::Outcome::Done => format!("{to} ({at})"),
+        vm::Outcome::Failed(why) => format!("{to} ({at}) [{}]", why.code()),
+    }
 }
 
 /// A fault in the person's language, in two lines.

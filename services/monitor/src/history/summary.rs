@@ -16,7 +16,7 @@ use watari_model::{
     },
     outage::{Left, Outage, Scope},
     site::Site,
-    vm::{Desired, Size, Vm, Way},
+    vm::{Desired, Outcome as Went, Size, Snapshots, Vm, Way},
 };
 
 /// Says what a change of the document `key` of `bucket` was. A document that this version cannot
@@ -128,6 +128,9 @@ fn vm(before: Option<&Vm>, after: Option<&Vm>) -> Option<String> {
     if let Some(copy) = old.leftovers.iter().find(|copy| !vm.leftovers.contains(copy)) {
         return Some(format!("old copy on {} removed", copy.node));
     }
+    if old.snapshots != vm.snapshots {
+        return snapshots(&old.snapshots, &vm.snapshots);
+    }
     if old.halt != vm.halt {
         let halt = vm.halt.as_ref().map(|halt| match halt.way {
             Way::Suspend => format!("no time to leave, to be suspended ({})", halt.outage),
@@ -139,6 +142,29 @@ fn vm(before: Option<&Vm>, after: Option<&Vm>) -> Option<String> {
         return Some(code(vm.fault.as_ref()).map_or("fault cleared".to_owned(), |code| format!("fault: {code}")));
     }
     None
+}
+
+/// That its disk goes back, or which name came, was taken or went.
+fn snapshots(old: &Snapshots, new: &Snapshots) -> Option<String> {
+    if let Some(revert) = new.revert.as_ref().filter(|revert| old.revert.as_ref() != Some(revert)) {
+        return Some(match &revert.outcome {
+            Went::UnderWay => format!("to go back to snapshot {}", revert.to),
+            Went::Done => format!("went back to snapshot {}", revert.to),
+            Went::Failed(why) => format!("did not go back to snapshot {} ({})", revert.to, why.code()),
+        });
+    }
+    let taken = |all: &Snapshots| -> Vec<u64> {
+        all.list.iter().filter(|snapshot| snapshot.taken.is_some()).map(|snapshot| snapshot.number).collect()
+    };
+    let before = taken(old);
+    if let Some(new) = new.list.iter().find(|new| new.taken.is_some() && !before.contains(&new.number)) {
+        return Some(format!("snapshot {} taken", new.name));
+    }
+    if let Some(new) = new.list.iter().find(|new| old.list.iter().all(|old| old.number != new.number)) {
+        return Some(format!("snapshot {} asked for", new.name));
+    }
+    let gone = old.list.iter().find(|old| new.list.iter().all(|new| new.number != old.number));
+    gone.map(|gone| format!("snapshot {} deleted", gone.name))
 }
 
 fn migration(before: Option<&Migration>, after: Option<&Migration>) -> Option<String> {

@@ -134,6 +134,7 @@ fn server(name: &str, on: Option<&str>, on_network: &str, number: u8) -> Vm {
         pending: None,
         reboots: Reboots::default(),
         preseed: None,
+        snapshots: watari_model::vm::Snapshots::default(),
         halt: None,
         migrations: 0,
         requests: Vec::new(),

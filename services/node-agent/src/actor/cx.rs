@@ -108,7 +108,8 @@ impl Cx {
     /// Has a copy of the server's disk that is being made for an image make way for what needs the disk or the
     /// domain's one job; as long as what is returned is held, none begins.
     pub(super) async fn make_way(&self, work: &Work) -> Result<Option<Way>, Refusal> {
-        let needs = matches!(work, Work::Start(_) | Work::Suspend(_) | Work::Send(_) | Work::Remove(_));
+        let needs =
+            matches!(work, Work::Start(_) | Work::Suspend(_) | Work::Send(_) | Work::Remove(_) | Work::RevertDisk(_));
         let Some(uuid) = self.uuid.as_deref().filter(|_| needs) else { return Ok(None) };
         // What it would send ahead travels with it now, or is wanted no more.
         self.node.couriers.end(uuid);

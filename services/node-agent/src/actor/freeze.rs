@@ -35,7 +35,7 @@ pub(super) async fn settle(cx: &Cx) -> Result<(), Refusal> {
 }
 
 /// Waits for `work` until an order has overtaken it, and then for a moment.
-async fn patiently(cx: &Cx, work: impl Future<Output = Result<(), Refusal>>) -> Result<(), Refusal> {
+pub(super) async fn patiently(cx: &Cx, work: impl Future<Output = Result<(), Refusal>>) -> Result<(), Refusal> {
     tokio::pin!(work);
     tokio::select! {
         done = &mut work => done,
@@ -69,7 +69,8 @@ async fn carry_out(cx: &Cx, uuid: &str, key: &str, order: &Freeze) -> Result<(),
     if record.merging.is_none() && !worthwhile(cx, &record, order.least_mib).await? {
         return Ok(());
     }
-    let record = merged(cx, key, record).await?;
+    let bounds = order.named.bounds(&record.stack.marks);
+    let record = merged(cx, key, record, &bounds).await?;
     if record.merging.is_none() && record.stack.layers.len() >= MOST_LAYERS {
         tracing::warn!(vm = %cx.book.vm, most = MOST_LAYERS, "no further layer of its disk is frozen: it has as many as it may have");
         return Ok(());
@@ -78,12 +79,12 @@ async fn carry_out(cx: &Cx, uuid: &str, key: &str, order: &Freeze) -> Result<(),
     let disk_gib = record.server.as_ref().map_or(0, |server| server.disk_gib);
     cx.node.room.claim_copy(&cx.book.vm, key, disk_gib).await?;
     cx.checkpoint(WANTED)?;
-    stack::freeze(&cx.node, &cx.book, &record).await?;
+    stack::freeze(&cx.node, &cx.book, &record, None).await?;
     no_merge_left(cx, cx.record().await?.merging)
 }
 
 /// While a merge does not count yet, the layer that took the others in cannot be sent.
-fn no_merge_left(cx: &Cx, merging: Option<u32>) -> Result<(), Refusal> {
+pub(super) fn no_merge_left(cx: &Cx, merging: Option<u32>) -> Result<(), Refusal> {
     match merging {
         None => Ok(()),
         Some(_) => Err(cx.node.not_now(&cx.book.vm, "in the middle of a merge of its layers", WANTED)),
@@ -97,15 +98,16 @@ async fn worthwhile(cx: &Cx, record: &Record, least_mib: u64) -> Result<bool, Re
     Ok(info.actual_bytes >> 20 >= least_mib)
 }
 
-/// The record after layers are merged, if there are too many. A disk that cannot be merged may still be frozen.
-async fn merged(cx: &Cx, key: &str, record: Record) -> Result<Record, Refusal> {
-    if record.merging.is_some() || merge::staying(&record.stack.layers).is_none() {
-        return Ok(record);
-    }
+/// The record after layers are merged, if there are too many above `bounds`. A disk that cannot be merged may still be
+/// frozen.
+pub(super) async fn merged(cx: &Cx, key: &str, record: Record, bounds: &[u32]) -> Result<Record, Refusal> {
+    let layers = &record.stack.layers;
+    let stay = merge::staying(layers, merge::bound(layers, bounds));
+    let Some(stay) = stay.filter(|_| record.merging.is_none()) else { return Ok(record) };
     // Both are there for a while: what is merged, and what it was merged from.
     let most_gib = weight(&record.stack.layers).div_ceil(GIB);
     let outcome = match cx.node.room.claim_copy(&cx.book.vm, key, most_gib).await {
-        Ok(()) => merge::pull(&cx.node, &cx.book, &record, &cx.superseded).await,
+        Ok(()) => merge::pull(&cx.node, &cx.book, &record, stay, &cx.superseded).await,
         Err(full) => Err(full),
     };
     let record = stack::settled(&cx.node, &cx.book, &record.uuid).await?;

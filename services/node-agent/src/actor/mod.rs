@@ -26,8 +26,10 @@ mod recover;
 mod release;
 mod remove;
 mod resume;
+mod revert;
 mod send;
 mod sight;
+mod snapshot;
 mod start;
 mod stop;
 mod suspend;
@@ -118,6 +120,8 @@ async fn perform(cx: &Cx, work: &Work) -> Result<(), Refusal> {
         Work::Resume(order) => resume::run(cx, order).await,
         Work::Grow(order) => grow::run(cx, order).await,
         Work::Freeze(order) => freeze::run(cx, order).await,
+        Work::TakeSnapshot(order) => snapshot::run(cx, order).await,
+        Work::RevertDisk(order) => revert::run(cx, order).await,
         Work::Discard(order) => discard::run(cx, order).await,
         Work::Release(order) => release::run(cx, order).await,
     }

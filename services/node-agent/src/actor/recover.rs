@@ -23,8 +23,8 @@ pub(super) async fn run(cx: &Cx, work: &Work) -> Result<(), Refusal> {
         },
         // What runs is looked at first, and what has grown grows no more.
         Work::Grow(_) => perform(cx, work).await,
-        // What was begun of it is finished; whether that was all is seen when it is ordered again.
-        Work::Freeze(_) => {
+        // What was begun of it is finished, or taken back; whether that was all is seen when it is ordered again.
+        Work::Freeze(_) | Work::TakeSnapshot(_) | Work::RevertDisk(_) => {
             freeze::settle(cx).await?;
             Err(again(cx, work))
         }

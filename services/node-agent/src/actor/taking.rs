@@ -38,7 +38,7 @@ fn overtakes(newer: &Work, older: &Work) -> bool {
     match older {
         Work::Start(_) | Work::Receive(_) | Work::Reboot(_) | Work::Grow(_) => takes_away,
         // Merging layers takes long, and QEMU may hang: what is left in the middle of it is gone on with later.
-        Work::Freeze(_) => takes_away || matches!(newer, Work::Send(_) | Work::Reboot(_)),
+        Work::Freeze(_) | Work::TakeSnapshot(_) => takes_away || matches!(newer, Work::Send(_) | Work::Reboot(_)),
         // Not by what can wait for it, or come to nothing: the guest stands still until its memory is saved.
         Work::Suspend(_) => match newer {
             Work::Stop(order) => order.force,
@@ -186,7 +186,7 @@ impl Actor {
 
 #[cfg(test)]
 mod tests {
-    use watari_contracts::agent::{Freeze, Order, Reboot, Remove, Send, Stop, Suspend};
+    use watari_contracts::agent::{Freeze, Named, Order, Reboot, Remove, Send, Stop, Suspend, TakeSnapshot};
 
     use super::*;
 
@@ -201,7 +201,8 @@ mod tests {
     #[test]
     fn nothing_that_is_done_to_a_disk_for_later_holds_up_who_moves_or_ends_its_server() {
         let vm = || "mail".parse().unwrap();
-        let freeze = Work::Freeze(Freeze { order: order(), vm: vm(), generation: 1, least_mib: 1 });
+        let freeze =
+            Work::Freeze(Freeze { order: order(), vm: vm(), generation: 1, least_mib: 1, named: Named::default() });
         let reboot = Work::Reboot(Reboot { order: order(), vm: vm(), generation: 1, force: true });
         let send = Work::Send(Send {
             order: order(),
@@ -215,8 +216,10 @@ mod tests {
             top: 0,
             disk_gib: None,
         });
+        let (number, named) = (1, Named::default());
+        let take = Work::TakeSnapshot(TakeSnapshot { order: order(), vm: vm(), generation: 1, number, named });
         for newer in [stop(true), stop(false), reboot, send.clone()] {
-            assert!(overtakes(&newer, &freeze), "{}", newer.verb());
+            assert!(overtakes(&newer, &freeze) && overtakes(&newer, &take), "{}", newer.verb());
         }
         assert!(!overtakes(&freeze, &freeze));
         assert!(!overtakes(&stop(true), &send), "a sending is broken off by its own order");

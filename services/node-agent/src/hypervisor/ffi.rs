@@ -129,6 +129,12 @@ pub(super) fn freeze(domain: &Domain, seconds: c_int) -> Result<c_int, Error> {
     }
 }
 
+/// Bounds each answer of the guest's own agent from now on, in seconds.
+pub(super) fn agent_answers_within(domain: &Domain, seconds: c_int) -> Result<(), Error> {
+    // SAFETY: the domain is alive while borrowed.
+    check(unsafe { sys::virDomainAgentSetResponseTimeout(domain.as_ptr(), seconds, 0) }).map(drop)
+}
+
 /// Has the guest's own agent thaw them; none that are frozen is success.
 pub(super) fn thaw(domain: &Domain) -> Result<(), Error> {
     // SAFETY: as above.

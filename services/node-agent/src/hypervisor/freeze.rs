@@ -7,9 +7,19 @@ use virt_sys as sys;
 
 use super::disk::{DISK_JOB, for_libvirt};
 use super::error::{Error, Result};
-use super::{Hypervisor, within};
+use super::{Hypervisor, ffi, within};
 
 const ACT: &str = "freeze the disk";
+
+/// What the guest does meanwhile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Guest {
+    /// It goes on: what it has not written out is not in what is frozen.
+    GoesOn,
+    /// Its own agent writes everything out and holds its file systems still for that moment. The bound, in seconds,
+    /// is for each answer of that agent.
+    HoldsStill(u16),
+}
 
 impl Hypervisor {
     /// Has the domain write to `overlay` from now on: a complete qcow2 that stands on its present disk. No
@@ -17,19 +27,28 @@ impl Hypervisor {
     /// fails, is seen by which files the process has open.
     ///
     /// # Errors
-    /// The path is none for libvirt; another job holds the domain; QEMU does not answer; libvirt's own.
-    pub async fn freeze_disk(&self, name: &str, overlay: &Path) -> Result<()> {
-        within(ACT, DISK_JOB, self.go_over(name, overlay)).await
+    /// The path is none for libvirt; another job holds the domain; QEMU does not answer; the guest does not hold
+    /// still; libvirt's own.
+    pub async fn freeze_disk(&self, name: &str, overlay: &Path, guest: Guest) -> Result<()> {
+        within(ACT, DISK_JOB, self.go_over(name, overlay, guest)).await
     }
 
-    async fn go_over(&self, name: &str, overlay: &Path) -> Result<()> {
+    async fn go_over(&self, name: &str, overlay: &Path, guest: Guest) -> Result<()> {
         let disks = self.record(name).await?.map_or(0, |record| record.disks.len());
         let xml = describe(overlay, disks)?;
         let flags = sys::VIR_DOMAIN_SNAPSHOT_CREATE_DISK_ONLY
             | sys::VIR_DOMAIN_SNAPSHOT_CREATE_NO_METADATA
             | sys::VIR_DOMAIN_SNAPSHOT_CREATE_REUSE_EXT
             | sys::VIR_DOMAIN_SNAPSHOT_CREATE_ATOMIC;
-        self.on_domain(ACT, name, move |domain| domain.create_snapshot_xml(&xml, flags).map(drop)).await
+        self.on_domain(ACT, name, move |domain| match guest {
+            Guest::GoesOn => domain.create_snapshot_xml(&xml, flags).map(drop),
+            Guest::HoldsStill(seconds) => {
+                ffi::agent_answers_within(domain, seconds.into())?;
+                // libvirt lets the guest go on by itself, whoever ends meanwhile.
+                domain.create_snapshot_xml(&xml, flags | sys::VIR_DOMAIN_SNAPSHOT_CREATE_QUIESCE).map(drop)
+            }
+        })
+        .await
     }
 }
 

@@ -46,6 +46,7 @@ pub use config::Config;
 pub use domain_xml::{DomainRecord, build, parse};
 pub use error::{Error, Kind, Result};
 pub use events::{Change, CloseReason, Event, Resume, Start, Stop, Suspend};
+pub use freeze::Guest;
 pub use grow::Vcpus;
 pub use inventory::{HostCpu, Inventory};
 pub use lifecycle::{DomainSummary, StartMode};

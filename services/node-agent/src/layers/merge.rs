@@ -40,20 +40,26 @@ const PATIENCE: (u64, u64) = (600, 4 << 20);
 
 const WANTED: &str = "merge layers of its disk";
 
-/// How many of the lowest layers stay when the others are merged; none while there are few enough.
+/// How many of the lowest layers a snapshot needs as they are: those up to the highest of `bounds`.
+#[must_use]
+pub fn bound(layers: &[Layer], bounds: &[u32]) -> usize {
+    layers.iter().rposition(|layer| bounds.contains(&layer.index)).map_or(0, |at| at + 1)
+}
+
+/// How many of the lowest layers stay when the others are merged, at least `bound`; none while there are few enough.
 ///
 /// What is merged is sent to other nodes anew. So a layer stays if it weighs as much as all above it: large old
 /// ones are sent once, and what is written each day is merged again and again only while it is little.
 #[must_use]
-pub fn staying(layers: &[Layer]) -> Option<usize> {
-    if layers.len() <= ENOUGH {
+pub fn staying(layers: &[Layer], bound: usize) -> Option<usize> {
+    if layers.len() <= ENOUGH.max(bound) {
         return None;
     }
     let holds = |stay: &usize| {
         let Some((below, above)) = layers.split_at_checked(*stay) else { return false };
         below.last().is_none_or(|layer| layer.size_bytes >= weight(above))
     };
-    (0..ENOUGH).rev().find(holds)
+    (bound..ENOUGH).rev().find(holds).or(Some(bound))
 }
 
 /// What a layer stands on, by its header.
@@ -101,15 +107,21 @@ async fn under(node: &Node, record: &Record, into: u32) -> Result<Under, Refusal
     Ok(if image == Some(named) { Under::Image } else { Under::Strange })
 }
 
-/// Has QEMU take the newer layers into the one it writes to, if there are more than enough. The server runs and nobody
-/// else is at work with its domain; when `stop` comes the rest is left. What becomes of it [`super::stack::settled`]
-/// says, also after a failure.
+/// Has QEMU take the newer layers into the one it writes to, if there are more than enough: all but the lowest `stay`.
+/// The server runs and nobody else is at work with its domain; when `stop` comes the rest is left. What becomes of it
+/// [`super::stack::settled`] says, also after a failure.
 ///
 /// # Errors
 /// libvirt's; QEMU does not do it, or not in time.
-pub async fn pull(node: &Node, book: &Book, record: &Record, stop: &CancellationToken) -> Result<(), Refusal> {
+pub async fn pull(
+    node: &Node,
+    book: &Book,
+    record: &Record,
+    stay: usize,
+    stop: &CancellationToken,
+) -> Result<(), Refusal> {
     let layers = &record.stack.layers;
-    let (Some(stay), Some(server)) = (staying(layers), &record.server) else { return Ok(()) };
+    let Some(server) = &record.server else { return Ok(()) };
     let file = |layer: &Layer| node.layout.layer(&record.uuid, layer.index);
     let onto = match stay.checked_sub(1).and_then(|at| layers.get(at)) {
         Some(layer) => file(layer),
@@ -257,7 +269,7 @@ mod tests {
 
     #[test]
     fn few_layers_are_left_as_they_are_and_of_many_the_heavy_ones_below() {
-        let stay = |sizes: &[u64]| staying(&layers(sizes));
+        let stay = |sizes: &[u64]| staying(&layers(sizes), 0);
         assert_eq!(stay(&[]), None);
         assert_eq!(stay(&[300, 20, 10, 5]), None);
         assert_eq!(stay(&[300, 20, 10, 5, 2]), Some(3), "only the two that weigh no more than the one below");
@@ -273,9 +285,58 @@ mod tests {
             let size = |at: u64| seed.wrapping_mul(6_364_136_223_846_793_005).rotate_left((at * 7) as u32) % 1_000;
             let count = 5 + seed % 4;
             let before = layers(&(0..count).map(size).collect::<Vec<_>>());
-            let stay = staying(&before).unwrap();
+            let stay = staying(&before, 0).unwrap();
             assert!(stay < ENOUGH && before.len() - stay >= 2, "{before:?}");
             assert!(stay == 0 || before[stay - 1].size_bytes >= weight(&before[stay..]), "{before:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_snapshot_reaches_to_is_never_merged_with_what_came_later() {
+        let stay = |sizes: &[u64], bounds: &[u32]| {
+            let layers = layers(sizes);
+            staying(&layers, bound(&layers, bounds))
+        };
+        let even = [5, 5, 5, 5, 5];
+        assert_eq!(stay(&even, &[2]), Some(3), "without it all would be merged");
+        assert_eq!(stay(&[300, 20, 10, 5, 2], &[1]), Some(3), "what stays anyway stays");
+        assert_eq!(stay(&even, &[0, 3]), Some(4), "a single one is merged with what is written now");
+        assert_eq!(stay(&even, &[4]), None, "nothing is above it");
+        assert_eq!(stay(&[5; 6], &[4]), Some(5));
+        assert_eq!(stay(&even, &[77]), Some(0), "of a layer that is not there");
+    }
+
+    #[test]
+    fn there_is_room_for_as_many_snapshots_as_there_may_be_and_for_freezing_beside_them() {
+        use watari_model::vm::MOST_SNAPSHOTS;
+
+        use crate::layers::stack::{MOST_LAYERS, MOST_UNDER_SNAPSHOT};
+        /// A merge, if one is due, and the layer that is written to.
+        fn freeze(disk: &mut Vec<Layer>, bounds: &[u32]) -> u32 {
+            let stay = staying(disk, bound(disk, bounds)).unwrap_or(disk.len());
+            let next = disk.last().map_or(0, |layer| layer.index + 1);
+            disk.truncate(stay);
+            disk.push(Layer { index: next, sha256: None, size_bytes: 5 });
+            next
+        }
+        for before in 0..12 {
+            for between in 0..12 {
+                let (mut disk, mut bounds) = (Vec::new(), Vec::new());
+                for _ in 0..before {
+                    freeze(&mut disk, &bounds);
+                }
+                for _ in 0..MOST_SNAPSHOTS {
+                    let merges = staying(&disk, bound(&disk, &bounds)).is_some();
+                    assert!(merges || disk.len() < MOST_UNDER_SNAPSHOT, "{before} {between} {disk:?} {bounds:?}");
+                    let taken = freeze(&mut disk, &bounds);
+                    bounds.push(taken);
+                    for _ in 0..between {
+                        freeze(&mut disk, &bounds);
+                    }
+                    assert!(disk.len() <= MOST_LAYERS, "{before} {between} {disk:?} {bounds:?}");
+                }
+                assert!(bounds.iter().all(|taken| disk.iter().any(|layer| layer.index == *taken)), "{disk:?}");
+            }
         }
     }
 

@@ -9,11 +9,13 @@
 //! Freezing changes what a server stands on and is an operation of its actor ([`stack`]). Sending reads what
 //! never changes again, beside everything else: nothing of it is in the journal, and what breaks off is gone
 //! on with. What is kept for servers elsewhere is known by its files ([`keep`]). A disk stands on few layers: more
-//! are merged when it is frozen ([`merge`]).
+//! are merged when it is frozen ([`merge`]). A moment that has a name is a layer up to which nothing is merged any
+//! more, so that the disk can go back to it ([`revert`]).
 
 mod file;
 pub(crate) mod keep;
 pub mod merge;
+pub mod revert;
 mod sending;
 pub mod stack;
 

@@ -12,22 +12,29 @@
 
 use std::path::{Path, PathBuf};
 
-use watari_contracts::agent::{Layer, Server, Stack};
-use watari_model::Refusal;
+use watari_chassis::clock;
+use watari_contracts::agent::{Layer, Mark, Server, Stack};
+use watari_model::{Refusal, image::Consistency};
 
 use crate::{
     actor::Book,
     blueprint,
     facts::Urgency,
-    hypervisor::{self, BackingFile, DiskFormat, disk},
-    layers::merge,
+    hypervisor::{self, BackingFile, DiskFormat, Guest, disk},
+    layers::{merge, revert},
     layout::Layout,
     node::Node,
-    record::Record,
+    record::{Marking, Record},
 };
 
 /// Frozen layers of one disk. More would make each read look into more files.
 pub const MOST_LAYERS: usize = 8;
+/// A snapshot is taken where there are fewer: one place is left for freezing what is written after it.
+pub const MOST_UNDER_SNAPSHOT: usize = MOST_LAYERS - 1;
+
+/// How long a guest's own agent may take for each of its answers, at most: three of them are less than what libvirt
+/// is given for a freezing.
+const STILL_SECONDS: u16 = 10;
 
 const WANTED: &str = "freeze its disk";
 
@@ -48,18 +55,14 @@ fn frozen(node: &Node, uuid: &str, layer: &Layer) -> BackingFile {
     BackingFile { path: node.layout.layer(uuid, layer.index), format: DiskFormat::Qcow2 }
 }
 
-/// Freezes what the server wrote so far. Nobody else may be at work with its domain or disk.
+/// Freezes what the server wrote so far, as a moment that is kept if `marking` says so. Nobody else may be at work
+/// with its domain or disk.
 ///
 /// # Errors
 /// libvirt's, or the disk's. What was begun is finished by [`settled`].
-pub async fn freeze(node: &Node, book: &Book, record: &Record) -> Result<(), Refusal> {
-    let next = node.layout.layer(&record.uuid, record.stack.top.saturating_add(1));
-    let exists = tokio::fs::try_exists(&next).await;
-    if exists.map_err(|error| Refusal::Internal { detail: format!("{}: {error}", next.display()) })? {
-        // It is no part of this disk, and yet nobody knows whose it is.
-        return Err(node.not_now(&book.vm, "beside a file where the next layer of its disk would be", WANTED));
-    }
-    book.amend(&record.uuid, Urgency::Whenever, |record| record.freezing = true).await?;
+pub async fn freeze(node: &Node, book: &Book, record: &Record, marking: Option<Marking>) -> Result<(), Refusal> {
+    free(node, book, record).await?;
+    book.amend(&record.uuid, Urgency::Whenever, |record| (record.freezing, record.marking) = (true, marking)).await?;
     let after = settled(node, book, &record.uuid).await?;
     if after.stack.top == record.stack.top {
         return Err(node.not_now(&book.vm, "not frozen", WANTED));
@@ -67,14 +70,39 @@ pub async fn freeze(node: &Node, book: &Book, record: &Record) -> Result<(), Ref
     Ok(())
 }
 
-/// The record of a server whose disk is not being frozen any more, nor merged by QEMU: what an agent before this one,
-/// or an order that was overtaken, left in the middle is finished first. As for [`freeze`], nobody else may be at work.
+/// The same for the disk of a server that is off: the next layer is made, and is what is written to from then on.
+///
+/// # Errors
+/// As for [`freeze`].
+pub async fn freeze_off(node: &Node, book: &Book, record: &Record, marking: Marking) -> Result<(), Refusal> {
+    let next = free(node, book, record).await?;
+    let marking = Some(marking);
+    book.amend(&record.uuid, Urgency::Whenever, |record| (record.freezing, record.marking) = (true, marking)).await?;
+    make(&top(&node.layout, record), &next).await.map_err(|error| node.refuse(&error))?;
+    settled(node, book, &record.uuid).await.map(drop)
+}
+
+/// Where the next layer of a disk will be: nothing is there.
+pub(super) async fn free(node: &Node, book: &Book, record: &Record) -> Result<PathBuf, Refusal> {
+    let next = node.layout.layer(&record.uuid, record.stack.top.saturating_add(1));
+    let exists = tokio::fs::try_exists(&next).await;
+    if exists.map_err(|error| Refusal::Internal { detail: format!("{}: {error}", next.display()) })? {
+        // It is no part of this disk, and yet nobody knows whose it is.
+        return Err(node.not_now(&book.vm, "beside a file where the next layer of its disk would be", WANTED));
+    }
+    Ok(next)
+}
+
+/// The record of a server whose disk is not being frozen any more, nor put back, nor merged by QEMU: what an agent
+/// before this one, or an order that was overtaken, left in the middle is finished or taken back first. As for
+/// [`freeze`], nobody else may be at work.
 ///
 /// # Errors
 /// libvirt's, or the disk's; it is tried again with the next order.
 pub async fn settled(node: &Node, book: &Book, uuid: &str) -> Result<Record, Refusal> {
     let gone = || Refusal::Internal { detail: format!("server {} has no record", book.vm) };
     let record = book.record(uuid).await.ok_or_else(gone)?;
+    let record = revert::taken_back(node, book, record).await?;
     let record = merge::judged(node, book, record).await?;
     let record = if record.freezing { frozen_through(node, book, record).await? } else { record };
     Ok(merge::finished(node, book, record).await)
@@ -85,10 +113,14 @@ async fn frozen_through(node: &Node, book: &Book, record: Record) -> Result<Reco
     let refuse = |error: hypervisor::Error| node.refuse(&error);
     let (now, next) = (top(&node.layout, &record), node.layout.layer(uuid, record.stack.top.saturating_add(1)));
     let process = node.hypervisor.process(book.vm.as_str(), uuid).await.map_err(refuse)?;
+    let mut still = false;
     if let Some(process) = &process {
         make(&now, &next).await.map_err(refuse)?;
+        if record.marking.is_some() && !process.has_open(&next).await.map_err(refuse)? {
+            still = frozen_still(node, book, &next).await?;
+        }
         if !process.has_open(&next).await.map_err(refuse)? {
-            let outcome = node.hypervisor.freeze_disk(book.vm.as_str(), &next).await;
+            let outcome = node.hypervisor.freeze_disk(book.vm.as_str(), &next, Guest::GoesOn).await;
             // What libvirt says is a hint; what the process has open is the truth.
             if !process.has_open(&next).await.map_err(refuse)? {
                 return match outcome {
@@ -106,12 +138,39 @@ async fn frozen_through(node: &Node, book: &Book, record: Record) -> Result<Reco
     let taken = if there(next).await.is_some() { there(now).await } else { None };
     book.amend(uuid, Urgency::Soon, |record| {
         record.freezing = false;
+        let marking = record.marking.take();
         if let Some(size_bytes) = taken {
+            record.stack.marks.extend(marking.map(|marking| mark(marking, record.stack.top, still)));
             record.stack.layers.push(Layer { index: record.stack.top, sha256: None, size_bytes });
             record.stack.top = record.stack.top.saturating_add(1);
         }
     })
     .await
+}
+
+/// Whether the disk was frozen while the guest's file systems held still. If the guest cannot do that it goes on.
+///
+/// # Errors
+/// Nobody knows whether libvirt is still at it: nothing else is tried beside it.
+async fn frozen_still(node: &Node, book: &Book, next: &Path) -> Result<bool, Refusal> {
+    let (name, seconds) = (book.vm.as_str(), node.settings.saving.freeze_seconds.min(STILL_SECONDS));
+    let Err(error) = node.hypervisor.freeze_disk(name, next, Guest::HoldsStill(seconds)).await else {
+        return Ok(true);
+    };
+    if error.outcome_unknown() {
+        return Err(node.refuse(&error));
+    }
+    tracing::debug!(vm = name, %error, "its file systems do not hold still for a snapshot");
+    // libvirt has let it go on, or the guest's agent did not answer.
+    if let Err(error) = node.hypervisor.thaw(name).await {
+        tracing::debug!(vm = name, %error, "nothing is thawed");
+    }
+    Ok(false)
+}
+
+fn mark(marking: Marking, layer: u32, still: bool) -> Mark {
+    let consistency = if still { Consistency::Filesystem } else { marking.consistency };
+    Mark { number: marking.number, layer, at: clock::now(), consistency }
 }
 
 /// The overlay that nobody writes to goes, and all is as it was: a disk that cannot be frozen can still move.
@@ -120,7 +179,7 @@ async fn given_up(book: &Book, uuid: &str, next: &Path, why: &str) -> Result<Rec
     tokio::fs::remove_file(next)
         .await
         .map_err(|error| Refusal::Internal { detail: format!("{}: {error}", next.display()) })?;
-    book.amend(uuid, Urgency::Soon, |record| record.freezing = false).await
+    book.amend(uuid, Urgency::Soon, |record| (record.freezing, record.marking) = (false, None)).await
 }
 
 /// The overlay, if it is not there yet.

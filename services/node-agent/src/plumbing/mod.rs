@@ -305,6 +305,22 @@ impl Plumbing {
         Ok(nics)
     }
 
+    /// The server's network cards as its domain names them; nothing of them is made.
+    ///
+    /// # Errors
+    /// A network that this node does not have.
+    pub fn nics(&self, server: &Server) -> Result<Vec<Nic>, Refusal> {
+        let nic = |(index, wire): (usize, &Wire)| -> Result<Nic, Refusal> {
+            let bridge = match Self::overlay(wire)? {
+                Some(spec) => spec.bridge(),
+                None => self.bridge(wire)?.to_owned(),
+            };
+            let (mac, tap, mtu) = (wire.mac.clone(), blueprint::tap(&server.uuid, index), segment::mtu(&bridge));
+            Ok(Nic { mac, bridge, tap, mtu })
+        };
+        server.wires.iter().enumerate().map(nic).collect()
+    }
+
     fn broken(&self, wire: &Wire, error: &io::Error) -> Refusal {
         let network = &wire.network;
         let detail = Said::new(

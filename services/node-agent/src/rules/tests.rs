@@ -130,3 +130,16 @@ fn a_target_is_granted_after_it_received_and_then_keeps_its_server() {
         assert!(matches!(seen.admit(&me, late), Err(Refusal::Stale { .. })), "{late:?}");
     }
 }
+
+#[test]
+fn a_disk_is_kept_under_the_newest_generation_also_if_only_a_stop_came_under_it() {
+    let (me, first) = ("m1".parse().unwrap(), grant("m1", 1));
+    assert!(Seen::default().admit(&me, Ask::Keep(0)).is_err(), "it never ran here");
+    let seen = Seen::default().admit(&me, Ask::Run { grant: &first, operation: "start-mail-1" }).unwrap();
+    assert_eq!(seen.admit(&me, Ask::Keep(1)), Ok(seen.clone()));
+    let stopped = seen.admit(&me, Ask::Quit(2)).unwrap();
+    assert!(stopped.admit(&me, Ask::Freeze(2)).is_err() && stopped.admit(&me, Ask::Keep(2)).is_ok());
+    assert!(stopped.admit(&me, Ask::Keep(1)).is_err(), "it is an old order");
+    let prepared = Seen::default().admit(&me, Ask::Receive(4)).unwrap();
+    assert!(prepared.admit(&me, Ask::Keep(4)).is_err(), "it is another node's");
+}

@@ -6,7 +6,7 @@ use std::{
 };
 
 use sha2::{Digest, Sha256};
-use watari_contracts::agent::{DiskUse, Domain, DropLayers, Freeze, Layer, Phase, Receive, Remove, Stack};
+use watari_contracts::agent::{DiskUse, Domain, DropLayers, Freeze, Layer, Named, Phase, Receive, Remove, Stack};
 use watari_model::Refusal;
 use watari_node_agent::{
     hypervisor::{BackingFile, DiskFormat, disk},
@@ -20,20 +20,20 @@ use crate::{
     start, stop,
 };
 
-fn freeze(vm: &str, operation: &str, generation: u64, least_mib: u64) -> Freeze {
-    Freeze { order: order(operation), vm: vm.parse().unwrap(), generation, least_mib }
+pub(crate) fn freeze(vm: &str, operation: &str, generation: u64, least_mib: u64) -> Freeze {
+    Freeze { order: order(operation), vm: vm.parse().unwrap(), generation, least_mib, named: Named::default() }
 }
 
-fn layer_path(scene: &Scene, agent: &TestAgent, vm: &str, index: u32) -> PathBuf {
+pub(crate) fn layer_path(scene: &Scene, agent: &TestAgent, vm: &str, index: u32) -> PathBuf {
     agent.agent.node().layout.layer(&scene.server(vm).uuid, index)
 }
 
-fn indices(stack: &Stack) -> (Vec<u32>, u32) {
+pub(crate) fn indices(stack: &Stack) -> (Vec<u32>, u32) {
     (stack.layers.iter().map(|layer| layer.index).collect(), stack.top)
 }
 
 /// Whether the server's process writes to that layer.
-async fn writes_to(scene: &Scene, agent: &TestAgent, vm: &str, index: u32) -> bool {
+pub(crate) async fn writes_to(scene: &Scene, agent: &TestAgent, vm: &str, index: u32) -> bool {
     let process = agent.agent.node().hypervisor.process(vm, &scene.server(vm).uuid).await.unwrap().unwrap();
     process.writes_to(&layer_path(scene, agent, vm, index)).await.unwrap()
 }
@@ -129,7 +129,7 @@ async fn a_server_is_received_on_layers_that_are_here_and_refused_without_them()
     let content = b"QFI\xfb not looked into before the server runs";
     let sha256: String = Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect();
     let layer = Layer { index: 0, sha256: Some(sha256.clone()), size_bytes: content.len() as u64 };
-    let stack = Stack { layers: vec![layer], top: 1 };
+    let stack = Stack { layers: vec![layer], top: 1, marks: Vec::new() };
     let arrives = |migration: &str| Receive { stack: stack.clone(), ..receive(scene, "ahead", migration, 4) };
     let answer = agent.ended(arrives("ahead-1")).await;
     assert!(matches!(failed(&answer), Refusal::LayersMissing { .. }), "{answer:?}");
@@ -155,20 +155,20 @@ async fn a_server_is_received_on_layers_that_are_here_and_refused_without_them()
 }
 
 /// What the journal has of a server.
-async fn record(agent: &TestAgent, vm: &str) -> Record {
+pub(crate) async fn record(agent: &TestAgent, vm: &str) -> Record {
     let records = agent.agent.node().journal.records().await.unwrap();
     records.into_iter().find(|record| record.vm.as_str() == vm).unwrap()
 }
 
 /// Has qemu-io read or write a disk that nobody else has open.
-fn qemu_io(disk: &Path, command: &str) {
+pub(crate) fn qemu_io(disk: &Path, command: &str) {
     let output = Command::new("qemu-io").args(["-f", "qcow2", "-c", command]).arg(disk).output().unwrap();
     let told = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && !told.contains("failed"), "{command}: {told}");
 }
 
 /// What a layer stands on, by its header.
-async fn stands_on(scene: &Scene, agent: &TestAgent, vm: &str, index: u32) -> Option<PathBuf> {
+pub(crate) async fn stands_on(scene: &Scene, agent: &TestAgent, vm: &str, index: u32) -> Option<PathBuf> {
     disk::info(&layer_path(scene, agent, vm, index), DiskFormat::Qcow2).await.unwrap().backing
 }
 

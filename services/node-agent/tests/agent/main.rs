@@ -6,6 +6,7 @@ mod growing;
 mod layers;
 mod saving;
 mod scene;
+mod snapshots;
 
 use scene::{Scene, scene};
 use watari_contracts::{

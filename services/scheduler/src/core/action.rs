@@ -2,8 +2,8 @@
 //! hand at once.
 
 use watari_contracts::agent::{
-    Abort, Discard, DropLayers, Freeze, Grow, Observe, Reboot, Receive, Release, Remove, Resume, Send, SendAhead,
-    Start, Stop, Suspend,
+    Abort, Discard, DropLayers, Freeze, Grow, Observe, Reboot, Receive, Release, Remove, Resume, RevertDisk, Send,
+    SendAhead, Start, Stop, Suspend, TakeSnapshot,
 };
 use watari_model::{
     Document, MigrationId, NodeName, VmName, frontend::Primacy, migration::Migration, outage::Outage, site::Site,
@@ -180,6 +180,10 @@ pub enum Order {
     Grow(Grow),
     /// Freeze the disk of what runs.
     Freeze(Freeze),
+    /// Keep the disk as it is now.
+    TakeSnapshot(TakeSnapshot),
+    /// Put the disk back to what it was.
+    RevertDisk(RevertDisk),
     /// Send frozen layers to another node.
     SendAhead(SendAhead),
     /// Destroy the copy of a migration that is given up.

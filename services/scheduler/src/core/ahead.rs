@@ -19,7 +19,7 @@ use watari_model::{
 use super::{
     Snapshot,
     action::Order,
-    evacuation, naming, placement,
+    evacuation, marks, naming, placement,
     placement::Need,
     snapshot::Outcome,
     turn::{OnFailure, Step, Turn},
@@ -169,7 +169,8 @@ fn step(turn: &mut Turn<'_>, entry: &Entry<Vm>) {
     let freeze = naming::of_vm("freeze", vm, preseed.number);
     let least_mib = turn.rules.preseed.least_mib;
     let frozen = turn.order(&freeze, &grant.node, OnFailure::TryAgain, |order| {
-        Order::Freeze(Freeze { order, vm: vm.name.clone(), generation: grant.generation, least_mib })
+        let named = marks::named(vm);
+        Order::Freeze(Freeze { order, vm: vm.name.clone(), generation: grant.generation, least_mib, named })
     });
     if !matches!(frozen, Step::Done(_)) {
         return complain(turn, entry, &freeze, &grant.node);

@@ -17,6 +17,7 @@ mod growth;
 mod lifecycle;
 mod links;
 mod listening;
+mod marks;
 mod naming;
 mod placement;
 mod power;
@@ -61,6 +62,7 @@ pub fn decide(snap: &Snapshot, rules: &Rules, now: Timestamp) -> Vec<Action> {
     power::decide(&mut turn);
     calendar::decide(&mut turn);
     evacuation::decide(&mut turn);
+    marks::decide(&mut turn);
     ahead::decide(&mut turn);
     surplus::decide(&mut turn);
     remains::decide(&mut turn);

@@ -66,7 +66,8 @@ enum Layers {
 fn remove(turn: &mut Turn<'_>, vm: &Vm, node: &NodeName, generation: u64, layers: Layers) -> bool {
     let operation = naming::of_vm("remove", vm, generation);
     let step = turn.order(&operation, node, OnFailure::TryAgain, |order| {
-        let keep_layers = layers == Layers::Kept && vm.preseed.is_some();
+        let comes_back = vm.preseed.is_some() || !vm.snapshots.list.is_empty();
+        let keep_layers = layers == Layers::Kept && comes_back;
         let (vm, uuid) = (vm.name.clone(), vm.uuid.clone());
         Order::Remove(Remove { order, vm, uuid, generation, keep_layers, spare_running: false })
     });

@@ -4,8 +4,8 @@ use watari_chassis::CallError;
 use watari_contracts::{
     Command,
     agent::{
-        Abort, Answer, Discard, DropLayers, Freeze, Grow, Observe, Reboot, Receive, Release, Remove, Resume, Send,
-        SendAhead, Start, Stop, Suspend, VmFact,
+        Abort, Answer, Discard, DropLayers, Freeze, Grow, Observe, Reboot, Receive, Release, Remove, Resume,
+        RevertDisk, Send, SendAhead, Start, Stop, Suspend, TakeSnapshot, VmFact,
     },
 };
 use watari_model::{NodeName, Refusal};
@@ -28,6 +28,8 @@ impl Order {
             Self::Resume(_) => Resume::VERB,
             Self::Grow(_) => Grow::VERB,
             Self::Freeze(_) => Freeze::VERB,
+            Self::TakeSnapshot(_) => TakeSnapshot::VERB,
+            Self::RevertDisk(_) => RevertDisk::VERB,
             Self::SendAhead(_) => SendAhead::VERB,
             Self::Discard(_) => Discard::VERB,
             Self::Release(_) => Release::VERB,
@@ -47,6 +49,8 @@ impl Order {
             Self::Resume(resume) => resume.order.epoch,
             Self::Grow(grow) => grow.order.epoch,
             Self::Freeze(freeze) => freeze.order.epoch,
+            Self::TakeSnapshot(take) => take.order.epoch,
+            Self::RevertDisk(revert) => revert.order.epoch,
             Self::SendAhead(ahead) => ahead.order.epoch,
             Self::Discard(discard) => discard.order.epoch,
             Self::Release(release) => release.order.epoch,
@@ -72,6 +76,8 @@ impl Executor {
             Order::Resume(resume) => self.send(node, resume).await,
             Order::Grow(grow) => self.send(node, grow).await,
             Order::Freeze(freeze) => self.send(node, freeze).await,
+            Order::TakeSnapshot(take) => self.send(node, take).await,
+            Order::RevertDisk(revert) => self.send(node, revert).await,
             Order::SendAhead(ahead) => self.send(node, ahead).await,
             Order::Discard(discard) => self.send(node, discard).await,
             Order::Release(release) => self.send(node, release).await,

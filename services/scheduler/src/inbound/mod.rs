@@ -16,10 +16,10 @@ use std::{
 use tokio::sync::{Mutex as Turn, OwnedMutexGuard};
 use watari_chassis::{Entry, Mirror, ReadError, Server, WriteError};
 use watari_contracts::scheduler::{
-    AddKey, CancelMigration, CancelOutage, CreateVm, DeleteKey, DeleteVm, DrainNode, EditVm, EvacuateSite, GetKey,
-    GetMigration, GetOutage, GetVm, ListKeys, ListMigrations, ListOutages, ListSites, ListVms, MigrateVm, PauseOutage,
-    PlanOutage, PreseedVm, PromoteFrontEnd, RebootVm, RescheduleOutage, ResizeVm, ResumeOutage, ReturnSite,
-    ScheduleOutage, StartOutage, StartVm, StopVm, TellPower, VmConsoleLog,
+    AddKey, CancelMigration, CancelOutage, CreateSnapshot, CreateVm, DeleteKey, DeleteSnapshot, DeleteVm, DrainNode,
+    EditVm, EvacuateSite, GetKey, GetMigration, GetOutage, GetVm, ListKeys, ListMigrations, ListOutages, ListSites,
+    ListVms, MigrateVm, PauseOutage, PlanOutage, PreseedVm, PromoteFrontEnd, RebootVm, RescheduleOutage, ResizeVm,
+    ResumeOutage, ReturnSite, RevertSnapshot, ScheduleOutage, StartOutage, StartVm, StopVm, TellPower, VmConsoleLog,
 };
 use watari_model::{Document, Refusal, Said, said};
 
@@ -90,6 +90,7 @@ impl Desk {
         endpoints!(server;
             CreateVm => create_vm, GetVm => get_vm, ListVms => list_vms, StartVm => start_vm, StopVm => stop_vm,
             RebootVm => reboot_vm, ResizeVm => resize_vm, EditVm => edit_vm, DeleteVm => delete_vm, MigrateVm => migrate_vm, PreseedVm => preseed_vm, VmConsoleLog => console_log,
+            CreateSnapshot => create_snapshot, RevertSnapshot => revert_snapshot, DeleteSnapshot => delete_snapshot,
             ListMigrations => list_migrations, GetMigration => get_migration, CancelMigration => cancel_migration,
             ListSites => list_sites, EvacuateSite => evacuate_site, ReturnSite => return_site, TellPower => tell_power,
             PromoteFrontEnd => promote_front_end, DrainNode => drain_node, GetOutage => get_outage, ListOutages => list_outages, PlanOutage => plan_outage, ScheduleOutage => schedule_outage, RescheduleOutage => reschedule_outage, StartOutage => start_outage, PauseOutage => pause_outage, ResumeOutage => resume_outage, CancelOutage => cancel_outage,

@@ -46,6 +46,7 @@ pub(crate) fn vm(vm: &Vm, whereabouts: &Whereabouts) -> VmView {
         pending: vm.pending,
         growing: vm.grows_now(),
         preseed: sent_ahead(vm),
+        snapshots: vm.snapshots.clone(),
         reachable: whereabouts.reachable,
         // Why it is off though it is wanted, if nothing worse is the matter.
         fault: vm.fault.as_ref().or(vm.halt.as_ref().map(|halt| &halt.fault)).map(Fault::from),

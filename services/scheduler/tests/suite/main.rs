@@ -7,4 +7,5 @@ mod first_boot;
 mod handover;
 mod outages;
 mod policies;
+mod snapshots;
 mod support;

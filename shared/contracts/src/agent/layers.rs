@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Mark;
+
 /// A part of a server's disk that never changes again. Its file is the same, byte for byte, on every node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -23,6 +25,9 @@ pub struct Stack {
     pub layers: Vec<Layer>,
     /// The number of the layer that is written to.
     pub top: u32,
+    /// Moments that were kept, the oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub marks: Vec<Mark>,
 }
 
 impl Stack {

@@ -15,6 +15,7 @@ macro_rules! each_request {
     ($apply:ident) => {
         $apply! {
             scheduler: CreateVm GetVm ListVms StartVm StopVm RebootVm ResizeVm EditVm DeleteVm MigrateVm PreseedVm VmConsoleLog
+                CreateSnapshot RevertSnapshot DeleteSnapshot
                 ListMigrations
                 GetMigration CancelMigration ListSites EvacuateSite ReturnSite TellPower PromoteFrontEnd DrainNode GetOutage
                 ListOutages PlanOutage ScheduleOutage RescheduleOutage StartOutage PauseOutage ResumeOutage CancelOutage
@@ -62,9 +63,8 @@ pub(crate) fn commands(samples: &Samples) {
         ($($command:ident)*) => { $(samples.command::<agent::$command>();)* };
     }
     check! {
-        Start Stop Suspend Reboot Remove Receive Send Abort Resume Grow Freeze SendAhead DropLayers Discard Release
-        Observe ObserveAll
-        TakeInventory ReadConsole
+        Start Stop Suspend Reboot Remove Receive Send Abort Resume Grow Freeze TakeSnapshot RevertDisk SendAhead
+        DropLayers Discard Release Observe ObserveAll TakeInventory ReadConsole
     }
     samples.command::<plan::LayPlan>();
     samples.command::<saving::SaveDisk>();

@@ -70,6 +70,39 @@ refusals! {
     RestoredUnplaced { vm } "vm.restored-unplaced" 409 No
         en "server {vm} came from a backup that was made before it had a node; it may have got one since" "make sure that no node that is silent has it, then: watari vm start {vm}"
         ja "サーバ {vm} は、ノードに配置される前のバックアップから復元されました。その後に配置された可能性があります" "応答のないノードに存在しないことを確認してから watari vm start {vm} を実行してください";
+    // --- snapshots -------------------------------------------------------------------------
+    /// A name is taken.
+    SnapshotExists { vm, snapshot } "snapshot.exists" 409 No
+        en "server {vm} has a snapshot named {snapshot} already" "choose another name, or delete it first: watari vm snapshot delete {vm} {snapshot}"
+        ja "サーバ {vm} にはスナップショット {snapshot} がすでにあります" "別の名前を選ぶか、先に削除してください: watari vm snapshot delete {vm} {snapshot}";
+    /// No such snapshot.
+    SnapshotUnknown { vm, snapshot } "snapshot.unknown" 404 No
+        en "server {vm} has no snapshot named {snapshot}" "list them with: watari vm snapshot list {vm}"
+        ja "サーバ {vm} にスナップショット {snapshot} はありません" "一覧は watari vm snapshot list {vm} で確認できます";
+    /// Each keeps a layer of the disk to itself.
+    SnapshotLimit { vm, most } "snapshot.limit" 409 No
+        en "server {vm} has {most} snapshots, the most that its disk takes" "delete one first: watari vm snapshot delete {vm} NAME; what is to be kept for longer is saved as an image: watari vm save {vm} --as IMAGE"
+        ja "サーバ {vm} のスナップショットは上限の {most} 個に達しています" "先に一つ削除してください: watari vm snapshot delete {vm} 名前。長く残すものは watari vm save {vm} --as イメージ でイメージとして保存してください";
+    /// One that is asked for is not there yet.
+    SnapshotNotTaken { vm, snapshot } "snapshot.not-taken" 409 Later
+        en "snapshot {snapshot} of server {vm} is not taken yet" "wait for it, or give it up: watari vm snapshot delete {vm} {snapshot}"
+        ja "サーバ {vm} のスナップショット {snapshot} はまだ作成されていません" "完了を待つか、取りやめてください: watari vm snapshot delete {vm} {snapshot}";
+    /// A disk goes back only under a server that is off.
+    RevertNotStopped { vm, state } "snapshot.not-stopped" 409 No
+        en "server {vm} is {state}, and its disk goes back to a snapshot only while it is stopped" "stop it first: watari vm stop {vm} --wait (a suspended one with --force, which gives up its memory)"
+        ja "サーバ {vm} の状態は「{state}」です。スナップショットに戻せるのは停止中だけです" "先に停止してください: watari vm stop {vm} --wait (休止中なら --force を付けます。メモリの内容は失われます)";
+    /// Nobody starts or changes it meanwhile.
+    DiskReverting { vm, snapshot } "snapshot.reverting" 409 Later
+        en "the disk of server {vm} is just going back to snapshot {snapshot}" "wait until that is over; see `watari vm show {vm}`"
+        ja "サーバ {vm} のディスクをスナップショット {snapshot} に戻しているところです" "完了を待ってください。経過は `watari vm show {vm}` で確認できます";
+    /// The disk does not stand on what the snapshot is.
+    SnapshotLayerMissing { vm, node } "snapshot.layer-missing" 409 No
+        en "on node {node} the disk of server {vm} does not stand on the layer that the snapshot is; nothing was changed" "the snapshot is lost, perhaps since a backup was restored: delete it (watari vm snapshot delete) and go back to another one or to a saved image"
+        ja "ノード {node} にあるサーバ {vm} のディスクには、このスナップショットの層がありません。何も変更していません" "バックアップの復元などで失われています。watari vm snapshot delete で削除し、別のスナップショットか保存したイメージを使ってください";
+    /// The disk stands on as many layers as it may.
+    SnapshotLayersFull { vm, most } "snapshot.layers-full" 409 Later
+        en "the disk of server {vm} stands on {most} layers or more, and a snapshot would be one too many" "let the server run, so that layers are merged, or delete a snapshot: watari vm snapshot list {vm}; it is tried again"
+        ja "サーバ {vm} のディスクはすでに {most} 層以上あるため、スナップショットを追加できません" "サーバを起動すると層が統合されます。または不要なスナップショットを削除してください: watari vm snapshot list {vm}。自動で再試行します";
     // --- placement -------------------------------------------------------------------------
     /// No node can take the server.
     NoRoom { vm, detail: Said } "placement.no-room" 507 Later

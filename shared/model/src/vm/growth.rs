@@ -26,7 +26,7 @@ pub enum Growth {
 }
 
 impl Vm {
-    /// What is kept free for it: enough for what it is, and for what it will be after its next start.
+    /// What is kept free for it: enough for what it is and its snapshots, and for what it will be after its next start.
     #[must_use]
     pub fn claims(&self) -> Size {
         let now = self.spec.size();
@@ -34,7 +34,7 @@ impl Vm {
         Size {
             vcpus: now.vcpus.max(then.vcpus),
             memory_mib: now.memory_mib.max(then.memory_mib),
-            disk_gib: now.disk_gib.max(then.disk_gib),
+            disk_gib: now.disk_gib.max(then.disk_gib).saturating_add(self.snapshots.kept_gib()),
         }
     }
 

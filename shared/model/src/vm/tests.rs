@@ -3,7 +3,7 @@ use time::OffsetDateTime;
 
 use super::*;
 
-fn vm() -> Vm {
+pub(super) fn vm() -> Vm {
     let at = Timestamp(OffsetDateTime::UNIX_EPOCH);
     Vm {
         v: 1,
@@ -35,6 +35,7 @@ fn vm() -> Vm {
         pending: None,
         reboots: Reboots::default(),
         preseed: None,
+        snapshots: Snapshots::default(),
         halt: None,
         migrations: 0,
         requests: Vec::new(),

@@ -34,6 +34,17 @@ pub(super) const TEXTS: &[Text] = &[
         "Make the servers that a file declares, and change those that are there already",
         "ファイルに宣言したサーバを作成し、すでにあるものは宣言に合わせて変更します",
     ),
+    ("Moments of a server's disk, to go back to", "サーバのディスクのスナップショット。後でその時点に戻せます"),
+    (
+        "Keep a server's disk as it is now under a name; the server goes on, running or not",
+        "サーバのディスクの現在の内容を名前を付けて残します。サーバの状態は変わりません",
+    ),
+    ("List a server's snapshots", "サーバのスナップショットの一覧を表示します"),
+    (
+        "Put a stopped server's disk back to a snapshot; what was written since is lost",
+        "停止中のサーバのディスクをスナップショットに戻します。その後に書き込まれた内容は失われます",
+    ),
+    ("Forget a snapshot; the disk stays as it is", "スナップショットを削除します。ディスクの内容は変わりません"),
     ("Write servers down, as `watari apply` takes them", "サーバの内容を `watari apply` の書式で書き出します"),
     ("Print the end of a server's serial console log", "サーバのシリアルコンソールのログの末尾を表示します"),
     // --- nodes -----------------------------------------------------------------------------

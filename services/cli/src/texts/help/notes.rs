@@ -14,6 +14,14 @@ pub(super) const TEXTS: &[Text] = &[
         "ゲストに qemu-guest-agent があれば、ゲストが書き込んだ内容がすべてイメージに入ります。\nなければ、電源断の直後と同じく、その時点のディスクの内容になります。どちらかは `watari image show` で確認できます。",
     ),
     (
+        "It holds the disk, not the memory, and lies where the disk lies: it goes along when the server moves, and is lost with the disk. What is to outlive that is saved as an image (watari vm save). A server has at most three.",
+        "メモリは含まず、ディスクと同じ場所に置かれます。サーバが移動すると一緒に移り、ディスクを失うと一緒に失われます。\nそれに備えて残すものは、イメージとして保存してください (watari vm save)。スナップショットは 1 台につき 3 個までです。",
+    ),
+    (
+        "Later snapshots are lost as well. The snapshot itself stays.",
+        "後に作成したスナップショットも失われます。戻し先のスナップショットは残ります。",
+    ),
+    (
         "The front end's services and NATS leave last. The exit status is 1 if anything did not move.",
         "フロントエンドのサービスと NATS は最後に移ります。移らなかったものがあれば終了ステータスは 1 です。",
     ),

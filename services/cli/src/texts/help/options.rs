@@ -49,6 +49,7 @@ pub(super) const TEXTS: &[Text] = &[
     // --- servers ---------------------------------------------------------------------------
     ("The server", "サーバ"),
     ("The server's name", "サーバの名前"),
+    ("The snapshot's name", "スナップショットの名前"),
     ("The image under its disk", "ディスクのもとになるイメージ"),
     (
         "A network to be on, with a fixed address if wanted; may be given several times",

@@ -165,6 +165,7 @@ pub(crate) fn server_of(port: &Port, at: Timestamp) -> vm::Vm {
         pending: None,
         reboots: vm::Reboots::default(),
         preseed: None,
+        snapshots: watari_model::vm::Snapshots::default(),
         halt: None,
         migrations: 0,
         requests: Vec::new(),

@@ -24,7 +24,7 @@ fn layer() -> Layer {
 }
 
 fn frozen() -> Stack {
-    Stack { layers: vec![layer()], top: 1 }
+    Stack { layers: vec![layer()], top: 1, marks: Vec::new() }
 }
 
 fn runs(stack: &Stack) -> VmFact {
@@ -154,7 +154,8 @@ fn a_disk_is_frozen_then_sent_and_is_there_when_the_other_node_says_so() {
 fn a_layer_whose_digest_is_another_or_not_known_yet_is_not_there() {
     let scene = Scene { kept: vec![layer()], ..Scene::new(Rules::default()) };
     let (snap, mail, y1) = (scene.snap(), scene.mail(), "y1".parse().unwrap());
-    let held = |layer: Layer| is_held(&snap, &y1, &mail, &Stack { layers: vec![layer], top: 1 }, None);
+    let stack = |layer: Layer| Stack { layers: vec![layer], ..frozen() };
+    let held = |layer: Layer| is_held(&snap, &y1, &mail, &stack(layer), None);
     assert!(held(layer()));
     assert!(!held(Layer { sha256: None, ..layer() }));
     assert!(!held(Layer { sha256: Some("0b".repeat(32)), ..layer() }));

@@ -38,7 +38,7 @@ impl Scene {
             granted: true,
             disk: true,
             passage: None,
-            stack: Stack { layers: stack, top: 9 },
+            stack: Stack { layers: stack, top: 9, marks: Vec::new() },
         };
         source.vms.insert(fact.vm.clone(), fact);
         target.layers.insert(uuid, kept);

@@ -98,6 +98,8 @@ pub(crate) fn parts(order: &Order) -> (&watari_contracts::agent::Order, &VmName)
         Order::Resume(o) => (&o.order, &o.vm),
         Order::Grow(o) => (&o.order, &o.vm),
         Order::Freeze(o) => (&o.order, &o.vm),
+        Order::TakeSnapshot(o) => (&o.order, &o.vm),
+        Order::RevertDisk(o) => (&o.order, &o.vm),
         Order::SendAhead(o) => (&o.order, &o.vm),
         Order::Discard(o) => (&o.order, &o.vm),
         Order::Release(o) => (&o.order, &o.vm),
@@ -223,6 +225,7 @@ impl Host {
             Order::Reboot(o) if o.generation < seen => stale(o.generation, seen),
             Order::Grow(o) if o.generation != seen || o.generation != guest.granted => stale(o.generation, seen),
             Order::Reboot(_) | Order::Abort(_) | Order::Grow(_) | Order::Freeze(_) | Order::SendAhead(_) => Ok(()),
+            Order::TakeSnapshot(_) | Order::RevertDisk(_) => Ok(()),
             Order::Stop(o) if o.generation < seen => stale(o.generation, seen),
             Order::Suspend(o) if o.generation < seen => stale(o.generation, seen),
             Order::Send(o) if o.generation < seen => stale(o.generation, seen),
@@ -359,6 +362,7 @@ impl Host {
             Order::Grow(_) if guest.process != Process::Running => return refuse(self, "not running"),
             Order::Grow(Grow { growth: Growth::DiskGib(gib), .. }) => guest.disk_gib = guest.disk_gib.max(*gib),
             Order::Send(_) | Order::Abort(_) | Order::Grow(_) | Order::Freeze(_) | Order::SendAhead(_) => {}
+            Order::TakeSnapshot(_) | Order::RevertDisk(_) => {}
         }
         if let (Effect::Booted, Order::Start(o)) = (&effect, order) {
             guest.process = Process::Running;

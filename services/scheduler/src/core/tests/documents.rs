@@ -87,6 +87,7 @@ pub(crate) fn vm(name: &str, memory_mib: u64) -> Vm {
         pending: None,
         reboots: Reboots::default(),
         preseed: None,
+        snapshots: watari_model::vm::Snapshots::default(),
         halt: None,
         migrations: 0,
         requests: Vec::new(),

@@ -16,7 +16,7 @@ use watari_model::{
     Refusal, Said, SiteName,
     image::Stored,
     userdata::{self, UserData},
-    vm::{Base, Desired, FirstBoot, Login, Nic, Reboots, Spec, State, Vm},
+    vm::{Base, Desired, FirstBoot, Login, Nic, Reboots, Snapshots, Spec, State, Vm},
 };
 
 use super::{Desk, answered, digest_of, find, newest, remember, unwritten};
@@ -190,6 +190,7 @@ fn document(
         pending: None,
         reboots: Reboots::default(),
         preseed: None,
+        snapshots: Snapshots::default(),
         halt: None,
         migrations: 0,
         requests: Vec::new(),

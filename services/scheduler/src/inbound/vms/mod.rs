@@ -8,6 +8,7 @@ mod listing;
 mod power;
 mod preseed;
 mod resize;
+mod snapshots;
 
 use watari_contracts::scheduler::{GetVm, VmView};
 use watari_model::{

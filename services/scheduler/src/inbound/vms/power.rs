@@ -21,7 +21,7 @@ pub(super) fn not_now(vm: &Vm, wanted: &str) -> Refusal {
 
 impl Desk {
     /// Refuses what needs the server's node while nobody hears it.
-    fn reachable(&self, snap: &Snapshot, vm: &Vm) -> Result<(), Refusal> {
+    pub(super) fn reachable(&self, snap: &Snapshot, vm: &Vm) -> Result<(), Refusal> {
         match vm.node() {
             Some(node) if snap.off(node, self.rules.silent_ms).is_some() => {
                 Err(Refusal::VmStranded { vm: vm.name.to_string(), node: node.to_string() })
@@ -42,6 +42,7 @@ impl Desk {
             (State::Running | State::Starting | State::Migrating, _) => Ok(()),
             (State::Stopped | State::Suspended | State::Failed, _) if vm.grant.is_some() => {
                 self.reachable(&snap, vm)?;
+                vm.keeps_its_disk()?;
                 may_start_there(&snap, vm)?;
                 vm.desired = Desired::Running;
                 vm.force_off = false;

@@ -1,0 +1,262 @@
+//! `watari vm snapshot`.
+
+use clap::{Args, Subcommand};
+use serde::Serialize;
+use watari_contracts::scheduler::{CreateSnapshot, DeleteSnapshot, GetVm, RevertSnapshot, VmView};
+use watari_model::{
+    Refusal, SnapshotName, VmName,
+    image::Consistency,
+    vm::{Outcome, Snapshot},
+};
+
+use crate::{
+    Context,
+    confirm::{confirm_of, confirm_seen},
+    failure::Failure,
+    format, input,
+    lang::Lang,
+    options::{Consent, Waiting},
+    out::{Column, Row, or_dash},
+    progress::Progress,
+    texts::{
+        snapshots,
+        words::{self, Word},
+    },
+    wait,
+};
+
+/// Moments of a server's disk, to go back to
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Keep a server's disk as it is now under a name; the server goes on, running or not
+    Create(Create),
+    /// List a server's snapshots
+    #[command(after_help = "Example:\n  watari vm snapshot list mail")]
+    List(List),
+    /// Put a stopped server's disk back to a snapshot; what was written since is lost
+    Revert(Revert),
+    /// Forget a snapshot; the disk stays as it is
+    #[command(after_help = "Example:\n  watari vm snapshot delete mail before-upgrade --yes")]
+    Delete(Delete),
+}
+
+/// What to keep.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  watari vm snapshot create mail before-upgrade --wait
+
+It holds the disk, not the memory, and lies where the disk lies: it goes along when the server moves, and is lost
+with the disk. What is to outlive that is saved as an image (watari vm save). A server has at most three.")]
+pub struct Create {
+    /// The server
+    name: String,
+    /// The snapshot's name
+    #[arg(value_name = "SNAPSHOT")]
+    snapshot: String,
+    #[command(flatten)]
+    waiting: Waiting,
+}
+
+/// Whose to list.
+#[derive(Debug, Args)]
+pub struct List {
+    /// The server
+    name: String,
+}
+
+/// What to put back, and to what.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  watari vm stop mail --wait
+  watari vm snapshot revert mail before-upgrade --yes --wait
+  watari vm start mail --wait
+
+Later snapshots are lost as well. The snapshot itself stays.")]
+pub struct Revert {
+    /// The server
+    name: String,
+    /// The snapshot's name
+    #[arg(value_name = "SNAPSHOT")]
+    snapshot: String,
+    #[command(flatten)]
+    consent: Consent,
+    #[command(flatten)]
+    waiting: Waiting,
+}
+
+/// What to forget.
+#[derive(Debug, Args)]
+pub struct Delete {
+    /// The server
+    name: String,
+    /// The snapshot's name
+    #[arg(value_name = "SNAPSHOT")]
+    snapshot: String,
+    #[command(flatten)]
+    consent: Consent,
+}
+
+impl Verb {
+    /// Does it.
+    pub(super) async fn run(self, ctx: &Context) -> Result<(), Failure> {
+        match self {
+            Self::Create(create) => create.run(ctx).await,
+            Self::List(List { name }) => {
+                let view = ctx.session.ask(&GetVm { name: input::name(&name)? }).await?;
+                ctx.out.list(&view.snapshots.list.iter().map(Listed).collect::<Vec<_>>())
+            }
+            Self::Revert(revert) => revert.run(ctx).await,
+            Self::Delete(delete) => delete.run(ctx).await,
+        }
+    }
+}
+
+impl Create {
+    async fn run(self, ctx: &Context) -> Result<(), Failure> {
+        let (vm, name): (VmName, SnapshotName) = (input::name(&self.name)?, input::name(&self.snapshot)?);
+        let request_id = Some(ctx.session.request_id());
+        let asked = ctx.session.ask(&CreateSnapshot { request_id, vm: vm.clone(), name: name.clone() }).await?;
+        let view = if self.waiting.wait { taken(ctx, self.waiting, asked, &name).await? } else { asked };
+        match view.snapshots.get(&name) {
+            Some(snapshot) => ctx.out.row(&Listed(snapshot)),
+            None => Err(unknown(&vm, &name)),
+        }
+    }
+}
+
+impl Revert {
+    async fn run(self, ctx: &Context) -> Result<(), Failure> {
+        let (vm, name): (VmName, SnapshotName) = (input::name(&self.name)?, input::name(&self.snapshot)?);
+        let (lang, there) = (ctx.out.lang, GetVm { name: vm.clone() });
+        let plain = snapshots::revert(lang, vm.as_str(), name.as_str(), std::iter::empty());
+        let question = |view: &VmView| {
+            let later = view.snapshots.get(&name).into_iter().flat_map(|to| view.snapshots.later_than(to.number));
+            snapshots::revert(lang, vm.as_str(), name.as_str(), later)
+        };
+        confirm_seen(ctx, self.consent, &there, &plain, question).await?;
+        let request_id = Some(ctx.session.request_id());
+        let mut view = ctx.session.ask(&RevertSnapshot { request_id, vm, name }).await?;
+        if self.waiting.wait {
+            view = reverted(ctx, self.waiting, view).await?;
+        }
+        ctx.out.row(&view)
+    }
+}
+
+impl Delete {
+    async fn run(self, ctx: &Context) -> Result<(), Failure> {
+        let (vm, name): (VmName, SnapshotName) = (input::name(&self.name)?, input::name(&self.snapshot)?);
+        let there = GetVm { name: vm.clone() };
+        let question = snapshots::delete(ctx.out.lang, vm.as_str(), name.as_str());
+        confirm_of(ctx, self.consent, &there, &question).await?;
+        let request_id = Some(ctx.session.request_id());
+        let view = ctx.session.ask(&DeleteSnapshot { request_id, vm, name: name.clone() }).await?;
+        ctx.out.gone(&view, name.as_str())
+    }
+}
+
+fn unknown(vm: &VmName, name: &SnapshotName) -> Failure {
+    refused(Refusal::SnapshotUnknown { vm: vm.to_string(), snapshot: name.to_string() })
+}
+
+fn refused(refusal: Refusal) -> Failure {
+    Failure::Refused(Box::new(refusal.into()))
+}
+
+/// Until it is taken. Why that takes longer is told meanwhile.
+async fn taken(ctx: &Context, waiting: Waiting, asked: VmView, name: &SnapshotName) -> Result<VmView, Failure> {
+    let (mut progress, vm) = (Progress::new(), asked.name.clone());
+    let look = |view: VmView| match view.snapshots.get(name).map(|snapshot| snapshot.taken.is_some()) {
+        Some(true) => Ok(Some(view)),
+        Some(false) => {
+            progress.doing(vm.as_str(), &doing(&view, ctx.out.lang));
+            Ok(None)
+        }
+        None => Err(unknown(&vm, name)),
+    };
+    wait::following(waiting, asked, async || ctx.session.ask(&GetVm { name: vm.clone() }).await, look).await
+}
+
+/// Until the disk is as it was then, or why it is not.
+async fn reverted(ctx: &Context, waiting: Waiting, asked: VmView) -> Result<VmView, Failure> {
+    let (mut progress, vm) = (Progress::new(), asked.name.clone());
+    let number = asked.snapshots.revert.as_ref().map(|revert| revert.number);
+    let look = |view: VmView| {
+        let ours = view.snapshots.revert.as_ref().filter(|revert| Some(revert.number) == number);
+        match ours.map(|revert| revert.outcome.clone()) {
+            Some(Outcome::UnderWay) => {
+                progress.doing(vm.as_str(), &doing(&view, ctx.out.lang));
+                Ok(None)
+            }
+            Some(Outcome::Failed(why)) => Err(refused(why)),
+            // Another one has begun since, and this one is over.
+            Some(Outcome::Done) | None => Ok(Some(view)),
+        }
+    };
+    wait::following(waiting, asked, async || ctx.session.ask(&GetVm { name: vm.clone() }).await, look).await
+}
+
+/// What its disk is waited for, and why it takes longer.
+fn doing(view: &VmView, lang: Lang) -> String {
+    if let Some(revert) = view.snapshots.reverting() {
+        return snapshots::going_back(lang, revert.to.as_str());
+    }
+    let Some(due) = view.snapshots.due() else { return String::new() };
+    let text = snapshots::taking(lang, due.name.as_str());
+    let cause = due.fault.as_ref().map(|fault| match lang {
+        Lang::En => fault.english().cause,
+        Lang::Ja => fault.japanese().cause,
+    });
+    cause.map_or_else(|| text.clone(), |cause| words::because(&text, &cause))
+}
+
+/// One of them, as a row.
+#[derive(Debug, Serialize)]
+#[serde(transparent)]
+struct Listed<'v>(&'v Snapshot);
+
+impl Row for Listed<'_> {
+    fn columns() -> Vec<Column> {
+        [Word::Name, Word::SavedAt, Word::Consistency, Word::Fault].map(Column::Text).to_vec()
+    }
+
+    fn cells(&self, lang: Lang) -> Vec<String> {
+        let Self(snapshot) = self;
+        let consistency = snapshot.taken.map(|taken| match taken.consistency {
+            Consistency::Filesystem => Word::ConsistencyFilesystem.text(lang),
+            Consistency::Crash => Word::ConsistencyCrash.text(lang),
+        });
+        vec![
+            snapshot.name.to_string(),
+            or_dash(snapshot.taken.map(|taken| format::moment(taken.at))),
+            or_dash(consistency),
+            or_dash(snapshot.fault.as_ref().map(Refusal::code)),
+        ]
+    }
+
+    fn none() -> Word {
+        Word::NoSnapshots
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_waits_for_a_snapshot_learns_why_it_takes_longer_and_a_list_says_what_each_holds() {
+        let sample = include_str!("../../../../shared/contracts/tests/golden/reply.VmView.json");
+        let view: VmView = serde_json::from_str::<Vec<_>>(sample).unwrap().swap_remove(0);
+        let told = doing(&view, Lang::En);
+        assert!(told.starts_with("snapshot after-upgrade is being taken") && told.contains("1 GiB is free"), "{told}");
+        let rows: Vec<Vec<String>> =
+            view.snapshots.list.iter().map(|snapshot| Listed(snapshot).cells(Lang::En)).collect();
+        assert!(rows[0][2].starts_with("filesystem") && rows[0][3] == "-", "{rows:?}");
+        assert_eq!(
+            (rows[1][0].as_str(), rows[1][1].as_str(), rows[1][3].as_str()),
+            ("after-upgrade", "-", "agent.disk-full")
+        );
+    }
+}

@@ -1,0 +1,46 @@
+//! Moments of servers' disks: what may be asked for, and what is refused.
+
+use crate::support::Cloud;
+use watari_contracts::scheduler::{CreateSnapshot, DeleteSnapshot, RevertSnapshot};
+use watari_model::Refusal;
+
+fn create(name: &str) -> CreateSnapshot {
+    CreateSnapshot { request_id: None, vm: "mail".parse().unwrap(), name: name.parse().unwrap() }
+}
+
+fn delete(name: &str) -> DeleteSnapshot {
+    DeleteSnapshot { request_id: None, vm: "mail".parse().unwrap(), name: name.parse().unwrap() }
+}
+
+fn revert(name: &str) -> RevertSnapshot {
+    RevertSnapshot { request_id: None, vm: "mail".parse().unwrap(), name: name.parse().unwrap() }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_is_asked_for_once_and_few_may_be() {
+    let cloud = Cloud::start().await;
+    cloud.running("mail", "myodaiji").await;
+    let wanted = CreateSnapshot { request_id: Some("s1".to_owned()), ..create("one") };
+    for time in ["once", "twice"] {
+        let view = cloud.ask(&wanted).await.unwrap();
+        assert_eq!(view.snapshots.list.len(), 1, "{time}");
+    }
+    assert!(matches!(cloud.ask(&create("one")).await, Err(Refusal::SnapshotExists { .. })));
+    cloud.ask(&create("two")).await.unwrap();
+    cloud.ask(&create("three")).await.unwrap();
+    assert!(matches!(cloud.ask(&create("four")).await, Err(Refusal::SnapshotLimit { .. })));
+    let view = cloud.ask(&delete("two")).await.unwrap();
+    let names: Vec<&str> = view.snapshots.list.iter().map(|snapshot| snapshot.name.as_str()).collect();
+    assert_eq!(names, ["one", "three"]);
+    assert!(matches!(cloud.ask(&delete("two")).await, Err(Refusal::SnapshotUnknown { .. })));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_goes_back_only_under_a_server_that_is_off_and_to_what_is_taken() {
+    let cloud = Cloud::start().await;
+    cloud.running("mail", "myodaiji").await;
+    let refused = cloud.ask(&revert("one")).await;
+    assert!(matches!(&refused, Err(Refusal::RevertNotStopped { state, .. }) if state == "running"), "{refused:?}");
+    let nobody = CreateSnapshot { vm: "nobody".parse().unwrap(), ..create("one") };
+    assert!(matches!(cloud.ask(&nobody).await, Err(Refusal::VmUnknown { .. })));
+}
