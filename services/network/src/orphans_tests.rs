@@ -53,6 +53,7 @@ fn server(name: &str, address: Option<&str>) -> Entry<Vm> {
             evacuate: vm::Evacuate::Live,
             priority: 0,
             restart: vm::Restart::Always,
+            probes: Vec::new(),
             first_boot: watari_model::vm::FirstBoot::default(),
         },
         desired: vm::Desired::Running,

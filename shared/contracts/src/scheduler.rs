@@ -1,6 +1,7 @@
 //! What the scheduler answers: servers, migrations, sites, draining, outages and keys.
 
 mod keys;
+mod migrations;
 mod outages;
 
 use std::{collections::BTreeMap, net::Ipv4Addr};
@@ -11,14 +12,14 @@ use watari_model::{
     FirewallName, HostName, ImageName, KeyName, MigrationId, NetworkName, NodeName, OutageId, SiteName, Timestamp,
     VmName,
     frontend::Primacy,
-    migration,
     refusal::{Refusal, Rendered},
     site, userdata, vm,
 };
 
-use crate::{Request, Service, agent::Transfer};
+use crate::{Request, Service};
 
 pub use keys::{AddKey, DeleteKey, GetKey, KeyPage, KeyView, ListKeys};
+pub use migrations::{CancelMigration, GetMigration, ListMigrations, MigrationPage, MigrationView};
 pub use outages::{
     CancelOutage, ControlMoved, DrainNode, EvacuateSite, GetOutage, HaltedVm, LegName, ListOutages, Moved, NotMoved,
     OnBattery, OutagePage, OutagePlan, OutageView, PauseOutage, PlanOutage, PlannedMove, RescheduleOutage,
@@ -69,6 +70,9 @@ pub struct CreateVm {
     /// Whether it is started again when it went off by itself, or with its node.
     #[serde(default)]
     pub restart: vm::Restart,
+    /// How it is asked from outside while an outage is under way, each once, at most 8.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub probes: Vec<vm::Probe>,
     /// What it calls itself; its name if left out.
     #[serde(default)]
     pub hostname: Option<HostName>,
@@ -222,6 +226,9 @@ pub struct EditVm {
     /// What it does when its site is evacuated; as before if left out.
     #[serde(default)]
     pub evacuate: Option<vm::Evacuate>,
+    /// How it is asked from outside, instead of all there were; as before if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probes: Option<Vec<vm::Probe>>,
 }
 
 /// Remove a server with its disk and addresses.
@@ -347,6 +354,9 @@ pub struct VmView {
     /// Whether it is started again when it went off by itself, or with its node.
     #[serde(default)]
     pub restart: vm::Restart,
+    /// How it is asked from outside while an outage is under way.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub probes: Vec<vm::Probe>,
     /// What it calls itself.
     pub hostname: HostName,
     /// The public keys that it was made with.
@@ -377,73 +387,6 @@ impl From<&Refusal> for Fault {
         let Rendered { cause, remedy } = refusal.english();
         Self { code: refusal.code().to_owned(), cause, remedy, ja: refusal.japanese() }
     }
-}
-
-/// List migrations, newest first.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ListMigrations {
-    /// Only this server's.
-    #[serde(default)]
-    pub vm: Option<VmName>,
-    /// Only those that are not over.
-    #[serde(default)]
-    pub active: bool,
-    /// At most so many, 1 to 1,000; 100 if left out.
-    #[serde(default)]
-    pub limit: Option<u32>,
-}
-
-/// Migrations.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct MigrationPage {
-    /// Newest first.
-    pub migrations: Vec<MigrationView>,
-}
-
-/// Show one migration.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct GetMigration {
-    /// Which.
-    pub id: MigrationId,
-}
-
-/// Cancel a migration that has not switched over. The server goes on where it was.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct CancelMigration {
-    /// Which.
-    pub id: MigrationId,
-}
-
-/// A migration as people and programs see it. The field names are stable.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct MigrationView {
-    /// Its name.
-    pub id: MigrationId,
-    /// The server.
-    pub vm: VmName,
-    /// From where.
-    pub from: NodeName,
-    /// To where.
-    pub to: NodeName,
-    /// Why.
-    pub reason: migration::Reason,
-    /// The outage it belongs to.
-    pub outage: Option<OutageId>,
-    /// How far it is.
-    pub state: migration::State,
-    /// What has travelled so far.
-    pub transfer: Option<Transfer>,
-    /// What was measured, once completed.
-    pub measured: Option<migration::Measured>,
-    /// Why it did not happen.
-    pub fault: Option<Fault>,
-    /// When it was made.
-    pub created_at: Timestamp,
-    /// When its state last changed.
-    pub changed_at: Timestamp,
 }
 
 /// List sites.

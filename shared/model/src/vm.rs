@@ -20,6 +20,7 @@
 
 mod halt;
 mod preseed;
+mod probe;
 mod restart;
 
 use std::net::Ipv4Addr;
@@ -29,6 +30,7 @@ use serde::{Deserialize, Serialize};
 
 pub use halt::{Halt, Way};
 pub use preseed::{Preseed, Seeded};
+pub use probe::{MOST_PROBES, Probe};
 pub use restart::Restart;
 
 use crate::{
@@ -285,6 +287,9 @@ pub struct Spec {
     /// Whether it is started again when it went off by itself.
     #[serde(default, skip_serializing_if = "Restart::is_usual")]
     pub restart: Restart,
+    /// How it is asked from outside while an outage is under way.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub probes: Vec<Probe>,
     /// What it is told when it first boots.
     #[serde(default)]
     pub first_boot: FirstBoot,

@@ -120,6 +120,7 @@ fn server(name: &str, on: Option<&str>, on_network: &str, number: u8) -> Vm {
             evacuate: Evacuate::Live,
             priority: 0,
             restart: watari_model::vm::Restart::Always,
+            probes: Vec::new(),
             first_boot: watari_model::vm::FirstBoot::default(),
         },
         desired: Desired::Running,

@@ -55,6 +55,7 @@ pub(crate) fn vm(vm: &Vm, whereabouts: &Whereabouts) -> VmView {
         evacuate: vm.spec.evacuate,
         priority: vm.spec.priority,
         restart: vm.spec.restart,
+        probes: vm.spec.probes.clone(),
         hostname: vm.hostname(),
         keys: vm.spec.first_boot.logins.iter().map(|login| login.name.clone()).collect(),
         user_data: vm.spec.first_boot.user_data.clone(),

@@ -21,6 +21,7 @@ fn vm() -> Vm {
             evacuate: Evacuate::Live,
             priority: 0,
             restart: Restart::Always,
+            probes: Vec::new(),
             first_boot: FirstBoot::default(),
         },
         desired: Desired::Running,

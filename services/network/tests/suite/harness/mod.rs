@@ -151,6 +151,7 @@ pub(crate) fn server_of(port: &Port, at: Timestamp) -> vm::Vm {
             evacuate: vm::Evacuate::Live,
             priority: 0,
             restart: vm::Restart::Always,
+            probes: Vec::new(),
             first_boot: watari_model::vm::FirstBoot::default(),
         },
         desired: vm::Desired::Running,

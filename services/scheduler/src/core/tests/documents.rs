@@ -73,6 +73,7 @@ pub(crate) fn vm(name: &str, memory_mib: u64) -> Vm {
             evacuate: Evacuate::Live,
             priority: 0,
             restart: watari_model::vm::Restart::Always,
+            probes: Vec::new(),
             first_boot: watari_model::vm::FirstBoot::default(),
         },
         desired: Desired::Running,

@@ -176,6 +176,7 @@ fn document(
             evacuate: request.evacuate,
             priority: request.priority,
             restart: request.restart,
+            probes: request.probes.clone(),
             first_boot,
         },
         desired: if request.start { Desired::Running } else { Desired::Stopped },

@@ -1,5 +1,5 @@
-//! What becomes of a server when it has to leave, or goes off by itself. It holds from the moment on at which it is
-//! written down; nothing of it concerns its node.
+//! What becomes of a server when it has to leave, or goes off by itself, and how it is watched meanwhile. It holds
+//! from the moment on at which it is written down; nothing of it concerns its node.
 
 use watari_contracts::scheduler::{EditVm, VmView};
 use watari_model::{
@@ -7,14 +7,22 @@ use watari_model::{
     vm::{Desired, Vm},
 };
 
-use super::{Desk, check::check_priority, digest_of, power::not_now};
+use super::{
+    Desk,
+    check::{check_priority, check_probes},
+    digest_of,
+    power::not_now,
+};
 
 impl Desk {
     pub(in crate::inbound) async fn edit_vm(self, request: EditVm) -> Result<VmView, Refusal> {
-        if request.restart.is_none() && request.priority.is_none() && request.evacuate.is_none() {
-            return Err(Refusal::Malformed { detail: "none of restart, priority and evacuate is given".to_owned() });
+        let EditVm { restart, priority, evacuate, ref probes, .. } = request;
+        if restart.is_none() && priority.is_none() && evacuate.is_none() && probes.is_none() {
+            let detail = "none of restart, priority, evacuate and probes is given".to_owned();
+            return Err(Refusal::Malformed { detail });
         }
         request.priority.map_or(Ok(()), check_priority)?;
+        request.probes.as_deref().map_or(Ok(()), check_probes)?;
         let digest = digest_of(&("edit", EditVm { request_id: None, ..request.clone() }));
         let edit = |vm: &mut Vm| {
             if vm.desired == Desired::Deleted {
@@ -24,6 +32,9 @@ impl Desk {
             spec.restart = request.restart.unwrap_or(spec.restart);
             spec.priority = request.priority.unwrap_or(spec.priority);
             spec.evacuate = request.evacuate.unwrap_or(spec.evacuate);
+            if let Some(probes) = &request.probes {
+                spec.probes.clone_from(probes);
+            }
             Ok(())
         };
         self.amend(&request.name, request.request_id.as_deref(), &digest, edit).await
