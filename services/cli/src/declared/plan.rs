@@ -101,6 +101,7 @@ fn differences(declared: &Declared, there: Option<&VmView>) -> Vec<Difference> {
         ),
         ("priority", given.priority.is_some(), is(|vm| vm.priority.to_string()), wanted.priority.to_string()),
         ("restart", given.restart.is_some(), is(|vm| vm.restart.word().to_owned()), wanted.restart.word().to_owned()),
+        ("probes", given.probes.is_some(), is(|vm| sorted(&vm.probes)), sorted(&wanted.probes)),
         ("keys", given.keys.is_some(), is(|vm| sorted(&vm.keys)), sorted(&wanted.keys)),
         ("hostname", given.hostname.is_some(), is(|vm| vm.hostname.to_string()), or_dash(wanted.hostname.as_ref())),
         (
@@ -117,7 +118,7 @@ fn differences(declared: &Declared, there: Option<&VmView>) -> Vec<Difference> {
         ),
     ];
     let fixed = |field: &str| match (field, there) {
-        (_, None) | ("vcpus" | "memory" | "evacuate" | "priority" | "restart" | "running", _) => false,
+        (_, None) | ("vcpus" | "memory" | "evacuate" | "priority" | "restart" | "probes" | "running", _) => false,
         ("disk", Some(vm)) => wanted.disk_gib < vm.disk_gib,
         _ => true,
     };
@@ -182,13 +183,14 @@ fn steps(declared: &Declared, action: Action, differences: &[Difference], id: &s
             disk_gib: differs("disk").then_some(wanted.disk_gib),
         }));
     }
-    if ["evacuate", "priority", "restart"].into_iter().any(differs) {
+    if ["evacuate", "priority", "restart", "probes"].into_iter().any(differs) {
         steps.push(Step::Edit(EditVm {
             request_id: request_id("edit"),
             name: name.clone(),
             restart: differs("restart").then_some(wanted.restart),
             priority: differs("priority").then_some(wanted.priority),
             evacuate: differs("evacuate").then_some(wanted.evacuate),
+            probes: differs("probes").then(|| wanted.probes.clone()),
         }));
     }
     if differs("running") {
@@ -280,6 +282,10 @@ mod tests {
         assert_eq!(told(&one), [("restart", "always", "never")]);
         let [Step::Edit(edit)] = &one.steps[..] else { panic!("{:?}", one.steps) };
         assert_eq!((edit.priority, edit.evacuate, edit.restart), (None, None, Some(Restart::Never)));
+        let probed = decided("servers: [{name: mail, image: mini, probes: ['smtp:25']}]");
+        assert_eq!(told(&probed), [("probes", "-", "smtp:25")]);
+        let [Step::Edit(edit)] = probed.steps.as_slice() else { panic!("{probed:?}") };
+        assert_eq!(edit.probes.as_ref().map(Vec::len), Some(1));
     }
 
     #[test]

@@ -4,6 +4,7 @@ use clap::{ArgGroup, Args, ValueEnum};
 use watari_contracts::scheduler::EditVm;
 use watari_model::vm;
 
+use super::create::probe;
 use crate::{Context, failure::Failure, input};
 
 /// What to change.
@@ -11,8 +12,11 @@ use crate::{Context, failure::Failure, input};
 #[command(after_help = "\
 Examples:
   watari vm edit mail --priority 90
+  watari vm edit mail --probe smtp:25 --probe tcp:22
   watari vm edit scratch --restart never --evacuate stay")]
-#[command(group(ArgGroup::new("policy").required(true).multiple(true).args(["restart", "priority", "evacuate"])))]
+#[command(group(
+    ArgGroup::new("policy").required(true).multiple(true).args(["restart", "priority", "evacuate", "probes", "no_probes"])
+))]
 pub struct Edit {
     /// The server
     name: String,
@@ -25,6 +29,13 @@ pub struct Edit {
     /// What it does when its site is evacuated
     #[arg(long, value_enum)]
     evacuate: Option<Evacuate>,
+    /// How front ends ask it while an outage is under way, in place of all there were: tcp:PORT, smtp:PORT or
+    /// http:PORT/PATH; may be given several times
+    #[arg(long = "probe", value_name = "PROBE")]
+    probes: Vec<String>,
+    /// It is asked no more
+    #[arg(long, conflicts_with = "probes")]
+    no_probes: bool,
 }
 
 /// How a server leaves.
@@ -66,12 +77,14 @@ impl From<Restart> for vm::Restart {
 impl Edit {
     /// Asks for the change.
     pub(super) async fn run(self, ctx: &Context) -> Result<(), Failure> {
+        let probes = self.probes.iter().map(|text| probe("--probe", text)).collect::<Result<Vec<_>, _>>()?;
         let request = EditVm {
             request_id: Some(ctx.session.request_id()),
             name: input::name(&self.name)?,
             restart: self.restart.map(Into::into),
             priority: self.priority,
             evacuate: self.evacuate.map(Into::into),
+            probes: Some(probes).filter(|probes| self.no_probes || !probes.is_empty()),
         };
         ctx.out.row(&ctx.session.ask(&request).await?)
     }

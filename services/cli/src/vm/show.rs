@@ -92,6 +92,7 @@ impl Row for VmView {
             (Word::Evacuate, states::shown(lang, evacuate(self.evacuate))),
             (Word::Priority, self.priority.to_string()),
             (Word::Restart, states::shown(lang, self.restart.word())),
+            (Word::Probes, joined(&self.probes)),
             (Word::Groups, joined(self.groups.iter().map(|group| membership(group, lang)))),
             (Word::Labels, joined(self.node_labels.iter().map(|(key, value)| format!("{key}={value}")))),
             (Word::HostName, self.hostname.to_string()),

@@ -33,7 +33,7 @@ use crate::{
 /// What was seen is written down after so many rounds, and when an outage is over: what a crash may cost.
 const KEEP: u32 = 5;
 /// So many rounds without a question are a time in which nobody asked.
-const PATIENCE: u64 = 5;
+const PATIENCE: u64 = 3;
 
 pub(super) struct Rounds {
     ctx: Context,

@@ -32,7 +32,7 @@ async fn listen(port: u16) -> (u16, JoinHandle<()>) {
 fn often(dir: &TempDir) -> Settings {
     let mut settings = settings(dir.path());
     settings.probes.every_ms = 100;
-    settings.probes.answer_ms = 1_000;
+    settings.probes.answer_ms = 3_000;
     settings
 }
 

@@ -35,6 +35,10 @@ pub(super) const TEXTS: &[Text] = &[
         "コピー中のサーバと、始まったフロントエンドの交代は、最後まで続きます。サイトは引き続き受け入れを行いません。\n一時停止は、どのフロントエンドが主系でも保たれます。再開、方向転換、取り消しのほか、\n後で停電したサイトを [power] の規則で退避させるときに終わります。",
     ),
     (
+        "The page of --html is one file in the language of the command: it loads nothing, needs no script, and prints on A4. What front ends saw is known of servers that have probes (watari vm edit --probe).",
+        "--html のページは、コマンドの言語で書かれた 1 つのファイルです。\n外部のものは読み込まず、スクリプトも使わず、A4 に印刷できます。\nフロントエンドから見た応答は、確認方法 (watari vm edit --probe) を設定したサーバについて記録されます。",
+    ),
+    (
         "An outage's name is the UID of its event: whoever subscribes to the file sees its changes.",
         "停電計画の名前が予定の UID になるため、ファイルを購読している人には変更も伝わります。",
     ),
@@ -48,8 +52,8 @@ pub(super) const TEXTS: &[Text] = &[
     ),
     ("Example of a file:", "ファイルの例:"),
     (
-        "A server is declared with what `watari vm create` takes: name, image, networks, site, vcpus, memory, disk, node_labels, groups, firewalls, evacuate, priority, restart, keys, hostname, user_data (a file beside this one), and running. What is left out stays as it is; a new server has the usual. Its size, evacuate, priority, restart, and whether it runs, can be changed; all else only by deleting it, by which its disk is lost. Servers that the file does not name are left alone. The exit status is 1 if anything could not be done; 3 if nobody answers.",
-        "サーバは `watari vm create` の内容で宣言します: name、image、networks、site、vcpus、memory、disk、node_labels、\ngroups、firewalls、evacuate、priority、restart、keys、hostname、user_data (このファイルから見たファイル名)、running。\n書かなかった項目は、いまのまま変わりません。新しいサーバでは既定値になります。変更できるのは大きさ、evacuate、priority、restart と、\n稼働するかどうかです。ほかは削除して作り直すしかなく、ディスクの内容は失われます。ファイルにないサーバには触れません。できないことがあれば終了ステータスは 1、応答がなければ 3 です。",
+        "A server is declared with what `watari vm create` takes: name, image, networks, site, vcpus, memory, disk, node_labels, groups, firewalls, evacuate, priority, restart, probes, keys, hostname, user_data (a file beside this one), and running. What is left out stays as it is; a new server has the usual. Its size, evacuate, priority, restart, probes, and whether it runs, can be changed; all else only by deleting it, by which its disk is lost. Servers that the file does not name are left alone. The exit status is 1 if anything could not be done; 3 if nobody answers.",
+        "サーバは `watari vm create` の内容で宣言します: name、image、networks、site、vcpus、memory、disk、node_labels、\ngroups、firewalls、evacuate、priority、restart、probes、keys、hostname、user_data (このファイルから見たファイル名)、running。\n書かなかった項目は、いまのまま変わりません。新しいサーバでは既定値になります。変更できるのは大きさ、evacuate、priority、restart、probes と、\n稼働するかどうかです。ほかは削除して作り直すしかなく、ディスクの内容は失われます。ファイルにないサーバには触れません。できないことがあれば終了ステータスは 1、応答がなければ 3 です。",
     ),
     ("Example of a cluster's description:", "クラスタの記述の例:"),
     (
