@@ -429,6 +429,20 @@ mod tests {
         ]
     }
 
+    #[test]
+    fn who_did_not_leave_is_still_known_when_servers_come_home() {
+        let at = Timestamp(OffsetDateTime::UNIX_EPOCH);
+        let (id, scope) = ("myodaiji-1".parse().unwrap(), Scope::Site("myodaiji".parse().unwrap()));
+        let mut outage = Outage::begun(id, scope, "r".to_owned(), at);
+        let fault = Refusal::PolicyStays { vm: "mail".to_owned() };
+        let left = vec![Left { vm: "mail".parse().unwrap(), fault }];
+        outage.apply(Change::Emptied(left.clone()), at).unwrap();
+        outage.apply(Change::ReturnAsked, at).unwrap();
+        assert_eq!((&outage.stayed, outage.left.len()), (&left, 0));
+        outage.apply(Change::EvacuateAsked, at).unwrap();
+        assert!(outage.stayed.is_empty(), "it is another way out");
+    }
+
     proptest! {
         #[test]
         fn no_sequence_of_changes_leaves_the_table(

@@ -22,9 +22,10 @@ impl Context {
         F: Fn(Q) -> W + Send + Sync + 'static,
         W: Future<Output = A> + Send + 'static,
     {
-        let asked = self.bus.client().subscribe(subject).await;
-        let mut asked =
-            asked.map_err(|e| BusError::NotSubscribed { subject: subject.to_owned(), detail: chain(&e) })?;
+        let fault = |detail| BusError::NotSubscribed { subject: subject.to_owned(), detail };
+        let mut asked = self.bus.client().subscribe(subject).await.map_err(|e| fault(chain(&e)))?;
+        // Whoever asks from now on is answered.
+        self.bus.client().flush().await.map_err(|e| fault(chain(&e)))?;
         let ctx = self.clone();
         self.spawn("survey", async move {
             loop {
