@@ -30,7 +30,7 @@ use serde::{Deserialize, Serialize};
 
 pub use halt::{Halt, Way};
 pub use preseed::{Preseed, Seeded};
-pub use probe::{MOST_PROBES, Probe};
+pub use probe::{MOST_PROBES, NotAProbe, Probe};
 pub use restart::Restart;
 
 use crate::{

@@ -58,6 +58,7 @@ pub(crate) struct Words {
     pub(crate) given_up: &'static str,
     pub(crate) silent: &'static str,
     pub(crate) goes_on: &'static str,
+    pub(crate) not_begun: &'static str,
     pub(crate) never: &'static str,
     pub(crate) nobody_watched: &'static str,
     pub(crate) method: &'static str,
@@ -116,6 +117,7 @@ const EN: Words = Words {
     given_up: "given up",
     silent: "did not answer a front end",
     goes_on: "goes on",
+    not_begun: "It has not begun.",
     never: "never answered",
     nobody_watched: "Nobody watched: no server has a probe (watari vm edit NAME --probe smtp:25), or no front end answers.",
     method: "A gap lasts from the last answer before it to the first one after it. It is seen when a question of a front end stays \
@@ -175,6 +177,7 @@ const JA: Words = Words {
     given_up: "中止",
     silent: "フロントエンドへの応答なし",
     goes_on: "継続中",
+    not_begun: "まだ始まっていません。",
     never: "応答は一度もなし",
     nobody_watched: "監視の記録はありません。確認方法の設定されたサーバがない (watari vm edit NAME --probe smtp:25) か、どのフロントエンドも応答しません。",
     method: "途切れとは、直前の応答から次の応答までの時間です。フロントエンドからの確認 (既定では 1 秒ごと) に応答がなかったときに\

@@ -100,6 +100,7 @@ fn legs(evidence: &Evidence, lang: Lang, words: &Words) -> Option<Section> {
     let mut lines: Vec<String> = evidence.link_mbit.map(|mbit| told::least(lang, mbit)).into_iter().collect();
     lines.extend(evidence.control.as_ref().map(|control| report::control(lang, control)));
     lines.extend(texts::off::left_off(lang, &evidence.off));
+    lines.extend(evidence.legs.is_empty().then(|| words.not_begun.to_owned()));
     Some(Section { title: words.legs, table, lines })
 }
 
@@ -142,6 +143,9 @@ fn servers(evidence: &Evidence, lang: Lang, words: &Words) -> Option<Section> {
 }
 
 fn seen(evidence: &Evidence, lang: Lang, words: &Words) -> Option<Section> {
+    if evidence.legs.is_empty() {
+        return None;
+    }
     use Align::{Left, Right};
     let headings = [
         (words.server, Left),

@@ -118,6 +118,18 @@ fn without_probes_and_front_ends_the_report_says_that_nobody_watched() {
 }
 
 #[test]
+fn of_an_outage_that_has_not_begun_only_that_is_told() {
+    let mut sources = sources();
+    (sources.view.out, sources.view.home) = (None, None);
+    sources.view.stayed.clear();
+    let evidence = evidence(sources);
+    assert!(evidence.legs.is_empty() && evidence.servers.iter().all(|server| server.moves.is_empty()));
+    let text = shown(&evidence, Lang::En);
+    assert!(text.contains("It has not begun.") && !text.contains("Nobody watched"), "{text}");
+    assert!(!page::page(&evidence, Lang::Ja).contains("<svg"));
+}
+
+#[test]
 fn what_users_noticed_is_told_if_it_was_measured() {
     let users = r#"{"mails": {"sent": 9, "received": 9, "lost": 0, "retried": 1, "more": 2}, "control": null}"#;
     let users: Users = serde_json::from_str(users).unwrap();
