@@ -1,7 +1,7 @@
 //! Asking over and over, and keeping what came of it. One task owns everything; each question is a task of its own.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     net::{Ipv4Addr, SocketAddr},
     sync::Arc,
     time::{Duration, Instant},
@@ -112,11 +112,11 @@ impl Rounds {
     async fn round(&mut self) -> Result<(), Stopped> {
         let snapshot = self.outages.snapshot();
         let open: Vec<&Outage> = snapshot.values().map(|entry| &entry.value).filter(|o| o.state.is_open()).collect();
-        let is_over = |id: &OutageId| !open.iter().any(|outage| outage.id == *id);
-        let ended = self.books.keys().any(is_over);
+        let ids: BTreeSet<OutageId> = open.iter().map(|outage| outage.id.clone()).collect();
+        let ended = self.books.keys().any(|id| !ids.contains(id));
         let is_due = self.kept_at.elapsed() >= KEEP * Duration::from_millis(self.settings.every_ms);
         if (ended || is_due) && self.keep().await {
-            self.books.retain(|id, _| !is_over(id));
+            self.books.retain(|id, _| ids.contains(id));
         }
         if open.is_empty() {
             return Ok(());
