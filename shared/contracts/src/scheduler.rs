@@ -61,6 +61,9 @@ pub struct CreateVm {
     /// Firewall groups that guard it; without one it is open.
     #[serde(default)]
     pub firewalls: Vec<FirewallName>,
+    /// How it is asked from outside while an outage is under way, each once, at most 8.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub probes: Vec<vm::Probe>,
     /// What it does when its site is evacuated.
     #[serde(default)]
     pub evacuate: vm::Evacuate,
@@ -70,9 +73,6 @@ pub struct CreateVm {
     /// Whether it is started again when it went off by itself, or with its node.
     #[serde(default)]
     pub restart: vm::Restart,
-    /// How it is asked from outside while an outage is under way, each once, at most 8.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub probes: Vec<vm::Probe>,
     /// What it calls itself; its name if left out.
     #[serde(default)]
     pub hostname: Option<HostName>,
@@ -217,6 +217,9 @@ pub struct EditVm {
     pub request_id: Option<String>,
     /// Which.
     pub name: VmName,
+    /// How it is asked from outside, instead of all there were; as before if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probes: Option<Vec<vm::Probe>>,
     /// Whether it is started again when it went off by itself, or with its node; as before if left out.
     #[serde(default)]
     pub restart: Option<vm::Restart>,
@@ -226,9 +229,6 @@ pub struct EditVm {
     /// What it does when its site is evacuated; as before if left out.
     #[serde(default)]
     pub evacuate: Option<vm::Evacuate>,
-    /// How it is asked from outside, instead of all there were; as before if left out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub probes: Option<Vec<vm::Probe>>,
 }
 
 /// Remove a server with its disk and addresses.
@@ -344,6 +344,9 @@ pub struct VmView {
     pub groups: Vec<vm::Membership>,
     /// The firewall groups that guard it; without one it is open.
     pub firewalls: Vec<FirewallName>,
+    /// How it is asked from outside while an outage is under way.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub probes: Vec<vm::Probe>,
     /// Labels that a node must carry.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub node_labels: BTreeMap<String, String>,
@@ -354,9 +357,6 @@ pub struct VmView {
     /// Whether it is started again when it went off by itself, or with its node.
     #[serde(default)]
     pub restart: vm::Restart,
-    /// How it is asked from outside while an outage is under way.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub probes: Vec<vm::Probe>,
     /// What it calls itself.
     pub hostname: HostName,
     /// The public keys that it was made with.

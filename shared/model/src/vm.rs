@@ -278,6 +278,9 @@ pub struct Spec {
     /// The firewall groups that it names; without one it is open.
     #[serde(default)]
     pub firewalls: Vec<FirewallName>,
+    /// How it is asked from outside while an outage is under way.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub probes: Vec<Probe>,
     /// What it does when its site is evacuated.
     #[serde(default)]
     pub evacuate: Evacuate,
@@ -287,9 +290,6 @@ pub struct Spec {
     /// Whether it is started again when it went off by itself.
     #[serde(default, skip_serializing_if = "Restart::is_usual")]
     pub restart: Restart,
-    /// How it is asked from outside while an outage is under way.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub probes: Vec<Probe>,
     /// What it is told when it first boots.
     #[serde(default)]
     pub first_boot: FirstBoot,

@@ -51,13 +51,13 @@ pub(crate) struct Server {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) firewalls: Option<Vec<FirewallName>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) probes: Option<Vec<Probe>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) evacuate: Option<Evacuate>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) priority: Option<u8>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) restart: Option<Restart>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) probes: Option<Vec<Probe>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) keys: Option<Vec<KeyName>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -139,10 +139,10 @@ impl Server {
             node_labels: self.node_labels.clone().unwrap_or_default(),
             groups: groups.collect::<Result<_, _>>()?,
             firewalls: self.firewalls.clone().unwrap_or_default(),
+            probes: self.probes.clone().unwrap_or_default(),
             evacuate: self.evacuate.unwrap_or_default(),
             priority: self.priority.unwrap_or_default(),
             restart: self.restart.unwrap_or_default(),
-            probes: self.probes.clone().unwrap_or_default(),
             hostname: self.hostname.clone(),
             keys: self.keys.clone().unwrap_or_default(),
             user_data: user_data.transpose()?,
@@ -166,10 +166,10 @@ impl From<&VmView> for Server {
             node_labels: Some(vm.node_labels.clone()).filter(|labels| !labels.is_empty()),
             groups: some(vm.groups.iter().map(group).collect()),
             firewalls: some(vm.firewalls.clone()),
+            probes: some(vm.probes.clone()),
             evacuate: Some(vm.evacuate).filter(|evacuate| *evacuate != Evacuate::default()),
             priority: Some(vm.priority).filter(|priority| *priority > 0),
             restart: Some(vm.restart).filter(|restart| !restart.is_usual()),
-            probes: some(vm.probes.clone()),
             keys: some(vm.keys.clone()),
             hostname: Some(vm.hostname.clone()).filter(|name| name.as_str() != vm.name.as_str()),
             user_data: None,

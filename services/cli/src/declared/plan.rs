@@ -93,6 +93,7 @@ fn differences(declared: &Declared, there: Option<&VmView>) -> Vec<Difference> {
             sorted(wanted.groups.iter().map(form::group)),
         ),
         ("firewalls", given.firewalls.is_some(), is(|vm| sorted(&vm.firewalls)), sorted(&wanted.firewalls)),
+        ("probes", given.probes.is_some(), is(|vm| sorted(&vm.probes)), sorted(&wanted.probes)),
         (
             "evacuate",
             given.evacuate.is_some(),
@@ -101,7 +102,6 @@ fn differences(declared: &Declared, there: Option<&VmView>) -> Vec<Difference> {
         ),
         ("priority", given.priority.is_some(), is(|vm| vm.priority.to_string()), wanted.priority.to_string()),
         ("restart", given.restart.is_some(), is(|vm| vm.restart.word().to_owned()), wanted.restart.word().to_owned()),
-        ("probes", given.probes.is_some(), is(|vm| sorted(&vm.probes)), sorted(&wanted.probes)),
         ("keys", given.keys.is_some(), is(|vm| sorted(&vm.keys)), sorted(&wanted.keys)),
         ("hostname", given.hostname.is_some(), is(|vm| vm.hostname.to_string()), or_dash(wanted.hostname.as_ref())),
         (
@@ -118,8 +118,9 @@ fn differences(declared: &Declared, there: Option<&VmView>) -> Vec<Difference> {
         ),
     ];
     let fixed = |field: &str| match (field, there) {
-        (_, None) | ("vcpus" | "memory" | "evacuate" | "priority" | "restart" | "probes" | "running", _) => false,
+        (_, None) | ("vcpus" | "memory" | "evacuate" | "priority" | "restart" | "running", _) => false,
         ("disk", Some(vm)) => wanted.disk_gib < vm.disk_gib,
+        ("probes", _) => false,
         _ => true,
     };
     let differing = all.into_iter().filter(|(_, given, is, wanted)| *given && is != wanted);
@@ -187,10 +188,10 @@ fn steps(declared: &Declared, action: Action, differences: &[Difference], id: &s
         steps.push(Step::Edit(EditVm {
             request_id: request_id("edit"),
             name: name.clone(),
+            probes: differs("probes").then(|| wanted.probes.clone()),
             restart: differs("restart").then_some(wanted.restart),
             priority: differs("priority").then_some(wanted.priority),
             evacuate: differs("evacuate").then_some(wanted.evacuate),
-            probes: differs("probes").then(|| wanted.probes.clone()),
         }));
     }
     if differs("running") {

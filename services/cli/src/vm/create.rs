@@ -51,6 +51,10 @@ pub struct Create {
     /// A firewall group that guards it; may be given several times. Without one it is open
     #[arg(long = "firewall", value_name = "GROUP")]
     firewalls: Vec<String>,
+    /// How front ends ask it, once a second, while an outage is under way: tcp:PORT, smtp:PORT or http:PORT/PATH; may
+    /// be given several times
+    #[arg(long = "probe", value_name = "PROBE")]
+    probes: Vec<String>,
     /// What it does when its site is evacuated
     #[arg(long, value_enum, default_value_t = Evacuate::Live)]
     evacuate: Evacuate,
@@ -60,10 +64,6 @@ pub struct Create {
     /// Whether it is started again when it went off by itself, or with its node
     #[arg(long, value_enum, default_value_t = Restart::Always)]
     restart: Restart,
-    /// How front ends ask it, once a second, while an outage is under way: tcp:PORT, smtp:PORT or http:PORT/PATH; may
-    /// be given several times
-    #[arg(long = "probe", value_name = "PROBE")]
-    probes: Vec<String>,
     /// A public key with which one may log in (see `watari key`); may be given several times
     #[arg(long = "key", value_name = "KEY")]
     keys: Vec<String>,
@@ -117,10 +117,10 @@ impl Create {
                 .collect::<Result<_, _>>()?,
             groups: self.groups.iter().map(|text| group("--group", text)).collect::<Result<_, _>>()?,
             firewalls: self.firewalls.iter().map(|text| input::name(text)).collect::<Result<_, _>>()?,
+            probes: self.probes.iter().map(|text| probe("--probe", text)).collect::<Result<_, _>>()?,
             evacuate: self.evacuate.into(),
             priority: self.priority,
             restart: self.restart.into(),
-            probes: self.probes.iter().map(|text| probe("--probe", text)).collect::<Result<_, _>>()?,
             hostname: self.hostname.as_deref().map(input::name).transpose()?,
             keys: self.keys.iter().map(|name| input::name(name)).collect::<Result<_, _>>()?,
             user_data: self.user_data.as_deref().map(user_data).transpose()?,
@@ -211,13 +211,13 @@ mod tests {
         assert_eq!((request.networks.len(), request.networks[0].address), (1, None));
         assert_eq!((request.site, request.evacuate, request.priority), (None, vm::Evacuate::Live, 0));
         assert_eq!((request.hostname, request.keys.len(), request.user_data), (None, 0, None));
-        assert_eq!((request.restart, request.probes), (vm::Restart::Always, Vec::new()));
+        assert_eq!(request.restart, vm::Restart::Always);
     }
 
     #[test]
     fn everything_that_is_given_is_asked_for() {
         let words = "db1 --image mini --network a=203.0.113.7 --network b --site yamate --vcpus 2 --memory 1GiB --disk 10GiB \
-                     --node-label rack=a3 --group db:apart --evacuate stay --priority 9 --restart never --probe smtp:25 --probe http:80/x --key sato --key abe --hostname db1.example.jp --no-start";
+                     --node-label rack=a3 --group db:apart --evacuate stay --priority 9 --restart never --key sato --key abe --hostname db1.example.jp --no-start";
         let request = request(words).unwrap();
         assert_eq!((request.vcpus, request.memory_mib, request.disk_gib), (2, 1024, 10));
         assert_eq!(request.networks[0].address, Some([203, 0, 113, 7].into()));
@@ -225,9 +225,15 @@ mod tests {
         assert_eq!(request.groups[0].company, vm::Company::Apart);
         assert_eq!((request.evacuate, request.priority, request.start), (vm::Evacuate::Stay, 9, false));
         assert_eq!(request.restart, vm::Restart::Never);
-        assert_eq!(request.probes.iter().map(ToString::to_string).collect::<Vec<_>>(), ["smtp:25", "http:80/x"]);
         assert_eq!(request.keys.iter().map(ToString::to_string).collect::<Vec<_>>(), ["sato", "abe"]);
         assert_eq!(request.hostname.unwrap().as_str(), "db1.example.jp");
+    }
+
+    #[test]
+    fn the_probes_that_are_given_are_asked_for() {
+        let probes = |words: &str| request(words).unwrap().probes.iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(probes("web --image mini --probe smtp:25 --probe http:80/x"), ["smtp:25", "http:80/x"]);
+        assert!(probes("web --image mini").is_empty());
     }
 
     #[test]

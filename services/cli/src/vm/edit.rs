@@ -11,8 +11,8 @@ use crate::{Context, failure::Failure, input};
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  watari vm edit mail --priority 90
   watari vm edit mail --probe smtp:25 --probe tcp:22
+  watari vm edit mail --priority 90
   watari vm edit scratch --restart never --evacuate stay")]
 #[command(group(
     ArgGroup::new("policy").required(true).multiple(true).args(["restart", "priority", "evacuate", "probes", "no_probes"])
@@ -20,6 +20,13 @@ Examples:
 pub struct Edit {
     /// The server
     name: String,
+    /// How front ends ask it while an outage is under way, in place of all there were: tcp:PORT, smtp:PORT or
+    /// http:PORT/PATH; may be given several times
+    #[arg(long = "probe", value_name = "PROBE")]
+    probes: Vec<String>,
+    /// It is asked no more
+    #[arg(long, conflicts_with = "probes")]
+    no_probes: bool,
     /// Whether it is started again when it went off by itself, or with its node
     #[arg(long, value_enum)]
     restart: Option<Restart>,
@@ -29,13 +36,6 @@ pub struct Edit {
     /// What it does when its site is evacuated
     #[arg(long, value_enum)]
     evacuate: Option<Evacuate>,
-    /// How front ends ask it while an outage is under way, in place of all there were: tcp:PORT, smtp:PORT or
-    /// http:PORT/PATH; may be given several times
-    #[arg(long = "probe", value_name = "PROBE")]
-    probes: Vec<String>,
-    /// It is asked no more
-    #[arg(long, conflicts_with = "probes")]
-    no_probes: bool,
 }
 
 /// How a server leaves.
@@ -81,10 +81,10 @@ impl Edit {
         let request = EditVm {
             request_id: Some(ctx.session.request_id()),
             name: input::name(&self.name)?,
+            probes: Some(probes).filter(|probes| self.no_probes || !probes.is_empty()),
             restart: self.restart.map(Into::into),
             priority: self.priority,
             evacuate: self.evacuate.map(Into::into),
-            probes: Some(probes).filter(|probes| self.no_probes || !probes.is_empty()),
         };
         ctx.out.row(&ctx.session.ask(&request).await?)
     }

@@ -9,10 +9,11 @@ use watari_model::{
     said,
     size::GIB,
     userdata,
-    vm::{DISK_GIB, Login, MEMORY_MIB, MOST_PROBES, Probe, Size, VCPUS},
+    vm::{DISK_GIB, Login, MEMORY_MIB, Size, VCPUS},
 };
 
 use super::super::{Desk, check_request_id, find, out_of_range};
+use super::probes::check_probes;
 use crate::core::{Rooms, Snapshot};
 
 /// The highest priority.
@@ -50,25 +51,6 @@ pub(super) fn check_priority(priority: u8) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Checks that there are not too many probes, and each is there once.
-pub(super) fn check_probes(probes: &[Probe]) -> Result<(), Refusal> {
-    if probes.len() > MOST_PROBES {
-        return Err(out_of_range(
-            "probes",
-            probes.len(),
-            said!("at most {MOST_PROBES} entries", "{MOST_PROBES} 個以下"),
-        ));
-    }
-    let twice = probes.iter().enumerate().find(|(index, probe)| probes.iter().skip(index + 1).any(|o| o == *probe));
-    match twice {
-        Some((_, probe)) => {
-            let allowed = Said::new("each probe once", "同じプローブを重ねない一覧");
-            Err(out_of_range("probes", format!("{probe}, {probe}"), allowed))
-        }
-        None => Ok(()),
-    }
-}
-
 impl Desk {
     /// Checks everything that needs no other document.
     pub(super) fn check_sizes(&self, request: &CreateVm) -> Result<(), Refusal> {
@@ -76,7 +58,6 @@ impl Desk {
         let CreateVm { vcpus, memory_mib, disk_gib, .. } = *request;
         check_size(Size { vcpus, memory_mib, disk_gib })?;
         check_priority(request.priority)?;
-        check_probes(&request.probes)?;
         let most = |field: &str, found: usize, most: usize| {
             if found > most {
                 Err(out_of_range(field, found, said!("at most {most} entries", "{most} 個以下")))
@@ -89,6 +70,7 @@ impl Desk {
         most("keys", request.keys.len(), self.servers.keys)?;
         most("firewalls", request.firewalls.len(), MOST_GROUPS)?;
         most("node_labels", request.node_labels.len(), self.servers.labels)?;
+        check_probes(&request.probes)?;
         for text in request.node_labels.iter().flat_map(|(key, value)| [key, value]) {
             if text.is_empty() || text.len() > MOST_LABEL || !text.bytes().all(|b| b.is_ascii_graphic()) {
                 return Err(out_of_range(

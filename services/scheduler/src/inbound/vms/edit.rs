@@ -1,5 +1,5 @@
-//! What becomes of a server when it has to leave, or goes off by itself, and how it is watched meanwhile. It holds
-//! from the moment on at which it is written down; nothing of it concerns its node.
+//! What becomes of a server when it has to leave, or goes off by itself. It holds from the moment on at which it is
+//! written down; nothing of it concerns its node.
 
 use watari_contracts::scheduler::{EditVm, VmView};
 use watari_model::{
@@ -7,12 +7,7 @@ use watari_model::{
     vm::{Desired, Vm},
 };
 
-use super::{
-    Desk,
-    check::{check_priority, check_probes},
-    digest_of,
-    power::not_now,
-};
+use super::{Desk, check::check_priority, digest_of, power::not_now, probes::check_probes};
 
 impl Desk {
     pub(in crate::inbound) async fn edit_vm(self, request: EditVm) -> Result<VmView, Refusal> {
@@ -29,12 +24,12 @@ impl Desk {
                 return Err(not_now(vm, "edit"));
             }
             let spec = &mut vm.spec;
-            spec.restart = request.restart.unwrap_or(spec.restart);
-            spec.priority = request.priority.unwrap_or(spec.priority);
-            spec.evacuate = request.evacuate.unwrap_or(spec.evacuate);
             if let Some(probes) = &request.probes {
                 spec.probes.clone_from(probes);
             }
+            spec.restart = request.restart.unwrap_or(spec.restart);
+            spec.priority = request.priority.unwrap_or(spec.priority);
+            spec.evacuate = request.evacuate.unwrap_or(spec.evacuate);
             Ok(())
         };
         self.amend(&request.name, request.request_id.as_deref(), &digest, edit).await
