@@ -230,13 +230,6 @@ mod tests {
     }
 
     #[test]
-    fn the_probes_that_are_given_are_asked_for() {
-        let probes = |words: &str| request(words).unwrap().probes.iter().map(ToString::to_string).collect::<Vec<_>>();
-        assert_eq!(probes("web --image mini --probe smtp:25 --probe http:80/x"), ["smtp:25", "http:80/x"]);
-        assert!(probes("web --image mini").is_empty());
-    }
-
-    #[test]
     fn nonsense_is_refused_before_it_is_sent() {
         for words in [
             "ma.il --image mini",
@@ -256,5 +249,12 @@ mod tests {
             assert!(refused.code().starts_with("request."), "{words}");
         }
         assert_eq!(request("mail --image mini --user-data /dev/null").unwrap_err().code(), "vm.user-data-refused");
+    }
+
+    #[test]
+    fn the_probes_that_are_given_are_asked_for() {
+        let probes = |words: &str| request(words).unwrap().probes.iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(probes("web --image mini --probe smtp:25 --probe http:80/x"), ["smtp:25", "http:80/x"]);
+        assert!(probes("web --image mini").is_empty());
     }
 }
