@@ -67,6 +67,15 @@ impl Column {
     }
 }
 
+/// Where a column's cells stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Align {
+    /// Words.
+    Left,
+    /// Numbers.
+    Right,
+}
+
 /// A line on standard error: progress, questions, errors. Nobody may be there to read it.
 pub fn say(text: &str) {
     if !text.is_empty() {
@@ -210,18 +219,11 @@ impl Out {
     /// A table without lines, whose columns keep their place with wide characters too.
     #[must_use]
     pub fn table(&self, columns: &[Column], rows: impl IntoIterator<Item = Vec<String>>) -> String {
-        let mut table = Table::new();
-        table.load_style(comfy_table::presets::NOTHING);
-        table.set_header(columns.iter().map(|column| column.word().text(self.lang)));
-        table.add_rows(rows);
-        for (n, column) in columns.iter().enumerate() {
-            let Some(shown) = table.column_mut(n) else { continue };
-            shown.set_padding((0, 2));
-            if matches!(column, Column::Number(_)) {
-                shown.set_cell_alignment(CellAlignment::Right);
-            }
-        }
-        table.trim_fmt()
+        let heading = |column: &Column| {
+            let align = if matches!(column, Column::Number(_)) { Align::Right } else { Align::Left };
+            (column.word().text(self.lang), align)
+        };
+        grid(&columns.iter().map(heading).collect::<Vec<_>>(), rows)
     }
 
     /// Everything of one resource, for people.
@@ -238,6 +240,23 @@ impl Out {
         }
         table.trim_fmt()
     }
+}
+
+/// [`Out::table`] under headings of one's own.
+#[must_use]
+pub fn grid(headings: &[(&str, Align)], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+    let mut table = Table::new();
+    table.load_style(comfy_table::presets::NOTHING);
+    table.set_header(headings.iter().map(|(text, _)| *text));
+    table.add_rows(rows);
+    for (n, (_, align)) in headings.iter().enumerate() {
+        let Some(shown) = table.column_mut(n) else { continue };
+        shown.set_padding((0, 2));
+        if *align == Align::Right {
+            shown.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table.trim_fmt()
 }
 
 /// A value that may be missing.

@@ -6,9 +6,10 @@
 //!   events ──────▶ history (SQL)        requests ──▶ inbound
 //!   upsd ────────▶ ups ──▶ the scheduler ◀── alerts ◀── Alertmanager
 //!   nodes that are lost ──▶ fencing ──▶ power controllers
+//!   outages ─────▶ probes ──▶ servers, and what came of it ──▶ history
 //! ```
 //!
-//! Both instances hear, keep a history and ask the UPSes; only the primary writes documents and answers.
+//! Both instances hear, keep a history and ask the UPSes and the servers; only the primary writes documents and answers.
 
 mod alerts;
 mod beats;
@@ -20,6 +21,7 @@ mod inbound;
 mod inventories;
 mod judge;
 mod metrics;
+mod probes;
 pub mod settings;
 mod ups;
 mod watch;
@@ -80,6 +82,7 @@ async fn run(ctx: &Context, settings: Settings) -> Result<(), Error> {
         alerts::take(ctx, address, settings.alerts.evacuate_on.clone()).await?;
     }
     let nodes = Mirror::<Node>::open(ctx).await?;
+    probes::watch(ctx, &history, settings.probes, nodes.clone()).await?;
     let watch = Watch::new(ctx, nodes, settings)?;
     let leadership = Lease::campaign(ctx, Service::Monitor, ctx.lease_ttl()).await?;
     let beats = ctx.bus.subscribe(subjects::BEATS).await?;

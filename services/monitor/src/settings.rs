@@ -27,6 +27,8 @@ pub struct Settings {
     pub capacity: Capacity,
     /// `[history]`.
     pub history: History,
+    /// `[probes]`.
+    pub probes: Probes,
     /// Each `[[ups]]`.
     pub ups: Vec<Ups>,
     /// `[power]`.
@@ -95,6 +97,20 @@ pub struct History {
     pub people: BTreeMap<String, String>,
 }
 
+/// How servers are asked while an outage is under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Probes {
+    /// Milliseconds between two questions to one probe.
+    pub every_ms: u64,
+    /// Milliseconds within which it must have answered.
+    pub answer_ms: u64,
+    /// Questions at the same time.
+    pub at_once: usize,
+    /// The most probes that are asked at all.
+    pub most: usize,
+}
+
 impl Settings {
     /// The embedded defaults.
     ///
@@ -107,7 +123,7 @@ impl Settings {
 
 impl Validate for Settings {
     fn validate(&self) -> Result<(), String> {
-        let Self { nodes, capacity, history, ups, power, alerts, fencing: controllers, fence } = self;
+        let Self { nodes, capacity, history, probes, ups, power, alerts, fencing: controllers, fence } = self;
         let ranges = [
             ("nodes.suspect_after_ms", nodes.suspect_after_ms, 100, 600_000),
             ("nodes.lost_after_ms", nodes.lost_after_ms, 200, 3_600_000),
@@ -122,6 +138,10 @@ impl Validate for Settings {
             ("history.most_document_bytes", history.most_document_bytes as u64, 1_024, 1_048_576),
             ("history.catch_up_seconds", history.catch_up_seconds, 1, 86_400),
             ("history.retry_seconds", history.retry_seconds, 1, 3_600),
+            ("probes.every_ms", probes.every_ms, 100, 60_000),
+            ("probes.answer_ms", probes.answer_ms, 20, 60_000),
+            ("probes.at_once", probes.at_once as u64, 1, 1_024),
+            ("probes.most", probes.most as u64, 1, 2_000),
             ("power.poll_ms", power.poll_ms, 20, 600_000),
             ("power.answer_ms", power.answer_ms, 20, 60_000),
             ("power.low_battery_seconds", power.low_battery_seconds, 0, 3_600),

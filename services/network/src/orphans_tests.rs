@@ -50,6 +50,7 @@ fn server(name: &str, address: Option<&str>) -> Entry<Vm> {
             node_labels: BTreeMap::new(),
             groups: Vec::new(),
             firewalls: Vec::new(),
+            probes: Vec::new(),
             evacuate: vm::Evacuate::Live,
             priority: 0,
             restart: vm::Restart::Always,

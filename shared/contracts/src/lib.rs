@@ -11,6 +11,7 @@ pub mod monitor;
 pub mod network;
 pub mod permissions;
 pub mod plan;
+pub mod probe;
 pub mod saving;
 pub mod scheduler;
 pub mod subjects;

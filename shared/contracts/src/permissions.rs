@@ -22,7 +22,8 @@ use watari_model::{
 };
 
 use crate::{
-    Command, Request, Service, agent, firewall, frontend, image, monitor, network, plan, saving, scheduler, subjects,
+    Command, Request, Service, agent, firewall, frontend, image, monitor, network, plan, probe, saving, scheduler,
+    subjects,
 };
 
 /// The bucket in which services compete for leadership.
@@ -132,6 +133,7 @@ pub const SHARED: &[(&str, Crossing)] = &[
     ("$JS.API.DIRECT.GET.*.>", Crossing::Ask),
     ("$SRV.>", Crossing::AskAll),
     (frontend::STANDING, Crossing::AskAll),
+    (probe::SEEN, Crossing::AskAll),
     (subjects::EVENTS, Crossing::Listen),
     (subjects::FACTS, Crossing::Listen),
     (subjects::CAPACITIES, Crossing::Listen),
@@ -199,8 +201,8 @@ impl Role {
                 subscribe: vec![frontend::nats_orders(host.as_str())],
                 answers: Answers::Never,
             },
-            Self::Operator => of_person(&[subjects::REQUESTS, "$SRV.>", frontend::STANDING]),
-            Self::Viewer => of_person(&[LOOKING, &[frontend::STANDING]].concat()),
+            Self::Operator => of_person(&[subjects::REQUESTS, "$SRV.>", frontend::STANDING, probe::SEEN]),
+            Self::Viewer => of_person(&[LOOKING, &[frontend::STANDING, probe::SEEN]].concat()),
         };
         may.subscribe.insert(0, inbox(identity));
         may
@@ -328,7 +330,7 @@ const fn ordered_by(service: Service) -> &'static [&'static str] {
 const fn heard_by(service: Service) -> &'static [&'static str] {
     match service {
         Service::Scheduler => &[subjects::FACTS, subjects::INVENTORIES, subjects::CAPACITIES],
-        Service::Monitor => &[subjects::BEATS, subjects::FACTS, subjects::INVENTORIES],
+        Service::Monitor => &[subjects::BEATS, subjects::FACTS, subjects::INVENTORIES, probe::SEEN],
         Service::Image | Service::Network | Service::NodeAgent => &[],
     }
 }

@@ -1,6 +1,7 @@
 //! What the scheduler answers: servers, migrations, sites, draining, outages and keys.
 
 mod keys;
+mod migrations;
 mod outages;
 mod snapshots;
 
@@ -12,14 +13,14 @@ use watari_model::{
     FirewallName, HostName, ImageName, KeyName, MigrationId, NetworkName, NodeName, OutageId, SiteName, Timestamp,
     VmName,
     frontend::Primacy,
-    migration,
     refusal::{Refusal, Rendered},
     site, userdata, vm,
 };
 
-use crate::{Request, Service, agent::Transfer};
+use crate::{Request, Service};
 
 pub use keys::{AddKey, DeleteKey, GetKey, KeyPage, KeyView, ListKeys};
+pub use migrations::{CancelMigration, GetMigration, ListMigrations, MigrationPage, MigrationView};
 pub use outages::{
     CancelOutage, ControlMoved, DrainNode, EvacuateSite, GetOutage, HaltedVm, LegName, ListOutages, Moved, NotMoved,
     OnBattery, OutagePage, OutagePlan, OutageView, PauseOutage, PlanOutage, PlannedMove, RescheduleOutage,
@@ -62,6 +63,9 @@ pub struct CreateVm {
     /// Firewall groups that guard it; without one it is open.
     #[serde(default)]
     pub firewalls: Vec<FirewallName>,
+    /// How it is asked from outside while an outage is under way, each once, at most 8.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub probes: Vec<vm::Probe>,
     /// What it does when its site is evacuated.
     #[serde(default)]
     pub evacuate: vm::Evacuate,
@@ -216,6 +220,9 @@ pub struct EditVm {
     pub request_id: Option<String>,
     /// Which.
     pub name: VmName,
+    /// How it is asked from outside, instead of all there were; as before if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probes: Option<Vec<vm::Probe>>,
     /// Whether it is started again when it went off by itself, or with its node; as before if left out.
     #[serde(default)]
     pub restart: Option<vm::Restart>,
@@ -346,6 +353,9 @@ pub struct VmView {
     pub groups: Vec<vm::Membership>,
     /// The firewall groups that guard it; without one it is open.
     pub firewalls: Vec<FirewallName>,
+    /// How it is asked from outside while an outage is under way.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub probes: Vec<vm::Probe>,
     /// Labels that a node must carry.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub node_labels: BTreeMap<String, String>,
@@ -386,73 +396,6 @@ impl From<&Refusal> for Fault {
         let Rendered { cause, remedy } = refusal.english();
         Self { code: refusal.code().to_owned(), cause, remedy, ja: refusal.japanese() }
     }
-}
-
-/// List migrations, newest first.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ListMigrations {
-    /// Only this server's.
-    #[serde(default)]
-    pub vm: Option<VmName>,
-    /// Only those that are not over.
-    #[serde(default)]
-    pub active: bool,
-    /// At most so many, 1 to 1,000; 100 if left out.
-    #[serde(default)]
-    pub limit: Option<u32>,
-}
-
-/// Migrations.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct MigrationPage {
-    /// Newest first.
-    pub migrations: Vec<MigrationView>,
-}
-
-/// Show one migration.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct GetMigration {
-    /// Which.
-    pub id: MigrationId,
-}
-
-/// Cancel a migration that has not switched over. The server goes on where it was.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct CancelMigration {
-    /// Which.
-    pub id: MigrationId,
-}
-
-/// A migration as people and programs see it. The field names are stable.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct MigrationView {
-    /// Its name.
-    pub id: MigrationId,
-    /// The server.
-    pub vm: VmName,
-    /// From where.
-    pub from: NodeName,
-    /// To where.
-    pub to: NodeName,
-    /// Why.
-    pub reason: migration::Reason,
-    /// The outage it belongs to.
-    pub outage: Option<OutageId>,
-    /// How far it is.
-    pub state: migration::State,
-    /// What has travelled so far.
-    pub transfer: Option<Transfer>,
-    /// What was measured, once completed.
-    pub measured: Option<migration::Measured>,
-    /// Why it did not happen.
-    pub fault: Option<Fault>,
-    /// When it was made.
-    pub created_at: Timestamp,
-    /// When its state last changed.
-    pub changed_at: Timestamp,
 }
 
 /// List sites.

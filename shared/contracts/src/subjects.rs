@@ -10,6 +10,7 @@
 //! | beat | `watari.beat.<site>.<node>` |
 //! | event | `watari.event.<bucket>.<key>`, republished by the bucket itself |
 //! | standing | `watari.standing`, answered by every service process |
+//! | probes | `watari.probes`, answered by every monitor |
 //! | candidate | `watari.candidate.<service>` |
 //! | duty of a NATS server | `watari.nats.<host>`, in the system account |
 //! | capacity event | `watari.capacity.<site>.<node>` |

@@ -21,7 +21,7 @@ use std::collections::BTreeSet;
 use compare::Samples;
 use watari_contracts::{
     ErrorBody, agent, beat::Beat, enrol, firewall, frontend, image, monitor, network, permissions::BUCKETS,
-    permissions::PRIVATE, plan, saving, scheduler,
+    permissions::PRIVATE, plan, probe, saving, scheduler,
 };
 
 #[test]
@@ -70,6 +70,13 @@ fn what_front_ends_tell_each_other_is_as_its_samples_say() {
 }
 
 #[test]
+fn what_front_ends_saw_of_servers_is_as_its_samples_say() {
+    let samples = Samples::default();
+    samples.json::<probe::AskSeen>("probe.AskSeen");
+    samples.json::<probe::Seen>("probe.Seen");
+}
+
+#[test]
 fn what_a_host_that_joins_says_and_hears_is_as_its_samples_say() {
     let samples = Samples::default();
     samples.json::<enrol::Greeting>("enrol.Greeting");
@@ -108,6 +115,9 @@ fn no_sample_is_left_over() {
         samples.used(name);
     }
     for name in ["enrol.Greeting", "enrol.EnrolHost", "enrol.Enrolled"] {
+        samples.used(name);
+    }
+    for name in ["probe.AskSeen", "probe.Seen"] {
         samples.used(name);
     }
     for name in ["fact.NodeFacts", "event.CapacityChanged", "error.ErrorBody", "beat.v1", "least"] {

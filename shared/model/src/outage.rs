@@ -229,6 +229,9 @@ pub struct Outage {
     /// What did not move in the last leg, and why.
     #[serde(default)]
     pub left: Vec<Left>,
+    /// What did not leave on the way out, and why, once servers are on their way home.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stayed: Vec<Left>,
     /// Who had no time to leave the last time that it was emptied. They start again when it is over.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub halted: Vec<Halted>,
@@ -259,6 +262,7 @@ impl Outage {
             out: Some(Leg { began_at: now, ended_at: None }),
             home: None,
             left: Vec::new(),
+            stayed: Vec::new(),
             halted: Vec::new(),
             control: None,
             request_id,
@@ -345,6 +349,7 @@ impl Outage {
             }
             (Evacuated | Returning, Change::EvacuateAsked) => {
                 self.left.clear();
+                self.stayed.clear();
                 self.halted.clear();
                 self.control = None;
                 self.out = begin;
@@ -353,7 +358,7 @@ impl Outage {
                 Evacuating
             }
             (Evacuating | Evacuated, Change::ReturnAsked) => {
-                self.left.clear();
+                self.stayed = std::mem::take(&mut self.left);
                 self.control = None;
                 self.home = begin;
                 Returning
@@ -422,6 +427,20 @@ mod tests {
             Just(Change::PauseAsked),
             Just(Change::ResumeAsked),
         ]
+    }
+
+    #[test]
+    fn who_did_not_leave_is_still_known_when_servers_come_home() {
+        let at = Timestamp(OffsetDateTime::UNIX_EPOCH);
+        let (id, scope) = ("myodaiji-1".parse().unwrap(), Scope::Site("myodaiji".parse().unwrap()));
+        let mut outage = Outage::begun(id, scope, "r".to_owned(), at);
+        let fault = Refusal::PolicyStays { vm: "mail".to_owned() };
+        let left = vec![Left { vm: "mail".parse().unwrap(), fault }];
+        outage.apply(Change::Emptied(left.clone()), at).unwrap();
+        outage.apply(Change::ReturnAsked, at).unwrap();
+        assert_eq!((&outage.stayed, outage.left.len()), (&left, 0));
+        outage.apply(Change::EvacuateAsked, at).unwrap();
+        assert!(outage.stayed.is_empty(), "it is another way out");
     }
 
     proptest! {

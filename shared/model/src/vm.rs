@@ -22,6 +22,7 @@
 mod growth;
 mod halt;
 mod preseed;
+mod probe;
 mod restart;
 mod snapshot;
 
@@ -33,6 +34,7 @@ use serde::{Deserialize, Serialize};
 pub use growth::Growth;
 pub use halt::{Halt, Way};
 pub use preseed::{Preseed, Seeded};
+pub use probe::{MOST_PROBES, NotAProbe, Probe};
 pub use restart::Restart;
 pub use snapshot::{MOST_SNAPSHOTS, Outcome, Revert, Snapshot, Snapshots, Taken};
 
@@ -283,6 +285,9 @@ pub struct Spec {
     /// The firewall groups that it names; without one it is open.
     #[serde(default)]
     pub firewalls: Vec<FirewallName>,
+    /// How it is asked from outside while an outage is under way.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub probes: Vec<Probe>,
     /// What it does when its site is evacuated.
     #[serde(default)]
     pub evacuate: Evacuate,

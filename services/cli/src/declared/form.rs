@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use watari_contracts::scheduler::{CreateVm, VmView};
 use watari_model::{
     FirewallName, HostName, ImageName, KeyName, Refusal, SiteName, VmName, size,
-    vm::{Desired, Evacuate, Membership, Restart, Size},
+    vm::{Desired, Evacuate, Membership, Probe, Restart, Size},
 };
 
 use crate::{failure::Failure, input, texts::faults::Fault, vm};
@@ -50,6 +50,8 @@ pub(crate) struct Server {
     pub(super) groups: Option<Vec<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) firewalls: Option<Vec<FirewallName>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) probes: Option<Vec<Probe>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) evacuate: Option<Evacuate>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -137,6 +139,7 @@ impl Server {
             node_labels: self.node_labels.clone().unwrap_or_default(),
             groups: groups.collect::<Result<_, _>>()?,
             firewalls: self.firewalls.clone().unwrap_or_default(),
+            probes: self.probes.clone().unwrap_or_default(),
             evacuate: self.evacuate.unwrap_or_default(),
             priority: self.priority.unwrap_or_default(),
             restart: self.restart.unwrap_or_default(),
@@ -163,6 +166,7 @@ impl From<&VmView> for Server {
             node_labels: Some(vm.node_labels.clone()).filter(|labels| !labels.is_empty()),
             groups: some(vm.groups.iter().map(group).collect()),
             firewalls: some(vm.firewalls.clone()),
+            probes: some(vm.probes.clone()),
             evacuate: Some(vm.evacuate).filter(|evacuate| *evacuate != Evacuate::default()),
             priority: Some(vm.priority).filter(|priority| *priority > 0),
             restart: Some(vm.restart).filter(|restart| !restart.is_usual()),

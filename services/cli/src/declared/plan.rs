@@ -93,6 +93,7 @@ fn differences(declared: &Declared, there: Option<&VmView>) -> Vec<Difference> {
             sorted(wanted.groups.iter().map(form::group)),
         ),
         ("firewalls", given.firewalls.is_some(), is(|vm| sorted(&vm.firewalls)), sorted(&wanted.firewalls)),
+        ("probes", given.probes.is_some(), is(|vm| sorted(&vm.probes)), sorted(&wanted.probes)),
         (
             "evacuate",
             given.evacuate.is_some(),
@@ -119,6 +120,7 @@ fn differences(declared: &Declared, there: Option<&VmView>) -> Vec<Difference> {
     let fixed = |field: &str| match (field, there) {
         (_, None) | ("vcpus" | "memory" | "evacuate" | "priority" | "restart" | "running", _) => false,
         ("disk", Some(vm)) => wanted.disk_gib < vm.disk_gib,
+        ("probes", _) => false,
         _ => true,
     };
     let differing = all.into_iter().filter(|(_, given, is, wanted)| *given && is != wanted);
@@ -182,10 +184,11 @@ fn steps(declared: &Declared, action: Action, differences: &[Difference], id: &s
             disk_gib: differs("disk").then_some(wanted.disk_gib),
         }));
     }
-    if ["evacuate", "priority", "restart"].into_iter().any(differs) {
+    if ["evacuate", "priority", "restart", "probes"].into_iter().any(differs) {
         steps.push(Step::Edit(EditVm {
             request_id: request_id("edit"),
             name: name.clone(),
+            probes: differs("probes").then(|| wanted.probes.clone()),
             restart: differs("restart").then_some(wanted.restart),
             priority: differs("priority").then_some(wanted.priority),
             evacuate: differs("evacuate").then_some(wanted.evacuate),
@@ -280,6 +283,10 @@ mod tests {
         assert_eq!(told(&one), [("restart", "always", "never")]);
         let [Step::Edit(edit)] = &one.steps[..] else { panic!("{:?}", one.steps) };
         assert_eq!((edit.priority, edit.evacuate, edit.restart), (None, None, Some(Restart::Never)));
+        let probed = decided("servers: [{name: mail, image: mini, probes: ['smtp:25']}]");
+        assert_eq!(told(&probed), [("probes", "-", "smtp:25")]);
+        let [Step::Edit(edit)] = probed.steps.as_slice() else { panic!("{probed:?}") };
+        assert_eq!(edit.probes.as_ref().map(Vec::len), Some(1));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! `watari outage`: sites and nodes that are emptied, empty, or coming home.
 
+mod evidence;
 mod follow;
 mod ical;
 mod plan;
@@ -84,6 +85,8 @@ called off; or when the site, whose power fails later, is to be emptied by the s
     /// Call an outage off: servers stay where they are, and may come again
     #[command(after_help = "Example:\n  watari outage cancel myodaiji-1")]
     Cancel(Which),
+    /// Say what an outage came to, there and back, and what front ends saw of its servers; with --html to print
+    Report(evidence::Report),
     /// Write the outages as a calendar (.ics)
     Export(ical::Export),
     /// Schedule, move and call off outages as a calendar (.ics) says
@@ -212,6 +215,7 @@ impl Verb {
                 }
                 begun(ctx, waiting, view).await
             }
+            Self::Report(report) => report.run(ctx).await,
             Self::Export(export) => export.run(ctx).await,
             Self::Import(import) => import.run(ctx).await,
             Self::Cancel(Which { id }) => {

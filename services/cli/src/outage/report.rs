@@ -95,7 +95,7 @@ fn servers(view: &OutageView) -> usize {
 }
 
 /// What became of the control plane, in one line or with cause and remedy.
-fn control(lang: Lang, control: &ControlMoved) -> String {
+pub(super) fn control(lang: Lang, control: &ControlMoved) -> String {
     match (&control.fault, lang) {
         (None, _) if control.moved => words::control_moved(lang, control.to.as_str(), control.took_ms),
         (None, _) => words::control_moving(lang, control.to.as_str()),
@@ -167,7 +167,7 @@ pub(super) fn tally(lang: Lang, halted: &[HaltedVm]) -> String {
     halts::tally(lang, suspended, halted.len() - suspended)
 }
 
-const fn leg(leg: LegName) -> &'static str {
+pub(super) const fn leg(leg: LegName) -> &'static str {
     match leg {
         LegName::Out => "out",
         LegName::Home => "home",
@@ -183,7 +183,7 @@ fn state(view: &OutageView, lang: Lang) -> String {
     }
 }
 
-fn scope(scope: &Scope, lang: Lang) -> String {
+pub(super) fn scope(scope: &Scope, lang: Lang) -> String {
     match scope {
         Scope::Site(site) => format!("{} {site}", states::shown(lang, "site")),
         Scope::Node(node) => format!("{} {node}", states::shown(lang, "node")),

@@ -17,6 +17,14 @@ pub struct Begun {
     which: String,
 }
 
+/// One that has begun, over or not.
+#[derive(Debug, Args)]
+pub(super) struct Latest {
+    /// The outage, or a site: its last one that has begun
+    #[arg(value_name = "ID|SITE")]
+    which: String,
+}
+
 /// One that is under way or to come.
 #[derive(Debug, Args)]
 pub(super) struct Nearest {
@@ -49,6 +57,16 @@ impl Nearest {
     }
 }
 
+impl Latest {
+    /// Of a site's the newest, which may be under way.
+    pub(super) async fn id(&self, ctx: &Context) -> Result<OutageId, Failure> {
+        let id = input::name(&self.which)?;
+        let Some(site) = site(ctx, &self.which).await? else { return Ok(id) };
+        let outages = ctx.session.ask(&ListOutages {}).await?.outages;
+        Ok(latest(&outages, &site.name).ok_or(Fault::NoOutageThere { site: self.which.clone() })?)
+    }
+}
+
 async fn site(ctx: &Context, name: &str) -> Result<Option<SiteView>, Failure> {
     let sites = ctx.session.ask(&ListSites {}).await?.sites;
     Ok(sites.into_iter().find(|site| site.name.as_str() == name))
@@ -59,6 +77,12 @@ fn next(outages: &[OutageView], site: &SiteName) -> Option<OutageId> {
     let scope = Scope::Site(site.clone());
     let ahead = outages.iter().filter(|outage| outage.state == State::Scheduled && outage.scope == scope);
     ahead.min_by_key(|outage| outage.window.map(|window| window.from)).map(|outage| outage.id.clone())
+}
+
+/// The last one that has begun; they come newest first.
+fn latest(outages: &[OutageView], site: &SiteName) -> Option<OutageId> {
+    let scope = Scope::Site(site.clone());
+    outages.iter().find(|outage| outage.out.is_some() && outage.scope == scope).map(|outage| outage.id.clone())
 }
 
 #[cfg(test)]
@@ -78,7 +102,12 @@ mod tests {
         let site = site_of(&later);
         assert_eq!(next(&[begun.clone(), of_node, later.clone()], &site), Some(later.id.clone()));
         assert_eq!(next(&[later, sooner], &site), Some("myodaiji-9".parse().unwrap()));
-        assert_eq!(next(&[begun], &site), None);
+        assert_eq!(next(std::slice::from_ref(&begun), &site), None);
+        // What has not begun has nothing to report.
+        let out = watari_model::outage::Leg { began_at: begun.created_at, ended_at: None };
+        let reported = OutageView { out: Some(out), ..begun.clone() };
+        assert_eq!(latest(&[begun.clone(), reported.clone()], &site), Some(reported.id));
+        assert_eq!(latest(&[begun], &site), None);
     }
 
     fn site_of(outage: &OutageView) -> SiteName {

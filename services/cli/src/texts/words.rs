@@ -109,6 +109,7 @@ words! {
     PowerOff "POWER OFF FROM" "停電開始";
     Pending "FROM NEXT START" "次回の起動から";
     Priority "PRIORITY" "優先度";
+    Probes "PROBES" "外からの確認";
     PublicKey "PUBLIC KEY" "公開鍵";
     Qemu "QEMU" "QEMU の版";
     Range "RANGE" "配布範囲";

@@ -51,6 +51,10 @@ pub struct Create {
     /// A firewall group that guards it; may be given several times. Without one it is open
     #[arg(long = "firewall", value_name = "GROUP")]
     firewalls: Vec<String>,
+    /// How front ends ask it, once a second, while an outage is under way: tcp:PORT, smtp:PORT or http:PORT/PATH; may
+    /// be given several times
+    #[arg(long = "probe", value_name = "PROBE")]
+    probes: Vec<String>,
     /// What it does when its site is evacuated
     #[arg(long, value_enum, default_value_t = Evacuate::Live)]
     evacuate: Evacuate,
@@ -113,6 +117,7 @@ impl Create {
                 .collect::<Result<_, _>>()?,
             groups: self.groups.iter().map(|text| group("--group", text)).collect::<Result<_, _>>()?,
             firewalls: self.firewalls.iter().map(|text| input::name(text)).collect::<Result<_, _>>()?,
+            probes: self.probes.iter().map(|text| probe("--probe", text)).collect::<Result<_, _>>()?,
             evacuate: self.evacuate.into(),
             priority: self.priority,
             restart: self.restart.into(),
@@ -159,6 +164,14 @@ pub(crate) fn nic(field: &str, text: &str) -> Result<WantedNic, Failure> {
         None => (text, None),
     };
     Ok(WantedNic { network: input::name(network)?, address })
+}
+
+/// `tcp:22`, `smtp:25` or `http:80/path`.
+///
+/// # Errors
+/// As [`nic`].
+pub(super) fn probe(field: &str, text: &str) -> Result<vm::Probe, Failure> {
+    input::value(field, Said::both("tcp:PORT, smtp:PORT, http:PORT/PATH"), text)
 }
 
 /// `GROUP:together` or `GROUP:apart`.
@@ -229,11 +242,19 @@ mod tests {
             "mail --image mini --node-label rack",
             "mail --image mini --hostname Mail",
             "mail --image mini --key a/b",
+            "mail --image mini --probe icmp",
         ] {
             let refused = request(words).unwrap_err();
             assert_eq!(refused.exit(), crate::failure::USAGE, "{words}");
             assert!(refused.code().starts_with("request."), "{words}");
         }
         assert_eq!(request("mail --image mini --user-data /dev/null").unwrap_err().code(), "vm.user-data-refused");
+    }
+
+    #[test]
+    fn the_probes_that_are_given_are_asked_for() {
+        let probes = |words: &str| request(words).unwrap().probes.iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(probes("web --image mini --probe smtp:25 --probe http:80/x"), ["smtp:25", "http:80/x"]);
+        assert!(probes("web --image mini").is_empty());
     }
 }

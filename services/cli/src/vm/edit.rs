@@ -4,18 +4,29 @@ use clap::{ArgGroup, Args, ValueEnum};
 use watari_contracts::scheduler::EditVm;
 use watari_model::vm;
 
+use super::create::probe;
 use crate::{Context, failure::Failure, input};
 
 /// What to change.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
+  watari vm edit mail --probe smtp:25 --probe tcp:22
   watari vm edit mail --priority 90
   watari vm edit scratch --restart never --evacuate stay")]
-#[command(group(ArgGroup::new("policy").required(true).multiple(true).args(["restart", "priority", "evacuate"])))]
+#[command(group(
+    ArgGroup::new("policy").required(true).multiple(true).args(["restart", "priority", "evacuate", "probes", "no_probes"])
+))]
 pub struct Edit {
     /// The server
     name: String,
+    /// How front ends ask it while an outage is under way, in place of all there were: tcp:PORT, smtp:PORT or
+    /// http:PORT/PATH; may be given several times
+    #[arg(long = "probe", value_name = "PROBE")]
+    probes: Vec<String>,
+    /// It is asked no more
+    #[arg(long, conflicts_with = "probes")]
+    no_probes: bool,
     /// Whether it is started again when it went off by itself, or with its node
     #[arg(long, value_enum)]
     restart: Option<Restart>,
@@ -66,9 +77,11 @@ impl From<Restart> for vm::Restart {
 impl Edit {
     /// Asks for the change.
     pub(super) async fn run(self, ctx: &Context) -> Result<(), Failure> {
+        let probes = self.probes.iter().map(|text| probe("--probe", text)).collect::<Result<Vec<_>, _>>()?;
         let request = EditVm {
             request_id: Some(ctx.session.request_id()),
             name: input::name(&self.name)?,
+            probes: Some(probes).filter(|probes| self.no_probes || !probes.is_empty()),
             restart: self.restart.map(Into::into),
             priority: self.priority,
             evacuate: self.evacuate.map(Into::into),

@@ -101,6 +101,7 @@ impl Row for VmView {
                 or_dash(self.user_data.as_ref().map(|d| format!("{} bytes, SHA-256 {}", d.bytes, d.sha256))),
             ),
             (Word::Firewalls, joined(&self.firewalls)),
+            (Word::Probes, joined(&self.probes)),
             (Word::Migration, or_dash(self.migration.as_ref())),
             (Word::SentAhead, or_dash(self.preseed.as_ref().map(sent_ahead))),
             (Word::Snapshots, joined(self.snapshots.list.iter().map(snapshot))),

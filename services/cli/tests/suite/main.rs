@@ -12,6 +12,7 @@ mod joining;
 mod manual;
 mod next_steps;
 mod permissions;
+mod report;
 mod setup;
 mod slips;
 mod spellings;

@@ -24,10 +24,10 @@ use watari_contracts::{
     history::{HistoryChange, Usage},
     monitor::Event,
 };
-use watari_model::{Refusal, Timestamp, VmName};
+use watari_model::{OutageId, Refusal, Timestamp, VmName};
 
 pub(crate) use keeper::keep;
-pub(crate) use store::{Filter, Wanted};
+pub(crate) use store::{Filter, SeenRow, Wanted};
 use store::{Store, StoreError};
 use usage::{Meter, Sum};
 
@@ -118,6 +118,22 @@ impl History {
             disk_gib_seconds: disk_gib_ms / 1_000,
             unknown_seconds: unknown_ms / 1_000,
         }))
+    }
+
+    /// What was seen of servers during an outage, as it was written.
+    ///
+    /// # Errors
+    /// As [`History::events`].
+    pub(crate) async fn seen(&self, outage: &OutageId) -> Result<Vec<String>, Refusal> {
+        self.store()?.seen(outage.as_str()).await.map_err(|error| self.unreadable(&error))
+    }
+
+    /// Writes down what was seen.
+    ///
+    /// # Errors
+    /// As [`History::events`].
+    pub(crate) async fn note(&self, rows: &[SeenRow]) -> Result<(), Refusal> {
+        self.store()?.note(rows).await.map_err(|error| self.unreadable(&error))
     }
 
     fn store(&self) -> Result<Store, Refusal> {

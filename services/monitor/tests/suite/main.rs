@@ -7,4 +7,5 @@ mod fencing;
 mod harness;
 mod history;
 mod nodes;
+mod probes;
 mod ups;

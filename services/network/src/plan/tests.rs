@@ -117,6 +117,7 @@ fn server(name: &str, on: Option<&str>, on_network: &str, number: u8) -> Vm {
             node_labels: BTreeMap::new(),
             groups: Vec::new(),
             firewalls: Vec::new(),
+            probes: Vec::new(),
             evacuate: Evacuate::Live,
             priority: 0,
             restart: watari_model::vm::Restart::Always,

@@ -103,6 +103,7 @@ impl Desk {
             .map(|entry| &entry.value)
             .filter(|m| request.vm.as_ref().is_none_or(|vm| m.vm == *vm))
             .filter(|m| !request.active || !m.state.over())
+            .filter(|m| request.outage.is_none() || m.outage == request.outage)
             .collect();
         found.sort_by_key(|m| (Reverse(m.created_at), m.id.clone()));
         Ok(MigrationPage { migrations: fill(found.into_iter().map(|m| views::migration(&snap, m)), limit) })

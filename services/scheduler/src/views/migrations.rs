@@ -20,6 +20,7 @@ pub(crate) fn migration(snap: &Snapshot, migration: &Migration) -> MigrationView
         measured: migration.measured,
         fault: migration.fault.as_ref().map(Fault::from),
         created_at: migration.created_at,
+        copying_at: migration.copying_at,
         changed_at: migration.changed_at,
     }
 }

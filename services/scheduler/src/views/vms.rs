@@ -53,6 +53,7 @@ pub(crate) fn vm(vm: &Vm, whereabouts: &Whereabouts) -> VmView {
         warnings: Vec::new(),
         groups: vm.spec.groups.clone(),
         firewalls: vm.spec.firewalls.clone(),
+        probes: vm.spec.probes.clone(),
         node_labels: vm.spec.node_labels.clone(),
         evacuate: vm.spec.evacuate,
         priority: vm.spec.priority,

@@ -352,7 +352,7 @@ async fn invariant_10_one_failure_stops_one_servers_move_and_another_target_is_t
     let emptied = until_outage(&cloud, &outage.id, outage::State::Evacuated).await;
     assert_eq!((emptied.moved.len(), emptied.failed.len()), (2, 0), "{emptied:?}");
     assert!(emptied.moved.iter().all(|moved| moved.to.as_str() == "y2"));
-    let all = cloud.ask(&ListMigrations { vm: None, active: false, limit: None }).await.unwrap().migrations;
+    let all = cloud.ask(&ListMigrations::default()).await.unwrap().migrations;
     assert!(all.iter().any(|m| m.state == migration::State::Failed), "y1 was tried and refused: {all:?}");
 }
 
@@ -375,7 +375,7 @@ async fn half_way(cloud: &Cloud) -> OutageView {
     }
     cloud.fleet.copies_take(Duration::from_millis(700));
     let outage = cloud.ask(&EvacuateSite { request_id: None, site: "myodaiji".parse().unwrap() }).await.unwrap();
-    let request = ListMigrations { vm: None, active: true, limit: None };
+    let request = ListMigrations { active: true, ..ListMigrations::default() };
     let copying = || async {
         let page = cloud.ctx.bus.request(&request).await.ok()?;
         page.migrations.iter().any(|m| m.state == migration::State::Copying).then_some(())

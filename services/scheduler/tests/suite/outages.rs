@@ -25,7 +25,7 @@ async fn until(cloud: &Cloud, id: &OutageId, holds: impl Fn(&OutageView) -> bool
 }
 
 async fn until_active(cloud: &Cloud, what: &str, holds: impl Fn(&[MigrationView]) -> bool) {
-    let request = ListMigrations { vm: None, active: true, limit: None };
+    let request = ListMigrations { active: true, ..ListMigrations::default() };
     let look = || async {
         let page = cloud.ctx.bus.request(&request).await.ok()?;
         holds(&page.migrations).then_some(())

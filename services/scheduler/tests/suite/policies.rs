@@ -8,7 +8,14 @@ use watari_model::{
 };
 
 fn edit(name: &str) -> EditVm {
-    EditVm { request_id: None, name: name.parse().unwrap(), restart: None, priority: None, evacuate: None }
+    EditVm {
+        request_id: None,
+        name: name.parse().unwrap(),
+        restart: None,
+        priority: None,
+        evacuate: None,
+        probes: None,
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -27,6 +34,24 @@ async fn a_servers_policies_are_changed_each_by_itself_and_hold_at_once() {
     cloud.ask(&other).await.unwrap();
     let vm = cloud.vm("mail").await;
     assert_eq!((vm.restart, vm.priority, vm.evacuate), (Restart::Always, 90, Evacuate::Stay));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn how_a_server_is_asked_from_outside_is_changed_as_a_whole() {
+    let cloud = Cloud::start().await;
+    cloud.ask(&CreateVm { start: false, ..create("mail") }).await.unwrap();
+    let probes = |texts: &[&str]| Some(texts.iter().map(|text| text.parse().unwrap()).collect());
+    let watched = EditVm { probes: probes(&["smtp:25", "tcp:22"]), ..edit("mail") };
+    assert_eq!(Some(cloud.ask(&watched).await.unwrap().probes), watched.probes);
+    for bad in [
+        &["smtp:25", "smtp:25"][..],
+        &["tcp:1", "tcp:2", "tcp:3", "tcp:4", "tcp:5", "tcp:6", "tcp:7", "tcp:8", "tcp:9"],
+    ] {
+        let refused = cloud.ask(&EditVm { probes: probes(bad), ..edit("mail") }).await;
+        assert!(matches!(refused, Err(Refusal::OutOfRange { .. })), "{bad:?}");
+    }
+    let unwatched = cloud.ask(&EditVm { probes: Some(Vec::new()), ..edit("mail") }).await.unwrap();
+    assert!(unwatched.probes.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -10,6 +10,7 @@ mod call;
 mod endpoint;
 mod registry;
 mod reply;
+mod survey;
 
 use std::sync::Arc;
 

@@ -12,7 +12,7 @@ use tokio::{
     sync::{Notify, watch},
     time::timeout,
 };
-use watari_chassis::{Call, CallError, Context, Drained, Leadership, Listening, Readiness, Server, metrics};
+use watari_chassis::{Call, CallError, Context, Drained, Leadership, Listening, Patience, Readiness, Server, metrics};
 use watari_contracts::{Command, ErrorBody, Request, Service};
 use watari_model::{NodeName, Refusal};
 use watari_testkit::NatsServer;
@@ -149,6 +149,29 @@ async fn an_answer_goes_to_inboxes_only() {
     for mut spy in spies {
         assert!(futures_util::FutureExt::now_or_never(spy.next()).is_none());
     }
+}
+
+#[tokio::test]
+async fn what_everybody_is_asked_each_process_answers_for_itself_and_to_inboxes_only() {
+    const SURVEY: &str = "watari.survey";
+    let nats = NatsServer::start();
+    let (one, two) = (context(&nats.url()).await, context(&nats.url()).await);
+    for (ctx, name) in [(&one, "one"), (&two, "two")] {
+        let answer = move |asked: Greet| async move { format!("{name}: {}", asked.name) };
+        ctx.answer_all(SURVEY, answer).await.unwrap();
+    }
+    let client = async_nats::connect(nats.url()).await.unwrap();
+    let mut spy = client.subscribe("$KV.things.a").await.unwrap();
+    for (reply, payload) in [("$KV.things.a", r#"{"name":"mail"}"#), ("_INBOX.x", "no question")] {
+        client.publish_with_reply(SURVEY, reply, payload.into()).await.unwrap();
+    }
+    client.flush().await.unwrap();
+    let patience = Patience { total: SOON, quiet: Duration::from_millis(500) };
+    let mut heard: Vec<String> = one.bus.gather(SURVEY, &Greet { name: "mail".into() }, patience).await.unwrap();
+    heard.sort();
+    assert_eq!(heard, ["one: mail", "two: mail"]);
+    assert!(metric(&one, metrics::EVIL_REPLIES) > 0.0 && metric(&two, metrics::EVIL_REPLIES) > 0.0);
+    assert!(futures_util::FutureExt::now_or_never(spy.next()).is_none());
 }
 
 #[tokio::test]

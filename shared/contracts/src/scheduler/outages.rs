@@ -225,6 +225,12 @@ pub struct OutageView {
     /// changed; not all, if there are many.
     #[serde(default)]
     pub at_risk: Vec<NotMoved>,
+    /// When the way out began, and when the last server had left; none before that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub out: Option<outage::Leg>,
+    /// The same of the way home.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub home: Option<outage::Leg>,
     /// Which way the report below is about.
     pub leg: LegName,
     /// Servers that have moved.
@@ -236,6 +242,9 @@ pub struct OutageView {
     pub awaited: Vec<NodeName>,
     /// Servers that did not move, and why.
     pub failed: Vec<NotMoved>,
+    /// Servers that did not leave on the way out, and why, once the report is about the way home.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stayed: Vec<NotMoved>,
     /// Servers that had no time to leave: suspended or shut down instead, until the outage is over.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub halted: Vec<HaltedVm>,

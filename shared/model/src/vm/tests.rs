@@ -18,6 +18,7 @@ pub(super) fn vm() -> Vm {
             node_labels: std::collections::BTreeMap::new(),
             groups: Vec::new(),
             firewalls: Vec::new(),
+            probes: Vec::new(),
             evacuate: Evacuate::Live,
             priority: 0,
             restart: Restart::Always,

@@ -101,6 +101,10 @@ pub(super) const TEXTS: &[Text] = &[
         "Call an outage off: servers stay where they are, and may come again",
         "停電計画を取り消します。サーバはいまの場所に残り、サイトは再び受け入れ可能になります",
     ),
+    (
+        "Say what an outage came to, there and back, and what front ends saw of its servers; with --html to print",
+        "停電計画の退避と帰還の結果と、フロントエンドから見たサーバの応答を報告します。--html で印刷用に書き出します",
+    ),
     ("Write the outages as a calendar (.ics)", "停電計画をカレンダー (.ics) として書き出します"),
     (
         "Schedule, move and call off outages as a calendar (.ics) says",

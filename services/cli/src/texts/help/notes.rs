@@ -47,6 +47,10 @@ pub(super) const TEXTS: &[Text] = &[
         "停電計画の名前が予定の UID になるため、ファイルを購読している人には変更も伝わります。",
     ),
     (
+        "The page of --html is one file in the language of the command: it loads nothing, needs no script, and prints on A4. What front ends saw is known of servers that have probes (watari vm edit --probe).",
+        "--html のページは、コマンドの言語で書かれた 1 つのファイルです。\n外部のものは読み込まず、スクリプトも使わず、A4 に印刷できます。\nフロントエンドから見た応答は、確認方法 (watari vm edit --probe) を設定したサーバについて記録されます。",
+    ),
+    (
         "An event is about the site that its LOCATION, else its CATEGORIES, else its SUMMARY names, by name or title. Where a calendar holds other events as well, --matching says which are outages; of others nothing is told. An event is known again by its UID: importing twice changes nothing, a new time moves the outage as long as it has not begun, and STATUS CANCELLED calls it off. Times without a zone, and whole days, are meant in the calendar's zone (X-WR-TIMEZONE), or else this machine's. Events that recur or cannot be understood are not imported. The exit status is 1 if there was such an event about a site, or one was refused; all others are imported first.",
         "予定のサイトは、LOCATION、CATEGORIES、SUMMARY の順に、名前または表示名で判断します。\nほかの予定も含むカレンダーでは --matching で停電の予定を選びます。それ以外の予定は表示しません。\n予定は UID で識別します。繰り返し取り込んでも変わらず、日時が変われば開始前の停電計画を変更し、\nSTATUS CANCELLED なら取り消します。タイムゾーンのない時刻と終日の予定は、カレンダー (X-WR-TIMEZONE) または\nこのマシンのタイムゾーンで解釈します。繰り返しの予定と解釈できない予定は取り込みません。\nサイトについてそのような予定があるか、拒否された予定があれば、ほかをすべて取り込んだ上で、終了ステータスは 1 です。",
     ),
@@ -56,8 +60,8 @@ pub(super) const TEXTS: &[Text] = &[
     ),
     ("Example of a file:", "ファイルの例:"),
     (
-        "A server is declared with what `watari vm create` takes: name, image, networks, site, vcpus, memory, disk, node_labels, groups, firewalls, evacuate, priority, restart, keys, hostname, user_data (a file beside this one), and running. What is left out stays as it is; a new server has the usual. Its size, evacuate, priority, restart, and whether it runs, can be changed; all else only by deleting it, by which its disk is lost. Servers that the file does not name are left alone. The exit status is 1 if anything could not be done; 3 if nobody answers.",
-        "サーバは `watari vm create` の内容で宣言します: name、image、networks、site、vcpus、memory、disk、node_labels、\ngroups、firewalls、evacuate、priority、restart、keys、hostname、user_data (このファイルから見たファイル名)、running。\n書かなかった項目は、いまのまま変わりません。新しいサーバでは既定値になります。変更できるのは大きさ、evacuate、priority、restart と、\n稼働するかどうかです。ほかは削除して作り直すしかなく、ディスクの内容は失われます。ファイルにないサーバには触れません。できないことがあれば終了ステータスは 1、応答がなければ 3 です。",
+        "A server is declared with what `watari vm create` takes: name, image, networks, site, vcpus, memory, disk, node_labels, groups, firewalls, evacuate, priority, restart, probes, keys, hostname, user_data (a file beside this one), and running. What is left out stays as it is; a new server has the usual. Its size, evacuate, priority, restart, probes, and whether it runs, can be changed; all else only by deleting it, by which its disk is lost. Servers that the file does not name are left alone. The exit status is 1 if anything could not be done; 3 if nobody answers.",
+        "サーバは `watari vm create` の内容で宣言します: name、image、networks、site、vcpus、memory、disk、node_labels、\ngroups、firewalls、evacuate、priority、restart、probes、keys、hostname、user_data (このファイルから見たファイル名)、running。\n書かなかった項目は、いまのまま変わりません。新しいサーバでは既定値になります。変更できるのは大きさ、evacuate、priority、restart、probes と、\n稼働するかどうかです。ほかは削除して作り直すしかなく、ディスクの内容は失われます。ファイルにないサーバには触れません。できないことがあれば終了ステータスは 1、応答がなければ 3 です。",
     ),
     ("Example of a cluster's description:", "クラスタの記述の例:"),
     (

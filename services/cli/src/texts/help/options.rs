@@ -83,6 +83,15 @@ pub(super) const TEXTS: &[Text] = &[
     ("As soon as its node can", "ノードが使えるようになり次第、起動"),
     ("It stays off until somebody starts it", "利用者が起動するまで停止のまま"),
     (
+        "How front ends ask it, once a second, while an outage is under way: tcp:PORT, smtp:PORT or http:PORT/PATH; may be given several times",
+        "停電計画の実行中に、フロントエンドが 1 秒ごとに応答を確認する方法: tcp:PORT、smtp:PORT、http:PORT/PATH (複数指定可)",
+    ),
+    (
+        "How front ends ask it while an outage is under way, in place of all there were: tcp:PORT, smtp:PORT or http:PORT/PATH; may be given several times",
+        "停電計画の実行中に、フロントエンドが応答を確認する方法。いままでの指定をすべて置き換えます: tcp:PORT、smtp:PORT、http:PORT/PATH (複数指定可)",
+    ),
+    ("It is asked no more", "応答の確認をやめます"),
+    (
         "A public key with which one may log in (see `watari key`); may be given several times",
         "ログインを許す公開鍵 (`watari key` を参照、複数指定可)",
     ),
@@ -114,6 +123,22 @@ pub(super) const TEXTS: &[Text] = &[
     ("What if the power went in so many minutes", "この分数の後に電源が切れると仮定します"),
     ("The outage", "停電計画"),
     ("The outage, or the site that it empties", "停電計画、またはその対象のサイト"),
+    (
+        "The outage, or a site: its last one that has begun",
+        "停電計画。サイトを指定した場合は、そのサイトで最後に始まったもの",
+    ),
+    (
+        "Write a page to print into this file instead, or to standard output for -",
+        "表示する代わりに、印刷用のページをこのファイルに書き出します。- は標準出力",
+    ),
+    (
+        "Also say how long so much data takes at the least on a link of so many Mbit/s",
+        "この速度 (Mbit/s) の回線でデータ量だけにかかる時間も示します",
+    ),
+    (
+        "What users noticed, as the users of deploy/demo write it (JSON)",
+        "利用者が気づいたこと。deploy/demo の利用者の記録と同じ形式 (JSON)",
+    ),
     (
         "The outage, or a site: its outage that has begun and is not over, else its next scheduled one",
         "停電計画、またはサイト。サイトの場合は進行中の計画、なければ次の予定",

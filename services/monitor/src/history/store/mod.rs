@@ -2,6 +2,7 @@
 
 mod read;
 mod retain;
+mod seen;
 mod told;
 mod used;
 mod write;
@@ -20,6 +21,7 @@ use sqlx::{
 use watari_model::Timestamp;
 
 pub(crate) use read::Filter;
+pub(crate) use seen::SeenRow;
 pub(crate) use told::Wanted;
 pub(crate) use write::{Change, Reached};
 

@@ -38,6 +38,7 @@ impl Store {
             gone += oldest.rows_affected();
             beyond -= BATCH;
         }
+        self.retain_seen(oldest).await?;
         sqlx::query("DELETE FROM measured WHERE at_ns < ?").bind(nanos(oldest)).execute(&self.pool).await?;
         Ok(gone)
     }

@@ -39,7 +39,8 @@ pub(crate) struct Reached {
 impl Store {
     /// Writes down what is new among `changes`, in one transaction, and tells how many were.
     pub(crate) async fn add(&self, changes: &[Change], most_bytes: usize) -> Result<u64, StoreError> {
-        let mut all = self.pool.begin().await?;
+        // It reads before it writes: had another written meanwhile, it could not go on.
+        let mut all = self.pool.begin_with("BEGIN IMMEDIATE").await?;
         // What this very transaction wrote of each document last.
         let mut newest: HashMap<(&str, &str), &Change> = HashMap::new();
         let mut added = 0;

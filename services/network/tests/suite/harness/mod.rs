@@ -148,6 +148,7 @@ pub(crate) fn server_of(port: &Port, at: Timestamp) -> vm::Vm {
             node_labels: BTreeMap::new(),
             groups: Vec::new(),
             firewalls: Vec::new(),
+            probes: Vec::new(),
             evacuate: vm::Evacuate::Live,
             priority: 0,
             restart: vm::Restart::Always,

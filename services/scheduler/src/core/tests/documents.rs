@@ -70,6 +70,7 @@ pub(crate) fn vm(name: &str, memory_mib: u64) -> Vm {
             node_labels: BTreeMap::new(),
             groups: Vec::new(),
             firewalls: Vec::new(),
+            probes: Vec::new(),
             evacuate: Evacuate::Live,
             priority: 0,
             restart: watari_model::vm::Restart::Always,

@@ -69,6 +69,7 @@ impl Desk {
         most("keys", request.keys.len(), self.servers.keys)?;
         most("firewalls", request.firewalls.len(), MOST_GROUPS)?;
         most("node_labels", request.node_labels.len(), self.servers.labels)?;
+        super::probes::check_probes(&request.probes)?;
         for text in request.node_labels.iter().flat_map(|(key, value)| [key, value]) {
             if text.is_empty() || text.len() > MOST_LABEL || !text.bytes().all(|b| b.is_ascii_graphic()) {
                 return Err(out_of_range(

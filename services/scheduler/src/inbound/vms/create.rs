@@ -173,6 +173,7 @@ fn document(
             node_labels: request.node_labels.clone(),
             groups: request.groups.clone(),
             firewalls: request.firewalls.clone(),
+            probes: request.probes.clone(),
             evacuate: request.evacuate,
             priority: request.priority,
             restart: request.restart,

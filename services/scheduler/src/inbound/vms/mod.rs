@@ -7,6 +7,7 @@ mod edit;
 mod listing;
 mod power;
 mod preseed;
+mod probes;
 mod resize;
 mod snapshots;
 

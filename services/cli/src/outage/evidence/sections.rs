@@ -1,0 +1,261 @@
+//! The report as people read it, part by part: the same on a terminal and on paper.
+
+use watari_contracts::probe::{Gap, Span, Watched};
+use watari_model::{
+    SiteName, Timestamp,
+    migration::{Measured, State as Step},
+};
+
+use super::facts::{Evidence, FrontEnd, Leg, Move, SeenFrom, Server, Stayed};
+use crate::{
+    format,
+    lang::Lang,
+    out::{Align, or_dash},
+    outage::report,
+    texts::{
+        self,
+        evidence::{self as told, Words, words},
+        halts, happenings, states,
+    },
+};
+
+/// A part with its title.
+pub(super) struct Section {
+    pub(super) title: &'static str,
+    pub(super) table: Option<Grid>,
+    /// Below the table.
+    pub(super) lines: Vec<String>,
+}
+
+/// A table.
+pub(super) struct Grid {
+    pub(super) headings: Vec<(&'static str, Align)>,
+    pub(super) rows: Vec<Vec<String>>,
+}
+
+/// What stands above all parts: names and values.
+pub(super) fn head(evidence: &Evidence, lang: Lang) -> Vec<(&'static str, String)> {
+    let words = words(lang);
+    let mut pairs = vec![
+        (words.outage, evidence.id.to_string()),
+        (words.scope, report::scope(&evidence.scope, lang)),
+        (words.state, states::shown(lang, evidence.state.word())),
+    ];
+    if !evidence.note.is_empty() {
+        pairs.push((words.note, evidence.note.clone()));
+    }
+    let times = evidence.window.map(|times| span(times.from, times.until));
+    pairs.extend(times.map(|times| (words.power_off, times)));
+    pairs.push((words.made, format::moment(evidence.made_at)));
+    pairs
+}
+
+/// All parts that have something to say, in their order. The chart of a page stands after the first.
+pub(super) fn sections(evidence: &Evidence, lang: Lang) -> Vec<Section> {
+    let words = words(lang);
+    let all = [
+        legs(evidence, lang, words),
+        servers(evidence, lang, words),
+        seen(evidence, lang, words),
+        gaps(evidence, lang, words),
+        stayed(evidence, lang, words),
+        halted(evidence, lang, words),
+        users(evidence, lang, words),
+        timeline(evidence, lang, words),
+    ];
+    all.into_iter().flatten().collect()
+}
+
+fn grid(headings: &[(&'static str, Align)], rows: Vec<Vec<String>>) -> Option<Grid> {
+    (!rows.is_empty()).then(|| Grid { headings: headings.to_vec(), rows })
+}
+
+fn span(from: Timestamp, until: Timestamp) -> String {
+    format!("{} - {}", format::moment(from), format::moment(until))
+}
+
+fn legs(evidence: &Evidence, lang: Lang, words: &Words) -> Option<Section> {
+    use Align::{Left, Right};
+    let headings = [
+        (words.leg, Left),
+        (words.began, Left),
+        (words.ended, Left),
+        (words.moved, Right),
+        (words.data, Right),
+        (words.makespan, Right),
+        (words.least, Right),
+    ];
+    let row = |leg: &Leg| {
+        vec![
+            states::shown(lang, report::leg(leg.leg)),
+            format::moment(leg.began_at),
+            leg.ended_at.map_or_else(|| words.goes_on.to_owned(), format::moment),
+            leg.moved.to_string(),
+            format::bytes(leg.bytes),
+            format::millis(leg.makespan_ms),
+            or_dash(leg.least_ms.map(format::millis)),
+        ]
+    };
+    let table = grid(&headings, evidence.legs.iter().map(row).collect());
+    let mut lines: Vec<String> = evidence.link_mbit.map(|mbit| told::least(lang, mbit)).into_iter().collect();
+    lines.extend(evidence.control.as_ref().map(|control| report::control(lang, control)));
+    lines.extend(texts::off::left_off(lang, &evidence.off));
+    lines.extend(evidence.legs.is_empty().then(|| words.not_begun.to_owned()));
+    Some(Section { title: words.legs, table, lines })
+}
+
+fn servers(evidence: &Evidence, lang: Lang, words: &Words) -> Option<Section> {
+    use Align::{Left, Right};
+    let headings = [
+        (words.server, Left),
+        (words.leg, Left),
+        (words.from, Left),
+        (words.to, Left),
+        (words.result, Left),
+        (words.total, Right),
+        (words.downtime, Right),
+        (words.pause, Right),
+        (words.memory, Right),
+        (words.disk, Right),
+    ];
+    let row = |server: &Server, one: &Move| {
+        let measured = one.measured.filter(|_| one.state == Step::Completed);
+        let time = |of: fn(Measured) -> u64| or_dash(measured.map(of).map(format::millis));
+        let size = |of: fn(Measured) -> u64| or_dash(measured.map(of).map(format::bytes));
+        let result = states::shown(lang, one.state.word());
+        vec![
+            server.vm.to_string(),
+            states::shown(lang, report::leg(one.leg)),
+            one.from.to_string(),
+            one.to.to_string(),
+            one.fault.as_ref().map_or(result.clone(), |fault| format!("{result} [{}]", fault.code)),
+            time(|m| m.total_ms),
+            time(|m| m.downtime_ms),
+            time(|m| m.pause_ms),
+            size(|m| m.memory_bytes),
+            size(|m| m.disk_bytes),
+        ]
+    };
+    let rows =
+        evidence.servers.iter().flat_map(|server| server.moves.iter().map(|one| row(server, one)).collect::<Vec<_>>());
+    let table = grid(&headings, rows.collect())?;
+    Some(Section { title: words.servers, table: Some(table), lines: Vec::new() })
+}
+
+fn seen(evidence: &Evidence, lang: Lang, words: &Words) -> Option<Section> {
+    if evidence.legs.is_empty() {
+        return None;
+    }
+    use Align::{Left, Right};
+    let headings = [
+        (words.server, Left),
+        (words.probe, Left),
+        (words.front_end, Left),
+        (words.asked, Right),
+        (words.failed, Right),
+        (words.longest_gap, Right),
+        (words.slowest, Right),
+        (words.unwatched, Right),
+        (words.trouble, Left),
+    ];
+    let row = |SeenFrom { front_end, watched }: &SeenFrom| {
+        let never = !watched.answered();
+        let (gap, slowest) = (format::millis(watched.longest_gap_ms), format::millis(watched.slowest_ms));
+        vec![
+            watched.vm.to_string(),
+            watched.probe.to_string(),
+            front_end.clone(),
+            watched.asked.to_string(),
+            watched.failed.to_string(),
+            if never { words.never.to_owned() } else { or_dash(Some(gap).filter(|_| watched.gaps > 0)) },
+            or_dash(Some(slowest).filter(|_| !never)),
+            or_dash(Some(watched.unwatched_ms).filter(|ms| *ms > 0).map(format::millis)),
+            or_dash(watched.trouble.map(|trouble| told::trouble(lang, trouble))),
+        ]
+    };
+    let table = grid(&headings, all_seen(evidence).map(row).collect());
+    if table.is_none() {
+        let mut lines = vec![words.nobody_watched.to_owned()];
+        lines.extend(who_watched(evidence, lang));
+        return Some(Section { title: words.seen, table: None, lines });
+    }
+    let mut lines = who_watched(evidence, lang);
+    lines.push(words.method.to_owned());
+    Some(Section { title: words.seen, table, lines })
+}
+
+fn all_seen(evidence: &Evidence) -> impl Iterator<Item = &SeenFrom> {
+    evidence.servers.iter().flat_map(|server| &server.seen)
+}
+
+fn who_watched(evidence: &Evidence, lang: Lang) -> Vec<String> {
+    let line = |one: &FrontEnd| {
+        let who = told::front_end(lang, &one.name, one.site.as_ref().map(SiteName::as_str));
+        told::watched(lang, &who, one.watched, one.left_out, one.fault.as_deref())
+    };
+    evidence.front_ends.iter().map(line).collect()
+}
+
+/// The longest silences, and when nobody asked, of each probe from each front end.
+fn gaps(evidence: &Evidence, lang: Lang, words: &Words) -> Option<Section> {
+    let of_one = |SeenFrom { front_end, watched }: &SeenFrom| -> Vec<String> {
+        let Watched { vm, probe, .. } = watched;
+        let what = format!("{vm} {probe} ({front_end})");
+        let gap = |gap: &Gap| {
+            let until = gap.until.map_or_else(|| "?".to_owned(), format::moment);
+            let lasted =
+                gap.until.map_or_else(|| words.goes_on.to_owned(), |end| format::millis(end.millis_since(gap.from)));
+            told::gap(lang, &what, &format::moment(gap.from), &until, &lasted)
+        };
+        let unwatched =
+            |span: &Span| told::unwatched(lang, &what, &format::moment(span.from), &format::moment(span.until));
+        watched.longest.iter().map(gap).chain(watched.unwatched.iter().map(unwatched)).collect()
+    };
+    let lines: Vec<String> = all_seen(evidence).flat_map(of_one).collect();
+    (!lines.is_empty()).then(|| Section { title: words.gaps, table: None, lines })
+}
+
+fn stayed(evidence: &Evidence, lang: Lang, words: &Words) -> Option<Section> {
+    let headings = [words.server, words.leg, words.why, words.remedy].map(|word| (word, Align::Left));
+    let row = |Stayed { leg, why }: &Stayed| {
+        let (cause, remedy) = match lang {
+            Lang::En => (&why.cause, &why.remedy),
+            Lang::Ja => (&why.ja.cause, &why.ja.remedy),
+        };
+        let cause = format!("[{}] {cause}", why.code);
+        vec![why.vm.to_string(), states::shown(lang, report::leg(*leg)), cause, remedy.clone()]
+    };
+    let table = grid(&headings, evidence.stayed.iter().map(row).collect())?;
+    Some(Section { title: words.stayed, table: Some(table), lines: Vec::new() })
+}
+
+fn halted(evidence: &Evidence, lang: Lang, words: &Words) -> Option<Section> {
+    let headings = [words.server, words.what, words.state, words.why].map(|word| (word, Align::Left));
+    let rows = evidence.halted.iter().map(|one| {
+        let state = one.state.map(|state| states::shown(lang, state.word()));
+        let (way, why) = (halts::way(lang, one.way).to_owned(), report::cause(lang, one).to_owned());
+        vec![one.vm.to_string(), way, or_dash(state), why]
+    });
+    let table = grid(&headings, rows.collect())?;
+    Some(Section { title: words.halted, table: Some(table), lines: Vec::new() })
+}
+
+fn users(evidence: &Evidence, lang: Lang, words: &Words) -> Option<Section> {
+    let users = evidence.users.as_ref()?;
+    let mut lines = Vec::new();
+    lines.extend(users.mails.map(|m| told::mails(lang, m.sent, m.received, m.lost, m.retried)));
+    lines.extend(users.http.map(|p| told::pages(lang, p.requests, p.failed, &format::millis(p.longest_gap_ms))));
+    lines.extend(users.connection.map(|c| told::connection(lang, c.survived, &format::millis(c.longest_gap_ms))));
+    (!lines.is_empty()).then(|| Section { title: words.users, table: None, lines })
+}
+
+fn timeline(evidence: &Evidence, lang: Lang, words: &Words) -> Option<Section> {
+    let headings = [words.time, words.by, words.what].map(|word| (word, Align::Left));
+    let rows = evidence.timeline.iter().map(|one| {
+        let what = happenings::told(lang, &one.summary);
+        let what = one.why.as_ref().map_or(what.clone(), |why| format!("{what} ({why})"));
+        vec![format::moment(one.at), or_dash(one.by.as_ref()), what]
+    });
+    let table = grid(&headings, rows.collect())?;
+    Some(Section { title: words.timeline, table: Some(table), lines: Vec::new() })
+}
