@@ -31,6 +31,8 @@ pub enum Verb {
 Examples:
   watari token create --role node
   watari token create --role node --name m2 --site myodaiji --minutes 10
+  watari token create --role frontend --site yamate
+  watari token create --role witness
 
 It is shown this once: what is kept of it does not tell it. On the new host: watari join")]
     Create(Create),
@@ -47,6 +49,10 @@ It is shown this once: what is kept of it does not tell it. On the new host: wat
 pub enum Role {
     /// It runs servers
     Node,
+    /// It runs the services and NATS
+    Frontend,
+    /// It runs NATS only, at a third place
+    Witness,
 }
 
 impl Role {
@@ -55,6 +61,8 @@ impl Role {
     pub const fn part(self) -> Part {
         match self {
             Self::Node => Part::Node,
+            Self::Frontend => Part::Frontend,
+            Self::Witness => Part::Witness,
         }
     }
 }
@@ -137,6 +145,9 @@ impl Create {
         if let Some(site) = site.as_ref().filter(|site| !cluster.sites.iter().any(|known| known.name == **site)) {
             return Err(unfit(or_dash(name.as_ref()), format!("it stands at unknown site {site}")).into());
         }
+        if self.role != Role::Node && !cluster.grows {
+            return Err(Fault::NatsAlone { name: or_dash(name.as_ref()) }.into());
+        }
         let token = Token::draw(held.authority()?)
             .map_err(|_| Fault::File { path: "/dev/urandom".to_owned(), detail: "no random bytes".to_owned() })?;
         let record = Record::new(token.digest(), self.role.part(), now.plus_millis(self.minutes * MINUTE_MS));
@@ -154,7 +165,7 @@ impl Create {
         out.told(&made, [made.token.clone()], || made.token.clone())?;
         if out.format.is_for_people() {
             let address = cluster.of_role(HostRole::Front).next().map(|front| front.address);
-            out::say(&joining::use_it(out.lang, self.minutes, &or_dash(address)));
+            out::say(&joining::use_it(out.lang, self.role.part(), self.minutes, &or_dash(address)));
         }
         Ok(())
     }

@@ -17,6 +17,7 @@ pub mod desk;
 mod follow;
 mod serve;
 pub mod token;
+pub(crate) mod wanted;
 
 use std::{fs, net::SocketAddr, path::PathBuf, sync::Arc};
 

@@ -25,7 +25,7 @@ use serde::Serialize;
 use tokio::{task::spawn_blocking, time::timeout};
 use watari_chassis::{Bounded, clock};
 use watari_contracts::{
-    enrol::{EnrolHost, GREETING, HOSTS, MOST_BYTES, NATS},
+    enrol::{EnrolHost, GREETING, HOSTS, MOST_BYTES, NATS, SETTINGS},
     scheduler,
 };
 use watari_model::NodeName;
@@ -67,8 +67,8 @@ pub(super) async fn run(service: Arc<Service>, address: &str, tls: ServerConfig)
     let fault = |e: std::io::Error| Fault::File { path: address.to_owned(), detail: e.to_string() };
     let listener = TcpListener::bind(address).map_err(fault)?;
     out::say(&format!("enrolling hosts on {address}"));
-    let routes =
-        Router::new().route(GREETING, get(greet)).route(HOSTS, post(enrol)).route(NATS, get(nats)).with_state(service);
+    let routes = Router::new().route(GREETING, get(greet)).route(HOSTS, post(enrol));
+    let routes = routes.route(NATS, get(nats)).route(SETTINGS, get(settings)).with_state(service);
     let acceptor = RustlsAcceptor::new(RustlsConfig::from_config(Arc::new(tls)));
     let server = axum_server::from_tcp(listener).map_err(fault)?;
     let mut server = server.acceptor(acceptor.acceptor(Bounded::new(MOST_CONNECTIONS)));
@@ -87,6 +87,11 @@ async fn greet(State(service): State<Arc<Service>>) -> Response {
 async fn nats(State(service): State<Arc<Service>>, ConnectInfo(peer): ConnectInfo<SocketAddr>) -> Response {
     let from = peer.ip().to_canonical();
     done(move || service.desk.hold()?.nats(from)).await
+}
+
+async fn settings(State(service): State<Arc<Service>>, ConnectInfo(peer): ConnectInfo<SocketAddr>) -> Response {
+    let from = peer.ip().to_canonical();
+    done(move || service.desk.hold()?.settings_of(from)).await
 }
 
 async fn enrol(
@@ -139,9 +144,11 @@ const fn status(fault: &Fault) -> StatusCode {
         | Fault::TokenName { .. }
         | Fault::TokenSite { .. }
         | Fault::NotAServer { .. } => StatusCode::FORBIDDEN,
-        Fault::HostTaken { .. } | Fault::HostAddress { .. } | Fault::HostUnfit { .. } | Fault::KeyTaken { .. } => {
-            StatusCode::CONFLICT
-        }
+        Fault::HostTaken { .. }
+        | Fault::HostAddress { .. }
+        | Fault::HostUnfit { .. }
+        | Fault::KeyTaken { .. }
+        | Fault::NatsAlone { .. } => StatusCode::CONFLICT,
         _ => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }

@@ -10,7 +10,7 @@ use rustls::{
 };
 use serde::de::DeserializeOwned;
 use watari_contracts::{
-    enrol::{EnrolHost, Enrolled, GREETING, Greeting, HOSTS, HostFile, NATS},
+    enrol::{EnrolHost, Enrolled, GREETING, Greeting, HOSTS, HostFile, NATS, SETTINGS},
     scheduler,
 };
 
@@ -18,7 +18,7 @@ use super::pinned::{Pinned, certified};
 use crate::{
     enrol::token::Mark,
     failure::{Failure, chain},
-    setup::{AUTHORITY, OF_NODE},
+    setup::AUTHORITY,
     texts::faults::Fault,
 };
 
@@ -72,6 +72,12 @@ impl Front {
         self.answered(asked).await
     }
 
+    /// Asks for the settings of this host's processes.
+    pub(crate) async fn settings(&self) -> Result<Vec<HostFile>, Failure> {
+        let asked = self.client.get(format!("https://{}{SETTINGS}", self.address)).send().await;
+        self.answered(asked).await
+    }
+
     async fn answered<T: DeserializeOwned>(&self, asked: Result<Response, reqwest::Error>) -> Result<T, Failure> {
         let front = || self.address.clone();
         let mut response = asked.map_err(|e| {
@@ -102,11 +108,11 @@ impl Front {
     }
 }
 
-/// Whether the answer is what a node of this cluster needs and nothing else: exactly its files, the authority of
+/// Whether the answer is what such a host of this cluster needs and nothing else: exactly its `files`, the authority of
 /// the token, and a certificate of that for this host's own key and address.
-pub(super) fn check(enrolled: &Enrolled, authority: Mark, own: IpAddr, key: &str) -> Result<(), Fault> {
+pub(super) fn check(enrolled: &Enrolled, files: &[&str], authority: Mark, own: IpAddr, key: &str) -> Result<(), Fault> {
     let paths: BTreeSet<&str> = enrolled.files.iter().map(|file| file.path.as_str()).collect();
-    if let Some(path) = paths.symmetric_difference(&BTreeSet::from(OF_NODE)).next() {
+    if let Some(path) = paths.symmetric_difference(&files.iter().copied().collect()).next() {
         return Err(Fault::JoinFiles { path: (*path).to_owned() });
     }
     let foreign = |detail: String| Fault::JoinCertificate { detail };
@@ -134,7 +140,7 @@ mod tests {
 
     use super::*;
     use crate::setup::{
-        self, KEYS_OF_NODE,
+        self, KEYS_OF_NODE, OF_NODE,
         authority::{Renewal, fresh_key},
         cluster::Cluster,
         files::Overlay,
@@ -151,7 +157,7 @@ mod tests {
         let files = OF_NODE.iter().map(|path| HostFile { path: (*path).to_owned(), text: text(path) }).collect();
         let key = text(KEYS_OF_NODE[0]);
         let (cluster, site) = ("c".parse().unwrap(), "a".parse().unwrap());
-        (Enrolled { cluster, site, files, elsewhere: Vec::new() }, key)
+        (Enrolled { cluster, site: Some(site), files, elsewhere: Vec::new() }, key)
     }
 
     fn file<'a>(enrolled: &'a mut Enrolled, path: &str) -> &'a mut HostFile {
@@ -163,7 +169,8 @@ mod tests {
         let ((good, key), (mut other, _)) = (answered(), answered());
         let own: IpAddr = "192.0.2.2".parse().unwrap();
         let mark = Mark::of_pem(&file(&mut good.clone(), AUTHORITY).text).unwrap();
-        let code = |answer: &Enrolled, own: IpAddr, key: &str| check(answer, mark, own, key).map_err(|e| e.code());
+        let code =
+            |answer: &Enrolled, own: IpAddr, key: &str| check(answer, &OF_NODE, mark, own, key).map_err(|e| e.code());
         assert_eq!(code(&good, own, &key), Ok(()));
         assert_eq!(code(&good, "192.0.2.3".parse().unwrap(), &key), Err("join.certificate"), "another host's");
         assert_eq!(code(&good, own, &fresh_key().unwrap()), Err("join.certificate"), "another key's");

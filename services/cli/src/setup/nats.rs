@@ -45,7 +45,7 @@ jetstream {{
         name = host.name,
         listen = at(host.address, 4222),
     );
-    if cluster.nats_servers().count() > 1 {
+    if cluster.grows || cluster.nats_servers().count() > 1 {
         routes(&mut out, cluster, host, pins);
     }
     accounts(&mut out, identities);
@@ -130,7 +130,7 @@ fn numbered(subject: &str) -> String {
     tokens.collect::<Vec<_>>().join(".")
 }
 
-fn users(out: &mut String, identities: &[Identity], account: Account) {
+pub(super) fn users(out: &mut String, identities: &[Identity], account: Account) {
     for identity in identities {
         let Some(role) = identity.role.as_ref().filter(|r| r.account() == account) else { continue };
         let Permissions { publish, publish_not, subscribe, answers } = role.permissions(&identity.inbox_name());
@@ -151,6 +151,6 @@ fn users(out: &mut String, identities: &[Identity], account: Account) {
 }
 
 /// Subjects, names and digests need no escapes: they hold neither quotes nor backslashes.
-fn quoted(items: &[String]) -> String {
+pub(super) fn quoted(items: &[String]) -> String {
     items.iter().map(|item| format!("\"{item}\"")).collect::<Vec<_>>().join(", ")
 }

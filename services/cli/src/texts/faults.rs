@@ -207,6 +207,10 @@ faults! {
     HostUnfit { name, detail } "join.unfit" FAILED
         en "{name} does not go together with the cluster: {detail}" "give --name, --site and --address as they should be, or edit cluster.toml on the first front end"
         ja "{name} をクラスタに加えられません: {detail}" "--name、--site、--address を正しく指定するか、最初のフロントエンドの cluster.toml を編集してください";
+    /// Its only NATS server is no cluster, and would lose what it holds by becoming part of one.
+    NatsAlone { name } "join.nats-alone" FAILED
+        en "{name} cannot join: this cluster's NATS was not made to grow" "make a backup, stop everything, move /etc/watari, /etc/nats and /var/lib/nats aside, make the cluster anew with `watari init`, and restore"
+        ja "{name} は参加できません。このクラスタの NATS は、後から増やせるように作られていません" "バックアップを作成し、すべて停止して /etc/watari、/etc/nats、/var/lib/nats を退避した後、`watari init` でクラスタを作り直し、復元してください";
     /// What the host sends is not understood.
     JoinRequest { detail } "join.request" FAILED
         en "the front end does not understand this host: {detail}" "install the same version of Watari on both, and join again"
@@ -215,15 +219,23 @@ faults! {
     JoinBroken { detail } "join.broken" FAILED
         en "the front end did not let this host in: {detail}" "look there with: journalctl -u watari-enrol; then join again with the same token"
         ja "フロントエンドがこのホストを参加させられませんでした: {detail}" "フロントエンドで journalctl -u watari-enrol を確認し、同じトークンでもう一度参加してください";
-    /// Servers could not run here.
+    /// What it is to do could not be done here.
     JoinUnfit { codes } "join.host-unfit" FAILED
-        en "no server could run on this host yet: {codes}" "mend what is told above, and join again; nothing was written"
-        ja "このホストではまだサーバを動かせません: {codes}" "上に示した点を直してから、もう一度参加してください。何も書き込んでいません";
+        en "this host cannot do its part yet: {codes}" "mend what is told above, and join again; nothing was written"
+        ja "このホストはまだ役割を果たせません: {codes}" "上に示した点を直してから、もう一度参加してください。何も書き込んでいません";
+    /// The package is not there.
+    JoinPrograms { programs } "join.programs" FAILED
+        en "this host lacks: {programs}" "install the package watari-front, and join again; nothing was written"
+        ja "このホストに必要なプログラムがありません: {programs}" "パッケージ watari-front をインストールしてから、もう一度参加してください。何も書き込んでいません";
+    /// It is a node.
+    JoinNode { path } "join.node" FAILED
+        en "this host is a node: it has {path}" "join with another machine; one host is one thing"
+        ja "{path} があるため、このホストはノードです" "別のマシンで参加してください。1 台のホストが持てる役割は 1 つだけです";
     /// It is a front end or a witness.
     JoinFront { path } "join.front" FAILED
         en "this host is a front end or a witness: it has {path}" "join with another machine; one host is one thing"
         ja "{path} があるため、このホストはフロントエンドまたは立会役です" "別のマシンで参加してください。1 台のホストが持てる役割は 1 つだけです";
-    /// The answer holds other files than a node has.
+    /// The answer holds other files than such a host has.
     JoinFiles { path } "join.files" FAILED
         en "the front end's answer lacks {path}, or should not hold it; nothing of it was written" "install the same version of Watari on both, and join again with the same token"
         ja "フロントエンドの応答に {path} がないか、余分に含まれています。何も書き込んでいません" "両方に同じ版の Watari をインストールし、同じトークンでもう一度参加してください";
