@@ -1,6 +1,8 @@
 //! `watari token`: what lets a further host in. It works on the cluster's folder itself, as root on the front
 //! end that has it: whoever may read that folder may do everything else as well.
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand, ValueEnum};
 use serde::Serialize;
 use watari_chassis::clock;
@@ -8,14 +10,17 @@ use watari_contracts::enrol::Part;
 use watari_model::{NodeName, SiteName, Timestamp};
 
 use crate::{
+    confirm::asked,
     enrol::{
         Folder,
         book::{Book, Record, Standing},
+        host_name,
         token::Token,
     },
     failure::Failure,
     format, input,
     lang::Lang,
+    options::Consent,
     out::{self, Column, Out, Row, or_dash},
     setup::cluster::Role as HostRole,
     texts::{faults::Fault, joining, words::Word},
@@ -42,6 +47,15 @@ It is shown this once: what is kept of it does not tell it. On the new host: wat
     /// Take a token back; a host that has joined with it stays
     #[command(after_help = "Example:\n  watari token revoke 3f9a0c41")]
     Revoke(Revoke),
+    /// Take a node out of the cluster: NATS knows its key no more
+    #[command(after_help = "\
+Example, once the node is off or drained:
+  watari node remove m2
+  watari token expel m2
+
+Its agent is cut off at once and cannot come back, unless it joins anew. Servers that run there run on. Its
+certificate is good until it ends: keep the machine off the migration network.")]
+    Expel(Expel),
 }
 
 /// As what a host joins.
@@ -95,6 +109,23 @@ pub struct Revoke {
     folder: Folder,
 }
 
+/// Which node.
+#[derive(Debug, Args)]
+pub struct Expel {
+    /// The node's name
+    name: String,
+    /// This host's name [default: what it calls itself]
+    #[arg(long, value_name = "NAME")]
+    host: Option<String>,
+    #[command(flatten)]
+    folder: Folder,
+    /// The folder that is this host's root
+    #[arg(long, value_name = "DIR", default_value = "/", hide = true)]
+    root: PathBuf,
+    #[command(flatten)]
+    consent: Consent,
+}
+
 /// A token as it is shown. The field names are stable.
 #[derive(Clone, Debug, Serialize)]
 struct TokenView {
@@ -129,7 +160,17 @@ impl Verb {
                 held.keep(&book)?;
                 out.told(&TokenView::of(&gone, now), [gone.id.clone()], || joining::revoked(out.lang, &gone.id))
             }
+            Self::Expel(expel) => expel.run(out),
         }
+    }
+}
+
+impl Expel {
+    fn run(&self, out: Out) -> Result<(), Failure> {
+        let (name, here): (NodeName, NodeName) = (input::name(&self.name)?, host_name(self.host.as_deref())?);
+        asked(out.lang, self.consent, &joining::will_expel(out.lang, name.as_str()))?;
+        self.folder.desk().hold()?.expel(&name, &here, &self.root)?;
+        out.text(&joining::expelled(out.lang, name.as_str()))
     }
 }
 

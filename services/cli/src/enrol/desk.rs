@@ -40,7 +40,7 @@ use crate::{
 
 /// Where the cluster's folder is.
 pub const DIR: &str = "/etc/watari/cluster";
-const DESCRIPTION: &str = "cluster.toml";
+pub(super) const DESCRIPTION: &str = "cluster.toml";
 const TOKENS: &str = "tokens.json";
 /// What root types `watari` with here; no other host has it from the folder.
 const COMMAND: &str = "etc/watari/cli.toml";
@@ -54,7 +54,7 @@ pub struct Desk {
 /// The folder while nobody else changes it: `watari token` and the service are processes of their own.
 pub struct Held<'a> {
     desk: &'a Desk,
-    store: Overlay,
+    pub(super) store: Overlay,
     _lock: File,
 }
 

@@ -14,6 +14,7 @@
 
 pub mod book;
 pub mod desk;
+mod expel;
 mod follow;
 mod serve;
 pub mod token;

@@ -31,10 +31,12 @@ use watari_contracts::{
 use watari_model::NodeName;
 
 use super::desk::{Desk, Held};
-use crate::{out, texts::faults::Fault};
+use crate::{out, setup::files::Overlay, texts::faults::Fault};
 
 /// How long a client may take to say what it wants: with the headers of a request, and again with its body.
 const HEADERS_WITHIN: Duration = Duration::from_secs(10);
+/// What systemd calls this host's key.
+const KEY: &str = "host.key";
 /// Hosts come one by one; this many at once are somebody's mistake.
 const MOST_CONNECTIONS: usize = 32;
 
@@ -53,13 +55,26 @@ pub(super) fn tls(held: &Held<'_>, here: &NodeName) -> Result<ServerConfig, Faul
         CertificateDer::from_pem_slice(pem.as_bytes()).map_err(|e| fault(e.to_string()))
     };
     let chain = vec![certificate(&format!("ca/issued/{here}.crt"))?, certificate("ca/ca.crt")?];
-    let key = held.text(&format!("ca/issued/{here}.key"))?;
+    let key = match held.store.read(&format!("ca/issued/{here}.key"))? {
+        Some(key) => key,
+        None => own_key()?,
+    };
     let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(|e| fault(e.to_string()))?;
     let builder = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()));
     let builder = builder.with_safe_default_protocol_versions().map_err(|e| fault(e.to_string()))?;
     let mut config = builder.with_no_client_auth().with_single_cert(chain, key).map_err(|e| fault(e.to_string()))?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(config)
+}
+
+/// The key of a front end that has joined, and to which the cluster's folder has come since: the folder never had it.
+/// systemd hands it over, since it is another user's.
+fn own_key() -> Result<String, Fault> {
+    let folder =
+        std::env::var_os("CREDENTIALS_DIRECTORY").map_or_else(|| PathBuf::from("/etc/watari/tls"), PathBuf::from);
+    let folder = Overlay::at(folder);
+    let missing = || Fault::File { path: folder.path(KEY).display().to_string(), detail: "is missing".to_owned() };
+    folder.read(KEY)?.ok_or_else(missing)
 }
 
 /// Serves for as long as the process lives: whatever is written is written whole, so that it may end at any moment.

@@ -169,8 +169,8 @@ faults! {
         ja "このトークンの期限は {at} でした" "最初のフロントエンドで watari token create を実行し、新しく作成してください。両方の時計も確認してください";
     /// It has let another host in.
     TokenUsed { host } "token.used" FAILED
-        en "this token has let {host} in already, and lets in one host only" "have one made for each host: watari token create; if {host} is none of yours, take it off the cluster's description and take the token back at once (watari token list, watari token revoke ID)"
-        ja "このトークンはすでに {host} の参加に使われています。1 つのトークンで参加できるホストは 1 台だけです" "ホストごとに watari token create で作成してください。{host} に心当たりがない場合は、ただちにクラスタの記述から外し、トークンも取り消してください (watari token list、watari token revoke ID)";
+        en "this token has let {host} in already, and lets in one host only" "have one made for each host: watari token create; if {host} is none of yours, take the token back and the host out at once: watari token revoke ID, watari token expel {host}"
+        ja "このトークンはすでに {host} の参加に使われています。1 つのトークンで参加できるホストは 1 台だけです" "ホストごとに watari token create で作成してください。{host} に心当たりがない場合は、ただちにトークンを取り消し、ホストを除いてください: watari token revoke ID、watari token expel {host}";
     /// It is for something else.
     TokenPart { of, asked } "token.role" FAILED
         en "this token is for a {of}, not for a {asked}" "join as {of}, or have another token made: watari token create --role {asked}"
@@ -191,10 +191,18 @@ faults! {
     TokenNone { id } "token.none" FAILED
         en "there is no token {id}" "see the IDs with: watari token list"
         ja "トークン {id} はありません" "ID は watari token list で確認できます";
+    /// There is no such host.
+    HostUnknown { name } "cluster.no-host" FAILED
+        en "the cluster's description has no host {name}" "see the names in cluster.toml, in the folder of the cluster on the first front end"
+        ja "クラスタの記述にホスト {name} がありません" "最初のフロントエンドのクラスタのフォルダにある cluster.toml で名前を確認してください";
+    /// It is a server of NATS, or described together with another.
+    HostStays { name } "cluster.host-stays" FAILED
+        en "{name} is no node with a [[host]] table of its own in the cluster's description, and stays" "edit cluster.toml on the first front end, and run watari setup there; a NATS server's vote has to be taken away as well"
+        ja "{name} は、クラスタの記述に専用の [[host]] を持つノードではないため、除けません" "最初のフロントエンドで cluster.toml を編集し、watari setup を実行してください。NATS サーバの場合は投票権も取り除く必要があります";
     /// Another host has this name.
     HostTaken { name } "join.name-taken" FAILED
-        en "the cluster has a host {name} already, with another key, address, site or bridge" "give this one another name (--name); if it is the same machine, installed anew, first take {name} out of the cluster's description and remove its files below nkeys and ca/issued"
-        ja "クラスタにはすでに、鍵、アドレス、サイトまたはブリッジが異なるホスト {name} があります" "--name で別の名前を指定してください。同じマシンを再インストールした場合は、先にクラスタの記述から {name} を除き、nkeys と ca/issued にあるそのファイルを削除してください";
+        en "the cluster has a host {name} already, with another key, address, site or bridge" "give this one another name (--name); if it is the same machine, installed anew, first on the first front end: watari token expel {name}"
+        ja "クラスタにはすでに、鍵、アドレス、サイトまたはブリッジが異なるホスト {name} があります" "--name で別の名前を指定してください。同じマシンを再インストールした場合は、先に最初のフロントエンドで watari token expel {name} を実行してください";
     /// Another host has this key.
     KeyTaken { name } "join.key-taken" FAILED
         en "this host has the same key as {name}, as a copy of its disk would have" "remove /etc/watari/nkeys and /etc/watari/tls on this host, and join again"

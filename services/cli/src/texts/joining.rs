@@ -82,6 +82,24 @@ pub fn revoked(lang: Lang, id: &str) -> String {
     }
 }
 
+/// Whether to take a node out.
+#[must_use]
+pub fn will_expel(lang: Lang, name: &str) -> String {
+    match lang {
+        Lang::En => format!("Take {name} out of the cluster, so that its agent is cut off at once?"),
+        Lang::Ja => format!("{name} をクラスタから除き、エージェントをただちに切断しますか?"),
+    }
+}
+
+/// It is out.
+#[must_use]
+pub fn expelled(lang: Lang, name: &str) -> String {
+    match lang {
+        Lang::En => format!("{name} is out of the cluster; all NATS servers know within seconds"),
+        Lang::Ja => format!("{name} をクラスタから除きました。数秒以内にすべての NATS サーバに伝わります"),
+    }
+}
+
 /// How a token stands, by the word that programs read.
 #[must_use]
 pub fn standing(lang: Lang, state: &'static str) -> &'static str {
@@ -204,6 +222,8 @@ mod tests {
                 use_it(lang, Part::Node, 1, "a"),
                 use_it(lang, Part::Witness, 1, "a"),
                 revoked(lang, "a"),
+                will_expel(lang, "a"),
+                expelled(lang, "a"),
                 will_join(lang, Part::Frontend, "a", "b", "c"),
                 will_write(lang, "a", true),
                 stays(lang, "a"),

@@ -420,4 +420,17 @@ fn who_has_joined_may_what_an_agent_may_and_nobody_is_disturbed() {
     assert_eq!(m2.subscribe("watari.agent.m1.>"), Verdict::Denied);
     // Over the connection that it had before.
     assert_eq!(m1.publish("watari.beat.myodaiji.m1", None, "x"), Verdict::Allowed);
+
+    // Taken out again it is nobody, and m1 is not disturbed by that either.
+    let root = files.path("root");
+    let nobody = "m9".parse().unwrap();
+    assert_eq!(desk.hold().unwrap().expel(&nobody, &here, &root).unwrap_err().code(), "cluster.no-host");
+    assert_eq!(desk.hold().unwrap().expel(&here, &here, &root).unwrap_err().code(), "cluster.host-stays");
+    desk.hold().unwrap().expel(&asked.name, &here, &root).unwrap();
+    for path in ["out/hosts/m2", "out/nkeys/node-agent.m2.pub", "out/ca/issued/m2.csr"] {
+        assert!(!files.path(path).exists(), "{path}");
+    }
+    server.reload(&files, "m-front", &ports);
+    eventually(|| client(&seed).map_or(Ok(()), |_| Err(format!("m2 is let in still\n{}", server.log()))));
+    assert_eq!(m1.publish("watari.beat.myodaiji.m1", None, "x"), Verdict::Allowed);
 }

@@ -173,6 +173,10 @@ pub(super) const TEXTS: &[Text] = &[
         "トークンを取り消します。それで参加済みのホストはそのままです",
     ),
     (
+        "Take a node out of the cluster: NATS knows its key no more",
+        "ノードをクラスタから除きます。NATS はその鍵を受け付けなくなります",
+    ),
+    (
         "Make this host one of a cluster, with a token from its first front end",
         "最初のフロントエンドで作成したトークンを使って、このホストをクラスタに加えます",
     ),

@@ -84,6 +84,11 @@ pub(super) const TEXTS: &[Text] = &[
         "Example, as root on a new node, once its packages are installed and its bridge is there:",
         "例 (新しいノードで、パッケージとブリッジを用意した後、root として):",
     ),
+    ("Example, once the node is off or drained:", "例 (ノードの停止または退避の後で):"),
+    (
+        "Its agent is cut off at once and cannot come back, unless it joins anew. Servers that run there run on. Its certificate is good until it ends: keep the machine off the migration network.",
+        "エージェントはただちに切断され、参加し直さない限り戻れません。そこで動いているサーバは動き続けます。\n証明書は期限まで有効です。そのマシンを移行用のネットワークから外してください。",
+    ),
     ("On a new front end, and on the witness:", "新しいフロントエンドと立会役では:"),
     (
         "The host is looked at first, and what will be written is shown. No interface is changed and nothing is started. What breaks off is run again with the same token. Configuration (.toml) that somebody has changed stays as it is.",

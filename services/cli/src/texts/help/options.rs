@@ -210,6 +210,7 @@ pub(super) const TEXTS: &[Text] = &[
     ("This host's name [default: what it calls itself]", "このホストの名前 [既定値: このマシンのホスト名]"),
     ("The folder that is this host's root", "このホストのルートとみなすフォルダ"),
     ("The cluster's folder", "クラスタのフォルダ"),
+    ("The node's name", "ノードの名前"),
     ("As what the host joins", "参加するホストの役割"),
     ("It runs servers", "サーバを動かすノード"),
     ("It runs the services and NATS", "サービスと NATS を動かすフロントエンド"),
