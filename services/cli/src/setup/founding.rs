@@ -5,8 +5,6 @@
 //!  founder (the host's server) ◀── route ── midwife: two votes, a leader ──▶ the midwife's vote is taken away, it goes
 //! ```
 
-use std::fmt::Write;
-
 use watari_contracts::permissions::{Account, Role};
 
 use super::{
@@ -89,6 +87,6 @@ accounts {{
     let keeper: Vec<Identity> =
         keeper.map(|identity| Identity { role: Some(Role::KeeperOfServers), ..identity.clone() }).collect();
     users(&mut out, &keeper, Account::System);
-    let _ = write!(out, "    ]\n  }}\n}}\nsystem_account: SYS\n");
+    out.push_str("    ]\n  }\n}\nsystem_account: SYS\n");
     out
 }
