@@ -21,6 +21,7 @@ use watari_model::{NodeName, Timestamp};
 
 use super::{
     book::{Book, Comer},
+    certificate,
     token::{Mark, Token},
     wanted::Wanted,
 };
@@ -32,7 +33,7 @@ use crate::{
         cluster::{Cluster, Host},
         files::{Overlay, Readers},
         identity,
-        kit::{self, Kit},
+        kit::{self, CERTIFICATE, Kit},
         settings,
     },
     texts::faults::Fault,
@@ -168,6 +169,9 @@ impl Held<'_> {
             out::say(&setup::renewed(&mut root, &file.path, &file.text)?.unwrap_or_default());
         }
         if let Some(host) = cluster.host(here) {
+            let text = self.text(&format!("hosts/{here}/{CERTIFICATE}"))?;
+            let said = certificate::renewed(&mut root, Kit::of(Part::Frontend), host.address, &text)?;
+            out::say(&said.unwrap_or_default());
             out::say(&setup::renewed(&mut root, COMMAND, &settings::of_command(cluster, host))?.unwrap_or_default());
         }
         root.put(NATS, Readers::All, &self.text(&format!("hosts/{here}/{NATS}"))?)
@@ -198,13 +202,18 @@ impl Held<'_> {
         self.file(&self.server_at(from)?.name, NATS)
     }
 
-    /// The settings of the processes of that host. They hold no secret either.
+    /// The certificate of the host at `from`, and the settings of its processes. They hold no secret either.
     ///
     /// # Errors
     /// [`Fault::NotAServer`] if there is none.
     pub fn settings_of(&self, from: IpAddr) -> Result<Vec<HostFile>, Fault> {
-        let host = self.server_at(from)?;
-        kit::part(host.role).map_or(Ok(Vec::new()), |part| self.settings(&host.name, part))
+        let cluster = self.cluster()?;
+        let found = cluster.hosts.iter().find(|host| host.address == from);
+        let found = found.and_then(|host| Some((host, kit::part(host.role)?)));
+        let (host, part) = found.ok_or_else(|| Fault::NotAServer { seen: from.to_string() })?;
+        let mut files = self.settings(&host.name, part)?;
+        files.push(self.file(&host.name, CERTIFICATE)?);
+        Ok(files)
     }
 
     fn server_at(&self, address: IpAddr) -> Result<Host, Fault> {

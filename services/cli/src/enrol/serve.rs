@@ -22,7 +22,10 @@ use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
 };
 use serde::Serialize;
-use tokio::{task::spawn_blocking, time::timeout};
+use tokio::{
+    task::spawn_blocking,
+    time::{sleep, timeout},
+};
 use watari_chassis::{Bounded, clock};
 use watari_contracts::{
     enrol::{EnrolHost, GREETING, HOSTS, MOST_BYTES, NATS, SETTINGS},
@@ -30,13 +33,16 @@ use watari_contracts::{
 };
 use watari_model::NodeName;
 
-use super::desk::{Desk, Held};
+use super::{
+    certificate,
+    desk::{Desk, Held},
+};
 use crate::{out, setup::files::Overlay, texts::faults::Fault};
 
 /// How long a client may take to say what it wants: with the headers of a request, and again with its body.
 const HEADERS_WITHIN: Duration = Duration::from_secs(10);
-/// What systemd calls this host's key.
-const KEY: &str = "host.key";
+/// How often it is looked whether certificates are nearly over.
+const DAILY: Duration = Duration::from_secs(86_400);
 /// Hosts come one by one; this many at once are somebody's mistake.
 const MOST_CONNECTIONS: usize = 32;
 
@@ -48,16 +54,17 @@ pub(super) struct Service {
 }
 
 /// This front end's certificate with that of the authority, by whose digest a token knows the cluster.
-pub(super) fn tls(held: &Held<'_>, here: &NodeName) -> Result<ServerConfig, Fault> {
+pub(super) fn tls(held: &Held<'_>, here: &NodeName, root: &Overlay) -> Result<ServerConfig, Fault> {
     let fault = |detail: String| Fault::Certificate { host: here.to_string(), detail };
-    let certificate = |path: &str| {
+    let read = |path: &str| {
         let pem = held.text(path)?;
         CertificateDer::from_pem_slice(pem.as_bytes()).map_err(|e| fault(e.to_string()))
     };
-    let chain = vec![certificate(&format!("ca/issued/{here}.crt"))?, certificate("ca/ca.crt")?];
+    let chain = vec![read(&format!("ca/issued/{here}.crt"))?, read("ca/ca.crt")?];
     let key = match held.store.read(&format!("ca/issued/{here}.key"))? {
         Some(key) => key,
-        None => own_key()?,
+        // A front end that has joined keeps its key to itself; the folder has come to it since.
+        None => certificate::key(root)?.ok_or_else(|| fault("its key is missing".to_owned()))?,
     };
     let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(|e| fault(e.to_string()))?;
     let builder = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()));
@@ -65,16 +72,6 @@ pub(super) fn tls(held: &Held<'_>, here: &NodeName) -> Result<ServerConfig, Faul
     let mut config = builder.with_no_client_auth().with_single_cert(chain, key).map_err(|e| fault(e.to_string()))?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(config)
-}
-
-/// The key of a front end that has joined, and to which the cluster's folder has come since: the folder never had it.
-/// systemd hands it over, since it is another user's.
-fn own_key() -> Result<String, Fault> {
-    let folder =
-        std::env::var_os("CREDENTIALS_DIRECTORY").map_or_else(|| PathBuf::from("/etc/watari/tls"), PathBuf::from);
-    let folder = Overlay::at(folder);
-    let missing = || Fault::File { path: folder.path(KEY).display().to_string(), detail: "is missing".to_owned() };
-    folder.read(KEY)?.ok_or_else(missing)
 }
 
 /// Serves for as long as the process lives: whatever is written is written whole, so that it may end at any moment.
@@ -93,6 +90,32 @@ pub(super) async fn run(service: Arc<Service>, address: &str, tls: ServerConfig)
         .serve(routes.into_make_service_with_connect_info::<SocketAddr>())
         .await
         .map_err(fault)
+}
+
+/// Makes everybody's files again each day, and certificates with them that are nearly over, until this front end has
+/// another certificate itself.
+pub(super) async fn renewing(service: Arc<Service>) {
+    loop {
+        sleep(DAILY).await;
+        let again = Arc::clone(&service);
+        match spawn_blocking(move || again.made()).await {
+            Ok(Ok(false)) => {}
+            Ok(Ok(true)) => return,
+            Ok(Err(fault)) => out::say(&format!("nothing is renewed: {}", fault.code())),
+            Err(error) => out::say(&format!("nothing is renewed: {error}")),
+        }
+    }
+}
+
+impl Service {
+    /// Makes all files; whether this front end has another certificate by that.
+    fn made(&self) -> Result<bool, Fault> {
+        let held = self.desk.hold()?;
+        let path = format!("ca/issued/{}.crt", self.here);
+        let before = held.text(&path)?;
+        held.make(&held.cluster()?, &self.here, &self.root)?;
+        Ok(held.text(&path)? != before)
+    }
 }
 
 async fn greet(State(service): State<Arc<Service>>) -> Response {

@@ -18,7 +18,7 @@ use super::pinned::{Pinned, certified};
 use crate::{
     enrol::token::Mark,
     failure::{Failure, chain},
-    setup::AUTHORITY,
+    setup::{AUTHORITY, kit::CERTIFICATE},
     texts::faults::Fault,
 };
 
@@ -27,7 +27,6 @@ const CONNECT: Duration = Duration::from_secs(10);
 const ANSWER: Duration = Duration::from_secs(60);
 /// The longest answer, in bytes: what NATS is to know has some six hundred for each node.
 const MOST_ANSWER: usize = 16 * 1024 * 1024;
-const CERTIFICATE: &str = "etc/watari/tls/host.crt";
 
 /// The front end that was named.
 pub(crate) struct Front {
@@ -115,21 +114,25 @@ pub(super) fn check(enrolled: &Enrolled, files: &[&str], authority: Mark, own: I
     if let Some(path) = paths.symmetric_difference(&files.iter().copied().collect()).next() {
         return Err(Fault::JoinFiles { path: (*path).to_owned() });
     }
-    let foreign = |detail: String| Fault::JoinCertificate { detail };
     let text = |path: &str| enrolled.files.iter().find(|file| file.path == path).map_or("", |file| file.text.as_str());
-    let read =
-        |path: &str| CertificateDer::from_pem_slice(text(path).as_bytes()).map_err(|e| foreign(format!("{path}: {e}")));
-    let (ca, own_certificate) = (read(AUTHORITY)?, read(CERTIFICATE)?);
-    if Mark::of(&ca) != authority {
-        return Err(foreign(format!("{AUTHORITY} is not that of the token")));
+    if Mark::of_pem(text(AUTHORITY)) != Some(authority) {
+        return Err(Fault::JoinCertificate { detail: format!("{AUTHORITY} is not that of the token") });
     }
+    fits(text(AUTHORITY), text(CERTIFICATE), own, key)
+}
+
+/// Whether a certificate is one of an authority for the host at `address`, and for its key; all of them in PEM.
+pub(crate) fn fits(authority: &str, certificate: &str, address: IpAddr, key: &str) -> Result<(), Fault> {
+    let foreign = |detail: String| Fault::JoinCertificate { detail };
+    let read = |pem: &str| CertificateDer::from_pem_slice(pem.as_bytes()).map_err(|e| foreign(e.to_string()));
+    let (authority, own) = (read(authority)?, read(certificate)?);
     let provider = Arc::new(ring::default_provider());
     let told = |e: rustls::Error| foreign(format!("{CERTIFICATE}: {e}"));
-    certified(&ca, &own_certificate, &own.into(), &provider, UnixTime::now()).map_err(told)?;
+    certified(&authority, &own, &address.into(), &provider, UnixTime::now()).map_err(told)?;
     // Whoever serves with it finds out whether the key is that of the certificate.
     let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(|e| foreign(e.to_string()))?;
     let builder = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    builder.map_err(told)?.with_no_client_auth().with_single_cert(vec![own_certificate], key).map_err(told)?;
+    builder.map_err(told)?.with_no_client_auth().with_single_cert(vec![own], key).map_err(told)?;
     Ok(())
 }
 

@@ -4,8 +4,10 @@ use watari_contracts::enrol::Part;
 
 use super::{AUTHORITY, KEYS_OF_NODE, LAUNCHER, NATS, OF_NODE, SEED_OF_NODE, cluster::Role};
 
-const CERTIFICATE: &str = "etc/watari/tls/host.crt";
-const KEY: &str = "etc/watari/tls/host.key";
+/// Where a host has its certificate first of all.
+pub const CERTIFICATE: &str = "etc/watari/tls/host.crt";
+/// Where it has the key to it.
+pub const KEY: &str = "etc/watari/tls/host.key";
 
 const OF_FRONT: [&str; 9] = [
     AUTHORITY,
@@ -29,6 +31,13 @@ const SEEDS_OF_FRONT: [(&str, &str); 8] = [
     ("backup", "etc/watari/nkeys/backup.nk"),
 ];
 const OF_WITNESS: [&str; 4] = [AUTHORITY, CERTIFICATE, NATS, LAUNCHER];
+/// Where a node has copies of its certificate.
+const COPIES_OF_NODE: [&str; 4] = [
+    "etc/pki/libvirt/servercert.pem",
+    "etc/pki/libvirt/clientcert.pem",
+    "etc/pki/qemu/server-cert.pem",
+    "etc/pki/qemu/client-cert.pem",
+];
 const SEED_OF_LAUNCHER: (&str, &str) = ("nats", "etc/watari/nkeys/nats.nk");
 
 /// The files of a host, by their paths from its root on.
@@ -58,6 +67,13 @@ impl Kit {
     pub fn all(self) -> impl Iterator<Item = &'static str> {
         let seeds = self.seeds.iter().map(|(_, file)| *file);
         self.files.iter().chain(self.keys).copied().chain(seeds)
+    }
+
+    /// Where the host's certificate is beside [`CERTIFICATE`].
+    #[must_use]
+    pub const fn copies(self) -> &'static [&'static str] {
+        // Nodes alone have several programs that read it, and as many keys.
+        if self.keys.len() > 1 { &COPIES_OF_NODE } else { &[] }
     }
 
     /// What is settings among them, which a person may have changed.

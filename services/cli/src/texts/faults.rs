@@ -153,8 +153,8 @@ faults! {
         ja "{host} はこのクラスタのフロントエンドではありません" "最初のフロントエンドで実行するか、--host で名前を指定してください";
     /// Whoever asks is at no NATS server's address.
     NotAServer { seen } "cluster.not-a-server" FAILED
-        en "no NATS server of this cluster is at {seen}" "compare with the address in cluster.toml on the first front end"
-        ja "{seen} にはこのクラスタの NATS サーバがありません" "最初のフロントエンドの cluster.toml にあるアドレスと比べてください";
+        en "no host of this cluster that may fetch this is at {seen}" "compare with the address in cluster.toml on the first front end"
+        ja "{seen} には、これを取得できるこのクラスタのホストがありません" "最初のフロントエンドの cluster.toml にあるアドレスと比べてください";
     /// What was given as a token is none.
     TokenForm { } "token.form" USAGE
         en "that is no token" "give the whole line that `watari token create` has printed; it begins with watari1-"

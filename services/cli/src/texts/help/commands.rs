@@ -181,8 +181,8 @@ pub(super) const TEXTS: &[Text] = &[
         "最初のフロントエンドで作成したトークンを使って、このホストをクラスタに加えます",
     ),
     (
-        "Let hosts in that come with a token, and tell NATS of them; systemd starts this on front ends and the witness",
-        "トークンを持つホストを参加させ、NATS に知らせます。フロントエンドと立会役で systemd が起動します",
+        "Let hosts in that come with a token, or follow the front end that does; systemd starts this on every host",
+        "トークンを持つホストを参加させるか、参加させているフロントエンドに従います。各ホストで systemd が起動します",
     ),
     // --- the rest --------------------------------------------------------------------------
     ("What happened, and what happens", "出来事の履歴と現在の動き"),
