@@ -243,10 +243,9 @@ async fn a_server_makes_a_cluster_of_itself_and_others_join_it_with_all_that_it_
     const STREAM: &str = "$JS.API.STREAM.";
     let mut cluster = Cluster::prepare();
     let (client, route) = (free_port().to_string(), free_port());
-    for (name, client, own, routes) in
-        [("founder", client.as_str(), route.to_string(), vec![]), ("midwife", "-1", "-1".to_owned(), vec![route])]
-    {
-        fs::write(cluster.file(0, name), config(&cluster.file(0, "log"), client, &own, &routes)).unwrap();
+    let own = route.to_string();
+    for (name, client, own) in [("founder", client.as_str(), own.as_str()), ("midwife", "-1", "-1")] {
+        fs::write(cluster.file(0, name), config(&cluster.file(0, "log"), client, own, &[route])).unwrap();
     }
     let founding = format!(
         "[founding]\nurl = \"nats://127.0.0.1:{client}\"\nfounder = {:?}\nmidwife = {:?}\n",
@@ -270,7 +269,7 @@ async fn a_server_makes_a_cluster_of_itself_and_others_join_it_with_all_that_it_
     // It knows of nobody else at first.
     let conf =
         |routes: &[u16]| config(&cluster.file(0, "log"), &ports[0].to_string(), &cluster.routes[0].to_string(), routes);
-    let (alone, together) = (conf(&[]), conf(&cluster.routes));
+    let (alone, together) = (conf(&cluster.routes[..1]), conf(&cluster.routes));
     fs::write(cluster.file(0, "conf"), alone).unwrap();
 
     cluster.launch(0);

@@ -6,7 +6,7 @@
 //! | `GET` [`GREETING`] | 200 and a [`Greeting`] |
 //! | `POST` [`HOSTS`], an [`EnrolHost`] as the body | 200 and an [`Enrolled`]; the same again may be repeated |
 //! | `GET` [`NATS`], from the address of a NATS server | 200 and a [`HostFile`], its configuration |
-//! | `GET` [`SETTINGS`], likewise | 200 and a list of [`HostFile`], the settings of that host's processes |
+//! | `GET` [`SETTINGS`], from the address of any host | 200 and a list of [`HostFile`], its certificate and the settings of its processes |
 //!
 //! Everything else is answered with a [`Fault`](crate::scheduler::Fault): 400 what makes no sense, 403 what
 //! the token does not permit, 409 what does not go together with the cluster, 500 what broke.
@@ -24,7 +24,7 @@ pub const GREETING: &str = "/v1/cluster";
 pub const HOSTS: &str = "/v1/hosts";
 /// Where a NATS server's host fetches its configuration.
 pub const NATS: &str = "/v1/nats";
-/// Where it fetches the settings of its processes, which name the other servers.
+/// Where a host fetches its certificate, and the settings of its processes, which name the servers.
 pub const SETTINGS: &str = "/v1/settings";
 /// The longest body of a request, in bytes.
 pub const MOST_BYTES: usize = 64 * 1024;

@@ -24,8 +24,8 @@ pub const URL: &str = "tls://127.0.0.1:4223";
 #[must_use]
 pub fn configs(cluster: &Cluster, host: &Host, identities: &[Identity], pins: &[String]) -> [String; 2] {
     [
-        config(cluster, host, identities, pins, ["127.0.0.1:4223", "127.0.0.1:6223", ""]),
-        config(cluster, host, identities, pins, ["127.0.0.1:-1", "127.0.0.1:-1", "\"tls://127.0.0.1:6223\""]),
+        config(cluster, host, identities, pins, ["127.0.0.1:4223", "127.0.0.1:6223"]),
+        config(cluster, host, identities, pins, ["127.0.0.1:-1", "127.0.0.1:-1"]),
     ]
 }
 
@@ -34,7 +34,7 @@ fn config(
     host: &Host,
     identities: &[Identity],
     pins: &[String],
-    [listen, cluster_listen, routes]: [&str; 3],
+    [listen, cluster_listen]: [&str; 2],
 ) -> String {
     let mut out = format!(
         r#"# Made by `watari setup` for {name}; changes are lost when it runs again.
@@ -67,7 +67,8 @@ cluster {{
     pinned_certs: [{pins}]
     timeout: 5
   }}
-  routes: [{routes}]
+  # The founder's own: a server without any route takes itself for no cluster.
+  routes: ["tls://127.0.0.1:6223"]
 }}
 
 accounts {{

@@ -73,7 +73,9 @@ cluster {{
         at(host.address, 6222),
         quoted(pins),
     );
-    for other in cluster.nats_servers().filter(|other| other.name != host.name) {
+    // A server without any route takes itself for no cluster; a lone one has that to itself.
+    let alone = cluster.nats_servers().count() == 1;
+    for other in cluster.nats_servers().filter(|other| alone || other.name != host.name) {
         let _ = writeln!(out, "    \"tls://{}\" # {}", at(other.address, 6222), other.name);
     }
     out.push_str("  ]\n}\n");
