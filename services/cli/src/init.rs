@@ -29,6 +29,8 @@ use crate::{
     texts::{faults::Fault, joining},
 };
 
+/// Its NATS is a cluster, which other servers may join.
+const GROWS: &str = "grows = true\n";
 /// Who may not read a file that is secret.
 const OTHERS: u32 = 0o077;
 
@@ -39,10 +41,12 @@ Example, as root on the first front end:
   watari init campus --site myodaiji=明大寺 --other-site yamate=山手 \\
     --address 203.0.113.2
   systemctl enable --now watari-front.target
+  watari token create --role frontend --site yamate
+  watari token create --role witness
   watari token create --role node
 
 The keys of the cluster are in its folder from then on, readable for root alone: keep a copy off the host. It may be
-run again if it breaks off. Configuration (.toml) that is there already stays as it is: what is to be made anew is
+run again if it breaks off. Configuration (.toml) that somebody has changed stays as it is: what is to be made anew is
 moved aside first.")]
 pub struct Init {
     /// What the cluster is called
@@ -87,13 +91,13 @@ impl Init {
     /// [`Failure`] if there is another cluster here, or something cannot be made.
     pub fn run(&self, out: Out) -> Result<(), Failure> {
         let (lang, here) = (out.lang, host_name(self.host.as_deref())?);
-        let description = self.description(&here)?;
+        let description = self.description(&here, GROWS)?;
         let desk = self.folder.desk();
         let shown = desk.dir().display().to_string();
         let cluster = Cluster::parse(&description, &shown)?;
         match desk.description()? {
-            // It broke off, or hosts have joined since.
-            Some(there) if there.starts_with(&description) => {}
+            // It broke off, or hosts have joined since; perhaps an earlier version has made it.
+            Some(there) if there.starts_with(&description) || there.starts_with(&self.description(&here, "")?) => {}
             Some(_) => return Err(Fault::ClusterThere { path: shown }.into()),
             None if self.root.join(AUTHORITY).exists() => {
                 return Err(Fault::OtherCluster { path: self.root.join(AUTHORITY).display().to_string() }.into());
@@ -114,13 +118,14 @@ impl Init {
         out.text(&joining::inited(lang, cluster.name.as_str(), &shown))
     }
 
-    fn description(&self, here: &NodeName) -> Result<String, Failure> {
+    /// The description of this host alone, with `more` about the cluster.
+    fn description(&self, here: &NodeName, more: &str) -> Result<String, Failure> {
         let cluster: SiteName = input::name(&self.cluster)?;
         let home = site(&self.site)?;
         let others = self.other_site.iter().map(|text| site(text)).collect::<Result<Vec<_>, _>>()?;
         let sites: String = [&home].into_iter().chain(&others).map(described).collect();
         Ok(format!(
-            "name = \"{cluster}\"\n\n{sites}[[host]]\nname = \"{here}\"\nrole = \"front\"\nsite = \"{}\"\naddress = \"{}\"\n",
+            "name = \"{cluster}\"\n{more}\n{sites}[[host]]\nname = \"{here}\"\nrole = \"front\"\nsite = \"{}\"\naddress = \"{}\"\n",
             home.name, self.address
         ))
     }

@@ -1,6 +1,8 @@
 //! `watari token`: what lets a further host in. It works on the cluster's folder itself, as root on the front
 //! end that has it: whoever may read that folder may do everything else as well.
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand, ValueEnum};
 use serde::Serialize;
 use watari_chassis::clock;
@@ -8,14 +10,17 @@ use watari_contracts::enrol::Part;
 use watari_model::{NodeName, SiteName, Timestamp};
 
 use crate::{
+    confirm::asked,
     enrol::{
         Folder,
         book::{Book, Record, Standing},
+        host_name,
         token::Token,
     },
     failure::Failure,
     format, input,
     lang::Lang,
+    options::Consent,
     out::{self, Column, Out, Row, or_dash},
     setup::cluster::Role as HostRole,
     texts::{faults::Fault, joining, words::Word},
@@ -31,6 +36,8 @@ pub enum Verb {
 Examples:
   watari token create --role node
   watari token create --role node --name m2 --site myodaiji --minutes 10
+  watari token create --role frontend --site yamate
+  watari token create --role witness
 
 It is shown this once: what is kept of it does not tell it. On the new host: watari join")]
     Create(Create),
@@ -40,6 +47,15 @@ It is shown this once: what is kept of it does not tell it. On the new host: wat
     /// Take a token back; a host that has joined with it stays
     #[command(after_help = "Example:\n  watari token revoke 3f9a0c41")]
     Revoke(Revoke),
+    /// Take a node out of the cluster: NATS knows its key no more
+    #[command(after_help = "\
+Example, once the node is off or drained:
+  watari node remove m2
+  watari token expel m2
+
+Its agent is cut off at once and cannot come back, unless it joins anew. Servers that run there run on. Its
+certificate is good until it ends: keep the machine off the migration network.")]
+    Expel(Expel),
 }
 
 /// As what a host joins.
@@ -47,6 +63,10 @@ It is shown this once: what is kept of it does not tell it. On the new host: wat
 pub enum Role {
     /// It runs servers
     Node,
+    /// It runs the services and NATS
+    Frontend,
+    /// It runs NATS only, at a third place
+    Witness,
 }
 
 impl Role {
@@ -55,6 +75,8 @@ impl Role {
     pub const fn part(self) -> Part {
         match self {
             Self::Node => Part::Node,
+            Self::Frontend => Part::Frontend,
+            Self::Witness => Part::Witness,
         }
     }
 }
@@ -85,6 +107,23 @@ pub struct Revoke {
     id: String,
     #[command(flatten)]
     folder: Folder,
+}
+
+/// Which node.
+#[derive(Debug, Args)]
+pub struct Expel {
+    /// The node's name
+    name: String,
+    /// This host's name [default: what it calls itself]
+    #[arg(long, value_name = "NAME")]
+    host: Option<String>,
+    #[command(flatten)]
+    folder: Folder,
+    /// The folder that is this host's root
+    #[arg(long, value_name = "DIR", default_value = "/", hide = true)]
+    root: PathBuf,
+    #[command(flatten)]
+    consent: Consent,
 }
 
 /// A token as it is shown. The field names are stable.
@@ -121,7 +160,17 @@ impl Verb {
                 held.keep(&book)?;
                 out.told(&TokenView::of(&gone, now), [gone.id.clone()], || joining::revoked(out.lang, &gone.id))
             }
+            Self::Expel(expel) => expel.run(out),
         }
+    }
+}
+
+impl Expel {
+    fn run(&self, out: Out) -> Result<(), Failure> {
+        let (name, here): (NodeName, NodeName) = (input::name(&self.name)?, host_name(self.host.as_deref())?);
+        asked(out.lang, self.consent, &joining::will_expel(out.lang, name.as_str()))?;
+        self.folder.desk().hold()?.expel(&name, &here, &self.root)?;
+        out.text(&joining::expelled(out.lang, name.as_str()))
     }
 }
 
@@ -136,6 +185,9 @@ impl Create {
         let unfit = |host: String, detail: String| Fault::HostUnfit { name: host, detail };
         if let Some(site) = site.as_ref().filter(|site| !cluster.sites.iter().any(|known| known.name == **site)) {
             return Err(unfit(or_dash(name.as_ref()), format!("it stands at unknown site {site}")).into());
+        }
+        if self.role != Role::Node && !cluster.grows {
+            return Err(Fault::NatsAlone { name: or_dash(name.as_ref()) }.into());
         }
         let token = Token::draw(held.authority()?)
             .map_err(|_| Fault::File { path: "/dev/urandom".to_owned(), detail: "no random bytes".to_owned() })?;
@@ -154,7 +206,7 @@ impl Create {
         out.told(&made, [made.token.clone()], || made.token.clone())?;
         if out.format.is_for_people() {
             let address = cluster.of_role(HostRole::Front).next().map(|front| front.address);
-            out::say(&joining::use_it(out.lang, self.minutes, &or_dash(address)));
+            out::say(&joining::use_it(out.lang, self.role.part(), self.minutes, &or_dash(address)));
         }
         Ok(())
     }

@@ -17,6 +17,7 @@
 //! While it serves, the server reads its configuration again whenever that is another one: so a host that has
 //! joined is known, and nobody who is connected notices. One that the server cannot use changes nothing.
 
+mod founding;
 mod life;
 mod metrics;
 mod orders;
@@ -34,7 +35,7 @@ use tokio::{
     process::Child,
     signal::unix::{Signal, SignalKind, signal},
 };
-use watari_chassis::Membership;
+use watari_chassis::{Membership, generation};
 use watari_contracts::frontend::Duty;
 
 use life::Life;
@@ -47,6 +48,9 @@ pub enum Error {
     /// The settings.
     #[error("{0}")]
     Settings(String),
+    /// It is no cluster yet.
+    #[error("the server is no cluster yet: {0}")]
+    Unfounded(String),
     /// Files, processes, signals.
     #[error("{0}")]
     System(#[from] std::io::Error),
@@ -77,10 +81,20 @@ pub async fn run(settings: Settings) -> Result<ExitCode, Error> {
         }
         life = Some(now.next()?);
     }
+    let due = founding::is_due(&settings, life.is_none())?;
     let mut life = match life {
         Some(life) => life,
-        None => Life::first(&settings)?,
+        None => {
+            let joins = settings.joins && settings.has_others();
+            if joins && signals.or(joined(&mut orders, &settings)).await.is_none() {
+                return Ok(ExitCode::SUCCESS);
+            }
+            Life::first(&settings)?
+        }
     };
+    if due && signals.or(founding::make(&settings, &life)).await.transpose()?.is_none() {
+        return Ok(ExitCode::SUCCESS);
+    }
     loop {
         say(&format!("starting {}", life.name()));
         // Before the server reads it, so that no change is missed.
@@ -100,6 +114,13 @@ pub async fn run(settings: Settings) -> Result<ExitCode, Error> {
             }
         }
     }
+}
+
+/// Waits for the cluster: two servers that begin without it would be another one, and what they then agree upon would
+/// go before what it holds.
+async fn joined(orders: &mut Orders, settings: &Settings) {
+    say("waiting until the cluster that this host has joined has a leader");
+    orders.led(&generation(&settings.host, 1)).await;
 }
 
 /// What comes after a server has run.

@@ -69,13 +69,7 @@ impl Life {
 
     /// Remembers the number over a power cut.
     fn keep(&self) -> Result<(), Error> {
-        fs::create_dir_all(&self.root)?;
-        let (path, fresh) = (self.root.join(NUMBER), self.root.join("life.new"));
-        fs::write(&fresh, format!("{}\n", self.number))?;
-        fs::File::open(&fresh)?.sync_all()?;
-        fs::rename(&fresh, &path)?;
-        fs::File::open(&self.root)?.sync_all()?;
-        Ok(())
+        keep(&self.root, NUMBER, &format!("{}\n", self.number))
     }
 
     /// What the server is called.
@@ -89,10 +83,12 @@ impl Life {
 
     /// Starts the server. It dies with this process, however that dies.
     pub(crate) fn start(&self) -> Result<Child, Error> {
-        let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "KILL", "--", "nats-server", "-c"]).arg(&self.config);
-        command.env("WATARI_NATS_NAME", self.name()).env("WATARI_NATS_STORE", self.store());
-        Ok(command.stdin(Stdio::null()).kill_on_drop(true).spawn()?)
+        self.start_as(&self.config)
+    }
+
+    /// Starts it with another configuration.
+    pub(crate) fn start_as(&self, config: &Path) -> Result<Child, Error> {
+        start(config, &self.name(), &self.store())
     }
 
     /// Has the server read its configuration again.
@@ -102,12 +98,36 @@ impl Life {
 
     /// Stops the server in order.
     pub(crate) async fn stop(&self, server: &mut Child) -> Result<(), Error> {
-        signal(server, Signal::TERM)?;
-        if timeout(STOPPING, server.wait()).await.is_err() {
-            server.kill().await?;
-        }
-        Ok(())
+        stop(server).await
     }
+}
+
+/// Stops a server in order.
+pub(crate) async fn stop(server: &mut Child) -> Result<(), Error> {
+    signal(server, Signal::TERM)?;
+    if timeout(STOPPING, server.wait()).await.is_err() {
+        server.kill().await?;
+    }
+    Ok(())
+}
+
+/// Starts a server, which dies with this process.
+pub(crate) fn start(config: &Path, name: &str, store: &Path) -> Result<Child, Error> {
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL", "--", "nats-server", "-c"]).arg(config);
+    command.env("WATARI_NATS_NAME", name).env("WATARI_NATS_STORE", store);
+    Ok(command.stdin(Stdio::null()).kill_on_drop(true).spawn()?)
+}
+
+/// Writes a small file so that it is there after a power cut, or is as it was.
+pub(crate) fn keep(folder: &Path, name: &str, text: &str) -> Result<(), Error> {
+    fs::create_dir_all(folder)?;
+    let fresh = folder.join(format!("{name}.new"));
+    fs::write(&fresh, text)?;
+    fs::File::open(&fresh)?.sync_all()?;
+    fs::rename(&fresh, folder.join(name))?;
+    fs::File::open(folder)?.sync_all()?;
+    Ok(())
 }
 
 /// Sends a signal to the server, unless it has ended.
@@ -118,7 +138,7 @@ fn signal(server: &Child, signal: Signal) -> Result<(), Error> {
     Ok(())
 }
 
-fn remove(path: &Path) -> Result<(), Error> {
+pub(crate) fn remove(path: &Path) -> Result<(), Error> {
     match fs::remove_dir_all(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
         _ => Ok(()),

@@ -5,12 +5,17 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use tokio::{
     sync::{mpsc, watch},
-    time::timeout,
+    time::{sleep, timeout},
 };
-use watari_chassis::{Bus, Membership, membership};
+use watari_chassis::{Bus, BusError, Membership, membership};
 use watari_contracts::frontend::{Duty, NatsOrder, nats_orders};
 
 use crate::{Settings, say};
+
+/// Between two tries at what may be otherwise in a moment.
+const PAUSE: Duration = Duration::from_secs(1);
+/// How long one question to the others may take.
+const ASKED: Duration = Duration::from_secs(4);
 
 /// A connection that is made, and made again, beside everything else.
 pub(crate) struct Orders {
@@ -26,9 +31,19 @@ impl Orders {
         let (hear, heard) = mpsc::channel(1);
         let (host, settings) = (settings.host.clone(), settings.bus());
         tokio::spawn(async move {
-            let bus = match Bus::connect(&settings).await {
-                Ok(bus) => bus,
-                Err(error) => return say(&format!("no orders will be heard: {error}")),
+            let mut told = false;
+            let bus = loop {
+                match Bus::connect(&settings).await {
+                    Ok(bus) => break bus,
+                    // The others learn of a host that has joined within seconds.
+                    Err(error @ BusError::Refused { .. }) => {
+                        if !std::mem::replace(&mut told, true) {
+                            say(&format!("{error}; it is tried again"));
+                        }
+                        sleep(PAUSE).await;
+                    }
+                    Err(error) => return say(&format!("no orders will be heard: {error}")),
+                }
             };
             connected.send_replace(Some(bus.clone()));
             let mut orders = match bus.subscribe(&nats_orders(&host)).await {
@@ -53,6 +68,13 @@ impl Orders {
             membership(&bus, name).await.ok()
         };
         timeout(bound, asked).await.ok().flatten().unwrap_or(Membership::Unknown)
+    }
+
+    /// Waits until the others say that somebody leads. `name` is what this host's server will be called.
+    pub(crate) async fn led(&mut self, name: &str) {
+        while self.membership(name, ASKED).await == Membership::Unknown {
+            sleep(PAUSE).await;
+        }
     }
 
     /// The next order.

@@ -22,11 +22,29 @@ pub struct Settings {
     pub config: PathBuf,
     /// The folder below which each life of the server has a store of its own.
     pub store: PathBuf,
+    /// Whether the host has joined a cluster that was there before it.
+    #[serde(default)]
+    pub(crate) joins: bool,
+    /// How the server becomes a cluster by itself, where it is the first.
+    #[serde(default)]
+    founding: Option<Founding>,
     /// How the other servers are reached, in the system account.
     bus: BusSection,
     /// Where this process tells how the server is.
     #[serde(default)]
     telemetry: Telemetry,
+}
+
+/// The two servers of a founding.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Founding {
+    /// Where the one that stays is reached meanwhile.
+    pub(crate) url: String,
+    /// Its configuration.
+    pub(crate) founder: PathBuf,
+    /// That of the one that goes.
+    pub(crate) midwife: PathBuf,
 }
 
 /// As services have it; the environment goes before the file here too.
@@ -82,11 +100,21 @@ impl Settings {
         Ok(address.map(|address| (address, MONITORING)))
     }
 
+    /// How the server is to become a cluster by itself; none where there are others, or it need not be one.
+    pub(crate) fn founding(&self) -> Option<&Founding> {
+        self.founding.as_ref().filter(|_| !self.has_others())
+    }
+
     /// How the other servers are reached.
     pub(crate) fn bus(&self) -> BusSettings {
+        self.bus_at(self.bus.urls.clone())
+    }
+
+    /// The same for servers at `urls`.
+    pub(crate) fn bus_at(&self, urls: Vec<String>) -> BusSettings {
         let path = |path: &PathBuf| (!path.as_os_str().is_empty()).then(|| path.clone());
         BusSettings {
-            urls: self.bus.urls.clone(),
+            urls,
             nkey: path(&self.bus.nkey),
             ca: path(&self.bus.ca),
             identity: self.bus.identity.clone(),

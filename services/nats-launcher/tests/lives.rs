@@ -1,11 +1,12 @@
-//! Three real NATS servers, started by `watari-nats`: one is taken out of the cluster and begins anew.
+//! Three real NATS servers, started by `watari-nats`: one is taken out of the cluster and begins anew, and a cluster
+//! of one becomes a cluster of three.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by unwrapping")]
 
 use std::{
     fs,
     net::TcpListener,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::Duration,
 };
@@ -21,29 +22,24 @@ const HOSTS: [&str; 3] = ["n1", "n2", "n3"];
 struct Cluster {
     dir: TempDir,
     clients: Vec<u16>,
+    routes: Vec<u16>,
     running: Vec<Option<Child>>,
 }
 
 impl Cluster {
     fn start() -> Self {
+        let mut cluster = Self::prepare();
+        (0..3).for_each(|n| cluster.launch(n));
+        cluster
+    }
+
+    fn prepare() -> Self {
         let ports = || HOSTS.map(|_| free_port()).to_vec();
         let (clients, routes, dir) = (ports(), ports(), TempDir::new());
-        let peers: Vec<String> = routes.iter().map(|port| format!("nats-route://127.0.0.1:{port}")).collect();
         for (n, host) in HOSTS.iter().enumerate() {
             let path = |name: &str| dir.path().join(format!("{host}.{name}"));
-            // Whoever connects without a name is in the system account.
-            let config = format!(
-                "server_name: $WATARI_NATS_NAME\nlisten: \"127.0.0.1:{}\"\nlog_file: {:?}\n\
-                 jetstream {{ store_dir: $WATARI_NATS_STORE, max_mem: 64M, max_file: 1G }}\n\
-                 cluster {{ name: test, listen: \"127.0.0.1:{}\", routes: [{}] }}\n\
-                 accounts {{ A {{ jetstream: enabled, users: [{{user: a, password: a}}] }}, S {{ users: [{{user: s, password: s}}] }} }}\n\
-                 system_account: S\nno_auth_user: s\n",
-                clients[n],
-                path("log"),
-                routes[n],
-                peers.join(", ")
-            );
-            fs::write(path("conf"), config).unwrap();
+            fs::write(path("conf"), config(&path("log"), &clients[n].to_string(), &routes[n].to_string(), &routes))
+                .unwrap();
             let others = (1..=3).map(|k| format!("\"nats://127.0.0.1:{}\"", clients[(n + k) % 3]));
             let settings = format!(
                 "host = \"{host}\"\nconfig = {:?}\nstore = {:?}\n[bus]\nurls = [{}]\n",
@@ -53,9 +49,7 @@ impl Cluster {
             );
             fs::write(path("toml"), settings).unwrap();
         }
-        let mut cluster = Self { dir, clients, running: HOSTS.map(|_| None).into() };
-        (0..3).for_each(|n| cluster.launch(n));
-        cluster
+        Self { dir, clients, routes, running: HOSTS.map(|_| None).into() }
     }
 
     fn launch(&mut self, n: usize) {
@@ -87,6 +81,19 @@ impl Cluster {
         let keeper = Keeper::connect(&ctx, &KeeperKeys { streams: none(), servers: none() }, hosts).await.unwrap();
         (ctx, keeper)
     }
+}
+
+/// A server's configuration. Whoever connects without a name is in the system account.
+fn config(log: &Path, client: &str, route: &str, routes: &[u16]) -> String {
+    let peers: Vec<String> = routes.iter().map(|port| format!("nats-route://127.0.0.1:{port}")).collect();
+    format!(
+        "server_name: $WATARI_NATS_NAME\nlisten: \"127.0.0.1:{client}\"\nlog_file: {log:?}\n\
+         jetstream {{ store_dir: $WATARI_NATS_STORE, max_mem: 64M, max_file: 1G }}\n\
+         cluster {{ name: test, listen: \"127.0.0.1:{route}\", routes: [{}] }}\n\
+         accounts {{ A {{ jetstream: enabled, users: [{{user: a, password: a}}] }}, S {{ users: [{{user: s, password: s}}] }} }}\n\
+         system_account: S\nno_auth_user: s\n",
+        peers.join(", ")
+    )
 }
 
 impl Drop for Cluster {
@@ -209,4 +216,113 @@ async fn a_server_stops_and_serves_as_it_is_told() {
     })
     .await;
     votes(&keeper, 3).await;
+}
+
+/// Asks as the user of account A, and gives the answer's body.
+async fn ask(port: u16, subject: &str, question: &str) -> String {
+    let (read, mut write) = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap().into_split();
+    let mut lines = BufReader::new(read).lines();
+    let text = format!(
+        "CONNECT {{\"user\":\"a\",\"pass\":\"a\",\"verbose\":false}}\r\nSUB _INBOX.a 1\r\nPUB {subject} _INBOX.a {}\r\n{question}\r\n",
+        question.len()
+    );
+    write.write_all(text.as_bytes()).await.unwrap();
+    let answer = async {
+        while let Ok(Some(line)) = lines.next_line().await {
+            if line.starts_with('{') {
+                return line;
+            }
+        }
+        String::new()
+    };
+    tokio::time::timeout(Duration::from_secs(5), answer).await.unwrap_or_default()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_makes_a_cluster_of_itself_and_others_join_it_with_all_that_it_holds() {
+    const STREAM: &str = "$JS.API.STREAM.";
+    let mut cluster = Cluster::prepare();
+    let (client, route) = (free_port().to_string(), free_port());
+    let own = route.to_string();
+    for (name, client, own) in [("founder", client.as_str(), own.as_str()), ("midwife", "-1", "-1")] {
+        fs::write(cluster.file(0, name), config(&cluster.file(0, "log"), client, own, &[route])).unwrap();
+    }
+    let founding = format!(
+        "[founding]\nurl = \"nats://127.0.0.1:{client}\"\nfounder = {:?}\nmidwife = {:?}\n",
+        cluster.file(0, "founder"),
+        cluster.file(0, "midwife")
+    );
+    let settings = |urls: &[u16], host: &str, n: usize, first: &str, last: &str| {
+        let urls: Vec<String> = urls.iter().map(|port| format!("\"nats://127.0.0.1:{port}\"")).collect();
+        let (config, store) = (cluster.file(n, "conf"), cluster.file(n, "store"));
+        let text = format!(
+            "host = \"{host}\"\nconfig = {config:?}\nstore = {store:?}\n{first}[bus]\nurls = [{}]\n{last}",
+            urls.join(", ")
+        );
+        fs::write(cluster.file(n, "toml"), text).unwrap();
+    };
+    let ports = cluster.clients.clone();
+    settings(&ports[..1], "n1", 0, "", &founding);
+    for n in [1, 2] {
+        settings(&[ports[0], ports[n]], HOSTS[n], n, "joins = true\n", "");
+    }
+    // It knows of nobody else at first.
+    let conf =
+        |routes: &[u16]| config(&cluster.file(0, "log"), &ports[0].to_string(), &cluster.routes[0].to_string(), routes);
+    let (alone, together) = (conf(&cluster.routes[..1]), conf(&cluster.routes));
+    fs::write(cluster.file(0, "conf"), alone).unwrap();
+
+    cluster.launch(0);
+    let (ctx, keeper) = cluster.keeper(0).await;
+    votes(&keeper, 1).await;
+    assert_eq!(fs::read_to_string(cluster.file(0, "store").join("founding")).unwrap(), "done\n");
+    let made = ask(ports[0], &format!("{STREAM}CREATE.S"), r#"{"name":"S","subjects":["s"],"num_replicas":1}"#).await;
+    assert!(made.contains("\"config\""), "{made}");
+    let stored = ask(ports[0], "s", "kept").await;
+    assert!(stored.contains("\"seq\":1"), "{stored}");
+
+    // The power goes: it is a cluster of one again, with what it holds.
+    cluster.kill(0).await;
+    cluster.launch(0);
+    votes(&keeper, 1).await;
+    eventually("its stream is there", SOON, || async {
+        ask(ports[0], &format!("{STREAM}INFO.S"), "").await.contains("\"messages\":1")
+    })
+    .await;
+
+    fs::write(cluster.file(0, "conf"), together).unwrap();
+    cluster.launch(1);
+    votes(&keeper, 2).await;
+    cluster.launch(2);
+    votes(&keeper, 3).await;
+    let more = r#"{"name":"S","subjects":["s"],"num_replicas":3}"#;
+    eventually("there are three copies", SOON, || async {
+        let info = ask(ports[2], &format!("{STREAM}INFO.S"), "").await;
+        if !info.contains("\"num_replicas\":3") {
+            ask(ports[0], &format!("{STREAM}UPDATE.S"), more).await;
+            return false;
+        }
+        info.contains("\"messages\":1") && info.matches("\"current\":true").count() == 2
+    })
+    .await;
+    assert_eq!(membership(&ctx.bus, "n1").await.unwrap(), Membership::Member);
+    assert!(!cluster.file(0, "store").join("n1-midwife").exists());
+}
+
+#[test]
+fn a_server_that_began_without_a_cluster_is_not_made_one() {
+    let mut cluster = Cluster::prepare();
+    let store = cluster.file(0, "store");
+    fs::create_dir_all(&store).unwrap();
+    fs::write(store.join("life"), "1\n").unwrap();
+    let text = format!(
+        "host = \"n1\"\nconfig = {:?}\nstore = {store:?}\n[bus]\nurls = [\"nats://127.0.0.1:{}\"]\n[founding]\nurl = \"-\"\nfounder = \"-\"\nmidwife = \"-\"\n",
+        cluster.file(0, "conf"),
+        cluster.clients[0]
+    );
+    fs::write(cluster.file(0, "toml"), text).unwrap();
+    cluster.launch(0);
+    let ended = cluster.running[0].take().unwrap().wait().unwrap();
+    assert!(!ended.success());
+    assert!(!store.join("founding").exists());
 }

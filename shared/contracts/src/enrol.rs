@@ -6,11 +6,12 @@
 //! | `GET` [`GREETING`] | 200 and a [`Greeting`] |
 //! | `POST` [`HOSTS`], an [`EnrolHost`] as the body | 200 and an [`Enrolled`]; the same again may be repeated |
 //! | `GET` [`NATS`], from the address of a NATS server | 200 and a [`HostFile`], its configuration |
+//! | `GET` [`SETTINGS`], from the address of any host | 200 and a list of [`HostFile`], its certificate and the settings of its processes |
 //!
 //! Everything else is answered with a [`Fault`](crate::scheduler::Fault): 400 what makes no sense, 403 what
 //! the token does not permit, 409 what does not go together with the cluster, 500 what broke.
 
-use std::net::IpAddr;
+use std::{collections::BTreeMap, net::IpAddr};
 
 use serde::{Deserialize, Serialize};
 use watari_model::{NodeName, SiteName, Timestamp};
@@ -23,6 +24,8 @@ pub const GREETING: &str = "/v1/cluster";
 pub const HOSTS: &str = "/v1/hosts";
 /// Where a NATS server's host fetches its configuration.
 pub const NATS: &str = "/v1/nats";
+/// Where a host fetches its certificate, and the settings of its processes, which name the servers.
+pub const SETTINGS: &str = "/v1/settings";
 /// The longest body of a request, in bytes.
 pub const MOST_BYTES: usize = 64 * 1024;
 
@@ -77,8 +80,11 @@ pub struct EnrolHost {
     /// Its bridge into the campus's network, if that has another name than usual.
     #[serde(default)]
     pub bridge: Option<String>,
-    /// The public half of its key on the bus.
+    /// The public half of its key on the bus: a node's agent's, and else that of what starts its NATS server.
     pub nkey: String,
+    /// Those of its other processes, by what they are called (front ends).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub keys: BTreeMap<String, String>,
     /// The request for its certificate (PKCS #10, PEM). Only the key in it counts.
     pub request: String,
 }
@@ -97,10 +103,11 @@ pub struct HostFile {
 pub struct Enrolled {
     /// The cluster.
     pub cluster: SiteName,
-    /// Where the host stands.
-    pub site: SiteName,
+    /// Where the host stands; a witness may stand nowhere of ours.
+    #[serde(default)]
+    pub site: Option<SiteName>,
     /// Everything that it needs but its private keys.
     pub files: Vec<HostFile>,
-    /// NATS servers that know the host once they have fetched their new configuration.
+    /// Other NATS servers, which know the host once they have fetched their new configuration.
     pub elsewhere: Vec<NodeName>,
 }

@@ -17,29 +17,34 @@ use std::{
 };
 
 use watari_contracts::enrol::{EnrolHost, Enrolled, Greeting, HostFile, Part};
-use watari_model::{NodeName, SiteName, Timestamp};
+use watari_model::{NodeName, Timestamp};
 
 use super::{
     book::{Book, Comer},
+    certificate,
     token::{Mark, Token},
+    wanted::Wanted,
 };
 use crate::{
+    out,
     setup::{
-        self, NATS, OF_NODE,
-        authority::{self, Renewal},
-        cluster::{CAMPUS, Cluster, Host, Role},
+        self, NATS,
+        authority::Renewal,
+        cluster::{Cluster, Host},
         files::{Overlay, Readers},
         identity,
+        kit::{self, CERTIFICATE, Kit},
+        settings,
     },
     texts::faults::Fault,
 };
 
 /// Where the cluster's folder is.
 pub const DIR: &str = "/etc/watari/cluster";
-const DESCRIPTION: &str = "cluster.toml";
+pub(super) const DESCRIPTION: &str = "cluster.toml";
 const TOKENS: &str = "tokens.json";
-/// The longest name of an interface that Linux takes.
-const MOST_BRIDGE: usize = 15;
+/// What root types `watari` with here; no other host has it from the folder.
+const COMMAND: &str = "etc/watari/cli.toml";
 
 /// A cluster's folder.
 #[derive(Clone, Debug)]
@@ -50,7 +55,7 @@ pub struct Desk {
 /// The folder while nobody else changes it: `watari token` and the service are processes of their own.
 pub struct Held<'a> {
     desk: &'a Desk,
-    store: Overlay,
+    pub(super) store: Overlay,
     _lock: File,
 }
 
@@ -152,15 +157,33 @@ impl Held<'_> {
         self.store.put(TOKENS, Readers::Owner, &text)
     }
 
-    /// Makes every host's files of what the folder holds, and gives this host's NATS server its configuration,
-    /// which `watari-nats` has it read.
+    /// Makes every host's files of what the folder holds, and gives this host what is another one for it: its NATS
+    /// server's configuration, which `watari-nats` has it read, and its settings, as long as nobody has changed them.
     ///
     /// # Errors
     /// [`Fault`].
     pub fn make(&self, cluster: &Cluster, here: &NodeName, root: &Path) -> Result<(), Fault> {
         setup::make(cluster, &self.desk.dir, Renewal::WhenNeeded)?;
-        let config = self.text(&format!("hosts/{here}/{NATS}"))?;
-        Overlay::at(root.to_owned()).put(NATS, Readers::All, &config)
+        let mut root = Overlay::at(root.to_owned());
+        for file in self.settings(here, Part::Frontend)? {
+            out::say(&setup::renewed(&mut root, &file.path, &file.text)?.unwrap_or_default());
+        }
+        if let Some(host) = cluster.host(here) {
+            let text = self.text(&format!("hosts/{here}/{CERTIFICATE}"))?;
+            let said = certificate::renewed(&mut root, Kit::of(Part::Frontend), host.address, &text)?;
+            out::say(&said.unwrap_or_default());
+            out::say(&setup::renewed(&mut root, COMMAND, &settings::of_command(cluster, host))?.unwrap_or_default());
+        }
+        root.put(NATS, Readers::All, &self.text(&format!("hosts/{here}/{NATS}"))?)
+    }
+
+    /// The settings of a host's processes.
+    fn settings(&self, host: &NodeName, part: Part) -> Result<Vec<HostFile>, Fault> {
+        Kit::of(part).settings().map(|path| self.file(host, path)).collect()
+    }
+
+    fn file(&self, host: &NodeName, path: &str) -> Result<HostFile, Fault> {
+        Ok(HostFile { path: path.to_owned(), text: self.text(&format!("hosts/{host}/{path}"))? })
     }
 
     /// Who this is.
@@ -176,10 +199,27 @@ impl Held<'_> {
     /// # Errors
     /// [`Fault::NotAServer`] if there is none.
     pub fn nats(&self, from: IpAddr) -> Result<HostFile, Fault> {
+        self.file(&self.server_at(from)?.name, NATS)
+    }
+
+    /// The certificate of the host at `from`, and the settings of its processes. They hold no secret either.
+    ///
+    /// # Errors
+    /// [`Fault::NotAServer`] if there is none.
+    pub fn settings_of(&self, from: IpAddr) -> Result<Vec<HostFile>, Fault> {
         let cluster = self.cluster()?;
-        let host = cluster.nats_servers().find(|host| host.address == from);
-        let host = host.ok_or_else(|| Fault::NotAServer { seen: from.to_string() })?;
-        Ok(HostFile { path: NATS.to_owned(), text: self.text(&format!("hosts/{}/{NATS}", host.name))? })
+        let found = cluster.hosts.iter().find(|host| host.address == from);
+        let found = found.and_then(|host| Some((host, kit::part(host.role)?)));
+        let (host, part) = found.ok_or_else(|| Fault::NotAServer { seen: from.to_string() })?;
+        let mut files = self.settings(&host.name, part)?;
+        files.push(self.file(&host.name, CERTIFICATE)?);
+        Ok(files)
+    }
+
+    fn server_at(&self, address: IpAddr) -> Result<Host, Fault> {
+        let cluster = self.cluster()?;
+        let host = cluster.nats_servers().find(|host| host.address == address).cloned();
+        host.ok_or_else(|| Fault::NotAServer { seen: address.to_string() })
     }
 
     /// Lets a host in that comes from `from`, and gives what it needs. `here` is this host, whose root is `root`.
@@ -208,25 +248,29 @@ impl Held<'_> {
             return Err(Fault::HostAddress { address: asked.address.to_string(), seen: from.to_string() });
         }
         let wanted = Wanted::of(asked, site)?;
+        if wanted.role().has_nats() && !cluster.grows {
+            return Err(Fault::NatsAlone { name: asked.name.to_string() });
+        }
         let description = self.description_with(&cluster, &wanted)?;
         // From here on the token is this host's, whatever breaks.
         self.keep(&book)?;
-        self.store.put(&wanted.public_file(), Readers::All, &wanted.nkey)?;
+        for (name, public) in &wanted.keys {
+            self.store.put(&public_file(name), Readers::All, public)?;
+        }
         self.store.put(&format!("ca/issued/{}.csr", wanted.name), Readers::All, &wanted.request)?;
         self.store.put(DESCRIPTION, Readers::All, &description)?;
         let cluster = self.cluster()?;
         self.make(&cluster, here, root)?;
         book.done(&token.digest());
         self.keep(&book)?;
-        let files = OF_NODE.iter().map(|path| {
-            let text = self.text(&format!("hosts/{}/{path}", wanted.name))?;
-            Ok::<_, Fault>(HostFile { path: (*path).to_owned(), text })
-        });
+        let files = Kit::of(asked.part).files.iter().map(|path| self.file(&wanted.name, path));
+        let others =
+            cluster.nats_servers().map(|host| &host.name).filter(|name| *name != here && **name != wanted.name);
         Ok(Enrolled {
-            site: site_of(&cluster, &wanted.name)?,
+            site: cluster.host(&wanted.name).and_then(|host| host.site.clone()),
             files: files.collect::<Result<_, Fault>>()?,
-            elsewhere: cluster.nats_servers().map(|host| host.name.clone()).filter(|name| name != here).collect(),
-            cluster: cluster.name,
+            elsewhere: others.cloned().collect(),
+            cluster: cluster.name.clone(),
         })
     }
 
@@ -235,12 +279,15 @@ impl Held<'_> {
         let text = self.text(DESCRIPTION)?;
         if let Some(host) = cluster.host(&wanted.name) {
             // It has been here: whoever has its key may come again.
-            let kept = self.store.read(&wanted.public_file())?;
-            let same = kept.is_some_and(|kept| kept.trim() == wanted.nkey) && wanted.is(host);
+            let mut same = wanted.is(host);
+            for (name, public) in &wanted.keys {
+                same &= self.store.read(&public_file(name))?.is_some_and(|kept| kept.trim() == public);
+            }
             return if same { Ok(text) } else { Err(Fault::HostTaken { name: wanted.name.to_string() }) };
         }
         let mut seeds = Overlay::at(self.desk.dir.join("nkeys"));
-        if let Some(other) = identity::of_cluster(&mut seeds, cluster)?.iter().find(|one| one.public == wanted.nkey) {
+        let taken = |one: &&identity::Identity| wanted.keys.iter().any(|(_, public)| *public == one.public);
+        if let Some(other) = identity::of_cluster(&mut seeds, cluster)?.iter().find(taken) {
             return Err(Fault::KeyTaken { name: other.name.clone() });
         }
         let more = format!("{}\n\n{}", text.trim_end(), wanted.entry(cluster)?);
@@ -254,71 +301,7 @@ impl Held<'_> {
     }
 }
 
-fn site_of(cluster: &Cluster, name: &NodeName) -> Result<SiteName, Fault> {
-    let site = cluster.host(name).and_then(|host| host.site.clone());
-    site.ok_or_else(|| Fault::HostUnfit { name: name.to_string(), detail: "it stands at no site".to_owned() })
-}
-
-/// A node that is to be in, as far as it is sound by itself.
-struct Wanted {
-    name: NodeName,
-    site: Option<SiteName>,
-    address: IpAddr,
-    bridge: Option<String>,
-    nkey: String,
-    request: String,
-}
-
-impl Wanted {
-    fn of(asked: &EnrolHost, site: Option<SiteName>) -> Result<Self, Fault> {
-        let fault = |detail: &str| Fault::JoinRequest { detail: detail.to_owned() };
-        if asked.part != Part::Node {
-            return Err(fault("only nodes join"));
-        }
-        if asked.bridge.as_ref().is_some_and(|bridge| !is_interface(bridge)) {
-            return Err(fault("its bridge has no name that an interface may have"));
-        }
-        authority::requested(&asked.request)?;
-        let nkey = identity::public(&asked.nkey).map_err(|detail| fault(&detail))?;
-        let EnrolHost { name, address, bridge, request, .. } = asked.clone();
-        Ok(Self { name, site: site.or_else(|| asked.site.clone()), address, bridge, nkey, request })
-    }
-
-    /// Where the public half of its key is kept.
-    fn public_file(&self) -> String {
-        format!("nkeys/{}", identity::public_file(&format!("node-agent.{}", self.name)))
-    }
-
-    /// Whether this is that host, as it is described.
-    fn is(&self, host: &Host) -> bool {
-        host.role == Role::Node
-            && host.address == self.address
-            && self.site.as_ref().is_none_or(|site| host.site.as_ref() == Some(site))
-            && self.bridge.as_ref().is_none_or(|bridge| host.segments.values().any(|known| known == bridge))
-    }
-
-    /// Its part of the description.
-    fn entry(&self, cluster: &Cluster) -> Result<String, Fault> {
-        let unfit = |detail: &str| Fault::HostUnfit { name: self.name.to_string(), detail: detail.to_owned() };
-        let site = match (&self.site, cluster.sites.as_slice()) {
-            (Some(site), _) => site,
-            (None, [only]) => &only.name,
-            (None, _) => return Err(unfit("there are several sites: name its own with --site")),
-        };
-        let segments = self.bridge.as_ref().map(|bridge| format!("segments = {{ {} = \"{bridge}\" }}\n", CAMPUS.0));
-        // Names, an address and an interface need no escapes.
-        Ok(format!(
-            "[[host]]\nname = \"{}\"\nrole = \"{}\"\nsite = \"{site}\"\naddress = \"{}\"\n{}",
-            self.name,
-            Role::Node.word(),
-            self.address,
-            segments.unwrap_or_default(),
-        ))
-    }
-}
-
-/// Whether Linux takes this as the name of an interface, and every file does.
-pub(crate) fn is_interface(name: &str) -> bool {
-    let sound = |c: u8| c.is_ascii_alphanumeric() || b"._-".contains(&c);
-    (1..=MOST_BRIDGE).contains(&name.len()) && name.bytes().all(sound) && name != "." && name != ".."
+/// Where the public half of an identity's key is kept.
+fn public_file(identity: &str) -> String {
+    format!("nkeys/{}", identity::public_file(identity))
 }

@@ -1,5 +1,7 @@
-//! On the other hosts of NATS, which have no folder of the cluster: they fetch their own configuration from the one
-//! that has it, so that a host which has joined is known to all within seconds.
+//! On hosts that have no folder of the cluster: they fetch what is another one for them from the front end that has it.
+//! The configuration of a NATS server, so that a host which has joined is known to all within seconds; certificates, which
+//! are renewed there in time; and settings, which name the other servers. Both count when what reads them is started
+//! again. Nodes are many, and ask rarely.
 //!
 //! ```text
 //!  ask each other NATS server ──▶ nobody has the folder: as it is, and again
@@ -19,39 +21,44 @@ use std::{
 
 use serde::Deserialize;
 use tokio::time::sleep;
-use watari_contracts::enrol::{HostFile, PORT};
+use watari_contracts::enrol::{HostFile, PORT, Part};
 use watari_model::NodeName;
 
-use super::{desk::Desk, token::Mark};
+use super::{certificate, desk::Desk, token::Mark};
 use crate::{
     failure::Failure,
     join::talk::Front,
     out,
     setup::{
-        AUTHORITY, LAUNCHER, NATS,
+        self, AUTHORITY, LAUNCHER, NATS,
         cluster::at,
         files::{Overlay, Readers},
+        kit::{CERTIFICATE, Kit},
     },
     texts::faults::Fault,
 };
 
-/// How often it is asked.
+/// How often a host of NATS asks.
 const PAUSE: Duration = Duration::from_secs(5);
+/// How often a node asks.
+const PAUSE_OF_NODE: Duration = Duration::from_secs(900);
+/// By what a node knows the servers.
+const AGENT: &str = "etc/watari/node-agent.toml";
 
 /// Follows until this host has the cluster's folder itself.
 ///
 /// # Errors
-/// [`Failure`] if this is no host of NATS.
-pub(super) async fn run(desk: &Desk, here: &NodeName, root: &Path, given: Option<&str>) -> Result<(), Failure> {
+/// [`Failure`] if this is neither a host of NATS nor a node.
+pub(super) async fn run(desk: &Desk, root: &Path, given: Option<&str>) -> Result<(), Failure> {
     let mut root = Overlay::at(root.to_owned());
     let none = || Fault::NoCluster { path: desk.dir().display().to_string() };
-    let servers = Servers::of(&root.read(LAUNCHER)?.ok_or_else(none)?).ok_or_else(none)?;
-    let fronts = given.map_or_else(|| servers.fronts(), |front| vec![front.to_owned()]);
     let mut told = String::new();
     while desk.description()?.is_none() {
-        let said = match fetched(&mut root, here, servers.own, &fronts).await {
-            Ok(true) => "the NATS server's configuration is another one".to_owned(),
-            Ok(false) => String::new(),
+        // Another server may have come since.
+        let (servers, part) = servers(&root)?.ok_or_else(none)?;
+        let fronts = given.map_or_else(|| servers.fronts(), |front| vec![front.to_owned()]);
+        let said = match fetched(&mut root, part, &servers, &fronts).await {
+            Ok(said) => said,
             // As long as it stays the same, once is enough.
             Err(failure) => failure.code().to_owned(),
         };
@@ -59,29 +66,48 @@ pub(super) async fn run(desk: &Desk, here: &NodeName, root: &Path, given: Option
             out::say(&said);
             told = said;
         }
-        sleep(PAUSE).await;
+        sleep(if part == Part::Node { PAUSE_OF_NODE } else { PAUSE }).await;
     }
     Ok(())
 }
 
-/// Whether there was another configuration to be had.
-async fn fetched(root: &mut Overlay, here: &NodeName, own: IpAddr, fronts: &[String]) -> Result<bool, Failure> {
+/// The servers that this host knows, and what it is itself.
+fn servers(root: &Overlay) -> Result<Option<(Servers, Part)>, Fault> {
+    if let Some(launcher) = root.read(LAUNCHER)? {
+        // A witness has some of what a front end has, and is given no more than that.
+        return Ok(Servers::of(&launcher).map(|servers| (servers, Part::Frontend)));
+    }
+    let agent = root.read(AGENT)?;
+    Ok(agent.and_then(|agent| Servers::of_node(&agent)).map(|servers| (servers, Part::Node)))
+}
+
+/// Fetches what is another one than here; what there is to say about it.
+async fn fetched(root: &mut Overlay, part: Part, known: &Servers, fronts: &[String]) -> Result<String, Failure> {
+    let Servers { host: here, own, .. } = known;
     let missing =
         || Fault::File { path: root.path(AUTHORITY).display().to_string(), detail: "no certificate".to_owned() };
     let authority = root.read(AUTHORITY)?.and_then(|pem| Mark::of_pem(&pem)).ok_or_else(missing)?;
     let mut last = None;
     for front in fronts {
-        match Front::new(front.clone(), own, authority)?.nats().await {
-            Ok(file) => return Ok(taken(root, here, &file)?),
+        let front = Front::new(front.clone(), *own, authority)?;
+        match front.settings().await {
+            Ok(files) => {
+                let mut said = Vec::new();
+                if part != Part::Node && taken(root, here, &front.nats().await?)? {
+                    said.push("the NATS server's configuration is another one".to_owned());
+                }
+                said.extend(set(root, here, part, *own, &files)?);
+                return Ok(said.join("\n"));
+            }
             Err(failure) => last = Some(failure),
         }
     }
-    last.map_or(Ok(false), Err)
+    last.map_or(Ok(String::new()), Err)
 }
 
 fn taken(root: &mut Overlay, here: &NodeName, file: &HostFile) -> Result<bool, Fault> {
     // A server that reads another host's, or none, does not start any more.
-    if file.path != NATS || !file.text.starts_with(&format!("# Made by `watari setup` for {here};")) {
+    if file.path != NATS || !is_for(here, file) {
         return Err(Fault::JoinFiles { path: NATS.to_owned() });
     }
     let before = root.counts.written;
@@ -89,33 +115,78 @@ fn taken(root: &mut Overlay, here: &NodeName, file: &HostFile) -> Result<bool, F
     Ok(root.counts.written > before)
 }
 
-/// The addresses of the NATS servers, as this host's launcher knows them: its own is the last.
+/// Takes settings and a certificate of what this host has.
+fn set(root: &mut Overlay, here: &NodeName, part: Part, own: IpAddr, files: &[HostFile]) -> Result<Vec<String>, Fault> {
+    let kit = Kit::of(part);
+    let mut said = Vec::new();
+    for file in files {
+        if file.path == CERTIFICATE {
+            said.extend(certificate::renewed(root, kit, own, &file.text)?);
+            continue;
+        }
+        if !kit.settings().any(|path| path == file.path) || !is_for(here, file) {
+            return Err(Fault::JoinFiles { path: file.path.clone() });
+        }
+        said.extend(setup::renewed(root, &file.path, &file.text)?);
+    }
+    Ok(said)
+}
+
+fn is_for(here: &NodeName, file: &HostFile) -> bool {
+    file.text.starts_with(&format!("# Made by `watari setup` for {here};"))
+}
+
+/// The addresses of the NATS servers, as this host knows them.
 #[derive(Debug, PartialEq, Eq)]
 struct Servers {
+    /// What this host is called in the cluster, whatever it calls itself.
+    host: NodeName,
     own: IpAddr,
     others: Vec<IpAddr>,
 }
 
 impl Servers {
+    /// As a launcher knows them: its own is the last.
     fn of(launcher: &str) -> Option<Self> {
         #[derive(Deserialize)]
         struct Launcher {
+            host: NodeName,
             bus: Bus,
         }
         #[derive(Deserialize)]
         struct Bus {
             urls: Vec<String>,
         }
-        let urls = toml::from_str::<Launcher>(launcher).ok()?.bus.urls;
-        let address = |url: &String| Some(url.strip_prefix("tls://")?.parse::<SocketAddr>().ok()?.ip());
-        let mut others = urls.iter().map(address).collect::<Option<Vec<_>>>()?;
-        Some(Self { own: others.pop()?, others })
+        let Launcher { host, bus } = toml::from_str(launcher).ok()?;
+        let mut others = addresses(&bus.urls)?;
+        Some(Self { host, own: others.pop()?, others })
+    }
+
+    /// As a node's agent knows them; it is none of them itself.
+    fn of_node(agent: &str) -> Option<Self> {
+        #[derive(Deserialize)]
+        struct Agent {
+            node: NodeName,
+            bus: Bus,
+            migration_address: IpAddr,
+        }
+        #[derive(Deserialize)]
+        struct Bus {
+            urls: Vec<String>,
+        }
+        let agent = toml::from_str::<Agent>(agent).ok()?;
+        Some(Self { host: agent.node, own: agent.migration_address, others: addresses(&agent.bus.urls)? })
     }
 
     /// Where one of them may have the folder.
     fn fronts(&self) -> Vec<String> {
         self.others.iter().map(|address| at(*address, PORT)).collect()
     }
+}
+
+fn addresses(urls: &[String]) -> Option<Vec<IpAddr>> {
+    let address = |url: &String| Some(url.strip_prefix("tls://")?.parse::<SocketAddr>().ok()?.ip());
+    urls.iter().map(address).collect()
 }
 
 #[cfg(test)]
@@ -140,8 +211,43 @@ mod tests {
         let servers = Servers::of(&of_launcher(&cluster, &cluster.hosts[1])).unwrap();
         assert_eq!(servers.own.to_string(), "192.0.2.2");
         assert_eq!(servers.fronts(), ["192.0.2.1:8445", "192.0.2.3:8445"]);
-        assert_eq!(Servers::of("[bus]\nurls = []"), None);
-        assert_eq!(Servers::of("[bus]\nurls = [\"nats://192.0.2.1:4222\"]"), None);
+        let agent = "node = 'm1'\nmigration_address = '192.0.2.9'\n[bus]\nurls = ['tls://192.0.2.1:4222', 'tls://[2001:db8::1]:4222']\n";
+        let servers = Servers::of_node(agent).unwrap();
+        assert_eq!((servers.host.as_str(), servers.own.to_string().as_str()), ("m1", "192.0.2.9"));
+        assert_eq!(servers.fronts(), ["192.0.2.1:8445", "[2001:db8::1]:8445"]);
+        assert_eq!(Servers::of("host = 'f'\n[bus]\nurls = []"), None);
+        assert_eq!(Servers::of("host = 'f'\n[bus]\nurls = [\"nats://192.0.2.1:4222\"]"), None);
+    }
+
+    #[test]
+    fn settings_that_nobody_has_changed_follow_and_others_stay() {
+        let (dir, here) = (TempDir::new(), "g".parse().unwrap());
+        let mut root = Overlay::at(dir.path().to_owned());
+        let host =
+            |name: &str, n: u8| format!("[[host]]\nname='{name}'\nrole='front'\nsite='a'\naddress='192.0.2.{n}'\n");
+        let made = |hosts: &[(&str, u8)]| {
+            let hosts: String = hosts.iter().map(|(name, n)| host(name, *n)).collect();
+            let cluster =
+                Cluster::parse(&format!("name='c'\ngrows=true\n[[site]]\nname='a'\n{hosts}"), "test").unwrap();
+            let text = of_launcher(&cluster, cluster.host(&here).unwrap());
+            [HostFile { path: LAUNCHER.to_owned(), text }]
+        };
+        let (one, two) = (made(&[("f", 1), ("g", 2)]), made(&[("f", 1), ("g", 2), ("h", 3)]));
+        assert!(set(&mut root, &here, Part::Frontend, own, &one).unwrap().is_empty());
+        assert!(root.read(LAUNCHER).unwrap().is_none(), "what a host does not have it does not get");
+        root.put(LAUNCHER, Readers::All, &one[0].text).unwrap();
+        assert!(set(&mut root, &here, Part::Frontend, own, &one).unwrap().is_empty());
+        assert_eq!(set(&mut root, &here, Part::Frontend, own, &two).unwrap().len(), 1);
+        assert_eq!(root.read(LAUNCHER).unwrap().unwrap(), two[0].text);
+        let edited = format!("{}# ours\n", two[0].text);
+        root.put(LAUNCHER, Readers::All, &edited).unwrap();
+        assert_eq!(set(&mut root, &here, Part::Frontend, own, &one).unwrap().len(), 1);
+        assert_eq!(root.read(LAUNCHER).unwrap().unwrap(), edited);
+        for path in ["etc/passwd", "etc/watari/node-agent.toml"] {
+            let file = HostFile { path: path.to_owned(), text: one[0].text.clone() };
+            assert!(set(&mut root, &here, Part::Frontend, own, &[file]).is_err(), "{path}");
+        }
+        assert!(set(&mut root, &"f".parse().unwrap(), Part::Frontend, own, &one).is_err(), "another host's");
     }
 
     #[test]

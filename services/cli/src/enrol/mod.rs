@@ -13,10 +13,13 @@
 //! and speaks to nobody but who comes. Where the folder is not, it fetches what the host's own NATS server is to know.
 
 pub mod book;
+mod certificate;
 pub mod desk;
+mod expel;
 mod follow;
 mod serve;
 pub mod token;
+pub(crate) mod wanted;
 
 use std::{fs, net::SocketAddr, path::PathBuf, sync::Arc};
 
@@ -26,14 +29,17 @@ use watari_model::NodeName;
 
 use crate::{
     failure::Failure,
-    input,
-    setup::cluster::{Role, at},
+    input, out,
+    setup::{
+        cluster::{Role, at},
+        files::Overlay,
+    },
     texts::faults::Fault,
 };
 use desk::Desk;
 use serve::Service;
 
-/// Let hosts in that come with a token, and tell NATS of them; systemd starts this on front ends and the witness
+/// Let hosts in that come with a token, or follow the front end that does; systemd starts this on every host
 #[derive(Debug, Args)]
 pub struct Enrol {
     #[command(flatten)]
@@ -74,20 +80,29 @@ impl Enrol {
     /// # Errors
     /// [`Failure`] if there is no cluster, or no listener to be had.
     pub async fn run(&self) -> Result<(), Failure> {
-        let (desk, here) = (self.folder.desk(), host_name(self.host.as_deref())?);
+        let desk = self.folder.desk();
         if desk.description()?.is_none() {
-            return follow::run(&desk, &here, &self.root, self.front.as_deref()).await;
+            return follow::run(&desk, &self.root, self.front.as_deref()).await;
         }
+        let here = host_name(self.host.as_deref())?;
         let (address, tls) = {
             let held = desk.hold()?;
             let cluster = held.cluster()?;
             let front = cluster.host(&here).filter(|host| host.role == Role::Front);
             let own = at(front.ok_or_else(|| Fault::NotAFront { host: here.to_string() })?.address, PORT);
             held.make(&cluster, &here, &self.root)?;
-            (self.listen.map_or(own, |given| given.to_string()), serve::tls(&held, &here)?)
+            let tls = serve::tls(&held, &here, &Overlay::at(self.root.clone()))?;
+            (self.listen.map_or(own, |given| given.to_string()), tls)
         };
         let service = Arc::new(Service { desk, here, root: self.root.clone() });
-        Ok(serve::run(service, &address, tls).await?)
+        tokio::select! {
+            served = serve::run(Arc::clone(&service), &address, tls) => Ok(served?),
+            // systemd starts it again, with that.
+            () = serve::renewing(service) => {
+                out::say("this front end has another certificate");
+                Ok(())
+            }
+        }
     }
 }
 

@@ -22,19 +22,27 @@ use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
 };
 use serde::Serialize;
-use tokio::{task::spawn_blocking, time::timeout};
+use tokio::{
+    task::spawn_blocking,
+    time::{sleep, timeout},
+};
 use watari_chassis::{Bounded, clock};
 use watari_contracts::{
-    enrol::{EnrolHost, GREETING, HOSTS, MOST_BYTES, NATS},
+    enrol::{EnrolHost, GREETING, HOSTS, MOST_BYTES, NATS, SETTINGS},
     scheduler,
 };
 use watari_model::NodeName;
 
-use super::desk::{Desk, Held};
-use crate::{out, texts::faults::Fault};
+use super::{
+    certificate,
+    desk::{Desk, Held},
+};
+use crate::{out, setup::files::Overlay, texts::faults::Fault};
 
 /// How long a client may take to say what it wants: with the headers of a request, and again with its body.
 const HEADERS_WITHIN: Duration = Duration::from_secs(10);
+/// How often it is looked whether certificates are nearly over.
+const DAILY: Duration = Duration::from_secs(86_400);
 /// Hosts come one by one; this many at once are somebody's mistake.
 const MOST_CONNECTIONS: usize = 32;
 
@@ -46,14 +54,18 @@ pub(super) struct Service {
 }
 
 /// This front end's certificate with that of the authority, by whose digest a token knows the cluster.
-pub(super) fn tls(held: &Held<'_>, here: &NodeName) -> Result<ServerConfig, Fault> {
+pub(super) fn tls(held: &Held<'_>, here: &NodeName, root: &Overlay) -> Result<ServerConfig, Fault> {
     let fault = |detail: String| Fault::Certificate { host: here.to_string(), detail };
-    let certificate = |path: &str| {
+    let read = |path: &str| {
         let pem = held.text(path)?;
         CertificateDer::from_pem_slice(pem.as_bytes()).map_err(|e| fault(e.to_string()))
     };
-    let chain = vec![certificate(&format!("ca/issued/{here}.crt"))?, certificate("ca/ca.crt")?];
-    let key = held.text(&format!("ca/issued/{here}.key"))?;
+    let chain = vec![read(&format!("ca/issued/{here}.crt"))?, read("ca/ca.crt")?];
+    let key = match held.store.read(&format!("ca/issued/{here}.key"))? {
+        Some(key) => key,
+        // A front end that has joined keeps its key to itself; the folder has come to it since.
+        None => certificate::key(root)?.ok_or_else(|| fault("its key is missing".to_owned()))?,
+    };
     let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(|e| fault(e.to_string()))?;
     let builder = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()));
     let builder = builder.with_safe_default_protocol_versions().map_err(|e| fault(e.to_string()))?;
@@ -67,8 +79,8 @@ pub(super) async fn run(service: Arc<Service>, address: &str, tls: ServerConfig)
     let fault = |e: std::io::Error| Fault::File { path: address.to_owned(), detail: e.to_string() };
     let listener = TcpListener::bind(address).map_err(fault)?;
     out::say(&format!("enrolling hosts on {address}"));
-    let routes =
-        Router::new().route(GREETING, get(greet)).route(HOSTS, post(enrol)).route(NATS, get(nats)).with_state(service);
+    let routes = Router::new().route(GREETING, get(greet)).route(HOSTS, post(enrol));
+    let routes = routes.route(NATS, get(nats)).route(SETTINGS, get(settings)).with_state(service);
     let acceptor = RustlsAcceptor::new(RustlsConfig::from_config(Arc::new(tls)));
     let server = axum_server::from_tcp(listener).map_err(fault)?;
     let mut server = server.acceptor(acceptor.acceptor(Bounded::new(MOST_CONNECTIONS)));
@@ -80,6 +92,32 @@ pub(super) async fn run(service: Arc<Service>, address: &str, tls: ServerConfig)
         .map_err(fault)
 }
 
+/// Makes everybody's files again each day, and certificates with them that are nearly over, until this front end has
+/// another certificate itself.
+pub(super) async fn renewing(service: Arc<Service>) {
+    loop {
+        sleep(DAILY).await;
+        let again = Arc::clone(&service);
+        match spawn_blocking(move || again.made()).await {
+            Ok(Ok(false)) => {}
+            Ok(Ok(true)) => return,
+            Ok(Err(fault)) => out::say(&format!("nothing is renewed: {}", fault.code())),
+            Err(error) => out::say(&format!("nothing is renewed: {error}")),
+        }
+    }
+}
+
+impl Service {
+    /// Makes all files; whether this front end has another certificate by that.
+    fn made(&self) -> Result<bool, Fault> {
+        let held = self.desk.hold()?;
+        let path = format!("ca/issued/{}.crt", self.here);
+        let before = held.text(&path)?;
+        held.make(&held.cluster()?, &self.here, &self.root)?;
+        Ok(held.text(&path)? != before)
+    }
+}
+
 async fn greet(State(service): State<Arc<Service>>) -> Response {
     done(move || service.desk.hold()?.greeting(clock::now())).await
 }
@@ -87,6 +125,11 @@ async fn greet(State(service): State<Arc<Service>>) -> Response {
 async fn nats(State(service): State<Arc<Service>>, ConnectInfo(peer): ConnectInfo<SocketAddr>) -> Response {
     let from = peer.ip().to_canonical();
     done(move || service.desk.hold()?.nats(from)).await
+}
+
+async fn settings(State(service): State<Arc<Service>>, ConnectInfo(peer): ConnectInfo<SocketAddr>) -> Response {
+    let from = peer.ip().to_canonical();
+    done(move || service.desk.hold()?.settings_of(from)).await
 }
 
 async fn enrol(
@@ -139,9 +182,11 @@ const fn status(fault: &Fault) -> StatusCode {
         | Fault::TokenName { .. }
         | Fault::TokenSite { .. }
         | Fault::NotAServer { .. } => StatusCode::FORBIDDEN,
-        Fault::HostTaken { .. } | Fault::HostAddress { .. } | Fault::HostUnfit { .. } | Fault::KeyTaken { .. } => {
-            StatusCode::CONFLICT
-        }
+        Fault::HostTaken { .. }
+        | Fault::HostAddress { .. }
+        | Fault::HostUnfit { .. }
+        | Fault::KeyTaken { .. }
+        | Fault::NatsAlone { .. } => StatusCode::CONFLICT,
         _ => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }

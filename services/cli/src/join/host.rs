@@ -7,15 +7,29 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use watari_contracts::enrol::Part;
 use watari_model::{NodeName, Said, node::health::Link};
 
 use crate::{format, setup::cluster::CAMPUS, texts::troubles::Trouble};
 
 /// What the agent starts, and what it steers.
 const PROGRAMS: [&str; 5] = ["dnsmasq", "libvirtd", "nft", "qemu-img", "qemu-system-x86_64"];
-/// Where programs are that root starts, also where the person's own PATH leaves these out.
-const SYSTEM: [&str; 2] = ["usr/sbin", "sbin"];
-/// Clocks that differ by less fit together.
+/// What a witness starts.
+const OF_WITNESS: [&str; 3] = ["nats-server", "setpriv", "watari-nats"];
+/// What a front end starts.
+const OF_FRONT: [&str; 8] = [
+    "nats-server",
+    "qemu-img",
+    "setpriv",
+    "watari-image",
+    "watari-monitor",
+    "watari-nats",
+    "watari-network",
+    "watari-scheduler",
+];
+/// Where programs are that systemd starts, also where the person's own PATH leaves these out.
+const SYSTEM: [&str; 3] = ["usr/sbin", "sbin", "usr/lib/watari"];
+/// Clocks that differ by more do not fit together.
 const CLOCK_MOST_MS: u64 = 2_000;
 /// `IFF_UP` (linux/if.h).
 const UP: u32 = 1;
@@ -36,10 +50,8 @@ pub(super) struct Found {
 impl Found {
     /// Looks at the host whose root is `root`, and changes nothing.
     pub(super) fn look(root: &Path, path: &OsStr, bridge: &str, skew_ms: u64) -> Self {
-        let folders = std::env::split_paths(path).chain(SYSTEM.map(|folder| root.join(folder))).collect::<Vec<_>>();
-        let is_there = |program: &str| folders.iter().any(|folder| is_program(folder.join(program)));
         Self {
-            missing: PROGRAMS.into_iter().filter(|program| !is_there(program)).map(str::to_owned).collect(),
+            missing: missing(root, path, &PROGRAMS),
             kvm: root.join("dev/kvm").exists(),
             bridge: link(&root.join("sys/class/net").join(bridge)),
             skew_ms,
@@ -53,10 +65,29 @@ impl Found {
         let missing = (!self.missing.is_empty())
             .then(|| Trouble::ProgramMissing { node: on(), programs: Said::both(self.missing.join(" ")) });
         let emulates = (!self.kvm).then(|| Trouble::NodesEmulate { nodes: on() });
-        let skew = (self.skew_ms > CLOCK_MOST_MS)
-            .then(|| Trouble::ClockSkew { node: on(), by: Said::both(format::millis(self.skew_ms)) });
-        [missing, link, skew, emulates].into_iter().flatten().collect()
+        [missing, link, skew(name, self.skew_ms), emulates].into_iter().flatten().collect()
     }
+}
+
+/// What a front end or a witness lacks.
+pub(super) fn lacking(root: &Path, path: &OsStr, part: Part) -> Vec<String> {
+    match part {
+        Part::Node => missing(root, path, &PROGRAMS),
+        Part::Frontend => missing(root, path, &OF_FRONT),
+        Part::Witness => missing(root, path, &OF_WITNESS),
+    }
+}
+
+/// Whether the host's clock is so far from the front end's that it matters, and by how much.
+pub(super) fn skew(name: &NodeName, skew_ms: u64) -> Option<Trouble> {
+    let trouble = || Trouble::ClockSkew { node: Said::both(name.as_str()), by: Said::both(format::millis(skew_ms)) };
+    (skew_ms > CLOCK_MOST_MS).then(trouble)
+}
+
+fn missing(root: &Path, path: &OsStr, programs: &[&str]) -> Vec<String> {
+    let folders = std::env::split_paths(path).chain(SYSTEM.map(|folder| root.join(folder))).collect::<Vec<_>>();
+    let is_there = |program: &str| folders.iter().any(|folder| is_program(folder.join(program)));
+    programs.iter().filter(|program| !is_there(program)).map(|program| (*program).to_owned()).collect()
 }
 
 fn is_program(path: PathBuf) -> bool {
@@ -106,6 +137,22 @@ mod tests {
         ] {
             assert_eq!(codes(&found), [code], "{found:?}");
         }
+    }
+
+    #[test]
+    fn a_front_end_needs_its_package_and_no_bridge() {
+        let root = TempDir::new();
+        let lacks = |part| lacking(root.path(), OsStr::new(""), part);
+        assert_eq!((lacks(Part::Frontend).len(), lacks(Part::Witness).len()), (OF_FRONT.len(), OF_WITNESS.len()));
+        let folder = root.path().join("usr/lib/watari");
+        fs::create_dir_all(&folder).unwrap();
+        for program in OF_WITNESS {
+            fs::write(folder.join(program), "").unwrap();
+            fs::set_permissions(folder.join(program), fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        assert!(lacks(Part::Witness).is_empty() && lacks(Part::Frontend).contains(&"watari-scheduler".to_owned()));
+        let name = "w".parse().unwrap();
+        assert!(skew(&name, CLOCK_MOST_MS + 1).is_some() && skew(&name, CLOCK_MOST_MS).is_none());
     }
 
     #[test]

@@ -15,21 +15,22 @@ mod pinned;
 pub(crate) mod talk;
 
 use std::{
+    collections::BTreeMap,
     net::{IpAddr, SocketAddr, ToSocketAddrs, UdpSocket},
     path::PathBuf,
 };
 
 use clap::Args;
 use watari_chassis::clock;
-use watari_contracts::enrol::{EnrolHost, PORT};
+use watari_contracts::enrol::{EnrolHost, PORT, Part};
 use watari_model::{NodeName, SiteName};
 
 use crate::{
     confirm::asked,
     enrol::{
-        desk::is_interface,
         host_name,
         token::{Mark, Token},
+        wanted::is_interface,
     },
     failure::Failure,
     input,
@@ -37,10 +38,11 @@ use crate::{
     options::Consent,
     out::{self, Out},
     setup::{
-        self, AUTHORITY, KEYS_OF_NODE, LAUNCHER, OF_NODE, SEED_OF_NODE, authority,
+        self, AUTHORITY, LAUNCHER, authority,
         cluster::{CAMPUS, at},
         files::{Overlay, Readers},
         identity,
+        kit::Kit,
     },
     texts::{self, faults::Fault, joining, troubles::Severity},
     token::Role,
@@ -48,17 +50,25 @@ use crate::{
 use host::Found;
 use talk::Front;
 
+/// The folder of a cluster whose first front end this is.
+const FOLDER: &str = "etc/watari/cluster/cluster.toml";
+
 /// Make this host one of a cluster, with a token from its first front end
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Example, as root on the new host, once its packages are installed and its bridge is there:
+Example, as root on a new node, once its packages are installed and its bridge is there:
   watari join --token watari1-... --site myodaiji 203.0.113.2
   systemctl daemon-reload
   systemctl restart libvirtd.service
   systemctl enable --now watari-node.target
 
+On a new front end, and on the witness:
+  watari join --as frontend --token watari1-... --site yamate 203.0.113.2
+  watari join --as witness --token watari1-... 203.0.113.2
+  systemctl enable --now watari-front.target
+
 The host is looked at first, and what will be written is shown. No interface is changed and nothing is started.
-What breaks off is run again with the same token. A node-agent.toml that is there already stays as it is.")]
+What breaks off is run again with the same token. Configuration (.toml) that somebody has changed stays as it is.")]
 pub struct Join {
     /// The token that `watari token create` has printed
     #[arg(long)]
@@ -104,7 +114,7 @@ impl Join {
     /// [`Failure`]: the host is unfit or not wanted, the front end cannot be trusted or reached, or files cannot be
     /// written.
     pub async fn run(&self, out: Out) -> Result<(), Failure> {
-        let lang = out.lang;
+        let (lang, part, kit) = (out.lang, self.role.part(), Kit::of(self.role.part()));
         let (front, reached) = self.front()?;
         let plan = self.plan(reached)?;
         let mut root = Overlay::at(self.root.clone());
@@ -114,39 +124,53 @@ impl Join {
         let now = clock::now();
         let skew_ms = now.millis_since(greeting.now).max(greeting.now.millis_since(now));
         self.fit(&plan, skew_ms, lang)?;
-        out::say(&joining::will_join(lang, plan.name.as_str(), &plan.address.to_string(), greeting.cluster.as_str()));
-        for path in OF_NODE.iter().chain(&KEYS_OF_NODE).chain([&SEED_OF_NODE]) {
+        let (name, address) = (plan.name.clone(), plan.address);
+        out::say(&joining::will_join(lang, part, name.as_str(), &address.to_string(), greeting.cluster.as_str()));
+        for path in kit.all() {
             let path = self.root.join(path);
             out::say(&joining::will_write(lang, &path.display().to_string(), path.exists()));
         }
         asked(lang, self.consent, joining::go_on(lang))?;
 
-        // Kept before anything is asked for, so that a second run is known by them.
-        let [first, copies @ ..] = &KEYS_OF_NODE;
-        let key = root.keep_or(first, Readers::Owner, authority::fresh_key)?;
-        let (_, nkey) = identity::seed_at(&mut root, SEED_OF_NODE)?;
-        let request = EnrolHost {
-            token: plan.token.to_string(),
-            part: self.role.part(),
-            name: plan.name.clone(),
-            site: plan.site,
-            address: plan.address,
-            bridge: plan.bridge,
-            nkey,
-            request: authority::request(plan.name.as_str(), &key)?,
-        };
+        let authority = plan.token.authority;
+        let (request, key) = self.keyed(plan, kit, &mut root)?;
         let enrolled = front.enrol(&request).await?;
-        talk::check(&enrolled, plan.token.authority, plan.address, &key)?;
+        talk::check(&enrolled, kit.files, authority, address, &key)?;
         for file in &enrolled.files {
             setup::placed(&mut root, &file.path, Readers::All, &file.text, lang)?;
         }
-        for path in copies {
+        for path in kit.keys.iter().skip(1) {
             root.put(path, Readers::Owner, &key)?;
         }
-        if !enrolled.elsewhere.is_empty() {
-            out::say(&joining::elsewhere(lang, &out::joined(&enrolled.elsewhere)));
+        let others = &enrolled.elsewhere;
+        if !others.is_empty() {
+            out::say(&joining::elsewhere(lang, &out::joined(others)));
         }
-        out.text(&joining::joined(lang, plan.name.as_str(), enrolled.site.as_str(), enrolled.cluster.as_str()))
+        // Beside those there are the first front end's and its own.
+        if part != Part::Node && others.len() % 2 == 0 {
+            out::say(joining::even(lang));
+        }
+        let site = enrolled.site.as_ref().map(SiteName::as_str);
+        out.text(&joining::joined(lang, part, name.as_str(), site, enrolled.cluster.as_str()))
+    }
+
+    /// What is sent, and the key of the certificate: all keys are kept before anything is asked for, so that a second
+    /// run is known by them.
+    fn keyed(&self, plan: Plan, kit: Kit, root: &mut Overlay) -> Result<(EnrolHost, String), Fault> {
+        let broken = || Fault::JoinBroken { detail: "a host of this kind has no keys".to_owned() };
+        let first = kit.keys.first().ok_or_else(broken)?;
+        let key = root.keep_or(first, Readers::Owner, authority::fresh_key)?;
+        let mut publics = Vec::new();
+        for (called, path) in kit.seeds {
+            publics.push(((*called).to_owned(), identity::seed_at(root, path)?.1));
+        }
+        let mut publics = publics.into_iter();
+        let (_, nkey) = publics.next().ok_or_else(broken)?;
+        let keys: BTreeMap<String, String> = publics.collect();
+        let request = authority::request(plan.name.as_str(), &key)?;
+        let Plan { token, name, site, address, bridge } = plan;
+        let (token, part) = (token.to_string(), self.role.part());
+        Ok((EnrolHost { token, part, name, site, address, bridge, nkey, keys, request }, key))
     }
 
     /// Where the front end is: as it is named, with its port, and as the network knows it.
@@ -184,11 +208,16 @@ impl Join {
         })
     }
 
-    /// Whether this host is in no other cluster, and is not a front end.
+    /// Whether this host is in no other cluster, and is nothing else in this one.
     fn stranger(&self, root: &Overlay, authority: Mark) -> Result<(), Fault> {
+        const NODE: &str = "etc/watari/node-agent.toml";
         let shown = |path: &str| root.path(path).display().to_string();
-        if root.path(LAUNCHER).exists() {
-            return Err(Fault::JoinFront { path: shown(LAUNCHER) });
+        let there = |path: &str| root.path(path).exists();
+        match self.role.part() {
+            Part::Node if there(LAUNCHER) => return Err(Fault::JoinFront { path: shown(LAUNCHER) }),
+            Part::Frontend | Part::Witness if there(NODE) => return Err(Fault::JoinNode { path: shown(NODE) }),
+            Part::Frontend | Part::Witness if there(FOLDER) => return Err(Fault::JoinFront { path: shown(FOLDER) }),
+            _ => {}
         }
         match root.read(AUTHORITY)? {
             Some(pem) if Mark::of_pem(&pem) != Some(authority) => Err(Fault::OtherCluster { path: shown(AUTHORITY) }),
@@ -196,11 +225,19 @@ impl Join {
         }
     }
 
-    /// Whether servers could run here; what is less than that is told.
+    /// Whether this host could do its part; what is less than that is told.
     fn fit(&self, plan: &Plan, skew_ms: u64, lang: Lang) -> Result<(), Failure> {
-        let bridge = plan.bridge.as_deref().unwrap_or(CAMPUS.1);
-        let found = Found::look(&self.root, &std::env::var_os("PATH").unwrap_or_default(), bridge, skew_ms);
-        let troubles = found.troubles(&plan.name, bridge);
+        let (path, part) = (std::env::var_os("PATH").unwrap_or_default(), self.role.part());
+        let troubles = if part == Part::Node {
+            let bridge = plan.bridge.as_deref().unwrap_or(CAMPUS.1);
+            Found::look(&self.root, &path, bridge, skew_ms).troubles(&plan.name, bridge)
+        } else {
+            let lacking = host::lacking(&self.root, &path, part);
+            if !lacking.is_empty() {
+                return Err(Fault::JoinPrograms { programs: out::joined(lacking) }.into());
+            }
+            host::skew(&plan.name, skew_ms).into_iter().collect()
+        };
         for trouble in &troubles {
             let told = trouble.told(lang);
             out::say(&texts::warning(lang, trouble.code(), &told.seen, &told.mend));

@@ -10,7 +10,7 @@ use rustls::{
 };
 use serde::de::DeserializeOwned;
 use watari_contracts::{
-    enrol::{EnrolHost, Enrolled, GREETING, Greeting, HOSTS, HostFile, NATS},
+    enrol::{EnrolHost, Enrolled, GREETING, Greeting, HOSTS, HostFile, NATS, SETTINGS},
     scheduler,
 };
 
@@ -18,7 +18,7 @@ use super::pinned::{Pinned, certified};
 use crate::{
     enrol::token::Mark,
     failure::{Failure, chain},
-    setup::{AUTHORITY, OF_NODE},
+    setup::{AUTHORITY, kit::CERTIFICATE},
     texts::faults::Fault,
 };
 
@@ -27,7 +27,6 @@ const CONNECT: Duration = Duration::from_secs(10);
 const ANSWER: Duration = Duration::from_secs(60);
 /// The longest answer, in bytes: what NATS is to know has some six hundred for each node.
 const MOST_ANSWER: usize = 16 * 1024 * 1024;
-const CERTIFICATE: &str = "etc/watari/tls/host.crt";
 
 /// The front end that was named.
 pub(crate) struct Front {
@@ -72,6 +71,12 @@ impl Front {
         self.answered(asked).await
     }
 
+    /// Asks for the settings of this host's processes.
+    pub(crate) async fn settings(&self) -> Result<Vec<HostFile>, Failure> {
+        let asked = self.client.get(format!("https://{}{SETTINGS}", self.address)).send().await;
+        self.answered(asked).await
+    }
+
     async fn answered<T: DeserializeOwned>(&self, asked: Result<Response, reqwest::Error>) -> Result<T, Failure> {
         let front = || self.address.clone();
         let mut response = asked.map_err(|e| {
@@ -102,28 +107,32 @@ impl Front {
     }
 }
 
-/// Whether the answer is what a node of this cluster needs and nothing else: exactly its files, the authority of
+/// Whether the answer is what such a host of this cluster needs and nothing else: exactly its `files`, the authority of
 /// the token, and a certificate of that for this host's own key and address.
-pub(super) fn check(enrolled: &Enrolled, authority: Mark, own: IpAddr, key: &str) -> Result<(), Fault> {
+pub(super) fn check(enrolled: &Enrolled, files: &[&str], authority: Mark, own: IpAddr, key: &str) -> Result<(), Fault> {
     let paths: BTreeSet<&str> = enrolled.files.iter().map(|file| file.path.as_str()).collect();
-    if let Some(path) = paths.symmetric_difference(&BTreeSet::from(OF_NODE)).next() {
+    if let Some(path) = paths.symmetric_difference(&files.iter().copied().collect()).next() {
         return Err(Fault::JoinFiles { path: (*path).to_owned() });
     }
-    let foreign = |detail: String| Fault::JoinCertificate { detail };
     let text = |path: &str| enrolled.files.iter().find(|file| file.path == path).map_or("", |file| file.text.as_str());
-    let read =
-        |path: &str| CertificateDer::from_pem_slice(text(path).as_bytes()).map_err(|e| foreign(format!("{path}: {e}")));
-    let (ca, own_certificate) = (read(AUTHORITY)?, read(CERTIFICATE)?);
-    if Mark::of(&ca) != authority {
-        return Err(foreign(format!("{AUTHORITY} is not that of the token")));
+    if Mark::of_pem(text(AUTHORITY)) != Some(authority) {
+        return Err(Fault::JoinCertificate { detail: format!("{AUTHORITY} is not that of the token") });
     }
+    fits(text(AUTHORITY), text(CERTIFICATE), own, key)
+}
+
+/// Whether a certificate is one of an authority for the host at `address`, and for its key; all of them in PEM.
+pub(crate) fn fits(authority: &str, certificate: &str, address: IpAddr, key: &str) -> Result<(), Fault> {
+    let foreign = |detail: String| Fault::JoinCertificate { detail };
+    let read = |pem: &str| CertificateDer::from_pem_slice(pem.as_bytes()).map_err(|e| foreign(e.to_string()));
+    let (authority, own) = (read(authority)?, read(certificate)?);
     let provider = Arc::new(ring::default_provider());
     let told = |e: rustls::Error| foreign(format!("{CERTIFICATE}: {e}"));
-    certified(&ca, &own_certificate, &own.into(), &provider, UnixTime::now()).map_err(told)?;
+    certified(&authority, &own, &address.into(), &provider, UnixTime::now()).map_err(told)?;
     // Whoever serves with it finds out whether the key is that of the certificate.
     let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(|e| foreign(e.to_string()))?;
     let builder = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    builder.map_err(told)?.with_no_client_auth().with_single_cert(vec![own_certificate], key).map_err(told)?;
+    builder.map_err(told)?.with_no_client_auth().with_single_cert(vec![own], key).map_err(told)?;
     Ok(())
 }
 
@@ -134,7 +143,7 @@ mod tests {
 
     use super::*;
     use crate::setup::{
-        self, KEYS_OF_NODE,
+        self, KEYS_OF_NODE, OF_NODE,
         authority::{Renewal, fresh_key},
         cluster::Cluster,
         files::Overlay,
@@ -151,7 +160,7 @@ mod tests {
         let files = OF_NODE.iter().map(|path| HostFile { path: (*path).to_owned(), text: text(path) }).collect();
         let key = text(KEYS_OF_NODE[0]);
         let (cluster, site) = ("c".parse().unwrap(), "a".parse().unwrap());
-        (Enrolled { cluster, site, files, elsewhere: Vec::new() }, key)
+        (Enrolled { cluster, site: Some(site), files, elsewhere: Vec::new() }, key)
     }
 
     fn file<'a>(enrolled: &'a mut Enrolled, path: &str) -> &'a mut HostFile {
@@ -163,7 +172,8 @@ mod tests {
         let ((good, key), (mut other, _)) = (answered(), answered());
         let own: IpAddr = "192.0.2.2".parse().unwrap();
         let mark = Mark::of_pem(&file(&mut good.clone(), AUTHORITY).text).unwrap();
-        let code = |answer: &Enrolled, own: IpAddr, key: &str| check(answer, mark, own, key).map_err(|e| e.code());
+        let code =
+            |answer: &Enrolled, own: IpAddr, key: &str| check(answer, &OF_NODE, mark, own, key).map_err(|e| e.code());
         assert_eq!(code(&good, own, &key), Ok(()));
         assert_eq!(code(&good, "192.0.2.3".parse().unwrap(), &key), Err("join.certificate"), "another host's");
         assert_eq!(code(&good, own, &fresh_key().unwrap()), Err("join.certificate"), "another key's");

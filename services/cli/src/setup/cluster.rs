@@ -21,6 +21,10 @@ pub const CAMPUS: (&str, &str) = ("campus", "br-campus");
 pub struct Cluster {
     /// Its name, a DNS label.
     pub name: SiteName,
+    /// Whether its NATS was a cluster from its first server on, so that front ends and a witness may join one by one.
+    /// `watari init` says so; a server that began alone would lose what it holds.
+    #[serde(default)]
+    pub grows: bool,
     /// Its sites.
     #[serde(rename = "site", default)]
     pub sites: Vec<Site>,
@@ -140,6 +144,29 @@ impl Cluster {
         self.of_role(Role::Front).chain(self.of_role(Role::Witness))
     }
 
+    /// Copies of each bucket when all is well: of two servers either alone is no majority, so that a second copy helps
+    /// nobody.
+    #[must_use]
+    pub fn copies(&self) -> u8 {
+        match self.nats_servers().count() {
+            0..=2 => 1,
+            3 | 4 => 3,
+            _ => 5,
+        }
+    }
+
+    /// Whether its only NATS server has to make a cluster of itself.
+    #[must_use]
+    pub fn founds(&self) -> bool {
+        self.grows && self.nats_servers().count() == 1
+    }
+
+    /// Whether `host` has a NATS server that came into a cluster which was there before.
+    #[must_use]
+    pub fn joins(&self, host: &Host) -> bool {
+        self.grows && host.role.has_nats() && self.nats_servers().next().is_some_and(|first| first.name != host.name)
+    }
+
     /// The NATS servers as `host` should try them: itself, its own site's, the other front ends,
     /// the witness.
     #[must_use]
@@ -186,6 +213,8 @@ impl Cluster {
         }
         match self.nats_servers().count() {
             1 | 3 | 5 => Ok(()),
+            // On the way to the next odd number.
+            2 | 4 if self.grows => Ok(()),
             n => Err(format!(
                 "front ends and witnesses are {n} together; a majority needs 1, 3 or 5: add or remove a witness"
             )),
@@ -215,6 +244,26 @@ mod tests {
         let two = format!("{ONE}[[host]]\nname='g'\nrole='front'\nsite='a'\naddress='192.0.2.2'\n");
         assert!(checked(&two).unwrap_err().contains("witness"));
         checked(&format!("{two}[[host]]\nname='w'\nrole='witness'\naddress='192.0.2.3'\n")).unwrap();
+    }
+
+    #[test]
+    fn a_cluster_that_grows_may_have_two_servers_on_its_way_to_three() {
+        let read = |text: &str| {
+            let cluster: Cluster = toml::from_str(text).unwrap();
+            cluster.check().unwrap();
+            cluster
+        };
+        let one = read(&format!("grows=true\n{ONE}"));
+        assert!(one.founds() && !one.joins(&one.hosts[0]) && one.copies() == 1);
+        let two = format!("grows=true\n{ONE}[[host]]\nname='g'\nrole='front'\nsite='a'\naddress='192.0.2.2'\n");
+        let three = format!("{two}[[host]]\nname='w'\nrole='witness'\naddress='192.0.2.3'\n");
+        for (text, copies) in [(&two, 1), (&three, 3)] {
+            let cluster = read(text);
+            assert!(!cluster.founds() && cluster.copies() == copies, "{copies}");
+            assert!(!cluster.joins(&cluster.hosts[0]) && cluster.joins(&cluster.hosts[1]), "{copies}");
+        }
+        let alone = read(ONE);
+        assert!(!alone.founds() && !alone.joins(&alone.hosts[0]));
     }
 
     #[test]

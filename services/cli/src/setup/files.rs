@@ -90,21 +90,6 @@ impl Overlay {
         write(&path, readers, text).map_err(|e| fault(&path, &e))
     }
 
-    /// Writes the file if it is missing, and else leaves it as it is, its readers too: what a person sets may be
-    /// in it, and may be secret. Whether another text stays by that.
-    ///
-    /// # Errors
-    /// [`Fault::File`].
-    pub fn put_missing(&mut self, path: &str, readers: Readers, text: &str) -> Result<bool, Fault> {
-        match self.read(path)? {
-            Some(old) => {
-                self.counts.kept += 1;
-                Ok(old != text)
-            }
-            None => self.put(path, readers, text).map(|()| false),
-        }
-    }
-
     /// The file's text; if it is missing it is written with what `make` gives.
     ///
     /// # Errors

@@ -13,7 +13,9 @@
 pub mod authority;
 pub mod cluster;
 pub mod files;
+pub mod founding;
 pub mod identity;
+pub mod kit;
 pub mod libvirt;
 pub mod nats;
 pub mod settings;
@@ -173,16 +175,27 @@ pub fn make(cluster: &Cluster, out: &Path, renewal: Renewal) -> Result<Vec<Made>
     Ok(made)
 }
 
-/// Puts a file to its place below a host's root. Configuration (.toml) that is there already stays, and that is told:
+/// Puts a file to its place below a host's root. Configuration (.toml) that somebody has changed stays, and that is told:
 /// people set in it what no description knows, as how nodes are switched off, or whom to alert.
 pub(crate) fn placed(root: &mut Overlay, path: &str, readers: Readers, text: &str, lang: Lang) -> Result<(), Fault> {
-    if Path::new(path).extension().is_none_or(|end| end != "toml") {
-        return root.put(path, readers, text);
-    }
-    if root.put_missing(path, readers, text)? {
+    let stays = |old: String| !settings::is_the_same(&old, text) && !settings::is_as_made(&old);
+    if kit::is_settings(path) && root.read(path)?.is_some_and(stays) {
+        root.counts.kept += 1;
         out::say(&joining::stays(lang, &root.path(path).display().to_string()));
+        return Ok(());
     }
-    Ok(())
+    root.put(path, readers, text)
+}
+
+/// Gives settings that are there their newer form, unless somebody has changed them since they were made. What there is
+/// to say about it, in a journal.
+pub(crate) fn renewed(root: &mut Overlay, path: &str, text: &str) -> Result<Option<String>, Fault> {
+    let Some(old) = root.read(path)?.filter(|old| !settings::is_the_same(old, text)) else { return Ok(None) };
+    if !settings::is_as_made(&old) {
+        return Ok(Some(format!("{path} has been edited and stays; what it should be is in the cluster's folder")));
+    }
+    root.put(path, Readers::All, text)?;
+    Ok(Some(format!("{path} is another one; it counts once what reads it is started again")))
 }
 
 fn certificates(overlay: &mut Overlay, authority: &Authority, issued: &Issued) -> Result<(), Fault> {
@@ -208,6 +221,12 @@ fn configuration(
     if host.role.has_nats() {
         overlay.put(NATS, Readers::All, &nats::config(cluster, host, identities, pins))?;
         overlay.put(LAUNCHER, Readers::All, &settings::of_launcher(cluster, host))?;
+        if cluster.founds() {
+            let configs = founding::configs(cluster, host, identities, pins);
+            for (path, text) in [founding::FOUNDER, founding::MIDWIFE].into_iter().zip(&configs) {
+                overlay.put(path, Readers::All, text)?;
+            }
+        }
     }
     match (host.role, issued) {
         (Role::Front, _) => {

@@ -45,7 +45,7 @@ jetstream {{
         name = host.name,
         listen = at(host.address, 4222),
     );
-    if cluster.nats_servers().count() > 1 {
+    if cluster.grows || cluster.nats_servers().count() > 1 {
         routes(&mut out, cluster, host, pins);
     }
     accounts(&mut out, identities);
@@ -73,7 +73,9 @@ cluster {{
         at(host.address, 6222),
         quoted(pins),
     );
-    for other in cluster.nats_servers().filter(|other| other.name != host.name) {
+    // A server without any route takes itself for no cluster; a lone one has that to itself.
+    let alone = cluster.nats_servers().count() == 1;
+    for other in cluster.nats_servers().filter(|other| alone || other.name != host.name) {
         let _ = writeln!(out, "    \"tls://{}\" # {}", at(other.address, 6222), other.name);
     }
     out.push_str("  ]\n}\n");
@@ -130,7 +132,7 @@ fn numbered(subject: &str) -> String {
     tokens.collect::<Vec<_>>().join(".")
 }
 
-fn users(out: &mut String, identities: &[Identity], account: Account) {
+pub(super) fn users(out: &mut String, identities: &[Identity], account: Account) {
     for identity in identities {
         let Some(role) = identity.role.as_ref().filter(|r| r.account() == account) else { continue };
         let Permissions { publish, publish_not, subscribe, answers } = role.permissions(&identity.inbox_name());
@@ -151,6 +153,6 @@ fn users(out: &mut String, identities: &[Identity], account: Account) {
 }
 
 /// Subjects, names and digests need no escapes: they hold neither quotes nor backslashes.
-fn quoted(items: &[String]) -> String {
+pub(super) fn quoted(items: &[String]) -> String {
     items.iter().map(|item| format!("\"{item}\"")).collect::<Vec<_>>().join(", ")
 }

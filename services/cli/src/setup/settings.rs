@@ -1,14 +1,17 @@
 //! The configuration files of Watari's own processes. What is not written here keeps the default
 //! that `--print-config` shows.
 
+use sha2::{Digest, Sha256};
 use toml::{Table, Value};
 use watari_contracts::{Service, permissions};
 
 use super::{
     NATS,
     cluster::{Cluster, Host, Role, at},
+    founding,
     identity::Identity,
 };
+use crate::format::hex;
 
 /// Ports of `/metrics`, `/live` and `/ready`, on loopback only.
 const fn telemetry_port(service: Service) -> u16 {
@@ -63,7 +66,26 @@ pub fn of_backup(cluster: &Cluster, host: &Host) -> String {
 }
 
 fn written(host: &Host, table: &Table) -> String {
-    format!("# Made by `watari setup` for {}; changes are lost when it runs again.\n{table}", host.name)
+    let body = table.to_string();
+    format!("# Made by `watari setup` for {}; changes are lost when it runs again.\n{}\n{body}", host.name, seal(&body))
+}
+
+/// The line by which a file is known that nobody has changed.
+fn seal(body: &str) -> String {
+    format!("# As it was made: {}", &hex(&Sha256::digest(body))[..16])
+}
+
+/// Whether two files set the same: only what stands above the settings differs, if anything.
+pub(crate) fn is_the_same(one: &str, other: &str) -> bool {
+    let settings =
+        |text: &str| text.lines().skip_while(|line| line.starts_with('#')).map(str::to_owned).collect::<Vec<_>>();
+    settings(one) == settings(other)
+}
+
+/// Whether a settings file is as it was made, so that a newer form may take its place: nobody has set anything in it.
+pub(crate) fn is_as_made(text: &str) -> bool {
+    let mut parts = text.splitn(3, '\n').skip(1);
+    parts.next().zip(parts.next()).is_some_and(|(line, body)| line == seal(body))
 }
 
 fn text(value: impl ToString) -> Value {
@@ -81,7 +103,6 @@ fn section(table: &mut Table, name: &str, entries: impl IntoIterator<Item = (&'s
 
 fn common(cluster: &Cluster, host: &Host, service: Service) -> Table {
     let mut table = Table::new();
-    let servers = i64::try_from(cluster.nats_servers().count()).unwrap_or(1);
     section(
         &mut table,
         "bus",
@@ -90,7 +111,7 @@ fn common(cluster: &Cluster, host: &Host, service: Service) -> Table {
             ("nkey", text(format!("/etc/watari/nkeys/{}.nk", service.name()))),
             ("ca", text("/etc/watari/tls/ca.crt")),
             ("identity", text(format!("{}.{}", service.name(), host.name))),
-            ("replicas", Value::Integer(servers)),
+            ("replicas", Value::Integer(cluster.copies().into())),
         ],
     );
     if service != Service::NodeAgent {
@@ -183,6 +204,17 @@ pub fn of_launcher(cluster: &Cluster, host: &Host) -> String {
         ],
     );
     section(&mut table, "telemetry", [("listen", text(format!("127.0.0.1:{NATS_METRICS}")))]);
+    if cluster.joins(host) {
+        table.insert("joins".to_owned(), Value::Boolean(true));
+    }
+    if cluster.founds() {
+        let file = |path: &str| text(format!("/{path}"));
+        section(
+            &mut table,
+            "founding",
+            [("url", text(founding::URL)), ("founder", file(founding::FOUNDER)), ("midwife", file(founding::MIDWIFE))],
+        );
+    }
     written(host, &table)
 }
 
@@ -209,4 +241,26 @@ fn node_agent(table: &mut Table, cluster: &Cluster, host: &Host) {
     let mut image = vec![("sources", strings(fronts.into_iter().map(blobs)))];
     image.extend(tls());
     section(table, "image", image);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_somebody_has_changed_is_told_from_one_as_it_was_made() {
+        let cluster = "name='c'\n[[site]]\nname='a'\n[[host]]\nname='f'\nrole='front'\nsite='a'\naddress='192.0.2.1'\n";
+        let cluster = Cluster::parse(cluster, "test").unwrap();
+        let made = of_launcher(&cluster, &cluster.hosts[0]);
+        assert!(is_as_made(&made), "{made}");
+        // As an earlier version made it.
+        let unsealed =
+            made.lines().filter(|line| !line.starts_with("# As it was made")).map(|line| format!("{line}\n"));
+        assert!(is_the_same(&made, &unsealed.collect::<String>()));
+        for changed in
+            [format!("{made}# ours\n"), made.replace("/var/lib/nats", "/srv/nats"), String::new(), "a = 1\n".to_owned()]
+        {
+            assert!(!is_as_made(&changed) && !is_the_same(&changed, &made), "{changed}");
+        }
+    }
 }

@@ -153,8 +153,8 @@ faults! {
         ja "{host} はこのクラスタのフロントエンドではありません" "最初のフロントエンドで実行するか、--host で名前を指定してください";
     /// Whoever asks is at no NATS server's address.
     NotAServer { seen } "cluster.not-a-server" FAILED
-        en "no NATS server of this cluster is at {seen}" "compare with the address in cluster.toml on the first front end"
-        ja "{seen} にはこのクラスタの NATS サーバがありません" "最初のフロントエンドの cluster.toml にあるアドレスと比べてください";
+        en "no host of this cluster that may fetch this is at {seen}" "compare with the address in cluster.toml on the first front end"
+        ja "{seen} には、これを取得できるこのクラスタのホストがありません" "最初のフロントエンドの cluster.toml にあるアドレスと比べてください";
     /// What was given as a token is none.
     TokenForm { } "token.form" USAGE
         en "that is no token" "give the whole line that `watari token create` has printed; it begins with watari1-"
@@ -169,8 +169,8 @@ faults! {
         ja "このトークンの期限は {at} でした" "最初のフロントエンドで watari token create を実行し、新しく作成してください。両方の時計も確認してください";
     /// It has let another host in.
     TokenUsed { host } "token.used" FAILED
-        en "this token has let {host} in already, and lets in one host only" "have one made for each host: watari token create; if {host} is none of yours, take it off the cluster's description and take the token back at once (watari token list, watari token revoke ID)"
-        ja "このトークンはすでに {host} の参加に使われています。1 つのトークンで参加できるホストは 1 台だけです" "ホストごとに watari token create で作成してください。{host} に心当たりがない場合は、ただちにクラスタの記述から外し、トークンも取り消してください (watari token list、watari token revoke ID)";
+        en "this token has let {host} in already, and lets in one host only" "have one made for each host: watari token create; if {host} is none of yours, take the token back and the host out at once: watari token revoke ID, watari token expel {host}"
+        ja "このトークンはすでに {host} の参加に使われています。1 つのトークンで参加できるホストは 1 台だけです" "ホストごとに watari token create で作成してください。{host} に心当たりがない場合は、ただちにトークンを取り消し、ホストを除いてください: watari token revoke ID、watari token expel {host}";
     /// It is for something else.
     TokenPart { of, asked } "token.role" FAILED
         en "this token is for a {of}, not for a {asked}" "join as {of}, or have another token made: watari token create --role {asked}"
@@ -191,10 +191,18 @@ faults! {
     TokenNone { id } "token.none" FAILED
         en "there is no token {id}" "see the IDs with: watari token list"
         ja "トークン {id} はありません" "ID は watari token list で確認できます";
+    /// There is no such host.
+    HostUnknown { name } "cluster.no-host" FAILED
+        en "the cluster's description has no host {name}" "see the names in cluster.toml, in the folder of the cluster on the first front end"
+        ja "クラスタの記述にホスト {name} がありません" "最初のフロントエンドのクラスタのフォルダにある cluster.toml で名前を確認してください";
+    /// It is a server of NATS, or described together with another.
+    HostStays { name } "cluster.host-stays" FAILED
+        en "{name} is no node with a [[host]] table of its own in the cluster's description, and stays" "edit cluster.toml on the first front end, and run watari setup there; a NATS server's vote has to be taken away as well"
+        ja "{name} は、クラスタの記述に専用の [[host]] を持つノードではないため、除けません" "最初のフロントエンドで cluster.toml を編集し、watari setup を実行してください。NATS サーバの場合は投票権も取り除く必要があります";
     /// Another host has this name.
     HostTaken { name } "join.name-taken" FAILED
-        en "the cluster has a host {name} already, with another key, address, site or bridge" "give this one another name (--name); if it is the same machine, installed anew, first take {name} out of the cluster's description and remove its files below nkeys and ca/issued"
-        ja "クラスタにはすでに、鍵、アドレス、サイトまたはブリッジが異なるホスト {name} があります" "--name で別の名前を指定してください。同じマシンを再インストールした場合は、先にクラスタの記述から {name} を除き、nkeys と ca/issued にあるそのファイルを削除してください";
+        en "the cluster has a host {name} already, with another key, address, site or bridge" "give this one another name (--name); if it is the same machine, installed anew, first on the first front end: watari token expel {name}"
+        ja "クラスタにはすでに、鍵、アドレス、サイトまたはブリッジが異なるホスト {name} があります" "--name で別の名前を指定してください。同じマシンを再インストールした場合は、先に最初のフロントエンドで watari token expel {name} を実行してください";
     /// Another host has this key.
     KeyTaken { name } "join.key-taken" FAILED
         en "this host has the same key as {name}, as a copy of its disk would have" "remove /etc/watari/nkeys and /etc/watari/tls on this host, and join again"
@@ -207,6 +215,10 @@ faults! {
     HostUnfit { name, detail } "join.unfit" FAILED
         en "{name} does not go together with the cluster: {detail}" "give --name, --site and --address as they should be, or edit cluster.toml on the first front end"
         ja "{name} をクラスタに加えられません: {detail}" "--name、--site、--address を正しく指定するか、最初のフロントエンドの cluster.toml を編集してください";
+    /// Its only NATS server is no cluster, and would lose what it holds by becoming part of one.
+    NatsAlone { name } "join.nats-alone" FAILED
+        en "{name} cannot join: this cluster's NATS was not made to grow" "make a backup, stop everything, move /etc/watari, /etc/nats and /var/lib/nats aside, make the cluster anew with `watari init`, and restore"
+        ja "{name} は参加できません。このクラスタの NATS は、後から増やせるように作られていません" "バックアップを作成し、すべて停止して /etc/watari、/etc/nats、/var/lib/nats を退避した後、`watari init` でクラスタを作り直し、復元してください";
     /// What the host sends is not understood.
     JoinRequest { detail } "join.request" FAILED
         en "the front end does not understand this host: {detail}" "install the same version of Watari on both, and join again"
@@ -215,15 +227,23 @@ faults! {
     JoinBroken { detail } "join.broken" FAILED
         en "the front end did not let this host in: {detail}" "look there with: journalctl -u watari-enrol; then join again with the same token"
         ja "フロントエンドがこのホストを参加させられませんでした: {detail}" "フロントエンドで journalctl -u watari-enrol を確認し、同じトークンでもう一度参加してください";
-    /// Servers could not run here.
+    /// What it is to do could not be done here.
     JoinUnfit { codes } "join.host-unfit" FAILED
-        en "no server could run on this host yet: {codes}" "mend what is told above, and join again; nothing was written"
-        ja "このホストではまだサーバを動かせません: {codes}" "上に示した点を直してから、もう一度参加してください。何も書き込んでいません";
+        en "this host cannot do its part yet: {codes}" "mend what is told above, and join again; nothing was written"
+        ja "このホストはまだ役割を果たせません: {codes}" "上に示した点を直してから、もう一度参加してください。何も書き込んでいません";
+    /// The package is not there.
+    JoinPrograms { programs } "join.programs" FAILED
+        en "this host lacks: {programs}" "install the package watari-front, and join again; nothing was written"
+        ja "このホストに必要なプログラムがありません: {programs}" "パッケージ watari-front をインストールしてから、もう一度参加してください。何も書き込んでいません";
+    /// It is a node.
+    JoinNode { path } "join.node" FAILED
+        en "this host is a node: it has {path}" "join with another machine; one host is one thing"
+        ja "{path} があるため、このホストはノードです" "別のマシンで参加してください。1 台のホストが持てる役割は 1 つだけです";
     /// It is a front end or a witness.
     JoinFront { path } "join.front" FAILED
         en "this host is a front end or a witness: it has {path}" "join with another machine; one host is one thing"
         ja "{path} があるため、このホストはフロントエンドまたは立会役です" "別のマシンで参加してください。1 台のホストが持てる役割は 1 つだけです";
-    /// The answer holds other files than a node has.
+    /// The answer holds other files than such a host has.
     JoinFiles { path } "join.files" FAILED
         en "the front end's answer lacks {path}, or should not hold it; nothing of it was written" "install the same version of Watari on both, and join again with the same token"
         ja "フロントエンドの応答に {path} がないか、余分に含まれています。何も書き込んでいません" "両方に同じ版の Watari をインストールし、同じトークンでもう一度参加してください";

@@ -1,5 +1,7 @@
 //! What is said while a cluster is made and hosts join it.
 
+use watari_contracts::enrol::Part;
+
 use crate::lang::Lang;
 
 /// Asks whether to begin.
@@ -31,26 +33,42 @@ pub fn inited(lang: Lang, cluster: &str, dir: &str) -> String {
     match lang {
         Lang::En => format!(
             "cluster {cluster} is made; keep a copy of {dir} off this host. Next, here:\n  systemctl enable --now \
-             watari-front.target\n  watari token create --role node"
+             watari-front.target\n  watari token create --role frontend\n  watari token create --role witness\n  watari token \
+             create --role node"
         ),
         Lang::Ja => format!(
             "クラスタ {cluster} を作成しました。{dir} の控えを別の場所に保管してください。次にこのホストで:\n  systemctl enable --now \
-             watari-front.target\n  watari token create --role node"
+             watari-front.target\n  watari token create --role frontend\n  watari token create --role witness\n  watari token \
+             create --role node"
         ),
+    }
+}
+
+/// What a host of a kind is called.
+const fn kind(lang: Lang, part: Part) -> &'static str {
+    match (lang, part) {
+        (Lang::En, Part::Node) => "node",
+        (Lang::En, Part::Frontend) => "front end",
+        (Lang::En, Part::Witness) => "witness",
+        (Lang::Ja, Part::Node) => "ノード",
+        (Lang::Ja, Part::Frontend) => "フロントエンド",
+        (Lang::Ja, Part::Witness) => "立会役",
     }
 }
 
 /// How a token is used.
 #[must_use]
-pub fn use_it(lang: Lang, minutes: u64, front: &str) -> String {
+pub fn use_it(lang: Lang, part: Part, minutes: u64, front: &str) -> String {
+    // Without it the host joins as a node.
+    let role = if part == Part::Node { String::new() } else { format!("--as {} ", part.word()) };
     match lang {
         Lang::En => {
             format!(
-                "shown this once, good for {minutes} minutes and one host; on it: watari join --token TOKEN {front}"
+                "shown this once, good for {minutes} minutes and one host; on it: watari join {role}--token TOKEN {front}"
             )
         }
         Lang::Ja => format!(
-            "表示は今回だけで、{minutes} 分以内に 1 台だけ参加できます。そのホストで: watari join --token トークン {front}"
+            "表示は今回だけで、{minutes} 分以内に 1 台だけ参加できます。そのホストで: watari join {role}--token トークン {front}"
         ),
     }
 }
@@ -61,6 +79,24 @@ pub fn revoked(lang: Lang, id: &str) -> String {
     match lang {
         Lang::En => format!("token {id} lets nobody in any more"),
         Lang::Ja => format!("トークン {id} を取り消しました"),
+    }
+}
+
+/// Whether to take a node out.
+#[must_use]
+pub fn will_expel(lang: Lang, name: &str) -> String {
+    match lang {
+        Lang::En => format!("Take {name} out of the cluster, so that its agent is cut off at once?"),
+        Lang::Ja => format!("{name} をクラスタから除き、エージェントをただちに切断しますか?"),
+    }
+}
+
+/// It is out.
+#[must_use]
+pub fn expelled(lang: Lang, name: &str) -> String {
+    match lang {
+        Lang::En => format!("{name} is out of the cluster; all NATS servers know within seconds"),
+        Lang::Ja => format!("{name} をクラスタから除きました。数秒以内にすべての NATS サーバに伝わります"),
     }
 }
 
@@ -77,14 +113,15 @@ pub fn standing(lang: Lang, state: &'static str) -> &'static str {
 
 /// What `watari join` is about to do.
 #[must_use]
-pub fn will_join(lang: Lang, name: &str, address: &str, cluster: &str) -> String {
+pub fn will_join(lang: Lang, part: Part, name: &str, address: &str, cluster: &str) -> String {
+    let kind = kind(lang, part);
     match lang {
         Lang::En => format!(
-            "this host joins cluster {cluster} as node {name}, with address {address}. No interface is changed, nothing \
+            "this host joins cluster {cluster} as {kind} {name}, with address {address}. No interface is changed, nothing \
              is started, and these files are written:"
         ),
         Lang::Ja => format!(
-            "このホストを、ノード {name} (アドレス {address}) としてクラスタ {cluster} に加えます。インターフェイスは変更せず、何も起動しません。次のファイルを書き込みます:"
+            "このホストを、{kind} {name} (アドレス {address}) としてクラスタ {cluster} に加えます。インターフェイスは変更せず、何も起動しません。次のファイルを書き込みます:"
         ),
     }
 }
@@ -128,15 +165,45 @@ pub fn elsewhere(lang: Lang, names: &str) -> String {
     }
 }
 
+/// As many servers may fail as before the host joined.
+#[must_use]
+pub const fn even(lang: Lang) -> &'static str {
+    match lang {
+        Lang::En => {
+            "NATS has an even number of servers now, of which more than half must be up: one more, such as a witness, \
+             should join soon"
+        }
+        Lang::Ja => {
+            "NATS のサーバが偶数になりました。半数を超えるサーバが動いている必要があるため、立会役など、もう 1 台を早めに加えてください"
+        }
+    }
+}
+
 /// What comes after `watari join`.
 #[must_use]
-pub fn joined(lang: Lang, name: &str, site: &str, cluster: &str) -> String {
-    let next =
-        "  systemctl daemon-reload\n  systemctl restart libvirtd.service\n  systemctl enable --now watari-node.target";
+pub fn joined(lang: Lang, part: Part, name: &str, site: Option<&str>, cluster: &str) -> String {
+    let kind = kind(lang, part);
+    let next = match (lang, part) {
+        (_, Part::Node) => {
+            "  systemctl daemon-reload\n  systemctl restart libvirtd.service\n  systemctl enable --now watari-node.target"
+        }
+        (Lang::En, _) => {
+            "  systemctl enable --now watari-front.target\nand once it is up, on each front end that was there before:\n  \
+             systemctl restart watari-front.target"
+        }
+        (Lang::Ja, _) => {
+            "  systemctl enable --now watari-front.target\n起動したら、以前からある各フロントエンドで:\n  systemctl restart \
+             watari-front.target"
+        }
+    };
     match lang {
-        Lang::En => format!("{name} is a node of cluster {cluster}, at {site}. Next, here:\n{next}"),
+        Lang::En => {
+            let at = site.map(|site| format!(", at {site}")).unwrap_or_default();
+            format!("{name} is a {kind} of cluster {cluster}{at}. Next, here:\n{next}")
+        }
         Lang::Ja => {
-            format!("{name} はクラスタ {cluster} (サイト {site}) のノードになりました。次にこのホストで:\n{next}")
+            let at = site.map(|site| format!(" (サイト {site})")).unwrap_or_default();
+            format!("{name} はクラスタ {cluster}{at} の{kind}になりました。次にこのホストで:\n{next}")
         }
     }
 }
@@ -152,13 +219,19 @@ mod tests {
                 go_on(lang).to_owned(),
                 will_init(lang, "a", "b", "c"),
                 inited(lang, "a", "b"),
-                use_it(lang, 1, "a"),
+                use_it(lang, Part::Node, 1, "a"),
+                use_it(lang, Part::Witness, 1, "a"),
                 revoked(lang, "a"),
-                will_join(lang, "a", "b", "c"),
+                will_expel(lang, "a"),
+                expelled(lang, "a"),
+                will_join(lang, Part::Frontend, "a", "b", "c"),
                 will_write(lang, "a", true),
                 stays(lang, "a"),
                 elsewhere(lang, "a"),
-                joined(lang, "a", "b", "c"),
+                even(lang).to_owned(),
+                joined(lang, Part::Node, "a", Some("b"), "c"),
+                joined(lang, Part::Frontend, "a", Some("b"), "c"),
+                joined(lang, Part::Witness, "a", None, "c"),
                 standing(lang, "open").to_owned(),
                 standing(lang, "used").to_owned(),
                 standing(lang, "expired").to_owned(),

@@ -2,7 +2,7 @@
 //! the hosts' roots; and what the new node may do on a real NATS server afterwards.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fs,
     net::{IpAddr, TcpStream},
     os::unix::fs::PermissionsExt,
@@ -27,7 +27,7 @@ use watari_contracts::enrol::{EnrolHost, Part};
 use watari_testkit::{TempDir, free_port};
 
 /// A cluster that `watari init` has made, with the service that lets hosts in.
-struct Place {
+pub(crate) struct Place {
     // Ended before its folder goes.
     _service: Running,
     dir: TempDir,
@@ -35,7 +35,7 @@ struct Place {
 }
 
 impl Place {
-    fn open() -> Self {
+    pub(crate) fn open() -> Self {
         let (dir, port) = (TempDir::new(), free_port());
         let ran = init(dir.path(), "test", "127.0.0.1");
         assert!(ran.status == 0 && ran.out.contains("watari token create --role node"), "{ran:?}");
@@ -49,14 +49,19 @@ impl Place {
         place
     }
 
-    fn path(&self, path: &str) -> PathBuf {
+    pub(crate) fn path(&self, path: &str) -> PathBuf {
         self.dir.path().join(path)
     }
 
     fn token(&self, more: &[&str]) -> String {
-        let words = [&["token", "create", "--role", "node"][..], more].concat();
+        self.token_for("node", "--token", more)
+    }
+
+    /// A token for a host of this role, which the person is told to use with `usage`.
+    pub(crate) fn token_for(&self, role: &str, usage: &str, more: &[&str]) -> String {
+        let words = [&["token", "create", "--role", role][..], more].concat();
         let ran = Ran::of(of_cluster(self.dir.path(), &words).output().unwrap());
-        assert!(ran.status == 0 && ran.err.contains("watari join --token TOKEN 127.0.0.1"), "{ran:?}");
+        assert!(ran.status == 0 && ran.err.contains(&format!("watari join {usage} TOKEN 127.0.0.1")), "{ran:?}");
         ran.out.trim().to_owned()
     }
 
@@ -80,21 +85,28 @@ impl Place {
         }
         fs::write(root.join("dev/kvm"), "").unwrap();
         fs::write(root.join("sys/class/net/br-campus/flags"), "0x1003\n").unwrap();
-        for program in ["dnsmasq", "libvirtd", "nft", "qemu-img", "qemu-system-x86_64"] {
-            let path = root.join("usr/sbin").join(program);
+        self.programs(folder, &["dnsmasq", "libvirtd", "nft", "qemu-img", "qemu-system-x86_64"]);
+    }
+
+    /// Gives a host programs.
+    pub(crate) fn programs(&self, folder: &str, programs: &[&str]) {
+        let place = self.path(folder).join("usr/sbin");
+        fs::create_dir_all(&place).unwrap();
+        for program in programs {
+            let path = place.join(program);
             fs::write(&path, "").unwrap();
             fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
         }
     }
 
-    fn join(&self, folder: &str, name: &str, address: &str, token: &str, more: &[&str]) -> Ran {
+    pub(crate) fn join(&self, folder: &str, name: &str, address: &str, token: &str, more: &[&str]) -> Ran {
         let mut command = bare(&["join", "--token", token, "--name", name, "--address", address, "--yes"]);
         command.arg("--root").arg(self.path(folder)).args(more).arg(format!("127.0.0.1:{}", self.port));
         Ran::of(command.output().unwrap())
     }
 
     /// The code with which a host is refused.
-    fn refused(&self, folder: &str, name: &str, token: &str, more: &[&str]) -> String {
+    pub(crate) fn refused(&self, folder: &str, name: &str, token: &str, more: &[&str]) -> String {
         let ran = self.join(folder, name, "127.0.0.13", token, more);
         assert_ne!(ran.status, 0, "{ran:?}");
         assert!(ran.err.contains("\nhelp: ") && ran.out.is_empty(), "{ran:?}");
@@ -127,7 +139,7 @@ fn init(dir: &Path, name: &str, address: &str) -> Ran {
 }
 
 /// Every file below a folder's `etc`, by its path from the folder on.
-fn files_of(root: &Path) -> BTreeSet<String> {
+pub(crate) fn files_of(root: &Path) -> BTreeSet<String> {
     let found = tree(&root.join("etc"));
     found.keys().map(|path| path.strip_prefix(root).unwrap().display().to_string()).collect()
 }
@@ -282,6 +294,7 @@ fn asking(name: &str, address: IpAddr, token: &Token) -> (EnrolHost, String) {
         site: "myodaiji".parse().ok(),
         address,
         bridge: Some("br0".to_owned()),
+        keys: BTreeMap::new(),
         nkey: identity::public_of(&seed).unwrap(),
         request: authority::request(name, &authority::fresh_key().unwrap()).unwrap(),
     };
@@ -325,6 +338,7 @@ fn a_host_that_lies_about_itself_is_refused_and_does_not_use_the_token_up() {
         (EnrolHost { bridge: Some("a\"\nb".to_owned()), ..good.clone() }, own, "join.request"),
         (EnrolHost { site: "nowhere".parse().ok(), ..good.clone() }, own, "join.unfit"),
         (EnrolHost { part: Part::Frontend, ..good.clone() }, own, "token.role"),
+        (EnrolHost { keys: [("nats".to_owned(), good.nkey.clone())].into(), ..good.clone() }, own, "join.request"),
     ] {
         assert_eq!(come(&asked, from).unwrap_err(), code);
     }
@@ -405,5 +419,18 @@ fn who_has_joined_may_what_an_agent_may_and_nobody_is_disturbed() {
     assert_eq!(m2.subscribe("watari.agent.m2.>"), Verdict::Allowed);
     assert_eq!(m2.subscribe("watari.agent.m1.>"), Verdict::Denied);
     // Over the connection that it had before.
+    assert_eq!(m1.publish("watari.beat.myodaiji.m1", None, "x"), Verdict::Allowed);
+
+    // Taken out again it is nobody, and m1 is not disturbed by that either.
+    let root = files.path("root");
+    let nobody = "m9".parse().unwrap();
+    assert_eq!(desk.hold().unwrap().expel(&nobody, &here, &root).unwrap_err().code(), "cluster.no-host");
+    assert_eq!(desk.hold().unwrap().expel(&here, &here, &root).unwrap_err().code(), "cluster.host-stays");
+    desk.hold().unwrap().expel(&asked.name, &here, &root).unwrap();
+    for path in ["out/hosts/m2", "out/nkeys/node-agent.m2.pub", "out/ca/issued/m2.csr"] {
+        assert!(!files.path(path).exists(), "{path}");
+    }
+    server.reload(&files, "m-front", &ports);
+    eventually(|| client(&seed).map_or(Ok(()), |_| Err(format!("m2 is let in still\n{}", server.log()))));
     assert_eq!(m1.publish("watari.beat.myodaiji.m1", None, "x"), Verdict::Allowed);
 }

@@ -8,6 +8,7 @@ mod command;
 mod declared;
 mod doctor;
 mod forms;
+mod growing;
 mod joining;
 mod manual;
 mod next_steps;

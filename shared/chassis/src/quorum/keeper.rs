@@ -17,7 +17,7 @@ use crate::{Bus, BusError, Context, Patience, run::chain};
 
 /// Servers answer within milliseconds, on a busy machine within a few hundred; one that is frozen does
 /// not hold up the others for long.
-const PATIENCE: Patience = Patience { total: Duration::from_millis(900), quiet: Duration::from_millis(300) };
+pub(super) const PATIENCE: Patience = Patience { total: Duration::from_millis(900), quiet: Duration::from_millis(300) };
 
 /// A host that runs a NATS server.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
@@ -147,7 +147,7 @@ impl Keeper {
 
 /// Who leads already does as it is told. The servers refuse it with the code of any placement they
 /// cannot fulfil (10005), so only the sentence tells (seen with nats-server 2.15.1).
-fn led(answer: Result<(), String>) -> Result<(), String> {
+pub(super) fn led(answer: Result<(), String>) -> Result<(), String> {
     answer.or_else(|refusal| if refusal.ends_with("is already leader") { Ok(()) } else { Err(refusal) })
 }
 
@@ -159,7 +159,7 @@ async fn asked<A: DeserializeOwned>(bus: &Bus, subject: String, question: &Value
     serde_json::from_slice(&answer.payload).map_err(|e| e.to_string())
 }
 
-async fn ordered(bus: &Bus, subject: String, order: &Value) -> Result<(), String> {
+pub(super) async fn ordered(bus: &Bus, subject: String, order: &Value) -> Result<(), String> {
     #[derive(Deserialize)]
     struct Done {
         error: Option<Fault>,

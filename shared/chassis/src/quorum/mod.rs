@@ -2,10 +2,12 @@
 //! it. Whoever does them answers nobody ([`watari_contracts::permissions::Role::Keeper`]): nothing
 //! that comes in on the bus can make it act.
 
+mod founding;
 mod keeper;
 mod names;
 mod servers;
 mod streams;
 
+pub use founding::found;
 pub use keeper::{Keeper, KeeperKeys, Membership, NatsHost, membership};
 pub use names::generation;

@@ -67,6 +67,35 @@ pub(super) fn membership(answers: &[Answer], name: &str) -> Membership {
     if votes { Membership::Member } else { Membership::Stranger }
 }
 
+/// What is next on the way to a cluster of one server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Founding {
+    /// Nobody leads yet, or somebody else is there.
+    Waits,
+    /// The one that goes leads: the other has to.
+    Leads,
+    /// The vote of the one that goes has to.
+    Removes,
+    /// One server is a majority.
+    Done,
+}
+
+/// How far it is: `founder` stays, `midwife` goes.
+pub(super) fn founding(answers: &[Answer], founder: &str, midwife: &str) -> Founding {
+    let Some((leader, meta)) = leading(answers) else { return Founding::Waits };
+    let id = peer(midwife);
+    let goes = |replica: &Replica| replica.name == midwife || replica.peer == id;
+    if leader == midwife {
+        return Founding::Leads;
+    }
+    match meta.replicas.as_slice() {
+        // Servers that have voted and are not known yet count as well.
+        [] if leader == founder && meta.quorum_needed == 1 => Founding::Done,
+        [only] if leader == founder && goes(only) => Founding::Removes,
+        _ => Founding::Waits,
+    }
+}
+
 /// Everything, by host. A host has more than one entry while a former life of its server has a vote.
 pub(super) fn quorum(answers: &[Answer], hosts: &[NatsHost]) -> Quorum {
     let leading = leading(answers);
@@ -144,6 +173,22 @@ mod tests {
         );
         assert_eq!(membership(&answers, "s1"), Membership::Stranger);
         assert_eq!(membership(&answers, "s3"), Membership::Member);
+    }
+
+    #[test]
+    fn one_server_is_a_cluster_once_it_leads_and_no_other_vote_counts() {
+        let replica = |name: &str| format!(r#"[{{"name":"{name}","current":true,"peer":"-"}}]"#);
+        let unknown = r#"[{"name":"Server name unknown at this time (peerID: 3ahZoO2Q)","peer":"3ahZoO2Q"}]"#;
+        let next = |answer: Answer| founding(&[answer], "s1", "s3");
+        assert_eq!(next(answer("s1", "", "[]")), Founding::Waits);
+        assert_eq!(next(answer("s3", "s3", &replica("s1"))), Founding::Leads);
+        assert_eq!(next(answer("s1", "s1", &replica("s3"))), Founding::Removes);
+        assert_eq!(next(answer("s1", "s1", unknown)), Founding::Removes);
+        assert_eq!(next(answer("s1", "s1", &replica("s2"))), Founding::Waits, "somebody who is to stay");
+        // Two votes are needed still, though the second server is not known.
+        assert_eq!(next(answer("s1", "s1", "[]")), Founding::Waits);
+        let alone = r#"{"server":{"name":"s1"},"data":{"meta_cluster":{"name":"t","leader":"s1","quorum_needed":1}}}"#;
+        assert_eq!(next(serde_json::from_str(alone).unwrap()), Founding::Done);
     }
 
     #[test]

@@ -188,12 +188,16 @@ pub(super) const TEXTS: &[Text] = &[
         "トークンを取り消します。それで参加済みのホストはそのままです",
     ),
     (
+        "Take a node out of the cluster: NATS knows its key no more",
+        "ノードをクラスタから除きます。NATS はその鍵を受け付けなくなります",
+    ),
+    (
         "Make this host one of a cluster, with a token from its first front end",
         "最初のフロントエンドで作成したトークンを使って、このホストをクラスタに加えます",
     ),
     (
-        "Let hosts in that come with a token, and tell NATS of them; systemd starts this on front ends and the witness",
-        "トークンを持つホストを参加させ、NATS に知らせます。フロントエンドと立会役で systemd が起動します",
+        "Let hosts in that come with a token, or follow the front end that does; systemd starts this on every host",
+        "トークンを持つホストを参加させるか、参加させているフロントエンドに従います。各ホストで systemd が起動します",
     ),
     // --- the rest --------------------------------------------------------------------------
     ("What happened, and what happens", "出来事の履歴と現在の動き"),

@@ -89,16 +89,22 @@ pub(super) const TEXTS: &[Text] = &[
     ),
     ("Example, as root on the first front end:", "例 (最初のフロントエンドで root として):"),
     (
-        "The keys of the cluster are in its folder from then on, readable for root alone: keep a copy off the host. It may be run again if it breaks off. Configuration (.toml) that is there already stays as it is: what is to be made anew is moved aside first.",
-        "以後、クラスタの鍵はそのフォルダにあり、root だけが読めます。控えを別の場所に保管してください。\n途中で止まった場合は、もう一度実行できます。既存の設定ファイル (.toml) は変更しません。作り直すものは、先に退避してください。",
+        "The keys of the cluster are in its folder from then on, readable for root alone: keep a copy off the host. It may be run again if it breaks off. Configuration (.toml) that somebody has changed stays as it is: what is to be made anew is moved aside first.",
+        "以後、クラスタの鍵はそのフォルダにあり、root だけが読めます。控えを別の場所に保管してください。\n途中で止まった場合は、もう一度実行できます。編集された設定ファイル (.toml) は変更しません。作り直すものは、先に退避してください。",
     ),
     (
-        "Example, as root on the new host, once its packages are installed and its bridge is there:",
-        "例 (新しいホストで、パッケージとブリッジを用意した後、root として):",
+        "Example, as root on a new node, once its packages are installed and its bridge is there:",
+        "例 (新しいノードで、パッケージとブリッジを用意した後、root として):",
     ),
+    ("Example, once the node is off or drained:", "例 (ノードの停止または退避の後で):"),
     (
-        "The host is looked at first, and what will be written is shown. No interface is changed and nothing is started. What breaks off is run again with the same token. A node-agent.toml that is there already stays as it is.",
-        "まずホストを確認し、書き込むファイルを表示します。インターフェイスは変更せず、何も起動しません。\n途中で止まった場合は、同じトークンでもう一度実行してください。既存の node-agent.toml は変更しません。",
+        "Its agent is cut off at once and cannot come back, unless it joins anew. Servers that run there run on. Its certificate is good until it ends: keep the machine off the migration network.",
+        "エージェントはただちに切断され、参加し直さない限り戻れません。そこで動いているサーバは動き続けます。\n証明書は期限まで有効です。そのマシンを移行用のネットワークから外してください。",
+    ),
+    ("On a new front end, and on the witness:", "新しいフロントエンドと立会役では:"),
+    (
+        "The host is looked at first, and what will be written is shown. No interface is changed and nothing is started. What breaks off is run again with the same token. Configuration (.toml) that somebody has changed stays as it is.",
+        "まずホストを確認し、書き込むファイルを表示します。インターフェイスは変更せず、何も起動しません。\n途中で止まった場合は、同じトークンでもう一度実行してください。編集された設定ファイル (.toml) は変更しません。",
     ),
     ("Example, as root on a front end:", "例 (フロントエンドで root として):"),
     (

@@ -236,8 +236,11 @@ pub(super) const TEXTS: &[Text] = &[
     ("This host's name [default: what it calls itself]", "このホストの名前 [既定値: このマシンのホスト名]"),
     ("The folder that is this host's root", "このホストのルートとみなすフォルダ"),
     ("The cluster's folder", "クラスタのフォルダ"),
+    ("The node's name", "ノードの名前"),
     ("As what the host joins", "参加するホストの役割"),
     ("It runs servers", "サーバを動かすノード"),
+    ("It runs the services and NATS", "サービスと NATS を動かすフロントエンド"),
+    ("It runs NATS only, at a third place", "第三の場所で NATS だけを動かす立会役"),
     (
         "The only host that it lets in [default: any that is not there yet]",
         "参加できるホストの名前 [既定値: まだ参加していないホストならどれでも]",

@@ -1,0 +1,85 @@
+//! This host's certificate: renewed in time, while its key stays where it is.
+
+use std::{net::IpAddr, path::PathBuf};
+
+use crate::{
+    join::talk::fits,
+    setup::{
+        AUTHORITY,
+        files::{Overlay, Readers},
+        kit::{CERTIFICATE, KEY, Kit},
+    },
+    texts::faults::Fault,
+};
+
+/// What systemd calls the key.
+const CREDENTIAL: &str = "host.key";
+
+/// The key of this host's certificate, in PEM. It may be another user's: then systemd has handed it over.
+pub(super) fn key(root: &Overlay) -> Result<Option<String>, Fault> {
+    if let Some(folder) = std::env::var_os("CREDENTIALS_DIRECTORY")
+        && let Some(key) = Overlay::at(PathBuf::from(folder)).read(CREDENTIAL)?
+    {
+        return Ok(Some(key));
+    }
+    root.read(KEY)
+}
+
+/// Takes a certificate that is another one than here, for the host at `address`. What there is to say about it, in a
+/// journal.
+pub(super) fn renewed(root: &mut Overlay, kit: Kit, address: IpAddr, text: &str) -> Result<Option<String>, Fault> {
+    if root.read(CERTIFICATE)?.is_none_or(|there| there == text) {
+        return Ok(None);
+    }
+    let (Some(authority), Some(key)) = (root.read(AUTHORITY)?, key(root)?) else { return Ok(None) };
+    if let Err(fault) = fits(&authority, text, address, &key) {
+        // As after `watari setup --force`: the new key has to be brought as well.
+        return Ok(Some(format!("a new certificate is not taken: {}", fault.code())));
+    }
+    for path in kit.copies() {
+        root.put(path, Readers::All, text)?;
+    }
+    // Last, since by it a try that broke off is known.
+    root.put(CERTIFICATE, Readers::All, text)?;
+    Ok(Some("this host has a new certificate; it counts once what reads it is started again".to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use watari_contracts::enrol::Part;
+    use watari_testkit::TempDir;
+
+    use super::*;
+    use crate::setup::{self, authority::Renewal, cluster::Cluster};
+
+    #[test]
+    fn a_new_certificate_is_taken_for_the_key_that_is_here_and_for_no_other() {
+        let (dir, here) = (TempDir::new(), TempDir::new());
+        let text = "name='c'\n[[site]]\nname='a'\n[[host]]\nname='f'\nrole='front'\nsite='a'\naddress='192.0.2.1'\n[[host]]\nname='m'\nrole='node'\nsite='a'\naddress='192.0.2.2'\n";
+        let cluster = Cluster::parse(text, "test").unwrap();
+        let make = |renewal| {
+            setup::make(&cluster, dir.path(), renewal).unwrap();
+            Overlay::at(dir.path().join("hosts/m"))
+        };
+        let (kit, address) = (Kit::of(Part::Node), cluster.hosts[1].address);
+        let (made, mut root) = (make(Renewal::WhenNeeded), Overlay::at(here.path().to_owned()));
+        let old = made.read(CERTIFICATE).unwrap().unwrap();
+        assert_eq!(renewed(&mut root, kit, address, &old).unwrap(), None, "a host that has none gets none");
+        for path in [AUTHORITY, CERTIFICATE, KEY] {
+            root.put(path, Readers::Owner, &made.read(path).unwrap().unwrap()).unwrap();
+        }
+        assert_eq!(renewed(&mut root, kit, address, &old).unwrap(), None);
+        // Its record is gone, so that it is made anew for the same key.
+        std::fs::remove_file(dir.path().join("ca/issued/m.json")).unwrap();
+        let new = make(Renewal::WhenNeeded).read(CERTIFICATE).unwrap().unwrap();
+        assert_ne!(new, old);
+        assert!(renewed(&mut root, kit, "192.0.2.3".parse().unwrap(), &new).unwrap().unwrap().contains("not taken"));
+        assert!(renewed(&mut root, kit, address, &new).unwrap().unwrap().contains("a new certificate;"));
+        for path in kit.copies().iter().chain([&CERTIFICATE]) {
+            assert_eq!(root.read(path).unwrap().unwrap(), new, "{path}");
+        }
+        let other = make(Renewal::All).read(CERTIFICATE).unwrap().unwrap();
+        assert!(renewed(&mut root, kit, address, &other).unwrap().unwrap().contains("not taken"));
+        assert_eq!(root.read(CERTIFICATE).unwrap().unwrap(), new);
+    }
+}
