@@ -4,6 +4,7 @@
 //! operation id does not do it twice: it asks how far it is. So the sender's loop repeats what it
 //! wants until the answer is `done` or `failed`.
 
+mod host;
 mod layers;
 
 use std::{collections::BTreeMap, net::Ipv4Addr};
@@ -15,6 +16,7 @@ use watari_model::{
     key::Line, network, node::Inventory, userdata, vm,
 };
 
+pub use host::ShutDown;
 pub use layers::{Layer, Stack, weight};
 
 use crate::Command;
@@ -565,6 +567,7 @@ commands! {
     DropLayers "drop-layers" => NodeFacts, "Delete frozen layers that are kept for a server and are of no use.";
     Discard "discard" => Answer, "Destroy the paused copy that a migration made.";
     Release "release" => Answer, "Forget a server that now runs elsewhere.";
+    ShutDown "shut-down" => NodeFacts, "Shut the node down, if nothing lives on it.";
     Observe "observe" => VmFact, "Look at one server now.";
     ObserveAll "observe-all" => NodeFacts, "Look at everything now.";
     TakeInventory "inventory" => Inventory, "Say what the node is and has.";

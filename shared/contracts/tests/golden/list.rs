@@ -17,7 +17,7 @@ macro_rules! each_request {
             scheduler: CreateVm GetVm ListVms StartVm StopVm RebootVm ResizeVm EditVm DeleteVm MigrateVm PreseedVm VmConsoleLog
                 ListMigrations
                 GetMigration CancelMigration ListSites EvacuateSite ReturnSite TellPower PromoteFrontEnd DrainNode GetOutage
-                ListOutages PlanOutage ScheduleOutage RescheduleOutage StartOutage PauseOutage ResumeOutage CancelOutage
+                ListOutages PlanOutage ScheduleOutage RescheduleOutage StartOutage PauseOutage ResumeOutage ShutDownNodes CancelOutage
                 AddKey GetKey ListKeys DeleteKey;
             image: ImportImage SaveImage GetImage ListImages DeleteImage ReportCopy;
             network: CreateNetwork GetNetwork ListNetworks DeleteNetwork ListPorts AllocatePort ReleasePorts;
@@ -54,7 +54,7 @@ pub(crate) fn commands(samples: &Samples) {
         ($($command:ident)*) => { $(samples.command::<agent::$command>();)* };
     }
     check! {
-        Start Stop Suspend Reboot Remove Receive Send Abort Resume Freeze SendAhead DropLayers Discard Release Observe
+        Start Stop Suspend Reboot Remove Receive Send Abort Resume Freeze SendAhead DropLayers Discard Release ShutDown Observe
         ObserveAll
         TakeInventory ReadConsole
     }
