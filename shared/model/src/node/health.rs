@@ -34,9 +34,8 @@ impl Health {
     /// without: bridges, programs, and certificates that hold.
     #[must_use]
     pub fn lacks(&self, now: Timestamp) -> Option<Said> {
-        let cut = |bridge: &&Bridge| {
-            matches!(bridge.link, Link::Missing | Link::NotABridge | Link::Down | Link::UplinkDown)
-        };
+        let cut =
+            |bridge: &&Bridge| matches!(bridge.link, Link::Missing | Link::NotABridge | Link::Down | Link::UplinkDown);
         if let Some(Bridge { name, .. }) = self.bridges.iter().find(cut) {
             return Some(said!("its bridge {name} cannot be used", "ブリッジ {name} を使用できません"));
         }
