@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use watari_contracts::scheduler::{GetOutage, LegName, NotMoved, OutageView};
 use watari_model::outage::State;
 
-use super::report;
+use super::{dark, report};
 use crate::{
     Context,
     failure::{FAILED, Failure},
@@ -99,6 +99,13 @@ impl Teller {
             if self.told.insert(halted.vm.to_string()) {
                 let cause = report::cause(self.lang, halted);
                 self.progress.line(&halts::halted(self.lang, halted.vm.as_str(), halted.way, cause));
+            }
+        }
+        // Whose turn has not come is told of in the report.
+        for node in view.nodes.iter().filter(|node| node.since.is_some()) {
+            let line = dark::line(self.lang, node);
+            if self.told.insert(line.clone()) {
+                self.progress.line(&line);
             }
         }
         for moving in &view.moving {

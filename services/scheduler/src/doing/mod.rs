@@ -243,11 +243,9 @@ impl Executor {
 const fn outcome_word(outcome: &Outcome) -> &'static str {
     match outcome {
         Outcome::Order(Progress::Working, _) => "working",
-        Outcome::Order(Progress::Done, _)
-        | Outcome::Seen(_)
-        | Outcome::Both(_)
-        | Outcome::Done
-        | Outcome::Power(_) => "ok",
+        Outcome::Order(Progress::Done, _) | Outcome::Seen(_) | Outcome::Both(_) | Outcome::Done | Outcome::Power(_) => {
+            "ok"
+        }
         Outcome::Order(Progress::Failed(_), _) => "failed",
         Outcome::Refused(_) => "refused",
         Outcome::Silent(_) => "silent",

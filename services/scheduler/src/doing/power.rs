@@ -26,8 +26,12 @@ impl Executor {
         }
     }
 
-    /// Has the monitor ask a node's power controller, or begin to switch the node.
+    /// Has the monitor ask a node's power controller, or begin to switch the node, unless this process no longer leads:
+    /// its successor may want the node on that it wanted off.
     pub(super) async fn power(&self, node: &NodeName, wish: PowerWish, by: &str) -> Outcome {
+        if self.leadership.borrow().epoch().is_none() {
+            return Outcome::Silent(Refusal::NotPrimary { service: "scheduler".to_owned() });
+        }
         let asked = PowerNode { name: node.clone(), wish, by: Some(by.to_owned()), dry_run: false };
         match self.ctx.bus.request_within(&asked, CONTROLLER).await {
             Ok(answer) => answer.says.map_or(Outcome::Done, Outcome::Power),
