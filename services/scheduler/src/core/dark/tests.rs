@@ -199,9 +199,11 @@ impl World {
         }
         self.look();
         let snap = self.snapshot();
-        let mut turn = Turn::new(&snap, &self.rules, second(self.now));
-        decide(&mut turn);
-        let actions = turn.actions;
+        let actions = {
+            let mut turn = Turn::new(&snap, &self.rules, second(self.now));
+            decide(&mut turn);
+            turn.actions
+        };
         for action in actions {
             self.perform(action);
         }
