@@ -110,6 +110,7 @@ struct Outages {
     out_of_time: OutOfTime,
     stop_seconds: u64,
     save_mib: u64,
+    shut_down_nodes: ShutDownNodes,
     shut_down_seconds: u64,
     start_seconds: u64,
 }
@@ -128,6 +129,13 @@ struct Preseed {
 enum AtEnd {
     Wait,
     Return,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum ShutDownNodes {
+    WhenAsked,
+    Always,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -313,6 +321,7 @@ impl Settings {
                 least_mib: self.preseed.least_mib,
             },
             dark: DarkRules {
+                always: self.outages.shut_down_nodes == ShutDownNodes::Always,
                 off_ms: self.outages.shut_down_seconds * 1_000,
                 on_ms: self.outages.start_seconds * 1_000,
             },

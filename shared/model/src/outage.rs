@@ -244,7 +244,7 @@ pub struct Outage {
     /// What became of the control plane in the last leg; none if it had nothing to do with it.
     #[serde(default)]
     pub control: Option<Handover>,
-    /// What becomes of the site's nodes; none if they are not to be shut down and never were.
+    /// What becomes of the site's nodes; none if nobody has said whether they are to be shut down.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dark: Option<Dark>,
     /// The request that made it.
@@ -352,7 +352,7 @@ impl Outage {
                 self.state
             }
             (Scheduled | Evacuating | Evacuated, Change::ShutDownWished(wished)) => {
-                self.dark = Dark::wish(self.dark.take(), wished);
+                self.dark = Some(Dark::wish(self.dark.take(), wished));
                 self.state
             }
             (Evacuated | Returning, Change::Darkened(nodes)) if self.paused_at.is_none() && self.dark.is_some() => {

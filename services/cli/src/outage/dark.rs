@@ -2,14 +2,15 @@
 
 use clap::Args;
 use watari_contracts::scheduler::{DarkNode, DarkPlan, Fault, GetOutage, NodesDark, OutageView, ShutDownNodes};
-use watari_model::OutageId;
+use watari_model::{OutageId, outage::State};
 
-use super::which::Nearest;
+use super::{follow::until_dark, which::Nearest};
 use crate::{
     Context,
     failure::Failure,
     format,
     lang::Lang,
+    options::Waiting,
     out::{self, Out},
     texts::{self, dark},
 };
@@ -25,6 +26,8 @@ pub struct ShutDown {
     /// Only say what would be done
     #[arg(long)]
     dry_run: bool,
+    #[command(flatten)]
+    waiting: Waiting,
 }
 
 /// Whether an outage that is being made or begun is to shut its nodes down.
@@ -57,15 +60,35 @@ impl Wish {
 impl ShutDown {
     /// Asks for it, or what it would come to.
     pub(super) async fn run(self, ctx: &Context) -> Result<(), Failure> {
-        let Self { nearest, withdraw, dry_run } = self;
+        let Self { nearest, withdraw, dry_run, waiting } = self;
         let asked = ShutDownNodes { id: nearest.id(ctx).await?, withdraw, dry_run };
         let told = ctx.session.ask(&asked).await?;
+        if waiting.wait && !dry_run && !withdraw {
+            let view = ctx.session.ask(&GetOutage { id: told.outage }).await?;
+            return until_dark(ctx, waiting, view).await;
+        }
         ctx.out.told(&told, told.nodes.iter().map(|turn| turn.node.to_string()), || turns(ctx.out, &told))?;
         if ctx.out.format.is_for_people() {
             out::say(&dark::wished(ctx.out.lang, told.outage.as_str(), told.wished));
         }
         Ok(())
     }
+}
+
+/// Whether some of its nodes will still go off, as far as is known.
+pub(super) fn is_going(view: &OutageView) -> bool {
+    let goes = |node: &DarkNode| node.state == "going off" || (node.state == "waiting" && node.why.is_none());
+    match view.state {
+        State::Scheduled | State::Evacuating => true,
+        State::Evacuated => view.nodes.iter().any(goes),
+        State::Returning | State::Completed | State::Cancelled => false,
+    }
+}
+
+/// Whether all are off that can be: a front end's host is nobody's to shut down from here.
+pub(super) fn are_off(view: &OutageView) -> bool {
+    let fronts = |node: &DarkNode| node.why.as_ref().is_some_and(|why| why.code == "node.front-end");
+    view.nodes.iter().all(|node| node.state == "off" || fronts(node))
 }
 
 /// The nodes in their order, each with what would be run.
@@ -136,5 +159,18 @@ mod tests {
         assert!(en.contains("\nm1: off since ") && en.contains("\nwarning[node.still-on]: node m2"), "{en}");
         assert!(ja.contains("\nm1: 停止 (") && ja.contains("\nm2: 停止できず ("), "{ja}");
         assert_eq!(report(Out { format: Format::Table, lang: Lang::En }, &[]), None);
+    }
+
+    #[test]
+    fn a_site_is_dark_once_nobody_goes_off_any_more_and_only_a_front_end_is_left_on() {
+        let sample = include_str!("../../../../shared/contracts/tests/golden/reply.OutageView.json");
+        let mut view: OutageView = serde_json::from_str::<Vec<_>>(sample).unwrap().swap_remove(0);
+        assert!(is_going(&view), "it is evacuated first");
+        view.state = State::Evacuated;
+        assert!(!is_going(&view) && !are_off(&view), "one is not shut down");
+        view.nodes[1].why.as_mut().unwrap().code = "node.front-end".to_owned();
+        assert!(are_off(&view));
+        (view.nodes[1].state, view.nodes[1].why) = ("waiting".to_owned(), None);
+        assert!(is_going(&view), "its turn comes");
     }
 }

@@ -46,7 +46,7 @@ const fn is_under_way(view: &OutageView) -> bool {
 }
 
 async fn follow(ctx: &Context, waiting: Waiting, begun: OutageView) -> Result<(), Failure> {
-    let mut teller = Teller { progress: Progress::new(), told: BTreeSet::new(), paused: false, lang: ctx.out.lang };
+    let mut teller = Teller::new(ctx.out.lang);
     let id = begun.id.clone();
     let look = |view: OutageView| {
         teller.tell(&view);
@@ -64,6 +64,25 @@ async fn follow(ctx: &Context, waiting: Waiting, begun: OutageView) -> Result<()
     if moved_all { Ok(()) } else { Err(Failure::Silent(FAILED)) }
 }
 
+/// Follows an outage until no node of its site goes off any more, and reports.
+///
+/// # Errors
+/// [`Failure::Silent`] with status 1 if a node but a front end's is not off, once the report is shown.
+pub(super) async fn until_dark(ctx: &Context, waiting: Waiting, begun: OutageView) -> Result<(), Failure> {
+    let mut teller = Teller::new(ctx.out.lang);
+    let id = begun.id.clone();
+    let look = |view: OutageView| {
+        teller.tell(&view);
+        Ok((!dark::is_going(&view)).then_some(view))
+    };
+    let ask = async || ctx.session.ask(&GetOutage { id: id.clone() }).await;
+    let ended = wait::following(waiting, begun, ask, look).await;
+    drop(teller);
+    let view = ended?;
+    report::show(ctx, &view)?;
+    if dark::are_off(&view) { Ok(()) } else { Err(Failure::Silent(FAILED)) }
+}
+
 /// Says of each server once what became of it, and shows what is under way.
 struct Teller {
     progress: Progress,
@@ -73,6 +92,10 @@ struct Teller {
 }
 
 impl Teller {
+    fn new(lang: Lang) -> Self {
+        Self { progress: Progress::new(), told: BTreeSet::new(), paused: false, lang }
+    }
+
     fn tell(&mut self, view: &OutageView) {
         self.tell_pause(view);
         let under_way: Vec<String> = view.moving.iter().map(|m| m.vm.to_string()).collect();

@@ -24,7 +24,7 @@ use crate::{
     input,
     options::Waiting,
     out,
-    texts::{hints, states},
+    texts::{self, hints, states},
 };
 
 pub(crate) use dark::Wish;
@@ -87,7 +87,7 @@ called off; or when the site, whose power fails later, is to be emptied by the s
     #[command(after_help = "\
 Examples:
   watari outage shut-down myodaiji --dry-run
-  watari outage shut-down myodaiji-1
+  watari outage shut-down myodaiji-1 --wait
 
 It is done once the outage is evacuated, the front end's part included. Each node's agent makes sure that
 nothing lives there and runs the program that its node-agent.toml names (shut_down under [power]); where none
@@ -258,11 +258,15 @@ impl Verb {
     }
 }
 
-/// Calling an evacuation off brings nobody home.
+/// Calling an evacuation off brings nobody home, and switches nothing on.
 fn say_who_is_away(ctx: &Context, view: &OutageView) {
     if let (State::Cancelled, Scope::Site(site)) = (view.state, &view.scope)
         && (view.leg == LegName::Home || !view.moved.is_empty() || !view.moving.is_empty())
     {
         out::say(&hints::still_away(ctx.out.lang, site.as_str()));
+    }
+    let off: Vec<&str> = view.nodes.iter().filter(|node| node.state == "off").map(|node| node.node.as_str()).collect();
+    if view.state == State::Cancelled && !off.is_empty() {
+        out::say(&texts::dark::still_off(ctx.out.lang, &off.join(" ")));
     }
 }

@@ -85,6 +85,19 @@ pub fn wished(lang: Lang, id: &str, wished: bool) -> String {
     }
 }
 
+/// Nodes stay off though their site's outage was called off.
+#[must_use]
+pub fn still_off(lang: Lang, nodes: &str) -> String {
+    match lang {
+        Lang::En => {
+            format!("nodes that were shut down stay off: {nodes}; switch them on with: watari node power NODE --on")
+        }
+        Lang::Ja => format!(
+            "停止したノードは停止したままです: {nodes}。起動するには watari node power ノード --on を実行してください"
+        ),
+    }
+}
+
 /// There is none.
 #[must_use]
 pub const fn nobody(lang: Lang) -> &'static str {
@@ -106,6 +119,7 @@ mod tests {
                     .map(|word| state(lang, word))
                     .to_vec();
             lines.extend([title(lang), by_hand(lang), nobody(lang)].map(str::to_owned));
+            lines.push(still_off(lang, "a"));
             lines.extend([wished(lang, "a", true), wished(lang, "a", false), since(lang, "a", "b")]);
             lines.extend([turn(lang, 1, "a", "b", "c"), by_agent(lang, "a"), by_monitor(lang, "a")]);
             lines

@@ -99,6 +99,7 @@ fn every_fixed_spelling_is_understood() {
         "outage start myodaiji",
         "outage start myodaiji-1 --shut-down-nodes --wait",
         "outage shut-down myodaiji --dry-run",
+        "outage shut-down myodaiji-1 --wait --wait-timeout 10m",
         "outage shut-down myodaiji-1 --withdraw",
         "outage plan myodaiji",
         "outage plan myodaiji --minutes 2",

@@ -39,10 +39,13 @@ pub(crate) fn decide(turn: &mut Turn<'_>) {
     let snap = turn.snap;
     for entry in snap.outages.values() {
         let outage = &entry.value;
-        let Some(dark) = &outage.dark else { continue };
         if outage.paused_at.is_some() || !turn.settled::<Outage>(outage.id.as_str()) {
             continue;
         }
+        let Some(dark) = &outage.dark else {
+            wish_unasked(turn, entry);
+            continue;
+        };
         let mut nodes = dark.nodes.clone();
         match outage.state {
             State::Evacuated if is_over(turn, outage) => rise(turn, outage, &mut nodes),
@@ -54,7 +57,27 @@ pub(crate) fn decide(turn: &mut Turn<'_>) {
     }
 }
 
+/// Where nobody has said whether the nodes are to be shut down, the rules do.
+fn wish_unasked(turn: &mut Turn<'_>, entry: &Entry<Outage>) {
+    let outage = &entry.value;
+    let is_ahead = outage.state == State::Scheduled || outage.state.drains();
+    if turn.rules.dark.always && is_ahead && matches!(outage.scope, Scope::Site(_)) {
+        turn.change_outage(entry, Change::ShutDownWished(true));
+    }
+}
+
+/// Writes down what is news, and lets an operator know who does not go off or come back.
 fn tell(turn: &mut Turn<'_>, entry: &Entry<Outage>, nodes: Vec<Darkened>) {
+    for one in &nodes {
+        let (why, what) = match &one.stage {
+            Stage::Failed { why: Refusal::NodeIsFrontEnd { .. } } => continue,
+            Stage::Failed { why } if entry.value.state == State::Evacuated => (why, "is not shut down"),
+            Stage::Missing { why } => (why, "is not back"),
+            _ => continue,
+        };
+        let text = format!("outage {}: node {} {what}: {why}", entry.value.id, one.node);
+        turn.alarm(format!("alarm/node/{}", one.node), text);
+    }
     if entry.value.dark.as_ref().is_some_and(|dark| dark.nodes != nodes) {
         turn.change_outage(entry, Change::Darkened(nodes));
     }

@@ -127,6 +127,8 @@ impl Default for PreseedRules {
 /// What is done about the nodes of a site that goes dark on purpose. Times in milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DarkRules {
+    /// Whether nodes are shut down in every outage of a site, unless somebody says otherwise of it.
+    pub always: bool,
     /// How long a node may take from its order to shut down until it is seen to be off.
     pub off_ms: u64,
     /// How long it may take from its being switched on until it is heard and well.
@@ -135,7 +137,7 @@ pub struct DarkRules {
 
 impl Default for DarkRules {
     fn default() -> Self {
-        Self { off_ms: 300_000, on_ms: 600_000 }
+        Self { always: false, off_ms: 300_000, on_ms: 600_000 }
     }
 }
 

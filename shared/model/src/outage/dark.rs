@@ -118,16 +118,15 @@ impl Stage {
 }
 
 impl Dark {
-    /// What is wished is wished from now on; what failed before is tried again. Nothing is left if nothing is wished
-    /// and nothing was done.
+    /// What is wished is wished from now on; what failed before is tried again.
     #[must_use]
-    pub fn wish(before: Option<Self>, wished: bool) -> Option<Self> {
+    pub fn wish(before: Option<Self>, wished: bool) -> Self {
         let mut dark = before.unwrap_or_default();
         dark.wished = wished;
         if wished {
             dark.nodes.retain(|one| !matches!(one.stage, Stage::Failed { .. }));
         }
-        (wished || !dark.nodes.is_empty()).then_some(dark)
+        dark
     }
 
     /// The site is emptied once more: who is not off has its turn again, and who was on its way up goes down again.
@@ -159,12 +158,11 @@ mod tests {
     #[test]
     fn who_wishes_it_again_has_what_failed_tried_again_and_nothing_else() {
         let dark = Dark { wished: true, nodes: vec![one("m1", Stage::Off), one("m2", failed())] };
-        let again = Dark::wish(Some(dark.clone()), true).unwrap();
+        let again = Dark::wish(Some(dark.clone()), true);
         assert_eq!(again.nodes, [one("m1", Stage::Off)]);
-        let withdrawn = Dark::wish(Some(dark.clone()), false).unwrap();
+        let withdrawn = Dark::wish(Some(dark.clone()), false);
         assert_eq!((withdrawn.wished, &withdrawn.nodes), (false, &dark.nodes), "who is off comes home all the same");
-        assert_eq!(Dark::wish(Some(Dark { wished: true, nodes: Vec::new() }), false), None);
-        assert_eq!(Dark::wish(None, false), None);
+        assert_eq!(Dark::wish(None, false), Dark::default(), "that it is not wished is a word as well");
     }
 
     #[test]

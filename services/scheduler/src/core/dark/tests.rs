@@ -1,7 +1,7 @@
 //! A site whose machines go off and come back, second by second, under schedulers that may forget what they heard.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 
@@ -75,6 +75,7 @@ struct World {
     now: u64,
     /// What was told to agents and controllers.
     told: Vec<String>,
+    alarms: BTreeSet<String>,
 }
 
 fn second(second: u64) -> Timestamp {
@@ -96,7 +97,7 @@ impl World {
         outage.apply(Change::Emptied(Vec::new()), at(0)).unwrap();
         put(&mut docs.outages, &mut counter, outage, 0);
         docs.revision = counter;
-        let dark = DarkRules { off_ms: 60_000, on_ms: 120_000 };
+        let dark = DarkRules { off_ms: 60_000, on_ms: 120_000, ..DarkRules::default() };
         let mut world = Self {
             docs,
             rules: Rules { dark, ..Rules::default() },
@@ -106,6 +107,7 @@ impl World {
             asked: 0,
             now: 0,
             told: Vec::new(),
+            alarms: BTreeSet::new(),
         };
         world.look();
         world
@@ -207,7 +209,7 @@ impl World {
         for action in actions {
             self.perform(action);
         }
-        let nodes = &self.outage().dark.as_ref().unwrap().nodes;
+        let nodes = self.outage().dark.iter().flat_map(|dark| &dark.nodes).collect::<Vec<_>>();
         let going = nodes.iter().filter(|one| matches!(one.stage, Stage::GoingOff { .. })).count();
         assert!(going <= 1 || self.outage().state == Leg::Returning, "one after another: {nodes:?}");
     }
@@ -226,6 +228,10 @@ impl World {
             }
             Action::ShutDown { key, node, .. } => (key, self.ordered(node.as_str())),
             Action::Power { key, node, wish, .. } => (key, self.switched(node.as_str(), wish)),
+            Action::Alarm { key, .. } => {
+                self.alarms.insert(key);
+                return;
+            }
             other => panic!("{other:?}"),
         };
         self.asked += 1;
@@ -323,6 +329,8 @@ fn who_does_not_go_off_in_time_is_told_of_keeps_nobody_and_is_tried_again_when_t
     world.machine("m1").stubborn = true;
     world.run(62);
     assert!(matches!(world.stage("m1"), Some(Stage::Failed { why: Refusal::NodeStillOn { .. } })));
+    world.run(1);
+    assert!(world.alarms.contains("alarm/node/m1"), "{:?}", world.alarms);
     world.run(40);
     assert_eq!((world.stage("m2"), world.told.len()), (Some(&Stage::Off), 2));
     world.machine("m1").stubborn = false;
@@ -341,6 +349,24 @@ fn the_host_of_a_front_end_is_left_on_and_so_is_everybody_once_the_wish_is_withd
     world.asks(Change::ShutDownWished(false));
     world.run(60);
     assert_eq!((world.stage("m1"), world.stage("m2"), world.told.len()), (Some(&front), None, 0));
+    assert_eq!(world.alarms.len(), 0, "that is as it should be");
+}
+
+#[test]
+fn where_the_rules_say_so_nodes_go_off_unasked_unless_an_operator_says_otherwise() {
+    let of = |always: bool, withdrawn: bool| {
+        let mut world = World::new(&["m1"]);
+        world.rules.dark.always = always;
+        let there = world.docs.outages[ID].clone();
+        let outage = Outage { dark: None, ..there.value.clone() };
+        put(&mut world.docs.outages, &mut world.docs.revision, outage, there.revision);
+        if withdrawn {
+            world.asks(Change::ShutDownWished(false));
+        }
+        world.run(40);
+        world.told.len()
+    };
+    assert_eq!([of(false, false), of(true, false), of(true, true)], [0, 1, 0]);
 }
 
 #[test]
