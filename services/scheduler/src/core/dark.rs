@@ -139,6 +139,12 @@ fn darken(turn: &mut Turn<'_>, outage: &Outage, nodes: &mut Vec<Darkened>) {
         }
         return;
     }
+    // Who was only cut off for a while is on, and has its turn again.
+    let heard = nodes.iter_mut().find(|one| one.stage == Stage::Off && is_still_on(turn.snap, one));
+    if let Some(one) = heard {
+        (one.stage, one.at) = (Stage::GoingOff { by: Hand::Agent }, turn.now);
+        return;
+    }
     let left = |node: &&Node| nodes.iter().all(|one| one.node != node.name);
     let next = turns(turn.snap, outage).filter(left).find_map(|node| {
         let stage = match hindrance(turn.snap, turn.rules, node) {
@@ -150,6 +156,13 @@ fn darken(turn: &mut Turn<'_>, outage: &Outage, nodes: &mut Vec<Darkened>) {
         Some(Darkened { node: node.name.clone(), boot_id: node.inventory.host.boot_id.clone(), stage, at: turn.now })
     });
     nodes.extend(next);
+}
+
+/// Whether a node is heard under the same start of its machine that was to end.
+fn is_still_on(snap: &Snapshot, one: &Darkened) -> bool {
+    let node = snap.nodes.get(one.node.as_str()).map(|entry| &entry.value);
+    let ready = node.filter(|node| node.state == node::State::Ready);
+    one.boot_id.is_some() && ready.is_some_and(|node| node.inventory.host.boot_id == one.boot_id)
 }
 
 /// How far a node that is told to shut down is now, if that is news.

@@ -22,7 +22,15 @@ impl Executor {
         }
         match self.ctx.bus.command_within(node, order, self.bounds.order).await {
             Ok(facts) => self.heard(node, Ok(facts)),
-            Err(error) => not_done(Refusal::from(error)),
+            Err(error) => {
+                let refusal = Refusal::from(error);
+                if matches!(refusal, Refusal::Stale { .. }) {
+                    tracing::error!(%node, "an agent has seen a later scheduler; this one stands down");
+                    self.memory.overtaken(order.order.epoch.saturating_add(1));
+                    return Outcome::Silent(refusal);
+                }
+                not_done(refusal)
+            }
         }
     }
 

@@ -353,6 +353,21 @@ fn the_host_of_a_front_end_is_left_on_and_so_is_everybody_once_the_wish_is_withd
 }
 
 #[test]
+fn a_node_that_was_only_cut_off_is_told_again_when_it_is_heard() {
+    let mut world = World::new(&["m1", "m2"]);
+    world.machine("m1").stubborn = true;
+    world.run(2);
+    (world.machine("m1").up, world.machine("m1").since) = (false, world.now);
+    world.run(50);
+    assert_eq!((world.stage("m1"), world.stage("m2")), (Some(&Stage::Off), Some(&Stage::Off)));
+    world.machine("m1").stubborn = false;
+    world.machine("m1").up = true;
+    world.run(40);
+    assert_eq!((world.stage("m1"), world.machines["m1"].up), (Some(&Stage::Off), false));
+    assert_eq!(world.told, ["agent m1", "agent m2", "agent m1"]);
+}
+
+#[test]
 fn where_the_rules_say_so_nodes_go_off_unasked_unless_an_operator_says_otherwise() {
     let of = |always: bool, withdrawn: bool| {
         let mut world = World::new(&["m1"]);
@@ -397,6 +412,20 @@ fn a_return_has_nodes_switched_on_and_waits_until_they_are_heard_anew_and_well()
     world.run(120);
     assert!(matches!(world.stage("m3"), Some(Stage::Missing { why: Refusal::NodeNotBack { .. } })));
     assert_eq!(rising(world.outage()).count(), 0, "nobody waits for ever");
+}
+
+#[test]
+fn a_return_that_is_paused_switches_nothing_on() {
+    let mut world = World::new(&["m1"]);
+    world.machine("m1").controller = true;
+    world.run(30);
+    world.asks(Change::ReturnAsked);
+    world.asks(Change::PauseAsked);
+    world.run(30);
+    assert_eq!((world.stage("m1"), world.told.as_slice()), (Some(&Stage::Off), &["agent m1".to_owned()][..]));
+    world.asks(Change::ResumeAsked);
+    world.run(30);
+    assert_eq!(world.stage("m1"), Some(&Stage::Back));
 }
 
 #[test]
