@@ -32,7 +32,7 @@ node_share() {
 outage_rules() {
   printf '\n[power]\non_battery = "evacuate"\nbattery_seconds = 5\non_mains = "return"\nmains_seconds = 5\n'
   # Guests are small and shut down at once; a disk is said to take one of them in that time, and no second.
-  printf '\n[outages]\nlead_seconds = 85\noutlook_seconds = 2\nstop_seconds = 6\nsave_mib = 60\n'
+  printf '\n[outages]\nlead_seconds = 60\noutlook_seconds = 2\nstop_seconds = 6\nsave_mib = 60\n'
   # Small disks are worth sending ahead too.
   printf '\n[preseed]\nbandwidth_mib = 20\nleast_mib = 1\n'
 }

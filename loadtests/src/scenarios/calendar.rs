@@ -17,9 +17,9 @@ pub(super) const SCENARIOS: &[(&str, Run)] = &[
     ("a_calendar_that_is_imported_twice_changes_nothing_and_moves_and_cancels_what_it_says", institute),
 ];
 
-/// The lab's scheduler begins 85 seconds before the power goes.
-const FROM: Duration = Duration::from_secs(88);
-const UNTIL: Duration = Duration::from_secs(110);
+/// The lab's scheduler begins a minute before the power goes.
+const FROM: Duration = Duration::from_secs(63);
+const UNTIL: Duration = Duration::from_secs(95);
 
 fn inspection(stage: &Stage) -> anyhow::Result<()> {
     let boot = stage.boot_id(&stage.address("mail")?)?;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use watari_contracts::agent::{Domain, VmFact};
 use watari_model::{
     Document, NodeName, Timestamp, VmName,
     migration::Migration,
@@ -94,11 +95,13 @@ fn is_known(vms: &BTreeMap<VmName, Vm>, migration: &Migration) -> bool {
     migration.state.over() || vms.get(&migration.vm).is_some_and(crosses)
 }
 
-/// What nodes have that the backup does not know of.
+/// What nodes have that the backup does not know of. A node that only remembers having prepared for a server has
+/// nothing of it.
 fn strangers(vms: &BTreeMap<VmName, Vm>, heard: &Heard) -> Vec<Stranger> {
     let known = |vm: &VmName, uuid: Option<&String>| vms.get(vm).is_some_and(|known| Some(&known.uuid) == uuid);
     let of_node = |(node, facts): (&NodeName, &watari_contracts::agent::NodeFacts)| {
-        let strange = facts.vms.values().filter(|fact| !known(&fact.vm, fact.uuid.as_ref()));
+        let has = |fact: &VmFact| fact.disk || fact.domain != Domain::Absent;
+        let strange = facts.vms.values().filter(|fact| has(fact) && !known(&fact.vm, fact.uuid.as_ref()));
         strange.map(|fact| Stranger { vm: fact.vm.clone(), node: node.clone() }).collect::<Vec<_>>()
     };
     heard.iter().flat_map(of_node).collect()

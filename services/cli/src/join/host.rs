@@ -53,7 +53,7 @@ impl Found {
         let missing = (!self.missing.is_empty())
             .then(|| Trouble::ProgramMissing { node: on(), programs: Said::both(self.missing.join(" ")) });
         let emulates = (!self.kvm).then(|| Trouble::NodesEmulate { nodes: on() });
-        let skew = (self.skew_ms >= CLOCK_MOST_MS)
+        let skew = (self.skew_ms > CLOCK_MOST_MS)
             .then(|| Trouble::ClockSkew { node: on(), by: Said::both(format::millis(self.skew_ms)) });
         [missing, link, skew, emulates].into_iter().flatten().collect()
     }
@@ -102,7 +102,7 @@ mod tests {
             (Found { bridge: Link::NotABridge, ..GOOD }, "bridge.missing"),
             (Found { bridge: Link::Down, ..GOOD }, "bridge.down"),
             (Found { bridge: Link::NoUplink, ..GOOD }, "bridge.no-uplink"),
-            (Found { skew_ms: CLOCK_MOST_MS, ..GOOD }, "node.clock"),
+            (Found { skew_ms: CLOCK_MOST_MS + 1, ..GOOD }, "node.clock"),
         ] {
             assert_eq!(codes(&found), [code], "{found:?}");
         }

@@ -198,9 +198,9 @@ fn go_off(turn: &mut Turn<'_>, outage: &Outage, one: &Darkened) -> Option<Stage>
     (turn.now.millis_since(since) >= turn.rules.dark.off_ms).then_some(Stage::Failed { why })
 }
 
-/// Whether nothing is heard of a node by anybody.
+/// Whether nothing is heard of a node by anybody: neither its beats, nor an answer to whoever asks the quiet.
 fn is_gone(turn: &Turn<'_>, node: &Node) -> bool {
-    node.state == node::State::Lost && turn.snap.heard_within(&node.name, turn.rules.silent_ms).is_none()
+    node.state == node::State::Lost && turn.snap.heard_within(&node.name, turn.rules.silent_ms / 2).is_none()
 }
 
 /// What came of telling a node to shut down.

@@ -25,7 +25,7 @@ pub(super) fn silent(facts: &Facts) -> Vec<Finding> {
         if there.len() < LEAST_NODES || !there.iter().all(unheard) {
             return None;
         }
-        let silent = said(format::millis(there.iter().map(|node| node.silent_ms).min()?));
+        let silent = format::lasting(there.iter().map(|node| node.silent_ms).min()?);
         let nodes: Vec<NodeName> = there.iter().map(|node| node.name.clone()).collect();
         Some(Finding { trouble: Trouble::SiteSilent { site: said(&site.name), nodes: joined(&nodes), silent }, nodes })
     });
