@@ -106,7 +106,7 @@ pub(crate) fn turns<'s>(snap: &'s Snapshot, outage: &'s Outage) -> impl Iterator
 }
 
 /// In whose name the monitor is asked to switch a node.
-pub(crate) fn by(outage: &OutageId) -> String {
+fn by(outage: &OutageId) -> String {
     format!("outage {outage}").chars().take(LONGEST_NAME).collect()
 }
 
@@ -185,17 +185,22 @@ fn go_off(turn: &mut Turn<'_>, outage: &Outage, one: &Darkened) -> Option<Stage>
             Refusal::NodeStillOn { node: one.node.to_string(), detail }
         }
     };
+    let since = outage.out.and_then(|leg| leg.ended_at).map_or(one.at, |ended| ended.max(one.at));
+    let overdue = turn.now.millis_since(since) >= turn.rules.dark.off_ms;
     // Who is no longer heard may be off, whatever was said of the order: the answer may have gone with it.
     if node.state != node::State::Ready || matches!(why, Refusal::NodeStillOn { .. }) {
         match status(turn, outage, one) {
             Says::Off if node.state != node::State::Ready => return Some(Stage::Off),
             Says::Nothing(Some(Refusal::FencingMissing { .. })) if is_gone(turn, node) => return Some(Stage::Off),
+            // Nor is anybody heard who would know of a controller.
+            Says::Nothing(None | Some(Refusal::NoAnswer { .. })) if overdue && is_gone(turn, node) => {
+                return Some(Stage::Off);
+            }
             Says::Nothing(Some(refusal @ Refusal::FencingFailed { .. })) => why = refusal,
             Says::Off | Says::On | Says::Nothing(_) => {}
         }
     }
-    let since = outage.out.and_then(|leg| leg.ended_at).map_or(one.at, |ended| ended.max(one.at));
-    (turn.now.millis_since(since) >= turn.rules.dark.off_ms).then_some(Stage::Failed { why })
+    overdue.then_some(Stage::Failed { why })
 }
 
 /// Whether nothing is heard of a node by anybody: neither its beats, nor an answer to whoever asks the quiet.
