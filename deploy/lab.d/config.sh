@@ -44,6 +44,9 @@ ups_watched() {
   printf '\n[power]\npoll_ms = 1000\nanswer_ms = 800\n'
 }
 
+# With what a node's agent shuts it down, here its PID 1.
+shut_down_program() { printf '\n[power]\nshut_down = ["kill", "1"]\n'; }
+
 configure_hosts() {
   local h
   write_hosts_file >"$LAB/hosts-file"
@@ -61,6 +64,7 @@ configure_hosts() {
       outage_rules >>"$(disk_of "$h")/etc/watari/scheduler.toml"
       ups_watched >>"$(disk_of "$h")/etc/watari/monitor.toml"
     done
+    for h in $(hosts_of_role node); do shut_down_program >>"$(disk_of "$h")/etc/watari/node-agent.toml"; done
     # The authority's private key has no business on a running machine.
     rm -rf "$LAB/setup"
   else

@@ -34,7 +34,7 @@ Examples:
   watari site evacuate myodaiji --wait -o json > report.json
 
 The front end's services and NATS leave last. The exit status is 1 if anything did not move.")]
-    Evacuate(Which),
+    Evacuate(Evacuate),
     /// Bring a site's servers home
     #[command(
         after_help = "Example:\n  watari site return myodaiji --wait\n\nThe exit status is 1 if any server did not move."
@@ -70,6 +70,17 @@ enum Supply {
     Battery,
 }
 
+/// Which site, and what of it.
+#[derive(Debug, Args)]
+pub struct Evacuate {
+    /// The site
+    site: String,
+    #[command(flatten)]
+    wish: outage::Wish,
+    #[command(flatten)]
+    waiting: Waiting,
+}
+
 /// Which site.
 #[derive(Debug, Args)]
 pub struct Which {
@@ -89,9 +100,9 @@ impl Verb {
         let request_id = Some(session.request_id());
         match self {
             Self::List => ctx.out.list(&session.ask(&ListSites {}).await?.sites),
-            Self::Evacuate(Which { site, waiting }) => {
-                let outage = session.ask(&EvacuateSite { request_id, site: input::name(&site)? }).await?;
-                outage::begun(ctx, waiting, outage).await
+            Self::Evacuate(Evacuate { site, wish, waiting }) => {
+                let view = session.ask(&EvacuateSite { request_id, site: input::name(&site)? }).await?;
+                outage::begun(ctx, waiting, wish.apply(ctx, view).await?).await
             }
             Self::Power(Power { site, supply, left }) => {
                 let supply = match supply {

@@ -6,13 +6,13 @@ use watari_contracts::{
     Service,
     agent::{
         Abort, Discard, DropLayers, Freeze, Grow, Observe, ObserveAll, ReadConsole, Reboot, Receive, Release, Remove,
-        Resume, RevertDisk, Send, SendAhead, Start, Stop, Suspend, TakeInventory, TakeSnapshot,
+        Resume, RevertDisk, Send, SendAhead, ShutDown, Start, Stop, Suspend, TakeInventory, TakeSnapshot,
     },
     plan::LayPlan,
     saving::SaveDisk,
 };
 
-use crate::{agent::Agent, stock};
+use crate::{agent::Agent, shut_down, stock};
 
 /// The server of this agent's commands.
 #[must_use]
@@ -31,6 +31,7 @@ pub fn server(ctx: &Context, agent: &Agent) -> Server {
     orders! { Start Stop Suspend Reboot Remove Receive Send Abort Resume Grow Freeze TakeSnapshot RevertDisk Discard Release }
     let (one, all, take, read) = (agent.clone(), agent.clone(), agent.clone(), agent.clone());
     let (lay, save, ahead, drop) = (agent.clone(), agent.clone(), agent.clone(), agent.clone());
+    let leave = agent.clone();
     commands
         .command::<LayPlan, _, _>(move |_, order| {
             let agent = lay.clone();
@@ -47,6 +48,10 @@ pub fn server(ctx: &Context, agent: &Agent) -> Server {
         .command::<DropLayers, _, _>(move |_, order| {
             let agent = drop.clone();
             async move { agent.drop_layers(order).await }
+        })
+        .command::<ShutDown, _, _>(move |_, order| {
+            let agent = leave.clone();
+            async move { shut_down::shut_down(agent.node(), order).await }
         })
         .command::<Observe, _, _>(move |_, request| {
             let agent = one.clone();

@@ -33,6 +33,7 @@ pub mod rules;
 pub mod saving;
 pub mod seed;
 pub mod settings;
+pub mod shut_down;
 pub mod stock;
 pub mod store;
 mod trim;

@@ -12,6 +12,9 @@ use crate::hypervisor::probe;
 pub const DEFAULTS: &str = include_str!("defaults.toml");
 /// All of them are told with each inventory.
 const MOST_CERTIFICATES: usize = 32;
+/// The most words of a command, and the longest word in bytes.
+const MOST_WORDS: usize = 16;
+const LONGEST_WORD: usize = 256;
 
 /// All settings of the agent itself.
 #[derive(Clone, Debug, Deserialize)]
@@ -49,6 +52,8 @@ pub struct Settings {
     pub layers: Layers,
     /// `[health]`.
     pub health: Health,
+    /// `[power]`.
+    pub power: Power,
     /// `[intervals]`.
     pub intervals: Intervals,
     /// `[bounds]`.
@@ -177,6 +182,14 @@ pub struct Health {
     pub disk_minutes: u64,
 }
 
+/// `[power]`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Power {
+    /// The program that shuts the machine down, with its arguments, or nothing.
+    pub shut_down: Vec<String>,
+}
+
 /// `[intervals]`, in milliseconds.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -277,6 +290,12 @@ impl Validate for Settings {
         }
         if let Some(path) = self.health.certificates.iter().find(|path| !path.is_absolute()) {
             return Err(format!("health.certificates has {}: give absolute paths", path.display()));
+        }
+        let sound = |word: &String| (1..=LONGEST_WORD).contains(&word.len()) && !word.contains('\0');
+        if self.power.shut_down.len() > MOST_WORDS || !self.power.shut_down.iter().all(sound) {
+            return Err(format!(
+                "power.shut_down takes a program and its arguments: at most {MOST_WORDS} words of 1 to {LONGEST_WORD} bytes"
+            ));
         }
         for source in &self.image.sources {
             if !source.starts_with("https://") {

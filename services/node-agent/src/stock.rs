@@ -10,7 +10,7 @@ use watari_model::{
     node::{Inventory, Virtualisation},
 };
 
-use crate::{hypervisor::VirtType, node::Node};
+use crate::{hypervisor::VirtType, node::Node, shut_down};
 
 /// How often it is looked whether the bridges changed.
 const LOOK: Duration = Duration::from_secs(2);
@@ -47,6 +47,7 @@ pub async fn take(node: &Node) -> Result<Inventory, Refusal> {
         labels: node.settings.labels.clone(),
         tunnel: node.plumbing.tunnel().await,
         health: Some(node.health.look(node).await),
+        host: shut_down::host(node).await,
     })
 }
 

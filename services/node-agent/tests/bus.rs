@@ -7,7 +7,7 @@ use futures_util::StreamExt;
 use watari_chassis::{Bus, BusSettings, CallError, Context, codec, config::Common};
 use watari_contracts::{
     Service,
-    agent::{Domain, NodeFacts, Observe, ObserveAll, Order, Progress, Stop},
+    agent::{Domain, NodeFacts, Observe, ObserveAll, Order, Progress, ShutDown, Stop},
     beat::{self, Beat},
     plan::{Edition, LayPlan, NetworkPlan},
     subjects,
@@ -72,6 +72,8 @@ async fn an_agent_answers_its_commands_and_tells_what_it_sees() {
     let stranger = Stop { vm: "test".parse().unwrap(), ..stop(7) };
     let answer = bus.command(&node, &stranger).await.unwrap();
     assert!(matches!(answer.progress, Progress::Failed(_)), "a stranger's domain is not touched: {answer:?}");
+    let alive = bus.command(&node, &ShutDown { order: order(7) }).await.unwrap_err();
+    assert!(matches!(&alive, CallError::Refused(body) if body.code == "node.not-empty"), "libvirt says so: {alive:?}");
 
     let mut seqs = Vec::new();
     while seqs.len() < 3 {
@@ -87,4 +89,43 @@ async fn an_agent_answers_its_commands_and_tells_what_it_sees() {
 
     ctx.shutdown.cancel();
     tokio::time::timeout(PATIENCE, agent).await.unwrap().unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_on_which_nothing_lives_is_shut_down_by_its_own_program_and_by_no_order_of_the_past() {
+    let (nats, folder) = (NatsServer::start(), TempDir::new());
+    let mut common = Common::embedded().unwrap();
+    common.bus.urls = vec![nats.url()];
+    let bus = Bus::connect(&BusSettings { urls: vec![nats.url()], ..BusSettings::default() }).await.unwrap();
+    let (host, off) = (folder.path().join("node.xml"), folder.path().join("off"));
+    std::fs::write(&host, "<node/>").unwrap();
+    let order = |epoch| ShutDown { order: Order { epoch, operation: "shut-down".to_owned() } };
+    let node: NodeName = "m1".parse().unwrap();
+    for words in [vec![], vec!["touch".to_owned(), off.display().to_string()]] {
+        let is_named = !words.is_empty();
+        let ctx = Context::new(Service::NodeAgent, &common).await.unwrap();
+        let mut settings = settings(&folder);
+        settings.libvirt_uri = format!("test://{}", host.display());
+        settings.power.shut_down = words;
+        let agent = tokio::spawn(serve(ctx.clone(), settings));
+        let told = eventually_some("an answer to the order", PATIENCE, || async {
+            match bus.command(&node, &order(7)).await {
+                Ok(facts) => Some(Ok(facts)),
+                Err(CallError::Refused(body)) if body.code != "agent.hypervisor" => Some(Err(body.code)),
+                Err(_) => None,
+            }
+        })
+        .await;
+        match told {
+            Ok(facts) => assert!(is_named && facts.node == node && off.exists()),
+            Err(code) => assert!(!is_named && code == "node.shut-down-missing", "{code}"),
+        }
+        if is_named {
+            std::fs::remove_file(&off).unwrap();
+            let stale = bus.command(&node, &order(6)).await.unwrap_err();
+            assert!(matches!(stale, CallError::Refused(body) if body.code == "agent.stale") && !off.exists());
+        }
+        ctx.shutdown.cancel();
+        tokio::time::timeout(PATIENCE, agent).await.unwrap().unwrap().unwrap();
+    }
 }

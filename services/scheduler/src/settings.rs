@@ -7,7 +7,7 @@ use watari_chassis::{KeeperKeys, NatsHost, Validate};
 use watari_model::SiteName;
 
 use crate::{
-    core::{CalendarRules, DeadlineRules, Overcommit, PowerRules, PreseedRules, Rules},
+    core::{CalendarRules, DarkRules, DeadlineRules, Overcommit, PowerRules, PreseedRules, Rules},
     doing::Bounds,
     outlook::Pace,
 };
@@ -110,6 +110,9 @@ struct Outages {
     out_of_time: OutOfTime,
     stop_seconds: u64,
     save_mib: u64,
+    shut_down_nodes: ShutDownNodes,
+    shut_down_seconds: u64,
+    start_seconds: u64,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -126,6 +129,13 @@ struct Preseed {
 enum AtEnd {
     Wait,
     Return,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum ShutDownNodes {
+    WhenAsked,
+    Always,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -247,6 +257,8 @@ impl Validate for Settings {
         within("outages.outlook_seconds", self.outages.outlook_seconds, 1, 3_600)?;
         within("outages.stop_seconds", self.outages.stop_seconds, 1, 3_600)?;
         within("outages.save_mib", self.outages.save_mib, 0, 100_000)?;
+        within("outages.shut_down_seconds", self.outages.shut_down_seconds, 10, 86_400)?;
+        within("outages.start_seconds", self.outages.start_seconds, 10, 86_400)?;
         within("preseed.lead_seconds", self.preseed.lead_seconds, 0, 604_800)?;
         within("preseed.again_seconds", self.preseed.again_seconds, 0, 604_800)?;
         within("preseed.bandwidth_mib", self.preseed.bandwidth_mib, 0, 100_000)?;
@@ -308,6 +320,12 @@ impl Settings {
                 bandwidth_mib: self.preseed.bandwidth_mib,
                 least_mib: self.preseed.least_mib,
             },
+            dark: DarkRules {
+                always: self.outages.shut_down_nodes == ShutDownNodes::Always,
+                off_ms: self.outages.shut_down_seconds * 1_000,
+                on_ms: self.outages.start_seconds * 1_000,
+            },
+            fronts: self.quorum.hosts.iter().map(|host| host.name.clone()).collect(),
             repeat_ms: self.orders.repeat_ms,
             silent_ms: self.nodes.silent_seconds * 1_000,
             poll_ms: self.nodes.poll_seconds * 1_000,

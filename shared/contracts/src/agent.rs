@@ -5,6 +5,7 @@
 //! wants until the answer is `done` or `failed`.
 
 mod grow;
+mod host;
 mod layers;
 mod snapshots;
 
@@ -18,6 +19,7 @@ use watari_model::{
 };
 
 pub use grow::Grow;
+pub use host::ShutDown;
 pub use layers::{Layer, Stack, weight};
 pub use snapshots::{Mark, Named, RevertDisk, TakeSnapshot};
 
@@ -579,6 +581,7 @@ commands! {
     DropLayers "drop-layers" => NodeFacts, "Delete frozen layers that are kept for a server and are of no use.";
     Discard "discard" => Answer, "Destroy the paused copy that a migration made.";
     Release "release" => Answer, "Forget a server that now runs elsewhere.";
+    ShutDown "shut-down" => NodeFacts, "Shut the node down, if nothing lives on it.";
     Observe "observe" => VmFact, "Look at one server now.";
     ObserveAll "observe-all" => NodeFacts, "Look at everything now.";
     TakeInventory "inventory" => Inventory, "Say what the node is and has.";

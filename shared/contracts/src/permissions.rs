@@ -305,7 +305,9 @@ fn served_by(service: Service) -> Vec<&'static str> {
 fn asked_by(service: Service) -> Vec<&'static str> {
     match service {
         Service::Scheduler => {
-            vec![network::AllocatePort::SUBJECT, network::ReleasePorts::SUBJECT, frontend::STANDING]
+            // The monitor has the power controllers of nodes that are to be shut down, and come back.
+            let power = monitor::PowerNode::SUBJECT;
+            vec![network::AllocatePort::SUBJECT, network::ReleasePorts::SUBJECT, power, frontend::STANDING]
         }
         Service::Image => vec![image::ReportCopy::SUBJECT],
         // It watches the UPSes, and hears alerts.
@@ -411,13 +413,14 @@ mod tests {
     }
 
     #[test]
-    fn of_what_people_ask_services_ask_nothing_but_what_the_monitor_has_to_say_of_a_sites_power_and_peril() {
+    fn of_what_people_ask_services_ask_only_for_nodes_power_and_tell_of_a_sites_power_and_peril() {
         let asks = |service| {
             let may = Role::Service(service).permissions("x.y");
             may.publish.into_iter().filter(|s| s.starts_with("watari.v1.")).collect()
         };
         let of: [Vec<String>; 4] = Service::OF_FRONT.map(asks);
-        assert_eq!(of, [vec![], vec![], vec![], vec!["watari.v1.site.power", "watari.v1.site.evacuate"]]);
+        let tells = vec!["watari.v1.site.power", "watari.v1.site.evacuate"];
+        assert_eq!(of, [vec!["watari.v1.node.power"], vec![], vec![], tells]);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What the scheduler answers: servers, migrations, sites, draining, outages and keys.
 
+mod dark;
 mod keys;
 mod migrations;
 mod outages;
@@ -19,6 +20,7 @@ use watari_model::{
 
 use crate::{Request, Service};
 
+pub use dark::{DarkNode, DarkPlan, NodesDark, ShutDownNodes};
 pub use keys::{AddKey, DeleteKey, GetKey, KeyPage, KeyView, ListKeys};
 pub use migrations::{CancelMigration, GetMigration, ListMigrations, MigrationPage, MigrationView};
 pub use outages::{
@@ -508,6 +510,7 @@ requests! {
     StartOutage "watari.v1.outage.start" => OutageView, "Begin a scheduled outage without waiting for its time.";
     PauseOutage "watari.v1.outage.pause" => OutageView, "Begin no further migration of an outage for now.";
     ResumeOutage "watari.v1.outage.resume" => OutageView, "Go on with an outage that was paused.";
+    ShutDownNodes "watari.v1.outage.shut-down" => NodesDark, "Have the nodes of an empty site shut down.";
     CancelOutage "watari.v1.outage.cancel" => OutageView, "Call an outage off.";
     AddKey "watari.v1.key.add" => KeyView, "Keep a public SSH key under a name.";
     GetKey "watari.v1.key.get" => KeyView, "Show one key.";

@@ -17,6 +17,7 @@
 
 pub mod fencing;
 pub mod health;
+mod host;
 mod processor;
 
 use std::{collections::BTreeMap, net::Ipv4Addr};
@@ -28,6 +29,7 @@ use crate::{Document, NodeName, SegmentName, SiteName, Timestamp};
 
 pub use fencing::Fencing;
 pub use health::Health;
+pub use host::Host;
 pub use processor::{Processor, Unlike};
 
 /// What is heard of a node.
@@ -160,6 +162,9 @@ pub struct Inventory {
     /// What the agent finds when it looks at its host; none from one that does not look.
     #[serde(default)]
     pub health: Option<Health>,
+    /// The machine itself.
+    #[serde(default, skip_serializing_if = "Host::is_unknown")]
+    pub host: Host,
 }
 
 /// A node's end of every overlay network.
@@ -304,6 +309,7 @@ mod tests {
             labels: BTreeMap::new(),
             tunnel: None,
             health: None,
+            host: Host::default(),
         }
     }
 

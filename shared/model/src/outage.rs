@@ -13,12 +13,17 @@
 //! One that is evacuating or returning may be paused. That is no state of its own, since all else that
 //! follows from the state stays true: it begins nothing more, ends nothing, and goes on when it is
 //! resumed. Whatever leads to another state ends a pause.
-//! What moved and what failed is not stored here: the migrations that name the outage say it.
+//! What moved and what failed is not stored here: the migrations that name the outage say it. What becomes of the
+//! site's nodes, if they are to be shut down, is ([`dark`]).
+
+pub mod dark;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{Document, NodeName, OutageId, Refusal, SiteName, Timestamp, VmName, node::Node, vm::Way};
+
+pub use dark::{Dark, Darkened};
 
 /// What goes dark.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -155,6 +160,10 @@ pub enum Change {
     HandoverBegun(SiteName),
     /// The control plane is led from where it should, or it cannot be had.
     HandoverEnded(SiteName, Option<Refusal>),
+    /// The site's nodes are to be shut down once they are empty, or no longer; what failed of it is tried again.
+    ShutDownWished(bool),
+    /// What becomes of the nodes.
+    Darkened(Vec<Darkened>),
     /// Begin nothing more for now.
     PauseAsked,
     /// Go on.
@@ -238,6 +247,9 @@ pub struct Outage {
     /// What became of the control plane in the last leg; none if it had nothing to do with it.
     #[serde(default)]
     pub control: Option<Handover>,
+    /// What becomes of the site's nodes; none if nobody has said whether they are to be shut down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dark: Option<Dark>,
     /// The request that made it.
     pub request_id: String,
     /// When it was made.
@@ -265,6 +277,7 @@ impl Outage {
             stayed: Vec::new(),
             halted: Vec::new(),
             control: None,
+            dark: None,
             request_id,
             created_at: now,
             changed_at: now,
@@ -342,6 +355,14 @@ impl Outage {
                 self.halted = halted;
                 self.state
             }
+            (Scheduled | Evacuating | Evacuated, Change::ShutDownWished(wished)) => {
+                self.dark = Some(Dark::wish(self.dark.take(), wished));
+                self.state
+            }
+            (Evacuated | Returning, Change::Darkened(nodes)) if self.paused_at.is_none() && self.dark.is_some() => {
+                self.dark = self.dark.take().map(|dark| Dark { nodes, ..dark });
+                self.state
+            }
             (Evacuating, Change::Emptied(left)) if self.paused_at.is_none() => {
                 self.left = left;
                 self.out = self.out.map(|leg| Leg { ended_at: Some(now), ..leg });
@@ -352,6 +373,9 @@ impl Outage {
                 self.stayed.clear();
                 self.halted.clear();
                 self.control = None;
+                if let Some(dark) = &mut self.dark {
+                    dark.again(now);
+                }
                 self.out = begin;
                 // Whoever empties it again after its time decides alone when that ends.
                 self.window = self.window.filter(|window| now < window.until);
@@ -424,6 +448,13 @@ mod tests {
             Just(Change::CancelAsked),
             Just(Change::HandoverBegun("yamate".parse().unwrap())),
             Just(Change::HandoverEnded("yamate".parse().unwrap(), None)),
+            any::<bool>().prop_map(Change::ShutDownWished),
+            Just(Change::Darkened(vec![Darkened {
+                node: "m1".parse().unwrap(),
+                boot_id: None,
+                stage: dark::Stage::Off,
+                at: Timestamp(OffsetDateTime::UNIX_EPOCH),
+            }])),
             Just(Change::PauseAsked),
             Just(Change::ResumeAsked),
         ]
@@ -458,8 +489,10 @@ mod tests {
             };
             for change in sequence {
                 let before = outage.clone();
-                let begins_or_ends =
-                    matches!(change, Change::Emptied(_) | Change::Home(_) | Change::HandoverBegun(_));
+                let begins_or_ends = matches!(
+                    change,
+                    Change::Emptied(_) | Change::Home(_) | Change::HandoverBegun(_) | Change::Darkened(_)
+                );
                 if outage.apply(change, at).is_err() {
                     prop_assert_eq!(&outage, &before);
                 } else {
@@ -477,6 +510,8 @@ mod tests {
                 prop_assert!(scheduled(&before) || outage.window.is_none() || outage.window == before.window);
                 prop_assert!(!(outage.state.is_open() && outage.state.is_over()));
                 prop_assert!(outage.state != State::Completed || ended(&outage.home));
+                let nodes = outage.dark.iter().flat_map(|dark| &dark.nodes).count();
+                prop_assert!(outage.out.is_some() || nodes == 0, "nobody goes off before it has begun");
                 prop_assert!(outage.state.drains() == matches!(outage.state, State::Evacuating | State::Evacuated));
             }
         }

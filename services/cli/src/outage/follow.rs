@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use watari_contracts::scheduler::{GetOutage, LegName, NotMoved, OutageView};
 use watari_model::outage::State;
 
-use super::report;
+use super::{dark, report};
 use crate::{
     Context,
     failure::{FAILED, Failure},
@@ -46,7 +46,7 @@ const fn is_under_way(view: &OutageView) -> bool {
 }
 
 async fn follow(ctx: &Context, waiting: Waiting, begun: OutageView) -> Result<(), Failure> {
-    let mut teller = Teller { progress: Progress::new(), told: BTreeSet::new(), paused: false, lang: ctx.out.lang };
+    let mut teller = Teller::new(ctx.out.lang);
     let id = begun.id.clone();
     let look = |view: OutageView| {
         teller.tell(&view);
@@ -64,6 +64,25 @@ async fn follow(ctx: &Context, waiting: Waiting, begun: OutageView) -> Result<()
     if moved_all { Ok(()) } else { Err(Failure::Silent(FAILED)) }
 }
 
+/// Follows an outage until no node of its site goes off any more, and reports.
+///
+/// # Errors
+/// [`Failure::Silent`] with status 1 if a node but a front end's is not off, once the report is shown.
+pub(super) async fn until_dark(ctx: &Context, waiting: Waiting, begun: OutageView) -> Result<(), Failure> {
+    let mut teller = Teller::new(ctx.out.lang);
+    let id = begun.id.clone();
+    let look = |view: OutageView| {
+        teller.tell(&view);
+        Ok((!dark::is_going(&view)).then_some(view))
+    };
+    let ask = async || ctx.session.ask(&GetOutage { id: id.clone() }).await;
+    let ended = wait::following(waiting, begun, ask, look).await;
+    drop(teller);
+    let view = ended?;
+    report::show(ctx, &view)?;
+    if dark::are_off(&view) { Ok(()) } else { Err(Failure::Silent(FAILED)) }
+}
+
 /// Says of each server once what became of it, and shows what is under way.
 struct Teller {
     progress: Progress,
@@ -73,6 +92,10 @@ struct Teller {
 }
 
 impl Teller {
+    fn new(lang: Lang) -> Self {
+        Self { progress: Progress::new(), told: BTreeSet::new(), paused: false, lang }
+    }
+
     fn tell(&mut self, view: &OutageView) {
         self.tell_pause(view);
         let under_way: Vec<String> = view.moving.iter().map(|m| m.vm.to_string()).collect();
@@ -99,6 +122,13 @@ impl Teller {
             if self.told.insert(halted.vm.to_string()) {
                 let cause = report::cause(self.lang, halted);
                 self.progress.line(&halts::halted(self.lang, halted.vm.as_str(), halted.way, cause));
+            }
+        }
+        // Whose turn has not come is told of in the report.
+        for node in view.nodes.iter().filter(|node| node.since.is_some()) {
+            let line = dark::line(self.lang, node);
+            if self.told.insert(line.clone()) {
+                self.progress.line(&line);
             }
         }
         for moving in &view.moving {

@@ -1,5 +1,6 @@
 //! `watari outage`: sites and nodes that are emptied, empty, or coming home.
 
+mod dark;
 mod evidence;
 mod follow;
 mod ical;
@@ -24,9 +25,10 @@ use crate::{
     input,
     options::Waiting,
     out,
-    texts::{hints, states},
+    texts::{self, hints, states},
 };
 
+pub(crate) use dark::Wish;
 pub(crate) use follow::begun;
 use which::{Begun, Nearest};
 
@@ -68,7 +70,7 @@ Example:
     Reschedule(Reschedule),
     /// Begin a scheduled outage without waiting for its time
     #[command(after_help = "Examples:\n  watari outage start myodaiji-1 --wait\n  watari outage start myodaiji")]
-    Start(Show),
+    Start(Start),
     /// Begin no further migration of an evacuation or a return, until it is resumed
     #[command(after_help = "\
 Examples:
@@ -82,6 +84,18 @@ called off; or when the site, whose power fails later, is to be emptied by the s
     /// Go on with what was paused
     #[command(after_help = "Example:\n  watari outage resume myodaiji --wait")]
     Resume(Resume),
+    /// Have a site's nodes shut down once they are empty, one after another, and awaited at the return
+    #[command(after_help = "\
+Examples:
+  watari outage shut-down myodaiji --dry-run
+  watari outage shut-down myodaiji-1 --wait
+
+It is done once the outage is evacuated, the front end's part included. Each node's agent makes sure that
+nothing lives there and runs the program that its node-agent.toml names (shut_down under [power]); where none
+is named, the monitor cuts the power ([[fencing]]). Nodes are switched on by the monitor, or by hand, and are
+waited for at the return until they are heard and well. The hosts of front ends and of the witness are left
+alone. What failed is tried again when this is asked again.")]
+    ShutDown(dark::ShutDown),
     /// Call an outage off: servers stay where they are, and may come again
     #[command(after_help = "Example:\n  watari outage cancel myodaiji-1")]
     Cancel(Which),
@@ -129,6 +143,8 @@ pub struct Schedule {
     /// What it is for, in one line
     #[arg(long, default_value = "", hide_default_value = true, value_name = "TEXT")]
     note: String,
+    #[command(flatten)]
+    wish: Wish,
 }
 
 /// Which outage, and when the power will be off instead.
@@ -162,6 +178,17 @@ impl Times {
     }
 }
 
+/// Which outage, what of it, and whether to wait for it.
+#[derive(Debug, Args)]
+pub struct Start {
+    #[command(flatten)]
+    nearest: Nearest,
+    #[command(flatten)]
+    wish: Wish,
+    #[command(flatten)]
+    waiting: Waiting,
+}
+
 /// Which outage, and whether to wait for it.
 #[derive(Debug, Args)]
 pub struct Show {
@@ -187,18 +214,22 @@ impl Verb {
                 let seconds = minutes.map(|minutes| minutes * 60);
                 plan::show(ctx, &ctx.session.ask(&PlanOutage { site: input::name(&site)?, seconds }).await?)
             }
-            Self::Schedule(Schedule { site, times, note }) => {
+            Self::Schedule(Schedule { site, times, note, wish }) => {
                 let (from, until) = times.read()?;
                 let request_id = Some(ctx.session.request_id());
                 let asked = ScheduleOutage { request_id, site: input::name(&site)?, from, until, note };
-                report::show(ctx, &ctx.session.ask(&asked).await?)
+                let view = ctx.session.ask(&asked).await?;
+                report::show(ctx, &wish.apply(ctx, view).await?)
             }
             Self::Reschedule(Reschedule { id, times }) => {
                 let (from, until) = times.read()?;
                 report::show(ctx, &ctx.session.ask(&RescheduleOutage { id: input::name(&id)?, from, until }).await?)
             }
-            Self::Start(Show { nearest, waiting }) => {
-                let view = ctx.session.ask(&StartOutage { id: nearest.id(ctx).await? }).await?;
+            Self::Start(Start { nearest, wish, waiting }) => {
+                let id = nearest.id(ctx).await?;
+                // First: an empty site is evacuated at once.
+                wish.ask(ctx, &id).await?;
+                let view = ctx.session.ask(&StartOutage { id }).await?;
                 begun(ctx, waiting, view).await
             }
             Self::Pause(paused) => {
@@ -216,6 +247,7 @@ impl Verb {
                 begun(ctx, waiting, view).await
             }
             Self::Report(report) => report.run(ctx).await,
+            Self::ShutDown(nodes) => nodes.run(ctx).await,
             Self::Export(export) => export.run(ctx).await,
             Self::Import(import) => import.run(ctx).await,
             Self::Cancel(Which { id }) => {
@@ -230,11 +262,15 @@ impl Verb {
     }
 }
 
-/// Calling an evacuation off brings nobody home.
+/// Calling an evacuation off brings nobody home, and switches nothing on.
 fn say_who_is_away(ctx: &Context, view: &OutageView) {
     if let (State::Cancelled, Scope::Site(site)) = (view.state, &view.scope)
         && (view.leg == LegName::Home || !view.moved.is_empty() || !view.moving.is_empty())
     {
         out::say(&hints::still_away(ctx.out.lang, site.as_str()));
+    }
+    let off: Vec<&str> = view.nodes.iter().filter(|node| node.state == "off").map(|node| node.node.as_str()).collect();
+    if view.state == State::Cancelled && !off.is_empty() {
+        out::say(&texts::dark::still_off(ctx.out.lang, &off.join(" ")));
     }
 }

@@ -6,7 +6,7 @@ use watari_model::{
     vm::Way,
 };
 
-use super::plan;
+use super::{dark, plan};
 use crate::{
     Context,
     failure::Failure,
@@ -36,6 +36,7 @@ fn report(out: Out, view: &OutageView) -> String {
     if let (Some(window), Some(begins), Some(foreseen)) = (view.window, view.begins_at, &view.plan) {
         parts.push(words::would_begin(out.lang, &format::moment(begins)));
         parts.push(plan::text(out, foreseen));
+        parts.extend(dark::report(out, &view.nodes));
         let ready = foreseen.estimated_ms.map(|needed| begins.max(foreseen.at).plus_millis(needed));
         if ready.is_some_and(|ready| ready > window.from) {
             parts.push(Word::TooLate.text(out.lang).to_owned());
@@ -80,6 +81,7 @@ fn report(out: Out, view: &OutageView) -> String {
     }
     parts.extend(view.control.as_ref().map(|moved| control(out.lang, moved)));
     parts.extend(texts::off::left_off(out.lang, &view.off));
+    parts.extend(dark::report(out, &view.nodes));
     parts.extend(view.battery.map(|battery| words::on_battery(out.lang, battery.seconds_left, battery.needed_ms)));
     parts.join("\n\n")
 }

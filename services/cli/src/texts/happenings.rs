@@ -46,6 +46,14 @@ const FORMS: &[(&str, &str)] = &[
     ("{} servers could not leave now", "現時点で退避できないサーバ {0} 台"),
     ("{} could not leave", "退避できない見込み {0} 台"),
     ("{} have no time to leave", "退避の時間がないサーバ {0} 台"),
+    ("its nodes are to be shut down", "ノードの停止の指示"),
+    ("its nodes are not to be shut down", "ノードの停止の取消"),
+    ("node {} going off", "ノード {0} の停止処理の開始"),
+    ("node {} off", "ノード {0} の停止"),
+    ("node {} not shut down", "ノード {0} を停止できず"),
+    ("node {} starting", "ノード {0} の起動待ち"),
+    ("node {} back", "ノード {0} の復帰"),
+    ("node {} missing", "ノード {0} が復帰せず"),
     // Images, addresses and firewall groups.
     ("copied to {}", "{0} に複製"),
     ("{} given to {}", "{0} を {1} に割り当て"),
@@ -163,6 +171,12 @@ mod tests {
             (
                 "it: could not leave now: old (outage.policy-stays)",
                 "it: 現時点で退避できないサーバ: old (outage.policy-stays)",
+            ),
+            ("it: node m1 off", "it: ノード m1 の停止"),
+            ("it: node m1, m2 starting", "it: ノード m1, m2 の起動待ち"),
+            (
+                "it: node m2 not shut down (node.shut-down-missing)",
+                "it: ノード m2 を停止できず (node.shut-down-missing)",
             ),
             ("it: allows in tcp 25-26; allows no more in tcp 25", "it: 許可 in tcp 25-26、許可の取消 in tcp 25"),
             ("it: 203.0.113.100 given back by mail", "it: mail が 203.0.113.100 を返却"),

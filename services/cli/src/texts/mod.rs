@@ -1,6 +1,7 @@
 //! What the command says by itself, in both languages. What services refuse comes with its texts.
 
 pub mod ahead;
+pub mod dark;
 pub(crate) mod evidence;
 pub mod faults;
 pub mod fencing;

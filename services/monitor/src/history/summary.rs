@@ -14,7 +14,7 @@ use watari_model::{
         Fencing, Node,
         fencing::{Act, Outcome},
     },
-    outage::{Left, Outage, Scope},
+    outage::{Dark, Left, Outage, Scope},
     site::Site,
     vm::{Desired, Outcome as Went, Size, Snapshots, Vm, Way},
 };
@@ -200,8 +200,25 @@ fn outage(before: Option<&Outage>, after: Option<&Outage>) -> Option<String> {
         _ if old.window != outage.window => Some("moved to another time".to_owned()),
         _ if old.at_risk != outage.at_risk => Some(at_risk(&outage.at_risk)),
         _ if old.halted != outage.halted => Some(format!("{} have no time to leave", outage.halted.len())),
+        _ if old.dark != outage.dark => Some(dark(old.dark.as_ref(), outage.dark.as_ref())),
         _ => None,
     }
+}
+
+/// Which nodes are shut down, or are back.
+fn dark(old: Option<&Dark>, dark: Option<&Dark>) -> String {
+    let nodes = |dark: Option<&Dark>| dark.map(|dark| dark.nodes.clone()).unwrap_or_default();
+    let (before, now) = (nodes(old), nodes(dark));
+    let mut news = now.iter().filter(|one| !before.contains(one));
+    if let Some(first) = news.next() {
+        let word = first.stage.word();
+        // Power comes back to all at once: those of whom the same is to be told stand in one line.
+        let others = news.filter(|one| one.stage.word() == word).map(|one| one.node.to_string());
+        let names: Vec<String> = std::iter::once(first.node.to_string()).chain(others).collect();
+        return with(format!("node {} {word}", names.join(", ")), code(first.stage.fault()));
+    }
+    let wished = dark.is_some_and(|dark| dark.wished);
+    if wished { "its nodes are to be shut down" } else { "its nodes are not to be shut down" }.to_owned()
 }
 
 /// Who could not leave, as things are, and the code of why; of many only how many.

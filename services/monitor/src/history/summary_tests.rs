@@ -118,6 +118,19 @@ fn changes_of_everything_else_are_told_in_one_line() {
             ],
             "it: could not leave now: old (outage.policy-stays)",
         ),
+        (
+            "outages",
+            vec![("/dark/nodes/0/stage", json!({"state": "going_off", "by": "agent"}))],
+            vec![],
+            "it: node m1 off",
+        ),
+        (
+            "outages",
+            vec![("/dark/nodes/1/stage", json!({"state": "going_off", "by": "agent"}))],
+            vec![],
+            "it: node m2 not shut down (node.shut-down-missing)",
+        ),
+        ("outages", vec![], vec![("/dark/wished", json!(false))], "it: its nodes are not to be shut down"),
         ("images", vec![state("verifying")], vec![], "it: verifying → ready"),
         ("images", vec![("/copies", json!({}))], vec![], "it: copied to myodaiji"),
         (

@@ -1,9 +1,12 @@
 //! Everything that can be decided: data, each with a key. Two actions with one key are never in
 //! hand at once.
 
-use watari_contracts::agent::{
-    Abort, Discard, DropLayers, Freeze, Grow, Observe, Reboot, Receive, Release, Remove, Resume, RevertDisk, Send,
-    SendAhead, Start, Stop, Suspend, TakeSnapshot,
+use watari_contracts::{
+    agent::{
+        Abort, Discard, DropLayers, Freeze, Grow, Observe, Reboot, Receive, Release, Remove, Resume, RevertDisk, Send,
+        SendAhead, ShutDown, Start, Stop, Suspend, TakeSnapshot,
+    },
+    monitor::PowerWish,
 };
 use watari_model::{
     Document, MigrationId, NodeName, VmName, frontend::Primacy, migration::Migration, outage::Outage, site::Site,
@@ -117,6 +120,26 @@ pub enum Action {
         node: NodeName,
         /// Which.
         drop: DropLayers,
+    },
+    /// Have a node that is empty shut itself down.
+    ShutDown {
+        /// What it is about, and where.
+        key: String,
+        /// Which.
+        node: NodeName,
+        /// The order.
+        order: ShutDown,
+    },
+    /// Have the monitor ask a node's power controller, or switch the node by it.
+    Power {
+        /// What it is about, and where.
+        key: String,
+        /// Which.
+        node: NodeName,
+        /// What is wanted.
+        wish: PowerWish,
+        /// In whose name.
+        by: String,
     },
     /// Give back a server's addresses.
     ReleasePorts {
@@ -235,6 +258,8 @@ impl Action {
             Self::Order { key, .. }
             | Self::Look { key, .. }
             | Self::DropLayers { key, .. }
+            | Self::ShutDown { key, .. }
+            | Self::Power { key, .. }
             | Self::Alarm { key, .. } => key.clone(),
             Self::LookAtAll { node } => listen_key(node),
             Self::Settle(settle) => settle_key(&settle.migration),

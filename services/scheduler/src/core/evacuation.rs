@@ -18,7 +18,7 @@ use watari_model::{
 };
 
 use super::{
-    Action, Rules, Snapshot, ahead, control, deadline, naming, placement,
+    Action, Rules, Snapshot, ahead, control, dark, deadline, naming, placement,
     placement::Need,
     turn::{Turn, pause_ms},
 };
@@ -147,15 +147,18 @@ fn stand_still(turn: &mut Turn<'_>, entry: &Entry<Outage>) {
 
 /// The nodes of a site that a return still waits for: those that are not there yet, for as long as the
 /// rules say after it was asked for. Power comes back to all at once, but they take their time to start.
-/// One that is known to stay away is not waited for once it is cordoned.
+/// One that is known to stay away is not waited for once it is cordoned. Those that were shut down have their own time.
 pub(crate) fn awaited(snap: &Snapshot, rules: &Rules, outage: &Outage, now: Timestamp) -> Vec<NodeName> {
     let (Scope::Site(_), State::Returning, Some(leg)) = (&outage.scope, outage.state, outage.home) else {
         return Vec::new();
     };
-    if now.millis_since(leg.began_at) >= rules.return_wait_ms {
-        return Vec::new();
+    let mut awaited: Vec<NodeName> = dark::rising(outage).cloned().collect();
+    if now.millis_since(leg.began_at) < rules.return_wait_ms {
+        awaited.extend(missing(snap, &outage.scope).cloned());
     }
-    missing(snap, &outage.scope).cloned().collect()
+    awaited.sort();
+    awaited.dedup();
+    awaited
 }
 
 /// The nodes of what went dark that are not back, but for those of which that is known.
@@ -180,7 +183,8 @@ fn come_home(turn: &mut Turn<'_>, entry: &Entry<Outage>) {
     };
     let servers: Vec<_> = snap.vms.values().map(|entry| &entry.value).filter(|vm| away(vm) || leaving(vm)).collect();
     let anybody = !servers.is_empty() || !outage.halted.is_empty();
-    if anybody && !awaited(snap, turn.rules, outage, turn.now).is_empty() {
+    let starting = dark::rising(outage).next().is_some();
+    if starting || anybody && !awaited(snap, turn.rules, outage, turn.now).is_empty() {
         return;
     }
     if let Some(left) = advance(turn, outage, Reason::Return, &servers, None)

@@ -10,6 +10,7 @@ mod ahead;
 pub mod calendar;
 pub mod control;
 pub mod crossing;
+pub(crate) mod dark;
 mod deadline;
 mod evacuation;
 pub mod forecast;
@@ -38,7 +39,7 @@ use watari_model::Timestamp;
 pub use action::{Action, Order, Settle};
 pub use control::{Control, Sight as ControlSight};
 pub use readiness::{Outlook, outlooks};
-pub use rules::{Amount, CalendarRules, DeadlineRules, Overcommit, PowerRules, PreseedRules, Rules};
+pub use rules::{Amount, CalendarRules, DarkRules, DeadlineRules, Overcommit, PowerRules, PreseedRules, Rules};
 pub use snapshot::{Answer, Both, Heard, Off, Outcome, Restarts, Sight, Snapshot, known};
 
 pub(crate) use action::listen_key;
@@ -61,6 +62,7 @@ pub fn decide(snap: &Snapshot, rules: &Rules, now: Timestamp) -> Vec<Action> {
     lifecycle::decide(&mut turn);
     power::decide(&mut turn);
     calendar::decide(&mut turn);
+    dark::decide(&mut turn);
     evacuation::decide(&mut turn);
     marks::decide(&mut turn);
     ahead::decide(&mut turn);

@@ -1,6 +1,6 @@
 //! The bounds within which is decided; all are configuration keys.
 
-use watari_model::vm::Size;
+use watari_model::{NodeName, vm::Size};
 
 /// What one server takes, or one node has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -124,6 +124,23 @@ impl Default for PreseedRules {
     }
 }
 
+/// What is done about the nodes of a site that goes dark on purpose. Times in milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DarkRules {
+    /// Whether nodes are shut down in every outage of a site, unless somebody says otherwise of it.
+    pub always: bool,
+    /// How long a node may take from its order to shut down until it is seen to be off.
+    pub off_ms: u64,
+    /// How long it may take from its being switched on until it is heard and well.
+    pub on_ms: u64,
+}
+
+impl Default for DarkRules {
+    fn default() -> Self {
+        Self { always: false, off_ms: 300_000, on_ms: 600_000 }
+    }
+}
+
 /// All bounds. Times in milliseconds.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rules {
@@ -171,6 +188,10 @@ pub struct Rules {
     pub deadline: DeadlineRules,
     /// What is done about disks that are sent ahead.
     pub preseed: PreseedRules,
+    /// What is done about the nodes of a site that goes dark.
+    pub dark: DarkRules,
+    /// The hosts of NATS servers, as front ends are and witnesses. They are not shut down from here.
+    pub fronts: Vec<NodeName>,
     /// How long the control plane may take to move with an outage.
     pub handover_ms: u64,
     /// Whether it comes home with the servers.
@@ -202,6 +223,8 @@ impl Default for Rules {
             calendar: CalendarRules::default(),
             deadline: DeadlineRules::default(),
             preseed: PreseedRules::default(),
+            dark: DarkRules::default(),
+            fronts: Vec::new(),
             handover_ms: 60_000,
             control_returns: true,
         }

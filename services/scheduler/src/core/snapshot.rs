@@ -82,6 +82,8 @@ pub enum Outcome {
     Both(Both),
     /// Done, by somebody who is no agent.
     Done,
+    /// What a node's power controller says of it.
+    Power(node::fencing::Act),
     /// Refused for good.
     Refused(Refusal),
     /// No answer, or one that says "later": what was done is not known.

@@ -5,6 +5,7 @@
 mod memory;
 mod metrics;
 mod orders;
+mod power;
 mod settle;
 
 use std::{sync::Arc, time::Duration};
@@ -166,6 +167,16 @@ impl Executor {
                 self.metrics.action("drop-layers", outcome_word(&outcome));
                 self.memory.answered(key.to_owned(), 0, outcome, Vec::new());
             }
+            Action::ShutDown { node, order, .. } => {
+                let outcome = self.shut_down(node, order).await;
+                self.metrics.action("shut-down", outcome_word(&outcome));
+                self.memory.answered(key.to_owned(), 0, outcome, Vec::new());
+            }
+            Action::Power { node, wish, by, .. } => {
+                let outcome = self.power(node, *wish, by).await;
+                self.metrics.action("power", outcome_word(&outcome));
+                self.memory.answered(key.to_owned(), 0, outcome, Vec::new());
+            }
             Action::Settle(settle) => self.settle(settle, key).await,
             Action::ReleasePorts { vm, uuid } => {
                 let request = ReleasePorts { vm: vm.clone(), vm_uuid: uuid.clone() };
@@ -232,7 +243,9 @@ impl Executor {
 const fn outcome_word(outcome: &Outcome) -> &'static str {
     match outcome {
         Outcome::Order(Progress::Working, _) => "working",
-        Outcome::Order(Progress::Done, _) | Outcome::Seen(_) | Outcome::Both(_) | Outcome::Done => "ok",
+        Outcome::Order(Progress::Done, _) | Outcome::Seen(_) | Outcome::Both(_) | Outcome::Done | Outcome::Power(_) => {
+            "ok"
+        }
         Outcome::Order(Progress::Failed(_), _) => "failed",
         Outcome::Refused(_) => "refused",
         Outcome::Silent(_) => "silent",
@@ -259,6 +272,8 @@ impl Action {
             Self::LookAtAll { .. } => "observe-all",
             Self::DropLayers { .. } => "drop-layers",
             Self::Settle(_) => "settle",
+            Self::ShutDown { .. } => "shut-down",
+            Self::Power { .. } => "power",
             Self::ReleasePorts { .. } => "release-ports",
             Self::Alarm { .. } => "alarm",
         }

@@ -1,6 +1,7 @@
 //! What operators ask. Each request is checked, its intent stored by compare-and-set, and
 //! answered; the loop makes it true. Refused requests change nothing.
 
+mod dark;
 mod frontends;
 mod keys;
 mod migrations;
@@ -19,7 +20,8 @@ use watari_contracts::scheduler::{
     AddKey, CancelMigration, CancelOutage, CreateSnapshot, CreateVm, DeleteKey, DeleteSnapshot, DeleteVm, DrainNode,
     EditVm, EvacuateSite, GetKey, GetMigration, GetOutage, GetVm, ListKeys, ListMigrations, ListOutages, ListSites,
     ListVms, MigrateVm, PauseOutage, PlanOutage, PreseedVm, PromoteFrontEnd, RebootVm, RescheduleOutage, ResizeVm,
-    ResumeOutage, ReturnSite, RevertSnapshot, ScheduleOutage, StartOutage, StartVm, StopVm, TellPower, VmConsoleLog,
+    ResumeOutage, ReturnSite, RevertSnapshot, ScheduleOutage, ShutDownNodes, StartOutage, StartVm, StopVm, TellPower,
+    VmConsoleLog,
 };
 use watari_model::{Document, Refusal, Said, said};
 
@@ -93,7 +95,7 @@ impl Desk {
             CreateSnapshot => create_snapshot, RevertSnapshot => revert_snapshot, DeleteSnapshot => delete_snapshot,
             ListMigrations => list_migrations, GetMigration => get_migration, CancelMigration => cancel_migration,
             ListSites => list_sites, EvacuateSite => evacuate_site, ReturnSite => return_site, TellPower => tell_power,
-            PromoteFrontEnd => promote_front_end, DrainNode => drain_node, GetOutage => get_outage, ListOutages => list_outages, PlanOutage => plan_outage, ScheduleOutage => schedule_outage, RescheduleOutage => reschedule_outage, StartOutage => start_outage, PauseOutage => pause_outage, ResumeOutage => resume_outage, CancelOutage => cancel_outage,
+            PromoteFrontEnd => promote_front_end, DrainNode => drain_node, GetOutage => get_outage, ListOutages => list_outages, PlanOutage => plan_outage, ScheduleOutage => schedule_outage, RescheduleOutage => reschedule_outage, StartOutage => start_outage, PauseOutage => pause_outage, ResumeOutage => resume_outage, ShutDownNodes => shut_down_nodes, CancelOutage => cancel_outage,
             AddKey => add_key, GetKey => get_key, ListKeys => list_keys, DeleteKey => delete_key,
         )
     }

@@ -1,7 +1,7 @@
 //! An outage's view: its report.
 
 use watari_contracts::scheduler::{
-    ControlMoved, Fault, HaltedVm, LegName, Moved, NotMoved, OnBattery, OutagePlan, OutageView, PlannedMove,
+    ControlMoved, DarkNode, Fault, HaltedVm, LegName, Moved, NotMoved, OnBattery, OutagePlan, OutageView, PlannedMove,
 };
 use watari_model::{
     SiteName, Timestamp,
@@ -12,7 +12,7 @@ use watari_model::{
 
 use super::migration;
 use crate::core::{
-    Rules, Snapshot, awaited, calendar,
+    Rules, Snapshot, awaited, calendar, dark,
     forecast::{Forecast, Halting, Move, forecast, time_to_leave},
     report::report,
 };
@@ -45,6 +45,7 @@ pub(crate) fn outage(snap: &Snapshot, rules: &Rules, outage: &Outage, now: Times
         off: report.off.into_iter().filter(|vm| !outage.halted.iter().any(|halted| halted.vm == *vm)).collect(),
         control: outage.control.as_ref().map(|handover| control(handover, now)),
         battery: battery(snap, rules, outage, now),
+        nodes: nodes(snap, rules, outage),
         request_id: outage.request_id.clone(),
         created_at: outage.created_at,
         changed_at: outage.changed_at,
@@ -99,6 +100,29 @@ pub(crate) fn plan(site: SiteName, forecast: Forecast, at: Timestamp) -> OutageP
         bytes_per_second: rate,
         at,
     }
+}
+
+/// The nodes that are shut down, or were, and those whose turn has not come, with what they wait for.
+fn nodes(snap: &Snapshot, rules: &Rules, outage: &Outage) -> Vec<DarkNode> {
+    let Some(known) = &outage.dark else { return Vec::new() };
+    let begun = known.nodes.iter().map(|one| DarkNode {
+        node: one.node.clone(),
+        state: one.stage.word().to_owned(),
+        since: Some(one.at),
+        why: one.stage.fault().map(Fault::from),
+    });
+    let is_ahead = known.wished && (outage.state == State::Scheduled || outage.state.drains());
+    let left = dark::turns(snap, outage).filter(|node| known.nodes.iter().all(|one| one.node != node.name));
+    let waiting = left.filter(|_| is_ahead).map(|node| DarkNode {
+        node: node.name.clone(),
+        state: "waiting".to_owned(),
+        since: None,
+        why: Some(outage.state)
+            .filter(|state| *state == State::Evacuated)
+            .and_then(|_| dark::hindrance(snap, rules, node))
+            .map(|why| Fault::from(&why)),
+    });
+    begun.chain(waiting).collect()
 }
 
 /// Whether the battery lasts for who is still there, if it is on battery that the site is emptied.

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use watari_model::{NodeName, OutageId, SiteName, Timestamp, VmName, outage, refusal::Rendered, vm};
 
-use super::{Fault, MigrationView};
+use super::{DarkNode, Fault, MigrationView};
 
 /// Empty a site, live.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -258,6 +258,9 @@ pub struct OutageView {
     /// How the time compares, while a site is emptied that is on battery.
     #[serde(default)]
     pub battery: Option<OnBattery>,
+    /// The site's nodes, if they are shut down once they are empty, in the order of their turns.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub nodes: Vec<DarkNode>,
     /// The request that made it; empty if that had no name.
     #[serde(default)]
     pub request_id: String,

@@ -5,7 +5,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{SegmentName, Timestamp};
+use crate::{Said, SegmentName, Timestamp, said};
 
 /// What a node's agent sees of its host. It judges nothing: whoever reads it does.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -27,6 +27,25 @@ pub struct Health {
     /// file system does not count them.
     #[serde(default)]
     pub files_free_percent: Option<u8>,
+}
+
+impl Health {
+    /// What keeps a node that has just started from being used; none if nothing does. It is what servers cannot run
+    /// without: bridges, programs, and certificates that hold.
+    #[must_use]
+    pub fn lacks(&self, now: Timestamp) -> Option<Said> {
+        let cut =
+            |bridge: &&Bridge| matches!(bridge.link, Link::Missing | Link::NotABridge | Link::Down | Link::UplinkDown);
+        if let Some(Bridge { name, .. }) = self.bridges.iter().find(cut) {
+            return Some(said!("its bridge {name} cannot be used", "ブリッジ {name} を使用できません"));
+        }
+        if let Some(program) = self.missing_programs.first() {
+            return Some(said!("it lacks the program {program}", "プログラム {program} がありません"));
+        }
+        let ended = |one: &&Certificate| one.not_after.is_some_and(|end| end <= now);
+        let Certificate { path, .. } = self.certificates.iter().find(ended)?;
+        Some(said!("its certificate {path} has ended", "証明書 {path} の有効期限が切れています"))
+    }
 }
 
 /// A bridge that the operator made, or should have.
@@ -69,4 +88,35 @@ pub struct Certificate {
     pub path: String,
     /// When the first of them ends; none if the file cannot be read or holds none.
     pub not_after: Option<Timestamp>,
+}
+
+#[cfg(test)]
+mod tests {
+    use time::OffsetDateTime;
+
+    use super::*;
+
+    #[test]
+    fn a_node_without_a_bridge_a_program_or_a_certificate_that_holds_lacks_something() {
+        let now = Timestamp(OffsetDateTime::UNIX_EPOCH).plus_millis(1_000);
+        let bridge = |link| Bridge {
+            segment: "campus".parse().unwrap(),
+            name: "br0".to_owned(),
+            link,
+            addressed_ports: Vec::new(),
+        };
+        let certificate = |not_after| Certificate { path: "a.pem".to_owned(), not_after };
+        let with = |link| Health { bridges: vec![bridge(Link::Up), bridge(link)], ..Health::default() };
+        assert_eq!(Health::default().lacks(now), None);
+        assert_eq!(with(Link::NoUplink).lacks(now), None, "that may be meant so");
+        for link in [Link::Missing, Link::NotABridge, Link::Down, Link::UplinkDown] {
+            assert!(with(link).lacks(now).unwrap().en.contains("br0"));
+        }
+        let programs = Health { missing_programs: vec!["nft".to_owned()], ..Health::default() };
+        assert!(programs.lacks(now).unwrap().en.contains("nft"));
+        for (ends, lacks) in [(None, false), (Some(now.plus_millis(1)), false), (Some(now), true)] {
+            let health = Health { certificates: vec![certificate(ends)], ..Health::default() };
+            assert_eq!(health.lacks(now).is_some(), lacks, "{ends:?}");
+        }
+    }
 }

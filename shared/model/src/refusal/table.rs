@@ -136,6 +136,30 @@ refusals! {
     FencingWithheld { site, silent, nodes } "fencing.withheld" 409 Later
         en "{silent} of {nodes} nodes of site {site} are silent at once, which looks like its network: nobody is fenced" "mend the network of {site}; of nodes that really are off say so: watari node confirm-off NODE"
         ja "サイト {site} のノード {nodes} 台のうち {silent} 台が同時に応答していません。ネットワークの障害とみなし、電源は切りません" "{site} のネットワークを確認してください。実際に電源が切れているノードは watari node confirm-off ノード で知らせてください";
+    /// Something lives on it.
+    NodeNotEmpty { node, domains } "node.not-empty" 409 Later
+        en "node {node} is not empty: {domains}" "what is there must leave or stop first: see `watari vm list --node {node}`, and `virsh list` on the node for what Watari did not make"
+        ja "ノード {node} は空ではありません: {domains}" "先に移動または停止してください。`watari vm list --node {node}` のほか、Watari の管理外のものはノード上の `virsh list` で確認できます";
+    /// Neither its agent nor a power controller can.
+    ShutDownMissing { node } "node.shut-down-missing" 409 No
+        en "no program is configured that shuts node {node} down" "set shut_down under [power] of its node-agent.toml, as in [\"systemctl\", \"poweroff\"], and restart the agent; or add [[fencing]] to monitor.toml; or shut it down by hand"
+        ja "ノード {node} を停止するプログラムが設定されていません" "node-agent.toml の [power] に shut_down を、たとえば [\"systemctl\", \"poweroff\"] と設定してエージェントを再起動するか、monitor.toml に [[fencing]] を加えるか、手動で停止してください";
+    /// The program did not do it.
+    ShutDownFailed { node, detail: Said } "node.shut-down-failed" 503 Later
+        en "node {node} could not be shut down: {detail}" "run the program of [power] in its node-agent.toml by hand on the node"
+        ja "ノード {node} を停止できませんでした: {detail}" "node-agent.toml の [power] のプログラムを、ノード上で手動で試してください";
+    /// It was told to, and time is over.
+    NodeStillOn { node, detail: Said } "node.still-on" 503 Later
+        en "node {node} was told to shut down and is not known to be off: {detail}" "see its console; if it is off, nothing more needs doing; to have it tried again: watari outage shut-down OUTAGE"
+        ja "ノード {node} に停止を指示しましたが、停止を確認できません: {detail}" "コンソールを確認してください。電源が切れていれば、ほかに必要な操作はありません。再試行するには watari outage shut-down 停電計画 を実行します";
+    /// Who decides would go with it.
+    NodeIsFrontEnd { node } "node.front-end" 409 No
+        en "node {node} is also the host of a front end or witness, which is never shut down from here" "shut it down by hand once `watari outage show` says that the site's other nodes are off"
+        ja "ノード {node} はフロントエンドまたは立会役のホストでもあるため、ここからは停止しません" "`watari outage show` でサイトのほかのノードの停止を確認した後、手動で停止してください";
+    /// It is waited for, or was.
+    NodeNotBack { node, detail: Said } "node.not-back" 503 Later
+        en "node {node} is not back: {detail}" "see its power and its console, and `watari doctor`; servers come home without it meanwhile if it takes too long"
+        ja "ノード {node} が復帰していません: {detail}" "電源とコンソール、`watari doctor` を確認してください。時間がかかる場合、サーバはこのノードを除いて帰還します";
     /// Servers' only disks are there.
     NodeHasServers { node, vms } "node.has-servers" 409 No
         en "servers belong to node {node}, or copies of them: {vms}" "delete those whose disk is lost: watari vm delete; those that run elsewhere give up their old copies by themselves once they are running"
@@ -210,6 +234,10 @@ refusals! {
     OutageNotUnderWay { outage, state } "outage.not-under-way" 409 No
         en "outage {outage} is {state}; only one whose servers leave or come home can be paused and resumed" "look at it with `watari outage show {outage}`; the servers of an evacuated site come home with: watari site return SITE"
         ja "停電計画 {outage} は {state} です。一時停止と再開ができるのは、退避中または帰還中の計画だけです" "`watari outage show {outage}` で確認してください。退避済みのサイトのサーバを帰還させるには watari site return サイト名 を実行します";
+    /// Nobody's nodes go off for it, or not any more.
+    ShutDownNotNow { outage, state } "outage.no-shut-down" 409 No
+        en "outage {outage} is {state}; nodes are shut down only for a site that is to be emptied, is being emptied, or is empty" "see `watari outage list`; one node's power is switched with: watari node power NODE --off"
+        ja "停電計画 {outage} は {state} です。ノードを停止できるのは、退避の予定されたサイト、退避中または退避済みのサイトだけです" "`watari outage list` を確認してください。ノード 1 台の電源は watari node power ノード --off で操作します";
     /// It has begun or is over, so that its time stands.
     OutageNotScheduled { outage, state } "outage.not-scheduled" 409 No
         en "outage {outage} is {state}; only one that is scheduled can be moved to another time" "schedule another outage; one that is under way is called off with: watari outage cancel {outage}"

@@ -22,6 +22,7 @@ fn event(uid: &str, on: u8, more: &str) -> String {
 fn outage(id: &str, state: State, window: Window, request_id: &str) -> OutageView {
     OutageView {
         battery: None,
+        nodes: Vec::new(),
         id: id.parse().unwrap(),
         scope: Scope::Site("myodaiji".parse().unwrap()),
         state,

@@ -96,6 +96,10 @@ pub(super) const TEXTS: &[Text] = &[
         "Begin no further migration of an evacuation or a return, until it is resumed",
         "退避または帰還を一時停止します。再開するまで新しい移行を始めません",
     ),
+    (
+        "Have a site's nodes shut down once they are empty, one after another, and awaited at the return",
+        "空になったサイトのノードを 1 台ずつ停止し、帰還時に復帰を待つようにします",
+    ),
     ("Go on with what was paused", "一時停止したものを再開します"),
     (
         "Call an outage off: servers stay where they are, and may come again",

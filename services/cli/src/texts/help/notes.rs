@@ -43,6 +43,10 @@ pub(super) const TEXTS: &[Text] = &[
         "コピー中のサーバと、始まったフロントエンドの交代は、最後まで続きます。サイトは引き続き受け入れを行いません。\n一時停止は、どのフロントエンドが主系でも保たれます。再開、方向転換、取り消しのほか、\n後で停電したサイトを [power] の規則で退避させるときに終わります。",
     ),
     (
+        "It is done once the outage is evacuated, the front end's part included. Each node's agent makes sure that nothing lives there and runs the program that its node-agent.toml names (shut_down under [power]); where none is named, the monitor cuts the power ([[fencing]]). Nodes are switched on by the monitor, or by hand, and are waited for at the return until they are heard and well. The hosts of front ends and of the witness are left alone. What failed is tried again when this is asked again.",
+        "フロントエンドの交代も含めて退避が完了した後に実行します。各ノードのエージェントは、何も動いていないことを確認してから、\nnode-agent.toml の [power] の shut_down にあるプログラムを実行します。設定がないノードの電源は、モニタが [[fencing]] で切ります。\n起動はモニタまたは手動で行い、帰還の前に、応答があり正常であることを確認するまで待ちます。\nフロントエンドと立会役のホストには触れません。失敗したノードは、もう一度実行すると再試行します。",
+    ),
+    (
         "An outage's name is the UID of its event: whoever subscribes to the file sees its changes.",
         "停電計画の名前が予定の UID になるため、ファイルを購読している人には変更も伝わります。",
     ),

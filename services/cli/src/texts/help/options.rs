@@ -148,6 +148,11 @@ pub(super) const TEXTS: &[Text] = &[
         "停電の開始: YYYY-MM-DD HH:MM、RFC 3339、または現在からの時間 +45m、+3h、+2d",
     ),
     ("When it is back", "停電の終了"),
+    ("Leave them on instead", "停止せず、電源を入れたままにします"),
+    (
+        "Shut the site's nodes down once they are empty; see: watari outage shut-down",
+        "空になったサイトのノードを停止します。詳しくは watari outage shut-down",
+    ),
     ("What it is for, in one line", "目的 (1 行)"),
     ("The file to write, or - for standard output", "書き出すファイル。- は標準出力"),
     (

@@ -126,6 +126,7 @@ pub(crate) fn node(name: &str, site: &str, memory_mib: u64) -> Node {
             labels: BTreeMap::new(),
             tunnel: None,
             health: None,
+            host: node::Host::default(),
         },
         first_seen_at: at(0),
         changed_at: at(0),

@@ -12,8 +12,8 @@ use watari_contracts::{
     Service,
     agent::{
         Abort, Answer, ConsoleText, Discard, DiskUse, Domain, Grow, NodeFacts, Observe, ObserveAll, OffReason, Passage,
-        Phase, Progress, ReadConsole, Reboot, Receive, Release, Remove, Resume, Seed, Send, Start, Stop, Suspend,
-        Transfer, VmFact,
+        Phase, Progress, ReadConsole, Reboot, Receive, Release, Remove, Resume, Seed, Send, ShutDown, Start, Stop,
+        Suspend, Transfer, VmFact,
     },
     subjects,
 };
@@ -69,6 +69,9 @@ struct World {
     /// Nodes that refuse to receive.
     closed: Vec<NodeName>,
     aborted: Vec<MigrationId>,
+    /// Nodes whose agents have no program that shuts them down, and those that were told to shut down.
+    unable: Vec<NodeName>,
+    shut_down: Vec<NodeName>,
     /// Whether a server answers after it was moved, where that is not simply so.
     answers: HashMap<VmName, Option<bool>>,
     /// The most that were copied at the same time.
@@ -127,6 +130,16 @@ impl Fleet {
         let runs =
             world.guests.iter().filter(|((_, name), guest)| name.as_str() == vm && guest.domain == Domain::Running);
         runs.map(|((node, _), _)| node.to_string()).collect()
+    }
+
+    /// The node's agent has no program that shuts it down.
+    pub fn cannot_shut_down(&self, node: &str) {
+        self.world().unable.push(node.parse().unwrap());
+    }
+
+    /// Whether the node's agent has begun to shut it down.
+    pub fn is_shut_down(&self, node: &str) -> bool {
+        self.world().shut_down.iter().any(|told| told.as_str() == node)
     }
 
     pub fn most_copying(&self) -> usize {
@@ -436,6 +449,13 @@ impl Fleet {
             }))
             .command(handler!(|fleet: Fleet, node: NodeName, o: Observe| async move {
                 Ok(Self::fact(&fleet.world(), &node, &o.vm))
+            }))
+            .command(handler!(|fleet: Fleet, node: NodeName, _: ShutDown| async move {
+                if fleet.world().unable.contains(&node) {
+                    return Err(Refusal::ShutDownMissing { node: node.to_string() });
+                }
+                fleet.world().shut_down.push(node.clone());
+                Ok(fleet.facts(&node))
             }))
             .command(handler!(|fleet: Fleet, node: NodeName, _: ObserveAll| async move { Ok(fleet.facts(&node)) }))
             .command(handler!(|_: Fleet, node: NodeName, o: ReadConsole| async move {
