@@ -8,7 +8,7 @@ use std::{
 use tokio::sync::watch;
 use watari_chassis::{Context, Entry, Leadership, Lease, Mirror, Wake};
 use watari_contracts::Service;
-use watari_model::{SiteName, image::Image, vm::Vm};
+use watari_model::{SiteName, image::Image, node::Node, vm::Vm};
 
 use crate::{
     ServiceError,
@@ -35,6 +35,8 @@ pub struct App {
     /// All servers, once the scheduler has made their bucket. Until then nobody knows what is in
     /// use, and nothing is deleted.
     vms: OnceLock<Mirror<Vm>>,
+    /// All nodes, once the monitor has made their bucket: they tell which images they keep.
+    nodes: OnceLock<Mirror<Node>>,
     /// The data folder.
     pub store: Store,
     /// What is in it.
@@ -87,6 +89,7 @@ impl App {
             settings,
             images,
             vms: OnceLock::new(),
+            nodes: OnceLock::new(),
             store,
             shelf,
             uploads,
@@ -109,6 +112,12 @@ impl App {
                 wakes.iter().for_each(|wake| wake.wake());
             }
         });
+        let waiting = Arc::clone(&app);
+        app.ctx.spawn("nodes", async move {
+            if let Ok(nodes) = Mirror::<Node>::of_another(&waiting.ctx).await {
+                let _ = waiting.nodes.set(nodes);
+            }
+        });
         Ok(app)
     }
 
@@ -122,6 +131,12 @@ impl App {
     #[must_use]
     pub fn servers(&self) -> Option<Vec<Arc<Entry<Vm>>>> {
         self.vms.get().map(|vms| vms.snapshot().values().cloned().collect())
+    }
+
+    /// All nodes, as far as they are known.
+    #[must_use]
+    pub fn nodes(&self) -> Vec<Arc<Entry<Node>>> {
+        self.nodes.get().map(|nodes| nodes.snapshot().values().cloned().collect()).unwrap_or_default()
     }
 
     /// Where an upload's bytes are to be sent.

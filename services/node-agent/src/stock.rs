@@ -12,7 +12,7 @@ use watari_model::{
 
 use crate::{hypervisor::VirtType, node::Node};
 
-/// How often it is looked whether the bridges changed.
+/// How often it is looked whether the bridges or the images changed.
 const LOOK: Duration = Duration::from_secs(2);
 
 /// Takes stock.
@@ -47,6 +47,7 @@ pub async fn take(node: &Node) -> Result<Inventory, Refusal> {
         labels: node.settings.labels.clone(),
         tunnel: node.plumbing.tunnel().await,
         health: Some(node.health.look(node).await),
+        images: node.images.told(),
     })
 }
 
@@ -64,11 +65,12 @@ pub async fn publish(node: &Arc<Node>, bus: &Bus, shutdown: &CancellationToken) 
             _ = tick.tick() => {}
             Ok(()) = connected.changed() => told = None,
         }
-        // A bridge that comes or goes is seen cheaply; libvirt is asked only when there is something to tell.
+        // A bridge or image that comes or goes is seen cheaply; libvirt is asked only when there is something to tell.
         let is_told = |(last, at): &(Inventory, tokio::time::Instant)| {
             at.elapsed() < interval
                 && last.segments == node.plumbing.segments()
                 && last.protection == node.plumbing.protection()
+                && last.images == node.images.told()
         };
         if told.as_ref().is_some_and(is_told) {
             continue;

@@ -132,6 +132,9 @@ pub struct ImageView {
     pub virtual_size_bytes: Option<u64>,
     /// When each site got its verified copy.
     pub copies: BTreeMap<SiteName, Timestamp>,
+    /// The nodes that keep it in their caches, by site, as they told last.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub nodes: BTreeMap<SiteName, Vec<NodeName>>,
     /// The servers that stand on it.
     pub used_by: Vec<VmName>,
     /// Why it failed.

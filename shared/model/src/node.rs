@@ -19,7 +19,10 @@ pub mod fencing;
 pub mod health;
 mod processor;
 
-use std::{collections::BTreeMap, net::Ipv4Addr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::Ipv4Addr,
+};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -160,6 +163,10 @@ pub struct Inventory {
     /// What the agent finds when it looks at its host; none from one that does not look.
     #[serde(default)]
     pub health: Option<Health>,
+    /// SHA-256 of the base images that it keeps, 64 hexadecimal digits each; the most recently used if there are
+    /// very many.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub images: BTreeSet<String>,
 }
 
 /// A node's end of every overlay network.
@@ -304,6 +311,7 @@ mod tests {
             labels: BTreeMap::new(),
             tunnel: None,
             health: None,
+            images: BTreeSet::new(),
         }
     }
 

@@ -49,6 +49,8 @@ impl Row for ImageView {
 
     fn details(&self, lang: Lang) -> Vec<(Word, String)> {
         let copies = self.copies.iter().map(|(site, at)| format!("{site} ({})", format::moment(*at)));
+        let nodes =
+            self.nodes.iter().flat_map(|(site, nodes)| nodes.iter().map(move |node| format!("{node} ({site})")));
         let mut details = vec![
             (Word::Name, self.name.to_string()),
             (Word::State, states::shown(lang, self.state.word())),
@@ -57,6 +59,7 @@ impl Row for ImageView {
             (Word::VirtualSize, or_dash(self.virtual_size_bytes.map(format::bytes))),
             (Word::Sha256, or_dash(self.sha256.as_ref())),
             (Word::Copies, joined(copies)),
+            (Word::Nodes, joined(nodes)),
             (Word::UsedBy, joined(&self.used_by)),
             (Word::Created, format::moment(self.created_at)),
         ];

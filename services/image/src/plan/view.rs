@@ -1,12 +1,15 @@
 //! Images as people and programs see them.
 
+use std::collections::BTreeMap;
+
 use watari_contracts::{
     image::{DiskCopying, ImageView, SavedFrom},
     scheduler::Fault,
 };
 use watari_model::{
-    VmName,
+    NodeName, SiteName, VmName,
     image::{Image, Saved, State},
+    node::Node,
     vm::Vm,
 };
 
@@ -28,6 +31,16 @@ pub fn users<'a>(
     vms.into_iter().filter(stands).map(|vm| vm.name.clone()).collect()
 }
 
+/// The nodes that keep an image's file, by site.
+pub fn keepers<'a>(image: &Image, nodes: impl IntoIterator<Item = &'a Node>) -> BTreeMap<SiteName, Vec<NodeName>> {
+    let mut found: BTreeMap<SiteName, Vec<NodeName>> = BTreeMap::new();
+    let Some(stored) = &image.stored else { return found };
+    for node in nodes.into_iter().filter(|node| node.inventory.images.contains(&stored.sha256)) {
+        found.entry(node.site.clone()).or_default().push(node.name.clone());
+    }
+    found
+}
+
 /// What a view tells beside the document.
 #[derive(Clone, Debug, Default)]
 pub struct Beside {
@@ -35,6 +48,8 @@ pub struct Beside {
     pub arrived_bytes: Option<u64>,
     /// The servers that stand on it.
     pub used_by: Vec<VmName>,
+    /// The nodes that keep it, by site.
+    pub nodes: BTreeMap<SiteName, Vec<NodeName>>,
     /// What is heard of the copy of a server's disk.
     pub heard: Heard,
 }
@@ -54,6 +69,7 @@ pub fn view(image: &Image, beside: Beside) -> ImageView {
         saved_from: image.saved_from.as_ref().map(|saved| saved_from(saved, beside.heard, importing)),
         virtual_size_bytes: stored.map(|s| s.virtual_size_bytes),
         copies: image.copies.clone(),
+        nodes: beside.nodes,
         used_by: beside.used_by,
         fault: image.fault.as_ref().map(Fault::from),
         created_at: image.created_at,

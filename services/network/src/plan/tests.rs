@@ -70,6 +70,7 @@ fn node(name: &str, number: u8) -> Node {
             protection: watari_model::node::Protection::default(),
             tunnel: Some(Tunnel { address: tunnel(number), mtu: 1_500 }),
             health: None,
+            images: Default::default(),
         },
         first_seen_at: AT,
         changed_at: AT,

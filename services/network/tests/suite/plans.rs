@@ -96,6 +96,7 @@ fn node(name: &str, tunnel: u8) -> Node {
             protection: watari_model::node::Protection::default(),
             tunnel: Some(Tunnel { address: [192, 0, 2, tunnel].into(), mtu: 1_500 }),
             health: None,
+            images: Default::default(),
         },
         first_seen_at: clock::now(),
         changed_at: clock::now(),

@@ -229,5 +229,6 @@ pub(crate) fn inventory() -> Inventory {
         labels: BTreeMap::new(),
         tunnel: None,
         health: Some(Health { fsync_ms: Some(3), ..Health::default() }),
+        images: Default::default(),
     }
 }

@@ -124,6 +124,7 @@ pub(crate) fn node(name: &str, site: &str, memory_mib: u64) -> Node {
             labels: BTreeMap::new(),
             tunnel: None,
             health: None,
+            images: Default::default(),
         },
         first_seen_at: at(0),
         changed_at: at(0),

@@ -80,6 +80,7 @@ pub fn node(name: &str, site: &str, memory_mib: u64) -> Node {
             labels: BTreeMap::new(),
             tunnel: None,
             health: None,
+            images: Default::default(),
         },
         first_seen_at: now,
         changed_at: now,
