@@ -21,6 +21,7 @@ pub mod health;
 pub mod hypervisor;
 pub mod images;
 pub mod inbound;
+pub mod kept;
 pub mod layers;
 pub mod layout;
 mod metadata;
@@ -48,6 +49,7 @@ use facts::Facts;
 use health::Examiner;
 use hypervisor::{CacheMode, Hypervisor, disk, probe};
 use images::{Images, TrustError};
+use kept::KeptDisks;
 use layers::Couriers;
 use layout::Layout;
 use node::Node;
@@ -118,6 +120,7 @@ pub async fn open(
             counts.images.clone(),
         )?,
         saves: Saves::new(settings.saving.at_once),
+        kept: KeptDisks::default(),
         couriers: Couriers::default(),
         room: Room::new(name.clone(), layout.disks(), settings.capacity.reserve_disk_gib),
         cache: if direct { CacheMode::None } else { CacheMode::Writeback },

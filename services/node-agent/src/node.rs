@@ -11,6 +11,7 @@ use crate::{
     health::Examiner,
     hypervisor::{self, CacheMode, Hypervisor, Kind, VirtType},
     images::Images,
+    kept::KeptDisks,
     layers::Couriers,
     layout::Layout,
     plans::Plans,
@@ -49,6 +50,8 @@ pub struct Node {
     pub plans: Plans,
     /// Copies of servers' disks, for images.
     pub saves: Saves,
+    /// Disks of deleted servers.
+    pub kept: KeptDisks,
     /// Frozen layers of servers' disks, on their way to other nodes.
     pub couriers: Couriers,
     /// Memory and disk that are spoken for.

@@ -48,6 +48,7 @@ pub async fn take(node: &Node) -> Result<Inventory, Refusal> {
         tunnel: node.plumbing.tunnel().await,
         health: Some(node.health.look(node).await),
         images: node.images.told(),
+        disks: node.kept.told(),
     })
 }
 
@@ -63,6 +64,8 @@ pub async fn publish(node: &Arc<Node>, bus: &Bus, shutdown: &CancellationToken) 
         tokio::select! {
             () = shutdown.cancelled() => return,
             _ = tick.tick() => {}
+            // Somebody deleted a server, and waits to see its disk.
+            () = node.kept.changed() => {}
             Ok(()) = connected.changed() => told = None,
         }
         // A bridge or image that comes or goes is seen cheaply; libvirt is asked only when there is something to tell.
@@ -71,6 +74,7 @@ pub async fn publish(node: &Arc<Node>, bus: &Bus, shutdown: &CancellationToken) 
                 && last.segments == node.plumbing.segments()
                 && last.protection == node.plumbing.protection()
                 && last.images == node.images.told()
+                && last.disks == node.kept.told()
         };
         if told.as_ref().is_some_and(is_told) {
             continue;

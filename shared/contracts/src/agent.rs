@@ -4,6 +4,7 @@
 //! operation id does not do it twice: it asks how far it is. So the sender's loop repeats what it
 //! wants until the answer is `done` or `failed`.
 
+mod disks;
 mod layers;
 
 use std::{collections::BTreeMap, net::Ipv4Addr};
@@ -15,6 +16,7 @@ use watari_model::{
     key::Line, network, node::Inventory, userdata, vm,
 };
 
+pub use disks::{DropDisk, KeepDisk};
 pub use layers::{Layer, Stack, weight};
 
 use crate::Command;
@@ -126,6 +128,9 @@ pub struct Start {
     /// Whether the disk may be made anew. `existing` keeps a server from being started from
     /// nothing when its disk should be here and is not.
     pub disk: DiskUse,
+    /// The kept disk that becomes its disk if it has none yet, by the UUID of the server that it was of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept: Option<String>,
 }
 
 /// Where a server's disk comes from.
@@ -199,6 +204,9 @@ pub struct Remove {
     /// knows why.
     #[serde(default, skip_serializing_if = "is_false")]
     pub spare_running: bool,
+    /// Whether its disk stays, for another server to begin with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep_disk: Option<KeepDisk>,
 }
 
 /// Prepare to receive a server: fetch the image, make the empty disk, the network, check room.
@@ -563,6 +571,7 @@ commands! {
     Freeze "freeze" => Answer, "Freeze a running server's disk; it writes to a new layer from then on.";
     SendAhead "send-ahead" => Answer, "Send the frozen layers of a server's disk to a node that lacks them.";
     DropLayers "drop-layers" => NodeFacts, "Delete frozen layers that are kept for a server and are of no use.";
+    DropDisk "drop-disk" => NodeFacts, "Delete a deleted server's disk that was kept.";
     Discard "discard" => Answer, "Destroy the paused copy that a migration made.";
     Release "release" => Answer, "Forget a server that now runs elsewhere.";
     Observe "observe" => VmFact, "Look at one server now.";

@@ -155,6 +155,8 @@ pub const LOOKING: &[&str] = &[
     scheduler::ListSites::SUBJECT,
     scheduler::GetOutage::SUBJECT,
     scheduler::ListOutages::SUBJECT,
+    scheduler::GetDisk::SUBJECT,
+    scheduler::ListDisks::SUBJECT,
     scheduler::GetKey::SUBJECT,
     scheduler::ListKeys::SUBJECT,
     image::GetImage::SUBJECT,

@@ -27,7 +27,7 @@ use std::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Document, NodeName, SegmentName, SiteName, Timestamp};
+use crate::{Document, NodeName, SegmentName, SiteName, Timestamp, disk::KeptDisk};
 
 pub use fencing::Fencing;
 pub use health::Health;
@@ -167,6 +167,9 @@ pub struct Inventory {
     /// very many.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub images: BTreeSet<String>,
+    /// The disks of deleted servers that it keeps, by the servers' UUIDs.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub disks: BTreeMap<String, KeptDisk>,
 }
 
 /// A node's end of every overlay network.
@@ -312,6 +315,7 @@ mod tests {
             tunnel: None,
             health: None,
             images: BTreeSet::new(),
+            disks: BTreeMap::new(),
         }
     }
 

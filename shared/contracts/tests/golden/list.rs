@@ -18,6 +18,7 @@ macro_rules! each_request {
                 ListMigrations
                 GetMigration CancelMigration ListSites EvacuateSite ReturnSite TellPower PromoteFrontEnd DrainNode GetOutage
                 ListOutages PlanOutage ScheduleOutage RescheduleOutage StartOutage PauseOutage ResumeOutage CancelOutage
+                GetDisk ListDisks DeleteDisk
                 AddKey GetKey ListKeys DeleteKey;
             image: ImportImage SaveImage GetImage ListImages DeleteImage ReportCopy;
             network: CreateNetwork GetNetwork ListNetworks DeleteNetwork ListPorts AllocatePort ReleasePorts;
@@ -54,7 +55,7 @@ pub(crate) fn commands(samples: &Samples) {
         ($($command:ident)*) => { $(samples.command::<agent::$command>();)* };
     }
     check! {
-        Start Stop Suspend Reboot Remove Receive Send Abort Resume Freeze SendAhead DropLayers Discard Release Observe
+        Start Stop Suspend Reboot Remove Receive Send Abort Resume Freeze SendAhead DropLayers DropDisk Discard Release Observe
         ObserveAll
         TakeInventory ReadConsole
     }

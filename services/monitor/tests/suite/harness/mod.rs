@@ -230,5 +230,6 @@ pub(crate) fn inventory() -> Inventory {
         tunnel: None,
         health: Some(Health { fsync_ms: Some(3), ..Health::default() }),
         images: Default::default(),
+        disks: Default::default(),
     }
 }

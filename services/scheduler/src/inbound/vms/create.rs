@@ -180,6 +180,7 @@ fn document(
         },
         desired: if request.start { Desired::Running } else { Desired::Stopped },
         force_off: false,
+        keep_disk: false,
         booted: false,
         home_site: home,
         state: State::Pending,

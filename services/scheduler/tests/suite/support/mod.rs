@@ -81,6 +81,7 @@ pub fn node(name: &str, site: &str, memory_mib: u64) -> Node {
             tunnel: None,
             health: None,
             images: Default::default(),
+            disks: Default::default(),
         },
         first_seen_at: now,
         changed_at: now,
