@@ -1,6 +1,7 @@
 //! What operators ask. Each request is checked, its intent stored by compare-and-set, and
 //! answered; the loop makes it true. Refused requests change nothing.
 
+mod disks;
 mod frontends;
 mod keys;
 mod migrations;
@@ -16,10 +17,10 @@ use std::{
 use tokio::sync::{Mutex as Turn, OwnedMutexGuard};
 use watari_chassis::{Entry, Mirror, ReadError, Server, WriteError};
 use watari_contracts::scheduler::{
-    AddKey, CancelMigration, CancelOutage, CreateVm, DeleteKey, DeleteVm, DrainNode, EditVm, EvacuateSite, GetKey,
-    GetMigration, GetOutage, GetVm, ListKeys, ListMigrations, ListOutages, ListSites, ListVms, MigrateVm, PauseOutage,
-    PlanOutage, PreseedVm, PromoteFrontEnd, RebootVm, RescheduleOutage, ResizeVm, ResumeOutage, ReturnSite,
-    ScheduleOutage, StartOutage, StartVm, StopVm, TellPower, VmConsoleLog,
+    AddKey, CancelMigration, CancelOutage, CreateVm, DeleteDisk, DeleteKey, DeleteVm, DrainNode, EditVm, EvacuateSite,
+    GetDisk, GetKey, GetMigration, GetOutage, GetVm, ListDisks, ListKeys, ListMigrations, ListOutages, ListSites,
+    ListVms, MigrateVm, PauseOutage, PlanOutage, PreseedVm, PromoteFrontEnd, RebootVm, RescheduleOutage, ResizeVm,
+    ResumeOutage, ReturnSite, ScheduleOutage, StartOutage, StartVm, StopVm, TellPower, VmConsoleLog,
 };
 use watari_model::{Document, Refusal, Said, said};
 
@@ -93,6 +94,7 @@ impl Desk {
             ListMigrations => list_migrations, GetMigration => get_migration, CancelMigration => cancel_migration,
             ListSites => list_sites, EvacuateSite => evacuate_site, ReturnSite => return_site, TellPower => tell_power,
             PromoteFrontEnd => promote_front_end, DrainNode => drain_node, GetOutage => get_outage, ListOutages => list_outages, PlanOutage => plan_outage, ScheduleOutage => schedule_outage, RescheduleOutage => reschedule_outage, StartOutage => start_outage, PauseOutage => pause_outage, ResumeOutage => resume_outage, CancelOutage => cancel_outage,
+            GetDisk => get_disk, ListDisks => list_disks, DeleteDisk => delete_disk,
             AddKey => add_key, GetKey => get_key, ListKeys => list_keys, DeleteKey => delete_key,
         )
     }
