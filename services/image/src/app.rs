@@ -35,7 +35,8 @@ pub struct App {
     /// All servers, once the scheduler has made their bucket. Until then nobody knows what is in
     /// use, and nothing is deleted.
     vms: OnceLock<Mirror<Vm>>,
-    /// All nodes, once the monitor has made their bucket: they tell which images they keep.
+    /// All nodes, once the monitor has made their bucket: they tell which images they keep, and which disks. Until
+    /// then nobody knows what is in use either.
     nodes: OnceLock<Mirror<Node>>,
     /// The data folder.
     pub store: Store,
@@ -116,6 +117,8 @@ impl App {
         app.ctx.spawn("nodes", async move {
             if let Ok(nodes) = Mirror::<Node>::of_another(&waiting.ctx).await {
                 let _ = waiting.nodes.set(nodes);
+                waiting.wake_imports.wake();
+                waiting.wake_copies.wake();
             }
         });
         Ok(app)
@@ -133,10 +136,10 @@ impl App {
         self.vms.get().map(|vms| vms.snapshot().values().cloned().collect())
     }
 
-    /// All nodes, as far as they are known.
+    /// All nodes, or none if they are not known yet.
     #[must_use]
-    pub fn nodes(&self) -> Vec<Arc<Entry<Node>>> {
-        self.nodes.get().map(|nodes| nodes.snapshot().values().cloned().collect()).unwrap_or_default()
+    pub fn nodes(&self) -> Option<Vec<Arc<Entry<Node>>>> {
+        self.nodes.get().map(|nodes| nodes.snapshot().values().cloned().collect())
     }
 
     /// Where an upload's bytes are to be sent.
@@ -145,11 +148,13 @@ impl App {
         format!("{}/v1/uploads/{id}", self.settings.advertise.trim_end_matches('/'))
     }
 
-    /// The stored files that servers stand on.
+    /// The stored files that servers stand on, or kept disks of servers that are no more.
     #[must_use]
     pub fn used(&self) -> Used {
-        let servers = self.servers()?;
-        Some(servers.iter().filter_map(|vm| vm.value.spec.base.sha256.parse().ok()).collect::<BTreeSet<_>>())
+        let (servers, nodes) = (self.servers()?, self.nodes()?);
+        let of_servers = servers.iter().map(|vm| &vm.value.spec.base);
+        let of_disks = nodes.iter().flat_map(|node| node.value.inventory.disks.values().map(|disk| &disk.base));
+        Some(of_servers.chain(of_disks).filter_map(|base| base.sha256.parse().ok()).collect::<BTreeSet<_>>())
     }
 
     /// The uploads that have a file here.

@@ -7,7 +7,7 @@ use watari_contracts::{
     scheduler::Fault,
 };
 use watari_model::{
-    NodeName, SiteName, VmName,
+    DiskName, NodeName, SiteName, VmName,
     image::{Image, Saved, State},
     node::Node,
     vm::Vm,
@@ -39,6 +39,14 @@ pub fn keepers<'a>(image: &Image, nodes: impl IntoIterator<Item = &'a Node>) -> 
         found.entry(node.site.clone()).or_default().push(node.name.clone());
     }
     found
+}
+
+/// The kept disks of deleted servers that stand on an image's file, whatever the image was called then.
+pub fn disks<'a>(image: &Image, nodes: impl IntoIterator<Item = &'a Node>) -> Vec<DiskName> {
+    let Some(stored) = &image.stored else { return Vec::new() };
+    let all = nodes.into_iter().flat_map(|node| &node.inventory.disks);
+    let stand = all.filter(|(_, disk)| disk.base.sha256 == stored.sha256);
+    stand.filter_map(|(uuid, disk)| DiskName::of(&disk.vm, uuid).ok()).collect()
 }
 
 /// What a view tells beside the document.

@@ -221,8 +221,8 @@ refusals! {
         ja "イメージ {image} は {state} です" "`watari image show {image}` の状態が「使用可能」になるまで待つか、失敗している場合は取り込み直してください";
     /// Servers stand on it.
     ImageInUse { image, users } "image.in-use" 409 No
-        en "image {image} is used by {users}" "delete those servers first"
-        ja "イメージ {image} は {users} が使用中です" "先にそれらのサーバを削除してください";
+        en "image {image} is used by {users}" "delete those servers or kept disks first"
+        ja "イメージ {image} は {users} が使用中です" "先にそれらのサーバまたは残したディスクを削除してください";
     /// The file is none of ours to take.
     ImageRefused { image, detail } "image.refused" 400 No
         en "the file for image {image} is refused: {detail}" "give a plain qcow2 or raw disk image without backing file, external data or encryption"

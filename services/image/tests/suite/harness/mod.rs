@@ -23,7 +23,7 @@ use watari_image::{
     Running,
     settings::{DEFAULTS, ImageSection, Settings},
 };
-use watari_model::{image::State, vm::Vm};
+use watari_model::{image::State, node::Node, vm::Vm};
 use watari_testkit::{NatsServer, TempDir, eventually, eventually_some, free_port};
 
 use tls::Authority;
@@ -95,6 +95,8 @@ impl Place {
         let ctx = Context::new(Service::Image, &self.common()).await.unwrap();
         // The scheduler makes this bucket in a real installation.
         Bucket::<Vm>::open(&ctx).await.unwrap();
+        // And the monitor this one.
+        Bucket::<Node>::open(&ctx).await.unwrap();
         let data = settings.data_dir.clone();
         let running = watari_image::start(ctx.clone(), settings).await.unwrap();
         Front { ctx, running, data }
