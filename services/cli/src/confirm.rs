@@ -45,6 +45,25 @@ pub async fn confirm_of<R: Request>(ctx: &Context, consent: Consent, there: &R, 
     answered(ctx.out.lang, question)
 }
 
+/// The same with a question about what is answered to `there`; `unseen` is asked where nobody can be.
+///
+/// # Errors
+/// As [`confirm_of`].
+pub async fn confirm_seen<R: Request>(
+    ctx: &Context,
+    consent: Consent,
+    there: &R,
+    unseen: &str,
+    question: impl FnOnce(&R::Reply) -> String,
+) -> Result<(), Failure> {
+    if consent.yes {
+        return Ok(());
+    }
+    somebody(unseen)?;
+    let seen = ctx.session.ask(there).await?;
+    answered(ctx.out.lang, &question(&seen))
+}
+
 /// Whether a person sees the question and can answer it.
 fn somebody(question: &str) -> Result<(), Fault> {
     if std::io::stdin().is_terminal() && std::io::stderr().is_terminal() {

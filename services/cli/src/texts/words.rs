@@ -80,6 +80,7 @@ words! {
     Host "HOST" "ホスト";
     Id "ID" "ID";
     Image "IMAGE" "イメージ";
+    KeptSince "KEPT SINCE" "保管開始";
     Keys "KEYS" "鍵";
     Kind "KIND" "種別";
     Labels "LABELS" "ラベル";
@@ -207,6 +208,7 @@ words! {
     NoFirewalls "There are no firewall groups." "ファイアウォールグループはありません。";
     NoNetworks "There are no networks." "ネットワークはありません。";
     NoPorts "There are no addresses in use." "使用中のアドレスはありません。";
+    NoDisks "No disks of deleted servers are kept." "残したディスクはありません。";
     NoKeys "There are no keys." "鍵はありません。";
     NoTokens "There are no tokens." "トークンはありません。";
     NoMigrations "There are no migrations." "移行はありません。";

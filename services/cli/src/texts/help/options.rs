@@ -51,6 +51,15 @@ pub(super) const TEXTS: &[Text] = &[
     ("The server's name", "サーバの名前"),
     ("The image under its disk", "ディスクのもとになるイメージ"),
     (
+        "A kept disk to begin with, on the node where it is, in place of a new one from an image (see `watari disk`)",
+        "イメージから新しく作る代わりに使う、残したディスク。サーバはそのノードに置かれます (`watari disk` を参照)",
+    ),
+    (
+        "Keep its disk on its node, for another server to begin with (see `watari disk`)",
+        "ほかのサーバに使えるよう、ディスクをノードに残します (`watari disk` を参照)",
+    ),
+    ("The kept disk", "残したディスク"),
+    (
         "A network to be on, with a fixed address if wanted; may be given several times",
         "接続するネットワーク。固定アドレスも指定できます (複数指定可)",
     ),
