@@ -1,6 +1,7 @@
 //! What goes with a server when it is deleted, and what stays of it.
 
 use watari_contracts::scheduler::VmView;
+use watari_model::vm::State;
 
 use crate::{lang::Lang, out::joined};
 
@@ -50,10 +51,20 @@ fn goes(lang: Lang, vm: &VmView, keeps_disk: bool) -> Vec<String> {
     lines
 }
 
+/// A server that runs is not asked to shut down first.
 fn stays(lang: Lang, vm: &VmView) -> String {
-    match lang {
-        Lang::En => format!("Its disk of {} GiB stays.", vm.disk_gib),
-        Lang::Ja => format!("ディスク {} GiB は残ります。", vm.disk_gib),
+    let size = vm.disk_gib;
+    match (lang, vm.state == State::Running) {
+        (Lang::En, true) => {
+            format!("Its disk of {size} GiB stays, as after a power cut; stop the server first to have it written out.")
+        }
+        (Lang::En, false) => format!("Its disk of {size} GiB stays."),
+        (Lang::Ja, true) => {
+            format!(
+                "ディスク {size} GiB は、電源断の直後と同じ状態で残ります。書き込みを終えさせるには、先にサーバを停止してください。"
+            )
+        }
+        (Lang::Ja, false) => format!("ディスク {size} GiB は残ります。"),
     }
 }
 
