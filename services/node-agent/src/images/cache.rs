@@ -257,7 +257,7 @@ impl Cache {
         kept.retain(|file| file.kind == Kind::Whole);
         kept.sort_by_key(|file| std::cmp::Reverse(file.used));
         let digest = |file: &Kept| Some(Path::new(&file.name).file_stem()?.to_str()?.to_owned());
-        let told = kept.iter().filter_map(digest).take(MOST_TOLD).collect();
+        let told: BTreeSet<String> = kept.iter().filter_map(digest).take(MOST_TOLD).collect();
         let mut ledger = self.ledger();
         ledger.holds.retain(|_, holds| holds.now > 0);
         (ledger.told, ledger.droppable_bytes) = (told, free_bytes);
