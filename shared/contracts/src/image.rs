@@ -27,6 +27,9 @@ pub struct ImportImage {
     /// Where the front end is to fetch the file from, `http://` or `https://`; left out if it is sent.
     #[serde(default)]
     pub url: Option<String>,
+    /// What people should know of it, and what its servers must have.
+    #[serde(default, skip_serializing_if = "image::About::is_empty")]
+    pub about: image::About,
 }
 
 /// Where to send the bytes.
@@ -116,6 +119,9 @@ pub struct ImageView {
     pub name: ImageName,
     /// How far it is.
     pub state: image::State,
+    /// What is said of it.
+    #[serde(default, skip_serializing_if = "image::About::is_empty")]
+    pub about: image::About,
     /// The digest of the stored file.
     pub sha256: Option<String>,
     /// Its format.

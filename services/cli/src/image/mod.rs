@@ -1,5 +1,6 @@
 //! `watari image`.
 
+mod about;
 mod import;
 mod pipe;
 mod ready;

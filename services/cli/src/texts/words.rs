@@ -89,6 +89,7 @@ words! {
     LeadsFrom "LEADS FROM" "主系のサイト";
     Leg "LEG" "区間";
     Libvirt "LIBVIRT" "libvirt の版";
+    LoginAs "LOG IN AS" "ログイン名";
     Mac "MAC" "MAC アドレス";
     Makespan "MAKESPAN" "全体の時間";
     Memory "MEMORY" "メモリ";
@@ -97,6 +98,7 @@ words! {
     Migration "MIGRATION" "移行";
     Mtu "MTU" "最大パケット長";
     Name "NAME" "名前";
+    NeedsAtLeast "NEEDS AT LEAST" "最低必要量";
     Network "NETWORK" "ネットワーク";
     Networks "NETWORKS" "ネットワーク";
     Node "NODE" "ノード";

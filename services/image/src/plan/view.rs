@@ -70,6 +70,7 @@ pub fn view(image: &Image, beside: Beside) -> ImageView {
     ImageView {
         name: image.name.clone(),
         state: image.state,
+        about: image.about.clone(),
         sha256: stored.map(|s| s.sha256.clone()),
         format: stored.map(|s| s.format),
         size_bytes: stored.map(|s| s.size_bytes).or(image.announced.as_ref().and_then(|a| a.size_bytes)),

@@ -339,6 +339,10 @@ refusals! {
     DiskTooSmall { image, image_gib, disk_gib } "image.disk-too-small" 400 No
         en "image {image} needs a disk of {image_gib} GiB, but {disk_gib} GiB were asked for" "give --disk {image_gib}GiB or more"
         ja "イメージ {image} には {image_gib} GiB のディスクが必要ですが、指定は {disk_gib} GiB です" "--disk {image_gib}GiB 以上を指定してください";
+    /// What is in the image takes more memory.
+    MemoryTooSmall { image, image_mib, memory_mib } "image.memory-too-small" 400 No
+        en "image {image} needs {image_mib} MiB of memory, but {memory_mib} MiB were asked for" "give --memory {image_mib}MiB or more"
+        ja "イメージ {image} には {image_mib} MiB のメモリが必要ですが、指定は {memory_mib} MiB です" "--memory {image_mib}MiB 以上を指定してください";
     /// Its node has no room for what it would take more.
     NoRoomToGrow { vm, node, detail: Said } "vm.no-room-to-grow" 507 Later
         en "server {vm} cannot grow on node {node}: for what it takes more, {detail}" "ask for less, or move it to a node with more room first: watari vm migrate {vm} --to NODE"

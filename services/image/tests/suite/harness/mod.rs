@@ -187,6 +187,7 @@ impl Front {
             size_bytes,
             sha256,
             url: None,
+            about: Default::default(),
         };
         asked(self.bus(), &request).await
     }
@@ -194,7 +195,8 @@ impl Front {
     /// Has the front end fetch an image.
     pub async fn fetch(&self, name: &str, url: &str, sha256: Option<String>) -> Result<Ticket, ErrorBody> {
         let (request_id, name, url) = (name.to_owned(), name.parse().unwrap(), Some(url.to_owned()));
-        asked(self.bus(), &ImportImage { request_id, name, size_bytes: None, sha256, url }).await
+        let about = Default::default();
+        asked(self.bus(), &ImportImage { request_id, name, size_bytes: None, sha256, url, about }).await
     }
 
     pub async fn show(&self, name: &str) -> Result<ImageView, ErrorBody> {

@@ -135,10 +135,14 @@ impl Desk {
         let Some(stored) = image.stored.clone().filter(|_| image.state == State::Ready) else {
             return Err(Refusal::ImageNotReady { image: name, state: image.state.word().to_owned() });
         };
-        let needs = stored.virtual_size_bytes.div_ceil(GIB);
+        let needs = stored.virtual_size_bytes.div_ceil(GIB).max(image.about.min_disk_gib.unwrap_or(0));
         if request.disk_gib < needs {
             let (image_gib, disk_gib) = (needs.to_string(), request.disk_gib.to_string());
             return Err(Refusal::DiskTooSmall { image: name, image_gib, disk_gib });
+        }
+        if let Some(least) = image.about.min_memory_mib.filter(|least| request.memory_mib < *least) {
+            let (image_mib, memory_mib) = (least.to_string(), request.memory_mib.to_string());
+            return Err(Refusal::MemoryTooSmall { image: name, image_mib, memory_mib });
         }
         Ok(Base { image: request.image.clone(), sha256: stored.sha256, format: stored.format })
     }

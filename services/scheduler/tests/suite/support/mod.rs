@@ -94,6 +94,7 @@ fn image() -> Image {
         v: 1,
         name: "mini".parse().unwrap(),
         state: ImageState::Ready,
+        about: Default::default(),
         stored: Some(Stored {
             sha256: "0".repeat(64),
             format: Format::Qcow2,
