@@ -134,9 +134,10 @@ impl Desk {
     }
 }
 
-/// Nothing is kept of a server that never ran, or of which something may be gone already.
+/// Nothing is kept of a server that has no disk yet, or of which something may be gone already.
 fn may_keep(snap: &Snapshot, vm: &Vm) -> Result<(), Refusal> {
-    let Some(node) = vm.node().filter(|_| vm.booted && vm.desired != Desired::Deleted) else {
+    let has_one = vm.booted || vm.spec.first_boot.disk.is_some();
+    let Some(node) = vm.node().filter(|_| has_one && vm.desired != Desired::Deleted) else {
         return Err(not_now(vm, "keep its disk"));
     };
     let kept = snap.nodes.get(node.as_str()).map_or(0, |entry| entry.value.inventory.disks.len());
