@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by unwrapping")]
 
 mod cloud;
+mod disks;
 mod first_boot;
 mod handover;
 mod outages;
