@@ -101,8 +101,8 @@ impl std::fmt::Debug for Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        let mut ledger = self.cache.ledger();
-        if let Some(holds) = self.path.file_name().and_then(|name| ledger.holds.get_mut(name)) {
+        let Some(name) = self.path.file_name() else { return };
+        if let Some(holds) = self.cache.ledger().holds.get_mut(name) {
             holds.now = holds.now.saturating_sub(1);
         }
     }

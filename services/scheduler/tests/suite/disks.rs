@@ -15,7 +15,7 @@ const UUID: &str = "7b1d4c2e-9a53-4c36-8f0e-2d6a1f0b9c41";
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kept_disk_is_shown_and_one_server_begins_with_it_where_it_is() {
     let cloud = Cloud::start().await;
-    let entry = cloud.nodes.get("y2").unwrap();
+    let entry = eventually_some("the node is known", SOON, || async { cloud.nodes.get("y2") }).await;
     let mut keeper = entry.value.clone();
     let base = Base { image: "mini".parse().unwrap(), sha256: "0".repeat(64), format: Format::Qcow2 };
     let (vm, kept_at) = ("old".parse().unwrap(), keeper.changed_at);
