@@ -22,7 +22,7 @@ use std::{
 use rustix::fs::{CWD, RenameFlags};
 use tokio::sync::Notify;
 use watari_chassis::clock;
-use watari_contracts::agent::{DropDisk, KeepDisk, Layer, Stack};
+use watari_contracts::agent::{DropDisk, KeepDisk, Stack};
 use watari_model::{
     DiskName, Refusal,
     disk::{KeptDisk, MOST_KEPT},
@@ -275,8 +275,8 @@ async fn renamed(node: &Node, uuid: &str, of: &str, note: &Note) -> Result<Stack
     aside(node, move |layout| {
         layout.layer(&of, stack.top).metadata()?;
         // Their headers name other files now: they are other files than those that were sent anywhere.
-        for Layer { index, sha256, size_bytes } in &mut stack.layers {
-            (*sha256, *size_bytes) = (None, layout.layer(&of, *index).metadata()?.len());
+        for layer in &mut stack.layers {
+            (layer.sha256, layer.size_bytes) = (None, layout.layer(&of, layer.index).metadata()?.len());
         }
         Ok(stack)
     })
