@@ -65,7 +65,13 @@ fn under(path: &Path) -> io::Result<Option<PathBuf>> {
     }
     let mut name = vec![0; usize::try_from(length).unwrap_or_default()];
     file.read_exact_at(&mut name, at)?;
-    Ok(Some(PathBuf::from(OsString::from_vec(name))))
+    let name = PathBuf::from(OsString::from_vec(name));
+    // QEMU can name a file in other ways too. We never have it do so, and would not understand it.
+    if !name.is_absolute() {
+        let text = format!("{}: its header names {}, which is no path", path.display(), name.display());
+        return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+    }
+    Ok(Some(name))
 }
 
 #[cfg(test)]
@@ -97,7 +103,8 @@ pub(super) mod tests {
         assert_eq!(says(b"no").unwrap(), None);
         assert_eq!(says(b"plain sectors").unwrap(), None);
         assert!(says(&header("/d/images/x.raw")[..110]).is_err(), "its name is cut off");
-        assert!(says(&header(&"x".repeat(1_024))).is_err());
+        assert!(says(&header(&"/".repeat(1_024))).is_err());
+        assert!(says(&header("json:{\"driver\":\"raw\"}")).is_err(), "whatever that is, it is in use");
         fs::remove_file(&path).unwrap();
         assert_eq!(under(&path).unwrap(), None);
     }
