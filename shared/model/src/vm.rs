@@ -352,7 +352,7 @@ pub struct Vm {
     #[serde(default)]
     pub force_off: bool,
     /// Whether its disk stays on its node when it is deleted.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub keep_disk: bool,
     /// Whether it was ever seen running: from then on its disk is never made anew.
     #[serde(default)]
@@ -393,10 +393,6 @@ pub struct Vm {
     pub created_at: Timestamp,
     /// When the state last changed.
     pub changed_at: Timestamp,
-}
-
-const fn is_false(value: &bool) -> bool {
-    !*value
 }
 
 /// How many answered requests a document remembers.
