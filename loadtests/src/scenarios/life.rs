@@ -1,6 +1,6 @@
 //! A server's life: what survives, and what a crossing changes.
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use serde_json::Value;
 
 use super::{Stage, until};
@@ -10,7 +10,7 @@ type Run = fn(&Stage) -> anyhow::Result<()>;
 pub(super) const SCENARIOS: &[(&str, Run)] = &[
     ("a_disk_survives_stop_start_and_migration", disk_survives),
     ("a_reboot_boots_again_on_the_same_node", reboot),
-    ("a_server_grows_while_it_runs_and_its_memory_by_a_reboot", grown),
+    ("a_server_grows_while_it_runs_and_its_memory_by_a_reboot_and_its_disk_outlives_it", grown),
     ("the_console_log_shows_what_the_guest_says_on_every_boot", console_log),
     ("an_agent_that_restarts_finds_its_servers_and_touches_none", agent_restarts),
     ("a_libvirtd_that_restarts_stops_no_server", libvirtd_restarts),
@@ -54,9 +54,39 @@ fn reboot(stage: &Stage) -> anyhow::Result<()> {
 
 fn grown(stage: &Stage) -> anyhow::Result<()> {
     stage.create("grows", "campus", &[])?;
-    let outcome = grown_once(stage);
-    stage.watari(&["vm", "delete", "grows", "--yes", "--wait"])?;
+    let outcome = grown_once(stage).and_then(|()| outlived(stage));
+    for left in ["grows", "heir"].into_iter().filter(|vm| stage.show("vm", vm).is_ok()) {
+        stage.watari(&["vm", "delete", left, "--yes", "--wait"])?;
+    }
     outcome
+}
+
+/// The name of the disk that was kept of a server.
+fn kept_disk(stage: &Stage, vm: &str) -> anyhow::Result<Option<String>> {
+    let disks = stage.watari(&["disk", "list"])?;
+    let disk = disks.as_array().into_iter().flatten().find(|disk| disk["vm"] == vm);
+    Ok(disk.and_then(|disk| disk["name"].as_str()).map(str::to_owned))
+}
+
+fn outlived(stage: &Stage) -> anyhow::Result<()> {
+    let node = stage.node_of("grows")?;
+    let keep = |vm: &str| -> anyhow::Result<String> {
+        stage.watari(&["vm", "delete", vm, "--keep-disk", "--yes", "--wait"])?;
+        until(30, "its disk is told of", || Ok(kept_disk(stage, vm)?.is_some()))?;
+        kept_disk(stage, vm)?.context("no disk")
+    };
+    let disk = keep("grows")?;
+    let size = ["--memory", "128MiB", "--wait"];
+    let begin = ["vm", "create", "heir", "--from-disk", &disk, "--network", "campus"];
+    let shown = stage.watari(&[&begin[..], &size[..]].concat())?;
+    ensure!(shown["node"].as_str() == Some(&node) && shown["disk_gib"] == 3, "it is {shown}");
+    let address = stage.address("heir")?;
+    stage.until_page(&address, 120)?;
+    ensure!(stage.page(&address, "/mbox")?.contains("before-it-grew"), "the mailbox is gone");
+    let disk = keep("heir")?;
+    stage.watari(&["disk", "delete", &disk, "--yes"])?;
+    until(30, "the disk is gone", || Ok(kept_disk(stage, "heir")?.is_none()))?;
+    stage.refused("disk.unknown", &["disk", "show", &disk])
 }
 
 fn grown_once(stage: &Stage) -> anyhow::Result<()> {

@@ -45,7 +45,7 @@ pub async fn confirm_of<R: Request>(ctx: &Context, consent: Consent, there: &R, 
     answered(ctx.out.lang, question)
 }
 
-/// The same where the question depends on what is there. `plain` is what is asked where nobody can answer.
+/// The same with a question about what is answered to `there`; `unseen` is asked where nobody can be.
 ///
 /// # Errors
 /// As [`confirm_of`].
@@ -53,13 +53,13 @@ pub async fn confirm_seen<R: Request>(
     ctx: &Context,
     consent: Consent,
     there: &R,
-    plain: &str,
+    unseen: &str,
     question: impl FnOnce(&R::Reply) -> String,
 ) -> Result<(), Failure> {
     if consent.yes {
         return Ok(());
     }
-    somebody(plain)?;
+    somebody(unseen)?;
     let seen = ctx.session.ask(there).await?;
     answered(ctx.out.lang, &question(&seen))
 }

@@ -8,6 +8,7 @@ pub mod backup;
 pub mod completion;
 pub mod confirm;
 pub mod declared;
+pub mod disk;
 pub mod doctor;
 pub mod enrol;
 pub mod events;
@@ -165,6 +166,7 @@ async fn asked(verb: Verb, ctx: &Context) -> Result<(), Failure> {
         Verb::Site(verb) => verb.run(ctx).await,
         Verb::Frontend(verb) => verb.run(ctx).await,
         Verb::Image(verb) => verb.run(ctx).await,
+        Verb::Disk(verb) => verb.run(ctx).await,
         Verb::Network(verb) => verb.run(ctx).await,
         Verb::Key(verb) => verb.run(ctx).await,
         Verb::Port(verb) => verb.run(ctx).await,

@@ -5,7 +5,7 @@ use std::{ffi::OsString, path::PathBuf, time::Duration};
 use clap::{Args, Parser, Subcommand};
 
 use crate::{
-    backup, completion, declared, doctor, enrol, events, firewall, frontend, history, image, init, join, key,
+    backup, completion, declared, disk, doctor, enrol, events, firewall, frontend, history, image, init, join, key,
     lang::Lang, manual, migration, network, node, out::Format, outage, port, setup, site, token, top, usage, vm,
 };
 
@@ -140,6 +140,9 @@ pub enum Verb {
     /// What servers' disks are made from
     #[command(subcommand)]
     Image(image::Verb),
+    /// Disks of deleted servers that were kept, for other servers to begin with
+    #[command(subcommand)]
+    Disk(disk::Verb),
     /// Networks and the addresses that they hand out
     #[command(subcommand)]
     Network(network::Verb),

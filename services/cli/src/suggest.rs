@@ -9,7 +9,7 @@ use watari_contracts::{
     image::ListImages,
     monitor::ListNodes,
     network::ListNetworks,
-    scheduler::{ListKeys, ListMigrations, ListOutages, ListSites, ListVms},
+    scheduler::{ListDisks, ListKeys, ListMigrations, ListOutages, ListSites, ListVms},
 };
 use watari_model::Refusal;
 
@@ -43,6 +43,7 @@ const fn unknown(refusal: &Refusal) -> Option<&String> {
         | Refusal::OutageUnknown { outage: name }
         | Refusal::ImageUnknown { image: name }
         | Refusal::NetworkUnknown { network: name }
+        | Refusal::DiskUnknown { disk: name }
         | Refusal::KeyUnknown { key: name }
         | Refusal::FirewallUnknown { firewall: name } => Some(name),
         _ => None,
@@ -64,6 +65,10 @@ async fn names(session: &Session, refusal: &Refusal) -> Result<Vec<String>, Fail
             let request = ListKeys { after: None, limit: None };
             let keys = session.pages(request, |page| (page.keys, page.next), |r, after| r.after = after);
             keys.await?.iter().map(|key| key.name.to_string()).collect()
+        }
+        Refusal::DiskUnknown { .. } => {
+            let disks = session.pages(ListDisks::default(), |page| (page.disks, page.next), |r, after| r.after = after);
+            disks.await?.iter().map(|disk| disk.name.to_string()).collect()
         }
         Refusal::SiteUnknown { .. } => sites(session).await?,
         Refusal::MigrationUnknown { .. } => {

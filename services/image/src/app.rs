@@ -8,7 +8,7 @@ use std::{
 use tokio::sync::watch;
 use watari_chassis::{Context, Entry, Leadership, Lease, Mirror, Wake};
 use watari_contracts::Service;
-use watari_model::{SiteName, image::Image, vm::Vm};
+use watari_model::{SiteName, image::Image, node::Node, vm::Vm};
 
 use crate::{
     ServiceError,
@@ -35,6 +35,9 @@ pub struct App {
     /// All servers, once the scheduler has made their bucket. Until then nobody knows what is in
     /// use, and nothing is deleted.
     vms: OnceLock<Mirror<Vm>>,
+    /// All nodes, once the monitor has made their bucket: they tell which images they keep, and which disks. Until
+    /// then nobody knows what is in use either.
+    nodes: OnceLock<Mirror<Node>>,
     /// The data folder.
     pub store: Store,
     /// What is in it.
@@ -87,6 +90,7 @@ impl App {
             settings,
             images,
             vms: OnceLock::new(),
+            nodes: OnceLock::new(),
             store,
             shelf,
             uploads,
@@ -109,6 +113,14 @@ impl App {
                 wakes.iter().for_each(|wake| wake.wake());
             }
         });
+        let waiting = Arc::clone(&app);
+        app.ctx.spawn("nodes", async move {
+            if let Ok(nodes) = Mirror::<Node>::of_another(&waiting.ctx).await {
+                let _ = waiting.nodes.set(nodes);
+                waiting.wake_imports.wake();
+                waiting.wake_copies.wake();
+            }
+        });
         Ok(app)
     }
 
@@ -124,17 +136,25 @@ impl App {
         self.vms.get().map(|vms| vms.snapshot().values().cloned().collect())
     }
 
+    /// All nodes, or none if they are not known yet.
+    #[must_use]
+    pub fn nodes(&self) -> Option<Vec<Arc<Entry<Node>>>> {
+        self.nodes.get().map(|nodes| nodes.snapshot().values().cloned().collect())
+    }
+
     /// Where an upload's bytes are to be sent.
     #[must_use]
     pub fn upload_url(&self, id: &UploadId) -> String {
         format!("{}/v1/uploads/{id}", self.settings.advertise.trim_end_matches('/'))
     }
 
-    /// The stored files that servers stand on.
+    /// The stored files that servers stand on, or kept disks of servers that are no more.
     #[must_use]
     pub fn used(&self) -> Used {
-        let servers = self.servers()?;
-        Some(servers.iter().filter_map(|vm| vm.value.spec.base.sha256.parse().ok()).collect::<BTreeSet<_>>())
+        let (servers, nodes) = (self.servers()?, self.nodes()?);
+        let of_servers = servers.iter().map(|vm| &vm.value.spec.base);
+        let of_disks = nodes.iter().flat_map(|node| node.value.inventory.disks.values().map(|disk| &disk.base));
+        Some(of_servers.chain(of_disks).filter_map(|base| base.sha256.parse().ok()).collect::<BTreeSet<_>>())
     }
 
     /// The uploads that have a file here.

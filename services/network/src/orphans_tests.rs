@@ -58,6 +58,7 @@ fn server(name: &str, address: Option<&str>) -> Entry<Vm> {
         },
         desired: vm::Desired::Running,
         force_off: false,
+        keep_disk: false,
         booted: false,
         home_site: "myodaiji".parse().unwrap(),
         state: vm::State::Running,

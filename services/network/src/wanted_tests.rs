@@ -155,6 +155,8 @@ fn node(name: &str, mtu: Option<u32>) -> Node {
             tunnel: mtu.map(|mtu| watari_model::node::Tunnel { address: Ipv4Addr::new(192, 0, 2, 1), mtu }),
             health: None,
             host: watari_model::node::Host::default(),
+            images: Default::default(),
+            disks: Default::default(),
         },
         first_seen_at: NOW,
         changed_at: NOW,

@@ -10,8 +10,8 @@ use tokio::sync::{broadcast::error::RecvError, mpsc, oneshot, watch};
 use watari_chassis::{CancellationToken, Pulse, clock};
 use watari_contracts::{
     agent::{
-        Answer, ConsoleText, Domain, DropLayers, Freeze, Named, NodeFacts, Order, Phase, Progress, ReadConsole,
-        SendAhead, Stack, VmFact,
+        Answer, ConsoleText, Domain, DropDisk, DropLayers, Freeze, Named, NodeFacts, Order, Phase, Progress,
+        ReadConsole, SendAhead, Stack, VmFact,
     },
     plan::{LayPlan, PlanLaid},
     saving::{DiskSaving, SaveDisk},
@@ -73,6 +73,11 @@ impl Agent {
         let mut records: BTreeMap<VmName, Vec<Record>> = BTreeMap::new();
         for record in node.journal.records().await? {
             records.entry(record.vm.clone()).or_default().push(record);
+        }
+        let whole = records.values().flatten().filter(|record| record.disk == Disk::Whole);
+        let whole = whole.map(|record| record.uuid.clone()).collect();
+        if let Err(error) = node.kept.restore(&node, whole).await {
+            tracing::error!(%error, "nobody knows which disks are kept; servers are not held up by that");
         }
         let mut unfinished: BTreeMap<VmName, Vec<(String, Work)>> = BTreeMap::new();
         for left in node.journal.unfinished().await? {
@@ -218,6 +223,15 @@ impl Agent {
     /// As [`crate::layers::drop_kept`].
     pub async fn drop_layers(&self, order: DropLayers) -> Result<NodeFacts, Refusal> {
         layers::drop_kept(&self.node, order).await
+    }
+
+    /// Deletes a kept disk.
+    ///
+    /// # Errors
+    /// As [`crate::kept::KeptDisks::drop_disk`].
+    pub async fn drop_disk(&self, order: DropDisk) -> Result<NodeFacts, Refusal> {
+        self.node.kept.drop_disk(&self.node, &order).await?;
+        Ok(self.node.facts.all())
     }
 
     /// Looks at one server now.

@@ -1,9 +1,13 @@
 //! What the agent counts for `/metrics`. Names are constants, so that alerts can be checked against them.
 
-use watari_chassis::prometheus::{self, Histogram, HistogramOpts, IntCounterVec, Opts, Registry};
+use watari_chassis::prometheus::{self, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 
 /// Operations that ended, by verb and outcome ("ok" or a refusal's code).
 pub const OPERATIONS: &str = "watari_agent_operations_total";
+/// What base images take of the node's disk.
+pub const CACHE_BYTES: &str = "watari_agent_image_cache_bytes";
+/// Base images that were dropped to make room.
+pub const CACHE_EVICTIONS: &str = "watari_agent_image_cache_evictions_total";
 /// How long arrived copies stood paused until they were resumed.
 pub const ARRIVED_PAUSE: &str = "watari_agent_arrived_pause_seconds";
 
@@ -16,6 +20,31 @@ pub struct Counts {
     pub operations: IntCounterVec,
     /// See [`ARRIVED_PAUSE`].
     pub arrived_pause: Histogram,
+    /// Of base images.
+    pub images: Cached,
+}
+
+/// What is counted of base images; clones count together.
+#[derive(Clone)]
+pub struct Cached {
+    /// See [`CACHE_BYTES`].
+    pub bytes: IntGauge,
+    /// See [`CACHE_EVICTIONS`].
+    pub dropped: IntCounter,
+}
+
+impl Cached {
+    /// Makes them and shows them in the registry.
+    ///
+    /// # Errors
+    /// Another metric has the name.
+    pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let bytes = IntGauge::new(CACHE_BYTES, "What base images take.")?;
+        let dropped = IntCounter::new(CACHE_EVICTIONS, "Base images dropped to make room.")?;
+        registry.register(Box::new(bytes.clone()))?;
+        registry.register(Box::new(dropped.clone()))?;
+        Ok(Self { bytes, dropped })
+    }
 }
 
 impl Counts {
@@ -29,6 +58,6 @@ impl Counts {
         let arrived_pause = Histogram::with_opts(pauses)?;
         registry.register(Box::new(operations.clone()))?;
         registry.register(Box::new(arrived_pause.clone()))?;
-        Ok(Self { operations, arrived_pause })
+        Ok(Self { operations, arrived_pause, images: Cached::register(registry)? })
     }
 }

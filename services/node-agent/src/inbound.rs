@@ -5,8 +5,8 @@ use watari_chassis::{Context, Server};
 use watari_contracts::{
     Service,
     agent::{
-        Abort, Discard, DropLayers, Freeze, Grow, Observe, ObserveAll, ReadConsole, Reboot, Receive, Release, Remove,
-        Resume, RevertDisk, Send, SendAhead, ShutDown, Start, Stop, Suspend, TakeInventory, TakeSnapshot,
+        Abort, Discard, DropDisk, DropLayers, Freeze, Grow, Observe, ObserveAll, ReadConsole, Reboot, Receive, Release,
+        Remove, Resume, RevertDisk, Send, SendAhead, ShutDown, Start, Stop, Suspend, TakeInventory, TakeSnapshot,
     },
     plan::LayPlan,
     saving::SaveDisk,
@@ -31,6 +31,7 @@ pub fn server(ctx: &Context, agent: &Agent) -> Server {
     orders! { Start Stop Suspend Reboot Remove Receive Send Abort Resume Grow Freeze TakeSnapshot RevertDisk Discard Release }
     let (one, all, take, read) = (agent.clone(), agent.clone(), agent.clone(), agent.clone());
     let (lay, save, ahead, drop) = (agent.clone(), agent.clone(), agent.clone(), agent.clone());
+    let kept = agent.clone();
     let leave = agent.clone();
     commands
         .command::<LayPlan, _, _>(move |_, order| {
@@ -52,6 +53,10 @@ pub fn server(ctx: &Context, agent: &Agent) -> Server {
         .command::<ShutDown, _, _>(move |_, order| {
             let agent = leave.clone();
             async move { shut_down::shut_down(agent.node(), order).await }
+        })
+        .command::<DropDisk, _, _>(move |_, order| {
+            let agent = kept.clone();
+            async move { agent.drop_disk(order).await }
         })
         .command::<Observe, _, _>(move |_, request| {
             let agent = one.clone();

@@ -87,6 +87,11 @@ impl Layout {
         (path == self.layer(uuid, index)).then_some(index)
     }
 
+    /// What is written down of one server's disk that is kept though the server is not.
+    pub(crate) fn disk_note(&self, uuid: &str, ending: &str) -> PathBuf {
+        self.disks().join(format!("{uuid}.{ending}"))
+    }
+
     /// Frozen layers of servers that are not here.
     #[must_use]
     pub fn layers(&self) -> PathBuf {

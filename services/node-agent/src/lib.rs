@@ -21,6 +21,7 @@ pub mod health;
 pub mod hypervisor;
 pub mod images;
 pub mod inbound;
+pub mod kept;
 pub mod layers;
 pub mod layout;
 mod metadata;
@@ -49,6 +50,7 @@ use facts::Facts;
 use health::Examiner;
 use hypervisor::{CacheMode, Hypervisor, disk, probe};
 use images::{Images, TrustError};
+use kept::KeptDisks;
 use layers::Couriers;
 use layout::Layout;
 use node::Node;
@@ -111,8 +113,15 @@ pub async fn open(
     Ok(Arc::new(Node {
         facts: Arc::new(Facts::new(name.clone(), site.clone(), instance)),
         health: Examiner::new(&settings, layout.disk_probe()),
-        images: Images::new(name.clone(), layout.clone(), &settings.image)?,
+        images: Images::new(
+            name.clone(),
+            layout.clone(),
+            &settings.image,
+            settings.capacity.reserve_disk_gib,
+            counts.images.clone(),
+        )?,
         saves: Saves::new(settings.saving.at_once),
+        kept: KeptDisks::default(),
         couriers: Couriers::default(),
         room: Room::new(name.clone(), layout.disks(), settings.capacity.reserve_disk_gib),
         cache: if direct { CacheMode::None } else { CacheMode::Writeback },
@@ -150,6 +159,8 @@ pub async fn serve(ctx: Context, settings: Settings) -> Result<(), AgentError> {
     ctx.spawn("stock", async move { stock::publish(&taking, &bus, &shutdown).await });
     let (keeping, shutdown) = (Arc::clone(&node), ctx.shutdown.clone());
     ctx.spawn("layers", async move { layers::keep::run(&keeping, &shutdown).await });
+    let (images, shutdown) = (node.images.clone(), ctx.shutdown.clone());
+    ctx.spawn("images", async move { images.keep(&shutdown).await });
     let shutdown = ctx.shutdown.clone();
     ctx.spawn("trim", async move { trim::run(&shutdown).await });
     inbound::server(&ctx, &agent).serve_always().await?;

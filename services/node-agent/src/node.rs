@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use watari_contracts::agent::{Domain, Order};
-use watari_model::{NodeName, Refusal, SiteName, VmName};
+use watari_model::{NodeName, Refusal, SiteName, VmName, size::GIB};
 
 use crate::{
     counts::Counts,
@@ -11,11 +11,12 @@ use crate::{
     health::Examiner,
     hypervisor::{self, CacheMode, Hypervisor, Kind, VirtType},
     images::Images,
+    kept::KeptDisks,
     layers::Couriers,
     layout::Layout,
     plans::Plans,
     plumbing::Plumbing,
-    room::Room,
+    room::{Need, Room},
     saving::Saves,
     settings::Settings,
     store::Journal,
@@ -49,6 +50,8 @@ pub struct Node {
     pub plans: Plans,
     /// Copies of servers' disks, for images.
     pub saves: Saves,
+    /// Disks of deleted servers.
+    pub kept: KeptDisks,
     /// Frozen layers of servers' disks, on their way to other nodes.
     pub couriers: Couriers,
     /// Memory and disk that are spoken for.
@@ -68,6 +71,38 @@ impl Node {
         self.journal.heed_epoch(order.epoch).await?;
         self.facts.set_epoch(order.epoch);
         Ok(())
+    }
+
+    /// Claims room for a server, after dropping base images that nobody needs if that is what it takes.
+    ///
+    /// # Errors
+    /// As [`Room::claim`].
+    pub async fn claim(&self, vm: &VmName, uuid: &str, need: Need) -> Result<(), Refusal> {
+        match self.room.claim(vm, uuid, need).await {
+            Err(Refusal::DiskFull { .. }) => {
+                self.clear(uuid, need.disk_gib).await;
+                self.room.claim(vm, uuid, need).await
+            }
+            claimed => claimed,
+        }
+    }
+
+    /// The same for a file beside a server's disk.
+    ///
+    /// # Errors
+    /// As [`Room::claim_copy`].
+    pub async fn claim_copy(&self, vm: &VmName, key: &str, disk_gib: u64) -> Result<(), Refusal> {
+        match self.room.claim_copy(vm, key, disk_gib).await {
+            Err(Refusal::DiskFull { .. }) => {
+                self.clear(key, disk_gib).await;
+                self.room.claim_copy(vm, key, disk_gib).await
+            }
+            claimed => claimed,
+        }
+    }
+
+    async fn clear(&self, key: &str, disk_gib: u64) {
+        self.images.make_room(self.room.promised_gib(key).saturating_add(disk_gib).saturating_mul(GIB)).await;
     }
 
     /// What the sender of an order is told when libvirt fails.

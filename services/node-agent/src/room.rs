@@ -100,8 +100,7 @@ impl Room {
         disk_gib: u64,
         free_gib: u64,
     ) -> Result<(), Refusal> {
-        let others = claims.iter().filter(|(other, _)| *other != key);
-        let promised_gib: u64 = others.map(|(_, claim)| claim.disk_gib).sum();
+        let promised_gib = promised(claims, key);
         if free_gib < promised_gib.saturating_add(disk_gib).saturating_add(self.reserve_disk_gib) {
             let detail = format!(
                 "{free_gib} GiB are free, {promised_gib} of them promised, {} kept back, and {disk_gib} are needed",
@@ -110,6 +109,12 @@ impl Room {
             return Err(Refusal::DiskFull { node: self.node.to_string(), detail });
         }
         Ok(())
+    }
+
+    /// What is promised of the disk to others than that one, in GiB.
+    #[must_use]
+    pub fn promised_gib(&self, key: &str) -> u64 {
+        promised(&self.claims(), key)
     }
 
     /// Claims room on the disk for the copy of a server's disk, beside the server's own claim. It ends as
@@ -150,6 +155,10 @@ impl Room {
             claim.resident_mib = mib;
         }
     }
+}
+
+fn promised(claims: &BTreeMap<String, Claim>, key: &str) -> u64 {
+    claims.iter().filter(|(other, _)| *other != key).map(|(_, claim)| claim.disk_gib).sum()
 }
 
 #[cfg(test)]

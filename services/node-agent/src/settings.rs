@@ -88,6 +88,8 @@ pub struct Image {
     pub downloads: usize,
     /// Seconds of silence that end an attempt.
     pub stall_seconds: u64,
+    /// Of all images together; 0 is a quarter of the file system.
+    pub cache_mib: u64,
 }
 
 /// `[networks]`.
@@ -318,6 +320,7 @@ impl Validate for Settings {
         let ranges = [
             ("image.downloads", self.image.downloads as u64, 1, 32),
             ("image.stall_seconds", self.image.stall_seconds, 1, 600),
+            ("image.cache_mib", self.image.cache_mib, 0, 1 << 30),
             ("networks.lease_minutes", self.networks.lease_minutes.into(), 2, 10_080),
             ("networks.rules_wait_ms", self.networks.rules_wait_ms, 0, 60_000),
             ("networks.arrival_minutes", self.networks.arrival_minutes.into(), 1, 10_080),

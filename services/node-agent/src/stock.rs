@@ -12,7 +12,7 @@ use watari_model::{
 
 use crate::{hypervisor::VirtType, node::Node, shut_down};
 
-/// How often it is looked whether the bridges changed.
+/// How often it is looked whether the bridges or the images changed.
 const LOOK: Duration = Duration::from_secs(2);
 
 /// Takes stock.
@@ -48,6 +48,8 @@ pub async fn take(node: &Node) -> Result<Inventory, Refusal> {
         tunnel: node.plumbing.tunnel().await,
         health: Some(node.health.look(node).await),
         host: shut_down::host(node).await,
+        images: node.images.told(),
+        disks: node.kept.told(),
     })
 }
 
@@ -63,13 +65,17 @@ pub async fn publish(node: &Arc<Node>, bus: &Bus, shutdown: &CancellationToken) 
         tokio::select! {
             () = shutdown.cancelled() => return,
             _ = tick.tick() => {}
+            // Somebody deleted a server, and waits to see its disk.
+            () = node.kept.changed() => {}
             Ok(()) = connected.changed() => told = None,
         }
-        // A bridge that comes or goes is seen cheaply; libvirt is asked only when there is something to tell.
+        // A bridge or image that comes or goes is seen cheaply; libvirt is asked only when there is something to tell.
         let is_told = |(last, at): &(Inventory, tokio::time::Instant)| {
             at.elapsed() < interval
                 && last.segments == node.plumbing.segments()
                 && last.protection == node.plumbing.protection()
+                && last.images == node.images.told()
+                && last.disks == node.kept.told()
         };
         if told.as_ref().is_some_and(is_told) {
             continue;

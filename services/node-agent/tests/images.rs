@@ -31,9 +31,11 @@ use rustls::{
     server::WebPkiClientVerifier,
 };
 use sha2::{Digest, Sha256};
+use watari_chassis::prometheus::Registry;
 use watari_contracts::saving::SendTo;
 use watari_model::{Refusal, image::Format, vm::Base};
 use watari_node_agent::{
+    counts::Cached,
     images::{Images, Pace, Unsent},
     layout::Layout,
     settings,
@@ -177,6 +179,11 @@ impl Scene {
     }
 
     fn images(&self, sources: Vec<String>) -> Images {
+        self.bounded(sources, 0)
+    }
+
+    /// Images that may take so many MiB together.
+    fn bounded(&self, sources: Vec<String>, cache_mib: u64) -> Images {
         let (certificate, key) = self.authority.issue();
         let files = [
             ("ca.pem", self.authority.issuer.pem()),
@@ -193,8 +200,10 @@ impl Scene {
             key: self.folder.join("key.pem"),
             downloads: 2,
             stall_seconds: 5,
+            cache_mib,
         };
-        Images::new("m1".parse().unwrap(), self.layout.clone(), &settings).unwrap()
+        let shown = Cached::register(&Registry::new()).unwrap();
+        Images::new("m1".parse().unwrap(), self.layout.clone(), &settings, 0, shown).unwrap()
     }
 }
 
@@ -220,11 +229,11 @@ async fn an_image_is_fetched_once_however_many_want_it_and_becomes_read_only() {
     let images = scene.images(vec![scene.serve(&behaviour).await]);
     let base = base(&behaviour.content);
     let all = futures_util::future::join_all((0..8).map(|_| images.ensure(&base))).await;
-    let path = all[0].clone().unwrap();
-    assert!(all.iter().all(|outcome| outcome.as_ref() == Ok(&path)));
+    let path = all[0].as_ref().unwrap().path();
+    assert!(all.iter().all(|held| held.as_ref().unwrap().path() == path));
     assert_eq!(behaviour.asked.load(Ordering::SeqCst), 1);
-    assert_eq!(fs::read(&path).unwrap(), behaviour.content);
-    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o444);
+    assert_eq!(fs::read(path).unwrap(), behaviour.content);
+    assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o444);
     images.ensure(&base).await.unwrap();
     assert_eq!(behaviour.asked.load(Ordering::SeqCst), 1);
 }
@@ -234,8 +243,8 @@ async fn a_fetch_that_was_cut_half_way_goes_on_where_it_was() {
     let scene = Scene::new("cut");
     let behaviour = Arc::new(Behaviour { content: content(), cuts: AtomicUsize::new(1), ..Behaviour::default() });
     let images = scene.images(vec![scene.serve(&behaviour).await]);
-    let path = images.ensure(&base(&behaviour.content)).await.unwrap();
-    assert_eq!(fs::read(path).unwrap(), behaviour.content);
+    let held = images.ensure(&base(&behaviour.content)).await.unwrap();
+    assert_eq!(fs::read(held.path()).unwrap(), behaviour.content);
     assert_eq!(behaviour.asked_for_rest.load(Ordering::SeqCst), 1);
 }
 
@@ -251,7 +260,37 @@ async fn what_has_another_digest_never_gets_the_name_and_the_next_source_is_aske
     assert!(matches!(&refused, Refusal::ImageUnavailable { detail, .. } if detail.contains("digest")), "{refused}");
     assert_eq!(fs::read_dir(scene.layout.images()).unwrap().count(), 0, "nothing of it is left");
     let both = scene.images(vec![bad, good]);
-    assert_eq!(fs::read(both.ensure(&base).await.unwrap()).unwrap(), right.content);
+    assert_eq!(fs::read(both.ensure(&base).await.unwrap().path()).unwrap(), right.content);
+}
+
+#[tokio::test]
+async fn what_was_dropped_to_make_room_is_fetched_again_when_it_is_needed() {
+    let scene = Scene::new("again");
+    let first = Arc::new(Behaviour { content: content(), ..Behaviour::default() });
+    let second = Arc::new(Behaviour { content: content().into_iter().rev().collect(), ..Behaviour::default() });
+    let origins = vec![scene.serve(&first).await, scene.serve(&second).await];
+    // Each has more than 1 MiB, so that there is never room for both.
+    let images = scene.bounded(origins, 2);
+    let (one, other) = (base(&first.content), base(&second.content));
+    let path = images.ensure(&one).await.unwrap().path().to_owned();
+    let held = images.ensure(&other).await.unwrap();
+    assert!(!path.exists(), "nobody needs the first, and there is no room for both");
+    assert_eq!(images.told(), std::collections::BTreeSet::from([other.sha256.clone()]));
+    let again = images.ensure(&one).await.unwrap();
+    assert_eq!(fs::read(again.path()).unwrap(), first.content);
+    assert!(held.path().exists(), "one that is held stays, room or no room");
+}
+
+#[tokio::test]
+async fn what_was_left_of_something_else_is_no_reason_to_give_up() {
+    let scene = Scene::new("resumed");
+    let behaviour = Arc::new(Behaviour { content: content(), ..Behaviour::default() });
+    let images = scene.images(vec![scene.serve(&behaviour).await]);
+    let base = base(&behaviour.content);
+    let partial = scene.layout.images().join(format!("{}.raw.partial", base.sha256));
+    fs::write(partial, vec![0; 1_000]).unwrap();
+    assert_eq!(fs::read(images.ensure(&base).await.unwrap().path()).unwrap(), behaviour.content);
+    assert_eq!(behaviour.asked.load(Ordering::SeqCst), 2);
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@
 //! operation id does not do it twice: it asks how far it is. So the sender's loop repeats what it
 //! wants until the answer is `done` or `failed`.
 
+mod disks;
 mod grow;
 mod host;
 mod layers;
@@ -18,6 +19,7 @@ use watari_model::{
     key::Line, network, node::Inventory, userdata, vm,
 };
 
+pub use disks::{DropDisk, KeepDisk};
 pub use grow::Grow;
 pub use host::ShutDown;
 pub use layers::{Layer, Stack, weight};
@@ -132,6 +134,9 @@ pub struct Start {
     /// Whether the disk may be made anew. `existing` keeps a server from being started from
     /// nothing when its disk should be here and is not.
     pub disk: DiskUse,
+    /// The kept disk that becomes its disk if it has none yet, by the UUID of the server that it was of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept: Option<String>,
 }
 
 /// Where a server's disk comes from.
@@ -205,6 +210,9 @@ pub struct Remove {
     /// knows why.
     #[serde(default, skip_serializing_if = "is_false")]
     pub spare_running: bool,
+    /// Whether its disk stays, for another server to begin with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep_disk: Option<KeepDisk>,
 }
 
 /// Prepare to receive a server: fetch the image, make the empty disk, the network, check room.
@@ -579,6 +587,7 @@ commands! {
     RevertDisk "revert" => Answer, "Put the disk of a server that is off back to what it was.";
     SendAhead "send-ahead" => Answer, "Send the frozen layers of a server's disk to a node that lacks them.";
     DropLayers "drop-layers" => NodeFacts, "Delete frozen layers that are kept for a server and are of no use.";
+    DropDisk "drop-disk" => NodeFacts, "Delete a deleted server's disk that was kept.";
     Discard "discard" => Answer, "Destroy the paused copy that a migration made.";
     Release "release" => Answer, "Forget a server that now runs elsewhere.";
     ShutDown "shut-down" => NodeFacts, "Shut the node down, if nothing lives on it.";

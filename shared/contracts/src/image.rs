@@ -27,6 +27,9 @@ pub struct ImportImage {
     /// Where the front end is to fetch the file from, `http://` or `https://`; left out if it is sent.
     #[serde(default)]
     pub url: Option<String>,
+    /// What people should know of it, and what its servers must have.
+    #[serde(default, skip_serializing_if = "image::About::is_empty")]
+    pub about: image::About,
 }
 
 /// Where to send the bytes.
@@ -116,6 +119,9 @@ pub struct ImageView {
     pub name: ImageName,
     /// How far it is.
     pub state: image::State,
+    /// What is said of it.
+    #[serde(default, skip_serializing_if = "image::About::is_empty")]
+    pub about: image::About,
     /// The digest of the stored file.
     pub sha256: Option<String>,
     /// Its format.
@@ -132,6 +138,9 @@ pub struct ImageView {
     pub virtual_size_bytes: Option<u64>,
     /// When each site got its verified copy.
     pub copies: BTreeMap<SiteName, Timestamp>,
+    /// The nodes that keep it in their caches, by site, as they told last.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub nodes: BTreeMap<SiteName, Vec<NodeName>>,
     /// The servers that stand on it.
     pub used_by: Vec<VmName>,
     /// Why it failed.

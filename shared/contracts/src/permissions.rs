@@ -157,6 +157,8 @@ pub const LOOKING: &[&str] = &[
     scheduler::ListSites::SUBJECT,
     scheduler::GetOutage::SUBJECT,
     scheduler::ListOutages::SUBJECT,
+    scheduler::GetDisk::SUBJECT,
+    scheduler::ListDisks::SUBJECT,
     scheduler::GetKey::SUBJECT,
     scheduler::ListKeys::SUBJECT,
     image::GetImage::SUBJECT,
@@ -341,7 +343,7 @@ const fn heard_by(service: Service) -> &'static [&'static str] {
 fn read_by(service: Service) -> impl Iterator<Item = &'static str> {
     BUCKETS.iter().map(|(bucket, _)| *bucket).filter(move |bucket| match service {
         Service::Scheduler | Service::Monitor => true,
-        Service::Image => [Image::BUCKET, Vm::BUCKET, Primacy::BUCKET].contains(bucket),
+        Service::Image => [Image::BUCKET, Vm::BUCKET, Node::BUCKET, Primacy::BUCKET].contains(bucket),
         Service::Network => {
             let own = [Network::BUCKET, Port::BUCKET, Firewall::BUCKET];
             own.contains(bucket) || [Vm::BUCKET, Node::BUCKET, Primacy::BUCKET].contains(bucket)

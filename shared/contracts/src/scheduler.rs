@@ -1,6 +1,7 @@
 //! What the scheduler answers: servers, migrations, sites, draining, outages and keys.
 
 mod dark;
+mod disks;
 mod keys;
 mod migrations;
 mod outages;
@@ -11,8 +12,8 @@ use std::{collections::BTreeMap, net::Ipv4Addr};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use watari_model::{
-    FirewallName, HostName, ImageName, KeyName, MigrationId, NetworkName, NodeName, OutageId, SiteName, Timestamp,
-    VmName,
+    DiskName, FirewallName, HostName, ImageName, KeyName, MigrationId, NetworkName, NodeName, OutageId, SiteName,
+    Timestamp, VmName,
     frontend::Primacy,
     refusal::{Refusal, Rendered},
     site, userdata, vm,
@@ -21,6 +22,7 @@ use watari_model::{
 use crate::{Request, Service};
 
 pub use dark::{DarkNode, DarkPlan, NodesDark, ShutDownNodes};
+pub use disks::{DeleteDisk, DiskPage, DiskView, GetDisk, ListDisks};
 pub use keys::{AddKey, DeleteKey, GetKey, KeyPage, KeyView, ListKeys};
 pub use migrations::{CancelMigration, GetMigration, ListMigrations, MigrationPage, MigrationView};
 pub use outages::{
@@ -56,6 +58,10 @@ pub struct CreateVm {
     /// Disk in GiB, from 1.
     #[serde(default = "default_disk")]
     pub disk_gib: u64,
+    /// A kept disk to begin with in place of a new one, on the node where it is. It stands on `image`, and never
+    /// becomes smaller.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disk: Option<DiskName>,
     /// Labels that a node must carry.
     #[serde(default)]
     pub node_labels: BTreeMap<String, String>,
@@ -245,6 +251,9 @@ pub struct DeleteVm {
     pub request_id: Option<String>,
     /// Which.
     pub name: VmName,
+    /// Whether its disk stays on its node, for another server to begin with.
+    #[serde(default)]
+    pub keep_disk: bool,
 }
 
 /// Move a running server to another node, live.
@@ -512,6 +521,9 @@ requests! {
     ResumeOutage "watari.v1.outage.resume" => OutageView, "Go on with an outage that was paused.";
     ShutDownNodes "watari.v1.outage.shut-down" => NodesDark, "Have the nodes of an empty site shut down.";
     CancelOutage "watari.v1.outage.cancel" => OutageView, "Call an outage off.";
+    GetDisk "watari.v1.disk.get" => DiskView, "Show one kept disk.";
+    ListDisks "watari.v1.disk.list" => DiskPage, "List the disks of deleted servers that were kept.";
+    DeleteDisk "watari.v1.disk.delete" => DiskView, "Delete a kept disk that no server begins with.";
     AddKey "watari.v1.key.add" => KeyView, "Keep a public SSH key under a name.";
     GetKey "watari.v1.key.get" => KeyView, "Show one key.";
     ListKeys "watari.v1.key.list" => KeyPage, "List keys.";

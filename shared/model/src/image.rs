@@ -8,6 +8,7 @@
 //!
 //! The bytes of one that is saved from a server come from the node that copies its disk ([`Saved`]).
 
+mod about;
 mod saved;
 
 use std::collections::BTreeMap;
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Document, ImageName, Refusal, SiteName, Timestamp};
 
+pub use about::About;
 pub use saved::{Consistency, Copying, Saved, Taken};
 
 /// The formats in which images are stored.
@@ -131,6 +133,9 @@ pub struct Image {
     pub name: ImageName,
     /// How far it is.
     pub state: State,
+    /// What is said of it.
+    #[serde(default, skip_serializing_if = "About::is_empty")]
+    pub about: About,
     /// The file that was announced.
     #[serde(default)]
     pub announced: Option<Announced>,
@@ -259,7 +264,7 @@ mod tests {
             let at = Timestamp(OffsetDateTime::UNIX_EPOCH);
             let saved = saves.then(|| Saved::new("mail".parse().unwrap(), "uuid".to_owned(), at));
             let mut image = Image {
-                v: 1, name: "mini".parse().unwrap(), state: State::Importing, announced: None, saved_from: saved,
+                v: 1, name: "mini".parse().unwrap(), state: State::Importing, about: About::default(), announced: None, saved_from: saved,
                 stored: None, copies: BTreeMap::new(), fault: None, request_id: "r".to_owned(), created_at: at, changed_at: at,
             };
             for change in sequence {

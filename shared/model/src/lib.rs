@@ -1,5 +1,6 @@
 //! The pure heart: names, resources and their state machines. No async, no I/O, no clock.
 
+pub mod disk;
 pub mod document;
 pub mod firewall;
 pub mod frontend;
@@ -21,8 +22,8 @@ pub mod word;
 
 pub use document::Document;
 pub use name::{
-    FirewallName, GroupName, HostName, ImageName, KeyName, MigrationId, NetworkName, NodeName, NotAName, OutageId,
-    SegmentName, SiteName, SnapshotName, VmName,
+    DiskName, FirewallName, GroupName, HostName, ImageName, KeyName, MigrationId, NetworkName, NodeName, NotAName,
+    OutageId, SegmentName, SiteName, SnapshotName, VmName,
 };
 pub use refusal::Refusal;
 pub use said::{Said, filled};

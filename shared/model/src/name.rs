@@ -95,6 +95,8 @@ names! {
     OutageId;
     /// A group of servers that want to be together or apart.
     GroupName;
+    /// A kept disk's name, made from its server's name and UUID.
+    DiskName;
     /// A public key's name.
     KeyName;
     /// A moment of a server's disk, among those of that server.

@@ -20,12 +20,15 @@ pub mod health;
 mod host;
 mod processor;
 
-use std::{collections::BTreeMap, net::Ipv4Addr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::Ipv4Addr,
+};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Document, NodeName, SegmentName, SiteName, Timestamp};
+use crate::{Document, NodeName, SegmentName, SiteName, Timestamp, disk::KeptDisk};
 
 pub use fencing::Fencing;
 pub use health::Health;
@@ -165,6 +168,13 @@ pub struct Inventory {
     /// The machine itself.
     #[serde(default, skip_serializing_if = "Host::is_unknown")]
     pub host: Host,
+    /// SHA-256 of the base images that it keeps, 64 hexadecimal digits each; the most recently used if there are
+    /// very many.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub images: BTreeSet<String>,
+    /// The disks of deleted servers that it keeps, by the servers' UUIDs.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub disks: BTreeMap<String, KeptDisk>,
 }
 
 /// A node's end of every overlay network.
@@ -310,6 +320,8 @@ mod tests {
             tunnel: None,
             health: None,
             host: Host::default(),
+            images: BTreeSet::new(),
+            disks: BTreeMap::new(),
         }
     }
 

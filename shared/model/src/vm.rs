@@ -248,6 +248,9 @@ pub struct FirstBoot {
     /// Its user-data, kept in a document of its own: the bucket is read by few.
     #[serde(default)]
     pub user_data: Option<Digest>,
+    /// The kept disk that it begins with in place of a new one, by the UUID of the server that it was of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disk: Option<String>,
 }
 
 /// How large a server is.
@@ -360,6 +363,9 @@ pub struct Vm {
     /// Whether stopping means off at once, instead of asking the guest.
     #[serde(default)]
     pub force_off: bool,
+    /// Whether its disk stays on its node when it is deleted.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub keep_disk: bool,
     /// Whether it was ever seen running: from then on its disk is never made anew.
     #[serde(default)]
     pub booted: bool,

@@ -50,6 +50,7 @@ const DOINGS: &[(&str, &str)] = &[
     ("be seen running", "稼働の確認"),
     ("show a console", "コンソールの表示"),
     ("be saved as an image", "イメージとしての保存"),
+    ("keep its disk", "ディスクの保管"),
     ("freeze its disk", "ディスクの固定"),
     ("grow", "稼働中の拡張"),
     ("merge layers of its disk", "ディスクの層の統合"),

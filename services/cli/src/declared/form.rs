@@ -136,6 +136,7 @@ impl Server {
             vcpus: self.vcpus.unwrap_or(1),
             memory_mib: sized("memory", self.memory.as_ref(), size::parse_mib, 192)?,
             disk_gib: sized("disk", self.disk.as_ref(), size::parse_gib, 2)?,
+            disk: None,
             node_labels: self.node_labels.clone().unwrap_or_default(),
             groups: groups.collect::<Result<_, _>>()?,
             firewalls: self.firewalls.clone().unwrap_or_default(),

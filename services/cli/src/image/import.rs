@@ -8,7 +8,7 @@ use tokio::io::AsyncReadExt;
 use watari_contracts::image::{ImageView, ImportImage};
 use watari_model::{ImageName, Said};
 
-use super::{pipe::Pipe, ready, upload::Upload};
+use super::{about::Sayings, pipe::Pipe, ready, upload::Upload};
 use crate::{
     Context,
     failure::Failure,
@@ -34,6 +34,8 @@ Examples:
   watari image import https://images.example.org/mini.qcow2.xz \\
     --name mini --wait
   ssh old-host cat /disks/mail.vmdk | watari image import - --name mail --wait
+  watari image import debian.qcow2 --name debian --os 'Debian 13' \\
+    --edition 20261101 --default-user debian --min-memory 512MiB
   # Computed first, and compared at the other end:
   watari image import mini.qcow2 --name mini --sha256
   watari image import mini.qcow2 --name mini \\
@@ -48,6 +50,8 @@ pub struct Import {
     /// Have the front end compare the file's SHA-256: with this one, or with one computed before sending
     #[arg(long, value_name = "DIGEST", num_args = 0..=1, require_equals = false, default_missing_value = "")]
     sha256: Option<String>,
+    #[command(flatten)]
+    said: Sayings,
     #[command(flatten)]
     waiting: Waiting,
 }
@@ -69,8 +73,15 @@ impl Import {
         ctx.out.row(&view)
     }
 
-    fn announcement(&self, ctx: &Context, name: ImageName, size: Option<u64>, sha256: Option<String>) -> ImportImage {
-        ImportImage { request_id: ctx.session.request_id(), name, size_bytes: size, sha256, url: None }
+    fn announcement(
+        &self,
+        ctx: &Context,
+        name: ImageName,
+        size_bytes: Option<u64>,
+        sha256: Option<String>,
+    ) -> Result<ImportImage, Failure> {
+        let (request_id, about) = (ctx.session.request_id(), self.said.about()?);
+        Ok(ImportImage { request_id, name, size_bytes, sha256, url: None, about })
     }
 
     /// The digest that was given; one cannot be computed of what is not here yet.
@@ -80,13 +91,13 @@ impl Import {
 
     /// The front end fetches it.
     async fn fetched(&self, ctx: &Context, name: ImageName, url: Option<String>) -> Result<ImageView, Failure> {
-        let announcement = ImportImage { url, ..self.announcement(ctx, name, None, self.given_digest()?) };
+        let announcement = ImportImage { url, ..self.announcement(ctx, name, None, self.given_digest()?)? };
         Ok(ctx.session.ask(&announcement).await?.image)
     }
 
     /// It comes through standard input.
     async fn piped(&self, ctx: &Context, name: ImageName, progress: &mut Progress) -> Result<ImageView, Failure> {
-        let announcement = self.announcement(ctx, name, None, self.given_digest()?);
+        let announcement = self.announcement(ctx, name, None, self.given_digest()?)?;
         Pipe { ctx, announcement: &announcement }.send(tokio::io::stdin(), progress).await
     }
 
@@ -103,7 +114,7 @@ impl Import {
             Some("") => Some(self.digest(progress, size, ctx).await.map_err(|e| unusable(e.to_string()))?),
             _ => self.given_digest()?,
         };
-        let announcement = self.announcement(ctx, name, Some(size), sha256);
+        let announcement = self.announcement(ctx, name, Some(size), sha256)?;
         let upload = Upload { ctx, announcement: &announcement, size, file: &self.file };
         upload.send(progress).await.inspect_err(|failure| {
             if matches!(failure, Failure::Own(Fault::UploadBroken { .. })) {

@@ -1,5 +1,6 @@
 //! `watari image`.
 
+mod about;
 mod import;
 mod pipe;
 mod ready;
@@ -18,7 +19,7 @@ use crate::{Context, confirm::confirm_of, failure::Failure, input, options::Cons
 #[derive(Debug, Subcommand)]
 pub enum Verb {
     /// Send a disk image and register it
-    Import(import::Import),
+    Import(Box<import::Import>),
     /// List the images
     #[command(after_help = "Example:\n  watari image list -o json")]
     List,

@@ -1,7 +1,7 @@
 //! What an image looks like.
 
 use watari_contracts::image::{ImageView, SavedFrom};
-use watari_model::image::Consistency;
+use watari_model::image::{About, Consistency};
 
 use crate::{
     format,
@@ -49,6 +49,8 @@ impl Row for ImageView {
 
     fn details(&self, lang: Lang) -> Vec<(Word, String)> {
         let copies = self.copies.iter().map(|(site, at)| format!("{site} ({})", format::moment(*at)));
+        let nodes =
+            self.nodes.iter().flat_map(|(site, nodes)| nodes.iter().map(move |node| format!("{node} ({site})")));
         let mut details = vec![
             (Word::Name, self.name.to_string()),
             (Word::State, states::shown(lang, self.state.word())),
@@ -56,7 +58,11 @@ impl Row for ImageView {
             (Word::Size, or_dash(self.size_bytes.map(format::bytes))),
             (Word::VirtualSize, or_dash(self.virtual_size_bytes.map(format::bytes))),
             (Word::Sha256, or_dash(self.sha256.as_ref())),
+            (Word::Comment, or_dash(said(&self.about))),
+            (Word::LoginAs, or_dash(self.about.default_user.as_ref())),
+            (Word::NeedsAtLeast, or_dash(needs(&self.about))),
             (Word::Copies, joined(copies)),
+            (Word::Nodes, joined(nodes)),
             (Word::UsedBy, joined(&self.used_by)),
             (Word::Created, format::moment(self.created_at)),
         ];
@@ -68,6 +74,21 @@ impl Row for ImageView {
     fn none() -> Word {
         Word::NoImages
     }
+}
+
+/// What it is, in one line.
+fn said(about: &About) -> Option<String> {
+    let parts: Vec<&str> =
+        [&about.os, &about.version, &about.description].into_iter().filter_map(Option::as_deref).collect();
+    (!parts.is_empty()).then(|| parts.join(", "))
+}
+
+/// What its servers must have.
+fn needs(about: &About) -> Option<String> {
+    let memory = about.min_memory_mib.map(|mib| format!("{mib} MiB"));
+    let disk = about.min_disk_gib.map(|gib| format!("{gib} GiB"));
+    let parts: Vec<String> = memory.into_iter().chain(disk).collect();
+    (!parts.is_empty()).then(|| parts.join(", "))
 }
 
 /// The server that an image is saved from, and what the image is sure to hold of it.

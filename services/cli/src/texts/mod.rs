@@ -11,6 +11,7 @@ pub mod happenings;
 pub mod help;
 pub mod hints;
 pub mod joining;
+pub mod leaving;
 pub mod losses;
 pub mod off;
 pub mod parsing;

@@ -80,6 +80,7 @@ words! {
     Host "HOST" "ホスト";
     Id "ID" "ID";
     Image "IMAGE" "イメージ";
+    KeptSince "KEPT SINCE" "保管開始";
     Keys "KEYS" "鍵";
     Kind "KIND" "種別";
     Labels "LABELS" "ラベル";
@@ -88,6 +89,7 @@ words! {
     LeadsFrom "LEADS FROM" "主系のサイト";
     Leg "LEG" "区間";
     Libvirt "LIBVIRT" "libvirt の版";
+    LoginAs "LOG IN AS" "ログイン名";
     Mac "MAC" "MAC アドレス";
     Makespan "MAKESPAN" "全体の時間";
     Memory "MEMORY" "メモリ";
@@ -96,6 +98,7 @@ words! {
     Migration "MIGRATION" "移行";
     Mtu "MTU" "最大パケット長";
     Name "NAME" "名前";
+    NeedsAtLeast "NEEDS AT LEAST" "最低必要量";
     Network "NETWORK" "ネットワーク";
     Networks "NETWORKS" "ネットワーク";
     Node "NODE" "ノード";
@@ -211,6 +214,7 @@ words! {
     NoFirewalls "There are no firewall groups." "ファイアウォールグループはありません。";
     NoNetworks "There are no networks." "ネットワークはありません。";
     NoPorts "There are no addresses in use." "使用中のアドレスはありません。";
+    NoDisks "No disks of deleted servers are kept." "残したディスクはありません。";
     NoKeys "There are no keys." "鍵はありません。";
     NoTokens "There are no tokens." "トークンはありません。";
     NoMigrations "There are no migrations." "移行はありません。";

@@ -1,7 +1,7 @@
 //! `watari vm create`.
 
 use clap::Args;
-use watari_contracts::scheduler::{CreateVm, Fault, VmView, WantedNic};
+use watari_contracts::scheduler::{CreateVm, DiskView, Fault, GetDisk, VmView, WantedNic};
 use watari_model::{Said, size, userdata, vm};
 
 use super::{
@@ -20,13 +20,17 @@ Examples:
   watari vm create db1 --image mini --network campus \\
     --group db:apart --firewall db
   watari vm create www --image debian --network campus --key sato \\
-    --user-data cloud-config.yaml")]
+    --user-data cloud-config.yaml
+  watari vm create mail2 --from-disk mail-7b1d4c2e --network campus --wait")]
 pub struct Create {
     /// The server's name
     name: String,
     /// The image under its disk
-    #[arg(long)]
-    image: String,
+    #[arg(long, required_unless_present = "from_disk", conflicts_with = "from_disk")]
+    image: Option<String>,
+    /// A kept disk to begin with, on the node where it is, in place of a new one from an image (see `watari disk`)
+    #[arg(long, value_name = "DISK")]
+    from_disk: Option<String>,
     /// A network to be on, with a fixed address if wanted; may be given several times
     #[arg(long = "network", value_name = "NETWORK[=ADDRESS]")]
     networks: Vec<String>,
@@ -84,7 +88,11 @@ impl Create {
     /// Makes the server.
     pub(super) async fn run(self, ctx: &Context) -> Result<(), Failure> {
         let waiting = self.waiting;
-        let mut view = ctx.session.ask(&self.request(ctx.session.request_id())?).await?;
+        let kept = match input::name_if(self.from_disk.as_deref())? {
+            Some(name) => Some(ctx.session.ask(&GetDisk { name }).await?),
+            None => None,
+        };
+        let mut view = ctx.session.ask(&self.request(ctx.session.request_id(), kept)?).await?;
         let warnings = std::mem::take(&mut view.warnings);
         for warning in &warnings {
             out::say(&warned(ctx.out.lang, warning));
@@ -100,16 +108,22 @@ impl Create {
         ctx.out.row(&VmView { warnings, ..view })
     }
 
-    fn request(self, request_id: String) -> Result<CreateVm, Failure> {
+    fn request(self, request_id: String, kept: Option<DiskView>) -> Result<CreateVm, Failure> {
+        let name = input::name(&self.name)?;
+        let (image, disk) = match kept {
+            Some(kept) => (kept.image, Some(kept.name)),
+            None => (input::name(self.image.as_deref().unwrap_or_default())?, None),
+        };
         Ok(CreateVm {
             request_id: Some(request_id),
-            name: input::name(&self.name)?,
-            image: input::name(&self.image)?,
+            name,
+            image,
             networks: self.networks.iter().map(|text| nic("--network", text)).collect::<Result<_, _>>()?,
             site: input::name_if(self.site.as_deref())?,
             vcpus: self.vcpus,
             memory_mib: size::parse_mib("--memory", &self.memory).map_err(Failure::mistyped)?,
             disk_gib: size::parse_gib("--disk", &self.disk).map_err(Failure::mistyped)?,
+            disk,
             node_labels: self
                 .node_labels
                 .iter()
@@ -201,7 +215,7 @@ mod tests {
 
     fn request(words: &str) -> Result<CreateVm, Failure> {
         let line = Line::try_parse_from(["create"].into_iter().chain(words.split(' '))).unwrap();
-        line.create.request("r".to_owned())
+        line.create.request("r".to_owned(), None)
     }
 
     #[test]
@@ -227,6 +241,19 @@ mod tests {
         assert_eq!(request.restart, vm::Restart::Never);
         assert_eq!(request.keys.iter().map(ToString::to_string).collect::<Vec<_>>(), ["sato", "abe"]);
         assert_eq!(request.hostname.unwrap().as_str(), "db1.example.jp");
+    }
+
+    #[test]
+    fn a_kept_disk_stands_on_its_own_image_and_no_other_is_named_beside_it() {
+        let samples = include_str!("../../../../shared/contracts/tests/golden/reply.DiskView.json");
+        let kept = serde_json::from_str::<Vec<DiskView>>(samples).unwrap().swap_remove(0);
+        let line = Line::try_parse_from(["create", "mail2", "--from-disk", "mail-7b1d4c2e"]).unwrap();
+        let request = line.create.request("r".to_owned(), Some(kept.clone())).unwrap();
+        assert_eq!((request.image, request.disk), (kept.image, Some(kept.name)));
+        for words in [&["create", "mail2"][..], &["create", "mail2", "--image", "mini", "--from-disk", "mail-7b1d4c2e"]]
+        {
+            assert!(Line::try_parse_from(words).is_err(), "{words:?}");
+        }
     }
 
     #[test]

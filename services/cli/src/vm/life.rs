@@ -2,7 +2,7 @@
 
 use clap::Args;
 use watari_contracts::scheduler::{DeleteVm, GetVm, RebootVm, StartVm, StopVm, VmView};
-use watari_model::VmName;
+use watari_model::{DiskName, VmName};
 
 use super::wait;
 use crate::{
@@ -11,7 +11,8 @@ use crate::{
     failure::Failure,
     input,
     options::{Consent, Waiting},
-    texts::{snapshots, words},
+    out,
+    texts::{leaving, words},
 };
 
 /// What to start.
@@ -52,6 +53,9 @@ pub struct Reboot {
 pub struct Delete {
     /// The server
     name: String,
+    /// Keep its disk on its node, for another server to begin with (see `watari disk`)
+    #[arg(long)]
+    keep_disk: bool,
     #[command(flatten)]
     consent: Consent,
     #[command(flatten)]
@@ -89,11 +93,15 @@ impl Delete {
     pub(super) async fn run(self, ctx: &Context) -> Result<(), Failure> {
         let name: VmName = input::name(&self.name)?;
         let there = GetVm { name: name.clone() };
-        let (lang, plain) = (ctx.out.lang, words::delete_vm(ctx.out.lang, name.as_str()));
-        let question = |view: &VmView| snapshots::delete_vm(lang, name.as_str(), view.snapshots.list.iter());
-        confirm_seen(ctx, self.consent, &there, &plain, question).await?;
+        let (lang, keep_disk) = (ctx.out.lang, self.keep_disk);
+        let unseen = words::delete_vm(lang, name.as_str());
+        let question = |vm: &VmView| leaving::question(lang, vm, keep_disk);
+        confirm_seen(ctx, self.consent, &there, &unseen, question).await?;
         let request_id = Some(ctx.session.request_id());
-        let view = ctx.session.ask(&DeleteVm { request_id, name: name.clone() }).await?;
+        let view = ctx.session.ask(&DeleteVm { request_id, name: name.clone(), keep_disk }).await?;
+        if let Some(disk) = DiskName::of(&view.name, &view.uuid).ok().filter(|_| keep_disk) {
+            out::say(&leaving::kept(lang, disk.as_str()));
+        }
         if !self.waiting.wait {
             return ctx.out.row(&view);
         }

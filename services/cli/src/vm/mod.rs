@@ -47,7 +47,7 @@ pub enum Verb {
     /// Change what becomes of a server when it has to leave or goes off; it holds at once
     Edit(edit::Edit),
     /// Remove a server with its disk and addresses
-    #[command(after_help = "Example:\n  watari vm delete mail --yes --wait")]
+    #[command(after_help = "Examples:\n  watari vm delete mail --yes --wait\n  watari vm delete mail --keep-disk")]
     Delete(life::Delete),
     /// Move a running server to another node, live
     #[command(after_help = "Examples:\n  watari vm migrate mail --wait\n  watari vm migrate mail --to y1")]

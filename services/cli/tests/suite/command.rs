@@ -184,6 +184,7 @@ fn nothing_is_lost_where_nobody_can_be_asked_unless_yes_was_said() {
         &["node", "confirm-off", "m1"],
         &["node", "remove", "m1"],
         &["image", "delete", "mini"],
+        &["disk", "delete", "mail-7b1d4c2e"],
         &["network", "delete", "campus"],
         &["key", "delete", "sato"],
         &["firewall", "delete", "mail"],

@@ -8,7 +8,7 @@ use watari_model::{
 };
 
 use super::show::view_of;
-use crate::{app::App, catalogue::Step, store::UploadId};
+use crate::{app::App, catalogue::Step, plan::view, store::UploadId};
 
 /// As many users as a refusal names.
 const NAMED: usize = 5;
@@ -19,13 +19,17 @@ pub(super) async fn handle(app: &App, request: DeleteImage) -> Result<ImageView,
             if image.state == State::Deleting {
                 return Ok(Step::Leave);
             }
-            if image.stored.is_some() && app.servers().is_none() {
+            if image.stored.is_some() && (app.servers().is_none() || app.nodes().is_none()) {
                 // Nobody knows yet who uses it.
                 return Err(Refusal::NoAnswer { who: "scheduler".to_owned() });
             }
-            let users = view_of(app, image).used_by;
+            let servers = view_of(app, image).used_by.into_iter().map(|vm| vm.to_string());
+            let nodes = app.nodes().unwrap_or_default();
+            let disks =
+                view::disks(image, nodes.iter().map(|node| &node.value)).into_iter().map(|disk| disk.to_string());
+            let users: Vec<String> = servers.chain(disks).collect();
             if !users.is_empty() {
-                let mut named: Vec<String> = users.iter().take(NAMED).map(ToString::to_string).collect();
+                let mut named: Vec<String> = users.iter().take(NAMED).cloned().collect();
                 if users.len() > NAMED {
                     named.push(format!("{} more", users.len() - NAMED));
                 }

@@ -40,6 +40,7 @@ fn announced(app: &App, request: &ImportImage) -> Result<Announced, Refusal> {
     let out_of_range =
         |field: &str, value: String, allowed: Said| Refusal::OutOfRange { field: field.to_owned(), value, allowed };
     admission::named(&request.request_id)?;
+    request.about.check()?;
     let most = app.settings.limits.max_image_bytes();
     if let Some(size) = request.size_bytes.filter(|size| *size == 0 || *size > most) {
         return Err(out_of_range("size_bytes", size.to_string(), Said::between(1, most)));
@@ -60,7 +61,7 @@ fn again(image: Image, announced: &Announced, request: &ImportImage) -> Result<I
     // A size that nobody knew when it was announced has been found out since.
     let same_size = announced.size_bytes.is_none() || known.is_some_and(|k| k.size_bytes == announced.size_bytes);
     let same_file = known.is_some_and(|k| k.sha256 == announced.sha256 && k.url == announced.url);
-    if !same_size || !same_file || image.saved_from.is_some() {
+    if !same_size || !same_file || image.about != request.about || image.saved_from.is_some() {
         return Err(Refusal::RequestIdReused { request_id: request.request_id.clone() });
     }
     if image.state == State::Deleting {
@@ -75,6 +76,7 @@ fn fresh(request: &ImportImage, announced: Announced) -> Image {
         v: 1,
         name: request.name.clone(),
         state: State::Importing,
+        about: request.about.clone(),
         announced: Some(announced),
         saved_from: None,
         stored: None,

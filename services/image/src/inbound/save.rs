@@ -6,7 +6,7 @@ use watari_chassis::{Entry, TraceParent, clock};
 use watari_contracts::image::{ImageView, SaveImage};
 use watari_model::{
     Refusal, VmName,
-    image::{Announced, Image, Saved, State},
+    image::{About, Announced, Image, Saved, State},
     vm::{self, Vm},
 };
 
@@ -30,7 +30,10 @@ pub(super) async fn handle(app: &App, request: SaveImage) -> Result<ImageView, R
     admission::number(app)?;
     // How large it will be is known when it is copied, and judged then.
     admission::room(app, &request.name, 0)?;
-    let image = app.announce(fresh(&request, &vm.value), failed).await?;
+    // What is said of the image under it holds of this one too.
+    let base = app.images.get(vm.value.spec.base.image.as_str());
+    let about = base.map(|base| base.value.about.clone()).unwrap_or_default();
+    let image = app.announce(fresh(&request, &vm.value, about), failed).await?;
     tracing::info!(image = %image.name, vm = %request.vm, "a server is to be saved as an image");
     Ok(view_of(app, &image))
 }
@@ -61,12 +64,13 @@ fn server(app: &App, name: &VmName) -> Result<Arc<Entry<Vm>>, Refusal> {
     Ok(entry)
 }
 
-fn fresh(request: &SaveImage, vm: &Vm) -> Image {
+fn fresh(request: &SaveImage, vm: &Vm, about: About) -> Image {
     let now = clock::now();
     Image {
         v: 1,
         name: request.name.clone(),
         state: State::Importing,
+        about,
         announced: Some(Announced::default()),
         saved_from: Some(Saved::new(vm.name.clone(), vm.uuid.clone(), now)),
         stored: None,

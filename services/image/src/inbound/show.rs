@@ -20,7 +20,9 @@ pub(crate) fn view_of(app: &App, image: &Image) -> ImageView {
     let importing = image.state == State::Importing;
     let path = app.store.upload(&UploadId::for_image(image));
     let arrived_bytes = importing.then(|| Partial::length_at(&path).ok().flatten().unwrap_or(0));
-    view::view(image, Beside { arrived_bytes, used_by, heard: app.saves.heard(&image.name) })
+    let nodes = app.nodes().unwrap_or_default();
+    let nodes = view::keepers(image, nodes.iter().map(|node| &node.value));
+    view::view(image, Beside { arrived_bytes, used_by, nodes, heard: app.saves.heard(&image.name) })
 }
 
 pub(super) async fn get(app: &App, request: GetImage) -> Result<ImageView, Refusal> {

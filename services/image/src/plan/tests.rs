@@ -29,6 +29,7 @@ fn image(name: &str, state: State, file: u8, copied_to: &[&str]) -> Image {
         v: 1,
         name: name.parse().unwrap(),
         state,
+        about: Default::default(),
         announced: Some(Announced { size_bytes: Some(10), ..Announced::default() }),
         saved_from: None,
         stored: known.then_some(stored),

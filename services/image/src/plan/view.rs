@@ -1,12 +1,15 @@
 //! Images as people and programs see them.
 
+use std::collections::BTreeMap;
+
 use watari_contracts::{
     image::{DiskCopying, ImageView, SavedFrom},
     scheduler::Fault,
 };
 use watari_model::{
-    VmName,
+    DiskName, NodeName, SiteName, VmName,
     image::{Image, Saved, State},
+    node::Node,
     vm::Vm,
 };
 
@@ -28,6 +31,24 @@ pub fn users<'a>(
     vms.into_iter().filter(stands).map(|vm| vm.name.clone()).collect()
 }
 
+/// The nodes that keep an image's file, by site.
+pub fn keepers<'a>(image: &Image, nodes: impl IntoIterator<Item = &'a Node>) -> BTreeMap<SiteName, Vec<NodeName>> {
+    let mut found: BTreeMap<SiteName, Vec<NodeName>> = BTreeMap::new();
+    let Some(stored) = &image.stored else { return found };
+    for node in nodes.into_iter().filter(|node| node.inventory.images.contains(&stored.sha256)) {
+        found.entry(node.site.clone()).or_default().push(node.name.clone());
+    }
+    found
+}
+
+/// The kept disks of deleted servers that stand on an image's file, whatever the image was called then.
+pub fn disks<'a>(image: &Image, nodes: impl IntoIterator<Item = &'a Node>) -> Vec<DiskName> {
+    let Some(stored) = &image.stored else { return Vec::new() };
+    let all = nodes.into_iter().flat_map(|node| &node.inventory.disks);
+    let stand = all.filter(|(_, disk)| disk.base.sha256 == stored.sha256);
+    stand.filter_map(|(uuid, disk)| DiskName::of(&disk.vm, uuid).ok()).collect()
+}
+
 /// What a view tells beside the document.
 #[derive(Clone, Debug, Default)]
 pub struct Beside {
@@ -35,6 +56,8 @@ pub struct Beside {
     pub arrived_bytes: Option<u64>,
     /// The servers that stand on it.
     pub used_by: Vec<VmName>,
+    /// The nodes that keep it, by site.
+    pub nodes: BTreeMap<SiteName, Vec<NodeName>>,
     /// What is heard of the copy of a server's disk.
     pub heard: Heard,
 }
@@ -47,6 +70,7 @@ pub fn view(image: &Image, beside: Beside) -> ImageView {
     ImageView {
         name: image.name.clone(),
         state: image.state,
+        about: image.about.clone(),
         sha256: stored.map(|s| s.sha256.clone()),
         format: stored.map(|s| s.format),
         size_bytes: stored.map(|s| s.size_bytes).or(image.announced.as_ref().and_then(|a| a.size_bytes)),
@@ -54,6 +78,7 @@ pub fn view(image: &Image, beside: Beside) -> ImageView {
         saved_from: image.saved_from.as_ref().map(|saved| saved_from(saved, beside.heard, importing)),
         virtual_size_bytes: stored.map(|s| s.virtual_size_bytes),
         copies: image.copies.clone(),
+        nodes: beside.nodes,
         used_by: beside.used_by,
         fault: image.fault.as_ref().map(Fault::from),
         created_at: image.created_at,

@@ -229,6 +229,7 @@ async fn a_file_without_a_size_ends_when_its_sender_says_so() {
         size_bytes: None,
         sha256: None,
         url: None,
+        about: Default::default(),
     };
     let file = qcow2(1, 12);
     let client = place.operator();

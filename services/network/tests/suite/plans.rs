@@ -97,6 +97,8 @@ fn node(name: &str, tunnel: u8) -> Node {
             tunnel: Some(Tunnel { address: [192, 0, 2, tunnel].into(), mtu: 1_500 }),
             health: None,
             host: watari_model::node::Host::default(),
+            images: Default::default(),
+            disks: Default::default(),
         },
         first_seen_at: clock::now(),
         changed_at: clock::now(),

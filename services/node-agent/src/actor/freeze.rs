@@ -77,7 +77,7 @@ async fn carry_out(cx: &Cx, uuid: &str, key: &str, order: &Freeze) -> Result<(),
     }
     // What it writes from now on is written beside what is frozen: at worst all of its disk once more.
     let disk_gib = record.server.as_ref().map_or(0, |server| server.disk_gib);
-    cx.node.room.claim_copy(&cx.book.vm, key, disk_gib).await?;
+    cx.node.claim_copy(&cx.book.vm, key, disk_gib).await?;
     cx.checkpoint(WANTED)?;
     stack::freeze(&cx.node, &cx.book, &record, None).await?;
     no_merge_left(cx, cx.record().await?.merging)
@@ -106,7 +106,7 @@ pub(super) async fn merged(cx: &Cx, key: &str, record: Record, bounds: &[u32]) -
     let Some(stay) = stay.filter(|_| record.merging.is_none()) else { return Ok(record) };
     // Both are there for a while: what is merged, and what it was merged from.
     let most_gib = weight(&record.stack.layers).div_ceil(GIB);
-    let outcome = match cx.node.room.claim_copy(&cx.book.vm, key, most_gib).await {
+    let outcome = match cx.node.claim_copy(&cx.book.vm, key, most_gib).await {
         Ok(()) => merge::pull(&cx.node, &cx.book, &record, stay, &cx.superseded).await,
         Err(full) => Err(full),
     };

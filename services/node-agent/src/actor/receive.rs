@@ -38,8 +38,9 @@ async fn prepare(cx: &Cx, order: &Receive) -> Result<(), Refusal> {
     present(cx, order).await?;
     // What lies here is missing from the free room already, and what is written on top may be all of the disk once more.
     let need = Need { memory_mib: server.memory_mib, disk_gib: server.disk_gib };
-    cx.node.room.claim(&server.name, uuid, need).await?;
-    cx.unless_superseded(WANTED, cx.node.images.ensure(&server.base)).await?;
+    cx.node.claim(&server.name, uuid, need).await?;
+    // Until its disk stands on it.
+    let _base = cx.unless_superseded(WANTED, cx.node.images.ensure(&server.base)).await?;
     make_way(cx, order).await?;
     let under = stack::under(&cx.node, server, &order.stack);
     let backing = under.first().ok_or_else(|| Refusal::Internal { detail: "a disk without an image".to_owned() })?;

@@ -11,7 +11,7 @@ use watari_model::Refusal;
 use super::{cx::Cx, sight};
 use crate::{
     facts::Urgency,
-    layers::keep,
+    layers::{keep, stack},
     record::{Disk, Removal},
 };
 
@@ -46,17 +46,26 @@ pub(super) async fn run(cx: &Cx, order: &Remove) -> Result<(), Refusal> {
         // libvirt does not know it and yet it lives: its disk must not be taken from under it.
         return Err(cx.not_now(Domain::Unknown, WANTED));
     }
+    // A kept disk that it was about to begin with is its disk.
+    cx.node.kept.settle(&cx.node, &cx.book, &order.uuid).await?;
+    let record = cx.record().await?;
     cx.unwire(&record).await?;
-    let layout = &cx.node.layout;
+    if let Some(keep) = &order.keep_disk {
+        let settled = stack::settled(&cx.node, &cx.book, &order.uuid).await?;
+        cx.node.kept.keep(&cx.node, &settled, keep).await?;
+    }
+    let (record, layout) = (cx.record().await?, &cx.node.layout);
+    // From now on whatever order comes late finds a disk that is nobody's, and leaves it alone.
+    let stay = cx.node.kept.staying(&cx.node, &order.uuid).await?;
     if order.keep_layers {
         let (uuid, layers) = (order.uuid.clone(), record.stack.layers.clone());
         keep::aside(&cx.node, move |layout| keep::stow(layout, &uuid, &layers)).await?;
         keep::tell(&cx.node).await;
     }
-    for index in record.files() {
+    for index in record.files().into_iter().chain([0]).filter(|index| !stay.contains(index)) {
         delete(&layout.layer(&order.uuid, index)).await?;
     }
-    for path in [layout.disk(&order.uuid), layout.seed(&order.uuid), layout.console(&order.uuid)] {
+    for path in [layout.seed(&order.uuid), layout.console(&order.uuid)] {
         delete(&path).await?;
     }
     cx.node.room.release(&order.uuid);

@@ -45,8 +45,12 @@ async fn make(cx: &Cx, order: &Start, saved: bool) -> Result<(), Refusal> {
     let server = &order.server;
     // The disk grows as the server writes; what is reserved for it is the scheduler's account.
     let need = Need { memory_mib: server.memory_mib, disk_gib: 0 };
-    cx.node.room.claim(&server.name, &server.uuid, need).await?;
-    cx.unless_superseded(WANTED, cx.node.images.ensure(&server.base)).await?;
+    cx.node.claim(&server.name, &server.uuid, need).await?;
+    // Until its disk stands on it.
+    let _base = cx.unless_superseded(WANTED, cx.node.images.ensure(&server.base)).await?;
+    if let Some(of) = &order.kept {
+        cx.node.kept.take(&cx.node, &cx.book, &server.uuid, of).await?;
+    }
     let record = stack::settled(&cx.node, &cx.book, &server.uuid).await?;
     ensure_disk(cx, order).await?;
     stack::verify(&cx.node, &cx.book, &record).await?;

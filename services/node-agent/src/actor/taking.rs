@@ -232,7 +232,15 @@ mod tests {
         let suspend = Work::Suspend(Suspend { order: order(), vm: vm(), generation: 1 });
         let remove = |spare_running| {
             let uuid = "6c8a3b1e-0f0d-4c55-9d2a-1f1e4a9f7c11".to_owned();
-            Work::Remove(Remove { order: order(), vm: vm(), uuid, generation: 1, keep_layers: false, spare_running })
+            Work::Remove(Remove {
+                order: order(),
+                vm: vm(),
+                uuid,
+                generation: 1,
+                keep_layers: false,
+                spare_running,
+                keep_disk: None,
+            })
         };
         assert!(overtakes(&stop(true), &suspend) && overtakes(&remove(false), &suspend));
         assert!(!overtakes(&stop(false), &suspend) && !overtakes(&remove(true), &suspend));

@@ -5,6 +5,7 @@ use std::{
     io,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -14,6 +15,7 @@ use tokio::io::AsyncWriteExt;
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    cache::{Cache, PARTIAL},
     digest,
     trust::{self, TrustError},
 };
@@ -43,19 +45,21 @@ impl Sources {
         Ok(Self { client, origins })
     }
 
-    /// Fetches into `path`, from the first source that has it.
-    pub(super) async fn fetch(&self, sha256: &str, path: &Path) -> Result<(), String> {
+    /// Fetches into `path`, from the first source that has it, making room for it among the others.
+    pub(super) async fn fetch(&self, sha256: &str, path: &Path, cache: &Arc<Cache>) -> Result<(), String> {
         if self.origins.is_empty() {
             return Err("no source is configured ([image] sources)".to_owned());
         }
         let mut partial = path.as_os_str().to_owned();
-        partial.push(".partial");
+        partial.push(".");
+        partial.push(PARTIAL);
         let partial = PathBuf::from(partial);
         let mut said = Vec::new();
         for origin in &self.origins {
             // Once more where it broke off in the middle: the common case is a hiccup.
             for attempt in 0..2 {
-                let outcome = match self.pull(origin, sha256, &partial).await {
+                let resumed = tokio::fs::metadata(&partial).await.is_ok_and(|meta| meta.len() > 0);
+                let outcome = match self.pull(origin, sha256, &partial, cache).await {
                     Ok(()) => land(sha256, &partial, path).await,
                     Err(broken) => Err(broken),
                 };
@@ -73,8 +77,11 @@ impl Sources {
                     Err(Broken::Wrong(detail)) => {
                         tracing::warn!(sha256, origin, detail, "a base image is not what it should be");
                         discard(&partial).await;
-                        said.push(format!("{origin}: {detail}"));
-                        break;
+                        // What was there before, perhaps from before a power cut, need not have been this source's.
+                        if !resumed || attempt > 0 {
+                            said.push(format!("{origin}: {detail}"));
+                            break;
+                        }
                     }
                 }
             }
@@ -83,7 +90,7 @@ impl Sources {
     }
 
     /// Adds to `partial` what is missing of it.
-    async fn pull(&self, origin: &str, sha256: &str, partial: &Path) -> Result<(), Broken> {
+    async fn pull(&self, origin: &str, sha256: &str, partial: &Path, cache: &Arc<Cache>) -> Result<(), Broken> {
         let midway = |error: &dyn std::error::Error| Broken::Midway(innermost(error));
         let have = tokio::fs::metadata(partial).await.map_or(0, |meta| meta.len());
         let mut request = self.client.get(format!("{origin}/v1/blobs/{sha256}"));
@@ -100,6 +107,7 @@ impl Sources {
             StatusCode::PARTIAL_CONTENT => return Err(Broken::Wrong("it sent another part than was asked".to_owned())),
             status => return Err(Broken::Midway(format!("it answered {status}"))),
         };
+        cache.make_room(answer.content_length().unwrap_or(0), 0).await;
         let mut file = open.open(partial).await.map_err(|error| midway(&error))?;
         let mut body = answer.bytes_stream();
         let mut arrived = Ok(());

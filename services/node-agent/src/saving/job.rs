@@ -96,7 +96,7 @@ impl Job {
         let total_bytes = self.measured().await?;
         // What it takes is an estimate, since the guest may go on writing.
         let room = total_bytes.saturating_add(total_bytes / 8).div_ceil(GIB);
-        self.node.room.claim_copy(&self.order.vm, &self.claim(), room).await?;
+        self.node.claim_copy(&self.order.vm, &self.claim(), room).await?;
         self.save.tell(Stage::Copying { copied_bytes: 0, total_bytes });
         match self.source {
             Source::Running => copying::of_running(self).await,

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod growing;
+mod kept;
 mod layers;
 mod saving;
 mod scene;
@@ -32,6 +33,7 @@ fn start(scene: &Scene, vm: &str, generation: u64, disk: DiskUse) -> Start {
         grant: grant(generation),
         server: scene.server(vm),
         disk,
+        kept: None,
     }
 }
 
@@ -42,7 +44,7 @@ fn stop(vm: &str, generation: u64) -> Stop {
 fn remove(scene: &Scene, vm: &str, generation: u64) -> Remove {
     let operation = order(&format!("remove-{vm}-{generation}"));
     let (uuid, vm) = (scene.server(vm).uuid, vm.parse().unwrap());
-    Remove { order: operation, vm, uuid, generation, keep_layers: false, spare_running: false }
+    Remove { order: operation, vm, uuid, generation, keep_layers: false, spare_running: false, keep_disk: None }
 }
 
 fn receive(scene: &Scene, vm: &str, migration: &str, generation: u64) -> Receive {

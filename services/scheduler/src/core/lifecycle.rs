@@ -13,7 +13,7 @@ use watari_model::{
 
 use super::{
     action::{Action, Order},
-    crossing, growth, naming, placement,
+    crossing, disks, growth, naming, placement,
     placement::Need,
     removal, server,
     snapshot::{Outcome, Sight},
@@ -99,8 +99,11 @@ fn place(turn: &mut Turn<'_>, entry: &Entry<Vm>) {
     }
     let need = Need::start(vm, turn.snap);
     let home = |site: &SiteName| *site == vm.home_site;
-    let mut chosen = placement::choose(&turn.rooms, &need, &|node| home(&node.site), &[]);
-    if chosen.is_err() && site_drains(turn, &vm.home_site) {
+    let mut chosen = match disks::wanted(vm) {
+        Some(uuid) => placement::choose(&turn.rooms, &need, &|node| node.inventory.disks.contains_key(uuid), &[]),
+        None => placement::choose(&turn.rooms, &need, &|node| home(&node.site), &[]),
+    };
+    if chosen.is_err() && disks::wanted(vm).is_none() && site_drains(turn, &vm.home_site) {
         chosen = placement::choose(&turn.rooms, &need, &|node| !home(&node.site), &[]);
     }
     match chosen {
@@ -138,9 +141,10 @@ fn starting(turn: &mut Turn<'_>, entry: &Entry<Vm>) {
         return;
     }
     let disk = if vm.booted { DiskUse::Existing } else { DiskUse::MayCreate };
+    let kept = disks::wanted(vm).map(str::to_owned);
     let operation = naming::of_vm("start", vm, grant.generation);
     let step = turn.order(&operation, &grant.node, OnFailure::Tell, |order| {
-        Order::Start(Box::new(Start { order, grant: grant.clone(), server, disk }))
+        Order::Start(Box::new(Start { order, grant: grant.clone(), server, disk, kept }))
     });
     match step {
         Step::Working => {}

@@ -59,7 +59,7 @@ fn clear(turn: &mut Turn<'_>, remains: &Remains) -> bool {
     }
     let step = turn.order(&naming::of_remains(remains), node, OnFailure::TryAgain, |order| {
         let (vm, uuid, generation) = (vm.clone(), uuid.clone(), *generation);
-        Order::Remove(Remove { order, vm, uuid, generation, keep_layers: false, spare_running: true })
+        Order::Remove(Remove { order, vm, uuid, generation, keep_layers: false, spare_running: true, keep_disk: None })
     });
     matches!(step, Step::Done(_))
 }

@@ -2,7 +2,7 @@
 //! migrations left behind.
 
 use watari_chassis::Entry;
-use watari_contracts::agent::{Discard, Remove};
+use watari_contracts::agent::{Discard, KeepDisk, Remove};
 use watari_model::{
     MigrationId, NodeName, Refusal,
     vm::{Leftover, Vm},
@@ -68,8 +68,11 @@ fn remove(turn: &mut Turn<'_>, vm: &Vm, node: &NodeName, generation: u64, layers
     let step = turn.order(&operation, node, OnFailure::TryAgain, |order| {
         let comes_back = vm.preseed.is_some() || !vm.snapshots.list.is_empty();
         let keep_layers = layers == Layers::Kept && comes_back;
+        // What migrations left behind elsewhere is not its disk.
+        let stays = layers == Layers::Gone && vm.keep_disk && vm.node() == Some(node);
+        let keep_disk = stays.then(|| KeepDisk { base: vm.spec.base.clone(), disk_gib: vm.spec.disk_gib });
         let (vm, uuid) = (vm.name.clone(), vm.uuid.clone());
-        Order::Remove(Remove { order, vm, uuid, generation, keep_layers, spare_running: false })
+        Order::Remove(Remove { order, vm, uuid, generation, keep_layers, spare_running: false, keep_disk })
     });
     matches!(step, Step::Done(_))
 }

@@ -2,6 +2,7 @@
 //! answered; the loop makes it true. Refused requests change nothing.
 
 mod dark;
+mod disks;
 mod frontends;
 mod keys;
 mod migrations;
@@ -17,11 +18,11 @@ use std::{
 use tokio::sync::{Mutex as Turn, OwnedMutexGuard};
 use watari_chassis::{Entry, Mirror, ReadError, Server, WriteError};
 use watari_contracts::scheduler::{
-    AddKey, CancelMigration, CancelOutage, CreateSnapshot, CreateVm, DeleteKey, DeleteSnapshot, DeleteVm, DrainNode,
-    EditVm, EvacuateSite, GetKey, GetMigration, GetOutage, GetVm, ListKeys, ListMigrations, ListOutages, ListSites,
-    ListVms, MigrateVm, PauseOutage, PlanOutage, PreseedVm, PromoteFrontEnd, RebootVm, RescheduleOutage, ResizeVm,
-    ResumeOutage, ReturnSite, RevertSnapshot, ScheduleOutage, ShutDownNodes, StartOutage, StartVm, StopVm, TellPower,
-    VmConsoleLog,
+    AddKey, CancelMigration, CancelOutage, CreateSnapshot, CreateVm, DeleteDisk, DeleteKey, DeleteSnapshot, DeleteVm,
+    DrainNode, EditVm, EvacuateSite, GetDisk, GetKey, GetMigration, GetOutage, GetVm, ListDisks, ListKeys,
+    ListMigrations, ListOutages, ListSites, ListVms, MigrateVm, PauseOutage, PlanOutage, PreseedVm, PromoteFrontEnd,
+    RebootVm, RescheduleOutage, ResizeVm, ResumeOutage, ReturnSite, RevertSnapshot, ScheduleOutage, ShutDownNodes,
+    StartOutage, StartVm, StopVm, TellPower, VmConsoleLog,
 };
 use watari_model::{Document, Refusal, Said, said};
 
@@ -96,6 +97,7 @@ impl Desk {
             ListMigrations => list_migrations, GetMigration => get_migration, CancelMigration => cancel_migration,
             ListSites => list_sites, EvacuateSite => evacuate_site, ReturnSite => return_site, TellPower => tell_power,
             PromoteFrontEnd => promote_front_end, DrainNode => drain_node, GetOutage => get_outage, ListOutages => list_outages, PlanOutage => plan_outage, ScheduleOutage => schedule_outage, RescheduleOutage => reschedule_outage, StartOutage => start_outage, PauseOutage => pause_outage, ResumeOutage => resume_outage, ShutDownNodes => shut_down_nodes, CancelOutage => cancel_outage,
+            GetDisk => get_disk, ListDisks => list_disks, DeleteDisk => delete_disk,
             AddKey => add_key, GetKey => get_key, ListKeys => list_keys, DeleteKey => delete_key,
         )
     }

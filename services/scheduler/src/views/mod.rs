@@ -1,11 +1,13 @@
 //! Documents and sights as people and programs see them.
 
+mod disks;
 mod keys;
 mod migrations;
 mod outages;
 mod sites;
 mod vms;
 
+pub(crate) use disks::disk;
 pub(crate) use keys::key;
 pub(crate) use migrations::migration;
 pub(crate) use outages::{outage, plan, planned};

@@ -67,7 +67,7 @@ async fn a_server_is_made_stopped_started_rebooted_and_deleted() {
     let again = cloud.until("mail", |vm| vm.state == State::Running).await;
     assert_eq!((again.node.unwrap().as_str(), again.generation), (node.as_str(), 2));
 
-    cloud.ask(&DeleteVm { request_id: None, name: "mail".parse().unwrap() }).await.unwrap();
+    cloud.ask(&DeleteVm { request_id: None, name: "mail".parse().unwrap(), keep_disk: false }).await.unwrap();
     let gone = || async { cloud.ctx.bus.request(&GetVm { name: "mail".parse().unwrap() }).await.err() };
     eventually_some("it is gone", SOON, gone).await;
     assert!(!cloud.fleet.guest(&node, "mail").disk);
@@ -460,7 +460,7 @@ async fn invariant_3_every_wish_may_be_repeated() {
     assert_eq!(cloud.ask(&evacuate).await.unwrap().state, outage::State::Completed, "it does not leave again");
     let vm = cloud.vm("mail").await;
     assert_eq!((vm.site.unwrap().as_str(), vm.state), ("myodaiji", State::Running));
-    let delete = DeleteVm { request_id: id("r7"), name: name() };
+    let delete = DeleteVm { request_id: id("r7"), name: name(), keep_disk: false };
     cloud.ask(&delete).await.unwrap();
     assert!(matches!(cloud.ask(&delete).await, Ok(_) | Err(Refusal::VmUnknown { .. })));
 }

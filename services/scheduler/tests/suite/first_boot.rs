@@ -91,7 +91,7 @@ async fn user_data_lives_as_long_as_its_server_and_nobody_is_told_of_it() {
     let kept: Mirror<UserData> = Mirror::of_another(&cloud.ctx).await.unwrap();
     assert_eq!(kept.get(&uuid).unwrap().value.vm.as_str(), "mail");
     cloud.until("mail", |vm| vm.state == State::Running).await;
-    cloud.ask(&DeleteVm { request_id: None, name: "mail".parse().unwrap() }).await.unwrap();
+    cloud.ask(&DeleteVm { request_id: None, name: "mail".parse().unwrap(), keep_disk: false }).await.unwrap();
     let gone = || async { cloud.ctx.bus.request(&GetVm { name: "mail".parse().unwrap() }).await.err() };
     eventually_some("it is gone", SOON, gone).await;
     let forgotten = || async { kept.get(&uuid).is_none().then_some(()) };

@@ -4,6 +4,7 @@
 
 mod cloud;
 mod dark;
+mod disks;
 mod first_boot;
 mod handover;
 mod outages;

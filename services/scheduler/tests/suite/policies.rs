@@ -63,7 +63,7 @@ async fn what_changes_nothing_or_cannot_be_is_refused() {
     assert!(matches!(cloud.ask(&too_high).await, Err(Refusal::OutOfRange { .. })));
     let nobody = EditVm { priority: Some(1), ..edit("nobody") };
     assert!(matches!(cloud.ask(&nobody).await, Err(Refusal::VmUnknown { .. })));
-    cloud.ask(&DeleteVm { request_id: None, name: "mail".parse().unwrap() }).await.unwrap();
+    cloud.ask(&DeleteVm { request_id: None, name: "mail".parse().unwrap(), keep_disk: false }).await.unwrap();
     let late = EditVm { priority: Some(1), ..edit("mail") };
     assert!(matches!(cloud.ask(&late).await, Err(Refusal::VmState { .. } | Refusal::VmUnknown { .. })));
 }

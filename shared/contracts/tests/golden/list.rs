@@ -19,6 +19,7 @@ macro_rules! each_request {
                 ListMigrations
                 GetMigration CancelMigration ListSites EvacuateSite ReturnSite TellPower PromoteFrontEnd DrainNode GetOutage
                 ListOutages PlanOutage ScheduleOutage RescheduleOutage StartOutage PauseOutage ResumeOutage ShutDownNodes CancelOutage
+                GetDisk ListDisks DeleteDisk
                 AddKey GetKey ListKeys DeleteKey;
             image: ImportImage SaveImage GetImage ListImages DeleteImage ReportCopy;
             network: CreateNetwork GetNetwork ListNetworks DeleteNetwork ListPorts AllocatePort ReleasePorts;
@@ -64,7 +65,7 @@ pub(crate) fn commands(samples: &Samples) {
     }
     check! {
         Start Stop Suspend Reboot Remove Receive Send Abort Resume Grow Freeze TakeSnapshot RevertDisk SendAhead
-        DropLayers Discard Release ShutDown Observe ObserveAll TakeInventory ReadConsole
+        DropLayers DropDisk Discard Release ShutDown Observe ObserveAll TakeInventory ReadConsole
     }
     samples.command::<plan::LayPlan>();
     samples.command::<saving::SaveDisk>();

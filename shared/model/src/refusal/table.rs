@@ -282,8 +282,8 @@ refusals! {
         ja "イメージ {image} は {state} です" "`watari image show {image}` の状態が「使用可能」になるまで待つか、失敗している場合は取り込み直してください";
     /// Servers stand on it.
     ImageInUse { image, users } "image.in-use" 409 No
-        en "image {image} is used by {users}" "delete those servers first"
-        ja "イメージ {image} は {users} が使用中です" "先にそれらのサーバを削除してください";
+        en "image {image} is used by {users}" "delete those servers or kept disks first"
+        ja "イメージ {image} は {users} が使用中です" "先にそれらのサーバまたは残したディスクを削除してください";
     /// The file is none of ours to take.
     ImageRefused { image, detail } "image.refused" 400 No
         en "the file for image {image} is refused: {detail}" "give a plain qcow2 or raw disk image without backing file, external data or encryption"
@@ -400,6 +400,10 @@ refusals! {
     DiskTooSmall { image, image_gib, disk_gib } "image.disk-too-small" 400 No
         en "image {image} needs a disk of {image_gib} GiB, but {disk_gib} GiB were asked for" "give --disk {image_gib}GiB or more"
         ja "イメージ {image} には {image_gib} GiB のディスクが必要ですが、指定は {disk_gib} GiB です" "--disk {image_gib}GiB 以上を指定してください";
+    /// What is in the image takes more memory.
+    MemoryTooSmall { image, image_mib, memory_mib } "image.memory-too-small" 400 No
+        en "image {image} needs {image_mib} MiB of memory, but {memory_mib} MiB were asked for" "give --memory {image_mib}MiB or more"
+        ja "イメージ {image} には {image_mib} MiB のメモリが必要ですが、指定は {memory_mib} MiB です" "--memory {image_mib}MiB 以上を指定してください";
     /// Its node has no room for what it would take more.
     NoRoomToGrow { vm, node, detail: Said } "vm.no-room-to-grow" 507 Later
         en "server {vm} cannot grow on node {node}: for what it takes more, {detail}" "ask for less, or move it to a node with more room first: watari vm migrate {vm} --to NODE"
@@ -412,6 +416,26 @@ refusals! {
     DiskShrinks { vm, disk_gib, wanted_gib } "vm.disk-shrinks" 400 No
         en "server {vm} has a disk of {disk_gib} GiB, which cannot become one of {wanted_gib} GiB" "give a size of at least {disk_gib} GiB, or make a smaller server and move the data"
         ja "サーバ {vm} のディスクは {disk_gib} GiB で、{wanted_gib} GiB に縮めることはできません" "{disk_gib} GiB 以上を指定するか、小さいサーバを作ってデータを移してください";
+    /// No such kept disk.
+    DiskUnknown { disk } "disk.unknown" 404 No
+        en "no disk named {disk} is kept" "list the kept disks with: watari disk list"
+        ja "ディスク {disk} は残されていません" "残したディスクの一覧は watari disk list で確認できます";
+    /// A server begins with it.
+    DiskInUse { disk, vm } "disk.in-use" 409 No
+        en "disk {disk} is that of server {vm} now" "look at it with `watari vm show {vm}`; delete the server if it is not wanted"
+        ja "ディスク {disk} は現在サーバ {vm} のものです" "`watari vm show {vm}` で確認し、不要ならサーバを削除してください";
+    /// A kept disk stands on another image.
+    DiskOfImage { disk, image } "disk.other-image" 400 No
+        en "disk {disk} stands on image {image}" "name that image, or none"
+        ja "ディスク {disk} の土台はイメージ {image} です" "そのイメージを指定するか、指定を省いてください";
+    /// Its node keeps many already.
+    DisksFull { vm, node, most } "disk.too-many" 507 Later
+        en "the disk of server {vm} cannot be kept: node {node} keeps {most} already" "delete some that are not needed: watari disk list; or delete the server with its disk"
+        ja "サーバ {vm} のディスクは残せません。ノード {node} にはすでに {most} 個あります" "不要なものを削除するか (watari disk list)、サーバをディスクごと削除してください";
+    /// Its node is not heard.
+    DiskUnreachable { disk, node } "disk.unreachable" 503 Later
+        en "disk {disk} is on node {node}, which does not answer" "see `watari node show {node}` and try again when the node answers"
+        ja "ディスク {disk} のあるノード {node} が応答しません" "`watari node show {node}` を確認し、ノードの復旧後にもう一度実行してください";
     /// A node could not get a base image.
     ImageUnavailable { image, node, detail } "image.unavailable" 503 Later
         en "node {node} could not get image {image}: {detail}" "look at `watari image show {image}` and at the front end of that site"

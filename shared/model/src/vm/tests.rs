@@ -26,6 +26,7 @@ pub(super) fn vm() -> Vm {
         },
         desired: Desired::Running,
         force_off: false,
+        keep_disk: false,
         booted: false,
         home_site: "myodaiji".parse().unwrap(),
         state: State::Pending,

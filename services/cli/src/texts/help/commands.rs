@@ -133,6 +133,14 @@ pub(super) const TEXTS: &[Text] = &[
     ("List the images", "イメージの一覧を表示します"),
     ("Show one image", "イメージ 1 つの詳細を表示します"),
     ("Remove an image that no server uses", "どのサーバも使っていないイメージを削除します"),
+    // --- kept disks ------------------------------------------------------------------------
+    (
+        "Disks of deleted servers that were kept, for other servers to begin with",
+        "残したディスク: 削除したサーバのディスクで、ほかのサーバに使えるもの",
+    ),
+    ("List the kept disks", "残したディスクの一覧を表示します"),
+    ("Show one kept disk", "残したディスク 1 つの詳細を表示します"),
+    ("Delete a kept disk that no server begins with", "どのサーバも使わない、残したディスクを削除します"),
     // --- networks --------------------------------------------------------------------------
     ("Networks and the addresses that they hand out", "ネットワークと、配布するアドレス"),
     ("Make a network", "ネットワークを作成します"),

@@ -52,6 +52,15 @@ pub(super) const TEXTS: &[Text] = &[
     ("The snapshot's name", "スナップショットの名前"),
     ("The image under its disk", "ディスクのもとになるイメージ"),
     (
+        "A kept disk to begin with, on the node where it is, in place of a new one from an image (see `watari disk`)",
+        "イメージから新しく作る代わりに使う、残したディスク。サーバはそのノードに置かれます (`watari disk` を参照)",
+    ),
+    (
+        "Keep its disk on its node, for another server to begin with (see `watari disk`)",
+        "ほかのサーバに使えるよう、ディスクをノードに残します (`watari disk` を参照)",
+    ),
+    ("The kept disk", "残したディスク"),
+    (
         "A network to be on, with a fixed address if wanted; may be given several times",
         "接続するネットワーク。固定アドレスも指定できます (複数指定可)",
     ),
@@ -165,6 +174,15 @@ pub(super) const TEXTS: &[Text] = &[
     // --- images ----------------------------------------------------------------------------
     ("The image", "イメージ"),
     ("The image's name", "イメージの名前"),
+    ("The operating system in it", "イメージの OS"),
+    ("Which edition of it this is", "イメージの版"),
+    ("What it is for", "イメージの用途の説明"),
+    ("As whom one logs in to its servers", "このイメージのサーバにログインするときのユーザ名"),
+    ("Memory that its servers have at least", "このイメージのサーバに最低限必要なメモリ"),
+    (
+        "Disk that its servers have at least, if its own size is not enough",
+        "このイメージのサーバに最低限必要なディスク。イメージ自体の大きさで足りない場合に指定します",
+    ),
     (
         "A disk (qcow2, raw, VMDK, VHDX or VDI, plain or under gzip, xz or zstd): a file, an http:// or https:// URL that the front end fetches, or - for standard input",
         "ディスク (qcow2、raw、VMDK、VHDX、VDI。gzip、xz、zstd で圧縮可): ファイル、フロントエンドが取得する http:// か https:// の URL、または - (標準入力)",

@@ -19,6 +19,7 @@ fn image(saved: Saved) -> Image {
         v: 1,
         name: "kept".parse().unwrap(),
         state: State::Importing,
+        about: Default::default(),
         announced: Some(Announced::default()),
         saved_from: Some(saved),
         stored: None,

@@ -23,7 +23,7 @@ use watari_image::{
     Running,
     settings::{DEFAULTS, ImageSection, Settings},
 };
-use watari_model::{image::State, vm::Vm};
+use watari_model::{image::State, node::Node, vm::Vm};
 use watari_testkit::{NatsServer, TempDir, eventually, eventually_some, free_port};
 
 use tls::Authority;
@@ -95,6 +95,8 @@ impl Place {
         let ctx = Context::new(Service::Image, &self.common()).await.unwrap();
         // The scheduler makes this bucket in a real installation.
         Bucket::<Vm>::open(&ctx).await.unwrap();
+        // And the monitor this one.
+        Bucket::<Node>::open(&ctx).await.unwrap();
         let data = settings.data_dir.clone();
         let running = watari_image::start(ctx.clone(), settings).await.unwrap();
         Front { ctx, running, data }
@@ -185,6 +187,7 @@ impl Front {
             size_bytes,
             sha256,
             url: None,
+            about: Default::default(),
         };
         asked(self.bus(), &request).await
     }
@@ -192,7 +195,8 @@ impl Front {
     /// Has the front end fetch an image.
     pub async fn fetch(&self, name: &str, url: &str, sha256: Option<String>) -> Result<Ticket, ErrorBody> {
         let (request_id, name, url) = (name.to_owned(), name.parse().unwrap(), Some(url.to_owned()));
-        asked(self.bus(), &ImportImage { request_id, name, size_bytes: None, sha256, url }).await
+        let about = Default::default();
+        asked(self.bus(), &ImportImage { request_id, name, size_bytes: None, sha256, url, about }).await
     }
 
     pub async fn show(&self, name: &str) -> Result<ImageView, ErrorBody> {

@@ -230,5 +230,7 @@ pub(crate) fn inventory() -> Inventory {
         tunnel: None,
         health: Some(Health { fsync_ms: Some(3), ..Health::default() }),
         host: watari_model::node::Host::default(),
+        images: Default::default(),
+        disks: Default::default(),
     }
 }

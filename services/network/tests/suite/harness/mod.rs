@@ -156,6 +156,7 @@ pub(crate) fn server_of(port: &Port, at: Timestamp) -> vm::Vm {
         },
         desired: vm::Desired::Running,
         force_off: false,
+        keep_disk: false,
         booted: false,
         home_site: "myodaiji".parse().unwrap(),
         state: vm::State::Pending,

@@ -15,7 +15,7 @@ use watari_model::{
 };
 
 use super::{Amount, fit::Unfit};
-use crate::core::{Action, Rules, Snapshot};
+use crate::core::{Action, Rules, Snapshot, disks};
 
 /// All nodes with what is reserved on them.
 #[derive(Clone, Debug, Default)]
@@ -151,7 +151,22 @@ impl Rooms {
             }
         }
         this.reckon_kept(snap);
+        this.reckon_disks(snap);
         this
+    }
+
+    /// Reckons the disks of deleted servers, but for those that servers begin with.
+    fn reckon_disks(&mut self, snap: &Snapshot) {
+        // Few nodes keep any, and each turn comes by here.
+        if disks::all(snap).next().is_none() {
+            return;
+        }
+        let taken = disks::taken(snap);
+        for kept in disks::all(snap).filter(|kept| !taken.contains(kept.uuid)) {
+            if let Some(room) = self.rooms.get_mut(&kept.node.name) {
+                room.used.disk_gib = room.used.disk_gib.saturating_add(kept.disk.size_bytes.div_ceil(GIB));
+            }
+        }
     }
 
     /// Reckons frozen layers that nodes keep for servers elsewhere, where room for the whole disk is not reckoned

@@ -4,16 +4,16 @@ use watari_contracts::scheduler::CreateVm;
 use watari_model::{
     Refusal, Said, SiteName,
     firewall::MOST_GROUPS,
-    image::{State, Stored},
+    image::State,
     outage::Scope,
     said,
     size::GIB,
     userdata,
-    vm::{DISK_GIB, Login, MEMORY_MIB, Size, VCPUS},
+    vm::{Base, DISK_GIB, Login, MEMORY_MIB, Size, VCPUS},
 };
 
 use super::super::{Desk, check_request_id, find, out_of_range};
-use crate::core::{Rooms, Snapshot};
+use crate::core::{Rooms, Snapshot, disks};
 
 /// The highest priority.
 const MOST_PRIORITY: u8 = 100;
@@ -105,8 +105,29 @@ impl Desk {
         Ok(())
     }
 
-    /// The image's file, if servers can be made from it and it fits on the disk.
-    pub(super) async fn check_image(&self, request: &CreateVm) -> Result<Stored, Refusal> {
+    /// What is under the kept disk that the server is to begin with, if it is to begin with one, and the UUID of the
+    /// server that the disk was of. The server is where the disk is, and its disk as large.
+    pub(super) fn check_disk(&self, request: &mut CreateVm) -> Result<Option<(Base, String)>, Refusal> {
+        let Some(name) = request.disk.clone() else { return Ok(None) };
+        let disk = name.to_string();
+        let snap = self.executor.view();
+        let Some(kept) = disks::named(&snap, &name) else { return Err(Refusal::DiskUnknown { disk }) };
+        if let Some(vm) = disks::taker(&snap, kept.uuid) {
+            return Err(Refusal::DiskInUse { disk, vm: vm.name.to_string() });
+        }
+        let base = kept.disk.base.clone();
+        if base.image != request.image {
+            return Err(Refusal::DiskOfImage { disk, image: base.image.to_string() });
+        }
+        request.disk_gib = request.disk_gib.max(kept.disk.disk_gib);
+        if request.site.is_none() {
+            request.site = Some(kept.node.site.clone());
+        }
+        Ok(Some((base, kept.uuid.to_owned())))
+    }
+
+    /// The image under the disk, if servers can be made from it and it fits on the disk.
+    pub(super) async fn check_image(&self, request: &CreateVm) -> Result<Base, Refusal> {
         let name = request.image.to_string();
         let Some(entry) = find(&self.stores().images, &name).await? else {
             return Err(Refusal::ImageUnknown { image: name });
@@ -115,12 +136,16 @@ impl Desk {
         let Some(stored) = image.stored.clone().filter(|_| image.state == State::Ready) else {
             return Err(Refusal::ImageNotReady { image: name, state: image.state.word().to_owned() });
         };
-        let needs = stored.virtual_size_bytes.div_ceil(GIB);
+        let needs = stored.virtual_size_bytes.div_ceil(GIB).max(image.about.min_disk_gib.unwrap_or(0));
         if request.disk_gib < needs {
             let (image_gib, disk_gib) = (needs.to_string(), request.disk_gib.to_string());
             return Err(Refusal::DiskTooSmall { image: name, image_gib, disk_gib });
         }
-        Ok(stored)
+        if let Some(least) = image.about.min_memory_mib.filter(|least| request.memory_mib < *least) {
+            let (image_mib, memory_mib) = (least.to_string(), request.memory_mib.to_string());
+            return Err(Refusal::MemoryTooSmall { image: name, image_mib, memory_mib });
+        }
+        Ok(Base { image: request.image.clone(), sha256: stored.sha256, format: stored.format })
     }
 
     /// The keys themselves: from now on the server has its own copy.

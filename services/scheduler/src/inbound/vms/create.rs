@@ -14,7 +14,6 @@ use watari_contracts::{
 };
 use watari_model::{
     Refusal, Said, SiteName,
-    image::Stored,
     userdata::{self, UserData},
     vm::{Base, Desired, FirstBoot, Login, Nic, Reboots, Snapshots, Spec, State, Vm},
 };
@@ -23,14 +22,22 @@ use super::{Desk, answered, digest_of, find, newest, remember, unwritten};
 use crate::core::{cannot_leave, digest};
 
 impl Desk {
-    pub(in crate::inbound) async fn create_vm(self, request: CreateVm) -> Result<VmView, Refusal> {
+    pub(in crate::inbound) async fn create_vm(self, mut request: CreateVm) -> Result<VmView, Refusal> {
         self.check_sizes(&request)?;
         let digest = digest_of(&CreateVm { request_id: None, ..request.clone() });
         let _turn = self.turns.take(request.name.as_str()).await;
         if let Some(entry) = find(&self.stores().vms, request.name.as_str()).await? {
             return self.exists(&entry.value, &request, &digest);
         }
-        let stored = self.check_image(&request).await?;
+        let _disk_turn = match &request.disk {
+            Some(disk) => Some(self.turns.take(&format!("disk {disk}")).await),
+            None => None,
+        };
+        let kept = self.check_disk(&mut request)?;
+        let (base, disk) = match kept {
+            Some((base, uuid)) => (base, Some(uuid)),
+            None => (self.check_image(&request).await?, None),
+        };
         self.check_networks(&request).await?;
         let logins = self.check_keys(&request).await?;
         self.check_firewalls(&request).await?;
@@ -56,7 +63,8 @@ impl Desk {
             self.release(&request, &uuid).await;
             return Err(refusal);
         }
-        let mut vm = document(&request, stored, home, uuid, nics, first_boot(&request, logins));
+        let first_boot = FirstBoot { disk, ..first_boot(&request, logins) };
+        let mut vm = document(&request, base, home, uuid, nics, first_boot);
         remember(&mut vm, request.request_id.as_deref(), &digest);
         match self.stores().vms.create(&vm).await {
             Ok(_) => Ok(self.show_made(&vm)),
@@ -147,19 +155,11 @@ fn first_boot(request: &CreateVm, logins: Vec<Login>) -> FirstBoot {
         .user_data
         .as_ref()
         .map(|text| userdata::Digest { bytes: text.0.len() as u64, sha256: digest(text.0.as_bytes()) });
-    FirstBoot { hostname: request.hostname.clone(), logins, user_data }
+    FirstBoot { hostname: request.hostname.clone(), logins, user_data, disk: None }
 }
 
-fn document(
-    request: &CreateVm,
-    stored: Stored,
-    home: SiteName,
-    uuid: String,
-    nics: Vec<Nic>,
-    first_boot: FirstBoot,
-) -> Vm {
+fn document(request: &CreateVm, base: Base, home: SiteName, uuid: String, nics: Vec<Nic>, first_boot: FirstBoot) -> Vm {
     let now = clock::now();
-    let base = Base { image: request.image.clone(), sha256: stored.sha256, format: stored.format };
     Vm {
         v: 1,
         name: request.name.clone(),
@@ -181,6 +181,7 @@ fn document(
         },
         desired: if request.start { Desired::Running } else { Desired::Stopped },
         force_off: false,
+        keep_disk: false,
         booted: false,
         home_site: home,
         state: State::Pending,

@@ -4,6 +4,7 @@ use watari_chassis::clock;
 use watari_contracts::scheduler::{DeleteVm, RebootVm, StartVm, StopVm, VmView};
 use watari_model::{
     Refusal, Said,
+    disk::MOST_KEPT,
     outage::Scope,
     vm::{Change, Desired, State, Vm},
 };
@@ -115,8 +116,14 @@ impl Desk {
     }
 
     pub(in crate::inbound) async fn delete_vm(self, request: DeleteVm) -> Result<VmView, Refusal> {
-        let digest = digest_of(&("delete", &request.name));
+        let keep = request.keep_disk;
+        let digest = digest_of(&("delete", &request.name, keep));
+        let snap = self.executor.view();
         let delete = |vm: &mut Vm| {
+            if keep && !vm.keep_disk {
+                may_keep(&snap, vm)?;
+                vm.keep_disk = true;
+            }
             vm.desired = Desired::Deleted;
             // A server on its way is called back or arrives first; the loop sees to it.
             if !matches!(vm.state, State::Migrating | State::Deleting) {
@@ -126,6 +133,20 @@ impl Desk {
         };
         self.amend(&request.name, request.request_id.as_deref(), &digest, delete).await
     }
+}
+
+/// Nothing is kept of a server that has no disk yet, or of which something may be gone already.
+fn may_keep(snap: &Snapshot, vm: &Vm) -> Result<(), Refusal> {
+    let has_one = vm.booted || vm.spec.first_boot.disk.is_some();
+    let Some(node) = vm.node().filter(|_| has_one && vm.desired != Desired::Deleted) else {
+        return Err(not_now(vm, "keep its disk"));
+    };
+    let kept = snap.nodes.get(node.as_str()).map_or(0, |entry| entry.value.inventory.disks.len());
+    if kept >= MOST_KEPT {
+        let (vm, node) = (vm.name.to_string(), node.to_string());
+        return Err(Refusal::DisksFull { vm, node, most: MOST_KEPT.to_string() });
+    }
+    Ok(())
 }
 
 /// A site or node that is being emptied starts nothing.

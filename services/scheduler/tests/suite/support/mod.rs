@@ -81,6 +81,8 @@ pub fn node(name: &str, site: &str, memory_mib: u64) -> Node {
             tunnel: None,
             health: None,
             host: node::Host::default(),
+            images: Default::default(),
+            disks: Default::default(),
         },
         first_seen_at: now,
         changed_at: now,
@@ -93,6 +95,7 @@ fn image() -> Image {
         v: 1,
         name: "mini".parse().unwrap(),
         state: ImageState::Ready,
+        about: Default::default(),
         stored: Some(Stored {
             sha256: "0".repeat(64),
             format: Format::Qcow2,

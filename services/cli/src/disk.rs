@@ -1,0 +1,105 @@
+//! `watari disk`.
+
+use clap::{Args, Subcommand};
+use watari_contracts::scheduler::{DeleteDisk, DiskView, GetDisk, ListDisks};
+
+use crate::{
+    Context,
+    confirm::confirm_of,
+    failure::Failure,
+    format, input,
+    lang::Lang,
+    options::Consent,
+    out::{Column, Row, or_dash},
+    texts::{leaving, words::Word},
+};
+
+/// Disks of deleted servers that were kept, for other servers to begin with
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// List the kept disks
+    #[command(after_help = "Example:\n  watari disk list -o json")]
+    List,
+    /// Show one kept disk
+    #[command(after_help = "Example:\n  watari disk show mail-7b1d4c2e")]
+    Show(Which),
+    /// Delete a kept disk that no server begins with
+    #[command(after_help = "Example:\n  watari disk delete mail-7b1d4c2e --yes")]
+    Delete(Delete),
+}
+
+/// Which disk.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  watari disk show mail-7b1d4c2e")]
+pub struct Which {
+    /// The kept disk
+    name: String,
+}
+
+/// What to delete.
+#[derive(Debug, Args)]
+pub struct Delete {
+    /// The kept disk
+    name: String,
+    #[command(flatten)]
+    consent: Consent,
+}
+
+impl Verb {
+    /// Does it.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub async fn run(self, ctx: &Context) -> Result<(), Failure> {
+        let session = &ctx.session;
+        match self {
+            Self::List => {
+                let request = ListDisks::default();
+                let disks = session.pages(request, |page| (page.disks, page.next), |r, after| r.after = after);
+                ctx.out.list(&disks.await?)
+            }
+            Self::Show(Which { name }) => ctx.out.show(&session.ask(&GetDisk { name: input::name(&name)? }).await?),
+            Self::Delete(Delete { name, consent }) => {
+                let request = DeleteDisk { name: input::name(&name)? };
+                let there = GetDisk { name: request.name.clone() };
+                confirm_of(ctx, consent, &there, &leaving::delete_disk(ctx.out.lang, &name)).await?;
+                ctx.out.gone(&session.ask(&request).await?, &name)
+            }
+        }
+    }
+}
+
+impl Row for DiskView {
+    fn columns() -> Vec<Column> {
+        use Column::{Number, Text};
+        vec![
+            Text(Word::Name),
+            Text(Word::Vm),
+            Text(Word::Node),
+            Text(Word::Site),
+            Number(Word::Disk),
+            Number(Word::Size),
+            Text(Word::Image),
+            Text(Word::UsedBy),
+            Text(Word::KeptSince),
+        ]
+    }
+
+    fn cells(&self, _: Lang) -> Vec<String> {
+        vec![
+            self.name.to_string(),
+            self.vm.to_string(),
+            self.node.to_string(),
+            self.site.to_string(),
+            format!("{} GiB", self.disk_gib),
+            format::bytes(self.size_bytes),
+            self.image.to_string(),
+            or_dash(self.used_by.as_ref()),
+            format::moment(self.kept_at),
+        ]
+    }
+
+    fn none() -> Word {
+        Word::NoDisks
+    }
+}

@@ -1,0 +1,81 @@
+//! What may be said of an image when it is imported.
+
+use clap::Args;
+use watari_model::{image::About, size};
+
+use crate::failure::Failure;
+
+/// What is said of it.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Sayings {
+    /// The operating system in it
+    #[arg(long, value_name = "TEXT")]
+    os: Option<String>,
+    /// Which edition of it this is
+    #[arg(long, value_name = "TEXT")]
+    edition: Option<String>,
+    /// What it is for
+    #[arg(long, value_name = "TEXT")]
+    description: Option<String>,
+    /// As whom one logs in to its servers
+    #[arg(long, value_name = "NAME")]
+    default_user: Option<String>,
+    /// Memory that its servers have at least
+    #[arg(long, value_name = "SIZE")]
+    min_memory: Option<String>,
+    /// Disk that its servers have at least, if its own size is not enough
+    #[arg(long, value_name = "SIZE")]
+    min_disk: Option<String>,
+}
+
+impl Sayings {
+    /// As the image service takes it.
+    ///
+    /// # Errors
+    /// [`Failure::Mistyped`] naming the option.
+    pub(super) fn about(&self) -> Result<About, Failure> {
+        let Self { os, edition, description, default_user, min_memory, min_disk } = self.clone();
+        let mib = |text: &String| size::parse_mib("--min-memory", text).map_err(Failure::mistyped);
+        let gib = |text: &String| size::parse_gib("--min-disk", text).map_err(Failure::mistyped);
+        let about = About {
+            os,
+            version: edition,
+            description,
+            default_user,
+            min_memory_mib: min_memory.as_ref().map(mib).transpose()?,
+            min_disk_gib: min_disk.as_ref().map(gib).transpose()?,
+        };
+        about.check().map_err(Failure::mistyped)?;
+        Ok(about)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        said: Sayings,
+    }
+
+    fn about(words: &[&str]) -> Result<About, Failure> {
+        Line::try_parse_from([&["import"][..], words].concat()).unwrap().said.about()
+    }
+
+    #[test]
+    fn what_is_said_of_an_image_is_read_and_nonsense_is_refused() {
+        assert_eq!(about(&[]).unwrap(), About::default());
+        let said =
+            about(&["--os", "Debian 13", "--edition", "20261101", "--min-memory", "512MiB", "--min-disk", "3GiB"]);
+        let said = said.unwrap();
+        assert_eq!((said.os.as_deref(), said.version.as_deref()), (Some("Debian 13"), Some("20261101")));
+        assert_eq!((said.min_memory_mib, said.min_disk_gib), (Some(512), Some(3)));
+        for words in [["--min-memory", "512"], ["--min-disk", "0GiB"], ["--os", ""]] {
+            assert_eq!(about(&words).unwrap_err().exit(), crate::failure::USAGE, "{words:?}");
+        }
+    }
+}

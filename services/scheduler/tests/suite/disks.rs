@@ -1,0 +1,55 @@
+//! Disks of deleted servers, as people ask for them.
+
+use crate::support::{Cloud, SOON, create};
+use watari_contracts::scheduler::{CreateVm, DeleteDisk, DeleteVm, GetDisk, ListDisks};
+use watari_model::{
+    DiskName, Refusal,
+    disk::KeptDisk,
+    image::Format,
+    vm::{Base, State},
+};
+use watari_testkit::eventually_some;
+
+const UUID: &str = "7b1d4c2e-9a53-4c36-8f0e-2d6a1f0b9c41";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kept_disk_is_shown_and_one_server_begins_with_it_where_it_is() {
+    let cloud = Cloud::start().await;
+    let entry = eventually_some("the node is known", SOON, || async { cloud.nodes.get("y2") }).await;
+    let mut keeper = entry.value.clone();
+    let base = Base { image: "mini".parse().unwrap(), sha256: "0".repeat(64), format: Format::Qcow2 };
+    let (vm, kept_at) = ("old".parse().unwrap(), keeper.changed_at);
+    keeper.inventory.disks.insert(UUID.to_owned(), KeptDisk { vm, base, disk_gib: 4, size_bytes: 7, kept_at });
+    cloud.nodes.update(&keeper, entry.revision).await.unwrap();
+    let name: DiskName = "old-7b1d4c2e".parse().unwrap();
+    let show = || async { cloud.ctx.bus.request(&GetDisk { name: name.clone() }).await.ok() };
+    let shown = eventually_some("the disk is known", SOON, show).await;
+    assert_eq!((shown.node.as_str(), shown.site.as_str(), shown.used_by), ("y2", "yamate", None));
+    let listed = cloud.ask(&ListDisks::default()).await.unwrap();
+    assert_eq!((listed.disks.len(), listed.next), (1, None));
+    let after = ListDisks { after: Some(name.clone()), limit: None };
+    assert!(cloud.ask(&after).await.unwrap().disks.is_empty());
+
+    let wanted = |vm: &str| CreateVm { disk: Some(name.clone()), ..create(vm) };
+    let strange = CreateVm { image: "maxi".parse().unwrap(), ..wanted("heir") };
+    assert!(matches!(cloud.ask(&strange).await, Err(Refusal::DiskOfImage { .. })));
+    let nothing = CreateVm { disk: Some("new-7b1d4c2e".parse().unwrap()), ..create("heir") };
+    assert!(matches!(cloud.ask(&nothing).await, Err(Refusal::DiskUnknown { .. })));
+    let made = cloud.ask(&wanted("heir")).await.unwrap();
+    assert_eq!((made.home_site.as_str(), made.disk_gib), ("yamate", 4));
+    let running = cloud.until("heir", |vm| vm.state == State::Running).await;
+    assert_eq!(running.node.unwrap().as_str(), "y2");
+    assert!(matches!(cloud.ask(&wanted("second")).await, Err(Refusal::DiskInUse { .. })));
+    let delete = DeleteDisk { name: name.clone() };
+    assert!(matches!(cloud.ask(&delete).await, Err(Refusal::DiskInUse { .. })));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_has_no_disk_yet_cannot_leave_one() {
+    let cloud = Cloud::start().await;
+    let idle = CreateVm { start: false, ..create("idle") };
+    cloud.ask(&idle).await.unwrap();
+    let delete = |keep_disk| DeleteVm { request_id: None, name: "idle".parse().unwrap(), keep_disk };
+    assert!(matches!(cloud.ask(&delete(true)).await, Err(Refusal::VmState { .. })));
+    cloud.ask(&delete(false)).await.unwrap();
+}
