@@ -5,8 +5,8 @@ use watari_chassis::{Context, Server};
 use watari_contracts::{
     Service,
     agent::{
-        Abort, Discard, DropLayers, Freeze, Observe, ObserveAll, ReadConsole, Reboot, Receive, Release, Remove, Resume,
-        Send, SendAhead, Start, Stop, Suspend, TakeInventory,
+        Abort, Discard, DropLayers, Freeze, Hold, Observe, ObserveAll, ReadConsole, Reboot, Receive, Release, Remove,
+        Resume, Send, SendAhead, Start, Stop, Suspend, TakeInventory,
     },
     plan::LayPlan,
     saving::SaveDisk,
@@ -31,6 +31,7 @@ pub fn server(ctx: &Context, agent: &Agent) -> Server {
     orders! { Start Stop Suspend Reboot Remove Receive Send Abort Resume Freeze Discard Release }
     let (one, all, take, read) = (agent.clone(), agent.clone(), agent.clone(), agent.clone());
     let (lay, save, ahead, drop) = (agent.clone(), agent.clone(), agent.clone(), agent.clone());
+    let hold = agent.clone();
     commands
         .command::<LayPlan, _, _>(move |_, order| {
             let agent = lay.clone();
@@ -47,6 +48,10 @@ pub fn server(ctx: &Context, agent: &Agent) -> Server {
         .command::<DropLayers, _, _>(move |_, order| {
             let agent = drop.clone();
             async move { agent.drop_layers(order).await }
+        })
+        .command::<Hold, _, _>(move |_, order| {
+            let agent = hold.clone();
+            async move { agent.hold(order).await }
         })
         .command::<Observe, _, _>(move |_, request| {
             let agent = one.clone();

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use watari_contracts::agent::{Phase, Server, Stack, Transfer};
-use watari_model::{MigrationId, NodeName, VmName};
+use watari_model::{MigrationId, NodeName, VmName, isolation::OnIsolation};
 
 use crate::rules::Seen;
 
@@ -37,6 +37,9 @@ pub struct Record {
     pub passage: Option<Crossing>,
     /// Whether this node's DHCP answers it.
     pub wired: bool,
+    /// Under which generation it was stopped, or asked to, because the node was cut off; not its users' wish.
+    #[serde(default)]
+    pub isolated: Option<u64>,
     /// Whether it is being removed, or was.
     pub removal: Removal,
     /// Orders among records of one name: the newest is the one that the name means.
@@ -131,6 +134,7 @@ impl Record {
             dropped: Vec::new(),
             passage: None,
             wired: false,
+            isolated: None,
             removal: Removal::No,
             chosen: 0,
         }
@@ -150,6 +154,13 @@ impl Record {
         self.freezing = false;
         self.merging = None;
         self.dropped.clear();
+    }
+
+    /// Whether it is this node's to run, and to be stopped when the node is cut off.
+    #[must_use]
+    pub fn stops_when_isolated(&self) -> bool {
+        let policy = self.server.as_ref().map(|server| server.on_isolation);
+        policy == Some(OnIsolation::Stop) && self.seen.is_granted() && !self.is_tombstone()
     }
 
     /// Whether this is only the memory of a removed server.

@@ -4,6 +4,7 @@
 //! operation id does not do it twice: it asks how far it is. So the sender's loop repeats what it
 //! wants until the answer is `done` or `failed`.
 
+mod isolation;
 mod layers;
 
 use std::{collections::BTreeMap, net::Ipv4Addr};
@@ -12,9 +13,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use watari_model::{
     FirewallName, HostName, MigrationId, NetworkName, NodeName, Refusal, SegmentName, SiteName, Timestamp, VmName,
-    key::Line, network, node::Inventory, userdata, vm,
+    isolation::OnIsolation, key::Line, network, node::Inventory, userdata, vm,
 };
 
+pub use isolation::{Guard, Guarded, Held, Hold};
 pub use layers::{Layer, Stack, weight};
 
 use crate::Command;
@@ -111,6 +113,9 @@ pub struct Server {
     /// The firewall groups that guard it; without one it is open.
     #[serde(default)]
     pub firewalls: Vec<FirewallName>,
+    /// What it does when the node is cut off from everybody.
+    #[serde(default, skip_serializing_if = "OnIsolation::is_usual")]
+    pub on_isolation: OnIsolation,
 }
 
 /// Start a server under a grant to this node. The disk is made if there is none, else kept.
@@ -536,6 +541,9 @@ pub struct NodeFacts {
     /// Layers of other nodes' servers that are kept here whole and checked, by the servers' UUIDs.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub layers: BTreeMap<String, Vec<Layer>>,
+    /// That it asks for a lease, if it has servers that are to stop when it is cut off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guard: Option<Guard>,
 }
 
 macro_rules! commands {
@@ -565,6 +573,7 @@ commands! {
     DropLayers "drop-layers" => NodeFacts, "Delete frozen layers that are kept for a server and are of no use.";
     Discard "discard" => Answer, "Destroy the paused copy that a migration made.";
     Release "release" => Answer, "Forget a server that now runs elsewhere.";
+    Hold "hold" => Held, "Hold the lease that was asked for with certain facts.";
     Observe "observe" => VmFact, "Look at one server now.";
     ObserveAll "observe-all" => NodeFacts, "Look at everything now.";
     TakeInventory "inventory" => Inventory, "Say what the node is and has.";

@@ -64,6 +64,7 @@ const DOINGS: &[(&str, &str)] = &[
     ("without its disk", "ディスクがない"),
     ("still being copied", "複製中"),
     ("left in the middle", "処理の途中"),
+    ("kept off without a lease", "ノードが孤立しているため停止中"),
     ("another's, with another UUID", "同じ名前で UUID の異なる別のサーバ"),
 ];
 

@@ -42,7 +42,7 @@ pub enum Verb {
     Reboot(life::Reboot),
     /// Change a server's size; one that runs has it from its next reboot on
     Resize(resize::Resize),
-    /// Change what becomes of a server when it has to leave or goes off; it holds at once
+    /// Change what becomes of a server when it has to leave, goes off or is cut off
     Edit(edit::Edit),
     /// Remove a server with its disk and addresses
     #[command(after_help = "Example:\n  watari vm delete mail --yes --wait")]

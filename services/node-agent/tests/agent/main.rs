@@ -2,6 +2,7 @@
 //! (`qemu:///embed`): orders, refusals, restarts.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod isolation;
 mod layers;
 mod saving;
 mod scene;

@@ -13,6 +13,7 @@ pub mod crossing;
 mod deadline;
 mod evacuation;
 pub mod forecast;
+mod isolation;
 mod lifecycle;
 mod links;
 mod listening;
@@ -36,7 +37,7 @@ use watari_model::Timestamp;
 pub use action::{Action, Order, Settle};
 pub use control::{Control, Sight as ControlSight};
 pub use readiness::{Outlook, outlooks};
-pub use rules::{Amount, CalendarRules, DeadlineRules, Overcommit, PowerRules, PreseedRules, Rules};
+pub use rules::{Amount, CalendarRules, DeadlineRules, Overcommit, PowerRules, PreseedRules, Rules, Trust};
 pub use snapshot::{Answer, Both, Heard, Off, Outcome, Restarts, Sight, Snapshot, known};
 
 pub(crate) use action::listen_key;
@@ -57,6 +58,7 @@ pub fn decide(snap: &Snapshot, rules: &Rules, now: Timestamp) -> Vec<Action> {
     // A server that stands still between two nodes comes first.
     crossing::decide(&mut turn);
     lifecycle::decide(&mut turn);
+    isolation::decide(&mut turn);
     power::decide(&mut turn);
     calendar::decide(&mut turn);
     evacuation::decide(&mut turn);

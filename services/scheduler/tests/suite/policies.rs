@@ -4,11 +4,13 @@ use crate::support::{Cloud, create};
 use watari_contracts::scheduler::{CreateVm, DeleteVm, EditVm};
 use watari_model::{
     Refusal,
+    isolation::OnIsolation,
     vm::{Evacuate, Restart},
 };
 
 fn edit(name: &str) -> EditVm {
-    EditVm { request_id: None, name: name.parse().unwrap(), restart: None, priority: None, evacuate: None }
+    let name = name.parse().unwrap();
+    EditVm { request_id: None, name, restart: None, priority: None, evacuate: None, on_isolation: None }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -27,6 +29,10 @@ async fn a_servers_policies_are_changed_each_by_itself_and_hold_at_once() {
     cloud.ask(&other).await.unwrap();
     let vm = cloud.vm("mail").await;
     assert_eq!((vm.restart, vm.priority, vm.evacuate), (Restart::Always, 90, Evacuate::Stay));
+    assert_eq!(vm.on_isolation, OnIsolation::Keep);
+    let stops = EditVm { on_isolation: Some(OnIsolation::Stop), ..edit("mail") };
+    assert_eq!(cloud.ask(&stops).await.unwrap().on_isolation, OnIsolation::Stop);
+    assert!(!cloud.vm("mail").await.guarded, "its node has not said so");
 }
 
 #[tokio::test(flavor = "multi_thread")]

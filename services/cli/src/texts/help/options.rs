@@ -81,6 +81,16 @@ pub(super) const TEXTS: &[Text] = &[
     ),
     ("As soon as its node can", "ノードが使えるようになり次第、起動"),
     ("It stays off until somebody starts it", "利用者が起動するまで停止のまま"),
+    ("What it does when its node is cut off from everybody", "ノードがどことも通信できなくなったときの動作"),
+    (
+        "What it does when its node is cut off from everybody; it holds from its next start, reboot or move on",
+        "ノードがどことも通信できなくなったときの動作。次の起動、再起動、移動から有効になります",
+    ),
+    ("It runs on", "動かし続ける"),
+    (
+        "Its node stops it, also when it is the front ends that are away",
+        "ノードが停止する。フロントエンド側の障害で通信できない場合も停止",
+    ),
     (
         "A public key with which one may log in (see `watari key`); may be given several times",
         "ログインを許す公開鍵 (`watari key` を参照、複数指定可)",

@@ -8,6 +8,7 @@ pub(crate) mod documents;
 mod fencing;
 mod flow;
 mod invariants;
+mod isolation;
 mod scenarios;
 mod scheduler;
 mod sim;

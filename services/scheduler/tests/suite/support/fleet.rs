@@ -160,6 +160,7 @@ impl Fleet {
             at: clock::now(),
             vms: names.into_iter().map(|vm| (vm.clone(), Self::fact(&world, node, &vm))).collect(),
             layers: std::collections::BTreeMap::new(),
+            guard: None,
         }
     }
 

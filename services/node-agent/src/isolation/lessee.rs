@@ -1,0 +1,73 @@
+//! The node's lease. It is on the disk before it counts, so that an agent that starts again knows how long it lasts.
+
+use std::{
+    fs,
+    sync::{Mutex, PoisonError},
+};
+
+use watari_chassis::clock;
+use watari_model::isolation::{Duty, Lease, OnIsolation, Terms};
+
+use crate::store::{Journal, JournalError, KeptLease};
+
+/// Differs after each boot of the machine (random(4)).
+const BOOT: &str = "/proc/sys/kernel/random/boot_id";
+
+/// Who holds the lease.
+pub struct Lessee {
+    lease: Mutex<Lease>,
+    terms: Terms,
+    /// Without it nothing that is kept can be understood later, and no lease is taken.
+    boot: Option<String>,
+}
+
+impl Lessee {
+    /// With the lease that was kept in this boot of the machine, if one was.
+    ///
+    /// # Errors
+    /// The journal cannot be read.
+    pub async fn open(journal: &Journal, terms: Terms) -> Result<Self, JournalError> {
+        let boot = fs::read_to_string(BOOT).ok().map(|id| id.trim().to_owned()).filter(|id| !id.is_empty());
+        let kept = journal.lease().await?.filter(|kept| Some(&kept.boot) == boot.as_ref());
+        let lease = kept.map_or(Lease::Never, |kept| Lease::Never.granted(kept.asked_at, kept.terms));
+        Ok(Self { lease: Mutex::new(lease), terms, boot })
+    }
+
+    /// With which terms the node asks.
+    #[must_use]
+    pub const fn terms(&self) -> Terms {
+        self.terms
+    }
+
+    /// The lease as it is.
+    #[must_use]
+    pub fn now(&self) -> Lease {
+        *self.lease.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether nothing speaks against it that servers run which are to stop without a lease.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        self.now().duty(clock::boot_millis()) == Duty::RunOn
+    }
+
+    /// Whether a server of this policy may begin to run now.
+    #[must_use]
+    pub fn may_run(&self, policy: OnIsolation) -> bool {
+        policy == OnIsolation::Keep || self.holds()
+    }
+
+    /// What was asked for at `asked_at`, on the boot clock, is granted; whether the lease holds.
+    ///
+    /// # Errors
+    /// It cannot be kept, and then does not count.
+    pub async fn granted(&self, journal: &Journal, asked_at: u64) -> Result<bool, JournalError> {
+        let Some(boot) = self.boot.clone() else { return Ok(false) };
+        journal.keep_lease(&KeptLease { boot, asked_at, terms: self.terms }).await?;
+        {
+            let mut lease = self.lease.lock().unwrap_or_else(PoisonError::into_inner);
+            *lease = lease.granted(asked_at, self.terms);
+        }
+        Ok(self.holds())
+    }
+}
