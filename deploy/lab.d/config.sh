@@ -44,6 +44,10 @@ ups_watched() {
   printf '\n[power]\npoll_ms = 1000\nanswer_ms = 800\n'
 }
 
+# A node that is cut off stops soon what it is to stop. No host of the lab has a watchdog.
+trust_of_front() { printf '\n[isolation]\ntrust = "agent"\n'; }
+lease_of_node() { printf '\n[isolation]\nlease_ms = 4000\nstop_ms = 8000\n'; }
+
 configure_hosts() {
   local h
   write_hosts_file >"$LAB/hosts-file"
@@ -58,9 +62,10 @@ configure_hosts() {
       [ ! -d "$LAB/setup/hosts/$h" ] || cp -a "$LAB/setup/hosts/$h/." "$(disk_of "$h")/"
     done
     for h in $(hosts_of_role front); do
-      outage_rules >>"$(disk_of "$h")/etc/watari/scheduler.toml"
+      { outage_rules && trust_of_front; } >>"$(disk_of "$h")/etc/watari/scheduler.toml"
       ups_watched >>"$(disk_of "$h")/etc/watari/monitor.toml"
     done
+    for h in $(hosts_of_role node); do lease_of_node >>"$(disk_of "$h")/etc/watari/node-agent.toml"; done
     # The authority's private key has no business on a running machine.
     rm -rf "$LAB/setup"
   else
