@@ -1,11 +1,11 @@
 //! What becomes of a server when it has to leave or goes off: said when it is made, and changed at any time.
 
 use crate::support::{Cloud, create};
-use watari_contracts::scheduler::{CreateVm, DeleteVm, EditVm};
+use watari_contracts::scheduler::{CreateVm, DeleteVm, EditVm, MigrateVm};
 use watari_model::{
     Refusal,
     isolation::OnIsolation,
-    vm::{Evacuate, Restart},
+    vm::{Evacuate, Restart, State},
 };
 
 fn edit(name: &str) -> EditVm {
@@ -47,4 +47,19 @@ async fn what_changes_nothing_or_cannot_be_is_refused() {
     cloud.ask(&DeleteVm { request_id: None, name: "mail".parse().unwrap() }).await.unwrap();
     let late = EditVm { priority: Some(1), ..edit("mail") };
     assert!(matches!(cloud.ask(&late).await, Err(Refusal::VmState { .. } | Refusal::VmUnknown { .. })));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_asks_is_granted_a_lease_and_what_it_would_stop_is_counted_on_there_and_where_it_goes() {
+    let cloud = Cloud::start().await;
+    let stops = CreateVm { on_isolation: OnIsolation::Stop, ..create("mail") };
+    cloud.ask(&stops).await.unwrap();
+    let vm = cloud.until("mail", |vm| vm.guarded && vm.state == State::Running).await;
+    let from = vm.node.unwrap();
+    cloud.ask(&MigrateVm { request_id: None, name: vm.name, to: None }).await.unwrap();
+    let there =
+        |vm: &watari_contracts::scheduler::VmView| vm.node.as_ref() != Some(&from) && vm.state == State::Running;
+    cloud.until("mail", |vm| there(vm) && vm.guarded).await;
+    cloud.running("web", "yamate").await;
+    assert!(!cloud.vm("web").await.guarded, "nobody asked for that");
 }
