@@ -205,9 +205,10 @@ impl Facts {
     /// All of it. Each is counted.
     #[must_use]
     pub fn all(&self) -> NodeFacts {
+        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        // Who has the higher number has seen no less.
         let seq = self.seq.fetch_add(1, Ordering::AcqRel) + 1;
         let guard = self.ask(seq);
-        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         NodeFacts {
             node: self.node.clone(),
             site: self.site.clone(),

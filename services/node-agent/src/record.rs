@@ -160,7 +160,8 @@ impl Record {
     #[must_use]
     pub fn stops_when_isolated(&self) -> bool {
         let policy = self.server.as_ref().map(|server| server.on_isolation);
-        policy == Some(OnIsolation::Stop) && self.seen.is_granted() && !self.is_tombstone()
+        // What has left it behind is no server any more.
+        policy == Some(OnIsolation::Stop) && self.seen.is_granted() && self.disk == Disk::Whole && !self.is_tombstone()
     }
 
     /// Whether this is only the memory of a removed server.

@@ -13,6 +13,9 @@ use crate::store::{Journal, JournalError, KeptLease};
 /// Differs after each boot of the machine (random(4)).
 const BOOT: &str = "/proc/sys/kernel/random/boot_id";
 
+/// A lease is renewed only by one that ends later by such a part of it, since facts are told whenever anything changes.
+const WORTH: u64 = 8;
+
 /// Who holds the lease.
 pub struct Lessee {
     lease: Mutex<Lease>,
@@ -57,12 +60,19 @@ impl Lessee {
         policy == OnIsolation::Keep || self.holds()
     }
 
-    /// What was asked for at `asked_at`, on the boot clock, is granted; whether the lease holds.
+    /// What was asked for at `asked_at`, on the boot clock, is granted; whether the lease holds. One that would last
+    /// hardly longer than the present one is not worth its being kept: to hold less than was granted harms nobody.
     ///
     /// # Errors
     /// It cannot be kept, and then does not count.
     pub async fn granted(&self, journal: &Journal, asked_at: u64) -> Result<bool, JournalError> {
         let Some(boot) = self.boot.clone() else { return Ok(false) };
+        if let Lease::Last { asked_at: known, terms } = self.now()
+            && terms == self.terms
+            && asked_at < known.saturating_add(terms.lease_ms / WORTH)
+        {
+            return Ok(self.holds());
+        }
         journal.keep_lease(&KeptLease { boot, asked_at, terms: self.terms }).await?;
         {
             let mut lease = self.lease.lock().unwrap_or_else(PoisonError::into_inner);

@@ -113,8 +113,7 @@ impl Sentinel {
         }
         // Nobody may count on what the node has no lease for, nor on one that may be about to start.
         let promised = node.lease.now().is_promised();
-        let here = |ward: &Ward| ward.stopped || !ward.domain.is_off();
-        let told = wards.iter().filter(|(_, ward)| promised && here(ward));
+        let told = wards.iter().filter(|(_, ward)| ward.stopped || (promised && !ward.domain.is_off()));
         let vms: BTreeMap<_, _> = told
             .map(|(book, ward)| (book.vm.clone(), Guarded { generation: ward.generation, stopped: ward.stopped }))
             .collect();

@@ -29,11 +29,9 @@ pub(super) fn decide(turn: &mut Turn<'_>) {
     let snap = turn.snap;
     for entry in snap.vms.values() {
         let vm = &entry.value;
-        if vm.crossing.is_some() || !turn.settled::<Vm>(vm.name.as_str()) {
-            continue;
-        }
-        if let Some(told) = told(snap, vm, turn.rules)
-            && told != vm.guarded
+        let told = told(snap, vm, turn.rules).filter(|told| *told != vm.guarded && vm.crossing.is_none());
+        if let Some(told) = told
+            && turn.settled::<Vm>(vm.name.as_str())
         {
             turn.change_vm(entry, [], |vm| vm.guarded = told);
         }

@@ -60,7 +60,7 @@ impl Host {
         self.asked.insert(self.seq, self.clock(now));
         let guarded = |(vm, generation): (VmName, u64)| {
             let stopped = self.guests[&vm].stopped;
-            let told = self.lease.is_promised() && (stopped || self.is_alive(&vm));
+            let told = stopped || (self.lease.is_promised() && self.is_alive(&vm));
             told.then_some((vm, Guarded { generation, stopped }))
         };
         Some(Guard { terms: TERMS, watchdog: true, vms: wards.into_iter().filter_map(guarded).collect() })
