@@ -233,7 +233,7 @@ impl Agent {
         Ok(Held { holds })
     }
 
-    /// The servers that are to stop when the node is cut off.
+    /// The servers that are to stop when the node is cut off, those among them that are still to arrive.
     pub(crate) async fn wards(&self) -> Vec<(Arc<Book>, Ward)> {
         let books: Vec<_> = self.servers().values().map(|handle| Arc::clone(&handle.book)).collect();
         let mut wards = Vec::new();

@@ -156,12 +156,12 @@ impl Record {
         self.dropped.clear();
     }
 
-    /// Whether it is this node's to run, and to be stopped when the node is cut off.
+    /// Whether it needs a lease of the node's to run here, now or when it has arrived.
     #[must_use]
-    pub fn stops_when_isolated(&self) -> bool {
+    pub fn needs_lease(&self) -> bool {
         let policy = self.server.as_ref().map(|server| server.on_isolation);
-        // What has left it behind is no server any more.
-        policy == Some(OnIsolation::Stop) && self.seen.is_granted() && self.disk == Disk::Whole && !self.is_tombstone()
+        // What a server left behind is none any more.
+        policy == Some(OnIsolation::Stop) && !self.is_tombstone() && !matches!(self.disk, Disk::Leftover { .. })
     }
 
     /// Whether this is only the memory of a removed server.

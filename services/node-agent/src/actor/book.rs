@@ -38,8 +38,10 @@ pub struct Book {
 pub struct Ward {
     /// Its UUID.
     pub uuid: String,
-    /// The generation under which it is granted to this node.
+    /// The newest generation seen.
     pub generation: u64,
+    /// Whether that is granted to this node. Else it is still to arrive, and cannot run.
+    pub granted: bool,
     /// Whether it was stopped, or asked to, because the node was cut off.
     pub stopped: bool,
     /// What was last seen of it.
@@ -108,10 +110,10 @@ impl Book {
     /// The server that the name means, if it is to stop when the node is cut off.
     pub async fn ward(&self) -> Option<Ward> {
         let page = self.page.lock().await;
-        let record = page.current().filter(|record| record.stops_when_isolated())?;
-        let generation = record.seen.generation;
+        let record = page.current().filter(|record| record.needs_lease())?;
+        let (generation, granted) = (record.seen.generation, record.seen.is_granted());
         let stopped = record.isolated == Some(generation);
-        Some(Ward { uuid: record.uuid.clone(), generation, stopped, domain: page.sight.domain })
+        Some(Ward { uuid: record.uuid.clone(), generation, granted, stopped, domain: page.sight.domain })
     }
 
     /// Whether nothing is known, not even of a removed server.

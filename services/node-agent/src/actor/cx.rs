@@ -93,12 +93,13 @@ impl Cx {
         Ok(())
     }
 
-    /// Whether the server may begin to run, as far as that depends on the node's being heard.
+    /// Whether the server may begin to run, as far as that depends on the node's being heard. A lease that is about to
+    /// come is waited for: the node asks only while it has such servers.
     ///
     /// # Errors
     /// It is one that is to stop while the node is cut off, and the node is.
-    pub(super) fn may_run(&self, server: &Server, wanted: &str) -> Result<(), Refusal> {
-        if self.node.lease.may_run(server.on_isolation) {
+    pub(super) async fn may_run(&self, server: &Server, wanted: &str) -> Result<(), Refusal> {
+        if self.node.lease.comes(server.on_isolation).await {
             return Ok(());
         }
         Err(self.node.not_now(&self.book.vm, "kept off without a lease", wanted))

@@ -85,7 +85,7 @@ impl Sentinel {
             self.step().await;
         }
         // Whoever leaves servers behind that would have to be stopped leaves the watchdog to bite.
-        let alive = self.agent.wards().await.iter().any(|(_, ward)| !ward.domain.is_off());
+        let alive = self.agent.wards().await.iter().any(|(_, ward)| ward.granted && !ward.domain.is_off());
         if let Some(watchdog) = self.watchdog.take().filter(|_| !alive) {
             watchdog.release();
         }
@@ -113,7 +113,8 @@ impl Sentinel {
         }
         // Nobody may count on what the node has no lease for, nor on one that may be about to start.
         let promised = node.lease.now().is_promised();
-        let told = wards.iter().filter(|(_, ward)| ward.stopped || (promised && !ward.domain.is_off()));
+        let here = |ward: &Ward| ward.stopped || (promised && !ward.domain.is_off());
+        let told = wards.iter().filter(|(_, ward)| ward.granted && here(ward));
         let vms: BTreeMap<_, _> = told
             .map(|(book, ward)| (book.vm.clone(), Guarded { generation: ward.generation, stopped: ward.stopped }))
             .collect();
@@ -126,7 +127,7 @@ impl Sentinel {
         self.held_since = None;
         let again_ms = self.node().settings.bounds.press_again_seconds.saturating_mul(1_000);
         let mut halts = Vec::new();
-        for (book, ward) in wards {
+        for (book, ward) in wards.iter().filter(|(_, ward)| ward.granted) {
             let due = self.asked.get(&ward.uuid).is_none_or(|at| now.saturating_sub(*at) >= again_ms);
             if due {
                 self.asked.insert(ward.uuid.clone(), now);
@@ -157,7 +158,7 @@ impl Sentinel {
         if device.as_os_str().is_empty() {
             return;
         }
-        if wards.is_empty() {
+        if !wards.iter().any(|(_, ward)| ward.granted) {
             if let Some(watchdog) = self.watchdog.take() {
                 watchdog.release();
             }

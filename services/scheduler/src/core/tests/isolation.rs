@@ -11,7 +11,7 @@ use watari_model::{
 };
 
 use super::{
-    agent::{Host, Process},
+    agent::{Disk, Guest, Host, Process},
     flow::{Flow, Stage},
     sim::{Broken, CALM, Event, Faults, Sim},
     wishes::Wish,
@@ -53,10 +53,15 @@ impl Host {
 
     /// What its facts ask for.
     pub(crate) fn ask(&mut self, now: u64) -> Option<Guard> {
-        let wards = self.wards();
-        if wards.is_empty() {
+        let needs = |guest: &Guest| match guest.disk {
+            Disk::Copy(_) => true,
+            Disk::None | Disk::Whole => guest.seen > 0 && guest.seen == guest.granted,
+            Disk::Leftover => false,
+        };
+        if !self.guests.values().any(|guest| guest.stops && !guest.removed && needs(guest)) {
             return None;
         }
+        let wards = self.wards();
         self.asked.insert(self.seq, self.clock(now));
         let guarded = |(vm, generation): (VmName, u64)| {
             let stopped = self.guests[&vm].stopped;
@@ -80,6 +85,7 @@ impl Sim {
 
     /// The grant arrives.
     pub(crate) fn hold(&mut self, grant: &Grant) {
+        let now = self.now;
         let host = self.hosts.get_mut(&grant.node).unwrap();
         if !host.hears() || host.instance != grant.instance || host.epoch > grant.epoch {
             return;
@@ -89,6 +95,7 @@ impl Sim {
         if let Some(asked_at) = host.asked.get(&grant.seq) {
             host.lease = host.lease.granted(*asked_at, TERMS);
         }
+        host.cut_off = host.lease.duty(host.clock(now)) != Duty::RunOn;
         if !was {
             let node = grant.node.clone();
             self.publish(&node);
@@ -97,10 +104,15 @@ impl Sim {
 
     /// A second of all guards.
     pub(crate) fn guard(&mut self) {
+        if self.broken == Broken::GuardSleeps {
+            return;
+        }
         let nodes: Vec<NodeName> = self.hosts.keys().cloned().collect();
         for node in nodes {
-            let wards = self.hosts[&node].wards();
-            if self.hosts[&node].up && !wards.is_empty() && self.broken != Broken::GuardSleeps {
+            let host = self.hosts.get_mut(&node).unwrap();
+            host.cut_off = host.lease.duty(host.clock(self.now)) != Duty::RunOn;
+            let wards = host.wards();
+            if host.up && !wards.is_empty() {
                 self.guard_one(&node, &wards);
             }
         }
@@ -125,7 +137,6 @@ impl Sim {
             }
         }
         let host = self.hosts.get_mut(node).unwrap();
-        host.cut_off = duty != Duty::RunOn;
         let all_stopped = host.cut_off && wards.iter().all(|(vm, _)| !host.is_alive(vm));
         if host.lease.may_kick(now, BITES_MS, all_stopped) {
             host.bites_at = now + BITES_MS;
