@@ -16,7 +16,7 @@ const LIBVIRT_DOES: Duration = Duration::from_secs(3);
 /// Asks the guest to shut down, if that is `due`, or forces it off; whether it is off.
 pub(super) async fn halt(book: &Book, ward: &Ward, duty: Duty, due: bool) -> bool {
     let sight = book.look().await;
-    if sight.domain.is_off() {
+    if sight.domain.is_off() || (sight.domain == Domain::Unknown && is_gone(book, ward).await) {
         return true;
     }
     if !ward.stopped {
@@ -28,7 +28,12 @@ pub(super) async fn halt(book: &Book, ward: &Ward, duty: Duty, due: bool) -> boo
         // One that stands still does no harm yet, and may be about to be gone by a migration.
         (Duty::RunOn | Duty::ShutDown, _) => return false,
     }
-    book.look().await.domain.is_off()
+    book.look().await.domain.is_off() || is_gone(book, ward).await
+}
+
+/// Whether no process of it lives, by the kernel's word: libvirt may be away.
+async fn is_gone(book: &Book, ward: &Ward) -> bool {
+    matches!(book.node.hypervisor.process(book.vm.as_str(), &ward.uuid).await, Ok(None))
 }
 
 /// Written down first, so that nobody takes it for its users' wish, nor starts it again by an order of before.
