@@ -46,6 +46,8 @@ const WATCHDOGS: &str = "/sys/class/watchdog";
 pub struct Sentinel {
     agent: Agent,
     watchdog: Option<Watchdog>,
+    /// What was told last of a watchdog that cannot be used.
+    complaint: String,
     /// When each guest was last asked to shut down, by UUID, on the boot clock in milliseconds.
     asked: HashMap<String, u64>,
     /// Since when the lease has held without a break.
@@ -56,7 +58,7 @@ impl Sentinel {
     /// One that has not looked yet.
     #[must_use]
     pub fn new(agent: Agent) -> Self {
-        Self { agent, watchdog: None, asked: HashMap::new(), held_since: None }
+        Self { agent, watchdog: None, complaint: String::new(), asked: HashMap::new(), held_since: None }
     }
 
     fn node(&self) -> &Arc<Node> {
@@ -165,7 +167,11 @@ impl Sentinel {
         } else if self.watchdog.is_none() {
             match Watchdog::open(device, Path::new(WATCHDOGS), node.lease.terms().stop_ms) {
                 Ok(watchdog) => self.watchdog = Some(watchdog),
-                Err(error) => tracing::error!(device = %device.display(), %error, "the watchdog cannot be used"),
+                Err(error) if error.to_string() != self.complaint => {
+                    tracing::error!(device = %device.display(), %error, "the watchdog cannot be used");
+                    self.complaint = error.to_string();
+                }
+                Err(_) => {}
             }
         }
     }
