@@ -46,6 +46,9 @@ ups_watched() {
 
 # With what a node's agent shuts it down, here its PID 1.
 shut_down_program() { printf '\n[power]\nshut_down = ["kill", "1"]\n'; }
+# A node that is cut off stops soon what it is to stop. No host of the lab has a watchdog.
+trust_of_front() { printf '\n[isolation]\ntrust = "agent"\n'; }
+lease_of_node() { printf '\n[isolation]\nlease_ms = 4000\nstop_ms = 8000\n'; }
 
 configure_hosts() {
   local h
@@ -61,10 +64,11 @@ configure_hosts() {
       [ ! -d "$LAB/setup/hosts/$h" ] || cp -a "$LAB/setup/hosts/$h/." "$(disk_of "$h")/"
     done
     for h in $(hosts_of_role front); do
-      outage_rules >>"$(disk_of "$h")/etc/watari/scheduler.toml"
+      { outage_rules && trust_of_front; } >>"$(disk_of "$h")/etc/watari/scheduler.toml"
       ups_watched >>"$(disk_of "$h")/etc/watari/monitor.toml"
     done
     for h in $(hosts_of_role node); do shut_down_program >>"$(disk_of "$h")/etc/watari/node-agent.toml"; done
+    for h in $(hosts_of_role node); do lease_of_node >>"$(disk_of "$h")/etc/watari/node-agent.toml"; done
     # The authority's private key has no business on a running machine.
     rm -rf "$LAB/setup"
   else

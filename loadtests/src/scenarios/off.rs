@@ -1,4 +1,4 @@
-//! A node is lost for good, and its power controller or an operator says that it is off.
+//! A node is lost for good, and its power controller or an operator says that it is off; or it lives, and is cut off.
 
 use std::{
     fs,
@@ -18,6 +18,7 @@ type Run = fn(&Stage) -> anyhow::Result<()>;
 pub(super) const SCENARIOS: &[(&str, Run)] = &[
     ("a_paused_copy_runs_once_the_power_controller_of_its_source_says_that_it_is_off", paused_copy),
     ("a_server_on_a_node_that_is_off_is_told_as_stranded_and_starts_when_it_is_back", stranded),
+    ("a_node_that_is_cut_off_stops_what_is_to_stop_and_starts_it_again_when_it_is_heard", cut_off),
 ];
 
 const FRONTS: [&str; 2] = ["m-front", "y-front"];
@@ -186,4 +187,33 @@ fn stranded(stage: &Stage) -> anyhow::Result<()> {
     stage.sound("mail", &stage.boot_id(&address)?)?;
     ensure!(stage.node_of("mail")? == node, "it was started elsewhere");
     Ok(())
+}
+
+/// Only its management network is gone: the guest goes on answering until its own node stops it.
+fn cut_off(stage: &Stage) -> anyhow::Result<()> {
+    stage.ready("mail")?;
+    stage.until_nodes_ready()?;
+    let (address, node) = (stage.address("mail")?, stage.other_side("mail")?);
+    stage.watari(&["vm", "edit", "mail", "--on-isolation", "stop"])?;
+    // The next node is told with the migration.
+    stage.watari(&["vm", "migrate", "mail", "--to", node, "--wait"])?;
+    until(20, "its node has said that it stops it", || Ok(stage.show("vm", "mail")?["guarded"] == true))?;
+    let boot = stage.boot_id(&address)?;
+    let set = |to: &str| stage.lab.run(&["exec", node, "--", "ip", "link", "set", "mgmt0", to]);
+    set("down")?;
+    let cut = Instant::now();
+    let stopped = until(30, "its node stops it", || Ok(stage.lab.copies("mail").is_empty()));
+    let took = cut.elapsed();
+    // It starts again as what it is to be from then on.
+    let back = stage.watari(&["vm", "edit", "mail", "--on-isolation", "keep"]);
+    set("up")?;
+    stopped.and(back.map(drop))?;
+    eprintln!("the server was stopped {:.1} s after the cut", took.as_secs_f64());
+    ensure!(took > Duration::from_secs(2), "its lease had not run out");
+    stage.until_nodes_ready()?;
+    stage.until_page(&address, 120)?;
+    ensure!(stage.node_of("mail")? == node, "it was started elsewhere");
+    let again = stage.boot_id(&address)?;
+    ensure!(again != boot, "it was not stopped in earnest");
+    stage.sound("mail", &again)
 }

@@ -70,6 +70,7 @@ fn server(n: u32) -> Server {
         }],
         seed: Seed { hostname: format!("vm{n}").parse().unwrap(), keys: Vec::new(), user_data: None },
         firewalls: [n % GROUPS, (n + 1) % GROUPS].map(|group| format!("g{group}").parse().unwrap()).to_vec(),
+        on_isolation: watari_model::isolation::OnIsolation::Keep,
     }
 }
 

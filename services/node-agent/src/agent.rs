@@ -10,8 +10,8 @@ use tokio::sync::{broadcast::error::RecvError, mpsc, oneshot, watch};
 use watari_chassis::{CancellationToken, Pulse, clock};
 use watari_contracts::{
     agent::{
-        Answer, ConsoleText, Domain, DropDisk, DropLayers, Freeze, Named, NodeFacts, Order, Phase, Progress,
-        ReadConsole, SendAhead, Stack, VmFact,
+        Answer, ConsoleText, Domain, DropDisk, DropLayers, Freeze, Held, Hold, Named, NodeFacts, Order, Phase,
+        Progress, ReadConsole, SendAhead, Stack, VmFact,
     },
     plan::{LayPlan, PlanLaid},
     saving::{DiskSaving, SaveDisk},
@@ -19,7 +19,7 @@ use watari_contracts::{
 use watari_model::{Refusal, VmName};
 
 use crate::{
-    actor::{Actor, Book, Message},
+    actor::{Actor, Book, Message, Ward},
     hypervisor::{DomainRecord, Event, console},
     layers::{self, stack},
     node::Node,
@@ -232,6 +232,32 @@ impl Agent {
     pub async fn drop_disk(&self, order: DropDisk) -> Result<NodeFacts, Refusal> {
         self.node.kept.drop_disk(&self.node, &order).await?;
         Ok(self.node.facts.all())
+    }
+
+    /// Takes the lease that was asked for with certain facts.
+    ///
+    /// # Errors
+    /// Whoever grants it has been succeeded; the journal cannot keep it.
+    pub async fn hold(&self, order: Hold) -> Result<Held, Refusal> {
+        let node = &self.node;
+        node.heed(&order.order).await?;
+        let holds = match node.facts.asked_at(&order.instance, order.seq) {
+            Some(asked_at) => node.lease.granted(&node.journal, asked_at).await?,
+            None => node.lease.now().is_promised() && node.lease.holds(),
+        };
+        Ok(Held { holds })
+    }
+
+    /// The servers that are to stop when the node is cut off, those among them that are still to arrive.
+    pub(crate) async fn wards(&self) -> Vec<(Arc<Book>, Ward)> {
+        let books: Vec<_> = self.servers().values().map(|handle| Arc::clone(&handle.book)).collect();
+        let mut wards = Vec::new();
+        for book in books {
+            if let Some(ward) = book.ward().await {
+                wards.push((book, ward));
+            }
+        }
+        wards
     }
 
     /// Looks at one server now.

@@ -242,6 +242,7 @@ mod tests {
             }],
             seed: watari_contracts::agent::Seed { hostname: "mail".parse().unwrap(), keys: vec![], user_data: None },
             firewalls: Vec::new(),
+            on_isolation: watari_model::isolation::OnIsolation::Keep,
         }
     }
 

@@ -2,7 +2,7 @@
 //! that somebody waits for has happened, within 10 ms of any other change, and every few seconds.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque},
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -13,7 +13,7 @@ use std::{
 use tokio::{sync::Notify, time::Instant};
 use watari_chassis::{Bus, CancellationToken, clock};
 use watari_contracts::{
-    agent::{Layer, NodeFacts, Phase, VmFact},
+    agent::{Guard, Layer, NodeFacts, Phase, VmFact},
     subjects,
 };
 use watari_model::{NodeName, SiteName, VmName};
@@ -24,6 +24,10 @@ const GATHER: Duration = Duration::from_millis(10);
 const WHILE_COPYING: Duration = Duration::from_secs(1);
 /// A bus that does not take a message for so long is away; the next report has everything again.
 const BUS_TAKES: Duration = Duration::from_secs(1);
+/// So many times within one lease another one is asked for.
+const ASKS_IN_A_LEASE: u64 = 4;
+/// Of so many reports it is known when they asked for a lease.
+const ASKINGS_KEPT: usize = 64;
 
 /// How soon a change is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +61,14 @@ impl Entry {
     }
 }
 
+/// What is asked for with each report, and when that was done.
+#[derive(Default)]
+struct Asking {
+    guard: Option<Guard>,
+    /// Numbers of reports, and the moments before they were sent, on the boot clock in milliseconds.
+    moments: VecDeque<(u64, u64)>,
+}
+
 /// Gathers facts and publishes them.
 pub struct Facts {
     node: NodeName,
@@ -64,6 +76,7 @@ pub struct Facts {
     instance: String,
     entries: Mutex<BTreeMap<VmName, Entry>>,
     layers: Mutex<BTreeMap<String, Vec<Layer>>>,
+    asking: Mutex<Asking>,
     epoch: AtomicU64,
     answers: AtomicBool,
     seq: AtomicU64,
@@ -81,6 +94,7 @@ impl Facts {
             instance,
             entries: Mutex::default(),
             layers: Mutex::default(),
+            asking: Mutex::default(),
             epoch: AtomicU64::new(0),
             answers: AtomicBool::new(false),
             seq: AtomicU64::new(0),
@@ -124,6 +138,44 @@ impl Facts {
         }
     }
 
+    /// Notes that a lease is asked for from now on, or that none is needed.
+    pub fn set_guard(&self, guard: Option<Guard>) {
+        let mut asking = self.asking.lock().unwrap_or_else(PoisonError::into_inner);
+        if asking.guard != guard {
+            asking.guard = guard;
+            drop(asking);
+            self.tell(Urgency::Soon);
+        }
+    }
+
+    /// When a lease was asked for with the report of that number, on the boot clock in milliseconds, if this start of the
+    /// agent did so lately.
+    #[must_use]
+    pub fn asked_at(&self, instance: &str, seq: u64) -> Option<u64> {
+        let asking = self.asking.lock().unwrap_or_else(PoisonError::into_inner);
+        let asked = asking.moments.iter().find(|(number, _)| *number == seq);
+        asked.filter(|_| instance == self.instance).map(|(_, at)| *at)
+    }
+
+    /// What the report of this number asks for. The moment comes before its being sent.
+    fn ask(&self, seq: u64) -> Option<Guard> {
+        let mut asking = self.asking.lock().unwrap_or_else(PoisonError::into_inner);
+        let guard = asking.guard.clone()?;
+        if asking.moments.len() >= ASKINGS_KEPT {
+            asking.moments.pop_front();
+        }
+        asking.moments.push_back((seq, clock::boot_millis()));
+        Some(guard)
+    }
+
+    /// The longest pause between two reports.
+    fn pause(&self, interval: Duration) -> Duration {
+        let pause = if self.is_copying() { WHILE_COPYING.min(interval) } else { interval };
+        let asking = self.asking.lock().unwrap_or_else(PoisonError::into_inner);
+        let lease_ms = asking.guard.as_ref().map(|guard| guard.terms.lease_ms);
+        lease_ms.map_or(pause, |lease_ms| pause.min(Duration::from_millis(lease_ms / ASKS_IN_A_LEASE)))
+    }
+
     /// Notes the highest epoch seen.
     pub fn set_epoch(&self, epoch: u64) {
         if self.epoch.fetch_max(epoch, Ordering::AcqRel) < epoch {
@@ -154,16 +206,20 @@ impl Facts {
     #[must_use]
     pub fn all(&self) -> NodeFacts {
         let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        // Who has the higher number has seen no less.
+        let seq = self.seq.fetch_add(1, Ordering::AcqRel) + 1;
+        let guard = self.ask(seq);
         NodeFacts {
             node: self.node.clone(),
             site: self.site.clone(),
             instance: self.instance.clone(),
-            seq: self.seq.fetch_add(1, Ordering::AcqRel) + 1,
+            seq,
             epoch: self.epoch.load(Ordering::Acquire),
             hypervisor_answers: self.answers(),
             at: clock::now(),
             vms: entries.iter().map(|(vm, entry)| (vm.clone(), entry.now())).collect(),
             layers: self.layers.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            guard,
         }
     }
 
@@ -180,7 +236,7 @@ impl Facts {
         let mut connected = bus.connected();
         let mut last = Instant::now();
         loop {
-            let due = last + if self.is_copying() { WHILE_COPYING.min(interval) } else { interval };
+            let due = last + self.pause(interval);
             tokio::select! {
                 () = shutdown.cancelled() => return,
                 () = self.wake.notified() => {}

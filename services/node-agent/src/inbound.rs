@@ -5,8 +5,9 @@ use watari_chassis::{Context, Server};
 use watari_contracts::{
     Service,
     agent::{
-        Abort, Discard, DropDisk, DropLayers, Freeze, Grow, Observe, ObserveAll, ReadConsole, Reboot, Receive, Release,
-        Remove, Resume, RevertDisk, Send, SendAhead, ShutDown, Start, Stop, Suspend, TakeInventory, TakeSnapshot,
+        Abort, Discard, DropDisk, DropLayers, Freeze, Grow, Hold, Observe, ObserveAll, ReadConsole, Reboot, Receive,
+        Release, Remove, Resume, RevertDisk, Send, SendAhead, ShutDown, Start, Stop, Suspend, TakeInventory,
+        TakeSnapshot,
     },
     plan::LayPlan,
     saving::SaveDisk,
@@ -33,6 +34,7 @@ pub fn server(ctx: &Context, agent: &Agent) -> Server {
     let (lay, save, ahead, drop) = (agent.clone(), agent.clone(), agent.clone(), agent.clone());
     let kept = agent.clone();
     let leave = agent.clone();
+    let hold = agent.clone();
     commands
         .command::<LayPlan, _, _>(move |_, order| {
             let agent = lay.clone();
@@ -57,6 +59,10 @@ pub fn server(ctx: &Context, agent: &Agent) -> Server {
         .command::<DropDisk, _, _>(move |_, order| {
             let agent = kept.clone();
             async move { agent.drop_disk(order).await }
+        })
+        .command::<Hold, _, _>(move |_, order| {
+            let agent = hold.clone();
+            async move { agent.hold(order).await }
         })
         .command::<Observe, _, _>(move |_, request| {
             let agent = one.clone();

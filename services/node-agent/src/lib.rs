@@ -4,7 +4,8 @@
 //! ```text
 //! inbound ─▶ agent ─▶ actor (one a server) ─▶ rules ─▶ store (journal, fsync) ─▶ hypervisor · images · plumbing
 //!             ├──▶ saving (copies of disks) ─▶ hypervisor · images
-//!             └──▶ layers (disks sent ahead) ─▶ hypervisor
+//!             ├──▶ layers (disks sent ahead) ─▶ hypervisor
+//!             └──▶ isolation (the lease; stops servers without one) ─▶ hypervisor
 //! bus ◀── facts · beats · stock ◀── events of libvirt, ends of operations
 //! ```
 //!
@@ -21,6 +22,7 @@ pub mod health;
 pub mod hypervisor;
 pub mod images;
 pub mod inbound;
+pub mod isolation;
 pub mod kept;
 pub mod layers;
 pub mod layout;
@@ -50,6 +52,7 @@ use facts::Facts;
 use health::Examiner;
 use hypervisor::{CacheMode, Hypervisor, disk, probe};
 use images::{Images, TrustError};
+use isolation::{Lessee, Sentinel};
 use kept::KeptDisks;
 use layers::Couriers;
 use layout::Layout;
@@ -105,12 +108,14 @@ pub async fn open(
     let layout = Layout::new(&settings.data_dir, &settings.run_dir);
     layout.make().map_err(AgentError::Folders)?;
     let journal = Journal::open(&layout.journal(), settings.bounds.operations_kept).await?;
+    let lease = Lessee::open(&journal, settings.isolation.terms()).await?;
     let verdict = probe::virt_type(settings.probe(), layout.run()).await?;
     tracing::info!(virtualisation = ?verdict.virt_type, reason = verdict.reason, "how guests are run");
     let direct = disk::supports_direct_io(&layout.disks()).await?;
     let plumbing = Plumbing::open(name.clone(), layout.clone(), settings.networks.clone(), settings.tunnel_address())
         .map_err(AgentError::Links)?;
     Ok(Arc::new(Node {
+        lease,
         facts: Arc::new(Facts::new(name.clone(), site.clone(), instance)),
         health: Examiner::new(&settings, layout.disk_probe()),
         images: Images::new(
@@ -147,6 +152,10 @@ pub async fn serve(ctx: Context, settings: Settings) -> Result<(), AgentError> {
     let counts = Counts::register(&ctx.metrics)?;
     let node = open(settings, Hypervisor::connect(config)?, counts, ctx.instance.to_string()).await?;
     let agent = Agent::restore(Arc::clone(&node)).await?;
+    let mut sentinel = Sentinel::new(agent.clone());
+    sentinel.tell().await;
+    let (shutdown, pulse) = (ctx.shutdown.clone(), ctx.pulse("isolation"));
+    ctx.spawn("isolation", async move { sentinel.run(&shutdown, &pulse).await });
     let interval = Duration::from_millis(node.settings.intervals.facts_ms);
     let (watching, shutdown, pulse) = (agent.clone(), ctx.shutdown.clone(), ctx.pulse("events"));
     ctx.spawn("events", async move { watching.watch(&shutdown, &pulse).await });

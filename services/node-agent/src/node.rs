@@ -11,6 +11,7 @@ use crate::{
     health::Examiner,
     hypervisor::{self, CacheMode, Hypervisor, Kind, VirtType},
     images::Images,
+    isolation::Lessee,
     kept::KeptDisks,
     layers::Couriers,
     layout::Layout,
@@ -40,6 +41,8 @@ pub struct Node {
     pub cache: CacheMode,
     /// What must not be forgotten.
     pub journal: Journal,
+    /// Until when servers run that stop when the node is cut off.
+    pub lease: Lessee,
     /// What is told.
     pub facts: Arc<Facts>,
     /// Base images.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use watari_contracts::agent::{Phase, Server, Stack, Transfer};
-use watari_model::{MigrationId, NodeName, VmName, image::Consistency};
+use watari_model::{MigrationId, NodeName, VmName, image::Consistency, isolation::OnIsolation};
 
 use crate::rules::Seen;
 
@@ -44,6 +44,9 @@ pub struct Record {
     pub passage: Option<Crossing>,
     /// Whether this node's DHCP answers it.
     pub wired: bool,
+    /// Under which generation it was stopped, or asked to, because the node was cut off; not its users' wish.
+    #[serde(default)]
+    pub isolated: Option<u64>,
     /// Whether it is being removed, or was.
     pub removal: Removal,
     /// Orders among records of one name: the newest is the one that the name means.
@@ -149,6 +152,7 @@ impl Record {
             dropped: Vec::new(),
             passage: None,
             wired: false,
+            isolated: None,
             removal: Removal::No,
             chosen: 0,
         }
@@ -170,6 +174,14 @@ impl Record {
         self.reverting = None;
         self.merging = None;
         self.dropped.clear();
+    }
+
+    /// Whether it needs a lease of the node's to run here, now or when it has arrived.
+    #[must_use]
+    pub fn needs_lease(&self) -> bool {
+        let policy = self.server.as_ref().map(|server| server.on_isolation);
+        // What a server left behind is none any more.
+        policy == Some(OnIsolation::Stop) && !self.is_tombstone() && !matches!(self.disk, Disk::Leftover { .. })
     }
 
     /// Whether this is only the memory of a removed server.

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, net::Ipv4Addr, path::PathBuf, time::Duration};
 
 use serde::Deserialize;
 use watari_chassis::Validate;
-use watari_model::{NodeName, SegmentName, SiteName};
+use watari_model::{NodeName, SegmentName, SiteName, isolation::Terms};
 
 use crate::hypervisor::probe;
 
@@ -50,6 +50,8 @@ pub struct Settings {
     pub saving: Saving,
     /// `[layers]`.
     pub layers: Layers,
+    /// `[isolation]`.
+    pub isolation: Isolation,
     /// `[health]`.
     pub health: Health,
     /// `[power]`.
@@ -174,6 +176,18 @@ pub struct Layers {
     pub merge_mib_per_second: u32,
 }
 
+/// `[isolation]`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Isolation {
+    /// Milliseconds that a lease holds from when it is asked for.
+    pub lease_ms: u64,
+    /// Milliseconds after its end within which servers are stopped that are to be.
+    pub stop_ms: u64,
+    /// The hardware watchdog's device, or empty.
+    pub watchdog: PathBuf,
+}
+
 /// `[health]`.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -270,6 +284,14 @@ impl Networks {
     }
 }
 
+impl Isolation {
+    /// What the node promises with a lease.
+    #[must_use]
+    pub const fn terms(&self) -> Terms {
+        Terms { lease_ms: self.lease_ms, stop_ms: self.stop_ms }
+    }
+}
+
 impl Bounds {
     /// How long libvirt may take to answer a question.
     #[must_use]
@@ -298,6 +320,10 @@ impl Validate for Settings {
             return Err(format!(
                 "power.shut_down takes a program and its arguments: at most {MOST_WORDS} words of 1 to {LONGEST_WORD} bytes"
             ));
+        }
+        let watchdog = &self.isolation.watchdog;
+        if !watchdog.as_os_str().is_empty() && !watchdog.is_absolute() {
+            return Err(format!("isolation.watchdog is {}: give an absolute path, or nothing", watchdog.display()));
         }
         for source in &self.image.sources {
             if !source.starts_with("https://") {
@@ -334,6 +360,8 @@ impl Validate for Settings {
             ("saving.piece_seconds", self.saving.piece_seconds, 5, 3_600),
             ("saving.mib_per_second", self.saving.mib_per_second, 0, 100_000),
             ("layers.merge_mib_per_second", self.layers.merge_mib_per_second.into(), 0, 100_000),
+            ("isolation.lease_ms", self.isolation.lease_ms, 2_000, Terms::MOST.lease_ms),
+            ("isolation.stop_ms", self.isolation.stop_ms, 4_000, Terms::MOST.stop_ms),
             ("health.disk_minutes", self.health.disk_minutes, 1, 10_080),
             ("intervals.beat_ms", self.intervals.beat_ms, 100, 60_000),
             ("intervals.facts_ms", self.intervals.facts_ms, 500, 60_000),

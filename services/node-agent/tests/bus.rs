@@ -129,3 +129,12 @@ async fn a_node_on_which_nothing_lives_is_shut_down_by_its_own_program_and_by_no
         tokio::time::timeout(PATIENCE, agent).await.unwrap().unwrap().unwrap();
     }
 }
+
+#[tokio::test]
+async fn an_agent_starts_though_nobody_is_there_since_it_may_have_something_to_stop() {
+    let mut common = Common::embedded().unwrap();
+    // The discard port: nobody listens there.
+    common.bus.urls = vec!["nats://127.0.0.1:9".to_owned()];
+    let started = tokio::time::timeout(PATIENCE, Context::new(Service::NodeAgent, &common)).await;
+    assert!(!*started.unwrap().unwrap().bus.connected().borrow());
+}

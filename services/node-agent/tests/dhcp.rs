@@ -76,6 +76,7 @@ fn server(uuid: &str, mac: &str, address: [u8; 4]) -> Server {
         }],
         seed: Seed { hostname: "mail".parse().unwrap(), keys: vec![], user_data: None },
         firewalls: Vec::new(),
+        on_isolation: watari_model::isolation::OnIsolation::Keep,
     }
 }
 

@@ -7,11 +7,11 @@ use watari_contracts::{
     agent::{Abort, Order, Progress, Stop},
     plan::{Edition, NetworkPlan, PlannedNetwork},
 };
-use watari_model::Refusal;
+use watari_model::{Refusal, isolation::Terms};
 use watari_node_agent::{
     record::{Disk, Record, Removal},
     rules::Seen,
-    store::{Accepted, Journal, Key},
+    store::{Accepted, Journal, KeptLease, Key},
     work::Work,
 };
 
@@ -155,4 +155,24 @@ async fn the_newest_plan_is_kept_and_an_older_one_does_not_replace_it() {
         journal.keep_plan(edition(5, 0), &empty).await.unwrap();
     }
     assert_eq!(folder.open().await.plan().await.unwrap(), Some((edition(5, 1), full)));
+}
+
+#[tokio::test]
+async fn the_last_lease_is_kept_and_an_older_one_of_the_same_boot_does_not_replace_it() {
+    let folder = Folder::new("lease");
+    let lease = |boot: &str, asked_at| {
+        let terms = Terms { lease_ms: 30_000, stop_ms: 60_000 };
+        KeptLease { boot: boot.to_owned(), asked_at, terms }
+    };
+    let journal = folder.open().await;
+    assert_eq!(journal.lease().await.unwrap(), None);
+    for asked_at in [7_000, 9_000, 8_000] {
+        journal.keep_lease(&lease("first", asked_at)).await.unwrap();
+    }
+    journal.close().await;
+    let journal = folder.open().await;
+    assert_eq!(journal.lease().await.unwrap(), Some(lease("first", 9_000)));
+    // Another boot counts anew.
+    journal.keep_lease(&lease("second", 5)).await.unwrap();
+    assert_eq!(journal.lease().await.unwrap(), Some(lease("second", 5)));
 }

@@ -109,6 +109,7 @@ fn server_on(network: &str, vni: u32, n: u8, address: Ipv4Addr) -> Server {
         }],
         seed: Seed { hostname: format!("app{n}").parse().unwrap(), keys: Vec::new(), user_data: None },
         firewalls: Vec::new(),
+        on_isolation: watari_model::isolation::OnIsolation::Keep,
     }
 }
 

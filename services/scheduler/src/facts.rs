@@ -3,20 +3,27 @@
 use std::{sync::Arc, time::Duration};
 
 use futures_util::StreamExt;
+use tokio::sync::mpsc;
 use watari_chassis::{BusError, Context, Wake};
 use watari_contracts::{agent::NodeFacts, subjects};
 
-use crate::doing::Memory;
+use crate::{doing::Memory, leases::Asking};
 
 /// A fact may come just before the answer to an order that it is about. A second wake, a little
 /// later, finds the answer.
 const AGAIN: Duration = Duration::from_millis(25);
 
-/// Follows facts and capacity events until the process ends.
+/// Follows facts and capacity events until the process ends. Who asks for a lease is handed on; when too many do, it
+/// asks again.
 ///
 /// # Errors
 /// If a subscription is refused.
-pub(crate) async fn follow(ctx: &Context, memory: &Arc<Memory>, wake: &Wake) -> Result<(), BusError> {
+pub(crate) async fn follow(
+    ctx: &Context,
+    memory: &Arc<Memory>,
+    wake: &Wake,
+    leases: mpsc::Sender<Asking>,
+) -> Result<(), BusError> {
     let mut facts = ctx.bus.subscribe(subjects::FACTS).await?;
     let mut capacities = ctx.bus.subscribe(subjects::CAPACITIES).await?;
     let (memory, wake, shutdown) = (Arc::clone(memory), wake.clone(), ctx.shutdown.clone());
@@ -26,6 +33,9 @@ pub(crate) async fn follow(ctx: &Context, memory: &Arc<Memory>, wake: &Wake) -> 
                 () = shutdown.cancelled() => return,
                 Some(message) = facts.next() => {
                     let Some(heard) = read(&message.subject, &message.payload) else { continue };
+                    if let Some(asking) = Asking::of(&heard) {
+                        let _ = leases.try_send(asking);
+                    }
                     // Most facts only say that the agent is there.
                     if !memory.hear(heard) {
                         continue;

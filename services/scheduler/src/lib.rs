@@ -14,6 +14,7 @@ mod doing;
 mod facts;
 mod inbound;
 mod keeping;
+mod leases;
 mod outlook;
 mod settings;
 mod stores;
@@ -39,7 +40,8 @@ pub async fn run(ctx: Context, settings: Settings) -> Result<(), Box<dyn Error +
     if ctx.site().is_some() {
         memory.saw_control(core::Control::Unseen);
     }
-    facts::follow(&ctx, &memory, &wake).await?;
+    let (ask, askings) = tokio::sync::mpsc::channel(leases::WAITING);
+    facts::follow(&ctx, &memory, &wake, ask).await?;
     let stores = stores::Stores::open(&ctx).await?;
     stores.wake(&wake);
     let leadership = Lease::campaign(&ctx, Service::Scheduler, ctx.lease_ttl()).await?;
@@ -54,6 +56,7 @@ pub async fn run(ctx: Context, settings: Settings) -> Result<(), Box<dyn Error +
         wake: wake.clone(),
         bounds,
     };
+    ctx.spawn("leases", leases::grant(executor.clone(), askings));
     let desk = inbound::Desk::new(executor.clone(), Arc::clone(&rules), &settings);
     let server = desk.endpoints(Server::new(&ctx, Service::Scheduler));
 

@@ -7,7 +7,7 @@ use watari_chassis::{KeeperKeys, NatsHost, Validate};
 use watari_model::SiteName;
 
 use crate::{
-    core::{CalendarRules, DarkRules, DeadlineRules, Overcommit, PowerRules, PreseedRules, Rules},
+    core::{CalendarRules, DarkRules, DeadlineRules, Overcommit, PowerRules, PreseedRules, Rules, Trust},
     doing::Bounds,
     outlook::Pace,
 };
@@ -25,6 +25,7 @@ pub struct Settings {
     migration: Migrations,
     orders: Orders,
     nodes: Nodes,
+    isolation: IsolationSetting,
     power: PowerSetting,
     outages: Outages,
     preseed: Preseed,
@@ -89,6 +90,19 @@ struct Nodes {
     silent_seconds: u64,
     poll_seconds: u64,
     return_wait_seconds: u64,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct IsolationSetting {
+    trust: TrustSetting,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum TrustSetting {
+    Watchdog,
+    Agent,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -334,6 +348,10 @@ impl Settings {
             keep_outages: self.migration.keep_outages,
             handover_ms: self.frontends.handover_seconds * 1_000,
             control_returns: self.frontends.comes_home,
+            trust: match self.isolation.trust {
+                TrustSetting::Watchdog => Trust::Watchdog,
+                TrustSetting::Agent => Trust::Agent,
+            },
         }
     }
 

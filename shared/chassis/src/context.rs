@@ -20,7 +20,7 @@ use watari_contracts::{Service, frontend::Quorum};
 use watari_model::SiteName;
 
 use crate::{
-    Bus, StartError,
+    Bus, BusSettings, Initial, StartError,
     config::{Common, Limits},
     metrics::{self, Metrics},
     process::Process,
@@ -96,9 +96,13 @@ impl Context {
     ///
     /// # Errors
     /// [`StartError`], each with a remedy. A bus that is not there yet is waited for, not an error,
-    /// if the settings say so.
+    /// if the settings say so; a node's agent goes on without.
     pub async fn new(service: Service, settings: &Common) -> Result<Self, StartError> {
-        let bus = Bus::connect(&settings.bus()).await?;
+        let bus = match (service, settings.bus()) {
+            (Service::NodeAgent, bus) if bus.initial == Initial::Wait => BusSettings { initial: Initial::GoOn, ..bus },
+            (_, bus) => bus,
+        };
+        let bus = Bus::connect(&bus).await?;
         let registry = Registry::new();
         let instance: Arc<str> = instance(service, &settings.bus.identity).into();
         let metrics = Metrics::register(&registry)?;

@@ -5,23 +5,27 @@
 //! wants until the answer is `done` or `failed`.
 
 mod disks;
+mod facts;
 mod grow;
 mod host;
+mod isolation;
 mod layers;
 mod snapshots;
 
-use std::{collections::BTreeMap, net::Ipv4Addr};
+use std::net::Ipv4Addr;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use watari_model::{
-    FirewallName, HostName, MigrationId, NetworkName, NodeName, Refusal, SegmentName, SiteName, Timestamp, VmName,
+    FirewallName, HostName, MigrationId, NetworkName, NodeName, Refusal, SegmentName, VmName, isolation::OnIsolation,
     key::Line, network, node::Inventory, userdata, vm,
 };
 
 pub use disks::{DropDisk, KeepDisk};
+pub use facts::{Domain, NodeFacts, OffReason, Passage, Phase, Transfer, VmFact};
 pub use grow::Grow;
 pub use host::ShutDown;
+pub use isolation::{Guard, Guarded, Held, Hold};
 pub use layers::{Layer, Stack, weight};
 pub use snapshots::{Mark, Named, RevertDisk, TakeSnapshot};
 
@@ -119,6 +123,9 @@ pub struct Server {
     /// The firewall groups that guard it; without one it is open.
     #[serde(default)]
     pub firewalls: Vec<FirewallName>,
+    /// What it does when the node is cut off from everybody.
+    #[serde(default, skip_serializing_if = "OnIsolation::is_usual")]
+    pub on_isolation: OnIsolation,
 }
 
 /// Start a server under a grant to this node. The disk is made if there is none, else kept.
@@ -402,163 +409,6 @@ pub struct ConsoleText {
     pub text: String,
 }
 
-/// Why a domain is off.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum OffReason {
-    /// The guest shut itself down, of its own or because it was asked.
-    Shutdown,
-    /// It was forced off.
-    Destroyed,
-    /// Its memory is saved here, and its next start goes on from that.
-    Saved,
-    /// QEMU or the guest crashed.
-    Crashed,
-    /// It went to another node.
-    Migrated,
-    /// Nobody knows: the node was restarted, or it was never started.
-    Unknown,
-}
-
-/// What the hypervisor says of a domain.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Domain {
-    /// There is none.
-    Absent,
-    /// Its processors run.
-    Running,
-    /// It is here but does not run.
-    Paused,
-    /// It is arriving and not complete.
-    Incoming,
-    /// It is defined and off; no QEMU process of it lives.
-    Off(OffReason),
-    /// The hypervisor does not answer.
-    Unknown,
-}
-
-impl Domain {
-    /// Whether no process of it lives.
-    #[must_use]
-    pub const fn is_off(self) -> bool {
-        matches!(self, Self::Absent | Self::Off(_))
-    }
-}
-
-/// How far a migration is as one agent sees it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Phase {
-    /// The target prepares.
-    Preparing,
-    /// The target is ready.
-    Prepared,
-    /// Bytes travel.
-    Copying,
-    /// The call is over, however it ended.
-    Ended,
-}
-
-/// What has travelled. Sizes in bytes, times in milliseconds, rates in bytes a second.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Transfer {
-    /// Memory to move in all, with what was written again.
-    pub memory_total: u64,
-    /// Memory sent.
-    pub memory_sent: u64,
-    /// Memory left.
-    pub memory_left: u64,
-    /// Disk to move in all.
-    pub disk_total: u64,
-    /// Disk sent.
-    pub disk_sent: u64,
-    /// Disk left.
-    pub disk_left: u64,
-    /// How fast the guest writes to its memory.
-    pub dirty_rate: u64,
-    /// How fast bytes travel.
-    pub rate: u64,
-    /// Since the start.
-    pub elapsed_ms: u64,
-    /// The pause that QEMU expects, or at the end the pause it measured.
-    pub downtime_ms: u64,
-}
-
-/// An agent's part in a migration.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Passage {
-    /// The migration.
-    pub migration: MigrationId,
-    /// How far it is here.
-    pub phase: Phase,
-    /// What has travelled, at the source.
-    pub transfer: Option<Transfer>,
-    /// What libvirt complained of, if the call failed. A hint only.
-    pub complaint: Option<String>,
-    /// At the source: milliseconds since its processors stopped for good; at the target: how
-    /// long the arrived copy stood paused before it was resumed. For the measurement.
-    pub paused_ms: Option<u64>,
-    /// Whether the guest answers at its address: at the source when it was about to leave, at the
-    /// target since it was resumed. None while nobody knows.
-    #[serde(default)]
-    pub answers: Option<bool>,
-}
-
-const fn is_false(value: &bool) -> bool {
-    !*value
-}
-
-const fn is_zero(value: &u32) -> bool {
-    *value == 0
-}
-
-/// What an agent sees of one server.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct VmFact {
-    /// The server.
-    pub vm: VmName,
-    /// Its UUID, if the agent knows it.
-    pub uuid: Option<String>,
-    /// What the hypervisor says.
-    pub domain: Domain,
-    /// The newest generation that the agent has seen of it, 0 if none.
-    pub generation: u64,
-    /// Whether that generation was granted to this node.
-    pub granted: bool,
-    /// Whether a disk of it is here.
-    pub disk: bool,
-    /// The migration it takes part in.
-    pub passage: Option<Passage>,
-    /// What its disk here is made of above its image.
-    #[serde(default, skip_serializing_if = "Stack::is_plain")]
-    pub stack: Stack,
-}
-
-/// Everything one agent sees. Published when anything changes and every few seconds.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct NodeFacts {
-    /// The node.
-    pub node: NodeName,
-    /// Its site.
-    pub site: SiteName,
-    /// Differs after each start of the agent.
-    pub instance: String,
-    /// Counts the facts of this instance.
-    pub seq: u64,
-    /// The highest epoch it has seen, by service.
-    pub epoch: u64,
-    /// Whether libvirt answers.
-    pub hypervisor_answers: bool,
-    /// When it looked.
-    pub at: Timestamp,
-    /// Its servers, by name.
-    pub vms: BTreeMap<VmName, VmFact>,
-    /// Layers of other nodes' servers that are kept here whole and checked, by the servers' UUIDs.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub layers: BTreeMap<String, Vec<Layer>>,
-}
-
 macro_rules! commands {
     ($($command:ident $verb:literal => $reply:ty, $about:literal;)*) => {
         $(impl Command for $command {
@@ -591,6 +441,7 @@ commands! {
     Discard "discard" => Answer, "Destroy the paused copy that a migration made.";
     Release "release" => Answer, "Forget a server that now runs elsewhere.";
     ShutDown "shut-down" => NodeFacts, "Shut the node down, if nothing lives on it.";
+    Hold "hold" => Held, "Hold the lease that was asked for with certain facts.";
     Observe "observe" => VmFact, "Look at one server now.";
     ObserveAll "observe-all" => NodeFacts, "Look at everything now.";
     TakeInventory "inventory" => Inventory, "Say what the node is and has.";

@@ -15,6 +15,7 @@ use watari_model::{
     DiskName, FirewallName, HostName, ImageName, KeyName, MigrationId, NetworkName, NodeName, OutageId, SiteName,
     Timestamp, VmName,
     frontend::Primacy,
+    isolation::OnIsolation,
     refusal::{Refusal, Rendered},
     site, userdata, vm,
 };
@@ -83,6 +84,9 @@ pub struct CreateVm {
     /// Whether it is started again when it went off by itself, or with its node.
     #[serde(default)]
     pub restart: vm::Restart,
+    /// What it does when its node is cut off from everybody.
+    #[serde(default, skip_serializing_if = "OnIsolation::is_usual")]
+    pub on_isolation: OnIsolation,
     /// What it calls itself; its name if left out.
     #[serde(default)]
     pub hostname: Option<HostName>,
@@ -219,7 +223,8 @@ pub struct ResizeVm {
     pub disk_gib: Option<u64>,
 }
 
-/// Change what becomes of a server when it has to leave or goes off. It holds at once, running or not.
+/// Change what becomes of a server when it has to leave or goes off. It holds at once, running or not, but for what it
+/// does when its node is cut off.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EditVm {
@@ -240,6 +245,10 @@ pub struct EditVm {
     /// What it does when its site is evacuated; as before if left out.
     #[serde(default)]
     pub evacuate: Option<vm::Evacuate>,
+    /// What it does when its node is cut off from everybody, from its next start, reboot or migration on; as before if
+    /// left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_isolation: Option<OnIsolation>,
 }
 
 /// Remove a server with its disk and addresses.
@@ -377,6 +386,12 @@ pub struct VmView {
     /// Whether it is started again when it went off by itself, or with its node.
     #[serde(default)]
     pub restart: vm::Restart,
+    /// What it does when its node is cut off from everybody.
+    #[serde(default, skip_serializing_if = "OnIsolation::is_usual")]
+    pub on_isolation: OnIsolation,
+    /// Whether its node has said that it stops it then, and that is counted on.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub guarded: bool,
     /// What it calls itself.
     pub hostname: HostName,
     /// The public keys that it was made with.

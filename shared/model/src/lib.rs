@@ -5,6 +5,7 @@ pub mod document;
 pub mod firewall;
 pub mod frontend;
 pub mod image;
+pub mod isolation;
 pub mod key;
 pub mod migration;
 pub mod name;

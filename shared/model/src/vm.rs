@@ -40,7 +40,7 @@ pub use snapshot::{MOST_SNAPSHOTS, Outcome, Revert, Snapshot, Snapshots, Taken};
 
 use crate::{
     Document, FirewallName, GroupName, HostName, ImageName, KeyName, MigrationId, NetworkName, NodeName, Refusal,
-    SegmentName, SiteName, Timestamp, VmName, key::Line, userdata::Digest,
+    SegmentName, SiteName, Timestamp, VmName, isolation::OnIsolation, key::Line, userdata::Digest,
 };
 
 /// The smallest and largest number of virtual CPUs.
@@ -300,6 +300,9 @@ pub struct Spec {
     /// Whether it is started again when it went off by itself.
     #[serde(default, skip_serializing_if = "Restart::is_usual")]
     pub restart: Restart,
+    /// What it does when its node is cut off from everybody, from its next start or migration on.
+    #[serde(default, skip_serializing_if = "OnIsolation::is_usual")]
+    pub on_isolation: OnIsolation,
     /// What it is told when it first boots.
     #[serde(default)]
     pub first_boot: FirstBoot,
@@ -398,6 +401,9 @@ pub struct Vm {
     /// The outage that has it be off, if one does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub halt: Option<Halt>,
+    /// The generation under which its node has said that it stops it when it is cut off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guarded: Option<u64>,
     /// Counts this server's migrations; names them.
     #[serde(default)]
     pub migrations: u64,

@@ -70,6 +70,7 @@ const DOINGS: &[(&str, &str)] = &[
     ("being copied for an image", "イメージ用の複製中"),
     ("of the old size all the same", "元の大きさのまま"),
     ("left in the middle", "処理の途中"),
+    ("kept off without a lease", "ノードが孤立しているため停止中"),
     ("another's, with another UUID", "同じ名前で UUID の異なる別のサーバ"),
 ];
 

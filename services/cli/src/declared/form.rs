@@ -8,7 +8,9 @@ use std::{
 use serde::{Deserialize, Serialize};
 use watari_contracts::scheduler::{CreateVm, VmView};
 use watari_model::{
-    FirewallName, HostName, ImageName, KeyName, Refusal, SiteName, VmName, size,
+    FirewallName, HostName, ImageName, KeyName, Refusal, SiteName, VmName,
+    isolation::OnIsolation,
+    size,
     vm::{Desired, Evacuate, Membership, Probe, Restart, Size},
 };
 
@@ -58,6 +60,8 @@ pub(crate) struct Server {
     pub(super) priority: Option<u8>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) restart: Option<Restart>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) on_isolation: Option<OnIsolation>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) keys: Option<Vec<KeyName>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -144,6 +148,7 @@ impl Server {
             evacuate: self.evacuate.unwrap_or_default(),
             priority: self.priority.unwrap_or_default(),
             restart: self.restart.unwrap_or_default(),
+            on_isolation: self.on_isolation.unwrap_or_default(),
             hostname: self.hostname.clone(),
             keys: self.keys.clone().unwrap_or_default(),
             user_data: user_data.transpose()?,
@@ -171,6 +176,7 @@ impl From<&VmView> for Server {
             evacuate: Some(vm.evacuate).filter(|evacuate| *evacuate != Evacuate::default()),
             priority: Some(vm.priority).filter(|priority| *priority > 0),
             restart: Some(vm.restart).filter(|restart| !restart.is_usual()),
+            on_isolation: Some(vm.on_isolation).filter(|policy| !policy.is_usual()),
             keys: some(vm.keys.clone()),
             hostname: Some(vm.hostname.clone()).filter(|name| name.as_str() != vm.name.as_str()),
             user_data: None,

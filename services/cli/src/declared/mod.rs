@@ -49,10 +49,10 @@ Example of a file:
       firewalls: [web]
 
 A server is declared with what `watari vm create` takes: name, image, networks, site, vcpus, memory, disk, node_labels,
-groups, firewalls, evacuate, priority, restart, probes, keys, hostname, user_data (a file beside this one), and
-running. What is left out stays as it is; a new server has the usual. Its size, evacuate, priority, restart, probes, and
-whether it runs, can be changed; all else only by deleting it, by which its disk is lost. Servers that the file does not name are left alone.
-The exit status is 1 if anything could not be done; 3 if nobody answers.")]
+groups, firewalls, evacuate, priority, restart, on_isolation, probes, keys, hostname, user_data (a file beside this
+one), and running. What is left out stays as it is; a new server has the usual. Its size, evacuate, priority, restart,
+on_isolation, probes, and whether it runs, can be changed; all else only by deleting it, by which its disk is lost.
+Servers that the file does not name are left alone. The exit status is 1 if anything could not be done; 3 if nobody answers.")]
 pub struct Apply {
     /// The file that declares servers: .yaml, .json or .toml, or - for YAML or JSON on standard input
     #[arg(short, long, value_name = "FILE")]

@@ -102,6 +102,12 @@ fn differences(declared: &Declared, there: Option<&VmView>) -> Vec<Difference> {
         ),
         ("priority", given.priority.is_some(), is(|vm| vm.priority.to_string()), wanted.priority.to_string()),
         ("restart", given.restart.is_some(), is(|vm| vm.restart.word().to_owned()), wanted.restart.word().to_owned()),
+        (
+            "on_isolation",
+            given.on_isolation.is_some(),
+            is(|vm| vm.on_isolation.word().to_owned()),
+            wanted.on_isolation.word().to_owned(),
+        ),
         ("keys", given.keys.is_some(), is(|vm| sorted(&vm.keys)), sorted(&wanted.keys)),
         ("hostname", given.hostname.is_some(), is(|vm| vm.hostname.to_string()), or_dash(wanted.hostname.as_ref())),
         (
@@ -118,7 +124,7 @@ fn differences(declared: &Declared, there: Option<&VmView>) -> Vec<Difference> {
         ),
     ];
     let fixed = |field: &str| match (field, there) {
-        (_, None) | ("vcpus" | "memory" | "evacuate" | "priority" | "restart" | "running", _) => false,
+        (_, None) | ("vcpus" | "memory" | "evacuate" | "priority" | "restart" | "on_isolation" | "running", _) => false,
         ("disk", Some(vm)) => wanted.disk_gib < vm.disk_gib,
         ("probes", _) => false,
         _ => true,
@@ -184,7 +190,7 @@ fn steps(declared: &Declared, action: Action, differences: &[Difference], id: &s
             disk_gib: differs("disk").then_some(wanted.disk_gib),
         }));
     }
-    if ["evacuate", "priority", "restart", "probes"].into_iter().any(differs) {
+    if ["evacuate", "priority", "restart", "on_isolation", "probes"].into_iter().any(differs) {
         steps.push(Step::Edit(EditVm {
             request_id: request_id("edit"),
             name: name.clone(),
@@ -192,6 +198,7 @@ fn steps(declared: &Declared, action: Action, differences: &[Difference], id: &s
             restart: differs("restart").then_some(wanted.restart),
             priority: differs("priority").then_some(wanted.priority),
             evacuate: differs("evacuate").then_some(wanted.evacuate),
+            on_isolation: differs("on_isolation").then_some(wanted.on_isolation),
         }));
     }
     if differs("running") {
@@ -206,7 +213,10 @@ fn steps(declared: &Declared, action: Action, differences: &[Difference], id: &s
 
 #[cfg(test)]
 mod tests {
-    use watari_model::vm::{Evacuate, Restart};
+    use watari_model::{
+        isolation::OnIsolation,
+        vm::{Evacuate, Restart},
+    };
 
     use super::*;
 
@@ -279,6 +289,9 @@ mod tests {
             (edit.priority, edit.evacuate, edit.restart),
             (Some(90), Some(Evacuate::Stay), Some(Restart::Never))
         );
+        let cut = decided("servers: [{name: mail, image: mini, on_isolation: stop}]");
+        assert_eq!(told(&cut), [("on_isolation", "keep", "stop")]);
+        assert!(matches!(&cut.steps[..], [Step::Edit(edit)] if edit.on_isolation == Some(OnIsolation::Stop)));
         let one = decided("servers: [{name: mail, image: mini, priority: 50, evacuate: live, restart: never}]");
         assert_eq!(told(&one), [("restart", "always", "never")]);
         let [Step::Edit(edit)] = &one.steps[..] else { panic!("{:?}", one.steps) };

@@ -33,6 +33,9 @@ const WORDS: &[(&str, &str)] = &[
     // Whether it is started again.
     ("always", "する"),
     ("never", "しない"),
+    // What it does when its node is cut off.
+    ("keep", "動かし続ける"),
+    ("stop", "停止する"),
     // What travels.
     ("disk", "ディスク"),
     ("memory", "メモリ"),

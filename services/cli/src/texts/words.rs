@@ -104,6 +104,9 @@ words! {
     Node "NODE" "ノード";
     Nodes "NODES" "ノード";
     NotRecordedHours "HOURS NOT RECORDED" "記録のない時間";
+    OnIsolation "WHEN CUT OFF" "ノード孤立時";
+    Guarded "counted on" "確認済み";
+    NotGuarded "not counted on: its node has not said so, or has no watchdog" "未確認。ノードが了承していないか、ウォッチドッグがありません";
     Outage "OUTAGE" "停電計画";
     Part "ROLE" "役割";
     Pause "OF WHICH PAUSE" "うち切替待ち";

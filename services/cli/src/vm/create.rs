@@ -5,7 +5,7 @@ use watari_contracts::scheduler::{CreateVm, DiskView, Fault, GetDisk, VmView, Wa
 use watari_model::{Said, size, userdata, vm};
 
 use super::{
-    edit::{Evacuate, Restart},
+    edit::{Evacuate, OnIsolation, Restart},
     wait,
 };
 use crate::{Context, failure::Failure, input, lang::Lang, options::Waiting, out, texts};
@@ -68,6 +68,9 @@ pub struct Create {
     /// Whether it is started again when it went off by itself, or with its node
     #[arg(long, value_enum, default_value_t = Restart::Always)]
     restart: Restart,
+    /// What it does when its node is cut off from everybody
+    #[arg(long, value_enum, default_value_t = OnIsolation::Keep)]
+    on_isolation: OnIsolation,
     /// A public key with which one may log in (see `watari key`); may be given several times
     #[arg(long = "key", value_name = "KEY")]
     keys: Vec<String>,
@@ -135,6 +138,7 @@ impl Create {
             evacuate: self.evacuate.into(),
             priority: self.priority,
             restart: self.restart.into(),
+            on_isolation: self.on_isolation.into(),
             hostname: self.hostname.as_deref().map(input::name).transpose()?,
             keys: self.keys.iter().map(|name| input::name(name)).collect::<Result<_, _>>()?,
             user_data: self.user_data.as_deref().map(user_data).transpose()?,
@@ -204,6 +208,7 @@ pub(crate) fn group(field: &str, text: &str) -> Result<vm::Membership, Failure> 
 #[cfg(test)]
 mod tests {
     use clap::Parser;
+    use watari_model::isolation;
 
     use super::*;
 
@@ -225,20 +230,20 @@ mod tests {
         assert_eq!((request.networks.len(), request.networks[0].address), (1, None));
         assert_eq!((request.site, request.evacuate, request.priority), (None, vm::Evacuate::Live, 0));
         assert_eq!((request.hostname, request.keys.len(), request.user_data), (None, 0, None));
-        assert_eq!(request.restart, vm::Restart::Always);
+        assert_eq!((request.restart, request.on_isolation), (vm::Restart::Always, isolation::OnIsolation::Keep));
     }
 
     #[test]
     fn everything_that_is_given_is_asked_for() {
         let words = "db1 --image mini --network a=203.0.113.7 --network b --site yamate --vcpus 2 --memory 1GiB --disk 10GiB \
-                     --node-label rack=a3 --group db:apart --evacuate stay --priority 9 --restart never --key sato --key abe --hostname db1.example.jp --no-start";
+                     --node-label rack=a3 --group db:apart --evacuate stay --priority 9 --restart never --on-isolation stop --key sato --key abe --hostname db1.example.jp --no-start";
         let request = request(words).unwrap();
         assert_eq!((request.vcpus, request.memory_mib, request.disk_gib), (2, 1024, 10));
         assert_eq!(request.networks[0].address, Some([203, 0, 113, 7].into()));
         assert_eq!(request.node_labels["rack"], "a3");
         assert_eq!(request.groups[0].company, vm::Company::Apart);
         assert_eq!((request.evacuate, request.priority, request.start), (vm::Evacuate::Stay, 9, false));
-        assert_eq!(request.restart, vm::Restart::Never);
+        assert_eq!((request.restart, request.on_isolation), (vm::Restart::Never, isolation::OnIsolation::Stop));
         assert_eq!(request.keys.iter().map(ToString::to_string).collect::<Vec<_>>(), ["sato", "abe"]);
         assert_eq!(request.hostname.unwrap().as_str(), "db1.example.jp");
     }

@@ -2,7 +2,7 @@
 
 use clap::{ArgGroup, Args, ValueEnum};
 use watari_contracts::scheduler::EditVm;
-use watari_model::vm;
+use watari_model::{isolation, vm};
 
 use super::create::probe;
 use crate::{Context, failure::Failure, input};
@@ -13,9 +13,13 @@ use crate::{Context, failure::Failure, input};
 Examples:
   watari vm edit mail --probe smtp:25 --probe tcp:22
   watari vm edit mail --priority 90
-  watari vm edit scratch --restart never --evacuate stay")]
+  watari vm edit scratch --restart never --evacuate stay
+  watari vm edit db --on-isolation stop")]
 #[command(group(
-    ArgGroup::new("policy").required(true).multiple(true).args(["restart", "priority", "evacuate", "probes", "no_probes"])
+    ArgGroup::new("policy")
+        .required(true)
+        .multiple(true)
+        .args(["restart", "priority", "evacuate", "on_isolation", "probes", "no_probes"])
 ))]
 pub struct Edit {
     /// The server
@@ -36,6 +40,9 @@ pub struct Edit {
     /// What it does when its site is evacuated
     #[arg(long, value_enum)]
     evacuate: Option<Evacuate>,
+    /// What it does when its node is cut off from everybody; it holds from its next start, reboot or move on
+    #[arg(long, value_enum)]
+    on_isolation: Option<OnIsolation>,
 }
 
 /// How a server leaves.
@@ -74,6 +81,24 @@ impl From<Restart> for vm::Restart {
     }
 }
 
+/// What becomes of a server whose node is cut off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum OnIsolation {
+    /// It runs on
+    Keep,
+    /// Its node stops it, also when it is the front ends that are away
+    Stop,
+}
+
+impl From<OnIsolation> for isolation::OnIsolation {
+    fn from(policy: OnIsolation) -> Self {
+        match policy {
+            OnIsolation::Keep => Self::Keep,
+            OnIsolation::Stop => Self::Stop,
+        }
+    }
+}
+
 impl Edit {
     /// Asks for the change.
     pub(super) async fn run(self, ctx: &Context) -> Result<(), Failure> {
@@ -85,6 +110,7 @@ impl Edit {
             restart: self.restart.map(Into::into),
             priority: self.priority,
             evacuate: self.evacuate.map(Into::into),
+            on_isolation: self.on_isolation.map(Into::into),
         };
         ctx.out.row(&ctx.session.ask(&request).await?)
     }

@@ -44,7 +44,7 @@ pub enum Verb {
     Reboot(life::Reboot),
     /// Change a server's size; a running one's disk and CPUs grow at once, the rest from its next reboot on
     Resize(resize::Resize),
-    /// Change what becomes of a server when it has to leave or goes off; it holds at once
+    /// Change what becomes of a server when it has to leave, goes off or is cut off
     Edit(edit::Edit),
     /// Remove a server with its disk and addresses
     #[command(after_help = "Examples:\n  watari vm delete mail --yes --wait\n  watari vm delete mail --keep-disk")]

@@ -13,6 +13,17 @@ use crate::{
     },
 };
 
+/// What it does when its node is cut off, and whether its node has said that it does.
+fn on_isolation(view: &VmView, lang: Lang) -> String {
+    let policy = states::shown(lang, view.on_isolation.word());
+    let runs = matches!(view.state, vm::State::Running | vm::State::Migrating);
+    if view.on_isolation.is_usual() || !runs {
+        return policy;
+    }
+    let known = if view.guarded { Word::Guarded } else { Word::NotGuarded };
+    format!("{policy} ({})", known.text(lang))
+}
+
 impl Row for VmView {
     fn columns() -> Vec<Column> {
         use Column::{Number, Text};
@@ -92,6 +103,7 @@ impl Row for VmView {
             (Word::Evacuate, states::shown(lang, evacuate(self.evacuate))),
             (Word::Priority, self.priority.to_string()),
             (Word::Restart, states::shown(lang, self.restart.word())),
+            (Word::OnIsolation, on_isolation(self, lang)),
             (Word::Groups, joined(self.groups.iter().map(|group| membership(group, lang)))),
             (Word::Labels, joined(self.node_labels.iter().map(|(key, value)| format!("{key}={value}")))),
             (Word::HostName, self.hostname.to_string()),

@@ -179,6 +179,7 @@ fn facts(node: &str, site: &str, domain: Domain, generation: u64, epoch: u64) ->
         at: Timestamp(time::OffsetDateTime::UNIX_EPOCH),
         vms: [(vm.name, fact)].into(),
         layers: BTreeMap::new(),
+        guard: None,
     }
 }
 

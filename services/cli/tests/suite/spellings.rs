@@ -35,6 +35,7 @@ fn every_fixed_spelling_is_understood() {
         "vm resize mail --memory 1GiB -o json",
         "vm edit mail --restart never --priority 90",
         "vm edit mail --evacuate stay -o json",
+        "vm edit mail --on-isolation stop",
         "vm create mail --image mini --network campus --restart never",
         "image import debian.qcow2 --name debian --os Debian --edition 13 --default-user debian --min-memory 512MiB",
         "vm delete mail --yes --wait",

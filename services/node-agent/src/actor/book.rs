@@ -33,6 +33,21 @@ pub struct Book {
     page: Mutex<Page>,
 }
 
+/// A server that is to stop when its node is cut off, as its book has it.
+#[derive(Clone, Debug)]
+pub struct Ward {
+    /// Its UUID.
+    pub uuid: String,
+    /// The newest generation seen.
+    pub generation: u64,
+    /// Whether that is granted to this node. Else it is still to arrive, and cannot run.
+    pub granted: bool,
+    /// Whether it was stopped, or asked to, because the node was cut off.
+    pub stopped: bool,
+    /// What was last seen of it.
+    pub domain: Domain,
+}
+
 /// How long after a source's death its domain is not asked about: five times what libvirt takes to
 /// clear it away, and short, since afterwards only libvirt knows whether a definition is left.
 const WHILE_LIBVIRT_ENDS_IT_MS: u64 = 1_000;
@@ -90,6 +105,15 @@ impl Book {
     /// The record that the name means.
     pub async fn current(&self) -> Option<Record> {
         self.page.lock().await.current().cloned()
+    }
+
+    /// The server that the name means, if it is to stop when the node is cut off.
+    pub async fn ward(&self) -> Option<Ward> {
+        let page = self.page.lock().await;
+        let record = page.current().filter(|record| record.needs_lease())?;
+        let (generation, granted) = (record.seen.generation, record.seen.is_granted());
+        let stopped = record.isolated == Some(generation);
+        Some(Ward { uuid: record.uuid.clone(), generation, granted, stopped, domain: page.sight.domain })
     }
 
     /// Whether nothing is known, not even of a removed server.

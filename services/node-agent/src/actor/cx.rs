@@ -93,6 +93,18 @@ impl Cx {
         Ok(())
     }
 
+    /// Whether the server may begin to run, as far as that depends on the node's being heard. A lease that is about to
+    /// come is waited for: the node asks only while it has such servers.
+    ///
+    /// # Errors
+    /// It is one that is to stop while the node is cut off, and the node is.
+    pub(super) async fn may_run(&self, server: &Server, wanted: &str) -> Result<(), Refusal> {
+        if self.node.lease.comes(server.on_isolation).await {
+            return Ok(());
+        }
+        Err(self.node.not_now(&self.book.vm, "kept off without a lease", wanted))
+    }
+
     /// Waits for `work` unless this operation is overtaken.
     pub(super) async fn unless_superseded<T>(
         &self,

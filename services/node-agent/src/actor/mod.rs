@@ -45,7 +45,7 @@ use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use watari_contracts::agent::Progress;
 use watari_model::Refusal;
 
-pub use book::Book;
+pub use book::{Book, Ward};
 pub(crate) use send::target_uri;
 pub use sight::Sight;
 

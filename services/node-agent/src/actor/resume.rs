@@ -28,6 +28,9 @@ pub(super) async fn run(cx: &Cx, order: &Resume) -> Result<(), Refusal> {
     }
     match domain {
         Domain::Paused => {
+            if let Some(server) = &cx.record().await?.server {
+                cx.may_run(server, WANTED).await?;
+            }
             settle_networks(cx).await;
             cx.node.hypervisor.resume(cx.name()).await.map_err(|error| cx.refuse(&error))?;
             let state = cx.node.hypervisor.state(cx.name()).await.map_err(|error| cx.refuse(&error))?;

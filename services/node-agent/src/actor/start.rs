@@ -62,8 +62,10 @@ async fn make(cx: &Cx, order: &Start, saved: bool) -> Result<(), Refusal> {
     cx.node.hypervisor.define(&spec).await.map_err(|error| refuse(cx, &error))?;
     cx.checkpoint(WANTED)?;
     let hypervisor = &cx.node.hypervisor;
+    cx.may_run(server, WANTED).await?;
     let started = if saved {
         let place = cx.unless_superseded(WANTED, async { Ok(hypervisor.place(0).await) }).await?;
+        cx.may_run(server, WANTED).await?;
         hypervisor.start_saved(cx.name(), place).await
     } else {
         hypervisor.start(cx.name(), StartMode::Running).await

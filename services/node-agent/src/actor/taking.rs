@@ -144,6 +144,7 @@ impl Actor {
                 record.removal = Removal::No;
                 record.server = work.server().cloned();
                 record.passage = None;
+                record.isolated = None;
                 record.chosen = u64::try_from(clock::now().0.unix_timestamp_nanos() / 1_000).unwrap_or(0);
             }
             // One that is refused while the server lives begins when it is seen not to.

@@ -113,6 +113,7 @@ pub(super) mod tests {
                 user_data: Some(Text(format!("#!/bin/sh\necho {n}\n"))),
             },
             firewalls: Vec::new(),
+            on_isolation: watari_model::isolation::OnIsolation::Keep,
         }
     }
 

@@ -93,6 +93,7 @@ pub(super) mod tests {
                 user_data: Some(Text("#!/bin/sh\necho hello\n".to_owned())),
             },
             firewalls: Vec::new(),
+            on_isolation: watari_model::isolation::OnIsolation::Keep,
         }
     }
 

@@ -1,6 +1,8 @@
 //! SQL, and nothing else: the journal in a SQLite file.
 
 mod journal;
+mod lease;
 mod plan;
 
 pub use journal::{Accepted, Journal, JournalError, Key, Unfinished};
+pub use lease::KeptLease;

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod growing;
+mod isolation;
 mod kept;
 mod layers;
 mod saving;

@@ -97,6 +97,7 @@ impl Scene {
             wires: Vec::new(),
             seed: Seed { hostname: vm.parse().unwrap(), keys: Vec::new(), user_data: None },
             firewalls: Vec::new(),
+            on_isolation: watari_model::isolation::OnIsolation::Keep,
         }
     }
 
@@ -165,6 +166,7 @@ impl TestAgent {
         settings.networks.guard = false;
         settings.networks.rules_wait_ms = 200;
         settings.image.sources.clone_from(&sources);
+        (settings.isolation.lease_ms, settings.isolation.stop_ms) = (3_000, 4_000);
         let counts = Counts::register(&Registry::new()).unwrap();
         let node = open(settings, scene.hypervisor.clone(), counts, "test".to_owned()).await.unwrap();
         let agent = Agent::restore(node).await.unwrap();

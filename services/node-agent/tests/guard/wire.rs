@@ -67,6 +67,7 @@ impl Guest {
             }],
             seed: Seed { hostname: self.name.parse().unwrap(), keys: Vec::new(), user_data: None },
             firewalls: Vec::new(),
+            on_isolation: watari_model::isolation::OnIsolation::Keep,
         }
     }
 }

@@ -6,14 +6,14 @@ use std::cmp::Reverse;
 use watari_chassis::Entry;
 use watari_contracts::agent::{DiskUse, Domain, OffReason, Reboot, Start, Stop, Suspend};
 use watari_model::{
-    NodeName, Refusal, SiteName,
+    Refusal, SiteName,
     migration::Migration,
     vm::{Change, Desired, Restart, State, Vm, Way},
 };
 
 use super::{
     action::{Action, Order},
-    crossing, disks, growth, naming, placement,
+    crossing, disks, growth, isolation, naming, placement,
     placement::Need,
     removal, server,
     snapshot::{Outcome, Sight},
@@ -41,10 +41,18 @@ fn step(turn: &mut Turn<'_>, entry: &Entry<Vm>) {
     if let Some(node) = vm.node().filter(|node| turn.is_off(node)) {
         match vm.state {
             State::Starting | State::Running | State::Stopping | State::Stopped | State::Suspended => {
-                return stranded(turn, entry, node);
+                let fault = Refusal::VmStranded { vm: vm.name.to_string(), node: node.to_string() };
+                return stranded(turn, entry, fault);
             }
             State::Pending | State::Failed | State::Migrating | State::Deleting => {}
         }
+    }
+    if matches!(vm.state, State::Starting | State::Running | State::Stopping)
+        && turn.has_ceased(vm)
+        && let Some(node) = vm.node()
+    {
+        let fault = Refusal::VmIsolated { vm: vm.name.to_string(), node: node.to_string() };
+        return stranded(turn, entry, fault);
     }
     match vm.state {
         State::Pending | State::Failed if vm.desired == Desired::Running => place(turn, entry),
@@ -59,11 +67,11 @@ fn step(turn: &mut Turn<'_>, entry: &Entry<Vm>) {
     }
 }
 
-/// Its node is off, as an operator or its power controller says, and its disk is there: it is off, and nobody
-/// starts it elsewhere from nothing. When the node is heard again it goes on as any other that is off.
-fn stranded(turn: &mut Turn<'_>, entry: &Entry<Vm>, node: &NodeName) {
+/// Its node is off, as an operator or its power controller says, or cut off and must have stopped it; and its disk is
+/// there: it is off, and nobody starts it elsewhere from nothing. When the node is heard again it goes on as any other
+/// that is off.
+fn stranded(turn: &mut Turn<'_>, entry: &Entry<Vm>, fault: Refusal) {
     let vm = &entry.value;
-    let fault = Refusal::VmStranded { vm: vm.name.to_string(), node: node.to_string() };
     let off = (!matches!(vm.state, State::Stopped | State::Suspended)).then_some(Change::SeenOff);
     let stays = vm.state == State::Running && stays_off(vm);
     turn.change_vm(entry, off, |vm| {
@@ -199,9 +207,11 @@ fn seen_off(turn: &mut Turn<'_>, entry: &Entry<Vm>) -> Option<()> {
     if !fact.domain.is_off() || fact.generation > vm.generation() {
         return None;
     }
-    // The guest's own shutting down is its users' wish; a crash, or a node that was off, is not.
+    // The guest's own shutting down is its users' wish; a crash, a node that was off, or one that was cut off, is not.
     let ran = vm.state == State::Running;
-    let stays = ran && (fact.domain == Domain::Off(OffReason::Shutdown) || stays_off(vm));
+    let wished = fact.domain == Domain::Off(OffReason::Shutdown)
+        && !vm.node().is_some_and(|node| isolation::was_stopped(turn.snap, vm, node));
+    let stays = ran && (wished || stays_off(vm));
     let saved = vm.state == State::Stopping && fact.domain == Domain::Off(OffReason::Saved);
     let change = if saved { Change::SeenSaved } else { Change::SeenOff };
     turn.change_vm(entry, [change], |vm| {
@@ -246,8 +256,9 @@ fn running(turn: &mut Turn<'_>, entry: &Entry<Vm>) {
 fn reboot(turn: &mut Turn<'_>, entry: &Entry<Vm>) {
     let vm = &entry.value;
     let (Some(grant), reboots) = (&vm.grant, vm.reboots) else { return };
-    if vm.pending.is_some() {
-        // What it is made of changes only while it is off: it is stopped, and started again.
+    if vm.pending.is_some() || isolation::differs(vm) {
+        // What it is made of, and what its node knows of it, changes only while it is off: it is stopped, and started
+        // again.
         return turn.change_vm(entry, [Change::StopAsked], |vm| vm.force_off = reboots.force);
     }
     let operation = naming::of_vm("reboot", vm, reboots.asked);
@@ -324,7 +335,8 @@ fn stop<'a>(turn: &mut Turn<'a>, vm: &Vm) -> Option<Step<'a>> {
 fn stopped(turn: &mut Turn<'_>, entry: &Entry<Vm>) {
     let vm = &entry.value;
     let Some(node) = vm.node().cloned() else { return };
-    let back = matches!(vm.fault, Some(Refusal::VmStranded { .. })) && grant_sight(turn, vm).domain().is_some();
+    let away = matches!(vm.fault, Some(Refusal::VmStranded { .. } | Refusal::VmIsolated { .. }));
+    let back = away && grant_sight(turn, vm).domain().is_some();
     if back {
         return turn.change_vm(entry, [], |vm| vm.fault = None);
     }

@@ -16,6 +16,7 @@ pub(crate) mod disks;
 mod evacuation;
 pub mod forecast;
 mod growth;
+mod isolation;
 mod lifecycle;
 mod links;
 mod listening;
@@ -40,7 +41,7 @@ use watari_model::Timestamp;
 pub use action::{Action, Order, Settle};
 pub use control::{Control, Sight as ControlSight};
 pub use readiness::{Outlook, outlooks};
-pub use rules::{Amount, CalendarRules, DarkRules, DeadlineRules, Overcommit, PowerRules, PreseedRules, Rules};
+pub use rules::{Amount, CalendarRules, DarkRules, DeadlineRules, Overcommit, PowerRules, PreseedRules, Rules, Trust};
 pub use snapshot::{Answer, Both, Heard, Off, Outcome, Restarts, Sight, Snapshot, known};
 
 pub(crate) use action::listen_key;
@@ -62,6 +63,7 @@ pub fn decide(snap: &Snapshot, rules: &Rules, now: Timestamp) -> Vec<Action> {
     // A server that stands still between two nodes comes first.
     crossing::decide(&mut turn);
     lifecycle::decide(&mut turn);
+    isolation::decide(&mut turn);
     power::decide(&mut turn);
     calendar::decide(&mut turn);
     dark::decide(&mut turn);

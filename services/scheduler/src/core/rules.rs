@@ -141,6 +141,15 @@ impl Default for DarkRules {
     }
 }
 
+/// Who is trusted to stop servers on a node that is cut off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trust {
+    /// Only a hardware watchdog, which does so even if the node's agent is dead.
+    Watchdog,
+    /// The agent alone: a node whose agent is dead and that is not cordoned is taken for one that has stopped them.
+    Agent,
+}
+
 /// All bounds. Times in milliseconds.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rules {
@@ -196,6 +205,8 @@ pub struct Rules {
     pub handover_ms: u64,
     /// Whether it comes home with the servers.
     pub control_returns: bool,
+    /// Who is trusted to stop servers on a node that is cut off.
+    pub trust: Trust,
 }
 
 impl Default for Rules {
@@ -227,6 +238,7 @@ impl Default for Rules {
             fronts: Vec::new(),
             handover_ms: 60_000,
             control_returns: true,
+            trust: Trust::Watchdog,
         }
     }
 }

@@ -36,6 +36,7 @@ pub(crate) fn describe(snap: &Snapshot, vm: &Vm) -> Option<Server> {
             user_data: user_data(snap, vm).ok()?,
         },
         firewalls: vm.spec.firewalls.clone(),
+        on_isolation: vm.spec.on_isolation,
     })
 }
 

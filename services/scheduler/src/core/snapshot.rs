@@ -8,8 +8,8 @@ use std::{
 use watari_chassis::{Entry, Snapshot as Docs};
 use watari_contracts::agent::{Domain, NodeFacts, Passage, Progress, VmFact};
 use watari_model::{
-    MigrationId, NodeName, Refusal, SiteName, VmName, frontend::Primacy, migration::Migration, network::Network, node,
-    node::Node, outage::Outage, site::Site, userdata::UserData, vm::Vm,
+    MigrationId, NodeName, Refusal, SiteName, VmName, frontend::Primacy, isolation::Ledger, migration::Migration,
+    network::Network, node, node::Node, outage::Outage, site::Site, userdata::UserData, vm::Vm,
 };
 
 use super::Action;
@@ -47,6 +47,10 @@ pub struct Snapshot {
     pub frontends: Docs<Primacy>,
     /// What is known of the control plane.
     pub control: super::Control,
+    /// Which leases were granted in this tenure.
+    pub ledger: Ledger,
+    /// The moment on the boot clock in milliseconds, by which the ledger counts.
+    pub boot_ms: u64,
 }
 
 /// What an agent last said, by itself or in answers.

@@ -14,7 +14,7 @@ use watari_model::{
 use super::{
     Action, Rules, Snapshot, action,
     action::Order,
-    naming,
+    isolation, naming,
     placement::Rooms,
     snapshot::{Answer, Outcome, Sight},
 };
@@ -112,6 +112,17 @@ impl<'a> Turn<'a> {
     /// Whether it will not come back either: nothing of it is waited for.
     pub(crate) fn is_given_up(&self, node: &NodeName) -> bool {
         self.snap.off(node, self.rules.silent_ms).is_some_and(|off| off.for_good)
+    }
+
+    /// Whether a server's node, which is cut off, must have stopped it.
+    pub(crate) fn has_ceased(&self, vm: &Vm) -> bool {
+        isolation::has_ceased(self.snap, vm, self.rules.silent_ms)
+    }
+
+    /// Whether nothing of a server runs any more where a migration takes it from, though nobody there says so.
+    pub(crate) fn is_off_at_source(&self, vm: &Vm, migration: &Migration) -> bool {
+        let from = &migration.from;
+        self.is_off(from) || isolation::may_go_on_elsewhere(self.snap, vm, from, self.rules.silent_ms)
     }
 
     /// Whether a server is being shut down only to be started again, and not for long yet: a guest

@@ -8,7 +8,10 @@ use std::{
 
 use watari_chassis::clock;
 use watari_contracts::agent::{NodeFacts, Passage, VmFact};
-use watari_model::{MigrationId, NodeName, VmName};
+use watari_model::{
+    MigrationId, NodeName, VmName,
+    isolation::{Ledger, Terms},
+};
 
 use crate::core::{self, Action, Control, Heard, Outcome, Restarts, Snapshot, known};
 
@@ -33,6 +36,7 @@ struct Inner {
     restarts: HashMap<VmName, Restart>,
     overtaken_by: u64,
     control: Control,
+    ledger: Ledger,
 }
 
 struct Node {
@@ -81,6 +85,7 @@ impl Memory {
                     || was_silent
                     || facts.vms != node.facts.vms
                     || facts.layers != node.facts.layers
+                    || facts.guard != node.facts.guard
                     || facts.hypervisor_answers != node.facts.hypervisor_answers;
                 node.at = now;
                 node.count += u64::from(news);
@@ -168,11 +173,17 @@ impl Memory {
         self.lock().overtaken_by > epoch
     }
 
+    /// Notes that a node is about to be granted a lease; whether it may be.
+    pub(crate) fn grant(&self, node: &NodeName, terms: Terms) -> bool {
+        self.lock().ledger.grant(node, terms, clock::boot_millis())
+    }
+
     /// Forgets answers, as a new tenure begins: they were given to somebody else.
     pub(crate) fn begin_tenure(&self) {
         let mut inner = self.lock();
         inner.answers.clear();
         inner.restarts.clear();
+        inner.ledger = Ledger::begin(clock::boot_millis(), Terms::MOST);
         if !matches!(inner.control, Control::Unmanaged) {
             inner.control = Control::Unseen;
         }
@@ -186,6 +197,8 @@ impl Memory {
         snap.heard = inner.nodes.iter().map(|(name, node)| (name.clone(), heard(node))).collect();
         snap.passages = inner.passages.clone();
         snap.control = inner.control.clone();
+        snap.ledger = inner.ledger.clone();
+        snap.boot_ms = now;
     }
 
     /// Fills in everything, for deciding, and forgets what is old.

@@ -58,6 +58,8 @@ pub(crate) fn vm(vm: &Vm, whereabouts: &Whereabouts) -> VmView {
         evacuate: vm.spec.evacuate,
         priority: vm.spec.priority,
         restart: vm.spec.restart,
+        on_isolation: vm.spec.on_isolation,
+        guarded: vm.guarded.is_some_and(|generation| generation == vm.generation()),
         hostname: vm.hostname(),
         keys: vm.spec.first_boot.logins.iter().map(|login| login.name.clone()).collect(),
         user_data: vm.spec.first_boot.user_data.clone(),

@@ -1,10 +1,11 @@
 //! What becomes of a server when it has to leave or goes off: said when it is made, and changed at any time.
 
 use crate::support::{Cloud, create};
-use watari_contracts::scheduler::{CreateVm, DeleteVm, EditVm};
+use watari_contracts::scheduler::{CreateVm, DeleteVm, EditVm, MigrateVm};
 use watari_model::{
     Refusal,
-    vm::{Evacuate, Restart},
+    isolation::OnIsolation,
+    vm::{Evacuate, Restart, State},
 };
 
 fn edit(name: &str) -> EditVm {
@@ -14,6 +15,7 @@ fn edit(name: &str) -> EditVm {
         restart: None,
         priority: None,
         evacuate: None,
+        on_isolation: None,
         probes: None,
     }
 }
@@ -34,6 +36,10 @@ async fn a_servers_policies_are_changed_each_by_itself_and_hold_at_once() {
     cloud.ask(&other).await.unwrap();
     let vm = cloud.vm("mail").await;
     assert_eq!((vm.restart, vm.priority, vm.evacuate), (Restart::Always, 90, Evacuate::Stay));
+    assert_eq!(vm.on_isolation, OnIsolation::Keep);
+    let stops = EditVm { on_isolation: Some(OnIsolation::Stop), ..edit("mail") };
+    assert_eq!(cloud.ask(&stops).await.unwrap().on_isolation, OnIsolation::Stop);
+    assert!(!cloud.vm("mail").await.guarded, "its node has not said so");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -66,4 +72,19 @@ async fn what_changes_nothing_or_cannot_be_is_refused() {
     cloud.ask(&DeleteVm { request_id: None, name: "mail".parse().unwrap(), keep_disk: false }).await.unwrap();
     let late = EditVm { priority: Some(1), ..edit("mail") };
     assert!(matches!(cloud.ask(&late).await, Err(Refusal::VmState { .. } | Refusal::VmUnknown { .. })));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_asks_is_granted_a_lease_and_what_it_would_stop_is_counted_on_there_and_where_it_goes() {
+    let cloud = Cloud::start().await;
+    let stops = CreateVm { on_isolation: OnIsolation::Stop, ..create("mail") };
+    cloud.ask(&stops).await.unwrap();
+    let vm = cloud.until("mail", |vm| vm.guarded && vm.state == State::Running).await;
+    let from = vm.node.unwrap();
+    cloud.ask(&MigrateVm { request_id: None, name: vm.name, to: None }).await.unwrap();
+    let there =
+        |vm: &watari_contracts::scheduler::VmView| vm.node.as_ref() != Some(&from) && vm.state == State::Running;
+    cloud.until("mail", |vm| there(vm) && vm.guarded).await;
+    cloud.running("web", "yamate").await;
+    assert!(!cloud.vm("web").await.guarded, "nobody asked for that");
 }

@@ -124,7 +124,8 @@ struct Inner {
 
 impl Bus {
     /// Connects. With [`Initial::Wait`] it returns once there is a connection, however long that
-    /// takes, except that what no waiting mends (files, a refused identity) is told at once.
+    /// takes, except that what no waiting mends (files, a refused identity) is told at once. With
+    /// [`Initial::GoOn`] it returns without one, as if it had just broken.
     ///
     /// # Errors
     /// [`BusError`], each with a remedy.
@@ -151,7 +152,9 @@ impl Bus {
                     .connect(&settings.urls[..])
                     .await
                     .map_err(|error| self::fault(settings, &error))?;
-                wait_for(&watcher, settings).await;
+                if settings.initial == Initial::Wait {
+                    wait_for(&watcher, settings).await;
+                }
                 client
             }
         };

@@ -11,6 +11,8 @@ use super::BusError;
 pub enum Initial {
     /// A service: front ends and NATS start in any order.
     Wait,
+    /// A node's agent: what it has promised it does with nobody there.
+    GoOn,
     /// The CLI: a person wants to know at once.
     Fail,
 }

@@ -65,7 +65,7 @@ pub(crate) fn commands(samples: &Samples) {
     }
     check! {
         Start Stop Suspend Reboot Remove Receive Send Abort Resume Grow Freeze TakeSnapshot RevertDisk SendAhead
-        DropLayers DropDisk Discard Release ShutDown Observe ObserveAll TakeInventory ReadConsole
+        DropLayers DropDisk Discard Release ShutDown Hold Observe ObserveAll TakeInventory ReadConsole
     }
     samples.command::<plan::LayPlan>();
     samples.command::<saving::SaveDisk>();

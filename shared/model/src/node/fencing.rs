@@ -184,10 +184,16 @@ pub fn is_spared<'o>(node: &Node, mut outages: impl Iterator<Item = &'o Outage>)
     })
 }
 
+/// Whether so many of a site's nodes are silent that it is taken for the network: more than one and more than a
+/// third, or the only one.
+#[must_use]
+pub const fn is_network(silent: usize, nodes: usize) -> bool {
+    (silent > 1 || nodes == 1) && silent.saturating_mul(3) > nodes
+}
+
 /// What is to be done now about the nodes that are lost; `cases` are all nodes there are.
 ///
-/// If more than one and more than a third of a site's nodes are silent, or the only one, it is taken for the
-/// network, and nobody there is fenced. Who is known to be off, or is dark on purpose, counts neither way.
+/// If it is the network ([`is_network`]), nobody of that site is fenced. Who is known to be off, or is dark on purpose, counts neither way.
 #[must_use]
 pub fn due(cases: &[Case<'_>], now: Timestamp, rules: Rules) -> Vec<(NodeName, Step)> {
     let mut sites: BTreeMap<&SiteName, (usize, usize)> = BTreeMap::new();
@@ -209,7 +215,7 @@ fn of_one(case: &Case<'_>, (silent, nodes): (usize, usize), now: Timestamp, rule
         return None;
     }
     let told = node.fencing.as_ref().filter(|told| told.concerns(node));
-    if (silent > 1 || nodes == 1) && silent.saturating_mul(3) > nodes {
+    if is_network(silent, nodes) {
         let known = told.is_some_and(|told| matches!(told.outcome, Outcome::Withheld { .. }));
         let (site, silent, nodes) = (node.site.to_string(), silent.to_string(), nodes.to_string());
         return (!known).then_some(Step::Withhold(Refusal::FencingWithheld { site, silent, nodes }));

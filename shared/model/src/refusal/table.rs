@@ -58,6 +58,10 @@ refusals! {
     VmStranded { vm, node } "vm.stranded" 503 Later
         en "the only disk of server {vm} is on node {node}, which is off" "bring the node back: the server starts there again by itself if it is to run; if it is lost: watari vm delete {vm}"
         ja "サーバ {vm} のディスクは停止中のノード {node} にしかありません" "ノードを復旧すると、稼働させる設定のサーバは自動で起動します。失われた場合は watari vm delete {vm} で削除してください";
+    /// Its node was cut off, and has stopped it by itself.
+    VmIsolated { vm, node } "vm.isolated" 503 Later
+        en "node {node} is cut off, and has stopped server {vm} by itself, as its policy says" "restore the node's network: the server starts there again by itself if it is to run; its disk is nowhere else"
+        ja "ノード {node} との通信が途絶え、サーバ {vm} は設定どおりそのノードで停止されました" "ノードのネットワークを復旧すると、稼働させる設定のサーバは自動で起動します。ディスクはそのノードにしかありません";
     /// It is deleted but for its disk.
     DeletionWaits { vm, node } "vm.deletion-waits" 503 Later
         en "server {vm} is deleted and its addresses are free, but its disk is on node {node}, which is off" "it is removed when the node is back; if that will never be: watari node remove {node}"

@@ -54,6 +54,7 @@ fn heard<const N: usize>(nodes: [(&str, Option<VmFact>); N]) -> Heard {
         at: Timestamp(OffsetDateTime::UNIX_EPOCH),
         vms: fact.into_iter().map(|fact| (fact.vm.clone(), fact)).collect::<BTreeMap<_, _>>(),
         layers: BTreeMap::new(),
+        guard: None,
     };
     nodes.into_iter().map(|(node, fact)| (name(node), facts(node, fact))).collect()
 }

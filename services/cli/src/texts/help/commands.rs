@@ -21,8 +21,8 @@ pub(super) const TEXTS: &[Text] = &[
         "サーバの大きさを変更します。稼働中のサーバのディスクと CPU はすぐに拡張し、残りは次の再起動から反映されます",
     ),
     (
-        "Change what becomes of a server when it has to leave or goes off; it holds at once",
-        "退避や停止のときのサーバの扱いを変更します。すぐに反映されます",
+        "Change what becomes of a server when it has to leave, goes off or is cut off",
+        "退避、停止、ノード孤立のときのサーバの扱いを変更します",
     ),
     ("Remove a server with its disk and addresses", "サーバをディスクとアドレスごと削除します"),
     ("Move a running server to another node, live", "稼働中のサーバを停止せずに別のノードへ移します"),

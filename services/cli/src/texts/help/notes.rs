@@ -64,8 +64,8 @@ pub(super) const TEXTS: &[Text] = &[
     ),
     ("Example of a file:", "ファイルの例:"),
     (
-        "A server is declared with what `watari vm create` takes: name, image, networks, site, vcpus, memory, disk, node_labels, groups, firewalls, evacuate, priority, restart, probes, keys, hostname, user_data (a file beside this one), and running. What is left out stays as it is; a new server has the usual. Its size, evacuate, priority, restart, probes, and whether it runs, can be changed; all else only by deleting it, by which its disk is lost. Servers that the file does not name are left alone. The exit status is 1 if anything could not be done; 3 if nobody answers.",
-        "サーバは `watari vm create` の内容で宣言します: name、image、networks、site、vcpus、memory、disk、node_labels、\ngroups、firewalls、evacuate、priority、restart、probes、keys、hostname、user_data (このファイルから見たファイル名)、running。\n書かなかった項目は、いまのまま変わりません。新しいサーバでは既定値になります。変更できるのは大きさ、evacuate、priority、restart、probes と、\n稼働するかどうかです。ほかは削除して作り直すしかなく、ディスクの内容は失われます。ファイルにないサーバには触れません。できないことがあれば終了ステータスは 1、応答がなければ 3 です。",
+        "A server is declared with what `watari vm create` takes: name, image, networks, site, vcpus, memory, disk, node_labels, groups, firewalls, evacuate, priority, restart, on_isolation, probes, keys, hostname, user_data (a file beside this one), and running. What is left out stays as it is; a new server has the usual. Its size, evacuate, priority, restart, on_isolation, probes, and whether it runs, can be changed; all else only by deleting it, by which its disk is lost. Servers that the file does not name are left alone. The exit status is 1 if anything could not be done; 3 if nobody answers.",
+        "サーバは `watari vm create` の内容で宣言します: name、image、networks、site、vcpus、memory、disk、node_labels、\ngroups、firewalls、evacuate、priority、restart、on_isolation、probes、keys、hostname、user_data (このファイルから見たファイル名)、running。\n書かなかった項目は、いまのまま変わりません。新しいサーバでは既定値になります。変更できるのは大きさ、evacuate、priority、restart、on_isolation、probes と、\n稼働するかどうかです。ほかは削除して作り直すしかなく、ディスクの内容は失われます。ファイルにないサーバには触れません。できないことがあれば終了ステータスは 1、応答がなければ 3 です。",
     ),
     ("Example of a cluster's description:", "クラスタの記述の例:"),
     (

@@ -91,6 +91,16 @@ pub(super) const TEXTS: &[Text] = &[
     ),
     ("As soon as its node can", "ノードが使えるようになり次第、起動"),
     ("It stays off until somebody starts it", "利用者が起動するまで停止のまま"),
+    ("What it does when its node is cut off from everybody", "ノードがどことも通信できなくなったときの動作"),
+    (
+        "What it does when its node is cut off from everybody; it holds from its next start, reboot or move on",
+        "ノードがどことも通信できなくなったときの動作。次の起動、再起動、移動から有効になります",
+    ),
+    ("It runs on", "動かし続ける"),
+    (
+        "Its node stops it, also when it is the front ends that are away",
+        "ノードが停止する。フロントエンド側の障害で通信できない場合も停止",
+    ),
     (
         "How front ends ask it, once a second, while an outage is under way: tcp:PORT, smtp:PORT or http:PORT/PATH; may be given several times",
         "停電計画の実行中に、フロントエンドが 1 秒ごとに応答を確認する方法: tcp:PORT、smtp:PORT、http:PORT/PATH (複数指定可)",

@@ -138,8 +138,8 @@ pub(crate) fn undo(turn: &mut Turn<'_>, migration: &Migration, vm: &Entry<Vm>) {
         return turn.change_vm(vm, [vm::Change::Abandoned], |_| {});
     }
     let discarded = matches!(discard(turn, migration, &vm.value), Step::Done(_));
-    if turn.is_off(&migration.from) {
-        // Nobody there can be asked, and nothing runs there, as an operator says.
+    if turn.is_off_at_source(&vm.value, migration) {
+        // Nobody there can be asked, and nothing runs there, as an operator says, or as it must be by now.
         return end_undone(turn, migration, vm, discarded);
     }
     // Closes the migration at the source too: a late order to send would find nobody prepared, but

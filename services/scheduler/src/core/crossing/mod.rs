@@ -174,7 +174,7 @@ fn settle(turn: &mut Turn<'_>, entry: &Entry<Migration>, vm: &Entry<Vm>) {
     let key = settle_key(&migration.id);
     let copy = copy_known(turn, migration, &vm.value);
     let reported = reported(turn, migration, copy).map(Box::new);
-    let off = Off { source: turn.is_off(&migration.from), target: turn.is_off(&migration.to) };
+    let off = Off { source: turn.is_off_at_source(&vm.value, migration), target: turn.is_off(&migration.to) };
     let ask = |turn: &mut Turn<'_>| {
         turn.push(Action::Settle(Settle {
             migration: migration.id.clone(),
@@ -253,6 +253,7 @@ pub(crate) fn copy_is_over(turn: &Turn<'_>, migration: &Migration) -> bool {
     };
     ended
         || turn.is_off(&migration.from)
+        || vm.is_some_and(|vm| turn.is_off_at_source(&vm.value, migration))
         || turn.sight(&migration.from, &migration.vm).off()
         || vm.is_some_and(|vm| copy_known(turn, migration, &vm.value) == Copy::Over)
 }

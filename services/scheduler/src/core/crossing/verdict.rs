@@ -7,7 +7,7 @@
 //! | runs, copy over | any, or silent | the grant stays with A; B's copy can never run |
 //! | paused, copy over | answers | the grant stays with A; B's copy is destroyed, then A is resumed |
 //! | gone or off | nothing there | the server ended on the way; the grant stays with A |
-//! | silent, and said to be off by an operator or its power controller | paused, by this migration | the grant goes to B |
+//! | silent, and off by an operator's word or its power controller's, or cut off for so long that it must have stopped it | paused, by this migration | the grant goes to B |
 //! | silent, and said to be off | gone or off | the grant stays with A: its disk is the only one |
 //! | paused, copy over | silent, and said to be off | the grant stays with A, which goes on |
 //! | anything else | | wait and ask again; nothing is resumed, no disk is deleted |

@@ -4,7 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use watari_contracts::agent::{DiskUse, Domain, Grow, NodeFacts, OffReason, Passage, Phase, Progress, VmFact};
-use watari_model::{MigrationId, NodeName, Refusal, VmName, vm::Growth};
+use watari_model::{
+    MigrationId, NodeName, Refusal, VmName,
+    isolation::{Lease, OnIsolation},
+    vm::Growth,
+};
 
 use super::documents::at;
 use crate::core::Order;
@@ -41,6 +45,9 @@ pub(crate) struct Guest {
     pub(crate) passage: Option<Passage>,
     pub(crate) working: Option<String>,
     pub(crate) removed: bool,
+    /// Whether it is to stop when the node is cut off, and whether it was.
+    pub(crate) stops: bool,
+    pub(crate) stopped: bool,
 }
 
 impl Default for Guest {
@@ -56,6 +63,8 @@ impl Default for Guest {
             passage: None,
             working: None,
             removed: false,
+            stops: false,
+            stopped: false,
         }
     }
 }
@@ -75,6 +84,15 @@ pub(crate) struct Host {
     pub(crate) journal: BTreeMap<String, Progress>,
     pub(crate) closed: BTreeSet<MigrationId>,
     pub(crate) silent_since: Option<u64>,
+    pub(crate) lease: Lease,
+    /// When a lease was asked for with which facts, on the node's clock.
+    pub(crate) asked: BTreeMap<u64, u64>,
+    /// Whether the lease had run out at the last look.
+    pub(crate) cut_off: bool,
+    /// By how many percent its clock is wrong.
+    pub(crate) skew: i64,
+    /// When its watchdog resets it, if it is not kicked.
+    pub(crate) bites_at: u64,
 }
 
 /// What an agent says to an order at once.
@@ -121,6 +139,11 @@ impl Host {
             journal: BTreeMap::new(),
             closed: BTreeSet::new(),
             silent_since: None,
+            lease: Lease::Never,
+            asked: BTreeMap::new(),
+            cut_off: false,
+            skew: 0,
+            bites_at: u64::MAX,
         }
     }
 
@@ -159,6 +182,7 @@ impl Host {
 
     pub(crate) fn facts(&mut self, now: u64) -> NodeFacts {
         self.seq += 1;
+        let guard = self.ask(now);
         NodeFacts {
             node: self.name.clone(),
             site: self.site.parse().unwrap(),
@@ -169,6 +193,7 @@ impl Host {
             at: at(now),
             vms: self.guests.keys().map(|vm| (vm.clone(), self.fact(vm))).collect(),
             layers: BTreeMap::new(),
+            guard,
         }
     }
 
@@ -197,6 +222,14 @@ impl Host {
         // From now on the copy is the server, and its disk the server's disk.
         if matches!(order, Order::Resume(_)) && matches!(guest.disk, Disk::Copy(_)) {
             guest.disk = Disk::Whole;
+        }
+        let told = match order {
+            Order::Start(o) => Some(&o.server),
+            Order::Receive(o) => Some(&o.server),
+            _ => None,
+        };
+        if let Some(server) = told {
+            (guest.stops, guest.stopped) = (server.on_isolation == OnIsolation::Stop, false);
         }
         if let Order::Abort(abort) = order {
             self.closed.insert(abort.migration.clone());
@@ -272,6 +305,9 @@ impl Host {
         let refuse = |host: &Self, state: &str| Err(host.not_now(&vm, state, "do it"));
         let mut guest = self.guests.get(&vm).cloned().unwrap_or_default();
         let mut effect = Effect::Nothing;
+        if guest.stops && self.cut_off && matches!(order, Order::Start(_) | Order::Resume(_)) {
+            return refuse(self, "kept off");
+        }
         match order {
             Order::Start(o) => match (&guest.process, &guest.disk, o.disk) {
                 (Process::Running, ..) => {}
@@ -377,6 +413,7 @@ impl Host {
     pub(crate) fn restart_agent(&mut self, flows: &BTreeSet<MigrationId>) {
         self.instance += 1;
         self.seq = 0;
+        self.asked.clear();
         let me = self.clone();
         let kept: BTreeSet<String> = self.guests.values().filter_map(|guest| guest.working.clone()).collect();
         for (operation, progress) in &mut self.journal {
@@ -421,6 +458,7 @@ impl Host {
         }
         self.up = false;
         self.agent_up = false;
+        self.lease = Lease::Never;
         killed
     }
 }

@@ -74,6 +74,7 @@ pub(crate) fn vm(name: &str, memory_mib: u64) -> Vm {
             evacuate: Evacuate::Live,
             priority: 0,
             restart: watari_model::vm::Restart::Always,
+            on_isolation: watari_model::isolation::OnIsolation::Keep,
             first_boot: watari_model::vm::FirstBoot::default(),
         },
         desired: Desired::Running,
@@ -91,6 +92,7 @@ pub(crate) fn vm(name: &str, memory_mib: u64) -> Vm {
         preseed: None,
         snapshots: watari_model::vm::Snapshots::default(),
         halt: None,
+        guarded: None,
         migrations: 0,
         requests: Vec::new(),
         created_at: at(0),
@@ -148,6 +150,7 @@ pub(crate) fn facts(node: &str, site: &str) -> NodeFacts {
         at: at(0),
         vms: BTreeMap::new(),
         layers: BTreeMap::new(),
+        guard: None,
     }
 }
 

@@ -9,6 +9,7 @@ mod fencing;
 mod flow;
 mod growing;
 mod invariants;
+mod isolation;
 mod scenarios;
 mod scheduler;
 mod sim;

@@ -161,6 +161,8 @@ impl Sim {
                 .iter()
                 .map(|(vm, (count, when))| (vm.clone(), Restarts { count: *count, age_ms: age(*when) }))
                 .collect(),
+            ledger: self.ledger.clone(),
+            boot_ms: self.now,
             ..Snapshot::default()
         }
     }
@@ -566,6 +568,7 @@ impl Sim {
     pub(crate) fn elect_scheduler(&mut self) {
         self.epoch += 1;
         self.scheduler = Scheduler::new(self.epoch);
+        self.ledger = watari_model::isolation::Ledger::begin(self.now, super::isolation::TERMS);
         self.primary = true;
         self.fall_behind();
         self.wake();

@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use watari_contracts::agent::NodeFacts;
-use watari_model::{MigrationId, NodeName, VmName, migration::Migration, node, vm::Vm};
+use watari_model::{MigrationId, NodeName, VmName, isolation::Ledger, migration::Migration, node, vm::Vm};
 
 use super::{
     agent::{Guest, Host, Process},
     documents::{self, Docs, Documents, put},
     fencing::Fencer,
     flow::Flow,
+    isolation::TERMS,
     scheduler::{Question, Reply, Scheduler, Task},
     wishes::Wish,
 };
@@ -53,6 +54,8 @@ pub(crate) enum Broken {
     AsksOnlyTarget,
     /// Reservations are not counted.
     Overbooks,
+    /// Nodes that are cut off stop nothing, though they said they would.
+    GuardSleeps,
 }
 
 /// How bad the world is.
@@ -84,6 +87,7 @@ pub(crate) enum Event {
     Operation(NodeName, u64, String, Order),
     Flow(MigrationId),
     Fact(NodeFacts),
+    Hold(super::isolation::Grant),
     Fault,
     Elect,
     Mend(NodeName),
@@ -130,6 +134,9 @@ pub(crate) struct Sim {
     pub(crate) behind: Option<Behind>,
     /// Who cuts lost nodes' power; nobody if there is none.
     pub(crate) fencer: Option<Fencer>,
+    /// Which leases were granted in this tenure, and how many servers were stopped for want of one.
+    pub(crate) ledger: Ledger,
+    pub(crate) halts: u32,
     queue: BTreeMap<(u64, u64), Event>,
     turning: bool,
     lines: VecDeque<String>,
@@ -186,6 +193,8 @@ impl Sim {
             past: VecDeque::new(),
             behind: None,
             fencer: None,
+            ledger: Ledger::begin(0, TERMS),
+            halts: 0,
             queue: BTreeMap::new(),
             turning: false,
             lines: VecDeque::new(),
@@ -330,10 +339,12 @@ impl Sim {
             Event::Fact(facts) => {
                 if self.primary {
                     let now = self.now;
+                    self.grant(&facts);
                     self.scheduler.hear(facts, now);
                     self.wake();
                 }
             }
+            Event::Hold(grant) => self.hold(&grant),
             Event::Fault => self.fault(),
             Event::Elect => self.elect_scheduler(),
             Event::Mend(node) => self.mend(&node),
@@ -358,6 +369,7 @@ impl Sim {
             }
         }
         self.fence();
+        self.guard();
         self.wake();
         self.after(1_000, Event::Tick);
     }

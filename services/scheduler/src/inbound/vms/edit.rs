@@ -1,5 +1,6 @@
 //! What becomes of a server when it has to leave, or goes off by itself. It holds from the moment on at which it is
-//! written down; nothing of it concerns its node.
+//! written down, since nothing of it concerns its node, but for what its node does when it is cut off: that node is told
+//! with the next start, and the next one with the migration.
 
 use watari_contracts::scheduler::{EditVm, VmView};
 use watari_model::{
@@ -11,9 +12,10 @@ use super::{Desk, check::check_priority, digest_of, power::not_now, probes::chec
 
 impl Desk {
     pub(in crate::inbound) async fn edit_vm(self, request: EditVm) -> Result<VmView, Refusal> {
-        let EditVm { restart, priority, evacuate, ref probes, .. } = request;
-        if restart.is_none() && priority.is_none() && evacuate.is_none() && probes.is_none() {
-            let detail = "none of restart, priority, evacuate and probes is given".to_owned();
+        let EditVm { restart, priority, evacuate, on_isolation, ref probes, .. } = request;
+        let policies = [restart.is_some(), priority.is_some(), evacuate.is_some(), on_isolation.is_some()];
+        if !policies.contains(&true) && probes.is_none() {
+            let detail = "none of restart, priority, evacuate, on_isolation and probes is given".to_owned();
             return Err(Refusal::Malformed { detail });
         }
         request.priority.map_or(Ok(()), check_priority)?;
@@ -30,6 +32,7 @@ impl Desk {
             spec.restart = request.restart.unwrap_or(spec.restart);
             spec.priority = request.priority.unwrap_or(spec.priority);
             spec.evacuate = request.evacuate.unwrap_or(spec.evacuate);
+            spec.on_isolation = request.on_isolation.unwrap_or(spec.on_isolation);
             Ok(())
         };
         self.amend(&request.name, request.request_id.as_deref(), &digest, edit).await

@@ -11,14 +11,15 @@ use watari_chassis::{Context, Server, clock};
 use watari_contracts::{
     Service,
     agent::{
-        Abort, Answer, ConsoleText, Discard, DiskUse, Domain, Grow, NodeFacts, Observe, ObserveAll, OffReason, Passage,
-        Phase, Progress, ReadConsole, Reboot, Receive, Release, Remove, Resume, Seed, Send, ShutDown, Start, Stop,
-        Suspend, Transfer, VmFact,
+        Abort, Answer, ConsoleText, Discard, DiskUse, Domain, Grow, Guard, Guarded, Held, Hold, NodeFacts, Observe,
+        ObserveAll, OffReason, Passage, Phase, Progress, ReadConsole, Reboot, Receive, Release, Remove, Resume, Seed,
+        Send, ShutDown, Start, Stop, Suspend, Transfer, VmFact,
     },
     subjects,
 };
 use watari_model::{
     MigrationId, NodeName, Refusal, Said, SiteName, VmName,
+    isolation::{OnIsolation, Terms},
     vm::{Growth, Size},
 };
 
@@ -36,6 +37,8 @@ pub struct Guest {
     pub passage: Option<Passage>,
     /// What it was told about itself.
     pub seed: Option<Seed>,
+    /// What it does when its node is cut off.
+    pub on_isolation: OnIsolation,
     /// Counts boots: a migrated server keeps its number.
     pub boots: u32,
     /// How large it was made at its last boot, and has grown since.
@@ -52,6 +55,7 @@ impl Default for Guest {
             granted: 0,
             passage: None,
             seed: None,
+            on_isolation: OnIsolation::Keep,
             boots: 0,
             size: Size { vcpus: 0, memory_mib: 0, disk_gib: 0 },
         }
@@ -68,6 +72,8 @@ struct World {
     copy: Duration,
     /// Nodes that refuse to receive.
     closed: Vec<NodeName>,
+    /// Nodes that were granted a lease.
+    leased: Vec<NodeName>,
     aborted: Vec<MigrationId>,
     /// Nodes whose agents have no program that shuts them down, and those that were told to shut down.
     unable: Vec<NodeName>,
@@ -165,6 +171,23 @@ impl Fleet {
         }
     }
 
+    /// Who has what is to stop asks for a lease, and says so of it once there is one.
+    fn guard(world: &World, node: &NodeName) -> Option<Guard> {
+        let stops = |guest: &Guest| guest.on_isolation == OnIsolation::Stop && guest.seen == guest.granted;
+        let wards = world.guests.iter().filter(|((at, _), guest)| at == node && stops(guest));
+        let told = wards.map(|((_, vm), guest)| {
+            (vm.clone(), Guarded { generation: guest.granted, stopped: guest.domain != Domain::Running })
+        });
+        let mut vms: BTreeMap<_, _> = told.collect();
+        if vms.is_empty() {
+            return None;
+        }
+        if !world.leased.contains(node) {
+            vms.clear();
+        }
+        Some(Guard { terms: Terms { lease_ms: 30_000, stop_ms: 60_000 }, watchdog: true, vms })
+    }
+
     fn facts(&self, node: &NodeName) -> NodeFacts {
         let mut world = self.world();
         world.seq += 1;
@@ -179,6 +202,7 @@ impl Fleet {
             at: clock::now(),
             vms: names.into_iter().map(|vm| (vm.clone(), Self::fact(&world, node, &vm))).collect(),
             layers: std::collections::BTreeMap::new(),
+            guard: Self::guard(&world, node),
         }
     }
 
@@ -316,6 +340,7 @@ impl Fleet {
                             return Err(Self::not_now(&node, &o.server.name, "without its disk"));
                         }
                         guest.disk = true;
+                        guest.on_isolation = o.server.on_isolation;
                         guest.seed = Some(o.server.seed.clone());
                         // What was saved goes on where it was.
                         if !matches!(guest.domain, Domain::Running | Domain::Off(OffReason::Saved)) {
@@ -394,6 +419,7 @@ impl Fleet {
                         guest.uuid = o.server.uuid.clone();
                         guest.seen = guest.seen.max(o.generation);
                         guest.disk = true;
+                        guest.on_isolation = o.server.on_isolation;
                         guest.seed = Some(o.server.seed.clone());
                         guest.passage = Some(passage(&o.migration, Phase::Prepared));
                         Ok(())
@@ -458,6 +484,21 @@ impl Fleet {
                 Ok(fleet.facts(&node))
             }))
             .command(handler!(|fleet: Fleet, node: NodeName, _: ObserveAll| async move { Ok(fleet.facts(&node)) }))
+            .command(handler!(|fleet: Fleet, node: NodeName, _: Hold| async move {
+                let is_new = {
+                    let mut world = fleet.world();
+                    let is_new = !world.leased.contains(&node);
+                    if is_new {
+                        world.leased.push(node.clone());
+                    }
+                    is_new
+                };
+                // Each telling asks again: only what is new is told.
+                if is_new {
+                    fleet.tell(&node).await;
+                }
+                Ok(Held { holds: true })
+            }))
             .command(handler!(|_: Fleet, node: NodeName, o: ReadConsole| async move {
                 Ok(ConsoleText { text: format!("{} on {node}", o.vm) })
             }))

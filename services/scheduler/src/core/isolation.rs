@@ -1,0 +1,96 @@
+//! Servers that their node stops when it is cut off: who says so is written down while it is heard, and once it has
+//! been silent for so long that it must have stopped them, that counts as much as a look at them. The moment, and why,
+//! is the model's ([`watari_model::isolation`]).
+//!
+//! | of a server whose node is cut off | follows |
+//! | --- | --- |
+//! | its whole copy stands paused at the target of a migration | it runs there, if it is one that is started again |
+//! | it is only there | it is off, and says why; when the node is heard it starts there again |
+//! | more than a third of the site is silent, or the node is cordoned | nothing: that is the network, or somebody's work |
+
+use watari_model::{
+    NodeName,
+    node::{
+        self,
+        fencing::{is_network, is_spared},
+    },
+    vm::{Restart, State, Vm},
+};
+
+use super::{
+    Snapshot,
+    rules::{Rules, Trust},
+    turn::Turn,
+};
+
+/// Writes down under which generation a server's node has said that it stops it, or that it does no more. The document
+/// of one that is on its way is left alone: its switch-over waits for no other write.
+pub(super) fn decide(turn: &mut Turn<'_>) {
+    let snap = turn.snap;
+    for entry in snap.vms.values() {
+        let vm = &entry.value;
+        let told = told(snap, vm, turn.rules).filter(|told| *told != vm.guarded && vm.crossing.is_none());
+        if let Some(told) = told
+            && turn.settled::<Vm>(vm.name.as_str())
+        {
+            turn.change_vm(entry, [], |vm| vm.guarded = told);
+        }
+    }
+}
+
+/// What a server's node says of it; nothing if it is not heard.
+fn told(snap: &Snapshot, vm: &Vm, rules: &Rules) -> Option<Option<u64>> {
+    let Some(grant) = &vm.grant else { return Some(None) };
+    let facts = &snap.heard_within(&grant.node, rules.silent_ms)?.facts;
+    let trusted = facts.guard.as_ref().filter(|guard| guard.watchdog || rules.trust == Trust::Agent);
+    let guarded = trusted.and_then(|guard| guard.vms.get(&vm.name)).map(|guarded| guarded.generation);
+    // One that is off by everybody's will is nobody's to stop.
+    let alive = !matches!(vm.state, State::Stopped | State::Suspended | State::Failed | State::Pending);
+    Some(guarded.filter(|generation| *generation == grant.generation && alive))
+}
+
+/// Whether a server must have been stopped by its node, which is cut off, under its present grant.
+pub(super) fn has_ceased(snap: &Snapshot, vm: &Vm, silent_ms: u64) -> bool {
+    let Some(grant) = vm.grant.as_ref().filter(|grant| vm.guarded == Some(grant.generation)) else { return false };
+    let Some(there) = snap.nodes.get(grant.node.as_str()).map(|entry| &entry.value) else { return false };
+    there.state == node::State::Lost
+        && !there.cordoned
+        && snap.heard_within(&grant.node, silent_ms).is_none()
+        && snap.ledger.is_over(&grant.node, snap.boot_ms)
+        && !site_is_cut_off(snap, there, silent_ms)
+}
+
+/// Whether so many of its site's nodes are silent that it is the network, by the rule by which nobody is fenced then.
+fn site_is_cut_off(snap: &Snapshot, of: &node::Node, silent_ms: u64) -> bool {
+    let outages = || snap.outages.values().map(|entry| &entry.value);
+    let counts = |node: &&node::Node| {
+        node.site == of.site && node.off.is_none() && !node.cordoned && !is_spared(node, outages())
+    };
+    let (mut silent, mut nodes) = (0, 0);
+    for node in snap.nodes.values().map(|entry| &entry.value).filter(counts) {
+        nodes += 1;
+        silent += usize::from(snap.heard_within(&node.name, silent_ms).is_none());
+    }
+    is_network(silent, nodes)
+}
+
+/// Whether the agent of its node has stopped a server, or asked it to, because the node was cut off: that it is off is
+/// not its users' wish.
+pub(super) fn was_stopped(snap: &Snapshot, vm: &Vm, node: &NodeName) -> bool {
+    let guard = snap.heard.get(node).and_then(|heard| heard.facts.guard.as_ref());
+    let guarded = guard.and_then(|guard| guard.vms.get(&vm.name));
+    guarded.is_some_and(|guarded| guarded.stopped && guarded.generation == vm.generation())
+}
+
+/// Whether what a server does when its node is cut off is another thing than its node was told.
+pub(super) fn differs(vm: &Vm) -> bool {
+    vm.spec.on_isolation.is_usual() == (vm.guarded == Some(vm.generation()))
+}
+
+/// Whether its copy elsewhere may run without a word from where it was: it is one that is started again.
+pub(super) fn may_go_on_elsewhere(snap: &Snapshot, vm: &Vm, from: &NodeName, silent_ms: u64) -> bool {
+    vm.spec.restart == Restart::Always && vm.node() == Some(from) && has_ceased(snap, vm, silent_ms)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,89 @@
+use std::{collections::BTreeMap, sync::Arc};
+
+use watari_contracts::agent::{Guard, Guarded, NodeFacts};
+use watari_model::isolation::{Ledger, OnIsolation, Terms};
+
+use super::*;
+use crate::core::{
+    Heard,
+    tests::documents::{Documents, at, facts, name, node, put, vm},
+};
+
+const SILENT: u64 = 15_000;
+
+/// `mail`, granted to m1 and guarded there.
+fn mail() -> Vm {
+    let mut mail = vm("mail", 128);
+    mail.spec.on_isolation = OnIsolation::Stop;
+    mail.apply(watari_model::vm::Change::Granted(name("m1")), at(0)).unwrap();
+    mail.apply(watari_model::vm::Change::SeenRunning, at(0)).unwrap();
+    mail.guarded = Some(1);
+    mail
+}
+
+fn says(facts: NodeFacts, age_ms: u64) -> Heard {
+    Heard { facts: Arc::new(facts), age_ms }
+}
+
+/// m1 is lost and silent, m2 is heard, and the tenure is as old as it takes.
+fn scene(m1: impl FnOnce(&mut node::Node)) -> Snapshot {
+    let (mut docs, mut counter) = (Documents::default(), 0);
+    let mut lost = node("m1", "myodaiji", 1_024);
+    lost.state = node::State::Lost;
+    m1(&mut lost);
+    put(&mut docs.nodes, &mut counter, lost, 0);
+    put(&mut docs.nodes, &mut counter, node("m2", "myodaiji", 1_024), 0);
+    let m2 = says(facts("m2", "myodaiji"), 0);
+    Snapshot {
+        nodes: docs.nodes,
+        heard: BTreeMap::from([(name("m2"), m2)]),
+        ledger: Ledger::begin(0, Terms::MOST),
+        boot_ms: Terms::MOST.wait_ms(),
+        ..Snapshot::default()
+    }
+}
+
+#[test]
+fn a_server_has_ceased_only_if_everything_speaks_for_it() {
+    let proved = scene(|_| {});
+    assert!(has_ceased(&proved, &mail(), SILENT));
+    assert!(may_go_on_elsewhere(&proved, &mail(), &name("m1"), SILENT));
+    assert!(!may_go_on_elsewhere(&proved, &mail(), &name("m2"), SILENT), "it is not there");
+    let mut never = mail();
+    never.spec.restart = Restart::Never;
+    assert!(has_ceased(&proved, &never, SILENT) && !may_go_on_elsewhere(&proved, &never, &name("m1"), SILENT));
+
+    // Its node has said so of an earlier grant, or not at all.
+    for guarded in [None, Some(0), Some(2)] {
+        assert!(!has_ceased(&proved, &Vm { guarded, ..mail() }, SILENT), "{guarded:?}");
+    }
+    assert!(!has_ceased(&scene(|m1| m1.cordoned = true), &mail(), SILENT), "somebody is at work there");
+    assert!(!has_ceased(&scene(|m1| m1.state = node::State::Suspect), &mail(), SILENT));
+    let early = Snapshot { boot_ms: Terms::MOST.wait_ms() - 1, ..proved.clone() };
+    assert!(!has_ceased(&early, &mail(), SILENT));
+    let mut heard = proved.clone();
+    heard.heard.insert(name("m1"), says(facts("m1", "myodaiji"), SILENT));
+    assert!(!has_ceased(&heard, &mail(), SILENT));
+    let mut alone = proved.clone();
+    alone.heard.clear();
+    assert!(!has_ceased(&alone, &mail(), SILENT), "both nodes of the site are silent: it is the network");
+    let mut granted = proved;
+    assert!(granted.ledger.grant(&name("m1"), Terms { lease_ms: 1, stop_ms: 1 }, granted.boot_ms));
+    assert!(!has_ceased(&granted, &mail(), SILENT), "it was granted a lease a moment ago");
+}
+
+#[test]
+fn a_node_is_taken_at_its_word_as_far_as_it_is_trusted() {
+    let said = |watchdog, generation| {
+        let vms = BTreeMap::from([(mail().name, Guarded { generation, stopped: false })]);
+        let facts = NodeFacts { guard: Some(Guard { terms: Terms::MOST, watchdog, vms }), ..facts("m1", "myodaiji") };
+        Snapshot { heard: BTreeMap::from([(name("m1"), says(facts, 0))]), ..Snapshot::default() }
+    };
+    let (strict, lenient) = (Rules::default(), Rules { trust: Trust::Agent, ..Rules::default() });
+    assert_eq!(told(&said(true, 1), &mail(), &strict), Some(Some(1)));
+    assert_eq!(told(&said(false, 1), &mail(), &strict), Some(None), "its agent may be dead");
+    assert_eq!(told(&said(false, 1), &mail(), &lenient), Some(Some(1)));
+    assert_eq!(told(&said(true, 2), &mail(), &strict), Some(None), "of another grant");
+    assert_eq!(told(&Snapshot::default(), &mail(), &strict), None, "nothing is known of who is silent");
+    assert_eq!(told(&Snapshot::default(), &vm("web", 128), &strict), Some(None), "nobody ever had it");
+}
