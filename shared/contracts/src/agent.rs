@@ -409,6 +409,14 @@ pub struct ConsoleText {
     pub text: String,
 }
 
+const fn is_false(value: &bool) -> bool {
+    !*value
+}
+
+const fn is_zero(value: &u32) -> bool {
+    *value == 0
+}
+
 macro_rules! commands {
     ($($command:ident $verb:literal => $reply:ty, $about:literal;)*) => {
         $(impl Command for $command {

@@ -111,14 +111,6 @@ pub struct Passage {
     pub answers: Option<bool>,
 }
 
-const fn is_false(value: &bool) -> bool {
-    !*value
-}
-
-const fn is_zero(value: &u32) -> bool {
-    *value == 0
-}
-
 /// What an agent sees of one server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct VmFact {
