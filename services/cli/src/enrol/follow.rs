@@ -222,6 +222,7 @@ mod tests {
     #[test]
     fn settings_that_nobody_has_changed_follow_and_others_stay() {
         let (dir, here) = (TempDir::new(), "g".parse().unwrap());
+        let own = IpAddr::from([192, 0, 2, 2]);
         let mut root = Overlay::at(dir.path().to_owned());
         let host =
             |name: &str, n: u8| format!("[[host]]\nname='{name}'\nrole='front'\nsite='a'\naddress='192.0.2.{n}'\n");
@@ -253,6 +254,7 @@ mod tests {
     #[test]
     fn only_this_hosts_own_configuration_is_taken_and_once() {
         let (dir, here) = (TempDir::new(), "g".parse().unwrap());
+        let own = IpAddr::from([192, 0, 2, 2]);
         let mut root = Overlay::at(dir.path().to_owned());
         let file = |path: &str, host: &str| HostFile {
             path: path.to_owned(),

@@ -1,10 +1,10 @@
 //! Disks that outlive their servers, with a real QEMU.
 
-use watari_contracts::agent::{DiskUse, Domain, DropDisk, Freeze, KeepDisk, Remove, Server, Start};
+use watari_contracts::agent::{DiskUse, Domain, DropDisk, KeepDisk, Remove, Server, Start};
 use watari_model::Refusal;
 use watari_node_agent::hypervisor::{DiskFormat, disk};
 
-use crate::{failed, order, remove, scene::scene, start, stop};
+use crate::{failed, layers::freeze, order, remove, scene::scene, start, stop};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_kept_disk_outlives_its_server_and_another_begins_with_all_of_its_layers() {
@@ -13,8 +13,7 @@ async fn a_kept_disk_outlives_its_server_and_another_begins_with_all_of_its_laye
     let (first, layout) = (scene.server("keeps"), agent.agent.node().layout.clone());
     let told = |agent: &crate::scene::TestAgent| agent.agent.node().kept.told();
     agent.done(start(scene, "keeps", 1, DiskUse::MayCreate)).await;
-    let vm = first.name.clone();
-    agent.done(Freeze { order: order("freeze"), vm, generation: 1, least_mib: 0 }).await;
+    agent.done(freeze("keeps", "freeze", 1, 0)).await;
     let keep = KeepDisk { base: first.base.clone(), disk_gib: first.disk_gib };
     let gone = Remove { keep_disk: Some(keep.clone()), ..remove(scene, "keeps", 1) };
     let fact = agent.done(gone).await.fact;
