@@ -254,7 +254,6 @@ mod tests {
     #[test]
     fn only_this_hosts_own_configuration_is_taken_and_once() {
         let (dir, here) = (TempDir::new(), "g".parse().unwrap());
-        let own = IpAddr::from([192, 0, 2, 2]);
         let mut root = Overlay::at(dir.path().to_owned());
         let file = |path: &str, host: &str| HostFile {
             path: path.to_owned(),
