@@ -57,7 +57,17 @@ pub(super) fn has_ceased(snap: &Snapshot, vm: &Vm, silent_ms: u64) -> bool {
         && !there.cordoned
         && snap.heard_within(&grant.node, silent_ms).is_none()
         && snap.ledger.is_over(&grant.node, snap.boot_ms)
+        && !is_taken_back(snap, vm, &grant.node)
         && !site_is_cut_off(snap, there, silent_ms)
+}
+
+/// Whether what its node said last was that it lives there and is stopped by nobody. While it is on its way that is not
+/// written down.
+fn is_taken_back(snap: &Snapshot, vm: &Vm, node: &NodeName) -> bool {
+    let Some(heard) = snap.heard.get(node) else { return false };
+    let guard = heard.facts.guard.as_ref().and_then(|guard| guard.vms.get(&vm.name));
+    let alive = heard.facts.vms.get(&vm.name).is_some_and(|fact| !fact.domain.is_off());
+    alive && guard.map(|guarded| guarded.generation) != vm.guarded
 }
 
 /// Whether so many of its site's nodes are silent that it is the network, by the rule by which nobody is fenced then.
