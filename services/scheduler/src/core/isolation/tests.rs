@@ -109,6 +109,9 @@ fn a_node_is_taken_at_its_word_as_far_as_it_is_trusted() {
     let (strict, lenient) = (Rules::default(), Rules { trust: Trust::Agent, ..Rules::default() });
     assert_eq!(told(&said(true, 1), &mail(), &strict), Some(Some(1)));
     assert_eq!(told(&said(false, 1), &mail(), &strict), Some(None), "its agent may be dead");
+    assert!(!differs(&said(false, 1), &Vm { guarded: None, ..mail() }), "it was told all the same");
+    assert!(differs(&said(true, 2), &mail()) && differs(&Snapshot::default(), &mail()));
+    assert!(!differs(&Snapshot::default(), &vm("web", 128)));
     assert_eq!(told(&said(false, 1), &mail(), &lenient), Some(Some(1)));
     assert_eq!(told(&said(true, 2), &mail(), &strict), Some(None), "of another grant");
     assert_eq!(told(&Snapshot::default(), &mail(), &strict), None, "nothing is known of who is silent");
