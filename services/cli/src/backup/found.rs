@@ -51,6 +51,8 @@ pub(super) fn reconcile(vm: &mut Vm, heard: &Heard) -> Finding {
     vm.reboots.done = vm.reboots.asked;
     // A disk does not go back on the word of a backup.
     (vm.snapshots.asked, vm.snapshots.revert) = (vm.snapshots.asked.saturating_add(FORWARD), None);
+    // What its node promised then it promises again, when it is heard: it may have another grant since.
+    vm.guarded = None;
     // Whatever it has been through, its disk is somewhere: none is made from nothing.
     vm.booted |= vm.grant.is_some();
     let seen = sightings(vm, heard);

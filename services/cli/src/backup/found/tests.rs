@@ -114,8 +114,10 @@ fn one_that_its_node_knows_nothing_of_is_not_started_by_itself() {
 #[test]
 fn one_whose_node_is_silent_stays_there() {
     let (mut vm, before) = (mail(), mail());
+    vm.guarded = Some(5);
     assert_eq!(reconcile(&mut vm, &heard([("y1", None)])), Finding::Silent);
     assert_eq!((vm.grant, vm.state, vm.desired), (before.grant, State::Running, Desired::Running));
+    assert_eq!(vm.guarded, None, "whether its node would stop it now nobody knows");
 }
 
 #[test]
