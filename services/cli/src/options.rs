@@ -182,7 +182,7 @@ pub enum Verb {
     Token(token::Verb),
     /// Make this host one of a cluster, with a token from its first front end
     Join(join::Join),
-    /// Let hosts in that come with a token, and tell NATS of them; systemd starts this on front ends and the witness
+    /// Let hosts in that come with a token, or follow the front end that does; systemd starts this on every host
     #[command(hide = true)]
     Enrol(enrol::Enrol),
     /// Make keys, certificates and configuration for the hosts of a cluster, as files
