@@ -143,6 +143,22 @@ faults! {
     ClusterThere { path } "cluster.exists" FAILED
         en "{path} holds another cluster, or one that was described otherwise" "to let hosts in: watari token create; to change it, edit cluster.toml there and run watari setup"
         ja "{path} には別の、または異なる記述のクラスタがあります" "ホストを加えるには watari token create を使ってください。変更する場合は、そこの cluster.toml を編集して watari setup を実行してください";
+    /// Somebody works from here for another cluster.
+    OperatorThere { paths } "init.operator-there" FAILED
+        en "this host has the key or the authority of another cluster, which would be lost: {paths}" "if nobody needs them here, move them aside, with /etc/watari/cli.toml, and run this again; nothing was done"
+        ja "このホストには別のクラスタの鍵または認証局の証明書があり、実行すると失われます: {paths}" "ここで不要なら、/etc/watari/cli.toml とともに退避してから、もう一度実行してください。何も実行していません";
+    /// Other hosts could not reach it there.
+    AddressElsewhere { address } "init.address" USAGE
+        en "{address} is no address of this host at which others reach it" "give one that an interface here has (ip address), with --address"
+        ja "{address} は、ほかのホストから届くこのホストのアドレスではありません" "このホストのインターフェイスにあるアドレス (ip address で確認できます) を --address に指定してください";
+    /// A site was named twice.
+    SiteTwice { site } "init.site-twice" USAGE
+        en "site {site} is named twice" "name each site once: this host's with --site, all others with --other-site"
+        ja "サイト {site} を 2 回指定しています" "このホストのサイトは --site、ほかのサイトは --other-site で、それぞれ 1 回だけ指定してください";
+    /// A host would stand at a site that is none.
+    SiteNone { site, sites } "token.no-site" FAILED
+        en "the cluster has no site {site}" "choose one of its sites: {sites}"
+        ja "クラスタにサイト {site} はありません" "次のいずれかを指定してください: {sites}";
     /// This host belongs elsewhere.
     OtherCluster { path } "join.other-cluster" FAILED
         en "this host is in another cluster: {path} is not the certificate of this one" "if it has left that one for good, move /etc/watari and /etc/pki/qemu aside and run this again"
