@@ -84,6 +84,26 @@ faults! {
     ServersSyntax { path, detail } "apply.syntax" USAGE
         en "{path} does not declare servers: {detail}" "see `watari apply --help` for the form; `watari vm export` writes it"
         ja "{path} をサーバの宣言として読み取れません: {detail}" "書式は `watari apply --help` で確認できます。`watari vm export` でも書き出せます";
+    /// It is no list of servers.
+    ServersShape { path } "apply.shape" USAGE
+        en "{path} is not a list `servers` and nothing beside it, each entry a server with its items" "see `watari apply --help` for the form; `watari vm export` writes it"
+        ja "{path} の内容が、サーバを並べた `servers` のリストだけになっていません" "書式は `watari apply --help` で確認できます。`watari vm export` でも書き出せます";
+    /// A server has an item that is none.
+    ServersItem { path, server, item, items } "apply.item" USAGE
+        en "{path}: server {server}: there is no item {item}" "write one of these: {items}"
+        ja "{path} のサーバ {server}: {item} という項目はありません" "次の項目から選んでください: {items}";
+    /// A server's item has a value that it does not take.
+    ServersValue { path, server, item, value, form } "apply.value" USAGE
+        en "{path}: server {server}: {item} cannot be {value}" "write for {item} something like: {form}"
+        ja "{path} のサーバ {server}: {item} に {value} は指定できません" "{item} は次のように書いてください: {form}";
+    /// A server has no name.
+    ServersNameless { path, server } "apply.nameless" USAGE
+        en "{path}: entry {server} of servers has no name" "give each server an item `name`"
+        ja "{path}: servers の {server} に name がありません" "サーバごとに name を書いてください";
+    /// A server would have to be made, and of what is not said.
+    ServersNoImage { path, server, near } "apply.no-image" USAGE
+        en "{path}: there is no server {server}, and to make it an image is needed{near}" "give it an item `image`, or correct its name; nothing was done"
+        ja "{path}: サーバ {server} は存在せず、新しく作るための image がありません{near}" "image を書くか、サーバ名を直してください。何も実行していません";
     /// Which of the two is meant nobody knows.
     ServersTwice { path, server } "apply.twice" USAGE
         en "{path} declares server {server} twice" "declare each server once"

@@ -76,7 +76,7 @@ pub(super) async fn preseeded(ctx: &Context, waiting: Waiting, asked: VmView) ->
 ///
 /// # Errors
 /// [`Failure::Fault`] with the server's own, if it cannot be stopped.
-pub(super) async fn stopped(ctx: &Context, waiting: Waiting, forced: bool, asked: VmView) -> Result<VmView, Failure> {
+pub(crate) async fn stopped(ctx: &Context, waiting: Waiting, forced: bool, asked: VmView) -> Result<VmView, Failure> {
     reach(ctx, waiting, asked, |view| match view.state {
         State::Stopped => Some(Reached::There),
         // What is suspended is off; forced off, it is to lose what was saved of it as well.
