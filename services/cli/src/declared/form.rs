@@ -15,7 +15,7 @@ use watari_model::{
 };
 
 use super::faulty;
-use crate::{failure::Failure, input, texts::faults::Fault, vm};
+use crate::{failure::Failure, format, input, texts::faults::Fault, vm};
 
 /// What is larger was hardly written by hand, nor by an export.
 const MOST_BYTES: usize = 1 << 20;
@@ -239,7 +239,8 @@ pub(super) fn group(of: &Membership) -> String {
 }
 
 pub(super) fn mib(mib: u64) -> String {
-    format!("{mib}MiB")
+    let (number, unit) = format::in_unit(mib);
+    format!("{number}{unit}")
 }
 
 pub(super) fn gib(gib: u64) -> String {

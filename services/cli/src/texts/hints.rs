@@ -106,6 +106,24 @@ pub fn without_user_data(lang: Lang, names: &str) -> String {
     }
 }
 
+/// Why a site that nobody empties is of no use.
+#[must_use]
+pub const fn no_node_ready(lang: Lang) -> &'static str {
+    match lang {
+        Lang::En => "no node is ready",
+        Lang::Ja => "使用可能なノードなし",
+    }
+}
+
+/// The services are where they should go.
+#[must_use]
+pub fn leads_already(lang: Lang, site: &str) -> String {
+    match lang {
+        Lang::En => format!("the services lead from {site} already; nothing moves"),
+        Lang::Ja => format!("サービスの主系はすでに {site} にあります。移動するものはありません"),
+    }
+}
+
 /// The first line of `watari top`: nodes that are ready of all, and servers that run of all.
 #[must_use]
 pub fn top(lang: Lang, nodes: (usize, usize), vms: (usize, usize)) -> String {
@@ -178,6 +196,8 @@ mod tests {
                 top_late(lang),
                 apply(lang, 1, 2),
                 fixed(lang, "disk").to_owned(),
+                no_node_ready(lang).to_owned(),
+                leads_already(lang, "a"),
                 made(lang, "a"),
                 changed(lang, "a"),
                 cannot_be_changed(lang),

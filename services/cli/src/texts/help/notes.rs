@@ -22,8 +22,8 @@ pub(super) const TEXTS: &[Text] = &[
         "後に作成したスナップショットも失われます。戻し先のスナップショットは残ります。",
     ),
     (
-        "The front end's services and NATS leave last. The exit status is 1 if anything did not move.",
-        "フロントエンドのサービスと NATS は最後に移ります。移らなかったものがあれば終了ステータスは 1 です。",
+        "It begins at once, without a question; `watari outage plan SITE` says beforehand what it would do. The front end's services and NATS leave last. The exit status is 1 if anything did not move.",
+        "確認なしですぐに始まります。事前の見込みは `watari outage plan サイト` で確認できます。\nフロントエンドのサービスと NATS は最後に移ります。移らなかったものがあれば終了ステータスは 1 です。",
     ),
     ("The exit status is 1 if any server did not move.", "移動できなかったサーバがあれば終了ステータスは 1 です。"),
     (
