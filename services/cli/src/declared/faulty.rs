@@ -124,7 +124,7 @@ mod tests {
         for wrong in [json!(null), json!([]), json!({"servers": 3}), json!({"servers": [3]}), json!({"vms": []})] {
             assert_eq!(code(&wrong), Some("apply.shape"), "{wrong}");
         }
-        let numbers = json!({"name": 1, "node_labels": {"rack": 3}, "hostname": 7, "vcpus": 2});
+        let numbers = json!({"name": "web", "node_labels": {"rack": 3}, "memory": 192, "vcpus": 2});
         assert_eq!(code(&json!({"servers": [numbers]})), None, "a number is a word as well");
     }
 }

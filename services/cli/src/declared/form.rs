@@ -104,7 +104,7 @@ pub(super) fn checked(path: &str, text: &str) -> Result<Vec<Declared>, Failure> 
     if text.len() > MOST_BYTES {
         return Err(Fault::ServersTooMany { path: shown(path) }.into());
     }
-    let servers = parse(path, text).map_err(|detail| faulty(path, text, detail))?.servers;
+    let servers = parse::<File>(path, text).map_err(|detail| fault(path, text, detail))?.servers;
     if servers.len() > MOST_SERVERS {
         return Err(Fault::ServersTooMany { path: shown(path) }.into());
     }
@@ -121,7 +121,7 @@ pub(super) fn shown(path: &str) -> String {
 }
 
 /// Why a text declares no servers, if a parser says `detail` of it.
-fn faulty(path: &str, text: &str, detail: String) -> Fault {
+fn fault(path: &str, text: &str, detail: String) -> Fault {
     let known = match parse::<serde_json::Value>(path, text) {
         Ok(value) => faulty::found(&shown(path), &value),
         Err(_) if text.trim().is_empty() => Some(Fault::ServersShape { path: shown(path) }),
