@@ -2,7 +2,7 @@
 
 use anyhow::ensure;
 
-use super::{Stage, life::send_mail};
+use super::{Stage, life::send_mail, until};
 
 type Run = fn(&Stage) -> anyhow::Result<()>;
 
@@ -30,7 +30,8 @@ fn went_back(stage: &Stage) -> anyhow::Result<()> {
     let address = stage.address(VM)?;
     stage.until_page(&address, 120)?;
     let boot = stage.boot_id(&address)?;
-    send_mail(stage, &address, "before-it-was-kept")?;
+    // Its web server is up before its mail server.
+    until(60, "it takes mail", || Ok(send_mail(stage, &address, "before-it-was-kept").is_ok()))?;
     let kept = stage.watari(&["vm", "snapshot", "create", VM, "kept", "--wait"])?;
     // No agent of its own is in this guest.
     ensure!(kept["name"] == "kept" && kept["taken"]["consistency"] == "crash", "it is {kept}");

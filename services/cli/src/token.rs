@@ -53,8 +53,9 @@ Example, once the node is off or drained:
   watari node remove m2
   watari token expel m2
 
-Its agent is cut off at once and cannot come back, unless it joins anew. Servers that run there run on. Its
-certificate is good until it ends: keep the machine off the migration network.")]
+Its agent is cut off at once and cannot come back, unless it joins anew. Servers that run there run on,
+unless they are to stop when nobody hears their node. Its certificate is good until it ends: keep the machine off the
+migration network.")]
     Expel(Expel),
 }
 

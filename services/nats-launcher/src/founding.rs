@@ -8,7 +8,8 @@
 //! ```
 //!
 //! NATS waits for a second server before anybody leads; so there is one, on this host alone, for seconds. Nobody else
-//! reaches either of them meanwhile. What was begun is gone on with.
+//! reaches either of them meanwhile. What was begun is gone on with, whoever has joined since: they wait for it. So an
+//! operator whose servers have all lost what they held has the first one begin again, by the mark alone.
 
 use std::{fs, io, time::Duration};
 
@@ -34,11 +35,11 @@ const BOUND: Duration = Duration::from_secs(90);
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// Whether the server has to be made a cluster first. `fresh` is one that was never started.
+/// Whether the server has to be made a cluster first. `life` is its present one, if it was ever started.
 ///
 /// # Errors
 /// [`Error::Settings`] if its store is that of a server without a cluster.
-pub(crate) fn is_due(settings: &Settings, fresh: bool) -> Result<bool, Error> {
+pub(crate) fn is_due(settings: &Settings, life: Option<&Life>) -> Result<bool, Error> {
     if settings.founding().is_none() {
         return Ok(false);
     }
@@ -47,12 +48,23 @@ pub(crate) fn is_due(settings: &Settings, fresh: bool) -> Result<bool, Error> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         read => Some(read?),
     };
-    match mark.as_deref() {
-        Some(DONE) => Ok(false),
-        Some(_) => Ok(true),
-        None if fresh => life::keep(&settings.store, MARK, BEGUN).map(|()| true),
+    match (mark.as_deref(), life) {
+        (Some(DONE), _) => Ok(false),
+        (Some(_), _) => Ok(true),
+        // They may hold what it has lost: as a cluster by itself it would go before that.
+        (None, None) if settings.has_others() => {
+            say(&format!(
+                "the store is empty, and the other servers are waited for; if they have lost everything as well, put {} \
+                 aside again, and write `begun` into {} before this starts",
+                settings.store.display(),
+                path.display()
+            ));
+            Ok(false)
+        }
+        (None, None) => life::keep(&settings.store, MARK, BEGUN).map(|()| true),
+        (None, Some(life)) if life.is_clustered()? => Ok(false),
         // As part of a cluster it would delete what it holds.
-        None => Err(Error::Settings(format!(
+        (None, Some(_)) => Err(Error::Settings(format!(
             "{} is the store of a server without a cluster: take `grows` out of the cluster's description, or make a \
              backup and begin anew",
             settings.store.display()
@@ -106,5 +118,50 @@ async fn alone(settings: &Settings, founding: &Founding, life: &Life) -> Result<
         if look().await {
             return Ok(());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use watari_testkit::TempDir;
+
+    use super::*;
+
+    fn settings(dir: &Path, urls: &str) -> Settings {
+        let store = dir.join("store");
+        let text = format!(
+            "host = \"n1\"\nconfig = \"c\"\nstore = {store:?}\n[bus]\nurls = [{urls}]\n[founding]\nurl = \"-\"\nfounder = \"-\"\nmidwife = \"-\"\n"
+        );
+        fs::write(dir.join("toml"), text).unwrap();
+        Settings::read(&dir.join("toml")).unwrap()
+    }
+
+    #[test]
+    fn a_founding_is_begun_by_a_lone_server_only_and_gone_on_with_whoever_is_there() {
+        let dir = TempDir::new();
+        let store = dir.path().join("store");
+        let settings = |urls: &str| settings(dir.path(), urls);
+        let (alone, three) = ("\"nats://a:1\"", "\"nats://b:1\", \"nats://c:1\", \"nats://a:1\"");
+        assert!(!is_due(&settings(three), None).unwrap() && !store.join(MARK).exists(), "others may hold what it lost");
+        assert!(is_due(&settings(alone), None).unwrap());
+        let life = Life::first(&settings(alone)).unwrap();
+        // It broke off, and others have joined; or an operator has written it.
+        assert!(is_due(&settings(three), None).unwrap() && is_due(&settings(three), Some(&life)).unwrap());
+        life::keep(&store, MARK, DONE).unwrap();
+        assert!(!is_due(&settings(three), Some(&life)).unwrap() && !is_due(&settings(alone), Some(&life)).unwrap());
+    }
+
+    #[test]
+    fn what_a_server_without_a_cluster_holds_is_not_made_part_of_one() {
+        let dir = TempDir::new();
+        let settings = settings(dir.path(), "\"nats://b:1\", \"nats://a:1\"");
+        let life = Life::first(&settings).unwrap();
+        let store = dir.path().join("store/n1/jetstream");
+        fs::create_dir_all(store.join("CLOUD/streams/KV_vms")).unwrap();
+        assert!(is_due(&settings, Some(&life)).is_err());
+        fs::create_dir_all(store.join("SYS/_js_/_meta_")).unwrap();
+        assert!(!is_due(&settings, Some(&life)).unwrap(), "it was part of one before");
     }
 }

@@ -20,6 +20,7 @@
 mod founding;
 mod life;
 mod metrics;
+mod newcomer;
 mod orders;
 mod settings;
 mod watch;
@@ -34,11 +35,13 @@ use std::{
 use tokio::{
     process::Child,
     signal::unix::{Signal, SignalKind, signal},
+    time::{MissedTickBehavior, interval},
 };
-use watari_chassis::{Membership, generation};
+use watari_chassis::Membership;
 use watari_contracts::frontend::Duty;
 
 use life::Life;
+use newcomer::Newcomer;
 use orders::Orders;
 use watch::Watch;
 
@@ -63,6 +66,9 @@ const ASKING: Duration = Duration::from_secs(4);
 /// How long a server may take until it has its vote.
 const JOINING: Duration = Duration::from_secs(20);
 
+/// How often it is looked whether a newcomer has its vote.
+const VOTED: Duration = Duration::from_secs(2);
+
 /// Starts the server, and again when that is due, until it ends or this process is told to.
 ///
 /// # Errors
@@ -72,26 +78,28 @@ pub async fn run(settings: Settings) -> Result<ExitCode, Error> {
     let mut orders = Orders::follow(&settings);
     metrics::serve(&settings);
     let mut life = Life::find(&settings)?;
-    if let Some(now) = life.as_ref().filter(|_| settings.has_others())
-        && orders.membership(&now.name(), ASKING).await == Membership::Stranger
-    {
-        say(&format!("{} has no vote any more; waiting until it may begin anew", now.name()));
-        if signals.or(orders.told(Duty::Serve)).await.is_none() {
-            return Ok(ExitCode::SUCCESS);
-        }
-        life = Some(now.next()?);
-    }
-    let due = founding::is_due(&settings, life.is_none())?;
-    let mut life = match life {
-        Some(life) => life,
-        None => {
-            let joins = settings.joins && settings.has_others();
-            if joins && signals.or(joined(&mut orders, &settings)).await.is_none() {
-                return Ok(ExitCode::SUCCESS);
+    let mut newcomer = Newcomer::find(&settings, life.is_none())?;
+    if let Some(now) = life.as_ref().filter(|_| settings.has_others()) {
+        let standing = orders.membership(&now.name(), ASKING).await;
+        match standing {
+            Membership::Member => newcomer.take().map_or(Ok(()), Newcomer::voted)?,
+            Membership::Stranger if newcomer.is_none() => {
+                say(&format!("{} has no vote any more; waiting until it may begin anew", now.name()));
+                if signals.or(orders.told(Duty::Serve)).await.is_none() {
+                    return Ok(ExitCode::SUCCESS);
+                }
+                life = Some(now.next()?);
             }
-            Life::first(&settings)?
+            Membership::Stranger | Membership::Unknown => {}
         }
-    };
+    }
+    let due = founding::is_due(&settings, life.as_ref())?;
+    if let Some(new) = &newcomer
+        && signals.or(new.welcome(&mut orders, &settings)).await.is_none()
+    {
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut life = life.map_or_else(|| Life::first(&settings), Ok)?;
     if due && signals.or(founding::make(&settings, &life)).await.transpose()?.is_none() {
         return Ok(ExitCode::SUCCESS);
     }
@@ -100,7 +108,7 @@ pub async fn run(settings: Settings) -> Result<ExitCode, Error> {
         // Before the server reads it, so that no change is missed.
         let mut config = Watch::on(&settings.config);
         let mut server = life.start()?;
-        match serve(&mut server, &life, &mut orders, &mut signals, &mut config).await? {
+        match serve(&mut server, &life, &mut orders, &mut signals, &mut config, &mut newcomer).await? {
             Turn::Ended(code) => return Ok(code),
             Turn::Anew => life = life.next()?,
             Turn::Retired => {
@@ -116,13 +124,6 @@ pub async fn run(settings: Settings) -> Result<ExitCode, Error> {
     }
 }
 
-/// Waits for the cluster: two servers that begin without it would be another one, and what they then agree upon would
-/// go before what it holds.
-async fn joined(orders: &mut Orders, settings: &Settings) {
-    say("waiting until the cluster that this host has joined has a leader");
-    orders.led(&generation(&settings.host, 1)).await;
-}
-
 /// What comes after a server has run.
 enum Turn {
     Ended(ExitCode),
@@ -136,8 +137,11 @@ async fn serve(
     orders: &mut Orders,
     signals: &mut Signals,
     config: &mut Watch,
+    newcomer: &mut Option<Newcomer>,
 ) -> Result<Turn, Error> {
     let begun = Instant::now();
+    let mut look = interval(VOTED);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             ended = server.wait() => {
@@ -153,6 +157,11 @@ async fn serve(
             () = config.changed() => {
                 say("the configuration has changed; it is read again");
                 life.reload(server)?;
+            }
+            _ = look.tick(), if newcomer.is_some() => {
+                if orders.membership(&life.name(), ASKING).await == Membership::Member {
+                    newcomer.take().map_or(Ok(()), Newcomer::voted)?;
+                }
             }
             duty = orders.next() => match duty {
                 Duty::Retire => {

@@ -81,6 +81,20 @@ impl Life {
         self.root.join(self.name())
     }
 
+    /// Whether its store is that of a server of a cluster: it holds what the servers have agreed upon.
+    pub(crate) fn is_clustered(&self) -> Result<bool, Error> {
+        let accounts = match fs::read_dir(self.store().join("jetstream")) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            read => read?,
+        };
+        for account in accounts {
+            if account?.path().join("_js_/_meta_").is_dir() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Starts the server. It dies with this process, however that dies.
     pub(crate) fn start(&self) -> Result<Child, Error> {
         self.start_as(&self.config)

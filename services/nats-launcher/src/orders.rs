@@ -35,8 +35,8 @@ impl Orders {
             let bus = loop {
                 match Bus::connect(&settings).await {
                     Ok(bus) => break bus,
-                    // The others learn of a host that has joined within seconds.
-                    Err(error @ BusError::Refused { .. }) => {
+                    // The others learn of a host that has joined within seconds; clocks and certificates are mended.
+                    Err(error @ (BusError::Refused { .. } | BusError::Tls { .. })) => {
                         if !std::mem::replace(&mut told, true) {
                             say(&format!("{error}; it is tried again"));
                         }

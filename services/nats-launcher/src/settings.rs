@@ -25,7 +25,10 @@ pub struct Settings {
     /// Whether the host has joined a cluster that was there before it.
     #[serde(default)]
     pub(crate) joins: bool,
-    /// How the server becomes a cluster by itself, where it is the first.
+    /// Where the first server of that cluster is, as servers reach one another.
+    #[serde(default)]
+    pub(crate) route: Option<SocketAddr>,
+    /// How the server becomes a cluster by itself, where it was the first.
     #[serde(default)]
     founding: Option<Founding>,
     /// How the other servers are reached, in the system account.
@@ -100,9 +103,9 @@ impl Settings {
         Ok(address.map(|address| (address, MONITORING)))
     }
 
-    /// How the server is to become a cluster by itself; none where there are others, or it need not be one.
-    pub(crate) fn founding(&self) -> Option<&Founding> {
-        self.founding.as_ref().filter(|_| !self.has_others())
+    /// How the server becomes a cluster by itself; none where another was the first, or it need not be one.
+    pub(crate) const fn founding(&self) -> Option<&Founding> {
+        self.founding.as_ref()
     }
 
     /// How the other servers are reached.

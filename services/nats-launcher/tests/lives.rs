@@ -307,6 +307,8 @@ async fn a_server_makes_a_cluster_of_itself_and_others_join_it_with_all_that_it_
     .await;
     assert_eq!(membership(&ctx.bus, "n1").await.unwrap(), Membership::Member);
     assert!(!cluster.file(0, "store").join("n1-midwife").exists());
+    let new = |n: usize| cluster.file(n, "store").join("joining").exists();
+    eventually("nobody is a newcomer any more", SOON, || async { !new(1) && !new(2) }).await;
 }
 
 #[test]

@@ -41,6 +41,9 @@ const LOOK: Duration = Duration::from_secs(5);
 /// process of the machine is looked at.
 const LOOK_AT_ALL: u64 = 6;
 
+/// A book that does not open for so long is held up.
+const BOOK_OPENS: Duration = Duration::from_millis(200);
+
 /// At which servers to look.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Which {
@@ -248,16 +251,17 @@ impl Agent {
         Ok(Held { holds })
     }
 
-    /// The servers that are to stop when the node is cut off, those among them that are still to arrive.
-    pub(crate) async fn wards(&self) -> Vec<(Arc<Book>, Ward)> {
+    /// The servers that are to stop when the node is cut off, those among them that are still to arrive. One whose book is
+    /// held up, as by a disk that takes nothing, is as it was `known` before.
+    pub(crate) async fn wards(&self, known: &[(Arc<Book>, Ward)]) -> Vec<(Arc<Book>, Ward)> {
         let books: Vec<_> = self.servers().values().map(|handle| Arc::clone(&handle.book)).collect();
-        let mut wards = Vec::new();
-        for book in books {
-            if let Some(ward) = book.ward().await {
-                wards.push((book, ward));
-            }
-        }
-        wards
+        let wards = books.into_iter().map(|book| async move {
+            let read = tokio::time::timeout(BOOK_OPENS, book.ward()).await;
+            let before = || known.iter().find(|(other, _)| Arc::ptr_eq(other, &book)).map(|(_, ward)| ward.clone());
+            let ward = read.unwrap_or_else(|_| before());
+            ward.map(|ward| (book, ward))
+        });
+        futures_util::future::join_all(wards).await.into_iter().flatten().collect()
     }
 
     /// Looks at one server now.

@@ -279,6 +279,11 @@ async fn what_was_dropped_to_make_room_is_fetched_again_when_it_is_needed() {
     let again = images.ensure(&one).await.unwrap();
     assert_eq!(fs::read(again.path()).unwrap(), first.content);
     assert!(held.path().exists(), "one that is held stays, room or no room");
+    drop((held, again));
+    let here = images.hold(&one);
+    images.make_room(u64::MAX).await;
+    assert!(here.path().exists(), "who makes room for a disk keeps what the disk will stand on");
+    assert_eq!(images.told(), std::collections::BTreeSet::from([one.sha256.clone()]));
 }
 
 #[tokio::test]

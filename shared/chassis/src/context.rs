@@ -8,7 +8,10 @@
 use std::{
     collections::BTreeMap,
     future::Future,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -49,6 +52,7 @@ pub struct Context {
 struct Inner {
     service: Service,
     lease_ttl: Duration,
+    leads_until: AtomicU64,
     site: Option<SiteName>,
     followed: Followed,
     in_hand: watch::Sender<usize>,
@@ -112,6 +116,7 @@ impl Context {
         let inner = Inner {
             service,
             lease_ttl: Duration::from_millis(settings.lease.ttl_ms),
+            leads_until: AtomicU64::new(0),
             site: settings.lease.site.parse().ok(),
             followed: Followed::default(),
             in_hand: watch::Sender::new(0),
@@ -147,6 +152,17 @@ impl Context {
     #[must_use]
     pub fn lease_ttl(&self) -> Duration {
         self.inner.lease_ttl
+    }
+
+    /// Until when this process leads if its lease is not renewed, in milliseconds on the boot clock; 0 if it does not. A
+    /// process that stood still knows by this that it leads no more before anybody has told it.
+    #[must_use]
+    pub fn leads_until(&self) -> u64 {
+        self.inner.leads_until.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn set_leads_until(&self, moment: u64) {
+        self.inner.leads_until.store(moment, Ordering::Release);
     }
 
     /// Where this process stands, if the configuration says so.

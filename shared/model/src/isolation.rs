@@ -65,7 +65,8 @@ impl OnIsolation {
     }
 }
 
-/// By how many percent a clock that counts from boot may be wrong; crystals are a hundred times better.
+/// By how many percent a clock that counts from boot may be wrong; crystals are a hundred times better. That of a node
+/// that is itself a virtual machine stands still while that is paused, and then nothing here holds.
 pub const DRIFT_PERCENT: u64 = 1;
 
 /// How much later than its lease of leadership has ended a process may notice that it leads no more, in milliseconds;

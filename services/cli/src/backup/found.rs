@@ -8,7 +8,7 @@
 //! | --- | --- |
 //! | one has the newest grant, newer than the backup's | the server is there |
 //! | its node has the grant of the backup | as before |
-//! | it was shut down or forced off since | it stays off |
+//! | it was shut down or forced off since | it stays off, unless its node did so because it was cut off |
 //! | its node has sent it away, or knows nothing of it | it is off until an operator says otherwise |
 //! | its node is silent | as before: nothing is started elsewhere |
 
@@ -51,6 +51,8 @@ pub(super) fn reconcile(vm: &mut Vm, heard: &Heard) -> Finding {
     vm.reboots.done = vm.reboots.asked;
     // A disk does not go back on the word of a backup.
     (vm.snapshots.asked, vm.snapshots.revert) = (vm.snapshots.asked.saturating_add(FORWARD), None);
+    // What its node promised then it promises again, when it is heard: it may have another grant since.
+    vm.guarded = None;
     // Whatever it has been through, its disk is somewhere: none is made from nothing.
     vm.booted |= vm.grant.is_some();
     let seen = sightings(vm, heard);
@@ -64,13 +66,13 @@ pub(super) fn reconcile(vm: &mut Vm, heard: &Heard) -> Finding {
             off(vm, Refusal::RestoredNotFound { vm: vm.name.to_string(), node });
             return Finding::Gone;
         }
-        if same {
-            stays_off(vm, fact);
-            return Finding::AsBefore;
+        if !same {
+            follow(vm, node, fact, &seen);
         }
-        let (node, fact) = ((*node).clone(), (*fact).clone());
-        follow(vm, &node, &fact, &seen);
-        return Finding::Moved;
+        if !was_cut_off(heard, node, fact) {
+            stays_off(vm, fact);
+        }
+        return if same { Finding::AsBefore } else { Finding::Moved };
     }
     match vm.node().cloned() {
         None => {
@@ -121,7 +123,6 @@ fn follow(vm: &mut Vm, node: &NodeName, fact: &VmFact, seen: &BTreeMap<&NodeName
             _ => State::Running,
         };
     }
-    stays_off(vm, fact);
     vm.leftovers.retain(|leftover| leftover.node != *node);
     for (other, copy) in seen.iter().filter(|(other, _)| **other != node) {
         let dead = copy.domain.is_off();
@@ -139,6 +140,13 @@ fn stays_off(vm: &mut Vm, fact: &VmFact) {
     if on_purpose && vm.desired == Desired::Running {
         vm.desired = Desired::Stopped;
     }
+}
+
+/// Whether its node has stopped it only because nobody answered the node, as nobody does who has no documents.
+fn was_cut_off(heard: &Heard, node: &NodeName, fact: &VmFact) -> bool {
+    let guard = heard.get(node).and_then(|facts| facts.guard.as_ref());
+    let guarded = guard.and_then(|guard| guard.vms.get(&fact.vm));
+    guarded.is_some_and(|guarded| guarded.stopped && guarded.generation == fact.generation)
 }
 
 /// Nobody starts it but an operator.

@@ -129,7 +129,8 @@ fn differences(given: &Server, wanted: &CreateVm, there: Option<&VmView>) -> Vec
     ];
     let fixed = |field: &str| match (field, there) {
         (_, None) | ("vcpus" | "memory" | "evacuate" | "priority" | "restart" | "on_isolation" | "running", _) => false,
-        ("disk", Some(vm)) => wanted.disk_gib < vm.disk_gib,
+        // One that is to grow may have grown already.
+        ("disk", Some(vm)) => wanted.disk_gib < vm.disk_gib.max(later(vm).disk_gib),
         ("probes", _) => false,
         _ => true,
     };
@@ -219,7 +220,7 @@ fn steps(wanted: &CreateVm, action: Action, differences: &[Difference], id: &str
 mod tests {
     use watari_model::{
         isolation::OnIsolation,
-        vm::{Evacuate, Restart},
+        vm::{Evacuate, Restart, Size},
     };
 
     use super::*;
@@ -327,5 +328,14 @@ mod tests {
             assert_eq!((fixed.action, fixed.steps.len()), (Action::Fixed, 0), "{text}");
             assert!(fixed.differences.iter().any(|d| d.field == field && d.fixed), "{text}: {fixed:?}");
         }
+    }
+
+    #[test]
+    fn a_disk_that_is_to_grow_is_not_made_smaller_any_more() {
+        let mut there = views();
+        there[0].pending = Some(Size { disk_gib: 4, ..later(&there[0]) });
+        let declared = form::checked("-", "servers: [{name: mail, image: mini, disk: 3GiB}]").unwrap();
+        let decided = decide(declared, &there, "run").unwrap().remove(0);
+        assert_eq!((decided.action, decided.steps.len()), (Action::Fixed, 0));
     }
 }

@@ -139,6 +139,11 @@ impl Book {
         found.map(|n| self.tokens.remove(n)).ok_or_else(|| Fault::TokenNone { id: id.chars().take(80).collect() })
     }
 
+    /// Forgets every token with which a host has come that is out again: none brings it back, however its join ended.
+    pub fn expelled(&mut self, host: &NodeName) {
+        self.tokens.retain(|token| token.claim.as_ref().is_none_or(|claim| claim.name != *host));
+    }
+
     /// The host that came with the token is in.
     pub fn done(&mut self, digest: &str) {
         let token = self.tokens.iter_mut().find(|token| token.digest == digest);
@@ -216,6 +221,16 @@ mod tests {
         assert_eq!(comes(&mut book, Part::Node, "m3", None, "A", 0), "token.used", "that host under another name");
         assert_eq!(comes(&mut book, Part::Node, "m2", None, "A", HOUR), "token.expired");
         assert_eq!(book, claimed, "who is refused, or comes again, changes nothing");
+    }
+
+    #[test]
+    fn who_is_expelled_comes_back_with_no_token_that_it_had() {
+        let mut book = book(|_| {});
+        assert_eq!(comes(&mut book, Part::Node, "m2", None, "A", 0), "ok");
+        book.expelled(&"m3".parse().unwrap());
+        assert_eq!(comes(&mut book, Part::Node, "m2", None, "A", 0), "ok");
+        book.expelled(&"m2".parse().unwrap());
+        assert_eq!(comes(&mut book, Part::Node, "m2", None, "A", 0), "token.unknown");
     }
 
     #[test]

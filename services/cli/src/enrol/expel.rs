@@ -18,9 +18,14 @@ impl Held<'_> {
     /// Takes a node out. `here` is this host, whose root is `root`. It may be repeated, as after a power cut.
     ///
     /// # Errors
-    /// [`Fault::HostUnknown`], [`Fault::HostStays`] if it is no node, or something cannot be written.
+    /// [`Fault::HostUnknown`], [`Fault::HostStays`] if it is no node, [`Fault::NotAFront`] if this host is none, or
+    /// something cannot be written.
     pub fn expel(&mut self, name: &NodeName, here: &NodeName, root: &Path) -> Result<(), Fault> {
         let mut cluster = self.cluster()?;
+        // Its own NATS is told at the end, which must not fail once the node is out.
+        if cluster.host(here).is_none_or(|host| host.role != Role::Front) {
+            return Err(Fault::NotAFront { host: here.to_string() });
+        }
         match cluster.host(name).map(|host| host.role) {
             Some(Role::Node) => {
                 let text = self.text(DESCRIPTION)?;
@@ -37,6 +42,9 @@ impl Held<'_> {
             None if self.store.path(&format!("hosts/{name}")).exists() => {}
             None => return Err(Fault::HostUnknown { name: name.to_string() }),
         }
+        let mut book = self.book()?;
+        book.expelled(name);
+        self.keep(&book)?;
         for end in ["nk", "pub"] {
             self.forget(&format!("nkeys/node-agent.{name}.{end}"))?;
         }

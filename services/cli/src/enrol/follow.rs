@@ -34,6 +34,7 @@ use crate::{
         cluster::at,
         files::{Overlay, Readers},
         kit::{CERTIFICATE, Kit},
+        settings,
     },
     texts::faults::Fault,
 };
@@ -90,17 +91,29 @@ async fn fetched(root: &mut Overlay, part: Part, known: &Servers, fronts: &[Stri
     let mut last = None;
     for front in fronts {
         let front = Front::new(front.clone(), *own, authority)?;
-        match front.settings().await {
-            Ok(files) => {
-                let mut said = Vec::new();
-                if part != Part::Node && taken(root, here, &front.nats().await?)? {
-                    said.push("the NATS server's configuration is another one".to_owned());
+        let mut said = Vec::new();
+        // First, and whatever becomes of the rest: who has joined waits for it, and an earlier version has no more.
+        if part != Part::Node {
+            match front.nats().await {
+                Ok(file) => {
+                    let another = taken(root, here, &file)?;
+                    said.extend(another.then(|| "the NATS server's configuration is another one".to_owned()));
                 }
-                said.extend(set(root, here, part, *own, &files)?);
-                return Ok(said.join("\n"));
+                Err(failure) => {
+                    last = Some(failure);
+                    continue;
+                }
             }
-            Err(failure) => last = Some(failure),
         }
+        match front.settings().await {
+            Ok(files) => said.extend(set(root, here, part, *own, &files)?),
+            Err(failure) if part == Part::Node => {
+                last = Some(failure);
+                continue;
+            }
+            Err(failure) => said.push(failure.code().to_owned()),
+        }
+        return Ok(said.join("\n"));
     }
     last.map_or(Ok(String::new()), Err)
 }
@@ -124,7 +137,8 @@ fn set(root: &mut Overlay, here: &NodeName, part: Part, own: IpAddr, files: &[Ho
             said.extend(certificate::renewed(root, kit, own, &file.text)?);
             continue;
         }
-        if !kit.settings().any(|path| path == file.path) || !is_for(here, file) {
+        let known = kit.settings().any(|path| path == file.path);
+        if !known || !is_for(here, file) || !settings::sets_what_is_made(&file.text) {
             return Err(Fault::JoinFiles { path: file.path.clone() });
         }
         said.extend(setup::renewed(root, &file.path, &file.text)?);
@@ -222,6 +236,7 @@ mod tests {
     #[test]
     fn settings_that_nobody_has_changed_follow_and_others_stay() {
         let (dir, here) = (TempDir::new(), "g".parse().unwrap());
+        let own = IpAddr::from([192, 0, 2, 2]);
         let mut root = Overlay::at(dir.path().to_owned());
         let host =
             |name: &str, n: u8| format!("[[host]]\nname='{name}'\nrole='front'\nsite='a'\naddress='192.0.2.{n}'\n");

@@ -85,16 +85,17 @@ impl Enrol {
             return follow::run(&desk, &self.root, self.front.as_deref()).await;
         }
         let here = host_name(self.host.as_deref())?;
-        let (address, tls) = {
+        let (address, tls, certificate) = {
             let held = desk.hold()?;
             let cluster = held.cluster()?;
             let front = cluster.host(&here).filter(|host| host.role == Role::Front);
             let own = at(front.ok_or_else(|| Fault::NotAFront { host: here.to_string() })?.address, PORT);
             held.make(&cluster, &here, &self.root)?;
             let tls = serve::tls(&held, &here, &Overlay::at(self.root.clone()))?;
-            (self.listen.map_or(own, |given| given.to_string()), tls)
+            let certificate = held.text(&serve::own_certificate(&here))?;
+            (self.listen.map_or(own, |given| given.to_string()), tls, certificate)
         };
-        let service = Arc::new(Service { desk, here, root: self.root.clone() });
+        let service = Arc::new(Service { desk, here, root: self.root.clone(), certificate });
         tokio::select! {
             served = serve::run(Arc::clone(&service), &address, tls) => Ok(served?),
             // systemd starts it again, with that.

@@ -51,6 +51,8 @@ pub(super) struct Service {
     pub(super) desk: Desk,
     pub(super) here: NodeName,
     pub(super) root: PathBuf,
+    /// The certificate with which it serves.
+    pub(super) certificate: String,
 }
 
 /// This front end's certificate with that of the authority, by whose digest a token knows the cluster.
@@ -60,7 +62,7 @@ pub(super) fn tls(held: &Held<'_>, here: &NodeName, root: &Overlay) -> Result<Se
         let pem = held.text(path)?;
         CertificateDer::from_pem_slice(pem.as_bytes()).map_err(|e| fault(e.to_string()))
     };
-    let chain = vec![read(&format!("ca/issued/{here}.crt"))?, read("ca/ca.crt")?];
+    let chain = vec![read(&own_certificate(here))?, read("ca/ca.crt")?];
     let key = match held.store.read(&format!("ca/issued/{here}.key"))? {
         Some(key) => key,
         // A front end that has joined keeps its key to itself; the folder has come to it since.
@@ -108,14 +110,17 @@ pub(super) async fn renewing(service: Arc<Service>) {
 }
 
 impl Service {
-    /// Makes all files; whether this front end has another certificate by that.
+    /// Makes all files; whether this front end has another certificate than it serves with, whoever made that.
     fn made(&self) -> Result<bool, Fault> {
         let held = self.desk.hold()?;
-        let path = format!("ca/issued/{}.crt", self.here);
-        let before = held.text(&path)?;
         held.make(&held.cluster()?, &self.here, &self.root)?;
-        Ok(held.text(&path)? != before)
+        Ok(held.text(&own_certificate(&self.here))? != self.certificate)
     }
+}
+
+/// Where a front end's certificate is in the folder.
+pub(super) fn own_certificate(here: &NodeName) -> String {
+    format!("ca/issued/{here}.crt")
 }
 
 async fn greet(State(service): State<Arc<Service>>) -> Response {

@@ -7,7 +7,7 @@ use crate::failure::Failure;
 
 /// What is said of it.
 #[derive(Clone, Debug, Default, Args)]
-pub struct Sayings {
+pub(super) struct Sayings {
     /// The operating system in it
     #[arg(long, value_name = "TEXT")]
     os: Option<String>,

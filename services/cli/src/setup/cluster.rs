@@ -155,10 +155,10 @@ impl Cluster {
         }
     }
 
-    /// Whether its only NATS server has to make a cluster of itself.
+    /// Whether `host` has the NATS server that makes a cluster of itself, to which the others come.
     #[must_use]
-    pub fn founds(&self) -> bool {
-        self.grows && self.nats_servers().count() == 1
+    pub fn founds(&self, host: &Host) -> bool {
+        self.grows && self.nats_servers().next().is_some_and(|first| first.name == host.name)
     }
 
     /// Whether `host` has a NATS server that came into a cluster which was there before.
@@ -254,16 +254,18 @@ mod tests {
             cluster
         };
         let one = read(&format!("grows=true\n{ONE}"));
-        assert!(one.founds() && !one.joins(&one.hosts[0]) && one.copies() == 1);
+        assert!(one.founds(&one.hosts[0]) && !one.joins(&one.hosts[0]) && one.copies() == 1);
         let two = format!("grows=true\n{ONE}[[host]]\nname='g'\nrole='front'\nsite='a'\naddress='192.0.2.2'\n");
         let three = format!("{two}[[host]]\nname='w'\nrole='witness'\naddress='192.0.2.3'\n");
         for (text, copies) in [(&two, 1), (&three, 3)] {
             let cluster = read(text);
-            assert!(!cluster.founds() && cluster.copies() == copies, "{copies}");
-            assert!(!cluster.joins(&cluster.hosts[0]) && cluster.joins(&cluster.hosts[1]), "{copies}");
+            assert_eq!(cluster.copies(), copies);
+            for (n, host) in cluster.hosts.iter().enumerate() {
+                assert!(cluster.founds(host) == (n == 0) && cluster.joins(host) == (n > 0), "{}", host.name);
+            }
         }
         let alone = read(ONE);
-        assert!(!alone.founds() && !alone.joins(&alone.hosts[0]));
+        assert!(!alone.founds(&alone.hosts[0]) && !alone.joins(&alone.hosts[0]));
     }
 
     #[test]

@@ -221,7 +221,7 @@ fn configuration(
     if host.role.has_nats() {
         overlay.put(NATS, Readers::All, &nats::config(cluster, host, identities, pins))?;
         overlay.put(LAUNCHER, Readers::All, &settings::of_launcher(cluster, host))?;
-        if cluster.founds() {
+        if cluster.founds(host) {
             let configs = founding::configs(cluster, host, identities, pins);
             for (path, text) in [founding::FOUNDER, founding::MIDWIFE].into_iter().zip(&configs) {
                 overlay.put(path, Readers::All, text)?;

@@ -88,6 +88,40 @@ pub(crate) fn is_as_made(text: &str) -> bool {
     parts.next().zip(parts.next()).is_some_and(|(line, body)| line == seal(body))
 }
 
+/// All that stands at the top of a file that is made here.
+const MADE: [&str; 24] = [
+    "bus",
+    "ca",
+    "capacity",
+    "config",
+    "founding",
+    "frontends",
+    "history",
+    "host",
+    "image",
+    "joins",
+    "labels",
+    "lease",
+    "limits",
+    "migration_address",
+    "nats",
+    "networks",
+    "nkey",
+    "node",
+    "quorum",
+    "route",
+    "site",
+    "sites",
+    "store",
+    "telemetry",
+];
+
+/// Whether a file sets nothing but what is made here. Which programs a process starts, for one, is said by whoever is root
+/// on its host and by no other front end.
+pub(crate) fn sets_what_is_made(text: &str) -> bool {
+    toml::from_str::<Table>(text).is_ok_and(|table| table.keys().all(|key| MADE.contains(&key.as_str())))
+}
+
 fn text(value: impl ToString) -> Value {
     Value::String(value.to_string())
 }
@@ -206,8 +240,10 @@ pub fn of_launcher(cluster: &Cluster, host: &Host) -> String {
     section(&mut table, "telemetry", [("listen", text(format!("127.0.0.1:{NATS_METRICS}")))]);
     if cluster.joins(host) {
         table.insert("joins".to_owned(), Value::Boolean(true));
+        let first = cluster.nats_servers().next();
+        table.extend(first.map(|first| ("route".to_owned(), text(at(first.address, 6222)))));
     }
-    if cluster.founds() {
+    if cluster.founds(host) {
         let file = |path: &str| text(format!("/{path}"));
         section(
             &mut table,
@@ -261,6 +297,27 @@ mod tests {
             [format!("{made}# ours\n"), made.replace("/var/lib/nats", "/srv/nats"), String::new(), "a = 1\n".to_owned()]
         {
             assert!(!is_as_made(&changed) && !is_the_same(&changed, &made), "{changed}");
+        }
+    }
+    #[test]
+    fn what_is_made_is_known_and_no_program_is_among_it() {
+        let host = |name: &str, role: &str, n: u8| {
+            format!("[[host]]\nname='{name}'\nrole='{role}'\nsite='a'\naddress='192.0.2.{n}'\n")
+        };
+        let (f, g, m) = (host("f", "front", 1), host("g", "front", 2), host("m", "node", 3));
+        let text = format!("name='c'\ngrows=true\n[[site]]\nname='a'\n{f}{g}{m}vcpus=4\nlabels={{rack='b'}}\n");
+        let cluster = Cluster::parse(&text, "test").unwrap();
+        for host in &cluster.hosts {
+            for service in Service::OF_FRONT.into_iter().chain([Service::NodeAgent]) {
+                let made = of(&cluster, host, service, &[]);
+                assert!(sets_what_is_made(&made), "{made}");
+            }
+            for made in [of_launcher(&cluster, host), of_backup(&cluster, host), of_command(&cluster, host)] {
+                assert!(sets_what_is_made(&made), "{made}");
+            }
+        }
+        for bad in ["[power]\nshut_down = ['sh']\n", "libvirt_uri = 'x'\n", "[[fencing]]\n", "no settings"] {
+            assert!(!sets_what_is_made(bad), "{bad}");
         }
     }
 }

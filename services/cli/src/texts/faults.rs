@@ -253,8 +253,8 @@ faults! {
         ja "{name} をクラスタに加えられません: {detail}" "--name、--site、--address を正しく指定するか、最初のフロントエンドの cluster.toml を編集してください";
     /// Its only NATS server is no cluster, and would lose what it holds by becoming part of one.
     NatsAlone { name } "join.nats-alone" FAILED
-        en "{name} cannot join: this cluster's NATS was not made to grow" "make a backup, stop everything, move /etc/watari, /etc/nats and /var/lib/nats aside, make the cluster anew with `watari init`, and restore"
-        ja "{name} は参加できません。このクラスタの NATS は、後から増やせるように作られていません" "バックアップを作成し、すべて停止して /etc/watari、/etc/nats、/var/lib/nats を退避した後、`watari init` でクラスタを作り直し、復元してください";
+        en "{name} cannot join: this cluster's NATS was not made to grow" "where NATS has several servers, add it to cluster.toml and run `watari setup`; where it has one, make a backup, stop everything, move /etc/watari, /etc/nats and /var/lib/nats aside, make the cluster anew with `watari init`, and restore"
+        ja "{name} は参加できません。このクラスタの NATS は、後から増やせるように作られていません" "NATS のサーバが複数あれば、cluster.toml に追記して `watari setup` を実行してください。1 台だけなら、バックアップを作成し、すべて停止して /etc/watari、/etc/nats、/var/lib/nats を退避した後、`watari init` でクラスタを作り直し、復元してください";
     /// What the host sends is not understood.
     JoinRequest { detail } "join.request" FAILED
         en "the front end does not understand this host: {detail}" "install the same version of Watari on both, and join again"
@@ -381,12 +381,12 @@ faults! {
         ja "サービスが動いています: {services}" "先に全フロントエンドで停止してください: systemctl stop watari-scheduler watari-image watari-network watari-monitor。サーバは動き続けます";
     /// A backup is not poured over what is there.
     BackupNotEmpty { bucket, key } "backup.not-empty" FAILED
-        en "this installation is not empty: bucket {bucket} has document {key}" "restore into an empty one only: stop NATS on all its hosts, move /var/lib/nats (or its contents, if it is a mount point) aside, and start anew"
-        ja "この環境は空ではありません。バケット {bucket} に文書 {key} があります" "復元できるのは空の環境だけです。全ホストで NATS を停止し、/var/lib/nats (マウントポイントならその中身) を退避してから起動し直してください";
+        en "this installation is not empty: bucket {bucket} has document {key}" "restore into an empty one only: stop NATS on all its hosts, move /var/lib/nats (or its contents, if it is a mount point) aside, and start anew; the guide's chapter on backups has every step"
+        ja "この環境は空ではありません。バケット {bucket} に文書 {key} があります" "復元できるのは空の環境だけです。全ホストで NATS を停止し、/var/lib/nats (マウントポイントならその中身) を退避してから起動し直してください。手順は手引きのバックアップの章にあります";
     /// Agents would refuse every order.
     BackupEpoch { reached, seen } "backup.epoch-behind" FAILED
-        en "epochs would begin at {reached}, but nodes have seen {seen}, and would refuse all orders" "set the clocks of the NATS hosts, stop everything, move /var/lib/nats aside, and start anew: epochs begin at the time of day"
-        ja "エポックが {reached} から始まりますが、ノードはすでに {seen} を受け取っており、命令を拒否します" "NATS の全ホストの時計を合わせ、すべて停止して /var/lib/nats を退避し、起動し直してください。エポックは現在時刻から始まります";
+        en "epochs would begin at {reached}, but nodes have seen {seen}, and would refuse all orders" "set the clocks of the NATS hosts, stop everything, move /var/lib/nats aside, and start anew, as the guide's chapter on backups says: epochs begin at the time of day"
+        ja "エポックが {reached} から始まりますが、ノードはすでに {seen} を受け取っており、命令を拒否します" "NATS の全ホストの時計を合わせ、すべて停止して /var/lib/nats を退避し、手引きのバックアップの章のとおりに起動し直してください。エポックは現在時刻から始まります";
     // --- uploads ---------------------------------------------------------------------------
     /// The front end stopped the upload.
     UploadRefused { code, detail } "upload.refused" FAILED

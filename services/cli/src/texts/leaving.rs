@@ -58,20 +58,34 @@ fn goes(lang: Lang, vm: &VmView, keeps_disk: bool) -> Vec<String> {
     lines
 }
 
-/// A server that runs is not asked to shut down first.
+/// A server that is not off is not asked to shut down first, and what was saved of a suspended one's memory goes.
 fn stays(lang: Lang, vm: &VmView) -> String {
     let size = vm.disk_gib;
-    match (lang, vm.state == State::Running) {
-        (Lang::En, true) => {
+    let is_off = matches!(vm.state, State::Stopped | State::Pending | State::Failed);
+    match (lang, is_off, vm.state == State::Suspended) {
+        (Lang::En, true, _) => format!("Its disk of {size} GiB stays."),
+        (Lang::En, false, false) => {
             format!("Its disk of {size} GiB stays, as after a power cut; stop the server first to have it written out.")
         }
-        (Lang::En, false) => format!("Its disk of {size} GiB stays."),
-        (Lang::Ja, true) => {
-            format!(
-                "ディスク {size} GiB は、電源断の直後と同じ状態で残ります。書き込みを終えさせるには、先にサーバを停止してください。"
-            )
-        }
-        (Lang::Ja, false) => format!("ディスク {size} GiB は残ります。"),
+        (Lang::En, false, true) => format!(
+            "Its disk of {size} GiB stays, as after a power cut; start the server and stop it first to have it written out."
+        ),
+        (Lang::Ja, true, _) => format!("ディスク {size} GiB は残ります。"),
+        (Lang::Ja, false, false) => format!(
+            "ディスク {size} GiB は、電源断の直後と同じ状態で残ります。書き込みを終えさせるには、先にサーバを停止してください。"
+        ),
+        (Lang::Ja, false, true) => format!(
+            "ディスク {size} GiB は、電源断の直後と同じ状態で残ります。書き込みを終えさせるには、先にサーバを起動してから停止してください。"
+        ),
+    }
+}
+
+/// Whether to delete a server of which nothing was seen, but for its disk.
+#[must_use]
+pub fn but_for_its_disk(lang: Lang, name: &str) -> String {
+    match lang {
+        Lang::En => format!("Delete server {name} with its addresses, and keep its disk?"),
+        Lang::Ja => format!("サーバ {name} をアドレスごと削除し、ディスクは残しますか?"),
     }
 }
 
@@ -102,6 +116,21 @@ mod tests {
     use super::*;
 
     const SAMPLES: &str = include_str!("../../../../shared/contracts/tests/golden/reply.VmView.json");
+
+    #[test]
+    fn who_keeps_the_disk_of_a_server_that_is_not_off_learns_how_to_have_it_written_out() {
+        let vm: VmView = serde_json::from_str::<Vec<_>>(SAMPLES).unwrap().swap_remove(0);
+        for (state, told) in [
+            (State::Stopped, [" stays.", "残ります"]),
+            (State::Migrating, ["; stop the server", "先にサーバを停止"]),
+            (State::Suspended, ["; start the server and stop it", "起動してから停止"]),
+        ] {
+            let vm = VmView { state, ..vm.clone() };
+            for (lang, told) in [Lang::En, Lang::Ja].into_iter().zip(told) {
+                assert!(question(lang, &vm, true).contains(told), "{state:?}");
+            }
+        }
+    }
 
     #[test]
     fn what_goes_is_said_and_a_kept_disk_is_not_among_it() {

@@ -262,21 +262,21 @@ troubles! {
     /// It has ended.
     CertificateExpired { node, path, end } "certificate.expired" Failure
         en "{path} of node {node} ended at {end}" "what shows it is refused: no migration or no image comes through"
-           "watari setup --cluster cluster.toml --out DIR, then copy DIR/hosts/{node} to the node"
+           "if it has joined with a token, see systemctl status watari-renew there; else watari setup --cluster cluster.toml --out DIR, then copy DIR/hosts/{node} to the node"
         ja "ノード {node} の {path} は {end} に期限が切れました" "相手に拒否され、移行やイメージの転送ができません"
-           "watari setup --cluster cluster.toml --out フォルダ を実行し、hosts/{node} をノードへコピーしてください";
+           "トークンで参加したノードでは systemctl status watari-renew を確認してください。それ以外は watari setup --cluster cluster.toml --out フォルダ を実行し、hosts/{node} をノードへコピーしてください";
     /// It ends soon.
     CertificateExpiring { node, path, days, end } "certificate.expiring" Warning
         en "{path} of node {node} ends in {days} days ({end})" "migrations and images stop coming through on that day"
-           "watari setup --cluster cluster.toml --out DIR, then copy DIR/hosts/{node} to the node"
+           "if it has joined with a token, see systemctl status watari-renew there; else watari setup --cluster cluster.toml --out DIR, then copy DIR/hosts/{node} to the node"
         ja "ノード {node} の {path} はあと {days} 日で期限が切れます ({end})" "その日から移行やイメージの転送ができなくなります"
-           "watari setup --cluster cluster.toml --out フォルダ を実行し、hosts/{node} をノードへコピーしてください";
+           "トークンで参加したノードでは systemctl status watari-renew を確認してください。それ以外は watari setup --cluster cluster.toml --out フォルダ を実行し、hosts/{node} をノードへコピーしてください";
     /// It cannot be read.
     CertificateUnreadable { node, path } "certificate.unreadable" Warning
         en "{path} of node {node} is missing or holds no certificate" "libvirt, QEMU or the agent cannot show who it is"
-           "watari setup --cluster cluster.toml --out DIR, then copy DIR/hosts/{node} to the node"
+           "if it has joined with a token, see systemctl status watari-renew there; else watari setup --cluster cluster.toml --out DIR, then copy DIR/hosts/{node} to the node"
         ja "ノード {node} の {path} がないか、証明書として読めません" "libvirt、QEMU、エージェントが身元を示せません"
-           "watari setup --cluster cluster.toml --out フォルダ を実行し、hosts/{node} をノードへコピーしてください";
+           "トークンで参加したノードでは systemctl status watari-renew を確認してください。それ以外は watari setup --cluster cluster.toml --out フォルダ を実行し、hosts/{node} をノードへコピーしてください";
     // --- sites and outages -----------------------------------------------------------------
     /// A whole campus is silent.
     SiteSilent { site, nodes, silent } "site.silent" Failure

@@ -18,6 +18,9 @@ pub(super) const OPTIONS: [(&str, &str, &str); 4] = [
     ("address", "--network", ""),
 ];
 
+/// How large a new disk is if nobody says so.
+const USUAL_GIB: u64 = 2;
+
 /// What to make.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -51,9 +54,9 @@ pub struct Create {
     /// Memory
     #[arg(long, default_value = "192MiB", value_name = "SIZE")]
     memory: String,
-    /// Disk
-    #[arg(long, default_value = "2GiB", value_name = "SIZE")]
-    disk: String,
+    /// Disk [default: 2GiB, or as large as the kept disk]
+    #[arg(long, value_name = "SIZE")]
+    disk: Option<String>,
     /// A label that its node must carry; may be given several times
     #[arg(long = "node-label", value_name = "KEY=VALUE")]
     node_labels: Vec<String>,
@@ -122,10 +125,11 @@ impl Create {
 
     fn request(self, request_id: String, kept: Option<DiskView>) -> Result<CreateVm, Failure> {
         let name = input::name(&self.name)?;
-        let (image, disk) = match kept {
-            Some(kept) => (kept.image, Some(kept.name)),
-            None => (input::name(self.image.as_deref().unwrap_or_default())?, None),
+        let (image, disk, usual_gib) = match kept {
+            Some(kept) => (kept.image, Some(kept.name), kept.disk_gib),
+            None => (input::name(self.image.as_deref().unwrap_or_default())?, None, USUAL_GIB),
         };
+        let gib = |text: &String| size::parse_gib("--disk", text).map_err(Failure::mistyped);
         Ok(CreateVm {
             request_id: Some(request_id),
             name,
@@ -134,7 +138,7 @@ impl Create {
             site: input::name_if(self.site.as_deref())?,
             vcpus: self.vcpus,
             memory_mib: size::parse_mib("--memory", &self.memory).map_err(Failure::mistyped)?,
-            disk_gib: size::parse_gib("--disk", &self.disk).map_err(Failure::mistyped)?,
+            disk_gib: self.disk.as_ref().map_or(Ok(usual_gib), gib)?,
             disk,
             node_labels: self
                 .node_labels
@@ -263,7 +267,7 @@ mod tests {
         let kept = serde_json::from_str::<Vec<DiskView>>(samples).unwrap().swap_remove(0);
         let line = Line::try_parse_from(["create", "mail2", "--from-disk", "mail-7b1d4c2e"]).unwrap();
         let request = line.create.request("r".to_owned(), Some(kept.clone())).unwrap();
-        assert_eq!((request.image, request.disk), (kept.image, Some(kept.name)));
+        assert_eq!((request.image, request.disk, request.disk_gib), (kept.image, Some(kept.name), kept.disk_gib));
         for words in [&["create", "mail2"][..], &["create", "mail2", "--image", "mini", "--from-disk", "mail-7b1d4c2e"]]
         {
             assert!(Line::try_parse_from(words).is_err(), "{words:?}");

@@ -94,7 +94,11 @@ impl Delete {
         let name: VmName = input::name(&self.name)?;
         let there = GetVm { name: name.clone() };
         let (lang, keep_disk) = (ctx.out.lang, self.keep_disk);
-        let unseen = words::delete_vm(lang, name.as_str());
+        let unseen = if keep_disk {
+            leaving::but_for_its_disk(lang, name.as_str())
+        } else {
+            words::delete_vm(lang, name.as_str())
+        };
         let question = |vm: &VmView| leaving::question(lang, vm, keep_disk);
         confirm_seen(ctx, self.consent, &there, &unseen, question).await?;
         let request_id = Some(ctx.session.request_id());

@@ -76,7 +76,8 @@ fn a_second_front_end_and_a_witness_join_and_all_servers_know_of_each_other() {
     assert!(read(&image).ends_with("# ours\n"));
     let settings = of_first("watari/scheduler.toml");
     assert!(settings.contains("replicas = 3") && settings.contains("name = \"w\""), "{settings}");
-    assert!(!of_first("watari/nats.toml").contains("[founding]"), "it is not to begin alone again");
+    assert!(of_first("watari/nats.toml").contains("[founding]"), "one that broke off is gone on with");
+    assert!(read(&place.path("w/etc/watari/nats.toml")).contains("route = \"127.0.0.1:6222\""));
     for host in ["m-front", "y-front", "w"] {
         let config = read(&place.path(&format!("cluster/hosts/{host}/etc/nats/nats.conf")));
         assert_eq!(config.matches(":6222\" #").count(), 2, "{config}");

@@ -32,7 +32,7 @@ use crate::{
 
 /// What was seen is written down after so many rounds, and when an outage is over: what a crash may cost.
 const KEEP: u32 = 5;
-/// So many rounds without a question are a time in which nobody asked.
+/// So many rounds without a question, and the time that is waited for others, are a time in which nobody asked.
 const PATIENCE: u64 = 3;
 
 pub(super) struct Rounds {
@@ -187,12 +187,20 @@ impl Rounds {
     }
 
     fn take(&mut self, (outage, vm, probe): Key, asked: Asked) {
-        let patience_ms = PATIENCE * (self.settings.every_ms + self.settings.answer_ms);
+        let patience_ms = self.patience_ms();
         let watch = self.books.get_mut(&outage).and_then(|book| book.get_mut(&(vm, probe)));
         if let Some(watch) = watch {
             watch.record.take(asked, patience_ms);
             (watch.asked, watch.fresh) = (false, true);
         }
+    }
+
+    /// How long ago the question before may be, if somebody has asked all the time: who is to be asked waits for a place
+    /// while others, who may all be silent, are asked.
+    fn patience_ms(&self) -> u64 {
+        let Probes { every_ms, answer_ms, at_once, .. } = self.settings;
+        let watched: usize = self.books.values().map(BTreeMap::len).sum();
+        PATIENCE * (every_ms + answer_ms) + watched.div_ceil(at_once.max(1)) as u64 * answer_ms
     }
 
     /// Writes down what is new; whether that went well.

@@ -38,6 +38,8 @@ async fn prepare(cx: &Cx, order: &Receive) -> Result<(), Refusal> {
     present(cx, order).await?;
     // What lies here is missing from the free room already, and what is written on top may be all of the disk once more.
     let need = Need { memory_mib: server.memory_mib, disk_gib: server.disk_gib };
+    // No room is made by dropping what is needed next.
+    let _here = cx.node.images.hold(&server.base);
     cx.node.claim(&server.name, uuid, need).await?;
     // Until its disk stands on it.
     let _base = cx.unless_superseded(WANTED, cx.node.images.ensure(&server.base)).await?;

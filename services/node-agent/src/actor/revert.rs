@@ -37,5 +37,10 @@ async fn put_back(cx: &Cx, order: &RevertDisk) -> Result<(), Refusal> {
         return Err(cx.node.not_now(&cx.book.vm, "without a disk of its own", WANTED));
     }
     let record = revert::put_back(&cx.node, &cx.book, &record, order.layer).await?;
-    redefine(cx, domain, &record).await
+    // It has gone back: a failure from now on would be taken for a disk that is as it was before. The next start writes
+    // the definition again, and one that names files that are gone misleads nobody.
+    if let Err(refusal) = redefine(cx, domain, &record).await {
+        tracing::warn!(vm = %cx.book.vm, %refusal, "its definition names the disk of before until its next start");
+    }
+    Ok(())
 }

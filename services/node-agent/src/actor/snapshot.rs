@@ -63,7 +63,7 @@ async fn kept(cx: &Cx, key: &str, order: &TakeSnapshot, domain: Domain, record: 
     }
     // What it writes from now on is written beside what is kept: at worst all of its disk once more.
     let disk_gib = record.server.as_ref().map_or(0, |server| server.disk_gib);
-    cx.node.room.claim_copy(&cx.book.vm, key, disk_gib).await?;
+    cx.node.claim_copy(&cx.book.vm, key, disk_gib).await?;
     cx.checkpoint(WANTED)?;
     let marking = Marking { number: order.number, consistency: consistency(domain) };
     if runs {
@@ -96,12 +96,15 @@ pub(super) const fn is_off(domain: Domain) -> bool {
     }
 }
 
-/// Whether [`redefine`] will know enough of the server.
+/// Whether [`redefine`] will know enough of the server, and have its networks.
 pub(super) fn can_be_redefined(cx: &Cx, domain: Domain, record: &Record, wanted: &str) -> Result<(), Refusal> {
-    if matches!(domain, Domain::Off(_)) && record.server.is_none() {
-        return Err(cx.node.not_now(&cx.book.vm, "not started since the agent lost its journal", wanted));
+    match (domain, &record.server) {
+        (Domain::Off(_), None) => {
+            Err(cx.node.not_now(&cx.book.vm, "not started since the agent lost its journal", wanted))
+        }
+        (Domain::Off(_), Some(server)) => cx.node.plumbing.nics(server).map(drop),
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 /// Writes into the definition of a server that is off which layer is written to: a journal that is lost is made up for

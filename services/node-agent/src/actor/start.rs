@@ -45,6 +45,8 @@ async fn make(cx: &Cx, order: &Start, saved: bool) -> Result<(), Refusal> {
     let server = &order.server;
     // The disk grows as the server writes; what is reserved for it is the scheduler's account.
     let need = Need { memory_mib: server.memory_mib, disk_gib: 0 };
+    // No room is made by dropping what is needed next.
+    let _here = cx.node.images.hold(&server.base);
     cx.node.claim(&server.name, &server.uuid, need).await?;
     // Until its disk stands on it.
     let _base = cx.unless_superseded(WANTED, cx.node.images.ensure(&server.base)).await?;

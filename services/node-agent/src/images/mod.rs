@@ -98,6 +98,12 @@ impl Images {
         }
     }
 
+    /// Keeps an image that is here, if it is, as long as what is given is held: for who makes room before it is needed.
+    #[must_use]
+    pub fn hold(&self, base: &Base) -> Held {
+        self.inner.cache.hold(&self.inner.layout.image(&base.sha256, base.format))
+    }
+
     /// The digests of the images that are here, as of the last look.
     #[must_use]
     pub fn told(&self) -> BTreeSet<String> {

@@ -15,25 +15,33 @@ const LIBVIRT_DOES: Duration = Duration::from_secs(3);
 
 /// Asks the guest to shut down, if that is `due`, or forces it off; whether it is off.
 pub(super) async fn halt(book: &Book, ward: &Ward, duty: Duty, due: bool) -> bool {
-    let sight = book.look().await;
-    if sight.domain.is_off() || (sight.domain == Domain::Unknown && is_gone(book, ward).await) {
+    let (domain, foreign) = look(book).await;
+    if domain.is_off() || (domain == Domain::Unknown && is_gone(book, ward).await) {
         return true;
     }
     if !ward.stopped {
         mark(book, ward).await;
     }
-    match (duty, sight.domain) {
-        (Duty::ForceOff, _) => force(book, ward, sight.foreign).await,
+    match (duty, domain) {
+        (Duty::ForceOff, _) => force(book, ward, foreign).await,
         (Duty::ShutDown, Domain::Running) if due => press(book).await,
         // One that stands still does no harm yet, and may be about to be gone by a migration.
         (Duty::RunOn | Duty::ShutDown, _) => return false,
     }
-    book.look().await.domain.is_off() || is_gone(book, ward).await
+    look(book).await.0.is_off() || is_gone(book, ward).await
+}
+
+/// What it does, and whether another's domain has its name. A book that is held up tells neither; then libvirt is told
+/// nothing.
+async fn look(book: &Book) -> (Domain, bool) {
+    let seen = tokio::time::timeout(LIBVIRT_DOES, book.look()).await;
+    seen.map_or((Domain::Unknown, true), |sight| (sight.domain, sight.foreign))
 }
 
 /// Whether no process of it lives, by the kernel's word: libvirt may be away.
 async fn is_gone(book: &Book, ward: &Ward) -> bool {
-    matches!(book.node.hypervisor.process(book.vm.as_str(), &ward.uuid).await, Ok(None))
+    let found = book.node.hypervisor.process(book.vm.as_str(), &ward.uuid);
+    matches!(tokio::time::timeout(LIBVIRT_DOES, found).await, Ok(Ok(None)))
 }
 
 /// Written down first, so that nobody takes it for its users' wish, nor starts it again by an order of before.

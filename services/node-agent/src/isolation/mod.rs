@@ -52,13 +52,21 @@ pub struct Sentinel {
     asked: HashMap<String, u64>,
     /// Since when the lease has held without a break.
     held_since: Option<u64>,
+    /// What was to be stopped at the last look.
+    known: Vec<(Arc<Book>, Ward)>,
 }
 
 impl Sentinel {
     /// One that has not looked yet.
     #[must_use]
     pub fn new(agent: Agent) -> Self {
-        Self { agent, watchdog: None, complaint: String::new(), asked: HashMap::new(), held_since: None }
+        let (complaint, asked) = (String::new(), HashMap::new());
+        Self { agent, watchdog: None, complaint, asked, held_since: None, known: Vec::new() }
+    }
+
+    async fn wards(&mut self) -> Vec<(Arc<Book>, Ward)> {
+        self.known = self.agent.wards(&self.known).await;
+        self.known.clone()
     }
 
     fn node(&self) -> &Arc<Node> {
@@ -68,7 +76,7 @@ impl Sentinel {
     /// Tells which servers would be stopped, by which the node asks for a lease. To be called before the first facts:
     /// those that are stopped by nobody are counted on by nobody.
     pub async fn tell(&mut self) {
-        let wards = self.agent.wards().await;
+        let wards = self.wards().await;
         self.arm(&wards);
         self.tell_of(&wards);
     }
@@ -87,14 +95,14 @@ impl Sentinel {
             self.step().await;
         }
         // Whoever leaves servers behind that would have to be stopped leaves the watchdog to bite.
-        let alive = self.agent.wards().await.iter().any(|(_, ward)| ward.granted && !ward.domain.is_off());
+        let alive = self.wards().await.iter().any(|(_, ward)| ward.granted && !ward.domain.is_off());
         if let Some(watchdog) = self.watchdog.take().filter(|_| !alive) {
             watchdog.release();
         }
     }
 
     async fn step(&mut self) {
-        let wards = self.agent.wards().await;
+        let wards = self.wards().await;
         self.arm(&wards);
         self.tell_of(&wards);
         let (lease, now) = (self.node().lease.now(), clock::boot_millis());
@@ -148,8 +156,11 @@ impl Sentinel {
             return;
         }
         for (book, ward) in wards.iter().filter(|(_, ward)| ward.stopped && ward.domain == Domain::Running) {
-            // Unwritten it is tried again with the next look.
-            let _ = book.amend(&ward.uuid, Urgency::Soon, |record| record.isolated = None).await;
+            // Unwritten it is tried again with the next look, which waits for no disk.
+            let forgiven = book.amend(&ward.uuid, Urgency::Soon, |record| record.isolated = None);
+            if tokio::time::timeout(TICK, forgiven).await.is_err() {
+                return;
+            }
         }
     }
 
@@ -165,9 +176,12 @@ impl Sentinel {
                 watchdog.release();
             }
         } else if self.watchdog.is_none() {
-            match Watchdog::open(device, Path::new(WATCHDOGS), node.lease.terms().stop_ms) {
+            // To set it going is a kick as well: an agent that is started again and again must not put off what is due.
+            let left_ms = node.lease.now().stopped_by().map(|by| by.saturating_sub(clock::boot_millis()));
+            let most_ms = node.lease.terms().stop_ms.min(left_ms.unwrap_or(u64::MAX));
+            match Watchdog::open(device, Path::new(WATCHDOGS), most_ms) {
                 Ok(watchdog) => self.watchdog = Some(watchdog),
-                Err(error) if error.to_string() != self.complaint => {
+                Err(error) if node.lease.holds() && error.to_string() != self.complaint => {
                     tracing::error!(device = %device.display(), %error, "the watchdog cannot be used");
                     self.complaint = error.to_string();
                 }

@@ -26,6 +26,7 @@ use watari_contracts::agent::{DropDisk, KeepDisk, Stack};
 use watari_model::{
     DiskName, Refusal,
     disk::{KeptDisk, MOST_KEPT},
+    size::GIB,
 };
 
 use crate::{
@@ -115,17 +116,21 @@ impl KeptDisks {
     /// already stays kept.
     ///
     /// # Errors
-    /// As many are kept as may be; the note cannot be written.
+    /// As many are kept as may be; the disk's header cannot be read, or the note not written.
     pub async fn keep(&self, node: &Node, record: &Record, keep: &KeepDisk) -> Result<(), Refusal> {
         let _turn = self.at_work.lock().await;
         let uuid = record.uuid.clone();
         let top = node.layout.layer(&uuid, record.stack.top);
-        let exists = aside(node, move |_| top.try_exists()).await?;
+        let there = top.clone();
+        let exists = aside(node, move |_| there.try_exists()).await?;
         if record.disk != Disk::Whole || !exists {
             return Ok(());
         }
+        // It may have grown without its document's saying so, and whoever begins with it must not take it for smaller:
+        // a migration would leave out the rest.
+        let is = disk::info(&top, DiskFormat::Qcow2).await.map_err(|error| node.refuse(&error))?;
         let (vm, stack, base) = (record.vm.clone(), record.stack.clone(), keep.base.clone());
-        let (disk_gib, kept_at) = (keep.disk_gib, clock::now());
+        let (disk_gib, kept_at) = (keep.disk_gib.max(is.virtual_bytes.div_ceil(GIB)), clock::now());
         let of = uuid.clone();
         let written = aside(node, move |layout| {
             let notes = note::all(layout)?;

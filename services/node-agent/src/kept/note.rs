@@ -150,7 +150,7 @@ mod tests {
         clear(&layout).unwrap();
         assert!(layout.layer(UUID, 3).exists());
         doom(&layout, UUID).unwrap();
-        assert_eq!(all(&layout).unwrap().into_keys().collect::<Vec<_>>(), [other.clone()]);
+        assert_eq!(all(&layout).unwrap().into_keys().collect::<Vec<_>>(), std::slice::from_ref(&other));
         clear(&layout).unwrap();
         assert!(!layout.layer(UUID, 0).exists() && !layout.layer(UUID, 3).exists());
         assert!(layout.layer(&other, 0).exists() && !layout.disk_note(UUID, GOING).exists());

@@ -116,8 +116,12 @@ async fn frozen_through(node: &Node, book: &Book, record: Record) -> Result<Reco
     let mut still = false;
     if let Some(process) = &process {
         make(&now, &next).await.map_err(refuse)?;
-        if record.marking.is_some() && !process.has_open(&next).await.map_err(refuse)? {
-            still = frozen_still(node, book, &next).await?;
+        let done = process.has_open(&next).await.map_err(refuse)?;
+        match record.marking {
+            // libvirt may have ended in the middle of it, while the guest held still.
+            Some(_) if done => thaw(node, book.vm.as_str()).await,
+            Some(_) => still = frozen_still(node, book, &next).await?,
+            None => {}
         }
         if !process.has_open(&next).await.map_err(refuse)? {
             let outcome = node.hypervisor.freeze_disk(book.vm.as_str(), &next, Guest::GoesOn).await;
@@ -162,10 +166,15 @@ async fn frozen_still(node: &Node, book: &Book, next: &Path) -> Result<bool, Ref
     }
     tracing::debug!(vm = name, %error, "its file systems do not hold still for a snapshot");
     // libvirt has let it go on, or the guest's agent did not answer.
+    thaw(node, name).await;
+    Ok(false)
+}
+
+/// Has the guest's file systems go on, if they hold still.
+async fn thaw(node: &Node, name: &str) {
     if let Err(error) = node.hypervisor.thaw(name).await {
         tracing::debug!(vm = name, %error, "nothing is thawed");
     }
-    Ok(false)
 }
 
 fn mark(marking: Marking, layer: u32, still: bool) -> Mark {

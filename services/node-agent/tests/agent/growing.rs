@@ -1,11 +1,13 @@
 //! Servers that grow while they run, with a real QEMU.
 
-use watari_contracts::agent::{DiskUse, Domain, Freeze, Grow};
+use watari_contracts::agent::{DiskUse, Domain, Grow};
 use watari_model::{Refusal, size::GIB, vm::Growth};
 use watari_node_agent::hypervisor::{DiskFormat, disk};
 
 use crate::{
-    assert_stale, failed, order, remove,
+    assert_stale, failed,
+    layers::freeze,
+    order, remove,
     scene::{TestAgent, scene},
     start, stop,
 };
@@ -39,8 +41,7 @@ async fn a_disk_grows_under_its_running_server_once_and_never_shrinks() {
     assert_eq!(disk_gib(&agent, &uuid, 0).await, 2);
 
     // What is frozen stays as large as it was; what stands on it grows.
-    let freeze = Freeze { order: order("freeze"), vm: "larger".parse().unwrap(), generation: 1, least_mib: 0 };
-    agent.done(freeze).await;
+    agent.done(freeze("larger", "freeze", 1, 0)).await;
     agent.done(to("three", 3)).await;
     assert_eq!((disk_gib(&agent, &uuid, 0).await, disk_gib(&agent, &uuid, 1).await), (2, 3));
     assert_eq!(scene.process("larger").await, process, "it was started again");

@@ -53,10 +53,10 @@ fn guarded(agent: &TestAgent) -> Option<Guarded> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_guest_that_is_to_stop_is_stopped_when_the_lease_has_run_out_and_one_that_is_to_stay_runs_on() {
     let scene = scene().await;
-    let (cut, kept) = (scene.agent("cut").await, scene.agent("kept").await);
+    let (cut, kept) = (scene.agent("cut").await, scene.agent("spared").await);
     let sentinels = [watched(&cut), watched(&kept)];
     cut.done(stopping(scene, "cut", 1)).await;
-    kept.done(start(scene, "kept", 1, DiskUse::MayCreate)).await;
+    kept.done(start(scene, "spared", 1, DiskUse::MayCreate)).await;
     assert_eq!(guarded(&cut), None, "nobody may count on it before there is a lease");
     eventually("a lease", BOUND, || hears(&cut)).await;
     let told = Guarded { generation: 1, stopped: false };
@@ -73,7 +73,7 @@ async fn a_guest_that_is_to_stop_is_stopped_when_the_lease_has_run_out_and_one_t
     let gone = cut.until("cut", |fact| fact.domain.is_off()).await;
     assert_eq!(gone.domain, Domain::Off(OffReason::Destroyed));
     assert_eq!(guarded(&cut), Some(Guarded { generation: 1, stopped: true }));
-    assert_eq!(kept.observe("kept").await.domain, Domain::Running);
+    assert_eq!(kept.observe("spared").await.domain, Domain::Running);
 
     // Nothing of that policy is started while nobody hears the node, and it is once somebody does.
     let late = cut.ended(stopping(scene, "cut", 2)).await;
@@ -93,7 +93,7 @@ async fn a_guest_that_is_to_stop_is_stopped_when_the_lease_has_run_out_and_one_t
     cut.until("cut", |fact| fact.domain.is_off()).await;
     sentinel.cancel();
     cut.done(remove(scene, "cut", 2)).await;
-    kept.done(remove(scene, "kept", 1)).await;
+    kept.done(remove(scene, "spared", 1)).await;
 }
 
 fn kept_lease(agent: &TestAgent) -> bool {

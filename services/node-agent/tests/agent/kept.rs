@@ -1,10 +1,10 @@
 //! Disks that outlive their servers, with a real QEMU.
 
-use watari_contracts::agent::{DiskUse, Domain, DropDisk, Freeze, KeepDisk, Remove, Server, Start};
-use watari_model::Refusal;
+use watari_contracts::agent::{DiskUse, Domain, DropDisk, Grow, KeepDisk, Remove, Server, Start};
+use watari_model::{Refusal, vm::Growth};
 use watari_node_agent::hypervisor::{DiskFormat, disk};
 
-use crate::{failed, order, remove, scene::scene, start, stop};
+use crate::{failed, layers::freeze, order, remove, scene::scene, start, stop};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_kept_disk_outlives_its_server_and_another_begins_with_all_of_its_layers() {
@@ -13,14 +13,16 @@ async fn a_kept_disk_outlives_its_server_and_another_begins_with_all_of_its_laye
     let (first, layout) = (scene.server("keeps"), agent.agent.node().layout.clone());
     let told = |agent: &crate::scene::TestAgent| agent.agent.node().kept.told();
     agent.done(start(scene, "keeps", 1, DiskUse::MayCreate)).await;
-    let vm = first.name.clone();
-    agent.done(Freeze { order: order("freeze"), vm, generation: 1, least_mib: 0 }).await;
+    agent.done(freeze("keeps", "freeze", 1, 0)).await;
+    let grow = Grow { order: order("grow"), vm: first.name.clone(), generation: 1, growth: Growth::DiskGib(2) };
+    agent.done(grow).await;
     let keep = KeepDisk { base: first.base.clone(), disk_gib: first.disk_gib };
     let gone = Remove { keep_disk: Some(keep.clone()), ..remove(scene, "keeps", 1) };
     let fact = agent.done(gone).await.fact;
     assert_eq!(fact.domain, Domain::Absent);
     let kept = told(&agent).remove(&first.uuid).expect("it is told that the disk is here");
-    assert_eq!((kept.vm.as_str(), &kept.base, kept.disk_gib), ("keeps", &first.base, first.disk_gib));
+    // Its document had not heard yet that it grew.
+    assert_eq!((kept.vm.as_str(), &kept.base, kept.disk_gib), ("keeps", &first.base, first.disk_gib + 1));
     assert!(kept.size_bytes > 0 && layout.layer(&first.uuid, 0).exists() && layout.layer(&first.uuid, 1).exists());
 
     // Whatever order comes late, and whoever looks at it after a restart: it stays.

@@ -41,46 +41,46 @@ fn kept(marks: &[Mark]) -> Vec<(u64, u32)> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_disk_goes_back_to_what_it_was_when_it_was_kept_running_or_off() {
     let scene = scene().await;
-    let agent = scene.agent("kept").await;
-    let path = |index| layer_path(scene, &agent, "kept", index);
-    agent.done(start(scene, "kept", 1, DiskUse::MayCreate)).await;
-    agent.done(stop("kept", 1)).await;
+    let agent = scene.agent("moment").await;
+    let path = |index| layer_path(scene, &agent, "moment", index);
+    agent.done(start(scene, "moment", 1, DiskUse::MayCreate)).await;
+    agent.done(stop("moment", 1)).await;
     qemu_io(&path(0), "write -P 1 32M 1M");
-    agent.done(start(scene, "kept", 2, DiskUse::Existing)).await;
-    let fact = agent.done(take("kept", 2, 1)).await.fact;
+    agent.done(start(scene, "moment", 2, DiskUse::Existing)).await;
+    let fact = agent.done(take("moment", 2, 1)).await.fact;
     assert_eq!((indices(&fact.stack), kept(&fact.stack.marks)), ((vec![0], 1), vec![(1, 0)]));
-    assert!(writes_to(scene, &agent, "kept", 1).await);
+    assert!(writes_to(scene, &agent, "moment", 1).await);
     // No agent of its own is in this guest.
     assert_eq!((fact.domain, fact.stack.marks[0].consistency), (Domain::Running, Consistency::Crash));
-    let again = TakeSnapshot { order: order("again"), ..take("kept", 2, 1) };
+    let again = TakeSnapshot { order: order("again"), ..take("moment", 2, 1) };
     assert_eq!(agent.done(again).await.fact.stack, fact.stack, "a number is taken once");
-    let answer = agent.ended(revert("kept", "alive", 2, 0)).await;
+    let answer = agent.ended(revert("moment", "alive", 2, 0)).await;
     assert!(matches!(failed(&answer), Refusal::AgentState { .. }), "{answer:?}");
 
-    agent.done(stop("kept", 2)).await;
+    agent.done(stop("moment", 2)).await;
     qemu_io(&path(1), "write -P 2 32M 1M");
-    let fact = agent.done(take("kept", 2, 2)).await.fact;
+    let fact = agent.done(take("moment", 2, 2)).await.fact;
     assert_eq!((indices(&fact.stack), kept(&fact.stack.marks)), ((vec![0, 1], 2), vec![(1, 0), (2, 1)]));
     assert!(matches!(fact.domain, Domain::Off(_)) && fact.disk, "{fact:?}");
-    assert_eq!(stands_on(scene, &agent, "kept", 2).await, Some(path(1)));
+    assert_eq!(stands_on(scene, &agent, "moment", 2).await, Some(path(1)));
     qemu_io(&path(2), "write -P 3 32M 1M");
-    let answer = agent.ended(revert("kept", "nowhere", 2, 7)).await;
+    let answer = agent.ended(revert("moment", "nowhere", 2, 7)).await;
     assert!(matches!(failed(&answer), Refusal::SnapshotLayerMissing { .. }), "{answer:?}");
 
-    let fact = agent.done(revert("kept", "second", 2, 1)).await.fact;
+    let fact = agent.done(revert("moment", "second", 2, 1)).await.fact;
     assert_eq!((indices(&fact.stack), kept(&fact.stack.marks)), ((vec![0, 1], 3), vec![(1, 0), (2, 1)]));
     qemu_io(&path(3), "read -P 2 32M 1M");
-    let fact = agent.done(revert("kept", "first", 2, 0)).await.fact;
+    let fact = agent.done(revert("moment", "first", 2, 0)).await.fact;
     assert_eq!((indices(&fact.stack), kept(&fact.stack.marks)), ((vec![0], 4), vec![(1, 0)]));
     qemu_io(&path(4), "read -P 1 32M 1M");
     for index in 1..4 {
         assert!(!path(index).exists(), "layer {index} is left");
     }
-    let fact = agent.done(start(scene, "kept", 3, DiskUse::Existing)).await.fact;
+    let fact = agent.done(start(scene, "moment", 3, DiskUse::Existing)).await.fact;
     assert_eq!((indices(&fact.stack), fact.domain), ((vec![0], 4), Domain::Running));
-    assert!(writes_to(scene, &agent, "kept", 4).await);
-    assert_stale(agent.order(revert("kept", "late", 2, 0)).await);
-    agent.done(remove(scene, "kept", 3)).await;
+    assert!(writes_to(scene, &agent, "moment", 4).await);
+    assert_stale(agent.order(revert("moment", "late", 2, 0)).await);
+    agent.done(remove(scene, "moment", 3)).await;
     assert!(!path(0).exists() && !path(4).exists());
 }
 

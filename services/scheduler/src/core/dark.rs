@@ -343,7 +343,9 @@ fn come_up(turn: &mut Turn<'_>, outage: &Outage, one: &Darkened) -> Option<Stage
         lacks = switch_on(turn, outage, one, node).unwrap_or(lacks);
     }
     let since = outage.home.filter(|_| outage.state == State::Returning).map(|leg| leg.began_at.max(one.at));
-    if since.is_some_and(|since| turn.now.millis_since(since) >= turn.rules.dark.on_ms) {
+    // One that is known to stay away is not waited for, as in every return.
+    let stays_away = node.is_some_and(|node| node.cordoned && node.state != node::State::Ready);
+    if since.is_some_and(|since| stays_away || turn.now.millis_since(since) >= turn.rules.dark.on_ms) {
         return Some(Stage::Missing { why: lacks });
     }
     (one.stage.fault() != Some(&lacks)).then_some(Stage::Starting { lacks: Some(lacks) })

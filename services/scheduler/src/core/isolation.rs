@@ -8,6 +8,7 @@
 //! | it is only there | it is off, and says why; when the node is heard it starts there again |
 //! | more than a third of the site is silent, or the node is cordoned | nothing: that is the network, or somebody's work |
 
+use watari_contracts::agent::Guarded;
 use watari_model::{
     NodeName,
     node::{
@@ -57,7 +58,21 @@ pub(super) fn has_ceased(snap: &Snapshot, vm: &Vm, silent_ms: u64) -> bool {
         && !there.cordoned
         && snap.heard_within(&grant.node, silent_ms).is_none()
         && snap.ledger.is_over(&grant.node, snap.boot_ms)
+        && !is_taken_back(snap, vm, &grant.node)
         && !site_is_cut_off(snap, there, silent_ms)
+}
+
+/// Whether what its node said last was that it lives there and is stopped by nobody. While it is on its way that is not
+/// written down.
+fn is_taken_back(snap: &Snapshot, vm: &Vm, node: &NodeName) -> bool {
+    let fact = snap.heard.get(node).and_then(|heard| heard.facts.vms.get(&vm.name));
+    let alive = fact.is_some_and(|fact| !fact.domain.is_off());
+    alive && last_said(snap, vm, node).map(|guarded| guarded.generation) != vm.guarded
+}
+
+/// What a node said last of a server that it stops, or has stopped, when it is cut off.
+fn last_said<'s>(snap: &'s Snapshot, vm: &Vm, node: &NodeName) -> Option<&'s Guarded> {
+    snap.heard.get(node)?.facts.guard.as_ref()?.vms.get(&vm.name)
 }
 
 /// Whether so many of its site's nodes are silent that it is the network, by the rule by which nobody is fenced then.
@@ -77,14 +92,14 @@ fn site_is_cut_off(snap: &Snapshot, of: &node::Node, silent_ms: u64) -> bool {
 /// Whether the agent of its node has stopped a server, or asked it to, because the node was cut off: that it is off is
 /// not its users' wish.
 pub(super) fn was_stopped(snap: &Snapshot, vm: &Vm, node: &NodeName) -> bool {
-    let guard = snap.heard.get(node).and_then(|heard| heard.facts.guard.as_ref());
-    let guarded = guard.and_then(|guard| guard.vms.get(&vm.name));
-    guarded.is_some_and(|guarded| guarded.stopped && guarded.generation == vm.generation())
+    last_said(snap, vm, node).is_some_and(|guarded| guarded.stopped && guarded.generation == vm.generation())
 }
 
-/// Whether what a server does when its node is cut off is another thing than its node was told.
-pub(super) fn differs(vm: &Vm) -> bool {
-    vm.spec.on_isolation.is_usual() == (vm.guarded == Some(vm.generation()))
+/// Whether what a server does when its node is cut off is another thing than its node was told. Whether that is counted
+/// on is no matter: it may have no watchdog.
+pub(super) fn differs(snap: &Snapshot, vm: &Vm) -> bool {
+    let said = vm.node().and_then(|node| last_said(snap, vm, node));
+    vm.spec.on_isolation.is_usual() == said.is_some_and(|guarded| guarded.generation == vm.generation())
 }
 
 /// Whether its copy elsewhere may run without a word from where it was: it is one that is started again.

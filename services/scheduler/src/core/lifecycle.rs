@@ -256,7 +256,7 @@ fn running(turn: &mut Turn<'_>, entry: &Entry<Vm>) {
 fn reboot(turn: &mut Turn<'_>, entry: &Entry<Vm>) {
     let vm = &entry.value;
     let (Some(grant), reboots) = (&vm.grant, vm.reboots) else { return };
-    if vm.pending.is_some() || isolation::differs(vm) {
+    if vm.pending.is_some() || isolation::differs(turn.snap, vm) {
         // What it is made of, and what its node knows of it, changes only while it is off: it is stopped, and started
         // again.
         return turn.change_vm(entry, [Change::StopAsked], |vm| vm.force_off = reboots.force);

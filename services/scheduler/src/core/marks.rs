@@ -143,10 +143,12 @@ fn revert(turn: &mut Turn<'_>, entry: &Entry<Vm>, grant: &Grant) {
     }
 }
 
-/// Whether nobody answers for an operation. One that is busy does.
+/// Whether nobody answers for an operation just now. One that is busy does; and that nobody did while the node was away
+/// says nothing of the order that is given it as it is back.
 fn is_silent(turn: &Turn<'_>, operation: &str, grant: &Grant) -> bool {
-    let answer = turn.snap.answers.get(&naming::at(operation, &grant.node)).map(|answer| &answer.outcome);
-    matches!(answer, Some(Outcome::Silent(why)) if !matches!(why, Refusal::AgentState { .. }))
+    let answer = turn.snap.answers.get(&naming::at(operation, &grant.node));
+    let fresh = answer.filter(|answer| answer.age_ms < turn.rules.repeat_ms).map(|answer| &answer.outcome);
+    matches!(fresh, Some(Outcome::Silent(why)) if !matches!(why, Refusal::AgentState { .. }))
 }
 
 /// How the last try of an operation has failed, and how many had failed before it.

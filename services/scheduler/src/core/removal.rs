@@ -70,7 +70,8 @@ fn remove(turn: &mut Turn<'_>, vm: &Vm, node: &NodeName, generation: u64, layers
         let keep_layers = layers == Layers::Kept && comes_back;
         // What migrations left behind elsewhere is not its disk.
         let stays = layers == Layers::Gone && vm.keep_disk && vm.node() == Some(node);
-        let keep_disk = stays.then(|| KeepDisk { base: vm.spec.base.clone(), disk_gib: vm.spec.disk_gib });
+        // Whoever begins with it has a disk of that size made wherever it moves: never one too small.
+        let keep_disk = stays.then(|| KeepDisk { base: vm.spec.base.clone(), disk_gib: vm.most_disk_gib() });
         let (vm, uuid) = (vm.name.clone(), vm.uuid.clone());
         Order::Remove(Remove { order, vm, uuid, generation, keep_layers, spare_running: false, keep_disk })
     });

@@ -125,6 +125,7 @@ impl Driver {
 
     /// Makes the core's opinion known, if it has changed.
     fn tell(&self) {
+        self.ctx.set_leads_until(self.core.deadline().unwrap_or(0));
         let now = self.core.leadership();
         let epoch = now.epoch();
         let before = self.told.send_if_modified(|told| {

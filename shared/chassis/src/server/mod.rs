@@ -105,11 +105,21 @@ impl Server {
         }
     }
 
-    /// Answers always: for a service without a lease.
+    /// Answers always: for a service without a lease. One that is to end before there ever was a connection waits for
+    /// none.
     ///
     /// # Errors
     /// [`BusError`] if a subscription is refused.
     pub async fn serve_always(self) -> Result<(), BusError> {
+        let shutdown = self.ctx.shutdown.clone();
+        tokio::select! {
+            biased;
+            served = self.answer_always() => served,
+            () = shutdown.cancelled() => Ok(()),
+        }
+    }
+
+    async fn answer_always(self) -> Result<(), BusError> {
         let registry = self.register().await?;
         let serving = self.subscribe(&registry, None).await?;
         self.ctx.ready.set(Readiness::Serving);

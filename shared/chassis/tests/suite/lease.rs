@@ -7,7 +7,7 @@ use tokio::{
     sync::watch::Receiver,
     time::{Instant, timeout},
 };
-use watari_chassis::{Context, Drained, Leadership, Lease};
+use watari_chassis::{Context, Drained, Leadership, Lease, clock};
 use watari_contracts::Service;
 use watari_testkit::NatsServer;
 
@@ -28,10 +28,12 @@ async fn one_leads_the_other_knows_who_and_takes_over_at_once_when_it_is_told() 
     let (first, second) = (context(&nats.url()).await, context(&nats.url()).await);
     let mut one = campaign(&first).await;
     let epoch = leads(&mut one).await;
+    assert!(first.leads_until() > clock::boot_millis());
 
     let mut two = campaign(&second).await;
     let known = Leadership::Standby { leader: Some(first.instance.to_string()) };
     timeout(SOON, two.wait_for(|l| *l == known)).await.unwrap().unwrap();
+    assert_eq!(second.leads_until(), 0);
 
     let begun = Instant::now();
     assert_eq!(first.drain().await, Drained::Fully);

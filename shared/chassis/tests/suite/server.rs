@@ -262,6 +262,14 @@ async fn an_agent_answers_the_commands_of_its_own_node_only() {
 }
 
 #[tokio::test]
+async fn an_agent_that_never_found_a_server_ends_when_it_is_told_to() {
+    let ctx = timeout(SOON, context_of(Service::NodeAgent, "nats://127.0.0.1:1", |_| {})).await.unwrap();
+    let served = tokio::spawn(Server::new(&ctx, Service::NodeAgent).serve_always());
+    ctx.shutdown.cancel();
+    timeout(SOON, served).await.unwrap().unwrap().unwrap();
+}
+
+#[tokio::test]
 async fn requests_in_hand_are_finished_when_the_process_is_told_to_stop() {
     let nats = NatsServer::start();
     let ctx = context(&nats.url()).await;

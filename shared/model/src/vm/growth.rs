@@ -34,8 +34,14 @@ impl Vm {
         Size {
             vcpus: now.vcpus.max(then.vcpus),
             memory_mib: now.memory_mib.max(then.memory_mib),
-            disk_gib: now.disk_gib.max(then.disk_gib).saturating_add(self.snapshots.kept_gib()),
+            disk_gib: self.most_disk_gib().saturating_add(self.snapshots.kept_gib()),
         }
+    }
+
+    /// How large its disk may be, in GiB: what is to grow while it runs may have grown before anybody has heard of it.
+    #[must_use]
+    pub fn most_disk_gib(&self) -> u64 {
+        self.pending.map_or(0, |then| then.disk_gib).max(self.spec.disk_gib)
     }
 
     /// What of its pending size can come true while it runs, one after another.

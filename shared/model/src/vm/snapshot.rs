@@ -249,6 +249,7 @@ mod tests {
             take(&mut vm, called, layer);
         }
         assert_eq!(vm.claims().disk_gib, vm.spec.disk_gib + 3, "each has what is below it");
+        assert_eq!(vm.most_disk_gib(), vm.spec.disk_gib, "its disk is no larger by that");
         assert!(matches!(vm.ask_snapshot(name("two"), now()), Err(Refusal::SnapshotExists { .. })));
         assert!(matches!(vm.ask_snapshot(name("four"), now()), Err(Refusal::SnapshotLimit { .. })));
         assert!(matches!(vm.forget_snapshot(&name("four")), Err(Refusal::SnapshotUnknown { .. })));

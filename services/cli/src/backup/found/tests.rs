@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use time::OffsetDateTime;
-use watari_contracts::agent::{Domain, NodeFacts, OffReason, Passage, Phase, Stack, VmFact};
+use watari_contracts::agent::{Domain, Guard, Guarded, NodeFacts, OffReason, Passage, Phase, Stack, VmFact};
 use watari_model::{
     NodeName, Timestamp,
+    isolation::Terms,
     vm::{Crossing, Desired, Grant, State, Vm},
 };
 
@@ -101,6 +102,20 @@ fn one_that_was_stopped_since_or_whose_migration_has_ended_since_is_so() {
 }
 
 #[test]
+fn one_that_its_node_stopped_since_it_was_cut_off_is_to_run_again() {
+    for stopped in [true, false] {
+        let mut vm = mail();
+        let off = fact(&vm, Domain::Off(OffReason::Shutdown), 5, true);
+        let mut there = heard([("m1", Some(off))]);
+        let vms = BTreeMap::from([(vm.name.clone(), Guarded { generation: 5, stopped })]);
+        let terms = Terms { lease_ms: 30_000, stop_ms: 60_000 };
+        there.get_mut(&name("m1")).unwrap().guard = Some(Guard { terms, watchdog: false, vms });
+        assert_eq!(reconcile(&mut vm, &there), Finding::AsBefore);
+        assert_eq!(vm.desired == Desired::Running, stopped);
+    }
+}
+
+#[test]
 fn one_that_its_node_knows_nothing_of_is_not_started_by_itself() {
     let mut vm = mail();
     assert_eq!(reconcile(&mut vm, &heard([("m1", None), ("y1", None)])), Finding::Gone);
@@ -114,8 +129,10 @@ fn one_that_its_node_knows_nothing_of_is_not_started_by_itself() {
 #[test]
 fn one_whose_node_is_silent_stays_there() {
     let (mut vm, before) = (mail(), mail());
+    vm.guarded = Some(5);
     assert_eq!(reconcile(&mut vm, &heard([("y1", None)])), Finding::Silent);
     assert_eq!((vm.grant, vm.state, vm.desired), (before.grant, State::Running, Desired::Running));
+    assert_eq!(vm.guarded, None, "whether its node would stop it now nobody knows");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use watari_contracts::monitor::NodeHealth;
 use watari_model::{
-    Said,
+    NodeName, Said,
     node::{Enforcement, State, Virtualisation, fencing::Outcome},
 };
 
@@ -28,6 +28,7 @@ pub(super) fn heard(facts: &Facts) -> Vec<Finding> {
         let (name, silent) = (said(&node.name), format::lasting(node.silent_ms));
         let trouble = match node.state {
             State::Ready => return None,
+            _ if is_dark(facts, &node.name) => return None,
             State::Suspect if node.silent_ms < SPEAKS_MS => Trouble::HypervisorSilent { node: name },
             State::Suspect => Trouble::NodeSuspect { node: name, silent },
             State::Lost => match &node.off {
@@ -39,6 +40,12 @@ pub(super) fn heard(facts: &Facts) -> Vec<Finding> {
         Some(Finding::on(&node.name, trouble))
     });
     found.collect()
+}
+
+/// Whether it was shut down on purpose with its site, whose outage is not over.
+fn is_dark(facts: &Facts, node: &NodeName) -> bool {
+    let open = facts.outages.iter().filter(|outage| outage.state.is_open());
+    open.flat_map(|outage| &outage.nodes).any(|dark| dark.node == *node && dark.state == "off")
 }
 
 /// Whose power could not be cut, or was not, though they are lost.
@@ -116,15 +123,17 @@ fn reason(of: &Enforcement) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
+    use watari_contracts::scheduler::{DarkNode, OutageView};
     use watari_model::{
         Refusal,
         node::{Fencing, Off, fencing::Act},
+        outage::{Scope, State as Leg},
     };
 
     use super::*;
     use crate::doctor::{
         checks::tests::codes,
-        facts::sample::{NOW, healthy},
+        facts::sample::{NOW, healthy, outage},
     };
 
     #[test]
@@ -151,6 +160,19 @@ mod tests {
         assert_eq!((codes(&heard(&facts)), codes(&unfenced(&facts))), (vec!["node.lost"], vec!["node.not-fenced"]));
         facts.nodes[0].node.off = Some(Off { by: "sato".to_owned(), at: NOW, for_good: false });
         assert_eq!((codes(&heard(&facts)), unfenced(&facts)), (vec!["node.off"], vec![]));
+    }
+
+    #[test]
+    fn a_node_that_was_shut_down_with_its_site_is_as_it_should_be_until_that_is_called_off() {
+        let mut facts = healthy();
+        facts.nodes[0].node.state = State::Lost;
+        let (node, site) = (facts.nodes[0].node.name.clone(), facts.nodes[0].node.site.clone());
+        let nodes = vec![DarkNode { node, state: "off".to_owned(), since: Some(NOW), why: None }];
+        for (state, told) in [(Leg::Evacuated, vec![]), (Leg::Cancelled, vec!["node.lost"])] {
+            let view = OutageView { nodes: nodes.clone(), ..outage(Scope::Site(site.clone()), state) };
+            facts.outages = vec![view];
+            assert_eq!(codes(&heard(&facts)), told);
+        }
     }
 
     #[test]

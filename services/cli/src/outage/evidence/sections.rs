@@ -212,7 +212,7 @@ fn gaps(evidence: &Evidence, lang: Lang, words: &Words) -> Option<Section> {
         watched.longest.iter().map(gap).chain(watched.unwatched.iter().map(unwatched)).collect()
     };
     let lines: Vec<String> = all_seen(evidence).flat_map(of_one).collect();
-    (!lines.is_empty()).then(|| Section { title: words.gaps, table: None, lines })
+    (!lines.is_empty()).then_some(Section { title: words.gaps, table: None, lines })
 }
 
 fn stayed(evidence: &Evidence, lang: Lang, words: &Words) -> Option<Section> {
@@ -246,7 +246,7 @@ fn users(evidence: &Evidence, lang: Lang, words: &Words) -> Option<Section> {
     lines.extend(users.mails.map(|m| told::mails(lang, m.sent, m.received, m.lost, m.retried)));
     lines.extend(users.http.map(|p| told::pages(lang, p.requests, p.failed, &format::millis(p.longest_gap_ms))));
     lines.extend(users.connection.map(|c| told::connection(lang, c.survived, &format::millis(c.longest_gap_ms))));
-    (!lines.is_empty()).then(|| Section { title: words.users, table: None, lines })
+    (!lines.is_empty()).then_some(Section { title: words.users, table: None, lines })
 }
 
 fn timeline(evidence: &Evidence, lang: Lang, words: &Words) -> Option<Section> {

@@ -67,7 +67,10 @@ pub(super) const TEXTS: &[Text] = &[
     ("Where it belongs; without it the scheduler chooses", "所属するサイト。省略時はスケジューラが選びます"),
     ("Virtual CPUs", "仮想 CPU 数"),
     ("Memory", "メモリ"),
-    ("Disk", "ディスク"),
+    (
+        "Disk [default: 2GiB, or as large as the kept disk]",
+        "ディスク [既定値: 2GiB、残したディスクを使う場合はその大きさ]",
+    ),
     ("Disk; it never becomes smaller", "ディスク。小さくはできません"),
     ("A label that its node must carry; may be given several times", "ノードに必要なラベル (複数指定可)"),
     (

@@ -415,6 +415,21 @@ fn a_return_has_nodes_switched_on_and_waits_until_they_are_heard_anew_and_well()
 }
 
 #[test]
+fn a_return_does_without_a_cordoned_node_that_stays_off() {
+    let mut world = World::new(&["m1"]);
+    world.run(40);
+    world.asks(Change::ReturnAsked);
+    world.run(5);
+    assert_eq!(rising(world.outage()).count(), 1);
+    let there = world.docs.nodes["m1"].clone();
+    let node = node::Node { cordoned: true, ..there.value.clone() };
+    put(&mut world.docs.nodes, &mut world.docs.revision, node, there.revision);
+    world.run(2);
+    assert!(matches!(world.stage("m1"), Some(Stage::Missing { .. })), "{:?}", world.outage());
+    assert_eq!(rising(world.outage()).count(), 0);
+}
+
+#[test]
 fn a_return_that_is_paused_switches_nothing_on() {
     let mut world = World::new(&["m1"]);
     world.machine("m1").controller = true;

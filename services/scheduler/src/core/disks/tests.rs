@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use watari_model::{
     disk::KeptDisk,
-    vm::{Change, Leftover},
+    vm::{Change, Leftover, Size},
 };
 
 use super::*;
@@ -96,6 +96,21 @@ fn a_deleted_server_leaves_its_own_disk_and_no_copy_of_it() {
     };
     let both = |first: bool| BTreeMap::from([("m1".to_owned(), first), ("m2".to_owned(), false)]);
     assert_eq!((stays(true), stays(false)), (both(true), both(false)));
+}
+
+#[test]
+fn a_disk_that_may_have_grown_is_kept_as_a_large_one() {
+    let mut gone = vm("gone", 128);
+    let size = Size { disk_gib: gone.spec.disk_gib + 1, ..gone.spec.size() };
+    for change in [Change::Granted(name("m1")), Change::SeenRunning, Change::Resized(size), Change::DeleteAsked] {
+        gone.apply(change, at(0)).unwrap();
+    }
+    match &decided(&snap([Vm { keep_disk: true, ..gone }]))[..] {
+        [Action::Order { order: Order::Remove(remove), .. }] => {
+            assert_eq!(remove.keep_disk.as_ref().map(|keep| keep.disk_gib), Some(size.disk_gib));
+        }
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]

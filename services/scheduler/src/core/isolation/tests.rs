@@ -1,6 +1,6 @@
 use std::{collections::BTreeMap, sync::Arc};
 
-use watari_contracts::agent::{Guard, Guarded, NodeFacts};
+use watari_contracts::agent::{Domain, Guard, Guarded, NodeFacts, Stack, VmFact};
 use watari_model::isolation::{Ledger, OnIsolation, Terms};
 
 use super::*;
@@ -73,6 +73,33 @@ fn a_server_has_ceased_only_if_everything_speaks_for_it() {
 }
 
 #[test]
+fn what_a_node_took_back_with_its_last_word_is_not_counted_on() {
+    let last = |domain, guarded: Option<u64>| {
+        let (vm, uuid) = (mail().name, Some(mail().uuid));
+        let fact = VmFact {
+            vm: vm.clone(),
+            uuid,
+            domain,
+            generation: 1,
+            granted: true,
+            disk: true,
+            passage: None,
+            stack: Stack::default(),
+        };
+        let vms = guarded.map(|generation| (vm.clone(), Guarded { generation, stopped: false })).into_iter().collect();
+        let guard = Some(Guard { terms: Terms::MOST, watchdog: true, vms });
+        let facts = NodeFacts { vms: BTreeMap::from([(vm, fact)]), guard, ..facts("m1", "myodaiji") };
+        let mut snap = scene(|_| {});
+        snap.heard.insert(name("m1"), says(facts, 10 * SILENT));
+        has_ceased(&snap, &mail(), SILENT)
+    };
+    assert!(last(Domain::Running, Some(1)));
+    assert!(!last(Domain::Running, None), "its agent lost its journal, or started it without a lease");
+    assert!(!last(Domain::Unknown, Some(2)), "of another grant");
+    assert!(last(Domain::Absent, None), "it was off before the node was cut off");
+}
+
+#[test]
 fn a_node_is_taken_at_its_word_as_far_as_it_is_trusted() {
     let said = |watchdog, generation| {
         let vms = BTreeMap::from([(mail().name, Guarded { generation, stopped: false })]);
@@ -82,6 +109,9 @@ fn a_node_is_taken_at_its_word_as_far_as_it_is_trusted() {
     let (strict, lenient) = (Rules::default(), Rules { trust: Trust::Agent, ..Rules::default() });
     assert_eq!(told(&said(true, 1), &mail(), &strict), Some(Some(1)));
     assert_eq!(told(&said(false, 1), &mail(), &strict), Some(None), "its agent may be dead");
+    assert!(!differs(&said(false, 1), &Vm { guarded: None, ..mail() }), "it was told all the same");
+    assert!(differs(&said(true, 2), &mail()) && differs(&Snapshot::default(), &mail()));
+    assert!(!differs(&Snapshot::default(), &vm("web", 128)));
     assert_eq!(told(&said(false, 1), &mail(), &lenient), Some(Some(1)));
     assert_eq!(told(&said(true, 2), &mail(), &strict), Some(None), "of another grant");
     assert_eq!(told(&Snapshot::default(), &mail(), &strict), None, "nothing is known of who is silent");

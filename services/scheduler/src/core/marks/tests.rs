@@ -22,6 +22,8 @@ struct Scene {
     campus: Campus,
     fact: VmFact,
     answers: Vec<(String, Outcome, u32)>,
+    /// Since when.
+    age_ms: u64,
 }
 
 fn name(name: &str) -> SnapshotName {
@@ -44,7 +46,7 @@ impl Scene {
             passage: None,
             stack: Stack::default(),
         };
-        Self { campus: Campus::new(Rules::default()), fact, answers: Vec::new() }
+        Self { campus: Campus::new(Rules::default()), fact, answers: Vec::new(), age_ms: 0 }
     }
 
     fn mail(&self) -> Vm {
@@ -71,8 +73,9 @@ impl Scene {
     fn ordered_at(&mut self, now: u64) -> Vec<(String, Order)> {
         let mut facts = facts("m1", "myodaiji");
         facts.vms.insert("mail".parse().unwrap(), self.fact.clone());
+        let age_ms = self.age_ms;
         let answer = |(key, outcome, attempt): &(String, Outcome, u32)| {
-            (key.clone(), Answer { attempt: *attempt, outcome: outcome.clone(), age_ms: 0, news: false })
+            (key.clone(), Answer { attempt: *attempt, outcome: outcome.clone(), age_ms, news: false })
         };
         let snap = Snapshot {
             epoch: 1,
@@ -209,6 +212,10 @@ fn a_going_back_that_nobody_answers_for_is_given_up_so_that_the_server_can_be_st
     scene.answers.push((key, Outcome::Silent(Refusal::NoAnswer { who: "node m1".to_owned() }), 0));
     scene.ordered_at(SILENT_MS - 1);
     assert!(scene.mail().snapshots.reverting().is_some());
+    scene.age_ms = scene.campus.rules.repeat_ms;
+    assert_eq!(scene.ordered_at(SILENT_MS).len(), 1, "it was away, and is asked again first");
+    assert!(scene.mail().snapshots.reverting().is_some());
+    scene.age_ms = 0;
     scene.ordered_at(SILENT_MS);
     assert_eq!(scene.mail().keeps_its_disk(), Ok(()));
     assert_eq!(scene.mail().snapshots.list.len(), 2);
