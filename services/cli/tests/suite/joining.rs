@@ -196,7 +196,8 @@ fn the_key_of_another_cluster_is_not_written_over() {
 #[test]
 fn a_site_is_named_once_and_a_token_for_none_is_not_made() {
     let dir = TempDir::new();
-    let words = ["init", "test", "--site", "yamate", "--other-site", "yamate", "--yes", "--address", "127.0.0.1"];
+    let words =
+        ["init", "test", "--site", "yamate", "--other-site", "yamate", "--host", "m-front", "--address", "127.0.0.1"];
     let mut command = of_cluster(dir.path(), &words);
     let ran = Ran::of(command.arg("--root").arg(dir.path().join("m-front")).output().unwrap());
     assert!(ran.status == 2 && ran.err.contains("error[init.site-twice]"), "{ran:?}");
