@@ -18,7 +18,7 @@ use watari_model::Said;
 use crate::{
     Context,
     failure::Failure,
-    format, input, known,
+    format, history, input, known,
     lang::Lang,
     out::{Column, Format, Row},
     texts::{happenings, states, words::Word},
@@ -66,7 +66,8 @@ impl Events {
     ///
     /// # Errors
     /// [`Failure`].
-    pub async fn run(self, ctx: &Context) -> Result<(), Failure> {
+    pub async fn run(mut self, ctx: &Context) -> Result<(), Failure> {
+        self.kind = self.kind.map(in_plural);
         self.check_kind()?;
         if self.follow {
             tokio::select! {
@@ -118,6 +119,11 @@ impl Events {
         let silent = self.kind.is_none() && event.bucket == LEASES;
         !silent && is(&self.kind, &event.bucket) && is(&self.name, &event.key)
     }
+}
+
+/// A kind as documents of it are called, which may be named as `watari history` names it: `vm`.
+fn in_plural(kind: String) -> String {
+    history::NOUNS.iter().find(|(one, _)| *one == kind).map_or(kind, |(_, many)| (*many).to_owned())
 }
 
 fn show(ctx: &Context, live: Live) -> Result<(), Failure> {
@@ -247,6 +253,15 @@ mod tests {
             by: None,
             why: None,
         }
+    }
+
+    #[test]
+    fn a_kind_may_be_named_as_the_history_does() {
+        for (one, many) in history::NOUNS {
+            assert!(BUCKETS.iter().any(|(kind, _)| kind == &many), "{many}");
+            assert_eq!([in_plural(one.to_owned()), in_plural(many.to_owned())], [many, many]);
+        }
+        assert_eq!(in_plural("server".to_owned()), "server");
     }
 
     #[test]

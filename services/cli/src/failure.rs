@@ -59,6 +59,24 @@ impl Failure {
         Self::Mistyped(Box::new(refusal))
     }
 
+    /// The same with a number that is out of range told by the option with which it was given, in its unit: what a
+    /// service calls it nobody has typed.
+    #[must_use]
+    pub fn of_options(self, options: &[(&str, &str, &str)]) -> Self {
+        let Self::Refused(body) = self else { return self };
+        let Refusal::OutOfRange { field, value, allowed } = &body.refusal else { return Self::Refused(body) };
+        let Some((_, option, unit)) = options.iter().find(|(name, ..)| name == field) else {
+            return Self::Refused(body);
+        };
+        let in_unit = |text: &str| if unit.is_empty() { text.to_owned() } else { format!("{text} ({unit})") };
+        let refusal = Refusal::OutOfRange {
+            field: (*option).to_owned(),
+            value: format!("{value}{unit}"),
+            allowed: Said::new(in_unit(&allowed.en), in_unit(&allowed.ja)),
+        };
+        Self::Refused(Box::new(refusal.into()))
+    }
+
     /// The exit status.
     #[must_use]
     pub fn exit(&self) -> u8 {
@@ -137,4 +155,24 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
         source = cause.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_is_told_by_the_option_with_which_it_was_given() {
+        let refusal = |field: &str| {
+            let allowed = Said::between(32, 4_194_304);
+            Failure::Refused(Box::new(
+                Refusal::OutOfRange { field: field.to_owned(), value: "16".to_owned(), allowed }.into(),
+            ))
+        };
+        let told = refusal("memory_mib").of_options(&[("memory_mib", "--memory", "MiB")]);
+        let shown = told.shown(Lang::En);
+        assert!(shown.contains("--memory") && shown.contains("16MiB") && !shown.contains("memory_mib"), "{shown}");
+        assert!(shown.contains("32 to 4194304 (MiB)") && told.exit() == USAGE, "{shown}");
+        assert!(refusal("vcpus").of_options(&[]).shown(Lang::En).contains("vcpus"));
+    }
 }

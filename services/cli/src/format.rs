@@ -1,7 +1,12 @@
 //! Sizes, times, shares and bytes as people read them.
 
 use jiff::tz::{Offset, TimeZone};
-use watari_model::{Said, Timestamp, said, vm::Size};
+use watari_model::{Said, Timestamp, said, size::MIB_PER_GIB, vm::Size};
+
+use crate::lang::Lang;
+
+/// From so much on memory is told in larger units.
+const HARD_TO_READ_MIB: u64 = 16 * MIB_PER_GIB;
 
 /// A size with a binary unit and three digits: `134 MiB`, `1.50 GiB`.
 #[must_use]
@@ -30,7 +35,22 @@ pub fn hex(bytes: &[u8]) -> String {
 /// How large a server is: `2 vCPU, 512 MiB, 4 GiB`.
 #[must_use]
 pub fn size(size: Size) -> String {
-    format!("{} vCPU, {} MiB, {} GiB", size.vcpus, size.memory_mib, size.disk_gib)
+    format!("{} vCPU, {}, {} GiB", size.vcpus, memory(size.memory_mib), size.disk_gib)
+}
+
+/// A server's memory: `512 MiB`, `2048 MiB`; in larger units from where so many digits are hard to read: `500 GiB`.
+#[must_use]
+pub fn memory(mib: u64) -> String {
+    let (number, unit) = in_unit(mib);
+    format!("{number} {unit}")
+}
+
+/// Memory in the largest unit of which it is a whole number, from 16 GiB on; below that in MiB.
+#[must_use]
+pub fn in_unit(mib: u64) -> (u64, &'static str) {
+    let units = [(MIB_PER_GIB * MIB_PER_GIB, "TiB"), (MIB_PER_GIB, "GiB")];
+    let fits = |(size, _): &(u64, &str)| mib >= HARD_TO_READ_MIB && mib.is_multiple_of(*size);
+    units.into_iter().find(fits).map_or((mib, "MiB"), |(size, unit)| (mib / size, unit))
 }
 
 /// A time: `24 ms`, `3.2 s`, `2 min 05 s`, `1 h 02 min`.
@@ -42,6 +62,18 @@ pub fn millis(millis: u64) -> String {
         1_000..60_000 => format!("{seconds}.{} s", millis % 1000 / 100),
         60_000..3_600_000 => format!("{} min {:02} s", seconds / 60, seconds % 60),
         _ => format!("{} h {:02} min", seconds / 3600, seconds / 60 % 60),
+    }
+}
+
+/// The same in the person's language: `3.2 秒`, `2 分 05 秒`, `1 時間 02 分`.
+#[must_use]
+pub fn time(lang: Lang, ms: u64) -> String {
+    let text = millis(ms);
+    match lang {
+        Lang::En => text,
+        Lang::Ja if ms < 1_000 => text.replace("ms", "ミリ秒"),
+        Lang::Ja if ms < 3_600_000 => text.replace(" min", " 分").replace(" s", " 秒"),
+        Lang::Ja => text.replace(" h", " 時間").replace(" min", " 分"),
     }
 }
 
@@ -88,6 +120,14 @@ mod tests {
         let sizes = [0, 999, 1000, 140_509_184, 1_610_612_736, u64::MAX].map(bytes);
         assert_eq!(sizes, ["0 B", "999 B", "0.98 KiB", "134 MiB", "1.50 GiB", "16384 PiB"]);
         let times = [24, 3_250, 59_999, 125_000, 3_725_000].map(millis);
+        assert_eq!(
+            [24, 3_250, 125_000, 3_725_000].map(|ms| time(Lang::Ja, ms)),
+            ["24 ミリ秒", "3.2 秒", "2 分 05 秒", "1 時間 02 分"]
+        );
+        assert_eq!(
+            [512, 2048, 16_384, 16_385, 512_000, 1 << 20].map(memory),
+            ["512 MiB", "2048 MiB", "16 GiB", "16385 MiB", "500 GiB", "1 TiB"]
+        );
         let lasted = [400, 29_400, 125_000, 3_725_000].map(|ms| lasting(ms).ja);
         assert_eq!(lasted, ["1 秒", "29 秒", "2 分 05 秒", "1 時間 02 分"]);
         assert_eq!(times, ["24 ms", "3.2 s", "59.9 s", "2 min 05 s", "1 h 02 min"]);

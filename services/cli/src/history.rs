@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// What can be asked for, and where its documents are.
-const NOUNS: [(&str, &str); 11] = [
+pub(crate) const NOUNS: [(&str, &str); 11] = [
     ("vm", "vms"),
     ("node", "nodes"),
     ("site", "sites"),
@@ -62,10 +62,10 @@ pub struct History {
     #[arg(value_name = "NOUN[/NAME]")]
     what: Option<String>,
     /// Not before: 2d, 12h or 30m ago, a day, or a moment such as "2026-11-01 08:00"
-    #[arg(long, value_name = "WHEN")]
+    #[arg(long, alias = "from", value_name = "WHEN")]
     since: Option<String>,
     /// Before: as --since
-    #[arg(long, value_name = "WHEN")]
+    #[arg(long, alias = "to", value_name = "WHEN")]
     until: Option<String>,
     /// Only what was done by whom this is a part of the name or address of
     #[arg(long, value_name = "WHO")]
@@ -147,9 +147,18 @@ fn short(lang: Lang, value: Option<&String>) -> String {
     if let Ok(at) = OffsetDateTime::parse(value, &Rfc3339) {
         return format::moment(Timestamp(at));
     }
+    // What has parts is in JSON.
+    if value.starts_with(['{', '[']) && serde_json::from_str::<serde_json::Value>(value).is_ok_and(|v| !is_short(&v)) {
+        return "…".to_owned();
+    }
     let value = states::shown(lang, value);
     let cut: String = value.chars().take(LONGEST).collect();
     if cut.len() < value.len() { format!("{cut}…") } else { cut }
+}
+
+/// Whether a value is a list of names and the like.
+fn is_short(value: &serde_json::Value) -> bool {
+    value.as_array().is_some_and(|parts| parts.iter().all(|part| !part.is_object() && !part.is_array()))
 }
 
 fn told(change: &HistoryChange, lang: Lang) -> String {
@@ -232,7 +241,11 @@ mod tests {
         change.fields = vec![field; 5];
         assert!(told(&change, Lang::En).ends_with("+2"), "{}", told(&change, Lang::En));
         assert!(told(&change, Lang::En).len() < 150);
+        let parts = r#"[{"fault":{"detail":{"en":"x"}}}]"#.to_owned();
+        change.fields = vec![FieldChange { field: "halted".to_owned(), before: None, after: Some(parts) }];
+        assert_eq!(told(&change, Lang::En), "halted: - → …");
     }
+
     #[test]
     fn what_services_note_for_themselves_is_no_news_unless_somebody_asked_for_it() {
         let golden = include_str!("../../../shared/contracts/tests/golden/reply.HistoryPage.json");

@@ -2,8 +2,9 @@
 //! and puts this host's files where they belong; further hosts come by `watari join`.
 
 use std::{
+    collections::BTreeSet,
     fs,
-    net::IpAddr,
+    net::{IpAddr, UdpSocket},
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
@@ -13,7 +14,11 @@ use watari_model::{NodeName, SiteName};
 
 use crate::{
     confirm::asked,
-    enrol::{Folder, desk::Held, host_name},
+    enrol::{
+        Folder,
+        desk::{Desk, Held},
+        host_name,
+    },
     failure::Failure,
     input,
     lang::Lang,
@@ -31,6 +36,9 @@ use crate::{
 
 /// Its NATS is a cluster, which other servers may join.
 const GROWS: &str = "grows = true\n";
+/// With what root types `watari` here, and where the cluster's folder has the same.
+const OPERATOR: [(&str, &str); 2] =
+    [("etc/watari/operator.nk", "nkeys/operator.nk"), ("etc/watari/ca.crt", "ca/ca.crt")];
 /// Who may not read a file that is secret.
 const OTHERS: u32 = 0o077;
 
@@ -91,19 +99,24 @@ impl Init {
     /// [`Failure`] if there is another cluster here, or something cannot be made.
     pub fn run(&self, out: Out) -> Result<(), Failure> {
         let (lang, here) = (out.lang, host_name(self.host.as_deref())?);
+        self.reachable()?;
         let description = self.description(&here, GROWS)?;
         let desk = self.folder.desk();
         let shown = desk.dir().display().to_string();
         let cluster = Cluster::parse(&description, &shown)?;
         match desk.description()? {
             // It broke off, or hosts have joined since; perhaps an earlier version has made it.
-            Some(there) if there.starts_with(&description) || there.starts_with(&self.description(&here, "")?) => {}
+            Some(there) if there.starts_with(&description) || there.starts_with(&self.description(&here, "")?) => {
+                self.spares(&desk)?;
+            }
             Some(_) => return Err(Fault::ClusterThere { path: shown }.into()),
             None if self.root.join(AUTHORITY).exists() => {
                 return Err(Fault::OtherCluster { path: self.root.join(AUTHORITY).display().to_string() }.into());
             }
             None => {
-                out::say(&joining::will_init(lang, cluster.name.as_str(), here.as_str(), &shown));
+                self.spares(&desk)?;
+                let etc = self.root.join("etc").display().to_string();
+                out::say(&joining::will_init(lang, cluster.name.as_str(), here.as_str(), &shown, &etc));
                 asked(lang, self.consent, joining::go_on(lang))?;
                 desk.make(&description)?;
             }
@@ -118,11 +131,37 @@ impl Init {
         out.text(&joining::inited(lang, cluster.name.as_str(), &shown))
     }
 
+    /// Whether other hosts can reach this one at its address, as far as it can tell itself. Below another root stand the
+    /// files of a host that is elsewhere.
+    fn reachable(&self) -> Result<(), Fault> {
+        let here = self.root == Path::new("/");
+        let own =
+            !self.address.is_loopback() && !self.address.is_unspecified() && UdpSocket::bind((self.address, 0)).is_ok();
+        if here && !own { Err(Fault::AddressElsewhere { address: self.address.to_string() }) } else { Ok(()) }
+    }
+
+    /// Whether whoever types `watari` here does so for no other cluster: a key that is written over is gone for good.
+    fn spares(&self, desk: &Desk) -> Result<(), Fault> {
+        let (root, folder) = (Overlay::at(self.root.clone()), Overlay::at(desk.dir().to_owned()));
+        let mut others = Vec::new();
+        for (here, made) in OPERATOR {
+            let there = root.read(here)?;
+            if there.is_some() && there != folder.read(made)? {
+                others.push(root.path(here).display().to_string());
+            }
+        }
+        if others.is_empty() { Ok(()) } else { Err(Fault::OperatorThere { paths: others.join(", ") }) }
+    }
+
     /// The description of this host alone, with `more` about the cluster.
     fn description(&self, here: &NodeName, more: &str) -> Result<String, Failure> {
         let cluster: SiteName = input::name(&self.cluster)?;
         let home = site(&self.site)?;
         let others = self.other_site.iter().map(|text| site(text)).collect::<Result<Vec<_>, _>>()?;
+        let mut names = BTreeSet::new();
+        if let Some(twice) = [&home].into_iter().chain(&others).find(|site| !names.insert(&site.name)) {
+            return Err(Fault::SiteTwice { site: twice.name.to_string() }.into());
+        }
         let sites: String = [&home].into_iter().chain(&others).map(described).collect();
         Ok(format!(
             "name = \"{cluster}\"\n{more}\n{sites}[[host]]\nname = \"{here}\"\nrole = \"front\"\nsite = \"{}\"\naddress = \"{}\"\n",

@@ -44,7 +44,7 @@ pub mod usage;
 pub mod vm;
 pub mod wait;
 
-use std::process::ExitCode;
+use std::{ffi::OsString, process::ExitCode};
 
 use clap::{CommandFactory, FromArgMatches, Parser};
 
@@ -97,11 +97,23 @@ pub fn main() -> ExitCode {
 /// What is typed, or what the parser has to say: also help, in the person's language.
 fn parsed(lang: Lang) -> Result<Options, clap::Error> {
     if lang == Lang::En {
-        return Options::try_parse();
+        return Options::try_parse_from(typed(std::env::args_os()));
     }
     let mut command = texts::help::in_japanese(Options::command());
-    let mut matches = command.try_get_matches_from_mut(std::env::args_os())?;
+    let mut matches = command.try_get_matches_from_mut(typed(std::env::args_os()))?;
     Options::from_arg_matches_mut(&mut matches).map_err(|told| told.format(&mut command))
+}
+
+/// What is typed, without the language where help is asked for by its name, which takes no options.
+fn typed(words: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+    let mut words: Vec<OsString> = words.into_iter().collect();
+    if words.get(1).is_some_and(|word| word == "help") {
+        if let Some(at) = words.iter().position(|word| word == "--lang") {
+            words.drain(at..words.len().min(at + 2));
+        }
+        words.retain(|word| !word.to_string_lossy().starts_with("--lang="));
+    }
+    words
 }
 
 fn run(options: Options) -> Result<(), Failure> {
@@ -186,5 +198,22 @@ async fn asked(verb: Verb, ctx: &Context) -> Result<(), Failure> {
         | Verb::Enrol(_)
         | Verb::Completion(_)
         | Verb::Manual(_) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn help_that_is_asked_for_by_its_name_may_be_in_a_language() {
+        let of = |line: &str| {
+            let words = typed(line.split(' ').map(OsString::from));
+            words.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
+        };
+        for line in ["watari help vm edit --lang ja", "watari help --lang=ja vm edit", "watari help vm edit --lang"] {
+            assert_eq!(of(line), "watari help vm edit");
+        }
+        assert_eq!(of("watari vm list --lang ja"), "watari vm list --lang ja");
     }
 }

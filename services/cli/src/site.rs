@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
+use watari_chassis::clock;
 use watari_contracts::scheduler::{EvacuateSite, ListSites, ReturnSite, SiteView, TellPower};
 use watari_model::site;
 
@@ -15,7 +16,7 @@ use crate::{
     out::{Column, Row, or_dash},
     outage,
     texts::{
-        states,
+        hints, states,
         words::{self, Word},
     },
 };
@@ -33,7 +34,8 @@ Examples:
   # moved[], failed[], makespan_ms, control:
   watari site evacuate myodaiji --wait -o json > report.json
 
-The front end's services and NATS leave last. The exit status is 1 if anything did not move.")]
+It begins at once, without a question; `watari outage plan SITE` says beforehand what it would do. The front end's
+services and NATS leave last. The exit status is 1 if anything did not move.")]
     Evacuate(Evacuate),
     /// Bring a site's servers home
     #[command(
@@ -138,6 +140,11 @@ impl Row for SiteView {
 
     fn cells(&self, lang: Lang) -> Vec<String> {
         let state = states::shown(lang, &self.state);
+        let state = if self.nodes > 0 && self.nodes_ready == 0 {
+            words::because(&state, hints::no_node_ready(lang))
+        } else {
+            state
+        };
         vec![
             self.name.to_string(),
             self.title.clone(),
@@ -155,8 +162,8 @@ impl Row for SiteView {
     }
 }
 
-/// `battery 10 min 00 s`, by what was told.
+/// `battery 10 min 00 s`: what is left by now of what was told.
 fn power(power: site::Power, lang: Lang) -> String {
-    let left = power.seconds_left.map(|left| format::millis(left.saturating_mul(1_000)));
+    let left = power.left_at(clock::now()).map(|left| format::time(lang, left.saturating_mul(1_000)));
     format!("{} {}", states::shown(lang, power.supply.word()), left.unwrap_or_default()).trim_end().to_owned()
 }

@@ -100,7 +100,7 @@ async fn sites(session: &Session) -> Result<Vec<String>, Failure> {
 
 /// Those of `names` that the fewest slips make of what was typed: in a short name few are believed in, and one that
 /// shares no letter is another name.
-fn near(typed: &str, names: impl IntoIterator<Item = String>) -> Vec<String> {
+pub(crate) fn near(typed: &str, names: impl IntoIterator<Item = String>) -> Vec<String> {
     let letters = typed.chars().count();
     let most = (letters / 3).clamp(1, SLIPS).min(letters.saturating_sub(1));
     let slips = names.into_iter().map(|name| (strsim::osa_distance(typed, &name), name));

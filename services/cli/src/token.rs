@@ -183,9 +183,9 @@ impl Create {
         let mut held = desk.hold()?;
         let cluster = held.cluster()?;
         // Better told now than to whoever stands at the new host.
-        let unfit = |host: String, detail: String| Fault::HostUnfit { name: host, detail };
         if let Some(site) = site.as_ref().filter(|site| !cluster.sites.iter().any(|known| known.name == **site)) {
-            return Err(unfit(or_dash(name.as_ref()), format!("it stands at unknown site {site}")).into());
+            let sites: Vec<_> = cluster.sites.iter().map(|known| known.name.to_string()).collect();
+            return Err(Fault::SiteNone { site: site.to_string(), sites: sites.join(", ") }.into());
         }
         if self.role != Role::Node && !cluster.grows {
             return Err(Fault::NatsAlone { name: or_dash(name.as_ref()) }.into());
@@ -193,6 +193,7 @@ impl Create {
         let token = Token::draw(held.authority()?)
             .map_err(|_| Fault::File { path: "/dev/urandom".to_owned(), detail: "no random bytes".to_owned() })?;
         let record = Record::new(token.digest(), self.role.part(), now.plus_millis(self.minutes * MINUTE_MS));
+        let at_which = site.is_none() && self.role != Role::Witness && cluster.sites.len() > 1;
         let record = Record { name, site, ..record };
         let mut book = held.book()?;
         book.add(record.clone(), now)?;
@@ -207,7 +208,7 @@ impl Create {
         out.told(&made, [made.token.clone()], || made.token.clone())?;
         if out.format.is_for_people() {
             let address = cluster.of_role(HostRole::Front).next().map(|front| front.address);
-            out::say(&joining::use_it(out.lang, self.role.part(), self.minutes, &or_dash(address)));
+            out::say(&joining::use_it(out.lang, self.role.part(), self.minutes, &or_dash(address), at_which));
         }
         Ok(())
     }

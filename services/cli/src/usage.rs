@@ -36,10 +36,10 @@ one name one after another are added up. Time of which the history does not reac
 in no other.")]
 pub struct Report {
     /// From then on: a day, a moment such as "2026-11-01 08:00", or 7d ago
-    #[arg(long, value_name = "DATE")]
+    #[arg(long, alias = "since", value_name = "DATE")]
     from: String,
     /// Until then, or now if that is earlier
-    #[arg(long, value_name = "DATE")]
+    #[arg(long, alias = "until", value_name = "DATE")]
     to: String,
     /// Only servers of this name
     #[arg(long, value_name = "NAME")]

@@ -104,6 +104,10 @@ pub(super) fn pack(archive: &Archive) -> std::io::Result<Vec<u8>> {
 /// # Errors
 /// [`Unsound`].
 pub(super) fn unpack(bytes: &[u8]) -> Result<Archive, Unsound> {
+    // A backup that broke off at once, rather than one of another form.
+    if bytes.is_empty() {
+        return Err(Unsound::Damaged);
+    }
     let end = bytes.iter().take(MOST_LINE).position(|byte| *byte == b'\n').ok_or(Unsound::NotOne)?;
     let (line, rest) = bytes.split_at(end);
     let rest = rest.strip_prefix(b"\n").ok_or(Unsound::NotOne)?;
@@ -220,9 +224,10 @@ mod tests {
 
     #[test]
     fn another_form_is_told_from_damage() {
-        for other in [&b"watari-backup 2 0 x\n"[..], b"PK\x03\x04", b"", b"\n"] {
+        for other in [&b"watari-backup 2 0 x\n"[..], b"PK\x03\x04", b"\n"] {
             assert_eq!(unpack(other), Err(Unsound::NotOne));
         }
+        assert_eq!(unpack(b""), Err(Unsound::Damaged), "it broke off at once");
     }
 
     #[test]

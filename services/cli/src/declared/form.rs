@@ -5,20 +5,23 @@ use std::{
     path::Path,
 };
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use watari_contracts::scheduler::{CreateVm, VmView};
 use watari_model::{
-    FirewallName, HostName, ImageName, KeyName, Refusal, SiteName, VmName,
+    FirewallName, HostName, ImageName, KeyName, Refusal, Said, SiteName, VmName,
     isolation::OnIsolation,
     size,
     vm::{Desired, Evacuate, Membership, Probe, Restart, Size},
 };
 
-use crate::{failure::Failure, input, texts::faults::Fault, vm};
+use super::faulty;
+use crate::{failure::Failure, format, input, texts::faults::Fault, vm};
 
 /// What is larger was hardly written by hand, nor by an export.
 const MOST_BYTES: usize = 1 << 20;
 const MOST_SERVERS: usize = 1_000;
+/// As `watari vm create --priority` takes it.
+const MOST_PRIORITY: u8 = 100;
 
 /// A whole file. The field names are stable.
 #[derive(Debug, Serialize, Deserialize)]
@@ -33,7 +36,9 @@ pub(crate) struct File {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Server {
     pub(crate) name: VmName,
-    pub(super) image: ImageName,
+    /// Of a server that is there it may be left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) image: Option<ImageName>,
     /// `NETWORK` or `NETWORK=ADDRESS` each.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) networks: Option<Vec<String>>,
@@ -73,10 +78,13 @@ pub(crate) struct Server {
     pub(super) running: Option<bool>,
 }
 
-/// A server as it was written and the request that makes it, which has no name yet.
+/// The request that makes a server of an image; it has no name yet.
+pub(super) type Draft = Box<dyn FnOnce(ImageName) -> CreateVm>;
+
+/// A server as it was written and the request that makes it.
 pub(super) struct Declared {
     pub(super) server: Server,
-    pub(super) request: CreateVm,
+    pub(super) draft: Draft,
 }
 
 /// The servers of a file.
@@ -94,20 +102,35 @@ pub(super) fn read(path: &str) -> Result<Vec<Declared>, Failure> {
 /// [`Failure`] that names the file, or the server and what is wrong with it.
 pub(super) fn checked(path: &str, text: &str) -> Result<Vec<Declared>, Failure> {
     if text.len() > MOST_BYTES {
-        return Err(Fault::ServersTooMany { path: path.to_owned() }.into());
+        return Err(Fault::ServersTooMany { path: shown(path) }.into());
     }
-    let servers = parse(path, text).map_err(|detail| Fault::ServersSyntax { path: path.to_owned(), detail })?.servers;
+    let servers = parse::<File>(path, text).map_err(|detail| fault(path, text, detail))?.servers;
     if servers.len() > MOST_SERVERS {
-        return Err(Fault::ServersTooMany { path: path.to_owned() }.into());
+        return Err(Fault::ServersTooMany { path: shown(path) }.into());
     }
     if let Some(server) = twice(&servers) {
-        return Err(Fault::ServersTwice { path: path.to_owned(), server: server.to_string() }.into());
+        return Err(Fault::ServersTwice { path: shown(path), server: server.to_string() }.into());
     }
     let folder = Path::new(path).parent().unwrap_or(Path::new(""));
-    servers.into_iter().map(|server| Ok(Declared { request: server.request(folder)?, server })).collect()
+    servers.into_iter().map(|server| Ok(Declared { draft: server.draft(folder)?, server })).collect()
 }
 
-fn parse(path: &str, text: &str) -> Result<File, String> {
+/// Standard input has a name as well.
+pub(super) fn shown(path: &str) -> String {
+    if path == "-" { "stdin".to_owned() } else { path.to_owned() }
+}
+
+/// Why a text declares no servers, if a parser says `detail` of it.
+fn fault(path: &str, text: &str, detail: String) -> Fault {
+    let known = match parse::<serde_json::Value>(path, text) {
+        Ok(value) => faulty::found(&shown(path), &value),
+        Err(_) if text.trim().is_empty() => Some(Fault::ServersShape { path: shown(path) }),
+        Err(_) => None,
+    };
+    known.unwrap_or_else(|| Fault::ServersSyntax { path: shown(path), detail })
+}
+
+fn parse<T: DeserializeOwned>(path: &str, text: &str) -> Result<T, String> {
     match Path::new(path).extension().and_then(|extension| extension.to_str()) {
         Some("toml") => toml::from_str(text).map_err(|error| error.to_string().trim_end().to_owned()),
         Some("json") => serde_json::from_str(text).map_err(|error| error.to_string()),
@@ -123,7 +146,7 @@ fn twice(servers: &[Server]) -> Option<&VmName> {
 
 impl Server {
     /// The request that makes it; files are named from `folder` on.
-    fn request(&self, folder: &Path) -> Result<CreateVm, Failure> {
+    fn draft(&self, folder: &Path) -> Result<Draft, Failure> {
         let field = |name: &str| format!("{}: {name}", self.name);
         let sized = |name: &str, text: Option<&String>, parse: fn(&str, &str) -> Result<u64, Refusal>, usual: u64| {
             text.map_or(Ok(usual), |text| parse(&field(name), text).map_err(Failure::mistyped))
@@ -131,39 +154,49 @@ impl Server {
         let networks = self.networks.iter().flatten().map(|text| vm::nic(&field("networks"), text));
         let groups = self.groups.iter().flatten().map(|text| vm::group(&field("groups"), text));
         let user_data = self.user_data.as_ref().map(|file| vm::user_data(&folder.join(file).to_string_lossy()));
-        Ok(CreateVm {
+        if let Some(priority) = self.priority.filter(|priority| *priority > MOST_PRIORITY) {
+            let allowed = Said::new("a number from 0 to 100", "0 から 100 の数");
+            return Err(input::out_of_range(&field("priority"), allowed, &priority.to_string()));
+        }
+        let networks: Vec<_> = networks.collect::<Result<_, _>>()?;
+        let groups: Vec<_> = groups.collect::<Result<_, _>>()?;
+        let memory_mib = sized("memory", self.memory.as_ref(), size::parse_mib, 192)?;
+        let disk_gib = sized("disk", self.disk.as_ref(), size::parse_gib, 2)?;
+        let (user_data, given) = (user_data.transpose()?, self.clone());
+        Ok(Box::new(move |image: ImageName| CreateVm {
             request_id: None,
-            name: self.name.clone(),
-            image: self.image.clone(),
-            networks: networks.collect::<Result<_, _>>()?,
-            site: self.site.clone(),
-            vcpus: self.vcpus.unwrap_or(1),
-            memory_mib: sized("memory", self.memory.as_ref(), size::parse_mib, 192)?,
-            disk_gib: sized("disk", self.disk.as_ref(), size::parse_gib, 2)?,
+            name: given.name,
+            image,
+            networks,
+            site: given.site,
+            vcpus: given.vcpus.unwrap_or(1),
+            memory_mib,
+            disk_gib,
             disk: None,
-            node_labels: self.node_labels.clone().unwrap_or_default(),
-            groups: groups.collect::<Result<_, _>>()?,
-            firewalls: self.firewalls.clone().unwrap_or_default(),
-            probes: self.probes.clone().unwrap_or_default(),
-            evacuate: self.evacuate.unwrap_or_default(),
-            priority: self.priority.unwrap_or_default(),
-            restart: self.restart.unwrap_or_default(),
-            on_isolation: self.on_isolation.unwrap_or_default(),
-            hostname: self.hostname.clone(),
-            keys: self.keys.clone().unwrap_or_default(),
-            user_data: user_data.transpose()?,
-            start: self.running.unwrap_or(true),
-        })
+            node_labels: given.node_labels.unwrap_or_default(),
+            groups,
+            firewalls: given.firewalls.unwrap_or_default(),
+            probes: given.probes.unwrap_or_default(),
+            evacuate: given.evacuate.unwrap_or_default(),
+            priority: given.priority.unwrap_or_default(),
+            restart: given.restart.unwrap_or_default(),
+            on_isolation: given.on_isolation.unwrap_or_default(),
+            hostname: given.hostname,
+            keys: given.keys.unwrap_or_default(),
+            user_data,
+            start: given.running.unwrap_or(true),
+        }))
     }
 }
 
 impl From<&VmView> for Server {
-    /// All that a new server would not have anyway, but for user-data, which nobody is shown.
+    /// All that a new server would not have anyway, and all that can be changed, so that what was written down once can
+    /// be had again; but for user-data, which nobody is shown.
     fn from(vm: &VmView) -> Self {
         let size = later(vm);
         Self {
             name: vm.name.clone(),
-            image: vm.image.clone(),
+            image: Some(vm.image.clone()),
             networks: some(networks(vm)),
             site: Some(vm.home_site.clone()),
             vcpus: Some(size.vcpus),
@@ -172,15 +205,15 @@ impl From<&VmView> for Server {
             node_labels: Some(vm.node_labels.clone()).filter(|labels| !labels.is_empty()),
             groups: some(vm.groups.iter().map(group).collect()),
             firewalls: some(vm.firewalls.clone()),
-            probes: some(vm.probes.clone()),
-            evacuate: Some(vm.evacuate).filter(|evacuate| *evacuate != Evacuate::default()),
-            priority: Some(vm.priority).filter(|priority| *priority > 0),
-            restart: Some(vm.restart).filter(|restart| !restart.is_usual()),
-            on_isolation: Some(vm.on_isolation).filter(|policy| !policy.is_usual()),
+            probes: Some(vm.probes.clone()),
+            evacuate: Some(vm.evacuate),
+            priority: Some(vm.priority),
+            restart: Some(vm.restart),
+            on_isolation: Some(vm.on_isolation),
             keys: some(vm.keys.clone()),
             hostname: Some(vm.hostname.clone()).filter(|name| name.as_str() != vm.name.as_str()),
             user_data: None,
-            running: (vm.desired == Desired::Stopped).then_some(false),
+            running: Some(vm.desired == Desired::Running),
         }
     }
 }
@@ -206,7 +239,8 @@ pub(super) fn group(of: &Membership) -> String {
 }
 
 pub(super) fn mib(mib: u64) -> String {
-    format!("{mib}MiB")
+    let (number, unit) = format::in_unit(mib);
+    format!("{number}{unit}")
 }
 
 pub(super) fn gib(gib: u64) -> String {
@@ -220,8 +254,9 @@ mod tests {
     const YAML: &str = "servers:\n  - name: web\n    image: mini\n    networks: [campus=203.0.113.7, lab]\n    memory: 1GiB\n    groups: [front:apart]\n";
 
     fn requests(path: &str, text: &str) -> Vec<CreateVm> {
-        let servers = parse(path, text).unwrap_or_else(|e| panic!("{path}: {e}")).servers;
-        servers.iter().map(|server| server.request(Path::new("")).unwrap()).collect()
+        let servers = parse::<File>(path, text).unwrap_or_else(|e| panic!("{path}: {e}")).servers;
+        let request = |server: Server| server.draft(Path::new("")).map(|draft| draft(server.image.unwrap())).unwrap();
+        servers.into_iter().map(request).collect()
     }
 
     #[test]
@@ -249,19 +284,24 @@ mod tests {
             "",
             "[]",
             "servers: 3",
-            "servers: [{name: web}]",
+            "servers: [{image: mini}]",
             "servers: [{name: we.b, image: mini}]",
             "servers: [{name: web, image: mini, colour: blue}]",
             "servers: [{name: web, image: mini, evacuate: perhaps}]",
         ] {
-            assert!(parse("-", text).is_err(), "{text}");
+            let refused = checked("-", text).err().unwrap();
+            assert!(refused.code().starts_with("apply.") && refused.code() != "apply.syntax", "{text}: {refused:?}");
         }
-        for server in ["memory: '192'", "disk: 0GiB", "networks: [campus=here]", "groups: [front:near]"] {
-            let file = parse("-", &format!("servers: [{{name: web, image: mini, {server}}}]")).unwrap();
-            let refused = file.servers[0].request(Path::new("")).unwrap_err();
+        assert_eq!(checked("-", "servers: [").err().unwrap().code(), "apply.syntax");
+        for server in
+            ["memory: '192'", "disk: 0GiB", "networks: [campus=here]", "groups: [front:near]", "priority: 101"]
+        {
+            let file: File = parse("-", &format!("servers: [{{name: web, image: mini, {server}}}]")).unwrap();
+            let refused = file.servers[0].draft(Path::new("")).err().unwrap();
             assert_eq!(refused.exit(), crate::failure::USAGE, "{server}");
         }
-        let file = parse("-", "servers: [{name: a, image: i}, {name: b, image: i}, {name: a, image: j}]").unwrap();
+        let file: File =
+            parse("-", "servers: [{name: a, image: i}, {name: b, image: i}, {name: a, image: j}]").unwrap();
         assert_eq!(twice(&file.servers).map(VmName::as_str), Some("a"));
     }
 
@@ -271,12 +311,15 @@ mod tests {
         let views: Vec<VmView> = serde_json::from_str(golden).unwrap();
         let file = File { servers: views.iter().map(Server::from).collect() };
         let yaml = serde_saphyr::to_string(&file).unwrap();
-        assert_eq!(parse("-", &yaml).unwrap().servers, file.servers, "{yaml}");
-        assert_eq!(parse("a.toml", &toml::to_string(&file).unwrap()).unwrap().servers, file.servers);
+        assert_eq!(parse::<File>("-", &yaml).unwrap().servers, file.servers, "{yaml}");
+        assert_eq!(parse::<File>("a.toml", &toml::to_string(&file).unwrap()).unwrap().servers, file.servers);
         assert!(
             yaml.contains("campus=203.0.113.100") && yaml.contains("front:apart") && yaml.contains("rack: a3"),
             "{yaml}"
         );
         assert_eq!((file.servers[1].running, file.servers[1].memory.as_deref()), (Some(false), Some("512MiB")));
+        for item in ["evacuate:", "priority:", "restart:", "on_isolation:", "probes:", "running:"] {
+            assert_eq!(yaml.matches(item).count(), views.len(), "{item} comes back by being written: {yaml}");
+        }
     }
 }

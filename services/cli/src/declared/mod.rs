@@ -6,6 +6,7 @@
 //!  vm.list ────────────────────────┘
 //! ```
 
+mod faulty;
 mod form;
 mod plan;
 mod show;
@@ -14,14 +15,17 @@ pub(crate) use form::{File, Server};
 
 use clap::Args;
 use watari_contracts::scheduler::{ListVms, VmView};
+use watari_model::{SiteName, VmName, vm::Desired};
 
 use crate::{
     Context,
     confirm::confirm,
     failure::{FAILED, Failure, UNREACHABLE},
+    known,
     options::{Consent, Waiting},
-    out,
+    out, suggest,
     texts::{
+        faults::Fault,
         hints,
         words::{self, Word},
     },
@@ -52,7 +56,8 @@ A server is declared with what `watari vm create` takes: name, image, networks, 
 groups, firewalls, evacuate, priority, restart, on_isolation, probes, keys, hostname, user_data (a file beside this
 one), and running. What is left out stays as it is; a new server has the usual. Its size, evacuate, priority, restart,
 on_isolation, probes, and whether it runs, can be changed; all else only by deleting it, by which its disk is lost.
-Servers that the file does not name are left alone. The exit status is 1 if anything could not be done; 3 if nobody answers.")]
+Servers that the file does not name are left alone.
+--dry-run tells which names are not known, but not whether a node has room. The exit status is 1 if anything could not be done; 3 if nobody answers.")]
 pub struct Apply {
     /// The file that declares servers: .yaml, .json or .toml, or - for YAML or JSON on standard input
     #[arg(short, long, value_name = "FILE")]
@@ -75,8 +80,17 @@ impl Apply {
         let declared = form::read(&self.file)?;
         let vms = ctx.session.pages(ListVms::default(), |page| (page.vms, page.next), |r, after| r.after = after);
         let (there, id) = (vms.await?, ctx.session.request_id());
-        let decided = plan::decide(declared, &there, &id);
+        let decided = plan::decide(declared, &there, &id).map_err(|name| self.of_no_image(&name, &there))?;
         let mut told: Vec<Told> = decided.iter().map(Told::of).collect();
+        for (decided, told) in decided.iter().zip(&mut told) {
+            if let Err(failure) = named(ctx, &decided.steps).await {
+                told.refused(&failure, ctx.out.lang);
+                let near = suggest::nearest(&ctx.session, &failure).await;
+                if !near.is_empty() {
+                    out::say(&hints::did_you_mean(ctx.out.lang, &near));
+                }
+            }
+        }
         let count = |action: Action| told.iter().filter(|told| told.action == action).count();
         let (create, change) = (count(Action::Create), count(Action::Change));
         if ctx.out.format.is_for_people() {
@@ -90,14 +104,17 @@ impl Apply {
             return ended(ctx, &told);
         }
         confirm(ctx, self.consent, &hints::apply(ctx.out.lang, create, change))?;
-        let (mut starting, mut silence) = (Vec::new(), None);
+        let (mut awaited, mut silence) = (Vec::new(), None);
         for (decided, told) in decided.into_iter().zip(&mut told) {
+            if told.action == Action::Refused {
+                continue;
+            }
             if let Some(failure) = &silence {
                 told.left_undone(failure);
                 continue;
             }
             match carry_out(ctx, decided.steps).await {
-                Ok(view) => starting.extend(view),
+                Ok(view) => awaited.extend(view),
                 // Nobody answers: the rest would not be answered either, and may be done again.
                 Err(failure) if failure.exit() == UNREACHABLE => {
                     told.left_undone(&failure);
@@ -113,15 +130,48 @@ impl Apply {
             return Err(failure);
         }
         if self.waiting.wait {
-            for view in starting {
+            for view in awaited {
                 let name = view.name.clone();
-                if let Err(failure) = vm::running(ctx, self.waiting, view).await {
+                let reached = match view.desired {
+                    Desired::Running => vm::running(ctx, self.waiting, view).await,
+                    Desired::Stopped | Desired::Deleted => vm::stopped(ctx, self.waiting, false, view).await,
+                };
+                if let Err(failure) = reached {
                     told.iter_mut().filter(|told| told.name == name).for_each(|t| t.refused(&failure, ctx.out.lang));
                 }
             }
         }
         ended(ctx, &told)
     }
+
+    /// That a server is not there and nobody says of what to make it: its name may be a slip.
+    fn of_no_image(&self, name: &VmName, there: &[VmView]) -> Fault {
+        let near = suggest::near(name.as_str(), there.iter().map(|vm| vm.name.to_string()));
+        let near = if near.is_empty() { String::new() } else { format!(" ({}?)", near.join(", ")) };
+        Fault::ServersNoImage { path: form::shown(&self.file), server: name.to_string(), near }
+    }
+}
+
+/// Whether everything is there of which a server is to be made, as far as somebody says so soon.
+///
+/// # Errors
+/// [`Failure`] of the first thing that is not.
+async fn named(ctx: &Context, steps: &[Step]) -> Result<(), Failure> {
+    for step in steps {
+        let Step::Create(wanted) = step else { continue };
+        known::check(&ctx.session, "images", wanted.image.as_str()).await?;
+        known::check_if(&ctx.session, false, "sites", wanted.site.as_ref().map(SiteName::as_str)).await?;
+        for nic in &wanted.networks {
+            known::check(&ctx.session, "networks", nic.network.as_str()).await?;
+        }
+        for key in &wanted.keys {
+            known::check(&ctx.session, "keys", key.as_str()).await?;
+        }
+        for group in &wanted.firewalls {
+            known::check(&ctx.session, "firewalls", group.as_str()).await?;
+        }
+    }
+    Ok(())
 }
 
 /// What became of all, and whether that is well.
@@ -133,11 +183,11 @@ fn ended(ctx: &Context, told: &[Told]) -> Result<(), Failure> {
     if failed { Err(Failure::Silent(FAILED)) } else { Ok(()) }
 }
 
-/// Asks for one server's steps, one after another; the server, if it starts by that.
+/// Asks for one server's steps, one after another; the server, if it starts or stops by that.
 async fn carry_out(ctx: &Context, steps: Vec<Step>) -> Result<Option<VmView>, Failure> {
     let (session, lang) = (&ctx.session, ctx.out.lang);
     let changed = |view: &VmView| out::say(&hints::changed(lang, view.name.as_str()));
-    let mut starting = None;
+    let mut awaited = None;
     for step in steps {
         match step {
             Step::Create(request) => {
@@ -146,7 +196,7 @@ async fn carry_out(ctx: &Context, steps: Vec<Step>) -> Result<Option<VmView>, Fa
                     out::say(&vm::warned(lang, warning));
                 }
                 out::say(&hints::made(lang, view.name.as_str()));
-                starting = request.start.then_some(view);
+                awaited = request.start.then_some(view);
             }
             Step::Resize(request) => {
                 let view = vm::grown(ctx, session.ask(&request).await?).await;
@@ -159,10 +209,14 @@ async fn carry_out(ctx: &Context, steps: Vec<Step>) -> Result<Option<VmView>, Fa
             Step::Start(request) => {
                 let view = session.ask(&request).await?;
                 changed(&view);
-                starting = Some(view);
+                awaited = Some(view);
             }
-            Step::Stop(request) => changed(&session.ask(&request).await?),
+            Step::Stop(request) => {
+                let view = session.ask(&request).await?;
+                changed(&view);
+                awaited = Some(view);
+            }
         }
     }
-    Ok(starting)
+    Ok(awaited)
 }

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use watari_contracts::scheduler::{CreateVm, EditVm, ResizeVm, StartVm, StopVm, VmView};
 use watari_model::{VmName, userdata, vm::Desired};
 
-use super::form::{self, Declared, gib, later, mib};
+use super::form::{self, Declared, Server, gib, later, mib};
 use crate::{
     format::hex,
     out::{joined, or_dash},
@@ -57,26 +57,30 @@ pub(super) struct Decided {
 }
 
 /// Decides about each; `id` names this run, and with the server and the verb each request, so that it may be repeated.
-pub(super) fn decide(declared: Vec<Declared>, there: &[VmView], id: &str) -> Vec<Decided> {
+///
+/// # Errors
+/// The first server that would have to be made, and of no image.
+pub(super) fn decide(declared: Vec<Declared>, there: &[VmView], id: &str) -> Result<Vec<Decided>, VmName> {
     let there: BTreeMap<&VmName, &VmView> = there.iter().map(|vm| (&vm.name, vm)).collect();
-    let one = |declared: Declared| {
-        let there = there.get(&declared.server.name).copied();
-        let differences = differences(&declared, there);
+    let one = |Declared { server, draft }: Declared| -> Result<Decided, VmName> {
+        let there = there.get(&server.name).copied();
+        let image = server.image.clone().or_else(|| there.map(|vm| vm.image.clone()));
+        let wanted = draft(image.ok_or_else(|| server.name.clone())?);
+        let differences = differences(&server, &wanted, there);
         let action = match there {
             None => Action::Create,
             Some(_) if differences.is_empty() => Action::Unchanged,
             Some(_) if differences.iter().any(|difference| difference.fixed) => Action::Fixed,
             Some(_) => Action::Change,
         };
-        let steps = steps(&declared, action, &differences, id);
-        Decided { name: declared.server.name, action, differences, steps }
+        let steps = steps(&wanted, action, &differences, id);
+        Ok(Decided { name: server.name, action, differences, steps })
     };
     declared.into_iter().map(one).collect()
 }
 
 /// Everything that was written down and is otherwise; of a server that is not there, everything.
-fn differences(declared: &Declared, there: Option<&VmView>) -> Vec<Difference> {
-    let (given, wanted) = (&declared.server, &declared.request);
+fn differences(given: &Server, wanted: &CreateVm, there: Option<&VmView>) -> Vec<Difference> {
     let is = |text: fn(&VmView) -> String| there.map_or_else(|| "-".to_owned(), text);
     let all = [
         ("image", true, is(|vm| vm.image.to_string()), wanted.image.to_string()),
@@ -169,8 +173,8 @@ fn digest(text: &userdata::Text) -> String {
 }
 
 /// A size comes before a start, which makes it true; and what becomes of a server is said before it goes off.
-fn steps(declared: &Declared, action: Action, differences: &[Difference], id: &str) -> Vec<Step> {
-    let (name, wanted) = (&declared.server.name, &declared.request);
+fn steps(wanted: &CreateVm, action: Action, differences: &[Difference], id: &str) -> Vec<Step> {
+    let name = &wanted.name;
     let request_id = |verb: &str| Some(format!("{id}-{name}-{verb}"));
     let differs = |field: &str| differences.iter().any(|difference| difference.field == field);
     match action {
@@ -230,7 +234,7 @@ mod tests {
 
     fn decided(yaml: &str) -> Decided {
         let declared = form::checked("-", yaml).unwrap();
-        let mut all = decide(declared, &views(), "run");
+        let mut all = decide(declared, &views(), "run").unwrap();
         assert_eq!(all.len(), 1, "{all:?}");
         all.remove(0)
     }
@@ -243,7 +247,7 @@ mod tests {
     fn what_was_exported_is_unchanged() {
         let servers: Vec<form::Server> = views().iter().map(Into::into).collect();
         let yaml = serde_saphyr::to_string(&form::File { servers }).unwrap();
-        for decided in decide(form::checked("-", &yaml).unwrap(), &views(), "run") {
+        for decided in decide(form::checked("-", &yaml).unwrap(), &views(), "run").unwrap() {
             assert_eq!((decided.action, told(&decided)), (Action::Unchanged, vec![]));
             assert!(decided.steps.is_empty());
         }
@@ -260,7 +264,11 @@ mod tests {
 
     #[test]
     fn what_is_left_out_stays_as_it_is() {
-        assert_eq!(decided("servers: [{name: mail, image: mini}]").action, Action::Unchanged);
+        for text in ["servers: [{name: mail, image: mini}]", "servers: [{name: mail}]"] {
+            assert_eq!(decided(text).action, Action::Unchanged, "{text}");
+        }
+        let new = decide(form::checked("-", "servers: [{name: mail}, {name: mial}]").unwrap(), &views(), "run");
+        assert_eq!(new.err().unwrap().as_str(), "mial", "of no image none is made");
         let same = "servers: [{name: mail, image: mini, networks: [campus], disk: 2048MiB, firewalls: [mail]}]";
         assert_eq!(decided(same).action, Action::Unchanged, "an address that is not asked for is the one it has");
     }
@@ -327,7 +335,7 @@ mod tests {
         let mut there = views();
         there[0].pending = Some(Size { disk_gib: 4, ..later(&there[0]) });
         let declared = form::checked("-", "servers: [{name: mail, image: mini, disk: 3GiB}]").unwrap();
-        let decided = decide(declared, &there, "run").remove(0);
+        let decided = decide(declared, &there, "run").unwrap().remove(0);
         assert_eq!((decided.action, decided.steps.len()), (Action::Fixed, 0));
     }
 }

@@ -8,7 +8,10 @@ use crate::{
     failure::Failure,
     lang::Lang,
     out::{self, Column, Row, or_dash},
-    texts::words::Word,
+    texts::{
+        hints,
+        words::{self, Word},
+    },
 };
 
 /// One server's line. The field names are stable.
@@ -48,10 +51,11 @@ impl Told {
     }
 }
 
-/// `memory: 192MiB → 512MiB`, or `memory: 512MiB` of a server that is not there.
-fn told(difference: &Difference) -> String {
-    let Difference { field, is, wanted, .. } = difference;
-    if is == "-" { format!("{field}: {wanted}") } else { format!("{field}: {is} → {wanted}") }
+/// `memory: 192MiB → 512MiB`, or `memory: 512MiB` of a server that is not there; and what stands in the way.
+fn told(difference: &Difference, lang: Lang) -> String {
+    let Difference { field, is, wanted, fixed } = difference;
+    let text = if is == "-" { format!("{field}: {wanted}") } else { format!("{field}: {is} → {wanted}") };
+    if *fixed { words::because(&text, hints::fixed(lang, field)) } else { text }
 }
 
 impl Row for Told {
@@ -67,7 +71,7 @@ impl Row for Told {
             Action::Fixed => Word::ApplyFixed,
             Action::Refused => Word::EventRefused,
         };
-        let differences: Vec<String> = self.differences.iter().map(told).collect();
+        let differences: Vec<String> = self.differences.iter().map(|difference| told(difference, lang)).collect();
         vec![
             self.name.to_string(),
             done.text(lang).to_owned(),

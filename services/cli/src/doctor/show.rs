@@ -11,7 +11,10 @@ use crate::{
 };
 
 pub(super) fn show(out: Out, findings: &[Finding]) -> Result<(), Failure> {
-    out.told(findings, findings.iter().map(|finding| finding.trouble.code().to_owned()), || match findings {
+    // What is found at several places has one name.
+    let mut codes: Vec<String> = findings.iter().map(|finding| finding.trouble.code().to_owned()).collect();
+    codes.dedup();
+    out.told(findings, codes, || match findings {
         [] => Word::NothingWrong.text(out.lang).to_owned(),
         _ => format!("{}\n\n{}", table(out, findings), tally(out, findings)),
     })

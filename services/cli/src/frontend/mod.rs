@@ -7,7 +7,15 @@ use clap::{Args, Subcommand};
 use watari_contracts::scheduler::PromoteFrontEnd;
 use watari_model::SiteName;
 
-use crate::{Context, failure::Failure, input, options::Waiting, out, texts::words, wait};
+use crate::{
+    Context,
+    failure::Failure,
+    input,
+    options::Waiting,
+    out,
+    texts::{hints, words},
+    wait,
+};
 use status::Status;
 
 /// Front ends: who leads, who stands by, and from where the services should lead
@@ -48,9 +56,15 @@ impl Promote {
         let site: SiteName = input::name(&self.site)?;
         let request_id = Some(ctx.session.request_id());
         ctx.session.ask(&PromoteFrontEnd { request_id, site: site.clone() }).await?;
+        // The wish is written down in any case: it may be another one than what is.
+        let status = Status::look(ctx).await?;
+        if status.all_lead_from(&site) {
+            out::say(&hints::leads_already(ctx.out.lang, site.as_str()));
+            return show::show(ctx, &status);
+        }
         if !self.waiting.wait {
             out::say(&words::promoting(ctx.out.lang, site.as_str()));
-            return show::show(ctx, &Status::look(ctx).await?);
+            return show::show(ctx, &status);
         }
         let status = wait::until(self.waiting, async || {
             let status = Status::look(ctx).await?;

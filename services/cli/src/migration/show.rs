@@ -46,8 +46,8 @@ impl Row for MigrationView {
             states::shown(lang, self.state.word()),
             states::shown(lang, reason(self.reason)),
             or_dash(transferred(self)),
-            or_dash(self.measured.map(|m| format::millis(m.total_ms))),
-            or_dash(self.measured.map(|m| format::millis(m.downtime_ms + m.pause_ms))),
+            or_dash(self.measured.map(|m| format::time(lang, m.total_ms))),
+            or_dash(self.measured.map(|m| format::time(lang, m.downtime_ms + m.pause_ms))),
             format::moment(self.created_at),
         ]
     }
@@ -81,9 +81,9 @@ impl Row for MigrationView {
             details.extend([
                 (Word::MemoryMoved, format::bytes(measured.memory_bytes)),
                 (Word::DiskMoved, format::bytes(measured.disk_bytes)),
-                (Word::Total, format::millis(measured.total_ms)),
-                (Word::Downtime, format::millis(measured.downtime_ms + measured.pause_ms)),
-                (Word::Pause, format::millis(measured.pause_ms)),
+                (Word::Total, format::time(lang, measured.total_ms)),
+                (Word::Downtime, format::time(lang, measured.downtime_ms + measured.pause_ms)),
+                (Word::Pause, format::time(lang, measured.pause_ms)),
             ]);
         }
         details.push((Word::Created, format::moment(self.created_at)));

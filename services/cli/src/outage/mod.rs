@@ -97,21 +97,14 @@ waited for at the return until they are heard and well. The hosts of front ends 
 alone. What failed is tried again when this is asked again.")]
     ShutDown(dark::ShutDown),
     /// Call an outage off: servers stay where they are, and may come again
-    #[command(after_help = "Example:\n  watari outage cancel myodaiji-1")]
-    Cancel(Which),
+    #[command(after_help = "Examples:\n  watari outage cancel myodaiji-1\n  watari outage cancel myodaiji")]
+    Cancel(Nearest),
     /// Say what an outage came to, there and back, and what front ends saw of its servers; with --html to print
     Report(evidence::Report),
     /// Write the outages as a calendar (.ics)
     Export(ical::Export),
     /// Schedule, move and call off outages as a calendar (.ics) says
     Import(ical::Import),
-}
-
-/// Which outage.
-#[derive(Debug, Args)]
-pub struct Which {
-    /// The outage
-    id: String,
 }
 
 /// Which outage, and whether to wait for it.
@@ -250,8 +243,8 @@ impl Verb {
             Self::ShutDown(nodes) => nodes.run(ctx).await,
             Self::Export(export) => export.run(ctx).await,
             Self::Import(import) => import.run(ctx).await,
-            Self::Cancel(Which { id }) => {
-                let view = ctx.session.ask(&CancelOutage { id: input::name(&id)? }).await?;
+            Self::Cancel(nearest) => {
+                let view = ctx.session.ask(&CancelOutage { id: nearest.id(ctx).await? }).await?;
                 ctx.out.row(&view)?;
                 if ctx.out.format.is_for_people() {
                     say_who_is_away(ctx, &view);

@@ -72,7 +72,7 @@ fn moves(out: Out, moves: &[PlannedMove]) -> String {
             m.from.to_string(),
             m.to.to_string(),
             format!("{about}{}", format::bytes(m.bytes)),
-            or_dash(m.estimated_ms.map(|ms| format!("{about}{}", format::millis(ms)))),
+            or_dash(m.estimated_ms.map(|ms| format!("{about}{}", format::time(out.lang, ms)))),
         ]
     };
     out.table(&columns, moves.iter().map(row))

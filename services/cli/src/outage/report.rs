@@ -3,7 +3,7 @@
 use watari_contracts::scheduler::{ControlMoved, HaltedVm, LegName, Moved, NotMoved, OutageView};
 use watari_model::{
     outage::{Scope, State},
-    vm::Way,
+    vm::{self, Way},
 };
 
 use super::{dark, plan};
@@ -91,6 +91,15 @@ fn never_began(view: &OutageView) -> bool {
     view.state == State::Cancelled && view.window.is_some() && servers(view) == 0 && view.makespan_ms == 0
 }
 
+/// How many of its servers are where they are to be; none while they are not known yet. At home that is also who was
+/// off there and runs again.
+fn arrived(view: &OutageView) -> Option<String> {
+    let runs = |halted: &&HaltedVm| view.leg == LegName::Home && halted.state == Some(vm::State::Running);
+    let (there, all) = (view.moved.len() + view.halted.iter().filter(runs).count(), servers(view));
+    let open = matches!(view.state, State::Evacuating | State::Returning);
+    (all > 0 || !open).then(|| format!("{there}/{all}"))
+}
+
 /// How many servers it is about.
 fn servers(view: &OutageView) -> usize {
     view.moved.len() + view.moving.len() + view.failed.len() + view.halted.len()
@@ -123,9 +132,9 @@ fn moved(out: Out, moved: &[Moved]) -> String {
             m.vm.to_string(),
             m.from.to_string(),
             m.to.to_string(),
-            format::millis(m.total_ms),
-            format::millis(m.downtime_ms),
-            format::millis(m.pause_ms),
+            format::time(out.lang, m.total_ms),
+            format::time(out.lang, m.downtime_ms),
+            format::time(out.lang, m.pause_ms),
             format::bytes(m.memory_bytes),
             format::bytes(m.disk_bytes),
         ]
@@ -203,6 +212,7 @@ impl Row for OutageView {
             Number(Word::Vms),
             Number(Word::Makespan),
             Text(Word::PowerOff),
+            Text(Word::PowerBack),
             Text(Word::Created),
         ]
     }
@@ -215,23 +225,20 @@ impl Row for OutageView {
             scope(&self.scope, lang),
             state(self, lang),
             states::shown(lang, leg(self.leg)),
-            or_dash(begun.then(|| format!("{}/{}", self.moved.len(), servers(self)))),
-            or_dash(begun.then(|| format::millis(self.makespan_ms))),
+            or_dash(begun.then(|| arrived(self)).flatten()),
+            or_dash(begun.then(|| format::time(lang, self.makespan_ms))),
             or_dash(self.window.map(|window| format::moment(window.from))),
+            or_dash(self.window.map(|window| format::moment(window.until))),
             format::moment(self.created_at),
         ]
     }
 
     fn wide_columns() -> Vec<Column> {
-        [Word::PowerBack, Word::Reason, Word::Changed].map(Column::Text).to_vec()
+        [Word::Reason, Word::Changed].map(Column::Text).to_vec()
     }
 
     fn wide_cells(&self, _: Lang) -> Vec<String> {
-        vec![
-            or_dash(self.window.map(|window| format::moment(window.until))),
-            or_dash(Some(&self.note).filter(|note| !note.is_empty())),
-            format::moment(self.changed_at),
-        ]
+        vec![or_dash(Some(&self.note).filter(|note| !note.is_empty())), format::moment(self.changed_at)]
     }
 
     fn none() -> Word {

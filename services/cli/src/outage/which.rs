@@ -27,7 +27,7 @@ pub(super) struct Latest {
 
 /// One that is under way or to come.
 #[derive(Debug, Args)]
-pub(super) struct Nearest {
+pub struct Nearest {
     /// The outage, or a site: its outage that has begun and is not over, else its next scheduled one
     #[arg(value_name = "ID|SITE")]
     which: String,

@@ -84,6 +84,26 @@ faults! {
     ServersSyntax { path, detail } "apply.syntax" USAGE
         en "{path} does not declare servers: {detail}" "see `watari apply --help` for the form; `watari vm export` writes it"
         ja "{path} をサーバの宣言として読み取れません: {detail}" "書式は `watari apply --help` で確認できます。`watari vm export` でも書き出せます";
+    /// It is no list of servers.
+    ServersShape { path } "apply.shape" USAGE
+        en "{path} is not a list `servers` and nothing beside it, each entry a server with its items" "see `watari apply --help` for the form; `watari vm export` writes it"
+        ja "{path} の内容が、サーバを並べた `servers` のリストだけになっていません" "書式は `watari apply --help` で確認できます。`watari vm export` でも書き出せます";
+    /// A server has an item that is none.
+    ServersItem { path, server, item, items } "apply.item" USAGE
+        en "{path}: server {server}: there is no item {item}" "write one of these: {items}"
+        ja "{path} のサーバ {server}: {item} という項目はありません" "次の項目から選んでください: {items}";
+    /// A server's item has a value that it does not take.
+    ServersValue { path, server, item, value, form } "apply.value" USAGE
+        en "{path}: server {server}: {item} cannot be {value}" "write for {item} something like: {form}"
+        ja "{path} のサーバ {server}: {item} に {value} は指定できません" "{item} は次のように書いてください: {form}";
+    /// A server has no name.
+    ServersNameless { path, server } "apply.nameless" USAGE
+        en "{path}: entry {server} of servers has no name" "give each server an item `name`"
+        ja "{path}: servers の {server} に name がありません" "サーバごとに name を書いてください";
+    /// A server would have to be made, and of what is not said.
+    ServersNoImage { path, server, near } "apply.no-image" USAGE
+        en "{path}: there is no server {server}, and to make it an image is needed{near}" "give it an item `image`, or correct its name; nothing was done"
+        ja "{path}: サーバ {server} は存在せず、新しく作るための image がありません{near}" "image を書くか、サーバ名を直してください。何も実行していません";
     /// Which of the two is meant nobody knows.
     ServersTwice { path, server } "apply.twice" USAGE
         en "{path} declares server {server} twice" "declare each server once"
@@ -143,6 +163,22 @@ faults! {
     ClusterThere { path } "cluster.exists" FAILED
         en "{path} holds another cluster, or one that was described otherwise" "to let hosts in: watari token create; to change it, edit cluster.toml there and run watari setup"
         ja "{path} には別の、または異なる記述のクラスタがあります" "ホストを加えるには watari token create を使ってください。変更する場合は、そこの cluster.toml を編集して watari setup を実行してください";
+    /// Somebody works from here for another cluster.
+    OperatorThere { paths } "init.operator-there" FAILED
+        en "this host has the key or the authority of another cluster, which would be lost: {paths}" "if nobody needs them here, move them aside, with /etc/watari/cli.toml, and run this again; nothing was done"
+        ja "このホストには別のクラスタの鍵または認証局の証明書があり、実行すると失われます: {paths}" "ここで不要なら、/etc/watari/cli.toml とともに退避してから、もう一度実行してください。何も実行していません";
+    /// Other hosts could not reach it there.
+    AddressElsewhere { address } "init.address" USAGE
+        en "{address} is no address of this host at which others reach it" "give one that an interface here has (ip address), with --address"
+        ja "{address} は、ほかのホストから届くこのホストのアドレスではありません" "このホストのインターフェイスにあるアドレス (ip address で確認できます) を --address に指定してください";
+    /// A site was named twice.
+    SiteTwice { site } "init.site-twice" USAGE
+        en "site {site} is named twice" "name each site once: this host's with --site, all others with --other-site"
+        ja "サイト {site} を 2 回指定しています" "このホストのサイトは --site、ほかのサイトは --other-site で、それぞれ 1 回だけ指定してください";
+    /// A host would stand at a site that is none.
+    SiteNone { site, sites } "token.no-site" FAILED
+        en "the cluster has no site {site}" "choose one of its sites: {sites}"
+        ja "クラスタにサイト {site} はありません" "次のいずれかを指定してください: {sites}";
     /// This host belongs elsewhere.
     OtherCluster { path } "join.other-cluster" FAILED
         en "this host is in another cluster: {path} is not the certificate of this one" "if it has left that one for good, move /etc/watari and /etc/pki/qemu aside and run this again"

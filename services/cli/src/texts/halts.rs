@@ -8,8 +8,8 @@ use crate::lang::Lang;
 #[must_use]
 pub fn title(lang: Lang) -> &'static str {
     match lang {
-        Lang::En => "No time to leave, off until the outage is over:",
-        Lang::Ja => "退避が間に合わず、停電の終了まで休止または停止するサーバ:",
+        Lang::En => "Could not leave, off until the outage is over:",
+        Lang::Ja => "退避できず、停電の終了まで休止または停止するサーバ:",
     }
 }
 
@@ -17,8 +17,8 @@ pub fn title(lang: Lang) -> &'static str {
 #[must_use]
 pub fn would_title(lang: Lang) -> &'static str {
     match lang {
-        Lang::En => "Would have no time to leave, and go off before the power does:",
-        Lang::Ja => "退避が間に合わず、電源が切れる前に休止または停止するサーバ:",
+        Lang::En => "Could not leave, and go off before the power does:",
+        Lang::Ja => "退避できず、電源が切れる前に休止または停止するサーバ:",
     }
 }
 
@@ -36,7 +36,7 @@ pub fn way(lang: Lang, way: Way) -> &'static str {
 /// For how much time a plan is.
 #[must_use]
 pub fn time(lang: Lang, time_ms: u64) -> String {
-    let time = crate::format::millis(time_ms);
+    let time = crate::format::time(lang, time_ms);
     match lang {
         Lang::En => format!("if the power goes in {time}:"),
         Lang::Ja => format!("{time} 後に電源が切れる場合:"),
@@ -47,8 +47,8 @@ pub fn time(lang: Lang, time_ms: u64) -> String {
 #[must_use]
 pub fn tally(lang: Lang, suspended: usize, shut_down: usize) -> String {
     match lang {
-        Lang::En => format!("no time to leave: {suspended} suspended, {shut_down} shut down"),
-        Lang::Ja => format!("退避が間に合わず 休止 {suspended} 台、停止 {shut_down} 台"),
+        Lang::En => format!("could not leave: {suspended} suspended, {shut_down} shut down"),
+        Lang::Ja => format!("退避できないサーバのうち、休止 {suspended} 台、停止 {shut_down} 台"),
     }
 }
 

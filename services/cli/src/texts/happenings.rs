@@ -36,6 +36,11 @@ const FORMS: &[(&str, &str)] = &[
     ("no time to leave, to be shut down", "退避の時間がなく、停止の予定"),
     ("free to run again", "再び稼働可能"),
     ("restored from a backup", "バックアップから復元"),
+    ("requests, spec", "設定"),
+    ("spec", "設定"),
+    ("requests", "依頼の記録"),
+    ("control", "主系の移動"),
+    ("site", "サイト"),
     // Outages.
     ("{} not moved", "移動できず {0} 台"),
     ("resumed", "再開"),
@@ -158,6 +163,7 @@ mod tests {
             ("it: wanted stopped", "it: 停止の指示"),
             ("it: fault: placement.no-room", "it: 障害: placement.no-room"),
             ("it: updated (migrations)", "it: 更新 (migrations)"),
+            ("it: updated (requests, spec)", "it: 更新 (設定)"),
             (
                 "mail: created, migrating (1 vCPU, 192 MiB, 2 GiB, home myodaiji)",
                 "mail: 作成、移行中 (1 vCPU, 192 MiB, 2 GiB、本拠 myodaiji)",

@@ -46,8 +46,27 @@ pub fn no_such_rule(lang: Lang, group: &str, rule: &str) -> String {
 #[must_use]
 pub fn apply(lang: Lang, create: usize, change: usize) -> String {
     match lang {
-        Lang::En => format!("Make {create} servers and change {change}?"),
-        Lang::Ja => format!("サーバを {create} 台作成し、{change} 台変更しますか?"),
+        Lang::En => match (create, change) {
+            (_, 0) => format!("Servers to make: {create}. Go on?"),
+            (0, _) => format!("Servers to change: {change}. Go on?"),
+            _ => format!("Servers to make: {create}, to change: {change}. Go on?"),
+        },
+        Lang::Ja => match (create, change) {
+            (_, 0) => format!("サーバを {create} 台作成しますか?"),
+            (0, _) => format!("サーバを {change} 台変更しますか?"),
+            _ => format!("サーバを {create} 台作成し、{change} 台変更しますか?"),
+        },
+    }
+}
+
+/// Why this of a server stays as it is.
+#[must_use]
+pub fn fixed(lang: Lang, field: &str) -> &'static str {
+    match (lang, field) {
+        (Lang::En, "disk") => "a disk never becomes smaller",
+        (Lang::En, _) => "cannot be changed",
+        (Lang::Ja, "disk") => "ディスクは縮小できません",
+        (Lang::Ja, _) => "変更できません",
     }
 }
 
@@ -73,8 +92,8 @@ pub fn changed(lang: Lang, name: &str) -> String {
 #[must_use]
 pub fn cannot_be_changed(lang: Lang) -> String {
     match lang {
-        Lang::En => "only size, evacuate, priority, restart, on_isolation, probes and running can be changed: write into the file what is there (watari vm export NAME); deleting such a server and applying again makes a new one, and ALL THAT IS ON ITS DISK IS LOST".to_owned(),
-        Lang::Ja => "変更できるのは大きさ、evacuate、priority、restart、on_isolation、probes、running だけです。現在の内容 (watari vm export NAME) に合わせてファイルを修正してください。サーバを削除して適用し直すと新しいサーバになり、ディスクの内容はすべて失われます".to_owned(),
+        Lang::En => "only size (a disk only grows), evacuate, priority, restart, on_isolation, probes and running can be changed: write into the file what is there (watari vm export NAME); deleting such a server and applying again makes a new one, and ALL THAT IS ON ITS DISK IS LOST".to_owned(),
+        Lang::Ja => "変更できるのは大きさ (ディスクは拡大のみ)、evacuate、priority、restart、on_isolation、probes、running だけです。現在の内容 (watari vm export NAME) に合わせてファイルを修正してください。サーバを削除して適用し直すと新しいサーバになり、ディスクの内容はすべて失われます".to_owned(),
     }
 }
 
@@ -84,6 +103,24 @@ pub fn without_user_data(lang: Lang, names: &str) -> String {
     match lang {
         Lang::En => format!("user-data is shown to nobody and is not in it: {names}"),
         Lang::Ja => format!("user-data は表示されないため、含まれていません: {names}"),
+    }
+}
+
+/// Why a site that nobody empties is of no use.
+#[must_use]
+pub const fn no_node_ready(lang: Lang) -> &'static str {
+    match lang {
+        Lang::En => "no node is ready",
+        Lang::Ja => "使用可能なノードなし",
+    }
+}
+
+/// The services are where they should go.
+#[must_use]
+pub fn leads_already(lang: Lang, site: &str) -> String {
+    match lang {
+        Lang::En => format!("the services lead from {site} already; nothing moves"),
+        Lang::Ja => format!("サービスの主系はすでに {site} にあります。移動するものはありません"),
     }
 }
 
@@ -158,6 +195,9 @@ mod tests {
                 top_keys(lang),
                 top_late(lang),
                 apply(lang, 1, 2),
+                fixed(lang, "disk").to_owned(),
+                no_node_ready(lang).to_owned(),
+                leads_already(lang, "a"),
                 made(lang, "a"),
                 changed(lang, "a"),
                 cannot_be_changed(lang),

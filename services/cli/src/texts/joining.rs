@@ -15,14 +15,14 @@ pub const fn go_on(lang: Lang) -> &'static str {
 
 /// What `watari init` is about to do.
 #[must_use]
-pub fn will_init(lang: Lang, cluster: &str, host: &str, dir: &str) -> String {
+pub fn will_init(lang: Lang, cluster: &str, host: &str, dir: &str, etc: &str) -> String {
     match lang {
         Lang::En => format!(
             "{host} becomes the first front end of cluster {cluster}. Its keys go into {dir}, this host's files to \
-             /etc/watari and /etc/nats. Nothing is started."
+             {etc}/watari and {etc}/nats. Nothing is started."
         ),
         Lang::Ja => format!(
-            "{host} をクラスタ {cluster} の最初のフロントエンドにします。鍵は {dir} に、このホストのファイルは /etc/watari と /etc/nats に置きます。何も起動しません。"
+            "{host} をクラスタ {cluster} の最初のフロントエンドにします。鍵は {dir} に、このホストのファイルは {etc}/watari と {etc}/nats に置きます。何も起動しません。"
         ),
     }
 }
@@ -56,19 +56,24 @@ const fn kind(lang: Lang, part: Part) -> &'static str {
     }
 }
 
-/// How a token is used.
+/// How a token is used; whether whoever joins has to say `at_which` site.
 #[must_use]
-pub fn use_it(lang: Lang, part: Part, minutes: u64, front: &str) -> String {
+pub fn use_it(lang: Lang, part: Part, minutes: u64, front: &str, at_which: bool) -> String {
     // Without it the host joins as a node.
     let role = if part == Part::Node { String::new() } else { format!("--as {} ", part.word()) };
+    let site = match (at_which, lang) {
+        (false, _) => "",
+        (true, Lang::En) => "--site SITE ",
+        (true, Lang::Ja) => "--site サイト ",
+    };
     match lang {
         Lang::En => {
             format!(
-                "shown this once, good for {minutes} minutes and one host; on it: watari join {role}--token TOKEN {front}"
+                "shown this once, good for {minutes} minutes and one host; on it: watari join {role}{site}--token TOKEN {front}"
             )
         }
         Lang::Ja => format!(
-            "表示は今回だけで、{minutes} 分以内に 1 台だけ参加できます。そのホストで: watari join {role}--token トークン {front}"
+            "表示は今回だけで、{minutes} 分以内に 1 台だけ参加できます。そのホストで: watari join {role}{site}--token トークン {front}"
         ),
     }
 }
@@ -217,10 +222,10 @@ mod tests {
         let lines = |lang| {
             [
                 go_on(lang).to_owned(),
-                will_init(lang, "a", "b", "c"),
+                will_init(lang, "a", "b", "c", "/etc"),
                 inited(lang, "a", "b"),
-                use_it(lang, Part::Node, 1, "a"),
-                use_it(lang, Part::Witness, 1, "a"),
+                use_it(lang, Part::Node, 1, "a", true),
+                use_it(lang, Part::Witness, 1, "a", false),
                 revoked(lang, "a"),
                 will_expel(lang, "a"),
                 expelled(lang, "a"),

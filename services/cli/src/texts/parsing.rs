@@ -1,5 +1,7 @@
 //! What the parser finds wrong with a command line, in Japanese. In English it says it itself.
 
+use std::error::Error as _;
+
 use clap::{
     Command, Error,
     error::{ContextKind, ContextValue, ErrorKind},
@@ -29,6 +31,7 @@ pub fn japanese(told: &Error) -> Option<String> {
         | ErrorKind::Format => return None,
         ErrorKind::InvalidValue if value.is_empty() => format!("{argument} に値がありません"),
         ErrorKind::InvalidValue | ErrorKind::ValueValidation => format!("{argument} に {value} は指定できません"),
+        ErrorKind::UnknownArgument if is_negative(&argument) => format!("負の値 {argument} は指定できません"),
         ErrorKind::UnknownArgument => format!("{argument} という指定はありません"),
         ErrorKind::InvalidSubcommand => format!("{command} というコマンドはありません"),
         ErrorKind::MissingSubcommand => format!("{command} に続くコマンドがありません"),
@@ -67,8 +70,23 @@ fn remedy(told: &Error, argument: &str) -> String {
         None if told.kind() == ErrorKind::ValueValidation && argument.contains("<TIME>") => {
             "30s、500ms、2m、1h、2d のように、1 週間以内の時間を指定してください".to_owned()
         }
-        None => "指定のしかたは --help で確認できます".to_owned(),
+        None => match range(told) {
+            Some((least, most)) => format!("{least}～{most} の数を指定してください"),
+            None => "指定のしかたは --help で確認できます".to_owned(),
+        },
     }
+}
+
+/// Whether a number below nothing was taken for an option.
+fn is_negative(argument: &str) -> bool {
+    argument.strip_prefix('-').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+}
+
+/// The least and the most that a number may be, as the parser says it: `101 is not in 0..=100`.
+fn range(told: &Error) -> Option<(String, String)> {
+    let said = told.source()?.to_string();
+    let (least, most) = said.rsplit_once(" is not in ")?.1.split_once("..=")?;
+    Some((least.to_owned(), most.to_owned()))
 }
 
 /// One word or several, as people read them.
@@ -102,7 +120,8 @@ mod tests {
             ("vm create mail", &["必要な指定がありません", "--image"]),
             ("vm list -o xml", &["--output", "xml", "table、"]),
             ("vm list --timeout soon", &["soon", "30s、500ms"]),
-            ("vm create mail --image mini --priority 101", &["101", "--help"]),
+            ("vm create mail --image mini --priority 101", &["101", "0～100"]),
+            ("vm create mail --image mini --priority -5", &["負の値 -5"]),
             ("vm list --site", &["--site", "値がありません"]),
             ("network create n --provider --overlay --cidr a --range b", &["--provider", "同時に指定できません"]),
             ("vm list --site a --site b", &["--site", "1 回だけ"]),

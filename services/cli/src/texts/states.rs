@@ -52,7 +52,7 @@ const WORDS: &[(&str, &str)] = &[
     ("firewalls", "ファイアウォール"),
     ("frontends", "フロントエンド"),
     ("leases", "主系"),
-    ("provider", "学内"),
+    ("provider", "構内"),
     ("overlay", "内部"),
 ];
 

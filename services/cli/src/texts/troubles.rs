@@ -305,9 +305,9 @@ troubles! {
         ja "{site} のサーバを受け入れられるノードがほかのサイトにありません" "停電になるとサーバも停止します"
            "{mend}";
     /// On battery.
-    OnBattery { site, since } "site.on-battery" Warning
-        en "site {site} is on battery since {since}" "it goes dark when the battery is empty" "watari site evacuate {site} --wait"
-        ja "サイト {site} は {since} からバッテリで動いています" "バッテリが尽きると停止します" "watari site evacuate {site} --wait で退避させてください";
+    OnBattery { site, since, mend } "site.on-battery" Warning
+        en "site {site} is on battery since {since}" "it goes dark when the battery is empty" "{mend}"
+        ja "サイト {site} は {since} からバッテリーで動いています" "バッテリーが尽きると停止します" "{mend}";
     /// A UPS does not answer.
     UpsSilent { site, ups } "ups.silent" Warning
         en "UPS {ups} of site {site} does not answer" "a loss of power there would not be noticed by it"

@@ -39,6 +39,7 @@ words! {
     Bucket "KIND" "種類";
     By "WHO" "実行者";
     Changed "CHANGED" "最終変更";
+    StateSince "STATE SINCE" "状態の開始";
     Cidr "SUBNET" "サブネット";
     Code "CODE" "コード";
     Comment "COMMENT" "コメント";
@@ -222,7 +223,7 @@ words! {
     NoTokens "There are no tokens." "トークンはありません。";
     NoMigrations "There are no migrations." "移行はありません。";
     NoOutages "There are no outages." "停電計画はありません。";
-    NoEvents "There are no events." "出来事の記録はありません。";
+    NoEvents "There are no such events." "該当する出来事の記録はありません。";
     NoEventsInCalendar "There are no such events in the calendar." "カレンダーに該当する予定はありません。";
     NothingWrong "Nothing is wrong." "異常はありません。";
     NoUsage "There was no server in that time." "その期間に存在したサーバはありません。";
@@ -323,7 +324,7 @@ pub fn majority(lang: Lang, leader: &str, votes: usize, needed: u32) -> String {
 /// The control plane has moved.
 #[must_use]
 pub fn control_moved(lang: Lang, site: &str, took_ms: u64) -> String {
-    let took = crate::format::millis(took_ms);
+    let took = crate::format::time(lang, took_ms);
     match lang {
         Lang::En => format!("the services are led from {site}; going over took {took}"),
         Lang::Ja => format!("サービスの主系は {site} にあります。交代にかかった時間 {took}"),
@@ -401,7 +402,7 @@ pub fn pace(lang: Lang, rate: u64, left_ms: Option<u64>) -> String {
         return String::new();
     }
     let rate = crate::format::bytes(rate);
-    match (lang, left_ms.map(crate::format::millis)) {
+    match (lang, left_ms.map(|ms| crate::format::time(lang, ms))) {
         (Lang::En, Some(left)) => format!("{rate}/s, {left} left"),
         (Lang::En, None) => format!("{rate}/s"),
         (Lang::Ja, Some(left)) => format!("{rate}/秒、残り {left}"),
@@ -431,7 +432,7 @@ pub fn way(lang: Lang, from: &NodeName, to: &NodeName) -> String {
 /// A server has moved.
 #[must_use]
 pub fn moved(lang: Lang, vm: &str, from: &str, to: &str, total_ms: u64, downtime_ms: u64) -> String {
-    let (total, downtime) = (crate::format::millis(total_ms), crate::format::millis(downtime_ms));
+    let (total, downtime) = (crate::format::time(lang, total_ms), crate::format::time(lang, downtime_ms));
     match lang {
         Lang::En => format!("{vm}: {from} -> {to} in {total}, stood still for {downtime}"),
         Lang::Ja => format!("{vm}: {from} → {to} 所要 {total}、停止 {downtime}"),
@@ -453,7 +454,8 @@ pub fn power_off(lang: Lang, from: &str, until: &str, note: &str) -> String {
 pub fn on_battery(lang: Lang, seconds_left: Option<u64>, needed_ms: Option<u64>) -> String {
     let left_ms = seconds_left.map(|left| left.saturating_mul(1_000));
     let too_short = left_ms.zip(needed_ms).is_some_and(|(left, needed)| needed > left);
-    let (left, needed) = (left_ms.map(crate::format::millis), needed_ms.map(crate::format::millis));
+    let (left, needed) =
+        (left_ms.map(|ms| crate::format::time(lang, ms)), needed_ms.map(|ms| crate::format::time(lang, ms)));
     match lang {
         Lang::En => {
             let risk = if too_short { "AT RISK: " } else { "" };
@@ -511,10 +513,10 @@ pub fn awaited(lang: Lang, nodes: &[NodeName]) -> String {
 /// How many servers have moved, and how many not, after how long.
 #[must_use]
 pub fn tally(lang: Lang, moved: usize, failed: usize, makespan_ms: u64) -> String {
-    let time = crate::format::millis(makespan_ms);
+    let time = crate::format::time(lang, makespan_ms);
     match lang {
         Lang::En => format!("{moved} moved, {failed} not moved, in {time}"),
-        Lang::Ja => format!("移動 {moved} 台、移動できず {failed} 台、所要 {time}"),
+        Lang::Ja => format!("移動 {moved} 台、移動できなかったサーバ {failed} 台、所要 {time}"),
     }
 }
 
@@ -533,20 +535,22 @@ pub fn outlook(lang: Lang, moves: usize, failed: usize, bytes: u64, estimated_ms
     if moves == 0 {
         return match lang {
             Lang::En => format!("0 would move, {failed} would not"),
-            Lang::Ja => format!("移動 0 台、移動できず {failed} 台"),
+            Lang::Ja => format!("移動 0 台、移動できないサーバ {failed} 台"),
         };
     }
     let data = crate::format::bytes(bytes);
-    match (lang, estimated_ms.map(crate::format::millis)) {
+    match (lang, estimated_ms.map(|ms| crate::format::time(lang, ms))) {
         (Lang::En, Some(time)) => format!("{moves} would move ({data}, about {time}), {failed} would not"),
         (Lang::En, None) => {
             format!(
                 "{moves} would move ({data}; no migration between sites has shown yet how fast), {failed} would not"
             )
         }
-        (Lang::Ja, Some(time)) => format!("移動 {moves} 台 ({data}、約 {time})、移動できず {failed} 台"),
+        (Lang::Ja, Some(time)) => format!("移動 {moves} 台 ({data}、約 {time})、移動できないサーバ {failed} 台"),
         (Lang::Ja, None) => {
-            format!("移動 {moves} 台 ({data}。サイト間の移行の実績がまだなく、所要時間は不明)、移動できず {failed} 台")
+            format!(
+                "移動 {moves} 台 ({data}。サイト間の移行の実績がまだなく、所要時間は不明)、移動できないサーバ {failed} 台"
+            )
         }
     }
 }

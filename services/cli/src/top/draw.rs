@@ -109,7 +109,7 @@ fn progress(outage: &OutageView, lang: Lang) -> Vec<Line<'static>> {
     let state = outage.paused_at.map_or(outage.state.word(), |_| "paused");
     let done = (BAR * (moved + failed)).checked_div(all).unwrap_or(BAR);
     let bar = format!("{}{}", "█".repeat(done), "░".repeat(BAR.saturating_sub(done)));
-    let (state, took) = (states::shown(lang, state), format::millis(outage.makespan_ms));
+    let (state, took) = (states::shown(lang, state), format::time(lang, outage.makespan_ms));
     let line = format!("{} {state} {bar} {moved}/{all} {took}", outage.id);
     let tone = if failed > 0 { BAD } else { UNUSUAL };
     std::iter::once(Line::styled(line, tone))

@@ -25,18 +25,33 @@ impl ConsoleLog {
     }
 }
 
-/// What a guest wrote must not drive the operator's terminal: control characters other than line
-/// ends and tabs are shown as what they are.
+/// What a guest wrote must not drive the operator's terminal: colours and movements of the cursor (ECMA-48, control
+/// sequences) are left out, and other control characters than line ends and tabs shown as what they are. What would
+/// have been written over stands on a line of its own.
 fn printable(text: &str) -> String {
-    let text = text.replace("\r\n", "\n");
-    text.chars().fold(String::with_capacity(text.len()), |mut out, c| {
+    let mut out = String::with_capacity(text.len());
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
         match c {
+            '\u{1b}' if chars.peek() == Some(&'[') => {
+                chars.next();
+                while chars.next_if(|c| ('\u{20}'..='\u{3f}').contains(c)).is_some() {}
+                chars.next_if(|c| ('\u{40}'..='\u{7e}').contains(c));
+            }
+            '\r' => {
+                while chars.next_if_eq(&'\r').is_some() {}
+                let ends = chars.next_if_eq(&'\n').is_some();
+                // At a line's beginning there is nothing to write over.
+                if ends || !(out.is_empty() || out.ends_with('\n')) {
+                    out.push('\n');
+                }
+            }
             '\n' | '\t' => out.push(c),
             c if c.is_control() => out.extend(c.escape_default()),
             c => out.push(c),
         }
-        out
-    })
+    }
+    out
 }
 
 #[cfg(test)]
@@ -45,6 +60,7 @@ mod tests {
 
     #[test]
     fn a_guests_console_cannot_drive_the_terminal() {
-        assert_eq!(printable("a\r\nb\tc\u{1b}[2Jd\u{7}"), "a\nb\tc\\u{1b}[2Jd\\u{7}");
+        assert_eq!(printable("a\r\nb\tc\u{1b}[2Jd\u{7}"), "a\nb\tcd\\u{7}");
+        assert_eq!(printable("[\u{1b}[0;32m  OK  \u{1b}[0m] up\r\r\n\rgo\ron\u{1b}c"), "[  OK  ] up\ngo\non\\u{1b}c");
     }
 }

@@ -10,6 +10,14 @@ use super::{
 };
 use crate::{Context, failure::Failure, input, lang::Lang, options::Waiting, out, texts};
 
+/// What services call what is typed here, and in which unit it comes to them.
+pub(super) const OPTIONS: [(&str, &str, &str); 4] = [
+    ("vcpus", "--vcpus", ""),
+    ("memory_mib", "--memory", "MiB"),
+    ("disk_gib", "--disk", "GiB"),
+    ("address", "--network", ""),
+];
+
 /// How large a new disk is if nobody says so.
 const USUAL_GIB: u64 = 2;
 
@@ -98,7 +106,8 @@ impl Create {
             Some(name) => Some(ctx.session.ask(&GetDisk { name }).await?),
             None => None,
         };
-        let mut view = ctx.session.ask(&self.request(ctx.session.request_id(), kept)?).await?;
+        let asked = self.request(ctx.session.request_id(), kept)?;
+        let mut view = ctx.session.ask(&asked).await.map_err(|failure| failure.of_options(&OPTIONS))?;
         let warnings = std::mem::take(&mut view.warnings);
         for warning in &warnings {
             out::say(&warned(ctx.out.lang, warning));

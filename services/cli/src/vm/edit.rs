@@ -112,6 +112,7 @@ impl Edit {
             evacuate: self.evacuate.map(Into::into),
             on_isolation: self.on_isolation.map(Into::into),
         };
-        ctx.out.row(&ctx.session.ask(&request).await?)
+        // All of it: a table's columns hold nothing of what is changed here.
+        ctx.out.show(&ctx.session.ask(&request).await?)
     }
 }

@@ -16,7 +16,7 @@ mod wait;
 pub(crate) use create::{group, nic, user_data, warned};
 pub(crate) use resize::{grown, told};
 pub(crate) use show::{company, evacuate, fault_details};
-pub(crate) use wait::running;
+pub(crate) use wait::{running, stopped};
 
 use clap::{Args, Subcommand};
 use watari_contracts::scheduler::{GetVm, MigrateVm};

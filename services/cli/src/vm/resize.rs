@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep};
 use watari_contracts::scheduler::{GetVm, ResizeVm, VmView};
 use watari_model::{Refusal, size, vm::Size};
 
-use super::create::warned;
+use super::create::{OPTIONS, warned};
 use crate::{Context, failure::Failure, format, input, lang::Lang, out, texts::growth};
 
 /// How long it is looked what grows at once. It takes a fraction of a second; a server that is about to move may not
@@ -52,7 +52,8 @@ impl Resize {
             memory_mib: parse(self.memory, size::parse_mib, "--memory")?,
             disk_gib: parse(self.disk, size::parse_gib, "--disk")?,
         };
-        let view = grown(ctx, ctx.session.ask(&request).await?).await;
+        let asked = ctx.session.ask(&request).await.map_err(|failure| failure.of_options(&OPTIONS))?;
+        let view = grown(ctx, asked).await;
         if !ctx.out.format.is_for_people() {
             return ctx.out.row(&view);
         }

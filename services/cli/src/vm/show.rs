@@ -50,7 +50,7 @@ impl Row for VmView {
             self.home_site.to_string(),
             joined(&self.addresses),
             self.vcpus.to_string(),
-            format!("{} MiB", self.memory_mib),
+            format::memory(self.memory_mib),
             format!("{} GiB", self.disk_gib),
             self.image.to_string(),
         ]
@@ -64,7 +64,8 @@ impl Row for VmView {
             Text(Word::Groups),
             Text(Word::Evacuate),
             Number(Word::Priority),
-            Text(Word::Changed),
+            Text(Word::Restart),
+            Text(Word::StateSince),
         ]
     }
 
@@ -75,6 +76,7 @@ impl Row for VmView {
             joined(self.groups.iter().map(|group| membership(group, lang))),
             states::shown(lang, evacuate(self.evacuate)),
             self.priority.to_string(),
+            states::shown(lang, self.restart.word()),
             format::moment(self.changed_at),
         ]
     }
@@ -91,12 +93,12 @@ impl Row for VmView {
             (Word::Boots, states::shown(lang, desired)),
             (Word::Site, or_dash(self.site.as_ref())),
             (Word::Node, or_dash(self.node.as_ref())),
-            (Word::Reachable, if self.reachable { Word::Yes } else { Word::No }.text(lang).to_owned()),
+            (Word::Reachable, or_dash(self.node.as_ref().map(|_| answers(self).text(lang)))),
             (Word::HomeSite, self.home_site.to_string()),
             (Word::Addresses, joined(&self.addresses)),
             (Word::Networks, joined(&self.networks)),
             (Word::Vcpus, self.vcpus.to_string()),
-            (Word::Memory, format!("{} MiB", self.memory_mib)),
+            (Word::Memory, format::memory(self.memory_mib)),
             (Word::Disk, format!("{} GiB", self.disk_gib)),
             (Word::Pending, or_dash(self.pending.map(|then| pending(self, then, lang)))),
             (Word::Image, self.image.to_string()),
@@ -120,7 +122,7 @@ impl Row for VmView {
             (Word::Generation, self.generation.to_string()),
             (Word::Uuid, self.uuid.clone()),
             (Word::Created, format::moment(self.created_at)),
-            (Word::Changed, format::moment(self.changed_at)),
+            (Word::StateSince, format::moment(self.changed_at)),
         ];
         details.extend(self.snapshots.revert.as_ref().map(|revert| (Word::Reverted, reverted(revert))));
         details.extend(self.fault.iter().flat_map(|fault| fault_details(fault, lang)));
@@ -138,6 +140,11 @@ impl Row for VmView {
     fn none() -> Word {
         Word::NoVms
     }
+}
+
+/// Whether its node is heard.
+const fn answers(view: &VmView) -> Word {
+    if view.reachable { Word::Yes } else { Word::No }
 }
 
 /// Its state, which is only what was last known of it while nobody hears its node.

@@ -12,7 +12,10 @@ use crate::{
     lang::Lang,
     options::Waiting,
     progress::Progress,
-    texts::{ahead, states, words},
+    texts::{
+        ahead, states,
+        words::{self, Word},
+    },
     wait,
 };
 
@@ -76,7 +79,7 @@ pub(super) async fn preseeded(ctx: &Context, waiting: Waiting, asked: VmView) ->
 ///
 /// # Errors
 /// [`Failure::Fault`] with the server's own, if it cannot be stopped.
-pub(super) async fn stopped(ctx: &Context, waiting: Waiting, forced: bool, asked: VmView) -> Result<VmView, Failure> {
+pub(crate) async fn stopped(ctx: &Context, waiting: Waiting, forced: bool, asked: VmView) -> Result<VmView, Failure> {
     reach(ctx, waiting, asked, |view| match view.state {
         State::Stopped => Some(Reached::There),
         // What is suspended is off; forced off, it is to lose what was saved of it as well.
@@ -152,7 +155,10 @@ fn broken(view: VmView) -> Failure {
 
 fn doing(view: &VmView, lang: Lang) -> String {
     let word = states::shown(lang, if view.rebooting { "rebooting" } else { view.state.word() });
-    match &view.fault {
+    // Where it could not be put is of no matter any more to one that goes.
+    let fault = view.fault.as_ref().filter(|f| view.state != State::Deleting || !f.code.starts_with("placement."));
+    match fault {
+        None if !view.reachable => words::because(&word, Word::NodeSilent.text(lang)),
         Some(fault) => {
             let cause = if lang == Lang::Ja { &fault.ja.cause } else { &fault.cause };
             words::because(&word, cause)
@@ -175,6 +181,18 @@ fn sending_ahead(view: &VmView, lang: Lang) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_waits_learns_that_the_node_is_silent_and_nothing_that_is_over() {
+        let sample = include_str!("../../../../shared/contracts/tests/golden/reply.VmView.json");
+        let mut view: VmView = serde_json::from_str::<Vec<_>>(sample).unwrap().swap_remove(0);
+        (view.state, view.fault, view.rebooting, view.reachable) = (State::Stopping, None, false, false);
+        assert_eq!(doing(&view, Lang::En), "stopping (its node does not answer)");
+        let detail = watari_model::Said::both("full");
+        let fault = watari_contracts::scheduler::Fault::from(&Refusal::NoRoom { vm: "mail".to_owned(), detail });
+        (view.state, view.fault, view.reachable) = (State::Deleting, Some(fault), true);
+        assert_eq!(doing(&view, Lang::En), "deleting");
+    }
 
     #[test]
     fn who_waits_for_a_disk_learns_where_it_goes_and_why_it_does_not() {

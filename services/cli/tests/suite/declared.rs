@@ -64,6 +64,30 @@ fn what_a_file_declares_is_shown_and_only_done_when_it_is_meant() {
 }
 
 #[test]
+fn a_server_that_is_there_needs_no_image_and_a_slip_in_its_name_makes_none() {
+    let cloud = Cloud::start();
+    let stub = Stub::start(&cloud, "scheduler.m-front", &SUBJECTS, scheduler);
+    let ran = apply(&cloud, "servers: [{name: mail, memory: 1GiB}]", &["--yes"]);
+    assert!(ran.status == 0 && ran.err.contains("mail is changed"), "{ran:?}");
+    let before = verbs(&stub).len();
+    let ran = apply(&cloud, "servers: [{name: mail, memory: 2GiB}, {name: mial, memory: 1GiB}]", &["--yes"]);
+    assert!(ran.status == 2 && ran.err.contains("error[apply.no-image]") && ran.err.contains("mail?"), "{ran:?}");
+    assert_eq!(verbs(&stub).len(), before + 1, "nothing is done");
+}
+
+#[test]
+fn what_a_server_would_be_made_of_must_be_there() {
+    let cloud = Cloud::start();
+    let subjects = [&SUBJECTS[..], &["watari.v1.site.list"]].concat();
+    let _stub = Stub::start(&cloud, "scheduler.m-front", &subjects, |subject, asked| match subject {
+        "watari.v1.site.list" => Reply(json!({"sites": [sample("reply.SiteView.json")]})),
+        _ => scheduler(subject, asked),
+    });
+    let ran = apply(&cloud, "servers: [{name: web, image: mini, site: nowhere}]", &["--dry-run"]);
+    assert!(ran.status == 1 && ran.err.contains("web: error[site.unknown]"), "{ran:?}");
+}
+
+#[test]
 fn one_refusal_stops_no_other_server_and_is_told() {
     let cloud = Cloud::start();
     let _stub = Stub::start(&cloud, "scheduler.m-front", &SUBJECTS, scheduler);
@@ -116,8 +140,11 @@ fn what_is_exported_changes_nothing_when_it_is_applied() {
 fn a_file_that_declares_nothing_sensible_is_status_2_and_asks_nobody() {
     let cloud = Cloud::start();
     for (yaml, code) in [
-        ("servers: [{name: web}]", "apply.syntax"),
-        ("servers: [{name: web, image: mini, colour: blue}]", "apply.syntax"),
+        ("servers: [{image: mini}]", "apply.nameless"),
+        ("servers: [{name: web, image: mini, colour: blue}]", "apply.item"),
+        ("servers: [{name: web, image: mini, restart: allways}]", "apply.value"),
+        ("", "apply.shape"),
+        ("servers: [", "apply.syntax"),
         ("servers: [{name: web, image: mini}, {name: web, image: mini}]", "apply.twice"),
         ("servers: [{name: web, image: mini, memory: 0GiB}]", "request.out-of-range"),
     ] {

@@ -61,7 +61,10 @@ impl Place {
     pub(crate) fn token_for(&self, role: &str, usage: &str, more: &[&str]) -> String {
         let words = [&["token", "create", "--role", role][..], more].concat();
         let ran = Ran::of(of_cluster(self.dir.path(), &words).output().unwrap());
-        assert!(ran.status == 0 && ran.err.contains(&format!("watari join {usage} TOKEN 127.0.0.1")), "{ran:?}");
+        // Of two sites the host has to say one, unless the token does.
+        let told = ran.err.replace("--site SITE ", "");
+        assert!(ran.status == 0 && told.contains(&format!("watari join {usage} TOKEN 127.0.0.1")), "{ran:?}");
+        assert_eq!(told == ran.err, role == "witness" || more.contains(&"--site"), "{ran:?}");
         ran.out.trim().to_owned()
     }
 
@@ -176,6 +179,32 @@ fn a_cluster_is_made_once_and_made_again_it_is_the_same() {
     fs::rename(place.path("cluster"), place.path("elsewhere")).unwrap();
     let ran = init(place.dir.path(), "test", "127.0.0.1");
     assert!(ran.status == 1 && ran.err.contains("error[join.other-cluster]"), "{ran:?}");
+}
+
+#[test]
+fn the_key_of_another_cluster_is_not_written_over() {
+    let dir = TempDir::new();
+    let kept = dir.path().join("m-front/etc/watari/operator.nk");
+    fs::create_dir_all(kept.parent().unwrap()).unwrap();
+    fs::write(&kept, "another's").unwrap();
+    let ran = init(dir.path(), "test", "127.0.0.1");
+    assert!(ran.status == 1 && ran.err.contains("error[init.operator-there]"), "{ran:?}");
+    assert!(ran.err.contains("etc/watari/operator.nk") && !dir.path().join("cluster").exists(), "{ran:?}");
+    assert_eq!(read(&kept), "another's");
+}
+
+#[test]
+fn a_site_is_named_once_and_a_token_for_none_is_not_made() {
+    let dir = TempDir::new();
+    let words =
+        ["init", "test", "--site", "yamate", "--other-site", "yamate", "--host", "m-front", "--address", "127.0.0.1"];
+    let mut command = of_cluster(dir.path(), &words);
+    let ran = Ran::of(command.arg("--root").arg(dir.path().join("m-front")).output().unwrap());
+    assert!(ran.status == 2 && ran.err.contains("error[init.site-twice]"), "{ran:?}");
+    assert_eq!(init(dir.path(), "test", "127.0.0.1").status, 0);
+    let words = ["token", "create", "--role", "node", "--site", "yamte"];
+    let ran = Ran::of(of_cluster(dir.path(), &words).output().unwrap());
+    assert!(ran.status == 1 && ran.err.contains("error[token.no-site]") && ran.err.contains("yamate"), "{ran:?}");
 }
 
 #[test]

@@ -54,7 +54,7 @@ pub(crate) use links::Links;
 pub(crate) use naming::{digest, next_migration, next_outage};
 pub(crate) use placement::{Need, Rooms, check, choose};
 pub(crate) use quorum::{Act, Scene};
-pub(crate) use readiness::cannot_leave;
+pub(crate) use readiness::{cannot_leave, cannot_start};
 
 /// What is to be done now. Of what is in hand nothing is decided again.
 #[must_use]

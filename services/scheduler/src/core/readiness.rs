@@ -13,11 +13,11 @@ use watari_chassis::Entry;
 use watari_model::{
     Refusal, Said, SiteName, Timestamp, VmName,
     outage::{Left, Outage, Scope, State, Window},
-    vm::{Evacuate, Vm},
+    vm::{self, Desired, Evacuate, Vm},
 };
 
 use super::{
-    Rules, Snapshot, calendar,
+    Rules, Snapshot, calendar, disks,
     forecast::forecast,
     placement::{Need, Rooms, choose},
 };
@@ -116,6 +116,20 @@ pub(crate) fn cannot_leave(snap: &Snapshot, rules: &Rules, vm: &Vm) -> Option<Re
     };
     let detail = Said::new(why.english().cause, why.japanese().cause);
     Some(Refusal::CannotLeave { vm: vm.name.to_string(), outage: outage.id.to_string(), detail })
+}
+
+/// Why a server that was made to run could be put nowhere as things are; none if it could, or if it waits for nothing.
+/// It stays and is tried again, since there may be room later: whoever makes it learns at once that there is none.
+pub(crate) fn cannot_start(snap: &Snapshot, rules: &Rules, vm: &Vm) -> Option<Refusal> {
+    let waits = vm.state == vm::State::Pending && vm.desired == Desired::Running && disks::wanted(vm).is_none();
+    let home = Scope::Site(vm.home_site.clone());
+    // It begins elsewhere then.
+    let drains = snap.outages.values().any(|entry| entry.value.state.drains() && entry.value.scope == home);
+    if !waits || drains {
+        return None;
+    }
+    let (rooms, need) = (Rooms::of(snap, rules), Need::start(vm, snap));
+    choose(&rooms, &need, &|node| node.site == vm.home_site, &[]).err()
 }
 
 #[cfg(test)]

@@ -241,18 +241,19 @@ fn check_calendar(snap: &Snapshot, site: &SiteName, window: Window, moved: Optio
     let counts = |outage: &&Outage| !outage.state.is_over() && Some(&outage.id) != moved;
     let outages = snap.outages.values().map(|entry| &entry.value).filter(counts);
     let mut dark = BTreeSet::from([site]);
-    let mut last = None;
+    let (mut last, mut there) = (None, Vec::new());
     for outage in outages.filter(|outage| outage.window.is_some_and(|other| other.overlaps(window))) {
         match &outage.scope {
-            Scope::Site(other) if other == site => {
-                return Err(Refusal::OutageOverlaps { site: site.to_string(), outage: outage.id.to_string() });
-            }
+            Scope::Site(other) if other == site => there.push(outage.id.to_string()),
             Scope::Site(other) => {
                 dark.insert(other);
                 last = Some(outage);
             }
             Scope::Node(_) => {}
         }
+    }
+    if !there.is_empty() {
+        return Err(Refusal::OutageOverlaps { site: site.to_string(), outage: there.join(", ") });
     }
     let all = snap.sites.values().all(|entry| dark.contains(&entry.value.name));
     match last {

@@ -528,7 +528,9 @@ async fn invariant_9_nonsense_is_refused_by_name_and_stores_nothing() {
 async fn a_server_without_room_says_why_and_starts_when_there_is_room() {
     let cloud = Cloud::start_with(&[("m1", "myodaiji")]).await;
     let ask = CreateVm { memory_mib: 8_192, ..create("big") };
-    cloud.ask(&ask).await.unwrap();
+    let made = cloud.ask(&ask).await.unwrap();
+    let codes: Vec<&str> = made.warnings.iter().map(|warning| warning.code.as_str()).collect();
+    assert_eq!(codes, ["placement.no-room"], "it is told at once");
     let failed = cloud.until("big", |vm| vm.state == State::Failed).await;
     let fault = failed.fault.unwrap();
     assert_eq!(fault.code, "placement.no-room");

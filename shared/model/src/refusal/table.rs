@@ -248,8 +248,8 @@ refusals! {
         ja "停電計画 {outage} は {state} です。日時を変更できるのは開始前の計画だけです" "停電計画を新しく作成してください。進行中の計画は watari outage cancel {outage} で取り消せます";
     /// The site has another one at that time.
     OutageOverlaps { site, outage } "outage.overlaps" 409 No
-        en "site {site} has an outage at that time already: {outage}" "choose another time, or call that one off: watari outage cancel {outage}"
-        ja "サイト {site} のその時間帯にはすでに停電計画 {outage} があります" "別の時間帯にするか、watari outage cancel {outage} で取り消してください";
+        en "site {site} has an outage at that time already: {outage}" "choose another time, or call off what is there, each by its own ID: watari outage cancel ID"
+        ja "サイト {site} のその時間帯にはすでに停電計画 {outage} があります" "別の時間帯にするか、watari outage cancel ID でそれぞれ取り消してください";
     /// Every site would be dark at once.
     OutageEverywhere { site, outage } "outage.everywhere" 409 No
         en "while site {site} is dark, {outage} makes the last other site dark too, and no site is left for the servers" "choose a time that does not overlap with that of {outage}"

@@ -75,9 +75,24 @@ pub(super) fn battery(facts: &Facts) -> Vec<Finding> {
     let found = facts.sites.iter().filter_map(|site| {
         let power = site.power.filter(|power| power.supply == Supply::Battery)?;
         let since = said(format::moment(power.since));
-        Some(Finding::of(Trouble::OnBattery { site: said(&site.name), since }))
+        Some(Finding::of(Trouble::OnBattery { site: said(&site.name), since, mend: off_battery(facts, site) }))
     });
     found.collect()
+}
+
+/// What is to be done about a site on battery, whose servers may have left already.
+fn off_battery(facts: &Facts, site: &SiteView) -> Said {
+    let name = &site.name;
+    match facts.outages.iter().find(|outage| outage.scope == Scope::Site(name.clone()) && outage.state.is_open()) {
+        Some(outage) => {
+            let id = &outage.id;
+            said!(
+                "it is being emptied, or empty: watari outage show {id}; once its power is back: watari site return {name}",
+                "退避は始まっているか、済んでいます。watari outage show {id} で確認し、復電したら watari site return {name} で帰還させてください"
+            )
+        }
+        None => said!("watari site evacuate {name} --wait", "watari site evacuate {name} --wait で退避させてください"),
+    }
 }
 
 /// UPSes that are asked in vain.
@@ -216,6 +231,12 @@ mod tests {
         let mut facts = healthy();
         facts.sites[0].power.as_mut().unwrap().supply = Supply::Battery;
         facts.upses[0].answers = false;
+        let mend = |facts: &Facts| battery(facts)[0].trouble.told(crate::lang::Lang::Ja).mend;
+        assert!(mend(&facts).contains("watari site evacuate"), "{}", mend(&facts));
+        let mut left = healthy();
+        left.sites[0].power.as_mut().unwrap().supply = Supply::Battery;
+        left.outages = vec![outage(Scope::Site(left.sites[0].name.clone()), State::Evacuated)];
+        assert!(mend(&left).contains("watari site return"), "it has left: {}", mend(&left));
         assert_eq!((codes(&battery(&facts)), codes(&upses(&facts))), (vec!["site.on-battery"], vec!["ups.silent"]));
     }
 

@@ -19,7 +19,7 @@ use watari_model::{
 };
 
 use super::{Desk, answered, digest_of, find, newest, remember, unwritten};
-use crate::core::{cannot_leave, digest};
+use crate::core::{cannot_leave, cannot_start, digest};
 
 impl Desk {
     pub(in crate::inbound) async fn create_vm(self, mut request: CreateVm) -> Result<VmView, Refusal> {
@@ -91,10 +91,12 @@ impl Desk {
         }
     }
 
-    /// Whoever makes a server is told in time if it could not leave when the power goes, as is known already.
+    /// Whoever makes a server is told in time if there is no room for it, or if it could not leave when the power goes,
+    /// as is known already.
     fn show_made(&self, vm: &Vm) -> VmView {
-        let known = cannot_leave(&self.executor.view(), &self.rules, vm);
-        VmView { warnings: known.iter().map(Fault::from).collect(), ..self.show(vm) }
+        let snap = self.executor.view();
+        let known = [cannot_start(&snap, &self.rules, vm), cannot_leave(&snap, &self.rules, vm)];
+        VmView { warnings: known.iter().flatten().map(Fault::from).collect(), ..self.show(vm) }
     }
 
     /// A new UUID; or, if an earlier try drew addresses and died before the document was made,
