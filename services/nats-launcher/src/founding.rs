@@ -10,6 +10,9 @@
 //! NATS waits for a second server before anybody leads; so there is one, on this host alone, for seconds. Nobody else
 //! reaches either of them meanwhile. What was begun is gone on with, whoever has joined since: they wait for it. So an
 //! operator whose servers have all lost what they held has the first one begin again, by the mark alone.
+//!
+//! A server of a cluster that starts does not vote before it has met another one (nats-server's `raft.run`, though it
+//! may be its own majority). As long as nobody else is configured, a server that stores nothing keeps it company.
 
 use std::{fs, io, time::Duration};
 
@@ -92,6 +95,16 @@ pub(crate) async fn make(settings: &Settings, life: &Life) -> Result<(), Error> 
     life::remove(&settings.store.join(midwife(settings)))
 }
 
+/// Starts a server beside one that knows of no other; it ends when it is dropped.
+///
+/// # Errors
+/// No process can be started.
+pub(crate) fn company(settings: &Settings) -> Result<Option<Child>, Error> {
+    let Some(founding) = settings.founding().filter(|_| !settings.has_others()) else { return Ok(None) };
+    let name = format!("{}-company", settings.host);
+    life::start(&founding.company, &name, &settings.store.join(&name)).map(Some)
+}
+
 /// What the server that goes is called: no name that this host's own server ever has.
 fn midwife(settings: &Settings) -> String {
     format!("{}-midwife", settings.host)
@@ -132,7 +145,7 @@ mod tests {
     fn settings(dir: &Path, urls: &str) -> Settings {
         let store = dir.join("store");
         let text = format!(
-            "host = \"n1\"\nconfig = \"c\"\nstore = {store:?}\n[bus]\nurls = [{urls}]\n[founding]\nurl = \"-\"\nfounder = \"-\"\nmidwife = \"-\"\n"
+            "host = \"n1\"\nconfig = \"c\"\nstore = {store:?}\n[bus]\nurls = [{urls}]\n[founding]\nurl = \"-\"\nfounder = \"-\"\nmidwife = \"-\"\ncompany = \"-\"\n"
         );
         fs::write(dir.join("toml"), text).unwrap();
         Settings::read(&dir.join("toml")).unwrap()

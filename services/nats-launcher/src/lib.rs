@@ -103,6 +103,7 @@ pub async fn run(settings: Settings) -> Result<ExitCode, Error> {
     if due && signals.or(founding::make(&settings, &life)).await.transpose()?.is_none() {
         return Ok(ExitCode::SUCCESS);
     }
+    let _company = founding::company(&settings)?;
     loop {
         say(&format!("starting {}", life.name()));
         // Before the server reads it, so that no change is missed.

@@ -38,7 +38,7 @@ pub struct Settings {
     telemetry: Telemetry,
 }
 
-/// The two servers of a founding.
+/// The servers of a founding.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Founding {
@@ -48,6 +48,8 @@ pub(crate) struct Founding {
     pub(crate) founder: PathBuf,
     /// That of the one that goes.
     pub(crate) midwife: PathBuf,
+    /// That of one that keeps it company as long as it is alone.
+    pub(crate) company: PathBuf,
 }
 
 /// As services have it; the environment goes before the file here too.

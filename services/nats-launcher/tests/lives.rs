@@ -247,10 +247,14 @@ async fn a_server_makes_a_cluster_of_itself_and_others_join_it_with_all_that_it_
     for (name, client, own) in [("founder", client.as_str(), own.as_str()), ("midwife", "-1", "-1")] {
         fs::write(cluster.file(0, name), config(&cluster.file(0, "log"), client, own, &[route])).unwrap();
     }
+    let company = config(&cluster.file(0, "log"), "-1", "-1", &cluster.routes[..1]);
+    let storing = company.lines().find(|line| line.contains("jetstream {")).unwrap();
+    fs::write(cluster.file(0, "company"), company.replace(storing, "").replace("jetstream: enabled, ", "")).unwrap();
     let founding = format!(
-        "[founding]\nurl = \"nats://127.0.0.1:{client}\"\nfounder = {:?}\nmidwife = {:?}\n",
+        "[founding]\nurl = \"nats://127.0.0.1:{client}\"\nfounder = {:?}\nmidwife = {:?}\ncompany = {:?}\n",
         cluster.file(0, "founder"),
-        cluster.file(0, "midwife")
+        cluster.file(0, "midwife"),
+        cluster.file(0, "company")
     );
     let settings = |urls: &[u16], host: &str, n: usize, first: &str, last: &str| {
         let urls: Vec<String> = urls.iter().map(|port| format!("\"nats://127.0.0.1:{port}\"")).collect();
@@ -318,7 +322,7 @@ fn a_server_that_began_without_a_cluster_is_not_made_one() {
     fs::create_dir_all(&store).unwrap();
     fs::write(store.join("life"), "1\n").unwrap();
     let text = format!(
-        "host = \"n1\"\nconfig = {:?}\nstore = {store:?}\n[bus]\nurls = [\"nats://127.0.0.1:{}\"]\n[founding]\nurl = \"-\"\nfounder = \"-\"\nmidwife = \"-\"\n",
+        "host = \"n1\"\nconfig = {:?}\nstore = {store:?}\n[bus]\nurls = [\"nats://127.0.0.1:{}\"]\n[founding]\nurl = \"-\"\nfounder = \"-\"\nmidwife = \"-\"\ncompany = \"-\"\n",
         cluster.file(0, "conf"),
         cluster.clients[0]
     );

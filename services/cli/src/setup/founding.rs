@@ -8,7 +8,7 @@
 use watari_contracts::permissions::{Account, Role};
 
 use super::{
-    cluster::{Cluster, Host},
+    cluster::{Cluster, Host, at},
     identity::Identity,
     nats::{quoted, users},
 };
@@ -17,15 +17,32 @@ use super::{
 pub const FOUNDER: &str = "etc/nats/founder.conf";
 /// The configuration of the server that goes.
 pub const MIDWIFE: &str = "etc/nats/midwife.conf";
+/// The configuration of a server that stores nothing and keeps the host's company as long as that knows of no other:
+/// a server of a cluster votes only once it has met another.
+pub const COMPANY: &str = "etc/nats/company.conf";
 /// Where the one that stays is reached meanwhile.
 pub const URL: &str = "tls://127.0.0.1:4223";
 
-/// The configurations of both, in that order. `pins` are as for any server.
+const JETSTREAM: &str = "
+jetstream {
+  store_dir: $WATARI_NATS_STORE
+  sync_interval: always
+  max_memory_store: 16MB
+  max_file_store: 64MB
+}
+";
+
+/// The configurations of all three, in that order. `pins` are as for any server.
 #[must_use]
-pub fn configs(cluster: &Cluster, host: &Host, identities: &[Identity], pins: &[String]) -> [String; 2] {
+pub fn configs(cluster: &Cluster, host: &Host, identities: &[Identity], pins: &[String]) -> [String; 3] {
+    let of = |storing: &str, [listen, cluster_listen]: [&str; 2], route: &str| {
+        config(cluster, host, identities, pins, storing, [listen, cluster_listen, route])
+    };
+    let (founder, nowhere) = ("127.0.0.1:6223", ["127.0.0.1:-1"; 2]);
     [
-        config(cluster, host, identities, pins, ["127.0.0.1:4223", "127.0.0.1:6223"]),
-        config(cluster, host, identities, pins, ["127.0.0.1:-1", "127.0.0.1:-1"]),
+        of(JETSTREAM, ["127.0.0.1:4223", founder], founder),
+        of(JETSTREAM, nowhere, founder),
+        of("", nowhere, &at(host.address, 6222)),
     ]
 }
 
@@ -34,11 +51,12 @@ fn config(
     host: &Host,
     identities: &[Identity],
     pins: &[String],
-    [listen, cluster_listen]: [&str; 2],
+    storing: &str,
+    [listen, cluster_listen, route]: [&str; 3],
 ) -> String {
     let mut out = format!(
         r#"# Made by `watari setup` for {name}; changes are lost when it runs again.
-# Used once, before the server is there for others.
+# Used as long as the host's server is alone.
 server_name: $WATARI_NATS_NAME
 listen: "{listen}"
 
@@ -47,14 +65,7 @@ tls {{
   key_file: "/etc/watari/tls/host.key"
   timeout: 5
 }}
-
-jetstream {{
-  store_dir: $WATARI_NATS_STORE
-  sync_interval: always
-  max_memory_store: 16MB
-  max_file_store: 64MB
-}}
-
+{storing}
 cluster {{
   name: "{of}"
   listen: "{cluster_listen}"
@@ -67,18 +78,19 @@ cluster {{
     pinned_certs: [{pins}]
     timeout: 5
   }}
-  # The founder's own: a server without any route takes itself for no cluster.
-  routes: ["tls://127.0.0.1:6223"]
+  # The server's that stays, of its own too: one without any route takes itself for no cluster.
+  routes: ["tls://{route}"]
 }}
 
 accounts {{
   CLOUD {{
-    jetstream: enabled
+    {jetstream}
   }}
   SYS {{
     users: [
 "#,
         name = host.name,
+        jetstream = if storing.is_empty() { "" } else { "jetstream: enabled" },
         of = cluster.name,
         pins = quoted(pins),
     );

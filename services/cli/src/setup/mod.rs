@@ -223,7 +223,7 @@ fn configuration(
         overlay.put(LAUNCHER, Readers::All, &settings::of_launcher(cluster, host))?;
         if cluster.founds(host) {
             let configs = founding::configs(cluster, host, identities, pins);
-            for (path, text) in [founding::FOUNDER, founding::MIDWIFE].into_iter().zip(&configs) {
+            for (path, text) in [founding::FOUNDER, founding::MIDWIFE, founding::COMPANY].into_iter().zip(&configs) {
                 overlay.put(path, Readers::All, text)?;
             }
         }

@@ -248,7 +248,12 @@ pub fn of_launcher(cluster: &Cluster, host: &Host) -> String {
         section(
             &mut table,
             "founding",
-            [("url", text(founding::URL)), ("founder", file(founding::FOUNDER)), ("midwife", file(founding::MIDWIFE))],
+            [
+                ("url", text(founding::URL)),
+                ("founder", file(founding::FOUNDER)),
+                ("midwife", file(founding::MIDWIFE)),
+                ("company", file(founding::COMPANY)),
+            ],
         );
     }
     written(host, &table)

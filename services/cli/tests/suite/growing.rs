@@ -117,7 +117,7 @@ fn a_cluster_whose_nats_began_alone_is_not_joined_by_servers() {
 fn nats_takes_every_configuration_of_a_founding() {
     let place = Place::open();
     let root = place.path("m-front/etc/watari/");
-    for file in ["founder.conf", "midwife.conf", "nats.conf"] {
+    for file in ["founder.conf", "midwife.conf", "company.conf", "nats.conf"] {
         let config = read(&place.path("m-front/etc/nats").join(file));
         let own = format!("\"{}/", root.display().to_string().trim_end_matches('/'));
         fs::write(place.path(file), config.replace("\"/etc/watari/", &own)).unwrap();

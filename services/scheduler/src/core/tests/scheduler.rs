@@ -550,9 +550,14 @@ impl Sim {
     pub(crate) fn put_vm(&mut self, vm: Vm, revision: u64) -> bool {
         let text = format!("{} {} under {:?} crossing {:?}", vm.key(), vm.state.word(), vm.grant, vm.crossing);
         let docs = &mut self.docs;
+        let switched = vm.crossing.as_ref().filter(|crossing| crossing.switched).map(|crossing| crossing.to.clone());
+        let name = vm.name.clone();
         let done = put(&mut docs.vms, &mut docs.revision, vm, revision);
         if done {
             self.log(text);
+            // From here on the copy counts, whatever its source did after it was whole (README: what a node that is
+            // cut off loses).
+            self.truth.entry(name).or_default().disk.extend(switched);
         }
         done
     }
