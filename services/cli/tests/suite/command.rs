@@ -434,7 +434,7 @@ fn a_saving_shows_how_far_it_is_and_the_image_says_of_whom_and_of_when_it_is() {
 #[test]
 fn a_reader_that_has_seen_enough_ends_the_command_without_noise() {
     let cloud = Cloud::start();
-    let vms: Vec<Value> = (0..900).map(|n| vm(&format!("server-{n}"), "running")).collect();
+    let vms: Vec<Value> = (0..600).map(|n| vm(&format!("server-{n}"), "running")).collect();
     let _stub = Stub::start(&cloud, "scheduler.m-front", &["watari.v1.vm.list"], move |_, _| Reply(page(vms.clone())));
     let mut child = cloud
         .command("operator", &["vm", "list", "-o", "json"])

@@ -70,8 +70,7 @@ async fn a_guest_that_is_to_stop_is_stopped_when_the_lease_has_run_out_and_one_t
         assert!(!cut.observe("cut").await.domain.is_off());
     }
     // The guest has no system that would heed the button.
-    let gone = cut.until("cut", |fact| fact.domain.is_off()).await;
-    assert_eq!(gone.domain, Domain::Off(OffReason::Destroyed));
+    cut.until("cut", |fact| fact.domain == Domain::Off(OffReason::Destroyed)).await;
     assert_eq!(guarded(&cut), Some(Guarded { generation: 1, stopped: true }));
     assert_eq!(kept.observe("spared").await.domain, Domain::Running);
 
