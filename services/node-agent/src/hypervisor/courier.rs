@@ -2,8 +2,8 @@
 //! migrations use. No port is opened for it, and nobody is trusted who is not trusted already.
 //!
 //! A file is brought piece by piece into a folder of its own. A piece that has been brought is not brought
-//! again, except the last one, of which nobody knows how much arrived. When everything has, the file is one
-//! byte longer than it should be: that is how the other side knows.
+//! again, except the last one, of which nobody knows how much arrived. When everything has, the file is
+//! longer than it should be: that is how the other side knows.
 //!
 //! The connection is kept from piece to piece, since each handshake costs more than a small piece. What is in the
 //! folder is looked at anew only where it can have changed without us: before the first piece and after the last.
@@ -152,7 +152,9 @@ fn carry(way: &Way, parcel: &Parcel) -> Result<Delivery> {
     if end < size {
         return Ok(Delivery::More(end));
     }
-    volume.resize(size.saturating_add(1), 0).map_err(failed)?;
+    // Longer than its blocks are, too, which end behind it: libvirt makes no volume smaller than those.
+    let taken = volume.info().map_err(failed)?.allocation;
+    volume.resize(size.max(taken).saturating_add(1), 0).map_err(failed)?;
     Ok(Delivery::Brought)
 }
 

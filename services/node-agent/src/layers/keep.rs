@@ -130,7 +130,7 @@ fn check(layout: &Layout, uuid: &str, layer: &Layer, stop: &CancellationToken) -
     let (Some(part), Some(whole)) = (arriving(layout, uuid, layer, Kind::Part), kept(layout, uuid, layer)) else {
         return Ok(false);
     };
-    // One byte more than it should have: that is how its sender says that all of it was sent. The mark is what an agent
+    // Longer than it should be: that is how its sender says that all of it was sent. The mark is what an agent
     // that ended in the middle of this had got to: a sender leaves its place empty.
     let open = fs::OpenOptions::new().read(true).write(true).open(&part)?;
     let (length, mut mark) = (open.metadata()?.len(), [0; MAGIC.len()]);
