@@ -13,14 +13,11 @@ use watari_model::{
 
 use super::{
     documents::at,
-    sim::{Broken, CALM, Event, Faults, Sim},
-    wishes::Wish,
+    sim::{Broken, CALM, Faults, MINUTE, SERVERS, Sim},
 };
 
 const RULES: Rules = Rules { wait_ms: 4_000, pause_ms: 2_000, most_pause_ms: 8_000, boot_ms: 60_000 };
 const DARK: Faults = Faults { loss: 2, twice: 3, every: 5_000, power: true, aim: 15, looks: 0 };
-const SERVERS: &[(&str, u64)] = &[("mail", 192), ("web", 128), ("a", 256), ("b", 96)];
-const MINUTE: u64 = 60_000;
 
 /// The monitor's part in it, and the power controllers.
 #[derive(Default)]
@@ -157,22 +154,10 @@ fn invariant_1_a_server_runs_on_at_most_one_node_whatever_becomes_of_fencing() {
     for seed in 0..40 {
         let mut sim = Sim::new(seed, SERVERS, DARK, Broken::Nothing);
         sim.fencer = Some(Fencer { bad: 25, pressed: 20, ..Fencer::default() });
-        sim.run(3_000);
-        sim.trouble_until = 2 * MINUTE;
-        sim.after(seed % 500, Event::Fault);
-        sim.after(500, Event::Operator(Wish::Evacuate("myodaiji")));
-        if !seed.is_multiple_of(3) {
-            sim.after(MINUTE, Event::Operator(Wish::Return("myodaiji")));
-        }
+        sim.trouble();
         sim.run(2 * MINUTE);
         cut += sim.fencer.take().map_or(0, |fencer| fencer.cut);
-        if sim.violation.is_none() {
-            sim.heal();
-            sim.run(9 * MINUTE);
-        }
-        if sim.violation.is_none() {
-            sim.check_end();
-        }
+        sim.recover();
         sim.assert_sound();
     }
     assert!(cut > 0, "nobody was fenced");

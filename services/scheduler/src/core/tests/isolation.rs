@@ -13,7 +13,7 @@ use watari_model::{
 use super::{
     agent::{Disk, Guest, Host, Process},
     flow::{Flow, Stage},
-    sim::{Broken, CALM, Event, Faults, Sim},
+    sim::{Broken, CALM, Event, Faults, MINUTE, SERVERS, Sim},
     wishes::Wish,
 };
 
@@ -22,8 +22,6 @@ pub(crate) const TERMS: Terms = Terms { lease_ms: 10_000, stop_ms: 4_000 };
 /// A watchdog's time.
 const BITES_MS: u64 = 3_000;
 const CUTS: Faults = Faults { loss: 2, twice: 3, every: 5_000, power: true, aim: 15, looks: 0 };
-const SERVERS: &[(&str, u64)] = &[("mail", 192), ("web", 128), ("a", 256), ("b", 96)];
-const MINUTE: u64 = 60_000;
 /// Longer than it takes from the last lease until everything is known to be stopped, and less than a minute.
 const OVER: u64 = 35_000;
 
@@ -214,22 +212,10 @@ fn invariant_1_a_server_runs_on_at_most_one_node_whoever_is_cut_off_and_whatever
     let mut halts = 0;
     for seed in 0..40 {
         let mut sim = world(seed, SERVERS, CUTS, Broken::Nothing);
-        sim.run(3_000);
-        sim.trouble_until = 2 * MINUTE;
-        sim.after(seed % 500, Event::Fault);
-        sim.after(500, Event::Operator(Wish::Evacuate("myodaiji")));
-        if !seed.is_multiple_of(3) {
-            sim.after(MINUTE, Event::Operator(Wish::Return("myodaiji")));
-        }
+        sim.trouble();
         sim.run(2 * MINUTE);
         halts += sim.halts;
-        if sim.violation.is_none() {
-            sim.heal();
-            sim.run(9 * MINUTE);
-        }
-        if sim.violation.is_none() {
-            sim.check_end();
-        }
+        sim.recover();
         sim.assert_sound();
     }
     assert!(halts > 0, "nobody was cut off for long enough");

@@ -8,13 +8,10 @@ use watari_model::{
 
 use super::{
     documents::{self, at},
-    sim::{Broken, CALM, Event, Faults, Sim},
+    sim::{Broken, CALM, Event, Faults, MINUTE, SERVERS, Sim},
     wishes::Wish,
 };
 use crate::core::{Action, Snapshot, awaited, decide, report::report};
-
-const SERVERS: &[(&str, u64)] = &[("mail", 192), ("web", 128), ("a", 256), ("b", 96)];
-const MINUTE: u64 = 60_000;
 
 fn seeds(default: u64) -> std::ops::Range<u64> {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
@@ -32,15 +29,7 @@ fn story(seed: u64, faults: Faults, broken: Broken) -> Sim {
 
 fn story_of(servers: &[(&str, u64)], seed: u64, faults: Faults, broken: Broken) -> Sim {
     let mut sim = Sim::new(seed, servers, faults, broken);
-    sim.run(3_000);
-    sim.trouble_until = 2 * MINUTE;
-    if faults.every > 0 {
-        sim.after(sim.seed % 500, Event::Fault);
-    }
-    sim.after(500, Event::Operator(Wish::Evacuate("myodaiji")));
-    if !seed.is_multiple_of(3) {
-        sim.after(MINUTE, Event::Operator(Wish::Return("myodaiji")));
-    }
+    sim.trouble();
     if seed % 4 == 1 {
         for n in 0..6 {
             let when = sim.rng.between(0, 100_000);
@@ -56,15 +45,7 @@ fn story_of(servers: &[(&str, u64)], seed: u64, faults: Faults, broken: Broken) 
         }
     }
     sim.run(2 * MINUTE);
-    if sim.violation.is_none() {
-        sim.heal();
-        // What is paused for good is never over.
-        sim.after(0, Event::Operator(Wish::Resume("myodaiji")));
-        sim.run(9 * MINUTE);
-    }
-    if sim.violation.is_none() {
-        sim.check_end();
-    }
+    sim.recover();
     sim
 }
 

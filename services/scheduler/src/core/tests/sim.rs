@@ -16,6 +16,11 @@ use super::{
 };
 use crate::core::{Order, Rules};
 
+/// In milliseconds, as all of the simulation's time.
+pub(crate) const MINUTE: u64 = 60_000;
+/// The servers of most stories, with their memory in MiB.
+pub(crate) const SERVERS: &[(&str, u64)] = &[("mail", 192), ("web", 128), ("a", 256), ("b", 96)];
+
 /// SplitMix64.
 pub(crate) struct Rng(pub(crate) u64);
 
@@ -498,6 +503,32 @@ impl Sim {
             host.restart_agent(&flows);
         }
         self.publish(node);
+    }
+
+    /// Two minutes of trouble begin, in which a site is emptied and, mostly, filled again.
+    pub(crate) fn trouble(&mut self) {
+        self.run(3_000);
+        self.trouble_until = 2 * MINUTE;
+        if self.faults.every > 0 {
+            self.after(self.seed % 500, Event::Fault);
+        }
+        self.after(500, Event::Operator(Wish::Evacuate("myodaiji")));
+        if !self.seed.is_multiple_of(3) {
+            self.after(MINUTE, Event::Operator(Wish::Return("myodaiji")));
+        }
+    }
+
+    /// The trouble is over, and in the end all is as it should be.
+    pub(crate) fn recover(&mut self) {
+        if self.violation.is_none() {
+            self.heal();
+            // What is paused for good is never over.
+            self.after(0, Event::Operator(Wish::Resume("myodaiji")));
+            self.run(9 * MINUTE);
+        }
+        if self.violation.is_none() {
+            self.check_end();
+        }
     }
 
     /// Everything works again.
