@@ -49,6 +49,7 @@ const DOINGS: &[(&str, &str)] = &[
     ("go on running", "稼働の継続"),
     ("be seen running", "稼働の確認"),
     ("show a console", "コンソールの表示"),
+    ("open its console", "コンソールの使用"),
     ("be saved as an image", "イメージとしての保存"),
     ("keep its disk", "ディスクの保管"),
     ("freeze its disk", "ディスクの固定"),
