@@ -5,6 +5,7 @@
 mod backup;
 mod calendar;
 mod command;
+mod console;
 mod declared;
 mod doctor;
 mod forms;

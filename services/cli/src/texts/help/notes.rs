@@ -18,6 +18,10 @@ pub(super) const TEXTS: &[Text] = &[
         "メモリは含まず、ディスクと同じ場所に置かれます。サーバが移動すると一緒に移り、ディスクを失うと一緒に失われます。\nそれに備えて残すものは、イメージとして保存してください (watari vm save)。スナップショットは 1 台につき 3 個までです。",
     ),
     (
+        "Ctrl-] leaves it. It goes along when the server moves. What was typed and shown is in no history; who opened it is.",
+        "Ctrl-] で抜けます。サーバが移動すると、移動先で開き直します。\n入力と出力の内容は履歴に残りません。だれが開いたかは残ります。",
+    ),
+    (
         "Later snapshots are lost as well. The snapshot itself stays.",
         "後に作成したスナップショットも失われます。戻し先のスナップショットは残ります。",
     ),
