@@ -67,6 +67,7 @@ const DOINGS: &[(&str, &str)] = &[
     ("not running", "稼働していない"),
     ("not paused", "一時停止していない"),
     ("without its disk", "ディスクがない"),
+    ("one of too many whose consoles are open", "開いているコンソールが多すぎる"),
     ("still being copied", "複製中"),
     ("being copied for an image", "イメージ用の複製中"),
     ("of the old size all the same", "元の大きさのまま"),

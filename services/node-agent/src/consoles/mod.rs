@@ -33,6 +33,8 @@ use tail::Tail;
 
 /// How long an answer waits for the server to say something. Short, since a front end that hands over waits for it.
 const FOLLOWS: Duration = Duration::from_millis(500);
+/// Each takes a connection to libvirt and a thread.
+const MOST_OPEN: usize = 32;
 /// What is refused, in refusals.
 const WANTED: &str = "open its console";
 
@@ -86,7 +88,7 @@ impl Consoles {
     }
 
     fn seat(&self, vm: &VmName) -> Option<Arc<Seat>> {
-        self.seats().get(vm).map(Arc::clone)
+        self.seats().get(vm).cloned()
     }
 
     /// Forgets a console, unless another was opened in its place.
@@ -138,6 +140,9 @@ impl Consoles {
             None => return Err(node.not_now(&vm, "absent", WANTED)),
             Some(record) if !record.interactive => return Err(Refusal::ConsoleReadOnly { vm: vm.to_string() }),
             Some(_) => {}
+        }
+        if self.seats().len() >= MOST_OPEN {
+            return Err(node.not_now(&vm, "one of too many whose consoles are open", WANTED));
         }
         let tail = Arc::new(Mutex::new(Tail::default()));
         let (told, said) = watch::channel(0);

@@ -16,23 +16,23 @@ fn at_console(act: ConsoleAct) -> VmConsole {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn that_a_console_is_opened_is_remembered_once_and_nothing_of_what_is_done_there() {
+async fn each_opening_of_a_console_is_remembered_and_nothing_of_what_is_done_there() {
     let cloud = Cloud::start().await;
     let node = cloud.running("mail", "myodaiji").await.node.unwrap();
     let vms = Bucket::<Vm>::of_another(&cloud.ctx).await.unwrap();
     let open = at_console(ConsoleAct::Open { take_over: false });
     let remembered = async || vms.get("mail").await.unwrap().unwrap().value.requests.len();
-    let before = remembered().await;
+    assert_eq!(remembered().await, 0);
     for _ in 0..2 {
         let view = cloud.ask(&open).await.unwrap();
         assert_eq!((view.name.as_str(), &view.node), ("mail", &node));
         assert!(!view.part.output.0.is_empty(), "the agent learns who asks");
     }
-    assert_eq!(remembered().await, before + 1);
+    assert_eq!(remembered().await, 2);
     cloud.ask(&at_console(ConsoleAct::Follow { from: 0 })).await.unwrap();
     cloud.ask(&at_console(ConsoleAct::Close)).await.unwrap();
     let mail = vms.get("mail").await.unwrap().unwrap().value;
-    assert_eq!(mail.requests.len(), before + 1);
+    assert_eq!(mail.requests.len(), 2);
     assert!(mail.requests.iter().all(|request| request.request_id != "7f3c"), "who reads it cannot type there");
 }
 

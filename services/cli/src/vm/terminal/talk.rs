@@ -200,7 +200,7 @@ mod tests {
     fn what_is_not_taken_is_typed_again_from_where_it_was_and_no_more_than_fits() {
         let mut talk = Talk::begin(&part(0, b"", 7));
         assert_eq!(talk.due(), None);
-        talk.waiting.extend(vec![b'x'; MOST_TYPED + 2]);
+        talk.waiting.resize(MOST_TYPED + 2, b'x');
         let wanted = ConsoleAct::Type { from: 7, bytes: Bytes(vec![b'x'; MOST_TYPED]) };
         assert_eq!(talk.due(), Some(wanted.clone()));
         talk.took(7);

@@ -1,6 +1,7 @@
 //! A server's console, on its node: the end of its log, and sessions of who types at it. Which node that is may change
 //! from one request to the next; a session is of one node.
 
+use watari_chassis::clock;
 use watari_contracts::{
     agent::{ConsoleAct, ConsolePart, ReadConsole, UseConsole},
     scheduler::{ConsoleLog, ConsoleView, VmConsole, VmConsoleLog},
@@ -37,8 +38,8 @@ impl Desk {
         }
     }
 
-    /// Nothing of what is typed or shown is kept; that somebody has opened a console is: the server's document
-    /// remembers the request, and the history says whose it was.
+    /// Nothing of what is typed or shown is kept; that somebody opens a console is: the server's document remembers the
+    /// request, and the history says whose it was.
     pub(in crate::inbound) async fn console(self, request: VmConsole) -> Result<ConsoleView, Refusal> {
         let VmConsole { name, session, act } = request;
         let unknown = || Refusal::VmUnknown { vm: name.to_string() };
@@ -50,18 +51,15 @@ impl Desk {
         let Some(node) = vm.node().filter(|_| lives || !opens).cloned() else {
             return Err(not_now(vm, "open its console"));
         };
+        if opens {
+            // Before it is, so that nobody is at a console of which nobody knows, and each time, whatever the session is
+            // called. Who knows its name can type in it, and documents are read by many: hence the digest.
+            let opening = digest_of(&("console", &session, clock::now()));
+            self.amend(&name, Some(&opening), &opening, |_| Ok(())).await?;
+        }
         let by = watari_chassis::asker().unwrap_or_default();
         let order = UseConsole { vm: name.clone(), uuid: vm.uuid.clone(), session, by, act };
         let part = self.at_console(&node, &order).await?;
-        if opens {
-            // Whoever knows a session's name can type in it, and documents are read by many.
-            let opening = digest_of(&("console", &order.session));
-            if let Err(refusal) = self.amend(&name, Some(&opening), &opening, |_| Ok(())).await {
-                // Nobody has a console of which nobody knows.
-                let _ = self.at_console(&node, &UseConsole { act: ConsoleAct::Close, ..order }).await;
-                return Err(refusal);
-            }
-        }
         Ok(ConsoleView { name, node, part })
     }
 
