@@ -141,7 +141,7 @@ async fn answered(asking: &mut Asking<'_>) -> Result<ConsoleView, Failure> {
     }
 }
 
-/// Asks until there is an answer that waiting does not change. Each may be asked again: what was done is not done twice.
+/// Asks until there is an answer that waiting does not change. What was done is not done twice.
 async fn patiently(line: &Line<'_>, act: ConsoleAct) -> Result<ConsoleView, Failure> {
     let until = Instant::now() + RETURNS;
     loop {
