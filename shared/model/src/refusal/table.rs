@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{Rendered, Retry, Status, japanese_of};
 use crate::said::{Said, Words, filled};
 
-refusals! {
+with_consoles! { refusals! {
     // --- input -----------------------------------------------------------------------------
     /// The message is not the JSON that the subject takes.
     Malformed { detail } "request.malformed" 400 No
@@ -74,19 +74,6 @@ refusals! {
     RestoredUnplaced { vm } "vm.restored-unplaced" 409 No
         en "server {vm} came from a backup that was made before it had a node; it may have got one since" "make sure that no node that is silent has it, then: watari vm start {vm}"
         ja "サーバ {vm} は、ノードに配置される前のバックアップから復元されました。その後に配置された可能性があります" "応答のないノードに存在しないことを確認してから watari vm start {vm} を実行してください";
-    // --- consoles --------------------------------------------------------------------------
-    /// Somebody has its console open.
-    ConsoleHeld { vm, by: Said } "console.held" 409 No
-        en "the console of server {vm} is in use by {by}" "wait until they have left it, or take it over: watari vm console {vm} --force"
-        ja "サーバ {vm} のコンソールは {by} が使用中です" "使い終わるのを待つか、引き継いでください: watari vm console {vm} --force";
-    /// It was taken over, was not used for a while, or its server has gone off or elsewhere.
-    ConsoleOver { vm, node } "console.over" 409 No
-        en "the session at the console of server {vm} on node {node} is over" "open it again: watari vm console {vm}"
-        ja "ノード {node} でのサーバ {vm} のコンソール接続は終わっています" "もう一度開いてください: watari vm console {vm}";
-    /// It runs with a definition of before there were consoles.
-    ConsoleReadOnly { vm } "console.read-only" 409 No
-        en "server {vm} was started by an earlier version, and its console can only be read" "stop it and start it again, since a reboot is not enough: watari vm stop {vm} --wait; watari vm start {vm}; until then: watari vm console-log {vm}"
-        ja "サーバ {vm} は以前の版で起動されたため、コンソールは読むことしかできません" "一度停止して起動してください (再起動では変わりません): watari vm stop {vm} --wait; watari vm start {vm}。それまでは watari vm console-log {vm} で読めます";
     // --- snapshots -------------------------------------------------------------------------
     /// A name is taken.
     SnapshotExists { vm, snapshot } "snapshot.exists" 409 No
@@ -586,4 +573,4 @@ refusals! {
     Internal { detail } "internal" 500 Later
         en "an unexpected fault: {detail}" "repeat it; if it stays, see the service's log and report it"
         ja "予期しない障害です: {detail}" "もう一度実行してください。続く場合は、サービスのログを確認して報告してください";
-}
+} }
