@@ -30,6 +30,10 @@ fn battery(stage: &Stage) -> anyhow::Result<()> {
     ensure!(stage.send_home(SHUT_DOWN)? == SITE, "{SHUT_DOWN} belongs elsewhere");
     let node = stage.node_of(SHUT_DOWN)?;
     let made = make(stage, &node).and_then(|boots| Ok((out_of_time(stage)?, boots)));
+    if made.is_err() {
+        // The clearing away below changes what there is to see.
+        eprintln!("{}", stage.look());
+    }
     // Whatever happened, the campus has its power again, and the next scenario its room.
     stage.watari(&["site", "power", SITE, "mains"])?;
     let back = made.and_then(|(outage, boots)| all_back(stage, &outage, &boots));
