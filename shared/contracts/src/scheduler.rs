@@ -348,6 +348,9 @@ pub struct VmView {
     pub generation: u64,
     /// The migration it is in.
     pub migration: Option<MigrationId>,
+    /// Nodes where something of it lies that is still to be cleared away.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub leftovers: Vec<NodeName>,
     /// Whether a reboot was asked for that has not been seen yet.
     pub rebooting: bool,
     /// How large it will be from its next start or reboot on, if that is not how large it is.

@@ -42,6 +42,7 @@ pub(crate) fn vm(vm: &Vm, whereabouts: &Whereabouts) -> VmView {
         networks: vm.spec.nics.iter().map(|nic| nic.network.clone()).collect(),
         generation: vm.generation(),
         migration: vm.crossing.as_ref().map(|crossing| crossing.id.clone()),
+        leftovers: vm.leftovers.iter().map(|leftover| leftover.node.clone()).collect(),
         rebooting: vm.reboots.asked != vm.reboots.done,
         pending: vm.pending,
         growing: vm.grows_now(),
