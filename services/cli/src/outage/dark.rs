@@ -4,7 +4,10 @@ use clap::Args;
 use watari_contracts::scheduler::{DarkNode, DarkPlan, Fault, GetOutage, NodesDark, OutageView, ShutDownNodes};
 use watari_model::{OutageId, outage::State};
 
-use super::{follow::until_dark, which::Nearest};
+use super::{
+    follow::{begun, until_dark, until_left_and_dark},
+    which::Nearest,
+};
 use crate::{
     Context,
     failure::Failure,
@@ -46,6 +49,17 @@ impl Wish {
         }
         self.ask(ctx, &view.id).await?;
         ctx.session.ask(&GetOutage { id: view.id }).await
+    }
+
+    /// An outage whose leg has begun, with this wish: whoever waits for it waits for its nodes to be off as well.
+    ///
+    /// # Errors
+    /// As [`begun`], and if a node is not off.
+    pub(crate) async fn begun(self, ctx: &Context, waiting: Waiting, view: OutageView) -> Result<(), Failure> {
+        if waiting.wait && self.shut_down_nodes {
+            return until_left_and_dark(ctx, waiting, view).await;
+        }
+        begun(ctx, waiting, view).await
     }
 
     /// Asks for it, if it was wished, of an outage that is there.

@@ -46,22 +46,8 @@ const fn is_under_way(view: &OutageView) -> bool {
 }
 
 async fn follow(ctx: &Context, waiting: Waiting, begun: OutageView) -> Result<(), Failure> {
-    let mut teller = Teller::new(ctx.out.lang);
-    let id = begun.id.clone();
-    let look = |view: OutageView| {
-        teller.tell(&view);
-        Ok((!is_under_way(&view)).then_some(view))
-    };
-    let ask = async || ctx.session.ask(&GetOutage { id: id.clone() }).await;
-    let ended = wait::following(waiting, begun, ask, look).await;
-    drop(teller);
-    let view = ended?;
-    report::show(ctx, &view)?;
-    let led = view.control.as_ref().is_none_or(|control| control.fault.is_none());
-    // Who is coming home is not held to how it was left.
-    let all_left = view.leg == LegName::Home || view.halted.is_empty();
-    let moved_all = led && all_left && view.failed.is_empty() && view.state != State::Cancelled;
-    if moved_all { Ok(()) } else { Err(Failure::Silent(FAILED)) }
+    let view = followed(ctx, waiting, begun, is_under_way).await?;
+    ended(moved_all(&view))
 }
 
 /// Follows an outage until no node of its site goes off any more, and reports.
@@ -69,18 +55,50 @@ async fn follow(ctx: &Context, waiting: Waiting, begun: OutageView) -> Result<()
 /// # Errors
 /// [`Failure::Silent`] with status 1 if a node but a front end's is not off, once the report is shown.
 pub(super) async fn until_dark(ctx: &Context, waiting: Waiting, begun: OutageView) -> Result<(), Failure> {
+    let view = followed(ctx, waiting, begun, dark::is_going).await?;
+    ended(dark::are_off(&view))
+}
+
+/// Follows an evacuation until it is over and no node goes off any more, and reports.
+///
+/// # Errors
+/// As [`begun`] and [`until_dark`].
+pub(super) async fn until_left_and_dark(ctx: &Context, waiting: Waiting, begun: OutageView) -> Result<(), Failure> {
+    let view = followed(ctx, waiting, begun, dark::is_going).await?;
+    ended(moved_all(&view) && dark::are_off(&view))
+}
+
+/// Follows it as long as it `goes_on`, and reports.
+async fn followed(
+    ctx: &Context,
+    waiting: Waiting,
+    begun: OutageView,
+    goes_on: fn(&OutageView) -> bool,
+) -> Result<OutageView, Failure> {
     let mut teller = Teller::new(ctx.out.lang);
     let id = begun.id.clone();
     let look = |view: OutageView| {
         teller.tell(&view);
-        Ok((!dark::is_going(&view)).then_some(view))
+        Ok((!goes_on(&view)).then_some(view))
     };
     let ask = async || ctx.session.ask(&GetOutage { id: id.clone() }).await;
     let ended = wait::following(waiting, begun, ask, look).await;
     drop(teller);
     let view = ended?;
     report::show(ctx, &view)?;
-    if dark::are_off(&view) { Ok(()) } else { Err(Failure::Silent(FAILED)) }
+    Ok(view)
+}
+
+/// Whether everybody is where they should be, and the services as well.
+fn moved_all(view: &OutageView) -> bool {
+    let led = view.control.as_ref().is_none_or(|control| control.fault.is_none());
+    // Who is coming home is not held to how it was left.
+    let all_left = view.leg == LegName::Home || view.halted.is_empty();
+    led && all_left && view.failed.is_empty() && view.state != State::Cancelled
+}
+
+const fn ended(well: bool) -> Result<(), Failure> {
+    if well { Ok(()) } else { Err(Failure::Silent(FAILED)) }
 }
 
 /// Says of each server once what became of it, and shows what is under way.

@@ -47,6 +47,7 @@ pub(super) const TEXTS: &[Text] = &[
         "確認せずに実行します。スクリプトなど確認できない場所では、これがないと実行しません",
     ),
     // --- servers ---------------------------------------------------------------------------
+    ("Take back what was asked for and is not done yet", "まだ終わっていない事前転送を取りやめます"),
     ("The server", "サーバ"),
     ("The server's name", "サーバの名前"),
     ("The snapshot's name", "スナップショットの名前"),
