@@ -99,6 +99,13 @@ pub(super) fn is_going(view: &OutageView) -> bool {
     }
 }
 
+/// Whether the turn of one does not come yet for what may be over in a moment: what lives there may just have left.
+pub(super) fn is_hindered(view: &OutageView) -> bool {
+    let passes = |why: &Fault| matches!(why.code.as_str(), "node.not-empty" | "bus.no-answer");
+    let waits = |node: &DarkNode| node.state == "waiting" && node.why.as_ref().is_some_and(passes);
+    view.state == State::Evacuated && view.nodes.iter().any(waits)
+}
+
 /// Whether all are off that can be: a front end's host is nobody's to shut down from here.
 pub(super) fn are_off(view: &OutageView) -> bool {
     let fronts = |node: &DarkNode| node.why.as_ref().is_some_and(|why| why.code == "node.front-end");

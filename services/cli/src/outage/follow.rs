@@ -1,7 +1,8 @@
 //! Following an evacuation, a return or a draining to its end.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
+use tokio::time::Instant;
 use watari_contracts::scheduler::{GetOutage, LegName, NotMoved, OutageView};
 use watari_model::outage::State;
 
@@ -21,6 +22,9 @@ use crate::{
     },
     wait,
 };
+
+/// What is said of a node may be older than the last server's leaving by so much.
+const SETTLES: Duration = Duration::from_secs(15);
 
 /// An outage whose leg has begun: says so, or follows it to its end and reports.
 ///
@@ -55,7 +59,7 @@ async fn follow(ctx: &Context, waiting: Waiting, begun: OutageView) -> Result<()
 /// # Errors
 /// [`Failure::Silent`] with status 1 if a node but a front end's is not off, once the report is shown.
 pub(super) async fn until_dark(ctx: &Context, waiting: Waiting, begun: OutageView) -> Result<(), Failure> {
-    let view = followed(ctx, waiting, begun, dark::is_going).await?;
+    let view = into_the_dark(ctx, waiting, begun).await?;
     ended(dark::are_off(&view))
 }
 
@@ -64,8 +68,17 @@ pub(super) async fn until_dark(ctx: &Context, waiting: Waiting, begun: OutageVie
 /// # Errors
 /// As [`begun`] and [`until_dark`].
 pub(super) async fn until_left_and_dark(ctx: &Context, waiting: Waiting, begun: OutageView) -> Result<(), Failure> {
-    let view = followed(ctx, waiting, begun, dark::is_going).await?;
+    let view = into_the_dark(ctx, waiting, begun).await?;
     ended(moved_all(&view) && dark::are_off(&view))
+}
+
+async fn into_the_dark(ctx: &Context, waiting: Waiting, begun: OutageView) -> Result<OutageView, Failure> {
+    let mut hindered = None;
+    let goes_on = |view: &OutageView| {
+        let settles = dark::is_hindered(view) && hindered.get_or_insert_with(Instant::now).elapsed() < SETTLES;
+        settles || dark::is_going(view)
+    };
+    followed(ctx, waiting, begun, goes_on).await
 }
 
 /// Follows it as long as it `goes_on`, and reports.
@@ -73,7 +86,7 @@ async fn followed(
     ctx: &Context,
     waiting: Waiting,
     begun: OutageView,
-    goes_on: fn(&OutageView) -> bool,
+    mut goes_on: impl FnMut(&OutageView) -> bool,
 ) -> Result<OutageView, Failure> {
     let mut teller = Teller::new(ctx.out.lang);
     let id = begun.id.clone();

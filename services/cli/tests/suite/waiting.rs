@@ -5,6 +5,8 @@ use crate::support::{
     stub::{Answer::Reply, Stub},
 };
 use serde_json::{Value, json};
+use watari_contracts::scheduler::Fault;
+use watari_model::Refusal;
 
 #[test]
 fn whoever_waits_for_a_disk_learns_that_it_cannot_go_now_or_was_called_off() {
@@ -55,8 +57,14 @@ fn an_evacuation_that_shuts_nodes_down_is_waited_for_until_they_are_off() {
             (view["moving"], view["failed"], view["halted"]) = (json!([]), json!([]), json!([]));
             (view["control"], view["paused_at"]) = (Value::Null, Value::Null);
             view["state"] = if looks < 2 { "evacuating" } else { "evacuated" }.into();
-            let state = if looks < 4 { "going off" } else { last };
-            view["nodes"] = json!([{"node": "m1", "state": state, "since": null, "why": null}]);
+            let why = Fault::from(&Refusal::NodeNotEmpty { node: "m1".to_owned(), domains: "mail".to_owned() });
+            // At first what was last heard of the node is older than the last server's leaving.
+            let (state, why) = match looks {
+                0..3 => ("waiting", serde_json::to_value(why).unwrap()),
+                3..5 => ("going off", Value::Null),
+                _ => (last, Value::Null),
+            };
+            view["nodes"] = json!([{"node": "m1", "state": state, "since": null, "why": why}]);
             Reply(view)
         });
         let ran = cloud.run(&["site", "evacuate", "myodaiji", "--shut-down-nodes", "--wait", "-o", "json"]);
