@@ -260,7 +260,7 @@ pub struct DeleteVm {
     pub request_id: Option<String>,
     /// Which.
     pub name: VmName,
-    /// Whether its disk stays on its node, for another server to begin with.
+    /// Whether its disk stays on its node, for another server to begin with. If it runs it is shut down first.
     #[serde(default)]
     pub keep_disk: bool,
 }
