@@ -53,7 +53,7 @@ pub struct Reboot {
 pub struct Delete {
     /// The server
     name: String,
-    /// Keep its disk on its node, for another server to begin with (see `watari disk`); if it runs it is shut down first
+    /// Keep its disk on its node, for another server to begin with (see `watari disk`); it is shut down first
     #[arg(long)]
     keep_disk: bool,
     #[command(flatten)]

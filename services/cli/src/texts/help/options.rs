@@ -57,7 +57,7 @@ pub(super) const TEXTS: &[Text] = &[
         "イメージから新しく作る代わりに使う、残したディスク。サーバはそのノードに置かれます (`watari disk` を参照)",
     ),
     (
-        "Keep its disk on its node, for another server to begin with (see `watari disk`); if it runs it is shut down first",
+        "Keep its disk on its node, for another server to begin with (see `watari disk`); it is shut down first",
         "ほかのサーバに使えるよう、ディスクをノードに残します (`watari disk` を参照)。稼働中なら先にシャットダウンします",
     ),
     ("The kept disk", "残したディスク"),
