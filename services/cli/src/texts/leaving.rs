@@ -86,7 +86,7 @@ fn shut_down_first(lang: Lang, vm: &VmView) -> String {
     let (name, state) = (&vm.name, states::shown(lang, vm.state.word()));
     match lang {
         Lang::En => format!(
-            "Server {name} is {state}, and is shut down first, so that its disk is written out; if its guest does not heed that: watari vm stop {name} --force."
+            "Server {name} is {state}: it is shut down first, so that its disk is written out; if its guest does not heed that: watari vm stop {name} --force."
         ),
         Lang::Ja => format!(
             "サーバ {name} の状態は「{state}」です。ディスクへの書き込みを終えさせるため、先にシャットダウンします。応じない場合は watari vm stop {name} --force で強制停止できます。"
@@ -152,7 +152,7 @@ mod tests {
         let vm: VmView = serde_json::from_str::<Vec<_>>(SAMPLES).unwrap().swap_remove(0);
         for (state, told) in [
             (State::Stopped, [" stays.", "残ります"]),
-            (State::Running, ["is running, and is shut down first", "先にシャットダウン"]),
+            (State::Running, ["is running: it is shut down first", "先にシャットダウン"]),
             (State::Migrating, ["watari vm stop mail --force", "watari vm stop mail --force"]),
             (State::Suspended, ["; start the server and stop it", "起動してから停止"]),
         ] {

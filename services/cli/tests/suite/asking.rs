@@ -95,7 +95,7 @@ fn nobody_is_asked_about_what_could_not_be_done() {
         assert!(!ran.err.contains("consent.needed"), "{words:?} {ran:?}");
     }
     let asked = cloud.run(&["vm", "delete", "mail", "--keep-disk"]).err;
-    assert!(asked.contains("Server mail is running, and is shut down first"), "{asked}");
+    assert!(asked.contains("Server mail is running: it is shut down first"), "{asked}");
 }
 
 #[test]
