@@ -260,7 +260,7 @@ pub struct DeleteVm {
     pub request_id: Option<String>,
     /// Which.
     pub name: VmName,
-    /// Whether its disk stays on its node, for another server to begin with.
+    /// Whether its disk stays on its node, for another server to begin with. If it runs it is shut down first.
     #[serde(default)]
     pub keep_disk: bool,
 }
@@ -291,6 +291,9 @@ pub struct PreseedVm {
     /// To where; without it the scheduler chooses.
     #[serde(default)]
     pub to: Option<NodeName>,
+    /// Takes back what was asked for and is not done yet, instead.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cancel: bool,
 }
 
 /// Read the end of a server's serial console log.

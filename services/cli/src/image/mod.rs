@@ -11,9 +11,17 @@ mod upload;
 pub(crate) use ready::ready;
 
 use clap::{Args, Subcommand};
-use watari_contracts::image::{DeleteImage, GetImage, ListImages};
+use watari_contracts::image::{DeleteImage, GetImage, ImageView, ListImages};
+use watari_model::Refusal;
 
-use crate::{Context, confirm::confirm_of, failure::Failure, input, options::Consent, texts::words};
+use crate::{
+    Context,
+    confirm::{confirm_seen, some},
+    failure::Failure,
+    input,
+    options::Consent,
+    texts::words,
+};
 
 /// What servers' disks are made from
 #[derive(Debug, Subcommand)]
@@ -62,7 +70,11 @@ impl Verb {
             Self::Delete(Delete { name, consent }) => {
                 let request = DeleteImage { name: input::name(&name)? };
                 let there = GetImage { name: request.name.clone() };
-                confirm_of(ctx, consent, &there, &words::delete_image(ctx.out.lang, &name)).await?;
+                let question = |image: &ImageView| match image.used_by.as_slice() {
+                    [] => Ok(words::delete_image(ctx.out.lang, &name)),
+                    users => Err(Refusal::ImageInUse { image: name.clone(), users: some(users) }),
+                };
+                confirm_seen(ctx, consent, &there, question).await?;
                 ctx.out.row(&ctx.session.ask(&request).await?)
             }
         }

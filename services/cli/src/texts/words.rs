@@ -110,7 +110,7 @@ words! {
     NotGuarded "not counted on: its node has not said so, or has no watchdog" "未確認。ノードが了承していないか、ウォッチドッグがありません";
     Outage "OUTAGE" "停電計画";
     Part "ROLE" "役割";
-    Pause "OF WHICH PAUSE" "うち切替待ち";
+    Pause "OF WHICH SWITCH-OVER" "うち切替時間";
     Power "POWER" "電源";
     PowerBack "UNTIL" "停電終了";
     PowerOff "POWER OFF FROM" "停電開始";
@@ -137,6 +137,7 @@ words! {
     NotEnforced "NOT ENFORCED" "無効";
     Segment "SEGMENT" "セグメント";
     SentAhead "SENT AHEAD" "事前転送";
+    NotSentYet "NOT SENT YET" "事前転送の待機理由";
     Snapshots "SNAPSHOTS" "スナップショット";
     Reverted "WENT BACK TO" "復元したスナップショット";
     Segments "SEGMENTS" "セグメント";
@@ -337,15 +338,6 @@ pub fn control_moving(lang: Lang, site: &str) -> String {
     match lang {
         Lang::En => format!("the services go over to {site}"),
         Lang::Ja => format!("サービスの主系を {site} に移しています"),
-    }
-}
-
-/// Whether to delete a thing.
-#[must_use]
-pub fn delete_vm(lang: Lang, name: &str) -> String {
-    match lang {
-        Lang::En => format!("Delete server {name} with its disk and addresses?"),
-        Lang::Ja => format!("サーバ {name} をディスクとアドレスごと削除しますか?"),
     }
 }
 

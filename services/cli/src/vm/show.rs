@@ -8,7 +8,7 @@ use crate::{
     lang::Lang,
     out::{Column, Row, joined, or_dash},
     texts::{
-        growth, states,
+        ahead, growth, states,
         words::{self, Word},
     },
 };
@@ -126,14 +126,14 @@ impl Row for VmView {
         ];
         details.extend(self.snapshots.revert.as_ref().map(|revert| (Word::Reverted, reverted(revert))));
         details.extend(self.fault.iter().flat_map(|fault| fault_details(fault, lang)));
-        let ahead = self.preseed.as_ref().filter(|preseed| preseed.is_due()).and_then(|preseed| preseed.fault.as_ref());
+        let waits = self.preseed.as_ref().filter(|preseed| preseed.is_due()).and_then(|preseed| preseed.fault.as_ref());
         let late = self.snapshots.list.iter().filter_map(|snapshot| snapshot.fault.as_ref());
         let back = self.snapshots.revert.as_ref().and_then(|revert| match &revert.outcome {
             vm::Outcome::Failed(why) => Some(why),
             vm::Outcome::UnderWay | vm::Outcome::Done => None,
         });
         details.extend(late.chain(back).map(Fault::from).flat_map(|fault| fault_details(&fault, lang)));
-        details.extend(ahead.map(Fault::from).iter().flat_map(|fault| fault_details(fault, lang)));
+        details.extend(waits.map(Fault::from).iter().flat_map(|why| not_sent(self, why, lang)));
         details
     }
 
@@ -192,6 +192,12 @@ fn sent_ahead(preseed: &vm::Preseed) -> String {
     joined([done, Some(to.unwrap_or_else(|| "…".to_owned())), fault].into_iter().flatten())
 }
 
+/// Why its disk is not sent ahead yet, which is no fault of the server's.
+fn not_sent(view: &VmView, why: &Fault, lang: Lang) -> [(Word, String); 2] {
+    let [(_, cause), (remedy, how)] = fault_details(why, lang);
+    [(Word::NotSentYet, cause), (remedy, ahead::or_cancel(lang, &how, view.name.as_str()))]
+}
+
 /// A snapshot's name, and since when it is there.
 fn snapshot(snapshot: &vm::Snapshot) -> String {
     let at = snapshot.taken.map_or_else(|| "…".to_owned(), |taken| format::moment(taken.at));
@@ -215,4 +221,32 @@ pub(crate) fn fault_details(fault: &Fault, lang: Lang) -> [(Word, String); 2] {
         Lang::Ja => (&fault.ja.cause, &fault.ja.remedy),
     };
     [(Word::Fault, format!("[{}] {cause}", fault.code)), (Word::Remedy, remedy.clone())]
+}
+
+#[cfg(test)]
+mod tests {
+    use watari_model::Refusal;
+
+    use super::*;
+
+    #[test]
+    fn a_disk_that_cannot_go_ahead_is_no_fault_of_its_server_and_says_how_it_is_taken_back() {
+        let sample = include_str!("../../../../shared/contracts/tests/golden/reply.VmView.json");
+        let mut view: VmView = serde_json::from_str::<Vec<_>>(sample).unwrap().swap_remove(0);
+        (view.fault, view.snapshots) = (None, vm::Snapshots::default());
+        let preseed = view.preseed.as_mut().unwrap();
+        let (site, outage) = ("yamate".to_owned(), "yamate-1".to_owned());
+        (preseed.to, preseed.fault) = (None, Some(Refusal::SiteDraining { site, outage }));
+        for lang in [Lang::En, Lang::Ja] {
+            let details = view.details(lang);
+            let of = |word: Word| details.iter().find(|(label, _)| *label == word).map(|(_, text)| text.as_str());
+            assert_eq!(of(Word::Fault), None);
+            assert!(of(Word::NotSentYet).is_some_and(|why| why.starts_with("[site.draining] ")), "{details:?}");
+            let remedy = of(Word::Remedy).unwrap();
+            assert!(
+                remedy.contains("watari site return yamate") && remedy.contains("preseed mail --cancel"),
+                "{remedy}"
+            );
+        }
+    }
 }

@@ -6,12 +6,12 @@ use watari_contracts::scheduler::{CreateSnapshot, DeleteSnapshot, GetVm, RevertS
 use watari_model::{
     Refusal, SnapshotName, VmName,
     image::Consistency,
-    vm::{Outcome, Snapshot},
+    vm::{Outcome, Snapshot, State},
 };
 
 use crate::{
     Context,
-    confirm::{confirm_of, confirm_seen},
+    confirm::confirm_seen,
     failure::Failure,
     format, input,
     lang::Lang,
@@ -121,7 +121,7 @@ impl Create {
         let view = if self.waiting.wait { taken(ctx, self.waiting, asked, &name).await? } else { asked };
         match view.snapshots.get(&name) {
             Some(snapshot) => ctx.out.row(&Listed(snapshot)),
-            None => Err(unknown(&vm, &name)),
+            None => Err(unknown(&vm, &name).into()),
         }
     }
 }
@@ -130,12 +130,11 @@ impl Revert {
     async fn run(self, ctx: &Context) -> Result<(), Failure> {
         let (vm, name): (VmName, SnapshotName) = (input::name(&self.name)?, input::name(&self.snapshot)?);
         let (lang, there) = (ctx.out.lang, GetVm { name: vm.clone() });
-        let plain = snapshots::revert(lang, vm.as_str(), name.as_str(), std::iter::empty());
         let question = |view: &VmView| {
-            let later = view.snapshots.get(&name).into_iter().flat_map(|to| view.snapshots.later_than(to.number));
-            snapshots::revert(lang, vm.as_str(), name.as_str(), later)
+            let to = may_go_back(view, &name);
+            to.map(|to| snapshots::revert(lang, vm.as_str(), name.as_str(), view.snapshots.later_than(to.number)))
         };
-        confirm_seen(ctx, self.consent, &there, &plain, question).await?;
+        confirm_seen(ctx, self.consent, &there, question).await?;
         let request_id = Some(ctx.session.request_id());
         let mut view = ctx.session.ask(&RevertSnapshot { request_id, vm, name }).await?;
         if self.waiting.wait {
@@ -149,20 +148,33 @@ impl Delete {
     async fn run(self, ctx: &Context) -> Result<(), Failure> {
         let (vm, name): (VmName, SnapshotName) = (input::name(&self.name)?, input::name(&self.snapshot)?);
         let there = GetVm { name: vm.clone() };
-        let question = snapshots::delete(ctx.out.lang, vm.as_str(), name.as_str());
-        confirm_of(ctx, self.consent, &there, &question).await?;
+        let lang = ctx.out.lang;
+        let question = |view: &VmView| known(view, &name).map(|_| snapshots::delete(lang, vm.as_str(), name.as_str()));
+        confirm_seen(ctx, self.consent, &there, question).await?;
         let request_id = Some(ctx.session.request_id());
         let view = ctx.session.ask(&DeleteSnapshot { request_id, vm, name: name.clone() }).await?;
         ctx.out.gone(&view, name.as_str())
     }
 }
 
-fn unknown(vm: &VmName, name: &SnapshotName) -> Failure {
-    refused(Refusal::SnapshotUnknown { vm: vm.to_string(), snapshot: name.to_string() })
+fn unknown(vm: &VmName, name: &SnapshotName) -> Refusal {
+    Refusal::SnapshotUnknown { vm: vm.to_string(), snapshot: name.to_string() }
 }
 
-fn refused(refusal: Refusal) -> Failure {
-    Failure::Refused(Box::new(refusal.into()))
+fn known<'v>(view: &'v VmView, name: &SnapshotName) -> Result<&'v Snapshot, Refusal> {
+    view.snapshots.get(name).ok_or_else(|| unknown(&view.name, name))
+}
+
+/// The snapshot that the disk would go back to, if it could now: whoever is asked knows that it can.
+fn may_go_back<'v>(view: &'v VmView, name: &SnapshotName) -> Result<&'v Snapshot, Refusal> {
+    if view.state != State::Stopped {
+        return Err(Refusal::RevertNotStopped { vm: view.name.to_string(), state: view.state.word().to_owned() });
+    }
+    let to = known(view, name)?;
+    if to.taken.is_none() {
+        return Err(Refusal::SnapshotNotTaken { vm: view.name.to_string(), snapshot: name.to_string() });
+    }
+    Ok(to)
 }
 
 /// Until it is taken. Why that takes longer is told meanwhile.
@@ -174,7 +186,7 @@ async fn taken(ctx: &Context, waiting: Waiting, asked: VmView, name: &SnapshotNa
             progress.doing(vm.as_str(), &doing(&view, ctx.out.lang));
             Ok(None)
         }
-        None => Err(unknown(&vm, name)),
+        None => Err(Failure::from(unknown(&vm, name))),
     };
     wait::following(waiting, asked, async || ctx.session.ask(&GetVm { name: vm.clone() }).await, look).await
 }
@@ -190,7 +202,7 @@ async fn reverted(ctx: &Context, waiting: Waiting, asked: VmView) -> Result<VmVi
                 progress.doing(vm.as_str(), &doing(&view, ctx.out.lang));
                 Ok(None)
             }
-            Some(Outcome::Failed(why)) => Err(refused(why)),
+            Some(Outcome::Failed(why)) => Err(Failure::from(why)),
             // Another one has begun since, and this one is over.
             Some(Outcome::Done) | None => Ok(Some(view)),
         }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by unwrapping")]
 
+mod asking;
 mod backup;
 mod calendar;
 mod command;
@@ -20,3 +21,4 @@ mod spellings;
 mod support;
 mod units;
 mod upload;
+mod waiting;

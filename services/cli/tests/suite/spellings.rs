@@ -31,6 +31,7 @@ fn every_fixed_spelling_is_understood() {
         "vm reboot mail --force --wait",
         "vm preseed mail",
         "vm preseed mail --to y1 --wait",
+        "vm preseed mail --cancel",
         "vm resize mail --vcpus 2 --memory 512MiB --disk 4GiB",
         "vm resize mail --memory 1GiB -o json",
         "vm edit mail --restart never --priority 90",

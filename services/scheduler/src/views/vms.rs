@@ -76,7 +76,8 @@ fn sent_ahead(vm: &Vm) -> Option<Preseed> {
     let due = shown.is_due();
     shown.done = shown.done.filter(|done| elsewhere(&done.node));
     shown.to = shown.to.filter(elsewhere);
-    (due || shown.done.is_some()).then_some(shown)
+    // Who waits for one that was taken back learns so.
+    (due || shown.cancelled || shown.done.is_some()).then_some(shown)
 }
 
 #[cfg(test)]
@@ -103,5 +104,7 @@ mod tests {
         mail.ask_preseed(None, now);
         let shown = sent_ahead(&mail).unwrap();
         assert_eq!((&shown.to, &shown.done, shown.is_due()), (&None, &None, true));
+        mail.cancel_preseed();
+        assert!(sent_ahead(&mail).is_some_and(|shown| shown.cancelled && shown.to.is_none()));
     }
 }

@@ -74,6 +74,14 @@ refusals! {
     RestoredUnplaced { vm } "vm.restored-unplaced" 409 No
         en "server {vm} came from a backup that was made before it had a node; it may have got one since" "make sure that no node that is silent has it, then: watari vm start {vm}"
         ja "サーバ {vm} は、ノードに配置される前のバックアップから復元されました。その後に配置された可能性があります" "応答のないノードに存在しないことを確認してから watari vm start {vm} を実行してください";
+    /// Only the disk of one that runs is sent ahead.
+    PreseedNotRunning { vm, state } "vm.preseed-not-running" 409 No
+        en "server {vm} is {state}, and only the disk of a running server is sent ahead" "start it first: watari vm start {vm} --wait"
+        ja "サーバ {vm} は現在「{state}」です。ディスクを事前転送できるのは稼働中のサーバだけです" "先に起動してください: watari vm start {vm} --wait";
+    /// An operator took it back.
+    PreseedCancelled { vm } "vm.preseed-cancelled" 409 No
+        en "the disk of server {vm} is not sent ahead any more: that was called off" "ask for it again with: watari vm preseed {vm}"
+        ja "サーバ {vm} のディスクの事前転送は取り消されました" "もう一度転送するには watari vm preseed {vm} を実行してください";
     // --- snapshots -------------------------------------------------------------------------
     /// A name is taken.
     SnapshotExists { vm, snapshot } "snapshot.exists" 409 No

@@ -47,6 +47,7 @@ pub(super) const TEXTS: &[Text] = &[
         "確認せずに実行します。スクリプトなど確認できない場所では、これがないと実行しません",
     ),
     // --- servers ---------------------------------------------------------------------------
+    ("Take back what was asked for and is not done yet", "まだ終わっていない事前転送を取りやめます"),
     ("The server", "サーバ"),
     ("The server's name", "サーバの名前"),
     ("The snapshot's name", "スナップショットの名前"),
@@ -56,8 +57,8 @@ pub(super) const TEXTS: &[Text] = &[
         "イメージから新しく作る代わりに使う、残したディスク。サーバはそのノードに置かれます (`watari disk` を参照)",
     ),
     (
-        "Keep its disk on its node, for another server to begin with (see `watari disk`)",
-        "ほかのサーバに使えるよう、ディスクをノードに残します (`watari disk` を参照)",
+        "Keep its disk on its node, for another server to begin with (see `watari disk`); it is shut down first",
+        "ほかのサーバに使えるよう、ディスクをノードに残します (`watari disk` を参照)。稼働中なら先にシャットダウンします",
     ),
     ("The kept disk", "残したディスク"),
     (
