@@ -40,6 +40,7 @@ svg line.tick { stroke: #e2e2e2; stroke-width: 1 }
 .still { fill: #12253a; background: #12253a }
 .lost { fill: #e8a33d; background: #e8a33d }
 .gap { fill: #c8321f; background: #c8321f }
+.asked { fill: #b0a0c8; background: #b0a0c8 }
 .legend span { margin-right: 5mm; white-space: nowrap }
 .legend i { display: inline-block; width: 8mm; height: 3mm; print-color-adjust: exact; -webkit-print-color-adjust: exact }
 ";
