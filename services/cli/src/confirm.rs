@@ -56,12 +56,26 @@ pub async fn confirm_seen<R: Request>(
     unseen: &str,
     question: impl FnOnce(&R::Reply) -> String,
 ) -> Result<(), Failure> {
+    confirm_checked(ctx, consent, there, unseen, |seen| Ok(question(seen))).await
+}
+
+/// The same where what is answered may show that there is nothing to ask about.
+///
+/// # Errors
+/// As [`confirm_of`], and what `question` finds.
+pub async fn confirm_checked<R: Request>(
+    ctx: &Context,
+    consent: Consent,
+    there: &R,
+    unseen: &str,
+    question: impl FnOnce(&R::Reply) -> Result<String, Failure>,
+) -> Result<(), Failure> {
     if consent.yes {
         return Ok(());
     }
     somebody(unseen)?;
     let seen = ctx.session.ask(there).await?;
-    answered(ctx.out.lang, &question(&seen))
+    answered(ctx.out.lang, &question(&seen)?)
 }
 
 /// Whether a person sees the question and can answer it.
