@@ -80,7 +80,7 @@ pub(crate) fn vm(vm: &Vm, whereabouts: &Whereabouts) -> VmView {
     }
 }
 
-/// What is the matter; or why it does not go off, or is off though it is wanted, if nothing worse is.
+/// What is the matter; or why it is off though it is wanted, or does not go off, if nothing worse is.
 fn fault(vm: &Vm, whereabouts: &Whereabouts) -> Option<Fault> {
     let unheeding = || {
         let seconds = whereabouts.unheeding_ms? / 1_000;
@@ -88,7 +88,7 @@ fn fault(vm: &Vm, whereabouts: &Whereabouts) -> Option<Fault> {
         Some(Fault::from(&Refusal::GuestHeedsNot { vm: vm.name.to_string(), waited }))
     };
     let halted = || vm.halt.as_ref().map(|halt| Fault::from(&halt.fault));
-    vm.fault.as_ref().map(Fault::from).or_else(unheeding).or_else(halted)
+    vm.fault.as_ref().map(Fault::from).or_else(halted).or_else(unheeding)
 }
 
 /// What of its disk lies, or is to lie, elsewhere: what was sent to where it runs now has served its purpose.

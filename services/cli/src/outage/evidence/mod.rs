@@ -56,7 +56,8 @@ Examples:
   watari outage report myodaiji --link-mbit 1000 -o json
 
 The page of --html is one file in the language of the command: it loads nothing, needs no script, and prints on A4.
-What front ends saw is known of servers that have probes (watari vm edit --probe).")]
+What front ends saw is known of servers that have probes (watari vm edit --probe). What operators stopped or rebooted
+meanwhile is told as theirs, not as a gap.")]
 pub struct Report {
     #[command(flatten)]
     latest: Latest,
