@@ -24,6 +24,7 @@ tr, figure { break-inside: avoid }
 th, td { text-align: left; vertical-align: top; padding: 1mm 2mm 1mm 0; border-bottom: 1px solid #ddd; overflow-wrap: anywhere }
 th { font-weight: 600; color: #555 }
 .n { text-align: right; white-space: nowrap }
+th.n { white-space: normal; overflow-wrap: normal }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: 0.5mm 5mm; margin: 0 }
 dt { color: #555 }
 dd { margin: 0; overflow-wrap: anywhere }

@@ -28,7 +28,8 @@ impl Wish {
     pub(super) fn of(change: &HistoryChange) -> Option<Self> {
         match change.why.as_deref()? {
             "vm.stop" => Some(Self::Stop),
-            "vm.start" => Some(Self::Start),
+            // A new server of the name is no longer the one that was deleted.
+            "vm.start" | "vm.create" => Some(Self::Start),
             "vm.reboot" => Some(Self::Reboot),
             "vm.delete" => Some(Self::Delete),
             _ => None,
@@ -109,7 +110,7 @@ pub(super) fn taken_out<'c>(watched: &mut Watched, changes: impl Iterator<Item =
 mod tests {
     use watari_contracts::{
         Request,
-        scheduler::{DeleteVm, RebootVm, StartVm, StopVm},
+        scheduler::{CreateVm, DeleteVm, RebootVm, StartVm, StopVm},
     };
 
     use super::*;
@@ -186,7 +187,7 @@ mod tests {
     fn wishes_are_called_as_requests_are() {
         let of = |subject: &str| Wish::of(&change(subject.trim_start_matches("watari.v1."), 0));
         assert_eq!(of(StopVm::SUBJECT), Some(Wish::Stop));
-        assert_eq!(of(StartVm::SUBJECT), Some(Wish::Start));
+        assert_eq!((of(StartVm::SUBJECT), of(CreateVm::SUBJECT)), (Some(Wish::Start), Some(Wish::Start)));
         assert_eq!(of(RebootVm::SUBJECT), Some(Wish::Reboot));
         assert_eq!(of(DeleteVm::SUBJECT), Some(Wish::Delete));
         assert_eq!(of("watari.v1.vm.resize"), None);

@@ -251,8 +251,8 @@ fn gaps(evidence: &Evidence, lang: Lang, words: &Words) -> Option<Section> {
         let gap = |gap: &Gap| told::gap(lang, &what, &format::moment(gap.from), &until(gap), &lasted(gap));
         let by_request = |Requested { wish, by, gap }: &Requested| {
             let reboots = *wish == Wish::Reboot;
-            let times = (format::moment(gap.from), until(gap), lasted(gap));
-            told::by_request(lang, &what, reboots, by.as_deref(), (&times.0, &times.1, &times.2))
+            let (from, until, lasted) = (format::moment(gap.from), until(gap), lasted(gap));
+            told::by_request(lang, &what, reboots, by.as_deref(), (from.as_str(), until.as_str(), lasted.as_str()))
         };
         let unwatched =
             |span: &Span| told::unwatched(lang, &what, &format::moment(span.from), &format::moment(span.until));
