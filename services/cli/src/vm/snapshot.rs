@@ -36,7 +36,6 @@ pub enum Verb {
     /// Put a stopped server's disk back to a snapshot; what was written since is lost
     Revert(Revert),
     /// Forget a snapshot; the disk stays as it is
-    #[command(after_help = "Example:\n  watari vm snapshot delete mail before-upgrade --yes --wait")]
     Delete(Delete),
 }
 
@@ -88,6 +87,12 @@ pub struct Revert {
 
 /// What to forget.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  watari vm snapshot delete mail before-upgrade --yes --wait
+
+The name is gone at once. Its room on the disk is given back when the server's next snapshot is taken or its disk is
+sent ahead.")]
 pub struct Delete {
     /// The server
     name: String,

@@ -70,17 +70,21 @@ impl Stretch<'_> {
 fn stretches<'c>(changes: impl Iterator<Item = &'c HistoryChange>) -> Vec<Stretch<'c>> {
     let mut all: Vec<Stretch<'c>> = Vec::new();
     for change in changes {
-        let (from, by) = (change.at, change.by.as_ref());
+        let Some(wish) = Wish::of(change) else { continue };
         let off = all.iter_mut().find(|stretch| stretch.until.is_none());
-        match (Wish::of(change), off) {
-            (Some(Wish::Start), Some(off)) => off.until = Some(from),
-            (Some(wish @ (Wish::Stop | Wish::Delete)), None) => all.push(Stretch { wish, by, from, until: None }),
-            (Some(wish @ Wish::Reboot), None) => {
-                all.push(Stretch { wish, by, from, until: Some(from.plus_millis(REBOOT_MS)) });
+        let until = match (wish, off) {
+            (Wish::Start, off) => {
+                if let Some(off) = off {
+                    off.until = Some(change.at);
+                }
+                continue;
             }
             // Whoever is to be off already is not stopped once more.
-            _ => {}
-        }
+            (_, Some(_)) => continue,
+            (Wish::Stop | Wish::Delete, None) => None,
+            (Wish::Reboot, None) => Some(change.at.plus_millis(REBOOT_MS)),
+        };
+        all.push(Stretch { wish, by: change.by.as_ref(), from: change.at, until });
     }
     all
 }
