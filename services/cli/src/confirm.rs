@@ -3,7 +3,6 @@
 use std::io::{BufRead, IsTerminal, Write};
 
 use watari_contracts::Request;
-use watari_model::Refusal;
 
 use crate::{
     Context,
@@ -38,7 +37,7 @@ pub fn asked(lang: Lang, consent: Consent, question: &str) -> Result<(), Failure
 /// # Errors
 /// As [`confirm`], and what is answered to `there`.
 pub async fn confirm_of<R: Request>(ctx: &Context, consent: Consent, there: &R, question: &str) -> Result<(), Failure> {
-    confirm_seen(ctx, consent, there, |_| Ok(question.to_owned())).await
+    confirm_seen(ctx, consent, there, |_| Ok::<_, Failure>(question.to_owned())).await
 }
 
 /// The same with a question about what is answered to `there`, or why it cannot be done as that stands: nobody is asked
@@ -46,16 +45,16 @@ pub async fn confirm_of<R: Request>(ctx: &Context, consent: Consent, there: &R, 
 ///
 /// # Errors
 /// As [`confirm_of`], and what `question` refuses.
-pub async fn confirm_seen<R: Request>(
+pub async fn confirm_seen<R: Request, E: Into<Failure>>(
     ctx: &Context,
     consent: Consent,
     there: &R,
-    question: impl FnOnce(&R::Reply) -> Result<String, Refusal>,
+    question: impl FnOnce(&R::Reply) -> Result<String, E>,
 ) -> Result<(), Failure> {
     if consent.yes {
         return Ok(());
     }
-    let question = question(&ctx.session.ask(there).await?)?;
+    let question = question(&ctx.session.ask(there).await?).map_err(Into::into)?;
     somebody(&question)?;
     answered(ctx.out.lang, &question)
 }

@@ -25,10 +25,10 @@ use crate::{Request, Service};
 pub use dark::{DarkNode, DarkPlan, NodesDark, ShutDownNodes};
 pub use disks::{DeleteDisk, DiskPage, DiskView, GetDisk, ListDisks};
 pub use keys::{AddKey, DeleteKey, GetKey, KeyPage, KeyView, ListKeys};
-pub use migrations::{CancelMigration, GetMigration, ListMigrations, MigrationPage, MigrationView};
+pub use migrations::{CancelMigration, GetMigration, ListMigrations, MigrationPage, MigrationPlace, MigrationView};
 pub use outages::{
-    CancelOutage, ControlMoved, DrainNode, EvacuateSite, GetOutage, HaltedVm, LegName, ListOutages, Moved, NotMoved,
-    OnBattery, OutagePage, OutagePlan, OutageView, PauseOutage, PlanOutage, PlannedMove, RescheduleOutage,
+    CancelOutage, ControlMoved, DrainNode, EvacuateSite, GetOutage, HaltedVm, HandedOver, LegName, ListOutages, Moved,
+    NotMoved, OnBattery, OutagePage, OutagePlan, OutageView, PauseOutage, PlanOutage, PlannedMove, RescheduleOutage,
     ResumeOutage, ReturnSite, ScheduleOutage, StartOutage,
 };
 pub use snapshots::{CreateSnapshot, DeleteSnapshot, RevertSnapshot};

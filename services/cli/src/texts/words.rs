@@ -56,7 +56,7 @@ words! {
     DiskFree "DISK FREE" "ディスク空き";
     DiskMoved "DISK MOVED" "ディスク転送量";
     Dns "NAME SERVERS" "ネームサーバ";
-    Downtime "DOWNTIME" "停止時間";
+    Downtime "STOOD STILL" "停止の合計";
     Epoch "EPOCH" "エポック";
     Estimated "ESTIMATED" "所要見込み";
     Evacuate "EVACUATE" "退避方針";
@@ -110,13 +110,13 @@ words! {
     NotGuarded "not counted on: its node has not said so, or has no watchdog" "未確認。ノードが了承していないか、ウォッチドッグがありません";
     Outage "OUTAGE" "停電計画";
     Part "ROLE" "役割";
-    Pause "OF WHICH SWITCH-OVER" "うち切替時間";
+    Pause "OF WHICH SWITCHING" "うち切替待ち";
     Power "POWER" "電源";
     PowerBack "UNTIL" "停電終了";
     PowerOff "POWER OFF FROM" "停電開始";
     Pending "FROM NEXT START" "次回の起動から";
     Priority "PRIORITY" "優先度";
-    Probes "PROBES" "外からの確認";
+    Probes "PROBES" "プローブ";
     PublicKey "PUBLIC KEY" "公開鍵";
     Qemu "QEMU" "QEMU の版";
     Range "RANGE" "配布範囲";

@@ -66,8 +66,8 @@ pub struct Create {
     /// A firewall group that guards it; may be given several times. Without one it is open
     #[arg(long = "firewall", value_name = "GROUP")]
     firewalls: Vec<String>,
-    /// How front ends ask it, once a second, while an outage is under way: tcp:PORT, smtp:PORT or http:PORT/PATH; may
-    /// be given several times
+    /// A probe: how front ends ask it from outside, once a second, while an outage is under way. One of `tcp:PORT`,
+    /// `smtp:PORT` and `http:PORT[/PATH]`, such as `http:80/status`; may be given several times
     #[arg(long = "probe", value_name = "PROBE")]
     probes: Vec<String>,
     /// What it does when its site is evacuated
@@ -211,7 +211,7 @@ pub(crate) fn nic(field: &str, text: &str) -> Result<WantedNic, Failure> {
 /// # Errors
 /// As [`nic`].
 pub(super) fn probe(field: &str, text: &str) -> Result<vm::Probe, Failure> {
-    input::value(field, Said::both("tcp:PORT, smtp:PORT, http:PORT/PATH"), text)
+    input::value(field, Said::both("tcp:PORT, smtp:PORT, http:PORT[/PATH]"), text)
 }
 
 /// `GROUP:together` or `GROUP:apart`.

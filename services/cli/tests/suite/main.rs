@@ -17,6 +17,7 @@ mod permissions;
 mod report;
 mod setup;
 mod slips;
+mod snapshots;
 mod spellings;
 mod support;
 mod units;

@@ -53,6 +53,7 @@ fn every_fixed_spelling_is_understood() {
         "vm snapshot list mail -o json",
         "vm snapshot revert mail before-upgrade --yes --wait",
         "vm snapshot delete mail before-upgrade -y",
+        "vm snapshot delete mail before-upgrade --yes --wait --wait-timeout 1m",
         "vm export",
         "vm export mail web -o json",
         "apply -f servers.yaml --dry-run",

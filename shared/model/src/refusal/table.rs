@@ -62,6 +62,10 @@ refusals! {
     VmIsolated { vm, node } "vm.isolated" 503 Later
         en "node {node} is cut off, and has stopped server {vm} by itself, as its policy says" "restore the node's network: the server starts there again by itself if it is to run; its disk is nowhere else"
         ja "ノード {node} との通信が途絶え、サーバ {vm} は設定どおりそのノードで停止されました" "ノードのネットワークを復旧すると、稼働させる設定のサーバは自動で起動します。ディスクはそのノードにしかありません";
+    /// Its guest was asked to shut down and has not.
+    GuestHeedsNot { vm, waited: Said } "vm.not-shut-down" 409 Later
+        en "the guest of server {vm} was asked to shut down and still runs after {waited}; it is asked again from time to time" "look at its console (watari vm console-log {vm}); it may lack ACPI or wait for something; to switch it off at once: watari vm stop {vm} --force"
+        ja "サーバ {vm} のゲストに停止を求めましたが、{waited} たっても動いています。繰り返し求めています" "コンソール (watari vm console-log {vm}) を確認してください。ACPI に対応していないか、何かを待っている可能性があります。すぐに切るには watari vm stop {vm} --force を実行します";
     /// It is deleted but for its disk.
     DeletionWaits { vm, node } "vm.deletion-waits" 503 Later
         en "server {vm} is deleted and its addresses are free, but its disk is on node {node}, which is off" "it is removed when the node is back; if that will never be: watari node remove {node}"

@@ -106,14 +106,14 @@ pub(super) const TEXTS: &[Text] = &[
         "ノードが停止する。フロントエンド側の障害で通信できない場合も停止",
     ),
     (
-        "How front ends ask it, once a second, while an outage is under way: tcp:PORT, smtp:PORT or http:PORT/PATH; may be given several times",
-        "停電計画の実行中に、フロントエンドが 1 秒ごとに応答を確認する方法: tcp:PORT、smtp:PORT、http:PORT/PATH (複数指定可)",
+        "A probe: how front ends ask it from outside, once a second, while an outage is under way. One of `tcp:PORT`, `smtp:PORT` and `http:PORT[/PATH]`, such as `http:80/status`; may be given several times",
+        "プローブ: 停電計画の実行中に、フロントエンドが外から 1 秒ごとに応答を確認する方法。`tcp:PORT`、`smtp:PORT`、`http:PORT[/PATH]` のいずれか。例: `http:80/status` (複数指定可)",
     ),
     (
-        "How front ends ask it while an outage is under way, in place of all there were: tcp:PORT, smtp:PORT or http:PORT/PATH; may be given several times",
-        "停電計画の実行中に、フロントエンドが応答を確認する方法。いままでの指定をすべて置き換えます: tcp:PORT、smtp:PORT、http:PORT/PATH (複数指定可)",
+        "A probe, in place of all there were: how front ends ask it from outside while an outage is under way. One of `tcp:PORT`, `smtp:PORT` and `http:PORT[/PATH]`, such as `http:80/status`; may be given several times",
+        "プローブ: 停電計画の実行中に、フロントエンドが外から応答を確認する方法。いままでのプローブをすべて置き換えます。`tcp:PORT`、`smtp:PORT`、`http:PORT[/PATH]` のいずれか。例: `http:80/status` (複数指定可)",
     ),
-    ("It is asked no more", "応答の確認をやめます"),
+    ("Remove all its probes: it is asked no more", "プローブをすべて外し、応答の確認をやめます"),
     (
         "A public key with which one may log in (see `watari key`); may be given several times",
         "ログインを許す公開鍵 (`watari key` を参照、複数指定可)",
