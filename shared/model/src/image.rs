@@ -9,6 +9,7 @@
 //! The bytes of one that is saved from a server come from the node that copies its disk ([`Saved`]).
 
 mod about;
+mod firmware;
 mod saved;
 
 use std::collections::BTreeMap;
@@ -19,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use crate::{Document, ImageName, Refusal, SiteName, Timestamp};
 
 pub use about::About;
+pub use firmware::Firmware;
 pub use saved::{Consistency, Copying, Saved, Taken};
 
 /// The formats in which images are stored.

@@ -57,6 +57,7 @@ async fn make(cx: &Cx, order: &Start, saved: bool) -> Result<(), Refusal> {
     ensure_disk(cx, order).await?;
     stack::verify(&cx.node, &cx.book, &record).await?;
     cx.write_seed(server).await?;
+    cx.provide_variables(server).await?;
     cx.checkpoint(WANTED)?;
     let record = cx.book.amend(&server.uuid, Urgency::Whenever, |record| record.wired = true).await?;
     let nics = cx.node.plumbing.connect(server).await?;

@@ -59,7 +59,7 @@ impl Scene {
         tokio::time::timeout(BOUND, hypervisor.ready()).await.unwrap();
         let content = vec![0; 1 << 20];
         let sha256 = Sha256::digest(&content).iter().map(|byte| format!("{byte:02x}")).collect();
-        let base = Base { image: "empty".parse().unwrap(), sha256, format: Format::Raw };
+        let base = Base { image: "empty".parse().unwrap(), sha256, format: Format::Raw, firmware: Default::default() };
         Self { folder, hypervisor, base, content }
     }
 

@@ -116,6 +116,10 @@ refusals! {
     NodeUnfit { node, detail: Said } "placement.node-unfit" 409 Later
         en "node {node} cannot take the server: {detail}" "choose another node or leave out --to; `watari node show {node}` tells more"
         ja "ノード {node} にはこのサーバを置けません: {detail}" "別のノードを選ぶか --to を省いてください。詳しくは `watari node show {node}` で確認できます";
+    /// No node that may take the server has the firmware by which it boots.
+    NoUefi { vm, nodes } "placement.no-uefi" 409 Later
+        en "server {vm} boots by UEFI, which these nodes lack: {nodes}" "install UEFI firmware there: apt-get install ovmf; each node's agent finds it within a few seconds (watari node show)"
+        ja "サーバ {vm} は UEFI で起動しますが、ノード {nodes} には UEFI ファームウェアがありません" "そのノードで apt-get install ovmf を実行してください。エージェントが数秒で検出します (watari node show で確認できます)";
     /// No such node.
     NodeUnknown { node } "node.unknown" 404 No
         en "there is no node named {node}" "list the nodes with: watari node list"
