@@ -19,7 +19,7 @@ use crate::{
     store::{Partial, UploadId},
 };
 
-pub(super) async fn handle(app: &App, request: ImportImage) -> Result<Ticket, Refusal> {
+pub(super) async fn handle(app: &App, asker: String, request: ImportImage) -> Result<Ticket, Refusal> {
     let announced = announced(app, &request)?;
     let known = app.images.bucket().get(request.name.as_str()).await.map_err(unread)?;
     let image = match known {
@@ -28,8 +28,10 @@ pub(super) async fn handle(app: &App, request: ImportImage) -> Result<Ticket, Re
             let failed = vacant(known)?;
             admission::number(app)?;
             // What comes without a size is bounded as it comes.
-            admission::room(app, &request.name, announced.size_bytes.unwrap_or(0))?;
-            app.announce(fresh(&request, announced), failed).await?
+            let size = announced.size_bytes.unwrap_or(0);
+            admission::share(app, &asker, &request.name, size)?;
+            admission::room(app, &request.name, size)?;
+            app.announce(fresh(&request, announced, asker), failed).await?
         }
     };
     ticket(app, &image)
@@ -70,7 +72,7 @@ fn again(image: Image, announced: &Announced, request: &ImportImage) -> Result<I
     Ok(image)
 }
 
-fn fresh(request: &ImportImage, announced: Announced) -> Image {
+fn fresh(request: &ImportImage, announced: Announced, asker: String) -> Image {
     let now = clock::now();
     Image {
         v: 1,
@@ -78,6 +80,7 @@ fn fresh(request: &ImportImage, announced: Announced) -> Image {
         state: State::Importing,
         about: request.about.clone(),
         announced: Some(announced),
+        asked_by: Some(asker),
         saved_from: None,
         stored: None,
         copies: BTreeMap::new(),

@@ -27,8 +27,12 @@ pub fn begin(app: &Arc<App>) {
             }
         }};
     }
+    let importing = Arc::clone(app);
     let server = Server::new(&app.ctx, Service::Image)
-        .endpoint::<ImportImage, _, _, _>(handler!(import::handle))
+        .endpoint::<ImportImage, _, _, _>(move |call, request| {
+            let app = Arc::clone(&importing);
+            async move { import::handle(&app, call.asker, request).await }
+        })
         .endpoint::<SaveImage, _, _, _>(handler!(save::handle))
         .endpoint::<GetImage, _, _, _>(handler!(show::get))
         .endpoint::<ListImages, _, _, _>(handler!(show::list))

@@ -74,6 +74,7 @@ fn fresh(request: &SaveImage, vm: &Vm, about: About) -> Image {
         state: State::Importing,
         about,
         announced: Some(Announced::default()),
+        asked_by: None,
         saved_from: Some(Saved::new(vm.name.clone(), vm.uuid.clone(), now)),
         stored: None,
         copies: BTreeMap::new(),

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by unwrapping")]
 
 mod access;
+mod bounds;
 mod copies;
 mod downloads;
 mod harness;
