@@ -1,12 +1,13 @@
-//! What may be said of an image when it is imported.
+//! What may be said of an image, when it is imported and later: `watari image edit`.
 
-use clap::{Args, ValueEnum};
+use clap::{ArgGroup, Args, ValueEnum};
+use watari_contracts::image::EditImage;
 use watari_model::{
     image::{self, About},
     size,
 };
 
-use crate::failure::Failure;
+use crate::{Context, failure::Failure, input};
 
 /// What is said of it.
 #[derive(Clone, Debug, Default, Args)]
@@ -72,6 +73,38 @@ impl Sayings {
         };
         about.check().map_err(Failure::mistyped)?;
         Ok(about)
+    }
+}
+
+/// What to change.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  watari image edit debian --os 'Debian 13' --edition 20261201
+  watari image edit rocky --firmware uefi")]
+#[command(group(
+    ArgGroup::new("said")
+        .required(true)
+        .multiple(true)
+        .args(["os", "edition", "description", "default_user", "min_memory", "min_disk", "firmware"])
+))]
+pub struct Edit {
+    /// The image
+    name: String,
+    #[command(flatten)]
+    said: Sayings,
+}
+
+impl Edit {
+    /// Asks for the change.
+    pub(super) async fn run(self, ctx: &Context) -> Result<(), Failure> {
+        let About { os, version, description, default_user, min_memory_mib, min_disk_gib, .. } = self.said.about()?;
+        let name = input::name(&self.name)?;
+        let firmware = self.said.firmware.map(Into::into);
+        let request =
+            EditImage { name, os, version, description, default_user, min_memory_mib, min_disk_gib, firmware };
+        // All of it: a table's columns hold nothing of what is changed here.
+        ctx.out.show(&ctx.session.ask(&request).await?)
     }
 }
 

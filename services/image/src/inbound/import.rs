@@ -63,7 +63,9 @@ fn again(image: Image, announced: &Announced, request: &ImportImage) -> Result<I
     // A size that nobody knew when it was announced has been found out since.
     let same_size = announced.size_bytes.is_none() || known.is_some_and(|k| k.size_bytes == announced.size_bytes);
     let same_file = known.is_some_and(|k| k.sha256 == announced.sha256 && k.url == announced.url);
-    if !same_size || !same_file || image.about != request.about || image.saved_from.is_some() {
+    // What is said of it may have been changed once it was there.
+    let same_about = image.state == State::Ready || image.about == request.about;
+    if !same_size || !same_file || !same_about || image.saved_from.is_some() {
         return Err(Refusal::RequestIdReused { request_id: request.request_id.clone() });
     }
     if image.state == State::Deleting {

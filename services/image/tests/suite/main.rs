@@ -6,6 +6,7 @@ mod access;
 mod bounds;
 mod copies;
 mod downloads;
+mod edits;
 mod harness;
 mod imports;
 mod saves;
