@@ -559,8 +559,8 @@ refusals! {
         ja "ノード {node} 上のサーバ {vm} は「{state}」の状態のため、{wanted} を実行できません" "スケジューラが再試行します。`watari vm show {vm}` で確認してください";
     /// A domain of that name is there, and it is another server's.
     NameTaken { vm, node, uuid } "agent.name-taken" 409 Later
-        en "on node {node} the name {vm} belongs to the domain of another server, with UUID {uuid}, that nobody has deleted" "make sure that nobody needs that server, then run on node {node}: virsh undefine {vm}; its disk stays; or give the new server another name"
-        ja "ノード {node} では、別のサーバ (UUID {uuid}) のドメインが名前 {vm} を使っており、そのサーバは削除されていません" "そのサーバが不要であることを確認し、ノード {node} で virsh undefine {vm} を実行してください (ディスクは残ります)。または新しいサーバを別の名前で作成してください";
+        en "on node {node} the name {vm} belongs to the domain of another server, with UUID {uuid}, that nobody has deleted" "make sure that nobody needs that server, then run on node {node}: virsh undefine --keep-nvram {vm}; its disk stays; or give the new server another name"
+        ja "ノード {node} では、別のサーバ (UUID {uuid}) のドメインが名前 {vm} を使っており、そのサーバは削除されていません" "そのサーバが不要であることを確認し、ノード {node} で virsh undefine --keep-nvram {vm} を実行してください (ディスクは残ります)。または新しいサーバを別の名前で作成してください";
     /// Frozen layers of a server's disk are not at the target.
     LayersMissing { vm, node } "agent.layers-missing" 409 Later
         en "node {node} lacks a part of the disk of server {vm} that was to be there before its memory moves" "the scheduler sends it and tries again; look at `watari vm show {vm}`"
