@@ -327,6 +327,7 @@ fn details(node: &NodeView, drain: Option<State>, lang: Lang) -> Vec<(Word, Stri
         (Word::Vms, node.vms.to_string()),
         (Word::Virtualisation, states::shown(lang, node.virtualisation.word())),
         (Word::Cpu, node.cpu_model.clone()),
+        (Word::Firmware, if node.uefi { "bios, uefi" } else { "bios" }.to_owned()),
         (Word::Segments, segments(node)),
         (Word::Identity, enforcement(&node.protection.identity, lang)),
         (Word::Firewalls, enforcement(&node.protection.firewall, lang)),

@@ -341,6 +341,9 @@ pub struct VmView {
     pub disk_gib: u64,
     /// The image under its disk.
     pub image: ImageName,
+    /// By what it boots.
+    #[serde(default, skip_serializing_if = "watari_model::image::Firmware::is_usual")]
+    pub firmware: watari_model::image::Firmware,
     /// What the operator wants.
     pub desired: vm::Desired,
     /// Its UUID.

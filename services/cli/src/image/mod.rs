@@ -28,6 +28,8 @@ use crate::{
 pub enum Verb {
     /// Send a disk image and register it
     Import(Box<import::Import>),
+    /// Change what is said of an image, for servers made from it from now on
+    Edit(Box<about::Edit>),
     /// List the images
     #[command(after_help = "Example:\n  watari image list -o json")]
     List,
@@ -63,6 +65,7 @@ impl Verb {
     pub async fn run(self, ctx: &Context) -> Result<(), Failure> {
         match self {
             Self::Import(import) => import.run(ctx).await,
+            Self::Edit(edit) => edit.run(ctx).await,
             Self::List => ctx.out.list(&ctx.session.ask(&ListImages {}).await?.images),
             Self::Show(Which { name }) => {
                 ctx.out.show(&ctx.session.ask(&GetImage { name: input::name(&name)? }).await?)

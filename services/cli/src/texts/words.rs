@@ -148,6 +148,7 @@ words! {
     Rule "LETS THROUGH" "許可";
     Rules "RULES" "規則数";
     Firewalls "FIREWALL" "ファイアウォール";
+    Firmware "FIRMWARE" "ファームウェア";
     Site "SITE" "サイト";
     Size "SIZE" "サイズ";
     Standbys "STANDBYS (WRITES BEHIND)" "待機系 (未反映の書き込み)";

@@ -102,6 +102,7 @@ impl Row for VmView {
             (Word::Disk, format!("{} GiB", self.disk_gib)),
             (Word::Pending, or_dash(self.pending.map(|then| pending(self, then, lang)))),
             (Word::Image, self.image.to_string()),
+            (Word::Firmware, self.firmware.word().to_owned()),
             (Word::Evacuate, states::shown(lang, evacuate(self.evacuate))),
             (Word::Priority, self.priority.to_string()),
             (Word::Restart, states::shown(lang, self.restart.word())),

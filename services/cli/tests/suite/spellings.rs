@@ -39,6 +39,8 @@ fn every_fixed_spelling_is_understood() {
         "vm edit mail --on-isolation stop",
         "vm create mail --image mini --network campus --restart never",
         "image import debian.qcow2 --name debian --os Debian --edition 13 --default-user debian --min-memory 512MiB",
+        "image import rocky.qcow2 --name rocky --firmware uefi",
+        "image edit rocky --firmware bios --description mail",
         "vm delete mail --yes --wait",
         "vm delete mail --keep-disk",
         "vm create mail2 --from-disk mail-7b1d4c2e --network campus",

@@ -50,6 +50,7 @@ pub(crate) fn vm(vm: &Vm, whereabouts: &Whereabouts) -> VmView {
         memory_mib: vm.spec.memory_mib,
         disk_gib: vm.spec.disk_gib,
         image: vm.spec.base.image.clone(),
+        firmware: vm.spec.base.firmware,
         desired: vm.desired,
         uuid: vm.uuid.clone(),
         networks: vm.spec.nics.iter().map(|nic| nic.network.clone()).collect(),

@@ -19,7 +19,12 @@ async fn a_kept_disk_is_shown_and_one_server_begins_with_it_where_it_is() {
     let cloud = Cloud::start().await;
     let entry = eventually_some("the node is known", SOON, || async { cloud.nodes.get("y2") }).await;
     let mut keeper = entry.value.clone();
-    let base = Base { image: "mini".parse().unwrap(), sha256: "0".repeat(64), format: Format::Qcow2 };
+    let base = Base {
+        image: "mini".parse().unwrap(),
+        sha256: "0".repeat(64),
+        format: Format::Qcow2,
+        firmware: Default::default(),
+    };
     let (vm, kept_at) = ("old".parse().unwrap(), keeper.changed_at);
     keeper.inventory.disks.insert(UUID.to_owned(), KeptDisk { vm, base, disk_gib: 4, size_bytes: 7, kept_at });
     cloud.nodes.update(&keeper, entry.revision).await.unwrap();

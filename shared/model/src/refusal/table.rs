@@ -128,6 +128,10 @@ refusals! {
     NodeUnfit { node, detail: Said } "placement.node-unfit" 409 Later
         en "node {node} cannot take the server: {detail}" "choose another node or leave out --to; `watari node show {node}` tells more"
         ja "ノード {node} にはこのサーバを置けません: {detail}" "別のノードを選ぶか --to を省いてください。詳しくは `watari node show {node}` で確認できます";
+    /// No node that may take the server has the firmware by which it boots.
+    NoUefi { vm, nodes } "placement.no-uefi" 409 Later
+        en "server {vm} boots by UEFI, which these nodes lack: {nodes}" "install UEFI firmware there: apt-get install ovmf; each node's agent finds it within a few seconds (watari node show)"
+        ja "サーバ {vm} は UEFI で起動しますが、ノード {nodes} には UEFI ファームウェアがありません" "そのノードで apt-get install ovmf を実行してください。エージェントが数秒で検出します (watari node show で確認できます)";
     /// No such node.
     NodeUnknown { node } "node.unknown" 404 No
         en "there is no node named {node}" "list the nodes with: watari node list"
@@ -412,6 +416,14 @@ refusals! {
     ImportsBusy { limit } "image.imports-busy" 503 Later
         en "{limit} imports are under way, which is as many as may be" "wait for one of them to end; `watari image list` shows them"
         ja "すでに上限の {limit} 件の取り込みが進行中です" "いずれかの完了を待ってください。`watari image list` で確認できます";
+    /// As many imports as one user may have are under way.
+    UserImportsBusy { limit } "image.user-imports-busy" 503 Later
+        en "you have {limit} imports under way, which is as many as one user may have" "wait for one of them to end, or delete one that is not wanted (watari image list); the bound is max_user_imports in image.toml"
+        ja "進行中の取り込みが、利用者 1 人の上限である {limit} 件に達しています" "いずれかの完了を待つか、不要なものを削除してください (watari image list)。上限は image.toml の max_user_imports です";
+    /// One user's imports under way take as much as they may.
+    UserImportsFull { image, held_mib, size_mib, limit_mib } "image.user-imports-full" 507 Later
+        en "image {image} has {size_mib} MiB, beside {held_mib} MiB of your other imports under way; one user may have {limit_mib} MiB" "wait for the others to end, or delete those that are not wanted (watari image list); the bound is max_user_mib in image.toml"
+        ja "イメージ {image} は {size_mib} MiB で、進行中のほかの取り込み {held_mib} MiB と合わせると、利用者 1 人の上限 {limit_mib} MiB を超えます" "ほかの取り込みの完了を待つか、不要なものを削除してください (watari image list)。上限は image.toml の max_user_mib です";
     /// The disk asked for is smaller than the image.
     DiskTooSmall { image, image_gib, disk_gib } "image.disk-too-small" 400 No
         en "image {image} needs a disk of {image_gib} GiB, but {disk_gib} GiB were asked for" "give --disk {image_gib}GiB or more"
@@ -559,8 +571,8 @@ refusals! {
         ja "ノード {node} 上のサーバ {vm} は「{state}」の状態のため、{wanted} を実行できません" "スケジューラが再試行します。`watari vm show {vm}` で確認してください";
     /// A domain of that name is there, and it is another server's.
     NameTaken { vm, node, uuid } "agent.name-taken" 409 Later
-        en "on node {node} the name {vm} belongs to the domain of another server, with UUID {uuid}, that nobody has deleted" "make sure that nobody needs that server, then run on node {node}: virsh undefine {vm}; its disk stays; or give the new server another name"
-        ja "ノード {node} では、別のサーバ (UUID {uuid}) のドメインが名前 {vm} を使っており、そのサーバは削除されていません" "そのサーバが不要であることを確認し、ノード {node} で virsh undefine {vm} を実行してください (ディスクは残ります)。または新しいサーバを別の名前で作成してください";
+        en "on node {node} the name {vm} belongs to the domain of another server, with UUID {uuid}, that nobody has deleted" "make sure that nobody needs that server, then run on node {node}: virsh undefine --keep-nvram {vm}; its disk stays; or give the new server another name"
+        ja "ノード {node} では、別のサーバ (UUID {uuid}) のドメインが名前 {vm} を使っており、そのサーバは削除されていません" "そのサーバが不要であることを確認し、ノード {node} で virsh undefine --keep-nvram {vm} を実行してください (ディスクは残ります)。または新しいサーバを別の名前で作成してください";
     /// Frozen layers of a server's disk are not at the target.
     LayersMissing { vm, node } "agent.layers-missing" 409 Later
         en "node {node} lacks a part of the disk of server {vm} that was to be there before its memory moves" "the scheduler sends it and tries again; look at `watari vm show {vm}`"

@@ -13,7 +13,12 @@ pub(super) fn vm() -> Vm {
             vcpus: 1,
             memory_mib: 192,
             disk_gib: 2,
-            base: Base { image: "mini".parse().unwrap(), sha256: "0".repeat(64), format: crate::image::Format::Qcow2 },
+            base: Base {
+                image: "mini".parse().unwrap(),
+                sha256: "0".repeat(64),
+                format: crate::image::Format::Qcow2,
+                firmware: Default::default(),
+            },
             nics: Vec::new(),
             node_labels: std::collections::BTreeMap::new(),
             groups: Vec::new(),

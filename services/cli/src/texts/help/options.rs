@@ -192,6 +192,9 @@ pub(super) const TEXTS: &[Text] = &[
     ("Which edition of it this is", "イメージの版"),
     ("What it is for", "イメージの用途の説明"),
     ("As whom one logs in to its servers", "このイメージのサーバにログインするときのユーザ名"),
+    ("By what its servers boot", "このイメージのサーバが起動に使うファームウェア"),
+    ("QEMU's own BIOS, as without this option", "QEMU 付属の BIOS (省略時と同じ)"),
+    ("UEFI, without Secure Boot", "UEFI (セキュアブートなし)"),
     ("Memory that its servers have at least", "このイメージのサーバに最低限必要なメモリ"),
     (
         "Disk that its servers have at least, if its own size is not enough",
