@@ -168,11 +168,7 @@ impl Delete {
 }
 
 fn unknown(vm: &VmName, name: &SnapshotName) -> Failure {
-    refused(Refusal::SnapshotUnknown { vm: vm.to_string(), snapshot: name.to_string() })
-}
-
-fn refused(refusal: Refusal) -> Failure {
-    Failure::Refused(Box::new(refusal.into()))
+    Failure::from(Refusal::SnapshotUnknown { vm: vm.to_string(), snapshot: name.to_string() })
 }
 
 fn known<'v>(view: &'v VmView, name: &SnapshotName) -> Result<&'v Snapshot, Failure> {
@@ -184,10 +180,10 @@ fn may_go_back<'v>(view: &'v VmView, name: &SnapshotName) -> Result<&'v Snapshot
     let to = known(view, name)?;
     if view.state != State::Stopped {
         let state = view.state.word().to_owned();
-        return Err(refused(Refusal::RevertNotStopped { vm: view.name.to_string(), state }));
+        return Err(Failure::from(Refusal::RevertNotStopped { vm: view.name.to_string(), state }));
     }
     if to.taken.is_none() {
-        return Err(refused(Refusal::SnapshotNotTaken { vm: view.name.to_string(), snapshot: name.to_string() }));
+        return Err(Failure::from(Refusal::SnapshotNotTaken { vm: view.name.to_string(), snapshot: name.to_string() }));
     }
     Ok(to)
 }
