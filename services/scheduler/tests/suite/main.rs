@@ -12,3 +12,4 @@ mod outages;
 mod policies;
 mod snapshots;
 mod support;
+mod uefi;
