@@ -31,7 +31,7 @@ impl AtTerminal {
         script.args(["-qec", &line.join(" "), "/dev/null"]).env_clear();
         script.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
         let mut child = script.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-        let (shown, mut screen) = (Arc::new(Mutex::new(Vec::new())), child.stdout.take().unwrap());
+        let (shown, mut screen) = (Arc::new(Mutex::new(Vec::<u8>::new())), child.stdout.take().unwrap());
         let seen = Arc::clone(&shown);
         std::thread::spawn(move || {
             let mut buffer = [0; 1024];
