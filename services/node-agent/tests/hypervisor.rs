@@ -128,7 +128,15 @@ fn xml_escapes_what_it_is_given_and_reads_it_back() {
     assert_eq!(record.disks, ["/var/lib/a & <b>/mail.qcow2", "/var/lib/seeds/mail.img"].map(PathBuf::from));
     assert!(xml.contains("<readonly/>") && xml.contains("vdb"), "{xml}");
     assert_eq!(record.taps, ["wt-mail-0"]);
+    assert!(record.interactive && xml.contains("<log file=\"/var/log/mail.log\" append=\"on\"/>"), "{xml}");
     assert_eq!(record.grant, Some(spec.grant));
+}
+
+#[test]
+fn a_console_that_is_only_a_file_is_known_as_such() {
+    let devices = "<serial type='file'><source path='/x'/></serial><console type='pty'/>";
+    let old = parse(&format!("<domain><name>a</name><devices>{devices}</devices></domain>")).unwrap();
+    assert!(!old.interactive);
 }
 
 #[test]

@@ -79,6 +79,12 @@ impl Act {
     }
 }
 
+/// Who asks for what is being answered, as the history will name them; nobody outside of a request's handler.
+#[must_use]
+pub fn asker() -> Option<String> {
+    CURRENT.try_with(|act| act.by.clone()).ok()
+}
+
 /// Puts into the headers of a write for whom it is: for whoever asked, or the process's own.
 pub(crate) fn inject(headers: &mut HeaderMap, ctx: &Context) {
     match CURRENT.try_with(Clone::clone) {
@@ -147,6 +153,13 @@ mod tests {
         let forged = r#"{"user":"UXYZ","host":"192.0.2.99"}"#;
         assert_eq!(by(&asked(&[forged, own]), "_R_"), "UABC@192.0.2.10 (sato)");
         assert_eq!(by(&asked(&[r#"{"user":"UABC","host":"::1","name":"uabc"}"#]), "_R_"), "UABC@::1");
+    }
+
+    #[tokio::test]
+    async fn a_handler_knows_for_whom_it_works() {
+        assert_eq!(asker(), None);
+        let act = Act::new(None, "_INBOX_monitor-m-front", "watari.v1.vm.stop");
+        assert_eq!(act.scope(async { asker() }).await.as_deref(), Some("monitor.m-front"));
     }
 
     #[test]

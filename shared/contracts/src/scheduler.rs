@@ -1,5 +1,6 @@
 //! What the scheduler answers: servers, migrations, sites, draining, outages and keys.
 
+mod console;
 mod dark;
 mod disks;
 mod keys;
@@ -22,6 +23,7 @@ use watari_model::{
 
 use crate::{Request, Service};
 
+pub use console::{ConsoleView, VmConsole};
 pub use dark::{DarkNode, DarkPlan, NodesDark, ShutDownNodes};
 pub use disks::{DeleteDisk, DiskPage, DiskView, GetDisk, ListDisks};
 pub use keys::{AddKey, DeleteKey, GetKey, KeyPage, KeyView, ListKeys};
@@ -525,6 +527,7 @@ requests! {
     CreateSnapshot "watari.v1.snapshot.create" => VmView, "Give a server's disk as it is now a name, to go back to.";
     RevertSnapshot "watari.v1.snapshot.revert" => VmView, "Put a stopped server's disk back to a snapshot.";
     DeleteSnapshot "watari.v1.snapshot.delete" => VmView, "Forget a snapshot; the disk stays as it is.";
+    VmConsole "watari.v1.vm.console" => ConsoleView, "Use a running server's serial console: open it, type, follow what it says, close it.";
     VmConsoleLog "watari.v1.vm.console-log" => ConsoleLog, "Read the end of a server's serial console log.";
     ListMigrations "watari.v1.migration.list" => MigrationPage, "List migrations, newest first.";
     GetMigration "watari.v1.migration.get" => MigrationView, "Show one migration.";

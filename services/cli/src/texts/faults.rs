@@ -79,6 +79,11 @@ faults! {
     NoTerminal { } "top.no-terminal" USAGE
         en "watari top fills a terminal, and this is none" "run it on a terminal, or read once with `watari site list`, `watari node list` and `watari vm list`, or what happens with `watari events --follow`"
         ja "watari top は端末の画面全体に表示しますが、ここは端末ではありません" "端末で実行してください。一覧は `watari site list`、`watari node list`、`watari vm list`、変化は `watari events --follow` で確認できます";
+    // --- consoles --------------------------------------------------------------------------
+    /// Nobody could type there.
+    ConsoleNoTerminal { vm } "console.no-terminal" USAGE
+        en "the console of {vm} is typed at on a terminal, and this is none" "run it on a terminal; what the server wrote is read with: watari vm console-log {vm}"
+        ja "{vm} のコンソールを使うには端末が必要ですが、ここは端末ではありません" "端末で実行してください。サーバの出力は watari vm console-log {vm} で読めます";
     // --- declared servers ------------------------------------------------------------------
     /// The file is no YAML, JSON or TOML of the right form.
     ServersSyntax { path, detail } "apply.syntax" USAGE

@@ -17,6 +17,7 @@ pub mod off;
 pub mod parsing;
 pub mod snapshots;
 pub mod states;
+pub mod terminal;
 pub mod troubles;
 pub mod words;
 

@@ -60,6 +60,8 @@ fn every_fixed_spelling_is_understood() {
         "vm export mail web -o json",
         "apply -f servers.yaml --dry-run",
         "apply --file - --yes --wait -o json",
+        "vm console mail",
+        "vm console mail --force",
         "vm console-log mail",
         "node list",
         "node show m1",

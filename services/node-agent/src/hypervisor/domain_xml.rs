@@ -31,6 +31,8 @@ pub struct DomainRecord {
     pub disks: Vec<PathBuf>,
     /// Tap names in order.
     pub taps: Vec<String>,
+    /// Whether somebody may type at its serial console, rather than only read its log.
+    pub interactive: bool,
     /// The grant recorded in it; none on a domain that is not ours.
     pub grant: Option<Grant>,
 }
@@ -150,8 +152,9 @@ fn write_devices(out: &mut Out, spec: &DomainSpec) -> io::Result<()> {
     for nic in &spec.nics {
         write_nic(out, nic)?;
     }
-    out.create_element("serial").with_attribute(("type", "file")).write_inner_content(|out| {
-        empty(out, "source", &[("path", &path(&spec.console_log)), ("append", "on")])?;
+    // QEMU writes the log itself, whether somebody has the console open or not.
+    out.create_element("serial").with_attribute(("type", "pty")).write_inner_content(|out| {
+        empty(out, "log", &[("file", &path(&spec.console_log)), ("append", "on")])?;
         empty(out, "target", &[("type", "isa-serial"), ("port", "0")])
     })?;
     // How the guest's own agent, where there is one, is asked to hold still ([`super::Hypervisor::freeze`]).
@@ -301,6 +304,9 @@ fn read_element(record: &mut DomainRecord, at: &[String], start: &BytesStart<'_>
         }
         ["domain", "devices", "interface", "target"] => {
             record.taps.extend(attribute(start, "dev")?);
+        }
+        ["domain", "devices", "serial"] => {
+            record.interactive |= attribute(start, "type")?.as_deref() == Some("pty");
         }
         ["domain", "metadata", "watari:grant"] => {
             let generation = attribute(start, "generation")?.and_then(|text| text.parse().ok());

@@ -2,6 +2,7 @@
 //! (`qemu:///embed`): orders, refusals, restarts.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod console;
 mod growing;
 mod isolation;
 mod kept;

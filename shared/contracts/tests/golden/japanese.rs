@@ -17,6 +17,7 @@ const ABOUT: &[(&str, &str)] = &[
     ("watari.v1.vm.delete", "サーバをディスクとアドレスごと削除します。"),
     ("watari.v1.vm.migrate", "稼働中のサーバを停止せずに別のノードへ移します。"),
     ("watari.v1.vm.preseed", "稼働中のサーバのディスクを、別のサイトのノードへ前もって送ります。"),
+    ("watari.v1.vm.console", "稼働中のサーバのシリアルコンソールを使います。開く、入力する、出力を読む、閉じる操作があります。"),
     ("watari.v1.vm.console-log", "サーバのシリアルコンソールのログの末尾を返します。"),
     ("watari.v1.migration.list", "移行の一覧を新しい順に返します。"),
     ("watari.v1.migration.get", "移行 1 件の詳細を返します。"),

@@ -46,6 +46,7 @@ pub(super) const TEXTS: &[Text] = &[
     ),
     ("Forget a snapshot; the disk stays as it is", "スナップショットを削除します。ディスクの内容は変わりません"),
     ("Write servers down, as `watari apply` takes them", "サーバの内容を `watari apply` の書式で書き出します"),
+    ("Type at a running server's serial console", "稼働中のサーバのシリアルコンソールを操作します"),
     ("Print the end of a server's serial console log", "サーバのシリアルコンソールのログの末尾を表示します"),
     // --- nodes -----------------------------------------------------------------------------
     ("The machines that run them", "サーバを動かすマシン (ノード)"),

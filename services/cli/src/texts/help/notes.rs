@@ -18,6 +18,10 @@ pub(super) const TEXTS: &[Text] = &[
         "メモリは含まず、ディスクと同じ場所に置かれます。サーバが移動すると一緒に移り、ディスクを失うと一緒に失われます。\nそれに備えて残すものは、イメージとして保存してください (watari vm save)。スナップショットは 1 台につき 3 個までです。",
     ),
     (
+        "Ctrl-] leaves it. It goes along when the server moves. What was typed and shown is in no history; who opened it is.",
+        "Ctrl-] で抜けます。サーバが移動すると、移動先で開き直します。\n入力と出力の内容は履歴に残りません。だれが開いたかは残ります。",
+    ),
+    (
         "The name is gone at once. Its room on the disk is given back when the server's next snapshot is taken or its disk is sent ahead.",
         "名前はすぐになくなります。使っていたディスクの容量は、次のスナップショットの作成時か、ディスクの事前転送時に解放されます。",
     ),

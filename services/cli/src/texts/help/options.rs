@@ -124,6 +124,7 @@ pub(super) const TEXTS: &[Text] = &[
     ),
     ("What it calls itself, if not its name", "サーバ自身のホスト名。省略時はサーバの名前"),
     ("Do not start it yet", "まだ起動しません"),
+    ("End the session of whoever has it open", "使用中の人の接続を終わらせて引き継ぎます"),
     ("Only those now at this site", "いまこのサイトにあるものだけ"),
     ("Only those on this node", "このノードにあるものだけ"),
     ("Only those in this state, such as running", "この状態のものだけ (例: running)"),
