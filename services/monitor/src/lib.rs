@@ -24,6 +24,7 @@ mod metrics;
 mod probes;
 pub mod settings;
 mod ups;
+mod usage;
 mod watch;
 
 pub use settings::Settings;
@@ -82,7 +83,8 @@ async fn run(ctx: &Context, settings: Settings) -> Result<(), Error> {
         alerts::take(ctx, address, settings.alerts.evacuate_on.clone()).await?;
     }
     let nodes = Mirror::<Node>::open(ctx).await?;
-    probes::watch(ctx, &history, settings.probes, nodes.clone()).await?;
+    let told = probes::Told::register(&ctx.metrics)?;
+    probes::watch(ctx, &history, settings.probes, nodes.clone(), told).await?;
     let watch = Watch::new(ctx, nodes, settings)?;
     let leadership = Lease::campaign(ctx, Service::Monitor, ctx.lease_ttl()).await?;
     let beats = ctx.bus.subscribe(subjects::BEATS).await?;

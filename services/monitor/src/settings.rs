@@ -53,6 +53,8 @@ pub struct Nodes {
     pub look_ms: u64,
     /// The most nodes that are followed.
     pub most_nodes: usize,
+    /// The most servers of which the metrics show what they use.
+    pub most_measured: usize,
 }
 
 impl Nodes {
@@ -129,6 +131,7 @@ impl Validate for Settings {
             ("nodes.lost_after_ms", nodes.lost_after_ms, 200, 3_600_000),
             ("nodes.look_ms", nodes.look_ms, 20, 60_000),
             ("nodes.most_nodes", nodes.most_nodes as u64, 1, 1_000_000),
+            ("nodes.most_measured", nodes.most_measured as u64, 0, 1_000_000),
             ("capacity.memory_step_mib", capacity.memory_step_mib, 1, 1 << 30),
             ("capacity.disk_step_gib", capacity.disk_step_gib, 1, 1 << 20),
             ("capacity.step_percent", capacity.step_percent, 1, 100),
