@@ -74,10 +74,7 @@ impl Lookout {
             return Ok(());
         }
         let at = clock::boot_millis();
-        let view = self.executor.view();
-        let seen = outlooks(&view, &self.rules, clock::now());
-        self.executor.metrics.outlooks(&seen);
-        self.executor.metrics.standing.readiness(&readiness(&view, &self.rules, clock::now()));
+        let seen = self.look_ahead();
         for outlook in &seen {
             if let Some(at_risk) = outlook.news() {
                 self.note(outlook, at_risk, epoch).await?;
@@ -88,12 +85,22 @@ impl Lookout {
         Ok(())
     }
 
+    /// Foresees what is scheduled, and what would be if it came now.
+    fn look_ahead(&self) -> Vec<Outlook> {
+        let (view, metrics, now) = (self.executor.view(), &self.executor.metrics, clock::now());
+        let seen = outlooks(&view, &self.rules, now);
+        metrics.outlooks(&seen);
+        metrics.standing.readiness(&readiness(&view, &self.rules, now));
+        seen
+    }
+
     /// At each look, since people watch an evacuation while it goes on: it costs a pass over the documents.
     fn show_what_is_under_way(&self, documents: &Snapshot) {
         // What the agents say is looked at only while something travels.
         let is_moving = documents.migrations.values().any(|entry| !entry.value.state.over());
         let view = is_moving.then(|| self.executor.view());
         let (seen, standing) = (view.as_ref().unwrap_or(documents), &self.executor.metrics.standing);
+        standing.in_hand(self.executor.memory.in_hand());
         standing.traffic(&traffic(seen));
         standing.progress(&progress(seen, &self.rules, clock::now()));
     }

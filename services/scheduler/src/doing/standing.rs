@@ -1,4 +1,4 @@
-//! What is shown of what is under way and of what could be: see [`crate::core::progress`].
+//! What is shown of what is under way and of what could be, as `core/progress.rs` sees it.
 
 use watari_chassis::{
     metrics::added,
@@ -8,6 +8,8 @@ use watari_model::outage::State;
 
 use crate::core::{Progress, Readiness, Traffic, UNDER_WAY};
 
+/// Actions that are being done: orders to agents, writes of documents. The most is `orders.in_flight`.
+pub(super) const IN_HAND: &str = "watari_scheduler_actions_in_hand";
 /// Migrations that are not over, by state.
 pub(super) const UNDER_WAY_MIGRATIONS: &str = "watari_scheduler_migrations_under_way";
 /// Bytes of memory and disk of the migrations that copy, `sent` and `left`, by their sources' last words.
@@ -40,6 +42,7 @@ const STANDINGS: [(&str, Option<State>); 4] = [
 /// The handles. Cloning shares them.
 #[derive(Clone)]
 pub(crate) struct Standing {
+    in_hand: IntGauge,
     migrations: IntGaugeVec,
     bytes: IntGaugeVec,
     rate: IntGauge,
@@ -57,6 +60,7 @@ impl Standing {
             |name: &str, help: &str, labels: &[&str]| added(registry, IntGaugeVec::new(Opts::new(name, help), labels)?);
         let gauge = |name: &str, help: &str| added(registry, IntGauge::new(name, help)?);
         Ok(Self {
+            in_hand: gauge(IN_HAND, "Actions that are being done")?,
             migrations: gauges(UNDER_WAY_MIGRATIONS, "Migrations that are not over", &["state"])?,
             bytes: gauges(TRANSFER_BYTES, "Bytes of the migrations that copy", &["which"])?,
             rate: gauge(TRANSFER_RATE, "How fast they send")?,
@@ -86,8 +90,14 @@ impl Standing {
         ] {
             gauges.reset();
         }
-        self.rate.set(0);
-        self.dirtied.set(0);
+        for gauge in [&self.in_hand, &self.rate, &self.dirtied] {
+            gauge.set(0);
+        }
+    }
+
+    /// Shows how much is being done.
+    pub(crate) fn in_hand(&self, actions: usize) {
+        self.in_hand.set(number(actions));
     }
 
     /// Shows what travels.
@@ -162,11 +172,13 @@ mod tests {
         let registry = Registry::new();
         let standing = Standing::register(&registry).unwrap();
         let shown = || TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
+        standing.in_hand(7);
         standing.traffic(&Traffic { counts: [4, 0, 2, 0, 0, 0], sent: 10, left: 20, rate: 5, dirty_rate: 1 });
         standing.progress(&[progress(Some(State::Evacuating), Some(1_001))]);
         let (site, estimated_ms) = ("yamate".parse().unwrap(), Some(500));
         standing.readiness(&[Readiness { site, leaving: 6, staying: 1, by_policy: 0, off: 0, estimated_ms }]);
         for line in [
+            "watari_scheduler_actions_in_hand 7",
             "watari_scheduler_migrations_under_way{state=\"queued\"} 4",
             "watari_scheduler_migrations_under_way{state=\"switching\"} 0",
             "watari_scheduler_transfer_bytes{which=\"left\"} 20",
@@ -186,8 +198,11 @@ mod tests {
         assert!(!shown().contains(EVACUATION_LEFT), "it is not known any more");
         standing.forget();
         let left: Vec<String> = shown().lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect();
-        let nothing =
-            ["watari_scheduler_transfer_bytes_per_second 0", "watari_scheduler_transfer_dirtied_bytes_per_second 0"];
+        let nothing = [
+            "watari_scheduler_actions_in_hand 0",
+            "watari_scheduler_transfer_bytes_per_second 0",
+            "watari_scheduler_transfer_dirtied_bytes_per_second 0",
+        ];
         assert_eq!(left, nothing);
     }
 }
