@@ -12,6 +12,7 @@
 //! Both instances hear, keep a history and ask the UPSes and the servers; only the primary writes documents and answers.
 
 mod alerts;
+mod backups;
 mod beats;
 mod documents;
 mod fencing;
@@ -78,6 +79,7 @@ pub async fn serve(ctx: Context, settings: Settings) -> Result<(), Error> {
 async fn run(ctx: &Context, settings: Settings) -> Result<(), Error> {
     let history = History::new(ctx)?;
     ctx.spawn("history", history::keep(ctx.clone(), Arc::clone(&history), settings.history.clone()));
+    backups::watch(ctx, &settings.backups)?;
     let roll = ups::watch(ctx, &settings)?;
     if let Some(address) = settings.alerts.address().map_err(Error::Settings)? {
         alerts::take(ctx, address, settings.alerts.evacuate_on.clone()).await?;
