@@ -7,7 +7,7 @@
 pub(crate) mod capacity;
 pub(crate) mod listening;
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use watari_contracts::beat::{Beat, Sample};
 use watari_model::{NodeName, SiteName, node};
@@ -30,7 +30,7 @@ pub(crate) struct Heard {
     pub(crate) load_centi: u32,
     pub(crate) servers: u32,
     /// What each of them uses, by its last beat; none if there are too many in all to be kept.
-    samples: Vec<Sample>,
+    samples: Arc<Vec<Sample>>,
     /// By how much its clock is ahead of ours, by its last beat.
     pub(crate) clock_ahead_ms: Option<i64>,
     /// What its document says, so that a beat knows whether it is news.
@@ -161,7 +161,8 @@ impl Fleet {
     pub(crate) fn sampled(&mut self, node: &str, servers: Vec<Sample>) {
         let Some(heard) = self.nodes.get_mut(node) else { return };
         let others = self.measured - heard.samples.len();
-        heard.samples = if others + servers.len() <= self.most_measured { servers } else { Vec::new() };
+        let fits = others + servers.len() <= self.most_measured;
+        heard.samples = if fits { Arc::new(servers) } else { Arc::default() };
         self.measured = others + heard.samples.len();
     }
 
@@ -245,7 +246,7 @@ impl Heard {
             disk_free_gib: None,
             load_centi: 0,
             servers: 0,
-            samples: Vec::new(),
+            samples: Arc::default(),
             clock_ahead_ms: None,
             documented: None,
             inventory_of: None,
