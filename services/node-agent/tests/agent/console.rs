@@ -2,7 +2,11 @@
 
 use sha2::{Digest, Sha256};
 use watari_contracts::agent::{Bytes, ConsoleAct, ConsolePart, DiskUse, Start, UseConsole};
-use watari_model::{Refusal, image::Format, vm::Base};
+use watari_model::{
+    Refusal,
+    image::{Firmware, Format},
+    vm::Base,
+};
 
 use crate::{
     remove,
@@ -23,7 +27,8 @@ fn echoing(scene: &Scene, agent: &TestAgent, vm: &str) -> Start {
     let sha256: String = Sha256::digest(&content).iter().map(|byte| format!("{byte:02x}")).collect();
     std::fs::write(agent.agent.node().layout.image(&sha256, Format::Raw), &content).unwrap();
     let mut order = start(scene, vm, 1, DiskUse::MayCreate);
-    order.server.base = Base { image: "echo".parse().unwrap(), sha256, format: Format::Raw };
+    order.server.base =
+        Base { image: "echo".parse().unwrap(), sha256, format: Format::Raw, firmware: Firmware::default() };
     order
 }
 

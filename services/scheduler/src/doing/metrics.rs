@@ -14,7 +14,7 @@ use watari_model::{
     outage::{Outage, State as Standing},
 };
 
-use super::standing::Standing;
+use super::standing::Standing as Standings;
 use crate::core::{Outlook, Snapshot};
 
 /// Actions done, by verb and outcome.
@@ -71,7 +71,7 @@ pub(crate) struct Metrics {
     duration: Histogram,
     pub(crate) decide: Histogram,
     /// What is under way, and what could be.
-    pub(crate) standing: Standing,
+    pub(crate) standing: Standings,
     told: Arc<Mutex<HashMap<String, Alarm>>>,
 }
 
@@ -103,7 +103,7 @@ impl Metrics {
             bytes: IntCounterVec::new(Opts::new(MIGRATION_BYTES, "Bytes that travelled"), &["kind"])?,
             duration: Histogram::with_opts(HistogramOpts::new(MIGRATION_SECONDS, "Time of migrations").buckets(long))?,
             decide: histogram(DECIDE_SECONDS, "Time of deciding")?,
-            standing: Standing::register(registry)?,
+            standing: Standings::register(registry)?,
             told: Arc::default(),
         };
         registry.register(Box::new(this.actions.clone()))?;
