@@ -208,7 +208,7 @@ impl Protocol {
             let order = Order { verb: Verb::Remove, at: *at, migration: 0, generation: *generation };
             world.guests[*at].done.contains(&order)
         };
-        let left: Vec<_> = world.doc.left.iter().filter(|left| !gone(*left)).copied().collect();
+        let left: Vec<_> = world.doc.left.iter().copied().filter(|left| !gone(left)).collect();
         if world.doc.crossing.is_some() || left.len() == world.doc.left.len() {
             return None;
         }
