@@ -12,7 +12,9 @@ use super::{ENOUGH_STEPS, explore, steps, world::name};
 /// Short, so that all ends within few moments of [`TICK_MS`] each.
 const TERMS: Terms = Terms { lease_ms: 2_000, stop_ms: 1_000 };
 const TICK_MS: u64 = 1_000;
-const MOST_TICKS: u64 = 10;
+const MOST_TICKS: u64 = 9;
+/// How much later an asking may be heard. What is older only makes a lease shorter.
+const MOST_LATE: u64 = 2;
 const MOST_GRANTS: usize = 2;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +41,7 @@ struct Isolation {
     fast: Fast,
 }
 
-/// A moment. The node asks for a lease in each, and what it asked may be heard whenever later.
+/// A moment. The node asks for a lease in each, and is heard then, later or never.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Scene {
     now: u64,
@@ -97,16 +99,21 @@ impl Model for Isolation {
     }
 
     fn actions(&self, scene: &Scene, steps: &mut Vec<Step>) {
+        // What was stopped does not run there again.
+        if scene.elsewhere && !scene.runs {
+            return;
+        }
         if scene.now < MOST_TICKS {
             steps.push(Step::Tick);
         }
+        let asked = scene.now.saturating_sub(MOST_LATE)..=scene.now;
         // Whoever is heard is not run elsewhere, and whoever is run elsewhere gets no lease.
         if !scene.elsewhere && scene.granted.len() < MOST_GRANTS {
-            steps.extend((0..=scene.now).map(Step::Hear));
+            steps.extend(asked.clone().map(Step::Hear));
         }
         let lingers = scene.began.is_some_and(|began| (scene.now - began) * TICK_MS < LAG_MS);
         if lingers && scene.granted.len() < MOST_GRANTS {
-            steps.extend((0..=scene.now).map(Step::HearLate));
+            steps.extend(asked.map(Step::HearLate));
         }
         steps.extend(scene.granted.iter().copied().map(Step::Arrive));
         if scene.began.is_none() {
