@@ -6,6 +6,7 @@
 //! of the server is heard again. The books are right: the server's document names the node where
 //! the one copy is, and the migration is over.
 
+pub mod fronts;
 mod processors;
 mod report;
 

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::Parser;
-use watari_loadtests::campaign::{Order, run};
+use watari_loadtests::campaign::{Order, fronts, run};
 
 /// Cuts the link and kills each process concerned around the switch-over of live migrations, and
 /// judges by the guest's own beacon. The lab must be up and the server must run.
@@ -28,6 +28,12 @@ struct Arguments {
     /// milliseconds: for release programs on a quiet machine.
     #[arg(long)]
     most_pause_ms: Option<u64>,
+    /// Instead: kill, stop or cut off so many times the front end that leads, while requests write.
+    #[arg(long, conflicts_with_all = ["vm", "points", "step_ms", "around_ms", "most_pause_ms"])]
+    fronts: Option<usize>,
+    /// When that happens, and for how long.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
     /// Where the report is written as JSON.
     #[arg(long)]
     out: Option<PathBuf>,
@@ -35,6 +41,15 @@ struct Arguments {
 
 fn main() -> anyhow::Result<ExitCode> {
     let arguments = Arguments::parse();
+    if let Some(blows) = arguments.fronts {
+        let account = fronts::run(arguments.lab.canonicalize()?, blows, arguments.seed)?;
+        let json = serde_json::to_string_pretty(&account)?;
+        if let Some(file) = arguments.out {
+            std::fs::write(file, &json)?;
+        }
+        println!("{json}");
+        return Ok(if account.sound() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+    }
     let report = run(&Order {
         lab: arguments.lab.canonicalize()?,
         vm: arguments.vm,

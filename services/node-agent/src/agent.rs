@@ -16,7 +16,7 @@ use watari_contracts::{
     plan::{LayPlan, PlanLaid},
     saving::{DiskSaving, SaveDisk},
 };
-use watari_model::{Refusal, VmName};
+use watari_model::{Refusal, VmName, admission::Seen};
 
 use crate::{
     actor::{Actor, Book, Message, Ward},
@@ -24,7 +24,6 @@ use crate::{
     layers::{self, stack},
     node::Node,
     record::{Disk, Record, Side},
-    rules::Seen,
     store::JournalError,
     work::Work,
 };

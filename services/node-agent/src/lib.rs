@@ -2,7 +2,7 @@
 //! reports what it sees.
 //!
 //! ```text
-//! inbound ─▶ agent ─▶ actor (one a server) ─▶ rules ─▶ store (journal, fsync) ─▶ hypervisor · images · plumbing
+//! inbound ─▶ agent ─▶ actor (one a server) ─▶ store (journal, fsync) ─▶ hypervisor · images · plumbing
 //!             ├──▶ saving (copies of disks) ─▶ hypervisor · images
 //!             ├──▶ layers (disks sent ahead) ─▶ hypervisor
 //!             ├──▶ consoles (whose they are, what they said) ─▶ hypervisor
@@ -34,7 +34,6 @@ pub mod plans;
 pub mod plumbing;
 pub mod record;
 pub mod room;
-pub mod rules;
 pub mod saving;
 pub mod seed;
 pub mod settings;

@@ -2,9 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use watari_contracts::agent::{Phase, Server, Stack, Transfer};
-use watari_model::{MigrationId, NodeName, VmName, image::Consistency, isolation::OnIsolation};
-
-use crate::rules::Seen;
+use watari_model::{MigrationId, NodeName, VmName, admission::Seen, image::Consistency, isolation::OnIsolation};
 
 /// One server, as the journal keeps it. A server that was removed stays as a tombstone, so that a
 /// late order cannot bring it back.

@@ -6,9 +6,7 @@ use watari_contracts::agent::{
     Abort, Discard, Freeze, Grow, Order, Reboot, Receive, Release, Remove, Resume, RevertDisk, Send, Server, Start,
     Stop, Suspend, TakeSnapshot,
 };
-use watari_model::{MigrationId, VmName};
-
-use crate::rules::Ask;
+use watari_model::{MigrationId, VmName, admission::Ask};
 
 /// Everything that can be ordered of a server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

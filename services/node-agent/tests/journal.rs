@@ -7,10 +7,9 @@ use watari_contracts::{
     agent::{Abort, Order, Progress, Stop},
     plan::{Edition, NetworkPlan, PlannedNetwork},
 };
-use watari_model::{Refusal, isolation::Terms};
+use watari_model::{Refusal, admission::Seen, isolation::Terms};
 use watari_node_agent::{
     record::{Disk, Record, Removal},
-    rules::Seen,
     store::{Accepted, Journal, KeptLease, Key},
     work::Work,
 };

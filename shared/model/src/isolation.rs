@@ -74,7 +74,7 @@ pub const DRIFT_PERCENT: u64 = 1;
 pub const LAG_MS: u64 = 2_000;
 
 /// What a node promises with its lease.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Terms {
     /// How long it holds from the moment on at which it was asked for, in milliseconds.
@@ -114,7 +114,7 @@ pub enum Duty {
 }
 
 /// A node's lease. Moments are milliseconds on the node's boot clock.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Lease {
     /// It never had one since it was booted, and so nobody counts on it.
     #[default]
@@ -178,7 +178,7 @@ impl Lease {
 }
 
 /// What one tenure of the scheduler has granted. Moments are milliseconds on its boot clock.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Ledger {
     since: u64,
     most: Terms,

@@ -5,14 +5,13 @@ use std::{sync::Arc, time::Duration};
 
 use tokio_util::task::AbortOnDropHandle;
 use watari_contracts::agent::Phase;
-use watari_model::VmName;
+use watari_model::{VmName, admission::Seen};
 
 use super::Actor;
 use crate::{
     hypervisor::{self, Grant, Incoming},
     node::Node,
     record::Side,
-    rules::Seen,
 };
 
 /// How long an arrival is watched before looking whether it is still awaited.

@@ -11,7 +11,7 @@ use sqlx::{
 };
 use tokio::sync::Mutex;
 use watari_contracts::agent::Progress;
-use watari_model::{MigrationId, Refusal};
+use watari_model::{MigrationId, Refusal, admission};
 
 use crate::{record::Record, work::Work};
 
@@ -154,10 +154,7 @@ impl Journal {
     /// [`Refusal::Stale`] if a higher one has been seen; the journal's own.
     pub async fn heed_epoch(&self, given: u64) -> Result<(), Refusal> {
         let mut seen = self.epoch.lock().await;
-        if given < *seen {
-            return Err(Refusal::Stale { what: "epoch".to_owned(), seen: seen.to_string(), given: given.to_string() });
-        }
-        if given > *seen {
+        if admission::heed(*seen, given)? > *seen {
             sqlx::query("UPDATE node SET epoch = max(epoch, ?) WHERE id = 1")
                 .bind(number(given)?)
                 .execute(&self.pool)

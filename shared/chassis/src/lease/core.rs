@@ -25,7 +25,7 @@ use crate::bucket::Revision;
 pub(super) type Millis = u64;
 
 /// What the lease's document says.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Record {
     pub(super) revision: Revision,
     pub(super) holder: Option<String>,
@@ -42,7 +42,7 @@ impl Record {
 }
 
 /// What to do now.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Step {
     /// Read the document.
     Read,
@@ -53,14 +53,14 @@ pub(super) enum Step {
 }
 
 /// How a write ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Outcome {
     Acknowledged(Revision),
     Conflict,
     Unknown,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum State {
     Standby {
         /// The record, and when it was first read at this revision.
@@ -78,7 +78,7 @@ enum State {
     },
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Core {
     me: String,
     ttl: Millis,
@@ -267,5 +267,7 @@ impl Core {
     }
 }
 
+#[cfg(test)]
+mod model;
 #[cfg(test)]
 mod tests;

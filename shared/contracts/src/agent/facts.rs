@@ -9,7 +9,7 @@ use watari_model::{MigrationId, NodeName, SiteName, Timestamp, VmName};
 use super::{Guard, Layer, Stack};
 
 /// Why a domain is off.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OffReason {
     /// The guest shut itself down, of its own or because it was asked.
@@ -27,7 +27,7 @@ pub enum OffReason {
 }
 
 /// What the hypervisor says of a domain.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Domain {
     /// There is none.
@@ -53,7 +53,7 @@ impl Domain {
 }
 
 /// How far a migration is as one agent sees it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
     /// The target prepares.

@@ -143,3 +143,10 @@ fn a_disk_is_kept_under_the_newest_generation_also_if_only_a_stop_came_under_it(
     let prepared = Seen::default().admit(&me, Ask::Receive(4)).unwrap();
     assert!(prepared.admit(&me, Ask::Keep(4)).is_err(), "it is another node's");
 }
+
+#[test]
+fn who_was_succeeded_is_not_heeded_and_the_highest_epoch_is_kept() {
+    assert_eq!(heed(3, 3), Ok(3));
+    assert_eq!(heed(3, 5), Ok(5));
+    assert!(matches!(heed(5, 3), Err(Refusal::Stale { what, .. }) if what == "epoch"));
+}

@@ -1,15 +1,27 @@
-//! What an agent may do under which grant. Pure: the journal keeps what these functions return,
-//! with fsync, before anything is done.
+//! What an agent may do under which grant, and whom it obeys. Pure: the agent's journal keeps what these
+//! functions return, with fsync, before anything is done.
 //!
 //! An agent remembers of each server the newest generation that it has seen in any order, and the
 //! newest that was granted to itself. From these follows invariant 1 on this node's side: a server
 //! is run only under a grant newer than everything seen, and a late order of an older time does nothing.
 
 use serde::{Deserialize, Serialize};
-use watari_model::{NodeName, Refusal, vm::Grant};
+
+use crate::{NodeName, Refusal, vm::Grant};
+
+/// The highest epoch seen, once an order of the epoch `given` is heeded.
+///
+/// # Errors
+/// [`Refusal::Stale`] if a later one has been `seen`: whoever sends it has been succeeded.
+pub fn heed(seen: u64, given: u64) -> Result<u64, Refusal> {
+    if given < seen {
+        return Err(Refusal::Stale { what: "epoch".to_owned(), seen: seen.to_string(), given: given.to_string() });
+    }
+    Ok(given)
+}
 
 /// What is remembered of one server's grants.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Seen {
     /// The newest generation in any order, 0 if none.
     pub generation: u64,
