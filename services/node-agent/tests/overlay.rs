@@ -168,7 +168,8 @@ fn lay_neighbour() {
 
 fn local(n: u8, via: Option<Ipv4Addr>) -> LocalPort {
     let address = guest_address(n);
-    LocalPort { vm: format!("app{n}").parse().unwrap(), vm_uuid: uuid(n), card: 0, mac: mac_of(address), address, via }
+    let (vm, vm_uuid, mac) = (format!("app{n}").parse().unwrap(), uuid(n), mac_of(address));
+    LocalPort { vm, vm_uuid, card: 0, mac, address, via, public: None }
 }
 
 fn remote(n: u8, via: Option<Ipv4Addr>) -> RemotePort {

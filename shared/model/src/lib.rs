@@ -1,5 +1,6 @@
 //! The pure heart: names, resources and their state machines. No async, no I/O, no clock.
 
+pub mod address;
 pub mod disk;
 pub mod document;
 pub mod firewall;

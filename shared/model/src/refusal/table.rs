@@ -455,8 +455,8 @@ refusals! {
         ja "ネットワーク {network} はありません" "ネットワークの一覧は watari network list で確認できます";
     /// Ports stand on it.
     NetworkInUse { network, users } "network.in-use" 409 No
-        en "network {network} is used by {users}" "delete those servers first"
-        ja "ネットワーク {network} は {users} が使用中です" "先にそれらのサーバを削除してください";
+        en "network {network} is used by {users}" "delete those servers, or release those public addresses, first"
+        ja "ネットワーク {network} は {users} が使用中です" "先にそれらのサーバを削除するか、公開アドレスを解放してください";
     /// The range is not one.
     BadRange { network, detail: Said } "network.bad-range" 400 No
         en "the addresses of network {network} make no sense: {detail}" "give --cidr and a --range FIRST-LAST inside it that leaves out the gateway"
@@ -477,6 +477,18 @@ refusals! {
     AddressTaken { network, address, owner: Said } "network.address-taken" 409 No
         en "address {address} of network {network} belongs to {owner}" "choose another address, or leave it out and take what is given"
         ja "ネットワーク {network} のアドレス {address} は {owner} が使用しています" "別のアドレスを選ぶか、指定を省いて自動割り当てにしてください";
+    /// Nobody has allocated this public address.
+    AddressUnknown { address } "address.unknown" 404 No
+        en "{address} is no public address that was allocated" "list them with `watari address list`, or take one: watari address allocate"
+        ja "{address} は確保されている公開アドレスではありません" "一覧は `watari address list` で確認できます。確保するには watari address allocate を実行してください";
+    /// It leads to a server.
+    AddressInUse { address, vm } "address.in-use" 409 No
+        en "public address {address} leads to server {vm}" "take it away first: watari address disassociate {address}; `watari address release {address} --yes` does both"
+        ja "公開アドレス {address} はサーバ {vm} に関連付けられています" "先に watari address disassociate {address} で関連付けを解除してください。解放まで行う場合は `watari address release {address} --yes` を使えます";
+    /// A server that has no address of its own behind which a public one could stand.
+    AddressNoPort { vm } "address.no-port" 409 No
+        en "server {vm} has no port on an overlay network to which a public address could lead" "a server on a provider network is reached by its own address; otherwise make it with --network NETWORK, an overlay network (`watari network list`)"
+        ja "サーバ {vm} には、公開アドレスを関連付けられるオーバーレイネットワークのポートがありません" "構内のネットワークのサーバには自身のアドレスで届きます。必要なら --network にオーバーレイネットワークを指定して作成してください (一覧は `watari network list`)";
     /// The node has no bridge for the segment.
     SegmentUnbound { node, segment } "network.segment-unbound" 409 Later
         en "node {node} has no bridge for segment {segment}" "name the bridge in [networks.segments] of the node's node-agent.toml and restart the agent"
