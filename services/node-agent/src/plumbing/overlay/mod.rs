@@ -88,6 +88,9 @@ struct State {
     /// Servers that were resumed here before the plan knew: whatever it says, they are here.
     claimed: BTreeSet<(NetworkName, Mac)>,
     plan: NetworkPlan,
+    /// Whether the plan was sent since the agent's start. One that was kept may name servers that went elsewhere
+    /// while this node was off.
+    is_fresh: bool,
     /// The networks that the border's rules were laid for.
     bordered: Option<BTreeSet<NetworkName>>,
 }
@@ -120,6 +123,7 @@ impl Overlays {
     pub(super) async fn lay(&self, links: &Links, plan: NetworkPlan) -> io::Result<()> {
         let mut state = self.state.lock().await;
         state.plan = plan;
+        state.is_fresh = true;
         state.keep_claims();
         let names: Vec<NetworkName> = state.networks.keys().cloned().collect();
         let mut outcome = Ok(());
@@ -189,11 +193,11 @@ impl Overlays {
     }
 
     /// The servers with a public address that are here, by the plan or before it knew, and the bridges and subnets of
-    /// all networks that are laid.
-    pub(super) async fn public(&self) -> (Vec<Led>, Vec<(String, Ipv4Net)>) {
+    /// all networks that are laid; none until the network service has said so since the agent's start.
+    pub(super) async fn public(&self) -> Option<(Vec<Led>, Vec<(String, Ipv4Net)>)> {
         let state = self.state.lock().await;
         let networks = state.networks.values().map(|laid| (laid.spec.bridge(), laid.spec.subnet)).collect();
-        (state.led(), networks)
+        state.is_fresh.then(|| (state.led(), networks))
     }
 
     /// Removes a network's links.

@@ -92,7 +92,8 @@ impl Public {
     pub(super) async fn lay(&self, links: &Links, overlays: &Overlays) -> io::Result<()> {
         // Whoever comes later has seen more.
         let mut state = self.state.lock().await;
-        let (led, networks) = overlays.public().await;
+        // What an earlier agent laid stays as it is until somebody says what should be.
+        let Some((led, networks)) = overlays.public().await else { return Ok(()) };
         let (mut places, mut outcome) = (Vec::new(), Ok(()));
         for one in led {
             match self.place(one) {
@@ -226,7 +227,12 @@ async fn steer(links: &Links, places: &[Place], networks: &[(String, Ipv4Net)]) 
         wanted.extend([place.own, place.public].map(|address| Rule::From(address, table(place))));
     }
     let kept: BTreeSet<u32> = places.iter().map(table).collect();
-    let stale: BTreeSet<u32> = links.steered().await?.difference(&kept).copied().collect();
+    let there = match links.steered().await {
+        // Where the kernel knows no such rules there is nothing to take away either.
+        Err(_) if places.is_empty() => return Ok(()),
+        there => there?,
+    };
     links.steer(&wanted).await?;
+    let stale: BTreeSet<u32> = there.difference(&kept).copied().collect();
     links.clear(&stale).await
 }
