@@ -1,11 +1,17 @@
 //! A server's life: what survives, and what a crossing changes.
 
+use std::fs;
+
 use anyhow::{Context, ensure};
 use serde_json::Value;
 
 use super::{Stage, until};
+use crate::lab::NODES;
 
 type Run = fn(&Stage) -> anyhow::Result<()>;
+
+/// The UEFI variables of a server that never ran: the agents' own setting.
+const NEW_VARIABLES: &str = "/usr/share/OVMF/OVMF_VARS_4M.fd";
 
 pub(super) const SCENARIOS: &[(&str, Run)] = &[
     ("a_disk_survives_stop_start_and_migration", disk_survives),
@@ -179,15 +185,25 @@ fn drained(stage: &Stage) -> anyhow::Result<()> {
 }
 
 fn deleted(stage: &Stage) -> anyhow::Result<()> {
-    stage.create("fleeting", "campus", &[])?;
+    // By UEFI, so that there is one file more that moves with it and goes with it.
+    stage.watari(&["image", "edit", "mini", "--firmware", "uefi"])?;
+    let made = stage.create("fleeting", "campus", &[]);
+    stage.watari(&["image", "edit", "mini", "--firmware", "bios"])?;
+    made?;
     let shown = stage.show("vm", "fleeting")?;
     let uuid = shown["uuid"].as_str().unwrap_or_default().to_owned();
+    let variables = |node: &str| stage.lab.file(node, &format!("/var/lib/watari/nvram/{uuid}.fd"));
+    let (new, source) = (fs::read(NEW_VARIABLES)?, stage.node_of("fleeting")?);
+    until(120, "its firmware has noted something", || Ok(fs::read(variables(&source))? != new))?;
+    stage.watari(&["vm", "migrate", "fleeting", "--to", stage.other_side("fleeting")?, "--wait"])?;
     let node = stage.node_of("fleeting")?;
+    ensure!(node != source && fs::read(variables(&node))? != new, "what its firmware noted did not move with it");
     let disk = stage.lab.file(&node, &format!("/var/lib/watari/disks/{uuid}.qcow2"));
     ensure!(disk.exists(), "{} is not where a disk is expected", disk.display());
     stage.watari(&["vm", "delete", "fleeting", "--yes", "--wait"])?;
     ensure!(!disk.exists(), "the disk is still there");
     ensure!(stage.lab.copies("fleeting").is_empty(), "the process is still there");
+    until(60, "its variables are nowhere", || Ok(NODES.into_iter().all(|node| !variables(node).exists())))?;
     let ports = stage.watari(&["port", "list"])?;
     ensure!(!ports.to_string().contains("fleeting"), "the address is still taken");
     stage.refused("vm.unknown", &["vm", "show", "fleeting"])

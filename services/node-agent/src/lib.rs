@@ -40,6 +40,7 @@ pub mod shut_down;
 pub mod stock;
 pub mod store;
 mod trim;
+pub mod uefi;
 pub mod work;
 
 use std::{io, sync::Arc, time::Duration};

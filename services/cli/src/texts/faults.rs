@@ -344,8 +344,8 @@ faults! {
         ja "サイト {site} で始まっている停電計画はありません" "停電計画の一覧は watari outage list で確認できます";
     /// A site was named, and nothing is under way or to come there.
     NoOutageAhead { site } "outage.none-ahead" FAILED
-        en "no outage of site {site} has begun, and none is scheduled" "see past ones with `watari outage list`, and name one by its ID"
-        ja "サイト {site} には進行中の停電計画も予定された停電計画もありません" "過去のものは watari outage list で確認し、ID で指定してください";
+        en "no outage of site {site} has begun, and none is scheduled" "schedule one (watari outage schedule {site} --from WHEN --until WHEN), or empty the site at once: watari site evacuate {site}; past ones are in `watari outage list`, and named by their ID"
+        ja "サイト {site} には進行中の停電計画も予定された停電計画もありません" "計画を作成するか (watari outage schedule {site} --from 日時 --until 日時)、watari site evacuate {site} ですぐに退避させてください。過去のものは watari outage list で確認し、ID で指定できます";
     /// What should be a calendar is none, or too much of one.
     Calendar { path, detail } "calendar.unreadable" USAGE
         en "{path} is no calendar that can be read: {detail}" "give an iCalendar file (.ics, RFC 5545) of at most 1 MiB and 1,000 events"

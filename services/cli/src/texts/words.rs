@@ -56,7 +56,7 @@ words! {
     DiskFree "DISK FREE" "ディスク空き";
     DiskMoved "DISK MOVED" "ディスク転送量";
     Dns "NAME SERVERS" "ネームサーバ";
-    Downtime "DOWNTIME" "停止時間";
+    Downtime "STOOD STILL" "停止の合計";
     Epoch "EPOCH" "エポック";
     Estimated "ESTIMATED" "所要見込み";
     Evacuate "EVACUATE" "退避方針";
@@ -111,13 +111,13 @@ words! {
     Outage "OUTAGE" "停電計画";
     OwnAddress "ITS OWN ADDRESS" "サーバ自身のアドレス";
     Part "ROLE" "役割";
-    Pause "OF WHICH PAUSE" "うち切替待ち";
+    Pause "OF WHICH SWITCHING" "うち切替待ち";
     Power "POWER" "電源";
     PowerBack "UNTIL" "停電終了";
     PowerOff "POWER OFF FROM" "停電開始";
     Pending "FROM NEXT START" "次回の起動から";
     Priority "PRIORITY" "優先度";
-    Probes "PROBES" "外からの確認";
+    Probes "PROBES" "プローブ";
     PublicAddresses "PUBLIC ADDRESS" "公開アドレス";
     PublicKey "PUBLIC KEY" "公開鍵";
     Qemu "QEMU" "QEMU の版";
@@ -139,6 +139,7 @@ words! {
     NotEnforced "NOT ENFORCED" "無効";
     Segment "SEGMENT" "セグメント";
     SentAhead "SENT AHEAD" "事前転送";
+    NotSentYet "NOT SENT YET" "事前転送の待機理由";
     Snapshots "SNAPSHOTS" "スナップショット";
     Reverted "WENT BACK TO" "復元したスナップショット";
     Segments "SEGMENTS" "セグメント";
@@ -149,6 +150,7 @@ words! {
     Rule "LETS THROUGH" "許可";
     Rules "RULES" "規則数";
     Firewalls "FIREWALL" "ファイアウォール";
+    Firmware "FIRMWARE" "ファームウェア";
     Site "SITE" "サイト";
     Size "SIZE" "サイズ";
     Standbys "STANDBYS (WRITES BEHIND)" "待機系 (未反映の書き込み)";
@@ -340,15 +342,6 @@ pub fn control_moving(lang: Lang, site: &str) -> String {
     match lang {
         Lang::En => format!("the services go over to {site}"),
         Lang::Ja => format!("サービスの主系を {site} に移しています"),
-    }
-}
-
-/// Whether to delete a thing.
-#[must_use]
-pub fn delete_vm(lang: Lang, name: &str) -> String {
-    match lang {
-        Lang::En => format!("Delete server {name} with its disk and addresses?"),
-        Lang::Ja => format!("サーバ {name} をディスクとアドレスごと削除しますか?"),
     }
 }
 

@@ -54,7 +54,11 @@ pub enum Verb {
     #[command(after_help = "Examples:\n  watari vm migrate mail --wait\n  watari vm migrate mail --to y1")]
     Migrate(Migrate),
     /// Send a running server's disk ahead to another site, so that its move there moves little
-    #[command(after_help = "Examples:\n  watari vm preseed mail --wait\n  watari vm preseed mail --to y1")]
+    #[command(after_help = "\
+Examples:
+  watari vm preseed mail --wait
+  watari vm preseed mail --to y1
+  watari vm preseed mail --cancel")]
     Preseed(preseed::Preseed),
     /// Save a server's disk as an image; the server goes on, running or not
     Save(save::Save),

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by unwrapping")]
 
+mod asking;
 mod backup;
 mod calendar;
 mod command;
@@ -16,7 +17,9 @@ mod permissions;
 mod report;
 mod setup;
 mod slips;
+mod snapshots;
 mod spellings;
 mod support;
 mod units;
 mod upload;
+mod waiting;

@@ -7,7 +7,7 @@ use quick_xml::events::{BytesStart, BytesText, Event};
 use quick_xml::{Reader, Writer};
 
 use super::error::{Error, Result};
-use super::spec::{BackingFile, CacheMode, Cpu, Disk, DomainSpec, Grant, Nic, VirtType};
+use super::spec::{BackingFile, CacheMode, Cpu, Disk, DomainSpec, Firmware, Grant, Nic, VirtType};
 
 /// The namespace of our element in a domain's metadata.
 pub(super) const NAMESPACE: &str = "urn:watari:domain:1";
@@ -85,6 +85,7 @@ fn write_domain(out: &mut Out, spec: &DomainSpec) -> io::Result<()> {
                 .with_attribute(("arch", "x86_64"))
                 .with_attribute(("machine", "q35"))
                 .write_text_content(BytesText::new("hvm"))?;
+            write_firmware(out, &spec.firmware)?;
             empty(out, "boot", &[("dev", "hd")])
         })?;
         out.create_element("features").write_inner_content(|out| {
@@ -100,6 +101,19 @@ fn write_domain(out: &mut Out, spec: &DomainSpec) -> io::Result<()> {
         out.create_element("devices").write_inner_content(|out| write_devices(out, spec))?;
         Ok(())
     })?;
+    Ok(())
+}
+
+/// The files are named, rather than left to libvirt's choice among what is installed: another node must come to the
+/// same ones.
+fn write_firmware(out: &mut Out, firmware: &Firmware) -> io::Result<()> {
+    let Firmware::Uefi { code, template, variables } = firmware else { return Ok(()) };
+    out.create_element("loader")
+        .with_attributes([("readonly", "yes"), ("secure", "no"), ("type", "pflash")])
+        .write_text_content(BytesText::new(&path(code)))?;
+    out.create_element("nvram")
+        .with_attribute(("template", path(template).as_str()))
+        .write_text_content(BytesText::new(&path(variables)))?;
     Ok(())
 }
 

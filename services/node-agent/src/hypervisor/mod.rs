@@ -52,7 +52,7 @@ pub use inventory::{HostCpu, Inventory};
 pub use lifecycle::{DomainSummary, StartMode};
 pub use migrate::{JobKind, JobPurpose, JobStats, Migration, Persist};
 pub use process::{ProcessId, QemuProcess};
-pub use spec::{BackingFile, CacheMode, Cpu, Disk, DiskFormat, DomainSpec, Grant, Nic, VirtType};
+pub use spec::{BackingFile, CacheMode, Cpu, Disk, DiskFormat, DomainSpec, Firmware, Grant, Nic, VirtType};
 pub use state::{DomainState, PauseReason, StopReason};
 pub use stats::{BlockStats, DomainStats, NetStats};
 pub use witness::{Incoming, Witness};

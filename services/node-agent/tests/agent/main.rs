@@ -9,6 +9,7 @@ mod layers;
 mod saving;
 mod scene;
 mod snapshots;
+mod uefi;
 
 use scene::{Scene, scene};
 use watari_contracts::{

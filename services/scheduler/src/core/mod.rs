@@ -45,7 +45,7 @@ pub use rules::{Amount, CalendarRules, DarkRules, DeadlineRules, Overcommit, Pow
 pub use snapshot::{Answer, Both, Heard, Off, Outcome, Restarts, Sight, Snapshot, known};
 
 pub(crate) use action::listen_key;
-pub(crate) use ahead::ask_elsewhere;
+pub(crate) use ahead::{ask_elsewhere, closed, not_running, target};
 pub(crate) use control::missing_at;
 pub(crate) use crossing::{resume_key, resume_operation};
 pub(crate) use disks::Kept;

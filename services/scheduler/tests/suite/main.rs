@@ -11,3 +11,4 @@ mod outages;
 mod policies;
 mod snapshots;
 mod support;
+mod uefi;

@@ -49,6 +49,7 @@ const ABOUT: &[(&str, &str)] = &[
     ("watari.v1.key.delete", "鍵の登録を削除します。その鍵で作成済みのサーバには残ります。"),
     ("watari.v1.image.import", "ファイルの送信を予告し、送り先を受け取ります。"),
     ("watari.v1.image.save", "サーバのディスクをイメージとして保存します。サーバの状態は変わりません。"),
+    ("watari.v1.image.edit", "イメージに登録した説明や条件を変更します。"),
     ("watari.v1.image.get", "イメージ 1 つの詳細を返します。"),
     ("watari.v1.image.list", "イメージの一覧を返します。"),
     ("watari.v1.image.delete", "どのサーバも使っていないイメージを削除します。"),

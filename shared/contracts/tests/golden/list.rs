@@ -21,7 +21,7 @@ macro_rules! each_request {
                 ListOutages PlanOutage ScheduleOutage RescheduleOutage StartOutage PauseOutage ResumeOutage ShutDownNodes CancelOutage
                 GetDisk ListDisks DeleteDisk
                 AddKey GetKey ListKeys DeleteKey;
-            image: ImportImage SaveImage GetImage ListImages DeleteImage ReportCopy;
+            image: ImportImage SaveImage EditImage GetImage ListImages DeleteImage ReportCopy;
             network: CreateNetwork GetNetwork ListNetworks DeleteNetwork ListPorts AllocatePort ReleasePorts;
             address: AllocateAddress GetAddress ListAddresses AssociateAddress DisassociateAddress ReleaseAddress;
             firewall: CreateFirewall GetFirewall ListFirewalls DeleteFirewall AllowFirewall RevokeFirewall ReplaceFirewall;

@@ -130,6 +130,10 @@ pub(super) const TEXTS: &[Text] = &[
     // --- images ----------------------------------------------------------------------------
     ("What servers' disks are made from", "イメージ: サーバのディスクのもと"),
     ("Send a disk image and register it", "ディスクイメージを送って登録します"),
+    (
+        "Change what is said of an image, for servers made from it from now on",
+        "イメージに登録した説明や条件を変更します。以後に作成するサーバに使われます",
+    ),
     ("List the images", "イメージの一覧を表示します"),
     ("Show one image", "イメージ 1 つの詳細を表示します"),
     ("Remove an image that no server uses", "どのサーバも使っていないイメージを削除します"),
