@@ -99,6 +99,18 @@ impl Stage {
         }
     }
 
+    /// A public address that leads to a server.
+    fn public_address(&self, vm: &str) -> anyhow::Result<String> {
+        if self.show("network", "outside").is_err() {
+            let range = ["--cidr", "203.0.113.0/24", "--range", "203.0.113.240-203.0.113.243"];
+            self.watari(&[&["network", "create", "outside", "--provider", "--public"], &range[..]].concat())?;
+        }
+        let taken = self.watari(&["address", "allocate", "outside"])?;
+        let address = taken["address"].as_str().context("no address")?.to_owned();
+        self.watari(&["address", "associate", &address, vm])?;
+        Ok(address)
+    }
+
     /// What the metadata address answers a server: the status and the text.
     fn metadata(&self, vm: &str, question: &str, header: &str) -> anyhow::Result<(u16, String)> {
         let mut stream = Talk::relayed(self, vm, "169.254.169.254", 80)?.stream;
@@ -158,6 +170,9 @@ fn keep_talking(talk: &mut Talk, over: &AtomicBool) -> anyhow::Result<Duration> 
 fn spans(stage: &Stage) -> anyhow::Result<()> {
     let mut talk = stage.neighbours()?;
     ensure!(stage.node_of("near")?.starts_with('m') && stage.node_of("far")?.starts_with('y'), "not on two campuses");
+    let public = stage.public_address("far")?;
+    stage.until_page(&public, 30)?;
+    let boot = stage.boot_id(&public)?;
     // To the other campus, onto the neighbour's own node if that is where it fits, and back.
     for _ in 0..2 {
         let to = stage.other_side("far")?;
@@ -172,8 +187,13 @@ fn spans(stage: &Stage) -> anyhow::Result<()> {
         let last = stage.watari(&["migration", "list", "--vm", "far", "--limit", "1"])?;
         println!("far to {to}: the longest echo took {longest:?}; {last}");
         ensure!(stage.node_of("far")? == to, "it is not on {to}");
+        until(10, "its public address has moved with it", || Ok(stage.boot_id(&public)? == boot))?;
     }
     talk.echo("the same connection")?;
+    stage.refused("consent.needed", &["address", "release", &public])?;
+    stage.watari(&["address", "release", &public, "--yes"])?;
+    ensure!(stage.page(&public, "/uptime").is_err(), "{public} still leads somewhere");
+    stage.watari(&["network", "delete", "outside", "--yes"])?;
     Ok(())
 }
 

@@ -38,7 +38,7 @@ pub struct Events {
     /// Go on with what happens, until Ctrl-C
     #[arg(short, long)]
     follow: bool,
-    /// Only those of this kind: vms, nodes, migrations, outages, images, networks, ports, sites, keys,
+    /// Only those of this kind: vms, nodes, migrations, outages, images, networks, ports, addresses, sites, keys,
     /// firewalls, frontends
     #[arg(long)]
     kind: Option<String>,

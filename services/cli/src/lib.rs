@@ -4,6 +4,7 @@
 //! One file or folder a noun, each with its options, its requests and its output. What they share:
 //! the connection ([`session`]), waiting ([`wait`], [`progress`]) and showing ([`out`], [`texts`]).
 
+pub mod address;
 pub mod backup;
 pub mod completion;
 pub mod confirm;
@@ -182,6 +183,7 @@ async fn asked(verb: Verb, ctx: &Context) -> Result<(), Failure> {
         Verb::Network(verb) => verb.run(ctx).await,
         Verb::Key(verb) => verb.run(ctx).await,
         Verb::Port(verb) => verb.run(ctx).await,
+        Verb::Address(verb) => verb.run(ctx).await,
         Verb::Firewall(verb) => verb.run(ctx).await,
         Verb::Migration(verb) => verb.run(ctx).await,
         Verb::Outage(verb) => verb.run(ctx).await,

@@ -90,6 +90,9 @@ pub struct Create {
     /// The largest packet of an overlay network's servers [default: what every node carries]
     #[arg(long, value_name = "BYTES", conflicts_with = "provider")]
     mtu: Option<u32>,
+    /// The range is for public addresses of servers on overlay networks; see: watari address
+    #[arg(long, conflicts_with = "overlay")]
+    public: bool,
 }
 
 impl Verb {
@@ -143,12 +146,14 @@ impl Create {
             dns: self.dns.iter().map(|text| address("--dns", text)).collect::<Result<_, _>>()?,
             segment: input::name_if(self.segment.as_deref())?,
             mtu: self.mtu,
+            public: self.public,
         })
     }
 }
 
-const fn kind(kind: Kind) -> &'static str {
-    match kind {
+const fn kind(network: &NetworkView) -> &'static str {
+    match network.kind {
+        Kind::Provider if network.public => "public",
         Kind::Provider => "provider",
         Kind::Overlay => "overlay",
     }
@@ -177,7 +182,7 @@ impl Row for NetworkView {
     fn cells(&self, lang: Lang) -> Vec<String> {
         vec![
             self.name.to_string(),
-            states::shown(lang, kind(self.kind)),
+            states::shown(lang, kind(self)),
             segment(self),
             self.cidr.clone(),
             self.range.clone(),
@@ -200,7 +205,7 @@ impl Row for NetworkView {
     fn details(&self, lang: Lang) -> Vec<(Word, String)> {
         vec![
             (Word::Name, self.name.to_string()),
-            (Word::Kind, states::shown(lang, kind(self.kind))),
+            (Word::Kind, states::shown(lang, kind(self))),
             (Word::Segment, segment(self)),
             (Word::Vni, or_dash(self.overlay.map(|overlay| overlay.vni))),
             (Word::Mtu, or_dash(self.overlay.map(|overlay| overlay.mtu))),

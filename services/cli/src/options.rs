@@ -5,8 +5,8 @@ use std::{ffi::OsString, path::PathBuf, time::Duration};
 use clap::{Args, Parser, Subcommand};
 
 use crate::{
-    backup, completion, declared, disk, doctor, enrol, events, firewall, frontend, history, image, init, join, key,
-    lang::Lang, manual, migration, network, node, out::Format, outage, port, setup, site, token, top, usage, vm,
+    address, backup, completion, declared, disk, doctor, enrol, events, firewall, frontend, history, image, init, join,
+    key, lang::Lang, manual, migration, network, node, out::Format, outage, port, setup, site, token, top, usage, vm,
 };
 
 /// The operator's command of Watari, the private cloud whose servers migrate.
@@ -149,6 +149,9 @@ pub enum Verb {
     /// The addresses in use
     #[command(subcommand)]
     Port(port::Verb),
+    /// Public addresses, which lead to servers on overlay networks
+    #[command(subcommand)]
+    Address(address::Verb),
     /// Public SSH keys, for logging in to servers
     #[command(subcommand)]
     Key(key::Verb),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 use watari_contracts::{
+    address::ListAddresses,
     firewall::ListFirewalls,
     image::ListImages,
     monitor::ListNodes,
@@ -43,6 +44,7 @@ const fn unknown(refusal: &Refusal) -> Option<&String> {
         | Refusal::OutageUnknown { outage: name }
         | Refusal::ImageUnknown { image: name }
         | Refusal::NetworkUnknown { network: name }
+        | Refusal::AddressUnknown { address: name }
         | Refusal::SnapshotUnknown { snapshot: name, .. }
         | Refusal::DiskUnknown { disk: name }
         | Refusal::KeyUnknown { key: name }
@@ -92,6 +94,10 @@ async fn names(session: &Session, refusal: &Refusal) -> Result<Vec<String>, Fail
         }
         Refusal::NetworkUnknown { .. } => {
             session.ask(&ListNetworks {}).await?.networks.iter().map(|network| network.name.to_string()).collect()
+        }
+        Refusal::AddressUnknown { .. } => {
+            let page = session.ask(&ListAddresses::default()).await?;
+            page.addresses.iter().map(|address| address.address.to_string()).collect()
         }
         Refusal::FirewallUnknown { .. } => {
             session.ask(&ListFirewalls {}).await?.firewalls.iter().map(|firewall| firewall.name.to_string()).collect()

@@ -14,6 +14,7 @@ fn network(size: u32) -> Network {
         name: "campus".parse().unwrap(),
         kind: Kind::Provider,
         segment: "campus".parse().unwrap(),
+        public: false,
         overlay: None,
         cidr: "10.0.0.0/24".parse().unwrap(),
         range: Range { first, last: Ipv4Addr::from(u32::from(first) + size - 1) },

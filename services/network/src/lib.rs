@@ -1,11 +1,11 @@
 //! The network service: networks, and the ports that servers have on them.
 //!
 //! ```text
-//!   requests ──▶ inbound ──▶ book ──▶ buckets networks, ports (compare-and-set)
+//!   requests ──▶ inbound ──▶ book ──▶ buckets networks, ports, addresses (compare-and-set)
 //!                             │ ▲
 //!            wanted, pool, index (pure)        sweep: ports without a server go back
 //!
-//!   buckets vms, nodes, networks, ports, firewalls ──▶ plan (pure) ──▶ plan::push ──▶ every node's agent
+//!   buckets vms, nodes, networks, ports, addresses, firewalls ──▶ plan (pure) ──▶ plan::push ──▶ every node's agent
 //!
 //!   requests ──▶ firewalls ──▶ bucket firewalls
 //! ```
@@ -30,7 +30,7 @@ use std::sync::Arc;
 
 use watari_chassis::{BusError, Context, Lease, Mirror, Stopped, prometheus};
 use watari_contracts::Service;
-use watari_model::{network::Network, network::Port};
+use watari_model::{address::PublicAddress, network::Network, network::Port};
 
 use book::Book;
 use firewalls::Firewalls;
@@ -64,7 +64,8 @@ pub async fn serve(ctx: Context, settings: Settings) -> Result<(), Error> {
 async fn run(ctx: &Context, settings: Settings) -> Result<(), Error> {
     let networks = Mirror::<Network>::open(ctx).await?;
     let ports = Mirror::<Port>::open(ctx).await?;
-    let book = Arc::new(Book::new(ctx, networks, ports, settings.addresses)?);
+    let addresses = Mirror::<PublicAddress>::open(ctx).await?;
+    let book = Arc::new(Book::new(ctx, networks, ports, addresses, settings.addresses)?);
     let firewalls = Arc::new(Firewalls::open(ctx, settings.firewalls).await?);
     let leadership = Lease::campaign(ctx, Service::Network, ctx.lease_ttl()).await?;
     ctx.spawn("index", sweep::index(ctx.clone(), Arc::clone(&book), leadership.clone()));

@@ -45,6 +45,7 @@ pub(crate) fn network(wanted: &CreateNetwork, most_addresses: u64, now: Timestam
             (None, Kind::Provider) => segment_named("campus")?,
             (None, Kind::Overlay) => segment_named(wanted.name.as_str())?,
         },
+        public: wanted.public,
         // Its number is chosen beside the other networks.
         overlay: None,
         cidr,
@@ -67,6 +68,13 @@ fn suits_its_kind(wanted: &CreateNetwork) -> Result<(), Refusal> {
     let refuse = |field: &str, value: String, allowed: Said| {
         Err(Refusal::OutOfRange { field: field.to_owned(), value, allowed })
     };
+    if wanted.public && wanted.kind == Kind::Overlay {
+        let allowed = Said::new(
+            "false: public addresses are of a provider network",
+            "false (公開アドレスは構内のネットワークのものです)",
+        );
+        return refuse("public", wanted.public.to_string(), allowed);
+    }
     match (wanted.kind, &wanted.segment, wanted.mtu) {
         (Kind::Overlay, Some(segment), _) => {
             let allowed =
@@ -236,7 +244,7 @@ fn usable(network: &Network, most_addresses: u64) -> Result<(), Said> {
 /// and whatever number the older one got.
 pub(crate) fn same(a: &Network, b: &Network) -> bool {
     let part = |n: &Network| (n.name.clone(), n.kind, n.segment.clone(), n.cidr, n.range, n.gateway, n.dns.clone());
-    part(a) == part(b)
+    part(a) == part(b) && a.public == b.public
 }
 
 /// Whether a new network can stand beside one that exists. Networks on one segment share its

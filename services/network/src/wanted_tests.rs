@@ -16,6 +16,7 @@ fn asked(cidr: &str, range: &str) -> CreateNetwork {
         dns: Vec::new(),
         segment: None,
         mtu: None,
+        public: false,
     }
 }
 

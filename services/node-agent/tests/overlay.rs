@@ -12,7 +12,7 @@ use std::{
 
 use watari_contracts::{
     agent::{Seed, Server, Wire},
-    plan::{LocalPort, NetworkPlan, PlannedNetwork, RemotePort},
+    plan::{LocalPort, NetworkPlan, PlannedNetwork, PublicPort, RemotePort},
 };
 use watari_model::{
     Refusal,
@@ -27,6 +27,9 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// Where this node's tunnels end, and where the neighbour's do.
 const HERE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 const THERE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
+/// On the campus's own segment: a server's public address, and whoever asks for it.
+const PUBLIC: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 200);
+const CLIENT: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 10);
 
 #[test]
 fn an_overlay_network_is_laid_followed_and_removed_without_a_trace() {
@@ -173,12 +176,43 @@ fn lay_neighbour() {
 
 fn local(n: u8, via: Option<Ipv4Addr>) -> LocalPort {
     let address = guest_address(n);
-    LocalPort { vm: format!("app{n}").parse().unwrap(), vm_uuid: uuid(n), card: 0, mac: mac_of(address), address, via }
+    let (vm, vm_uuid, mac) = (format!("app{n}").parse().unwrap(), uuid(n), mac_of(address));
+    LocalPort { vm, vm_uuid, card: 0, mac, address, via, public: None }
 }
 
 fn remote(n: u8, via: Option<Ipv4Addr>) -> RemotePort {
     let LocalPort { vm, mac, address, via, .. } = local(n, via);
     RemotePort { vm, mac, address, via }
+}
+
+/// The campus's own segment: the operator's bridge, without an address of the subnet, and somebody on it.
+fn lay_campus() {
+    must("ip link add br-campus type bridge forward_delay 0 mcast_snooping 0");
+    must("ip link set br-campus up");
+    must("ip netns add client");
+    must("ip link add cable type veth peer name eth0 netns client");
+    must("ip link set cable master br-campus up");
+    must("ip -n client addr add 203.0.113.10/24 dev eth0");
+    must("ip -n client link set eth0 up");
+}
+
+/// A server with a public address.
+fn led(n: u8, via: Option<Ipv4Addr>) -> LocalPort {
+    let public = PublicPort {
+        address: PUBLIC,
+        segment: "campus".parse().unwrap(),
+        subnet: "203.0.113.0/24".to_owned(),
+        gateway: None,
+    };
+    LocalPort { public: Some(public), ..local(n, via) }
+}
+
+/// Whether anything of public addresses is left on this node.
+fn is_public_laid() -> bool {
+    let laid = format!("{}{}", must("ip rule show"), must("ip route show table all"));
+    laid.contains("proto 87")
+        || must("ip addr show").contains("203.0.113.")
+        || run("nft list table inet watari-public").0
 }
 
 fn plan(here: Vec<LocalPort>, elsewhere: Vec<RemotePort>) -> NetworkPlan {
@@ -195,11 +229,13 @@ fn entries() -> String {
 #[ignore = "runs in a namespace that the other test makes"]
 async fn inside_its_own_network() {
     lay_neighbour();
+    lay_campus();
     let folder = PathBuf::from(format!("/tmp/watari-overlay-{}", std::process::id()));
     let layout = Layout::new(&folder.join("data"), &folder.join("run"));
     layout.make().unwrap();
     let plumbing = |tunnel| {
-        let settings = Networks { lease_minutes: 60, ..Networks::default() };
+        let segments = [("campus".parse().unwrap(), "br-campus".to_owned())].into();
+        let settings = Networks { lease_minutes: 60, segments, ..Networks::default() };
         Plumbing::open("m1".parse().unwrap(), layout.clone(), settings, tunnel).unwrap()
     };
     let nowhere = plumbing(None);
@@ -274,7 +310,32 @@ async fn inside_its_own_network() {
     assert!(table.contains(&format!("{} dst {THERE}", mac_of(guest_address(11)))), "{table}");
     assert!(!table.contains(&mac_of(guest_address(20))), "{table}");
 
-    // Out by the node's address, and back; nothing comes in unasked.
+    // A public address is another node's until its server is here; then whoever is on the segment reaches the server
+    // by it, and is reached from it, though this node has no other address there.
+    let with = |port| plan(vec![port, local(20, None)], vec![remote(11, Some(THERE))]);
+    assert_eq!(second.lay(with(led(10, Some(THERE)))).await, None);
+    assert!(!pings("client", PUBLIC) && !is_public_laid(), "it still runs elsewhere");
+    assert_eq!(second.lay(with(led(10, None))).await, None);
+    assert!(pings("client", PUBLIC), "from outside");
+    assert!(pings("g10", CLIENT), "to the outside");
+    assert!(pings("g20", PUBLIC) && pings("g20", PUBLIC), "from its neighbour");
+    // Somebody meddles; the next look mends it.
+    must("nft delete table inet watari-public");
+    must(&format!("ip addr del {PUBLIC}/32 dev wb001000"));
+    must(&format!("ip rule del from {}", guest_address(10)));
+    second.tend().await;
+    assert!(pings("client", PUBLIC) && pings("g10", CLIENT), "mended");
+    assert_eq!(second.lay(with(local(10, None))).await, None);
+    assert!(!pings("client", PUBLIC) && !is_public_laid(), "it leads nowhere");
+    // Resumed here before the plan knew.
+    assert_eq!(second.lay(with(led(10, Some(THERE)))).await, None);
+    second.settle(&ten).await;
+    assert!(pings("client", PUBLIC), "at once");
+    assert_eq!(second.lay(with(led(10, None))).await, None);
+    assert!(pings("client", PUBLIC), "and when the plan knows");
+
+    // Out by the node's address, and back; nothing comes in unasked. (The public address leads elsewhere by then.)
+    assert_eq!(second.lay(with(local(10, None))).await, None);
     must("ip netns exec there ip route add 10.1.0.0/24 via 192.0.2.1");
     must("ip -n there addr add 198.51.100.1/32 dev lo");
     must("ip route add 198.51.100.1/32 via 192.0.2.2");
@@ -296,6 +357,7 @@ async fn inside_its_own_network() {
     for server in [&ten, &eleven, &twenty] {
         second.disconnect(server).await.unwrap();
     }
+    assert!(!is_public_laid());
     for trace in ["ip link show wb001000", "ip link show wx001000", "nft list table inet watari-overlay"] {
         assert!(!run(trace).0, "{trace}");
     }

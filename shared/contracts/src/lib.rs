@@ -1,5 +1,6 @@
 //! The wire: every request, command, event, beat and subject. One file per owner.
 
+pub mod address;
 pub mod agent;
 pub mod beat;
 pub mod enrol;

@@ -36,6 +36,9 @@ pub struct CreateNetwork {
     /// The largest packet of an overlay network's servers, in bytes; what every node carries if left out.
     #[serde(default)]
     pub mtu: Option<u32>,
+    /// Whether a provider network's range is for public addresses, and no server's own.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub public: bool,
 }
 
 /// Show one network.
@@ -75,6 +78,9 @@ pub struct NetworkView {
     pub kind: network::Kind,
     /// The segment that nodes bind to a bridge; an overlay network is its own, of its own name.
     pub segment: SegmentName,
+    /// Whether its range is for public addresses, and no server's own.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub public: bool,
     /// What only an overlay network has.
     pub overlay: Option<network::Overlay>,
     /// The subnet.

@@ -17,13 +17,14 @@
 //! either. Services are therefore trusted with what they read; agents and people need no such trust.
 
 use watari_model::{
-    Document, NodeName, SiteName, firewall::Firewall, frontend::Primacy, image::Image, key::Key, migration::Migration,
-    network::Network, network::Port, node::Node, outage::Outage, site::Site, userdata::UserData, vm::Vm,
+    Document, NodeName, SiteName, address::PublicAddress, firewall::Firewall, frontend::Primacy, image::Image,
+    key::Key, migration::Migration, network::Network, network::Port, node::Node, outage::Outage, site::Site,
+    userdata::UserData, vm::Vm,
 };
 
 use crate::{
-    Command, Request, Service, agent, firewall, frontend, image, monitor, network, plan, probe, saving, scheduler,
-    subjects,
+    Command, Request, Service, address, agent, firewall, frontend, image, monitor, network, plan, probe, saving,
+    scheduler, subjects,
 };
 
 /// The bucket in which services compete for leadership.
@@ -40,6 +41,7 @@ pub const BUCKETS: &[(&str, Service)] = &[
     (Image::BUCKET, Service::Image),
     (Network::BUCKET, Service::Network),
     (Port::BUCKET, Service::Network),
+    (PublicAddress::BUCKET, Service::Network),
     (Firewall::BUCKET, Service::Network),
     (Node::BUCKET, Service::Monitor),
 ];
@@ -166,6 +168,8 @@ pub const LOOKING: &[&str] = &[
     network::GetNetwork::SUBJECT,
     network::ListNetworks::SUBJECT,
     network::ListPorts::SUBJECT,
+    address::GetAddress::SUBJECT,
+    address::ListAddresses::SUBJECT,
     firewall::GetFirewall::SUBJECT,
     firewall::ListFirewalls::SUBJECT,
     monitor::ListNodes::SUBJECT,
@@ -297,7 +301,7 @@ fn served_by(service: Service) -> Vec<&'static str> {
     match service {
         Service::Scheduler => scheduler::SUBJECTS.to_vec(),
         Service::Image => image::SUBJECTS.to_vec(),
-        Service::Network => [network::SUBJECTS, firewall::SUBJECTS].concat(),
+        Service::Network => [network::SUBJECTS, address::SUBJECTS, firewall::SUBJECTS].concat(),
         Service::Monitor => monitor::SUBJECTS.to_vec(),
         Service::NodeAgent => vec![],
     }
@@ -345,7 +349,7 @@ fn read_by(service: Service) -> impl Iterator<Item = &'static str> {
         Service::Scheduler | Service::Monitor => true,
         Service::Image => [Image::BUCKET, Vm::BUCKET, Node::BUCKET, Primacy::BUCKET].contains(bucket),
         Service::Network => {
-            let own = [Network::BUCKET, Port::BUCKET, Firewall::BUCKET];
+            let own = [Network::BUCKET, Port::BUCKET, PublicAddress::BUCKET, Firewall::BUCKET];
             own.contains(bucket) || [Vm::BUCKET, Node::BUCKET, Primacy::BUCKET].contains(bucket)
         }
         Service::NodeAgent => false,

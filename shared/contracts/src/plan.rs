@@ -13,7 +13,7 @@ use std::net::Ipv4Addr;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use watari_model::{FirewallName, NetworkName, Refusal, VmName, firewall::Rule, network};
+use watari_model::{FirewallName, NetworkName, Refusal, SegmentName, VmName, firewall::Rule, network};
 
 use crate::Command;
 
@@ -107,6 +107,24 @@ pub struct LocalPort {
     pub address: Ipv4Addr,
     /// While the server is arriving: where it still runs, by that node's tunnel address.
     pub via: Option<Ipv4Addr>,
+    /// The public address that leads to it, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub public: Option<PublicPort>,
+}
+
+/// A public address of a server that this node runs or is about to receive: the node answers for it on the
+/// campus's own segment, but only while the server is here.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PublicPort {
+    /// The public address.
+    pub address: Ipv4Addr,
+    /// The segment that it is on.
+    pub segment: SegmentName,
+    /// The segment's subnet, `a.b.c.d/n`: whoever is in it is reached without a router.
+    pub subnet: String,
+    /// The segment's router, by which everybody else is reached; the node's own routes if there is none.
+    pub gateway: Option<Ipv4Addr>,
 }
 
 /// A port that is on another node.

@@ -20,16 +20,21 @@ use std::collections::BTreeSet;
 
 use compare::Samples;
 use watari_contracts::{
-    ErrorBody, agent, beat::Beat, enrol, firewall, frontend, image, monitor, network, permissions::BUCKETS,
+    ErrorBody, address, agent, beat::Beat, enrol, firewall, frontend, image, monitor, network, permissions::BUCKETS,
     permissions::PRIVATE, plan, probe, saving, scheduler,
 };
+
+/// Of everything that services are asked.
+fn subjects() -> Vec<&'static str> {
+    [scheduler::SUBJECTS, image::SUBJECTS, network::SUBJECTS, address::SUBJECTS, firewall::SUBJECTS, monitor::SUBJECTS]
+        .concat()
+}
 
 #[test]
 fn every_request_and_its_reply_is_as_its_sample_says() {
     let samples = Samples::default();
     list::requests(&samples);
-    let known =
-        [scheduler::SUBJECTS, image::SUBJECTS, network::SUBJECTS, firewall::SUBJECTS, monitor::SUBJECTS].concat();
+    let known = subjects();
     assert_eq!(samples.requests(), known.into_iter().collect::<BTreeSet<_>>(), "a request without a sample");
 }
 
@@ -95,8 +100,7 @@ fn the_bytes_of_a_beat_never_change() {
 #[test]
 fn the_shortest_form_of_each_request_stays_readable() {
     let read = list::shortest(&compare::shortest());
-    let known =
-        [scheduler::SUBJECTS, image::SUBJECTS, network::SUBJECTS, firewall::SUBJECTS, monitor::SUBJECTS].concat();
+    let known = subjects();
     assert_eq!(read, known.into_iter().collect::<BTreeSet<_>>());
 }
 

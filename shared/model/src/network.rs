@@ -83,6 +83,9 @@ pub struct Network {
     pub kind: Kind,
     /// The segment that nodes bind to a bridge; an overlay network is its own, of its own name.
     pub segment: SegmentName,
+    /// Whether a provider network's range is for public addresses, and no server's own.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub public: bool,
     /// What only an overlay network has.
     #[serde(default)]
     pub overlay: Option<Overlay>,
@@ -217,6 +220,7 @@ mod tests {
             name: "campus".parse().unwrap(),
             kind: Kind::Provider,
             segment: "campus".parse().unwrap(),
+            public: false,
             overlay: None,
             cidr: cidr.parse().unwrap(),
             range: Range { first: first.parse().unwrap(), last: last.parse().unwrap() },

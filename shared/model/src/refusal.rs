@@ -115,8 +115,6 @@ impl Refusal {
     }
 }
 
-#[macro_use]
-mod consoles;
 mod table;
 pub use table::Refusal;
 

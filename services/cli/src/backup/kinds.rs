@@ -1,8 +1,9 @@
 //! The kinds of documents: in which order they are read and put back, and whether one can be read.
 
 use watari_model::{
-    Document, firewall::Firewall, frontend::Primacy, image::Image, key::Key, migration::Migration, network::Network,
-    network::Port, node::Node, outage::Outage, site::Site, userdata::UserData, vm::Vm,
+    Document, address::PublicAddress, firewall::Firewall, frontend::Primacy, image::Image, key::Key,
+    migration::Migration, network::Network, network::Port, node::Node, outage::Outage, site::Site, userdata::UserData,
+    vm::Vm,
 };
 
 /// Reads a document as today's model knows it, by its bucket's rules.
@@ -11,11 +12,12 @@ type Check = fn(&str, &str) -> Result<(), String>;
 /// Every bucket, in the order in which a backup reads them: what is referred to comes after what refers
 /// to it, so that it is there, since each document is as it was at a moment of its own. They are put
 /// back the other way round.
-pub(super) const KINDS: [(&str, Check); 12] = [
+pub(super) const KINDS: [(&str, Check); 13] = [
     (Vm::BUCKET, check::<Vm>),
     (Migration::BUCKET, check::<Migration>),
     (Outage::BUCKET, check::<Outage>),
     (UserData::BUCKET, check::<UserData>),
+    (PublicAddress::BUCKET, check::<PublicAddress>),
     (Port::BUCKET, check::<Port>),
     (Network::BUCKET, check::<Network>),
     (Firewall::BUCKET, check::<Firewall>),

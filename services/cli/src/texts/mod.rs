@@ -1,5 +1,6 @@
 //! What the command says by itself, in both languages. What services refuse comes with its texts.
 
+pub mod addresses;
 pub mod ahead;
 pub mod dark;
 pub(crate) mod evidence;

@@ -48,11 +48,13 @@ const WORDS: &[(&str, &str)] = &[
     ("images", "イメージ"),
     ("networks", "ネットワーク"),
     ("ports", "アドレス"),
+    ("addresses", "公開アドレス"),
     ("keys", "鍵"),
     ("firewalls", "ファイアウォール"),
     ("frontends", "フロントエンド"),
     ("leases", "主系"),
     ("provider", "構内"),
+    ("public", "公開"),
     ("overlay", "内部"),
 ];
 

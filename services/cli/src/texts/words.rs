@@ -109,6 +109,7 @@ words! {
     Guarded "counted on" "確認済み";
     NotGuarded "not counted on: its node has not said so, or has no watchdog" "未確認。ノードが了承していないか、ウォッチドッグがありません";
     Outage "OUTAGE" "停電計画";
+    OwnAddress "ITS OWN ADDRESS" "サーバ自身のアドレス";
     Part "ROLE" "役割";
     Pause "OF WHICH SWITCHING" "うち切替待ち";
     Power "POWER" "電源";
@@ -117,6 +118,7 @@ words! {
     Pending "FROM NEXT START" "次回の起動から";
     Priority "PRIORITY" "優先度";
     Probes "PROBES" "プローブ";
+    PublicAddresses "PUBLIC ADDRESS" "公開アドレス";
     PublicKey "PUBLIC KEY" "公開鍵";
     Qemu "QEMU" "QEMU の版";
     Range "RANGE" "配布範囲";
@@ -220,6 +222,7 @@ words! {
     NoFirewalls "There are no firewall groups." "ファイアウォールグループはありません。";
     NoNetworks "There are no networks." "ネットワークはありません。";
     NoPorts "There are no addresses in use." "使用中のアドレスはありません。";
+    NoPublicAddresses "There are no public addresses." "公開アドレスはありません。";
     NoDisks "No disks of deleted servers are kept." "残したディスクはありません。";
     NoKeys "There are no keys." "鍵はありません。";
     NoTokens "There are no tokens." "トークンはありません。";

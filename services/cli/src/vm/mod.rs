@@ -7,6 +7,7 @@ mod export;
 mod life;
 mod list;
 mod preseed;
+mod public;
 mod resize;
 mod save;
 mod show;
@@ -109,7 +110,7 @@ impl Verb {
         match self {
             Self::Create(create) => create.run(ctx).await,
             Self::List(list) => list.run(ctx).await,
-            Self::Show(Which { name }) => ctx.out.show(&ctx.session.ask(&GetVm { name: input::name(&name)? }).await?),
+            Self::Show(Which { name }) => public::show(ctx, GetVm { name: input::name(&name)? }).await,
             Self::Start(start) => start.run(ctx).await,
             Self::Stop(stop) => stop.run(ctx).await,
             Self::Reboot(reboot) => reboot.run(ctx).await,

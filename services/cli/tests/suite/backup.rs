@@ -23,6 +23,7 @@ use watari_contracts::{
 };
 use watari_model::{
     Document, Timestamp,
+    address::PublicAddress,
     firewall::Firewall,
     frontend::Primacy,
     image::Image,
@@ -70,6 +71,7 @@ struct Buckets {
     images: Bucket<Image>,
     networks: Bucket<Network>,
     ports: Bucket<Port>,
+    addresses: Bucket<PublicAddress>,
     firewalls: Bucket<Firewall>,
     nodes: Bucket<Node>,
     leases: Bucket<LeaseDocument>,
@@ -92,6 +94,7 @@ impl Buckets {
             images: Bucket::open(&image).await.unwrap(),
             networks: Bucket::open(&network).await.unwrap(),
             ports: Bucket::open(&network).await.unwrap(),
+            addresses: Bucket::open(&network).await.unwrap(),
             firewalls: Bucket::open(&network).await.unwrap(),
             nodes: Bucket::open(&monitor).await.unwrap(),
             leases: Bucket::open_as(&scheduler, shape).await.unwrap(),
@@ -111,6 +114,7 @@ impl Buckets {
         self.images.create(&first()).await.unwrap();
         self.networks.create(&first()).await.unwrap();
         self.ports.create(&first()).await.unwrap();
+        self.addresses.create(&first()).await.unwrap();
         self.firewalls.create(&first()).await.unwrap();
         self.nodes.create(&Node { cordoned: true, ..first() }).await.unwrap();
     }
@@ -214,7 +218,7 @@ async fn what_was_lost_is_put_back_and_what_has_moved_since_is_taken_for_where_i
     let made = backup(&cloud, &["create", file]);
     assert_eq!(made.status, 0, "{made:?}");
     let documents = made.json()["documents"].as_object().unwrap().clone();
-    assert!(documents.len() == 12 && documents.values().all(|count| count == 1), "{documents:?}");
+    assert!(documents.len() == 13 && documents.values().all(|count| count == 1), "{documents:?}");
     refused(&backup(&cloud, &["create", file]), "file.exists");
     // An operator may not, and learns it before anything has to be waited for.
     for words in [&["backup", "create", "/nonexistent/b"][..], &["backup", "restore", file, "--yes"]] {

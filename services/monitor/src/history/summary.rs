@@ -5,6 +5,7 @@ use serde_json::Value;
 use watari_contracts::history::changed_fields;
 use watari_model::{
     Refusal,
+    address::PublicAddress,
     firewall::{Firewall, Rule},
     image::Image,
     key::Key,
@@ -29,6 +30,7 @@ pub(crate) fn summarise(bucket: &str, key: &str, before: Option<&str>, after: Op
         "images" => told(before, after, image),
         "networks" => told(before, after, network),
         "ports" => told(before, after, port),
+        "addresses" => told(before, after, address),
         "firewalls" => told(before, after, firewall),
         "nodes" => told(before, after, node),
         "sites" => told(before, after, site),
@@ -253,6 +255,15 @@ fn port(before: Option<&Port>, after: Option<&Port>) -> Option<String> {
         (_, Some(port)) => Some(format!("{} given to {}", port.address, port.vm)),
         (Some(port), None) => Some(format!("{} given back by {}", port.address, port.vm)),
         (None, None) => None,
+    }
+}
+
+fn address(before: Option<&PublicAddress>, after: Option<&PublicAddress>) -> Option<String> {
+    let Some(now) = after else { return before.map(|before| format!("{} released", before.address)) };
+    match (&now.leads_to, before) {
+        (Some(target), _) => Some(format!("{} leads to {}", now.address, target.vm)),
+        (None, Some(_)) => Some(format!("{} leads nowhere", now.address)),
+        (None, None) => Some(format!("{} allocated", now.address)),
     }
 }
 

@@ -36,6 +36,9 @@ impl Book {
         let owner = owner(request.vm.clone(), &request.vm_uuid)?;
         let _in_turn = self.turn_of(&owner).await;
         let network = self.network(&request.network)?;
+        if network.public {
+            return Err(only_public(&network));
+        }
         if let Some(port) = self.existing(epoch, &request.network, &owner) {
             return self.as_before(request, network.segment, port);
         }
@@ -53,7 +56,7 @@ impl Book {
         Ok(Allocated { port, segment: network.segment })
     }
 
-    fn network(&self, name: &NetworkName) -> Result<Network, Refusal> {
+    pub(super) fn network(&self, name: &NetworkName) -> Result<Network, Refusal> {
         self.networks.get(name.as_str()).map(|entry| entry.value.clone()).ok_or_else(|| wanted::unknown(name))
     }
 
@@ -191,6 +194,17 @@ impl Book {
             },
             Err(error) => doubt(&error),
         }
+    }
+}
+
+fn only_public(network: &Network) -> Refusal {
+    Refusal::OutOfRange {
+        field: "network".to_owned(),
+        value: network.name.to_string(),
+        allowed: Said::new(
+            "a network for servers: this one is for public addresses (watari address allocate)",
+            "サーバ用のネットワーク (これは公開アドレス用です: watari address allocate)",
+        ),
     }
 }
 

@@ -1,5 +1,6 @@
 //! The book of networks and addresses: the two mirrored buckets and the index over them.
 
+mod addresses;
 mod allocate;
 mod networks;
 mod release;
@@ -12,10 +13,10 @@ use std::{
 use prometheus::{IntGauge, IntGaugeVec, Opts};
 use tokio::sync::RwLock;
 use watari_chassis::{Context, Mirror, clock, prometheus};
-use watari_model::{NetworkName, Refusal, network::Network, network::Port, node::Node};
+use watari_model::{Refusal, address::PublicAddress, network::Network, network::Port, node::Node, vm::Vm};
 
 use crate::{
-    index::{Index, Owner},
+    index::{Index, Owner, Usage},
     settings::Addresses,
 };
 
@@ -38,8 +39,11 @@ const TURNS: usize = 256;
 pub(crate) struct Book {
     pub(super) networks: Mirror<Network>,
     pub(super) ports: Mirror<Port>,
+    pub(super) addresses: Mirror<PublicAddress>,
     /// The nodes, once the monitor has made its bucket.
     pub(super) nodes: OnceLock<Mirror<Node>>,
+    /// The servers, once the scheduler has made its bucket.
+    pub(super) vms: OnceLock<Mirror<Vm>>,
     pub(super) settings: Addresses,
     index: Mutex<Built>,
     /// Drawing holds it for reading; what looks at several documents before it writes one
@@ -71,12 +75,15 @@ impl Book {
         ctx: &Context,
         networks: Mirror<Network>,
         ports: Mirror<Port>,
+        addresses: Mirror<PublicAddress>,
         settings: Addresses,
     ) -> Result<Self, prometheus::Error> {
         Ok(Self {
             networks,
             ports,
+            addresses,
             nodes: OnceLock::new(),
+            vms: OnceLock::new(),
             settings,
             index: Mutex::default(),
             gate: RwLock::default(),
@@ -92,6 +99,16 @@ impl Book {
 
     pub(crate) fn ports(&self) -> &Mirror<Port> {
         &self.ports
+    }
+
+    pub(crate) fn addresses(&self) -> &Mirror<PublicAddress> {
+        &self.addresses
+    }
+
+    /// Says who the servers are, which are not ours to ask for at the start.
+    pub(crate) fn learn_servers(&self, vms: Mirror<Vm>) {
+        // As with the nodes.
+        let _ = self.vms.set(vms);
     }
 
     /// Says who the nodes are, which are not ours to ask for at the start.
@@ -124,14 +141,24 @@ impl Book {
         self.rebuild_into(&mut built, Some(epoch));
         self.metrics.used.reset();
         self.metrics.free.reset();
-        for name in self.networks.snapshot().keys().filter_map(|n| n.parse::<NetworkName>().ok()) {
-            let usage = built.index.usage(&name);
+        for network in self.networks.snapshot().values().map(|entry| &entry.value) {
+            let usage = self.usage(&built.index, network);
             let show = |gauge: &IntGaugeVec, n| {
-                gauge.with_label_values(&[name.as_str()]).set(i64::try_from(n).unwrap_or(i64::MAX))
+                gauge.with_label_values(&[network.name.as_str()]).set(i64::try_from(n).unwrap_or(i64::MAX))
             };
             show(&self.metrics.used, usage.used);
             show(&self.metrics.free, usage.free);
         }
+    }
+
+    /// How a network's addresses stand. Of one for public addresses the index knows nothing.
+    fn usage(&self, index: &Index, network: &Network) -> Usage {
+        if !network.public {
+            return index.usage(&network.name);
+        }
+        let addresses = self.addresses.snapshot();
+        let used = addresses.values().filter(|entry| entry.value.network == network.name).count() as u64;
+        Usage { used, free: network.range.size().saturating_sub(used) }
     }
 
     /// The snapshots are taken while the index is locked: whatever was settled before stands in

@@ -120,9 +120,10 @@ impl Book {
     }
 
     fn nobody_on(&self, name: &NetworkName) -> Result<(), Refusal> {
-        let ports = self.ports.snapshot();
-        let mut users: Vec<&str> =
-            ports.values().filter(|e| e.value.network == *name).map(|e| e.value.vm.as_str()).collect();
+        let (ports, addresses) = (self.ports.snapshot(), self.addresses.snapshot());
+        let servers = ports.values().filter(|e| e.value.network == *name).map(|e| e.value.vm.to_string());
+        let public = addresses.values().filter(|e| e.value.network == *name).map(|e| e.value.address.to_string());
+        let mut users: Vec<String> = servers.chain(public).collect();
         if users.is_empty() {
             return Ok(());
         }
@@ -137,11 +138,12 @@ impl Book {
     }
 
     fn view(&self, epoch: Option<u64>, network: &Network) -> NetworkView {
-        let usage = self.index(epoch).index.usage(&network.name);
+        let usage = self.usage(&self.index(epoch).index, network);
         NetworkView {
             name: network.name.clone(),
             kind: network.kind,
             segment: network.segment.clone(),
+            public: network.public,
             overlay: network.overlay,
             cidr: network.cidr.to_string(),
             range: format!("{}-{}", network.range.first, network.range.last),

@@ -20,7 +20,8 @@ enum Given {
 }
 
 impl Book {
-    /// Gives back every port of a server. Ports of another server of the same name stay.
+    /// Gives back every port of a server, to which no public address leads any more. Ports of another server of the
+    /// same name stay.
     pub(crate) async fn release(&self, epoch: Option<u64>, request: &ReleasePorts) -> Result<u32, Refusal> {
         let owner = owner(request.vm.clone(), &request.vm_uuid)?;
         let _in_turn = self.turn_of(&owner).await;
@@ -31,6 +32,7 @@ impl Book {
                 given += 1;
             }
         }
+        self.lead_away_from(&owner).await?;
         Ok(given)
     }
 

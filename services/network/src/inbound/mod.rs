@@ -1,5 +1,7 @@
 //! The requests that the network service answers, one handler each.
 
+mod addresses;
+
 use std::{ops::Bound, sync::Arc};
 
 use watari_chassis::{Context, Server};
@@ -22,7 +24,7 @@ pub(crate) fn server(ctx: &Context, book: &Arc<Book>) -> Server {
     let with = || Arc::clone(book);
     let (create, get, list, delete) = (with(), with(), with(), with());
     let (ports, allocate, release) = (with(), with(), with());
-    Server::new(ctx, Service::Network)
+    let server = Server::new(ctx, Service::Network)
         .endpoint::<CreateNetwork, _, _, _>(move |call, request| {
             let book = Arc::clone(&create);
             async move { book.create(call.epoch, &request).await }
@@ -50,7 +52,8 @@ pub(crate) fn server(ctx: &Context, book: &Arc<Book>) -> Server {
         .endpoint::<ReleasePorts, _, _, _>(move |call, request| {
             let book = Arc::clone(&release);
             async move { book.release(call.epoch, &request).await.map(|ports| Released { ports }) }
-        })
+        });
+    addresses::server(server, book)
 }
 
 /// One page of ports, in the order of their keys.

@@ -2,6 +2,7 @@
 //! where each port of them is reached, and what goes for its own. Pure; [`push`] tells the agents.
 
 mod firewalls;
+mod public;
 pub(crate) mod push;
 
 use std::{
@@ -12,6 +13,7 @@ use std::{
 use watari_contracts::plan::{LocalPort, NetworkPlan, PlannedNetwork, RemotePort};
 use watari_model::{
     FirewallName, NetworkName, NodeName,
+    address::PublicAddress,
     firewall::Firewall,
     network::{Kind, Network, Port, port_key},
     node::Node,
@@ -28,6 +30,8 @@ pub(crate) trait Documents {
     fn network(&self, name: &NetworkName) -> Option<&Network>;
     /// One port, by its key.
     fn port(&self, key: &str) -> Option<&Port>;
+    /// All public addresses.
+    fn addresses(&self) -> impl Iterator<Item = &PublicAddress>;
     /// One firewall group.
     fn firewall(&self, name: &FirewallName) -> Option<&Firewall>;
 }
@@ -52,13 +56,14 @@ pub(crate) fn plans(documents: &impl Documents) -> BTreeMap<NodeName, NetworkPla
         plans.insert(node.name.clone(), NetworkPlan::default());
         tunnels.extend(node.inventory.tunnel.map(|tunnel| (&node.name, tunnel.address)));
     }
+    let leading = public::leading(documents);
     for (name, cards) in &by_network(documents) {
         let Some(network) = documents.network(name) else { continue };
         let on: BTreeSet<&NodeName> = cards.iter().flat_map(|card| card.runs.into_iter().chain(card.arrives)).collect();
         for node in on {
             // A node that nobody has heard of yet is told when it is.
             if let Some(plan) = plans.get_mut(node) {
-                plan.networks.push(of_node(network, cards, node, &tunnels));
+                plan.networks.push(of_node(network, cards, node, &tunnels, &leading));
             }
         }
     }
@@ -97,6 +102,7 @@ fn of_node(
     cards: &[Card<'_>],
     node: &NodeName,
     tunnels: &HashMap<&NodeName, Ipv4Addr>,
+    leading: &public::Leading<'_>,
 ) -> PlannedNetwork {
     let via = |card: &Card<'_>| {
         let elsewhere = card.runs.filter(|runs| *runs != node && network.kind == Kind::Overlay);
@@ -106,7 +112,8 @@ fn of_node(
     for card in cards {
         let (vm, mac, address, via) = (card.vm.name.clone(), card.mac.to_owned(), card.address, via(card));
         if [card.runs, card.arrives].contains(&Some(node)) {
-            here.push(LocalPort { vm, vm_uuid: card.vm.uuid.clone(), card: card.index, mac, address, via });
+            let public = leading.get(&(card.vm.uuid.as_str(), &network.name, address)).cloned();
+            here.push(LocalPort { vm, vm_uuid: card.vm.uuid.clone(), card: card.index, mac, address, via, public });
         } else {
             elsewhere.push(RemotePort { vm, mac, address, via });
         }

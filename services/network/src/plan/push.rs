@@ -22,6 +22,7 @@ use watari_chassis::{CallError, Context, Leadership, Mirror, Snapshot, Wake, clo
 use watari_contracts::plan::{Edition, LayPlan, NetworkPlan};
 use watari_model::{
     FirewallName, NetworkName, NodeName, Refusal,
+    address::PublicAddress,
     firewall::Firewall,
     network::{Network, Port},
     node::Node,
@@ -45,9 +46,11 @@ pub(crate) async fn run(
     let Ok(nodes) = Mirror::<Node>::of_another(&ctx).await else { return };
     book.learn_nodes(nodes.clone());
     let Ok(vms) = Mirror::<Vm>::of_another(&ctx).await else { return };
+    book.learn_servers(vms.clone());
     let wake = Wake::new();
     book.networks().wakes(&wake);
     book.ports().wakes(&wake);
+    book.addresses().wakes(&wake);
     vms.wakes(&wake);
     nodes.wakes(&wake);
     firewalls.groups().wakes(&wake);
@@ -60,6 +63,7 @@ pub(crate) async fn run(
             nodes: nodes.snapshot(),
             networks: book.networks().snapshot(),
             ports: book.ports().snapshot(),
+            addresses: book.addresses().snapshot(),
             firewalls: firewalls.groups().snapshot(),
         };
         let gone = vanished(&documents);
@@ -82,6 +86,7 @@ struct Snapshots {
     nodes: Snapshot<Node>,
     networks: Snapshot<Network>,
     ports: Snapshot<Port>,
+    addresses: Snapshot<PublicAddress>,
     firewalls: Snapshot<Firewall>,
 }
 
@@ -100,6 +105,10 @@ impl Documents for Snapshots {
 
     fn port(&self, key: &str) -> Option<&Port> {
         self.ports.get(key).map(|entry| &entry.value)
+    }
+
+    fn addresses(&self) -> impl Iterator<Item = &PublicAddress> {
+        self.addresses.values().map(|entry| &entry.value)
     }
 
     fn firewall(&self, name: &FirewallName) -> Option<&Firewall> {

@@ -1,6 +1,7 @@
 use time::OffsetDateTime;
 use watari_model::{
     Timestamp,
+    address::Target,
     network::{Overlay, Range, mac_of},
     node::{Inventory, State as NodeState, Tunnel, Virtualisation},
     vm::{Base, Crossing, Desired, Evacuate, Grant, Nic, Reboots, Spec},
@@ -16,6 +17,7 @@ struct World {
     nodes: Vec<Node>,
     networks: BTreeMap<NetworkName, Network>,
     ports: BTreeMap<String, Port>,
+    addresses: Vec<PublicAddress>,
     firewalls: BTreeMap<FirewallName, Firewall>,
 }
 
@@ -31,6 +33,9 @@ impl Documents for World {
     }
     fn port(&self, key: &str) -> Option<&Port> {
         self.ports.get(key)
+    }
+    fn addresses(&self) -> impl Iterator<Item = &PublicAddress> {
+        self.addresses.iter()
     }
     fn firewall(&self, name: &FirewallName) -> Option<&Firewall> {
         self.firewalls.get(name)
@@ -85,6 +90,7 @@ fn network(name: &str, kind: Kind) -> Network {
         name: name.parse().unwrap(),
         kind,
         segment: name.parse().unwrap(),
+        public: false,
         overlay: (kind == Kind::Overlay).then_some(Overlay { vni: 4_096, mtu: 1_450 }),
         cidr: "10.1.0.0/24".parse().unwrap(),
         range: Range { first: address(10), last: address(99) },
@@ -163,6 +169,7 @@ fn world() -> World {
         nodes: vec![node("m1", 11), node("m2", 12), node("y1", 21)],
         networks: networks.into_iter().map(|n| (n.name.clone(), n)).collect(),
         ports: BTreeMap::new(),
+        addresses: Vec::new(),
         firewalls: BTreeMap::new(),
     }
 }
@@ -224,6 +231,47 @@ fn who_runs_nowhere_or_on_an_unknown_node_is_known_by_name_and_reached_nowhere()
     let elsewhere = known(&plans, "m1", "lab").unwrap().1;
     assert_eq!(elsewhere, [one("b", Some(tunnel(21))), one("d", None), one("e", None)].concat());
     assert!(!plans.contains_key(&"unheard".parse().unwrap()));
+}
+
+#[test]
+fn a_public_address_is_told_where_its_server_is_and_where_it_arrives() {
+    let mut world = world();
+    let campus: NetworkName = "campus".parse().unwrap();
+    let target = |uuid: &str| Target {
+        vm: "a".parse().unwrap(),
+        vm_uuid: uuid.to_owned(),
+        network: "lab".parse().unwrap(),
+        address: address(10),
+    };
+    let public = |n: u8, leads_to: Option<Target>| PublicAddress {
+        v: 1,
+        network: campus.clone(),
+        address: address(n),
+        leads_to,
+        request_id: String::new(),
+        created_at: AT,
+        changed_at: AT,
+    };
+    world.addresses = vec![public(200, Some(target("uuid-a"))), public(201, Some(target("older"))), public(202, None)];
+    let told = |world: &World, node: &str| -> Vec<(String, Option<Ipv4Addr>)> {
+        let plan = &plans(world)[&node.parse::<NodeName>().unwrap()];
+        let here = plan.networks.iter().flat_map(|network| &network.here);
+        here.filter_map(|port| Some((port.public.as_ref()?.address.to_string(), port.via))).collect()
+    };
+    assert_eq!(told(&world, "m1"), one("10.1.0.200", None), "of another life's and of nobody's nothing is said");
+    assert!(told(&world, "y1").is_empty());
+    let port = plans(&world)[&"m1".parse::<NodeName>().unwrap()].networks[0].here[0].public.clone().unwrap();
+    assert_eq!(
+        (port.subnet.as_str(), port.segment.as_str(), port.gateway),
+        ("10.1.0.0/24", "campus", Some(address(1)))
+    );
+
+    // Known before it arrives, and laid when it has: the write that moves the grant moves the address.
+    cross(&mut world, "a", "m2", false);
+    assert_eq!(told(&world, "m1"), one("10.1.0.200", None));
+    assert_eq!(told(&world, "m2"), one("10.1.0.200", Some(tunnel(11))));
+    cross(&mut world, "a", "m2", true);
+    assert_eq!((told(&world, "m1"), told(&world, "m2")), (vec![], one("10.1.0.200", None)));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by unwrapping")]
 
+mod addresses;
 mod allocation;
 mod firewalls;
 mod harness;

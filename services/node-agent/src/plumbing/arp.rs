@@ -93,14 +93,32 @@ fn is_reply(frame: &[u8], mac: Mac, address: Ipv4Addr) -> bool {
 /// # Errors
 /// There is no such bridge, or the kernel does not send.
 pub(super) async fn announce(bridge: &str, mac: Mac, address: Ipv4Addr) -> io::Result<()> {
-    let socket = socket_with(AddressFamily::PACKET, SocketType::RAW, SocketFlags::CLOEXEC, None)?;
-    let to = LinkAddress::of(netdevice::name_to_index(&socket, bridge)?, BROADCAST)?;
     let begun = Instant::now();
     for moment in AGAIN {
         sleep_until(begun + moment).await;
-        sendto(&socket, &request(BROADCAST, mac, address, address), SendFlags::empty(), &to)?;
+        tell(bridge, mac, address)?;
     }
     Ok(())
+}
+
+/// The same, once.
+///
+/// # Errors
+/// As [`announce`].
+pub(super) fn tell(bridge: &str, mac: Mac, address: Ipv4Addr) -> io::Result<()> {
+    let socket = socket_with(AddressFamily::PACKET, SocketType::RAW, SocketFlags::CLOEXEC, None)?;
+    let to = LinkAddress::of(netdevice::name_to_index(&socket, bridge)?, BROADCAST)?;
+    sendto(&socket, &request(BROADCAST, mac, address, address), SendFlags::empty(), &to)?;
+    Ok(())
+}
+
+/// A bridge's own MAC.
+///
+/// # Errors
+/// There is no such bridge.
+pub(super) fn hardware(bridge: &str) -> io::Result<Mac> {
+    let text = fs::read_to_string(format!("/sys/class/net/{bridge}/address"))?;
+    overlay::mac(text.trim()).ok_or_else(|| io::Error::other(format!("{bridge} has no MAC address")))
 }
 
 /// Whether the server answers on a bridge within `patience`. The question goes to its MAC alone, so
@@ -115,8 +133,7 @@ pub(super) async fn answers(
     (mac, address): (Mac, Ipv4Addr),
     patience: Duration,
 ) -> io::Result<bool> {
-    let ours = fs::read_to_string(format!("/sys/class/net/{bridge}/address"))?;
-    let ours = overlay::mac(ours.trim()).ok_or_else(|| io::Error::other(format!("{bridge} has no MAC address")))?;
+    let ours = hardware(bridge)?;
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     // Bound to the bridge before it hears anything (packet(7)).
     let socket = socket_with(AddressFamily::PACKET, SocketType::RAW, flags, None)?;

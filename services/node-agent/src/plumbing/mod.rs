@@ -14,6 +14,7 @@ mod metadata;
 mod names;
 mod nft;
 mod overlay;
+mod public;
 mod say;
 mod segment;
 mod wiring;
@@ -41,6 +42,7 @@ pub use guard::Policy;
 use links::Links;
 use metadata::Metadata;
 use overlay::Overlays;
+use public::Public;
 
 use crate::{blueprint, hypervisor::Nic, layout::Layout, settings};
 
@@ -52,6 +54,7 @@ pub struct Plumbing {
     tunnel_address: Option<Ipv4Addr>,
     links: Links,
     overlays: Overlays,
+    public: Public,
     networks: Mutex<BTreeMap<NetworkName, Network>>,
     /// What belongs on the networks' links, by the network service.
     plan: Mutex<NetworkPlan>,
@@ -78,9 +81,10 @@ impl Plumbing {
         tunnel_address: Option<Ipv4Addr>,
     ) -> io::Result<Self> {
         let overlays = Overlays::new(tunnel_address, &settings, layout.run());
+        let public = Public::new(settings.segments.clone());
         let (guard, metadata) = (Guard::new(settings.guard, layout.run()), Metadata::new(&settings));
         let (links, networks, plan) = (Links::open()?, Mutex::default(), Mutex::default());
-        Ok(Self { node, layout, settings, tunnel_address, links, overlays, networks, plan, guard, metadata })
+        Ok(Self { node, layout, settings, tunnel_address, links, overlays, public, networks, plan, guard, metadata })
     }
 
     /// Where overlay networks' packets reach this node, if an interface has that address now.
@@ -117,7 +121,8 @@ impl Plumbing {
             Ok(networks) => self.write_names(&networks).await,
             Err(_) => Ok(()),
         };
-        let Some(error) = forwarded.and(named).err() else { return followed.err() };
+        let published = self.public.lay(&self.links, &self.overlays).await;
+        let Some(error) = forwarded.and(named).and(published).err() else { return followed.err() };
         let detail = Said::new(
             format!("its network plan cannot be laid in full: {error}"),
             format!("ネットワークの計画をすべては敷けません: {error}"),
@@ -150,6 +155,14 @@ impl Plumbing {
             if let Err(error) = self.overlays.claim(&self.links, &wire.network, mac, &tap).await {
                 tracing::warn!(vm = %server.name, network = %wire.network, %error, "its bridge may not know yet that it is here");
             }
+        }
+        self.publish().await;
+    }
+
+    /// Brings public addresses to what the plan says and to who is here; what fails is tried again.
+    async fn publish(&self) {
+        if let Err(error) = self.public.lay(&self.links, &self.overlays).await {
+            tracing::warn!(%error, "public addresses are not answered as they should be");
         }
     }
 
@@ -302,6 +315,7 @@ impl Plumbing {
         drop(networks);
         self.metadata.know(server, self.cards(server, None)).await;
         self.metadata.tend(self.guard.is_identity_held()).await;
+        self.publish().await;
         Ok(nics)
     }
 
@@ -356,6 +370,7 @@ impl Plumbing {
         }
         // As when it was connected.
         drop(networks);
+        self.publish().await;
         self.metadata.forget(&server.uuid).await;
         self.metadata.tend(self.guard.is_identity_held()).await;
         self.dismiss(server).await;
@@ -445,6 +460,8 @@ impl Plumbing {
     pub async fn tend(&self) {
         self.overlays.tend(&self.links).await;
         self.guard.tend().await;
+        self.publish().await;
+        self.public.remind().await;
         self.metadata.tend(self.guard.is_identity_held()).await;
         let networks = self.networks.lock().await;
         for (name, network) in networks.iter() {

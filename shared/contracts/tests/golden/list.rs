@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
-use watari_contracts::{Request, agent, firewall, image, monitor, network, plan, saving, scheduler};
+use watari_contracts::{Request, address, agent, firewall, image, monitor, network, plan, saving, scheduler};
 use watari_model::{
-    firewall::Firewall, frontend::Primacy, image::Image, key::Key, migration::Migration, network::Network,
-    network::Port, node::Node, outage::Outage, site::Site, userdata::UserData, vm::Vm,
+    address::PublicAddress, firewall::Firewall, frontend::Primacy, image::Image, key::Key, migration::Migration,
+    network::Network, network::Port, node::Node, outage::Outage, site::Site, userdata::UserData, vm::Vm,
 };
 
 use crate::{chapter::Entry, compare::Samples};
@@ -23,6 +23,7 @@ macro_rules! each_request {
                 AddKey GetKey ListKeys DeleteKey;
             image: ImportImage SaveImage EditImage GetImage ListImages DeleteImage ReportCopy;
             network: CreateNetwork GetNetwork ListNetworks DeleteNetwork ListPorts AllocatePort ReleasePorts;
+            address: AllocateAddress GetAddress ListAddresses AssociateAddress DisassociateAddress ReleaseAddress;
             firewall: CreateFirewall GetFirewall ListFirewalls DeleteFirewall AllowFirewall RevokeFirewall ReplaceFirewall;
             monitor: ListNodes GetNode CordonNode UncordonNode ConfirmNodeOff PowerNode RemoveNode ListHealth ListUpses ListEvents ListHistory ReportUsage;
         }
@@ -82,6 +83,7 @@ pub(crate) fn documents(samples: &Samples) {
     samples.document::<Image>();
     samples.document::<Network>();
     samples.document::<Port>();
+    samples.document::<PublicAddress>();
     samples.document::<Firewall>();
     samples.document::<Node>();
 }

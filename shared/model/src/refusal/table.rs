@@ -1,13 +1,17 @@
 //! The table: for each refusal its name and fields, code, class and whether to try again, then cause
-//! and remedy in English and in Japanese.
+//! and remedy in English and in Japanese. What is about networks stands in a file of its own.
+
+mod networks;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use networks::with_networks;
+
 use super::{Rendered, Retry, Status, japanese_of};
 use crate::said::{Said, Words, filled};
 
-with_consoles! { refusals! {
+with_networks! { refusals! {
     // --- input -----------------------------------------------------------------------------
     /// The message is not the JSON that the subject takes.
     Malformed { detail } "request.malformed" 400 No
@@ -99,6 +103,18 @@ with_consoles! { refusals! {
     SnapshotLimit { vm, most } "snapshot.limit" 409 No
         en "server {vm} has {most} snapshots, the most that its disk takes" "delete one first: watari vm snapshot delete {vm} NAME; what is to be kept for longer is saved as an image: watari vm save {vm} --as IMAGE"
         ja "サーバ {vm} のスナップショットは上限の {most} 個に達しています" "先に一つ削除してください: watari vm snapshot delete {vm} 名前。長く残すものは watari vm save {vm} --as イメージ でイメージとして保存してください";
+    /// Somebody has its console open.
+    ConsoleHeld { vm, by: Said } "console.held" 409 No
+        en "the console of server {vm} is in use by {by}" "wait until they have left it, or take it over: watari vm console {vm} --force"
+        ja "サーバ {vm} のコンソールは {by} が使用中です" "使い終わるのを待つか、引き継いでください: watari vm console {vm} --force";
+    /// It was taken over, was not used for a while, or its server has gone off or elsewhere.
+    ConsoleOver { vm, node } "console.over" 409 No
+        en "the session at the console of server {vm} on node {node} is over" "open it again: watari vm console {vm}"
+        ja "ノード {node} でのサーバ {vm} のコンソール接続は終わっています" "もう一度開いてください: watari vm console {vm}";
+    /// It runs with a definition of before there were consoles.
+    ConsoleReadOnly { vm } "console.read-only" 409 No
+        en "server {vm} was started by an earlier version, and its console can only be read" "stop it and start it again, since a reboot is not enough: watari vm stop {vm} --wait; watari vm start {vm}; until then: watari vm console-log {vm}"
+        ja "サーバ {vm} は以前の版で起動されたため、コンソールは読むことしかできません" "一度停止して起動してください (再起動では変わりません): watari vm stop {vm} --wait; watari vm start {vm}。それまでは watari vm console-log {vm} で読めます";
     /// One that is asked for is not there yet.
     SnapshotNotTaken { vm, snapshot } "snapshot.not-taken" 409 Later
         en "snapshot {snapshot} of server {vm} is not taken yet" "wait for it, or give it up: watari vm snapshot delete {vm} {snapshot}"
@@ -468,43 +484,6 @@ with_consoles! { refusals! {
     ImageUnavailable { image, node, detail } "image.unavailable" 503 Later
         en "node {node} could not get image {image}: {detail}" "look at `watari image show {image}` and at the front end of that site"
         ja "ノード {node} はイメージ {image} を取得できませんでした: {detail}" "`watari image show {image}` とそのサイトのフロントエンドを確認してください";
-    // --- networks --------------------------------------------------------------------------
-    /// A name is taken.
-    NetworkExists { network } "network.exists" 409 No
-        en "a network named {network} exists already" "choose another name, or delete it: watari network delete {network}"
-        ja "ネットワーク {network} はすでに存在します" "別の名前を選ぶか、削除してください: watari network delete {network}";
-    /// No such network.
-    NetworkUnknown { network } "network.unknown" 404 No
-        en "there is no network named {network}" "list the networks with: watari network list"
-        ja "ネットワーク {network} はありません" "ネットワークの一覧は watari network list で確認できます";
-    /// Ports stand on it.
-    NetworkInUse { network, users } "network.in-use" 409 No
-        en "network {network} is used by {users}" "delete those servers first"
-        ja "ネットワーク {network} は {users} が使用中です" "先にそれらのサーバを削除してください";
-    /// The range is not one.
-    BadRange { network, detail: Said } "network.bad-range" 400 No
-        en "the addresses of network {network} make no sense: {detail}" "give --cidr and a --range FIRST-LAST inside it that leaves out the gateway"
-        ja "ネットワーク {network} のアドレス指定が正しくありません: {detail}" "--cidr と、その内側でゲートウェイを含まない --range 最初-最後 を指定してください";
-    /// It overlaps another network on the same segment.
-    RangeOverlaps { network, other } "network.range-overlaps" 409 No
-        en "the range of network {network} overlaps that of {other}" "choose a range that no other network on the segment uses"
-        ja "ネットワーク {network} の範囲は {other} の範囲と重なっています" "同じセグメントのほかのネットワークが使わない範囲を選んでください";
-    /// Nodes route both.
-    SubnetsOverlap { network, cidr, other, theirs } "network.subnets-overlap" 409 No
-        en "the subnet {cidr} of network {network} overlaps {theirs} of network {other}, and nodes route both" "choose another --cidr and a --range inside it; `watari network list` shows which are taken"
-        ja "ネットワーク {network} のサブネット {cidr} は、ネットワーク {other} の {theirs} と重なっています (ノードは両方の経路を持ちます)" "別の --cidr と、その内側の --range を指定してください。使用中のものは `watari network list` で確認できます";
-    /// Every address is taken.
-    RangeExhausted { network, size } "network.range-exhausted" 507 Later
-        en "all {size} addresses of network {network} are in use" "delete servers that are not needed, or make a network with a larger range"
-        ja "ネットワーク {network} の {size} 個のアドレスはすべて使用中です" "不要なサーバを削除するか、より広い範囲のネットワークを作ってください";
-    /// Somebody has this address.
-    AddressTaken { network, address, owner: Said } "network.address-taken" 409 No
-        en "address {address} of network {network} belongs to {owner}" "choose another address, or leave it out and take what is given"
-        ja "ネットワーク {network} のアドレス {address} は {owner} が使用しています" "別のアドレスを選ぶか、指定を省いて自動割り当てにしてください";
-    /// The node has no bridge for the segment.
-    SegmentUnbound { node, segment } "network.segment-unbound" 409 Later
-        en "node {node} has no bridge for segment {segment}" "name the bridge in [networks.segments] of the node's node-agent.toml and restart the agent"
-        ja "ノード {node} にはセグメント {segment} 用のブリッジがありません" "そのノードの node-agent.toml の [networks.segments] にブリッジを記入し、エージェントを再起動してください";
     // --- keys ------------------------------------------------------------------------------
     /// A name is taken.
     KeyExists { key } "key.exists" 409 No
@@ -534,27 +513,6 @@ with_consoles! { refusals! {
     UserDataMissing { vm } "vm.user-data-missing" 503 Later
         en "the user-data of server {vm} cannot be read, and without it its first boot would go wrong" "look for alarms of the bucket userdata; if it is lost, delete the server and make it again"
         ja "サーバ {vm} の user-data を読み取れません。このまま初回起動すると正しく設定されません" "userdata バケットの警報を確認してください。失われた場合は、サーバを削除して作り直してください";
-    // --- firewall groups -------------------------------------------------------------------
-    /// A name is taken.
-    FirewallExists { firewall } "firewall.exists" 409 No
-        en "a firewall group named {firewall} exists already" "choose another name, or change that one: watari firewall allow {firewall}"
-        ja "ファイアウォールグループ {firewall} はすでに存在します" "別の名前を選ぶか、既存のグループを変更してください: watari firewall allow {firewall}";
-    /// No such group.
-    FirewallUnknown { firewall } "firewall.unknown" 404 No
-        en "there is no firewall group named {firewall}" "list the groups with `watari firewall list`, or make it: watari firewall create {firewall}"
-        ja "ファイアウォールグループ {firewall} はありません" "一覧は `watari firewall list` で確認できます。作成するには watari firewall create {firewall} を実行してください";
-    /// Servers or rules name it.
-    FirewallInUse { firewall, users } "firewall.in-use" 409 No
-        en "firewall group {firewall} is named by {users}" "delete those servers, or take the rules that name it out of those groups, first"
-        ja "ファイアウォールグループ {firewall} は {users} が使用中です" "先にそれらのサーバを削除するか、それらのグループからこのグループを指す規則を取り除いてください";
-    /// The rule says something that cannot be.
-    BadRule { rule, detail: Said } "firewall.bad-rule" 400 No
-        en "the rule \"{rule}\" makes no sense: {detail}" "see the examples of: watari firewall allow --help"
-        ja "規則「{rule}」は正しくありません: {detail}" "例は watari firewall allow --help で確認できます";
-    /// A server does not arrive before what guards it.
-    FirewallRulesMissing { vm, node, firewalls } "firewall.rules-missing" 503 Later
-        en "node {node} has not been told the rules of firewall groups {firewalls}, without which server {vm} would arrive unguarded" "see whether the network service runs and whether `watari firewall list` shows the groups; make again what is missing, then try again"
-        ja "ノード {node} にファイアウォールグループ {firewalls} の規則が届いていません。このままではサーバ {vm} が無防備で到着します" "ネットワークサービスが動いているか、`watari firewall list` にグループがあるかを確認し、なければ作り直してから、もう一度試してください";
     // --- history ---------------------------------------------------------------------------
     /// The history file cannot be read; everything else goes on.
     HistoryUnavailable { detail } "history.unavailable" 503 Later

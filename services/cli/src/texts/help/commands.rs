@@ -154,6 +154,23 @@ pub(super) const TEXTS: &[Text] = &[
     ("Remove a network that no server uses", "どのサーバも使っていないネットワークを削除します"),
     ("The addresses in use", "使用中のアドレス"),
     ("List the addresses in use and who has them", "使用中のアドレスと使用者の一覧を表示します"),
+    // --- public addresses ------------------------------------------------------------------
+    (
+        "Public addresses, which lead to servers on overlay networks",
+        "公開アドレス: オーバーレイネットワークのサーバに外から届くアドレス",
+    ),
+    ("Take a public address of a network that was made for them", "公開アドレス用のネットワークから 1 つ確保します"),
+    ("List the public addresses and where they lead", "公開アドレスと関連付け先の一覧を表示します"),
+    ("Show one public address", "公開アドレス 1 つの詳細を表示します"),
+    (
+        "Let a public address lead to a server; it goes along when the server moves",
+        "公開アドレスをサーバに関連付けます。サーバが移動すると一緒に移ります",
+    ),
+    (
+        "Let a public address lead nowhere; it stays allocated",
+        "公開アドレスの関連付けを解除します。確保したままになります",
+    ),
+    ("Give a public address back", "公開アドレスを解放します"),
     // --- keys ------------------------------------------------------------------------------
     ("Public SSH keys, for logging in to servers", "サーバへのログインに使う SSH 公開鍵"),
     ("Keep a public key under a name", "公開鍵を名前を付けて登録します"),

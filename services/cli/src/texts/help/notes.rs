@@ -144,6 +144,10 @@ pub(super) const TEXTS: &[Text] = &[
         "ファイルにはサーバの user-data が入り、秘密が含まれる可能性があります。鍵と同じように保管してください。\nイメージのファイルとサーバのディスクは含まれません。",
     ),
     (
+        "Whoever reaches the segment then reaches the server, as far as its firewall groups let through; a server that names none is open. What it sends out comes from the public address.",
+        "以後、セグメントに届く人はだれでも、ファイアウォールグループが許可する範囲でサーバに届きます。\nグループのないサーバには制限なしに届きます。サーバからの通信は、公開アドレスから出ていきます。",
+    ),
+    (
         "Who a person is, and from which address, is what NATS knows of the connection. The name in brackets is what the command found the person to be logged in as: it proves nothing.",
         "だれが、どのアドレスから操作したかは、NATS が接続について知っている内容です。\n括弧内の名前はコマンドが見つけたログイン名で、本人の証明にはなりません。",
     ),

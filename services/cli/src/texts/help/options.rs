@@ -229,7 +229,19 @@ pub(super) const TEXTS: &[Text] = &[
         "The largest packet of an overlay network's servers [default: what every node carries]",
         "オーバーレイネットワークの最大パケット長 [既定値: 全ノードが運べる大きさ]",
     ),
+    (
+        "The range is for public addresses of servers on overlay networks; see: watari address",
+        "範囲をオーバーレイネットワークのサーバの公開アドレスに使います。詳しくは watari address",
+    ),
     ("Only those on this network", "このネットワークのものだけ"),
+    // --- public addresses ------------------------------------------------------------------
+    ("The public address", "公開アドレス"),
+    ("The network, made with --public", "--public を付けて作成したネットワーク"),
+    ("This very address of its range; without it one is drawn", "範囲の中のこのアドレス。省略時は自動で選びます"),
+    (
+        "Which of its overlay networks [default: the first]",
+        "サーバのどのオーバーレイネットワークか [既定値: 最初のもの]",
+    ),
     // --- keys ------------------------------------------------------------------------------
     ("The key", "鍵"),
     ("The key's name", "鍵の名前"),
@@ -264,8 +276,8 @@ pub(super) const TEXTS: &[Text] = &[
     ("At most so many, 1 to 1000 [default: 100]", "最大件数。1 から 1000 [既定値: 100]"),
     ("Go on with what happens, until Ctrl-C", "Ctrl-C を押すまで、起こったことを表示し続けます"),
     (
-        "Only those of this kind: vms, nodes, migrations, outages, images, networks, ports, sites, keys, firewalls, frontends",
-        "この種類のものだけ: vms、nodes、migrations、outages、images、networks、ports、sites、keys、firewalls、frontends",
+        "Only those of this kind: vms, nodes, migrations, outages, images, networks, ports, addresses, sites, keys, firewalls, frontends",
+        "この種類のものだけ: vms、nodes、migrations、outages、images、networks、ports、addresses、sites、keys、firewalls、frontends",
     ),
     ("Only those of this resource", "この名前のものだけ"),
     ("At most so many past ones, 1 to 1000 [default: 50]", "過去の出来事の最大件数。1 から 1000 [既定値: 50]"),
@@ -336,8 +348,8 @@ pub(super) const TEXTS: &[Text] = &[
         "名前またはアドレスにこの文字列を含む人が行ったものだけ",
     ),
     (
-        "What: vm, node, site, frontend, image, network, port, key, firewall, migration or outage, or one of them as in vm/mail; everything if left out",
-        "対象: vm、node、site、frontend、image、network、port、key、firewall、migration、outage、または vm/mail のように 1 つを指定します。省略するとすべて",
+        "What: vm, node, site, frontend, image, network, port, address, key, firewall, migration or outage, or one of them as in vm/mail; everything if left out",
+        "対象: vm、node、site、frontend、image、network、port、address、key、firewall、migration、outage、または vm/mail のように 1 つを指定します。省略するとすべて",
     ),
     (
         "From then on: a day, a moment such as \"2026-11-01 08:00\", or 7d ago",

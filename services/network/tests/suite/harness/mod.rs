@@ -92,6 +92,7 @@ pub(crate) fn lab(range: &str) -> CreateNetwork {
         dns: Vec::new(),
         segment: None,
         mtu: None,
+        public: false,
     }
 }
 

@@ -1,6 +1,7 @@
 //! The kernel's links, addresses and forwarding tables, through rtnetlink, which is named in this
 //! module and nowhere else.
 
+mod routes;
 mod tables;
 
 use std::{
@@ -19,6 +20,7 @@ use rtnetlink::{
     },
 };
 
+pub(super) use routes::{Route, Rule};
 pub(super) use tables::Mac;
 
 /// Where VXLAN packets arrive (IANA's port; Linux's own default is another).

@@ -101,6 +101,9 @@ fn ruleset(networks: &[&Spec], node: &Node, only_ours: bool) -> Value {
         let within = |key| is(meta(key), spec.bridge());
         table.rule("forward", vec![within("iifname"), within("oifname"), accept()]);
     }
+    let translated = || json!({"match": {"op": "in", "left": {"ct": {"key": "status"}}, "right": "dnat"}});
+    // Whoever asks for another's public address comes in by it, as from outside.
+    table.rule("forward", vec![from_ours(), to_ours(), translated(), accept()]);
     table.rule("forward", vec![from_ours(), to_ours(), drop()]);
     // Of a cloud in which this node may be a server itself.
     let theirs = is(field("ip", "daddr"), json!(metadata::ADDRESS));
@@ -111,8 +114,7 @@ fn ruleset(networks: &[&Spec], node: &Node, only_ours: bool) -> Value {
         table.rule("forward", vec![from_ours(), is(field("ip", "daddr"), json!(tunnel)), drop()]);
     }
     table.rule("forward", vec![to_ours(), state(&["established", "related"]), accept()]);
-    let translated = json!({"match": {"op": "in", "left": {"ct": {"key": "status"}}, "right": "dnat"}});
-    table.rule("forward", vec![to_ours(), translated, accept()]);
+    table.rule("forward", vec![to_ours(), translated(), accept()]);
     table.rule("forward", vec![to_ours(), drop()]);
     if only_ours {
         // Nothing else was passed on here before, but within bridges.

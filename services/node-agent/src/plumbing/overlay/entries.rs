@@ -92,7 +92,8 @@ mod tests {
 
     fn here(n: u8, via: Option<Ipv4Addr>) -> LocalPort {
         let (vm, vm_uuid) = (format!("h{n}").parse().unwrap(), String::new());
-        LocalPort { vm, vm_uuid, card: 0, mac: format!("52:57:0a:01:00:{n:02x}"), address: [10, 1, 0, n].into(), via }
+        let (mac, address) = (format!("52:57:0a:01:00:{n:02x}"), [10, 1, 0, n].into());
+        LocalPort { vm, vm_uuid, card: 0, mac, address, via, public: None }
     }
 
     fn elsewhere(n: u8, via: Option<Ipv4Addr>) -> RemotePort {

@@ -26,7 +26,10 @@ use tokio::sync::Mutex;
 use watari_contracts::plan::NetworkPlan;
 use watari_model::{NetworkName, network};
 
-use super::links::{Link, Links, Mac, VXLAN_PORT, Vxlan};
+use super::{
+    links::{Link, Links, Mac, VXLAN_PORT, Vxlan},
+    public::Led,
+};
 use crate::settings;
 use entries::{Change, Entries};
 
@@ -85,6 +88,9 @@ struct State {
     /// Servers that were resumed here before the plan knew: whatever it says, they are here.
     claimed: BTreeSet<(NetworkName, Mac)>,
     plan: NetworkPlan,
+    /// Whether the plan was sent since the agent's start. One that was kept may name servers that went elsewhere
+    /// while this node was off.
+    is_fresh: bool,
     /// The networks that the border's rules were laid for.
     bordered: Option<BTreeSet<NetworkName>>,
 }
@@ -117,6 +123,7 @@ impl Overlays {
     pub(super) async fn lay(&self, links: &Links, plan: NetworkPlan) -> io::Result<()> {
         let mut state = self.state.lock().await;
         state.plan = plan;
+        state.is_fresh = true;
         state.keep_claims();
         let names: Vec<NetworkName> = state.networks.keys().cloned().collect();
         let mut outcome = Ok(());
@@ -185,6 +192,14 @@ impl Overlays {
         synced
     }
 
+    /// The servers with a public address that are here, by the plan or before it knew, and the bridges and subnets of
+    /// all networks that are laid; none until the network service has said so since the agent's start.
+    pub(super) async fn public(&self) -> Option<(Vec<Led>, Vec<(String, Ipv4Net)>)> {
+        let state = self.state.lock().await;
+        let networks = state.networks.values().map(|laid| (laid.spec.bridge(), laid.spec.subnet)).collect();
+        state.is_fresh.then(|| (state.led(), networks))
+    }
+
     /// Removes a network's links.
     ///
     /// # Errors
@@ -241,6 +256,21 @@ impl State {
             let here = network.and_then(|n| n.here.iter().find(|port| mac(&port.mac) == Some(*claimed)));
             here.is_some_and(|port| port.via.is_some())
         });
+    }
+
+    /// Those whose server is still to arrive are another node's.
+    fn led(&self) -> Vec<Led> {
+        let mut led = Vec::new();
+        for planned in &self.plan.networks {
+            let Some(laid) = self.networks.get(&planned.network) else { continue };
+            let claimed =
+                |text: &str| mac(text).is_some_and(|mac| self.claimed.contains(&(planned.network.clone(), mac)));
+            let here = planned.here.iter().filter(|port| port.via.is_none() || claimed(&port.mac));
+            led.extend(here.filter_map(|port| {
+                Some(Led { bridge: laid.spec.bridge(), own: port.address, public: port.public.clone()? })
+            }));
+        }
+        led
     }
 
     async fn sync(&mut self, links: &Links, network: &NetworkName) -> io::Result<()> {

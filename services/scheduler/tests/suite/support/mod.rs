@@ -119,6 +119,7 @@ fn network() -> Network {
         name: "campus".parse().unwrap(),
         kind: Kind::Provider,
         segment: "campus".parse().unwrap(),
+        public: false,
         overlay: None,
         cidr: "203.0.113.0/24".parse().unwrap(),
         range: Range { first: "203.0.113.100".parse().unwrap(), last: "203.0.113.199".parse().unwrap() },

@@ -1,0 +1,82 @@
+//! The rows of the table that are about networks, ports, public addresses and firewall groups.
+
+/// Hands a table its rows, with those of this file at their end.
+macro_rules! with_networks {
+    ($table:ident! { $($rows:tt)* }) => {
+        $table! {
+            $($rows)*
+            // --- networks --------------------------------------------------------------------------
+            /// A name is taken.
+            NetworkExists { network } "network.exists" 409 No
+                en "a network named {network} exists already" "choose another name, or delete it: watari network delete {network}"
+                ja "ネットワーク {network} はすでに存在します" "別の名前を選ぶか、削除してください: watari network delete {network}";
+            /// No such network.
+            NetworkUnknown { network } "network.unknown" 404 No
+                en "there is no network named {network}" "list the networks with: watari network list"
+                ja "ネットワーク {network} はありません" "ネットワークの一覧は watari network list で確認できます";
+            /// Ports stand on it.
+            NetworkInUse { network, users } "network.in-use" 409 No
+                en "network {network} is used by {users}" "delete those servers, or release those public addresses, first"
+                ja "ネットワーク {network} は {users} が使用中です" "先にそれらのサーバを削除するか、公開アドレスを解放してください";
+            /// The range is not one.
+            BadRange { network, detail: Said } "network.bad-range" 400 No
+                en "the addresses of network {network} make no sense: {detail}" "give --cidr and a --range FIRST-LAST inside it that leaves out the gateway"
+                ja "ネットワーク {network} のアドレス指定が正しくありません: {detail}" "--cidr と、その内側でゲートウェイを含まない --range 最初-最後 を指定してください";
+            /// It overlaps another network on the same segment.
+            RangeOverlaps { network, other } "network.range-overlaps" 409 No
+                en "the range of network {network} overlaps that of {other}" "choose a range that no other network on the segment uses"
+                ja "ネットワーク {network} の範囲は {other} の範囲と重なっています" "同じセグメントのほかのネットワークが使わない範囲を選んでください";
+            /// Nodes route both.
+            SubnetsOverlap { network, cidr, other, theirs } "network.subnets-overlap" 409 No
+                en "the subnet {cidr} of network {network} overlaps {theirs} of network {other}, and nodes route both" "choose another --cidr and a --range inside it; `watari network list` shows which are taken"
+                ja "ネットワーク {network} のサブネット {cidr} は、ネットワーク {other} の {theirs} と重なっています (ノードは両方の経路を持ちます)" "別の --cidr と、その内側の --range を指定してください。使用中のものは `watari network list` で確認できます";
+            /// Every address is taken.
+            RangeExhausted { network, size } "network.range-exhausted" 507 Later
+                en "all {size} addresses of network {network} are in use" "delete servers that are not needed, or make a network with a larger range"
+                ja "ネットワーク {network} の {size} 個のアドレスはすべて使用中です" "不要なサーバを削除するか、より広い範囲のネットワークを作ってください";
+            /// Somebody has this address.
+            AddressTaken { network, address, owner: Said } "network.address-taken" 409 No
+                en "address {address} of network {network} belongs to {owner}" "choose another address, or leave it out and take what is given"
+                ja "ネットワーク {network} のアドレス {address} は {owner} が使用しています" "別のアドレスを選ぶか、指定を省いて自動割り当てにしてください";
+            /// Nobody has allocated this public address.
+            AddressUnknown { address } "address.unknown" 404 No
+                en "{address} is no public address that was allocated" "list them with `watari address list`, or take one: watari address allocate"
+                ja "{address} は確保されている公開アドレスではありません" "一覧は `watari address list` で確認できます。確保するには watari address allocate を実行してください";
+            /// It leads to a server.
+            AddressInUse { address, vm } "address.in-use" 409 No
+                en "public address {address} leads to server {vm}" "take it away first: watari address disassociate {address}; `watari address release {address} --yes` does both"
+                ja "公開アドレス {address} はサーバ {vm} に関連付けられています" "先に watari address disassociate {address} で関連付けを解除してください。解放まで行う場合は `watari address release {address} --yes` を使えます";
+            /// A server that has no address of its own behind which a public one could stand.
+            AddressNoPort { vm } "address.no-port" 409 No
+                en "server {vm} has no port on an overlay network to which a public address could lead" "a server on a provider network is reached by its own address; otherwise make it with --network NETWORK, an overlay network (`watari network list`)"
+                ja "サーバ {vm} には、公開アドレスを関連付けられるオーバーレイネットワークのポートがありません" "構内のネットワークのサーバには自身のアドレスで届きます。必要なら --network にオーバーレイネットワークを指定して作成してください (一覧は `watari network list`)";
+            /// The node has no bridge for the segment.
+            SegmentUnbound { node, segment } "network.segment-unbound" 409 Later
+                en "node {node} has no bridge for segment {segment}" "name the bridge in [networks.segments] of the node's node-agent.toml and restart the agent"
+                ja "ノード {node} にはセグメント {segment} 用のブリッジがありません" "そのノードの node-agent.toml の [networks.segments] にブリッジを記入し、エージェントを再起動してください";
+            // --- firewall groups -------------------------------------------------------------------
+            /// A name is taken.
+            FirewallExists { firewall } "firewall.exists" 409 No
+                en "a firewall group named {firewall} exists already" "choose another name, or change that one: watari firewall allow {firewall}"
+                ja "ファイアウォールグループ {firewall} はすでに存在します" "別の名前を選ぶか、既存のグループを変更してください: watari firewall allow {firewall}";
+            /// No such group.
+            FirewallUnknown { firewall } "firewall.unknown" 404 No
+                en "there is no firewall group named {firewall}" "list the groups with `watari firewall list`, or make it: watari firewall create {firewall}"
+                ja "ファイアウォールグループ {firewall} はありません" "一覧は `watari firewall list` で確認できます。作成するには watari firewall create {firewall} を実行してください";
+            /// Servers or rules name it.
+            FirewallInUse { firewall, users } "firewall.in-use" 409 No
+                en "firewall group {firewall} is named by {users}" "delete those servers, or take the rules that name it out of those groups, first"
+                ja "ファイアウォールグループ {firewall} は {users} が使用中です" "先にそれらのサーバを削除するか、それらのグループからこのグループを指す規則を取り除いてください";
+            /// The rule says something that cannot be.
+            BadRule { rule, detail: Said } "firewall.bad-rule" 400 No
+                en "the rule \"{rule}\" makes no sense: {detail}" "see the examples of: watari firewall allow --help"
+                ja "規則「{rule}」は正しくありません: {detail}" "例は watari firewall allow --help で確認できます";
+            /// A server does not arrive before what guards it.
+            FirewallRulesMissing { vm, node, firewalls } "firewall.rules-missing" 503 Later
+                en "node {node} has not been told the rules of firewall groups {firewalls}, without which server {vm} would arrive unguarded" "see whether the network service runs and whether `watari firewall list` shows the groups; make again what is missing, then try again"
+                ja "ノード {node} にファイアウォールグループ {firewalls} の規則が届いていません。このままではサーバ {vm} が無防備で到着します" "ネットワークサービスが動いているか、`watari firewall list` にグループがあるかを確認し、なければ作り直してから、もう一度試してください";
+        }
+    };
+}
+
+pub(super) use with_networks;
