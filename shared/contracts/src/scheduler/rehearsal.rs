@@ -64,7 +64,7 @@ pub struct Rehearsal {
     /// How many more servers there are.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub not_listed: u64,
-    /// Who still runs there when the power goes, or for good if nothing says when it goes.
+    /// Who still runs there when the power goes, or for good if nothing says when it goes; not all, if there are many.
     pub at_risk: Vec<VmName>,
     /// Who does not come home, and why; not all, if there are many.
     pub stays_away: Vec<NotMoved>,
