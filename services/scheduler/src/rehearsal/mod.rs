@@ -80,7 +80,10 @@ pub(crate) fn rehearse(snap: Snapshot, rules: &Rules, wish: Wish, budget: Budget
             if let Some(ms) = time_ms {
                 twin.tell(Supply::Battery, Some(ms / 1_000));
             }
-            if !stored {
+            if stored {
+                // Of one that is evacuated, or on its way home, this is asked for once more.
+                twin.ask(Change::EvacuateAsked);
+            } else {
                 twin.make(outage.clone());
             }
         }
@@ -93,7 +96,9 @@ pub(crate) fn rehearse(snap: Snapshot, rules: &Rules, wish: Wish, budget: Budget
     }
     // A pause is over one day: what is asked is what comes of the outage.
     twin.ask(Change::ResumeAsked);
-    twin.diary.outage(&outage, 0);
+    if let Some(begun) = twin.outage().cloned() {
+        twin.diary.outage(&begun, 0);
+    }
     Run { pace, times, asked_home: false, leg_began: 0, idle: 0 }.through(&mut twin);
     Some(account::of(&twin, (outage.id, stored), all, times, (rate, pace), now))
 }

@@ -10,6 +10,7 @@ mod flow;
 mod growing;
 mod invariants;
 mod isolation;
+mod rehearsing;
 mod scenarios;
 mod scheduler;
 mod sim;
