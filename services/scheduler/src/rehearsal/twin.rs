@@ -194,7 +194,7 @@ impl Twin {
 
     /// Brings what is seen up to this moment.
     fn show(&mut self) {
-        let (clock, keeps_ms) = (self.clock, self.keeps_ms);
+        let (clock, keeps_ms, boot_ms) = (self.clock, self.keeps_ms, self.boot_ms);
         let Self { snap, given, down, .. } = self;
         given.retain(|_, at| clock.saturating_sub(*at) < keeps_ms);
         snap.answers.retain(|key, answer| {
@@ -205,7 +205,7 @@ impl Twin {
         for (node, heard) in &mut snap.heard {
             heard.age_ms = down.get(node).map_or(0, |since| clock.saturating_sub(*since));
         }
-        snap.boot_ms = self.boot_ms.saturating_add(clock);
+        snap.boot_ms = boot_ms.saturating_add(clock);
         let travelling: Vec<_> = self.link.travelling().map(|(flow, rate)| (flow.clone(), rate)).collect();
         for (flow, rate) in travelling {
             let transfer = flow.transfer(clock, rate);
