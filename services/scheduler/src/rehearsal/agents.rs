@@ -25,10 +25,12 @@ impl Twin {
         }
         let (_, vm) = order.parts();
         let vm = vm.clone();
-        let progress =
-            if self.in_hand.contains(&key) { Progress::Working } else { self.carry_out(&key, attempt, node, order) };
+        let again = self.in_hand.contains(&key);
+        let progress = if again { Progress::Working } else { self.carry_out(&key, attempt, node, order) };
         let fact = self.fact(node, &vm);
-        self.keep(key, attempt, Outcome::Order(progress, fact))
+        let news = self.keep(key, attempt, Outcome::Order(progress, fact));
+        // How far a copy is changes all the time, and nothing is decided because of that.
+        news && !again
     }
 
     fn carry_out(&mut self, key: &str, attempt: u32, node: &NodeName, order: &Order) -> Progress {

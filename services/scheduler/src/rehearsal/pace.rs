@@ -8,7 +8,7 @@ use crate::core::{Rules, Snapshot, forecast};
 /// Bytes a second where nothing is known: a gigabit.
 const ASSUMED: u64 = 125_000_000;
 /// About so many turns a migration takes, there and back.
-const TURNS_EACH: u64 = 24;
+const TURNS_EACH: u64 = 40;
 /// Turns besides.
 const TURNS_BESIDES: u64 = 600;
 

@@ -31,7 +31,7 @@ pub(super) fn begin(snap: &mut Snapshot, now: Timestamp) -> BTreeMap<NodeName, u
     for node in snap.nodes.values().map(|entry| &entry.value) {
         let known = snap.heard.get(&node.name);
         if node.state == node::State::Ready {
-            let facts = Arc::new(of_node(node, known.map(|heard| heard.facts.as_ref()), now));
+            let facts = Arc::new(of_node(node, known.map(|heard| &*heard.facts), now));
             heard.insert(node.name.clone(), Heard { facts, age_ms: 0 });
         } else {
             silent.insert(node.name.clone(), 0);

@@ -1,5 +1,8 @@
 //! Rehearsals of the simulated campus: against what then happens there, and as logs over simulated time.
 
+use std::sync::Arc;
+
+use watari_contracts::{Service, frontend::Standing};
 use watari_model::{
     NodeName, VmName,
     outage::{Outage, Scope, Window},
@@ -11,7 +14,10 @@ use super::{
     sim::{Broken, CALM, Event, MINUTE, Sim},
     wishes::Wish,
 };
-use crate::rehearsal::{Account, Budget, Fate, Known, What, Wish as Rehearsal, rehearse};
+use crate::{
+    core::{Control, ControlSight},
+    rehearsal::{Account, Budget, Fate, Known, What, Wish as Rehearsal, rehearse},
+};
 
 /// From the most to the least worth; each takes 32 seconds.
 const SERVERS: &[(&str, u64)] = &[("mail", 128), ("web", 128), ("batch", 128), ("old", 128)];
@@ -91,6 +97,12 @@ fn a_rehearsal_says_within_a_tenth_what_then_happens_there_and_back() {
     let said = foreseen.home.unwrap().millis_since(foreseen.returns.unwrap());
     assert!(said.abs_diff(took) * 10 <= took, "{said} ms were foreseen, and it took {took}");
     assert!(foreseen.stays_away.is_empty() && foreseen.servers.iter().all(|server| server.home.is_some()));
+
+    // By now it is known what travels, and how fast.
+    let what = What::Sudden("myodaiji".parse().unwrap(), None);
+    let known = go(&sim, Rehearsal { what, link: None, fails: Vec::new() }, Budget::default());
+    assert_eq!(known.known, Known::Measured);
+    assert!(known.servers.iter().all(|server| server.measured), "{known:#?}");
 }
 
 #[test]
@@ -186,6 +198,37 @@ fn when_the_other_site_is_emptied_as_well_nobody_leaves() {
     let account = sudden(&sim, None, &[]);
     assert!(fates(&account).iter().all(|(_, fate)| *fate == Fate::Left), "{account:#?}");
     assert_eq!(account.at_risk.len(), SERVERS.len());
+}
+
+fn standing(service: Service, site: &str, leads: bool) -> Standing {
+    Standing {
+        service,
+        instance: format!("{}-{site}", service.name()),
+        site: Some(site.parse().unwrap()),
+        leads,
+        epoch: None,
+        leader: None,
+        nats: String::new(),
+        followed: std::collections::BTreeMap::new(),
+        wish: None,
+        quorum: None,
+        version: String::new(),
+    }
+}
+
+#[test]
+fn the_front_end_leaves_last_and_comes_home_last() {
+    let sim = campus(SERVERS);
+    let mut snap = sim.snapshot();
+    let both = |service: &Service| [standing(*service, "myodaiji", true), standing(*service, "yamate", false)];
+    let standings = Service::OF_FRONT.iter().flat_map(both).collect();
+    snap.control = Control::Seen(Arc::new(ControlSight { standings, ..ControlSight::default() }));
+    let what = What::Sudden("myodaiji".parse().unwrap(), None);
+    let wish = Rehearsal { what, link: Some(LINK), fails: Vec::new() };
+    let account = rehearse(snap, &sim.rules, wish, Budget::default(), at(sim.now)).unwrap();
+    let (empty, all) = (after(&account, account.empty).unwrap(), after(&account, account.evacuated).unwrap());
+    assert!((empty + 10_000..empty + 25_000).contains(&all), "{empty} and {all} ms");
+    assert!(account.home.is_some(), "{account:#?}");
 }
 
 #[test]
