@@ -142,6 +142,38 @@ impl Stage {
         self.until_page(&self.address(name)?, 120)
     }
 
+    /// How everything stands, for who reads why a scenario failed.
+    #[must_use]
+    pub fn look(&self) -> String {
+        let looks: [&[&str]; 5] = [
+            &["vm", "list"],
+            &["node", "list"],
+            &["outage", "list"],
+            &["migration", "list", "--limit", "6"],
+            &["events", "--limit", "25"],
+        ];
+        let told = looks.map(|look| {
+            let seen = self.lab.run(&[&["exec", "client", "--", "watari"], look].concat());
+            format!("-- watari {}\n{}", look.join(" "), seen.unwrap_or_else(|error| format!("{error:#}\n")))
+        });
+        told.concat()
+    }
+
+    /// Sets the stage anew after a scenario that failed, so that the next one is judged by itself.
+    ///
+    /// # Errors
+    /// When a site stays in its outage or the server does not run at home again.
+    pub fn mend(&self) -> anyhow::Result<()> {
+        let sites = self.watari(&["site", "list"])?;
+        for site in sites.as_array().into_iter().flatten().filter(|site| site["outage"].is_string()) {
+            let name = site["name"].as_str().context("a site without a name")?;
+            self.watari(&["site", "power", name, "mains"])?;
+            until(120, &format!("{name}'s outage is over"), || Ok(self.outage_at(name)?.is_none()))?;
+        }
+        self.ready("mail")?;
+        self.send_home("mail").map(drop)
+    }
+
     fn watari(&self, arguments: &[&str]) -> anyhow::Result<Value> {
         self.lab.watari(arguments)
     }

@@ -39,7 +39,10 @@ fn main() -> anyhow::Result<ExitCode> {
             Ok(()) => println!("ok      {} ({seconds:.1} s)", scenario.name),
             Err(error) => {
                 failed += 1;
-                println!("FAILED  {} ({seconds:.1} s): {error:#}", scenario.name);
+                println!("FAILED  {} ({seconds:.1} s): {error:#}\n{}", scenario.name, stage.look());
+                if let Err(error) = stage.mend() {
+                    println!("the stage is not as it was before: {error:#}");
+                }
             }
         }
     }

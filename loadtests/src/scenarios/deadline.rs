@@ -17,10 +17,11 @@ const SITE: &str = "myodaiji";
 const CROSSES: &str = "worthy";
 const SUSPENDED: &str = "middling";
 const SHUT_DOWN: &str = "mail";
-/// How long the smallest of those that have moved before takes over the link.
-const SECONDS_EACH: u64 = 8;
+/// How long the smallest of those that have moved before takes over the link: clearly longer than what is kept
+/// beside it, or there would be time for two.
+const SECONDS_EACH: u64 = 18;
 /// What a crossing takes beside its bytes, and to be sure.
-const BESIDE: u64 = 6;
+const BESIDE: u64 = 10;
 /// The lab's `stop_seconds`.
 const STOPPING: u64 = 6;
 /// The lab's `handover_seconds`; at most a third of all the time is kept for it.
@@ -30,6 +31,10 @@ fn battery(stage: &Stage) -> anyhow::Result<()> {
     ensure!(stage.send_home(SHUT_DOWN)? == SITE, "{SHUT_DOWN} belongs elsewhere");
     let node = stage.node_of(SHUT_DOWN)?;
     let made = make(stage, &node).and_then(|boots| Ok((out_of_time(stage)?, boots)));
+    if made.is_err() {
+        // The clearing away below changes what there is to see.
+        eprintln!("{}", stage.look());
+    }
     // Whatever happened, the campus has its power again, and the next scenario its room.
     stage.watari(&["site", "power", SITE, "mains"])?;
     let back = made.and_then(|(outage, boots)| all_back(stage, &outage, &boots));
@@ -49,14 +54,25 @@ fn make(stage: &Stage, node: &str) -> anyhow::Result<[String; 2]> {
     for name in [CROSSES, SUSPENDED] {
         stage.until_page(&stage.address(name)?, 60)?;
     }
-    // How much travels of it is known afterwards.
-    stage.watari(&["vm", "migrate", CROSSES, "--to", "y1", "--wait"])?;
-    stage.watari(&["vm", "migrate", CROSSES, "--to", node, "--wait"])?;
-    if stage.node_of(SUSPENDED)? != node {
-        stage.watari(&["vm", "migrate", SUSPENDED, "--to", node, "--wait"])?;
+    // How much travels of them is known afterwards.
+    for to in ["y1", node] {
+        stage.watari(&["vm", "migrate", SUSPENDED, "--to", to])?;
+        stage.watari(&["vm", "migrate", CROSSES, "--to", to, "--wait"])?;
+        until(60, &format!("both are at {to}"), || Ok(stage.node_of(SUSPENDED)? == to && is_free(stage, SUSPENDED)?))?;
     }
+    // Who is still being cleared away somewhere is not ready to leave, and a lesser one would begin before it.
+    until(60, "all are free to leave", || {
+        Ok(is_free(stage, CROSSES)? && is_free(stage, SUSPENDED)? && is_free(stage, SHUT_DOWN)?)
+    })?;
     let boot = |vm: &str| stage.boot_id(&stage.address(vm)?);
     Ok([boot(CROSSES)?, boot(SUSPENDED)?])
+}
+
+/// Whether a server runs, and nothing of it lies where it was before.
+fn is_free(stage: &Stage, vm: &str) -> anyhow::Result<bool> {
+    let shown = stage.show("vm", vm)?;
+    let leftovers = shown["leftovers"].as_array().map_or(0, Vec::len);
+    Ok(shown["state"] == "running" && leftovers == 0)
 }
 
 /// What travelled of a server the last time, or what is reckoned with if it has not moved yet.

@@ -1,17 +1,28 @@
 //! A server's life: what survives, and what a crossing changes.
 
-use anyhow::{Context, ensure};
+use std::{
+    fs,
+    sync::mpsc,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, anyhow, ensure};
 use serde_json::Value;
+use watari_contracts::{agent::ConsoleAct, scheduler::VmConsole};
 
 use super::{Stage, until};
+use crate::{lab::NODES, requests};
 
 type Run = fn(&Stage) -> anyhow::Result<()>;
+
+/// The UEFI variables of a server that never ran: the agents' own setting.
+const NEW_VARIABLES: &str = "/usr/share/OVMF/OVMF_VARS_4M.fd";
 
 pub(super) const SCENARIOS: &[(&str, Run)] = &[
     ("a_disk_survives_stop_start_and_migration", disk_survives),
     ("a_reboot_boots_again_on_the_same_node", reboot),
     ("a_server_grows_while_it_runs_and_its_memory_by_a_reboot_and_its_disk_outlives_it", grown),
-    ("the_console_log_shows_what_the_guest_says_on_every_boot", console_log),
+    ("the_console_and_its_log_show_what_the_guest_says_on_every_boot", console_log),
     ("an_agent_that_restarts_finds_its_servers_and_touches_none", agent_restarts),
     ("a_libvirtd_that_restarts_stops_no_server", libvirtd_restarts),
     ("a_cordoned_node_receives_nothing", cordoned),
@@ -136,11 +147,38 @@ fn console_log(stage: &Stage) -> anyhow::Result<()> {
     stage.watari(&["vm", "reboot", "mail", "--force", "--wait"])?;
     until(120, "the boot is in the log", || Ok(boots(&log()?) > 0))?;
     let before = boots(&log()?);
-    stage.watari(&["vm", "reboot", "mail", "--force", "--wait"])?;
+    boots_at_console(stage, &said)?;
     until(120, "the next boot is in the log too", || Ok(boots(&log()?) == before + 1))?;
     let log = log()?;
     ensure!(log["node"].as_str() == Some(&stage.node_of("mail")?), "it was read on {}", log["node"]);
     Ok(())
+}
+
+/// Reboots it under the eyes of somebody who has its console open.
+fn boots_at_console(stage: &Stage, said: &str) -> anyhow::Result<()> {
+    const BOOTS: Duration = Duration::from_secs(120);
+    let (opening, opened) = mpsc::channel();
+    let wanted = said.to_owned();
+    let person = requests::at_client(&stage.lab, async move |bus| {
+        let name: watari_model::VmName = "mail".parse()?;
+        let at_console = |act| VmConsole { name: name.clone(), session: "scenario".to_owned(), act };
+        let begun = bus.request(&at_console(ConsoleAct::Open { take_over: true })).await?;
+        opening.send(())?;
+        let (mut seen, mut shown, until) = (begun.part.from, Vec::new(), Instant::now() + BOOTS);
+        while !String::from_utf8_lossy(&shown).contains(&wanted) {
+            ensure!(Instant::now() < until, "the console shows {:?}", String::from_utf8_lossy(&shown));
+            let part = bus.request(&at_console(ConsoleAct::Follow { from: seen })).await?.part;
+            seen = part.from + part.output.0.len() as u64;
+            shown.extend(part.output.0);
+        }
+        bus.request(&at_console(ConsoleAct::Close)).await?;
+        Ok(())
+    });
+    // If it cannot be opened, the person says why.
+    if opened.recv_timeout(BOOTS).is_ok() {
+        stage.watari(&["vm", "reboot", "mail", "--force", "--wait"])?;
+    }
+    person.join().map_err(|_| anyhow!("whoever was at the console fell"))?
 }
 
 fn agent_restarts(stage: &Stage) -> anyhow::Result<()> {
@@ -179,15 +217,25 @@ fn drained(stage: &Stage) -> anyhow::Result<()> {
 }
 
 fn deleted(stage: &Stage) -> anyhow::Result<()> {
-    stage.create("fleeting", "campus", &[])?;
+    // By UEFI, so that there is one file more that moves with it and goes with it.
+    stage.watari(&["image", "edit", "mini", "--firmware", "uefi"])?;
+    let made = stage.create("fleeting", "campus", &[]);
+    stage.watari(&["image", "edit", "mini", "--firmware", "bios"])?;
+    made?;
     let shown = stage.show("vm", "fleeting")?;
     let uuid = shown["uuid"].as_str().unwrap_or_default().to_owned();
+    let variables = |node: &str| stage.lab.file(node, &format!("/var/lib/watari/nvram/{uuid}.fd"));
+    let (new, source) = (fs::read(NEW_VARIABLES)?, stage.node_of("fleeting")?);
+    until(120, "its firmware has noted something", || Ok(fs::read(variables(&source))? != new))?;
+    stage.watari(&["vm", "migrate", "fleeting", "--to", stage.other_side("fleeting")?, "--wait"])?;
     let node = stage.node_of("fleeting")?;
+    ensure!(node != source && fs::read(variables(&node))? != new, "what its firmware noted did not move with it");
     let disk = stage.lab.file(&node, &format!("/var/lib/watari/disks/{uuid}.qcow2"));
     ensure!(disk.exists(), "{} is not where a disk is expected", disk.display());
     stage.watari(&["vm", "delete", "fleeting", "--yes", "--wait"])?;
     ensure!(!disk.exists(), "the disk is still there");
     ensure!(stage.lab.copies("fleeting").is_empty(), "the process is still there");
+    until(60, "its variables are nowhere", || Ok(NODES.into_iter().all(|node| !variables(node).exists())))?;
     let ports = stage.watari(&["port", "list"])?;
     ensure!(!ports.to_string().contains("fleeting"), "the address is still taken");
     stage.refused("vm.unknown", &["vm", "show", "fleeting"])

@@ -37,31 +37,35 @@ pub fn asked(lang: Lang, consent: Consent, question: &str) -> Result<(), Failure
 /// # Errors
 /// As [`confirm`], and what is answered to `there`.
 pub async fn confirm_of<R: Request>(ctx: &Context, consent: Consent, there: &R, question: &str) -> Result<(), Failure> {
-    if consent.yes {
-        return Ok(());
-    }
-    somebody(question)?;
-    ctx.session.ask(there).await?;
-    answered(ctx.out.lang, question)
+    confirm_seen(ctx, consent, there, |_| Ok::<_, Failure>(question.to_owned())).await
 }
 
-/// The same with a question about what is answered to `there`; `unseen` is asked where nobody can be.
+/// The same with a question about what is answered to `there`, or why it cannot be done as that stands: nobody is asked
+/// what would then be refused.
 ///
 /// # Errors
-/// As [`confirm_of`].
-pub async fn confirm_seen<R: Request>(
+/// As [`confirm_of`], and what `question` refuses.
+pub async fn confirm_seen<R: Request, E: Into<Failure>>(
     ctx: &Context,
     consent: Consent,
     there: &R,
-    unseen: &str,
-    question: impl FnOnce(&R::Reply) -> String,
+    question: impl FnOnce(&R::Reply) -> Result<String, E>,
 ) -> Result<(), Failure> {
     if consent.yes {
         return Ok(());
     }
-    somebody(unseen)?;
-    let seen = ctx.session.ask(there).await?;
-    answered(ctx.out.lang, &question(&seen))
+    let question = question(&ctx.session.ask(there).await?).map_err(Into::into)?;
+    somebody(&question)?;
+    answered(ctx.out.lang, &question)
+}
+
+/// The first of those that use a thing, for whoever would delete it.
+#[must_use]
+pub fn some<T: ToString>(users: &[T]) -> String {
+    const NAMED: usize = 5;
+    let more = users.len().saturating_sub(NAMED);
+    let rest = (more > 0).then(|| format!("… (+{more})"));
+    users.iter().take(NAMED).map(ToString::to_string).chain(rest).collect::<Vec<_>>().join(", ")
 }
 
 /// Whether a person sees the question and can answer it.

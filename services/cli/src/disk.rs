@@ -2,10 +2,11 @@
 
 use clap::{Args, Subcommand};
 use watari_contracts::scheduler::{DeleteDisk, DiskView, GetDisk, ListDisks};
+use watari_model::Refusal;
 
 use crate::{
     Context,
-    confirm::confirm_of,
+    confirm::confirm_seen,
     failure::Failure,
     format, input,
     lang::Lang,
@@ -62,7 +63,11 @@ impl Verb {
             Self::Delete(Delete { name, consent }) => {
                 let request = DeleteDisk { name: input::name(&name)? };
                 let there = GetDisk { name: request.name.clone() };
-                confirm_of(ctx, consent, &there, &leaving::delete_disk(ctx.out.lang, &name)).await?;
+                let question = |disk: &DiskView| match &disk.used_by {
+                    Some(vm) => Err(Refusal::DiskInUse { disk: name.clone(), vm: vm.to_string() }),
+                    None => Ok(leaving::delete_disk(ctx.out.lang, &name)),
+                };
+                confirm_seen(ctx, consent, &there, question).await?;
                 ctx.out.gone(&session.ask(&request).await?, &name)
             }
         }

@@ -46,6 +46,12 @@ impl From<CallError> for Failure {
     }
 }
 
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(Box::new(refusal.into()))
+    }
+}
+
 impl From<scheduler::Fault> for Failure {
     fn from(fault: scheduler::Fault) -> Self {
         Self::Fault(Box::new(fault))

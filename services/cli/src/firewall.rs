@@ -5,13 +5,13 @@ use watari_contracts::firewall::{
     AllowFirewall, CreateFirewall, DeleteFirewall, FirewallView, GetFirewall, ListFirewalls, RevokeFirewall,
 };
 use watari_model::{
-    FirewallName, Said,
+    FirewallName, Refusal, Said,
     firewall::{Direction, Peer, Protocol, Rule},
 };
 
 use crate::{
     Context,
-    confirm::confirm_of,
+    confirm::{confirm_seen, some},
     failure::Failure,
     format, input,
     lang::Lang,
@@ -140,7 +140,11 @@ impl Verb {
             Self::Delete(Delete { name, consent }) => {
                 let request = DeleteFirewall { name: input::name(&name)? };
                 let there = GetFirewall { name: request.name.clone() };
-                confirm_of(ctx, consent, &there, &words::delete_firewall(ctx.out.lang, &name)).await?;
+                let question = |group: &FirewallView| match group.servers.as_slice() {
+                    [] => Ok(words::delete_firewall(ctx.out.lang, &name)),
+                    users => Err(Refusal::FirewallInUse { firewall: name.clone(), users: some(users) }),
+                };
+                confirm_seen(ctx, consent, &there, question).await?;
                 ctx.out.gone(&session.ask(&request).await?, &name)
             }
         }

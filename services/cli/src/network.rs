@@ -3,12 +3,12 @@
 use std::net::Ipv4Addr;
 
 use clap::{ArgGroup, Args, Subcommand};
-use watari_contracts::network::{CreateNetwork, DeleteNetwork, GetNetwork, ListNetworks, NetworkView};
-use watari_model::{Said, network::Kind};
+use watari_contracts::network::{CreateNetwork, DeleteNetwork, GetNetwork, ListNetworks, ListPorts, NetworkView};
+use watari_model::{NetworkName, Refusal, Said, network::Kind};
 
 use crate::{
     Context,
-    confirm::confirm_of,
+    confirm::{confirm_of, some},
     failure::Failure,
     format, input,
     lang::Lang,
@@ -106,11 +106,26 @@ impl Verb {
             Self::Delete(Delete { name, consent }) => {
                 let request = DeleteNetwork { name: input::name(&name)? };
                 let there = GetNetwork { name: request.name.clone() };
+                if !consent.yes {
+                    unused(ctx, &request.name).await?;
+                }
                 confirm_of(ctx, consent, &there, &words::delete_network(ctx.out.lang, &name)).await?;
                 ctx.out.gone(&session.ask(&request).await?, &name)
             }
         }
     }
+}
+
+/// Nobody is asked about a network that servers are on.
+async fn unused(ctx: &Context, name: &NetworkName) -> Result<(), Failure> {
+    let servers_on = ListPorts { network: Some(name.clone()), ..ListPorts::default() };
+    let mut users: Vec<_> = ctx.session.ask(&servers_on).await?.ports.into_iter().map(|port| port.vm).collect();
+    users.sort();
+    users.dedup();
+    if users.is_empty() {
+        return Ok(());
+    }
+    Err(Refusal::NetworkInUse { network: name.to_string(), users: some(&users) }.into())
 }
 
 impl Create {

@@ -8,15 +8,15 @@ use watari_contracts::{
     scheduler::{CancelOutage, DrainNode, ListOutages, ListVms, OutageView},
 };
 use watari_model::{
-    NodeName,
-    node::Enforcement,
+    NodeName, Refusal,
+    node::{self, Enforcement},
     outage::{Scope, State},
     vm::Size,
 };
 
 use crate::{
     Context,
-    confirm::confirm_of,
+    confirm::confirm_seen,
     failure::Failure,
     format, input, known,
     lang::Lang,
@@ -141,7 +141,8 @@ impl Verb {
             Self::ConfirmOff(Gone { name, consent }) => {
                 let request = ConfirmNodeOff { name: input::name(&name)?, by: login() };
                 let there = GetNode { name: request.name.clone() };
-                confirm_of(ctx, consent, &there, &losses::node_is_off(ctx.out.lang, &name)).await?;
+                let question = |node: &NodeView| lost(node).map(|()| losses::node_is_off(ctx.out.lang, &name));
+                confirm_seen(ctx, consent, &there, question).await?;
                 ctx.out.row(&session.ask(&request).await?)
             }
             Self::Power(power) => power.run(ctx).await,
@@ -156,7 +157,12 @@ impl Gone {
         let Self { name, consent } = self;
         let request = RemoveNode { name: input::name(&name)?, by: login() };
         let there = GetNode { name: request.name.clone() };
-        confirm_of(ctx, consent, &there, &losses::remove_node(ctx.out.lang, &name)).await?;
+        let question = |node: &NodeView| match (lost(node), &node.off) {
+            (Err(refusal), _) => Err(refusal),
+            (Ok(()), None) => Err(Refusal::NodeNotOff { node: name.clone() }),
+            (Ok(()), Some(_)) => Ok(losses::remove_node(ctx.out.lang, &name)),
+        };
+        confirm_seen(ctx, consent, &there, question).await?;
         let until = Waiting { wait: true, wait_timeout: Some(ctx.session.patience()) };
         let done = wait::until(until, async || {
             let told = ctx.session.ask(&request).await?;
@@ -164,6 +170,14 @@ impl Gone {
         })
         .await?;
         ctx.out.gone(&done, &name)
+    }
+}
+
+/// Of a node that is heard nobody can say that it is off.
+fn lost(node: &NodeView) -> Result<(), Refusal> {
+    match node.state {
+        node::State::Lost => Ok(()),
+        state => Err(Refusal::NodeNotLost { node: node.name.to_string(), state: state.word().to_owned() }),
     }
 }
 
@@ -313,6 +327,7 @@ fn details(node: &NodeView, drain: Option<State>, lang: Lang) -> Vec<(Word, Stri
         (Word::Vms, node.vms.to_string()),
         (Word::Virtualisation, states::shown(lang, node.virtualisation.word())),
         (Word::Cpu, node.cpu_model.clone()),
+        (Word::Firmware, if node.uefi { "bios, uefi" } else { "bios" }.to_owned()),
         (Word::Segments, segments(node)),
         (Word::Identity, enforcement(&node.protection.identity, lang)),
         (Word::Firewalls, enforcement(&node.protection.firewall, lang)),

@@ -1,6 +1,8 @@
 //! Showing results: tables for people, JSON and YAML for programs, names for shells, and an end without noise
 //! when whoever reads has seen enough (`watari vm list | head`).
 
+mod pairs;
+
 use std::io::{ErrorKind, Write};
 
 use clap::ValueEnum;
@@ -226,19 +228,11 @@ impl Out {
         grid(&columns.iter().map(heading).collect::<Vec<_>>(), rows)
     }
 
-    /// Everything of one resource, for people.
+    /// Everything of one resource, for people: as wide as their terminal is.
     #[must_use]
     pub fn pairs(&self, pairs: &[(Word, String)]) -> String {
-        let mut table = Table::new();
-        table.load_style(comfy_table::presets::NOTHING);
-        table.add_rows(pairs.iter().map(|(word, value)| vec![word.text(self.lang).to_owned(), value.clone()]));
-        if let Some(column) = table.column_mut(0) {
-            column.set_padding((0, 2));
-        }
-        if let Some(column) = table.column_mut(1) {
-            column.set_padding((0, 0));
-        }
-        table.trim_fmt()
+        let texts: Vec<_> = pairs.iter().map(|(word, value)| (word.text(self.lang), value.as_str())).collect();
+        pairs::laid_out(&texts, pairs::columns())
     }
 }
 

@@ -104,7 +104,7 @@ impl Verb {
             Self::List => ctx.out.list(&session.ask(&ListSites {}).await?.sites),
             Self::Evacuate(Evacuate { site, wish, waiting }) => {
                 let view = session.ask(&EvacuateSite { request_id, site: input::name(&site)? }).await?;
-                outage::begun(ctx, waiting, wish.apply(ctx, view).await?).await
+                wish.begun(ctx, waiting, wish.apply(ctx, view).await?).await
             }
             Self::Power(Power { site, supply, left }) => {
                 let supply = match supply {

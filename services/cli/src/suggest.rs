@@ -9,11 +9,11 @@ use watari_contracts::{
     image::ListImages,
     monitor::ListNodes,
     network::ListNetworks,
-    scheduler::{ListDisks, ListKeys, ListMigrations, ListOutages, ListSites, ListVms},
+    scheduler::{GetVm, ListDisks, ListKeys, ListMigrations, ListOutages, ListSites, ListVms},
 };
 use watari_model::Refusal;
 
-use crate::{failure::Failure, session::Session};
+use crate::{failure::Failure, input, session::Session};
 
 /// So long a list is waited for: a hint is not worth more.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -43,6 +43,7 @@ const fn unknown(refusal: &Refusal) -> Option<&String> {
         | Refusal::OutageUnknown { outage: name }
         | Refusal::ImageUnknown { image: name }
         | Refusal::NetworkUnknown { network: name }
+        | Refusal::SnapshotUnknown { snapshot: name, .. }
         | Refusal::DiskUnknown { disk: name }
         | Refusal::KeyUnknown { key: name }
         | Refusal::FirewallUnknown { firewall: name } => Some(name),
@@ -56,6 +57,11 @@ async fn names(session: &Session, refusal: &Refusal) -> Result<Vec<String>, Fail
         Refusal::VmUnknown { .. } => {
             let vms = session.pages(ListVms::default(), |page| (page.vms, page.next), |r, after| r.after = after);
             vms.await?.iter().map(|vm| vm.name.to_string()).collect()
+        }
+        // A server's own, which is named with it.
+        Refusal::SnapshotUnknown { vm, .. } => {
+            let view = session.ask(&GetVm { name: input::name(vm)? }).await?;
+            view.snapshots.list.iter().map(|snapshot| snapshot.name.to_string()).collect()
         }
         Refusal::NodeUnknown { .. } => {
             let nodes = session.pages(ListNodes::default(), |page| (page.nodes, page.next), |r, after| r.after = after);

@@ -1,6 +1,13 @@
-//! Whether one more image may be begun: how many are under way, and what the disk has left.
+//! Whether one more image may be begun: how many are under way, in all and of one asker, and what the disk has left.
 
-use watari_model::{ImageName, Refusal, image::State, said};
+use std::sync::Arc;
+
+use watari_chassis::Entry;
+use watari_model::{
+    ImageName, Refusal,
+    image::{Image, State},
+    said,
+};
 
 use crate::{
     app::App,
@@ -37,6 +44,57 @@ pub(crate) fn number(app: &App) -> Result<(), Refusal> {
         return Ok(());
     }
     Err(Refusal::ImportsBusy { limit: app.settings.limits.max_imports.to_string() })
+}
+
+/// Whether one more of this asker's may be under way, with a file of `size` bytes, 0 if that is not known.
+///
+/// # Errors
+/// [`Refusal::UserImportsBusy`]; as [`growing`].
+pub(crate) fn share(app: &App, asker: &str, name: &ImageName, size: u64) -> Result<(), Refusal> {
+    let others = beside(app, asker, name);
+    let most = app.settings.limits.max_user_imports;
+    if others.len() >= most {
+        return Err(Refusal::UserImportsBusy { limit: most.to_string() });
+    }
+    fits(app, &others, name, size)
+}
+
+/// Whether an import, of which nobody knew how large it would be, may have so many bytes beside what else its asker has
+/// under way.
+///
+/// # Errors
+/// [`Refusal::UserImportsFull`]; the folder cannot be read.
+pub(crate) fn growing(app: &App, name: &ImageName, bytes: u64) -> Result<(), Refusal> {
+    let asker = app.images.get(name.as_str()).and_then(|entry| entry.value.asked_by.clone());
+    asker.map_or(Ok(()), |asker| fits(app, &beside(app, &asker, name), name, bytes))
+}
+
+/// What else this asker has under way.
+fn beside(app: &App, asker: &str, name: &ImageName) -> Vec<Arc<Entry<Image>>> {
+    let theirs = |image: &Image| {
+        let under_way = matches!(image.state, State::Importing | State::Verifying);
+        under_way && image.asked_by.as_deref() == Some(asker) && image.name != *name
+    };
+    let images = app.images.snapshot();
+    images.values().filter(|entry| theirs(&entry.value)).cloned().collect()
+}
+
+/// What is announced counts from the beginning, and what comes unannounced as it comes.
+fn fits(app: &App, others: &[Arc<Entry<Image>>], name: &ImageName, size: u64) -> Result<(), Refusal> {
+    let mut held = 0_u64;
+    for image in others.iter().map(|entry| &entry.value) {
+        let arrived = Partial::length_at(&app.store.upload(&UploadId::for_image(image)))
+            .map_err(|error| Refusal::Internal { detail: error.to_string() })?;
+        let announced = image.announced.as_ref().and_then(|file| file.size_bytes);
+        held = held.saturating_add(arrived.max(announced).unwrap_or(0));
+    }
+    let limit = app.settings.limits.max_user_mib;
+    if held.saturating_add(size) <= limit << 20 {
+        return Ok(());
+    }
+    let mib = |bytes: u64| bytes.div_ceil(1 << 20).to_string();
+    let (image, held_mib, size_mib) = (name.to_string(), mib(held), mib(size));
+    Err(Refusal::UserImportsFull { image, held_mib, size_mib, limit_mib: limit.to_string() })
 }
 
 /// Whether a file of `size` bytes fits beside what is promised to others.

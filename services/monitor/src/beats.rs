@@ -34,13 +34,14 @@ fn take(watch: &Watch, message: &Message) {
     metrics.beats.inc();
     let refused = |why: &str| metrics.beats_refused.with_label_values(&[why]).inc();
     let Some((site, node)) = place(&message.subject) else { return refused("subject") };
-    let Ok(beat) = codec::decode::<Beat>(VERSION, &message.payload) else { return refused("malformed") };
+    let Ok(mut beat) = codec::decode::<Beat>(VERSION, &message.payload) else { return refused("malformed") };
     let now_ms = u64::try_from(clock::now().0.unix_timestamp_nanos() / 1_000_000).unwrap_or(0);
     metrics.lag(beat.at_ms, now_ms);
     let mut fleet = watch.fleet();
     let folded = fleet.fold(site, node, &beat, clock::boot_millis());
     if !matches!(folded, Folded::Refused(_)) {
         fleet.clock(node, beat.at_ms, now_ms);
+        fleet.sampled(node, std::mem::take(&mut beat.servers));
     }
     drop(fleet);
     match folded {

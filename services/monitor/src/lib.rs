@@ -12,6 +12,7 @@
 //! Both instances hear, keep a history and ask the UPSes and the servers; only the primary writes documents and answers.
 
 mod alerts;
+mod backups;
 mod beats;
 mod documents;
 mod fencing;
@@ -24,6 +25,7 @@ mod metrics;
 mod probes;
 pub mod settings;
 mod ups;
+mod usage;
 mod watch;
 
 pub use settings::Settings;
@@ -77,12 +79,14 @@ pub async fn serve(ctx: Context, settings: Settings) -> Result<(), Error> {
 async fn run(ctx: &Context, settings: Settings) -> Result<(), Error> {
     let history = History::new(ctx)?;
     ctx.spawn("history", history::keep(ctx.clone(), Arc::clone(&history), settings.history.clone()));
+    backups::watch(ctx, &settings.backups)?;
     let roll = ups::watch(ctx, &settings)?;
     if let Some(address) = settings.alerts.address().map_err(Error::Settings)? {
         alerts::take(ctx, address, settings.alerts.evacuate_on.clone()).await?;
     }
     let nodes = Mirror::<Node>::open(ctx).await?;
-    probes::watch(ctx, &history, settings.probes, nodes.clone()).await?;
+    let told = probes::Told::register(&ctx.metrics)?;
+    probes::watch(ctx, &history, settings.probes, nodes.clone(), told).await?;
     let watch = Watch::new(ctx, nodes, settings)?;
     let leadership = Lease::campaign(ctx, Service::Monitor, ctx.lease_ttl()).await?;
     let beats = ctx.bus.subscribe(subjects::BEATS).await?;

@@ -1,6 +1,7 @@
 //! The monitor's own settings.
 
 pub mod alerts;
+pub mod backups;
 pub mod fencing;
 pub mod power;
 
@@ -11,6 +12,7 @@ use watari_chassis::Validate;
 use watari_model::node::Limits;
 
 use alerts::Alerts;
+use backups::Backups;
 use fencing::{Controller, Fence};
 use power::{Power, Ups};
 
@@ -35,6 +37,8 @@ pub struct Settings {
     pub power: Power,
     /// `[alerts]`.
     pub alerts: Alerts,
+    /// `[backups]`.
+    pub backups: Backups,
     /// Each `[[fencing]]`.
     pub fencing: Vec<Controller>,
     /// `[fence]`.
@@ -53,6 +57,8 @@ pub struct Nodes {
     pub look_ms: u64,
     /// The most nodes that are followed.
     pub most_nodes: usize,
+    /// The most servers of which the metrics show what they use.
+    pub most_measured: usize,
 }
 
 impl Nodes {
@@ -123,12 +129,13 @@ impl Settings {
 
 impl Validate for Settings {
     fn validate(&self) -> Result<(), String> {
-        let Self { nodes, capacity, history, probes, ups, power, alerts, fencing: controllers, fence } = self;
+        let Self { nodes, capacity, history, probes, ups, power, alerts, backups, fencing: controllers, fence } = self;
         let ranges = [
             ("nodes.suspect_after_ms", nodes.suspect_after_ms, 100, 600_000),
             ("nodes.lost_after_ms", nodes.lost_after_ms, 200, 3_600_000),
             ("nodes.look_ms", nodes.look_ms, 20, 60_000),
             ("nodes.most_nodes", nodes.most_nodes as u64, 1, 1_000_000),
+            ("nodes.most_measured", nodes.most_measured as u64, 0, 1_000_000),
             ("capacity.memory_step_mib", capacity.memory_step_mib, 1, 1 << 30),
             ("capacity.disk_step_gib", capacity.disk_step_gib, 1, 1 << 20),
             ("capacity.step_percent", capacity.step_percent, 1, 100),
@@ -145,6 +152,7 @@ impl Validate for Settings {
             ("power.poll_ms", power.poll_ms, 20, 600_000),
             ("power.answer_ms", power.answer_ms, 20, 60_000),
             ("power.low_battery_seconds", power.low_battery_seconds, 0, 3_600),
+            ("backups.look_seconds", backups.look_seconds, 1, 86_400),
             ("fence.wait_seconds", fence.wait_seconds, 1, 3_600),
             ("fence.program_seconds", fence.program_seconds, 1, 60),
             ("fence.settle_seconds", fence.settle_seconds, 1, 600),

@@ -29,7 +29,8 @@ pub(crate) struct Watch {
 
 impl Watch {
     pub(crate) fn new(ctx: &Context, nodes: Mirror<Node>, settings: Settings) -> Result<Arc<Self>, prometheus::Error> {
-        let fleet = Fleet::new(settings.nodes.most_nodes, settings.nodes.limits());
+        let watched = &settings.nodes;
+        let fleet = Fleet::new(watched.most_nodes, watched.limits()).measuring(watched.most_measured);
         let watch = Arc::new(Self {
             ctx: ctx.clone(),
             metrics: Metrics::register(&ctx.metrics)?,
@@ -43,6 +44,7 @@ impl Watch {
         });
         watch.nodes.wakes(&watch.judge);
         crate::metrics::gauges(&ctx.metrics, &watch)?;
+        crate::usage::gauges(&ctx.metrics, &watch)?;
         Ok(watch)
     }
 

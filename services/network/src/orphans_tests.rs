@@ -45,6 +45,7 @@ fn server(name: &str, address: Option<&str>) -> Entry<Vm> {
                 image: "mini".parse().unwrap(),
                 sha256: String::new(),
                 format: watari_model::image::Format::Raw,
+                firmware: Default::default(),
             },
             nics: address.map(nic).into_iter().collect(),
             node_labels: BTreeMap::new(),

@@ -56,7 +56,12 @@ fn server(n: u32) -> Server {
         vcpus: 1,
         memory_mib: 32,
         disk_gib: 1,
-        base: Base { image: "mini".parse().unwrap(), sha256: "0".repeat(64), format: Format::Raw },
+        base: Base {
+            image: "mini".parse().unwrap(),
+            sha256: "0".repeat(64),
+            format: Format::Raw,
+            firmware: Default::default(),
+        },
         wires: vec![Wire {
             network: "campus".parse().unwrap(),
             kind: Kind::Provider,

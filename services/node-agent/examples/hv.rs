@@ -15,8 +15,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use watari_node_agent::hypervisor::{
-    BackingFile, CacheMode, Config, Cpu, Disk, DiskFormat, DomainSpec, Event, Grant, Hypervisor, Migration, Nic,
-    Persist, StartMode, VirtType, disk, probe,
+    BackingFile, CacheMode, Config, Cpu, Disk, DiskFormat, DomainSpec, Event, Firmware, Grant, Hypervisor, Migration,
+    Nic, Persist, StartMode, VirtType, disk, probe,
 };
 
 fn now() -> u64 {
@@ -91,6 +91,7 @@ fn spec(name: &str, uuid: &str, path: &str, base: &str, log: &str, nic: &[&str])
         memory_mib: std::env::var("HV_MIB").ok().and_then(|mib| mib.parse().ok()).unwrap_or(128),
         virt_type: VirtType::Qemu,
         cpu: Cpu::Emulated,
+        firmware: Firmware::Bios,
         disks: vec![Disk {
             path: path.into(),
             format: DiskFormat::Qcow2,

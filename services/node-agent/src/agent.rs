@@ -10,8 +10,8 @@ use tokio::sync::{broadcast::error::RecvError, mpsc, oneshot, watch};
 use watari_chassis::{CancellationToken, Pulse, clock};
 use watari_contracts::{
     agent::{
-        Answer, ConsoleText, Domain, DropDisk, DropLayers, Freeze, Held, Hold, Named, NodeFacts, Order, Phase,
-        Progress, ReadConsole, SendAhead, Stack, VmFact,
+        Answer, ConsolePart, ConsoleText, Domain, DropDisk, DropLayers, Freeze, Held, Hold, Named, NodeFacts, Order,
+        Phase, Progress, ReadConsole, SendAhead, Stack, UseConsole, VmFact,
     },
     plan::{LayPlan, PlanLaid},
     saving::{DiskSaving, SaveDisk},
@@ -294,6 +294,17 @@ impl Agent {
         Ok(ConsoleText { text })
     }
 
+    /// Does something at a server's console.
+    ///
+    /// # Errors
+    /// [`Refusal::VmUnknown`]; as [`crate::consoles::Consoles::serve`].
+    pub async fn use_console(&self, order: UseConsole) -> Result<ConsolePart, Refusal> {
+        let unknown = || Refusal::VmUnknown { vm: order.vm.to_string() };
+        let record = self.book(&order.vm).ok_or_else(unknown)?.current().await;
+        record.filter(|record| record.uuid == order.uuid).ok_or_else(unknown)?;
+        self.node.consoles.serve(&self.node, order).await
+    }
+
     /// Hands libvirt's events to the actors, and looks at everything from time to time, until shutdown.
     pub async fn watch(&self, shutdown: &CancellationToken, pulse: &Pulse) {
         let mut events = self.node.hypervisor.events();
@@ -326,6 +337,7 @@ impl Agent {
                     self.find_strangers().await;
                     self.look_at(if looks.is_multiple_of(LOOK_AT_ALL) { Which::All } else { Which::Live });
                     looks += 1;
+                    self.node.consoles.tend();
                     self.node.plumbing.tend().await;
                     pulse.rests();
                 }

@@ -6,13 +6,13 @@ use ipnet::Ipv4Net;
 use watari_contracts::agent::{Server, Stack, Wire};
 use watari_model::{
     Refusal, Said,
-    image::Format,
+    image::{self, Format},
     network::{self, Kind},
     vm,
 };
 
 use crate::{
-    hypervisor::{BackingFile, Cpu, Disk, DiskFormat, DomainSpec, Grant, Nic, VirtType},
+    hypervisor::{BackingFile, Cpu, Disk, DiskFormat, DomainSpec, Firmware, Grant, Nic, VirtType},
     layers,
     node::Node,
 };
@@ -186,6 +186,19 @@ fn cpus(node: &Node) -> u32 {
     }
 }
 
+/// By what a server boots here.
+fn firmware(node: &Node, server: &Server) -> Firmware {
+    let files = &node.settings.uefi;
+    match server.base.firmware {
+        image::Firmware::Bios => Firmware::Bios,
+        image::Firmware::Uefi => Firmware::Uefi {
+            code: files.code.clone(),
+            template: files.variables.clone(),
+            variables: node.layout.variables(&server.uuid),
+        },
+    }
+}
+
 /// The domain of a server on this node, under a grant of that generation.
 #[must_use]
 pub fn domain(node: &Node, server: &Server, stack: &Stack, nics: Vec<Nic>, generation: u64) -> DomainSpec {
@@ -204,6 +217,7 @@ pub fn domain(node: &Node, server: &Server, stack: &Stack, nics: Vec<Nic>, gener
         memory_mib: server.memory_mib,
         virt_type: node.virt,
         cpu,
+        firmware: firmware(node, server),
         disks: vec![Disk {
             path: node.layout.layer(&server.uuid, stack.top),
             format: DiskFormat::Qcow2,
@@ -228,7 +242,12 @@ mod tests {
             vcpus: 1,
             memory_mib: 128,
             disk_gib: 2,
-            base: vm::Base { image: "mini".parse().unwrap(), sha256: "0a".repeat(32), format: Format::Qcow2 },
+            base: vm::Base {
+                image: "mini".parse().unwrap(),
+                sha256: "0a".repeat(32),
+                format: Format::Qcow2,
+                firmware: Default::default(),
+            },
             wires: vec![Wire {
                 network: "campus".parse().unwrap(),
                 kind: Kind::Provider,

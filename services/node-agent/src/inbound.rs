@@ -7,7 +7,7 @@ use watari_contracts::{
     agent::{
         Abort, Discard, DropDisk, DropLayers, Freeze, Grow, Hold, Observe, ObserveAll, ReadConsole, Reboot, Receive,
         Release, Remove, Resume, RevertDisk, Send, SendAhead, ShutDown, Start, Stop, Suspend, TakeInventory,
-        TakeSnapshot,
+        TakeSnapshot, UseConsole,
     },
     plan::LayPlan,
     saving::SaveDisk,
@@ -35,6 +35,7 @@ pub fn server(ctx: &Context, agent: &Agent) -> Server {
     let kept = agent.clone();
     let leave = agent.clone();
     let hold = agent.clone();
+    let typing = agent.clone();
     commands
         .command::<LayPlan, _, _>(move |_, order| {
             let agent = lay.clone();
@@ -79,6 +80,10 @@ pub fn server(ctx: &Context, agent: &Agent) -> Server {
         .command::<ReadConsole, _, _>(move |_, request| {
             let agent = read.clone();
             async move { agent.console(&request).await }
+        })
+        .command::<UseConsole, _, _>(move |_, order| {
+            let agent = typing.clone();
+            async move { agent.use_console(order).await }
         })
         .done()
 }

@@ -28,8 +28,16 @@ impl Layout {
     /// # Errors
     /// The folder that cannot be made.
     pub fn make(&self) -> io::Result<()> {
-        let below =
-            [self.images(), self.disks(), self.consoles(), self.seeds(), self.saves(), self.layers(), self.arriving()];
+        let below = [
+            self.images(),
+            self.disks(),
+            self.consoles(),
+            self.seeds(),
+            self.variables_of_all(),
+            self.saves(),
+            self.layers(),
+            self.arriving(),
+        ];
         for folder in [&self.data, &self.run].into_iter().chain(&below) {
             let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", folder.display()));
             fs::DirBuilder::new().recursive(true).mode(0o711).create(folder).map_err(named)?;
@@ -112,6 +120,16 @@ impl Layout {
     #[must_use]
     pub fn seed(&self, uuid: &str) -> PathBuf {
         self.seeds().join(format!("{uuid}.img"))
+    }
+
+    fn variables_of_all(&self) -> PathBuf {
+        self.data.join("nvram")
+    }
+
+    /// The UEFI variables of one server.
+    #[must_use]
+    pub fn variables(&self, uuid: &str) -> PathBuf {
+        self.variables_of_all().join(format!("{uuid}.fd"))
     }
 
     /// Copies of servers' disks on their way to a front end.

@@ -5,6 +5,7 @@
 //! inbound ─▶ agent ─▶ actor (one a server) ─▶ rules ─▶ store (journal, fsync) ─▶ hypervisor · images · plumbing
 //!             ├──▶ saving (copies of disks) ─▶ hypervisor · images
 //!             ├──▶ layers (disks sent ahead) ─▶ hypervisor
+//!             ├──▶ consoles (whose they are, what they said) ─▶ hypervisor
 //!             └──▶ isolation (the lease; stops servers without one) ─▶ hypervisor
 //! bus ◀── facts · beats · stock ◀── events of libvirt, ends of operations
 //! ```
@@ -16,6 +17,7 @@ pub mod actor;
 pub mod agent;
 pub mod beats;
 pub mod blueprint;
+pub mod consoles;
 pub mod counts;
 pub mod facts;
 pub mod health;
@@ -40,6 +42,7 @@ pub mod shut_down;
 pub mod stock;
 pub mod store;
 mod trim;
+pub mod uefi;
 pub mod work;
 
 use std::{io, sync::Arc, time::Duration};
@@ -47,6 +50,7 @@ use std::{io, sync::Arc, time::Duration};
 use watari_chassis::{BusError, Context};
 
 use agent::Agent;
+use consoles::Consoles;
 use counts::Counts;
 use facts::Facts;
 use health::Examiner;
@@ -128,6 +132,7 @@ pub async fn open(
         saves: Saves::new(settings.saving.at_once),
         kept: KeptDisks::default(),
         couriers: Couriers::default(),
+        consoles: Consoles::default(),
         room: Room::new(name.clone(), layout.disks(), settings.capacity.reserve_disk_gib),
         cache: if direct { CacheMode::None } else { CacheMode::Writeback },
         virt: verdict.virt_type,

@@ -6,6 +6,7 @@ use watari_contracts::agent::{Domain, Order};
 use watari_model::{NodeName, Refusal, SiteName, VmName, size::GIB};
 
 use crate::{
+    consoles::Consoles,
     counts::Counts,
     facts::Facts,
     health::Examiner,
@@ -57,6 +58,8 @@ pub struct Node {
     pub kept: KeptDisks,
     /// Frozen layers of servers' disks, on their way to other nodes.
     pub couriers: Couriers,
+    /// Servers' consoles that somebody has open.
+    pub consoles: Consoles,
     /// Memory and disk that are spoken for.
     pub room: Room,
     /// Who looks at the host.

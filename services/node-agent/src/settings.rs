@@ -44,6 +44,8 @@ pub struct Settings {
     pub capacity: Capacity,
     /// `[cpu]`.
     pub cpu: Cpu,
+    /// `[uefi]`.
+    pub uefi: Uefi,
     /// `[migration]`.
     pub migration: Migration,
     /// `[saving]`.
@@ -138,6 +140,16 @@ pub struct Cpu {
     pub model: String,
     /// Beyond the model.
     pub features: Vec<String>,
+}
+
+/// `[uefi]`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Uefi {
+    /// The firmware.
+    pub code: PathBuf,
+    /// The variables that a new server has.
+    pub variables: PathBuf,
 }
 
 /// `[migration]`.
@@ -304,7 +316,12 @@ impl Validate for Settings {
     fn validate(&self) -> Result<(), String> {
         self.node_name()?;
         self.site_name()?;
-        for (key, path) in [("data_dir", &self.data_dir), ("run_dir", &self.run_dir)] {
+        for (key, path) in [
+            ("data_dir", &self.data_dir),
+            ("run_dir", &self.run_dir),
+            ("uefi.code", &self.uefi.code),
+            ("uefi.variables", &self.uefi.variables),
+        ] {
             if !path.is_absolute() {
                 return Err(format!("{key} is {}: give an absolute path", path.display()));
             }

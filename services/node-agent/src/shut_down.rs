@@ -10,7 +10,7 @@ use tokio::{process::Command, time::timeout};
 use watari_contracts::agent::{NodeFacts, ShutDown};
 use watari_model::{Refusal, Said, node::Host, said};
 
-use crate::node::Node;
+use crate::{node::Node, uefi};
 
 /// What the kernel calls this start of the machine.
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
@@ -23,7 +23,11 @@ const TOLD: usize = 200;
 
 /// What there is to say of the machine.
 pub(crate) async fn host(node: &Node) -> Host {
-    Host { boot_id: boot_id(Path::new(BOOT_ID)).await, shut_down: node.settings.power.shut_down.clone() }
+    Host {
+        boot_id: boot_id(Path::new(BOOT_ID)).await,
+        shut_down: node.settings.power.shut_down.clone(),
+        uefi: uefi::is_here(&node.settings.uefi).await,
+    }
 }
 
 async fn boot_id(file: &Path) -> Option<String> {

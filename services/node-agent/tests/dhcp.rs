@@ -62,7 +62,12 @@ fn server(uuid: &str, mac: &str, address: [u8; 4]) -> Server {
         vcpus: 1,
         memory_mib: 32,
         disk_gib: 1,
-        base: Base { image: "mini".parse().unwrap(), sha256: "0".repeat(64), format: Format::Raw },
+        base: Base {
+            image: "mini".parse().unwrap(),
+            sha256: "0".repeat(64),
+            format: Format::Raw,
+            firmware: Default::default(),
+        },
         wires: vec![Wire {
             network: "campus".parse().unwrap(),
             overlay: None,

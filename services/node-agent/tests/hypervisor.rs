@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use watari_node_agent::hypervisor::{
-    BackingFile, CacheMode, Change, Config, Cpu, Disk, DiskFormat, DomainSpec, DomainState, Event, Grant, Hypervisor,
-    Kind, Nic, PauseReason, Start, Stop, StopReason, VirtType, Witness, build, disk, parse,
+    BackingFile, CacheMode, Change, Config, Cpu, Disk, DiskFormat, DomainSpec, DomainState, Event, Firmware, Grant,
+    Hypervisor, Kind, Nic, PauseReason, Start, Stop, StopReason, VirtType, Witness, build, disk, parse,
 };
 
 const BOUND: Duration = Duration::from_secs(20);
@@ -28,6 +28,7 @@ fn spec(name: &str) -> DomainSpec {
         memory_mib: 192,
         virt_type: VirtType::Qemu,
         cpu: Cpu::Emulated,
+        firmware: Firmware::Bios,
         disks: vec![Disk {
             path: "/var/lib/a & <b>/mail.qcow2".into(),
             format: DiskFormat::Qcow2,
@@ -127,7 +128,29 @@ fn xml_escapes_what_it_is_given_and_reads_it_back() {
     assert_eq!(record.disks, ["/var/lib/a & <b>/mail.qcow2", "/var/lib/seeds/mail.img"].map(PathBuf::from));
     assert!(xml.contains("<readonly/>") && xml.contains("vdb"), "{xml}");
     assert_eq!(record.taps, ["wt-mail-0"]);
+    assert!(record.interactive && xml.contains("<log file=\"/var/log/mail.log\" append=\"on\"/>"), "{xml}");
     assert_eq!(record.grant, Some(spec.grant));
+}
+
+#[test]
+fn a_console_that_is_only_a_file_is_known_as_such() {
+    let devices = "<serial type='file'><source path='/x'/></serial><console type='pty'/>";
+    let old = parse(&format!("<domain><name>a</name><devices>{devices}</devices></domain>")).unwrap();
+    assert!(!old.interactive);
+}
+
+#[test]
+fn a_domain_that_boots_by_uefi_names_the_firmware_and_its_own_variables() {
+    assert!(!build(&spec("mail")).unwrap().contains("pflash"));
+    let uefi = |variables: &str| {
+        let (code, template) = ("/usr/share/OVMF/CODE.fd".into(), "/usr/share/OVMF/VARS & more.fd".into());
+        DomainSpec { firmware: Firmware::Uefi { code, template, variables: variables.into() }, ..spec("mail") }
+    };
+    let xml = build(&uefi("/var/lib/nvram/mail.fd")).unwrap();
+    let loader = r#"<loader readonly="yes" secure="no" type="pflash">/usr/share/OVMF/CODE.fd</loader>"#;
+    let nvram = r#"<nvram template="/usr/share/OVMF/VARS &amp; more.fd">/var/lib/nvram/mail.fd</nvram>"#;
+    assert!(xml.contains(loader) && xml.contains(nvram), "{xml}");
+    assert_eq!(build(&uefi("mail.fd")).unwrap_err().kind(), Kind::Invalid);
 }
 
 #[test]

@@ -219,7 +219,7 @@ fn content() -> Vec<u8> {
 
 fn base(content: &[u8]) -> Base {
     let sha256 = Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect();
-    Base { image: "mini".parse().unwrap(), sha256, format: Format::Raw }
+    Base { image: "mini".parse().unwrap(), sha256, format: Format::Raw, firmware: Default::default() }
 }
 
 #[tokio::test]

@@ -95,7 +95,12 @@ fn server_on(network: &str, vni: u32, n: u8, address: Ipv4Addr) -> Server {
         vcpus: 1,
         memory_mib: 32,
         disk_gib: 1,
-        base: Base { image: "mini".parse().unwrap(), sha256: "0".repeat(64), format: Format::Raw },
+        base: Base {
+            image: "mini".parse().unwrap(),
+            sha256: "0".repeat(64),
+            format: Format::Raw,
+            firmware: Default::default(),
+        },
         wires: vec![Wire {
             network: network.parse().unwrap(),
             kind: Kind::Overlay,

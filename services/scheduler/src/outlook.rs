@@ -1,7 +1,8 @@
 //! Looking at the outages that are scheduled, beside the scheduler's own loop and only in the process that
 //! leads: who could not leave is written into the outage's document when it changes, which is the event that
-//! people see, and shown in the metrics. A plan costs time where there are many servers, so that one is made
-//! only when something has changed, and rarely.
+//! people see, and shown in the metrics, together with what would become of each site if it were emptied now. A plan
+//! costs time where there are many servers, so that one is made only when something has changed, and rarely. How far
+//! what is under way is, is shown at each look.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -13,7 +14,7 @@ use watari_chassis::{Leadership, Wake, WriteError, clock, looper};
 use watari_model::outage::{Change, Left};
 
 use crate::{
-    core::{Outlook, Rules, Snapshot, outlooks},
+    core::{Outlook, Rules, Snapshot, outlooks, progress, readiness, traffic},
     doing::Executor,
 };
 
@@ -62,18 +63,18 @@ impl Lookout {
     async fn turn(&self) -> Result<(), WriteError> {
         let epoch = self.leadership.borrow().epoch();
         let Some(epoch) = epoch else {
-            self.executor.metrics.forget_outages();
+            self.executor.metrics.forget();
             *self.last.lock().unwrap_or_else(PoisonError::into_inner) = None;
             return Ok(());
         };
         let documents = self.executor.stores.snapshot();
         self.executor.metrics.count_outages(&documents);
+        self.show_what_is_under_way(&documents);
         if !self.is_due(&documents, epoch) {
             return Ok(());
         }
         let at = clock::boot_millis();
-        let seen = outlooks(&self.executor.view(), &self.rules, clock::now());
-        self.executor.metrics.outlooks(&seen);
+        let seen = self.look_ahead();
         for outlook in &seen {
             if let Some(at_risk) = outlook.news() {
                 self.note(outlook, at_risk, epoch).await?;
@@ -82,6 +83,26 @@ impl Lookout {
         // What was not written is looked at again.
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(Look { at, epoch, documents });
         Ok(())
+    }
+
+    /// Foresees what is scheduled, and what would be if it came now.
+    fn look_ahead(&self) -> Vec<Outlook> {
+        let (view, metrics, now) = (self.executor.view(), &self.executor.metrics, clock::now());
+        let seen = outlooks(&view, &self.rules, now);
+        metrics.outlooks(&seen);
+        metrics.standing.readiness(&readiness(&view, &self.rules, now));
+        seen
+    }
+
+    /// At each look, since people watch an evacuation while it goes on: it costs a pass over the documents.
+    fn show_what_is_under_way(&self, documents: &Snapshot) {
+        // What the agents say is looked at only while something travels.
+        let is_moving = documents.migrations.values().any(|entry| !entry.value.state.over());
+        let view = is_moving.then(|| self.executor.view());
+        let (seen, standing) = (view.as_ref().unwrap_or(documents), &self.executor.metrics.standing);
+        standing.in_hand(self.executor.memory.in_hand());
+        standing.traffic(&traffic(seen));
+        standing.progress(&progress(seen, &self.rules, clock::now()));
     }
 
     fn is_due(&self, documents: &Snapshot, epoch: u64) -> bool {

@@ -29,6 +29,7 @@ tokio::task_local! {
 /// A request and who made it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Act {
+    asker: String,
     by: String,
     why: String,
 }
@@ -51,15 +52,25 @@ impl Act {
         // The server's own comes last, should another have been left in.
         let header = headers.and_then(|headers| headers.get_last(ASKER));
         let asker = header.and_then(|header| serde_json::from_str::<Asker>(header.as_str()).ok());
-        let by = match asker {
+        let (asker, by) = match asker {
             Some(Asker { user, host, name }) if !user.is_empty() => {
                 let says = if name.eq_ignore_ascii_case(&user) { String::new() } else { sound(&name) };
                 let says = if says.is_empty() { says } else { format!(" ({says})") };
-                format!("{}@{}{says}", sound(&user), sound(&host))
+                let key = sound(&user);
+                let by = format!("{key}@{}{says}", sound(&host));
+                (key, by)
             }
-            _ => process(caller.strip_prefix("_INBOX_").unwrap_or("somebody")),
+            _ => {
+                let process = process(caller.strip_prefix("_INBOX_").unwrap_or("somebody"));
+                (process.clone(), process)
+            }
         };
-        Self { by, why: sound(subject.trim_start_matches("watari.v1.").trim_start_matches("watari.")) }
+        Self { asker, by, why: sound(subject.trim_start_matches("watari.v1.").trim_start_matches("watari.")) }
+    }
+
+    /// Who asks: a person's key, or a process by its name. It does not say from where.
+    pub(crate) fn asker(&self) -> &str {
+        &self.asker
     }
 
     /// Runs `work`; the documents that it writes say that they are written for this.
@@ -68,10 +79,16 @@ impl Act {
     }
 }
 
+/// Who asks for what is being answered, as the history will name them; nobody outside of a request's handler.
+#[must_use]
+pub fn asker() -> Option<String> {
+    CURRENT.try_with(|act| act.by.clone()).ok()
+}
+
 /// Puts into the headers of a write for whom it is: for whoever asked, or the process's own.
 pub(crate) fn inject(headers: &mut HeaderMap, ctx: &Context) {
     match CURRENT.try_with(Clone::clone) {
-        Ok(Act { by, why }) => {
+        Ok(Act { by, why, .. }) => {
             headers.insert(BY, by);
             headers.insert(WHY, why);
         }
@@ -130,9 +147,19 @@ mod tests {
     fn who_asks_is_the_servers_word_and_not_the_askers() {
         let own = r#"{"acc":"PEOPLE","user":"UABC","host":"192.0.2.10","name":"sato"}"#;
         assert_eq!(by(&asked(&[own]), "_R_"), "UABC@192.0.2.10 (sato)");
+        let from_elsewhere = r#"{"acc":"PEOPLE","user":"UABC","host":"192.0.2.11","name":"suzuki"}"#;
+        let asker = |line: &str| Act::new(Some(&asked(&[line])), "_R_", "watari.v1.image.import").asker;
+        assert_eq!([asker(own), asker(from_elsewhere)], ["UABC", "UABC"], "it is one and the same");
         let forged = r#"{"user":"UXYZ","host":"192.0.2.99"}"#;
         assert_eq!(by(&asked(&[forged, own]), "_R_"), "UABC@192.0.2.10 (sato)");
         assert_eq!(by(&asked(&[r#"{"user":"UABC","host":"::1","name":"uabc"}"#]), "_R_"), "UABC@::1");
+    }
+
+    #[tokio::test]
+    async fn a_handler_knows_for_whom_it_works() {
+        assert_eq!(asker(), None);
+        let act = Act::new(None, "_INBOX_monitor-m-front", "watari.v1.vm.stop");
+        assert_eq!(act.scope(async { asker() }).await.as_deref(), Some("monitor.m-front"));
     }
 
     #[test]

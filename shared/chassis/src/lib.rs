@@ -39,6 +39,7 @@ mod server;
 mod supervisor;
 pub mod telemetry;
 
+pub use act::asker;
 pub use bound::{Bounded, Placed};
 pub use bucket::{
     Bucket, Chest, Entry, Past, PastWrite, Reach, ReadError, Revision, Shape, Stopped, Unreadable, WriteError,

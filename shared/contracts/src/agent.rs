@@ -4,6 +4,7 @@
 //! operation id does not do it twice: it asks how far it is. So the sender's loop repeats what it
 //! wants until the answer is `done` or `failed`.
 
+mod console;
 mod disks;
 mod facts;
 mod grow;
@@ -21,6 +22,7 @@ use watari_model::{
     key::Line, network, node::Inventory, userdata, vm,
 };
 
+pub use console::{Bytes, ConsoleAct, ConsolePart, LONGEST_SESSION, MOST_SHOWN, MOST_TYPED, NotBytes, UseConsole};
 pub use disks::{DropDisk, KeepDisk};
 pub use facts::{Domain, NodeFacts, OffReason, Passage, Phase, Transfer, VmFact};
 pub use grow::Grow;
@@ -454,4 +456,5 @@ commands! {
     ObserveAll "observe-all" => NodeFacts, "Look at everything now.";
     TakeInventory "inventory" => Inventory, "Say what the node is and has.";
     ReadConsole "console" => ConsoleText, "Read the end of a server's console log.";
+    UseConsole "use-console" => ConsolePart, "Open a server's console, type at it, follow what it says, close it.";
 }

@@ -58,6 +58,35 @@ pub struct SaveImage {
     pub vm: VmName,
 }
 
+/// Change what is said of an image: what is left out stays. Servers that are there already stay as they were made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EditImage {
+    /// Which.
+    pub name: ImageName,
+    /// The operating system in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub os: Option<String>,
+    /// Which edition of it this is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// What it is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// As whom one logs in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default_user: Option<String>,
+    /// A new server has at least so much memory, in MiB.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_memory_mib: Option<u64>,
+    /// A new server's disk has at least this size, in GiB.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_disk_gib: Option<u64>,
+    /// By what a new server boots.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub firmware: Option<image::Firmware>,
+}
+
 /// Show one image.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -189,6 +218,7 @@ macro_rules! requests {
 requests! {
     ImportImage "watari.v1.image.import" => Ticket, "Announce a file and learn where to send it.";
     SaveImage "watari.v1.image.save" => ImageView, "Save a server's disk as an image while the server goes on.";
+    EditImage "watari.v1.image.edit" => ImageView, "Change what is said of an image.";
     GetImage "watari.v1.image.get" => ImageView, "Show one image.";
     ListImages "watari.v1.image.list" => ImagePage, "List images.";
     DeleteImage "watari.v1.image.delete" => ImageView, "Remove an image that no server uses.";

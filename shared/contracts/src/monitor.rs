@@ -185,6 +185,9 @@ pub struct NodeView {
     pub qemu: String,
     /// The agent's version.
     pub agent: String,
+    /// Whether servers can boot by UEFI on it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub uefi: bool,
     /// Which segment is bound to which bridge.
     pub segments: BTreeMap<SegmentName, String>,
     /// How guests are kept from harming one another.

@@ -1,5 +1,6 @@
 //! What the scheduler answers: servers, migrations, sites, draining, outages and keys.
 
+mod console;
 mod dark;
 mod disks;
 mod keys;
@@ -23,13 +24,14 @@ use watari_model::{
 
 use crate::{Request, Service};
 
+pub use console::{ConsoleView, VmConsole};
 pub use dark::{DarkNode, DarkPlan, NodesDark, ShutDownNodes};
 pub use disks::{DeleteDisk, DiskPage, DiskView, GetDisk, ListDisks};
 pub use keys::{AddKey, DeleteKey, GetKey, KeyPage, KeyView, ListKeys};
-pub use migrations::{CancelMigration, GetMigration, ListMigrations, MigrationPage, MigrationView};
+pub use migrations::{CancelMigration, GetMigration, ListMigrations, MigrationPage, MigrationPlace, MigrationView};
 pub use outages::{
-    CancelOutage, ControlMoved, DrainNode, EvacuateSite, GetOutage, HaltedVm, LegName, ListOutages, Moved, NotMoved,
-    OnBattery, OutagePage, OutagePlan, OutageView, PauseOutage, PlanOutage, PlannedMove, RescheduleOutage,
+    CancelOutage, ControlMoved, DrainNode, EvacuateSite, GetOutage, HaltedVm, HandedOver, LegName, ListOutages, Moved,
+    NotMoved, OnBattery, OutagePage, OutagePlan, OutageView, PauseOutage, PlanOutage, PlannedMove, RescheduleOutage,
     ResumeOutage, ReturnSite, ScheduleOutage, StartOutage,
 };
 pub use rehearsal::{FailingNode, Known, Leaving, Rehearsal, RehearseOutage, RehearsedLink, RehearsedServer};
@@ -262,7 +264,7 @@ pub struct DeleteVm {
     pub request_id: Option<String>,
     /// Which.
     pub name: VmName,
-    /// Whether its disk stays on its node, for another server to begin with.
+    /// Whether its disk stays on its node, for another server to begin with. If it runs it is shut down first.
     #[serde(default)]
     pub keep_disk: bool,
 }
@@ -293,6 +295,9 @@ pub struct PreseedVm {
     /// To where; without it the scheduler chooses.
     #[serde(default)]
     pub to: Option<NodeName>,
+    /// Takes back what was asked for and is not done yet, instead.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cancel: bool,
 }
 
 /// Read the end of a server's serial console log.
@@ -340,6 +345,9 @@ pub struct VmView {
     pub disk_gib: u64,
     /// The image under its disk.
     pub image: ImageName,
+    /// By what it boots.
+    #[serde(default, skip_serializing_if = "watari_model::image::Firmware::is_usual")]
+    pub firmware: watari_model::image::Firmware,
     /// What the operator wants.
     pub desired: vm::Desired,
     /// Its UUID.
@@ -350,6 +358,9 @@ pub struct VmView {
     pub generation: u64,
     /// The migration it is in.
     pub migration: Option<MigrationId>,
+    /// Nodes where something of it lies that is still to be cleared away.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub leftovers: Vec<NodeName>,
     /// Whether a reboot was asked for that has not been seen yet.
     pub rebooting: bool,
     /// How large it will be from its next start or reboot on, if that is not how large it is.
@@ -518,6 +529,7 @@ requests! {
     CreateSnapshot "watari.v1.snapshot.create" => VmView, "Give a server's disk as it is now a name, to go back to.";
     RevertSnapshot "watari.v1.snapshot.revert" => VmView, "Put a stopped server's disk back to a snapshot.";
     DeleteSnapshot "watari.v1.snapshot.delete" => VmView, "Forget a snapshot; the disk stays as it is.";
+    VmConsole "watari.v1.vm.console" => ConsoleView, "Use a running server's serial console: open it, type, follow what it says, close it.";
     VmConsoleLog "watari.v1.vm.console-log" => ConsoleLog, "Read the end of a server's serial console log.";
     ListMigrations "watari.v1.migration.list" => MigrationPage, "List migrations, newest first.";
     GetMigration "watari.v1.migration.get" => MigrationView, "Show one migration.";

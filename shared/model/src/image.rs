@@ -9,6 +9,7 @@
 //! The bytes of one that is saved from a server come from the node that copies its disk ([`Saved`]).
 
 mod about;
+mod firmware;
 mod saved;
 
 use std::collections::BTreeMap;
@@ -19,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use crate::{Document, ImageName, Refusal, SiteName, Timestamp};
 
 pub use about::About;
+pub use firmware::Firmware;
 pub use saved::{Consistency, Copying, Saved, Taken};
 
 /// The formats in which images are stored.
@@ -139,6 +141,9 @@ pub struct Image {
     /// The file that was announced.
     #[serde(default)]
     pub announced: Option<Announced>,
+    /// Who imports it: a person's key, or a process; none of one that is saved, or that an earlier version began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked_by: Option<String>,
     /// The server that it is saved from; none if it is imported.
     #[serde(default)]
     pub saved_from: Option<Saved>,
@@ -264,7 +269,7 @@ mod tests {
             let at = Timestamp(OffsetDateTime::UNIX_EPOCH);
             let saved = saves.then(|| Saved::new("mail".parse().unwrap(), "uuid".to_owned(), at));
             let mut image = Image {
-                v: 1, name: "mini".parse().unwrap(), state: State::Importing, about: About::default(), announced: None, saved_from: saved,
+                v: 1, name: "mini".parse().unwrap(), state: State::Importing, about: About::default(), announced: None, asked_by: None, saved_from: saved,
                 stored: None, copies: BTreeMap::new(), fault: None, request_id: "r".to_owned(), created_at: at, changed_at: at,
             };
             for change in sequence {

@@ -120,6 +120,9 @@ impl Window {
     }
 }
 
+/// So many hand-overs of earlier legs are kept.
+pub const MOST_HANDOVERS: usize = 8;
+
 /// How the control plane went where the leg wants it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Handover {
@@ -247,6 +250,9 @@ pub struct Outage {
     /// What became of the control plane in the last leg; none if it had nothing to do with it.
     #[serde(default)]
     pub control: Option<Handover>,
+    /// What became of it in the legs before, the oldest first, at most [`MOST_HANDOVERS`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub handovers: Vec<Handover>,
     /// What becomes of the site's nodes; none if nobody has said whether they are to be shut down.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dark: Option<Dark>,
@@ -277,6 +283,7 @@ impl Outage {
             stayed: Vec::new(),
             halted: Vec::new(),
             control: None,
+            handovers: Vec::new(),
             dark: None,
             request_id,
             created_at: now,
@@ -372,7 +379,7 @@ impl Outage {
                 self.left.clear();
                 self.stayed.clear();
                 self.halted.clear();
-                self.control = None;
+                self.keep_handover();
                 if let Some(dark) = &mut self.dark {
                     dark.again(now);
                 }
@@ -383,7 +390,7 @@ impl Outage {
             }
             (Evacuating | Evacuated, Change::ReturnAsked) => {
                 self.stayed = std::mem::take(&mut self.left);
-                self.control = None;
+                self.keep_handover();
                 self.home = begin;
                 Returning
             }
@@ -414,6 +421,16 @@ impl Outage {
         }
         self.state = next;
         Ok(())
+    }
+
+    /// Another leg begins: what became of the control plane in this one is told by the report all the same, if it
+    /// came to an end.
+    fn keep_handover(&mut self) {
+        let Some(over) = self.control.take().filter(|handover| handover.ended_at.is_some()) else { return };
+        if self.handovers.len() >= MOST_HANDOVERS {
+            self.handovers.remove(0);
+        }
+        self.handovers.push(over);
     }
 }
 
@@ -472,6 +489,30 @@ mod tests {
         assert_eq!((&outage.stayed, outage.left.len()), (&left, 0));
         outage.apply(Change::EvacuateAsked, at).unwrap();
         assert!(outage.stayed.is_empty(), "it is another way out");
+    }
+
+    #[test]
+    fn each_hand_over_that_ended_is_still_known_afterwards_and_few_are_kept() {
+        let at = |ms| Timestamp(OffsetDateTime::UNIX_EPOCH).plus_millis(ms);
+        let (id, scope) = ("myodaiji-1".parse().unwrap(), Scope::Site("myodaiji".parse().unwrap()));
+        let mut outage = Outage::begun(id, scope, "r".to_owned(), at(0));
+        let site = |name: &str| name.parse::<SiteName>().unwrap();
+        outage.apply(Change::HandoverBegun(site("yamate")), at(1)).unwrap();
+        outage.apply(Change::HandoverEnded(site("yamate"), None), at(2)).unwrap();
+        outage.apply(Change::ReturnAsked, at(3)).unwrap();
+        let [there] = outage.handovers.as_slice() else { panic!("{:?}", outage.handovers) };
+        assert_eq!((&there.to, there.began_at, there.ended_at), (&site("yamate"), at(1), Some(at(2))));
+        assert!(outage.control.is_none(), "the way home has a hand-over of its own");
+        outage.apply(Change::HandoverBegun(site("myodaiji")), at(4)).unwrap();
+        outage.apply(Change::EvacuateAsked, at(5)).unwrap();
+        assert_eq!(outage.handovers.len(), 1, "one that was broken off came to nothing");
+        for _ in 0..MOST_HANDOVERS {
+            outage.apply(Change::HandoverEnded(site("yamate"), None), at(6)).unwrap();
+            outage.apply(Change::ReturnAsked, at(7)).unwrap();
+            outage.apply(Change::EvacuateAsked, at(8)).unwrap();
+        }
+        assert_eq!(outage.handovers.len(), MOST_HANDOVERS);
+        assert!(outage.handovers.iter().all(|kept| kept.ended_at == Some(at(6))), "the oldest goes first");
     }
 
     proptest! {

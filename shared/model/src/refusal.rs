@@ -115,6 +115,8 @@ impl Refusal {
     }
 }
 
+#[macro_use]
+mod consoles;
 mod table;
 pub use table::Refusal;
 

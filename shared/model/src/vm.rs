@@ -19,6 +19,7 @@
 //! A change of size changes no state ([`Growth`]). The state follows what agents report, never what a failed order
 //! suggests.
 
+mod base;
 mod growth;
 mod halt;
 mod preseed;
@@ -31,6 +32,7 @@ use std::net::Ipv4Addr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use base::Base;
 pub use growth::Growth;
 pub use halt::{Halt, Way};
 pub use preseed::{Preseed, Seeded};
@@ -39,8 +41,8 @@ pub use restart::Restart;
 pub use snapshot::{MOST_SNAPSHOTS, Outcome, Revert, Snapshot, Snapshots, Taken};
 
 use crate::{
-    Document, FirewallName, GroupName, HostName, ImageName, KeyName, MigrationId, NetworkName, NodeName, Refusal,
-    SegmentName, SiteName, Timestamp, VmName, isolation::OnIsolation, key::Line, userdata::Digest,
+    Document, FirewallName, GroupName, HostName, KeyName, MigrationId, NetworkName, NodeName, Refusal, SegmentName,
+    SiteName, Timestamp, VmName, isolation::OnIsolation, key::Line, userdata::Digest,
 };
 
 /// The smallest and largest number of virtual CPUs.
@@ -166,18 +168,6 @@ pub struct NotNow {
     pub state: State,
     /// The change that was refused.
     pub change: &'static str,
-}
-
-/// Which image a server's disk stands on, fixed when the server is made.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Base {
-    /// The image's name at that time.
-    pub image: ImageName,
-    /// SHA-256 of the stored file, 64 hexadecimal digits.
-    pub sha256: String,
-    /// The stored file's format.
-    pub format: crate::image::Format,
 }
 
 /// One network card.

@@ -6,6 +6,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by unwrapping")]
 
+#[path = "tidy/dashboards.rs"]
+mod dashboards;
 #[path = "tidy/files.rs"]
 mod files;
 #[path = "tidy/guides.rs"]
@@ -38,6 +40,7 @@ const RULES: &[(&str, Rule)] = &[
     ("links of pages lead somewhere", guides::dead_links),
     ("a test that a guide names is there", guides::unknown_tests),
     ("the guides lead on from every alert", guides::unnamed_alerts),
+    ("dashboards speak both languages and ask for what is told", dashboards::faults),
 ];
 
 #[test]
@@ -322,4 +325,51 @@ fn guides_out_of_step_and_what_leads_nowhere_are_caught() {
     };
     assert_eq!(guides::unnamed_alerts(&alerts("Alert: `Gone`.")), Vec::<String>::new());
     assert_eq!(guides::unnamed_alerts(&alerts("Alert: `Goner`.")).len(), 1);
+}
+
+#[test]
+fn a_dashboard_that_speaks_one_language_or_asks_for_what_nobody_tells_is_caught() {
+    let panel = |id: u32, expr: &str| {
+        format!(
+            r#"{{"id": {id}, "type": "stat", "title": "Beats / ビート", "description": "Taken. / 受信。",
+            "datasource": {{"uid": "watari-prometheus"}}, "fieldConfig": {{"defaults": {{"unit": "short"}}}},
+            "targets": [{{"expr": "{expr}", "legendFormat": "beats"}}]}}"#
+        )
+    };
+    let board = |expr: &str| {
+        format!(
+            r#"{{"uid": "watari-a", "title": "All / 全体", "templating": {{"list": [{{"name": "site", "label": "Site / 場所",
+            "definition": "label_values(watari_beats_total, site)", "query": {{"query": "label_values(watari_beats_total, site)"}}}}]}},
+            "panels": [{}, {}, {{"id": 3, "type": "row", "title": "More / ほか"}}]}}"#,
+            panel(1, expr),
+            panel(2, "site:watari_beats:sum")
+        )
+    };
+    let faults = |text: &str| {
+        dashboards::faults(&[
+            File::new("deploy/grafana/dashboards/a.json", text),
+            File::new("deploy/prometheus/METRICS.md", "| `watari_beats_total` | Beats. | monitor |"),
+            File::new("deploy/prometheus/rules.yml", "      - record: site:watari_beats:sum\n"),
+            File::new("README.md", "Dashboards: All"),
+            File::new("README.ja.md", "ダッシュボード: 全体"),
+        ])
+    };
+    let good = board("rate(watari_beats_total{site='$site'}[1m])");
+    assert_eq!(faults(&good), Vec::<String>::new());
+    assert_eq!(faults(&board("rate(watari_beats_total_bucket[1m])")), Vec::<String>::new());
+    for bad in [
+        "no JSON".to_owned(),
+        board("watari_beat_total"),
+        board("site:watari_beats:mean"),
+        board("watari_beats_total{site='$place'}"),
+        good.replace("watari-a", "watari-b"),
+        good.replace("All / 全体", "All"),
+        good.replace("Taken. / 受信。", "Taken. / Taken."),
+        good.replace("\"unit\": \"short\"", "\"unit\": \"\""),
+        good.replace("\"id\": 2", "\"id\": 1"),
+        good.replace("All / 全体", "Some / 一部"),
+        good.replace("\"query\": \"label_values(watari_beats_total", "\"query\": \"label_values(watari_beats"),
+    ] {
+        assert!(!faults(&bad).is_empty(), "{bad}");
+    }
 }

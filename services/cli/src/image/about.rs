@@ -1,9 +1,13 @@
-//! What may be said of an image when it is imported.
+//! What may be said of an image, when it is imported and later: `watari image edit`.
 
-use clap::Args;
-use watari_model::{image::About, size};
+use clap::{ArgGroup, Args, ValueEnum};
+use watari_contracts::image::EditImage;
+use watari_model::{
+    image::{self, About},
+    size,
+};
 
-use crate::failure::Failure;
+use crate::{Context, failure::Failure, input};
 
 /// What is said of it.
 #[derive(Clone, Debug, Default, Args)]
@@ -26,6 +30,27 @@ pub(super) struct Sayings {
     /// Disk that its servers have at least, if its own size is not enough
     #[arg(long, value_name = "SIZE")]
     min_disk: Option<String>,
+    /// By what its servers boot
+    #[arg(long, value_enum)]
+    firmware: Option<Firmware>,
+}
+
+/// By what an image's servers boot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Firmware {
+    /// QEMU's own BIOS, as without this option
+    Bios,
+    /// UEFI, without Secure Boot
+    Uefi,
+}
+
+impl From<Firmware> for image::Firmware {
+    fn from(firmware: Firmware) -> Self {
+        match firmware {
+            Firmware::Bios => Self::Bios,
+            Firmware::Uefi => Self::Uefi,
+        }
+    }
 }
 
 impl Sayings {
@@ -34,7 +59,7 @@ impl Sayings {
     /// # Errors
     /// [`Failure::Mistyped`] naming the option.
     pub(super) fn about(&self) -> Result<About, Failure> {
-        let Self { os, edition, description, default_user, min_memory, min_disk } = self.clone();
+        let Self { os, edition, description, default_user, min_memory, min_disk, firmware } = self.clone();
         let mib = |text: &String| size::parse_mib("--min-memory", text).map_err(Failure::mistyped);
         let gib = |text: &String| size::parse_gib("--min-disk", text).map_err(Failure::mistyped);
         let about = About {
@@ -44,9 +69,42 @@ impl Sayings {
             default_user,
             min_memory_mib: min_memory.as_ref().map(mib).transpose()?,
             min_disk_gib: min_disk.as_ref().map(gib).transpose()?,
+            firmware: firmware.map(Into::into).unwrap_or_default(),
         };
         about.check().map_err(Failure::mistyped)?;
         Ok(about)
+    }
+}
+
+/// What to change.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  watari image edit debian --os 'Debian 13' --edition 20261201
+  watari image edit rocky --firmware uefi")]
+#[command(group(
+    ArgGroup::new("said")
+        .required(true)
+        .multiple(true)
+        .args(["os", "edition", "description", "default_user", "min_memory", "min_disk", "firmware"])
+))]
+pub struct Edit {
+    /// The image
+    name: String,
+    #[command(flatten)]
+    said: Sayings,
+}
+
+impl Edit {
+    /// Asks for the change.
+    pub(super) async fn run(self, ctx: &Context) -> Result<(), Failure> {
+        let About { os, version, description, default_user, min_memory_mib, min_disk_gib, .. } = self.said.about()?;
+        let name = input::name(&self.name)?;
+        let firmware = self.said.firmware.map(Into::into);
+        let request =
+            EditImage { name, os, version, description, default_user, min_memory_mib, min_disk_gib, firmware };
+        // All of it: a table's columns hold nothing of what is changed here.
+        ctx.out.show(&ctx.session.ask(&request).await?)
     }
 }
 
@@ -74,6 +132,8 @@ mod tests {
         let said = said.unwrap();
         assert_eq!((said.os.as_deref(), said.version.as_deref()), (Some("Debian 13"), Some("20261101")));
         assert_eq!((said.min_memory_mib, said.min_disk_gib), (Some(512), Some(3)));
+        assert_eq!(about(&["--firmware", "uefi"]).unwrap().firmware, image::Firmware::Uefi);
+        assert_eq!(about(&["--firmware", "bios"]).unwrap(), About::default());
         for words in [["--min-memory", "512"], ["--min-disk", "0GiB"], ["--os", ""]] {
             assert_eq!(about(&words).unwrap_err().exit(), crate::failure::USAGE, "{words:?}");
         }

@@ -36,6 +36,7 @@ Examples:
   ssh old-host cat /disks/mail.vmdk | watari image import - --name mail --wait
   watari image import debian.qcow2 --name debian --os 'Debian 13' \\
     --edition 20261101 --default-user debian --min-memory 512MiB
+  watari image import rocky.qcow2 --name rocky --firmware uefi --wait
   # Computed first, and compared at the other end:
   watari image import mini.qcow2 --name mini --sha256
   watari image import mini.qcow2 --name mini \\

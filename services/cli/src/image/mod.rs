@@ -11,15 +11,25 @@ mod upload;
 pub(crate) use ready::ready;
 
 use clap::{Args, Subcommand};
-use watari_contracts::image::{DeleteImage, GetImage, ListImages};
+use watari_contracts::image::{DeleteImage, GetImage, ImageView, ListImages};
+use watari_model::Refusal;
 
-use crate::{Context, confirm::confirm_of, failure::Failure, input, options::Consent, texts::words};
+use crate::{
+    Context,
+    confirm::{confirm_seen, some},
+    failure::Failure,
+    input,
+    options::Consent,
+    texts::words,
+};
 
 /// What servers' disks are made from
 #[derive(Debug, Subcommand)]
 pub enum Verb {
     /// Send a disk image and register it
     Import(Box<import::Import>),
+    /// Change what is said of an image, for servers made from it from now on
+    Edit(Box<about::Edit>),
     /// List the images
     #[command(after_help = "Example:\n  watari image list -o json")]
     List,
@@ -55,6 +65,7 @@ impl Verb {
     pub async fn run(self, ctx: &Context) -> Result<(), Failure> {
         match self {
             Self::Import(import) => import.run(ctx).await,
+            Self::Edit(edit) => edit.run(ctx).await,
             Self::List => ctx.out.list(&ctx.session.ask(&ListImages {}).await?.images),
             Self::Show(Which { name }) => {
                 ctx.out.show(&ctx.session.ask(&GetImage { name: input::name(&name)? }).await?)
@@ -62,7 +73,11 @@ impl Verb {
             Self::Delete(Delete { name, consent }) => {
                 let request = DeleteImage { name: input::name(&name)? };
                 let there = GetImage { name: request.name.clone() };
-                confirm_of(ctx, consent, &there, &words::delete_image(ctx.out.lang, &name)).await?;
+                let question = |image: &ImageView| match image.used_by.as_slice() {
+                    [] => Ok(words::delete_image(ctx.out.lang, &name)),
+                    users => Err(Refusal::ImageInUse { image: name.clone(), users: some(users) }),
+                };
+                confirm_seen(ctx, consent, &there, question).await?;
                 ctx.out.row(&ctx.session.ask(&request).await?)
             }
         }

@@ -61,6 +61,7 @@ impl Row for ImageView {
             (Word::Comment, or_dash(said(&self.about))),
             (Word::LoginAs, or_dash(self.about.default_user.as_ref())),
             (Word::NeedsAtLeast, or_dash(needs(&self.about))),
+            (Word::Firmware, self.about.firmware.word().to_owned()),
             (Word::Copies, joined(copies)),
             (Word::Nodes, joined(nodes)),
             (Word::UsedBy, joined(&self.used_by)),

@@ -62,7 +62,8 @@ impl Verb {
     pub async fn run(self, ctx: &Context) -> Result<(), Failure> {
         match self {
             Self::List(List { vm, active, limit }) => {
-                let request = ListMigrations { vm: input::name_if(vm.as_deref())?, active, outage: None, limit };
+                let only = input::name_if(vm.as_deref())?;
+                let request = ListMigrations { vm: only, active, limit, ..ListMigrations::default() };
                 let found = ctx.session.ask(&request).await?.migrations;
                 known::check_if(&ctx.session, !found.is_empty(), "vms", vm.as_deref()).await?;
                 ctx.out.list(&found)

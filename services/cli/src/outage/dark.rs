@@ -4,7 +4,10 @@ use clap::Args;
 use watari_contracts::scheduler::{DarkNode, DarkPlan, Fault, GetOutage, NodesDark, OutageView, ShutDownNodes};
 use watari_model::{OutageId, outage::State};
 
-use super::{follow::until_dark, which::Nearest};
+use super::{
+    follow::{begun, until_dark, until_left_and_dark},
+    which::Nearest,
+};
 use crate::{
     Context,
     failure::Failure,
@@ -48,6 +51,17 @@ impl Wish {
         ctx.session.ask(&GetOutage { id: view.id }).await
     }
 
+    /// An outage whose leg has begun, with this wish: whoever waits for it waits for its nodes to be off as well.
+    ///
+    /// # Errors
+    /// As [`begun`], and if a node is not off.
+    pub(crate) async fn begun(self, ctx: &Context, waiting: Waiting, view: OutageView) -> Result<(), Failure> {
+        if waiting.wait && self.shut_down_nodes {
+            return until_left_and_dark(ctx, waiting, view).await;
+        }
+        begun(ctx, waiting, view).await
+    }
+
     /// Asks for it, if it was wished, of an outage that is there.
     pub(super) async fn ask(self, ctx: &Context, id: &OutageId) -> Result<(), Failure> {
         if self.shut_down_nodes {
@@ -83,6 +97,13 @@ pub(super) fn is_going(view: &OutageView) -> bool {
         State::Evacuated => view.nodes.iter().any(goes),
         State::Returning | State::Completed | State::Cancelled => false,
     }
+}
+
+/// Whether the turn of one does not come yet for what may be over in a moment: what lives there may just have left.
+pub(super) fn is_hindered(view: &OutageView) -> bool {
+    let passes = |why: &Fault| matches!(why.code.as_str(), "node.not-empty" | "bus.no-answer");
+    let waits = |node: &DarkNode| node.state == "waiting" && node.why.as_ref().is_some_and(passes);
+    view.state == State::Evacuated && view.nodes.iter().any(waits)
 }
 
 /// Whether all are off that can be: a front end's host is nobody's to shut down from here.

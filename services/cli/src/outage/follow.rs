@@ -1,7 +1,8 @@
 //! Following an evacuation, a return or a draining to its end.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
+use tokio::time::Instant;
 use watari_contracts::scheduler::{GetOutage, LegName, NotMoved, OutageView};
 use watari_model::outage::State;
 
@@ -21,6 +22,9 @@ use crate::{
     },
     wait,
 };
+
+/// What is said of a node may be older than the last server's leaving by so much.
+const SETTLES: Duration = Duration::from_secs(15);
 
 /// An outage whose leg has begun: says so, or follows it to its end and reports.
 ///
@@ -46,22 +50,8 @@ const fn is_under_way(view: &OutageView) -> bool {
 }
 
 async fn follow(ctx: &Context, waiting: Waiting, begun: OutageView) -> Result<(), Failure> {
-    let mut teller = Teller::new(ctx.out.lang);
-    let id = begun.id.clone();
-    let look = |view: OutageView| {
-        teller.tell(&view);
-        Ok((!is_under_way(&view)).then_some(view))
-    };
-    let ask = async || ctx.session.ask(&GetOutage { id: id.clone() }).await;
-    let ended = wait::following(waiting, begun, ask, look).await;
-    drop(teller);
-    let view = ended?;
-    report::show(ctx, &view)?;
-    let led = view.control.as_ref().is_none_or(|control| control.fault.is_none());
-    // Who is coming home is not held to how it was left.
-    let all_left = view.leg == LegName::Home || view.halted.is_empty();
-    let moved_all = led && all_left && view.failed.is_empty() && view.state != State::Cancelled;
-    if moved_all { Ok(()) } else { Err(Failure::Silent(FAILED)) }
+    let view = followed(ctx, waiting, begun, is_under_way).await?;
+    ended(moved_all(&view))
 }
 
 /// Follows an outage until no node of its site goes off any more, and reports.
@@ -69,18 +59,59 @@ async fn follow(ctx: &Context, waiting: Waiting, begun: OutageView) -> Result<()
 /// # Errors
 /// [`Failure::Silent`] with status 1 if a node but a front end's is not off, once the report is shown.
 pub(super) async fn until_dark(ctx: &Context, waiting: Waiting, begun: OutageView) -> Result<(), Failure> {
+    let view = into_the_dark(ctx, waiting, begun).await?;
+    ended(dark::are_off(&view))
+}
+
+/// Follows an evacuation until it is over and no node goes off any more, and reports.
+///
+/// # Errors
+/// As [`begun`] and [`until_dark`].
+pub(super) async fn until_left_and_dark(ctx: &Context, waiting: Waiting, begun: OutageView) -> Result<(), Failure> {
+    let view = into_the_dark(ctx, waiting, begun).await?;
+    ended(moved_all(&view) && dark::are_off(&view))
+}
+
+async fn into_the_dark(ctx: &Context, waiting: Waiting, begun: OutageView) -> Result<OutageView, Failure> {
+    let mut hindered = None;
+    let goes_on = |view: &OutageView| {
+        let settles = dark::is_hindered(view) && hindered.get_or_insert_with(Instant::now).elapsed() < SETTLES;
+        settles || dark::is_going(view)
+    };
+    followed(ctx, waiting, begun, goes_on).await
+}
+
+/// Follows it as long as it `goes_on`, and reports.
+async fn followed(
+    ctx: &Context,
+    waiting: Waiting,
+    begun: OutageView,
+    mut goes_on: impl FnMut(&OutageView) -> bool,
+) -> Result<OutageView, Failure> {
     let mut teller = Teller::new(ctx.out.lang);
     let id = begun.id.clone();
     let look = |view: OutageView| {
         teller.tell(&view);
-        Ok((!dark::is_going(&view)).then_some(view))
+        Ok((!goes_on(&view)).then_some(view))
     };
     let ask = async || ctx.session.ask(&GetOutage { id: id.clone() }).await;
     let ended = wait::following(waiting, begun, ask, look).await;
     drop(teller);
     let view = ended?;
     report::show(ctx, &view)?;
-    if dark::are_off(&view) { Ok(()) } else { Err(Failure::Silent(FAILED)) }
+    Ok(view)
+}
+
+/// Whether everybody is where they should be, and the services as well.
+fn moved_all(view: &OutageView) -> bool {
+    let led = view.control.as_ref().is_none_or(|control| control.fault.is_none());
+    // Who is coming home is not held to how it was left.
+    let all_left = view.leg == LegName::Home || view.halted.is_empty();
+    led && all_left && view.failed.is_empty() && view.state != State::Cancelled
+}
+
+const fn ended(well: bool) -> Result<(), Failure> {
+    if well { Ok(()) } else { Err(Failure::Silent(FAILED)) }
 }
 
 /// Says of each server once what became of it, and shows what is under way.

@@ -236,7 +236,7 @@ impl Verb {
                 // First: an empty site is evacuated at once.
                 wish.ask(ctx, &id).await?;
                 let view = ctx.session.ask(&StartOutage { id }).await?;
-                begun(ctx, waiting, view).await
+                wish.begun(ctx, waiting, view).await
             }
             Self::Pause(paused) => {
                 let view = ctx.session.ask(&PauseOutage { id: paused.id(ctx).await? }).await?;

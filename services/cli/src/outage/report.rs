@@ -14,7 +14,7 @@ use crate::{
     lang::Lang,
     out::{Column, Out, Row, or_dash},
     texts::{
-        self, halts, states,
+        self, evidence, halts, states,
         words::{self, Word},
     },
 };
@@ -48,7 +48,8 @@ fn report(out: Out, view: &OutageView) -> String {
         return parts.join("\n\n");
     }
     if !view.moved.is_empty() {
-        parts.push(format!("{}\n{}", Word::MovedTitle.text(out.lang), moved(out, &view.moved)));
+        let (title, told) = (Word::MovedTitle.text(out.lang), evidence::standstill(out.lang));
+        parts.push(format!("{title}\n{}\n{told}", moved(out, &view.moved)));
     }
     if !view.moving.is_empty() {
         let columns = [Word::Vm, Word::From, Word::To, Word::State].map(Column::Text);

@@ -28,6 +28,7 @@ pub(crate) struct Words {
     pub(crate) to: &'static str,
     pub(crate) result: &'static str,
     pub(crate) total: &'static str,
+    pub(crate) stood: &'static str,
     pub(crate) downtime: &'static str,
     pub(crate) pause: &'static str,
     pub(crate) memory: &'static str,
@@ -62,6 +63,8 @@ pub(crate) struct Words {
     pub(crate) never: &'static str,
     pub(crate) nobody_watched: &'static str,
     pub(crate) method: &'static str,
+    pub(crate) requested: &'static str,
+    pub(crate) apart: &'static str,
 }
 
 const EN: Words = Words {
@@ -72,7 +75,7 @@ const EN: Words = Words {
     state: "State",
     note: "Reason",
     power_off: "Power off",
-    made: "Written",
+    made: "Report written",
     legs: "The two ways",
     leg: "WAY",
     began: "BEGAN",
@@ -87,8 +90,9 @@ const EN: Words = Words {
     to: "TO",
     result: "RESULT",
     total: "TOTAL",
-    downtime: "QEMU DOWNTIME",
-    pause: "AND PAUSE",
+    stood: "STOOD STILL",
+    downtime: "OF WHICH QEMU",
+    pause: "OF WHICH SWITCHING",
     memory: "MEMORY",
     disk: "DISK",
     seen: "As front ends saw it from outside",
@@ -122,6 +126,8 @@ const EN: Words = Words {
     nobody_watched: "Nobody watched: no server has a probe (watari vm edit NAME --probe smtp:25), or no front end answers.",
     method: "A gap lasts from the last answer before it to the first one after it. It is seen when a question of a front end stays \
              unanswered, once a second if nothing else is configured; a shorter one only makes an answer slow.",
+    requested: "stopped by request",
+    apart: "While a server is off because an operator stopped or rebooted it, nothing counts as a gap or as unanswered.",
 };
 
 const JA: Words = Words {
@@ -132,7 +138,7 @@ const JA: Words = Words {
     state: "状態",
     note: "理由",
     power_off: "停電の時間",
-    made: "作成日時",
+    made: "報告の作成日時",
     legs: "退避と帰還",
     leg: "区間",
     began: "開始",
@@ -147,12 +153,13 @@ const JA: Words = Words {
     to: "移動先",
     result: "結果",
     total: "所要",
-    downtime: "QEMU の停止",
-    pause: "切替待ち",
+    stood: "停止の合計",
+    downtime: "うち QEMU",
+    pause: "うち切替待ち",
     memory: "メモリ",
     disk: "ディスク",
     seen: "フロントエンドから見た応答",
-    probe: "確認方法",
+    probe: "プローブ",
     front_end: "フロントエンド",
     asked: "確認回数",
     failed: "応答なし",
@@ -179,9 +186,11 @@ const JA: Words = Words {
     goes_on: "継続中",
     not_begun: "まだ始まっていません。",
     never: "応答は一度もなし",
-    nobody_watched: "監視の記録はありません。確認方法の設定されたサーバがない (watari vm edit NAME --probe smtp:25) か、どのフロントエンドも応答しません。",
+    nobody_watched: "監視の記録はありません。プローブを設定したサーバがない (watari vm edit NAME --probe smtp:25) か、どのフロントエンドも応答しません。",
     method: "途切れとは、直前の応答から次の応答までの時間です。フロントエンドからの確認 (既定では 1 秒ごと) に応答がなかったときに\
              記録されます。それより短いものは、応答の遅れとして現れます。",
+    requested: "依頼による停止",
+    apart: "利用者の依頼による停止や再起動の間は、途切れにも応答なしにも数えません。",
 };
 
 /// The words in a language.
@@ -202,6 +211,32 @@ pub(crate) fn least(lang: Lang, mbit: u64) -> String {
     }
 }
 
+/// What the three times are for which a server stands still.
+#[must_use]
+pub(crate) const fn standstill(lang: Lang) -> &'static str {
+    match lang {
+        Lang::En => {
+            "STOOD STILL is how long a server ran nowhere: first while QEMU copied the last of its memory, and then while \
+             it was switched over, until both nodes had said how it stood and the target was allowed to run it."
+        }
+        Lang::Ja => {
+            "停止の合計は、サーバがどのノードでも動いていなかった時間です。QEMU が最後のメモリをコピーする間の停止と、\
+             両ノードの状態を確認して移動先での実行を許可するまでの切替待ちからなります。"
+        }
+    }
+}
+
+/// When the control plane went where, and how long it took; or that it still goes.
+#[must_use]
+pub(crate) fn handed_over(lang: Lang, at: &str, to: &str, took: Option<&str>) -> String {
+    match (lang, took) {
+        (Lang::En, Some(took)) => format!("{at}: the services went over to {to} in {took}"),
+        (Lang::En, None) => format!("{at}: the services go over to {to}"),
+        (Lang::Ja, Some(took)) => format!("{at}: サービスの主系が {to} に交代しました (所要 {took})"),
+        (Lang::Ja, None) => format!("{at}: サービスの主系を {to} に移しています"),
+    }
+}
+
 /// A front end, and where it stands.
 #[must_use]
 pub(crate) fn front_end(lang: Lang, name: &str, site: Option<&str>) -> String {
@@ -219,9 +254,9 @@ pub(crate) fn watched(lang: Lang, who: &str, watched: usize, left_out: u64, faul
         (Lang::En, Some(fault), _) => format!("{who}: cannot say what it saw: {fault}"),
         (Lang::Ja, Some(fault), _) => format!("{who}: 記録を読み取れません: {fault}"),
         (Lang::En, None, 0) => format!("{who}: {watched} probes"),
-        (Lang::Ja, None, 0) => format!("{who}: {watched} 件"),
+        (Lang::Ja, None, 0) => format!("{who}: プローブ {watched} 件"),
         (Lang::En, None, more) => format!("{who}: {watched} probes, and {more} more that are not shown"),
-        (Lang::Ja, None, more) => format!("{who}: {watched} 件 (ほかに {more} 件は省略)"),
+        (Lang::Ja, None, more) => format!("{who}: プローブ {watched} 件 (ほかに {more} 件は省略)"),
     }
 }
 
@@ -244,6 +279,28 @@ pub(crate) fn gap(lang: Lang, what: &str, from: &str, until: &str, lasted: &str)
     match lang {
         Lang::En => format!("{what}: no answer from {from} to {until} ({lasted})"),
         Lang::Ja => format!("{what}: {from} から {until} まで応答なし ({lasted})"),
+    }
+}
+
+/// The same while it was off, or rebooted, because somebody asked for that: from when, until when, and for how long.
+#[must_use]
+pub(crate) fn by_request(
+    lang: Lang,
+    what: &str,
+    reboots: bool,
+    by: Option<&str>,
+    (from, until, lasted): (&str, &str, &str),
+) -> String {
+    let (word, who) = match (lang, reboots) {
+        (Lang::En, false) => ("stopped by request", by.map(|by| format!(" of {by}"))),
+        (Lang::En, true) => ("rebooted by request", by.map(|by| format!(" of {by}"))),
+        (Lang::Ja, false) => ("依頼による停止", by.map(|by| format!(" {by} の"))),
+        (Lang::Ja, true) => ("依頼による再起動", by.map(|by| format!(" {by} の"))),
+    };
+    let who = who.unwrap_or_default();
+    match lang {
+        Lang::En => format!("{what}: {word}{who}, silent from {from} to {until} ({lasted})"),
+        Lang::Ja => format!("{what}: {from} から {until} まで{who}{word} ({lasted})"),
     }
 }
 

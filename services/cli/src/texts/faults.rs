@@ -79,6 +79,11 @@ faults! {
     NoTerminal { } "top.no-terminal" USAGE
         en "watari top fills a terminal, and this is none" "run it on a terminal, or read once with `watari site list`, `watari node list` and `watari vm list`, or what happens with `watari events --follow`"
         ja "watari top は端末の画面全体に表示しますが、ここは端末ではありません" "端末で実行してください。一覧は `watari site list`、`watari node list`、`watari vm list`、変化は `watari events --follow` で確認できます";
+    // --- consoles --------------------------------------------------------------------------
+    /// Nobody could type there.
+    ConsoleNoTerminal { vm } "console.no-terminal" USAGE
+        en "the console of {vm} is typed at on a terminal, and this is none" "run it on a terminal; what the server wrote is read with: watari vm console-log {vm}"
+        ja "{vm} のコンソールを使うには端末が必要ですが、ここは端末ではありません" "端末で実行してください。サーバの出力は watari vm console-log {vm} で読めます";
     // --- declared servers ------------------------------------------------------------------
     /// The file is no YAML, JSON or TOML of the right form.
     ServersSyntax { path, detail } "apply.syntax" USAGE
@@ -344,8 +349,8 @@ faults! {
         ja "サイト {site} で始まっている停電計画はありません" "停電計画の一覧は watari outage list で確認できます";
     /// A site was named, and nothing is under way or to come there.
     NoOutageAhead { site } "outage.none-ahead" FAILED
-        en "no outage of site {site} has begun, and none is scheduled" "see past ones with `watari outage list`, and name one by its ID"
-        ja "サイト {site} には進行中の停電計画も予定された停電計画もありません" "過去のものは watari outage list で確認し、ID で指定してください";
+        en "no outage of site {site} has begun, and none is scheduled" "schedule one (watari outage schedule {site} --from WHEN --until WHEN), or empty the site at once: watari site evacuate {site}; past ones are in `watari outage list`, and named by their ID"
+        ja "サイト {site} には進行中の停電計画も予定された停電計画もありません" "計画を作成するか (watari outage schedule {site} --from 日時 --until 日時)、watari site evacuate {site} ですぐに退避させてください。過去のものは watari outage list で確認し、ID で指定できます";
     /// What should be a calendar is none, or too much of one.
     Calendar { path, detail } "calendar.unreadable" USAGE
         en "{path} is no calendar that can be read: {detail}" "give an iCalendar file (.ics, RFC 5545) of at most 1 MiB and 1,000 events"

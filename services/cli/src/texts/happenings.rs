@@ -28,10 +28,16 @@ const FORMS: &[(&str, &str)] = &[
     ("reboot asked for", "再起動の指示"),
     ("rebooted", "再起動"),
     ("old copy on {} removed", "{0} の古い複製を削除"),
+    ("snapshot {} asked for", "スナップショット {0} の作成の指示"),
+    ("snapshot {} taken", "スナップショット {0} の作成の完了"),
+    ("snapshot {} deleted", "スナップショット {0} の削除"),
+    ("did not go back to snapshot {}", "スナップショット {0} への復元の失敗"),
+    ("to go back to snapshot {}", "スナップショット {0} への復元の指示"),
+    ("went back to snapshot {}", "スナップショット {0} への復元の完了"),
     ("fault cleared", "障害の解消"),
     ("fault: {}", "障害: {0}"),
     ("cancellation asked for", "取消の指示"),
-    ("{}, {} ms, standstill {} ms", "{0}、所要 {1} ms、停止 {2} ms"),
+    ("{}, {} ms, standstill {} ms", "{0}、所要 {1} ミリ秒、停止 {2} ミリ秒"),
     ("no time to leave, to be suspended", "退避の時間がなく、休止の予定"),
     ("no time to leave, to be shut down", "退避の時間がなく、停止の予定"),
     ("free to run again", "再び稼働可能"),
@@ -107,7 +113,34 @@ pub fn told(lang: Lang, line: &str) -> String {
     }
 }
 
+/// Fields of documents that change without more being told of them.
+const FIELDS: &[(&str, &str)] = &[
+    ("crossing", "移行"),
+    ("dark", "ノードの停止"),
+    ("desired", "望む状態"),
+    ("fault", "障害"),
+    ("grant", "実行権"),
+    ("handovers", "主系の移動"),
+    ("layers", "ディスクの層"),
+    ("leftovers", "古い複製"),
+    ("pending", "次回の起動からのサイズ"),
+    ("preseed", "事前転送"),
+    ("reboots", "再起動"),
+    ("requests", "依頼の記録"),
+    ("snapshots", "スナップショット"),
+    ("spec", "設定"),
+];
+
+fn field(name: &str) -> &str {
+    FIELDS.iter().find(|(en, _)| *en == name).map_or(name, |(_, ja)| *ja)
+}
+
 fn japanese(what: &str) -> String {
+    // Fields stand at the end of what is told of while it is followed.
+    if let Some((head, fields)) = what.strip_suffix(']').and_then(|text| text.split_once(" [")) {
+        let told: Vec<&str> = fields.split(", ").map(field).collect();
+        return format!("{} [{}]", japanese(head), told.join("、"));
+    }
     if let Some(said) = FORMS.iter().find_map(|(en, ja)| said(en, ja, what)) {
         return said;
     }
@@ -170,7 +203,7 @@ mod tests {
             ),
             (
                 "it: switching → completed (m1 → y1, 2310 ms, standstill 171 ms)",
-                "it: 切替中 → 完了 (m1 → y1、所要 2310 ms、停止 171 ms)",
+                "it: 切替中 → 完了 (m1 → y1、所要 2310 ミリ秒、停止 171 ミリ秒)",
             ),
             ("it: evacuating → evacuated (1 not moved)", "it: 退避中 → 退避済み (移動できず 1 台)"),
             ("it: scheduled site myodaiji", "it: 予定: サイト myodaiji"),
@@ -190,6 +223,17 @@ mod tests {
             ("mail: running → migrating on m1 → y1", "mail: 稼働中 → 移行中 (m1 → y1)"),
             ("it: power off not done (fencing.failed)", "it: 電源断の失敗 (fencing.failed)"),
             ("it: no time to leave, to be suspended (myodaiji-1)", "it: 退避の時間がなく、休止の予定 (myodaiji-1)"),
+            ("it: snapshot before-upgrade asked for", "it: スナップショット before-upgrade の作成の指示"),
+            ("it: snapshot before-upgrade taken", "it: スナップショット before-upgrade の作成の完了"),
+            ("it: snapshot before-upgrade deleted", "it: スナップショット before-upgrade の削除"),
+            ("it: to go back to snapshot one", "it: スナップショット one への復元の指示"),
+            ("it: went back to snapshot one", "it: スナップショット one への復元の完了"),
+            (
+                "it: did not go back to snapshot one (snapshot.layer-missing)",
+                "it: スナップショット one への復元の失敗 (snapshot.layer-missing)",
+            ),
+            ("it: running on m1 [snapshots]", "it: 稼働中 (m1) [スナップショット]"),
+            ("it: stopped on m1 [later, pending]", "it: 停止 (m1) [later、次回の起動からのサイズ]"),
             ("it: deleted", "it: 削除"),
             ("it: joined site yamate, ready", "it: サイト yamate に参加、使用可能"),
             ("it: moved from site a to b", "it: サイト a から b へ移動"),

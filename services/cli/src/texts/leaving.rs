@@ -3,7 +3,7 @@
 use watari_contracts::scheduler::VmView;
 use watari_model::vm::State;
 
-use super::snapshots;
+use super::{snapshots, states};
 use crate::{lang::Lang, out::joined};
 
 /// What goes, or would, and whether it is to.
@@ -58,35 +58,51 @@ fn goes(lang: Lang, vm: &VmView, keeps_disk: bool) -> Vec<String> {
     lines
 }
 
-/// A server that is not off is not asked to shut down first, and what was saved of a suspended one's memory goes.
+/// A server that runs is shut down first; what was saved of a suspended one's memory goes.
 fn stays(lang: Lang, vm: &VmView) -> String {
     let size = vm.disk_gib;
-    let is_off = matches!(vm.state, State::Stopped | State::Pending | State::Failed);
-    match (lang, is_off, vm.state == State::Suspended) {
-        (Lang::En, true, _) => format!("Its disk of {size} GiB stays."),
-        (Lang::En, false, false) => {
-            format!("Its disk of {size} GiB stays, as after a power cut; stop the server first to have it written out.")
-        }
-        (Lang::En, false, true) => format!(
+    match (lang, vm.state) {
+        (Lang::En, State::Suspended) => format!(
             "Its disk of {size} GiB stays, as after a power cut; start the server and stop it first to have it written out."
         ),
-        (Lang::Ja, true, _) => format!("ディスク {size} GiB は残ります。"),
-        (Lang::Ja, false, false) => format!(
-            "ディスク {size} GiB は、電源断の直後と同じ状態で残ります。書き込みを終えさせるには、先にサーバを停止してください。"
-        ),
-        (Lang::Ja, false, true) => format!(
+        (Lang::Ja, State::Suspended) => format!(
             "ディスク {size} GiB は、電源断の直後と同じ状態で残ります。書き込みを終えさせるには、先にサーバを起動してから停止してください。"
+        ),
+        (Lang::En, state) if is_on(state) => {
+            format!("{} Its disk of {size} GiB stays.", shut_down_first(lang, vm))
+        }
+        (Lang::Ja, state) if is_on(state) => format!("{}ディスク {size} GiB は残ります。", shut_down_first(lang, vm)),
+        (Lang::En, _) => format!("Its disk of {size} GiB stays."),
+        (Lang::Ja, _) => format!("ディスク {size} GiB は残ります。"),
+    }
+}
+
+const fn is_on(state: State) -> bool {
+    matches!(state, State::Starting | State::Running | State::Migrating | State::Stopping)
+}
+
+/// That it is not off yet, and what becomes of that.
+fn shut_down_first(lang: Lang, vm: &VmView) -> String {
+    let (name, state) = (&vm.name, states::shown(lang, vm.state.word()));
+    match lang {
+        Lang::En => format!(
+            "Server {name} is {state}: it is shut down first, so that its disk is written out; if its guest does not heed that: watari vm stop {name} --force."
+        ),
+        Lang::Ja => format!(
+            "サーバ {name} の状態は「{state}」です。ディスクへの書き込みを終えさせるため、先にシャットダウンします。応じない場合は watari vm stop {name} --force で強制停止できます。"
         ),
     }
 }
 
-/// Whether to delete a server of which nothing was seen, but for its disk.
+/// What whoever was not asked should know of a deletion: its snapshots, which nobody gets back, and that it takes longer.
 #[must_use]
-pub fn but_for_its_disk(lang: Lang, name: &str) -> String {
-    match lang {
-        Lang::En => format!("Delete server {name} with its addresses, and keep its disk?"),
-        Lang::Ja => format!("サーバ {name} をアドレスごと削除し、ディスクは残しますか?"),
-    }
+pub fn unasked(lang: Lang, vm: &VmView, keeps_disk: bool) -> Vec<String> {
+    let first = (keeps_disk && is_on(vm.state)).then(|| shut_down_first(lang, vm));
+    let lost = snapshots::names(lang, vm.snapshots.list.iter()).map(|all| match lang {
+        Lang::En => format!("With server {} go its snapshots: {all}", vm.name),
+        Lang::Ja => format!("サーバ {} とともに失われるスナップショット: {all}", vm.name),
+    });
+    first.into_iter().chain(lost).collect()
 }
 
 /// How a disk that was kept is used again.
@@ -99,6 +115,20 @@ pub fn kept(lang: Lang, disk: &str) -> String {
         Lang::Ja => {
             format!("ディスクは {disk} として残ります。使うには: watari vm create 名前 --from-disk {disk}")
         }
+    }
+}
+
+/// That a server begins where its disk is, which is not where it belongs.
+#[must_use]
+pub fn begins_at_its_disk(lang: Lang, vm: &VmView, node: &str, site: &str) -> String {
+    let (name, home) = (&vm.name, &vm.home_site);
+    match lang {
+        Lang::En => format!(
+            "server {name} begins on node {node} at {site}, where its disk is; once it runs it moves to {home}, where it belongs, by: watari site return {home}"
+        ),
+        Lang::Ja => format!(
+            "サーバ {name} は、ディスクのある {site} のノード {node} で起動します。起動後に本来のサイト {home} へ移すには: watari site return {home}"
+        ),
     }
 }
 
@@ -118,17 +148,31 @@ mod tests {
     const SAMPLES: &str = include_str!("../../../../shared/contracts/tests/golden/reply.VmView.json");
 
     #[test]
-    fn who_keeps_the_disk_of_a_server_that_is_not_off_learns_how_to_have_it_written_out() {
+    fn who_keeps_the_disk_of_a_server_that_is_not_off_learns_how_it_is_written_out() {
         let vm: VmView = serde_json::from_str::<Vec<_>>(SAMPLES).unwrap().swap_remove(0);
         for (state, told) in [
             (State::Stopped, [" stays.", "残ります"]),
-            (State::Migrating, ["; stop the server", "先にサーバを停止"]),
+            (State::Running, ["is running: it is shut down first", "先にシャットダウン"]),
+            (State::Migrating, ["watari vm stop mail --force", "watari vm stop mail --force"]),
             (State::Suspended, ["; start the server and stop it", "起動してから停止"]),
         ] {
             let vm = VmView { state, ..vm.clone() };
             for (lang, told) in [Lang::En, Lang::Ja].into_iter().zip(told) {
                 assert!(question(lang, &vm, true).contains(told), "{state:?}");
             }
+        }
+    }
+
+    #[test]
+    fn who_was_not_asked_learns_which_snapshots_go_and_that_it_is_shut_down_first() {
+        let mut vm: VmView = serde_json::from_str::<Vec<_>>(SAMPLES).unwrap().swap_remove(0);
+        for lang in [Lang::En, Lang::Ja] {
+            vm.state = State::Stopping;
+            let told = unasked(lang, &vm, true);
+            assert!(told.len() == 2 && told[1].contains("before-upgrade"), "{told:?}");
+            assert_eq!(unasked(lang, &vm, false).len(), 1);
+            vm.state = State::Stopped;
+            assert_eq!(unasked(lang, &vm, true).len(), 1);
         }
     }
 

@@ -18,6 +18,7 @@ pub mod parsing;
 pub mod rehearsal;
 pub mod snapshots;
 pub mod states;
+pub mod terminal;
 pub mod troubles;
 pub mod words;
 

@@ -1,8 +1,44 @@
 //! Lines about moments of servers' disks.
 
-use watari_model::vm::Snapshot;
+use watari_model::vm::{Snapshot, Snapshots};
 
 use crate::lang::Lang;
+
+/// How far a snapshot is. One that is deleted is none any more, since its name is gone at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// It is asked for and not taken yet.
+    Made,
+    /// The disk can go back to it.
+    Ready,
+    /// The disk goes back to it just now.
+    Reverted,
+}
+
+impl State {
+    /// That of one of a server's snapshots.
+    #[must_use]
+    pub fn of(all: &Snapshots, snapshot: &Snapshot) -> Self {
+        match snapshot.taken {
+            None => Self::Made,
+            Some(_) if all.reverting().is_some_and(|revert| revert.to == snapshot.name) => Self::Reverted,
+            Some(_) => Self::Ready,
+        }
+    }
+
+    /// The word for people.
+    #[must_use]
+    pub const fn text(self, lang: Lang) -> &'static str {
+        match (lang, self) {
+            (Lang::En, Self::Made) => "being made",
+            (Lang::En, Self::Ready) => "ready",
+            (Lang::En, Self::Reverted) => "being reverted to",
+            (Lang::Ja, Self::Made) => "作成中",
+            (Lang::Ja, Self::Ready) => "使用可能",
+            (Lang::Ja, Self::Reverted) => "復元中",
+        }
+    }
+}
 
 /// The names of these, one after the other.
 pub(super) fn names<'s>(lang: Lang, snapshots: impl Iterator<Item = &'s Snapshot>) -> Option<String> {

@@ -177,6 +177,14 @@ troubles! {
            "on the node: apt-get install --reinstall watari-node dnsmasq-base nftables qemu-utils qemu-system-x86"
         ja "ノード {node} に必要なプログラムがありません: {programs}" "サーバのディスク、アドレス、保護を用意できません"
            "そのノードで apt-get install --reinstall watari-node dnsmasq-base nftables qemu-utils qemu-system-x86 を実行してください";
+    /// Images boot by what it has not.
+    NoUefi { nodes, images } "node.no-uefi" Warning
+        en "these nodes have no UEFI firmware: {nodes}"
+           "servers of these images, which boot by UEFI, are not placed there and cannot move there: {images}"
+           "on the nodes: apt-get install ovmf"
+        ja "UEFI ファームウェアのないノード: {nodes}"
+           "UEFI で起動する次のイメージのサーバは、そこに配置も移行もできません: {images}"
+           "そのノードで apt-get install ovmf を実行してください";
     // --- fleet -----------------------------------------------------------------------------
     /// Programs' versions differ.
     VersionsDiffer { program, versions } "node.versions-differ" Warning

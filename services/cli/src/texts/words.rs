@@ -57,7 +57,7 @@ words! {
     DiskFree "DISK FREE" "ディスク空き";
     DiskMoved "DISK MOVED" "ディスク転送量";
     Dns "NAME SERVERS" "ネームサーバ";
-    Downtime "DOWNTIME" "停止時間";
+    Downtime "STOOD STILL" "停止の合計";
     Ends "ENDS" "完了";
     Epoch "EPOCH" "エポック";
     Estimated "ESTIMATED" "所要見込み";
@@ -113,13 +113,13 @@ words! {
     NotGuarded "not counted on: its node has not said so, or has no watchdog" "未確認。ノードが了承していないか、ウォッチドッグがありません";
     Outage "OUTAGE" "停電計画";
     Part "ROLE" "役割";
-    Pause "OF WHICH PAUSE" "うち切替待ち";
+    Pause "OF WHICH SWITCHING" "うち切替待ち";
     Power "POWER" "電源";
     PowerBack "UNTIL" "停電終了";
     PowerOff "POWER OFF FROM" "停電開始";
     Pending "FROM NEXT START" "次回の起動から";
     Priority "PRIORITY" "優先度";
-    Probes "PROBES" "外からの確認";
+    Probes "PROBES" "プローブ";
     PublicKey "PUBLIC KEY" "公開鍵";
     Qemu "QEMU" "QEMU の版";
     Range "RANGE" "配布範囲";
@@ -140,6 +140,7 @@ words! {
     NotEnforced "NOT ENFORCED" "無効";
     Segment "SEGMENT" "セグメント";
     SentAhead "SENT AHEAD" "事前転送";
+    NotSentYet "NOT SENT YET" "事前転送の待機理由";
     Snapshots "SNAPSHOTS" "スナップショット";
     Reverted "WENT BACK TO" "復元したスナップショット";
     Segments "SEGMENTS" "セグメント";
@@ -150,6 +151,7 @@ words! {
     Rule "LETS THROUGH" "許可";
     Rules "RULES" "規則数";
     Firewalls "FIREWALL" "ファイアウォール";
+    Firmware "FIRMWARE" "ファームウェア";
     Site "SITE" "サイト";
     Size "SIZE" "サイズ";
     Standbys "STANDBYS (WRITES BEHIND)" "待機系 (未反映の書き込み)";
@@ -340,15 +342,6 @@ pub fn control_moving(lang: Lang, site: &str) -> String {
     match lang {
         Lang::En => format!("the services go over to {site}"),
         Lang::Ja => format!("サービスの主系を {site} に移しています"),
-    }
-}
-
-/// Whether to delete a thing.
-#[must_use]
-pub fn delete_vm(lang: Lang, name: &str) -> String {
-    match lang {
-        Lang::En => format!("Delete server {name} with its disk and addresses?"),
-        Lang::Ja => format!("サーバ {name} をディスクとアドレスごと削除しますか?"),
     }
 }
 

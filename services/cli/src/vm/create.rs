@@ -2,7 +2,7 @@
 
 use clap::Args;
 use watari_contracts::scheduler::{CreateVm, DiskView, Fault, GetDisk, VmView, WantedNic};
-use watari_model::{Said, size, userdata, vm};
+use watari_model::{Refusal, Said, size, userdata, vm};
 
 use super::{
     edit::{Evacuate, OnIsolation, Restart},
@@ -66,8 +66,8 @@ pub struct Create {
     /// A firewall group that guards it; may be given several times. Without one it is open
     #[arg(long = "firewall", value_name = "GROUP")]
     firewalls: Vec<String>,
-    /// How front ends ask it, once a second, while an outage is under way: tcp:PORT, smtp:PORT or http:PORT/PATH; may
-    /// be given several times
+    /// A probe: how front ends ask it from outside, once a second, while an outage is under way. One of `tcp:PORT`,
+    /// `smtp:PORT` and `http:PORT[/PATH]`, such as `http:80/status`; may be given several times
     #[arg(long = "probe", value_name = "PROBE")]
     probes: Vec<String>,
     /// What it does when its site is evacuated
@@ -106,8 +106,12 @@ impl Create {
             Some(name) => Some(ctx.session.ask(&GetDisk { name }).await?),
             None => None,
         };
+        let place = kept.as_ref().map(|kept| (kept.node.clone(), kept.site.clone()));
         let asked = self.request(ctx.session.request_id(), kept)?;
         let mut view = ctx.session.ask(&asked).await.map_err(|failure| failure.of_options(&OPTIONS))?;
+        if let Some((node, site)) = place.filter(|(_, site)| *site != view.home_site) {
+            out::say(&texts::leaving::begins_at_its_disk(ctx.out.lang, &view, node.as_str(), site.as_str()));
+        }
         let warnings = std::mem::take(&mut view.warnings);
         for warning in &warnings {
             out::say(&warned(ctx.out.lang, warning));
@@ -130,6 +134,11 @@ impl Create {
             None => (input::name(self.image.as_deref().unwrap_or_default())?, None, USUAL_GIB),
         };
         let gib = |text: &String| size::parse_gib("--disk", text).map_err(Failure::mistyped);
+        let disk_gib = self.disk.as_ref().map_or(Ok(usual_gib), gib)?;
+        if disk.is_some() && disk_gib < usual_gib {
+            let (vm, disk_gib, wanted_gib) = (self.name, usual_gib.to_string(), disk_gib.to_string());
+            return Err(Failure::mistyped(Refusal::DiskShrinks { vm, disk_gib, wanted_gib }));
+        }
         Ok(CreateVm {
             request_id: Some(request_id),
             name,
@@ -138,7 +147,7 @@ impl Create {
             site: input::name_if(self.site.as_deref())?,
             vcpus: self.vcpus,
             memory_mib: size::parse_mib("--memory", &self.memory).map_err(Failure::mistyped)?,
-            disk_gib: self.disk.as_ref().map_or(Ok(usual_gib), gib)?,
+            disk_gib,
             disk,
             node_labels: self
                 .node_labels
@@ -202,7 +211,7 @@ pub(crate) fn nic(field: &str, text: &str) -> Result<WantedNic, Failure> {
 /// # Errors
 /// As [`nic`].
 pub(super) fn probe(field: &str, text: &str) -> Result<vm::Probe, Failure> {
-    input::value(field, Said::both("tcp:PORT, smtp:PORT, http:PORT/PATH"), text)
+    input::value(field, Said::both("tcp:PORT, smtp:PORT, http:PORT[/PATH]"), text)
 }
 
 /// `GROUP:together` or `GROUP:apart`.
@@ -267,7 +276,17 @@ mod tests {
         let kept = serde_json::from_str::<Vec<DiskView>>(samples).unwrap().swap_remove(0);
         let line = Line::try_parse_from(["create", "mail2", "--from-disk", "mail-7b1d4c2e"]).unwrap();
         let request = line.create.request("r".to_owned(), Some(kept.clone())).unwrap();
-        assert_eq!((request.image, request.disk, request.disk_gib), (kept.image, Some(kept.name), kept.disk_gib));
+        let wanted = (kept.image.clone(), Some(kept.name.clone()), kept.disk_gib);
+        assert_eq!((request.image, request.disk, request.disk_gib), wanted);
+        for (size, gib) in [(kept.disk_gib - 1, None), (kept.disk_gib, Some(kept.disk_gib)), (90, Some(90))] {
+            let disk = format!("{size}GiB");
+            let words = ["create", "mail2", "--from-disk", "mail-7b1d4c2e", "--disk", disk.as_str()];
+            let asked = Line::try_parse_from(words).unwrap().create.request("r".to_owned(), Some(kept.clone()));
+            match gib {
+                Some(gib) => assert_eq!(asked.unwrap().disk_gib, gib),
+                None => assert_eq!(asked.unwrap_err().code(), "vm.disk-shrinks"),
+            }
+        }
         for words in [&["create", "mail2"][..], &["create", "mail2", "--image", "mini", "--from-disk", "mail-7b1d4c2e"]]
         {
             assert!(Line::try_parse_from(words).is_err(), "{words:?}");

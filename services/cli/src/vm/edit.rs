@@ -11,7 +11,7 @@ use crate::{Context, failure::Failure, input};
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  watari vm edit mail --probe smtp:25 --probe tcp:22
+  watari vm edit mail --probe smtp:25 --probe http:80/status
   watari vm edit mail --priority 90
   watari vm edit scratch --restart never --evacuate stay
   watari vm edit db --on-isolation stop")]
@@ -24,11 +24,11 @@ Examples:
 pub struct Edit {
     /// The server
     name: String,
-    /// How front ends ask it while an outage is under way, in place of all there were: tcp:PORT, smtp:PORT or
-    /// http:PORT/PATH; may be given several times
+    /// A probe, in place of all there were: how front ends ask it from outside while an outage is under way. One of
+    /// `tcp:PORT`, `smtp:PORT` and `http:PORT[/PATH]`, such as `http:80/status`; may be given several times
     #[arg(long = "probe", value_name = "PROBE")]
     probes: Vec<String>,
-    /// It is asked no more
+    /// Remove all its probes: it is asked no more
     #[arg(long, conflicts_with = "probes")]
     no_probes: bool,
     /// Whether it is started again when it went off by itself, or with its node

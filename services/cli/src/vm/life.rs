@@ -2,7 +2,7 @@
 
 use clap::Args;
 use watari_contracts::scheduler::{DeleteVm, GetVm, RebootVm, StartVm, StopVm, VmView};
-use watari_model::{DiskName, VmName};
+use watari_model::{DiskName, Refusal, VmName, vm::State};
 
 use super::wait;
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
     input,
     options::{Consent, Waiting},
     out,
-    texts::{leaving, words},
+    texts::leaving,
 };
 
 /// What to start.
@@ -53,7 +53,7 @@ pub struct Reboot {
 pub struct Delete {
     /// The server
     name: String,
-    /// Keep its disk on its node, for another server to begin with (see `watari disk`)
+    /// Keep its disk on its node, for another server to begin with (see `watari disk`); it is shut down first
     #[arg(long)]
     keep_disk: bool,
     #[command(flatten)]
@@ -94,15 +94,14 @@ impl Delete {
         let name: VmName = input::name(&self.name)?;
         let there = GetVm { name: name.clone() };
         let (lang, keep_disk) = (ctx.out.lang, self.keep_disk);
-        let unseen = if keep_disk {
-            leaving::but_for_its_disk(lang, name.as_str())
-        } else {
-            words::delete_vm(lang, name.as_str())
-        };
-        let question = |vm: &VmView| leaving::question(lang, vm, keep_disk);
-        confirm_seen(ctx, self.consent, &there, &unseen, question).await?;
+        let question = |vm: &VmView| may_stay(vm, keep_disk).map(|()| leaving::question(lang, vm, keep_disk));
+        confirm_seen(ctx, self.consent, &there, question).await?;
         let request_id = Some(ctx.session.request_id());
         let view = ctx.session.ask(&DeleteVm { request_id, name: name.clone(), keep_disk }).await?;
+        // Whoever was not asked learns it now.
+        for line in leaving::unasked(lang, &view, keep_disk).into_iter().filter(|_| self.consent.yes) {
+            out::say(&line);
+        }
         if let Some(disk) = DiskName::of(&view.name, &view.uuid).ok().filter(|_| keep_disk) {
             out::say(&leaving::kept(lang, disk.as_str()));
         }
@@ -112,6 +111,15 @@ impl Delete {
         wait::gone(ctx, self.waiting, &view).await?;
         ctx.out.gone(&view, name.as_str())
     }
+}
+
+/// Nothing is kept of a server that never had a disk.
+fn may_stay(vm: &VmView, keep_disk: bool) -> Result<(), Refusal> {
+    if !keep_disk || vm.state != State::Pending {
+        return Ok(());
+    }
+    let (state, wanted) = (vm.state.word().to_owned(), "keep its disk".to_owned());
+    Err(Refusal::VmState { vm: vm.name.to_string(), state, wanted })
 }
 
 impl Reboot {

@@ -11,6 +11,7 @@ mod resize;
 mod save;
 mod show;
 mod snapshot;
+mod terminal;
 mod wait;
 
 pub(crate) use create::{group, nic, user_data, warned};
@@ -53,7 +54,11 @@ pub enum Verb {
     #[command(after_help = "Examples:\n  watari vm migrate mail --wait\n  watari vm migrate mail --to y1")]
     Migrate(Migrate),
     /// Send a running server's disk ahead to another site, so that its move there moves little
-    #[command(after_help = "Examples:\n  watari vm preseed mail --wait\n  watari vm preseed mail --to y1")]
+    #[command(after_help = "\
+Examples:
+  watari vm preseed mail --wait
+  watari vm preseed mail --to y1
+  watari vm preseed mail --cancel")]
     Preseed(preseed::Preseed),
     /// Save a server's disk as an image; the server goes on, running or not
     Save(save::Save),
@@ -62,6 +67,14 @@ pub enum Verb {
     Snapshot(snapshot::Verb),
     /// Write servers down, as `watari apply` takes them
     Export(export::Export),
+    /// Type at a running server's serial console
+    #[command(after_help = "\
+Examples:
+  watari vm console mail
+  watari vm console mail --force
+
+Ctrl-] leaves it. It goes along when the server moves. What was typed and shown is in no history; who opened it is.")]
+    Console(terminal::Console),
     /// Print the end of a server's serial console log
     #[command(name = "console-log", after_help = "Example:\n  watari vm console-log mail --bytes 4096")]
     ConsoleLog(console::ConsoleLog),
@@ -108,6 +121,7 @@ impl Verb {
             Self::Save(save) => save.run(ctx).await,
             Self::Snapshot(verb) => verb.run(ctx).await,
             Self::Export(export) => export.run(ctx).await,
+            Self::Console(console) => console.run(ctx).await,
             Self::ConsoleLog(log) => log.run(ctx).await,
         }
     }

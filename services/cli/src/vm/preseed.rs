@@ -5,7 +5,7 @@ use watari_contracts::scheduler::PreseedVm;
 use watari_model::NodeName;
 
 use super::wait;
-use crate::{Context, failure::Failure, input, options::Waiting};
+use crate::{Context, failure::Failure, input, options::Waiting, out, texts::ahead};
 
 /// What to send ahead, and where to.
 #[derive(Debug, Args)]
@@ -15,16 +15,22 @@ pub struct Preseed {
     /// The node that it is to go to later; without it the scheduler chooses one of another site
     #[arg(long, value_name = "NODE")]
     to: Option<String>,
+    /// Take back what was asked for and is not done yet
+    #[arg(long, conflicts_with_all = ["to", "wait"])]
+    cancel: bool,
     #[command(flatten)]
     waiting: Waiting,
 }
 
 impl Preseed {
-    /// Asks for it.
+    /// Asks for it, or takes it back.
     pub(super) async fn run(self, ctx: &Context) -> Result<(), Failure> {
         let to: Option<NodeName> = input::name_if(self.to.as_deref())?;
-        let request_id = Some(ctx.session.request_id());
-        let mut view = ctx.session.ask(&PreseedVm { request_id, name: input::name(&self.name)?, to }).await?;
+        let (request_id, cancel) = (Some(ctx.session.request_id()), self.cancel);
+        let mut view = ctx.session.ask(&PreseedVm { request_id, name: input::name(&self.name)?, to, cancel }).await?;
+        if cancel {
+            out::say(&ahead::nothing_more(ctx.out.lang, view.name.as_str()));
+        }
         if self.waiting.wait {
             view = wait::preseeded(ctx, self.waiting, view).await?;
         }

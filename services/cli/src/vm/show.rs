@@ -1,14 +1,14 @@
 //! What a server looks like.
 
 use watari_contracts::scheduler::{Fault, VmView};
-use watari_model::vm;
+use watari_model::{NodeName, vm};
 
 use crate::{
     format,
     lang::Lang,
     out::{Column, Row, joined, or_dash},
     texts::{
-        growth, states,
+        ahead, growth, snapshots, states,
         words::{self, Word},
     },
 };
@@ -89,7 +89,7 @@ impl Row for VmView {
         };
         let mut details = vec![
             (Word::Name, self.name.to_string()),
-            (Word::State, states::shown(lang, self.state.word())),
+            (Word::State, with_its_disk(self, lang)),
             (Word::Boots, states::shown(lang, desired)),
             (Word::Site, or_dash(self.site.as_ref())),
             (Word::Node, or_dash(self.node.as_ref())),
@@ -102,6 +102,7 @@ impl Row for VmView {
             (Word::Disk, format!("{} GiB", self.disk_gib)),
             (Word::Pending, or_dash(self.pending.map(|then| pending(self, then, lang)))),
             (Word::Image, self.image.to_string()),
+            (Word::Firmware, self.firmware.word().to_owned()),
             (Word::Evacuate, states::shown(lang, evacuate(self.evacuate))),
             (Word::Priority, self.priority.to_string()),
             (Word::Restart, states::shown(lang, self.restart.word())),
@@ -117,23 +118,23 @@ impl Row for VmView {
             (Word::Firewalls, joined(&self.firewalls)),
             (Word::Probes, joined(&self.probes)),
             (Word::Migration, or_dash(self.migration.as_ref())),
-            (Word::SentAhead, or_dash(self.preseed.as_ref().map(sent_ahead))),
-            (Word::Snapshots, joined(self.snapshots.list.iter().map(snapshot))),
+            (Word::SentAhead, or_dash(self.preseed.as_ref().map(|preseed| sent_ahead(preseed, lang)))),
+            (Word::Snapshots, joined(self.snapshots.list.iter().map(|one| snapshot(self, one, lang)))),
             (Word::Generation, self.generation.to_string()),
             (Word::Uuid, self.uuid.clone()),
             (Word::Created, format::moment(self.created_at)),
             (Word::StateSince, format::moment(self.changed_at)),
         ];
-        details.extend(self.snapshots.revert.as_ref().map(|revert| (Word::Reverted, reverted(revert))));
+        details.extend(self.snapshots.revert.as_ref().map(|revert| (Word::Reverted, reverted(revert, lang))));
         details.extend(self.fault.iter().flat_map(|fault| fault_details(fault, lang)));
-        let ahead = self.preseed.as_ref().filter(|preseed| preseed.is_due()).and_then(|preseed| preseed.fault.as_ref());
+        let waits = self.preseed.as_ref().filter(|preseed| preseed.is_due()).and_then(|preseed| preseed.fault.as_ref());
         let late = self.snapshots.list.iter().filter_map(|snapshot| snapshot.fault.as_ref());
         let back = self.snapshots.revert.as_ref().and_then(|revert| match &revert.outcome {
             vm::Outcome::Failed(why) => Some(why),
             vm::Outcome::UnderWay | vm::Outcome::Done => None,
         });
         details.extend(late.chain(back).map(Fault::from).flat_map(|fault| fault_details(&fault, lang)));
-        details.extend(ahead.map(Fault::from).iter().flat_map(|fault| fault_details(fault, lang)));
+        details.extend(waits.map(Fault::from).iter().flat_map(|why| not_sent(self, why, lang)));
         details
     }
 
@@ -149,8 +150,15 @@ const fn answers(view: &VmView) -> Word {
 
 /// Its state, which is only what was last known of it while nobody hears its node.
 fn state(view: &VmView, lang: Lang) -> String {
-    let state = states::shown(lang, view.state.word());
+    let state = with_its_disk(view, lang);
     if view.reachable { state } else { words::because(&state, Word::NodeSilent.text(lang)) }
+}
+
+/// Its state; nobody can start it while its disk goes back to a snapshot.
+fn with_its_disk(view: &VmView, lang: Lang) -> String {
+    let state = states::shown(lang, view.state.word());
+    let back = view.snapshots.reverting().map(|revert| snapshots::going_back(lang, revert.to.as_str()));
+    back.map_or(state.clone(), |back| words::because(&state, &back))
 }
 
 /// How large it will be, some of which may be so without a start in a moment.
@@ -180,29 +188,36 @@ fn membership(of: &vm::Membership, lang: Lang) -> String {
 }
 
 /// Where a server's disk lies ready, how much of it and since when; and what is still to come.
-fn sent_ahead(preseed: &vm::Preseed) -> String {
+fn sent_ahead(preseed: &vm::Preseed, lang: Lang) -> String {
     let there =
         |done: &vm::Seeded| format!("{} → {} ({})", format::bytes(done.bytes), done.node, format::moment(done.at));
     let done = preseed.done.as_ref().map(there);
     if !preseed.is_due() {
         return or_dash(done);
     }
-    let to = preseed.to.as_ref().map(|to| format!("… → {to}"));
-    let fault = preseed.fault.as_ref().map(|fault| format!("[{}]", fault.code()));
-    joined([done, Some(to.unwrap_or_else(|| "…".to_owned())), fault].into_iter().flatten())
+    // Why that takes longer is told below, in words.
+    let coming = ahead::sending(lang, preseed.to.as_ref().map(NodeName::as_str));
+    done.map_or(coming.clone(), |done| format!("{done}; {coming}"))
 }
 
-/// A snapshot's name, and since when it is there.
-fn snapshot(snapshot: &vm::Snapshot) -> String {
-    let at = snapshot.taken.map_or_else(|| "…".to_owned(), |taken| format::moment(taken.at));
+/// Why its disk is not sent ahead yet, which is no fault of the server's.
+fn not_sent(view: &VmView, why: &Fault, lang: Lang) -> [(Word, String); 2] {
+    let [(_, cause), (remedy, how)] = fault_details(why, lang);
+    [(Word::NotSentYet, cause), (remedy, ahead::or_cancel(lang, &how, view.name.as_str()))]
+}
+
+/// A snapshot's name, since when it is there, and what is being done with it.
+fn snapshot(view: &VmView, snapshot: &vm::Snapshot, lang: Lang) -> String {
+    let state = snapshots::State::of(&view.snapshots, snapshot).text(lang);
+    let at = snapshot.taken.map_or_else(|| state.to_owned(), |taken| format::moment(taken.at));
     format!("{} ({at})", snapshot.name)
 }
 
 /// To which snapshot its disk went back, and when that was asked for.
-fn reverted(revert: &vm::Revert) -> String {
+fn reverted(revert: &vm::Revert, lang: Lang) -> String {
     let (to, at) = (&revert.to, format::moment(revert.asked_at));
     match &revert.outcome {
-        vm::Outcome::UnderWay => format!("… → {to}"),
+        vm::Outcome::UnderWay => words::because(to.as_str(), snapshots::State::Reverted.text(lang)),
         vm::Outcome::Done => format!("{to} ({at})"),
         vm::Outcome::Failed(why) => format!("{to} ({at}) [{}]", why.code()),
     }
@@ -215,4 +230,32 @@ pub(crate) fn fault_details(fault: &Fault, lang: Lang) -> [(Word, String); 2] {
         Lang::Ja => (&fault.ja.cause, &fault.ja.remedy),
     };
     [(Word::Fault, format!("[{}] {cause}", fault.code)), (Word::Remedy, remedy.clone())]
+}
+
+#[cfg(test)]
+mod tests {
+    use watari_model::Refusal;
+
+    use super::*;
+
+    #[test]
+    fn a_disk_that_cannot_go_ahead_is_no_fault_of_its_server_and_says_how_it_is_taken_back() {
+        let sample = include_str!("../../../../shared/contracts/tests/golden/reply.VmView.json");
+        let mut view: VmView = serde_json::from_str::<Vec<_>>(sample).unwrap().swap_remove(0);
+        (view.fault, view.snapshots) = (None, vm::Snapshots::default());
+        let preseed = view.preseed.as_mut().unwrap();
+        let (site, outage) = ("yamate".to_owned(), "yamate-1".to_owned());
+        (preseed.to, preseed.fault) = (None, Some(Refusal::SiteDraining { site, outage }));
+        for lang in [Lang::En, Lang::Ja] {
+            let details = view.details(lang);
+            let of = |word: Word| details.iter().find(|(label, _)| *label == word).map(|(_, text)| text.as_str());
+            assert_eq!(of(Word::Fault), None);
+            assert!(of(Word::NotSentYet).is_some_and(|why| why.starts_with("[site.draining] ")), "{details:?}");
+            let remedy = of(Word::Remedy).unwrap();
+            assert!(
+                remedy.contains("watari site return yamate") && remedy.contains("preseed mail --cancel"),
+                "{remedy}"
+            );
+        }
+    }
 }

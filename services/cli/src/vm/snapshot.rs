@@ -1,17 +1,17 @@
 //! `watari vm snapshot`.
 
 use clap::{Args, Subcommand};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use watari_contracts::scheduler::{CreateSnapshot, DeleteSnapshot, GetVm, RevertSnapshot, VmView};
 use watari_model::{
     Refusal, SnapshotName, VmName,
     image::Consistency,
-    vm::{Outcome, Snapshot},
+    vm::{Outcome, Snapshot, State},
 };
 
 use crate::{
     Context,
-    confirm::{confirm_of, confirm_seen},
+    confirm::confirm_seen,
     failure::Failure,
     format, input,
     lang::Lang,
@@ -36,7 +36,6 @@ pub enum Verb {
     /// Put a stopped server's disk back to a snapshot; what was written since is lost
     Revert(Revert),
     /// Forget a snapshot; the disk stays as it is
-    #[command(after_help = "Example:\n  watari vm snapshot delete mail before-upgrade --yes")]
     Delete(Delete),
 }
 
@@ -88,6 +87,12 @@ pub struct Revert {
 
 /// What to forget.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  watari vm snapshot delete mail before-upgrade --yes --wait
+
+The name is gone at once. Its room on the disk is given back when the server's next snapshot is taken or its disk is
+sent ahead.")]
 pub struct Delete {
     /// The server
     name: String,
@@ -96,6 +101,8 @@ pub struct Delete {
     snapshot: String,
     #[command(flatten)]
     consent: Consent,
+    #[command(flatten)]
+    waiting: Waiting,
 }
 
 impl Verb {
@@ -105,7 +112,7 @@ impl Verb {
             Self::Create(create) => create.run(ctx).await,
             Self::List(List { name }) => {
                 let view = ctx.session.ask(&GetVm { name: input::name(&name)? }).await?;
-                ctx.out.list(&view.snapshots.list.iter().map(Listed).collect::<Vec<_>>())
+                ctx.out.list(&view.snapshots.list.iter().map(|one| Listed::of(&view, one)).collect::<Vec<_>>())
             }
             Self::Revert(revert) => revert.run(ctx).await,
             Self::Delete(delete) => delete.run(ctx).await,
@@ -120,7 +127,7 @@ impl Create {
         let asked = ctx.session.ask(&CreateSnapshot { request_id, vm: vm.clone(), name: name.clone() }).await?;
         let view = if self.waiting.wait { taken(ctx, self.waiting, asked, &name).await? } else { asked };
         match view.snapshots.get(&name) {
-            Some(snapshot) => ctx.out.row(&Listed(snapshot)),
+            Some(snapshot) => ctx.out.row(&Listed::of(&view, snapshot)),
             None => Err(unknown(&vm, &name)),
         }
     }
@@ -130,12 +137,11 @@ impl Revert {
     async fn run(self, ctx: &Context) -> Result<(), Failure> {
         let (vm, name): (VmName, SnapshotName) = (input::name(&self.name)?, input::name(&self.snapshot)?);
         let (lang, there) = (ctx.out.lang, GetVm { name: vm.clone() });
-        let plain = snapshots::revert(lang, vm.as_str(), name.as_str(), std::iter::empty());
         let question = |view: &VmView| {
-            let later = view.snapshots.get(&name).into_iter().flat_map(|to| view.snapshots.later_than(to.number));
-            snapshots::revert(lang, vm.as_str(), name.as_str(), later)
+            let to = may_go_back(view, &name);
+            to.map(|to| snapshots::revert(lang, vm.as_str(), name.as_str(), view.snapshots.later_than(to.number)))
         };
-        confirm_seen(ctx, self.consent, &there, &plain, question).await?;
+        confirm_seen(ctx, self.consent, &there, question).await?;
         let request_id = Some(ctx.session.request_id());
         let mut view = ctx.session.ask(&RevertSnapshot { request_id, vm, name }).await?;
         if self.waiting.wait {
@@ -149,20 +155,37 @@ impl Delete {
     async fn run(self, ctx: &Context) -> Result<(), Failure> {
         let (vm, name): (VmName, SnapshotName) = (input::name(&self.name)?, input::name(&self.snapshot)?);
         let there = GetVm { name: vm.clone() };
-        let question = snapshots::delete(ctx.out.lang, vm.as_str(), name.as_str());
-        confirm_of(ctx, self.consent, &there, &question).await?;
+        let lang = ctx.out.lang;
+        let question = |view: &VmView| known(view, &name).map(|_| snapshots::delete(lang, vm.as_str(), name.as_str()));
+        confirm_seen(ctx, self.consent, &there, question).await?;
         let request_id = Some(ctx.session.request_id());
-        let view = ctx.session.ask(&DeleteSnapshot { request_id, vm, name: name.clone() }).await?;
+        let mut view = ctx.session.ask(&DeleteSnapshot { request_id, vm, name: name.clone() }).await?;
+        if self.waiting.wait {
+            view = forgotten(ctx, self.waiting, view, &name).await?;
+        }
         ctx.out.gone(&view, name.as_str())
     }
 }
 
 fn unknown(vm: &VmName, name: &SnapshotName) -> Failure {
-    refused(Refusal::SnapshotUnknown { vm: vm.to_string(), snapshot: name.to_string() })
+    Failure::from(Refusal::SnapshotUnknown { vm: vm.to_string(), snapshot: name.to_string() })
 }
 
-fn refused(refusal: Refusal) -> Failure {
-    Failure::Refused(Box::new(refusal.into()))
+fn known<'v>(view: &'v VmView, name: &SnapshotName) -> Result<&'v Snapshot, Failure> {
+    view.snapshots.get(name).ok_or_else(|| unknown(&view.name, name))
+}
+
+/// The snapshot that the disk would go back to, if it could now: whoever is asked knows that it can.
+fn may_go_back<'v>(view: &'v VmView, name: &SnapshotName) -> Result<&'v Snapshot, Failure> {
+    let to = known(view, name)?;
+    if view.state != State::Stopped {
+        let state = view.state.word().to_owned();
+        return Err(Failure::from(Refusal::RevertNotStopped { vm: view.name.to_string(), state }));
+    }
+    if to.taken.is_none() {
+        return Err(Failure::from(Refusal::SnapshotNotTaken { vm: view.name.to_string(), snapshot: name.to_string() }));
+    }
+    Ok(to)
 }
 
 /// Until it is taken. Why that takes longer is told meanwhile.
@@ -190,10 +213,20 @@ async fn reverted(ctx: &Context, waiting: Waiting, asked: VmView) -> Result<VmVi
                 progress.doing(vm.as_str(), &doing(&view, ctx.out.lang));
                 Ok(None)
             }
-            Some(Outcome::Failed(why)) => Err(refused(why)),
+            Some(Outcome::Failed(why)) => Err(Failure::from(why)),
             // Another one has begun since, and this one is over.
             Some(Outcome::Done) | None => Ok(Some(view)),
         }
+    };
+    wait::following(waiting, asked, async || ctx.session.ask(&GetVm { name: vm.clone() }).await, look).await
+}
+
+/// Until the name is gone, or is another snapshot's that was asked for since.
+async fn forgotten(ctx: &Context, waiting: Waiting, asked: VmView, name: &SnapshotName) -> Result<VmView, Failure> {
+    let (vm, newest) = (asked.name.clone(), asked.snapshots.asked);
+    let look = |view: VmView| {
+        let there = view.snapshots.get(name).is_some_and(|snapshot| snapshot.number <= newest);
+        Ok((!there).then_some(view))
     };
     wait::following(waiting, asked, async || ctx.session.ask(&GetVm { name: vm.clone() }).await, look).await
 }
@@ -213,23 +246,40 @@ fn doing(view: &VmView, lang: Lang) -> String {
 }
 
 /// One of them, as a row.
-#[derive(Debug, Serialize)]
-#[serde(transparent)]
-struct Listed<'v>(&'v Snapshot);
+#[derive(Debug)]
+struct Listed<'v> {
+    snapshot: &'v Snapshot,
+    state: snapshots::State,
+}
+
+impl<'v> Listed<'v> {
+    fn of(view: &'v VmView, snapshot: &'v Snapshot) -> Self {
+        Self { snapshot, state: snapshots::State::of(&view.snapshots, snapshot) }
+    }
+}
+
+/// For programs it is as it stands in the server's view.
+impl Serialize for Listed<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.snapshot.serialize(serializer)
+    }
+}
 
 impl Row for Listed<'_> {
     fn columns() -> Vec<Column> {
-        [Word::Name, Word::SavedAt, Word::Consistency, Word::Fault].map(Column::Text).to_vec()
+        // The last is why one is not taken yet.
+        [Word::Name, Word::State, Word::SavedAt, Word::Consistency, Word::Reason].map(Column::Text).to_vec()
     }
 
     fn cells(&self, lang: Lang) -> Vec<String> {
-        let Self(snapshot) = self;
+        let Self { snapshot, state } = self;
         let consistency = snapshot.taken.map(|taken| match taken.consistency {
             Consistency::Filesystem => Word::ConsistencyFilesystem.text(lang),
             Consistency::Crash => Word::ConsistencyCrash.text(lang),
         });
         vec![
             snapshot.name.to_string(),
+            state.text(lang).to_owned(),
             or_dash(snapshot.taken.map(|taken| format::moment(taken.at))),
             or_dash(consistency),
             or_dash(snapshot.fault.as_ref().map(Refusal::code)),
@@ -243,6 +293,8 @@ impl Row for Listed<'_> {
 
 #[cfg(test)]
 mod tests {
+    use watari_model::vm::Revert;
+
     use super::*;
 
     #[test]
@@ -252,11 +304,34 @@ mod tests {
         let told = doing(&view, Lang::En);
         assert!(told.starts_with("snapshot after-upgrade is being taken") && told.contains("1 GiB is free"), "{told}");
         let rows: Vec<Vec<String>> =
-            view.snapshots.list.iter().map(|snapshot| Listed(snapshot).cells(Lang::En)).collect();
-        assert!(rows[0][2].starts_with("filesystem") && rows[0][3] == "-", "{rows:?}");
-        assert_eq!(
-            (rows[1][0].as_str(), rows[1][1].as_str(), rows[1][3].as_str()),
-            ("after-upgrade", "-", "agent.disk-full")
-        );
+            view.snapshots.list.iter().map(|snapshot| Listed::of(&view, snapshot).cells(Lang::En)).collect();
+        assert!(rows[0][3].starts_with("filesystem") && rows[0][4] == "-", "{rows:?}");
+        let late: Vec<&str> = [0, 1, 2, 4].map(|n| rows[1][n].as_str()).to_vec();
+        assert_eq!(late, ["after-upgrade", "being made", "-", "agent.disk-full"]);
+        let json = serde_json::to_value(Listed::of(&view, &view.snapshots.list[0])).unwrap();
+        assert_eq!(json, serde_json::to_value(&view.snapshots.list[0]).unwrap(), "programs read it as before");
+    }
+
+    #[test]
+    fn a_list_says_of_each_snapshot_how_far_it_is() {
+        let sample = include_str!("../../../../shared/contracts/tests/golden/reply.VmView.json");
+        let mut view: VmView = serde_json::from_str::<Vec<_>>(sample).unwrap().swap_remove(0);
+        let states = |view: &VmView, lang: Lang| {
+            view.snapshots.list.iter().map(|one| Listed::of(view, one).cells(lang).swap_remove(1)).collect::<Vec<_>>()
+        };
+        view.snapshots.revert = None;
+        assert_eq!(states(&view, Lang::En), ["ready", "being made"]);
+        assert_eq!(states(&view, Lang::Ja), ["使用可能", "作成中"]);
+        let (to, asked_at) = (view.snapshots.list[0].name.clone(), view.created_at);
+        view.snapshots.revert = Some(Revert { number: 9, to, asked_at, outcome: Outcome::UnderWay });
+        assert_eq!(states(&view, Lang::En), ["being reverted to", "being made"]);
+        assert_eq!(states(&view, Lang::Ja), ["復元中", "作成中"]);
+        let cells = view.cells(Lang::En);
+        assert!(cells[1].ends_with("(its disk is going back to snapshot before-upgrade)"), "{cells:?}");
+        let details = view.details(Lang::Ja);
+        let of = |word: Word| details.iter().find(|(name, _)| *name == word).map(|(_, text)| text.as_str());
+        assert!(of(Word::State).is_some_and(|text| text.contains("before-upgrade に戻しています")), "{details:?}");
+        assert!(of(Word::Snapshots).is_some_and(|text| text.contains("after-upgrade (作成中)")), "{details:?}");
+        assert_eq!(of(Word::Reverted), Some("before-upgrade (復元中)"));
     }
 }

@@ -23,6 +23,7 @@ use crate::{
 enum Reached {
     There,
     Broken,
+    Refused(Refusal),
 }
 
 /// Until it runs; a fault ends the waiting.
@@ -63,16 +64,32 @@ pub(super) async fn rebooted(ctx: &Context, waiting: Waiting, asked: VmView) -> 
 /// Until its disk lies at the other node.
 ///
 /// # Errors
+/// [`Failure::Refused`] if it is not sent before somebody does something else first, or not any more;
 /// [`Failure::Fault`] with the server's own, if it does not run any more.
 pub(super) async fn preseeded(ctx: &Context, waiting: Waiting, asked: VmView) -> Result<VmView, Failure> {
     reach_telling(ctx, waiting, asked, sending_ahead, |view| match view.state {
-        State::Running | State::Migrating | State::Starting => {
-            let done = view.preseed.as_ref().is_none_or(|preseed| !preseed.is_due());
-            done.then_some(Reached::There)
+        State::Running | State::Migrating | State::Starting => arrived(view),
+        _ if view.fault.is_some() => Some(Reached::Broken),
+        state => {
+            let (vm, state) = (view.name.to_string(), state.word().to_owned());
+            Some(Reached::Refused(Refusal::PreseedNotRunning { vm, state }))
         }
-        _ => Some(Reached::Broken),
     })
     .await
+}
+
+/// How the waiting for a running server's disk ends. What stands in its way until an operator acts is not waited out.
+fn arrived(view: &VmView) -> Option<Reached> {
+    match &view.preseed {
+        Some(preseed) if preseed.cancelled => {
+            Some(Reached::Refused(Refusal::PreseedCancelled { vm: view.name.to_string() }))
+        }
+        Some(preseed) if preseed.is_due() => {
+            let why = preseed.fault.clone().filter(|why| matches!(why, Refusal::SiteDraining { .. }));
+            why.map(Reached::Refused)
+        }
+        _ => Some(Reached::There),
+    }
 }
 
 /// Until it is off.
@@ -112,6 +129,7 @@ async fn reach_telling(
     let look = |view: VmView| match reached(&view) {
         Some(Reached::There) => Ok(Some(view)),
         Some(Reached::Broken) => Err(broken(view)),
+        Some(Reached::Refused(refusal)) => Err(Failure::from(refusal)),
         None => {
             progress.doing(view.name.as_str(), &tell(&view, ctx.out.lang));
             Ok(None)

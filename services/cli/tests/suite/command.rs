@@ -178,24 +178,6 @@ fn what_one_may_not_do_is_told_at_once() {
 }
 
 #[test]
-fn nothing_is_lost_where_nobody_can_be_asked_unless_yes_was_said() {
-    for words in [
-        &["vm", "delete", "mail"][..],
-        &["node", "confirm-off", "m1"],
-        &["node", "remove", "m1"],
-        &["image", "delete", "mini"],
-        &["disk", "delete", "mail-7b1d4c2e"],
-        &["network", "delete", "campus"],
-        &["key", "delete", "sato"],
-        &["firewall", "delete", "mail"],
-    ] {
-        let ran = Ran::of(bare(words).output().unwrap());
-        assert!(ran.status == 2 && ran.err.contains("error[consent.needed]"), "{words:?} {ran:?}");
-        assert!(ran.err.contains("--yes"), "{words:?} {ran:?}");
-    }
-}
-
-#[test]
 fn what_is_mistyped_is_status_2_and_is_not_sent() {
     for words in [
         &["vm", "show", "ma.il"][..],

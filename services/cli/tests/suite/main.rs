@@ -2,9 +2,11 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by unwrapping")]
 
+mod asking;
 mod backup;
 mod calendar;
 mod command;
+mod console;
 mod declared;
 mod doctor;
 mod forms;
@@ -16,7 +18,9 @@ mod permissions;
 mod report;
 mod setup;
 mod slips;
+mod snapshots;
 mod spellings;
 mod support;
 mod units;
 mod upload;
+mod waiting;

@@ -55,8 +55,14 @@ fn a_site_without_an_outage_is_told_so() {
                 _ => json!({"outages": []}),
             })
         });
-    let ran = cloud.run(&["outage", "show", "yamate"]);
-    assert!(ran.status == 1 && ran.err.contains("error[outage.none-ahead]"), "{ran:?}");
+    for words in [&["outage", "show", "yamate"][..], &["outage", "shut-down", "yamate", "--dry-run"]] {
+        let ran = cloud.run(words);
+        assert!(ran.status == 1 && ran.err.contains("error[outage.none-ahead]"), "{ran:?}");
+        assert!(
+            ran.err.contains("watari outage schedule yamate") && ran.err.contains("site evacuate yamate"),
+            "{ran:?}"
+        );
+    }
     let listed = cloud.run(&["site", "list"]).out;
     assert!(listed.contains("evacuating (paused)"), "{listed}");
     let listed = cloud.run(&["site", "list", "--lang", "ja"]).out;

@@ -144,6 +144,7 @@ fn a_viewer_looks_and_changes_nothing() {
         "watari.v1.vm.create",
         "watari.v1.vm.delete",
         "watari.v1.vm.migrate",
+        "watari.v1.vm.console",
         "watari.v1.site.evacuate",
         "watari.v1.node.cordon",
         "watari.v1.outage.cancel",

@@ -18,20 +18,24 @@ fn outage() -> Value {
 fn an_outages_report_is_put_together_from_services_and_front_ends() {
     let cloud = Cloud::start();
     let subjects = ["watari.v1.site.list", "watari.v1.outage.get", "watari.v1.migration.list"];
-    let scheduler = Stub::start(&cloud, "scheduler.m-front", &subjects, |subject, _| {
+    let at = outage()["created_at"].clone();
+    let scheduler = Stub::start(&cloud, "scheduler.m-front", &subjects, move |subject, asked| {
         Reply(match subject {
             "watari.v1.site.list" => sample("reply.SitePage.json"),
             "watari.v1.outage.get" => outage(),
-            _ => json!({"migrations": [sample("reply.MigrationView.json")]}),
+            // One a page: of the second there is no more.
+            _ if asked["after"].is_null() => {
+                json!({"migrations": [sample("reply.MigrationView.json")], "next": {"created_at": at, "id": "mail-2"}})
+            }
+            _ => json!({"migrations": []}),
         })
     });
-    let _monitor =
-        Stub::start(&cloud, "monitor.m-front", &["watari.v1.history.list", "watari.probes"], |subject, _| {
-            Reply(match subject {
-                "watari.probes" => sample("probe.Seen.json"),
-                _ => json!({"changes": sample("reply.HistoryPage.json")["changes"], "next": null}),
-            })
-        });
+    let monitor = Stub::start(&cloud, "monitor.m-front", &["watari.v1.history.list", "watari.probes"], |subject, _| {
+        Reply(match subject {
+            "watari.probes" => sample("probe.Seen.json"),
+            _ => json!({"changes": sample("reply.HistoryPage.json")["changes"], "next": null}),
+        })
+    });
     // Who may only look may see it.
     let ran = Ran::of(cloud.command("viewer", &["outage", "report", "myodaiji-1", "-o", "json"]).output().unwrap());
     assert_eq!(ran.status, 0, "{ran:?}");
@@ -44,6 +48,11 @@ fn an_outages_report_is_put_together_from_services_and_front_ends() {
     let asked = scheduler.asked();
     let migrations = asked.iter().find(|(subject, _)| subject == "watari.v1.migration.list").unwrap();
     assert_eq!(migrations.1["outage"], "myodaiji-1");
+    let pages = asked.iter().filter(|(subject, _)| subject == "watari.v1.migration.list");
+    assert_eq!(pages.map(|(_, page)| page["after"]["id"].clone()).collect::<Vec<_>>(), [json!(null), json!("mail-2")]);
+    let histories: Vec<_> = monitor.asked().into_iter().filter(|(subject, _)| subject.ends_with("list")).collect();
+    assert_eq!((&histories[0].1["bucket"], &histories[1].1["bucket"]), (&json!("outages"), &json!("vms")));
+    assert_eq!(histories[1].1["by"], "@", "what people asked of servers");
 
     let file = cloud.files.path("report.html");
     let path = file.to_str().unwrap();

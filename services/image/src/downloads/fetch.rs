@@ -16,6 +16,7 @@ use watari_model::Refusal;
 
 use super::{Ended, Job, address};
 use crate::{
+    admission,
     store::{Partial, StoreError, remove},
     trickle::Window,
 };
@@ -163,6 +164,9 @@ impl Job<'_> {
             return endless();
         }
         if let Some(total) = total {
+            if let Err(refusal) = admission::growing(self.app, self.name, total) {
+                return Try::Refused(refusal);
+            }
             self.tell_size(total).await;
         }
         let (mut body, mut window, mut pending) = (response.bytes_stream(), Window::default(), Vec::new());
@@ -231,6 +235,8 @@ impl Job<'_> {
 
     /// Writes what is pending, if the folder has room for it.
     async fn written(&self, mut partial: Partial, mut pending: Vec<u8>) -> Result<(Partial, Vec<u8>), Try> {
+        let so_far = partial.length() + pending.len() as u64;
+        admission::growing(self.app, self.name, so_far).map_err(Try::Refused)?;
         let (store, reserve) = (self.app.store.clone(), self.app.settings.limits.reserve_mib << 20);
         let writing = tokio::task::spawn_blocking(move || {
             if store.free_bytes()? < reserve.saturating_add(pending.len() as u64) {

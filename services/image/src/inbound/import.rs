@@ -19,7 +19,7 @@ use crate::{
     store::{Partial, UploadId},
 };
 
-pub(super) async fn handle(app: &App, request: ImportImage) -> Result<Ticket, Refusal> {
+pub(super) async fn handle(app: &App, asker: String, request: ImportImage) -> Result<Ticket, Refusal> {
     let announced = announced(app, &request)?;
     let known = app.images.bucket().get(request.name.as_str()).await.map_err(unread)?;
     let image = match known {
@@ -28,8 +28,10 @@ pub(super) async fn handle(app: &App, request: ImportImage) -> Result<Ticket, Re
             let failed = vacant(known)?;
             admission::number(app)?;
             // What comes without a size is bounded as it comes.
-            admission::room(app, &request.name, announced.size_bytes.unwrap_or(0))?;
-            app.announce(fresh(&request, announced), failed).await?
+            let size = announced.size_bytes.unwrap_or(0);
+            admission::share(app, &asker, &request.name, size)?;
+            admission::room(app, &request.name, size)?;
+            app.announce(fresh(&request, announced, asker), failed).await?
         }
     };
     ticket(app, &image)
@@ -61,7 +63,9 @@ fn again(image: Image, announced: &Announced, request: &ImportImage) -> Result<I
     // A size that nobody knew when it was announced has been found out since.
     let same_size = announced.size_bytes.is_none() || known.is_some_and(|k| k.size_bytes == announced.size_bytes);
     let same_file = known.is_some_and(|k| k.sha256 == announced.sha256 && k.url == announced.url);
-    if !same_size || !same_file || image.about != request.about || image.saved_from.is_some() {
+    // What is said of it may have been changed once it was there.
+    let same_about = image.state == State::Ready || image.about == request.about;
+    if !same_size || !same_file || !same_about || image.saved_from.is_some() {
         return Err(Refusal::RequestIdReused { request_id: request.request_id.clone() });
     }
     if image.state == State::Deleting {
@@ -70,7 +74,7 @@ fn again(image: Image, announced: &Announced, request: &ImportImage) -> Result<I
     Ok(image)
 }
 
-fn fresh(request: &ImportImage, announced: Announced) -> Image {
+fn fresh(request: &ImportImage, announced: Announced, asker: String) -> Image {
     let now = clock::now();
     Image {
         v: 1,
@@ -78,6 +82,7 @@ fn fresh(request: &ImportImage, announced: Announced) -> Image {
         state: State::Importing,
         about: request.about.clone(),
         announced: Some(announced),
+        asked_by: Some(asker),
         saved_from: None,
         stored: None,
         copies: BTreeMap::new(),

@@ -1,6 +1,7 @@
 //! The requests that come over the bus, one file each.
 
 mod delete;
+mod edit;
 mod import;
 mod report;
 mod save;
@@ -11,7 +12,7 @@ use std::sync::Arc;
 use watari_chassis::Server;
 use watari_contracts::{
     Service,
-    image::{DeleteImage, GetImage, ImportImage, ListImages, ReportCopy, SaveImage},
+    image::{DeleteImage, EditImage, GetImage, ImportImage, ListImages, ReportCopy, SaveImage},
 };
 
 use crate::app::App;
@@ -27,9 +28,14 @@ pub fn begin(app: &Arc<App>) {
             }
         }};
     }
+    let importing = Arc::clone(app);
     let server = Server::new(&app.ctx, Service::Image)
-        .endpoint::<ImportImage, _, _, _>(handler!(import::handle))
+        .endpoint::<ImportImage, _, _, _>(move |call, request| {
+            let app = Arc::clone(&importing);
+            async move { import::handle(&app, call.asker, request).await }
+        })
         .endpoint::<SaveImage, _, _, _>(handler!(save::handle))
+        .endpoint::<EditImage, _, _, _>(handler!(edit::handle))
         .endpoint::<GetImage, _, _, _>(handler!(show::get))
         .endpoint::<ListImages, _, _, _>(handler!(show::list))
         .endpoint::<DeleteImage, _, _, _>(handler!(delete::handle))

@@ -32,7 +32,9 @@ pub(super) async fn handle(app: &App, request: SaveImage) -> Result<ImageView, R
     admission::room(app, &request.name, 0)?;
     // What is said of the image under it holds of this one too.
     let base = app.images.get(vm.value.spec.base.image.as_str());
-    let about = base.map(|base| base.value.about.clone()).unwrap_or_default();
+    let mut about = base.map(|base| base.value.about.clone()).unwrap_or_default();
+    // Whatever is said of that one by now: what is on the disk boots as its server does.
+    about.firmware = vm.value.spec.base.firmware;
     let image = app.announce(fresh(&request, &vm.value, about), failed).await?;
     tracing::info!(image = %image.name, vm = %request.vm, "a server is to be saved as an image");
     Ok(view_of(app, &image))
@@ -72,6 +74,7 @@ fn fresh(request: &SaveImage, vm: &Vm, about: About) -> Image {
         state: State::Importing,
         about,
         announced: Some(Announced::default()),
+        asked_by: None,
         saved_from: Some(Saved::new(vm.name.clone(), vm.uuid.clone(), now)),
         stored: None,
         copies: BTreeMap::new(),

@@ -31,6 +31,7 @@ fn image(name: &str, state: State, file: u8, copied_to: &[&str]) -> Image {
         state,
         about: Default::default(),
         announced: Some(Announced { size_bytes: Some(10), ..Announced::default() }),
+        asked_by: None,
         saved_from: None,
         stored: known.then_some(stored),
         copies: copied_to.iter().map(|s| (s.parse().unwrap(), at(0))).collect(),

@@ -3,8 +3,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by unwrapping")]
 
 mod access;
+mod bounds;
 mod copies;
 mod downloads;
+mod edits;
 mod harness;
 mod imports;
 mod saves;

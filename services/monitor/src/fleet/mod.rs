@@ -7,9 +7,9 @@
 pub(crate) mod capacity;
 pub(crate) mod listening;
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
-use watari_contracts::beat::Beat;
+use watari_contracts::beat::{Beat, Sample};
 use watari_model::{NodeName, SiteName, node};
 
 use capacity::Told;
@@ -29,6 +29,8 @@ pub(crate) struct Heard {
     pub(crate) disk_free_gib: Option<u64>,
     pub(crate) load_centi: u32,
     pub(crate) servers: u32,
+    /// What each of them uses, by its last beat; none if there are too many in all to be kept.
+    samples: Arc<Vec<Sample>>,
     /// By how much its clock is ahead of ours, by its last beat.
     pub(crate) clock_ahead_ms: Option<i64>,
     /// What its document says, so that a beat knows whether it is news.
@@ -94,11 +96,20 @@ pub(crate) struct Fleet {
     nodes: HashMap<String, Heard>,
     most: usize,
     limits: node::Limits,
+    /// Of so many servers at the most it is kept what they use.
+    most_measured: usize,
+    /// Of how many it is.
+    measured: usize,
 }
 
 impl Fleet {
     pub(crate) fn new(most: usize, limits: node::Limits) -> Self {
-        Self { nodes: HashMap::new(), most, limits }
+        Self { nodes: HashMap::new(), most, limits, most_measured: 0, measured: 0 }
+    }
+
+    /// The same, which keeps of so many servers at the most what they use.
+    pub(crate) fn measuring(self, most_measured: usize) -> Self {
+        Self { most_measured, ..self }
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<&Heard> {
@@ -111,7 +122,9 @@ impl Fleet {
 
     /// Forgets a node whose document is gone: whatever is heard of it then is heard for the first time.
     pub(crate) fn forget(&mut self, name: &str) {
-        self.nodes.remove(name);
+        if let Some(heard) = self.nodes.remove(name) {
+            self.measured -= heard.samples.len();
+        }
     }
 
     /// Takes a beat that came for `site` and `node` by its subject.
@@ -141,6 +154,16 @@ impl Fleet {
             let by = i64::try_from(theirs.abs_diff(ours)).unwrap_or(i64::MAX);
             heard.clock_ahead_ms = Some(if theirs < ours { -by } else { by });
         }
+    }
+
+    /// Keeps what the servers of a node use, by a beat that was believed. Of a node whose servers would be too many
+    /// with all others it keeps nothing: half a node would look like an idle one.
+    pub(crate) fn sampled(&mut self, node: &str, servers: Vec<Sample>) {
+        let Some(heard) = self.nodes.get_mut(node) else { return };
+        let others = self.measured - heard.samples.len();
+        let fits = others + servers.len() <= self.most_measured;
+        heard.samples = if fits { Arc::new(servers) } else { Arc::default() };
+        self.measured = others + heard.samples.len();
     }
 
     fn first(&mut self, site: &str, node: &str, beat: &Beat, now: u64) -> Folded {
@@ -223,6 +246,7 @@ impl Heard {
             disk_free_gib: None,
             load_centi: 0,
             servers: 0,
+            samples: Arc::default(),
             clock_ahead_ms: None,
             documented: None,
             inventory_of: None,
@@ -241,6 +265,11 @@ impl Heard {
         self.disk_free_gib = Some(beat.disk_free_gib);
         self.load_centi = beat.load_centi;
         self.servers = u32::try_from(beat.servers.len()).unwrap_or(u32::MAX);
+    }
+
+    /// What its servers use, as far as it is kept.
+    pub(crate) fn samples(&self) -> &[Sample] {
+        &self.samples
     }
 
     fn folded(&self) -> Folded {

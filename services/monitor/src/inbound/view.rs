@@ -27,6 +27,7 @@ fn together(watch: &Watch, node: &Node, heard: Option<&Heard>) -> NodeView {
         segments,
         protection,
         labels,
+        host,
         ..
     } = &node.inventory;
     NodeView {
@@ -49,6 +50,7 @@ fn together(watch: &Watch, node: &Node, heard: Option<&Heard>) -> NodeView {
         libvirt: libvirt.clone(),
         qemu: qemu.clone(),
         agent: agent.clone(),
+        uefi: host.uefi,
         segments: segments.clone(),
         protection: protection.clone(),
         labels: labels.clone(),

@@ -13,6 +13,7 @@ mod ask;
 mod record;
 mod rounds;
 mod targets;
+mod told;
 
 use std::sync::Arc;
 
@@ -23,6 +24,7 @@ use watari_model::{node::Node, outage::Outage};
 use crate::{history::History, settings::Probes};
 use record::Record;
 use rounds::Rounds;
+pub(crate) use told::Told;
 
 /// The size from which on no more is put into an answer, in bytes: with the largest one more it fits into one message.
 const MOST_BYTES: usize = 512 << 10;
@@ -36,6 +38,7 @@ pub(crate) async fn watch(
     history: &Arc<History>,
     settings: Probes,
     nodes: Mirror<Node>,
+    told: Told,
 ) -> Result<(), BusError> {
     let (asked, past) = (ctx.clone(), Arc::clone(history));
     let answer = move |question: AskSeen| {
@@ -46,7 +49,7 @@ pub(crate) async fn watch(
     let (cx, history) = (ctx.clone(), Arc::clone(history));
     ctx.spawn("probes", async move {
         let Ok(outages) = Mirror::<Outage>::of_another(&cx).await else { return };
-        Rounds::new(&cx, &history, settings, nodes, outages).run().await;
+        Rounds::new(&cx, &history, settings, nodes, outages, told).run().await;
     });
     Ok(())
 }

@@ -24,6 +24,7 @@ use super::{
     ask::ask,
     record::{Asked, Record},
     targets::{Key, targets},
+    told::Told,
 };
 use crate::{
     history::{History, SeenRow},
@@ -41,6 +42,7 @@ pub(super) struct Rounds {
     settings: Probes,
     nodes: Mirror<Node>,
     outages: Mirror<Outage>,
+    told: Told,
     /// Not followed before there is an outage: there may be thousands.
     vms: Option<Mirror<Vm>>,
     /// What is known of each outage that is under way, or not yet written down to its end.
@@ -69,6 +71,7 @@ impl Rounds {
         settings: Probes,
         nodes: Mirror<Node>,
         outages: Mirror<Outage>,
+        told: Told,
     ) -> Self {
         Self {
             ctx: ctx.clone(),
@@ -77,6 +80,7 @@ impl Rounds {
             settings,
             nodes,
             outages,
+            told,
             vms: None,
             books: BTreeMap::new(),
             asking: JoinSet::new(),
@@ -117,6 +121,9 @@ impl Rounds {
         let is_due = self.kept_at.elapsed() >= KEEP * Duration::from_millis(self.settings.every_ms);
         if (ended || is_due) && self.keep().await {
             self.books.retain(|id, _| ids.contains(id));
+            if ended {
+                self.told.forget();
+            }
         }
         if open.is_empty() {
             return Ok(());
@@ -188,10 +195,11 @@ impl Rounds {
 
     fn take(&mut self, (outage, vm, probe): Key, asked: Asked) {
         let patience_ms = self.patience_ms();
-        let watch = self.books.get_mut(&outage).and_then(|book| book.get_mut(&(vm, probe)));
+        let watch = self.books.get_mut(&outage).and_then(|book| book.get_mut(&(vm.clone(), probe.clone())));
         if let Some(watch) = watch {
             watch.record.take(asked, patience_ms);
             (watch.asked, watch.fresh) = (false, true);
+            self.told.asked(&vm, &probe, asked.came.is_ok(), watch.record.watched().longest_gap_ms);
         }
     }
 

@@ -82,6 +82,7 @@ async fn a_server_is_watched_through_silence_and_a_restart_of_who_watches() {
     let again =
         becomes(&bus, "it answers again", |watched| watched.longest.iter().any(|gap| gap.until.is_some())).await;
     assert!(again.longest_gap_ms > 0 && again.answered(), "{again:?}");
+    assert!(first.metric("watari_probe_longest_gap_seconds") > 0.0 && first.metric("watari_probe_answers_total") > 2.0);
     first.stop().await;
 
     let second = Running::start(&nats, often(&dir)).await;

@@ -115,6 +115,7 @@ fn server(name: &str, on: Option<&str>, on_network: &str, number: u8) -> Vm {
                 image: "mini".parse().unwrap(),
                 sha256: String::new(),
                 format: watari_model::image::Format::Raw,
+                firmware: Default::default(),
             },
             nics: vec![nic],
             node_labels: BTreeMap::new(),

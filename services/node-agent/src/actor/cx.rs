@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use watari_contracts::agent::{Domain, Progress, Server};
-use watari_model::Refusal;
+use watari_model::{Refusal, image::Firmware};
 
 use super::book::Book;
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
     node::{Node, word},
     record::Record,
     saving::Way,
-    seed,
+    seed, uefi,
     work::Work,
 };
 
@@ -139,6 +139,22 @@ impl Cx {
                 Refusal::DiskFull { node: self.node.name.to_string(), detail: error.to_string() }
             }
             _ => Refusal::Internal { detail: format!("the seed volume cannot be written: {error}") },
+        })
+    }
+
+    /// Sees to the variables of a server that boots by UEFI.
+    pub(super) async fn provide_variables(&self, server: &Server) -> Result<(), Refusal> {
+        if server.base.firmware != Firmware::Uefi {
+            return Ok(());
+        }
+        let (files, node) = (&self.node.settings.uefi, self.node.name.to_string());
+        if !uefi::is_here(files).await {
+            return Err(Refusal::NoUefi { vm: server.name.to_string(), nodes: node });
+        }
+        let made = uefi::provide(&files.variables, &self.node.layout.variables(&server.uuid)).await;
+        made.map_err(|error| match error.kind() {
+            std::io::ErrorKind::StorageFull => Refusal::DiskFull { node, detail: error.to_string() },
+            _ => Refusal::Internal { detail: format!("the UEFI variables cannot be written: {error}") },
         })
     }
 

@@ -39,6 +39,7 @@ pub(super) async fn run(cx: &Cx, order: &Discard) -> Result<(), Refusal> {
         keep::aside(&cx.node, move |layout| keep::stow(layout, &of, &layers)).await?;
         keep::tell(&cx.node).await;
         delete(&cx.node.layout.seed(uuid)).await?;
+        delete(&cx.node.layout.variables(uuid)).await?;
     }
     cx.node.room.release(uuid);
     let gone = |record: &mut crate::record::Record| {

@@ -50,6 +50,9 @@ async fn prepare(cx: &Cx, order: &Receive) -> Result<(), Refusal> {
     let made = disk::create_overlay(&path, backing, server.disk_gib.saturating_mul(GIB)).await;
     made.map_err(|error| cx.refuse(&error))?;
     cx.write_seed(server).await?;
+    // What lies here of an earlier stay is worth as little as the old copy of the disk.
+    delete(&cx.node.layout.variables(uuid)).await?;
+    cx.provide_variables(server).await?;
     cx.checkpoint(WANTED)?;
     cx.book.amend(uuid, Urgency::Whenever, |record| record.wired = true).await?;
     cx.unless_superseded(WANTED, cx.node.plumbing.expect(server)).await?;

@@ -65,7 +65,9 @@ pub(super) async fn run(cx: &Cx, order: &Remove) -> Result<(), Refusal> {
     for index in record.files().into_iter().chain([0]).filter(|index| !stay.contains(index)) {
         delete(&layout.layer(&order.uuid, index)).await?;
     }
-    for path in [layout.seed(&order.uuid), layout.console(&order.uuid)] {
+    // A kept disk keeps what its firmware knows of it.
+    let variables = stay.is_empty().then(|| layout.variables(&order.uuid));
+    for path in [layout.seed(&order.uuid), layout.console(&order.uuid)].into_iter().chain(variables) {
         delete(&path).await?;
     }
     cx.node.room.release(&order.uuid);

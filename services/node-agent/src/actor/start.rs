@@ -1,7 +1,7 @@
 //! Start a server under a grant to this node.
 //!
 //! ```text
-//! room ─▶ base image ─▶ disk (made, or there) ─▶ cards and DHCP ─▶ define ─▶ start ─▶ seen running
+//! room ─▶ base image ─▶ disk, UEFI variables (made, or there) ─▶ cards and DHCP ─▶ define ─▶ start ─▶ seen running
 //! ```
 
 use std::{path::Path, time::Duration};
@@ -54,6 +54,7 @@ async fn make(cx: &Cx, order: &Start, saved: bool) -> Result<(), Refusal> {
         cx.node.kept.take(&cx.node, &cx.book, &server.uuid, of).await?;
     }
     let record = stack::settled(&cx.node, &cx.book, &server.uuid).await?;
+    cx.provide_variables(server).await?;
     ensure_disk(cx, order).await?;
     stack::verify(&cx.node, &cx.book, &record).await?;
     cx.write_seed(server).await?;

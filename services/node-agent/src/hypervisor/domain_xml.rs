@@ -7,7 +7,7 @@ use quick_xml::events::{BytesStart, BytesText, Event};
 use quick_xml::{Reader, Writer};
 
 use super::error::{Error, Result};
-use super::spec::{BackingFile, CacheMode, Cpu, Disk, DomainSpec, Grant, Nic, VirtType};
+use super::spec::{BackingFile, CacheMode, Cpu, Disk, DomainSpec, Firmware, Grant, Nic, VirtType};
 
 /// The namespace of our element in a domain's metadata.
 pub(super) const NAMESPACE: &str = "urn:watari:domain:1";
@@ -31,6 +31,8 @@ pub struct DomainRecord {
     pub disks: Vec<PathBuf>,
     /// Tap names in order.
     pub taps: Vec<String>,
+    /// Whether somebody may type at its serial console, rather than only read its log.
+    pub interactive: bool,
     /// The grant recorded in it; none on a domain that is not ours.
     pub grant: Option<Grant>,
 }
@@ -85,6 +87,7 @@ fn write_domain(out: &mut Out, spec: &DomainSpec) -> io::Result<()> {
                 .with_attribute(("arch", "x86_64"))
                 .with_attribute(("machine", "q35"))
                 .write_text_content(BytesText::new("hvm"))?;
+            write_firmware(out, &spec.firmware)?;
             empty(out, "boot", &[("dev", "hd")])
         })?;
         out.create_element("features").write_inner_content(|out| {
@@ -100,6 +103,19 @@ fn write_domain(out: &mut Out, spec: &DomainSpec) -> io::Result<()> {
         out.create_element("devices").write_inner_content(|out| write_devices(out, spec))?;
         Ok(())
     })?;
+    Ok(())
+}
+
+/// The files are named, rather than left to libvirt's choice among what is installed: another node must come to the
+/// same ones.
+fn write_firmware(out: &mut Out, firmware: &Firmware) -> io::Result<()> {
+    let Firmware::Uefi { code, template, variables } = firmware else { return Ok(()) };
+    out.create_element("loader")
+        .with_attributes([("readonly", "yes"), ("secure", "no"), ("type", "pflash")])
+        .write_text_content(BytesText::new(&path(code)))?;
+    out.create_element("nvram")
+        .with_attribute(("template", path(template).as_str()))
+        .write_text_content(BytesText::new(&path(variables)))?;
     Ok(())
 }
 
@@ -136,8 +152,9 @@ fn write_devices(out: &mut Out, spec: &DomainSpec) -> io::Result<()> {
     for nic in &spec.nics {
         write_nic(out, nic)?;
     }
-    out.create_element("serial").with_attribute(("type", "file")).write_inner_content(|out| {
-        empty(out, "source", &[("path", &path(&spec.console_log)), ("append", "on")])?;
+    // QEMU writes the log itself, whether somebody has the console open or not.
+    out.create_element("serial").with_attribute(("type", "pty")).write_inner_content(|out| {
+        empty(out, "log", &[("file", &path(&spec.console_log)), ("append", "on")])?;
         empty(out, "target", &[("type", "isa-serial"), ("port", "0")])
     })?;
     // How the guest's own agent, where there is one, is asked to hold still ([`super::Hypervisor::freeze`]).
@@ -287,6 +304,9 @@ fn read_element(record: &mut DomainRecord, at: &[String], start: &BytesStart<'_>
         }
         ["domain", "devices", "interface", "target"] => {
             record.taps.extend(attribute(start, "dev")?);
+        }
+        ["domain", "devices", "serial"] => {
+            record.interactive |= attribute(start, "type")?.as_deref() == Some("pty");
         }
         ["domain", "metadata", "watari:grant"] => {
             let generation = attribute(start, "generation")?.and_then(|text| text.parse().ok());

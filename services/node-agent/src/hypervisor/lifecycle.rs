@@ -129,8 +129,8 @@ impl Hypervisor {
         }
     }
 
-    /// Removes the persistent definition, with firmware variables and saved state. A running domain
-    /// goes on as a transient one. Absent is success.
+    /// Removes the persistent definition, with saved state. The file of its firmware's variables stays, as its disks
+    /// do. A running domain goes on as a transient one. Absent is success.
     ///
     /// # Errors
     /// libvirt's own.
@@ -144,7 +144,7 @@ impl Hypervisor {
                     sys::VIR_DOMAIN_UNDEFINE_MANAGED_SAVE
                         | sys::VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA
                         | sys::VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA
-                        | sys::VIR_DOMAIN_UNDEFINE_NVRAM,
+                        | sys::VIR_DOMAIN_UNDEFINE_KEEP_NVRAM,
                 )
             })
             .await;

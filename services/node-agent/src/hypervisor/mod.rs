@@ -32,6 +32,7 @@ pub mod save;
 mod spec;
 mod state;
 mod stats;
+mod terminal;
 mod witness;
 
 use std::sync::{Arc, atomic::AtomicU64};
@@ -52,9 +53,10 @@ pub use inventory::{HostCpu, Inventory};
 pub use lifecycle::{DomainSummary, StartMode};
 pub use migrate::{JobKind, JobPurpose, JobStats, Migration, Persist};
 pub use process::{ProcessId, QemuProcess};
-pub use spec::{BackingFile, CacheMode, Cpu, Disk, DiskFormat, DomainSpec, Grant, Nic, VirtType};
+pub use spec::{BackingFile, CacheMode, Cpu, Disk, DiskFormat, DomainSpec, Firmware, Grant, Nic, VirtType};
 pub use state::{DomainState, PauseReason, StopReason};
 pub use stats::{BlockStats, DomainStats, NetStats};
+pub use terminal::{Take, Terminal};
 pub use witness::{Incoming, Witness};
 
 use connection::Connection;

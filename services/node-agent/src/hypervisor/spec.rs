@@ -94,6 +94,24 @@ pub struct Nic {
     pub mtu: u32,
 }
 
+/// By what the guest boots.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Firmware {
+    /// QEMU's own BIOS.
+    #[default]
+    Bios,
+    /// UEFI, without Secure Boot. Both files of the package are at the same place, and as large, on every node: a
+    /// migration names them by path, and their contents travel with the memory.
+    Uefi {
+        /// The firmware itself, which nobody writes.
+        code: PathBuf,
+        /// The variables that a new server has.
+        template: PathBuf,
+        /// This server's own variables, as large as the template.
+        variables: PathBuf,
+    },
+}
+
 /// The right to run a server, as last recorded in its domain. It makes a domain recognisable as ours.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Grant {
@@ -120,6 +138,8 @@ pub struct DomainSpec {
     pub virt_type: VirtType,
     /// The CPU that the guest sees.
     pub cpu: Cpu,
+    /// By what it boots.
+    pub firmware: Firmware,
     /// Disks, `vda` first.
     pub disks: Vec<Disk>,
     /// The read-only volume that says who the server is, the last disk. The same on every node: a
@@ -149,6 +169,10 @@ impl DomainSpec {
         require("disks", self.disks.len() <= 25, "at most 25")?;
         require("seed", self.seed.as_ref().is_none_or(|path| path.is_absolute()), "must be absolute")?;
         require("console_log", self.console_log.is_absolute(), "must be absolute")?;
+        if let Firmware::Uefi { code, template, variables } = &self.firmware {
+            let absolute = [code, template, variables].iter().all(|path| path.is_absolute());
+            require("firmware", absolute, "must be absolute")?;
+        }
         for disk in &self.disks {
             let backing = disk.backing.iter().all(|backing| backing.path.is_absolute());
             require("disk path", disk.path.is_absolute() && backing, "must be absolute")?;

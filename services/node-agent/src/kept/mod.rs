@@ -37,6 +37,7 @@ use crate::{
     layout::Layout,
     node::Node,
     record::{Disk, Record},
+    uefi,
 };
 
 pub use note::Note;
@@ -262,6 +263,8 @@ impl KeptDisks {
 /// below before it gets its own. Files that have their new names already are left as they are.
 async fn renamed(node: &Node, uuid: &str, of: &str, note: &Note) -> Result<Stack, Refusal> {
     let refuse = |error: crate::hypervisor::Error| node.refuse(&error);
+    let (from, to) = (of.to_owned(), uuid.to_owned());
+    aside(node, move |layout| uefi::hand_over(layout, &from, &to)).await?;
     let (mut below, files) = (None, note.files());
     for index in &files {
         let (from, to) = (node.layout.layer(of, *index), node.layout.layer(uuid, *index));

@@ -69,6 +69,7 @@ pub(super) fn clear(layout: &Layout) -> io::Result<()> {
         for index in note.files() {
             remove(&layout.layer(&uuid, index))?;
         }
+        remove(&layout.variables(&uuid))?;
         sync(layout)?;
         remove(&layout.disk_note(&uuid, GOING))?;
     }
@@ -143,6 +144,7 @@ mod tests {
         assert_eq!((read(&layout, UUID).unwrap(), noted().files()), (None, vec![0, 3]));
         write(&layout, UUID, &noted()).unwrap();
         write(&layout, &other, &Note { taken_by: Some(UUID.to_owned()), ..noted() }).unwrap();
+        fs::write(layout.variables(UUID), "variables").unwrap();
         fs::write(layout.disk_note("notes", KEPT), "not ours").unwrap();
         assert_eq!(all(&layout).unwrap().into_keys().collect::<Vec<_>>(), [UUID.to_owned(), other.clone()]);
         assert_eq!(read(&layout, UUID).unwrap(), Some(noted()));
@@ -153,6 +155,7 @@ mod tests {
         assert_eq!(all(&layout).unwrap().into_keys().collect::<Vec<_>>(), std::slice::from_ref(&other));
         clear(&layout).unwrap();
         assert!(!layout.layer(UUID, 0).exists() && !layout.layer(UUID, 3).exists());
+        assert!(!layout.variables(UUID).exists());
         assert!(layout.layer(&other, 0).exists() && !layout.disk_note(UUID, GOING).exists());
         forget(&layout, &other).unwrap();
         assert!(layout.layer(&other, 0).exists() && all(&layout).unwrap().is_empty());

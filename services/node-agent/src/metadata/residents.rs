@@ -95,7 +95,12 @@ pub(super) mod tests {
             vcpus: 1,
             memory_mib: 32,
             disk_gib: 1,
-            base: Base { image: "mini".parse().unwrap(), sha256: "0".repeat(64), format: Format::Raw },
+            base: Base {
+                image: "mini".parse().unwrap(),
+                sha256: "0".repeat(64),
+                format: Format::Raw,
+                firmware: Default::default(),
+            },
             wires: vec![Wire {
                 network: "lab".parse().unwrap(),
                 kind: Kind::Overlay,

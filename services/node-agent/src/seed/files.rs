@@ -81,7 +81,12 @@ pub(super) mod tests {
             vcpus: 1,
             memory_mib: 128,
             disk_gib: 2,
-            base: vm::Base { image: "mini".parse().unwrap(), sha256: "0a".repeat(32), format: Format::Qcow2 },
+            base: vm::Base {
+                image: "mini".parse().unwrap(),
+                sha256: "0a".repeat(32),
+                format: Format::Qcow2,
+                firmware: Default::default(),
+            },
             wires: vec![
                 wire("a", "52:57:cb:00:71:64", "203.0.113.100", None),
                 wire("b", "52:57:cb:00:71:65", "203.0.113.101", Some("203.0.113.1")),

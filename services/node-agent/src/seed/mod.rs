@@ -28,7 +28,8 @@ pub async fn write(path: &Path, server: &Server) -> io::Result<()> {
     written.unwrap_or_else(|error| Err(io::Error::other(error)))
 }
 
-fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+/// Writes a file of a server's, whole or not at all. It blocks.
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
     let partial = path.with_extension("partial");
     // It may hold passwords. libvirt hands it to QEMU's user.

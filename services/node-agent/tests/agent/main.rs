@@ -2,6 +2,7 @@
 //! (`qemu:///embed`): orders, refusals, restarts.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod console;
 mod growing;
 mod isolation;
 mod kept;
@@ -9,6 +10,7 @@ mod layers;
 mod saving;
 mod scene;
 mod snapshots;
+mod uefi;
 
 use scene::{Scene, scene};
 use watari_contracts::{

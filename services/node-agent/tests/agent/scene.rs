@@ -59,7 +59,7 @@ impl Scene {
         tokio::time::timeout(BOUND, hypervisor.ready()).await.unwrap();
         let content = vec![0; 1 << 20];
         let sha256 = Sha256::digest(&content).iter().map(|byte| format!("{byte:02x}")).collect();
-        let base = Base { image: "empty".parse().unwrap(), sha256, format: Format::Raw };
+        let base = Base { image: "empty".parse().unwrap(), sha256, format: Format::Raw, firmware: Default::default() };
         Self { folder, hypervisor, base, content }
     }
 
@@ -70,8 +70,18 @@ impl Scene {
 
     /// The same, with places to fetch images from.
     pub(crate) async fn agent_fetching(&'static self, name: &str, sources: Vec<String>) -> TestAgent {
-        let folder = self.folder.join(name);
-        let agent = TestAgent::open(self, folder, sources).await;
+        let agent = TestAgent::open(self, self.folder.join(name), sources).await;
+        self.with_image(agent)
+    }
+
+    /// An agent on a node without UEFI firmware.
+    pub(crate) async fn agent_without_firmware(&'static self, name: &str) -> TestAgent {
+        let bare = |settings: &mut Settings| settings.uefi.code = self.folder.join("nowhere.fd");
+        let agent = TestAgent::open_with(self, self.folder.join(name), Vec::new(), bare).await;
+        self.with_image(agent)
+    }
+
+    fn with_image(&self, agent: TestAgent) -> TestAgent {
         let image = agent.agent.node().layout.image(&self.base.sha256, Format::Raw);
         std::fs::write(image, &self.content).unwrap();
         agent
@@ -156,6 +166,15 @@ impl Drop for TestAgent {
 
 impl TestAgent {
     async fn open(scene: &'static Scene, folder: PathBuf, sources: Vec<String>) -> Self {
+        Self::open_with(scene, folder, sources, |_| {}).await
+    }
+
+    async fn open_with(
+        scene: &'static Scene,
+        folder: PathBuf,
+        sources: Vec<String>,
+        change: impl FnOnce(&mut Settings),
+    ) -> Self {
         let mut settings: Settings = toml::from_str(DEFAULTS).unwrap();
         settings.node = "m1".to_owned();
         settings.site = "myodaiji".to_owned();
@@ -167,6 +186,7 @@ impl TestAgent {
         settings.networks.rules_wait_ms = 200;
         settings.image.sources.clone_from(&sources);
         (settings.isolation.lease_ms, settings.isolation.stop_ms) = (3_000, 4_000);
+        change(&mut settings);
         let counts = Counts::register(&Registry::new()).unwrap();
         let node = open(settings, scene.hypervisor.clone(), counts, "test".to_owned()).await.unwrap();
         let agent = Agent::restore(node).await.unwrap();

@@ -11,7 +11,8 @@
 use watari_chassis::Entry;
 use watari_contracts::agent::{Freeze, Layer, SendAhead, Stack};
 use watari_model::{
-    MigrationId, NodeName, Refusal, Timestamp, VmName,
+    MigrationId, NodeName, Refusal, SiteName, Timestamp, VmName,
+    node::Node,
     outage::{Scope, State},
     vm::{self, Desired, Evacuate, Preseed, Seeded, Vm},
 };
@@ -20,7 +21,7 @@ use super::{
     Snapshot,
     action::Order,
     evacuation, marks, naming, placement,
-    placement::Need,
+    placement::{Need, Rooms},
     snapshot::Outcome,
     turn::{OnFailure, Step, Turn},
 };
@@ -153,14 +154,19 @@ fn step(turn: &mut Turn<'_>, entry: &Entry<Vm>) {
     let vm = &entry.value;
     let Some(preseed) = vm.preseed.as_ref().filter(|preseed| preseed.is_due()) else { return };
     let Some(grant) = &vm.grant else { return };
+    if vm.desired == Desired::Stopped && matches!(vm.state, vm::State::Stopped | vm::State::Suspended) {
+        return note(turn, entry, |preseed| preseed.fault = Some(not_running(vm)));
+    }
     let at_rest = vm.state == vm::State::Running && vm.desired == Desired::Running && !turn.moves(vm);
     if !at_rest || !turn.sight(&grant.node, &vm.name).runs_under(grant.generation) {
         return;
     }
-    let to = match target(turn, vm) {
-        Ok(to) if preseed.to.as_ref() == Some(&to) => to,
-        Ok(to) => return note(turn, entry, |preseed| preseed.to = Some(to)),
-        Err(refusal) => return note(turn, entry, |preseed| preseed.fault = Some(refusal)),
+    let was_off = matches!(preseed.fault, Some(Refusal::PreseedNotRunning { .. }));
+    let to = match target(turn.snap, &turn.rooms, vm) {
+        Ok(to) if preseed.to.as_ref() == Some(&to) && !was_off => to,
+        // Why it could not go before is over with that.
+        Ok(to) => return note(turn, entry, |preseed| (preseed.to, preseed.fault) = (Some(to), None)),
+        Err(refusal) => return note(turn, entry, |preseed| (preseed.to, preseed.fault) = (None, Some(refusal))),
     };
     // What it left there lies in its old place, and is kept in a moment.
     if turn.unreachable(&to) || vm.leftovers.iter().any(|leftover| leftover.node == to) {
@@ -194,32 +200,59 @@ fn note(turn: &mut Turn<'_>, entry: &Entry<Vm>, change: impl FnOnce(&mut vm::Pre
     });
 }
 
-/// Says why it takes longer; it is tried again all the same.
+/// Says why it takes longer, as long as that is so; it is tried again all the same.
 fn complain(turn: &mut Turn<'_>, entry: &Entry<Vm>, operation: &str, node: &NodeName) {
     let said: Option<Refusal> = match turn.snap.answers.get(&naming::at(operation, node)).map(|answer| &answer.outcome)
     {
         Some(Outcome::Order(watari_contracts::agent::Progress::Failed(refusal), _) | Outcome::Refused(refusal)) => {
             Some(refusal.clone())
         }
-        _ => return,
+        // Nobody knows better yet.
+        Some(Outcome::Silent(_)) => return,
+        _ => None,
     };
     note(turn, entry, |preseed| preseed.fault = said);
 }
 
+/// That a server which does not run has nothing sent ahead.
+pub(crate) fn not_running(vm: &Vm) -> Refusal {
+    Refusal::PreseedNotRunning { vm: vm.name.to_string(), state: vm.state.word().to_owned() }
+}
+
 /// Where it is sent to: where it was to go, or where layers of it lie, if that is still fit; else a node
 /// of another site.
-fn target(turn: &Turn<'_>, vm: &Vm) -> Result<NodeName, Refusal> {
-    let snap = turn.snap;
+///
+/// # Errors
+/// [`Refusal::SiteDraining`] if nothing but an outage is in the way; else [`Refusal::NoRoom`].
+pub(crate) fn target(snap: &Snapshot, rooms: &Rooms, vm: &Vm) -> Result<NodeName, Refusal> {
     let need = Need::crossing(vm, snap);
     let here = vm.node().and_then(|node| snap.site_of(node));
-    let fits = |node: &NodeName| vm.node() != Some(node) && placement::check(&turn.rooms, &need, node).is_ok();
+    let fits = |node: &NodeName| vm.node() != Some(node) && placement::check(rooms, &need, node).is_ok();
     if let Some(to) = vm.seeded_on().filter(|to| fits(to)) {
         return Ok(to.clone());
     }
     if let Some(to) = holders(snap, vm).into_iter().find(|node| snap.site_of(node) != here && fits(node)) {
         return Ok(to);
     }
-    placement::choose(&turn.rooms, &need, &|node| Some(&node.site) != here, &[])
+    let chosen = placement::choose(rooms, &need, &|node| Some(&node.site) != here, &[]);
+    chosen.map_err(|full| all_closed(snap, here).unwrap_or(full))
+}
+
+/// That the site of a node receives nothing, since it is being emptied or is empty.
+pub(crate) fn closed(snap: &Snapshot, node: &Node) -> Option<Refusal> {
+    let mut outages = snap.outages.values().map(|entry| &entry.value);
+    let outage = outages.find(|outage| matches!(outage.scope, Scope::Site(_)) && outage.keeps_away(node))?;
+    Some(Refusal::SiteDraining { site: node.site.to_string(), outage: outage.id.to_string() })
+}
+
+/// The same of every other site that has nodes: the first of them is named.
+fn all_closed(snap: &Snapshot, here: Option<&SiteName>) -> Option<Refusal> {
+    let mut first = None;
+    for node in snap.nodes.values().map(|entry| &entry.value).filter(|node| Some(&node.site) != here) {
+        let refusal = closed(snap, node)?;
+        first.get_or_insert(refusal);
+    }
+    first
 }
 
 #[cfg(test)]

@@ -306,6 +306,10 @@ fn standing(turn: &Turn<'_>, outage: &Outage, reason: Reason, vm: &Vm) -> Standi
         return Standing::Moving;
     }
     if vm.desired == Desired::Deleted || vm.state == vm::State::Deleting {
+        // A guest that is asked to write its disk out first may not heed that.
+        if vm.writes_out() && !deadline::is_going_off(turn, vm) {
+            return Standing::Left(Refusal::NotRunning { vm: name, state: vm.state.word().to_owned() });
+        }
         return Standing::Waiting;
     }
     if let Some(halt) = vm.halt.as_ref().filter(|_| turn.is_held(vm)) {

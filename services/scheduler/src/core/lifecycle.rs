@@ -35,7 +35,8 @@ pub(crate) fn decide(turn: &mut Turn<'_>) {
 
 fn step(turn: &mut Turn<'_>, entry: &Entry<Vm>) {
     let vm = &entry.value;
-    if vm.desired == Desired::Deleted && !matches!(vm.state, State::Deleting | State::Migrating) {
+    let goes = vm.desired == Desired::Deleted && !vm.writes_out();
+    if goes && !matches!(vm.state, State::Deleting | State::Migrating) {
         return turn.change_vm(entry, [Change::DeleteAsked], |_| {});
     }
     if let Some(node) = vm.node().filter(|node| turn.is_off(node)) {
@@ -136,7 +137,7 @@ fn starting(turn: &mut Turn<'_>, entry: &Entry<Vm>) {
     let (Some(grant), Some(server)) = (&vm.grant, server::describe(turn.snap, vm)) else {
         return incomplete(turn, entry);
     };
-    if vm.desired == Desired::Stopped || turn.is_held(vm) {
+    if vm.desired != Desired::Running || turn.is_held(vm) {
         return turn.change_vm(entry, [Change::StopAsked], |_| {});
     }
     if grant_sight(turn, vm).runs_under(grant.generation) {
@@ -184,7 +185,7 @@ fn begun_anew(vm: &mut Vm) {
 /// the operator is told.
 fn incomplete(turn: &mut Turn<'_>, entry: &Entry<Vm>) {
     let vm = &entry.value;
-    if vm.desired == Desired::Stopped {
+    if vm.desired != Desired::Running {
         return turn.change_vm(entry, [Change::StopAsked], |_| {});
     }
     let refusal = Refusal::UserDataMissing { vm: vm.name.to_string() };
@@ -238,7 +239,7 @@ fn running(turn: &mut Turn<'_>, entry: &Entry<Vm>) {
     {
         let _ = crossing::resume(turn, vm);
     }
-    if vm.desired == Desired::Stopped || turn.is_held(vm) {
+    if vm.desired != Desired::Running || turn.is_held(vm) {
         return turn.change_vm(entry, [Change::StopAsked], |_| {});
     }
     if vm.halt.is_some() {

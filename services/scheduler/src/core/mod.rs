@@ -24,6 +24,7 @@ mod marks;
 mod naming;
 mod placement;
 mod power;
+mod progress;
 mod prune;
 mod quorum;
 mod readiness;
@@ -40,12 +41,13 @@ use watari_model::Timestamp;
 
 pub use action::{Action, Order, Settle};
 pub use control::{Control, Sight as ControlSight};
+pub use progress::{Progress, Readiness, Traffic, UNDER_WAY, progress, readiness, traffic};
 pub use readiness::{Outlook, outlooks};
 pub use rules::{Amount, CalendarRules, DarkRules, DeadlineRules, Overcommit, PowerRules, PreseedRules, Rules, Trust};
 pub use snapshot::{Answer, Both, Heard, Off, Outcome, Restarts, Sight, Snapshot, known};
 
 pub(crate) use action::listen_key;
-pub(crate) use ahead::ask_elsewhere;
+pub(crate) use ahead::{ask_elsewhere, closed, not_running, target};
 pub(crate) use control::missing_at;
 pub(crate) use crossing::{resume_key, resume_operation};
 pub(crate) use disks::Kept;

@@ -85,7 +85,7 @@ pub fn outlooks(snap: &Snapshot, rules: &Rules, now: Timestamp) -> Vec<Outlook> 
     found
 }
 
-const fn is_wanted(left: &Left) -> bool {
+pub(super) const fn is_wanted(left: &Left) -> bool {
     matches!(left.fault, Refusal::PolicyStays { .. })
 }
 

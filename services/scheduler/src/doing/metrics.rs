@@ -14,6 +14,7 @@ use watari_model::{
     outage::{Outage, State as Standing},
 };
 
+use super::standing::Standing;
 use crate::core::{Outlook, Snapshot};
 
 /// Actions done, by verb and outcome.
@@ -28,6 +29,10 @@ pub const MIGRATIONS: &str = "watari_scheduler_migrations_total";
 pub const PAUSE_SECONDS: &str = "watari_scheduler_migration_pause_seconds";
 /// How long a server stood still by QEMU's account.
 pub const DOWNTIME_SECONDS: &str = "watari_scheduler_migration_downtime_seconds";
+/// Bytes that travelled in migrations that completed, by kind: `memory`, `disk`.
+pub(super) const MIGRATION_BYTES: &str = "watari_scheduler_migration_bytes_total";
+/// How long migrations that completed took, from the start of copying to the server seen running at the target.
+pub(super) const MIGRATION_SECONDS: &str = "watari_scheduler_migration_duration_seconds";
 /// How long deciding takes.
 pub const DECIDE_SECONDS: &str = "watari_scheduler_decide_seconds";
 
@@ -62,7 +67,11 @@ pub(crate) struct Metrics {
     outage_estimated: IntGaugeVec,
     pause: Histogram,
     downtime: Histogram,
+    bytes: IntCounterVec,
+    duration: Histogram,
     pub(crate) decide: Histogram,
+    /// What is under way, and what could be.
+    pub(crate) standing: Standing,
     told: Arc<Mutex<HashMap<String, Alarm>>>,
 }
 
@@ -77,6 +86,8 @@ impl Metrics {
         let short = || vec![0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0];
         let gauges = |name: &str, help: &str, labels: &[&str]| IntGaugeVec::new(Opts::new(name, help), labels);
         let histogram = |name, help| Histogram::with_opts(HistogramOpts::new(name, help).buckets(short()));
+        // From a small server over a fast link to an hour.
+        let long = vec![0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1_800.0, 3_600.0];
         let this = Self {
             actions: IntCounterVec::new(Opts::new(ACTIONS, "Actions done"), &["verb", "outcome"])?,
             alarms: IntCounter::new(ALARMS, "Alarms told")?,
@@ -89,7 +100,10 @@ impl Metrics {
             migrations: IntCounterVec::new(Opts::new(MIGRATIONS, "Migrations ended"), &["end"])?,
             pause: histogram(PAUSE_SECONDS, "Extra pause of the switch-over")?,
             downtime: histogram(DOWNTIME_SECONDS, "Downtime by QEMU's account")?,
+            bytes: IntCounterVec::new(Opts::new(MIGRATION_BYTES, "Bytes that travelled"), &["kind"])?,
+            duration: Histogram::with_opts(HistogramOpts::new(MIGRATION_SECONDS, "Time of migrations").buckets(long))?,
             decide: histogram(DECIDE_SECONDS, "Time of deciding")?,
+            standing: Standing::register(registry)?,
             told: Arc::default(),
         };
         registry.register(Box::new(this.actions.clone()))?;
@@ -102,7 +116,13 @@ impl Metrics {
         }
         registry.register(Box::new(this.pause.clone()))?;
         registry.register(Box::new(this.downtime.clone()))?;
+        registry.register(Box::new(this.bytes.clone()))?;
+        registry.register(Box::new(this.duration.clone()))?;
         registry.register(Box::new(this.decide.clone()))?;
+        // Whoever looks for a rise must find where it rose from.
+        for kind in ["memory", "disk"] {
+            this.bytes.with_label_values(&[kind]).inc_by(0);
+        }
         Ok(this)
     }
 
@@ -139,9 +159,11 @@ impl Metrics {
     }
 
     /// Whoever does not lead shows none: what it knew is of another day.
-    pub(crate) fn forget_outages(&self) {
+    pub(crate) fn forget(&self) {
+        self.vms.reset();
         self.outages.reset();
         self.of_next_outages().into_iter().for_each(IntGaugeVec::reset);
+        self.standing.forget();
     }
 
     /// Shows the next scheduled outage of each site as it would go now.
@@ -179,6 +201,9 @@ impl Metrics {
         if let (State::Completed, Some(measured)) = (migration.state, migration.measured) {
             self.pause.observe(measured.pause_ms as f64 / 1_000.0);
             self.downtime.observe(measured.downtime_ms as f64 / 1_000.0);
+            self.duration.observe(measured.total_ms as f64 / 1_000.0);
+            self.bytes.with_label_values(&["memory"]).inc_by(measured.memory_bytes);
+            self.bytes.with_label_values(&["disk"]).inc_by(measured.disk_bytes);
         }
     }
 
@@ -243,7 +268,8 @@ mod tests {
             assert!(text.lines().any(|shown| shown == line), "{line} is missing:\n{text}");
         }
         assert!(!text.contains(OUTAGE_ESTIMATED), "nothing has travelled yet");
-        metrics.forget_outages();
-        assert!(!shown().contains("watari_scheduler_outage"), "{}", shown());
+        metrics.count(&snap);
+        metrics.forget();
+        assert!(!shown().contains("watari_scheduler_outage") && !shown().contains(VMS), "{}", shown());
     }
 }

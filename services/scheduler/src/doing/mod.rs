@@ -7,6 +7,7 @@ mod metrics;
 mod orders;
 mod power;
 mod settle;
+mod standing;
 
 use std::{sync::Arc, time::Duration};
 

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 
 use watari_chassis::{WriteError, clock};
 use watari_contracts::scheduler::{
-    CancelMigration, GetMigration, ListMigrations, MigrateVm, MigrationPage, MigrationView,
+    CancelMigration, GetMigration, ListMigrations, MigrateVm, MigrationPage, MigrationPlace, MigrationView,
 };
 use watari_model::{
     NodeName, Refusal,
@@ -106,7 +106,12 @@ impl Desk {
             .filter(|m| request.outage.is_none() || m.outage == request.outage)
             .collect();
         found.sort_by_key(|m| (Reverse(m.created_at), m.id.clone()));
-        Ok(MigrationPage { migrations: fill(found.into_iter().map(|m| views::migration(&snap, m)), limit) })
+        let found = after(&found, request.after.as_ref());
+        let migrations = fill(found.iter().map(|m| views::migration(&snap, m)), limit);
+        // What has found no place in this answer is on the next page.
+        let last = migrations.last().filter(|_| migrations.len() < found.len());
+        let next = last.map(|last| MigrationPlace { created_at: last.created_at, id: last.id.clone() });
+        Ok(MigrationPage { migrations, next })
     }
 
     pub(super) async fn get_migration(self, request: GetMigration) -> Result<MigrationView, Refusal> {
@@ -143,6 +148,13 @@ impl Desk {
     }
 }
 
+/// Those that stand after a place in their order, whether the one of that place is still there or not.
+fn after<'a, 's>(sorted: &'a [&'s Migration], place: Option<&MigrationPlace>) -> &'a [&'s Migration] {
+    let Some(place) = place else { return sorted };
+    let is_up_to = |m: &&Migration| (Reverse(m.created_at), &m.id) <= (Reverse(place.created_at), &place.id);
+    sorted.split_at(sorted.partition_point(is_up_to)).1
+}
+
 /// The migration that the same request made, if it was asked before.
 fn asked_before<'s>(snap: &'s Snapshot, request: &MigrateVm) -> Result<Option<&'s Migration>, Refusal> {
     let Some(id) = &request.request_id else { return Ok(None) };
@@ -151,5 +163,28 @@ fn asked_before<'s>(snap: &'s Snapshot, request: &MigrateVm) -> Result<Option<&'
         Some(m) if m.vm == request.name && request.to.as_ref().is_none_or(|to| m.to == *to) => Ok(Some(m)),
         Some(_) => Err(Refusal::RequestIdReused { request_id: id.clone() }),
         None => Ok(None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn page_after_page_brings_each_migration_once_also_when_one_is_forgotten_meanwhile() {
+        let samples = include_str!("../../../../shared/contracts/tests/golden/document.migrations.json");
+        let sample = serde_json::from_str::<Vec<Migration>>(samples).unwrap().swap_remove(0);
+        let one = |name: &str, after_ms: u64| {
+            let (id, created_at) = (name.parse().unwrap(), sample.created_at.plus_millis(after_ms));
+            Migration { id, created_at, ..sample.clone() }
+        };
+        let all = [one("mail-3", 9), one("mail-2", 5), one("web-1", 5), one("mail-1", 0)];
+        let sorted: Vec<&Migration> = all.iter().collect();
+        let names = |some: &[&Migration]| some.iter().map(|m| m.id.to_string()).collect::<Vec<_>>();
+        let place = |m: &Migration| MigrationPlace { created_at: m.created_at, id: m.id.clone() };
+        assert_eq!(names(after(&sorted, None)).len(), 4);
+        assert_eq!(names(after(&sorted, Some(&place(&all[1])))), ["web-1", "mail-1"]);
+        assert_eq!(names(after(&sorted[2..], Some(&place(&all[1])))), ["web-1", "mail-1"]);
+        assert_eq!(names(after(&sorted, Some(&place(&all[3])))), [""; 0]);
     }
 }

@@ -1,7 +1,8 @@
 //! An outage's view: its report.
 
 use watari_contracts::scheduler::{
-    ControlMoved, DarkNode, Fault, HaltedVm, LegName, Moved, NotMoved, OnBattery, OutagePlan, OutageView, PlannedMove,
+    ControlMoved, DarkNode, Fault, HaltedVm, HandedOver, LegName, Moved, NotMoved, OnBattery, OutagePlan, OutageView,
+    PlannedMove,
 };
 use watari_model::{
     SiteName, Timestamp,
@@ -44,6 +45,7 @@ pub(crate) fn outage(snap: &Snapshot, rules: &Rules, outage: &Outage, now: Times
         makespan_ms: report.makespan_ms,
         off: report.off.into_iter().filter(|vm| !outage.halted.iter().any(|halted| halted.vm == *vm)).collect(),
         control: outage.control.as_ref().map(|handover| control(handover, now)),
+        handovers: outage.handovers.iter().chain(&outage.control).map(handed_over).collect(),
         battery: battery(snap, rules, outage, now),
         nodes: nodes(snap, rules, outage),
         request_id: outage.request_id.clone(),
@@ -138,6 +140,15 @@ fn control(handover: &Handover, now: Timestamp) -> ControlMoved {
         to: handover.to.clone(),
         moved: handover.ended_at.is_some() && handover.fault.is_none(),
         took_ms: handover.ended_at.unwrap_or(now).millis_since(handover.began_at),
+        fault: handover.fault.as_ref().map(Fault::from),
+    }
+}
+
+fn handed_over(handover: &Handover) -> HandedOver {
+    HandedOver {
+        to: handover.to.clone(),
+        began_at: handover.began_at,
+        ended_at: handover.ended_at,
         fault: handover.fault.as_ref().map(Fault::from),
     }
 }

@@ -73,7 +73,7 @@ async fn becomes(cloud: &Cloud, name: &str, state: node::State, boot_id: &str) {
         let entry = cloud.nodes.get(name)?;
         let mut node = entry.value.clone();
         node.state = state;
-        node.inventory.host = Host { boot_id: Some(boot_id.to_owned()), shut_down: Vec::new() };
+        node.inventory.host = Host { boot_id: Some(boot_id.to_owned()), shut_down: Vec::new(), uefi: false };
         cloud.nodes.update(&node, entry.revision).await.ok()
     };
     eventually_some("the node is as it is", SOON, write).await;

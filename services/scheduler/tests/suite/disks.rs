@@ -1,12 +1,14 @@
 //! Disks of deleted servers, as people ask for them.
 
 use crate::support::{Cloud, SOON, create};
-use watari_contracts::scheduler::{CreateVm, DeleteDisk, DeleteVm, GetDisk, ListDisks};
+use watari_contracts::scheduler::{
+    CreateVm, DeleteDisk, DeleteVm, EvacuateSite, GetDisk, GetVm, ListDisks, PreseedVm, StopVm,
+};
 use watari_model::{
     DiskName, Refusal,
     disk::KeptDisk,
     image::Format,
-    vm::{Base, State},
+    vm::{Base, Desired, State},
 };
 use watari_testkit::eventually_some;
 
@@ -17,7 +19,12 @@ async fn a_kept_disk_is_shown_and_one_server_begins_with_it_where_it_is() {
     let cloud = Cloud::start().await;
     let entry = eventually_some("the node is known", SOON, || async { cloud.nodes.get("y2") }).await;
     let mut keeper = entry.value.clone();
-    let base = Base { image: "mini".parse().unwrap(), sha256: "0".repeat(64), format: Format::Qcow2 };
+    let base = Base {
+        image: "mini".parse().unwrap(),
+        sha256: "0".repeat(64),
+        format: Format::Qcow2,
+        firmware: Default::default(),
+    };
     let (vm, kept_at) = ("old".parse().unwrap(), keeper.changed_at);
     keeper.inventory.disks.insert(UUID.to_owned(), KeptDisk { vm, base, disk_gib: 4, size_bytes: 7, kept_at });
     cloud.nodes.update(&keeper, entry.revision).await.unwrap();
@@ -52,4 +59,44 @@ async fn a_server_that_has_no_disk_yet_cannot_leave_one() {
     let delete = |keep_disk| DeleteVm { request_id: None, name: "idle".parse().unwrap(), keep_disk };
     assert!(matches!(cloud.ask(&delete(true)).await, Err(Refusal::VmState { .. })));
     cloud.ask(&delete(false)).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_whose_disk_is_kept_is_shut_down_first_or_forced_off_by_whoever_has_no_patience() {
+    let cloud = Cloud::start().await;
+    cloud.running("mail", "myodaiji").await;
+    let name = || "mail".parse().unwrap();
+    let delete = DeleteVm { request_id: None, name: name(), keep_disk: true };
+    let begun = cloud.ask(&delete).await.unwrap();
+    assert_eq!((begun.state, begun.desired), (State::Stopping, Desired::Deleted));
+    let gentle = cloud.ask(&StopVm { request_id: None, name: name(), force: false }).await;
+    assert!(matches!(gentle, Err(Refusal::VmState { .. } | Refusal::VmUnknown { .. })), "{gentle:?}");
+    let gone = || async { cloud.ctx.bus.request(&GetVm { name: name() }).await.err() };
+    eventually_some("it is gone", SOON, gone).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_goes_ahead_only_of_a_running_server_and_to_a_site_that_is_open_and_is_taken_back() {
+    let cloud = Cloud::start().await;
+    cloud.running("mail", "yamate").await;
+    let preseed = |to: Option<&str>, cancel| {
+        let to = to.map(|node| node.parse().unwrap());
+        PreseedVm { request_id: None, name: "mail".parse().unwrap(), to, cancel }
+    };
+    let asked = cloud.ask(&preseed(None, false)).await.unwrap().preseed.unwrap();
+    assert!(asked.is_due());
+    for time in ["once", "twice"] {
+        let taken_back = cloud.ask(&preseed(None, true)).await.unwrap().preseed.unwrap();
+        assert!(!taken_back.is_due() && taken_back.cancelled && taken_back.to.is_none(), "{time}: {taken_back:?}");
+    }
+    cloud.ask(&EvacuateSite { request_id: None, site: "myodaiji".parse().unwrap() }).await.unwrap();
+    for to in [None, Some("m1")] {
+        let refused = cloud.ask(&preseed(to, false)).await;
+        assert!(matches!(&refused, Err(Refusal::SiteDraining { site, .. }) if site == "myodaiji"), "{refused:?}");
+    }
+    assert!(cloud.vm("mail").await.preseed.is_none_or(|preseed| !preseed.is_due()), "what is refused changes nothing");
+    cloud.ask(&StopVm { request_id: None, name: "mail".parse().unwrap(), force: false }).await.unwrap();
+    cloud.until("mail", |vm| vm.state == State::Stopped).await;
+    let refused = cloud.ask(&preseed(None, false)).await;
+    assert!(matches!(&refused, Err(Refusal::PreseedNotRunning { state, .. }) if state == "stopped"), "{refused:?}");
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by unwrapping")]
 
 mod cloud;
+mod console;
 mod dark;
 mod disks;
 mod first_boot;
@@ -11,3 +12,4 @@ mod outages;
 mod policies;
 mod snapshots;
 mod support;
+mod uefi;

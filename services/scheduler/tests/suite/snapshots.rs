@@ -45,6 +45,9 @@ async fn a_name_is_asked_for_once_and_few_may_be() {
 async fn a_disk_goes_back_only_under_a_server_that_is_off_and_to_what_is_taken() {
     let cloud = Cloud::start().await;
     cloud.running("mail", "myodaiji").await;
+    // Of a name that is not there nobody is told to stop the server first.
+    assert!(matches!(cloud.ask(&revert("one")).await, Err(Refusal::SnapshotUnknown { .. })));
+    cloud.ask(&create("one")).await.unwrap();
     let refused = cloud.ask(&revert("one")).await;
     assert!(matches!(&refused, Err(Refusal::RevertNotStopped { state, .. }) if state == "running"), "{refused:?}");
     let nobody = CreateSnapshot { vm: "nobody".parse().unwrap(), ..create("one") };

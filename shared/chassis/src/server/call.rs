@@ -9,6 +9,9 @@ pub struct Call {
     /// identity. NATS lets a process subscribe to its own inbox alone, but lets anybody *name*
     /// another's, so it says where the answer goes and is no proof of who asks.
     pub caller: String,
+    /// Who asks: the public key of a person whose request came through the border at which the NATS server itself says
+    /// whose it is; else the process that `caller` names, or `somebody`.
+    pub asker: String,
     /// The trace that the request belongs to. What the handler sends belongs to it by itself.
     pub trace: TraceParent,
     /// The epoch under which this process answers; none for a service without a lease.

@@ -93,8 +93,9 @@ impl Endpoint {
         let _ = span.set_parent(parent.as_parent());
         let handled = match standing {
             Standing::Answering { epoch } => {
-                let call = Call { caller: reply::caller(&inbox), trace: parent, epoch };
-                let act = Act::new(message.headers.as_ref(), &call.caller, &self.subject);
+                let caller = reply::caller(&inbox);
+                let act = Act::new(message.headers.as_ref(), &caller, &self.subject);
+                let call = Call { caller, asker: act.asker().to_owned(), trace: parent, epoch };
                 let work = self.handle(ctx, call, &message.payload).instrument(span);
                 trace::scope(parent, act.scope(work)).await
             }

@@ -23,6 +23,19 @@ pub struct ListMigrations {
     /// At most so many, 1 to 1,000; 100 if left out.
     #[serde(default)]
     pub limit: Option<u32>,
+    /// Only those after this one: the `next` of the page before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<MigrationPlace>,
+}
+
+/// Where a migration stands among all, which are in the order of their making and then of their names.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MigrationPlace {
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// Its name.
+    pub id: MigrationId,
 }
 
 /// Migrations.
@@ -30,6 +43,9 @@ pub struct ListMigrations {
 pub struct MigrationPage {
     /// Newest first.
     pub migrations: Vec<MigrationView>,
+    /// Give this as `after` for the next page; none after the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<MigrationPlace>,
 }
 
 /// Show one migration.

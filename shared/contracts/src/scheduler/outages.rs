@@ -255,6 +255,9 @@ pub struct OutageView {
     pub off: Vec<VmName>,
     /// What became of the control plane; none if the leg has nothing to do with it, or not yet.
     pub control: Option<ControlMoved>,
+    /// How the control plane moved on each way, the last one that is told above included, the oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub handovers: Vec<HandedOver>,
     /// How the time compares, while a site is emptied that is on battery.
     #[serde(default)]
     pub battery: Option<OnBattery>,
@@ -290,6 +293,20 @@ pub struct ControlMoved {
     /// Milliseconds that it took; so far, if it is not over.
     pub took_ms: u64,
     /// Why it was given up.
+    pub fault: Option<Fault>,
+}
+
+/// How and when the control plane moved on one way of an outage.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct HandedOver {
+    /// To where.
+    pub to: SiteName,
+    /// When its turn had come.
+    pub began_at: Timestamp,
+    /// When it was led from there, or was given up; none while it goes on.
+    pub ended_at: Option<Timestamp>,
+    /// Why it was given up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<Fault>,
 }
 

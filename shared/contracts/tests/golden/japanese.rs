@@ -17,6 +17,10 @@ const ABOUT: &[(&str, &str)] = &[
     ("watari.v1.vm.delete", "サーバをディスクとアドレスごと削除します。"),
     ("watari.v1.vm.migrate", "稼働中のサーバを停止せずに別のノードへ移します。"),
     ("watari.v1.vm.preseed", "稼働中のサーバのディスクを、別のサイトのノードへ前もって送ります。"),
+    (
+        "watari.v1.vm.console",
+        "稼働中のサーバのシリアルコンソールを使います。開く、入力する、出力を読む、閉じる操作があります。",
+    ),
     ("watari.v1.vm.console-log", "サーバのシリアルコンソールのログの末尾を返します。"),
     ("watari.v1.migration.list", "移行の一覧を新しい順に返します。"),
     ("watari.v1.migration.get", "移行 1 件の詳細を返します。"),
@@ -50,6 +54,7 @@ const ABOUT: &[(&str, &str)] = &[
     ("watari.v1.key.delete", "鍵の登録を削除します。その鍵で作成済みのサーバには残ります。"),
     ("watari.v1.image.import", "ファイルの送信を予告し、送り先を受け取ります。"),
     ("watari.v1.image.save", "サーバのディスクをイメージとして保存します。サーバの状態は変わりません。"),
+    ("watari.v1.image.edit", "イメージに登録した説明や条件を変更します。"),
     ("watari.v1.image.get", "イメージ 1 つの詳細を返します。"),
     ("watari.v1.image.list", "イメージの一覧を返します。"),
     ("watari.v1.image.delete", "どのサーバも使っていないイメージを削除します。"),

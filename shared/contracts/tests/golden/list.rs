@@ -14,14 +14,14 @@ use crate::{chapter::Entry, compare::Samples};
 macro_rules! each_request {
     ($apply:ident) => {
         $apply! {
-            scheduler: CreateVm GetVm ListVms StartVm StopVm RebootVm ResizeVm EditVm DeleteVm MigrateVm PreseedVm VmConsoleLog
+            scheduler: CreateVm GetVm ListVms StartVm StopVm RebootVm ResizeVm EditVm DeleteVm MigrateVm PreseedVm VmConsole VmConsoleLog
                 CreateSnapshot RevertSnapshot DeleteSnapshot
                 ListMigrations
                 GetMigration CancelMigration ListSites EvacuateSite ReturnSite TellPower PromoteFrontEnd DrainNode GetOutage
                 ListOutages PlanOutage RehearseOutage ScheduleOutage RescheduleOutage StartOutage PauseOutage ResumeOutage ShutDownNodes CancelOutage
                 GetDisk ListDisks DeleteDisk
                 AddKey GetKey ListKeys DeleteKey;
-            image: ImportImage SaveImage GetImage ListImages DeleteImage ReportCopy;
+            image: ImportImage SaveImage EditImage GetImage ListImages DeleteImage ReportCopy;
             network: CreateNetwork GetNetwork ListNetworks DeleteNetwork ListPorts AllocatePort ReleasePorts;
             firewall: CreateFirewall GetFirewall ListFirewalls DeleteFirewall AllowFirewall RevokeFirewall ReplaceFirewall;
             monitor: ListNodes GetNode CordonNode UncordonNode ConfirmNodeOff PowerNode RemoveNode ListHealth ListUpses ListEvents ListHistory ReportUsage;
@@ -65,7 +65,7 @@ pub(crate) fn commands(samples: &Samples) {
     }
     check! {
         Start Stop Suspend Reboot Remove Receive Send Abort Resume Grow Freeze TakeSnapshot RevertDisk SendAhead
-        DropLayers DropDisk Discard Release ShutDown Hold Observe ObserveAll TakeInventory ReadConsole
+        DropLayers DropDisk Discard Release ShutDown Hold Observe ObserveAll TakeInventory ReadConsole UseConsole
     }
     samples.command::<plan::LayPlan>();
     samples.command::<saving::SaveDisk>();

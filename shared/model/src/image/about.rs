@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Firmware;
 use crate::{
     Refusal, Said, said,
     vm::{DISK_GIB, MEMORY_MIB},
@@ -35,6 +36,9 @@ pub struct About {
     /// A server's disk has at least this size, in GiB, if that of the image itself is not enough.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub min_disk_gib: Option<u64>,
+    /// By what it boots.
+    #[serde(default, skip_serializing_if = "Firmware::is_usual")]
+    pub firmware: Firmware,
 }
 
 impl About {
@@ -83,6 +87,11 @@ mod tests {
         let text = |text: &str| Some(text.to_owned());
         let said = About { os: text("Debian 13"), min_memory_mib: Some(512), ..About::default() };
         assert_eq!((said.check(), said.is_empty(), About::default().is_empty()), (Ok(()), false, true));
+        let json = |about: &About| serde_json::to_value(about).unwrap();
+        let uefi = About { firmware: Firmware::Uefi, ..About::default() };
+        assert_eq!((uefi.check(), uefi.is_empty()), (Ok(()), false));
+        assert_eq!(json(&uefi), serde_json::json!({"firmware": "uefi"}));
+        assert_eq!(json(&About::default()), serde_json::json!({}), "as earlier versions wrote it");
         for wrong in [
             About { os: text(""), ..About::default() },
             About { description: text("two\nlines"), ..About::default() },

@@ -1,4 +1,4 @@
-//! The machine under a node: which start of it this is, and how it can be shut down.
+//! The machine under a node: which start of it this is, how it can be shut down, and whether it has UEFI firmware.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -12,6 +12,9 @@ pub struct Host {
     /// The program with which its agent shuts it down when it is told to, with its arguments; none if it cannot.
     #[serde(default)]
     pub shut_down: Vec<String>,
+    /// Whether servers can boot by UEFI on it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub uefi: bool,
 }
 
 impl Host {

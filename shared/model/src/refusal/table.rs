@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{Rendered, Retry, Status, japanese_of};
 use crate::said::{Said, Words, filled};
 
-refusals! {
+with_consoles! { refusals! {
     // --- input -----------------------------------------------------------------------------
     /// The message is not the JSON that the subject takes.
     Malformed { detail } "request.malformed" 400 No
@@ -62,6 +62,10 @@ refusals! {
     VmIsolated { vm, node } "vm.isolated" 503 Later
         en "node {node} is cut off, and has stopped server {vm} by itself, as its policy says" "restore the node's network: the server starts there again by itself if it is to run; its disk is nowhere else"
         ja "ノード {node} との通信が途絶え、サーバ {vm} は設定どおりそのノードで停止されました" "ノードのネットワークを復旧すると、稼働させる設定のサーバは自動で起動します。ディスクはそのノードにしかありません";
+    /// Its guest was asked to shut down and has not.
+    GuestHeedsNot { vm, waited: Said } "vm.not-shut-down" 409 Later
+        en "the guest of server {vm} was asked to shut down and still runs after {waited}; it is asked again from time to time" "look at its console (watari vm console-log {vm}); it may lack ACPI or wait for something; to switch it off at once: watari vm stop {vm} --force"
+        ja "サーバ {vm} のゲストに停止を求めましたが、{waited} たっても動いています。繰り返し求めています" "コンソール (watari vm console-log {vm}) を確認してください。ACPI に対応していないか、何かを待っている可能性があります。すぐに切るには watari vm stop {vm} --force を実行します";
     /// It is deleted but for its disk.
     DeletionWaits { vm, node } "vm.deletion-waits" 503 Later
         en "server {vm} is deleted and its addresses are free, but its disk is on node {node}, which is off" "it is removed when the node is back; if that will never be: watari node remove {node}"
@@ -74,6 +78,14 @@ refusals! {
     RestoredUnplaced { vm } "vm.restored-unplaced" 409 No
         en "server {vm} came from a backup that was made before it had a node; it may have got one since" "make sure that no node that is silent has it, then: watari vm start {vm}"
         ja "サーバ {vm} は、ノードに配置される前のバックアップから復元されました。その後に配置された可能性があります" "応答のないノードに存在しないことを確認してから watari vm start {vm} を実行してください";
+    /// Only the disk of one that runs is sent ahead.
+    PreseedNotRunning { vm, state } "vm.preseed-not-running" 409 No
+        en "server {vm} is {state}, and only the disk of a running server is sent ahead" "start it first: watari vm start {vm} --wait"
+        ja "サーバ {vm} は現在「{state}」です。ディスクを事前転送できるのは稼働中のサーバだけです" "先に起動してください: watari vm start {vm} --wait";
+    /// An operator took it back.
+    PreseedCancelled { vm } "vm.preseed-cancelled" 409 No
+        en "the disk of server {vm} is not sent ahead any more: that was called off" "ask for it again with: watari vm preseed {vm}"
+        ja "サーバ {vm} のディスクの事前転送は取り消されました" "もう一度転送するには watari vm preseed {vm} を実行してください";
     // --- snapshots -------------------------------------------------------------------------
     /// A name is taken.
     SnapshotExists { vm, snapshot } "snapshot.exists" 409 No
@@ -116,6 +128,10 @@ refusals! {
     NodeUnfit { node, detail: Said } "placement.node-unfit" 409 Later
         en "node {node} cannot take the server: {detail}" "choose another node or leave out --to; `watari node show {node}` tells more"
         ja "ノード {node} にはこのサーバを置けません: {detail}" "別のノードを選ぶか --to を省いてください。詳しくは `watari node show {node}` で確認できます";
+    /// No node that may take the server has the firmware by which it boots.
+    NoUefi { vm, nodes } "placement.no-uefi" 409 Later
+        en "server {vm} boots by UEFI, which these nodes lack: {nodes}" "install UEFI firmware there: apt-get install ovmf; each node's agent finds it within a few seconds (watari node show)"
+        ja "サーバ {vm} は UEFI で起動しますが、ノード {nodes} には UEFI ファームウェアがありません" "そのノードで apt-get install ovmf を実行してください。エージェントが数秒で検出します (watari node show で確認できます)";
     /// No such node.
     NodeUnknown { node } "node.unknown" 404 No
         en "there is no node named {node}" "list the nodes with: watari node list"
@@ -400,6 +416,14 @@ refusals! {
     ImportsBusy { limit } "image.imports-busy" 503 Later
         en "{limit} imports are under way, which is as many as may be" "wait for one of them to end; `watari image list` shows them"
         ja "すでに上限の {limit} 件の取り込みが進行中です" "いずれかの完了を待ってください。`watari image list` で確認できます";
+    /// As many imports as one user may have are under way.
+    UserImportsBusy { limit } "image.user-imports-busy" 503 Later
+        en "you have {limit} imports under way, which is as many as one user may have" "wait for one of them to end, or delete one that is not wanted (watari image list); the bound is max_user_imports in image.toml"
+        ja "進行中の取り込みが、利用者 1 人の上限である {limit} 件に達しています" "いずれかの完了を待つか、不要なものを削除してください (watari image list)。上限は image.toml の max_user_imports です";
+    /// One user's imports under way take as much as they may.
+    UserImportsFull { image, held_mib, size_mib, limit_mib } "image.user-imports-full" 507 Later
+        en "image {image} has {size_mib} MiB, beside {held_mib} MiB of your other imports under way; one user may have {limit_mib} MiB" "wait for the others to end, or delete those that are not wanted (watari image list); the bound is max_user_mib in image.toml"
+        ja "イメージ {image} は {size_mib} MiB で、進行中のほかの取り込み {held_mib} MiB と合わせると、利用者 1 人の上限 {limit_mib} MiB を超えます" "ほかの取り込みの完了を待つか、不要なものを削除してください (watari image list)。上限は image.toml の max_user_mib です";
     /// The disk asked for is smaller than the image.
     DiskTooSmall { image, image_gib, disk_gib } "image.disk-too-small" 400 No
         en "image {image} needs a disk of {image_gib} GiB, but {disk_gib} GiB were asked for" "give --disk {image_gib}GiB or more"
@@ -547,8 +571,8 @@ refusals! {
         ja "ノード {node} 上のサーバ {vm} は「{state}」の状態のため、{wanted} を実行できません" "スケジューラが再試行します。`watari vm show {vm}` で確認してください";
     /// A domain of that name is there, and it is another server's.
     NameTaken { vm, node, uuid } "agent.name-taken" 409 Later
-        en "on node {node} the name {vm} belongs to the domain of another server, with UUID {uuid}, that nobody has deleted" "make sure that nobody needs that server, then run on node {node}: virsh undefine {vm}; its disk stays; or give the new server another name"
-        ja "ノード {node} では、別のサーバ (UUID {uuid}) のドメインが名前 {vm} を使っており、そのサーバは削除されていません" "そのサーバが不要であることを確認し、ノード {node} で virsh undefine {vm} を実行してください (ディスクは残ります)。または新しいサーバを別の名前で作成してください";
+        en "on node {node} the name {vm} belongs to the domain of another server, with UUID {uuid}, that nobody has deleted" "make sure that nobody needs that server, then run on node {node}: virsh undefine --keep-nvram {vm}; its disk stays; or give the new server another name"
+        ja "ノード {node} では、別のサーバ (UUID {uuid}) のドメインが名前 {vm} を使っており、そのサーバは削除されていません" "そのサーバが不要であることを確認し、ノード {node} で virsh undefine --keep-nvram {vm} を実行してください (ディスクは残ります)。または新しいサーバを別の名前で作成してください";
     /// Frozen layers of a server's disk are not at the target.
     LayersMissing { vm, node } "agent.layers-missing" 409 Later
         en "node {node} lacks a part of the disk of server {vm} that was to be there before its memory moves" "the scheduler sends it and tries again; look at `watari vm show {vm}`"
@@ -573,4 +597,4 @@ refusals! {
     Internal { detail } "internal" 500 Later
         en "an unexpected fault: {detail}" "repeat it; if it stays, see the service's log and report it"
         ja "予期しない障害です: {detail}" "もう一度実行してください。続く場合は、サービスのログを確認して報告してください";
-}
+} }

@@ -6,7 +6,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Vm;
+use super::{Desired, State, Vm};
 use crate::{OutageId, Refusal, Timestamp};
 
 /// How a server goes off with its running programs, or without them.
@@ -34,9 +34,18 @@ pub struct Halt {
 }
 
 impl Vm {
-    /// Whether its memory is to be saved while it stops. Whoever forces it off does not want that.
+    /// Whether its memory is to be saved while it stops. Whoever forces it off does not want that, and whoever deletes
+    /// it has no use for it.
     #[must_use]
     pub fn suspends(&self) -> bool {
-        !self.force_off && self.halt.as_ref().is_some_and(|halt| halt.way == Way::Suspend)
+        let is_wanted = !self.force_off && self.desired != Desired::Deleted;
+        is_wanted && self.halt.as_ref().is_some_and(|halt| halt.way == Way::Suspend)
+    }
+
+    /// Whether its guest is still to write its disk out before it is deleted: the disk stays, and is used again.
+    #[must_use]
+    pub fn writes_out(&self) -> bool {
+        let is_on = matches!(self.state, State::Starting | State::Running | State::Stopping);
+        is_on && self.keep_disk && self.desired == Desired::Deleted
     }
 }

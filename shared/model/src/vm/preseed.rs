@@ -23,6 +23,9 @@ pub struct Preseed {
     pub done: Option<Seeded>,
     /// Why it is not done yet.
     pub fault: Option<Refusal>,
+    /// Whether it was taken back before it was done. It stays noted, since what is asked for next has another number.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cancelled: bool,
 }
 
 /// What has arrived, whole and checked.
@@ -43,7 +46,7 @@ impl Preseed {
     /// Whether something is still to be done.
     #[must_use]
     pub fn is_due(&self) -> bool {
-        self.done.as_ref().is_none_or(|done| done.number != self.number)
+        !self.cancelled && self.done.as_ref().is_none_or(|done| done.number != self.number)
     }
 }
 
@@ -58,8 +61,22 @@ impl Vm {
                 preseed.to = to.or_else(|| preseed.to.take());
                 preseed.asked_at = now;
                 preseed.fault = None;
+                preseed.cancelled = false;
             }
-            None => self.preseed = Some(Preseed { number: 1, to, asked_at: now, done: None, fault: None }),
+            None => {
+                let (done, fault, cancelled) = (None, None, false);
+                self.preseed = Some(Preseed { number: 1, to, asked_at: now, done, fault, cancelled });
+            }
+        }
+    }
+
+    /// Takes back what was asked for and is not done yet. What arrived before stays where it is; for more no room is
+    /// kept. Where nothing is to be done, nothing changes.
+    pub fn cancel_preseed(&mut self) {
+        if let Some(preseed) = self.preseed.as_mut().filter(|preseed| preseed.is_due()) {
+            preseed.cancelled = true;
+            preseed.to = preseed.done.as_ref().map(|done| done.node.clone());
+            preseed.fault = None;
         }
     }
 

@@ -35,7 +35,7 @@ pub enum Probe {
 
 /// Why a text is no probe.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{shown:?} is no probe: use tcp:PORT, smtp:PORT or http:PORT/PATH")]
+#[error("{shown:?} is no probe: use tcp:PORT, smtp:PORT or http:PORT[/PATH]")]
 pub struct NotAProbe {
     /// The text, cut to a length that is safe to show.
     pub shown: String,

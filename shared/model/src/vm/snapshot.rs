@@ -163,7 +163,11 @@ impl Vm {
         }
     }
 
-    fn snapshot(&self, name: &SnapshotName) -> Result<&Snapshot, Refusal> {
+    /// The one of that name.
+    ///
+    /// # Errors
+    /// [`Refusal::SnapshotUnknown`].
+    pub fn snapshot(&self, name: &SnapshotName) -> Result<&Snapshot, Refusal> {
         let unknown = || Refusal::SnapshotUnknown { vm: self.name.to_string(), snapshot: name.to_string() };
         self.snapshots.get(name).ok_or_else(unknown)
     }
@@ -191,8 +195,9 @@ impl Vm {
     /// # Errors
     /// There is no such name, or its disk goes back.
     pub fn forget_snapshot(&mut self, name: &SnapshotName) -> Result<(), Refusal> {
-        self.keeps_its_disk()?;
+        // Whoever mistypes a name is told that before anything else.
         let number = self.snapshot(name)?.number;
+        self.keeps_its_disk()?;
         self.snapshots.list.retain(|snapshot| snapshot.number != number);
         Ok(())
     }
@@ -202,8 +207,8 @@ impl Vm {
     /// # Errors
     /// There is no such name, one is not taken yet, or its disk goes back already.
     pub fn ask_revert(&mut self, name: &SnapshotName, now: Timestamp) -> Result<(), Refusal> {
-        self.keeps_its_disk()?;
         self.snapshot(name)?;
+        self.keeps_its_disk()?;
         if let Some(due) = self.snapshots.due() {
             return Err(Refusal::SnapshotNotTaken { vm: self.name.to_string(), snapshot: due.name.to_string() });
         }
@@ -272,6 +277,9 @@ mod tests {
             vm.clone().forget_snapshot(&name("one")),
         ] {
             assert!(matches!(refused, Err(Refusal::DiskReverting { .. })), "{refused:?}");
+        }
+        for mistyped in [vm.clone().forget_snapshot(&name("won")), vm.clone().ask_revert(&name("won"), now())] {
+            assert!(matches!(mistyped, Err(Refusal::SnapshotUnknown { .. })), "{mistyped:?}");
         }
         let mut failed = vm.clone();
         failed.snapshots.end_revert(Outcome::Failed(Refusal::Internal { detail: "no disk".to_owned() }));

@@ -28,6 +28,7 @@ const CHECKS: &[Check] = &[
     nodes::unfenced,
     nodes::cordoned,
     nodes::emulated,
+    nodes::uefi,
     nodes::unexamined,
     nodes::clocks,
     nodes::protection,

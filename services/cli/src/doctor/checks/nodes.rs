@@ -3,6 +3,7 @@
 use watari_contracts::monitor::NodeHealth;
 use watari_model::{
     NodeName, Said,
+    image::Firmware,
     node::{Enforcement, State, Virtualisation, fencing::Outcome},
 };
 
@@ -74,6 +75,17 @@ pub(super) fn cordoned(facts: &Facts) -> Vec<Finding> {
 pub(super) fn emulated(facts: &Facts) -> Vec<Finding> {
     let emulate = |one: &&NodeHealth| one.node.virtualisation == Virtualisation::Qemu;
     together(facts.nodes.iter().filter(emulate), |nodes| Trouble::NodesEmulate { nodes })
+}
+
+/// Who cannot run what boots by UEFI, if anything does.
+pub(super) fn uefi(facts: &Facts) -> Vec<Finding> {
+    let wanting = facts.images.iter().filter(|image| image.about.firmware == Firmware::Uefi);
+    let images: Vec<_> = wanting.map(|image| &image.name).collect();
+    if images.is_empty() {
+        return Vec::new();
+    }
+    let images = joined(images);
+    together(facts.heard().filter(|one| !one.node.uefi), |nodes| Trouble::NoUefi { nodes, images })
 }
 
 /// Of whose host nothing is known.
@@ -193,6 +205,18 @@ mod tests {
         let emulated = emulated(&facts);
         assert_eq!((codes(&emulated), emulated[0].nodes.len()), (vec!["node.emulated"], 2));
         assert_eq!(codes(&unexamined(&facts)), ["node.unexamined"]);
+    }
+
+    #[test]
+    fn nodes_without_uefi_firmware_are_named_as_soon_as_an_image_boots_by_it() {
+        let mut facts = healthy();
+        assert_eq!(uefi(&facts), []);
+        facts.images[0].about.firmware = Firmware::Uefi;
+        facts.nodes[0].node.uefi = true;
+        let found = uefi(&facts);
+        assert_eq!((codes(&found), found[0].nodes.len()), (vec!["node.no-uefi"], 1));
+        facts.nodes[1].node.uefi = true;
+        assert_eq!(uefi(&facts), []);
     }
 
     #[test]

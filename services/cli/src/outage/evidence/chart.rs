@@ -46,7 +46,7 @@ pub(super) fn charts(page: &mut Markup, evidence: &Evidence, lang: Lang) {
                 .raw(": ")
                 .text(states::shown(lang, report::leg(leg.leg)));
             page.raw(", ").text(format::moment(leg.began_at)).raw("</figcaption>");
-            drawing(page, some, leg.leg, &scale, words);
+            drawing(page, some, leg.leg, &scale, lang);
             page.raw("</figure>");
         }
     }
@@ -91,17 +91,17 @@ impl Scale {
     }
 }
 
-fn drawing(page: &mut Markup, rows: &[&Server], leg: LegName, scale: &Scale, words: &Words) {
+fn drawing(page: &mut Markup, rows: &[&Server], leg: LegName, scale: &Scale, lang: Lang) {
     let height = TOP + ROW * rows.len() as f64 + 6.0;
     page.raw("<svg viewBox=\"0 0 ").text(WIDTH).raw(" ").text(height).raw("\" role=\"img\" aria-label=\"");
-    page.text(words.chart).raw("\">");
+    page.text(words(lang).chart).raw("\">");
     for tick in 0..=TICKS {
         let ms = scale.millis() * u64::from(tick) / u64::from(TICKS);
         let x = scale.x(scale.from.plus_millis(ms));
         page.raw("<line class=\"tick\" x1=\"").text(number(x)).raw("\" x2=\"").text(number(x));
         page.raw("\" y1=\"").text(TOP - 4.0).raw("\" y2=\"").text(height).raw("\"/>");
         page.raw("<text class=\"tick\" text-anchor=\"middle\" x=\"").text(number(x)).raw("\" y=\"").text(TOP - 10.0);
-        page.raw("\">").text(format::millis(ms)).raw("</text>");
+        page.raw("\">").text(format::time(lang, ms)).raw("</text>");
     }
     for (n, server) in rows.iter().enumerate() {
         row(page, server, leg, scale, TOP + ROW * n as f64);
@@ -127,11 +127,14 @@ fn row(page: &mut Markup, server: &Server, leg: LegName, scale: &Scale, y: f64) 
             }
         }
     }
-    for gap in server.seen.iter().flat_map(|seen| &seen.watched.longest) {
-        // One whose end nobody saw is drawn where it began.
-        let until = gap.until.unwrap_or(gap.from);
-        if scale.shows(gap.from, until) {
-            bar(page, "gap", scale, (gap.from, until), (y + BAR + 2.0, 3.0));
+    for seen in &server.seen {
+        let requested = seen.requested.iter().map(|one| ("asked", &one.gap));
+        for (class, gap) in seen.watched.longest.iter().map(|gap| ("gap", gap)).chain(requested) {
+            // One whose end nobody saw is drawn where it began.
+            let until = gap.until.unwrap_or(gap.from);
+            if scale.shows(gap.from, until) {
+                bar(page, class, scale, (gap.from, until), (y + BAR + 2.0, 3.0));
+            }
         }
     }
 }
@@ -161,6 +164,7 @@ fn legend(page: &mut Markup, words: &Words) {
         ("<i class=\"still\"></i> ", words.standing),
         ("<i class=\"lost\"></i> ", words.given_up),
         ("<i class=\"gap\"></i> ", words.silent),
+        ("<i class=\"asked\"></i> ", words.requested),
     ] {
         page.raw("<span>").raw(class).text(word).raw("</span> ");
     }

@@ -6,13 +6,15 @@ use serde::{Deserialize, Serialize};
 use watari_contracts::{
     history::HistoryChange,
     probe::{Seen, Watched},
-    scheduler::{ControlMoved, Fault, HaltedVm, LegName, MigrationView, NotMoved, OutageView},
+    scheduler::{ControlMoved, Fault, HaltedVm, HandedOver, LegName, MigrationView, NotMoved, OutageView},
 };
 use watari_model::{
     MigrationId, NodeName, OutageId, SiteName, Timestamp, VmName,
     migration::{Measured, Reason, State as Step},
     outage::{self, Scope, State, Window},
 };
+
+use super::requested::{Requested, Wish, taken_out};
 
 /// What is put together.
 pub(super) struct Sources {
@@ -22,6 +24,8 @@ pub(super) struct Sources {
     pub(super) seen: Vec<Seen>,
     /// Of the outage's document, oldest first.
     pub(super) changes: Vec<HistoryChange>,
+    /// Of servers, by people, oldest first.
+    pub(super) asked: Vec<HistoryChange>,
     pub(super) users: Option<Users>,
     pub(super) link_mbit: Option<u64>,
     pub(super) now: Timestamp,
@@ -48,6 +52,8 @@ pub(super) struct Evidence {
     pub(super) off: Vec<VmName>,
     /// Of the last leg.
     pub(super) control: Option<ControlMoved>,
+    /// Of every leg, the oldest first.
+    pub(super) handovers: Vec<HandedOver>,
     pub(super) front_ends: Vec<FrontEnd>,
     pub(super) timeline: Vec<Happening>,
     /// What users noticed, if somebody asked them.
@@ -104,8 +110,11 @@ pub(super) struct Move {
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct SeenFrom {
     pub(super) front_end: String,
+    /// Its gaps, and the longest of them, are those that nobody asked for.
     #[serde(flatten)]
     pub(super) watched: Watched,
+    /// When it was silent since an operator had stopped or rebooted the server. `failed` counts these as well.
+    pub(super) requested: Vec<Requested>,
 }
 
 /// A server that did not move, and on which way.
@@ -126,7 +135,7 @@ pub(super) struct FrontEnd {
     pub(super) fault: Option<String>,
 }
 
-/// Something that happened to the outage itself.
+/// Something that happened to the outage itself, or that an operator asked of one of its servers.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Happening {
     pub(super) at: Timestamp,
@@ -169,7 +178,7 @@ pub(super) struct Connection {
 
 /// Puts the report together.
 pub(super) fn evidence(sources: Sources) -> Evidence {
-    let Sources { view, migrations, seen, changes, users, link_mbit, now } = sources;
+    let Sources { view, migrations, seen, changes, asked, users, link_mbit, now } = sources;
     let mut moves: Vec<(VmName, Move)> = migrations.into_iter().filter_map(|m| moved(&view, m)).collect();
     moves.sort_by(|(a_vm, a), (b_vm, b)| (a.queued_at, a_vm).cmp(&(b.queued_at, b_vm)));
     let of = |name: LegName, times: Option<outage::Leg>| Some(leg(name, times?, &moves, link_mbit, now));
@@ -180,14 +189,16 @@ pub(super) fn evidence(sources: Sources) -> Evidence {
         server(&mut servers, &vm).moves.push(one);
     }
     for Seen { instance, watched, .. } in seen {
-        for watched in watched {
+        for mut watched in watched {
             let vm = watched.vm.clone();
-            server(&mut servers, &vm).seen.push(SeenFrom { front_end: host(&instance), watched });
+            let requested = taken_out(&mut watched, asked.iter().filter(|change| change.key == vm.as_str()));
+            server(&mut servers, &vm).seen.push(SeenFrom { front_end: host(&instance), watched, requested });
         }
     }
     for server in servers.values_mut() {
         server.seen.sort_by(|a, b| (&a.watched.probe, &a.front_end).cmp(&(&b.watched.probe, &b.front_end)));
     }
+    let timeline = timeline(changes, asked, &servers);
     Evidence {
         id: view.id,
         scope: view.scope,
@@ -202,8 +213,9 @@ pub(super) fn evidence(sources: Sources) -> Evidence {
         halted: view.halted,
         off: view.off,
         control: view.control,
+        handovers: view.handovers,
         front_ends,
-        timeline: changes.into_iter().map(happening).collect(),
+        timeline,
         users,
     }
 }
@@ -290,6 +302,19 @@ fn front_ends(seen: &[Seen]) -> Vec<FrontEnd> {
 fn host(instance: &str) -> String {
     let host = instance.strip_prefix("monitor.").and_then(|rest| rest.rsplit_once('.')).map(|(host, _)| host);
     host.filter(|host| !host.is_empty()).unwrap_or(instance).to_owned()
+}
+
+/// What happened to the outage, and what operators asked of its servers, in the order of time.
+fn timeline(
+    changes: Vec<HistoryChange>,
+    asked: Vec<HistoryChange>,
+    servers: &BTreeMap<VmName, Server>,
+) -> Vec<Happening> {
+    let names: BTreeSet<&str> = servers.keys().map(VmName::as_str).collect();
+    let wishes = asked.into_iter().filter(|change| Wish::of(change).is_some() && names.contains(change.key.as_str()));
+    let mut all: Vec<Happening> = changes.into_iter().chain(wishes).map(happening).collect();
+    all.sort_by_key(|one| one.at);
+    all
 }
 
 fn happening(change: HistoryChange) -> Happening {

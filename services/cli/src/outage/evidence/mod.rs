@@ -4,6 +4,7 @@ mod chart;
 mod facts;
 mod markup;
 mod page;
+mod requested;
 mod sections;
 #[cfg(test)]
 mod tests;
@@ -18,7 +19,7 @@ use watari_contracts::{
     probe::{AskSeen, SEEN, Seen},
     scheduler::{GetOutage, ListMigrations, OutageView},
 };
-use watari_model::{Document, outage::Outage};
+use watari_model::{Document, outage::Outage, vm::Vm};
 
 use super::which::Latest;
 use crate::{
@@ -32,11 +33,17 @@ use facts::{Evidence, Sources, Users, evidence};
 
 /// A front end has to read its history first.
 const PATIENCE: Patience = Patience { total: Duration::from_secs(3), quiet: Duration::from_millis(700) };
-/// As many as the services give.
+/// As many at a time as the services give.
 const MOVES: u32 = 1_000;
 /// An outage's document changes some dozen times.
 const PAGES: usize = 5;
 const PAGE: u32 = 200;
+/// So many pages of what people asked of servers: that is little beside what services write.
+const ASKED_PAGES: usize = 25;
+/// Whoever was stopped so long before may be silent from the beginning.
+const BEFORE_MS: u64 = 600_000;
+/// Who asked, if that was a person: `operator@192.0.2.10`. Processes have no such sign in their names.
+const PEOPLE: &str = "@";
 /// What is larger was not written by the demo's users.
 const MOST_BYTES: usize = 1 << 20;
 
@@ -49,7 +56,8 @@ Examples:
   watari outage report myodaiji --link-mbit 1000 -o json
 
 The page of --html is one file in the language of the command: it loads nothing, needs no script, and prints on A4.
-What front ends saw is known of servers that have probes (watari vm edit --probe).")]
+What front ends saw is known of servers that have probes (watari vm edit --probe). What operators stopped or rebooted
+meanwhile is told as theirs, not as a gap.")]
 pub struct Report {
     #[command(flatten)]
     latest: Latest,
@@ -71,11 +79,13 @@ impl Report {
         let id = self.latest.id(ctx).await?;
         let view = ctx.session.ask(&GetOutage { id: id.clone() }).await?;
         let request = ListMigrations { outage: Some(id.clone()), limit: Some(MOVES), ..ListMigrations::default() };
-        let migrations = ctx.session.ask(&request).await?.migrations;
+        let pages = ctx.session.pages(request, |page| (page.migrations, page.next), |r, after| r.after = after);
+        let migrations = pages.await?;
         let changes = changes(ctx, &view).await?;
         let seen: Vec<Seen> = ctx.session.gather(SEEN, &AskSeen { outage: id }, PATIENCE).await?;
+        let asked = asked(ctx, &view, &seen).await?;
         let (link_mbit, now) = (self.link_mbit, clock::now());
-        let evidence = evidence(Sources { view, migrations, seen, changes, users, link_mbit, now });
+        let evidence = evidence(Sources { view, migrations, seen, changes, asked, users, link_mbit, now });
         match self.html {
             Some(file) => write(ctx.out, &evidence, file),
             None => {
@@ -86,17 +96,39 @@ impl Report {
     }
 }
 
-/// What happened to the outage's document, oldest first. A history that cannot be read says nothing.
+/// What happened to the outage's document, oldest first.
 async fn changes(ctx: &Context, view: &OutageView) -> Result<Vec<HistoryChange>, Failure> {
-    let mut request = ListHistory {
+    let request = ListHistory {
         bucket: Some(Outage::BUCKET.to_owned()),
         key: Some(view.id.to_string()),
         since: Some(view.created_at),
         limit: Some(PAGE),
         ..ListHistory::default()
     };
+    history(ctx, request, PAGES).await
+}
+
+/// What people asked of servers while the outage was under way and its servers were watched, oldest first.
+async fn asked(ctx: &Context, view: &OutageView, seen: &[Seen]) -> Result<Vec<HistoryChange>, Failure> {
+    let Some(out) = view.out else { return Ok(Vec::new()) };
+    let watched = || seen.iter().flat_map(|seen| &seen.watched);
+    let first = watched().map(|one| one.from).chain([out.began_at]).min().unwrap_or(out.began_at);
+    let last = watched().map(|one| one.until).chain([view.changed_at]).max().filter(|_| view.state.is_over());
+    let request = ListHistory {
+        bucket: Some(Vm::BUCKET.to_owned()),
+        since: Some(first.minus_millis(BEFORE_MS)),
+        until: last.map(|last| last.plus_millis(1)),
+        by: Some(PEOPLE.to_owned()),
+        limit: Some(PAGE),
+        ..ListHistory::default()
+    };
+    history(ctx, request, ASKED_PAGES).await
+}
+
+/// So many pages of changes, oldest first. A history that cannot be read says nothing.
+async fn history(ctx: &Context, mut request: ListHistory, pages: usize) -> Result<Vec<HistoryChange>, Failure> {
     let mut all = Vec::new();
-    for _ in 0..PAGES {
+    for _ in 0..pages {
         let page = match ctx.session.ask(&request).await {
             Ok(page) => page,
             Err(Failure::Refused(_)) => break,

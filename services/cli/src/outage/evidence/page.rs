@@ -24,6 +24,7 @@ tr, figure { break-inside: avoid }
 th, td { text-align: left; vertical-align: top; padding: 1mm 2mm 1mm 0; border-bottom: 1px solid #ddd; overflow-wrap: anywhere }
 th { font-weight: 600; color: #555 }
 .n { text-align: right; white-space: nowrap }
+th.n { white-space: normal; overflow-wrap: normal }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: 0.5mm 5mm; margin: 0 }
 dt { color: #555 }
 dd { margin: 0; overflow-wrap: anywhere }
@@ -40,6 +41,7 @@ svg line.tick { stroke: #e2e2e2; stroke-width: 1 }
 .still { fill: #12253a; background: #12253a }
 .lost { fill: #e8a33d; background: #e8a33d }
 .gap { fill: #c8321f; background: #c8321f }
+.asked { fill: #b0a0c8; background: #b0a0c8 }
 .legend span { margin-right: 5mm; white-space: nowrap }
 .legend i { display: inline-block; width: 8mm; height: 3mm; print-color-adjust: exact; -webkit-print-color-adjust: exact }
 ";

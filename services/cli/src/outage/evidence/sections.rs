@@ -1,12 +1,18 @@
 //! The report as people read it, part by part: the same on a terminal and on paper.
 
-use watari_contracts::probe::{Gap, Span, Watched};
+use watari_contracts::{
+    probe::{Gap, Span, Watched},
+    scheduler::HandedOver,
+};
 use watari_model::{
     SiteName, Timestamp,
     migration::{Measured, State as Step},
 };
 
-use super::facts::{Evidence, FrontEnd, Leg, Move, SeenFrom, Server, Stayed};
+use super::{
+    facts::{Evidence, FrontEnd, Leg, Move, SeenFrom, Server, Stayed},
+    requested::{Requested, Wish},
+};
 use crate::{
     format,
     lang::Lang,
@@ -92,16 +98,39 @@ fn legs(evidence: &Evidence, lang: Lang, words: &Words) -> Option<Section> {
             leg.ended_at.map_or_else(|| words.goes_on.to_owned(), format::moment),
             leg.moved.to_string(),
             format::bytes(leg.bytes),
-            format::millis(leg.makespan_ms),
-            or_dash(leg.least_ms.map(format::millis)),
+            format::time(lang, leg.makespan_ms),
+            or_dash(leg.least_ms.map(|ms| format::time(lang, ms))),
         ]
     };
     let table = grid(&headings, evidence.legs.iter().map(row).collect());
     let mut lines: Vec<String> = evidence.link_mbit.map(|mbit| told::least(lang, mbit)).into_iter().collect();
-    lines.extend(evidence.control.as_ref().map(|control| report::control(lang, control)));
+    lines.extend(control(evidence, lang));
     lines.extend(texts::off::left_off(lang, &evidence.off));
     lines.extend(evidence.legs.is_empty().then(|| words.not_begun.to_owned()));
     Some(Section { title: words.legs, table, lines })
+}
+
+/// How the control plane went there and came back, each with its time.
+fn control(evidence: &Evidence, lang: Lang) -> Vec<String> {
+    if evidence.handovers.is_empty() {
+        // A scheduler that does not tell each of them tells the last.
+        return evidence.control.as_ref().map(|control| report::control(lang, control)).into_iter().collect();
+    }
+    let line = |one: &HandedOver| {
+        let (at, to) = (format::moment(one.began_at), one.to.as_str());
+        let took = one.ended_at.map(|ended| format::time(lang, ended.millis_since(one.began_at)));
+        match &one.fault {
+            None => told::handed_over(lang, &at, to, took.as_deref()),
+            Some(fault) => {
+                let (cause, remedy) = match lang {
+                    Lang::En => (&fault.cause, &fault.remedy),
+                    Lang::Ja => (&fault.ja.cause, &fault.ja.remedy),
+                };
+                format!("{at}: {}", texts::error(lang, &fault.code, cause, remedy))
+            }
+        }
+    };
+    evidence.handovers.iter().map(line).collect()
 }
 
 fn servers(evidence: &Evidence, lang: Lang, words: &Words) -> Option<Section> {
@@ -113,6 +142,7 @@ fn servers(evidence: &Evidence, lang: Lang, words: &Words) -> Option<Section> {
         (words.to, Left),
         (words.result, Left),
         (words.total, Right),
+        (words.stood, Right),
         (words.downtime, Right),
         (words.pause, Right),
         (words.memory, Right),
@@ -120,7 +150,7 @@ fn servers(evidence: &Evidence, lang: Lang, words: &Words) -> Option<Section> {
     ];
     let row = |server: &Server, one: &Move| {
         let measured = one.measured.filter(|_| one.state == Step::Completed);
-        let time = |of: fn(Measured) -> u64| or_dash(measured.map(of).map(format::millis));
+        let time = |of: fn(Measured) -> u64| or_dash(measured.map(of).map(|ms| format::time(lang, ms)));
         let size = |of: fn(Measured) -> u64| or_dash(measured.map(of).map(format::bytes));
         let result = states::shown(lang, one.state.word());
         vec![
@@ -130,6 +160,7 @@ fn servers(evidence: &Evidence, lang: Lang, words: &Words) -> Option<Section> {
             one.to.to_string(),
             one.fault.as_ref().map_or(result.clone(), |fault| format!("{result} [{}]", fault.code)),
             time(|m| m.total_ms),
+            time(|m| m.downtime_ms + m.pause_ms),
             time(|m| m.downtime_ms),
             time(|m| m.pause_ms),
             size(|m| m.memory_bytes),
@@ -138,8 +169,10 @@ fn servers(evidence: &Evidence, lang: Lang, words: &Words) -> Option<Section> {
     };
     let rows =
         evidence.servers.iter().flat_map(|server| server.moves.iter().map(|one| row(server, one)).collect::<Vec<_>>());
-    let table = grid(&headings, rows.collect())?;
-    Some(Section { title: words.servers, table: Some(table), lines: Vec::new() })
+    let rows: Vec<Vec<String>> = rows.collect();
+    let any = evidence.servers.iter().flat_map(|server| &server.moves).any(|one| one.state == Step::Completed);
+    let lines = if any { vec![told::standstill(lang).to_owned()] } else { Vec::new() };
+    Some(Section { title: words.servers, table: Some(grid(&headings, rows)?), lines })
 }
 
 fn seen(evidence: &Evidence, lang: Lang, words: &Words) -> Option<Section> {
@@ -158,18 +191,26 @@ fn seen(evidence: &Evidence, lang: Lang, words: &Words) -> Option<Section> {
         (words.unwatched, Right),
         (words.trouble, Left),
     ];
-    let row = |SeenFrom { front_end, watched }: &SeenFrom| {
+    let row = |SeenFrom { front_end, watched, requested }: &SeenFrom| {
         let never = !watched.answered();
-        let (gap, slowest) = (format::millis(watched.longest_gap_ms), format::millis(watched.slowest_ms));
+        let slowest = format::time(lang, watched.slowest_ms);
+        let gap = match (watched.gaps, requested.is_empty()) {
+            (0, false) => words.requested.to_owned(),
+            _ if never => words.never.to_owned(),
+            (0, true) => or_dash(None::<String>),
+            _ => format::time(lang, watched.longest_gap_ms),
+        };
+        // In vain it was asked only while it should have answered.
+        let in_vain = watched.failed.saturating_sub(requested.iter().map(|one| one.gap.failed).sum());
         vec![
             watched.vm.to_string(),
             watched.probe.to_string(),
             front_end.clone(),
             watched.asked.to_string(),
-            watched.failed.to_string(),
-            if never { words.never.to_owned() } else { or_dash(Some(gap).filter(|_| watched.gaps > 0)) },
+            in_vain.to_string(),
+            gap,
             or_dash(Some(slowest).filter(|_| !never)),
-            or_dash(Some(watched.unwatched_ms).filter(|ms| *ms > 0).map(format::millis)),
+            or_dash(Some(watched.unwatched_ms).filter(|ms| *ms > 0).map(|ms| format::time(lang, ms))),
             or_dash(watched.trouble.map(|trouble| told::trouble(lang, trouble))),
         ]
     };
@@ -181,6 +222,7 @@ fn seen(evidence: &Evidence, lang: Lang, words: &Words) -> Option<Section> {
     }
     let mut lines = who_watched(evidence, lang);
     lines.push(words.method.to_owned());
+    lines.extend(all_seen(evidence).any(|seen| !seen.requested.is_empty()).then(|| words.apart.to_owned()));
     Some(Section { title: words.seen, table, lines })
 }
 
@@ -198,18 +240,24 @@ fn who_watched(evidence: &Evidence, lang: Lang) -> Vec<String> {
 
 /// The longest silences, and when nobody asked, of each probe from each front end.
 fn gaps(evidence: &Evidence, lang: Lang, words: &Words) -> Option<Section> {
-    let of_one = |SeenFrom { front_end, watched }: &SeenFrom| -> Vec<String> {
+    let of_one = |SeenFrom { front_end, watched, requested }: &SeenFrom| -> Vec<String> {
         let Watched { vm, probe, .. } = watched;
         let what = format!("{vm} {probe} ({front_end})");
-        let gap = |gap: &Gap| {
-            let until = gap.until.map_or_else(|| "?".to_owned(), format::moment);
-            let lasted =
-                gap.until.map_or_else(|| words.goes_on.to_owned(), |end| format::millis(end.millis_since(gap.from)));
-            told::gap(lang, &what, &format::moment(gap.from), &until, &lasted)
+        let until = |gap: &Gap| gap.until.map_or_else(|| "?".to_owned(), format::moment);
+        let lasted = |gap: &Gap| match gap.until {
+            Some(end) => format::time(lang, end.millis_since(gap.from)),
+            None => words.goes_on.to_owned(),
+        };
+        let gap = |gap: &Gap| told::gap(lang, &what, &format::moment(gap.from), &until(gap), &lasted(gap));
+        let by_request = |Requested { wish, by, gap }: &Requested| {
+            let reboots = *wish == Wish::Reboot;
+            let (from, until, lasted) = (format::moment(gap.from), until(gap), lasted(gap));
+            told::by_request(lang, &what, reboots, by.as_deref(), (from.as_str(), until.as_str(), lasted.as_str()))
         };
         let unwatched =
             |span: &Span| told::unwatched(lang, &what, &format::moment(span.from), &format::moment(span.until));
-        watched.longest.iter().map(gap).chain(watched.unwatched.iter().map(unwatched)).collect()
+        let gaps = watched.longest.iter().map(gap).chain(requested.iter().map(by_request));
+        gaps.chain(watched.unwatched.iter().map(unwatched)).collect()
     };
     let lines: Vec<String> = all_seen(evidence).flat_map(of_one).collect();
     (!lines.is_empty()).then_some(Section { title: words.gaps, table: None, lines })
@@ -244,8 +292,8 @@ fn users(evidence: &Evidence, lang: Lang, words: &Words) -> Option<Section> {
     let users = evidence.users.as_ref()?;
     let mut lines = Vec::new();
     lines.extend(users.mails.map(|m| told::mails(lang, m.sent, m.received, m.lost, m.retried)));
-    lines.extend(users.http.map(|p| told::pages(lang, p.requests, p.failed, &format::millis(p.longest_gap_ms))));
-    lines.extend(users.connection.map(|c| told::connection(lang, c.survived, &format::millis(c.longest_gap_ms))));
+    lines.extend(users.http.map(|p| told::pages(lang, p.requests, p.failed, &format::time(lang, p.longest_gap_ms))));
+    lines.extend(users.connection.map(|c| told::connection(lang, c.survived, &format::time(lang, c.longest_gap_ms))));
     (!lines.is_empty()).then_some(Section { title: words.users, table: None, lines })
 }
 

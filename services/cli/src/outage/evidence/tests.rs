@@ -4,7 +4,7 @@ use serde::de::DeserializeOwned;
 use watari_model::outage::Leg as Times;
 
 use super::*;
-use crate::{lang::Lang, out::Format};
+use crate::{format, lang::Lang, out::Format};
 
 fn golden<T: DeserializeOwned>(text: &str) -> Vec<T> {
     serde_json::from_str(text).unwrap()
@@ -16,6 +16,7 @@ fn sources() -> Sources {
         golden(include_str!("../../../../../shared/contracts/tests/golden/reply.OutageView.json")).swap_remove(0);
     let began = view.created_at;
     (view.leg, view.control) = (watari_contracts::scheduler::LegName::Home, None);
+    view.handovers.clear();
     view.out = Some(Times { began_at: began, ended_at: Some(began.plus_millis(10_000)) });
     view.home = Some(Times { began_at: began.plus_millis(60_000), ended_at: Some(began.plus_millis(70_000)) });
     view.stayed = std::mem::take(&mut view.failed);
@@ -46,6 +47,7 @@ fn sources() -> Sources {
         migrations: vec![home, asked, lost, out],
         seen: golden(include_str!("../../../../../shared/contracts/tests/golden/probe.Seen.json")),
         changes: vec![change],
+        asked: Vec::new(),
         users: None,
         link_mbit: Some(200),
         now: began.plus_millis(90_000),
@@ -107,6 +109,80 @@ fn the_report_says_for_people_what_front_ends_saw_and_when_they_did_not_look() {
     {
         assert!(ja.contains(part), "{part} is missing: {ja}");
     }
+}
+
+/// What somebody asked of a server, so many milliseconds after the outage had begun.
+fn wish(sources: &Sources, vm: &str, why: &str, after_ms: u64) -> HistoryChange {
+    HistoryChange {
+        at: sources.view.created_at.plus_millis(after_ms),
+        key: vm.to_owned(),
+        why: Some(why.to_owned()),
+        summary: format!("{vm}: running → stopping (on m1)"),
+        ..sources.changes[0].clone()
+    }
+}
+
+#[test]
+fn what_operators_stopped_is_told_as_theirs_and_no_gap_of_the_server() {
+    let mut sources = sources();
+    // The one gap of mail is from 2.1 s to 5.15 s; of the third server the outage knows nothing.
+    let wishes = [
+        ("mail", "vm.stop", 2_000),
+        ("mail", "vm.resize", 2_500),
+        ("lab", "vm.stop", 2_600),
+        ("mail", "vm.start", 4_000),
+    ];
+    let wishes = wishes.map(|(vm, why, ms)| wish(&sources, vm, why, ms));
+    sources.asked = wishes.to_vec();
+    let evidence = evidence(sources);
+    let seen = &evidence.servers[0].seen[0];
+    assert_eq!((seen.watched.gaps, seen.watched.longest_gap_ms, seen.watched.longest.len()), (0, 0, 0));
+    assert_eq!(seen.requested.len(), 1);
+    let course: Vec<&str> = evidence.timeline.iter().filter_map(|one| one.why.as_deref()).collect();
+    // The first is the outage's own.
+    assert_eq!(course[1..], ["vm.stop", "vm.start"], "{course:?}");
+    let (en, ja) = (shown(&evidence, Lang::En), shown(&evidence, Lang::Ja));
+    assert!(en.contains("stopped by request of operator@192.0.2.10 (sato), silent from"), "{en}");
+    assert!(!en.contains("no answer from") && en.contains("nothing counts as a gap"), "{en}");
+    assert!(ja.contains("依頼による停止 (3.0 秒)") && ja.contains("mail: 稼働中 → 停止処理中 (m1)"), "{ja}");
+    let page = page::page(&evidence, Lang::En);
+    assert_eq!((page.matches("<rect class=\"gap\"").count(), page.matches("<rect class=\"asked\"").count()), (0, 1));
+    let json = serde_json::to_value(&evidence).unwrap();
+    assert_eq!(json["servers"][0]["seen"][0]["requested"][0]["wish"], "stop");
+}
+
+#[test]
+fn each_hand_over_is_told_with_its_time() {
+    let mut sources = sources();
+    let began = sources.view.created_at;
+    let over = |to: &str, from_ms: u64, ms: u64| watari_contracts::scheduler::HandedOver {
+        to: to.parse().unwrap(),
+        began_at: began.plus_millis(from_ms),
+        ended_at: Some(began.plus_millis(from_ms + ms)),
+        fault: None,
+    };
+    sources.view.handovers = vec![over("yamate", 10_000, 2_400), over("myodaiji", 60_000, 1_500)];
+    let evidence = evidence(sources);
+    let (en, ja) = (shown(&evidence, Lang::En), shown(&evidence, Lang::Ja));
+    let there = format!("{}: the services went over to yamate in 2.4 s", format::moment(began.plus_millis(10_000)));
+    assert!(en.contains(&there) && en.contains(": the services went over to myodaiji in 1.5 s"), "{en}");
+    assert!(ja.contains("主系が yamate に交代しました (所要 2.4 秒)") && ja.contains("(所要 1.5 秒)"), "{ja}");
+}
+
+#[test]
+fn times_are_in_the_units_of_the_language_and_the_standstill_is_explained() {
+    let evidence = evidence(sources());
+    let (en, ja) = (shown(&evidence, Lang::En), shown(&evidence, Lang::Ja));
+    for part in ["Report written: ", "STOOD STILL", "OF WHICH QEMU", "171 ms", "31 ms", "ran nowhere"] {
+        assert!(en.contains(part), "{part}: {en}");
+    }
+    for part in
+        ["報告の作成日時: ", "停止の合計", "うち QEMU", "171 ミリ秒", "31 ミリ秒", "どのノードでも動いていなかった"]
+    {
+        assert!(ja.contains(part), "{part}: {ja}");
+    }
+    assert!(!ja.contains(" ms") && !ja.contains(" s "), "{ja}");
+    assert!(!page::page(&evidence, Lang::Ja).contains(" ms<"));
 }
 
 #[test]

@@ -44,6 +44,7 @@ fn outage(id: &str, state: State, window: Window, request_id: &str) -> OutageVie
         off: Vec::new(),
         makespan_ms: 0,
         control: None,
+        handovers: Vec::new(),
         request_id: request_id.to_owned(),
         created_at: at(SUMMER),
         changed_at: at(SUMMER),

@@ -46,6 +46,7 @@ pub(super) const TEXTS: &[Text] = &[
     ),
     ("Forget a snapshot; the disk stays as it is", "スナップショットを削除します。ディスクの内容は変わりません"),
     ("Write servers down, as `watari apply` takes them", "サーバの内容を `watari apply` の書式で書き出します"),
+    ("Type at a running server's serial console", "稼働中のサーバのシリアルコンソールを操作します"),
     ("Print the end of a server's serial console log", "サーバのシリアルコンソールのログの末尾を表示します"),
     // --- nodes -----------------------------------------------------------------------------
     ("The machines that run them", "サーバを動かすマシン (ノード)"),
@@ -134,6 +135,10 @@ pub(super) const TEXTS: &[Text] = &[
     // --- images ----------------------------------------------------------------------------
     ("What servers' disks are made from", "イメージ: サーバのディスクのもと"),
     ("Send a disk image and register it", "ディスクイメージを送って登録します"),
+    (
+        "Change what is said of an image, for servers made from it from now on",
+        "イメージに登録した説明や条件を変更します。以後に作成するサーバに使われます",
+    ),
     ("List the images", "イメージの一覧を表示します"),
     ("Show one image", "イメージ 1 つの詳細を表示します"),
     ("Remove an image that no server uses", "どのサーバも使っていないイメージを削除します"),

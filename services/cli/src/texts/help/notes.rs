@@ -18,6 +18,14 @@ pub(super) const TEXTS: &[Text] = &[
         "メモリは含まず、ディスクと同じ場所に置かれます。サーバが移動すると一緒に移り、ディスクを失うと一緒に失われます。\nそれに備えて残すものは、イメージとして保存してください (watari vm save)。スナップショットは 1 台につき 3 個までです。",
     ),
     (
+        "Ctrl-] leaves it. It goes along when the server moves. What was typed and shown is in no history; who opened it is.",
+        "Ctrl-] で抜けます。サーバが移動すると、移動先で開き直します。\n入力と出力の内容は履歴に残りません。だれが開いたかは残ります。",
+    ),
+    (
+        "The name is gone at once. Its room on the disk is given back when the server's next snapshot is taken or its disk is sent ahead.",
+        "名前はすぐになくなります。使っていたディスクの容量は、次のスナップショットの作成時か、ディスクの事前転送時に解放されます。",
+    ),
+    (
         "Later snapshots are lost as well. The snapshot itself stays.",
         "後に作成したスナップショットも失われます。戻し先のスナップショットは残ります。",
     ),
@@ -55,8 +63,8 @@ pub(super) const TEXTS: &[Text] = &[
         "停電計画の名前が予定の UID になるため、ファイルを購読している人には変更も伝わります。",
     ),
     (
-        "The page of --html is one file in the language of the command: it loads nothing, needs no script, and prints on A4. What front ends saw is known of servers that have probes (watari vm edit --probe).",
-        "--html のページは、コマンドの言語で書かれた 1 つのファイルです。\n外部のものは読み込まず、スクリプトも使わず、A4 に印刷できます。\nフロントエンドから見た応答は、確認方法 (watari vm edit --probe) を設定したサーバについて記録されます。",
+        "The page of --html is one file in the language of the command: it loads nothing, needs no script, and prints on A4. What front ends saw is known of servers that have probes (watari vm edit --probe). What operators stopped or rebooted meanwhile is told as theirs, not as a gap.",
+        "--html のページは、コマンドの言語で書かれた 1 つのファイルです。\n外部のものは読み込まず、スクリプトも使わず、A4 に印刷できます。\nフロントエンドから見た応答は、プローブ (watari vm edit --probe) を設定したサーバについて記録されます。\n利用者の依頼による停止や再起動の間は、途切れには数えず、依頼によるものとして示します。",
     ),
     (
         "An event is about the site that its LOCATION, else its CATEGORIES, else its SUMMARY names, by name or title. Where a calendar holds other events as well, --matching says which are outages; of others nothing is told. An event is known again by its UID: importing twice changes nothing, a new time moves the outage as long as it has not begun, and STATUS CANCELLED calls it off. Times without a zone, and whole days, are meant in the calendar's zone (X-WR-TIMEZONE), or else this machine's. Events that recur or cannot be understood are not imported. The exit status is 1 if there was such an event about a site, or one was refused; all others are imported first.",

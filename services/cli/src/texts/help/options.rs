@@ -47,6 +47,7 @@ pub(super) const TEXTS: &[Text] = &[
         "確認せずに実行します。スクリプトなど確認できない場所では、これがないと実行しません",
     ),
     // --- servers ---------------------------------------------------------------------------
+    ("Take back what was asked for and is not done yet", "まだ終わっていない事前転送を取りやめます"),
     ("The server", "サーバ"),
     ("The server's name", "サーバの名前"),
     ("The snapshot's name", "スナップショットの名前"),
@@ -56,8 +57,8 @@ pub(super) const TEXTS: &[Text] = &[
         "イメージから新しく作る代わりに使う、残したディスク。サーバはそのノードに置かれます (`watari disk` を参照)",
     ),
     (
-        "Keep its disk on its node, for another server to begin with (see `watari disk`)",
-        "ほかのサーバに使えるよう、ディスクをノードに残します (`watari disk` を参照)",
+        "Keep its disk on its node, for another server to begin with (see `watari disk`); it is shut down first",
+        "ほかのサーバに使えるよう、ディスクをノードに残します (`watari disk` を参照)。稼働中なら先にシャットダウンします",
     ),
     ("The kept disk", "残したディスク"),
     (
@@ -105,14 +106,14 @@ pub(super) const TEXTS: &[Text] = &[
         "ノードが停止する。フロントエンド側の障害で通信できない場合も停止",
     ),
     (
-        "How front ends ask it, once a second, while an outage is under way: tcp:PORT, smtp:PORT or http:PORT/PATH; may be given several times",
-        "停電計画の実行中に、フロントエンドが 1 秒ごとに応答を確認する方法: tcp:PORT、smtp:PORT、http:PORT/PATH (複数指定可)",
+        "A probe: how front ends ask it from outside, once a second, while an outage is under way. One of `tcp:PORT`, `smtp:PORT` and `http:PORT[/PATH]`, such as `http:80/status`; may be given several times",
+        "プローブ: 停電計画の実行中に、フロントエンドが外から 1 秒ごとに応答を確認する方法。`tcp:PORT`、`smtp:PORT`、`http:PORT[/PATH]` のいずれか。例: `http:80/status` (複数指定可)",
     ),
     (
-        "How front ends ask it while an outage is under way, in place of all there were: tcp:PORT, smtp:PORT or http:PORT/PATH; may be given several times",
-        "停電計画の実行中に、フロントエンドが応答を確認する方法。いままでの指定をすべて置き換えます: tcp:PORT、smtp:PORT、http:PORT/PATH (複数指定可)",
+        "A probe, in place of all there were: how front ends ask it from outside while an outage is under way. One of `tcp:PORT`, `smtp:PORT` and `http:PORT[/PATH]`, such as `http:80/status`; may be given several times",
+        "プローブ: 停電計画の実行中に、フロントエンドが外から応答を確認する方法。いままでのプローブをすべて置き換えます。`tcp:PORT`、`smtp:PORT`、`http:PORT[/PATH]` のいずれか。例: `http:80/status` (複数指定可)",
     ),
-    ("It is asked no more", "応答の確認をやめます"),
+    ("Remove all its probes: it is asked no more", "プローブをすべて外し、応答の確認をやめます"),
     (
         "A public key with which one may log in (see `watari key`); may be given several times",
         "ログインを許す公開鍵 (`watari key` を参照、複数指定可)",
@@ -123,6 +124,7 @@ pub(super) const TEXTS: &[Text] = &[
     ),
     ("What it calls itself, if not its name", "サーバ自身のホスト名。省略時はサーバの名前"),
     ("Do not start it yet", "まだ起動しません"),
+    ("End the session of whoever has it open", "使用中の人の接続を終わらせて引き継ぎます"),
     ("Only those now at this site", "いまこのサイトにあるものだけ"),
     ("Only those on this node", "このノードにあるものだけ"),
     ("Only those in this state, such as running", "この状態のものだけ (例: running)"),
@@ -205,6 +207,9 @@ pub(super) const TEXTS: &[Text] = &[
     ("Which edition of it this is", "イメージの版"),
     ("What it is for", "イメージの用途の説明"),
     ("As whom one logs in to its servers", "このイメージのサーバにログインするときのユーザ名"),
+    ("By what its servers boot", "このイメージのサーバが起動に使うファームウェア"),
+    ("QEMU's own BIOS, as without this option", "QEMU 付属の BIOS (省略時と同じ)"),
+    ("UEFI, without Secure Boot", "UEFI (セキュアブートなし)"),
     ("Memory that its servers have at least", "このイメージのサーバに最低限必要なメモリ"),
     (
         "Disk that its servers have at least, if its own size is not enough",

@@ -22,7 +22,6 @@ fn every_line_is_there_in_both_languages() {
             majority(lang, "a", 1, 2),
             control_moved(lang, "a", 1),
             control_moving(lang, "a"),
-            delete_vm(lang, "a"),
             delete_image(lang, "a"),
             delete_network(lang, "a"),
             delete_key(lang, "a"),

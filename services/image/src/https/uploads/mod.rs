@@ -192,6 +192,7 @@ async fn receive(app: &App, session: &Session, turn: &Turn, partial: Partial, bo
             let detail = "the disk is full".to_owned();
             ended(app, session, Refusal::ImageNoRoom { image: session.image.to_string(), detail }).await
         }
+        Err(Cut::UserFull(refusal)) => ended(app, session, refusal).await,
         Err(Cut::TooLong) if session.size_bytes.is_none() => {
             let limit_mib = app.settings.limits.max_image_mib.to_string();
             ended(app, session, Refusal::ImageEndless { image: session.image.to_string(), limit_mib }).await

@@ -2,8 +2,10 @@
 
 use axum::body::Bytes;
 use futures_util::{Stream, StreamExt};
+use watari_model::Refusal;
 
 use crate::{
+    admission,
     app::App,
     store::{Partial, StoreError},
     trickle::Window,
@@ -23,6 +25,8 @@ pub(super) enum Cut {
     TooLong,
     /// The folder has no room for more of a file whose size nobody knows.
     NoRoom,
+    /// Its user has as much under way as one may have.
+    UserFull(Refusal),
     /// The client went away, or the process is to stop.
     Broken,
     /// Another front end leads now.
@@ -52,6 +56,8 @@ impl<'a> Taking<'a> {
     ) -> Result<(), Cut> {
         let limits = &self.app.settings.limits;
         let mut window = Window::default();
+        // Small bodies, one after another, come to as much as a large one.
+        self.may_go_on(self.partial.as_ref().map_or(0, Partial::length))?;
         loop {
             let piece = tokio::select! {
                 piece = tokio::time::timeout(limits.stall(), body.next()) => piece.map_err(|_| Cut::Stalled)?,
@@ -78,8 +84,17 @@ impl<'a> Taking<'a> {
                 if self.session.size_bytes.is_none() && free < (limits.reserve_mib << 20) + PIECE as u64 {
                     return Err(Cut::NoRoom);
                 }
+                self.may_go_on(arrived + piece.len() as u64)?;
                 self.write().await?;
             }
+        }
+    }
+
+    /// Whether a file whose size nobody announced may be so large, beside what else its user has under way.
+    fn may_go_on(&self, bytes: u64) -> Result<(), Cut> {
+        match self.session.size_bytes {
+            Some(_) => Ok(()),
+            None => admission::growing(self.app, &self.session.image, bytes).map_err(Cut::UserFull),
         }
     }
 

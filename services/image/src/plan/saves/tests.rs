@@ -21,6 +21,7 @@ fn image(saved: Saved) -> Image {
         state: State::Importing,
         about: Default::default(),
         announced: Some(Announced::default()),
+        asked_by: None,
         saved_from: Some(saved),
         stored: None,
         copies: BTreeMap::new(),

@@ -138,6 +138,7 @@ pub(crate) fn server_of(port: &Port, at: Timestamp) -> vm::Vm {
                 image: "mini".parse().unwrap(),
                 sha256: "0".repeat(64),
                 format: watari_model::image::Format::Raw,
+                firmware: Default::default(),
             },
             nics: vec![vm::Nic {
                 network: port.network.clone(),

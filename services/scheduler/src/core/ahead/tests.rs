@@ -235,7 +235,8 @@ fn a_disk_that_was_sent_within_its_site_goes_to_another_site_when_it_is_asked_fo
     let node = |name: &str| name.parse::<NodeName>().unwrap();
     for done in [None, Some(Seeded { number: 1, node: node("m2"), at: at(1), bytes: 1 })] {
         let mut mail = scene.mail();
-        mail.preseed = Some(Preseed { number: 1, to: Some(node("m2")), asked_at: at(0), done, fault: None });
+        let (to, fault, cancelled) = (Some(node("m2")), None, false);
+        mail.preseed = Some(Preseed { number: 1, to, asked_at: at(0), done, fault, cancelled });
         ask_elsewhere(&scene.snap(), &mut mail, at(2));
         assert!(mail.preseed.as_ref().is_some_and(Preseed::is_due));
         scene.store(mail);
@@ -259,4 +260,78 @@ fn an_order_to_send_ahead_names_what_a_migration_waits_for() {
     };
     assert!(ahead.urgent);
     assert_eq!(ahead.order, Head { epoch: 1, operation: "send-ahead-mail-1".to_owned() });
+}
+
+/// Yamate is being emptied, or comes home again.
+fn yamate(scene: &mut Scene, state: State) {
+    let scope = Scope::Site("yamate".parse().unwrap());
+    let begun = Outage::begun("yamate-1".parse().unwrap(), scope, String::new(), at(0));
+    let revision = scene.campus.docs.outages.get("yamate-1").map_or(0, |entry| entry.revision);
+    let outage = Outage { state, ..begun };
+    assert!(put(&mut scene.campus.docs.outages, &mut scene.campus.docs.revision, outage, revision));
+}
+
+#[test]
+fn a_disk_that_has_nowhere_to_go_says_why_as_long_as_that_is_so() {
+    let mut scene = Scene::new(Rules::default());
+    scene.ask();
+    scene.decided(1);
+    assert_eq!(scene.mail().seeded_on().map(NodeName::as_str), Some("y1"));
+    yamate(&mut scene, State::Evacuating);
+    scene.decided(2);
+    let preseed = scene.mail().preseed.unwrap();
+    let (site, outage) = ("yamate".to_owned(), "yamate-1".to_owned());
+    assert_eq!((preseed.to.clone(), preseed.fault.clone()), (None, Some(Refusal::SiteDraining { site, outage })));
+    assert!(preseed.is_due() && scene.mail().fault.is_none(), "nothing is the matter with the server");
+    assert_eq!(scene.decided(3), [], "it is said once");
+    yamate(&mut scene, State::Completed);
+    scene.decided(4);
+    let preseed = scene.mail().preseed.unwrap();
+    assert_eq!((preseed.to.as_ref().map(NodeName::as_str), preseed.fault), (Some("y1"), None));
+}
+
+#[test]
+fn what_befell_a_sending_is_said_no_more_once_it_is_under_way_again() {
+    let mut scene = Scene::new(Rules::default());
+    scene.ask();
+    scene.decided(1);
+    let (key, _) = scene.ordered();
+    let full = Refusal::DiskFull { node: "m1".to_owned(), detail: "1 GiB is free".to_owned() };
+    for (progress, fault) in [(Progress::Failed(full.clone()), Some(full)), (Progress::Working, None)] {
+        scene.answers = vec![(key.clone(), progress)];
+        scene.decided(2);
+        assert_eq!(scene.mail().preseed.unwrap().fault, fault);
+    }
+}
+
+#[test]
+fn a_wish_that_is_taken_back_is_followed_no_more_and_asked_again_it_is_another_one() {
+    let mut scene = Scene::new(Rules::default());
+    scene.ask();
+    scene.decided(1);
+    let mut mail = scene.mail();
+    mail.cancel_preseed();
+    scene.store(mail);
+    assert_eq!(scene.decided(2), []);
+    assert_eq!(scene.mail().seeded_on(), None, "no room is kept for it");
+    scene.ask();
+    scene.decided(3);
+    let (key, order) = scene.ordered();
+    assert!(matches!(order, Order::Freeze(_)) && key.ends_with("-2@m1"), "{key}");
+}
+
+#[test]
+fn a_server_that_was_stopped_meanwhile_says_that_it_is_to_be_started_and_goes_on_then() {
+    let mut scene = Scene::new(Rules::default());
+    scene.ask();
+    scene.decided(1);
+    let on = scene.mail();
+    scene.store(Vm { state: vm::State::Stopped, desired: Desired::Stopped, ..on.clone() });
+    scene.decided(2);
+    let fault = scene.mail().preseed.unwrap().fault;
+    assert!(matches!(fault, Some(Refusal::PreseedNotRunning { .. })), "{fault:?}");
+    scene.store(Vm { state: on.state, desired: on.desired, ..scene.mail() });
+    scene.decided(3);
+    let preseed = scene.mail().preseed.unwrap();
+    assert_eq!((preseed.fault.is_none(), preseed.to.as_ref().map(NodeName::as_str)), (true, Some("y1")));
 }

@@ -146,7 +146,7 @@ impl World {
             let mut node = there.value.clone();
             node.apply(node::Change::Judged(state), second(self.now));
             if machine.up {
-                let host = Host { boot_id: Some(machine.boots.to_string()), shut_down: Vec::new() };
+                let host = Host { boot_id: Some(machine.boots.to_string()), shut_down: Vec::new(), uefi: false };
                 let told = node::Inventory { host, health: Some(machine.health.clone()), ..node.inventory.clone() };
                 node.apply(node::Change::Told(node.site.clone(), Box::new(told)), second(self.now));
             }

@@ -44,6 +44,9 @@ const RECKONED: u64 = 90;
 const STOPPING_PART: u64 = 3;
 /// A battery that should have been empty for so long was told of wrongly, or long ago: the power is still there.
 const OUTLIVED_MS: u64 = 60_000;
+/// What has begun is called back before the last moment if it needs so much of the time that there is, in percent.
+/// Its pace is measured from its beginning, and lags behind what it is once others are out of its way.
+const LATE: u64 = 125;
 /// A guest that has not shut down for so long does not heed the wish.
 const HEEDS_MS: u64 = 120_000;
 
@@ -181,7 +184,10 @@ fn called_back<'s>(turn: &Turn<'s>, outage: &Outage, time: Time, pace: &Pace) ->
         return Vec::new();
     }
     let snap = turn.snap;
-    let mut left = capacity_ms(turn, time);
+    // Those that are called back leave the link to the worthier ones, who then go as fast as all do together.
+    let copying = migrations(turn, outage).into_iter().filter(|m| m.state == migration::State::Copying).count();
+    let flows = u64::try_from(copying.clamp(1, turn.rules.in_flight.max(1))).unwrap_or(1);
+    let mut left = time.cross_ms.saturating_mul(flows).saturating_mul(LATE) / 100;
     let mut late = Vec::new();
     for entry in crossing::in_order(snap) {
         let migration = &entry.value;
@@ -190,7 +196,7 @@ fn called_back<'s>(turn: &Turn<'s>, outage: &Outage, time: Time, pace: &Pace) ->
             continue;
         }
         let takes = pace.takes_ms(pace.bytes_left(turn, migration));
-        if takes <= left.min(time.cross_ms) {
+        if takes <= left {
             left -= takes;
         } else if may_halt(turn, vm) {
             late.push(vm);

@@ -125,6 +125,9 @@ fn a_copy_that_will_not_arrive_is_called_back_once_the_link_has_shown_how_slow_i
     assert!(halted(64 * MIB, 10_000).is_empty(), "it has half of it behind itself");
     assert!(halted(2 * MIB, 4_000).is_empty(), "a copy begins slowly");
     assert_eq!(halted(8 * MIB, 10_000), [("mail".to_owned(), Way::Suspend)]);
+    // There are 29 s to cross in, and the rest takes 39 s, or 33 s.
+    assert_eq!(halted(26 * MIB, 10_000), [("mail".to_owned(), Way::Suspend)]);
+    assert!(halted(30 * MIB, 10_000).is_empty(), "that is within what may be mismeasured");
     assert_eq!(halted(64 * MIB, 43_000), [("mail".to_owned(), Way::Suspend)], "time is up");
 }
 

@@ -101,3 +101,24 @@ fn a_server_that_no_agent_answers_for_is_shut_down_instead_of_saved_and_one_whos
     let busy = Refusal::AgentState { vm, node, state: "busy".to_owned(), wanted: "suspend".to_owned() };
     assert_eq!(ways(busy, half), []);
 }
+
+#[test]
+fn a_server_whose_disk_is_kept_is_shut_down_before_it_is_removed_and_any_other_is_removed_at_once() {
+    let deleted = |keep_disk, changes: &[Change]| {
+        let desired = Desired::Deleted;
+        Vm { keep_disk, desired, ..mail(changes.iter().cloned()) }
+    };
+    let (on, asked) = ([Change::SeenRunning], [Change::SeenRunning, Change::StopAsked]);
+    let stored = |actions: &[Action]| match actions {
+        [Action::StoreVm { vm, .. }, ..] => Some(vm.state),
+        _ => None,
+    };
+    let decided = |mail, domain| decided(mail, domain, &[], 1_000);
+    assert_eq!(stored(&decided(deleted(true, &on), Domain::Running)), Some(State::Stopping));
+    let ordered = decided(deleted(true, &asked), Domain::Running);
+    assert!(matches!(&ordered[..], [Action::Order { order: Order::Stop(stop), .. }] if !stop.force), "{ordered:?}");
+    let off = [&asked[..], &[Change::SeenOff]].concat();
+    let off = decided(deleted(true, &off), Domain::Off(OffReason::Shutdown));
+    assert_eq!(stored(&off), Some(State::Deleting));
+    assert_eq!(stored(&decided(deleted(false, &on), Domain::Running)), Some(State::Deleting));
+}

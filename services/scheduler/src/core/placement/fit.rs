@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use watari_model::{
-    GroupName, Said, VmName, network,
+    GroupName, Said, VmName,
+    image::Firmware,
+    network,
     node::{Enforcement, Node, Unlike},
     outage::Scope,
     vm::Company,
@@ -25,6 +27,7 @@ pub(crate) enum Unfit {
     Segment(String),
     Tunnel(u32),
     Firewall,
+    Uefi,
     Label(String),
     Virtualisation,
     Processor,
@@ -57,6 +60,11 @@ impl Unfit {
         Said::new(en, self.japanese(self.free()))
     }
 
+    /// Whether the node would do but for its firmware, or is out of the question for a reason that is not its own.
+    pub(super) const fn leaves_firmware_to_blame(&self) -> bool {
+        matches!(self, Self::Uefi | Self::Draining | Self::Cordoned | Self::Suspect | Self::Lost | Self::Here)
+    }
+
     const fn is_verb(&self) -> bool {
         !matches!(self, Self::Draining | Self::Cordoned | Self::Suspect | Self::Lost)
     }
@@ -75,6 +83,7 @@ impl Unfit {
             Self::Segment(segment) => format!("without a bridge for segment {segment}"),
             Self::Tunnel(mtu) => format!("without a tunnel for overlay packets of {mtu} bytes"),
             Self::Firewall => "without the means to enforce its firewall groups".to_owned(),
+            Self::Uefi => "without UEFI firmware".to_owned(),
             Self::Label(label) => format!("without the label {label}"),
             Self::Virtualisation => "with another kind of virtualisation".to_owned(),
             Self::Processor => "with a processor that lacks what the present one has".to_owned(),
@@ -96,6 +105,7 @@ impl Unfit {
             Self::Segment(segment) => format!("セグメント {segment} 用のブリッジなし"),
             Self::Tunnel(mtu) => format!("{mtu} バイトのオーバーレイパケットを運ぶトンネルなし"),
             Self::Firewall => "ファイアウォールグループを適用する手段なし".to_owned(),
+            Self::Uefi => "UEFI ファームウェアなし".to_owned(),
             Self::Label(label) => format!("ラベル {label} なし"),
             Self::Virtualisation => "仮想化の種類が異なる".to_owned(),
             Self::Processor => "現在のノードにあるプロセッサの機能が不足".to_owned(),
@@ -168,6 +178,9 @@ pub(super) fn allowed(need: &Need<'_>, room: &Room) -> Result<(), Unfit> {
     }
     if !need.vm.spec.firewalls.is_empty() && node.inventory.protection.firewall != Enforcement::Enforced {
         return Err(Unfit::Firewall);
+    }
+    if need.vm.spec.base.firmware == Firmware::Uefi && !node.inventory.host.uefi {
+        return Err(Unfit::Uefi);
     }
     if let Some((key, value)) = need.vm.spec.node_labels.iter().find(|(k, v)| node.inventory.labels.get(*k) != Some(v))
     {

@@ -13,7 +13,7 @@ use std::cmp::Reverse;
 
 use watari_model::{NodeName, Refusal, SegmentName, VmName, network, node::Node, vm::Vm};
 
-use fit::explain;
+use fit::{Unfit, explain};
 pub(crate) use plan::plan;
 pub(crate) use room::Rooms;
 
@@ -62,36 +62,59 @@ pub(crate) type Candidates<'a> = &'a dyn Fn(&Node) -> bool;
 /// fits.
 ///
 /// # Errors
-/// [`Refusal::NoRoom`], saying how many nodes were looked at and what was the matter with each.
+/// [`Refusal::NoRoom`], saying how many nodes were looked at and what was the matter with each; [`Refusal::NoUefi`] if
+/// it is the firmware alone.
 pub(crate) fn choose(
     rooms: &Rooms,
     need: &Need<'_>,
     candidates: Candidates<'_>,
     avoid: &[NodeName],
 ) -> Result<NodeName, Refusal> {
-    let mut unfit = Vec::new();
+    let (mut unfit, mut bare) = (Vec::new(), Vec::new());
     let mut fitting = Vec::new();
     for room in rooms.iter().filter(|room| candidates(room.node())) {
         match rooms.fit(need, room) {
             Ok(()) => fitting.push(room),
-            Err(why) => unfit.push(why),
+            Err(why) => {
+                if why == Unfit::Uefi {
+                    bare.push(&room.node().name);
+                }
+                unfit.push(why);
+            }
         }
     }
     let best = fitting.into_iter().max_by_key(|room| {
         let name = &room.node().name;
         (Reverse(avoid.contains(name)), room.free().memory_mib, room.free().vcpus, Reverse(name.clone()))
     });
-    best.map(|room| room.node().name.clone())
-        .ok_or_else(|| Refusal::NoRoom { vm: need.name().to_string(), detail: explain(&unfit) })
+    best.map(|room| room.node().name.clone()).ok_or_else(|| {
+        if !bare.is_empty() && unfit.iter().all(Unfit::leaves_firmware_to_blame) {
+            return no_uefi(need, &bare);
+        }
+        Refusal::NoRoom { vm: need.name().to_string(), detail: explain(&unfit) }
+    })
+}
+
+/// So many nodes without UEFI firmware are named.
+const NAMED: usize = 8;
+
+fn no_uefi(need: &Need<'_>, nodes: &[&NodeName]) -> Refusal {
+    let more = nodes.len().saturating_sub(NAMED);
+    let named = nodes.iter().take(NAMED).map(|node| node.as_str()).collect::<Vec<_>>().join(", ");
+    let nodes = if more > 0 { format!("{named} (+{more})") } else { named };
+    Refusal::NoUefi { vm: need.name().to_string(), nodes }
 }
 
 /// Whether one named node can take the server.
 ///
 /// # Errors
-/// [`Refusal::NodeUnknown`] or [`Refusal::NodeUnfit`] with the reason.
+/// [`Refusal::NodeUnknown`], [`Refusal::NoUefi`], or [`Refusal::NodeUnfit`] with another reason.
 pub(crate) fn check(rooms: &Rooms, need: &Need<'_>, node: &NodeName) -> Result<(), Refusal> {
     let room = rooms.get(node).ok_or_else(|| Refusal::NodeUnknown { node: node.to_string() })?;
-    rooms.fit(need, room).map_err(|why| Refusal::NodeUnfit { node: node.to_string(), detail: why.of_one() })
+    rooms.fit(need, room).map_err(|why| match why {
+        Unfit::Uefi => no_uefi(need, &[node]),
+        why => Refusal::NodeUnfit { node: node.to_string(), detail: why.of_one() },
+    })
 }
 
 #[cfg(test)]

@@ -6,7 +6,8 @@ use proptest::prelude::*;
 use watari_chassis::Entry;
 use watari_contracts::agent::{Layer, NodeFacts};
 use watari_model::{
-    Document, NodeName,
+    Document, NodeName, Refusal,
+    image::Firmware,
     node::{self, Enforcement, Node, Virtualisation},
     outage::{Outage, Scope},
     vm::{Company, Membership, Vm},
@@ -91,6 +92,37 @@ fn a_live_server_goes_only_where_its_processor_is_and_a_started_one_anywhere() {
     ]);
     let chosen = choose(&Rooms::of(&snap, &rules), &Need::crossing(&vm, &snap), ANYWHERE, &[]);
     assert_eq!(chosen.unwrap().as_str(), "y2");
+}
+
+#[test]
+fn a_server_that_boots_by_uefi_goes_only_where_that_firmware_is_and_its_lack_is_told_by_name() {
+    let with = |uefi: bool, name: &str, memory_mib: u64| {
+        let mut node = documents::node(name, "myodaiji", memory_mib);
+        node.inventory.host.uefi = uefi;
+        node
+    };
+    let mut vm = documents::vm("mail", 192);
+    vm.spec.base.firmware = Firmware::Uefi;
+    let place = |vm: &Vm, nodes: Vec<Node>| {
+        let (snap, rules) = (snapshot(nodes), Rules::default());
+        choose(&Rooms::of(&snap, &rules), &Need::start(vm, &snap), ANYWHERE, &[]).map(|node| node.to_string())
+    };
+    let (m1, m2, full) = (with(false, "m1", 4_096), with(true, "m2", 1_024), with(true, "m3", 64));
+    assert_eq!(place(&vm, vec![m1.clone(), m2.clone()]), Ok("m2".to_owned()));
+    assert_eq!(place(&documents::vm("web", 192), vec![m1.clone(), m2.clone()]), Ok("m1".to_owned()));
+    let mut cordoned = m2;
+    cordoned.cordoned = true;
+    let lacks = |nodes: &str| Refusal::NoUefi { vm: "mail".to_owned(), nodes: nodes.to_owned() };
+    assert_eq!(place(&vm, vec![m1.clone(), cordoned]), Err(lacks("m1")));
+    let many: Vec<Node> = (10..20).map(|number| with(false, &format!("n{number}"), 1_024)).collect();
+    assert_eq!(place(&vm, many), Err(lacks("n10, n11, n12, n13, n14, n15, n16, n17 (+2)")));
+    // A node that has it is full, so that firmware on the other is not the only help.
+    let refused = place(&vm, vec![m1.clone(), full]).unwrap_err();
+    assert!(refused.english().cause.contains("1 without UEFI firmware"), "{refused}");
+    assert!(refused.japanese().cause.contains("1 台はUEFI ファームウェアなし"), "{refused}");
+    let (snap, rules) = (snapshot(vec![m1]), Rules::default());
+    let refused = check(&Rooms::of(&snap, &rules), &Need::start(&vm, &snap), &documents::name("m1"));
+    assert_eq!(refused, Err(lacks("m1")));
 }
 
 #[test]

@@ -41,7 +41,12 @@ pub(crate) fn vm(name: &str, memory_mib: u64) -> Vm {
             vcpus: 1,
             memory_mib,
             disk_gib: 2,
-            base: Base { image: "mini".parse().unwrap(), sha256: "0".repeat(64), format: Format::Qcow2 },
+            base: Base {
+                image: "mini".parse().unwrap(),
+                sha256: "0".repeat(64),
+                format: Format::Qcow2,
+                firmware: Default::default(),
+            },
             nics: Vec::new(),
             node_labels: BTreeMap::new(),
             groups: Vec::new(),

@@ -145,7 +145,8 @@ impl Desk {
             let (image_mib, memory_mib) = (least.to_string(), request.memory_mib.to_string());
             return Err(Refusal::MemoryTooSmall { image: name, image_mib, memory_mib });
         }
-        Ok(Base { image: request.image.clone(), sha256: stored.sha256, format: stored.format })
+        let firmware = image.about.firmware;
+        Ok(Base { image: request.image.clone(), sha256: stored.sha256, format: stored.format, firmware })
     }
 
     /// The keys themselves: from now on the server has its own copy.

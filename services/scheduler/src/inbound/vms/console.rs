@@ -1,12 +1,17 @@
-//! The end of a server's console log, read on its node.
+//! A server's console, on its node: the end of its log, and sessions of who types at it. Which node that is may change
+//! from one request to the next; a session is of one node.
 
+use watari_chassis::clock;
 use watari_contracts::{
-    agent::ReadConsole,
-    scheduler::{ConsoleLog, VmConsoleLog},
+    agent::{ConsoleAct, ConsolePart, ReadConsole, UseConsole},
+    scheduler::{ConsoleLog, ConsoleView, VmConsole, VmConsoleLog},
 };
-use watari_model::{Refusal, Said};
+use watari_model::{
+    NodeName, Refusal, Said,
+    vm::{State, Vm},
+};
 
-use super::{super::out_of_range, Desk, find};
+use super::{super::out_of_range, Desk, digest_of, find};
 
 /// What is read if nothing is said.
 const USUAL_BYTES: u64 = 16 << 10;
@@ -21,10 +26,7 @@ impl Desk {
         }
         let vm = request.name.to_string();
         let Some(entry) = find(&self.stores().vms, &vm).await? else { return Err(Refusal::VmUnknown { vm }) };
-        let Some(node) = entry.value.node().cloned() else {
-            let state = entry.value.state.word().to_owned();
-            return Err(Refusal::VmState { vm, state, wanted: "show a console".to_owned() });
-        };
+        let Some(node) = entry.value.node().cloned() else { return Err(not_now(&entry.value, "show a console")) };
         let read = ReadConsole { vm: request.name.clone(), bytes };
         match self.executor.ctx.bus.command(&node, &read).await {
             Ok(console) => Ok(ConsoleLog { name: request.name, node, text: console.text }),
@@ -35,4 +37,44 @@ impl Desk {
             }
         }
     }
+
+    /// Nothing of what is typed or shown is kept; that somebody opens a console is: the server's document remembers the
+    /// request, and the history says whose it was.
+    pub(in crate::inbound) async fn console(self, request: VmConsole) -> Result<ConsoleView, Refusal> {
+        let VmConsole { name, session, act } = request;
+        let unknown = || Refusal::VmUnknown { vm: name.to_string() };
+        let entry = find(&self.stores().vms, name.as_str()).await?.ok_or_else(unknown)?;
+        let vm = &entry.value;
+        let opens = matches!(act, ConsoleAct::Open { .. });
+        // Whether its domain lives the agent knows better; of one that is off nobody waits for a console.
+        let lives = matches!(vm.state, State::Starting | State::Running | State::Migrating | State::Stopping);
+        let Some(node) = vm.node().filter(|_| lives || !opens).cloned() else {
+            return Err(not_now(vm, "open its console"));
+        };
+        if opens {
+            // Before it is, so that nobody is at a console of which nobody knows, and each time, whatever the session is
+            // called. Who knows its name can type in it, and documents are read by many: hence the digest.
+            let opening = digest_of(&("console", &session, clock::now()));
+            self.amend(&name, Some(&opening), &opening, |_| Ok(())).await?;
+        }
+        let by = watari_chassis::asker().unwrap_or_default();
+        let order = UseConsole { vm: name.clone(), uuid: vm.uuid.clone(), session, by, act };
+        let part = self.at_console(&node, &order).await?;
+        Ok(ConsoleView { name, node, part })
+    }
+
+    async fn at_console(&self, node: &NodeName, order: &UseConsole) -> Result<ConsolePart, Refusal> {
+        match self.executor.ctx.bus.command(node, order).await {
+            Ok(part) => Ok(part),
+            Err(watari_chassis::CallError::Refused(body)) => Err(body.refusal),
+            Err(error) => {
+                tracing::debug!(%error, %node, "no console");
+                Err(Refusal::VmUnreachable { vm: order.vm.to_string(), node: node.to_string() })
+            }
+        }
+    }
+}
+
+fn not_now(vm: &Vm, wanted: &str) -> Refusal {
+    Refusal::VmState { vm: vm.name.to_string(), state: vm.state.word().to_owned(), wanted: wanted.to_owned() }
 }

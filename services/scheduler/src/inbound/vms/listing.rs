@@ -9,9 +9,12 @@ use std::{
 
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
-use watari_chassis::{Entry, Written};
+use watari_chassis::{Entry, Written, clock};
 use watari_contracts::scheduler::{ListVms, VmPage};
-use watari_model::{NodeName, Refusal, VmName, vm::Vm};
+use watari_model::{
+    NodeName, Refusal, VmName,
+    vm::{State, Vm},
+};
 
 use super::super::{Desk, PAGE_BYTES, page};
 use crate::views::{self, Whereabouts};
@@ -66,6 +69,7 @@ impl Desk {
         let limit = page(request.limit, 500)?;
         let unwritable = |error: serde_json::Error| Refusal::Internal { detail: error.to_string() };
         let snap = self.executor.view();
+        let now = clock::now();
         self.shown.keep(&snap.vms);
         let mut nodes: HashMap<Option<&NodeName>, Whereabouts> = HashMap::new();
         let after = request.after.as_ref().map_or(Bound::Unbounded, |name| Bound::Excluded(name.as_str()));
@@ -81,7 +85,9 @@ impl Desk {
             if !wanted {
                 continue;
             }
-            let json = self.shown.json(entry, whereabouts).map_err(unwritable)?;
+            // Only of one that is to go off more must be said than of all others on its node.
+            let its = (vm.state == State::Stopping).then(|| whereabouts.of(vm, self.rules.deadline.stop_ms, now));
+            let json = self.shown.json(entry, its.as_ref().unwrap_or(whereabouts)).map_err(unwritable)?;
             bytes += json.get().len();
             // The first always fits.
             if pieces.len() == limit || (bytes > PAGE_BYTES && last.is_some()) {

@@ -11,6 +11,7 @@ mod probes;
 mod resize;
 mod snapshots;
 
+use watari_chassis::clock;
 use watari_contracts::scheduler::{GetVm, VmView};
 use watari_model::{
     Refusal,
@@ -48,7 +49,8 @@ fn remember(vm: &mut Vm, request_id: Option<&str>, digest: &str) {
 
 impl Desk {
     pub(super) fn show(&self, vm: &Vm) -> VmView {
-        views::vm(vm, &views::whereabouts(&self.executor.view(), vm.node(), self.rules.silent_ms))
+        let there = views::whereabouts(&self.executor.view(), vm.node(), self.rules.silent_ms);
+        views::vm(vm, &there.of(vm, self.rules.deadline.stop_ms, clock::now()))
     }
 
     pub(super) async fn get_vm(self, request: GetVm) -> Result<VmView, Refusal> {

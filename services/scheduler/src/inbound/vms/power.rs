@@ -69,7 +69,10 @@ impl Desk {
         let force = request.force;
         let stop = |vm: &mut Vm| {
             if vm.desired == Desired::Deleted {
-                return Err(not_now(vm, "stop"));
+                // A guest that does not heed the wish holds up its own deletion.
+                let heeds_not = vm.state == State::Stopping && force;
+                vm.force_off |= heeds_not;
+                return if heeds_not { Ok(()) } else { Err(not_now(vm, "stop")) };
             }
             vm.desired = Desired::Stopped;
             match vm.state {
@@ -125,11 +128,15 @@ impl Desk {
                 vm.keep_disk = true;
             }
             vm.desired = Desired::Deleted;
-            // A server on its way is called back or arrives first; the loop sees to it.
-            if !matches!(vm.state, State::Migrating | State::Deleting) {
-                vm.apply(Change::DeleteAsked, clock::now()).map_err(|_| not_now(vm, "delete"))?;
-            }
-            Ok(())
+            let change = match vm.state {
+                // A server on its way is called back or arrives first; the loop sees to it.
+                State::Migrating | State::Deleting => return Ok(()),
+                // Its guest writes its disk out first; the loop sees to that as well.
+                State::Stopping if vm.writes_out() => return Ok(()),
+                _ if vm.writes_out() => Change::StopAsked,
+                _ => Change::DeleteAsked,
+            };
+            vm.apply(change, clock::now()).map_err(|_| not_now(vm, "delete"))
         };
         self.amend(&request.name, request.request_id.as_deref(), &digest, delete).await
     }

@@ -3,36 +3,66 @@
 use watari_chassis::clock;
 use watari_contracts::scheduler::{PreseedVm, VmView};
 use watari_model::{
-    Refusal,
+    NodeName, Refusal,
     vm::{Desired, State, Vm},
 };
 
 use super::{Desk, digest_of, power::not_now};
-use crate::core::{Need, Rooms, ask_elsewhere, check};
+use crate::core::{Need, Rooms, Snapshot, ask_elsewhere, check, closed, not_running, target};
 
 impl Desk {
     pub(in crate::inbound) async fn preseed_vm(self, request: PreseedVm) -> Result<VmView, Refusal> {
+        let request_id = request.request_id.as_deref();
+        if request.cancel {
+            let take_back = |vm: &mut Vm| {
+                vm.cancel_preseed();
+                Ok(())
+            };
+            return self.amend(&request.name, request_id, &digest_of(&("no preseed", &request.name)), take_back).await;
+        }
         let digest = digest_of(&("preseed", &request.name, &request.to));
         let snap = self.executor.snapshot(0);
         let rooms = Rooms::of(&snap, &self.rules);
         let ask = |vm: &mut Vm| {
-            // One that is on its way is sent ahead when it has arrived.
-            let runs = matches!(vm.state, State::Running | State::Migrating) && vm.desired == Desired::Running;
-            if !runs {
-                return Err(not_now(vm, "preseed"));
-            }
-            if let Some(to) = &request.to {
-                if vm.node() == Some(to) {
-                    return Err(Refusal::AlreadyThere { vm: vm.name.to_string(), node: to.to_string() });
-                }
-                check(&rooms, &Need::crossing(vm, &snap), to)?;
-            }
+            may_send(vm)?;
             match &request.to {
-                Some(to) => vm.ask_preseed(Some(to.clone()), clock::now()),
-                None => ask_elsewhere(&snap, vm, clock::now()),
+                Some(to) => {
+                    may_go(&snap, &rooms, vm, to)?;
+                    vm.ask_preseed(Some(to.clone()), clock::now());
+                }
+                None => {
+                    ask_elsewhere(&snap, vm, clock::now());
+                    // From where one goes that is on its way is known when it has arrived.
+                    if vm.state == State::Running {
+                        target(&snap, &rooms, vm)?;
+                    }
+                }
             }
             Ok(())
         };
-        self.amend(&request.name, request.request_id.as_deref(), &digest, ask).await
+        self.amend(&request.name, request_id, &digest, ask).await
     }
+}
+
+/// One that is on its way is sent ahead when it has arrived.
+fn may_send(vm: &Vm) -> Result<(), Refusal> {
+    match (vm.state, vm.desired) {
+        (State::Running | State::Migrating, Desired::Running) => Ok(()),
+        (State::Pending, Desired::Stopped)
+        | (State::Stopped | State::Suspended | State::Failed, Desired::Running | Desired::Stopped) => {
+            Err(not_running(vm))
+        }
+        _ => Err(not_now(vm, "preseed")),
+    }
+}
+
+/// Whether a certain node can have its disk, and later the server.
+fn may_go(snap: &Snapshot, rooms: &Rooms, vm: &Vm, to: &NodeName) -> Result<(), Refusal> {
+    if vm.node() == Some(to) {
+        return Err(Refusal::AlreadyThere { vm: vm.name.to_string(), node: to.to_string() });
+    }
+    if let Some(refusal) = snap.nodes.get(to.as_str()).and_then(|entry| closed(snap, &entry.value)) {
+        return Err(refusal);
+    }
+    check(rooms, &Need::crossing(vm, snap), to)
 }

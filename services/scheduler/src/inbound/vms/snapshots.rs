@@ -32,6 +32,8 @@ impl Desk {
             if vm.desired == Desired::Deleted {
                 return Err(not_now(vm, "go back to a snapshot"));
             }
+            // A server is not stopped for a name that it does not have.
+            vm.snapshot(&request.name)?;
             off(vm)?;
             self.reachable(&snap, vm)?;
             vm.ask_revert(&request.name, clock::now())

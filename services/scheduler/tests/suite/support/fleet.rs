@@ -11,9 +11,9 @@ use watari_chassis::{Context, Server, clock};
 use watari_contracts::{
     Service,
     agent::{
-        Abort, Answer, ConsoleText, Discard, DiskUse, Domain, Grow, Guard, Guarded, Held, Hold, NodeFacts, Observe,
-        ObserveAll, OffReason, Passage, Phase, Progress, ReadConsole, Reboot, Receive, Release, Remove, Resume, Seed,
-        Send, ShutDown, Start, Stop, Suspend, Transfer, VmFact,
+        Abort, Answer, Bytes, ConsolePart, ConsoleText, Discard, DiskUse, Domain, Grow, Guard, Guarded, Held, Hold,
+        NodeFacts, Observe, ObserveAll, OffReason, Passage, Phase, Progress, ReadConsole, Reboot, Receive, Release,
+        Remove, Resume, Seed, Send, ShutDown, Start, Stop, Suspend, Transfer, UseConsole, VmFact,
     },
     subjects,
 };
@@ -501,6 +501,10 @@ impl Fleet {
             }))
             .command(handler!(|_: Fleet, node: NodeName, o: ReadConsole| async move {
                 Ok(ConsoleText { text: format!("{} on {node}", o.vm) })
+            }))
+            // It says who asks, and nothing else.
+            .command(handler!(|_: Fleet, _: NodeName, o: UseConsole| async move {
+                Ok(ConsolePart { output: Bytes(o.by.into_bytes()), ..ConsolePart::default() })
             }))
             .done();
         self.ctx.spawn("agent", async move { server.serve_always().await.unwrap() });

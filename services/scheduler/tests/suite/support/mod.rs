@@ -103,6 +103,7 @@ fn image() -> Image {
             virtual_size_bytes: 2 << 30,
         }),
         announced: None,
+        asked_by: None,
         saved_from: None,
         copies: BTreeMap::new(),
         fault: None,

@@ -1,0 +1,145 @@
+//! Consoles: at a terminal, and without one.
+
+use std::{
+    io::{Read, Write},
+    process::{Child, Command, Stdio},
+    sync::{Arc, Mutex},
+};
+
+use serde_json::{Value, json};
+use watari_model::Refusal;
+
+use crate::support::{
+    Cloud, Ran, bare, eventually,
+    stub::{
+        Answer::{self, Refuse, Reply},
+        Stub,
+    },
+};
+
+/// A command at a terminal of its own, which `script` (of bsdutils) makes: what is written to its input is typed there.
+struct AtTerminal {
+    child: Child,
+    shown: Arc<Mutex<Vec<u8>>>,
+}
+
+impl AtTerminal {
+    fn start(command: &Command) -> Self {
+        let words = [command.get_program()].into_iter().chain(command.get_args());
+        let line: Vec<&str> = words.map(|word| word.to_str().unwrap()).collect();
+        let mut script = Command::new("script");
+        script.args(["-qec", &line.join(" "), "/dev/null"]).env_clear();
+        script.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        let mut child = script.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let (shown, mut screen) = (Arc::new(Mutex::new(Vec::<u8>::new())), child.stdout.take().unwrap());
+        let seen = Arc::clone(&shown);
+        std::thread::spawn(move || {
+            let mut buffer = [0; 1024];
+            while let Ok(read @ 1..) = screen.read(&mut buffer) {
+                seen.lock().unwrap().extend(&buffer[..read]);
+            }
+        });
+        Self { child, shown }
+    }
+
+    fn types(&mut self, keys: &[u8]) -> std::io::Result<()> {
+        self.child.stdin.as_mut().unwrap().write_all(keys)
+    }
+
+    fn shows(&self, wanted: &str) {
+        eventually(|| {
+            let shown = String::from_utf8_lossy(&self.shown.lock().unwrap()).into_owned();
+            if shown.contains(wanted) { Ok(()) } else { Err(format!("{wanted:?} is not in {shown:?}")) }
+        });
+    }
+
+    fn ends_well(&mut self) {
+        eventually(|| match self.child.try_wait().unwrap() {
+            Some(status) if status.success() => Ok(()),
+            other => Err(format!("it has ended: {other:?}")),
+        });
+    }
+}
+
+impl Drop for AtTerminal {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A server that greets; once something is typed it moves, and greets again from elsewhere.
+fn moving() -> impl FnMut(&str, &Value) -> Answer + Send + 'static {
+    let (mut opened, mut typed) = (0_usize, false);
+    move |_, asked| {
+        let act = &asked["act"];
+        opened += usize::from(act.get("open").is_some());
+        let node = if opened > 1 { "y1" } else { "m1" };
+        let part = |from: u64, output: &str, typed: u64| {
+            Reply(json!({"name": "mail", "node": node, "part": {"from": from, "output": output, "typed": typed}}))
+        };
+        if let Some(keys) = act.get("type") {
+            let keys = (keys["from"].as_u64().unwrap(), keys["bytes"].as_str().unwrap());
+            typed |= keys.1.ends_with('\r');
+            return part(0, "", keys.0 + u64::try_from(keys.1.len()).unwrap());
+        }
+        let Some(follow) = act.get("follow") else { return part(0, "", 0) };
+        match (opened, follow["from"].as_u64().unwrap()) {
+            (1, 0) => part(0, "login: ", 0),
+            (1, _) if typed => Refuse(Refusal::ConsoleOver { vm: "mail".to_owned(), node: "m1".to_owned() }),
+            (2, 0) => part(0, "here again", 0),
+            (_, from) => part(from, "", 0),
+        }
+    }
+}
+
+#[test]
+fn a_person_types_at_a_console_which_goes_along_and_leaves_by_control_and_a_bracket() {
+    let cloud = Cloud::start();
+    let stub = Stub::start(&cloud, "scheduler.m-front", &["watari.v1.vm.console"], moving());
+    let mut person = AtTerminal::start(&cloud.command("operator", &["vm", "console", "mail"]));
+    person.shows("Ctrl-] leaves it");
+    person.shows("login: ");
+    // Control-C is the server's.
+    person.types(b"\x03\r").unwrap();
+    person.shows("now on y1");
+    person.shows("here again");
+    person.types(b"\x1d").unwrap();
+    person.shows("Left the console of mail.");
+    person.ends_well();
+    let acts: Vec<Value> = stub.asked().into_iter().map(|(_, asked)| asked["act"].clone()).collect();
+    let typed: String = acts.iter().filter_map(|act| act["type"]["bytes"].as_str()).collect();
+    assert_eq!(typed, "\u{3}\r");
+    assert_eq!(acts.last(), Some(&json!("close")));
+}
+
+#[test]
+fn a_console_that_is_in_use_is_told_and_taken_over_by_force_alone() {
+    let cloud = Cloud::start();
+    let answer = |_: &str, asked: &Value| match asked["act"]["open"]["take_over"].as_bool() {
+        Some(false) => Refuse(Refusal::ConsoleHeld { vm: "mail".to_owned(), by: watari_model::Said::both("sato") }),
+        _ => Reply(json!({"name": "mail", "node": "m1", "part": {"from": 0, "output": "", "typed": 0}})),
+    };
+    let _stub = Stub::start(&cloud, "scheduler.m-front", &["watari.v1.vm.console"], answer);
+    let person = AtTerminal::start(&cloud.command("operator", &["vm", "console", "mail"]));
+    person.shows("error[console.held]: ");
+    person.shows("in use by sato");
+    let mut person = AtTerminal::start(&cloud.command("operator", &["vm", "console", "mail", "--force"]));
+    person.shows("Ctrl-] leaves it");
+    // The terminal may not pass every key on yet: typed until it ends.
+    let status = eventually(|| {
+        // Who has ended takes no key.
+        let _ = person.types(b"\x1d");
+        person.child.try_wait().unwrap().ok_or_else(|| "it has not ended".to_owned())
+    });
+    assert!(status.success(), "{status}");
+}
+
+#[test]
+fn a_console_without_a_terminal_is_refused_before_anybody_is_asked() {
+    let ran = Ran::of(bare(&["vm", "console", "mail"]).output().unwrap());
+    assert!(ran.status == 2 && ran.err.starts_with("error[console.no-terminal]: "), "{ran:?}");
+    assert!(ran.err.contains("watari vm console-log mail"), "{ran:?}");
+    let ran = Ran::of(bare(&["vm", "console", "No Name"]).output().unwrap());
+    assert!(ran.status == 2 && ran.err.starts_with("error[request.bad-name]: "), "{ran:?}");
+}

@@ -1,0 +1,75 @@
+//! What is waited for, and what is not waited out.
+
+use crate::support::{
+    Cloud, sample,
+    stub::{Answer::Reply, Stub},
+};
+use serde_json::{Value, json};
+use watari_contracts::scheduler::Fault;
+use watari_model::Refusal;
+
+#[test]
+fn whoever_waits_for_a_disk_learns_that_it_cannot_go_now_or_was_called_off() {
+    let cloud = Cloud::start();
+    let draining = json!({"kind": "site_draining", "site": "myodaiji", "outage": "myodaiji-1"});
+    for (fault, cancelled, code) in [(draining, false, "site.draining"), (Value::Null, true, "vm.preseed-cancelled")] {
+        let subjects = ["watari.v1.vm.preseed", "watari.v1.vm.get"];
+        let _stub = Stub::start(&cloud, "scheduler.m-front", &subjects, move |subject, _| {
+            let mut vm = sample("reply.VmView.json");
+            (vm["state"], vm["fault"]) = ("running".into(), Value::Null);
+            vm["preseed"]["done"] = Value::Null;
+            if subject.ends_with("get") {
+                vm["preseed"]["to"] = Value::Null;
+                (vm["preseed"]["fault"], vm["preseed"]["cancelled"]) = (fault.clone(), cancelled.into());
+            }
+            Reply(vm)
+        });
+        let ran = cloud.run(&["vm", "preseed", "mail", "--wait"]);
+        assert!(ran.status == 1 && ran.err.contains(&format!("error[{code}]")), "{ran:?}");
+    }
+}
+
+#[test]
+fn what_is_sent_ahead_is_taken_back() {
+    let cloud = Cloud::start();
+    let stub = Stub::start(&cloud, "scheduler.m-front", &["watari.v1.vm.preseed"], |_, asked| {
+        let mut vm = sample("reply.VmView.json");
+        vm["preseed"]["cancelled"] = asked["cancel"].clone();
+        Reply(vm)
+    });
+    let ran = cloud.run(&["vm", "preseed", "mail", "--cancel"]);
+    assert!(ran.status == 0 && ran.err.contains("nothing more of the disk of server mail"), "{ran:?}");
+    assert_eq!(stub.asked()[0].1["cancel"], true);
+}
+
+#[test]
+fn an_evacuation_that_shuts_nodes_down_is_waited_for_until_they_are_off() {
+    let cloud = Cloud::start();
+    let subjects = ["watari.v1.site.evacuate", "watari.v1.outage.shut-down", "watari.v1.outage.get"];
+    for (last, status) in [("off", 0), ("not shut down", 1)] {
+        let mut looks = 0;
+        let stub = Stub::start(&cloud, "scheduler.m-front", &subjects, move |subject, _| {
+            if subject.ends_with("shut-down") {
+                return Reply(sample("reply.NodesDark.json"));
+            }
+            looks += u32::from(subject.ends_with("get"));
+            let mut view = sample("reply.OutageView.json");
+            (view["moving"], view["failed"], view["halted"]) = (json!([]), json!([]), json!([]));
+            (view["control"], view["paused_at"]) = (Value::Null, Value::Null);
+            view["state"] = if looks < 2 { "evacuating" } else { "evacuated" }.into();
+            let why = Fault::from(&Refusal::NodeNotEmpty { node: "m1".to_owned(), domains: "mail".to_owned() });
+            // At first what was last heard of the node is older than the last server's leaving.
+            let (state, why) = match looks {
+                0..3 => ("waiting", serde_json::to_value(why).unwrap()),
+                3..5 => ("going off", Value::Null),
+                _ => (last, Value::Null),
+            };
+            view["nodes"] = json!([{"node": "m1", "state": state, "since": null, "why": why}]);
+            Reply(view)
+        });
+        let ran = cloud.run(&["site", "evacuate", "myodaiji", "--shut-down-nodes", "--wait", "-o", "json"]);
+        assert_eq!(ran.status, status, "{ran:?}");
+        assert_eq!(ran.json()["nodes"][0]["state"], last);
+        assert_eq!(stub.asked()[1].0, "watari.v1.outage.shut-down");
+    }
+}

@@ -1,0 +1,93 @@
+//! Servers that boot by UEFI, with a real QEMU and the firmware of the package ovmf.
+
+use std::{os::unix::fs::MetadataExt, path::Path};
+
+use watari_contracts::agent::{DiskUse, Domain, DropDisk, KeepDisk, Receive, Remove, Server, Start};
+use watari_model::{Refusal, image::Firmware};
+
+use crate::{
+    discard, order, receive, remove,
+    scene::{Scene, TestAgent, scene},
+    start, stop,
+};
+
+fn server(scene: &Scene, vm: &str) -> Server {
+    let mut server = Server { memory_mib: 128, ..scene.server(vm) };
+    server.base.firmware = Firmware::Uefi;
+    server
+}
+
+/// What tells one file from another that has taken its place.
+fn inode(path: &Path) -> u64 {
+    std::fs::metadata(path).unwrap().ino()
+}
+
+/// Whether a QEMU of that server has the file open for writing.
+async fn is_written(agent: &TestAgent, server: &Server, file: &Path) -> bool {
+    let process = agent.agent.node().hypervisor.process(server.name.as_str(), &server.uuid).await.unwrap();
+    process.unwrap().writes_to(file).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_boots_by_uefi_with_variables_of_its_own_that_stay_as_long_as_its_disk() {
+    let scene = scene().await;
+    let agent = scene.agent("uefi").await;
+    let (first, layout) = (server(scene, "uefi"), agent.agent.node().layout.clone());
+    let variables = layout.variables(&first.uuid);
+    agent.done(Start { server: first.clone(), ..start(scene, "uefi", 1, DiskUse::MayCreate) }).await;
+    let template = &agent.agent.node().settings.uefi.variables;
+    assert_eq!(variables.metadata().unwrap().len(), template.metadata().unwrap().len());
+    assert!(is_written(&agent, &first, &variables).await);
+
+    let made = inode(&variables);
+    agent.done(stop("uefi", 1)).await;
+    agent.done(Start { server: first.clone(), ..start(scene, "uefi", 2, DiskUse::Existing) }).await;
+    assert_eq!(inode(&variables), made, "they are not made anew");
+
+    // They go where the disk goes, and go when it goes.
+    let keep = KeepDisk { base: first.base.clone(), disk_gib: first.disk_gib };
+    agent.done(Remove { keep_disk: Some(keep.clone()), ..remove(scene, "uefi", 2) }).await;
+    assert!(variables.exists());
+    let second = Server { uuid: "0b5c1d7e-4444-4222-8333-444455556666".to_owned(), ..first.clone() };
+    let begin = Start {
+        order: order("begin"),
+        server: second.clone(),
+        kept: Some(first.uuid.clone()),
+        ..start(scene, "uefi", 3, DiskUse::MayCreate)
+    };
+    agent.done(begin).await;
+    let taken = layout.variables(&second.uuid);
+    assert!(!variables.exists() && inode(&taken) == made);
+    assert!(is_written(&agent, &second, &taken).await);
+    let gone = Remove { uuid: second.uuid.clone(), keep_disk: Some(keep), ..remove(scene, "uefi", 3) };
+    agent.done(gone).await;
+    assert!(taken.exists());
+    agent.agent.drop_disk(DropDisk { order: order("drop"), uuid: second.uuid.clone() }).await.unwrap();
+    assert!(!taken.exists());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn variables_are_made_ready_for_a_server_that_is_to_arrive_and_go_with_the_copy() {
+    let scene = scene().await;
+    let agent = scene.agent("arrives").await;
+    let arriving = server(scene, "arrives");
+    let variables = agent.agent.node().layout.variables(&arriving.uuid);
+    std::fs::write(&variables, "of an earlier stay").unwrap();
+    agent.done(Receive { server: arriving, ..receive(scene, "arrives", "arrives-1", 1) }).await;
+    let template = std::fs::read(&agent.agent.node().settings.uefi.variables).unwrap();
+    assert!(std::fs::read(&variables).unwrap() == template);
+    agent.done(discard("arrives", "arrives-1", 1)).await;
+    assert!(!variables.exists());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_without_the_firmware_says_so_and_makes_nothing() {
+    let scene = scene().await;
+    let agent = scene.agent_without_firmware("bare").await;
+    let bare = server(scene, "bare");
+    let variables = agent.agent.node().layout.variables(&bare.uuid);
+    let answer = agent.ended(Start { server: bare, ..start(scene, "bare", 1, DiskUse::MayCreate) }).await;
+    let lacks = Refusal::NoUefi { vm: "bare".to_owned(), nodes: "m1".to_owned() };
+    assert_eq!((crate::failed(&answer), answer.fact.domain), (&lacks, Domain::Absent));
+    assert!(!variables.exists() && !scene.disk(&agent, "bare").exists());
+}

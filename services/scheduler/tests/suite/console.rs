@@ -1,0 +1,49 @@
+//! Servers' consoles, as far as the scheduler has a part in them: where the server is, and that somebody was there.
+
+use crate::support::Cloud;
+use watari_chassis::Bucket;
+use watari_contracts::{
+    agent::ConsoleAct,
+    scheduler::{StopVm, VmConsole},
+};
+use watari_model::{
+    Refusal,
+    vm::{State, Vm},
+};
+
+fn at_console(act: ConsoleAct) -> VmConsole {
+    VmConsole { name: "mail".parse().unwrap(), session: "7f3c".to_owned(), act }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_opening_of_a_console_is_remembered_and_nothing_of_what_is_done_there() {
+    let cloud = Cloud::start().await;
+    let node = cloud.running("mail", "myodaiji").await.node.unwrap();
+    let vms = Bucket::<Vm>::of_another(&cloud.ctx).await.unwrap();
+    let open = at_console(ConsoleAct::Open { take_over: false });
+    let remembered = async || vms.get("mail").await.unwrap().unwrap().value.requests.len();
+    assert_eq!(remembered().await, 0);
+    for _ in 0..2 {
+        let view = cloud.ask(&open).await.unwrap();
+        assert_eq!((view.name.as_str(), &view.node), ("mail", &node));
+        assert!(!view.part.output.0.is_empty(), "the agent learns who asks");
+    }
+    assert_eq!(remembered().await, 2);
+    cloud.ask(&at_console(ConsoleAct::Follow { from: 0 })).await.unwrap();
+    cloud.ask(&at_console(ConsoleAct::Close)).await.unwrap();
+    let mail = vms.get("mail").await.unwrap().unwrap().value;
+    assert_eq!(mail.requests.len(), 2);
+    assert!(mail.requests.iter().all(|request| request.request_id != "7f3c"), "who reads it cannot type there");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_waits_for_the_console_of_a_server_that_is_off() {
+    let cloud = Cloud::start().await;
+    let open = at_console(ConsoleAct::Open { take_over: false });
+    assert!(matches!(cloud.ask(&open).await, Err(Refusal::VmUnknown { .. })));
+    cloud.running("mail", "myodaiji").await;
+    let stop = StopVm { request_id: None, name: "mail".parse().unwrap(), force: true };
+    cloud.ask(&stop).await.unwrap();
+    cloud.until("mail", |vm| vm.state == State::Stopped).await;
+    assert!(matches!(cloud.ask(&open).await, Err(Refusal::VmState { .. })));
+}
