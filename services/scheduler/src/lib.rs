@@ -16,6 +16,7 @@ mod inbound;
 mod keeping;
 mod leases;
 mod outlook;
+mod rehearsal;
 mod settings;
 mod stores;
 mod tenure;

@@ -6,6 +6,7 @@ mod disks;
 mod keys;
 mod migrations;
 mod outages;
+mod rehearsal;
 mod snapshots;
 
 use std::{collections::BTreeMap, net::Ipv4Addr};
@@ -33,6 +34,7 @@ pub use outages::{
     NotMoved, OnBattery, OutagePage, OutagePlan, OutageView, PauseOutage, PlanOutage, PlannedMove, RescheduleOutage,
     ResumeOutage, ReturnSite, ScheduleOutage, StartOutage,
 };
+pub use rehearsal::{FailingNode, Known, Leaving, Rehearsal, RehearseOutage, RehearsedLink, RehearsedServer};
 pub use snapshots::{CreateSnapshot, DeleteSnapshot, RevertSnapshot};
 
 /// Make a server and, unless told otherwise, start it.
@@ -541,6 +543,7 @@ requests! {
     GetOutage "watari.v1.outage.get" => OutageView, "Show one outage with its report.";
     ListOutages "watari.v1.outage.list" => OutagePage, "List outages, newest first.";
     PlanOutage "watari.v1.outage.plan" => OutagePlan, "What would happen if a site were evacuated now.";
+    RehearseOutage "watari.v1.outage.rehearse" => Rehearsal, "Go through an outage in simulated time.";
     ScheduleOutage "watari.v1.outage.schedule" => OutageView, "Say beforehand that a site's power will be off.";
     RescheduleOutage "watari.v1.outage.reschedule" => OutageView, "Move a scheduled outage to another time.";
     StartOutage "watari.v1.outage.start" => OutageView, "Begin a scheduled outage without waiting for its time.";

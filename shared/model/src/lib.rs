@@ -1,7 +1,7 @@
 //! The pure heart: names, resources and their state machines. No async, no I/O, no clock.
 
-pub mod admission;
 pub mod address;
+pub mod admission;
 pub mod disk;
 pub mod document;
 pub mod firewall;

@@ -5,6 +5,7 @@ mod evidence;
 mod follow;
 mod ical;
 mod plan;
+mod rehearse;
 mod report;
 mod which;
 
@@ -51,6 +52,17 @@ With little time the servers of the highest priority for their time on the link 
 suspended or shut down before the power goes, and started again afterwards. Without --minutes the time is
 that which the site's battery was said to last, if it is on battery.")]
     Plan(Planned),
+    /// Go through an outage in simulated time, there and back, with everything as it is now; nothing happens
+    #[command(after_help = "\
+Examples:
+  watari outage rehearse myodaiji
+  watari outage rehearse --site myodaiji --in 20m --link-mbit 1000
+  watari outage rehearse myodaiji-2 --fail y2@90
+
+What is decided is decided by the scheduler's own code, against nodes that answer as real ones would. How much
+travels is what the last migrations show. The nodes are not shut down in it, and nothing but what --fail names
+goes wrong. The exit status is 1 if a server would be lost with the power, or the site not be empty in time.")]
+    Rehearse(rehearse::Rehearse),
     /// Say beforehand that a site's power will be off: it is emptied in time and brought home afterwards
     #[command(after_help = "\
 Examples:
@@ -207,6 +219,7 @@ impl Verb {
                 let seconds = minutes.map(|minutes| minutes * 60);
                 plan::show(ctx, &ctx.session.ask(&PlanOutage { site: input::name(&site)?, seconds }).await?)
             }
+            Self::Rehearse(rehearsal) => rehearsal.run(ctx).await,
             Self::Schedule(Schedule { site, times, note, wish }) => {
                 let (from, until) = times.read()?;
                 let request_id = Some(ctx.session.request_id());

@@ -45,6 +45,11 @@ impl Begun {
 }
 
 impl Nearest {
+    /// One that is named elsewhere than in its own argument.
+    pub(super) const fn of(which: String) -> Self {
+        Self { which }
+    }
+
     /// What has begun goes before what is to come.
     pub(super) async fn id(&self, ctx: &Context) -> Result<OutageId, Failure> {
         let id = input::name(&self.which)?;

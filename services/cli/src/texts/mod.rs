@@ -16,6 +16,7 @@ pub mod leaving;
 pub mod losses;
 pub mod off;
 pub mod parsing;
+pub mod rehearsal;
 pub mod snapshots;
 pub mod states;
 pub mod terminal;

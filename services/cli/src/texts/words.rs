@@ -35,6 +35,7 @@ words! {
     Algorithm "ALGORITHM" "方式";
     Agent "AGENT" "エージェント";
     BeforeAndAfter "BEFORE -> AFTER" "変更前 → 変更後";
+    Begins "BEGINS" "開始";
     Boots "DESIRED" "望む状態";
     Bucket "KIND" "種類";
     By "WHO" "実行者";
@@ -57,6 +58,7 @@ words! {
     DiskMoved "DISK MOVED" "ディスク転送量";
     Dns "NAME SERVERS" "ネームサーバ";
     Downtime "STOOD STILL" "停止の合計";
+    Ends "ENDS" "完了";
     Epoch "EPOCH" "エポック";
     Estimated "ESTIMATED" "所要見込み";
     Evacuate "EVACUATE" "退避方針";
@@ -76,6 +78,7 @@ words! {
     Gateway "GATEWAY" "ゲートウェイ";
     Generation "GENERATION" "世代";
     Groups "GROUPS" "グループ";
+    HomeAgain "HOME AGAIN" "帰還";
     HomeSite "HOME" "本拠";
     HostName "HOST NAME" "ホスト名";
     Host "HOST" "ホスト";

@@ -3,8 +3,8 @@
 
 use watari_contracts::{
     agent::{
-        Abort, Discard, DropLayers, Freeze, Grow, Observe, Reboot, Receive, Release, Remove, Resume, RevertDisk, Send,
-        SendAhead, ShutDown, Start, Stop, Suspend, TakeSnapshot,
+        self, Abort, Discard, DropLayers, Freeze, Grow, Observe, Reboot, Receive, Release, Remove, Resume, RevertDisk,
+        Send, SendAhead, ShutDown, Start, Stop, Suspend, TakeSnapshot,
     },
     monitor::PowerWish,
 };
@@ -213,6 +213,31 @@ pub enum Order {
     Discard(Discard),
     /// Forget what runs elsewhere.
     Release(Release),
+}
+
+impl Order {
+    /// What every order has: who orders under which name, and about which server.
+    #[must_use]
+    pub fn parts(&self) -> (&agent::Order, &VmName) {
+        match self {
+            Self::Start(o) => (&o.order, &o.server.name),
+            Self::Stop(o) => (&o.order, &o.vm),
+            Self::Suspend(o) => (&o.order, &o.vm),
+            Self::Reboot(o) => (&o.order, &o.vm),
+            Self::Remove(o) => (&o.order, &o.vm),
+            Self::Receive(o) => (&o.order, &o.server.name),
+            Self::Send(o) => (&o.order, &o.vm),
+            Self::Abort(o) => (&o.order, &o.vm),
+            Self::Resume(o) => (&o.order, &o.vm),
+            Self::Grow(o) => (&o.order, &o.vm),
+            Self::Freeze(o) => (&o.order, &o.vm),
+            Self::TakeSnapshot(o) => (&o.order, &o.vm),
+            Self::RevertDisk(o) => (&o.order, &o.vm),
+            Self::SendAhead(o) => (&o.order, &o.vm),
+            Self::Discard(o) => (&o.order, &o.vm),
+            Self::Release(o) => (&o.order, &o.vm),
+        }
+    }
 }
 
 /// The key of a document's writes.

@@ -210,7 +210,7 @@ fn bytes(migration: &Migration) -> u64 {
 }
 
 /// How fast the last migrations between sites were, all their time included.
-fn rate(snap: &Snapshot) -> Option<u64> {
+pub(crate) fn rate(snap: &Snapshot) -> Option<u64> {
     let crossed =
         |m: &&Migration| m.state == Moved::Completed && bytes(m) > 0 && snap.site_of(&m.from) != snap.site_of(&m.to);
     let mut last: Vec<&Migration> = snap.migrations.values().map(|entry| &entry.value).filter(crossed).collect();

@@ -7,6 +7,7 @@ mod frontends;
 mod keys;
 mod migrations;
 mod outages;
+mod rehearsals;
 mod sites;
 mod vms;
 
@@ -21,8 +22,8 @@ use watari_contracts::scheduler::{
     AddKey, CancelMigration, CancelOutage, CreateSnapshot, CreateVm, DeleteDisk, DeleteKey, DeleteSnapshot, DeleteVm,
     DrainNode, EditVm, EvacuateSite, GetDisk, GetKey, GetMigration, GetOutage, GetVm, ListDisks, ListKeys,
     ListMigrations, ListOutages, ListSites, ListVms, MigrateVm, PauseOutage, PlanOutage, PreseedVm, PromoteFrontEnd,
-    RebootVm, RescheduleOutage, ResizeVm, ResumeOutage, ReturnSite, RevertSnapshot, ScheduleOutage, ShutDownNodes,
-    StartOutage, StartVm, StopVm, TellPower, VmConsole, VmConsoleLog,
+    RebootVm, RehearseOutage, RescheduleOutage, ResizeVm, ResumeOutage, ReturnSite, RevertSnapshot, ScheduleOutage,
+    ShutDownNodes, StartOutage, StartVm, StopVm, TellPower, VmConsole, VmConsoleLog,
 };
 use watari_model::{Document, Refusal, Said, said};
 
@@ -45,6 +46,7 @@ pub(crate) struct Desk {
     most_keys: usize,
     turns: Arc<Turns>,
     shown: Arc<vms::Shown>,
+    rehearsed: Arc<Turn<Option<rehearsals::Last>>>,
 }
 
 /// One request at a time for each name: a server that is being made is not made twice.
@@ -70,7 +72,15 @@ impl Turns {
 impl Desk {
     pub(crate) fn new(executor: Executor, rules: Arc<Rules>, settings: &Settings) -> Self {
         let (servers, most_keys) = (settings.servers, settings.keys.most);
-        Self { executor, rules, servers, most_keys, turns: Arc::default(), shown: Arc::default() }
+        Self {
+            executor,
+            rules,
+            servers,
+            most_keys,
+            turns: Arc::default(),
+            shown: Arc::default(),
+            rehearsed: Arc::default(),
+        }
     }
 
     fn stores(&self) -> &Stores {
@@ -96,7 +106,7 @@ impl Desk {
             CreateSnapshot => create_snapshot, RevertSnapshot => revert_snapshot, DeleteSnapshot => delete_snapshot,
             ListMigrations => list_migrations, GetMigration => get_migration, CancelMigration => cancel_migration,
             ListSites => list_sites, EvacuateSite => evacuate_site, ReturnSite => return_site, TellPower => tell_power,
-            PromoteFrontEnd => promote_front_end, DrainNode => drain_node, GetOutage => get_outage, ListOutages => list_outages, PlanOutage => plan_outage, ScheduleOutage => schedule_outage, RescheduleOutage => reschedule_outage, StartOutage => start_outage, PauseOutage => pause_outage, ResumeOutage => resume_outage, ShutDownNodes => shut_down_nodes, CancelOutage => cancel_outage,
+            PromoteFrontEnd => promote_front_end, DrainNode => drain_node, GetOutage => get_outage, ListOutages => list_outages, PlanOutage => plan_outage, RehearseOutage => rehearse_outage, ScheduleOutage => schedule_outage, RescheduleOutage => reschedule_outage, StartOutage => start_outage, PauseOutage => pause_outage, ResumeOutage => resume_outage, ShutDownNodes => shut_down_nodes, CancelOutage => cancel_outage,
             GetDisk => get_disk, ListDisks => list_disks, DeleteDisk => delete_disk,
             AddKey => add_key, GetKey => get_key, ListKeys => list_keys, DeleteKey => delete_key,
         )

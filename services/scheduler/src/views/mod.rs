@@ -4,6 +4,7 @@ mod disks;
 mod keys;
 mod migrations;
 mod outages;
+mod rehearsals;
 mod sites;
 mod vms;
 
@@ -11,5 +12,6 @@ pub(crate) use disks::disk;
 pub(crate) use keys::key;
 pub(crate) use migrations::migration;
 pub(crate) use outages::{outage, plan, planned};
+pub(crate) use rehearsals::rehearsal;
 pub(crate) use sites::site;
 pub(crate) use vms::{Whereabouts, vm, whereabouts};

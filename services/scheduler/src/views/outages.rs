@@ -167,7 +167,7 @@ fn moved(migration: &Migration) -> Moved {
     }
 }
 
-fn not_moved(left: &Left) -> NotMoved {
+pub(super) fn not_moved(left: &Left) -> NotMoved {
     let en = left.fault.english();
     NotMoved {
         vm: left.vm.clone(),

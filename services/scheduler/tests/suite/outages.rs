@@ -5,8 +5,9 @@ use std::time::Duration;
 use crate::support::{Cloud, SOON, create};
 use watari_chassis::clock;
 use watari_contracts::scheduler::{
-    CancelOutage, CreateVm, EvacuateSite, GetOutage, ListMigrations, MigrationView, OutageView, PauseOutage,
-    RescheduleOutage, ResumeOutage, ReturnSite, ScheduleOutage, StopVm,
+    CancelOutage, CreateVm, EvacuateSite, FailingNode, GetOutage, Known, Leaving, ListMigrations, ListOutages,
+    MigrationView, OutageView, PauseOutage, RehearseOutage, RescheduleOutage, ResumeOutage, ReturnSite, ScheduleOutage,
+    StopVm,
 };
 use watari_model::{
     OutageId, Refusal, migration,
@@ -143,4 +144,26 @@ async fn who_could_not_leave_is_known_from_the_day_on_which_an_outage_is_schedul
     cloud.until("old", |vm| vm.state == vm::State::Running).await;
     cloud.ask(&StopVm { request_id: None, name: "old".parse().unwrap(), force: true }).await.unwrap();
     until(&cloud, &id, |outage| outage.at_risk.is_empty()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rehearsal_goes_through_an_outage_there_and_back_and_changes_nothing() {
+    let cloud = Cloud::start().await;
+    for name in ["mail", "web"] {
+        cloud.running(name, "myodaiji").await;
+    }
+    let asked = RehearseOutage { site: Some("myodaiji".parse().unwrap()), ..RehearseOutage::default() };
+    let went = cloud.ask(&asked).await.unwrap();
+    let there_and_back = went.servers.iter().filter(|s| s.way == Leaving::Live && s.home_at.is_some()).count();
+    assert_eq!((there_and_back, went.at_risk.len(), went.link.known), (2, 0, Known::Assumed), "{went:?}");
+    assert!(went.evacuated_at.is_some() && went.home_at.is_some() && went.outage.is_none(), "{went:?}");
+    assert!(cloud.ask(&ListOutages {}).await.unwrap().outages.is_empty(), "nothing has begun");
+    assert!(cloud.ask(&ListMigrations::default()).await.unwrap().migrations.is_empty(), "and nothing has moved");
+
+    let both = RehearseOutage { outage: Some("myodaiji-1".parse().unwrap()), ..asked.clone() };
+    assert_eq!(cloud.ask(&both).await.unwrap_err().code(), "request.out-of-range");
+    let unknown = RehearseOutage { site: None, ..both };
+    assert!(matches!(cloud.ask(&unknown).await, Err(Refusal::OutageUnknown { .. })));
+    let fail = vec![FailingNode { node: "nowhere".parse().unwrap(), after_seconds: 1 }];
+    assert!(matches!(cloud.ask(&RehearseOutage { fail, ..asked }).await, Err(Refusal::NodeUnknown { .. })));
 }

@@ -34,6 +34,7 @@ const ABOUT: &[(&str, &str)] = &[
     ("watari.v1.outage.get", "停電計画 1 件を報告とともに返します。"),
     ("watari.v1.outage.list", "停電計画の一覧を新しい順に返します。"),
     ("watari.v1.outage.plan", "いまサイトを退避させた場合の見込みを返します。"),
+    ("watari.v1.outage.rehearse", "停電計画を、シミュレーションした時間で予行します。実際には何も変わりません。"),
     ("watari.v1.outage.schedule", "サイトの停電を事前に登録します。"),
     ("watari.v1.outage.reschedule", "予定された停電計画の日時を変更します。"),
     ("watari.v1.outage.start", "予定された停電計画を、時刻を待たずに開始します。"),

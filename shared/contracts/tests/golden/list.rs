@@ -18,7 +18,7 @@ macro_rules! each_request {
                 CreateSnapshot RevertSnapshot DeleteSnapshot
                 ListMigrations
                 GetMigration CancelMigration ListSites EvacuateSite ReturnSite TellPower PromoteFrontEnd DrainNode GetOutage
-                ListOutages PlanOutage ScheduleOutage RescheduleOutage StartOutage PauseOutage ResumeOutage ShutDownNodes CancelOutage
+                ListOutages PlanOutage RehearseOutage ScheduleOutage RescheduleOutage StartOutage PauseOutage ResumeOutage ShutDownNodes CancelOutage
                 GetDisk ListDisks DeleteDisk
                 AddKey GetKey ListKeys DeleteKey;
             image: ImportImage SaveImage EditImage GetImage ListImages DeleteImage ReportCopy;

@@ -88,6 +88,10 @@ pub(super) const TEXTS: &[Text] = &[
         "いまサイトを退避させた場合の見込みを表示します。実行はしません。移動できないサーバがあれば終了ステータスは 1 です",
     ),
     (
+        "Go through an outage in simulated time, there and back, with everything as it is now; nothing happens",
+        "停電計画の退避と帰還を、現在の状態を使ってシミュレーションした時間で予行します。実際には何も変わりません",
+    ),
+    (
         "Say beforehand that a site's power will be off: it is emptied in time and brought home afterwards",
         "サイトの停電を事前に登録します。停電までに退避し、終了後に帰還します",
     ),

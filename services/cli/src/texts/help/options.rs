@@ -145,6 +145,20 @@ pub(super) const TEXTS: &[Text] = &[
     ),
     ("Where its power comes from now", "現在の電源"),
     ("What if the power went in so many minutes", "この分数の後に電源が切れると仮定します"),
+    ("A site whose evacuation would begin now", "いま退避を始めると仮定するサイト"),
+    ("With --site: in what time its power would go", "--site とともに: 電源が切れるまでの時間"),
+    (
+        "With --site: until when it would have power: YYYY-MM-DD HH:MM, RFC 3339, or from now on as +45m, +3h, +2d",
+        "--site とともに: 電源が切れる時刻。YYYY-MM-DD HH:MM、RFC 3339、または現在からの時間 +45m、+3h、+2d",
+    ),
+    (
+        "What the link between sites would carry, in Mbit/s; without it what it was measured to carry",
+        "サイト間の回線の速度 (Mbit/s)。省略すると実測値を使います",
+    ),
+    (
+        "A node that would lose power so many seconds after the beginning; may be given several times",
+        "開始からこの秒数の後に電源を失うノード。繰り返し指定できます",
+    ),
     ("The outage", "停電計画"),
     ("The outage, or the site that it empties", "停電計画、またはその対象のサイト"),
     (

@@ -130,7 +130,10 @@ fn prepare(turn: &mut Turn<'_>, links: &mut Links, entry: &Entry<Migration>, vm:
         Step::Failed(_) => give_up(turn, vm),
         // Its time to prepare is not that of the pause.
         _ if turn.snap.is_paused(migration) => wait_paused(turn, entry, vm),
-        Step::Working if turn.now.millis_since(migration.changed_at) > most_ms => give_up(turn, vm),
+        // What was answered long ago is forgotten, and asked again: a target that says so itself is prepared.
+        Step::Working if !is_prepared(turn, migration) && turn.now.millis_since(migration.changed_at) > most_ms => {
+            give_up(turn, vm);
+        }
         Step::Working => {}
         // Nothing has travelled yet; the bytes wait until the link is free.
         Step::Done(_) if links.may_copy(turn, migration) => {
@@ -139,6 +142,12 @@ fn prepare(turn: &mut Turn<'_>, links: &mut Links, entry: &Entry<Migration>, vm:
         }
         Step::Done(_) => {}
     }
+}
+
+/// Whether the target has said that it is ready: it may wait for the link for longer than its answer is remembered.
+fn is_prepared(turn: &Turn<'_>, migration: &Migration) -> bool {
+    let said = turn.snap.passages.get(&(migration.to.clone(), migration.id.clone()));
+    said.is_some_and(|passage| passage.phase == Phase::Prepared)
 }
 
 /// It keeps its place at the target until its outage is resumed. Whatever a migration otherwise ends with

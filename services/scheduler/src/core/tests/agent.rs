@@ -104,24 +104,7 @@ pub(crate) enum Taken {
 }
 
 pub(crate) fn parts(order: &Order) -> (&watari_contracts::agent::Order, &VmName) {
-    match order {
-        Order::Start(o) => (&o.order, &o.server.name),
-        Order::Stop(o) => (&o.order, &o.vm),
-        Order::Suspend(o) => (&o.order, &o.vm),
-        Order::Reboot(o) => (&o.order, &o.vm),
-        Order::Remove(o) => (&o.order, &o.vm),
-        Order::Receive(o) => (&o.order, &o.server.name),
-        Order::Send(o) => (&o.order, &o.vm),
-        Order::Abort(o) => (&o.order, &o.vm),
-        Order::Resume(o) => (&o.order, &o.vm),
-        Order::Grow(o) => (&o.order, &o.vm),
-        Order::Freeze(o) => (&o.order, &o.vm),
-        Order::TakeSnapshot(o) => (&o.order, &o.vm),
-        Order::RevertDisk(o) => (&o.order, &o.vm),
-        Order::SendAhead(o) => (&o.order, &o.vm),
-        Order::Discard(o) => (&o.order, &o.vm),
-        Order::Release(o) => (&o.order, &o.vm),
-    }
+    order.parts()
 }
 
 impl Host {

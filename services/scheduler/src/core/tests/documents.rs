@@ -1,12 +1,11 @@
 //! The buckets: compare-and-set on revisions, and small documents to put in.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
 use time::OffsetDateTime;
-use watari_chassis::Entry;
 use watari_contracts::agent::NodeFacts;
 use watari_model::{
-    Document, NodeName, Timestamp,
+    NodeName, Timestamp,
     image::Format,
     migration::Migration,
     node::{self, Inventory, Node, Protection, Virtualisation},
@@ -15,7 +14,7 @@ use watari_model::{
     vm::{Base, Desired, Evacuate, Reboots, Spec, State, Vm},
 };
 
-pub(crate) type Docs<T> = Arc<BTreeMap<String, Arc<Entry<T>>>>;
+pub(crate) use crate::rehearsal::buckets::{Docs, delete, put};
 
 /// All buckets, with one counter of revisions.
 #[derive(Clone, Default)]
@@ -30,29 +29,6 @@ pub(crate) struct Documents {
 
 pub(crate) fn at(ms: u64) -> Timestamp {
     Timestamp(OffsetDateTime::UNIX_EPOCH).plus_millis(ms)
-}
-
-fn entry<T>(value: T, revision: u64) -> Arc<Entry<T>> {
-    Arc::new(Entry { value, revision, created: at(0) })
-}
-
-/// Replaces what is at `expected`, or makes it if that is 0.
-pub(crate) fn put<T: Document>(docs: &mut Docs<T>, counter: &mut u64, value: T, expected: u64) -> bool {
-    let key = value.key();
-    if docs.get(&key).map_or(0, |there| there.revision) != expected {
-        return false;
-    }
-    *counter += 1;
-    Arc::make_mut(docs).insert(key, entry(value, *counter));
-    true
-}
-
-pub(crate) fn delete<T: Document>(docs: &mut Docs<T>, key: &str, expected: u64) -> bool {
-    let fits = docs.get(key).is_some_and(|there| there.revision == expected);
-    if fits {
-        Arc::make_mut(docs).remove(key);
-    }
-    fits
 }
 
 pub(crate) fn vm(name: &str, memory_mib: u64) -> Vm {

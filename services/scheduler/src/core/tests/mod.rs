@@ -11,6 +11,7 @@ mod growing;
 mod invariants;
 mod isolation;
 mod model;
+mod rehearsing;
 mod scenarios;
 mod scheduler;
 mod sim;

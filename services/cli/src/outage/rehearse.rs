@@ -1,0 +1,188 @@
+//! An outage gone through beforehand: what is asked, and how it went.
+
+use std::time::Duration;
+
+use clap::Args;
+use watari_chassis::clock;
+use watari_contracts::scheduler::{FailingNode, Leaving, NotMoved, Rehearsal, RehearseOutage, RehearsedServer};
+use watari_model::{Said, said};
+
+use super::{report, which::Nearest};
+use crate::{
+    Context,
+    failure::{FAILED, Failure},
+    format, input,
+    options::duration,
+    out::{Column, Out, joined, or_dash},
+    texts::{off, rehearsal as texts, words::Word},
+};
+
+/// Which outage, and how bad it is to be.
+#[derive(Debug, Args)]
+pub struct Rehearse {
+    /// The outage, or a site: its outage that has begun and is not over, else its next scheduled one
+    #[arg(value_name = "ID|SITE", required_unless_present = "site")]
+    which: Option<String>,
+    /// A site whose evacuation would begin now
+    #[arg(long, value_name = "SITE", conflicts_with = "which")]
+    site: Option<String>,
+    /// With --site: in what time its power would go
+    #[arg(long = "in", value_name = "TIME", requires = "site", conflicts_with = "until", value_parser = duration)]
+    within: Option<Duration>,
+    /// With --site: until when it would have power: YYYY-MM-DD HH:MM, RFC 3339, or from now on as +45m, +3h, +2d
+    #[arg(long, value_name = "WHEN", requires = "site")]
+    until: Option<String>,
+    /// What the link between sites would carry, in Mbit/s; without it what it was measured to carry
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    link_mbit: Option<u64>,
+    /// A node that would lose power so many seconds after the beginning; may be given several times
+    #[arg(long, value_name = "NODE@SECONDS")]
+    fail: Vec<String>,
+}
+
+impl Rehearse {
+    /// Asks for it and shows it.
+    ///
+    /// # Errors
+    /// [`Failure`]; a silent one with status 1 if somebody would be lost with the power, or it would be too late.
+    pub(super) async fn run(self, ctx: &Context) -> Result<(), Failure> {
+        let now = clock::now();
+        let seconds = match (&self.within, &self.until) {
+            (Some(within), _) => Some(within.as_secs()),
+            (None, Some(text)) => {
+                let until = input::moment("--until", text, now)?;
+                input::later("--until", text, until, &Said::new("now", "現在"), now)?;
+                Some(until.millis_since(now) / 1_000)
+            }
+            (None, None) => None,
+        };
+        let fail = self.fail.iter().map(|text| failing(text)).collect::<Result<Vec<_>, _>>()?;
+        let site = input::name_if(self.site.as_deref())?;
+        let outage = match self.which {
+            Some(which) => Some(Nearest::of(which).id(ctx).await?),
+            None => None,
+        };
+        let asked = RehearseOutage { outage, site, seconds, link_mbit: self.link_mbit, fail };
+        show(ctx, &ctx.session.ask(&asked).await?)
+    }
+}
+
+/// `y2@90`.
+fn failing(text: &str) -> Result<FailingNode, Failure> {
+    let form = || said!("NODE@SECONDS, as y2@90", "ノード@秒数 の形式 (例: y2@90)");
+    let (node, seconds) = text.split_once('@').ok_or_else(|| input::out_of_range("--fail", form(), text))?;
+    Ok(FailingNode { node: input::name(node)?, after_seconds: input::value("--fail", form(), seconds)? })
+}
+
+fn show(ctx: &Context, went: &Rehearsal) -> Result<(), Failure> {
+    ctx.out.told(went, went.servers.iter().map(|server| server.vm.to_string()), || text(ctx.out, went))?;
+    let well = went.at_risk.is_empty() && went.in_time != Some(false);
+    if well { Ok(()) } else { Err(Failure::Silent(FAILED)) }
+}
+
+fn text(out: Out, went: &Rehearsal) -> String {
+    let lang = out.lang;
+    let mut parts = vec![texts::begins(lang, went.site.as_str(), &format::moment(went.begins_at))];
+    if went.servers.is_empty() {
+        parts.push(Word::NothingToMove.text(lang).to_owned());
+    } else {
+        parts.push(table(out, went));
+    }
+    parts.extend((went.not_listed > 0).then(|| texts::not_listed(lang, went.not_listed)));
+    let why = reasons(&went.servers);
+    if !why.is_empty() {
+        parts.push(report::failed(out, &why));
+    }
+    let after = |at: watari_model::Timestamp| format::time(lang, at.millis_since(went.begins_at));
+    parts.push(texts::evacuated(lang, went.empty_at.map(after).as_deref(), went.evacuated_at.map(after).as_deref()));
+    if let (Some(at), Some(in_time)) = (went.power_off_at, went.in_time) {
+        parts.push(texts::power(lang, &format::moment(at), &after(at), in_time));
+    }
+    if !went.at_risk.is_empty() {
+        parts.push(texts::at_risk(lang, &joined(&went.at_risk)));
+    }
+    let off: Vec<_> = went.servers.iter().filter(|s| s.way == Leaving::Off).map(|s| s.vm.clone()).collect();
+    parts.extend(off::left_off(lang, &off));
+    if let Some(at) = went.returns_at {
+        let took = went.home_at.map(|home| format::time(lang, home.millis_since(at)));
+        parts.push(texts::returns(lang, &format::moment(at), took.as_deref()));
+    }
+    if !went.stays_away.is_empty() {
+        parts.push(format!("{}\n{}", Word::FailedTitle.text(lang), report::failed(out, &went.stays_away)));
+    }
+    parts.push(texts::link(lang, &format::bytes(went.link.bytes_per_second), went.link.known));
+    parts.extend((went.step_ms >= 1_000).then(|| texts::step(lang, &format::time(lang, went.step_ms))));
+    parts.join("\n\n")
+}
+
+/// Times count from the beginning of each way.
+fn table(out: Out, went: &Rehearsal) -> String {
+    use Column::{Number, Text};
+    let columns = [
+        Text(Word::Vm),
+        Text(Word::Done),
+        Text(Word::From),
+        Text(Word::To),
+        Number(Word::Data),
+        Number(Word::Begins),
+        Number(Word::Ends),
+        Number(Word::HomeAgain),
+    ];
+    let since = |from: watari_model::Timestamp, at: Option<watari_model::Timestamp>| {
+        or_dash(at.map(|at| format!("+{}", format::time(out.lang, at.millis_since(from)))))
+    };
+    let row = |server: &RehearsedServer| {
+        // What is not measured is a guess.
+        let about = if server.measured { "" } else { "~" };
+        let data = (server.bytes > 0).then(|| format!("{about}{}", format::bytes(server.bytes)));
+        vec![
+            server.vm.to_string(),
+            texts::way(out.lang, server.way).to_owned(),
+            server.from.to_string(),
+            or_dash(server.to.as_ref()),
+            or_dash(data),
+            since(went.begins_at, server.begins_at),
+            since(went.begins_at, server.ends_at),
+            since(went.returns_at.unwrap_or(went.begins_at), server.home_at),
+        ]
+    };
+    out.table(&columns, went.servers.iter().map(row))
+}
+
+/// Who does not cross, and why. Who is off is told of apart.
+fn reasons(servers: &[RehearsedServer]) -> Vec<NotMoved> {
+    let told = servers.iter().filter(|server| server.way != Leaving::Off);
+    let why = |server: &RehearsedServer| {
+        let why = server.why.clone()?;
+        Some(NotMoved { vm: server.vm.clone(), code: why.code, cause: why.cause, remedy: why.remedy, ja: why.ja })
+    };
+    told.filter_map(why).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{lang::Lang, out::Format};
+
+    #[test]
+    fn a_rehearsal_tells_the_time_of_each_server_and_who_is_lost_in_both_languages() {
+        let sample = include_str!("../../../../shared/contracts/tests/golden/reply.Rehearsal.json");
+        let went: Rehearsal = serde_json::from_str::<Vec<_>>(sample).unwrap().swap_remove(0);
+        let shown = |lang| text(Out { format: Format::Table, lang }, &went);
+        let en = shown(Lang::En);
+        for told in ["+2 min 05 s", "+2 min 06 s", "left behind", "outage.policy-stays", "AT RISK", "TOO LATE"] {
+            assert!(en.contains(told), "{told}: {en}");
+        }
+        let ja = shown(Lang::Ja);
+        for told in ["+2 分 05 秒", "残留", "outage.policy-stays", "危険"] {
+            assert!(ja.contains(told), "{told}: {ja}");
+        }
+    }
+
+    #[test]
+    fn a_failing_node_is_named_with_its_second() {
+        let read = failing("y2@90").unwrap();
+        assert_eq!((read.node.as_str(), read.after_seconds), ("y2", 90));
+        assert!(failing("y2").is_err() && failing("y2@soon").is_err() && failing("@9").is_err());
+    }
+}

@@ -1,0 +1,302 @@
+//! The link between sites: copies that travel, and how much of a server does.
+//!
+//! A guest that writes d bytes a second into its memory while that is copied at B bytes a second has M · B/(B − d)
+//! bytes sent. Where that would never end, hypervisors slow the guest until it does. So many copies travel at once as
+//! the rules say, in each direction; others that were begun wait in their order: that is how a rehearsal of many
+//! servers may begin more of them ahead than travel, and the link still never stands empty.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+
+use watari_contracts::agent::Transfer;
+use watari_model::{
+    MigrationId, NodeName, SiteName, VmName,
+    migration::{Migration, State as Moved},
+    vm::Vm,
+};
+
+use crate::core::Snapshot;
+
+/// A guest is slowed down until at least this part of the rate is gained on it.
+const SLOWEST_PART: u64 = 20;
+
+/// What travels of a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Load {
+    /// Bytes of memory, each once.
+    pub(crate) memory: u64,
+    /// Bytes of disk.
+    pub(crate) disk: u64,
+    /// Bytes a second that are written to the memory meanwhile.
+    pub(crate) dirty: u64,
+    /// Whether a migration has shown it.
+    pub(crate) measured: bool,
+}
+
+impl Load {
+    /// Bytes that are sent in all, at so many bytes a second.
+    pub(crate) fn bytes(&self, rate: u64) -> u64 {
+        let gained = rate.saturating_sub(self.dirty).max(rate / SLOWEST_PART).max(1);
+        part(self.memory, rate, gained).saturating_add(self.disk)
+    }
+
+    /// What the last migration of a server shows.
+    fn shown(vm: &Vm, last: &Migration) -> Option<Self> {
+        let measured = last.measured?;
+        let sent = measured.memory_bytes.saturating_add(measured.disk_bytes);
+        if sent == 0 || measured.total_ms == 0 {
+            return None;
+        }
+        // What was sent beyond the memory's size was written anew meanwhile.
+        let memory = measured.memory_bytes.min(vm.spec.memory_mib << 20);
+        let rate = part(sent, 1_000, measured.total_ms);
+        let dirty = part(rate, measured.memory_bytes - memory, measured.memory_bytes);
+        Some(Self { memory, disk: measured.disk_bytes, dirty, measured: true })
+    }
+
+    const fn guessed(vm: &Vm) -> Self {
+        Self { memory: vm.spec.memory_mib << 20, disk: 0, dirty: 0, measured: false }
+    }
+}
+
+/// `amount` · `times` / `by`; nothing by nothing is nothing.
+fn part(amount: u64, times: u64, by: u64) -> u64 {
+    let whole = u128::from(amount) * u128::from(times);
+    whole.checked_div(u128::from(by)).map_or(0, |part| u64::try_from(part).unwrap_or(u64::MAX))
+}
+
+/// What travels of each server, by what is known at the outset.
+#[derive(Debug, Default)]
+pub(crate) struct Loads(HashMap<VmName, Load>);
+
+impl Loads {
+    pub(crate) fn of(snap: &Snapshot) -> Self {
+        let mut last: HashMap<&VmName, &Migration> = HashMap::new();
+        for migration in snap.migrations.values().map(|entry| &entry.value) {
+            let newest = last.get(&migration.vm).is_none_or(|known| known.changed_at < migration.changed_at);
+            if migration.state == Moved::Completed && newest {
+                last.insert(&migration.vm, migration);
+            }
+        }
+        let mut loads = Self::default();
+        for vm in snap.vms.values().map(|entry| &entry.value) {
+            let shown = last.get(&vm.name).and_then(|migration| Load::shown(vm, migration));
+            loads.0.insert(vm.name.clone(), shown.unwrap_or(Load::guessed(vm)));
+        }
+        // Who travels at this moment tells it best.
+        for ((_, id), passage) in &snap.passages {
+            let vm = snap.migrations.get(id.as_str()).map(|entry| &entry.value.vm);
+            if let (Some(transfer), Some(load)) = (passage.transfer, vm.and_then(|vm| loads.0.get_mut(vm))) {
+                load.dirty = load.dirty.max(transfer.dirty_rate);
+            }
+        }
+        loads
+    }
+
+    pub(crate) fn get(&self, vm: &Vm) -> Load {
+        self.0.get(&vm.name).copied().unwrap_or(Load::guessed(vm))
+    }
+}
+
+/// One copy.
+#[derive(Clone, Debug)]
+pub(crate) struct Flow {
+    pub(crate) migration: MigrationId,
+    pub(crate) vm: VmName,
+    pub(crate) from: NodeName,
+    pub(crate) to: NodeName,
+    /// The key of the order to send, and which try it is.
+    pub(crate) key: String,
+    pub(crate) attempt: u32,
+    pub(crate) load: Load,
+    /// When its bytes began to travel.
+    pub(crate) began: Option<u64>,
+    pub(crate) bytes: u64,
+    left: u64,
+}
+
+impl Flow {
+    pub(crate) fn new(migration: MigrationId, vm: VmName, ends: (NodeName, NodeName), load: Load) -> Self {
+        let (from, to) = ends;
+        Self { migration, vm, from, to, key: String::new(), attempt: 0, load, began: None, bytes: 0, left: 0 }
+    }
+
+    /// How far it is, as its source would say.
+    pub(crate) fn transfer(&self, clock: u64, rate: u64) -> Transfer {
+        let disk_sent = (self.bytes - self.left).min(self.load.disk);
+        let memory_total = self.bytes.saturating_sub(self.load.disk);
+        let memory_sent = (self.bytes - self.left) - disk_sent;
+        Transfer {
+            memory_total,
+            memory_sent,
+            memory_left: memory_total.saturating_sub(memory_sent),
+            disk_total: self.load.disk,
+            disk_sent,
+            disk_left: self.load.disk.saturating_sub(disk_sent),
+            dirty_rate: self.load.dirty,
+            rate,
+            elapsed_ms: self.began.map_or(0, |began| clock.saturating_sub(began)),
+            ..Transfer::default()
+        }
+    }
+}
+
+/// From one site to another.
+pub(crate) type Way = (SiteName, SiteName);
+
+/// All that travels.
+#[derive(Debug)]
+pub(crate) struct Link {
+    /// Bytes a second, in each direction.
+    pub(crate) rate: u64,
+    /// Copies that travel at once in each direction.
+    lanes: usize,
+    /// Bytes a second of each copy at the most.
+    most: Option<u64>,
+    ways: BTreeMap<Way, VecDeque<Flow>>,
+}
+
+impl Link {
+    pub(crate) fn new(rate: u64, lanes: usize, most: Option<u64>) -> Self {
+        Self { rate: rate.max(1), lanes: lanes.max(1), most, ways: BTreeMap::new() }
+    }
+
+    pub(crate) fn is_busy(&self) -> bool {
+        self.ways.values().any(|flows| !flows.is_empty())
+    }
+
+    /// Bytes a second of each of so many copies.
+    fn share(&self, flows: usize) -> u64 {
+        let beside = u64::try_from(flows.clamp(1, self.lanes)).unwrap_or(1);
+        let share = self.rate / beside;
+        self.most.map_or(share, |most| share.min(most)).max(1)
+    }
+
+    pub(crate) fn begin(&mut self, way: Way, flow: Flow, clock: u64) {
+        self.ways.entry(way).or_default().push_back(flow);
+        self.admit(clock);
+    }
+
+    /// Whoever is next begins to travel where there is a place.
+    fn admit(&mut self, clock: u64) {
+        let shares: Vec<u64> = self.ways.values().map(|flows| self.share(flows.len())).collect();
+        let lanes = self.lanes;
+        for (flows, share) in self.ways.values_mut().zip(shares) {
+            for flow in flows.iter_mut().take(lanes).filter(|flow| flow.began.is_none()) {
+                flow.began = Some(clock);
+                flow.bytes = flow.load.bytes(share).max(1);
+                flow.left = flow.bytes;
+            }
+        }
+    }
+
+    /// Milliseconds until the next copy is over.
+    pub(crate) fn next_in(&self) -> Option<u64> {
+        let ends = self.ways.values().flat_map(|flows| {
+            let share = self.share(flows.len());
+            flows.iter().take(self.lanes).map(move |flow| flow.left.saturating_mul(1_000).div_ceil(share).max(1))
+        });
+        ends.min()
+    }
+
+    /// Lets so many milliseconds pass, at most until the next copy is over; gives those that are. Then it is `clock`.
+    pub(crate) fn advance(&mut self, ms: u64, clock: u64) -> Vec<Flow> {
+        let shares: Vec<u64> = self.ways.values().map(|flows| self.share(flows.len())).collect();
+        let lanes = self.lanes;
+        let mut over = Vec::new();
+        for (flows, share) in self.ways.values_mut().zip(shares) {
+            for flow in flows.iter_mut().take(lanes) {
+                flow.left = flow.left.saturating_sub(part(share, ms, 1_000));
+            }
+            let (ended, left): (VecDeque<Flow>, VecDeque<Flow>) =
+                flows.drain(..).partition(|flow| flow.began.is_some() && flow.left == 0);
+            over.extend(ended);
+            *flows = left;
+        }
+        self.admit(clock);
+        over
+    }
+
+    /// Takes those out that are broken off.
+    pub(crate) fn take(&mut self, which: impl Fn(&Flow) -> bool, clock: u64) -> Vec<Flow> {
+        let mut taken = Vec::new();
+        for flows in self.ways.values_mut() {
+            let (broken, left): (VecDeque<Flow>, VecDeque<Flow>) = flows.drain(..).partition(&which);
+            taken.extend(broken);
+            *flows = left;
+        }
+        self.admit(clock);
+        taken
+    }
+
+    pub(crate) fn carries(&self, migration: &MigrationId) -> bool {
+        self.ways.values().flatten().any(|flow| flow.migration == *migration)
+    }
+
+    /// Those that travel, with their bytes a second.
+    pub(crate) fn travelling(&self) -> impl Iterator<Item = (&Flow, u64)> {
+        self.ways.values().flat_map(|flows| {
+            let share = self.share(flows.len());
+            flows.iter().take(self.lanes).map(move |flow| (flow, share))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: u64 = 1 << 20;
+
+    fn flow(vm: &str, memory: u64, dirty: u64) -> Flow {
+        let ends = ("m1".parse().unwrap(), "y1".parse().unwrap());
+        let load = Load { memory, disk: 0, dirty, measured: true };
+        Flow::new(format!("{vm}-1").parse().unwrap(), vm.parse().unwrap(), ends, load)
+    }
+
+    fn way() -> Way {
+        ("myodaiji".parse().unwrap(), "yamate".parse().unwrap())
+    }
+
+    #[test]
+    fn one_copy_travels_at_a_time_and_the_next_begins_when_it_is_over() {
+        let mut link = Link::new(10 * MIB, 1, None);
+        link.begin(way(), flow("mail", 100 * MIB, 0), 0);
+        link.begin(way(), flow("web", 50 * MIB, 0), 0);
+        assert_eq!(link.next_in(), Some(10_000));
+        let over = link.advance(10_000, 10_000);
+        assert_eq!(over.iter().map(|flow| flow.vm.as_str()).collect::<Vec<_>>(), ["mail"]);
+        assert_eq!((link.next_in(), link.is_busy()), (Some(5_000), true));
+        let over = link.advance(5_000, 15_000);
+        assert_eq!((over.len(), over[0].began, link.is_busy()), (1, Some(10_000), false));
+    }
+
+    #[test]
+    fn two_lanes_share_the_link_and_a_bound_for_each_leaves_some_of_it() {
+        let mut link = Link::new(10 * MIB, 2, Some(2 * MIB));
+        link.begin(way(), flow("mail", 10 * MIB, 0), 0);
+        assert_eq!(link.next_in(), Some(5_000));
+        let mut link = Link::new(10 * MIB, 2, None);
+        link.begin(way(), flow("mail", 10 * MIB, 0), 0);
+        link.begin(way(), flow("web", 10 * MIB, 0), 0);
+        assert_eq!(link.next_in(), Some(2_000));
+        assert_eq!(link.advance(2_000, 2_000).len(), 2);
+    }
+
+    #[test]
+    fn what_is_written_meanwhile_is_sent_again_and_no_guest_keeps_its_copy_from_ending() {
+        let load = |dirty| Load { memory: 100 * MIB, disk: MIB, dirty, measured: true };
+        assert_eq!(load(0).bytes(10 * MIB), 101 * MIB);
+        assert_eq!(load(5 * MIB).bytes(10 * MIB), 201 * MIB);
+        assert_eq!(load(90 * MIB).bytes(10 * MIB), 2_001 * MIB, "it is slowed down");
+    }
+
+    #[test]
+    fn what_is_broken_off_leaves_its_place_to_the_next() {
+        let mut link = Link::new(10 * MIB, 1, None);
+        link.begin(way(), flow("mail", 100 * MIB, 0), 0);
+        link.begin(way(), flow("web", 50 * MIB, 0), 0);
+        let taken = link.take(|flow| flow.vm.as_str() == "mail", 1_000);
+        assert_eq!((taken.len(), link.next_in()), (1, Some(5_000)));
+        assert!(link.carries(&"web-1".parse().unwrap()) && !link.carries(&"mail-1".parse().unwrap()));
+    }
+}
