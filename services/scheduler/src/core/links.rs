@@ -16,6 +16,10 @@ use watari_model::{
 
 use super::{Action, Snapshot, crossing, turn::Turn};
 
+/// The link waits so long for one whose turn it is, before one whose turn comes later takes it: a target is
+/// prepared within a second, and what began in the wrong order keeps the link for the time of a whole copy.
+const GRACE_MS: u64 = 2_000;
+
 /// From one site to another; or within one.
 type Direction = (SiteName, SiteName);
 
@@ -25,6 +29,8 @@ struct Load {
     copying: usize,
     /// Copies that have little left to send.
     ending: usize,
+    /// Whether somebody who prepares will be ready in a moment, and comes before whoever asks from now on.
+    awaited: bool,
 }
 
 /// What travels now.
@@ -109,7 +115,18 @@ impl Links {
         let load = self.load(turn.snap, migration);
         // Two that share the link end together, and it must not stand empty while the third greets its
         // target. More are not piled up.
-        load.copying < turn.rules.in_flight && load.copying + load.ending < 3 * turn.rules.in_flight
+        let has_room = load.copying < turn.rules.in_flight && load.copying + load.ending < 3 * turn.rules.in_flight;
+        has_room && !load.awaited
+    }
+
+    /// Keeps the link free for one that prepares, if that has not taken long yet. Migrations ask in the order of
+    /// their turns.
+    pub(crate) fn awaits(&mut self, turn: &Turn<'_>, migration: &Migration) {
+        if turn.now.millis_since(migration.changed_at) < GRACE_MS
+            && let Some(way) = direction(turn.snap, &migration.from, &migration.to)
+        {
+            self.loads.entry(way).or_default().awaited = true;
+        }
     }
 
     /// Reckons one that goes over from preparing to copying.

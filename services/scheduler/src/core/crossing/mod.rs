@@ -134,7 +134,7 @@ fn prepare(turn: &mut Turn<'_>, links: &mut Links, entry: &Entry<Migration>, vm:
         Step::Working if !is_prepared(turn, migration) && turn.now.millis_since(migration.changed_at) > most_ms => {
             give_up(turn, vm);
         }
-        Step::Working => {}
+        Step::Working => links.awaits(turn, migration),
         // Nothing has travelled yet; the bytes wait until the link is free.
         Step::Done(_) if links.may_copy(turn, migration) => {
             links.copies(turn.snap, migration);

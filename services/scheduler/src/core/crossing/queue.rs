@@ -44,6 +44,9 @@ pub(super) fn step(turn: &mut Turn<'_>, links: &mut Links, entry: &Entry<Migrati
     if !ready || growth::holds_up(turn, &vm.value) || !links.may_prepare(turn, migration) {
         return;
     }
+    if others_are_being_made(turn, migration) {
+        return;
+    }
     let need = Need::crossing(&vm.value, turn.snap);
     if let Err(unfit) = placement::check(&turn.rooms, &need, &migration.to) {
         return elsewhere(turn, entry, &need, unfit);
@@ -52,6 +55,15 @@ pub(super) fn step(turn: &mut Turn<'_>, links: &mut Links, entry: &Entry<Migrati
     let began = vm::Change::MigrationBegan { id: migration.id.clone(), to: migration.to.clone() };
     let number = naming::number(migration.id.as_str());
     turn.change_vm(vm, [began], |vm| vm.migrations = vm.migrations.max(number));
+}
+
+/// Whether documents of migrations that leave with it are only being made: among them may be one whose turn is before.
+fn others_are_being_made(turn: &Turn<'_>, migration: &Migration) -> bool {
+    let with_it = |action: &Arc<Action>| match action.as_ref() {
+        Action::NewMigration(made) => made.outage.is_some() && made.outage == migration.outage,
+        _ => false,
+    };
+    turn.snap.busy.values().any(with_it)
 }
 
 /// Why a migration that waits will never begin.
