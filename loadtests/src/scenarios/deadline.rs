@@ -19,9 +19,9 @@ const SUSPENDED: &str = "middling";
 const SHUT_DOWN: &str = "mail";
 /// How long the smallest of those that have moved before takes over the link: clearly longer than what is kept
 /// beside it, or there would be time for two.
-const SECONDS_EACH: u64 = 18;
+const SECONDS_EACH: u64 = 14;
 /// What a crossing takes beside its bytes, and to be sure.
-const BESIDE: u64 = 10;
+const BESIDE: u64 = 8;
 /// The lab's `stop_seconds`.
 const STOPPING: u64 = 6;
 /// The lab's `handover_seconds`; at most a third of all the time is kept for it.

@@ -35,6 +35,7 @@ const RULES: &[(&str, Rule)] = &[
     ("a main.rs has at most 40 lines", style::short_mains),
     ("a file has at most 600 lines", style::short_files),
     ("nothing is left undone or ignored without a reason", style::nothing_undone),
+    ("code blocks in documentation are pictures", style::pictures_alone),
     ("no path of somebody's machine", style::no_machine_paths),
     ("the guides say the same in both languages", guides::out_of_step),
     ("links of pages lead somewhere", guides::dead_links),
@@ -266,6 +267,18 @@ fn what_is_undone_or_ignored_is_caught() {
             ("a.rs", concat!("unimple", "mented!(\"x\")")),
             ("a.rs", concat!("#[ign", "ore]")),
             ("a.rs", concat!("#[ign", "ore = \"\"]")),
+        ],
+    );
+}
+
+#[test]
+fn examples_that_nothing_runs_are_caught() {
+    catches(
+        style::pictures_alone,
+        &[("a.rs", "//! ```text\n//! a → b\n//! ```\n"), ("a.md", "```\nx\n```\n")],
+        &[
+            ("a.rs", "/// ```\n/// f();\n/// ```\n"),
+            ("a.rs", "    /// ```text\n    /// a\n    /// ```\n    /// ```rust\n    /// f();\n    /// ```\n"),
         ],
     );
 }

@@ -91,6 +91,21 @@ const MACHINE: [&str; 5] = [
     concat!("/tmp/bash", "_jobs"),
 ];
 
+/// A documentation's example that is code would be one that nothing runs: `deploy/test` leaves rustdoc out, which takes
+/// seconds for each crate to find none.
+pub(crate) fn pictures_alone(files: &[File]) -> Vec<String> {
+    let mut faults = Vec::new();
+    for file in files.iter().filter(|f| f.is_rust()) {
+        let comments = file.text.lines().map(str::trim_start);
+        let fences = comments.filter_map(|l| l.strip_prefix("///").or_else(|| l.strip_prefix("//!")));
+        let fences = fences.filter_map(|l| l.trim_start().strip_prefix("```"));
+        for opened in fences.step_by(2).filter(|opened| *opened != "text") {
+            faults.push(format!("{}: an example that nothing runs: ```{opened}", file.path));
+        }
+    }
+    faults
+}
+
 pub(crate) fn no_machine_paths(files: &[File]) -> Vec<String> {
     let mut faults = Vec::new();
     for file in files {
