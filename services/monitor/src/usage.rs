@@ -172,18 +172,20 @@ impl Figures {
         let since = watch.listening().since();
         let now = clock::boot_millis();
         let nodes = watch.nodes.snapshot();
+        // Beats wait for the fleet, and showing thousands of nodes takes long: what was heard is copied first.
         let fleet = watch.fleet();
-        for (name, entry) in nodes.iter() {
+        let heard: Vec<Option<Heard>> = nodes.keys().map(|name| fleet.get(name).cloned()).collect();
+        drop(fleet);
+        for ((name, entry), heard) in nodes.iter().zip(&heard) {
             let node = &entry.value;
-            let heard = fleet.get(name);
-            let silent_ms = now.saturating_sub(heard.map_or(since, |heard| heard.at));
+            let silent_ms = now.saturating_sub(heard.as_ref().map_or(since, |heard| heard.at));
             self.show(&Seen {
                 name,
                 site: node.site.as_str(),
                 state: node.state,
                 disk_gib: node.inventory.disk_gib,
                 silent: Duration::from_millis(silent_ms),
-                heard,
+                heard: heard.as_ref(),
             });
         }
     }

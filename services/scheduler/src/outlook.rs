@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::watch;
+use tokio::{sync::watch, task::spawn_blocking};
 use watari_chassis::{Leadership, Wake, WriteError, clock, looper};
 use watari_model::outage::{Change, Left};
 
@@ -74,7 +74,7 @@ impl Lookout {
             return Ok(());
         }
         let at = clock::boot_millis();
-        let seen = self.look_ahead();
+        let Some(seen) = self.look_ahead().await else { return Ok(()) };
         for outlook in &seen {
             if let Some(at_risk) = outlook.news() {
                 self.note(outlook, at_risk, epoch).await?;
@@ -85,13 +85,16 @@ impl Lookout {
         Ok(())
     }
 
-    /// Foresees what is scheduled, and what would be if it came now.
-    fn look_ahead(&self) -> Vec<Outlook> {
-        let (view, metrics, now) = (self.executor.view(), &self.executor.metrics, clock::now());
-        let seen = outlooks(&view, &self.rules, now);
+    /// Foresees what is scheduled, and what would be if it came now. Plans for many servers take long, and what else this
+    /// process does goes on meanwhile. None if they could not be made.
+    async fn look_ahead(&self) -> Option<Vec<Outlook>> {
+        let (view, rules, now) = (self.executor.view(), Arc::clone(&self.rules), clock::now());
+        let looking = spawn_blocking(move || (outlooks(&view, &rules, now), readiness(&view, &rules, now)));
+        let (seen, ready) = looking.await.ok()?;
+        let metrics = &self.executor.metrics;
         metrics.outlooks(&seen);
-        metrics.standing.readiness(&readiness(&view, &self.rules, now));
-        seen
+        metrics.standing.readiness(&ready);
+        Some(seen)
     }
 
     /// At each look, since people watch an evacuation while it goes on: it costs a pass over the documents.

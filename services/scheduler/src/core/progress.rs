@@ -76,6 +76,8 @@ pub struct Progress {
     /// Milliseconds that leaving still takes by what travelled the last times: 0 if nobody is leaving, none if it
     /// is not known.
     pub left_ms: Option<u64>,
+    /// When the power of a site that is being left, or was, goes; none if nobody has said.
+    pub power_off_at: Option<Timestamp>,
 }
 
 /// Looks at every site.
@@ -89,7 +91,8 @@ fn of_site(snap: &Snapshot, rules: &Rules, site: &SiteName, now: Timestamp) -> P
     let scope = Scope::Site(site.clone());
     let mut outages = snap.outages.values().map(|entry| &entry.value);
     let Some(outage) = outages.find(|outage| outage.scope == scope && outage.state.is_open()) else {
-        return Progress { site, state: None, moved: 0, moving: 0, waiting: 0, failed: 0, left_ms: Some(0) };
+        let (state, left_ms, power_off_at) = (None, Some(0), None);
+        return Progress { site, state, moved: 0, moving: 0, waiting: 0, failed: 0, left_ms, power_off_at };
     };
     let report = report(snap, outage, now);
     let moving = report.moving.iter().map(|migration| &migration.vm);
@@ -102,6 +105,7 @@ fn of_site(snap: &Snapshot, rules: &Rules, site: &SiteName, now: Timestamp) -> P
         waiting: still_there(snap, outage, &site).filter(|vm| !told.contains(&vm.name)).count(),
         failed: report.failed.len(),
         left_ms: if is_leaving { time_to_leave(snap, rules, outage, now) } else { Some(0) },
+        power_off_at: outage.window.filter(|_| outage.state != State::Returning).map(|window| window.from),
         site,
     }
 }

@@ -25,6 +25,8 @@ pub(super) const EVACUATION_SERVERS: &str = "watari_scheduler_evacuation_servers
 /// How long leaving a site still takes by what travelled the last times: 0 if nobody is leaving, absent while it is not
 /// known.
 pub(super) const EVACUATION_LEFT: &str = "watari_scheduler_evacuation_left_seconds";
+/// When the power of a site that is being left, or was, goes, in Unix time; absent where nobody has said.
+pub(super) const EVACUATION_POWER_OFF: &str = "watari_scheduler_evacuation_power_off_timestamp_seconds";
 /// Servers of a site by what would become of them if it were emptied now: `leaves`, `stays`, `by-policy` (it stays
 /// because somebody wants it so), `off`.
 pub(super) const READY_SERVERS: &str = "watari_scheduler_readiness_servers";
@@ -50,6 +52,7 @@ pub(crate) struct Standing {
     site: IntGaugeVec,
     servers: IntGaugeVec,
     left: IntGaugeVec,
+    power_off: IntGaugeVec,
     ready_servers: IntGaugeVec,
     ready_seconds: IntGaugeVec,
 }
@@ -72,6 +75,7 @@ impl Standing {
                 &["site", "progress"],
             )?,
             left: gauges(EVACUATION_LEFT, "How long leaving a site still takes", &["site"])?,
+            power_off: gauges(EVACUATION_POWER_OFF, "When the power of a site that is left goes", &["site"])?,
             ready_servers: gauges(READY_SERVERS, "Servers of a site if it were emptied now", &["site", "fate"])?,
             ready_seconds: gauges(READY_SECONDS, "How long emptying a site would take now", &["site"])?,
         })
@@ -85,6 +89,7 @@ impl Standing {
             &self.site,
             &self.servers,
             &self.left,
+            &self.power_off,
             &self.ready_servers,
             &self.ready_seconds,
         ] {
@@ -123,7 +128,8 @@ impl Standing {
             for (progress, counted) in counts {
                 self.servers.with_label_values(&[site, progress]).set(number(counted));
             }
-            seconds(&self.left, site, one.left_ms);
+            known(&self.left, site, one.left_ms.map(seconds));
+            known(&self.power_off, site, one.power_off_at.map(|at| at.0.unix_timestamp()));
         }
     }
 
@@ -136,7 +142,7 @@ impl Standing {
             for (fate, counted) in fates {
                 self.ready_servers.with_label_values(&[site, fate]).set(number(counted));
             }
-            seconds(&self.ready_seconds, site, one.estimated_ms);
+            known(&self.ready_seconds, site, one.estimated_ms.map(seconds));
         }
     }
 }
@@ -149,9 +155,13 @@ fn number(counted: usize) -> i64 {
     i64::try_from(counted).unwrap_or(i64::MAX)
 }
 
-fn seconds(gauge: &IntGaugeVec, site: &str, millis: Option<u64>) {
-    match millis {
-        Some(millis) => gauge.with_label_values(&[site]).set(bytes(millis.div_ceil(1_000))),
+fn seconds(millis: u64) -> i64 {
+    bytes(millis.div_ceil(1_000))
+}
+
+fn known(gauge: &IntGaugeVec, site: &str, value: Option<i64>) {
+    match value {
+        Some(value) => gauge.with_label_values(&[site]).set(value),
         // Whether there was one to remove does not matter.
         None => drop(gauge.remove_label_values(&[site])),
     }
@@ -159,12 +169,16 @@ fn seconds(gauge: &IntGaugeVec, site: &str, millis: Option<u64>) {
 
 #[cfg(test)]
 mod tests {
+    use time::OffsetDateTime;
     use watari_chassis::prometheus::TextEncoder;
+    use watari_model::Timestamp;
 
     use super::*;
 
     fn progress(state: Option<State>, left_ms: Option<u64>) -> Progress {
-        Progress { site: "yamate".parse().unwrap(), state, moved: 3, moving: 1, waiting: 2, failed: 0, left_ms }
+        let (site, dark) = ("yamate".parse().unwrap(), Timestamp(OffsetDateTime::UNIX_EPOCH).plus_millis(60_000));
+        let power_off_at = state.map(|_| dark);
+        Progress { site, state, moved: 3, moving: 1, waiting: 2, failed: 0, left_ms, power_off_at }
     }
 
     #[test]
@@ -188,6 +202,7 @@ mod tests {
             "watari_scheduler_site_state{site=\"yamate\",state=\"active\"} 0",
             "watari_scheduler_evacuation_servers{progress=\"waiting\",site=\"yamate\"} 2",
             "watari_scheduler_evacuation_left_seconds{site=\"yamate\"} 2",
+            "watari_scheduler_evacuation_power_off_timestamp_seconds{site=\"yamate\"} 60",
             "watari_scheduler_readiness_servers{fate=\"stays\",site=\"yamate\"} 1",
             "watari_scheduler_readiness_seconds{site=\"yamate\"} 1",
         ] {
@@ -195,7 +210,9 @@ mod tests {
         }
         standing.progress(&[progress(None, None)]);
         assert!(shown().contains("watari_scheduler_site_state{site=\"yamate\",state=\"active\"} 1"));
-        assert!(!shown().contains(EVACUATION_LEFT), "it is not known any more");
+        for gone in [EVACUATION_LEFT, EVACUATION_POWER_OFF] {
+            assert!(!shown().contains(gone), "it is not known any more");
+        }
         standing.forget();
         let left: Vec<String> = shown().lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect();
         let nothing = [

@@ -64,7 +64,7 @@ pub(super) const TEXTS: &[Text] = &[
     ),
     (
         "The page of --html is one file in the language of the command: it loads nothing, needs no script, and prints on A4. What front ends saw is known of servers that have probes (watari vm edit --probe). What operators stopped or rebooted meanwhile is told as theirs, not as a gap.",
-        "--html のページは、コマンドの言語で書かれた 1 つのファイルです。\n外部のものは読み込まず、スクリプトも使わず、A4 に印刷できます。\nフロントエンドから見た応答は、プローブ (watari vm edit --probe) を設定したサーバについて記録されます。\n利用者の依頼による停止や再起動の間は、途切れには数えず、依頼によるものとして示します。",
+        "--html のページは、コマンドの言語で書かれた 1 つのファイルです。\n外部のものは読み込まず、スクリプトも使わず、A4 に印刷できます。\nフロントエンドから見た応答は、プローブ (watari vm edit --probe) を設定したサーバについて記録されます。\n操作者の依頼による停止や再起動の間は、途切れには数えず、依頼によるものとして示します。",
     ),
     (
         "An event is about the site that its LOCATION, else its CATEGORIES, else its SUMMARY names, by name or title. Where a calendar holds other events as well, --matching says which are outages; of others nothing is told. An event is known again by its UID: importing twice changes nothing, a new time moves the outage as long as it has not begun, and STATUS CANCELLED calls it off. Times without a zone, and whole days, are meant in the calendar's zone (X-WR-TIMEZONE), or else this machine's. Events that recur or cannot be understood are not imported. The exit status is 1 if there was such an event about a site, or one was refused; all others are imported first.",

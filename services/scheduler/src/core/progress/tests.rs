@@ -4,7 +4,7 @@ use watari_contracts::agent::{Passage, Phase, Transfer};
 use watari_model::{
     Refusal,
     migration::{Measured, Migration, Reason},
-    outage::Change,
+    outage::{Change, Window},
     vm,
 };
 
@@ -95,6 +95,7 @@ fn servers_of_a_site_that_is_emptied_are_counted_by_how_far_they_are() {
         waiting: 0,
         failed: 0,
         left_ms: Some(0),
+        power_off_at: None,
     };
     assert_eq!(*yamate, nothing);
 }
@@ -109,6 +110,23 @@ fn on_the_way_home_those_wait_who_are_still_away_and_nobody_leaves() {
     campus.asked(Change::ReturnAsked, 2);
     let seen = progress(&snapshot(&campus), &campus.rules, at(2_500)).remove(0);
     assert_eq!((seen.state, seen.waiting, seen.moved, seen.left_ms), (Some(State::Returning), 1, 0, Some(0)));
+}
+
+#[test]
+fn when_the_power_goes_is_said_until_everybody_comes_home() {
+    let mut campus = Campus::new(Rules::default());
+    let (id, scope) = ("myodaiji-1".parse().unwrap(), Scope::Site("myodaiji".parse().unwrap()));
+    let window = Window { from: at(60_000), until: at(90_000) };
+    let outage = Outage::scheduled(id, scope, window, String::new(), String::new(), at(0));
+    put(&mut campus.docs.outages, &mut campus.docs.revision, outage, 0);
+    let seen = |campus: &Campus| progress(&snapshot(campus), &campus.rules, at(9_000)).remove(0).power_off_at;
+    assert_eq!(seen(&campus), None, "what is to come is told as such");
+    for change in [Change::BeginAsked, Change::Emptied(Vec::new())] {
+        campus.asked(change, 1_000);
+        assert_eq!(seen(&campus), Some(at(60_000)));
+    }
+    campus.asked(Change::ReturnAsked, 2_000);
+    assert_eq!(seen(&campus), None);
 }
 
 #[test]
