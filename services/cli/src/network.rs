@@ -3,7 +3,10 @@
 use std::net::Ipv4Addr;
 
 use clap::{ArgGroup, Args, Subcommand};
-use watari_contracts::network::{CreateNetwork, DeleteNetwork, GetNetwork, ListNetworks, ListPorts, NetworkView};
+use watari_contracts::{
+    address::ListAddresses,
+    network::{CreateNetwork, DeleteNetwork, GetNetwork, ListNetworks, ListPorts, NetworkView},
+};
 use watari_model::{NetworkName, Refusal, Said, network::Kind};
 
 use crate::{
@@ -119,10 +122,15 @@ impl Verb {
     }
 }
 
-/// Nobody is asked about a network that servers are on.
+/// Nobody is asked about a network that servers are on, or of which public addresses are held.
 async fn unused(ctx: &Context, name: &NetworkName) -> Result<(), Failure> {
     let servers_on = ListPorts { network: Some(name.clone()), ..ListPorts::default() };
-    let mut users: Vec<_> = ctx.session.ask(&servers_on).await?.ports.into_iter().map(|port| port.vm).collect();
+    let ports = ctx.session.ask(&servers_on).await?.ports;
+    let held = ListAddresses { network: Some(name.clone()), vm: None };
+    // A service that is too old for the question has none.
+    let held = ctx.session.glance(&held).await.map(|page| page.addresses).unwrap_or_default();
+    let servers = ports.iter().map(|port| port.vm.to_string());
+    let mut users: Vec<String> = servers.chain(held.iter().map(|one| one.address.to_string())).collect();
     users.sort();
     users.dedup();
     if users.is_empty() {

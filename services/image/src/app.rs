@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, OnceLock, atomic::AtomicUsize},
 };
 
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 use watari_chassis::{Context, Entry, Leadership, Lease, Mirror, Wake};
 use watari_contracts::Service;
 use watari_model::{SiteName, image::Image, node::Node, vm::Vm};
@@ -48,6 +48,8 @@ pub struct App {
     pub downloads: Downloads,
     /// What agents said of the servers' disks that they copy.
     pub saves: Saves,
+    /// Held from counting what is under way until one more of it is: of many that ask at once each counts the others.
+    pub(crate) admitting: Mutex<()>,
     /// Whether this instance leads.
     pub leadership: watch::Receiver<Leadership>,
     /// What judges files.
@@ -96,6 +98,7 @@ impl App {
             uploads,
             downloads,
             saves: Saves::default(),
+            admitting: Mutex::default(),
             leadership,
             checker,
             metrics,

@@ -73,10 +73,11 @@ pub(super) async fn until_left_and_dark(ctx: &Context, waiting: Waiting, begun: 
 }
 
 async fn into_the_dark(ctx: &Context, waiting: Waiting, begun: OutageView) -> Result<OutageView, Failure> {
-    let mut hindered = None;
+    let mut hindered: Option<Instant> = None;
     let goes_on = |view: &OutageView| {
-        let settles = dark::is_hindered(view) && hindered.get_or_insert_with(Instant::now).elapsed() < SETTLES;
-        settles || dark::is_going(view)
+        // Each time anew: one whose turn comes late may be silent for a moment too.
+        hindered = dark::is_hindered(view).then(|| hindered.unwrap_or_else(Instant::now));
+        hindered.is_some_and(|since| since.elapsed() < SETTLES) || dark::is_going(view)
     };
     followed(ctx, waiting, begun, goes_on).await
 }

@@ -32,6 +32,7 @@ fn there(subject: &str, users: bool) -> Answer {
         "watari.v1.network.get" => sample("reply.NetworkView.json"),
         "watari.v1.port.list" if users => sample("reply.PortPage.json"),
         "watari.v1.port.list" => json!({"ports": [], "next": null}),
+        "watari.v1.address.list" => json!({"addresses": []}),
         "watari.v1.firewall.get" => used("reply.FirewallView.json", "servers", json!(["mail"]), json!([])),
         _ => {
             let mut node = used("reply.NodeView.json", "state", "ready".into(), "lost".into());
@@ -46,7 +47,10 @@ fn services(cloud: &Cloud, answer: fn(&str) -> Answer) -> Vec<Stub> {
     let owners: [(&str, &[&str]); 4] = [
         ("scheduler.m-front", &["watari.v1.vm.get", "watari.v1.disk.get", "watari.v1.key.get"]),
         ("image.m-front", &["watari.v1.image.get"]),
-        ("network.m-front", &["watari.v1.network.get", "watari.v1.port.list", "watari.v1.firewall.get"]),
+        (
+            "network.m-front",
+            &["watari.v1.network.get", "watari.v1.port.list", "watari.v1.address.list", "watari.v1.firewall.get"],
+        ),
         ("monitor.m-front", &["watari.v1.node.get"]),
     ];
     owners.map(|(owner, subjects)| Stub::start(cloud, owner, subjects, move |subject, _| answer(subject))).into()
@@ -96,6 +100,17 @@ fn nobody_is_asked_about_what_could_not_be_done() {
     }
     let asked = cloud.run(&["vm", "delete", "mail", "--keep-disk"]).err;
     assert!(asked.contains("Server mail is running: it is shut down first"), "{asked}");
+}
+
+#[test]
+fn nobody_is_asked_about_a_network_of_which_only_public_addresses_are_held() {
+    let cloud = Cloud::start();
+    let _services = services(&cloud, |subject| match subject {
+        "watari.v1.address.list" => Reply(sample("reply.AddressPage.json")),
+        _ => there(subject, false),
+    });
+    let ran = cloud.run(&["network", "delete", "campus"]);
+    assert!(ran.status == 1 && ran.err.contains("error[network.in-use]"), "{ran:?}");
 }
 
 #[test]

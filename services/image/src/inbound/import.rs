@@ -26,6 +26,7 @@ pub(super) async fn handle(app: &App, asker: String, request: ImportImage) -> Re
         Some(entry) if entry.value.request_id == request.request_id => again(entry.value, &announced, &request)?,
         known => {
             let failed = vacant(known)?;
+            let _alone = app.admitting.lock().await;
             admission::number(app)?;
             // What comes without a size is bounded as it comes.
             let size = announced.size_bytes.unwrap_or(0);

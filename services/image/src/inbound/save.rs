@@ -27,6 +27,7 @@ pub(super) async fn handle(app: &App, request: SaveImage) -> Result<ImageView, R
     }
     let failed = vacant(known)?;
     let vm = server(app, &request.vm)?;
+    let _alone = app.admitting.lock().await;
     admission::number(app)?;
     // How large it will be is known when it is copied, and judged then.
     admission::room(app, &request.name, 0)?;

@@ -1,6 +1,7 @@
 //! What one user may have under way, beside what all may.
 
 use crate::harness::*;
+use futures_util::future::join_all;
 use watari_chassis::{Bus, BusSettings};
 use watari_contracts::{
     ErrorBody,
@@ -54,6 +55,18 @@ async fn one_user_has_so_many_imports_under_way_and_another_as_many_beside_them(
     assert_eq!(code(asked(&sato, &import("five", size)).await), "image.user-imports-busy");
     asked(&sato, &DeleteImage { name: "two".parse().unwrap() }).await.unwrap();
     asked(&sato, &import("five", size)).await.unwrap();
+    front.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_asks_for_many_at_the_same_time_gets_no_more_for_that() {
+    let place = Place::new();
+    let front = front(&place, |limits| limits.max_user_imports = 2).await;
+    let sato = somebody(&place, "sato").await;
+    let wanted: Vec<ImportImage> = (0..16).map(|n| import(&format!("image-{n}"), None)).collect();
+    let answers = join_all(wanted.iter().map(|one| asked(&sato, one))).await;
+    let refused: Vec<String> = answers.into_iter().filter_map(Result::err).map(|body| body.code).collect();
+    assert_eq!(refused, vec!["image.user-imports-busy"; 14]);
     front.stop().await;
 }
 

@@ -138,8 +138,9 @@ fn for_outages(turn: &mut Turn<'_>) {
             continue;
         };
         for vm in evacuation::concerned(snap, outage) {
-            let wished = vm.preseed.as_ref().is_some_and(|preseed| preseed.is_due() || preseed.asked_at >= due);
-            let asked = wished && !stays_within(snap, vm);
+            let wished = vm.preseed.as_ref().filter(|preseed| preseed.is_due() || preseed.asked_at >= due);
+            // What was taken back since is not asked for again, wherever a part of it lies.
+            let asked = wished.is_some_and(|preseed| preseed.cancelled || !stays_within(snap, vm));
             let leaves = vm.state == vm::State::Running && vm.spec.evacuate == Evacuate::Live;
             let Some(entry) = snap.vms.get(vm.name.as_str()).filter(|_| leaves && !asked) else { continue };
             if turn.settled::<Vm>(vm.name.as_str()) {

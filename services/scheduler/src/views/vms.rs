@@ -150,7 +150,7 @@ mod tests {
         mail.ask_preseed(None, now);
         let shown = sent_ahead(&mail).unwrap();
         assert_eq!((&shown.to, &shown.done, shown.is_due()), (&None, &None, true));
-        mail.cancel_preseed();
+        mail.cancel_preseed(now);
         assert!(sent_ahead(&mail).is_some_and(|shown| shown.cancelled && shown.to.is_none()));
     }
 }

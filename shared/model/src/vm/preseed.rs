@@ -17,7 +17,7 @@ pub struct Preseed {
     pub number: u64,
     /// The node that it is sent to; none before one is chosen. Its disk is reserved there.
     pub to: Option<NodeName>,
-    /// When it was asked for.
+    /// When it was asked for, or taken back.
     pub asked_at: Timestamp,
     /// What arrived last.
     pub done: Option<Seeded>,
@@ -72,9 +72,10 @@ impl Vm {
 
     /// Takes back what was asked for and is not done yet. What arrived before stays where it is; for more no room is
     /// kept. Where nothing is to be done, nothing changes.
-    pub fn cancel_preseed(&mut self) {
+    pub fn cancel_preseed(&mut self, now: Timestamp) {
         if let Some(preseed) = self.preseed.as_mut().filter(|preseed| preseed.is_due()) {
             preseed.cancelled = true;
+            preseed.asked_at = now;
             preseed.to = preseed.done.as_ref().map(|done| done.node.clone());
             preseed.fault = None;
         }

@@ -196,22 +196,22 @@ fn a_suspended_server_keeps_its_size_and_its_node_until_it_has_run_again() {
 fn what_is_sent_ahead_is_taken_back_until_it_is_done_and_what_arrived_before_stays() {
     let (at, y1): (Timestamp, NodeName) = (vm().created_at, "y1".parse().unwrap());
     let mut mail = vm();
-    mail.cancel_preseed();
+    mail.cancel_preseed(at);
     assert_eq!(mail.preseed, None, "nobody asked");
     mail.ask_preseed(Some(y1.clone()), at);
-    mail.cancel_preseed();
+    mail.cancel_preseed(at);
     let taken_back = mail.preseed.clone().unwrap();
     assert_eq!((taken_back.is_due(), taken_back.cancelled, mail.seeded_on()), (false, true, None));
     let again = mail.clone();
-    mail.cancel_preseed();
+    mail.cancel_preseed(at);
     assert_eq!(mail, again, "asking twice changes nothing");
     mail.ask_preseed(Some(y1.clone()), at);
     assert!(mail.preseed.as_ref().is_some_and(|preseed| preseed.is_due() && preseed.number == 2));
     let done = Seeded { number: 2, node: y1.clone(), at, bytes: 7 };
     mail.preseed.as_mut().unwrap().done = Some(done.clone());
-    mail.cancel_preseed();
+    mail.cancel_preseed(at);
     assert!(mail.preseed.as_ref().is_some_and(|preseed| !preseed.cancelled), "it is done");
     mail.ask_preseed(Some("y2".parse().unwrap()), at);
-    mail.cancel_preseed();
+    mail.cancel_preseed(at);
     assert_eq!((mail.seeded_on(), mail.preseed.clone().unwrap().done), (Some(&y1), Some(done)));
 }

@@ -202,16 +202,49 @@ fn what_cannot_be_done_is_told_and_tried_again() {
     assert!(scene.mail().preseed.is_some_and(|preseed| preseed.is_due()));
 }
 
-#[test]
-fn a_site_whose_outage_is_near_is_sent_ahead_and_once_more_shortly_before() {
+/// Myodaiji's power goes at that second, and its servers are sent ahead 10,000 s and 1,000 s before.
+fn with_outage(from: u64) -> Scene {
     let preseed = PreseedRules { lead_ms: 10_000 * SECOND, again_ms: 1_000 * SECOND, ..PreseedRules::default() };
     let mut scene = Scene::new(Rules { preseed, ..Rules::default() });
-    let from = 100_000;
     let window = Window { from: at(from * SECOND), until: at((from + 100) * SECOND) };
     let scope = Scope::Site("myodaiji".parse().unwrap());
     let outage =
         Outage::scheduled("myodaiji-1".parse().unwrap(), scope, window, "inspection".into(), "r".into(), at(0));
     put(&mut scene.campus.docs.outages, &mut scene.campus.docs.revision, outage, 0);
+    scene
+}
+
+#[test]
+fn what_was_taken_back_before_an_outage_is_asked_for_again_only_shortly_before_it() {
+    let from = 100_000;
+    let node = |name: &str| Some(name.parse::<NodeName>().unwrap());
+    // The wish is older than the time for it; or it follows one within the site, to which it then goes back.
+    for (to, number) in [(node("y1"), 1), (node("m2"), 2)] {
+        let mut scene = with_outage(from);
+        put(&mut scene.campus.docs.nodes, &mut scene.campus.docs.revision, a_node("m2", "myodaiji", 4096), 0);
+        let mut mail = scene.mail();
+        mail.ask_preseed(to.clone(), at(0));
+        if to == node("m2") {
+            let done = Seeded { number: 1, node: "m2".parse().unwrap(), at: at(1), bytes: 1 };
+            mail.preseed.as_mut().unwrap().done = Some(done);
+        }
+        scene.store(mail);
+        scene.decided(from - 10_000);
+        let mut mail = scene.mail();
+        mail.cancel_preseed(at((from - 9_999) * SECOND));
+        scene.store(mail);
+        for (second, number, is_due) in [(from - 9_998, number, false), (from - 1_000, number + 1, true)] {
+            scene.decided(second);
+            let preseed = scene.mail().preseed.unwrap();
+            assert_eq!((preseed.number, preseed.is_due()), (number, is_due), "{to:?} at {second}");
+        }
+    }
+}
+
+#[test]
+fn a_site_whose_outage_is_near_is_sent_ahead_and_once_more_shortly_before() {
+    let from = 100_000;
+    let mut scene = with_outage(from);
     let number = |scene: &Scene| scene.mail().preseed.map(|preseed| preseed.number);
     scene.decided(from - 10_001);
     assert_eq!(number(&scene), None);
@@ -310,7 +343,7 @@ fn a_wish_that_is_taken_back_is_followed_no_more_and_asked_again_it_is_another_o
     scene.ask();
     scene.decided(1);
     let mut mail = scene.mail();
-    mail.cancel_preseed();
+    mail.cancel_preseed(at(1));
     scene.store(mail);
     assert_eq!(scene.decided(2), []);
     assert_eq!(scene.mail().seeded_on(), None, "no room is kept for it");

@@ -15,7 +15,7 @@ impl Desk {
         let request_id = request.request_id.as_deref();
         if request.cancel {
             let take_back = |vm: &mut Vm| {
-                vm.cancel_preseed();
+                vm.cancel_preseed(clock::now());
                 Ok(())
             };
             return self.amend(&request.name, request_id, &digest_of(&("no preseed", &request.name)), take_back).await;
