@@ -139,7 +139,9 @@ fn for_outages(turn: &mut Turn<'_>) {
         };
         for vm in evacuation::concerned(snap, outage) {
             let wished = vm.preseed.as_ref().is_some_and(|preseed| preseed.is_due() || preseed.asked_at >= due);
-            let asked = wished && !stays_within(snap, vm);
+            // What was taken back since is not asked for again, wherever that lies which arrived before.
+            let taken_back = vm.preseed.as_ref().is_some_and(|preseed| preseed.cancelled && preseed.asked_at >= due);
+            let asked = taken_back || (wished && !stays_within(snap, vm));
             let leaves = vm.state == vm::State::Running && vm.spec.evacuate == Evacuate::Live;
             let Some(entry) = snap.vms.get(vm.name.as_str()).filter(|_| leaves && !asked) else { continue };
             if turn.settled::<Vm>(vm.name.as_str()) {
