@@ -1,6 +1,8 @@
 //! Going through an outage beforehand. It only reads, and takes some seconds where there are many servers: one at a
 //! time, on a thread of its own, so that neither the loop nor the lease waits for it.
 
+use std::time::Duration;
+
 use watari_chassis::clock;
 use watari_contracts::scheduler::{Leaving, Rehearsal, RehearseOutage};
 use watari_model::{
@@ -26,6 +28,9 @@ const MOST_FAILING: usize = 32;
 const MOST_AT_RISK: usize = 1_000;
 /// Servers that do not come home, in one answer.
 const MOST_AWAY: usize = 100;
+/// So long one waits for others' rehearsals. Then nobody listens for the answer any more, and whoever waits on keeps a
+/// place that other requests need.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The last rehearsal: who asks the same while it is gone through is answered with it.
 pub(crate) struct Last {
@@ -39,7 +44,8 @@ impl Desk {
     pub(super) async fn rehearse_outage(self, request: RehearseOutage) -> Result<Rehearsal, Refusal> {
         let arrived_ms = clock::boot_millis();
         check(&request)?;
-        let mut last = self.rehearsed.lock().await;
+        let waited = tokio::time::timeout(PATIENCE, self.rehearsed.lock()).await;
+        let mut last = waited.map_err(|_| Refusal::NoAnswer { who: "scheduler".to_owned() })?;
         if let Some(last) = last.as_ref().filter(|last| last.asked == request && last.ended_ms >= arrived_ms) {
             return Ok(last.answer.clone());
         }

@@ -58,6 +58,13 @@ impl Rate {
             _ => Self { bytes: ASSUMED, known: Known::Assumed },
         }
     }
+
+    /// What so many copies at once take of it, if each has a bound of its own.
+    pub(super) fn within(self, most: Option<u64>, in_flight: usize) -> Self {
+        let flows = u64::try_from(in_flight.max(1)).unwrap_or(1);
+        let bytes = most.map_or(self.bytes, |most| self.bytes.min(most.saturating_mul(flows)));
+        Self { bytes, ..self }
+    }
 }
 
 /// The steps.

@@ -110,3 +110,6 @@ fn elsewhere(turn: &mut Turn<'_>, entry: &Entry<Migration>, need: &Need<'_>, unf
         Err(why) => turn.change_migration(entry, [Change::GivenUp(why), Change::Undone]),
     }
 }
+
+#[cfg(test)]
+mod tests;

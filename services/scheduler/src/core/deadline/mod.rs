@@ -184,9 +184,10 @@ fn called_back<'s>(turn: &Turn<'s>, outage: &Outage, time: Time, pace: &Pace) ->
         return Vec::new();
     }
     let snap = turn.snap;
-    // Those that are called back leave the link to the worthier ones, who then go as fast as all do together.
-    let copying = migrations(turn, outage).into_iter().filter(|m| m.state == migration::State::Copying).count();
-    let flows = u64::try_from(copying.clamp(1, turn.rules.in_flight.max(1))).unwrap_or(1);
+    // Those that are called back leave the link to the worthier ones, who then go as fast as all do together. Who is
+    // about to travel counts: when one has arrived and the next is only being prepared, the link is not slower for it.
+    let to_come = migrations(turn, outage).into_iter().filter(|m| may_be_called_back(turn, m)).count();
+    let flows = u64::try_from(to_come.clamp(1, turn.rules.in_flight.max(1))).unwrap_or(1);
     let mut left = time.cross_ms.saturating_mul(flows).saturating_mul(LATE) / 100;
     let mut late = Vec::new();
     for entry in crossing::in_order(snap) {

@@ -131,6 +131,32 @@ fn a_copy_that_will_not_arrive_is_called_back_once_the_link_has_shown_how_slow_i
     assert_eq!(halted(64 * MIB, 43_000), [("mail".to_owned(), Way::Suspend)], "time is up");
 }
 
+#[test]
+fn nobody_is_called_back_only_because_the_next_is_still_being_prepared() {
+    let late = |in_flight: usize| -> Vec<String> {
+        let (mut snap, now) = half_way(30 * MIB, 10_000);
+        let id: MigrationId = "next-1".parse().unwrap();
+        let mut next = a_vm("next", 64);
+        let began = vm::Change::MigrationBegan { id: id.clone(), to: name("y1") };
+        for change in [vm::Change::Granted(name("m1")), vm::Change::SeenRunning, began] {
+            next.apply(change, at(0)).unwrap();
+        }
+        let first = snap.migrations["mail-1"].value.clone();
+        let (vm, state) = (next.name.clone(), Moved::Preparing);
+        let second = Migration { id, vm, state, copying_at: None, ..first };
+        let entry = Entry { value: second, revision: 8, created: at(0) };
+        Arc::make_mut(&mut snap.migrations).insert("next-1".to_owned(), Arc::new(entry));
+        let entry = Entry { value: next, revision: 9, created: at(0) };
+        Arc::make_mut(&mut snap.vms).insert("next".to_owned(), Arc::new(entry));
+        let rules = Rules { in_flight, ..Rules::default() };
+        let turn = Turn::new(&snap, &rules, now);
+        let (time, pace) = (time(&turn, &outage()).unwrap(), Pace::of(&turn, &outage()));
+        called_back(&turn, &outage(), time, &pace).iter().map(|vm| vm.name.to_string()).collect()
+    };
+    // Both take 54 s: one after the other there is time for one, side by side for both.
+    assert_eq!((late(1), late(2)), (vec!["next".to_owned()], Vec::new()));
+}
+
 /// What an evacuation decides.
 fn decided(snap: &Snapshot, now: Timestamp) -> Vec<Action> {
     let rules = Rules::default();
@@ -154,6 +180,30 @@ fn who_finds_no_room_elsewhere_does_not_use_up_the_time_of_who_does() {
     }
     let decided = decided(&snap, now);
     assert!(matches!(&decided[..], [Action::NewMigration(begun)] if begun.vm.as_str() == "other"), "{decided:?}");
+}
+
+#[test]
+fn a_guest_that_does_not_heed_the_shut_down_before_its_deletion_holds_an_evacuation_up_for_two_minutes_only() {
+    let evacuated = |now: u64| -> Option<Vec<Refusal>> {
+        let (mut snap, now) = half_way(0, now);
+        (snap.sites, snap.migrations) = (Arc::default(), Arc::default());
+        let mut mail = Vm { keep_disk: true, ..a_vm("mail", 128) };
+        for change in [vm::Change::Granted(name("m1")), vm::Change::SeenRunning, vm::Change::StopAsked] {
+            mail.apply(change, at(0)).unwrap();
+        }
+        mail.desired = Desired::Deleted;
+        let entry = Entry { value: mail, revision: 9, created: at(0) };
+        snap.vms = Arc::new([("mail".to_owned(), Arc::new(entry))].into());
+        match &decided(&snap, now)[..] {
+            [] => None,
+            [Action::StoreOutage { outage, .. }] if outage.state == State::Evacuated => {
+                Some(outage.left.iter().map(|left| left.fault.clone()).collect())
+            }
+            other => panic!("{other:?}"),
+        }
+    };
+    let stays = Refusal::NotRunning { vm: "mail".to_owned(), state: vm::State::Stopping.word().to_owned() };
+    assert_eq!((evacuated(HEEDS_MS - 1), evacuated(HEEDS_MS)), (None, Some(vec![stays])));
 }
 
 #[test]

@@ -279,4 +279,12 @@ fn in_large_steps_a_rehearsal_of_many_servers_says_the_same_within_a_tenth() {
     assert!(took(&exact).abs_diff(took(&coarse)) * 10 <= took(&exact), "{} and {}", took(&exact), took(&coarse));
     assert!(coarse.home.is_some() && coarse.servers.iter().all(|server| server.fate == Fate::Live));
     assert!(coarse.outage.is_none(), "one that is imagined is not stored");
+
+    // Where each copy is bounded, a faster link is no reason for steps that are too small to come to an end.
+    sim.rules.bandwidth_mib = LINK >> 20;
+    let what = What::Sudden("myodaiji".parse().unwrap(), None);
+    let budget = Budget { looks: 0, least: 300, most: 300 };
+    let bounded = go(&sim, Rehearsal { what, link: Some(16 * LINK), fails: Vec::new() }, budget);
+    let differs = took(&bounded).abs_diff(took(&coarse));
+    assert!(bounded.home.is_some() && differs * 10 <= took(&coarse), "{} and {}", took(&bounded), took(&coarse));
 }

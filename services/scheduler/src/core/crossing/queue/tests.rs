@@ -1,0 +1,141 @@
+//! Who of an outage begins, and who takes the link.
+
+use std::collections::{BTreeMap, HashMap};
+
+use watari_contracts::agent::{Domain, NodeFacts, Progress, Stack, VmFact};
+use watari_model::{
+    migration::State as Moved,
+    outage::{Outage, Scope},
+};
+
+use super::*;
+use crate::core::{
+    Answer, Heard, Outcome, Rules, crossing,
+    tests::documents::{Documents, at, facts, name, node, put, vm as a_vm},
+};
+
+/// What m1 says of a server that runs there.
+fn fact(vm: &Vm) -> VmFact {
+    VmFact {
+        vm: vm.name.clone(),
+        uuid: Some(vm.uuid.clone()),
+        domain: Domain::Running,
+        generation: vm.generation(),
+        granted: true,
+        disk: true,
+        passage: None,
+        stack: Stack::default(),
+    }
+}
+
+fn outage() -> Outage {
+    let scope = Scope::Site("myodaiji".parse().unwrap());
+    Outage::begun("myodaiji-1".parse().unwrap(), scope, String::new(), at(0))
+}
+
+fn migration(vm: &Vm, state: Moved) -> Migration {
+    Migration {
+        v: 1,
+        id: format!("{}-1", vm.name).parse().unwrap(),
+        vm: vm.name.clone(),
+        from: name("m1"),
+        to: name("y1"),
+        reason: Reason::Evacuation,
+        outage: Some(outage().id),
+        state,
+        request_id: None,
+        cancel_asked: false,
+        measured: None,
+        fault: None,
+        created_at: at(0),
+        copying_at: None,
+        changed_at: at(0),
+    }
+}
+
+/// A server that runs on m1; one that is on its way has begun that.
+fn server(called: &str, priority: u8, state: Moved) -> Vm {
+    let mut vm = a_vm(called, 128);
+    vm.spec.priority = priority;
+    vm.apply(vm::Change::Granted(name("m1")), at(0)).unwrap();
+    vm.apply(vm::Change::SeenRunning, at(0)).unwrap();
+    if state != Moved::Queued {
+        let id = migration(&vm, state).id;
+        vm.apply(vm::Change::MigrationBegan { id, to: name("y1") }, at(0)).unwrap();
+        vm.migrations = 1;
+    }
+    vm
+}
+
+/// A campus of which one site is emptied, with these servers; those that are named first have a migration.
+fn emptied(servers: &[Vm], moving: usize, state: Moved) -> Snapshot {
+    let (mut docs, mut counter) = (Documents::default(), 0);
+    put(&mut docs.nodes, &mut counter, node("m1", "myodaiji", 4096), 0);
+    put(&mut docs.nodes, &mut counter, node("y1", "yamate", 4096), 0);
+    put(&mut docs.outages, &mut counter, outage(), 0);
+    for vm in servers {
+        put(&mut docs.vms, &mut counter, vm.clone(), 0);
+    }
+    for vm in servers.iter().take(moving) {
+        put(&mut docs.migrations, &mut counter, migration(vm, state), 0);
+    }
+    let vms: BTreeMap<_, _> = servers.iter().map(|vm| (vm.name.clone(), fact(vm))).collect();
+    let facts = Arc::new(NodeFacts { vms, ..facts("m1", "myodaiji") });
+    let Documents { vms, migrations, outages, nodes, .. } = docs;
+    let heard = BTreeMap::from([(name("m1"), Heard { facts, age_ms: 0 })]);
+    Snapshot { epoch: 1, vms, migrations, outages, nodes, heard, ..Snapshot::default() }
+}
+
+fn decided(snap: &Snapshot, now: u64) -> Vec<Action> {
+    let rules = Rules::default();
+    let mut turn = Turn::new(snap, &rules, at(now));
+    crossing::decide(&mut turn);
+    turn.actions
+}
+
+#[test]
+fn the_link_waits_two_seconds_for_one_whose_turn_it_is_and_no_longer() {
+    let servers = [("worthy", 90), ("other", 0)].map(|(called, priority)| server(called, priority, Moved::Preparing));
+    let copies = |ready: &[&Vm], now: u64| -> Vec<String> {
+        let prepared = |vm: &Vm| {
+            let operation = naming::of_migration("receive", &migration(vm, Moved::Preparing).id, vm);
+            let outcome = Outcome::Order(Progress::Done, fact(vm));
+            (naming::at(&operation, &name("y1")), Answer { attempt: 0, outcome, age_ms: 0, news: false })
+        };
+        let answers: HashMap<_, _> = ready.iter().copied().map(prepared).collect();
+        let snap = Snapshot { answers, ..emptied(&servers, 2, Moved::Preparing) };
+        let begun = |action: &Action| match action {
+            Action::StoreMigration { migration, .. } if migration.state == Moved::Copying => {
+                Some(migration.vm.to_string())
+            }
+            _ => None,
+        };
+        decided(&snap, now).iter().filter_map(begun).collect()
+    };
+    let [worthy, other] = &servers;
+    assert_eq!(copies(&[other], 1_999), [""; 0], "the worthier one is nearly ready");
+    assert_eq!(copies(&[other], 2_000), ["other"]);
+    assert_eq!(copies(&[worthy, other], 1_999), ["worthy"], "one at a time");
+}
+
+#[test]
+fn nobody_of_an_outage_begins_while_a_migration_of_it_is_only_being_made() {
+    let servers = [("other", 0), ("worthy", 90)].map(|(called, priority)| server(called, priority, Moved::Queued));
+    let begin = |made: Option<Migration>| -> Vec<String> {
+        let mut snap = emptied(&servers, 1, Moved::Queued);
+        if let Some(made) = made {
+            let action = Action::NewMigration(Box::new(made));
+            snap.busy.insert(action.key(), Arc::new(action));
+        }
+        let begun = |action: &Action| match action {
+            Action::StoreVm { vm, .. } if vm.crossing.is_some() => Some(vm.name.to_string()),
+            _ => None,
+        };
+        decided(&snap, 1_000).iter().filter_map(begun).collect()
+    };
+    let [_, worthy] = &servers;
+    let made = migration(worthy, Moved::Queued);
+    assert_eq!(begin(Some(made.clone())), [""; 0]);
+    assert_eq!(begin(None), ["other"], "its document is there, or came to nothing");
+    assert_eq!(begin(Some(Migration { outage: None, ..made })), ["other"], "an operator's own has its own turn");
+}
