@@ -325,6 +325,15 @@ async fn inside_its_own_network() {
     must(&format!("ip rule del from {}", guest_address(10)));
     second.tend().await;
     assert!(pings("client", PUBLIC) && pings("g10", CLIENT), "mended");
+    // Its server is stopped, and the node hears of no other plan: it may run elsewhere.
+    must(&format!("ip link set {} down", tap(10)));
+    must(&format!("ip link set {} name wtaway", tap(10)));
+    second.tend().await;
+    assert!(!is_public_laid(), "it is not here");
+    must(&format!("ip link set wtaway name {}", tap(10)));
+    must(&format!("ip link set {} up", tap(10)));
+    second.tend().await;
+    eventually("it is here again", PATIENCE, || async { pings("client", PUBLIC) }).await;
     assert_eq!(second.lay(with(local(10, None))).await, None);
     assert!(!pings("client", PUBLIC) && !is_public_laid(), "it leads nowhere");
     // Resumed here before the plan knew.

@@ -160,7 +160,7 @@ impl Plumbing {
     }
 
     /// Brings public addresses to what the plan says and to who is here; what fails is tried again.
-    async fn publish(&self) {
+    pub async fn publish(&self) {
         if let Err(error) = self.public.lay(&self.links, &self.overlays).await {
             tracing::warn!(%error, "public addresses are not answered as they should be");
         }

@@ -12,7 +12,8 @@
 //! routes for each address, numbered as the address, and a rule that leads there.
 //!
 //! Which addresses are answered follows from the network plan and from who was resumed here before it knew
-//! (`super::overlay`). The neighbours are told by gratuitous ARP when one is new here, and a little by every look.
+//! (`super::overlay`), as long as its tap is there: a server that this node has stopped may run elsewhere, of which a node
+//! that is cut off from the bus hears nothing. The neighbours are told by gratuitous ARP when one is new here, and a little by every look.
 
 mod rules;
 
@@ -40,11 +41,13 @@ use super::{
 /// The kernel's switches of each interface.
 const SWITCHES: &str = "/proc/sys/net/ipv4/conf";
 
-/// A server that runs here and has a public address.
+/// A server that may run here and has a public address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Led {
     /// The bridge that it is plugged into.
     pub(super) bridge: String,
+    /// Its tap, which is there while its domain lives.
+    pub(super) tap: String,
     /// Its own address.
     pub(super) own: Ipv4Addr,
     pub(super) public: PublicPort,
@@ -96,6 +99,9 @@ impl Public {
         let Some((led, networks)) = overlays.public().await else { return Ok(()) };
         let (mut places, mut outcome) = (Vec::new(), Ok(()));
         for one in led {
+            if links.named(&one.tap).await?.is_none() {
+                continue;
+            }
             match self.place(one) {
                 Ok(place) => places.push(place),
                 Err(error) => outcome = outcome.and(Err(error)),
@@ -125,7 +131,7 @@ impl Public {
     }
 
     fn place(&self, led: Led) -> io::Result<Place> {
-        let Led { bridge, own, public: PublicPort { address: public, segment, subnet, gateway } } = led;
+        let Led { bridge, own, public: PublicPort { address: public, segment, subnet, gateway }, .. } = led;
         let wire = self.segments.get(&segment).filter(|wire| segment::is_usable(wire));
         let wire = wire.ok_or_else(|| {
             io::Error::other(format!("public address {public} needs a bridge for segment {segment}, which is not here"))
