@@ -81,7 +81,7 @@ impl Plumbing {
         tunnel_address: Option<Ipv4Addr>,
     ) -> io::Result<Self> {
         let overlays = Overlays::new(tunnel_address, &settings, layout.run());
-        let public = Public::new(settings.segments.clone());
+        let public = Public::new(settings.segments.clone(), layout.run());
         let (guard, metadata) = (Guard::new(settings.guard, layout.run()), Metadata::new(&settings));
         let (links, networks, plan) = (Links::open()?, Mutex::default(), Mutex::default());
         Ok(Self { node, layout, settings, tunnel_address, links, overlays, public, networks, plan, guard, metadata })

@@ -32,6 +32,7 @@ use watari_model::SegmentName;
 
 use super::{
     arp,
+    guard::tracking::{self, Sake},
     links::{Links, Route, Rule},
     nft,
     overlay::Overlays,
@@ -79,13 +80,15 @@ struct State {
 pub(super) struct Public {
     /// Segment to bridge.
     segments: BTreeMap<SegmentName, String>,
+    /// The agent's run folder.
+    run: PathBuf,
     state: Mutex<State>,
 }
 
 impl Public {
     /// Touches nothing yet.
-    pub(super) fn new(segments: BTreeMap<SegmentName, String>) -> Self {
-        Self { segments, state: Mutex::default() }
+    pub(super) fn new(segments: BTreeMap<SegmentName, String>, run: &Path) -> Self {
+        Self { segments, run: run.to_owned(), state: Mutex::default() }
     }
 
     /// Makes all of it what it should be now; again changes nothing.
@@ -112,13 +115,19 @@ impl Public {
         }
         state.clean = false;
         lay(&mut state, links, &places, &networks).await?;
+        // Connections of a server that comes back have gone on without this node.
+        let tracked = if places.is_empty() {
+            tracking::insist(&self.run, Sake::PublicAddresses)
+        } else {
+            tracking::relax(&self.run, Sake::PublicAddresses)
+        };
         let before = std::mem::take(&mut state.answered);
         state.answered = places.iter().map(|place| (place.public, place.wire.clone())).collect();
         for (address, wire) in state.answered.iter().filter(|(address, _)| !before.contains_key(*address)) {
             announce(*address, wire.clone());
         }
-        state.clean = places.is_empty();
-        outcome
+        state.clean = places.is_empty() && tracked.is_ok();
+        outcome.and(tracked)
     }
 
     /// Says once more where each address is: a neighbour may have missed it, or have heard somebody else.
