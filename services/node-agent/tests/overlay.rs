@@ -215,6 +215,11 @@ fn is_public_laid() -> bool {
         || run("nft list table inet watari-public").0
 }
 
+/// Whether the kernel insists that packets fit the TCP windows that it remembers.
+fn is_tracking_strict() -> bool {
+    fs::read_to_string("/proc/sys/net/netfilter/nf_conntrack_tcp_be_liberal").unwrap().trim() == "0"
+}
+
 fn plan(here: Vec<LocalPort>, elsewhere: Vec<RemotePort>) -> NetworkPlan {
     let overlay = Some(Overlay { vni: 4_096, mtu: 1_450 });
     let network = PlannedNetwork { network: "lab".parse().unwrap(), kind: Kind::Overlay, overlay, here, elsewhere };
@@ -319,14 +324,24 @@ async fn inside_its_own_network() {
     assert!(pings("client", PUBLIC), "from outside");
     assert!(pings("g10", CLIENT), "to the outside");
     assert!(pings("g20", PUBLIC) && pings("g20", PUBLIC), "from its neighbour");
+    assert!(!is_tracking_strict(), "who comes home brings connections along");
     // Somebody meddles; the next look mends it.
     must("nft delete table inet watari-public");
     must(&format!("ip addr del {PUBLIC}/32 dev wb001000"));
     must(&format!("ip rule del from {}", guest_address(10)));
     second.tend().await;
     assert!(pings("client", PUBLIC) && pings("g10", CLIENT), "mended");
+    // Its server is stopped, and the node hears of no other plan: it may run elsewhere.
+    must(&format!("ip link set {} down", tap(10)));
+    must(&format!("ip link set {} name wtaway", tap(10)));
+    second.tend().await;
+    assert!(!is_public_laid(), "it is not here");
+    must(&format!("ip link set wtaway name {}", tap(10)));
+    must(&format!("ip link set {} up", tap(10)));
+    second.tend().await;
+    eventually("it is here again", PATIENCE, || async { pings("client", PUBLIC) }).await;
     assert_eq!(second.lay(with(local(10, None))).await, None);
-    assert!(!pings("client", PUBLIC) && !is_public_laid(), "it leads nowhere");
+    assert!(!pings("client", PUBLIC) && !is_public_laid() && is_tracking_strict(), "it leads nowhere");
     // Resumed here before the plan knew.
     assert_eq!(second.lay(with(led(10, Some(THERE)))).await, None);
     second.settle(&ten).await;

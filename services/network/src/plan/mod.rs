@@ -112,7 +112,9 @@ fn of_node(
     for card in cards {
         let (vm, mac, address, via) = (card.vm.name.clone(), card.mac.to_owned(), card.address, via(card));
         if [card.runs, card.arrives].contains(&Some(node)) {
-            let public = leading.get(&(card.vm.uuid.as_str(), &network.name, address)).cloned();
+            // While nobody knows by which tunnel the server is reached, it runs elsewhere nevertheless.
+            let is_told = card.runs == Some(node) || via.is_some();
+            let public = leading.get(&(card.vm.uuid.as_str(), &network.name, address)).filter(|_| is_told).cloned();
             here.push(LocalPort { vm, vm_uuid: card.vm.uuid.clone(), card: card.index, mac, address, via, public });
         } else {
             elsewhere.push(RemotePort { vm, mac, address, via });

@@ -270,6 +270,9 @@ fn a_public_address_is_told_where_its_server_is_and_where_it_arrives() {
     cross(&mut world, "a", "m2", false);
     assert_eq!(told(&world, "m1"), one("10.1.0.200", None));
     assert_eq!(told(&world, "m2"), one("10.1.0.200", Some(tunnel(11))));
+    let known = world.nodes[0].inventory.tunnel.take();
+    assert!(told(&world, "m2").is_empty(), "it runs elsewhere, whether or not its tunnel is known");
+    world.nodes[0].inventory.tunnel = known;
     cross(&mut world, "a", "m2", true);
     assert_eq!((told(&world, "m1"), told(&world, "m2")), (vec![], one("10.1.0.200", None)));
 }

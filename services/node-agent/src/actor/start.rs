@@ -78,7 +78,11 @@ async fn make(cx: &Cx, order: &Start, saved: bool) -> Result<(), Refusal> {
         Err(error) if error.kind() == Kind::InvalidState || error.outcome_unknown() => {}
         outcome => outcome.map_err(|error| refuse(cx, &error))?,
     }
-    seen_running(cx).await
+    seen_running(cx).await?;
+    // A public address is answered only while the server's cards are there, and they are now.
+    let node = cx.node.clone();
+    tokio::spawn(async move { node.plumbing.publish().await });
+    Ok(())
 }
 
 fn refuse(cx: &Cx, error: &hypervisor::Error) -> Refusal {

@@ -81,7 +81,7 @@ impl Plumbing {
         tunnel_address: Option<Ipv4Addr>,
     ) -> io::Result<Self> {
         let overlays = Overlays::new(tunnel_address, &settings, layout.run());
-        let public = Public::new(settings.segments.clone());
+        let public = Public::new(settings.segments.clone(), layout.run());
         let (guard, metadata) = (Guard::new(settings.guard, layout.run()), Metadata::new(&settings));
         let (links, networks, plan) = (Links::open()?, Mutex::default(), Mutex::default());
         Ok(Self { node, layout, settings, tunnel_address, links, overlays, public, networks, plan, guard, metadata })
@@ -160,7 +160,7 @@ impl Plumbing {
     }
 
     /// Brings public addresses to what the plan says and to who is here; what fails is tried again.
-    async fn publish(&self) {
+    pub async fn publish(&self) {
         if let Err(error) = self.public.lay(&self.links, &self.overlays).await {
             tracing::warn!(%error, "public addresses are not answered as they should be");
         }

@@ -21,19 +21,24 @@ async fn each_opening_of_a_console_is_remembered_and_nothing_of_what_is_done_the
     let node = cloud.running("mail", "myodaiji").await.node.unwrap();
     let vms = Bucket::<Vm>::of_another(&cloud.ctx).await.unwrap();
     let open = at_console(ConsoleAct::Open { take_over: false });
-    let remembered = async || vms.get("mail").await.unwrap().unwrap().value.requests.len();
-    assert_eq!(remembered().await, 0);
+    let remembered = async || {
+        let mail = vms.get("mail").await.unwrap().unwrap().value;
+        mail.requests.into_iter().map(|request| request.request_id).collect::<Vec<_>>()
+    };
+    let mut before = remembered().await;
+    assert!(before.is_empty());
     for _ in 0..2 {
         let view = cloud.ask(&open).await.unwrap();
         assert_eq!((view.name.as_str(), &view.node), ("mail", &node));
         assert!(!view.part.output.0.is_empty(), "the agent learns who asks");
+        let now = remembered().await;
+        assert!(now.len() == 1 && now != before, "each is written down, and none pushes out other requests");
+        before = now;
     }
-    assert_eq!(remembered().await, 2);
     cloud.ask(&at_console(ConsoleAct::Follow { from: 0 })).await.unwrap();
     cloud.ask(&at_console(ConsoleAct::Close)).await.unwrap();
-    let mail = vms.get("mail").await.unwrap().unwrap().value;
-    assert_eq!(mail.requests.len(), 2);
-    assert!(mail.requests.iter().all(|request| request.request_id != "7f3c"), "who reads it cannot type there");
+    assert_eq!(remembered().await, before);
+    assert!(!before.contains(&"7f3c".to_owned()), "who reads it cannot type there");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -25,8 +25,10 @@ use crate::{
 
 /// The most that may wait to be typed, in bytes; what is pasted beyond waits in the terminal.
 const MOST_WAITING: usize = 64 << 10;
-/// Between two tries of what the server does not take, or the node does not open.
+/// Between the first two tries of what the server does not take, or the node does not open.
 const PAUSE: Duration = Duration::from_millis(200);
+/// Between later ones, at most.
+const MOST_PAUSE: Duration = Duration::from_secs(2);
 /// For how long a console that broke off is looked for: longer than any pause of a migration.
 const RETURNS: Duration = Duration::from_secs(60);
 
@@ -121,9 +123,7 @@ pub(super) async fn run(line: &Line<'_>, opened: ConsoleView) -> Result<(), Fail
         match broke {
             None => {}
             Some(failure) if is_over(&failure) => {
-                // Where the server is by now; whoever has taken it over keeps it.
-                let open = ConsoleAct::Open { take_over: false };
-                (following, typing, opening) = (None, None, Some(patiently(line, open).boxed_local()));
+                (following, typing, opening) = (None, None, Some(again(line).boxed_local()));
                 // It may have been typed, and is not typed twice.
                 talk.waiting.clear();
                 say(&terminal::interrupted(lang, line.name.as_str()))?;
@@ -143,14 +143,22 @@ async fn answered(asking: &mut Asking<'_>) -> Result<ConsoleView, Failure> {
 
 /// Asks until there is an answer that waiting does not change. What was done is not done twice.
 async fn patiently(line: &Line<'_>, act: ConsoleAct) -> Result<ConsoleView, Failure> {
-    let until = Instant::now() + RETURNS;
+    let (until, mut pause) = (Instant::now() + RETURNS, PAUSE);
     loop {
         match line.does(act.clone()).await {
             Err(Failure::Refused(body)) if body.refusal.retryable() && Instant::now() < until => {}
             done => return done,
         }
-        sleep(PAUSE).await;
+        sleep(pause).await;
+        pause = (pause * 2).min(MOST_PAUSE);
     }
+}
+
+/// Opens the console where the server is by now; whoever has taken it over keeps it. Not at once, since each opening is
+/// written into the server's document, in which a server that moves is just then given to its other node.
+async fn again(line: &Line<'_>) -> Result<ConsoleView, Failure> {
+    sleep(PAUSE).await;
+    patiently(line, ConsoleAct::Open { take_over: false }).await
 }
 
 /// Has a piece typed. If none of it was taken, a moment passes before it is tried again.

@@ -10,7 +10,7 @@ mod identity;
 mod inherited;
 mod policy;
 mod stateful;
-mod tracking;
+pub(super) mod tracking;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -32,6 +32,7 @@ use watari_model::{
 
 use super::nft;
 pub use policy::Policy;
+use tracking::Sake;
 
 /// What guards a server.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -127,13 +128,14 @@ pub(super) struct Guard {
 struct Marks {
     /// A folder with a file for each bridge.
     bridges: PathBuf,
-    tracking: PathBuf,
+    /// Where that one is of connection tracking.
+    run: PathBuf,
 }
 
 impl Guard {
     /// Touches nothing yet. `run` is the agent's run folder.
     pub(super) fn new(on: bool, run: &Path) -> Self {
-        let marks = Marks { bridges: run.join("bridge-netfilter"), tracking: run.join("liberal-tracking") };
+        let marks = Marks { bridges: run.join("bridge-netfilter"), run: run.to_owned() };
         let reason = if on { "no rule has been laid yet" } else { "networks.guard is false in node-agent.toml" };
         let missing = || Enforcement::Missing { reason: reason.to_owned() };
         let protection = Quick::new(Protection { identity: missing(), firewall: missing() });
@@ -340,9 +342,9 @@ impl Guard {
         bridges.iter().try_for_each(|bridge| bridge::switch_on(bridge, &self.marks.bridges))?;
         bridge::switch_off_but(&bridges, &self.marks.bridges)?;
         if bridges.is_empty() {
-            tracking::insist(&self.marks.tracking)?;
+            tracking::insist(&self.marks.run, Sake::Groups)?;
         } else {
-            tracking::relax(&self.marks.tracking)?;
+            tracking::relax(&self.marks.run, Sake::Groups)?;
         }
         state.stateful = true;
         state.groups_due = false;

@@ -30,7 +30,7 @@ use super::{
     links::{Link, Links, Mac, VXLAN_PORT, Vxlan},
     public::Led,
 };
-use crate::settings;
+use crate::{blueprint, settings};
 use entries::{Change, Entries};
 
 /// How our bridges begin. Not as our taps do, which have rules of their own.
@@ -192,7 +192,7 @@ impl Overlays {
         synced
     }
 
-    /// The servers with a public address that are here, by the plan or before it knew, and the bridges and subnets of
+    /// The servers with a public address that may be here, by the plan or before it knew, and the bridges and subnets of
     /// all networks that are laid; none until the network service has said so since the agent's start.
     pub(super) async fn public(&self) -> Option<(Vec<Led>, Vec<(String, Ipv4Net)>)> {
         let state = self.state.lock().await;
@@ -267,7 +267,8 @@ impl State {
                 |text: &str| mac(text).is_some_and(|mac| self.claimed.contains(&(planned.network.clone(), mac)));
             let here = planned.here.iter().filter(|port| port.via.is_none() || claimed(&port.mac));
             led.extend(here.filter_map(|port| {
-                Some(Led { bridge: laid.spec.bridge(), own: port.address, public: port.public.clone()? })
+                let tap = blueprint::tap(&port.vm_uuid, usize::try_from(port.card).unwrap_or(usize::MAX));
+                Some(Led { bridge: laid.spec.bridge(), tap, own: port.address, public: port.public.clone()? })
             }));
         }
         led

@@ -12,7 +12,8 @@
 //! routes for each address, numbered as the address, and a rule that leads there.
 //!
 //! Which addresses are answered follows from the network plan and from who was resumed here before it knew
-//! (`super::overlay`). The neighbours are told by gratuitous ARP when one is new here, and a little by every look.
+//! (`super::overlay`), as long as its tap is there: a server that this node has stopped may run elsewhere, of which a node
+//! that is cut off from the bus hears nothing. The neighbours are told by gratuitous ARP when one is new here, and a little by every look.
 
 mod rules;
 
@@ -31,6 +32,7 @@ use watari_model::SegmentName;
 
 use super::{
     arp,
+    guard::tracking::{self, Sake},
     links::{Links, Route, Rule},
     nft,
     overlay::Overlays,
@@ -40,11 +42,13 @@ use super::{
 /// The kernel's switches of each interface.
 const SWITCHES: &str = "/proc/sys/net/ipv4/conf";
 
-/// A server that runs here and has a public address.
+/// A server that may run here and has a public address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Led {
     /// The bridge that it is plugged into.
     pub(super) bridge: String,
+    /// Its tap, which is there while its domain lives.
+    pub(super) tap: String,
     /// Its own address.
     pub(super) own: Ipv4Addr,
     pub(super) public: PublicPort,
@@ -76,13 +80,15 @@ struct State {
 pub(super) struct Public {
     /// Segment to bridge.
     segments: BTreeMap<SegmentName, String>,
+    /// The agent's run folder.
+    run: PathBuf,
     state: Mutex<State>,
 }
 
 impl Public {
     /// Touches nothing yet.
-    pub(super) fn new(segments: BTreeMap<SegmentName, String>) -> Self {
-        Self { segments, state: Mutex::default() }
+    pub(super) fn new(segments: BTreeMap<SegmentName, String>, run: &Path) -> Self {
+        Self { segments, run: run.to_owned(), state: Mutex::default() }
     }
 
     /// Makes all of it what it should be now; again changes nothing.
@@ -96,6 +102,9 @@ impl Public {
         let Some((led, networks)) = overlays.public().await else { return Ok(()) };
         let (mut places, mut outcome) = (Vec::new(), Ok(()));
         for one in led {
+            if links.named(&one.tap).await?.is_none() {
+                continue;
+            }
             match self.place(one) {
                 Ok(place) => places.push(place),
                 Err(error) => outcome = outcome.and(Err(error)),
@@ -106,13 +115,19 @@ impl Public {
         }
         state.clean = false;
         lay(&mut state, links, &places, &networks).await?;
+        // Connections of a server that comes back have gone on without this node.
+        let tracked = if places.is_empty() {
+            tracking::insist(&self.run, Sake::PublicAddresses)
+        } else {
+            tracking::relax(&self.run, Sake::PublicAddresses)
+        };
         let before = std::mem::take(&mut state.answered);
         state.answered = places.iter().map(|place| (place.public, place.wire.clone())).collect();
         for (address, wire) in state.answered.iter().filter(|(address, _)| !before.contains_key(*address)) {
             announce(*address, wire.clone());
         }
-        state.clean = places.is_empty();
-        outcome
+        state.clean = places.is_empty() && tracked.is_ok();
+        outcome.and(tracked)
     }
 
     /// Says once more where each address is: a neighbour may have missed it, or have heard somebody else.
@@ -125,7 +140,7 @@ impl Public {
     }
 
     fn place(&self, led: Led) -> io::Result<Place> {
-        let Led { bridge, own, public: PublicPort { address: public, segment, subnet, gateway } } = led;
+        let Led { bridge, own, public: PublicPort { address: public, segment, subnet, gateway }, .. } = led;
         let wire = self.segments.get(&segment).filter(|wire| segment::is_usable(wire));
         let wire = wire.ok_or_else(|| {
             io::Error::other(format!("public address {public} needs a bridge for segment {segment}, which is not here"))

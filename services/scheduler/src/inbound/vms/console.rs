@@ -55,7 +55,12 @@ impl Desk {
             // Before it is, so that nobody is at a console of which nobody knows, and each time, whatever the session is
             // called. Who knows its name can type in it, and documents are read by many: hence the digest.
             let opening = digest_of(&("console", &session, clock::now()));
-            self.amend(&name, Some(&opening), &opening, |_| Ok(())).await?;
+            // The one before it is forgotten: openings push out no request whose repetition must still be known.
+            let forget = |vm: &mut Vm| {
+                vm.requests.retain(|known| known.request_id != known.digest);
+                Ok(())
+            };
+            self.amend(&name, Some(&opening), &opening, forget).await?;
         }
         let by = watari_chassis::asker().unwrap_or_default();
         let order = UseConsole { vm: name.clone(), uuid: vm.uuid.clone(), session, by, act };
