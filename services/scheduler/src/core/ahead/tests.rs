@@ -354,31 +354,6 @@ fn a_wish_that_is_taken_back_is_followed_no_more_and_asked_again_it_is_another_o
 }
 
 #[test]
-fn what_was_taken_back_before_an_outage_is_not_asked_for_again_though_its_disk_lies_within_its_own_site() {
-    let preseed = PreseedRules { lead_ms: 10_000 * SECOND, again_ms: 1_000 * SECOND, ..PreseedRules::default() };
-    let mut scene = Scene::new(Rules { preseed, ..Rules::default() });
-    put(&mut scene.campus.docs.nodes, &mut scene.campus.docs.revision, a_node("m2", "myodaiji", 4096), 0);
-    let window = Window { from: at(100_000 * SECOND), until: at(100_100 * SECOND) };
-    let scope = Scope::Site("myodaiji".parse().unwrap());
-    let id = "myodaiji-1".parse().unwrap();
-    let outage = Outage::scheduled(id, scope, window, "inspection".into(), "r".into(), at(0));
-    put(&mut scene.campus.docs.outages, &mut scene.campus.docs.revision, outage, 0);
-    let node: NodeName = "m2".parse().unwrap();
-    let done = Seeded { number: 1, node: node.clone(), at: at(0), bytes: 1 };
-    let mut mail = scene.mail();
-    mail.preseed =
-        Some(Preseed { number: 1, to: Some(node), asked_at: at(0), done: Some(done), fault: None, cancelled: false });
-    scene.store(mail);
-    scene.decided(91_000);
-    let mut mail = scene.mail();
-    assert!(mail.preseed.as_ref().is_some_and(|preseed| preseed.number == 2 && preseed.is_due()));
-    mail.cancel_preseed();
-    scene.store(mail.clone());
-    scene.decided(91_001);
-    assert_eq!(scene.mail(), mail);
-}
-
-#[test]
 fn a_server_that_was_stopped_meanwhile_says_that_it_is_to_be_started_and_goes_on_then() {
     let mut scene = Scene::new(Rules::default());
     scene.ask();
