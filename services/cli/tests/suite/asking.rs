@@ -152,9 +152,9 @@ fn whoever_says_yes_to_a_deletion_is_told_which_snapshots_go_and_what_comes_firs
     });
     let ran = cloud.run(&["vm", "delete", "mail", "--yes", "--keep-disk"]);
     assert!(ran.status == 0 && ran.err.contains("snapshots: before-upgrade, after-upgrade"), "{ran:?}");
-    assert!(ran.err.contains("is shut down first") && ran.err.contains("--from-disk mail-"), "{ran:?}");
+    assert!(ran.err.contains("once it has shut down") && ran.err.contains("--from-disk mail-"), "{ran:?}");
     let ran = cloud.run(&["vm", "delete", "mail", "--yes"]);
-    assert!(ran.err.contains("snapshots: before-upgrade") && !ran.err.contains("shut down first"), "{ran:?}");
+    assert!(ran.err.contains("snapshots: before-upgrade") && !ran.err.contains("shut down"), "{ran:?}");
 }
 
 #[test]
