@@ -251,8 +251,8 @@ with_networks! { refusals! {
         ja "サーバ {vm} を退避する時間がありません: {detail}" "電源が切れる前に休止または停止し、停電の終了後に再び起動します。優先度を高くするか、ディスクを事前に転送 (watari vm preseed {vm}) しておくと退避できる可能性が上がります";
     /// A server that is not running cannot cross live.
     NotRunning { vm, state } "outage.not-running" 409 No
-        en "server {vm} is {state} and cannot cross live" "start it, or leave it: its disk stays at home"
-        ja "サーバ {vm} は {state} のため、稼働したまま移すことができません" "起動するか、そのままにしてください。ディスクは元の場所に残ります";
+        en "server {vm} is {state} and cannot cross live" "start it, or leave it: its disk stays where it is"
+        ja "サーバ {vm} は {state} のため、稼働したまま移すことができません" "起動するか、そのままにしてください。ディスクは今の場所に残ります";
     /// It would be lost with the power of its site, as is known beforehand.
     CannotLeave { vm, outage, detail: Said } "outage.cannot-leave" 409 Later
         en "server {vm} could not leave its site in the scheduled outage {outage}: {detail}" "see who else could not with `watari outage show {outage}`; make room at another site, or change the server"
