@@ -206,8 +206,8 @@ with_networks! { refusals! {
         ja "サイト {site} はありません" "サイトの一覧は watari site list で確認できます";
     /// The site is being emptied or is empty already.
     SiteDraining { site, outage } "site.draining" 409 No
-        en "site {site} is being evacuated or is evacuated ({outage})" "bring it home first: watari site return {site}"
-        ja "サイト {site} は退避中または退避済みです ({outage})" "先に帰還させてください: watari site return {site}";
+        en "site {site} is being evacuated or is evacuated ({outage})" "do it after the outage, once its servers are home; to bring them home: watari site return {site}"
+        ja "サイト {site} は退避中または退避済みです ({outage})" "停電が終わり、帰還を終えた後に行ってください。帰還させるには: watari site return {site}";
     /// The only other site is leaving as well.
     NoRefuge { site } "site.no-refuge" 409 Later
         en "no other site can receive the servers of {site}" "bring the other site home first, or add nodes there"
