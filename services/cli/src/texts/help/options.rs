@@ -230,7 +230,7 @@ pub(super) const TEXTS: &[Text] = &[
         "The campus's own segment, on a bridge that each node has",
         "キャンパスのセグメント。各ノードのブリッジを使います",
     ),
-    ("A private segment across all sites", "全サイトにまたがる内部セグメント"),
+    ("A private segment across all sites", "オーバーレイネットワーク。全サイトにまたがる、サーバだけのもの"),
     ("The subnet", "サブネット"),
     ("The addresses handed out", "配布するアドレスの範囲"),
     ("The router told to servers, outside the range", "サーバに知らせるルータ。配布範囲の外のアドレス"),
