@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use watari_contracts::address::{
     AddressView, AllocateAddress, AssociateAddress, DisassociateAddress, GetAddress, ListAddresses, ReleaseAddress,
 };
-use watari_model::Said;
+use watari_model::{Said, VmName};
 
 use crate::{
     Context,
@@ -32,11 +32,19 @@ pub enum Verb {
     /// Let a public address lead to a server; it goes along when the server moves
     Associate(Associate),
     /// Let a public address lead nowhere; it stays allocated
-    #[command(after_help = "Example:\n  watari address disassociate 203.0.113.200")]
-    Disassociate(Which),
+    #[command(after_help = "\
+Example:
+  watari address disassociate 203.0.113.200 --yes
+
+Without --yes it is asked, or refused where nobody can be asked, only while the address leads to a server.")]
+    Disassociate(Cut),
     /// Give a public address back
-    #[command(after_help = "Example:\n  watari address release 203.0.113.200 --yes")]
-    Release(Release),
+    #[command(after_help = "\
+Example:
+  watari address release 203.0.113.200 --yes
+
+Without --yes it is asked, or refused where nobody can be asked, only while the address leads to a server.")]
+    Release(Cut),
 }
 
 /// Which one.
@@ -91,9 +99,9 @@ pub struct Associate {
     network: Option<String>,
 }
 
-/// What to give back.
+/// What to take from whoever reaches a server by it.
 #[derive(Debug, Args)]
-pub struct Release {
+pub struct Cut {
     /// The public address
     address: String,
     #[command(flatten)]
@@ -128,27 +136,36 @@ impl Verb {
                 let request = AssociateAddress { address, vm, network: input::name_if(network.as_deref())? };
                 ctx.out.row(&session.ask(&request).await?)
             }
-            Self::Disassociate(Which { address }) => {
-                ctx.out.row(&session.ask(&DisassociateAddress { address: parsed(&address)? }).await?)
+            Self::Disassociate(cut) => {
+                let address = parsed(&cut.address)?;
+                cut.consented(ctx, address, addresses::disassociate).await?;
+                ctx.out.row(&session.ask(&DisassociateAddress { address }).await?)
             }
-            Self::Release(release) => release.run(ctx).await,
+            Self::Release(cut) => {
+                let address = parsed(&cut.address)?;
+                let associated = cut.consented(ctx, address, addresses::release).await?;
+                let view = session.ask(&ReleaseAddress { address, associated }).await?;
+                ctx.out.told(&view, [cut.address], || addresses::released(ctx.out.lang, address))
+            }
         }
     }
 }
 
-impl Release {
-    /// Whoever gives back what leads to a server has said so, or is asked.
-    async fn run(self, ctx: &Context) -> Result<(), Failure> {
-        let address = parsed(&self.address)?;
-        let mut associated = self.consent.yes;
-        if !associated {
-            let there = ctx.session.ask(&GetAddress { address }).await?;
-            if let Some(target) = &there.leads_to {
-                confirm(ctx, self.consent, &addresses::release(ctx.out.lang, address, &target.vm))?;
-                associated = true;
-            }
+impl Cut {
+    /// Whoever cuts a server off has said so, or is asked. Whether it may lead to one.
+    async fn consented(
+        &self,
+        ctx: &Context,
+        address: Ipv4Addr,
+        question: fn(Lang, Ipv4Addr, &VmName) -> String,
+    ) -> Result<bool, Failure> {
+        if self.consent.yes {
+            return Ok(true);
         }
-        ctx.out.gone(&ctx.session.ask(&ReleaseAddress { address, associated }).await?, &self.address)
+        let there = ctx.session.ask(&GetAddress { address }).await?;
+        let Some(target) = &there.leads_to else { return Ok(false) };
+        confirm(ctx, self.consent, &question(ctx.out.lang, address, &target.vm))?;
+        Ok(true)
     }
 }
 

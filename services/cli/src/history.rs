@@ -1,9 +1,12 @@
 //! `watari history`.
 
+use std::net::Ipv4Addr;
+
 use clap::Args;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use watari_chassis::clock;
 use watari_contracts::{
+    address::GetAddress,
     history::{FieldChange, HistoryChange},
     monitor::ListHistory,
 };
@@ -89,8 +92,14 @@ impl History {
         if let (Some(begin), Some(end), Some(text)) = (since, until, &self.until) {
             input::later("--until", text, end, &Said::both("--since"), begin)?;
         }
+        let address = bucket.as_deref().zip(key.as_deref()).and_then(|(bucket, key)| address_of(bucket, key));
+        // Which network an address is of is part of its key, and nobody types that.
+        let key = key.filter(|_| address.is_none());
         let request = ListHistory { bucket, key, since, until, by: self.by, before: None, limit: None };
-        let changes = found(ctx, request.clone(), self.limit as usize).await?;
+        let changes = found(ctx, request.clone(), address, self.limit as usize).await?;
+        if let (Some(address), true) = (address, changes.is_empty() && request.bucket.as_deref() == Some("addresses")) {
+            ctx.session.must_know(&GetAddress { address }).await?;
+        }
         if let (Some(bucket), Some(key), true) = (&request.bucket, &request.key, changes.is_empty()) {
             let ever = ListHistory { bucket: Some(bucket.clone()), key: Some(key.clone()), ..ListHistory::default() };
             if ctx.session.glance(&ever).await.is_none_or(|page| page.changes.is_empty()) {
@@ -102,14 +111,21 @@ impl History {
 }
 
 /// At most so many changes, newest last. People are not shown what services note for themselves alone.
-async fn found(ctx: &Context, mut request: ListHistory, most: usize) -> Result<Vec<HistoryChange>, Failure> {
+async fn found(
+    ctx: &Context,
+    mut request: ListHistory,
+    address: Option<Ipv4Addr>,
+    most: usize,
+) -> Result<Vec<HistoryChange>, Failure> {
     let people = ctx.out.format.is_for_people();
+    let is_meant = |key: &str| address.is_none_or(|address| is_of(key, address));
     let (mut changes, mut idle): (Vec<HistoryChange>, u32) = (Vec::new(), 0);
     loop {
         let left = u32::try_from(most.saturating_sub(changes.len())).unwrap_or(u32::MAX);
-        request.limit = Some(if people { PAGE } else { left.min(PAGE) });
+        request.limit = Some(if people || address.is_some() { PAGE } else { left.min(PAGE) });
         let (page, before) = (ctx.session.ask(&request).await?, changes.len());
-        changes.extend(page.changes.into_iter().filter(|change| !people || is_news(change)));
+        let wanted = |change: &HistoryChange| is_meant(&change.key) && (!people || is_news(change));
+        changes.extend(page.changes.into_iter().filter(wanted));
         idle = if changes.len() == before { idle + 1 } else { 0 };
         request.before = page.next;
         if request.before.is_none() || changes.len() >= most || idle == IDLE {
@@ -140,6 +156,16 @@ fn place(what: &str) -> Result<(Option<String>, Option<String>), Failure> {
         return Err(input::out_of_range("NOUN[/NAME]", Said::both(nouns), what));
     };
     Ok((Some((*bucket).to_owned()), name))
+}
+
+/// The address that is meant by a name in a bucket whose keys are a network and an address.
+fn address_of(bucket: &str, name: &str) -> Option<Ipv4Addr> {
+    name.parse().ok().filter(|_| ["addresses", "ports"].contains(&bucket))
+}
+
+/// Whether a key, `campus.203-0-113-100`, is that of the address on whichever network.
+fn is_of(key: &str, address: Ipv4Addr) -> bool {
+    key.rsplit_once('.').is_some_and(|(_, digits)| digits.replace('-', ".") == address.to_string())
 }
 
 /// A value as people read it: a state's word, or a moment in their own time.
@@ -228,6 +254,17 @@ mod tests {
         for bad in ["", "/", "vm/", "server", "mail"] {
             assert!(place(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn an_address_is_found_without_its_network() {
+        let address = address_of("addresses", "203.0.113.200");
+        assert_eq!(address, Some(Ipv4Addr::new(203, 0, 113, 200)));
+        assert_eq!(address_of("ports", "203.0.113.200"), address);
+        assert_eq!(address_of("vms", "203.0.113.200"), None);
+        assert_eq!(address_of("addresses", "outside.203-0-113-200"), None);
+        let is_of = |key: &str| address.is_some_and(|address| is_of(key, address));
+        assert!(is_of("outside.203-0-113-200") && !is_of("outside.203-0-113-20") && !is_of("203-0-113-200"));
     }
 
     #[test]

@@ -74,7 +74,8 @@ pub fn main() -> ExitCode {
     let options = match parsed(lang) {
         Ok(options) => options,
         Err(told) => {
-            let told = parsing::without_hidden(told, &Options::command());
+            let command = Options::command();
+            let told = parsing::without_opposites(parsing::without_hidden(told, &command), &command);
             match parsing::japanese(&told).filter(|_| lang == Lang::Ja) {
                 Some(text) => out::say(&text),
                 // Help that nobody reads to its end is no failure.

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 use watari_contracts::{
-    address::ListAddresses,
     firewall::ListFirewalls,
     image::ListImages,
     monitor::ListNodes,
@@ -34,7 +33,8 @@ pub async fn nearest(session: &Session, failure: &Failure) -> Vec<String> {
     }
 }
 
-/// The name that is not known, if that is what the refusal says.
+/// The name that is not known, if that is what the refusal says. Addresses are no names: of two that differ in a digit
+/// neither is a slip of the other.
 const fn unknown(refusal: &Refusal) -> Option<&String> {
     match refusal {
         Refusal::VmUnknown { vm: name }
@@ -44,7 +44,6 @@ const fn unknown(refusal: &Refusal) -> Option<&String> {
         | Refusal::OutageUnknown { outage: name }
         | Refusal::ImageUnknown { image: name }
         | Refusal::NetworkUnknown { network: name }
-        | Refusal::AddressUnknown { address: name }
         | Refusal::SnapshotUnknown { snapshot: name, .. }
         | Refusal::DiskUnknown { disk: name }
         | Refusal::KeyUnknown { key: name }
@@ -94,10 +93,6 @@ async fn names(session: &Session, refusal: &Refusal) -> Result<Vec<String>, Fail
         }
         Refusal::NetworkUnknown { .. } => {
             session.ask(&ListNetworks {}).await?.networks.iter().map(|network| network.name.to_string()).collect()
-        }
-        Refusal::AddressUnknown { .. } => {
-            let page = session.ask(&ListAddresses::default()).await?;
-            page.addresses.iter().map(|address| address.address.to_string()).collect()
         }
         Refusal::FirewallUnknown { .. } => {
             session.ask(&ListFirewalls {}).await?.firewalls.iter().map(|firewall| firewall.name.to_string()).collect()

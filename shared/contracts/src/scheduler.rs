@@ -283,7 +283,7 @@ pub struct MigrateVm {
     pub to: Option<NodeName>,
 }
 
-/// Send a running server's disk ahead to a node of another site, while it runs.
+/// Send a running server's disk ahead to another node, while it runs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PreseedVm {
@@ -525,7 +525,7 @@ requests! {
     EditVm "watari.v1.vm.edit" => VmView, "Change what becomes of a server when it has to leave or goes off.";
     DeleteVm "watari.v1.vm.delete" => VmView, "Remove a server with its disk and addresses.";
     MigrateVm "watari.v1.vm.migrate" => MigrationView, "Move a running server to another node, live.";
-    PreseedVm "watari.v1.vm.preseed" => VmView, "Send a running server's disk ahead to a node of another site.";
+    PreseedVm "watari.v1.vm.preseed" => VmView, "Send a running server's disk ahead to another node.";
     CreateSnapshot "watari.v1.snapshot.create" => VmView, "Give a server's disk as it is now a name, to go back to.";
     RevertSnapshot "watari.v1.snapshot.revert" => VmView, "Put a stopped server's disk back to a snapshot.";
     DeleteSnapshot "watari.v1.snapshot.delete" => VmView, "Forget a snapshot; the disk stays as it is.";

@@ -24,6 +24,15 @@ pub fn nothing_more(lang: Lang, vm: &str) -> String {
     }
 }
 
+/// That there was nothing to take back.
+#[must_use]
+pub fn nothing_there(lang: Lang, vm: &str) -> String {
+    match lang {
+        Lang::En => format!("there is nothing to take back: nothing of the disk of server {vm} was to be sent ahead"),
+        Lang::Ja => format!("サーバ {vm} には事前転送の予定がなく、取りやめるものはありません"),
+    }
+}
+
 /// What to do about a disk that is not sent yet: that, or to take the wish back.
 #[must_use]
 pub fn or_cancel(lang: Lang, remedy: &str, vm: &str) -> String {
@@ -41,8 +50,15 @@ mod tests {
 
     #[test]
     fn every_line_is_there_in_both_languages() {
-        let lines =
-            |lang| [sending(lang, Some("a")), sending(lang, None), nothing_more(lang, "a"), or_cancel(lang, "b", "a")];
+        let lines = |lang| {
+            [
+                sending(lang, Some("a")),
+                sending(lang, None),
+                nothing_more(lang, "a"),
+                nothing_there(lang, "a"),
+                or_cancel(lang, "b", "a"),
+            ]
+        };
         for (en, ja) in lines(Lang::En).into_iter().zip(lines(Lang::Ja)) {
             assert!(en.is_ascii() && !ja.is_ascii(), "{en} / {ja}");
         }

@@ -339,9 +339,9 @@ faults! {
         ja "サービス {who} から時間内に応答がありませんでした。実行されたかどうかは不明です" "`watari doctor` で確認し、--request-id {request_id} を付けて再実行してください。二重には実行されません";
     // --- waiting ---------------------------------------------------------------------------
     /// It takes longer than the person wanted to wait.
-    WaitedInVain { waited } "wait.timeout" FAILED
-        en "it is not done after {waited}; it goes on" "look how far it is with the matching `show`, or wait longer with --wait-timeout"
-        ja "{waited} 待ちましたが完了していません。処理は続いています" "対応する show で状況を確認するか、--wait-timeout を長くしてください";
+    WaitedInVain { waited, in_japanese } "wait.timeout" FAILED
+        en "it is not done after {waited}; it goes on" "look how far it is with the matching `show` (of snapshots: `watari vm snapshot list`), or wait longer with --wait-timeout"
+        ja "{in_japanese} 待ちましたが完了していません。処理は続いています" "対応する show (スナップショットは watari vm snapshot list) で状況を確認するか、--wait-timeout を長くしてください";
     // --- outages ---------------------------------------------------------------------------
     /// A site was named, and nothing is under way there.
     NoOutageThere { site } "outage.none-there" FAILED

@@ -1,21 +1,24 @@
 //! What goes with a server when it is deleted, and what stays of it.
 
+use std::net::Ipv4Addr;
+
 use watari_contracts::scheduler::VmView;
 use watari_model::vm::State;
 
-use super::{snapshots, states};
+use super::{addresses, snapshots, states};
 use crate::{lang::Lang, out::joined};
 
-/// What goes, or would, and whether it is to.
+/// What goes, or would, with what becomes of the public addresses that lead to it, and whether it is to.
 #[must_use]
-pub fn question(lang: Lang, vm: &VmView, keeps_disk: bool) -> String {
+pub fn question(lang: Lang, vm: &VmView, keeps_disk: bool, public: &[Ipv4Addr]) -> String {
     let (head, ask) = match lang {
         Lang::En => (format!("With server {} goes:", vm.name), "Delete it?".to_owned()),
         Lang::Ja => (format!("サーバ {} とともに失われるもの:", vm.name), "削除しますか?".to_owned()),
     };
     let lines = goes(lang, vm, keeps_disk).into_iter().map(|line| format!("  {line}"));
     let stays = keeps_disk.then(|| stays(lang, vm));
-    [head].into_iter().chain(lines).chain(stays).chain([ask]).collect::<Vec<_>>().join("\n")
+    let held = (!public.is_empty()).then(|| addresses::stay(lang, &joined(public)));
+    [head].into_iter().chain(lines).chain(stays).chain(held).chain([ask]).collect::<Vec<_>>().join("\n")
 }
 
 fn goes(lang: Lang, vm: &VmView, keeps_disk: bool) -> Vec<String> {
@@ -85,6 +88,13 @@ const fn is_on(state: State) -> bool {
 fn shut_down_first(lang: Lang, vm: &VmView) -> String {
     let (name, state) = (&vm.name, states::shown(lang, vm.state.word()));
     match lang {
+        // It was asked to shut down already, by this or before.
+        Lang::En if vm.state == State::Stopping => format!(
+            "Server {name} is {state}: it is deleted once it has shut down, so that its disk is written out; if its guest does not heed that: watari vm stop {name} --force."
+        ),
+        Lang::Ja if vm.state == State::Stopping => format!(
+            "サーバ {name} の状態は「{state}」です。ディスクへの書き込みを終えさせるため、シャットダウンの完了を待って削除します。応じない場合は watari vm stop {name} --force で強制停止できます。"
+        ),
         Lang::En => format!(
             "Server {name} is {state}: it is shut down first, so that its disk is written out; if its guest does not heed that: watari vm stop {name} --force."
         ),
@@ -105,15 +115,20 @@ pub fn unasked(lang: Lang, vm: &VmView, keeps_disk: bool) -> Vec<String> {
     first.into_iter().chain(lost).collect()
 }
 
-/// How a disk that was kept is used again.
+/// How a disk that was kept is used again. It is there once its server is off.
 #[must_use]
-pub fn kept(lang: Lang, disk: &str) -> String {
+pub fn kept(lang: Lang, disk: &str, state: State) -> String {
+    let when = match lang {
+        Lang::En if is_on(state) => "once the server is off, ",
+        Lang::Ja if is_on(state) => "サーバの停止が終わると、",
+        Lang::En | Lang::Ja => "",
+    };
     match lang {
-        Lang::En => {
-            format!("its disk stays as {disk}; a server begins with it by: watari vm create NAME --from-disk {disk}")
-        }
+        Lang::En => format!(
+            "{when}its disk stays as {disk}; a server begins with it by: watari vm create NAME --from-disk {disk}"
+        ),
         Lang::Ja => {
-            format!("ディスクは {disk} として残ります。使うには: watari vm create 名前 --from-disk {disk}")
+            format!("{when}ディスクは {disk} として残ります。使うには: watari vm create 名前 --from-disk {disk}")
         }
     }
 }
@@ -153,12 +168,13 @@ mod tests {
         for (state, told) in [
             (State::Stopped, [" stays.", "残ります"]),
             (State::Running, ["is running: it is shut down first", "先にシャットダウン"]),
+            (State::Stopping, ["once it has shut down", "シャットダウンの完了を待って"]),
             (State::Migrating, ["watari vm stop mail --force", "watari vm stop mail --force"]),
             (State::Suspended, ["; start the server and stop it", "起動してから停止"]),
         ] {
             let vm = VmView { state, ..vm.clone() };
             for (lang, told) in [Lang::En, Lang::Ja].into_iter().zip(told) {
-                assert!(question(lang, &vm, true).contains(told), "{state:?}");
+                assert!(question(lang, &vm, true, &[]).contains(told), "{state:?}");
             }
         }
     }
@@ -177,11 +193,21 @@ mod tests {
     }
 
     #[test]
+    fn a_kept_disk_is_not_there_before_its_server_is_off() {
+        for (lang, told) in [(Lang::En, "once the server is off"), (Lang::Ja, "停止が終わると")] {
+            assert!(kept(lang, "mail-7b1d4c2e", State::Stopping).contains(told));
+            assert!(!kept(lang, "mail-7b1d4c2e", State::Deleting).contains(told));
+        }
+    }
+
+    #[test]
     fn what_goes_is_said_and_a_kept_disk_is_not_among_it() {
         let samples: Vec<VmView> = serde_json::from_str(SAMPLES).unwrap();
         for vm in samples {
             for lang in [Lang::En, Lang::Ja] {
-                let (all, less) = (question(lang, &vm, false), question(lang, &vm, true));
+                let public = [Ipv4Addr::new(203, 0, 113, 200)];
+                let (all, less) = (question(lang, &vm, false, &[]), question(lang, &vm, true, &public));
+                assert!(less.contains("203.0.113.200") && !all.contains("203.0.113.200"), "{all}\n{less}");
                 let disk = format!("{} GiB", vm.disk_gib);
                 assert!(all.contains(vm.name.as_str()) && all.contains(&disk) && less.contains(&disk), "{all}\n{less}");
                 assert!(vm.addresses.iter().all(|address| less.contains(&address.to_string())), "{less}");

@@ -17,6 +17,46 @@ pub fn without_hidden(mut told: Error, command: &Command) -> Error {
     told
 }
 
+/// Words of other programs, and what is meant by them here. They are no slips: what merely looks like one may be its
+/// opposite, as `restore` is near `create`, and `remove` near `revert`.
+const ELSEWHERE: &[(&str, &str)] = &[
+    ("add", "create"),
+    ("del", "delete"),
+    ("delete", "release"),
+    ("delete", "remove"),
+    ("destroy", "delete"),
+    ("erase", "delete"),
+    ("get", "show"),
+    ("ls", "list"),
+    ("new", "create"),
+    ("remove", "delete"),
+    ("remove", "release"),
+    ("restore", "revert"),
+    ("rm", "delete"),
+    ("rm", "release"),
+    ("rm", "remove"),
+    ("rollback", "revert"),
+];
+
+/// The same error, which of another program's word says what is meant by it here, or nothing.
+#[must_use]
+pub fn without_opposites(mut told: Error, command: &Command) -> Error {
+    let typed = text(&told, ContextKind::InvalidSubcommand);
+    if !ELSEWHERE.iter().any(|(word, _)| *word == typed) {
+        return told;
+    }
+    // The usage names the command below which it was typed.
+    let usage = told.get(ContextKind::Usage).map(ToString::to_string).unwrap_or_default();
+    let below = usage.split_whitespace().fold(command, |at, word| at.find_subcommand(word).unwrap_or(at));
+    let meant = ELSEWHERE.iter().filter(|(word, _)| *word == typed).map(|(_, meant)| *meant);
+    let there: Vec<String> = meant.filter(|name| below.find_subcommand(name).is_some()).map(str::to_owned).collect();
+    let _ = told.remove(ContextKind::SuggestedSubcommand);
+    if !there.is_empty() {
+        let _ = told.insert(ContextKind::SuggestedSubcommand, ContextValue::Strings(there));
+    }
+    told
+}
+
 /// What is wrong, what could have been meant, and how the command is used; none if nothing is wrong, as where help
 /// is asked for.
 #[must_use]
@@ -109,7 +149,25 @@ mod tests {
         let words = ["watari"].into_iter().chain(line.split(' '));
         let mut command = in_japanese(Options::command());
         let error = command.try_get_matches_from_mut(words).unwrap_err();
-        japanese(&without_hidden(error, &command))
+        japanese(&without_opposites(without_hidden(error, &command), &command))
+    }
+
+    #[test]
+    fn a_word_of_other_programs_is_answered_with_what_is_meant_and_never_with_its_opposite() {
+        for (line, meant) in [
+            ("vm snapshot remove mail s1", Some("delete")),
+            ("vm snapshot rm mail s1", Some("delete")),
+            ("vm snapshot restore mail s1", Some("revert")),
+            ("image ls", Some("list")),
+            ("address delete 203.0.113.200", Some("release")),
+            ("node rm m1", Some("remove")),
+            ("vm snapshot lst mail", Some("list")),
+            ("vm restore mail", None),
+        ] {
+            let text = told(line).unwrap_or_else(|| panic!("{line}"));
+            let meant = meant.map(|name| format!("もしかして: {name}"));
+            assert_eq!(text.lines().find(|line| line.starts_with("もしかして")), meant.as_deref(), "{line}: {text}");
+        }
     }
 
     #[test]

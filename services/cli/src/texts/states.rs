@@ -55,7 +55,7 @@ const WORDS: &[(&str, &str)] = &[
     ("leases", "主系"),
     ("provider", "構内"),
     ("public", "公開"),
-    ("overlay", "内部"),
+    ("overlay", "オーバーレイ"),
 ];
 
 /// The word in the language; one of a newer service, which is not known here, as it comes.

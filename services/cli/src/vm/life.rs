@@ -4,7 +4,7 @@ use clap::Args;
 use watari_contracts::scheduler::{DeleteVm, GetVm, RebootVm, StartVm, StopVm, VmView};
 use watari_model::{DiskName, Refusal, VmName, vm::State};
 
-use super::wait;
+use super::{public, wait};
 use crate::{
     Context,
     confirm::confirm_seen,
@@ -94,7 +94,11 @@ impl Delete {
         let name: VmName = input::name(&self.name)?;
         let there = GetVm { name: name.clone() };
         let (lang, keep_disk) = (ctx.out.lang, self.keep_disk);
-        let question = |vm: &VmView| may_stay(vm, keep_disk).map(|()| leaving::question(lang, vm, keep_disk));
+        // Whoever is not asked is not told either.
+        let found = if self.consent.yes { Vec::new() } else { public::leading(ctx, name.clone()).await };
+        let question = |vm: &VmView| {
+            may_stay(vm, keep_disk).map(|()| leaving::question(lang, vm, keep_disk, &public::of(&found, vm)))
+        };
         confirm_seen(ctx, self.consent, &there, question).await?;
         let request_id = Some(ctx.session.request_id());
         let view = ctx.session.ask(&DeleteVm { request_id, name: name.clone(), keep_disk }).await?;
@@ -103,7 +107,7 @@ impl Delete {
             out::say(&line);
         }
         if let Some(disk) = DiskName::of(&view.name, &view.uuid).ok().filter(|_| keep_disk) {
-            out::say(&leaving::kept(lang, disk.as_str()));
+            out::say(&leaving::kept(lang, disk.as_str(), view.state));
         }
         if !self.waiting.wait {
             return ctx.out.row(&view);

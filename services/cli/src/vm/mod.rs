@@ -54,12 +54,14 @@ pub enum Verb {
     /// Move a running server to another node, live
     #[command(after_help = "Examples:\n  watari vm migrate mail --wait\n  watari vm migrate mail --to y1")]
     Migrate(Migrate),
-    /// Send a running server's disk ahead to another site, so that its move there moves little
+    /// Send a running server's disk ahead to another node, so that its move there moves little
     #[command(after_help = "\
 Examples:
   watari vm preseed mail --wait
   watari vm preseed mail --to y1
-  watari vm preseed mail --cancel")]
+  watari vm preseed mail --cancel
+
+A disk is held ready at one node: another --to takes the place of the one before.")]
     Preseed(preseed::Preseed),
     /// Save a server's disk as an image; the server goes on, running or not
     Save(save::Save),

@@ -12,7 +12,7 @@ use crate::{Context, failure::Failure, input, options::Waiting, out, texts::ahea
 pub struct Preseed {
     /// The server
     name: String,
-    /// The node that it is to go to later; without it the scheduler chooses one of another site
+    /// The node that it is to go to later, of whichever site; without it the scheduler chooses one of another site
     #[arg(long, value_name = "NODE")]
     to: Option<String>,
     /// Take back what was asked for and is not done yet
@@ -29,7 +29,10 @@ impl Preseed {
         let (request_id, cancel) = (Some(ctx.session.request_id()), self.cancel);
         let mut view = ctx.session.ask(&PreseedVm { request_id, name: input::name(&self.name)?, to, cancel }).await?;
         if cancel {
-            out::say(&ahead::nothing_more(ctx.out.lang, view.name.as_str()));
+            // What arrived, or was never asked for, is not noted as taken back.
+            let taken_back = view.preseed.as_ref().is_some_and(|preseed| preseed.cancelled);
+            let said = if taken_back { ahead::nothing_more } else { ahead::nothing_there };
+            out::say(&said(ctx.out.lang, view.name.as_str()));
         }
         if self.waiting.wait {
             view = wait::preseeded(ctx, self.waiting, view).await?;

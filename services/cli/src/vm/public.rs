@@ -4,9 +4,10 @@ use std::net::Ipv4Addr;
 
 use serde::Serialize;
 use watari_contracts::{
-    address::ListAddresses,
+    address::{AddressView, ListAddresses},
     scheduler::{GetVm, VmView},
 };
+use watari_model::VmName;
 
 use crate::{
     Context,
@@ -28,12 +29,20 @@ struct Shown {
 /// Shows a server.
 pub(super) async fn show(ctx: &Context, request: GetVm) -> Result<(), Failure> {
     let view = ctx.session.ask(&request).await?;
-    let asked = ListAddresses { network: None, vm: Some(request.name) };
-    let found = ctx.session.glance(&asked).await.map(|page| page.addresses).unwrap_or_default();
-    // One that led to an earlier server of this name is not this one's.
-    let leads = found.into_iter().filter(|one| one.leads_to.as_ref().is_some_and(|target| target.vm_uuid == view.uuid));
-    let public_addresses = leads.map(|one| one.address).collect();
+    let public_addresses = of(&leading(ctx, request.name).await, &view);
     ctx.out.show(&Shown { view, public_addresses })
+}
+
+/// What leads to a server of that name, as far as somebody says so soon.
+pub(super) async fn leading(ctx: &Context, vm: VmName) -> Vec<AddressView> {
+    let asked = ListAddresses { network: None, vm: Some(vm) };
+    ctx.session.glance(&asked).await.map(|page| page.addresses).unwrap_or_default()
+}
+
+/// Those of `found` that lead to this very server: one that led to an earlier server of its name is not this one's.
+pub(super) fn of(found: &[AddressView], view: &VmView) -> Vec<Ipv4Addr> {
+    let leads = found.iter().filter(|one| one.leads_to.as_ref().is_some_and(|target| target.vm_uuid == view.uuid));
+    leads.map(|one| one.address).collect()
 }
 
 impl Row for Shown {

@@ -33,6 +33,7 @@ fn there(subject: &str, users: bool) -> Answer {
         "watari.v1.port.list" if users => sample("reply.PortPage.json"),
         "watari.v1.port.list" => json!({"ports": [], "next": null}),
         "watari.v1.address.list" => json!({"addresses": []}),
+        "watari.v1.address.get" => sample("reply.AddressView.json"),
         "watari.v1.firewall.get" => used("reply.FirewallView.json", "servers", json!(["mail"]), json!([])),
         _ => {
             let mut node = used("reply.NodeView.json", "state", "ready".into(), "lost".into());
@@ -49,7 +50,13 @@ fn services(cloud: &Cloud, answer: fn(&str) -> Answer) -> Vec<Stub> {
         ("image.m-front", &["watari.v1.image.get"]),
         (
             "network.m-front",
-            &["watari.v1.network.get", "watari.v1.port.list", "watari.v1.address.list", "watari.v1.firewall.get"],
+            &[
+                "watari.v1.network.get",
+                "watari.v1.port.list",
+                "watari.v1.address.list",
+                "watari.v1.address.get",
+                "watari.v1.firewall.get",
+            ],
         ),
         ("monitor.m-front", &["watari.v1.node.get"]),
     ];
@@ -71,6 +78,8 @@ fn nothing_is_lost_where_nobody_can_be_asked_unless_yes_was_said() {
         &["network", "delete", "campus"],
         &["key", "delete", "sato"],
         &["firewall", "delete", "mail"],
+        &["address", "disassociate", "203.0.113.200"],
+        &["address", "release", "203.0.113.200"],
     ] {
         let ran = cloud.run(words);
         assert!(ran.status == 2 && ran.err.contains("error[consent.needed]"), "{words:?} {ran:?}");
@@ -143,9 +152,9 @@ fn whoever_says_yes_to_a_deletion_is_told_which_snapshots_go_and_what_comes_firs
     });
     let ran = cloud.run(&["vm", "delete", "mail", "--yes", "--keep-disk"]);
     assert!(ran.status == 0 && ran.err.contains("snapshots: before-upgrade, after-upgrade"), "{ran:?}");
-    assert!(ran.err.contains("is shut down first") && ran.err.contains("--from-disk mail-"), "{ran:?}");
+    assert!(ran.err.contains("once it has shut down") && ran.err.contains("--from-disk mail-"), "{ran:?}");
     let ran = cloud.run(&["vm", "delete", "mail", "--yes"]);
-    assert!(ran.err.contains("snapshots: before-upgrade") && !ran.err.contains("shut down first"), "{ran:?}");
+    assert!(ran.err.contains("snapshots: before-upgrade") && !ran.err.contains("shut down"), "{ran:?}");
 }
 
 #[test]

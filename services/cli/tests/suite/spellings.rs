@@ -105,6 +105,7 @@ fn every_fixed_spelling_is_understood() {
         "address show 203.0.113.200",
         "address associate 203.0.113.200 web --network lab",
         "address disassociate 203.0.113.200",
+        "address disassociate 203.0.113.200 --yes",
         "address release 203.0.113.200 --yes",
         "key add sato id_ed25519.pub",
         "key add sato -",

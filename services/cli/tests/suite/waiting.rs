@@ -43,6 +43,18 @@ fn what_is_sent_ahead_is_taken_back() {
 }
 
 #[test]
+fn where_nothing_is_to_be_sent_ahead_there_is_nothing_to_take_back() {
+    let cloud = Cloud::start();
+    let _stub = Stub::start(&cloud, "scheduler.m-front", &["watari.v1.vm.preseed"], |_, _| {
+        let mut vm = sample("reply.VmView.json");
+        vm["preseed"] = Value::Null;
+        Reply(vm)
+    });
+    let ran = cloud.run(&["vm", "preseed", "mail", "--cancel", "--lang", "ja"]);
+    assert!(ran.status == 0 && ran.err.contains("取りやめるものはありません"), "{ran:?}");
+}
+
+#[test]
 fn an_evacuation_that_shuts_nodes_down_is_waited_for_until_they_are_off() {
     let cloud = Cloud::start();
     let subjects = ["watari.v1.site.evacuate", "watari.v1.outage.shut-down", "watari.v1.outage.get"];

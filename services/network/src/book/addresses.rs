@@ -70,7 +70,7 @@ impl Book {
                 Err(error) => return Err(no_answer("addresses", &error)),
             }
         }
-        Err(Refusal::RangeExhausted { network: network.name.to_string(), size: network.range.size().to_string() })
+        Err(Refusal::PublicRangeExhausted { network: network.name.to_string(), size: network.range.size().to_string() })
     }
 
     /// One public address.
@@ -99,11 +99,13 @@ impl Book {
     /// Lets a public address lead to a server. One that leads there already changes nothing.
     pub(crate) async fn associate(&self, request: &AssociateAddress) -> Result<AddressView, Refusal> {
         let _alone = self.gate.write().await;
+        // A slip in the address is told before anything else that is in the way.
+        self.get_public(&GetAddress { address: request.address })?;
         let target = self.target(request)?;
         let there = self.addresses.snapshot();
         let second = |a: &&PublicAddress| a.address != request.address && a.leads_to.as_ref() == Some(&target);
         if let Some(other) = there.values().map(|entry| &entry.value).find(second) {
-            return Err(in_use(other.address, &target));
+            return Err(second_of(&target, other.address));
         }
         self.lead(request.address, |now| match now {
             Some(other) if *other != target && self.lives(other) => Err(in_use(request.address, other)),
@@ -168,7 +170,16 @@ impl Book {
         let on_overlay = |name: &str| self.networks.get(name).is_some_and(|entry| entry.value.kind == Kind::Overlay);
         let meant = |network: &NetworkName| request.network.as_ref().is_none_or(|name| name == network);
         let nic = vm.spec.nics.iter().find(|nic| meant(&nic.network) && on_overlay(nic.network.as_str()));
-        let nic = nic.ok_or_else(|| Refusal::AddressNoPort { vm: vm.name.to_string() })?;
+        let nic = nic.ok_or_else(|| {
+            let own = vm.spec.nics.iter().filter(|nic| on_overlay(nic.network.as_str()));
+            let own = own.map(|nic| nic.network.as_str()).collect::<Vec<_>>().join(", ");
+            match &request.network {
+                Some(network) if !own.is_empty() => {
+                    Refusal::AddressWrongNetwork { vm: vm.name.to_string(), network: network.to_string(), own }
+                }
+                _ => Refusal::AddressNoPort { vm: vm.name.to_string() },
+            }
+        })?;
         let (network, address) = (nic.network.clone(), nic.address);
         Ok(Target { vm: vm.name.clone(), vm_uuid: vm.uuid.clone(), network, address })
     }
@@ -259,9 +270,13 @@ fn in_use(address: Ipv4Addr, target: &Target) -> Refusal {
     Refusal::AddressInUse { address: address.to_string(), vm: target.vm.to_string() }
 }
 
+fn second_of(target: &Target, address: Ipv4Addr) -> Refusal {
+    let Target { vm, network, .. } = target;
+    Refusal::PortHasAddress { vm: vm.to_string(), network: network.to_string(), address: address.to_string() }
+}
+
 fn held(network: &NetworkName, address: Ipv4Addr) -> Refusal {
-    let owner = Said::new("whoever allocated it before", "先に確保した利用者");
-    Refusal::AddressTaken { network: network.to_string(), address: address.to_string(), owner }
+    Refusal::AddressAllocated { network: network.to_string(), address: address.to_string() }
 }
 
 fn not_public(network: &Network) -> Refusal {

@@ -39,11 +39,11 @@ async fn a_public_address_is_one_persons_until_it_is_given_back() {
     let first = ask(&bus, wants("a")).await.unwrap();
     assert_eq!(ask(&bus, wants("a")).await.unwrap(), first, "the same request again");
     let certain = AllocateAddress { address: Some(first.address), ..wants("b") };
-    assert!(matches!(ask(&bus, certain).await, Err(Refusal::AddressTaken { .. })));
+    assert!(matches!(ask(&bus, certain).await, Err(Refusal::AddressAllocated { .. })));
     let beyond = AllocateAddress { address: Some([203, 0, 113, 202].into()), ..wants("b") };
     assert!(matches!(ask(&bus, beyond).await, Err(Refusal::OutOfRange { .. })));
     ask(&bus, wants("b")).await.unwrap();
-    assert!(matches!(ask(&bus, wants("c")).await, Err(Refusal::RangeExhausted { .. })));
+    assert!(matches!(ask(&bus, wants("c")).await, Err(Refusal::PublicRangeExhausted { .. })));
     let view = ask(&bus, GetNetwork { name: "outside".parse().unwrap() }).await.unwrap();
     assert_eq!((view.public, view.addresses_used, view.addresses_free), (true, 2, 0));
 
@@ -103,12 +103,16 @@ async fn a_public_address_leads_to_one_servers_own_port_and_away_with_the_server
     };
     let held = (address.to_string(), "vm1".to_owned());
     assert_eq!(in_use(ask(&bus, associate(address, "vm2")).await), held, "it is another server's");
-    assert_eq!(in_use(ask(&bus, associate(other, "vm1")).await), held, "the server has one");
+    let second = ask(&bus, associate(other, "vm1")).await;
+    assert!(matches!(&second, Err(Refusal::PortHasAddress { address, .. }) if *address == held.0), "{second:?}");
+    let amiss = AssociateAddress { network: Some("campus".parse().unwrap()), ..associate(other, "vm2") };
+    let amiss = ask(&bus, amiss).await;
+    assert!(matches!(&amiss, Err(Refusal::AddressWrongNetwork { own, .. }) if own == "inside"), "{amiss:?}");
     assert_eq!(in_use(ask(&bus, ReleaseAddress { address, associated: false }).await), held, "it is in use");
     assert!(matches!(ask(&bus, associate(other, "vm3")).await, Err(Refusal::AddressNoPort { .. })));
     assert!(matches!(ask(&bus, associate(other, "nobody")).await, Err(Refusal::VmUnknown { .. })));
     assert!(matches!(
-        ask(&bus, associate([203, 0, 113, 210].into(), "vm2")).await,
+        ask(&bus, associate([203, 0, 113, 210].into(), "vm1")).await,
         Err(Refusal::AddressUnknown { .. })
     ));
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use watari_model::{DiskName, disk::KeptDisk, node::Node, vm::Vm};
+use watari_model::{DiskName, Refusal, disk::KeptDisk, node::Node, vm::Vm};
 
 use super::Snapshot;
 
@@ -39,6 +39,22 @@ pub(crate) fn named<'a>(snap: &'a Snapshot, name: &DiskName) -> Option<Kept<'a>>
 pub(crate) fn taker<'a>(snap: &'a Snapshot, uuid: &str) -> Option<&'a Vm> {
     let mut vms = snap.vms.values().map(|entry| &entry.value);
     vms.find(|vm| vm.spec.first_boot.disk.as_deref() == Some(uuid))
+}
+
+/// What is said of a disk that no node keeps: that a server has it, or that there is none. Of the server that it was of
+/// nobody knows the name any more, so that the digits of the UUID in the disk's name tell.
+pub(crate) fn missing(snap: &Snapshot, name: &DiskName) -> Refusal {
+    let disk = name.to_string();
+    let digits = name.as_str().rsplit_once('-').map(|(_, digits)| digits);
+    let mut vms = snap.vms.values().map(|entry| &entry.value);
+    let taker = vms.find(|vm| {
+        let uuid = vm.spec.first_boot.disk.as_deref();
+        digits.is_some() && uuid.and_then(|uuid| uuid.get(..8)) == digits
+    });
+    match taker {
+        Some(vm) => Refusal::DiskInUse { disk, vm: vm.name.to_string() },
+        None => Refusal::DiskUnknown { disk },
+    }
 }
 
 /// The disks that servers begin with: room is reckoned for those.

@@ -18,10 +18,6 @@ use crate::{
 /// What names the order at its node: it is known by the disk, not by its name.
 const OPERATION: &str = "drop-disk";
 
-fn unknown(name: &DiskName) -> Refusal {
-    Refusal::DiskUnknown { disk: name.to_string() }
-}
-
 fn shown(snap: &Snapshot, kept: &Kept<'_>) -> Option<DiskView> {
     views::disk(kept, disks::taker(snap, kept.uuid).map(|vm| vm.name.clone()))
 }
@@ -31,7 +27,7 @@ impl Desk {
     pub(super) async fn get_disk(self, request: GetDisk) -> Result<DiskView, Refusal> {
         let snap = self.executor.view();
         let kept = disks::named(&snap, &request.name).and_then(|kept| shown(&snap, &kept));
-        kept.ok_or_else(|| unknown(&request.name))
+        kept.ok_or_else(|| disks::missing(&snap, &request.name))
     }
 
     #[allow(clippy::unused_async, reason = "a handler")]
@@ -52,8 +48,9 @@ impl Desk {
     pub(super) async fn delete_disk(self, request: DeleteDisk) -> Result<DiskView, Refusal> {
         let _turn = self.turns.take(&format!("disk {}", request.name)).await;
         let snap = self.executor.view();
-        let kept = disks::named(&snap, &request.name).ok_or_else(|| unknown(&request.name))?;
-        let view = shown(&snap, &kept).ok_or_else(|| unknown(&request.name))?;
+        let missing = || disks::missing(&snap, &request.name);
+        let kept = disks::named(&snap, &request.name).ok_or_else(missing)?;
+        let view = shown(&snap, &kept).ok_or_else(missing)?;
         if let Some(vm) = &view.used_by {
             return Err(Refusal::DiskInUse { disk: request.name.to_string(), vm: vm.to_string() });
         }

@@ -79,6 +79,7 @@ async fn a_server_whose_disk_is_kept_is_shut_down_first_or_forced_off_by_whoever
 async fn a_disk_goes_ahead_only_of_a_running_server_and_to_a_site_that_is_open_and_is_taken_back() {
     let cloud = Cloud::start().await;
     cloud.running("mail", "yamate").await;
+    cloud.running("web", "myodaiji").await;
     let preseed = |to: Option<&str>, cancel| {
         let to = to.map(|node| node.parse().unwrap());
         PreseedVm { request_id: None, name: "mail".parse().unwrap(), to, cancel }
@@ -94,6 +95,10 @@ async fn a_disk_goes_ahead_only_of_a_running_server_and_to_a_site_that_is_open_a
         let refused = cloud.ask(&preseed(to, false)).await;
         assert!(matches!(&refused, Err(Refusal::SiteDraining { site, .. }) if site == "myodaiji"), "{refused:?}");
     }
+    let leaving = PreseedVm { name: "web".parse().unwrap(), ..preseed(None, false) };
+    let refused = cloud.ask(&leaving).await;
+    let said = matches!(&refused, Err(Refusal::SiteDraining { site, .. }) if site == "myodaiji");
+    assert!(said, "before it leaves, on its way and once it is there: {refused:?}");
     assert!(cloud.vm("mail").await.preseed.is_none_or(|preseed| !preseed.is_due()), "what is refused changes nothing");
     cloud.ask(&StopVm { request_id: None, name: "mail".parse().unwrap(), force: false }).await.unwrap();
     cloud.until("mail", |vm| vm.state == State::Stopped).await;

@@ -206,8 +206,8 @@ with_networks! { refusals! {
         ja "サイト {site} はありません" "サイトの一覧は watari site list で確認できます";
     /// The site is being emptied or is empty already.
     SiteDraining { site, outage } "site.draining" 409 No
-        en "site {site} is being evacuated or is evacuated ({outage})" "bring it home first: watari site return {site}"
-        ja "サイト {site} は退避中または退避済みです ({outage})" "先に帰還させてください: watari site return {site}";
+        en "site {site} is being evacuated or is evacuated ({outage})" "do it after the outage, once its servers are home; to bring them home: watari site return {site}"
+        ja "サイト {site} は退避中または退避済みです ({outage})" "停電が終わり、帰還を終えた後に行ってください。帰還させるには: watari site return {site}";
     /// The only other site is leaving as well.
     NoRefuge { site } "site.no-refuge" 409 Later
         en "no other site can receive the servers of {site}" "bring the other site home first, or add nodes there"
@@ -251,8 +251,8 @@ with_networks! { refusals! {
         ja "サーバ {vm} を退避する時間がありません: {detail}" "電源が切れる前に休止または停止し、停電の終了後に再び起動します。優先度を高くするか、ディスクを事前に転送 (watari vm preseed {vm}) しておくと退避できる可能性が上がります";
     /// A server that is not running cannot cross live.
     NotRunning { vm, state } "outage.not-running" 409 No
-        en "server {vm} is {state} and cannot cross live" "start it, or leave it: its disk stays at home"
-        ja "サーバ {vm} は {state} のため、稼働したまま移すことができません" "起動するか、そのままにしてください。ディスクは元の場所に残ります";
+        en "server {vm} is {state} and cannot cross live" "start it, or leave it: its disk stays where it is"
+        ja "サーバ {vm} は {state} のため、稼働したまま移すことができません" "起動するか、そのままにしてください。ディスクは今の場所に残ります";
     /// It would be lost with the power of its site, as is known beforehand.
     CannotLeave { vm, outage, detail: Said } "outage.cannot-leave" 409 Later
         en "server {vm} could not leave its site in the scheduled outage {outage}: {detail}" "see who else could not with `watari outage show {outage}`; make room at another site, or change the server"

@@ -270,8 +270,8 @@ pub(super) const TEXTS: &[Text] = &[
         "電源が切れて戻らないノードを登録から外します (ディスクは消去しません)",
     ),
     (
-        "Send a running server's disk ahead to another site, so that its move there moves little",
-        "事前転送: 稼働中のサーバのディスクを別のサイトへ先に送り、移動のときの転送量を減らします",
+        "Send a running server's disk ahead to another node, so that its move there moves little",
+        "事前転送: 稼働中のサーバのディスクを別のノードへ先に送り、移動のときの転送量を減らします",
     ),
     (
         "What is wrong in the cluster or on one node, why it matters, and what mends it",

@@ -148,6 +148,14 @@ pub(super) const TEXTS: &[Text] = &[
         "ファイルにはサーバの user-data が入り、秘密が含まれる可能性があります。鍵と同じように保管してください。\nイメージのファイルとサーバのディスクは含まれません。",
     ),
     (
+        "A disk is held ready at one node: another --to takes the place of the one before.",
+        "転送先として保持するノードは 1 つです。別の --to を指定すると、前の転送先に置き換わります。",
+    ),
+    (
+        "Without --yes it is asked, or refused where nobody can be asked, only while the address leads to a server.",
+        "--yes がない場合に確認する (確認できる人がいなければ断る) のは、サーバに関連付けられている間だけです。",
+    ),
+    (
         "Whoever reaches the segment then reaches the server, as far as its firewall groups let through; a server that names none is open. What it sends out comes from the public address.",
         "以後、セグメントに届く人はだれでも、ファイアウォールグループが許可する範囲でサーバに届きます。\nグループのないサーバには制限なしに届きます。サーバからの通信は、公開アドレスから出ていきます。",
     ),

@@ -230,7 +230,7 @@ pub(super) const TEXTS: &[Text] = &[
         "The campus's own segment, on a bridge that each node has",
         "キャンパスのセグメント。各ノードのブリッジを使います",
     ),
-    ("A private segment across all sites", "全サイトにまたがる内部セグメント"),
+    ("A private segment across all sites", "オーバーレイネットワーク。全サイトにまたがる、サーバだけのもの"),
     ("The subnet", "サブネット"),
     ("The addresses handed out", "配布するアドレスの範囲"),
     ("The router told to servers, outside the range", "サーバに知らせるルータ。配布範囲の外のアドレス"),
@@ -374,7 +374,7 @@ pub(super) const TEXTS: &[Text] = &[
     ("Lines with commas between, for spreadsheets", "表計算ソフト用のコンマ区切り"),
     ("Only what concerns this node", "このノードに関するものだけ"),
     (
-        "The node that it is to go to later; without it the scheduler chooses one of another site",
-        "後で移す先のノード。省略すると、別のサイトのノードをスケジューラが選びます",
+        "The node that it is to go to later, of whichever site; without it the scheduler chooses one of another site",
+        "後で移す先のノード (サイトは問いません)。省略すると、別のサイトのノードをスケジューラが選びます",
     ),
 ];

@@ -51,6 +51,15 @@ fn heir() -> Vm {
 }
 
 #[test]
+fn a_disk_that_a_server_has_taken_is_in_use_and_not_unknown() {
+    let said = |name: &str| missing(&snap([heir(), vm("other", 128)]), &name.parse().unwrap());
+    assert!(matches!(said("older-7b1d4c2e"), Refusal::DiskInUse { vm, .. } if vm == "new"));
+    for name in ["older-00000000", "older"] {
+        assert!(matches!(said(name), Refusal::DiskUnknown { .. }), "{name}");
+    }
+}
+
+#[test]
 fn a_server_that_begins_with_a_kept_disk_goes_where_it_is_and_takes_it_once() {
     let placed = |vm: Vm| match &decided(&snap([vm]))[..] {
         [Action::StoreVm { vm, .. }] => vm.node().cloned(),

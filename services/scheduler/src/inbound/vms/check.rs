@@ -111,7 +111,7 @@ impl Desk {
         let Some(name) = request.disk.clone() else { return Ok(None) };
         let disk = name.to_string();
         let snap = self.executor.view();
-        let Some(kept) = disks::named(&snap, &name) else { return Err(Refusal::DiskUnknown { disk }) };
+        let Some(kept) = disks::named(&snap, &name) else { return Err(disks::missing(&snap, &name)) };
         if let Some(vm) = disks::taker(&snap, kept.uuid) {
             return Err(Refusal::DiskInUse { disk, vm: vm.name.to_string() });
         }

@@ -25,6 +25,7 @@ impl Desk {
         let rooms = Rooms::of(&snap, &self.rules);
         let ask = |vm: &mut Vm| {
             may_send(vm)?;
+            is_not_leaving(&snap, vm)?;
             match &request.to {
                 Some(to) => {
                     may_go(&snap, &rooms, vm, to)?;
@@ -54,6 +55,13 @@ fn may_send(vm: &Vm) -> Result<(), Refusal> {
         }
         _ => Err(not_now(vm, "preseed")),
     }
+}
+
+/// One that leaves an emptied site has nowhere to be sent ahead to but that site: it is told what it would be told once
+/// it has arrived.
+fn is_not_leaving(snap: &Snapshot, vm: &Vm) -> Result<(), Refusal> {
+    let node = vm.node().and_then(|node| snap.nodes.get(node.as_str()));
+    node.and_then(|entry| closed(snap, &entry.value)).map_or(Ok(()), Err)
 }
 
 /// Whether a certain node can have its disk, and later the server.

@@ -34,10 +34,18 @@ macro_rules! with_networks {
             RangeExhausted { network, size } "network.range-exhausted" 507 Later
                 en "all {size} addresses of network {network} are in use" "delete servers that are not needed, or make a network with a larger range"
                 ja "ネットワーク {network} の {size} 個のアドレスはすべて使用中です" "不要なサーバを削除するか、より広い範囲のネットワークを作ってください";
+            /// Every public address is allocated, which no deletion of a server changes.
+            PublicRangeExhausted { network, size } "network.public-exhausted" 507 Later
+                en "all {size} public addresses of network {network} are allocated" "give back one that is not needed: watari address release ADDRESS; `watari address list --network {network}` shows which lead nowhere"
+                ja "ネットワーク {network} の {size} 個の公開アドレスはすべて確保されています" "不要なものを watari address release アドレス で解放してください。関連付けのないものは `watari address list --network {network}` で確認できます";
             /// Somebody has this address.
             AddressTaken { network, address, owner: Said } "network.address-taken" 409 No
                 en "address {address} of network {network} belongs to {owner}" "choose another address, or leave it out and take what is given"
                 ja "ネットワーク {network} のアドレス {address} は {owner} が使用しています" "別のアドレスを選ぶか、指定を省いて自動割り当てにしてください";
+            /// Somebody has allocated this public address, perhaps the same person.
+            AddressAllocated { network, address } "address.allocated" 409 No
+                en "public address {address} of network {network} is allocated already" "see where it leads with `watari address show {address}`, and use it if it is yours; else leave --address out and take what is given"
+                ja "ネットワーク {network} の公開アドレス {address} はすでに確保されています" "関連付け先は `watari address show {address}` で確認できます。自分で確保したものならそのまま使えます。そうでなければ --address を省いて自動割り当てにしてください";
             /// Nobody has allocated this public address.
             AddressUnknown { address } "address.unknown" 404 No
                 en "{address} is no public address that was allocated" "list them with `watari address list`, or take one: watari address allocate"
@@ -46,10 +54,18 @@ macro_rules! with_networks {
             AddressInUse { address, vm } "address.in-use" 409 No
                 en "public address {address} leads to server {vm}" "take it away first: watari address disassociate {address}; `watari address release {address} --yes` does both"
                 ja "公開アドレス {address} はサーバ {vm} に関連付けられています" "先に watari address disassociate {address} で関連付けを解除してください。解放まで行う場合は `watari address release {address} --yes` を使えます";
+            /// The server's port has one already, and takes no second.
+            PortHasAddress { vm, network, address } "address.second" 409 No
+                en "server {vm} ({network}) already has public address {address}, and a port takes one" "let that one lead nowhere first: watari address disassociate {address}"
+                ja "サーバ {vm} ({network}) にはすでに公開アドレス {address} があります。公開アドレスは 1 つのポートに 1 つです" "入れ替えるには、先に watari address disassociate {address} を実行してください";
             /// A server that has no address of its own behind which a public one could stand.
             AddressNoPort { vm } "address.no-port" 409 No
                 en "server {vm} has no port on an overlay network to which a public address could lead" "a server on a provider network is reached by its own address; otherwise make it with --network NETWORK, an overlay network (`watari network list`)"
                 ja "サーバ {vm} には、公開アドレスを関連付けられるオーバーレイネットワークのポートがありません" "構内のネットワークのサーバには自身のアドレスで届きます。必要なら --network にオーバーレイネットワークを指定して作成してください (一覧は `watari network list`)";
+            /// The network that was named is none of those on which a public one could lead to the server.
+            AddressWrongNetwork { vm, network, own } "address.wrong-network" 409 No
+                en "no public address can lead to server {vm} on network {network}" "leave --network out or name an overlay network on which it has a port: {own}"
+                ja "ネットワーク {network} では、サーバ {vm} に公開アドレスを関連付けられません" "--network を省くか、サーバがポートを持つオーバーレイネットワークを指定してください: {own}";
             /// The node has no bridge for the segment.
             SegmentUnbound { node, segment } "network.segment-unbound" 409 Later
                 en "node {node} has no bridge for segment {segment}" "name the bridge in [networks.segments] of the node's node-agent.toml and restart the agent"
