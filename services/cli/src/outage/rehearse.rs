@@ -14,7 +14,7 @@ use crate::{
     format, input,
     options::duration,
     out::{Column, Out, joined, or_dash},
-    texts::{off, rehearsal as texts, words::Word},
+    texts::{faults::Fault, off, rehearsal as texts, words::Word},
 };
 
 /// Which outage, and how bad it is to be.
@@ -46,6 +46,10 @@ impl Rehearse {
     /// # Errors
     /// [`Failure`]; a silent one with status 1 if somebody would be lost with the power, or it would be too late.
     pub(super) async fn run(self, ctx: &Context) -> Result<(), Failure> {
+        if self.which.is_some() && (self.within.is_some() || self.until.is_some()) {
+            let option = if self.within.is_some() { "--in" } else { "--until" };
+            return Err(Fault::RehearsalTimes { option: option.to_owned() }.into());
+        }
         let now = clock::now();
         let seconds = match (&self.within, &self.until) {
             (Some(within), _) => Some(within.as_secs()),
@@ -59,11 +63,19 @@ impl Rehearse {
         let fail = self.fail.iter().map(|text| failing(text)).collect::<Result<Vec<_>, _>>()?;
         let site = input::name_if(self.site.as_deref())?;
         let outage = match self.which {
-            Some(which) => Some(Nearest::of(which).id(ctx).await?),
+            Some(which) => Some(Nearest::of(which).id(ctx).await.map_err(to_rehearse)?),
             None => None,
         };
         let asked = RehearseOutage { outage, site, seconds, link_mbit: self.link_mbit, fail };
         show(ctx, &ctx.session.ask(&asked).await?)
+    }
+}
+
+/// Where nothing is under way or to come, an evacuation can be rehearsed all the same.
+fn to_rehearse(failure: Failure) -> Failure {
+    match failure {
+        Failure::Own(Fault::NoOutageAhead { site }) => Fault::NoOutageToRehearse { site }.into(),
+        other => other,
     }
 }
 
