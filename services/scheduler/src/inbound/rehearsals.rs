@@ -95,7 +95,7 @@ impl Desk {
             State::Completed | State::Cancelled => {
                 let again = format!("watari outage rehearse --site {site}");
                 let state = outage.state.word().to_owned();
-                Err(Refusal::OutageOver { outage: outage.id.to_string(), state, again })
+                Err(Refusal::OutageNotRehearsed { outage: outage.id.to_string(), state, again })
             }
             State::Scheduled => self.check_refuge(snap, site),
             State::Evacuating | State::Evacuated | State::Returning => Ok(()),
