@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use clap::Args;
+use clap::{ArgGroup, Args};
 use watari_chassis::clock;
 use watari_contracts::scheduler::{FailingNode, Leaving, NotMoved, Rehearsal, RehearseOutage, RehearsedServer};
 use watari_model::{Said, said};
@@ -12,22 +12,30 @@ use crate::{
     Context,
     failure::{FAILED, Failure},
     format, input,
-    options::duration,
+    options::{millis, with_unit},
     out::{Column, Out, joined, or_dash},
     texts::{faults::Fault, off, rehearsal as texts, words::Word},
 };
 
 /// Which outage, and how bad it is to be.
 #[derive(Debug, Args)]
+#[command(group(ArgGroup::new("what").required(true).args(["which", "site"])))]
 pub struct Rehearse {
     /// The outage, or a site: its outage that has begun and is not over, else its next scheduled one
-    #[arg(value_name = "ID|SITE", required_unless_present = "site")]
+    #[arg(value_name = "ID|SITE")]
     which: Option<String>,
     /// A site whose evacuation would begin now
     #[arg(long, value_name = "SITE", conflicts_with = "which")]
     site: Option<String>,
     /// With --site: in what time its power would go
-    #[arg(long = "in", value_name = "TIME", requires = "site", conflicts_with = "until", value_parser = duration)]
+    #[arg(
+        long = "in",
+        value_name = "TIME",
+        requires = "site",
+        conflicts_with = "until",
+        allow_hyphen_values = true,
+        value_parser = with_unit
+    )]
     within: Option<Duration>,
     /// With --site: until when it would have power: YYYY-MM-DD HH:MM, RFC 3339, or from now on as +45m, +3h, +2d
     #[arg(long, value_name = "WHEN", requires = "site")]
@@ -35,7 +43,7 @@ pub struct Rehearse {
     /// What the link between sites would carry, in Mbit/s; without it what it was measured to carry
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     link_mbit: Option<u64>,
-    /// A node that would lose power so many seconds after the beginning; may be given several times
+    /// A node that would lose power so long after the beginning, seconds without a unit; may be given several times
     #[arg(long, value_name = "NODE@SECONDS")]
     fail: Vec<String>,
 }
@@ -60,7 +68,7 @@ impl Rehearse {
             }
             (None, None) => None,
         };
-        let fail = self.fail.iter().map(|text| failing(text)).collect::<Result<Vec<_>, _>>()?;
+        let fail = all_failing(&self.fail)?;
         let site = input::name_if(self.site.as_deref())?;
         let outage = match self.which {
             Some(which) => Some(Nearest::of(which).id(ctx).await.map_err(to_rehearse)?),
@@ -79,11 +87,29 @@ fn to_rehearse(failure: Failure) -> Failure {
     }
 }
 
-/// `y2@90`.
+/// A node fails once.
+fn all_failing(texts: &[String]) -> Result<Vec<FailingNode>, Failure> {
+    let mut all: Vec<FailingNode> = Vec::new();
+    for text in texts {
+        let one = failing(text)?;
+        if all.iter().any(|other| other.node == one.node) {
+            let allowed = said!("each node once", "同じノードを繰り返さない値");
+            return Err(input::out_of_range("--fail", allowed, text));
+        }
+        all.push(one);
+    }
+    Ok(all)
+}
+
+/// `y2@90`, `y2@2m`.
 fn failing(text: &str) -> Result<FailingNode, Failure> {
-    let form = || said!("NODE@SECONDS, as y2@90", "ノード@秒数 の形式 (例: y2@90)");
-    let (node, seconds) = text.split_once('@').ok_or_else(|| input::out_of_range("--fail", form(), text))?;
-    Ok(FailingNode { node: input::name(node)?, after_seconds: input::value("--fail", form(), seconds)? })
+    let refused = || {
+        let form = said!("NODE@SECONDS, as y2@90 or y2@2m", "ノード@秒数 の形式 (例: y2@90、y2@2m)");
+        input::out_of_range("--fail", form, text)
+    };
+    let (node, after) = text.split_once('@').ok_or_else(refused)?;
+    let after_ms = millis(after).filter(|ms| ms.is_multiple_of(1_000)).ok_or_else(refused)?;
+    Ok(FailingNode { node: input::name(node)?, after_seconds: after_ms / 1_000 })
 }
 
 fn show(ctx: &Context, went: &Rehearsal) -> Result<(), Failure> {
@@ -195,6 +221,14 @@ mod tests {
     fn a_failing_node_is_named_with_its_second() {
         let read = failing("y2@90").unwrap();
         assert_eq!((read.node.as_str(), read.after_seconds), ("y2", 90));
-        assert!(failing("y2").is_err() && failing("y2@soon").is_err() && failing("@9").is_err());
+        assert_eq!(failing("y2@30s").unwrap().after_seconds, 30);
+        assert_eq!(failing("y2@2m").unwrap().after_seconds, 120);
+        for text in ["y2", "y2@", "y2@soon", "y2@500ms", "@9"] {
+            assert!(failing(text).is_err(), "{text}");
+        }
+        let told = failing("y2@soon").unwrap_err().rendered(Lang::En);
+        assert!(told.cause.contains("y2@soon"), "what was typed is told: {told:?}");
+        let both = |other: &str| all_failing(&["y2@30".to_owned(), other.to_owned()]);
+        assert!(both("y1@40").is_ok() && both("y2@40").is_err());
     }
 }
