@@ -214,8 +214,8 @@ fn who_goes_off_since_no_other_site_has_a_node_is_told_that_and_not_that_time_is
     let account = sudden(&campus(SERVERS), Some(190_000), &[("y1", 1_000), ("y2", 1_000)]);
     let off: Vec<_> = account.servers.iter().filter(|server| matches!(server.fate, Fate::Halted(_))).collect();
     assert!(!off.is_empty(), "{account:#?}");
-    let codes = off.iter().map(|server| server.why.as_ref().map(watari_model::Refusal::code));
-    assert!(codes.into_iter().all(|code| code == Some("placement.no-room")), "{account:#?}");
+    let mut codes = off.iter().map(|server| server.why.as_ref().map(watari_model::Refusal::code));
+    assert!(codes.all(|code| code == Some("placement.no-room")), "{account:#?}");
 }
 
 #[test]
