@@ -1,20 +1,21 @@
-//! An outage gone through beforehand: what is asked, and how it went.
+//! An outage gone through beforehand: what is asked.
+
+mod show;
 
 use std::time::Duration;
 
 use clap::{ArgGroup, Args};
 use watari_chassis::clock;
-use watari_contracts::scheduler::{FailingNode, Leaving, NotMoved, Rehearsal, RehearseOutage, RehearsedServer};
+use watari_contracts::scheduler::{FailingNode, RehearseOutage};
 use watari_model::{Said, said};
 
-use super::{report, which::Nearest};
+use super::which::Nearest;
 use crate::{
     Context,
-    failure::{FAILED, Failure},
-    format, input,
+    failure::Failure,
+    input,
     options::{millis, with_unit},
-    out::{Column, Out, joined, or_dash},
-    texts::{faults::Fault, off, rehearsal as texts, words::Word},
+    texts::faults::Fault,
 };
 
 /// Which outage, and how bad it is to be.
@@ -52,7 +53,8 @@ impl Rehearse {
     /// Asks for it and shows it.
     ///
     /// # Errors
-    /// [`Failure`]; a silent one with status 1 if somebody would be lost with the power, or it would be too late.
+    /// [`Failure`]; a silent one with status 1 if somebody would be lost with the power or with a node, or
+    /// it would be too late.
     pub(super) async fn run(self, ctx: &Context) -> Result<(), Failure> {
         if self.which.is_some() && (self.within.is_some() || self.until.is_some()) {
             let option = if self.within.is_some() { "--in" } else { "--until" };
@@ -75,7 +77,7 @@ impl Rehearse {
             None => None,
         };
         let asked = RehearseOutage { outage, site, seconds, link_mbit: self.link_mbit, fail };
-        show(ctx, &ctx.session.ask(&asked).await?)
+        show::show(ctx, &ctx.session.ask(&asked).await?)
     }
 }
 
@@ -112,110 +114,10 @@ fn failing(text: &str) -> Result<FailingNode, Failure> {
     Ok(FailingNode { node: input::name(node)?, after_seconds: after_ms / 1_000 })
 }
 
-fn show(ctx: &Context, went: &Rehearsal) -> Result<(), Failure> {
-    ctx.out.told(went, went.servers.iter().map(|server| server.vm.to_string()), || text(ctx.out, went))?;
-    let well = went.at_risk.is_empty() && went.in_time != Some(false);
-    if well { Ok(()) } else { Err(Failure::Silent(FAILED)) }
-}
-
-fn text(out: Out, went: &Rehearsal) -> String {
-    let lang = out.lang;
-    let mut parts = vec![texts::begins(lang, went.site.as_str(), &format::moment(went.begins_at))];
-    if went.servers.is_empty() {
-        parts.push(Word::NothingToMove.text(lang).to_owned());
-    } else {
-        parts.push(table(out, went));
-    }
-    parts.extend((went.not_listed > 0).then(|| texts::not_listed(lang, went.not_listed)));
-    let why = reasons(&went.servers);
-    if !why.is_empty() {
-        parts.push(report::failed(out, &why));
-    }
-    let after = |at: watari_model::Timestamp| format::time(lang, at.millis_since(went.begins_at));
-    parts.push(texts::evacuated(lang, went.empty_at.map(after).as_deref(), went.evacuated_at.map(after).as_deref()));
-    if let (Some(at), Some(in_time)) = (went.power_off_at, went.in_time) {
-        parts.push(texts::power(lang, &format::moment(at), &after(at), in_time));
-    }
-    if !went.at_risk.is_empty() {
-        parts.push(texts::at_risk(lang, &joined(&went.at_risk)));
-    }
-    let off: Vec<_> = went.servers.iter().filter(|s| s.way == Leaving::Off).map(|s| s.vm.clone()).collect();
-    parts.extend(off::left_off(lang, &off));
-    if let Some(at) = went.returns_at {
-        let took = went.home_at.map(|home| format::time(lang, home.millis_since(at)));
-        parts.push(texts::returns(lang, &format::moment(at), took.as_deref()));
-    }
-    if !went.stays_away.is_empty() {
-        parts.push(format!("{}\n{}", Word::FailedTitle.text(lang), report::failed(out, &went.stays_away)));
-    }
-    parts.push(texts::link(lang, &format::bytes(went.link.bytes_per_second), went.link.known));
-    parts.extend((went.step_ms >= 1_000).then(|| texts::step(lang, &format::time(lang, went.step_ms))));
-    parts.join("\n\n")
-}
-
-/// Times count from the beginning of each way.
-fn table(out: Out, went: &Rehearsal) -> String {
-    use Column::{Number, Text};
-    let columns = [
-        Text(Word::Vm),
-        Text(Word::Done),
-        Text(Word::From),
-        Text(Word::To),
-        Number(Word::Data),
-        Number(Word::Begins),
-        Number(Word::Ends),
-        Number(Word::HomeAgain),
-    ];
-    let since = |from: watari_model::Timestamp, at: Option<watari_model::Timestamp>| {
-        or_dash(at.map(|at| format!("+{}", format::time(out.lang, at.millis_since(from)))))
-    };
-    let row = |server: &RehearsedServer| {
-        // What is not measured is a guess.
-        let about = if server.measured { "" } else { "~" };
-        let data = (server.bytes > 0).then(|| format!("{about}{}", format::bytes(server.bytes)));
-        vec![
-            server.vm.to_string(),
-            texts::way(out.lang, server.way).to_owned(),
-            server.from.to_string(),
-            or_dash(server.to.as_ref()),
-            or_dash(data),
-            since(went.begins_at, server.begins_at),
-            since(went.begins_at, server.ends_at),
-            since(went.returns_at.unwrap_or(went.begins_at), server.home_at),
-        ]
-    };
-    out.table(&columns, went.servers.iter().map(row))
-}
-
-/// Who does not cross, and why. Who is off is told of apart.
-fn reasons(servers: &[RehearsedServer]) -> Vec<NotMoved> {
-    let told = servers.iter().filter(|server| server.way != Leaving::Off);
-    let why = |server: &RehearsedServer| {
-        let why = server.why.clone()?;
-        Some(NotMoved { vm: server.vm.clone(), code: why.code, cause: why.cause, remedy: why.remedy, ja: why.ja })
-    };
-    told.filter_map(why).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{lang::Lang, out::Format};
-
-    #[test]
-    fn a_rehearsal_tells_the_time_of_each_server_and_who_is_lost_in_both_languages() {
-        let sample = include_str!("../../../../shared/contracts/tests/golden/reply.Rehearsal.json");
-        let went: Rehearsal = serde_json::from_str::<Vec<_>>(sample).unwrap().swap_remove(0);
-        let shown = |lang| text(Out { format: Format::Table, lang }, &went);
-        let en = shown(Lang::En);
-        for told in ["+2 min 05 s", "+2 min 06 s", "left behind", "outage.policy-stays", "AT RISK", "TOO LATE"] {
-            assert!(en.contains(told), "{told}: {en}");
-        }
-        let ja = shown(Lang::Ja);
-        for told in ["+2 分 05 秒", "残留", "outage.policy-stays", "危険"] {
-            assert!(ja.contains(told), "{told}: {ja}");
-        }
-    }
+    use crate::lang::Lang;
 
     #[test]
     fn a_failing_node_is_named_with_its_second() {
