@@ -106,6 +106,17 @@ fn a_rehearsal_says_within_a_tenth_what_then_happens_there_and_back() {
 }
 
 #[test]
+fn of_an_evacuation_that_is_under_way_it_is_told_when_it_began() {
+    let mut sim = campus(SERVERS);
+    assert_eq!(sudden(&sim, None, &[]).began, None);
+    sim.after(0, Event::Operator(Wish::Evacuate("myodaiji")));
+    sim.run(sim.now + 20_000);
+    let began = sim.docs.outages["myodaiji-1"].value.out.unwrap().began_at;
+    let account = sudden(&sim, None, &[]);
+    assert_eq!((account.began, account.begins), (Some(began), at(sim.now)));
+}
+
+#[test]
 fn a_rehearsal_touches_nothing_and_says_the_same_twice() {
     let sim = campus(SERVERS);
     let before = sim.snapshot();
