@@ -205,6 +205,17 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// What [`with_unit`] wants.
+pub(crate) const WITH_UNIT: &str = "give a time with its unit, such as 30s, 10m or 1h";
+
+/// As [`duration`], and never a number alone, which may be meant in minutes.
+pub(crate) fn with_unit(text: &str) -> Result<Duration, String> {
+    if !text.is_empty() && text.chars().all(|c| c.is_ascii_digit()) {
+        return Err(WITH_UNIT.to_owned());
+    }
+    duration(text)
+}
+
 /// Milliseconds, by a number and its unit; none if that is not what it is.
 pub(crate) fn millis(text: &str) -> Option<u64> {
     let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
@@ -233,6 +244,7 @@ mod tests {
         for text in ["", "s", "0s", "-1s", "1w", "8d", "99999999999999999999h", "9999999h"] {
             assert!(duration(text).is_err(), "{text}");
         }
+        assert!(with_unit("10m").is_ok() && with_unit("10").is_err() && with_unit("-5m").is_err());
     }
 
     #[test]

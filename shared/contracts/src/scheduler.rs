@@ -34,7 +34,9 @@ pub use outages::{
     NotMoved, OnBattery, OutagePage, OutagePlan, OutageView, PauseOutage, PlanOutage, PlannedMove, RescheduleOutage,
     ResumeOutage, ReturnSite, ScheduleOutage, StartOutage,
 };
-pub use rehearsal::{FailingNode, Known, Leaving, Rehearsal, RehearseOutage, RehearsedLink, RehearsedServer};
+pub use rehearsal::{
+    FailingNode, Known, Leaving, Rehearsal, RehearseOutage, RehearsedFall, RehearsedLink, RehearsedServer,
+};
 pub use snapshots::{CreateSnapshot, DeleteSnapshot, RevertSnapshot};
 
 /// Make a server and, unless told otherwise, start it.

@@ -61,7 +61,8 @@ Examples:
 
 What is decided is decided by the scheduler's own code, against nodes that answer as real ones would. How much
 travels is what the last migrations show. The nodes are not shut down in it, and nothing but what --fail names
-goes wrong. The exit status is 1 if a server would be lost with the power, or the site not be empty in time.")]
+goes wrong. The exit status is 1 if a server would be lost with the power or go down with a node, or the site not
+be empty in time.")]
     Rehearse(rehearse::Rehearse),
     /// Say beforehand that a site's power will be off: it is emptied in time and brought home afterwards
     #[command(after_help = "\

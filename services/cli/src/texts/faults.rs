@@ -351,6 +351,14 @@ faults! {
     NoOutageAhead { site } "outage.none-ahead" FAILED
         en "no outage of site {site} has begun, and none is scheduled" "schedule one (watari outage schedule {site} --from WHEN --until WHEN), or empty the site at once: watari site evacuate {site}; past ones are in `watari outage list`, and named by their ID"
         ja "サイト {site} には進行中の停電計画も予定された停電計画もありません" "計画を作成するか (watari outage schedule {site} --from 日時 --until 日時)、watari site evacuate {site} ですぐに退避させてください。過去のものは watari outage list で確認し、ID で指定できます";
+    /// A site was named, and nothing that is under way or to come there can be rehearsed.
+    NoOutageToRehearse { site } "outage.none-to-rehearse" FAILED
+        en "no outage of site {site} has begun, and none is scheduled" "rehearse an evacuation that would begin now: watari outage rehearse --site {site}"
+        ja "サイト {site} には進行中の停電計画も予定された停電計画もありません" "いま退避を始める場合の予行は watari outage rehearse --site {site} で行えます";
+    /// An outage has times of its own.
+    RehearsalTimes { option } "outage.rehearsal-times" USAGE
+        en "{option} goes with --site: an outage that is there has times of its own" "leave {option} out, or rehearse an evacuation that would begin now: watari outage rehearse --site SITE {option} ..."
+        ja "{option} は --site とともに指定します。作成済みの停電計画の予行では、計画の日時を使います" "{option} を外すか、いま退避を始める場合を watari outage rehearse --site サイト {option} … で予行してください";
     /// What should be a calendar is none, or too much of one.
     Calendar { path, detail } "calendar.unreadable" USAGE
         en "{path} is no calendar that can be read: {detail}" "give an iCalendar file (.ics, RFC 5545) of at most 1 MiB and 1,000 events"

@@ -7,6 +7,8 @@ use clap::{
     error::{ContextKind, ContextValue, ErrorKind},
 };
 
+use crate::options::WITH_UNIT;
+
 /// The same error without the commands of `command` that are hidden from people.
 #[must_use]
 pub fn without_hidden(mut told: Error, command: &Command) -> Error {
@@ -107,6 +109,9 @@ fn remedy(told: &Error, argument: &str) -> String {
     let valid = kinds.into_iter().map(|kind| text(told, kind)).find(|names| !names.is_empty());
     match valid {
         Some(names) => format!("次のいずれかを指定してください: {names}"),
+        None if told.source().is_some_and(|said| said.to_string() == WITH_UNIT) => {
+            "30s、10m、1h のように、単位を付けて指定してください".to_owned()
+        }
         None if told.kind() == ErrorKind::ValueValidation && argument.contains("<TIME>") => {
             "30s、500ms、2m、1h、2d のように、1 週間以内の時間を指定してください".to_owned()
         }
@@ -180,6 +185,9 @@ mod tests {
             ("vm list --timeout soon", &["soon", "30s、500ms"]),
             ("vm create mail --image mini --priority 101", &["101", "0～100"]),
             ("vm create mail --image mini --priority -5", &["負の値 -5"]),
+            ("outage rehearse --site a --in -5m", &["--in <TIME> に -5m", "30s、500ms"]),
+            ("outage rehearse --site a --in 10", &["--in <TIME> に 10", "単位を付けて"]),
+            ("outage rehearse", &["必要な指定がありません", "--site"]),
             ("vm list --site", &["--site", "値がありません"]),
             ("network create n --provider --overlay --cidr a --range b", &["--provider", "同時に指定できません"]),
             ("vm list --site a --site b", &["--site", "1 回だけ"]),

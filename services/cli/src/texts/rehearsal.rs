@@ -13,6 +13,48 @@ pub fn begins(lang: Lang, site: &str, at: &str) -> String {
     }
 }
 
+/// The same of one that is under way.
+#[must_use]
+pub fn goes_on(lang: Lang, site: &str, began: &str, at: &str) -> String {
+    match lang {
+        Lang::En => {
+            format!(
+                "Rehearsal, nothing of it happens: the evacuation of {site}, which began {began}, goes on from {at}."
+            )
+        }
+        Lang::Ja => {
+            format!("予行 (実際には何も変わりません): {began} に始まった {site} の退避を、現在 ({at}) から続けた場合")
+        }
+    }
+}
+
+/// That a server is at the other site already.
+#[must_use]
+pub const fn away(lang: Lang) -> &'static str {
+    match lang {
+        Lang::En => "away already",
+        Lang::Ja => "すでに移動済み",
+    }
+}
+
+/// That it goes down with its node.
+#[must_use]
+pub const fn down(lang: Lang) -> &'static str {
+    match lang {
+        Lang::En => "down with its node",
+        Lang::Ja => "ノード障害で停止",
+    }
+}
+
+/// That it has neither left nor gone off when the power goes.
+#[must_use]
+pub const fn no_time(lang: Lang) -> &'static str {
+    match lang {
+        Lang::En => "too late",
+        Lang::Ja => "間に合わない",
+    }
+}
+
 /// What becomes of a server.
 #[must_use]
 pub const fn way(lang: Lang, way: Leaving) -> &'static str {
@@ -35,27 +77,119 @@ pub fn not_listed(lang: Lang, servers: u64) -> String {
     }
 }
 
+/// How an evacuation ends; times count from its beginning.
+#[derive(Clone, Copy, Debug)]
+pub enum End<'t> {
+    /// It does not.
+    Never,
+    /// After the power has gone; with power it would be over after `all`.
+    Late {
+        /// So long.
+        all: &'t str,
+    },
+    /// Nobody moves.
+    Nobody {
+        /// How long the front end's part takes, if it takes any time.
+        all: Option<&'t str>,
+    },
+    /// Everybody who runs has moved.
+    Whole {
+        /// When the last one had.
+        empty: &'t str,
+        /// The front end's part included.
+        all: &'t str,
+    },
+    /// Not everybody has: others are off, down or left behind.
+    Partly {
+        /// When the last one had moved or was off.
+        empty: &'t str,
+        /// The front end's part included.
+        all: &'t str,
+    },
+}
+
 /// When nobody runs there any more, and when the front end has moved as well.
 #[must_use]
-pub fn evacuated(lang: Lang, empty: Option<&str>, evacuated: Option<&str>) -> String {
-    match (lang, empty, evacuated) {
-        (Lang::En, Some(empty), Some(all)) => format!("empty after {empty}, the front end's part included {all}"),
-        (Lang::Ja, Some(empty), Some(all)) => {
-            format!("{empty} 後に全サーバの退避完了、フロントエンドの交代も含めて {all} 後に完了")
+pub fn evacuated(lang: Lang, end: End<'_>) -> String {
+    match (lang, end) {
+        (Lang::En, End::Never) => "The evacuation does not come to its end.".to_owned(),
+        (Lang::Ja, End::Never) => "退避は完了しません。".to_owned(),
+        (Lang::En, End::Late { all }) => {
+            format!("The evacuation does not come to its end before the power goes; with power it would take {all}.")
         }
-        (Lang::En, ..) => "The evacuation does not come to its end.".to_owned(),
-        (Lang::Ja, ..) => "退避は完了しません。".to_owned(),
+        (Lang::Ja, End::Late { all }) => {
+            format!("電源が切れるまでに退避は完了しません (必要な時間: {all})。")
+        }
+        (Lang::En, End::Nobody { all: None }) => "Nobody has to move any more.".to_owned(),
+        (Lang::Ja, End::Nobody { all: None }) => "移動するサーバはもうありません。".to_owned(),
+        (Lang::En, End::Nobody { all: Some(all) }) => {
+            format!("Nobody moves; the front end's part is over after {all}.")
+        }
+        (Lang::Ja, End::Nobody { all: Some(all) }) => {
+            format!("移動するサーバはありません。フロントエンドの交代は {all}後に終わります。")
+        }
+        (Lang::En, End::Whole { empty, all }) => format!("empty after {empty}, the front end's part included {all}"),
+        (Lang::Ja, End::Whole { empty, all }) => {
+            format!("{empty}後に全サーバの退避完了、フロントエンドの交代も含めて {all}後に完了")
+        }
+        (Lang::En, End::Partly { empty, all }) => {
+            format!("what moves or goes off has done so after {empty}, the front end's part included {all}")
+        }
+        (Lang::Ja, End::Partly { empty, all }) => {
+            format!("移動と停止は {empty}後に、フロントエンドの交代も含めて {all}後に終了")
+        }
     }
+}
+
+/// How the power's going meets the evacuation.
+#[derive(Clone, Copy, Debug)]
+pub enum Power {
+    /// Everybody has moved.
+    InTime,
+    /// Everybody has moved or is off.
+    SomeOff,
+    /// Nobody is left to be lost with it, but some went down with their nodes.
+    SomeDown,
+    /// Not everything is over, or somebody still runs there.
+    TooSoon,
 }
 
 /// When the power goes, and whether everything is over by then.
 #[must_use]
-pub fn power(lang: Lang, at: &str, after: &str, in_time: bool) -> String {
-    match (lang, in_time) {
-        (Lang::En, true) => format!("in time: the power goes {at}, after {after}"),
-        (Lang::En, false) => format!("TOO LATE, or not everybody: the power goes {at}, after {after}"),
-        (Lang::Ja, true) => format!("間に合います。電源断 {at} ({after} 後)"),
-        (Lang::Ja, false) => format!("間に合わないか、残るサーバがあります。電源断 {at} ({after} 後)"),
+pub fn power(lang: Lang, at: &str, after: &str, how: Power) -> String {
+    match (lang, how) {
+        (Lang::En, Power::InTime) => format!("in time: the power goes {at}, after {after}"),
+        (Lang::En, Power::SomeOff) => {
+            format!("the power goes {at}, after {after}: by then everybody has moved or is off")
+        }
+        (Lang::En, Power::SomeDown) => format!("the power goes {at}, after {after}; servers go down with their nodes"),
+        (Lang::En, Power::TooSoon) => format!("TOO LATE, or not everybody: the power goes {at}, after {after}"),
+        (Lang::Ja, Power::InTime) => format!("間に合います。電源断 {at} ({after}後)"),
+        (Lang::Ja, Power::SomeOff) => {
+            format!("電源断 {at} ({after}後)。それまでに移動または休止・停止します。")
+        }
+        (Lang::Ja, Power::SomeDown) => format!("電源断 {at} ({after}後)。ノードの障害で停止するサーバがあります。"),
+        (Lang::Ja, Power::TooSoon) => {
+            format!("間に合わないか、残るサーバがあります。電源断 {at} ({after}後)")
+        }
+    }
+}
+
+/// Above those that go down with a node.
+#[must_use]
+pub const fn went_down(lang: Lang) -> &'static str {
+    match lang {
+        Lang::En => "Down in this rehearsal:",
+        Lang::Ja => "この予行で停止したサーバ:",
+    }
+}
+
+/// One of them.
+#[must_use]
+pub fn fall(lang: Lang, vm: &str, node: &str, after: &str) -> String {
+    match lang {
+        Lang::En => format!("  {vm}: with node {node}, after {after}"),
+        Lang::Ja => format!("  {vm}: {after}後に、ノード {node} の電源断とともに停止"),
     }
 }
 
@@ -76,6 +210,24 @@ pub fn returns(lang: Lang, at: &str, took: Option<&str>) -> String {
         (Lang::En, None) => format!("The return begins {at} and does not come to its end."),
         (Lang::Ja, Some(took)) => format!("帰還開始 {at}、所要 {took}"),
         (Lang::Ja, None) => format!("帰還開始 {at}。完了しません。"),
+    }
+}
+
+/// That nobody comes home, since nobody left.
+#[must_use]
+pub const fn nobody_returns(lang: Lang) -> &'static str {
+    match lang {
+        Lang::En => "No server comes home.",
+        Lang::Ja => "帰還するサーバはありません。",
+    }
+}
+
+/// Above those that do not come home.
+#[must_use]
+pub const fn stays_away(lang: Lang) -> &'static str {
+    match lang {
+        Lang::En => "Do not come home:",
+        Lang::Ja => "帰還しないサーバ:",
     }
 }
 
@@ -115,16 +267,23 @@ mod tests {
             let mut all = vec![
                 begins(lang, "a", "b"),
                 not_listed(lang, 1),
-                evacuated(lang, Some("1"), Some("2")),
-                evacuated(lang, None, None),
-                power(lang, "a", "b", true),
-                power(lang, "a", "b", false),
+                goes_on(lang, "a", "b", "c"),
+                fall(lang, "a", "b", "c"),
                 at_risk(lang, "a"),
                 returns(lang, "a", Some("b")),
                 returns(lang, "a", None),
                 step(lang, "1"),
             ];
             all.extend(ways.map(|one| way(lang, one).to_owned()));
+            let (whole, partly) = (End::Whole { empty: "1", all: "2" }, End::Partly { empty: "1", all: "2" });
+            let ends = [End::Never, End::Late { all: "1" }, End::Nobody { all: None }, End::Nobody { all: Some("1") }];
+            all.extend(ends.into_iter().chain([whole, partly]).map(|end| evacuated(lang, end)));
+            let powers = [Power::InTime, Power::SomeOff, Power::SomeDown, Power::TooSoon];
+            all.extend(powers.map(|how| power(lang, "a", "b", how)));
+            all.extend(
+                [away(lang), down(lang), no_time(lang), went_down(lang), nobody_returns(lang), stays_away(lang)]
+                    .map(str::to_owned),
+            );
             all.extend(links.map(|known| link(lang, "1", known)));
             all
         };

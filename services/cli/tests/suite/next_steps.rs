@@ -63,6 +63,9 @@ fn a_site_without_an_outage_is_told_so() {
             "{ran:?}"
         );
     }
+    let ran = cloud.run(&["outage", "rehearse", "yamate"]);
+    assert!(ran.status == 1 && ran.err.contains("watari outage rehearse --site yamate"), "{ran:?}");
+    assert!(!ran.err.contains("evacuate"), "a rehearsal is no reason to empty a site: {ran:?}");
     let listed = cloud.run(&["site", "list"]).out;
     assert!(listed.contains("evacuating (paused)"), "{listed}");
     let listed = cloud.run(&["site", "list", "--lang", "ja"]).out;
@@ -198,6 +201,10 @@ fn what_is_mistyped_is_told_with_the_forms_that_are_taken() {
     for (from, until, option) in [("+3h", "+1h", "--until"), ("2020-01-01 00:00", "+1h", "--from")] {
         let ran = of(&["outage", "schedule", "yamate", "--from", from, "--until", until]);
         assert!(ran.status == 2 && ran.err.contains(&format!("{option} is ")), "{ran:?}");
+    }
+    for (option, time) in [("--in", "3m"), ("--until", "+2h")] {
+        let ran = of(&["outage", "rehearse", "myodaiji", option, time]);
+        assert!(ran.status == 2 && ran.err.contains(&format!("{option} goes with --site")), "{ran:?}");
     }
     let ran = of(&["usage", "report", "--from", "1d", "--to", "2d"]);
     assert!(ran.status == 2 && ran.err.contains("--to is 2d") && ran.err.contains("after --from"), "{ran:?}");

@@ -24,7 +24,7 @@ const MOST_MBIT: u64 = 1_000_000;
 const BYTES_PER_MBIT: u64 = 125_000;
 /// Nodes that may fail in one rehearsal.
 const MOST_FAILING: usize = 32;
-/// Servers at risk, in one answer.
+/// Servers at risk, and as many that go down with their nodes, in one answer.
 const MOST_AT_RISK: usize = 1_000;
 /// Servers that do not come home, in one answer.
 const MOST_AWAY: usize = 100;
@@ -95,7 +95,7 @@ impl Desk {
             State::Completed | State::Cancelled => {
                 let again = format!("watari outage rehearse --site {site}");
                 let state = outage.state.word().to_owned();
-                Err(Refusal::OutageOver { outage: outage.id.to_string(), state, again })
+                Err(Refusal::OutageNotRehearsed { outage: outage.id.to_string(), state, again })
             }
             State::Scheduled => self.check_refuge(snap, site),
             State::Evacuating | State::Evacuated | State::Returning => Ok(()),
@@ -140,6 +140,7 @@ fn cut(mut answer: Rehearsal) -> Rehearsal {
     answer.servers = kept.into_iter().map(|(_, server)| server).collect();
     answer.not_listed = u64::try_from(all - answer.servers.len()).unwrap_or(u64::MAX);
     answer.at_risk.truncate(MOST_AT_RISK);
+    answer.went_down.truncate(MOST_AT_RISK);
     answer.stays_away.truncate(MOST_AWAY);
     answer
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use watari_model::{
     NodeName, OutageId, Refusal, SiteName, Timestamp, VmName,
     outage::{Left, Outage, State},
+    said,
     vm::{self, Vm, Way},
 };
 
@@ -22,6 +23,8 @@ pub(crate) struct Account {
     pub(crate) site: SiteName,
     /// The outage, if it is stored.
     pub(crate) outage: Option<OutageId>,
+    /// When it began, if it is under way.
+    pub(crate) began: Option<Timestamp>,
     pub(crate) begins: Timestamp,
     pub(crate) power_off: Option<Timestamp>,
     /// When the last of those that leave had left or was off.
@@ -33,6 +36,8 @@ pub(crate) struct Account {
     /// In the order in which they leave; who does not comes last.
     pub(crate) servers: Vec<Server>,
     pub(crate) at_risk: Vec<VmName>,
+    /// Who went down with a node, in that order.
+    pub(crate) went_down: Vec<Fall>,
     pub(crate) stays_away: Vec<Left>,
     pub(crate) rate: u64,
     pub(crate) known: Known,
@@ -53,6 +58,14 @@ pub(crate) struct Server {
     pub(crate) bytes: u64,
     pub(crate) measured: bool,
     pub(crate) why: Option<Refusal>,
+}
+
+/// One that went down with its node.
+#[derive(Debug)]
+pub(crate) struct Fall {
+    pub(crate) vm: VmName,
+    pub(crate) node: NodeName,
+    pub(crate) at: Timestamp,
 }
 
 /// How it leaves.
@@ -76,10 +89,10 @@ pub(super) fn concerned(snap: &Snapshot, outage: &Outage, site: &SiteName) -> Ve
     about.filter_map(|vm| Some((vm.name.clone(), vm.node()?.clone()))).collect()
 }
 
-/// Puts the account together.
+/// Puts the account together; of the outage only if it is stored.
 pub(super) fn of(
     twin: &Twin,
-    (outage, stored): (OutageId, bool),
+    stored: Option<&Outage>,
     all: Vec<(VmName, NodeName)>,
     times: Times,
     (rate, pace): (Rate, Pace),
@@ -91,6 +104,8 @@ pub(super) fn of(
     let dark = times.dark();
     let begun = diary.servers.values().any(|entry| entry.out.is_some() || entry.off.is_some());
     let empty = evacuated.map(|evacuated| if begun { diary.last_left().unwrap_or(evacuated) } else { evacuated });
+    let went_down = falls(twin, &all);
+    let under_way = stored.filter(|outage| matches!(outage.state, State::Evacuating | State::Evacuated));
     let left: BTreeMap<&VmName, &Refusal> = diary.left.iter().map(|left| (&left.vm, &left.fault)).collect();
     let halted: BTreeMap<&VmName, _> = diary.halted.iter().map(|halted| (&halted.vm, halted)).collect();
     let mut servers: Vec<Server> = Vec::new();
@@ -130,7 +145,7 @@ pub(super) fn of(
                 fate: Fate::Halted(halted.way),
                 begins: moment(stops),
                 ends: moment(off),
-                why: Some(halted.fault.clone()),
+                why: Some(nowhere(twin, &vm, stops).unwrap_or_else(|| halted.fault.clone())),
                 ..plain
             },
             (None, None, Some(fault)) => {
@@ -143,7 +158,8 @@ pub(super) fn of(
     servers.sort_by_key(|server| (server.ends.is_none(), server.begins, server.ends, server.vm.clone()));
     Account {
         site: twin.site.clone(),
-        outage: stored.then_some(outage),
+        outage: stored.map(|outage| outage.id.clone()),
+        began: under_way.and_then(|outage| outage.out).map(|leg| leg.began_at),
         begins: twin.at(0),
         power_off: dark.map(|clock| twin.at(clock)),
         empty: empty.map(|clock| twin.at(clock)),
@@ -153,12 +169,29 @@ pub(super) fn of(
         home: diary.completed.map(|clock| twin.at(clock)),
         servers,
         at_risk,
+        went_down,
         stays_away: diary.away.clone(),
         rate: rate.bytes,
         known: rate.known,
         step_ms: pace.step_ms,
         at,
     }
+}
+
+/// Who of them went down with a node, the first first.
+fn falls(twin: &Twin, all: &[(VmName, NodeName)]) -> Vec<Fall> {
+    let known = all.iter().filter_map(|(vm, _)| Some((vm, twin.diary.fell.get(vm)?)));
+    let mut falls: Vec<Fall> =
+        known.map(|(vm, (node, clock))| Fall { vm: vm.clone(), node: node.clone(), at: twin.at(*clock) }).collect();
+    falls.sort_by(|a, b| (a.at, &a.vm).cmp(&(b.at, &b.vm)));
+    falls
+}
+
+/// That a server which went off for want of time had nowhere to go, if all nodes of other sites were dark by then: more
+/// time would have been of no use to it.
+fn nowhere(twin: &Twin, vm: &VmName, stops: Option<u64>) -> Option<Refusal> {
+    let detail = said!("no node of another site has power", "ほかのサイトに稼働中のノードがありません");
+    (!twin.has_refuge(stops.unwrap_or(u64::MAX))).then(|| Refusal::NoRoom { vm: vm.to_string(), detail })
 }
 
 /// Why the last try of a server came to nothing, if there was one.

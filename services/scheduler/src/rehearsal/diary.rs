@@ -50,6 +50,8 @@ pub(crate) struct Diary {
     pub(crate) halted: Vec<Halted>,
     /// Who did not come home.
     pub(crate) away: Vec<Left>,
+    /// Who ran on a node that failed, which it was and when.
+    pub(crate) fell: BTreeMap<VmName, (NodeName, u64)>,
     /// Who was there when the power went.
     pub(crate) at_risk: Option<Vec<VmName>>,
 }
@@ -108,6 +110,16 @@ impl Diary {
             }
             State::Scheduled | State::Cancelled => {}
         }
+    }
+
+    /// A node goes dark on which these run.
+    pub(super) fn went_down(&mut self, vms: Vec<VmName>, node: &NodeName, clock: u64) {
+        self.fell.extend(vms.into_iter().map(|vm| (vm, (node.clone(), clock))));
+    }
+
+    /// Whether a server went down with this node.
+    pub(crate) fn fell_with(&self, vm: &VmName, node: &NodeName) -> bool {
+        self.fell.get(vm).is_some_and(|(with, _)| with == node)
     }
 
     pub(super) fn power_off(&mut self, there: Vec<VmName>) {

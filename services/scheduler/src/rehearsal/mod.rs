@@ -27,7 +27,7 @@ use watari_model::{
     site::Supply,
 };
 
-pub(crate) use account::{Account, Fate, Server};
+pub(crate) use account::{Account, Fall, Fate, Server};
 use link::{Link, Loads};
 pub(crate) use pace::{Budget, Known};
 use pace::{Pace, Rate};
@@ -100,7 +100,7 @@ pub(crate) fn rehearse(snap: Snapshot, rules: &Rules, wish: Wish, budget: Budget
         twin.diary.outage(&begun, 0);
     }
     Run { pace, times, asked_home: false, leg_began: 0, idle: 0 }.through(&mut twin);
-    Some(account::of(&twin, (outage.id, stored), all, times, (rate, pace), now))
+    Some(account::of(&twin, stored.then_some(&outage), all, times, (rate, pace), now))
 }
 
 /// When things are to happen, in milliseconds after the beginning.

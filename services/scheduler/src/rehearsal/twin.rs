@@ -8,7 +8,7 @@ use std::{
 
 use watari_contracts::{
     Service,
-    agent::{Layer, OffReason, VmFact},
+    agent::{Domain, Layer, OffReason, VmFact},
 };
 use watari_model::{
     NodeName, OutageId, Refusal, SiteName, Timestamp, VmName,
@@ -369,6 +369,7 @@ impl Twin {
             matches!(vm.state, Running | Starting | Stopping | Migrating)
                 && vm.node().is_some_and(at_site)
                 && !self.diary.has_left(&vm.name)
+                && !vm.node().is_some_and(|node| self.diary.fell_with(&vm.name, node))
         });
         there.map(|vm| vm.name.clone()).collect()
     }
@@ -379,6 +380,8 @@ impl Twin {
             return;
         }
         let clock = self.clock;
+        let running = self.running_on(&node);
+        self.diary.went_down(running, &node, clock);
         for flow in self.link.take(|flow| flow.from == node || flow.to == node, clock) {
             if flow.from == node {
                 self.in_hand.remove(&flow.key);
@@ -388,6 +391,19 @@ impl Twin {
         }
         self.down.insert(node.clone(), clock);
         self.due(LOST_MS, Due::Lost(node));
+    }
+
+    /// Who runs on a node, or has arrived there and is about to.
+    fn running_on(&self, node: &NodeName) -> Vec<VmName> {
+        let Some(heard) = self.snap.heard.get(node) else { return Vec::new() };
+        let live = heard.facts.vms.values().filter(|fact| matches!(fact.domain, Domain::Running | Domain::Paused));
+        live.map(|fact| fact.vm.clone()).collect()
+    }
+
+    /// Whether a node of another site had power at that time.
+    pub(super) fn has_refuge(&self, clock: u64) -> bool {
+        let dark = |node: &NodeName| self.down.get(node).is_some_and(|since| *since <= clock);
+        self.snap.nodes.values().map(|entry| &entry.value).any(|node| node.site != self.site && !dark(&node.name))
     }
 
     fn judge(&mut self, name: &NodeName, state: node::State) {

@@ -1,10 +1,10 @@
 //! How a rehearsal went.
 
-use watari_contracts::scheduler::{self as contract, Fault, Leaving, RehearsedLink, RehearsedServer};
+use watari_contracts::scheduler::{self as contract, Fault, Leaving, RehearsedFall, RehearsedLink, RehearsedServer};
 use watari_model::vm::Way;
 
 use super::outages::not_moved;
-use crate::rehearsal::{Account, Fate, Known, Server};
+use crate::rehearsal::{Account, Fall, Fate, Known, Server};
 
 /// The whole of it.
 pub(crate) fn rehearsal(account: Account) -> contract::Rehearsal {
@@ -16,6 +16,7 @@ pub(crate) fn rehearsal(account: Account) -> contract::Rehearsal {
     contract::Rehearsal {
         site: account.site,
         outage: account.outage,
+        began_at: account.began,
         begins_at: account.begins,
         power_off_at: account.power_off,
         empty_at: account.empty,
@@ -26,11 +27,16 @@ pub(crate) fn rehearsal(account: Account) -> contract::Rehearsal {
         servers: account.servers.into_iter().map(server).collect(),
         not_listed: 0,
         at_risk: account.at_risk,
+        went_down: account.went_down.into_iter().map(fall).collect(),
         stays_away: account.stays_away.iter().map(not_moved).collect(),
         link: RehearsedLink { bytes_per_second: account.rate, known },
         step_ms: account.step_ms,
         at: account.at,
     }
+}
+
+fn fall(Fall { vm, node, at }: Fall) -> RehearsedFall {
+    RehearsedFall { vm, node, at }
 }
 
 fn server(server: Server) -> RehearsedServer {

@@ -12,7 +12,7 @@ use watari_contracts::{
     scheduler::{
         CancelMigration, CancelOutage, CreateVm, DeleteVm, DrainNode, EvacuateSite, GetMigration, GetOutage, GetVm,
         LegName, ListMigrations, ListOutages, ListSites, ListVms, MigrateVm, OutageView, PlanOutage, RebootVm,
-        ResizeVm, ReturnSite, ScheduleOutage, StartOutage, StartVm, StopVm, VmConsoleLog,
+        RehearseOutage, ResizeVm, ReturnSite, ScheduleOutage, StartOutage, StartVm, StopVm, VmConsoleLog,
     },
 };
 use watari_model::{
@@ -304,6 +304,10 @@ async fn a_scheduled_outage_changes_nothing_until_it_begins_and_may_be_started_o
     let over = cloud.ask(&StartOutage { id: view.id.clone() }).await.unwrap_err();
     assert_eq!(over.code(), "outage.over");
     assert!(over.english().remedy.contains("watari site evacuate myodaiji"), "{over:?}");
+    let again = RehearseOutage { outage: Some(view.id.clone()), ..RehearseOutage::default() };
+    let over = cloud.ask(&again).await.unwrap_err();
+    assert_eq!(over.code(), "outage.not-rehearsed");
+    assert!(over.english().remedy.contains("watari outage rehearse --site myodaiji"), "{over:?}");
 
     let second = cloud.ask(&scheduled("myodaiji", 90_000, 99_000)).await.unwrap();
     assert_ne!(second.id, view.id);

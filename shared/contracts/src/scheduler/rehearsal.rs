@@ -45,7 +45,10 @@ pub struct Rehearsal {
     pub site: SiteName,
     /// The outage that was gone through; none if one was imagined.
     pub outage: Option<OutageId>,
-    /// When the evacuation begins.
+    /// When the evacuation began, if it is under way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub began_at: Option<Timestamp>,
+    /// When the evacuation begins; of one that is under way, from when on it is gone through.
     pub begins_at: Timestamp,
     /// When the power goes; none if nothing says so.
     pub power_off_at: Option<Timestamp>,
@@ -66,6 +69,9 @@ pub struct Rehearsal {
     pub not_listed: u64,
     /// Who still runs there when the power goes, or for good if nothing says when it goes; not all, if there are many.
     pub at_risk: Vec<VmName>,
+    /// Who goes down with a node that fails, wherever that is; not all, if there are many.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub went_down: Vec<RehearsedFall>,
     /// Who does not come home, and why; not all, if there are many.
     pub stays_away: Vec<NotMoved>,
     /// What the link was taken to carry.
@@ -73,6 +79,17 @@ pub struct Rehearsal {
     /// All moments are true to so many milliseconds: where there are many servers, time goes in larger steps.
     pub step_ms: u64,
     /// When this was looked at.
+    pub at: Timestamp,
+}
+
+/// A server that goes down with its node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RehearsedFall {
+    /// The server.
+    pub vm: VmName,
+    /// The node that loses power.
+    pub node: NodeName,
+    /// When.
     pub at: Timestamp,
 }
 

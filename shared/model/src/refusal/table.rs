@@ -266,6 +266,10 @@ with_networks! { refusals! {
     OutageOver { outage, state, again } "outage.over" 409 No
         en "outage {outage} is {state} and cannot be started" "do it without a schedule ({again}), or schedule another outage"
         ja "停電計画 {outage} は {state} のため開始できません" "{again} ですぐに退避させるか、停電計画を新しく作成してください";
+    /// It has ended: there is nothing of it to go through beforehand.
+    OutageNotRehearsed { outage, state, again } "outage.not-rehearsed" 409 No
+        en "outage {outage} is {state} and cannot be rehearsed" "rehearse an evacuation that would begin now: {again}"
+        ja "停電計画 {outage} は {state} のため予行できません" "いま退避を始める場合の予行は {again} で行えます";
     /// Nothing of it is on its way, so that there is nothing to pause or to go on with.
     OutageNotUnderWay { outage, state } "outage.not-under-way" 409 No
         en "outage {outage} is {state}; only one whose servers leave or come home can be paused and resumed" "look at it with `watari outage show {outage}`; the servers of an evacuated site come home with: watari site return SITE"

@@ -43,8 +43,8 @@ pub(super) const TEXTS: &[Text] = &[
         "時間が足りない場合は、転送時間あたりの優先度が高いサーバから移動します。残りは電源が切れる前に休止または停止し、\n停電の終了後に再び起動します。--minutes を省略すると、バッテリー動作中のサイトでは、知らされている残り時間で計算します。",
     ),
     (
-        "What is decided is decided by the scheduler's own code, against nodes that answer as real ones would. How much travels is what the last migrations show. The nodes are not shut down in it, and nothing but what --fail names goes wrong. The exit status is 1 if a server would be lost with the power, or the site not be empty in time.",
-        "判断はスケジューラ自身のコードが行い、ノードは実物と同じように応答します。転送量は前回までの移行の実測値を使います。\n予行ではノードの停止は行わず、--fail で指定したもの以外の障害は起こりません。\n電源断で失われるサーバがあるか、退避が間に合わなければ、終了ステータスは 1 です。",
+        "What is decided is decided by the scheduler's own code, against nodes that answer as real ones would. How much travels is what the last migrations show. The nodes are not shut down in it, and nothing but what --fail names goes wrong. The exit status is 1 if a server would be lost with the power or go down with a node, or the site not be empty in time.",
+        "判断はスケジューラ自身のコードが行い、ノードは実物と同じように応答します。転送量は前回までの移行の実測値を使います。\n予行ではノードの停止は行わず、--fail で指定したもの以外の障害は起こりません。\n電源断で失われるサーバやノードの障害で停止するサーバがあるか、退避が間に合わなければ、終了ステータスは 1 です。",
     ),
     (
         "A date and a time of day are meant in this machine's time zone. How long before that the evacuation begins, and whether servers come home by themselves, is set in the scheduler's configuration, section [outages]. Until then `watari outage show` says how it would go now.",

@@ -156,8 +156,8 @@ pub(super) const TEXTS: &[Text] = &[
         "サイト間の回線の速度 (Mbit/s)。省略すると実測値を使います",
     ),
     (
-        "A node that would lose power so many seconds after the beginning; may be given several times",
-        "開始からこの秒数の後に電源を失うノード。繰り返し指定できます",
+        "A node that would lose power so long after the beginning, seconds without a unit; may be given several times",
+        "開始からこの時間の後に電源を失うノード。単位がなければ秒です。複数のノードを指定できます",
     ),
     ("The outage", "停電計画"),
     ("The outage, or the site that it empties", "停電計画、またはその対象のサイト"),

@@ -106,6 +106,17 @@ fn a_rehearsal_says_within_a_tenth_what_then_happens_there_and_back() {
 }
 
 #[test]
+fn of_an_evacuation_that_is_under_way_it_is_told_when_it_began() {
+    let mut sim = campus(SERVERS);
+    assert_eq!(sudden(&sim, None, &[]).began, None);
+    sim.after(0, Event::Operator(Wish::Evacuate("myodaiji")));
+    sim.run(sim.now + 20_000);
+    let began = sim.docs.outages["myodaiji-1"].value.out.unwrap().began_at;
+    let account = sudden(&sim, None, &[]);
+    assert_eq!((account.began, account.begins), (Some(began), at(sim.now)));
+}
+
+#[test]
 fn a_rehearsal_touches_nothing_and_says_the_same_twice() {
     let sim = campus(SERVERS);
     let before = sim.snapshot();
@@ -186,6 +197,36 @@ fn when_a_target_fails_half_way_the_others_go_elsewhere_and_the_evacuation_still
         let early = after(&account, server.ends).unwrap() < 40_000;
         assert!(early || server.to.as_ref() == Some(&y2), "{account:#?}");
     }
+}
+
+#[test]
+fn who_has_crossed_to_a_node_that_then_fails_goes_down_with_it() {
+    let sim = campus(SERVERS);
+    let calm = sudden(&sim, None, &[]);
+    assert!(calm.went_down.is_empty(), "{calm:#?}");
+    let to = calm.servers[0].to.clone().unwrap();
+    let account = sudden(&sim, None, &[(to.as_str(), 40_000)]);
+    let [fall] = &account.went_down[..] else { panic!("{account:#?}") };
+    assert_eq!((fall.vm.as_str(), &fall.node, after(&account, Some(fall.at))), ("mail", &to, Some(40_000)));
+}
+
+#[test]
+fn who_goes_down_with_its_own_node_does_not_run_when_the_power_goes() {
+    let sim = campus(SERVERS);
+    let from = sudden(&sim, None, &[]).servers[0].from.clone();
+    let account = sudden(&sim, Some(600_000), &[(from.as_str(), 1_000)]);
+    let mail: VmName = "mail".parse().unwrap();
+    assert!(account.went_down.iter().any(|fall| fall.vm == mail && fall.node == from), "{account:#?}");
+    assert!(!account.at_risk.contains(&mail), "{account:#?}");
+}
+
+#[test]
+fn who_goes_off_since_no_other_site_has_a_node_is_told_that_and_not_that_time_is_short() {
+    let account = sudden(&campus(SERVERS), Some(190_000), &[("y1", 1_000), ("y2", 1_000)]);
+    let off: Vec<_> = account.servers.iter().filter(|server| matches!(server.fate, Fate::Halted(_))).collect();
+    assert!(!off.is_empty(), "{account:#?}");
+    let mut codes = off.iter().map(|server| server.why.as_ref().map(watari_model::Refusal::code));
+    assert!(codes.all(|code| code == Some("placement.no-room")), "{account:#?}");
 }
 
 #[test]
