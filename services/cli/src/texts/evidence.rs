@@ -282,6 +282,15 @@ pub(crate) fn gap(lang: Lang, what: &str, from: &str, until: &str, lasted: &str)
     }
 }
 
+/// How long something lasted whose end nobody saw.
+#[must_use]
+pub(crate) fn at_least(lang: Lang, lasted: &str) -> String {
+    match lang {
+        Lang::En => format!("at least {lasted}"),
+        Lang::Ja => format!("{lasted}以上"),
+    }
+}
+
 /// The same while it was off, or rebooted, because somebody asked for that: from when, until when, and for how long.
 #[must_use]
 pub(crate) fn by_request(
