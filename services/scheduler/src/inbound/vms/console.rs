@@ -4,6 +4,7 @@
 use watari_chassis::clock;
 use watari_contracts::{
     agent::{ConsoleAct, ConsolePart, ReadConsole, UseConsole},
+    history::named,
     scheduler::{ConsoleLog, ConsoleView, VmConsole, VmConsoleLog},
 };
 use watari_model::{
@@ -62,7 +63,8 @@ impl Desk {
             };
             self.amend(&name, Some(&opening), &opening, forget).await?;
         }
-        let by = watari_chassis::asker().unwrap_or_default();
+        // As the history calls them, for others that are told who has it open.
+        let by = named(&watari_chassis::asker().unwrap_or_default(), &self.people);
         let order = UseConsole { vm: name.clone(), uuid: vm.uuid.clone(), session, by, act };
         let part = self.at_console(&node, &order).await?;
         Ok(ConsoleView { name, node, part })
