@@ -17,7 +17,7 @@ use watari_model::{
     },
     outage::{Dark, Left, Outage, Scope},
     site::Site,
-    vm::{Desired, Outcome as Went, Size, Snapshots, Vm, Way},
+    vm::{Desired, Opening, Outcome as Went, Size, Snapshots, Vm, Way},
 };
 
 /// Says what a change of the document `key` of `bucket` was. A document that this version cannot
@@ -143,7 +143,21 @@ fn vm(before: Option<&Vm>, after: Option<&Vm>) -> Option<String> {
     if old.fault != vm.fault {
         return Some(code(vm.fault.as_ref()).map_or("fault cleared".to_owned(), |code| format!("fault: {code}")));
     }
-    None
+    console(old, vm)
+}
+
+/// That somebody came to its console, or wanted to, if nothing else is new.
+fn console(old: &Vm, new: &Vm) -> Option<String> {
+    if old.spec != new.spec {
+        return None;
+    }
+    let opening = new.requests.iter().filter(|request| !old.requests.contains(request)).find_map(Opening::of)?;
+    let line = match opening {
+        Opening::First => "console asked for",
+        Opening::Forced => "console asked for by force",
+        Opening::Again => "console asked for again",
+    };
+    Some(line.to_owned())
 }
 
 /// That its disk goes back, or which name came, was taken or went.
