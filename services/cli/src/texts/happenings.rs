@@ -51,6 +51,12 @@ const FORMS: &[(&str, &str)] = &[
     ("control", "主系の移動"),
     ("site", "サイト"),
     // Outages.
+    ("services going over to {}", "主系の {0} への交代の開始"),
+    ("services led from {}", "主系の {0} への交代の完了"),
+    ("services not led from {}", "主系の {0} への交代の失敗"),
+    ("leaves {} for {}", "{0} から {1} への移動の開始"),
+    ("arrived at {}", "{0} に到着"),
+    ("did not get to {}", "{0} へ移動できず"),
     ("{} not moved", "移動できず {0} 台"),
     ("resumed", "再開"),
     ("paused", "一時停止"),
@@ -218,6 +224,9 @@ mod tests {
                 "it: could not leave now: old (outage.policy-stays)",
                 "it: 現時点で退避できないサーバ: old (outage.policy-stays)",
             ),
+            ("it: services led from yamate", "it: 主系の yamate への交代の完了"),
+            ("it: leaves m1 for y1", "it: m1 から y1 への移動の開始"),
+            ("it: did not get to y1 (migration.failed)", "it: y1 へ移動できず (migration.failed)"),
             ("it: node m1 off", "it: ノード m1 の停止"),
             ("it: node m1, m2 starting", "it: ノード m1, m2 の起動待ち"),
             (

@@ -15,7 +15,7 @@ use watari_model::{
         Fencing, Node,
         fencing::{Act, Outcome},
     },
-    outage::{Dark, Left, Outage, Scope},
+    outage::{Dark, Handover, Left, Outage, Scope},
     site::Site,
     vm::{Desired, Opening, Outcome as Went, Size, Snapshots, Vm, Way},
 };
@@ -217,7 +217,18 @@ fn outage(before: Option<&Outage>, after: Option<&Outage>) -> Option<String> {
         _ if old.at_risk != outage.at_risk => Some(at_risk(&outage.at_risk)),
         _ if old.halted != outage.halted => Some(format!("{} have no time to leave", outage.halted.len())),
         _ if old.dark != outage.dark => Some(dark(old.dark.as_ref(), outage.dark.as_ref())),
+        _ if old.control != outage.control => outage.control.as_ref().map(control),
         _ => None,
+    }
+}
+
+/// How far the control plane is on its way.
+fn control(handover: &Handover) -> String {
+    let Handover { to, ended_at, fault, .. } = handover;
+    match (ended_at, fault) {
+        (None, _) => format!("services going over to {to}"),
+        (Some(_), None) => format!("services led from {to}"),
+        (Some(_), Some(_)) => with(format!("services not led from {to}"), code(fault.as_ref())),
     }
 }
 

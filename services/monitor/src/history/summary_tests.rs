@@ -136,6 +136,13 @@ fn changes_of_everything_else_are_told_in_one_line() {
             "it: node m2 not shut down (node.shut-down-missing)",
         ),
         ("outages", vec![], vec![("/dark/wished", json!(false))], "it: its nodes are not to be shut down"),
+        (
+            "outages",
+            vec![("/control", Value::Null)],
+            vec![("/control/ended_at", Value::Null)],
+            "it: services going over to yamate",
+        ),
+        ("outages", vec![("/control/ended_at", Value::Null)], vec![], "it: services led from yamate"),
         ("images", vec![state("verifying")], vec![], "it: verifying → ready"),
         ("images", vec![("/copies", json!({}))], vec![], "it: copied to myodaiji"),
         (

@@ -104,6 +104,11 @@ fn legs(evidence: &Evidence, lang: Lang, words: &Words) -> Option<Section> {
     };
     let table = grid(&headings, evidence.legs.iter().map(row).collect());
     let mut lines: Vec<String> = evidence.link_mbit.map(|mbit| told::least(lang, mbit)).into_iter().collect();
+    // What is as long as people read it needs no word.
+    let ends_later = |leg: &Leg| {
+        leg.ended_at.is_some_and(|ended| ended.millis_since(leg.began_at) >= leg.makespan_ms.saturating_add(1_000))
+    };
+    lines.extend(evidence.legs.iter().any(ends_later).then(|| words.until_last.to_owned()));
     lines.extend(control(evidence, lang));
     lines.extend(texts::off::left_off(lang, &evidence.off));
     lines.extend(evidence.legs.is_empty().then(|| words.not_begun.to_owned()));
