@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use crate::{failure::Failure, format, options::Waiting, texts::faults::Fault};
+use crate::{failure::Failure, options::Waiting, texts::faults::Fault};
 
 /// How often it is looked whether it is so.
 const LOOK: Duration = Duration::from_millis(100);
@@ -46,8 +46,7 @@ pub async fn until<T>(
         if let Some(bound) = waiting.wait_timeout
             && began.elapsed() + LOOK > bound
         {
-            let waited = format::millis(u64::try_from(bound.as_millis()).unwrap_or(u64::MAX));
-            return Err(Fault::WaitedInVain { waited }.into());
+            return Err(Fault::waited(u64::try_from(bound.as_millis()).unwrap_or(u64::MAX)).into());
         }
         sleep(LOOK).await;
     }
