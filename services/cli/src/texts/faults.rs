@@ -68,6 +68,18 @@ impl Fault {
         }
     }
 
+    /// That a file which was named on the command line cannot be written.
+    #[must_use]
+    pub fn unwritten(path: &str, error: &std::io::Error) -> Self {
+        let path = path.to_owned();
+        match error.kind() {
+            std::io::ErrorKind::NotFound => Self::FolderMissing { path },
+            std::io::ErrorKind::PermissionDenied => Self::FileForbidden { path },
+            std::io::ErrorKind::IsADirectory => Self::FileIsFolder { path },
+            _ => Self::File { path, detail: error.to_string() },
+        }
+    }
+
     /// That it takes longer than the person wanted to wait, in milliseconds.
     #[must_use]
     pub fn waited(ms: u64) -> Self {
@@ -159,6 +171,18 @@ faults! {
     FileThere { path } "file.exists" FAILED
         en "there is a file {path} already, which stays as it is" "choose another name, or move that file away first"
         ja "ファイル {path} はすでに存在します。上書きしません" "別の名前を指定するか、先にそのファイルを移動してください";
+    /// A file would be written into a folder that is not there.
+    FolderMissing { path } "file.no-folder" FAILED
+        en "{path} cannot be written, since its folder is not there" "make the folder first, or name another file"
+        ja "{path} に書き出せません。フォルダがありません" "先にフォルダを作るか、別のファイルを指定してください";
+    /// A file would be written where that is not permitted.
+    FileForbidden { path } "file.forbidden" FAILED
+        en "{path} cannot be written, since its permissions forbid it" "name a file in a folder of your own, or correct the permissions"
+        ja "{path} に書き出せません。書き込む権限がありません" "書き込めるフォルダのファイルを指定するか、アクセス権を変更してください";
+    /// What would be written is a folder.
+    FileIsFolder { path } "file.is-folder" FAILED
+        en "{path} cannot be written, since it is a folder" "name a file in it"
+        ja "{path} に書き出せません。フォルダです" "その中のファイル名まで指定してください";
     // --- setup -----------------------------------------------------------------------------
     /// A file or folder cannot be read or written.
     File { path, detail } "file.unusable" FAILED
