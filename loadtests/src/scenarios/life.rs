@@ -161,7 +161,7 @@ fn boots_at_console(stage: &Stage, said: &str) -> anyhow::Result<()> {
     let wanted = said.to_owned();
     let person = requests::at_client(&stage.lab, async move |bus| {
         let name: watari_model::VmName = "mail".parse()?;
-        let at_console = |act| VmConsole { name: name.clone(), session: "scenario".to_owned(), act };
+        let at_console = |act| VmConsole { name: name.clone(), session: "scenario".to_owned(), act, again: false };
         let begun = bus.request(&at_console(ConsoleAct::Open { take_over: true })).await?;
         opening.send(())?;
         let (mut seen, mut shown, until) = (begun.part.from, Vec::new(), Instant::now() + BOOTS);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use crate::{failure::Failure, format, lang::Lang, options::Waiting, texts::faults::Fault};
+use crate::{failure::Failure, options::Waiting, texts::faults::Fault};
 
 /// How often it is looked whether it is so.
 const LOOK: Duration = Duration::from_millis(100);
@@ -46,9 +46,7 @@ pub async fn until<T>(
         if let Some(bound) = waiting.wait_timeout
             && began.elapsed() + LOOK > bound
         {
-            let bound = u64::try_from(bound.as_millis()).unwrap_or(u64::MAX);
-            let (waited, in_japanese) = (format::time(Lang::En, bound), format::time(Lang::Ja, bound));
-            return Err(Fault::WaitedInVain { waited, in_japanese }.into());
+            return Err(Fault::waited(u64::try_from(bound.as_millis()).unwrap_or(u64::MAX)).into());
         }
         sleep(LOOK).await;
     }

@@ -1,6 +1,6 @@
 //! The settings, checked once.
 
-use std::{path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use serde::Deserialize;
 use watari_chassis::{KeeperKeys, NatsHost, Validate};
@@ -31,6 +31,8 @@ pub struct Settings {
     preseed: Preseed,
     pub(crate) servers: Servers,
     pub(crate) keys: Keys,
+    /// What people's keys on the bus are called.
+    pub(crate) people: BTreeMap<String, String>,
     frontends: FrontEnds,
     pub(crate) quorum: Quorum,
     #[serde(rename = "loop")]

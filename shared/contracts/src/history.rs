@@ -1,6 +1,6 @@
 //! What the monitor's history answers: who did what, when and why, and how much was used.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -143,6 +143,13 @@ pub struct Usage {
     pub unknown_seconds: u64,
 }
 
+/// A person's name in place of the key with which a question was signed, if `people` says what that is called.
+#[must_use]
+pub fn named(by: &str, people: &BTreeMap<String, String>) -> String {
+    let known = by.split_once('@').and_then(|(key, rest)| Some((people.get(key)?, rest)));
+    known.map_or_else(|| by.to_owned(), |(name, rest)| format!("{name}@{rest}"))
+}
+
 /// The names of the fields in which two forms of a document differ, for one line; of many only the first, and none
 /// if only the time of the change does or one of them is no object.
 #[must_use]
@@ -154,4 +161,18 @@ pub fn changed_fields(before: &Value, after: &Value) -> Option<String> {
     let more = if names.len() > TOLD { ", ..." } else { "" };
     let named: Vec<&str> = names.into_iter().take(TOLD).collect();
     (!named.is_empty()).then(|| format!("{}{more}", named.join(", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_called_by_its_name_where_one_is_known() {
+        let people = BTreeMap::from([("UABC".to_owned(), "operator".to_owned())]);
+        assert_eq!(named("UABC@192.0.2.10 (sato)", &people), "operator@192.0.2.10 (sato)");
+        for other in ["UXYZ@192.0.2.10", "scheduler.m-front", "UABC", ""] {
+            assert_eq!(named(other, &people), other);
+        }
+    }
 }

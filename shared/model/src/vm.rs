@@ -20,6 +20,7 @@
 //! suggests.
 
 mod base;
+mod console;
 mod growth;
 mod halt;
 mod preseed;
@@ -33,6 +34,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use base::Base;
+pub use console::Opening;
 pub use growth::Growth;
 pub use halt::{Halt, Way};
 pub use preseed::{Preseed, Seeded};

@@ -7,7 +7,7 @@ use watari_model::{
     size,
 };
 
-use crate::{Context, failure::Failure, input};
+use crate::{Context, failure::Failure, input, out, texts::hints};
 
 /// What is said of it.
 #[derive(Clone, Debug, Default, Args)]
@@ -31,7 +31,7 @@ pub(super) struct Sayings {
     #[arg(long, value_name = "SIZE")]
     min_disk: Option<String>,
     /// By what its servers boot
-    #[arg(long, value_enum)]
+    #[arg(long, value_enum, ignore_case = true)]
     firmware: Option<Firmware>,
 }
 
@@ -100,11 +100,15 @@ impl Edit {
     pub(super) async fn run(self, ctx: &Context) -> Result<(), Failure> {
         let About { os, version, description, default_user, min_memory_mib, min_disk_gib, .. } = self.said.about()?;
         let name = input::name(&self.name)?;
-        let firmware = self.said.firmware.map(Into::into);
+        let firmware: Option<image::Firmware> = self.said.firmware.map(Into::into);
+        let warning = firmware.map(|firmware| hints::boots_by(ctx.out.lang, &self.name, firmware.word()));
         let request =
             EditImage { name, os, version, description, default_user, min_memory_mib, min_disk_gib, firmware };
         // All of it: a table's columns hold nothing of what is changed here.
-        ctx.out.show(&ctx.session.ask(&request).await?)
+        ctx.out.show(&ctx.session.ask(&request).await?)?;
+        // Whether a disk boots that way nobody knows before it is tried.
+        out::say(&warning.unwrap_or_default());
+        Ok(())
     }
 }
 
@@ -134,6 +138,7 @@ mod tests {
         assert_eq!((said.min_memory_mib, said.min_disk_gib), (Some(512), Some(3)));
         assert_eq!(about(&["--firmware", "uefi"]).unwrap().firmware, image::Firmware::Uefi);
         assert_eq!(about(&["--firmware", "bios"]).unwrap(), About::default());
+        assert_eq!(about(&["--firmware", "UEFI"]).unwrap().firmware, image::Firmware::Uefi, "as it is mostly written");
         for words in [["--min-memory", "512"], ["--min-disk", "0GiB"], ["--os", ""]] {
             assert_eq!(about(&words).unwrap_err().exit(), crate::failure::USAGE, "{words:?}");
         }

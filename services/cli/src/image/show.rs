@@ -40,11 +40,15 @@ impl Row for ImageView {
     }
 
     fn wide_columns() -> Vec<Column> {
-        vec![Column::Text(Word::SavedFrom), Column::Text(Word::Sha256)]
+        [Word::Firmware, Word::SavedFrom, Word::Sha256].map(Column::Text).to_vec()
     }
 
     fn wide_cells(&self, _: Lang) -> Vec<String> {
-        vec![or_dash(self.saved_from.as_ref().map(|from| &from.vm)), or_dash(self.sha256.as_ref())]
+        vec![
+            self.about.firmware.word().to_owned(),
+            or_dash(self.saved_from.as_ref().map(|from| &from.vm)),
+            or_dash(self.sha256.as_ref()),
+        ]
     }
 
     fn details(&self, lang: Lang) -> Vec<(Word, String)> {

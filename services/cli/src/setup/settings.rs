@@ -31,14 +31,14 @@ const BLOBS: u16 = 8443;
 /// Where it takes uploads from operators and nodes (TLS and a ticket).
 const UPLOADS: u16 = 8444;
 
-/// A process's configuration file. The monitor is told what the keys of `identities` are called.
+/// A process's configuration file. The monitor and the scheduler are told what the keys of `identities` are called.
 #[must_use]
 pub fn of(cluster: &Cluster, host: &Host, service: Service, identities: &[Identity]) -> String {
     let mut table = common(cluster, host, service);
     match service {
         Service::NodeAgent => node_agent(&mut table, cluster, host),
         Service::Image => image(&mut table, cluster, host),
-        Service::Scheduler => scheduler(&mut table, cluster, host),
+        Service::Scheduler => scheduler(&mut table, cluster, host, identities),
         Service::Monitor => monitor(&mut table, identities),
         Service::Network => {}
     }
@@ -89,7 +89,7 @@ pub(crate) fn is_as_made(text: &str) -> bool {
 }
 
 /// All that stands at the top of a file that is made here.
-const MADE: [&str; 24] = [
+const MADE: [&str; 25] = [
     "bus",
     "ca",
     "capacity",
@@ -108,6 +108,7 @@ const MADE: [&str; 24] = [
     "networks",
     "nkey",
     "node",
+    "people",
     "quorum",
     "route",
     "site",
@@ -181,13 +182,17 @@ fn image(table: &mut Table, cluster: &Cluster, host: &Host) {
     section(table, "image", entries);
 }
 
-fn monitor(table: &mut Table, identities: &[Identity]) {
+fn people(identities: &[Identity]) -> Value {
     let person = |i: &&Identity| matches!(i.role, Some(permissions::Role::Operator | permissions::Role::Viewer));
-    let people: Table = identities.iter().filter(person).map(|i| (i.public.clone(), text(&i.name))).collect();
-    section(table, "history", [("people", Value::Table(people))]);
+    Value::Table(identities.iter().filter(person).map(|i| (i.public.clone(), text(&i.name))).collect())
 }
 
-fn scheduler(table: &mut Table, cluster: &Cluster, host: &Host) {
+fn monitor(table: &mut Table, identities: &[Identity]) {
+    section(table, "history", [("people", people(identities))]);
+}
+
+fn scheduler(table: &mut Table, cluster: &Cluster, host: &Host, identities: &[Identity]) {
+    table.insert("people".to_owned(), people(identities));
     let sites = cluster.sites.iter().map(|site| {
         let title = site.title.as_deref().unwrap_or(site.name.as_str());
         Value::Table(

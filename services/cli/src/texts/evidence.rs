@@ -22,6 +22,7 @@ pub(crate) struct Words {
     pub(crate) data: &'static str,
     pub(crate) makespan: &'static str,
     pub(crate) least: &'static str,
+    pub(crate) until_last: &'static str,
     pub(crate) servers: &'static str,
     pub(crate) server: &'static str,
     pub(crate) from: &'static str,
@@ -84,6 +85,7 @@ const EN: Words = Words {
     data: "DATA",
     makespan: "TOOK",
     least: "LEAST",
+    until_last: "TOOK is until the last server ran at its target; a way ends when that is confirmed and the services have gone over.",
     servers: "What each server did",
     server: "SERVER",
     from: "FROM",
@@ -147,6 +149,7 @@ const JA: Words = Words {
     data: "転送量",
     makespan: "所要時間",
     least: "理論下限",
+    until_last: "所要時間は、最後のサーバが移動先で動き出すまでです。区間の終了は、その確認と主系の交代が済んだ時刻です。",
     servers: "サーバごとの移動",
     server: "サーバ",
     from: "移動元",
@@ -279,6 +282,15 @@ pub(crate) fn gap(lang: Lang, what: &str, from: &str, until: &str, lasted: &str)
     match lang {
         Lang::En => format!("{what}: no answer from {from} to {until} ({lasted})"),
         Lang::Ja => format!("{what}: {from} から {until} まで応答なし ({lasted})"),
+    }
+}
+
+/// How long something lasted whose end nobody saw.
+#[must_use]
+pub(crate) fn at_least(lang: Lang, lasted: &str) -> String {
+    match lang {
+        Lang::En => format!("at least {lasted}"),
+        Lang::Ja => format!("{lasted}以上"),
     }
 }
 

@@ -6,6 +6,7 @@ use watari_model::{filled, refusal::Rendered};
 
 use crate::{
     failure::{FAILED, UNREACHABLE, USAGE},
+    format,
     lang::Lang,
 };
 
@@ -64,6 +65,38 @@ impl Fault {
         match error.kind() {
             std::io::ErrorKind::NotFound => Self::FileUnknown { path },
             _ => Self::FileUnread { path, detail: error.to_string() },
+        }
+    }
+
+    /// That a file which was named on the command line cannot be written.
+    #[must_use]
+    pub fn unwritten(path: &str, error: &std::io::Error) -> Self {
+        let path = path.to_owned();
+        match error.kind() {
+            std::io::ErrorKind::NotFound => Self::FolderMissing { path },
+            std::io::ErrorKind::PermissionDenied => Self::FileForbidden { path },
+            std::io::ErrorKind::IsADirectory => Self::FileIsFolder { path },
+            _ => Self::File { path, detail: error.to_string() },
+        }
+    }
+
+    /// That it takes longer than the person wanted to wait, in milliseconds.
+    #[must_use]
+    pub fn waited(ms: u64) -> Self {
+        let [waited, waited_ja] = [Lang::En, Lang::Ja].map(|lang| format::time(lang, ms));
+        let (look, look_ja) = ("the matching `show`".to_owned(), "対応する show".to_owned());
+        Self::WaitedInVain { waited, waited_ja, look, look_ja }
+    }
+
+    /// The same of something at which one looks with another command.
+    #[must_use]
+    pub fn looked_at_by(self, command: &str) -> Self {
+        match self {
+            Self::WaitedInVain { waited, waited_ja, .. } => {
+                let look = format!("`{command}`");
+                Self::WaitedInVain { waited, waited_ja, look: look.clone(), look_ja: look }
+            }
+            other => other,
         }
     }
 }
@@ -138,6 +171,18 @@ faults! {
     FileThere { path } "file.exists" FAILED
         en "there is a file {path} already, which stays as it is" "choose another name, or move that file away first"
         ja "ファイル {path} はすでに存在します。上書きしません" "別の名前を指定するか、先にそのファイルを移動してください";
+    /// A file would be written into a folder that is not there.
+    FolderMissing { path } "file.no-folder" FAILED
+        en "{path} cannot be written, since its folder is not there" "make the folder first, or name another file"
+        ja "{path} に書き出せません。フォルダがありません" "先にフォルダを作るか、別のファイルを指定してください";
+    /// A file would be written where that is not permitted.
+    FileForbidden { path } "file.forbidden" FAILED
+        en "{path} cannot be written, since its permissions forbid it" "name a file in a folder of your own, or correct the permissions"
+        ja "{path} に書き出せません。書き込む権限がありません" "書き込めるフォルダのファイルを指定するか、アクセス権を変更してください";
+    /// What would be written is a folder.
+    FileIsFolder { path } "file.is-folder" FAILED
+        en "{path} cannot be written, since it is a folder" "name a file in it"
+        ja "{path} に書き出せません。フォルダです" "その中のファイル名まで指定してください";
     // --- setup -----------------------------------------------------------------------------
     /// A file or folder cannot be read or written.
     File { path, detail } "file.unusable" FAILED
@@ -339,9 +384,9 @@ faults! {
         ja "サービス {who} から時間内に応答がありませんでした。実行されたかどうかは不明です" "`watari doctor` で確認し、--request-id {request_id} を付けて再実行してください。二重には実行されません";
     // --- waiting ---------------------------------------------------------------------------
     /// It takes longer than the person wanted to wait.
-    WaitedInVain { waited, in_japanese } "wait.timeout" FAILED
-        en "it is not done after {waited}; it goes on" "look how far it is with the matching `show` (of snapshots: `watari vm snapshot list`), or wait longer with --wait-timeout"
-        ja "{in_japanese} 待ちましたが完了していません。処理は続いています" "対応する show (スナップショットは watari vm snapshot list) で状況を確認するか、--wait-timeout を長くしてください";
+    WaitedInVain { waited, waited_ja, look, look_ja } "wait.timeout" FAILED
+        en "it is not done after {waited}; it goes on" "look how far it is with {look}, or wait longer with --wait-timeout"
+        ja "{waited_ja} 待ちましたが完了していません。処理は続いています" "{look_ja} で状況を確認するか、--wait-timeout を長くしてください";
     // --- outages ---------------------------------------------------------------------------
     /// A site was named, and nothing is under way there.
     NoOutageThere { site } "outage.none-there" FAILED
@@ -428,6 +473,17 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+
+    #[test]
+    fn who_waited_in_vain_is_told_for_how_long_and_where_to_look_in_their_language() {
+        let waited = Fault::waited(1);
+        let ja = waited.rendered(Lang::Ja);
+        assert!(ja.cause.starts_with("1 ミリ秒待ちました") && ja.remedy.starts_with("対応する show で"), "{ja:?}");
+        let by_list = waited.looked_at_by("watari vm snapshot list mail");
+        let (en, ja) = (by_list.rendered(Lang::En), by_list.rendered(Lang::Ja));
+        assert!(en.cause.contains("after 1 ms") && en.remedy.contains("`watari vm snapshot list mail`"), "{en:?}");
+        assert!(ja.remedy.starts_with("`watari vm snapshot list mail` で"), "{ja:?}");
+    }
 
     #[test]
     fn every_fault_has_a_code_of_its_own_a_cause_and_a_remedy_in_both_languages() {

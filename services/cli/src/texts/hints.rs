@@ -11,6 +11,22 @@ pub fn follow_image(lang: Lang, image: &str) -> String {
     }
 }
 
+/// By what an image's servers boot from now on, and what becomes of those that cannot.
+#[must_use]
+pub fn boots_by(lang: Lang, image: &str, firmware: &str) -> String {
+    let firmware = firmware.to_uppercase();
+    match lang {
+        Lang::En => format!(
+            "servers made from {image} from now on boot by {firmware}; one whose disk cannot boot that way stays at the \
+             firmware's screen (watari vm console-log NAME); those that are there stay as they are"
+        ),
+        Lang::Ja => format!(
+            "今後 {image} から作成するサーバは {firmware} で起動します。この方式で起動できないディスクでは、ファームウェアの画面 \
+             (Shell> など) で止まります (watari vm console-log 名前 で確認できます)。既存のサーバは変わりません"
+        ),
+    }
+}
+
 /// Servers are elsewhere though their site's outage was called off.
 #[must_use]
 pub fn still_away(lang: Lang, site: &str) -> String {

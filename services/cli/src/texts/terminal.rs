@@ -38,6 +38,33 @@ pub fn lost(lang: Lang, bytes: u64) -> String {
     }
 }
 
+/// Somebody else has it now.
+#[must_use]
+pub fn taken_over(lang: Lang, vm: &str, by: &str) -> String {
+    match lang {
+        Lang::En => format!("{by} has taken over the console of {vm}."),
+        Lang::Ja => format!("{by} が {vm} のコンソールを引き継ぎました。"),
+    }
+}
+
+/// There is nothing to type at any more.
+#[must_use]
+pub fn off(lang: Lang, vm: &str) -> String {
+    match lang {
+        Lang::En => format!("The console of {vm} has ended, since the server has stopped."),
+        Lang::Ja => format!("サーバ {vm} が停止したため、コンソールを終了しました。"),
+    }
+}
+
+/// The server is no more.
+#[must_use]
+pub fn gone(lang: Lang, vm: &str) -> String {
+    match lang {
+        Lang::En => format!("The console of {vm} has ended, since the server was deleted."),
+        Lang::Ja => format!("サーバ {vm} が削除されたため、コンソールを終了しました。"),
+    }
+}
+
 /// The person has left.
 #[must_use]
 pub fn left(lang: Lang, vm: &str) -> String {

@@ -199,7 +199,9 @@ async fn taken(ctx: &Context, waiting: Waiting, asked: VmView, name: &SnapshotNa
         }
         None => Err(unknown(&vm, name)),
     };
-    wait::following(waiting, asked, async || ctx.session.ask(&GetVm { name: vm.clone() }).await, look).await
+    let taken =
+        wait::following(waiting, asked, async || ctx.session.ask(&GetVm { name: vm.clone() }).await, look).await;
+    taken.map_err(|failure| seen_in_list(&vm, failure))
 }
 
 /// Until the disk is as it was then, or why it is not.
@@ -228,7 +230,16 @@ async fn forgotten(ctx: &Context, waiting: Waiting, asked: VmView, name: &Snapsh
         let there = view.snapshots.get(name).is_some_and(|snapshot| snapshot.number <= newest);
         Ok((!there).then_some(view))
     };
-    wait::following(waiting, asked, async || ctx.session.ask(&GetVm { name: vm.clone() }).await, look).await
+    let gone = wait::following(waiting, asked, async || ctx.session.ask(&GetVm { name: vm.clone() }).await, look).await;
+    gone.map_err(|failure| seen_in_list(&vm, failure))
+}
+
+/// Snapshots have no `show`: how far one is says the list.
+fn seen_in_list(vm: &VmName, failure: Failure) -> Failure {
+    match failure {
+        Failure::Own(fault) => Failure::Own(fault.looked_at_by(&format!("watari vm snapshot list {vm}"))),
+        other => other,
+    }
 }
 
 /// What its disk is waited for, and why it takes longer.

@@ -136,6 +136,38 @@ fn a_console_that_is_in_use_is_told_and_taken_over_by_force_alone() {
 }
 
 #[test]
+fn a_console_that_was_taken_over_or_whose_server_has_gone_says_so_and_ends() {
+    let cloud = Cloud::start();
+    let answer = |_: &str, asked: &Value| {
+        let name = asked["name"].as_str().unwrap().to_owned();
+        let vm = name.clone();
+        if asked["act"].get("follow").is_some() {
+            return Refuse(Refusal::ConsoleOver { vm, node: "m1".to_owned() });
+        }
+        if asked["again"] != json!(true) {
+            return Reply(json!({"name": name, "node": "m1", "part": {"from": 0, "output": "", "typed": 0}}));
+        }
+        Refuse(match name.as_str() {
+            "held" => Refusal::ConsoleHeld { vm, by: watari_model::Said::both("suzuki") },
+            "off" => Refusal::VmState { vm, state: "stopped".to_owned(), wanted: "open its console".to_owned() },
+            _ => Refusal::VmUnknown { vm },
+        })
+    };
+    let _stub = Stub::start(&cloud, "scheduler.m-front", &["watari.v1.vm.console"], answer);
+    for (vm, said) in [
+        ("held", "suzuki has taken over the console of held."),
+        ("off", "The console of off has ended, since the server has stopped."),
+        ("gone", "The console of gone has ended, since the server was deleted."),
+    ] {
+        let mut person = AtTerminal::start(&cloud.command("operator", &["vm", "console", vm]));
+        person.shows(said);
+        person.ends_well();
+        let shown = String::from_utf8_lossy(&person.shown.lock().unwrap()).into_owned();
+        assert!(!shown.contains("broke off") && !shown.contains("error["), "{shown}");
+    }
+}
+
+#[test]
 fn a_console_without_a_terminal_is_refused_before_anybody_is_asked() {
     let ran = Ran::of(bare(&["vm", "console", "mail"]).output().unwrap());
     assert!(ran.status == 2 && ran.err.starts_with("error[console.no-terminal]: "), "{ran:?}");

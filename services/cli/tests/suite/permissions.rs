@@ -120,9 +120,12 @@ fn a_service_is_told_by_the_server_who_asks_whatever_the_asker_says() {
     let key = nkeys::KeyPair::from_seed(seed.trim()).unwrap().public_key();
     assert!(asked.headers.contains(&format!(r#""user":"{key}""#)), "{}", asked.headers);
     assert!(!asked.headers.contains("UFORGED") && asked.headers.contains(r#""host":"127.0.0.1""#), "{}", asked.headers);
-    // The monitor is told what that key is called.
-    let settings: toml::Table = cloud.files.read("m-front", "etc/watari/monitor.toml").parse().unwrap();
-    assert_eq!(settings["history"]["people"][&key].as_str(), Some("operator"));
+    // The monitor and the scheduler are told what that key is called.
+    let settings = |service: &str| -> toml::Table {
+        cloud.files.read("m-front", &format!("etc/watari/{service}.toml")).parse().unwrap()
+    };
+    assert_eq!(settings("monitor")["history"]["people"][&key].as_str(), Some("operator"));
+    assert_eq!(settings("scheduler")["people"][&key].as_str(), Some("operator"));
 }
 
 #[test]

@@ -61,5 +61,7 @@ fn an_outages_report_is_put_together_from_services_and_front_ends() {
     let page = fs::read_to_string(&file).unwrap();
     assert!(page.starts_with("<!doctype html>\n<html lang=\"ja\">") && page.contains("停電対応の報告書"), "{page}");
     let ran = cloud.run(&["outage", "report", "myodaiji-1", "--html", "/nonexistent/report.html"]);
-    assert!(ran.status == 1 && ran.err.contains("error[file.unusable]"), "{ran:?}");
+    assert!(ran.status == 1 && ran.err.contains("error[file.no-folder]: /nonexistent/report.html "), "{ran:?}");
+    let ran = cloud.run(&["outage", "report", "myodaiji-1", "--html", "/", "--lang", "ja"]);
+    assert!(ran.status == 1 && ran.err.contains("/ に書き出せません。フォルダです"), "{ran:?}");
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use watari_chassis::{Message, PastWrite};
-use watari_contracts::{permissions::BUCKETS, subjects};
+use watari_contracts::{history::named, permissions::BUCKETS, subjects};
 
 use super::store::Change;
 
@@ -44,24 +44,4 @@ pub(super) fn past(bucket: &str, write: PastWrite, people: &People) -> Change {
     let PastWrite { key, revision, created: at, why, .. } = write;
     let by = write.by.map(|by| named(&by, people));
     Change { at, bucket: bucket.to_owned(), key, revision, document, by, why }
-}
-
-/// A person's name in place of the key with which a question was signed.
-fn named(by: &str, people: &People) -> String {
-    let known = by.split_once('@').and_then(|(key, rest)| Some((people.get(key)?, rest)));
-    known.map_or_else(|| by.to_owned(), |(name, rest)| format!("{name}@{rest}"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_key_is_called_by_its_name_where_one_is_known() {
-        let people = People::from([("UABC".to_owned(), "operator".to_owned())]);
-        assert_eq!(named("UABC@192.0.2.10 (sato)", &people), "operator@192.0.2.10 (sato)");
-        for other in ["UXYZ@192.0.2.10", "scheduler.m-front", "UABC", ""] {
-            assert_eq!(named(other, &people), other);
-        }
-    }
 }

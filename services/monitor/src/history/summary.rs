@@ -15,9 +15,9 @@ use watari_model::{
         Fencing, Node,
         fencing::{Act, Outcome},
     },
-    outage::{Dark, Left, Outage, Scope},
+    outage::{Dark, Handover, Left, Outage, Scope},
     site::Site,
-    vm::{Desired, Outcome as Went, Size, Snapshots, Vm, Way},
+    vm::{Desired, Opening, Outcome as Went, Size, Snapshots, Vm, Way},
 };
 
 /// Says what a change of the document `key` of `bucket` was. A document that this version cannot
@@ -143,7 +143,21 @@ fn vm(before: Option<&Vm>, after: Option<&Vm>) -> Option<String> {
     if old.fault != vm.fault {
         return Some(code(vm.fault.as_ref()).map_or("fault cleared".to_owned(), |code| format!("fault: {code}")));
     }
-    None
+    console(old, vm)
+}
+
+/// That somebody came to its console, or wanted to, if nothing else is new.
+fn console(old: &Vm, new: &Vm) -> Option<String> {
+    if old.spec != new.spec {
+        return None;
+    }
+    let opening = new.requests.iter().filter(|request| !old.requests.contains(request)).find_map(Opening::of)?;
+    let line = match opening {
+        Opening::First => "console asked for",
+        Opening::Forced => "console asked for by force",
+        Opening::Again => "console asked for again",
+    };
+    Some(line.to_owned())
 }
 
 /// That its disk goes back, or which name came, was taken or went.
@@ -203,7 +217,18 @@ fn outage(before: Option<&Outage>, after: Option<&Outage>) -> Option<String> {
         _ if old.at_risk != outage.at_risk => Some(at_risk(&outage.at_risk)),
         _ if old.halted != outage.halted => Some(format!("{} have no time to leave", outage.halted.len())),
         _ if old.dark != outage.dark => Some(dark(old.dark.as_ref(), outage.dark.as_ref())),
+        _ if old.control != outage.control => outage.control.as_ref().map(control),
         _ => None,
+    }
+}
+
+/// How far the control plane is on its way.
+fn control(handover: &Handover) -> String {
+    let Handover { to, ended_at, fault, .. } = handover;
+    match (ended_at, fault) {
+        (None, _) => format!("services going over to {to}"),
+        (Some(_), None) => format!("services led from {to}"),
+        (Some(_), Some(_)) => with(format!("services not led from {to}"), code(fault.as_ref())),
     }
 }
 

@@ -40,6 +40,7 @@ fn said(bucket: &str, before: &[(&str, Value)], after: &[(&str, Value)]) -> Stri
 fn changes_of_a_server_are_told_in_one_line() {
     let state = |word: &str| ("/state", json!(word));
     let calm = ("/crossing", Value::Null);
+    let opened = |name: &str| ("/requests", json!([{"request_id": name, "digest": name}]));
     let no_fault = json!({"kind": "no_room", "vm": "mail", "detail": {"en": "full", "ja": "満杯"}});
     for (before, after, line) in [
         (vec![state("running")], vec![state("migrating")], "it: running → migrating (m1 → y1)"),
@@ -54,6 +55,9 @@ fn changes_of_a_server_are_told_in_one_line() {
         (vec![], vec![("/desired", json!("stopped"))], "it: wanted stopped"),
         (vec![], vec![("/desired", json!("deleted"))], "it: wanted gone"),
         (vec![], vec![("/reboots/asked", json!(9))], "it: reboot asked for"),
+        (vec![], vec![opened("console:0f3a")], "it: console asked for"),
+        (vec![opened("console:0f3a")], vec![opened("console-forced:0f3b")], "it: console asked for by force"),
+        (vec![opened("console:0f3a")], vec![opened("console-again:0f3c")], "it: console asked for again"),
         (vec![("/snapshots/list", json!([]))], vec![], "it: snapshot before-upgrade taken"),
         (vec![("/snapshots/list/0/taken", Value::Null)], vec![], "it: snapshot before-upgrade taken"),
         (vec![], vec![("/snapshots/list", json!([]))], "it: snapshot before-upgrade deleted"),
@@ -132,6 +136,13 @@ fn changes_of_everything_else_are_told_in_one_line() {
             "it: node m2 not shut down (node.shut-down-missing)",
         ),
         ("outages", vec![], vec![("/dark/wished", json!(false))], "it: its nodes are not to be shut down"),
+        (
+            "outages",
+            vec![("/control", Value::Null)],
+            vec![("/control/ended_at", Value::Null)],
+            "it: services going over to yamate",
+        ),
+        ("outages", vec![("/control/ended_at", Value::Null)], vec![], "it: services led from yamate"),
         ("images", vec![state("verifying")], vec![], "it: verifying → ready"),
         ("images", vec![("/copies", json!({}))], vec![], "it: copied to myodaiji"),
         (

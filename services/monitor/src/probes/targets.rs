@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, net::Ipv4Addr};
 use watari_model::{
     NodeName, OutageId, SiteName, VmName,
     outage::{Outage, Scope},
-    vm::{Desired, Probe, Vm},
+    vm::{Desired, Probe, State, Vm},
 };
 
 /// One probe of one server during one outage.
@@ -31,9 +31,10 @@ pub(super) fn targets<'d>(
     found
 }
 
-/// One that is off because somebody wants that, or that never ran, is not silent; one that goes off by itself is.
+/// One that is off because somebody wants that, or that never ran, is not silent; one that goes off by itself is. Who is
+/// to be stopped while it crosses has to answer until it has arrived.
 fn is_to_answer(vm: &Vm) -> bool {
-    vm.desired == Desired::Running && vm.booted
+    vm.booted && (vm.desired == Desired::Running || vm.state == State::Migrating)
 }
 
 fn touches(outage: &Outage, vm: &Vm, site_of: impl Fn(&NodeName) -> Option<SiteName>) -> bool {
@@ -88,7 +89,9 @@ mod tests {
         let site = || Scope::Site("myodaiji".parse().unwrap());
         let wanted = server("mail", "myodaiji", "m1");
         assert_eq!(watched(site(), std::slice::from_ref(&wanted), &[]).len(), 1);
-        let off = Vm { desired: Desired::Stopped, ..wanted.clone() };
+        let off = Vm { desired: Desired::Stopped, state: State::Stopping, ..wanted.clone() };
+        let crosses = Vm { state: State::Migrating, ..off.clone() };
+        assert_eq!(watched(site(), &[crosses], &[]).len(), 1);
         let never = Vm { booted: false, ..wanted.clone() };
         let mut nowhere = wanted.clone();
         nowhere.spec.nics.clear();

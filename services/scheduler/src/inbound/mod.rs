@@ -12,7 +12,7 @@ mod sites;
 mod vms;
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, PoisonError, Weak},
 };
 
@@ -47,6 +47,7 @@ pub(crate) struct Desk {
     turns: Arc<Turns>,
     shown: Arc<vms::Shown>,
     rehearsed: Arc<Turn<Option<rehearsals::Last>>>,
+    people: Arc<BTreeMap<String, String>>,
 }
 
 /// One request at a time for each name: a server that is being made is not made twice.
@@ -80,6 +81,7 @@ impl Desk {
             turns: Arc::default(),
             shown: Arc::default(),
             rehearsed: Arc::default(),
+            people: Arc::new(settings.people.clone()),
         }
     }
 

@@ -8,11 +8,11 @@ use watari_contracts::{
 };
 use watari_model::{
     Refusal,
-    vm::{State, Vm},
+    vm::{Opening, State, Vm},
 };
 
 fn at_console(act: ConsoleAct) -> VmConsole {
-    VmConsole { name: "mail".parse().unwrap(), session: "7f3c".to_owned(), act }
+    VmConsole { name: "mail".parse().unwrap(), session: "7f3c".to_owned(), act, again: false }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -34,6 +34,15 @@ async fn each_opening_of_a_console_is_remembered_and_nothing_of_what_is_done_the
         let now = remembered().await;
         assert!(now.len() == 1 && now != before, "each is written down, and none pushes out other requests");
         before = now;
+    }
+    for (ask, mark) in [
+        (open.clone(), Opening::First),
+        (at_console(ConsoleAct::Open { take_over: true }), Opening::Forced),
+        (VmConsole { again: true, ..open.clone() }, Opening::Again),
+    ] {
+        cloud.ask(&ask).await.unwrap();
+        before = remembered().await;
+        assert!(before.len() == 1 && before[0].starts_with(mark.mark()), "{before:?}");
     }
     cloud.ask(&at_console(ConsoleAct::Follow { from: 0 })).await.unwrap();
     cloud.ask(&at_console(ConsoleAct::Close)).await.unwrap();

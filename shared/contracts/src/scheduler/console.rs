@@ -16,6 +16,9 @@ pub struct VmConsole {
     pub session: String,
     /// What to do.
     pub act: ConsoleAct,
+    /// Whether what is opened is a session that broke off when its server moved.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub again: bool,
 }
 
 /// A session at a server's console.

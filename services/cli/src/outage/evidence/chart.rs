@@ -6,6 +6,7 @@ use watari_model::Timestamp;
 use super::{
     facts::{Evidence, Leg, Move, Server},
     markup::Markup,
+    requested::seen_until,
 };
 use crate::{
     format,
@@ -130,8 +131,8 @@ fn row(page: &mut Markup, server: &Server, leg: LegName, scale: &Scale, y: f64) 
     for seen in &server.seen {
         let requested = seen.requested.iter().map(|one| ("asked", &one.gap));
         for (class, gap) in seen.watched.longest.iter().map(|gap| ("gap", gap)).chain(requested) {
-            // One whose end nobody saw is drawn where it began.
-            let until = gap.until.unwrap_or(gap.from);
+            // One whose end nobody saw is drawn for as long as it was seen.
+            let until = seen_until(&seen.watched, gap);
             if scale.shows(gap.from, until) {
                 bar(page, class, scale, (gap.from, until), (y + BAR + 2.0, 3.0));
             }

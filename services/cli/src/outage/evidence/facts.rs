@@ -135,7 +135,7 @@ pub(super) struct FrontEnd {
     pub(super) fault: Option<String>,
 }
 
-/// Something that happened to the outage itself, or that an operator asked of one of its servers.
+/// Something that happened to the outage itself or to one of its servers, or that an operator asked of one.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Happening {
     pub(super) at: Timestamp,
@@ -198,6 +198,9 @@ pub(super) fn evidence(sources: Sources) -> Evidence {
     for server in servers.values_mut() {
         server.seen.sort_by(|a, b| (&a.watched.probe, &a.front_end).cmp(&(&b.watched.probe, &b.front_end)));
     }
+    // What was asked before the servers began to leave is no part of it.
+    let begun = view.out.map_or(view.created_at, |out| out.began_at);
+    let asked = asked.into_iter().filter(|change| change.at >= begun);
     let timeline = timeline(changes, asked, &servers);
     Evidence {
         id: view.id,
@@ -304,17 +307,29 @@ fn host(instance: &str) -> String {
     host.filter(|host| !host.is_empty()).unwrap_or(instance).to_owned()
 }
 
-/// What happened to the outage, and what operators asked of its servers, in the order of time.
+/// What happened to the outage and its servers, and what operators asked of these, in the order of time.
 fn timeline(
     changes: Vec<HistoryChange>,
-    asked: Vec<HistoryChange>,
+    asked: impl Iterator<Item = HistoryChange>,
     servers: &BTreeMap<VmName, Server>,
 ) -> Vec<Happening> {
     let names: BTreeSet<&str> = servers.keys().map(VmName::as_str).collect();
-    let wishes = asked.into_iter().filter(|change| Wish::of(change).is_some() && names.contains(change.key.as_str()));
+    let wishes = asked.filter(|change| Wish::of(change).is_some() && names.contains(change.key.as_str()));
     let mut all: Vec<Happening> = changes.into_iter().chain(wishes).map(happening).collect();
+    all.extend(servers.values().flat_map(|server| server.moves.iter().flat_map(move |one| crossing(&server.vm, one))));
     all.sort_by_key(|one| one.at);
     all
+}
+
+/// When a server left and arrived, or came to stay. The lines are the monitor's in form, and told as these are.
+fn crossing(vm: &VmName, one: &Move) -> Vec<Happening> {
+    let Move { from, to, .. } = one;
+    let told = |at: Timestamp, what: String| Happening { at, by: None, why: None, summary: format!("{vm}: {what}") };
+    let code = one.fault.as_ref().map(|fault| format!(" ({})", fault.code)).unwrap_or_default();
+    let left = one.began_at.map(|at| told(at, format!("leaves {from} for {to}")));
+    let arrived = one.arrived_at.map(|at| told(at, format!("arrived at {to}")));
+    let stayed = one.given_up_at.map(|at| told(at, format!("did not get to {to}{code}")));
+    [left, arrived, stayed].into_iter().flatten().collect()
 }
 
 fn happening(change: HistoryChange) -> Happening {

@@ -160,7 +160,7 @@ fn write(out: Out, evidence: &Evidence, file: String) -> Result<(), Failure> {
             out::say(&told::written(out.lang, &file));
             Ok(())
         }
-        Err(error) => Err(Fault::File { path: file, detail: error.to_string() }.into()),
+        Err(error) => Err(Fault::unwritten(&file, &error).into()),
     }
 }
 

@@ -11,7 +11,7 @@ use watari_model::{
 
 use super::{
     facts::{Evidence, FrontEnd, Leg, Move, SeenFrom, Server, Stayed},
-    requested::{Requested, Wish},
+    requested::{Requested, Wish, seen_until},
 };
 use crate::{
     format,
@@ -104,6 +104,11 @@ fn legs(evidence: &Evidence, lang: Lang, words: &Words) -> Option<Section> {
     };
     let table = grid(&headings, evidence.legs.iter().map(row).collect());
     let mut lines: Vec<String> = evidence.link_mbit.map(|mbit| told::least(lang, mbit)).into_iter().collect();
+    // What is as long as people read it needs no word.
+    let ends_later = |leg: &Leg| {
+        leg.ended_at.is_some_and(|ended| ended.millis_since(leg.began_at) >= leg.makespan_ms.saturating_add(1_000))
+    };
+    lines.extend(evidence.legs.iter().any(ends_later).then(|| words.until_last.to_owned()));
     lines.extend(control(evidence, lang));
     lines.extend(texts::off::left_off(lang, &evidence.off));
     lines.extend(evidence.legs.is_empty().then(|| words.not_begun.to_owned()));
@@ -201,7 +206,7 @@ fn seen(evidence: &Evidence, lang: Lang, words: &Words) -> Option<Section> {
             _ => format::time(lang, watched.longest_gap_ms),
         };
         // In vain it was asked only while it should have answered.
-        let in_vain = watched.failed.saturating_sub(requested.iter().map(|one| one.gap.failed).sum());
+        let in_vain = watched.failed.saturating_sub(requested.iter().map(|one| one.gap.failed).sum::<u64>());
         vec![
             watched.vm.to_string(),
             watched.probe.to_string(),
@@ -211,7 +216,8 @@ fn seen(evidence: &Evidence, lang: Lang, words: &Words) -> Option<Section> {
             gap,
             or_dash(Some(slowest).filter(|_| !never)),
             or_dash(Some(watched.unwatched_ms).filter(|ms| *ms > 0).map(|ms| format::time(lang, ms))),
-            or_dash(watched.trouble.map(|trouble| told::trouble(lang, trouble))),
+            // Of who was silent by request alone it is no trouble.
+            or_dash(watched.trouble.filter(|_| in_vain > 0).map(|trouble| told::trouble(lang, trouble))),
         ]
     };
     let table = grid(&headings, all_seen(evidence).map(row).collect());
@@ -243,15 +249,28 @@ fn gaps(evidence: &Evidence, lang: Lang, words: &Words) -> Option<Section> {
     let of_one = |SeenFrom { front_end, watched, requested }: &SeenFrom| -> Vec<String> {
         let Watched { vm, probe, .. } = watched;
         let what = format!("{vm} {probe} ({front_end})");
-        let until = |gap: &Gap| gap.until.map_or_else(|| "?".to_owned(), format::moment);
-        let lasted = |gap: &Gap| match gap.until {
-            Some(end) => format::time(lang, end.millis_since(gap.from)),
-            None => words.goes_on.to_owned(),
+        // Until when, and for how long. Of one without an end it is told for how long it was seen; what goes on can do
+        // so only while the outage does.
+        let times = |gap: &Gap, least: Option<Timestamp>| {
+            let seen = seen_until(watched, gap);
+            let was_left = watched.unwatched.iter().any(|span| span.from >= gap.from);
+            let seen = least.filter(|_| !was_left).map_or(seen, |least| seen.max(least));
+            let lasted = format::time(lang, seen.millis_since(gap.from));
+            match gap.until {
+                Some(end) => (format::moment(end), lasted),
+                None if was_left || evidence.state.is_over() => (format::moment(seen), told::at_least(lang, &lasted)),
+                None => ("?".to_owned(), words.goes_on.to_owned()),
+            }
         };
-        let gap = |gap: &Gap| told::gap(lang, &what, &format::moment(gap.from), &until(gap), &lasted(gap));
+        let gap = |gap: &Gap| {
+            let (until, lasted) = times(gap, None);
+            told::gap(lang, &what, &format::moment(gap.from), &until, &lasted)
+        };
         let by_request = |Requested { wish, by, gap }: &Requested| {
             let reboots = *wish == Wish::Reboot;
-            let (from, until, lasted) = (format::moment(gap.from), until(gap), lasted(gap));
+            // Who is to stay off is not asked any more, and stays off.
+            let closed = evidence.legs.last().and_then(|leg| leg.ended_at).filter(|_| gap.until.is_none());
+            let (from, (until, lasted)) = (format::moment(gap.from), times(gap, closed));
             told::by_request(lang, &what, reboots, by.as_deref(), (from.as_str(), until.as_str(), lasted.as_str()))
         };
         let unwatched =

@@ -76,6 +76,24 @@ fn both_ways_are_told_with_what_travelled_and_how_long_it_took() {
 }
 
 #[test]
+fn the_course_begins_with_the_outage_and_tells_who_left_and_arrived() {
+    let mut sources = sources();
+    let mut before = wish(&sources, "mail", "vm.create", 0);
+    before.at = sources.view.created_at.minus_millis(60_000);
+    sources.asked = vec![before];
+    let evidence = evidence(sources);
+    let course: Vec<&str> = evidence.timeline.iter().map(|one| one.summary.as_str()).collect();
+    let of_mail: Vec<&str> = course.iter().copied().filter(|line| line.starts_with("mail: ")).collect();
+    assert_eq!(of_mail.first(), Some(&"mail: leaves m1 for y1"), "{course:?}");
+    assert_eq!(of_mail.get(1), Some(&"mail: arrived at y1"), "{course:?}");
+    assert!(course.contains(&"mail: did not get to y1 (migration.failed)"), "{course:?}");
+    assert!(evidence.timeline.is_sorted_by_key(|one| one.at));
+    // The way out ends later than its last server has arrived, and that is said.
+    assert!(shown(&evidence, Lang::Ja).contains("m1 から y1 への移動の開始"));
+    assert!(shown(&evidence, Lang::En).contains("TOOK is until the last server ran at its target"));
+}
+
+#[test]
 fn a_migration_of_an_earlier_try_is_no_part_of_the_report() {
     let mut sources = sources();
     let again = sources.now;

@@ -96,7 +96,7 @@ impl Export {
             // The last line's end comes with it.
             return ctx.out.text(text.trim_end_matches('\n'));
         }
-        fs::write(&self.file, text).map_err(|e| Fault::File { path: self.file, detail: e.to_string() }.into())
+        fs::write(&self.file, text).map_err(|error| Fault::unwritten(&self.file, &error).into())
     }
 }
 

@@ -30,6 +30,7 @@ use crate::{
     input, out,
     texts::{faults::Fault, terminal},
 };
+use talk::End;
 
 /// Whose console.
 #[derive(Debug, Args)]
@@ -62,10 +63,15 @@ impl Console {
         out::say(&terminal::opened(ctx.out.lang, line.name.as_str(), opened.node.as_str()));
         let ended = talk::run(&line, opened).await;
         line.leave().await;
-        if ended.is_ok() {
-            out::say(&terminal::left(ctx.out.lang, line.name.as_str()));
-        }
-        ended
+        let (lang, vm) = (ctx.out.lang, line.name.as_str());
+        let told = match ended? {
+            End::Left => terminal::left(lang, vm),
+            End::TakenOver(by) => terminal::taken_over(lang, vm, lang.of(&by)),
+            End::Off => terminal::off(lang, vm),
+            End::Gone => terminal::gone(lang, vm),
+        };
+        out::say(&told);
+        Ok(())
     }
 }
 
@@ -74,12 +80,18 @@ impl Line<'_> {
         self.ctx.session.ask(&self.request(act)).await
     }
 
+    /// Opens it once more; whoever has taken it over keeps it.
+    async fn reopens(&self) -> Result<ConsoleView, Failure> {
+        let request = self.request(ConsoleAct::Open { take_over: false });
+        self.ctx.session.ask(&VmConsole { again: true, ..request }).await
+    }
+
     /// Lets others in. If nobody hears it, they come in when the agent has not heard of us for a while.
     async fn leave(&self) {
         self.ctx.session.glance(&self.request(ConsoleAct::Close)).await;
     }
 
     fn request(&self, act: ConsoleAct) -> VmConsole {
-        VmConsole { name: self.name.clone(), session: self.session.clone(), act }
+        VmConsole { name: self.name.clone(), session: self.session.clone(), act, again: false }
     }
 }

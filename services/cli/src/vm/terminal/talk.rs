@@ -11,7 +11,7 @@ use watari_contracts::{
     agent::{Bytes, ConsoleAct, ConsolePart, MOST_TYPED},
     scheduler::ConsoleView,
 };
-use watari_model::Refusal;
+use watari_model::{Refusal, Said, vm::State};
 
 use super::{
     Line, keys,
@@ -29,6 +29,8 @@ const MOST_WAITING: usize = 64 << 10;
 const PAUSE: Duration = Duration::from_millis(200);
 /// Between later ones, at most.
 const MOST_PAUSE: Duration = Duration::from_secs(2);
+/// For how long nothing is told of a console that broke off.
+const QUIET: Duration = Duration::from_secs(3);
 /// For how long a console that broke off is looked for: longer than any pause of a migration.
 const RETURNS: Duration = Duration::from_secs(60);
 
@@ -69,11 +71,38 @@ impl Talk {
     }
 }
 
-/// Until the person leaves, or the terminal goes away.
+/// How a session ends of which nothing has failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// The person has left, or the terminal has gone.
+    Left,
+    /// Somebody else has the console now.
+    TakenOver(Said),
+    /// The server has gone off.
+    Off,
+    /// The server was deleted.
+    Gone,
+}
+
+impl End {
+    /// What it means that a console broke off and does not open again.
+    fn of(failure: Failure) -> Result<Self, Failure> {
+        let Failure::Refused(body) = failure else { return Err(failure) };
+        match &body.refusal {
+            Refusal::ConsoleHeld { by, .. } => Ok(Self::TakenOver(by.clone())),
+            Refusal::VmUnknown { .. } => Ok(Self::Gone),
+            Refusal::VmState { state, .. } if *state == State::Deleting.word() => Ok(Self::Gone),
+            Refusal::VmState { .. } => Ok(Self::Off),
+            _ => Err(Failure::Refused(body)),
+        }
+    }
+}
+
+/// Until the person leaves, the terminal goes away, or there is no console any more that is theirs.
 ///
 /// # Errors
-/// [`Failure`]: the server has gone off, somebody has taken the console over, nobody answers.
-pub(super) async fn run(line: &Line<'_>, opened: ConsoleView) -> Result<(), Failure> {
+/// [`Failure`]: nobody answers, or the console cannot be opened for another reason.
+pub(super) async fn run(line: &Line<'_>, opened: ConsoleView) -> Result<End, Failure> {
     let lang = line.ctx.out.lang;
     let (mut ended, mut hung_up) = (ends(SignalKind::terminate())?, ends(SignalKind::hangup())?);
     let _raw = Raw::enter().map_err(broken)?;
@@ -100,16 +129,19 @@ pub(super) async fn run(line: &Line<'_>, opened: ConsoleView) -> Result<(), Fail
             }
             view = answered(&mut opening) => {
                 opening = None;
-                let view = view?;
+                let view = match view {
+                    Ok(view) => view,
+                    Err(failure) => return End::of(failure),
+                };
                 talk = Talk::begin(&view.part);
                 say(&terminal::again(lang, line.name.as_str(), view.node.as_str()))?;
                 None
             }
             typed = keyboard.recv(), if talk.waiting.len() < MOST_WAITING => {
-                let Some(typed) = typed else { return Ok(()) };
+                let Some(typed) = typed else { return Ok(End::Left) };
                 let (bytes, leaves) = keys::meant(&typed);
                 if leaves {
-                    return Ok(());
+                    return Ok(End::Left);
                 }
                 // Nobody knows what a server that comes back makes of keys that were meant for the one that left.
                 if opening.is_none() {
@@ -117,8 +149,8 @@ pub(super) async fn run(line: &Line<'_>, opened: ConsoleView) -> Result<(), Fail
                 }
                 None
             }
-            _ = ended.recv() => return Ok(()),
-            _ = hung_up.recv() => return Ok(()),
+            _ = ended.recv() => return Ok(End::Left),
+            _ = hung_up.recv() => return Ok(End::Left),
         };
         match broke {
             None => {}
@@ -126,9 +158,8 @@ pub(super) async fn run(line: &Line<'_>, opened: ConsoleView) -> Result<(), Fail
                 (following, typing, opening) = (None, None, Some(again(line).boxed_local()));
                 // It may have been typed, and is not typed twice.
                 talk.waiting.clear();
-                say(&terminal::interrupted(lang, line.name.as_str()))?;
             }
-            Some(failure) => return Err(failure),
+            Some(failure) => return End::of(failure),
         }
     }
 }
@@ -155,10 +186,22 @@ async fn patiently(line: &Line<'_>, act: ConsoleAct) -> Result<ConsoleView, Fail
 }
 
 /// Opens the console where the server is by now; whoever has taken it over keeps it. Not at once, since each opening is
-/// written into the server's document, in which a server that moves is just then given to its other node.
+/// written into the server's document, in which a server that moves is just then given to its other node. That it is
+/// looked for is told once that takes a while: mostly it is there again at once, or it is known why it is not.
 async fn again(line: &Line<'_>) -> Result<ConsoleView, Failure> {
-    sleep(PAUSE).await;
-    patiently(line, ConsoleAct::Open { take_over: false }).await
+    let (begun, mut pause, mut is_told) = (Instant::now(), PAUSE, false);
+    loop {
+        sleep(pause).await;
+        pause = (pause * 2).min(MOST_PAUSE);
+        match line.reopens().await {
+            Err(Failure::Refused(body)) if body.refusal.retryable() && begun.elapsed() < RETURNS => {}
+            done => return done,
+        }
+        if !is_told && begun.elapsed() > QUIET {
+            is_told = true;
+            say(&terminal::interrupted(line.ctx.out.lang, line.name.as_str()))?;
+        }
+    }
 }
 
 /// Has a piece typed. If none of it was taken, a moment passes before it is tried again.

@@ -4,11 +4,12 @@
 use watari_chassis::clock;
 use watari_contracts::{
     agent::{ConsoleAct, ConsolePart, ReadConsole, UseConsole},
+    history::named,
     scheduler::{ConsoleLog, ConsoleView, VmConsole, VmConsoleLog},
 };
 use watari_model::{
     NodeName, Refusal, Said,
-    vm::{State, Vm},
+    vm::{Opening, State, Vm},
 };
 
 use super::{super::out_of_range, Desk, digest_of, find};
@@ -41,20 +42,25 @@ impl Desk {
     /// Nothing of what is typed or shown is kept; that somebody opens a console is: the server's document remembers the
     /// request, and the history says whose it was.
     pub(in crate::inbound) async fn console(self, request: VmConsole) -> Result<ConsoleView, Refusal> {
-        let VmConsole { name, session, act } = request;
+        let VmConsole { name, session, act, again } = request;
         let unknown = || Refusal::VmUnknown { vm: name.to_string() };
         let entry = find(&self.stores().vms, name.as_str()).await?.ok_or_else(unknown)?;
         let vm = &entry.value;
-        let opens = matches!(act, ConsoleAct::Open { .. });
+        let opening = match &act {
+            ConsoleAct::Open { .. } if again => Some(Opening::Again),
+            ConsoleAct::Open { take_over: true } => Some(Opening::Forced),
+            ConsoleAct::Open { take_over: false } => Some(Opening::First),
+            _ => None,
+        };
         // Whether its domain lives the agent knows better; of one that is off nobody waits for a console.
         let lives = matches!(vm.state, State::Starting | State::Running | State::Migrating | State::Stopping);
-        let Some(node) = vm.node().filter(|_| lives || !opens).cloned() else {
+        let Some(node) = vm.node().filter(|_| lives || opening.is_none()).cloned() else {
             return Err(not_now(vm, "open its console"));
         };
-        if opens {
+        if let Some(opening) = opening {
             // Before it is, so that nobody is at a console of which nobody knows, and each time, whatever the session is
             // called. Who knows its name can type in it, and documents are read by many: hence the digest.
-            let opening = digest_of(&("console", &session, clock::now()));
+            let opening = format!("{}{}", opening.mark(), digest_of(&("console", &session, clock::now())));
             // The one before it is forgotten: openings push out no request whose repetition must still be known.
             let forget = |vm: &mut Vm| {
                 vm.requests.retain(|known| known.request_id != known.digest);
@@ -62,7 +68,8 @@ impl Desk {
             };
             self.amend(&name, Some(&opening), &opening, forget).await?;
         }
-        let by = watari_chassis::asker().unwrap_or_default();
+        // As the history calls them, for others that are told who has it open.
+        let by = named(&watari_chassis::asker().unwrap_or_default(), &self.people);
         let order = UseConsole { vm: name.clone(), uuid: vm.uuid.clone(), session, by, act };
         let part = self.at_console(&node, &order).await?;
         Ok(ConsoleView { name, node, part })
