@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use watari_contracts::agent::{Domain, Layer, Order as Head, Progress, Stack, VmFact};
 use watari_model::{
-    migration::{Migration, Reason, State as Moved},
     outage::{Outage, Scope, Window},
     vm::Vm,
 };
@@ -15,7 +14,7 @@ use crate::core::{
     snapshot::{Answer, Heard},
     tests::{
         campus::{Campus, SECOND},
-        documents::{at, facts, node as a_node, put},
+        documents::{at, facts, migration, node as a_node, put},
     },
 };
 
@@ -83,14 +82,9 @@ impl Scene {
         };
         Snapshot {
             epoch: 1,
-            vms: self.campus.docs.vms.clone(),
-            migrations: self.campus.docs.migrations.clone(),
-            outages: self.campus.docs.outages.clone(),
-            sites: self.campus.docs.sites.clone(),
-            nodes: self.campus.docs.nodes.clone(),
             heard: heard.into(),
             answers: self.answers.iter().map(|(key, progress)| (key.clone(), answer(progress))).collect(),
-            ..Snapshot::default()
+            ..self.campus.snapshot()
         }
     }
 
@@ -168,24 +162,7 @@ fn nothing_is_frozen_while_a_migration_is_to_come() {
     let mut scene = Scene::new(Rules::default());
     scene.ask();
     scene.decided(1);
-    let migration = Migration {
-        v: 1,
-        id: "mail-1".parse().unwrap(),
-        vm: "mail".parse().unwrap(),
-        from: "m1".parse().unwrap(),
-        to: "y1".parse().unwrap(),
-        reason: Reason::Operator,
-        outage: None,
-        state: Moved::Queued,
-        request_id: None,
-        cancel_asked: false,
-        measured: None,
-        fault: None,
-        created_at: at(0),
-        copying_at: None,
-        changed_at: at(0),
-    };
-    put(&mut scene.campus.docs.migrations, &mut scene.campus.docs.revision, migration, 0);
+    put(&mut scene.campus.docs.migrations, &mut scene.campus.docs.revision, migration("mail"), 0);
     assert_eq!(scene.decided(2), []);
 }
 

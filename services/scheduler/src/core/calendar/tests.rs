@@ -2,7 +2,7 @@
 
 use watari_model::{
     Refusal, Timestamp,
-    migration::{Measured, Migration, Reason, State as Moved},
+    migration::{Measured, Migration, State as Moved},
     node,
     outage::{Change, Left, Outage, Scope, State as Leg, Window},
     site::Supply,
@@ -13,7 +13,7 @@ use crate::core::{
     CalendarRules, Rules,
     tests::{
         campus::{Campus, SECOND},
-        documents::{at, put},
+        documents::{at, migration, name, put},
     },
 };
 
@@ -121,21 +121,11 @@ fn who_is_slow_begins_sooner() {
     // What travelled the last time took 800 seconds; twice that is longer than the rules' thousand.
     let measured = Measured { total_ms: 800 * SECOND, memory_bytes: 1 << 20, ..Measured::default() };
     let before = Migration {
-        v: 1,
-        id: "mail-1".parse().unwrap(),
-        vm: "mail".parse().unwrap(),
-        from: "y1".parse().unwrap(),
-        to: "m1".parse().unwrap(),
-        reason: Reason::Operator,
-        outage: None,
+        from: name("y1"),
+        to: name("m1"),
         state: Moved::Completed,
-        request_id: None,
-        cancel_asked: false,
         measured: Some(measured),
-        fault: None,
-        created_at: at(0),
-        copying_at: None,
-        changed_at: at(0),
+        ..migration("mail")
     };
     put(&mut campus.docs.migrations, &mut campus.docs.revision, before, 0);
     assert_eq!(campus.decided(decide, FROM - 1_601), []);

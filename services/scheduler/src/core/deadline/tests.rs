@@ -18,7 +18,7 @@ use watari_model::{
 use super::*;
 use crate::core::{
     DeadlineRules, control, evacuation,
-    tests::documents::{Documents, at, name, node, put, site as a_site, vm as a_vm},
+    tests::documents::{Documents, at, migration as a_migration, name, node, put, site as a_site, vm as a_vm},
 };
 
 const MIB: u64 = 1 << 20;
@@ -67,21 +67,11 @@ fn half_way(sent: u64, now: u64) -> (Snapshot, Timestamp) {
     mail.apply(vm::Change::MigrationBegan { id: id.clone(), to: name("y1") }, at(0)).unwrap();
     let outage = outage();
     let migration = Migration {
-        v: 1,
-        id: id.clone(),
-        vm: mail.name.clone(),
-        from: name("m1"),
-        to: name("y1"),
         reason: Reason::Evacuation,
         outage: Some(outage.id.clone()),
         state: Moved::Copying,
-        request_id: None,
-        cancel_asked: false,
-        measured: None,
-        fault: None,
-        created_at: at(0),
         copying_at: Some(at(0)),
-        changed_at: at(0),
+        ..a_migration("mail")
     };
     put(&mut docs.vms, &mut counter, mail, 0);
     put(&mut docs.migrations, &mut counter, migration, 0);

@@ -8,7 +8,7 @@ use watari_model::{
 use super::{Forecast, forecast};
 use crate::core::{
     Rules, Snapshot,
-    tests::documents::{Documents, at, node, put, site, vm},
+    tests::documents::{Documents, at, migration, name, node, put, site, vm},
 };
 
 fn running(name: &str) -> Vm {
@@ -60,21 +60,13 @@ fn who_is_on_the_way_home_is_foreseen_as_moving() {
     mail.apply(Change::Granted("y1".parse().unwrap()), at(0)).unwrap();
     mail.apply(Change::SeenRunning, at(0)).unwrap();
     let home = Migration {
-        v: 1,
-        id: "mail-1".parse().unwrap(),
-        vm: "mail".parse().unwrap(),
-        from: "y1".parse().unwrap(),
-        to: "m1".parse().unwrap(),
+        from: name("y1"),
+        to: name("m1"),
         reason: Reason::Return,
         outage: Some("myodaiji-1".parse().unwrap()),
         state: State::Copying,
-        request_id: None,
-        cancel_asked: false,
         copying_at: Some(at(0)),
-        measured: None,
-        fault: None,
-        created_at: at(0),
-        changed_at: at(0),
+        ..migration("mail")
     };
     let plan = foreseen(vec![mail.clone()], Some(home.clone()), 1_000);
     assert_eq!((plan.waiting.len(), plan.starting.len(), plan.moves.len()), (1, 0, 0), "{plan:?}");

@@ -2,34 +2,18 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use watari_contracts::agent::{Domain, NodeFacts, Stack, VmFact};
-use watari_model::{
-    migration::{self, Migration, Reason},
-    vm::Size,
-};
+use watari_contracts::agent::NodeFacts;
+use watari_model::{migration::Migration, vm::Size};
 
 use super::*;
 use crate::core::{
     Action, Rules,
     snapshot::{Answer, Heard},
-    tests::documents::{Documents, at, facts, name, node, put, vm},
+    tests::documents::{Documents, at, facts, migration, name, node, put, runs, vm},
 };
 
 const DISK: Growth = Growth::DiskGib(3);
 const VCPUS: Growth = Growth::Vcpus(2);
-
-fn fact(mail: &Vm) -> VmFact {
-    VmFact {
-        vm: mail.name.clone(),
-        uuid: Some(mail.uuid.clone()),
-        domain: Domain::Running,
-        generation: mail.generation(),
-        granted: true,
-        disk: true,
-        passage: None,
-        stack: Stack::default(),
-    }
-}
 
 /// Mail runs on m1 and is to have another processor, more memory and a larger disk.
 fn mail() -> Vm {
@@ -48,7 +32,7 @@ fn snapshot(mail: &Vm, migrations: &[Migration], answers: &[(Growth, Outcome)]) 
     for migration in migrations {
         put(&mut docs.migrations, &mut counter, migration.clone(), 0);
     }
-    let vms = BTreeMap::from([(mail.name.clone(), fact(mail))]);
+    let vms = BTreeMap::from([(mail.name.clone(), runs(mail))]);
     let heard = Heard { facts: Arc::new(NodeFacts { vms, ..facts("m1", "myodaiji") }), age_ms: 0 };
     let grant = mail.grant.as_ref().unwrap();
     let answers = answers.iter().map(|(growth, outcome)| {
@@ -74,7 +58,7 @@ fn decided(snap: &Snapshot) -> Vec<Action> {
 }
 
 fn answered(mail: &Vm, progress: Progress) -> Outcome {
-    Outcome::Order(progress, fact(mail))
+    Outcome::Order(progress, runs(mail))
 }
 
 /// The one thing that is ordered to grow.
@@ -124,24 +108,7 @@ fn what_cannot_grow_now_is_told_once_and_keeps_no_other_part_from_growing() {
 #[test]
 fn nothing_begins_to_grow_before_a_move_and_what_has_begun_is_waited_for() {
     let mail = mail();
-    let queued = Migration {
-        v: 1,
-        id: "mail-1".parse().unwrap(),
-        vm: mail.name.clone(),
-        from: name("m1"),
-        to: name("y1"),
-        reason: Reason::Operator,
-        outage: None,
-        state: migration::State::Queued,
-        request_id: None,
-        cancel_asked: false,
-        measured: None,
-        fault: None,
-        created_at: at(0),
-        copying_at: None,
-        changed_at: at(0),
-    };
-    let queued = [queued];
+    let queued = [migration("mail")];
     let holds = |snap: &Snapshot| holds_up(&Turn::new(snap, &Rules::default(), at(1_000)), &mail);
     let free = snapshot(&mail, &queued, &[]);
     assert_eq!((decided(&free), holds(&free)), (vec![], false));

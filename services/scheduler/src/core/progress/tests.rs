@@ -11,7 +11,7 @@ use watari_model::{
 use super::*;
 use crate::core::tests::{
     campus::Campus,
-    documents::{at, put, vm as server},
+    documents::{at, migration as a_migration, put, vm as server},
 };
 
 fn add(campus: &mut Campus, name: &str, node: &str, memory_mib: u64, change: impl FnOnce(&mut Vm)) {
@@ -30,21 +30,13 @@ fn switch_off(vm: &mut Vm) {
 fn crossing(campus: &mut Campus, vm: &str, state: Stage) {
     let measured = Measured { total_ms: 1_000, memory_bytes: 64 << 20, ..Measured::default() };
     let migration = Migration {
-        v: 1,
-        id: format!("{vm}-1").parse().unwrap(),
-        vm: vm.parse().unwrap(),
-        from: "m1".parse().unwrap(),
-        to: "y1".parse().unwrap(),
         reason: Reason::Evacuation,
         outage: Some("myodaiji-1".parse().unwrap()),
         state,
-        request_id: None,
-        cancel_asked: false,
         measured: (state == Stage::Completed).then_some(measured),
         fault: (state == Stage::Failed).then(|| Refusal::VmUnknown { vm: vm.to_owned() }),
-        created_at: at(0),
         copying_at: Some(at(0)),
-        changed_at: at(0),
+        ..a_migration(vm)
     };
     put(&mut campus.docs.migrations, &mut campus.docs.revision, migration, 0);
 }
@@ -55,17 +47,6 @@ fn begun() -> Campus {
     let outage = Outage::begun("myodaiji-1".parse().unwrap(), scope, "r".to_owned(), at(0));
     put(&mut campus.docs.outages, &mut campus.docs.revision, outage, 0);
     campus
-}
-
-fn snapshot(campus: &Campus) -> Snapshot {
-    Snapshot {
-        vms: campus.docs.vms.clone(),
-        migrations: campus.docs.migrations.clone(),
-        outages: campus.docs.outages.clone(),
-        sites: campus.docs.sites.clone(),
-        nodes: campus.docs.nodes.clone(),
-        ..Snapshot::default()
-    }
 }
 
 #[test]
@@ -79,7 +60,7 @@ fn servers_of_a_site_that_is_emptied_are_counted_by_how_far_they_are() {
     }
     add(&mut campus, "old", "m1", 64, |vm| vm.spec.evacuate = Evacuate::Stay);
     add(&mut campus, "off", "m1", 64, switch_off);
-    let all = progress(&snapshot(&campus), &campus.rules, at(1_000));
+    let all = progress(&campus.snapshot(), &campus.rules, at(1_000));
     let [myodaiji, yamate] = all.as_slice() else { panic!("{all:?}") };
     assert_eq!((myodaiji.site.as_str(), myodaiji.state), ("myodaiji", Some(State::Evacuating)));
     // Only mail still waits for its turn.
@@ -105,10 +86,10 @@ fn on_the_way_home_those_wait_who_are_still_away_and_nobody_leaves() {
     let mut campus = begun();
     add(&mut campus, "away", "y1", 64, |_| {});
     campus.asked(Change::Emptied(Vec::new()), 1);
-    let seen = progress(&snapshot(&campus), &campus.rules, at(1_500)).remove(0);
+    let seen = progress(&campus.snapshot(), &campus.rules, at(1_500)).remove(0);
     assert_eq!((seen.state, seen.waiting, seen.left_ms), (Some(State::Evacuated), 0, Some(0)));
     campus.asked(Change::ReturnAsked, 2);
-    let seen = progress(&snapshot(&campus), &campus.rules, at(2_500)).remove(0);
+    let seen = progress(&campus.snapshot(), &campus.rules, at(2_500)).remove(0);
     assert_eq!((seen.state, seen.waiting, seen.moved, seen.left_ms), (Some(State::Returning), 1, 0, Some(0)));
 }
 
@@ -119,7 +100,7 @@ fn when_the_power_goes_is_said_until_everybody_comes_home() {
     let window = Window { from: at(60_000), until: at(90_000) };
     let outage = Outage::scheduled(id, scope, window, String::new(), String::new(), at(0));
     put(&mut campus.docs.outages, &mut campus.docs.revision, outage, 0);
-    let seen = |campus: &Campus| progress(&snapshot(campus), &campus.rules, at(9_000)).remove(0).power_off_at;
+    let seen = |campus: &Campus| progress(&campus.snapshot(), &campus.rules, at(9_000)).remove(0).power_off_at;
     assert_eq!(seen(&campus), None, "what is to come is told as such");
     for change in [Change::BeginAsked, Change::Emptied(Vec::new())] {
         campus.asked(change, 1_000);
@@ -131,7 +112,7 @@ fn when_the_power_goes_is_said_until_everybody_comes_home() {
 
 #[test]
 fn how_long_leaving_takes_is_not_said_before_anything_has_travelled() {
-    let seen = progress(&snapshot(&begun()), &Rules::default(), at(1_000)).remove(0);
+    let seen = progress(&begun().snapshot(), &Rules::default(), at(1_000)).remove(0);
     assert_eq!((seen.waiting, seen.left_ms), (1, None));
 }
 
@@ -147,7 +128,7 @@ fn what_travels_is_summed_up_over_those_that_copy() {
     ] {
         crossing(&mut campus, name, state);
     }
-    let mut snap = snapshot(&campus);
+    let mut snap = campus.snapshot();
     for (number, id) in (1..).zip(["one-1", "two-1", "four-1"]) {
         let transfer = Transfer {
             memory_sent: 10 * number,
@@ -180,7 +161,7 @@ fn every_site_says_what_would_become_of_its_servers_if_it_were_emptied_now() {
     add(&mut campus, "large", "m1", 4_096, |_| {});
     add(&mut campus, "old", "m1", 64, |vm| vm.spec.evacuate = Evacuate::Stay);
     add(&mut campus, "off", "m1", 64, switch_off);
-    let all = readiness(&snapshot(&campus), &campus.rules, at(0));
+    let all = readiness(&campus.snapshot(), &campus.rules, at(0));
     let of = |site: &str, counts: [usize; 4]| {
         let [leaving, staying, by_policy, off] = counts;
         Readiness { site: site.parse().unwrap(), leaving, staying, by_policy, off, estimated_ms: None }

@@ -34,19 +34,8 @@ fn add(campus: &mut Campus, name: &str, memory_mib: u64, change: impl FnOnce(&mu
     put(&mut campus.docs.vms, &mut campus.docs.revision, vm, 0);
 }
 
-fn snapshot(campus: &Campus) -> Snapshot {
-    Snapshot {
-        vms: campus.docs.vms.clone(),
-        migrations: campus.docs.migrations.clone(),
-        outages: campus.docs.outages.clone(),
-        sites: campus.docs.sites.clone(),
-        nodes: campus.docs.nodes.clone(),
-        ..Snapshot::default()
-    }
-}
-
 fn outlook(campus: &Campus) -> Outlook {
-    outlooks(&snapshot(campus), &campus.rules, at(0)).pop().unwrap()
+    outlooks(&campus.snapshot(), &campus.rules, at(0)).pop().unwrap()
 }
 
 /// Who is at risk and why, by the document that is to be written; it is written.
@@ -94,7 +83,7 @@ fn who_is_at_risk_is_told_once_and_again_when_who_or_why_changes() {
 fn a_battery_of_today_says_nothing_of_an_inspection_to_come() {
     let mut campus = scheduled();
     campus.told(Supply::Battery, Some(0), 0);
-    let now = forecast_within(&snapshot(&campus), &campus.rules, &"myodaiji".parse().unwrap(), None, at(0)).unwrap();
+    let now = forecast_within(&campus.snapshot(), &campus.rules, &"myodaiji".parse().unwrap(), None, at(0)).unwrap();
     assert_eq!((now.moves.len(), now.halts.len()), (0, 1), "{now:?}");
     let seen = outlook(&campus);
     assert_eq!((seen.leaving, seen.staying), (1, 0), "{seen:?}");
@@ -104,7 +93,7 @@ fn a_battery_of_today_says_nothing_of_an_inspection_to_come() {
 #[test]
 fn a_server_that_is_made_before_an_inspection_is_asked_whether_it_could_leave() {
     let mut campus = scheduled();
-    let why = |campus: &Campus, vm: &Vm| cannot_leave(&snapshot(campus), &campus.rules, vm).map(|why| why.code());
+    let why = |campus: &Campus, vm: &Vm| cannot_leave(&campus.snapshot(), &campus.rules, vm).map(|why| why.code());
     let (small, large) = (server("small", 64), server("large", 8_192));
     assert_eq!((why(&campus, &small), why(&campus, &large)), (None, Some("outage.cannot-leave")));
     let stays = Vm { spec: vm::Spec { evacuate: Evacuate::Stay, ..small.spec.clone() }, ..small };

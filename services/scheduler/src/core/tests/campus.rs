@@ -48,16 +48,21 @@ impl Campus {
         put(&mut self.docs.nodes, &mut self.docs.revision, changed, there.revision);
     }
 
-    /// What `decide` decides about outages at a second; it is done. An alarm reads as cancelled.
-    pub(crate) fn decided(&mut self, decide: fn(&mut Turn<'_>), second: u64) -> Vec<(String, Leg)> {
-        let snap = Snapshot {
+    /// The documents, as a decision sees them.
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        Snapshot {
             vms: self.docs.vms.clone(),
             migrations: self.docs.migrations.clone(),
             outages: self.docs.outages.clone(),
             sites: self.docs.sites.clone(),
             nodes: self.docs.nodes.clone(),
             ..Snapshot::default()
-        };
+        }
+    }
+
+    /// What `decide` decides about outages at a second; it is done. An alarm reads as cancelled.
+    pub(crate) fn decided(&mut self, decide: fn(&mut Turn<'_>), second: u64) -> Vec<(String, Leg)> {
+        let snap = self.snapshot();
         let mut turn = Turn::new(&snap, &self.rules, at(second * SECOND));
         decide(&mut turn);
         let mut done = Vec::new();

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use time::OffsetDateTime;
-use watari_contracts::agent::NodeFacts;
+use watari_contracts::agent::{Domain, NodeFacts, Stack, VmFact};
 use watari_model::{
     NodeName, Timestamp,
     image::Format,
-    migration::Migration,
+    migration::{Migration, Reason, State as Moved},
     node::{self, Inventory, Node, Protection, Virtualisation},
     outage::Outage,
     site::Site,
@@ -116,6 +116,41 @@ pub(crate) fn node(name: &str, site: &str, memory_mib: u64) -> Node {
         },
         first_seen_at: at(0),
         changed_at: at(0),
+    }
+}
+
+/// A server's first migration, from m1 to y1, that an operator asked for and that has not begun.
+pub(crate) fn migration(vm: &str) -> Migration {
+    Migration {
+        v: 1,
+        id: format!("{vm}-1").parse().unwrap(),
+        vm: vm.parse().unwrap(),
+        from: name("m1"),
+        to: name("y1"),
+        reason: Reason::Operator,
+        outage: None,
+        state: Moved::Queued,
+        request_id: None,
+        cancel_asked: false,
+        measured: None,
+        fault: None,
+        created_at: at(0),
+        copying_at: None,
+        changed_at: at(0),
+    }
+}
+
+/// What an agent says of a server that runs as it was granted.
+pub(crate) fn runs(vm: &Vm) -> VmFact {
+    VmFact {
+        vm: vm.name.clone(),
+        uuid: Some(vm.uuid.clone()),
+        domain: Domain::Running,
+        generation: vm.generation(),
+        granted: true,
+        disk: true,
+        passage: None,
+        stack: Stack::default(),
     }
 }
 

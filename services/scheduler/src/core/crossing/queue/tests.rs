@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use watari_contracts::agent::{Domain, NodeFacts, Progress, Stack, VmFact};
+use watari_contracts::agent::{NodeFacts, Progress};
 use watari_model::{
     migration::State as Moved,
     outage::{Outage, Scope},
@@ -11,22 +11,8 @@ use watari_model::{
 use super::*;
 use crate::core::{
     Answer, Heard, Outcome, Rules, crossing,
-    tests::documents::{Documents, at, facts, name, node, put, vm as a_vm},
+    tests::documents::{Documents, at, facts, migration as a_migration, name, node, put, runs, vm as a_vm},
 };
-
-/// What m1 says of a server that runs there.
-fn fact(vm: &Vm) -> VmFact {
-    VmFact {
-        vm: vm.name.clone(),
-        uuid: Some(vm.uuid.clone()),
-        domain: Domain::Running,
-        generation: vm.generation(),
-        granted: true,
-        disk: true,
-        passage: None,
-        stack: Stack::default(),
-    }
-}
 
 fn outage() -> Outage {
     let scope = Scope::Site("myodaiji".parse().unwrap());
@@ -34,23 +20,7 @@ fn outage() -> Outage {
 }
 
 fn migration(vm: &Vm, state: Moved) -> Migration {
-    Migration {
-        v: 1,
-        id: format!("{}-1", vm.name).parse().unwrap(),
-        vm: vm.name.clone(),
-        from: name("m1"),
-        to: name("y1"),
-        reason: Reason::Evacuation,
-        outage: Some(outage().id),
-        state,
-        request_id: None,
-        cancel_asked: false,
-        measured: None,
-        fault: None,
-        created_at: at(0),
-        copying_at: None,
-        changed_at: at(0),
-    }
+    Migration { reason: Reason::Evacuation, outage: Some(outage().id), state, ..a_migration(vm.name.as_str()) }
 }
 
 /// A server that runs on m1; one that is on its way has begun that.
@@ -79,7 +49,7 @@ fn emptied(servers: &[Vm], moving: usize, state: Moved) -> Snapshot {
     for vm in servers.iter().take(moving) {
         put(&mut docs.migrations, &mut counter, migration(vm, state), 0);
     }
-    let vms: BTreeMap<_, _> = servers.iter().map(|vm| (vm.name.clone(), fact(vm))).collect();
+    let vms: BTreeMap<_, _> = servers.iter().map(|vm| (vm.name.clone(), runs(vm))).collect();
     let facts = Arc::new(NodeFacts { vms, ..facts("m1", "myodaiji") });
     let Documents { vms, migrations, outages, nodes, .. } = docs;
     let heard = BTreeMap::from([(name("m1"), Heard { facts, age_ms: 0 })]);
@@ -99,7 +69,7 @@ fn the_link_waits_two_seconds_for_one_whose_turn_it_is_and_no_longer() {
     let copies = |ready: &[&Vm], now: u64| -> Vec<String> {
         let prepared = |vm: &Vm| {
             let operation = naming::of_migration("receive", &migration(vm, Moved::Preparing).id, vm);
-            let outcome = Outcome::Order(Progress::Done, fact(vm));
+            let outcome = Outcome::Order(Progress::Done, runs(vm));
             (naming::at(&operation, &name("y1")), Answer { attempt: 0, outcome, age_ms: 0, news: false })
         };
         let answers: HashMap<_, _> = ready.iter().copied().map(prepared).collect();
