@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use watari_model::{NetworkName, Timestamp, VmName, address::Target};
 
-use crate::{Request, Service};
+use crate::{Request, Service, wire::requests};
 
 /// Take a public address out of a network that has them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -96,20 +96,8 @@ pub struct AddressView {
     pub changed_at: Timestamp,
 }
 
-macro_rules! requests {
-    ($($request:ident $subject:literal => $reply:ty, $about:literal;)*) => {
-        $(impl Request for $request {
-            const SUBJECT: &'static str = $subject;
-            const OWNER: Service = Service::Network;
-            const ABOUT: &'static str = $about;
-            type Reply = $reply;
-        })*
-        /// Every subject about public addresses.
-        pub const SUBJECTS: &[&str] = &[$($subject),*];
-    };
-}
-
 requests! {
+    Network, "Every subject about public addresses.";
     AllocateAddress "watari.v1.address.allocate" => AddressView, "Take a public address.";
     GetAddress "watari.v1.address.get" => AddressView, "Show one public address.";
     ListAddresses "watari.v1.address.list" => AddressPage, "List public addresses.";

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use watari_model::{FirewallName, Timestamp, VmName, firewall::Rule};
 
-use crate::{Request, Service};
+use crate::{Request, Service, wire::requests};
 
 /// Make a firewall group.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -94,20 +94,8 @@ pub struct FirewallView {
     pub changed_at: Timestamp,
 }
 
-macro_rules! requests {
-    ($($request:ident $subject:literal => $reply:ty, $about:literal;)*) => {
-        $(impl Request for $request {
-            const SUBJECT: &'static str = $subject;
-            const OWNER: Service = Service::Network;
-            const ABOUT: &'static str = $about;
-            type Reply = $reply;
-        })*
-        /// Every subject about firewall groups.
-        pub const SUBJECTS: &[&str] = &[$($subject),*];
-    };
-}
-
 requests! {
+    Network, "Every subject about firewall groups.";
     CreateFirewall "watari.v1.firewall.create" => FirewallView, "Make a firewall group.";
     GetFirewall "watari.v1.firewall.get" => FirewallView, "Show one firewall group.";
     ListFirewalls "watari.v1.firewall.list" => FirewallPage, "List firewall groups.";

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use watari_model::{ImageName, NodeName, SiteName, Timestamp, VmName, image};
 
-use crate::{Request, Service, scheduler::Fault};
+use crate::{Request, Service, scheduler::Fault, wire::requests};
 
 /// Announce a file. The answer says where its bytes are to be sent, unless the front end is to fetch
 /// them itself. Repeating it with the same `request_id` gives a fresh ticket, with which a broken
@@ -202,20 +202,8 @@ pub struct DiskCopying {
     pub total_bytes: u64,
 }
 
-macro_rules! requests {
-    ($($request:ident $subject:literal => $reply:ty, $about:literal;)*) => {
-        $(impl Request for $request {
-            const SUBJECT: &'static str = $subject;
-            const OWNER: Service = Service::Image;
-            const ABOUT: &'static str = $about;
-            type Reply = $reply;
-        })*
-        /// Every subject the image service answers.
-        pub const SUBJECTS: &[&str] = &[$($subject),*];
-    };
-}
-
 requests! {
+    Image, "Every subject the image service answers.";
     ImportImage "watari.v1.image.import" => Ticket, "Announce a file and learn where to send it.";
     SaveImage "watari.v1.image.save" => ImageView, "Save a server's disk as an image while the server goes on.";
     EditImage "watari.v1.image.edit" => ImageView, "Change what is said of an image.";

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use watari_model::{NodeName, SegmentName, SiteName, Timestamp, VmName, node};
 
 pub use crate::history::{HistoryPage, ListHistory, ReportUsage, UsagePage};
-use crate::{Request, Service};
+use crate::{Request, Service, wire::requests};
 
 /// List nodes, by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -312,20 +312,8 @@ pub struct CapacityChanged {
     pub at: Timestamp,
 }
 
-macro_rules! requests {
-    ($($request:ident $subject:literal => $reply:ty, $about:literal;)*) => {
-        $(impl Request for $request {
-            const SUBJECT: &'static str = $subject;
-            const OWNER: Service = Service::Monitor;
-            const ABOUT: &'static str = $about;
-            type Reply = $reply;
-        })*
-        /// Every subject the monitor answers.
-        pub const SUBJECTS: &[&str] = &[$($subject),*];
-    };
-}
-
 requests! {
+    Monitor, "Every subject the monitor answers.";
     ListNodes "watari.v1.node.list" => NodePage, "List nodes.";
     GetNode "watari.v1.node.get" => NodeView, "Show one node.";
     CordonNode "watari.v1.node.cordon" => NodeView, "Keep new servers away from a node.";

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use watari_model::{NetworkName, SegmentName, Timestamp, VmName, network};
 
-use crate::{Request, Service};
+use crate::{Request, Service, wire::requests};
 
 /// Make a network.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -163,20 +163,8 @@ pub struct Released {
     pub ports: u32,
 }
 
-macro_rules! requests {
-    ($($request:ident $subject:literal => $reply:ty, $about:literal;)*) => {
-        $(impl Request for $request {
-            const SUBJECT: &'static str = $subject;
-            const OWNER: Service = Service::Network;
-            const ABOUT: &'static str = $about;
-            type Reply = $reply;
-        })*
-        /// Every subject the network service answers.
-        pub const SUBJECTS: &[&str] = &[$($subject),*];
-    };
-}
-
 requests! {
+    Network, "Every subject the network service answers.";
     CreateNetwork "watari.v1.network.create" => NetworkView, "Make a network.";
     GetNetwork "watari.v1.network.get" => NetworkView, "Show one network.";
     ListNetworks "watari.v1.network.list" => NetworkPage, "List networks.";

@@ -22,7 +22,7 @@ use watari_model::{
     site, userdata, vm,
 };
 
-use crate::{Request, Service};
+use crate::{Request, Service, wire::requests};
 
 pub use console::{ConsoleView, VmConsole};
 pub use dark::{DarkNode, DarkPlan, NodesDark, ShutDownNodes};
@@ -503,20 +503,8 @@ pub struct PromoteFrontEnd {
     pub site: SiteName,
 }
 
-macro_rules! requests {
-    ($($request:ident $subject:literal => $reply:ty, $about:literal;)*) => {
-        $(impl Request for $request {
-            const SUBJECT: &'static str = $subject;
-            const OWNER: Service = Service::Scheduler;
-            const ABOUT: &'static str = $about;
-            type Reply = $reply;
-        })*
-        /// Every subject the scheduler answers.
-        pub const SUBJECTS: &[&str] = &[$($subject),*];
-    };
-}
-
 requests! {
+    Scheduler, "Every subject the scheduler answers.";
     CreateVm "watari.v1.vm.create" => VmView, "Make a server and start it.";
     GetVm "watari.v1.vm.get" => VmView, "Show one server.";
     ListVms "watari.v1.vm.list" => VmPage, "List servers.";

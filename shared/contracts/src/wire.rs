@@ -22,6 +22,22 @@ pub trait Request: Payload {
     type Reply: Payload;
 }
 
+/// The requests that one service answers, a row each; and their subjects, as a list of which is said what it holds. Whoever
+/// uses it has [`Request`] and [`Service`] at hand.
+macro_rules! requests {
+    ($owner:ident, $list:literal; $($request:ident $subject:literal => $reply:ty, $about:literal;)*) => {
+        $(impl Request for $request {
+            const SUBJECT: &'static str = $subject;
+            const OWNER: Service = Service::$owner;
+            const ABOUT: &'static str = $about;
+            type Reply = $reply;
+        })*
+        #[doc = $list]
+        pub const SUBJECTS: &[&str] = &[$($subject),*];
+    };
+}
+pub(crate) use requests;
+
 /// An order from a service to one node's agent, on `watari.agent.<node>.<verb>`.
 pub trait Command: Payload {
     /// The last token of the subject.
