@@ -36,6 +36,7 @@ const RULES: &[(&str, Rule)] = &[
     ("a file has at most 600 lines", style::short_files),
     ("nothing is left undone or ignored without a reason", style::nothing_undone),
     ("code blocks in documentation are pictures", style::pictures_alone),
+    ("programs hold no tests", style::untested_programs),
     ("no path of somebody's machine", style::no_machine_paths),
     ("the guides say the same in both languages", guides::out_of_step),
     ("links of pages lead somewhere", guides::dead_links),
@@ -280,6 +281,15 @@ fn examples_that_nothing_runs_are_caught() {
             ("a.rs", "/// ```\n/// f();\n/// ```\n"),
             ("a.rs", "    /// ```text\n    /// a\n    /// ```\n    /// ```rust\n    /// f();\n    /// ```\n"),
         ],
+    );
+}
+
+#[test]
+fn tests_of_programs_are_caught() {
+    catches(
+        style::untested_programs,
+        &[("a/src/main.rs", "fn main() {}\n"), ("a/src/lib.rs", "#[test]\nfn t() {}\n")],
+        &[("a/src/main.rs", "#[test]\nfn t() {}\n"), ("a/src/bin/b.rs", "mod t {\n    #[tokio::test]\n}\n")],
     );
 }
 

@@ -106,6 +106,15 @@ pub(crate) fn pictures_alone(files: &[File]) -> Vec<String> {
     faults
 }
 
+/// Programs only call their libraries, so that what they do is tested there: `deploy/test` links none of them as a test.
+pub(crate) fn untested_programs(files: &[File]) -> Vec<String> {
+    let is_program = |path: &str| path.ends_with("/src/main.rs") || path.contains("/src/bin/");
+    let begins_a_test = |line: &str| line.trim_start().starts_with("#[") && line.trim_end().ends_with("test]");
+    let programs = files.iter().filter(|f| is_program(&f.path));
+    let with_tests = programs.filter(|f| f.text.lines().any(begins_a_test));
+    with_tests.map(|f| format!("{}: a test that nothing runs; it belongs to the library", f.path)).collect()
+}
+
 pub(crate) fn no_machine_paths(files: &[File]) -> Vec<String> {
     let mut faults = Vec::new();
     for file in files {
