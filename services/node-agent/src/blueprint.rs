@@ -189,12 +189,12 @@ fn cpus(node: &Node) -> u32 {
 
 /// Most systems find memory in blocks of so many MiB: what is less at the end of all places could not be used.
 const MEMORY_BLOCK_MIB: u64 = 128;
-/// The most that a server is started with places for, in MiB. What a processor can address at least (1 TiB, which is also
-/// all that the emulated one can) must have room for devices behind it.
+/// The most that a server is started with places for, in MiB. In what a processor can address at least (1 TiB, which is
+/// all that the emulated one can) there must be room for devices behind it.
 const MOST_PLACES_MIB: u64 = 640 << 10;
 
-/// For how much more memory, in MiB, a server is started with places. Memory that nobody has taken costs the node nothing,
-/// but some of the guest's.
+/// For how much more memory, in MiB, a server is started with places. They cost the node nothing, but its guest some of
+/// its memory.
 fn memory_places(memory_mib: u64, settings: &Memory) -> u64 {
     if memory_mib < settings.grows_from_mib {
         return 0;
@@ -204,7 +204,7 @@ fn memory_places(memory_mib: u64, settings: &Memory) -> u64 {
     more_mib - more_mib % MEMORY_BLOCK_MIB
 }
 
-/// Whether this kernel lends no more memory than there is. It would count all places as taken, and QEMU does not start then.
+/// Whether this kernel lends no more memory than there is. It would count all places as taken: QEMU refuses to start.
 fn counts_all_memory() -> bool {
     fs::read_to_string("/proc/sys/vm/overcommit_memory").is_ok_and(|mode| mode.trim() == "2")
 }

@@ -11,8 +11,8 @@
 //!  the layer, a qcow2 ─▶ variables ─▶ their SHA-256 (32 bytes) ─▶ how many bytes they are (8, little endian) ─▶ ENDS
 //! ```
 //!
-//! They are put there before the layer is measured and named by its digest. So wherever the layer goes they are, no other
-//! file has to be sent, checked, kept and deleted with it, and a disk that goes back to it finds them.
+//! They are put there before the layer is measured and named by its digest. So wherever the layer goes they are, no
+//! other file has to be sent, checked, kept and deleted with it, and a disk that goes back to it finds them.
 
 use std::{
     fs::{self, File},
@@ -105,8 +105,8 @@ fn kept_in(layer: &Path) -> io::Result<Option<Vec<u8>>> {
     Ok((is == digest).then_some(variables))
 }
 
-/// Gives a server that is off back the variables that a layer keeps. Where it keeps none, since an earlier agent froze it,
-/// those that the server has stay. It blocks.
+/// Gives a server that is off back the variables that a layer keeps. Where it keeps none, since an earlier agent froze
+/// it, those that the server has stay. It blocks.
 ///
 /// # Errors
 /// The layer cannot be read, or the variables not be written.

@@ -123,7 +123,7 @@ fn write_firmware(out: &mut Out, firmware: &Firmware) -> io::Result<()> {
 fn write_memory(out: &mut Out, spec: &DomainSpec) -> io::Result<()> {
     let most_mib = spec.memory_mib.saturating_add(spec.more_mib);
     if spec.more_mib > 0 {
-        // The slots are for another kind of memory, and this kind takes none; libvirt before 9.5 wants one all the same.
+        // This kind of memory takes no slot; libvirt before 9.5 wants one all the same.
         out.create_element("maxMemory")
             .with_attributes([("slots", "1"), ("unit", "MiB")])
             .write_text_content(BytesText::new(&most_mib.to_string()))?;
@@ -133,7 +133,8 @@ fn write_memory(out: &mut Out, spec: &DomainSpec) -> io::Result<()> {
     mib(out, "memory", most_mib)
 }
 
-/// What is offered later belongs to a NUMA node. So what it boots with must be one, with all processors that there can be.
+/// What is offered later belongs to a NUMA node. So what it boots with must be one, with all processors that there can
+/// be.
 fn write_cell(out: &mut Out, spec: &DomainSpec) -> io::Result<()> {
     if spec.more_mib == 0 {
         return Ok(());
@@ -143,8 +144,8 @@ fn write_cell(out: &mut Out, spec: &DomainSpec) -> io::Result<()> {
     out.create_element("numa").write_inner_content(|out| empty(out, "cell", &cell)).map(drop)
 }
 
-/// The device that offers memory. It is there from the start, with nothing on offer: so both ends of a migration have the
-/// same devices, whatever was taken meanwhile.
+/// The device that offers memory. It is there from the start, with nothing on offer: so both ends of a migration have
+/// the same devices, whatever was taken meanwhile.
 fn write_places(out: &mut Out, more_mib: u64) -> io::Result<()> {
     out.create_element("memory").with_attribute(("model", "virtio-mem")).write_inner_content(|out| {
         out.create_element("target").write_inner_content(|out| {

@@ -95,8 +95,8 @@ impl Hypervisor {
         Ok(domain_xml::parse(&xml)?.memory)
     }
 
-    /// Offers a running domain's guest so much memory beyond what it booted with. If that is less than it has taken, it is
-    /// asked to give the rest back. When it does so, and whether, is the guest's business.
+    /// Offers a running domain's guest so much memory beyond what it booted with. If that is less than it has taken, it
+    /// is asked to give the rest back. When it does so, and whether, is the guest's business.
     ///
     /// # Errors
     /// The domain does not run, or has too few places; no answer in time; libvirt's own.

@@ -157,8 +157,8 @@ async fn frozen_through(node: &Node, book: &Book, record: Record) -> Result<Reco
     .await
 }
 
-/// What its firmware knows belongs to a moment that is kept. It is put into the layer before that is measured, and nobody
-/// else writes there any more.
+/// What its firmware knows belongs to a moment that is kept. It is put into the layer before that is measured; nobody else
+/// writes there any more.
 async fn keep_variables(node: &Node, uuid: &str, layer: &Path) -> Result<(), Refusal> {
     let (uuid, layer, name) = (uuid.to_owned(), layer.to_owned(), node.name.to_string());
     keep::aside(node, move |layout| uefi::keep_in(layout, &uuid, &layer).map_err(|error| uefi::refusal(&name, &error)))

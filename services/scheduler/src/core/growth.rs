@@ -59,8 +59,8 @@ pub(super) fn holds_up(turn: &Turn<'_>, vm: &Vm) -> bool {
     heard && vm.growing().any(|growth| is_in_hand(turn.snap, vm, grant, growth))
 }
 
-/// Whether an agent is giving a server's guest more memory, or has and its document does not say so yet. What is kept free
-/// for it must not become less meanwhile.
+/// Whether an agent is giving a server's guest more memory, or has and its document does not say so yet. What is kept
+/// free for it must not become less meanwhile.
 pub(crate) fn takes_memory(snap: &Snapshot, vm: &Vm) -> bool {
     let is_memory = |growth: &Growth| matches!(growth, Growth::MemoryMib(_));
     vm.grant

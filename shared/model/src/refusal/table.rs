@@ -462,8 +462,8 @@ with_networks! { refusals! {
         ja "サーバ {vm} は、稼働中に新しい大きさのすべてを反映できませんでした: {detail}" "サーバは現在の大きさで動き続けます。残りは次回の起動から反映されます: watari vm reboot {vm} --wait";
     /// Its guest has not taken the memory that it was offered.
     MemoryNotTaken { vm } "vm.memory-not-taken" 409 Later
-        en "the system in server {vm} does not take more memory" "it needs the driver virtio_mem, and to bring memory online by itself (memhp_default_state=online); or reboot it: watari vm reboot {vm} --wait"
-        ja "サーバ {vm} の OS は、追加のメモリを受け取りません" "OS にドライバ virtio_mem と、メモリを自動で有効にする設定 (memhp_default_state=online) が必要です。または再起動してください: watari vm reboot {vm} --wait";
+        en "the system in server {vm} has not taken the memory that it was offered, for which it needs the driver virtio_mem" "load the driver in it: it is offered again; or reboot it: watari vm reboot {vm} --wait"
+        ja "サーバ {vm} の OS は、追加のメモリを受け取りませんでした。OS のドライバ virtio_mem が必要です" "ドライバを読み込んでください (自動で再試行されます)。または再起動してください: watari vm reboot {vm} --wait";
     /// Its memory is growing: how large it is will be known in a moment.
     MemoryGrows { vm } "vm.memory-grows" 409 Later
         en "server {vm} is being given more memory just now" "wait some seconds, look at it with `watari vm show {vm}`, and ask again"
