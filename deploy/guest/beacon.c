@@ -4,7 +4,7 @@
  * Forty times a second it counts up and sends one UDP datagram to the listener on the campus
  * network (203.0.113.10, port 7777; another address can stand in /etc/beacon-to):
  *
- *     {"host":"mail","boot_id":"…","n":1234,"disk":1220,"uptime_ms":30850}
+ *     {"host":"mail","boot_id":"…","n":1234,"disk":1220,"uptime_ms":30850,"memory_mib":160}
  *
  * boot_id is the kernel's, new with each boot; n only ever rises within one boot. So two copies of
  * one guest, which share their past, show as an n that comes twice; a guest that was reset shows as
@@ -27,6 +27,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/sysinfo.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -47,6 +48,13 @@ static long long uptime_ms(void)
     struct timespec now;
     clock_gettime(CLOCK_BOOTTIME, &now);
     return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
+}
+
+/* What the kernel uses of the memory that it has been given. */
+static unsigned long long memory_mib(void)
+{
+    struct sysinfo info;
+    return sysinfo(&info) ? 0 : ((unsigned long long)info.totalram * info.mem_unit) >> 20;
 }
 
 /* Readers see the old file or the new one, never half of it. */
@@ -87,7 +95,7 @@ static unsigned long long count_on_disk(int direct, const char *boot_id)
 
 int main(void)
 {
-    char boot_id[64], host[65], to[64], text[256];
+    char boot_id[64], host[65], to[64], text[320];
     struct sockaddr_in listener = {.sin_family = AF_INET, .sin_port = htons(PORT)};
     struct timespec tick = {.tv_nsec = TICK_MS * 1000000L};
     int udp = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0);
@@ -109,8 +117,9 @@ int main(void)
         if (*n % SYNC_EVERY == 0)
             on_disk = count_on_disk(direct, boot_id);
         int length = snprintf(text, sizeof text,
-                              "{\"host\":\"%s\",\"boot_id\":\"%s\",\"n\":%llu,\"disk\":%llu,\"uptime_ms\":%lld}\n",
-                              host, boot_id, *n, on_disk, uptime_ms());
+                              "{\"host\":\"%s\",\"boot_id\":\"%s\",\"n\":%llu,\"disk\":%llu,\"uptime_ms\":%lld,"
+                              "\"memory_mib\":%llu}\n",
+                              host, boot_id, *n, on_disk, uptime_ms(), memory_mib());
         /* Not every network has the listener; then there is nobody to tell. */
         sendto(udp, text, length, 0, (struct sockaddr *)&listener, sizeof listener);
         if (*n % UPTIME_EVERY == 0)

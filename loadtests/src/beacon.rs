@@ -1,4 +1,4 @@
-//! The guest's beacon: `{"host","boot_id","n","disk","uptime_ms"}` every 25 ms, `n` counting from the
+//! The guest's beacon: `{"host","boot_id","n","disk","uptime_ms","memory_mib"}` every 25 ms, `n` counting from the
 //! boot, `disk` the count that its disk had before the last time it was written there.
 
 use std::{

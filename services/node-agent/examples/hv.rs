@@ -89,6 +89,7 @@ fn spec(name: &str, uuid: &str, path: &str, base: &str, log: &str, nic: &[&str])
         vcpus: 1,
         most_vcpus: 1,
         memory_mib: std::env::var("HV_MIB").ok().and_then(|mib| mib.parse().ok()).unwrap_or(128),
+        more_mib: 0,
         virt_type: VirtType::Qemu,
         cpu: Cpu::Emulated,
         firmware: Firmware::Bios,

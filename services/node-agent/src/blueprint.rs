@@ -1,6 +1,6 @@
 //! From an order's server to libvirt's domain; and the checks that nothing hostile passes on the way.
 
-use std::{net::Ipv4Addr, thread};
+use std::{fs, net::Ipv4Addr, thread};
 
 use ipnet::Ipv4Net;
 use watari_contracts::agent::{Server, Stack, Wire};
@@ -15,6 +15,7 @@ use crate::{
     hypervisor::{BackingFile, Cpu, Disk, DiskFormat, DomainSpec, Firmware, Grant, Nic, VirtType},
     layers,
     node::Node,
+    settings::Memory,
 };
 
 /// The most network cards: one letter in the tap's name.
@@ -186,6 +187,28 @@ fn cpus(node: &Node) -> u32 {
     }
 }
 
+/// Most systems find memory in blocks of so many MiB: what is less at the end of all places could not be used.
+const MEMORY_BLOCK_MIB: u64 = 128;
+/// The most that a server is started with places for, in MiB. In what a processor can address at least (1 TiB, which is
+/// all that the emulated one can) there must be room for devices behind it.
+const MOST_PLACES_MIB: u64 = 640 << 10;
+
+/// For how much more memory, in MiB, a server is started with places. They cost the node nothing, but its guest some of
+/// its memory.
+fn memory_places(memory_mib: u64, settings: &Memory) -> u64 {
+    if memory_mib < settings.grows_from_mib {
+        return 0;
+    }
+    let most_mib = memory_mib.saturating_mul(settings.grows_times).min(MOST_PLACES_MIB);
+    let more_mib = most_mib.saturating_sub(memory_mib);
+    more_mib - more_mib % MEMORY_BLOCK_MIB
+}
+
+/// Whether this kernel lends no more memory than there is. It would count all places as taken: QEMU refuses to start.
+fn counts_all_memory() -> bool {
+    fs::read_to_string("/proc/sys/vm/overcommit_memory").is_ok_and(|mode| mode.trim() == "2")
+}
+
 /// By what a server boots here.
 fn firmware(node: &Node, server: &Server) -> Firmware {
     let files = &node.settings.uefi;
@@ -215,6 +238,7 @@ pub fn domain(node: &Node, server: &Server, stack: &Stack, nics: Vec<Nic>, gener
         vcpus: server.vcpus,
         most_vcpus: places(server.vcpus, cpus(node)),
         memory_mib: server.memory_mib,
+        more_mib: if counts_all_memory() { 0 } else { memory_places(server.memory_mib, &node.settings.memory) },
         virt_type: node.virt,
         cpu,
         firmware: firmware(node, server),
@@ -263,6 +287,16 @@ mod tests {
             firewalls: Vec::new(),
             on_isolation: watari_model::isolation::OnIsolation::Keep,
         }
+    }
+
+    #[test]
+    fn a_server_has_places_for_memory_in_whole_blocks_from_a_size_on_and_up_to_what_can_be_addressed() {
+        let settings = Memory { grows_from_mib: 1_024, grows_times: 4, take_seconds: 10 };
+        let places = |memory_mib| memory_places(memory_mib, &settings);
+        assert_eq!((places(1_023), places(1_024), places(1_100)), (0, 3_072, 3_200));
+        assert_eq!((places(512 << 10), places(640 << 10), places(4 << 20)), (128 << 10, 0, 0));
+        let never = Memory { grows_times: 1, ..settings };
+        assert_eq!(memory_places(1 << 20, &never), 0);
     }
 
     #[test]

@@ -67,6 +67,29 @@ impl Room {
         Ok(())
     }
 
+    /// Claims more memory, or less, for a server that is here. What its process holds is gone from what is available.
+    ///
+    /// # Errors
+    /// [`Refusal::NoRoom`]; its claim is then as it was.
+    pub async fn claim_memory(&self, vm: &VmName, uuid: &str, memory_mib: u64) -> Result<(), Refusal> {
+        let unreadable = |error: crate::hypervisor::Error| Refusal::Internal { detail: error.to_string() };
+        let (_, available_mib) = inventory::memory_mib().await.map_err(unreadable)?;
+        let mut claims = self.claims();
+        let resident_mib = claims.get(uuid).map_or(0, |claim| claim.resident_mib);
+        let need = Need { memory_mib: memory_mib.saturating_sub(resident_mib), disk_gib: 0 };
+        self.fits(&claims, vm, uuid, need, available_mib, u64::MAX)?;
+        let none = || Claim { memory_mib, resident_mib, disk_gib: 0, vm: vm.clone() };
+        claims.entry(uuid.to_owned()).or_insert_with(none).memory_mib = memory_mib;
+        Ok(())
+    }
+
+    /// Notes how much memory a server has that is here, whether or not it fits.
+    pub fn has_memory(&self, uuid: &str, memory_mib: u64) {
+        if let Some(claim) = self.claims().get_mut(uuid) {
+            claim.memory_mib = memory_mib;
+        }
+    }
+
     fn fits(
         &self,
         claims: &BTreeMap<String, Claim>,

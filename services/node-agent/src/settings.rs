@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, net::Ipv4Addr, path::PathBuf, time::Duration};
 
 use serde::Deserialize;
 use watari_chassis::Validate;
-use watari_model::{NodeName, SegmentName, SiteName, isolation::Terms};
+use watari_model::{NodeName, SegmentName, SiteName, isolation::Terms, vm};
 
 use crate::hypervisor::probe;
 
@@ -42,6 +42,8 @@ pub struct Settings {
     pub labels: BTreeMap<String, String>,
     /// `[capacity]`.
     pub capacity: Capacity,
+    /// `[memory]`.
+    pub memory: Memory,
     /// `[cpu]`.
     pub cpu: Cpu,
     /// `[uefi]`.
@@ -130,6 +132,18 @@ pub struct Capacity {
     pub reserve_memory_mib: u64,
     /// Kept free.
     pub reserve_disk_gib: u64,
+}
+
+/// `[memory]`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Memory {
+    /// MiB from which on a server can be given more while it runs.
+    pub grows_from_mib: u64,
+    /// Up to so many times as much; 1 is never.
+    pub grows_times: u64,
+    /// Seconds that a guest may take for what it is offered.
+    pub take_seconds: u64,
 }
 
 /// `[cpu]`.
@@ -369,6 +383,9 @@ impl Validate for Settings {
             ("networks.arrival_minutes", self.networks.arrival_minutes.into(), 1, 10_080),
             // Not a service's own, such as DHCP's or DNS's.
             ("networks.metadata_port", self.networks.metadata_port().map_or(1_024, u64::from), 1_024, 65_535),
+            ("memory.grows_from_mib", self.memory.grows_from_mib, *vm::MEMORY_MIB.start(), *vm::MEMORY_MIB.end()),
+            ("memory.grows_times", self.memory.grows_times, 1, 64),
+            ("memory.take_seconds", self.memory.take_seconds, 1, 600),
             ("migration.poll_ms", self.migration.poll_ms, 100, 10_000),
             ("saving.at_once", self.saving.at_once as u64, 1, 64),
             ("saving.silence_seconds", self.saving.silence_seconds, 5, 3_600),

@@ -3,19 +3,35 @@
 //!
 //! The variables are a small file beside the server's disk, made as a copy of the package's own before the server's
 //! first start, and again before the server arrives from another node: QEMU carries their contents with the memory, and
-//! writes them into the file there. They go with the server, or with its disk if that is kept. No snapshot and no image
-//! has them.
+//! writes them into the file there. They go with the server, or with its disk if that is kept. No image has them.
+//!
+//! A snapshot has them at the end of the file of its layer, where QEMU reads nothing:
+//!
+//! ```text
+//!  the layer, a qcow2 ─▶ variables ─▶ their SHA-256 (32 bytes) ─▶ how many bytes they are (8, little endian) ─▶ ENDS
+//! ```
+//!
+//! They are put there before the layer is measured and named by its digest. So wherever the layer goes they are, no
+//! other file has to be sent, checked, kept and deleted with it, and a disk that goes back to it finds them.
 
 use std::{
     fs::{self, File},
-    io,
+    io::{self, Write},
+    os::unix::fs::FileExt,
     path::Path,
 };
+
+use sha2::{Digest, Sha256};
+use watari_model::Refusal;
 
 use crate::{layout::Layout, seed, settings::Uefi};
 
 /// Larger than any firmware's variables, in bytes.
 const MOST: u64 = 64 << 20;
+/// By what a layer ends that keeps variables.
+const ENDS: [u8; 8] = *b"uefivar1";
+/// What stands behind the variables, in bytes.
+const BEHIND: usize = 32 + 8 + ENDS.len();
 
 /// Whether servers can boot by UEFI here.
 pub async fn is_here(files: &Uefi) -> bool {
@@ -43,6 +59,68 @@ fn copy(template: &Path, path: &Path) -> io::Result<()> {
         return Err(named(io::Error::other("too large for firmware's variables")));
     }
     seed::replace(path, &fs::read(template).map_err(named)?)
+}
+
+/// What is told if variables cannot be read or written on that node.
+pub(crate) fn refusal(node: &str, error: &io::Error) -> Refusal {
+    match error.kind() {
+        io::ErrorKind::StorageFull => Refusal::DiskFull { node: node.to_owned(), detail: error.to_string() },
+        _ => Refusal::Internal { detail: format!("the UEFI variables cannot be read or written: {error}") },
+    }
+}
+
+/// Keeps a server's variables in a layer of its disk that was just frozen, if it has any. Again, it changes nothing. It
+/// blocks.
+///
+/// # Errors
+/// The variables cannot be read, or the layer not be written.
+pub(crate) fn keep_in(layout: &Layout, uuid: &str, layer: &Path) -> io::Result<()> {
+    let variables = match fs::read(layout.variables(uuid)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        read => read?,
+    };
+    if kept_in(layer)?.is_some() {
+        return Ok(());
+    }
+    let (digest, length): ([u8; 32], [u8; 8]) =
+        (Sha256::digest(&variables).into(), (variables.len() as u64).to_le_bytes());
+    let mut file = File::options().append(true).open(layer)?;
+    file.write_all(&[&variables[..], &digest[..], &length[..], &ENDS[..]].concat())?;
+    file.sync_all()
+}
+
+/// The variables that a layer keeps. What a guest may have written so that it looks like some is its own as well.
+fn kept_in(layer: &Path) -> io::Result<Option<Vec<u8>>> {
+    let file = File::open(layer)?;
+    let Some(end) = file.metadata()?.len().checked_sub(BEHIND as u64) else { return Ok(None) };
+    let (mut digest, mut length, mut ends) = ([0; 32], [0; 8], ENDS);
+    file.read_exact_at(&mut digest, end)?;
+    file.read_exact_at(&mut length, end + 32)?;
+    file.read_exact_at(&mut ends, end + 40)?;
+    let length = u64::from_le_bytes(length);
+    let Some(begin) = end.checked_sub(length).filter(|_| ends == ENDS && length <= MOST) else { return Ok(None) };
+    let mut variables = vec![0; usize::try_from(length).map_err(io::Error::other)?];
+    file.read_exact_at(&mut variables, begin)?;
+    let is: [u8; 32] = Sha256::digest(&variables).into();
+    Ok((is == digest).then_some(variables))
+}
+
+/// Gives a server that is off back the variables that a layer keeps. Where it keeps none, since an earlier agent froze
+/// it, those that the server has stay. It blocks.
+///
+/// # Errors
+/// The layer cannot be read, or the variables not be written.
+pub(crate) fn put_back(layout: &Layout, uuid: &str, layer: &Path) -> io::Result<()> {
+    let path = layout.variables(uuid);
+    let size = match fs::metadata(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        metadata => metadata?.len(),
+    };
+    match kept_in(layer)? {
+        // QEMU takes none of another size than the firmware's.
+        Some(kept) if kept.len() as u64 == size => seed::replace(&path, &kept),
+        _ => Ok(()),
+    }
 }
 
 /// Lets the variables of one server become those of another, if it has any. It blocks.
@@ -86,5 +164,41 @@ mod tests {
         hand_over(&layout, "mail", "web").unwrap();
         assert!(!mail.exists());
         assert_eq!(fs::read_to_string(&web).unwrap(), "its own");
+    }
+
+    #[test]
+    fn a_layer_keeps_the_variables_of_its_moment_behind_the_disk_and_gives_them_back() {
+        let folder = TempDir::new();
+        let layout = Layout::new(&folder.path().join("data"), &folder.path().join("run"));
+        layout.make().unwrap();
+        let (variables, layer) = (layout.variables("mail"), layout.layer("mail", 0));
+        fs::write(&layer, "a disk").unwrap();
+        keep_in(&layout, "mail", &layer).unwrap();
+        assert_eq!(fs::read(&layer).unwrap(), b"a disk", "a server without variables");
+        fs::write(&variables, "then").unwrap();
+        put_back(&layout, "mail", &layer).unwrap();
+        assert_eq!(fs::read(&variables).unwrap(), b"then", "an earlier agent has kept none");
+
+        // An agent that was killed left a part of them.
+        fs::write(&layer, "a disk and th").unwrap();
+        keep_in(&layout, "mail", &layer).unwrap();
+        let kept = fs::read(&layer).unwrap();
+        assert!(kept.starts_with(b"a disk and th") && kept.len() == 13 + 4 + BEHIND);
+        fs::write(&variables, "late").unwrap();
+        keep_in(&layout, "mail", &layer).unwrap();
+        assert!(fs::read(&layer).unwrap() == kept, "they are those of the moment");
+        put_back(&layout, "mail", &layer).unwrap();
+        assert_eq!(fs::read(&variables).unwrap(), b"then");
+
+        fs::write(&variables, "of another size").unwrap();
+        put_back(&layout, "mail", &layer).unwrap();
+        assert_eq!(fs::read(&variables).unwrap(), b"of another size");
+        fs::remove_file(&variables).unwrap();
+        put_back(&layout, "mail", &layer).unwrap();
+        assert!(!variables.exists(), "it boots by BIOS");
+        for spoilt in [&kept[..kept.len() - 1], &[&kept[..15], &b"!"[..], &kept[16..]].concat()[..]] {
+            fs::write(&layer, spoilt).unwrap();
+            assert_eq!(kept_in(&layer).unwrap(), None);
+        }
     }
 }

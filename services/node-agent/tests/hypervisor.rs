@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use watari_node_agent::hypervisor::{
     BackingFile, CacheMode, Change, Config, Cpu, Disk, DiskFormat, DomainSpec, DomainState, Event, Firmware, Grant,
-    Hypervisor, Kind, Nic, PauseReason, Start, Stop, StopReason, VirtType, Witness, build, disk, parse,
+    Hypervisor, Kind, Memory, Nic, PauseReason, Start, Stop, StopReason, VirtType, Witness, build, disk, parse,
 };
 
 const BOUND: Duration = Duration::from_secs(20);
@@ -26,6 +26,7 @@ fn spec(name: &str) -> DomainSpec {
         vcpus: 2,
         most_vcpus: 4,
         memory_mib: 192,
+        more_mib: 0,
         virt_type: VirtType::Qemu,
         cpu: Cpu::Emulated,
         firmware: Firmware::Bios,
@@ -124,7 +125,7 @@ fn xml_escapes_what_it_is_given_and_reads_it_back() {
     assert_eq!(record.name, "mail");
     assert_eq!(record.uuid, spec.uuid);
     assert_eq!(record.vcpus, 2);
-    assert_eq!(record.memory_mib, 192);
+    assert_eq!(record.memory, Memory { boot_mib: 192, ..Memory::default() });
     assert_eq!(record.disks, ["/var/lib/a & <b>/mail.qcow2", "/var/lib/seeds/mail.img"].map(PathBuf::from));
     assert!(xml.contains("<readonly/>") && xml.contains("vdb"), "{xml}");
     assert_eq!(record.taps, ["wt-mail-0"]);
@@ -161,14 +162,40 @@ fn the_processors_of_a_domain_are_those_that_are_plugged_in() {
 }
 
 #[test]
+fn a_domain_that_can_be_given_memory_says_so_from_its_start_and_another_is_as_it_ever_was() {
+    let before = build(&spec("mail")).unwrap();
+    assert!(
+        !["maxMemory", "currentMemory", "<numa>", "virtio-mem"].iter().any(|word| before.contains(word)),
+        "{before}"
+    );
+    for cpu in [Cpu::Emulated, Cpu::HostModel] {
+        let xml = build(&DomainSpec { more_mib: 512, cpu, ..spec("mail") }).unwrap();
+        for said in [
+            r#"<maxMemory slots="1" unit="MiB">704</maxMemory>"#,
+            r#"<currentMemory unit="MiB">192</currentMemory>"#,
+            r#"<memory unit="MiB">704</memory>"#,
+            r#"<cell id="0" cpus="0-3" memory="192" unit="MiB"/>"#,
+            r#"<memory model="virtio-mem">"#,
+            r#"<block unit="MiB">4</block>"#,
+            r#"<requested unit="MiB">0</requested>"#,
+        ] {
+            assert!(xml.contains(said), "{said} is not in {xml}");
+        }
+        let memory = parse(&xml).unwrap().memory;
+        assert_eq!(memory, Memory { boot_mib: 192, places_mib: 512, ..Memory::default() });
+    }
+}
+
+#[test]
 fn hostile_fields_are_refused_before_any_xml_is_written() {
-    let bad: [fn(&mut DomainSpec); 10] = [
+    let bad: [fn(&mut DomainSpec); 11] = [
         |spec| spec.name = "a</name><name>b".into(),
         |spec| spec.name = "../../etc/passwd".into(),
         |spec| spec.name = String::new(),
         |spec| spec.vcpus = 0,
         |spec| spec.most_vcpus = 1,
         |spec| spec.memory_mib = u64::MAX,
+        |spec| spec.more_mib = 6,
         |spec| spec.uuid = "x".into(),
         |spec| spec.disks[0].path = "nbd:host".into(),
         |spec| spec.nics[0].tap = "vnet0".into(),

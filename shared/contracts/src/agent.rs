@@ -441,7 +441,7 @@ commands! {
     Send "send" => Answer, "Send a server to another node, where it arrives paused.";
     Abort "abort" => Answer, "Break off the sending of a server.";
     Resume "resume" => Answer, "Let a paused server run under a newer grant.";
-    Grow "grow" => Answer, "Let a running server's disk or number of processors grow at once.";
+    Grow "grow" => Answer, "Let a running server's disk, number of processors or memory grow at once.";
     Freeze "freeze" => Answer, "Freeze a running server's disk; it writes to a new layer from then on.";
     TakeSnapshot "snapshot" => Answer, "Keep a server's disk as it is now, to go back to.";
     RevertDisk "revert" => Answer, "Put the disk of a server that is off back to what it was.";

@@ -44,7 +44,7 @@ pub enum Verb {
     /// Reboot a running server
     #[command(after_help = "Example:\n  watari vm reboot mail")]
     Reboot(life::Reboot),
-    /// Change a server's size; a running one's disk and CPUs grow at once, the rest from its next reboot on
+    /// Change a server's size; a running one grows at once as far as it can, the rest is so from its next reboot on
     Resize(resize::Resize),
     /// Change what becomes of a server when it has to leave, goes off or is cut off
     Edit(edit::Edit),

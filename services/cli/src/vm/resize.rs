@@ -22,8 +22,8 @@ const LOOK: Duration = Duration::from_millis(100);
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  watari vm resize mail --memory 512MiB && watari vm reboot mail --wait
-  watari vm resize mail --vcpus 2 --disk 20GiB")]
+  watari vm resize mail --vcpus 2 --memory 4GiB --disk 20GiB
+  watari vm resize mail --memory 512MiB && watari vm reboot mail --wait")]
 #[command(group(ArgGroup::new("size").required(true).multiple(true).args(["vcpus", "memory", "disk"])))]
 pub struct Resize {
     /// The server

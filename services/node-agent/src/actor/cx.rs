@@ -152,10 +152,7 @@ impl Cx {
             return Err(Refusal::NoUefi { vm: server.name.to_string(), nodes: node });
         }
         let made = uefi::provide(&files.variables, &self.node.layout.variables(&server.uuid)).await;
-        made.map_err(|error| match error.kind() {
-            std::io::ErrorKind::StorageFull => Refusal::DiskFull { node, detail: error.to_string() },
-            _ => Refusal::Internal { detail: format!("the UEFI variables cannot be written: {error}") },
-        })
+        made.map_err(|error| uefi::refusal(&node, &error))
     }
 
     /// Forces our domain off, whatever it does, and waits until its process is gone.

@@ -1,7 +1,9 @@
-//! Let a running server's disk or number of processors grow, without its guest's being started anew.
+//! Let a running server's disk, number of processors or memory grow, without its guest's being started anew.
 //!
 //! What is seen decides, before and after: what is as large already is done, and whatever libvirt said of it, only what
 //! is seen to have grown has. So the same order may be carried out as often as one likes.
+
+use std::time::Duration;
 
 use watari_contracts::agent::{Domain, Grow};
 use watari_model::{Refusal, Said, size::GIB, vm::Growth};
@@ -9,12 +11,16 @@ use watari_model::{Refusal, Said, size::GIB, vm::Growth};
 use super::cx::Cx;
 use crate::{
     facts::Urgency,
-    hypervisor::{DiskFormat, Vcpus, disk},
+    hypervisor::{DiskFormat, MEMORY_STEP_MIB, Memory, Vcpus, disk, in_proportion},
     layers::stack,
     record::{Disk, Record},
 };
 
 const WANTED: &str = "grow";
+/// How often it is looked how much of an offer its guest has taken.
+const LOOK: Duration = Duration::from_millis(200);
+/// What a guest takes in a second at the least, in MiB.
+const TAKES_MIB: u64 = 1_024;
 
 pub(super) async fn run(cx: &Cx, order: &Grow) -> Result<(), Refusal> {
     let uuid = cx.uuid(WANTED)?;
@@ -30,6 +36,7 @@ async fn carry_out(cx: &Cx, uuid: &str, growth: Growth) -> Result<(), Refusal> {
     match growth {
         Growth::DiskGib(gib) => grow_disk(cx, uuid, gib.saturating_mul(GIB)).await,
         Growth::Vcpus(vcpus) => plug_vcpus(cx, vcpus).await,
+        Growth::MemoryMib(mib) => give_memory(cx, mib).await,
     }
 }
 
@@ -83,11 +90,91 @@ async fn counted(cx: &Cx) -> Result<Vcpus, Refusal> {
 
 /// How many there can be is fixed at a start.
 fn too_few_places(cx: &Cx, most: u32) -> Refusal {
-    let detail = Said::new(
-        format!("it was started with places for {most} virtual CPUs at most"),
-        format!("起動時に用意された仮想 CPU の枠は最大 {most} 個です"),
-    );
+    waits(
+        cx,
+        Said::new(
+            format!("it was started with places for {most} virtual CPUs at most"),
+            format!("起動時に用意された仮想 CPU の枠は最大 {most} 個です"),
+        ),
+    )
+}
+
+fn waits(cx: &Cx, detail: Said) -> Refusal {
     Refusal::GrowthWaits { vm: cx.book.vm.to_string(), detail }
+}
+
+/// Memory is offered, and its guest takes it: in its own time, and not at all without the driver. What it has not taken
+/// then is not left on offer, since nobody would know when it takes it after all.
+async fn give_memory(cx: &Cx, wanted_mib: u64) -> Result<(), Refusal> {
+    let before = memory(cx).await?;
+    if before.now_mib() >= wanted_mib {
+        return Ok(());
+    }
+    let more_mib = beyond_boot(before, wanted_mib).map_err(|why| waits(cx, why))?;
+    let (vm, record) = (&cx.book.vm, cx.record().await?);
+    cx.node.room.claim_memory(vm, &record.uuid, wanted_mib).await?;
+    let taken = taken(cx, more_mib).await;
+    if taken.is_err() {
+        // By the journal, not by what it was offered before: that may have been the same, and left in the middle.
+        let made_mib = record.server.map_or(before.now_mib(), |server| server.memory_mib);
+        if let Err(error) = cx.node.hypervisor.offer_memory(cx.name(), made_mib.saturating_sub(before.boot_mib)).await {
+            tracing::warn!(%vm, %error, "memory that its guest has not taken stays on offer");
+        }
+        let has_mib = memory(cx).await.map_or(wanted_mib, Memory::now_mib);
+        cx.node.room.has_memory(&record.uuid, has_mib.max(made_mib));
+    }
+    taken
+}
+
+/// How much more than it booted with its guest is to take, in MiB, so that it has that much; or why it cannot.
+fn beyond_boot(memory: Memory, wanted_mib: u64) -> Result<u64, Said> {
+    let (more_mib, most_mib) = (wanted_mib.saturating_sub(memory.boot_mib), memory.most_mib());
+    if memory.places_mib == 0 {
+        return Err(Said::new(
+            "it was started without places for more memory, as small servers are",
+            "起動時に、追加のメモリの枠が用意されていません (小さいサーバには用意されません)",
+        ));
+    }
+    if most_mib < wanted_mib {
+        return Err(Said::new(
+            format!("it was started with places for {most_mib} MiB of memory at most"),
+            format!("起動時に用意されたメモリの枠は最大 {most_mib} MiB です"),
+        ));
+    }
+    if !more_mib.is_multiple_of(MEMORY_STEP_MIB) {
+        return Err(Said::new(
+            format!("its memory grows in steps of {MEMORY_STEP_MIB} MiB while it runs"),
+            format!("稼働中のメモリは {MEMORY_STEP_MIB} MiB 単位で増えます"),
+        ));
+    }
+    Ok(more_mib)
+}
+
+/// Offers that much beyond what it booted with, and waits until its guest has all of it.
+async fn taken(cx: &Cx, more_mib: u64) -> Result<(), Refusal> {
+    match cx.node.hypervisor.offer_memory(cx.name(), more_mib).await {
+        // The answer was lost: what is seen decides.
+        Err(error) if error.outcome_unknown() => {}
+        outcome => outcome.map_err(|error| cx.refuse(&error))?,
+    }
+    let mut events = cx.node.hypervisor.events();
+    let wait = async {
+        loop {
+            match memory(cx).await {
+                Ok(now) if now.taken_mib >= more_mib => return Ok(()),
+                Ok(_) => {}
+                Err(refusal) => return Err(refusal),
+            }
+            let _ = tokio::time::timeout(LOOK, events.recv()).await;
+        }
+    };
+    let bound = in_proportion((cx.node.settings.memory.take_seconds, TAKES_MIB), more_mib);
+    let late = || Refusal::MemoryNotTaken { vm: cx.book.vm.to_string() };
+    tokio::time::timeout(bound, wait).await.unwrap_or_else(|_| Err(late()))
+}
+
+async fn memory(cx: &Cx) -> Result<Memory, Refusal> {
+    cx.node.hypervisor.memory(cx.name()).await.map_err(|error| cx.refuse(&error))
 }
 
 /// What the server is made of from now on, for whoever asks the journal.
@@ -96,6 +183,25 @@ fn note(record: &mut Record, growth: Growth) {
         match growth {
             Growth::DiskGib(gib) => server.disk_gib = server.disk_gib.max(gib),
             Growth::Vcpus(vcpus) => server.vcpus = server.vcpus.max(vcpus),
+            Growth::MemoryMib(mib) => server.memory_mib = server.memory_mib.max(mib),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_offered_in_steps_as_far_as_there_were_places_at_the_start() {
+        let started = Memory { boot_mib: 1_024, places_mib: 3_072, offered_mib: 0, taken_mib: 0 };
+        assert_eq!(beyond_boot(started, 1_536), Ok(512));
+        assert_eq!(beyond_boot(started, 4_096), Ok(3_072));
+        let grown = Memory { offered_mib: 512, taken_mib: 512, ..started };
+        assert_eq!(beyond_boot(grown, 2_048), Ok(1_024), "it is counted from the boot");
+        assert!(beyond_boot(started, 4_100).is_err(), "there are no places for that");
+        assert!(beyond_boot(started, 1_025).is_err(), "no guest takes a single MiB");
+        let without = Memory { places_mib: 0, ..started };
+        assert!(beyond_boot(without, 1_536).is_err(), "it was started by an agent that knew of no places");
     }
 }

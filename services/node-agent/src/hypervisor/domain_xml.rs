@@ -7,6 +7,7 @@ use quick_xml::events::{BytesStart, BytesText, Event};
 use quick_xml::{Reader, Writer};
 
 use super::error::{Error, Result};
+use super::grow::{MEMORY_STEP_MIB, Memory};
 use super::spec::{BackingFile, CacheMode, Cpu, Disk, DomainSpec, Firmware, Grant, Nic, VirtType};
 
 /// The namespace of our element in a domain's metadata.
@@ -25,8 +26,8 @@ pub struct DomainRecord {
     pub uuid: String,
     /// Virtual CPUs.
     pub vcpus: u32,
-    /// Memory in MiB.
-    pub memory_mib: u64,
+    /// Its memory.
+    pub memory: Memory,
     /// Disk files in order, without their backing files.
     pub disks: Vec<PathBuf>,
     /// Tap names in order.
@@ -75,9 +76,7 @@ fn write_domain(out: &mut Out, spec: &DomainSpec) -> io::Result<()> {
                 .write_empty()?;
             Ok(())
         })?;
-        out.create_element("memory")
-            .with_attribute(("unit", "MiB"))
-            .write_text_content(BytesText::new(&spec.memory_mib.to_string()))?;
+        write_memory(out, spec)?;
         out.create_element("vcpu")
             .with_attribute(("current", spec.vcpus.to_string().as_str()))
             .write_text_content(BytesText::new(&spec.most_vcpus.to_string()))?;
@@ -94,7 +93,7 @@ fn write_domain(out: &mut Out, spec: &DomainSpec) -> io::Result<()> {
             empty(out, "acpi", &[])?;
             empty(out, "apic", &[])
         })?;
-        write_cpu(out, &spec.cpu)?;
+        write_cpu(out, spec)?;
         empty(out, "clock", &[("offset", "utc")])?;
         // A guest that ends must not come back by itself: only a grant starts it.
         text(out, "on_poweroff", "destroy")?;
@@ -119,7 +118,48 @@ fn write_firmware(out: &mut Out, firmware: &Firmware) -> io::Result<()> {
     Ok(())
 }
 
-fn write_cpu(out: &mut Out, cpu: &Cpu) -> io::Result<()> {
+/// One that can be given more later is told so when it boots. Of another nothing is said that was not said before there
+/// were such: its guest sees the same machine.
+fn write_memory(out: &mut Out, spec: &DomainSpec) -> io::Result<()> {
+    let most_mib = spec.memory_mib.saturating_add(spec.more_mib);
+    if spec.more_mib > 0 {
+        // This kind of memory takes no slot; libvirt before 9.5 wants one all the same.
+        out.create_element("maxMemory")
+            .with_attributes([("slots", "1"), ("unit", "MiB")])
+            .write_text_content(BytesText::new(&most_mib.to_string()))?;
+        mib(out, "currentMemory", spec.memory_mib)?;
+    }
+    // libvirt counts all that a device could offer.
+    mib(out, "memory", most_mib)
+}
+
+/// What is offered later belongs to a NUMA node. So what it boots with must be one, with all processors that there can
+/// be.
+fn write_cell(out: &mut Out, spec: &DomainSpec) -> io::Result<()> {
+    if spec.more_mib == 0 {
+        return Ok(());
+    }
+    let (cpus, memory) = (format!("0-{}", spec.most_vcpus.saturating_sub(1)), spec.memory_mib.to_string());
+    let cell = [("id", "0"), ("cpus", cpus.as_str()), ("memory", memory.as_str()), ("unit", "MiB")];
+    out.create_element("numa").write_inner_content(|out| empty(out, "cell", &cell)).map(drop)
+}
+
+/// The device that offers memory. It is there from the start, with nothing on offer: so both ends of a migration have
+/// the same devices, whatever was taken meanwhile.
+fn write_places(out: &mut Out, more_mib: u64) -> io::Result<()> {
+    out.create_element("memory").with_attribute(("model", "virtio-mem")).write_inner_content(|out| {
+        out.create_element("target").write_inner_content(|out| {
+            mib(out, "size", more_mib)?;
+            text(out, "node", "0")?;
+            mib(out, "block", MEMORY_STEP_MIB)?;
+            mib(out, "requested", 0)
+        })?;
+        Ok(())
+    })?;
+    Ok(())
+}
+
+fn write_cpu(out: &mut Out, spec: &DomainSpec) -> io::Result<()> {
     let custom = |out: &mut Out, model: &str, features: &[String]| {
         out.create_element("cpu")
             .with_attribute(("mode", "custom"))
@@ -131,13 +171,17 @@ fn write_cpu(out: &mut Out, cpu: &Cpu) -> io::Result<()> {
                 for feature in features {
                     empty(out, "feature", &[("policy", "require"), ("name", feature)])?;
                 }
-                Ok(())
+                write_cell(out, spec)
             })
             .map(drop)
     };
-    match cpu {
+    match &spec.cpu {
         Cpu::Emulated => custom(out, "qemu64", &[]),
-        Cpu::HostModel => empty(out, "cpu", &[("mode", "host-model"), ("check", "partial")]),
+        Cpu::HostModel => out
+            .create_element("cpu")
+            .with_attributes([("mode", "host-model"), ("check", "partial")])
+            .write_inner_content(|out| write_cell(out, spec))
+            .map(drop),
         Cpu::Named { model, features } => custom(out, model, features),
     }
 }
@@ -168,7 +212,8 @@ fn write_devices(out: &mut Out, spec: &DomainSpec) -> io::Result<()> {
         Ok(())
     })?;
     empty(out, "controller", &[("type", "usb"), ("model", "none")])?;
-    empty(out, "memballoon", &[("model", "virtio")])
+    empty(out, "memballoon", &[("model", "virtio")])?;
+    if spec.more_mib > 0 { write_places(out, spec.more_mib) } else { Ok(()) }
 }
 
 fn write_disk(out: &mut Out, disk: &Disk, target: &str) -> io::Result<()> {
@@ -227,6 +272,13 @@ fn write_nic(out: &mut Out, nic: &Nic) -> io::Result<()> {
     Ok(())
 }
 
+fn mib(out: &mut Out, name: &str, amount: u64) -> io::Result<()> {
+    out.create_element(name)
+        .with_attribute(("unit", "MiB"))
+        .write_text_content(BytesText::new(&amount.to_string()))
+        .map(drop)
+}
+
 fn text(out: &mut Out, name: &str, content: &str) -> io::Result<()> {
     out.create_element(name).write_text_content(BytesText::new(content)).map(drop)
 }
@@ -262,33 +314,75 @@ pub fn parse(xml: &str) -> Result<DomainRecord> {
                 at.pop();
             }
             Event::End(_) => {
-                // libvirt writes KiB, whatever unit it was given.
-                if at.last().is_some_and(|name| name == "memory") && at.len() == 2 && !in_mib {
-                    record.memory_mib /= 1024;
-                }
                 at.pop();
             }
             Event::Text(content) => {
-                read_text(&mut record, &at, &content.xml10_content());
+                read_text(&mut record, &at, &content.xml10_content(), in_mib);
             }
-            Event::Eof => return Ok(record),
+            Event::Eof => {
+                // In all libvirt counts what could be offered, too.
+                record.memory.boot_mib = record.memory.boot_mib.saturating_sub(record.memory.places_mib);
+                return Ok(record);
+            }
             _ => {}
         }
     }
+}
+
+/// The device of a running domain that offers memory, as libvirt described it, with so much on offer: libvirt changes
+/// nothing else of it, and takes it only if nothing else differs.
+///
+/// # Errors
+/// [`Error::Xml`] when it is no XML, [`Error::Invalid`] when the domain has no such device.
+pub(super) fn with_offer(xml: &str, more_mib: u64) -> Result<String> {
+    let failed = |error: io::Error| Error::Xml(error.to_string());
+    let mut reader = Reader::from_str(xml);
+    let mut out = Writer::new(Vec::new());
+    let mut at: Vec<String> = Vec::new();
+    loop {
+        let event = reader.read_event().map_err(|error| Error::Xml(error.to_string()))?;
+        if let Event::Start(start) = &event {
+            at.push(element(start));
+        }
+        let ends = matches!(event, Event::End(_));
+        let path: Vec<&str> = at.iter().map(String::as_str).collect();
+        match (path.as_slice(), event) {
+            (_, Event::Eof) => break,
+            (["domain", "devices", "memory", "target", "requested"], Event::Start(_)) => {
+                mib(&mut out, "requested", more_mib).map_err(failed)?;
+            }
+            (["domain", "devices", "memory", "target", "requested"], _) => {}
+            (["domain", "devices", "memory", ..], event) => out.write_event(event).map_err(failed)?,
+            _ => {}
+        }
+        if ends {
+            at.pop();
+        }
+    }
+    let device = String::from_utf8(out.into_inner()).map_err(|error| Error::Xml(error.to_string()))?;
+    if device.is_empty() {
+        return Err(Error::Invalid { field: "memory", reason: "the domain has no places for more".to_owned() });
+    }
+    Ok(device)
 }
 
 fn element(start: &BytesStart<'_>) -> String {
     start.name().as_ref().to_owned()
 }
 
-fn read_text(record: &mut DomainRecord, at: &[String], content: &str) {
+fn read_text(record: &mut DomainRecord, at: &[String], content: &str, in_mib: bool) {
     let at: Vec<&str> = at.iter().map(String::as_str).collect();
+    // libvirt writes KiB, whatever unit it was given.
+    let mib = || content.trim().parse::<u64>().unwrap_or(0) / if in_mib { 1 } else { 1024 };
     match at.as_slice() {
         ["domain", "name"] => record.name = content.to_owned(),
         ["domain", "uuid"] => record.uuid = content.to_owned(),
         // Those that are plugged in, if there are places for more; all of them else.
         ["domain", "vcpu"] if record.vcpus == 0 => record.vcpus = content.trim().parse().unwrap_or(0),
-        ["domain", "memory"] => record.memory_mib = content.trim().parse().unwrap_or(0),
+        ["domain", "memory"] => record.memory.boot_mib = mib(),
+        ["domain", "devices", "memory", "target", "size"] => record.memory.places_mib = mib(),
+        ["domain", "devices", "memory", "target", "requested"] => record.memory.offered_mib = mib(),
+        ["domain", "devices", "memory", "target", "current"] => record.memory.taken_mib = mib(),
         _ => {}
     }
 }
@@ -325,4 +419,47 @@ pub(super) fn attribute(start: &BytesStart<'_>, name: &str) -> Result<Option<Str
         .map(|attribute| attribute.normalized_value(quick_xml::XmlVersion::Implicit1_0).map(String::from))
         .transpose()
         .map_err(|error| Error::Xml(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As libvirt 11 describes one that runs.
+    const LIVE: &str = r#"<domain type='qemu' id='3'>
+  <memory unit='KiB'>655360</memory>
+  <currentMemory unit='KiB'>196608</currentMemory>
+  <devices>
+    <memory model='virtio-mem'>
+      <target>
+        <size unit='KiB'>524288</size>
+        <node>0</node>
+        <block unit='KiB'>4096</block>
+        <requested unit='KiB'>65536</requested>
+        <current unit='KiB'>65536</current>
+        <address base='0x140000000'/>
+      </target>
+      <alias name='virtiomem0'/>
+      <address type='pci' domain='0x0000' bus='0x08' slot='0x00' function='0x0'/>
+    </memory>
+    <memballoon model='virtio'><alias name='balloon0'/></memballoon>
+  </devices>
+</domain>"#;
+
+    #[test]
+    fn an_offer_changes_nothing_of_the_device_but_how_much_is_on_offer() {
+        let offer = with_offer(LIVE, 96).unwrap();
+        let device = LIVE.split_once("<memory model").unwrap().1.split_once("</memory>").unwrap().0;
+        let wanted = device.replace("<requested unit='KiB'>65536<", "<requested unit=\"MiB\">96<");
+        assert_eq!(offer, format!("<memory model{wanted}</memory>"));
+        let without = LIVE.replace(&format!("<memory model{device}</memory>"), "");
+        assert!(matches!(with_offer(&without, 96), Err(Error::Invalid { field: "memory", .. })));
+    }
+
+    #[test]
+    fn what_a_domain_booted_with_is_told_apart_from_what_it_was_offered_and_has_taken() {
+        let memory = parse(LIVE).unwrap().memory;
+        assert_eq!(memory, Memory { boot_mib: 128, places_mib: 512, offered_mib: 64, taken_mib: 64 });
+        assert_eq!((memory.now_mib(), memory.most_mib()), (192, 640));
+    }
 }

@@ -4,10 +4,12 @@ use virt_sys as sys;
 
 use super::disk::DISK_JOB;
 use super::error::Result;
-use super::{Hypervisor, within};
+use super::{Hypervisor, domain_xml, within};
 
 /// The target of a domain's own disk, the first (`domain_xml`).
 const DISK: &str = "vda";
+/// Memory is given in whole steps of so many MiB: no system takes less at a time.
+pub const MEMORY_STEP_MIB: u64 = 4;
 
 /// A running domain's virtual CPUs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,6 +18,34 @@ pub struct Vcpus {
     pub now: u32,
     /// For how many it was started with places.
     pub most: u32,
+}
+
+/// A running domain's memory, in MiB. What it has beyond what it booted with is its guest's to take (virtio-mem): the
+/// domain offers it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Memory {
+    /// What it booted with.
+    pub boot_mib: u64,
+    /// For how much more it was started with places.
+    pub places_mib: u64,
+    /// How much more is offered.
+    pub offered_mib: u64,
+    /// How much more its guest has taken.
+    pub taken_mib: u64,
+}
+
+impl Memory {
+    /// What the guest has.
+    #[must_use]
+    pub const fn now_mib(self) -> u64 {
+        self.boot_mib.saturating_add(self.taken_mib)
+    }
+
+    /// What the guest can have before its next start.
+    #[must_use]
+    pub const fn most_mib(self) -> u64 {
+        self.boot_mib.saturating_add(self.places_mib)
+    }
 }
 
 impl Hypervisor {
@@ -54,5 +84,31 @@ impl Hypervisor {
         let flags = sys::VIR_DOMAIN_VCPU_LIVE;
         let call = self.on_domain(act, name, move |domain| domain.set_vcpus_flags(vcpus, flags));
         within(act, DISK_JOB, call).await
+    }
+
+    /// What memory a running domain has, and for how much it has places.
+    ///
+    /// # Errors
+    /// The domain does not run; libvirt's own.
+    pub async fn memory(&self, name: &str) -> Result<Memory> {
+        let xml = self.described("read the memory", name).await?;
+        Ok(domain_xml::parse(&xml)?.memory)
+    }
+
+    /// Offers a running domain's guest so much memory beyond what it booted with. If that is less than it has taken, it
+    /// is asked to give the rest back. When it does so, and whether, is the guest's business.
+    ///
+    /// # Errors
+    /// The domain does not run, or has too few places; no answer in time; libvirt's own.
+    pub async fn offer_memory(&self, name: &str, more_mib: u64) -> Result<()> {
+        let act = "offer memory to the guest";
+        let device = domain_xml::with_offer(&self.described(act, name).await?, more_mib)?;
+        let flags = sys::VIR_DOMAIN_AFFECT_LIVE;
+        let call = self.on_domain(act, name, move |domain| domain.update_device_flags(&device, flags));
+        within(act, DISK_JOB, call).await
+    }
+
+    async fn described(&self, act: &'static str, name: &str) -> Result<String> {
+        within(act, DISK_JOB, self.on_domain(act, name, |domain| domain.xml_desc(0))).await
     }
 }

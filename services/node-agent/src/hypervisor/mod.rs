@@ -48,7 +48,7 @@ pub use domain_xml::{DomainRecord, build, parse};
 pub use error::{Error, Kind, Result};
 pub use events::{Change, CloseReason, Event, Resume, Start, Stop, Suspend};
 pub use freeze::Guest;
-pub use grow::Vcpus;
+pub use grow::{MEMORY_STEP_MIB, Memory, Vcpus};
 pub use inventory::{HostCpu, Inventory};
 pub use lifecycle::{DomainSummary, StartMode};
 pub use migrate::{JobKind, JobPurpose, JobStats, Migration, Persist};

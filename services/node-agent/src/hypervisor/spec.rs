@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::error::{Error, Result};
+use super::grow::MEMORY_STEP_MIB;
 
 /// Hardware virtualisation or emulation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -132,8 +133,10 @@ pub struct DomainSpec {
     pub vcpus: u32,
     /// For how many virtual CPUs there are places: so many can be plugged in while it runs.
     pub most_vcpus: u32,
-    /// Memory in MiB.
+    /// Memory in MiB that it boots with.
     pub memory_mib: u64,
+    /// How much more memory, in MiB, it has places for: so much can be given to it while it runs. None if it is 0.
+    pub more_mib: u64,
     /// Hardware virtualisation or emulation.
     pub virt_type: VirtType,
     /// The CPU that the guest sees.
@@ -165,6 +168,8 @@ impl DomainSpec {
         require("vcpus", (1..=1024).contains(&self.vcpus), "1 to 1024")?;
         require("most_vcpus", (self.vcpus..=1024).contains(&self.most_vcpus), "vcpus to 1024")?;
         require("memory_mib", (1..=16_777_216).contains(&self.memory_mib), "1 MiB to 16 TiB")?;
+        let steps = self.more_mib.is_multiple_of(MEMORY_STEP_MIB);
+        require("more_mib", steps && self.more_mib <= 16_777_216, "whole steps of 4 MiB, to 16 TiB")?;
         require("uuid", is_uuid(&self.uuid), "not a UUID")?;
         require("disks", self.disks.len() <= 25, "at most 25")?;
         require("seed", self.seed.as_ref().is_none_or(|path| path.is_absolute()), "must be absolute")?;

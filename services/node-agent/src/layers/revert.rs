@@ -1,13 +1,14 @@
 //! Putting the disk of a server that is off back to what it was on all layers up to one.
 //!
 //! ```text
-//!  journal: reverting ─▶ empty overlay on that layer ─▶ journal: it is what is written to, all above are to go
-//!    ─▶ their files are deleted
+//!  journal: reverting ─▶ empty overlay on that layer ─▶ UEFI variables ─▶ journal: the overlay is what is written to,
+//!    all above are to go ─▶ their files are deleted
 //! ```
 //!
 //! No frozen file is changed, and none is deleted before the journal says that it is to go. So what a crash leaves in
 //! the middle is taken back by deleting the overlay, which nobody has ever written to; and after the journal's second
-//! write it is done.
+//! write it is done. The variables, once put back, stay so: who asked goes on asking, and lets nobody start the server
+//! before it is done.
 
 use watari_contracts::agent::{Layer, Stack};
 use watari_model::Refusal;
@@ -19,6 +20,7 @@ use crate::{
     hypervisor::{self, BackingFile, DiskFormat, disk},
     node::Node,
     record::Record,
+    uefi,
 };
 
 /// What the disk is made of after it has gone back, and the numbers of the layers that are to go; none if it does not
@@ -49,6 +51,9 @@ pub async fn put_back(node: &Node, book: &Book, record: &Record, layer: u32) -> 
     let backing = BackingFile { path: node.layout.layer(&record.uuid, layer), format: DiskFormat::Qcow2 };
     // It may have grown since, and never shrinks.
     disk::create_overlay(&next, &backing, now.virtual_bytes).await.map_err(refuse)?;
+    let (of, from, name) = (record.uuid.clone(), backing.path, node.name.to_string());
+    keep::aside(node, move |layout| uefi::put_back(layout, &of, &from).map_err(|error| uefi::refusal(&name, &error)))
+        .await?;
     tracing::info!(vm = %book.vm, layer, ?gone, "its disk goes back");
     let done = |record: &mut Record| {
         record.stack = then;

@@ -21,10 +21,11 @@ use crate::{
     blueprint,
     facts::Urgency,
     hypervisor::{self, BackingFile, DiskFormat, Guest, disk},
-    layers::{merge, revert},
+    layers::{keep, merge, revert},
     layout::Layout,
     node::Node,
     record::{Marking, Record},
+    uefi,
 };
 
 /// Frozen layers of one disk. More would make each read look into more files.
@@ -139,7 +140,11 @@ async fn frozen_through(node: &Node, book: &Book, record: Record) -> Result<Reco
         }
     }
     let there = |path: PathBuf| async move { tokio::fs::metadata(path).await.ok().map(|meta| meta.len()) };
-    let taken = if there(next).await.is_some() { there(now).await } else { None };
+    let frozen = there(next).await.is_some();
+    if frozen && record.marking.is_some() {
+        keep_variables(node, uuid, &now).await?;
+    }
+    let taken = if frozen { there(now).await } else { None };
     book.amend(uuid, Urgency::Soon, |record| {
         record.freezing = false;
         let marking = record.marking.take();
@@ -150,6 +155,14 @@ async fn frozen_through(node: &Node, book: &Book, record: Record) -> Result<Reco
         }
     })
     .await
+}
+
+/// What its firmware knows belongs to a moment that is kept. It is put into the layer before that is measured; nobody else
+/// writes there any more.
+async fn keep_variables(node: &Node, uuid: &str, layer: &Path) -> Result<(), Refusal> {
+    let (uuid, layer, name) = (uuid.to_owned(), layer.to_owned(), node.name.to_string());
+    keep::aside(node, move |layout| uefi::keep_in(layout, &uuid, &layer).map_err(|error| uefi::refusal(&name, &error)))
+        .await
 }
 
 /// Whether the disk was frozen while the guest's file systems held still. If the guest cannot do that it goes on.

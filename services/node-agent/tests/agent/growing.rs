@@ -2,7 +2,7 @@
 
 use watari_contracts::agent::{DiskUse, Domain, Grow};
 use watari_model::{Refusal, size::GIB, vm::Growth};
-use watari_node_agent::hypervisor::{DiskFormat, disk};
+use watari_node_agent::hypervisor::{DiskFormat, Memory, disk};
 
 use crate::{
     assert_stale, failed,
@@ -72,4 +72,36 @@ async fn processors_are_plugged_into_a_running_server_as_far_as_it_has_places() 
     assert_eq!(more.fact.domain, Domain::Running);
     assert_eq!(scene.process("quicker").await, process, "it was started again");
     agent.done(remove(scene, "quicker", 1)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn memory_that_a_guest_does_not_take_is_not_left_on_offer() {
+    let scene = scene().await;
+    let agent = scene.agent_offering_memory("deaf").await;
+    agent.done(start(scene, "deaf", 1, DiskUse::MayCreate)).await;
+    let process = scene.process("deaf").await;
+    let hypervisor = &agent.agent.node().hypervisor;
+    let started = hypervisor.memory("deaf").await.unwrap();
+    assert_eq!(started, Memory { boot_mib: 32, places_mib: 128, offered_mib: 0, taken_mib: 0 });
+    agent.done(grow("deaf", "same", 1, Growth::MemoryMib(32))).await;
+
+    // Nothing boots from its disk that could have the driver.
+    let refused = agent.ended(grow("deaf", "more", 1, Growth::MemoryMib(64))).await;
+    assert!(matches!(failed(&refused), Refusal::MemoryNotTaken { .. }) && failed(&refused).retryable(), "{refused:?}");
+    assert_eq!(hypervisor.memory("deaf").await.unwrap(), started);
+    let most = agent.ended(grow("deaf", "most", 1, Growth::MemoryMib(164))).await;
+    assert!(matches!(failed(&most), Refusal::GrowthWaits { .. }) && !failed(&most).retryable(), "{most:?}");
+    assert_eq!((scene.process("deaf").await, most.fact.domain), (process, Domain::Running));
+    agent.done(remove(scene, "deaf", 1)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_was_started_without_places_for_memory_waits_for_its_next_start() {
+    let scene = scene().await;
+    let agent = scene.agent("narrow").await;
+    agent.done(start(scene, "narrow", 1, DiskUse::MayCreate)).await;
+    let waits = agent.ended(grow("narrow", "more", 1, Growth::MemoryMib(64))).await;
+    assert!(matches!(failed(&waits), Refusal::GrowthWaits { .. }), "{waits:?}");
+    assert_eq!(waits.fact.domain, Domain::Running);
+    agent.done(remove(scene, "narrow", 1)).await;
 }

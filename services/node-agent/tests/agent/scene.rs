@@ -13,7 +13,7 @@ use watari_node_agent::{
     counts::Counts,
     hypervisor::{Config, Hypervisor, ProcessId},
     open,
-    settings::Virtualisation,
+    settings::{Memory, Virtualisation},
     work::Work,
 };
 
@@ -78,6 +78,15 @@ impl Scene {
     pub(crate) async fn agent_without_firmware(&'static self, name: &str) -> TestAgent {
         let bare = |settings: &mut Settings| settings.uefi.code = self.folder.join("nowhere.fd");
         let agent = TestAgent::open_with(self, self.folder.join(name), Vec::new(), bare).await;
+        self.with_image(agent)
+    }
+
+    /// An agent that starts even small servers with places for more memory, and waits but a moment for who takes it.
+    pub(crate) async fn agent_offering_memory(&'static self, name: &str) -> TestAgent {
+        let small = |settings: &mut Settings| {
+            settings.memory = Memory { grows_from_mib: 32, grows_times: 8, take_seconds: 1 };
+        };
+        let agent = TestAgent::open_with(self, self.folder.join(name), Vec::new(), small).await;
         self.with_image(agent)
     }
 

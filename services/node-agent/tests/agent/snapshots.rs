@@ -19,7 +19,7 @@ fn named(numbers: &[u64]) -> Named {
     Named { newest: 9, numbers: numbers.to_vec(), layers: Vec::new() }
 }
 
-fn take(vm: &str, generation: u64, number: u64) -> TakeSnapshot {
+pub(crate) fn take(vm: &str, generation: u64, number: u64) -> TakeSnapshot {
     let numbers: Vec<u64> = (1..=number).collect();
     TakeSnapshot {
         order: order(&format!("take-{vm}-{number}")),
@@ -30,7 +30,7 @@ fn take(vm: &str, generation: u64, number: u64) -> TakeSnapshot {
     }
 }
 
-fn revert(vm: &str, operation: &str, generation: u64, layer: u32) -> RevertDisk {
+pub(crate) fn revert(vm: &str, operation: &str, generation: u64, layer: u32) -> RevertDisk {
     RevertDisk { order: order(operation), vm: vm.parse().unwrap(), generation, layer }
 }
 

@@ -8,6 +8,7 @@ use watari_model::{Refusal, image::Firmware};
 use crate::{
     discard, order, receive, remove,
     scene::{Scene, TestAgent, scene},
+    snapshots::{revert, take},
     start, stop,
 };
 
@@ -90,4 +91,33 @@ async fn a_node_without_the_firmware_says_so_and_makes_nothing() {
     let lacks = Refusal::NoUefi { vm: "bare".to_owned(), nodes: "m1".to_owned() };
     assert_eq!((crate::failed(&answer), answer.fact.domain), (&lacks, Domain::Absent));
     assert!(!variables.exists() && !scene.disk(&agent, "bare").exists());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_snapshot_keeps_the_variables_of_its_moment_and_a_disk_that_goes_back_has_them_again() {
+    let scene = scene().await;
+    let agent = scene.agent("recalls").await;
+    let recalls = server(scene, "recalls");
+    let variables = agent.agent.node().layout.variables(&recalls.uuid);
+    let begin = |generation, disk| Start { server: recalls.clone(), ..start(scene, "recalls", generation, disk) };
+    agent.done(begin(1, DiskUse::MayCreate)).await;
+    agent.done(stop("recalls", 1)).await;
+    let before = std::fs::read(&variables).unwrap();
+    agent.done(take("recalls", 1, 1)).await;
+    let other = vec![7; before.len()];
+    std::fs::write(&variables, &other).unwrap();
+    agent.done(revert("recalls", "off", 1, 0)).await;
+    assert!(std::fs::read(&variables).unwrap() == before);
+
+    // A layer that keeps them is a disk like any other, and is kept so while QEMU reads it.
+    agent.done(begin(2, DiskUse::Existing)).await;
+    let fact = agent.done(take("recalls", 2, 2)).await.fact;
+    agent.done(stop("recalls", 2)).await;
+    std::fs::write(&variables, &other).unwrap();
+    agent.done(revert("recalls", "running", 2, fact.stack.marks[1].layer)).await;
+    let back = std::fs::read(&variables).unwrap();
+    assert!(back.len() == before.len() && back != other);
+    agent.done(begin(3, DiskUse::Existing)).await;
+    agent.done(remove(scene, "recalls", 3)).await;
+    assert!(!variables.exists());
 }

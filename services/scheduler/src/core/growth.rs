@@ -59,6 +59,15 @@ pub(super) fn holds_up(turn: &Turn<'_>, vm: &Vm) -> bool {
     heard && vm.growing().any(|growth| is_in_hand(turn.snap, vm, grant, growth))
 }
 
+/// Whether an agent is giving a server's guest more memory, or has and its document does not say so yet. What is kept
+/// free for it must not become less meanwhile.
+pub(crate) fn takes_memory(snap: &Snapshot, vm: &Vm) -> bool {
+    let is_memory = |growth: &Growth| matches!(growth, Growth::MemoryMib(_));
+    vm.grant
+        .as_ref()
+        .is_some_and(|grant| vm.growing().filter(is_memory).any(|growth| is_in_hand(snap, vm, grant, growth)))
+}
+
 /// Whether its disk may be larger already than its document says.
 pub(super) fn grows_disk(vm: &Vm) -> bool {
     vm.growing().any(|growth| matches!(growth, Growth::DiskGib(_)))
@@ -69,6 +78,7 @@ fn operation(vm: &Vm, grant: &Grant, growth: Growth) -> String {
     match growth {
         Growth::DiskGib(gib) => format!("{}-{gib}", naming::of_vm("grow-disk", vm, grant.generation)),
         Growth::Vcpus(vcpus) => format!("{}-{vcpus}", naming::of_vm("grow-vcpus", vm, grant.generation)),
+        Growth::MemoryMib(mib) => format!("{}-{mib}", naming::of_vm("grow-memory", vm, grant.generation)),
     }
 }
 

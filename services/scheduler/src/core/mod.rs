@@ -52,6 +52,7 @@ pub(crate) use control::missing_at;
 pub(crate) use crossing::{resume_key, resume_operation};
 pub(crate) use disks::Kept;
 pub(crate) use evacuation::awaited;
+pub(crate) use growth::takes_memory;
 pub(crate) use links::Links;
 pub(crate) use naming::{digest, next_migration, next_outage};
 pub(crate) use placement::{Need, Rooms, check, choose};

@@ -5,7 +5,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::support::{Cloud, SOON, create, fleet::PLACES};
+use crate::support::{
+    Cloud, SOON, create,
+    fleet::{MOST_MIB, PLACES},
+};
 use watari_chassis::clock;
 use watari_contracts::{
     agent::{Domain, OffReason},
@@ -102,15 +105,20 @@ async fn a_server_grows_while_it_runs_and_the_rest_of_it_by_a_reboot() {
         memory_mib,
         disk_gib,
     };
-    let then = Size { vcpus: 2, memory_mib: before.memory_mib + 32, disk_gib: 3 };
+    cloud.ask(&resize(None, Some(MOST_MIB), None)).await.unwrap();
+    let grown = cloud.until("mail", |vm| vm.memory_mib == MOST_MIB).await;
+    let guest = cloud.fleet.guest(node.as_str(), "mail");
+    assert_eq!((grown.pending, guest.boots, guest.size.memory_mib), (None, 1, MOST_MIB));
+
+    let then = Size { vcpus: 2, memory_mib: MOST_MIB + 32, disk_gib: 3 };
     let asked = cloud.ask(&resize(Some(2), Some(then.memory_mib), Some(3))).await.unwrap();
     assert_eq!((asked.vcpus, asked.disk_gib, asked.pending), (before.vcpus, before.disk_gib, Some(then)));
     assert!(asked.growing);
     let grown = cloud.until("mail", |vm| !vm.growing).await;
-    assert_eq!((grown.vcpus, grown.memory_mib, grown.disk_gib), (2, before.memory_mib, 3));
-    assert_eq!((grown.pending, grown.fault), (Some(then), None), "its memory waits");
+    assert_eq!((grown.vcpus, grown.memory_mib, grown.disk_gib), (2, MOST_MIB, 3));
+    assert_eq!((grown.pending, grown.fault.unwrap().code.as_str()), (Some(then), "vm.growth-waits"));
     let guest = cloud.fleet.guest(node.as_str(), "mail");
-    assert_eq!((guest.boots, guest.size), (1, Size { memory_mib: before.memory_mib, ..then }), "it is not disturbed");
+    assert_eq!((guest.boots, guest.size), (1, Size { memory_mib: MOST_MIB, ..then }), "it is not disturbed");
     let refused = cloud.ask(&resize(None, Some(4 << 20), None)).await.unwrap_err();
     assert!(matches!(refused, Refusal::NoRoomToGrow { .. }), "{refused:?}");
     assert!(matches!(cloud.ask(&resize(None, None, None)).await, Err(Refusal::Malformed { .. })));

@@ -6,8 +6,8 @@ use watari_model::{VmName, vm::Growth};
 
 use super::Order;
 
-/// Let a running server's disk or number of processors grow at once. One that is as large already, or larger, stays as
-/// it is; nothing is ever taken away by this.
+/// Let a running server's disk, number of processors or memory grow at once. One that is as large already, or larger,
+/// stays as it is; nothing is ever taken away by this.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Grow {

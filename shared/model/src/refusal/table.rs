@@ -460,6 +460,14 @@ with_networks! { refusals! {
     GrowthWaits { vm, detail: Said } "vm.growth-waits" 409 No
         en "server {vm} could not be given all of its new size while it runs: {detail}" "it goes on with what it has, and has the rest from its next start on: watari vm reboot {vm} --wait"
         ja "サーバ {vm} は、稼働中に新しい大きさのすべてを反映できませんでした: {detail}" "サーバは現在の大きさで動き続けます。残りは次回の起動から反映されます: watari vm reboot {vm} --wait";
+    /// Its guest has not taken the memory that it was offered.
+    MemoryNotTaken { vm } "vm.memory-not-taken" 409 Later
+        en "the system in server {vm} has not taken the memory that it was offered, for which it needs the driver virtio_mem" "load the driver in it: it is offered again; or reboot it: watari vm reboot {vm} --wait"
+        ja "サーバ {vm} の OS は、追加のメモリを受け取りませんでした。OS のドライバ virtio_mem が必要です" "ドライバを読み込んでください (自動で再試行されます)。または再起動してください: watari vm reboot {vm} --wait";
+    /// Its memory is growing: how large it is will be known in a moment.
+    MemoryGrows { vm } "vm.memory-grows" 409 Later
+        en "server {vm} is being given more memory just now" "wait some seconds, look at it with `watari vm show {vm}`, and ask again"
+        ja "サーバ {vm} のメモリは、現在増やしている途中です" "数秒待ち、`watari vm show {vm}` で確認してから、もう一度実行してください";
     /// A disk never becomes smaller.
     DiskShrinks { vm, disk_gib, wanted_gib } "vm.disk-shrinks" 400 No
         en "server {vm} has a disk of {disk_gib} GiB, which cannot become one of {wanted_gib} GiB" "give a size of at least {disk_gib} GiB, or make a smaller server and move the data"

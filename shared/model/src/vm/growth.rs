@@ -6,8 +6,8 @@
 //!                      └────── grown, runs ▶ that part is so; the rest stays pending
 //! ```
 //!
-//! A running server's disk and number of processors can grow. Its memory changes only while it is off: what a guest can
-//! be given later is fixed when it boots, and not every guest takes it. Nothing becomes smaller while it runs.
+//! A running server's disk, number of processors and memory can grow, as far as it was started with places for more and
+//! its guest takes it. What does not come true so waits for its next start. Nothing becomes smaller while it runs.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -23,6 +23,8 @@ pub enum Growth {
     DiskGib(u64),
     /// Its virtual CPUs, to so many.
     Vcpus(u32),
+    /// Its memory, to so many MiB.
+    MemoryMib(u64),
 }
 
 impl Vm {
@@ -50,7 +52,8 @@ impl Vm {
         let then = self.pending.unwrap_or(now);
         let disk = (then.disk_gib > now.disk_gib).then_some(Growth::DiskGib(then.disk_gib));
         let vcpus = (then.vcpus > now.vcpus).then_some(Growth::Vcpus(then.vcpus));
-        [disk, vcpus].into_iter().flatten()
+        let memory = (then.memory_mib > now.memory_mib).then_some(Growth::MemoryMib(then.memory_mib));
+        [disk, vcpus, memory].into_iter().flatten()
     }
 
     /// Whether a part of its pending size is about to come true while it runs: it is wanted, nothing makes it start
@@ -90,6 +93,7 @@ impl Vm {
         match growth {
             Growth::DiskGib(gib) => self.spec.disk_gib = self.spec.disk_gib.max(gib),
             Growth::Vcpus(vcpus) => self.spec.vcpus = self.spec.vcpus.max(vcpus),
+            Growth::MemoryMib(mib) => self.spec.memory_mib = self.spec.memory_mib.max(mib),
         }
         let is = self.spec.size();
         self.pending = self.pending.filter(|then| *then != is);

@@ -71,6 +71,7 @@ fn changes() -> impl Strategy<Value = Change> {
         Just(Change::Broke(Refusal::VmUnknown { vm: "mail".to_owned() })),
         (1_u32..4).prop_map(|vcpus| Change::Resized(Size { vcpus, memory_mib: 192, disk_gib: 2 })),
         (1_u32..4).prop_map(|vcpus| Change::Grown(Growth::Vcpus(vcpus))),
+        (190_u64..194).prop_map(|mib| Change::Grown(Growth::MemoryMib(mib))),
         Just(Change::DeleteAsked),
     ]
 }
@@ -98,7 +99,8 @@ proptest! {
                 !(alive(&before) && alive(&vm)) || grown || vm.spec.size() == before.spec.size(),
                 "it changed its size while alive"
             );
-            prop_assert!(!grown || vm.spec.vcpus >= before.spec.vcpus, "it shrank while alive");
+            let shrank = vm.spec.vcpus < before.spec.vcpus || vm.spec.memory_mib < before.spec.memory_mib;
+            prop_assert!(!grown || !shrank, "it shrank while alive");
             let off = matches!(vm.state, State::Pending | State::Stopped);
             prop_assert!(!off || vm.pending.is_none(), "it is off, and still of the old size");
             prop_assert_ne!(vm.pending, Some(vm.spec.size()));
@@ -154,7 +156,7 @@ fn what_grows_while_it_runs_is_so_at_once_and_the_rest_waits_for_its_next_start(
     assert!(vm.apply(Change::Grown(Growth::DiskGib(3)), now).is_err(), "nobody has seen it run");
     vm.apply(Change::SeenRunning, now).unwrap();
     vm.apply(Change::Resized(new), now).unwrap();
-    assert_eq!(vm.growing().collect::<Vec<_>>(), [Growth::DiskGib(3), Growth::Vcpus(2)]);
+    assert_eq!(vm.growing().collect::<Vec<_>>(), [Growth::DiskGib(3), Growth::Vcpus(2), Growth::MemoryMib(256)]);
     vm.apply(Change::Grown(Growth::DiskGib(3)), now).unwrap();
     assert_eq!((vm.spec.size(), vm.pending), (Size { vcpus: 1, memory_mib: 192, disk_gib: 3 }, Some(new)));
     assert!(vm.grows_now());
@@ -166,14 +168,16 @@ fn what_grows_while_it_runs_is_so_at_once_and_the_rest_waits_for_its_next_start(
     vm.apply(Change::Resized(new), now).unwrap();
     assert_eq!((vm.fault.clone(), vm.grows_now()), (None, true));
     vm.apply(Change::Grown(Growth::Vcpus(2)), now).unwrap();
-    assert_eq!((vm.pending, vm.claims(), vm.grows_now()), (Some(new), new, false), "its memory waits");
+    assert_eq!((vm.pending, vm.claims(), vm.grows_now()), (Some(new), new, true), "there is its memory yet");
+    vm.apply(Change::Grown(Growth::MemoryMib(256)), now).unwrap();
+    assert_eq!((vm.spec.size(), vm.pending, vm.grows_now()), (new, None, false), "all of it is so");
 
     // Less is no growth.
-    vm.apply(Change::Resized(Size { vcpus: 1, memory_mib: 192, disk_gib: 3 }), now).unwrap();
-    assert_eq!(vm.growing().next(), None);
-    vm.apply(Change::Resized(Size { vcpus: 4, memory_mib: 192, disk_gib: 3 }), now).unwrap();
-    vm.apply(Change::Grown(Growth::Vcpus(4)), now).unwrap();
-    assert_eq!((vm.spec.vcpus, vm.pending), (4, None), "all of it is so");
+    let less = Size { vcpus: 1, memory_mib: 192, disk_gib: 3 };
+    vm.apply(Change::Resized(less), now).unwrap();
+    assert_eq!((vm.growing().next(), vm.claims()), (None, new));
+    vm.apply(Change::SeenOff, now).unwrap();
+    assert_eq!((vm.spec.size(), vm.claims()), (less, less), "it is less once it is off");
 }
 
 #[test]

@@ -17,8 +17,8 @@ pub(super) const TEXTS: &[Text] = &[
     ("Shut a server down; its disk and addresses stay", "サーバをシャットダウンします。ディスクとアドレスは残ります"),
     ("Reboot a running server", "稼働中のサーバを再起動します"),
     (
-        "Change a server's size; a running one's disk and CPUs grow at once, the rest from its next reboot on",
-        "サーバの大きさを変更します。稼働中のサーバのディスクと CPU はすぐに拡張し、残りは次の再起動から反映されます",
+        "Change a server's size; a running one grows at once as far as it can, the rest is so from its next reboot on",
+        "サーバの大きさを変更します。稼働中のサーバはできるかぎりすぐに大きくなり、残りは次の再起動から反映されます",
     ),
     (
         "Change what becomes of a server when it has to leave, goes off or is cut off",

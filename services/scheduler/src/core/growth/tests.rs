@@ -14,6 +14,7 @@ use crate::core::{
 
 const DISK: Growth = Growth::DiskGib(3);
 const VCPUS: Growth = Growth::Vcpus(2);
+const MEMORY: Growth = Growth::MemoryMib(256);
 
 /// Mail runs on m1 and is to have another processor, more memory and a larger disk.
 fn mail() -> Vm {
@@ -78,7 +79,7 @@ fn written(actions: &[Action]) -> &Vm {
 }
 
 #[test]
-fn the_disk_grows_then_the_processors_and_the_memory_waits() {
+fn the_disk_grows_then_the_processors_then_the_memory() {
     let mail = mail();
     assert_eq!(ordered(&decided(&snapshot(&mail, &[], &[]))), DISK);
     let grown = decided(&snapshot(&mail, &[], &[(DISK, answered(&mail, Progress::Done))]));
@@ -88,7 +89,11 @@ fn the_disk_grows_then_the_processors_and_the_memory_waits() {
     let grown = decided(&snapshot(&mail, &[], &[(VCPUS, answered(&mail, Progress::Done))]));
     let mail = written(&grown).clone();
     assert_eq!((mail.spec.vcpus, mail.pending.map(|then| then.memory_mib)), (2, Some(256)));
-    assert_eq!(decided(&snapshot(&mail, &[], &[])), [], "its memory is that of its next start");
+    assert_eq!(ordered(&decided(&snapshot(&mail, &[], &[]))), MEMORY);
+    let grown = decided(&snapshot(&mail, &[], &[(MEMORY, answered(&mail, Progress::Done))]));
+    let mail = written(&grown).clone();
+    assert_eq!((mail.spec.memory_mib, mail.pending), (256, None));
+    assert_eq!(decided(&snapshot(&mail, &[], &[])), [], "all of it is so");
 }
 
 #[test]
@@ -98,11 +103,41 @@ fn what_cannot_grow_now_is_told_once_and_keeps_no_other_part_from_growing() {
     let failed = (DISK, answered(&mail, Progress::Failed(busy)));
     assert_eq!(ordered(&decided(&snapshot(&mail, &[], std::slice::from_ref(&failed)))), VCPUS);
     let never = Refusal::GrowthWaits { vm: "mail".to_owned(), detail: Said::both("1") };
-    let both = [failed, (VCPUS, answered(&mail, Progress::Failed(never)))];
-    let told = decided(&snapshot(&mail, &[], &both));
+    let not_taken = Refusal::MemoryNotTaken { vm: "mail".to_owned() };
+    let memory = (MEMORY, answered(&mail, Progress::Failed(not_taken)));
+    let all = [failed, (VCPUS, answered(&mail, Progress::Failed(never))), memory];
+    let told = decided(&snapshot(&mail, &[], &all));
     let mail = written(&told).clone();
     assert!(mail.growth_waits() && mail.pending.is_some() && !mail.grows_now(), "{:?}", mail.fault);
-    assert_eq!(decided(&snapshot(&mail, &[], &both)), [], "it is known");
+    assert_eq!(decided(&snapshot(&mail, &[], &all)), [], "it is known");
+}
+
+#[test]
+fn a_guest_that_takes_no_memory_is_told_of_and_asked_again_later() {
+    let mut mail = mail();
+    for growth in [DISK, VCPUS] {
+        mail.apply(Change::Grown(growth), at(0)).unwrap();
+    }
+    let refused = || Progress::Failed(Refusal::MemoryNotTaken { vm: "mail".to_owned() });
+    let told = decided(&snapshot(&mail, &[], &[(MEMORY, answered(&mail, refused()))]));
+    let waits = written(&told).clone();
+    assert!(waits.growth_waits() && waits.growing().eq([MEMORY]), "{:?}", waits.fault);
+    let mut later = snapshot(&waits, &[], &[(MEMORY, answered(&waits, refused()))]);
+    for answer in later.answers.values_mut() {
+        answer.age_ms = 60_000;
+    }
+    assert_eq!(ordered(&decided(&later)), MEMORY);
+}
+
+#[test]
+fn what_is_kept_free_for_memory_stays_while_a_guest_may_have_taken_it() {
+    let mail = mail();
+    let takes = |answers: &[(Growth, Outcome)]| takes_memory(&snapshot(&mail, &[], answers), &mail);
+    let refused = Refusal::MemoryNotTaken { vm: "mail".to_owned() };
+    assert!(takes(&[(MEMORY, answered(&mail, Progress::Working))]));
+    assert!(takes(&[(MEMORY, answered(&mail, Progress::Done))]));
+    assert!(!takes(&[(MEMORY, answered(&mail, Progress::Failed(refused)))]));
+    assert!(!takes(&[(DISK, answered(&mail, Progress::Working))]));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use watari_model::{
 };
 
 use super::{Desk, check::check_size, digest_of, power::not_now};
-use crate::core::{Amount, Rooms, Snapshot};
+use crate::core::{Amount, Rooms, Snapshot, takes_memory};
 
 impl Desk {
     pub(in crate::inbound) async fn resize_vm(self, request: ResizeVm) -> Result<VmView, Refusal> {
@@ -41,6 +41,9 @@ impl Desk {
                     disk_gib: least.to_string(),
                     wanted_gib: wanted.disk_gib.to_string(),
                 });
+            }
+            if wanted.memory_mib < before.memory_mib && takes_memory(&snap, vm) {
+                return Err(Refusal::MemoryGrows { vm: vm.name.to_string() });
             }
             let claimed = vm.claims();
             vm.apply(Change::Resized(wanted), clock::now()).map_err(|_| not_now(vm, "resize"))?;

@@ -25,6 +25,8 @@ use watari_model::{
 
 /// So many processors can be plugged into a server while it runs.
 pub const PLACES: u32 = 4;
+/// How much memory in MiB each guest takes while it runs.
+pub const MOST_MIB: u64 = 208;
 
 /// What is there of a server.
 #[derive(Clone, Debug)]
@@ -387,8 +389,9 @@ impl Fleet {
                         match o.growth {
                             Growth::DiskGib(gib) => guest.size.disk_gib = gib,
                             Growth::Vcpus(vcpus) if vcpus <= PLACES => guest.size.vcpus = vcpus,
-                            Growth::Vcpus(_) => {
-                                let detail = Said::both(PLACES.to_string());
+                            Growth::MemoryMib(mib) if mib <= MOST_MIB => guest.size.memory_mib = mib,
+                            Growth::Vcpus(_) | Growth::MemoryMib(_) => {
+                                let detail = Said::both(format!("{PLACES} and {MOST_MIB}"));
                                 return Err(Refusal::GrowthWaits { vm: o.vm.to_string(), detail });
                             }
                         }
