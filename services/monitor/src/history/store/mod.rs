@@ -17,7 +17,8 @@ use std::{
 };
 
 use sqlx::{
-    Any, AnyPool, Transaction, any::AnyPoolOptions, error::DatabaseError, migrate::MigrateError, sqlite::SqliteError,
+    Any, AnyPool, Connection, Transaction, any::AnyPoolOptions, error::DatabaseError, migrate::MigrateError,
+    sqlite::SqliteError,
 };
 use tokio::time::{sleep, timeout};
 use watari_model::Timestamp;
@@ -165,11 +166,16 @@ impl Store {
         if self.kind == Kind::File {
             return std::future::pending().await;
         }
+        let mut connection = match self.pool.acquire().await {
+            Ok(connection) => connection,
+            Err(error) => return error.into(),
+        };
         loop {
             sleep(every).await;
-            // A connection that has waited is tried before it is used.
-            if let Err(error) = self.pool.acquire().await {
-                return error.into();
+            match timeout(ANSWER, connection.ping()).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => return error.into(),
+                Err(_) => return StoreError::Silent,
             }
         }
     }
