@@ -70,7 +70,10 @@ fn begin_anew(path: &Path) {
 
 /// From opening the history until it fails, or the process shuts down.
 async fn tenure(ctx: &Context, history: &History, place: &Place, settings: &settings::History) -> Result<(), Failure> {
-    let store = Store::open(place).await?;
+    let store = tokio::select! {
+        opened = Store::open(place) => opened?,
+        () = ctx.shutdown.cancelled() => return Ok(()),
+    };
     let keeper = Keeper { ctx, history, settings, store: store.clone() };
     let ended = tokio::select! {
         ended = keeper.run() => ended,

@@ -52,7 +52,7 @@ pub(crate) enum StoreError {
     #[error("{0}")]
     Unusable(#[source] sqlx::Error),
     /// The server does not answer; it is tried again.
-    #[error("no answer within {} s", ANSWER.as_secs())]
+    #[error("the server does not answer in time")]
     Silent,
     /// The tables are of a newer version of this program.
     #[error("its tables are not of this version: {0}")]

@@ -5,6 +5,7 @@ use std::{
     net::IpAddr,
     path::{Path, PathBuf},
     str::FromStr,
+    time::Duration,
 };
 
 use sqlx::{
@@ -22,6 +23,8 @@ use crate::settings;
 static OF_SQLITE: Migrator = sqlx::migrate!("./migrations/sqlite");
 static OF_POSTGRES: Migrator = sqlx::migrate!("./migrations/postgres");
 
+/// The longest that a server may take to bring many rows to this version's tables, or to wait until another monitor has.
+const CHANGING: Duration = Duration::from_secs(3_600);
 const SCHEMES: [&str; 2] = ["postgres", "postgresql"];
 const SSL_MODE: [&str; 2] = ["sslmode", "ssl-mode"];
 
@@ -83,10 +86,7 @@ impl Place {
     pub(super) async fn prepare(&self) -> Result<AnyConnectOptions, StoreError> {
         match self {
             Self::File(path) => file(path).await,
-            Self::Server { options, password } => {
-                let prepared = timeout(ANSWER, server(options.as_ref().clone(), password.as_deref()));
-                prepared.await.unwrap_or(Err(StoreError::Silent))
-            }
+            Self::Server { options, password } => server(options.as_ref().clone(), password.as_deref()).await,
         }
     }
 }
@@ -122,6 +122,7 @@ async fn file(path: &Path) -> Result<AnyConnectOptions, StoreError> {
         // The file stays so for all that open it later.
         .journal_mode(SqliteJournalMode::Wal);
     let mut first = options.connect().await?;
+    // As `run` does, which wants a pool or has lifetimes that a task of its own cannot promise.
     let made = OF_SQLITE.run_direct(None, &mut first, false).await;
     first.close().await?;
     made?;
@@ -137,10 +138,11 @@ async fn server(mut options: AnyConnectOptions, password: Option<&Path>) -> Resu
             line.ok_or_else(|| unreadable(io::Error::new(io::ErrorKind::UnexpectedEof, "its first line is empty")))?;
         options.database_url.query_pairs_mut().append_pair("password", line);
     }
-    let mut first = PgConnectOptions::try_from(&options)?.connect().await?;
-    let made = OF_POSTGRES.run_direct(None, &mut first, false).await;
+    let plain = PgConnectOptions::try_from(&options)?;
+    let mut first = timeout(ANSWER, plain.connect()).await.map_err(|_| StoreError::Silent)??;
+    let made = timeout(CHANGING, OF_POSTGRES.run_direct(None, &mut first, false)).await;
+    made.map_err(|_| StoreError::Silent)??;
     first.close().await?;
-    made?;
     Ok(options)
 }
 
