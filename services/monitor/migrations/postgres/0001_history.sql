@@ -14,7 +14,7 @@ CREATE TABLE events (
     UNIQUE (bucket, revision, at_ns)
 );
 CREATE INDEX events_by_time ON events (at_ns, bucket, revision);
-CREATE INDEX events_by_resource ON events (bucket, key, at_ns);
+CREATE INDEX events_by_resource ON events (bucket, key, at_ns, revision);
 CREATE INDEX events_by_bucket ON events (bucket, at_ns, revision);
 CREATE INDEX events_by_key ON events (key, at_ns, bucket, revision);
 

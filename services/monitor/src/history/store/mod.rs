@@ -118,6 +118,14 @@ impl Kind {
             }
         }
     }
+
+    /// What compares with a pattern in whatever case.
+    const fn like(self) -> &'static str {
+        match self {
+            Self::File => "LIKE",
+            Self::Server => "ILIKE",
+        }
+    }
 }
 
 /// The open history. Cloning shares it.

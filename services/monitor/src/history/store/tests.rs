@@ -228,7 +228,9 @@ async fn who_did_what_is_found_by_who_and_when(place: &Place) {
     let by = |text: &str| Wanted { by: Some(text.to_owned()), ..Wanted::default() };
     assert_eq!(revisions(by("SATO")).await, [1]);
     assert_eq!(revisions(by("192.0.2.")).await, [2, 1]);
-    assert_eq!(revisions(by("%")).await, Vec::<u64>::new());
+    for sign in ["%", "_", "\\"] {
+        assert_eq!(revisions(by(sign)).await, Vec::<u64>::new());
+    }
     assert_eq!(revisions(by("x') OR 1 = 1 --")).await, Vec::<u64>::new());
     assert_eq!(revisions(Wanted { since: Some(at(2)), ..Wanted::default() }).await, [3, 2]);
     assert_eq!(revisions(Wanted { until: Some(at(2)), ..Wanted::default() }).await, [1]);

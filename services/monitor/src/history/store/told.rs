@@ -52,9 +52,8 @@ impl Store {
             asked.push(" AND e.at_ns < ").bind(nanos(until));
         }
         if let Some(by) = &wanted.by {
-            // A part is what can be taken out of it: signs that LIKE reads otherwise mean themselves.
-            asked.push(" AND replace(lower(e.written_by), ").bind(by.to_ascii_lowercase().as_str());
-            asked.push(", '') <> lower(e.written_by)");
+            asked.push(" AND e.written_by ").push(self.kind.like()).push(" ").bind(part(by).as_str());
+            asked.push(r" ESCAPE '\'");
         }
         if let Some(Place { at, bucket, revision }) = &wanted.before {
             asked.push(" AND (e.at_ns, e.bucket, e.revision) < (").bind(nanos(*at));
@@ -64,6 +63,11 @@ impl Store {
         let rows = asked.query().fetch_all(&self.pool).await?;
         rows.iter().map(change).collect()
     }
+}
+
+/// What is like a text in which this one stands: signs that LIKE reads otherwise mean themselves.
+fn part(text: &str) -> String {
+    format!("%{}%", text.replace('\\', r"\\").replace('%', r"\%").replace('_', r"\_"))
 }
 
 fn change(row: &AnyRow) -> Result<HistoryChange, StoreError> {
