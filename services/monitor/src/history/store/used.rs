@@ -9,17 +9,14 @@ use crate::history::usage::{Meter, Seen};
 impl Store {
     /// The names after `after` that servers have or had, at most `most`.
     pub(crate) async fn servers(&self, after: &str, most: u32) -> Result<Vec<String>, StoreError> {
-        let mut names: Vec<String> = Vec::new();
-        while (names.len() as u64) < u64::from(most) {
-            // From one name to the next by the index, however much was written of each.
-            let row = sqlx::query("SELECT MIN(key) FROM events WHERE bucket = 'vms' AND key > $1")
-                .bind(names.last().map_or(after, String::as_str).to_owned())
-                .fetch_one(&self.pool)
+        // By the index, in its order, so that it ends with the last one that is wanted.
+        let rows =
+            sqlx::query("SELECT DISTINCT key FROM events WHERE bucket = 'vms' AND key > $1 ORDER BY key LIMIT $2")
+                .bind(after)
+                .bind(i64::from(most))
+                .fetch_all(&self.pool)
                 .await?;
-            let Some(name) = row.try_get::<Option<String>, _>(0)? else { break };
-            names.push(name);
-        }
-        Ok(names)
+        rows.iter().map(|row| row.try_get::<String, _>(0).map_err(StoreError::from)).collect()
     }
 
     /// Shows the meter everything that matters of the servers of one name: what was when its window begins, every
