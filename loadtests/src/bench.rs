@@ -3,6 +3,7 @@
 
 pub mod evacuate;
 pub mod footprint;
+pub mod history;
 pub mod listing;
 pub mod migrate;
 mod plain;

@@ -5,7 +5,7 @@ use std::{path::PathBuf, process::ExitCode, time::Duration};
 use clap::{Parser, Subcommand};
 use serde::Serialize;
 use watari_loadtests::{
-    bench::{Bound, evacuate, footprint, listing, migrate},
+    bench::{Bound, evacuate, footprint, history, listing, migrate},
     lab::Lab,
     scenarios::Stage,
 };
@@ -52,6 +52,24 @@ enum What {
         #[arg(long, default_value_t = 1000)]
         requests: u64,
     },
+    /// History and usage of a year, with a nats-server and a monitor of its own; no lab is needed.
+    History {
+        /// How many servers there were.
+        #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..))]
+        servers: u64,
+        /// How often each was written.
+        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..))]
+        writes: u64,
+        /// How many requests of each kind.
+        #[arg(long, default_value_t = 500)]
+        requests: u64,
+        /// An empty database of a PostgreSQL server, postgres://USER@HOST/DATABASE; without it a file.
+        #[arg(long)]
+        url: Option<String>,
+        /// The file whose first line is the password for it.
+        #[arg(long, requires = "url")]
+        password_file: Option<PathBuf>,
+    },
 }
 
 fn main() -> anyhow::Result<ExitCode> {
@@ -75,6 +93,14 @@ fn main() -> anyhow::Result<ExitCode> {
             let scheduler = std::env::current_exe()?.with_file_name("watari-scheduler");
             let runtime = tokio::runtime::Runtime::new()?;
             let figures = runtime.block_on(listing::run(&scheduler, *servers, *requests))?;
+            tell(&figures, &figures.bounds())
+        }
+        What::History { servers, writes, requests, url, password_file } => {
+            let monitor = std::env::current_exe()?.with_file_name("watari-monitor");
+            let place = history::Place { url: url.clone(), password_file: password_file.clone() };
+            let runtime = tokio::runtime::Runtime::new()?;
+            let measured = history::run(&monitor, &place, *servers, *writes, *requests);
+            let figures = runtime.block_on(measured)?;
             tell(&figures, &figures.bounds())
         }
     }

@@ -78,7 +78,8 @@ pub async fn serve(ctx: Context, settings: Settings) -> Result<(), Error> {
 
 async fn run(ctx: &Context, settings: Settings) -> Result<(), Error> {
     let history = History::new(ctx)?;
-    ctx.spawn("history", history::keep(ctx.clone(), Arc::clone(&history), settings.history.clone()));
+    let place = history::Place::of(&settings.history).map_err(Error::Settings)?;
+    ctx.spawn("history", history::keep(ctx.clone(), Arc::clone(&history), place, settings.history.clone()));
     backups::watch(ctx, &settings.backups)?;
     let roll = ups::watch(ctx, &settings)?;
     if let Some(address) = settings.alerts.address().map_err(Error::Settings)? {

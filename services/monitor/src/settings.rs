@@ -16,6 +16,8 @@ use backups::Backups;
 use fencing::{Controller, Fence};
 use power::{Power, Ups};
 
+use crate::history::Place;
+
 /// The defaults, commented for `--print-config` and the reference.
 pub const DEFAULTS: &str = include_str!("defaults.toml");
 
@@ -89,6 +91,10 @@ pub struct Capacity {
 pub struct History {
     /// The SQLite file.
     pub path: PathBuf,
+    /// The PostgreSQL server that it is kept on instead; empty is none.
+    pub url: String,
+    /// The file whose first line is the password for that; empty is none.
+    pub password_file: PathBuf,
     /// Days that a change is kept.
     pub keep_days: u64,
     /// The most changes that are kept.
@@ -97,7 +103,7 @@ pub struct History {
     pub most_document_bytes: usize,
     /// Seconds between two comparisons with the buckets.
     pub catch_up_seconds: u64,
-    /// Seconds before a file that cannot be used is tried again.
+    /// Seconds before a history that cannot be used is tried again, and between two looks at whether the server is there.
     pub retry_seconds: u64,
     /// What people's keys on the bus are called.
     pub people: BTreeMap<String, String>,
@@ -172,9 +178,7 @@ impl Validate for Settings {
                 nodes.lost_after_ms, nodes.suspect_after_ms
             ));
         }
-        if history.path.as_os_str().is_empty() {
-            return Err("history.path is empty: name a file".to_owned());
-        }
+        Place::of(history)?;
         alerts.validate()?;
         fencing::validate(controllers)?;
         power.validate(ups)

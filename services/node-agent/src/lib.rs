@@ -28,6 +28,7 @@ pub mod isolation;
 pub mod kept;
 pub mod layers;
 pub mod layout;
+pub mod machine;
 mod metadata;
 pub mod node;
 pub mod plans;
@@ -59,6 +60,7 @@ use isolation::{Lessee, Sentinel};
 use kept::KeptDisks;
 use layers::Couriers;
 use layout::Layout;
+use machine::Machine;
 use node::Node;
 use plans::Plans;
 use plumbing::Plumbing;
@@ -147,6 +149,15 @@ pub async fn open(
     }))
 }
 
+fn machine_of(node: &Node) -> Machine {
+    Machine {
+        folders: [("disks", node.layout.disks()), ("images", node.layout.images())],
+        bridges: node.settings.networks.segments.values().cloned().collect(),
+        proc: "/proc".into(),
+        interfaces: "/sys/class/net".into(),
+    }
+}
+
 /// Runs the agent until it is told to stop.
 ///
 /// # Errors
@@ -155,6 +166,7 @@ pub async fn serve(ctx: Context, settings: Settings) -> Result<(), AgentError> {
     let config = hypervisor::Config { uri: settings.libvirt_uri.clone(), ..hypervisor::Config::default() };
     let counts = Counts::register(&ctx.metrics)?;
     let node = open(settings, Hypervisor::connect(config)?, counts, ctx.instance.to_string()).await?;
+    machine::register(&ctx.metrics, machine_of(&node))?;
     let agent = Agent::restore(Arc::clone(&node)).await?;
     let mut sentinel = Sentinel::new(agent.clone());
     sentinel.tell().await;

@@ -3,11 +3,13 @@
 mod cluster;
 mod nats;
 mod ports;
+mod postgres;
 mod tempdir;
 mod wait;
 
 pub use cluster::NatsCluster;
 pub use nats::NatsServer;
 pub use ports::free_port;
+pub use postgres::PostgresServer;
 pub use tempdir::TempDir;
 pub use wait::{eventually, eventually_some};

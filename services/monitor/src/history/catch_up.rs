@@ -18,7 +18,7 @@ const BATCH: usize = 500;
 /// Why the history could not be completed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum CatchUpError {
-    /// The file.
+    /// The history itself.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The bus.

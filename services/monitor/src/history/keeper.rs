@@ -1,6 +1,6 @@
-//! The one task that writes the history: it opens the file, feeds it, completes it when something
-//! may have been missed, and begins anew when the file is spoilt. Nothing waits for it, and an
-//! event that it cannot keep is read from the streams later.
+//! The one task that writes the history: it opens it, feeds it, completes it when something
+//! may have been missed, and begins anew when a file is spoilt. Nothing waits for it, and an
+//! event that it cannot keep, while a server is away, say, is read from the streams later.
 
 use std::{path::Path, sync::Arc, time::Duration};
 
@@ -14,7 +14,7 @@ use super::{
     History,
     catch_up::{CatchUpError, catch_up},
     feed::{self, Told},
-    store::{Change, Store, StoreError, set_aside},
+    store::{Change, Place, Store, StoreError, set_aside},
 };
 use crate::settings;
 
@@ -25,10 +25,10 @@ const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 const RETAIN: Duration = Duration::from_secs(3_600);
 
 /// Keeps the history until the process shuts down.
-pub(crate) async fn keep(ctx: Context, history: Arc<History>, settings: settings::History) {
+pub(crate) async fn keep(ctx: Context, history: Arc<History>, place: Place, settings: settings::History) {
     let mut told = String::new();
     while !ctx.shutdown.is_cancelled() {
-        let error = match tenure(&ctx, &history, &settings).await {
+        let error = match tenure(&ctx, &history, &place, &settings).await {
             Ok(()) => return,
             Err(error) => error,
         };
@@ -36,10 +36,10 @@ pub(crate) async fn keep(ctx: Context, history: Arc<History>, settings: settings
         history.metrics.failures.with_label_values(&["keep"]).inc();
         if told != error.to_string() {
             told = error.to_string();
-            tracing::error!(path = %settings.path.display(), error = told, "the history cannot be kept; everything else goes on, and it is tried again");
+            tracing::error!(%place, error = told, "the history cannot be kept; everything else goes on, and it is tried again");
         }
-        if let Failure::Store(StoreError::Spoilt(_)) = error {
-            begin_anew(&settings.path);
+        if let (Failure::Store(StoreError::Spoilt(_)), Place::File(path)) = (error, &place) {
+            begin_anew(path);
         }
         tokio::select! {
             () = sleep(Duration::from_secs(settings.retry_seconds)) => {}
@@ -68,11 +68,19 @@ fn begin_anew(path: &Path) {
     }
 }
 
-/// From opening the file until it fails, or the process shuts down.
-async fn tenure(ctx: &Context, history: &History, settings: &settings::History) -> Result<(), Failure> {
-    let store = Store::open(&settings.path).await?;
-    let ended = Keeper { ctx, history, settings, store: store.clone() }.run().await;
-    // What waits in the write-ahead log goes into the file.
+/// From opening the history until it fails, or the process shuts down.
+async fn tenure(ctx: &Context, history: &History, place: &Place, settings: &settings::History) -> Result<(), Failure> {
+    let store = tokio::select! {
+        opened = Store::open(place) => opened?,
+        () = ctx.shutdown.cancelled() => return Ok(()),
+    };
+    let keeper = Keeper { ctx, history, settings, store: store.clone() };
+    let ended = tokio::select! {
+        ended = keeper.run() => ended,
+        // Who only waits for changes to write down would not see that the server is gone.
+        error = store.lost(Duration::from_secs(settings.retry_seconds)) => Err(error.into()),
+    };
+    // What waits in a write-ahead log goes into the file.
     store.close().await;
     ended
 }

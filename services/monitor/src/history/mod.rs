@@ -4,9 +4,12 @@
 //!
 //! ```text
 //!   watari.event.> ──▶ feed ──┐
-//!                             ├──▶ keeper ──▶ store (SQLite)  ◀── requests
+//!                             ├──▶ keeper ──▶ store (SQL)  ◀── requests
 //!   buckets' streams ─ catch_up ┘
 //! ```
+//!
+//! The tables are in a file of each monitor's own, or on one server of PostgreSQL for all: a change is told from another
+//! by its bucket, revision and time, so that two monitors write each once.
 
 mod catch_up;
 mod feed;
@@ -19,6 +22,7 @@ mod usage;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts};
+use tokio::time::timeout;
 use watari_chassis::{Context, prometheus};
 use watari_contracts::{
     history::{HistoryChange, Usage},
@@ -27,8 +31,8 @@ use watari_contracts::{
 use watari_model::{OutageId, Refusal, Timestamp, VmName};
 
 pub(crate) use keeper::keep;
-pub(crate) use store::{Filter, SeenRow, Wanted};
-use store::{Store, StoreError};
+use store::{ANSWER, Store, StoreError};
+pub(crate) use store::{Filter, Place, SeenRow, Wanted};
 use usage::{Meter, Sum};
 
 /// 1 while the history can be read and written.
@@ -80,7 +84,8 @@ impl History {
     /// # Errors
     /// [`Refusal::HistoryUnavailable`].
     pub(crate) async fn events(&self, filter: &Filter) -> Result<Vec<Event>, Refusal> {
-        self.store()?.events(filter).await.map_err(|error| self.unreadable(&error))
+        let store = self.store()?;
+        self.answer(store.events(filter)).await
     }
 
     /// Who did what, newest first.
@@ -88,7 +93,8 @@ impl History {
     /// # Errors
     /// As [`History::events`].
     pub(crate) async fn told(&self, wanted: &Wanted) -> Result<Vec<HistoryChange>, Refusal> {
-        self.store()?.told(wanted).await.map_err(|error| self.unreadable(&error))
+        let store = self.store()?;
+        self.answer(store.told(wanted)).await
     }
 
     /// The names after `after` that servers have or had, at most `most`.
@@ -96,7 +102,8 @@ impl History {
     /// # Errors
     /// As [`History::events`].
     pub(crate) async fn servers(&self, after: &str, most: u32) -> Result<Vec<VmName>, Refusal> {
-        let names = self.store()?.servers(after, most).await.map_err(|error| self.unreadable(&error))?;
+        let store = self.store()?;
+        let names = self.answer(store.servers(after, most)).await?;
         Ok(names.iter().filter_map(|name| name.parse().ok()).collect())
     }
 
@@ -105,9 +112,9 @@ impl History {
     /// # Errors
     /// As [`History::events`].
     pub(crate) async fn used(&self, vm: &VmName, from: Timestamp, until: Timestamp) -> Result<Option<Usage>, Refusal> {
-        let meter = self.store()?.used(vm.as_str(), Meter::new(from, until)).await;
-        let Sum { servers, existed_ms, ran_ms, vcpu_ms, memory_mib_ms, disk_gib_ms, unknown_ms } =
-            meter.map_err(|error| self.unreadable(&error))?.done();
+        let store = self.store()?;
+        let meter = self.answer(store.used(vm.as_str(), Meter::new(from, until))).await?;
+        let Sum { servers, existed_ms, ran_ms, vcpu_ms, memory_mib_ms, disk_gib_ms, unknown_ms } = meter.done();
         Ok((servers > 0).then(|| Usage {
             vm: vm.clone(),
             servers,
@@ -125,7 +132,8 @@ impl History {
     /// # Errors
     /// As [`History::events`].
     pub(crate) async fn seen(&self, outage: &OutageId) -> Result<Vec<String>, Refusal> {
-        self.store()?.seen(outage.as_str()).await.map_err(|error| self.unreadable(&error))
+        let store = self.store()?;
+        self.answer(store.seen(outage.as_str())).await
     }
 
     /// Writes down what was seen.
@@ -133,7 +141,8 @@ impl History {
     /// # Errors
     /// As [`History::events`].
     pub(crate) async fn note(&self, rows: &[SeenRow]) -> Result<(), Refusal> {
-        self.store()?.note(rows).await.map_err(|error| self.unreadable(&error))
+        let store = self.store()?;
+        self.answer(store.note(rows)).await
     }
 
     fn store(&self) -> Result<Store, Refusal> {
@@ -143,9 +152,12 @@ impl History {
         }
     }
 
-    fn unreadable(&self, error: &StoreError) -> Refusal {
-        self.metrics.failures.with_label_values(&["read"]).inc();
-        Refusal::HistoryUnavailable { detail: error.to_string() }
+    /// Waits for what the store says, but not for ever.
+    async fn answer<T>(&self, work: impl Future<Output = Result<T, StoreError>>) -> Result<T, Refusal> {
+        timeout(ANSWER, work).await.unwrap_or(Err(StoreError::Silent)).map_err(|error| {
+            self.metrics.failures.with_label_values(&["read"]).inc();
+            Refusal::HistoryUnavailable { detail: error.to_string() }
+        })
     }
 
     fn is_open(&self, store: &Store) {

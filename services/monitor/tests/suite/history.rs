@@ -1,6 +1,6 @@
 //! The history: complete, without doubles, and never in the way.
 
-use std::fs;
+use std::{fs, path::Path};
 
 use crate::harness::{Agent, PATIENCE, Running, ask, becomes, common, events, settings, somebody, told};
 use watari_chassis::{Bucket, Bus, Context, clock};
@@ -10,7 +10,8 @@ use watari_contracts::{
     monitor::{CordonNode, ListEvents, ListHistory, ReportUsage},
 };
 use watari_model::{Refusal, node::State, site::Site, vm::Vm};
-use watari_testkit::{NatsServer, TempDir, eventually, eventually_some};
+use watari_monitor::Settings;
+use watari_testkit::{NatsServer, PostgresServer, TempDir, eventually, eventually_some};
 
 fn site(name: &str, title: &str) -> Site {
     Site::new(name.parse().unwrap(), title.to_owned())
@@ -123,6 +124,63 @@ async fn without_a_history_everything_else_goes_on() {
     let joined = "m1: joined site myodaiji, suspect";
     let is_told = || async { events(&bus, "nodes").await.first().is_some_and(|event| event.summary == joined) };
     eventually("the history has the node from its beginning", PATIENCE, is_told).await;
+    drop(agent);
+    monitor.stop().await;
+}
+
+/// Settings of a monitor whose history is on a server.
+fn on_server(folder: &Path, server: &PostgresServer, database: &str) -> Settings {
+    let mut settings = settings(folder);
+    settings.history.url = database.to_owned();
+    settings.history.password_file = server.password_file();
+    settings
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_monitors_on_one_server_tell_every_change_once_and_a_lost_database_is_made_anew_from_the_streams() {
+    let (nats, dir, server) = (NatsServer::start(), TempDir::new(), PostgresServer::start());
+    let bus = somebody(&nats).await;
+    let sites = sites(&nats).await;
+    let a = sites.create(&site("myodaiji", "A")).await.unwrap();
+    for database in [server.database(), server.database()] {
+        let start = || Running::start(&nats, on_server(dir.path(), &server, &database));
+        let (one, other) = (start().await, start().await);
+        assert_eq!(told(&bus, "sites", "myodaiji: created (A)").await.len(), 1);
+        for monitor in [&one, &other] {
+            let has = || async { monitor.metric("watari_history_available") > 0.5 };
+            eventually("both keep it", PATIENCE, has).await;
+        }
+        one.stop().await;
+        other.stop().await;
+    }
+    sites.update(&site("myodaiji", "B"), a).await.unwrap();
+    let monitor = Running::start(&nats, on_server(dir.path(), &server, &server.database())).await;
+    let lines = told(&bus, "sites", "myodaiji: renamed A → B").await;
+    assert_eq!(lines, ["myodaiji: created (A)", "myodaiji: renamed A → B"]);
+    assert!(!dir.path().join("history.db").exists(), "nothing is kept in a file beside");
+    monitor.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_away_holds_nothing_up_and_has_everything_afterwards() {
+    let (nats, dir, mut server) = (NatsServer::start(), TempDir::new(), PostgresServer::start());
+    let bus = somebody(&nats).await;
+    let sites = sites(&nats).await;
+    let a = sites.create(&site("myodaiji", "A")).await.unwrap();
+    let monitor = Running::start(&nats, on_server(dir.path(), &server, &server.database())).await;
+    told(&bus, "sites", "myodaiji: created (A)").await;
+    server.kill();
+    let gone = || async { monitor.metric("watari_history_available") < 0.5 };
+    eventually("it is seen though nothing changes", PATIENCE, gone).await;
+    sites.update(&site("myodaiji", "B"), a).await.unwrap();
+    let agent = Agent::start(&nats, "myodaiji", "m1").await;
+    becomes(&bus, "m1", State::Ready).await;
+    let refused = ask(&bus, ListEvents::default()).await.unwrap_err();
+    assert!(matches!(refused, Refusal::HistoryUnavailable { .. }), "{refused}");
+    server.restart();
+    let is_back = || async { monitor.metric("watari_history_available") > 0.5 };
+    eventually("it is kept again", PATIENCE, is_back).await;
+    assert_eq!(told(&bus, "sites", "myodaiji: renamed A → B").await.len(), 2);
     drop(agent);
     monitor.stop().await;
 }

@@ -528,8 +528,8 @@ with_networks! { refusals! {
     // --- history ---------------------------------------------------------------------------
     /// The history file cannot be read; everything else goes on.
     HistoryUnavailable { detail } "history.unavailable" 503 Later
-        en "the history cannot be read at present: {detail}" "check the disk under [history] of monitor.toml; nodes and servers are not affected"
-        ja "現在、履歴を読み取れません: {detail}" "monitor.toml の [history] のディスクを確認してください。ノードとサーバには影響ありません";
+        en "the history cannot be read at present: {detail}" "check the disk, or the PostgreSQL server, under [history] of monitor.toml; nodes and servers are not affected"
+        ja "現在、履歴を読み取れません: {detail}" "monitor.toml の [history] のディスクまたは PostgreSQL サーバを確認してください。ノードとサーバには影響ありません";
     // --- agents ----------------------------------------------------------------------------
     /// The command carries an epoch or generation that has been overtaken.
     Stale { what, seen, given } "agent.stale" 409 No

@@ -1,5 +1,8 @@
-//! The history's file. The only place in this service that speaks SQL; every value is bound.
+//! The history's tables, in a file of SQLite or on a server of PostgreSQL. The only place in this service that speaks
+//! SQL: one text for both, and every value is bound.
 
+mod asked;
+mod place;
 mod read;
 mod retain;
 mod seen;
@@ -14,26 +17,30 @@ use std::{
 };
 
 use sqlx::{
-    SqlitePool,
-    migrate::Migrator,
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+    Any, AnyPool, Connection, Transaction, any::AnyPoolOptions, error::DatabaseError, migrate::MigrateError,
+    sqlite::SqliteError,
 };
+use tokio::time::{sleep, timeout};
 use watari_model::Timestamp;
 
+pub(crate) use place::Place;
 pub(crate) use read::Filter;
 pub(crate) use seen::SeenRow;
 pub(crate) use told::Wanted;
 pub(crate) use write::{Change, Reached};
 
-static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
-
-/// One that writes and two that read.
-const CONNECTIONS: u32 = 3;
+/// One that writes, one that sees whether the server is there, and two that read.
+const CONNECTIONS: u32 = 4;
+/// The longest that a question, or a connection for one, is waited for. Of a server that was cut off its power nothing
+/// is heard, not even that it is gone.
+pub(crate) const ANSWER: Duration = Duration::from_secs(10);
 /// How many spoilt files are kept for whoever wants to look at them.
 const SPOILT_KEPT: usize = 2;
 /// SQLite's result codes for a file that is damaged or none of its own
 /// (<https://sqlite.org/rescode.html>).
 const SPOILT: [i32; 2] = [11, 26];
+/// The advisory lock of whoever writes to the history on a server: `watari` as ASCII.
+const WRITER: i64 = 0x7761_7461_7269;
 
 /// Why the history cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -41,16 +48,27 @@ pub(crate) enum StoreError {
     /// The file is damaged. It is set aside and made anew.
     #[error("the file is damaged: {0}")]
     Spoilt(#[source] sqlx::Error),
-    /// Another reason, such as a full disk; it is tried again.
+    /// Another reason, such as a full disk or a server that is away; it is tried again.
     #[error("{0}")]
     Unusable(#[source] sqlx::Error),
-    /// The file is of a newer version of this program.
+    /// The server does not answer; it is tried again.
+    #[error("the server does not answer in time")]
+    Silent,
+    /// The tables are of a newer version of this program.
     #[error("its tables are not of this version: {0}")]
-    Version(#[source] sqlx::migrate::MigrateError),
+    Version(#[source] MigrateError),
     /// Its folder cannot be made.
     #[error("{path}: {source}")]
     Folder {
         /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The password cannot be had.
+    #[error("cannot read {path}: {source}")]
+    Password {
+        /// Which file.
         path: PathBuf,
         /// Why.
         source: io::Error,
@@ -63,52 +81,116 @@ impl From<sqlx::Error> for StoreError {
     }
 }
 
+impl From<MigrateError> for StoreError {
+    fn from(error: MigrateError) -> Self {
+        match error {
+            MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => error.into(),
+            other => Self::Version(other),
+        }
+    }
+}
+
 fn is_spoilt(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(|e| e.code()).and_then(|code| code.parse::<i32>().ok());
+    // PostgreSQL's codes are others.
+    let of_sqlite = error.as_database_error().and_then(|e| e.try_downcast_ref::<SqliteError>());
+    let code = of_sqlite.and_then(|e| e.code()).and_then(|code| code.parse::<i32>().ok());
     // The low byte of an extended code is the plain one.
     code.is_some_and(|code| SPOILT.contains(&(code & 0xff)))
 }
 
-/// The open file. Cloning shares it.
-#[derive(Clone, Debug)]
-pub(crate) struct Store {
-    pool: SqlitePool,
+/// What differs between the two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    File,
+    Server,
 }
 
-impl Store {
-    /// Opens the file, making it and its folder if need be.
-    pub(crate) async fn open(path: &Path) -> Result<Self, StoreError> {
-        if let Some(folder) = path.parent().filter(|f| !f.as_os_str().is_empty()) {
-            fs::create_dir_all(folder).map_err(|source| StoreError::Folder { path: folder.to_owned(), source })?;
-        }
-        let options = SqliteConnectOptions::new()
-            .filename(path)
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
+impl Kind {
+    /// What every connection begins with.
+    const fn first_words(self) -> &'static str {
+        match self {
             // A power cut may cost the last moments, which the streams still have.
-            .synchronous(SqliteSynchronous::Normal)
-            .busy_timeout(Duration::from_secs(5));
-        let pool = SqlitePoolOptions::new()
-            .max_connections(CONNECTIONS)
-            .acquire_timeout(Duration::from_secs(10))
-            .connect_with(options)
-            .await?;
-        let store = Self { pool };
-        match MIGRATIONS.run(&store.pool).await {
-            Ok(()) => Ok(store),
-            Err(error) => {
-                store.close().await;
-                Err(match error {
-                    sqlx::migrate::MigrateError::Execute(error) => error.into(),
-                    sqlx::migrate::MigrateError::ExecuteMigration(error, _) => error.into(),
-                    other => StoreError::Version(other),
-                })
+            Self::File => "PRAGMA synchronous = NORMAL",
+            // A writer that died with its host holds up the other monitor no longer than this.
+            Self::Server => {
+                "SELECT set_config('lock_timeout', '10s', false),
+                        set_config('idle_in_transaction_session_timeout', '10s', false)"
             }
         }
     }
 
+    /// What compares with a pattern in whatever case.
+    const fn like(self) -> &'static str {
+        match self {
+            Self::File => "LIKE",
+            Self::Server => "ILIKE",
+        }
+    }
+}
+
+/// The open history. Cloning shares it.
+#[derive(Clone, Debug)]
+pub(crate) struct Store {
+    pool: AnyPool,
+    kind: Kind,
+}
+
+impl Store {
+    /// Opens the history, making its tables, and its file and folder, if need be.
+    pub(crate) async fn open(place: &Place) -> Result<Self, StoreError> {
+        sqlx::any::install_default_drivers();
+        let kind = match place {
+            Place::File(_) => Kind::File,
+            Place::Server { .. } => Kind::Server,
+        };
+        let options = place.prepare().await?;
+        let pool = AnyPoolOptions::new()
+            .max_connections(CONNECTIONS)
+            .acquire_timeout(ANSWER)
+            .after_connect(move |connection, _| {
+                Box::pin(async move {
+                    sqlx::query(kind.first_words()).execute(connection).await?;
+                    Ok(())
+                })
+            })
+            .connect_lazy_with(options);
+        Ok(Self { pool, kind })
+    }
+
+    /// Begins to write. It reads before it writes: had another written meanwhile, it could not go on, so that there is
+    /// one writer at a time, with two monitors on one server as well.
+    async fn begin(&self) -> Result<Transaction<'static, Any>, StoreError> {
+        if self.kind == Kind::File {
+            return Ok(self.pool.begin_with("BEGIN IMMEDIATE").await?);
+        }
+        let mut all = self.pool.begin().await?;
+        sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(WRITER).execute(&mut *all).await?;
+        Ok(all)
+    }
+
+    /// Why the server is not there any more, as soon as that is so, looking each time after `every`. A file does not go
+    /// by itself.
+    pub(crate) async fn lost(&self, every: Duration) -> StoreError {
+        if self.kind == Kind::File {
+            return std::future::pending().await;
+        }
+        let mut connection = match self.pool.acquire().await {
+            Ok(connection) => connection,
+            Err(error) => return error.into(),
+        };
+        loop {
+            sleep(every).await;
+            match timeout(ANSWER, connection.ping()).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => return error.into(),
+                Err(_) => return StoreError::Silent,
+            }
+        }
+    }
+
+    /// Closes it, unless the server holds that up.
     pub(crate) async fn close(&self) {
-        self.pool.close().await;
+        let _ = timeout(ANSWER, self.pool.close()).await;
     }
 }
 
@@ -158,7 +240,12 @@ fn nanos(at: Timestamp) -> i64 {
     i64::try_from(at.0.unix_timestamp_nanos()).unwrap_or(i64::MAX)
 }
 
-/// SQLite's integers have a sign.
+/// Text as both take it: PostgreSQL has none with a NUL in it.
+fn plain(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
+}
+
+/// SQL's integers have a sign.
 fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }

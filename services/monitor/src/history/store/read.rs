@@ -5,7 +5,7 @@ use time::OffsetDateTime;
 use watari_contracts::monitor::Event;
 use watari_model::Timestamp;
 
-use super::{Store, StoreError};
+use super::{Store, StoreError, asked::Asked};
 
 /// Which changes are wanted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,28 +22,15 @@ impl Store {
     /// The newest changes, newest last.
     pub(crate) async fn events(&self, filter: &Filter) -> Result<Vec<Event>, StoreError> {
         // One text for each combination, so that each uses its index.
-        let query = match (&filter.bucket, &filter.key) {
-            (Some(bucket), Some(key)) => sqlx::query(
-                "SELECT at_ns, bucket, key, revision, summary FROM events WHERE bucket = ? AND key = ?
-                 ORDER BY at_ns DESC, id DESC LIMIT ?",
-            )
-            .bind(bucket)
-            .bind(key),
-            (Some(bucket), None) => sqlx::query(
-                "SELECT at_ns, bucket, key, revision, summary FROM events WHERE bucket = ?
-                 ORDER BY at_ns DESC, id DESC LIMIT ?",
-            )
-            .bind(bucket),
-            (None, Some(key)) => sqlx::query(
-                "SELECT at_ns, bucket, key, revision, summary FROM events WHERE key = ?
-                 ORDER BY at_ns DESC, id DESC LIMIT ?",
-            )
-            .bind(key),
-            (None, None) => sqlx::query(
-                "SELECT at_ns, bucket, key, revision, summary FROM events ORDER BY at_ns DESC, id DESC LIMIT ?",
-            ),
-        };
-        let rows = query.bind(filter.limit).fetch_all(&self.pool).await?;
+        let mut asked = Asked::of("SELECT at_ns, bucket, key, revision, summary FROM events WHERE TRUE");
+        if let Some(bucket) = &filter.bucket {
+            asked.push(" AND bucket = ").bind(bucket.as_str());
+        }
+        if let Some(key) = &filter.key {
+            asked.push(" AND key = ").bind(key.as_str());
+        }
+        asked.push(" ORDER BY at_ns DESC, bucket DESC, revision DESC LIMIT ").bind(i64::from(filter.limit));
+        let rows = asked.query().fetch_all(&self.pool).await?;
         let mut events = Vec::with_capacity(rows.len());
         for row in rows.iter().rev() {
             events.push(Event {

@@ -23,10 +23,10 @@ pub(crate) struct SeenRow {
 impl Store {
     /// Writes rows, each in the place of what was there of the same probe and outage.
     pub(crate) async fn note(&self, rows: &[SeenRow]) -> Result<(), StoreError> {
-        let mut all = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let mut all = self.begin().await?;
         for row in rows {
             sqlx::query(
-                "INSERT INTO seen (outage, vm, probe, at_ns, record) VALUES (?, ?, ?, ?, ?)
+                "INSERT INTO seen (outage, vm, probe, at_ns, record) VALUES ($1, $2, $3, $4, $5)
                  ON CONFLICT (outage, vm, probe) DO UPDATE SET at_ns = excluded.at_ns, record = excluded.record",
             )
             .bind(&row.outage)
@@ -43,7 +43,7 @@ impl Store {
 
     /// The records of an outage, by server and probe.
     pub(crate) async fn seen(&self, outage: &str) -> Result<Vec<String>, StoreError> {
-        let rows = sqlx::query("SELECT record FROM seen WHERE outage = ? ORDER BY vm, probe")
+        let rows = sqlx::query("SELECT record FROM seen WHERE outage = $1 ORDER BY vm, probe")
             .bind(outage)
             .fetch_all(&self.pool)
             .await?;
@@ -52,11 +52,13 @@ impl Store {
 
     /// Forgets what is older than `oldest`, and the oldest if there is too much.
     pub(super) async fn retain_seen(&self, oldest: Timestamp) -> Result<(), StoreError> {
-        sqlx::query("DELETE FROM seen WHERE at_ns < ?").bind(nanos(oldest)).execute(&self.pool).await?;
-        sqlx::query("DELETE FROM seen WHERE rowid NOT IN (SELECT rowid FROM seen ORDER BY at_ns DESC LIMIT ?)")
-            .bind(MOST_ROWS)
-            .execute(&self.pool)
-            .await?;
+        let old = sqlx::query("DELETE FROM seen WHERE at_ns < $1").bind(nanos(oldest));
+        self.delete(old).await?;
+        let beyond = sqlx::query(
+            "DELETE FROM seen WHERE (outage, vm, probe) NOT IN
+                 (SELECT outage, vm, probe FROM seen ORDER BY at_ns DESC LIMIT $1)",
+        );
+        self.delete(beyond.bind(MOST_ROWS)).await?;
         Ok(())
     }
 }

@@ -1,9 +1,54 @@
 use time::OffsetDateTime;
-use watari_contracts::history::Place;
-use watari_testkit::TempDir;
+use watari_contracts::history::Place as Page;
+use watari_testkit::{PostgresServer, TempDir};
 
 use super::*;
-use crate::history::usage::Meter;
+use crate::{history::usage::Meter, settings::Settings};
+
+/// What must hold wherever the history is kept: each in a file of its own, and each in a database of its own on one
+/// server, since a server takes longer to start than all of it.
+macro_rules! on_both {
+    ($($name:ident),+ $(,)?) => {
+        mod in_a_file {
+            use super::*;
+            $(#[tokio::test]
+            async fn $name() {
+                let dir = TempDir::new();
+                super::$name(&Place::File(dir.path().join("deep/er/history.db"))).await;
+            })+
+        }
+
+        #[tokio::test]
+        async fn all_of_it_holds_on_a_server() {
+            let server = PostgresServer::start();
+            $($name(&database(&server)).await;)+
+        }
+    };
+}
+
+on_both! {
+    a_change_is_written_down_once_however_often_it_is_told,
+    events_come_newest_last_and_filtered,
+    a_summary_tells_what_changed_within_a_batch_and_across_batches,
+    what_a_backup_puts_back_is_told_as_that_and_not_as_what_its_counters_say,
+    a_large_document_is_noted_without_its_text,
+    what_is_old_and_what_is_too_much_is_forgotten_oldest_first_but_not_how_things_stood,
+    who_did_what_is_told_with_before_and_after_page_by_page,
+    who_did_what_is_found_by_who_and_when,
+    how_far_a_bucket_was_read_survives,
+    a_completed_migration_is_measured_once,
+    use_is_read_from_what_was_when_the_window_begins,
+    a_text_with_a_nul_is_kept_without_it,
+    two_that_write_the_same_write_it_once,
+}
+
+/// An empty database of a server.
+fn database(server: &PostgresServer) -> Place {
+    let mut settings = Settings::embedded().unwrap().history;
+    settings.url = server.database();
+    settings.password_file = server.password_file();
+    Place::of(&settings).unwrap()
+}
 
 fn at(second: i64) -> Timestamp {
     Timestamp(OffsetDateTime::from_unix_timestamp(1_700_000_000 + second).unwrap())
@@ -29,10 +74,8 @@ async fn summaries(store: &Store) -> Vec<String> {
     store.events(&all()).await.unwrap().into_iter().map(|e| e.summary).collect()
 }
 
-#[tokio::test]
-async fn a_change_is_written_down_once_however_often_it_is_told() {
-    let dir = TempDir::new();
-    let store = Store::open(&dir.path().join("deep/er/history.db")).await.unwrap();
+async fn a_change_is_written_down_once_however_often_it_is_told(place: &Place) {
+    let store = Store::open(place).await.unwrap();
     let changes = [site(1, 1, Some("A")), site(2, 2, Some("B")), site(3, 3, None)];
     assert_eq!(store.add(&changes, 1 << 16).await.unwrap(), 3);
     assert_eq!(store.add(&changes, 1 << 16).await.unwrap(), 0);
@@ -42,10 +85,8 @@ async fn a_change_is_written_down_once_however_often_it_is_told() {
     assert_eq!(store.add(&[site(1, 9, Some("C"))], 1 << 16).await.unwrap(), 1);
 }
 
-#[tokio::test]
-async fn events_come_newest_last_and_filtered() {
-    let dir = TempDir::new();
-    let store = Store::open(&dir.path().join("history.db")).await.unwrap();
+async fn events_come_newest_last_and_filtered(place: &Place) {
+    let store = Store::open(place).await.unwrap();
     let other = Change { key: "yamate".to_owned(), ..site(4, 4, Some("Y")) };
     // A gap is filled later: the order is that of what happened, not of what was told.
     for change in [site(3, 3, None), other, site(1, 1, Some("A")), site(2, 2, Some("B"))] {
@@ -64,10 +105,8 @@ async fn events_come_newest_last_and_filtered() {
     assert_eq!(store.events(&Filter { bucket: Some("vms".to_owned()), ..all() }).await.unwrap(), []);
 }
 
-#[tokio::test]
-async fn a_summary_tells_what_changed_within_a_batch_and_across_batches() {
-    let dir = TempDir::new();
-    let store = Store::open(&dir.path().join("history.db")).await.unwrap();
+async fn a_summary_tells_what_changed_within_a_batch_and_across_batches(place: &Place) {
+    let store = Store::open(place).await.unwrap();
     store.add(&[site(1, 1, Some("A")), site(2, 2, Some("B"))], 1 << 16).await.unwrap();
     store.add(&[site(3, 3, Some("C")), site(4, 4, None)], 1 << 16).await.unwrap();
     assert_eq!(
@@ -76,10 +115,8 @@ async fn a_summary_tells_what_changed_within_a_batch_and_across_batches() {
     );
 }
 
-#[tokio::test]
-async fn what_a_backup_puts_back_is_told_as_that_and_not_as_what_its_counters_say() {
-    let dir = TempDir::new();
-    let store = Store::open(&dir.path().join("history.db")).await.unwrap();
+async fn what_a_backup_puts_back_is_told_as_that_and_not_as_what_its_counters_say(place: &Place) {
+    let store = Store::open(place).await.unwrap();
     let vm = |revision: u64, asked: u64, home: &str, why: Option<&str>| Change {
         bucket: "vms".to_owned(),
         key: "mail".to_owned(),
@@ -96,22 +133,18 @@ async fn what_a_backup_puts_back_is_told_as_that_and_not_as_what_its_counters_sa
     assert_eq!(fields, ["home"]);
 }
 
-#[tokio::test]
-async fn a_large_document_is_noted_without_its_text() {
-    let dir = TempDir::new();
-    let store = Store::open(&dir.path().join("history.db")).await.unwrap();
+async fn a_large_document_is_noted_without_its_text(place: &Place) {
+    let store = Store::open(place).await.unwrap();
     store.add(&[site(1, 1, Some(&"x".repeat(2_000)))], 1_024).await.unwrap();
     let kept: (Option<String>,) = sqlx::query_as("SELECT document FROM events").fetch_one(&store.pool).await.unwrap();
     assert_eq!(kept.0, None);
     assert_eq!(store.rows().await.unwrap(), 1);
 }
 
-#[tokio::test]
-async fn a_completed_migration_is_measured_once() {
+async fn a_completed_migration_is_measured_once(place: &Place) {
     let golden = include_str!("../../../../../shared/contracts/tests/golden/document.migrations.json");
     let documents: Vec<serde_json::Value> = serde_json::from_str(golden).unwrap();
-    let dir = TempDir::new();
-    let store = Store::open(&dir.path().join("history.db")).await.unwrap();
+    let store = Store::open(place).await.unwrap();
     for (n, document) in (1_i64..).zip(&documents) {
         let key = document["id"].as_str().unwrap().to_owned();
         let document = Some(document.to_string());
@@ -127,10 +160,8 @@ async fn a_completed_migration_is_measured_once() {
     assert_eq!(rows, [("mail-2".to_owned(), "m1".to_owned(), "y1".to_owned(), 2310, 140)]);
 }
 
-#[tokio::test]
-async fn what_is_old_and_what_is_too_much_is_forgotten_oldest_first_but_not_how_things_stood() {
-    let dir = TempDir::new();
-    let store = Store::open(&dir.path().join("history.db")).await.unwrap();
+async fn what_is_old_and_what_is_too_much_is_forgotten_oldest_first_but_not_how_things_stood(place: &Place) {
+    let store = Store::open(place).await.unwrap();
     let changes: Vec<_> = (1..=20).map(|n| site(n, i64::try_from(n).unwrap(), Some("A"))).collect();
     store.add(&changes, 1 << 16).await.unwrap();
     // The fifth still says how it was when the sixth came.
@@ -149,10 +180,8 @@ fn ours(change: Change, by: &str, why: &str) -> Change {
     Change { by: Some(by.to_owned()), why: Some(why.to_owned()), ..change }
 }
 
-#[tokio::test]
-async fn who_did_what_is_told_with_before_and_after_page_by_page() {
-    let dir = TempDir::new();
-    let store = Store::open(&dir.path().join("history.db")).await.unwrap();
+async fn who_did_what_is_told_with_before_and_after_page_by_page(place: &Place) {
+    let store = Store::open(place).await.unwrap();
     let sato = "operator@192.0.2.10 (sato)";
     let changes = [
         site(1, 1, Some("A")),
@@ -177,17 +206,15 @@ async fn who_did_what_is_told_with_before_and_after_page_by_page() {
     loop {
         let page = store.told(&Wanted { before, ..wanted(1) }).await.unwrap();
         let Some(last) = page.last() else { break };
-        before = Some(Place { at: last.at, bucket: last.bucket.clone(), revision: last.revision });
+        before = Some(Page { at: last.at, bucket: last.bucket.clone(), revision: last.revision });
         paged.extend(page);
         store.add(&[site(9, 9, Some("Z"))], 1 << 16).await.unwrap();
     }
     assert_eq!(paged, found);
 }
 
-#[tokio::test]
-async fn who_did_what_is_found_by_who_and_when() {
-    let dir = TempDir::new();
-    let store = Store::open(&dir.path().join("history.db")).await.unwrap();
+async fn who_did_what_is_found_by_who_and_when(place: &Place) {
+    let store = Store::open(place).await.unwrap();
     let changes = [
         ours(site(1, 1, Some("A")), "operator@192.0.2.10 (sato)", "a.b"),
         ours(site(2, 2, Some("B")), "viewer@192.0.2.11", "a.b"),
@@ -201,7 +228,9 @@ async fn who_did_what_is_found_by_who_and_when() {
     let by = |text: &str| Wanted { by: Some(text.to_owned()), ..Wanted::default() };
     assert_eq!(revisions(by("SATO")).await, [1]);
     assert_eq!(revisions(by("192.0.2.")).await, [2, 1]);
-    assert_eq!(revisions(by("%")).await, Vec::<u64>::new());
+    for sign in ["%", "_", "\\"] {
+        assert_eq!(revisions(by(sign)).await, Vec::<u64>::new());
+    }
     assert_eq!(revisions(by("x') OR 1 = 1 --")).await, Vec::<u64>::new());
     assert_eq!(revisions(Wanted { since: Some(at(2)), ..Wanted::default() }).await, [3, 2]);
     assert_eq!(revisions(Wanted { until: Some(at(2)), ..Wanted::default() }).await, [1]);
@@ -209,8 +238,7 @@ async fn who_did_what_is_found_by_who_and_when() {
     assert_eq!(revisions(Wanted { bucket: Some("sites".to_owned()), ..Wanted::default() }).await, [3, 2, 1]);
 }
 
-#[tokio::test]
-async fn use_is_read_from_what_was_when_the_window_begins() {
+async fn use_is_read_from_what_was_when_the_window_begins(place: &Place) {
     let golden = include_str!("../../../../../shared/contracts/tests/golden/document.vms.json");
     let documents: Vec<watari_model::vm::Vm> = serde_json::from_str(golden).unwrap();
     let mut vm = documents.into_iter().next().unwrap();
@@ -223,8 +251,7 @@ async fn use_is_read_from_what_was_when_the_window_begins() {
         document: document.map(|vm| serde_json::to_string(vm).unwrap()),
         ..site(n.unsigned_abs(), n, None)
     };
-    let dir = TempDir::new();
-    let store = Store::open(&dir.path().join("history.db")).await.unwrap();
+    let store = Store::open(place).await.unwrap();
     let first = write(1, Some(&vm));
     let other = Change { key: "web".to_owned(), ..write(2, Some(&vm)) };
     vm.spec.vcpus = 4;
@@ -243,33 +270,77 @@ async fn use_is_read_from_what_was_when_the_window_begins() {
     assert_eq!(store.used("nobody", Meter::new(at(40), at(100))).await.unwrap().done().servers, 0);
 }
 
-#[tokio::test]
-async fn how_far_a_bucket_was_read_survives() {
-    let dir = TempDir::new();
-    let path = dir.path().join("history.db");
-    let store = Store::open(&path).await.unwrap();
+async fn how_far_a_bucket_was_read_survives(place: &Place) {
+    let store = Store::open(place).await.unwrap();
     assert_eq!(store.reached("vms").await.unwrap(), None);
     for revision in [5, 9] {
         store.reach("vms", Reached { made: at(1), revision }).await.unwrap();
     }
     store.close().await;
-    let again = Store::open(&path).await.unwrap();
+    let again = Store::open(place).await.unwrap();
     assert_eq!(again.reached("vms").await.unwrap(), Some(Reached { made: at(1), revision: 9 }));
+}
+
+async fn a_text_with_a_nul_is_kept_without_it(place: &Place) {
+    let store = Store::open(place).await.unwrap();
+    // As JSON has it, it is a NUL only in the summary.
+    store.add(&[site(1, 1, Some("A\\u0000B")), site(2, 2, Some("C\0D"))], 1 << 16).await.unwrap();
+    assert_eq!(summaries(&store).await[0], "myodaiji: created (A\u{fffd}B)");
+    assert_eq!(store.rows().await.unwrap(), 2);
+    assert_eq!(store.events(&Filter { key: Some("a\0b".to_owned()), ..all() }).await.unwrap(), []);
+}
+
+async fn two_that_write_the_same_write_it_once(place: &Place) {
+    let (one, other) = (Store::open(place).await.unwrap(), Store::open(place).await.unwrap());
+    let forth: Vec<_> = (1..=100).map(|n| site(n, i64::try_from(n).unwrap(), Some("A"))).collect();
+    let back: Vec<_> = forth.iter().rev().cloned().collect();
+    let (first, second) = tokio::join!(one.add(&forth, 1 << 16), other.add(&back, 1 << 16));
+    assert_eq!(first.unwrap() + second.unwrap(), 100);
+    assert_eq!(one.rows().await.unwrap(), 100);
+}
+
+#[tokio::test]
+async fn a_server_that_goes_is_missed_and_is_told_apart_from_one_with_another_password() {
+    let mut server = PostgresServer::start();
+    let place = database(&server);
+    let store = Store::open(&place).await.unwrap();
+    let lost = tokio::spawn({
+        let store = store.clone();
+        async move { store.lost(Duration::from_millis(20)).await }
+    });
+    assert_eq!(store.add(&[site(1, 1, Some("A"))], 1 << 16).await.unwrap(), 1);
+    server.kill();
+    let why = lost.await.unwrap();
+    assert!(matches!(why, StoreError::Unusable(_)), "{why}");
+    let refused = Store::open(&place).await.unwrap_err().to_string();
+    assert!(refused.contains("refused"), "{refused}");
+
+    server.restart();
+    assert_eq!(Store::open(&place).await.unwrap().rows().await.unwrap(), 1);
+    let Place::Server { options, .. } = place else { panic!("no server") };
+    let password = server.password_file().with_extension("other");
+    for (text, said) in [("another secret", "password"), ("", "empty")] {
+        fs::write(&password, text).unwrap();
+        let wrong = Place::Server { options: options.clone(), password: Some(password.clone()) };
+        let refused = Store::open(&wrong).await.unwrap_err().to_string();
+        assert!(refused.contains(said) && !refused.contains("another secret"), "{refused}");
+    }
 }
 
 #[tokio::test]
 async fn a_spoilt_file_is_told_apart_and_set_aside_and_a_folder_that_cannot_be_is_not_spoilt() {
     let dir = TempDir::new();
     let path = dir.path().join("history.db");
+    let in_file = Place::File(path.clone());
     for n in 0..4 {
         fs::write(&path, "this is no database, however long one looks at it".repeat(100)).unwrap();
-        let refused = Store::open(&path).await.unwrap_err();
+        let refused = Store::open(&in_file).await.unwrap_err();
         assert!(matches!(refused, StoreError::Spoilt(_)), "{refused}");
         set_aside(&path, at(n)).unwrap();
         assert!(!path.exists());
     }
     assert_eq!(spoilt(&path).unwrap().len(), SPOILT_KEPT);
-    Store::open(&path).await.unwrap();
+    Store::open(&in_file).await.unwrap();
     let under_a_file = path.join("history.db");
-    assert!(matches!(Store::open(&under_a_file).await.unwrap_err(), StoreError::Folder { .. }));
+    assert!(matches!(Store::open(&Place::File(under_a_file)).await.unwrap_err(), StoreError::Folder { .. }));
 }

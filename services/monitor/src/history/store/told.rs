@@ -1,16 +1,16 @@
 //! Reading who did what: changes with the document before each and after it.
 
-use sqlx::{QueryBuilder, Row, Sqlite, sqlite::SqliteRow};
+use sqlx::{Row, any::AnyRow};
 use watari_contracts::history::{HistoryChange, Place, RESTORE};
 use watari_model::Timestamp;
 
-use super::{Store, StoreError, nanos, read::moment, signed};
+use super::{Store, StoreError, asked::Asked, nanos, read::moment, signed};
 use crate::history::fields::{differences, is_counter};
 
 /// A deleted document as JSON; one that was too large to be kept is no JSON.
 const WITH_BOTH: &str = "SELECT e.at_ns, e.bucket, e.key, e.revision, e.written_by, e.why, e.summary,
-        CASE WHEN e.deleted THEN 'null' ELSE COALESCE(e.document, '') END,
-        COALESCE((SELECT CASE WHEN b.deleted THEN 'null' ELSE COALESCE(b.document, '') END FROM events AS b
+        CASE WHEN e.deleted = 1 THEN 'null' ELSE COALESCE(e.document, '') END,
+        COALESCE((SELECT CASE WHEN b.deleted = 1 THEN 'null' ELSE COALESCE(b.document, '') END FROM events AS b
             WHERE b.bucket = e.bucket AND b.key = e.key AND b.at_ns <= e.at_ns
                 AND (b.at_ns < e.at_ns OR b.revision < e.revision)
             ORDER BY b.at_ns DESC, b.revision DESC LIMIT 1), 'null')
@@ -38,33 +38,39 @@ pub(crate) struct Wanted {
 impl Store {
     /// The newest changes, newest first.
     pub(crate) async fn told(&self, wanted: &Wanted) -> Result<Vec<HistoryChange>, StoreError> {
-        let mut query = QueryBuilder::<Sqlite>::new(WITH_BOTH);
+        let mut asked = Asked::of(WITH_BOTH);
         if let Some(bucket) = &wanted.bucket {
-            query.push(" AND e.bucket = ").push_bind(bucket.clone());
+            asked.push(" AND e.bucket = ").bind(bucket.as_str());
         }
         if let Some(key) = &wanted.key {
-            query.push(" AND e.key = ").push_bind(key.clone());
+            asked.push(" AND e.key = ").bind(key.as_str());
         }
         if let Some(since) = wanted.since {
-            query.push(" AND e.at_ns >= ").push_bind(nanos(since));
+            asked.push(" AND e.at_ns >= ").bind(nanos(since));
         }
         if let Some(until) = wanted.until {
-            query.push(" AND e.at_ns < ").push_bind(nanos(until));
+            asked.push(" AND e.at_ns < ").bind(nanos(until));
         }
         if let Some(by) = &wanted.by {
-            query.push(" AND instr(lower(e.written_by), ").push_bind(by.to_ascii_lowercase()).push(") > 0");
+            asked.push(" AND e.written_by ").push(self.kind.like()).push(" ").bind(part(by).as_str());
+            asked.push(r" ESCAPE '\'");
         }
         if let Some(Place { at, bucket, revision }) = &wanted.before {
-            query.push(" AND (e.at_ns, e.bucket, e.revision) < (").push_bind(nanos(*at));
-            query.push(", ").push_bind(bucket.clone()).push(", ").push_bind(signed(*revision)).push(")");
+            asked.push(" AND (e.at_ns, e.bucket, e.revision) < (").bind(nanos(*at));
+            asked.push(", ").bind(bucket.as_str()).push(", ").bind(signed(*revision)).push(")");
         }
-        query.push(" ORDER BY e.at_ns DESC, e.bucket DESC, e.revision DESC LIMIT ").push_bind(wanted.limit);
-        let rows = query.build().fetch_all(&self.pool).await?;
+        asked.push(" ORDER BY e.at_ns DESC, e.bucket DESC, e.revision DESC LIMIT ").bind(i64::from(wanted.limit));
+        let rows = asked.query().fetch_all(&self.pool).await?;
         rows.iter().map(change).collect()
     }
 }
 
-fn change(row: &SqliteRow) -> Result<HistoryChange, StoreError> {
+/// What is like a text in which this one stands: signs that LIKE reads otherwise mean themselves.
+fn part(text: &str) -> String {
+    format!("%{}%", text.replace('\\', r"\\").replace('%', r"\%").replace('_', r"\_"))
+}
+
+fn change(row: &AnyRow) -> Result<HistoryChange, StoreError> {
     let (after, before): (String, String) = (row.try_get(7)?, row.try_get(8)?);
     let (mut fields, fields_left_out) = differences(&before, &after);
     let why: Option<String> = row.try_get(5)?;

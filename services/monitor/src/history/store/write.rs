@@ -2,14 +2,14 @@
 
 use std::collections::HashMap;
 
-use sqlx::{Row, SqliteConnection};
+use sqlx::{AnyConnection, Row};
 use watari_contracts::history::RESTORE;
 use watari_model::{
     Timestamp,
     migration::{Migration, State},
 };
 
-use super::{Store, StoreError, nanos, signed};
+use super::{Store, StoreError, nanos, plain, signed};
 use crate::history::summary::{restored, summarise};
 
 /// One write of one document.
@@ -39,8 +39,7 @@ pub(crate) struct Reached {
 impl Store {
     /// Writes down what is new among `changes`, in one transaction, and tells how many were.
     pub(crate) async fn add(&self, changes: &[Change], most_bytes: usize) -> Result<u64, StoreError> {
-        // It reads before it writes: had another written meanwhile, it could not go on.
-        let mut all = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let mut all = self.begin().await?;
         // What this very transaction wrote of each document last.
         let mut newest: HashMap<(&str, &str), &Change> = HashMap::new();
         let mut added = 0;
@@ -59,7 +58,7 @@ impl Store {
 
     /// How far the bucket has been read.
     pub(crate) async fn reached(&self, bucket: &str) -> Result<Option<Reached>, StoreError> {
-        let row = sqlx::query("SELECT made_ns, revision FROM reached WHERE bucket = ?")
+        let row = sqlx::query("SELECT made_ns, revision FROM reached WHERE bucket = $1")
             .bind(bucket)
             .fetch_optional(&self.pool)
             .await?;
@@ -71,7 +70,7 @@ impl Store {
     /// Notes how far the bucket has been read.
     pub(crate) async fn reach(&self, bucket: &str, reached: Reached) -> Result<(), StoreError> {
         sqlx::query(
-            "INSERT INTO reached (bucket, made_ns, revision) VALUES (?, ?, ?)
+            "INSERT INTO reached (bucket, made_ns, revision) VALUES ($1, $2, $3)
              ON CONFLICT (bucket) DO UPDATE SET made_ns = excluded.made_ns, revision = excluded.revision",
         )
         .bind(bucket)
@@ -84,7 +83,7 @@ impl Store {
 
     /// Whether a write of this revision and document has been written down.
     pub(crate) async fn has(&self, bucket: &str, key: &str, revision: u64) -> Result<bool, StoreError> {
-        let row = sqlx::query("SELECT 1 FROM events WHERE bucket = ? AND key = ? AND revision = ? LIMIT 1")
+        let row = sqlx::query("SELECT 1 FROM events WHERE bucket = $1 AND key = $2 AND revision = $3 LIMIT 1")
             .bind(bucket)
             .bind(key)
             .bind(signed(revision))
@@ -95,9 +94,9 @@ impl Store {
 }
 
 /// The document as it was before the change.
-async fn before(connection: &mut SqliteConnection, change: &Change) -> Result<Option<String>, StoreError> {
+async fn before(connection: &mut AnyConnection, change: &Change) -> Result<Option<String>, StoreError> {
     let row = sqlx::query(
-        "SELECT document FROM events WHERE bucket = ? AND key = ? AND at_ns <= ? AND revision <> ?
+        "SELECT document FROM events WHERE bucket = $1 AND key = $2 AND at_ns <= $3 AND revision <> $4
          ORDER BY at_ns DESC, revision DESC LIMIT 1",
     )
     .bind(&change.bucket)
@@ -113,25 +112,25 @@ async fn before(connection: &mut SqliteConnection, change: &Change) -> Result<Op
 }
 
 async fn insert(
-    connection: &mut SqliteConnection,
+    connection: &mut AnyConnection,
     change: &Change,
     before: Option<&str>,
     most_bytes: usize,
 ) -> Result<u64, StoreError> {
     let after = change.document.as_deref();
     let done = sqlx::query(
-        "INSERT OR IGNORE INTO events (at_ns, bucket, key, revision, deleted, summary, document, written_by, why)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO events (at_ns, bucket, key, revision, deleted, summary, document, written_by, why)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING",
     )
     .bind(nanos(change.at))
     .bind(&change.bucket)
     .bind(&change.key)
     .bind(signed(change.revision))
-    .bind(after.is_none())
-    .bind(line(change, before))
-    .bind(after.filter(|text| text.len() <= most_bytes))
-    .bind(change.by.as_deref())
-    .bind(change.why.as_deref())
+    .bind(i64::from(after.is_none()))
+    .bind(plain(&line(change, before)))
+    .bind(after.filter(|document| document.len() <= most_bytes).map(plain))
+    .bind(change.by.as_deref().map(plain))
+    .bind(change.why.as_deref().map(plain))
     .execute(&mut *connection)
     .await?;
     if done.rows_affected() > 0
@@ -154,12 +153,12 @@ fn completed(change: &Change) -> Option<Migration> {
     serde_json::from_str::<Migration>(text).ok().filter(|m| m.state == State::Completed && m.measured.is_some())
 }
 
-async fn measure(connection: &mut SqliteConnection, migration: &Migration, at: Timestamp) -> Result<(), StoreError> {
+async fn measure(connection: &mut AnyConnection, migration: &Migration, at: Timestamp) -> Result<(), StoreError> {
     let measured = migration.measured.unwrap_or_default();
     sqlx::query(
-        "INSERT OR IGNORE INTO measured (migration, created_ns, at_ns, vm, from_node, to_node,
+        "INSERT INTO measured (migration, created_ns, at_ns, vm, from_node, to_node,
              total_ms, downtime_ms, pause_ms, memory_bytes, disk_bytes)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT DO NOTHING",
     )
     .bind(migration.id.as_str())
     .bind(nanos(migration.created_at))
