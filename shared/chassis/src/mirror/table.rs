@@ -30,13 +30,21 @@ pub(super) struct Table<T> {
     /// The newest revision seen of each key, deleted ones included, so that a late reading does
     /// not bring one back.
     seen: BTreeMap<String, Revision>,
+    /// The highest of them: asked for with every reading, and there may be very many keys.
+    newest: Revision,
     unreadable: BTreeSet<String>,
     vanished: BTreeSet<String>,
 }
 
 impl<T> Default for Table<T> {
     fn default() -> Self {
-        Self { live: Arc::default(), seen: BTreeMap::new(), unreadable: BTreeSet::new(), vanished: BTreeSet::new() }
+        Self {
+            live: Arc::default(),
+            seen: BTreeMap::new(),
+            newest: 0,
+            unreadable: BTreeSet::new(),
+            vanished: BTreeSet::new(),
+        }
     }
 }
 
@@ -59,7 +67,7 @@ impl<T: Document> Table<T> {
 
     /// The highest revision seen.
     pub(super) fn newest(&self) -> Revision {
-        self.seen.values().copied().max().unwrap_or(0)
+        self.newest
     }
 
     /// How many keys have been seen, deleted ones included.
@@ -127,6 +135,7 @@ impl<T: Document> Table<T> {
     /// all that was read before, however small its revisions are.
     pub(super) fn remade(&mut self) {
         self.seen.values_mut().for_each(|revision| *revision = 0);
+        self.newest = 0;
     }
 
     fn is_news(&self, key: &str, revision: Revision) -> bool {
@@ -135,6 +144,7 @@ impl<T: Document> Table<T> {
 
     fn saw(&mut self, key: &str, revision: Revision) {
         self.seen.insert(key.to_owned(), revision);
+        self.newest = self.newest.max(revision);
         self.vanished.remove(key);
         self.unreadable.remove(key);
     }
