@@ -3,11 +3,13 @@
 mod cluster;
 mod nats;
 mod ports;
+mod responder;
 mod tempdir;
 mod wait;
 
 pub use cluster::NatsCluster;
 pub use nats::NatsServer;
 pub use ports::free_port;
+pub use responder::Responder;
 pub use tempdir::TempDir;
 pub use wait::{eventually, eventually_some};
