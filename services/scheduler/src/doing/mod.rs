@@ -233,6 +233,16 @@ impl Executor {
         snap
     }
 
+    /// What tells where the servers of `node` are: the nodes' documents, and what that one last said. A view that shows one
+    /// server needs nothing of all others, and holds no snapshot that a write would have to copy.
+    pub(crate) fn whereabouts(&self, node: Option<&NodeName>) -> Snapshot {
+        let mut snap = Snapshot { nodes: self.stores.nodes.snapshot(), ..Snapshot::default() };
+        if let Some(node) = node {
+            self.memory.fill_sight(&mut snap, node);
+        }
+        snap
+    }
+
     /// What views show: documents and sights.
     pub(crate) fn view(&self) -> Snapshot {
         let mut snap = self.stores.snapshot();

@@ -32,6 +32,8 @@ pub(super) struct Table<T> {
     seen: BTreeMap<String, Revision>,
     /// The highest of them: asked for with every reading, and there may be very many keys.
     newest: Revision,
+    /// The keys of documents that belong to something, by that.
+    owned: BTreeMap<String, BTreeSet<String>>,
     unreadable: BTreeSet<String>,
     vanished: BTreeSet<String>,
 }
@@ -42,6 +44,7 @@ impl<T> Default for Table<T> {
             live: Arc::default(),
             seen: BTreeMap::new(),
             newest: 0,
+            owned: BTreeMap::new(),
             unreadable: BTreeSet::new(),
             vanished: BTreeSet::new(),
         }
@@ -55,6 +58,12 @@ impl<T: Document> Table<T> {
 
     pub(super) fn get(&self, key: &str) -> Option<Arc<Entry<T>>> {
         self.live.get(key).cloned()
+    }
+
+    /// Those that belong to `owner`, by key.
+    pub(super) fn belonging_to(&self, owner: &str) -> Vec<Arc<Entry<T>>> {
+        let keys = self.owned.get(owner).into_iter().flatten();
+        keys.filter_map(|key| self.live.get(key).cloned()).collect()
     }
 
     pub(super) fn unreadable(&self) -> &BTreeSet<String> {
@@ -151,14 +160,30 @@ impl<T: Document> Table<T> {
 
     fn put(&mut self, key: &str, entry: Entry<T>) {
         self.saw(key, entry.revision);
+        self.disown(key);
+        if let Some(owner) = entry.value.belongs_to() {
+            self.owned.entry(owner.to_owned()).or_default().insert(key.to_owned());
+        }
         // Copies the map only if somebody holds a snapshot of it just now.
         Arc::make_mut(&mut self.live).insert(key.to_owned(), Arc::new(entry));
     }
 
     fn deleted(&mut self, key: &str, revision: Revision) {
         self.saw(key, revision);
+        self.disown(key);
         if self.live.contains_key(key) {
             Arc::make_mut(&mut self.live).remove(key);
+        }
+    }
+
+    /// What the document has belonged to so far has it no more.
+    fn disown(&mut self, key: &str) {
+        let Some(owner) = self.live.get(key).and_then(|entry| entry.value.belongs_to()) else { return };
+        if let Some(keys) = self.owned.get_mut(owner) {
+            keys.remove(key);
+            if keys.is_empty() {
+                self.owned.remove(owner);
+            }
         }
     }
 }

@@ -49,7 +49,7 @@ fn remember(vm: &mut Vm, request_id: Option<&str>, digest: &str) {
 
 impl Desk {
     pub(super) fn show(&self, vm: &Vm) -> VmView {
-        let there = views::whereabouts(&self.executor.view(), vm.node(), self.rules.silent_ms);
+        let there = views::whereabouts(&self.executor.whereabouts(vm.node()), vm.node(), self.rules.silent_ms);
         views::vm(vm, &there.of(vm, self.rules.deadline.stop_ms, clock::now()))
     }
 
