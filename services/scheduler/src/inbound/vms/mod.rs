@@ -9,6 +9,7 @@ mod power;
 mod preseed;
 mod probes;
 mod resize;
+mod rooms;
 mod snapshots;
 
 use watari_chassis::clock;
@@ -22,6 +23,7 @@ use super::{Desk, TRIES, check_request_id, find, newest, unwritten};
 use crate::{core::digest, views};
 
 pub(super) use listing::Shown;
+pub(super) use rooms::Lately;
 
 /// A request's contents without its name, as a digest.
 fn digest_of(request: &impl serde::Serialize) -> String {
