@@ -123,6 +123,11 @@ impl Memory {
         self.lock().answers.insert(key, answer);
     }
 
+    /// Forgets an answer that nobody asks for any more: each turn goes through all that are kept.
+    pub(crate) fn forget(&self, key: &str) {
+        self.lock().answers.remove(key);
+    }
+
     /// Marks an action as in hand; whether it was not before.
     pub(crate) fn take(&self, key: &str, action: &Arc<Action>) -> bool {
         let mut inner = self.lock();

@@ -17,7 +17,7 @@ use watari_contracts::{
     agent::{NodeFacts, ObserveAll, Progress},
     network::ReleasePorts,
 };
-use watari_model::{NodeName, Refusal};
+use watari_model::{NodeName, Refusal, vm::State};
 
 /// The metrics' names.
 pub mod names {
@@ -31,7 +31,7 @@ pub(crate) use memory::Memory;
 pub(crate) use metrics::Metrics;
 
 use crate::{
-    core::{Action, Outcome, Snapshot, listen_key},
+    core::{Action, Outcome, Snapshot, listen_key, start_key},
     stores::Stores,
 };
 
@@ -107,8 +107,17 @@ impl Executor {
         match action {
             Action::StoreVm { vm, revision, restart } => {
                 let stored = self.stores.vms.update(vm, *revision).await;
-                if self.written(action, stored.map(|_| ())) && *restart {
+                if !self.written(action, stored.map(|_| ())) {
+                    return;
+                }
+                if *restart {
                     self.memory.restarted(&vm.name);
+                }
+                // How its start went has been written down. Were it asked for all the same, the agent would say it again.
+                if vm.state == State::Running
+                    && let Some(key) = start_key(vm)
+                {
+                    self.memory.forget(&key);
                 }
             }
             Action::DropVm { name, revision } => {
