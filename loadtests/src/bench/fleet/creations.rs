@@ -63,7 +63,8 @@ type Asked = Arc<Mutex<HashMap<String, Instant>>>;
 
 /// Measures.
 pub(super) async fn run(stage: &mut Stage, plan: plan::Creations) -> anyhow::Result<Measured> {
-    store_ground(&stage.ctx, plan.networks).await?;
+    let networks = plan.servers.div_ceil(plan.on_a_network);
+    store_ground(&stage.ctx, networks).await?;
     let places = places(plan.nodes)?;
     stage.start("monitor").await?;
     let _agents = Agents::start(stage, &places).await?;
@@ -76,7 +77,7 @@ pub(super) async fn run(stage: &mut Stage, plan: plan::Creations) -> anyhow::Res
     let (asking, hearing) = (stage.bus().await?, stage.bus().await?);
     let events = hearing.subscribe("watari.event.vms.>").await?;
     let (before, begun) = (stage.cpu()?, Instant::now());
-    let made = create(&asking, events, plan).await?;
+    let made = create(&asking, events, plan, networks).await?;
     let (elapsed, used) = (begun.elapsed(), since(&before, &stage.cpu()?));
     ensure!(made.refused < plan.servers, "every creation was refused: {}", made.why.unwrap_or_default());
     #[allow(clippy::cast_precision_loss, reason = "a number of servers")]
@@ -84,7 +85,7 @@ pub(super) async fn run(stage: &mut Stage, plan: plan::Creations) -> anyhow::Res
     let created = Created {
         nodes: plan.nodes,
         servers: plan.servers,
-        networks: plan.networks,
+        networks,
         at_once: plan.at_once,
         refused: made.refused,
         a_second: running / elapsed.as_secs_f64(),
@@ -126,17 +127,18 @@ enum Answered {
     Refused(String),
 }
 
-async fn create(bus: &Bus, mut events: Messages, plan: plan::Creations) -> anyhow::Result<Made> {
+async fn create(bus: &Bus, mut events: Messages, plan: plan::Creations, networks: usize) -> anyhow::Result<Made> {
     let (asked, places) = (Asked::default(), Arc::new(Semaphore::new(plan.at_once)));
     let (tell, mut answers) = mpsc::unbounded_channel();
-    let asking = tokio::spawn(ask_all(bus.clone(), plan, Arc::clone(&asked), Arc::clone(&places), tell));
+    let requests = (0..plan.servers).map(|number| request(number, networks)).collect::<anyhow::Result<Vec<_>>>()?;
+    let asking = tokio::spawn(ask_all(bus.clone(), requests, Arc::clone(&asked), Arc::clone(&places), tell));
     let mut made = Made { accepted: Taken::none()?, running: Taken::none()?, refused: 0, why: None };
     let (mut runs, mut open) = (0, true);
     while runs + made.refused < plan.servers || open {
         let next = async {
             tokio::select! {
                 answer = answers.recv(), if open => Next::Answer(answer),
-                event = events.next() => Next::Event(event),
+                event = events.next() => Next::Event(event.map(|event| event.payload.to_vec())),
             }
         };
         match tokio::time::timeout(READY, next).await.context("no server comes to run any more")? {
@@ -148,7 +150,7 @@ async fn create(bus: &Bus, mut events: Messages, plan: plan::Creations) -> anyho
             }
             Next::Answer(None) => open = false,
             Next::Event(event) => {
-                let told: Told = serde_json::from_slice(&event.context("the events ended")?.payload)?;
+                let told: Told = serde_json::from_slice(&event.context("the events ended")?)?;
                 let begun = if told.state == State::Running { take(&asked, &told.name) } else { None };
                 if let Some(begun) = begun {
                     made.running.take(begun)?;
@@ -162,9 +164,10 @@ async fn create(bus: &Bus, mut events: Messages, plan: plan::Creations) -> anyho
     Ok(made)
 }
 
+/// What is heard next: of a request, or of a document.
 enum Next {
     Answer(Option<Answered>),
-    Event(Option<watari_chassis::Message>),
+    Event(Option<Vec<u8>>),
 }
 
 fn take(asked: &Asked, name: &str) -> Option<Instant> {
@@ -174,15 +177,14 @@ fn take(asked: &Asked, name: &str) -> Option<Instant> {
 /// Asks for all servers, each when there is a place for it among those that do not run yet.
 async fn ask_all(
     bus: Bus,
-    plan: plan::Creations,
+    requests: Vec<CreateVm>,
     asked: Asked,
     places: Arc<Semaphore>,
     tell: mpsc::UnboundedSender<Answered>,
 ) -> anyhow::Result<()> {
-    for number in 0..plan.servers {
+    for request in requests {
         // It is free again when the server runs, or was refused.
         places.acquire().await?.forget();
-        let request = request(number, plan.networks)?;
         let (bus, asked, tell) = (bus.clone(), Arc::clone(&asked), tell.clone());
         tokio::spawn(async move {
             let (name, begun) = (request.name.to_string(), Instant::now());

@@ -115,7 +115,7 @@ pub(super) async fn store_servers(ctx: &Context, servers: &[Vm], stored: impl Fn
         .await
 }
 
-/// Makes an image that is ready and as many networks, `net-0` and so on, each with four thousand addresses.
+/// Makes an image that is ready and as many networks, `net-0` and so on, each with 253 addresses.
 pub(super) async fn store_ground(ctx: &Context, networks: usize) -> anyhow::Result<()> {
     let [mut image, ..] = samples::<1>(include_str!("../../../../shared/contracts/tests/golden/document.images.json"))?;
     image["about"] = json!({});
@@ -124,11 +124,11 @@ pub(super) async fn store_ground(ctx: &Context, networks: usize) -> anyhow::Resu
     let [sample, ..] = samples::<2>(include_str!("../../../../shared/contracts/tests/golden/document.networks.json"))?;
     let bucket = Bucket::<Network>::open(ctx).await?;
     for number in 0..networks {
-        let (b, c) = (number / 16, number % 16 * 16);
+        let (b, c) = (number / 256, number % 256);
         let mut network = sample.clone();
         network["name"] = json!(format!("net-{number}"));
-        network["cidr"] = json!(format!("10.{b}.{c}.0/20"));
-        network["range"] = json!({"first": format!("10.{b}.{c}.2"), "last": format!("10.{b}.{}.254", c + 15)});
+        network["cidr"] = json!(format!("10.{b}.{c}.0/24"));
+        network["range"] = json!({"first": format!("10.{b}.{c}.2"), "last": format!("10.{b}.{c}.254")});
         network["gateway"] = json!(format!("10.{b}.{c}.1"));
         let network: Network = serde_json::from_value(network).context("a network")?;
         bucket.create(&network).await?;

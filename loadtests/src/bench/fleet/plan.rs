@@ -5,6 +5,9 @@ use std::{fs, path::Path};
 use anyhow::{Context as _, ensure};
 use serde::Deserialize;
 
+/// Fewer than there are addresses in a network of 256.
+const MOST_ON_A_NETWORK: usize = 250;
+
 /// All of them, each the section of its scenario.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -54,7 +57,7 @@ pub(super) struct Listed {
 pub(super) struct Creations {
     pub(super) nodes: usize,
     pub(super) servers: usize,
-    pub(super) networks: usize,
+    pub(super) on_a_network: usize,
     pub(super) at_once: usize,
 }
 
@@ -104,8 +107,12 @@ impl Plan {
         ensure!(beats.seconds >= 5, "beats wants at least 5 seconds: its lag is looked at in fifths");
         let counts = [lists.servers, lists.requests, reads.servers, reads.requests, slope.requests, scrapes.times];
         ensure!(counts.iter().all(|count| *count > 0), "a scenario without servers or requests measures nothing");
-        let at_least_one = [lists.nodes, creations.nodes, reads.nodes, slope.nodes, scrapes.nodes, creations.networks];
-        ensure!(at_least_one.iter().all(|count| *count > 0), "servers need nodes and networks");
+        let at_least_one = [lists.nodes, creations.nodes, reads.nodes, slope.nodes, scrapes.nodes];
+        ensure!(at_least_one.iter().all(|count| *count > 0), "servers need nodes");
+        ensure!(
+            (1..=MOST_ON_A_NETWORK).contains(&creations.on_a_network),
+            "a network has 1 to {MOST_ON_A_NETWORK} servers"
+        );
         ensure!(creations.servers >= creations.at_once && creations.at_once > 0, "fewer creations than at once");
         let grows = slope.servers.windows(2).all(|pair| pair[0] < pair[1]);
         ensure!(grows && slope.servers.len() > 1 && slope.servers[0] > 0, "slope wants sizes that grow");
