@@ -44,3 +44,23 @@ impl Drop for Responder {
         self.0.abort();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::NatsServer;
+
+    #[tokio::test]
+    async fn what_is_asked_under_the_subject_is_answered_unless_nothing_is_made_of_it() {
+        let nats = NatsServer::start();
+        let echo = |subject: &str, payload: &[u8]| (subject != "echo.mute").then(|| payload.to_vec());
+        let _echo = Responder::start(&nats.url(), "echo.*", echo).await;
+        let client = async_nats::connect(nats.url()).await.unwrap();
+        let answer = client.request("echo.loud", "hello".into()).await.unwrap();
+        assert_eq!(&answer.payload[..], b"hello");
+        let mute = tokio::time::timeout(Duration::from_millis(100), client.request("echo.mute", "hello".into())).await;
+        assert!(mute.is_err());
+    }
+}

@@ -25,7 +25,7 @@ use super::{
     agents::Agents,
     documents::{Place, places},
     plan,
-    stage::{LOOK, LOOKS, LOST_AFTER, READY, Stage},
+    stage::{LOOK, LOOKS, LOST_AFTER, READY, Stage, since},
 };
 use crate::bench::Bound;
 
@@ -146,7 +146,7 @@ async fn steady(stage: &Stage, herd: &Herd, seconds: u64) -> anyhow::Result<Stea
         lags.push(now.since(&before).within(0.99) * 1_000.0);
         before = now;
     }
-    let used = super::stage::since(&cpu, &stage.cpu()?);
+    let used = since(&cpu, &stage.cpu()?);
     let elapsed = begun.elapsed().as_secs_f64();
     #[allow(clippy::cast_precision_loss, reason = "far below 2^53")]
     let sent = (herd.sent() - sent) as f64;

@@ -13,9 +13,9 @@ use watari_contracts::scheduler::{CreateVm, ListVms};
 
 use super::{
     Measured,
-    documents::store_ground,
+    documents::{SITES, store_ground},
     plan,
-    stage::{Latency, Stage, Taken},
+    stage::{Cpu, Latency, Stage, Taken, since},
     standing::Standing,
 };
 use crate::bench::Bound;
@@ -54,7 +54,7 @@ pub(super) async fn run(stage: &mut Stage, plan: plan::Slope) -> anyhow::Result<
         standing.grow(stage, *servers).await?;
         let before = stage.cpu()?;
         tokio::time::sleep(IDLE).await;
-        let idle = scheduler(&super::stage::since(&before, &stage.cpu()?)) / IDLE.as_secs_f64();
+        let idle = scheduler(&since(&before, &stage.cpu()?)) / IDLE.as_secs_f64();
         idle_percent.push(idle * 100.0);
         for operation in OPERATIONS {
             let cost = measure(stage, &standing, operation, turn, plan.requests, idle).await?;
@@ -72,7 +72,7 @@ pub(super) async fn run(stage: &mut Stage, plan: plan::Slope) -> anyhow::Result<
     Measured::of(&Slopes { nodes: plan.nodes, servers: plan.servers, costs, slopes, idle_percent }, bounds)
 }
 
-fn scheduler(used: &super::stage::Cpu) -> f64 {
+fn scheduler(used: &Cpu) -> f64 {
     used.get("scheduler").copied().unwrap_or(f64::NAN)
 }
 
@@ -95,7 +95,7 @@ async fn measure(
         }
         taken.take(asked)?;
     }
-    let used = scheduler(&super::stage::since(&before, &stage.cpu()?)) - idle * begun.elapsed().as_secs_f64();
+    let used = scheduler(&since(&before, &stage.cpu()?)) - idle * begun.elapsed().as_secs_f64();
     #[allow(clippy::cast_precision_loss, reason = "a number of requests")]
     Ok(Cost { latency: taken.latency(), cpu_us: used.max(0.0) / requests as f64 * 1e6 })
 }
@@ -103,9 +103,7 @@ async fn measure(
 /// A server that is not started and has no network, so that nobody but the scheduler has to do with it.
 fn created(turn: usize, number: usize) -> anyhow::Result<CreateVm> {
     let name = format!("created-{turn}-{number}");
-    Ok(serde_json::from_value(
-        json!({"name": name, "image": "mini", "site": super::documents::SITES[0], "start": false}),
-    )?)
+    Ok(serde_json::from_value(json!({"name": name, "image": "mini", "site": SITES[0], "start": false}))?)
 }
 
 /// The slope of the line through the logarithms of sizes and costs, by least squares.
