@@ -1,7 +1,9 @@
 //! Benchmarks in the lab: each compares two things in one run, so that a slow machine is slow for both.
 //! Each says what its figures must keep to; `watari-bench` fails when they do not.
 
+mod consumption;
 pub mod evacuate;
+pub mod fleet;
 pub mod footprint;
 pub mod history;
 pub mod listing;
@@ -10,7 +12,7 @@ mod plain;
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// The median and the extremes of some figures.
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -33,34 +35,77 @@ impl Spread {
     }
 }
 
-/// What a figure must keep to.
-#[derive(Clone, Debug)]
+/// What a figure must keep to, and whether it does.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Bound {
     /// The figure, as it is named in the report.
     pub what: String,
-    /// What was measured.
-    pub measured: f64,
-    /// The most that is allowed.
-    pub most: f64,
+    /// What is allowed.
+    pub asked: Asked,
+    /// What was measured; none if that is no number, which keeps to nothing.
+    pub measured: Option<f64>,
+    /// Whether it is kept.
+    pub met: bool,
+}
+
+/// What is allowed of a figure.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Asked {
+    /// At most so much.
+    Most(f64),
+    /// At least so much.
+    Least(f64),
+}
+
+impl Asked {
+    fn allows(self, measured: f64) -> bool {
+        match self {
+            Self::Most(most) => measured <= most,
+            Self::Least(least) => measured >= least,
+        }
+    }
+
+    /// How many times as bad a figure is as it was.
+    fn worse_by(self, measured: f64, was: f64) -> f64 {
+        match self {
+            Self::Most(_) => measured / was,
+            Self::Least(_) => was / measured,
+        }
+    }
 }
 
 impl Bound {
     /// A figure and the most that is allowed.
     pub fn most(what: impl Into<String>, measured: f64, most: f64) -> Self {
-        Self { what: what.into(), measured, most }
+        Self::new(what.into(), measured, Asked::Most(most))
     }
 
-    /// Whether it is kept. What is no number is not.
+    /// A figure and the least that is allowed.
+    pub fn least(what: impl Into<String>, measured: f64, least: f64) -> Self {
+        Self::new(what.into(), measured, Asked::Least(least))
+    }
+
+    fn new(what: String, measured: f64, asked: Asked) -> Self {
+        Self { what, asked, measured: measured.is_finite().then_some(measured), met: asked.allows(measured) }
+    }
+
+    /// Whether it is kept.
     #[must_use]
     pub fn is_kept(&self) -> bool {
-        self.measured <= self.most
+        self.met
     }
 }
 
 impl fmt::Display for Bound {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let verdict = if self.is_kept() { "kept" } else { "MISSED" };
-        write!(f, "{verdict}: {} is {:.2}, at most {:.2}", self.what, self.measured, self.most)
+        let verdict = if self.met { "kept" } else { "MISSED" };
+        let measured = self.measured.map_or("nothing".to_owned(), |measured| format!("{measured:.2}"));
+        let asked = match self.asked {
+            Asked::Most(most) => format!("at most {most:.2}"),
+            Asked::Least(least) => format!("at least {least:.2}"),
+        };
+        write!(f, "{verdict}: {} is {measured}, {asked}", self.what)
     }
 }
 
@@ -69,10 +114,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_bound_is_kept_up_to_its_most() {
+    fn a_bound_is_kept_up_to_its_most_or_from_its_least_on() {
         assert!(Bound::most("pause", 50.0, 50.0).is_kept());
         assert!(!Bound::most("pause", 50.1, 50.0).is_kept());
-        assert!(!Bound::most("pause", f64::NAN, 50.0).is_kept());
+        assert!(Bound::least("rate", 500.0, 500.0).is_kept());
+        assert!(!Bound::least("rate", 499.9, 500.0).is_kept());
+    }
+
+    #[test]
+    fn what_is_no_number_keeps_to_nothing_and_is_read_again_as_it_was_written() {
+        for asked in [Asked::Most(50.0), Asked::Least(0.0)] {
+            let bound = Bound::new("pause".to_owned(), f64::NAN, asked);
+            assert!(!bound.is_kept());
+            let again: Bound = serde_json::from_str(&serde_json::to_string(&bound).unwrap()).unwrap();
+            assert_eq!((again.measured, again.asked), (None, asked));
+        }
     }
 
     #[test]

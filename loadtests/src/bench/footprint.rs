@@ -2,14 +2,16 @@
 
 use std::{
     collections::BTreeMap,
-    fs,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 use serde::Serialize;
 
-use super::Bound;
+use super::{
+    Bound,
+    consumption::{cpu_seconds, resident_mib},
+};
 use crate::lab::{Lab, NODES};
 
 /// Memory and idle processor time.
@@ -70,19 +72,4 @@ pub fn run(lab: &Lab, lasting: Duration) -> anyhow::Result<Footprint> {
         }
     }
     Ok(footprint)
-}
-
-fn resident_mib(pid: i32) -> anyhow::Result<f64> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:")).context("no VmRSS")?;
-    Ok(line.trim().trim_end_matches(" kB").parse::<f64>()? / 1024.0)
-}
-
-/// User and system time: fields 14 and 15 of /proc/PID/stat (proc(5)), in clock ticks.
-fn cpu_seconds(pid: i32) -> anyhow::Result<f64> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    let (_, fields) = stat.rsplit_once(')').context("no stat")?;
-    let ticks: f64 = fields.split_whitespace().skip(11).take(2).filter_map(|f| f.parse::<f64>().ok()).sum();
-    #[allow(clippy::cast_precision_loss, reason = "a hundred")]
-    Ok(ticks / rustix::param::clock_ticks_per_second() as f64)
 }

@@ -1,11 +1,23 @@
 //! `watari-bench`: the benchmarks. Each prints its figures as JSON, and fails when a bound is missed.
 
-use std::{path::PathBuf, process::ExitCode, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
 
+use anyhow::Context;
 use clap::{Parser, Subcommand};
 use serde::Serialize;
 use watari_loadtests::{
-    bench::{Bound, evacuate, footprint, history, listing, migrate},
+    bench::{
+        Bound, evacuate,
+        fleet::{
+            self, Report,
+            plan::{Plan, Scale},
+        },
+        footprint, history, listing, migrate,
+    },
     lab::Lab,
     scenarios::Stage,
 };
@@ -70,6 +82,20 @@ enum What {
         #[arg(long, requires = "url")]
         password_file: Option<PathBuf>,
     },
+    /// Thousands of nodes and servers, with a nats-server and services of its own; no lab is needed.
+    Fleet {
+        /// How large and how long, by scenario.
+        #[arg(long, default_value = "loadtests/fleet/recorded.toml")]
+        plan: PathBuf,
+        /// Only the scenarios whose names contain this: beats, lists, creations, reads, slope, scrapes.
+        #[arg(long, default_value = "")]
+        only: String,
+        #[command(flatten)]
+        scale: Scale,
+        /// Compares with the report in this file.
+        #[arg(long)]
+        baseline: Option<PathBuf>,
+    },
 }
 
 fn main() -> anyhow::Result<ExitCode> {
@@ -103,7 +129,24 @@ fn main() -> anyhow::Result<ExitCode> {
             let figures = runtime.block_on(measured)?;
             tell(&figures, &figures.bounds())
         }
+        What::Fleet { plan, only, scale, baseline } => {
+            let (plan, program) = (Plan::read(plan, *scale)?, std::env::current_exe()?);
+            let baseline = baseline.as_ref().map(|file| read(file)).transpose()?;
+            let runtime = tokio::runtime::Runtime::new()?;
+            let folder = program.parent().context("the program is nowhere")?;
+            let report = runtime.block_on(fleet::run(folder, &plan, only))?;
+            if let Some(baseline) = baseline {
+                report.beside(&baseline).iter().for_each(|line| eprintln!("{line}"));
+            }
+            tell(&report, &report.bounds)
+        }
     }
+}
+
+/// The report of an earlier run.
+fn read(file: &Path) -> anyhow::Result<Report> {
+    let text = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
+    serde_json::from_str(&text).with_context(|| file.display().to_string())
 }
 
 /// Prints the figures, and beside them what they had to keep to.

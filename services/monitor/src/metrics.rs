@@ -18,6 +18,7 @@ use watari_model::{
 
 use crate::{
     documents::{Unwritten, Written},
+    fleet::Heard,
     watch::Watch,
 };
 
@@ -135,8 +136,12 @@ impl Gauges {
         }
         let signed = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
         let nodes = watch.nodes.snapshot();
+        // Beats wait for the fleet, and showing thousands of nodes takes long: what was heard is copied first.
         let fleet = watch.fleet();
-        for (name, entry) in nodes.iter() {
+        let used = |heard: &Heard| (heard.memory_used_mib, heard.vcpus_used, heard.load_centi);
+        let heard: Vec<_> = nodes.keys().map(|name| fleet.get(name).map(used)).collect();
+        drop(fleet);
+        for ((name, entry), heard) in nodes.iter().zip(heard) {
             let node = &entry.value;
             let (name, site) = (name.as_str(), node.site.as_str());
             states.with_label_values(&[node.state.word()]).inc();
@@ -145,10 +150,10 @@ impl Gauges {
             if let Some(outcome) = fenced(node) {
                 fencing.with_label_values(&[name, site, outcome]).set(1);
             }
-            if let Some(heard) = fleet.get(name) {
-                memory.with_label_values(&[name, site, "used"]).set(signed(heard.memory_used_mib));
-                vcpus.with_label_values(&[name, site, "used"]).set(heard.vcpus_used.into());
-                load.with_label_values(&[name, site]).set(heard.load_centi.into());
+            if let Some((memory_used_mib, vcpus_used, load_centi)) = heard {
+                memory.with_label_values(&[name, site, "used"]).set(signed(memory_used_mib));
+                vcpus.with_label_values(&[name, site, "used"]).set(vcpus_used.into());
+                load.with_label_values(&[name, site]).set(load_centi.into());
             }
         }
     }

@@ -24,6 +24,7 @@ mod views;
 
 use std::{error::Error, sync::Arc};
 
+use tokio::time::Instant;
 use watari_chassis::{Context, Lease, Server, Wake, clock, looper};
 use watari_contracts::Service;
 
@@ -66,12 +67,16 @@ pub async fn run(ctx: Context, settings: Settings) -> Result<(), Box<dyn Error +
         let (executor, rules, tenure) = (executor.clone(), Arc::clone(&rules), tenure.clone());
         async move {
             if tenure.begin(epoch).await? && executor.leads(epoch) {
-                let snap = executor.snapshot(epoch);
-                let timer = executor.metrics.decide.start_timer();
-                let actions = core::decide(&snap, &rules, clock::now());
-                timer.observe_duration();
-                executor.metrics.count(&snap);
-                executor.start(actions);
+                let begun = Instant::now();
+                {
+                    let snap = executor.snapshot(epoch);
+                    let timer = executor.metrics.decide.start_timer();
+                    let actions = core::decide(&snap, &rules, clock::now());
+                    timer.observe_duration();
+                    executor.metrics.count(&snap);
+                    executor.start(actions);
+                }
+                looper::rest(begun, 1).await;
             }
             Ok::<(), watari_chassis::WriteError>(())
         }

@@ -18,6 +18,10 @@ use crate::{
 
 /// The longest pause after errors.
 const MOST_BACKOFF: Duration = Duration::from_secs(30);
+/// A turn that took less is not rested after: that there is something to go through is not felt yet.
+const WORTH_A_REST: Duration = Duration::from_millis(5);
+/// The longest rest.
+const MOST_REST: Duration = Duration::from_millis(250);
 
 /// Wakes a loop. Cloning shares it: give one to every source of change.
 #[derive(Clone, Debug, Default)]
@@ -105,6 +109,16 @@ pub async fn patiently<T>(part: impl Future<Output = T>) -> T {
     let done = part.await;
     drop(waiting);
     done
+}
+
+/// For a loop that goes through everything at each wake: rests `times` as long as the turn took that began at `begun`,
+/// within a quarter of a second. While very much changes its wakes become fewer turns, which take that part of a
+/// processor and no more; where there is little to go through it does nothing. The rest counts as part of the turn.
+pub async fn rest(begun: Instant, times: u32) {
+    let took = begun.elapsed();
+    if took >= WORTH_A_REST {
+        tokio::time::sleep((took * times).min(MOST_REST)).await;
+    }
 }
 
 /// What the turns of one loop have in common.

@@ -10,4 +10,8 @@ pub trait Document: Serialize + DeserializeOwned + Clone + Send + Sync + 'static
     const PRIVATE: bool = false;
     /// The key in the bucket: one or more DNS labels joined by dots.
     fn key(&self) -> String;
+    /// What it belongs to, where those of one owner are asked for: they are then found without looking at all.
+    fn belongs_to(&self) -> Option<&str> {
+        None
+    }
 }

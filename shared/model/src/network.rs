@@ -193,6 +193,10 @@ impl Document for Port {
     fn key(&self) -> String {
         port_key(&self.network, self.address)
     }
+    /// Its server, by name.
+    fn belongs_to(&self) -> Option<&str> {
+        Some(self.vm.as_str())
+    }
 }
 
 /// The key under which the port of an address stands.

@@ -436,6 +436,9 @@ impl Document for Vm {
     fn key(&self) -> String {
         self.name.to_string()
     }
+    fn belongs_to(&self) -> Option<&str> {
+        self.node().map(NodeName::as_str)
+    }
 }
 
 impl Vm {

@@ -4,6 +4,7 @@ mod cluster;
 mod nats;
 mod ports;
 mod postgres;
+mod responder;
 mod tempdir;
 mod wait;
 
@@ -11,5 +12,6 @@ pub use cluster::NatsCluster;
 pub use nats::NatsServer;
 pub use ports::free_port;
 pub use postgres::PostgresServer;
+pub use responder::Responder;
 pub use tempdir::TempDir;
 pub use wait::{eventually, eventually_some};

@@ -17,7 +17,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 use watari_chassis::{CallError, Context, Leadership, Mirror, Snapshot, Wake, clock, looper};
 use watari_contracts::plan::{Edition, LayPlan, NetworkPlan};
 use watari_model::{
@@ -58,6 +58,7 @@ pub(crate) async fn run(
     let desk = Desk { ctx: ctx.clone(), settings, wake: wake.clone(), told: Arc::default() };
     let mut alarmed = BTreeSet::new();
     looper::run_as_primary(&ctx, "plans", leadership, wake, tick, |epoch| {
+        let begun = Instant::now();
         let documents = Snapshots {
             vms: vms.snapshot(),
             nodes: nodes.snapshot(),
@@ -76,7 +77,11 @@ pub(crate) async fn run(
         if !documents.networks.is_empty() {
             desk.tell(epoch, plans(&documents));
         }
-        std::future::ready(Ok::<(), Infallible>(()))
+        async move {
+            // Each plan has all ports of its networks: that grows faster than there are servers.
+            looper::rest(begun, 3).await;
+            Ok::<(), Infallible>(())
+        }
     })
     .await;
 }

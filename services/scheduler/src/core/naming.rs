@@ -55,6 +55,12 @@ pub(crate) fn of_vm(verb: &str, vm: &Vm, number: u64) -> String {
     format!("{verb}-{}-{}-{number}", vm.key(), mark(vm))
 }
 
+/// The key of the order that starts a server under the grant that it has.
+#[must_use]
+pub(crate) fn start_key(vm: &Vm) -> Option<String> {
+    vm.grant.as_ref().map(|grant| at(&of_vm("start", vm, grant.generation), &grant.node))
+}
+
 /// `clear-<server>-<UUID>-<generation>`: the removal of what a forgotten server left on a node.
 #[must_use]
 pub(crate) fn of_remains(remains: &Remains) -> String {

@@ -103,7 +103,7 @@ impl Outlook {
 
 /// Why a server that was made could not leave its site in the next outage that is scheduled there; none if it
 /// could. Whether there is room for all others as well is the plan's matter.
-pub(crate) fn cannot_leave(snap: &Snapshot, rules: &Rules, vm: &Vm) -> Option<Refusal> {
+pub(crate) fn cannot_leave(snap: &Snapshot, rooms: impl FnOnce() -> Arc<Rooms>, vm: &Vm) -> Option<Refusal> {
     let home = Scope::Site(vm.home_site.clone());
     let scheduled = snap.outages.values().map(|entry| &entry.value);
     let scheduled = scheduled.filter(|outage| outage.scope == home && outage.state == State::Scheduled);
@@ -111,8 +111,7 @@ pub(crate) fn cannot_leave(snap: &Snapshot, rules: &Rules, vm: &Vm) -> Option<Re
     let why = if vm.spec.evacuate == Evacuate::Stay {
         Refusal::PolicyStays { vm: vm.name.to_string() }
     } else {
-        let (rooms, need) = (Rooms::of(snap, rules), Need::start(vm, snap));
-        choose(&rooms, &need, &|node| node.site != vm.home_site, &[]).err()?
+        choose(&rooms(), &Need::start(vm, snap), &|node| node.site != vm.home_site, &[]).err()?
     };
     let detail = Said::new(why.english().cause, why.japanese().cause);
     Some(Refusal::CannotLeave { vm: vm.name.to_string(), outage: outage.id.to_string(), detail })
@@ -120,7 +119,7 @@ pub(crate) fn cannot_leave(snap: &Snapshot, rules: &Rules, vm: &Vm) -> Option<Re
 
 /// Why a server that was made to run could be put nowhere as things are; none if it could, or if it waits for nothing.
 /// It stays and is tried again, since there may be room later: whoever makes it learns at once that there is none.
-pub(crate) fn cannot_start(snap: &Snapshot, rules: &Rules, vm: &Vm) -> Option<Refusal> {
+pub(crate) fn cannot_start(snap: &Snapshot, rooms: impl FnOnce() -> Arc<Rooms>, vm: &Vm) -> Option<Refusal> {
     let waits = vm.state == vm::State::Pending && vm.desired == Desired::Running && disks::wanted(vm).is_none();
     let home = Scope::Site(vm.home_site.clone());
     // It begins elsewhere then.
@@ -128,8 +127,7 @@ pub(crate) fn cannot_start(snap: &Snapshot, rules: &Rules, vm: &Vm) -> Option<Re
     if !waits || drains {
         return None;
     }
-    let (rooms, need) = (Rooms::of(snap, rules), Need::start(vm, snap));
-    choose(&rooms, &need, &|node| node.site == vm.home_site, &[]).err()
+    choose(&rooms(), &Need::start(vm, snap), &|node| node.site == vm.home_site, &[]).err()
 }
 
 #[cfg(test)]

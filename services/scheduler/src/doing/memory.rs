@@ -123,6 +123,11 @@ impl Memory {
         self.lock().answers.insert(key, answer);
     }
 
+    /// Forgets an answer that nobody asks for any more: each turn goes through all that are kept.
+    pub(crate) fn forget(&self, key: &str) {
+        self.lock().answers.remove(key);
+    }
+
     /// Marks an action as in hand; whether it was not before.
     pub(crate) fn take(&self, key: &str, action: &Arc<Action>) -> bool {
         let mut inner = self.lock();
@@ -193,12 +198,18 @@ impl Memory {
     pub(crate) fn fill_sights(&self, snap: &mut Snapshot) {
         let now = clock::boot_millis();
         let inner = self.lock();
-        let heard = |node: &Node| Heard { facts: Arc::clone(&node.facts), age_ms: now.saturating_sub(node.at) };
-        snap.heard = inner.nodes.iter().map(|(name, node)| (name.clone(), heard(node))).collect();
+        snap.heard = inner.nodes.iter().map(|(name, node)| (name.clone(), node.heard(now))).collect();
         snap.passages = inner.passages.clone();
         snap.control = inner.control.clone();
         snap.ledger = inner.ledger.clone();
         snap.boot_ms = now;
+    }
+
+    /// Fills in what one node last said: a server's view needs no more, and there may be thousands of nodes.
+    pub(crate) fn fill_sight(&self, snap: &mut Snapshot, node: &NodeName) {
+        if let Some(known) = self.lock().nodes.get(node) {
+            snap.heard.insert(node.clone(), known.heard(clock::boot_millis()));
+        }
     }
 
     /// Fills in everything, for deciding, and forgets what is old.
@@ -231,6 +242,12 @@ impl Memory {
             .iter()
             .map(|(vm, restart)| (vm.clone(), Restarts { count: restart.count, age_ms: age(restart.at) }))
             .collect();
+    }
+}
+
+impl Node {
+    fn heard(&self, now: u64) -> Heard {
+        Heard { facts: Arc::clone(&self.facts), age_ms: now.saturating_sub(self.at) }
     }
 }
 

@@ -17,7 +17,7 @@ use watari_contracts::{
     agent::{NodeFacts, ObserveAll, Progress},
     network::ReleasePorts,
 };
-use watari_model::{NodeName, Refusal};
+use watari_model::{NodeName, Refusal, vm::State};
 
 /// The metrics' names.
 pub mod names {
@@ -31,7 +31,7 @@ pub(crate) use memory::Memory;
 pub(crate) use metrics::Metrics;
 
 use crate::{
-    core::{Action, Outcome, Snapshot, listen_key},
+    core::{Action, Outcome, Snapshot, listen_key, start_key},
     stores::Stores,
 };
 
@@ -107,8 +107,17 @@ impl Executor {
         match action {
             Action::StoreVm { vm, revision, restart } => {
                 let stored = self.stores.vms.update(vm, *revision).await;
-                if self.written(action, stored.map(|_| ())) && *restart {
+                if !self.written(action, stored.map(|_| ())) {
+                    return;
+                }
+                if *restart {
                     self.memory.restarted(&vm.name);
+                }
+                // How its start went has been written down. Were it asked for all the same, the agent would say it again.
+                if vm.state == State::Running
+                    && let Some(key) = start_key(vm)
+                {
+                    self.memory.forget(&key);
                 }
             }
             Action::DropVm { name, revision } => {
@@ -230,6 +239,16 @@ impl Executor {
         let mut snap = self.stores.snapshot();
         snap.epoch = epoch;
         self.memory.fill(&mut snap);
+        snap
+    }
+
+    /// What tells where the servers of `node` are: the nodes' documents, and what that one last said. A view that shows one
+    /// server needs nothing of all others, and holds no snapshot that a write would have to copy.
+    pub(crate) fn whereabouts(&self, node: Option<&NodeName>) -> Snapshot {
+        let mut snap = Snapshot { nodes: self.stores.nodes.snapshot(), ..Snapshot::default() };
+        if let Some(node) = node {
+            self.memory.fill_sight(&mut snap, node);
+        }
         snap
     }
 

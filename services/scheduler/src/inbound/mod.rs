@@ -46,6 +46,7 @@ pub(crate) struct Desk {
     most_keys: usize,
     turns: Arc<Turns>,
     shown: Arc<vms::Shown>,
+    lately: Arc<vms::Lately>,
     rehearsed: Arc<Turn<Option<rehearsals::Last>>>,
     people: Arc<BTreeMap<String, String>>,
 }
@@ -80,6 +81,7 @@ impl Desk {
             most_keys,
             turns: Arc::default(),
             shown: Arc::default(),
+            lately: Arc::default(),
             rehearsed: Arc::default(),
             people: Arc::new(settings.people.clone()),
         }

@@ -569,6 +569,24 @@ async fn a_list_is_paged_by_name() {
         }
     }
     assert_eq!(found, names);
+    for name in &names {
+        cloud.until(name, |vm| vm.node.is_some()).await;
+    }
+    let mut on_nodes = Vec::new();
+    for node in ["m1", "m2", "y1", "y2"] {
+        let mut ask = ListVms { node: Some(node.parse().unwrap()), limit: Some(2), ..ListVms::default() };
+        loop {
+            let page = cloud.ask(&ask).await.unwrap();
+            assert!(page.vms.iter().all(|vm| vm.node == ask.node), "{node}: {:?}", page.vms);
+            on_nodes.extend(page.vms.into_iter().map(|vm| vm.name.to_string()));
+            ask.after = page.next;
+            if ask.after.is_none() || begun.elapsed() > SOON {
+                break;
+            }
+        }
+    }
+    on_nodes.sort();
+    assert_eq!(on_nodes, names, "each is on one node and is found there");
     let wrong = ListVms { limit: Some(0), ..ListVms::default() };
     assert!(matches!(cloud.ask(&wrong).await, Err(Refusal::OutOfRange { .. })));
 }

@@ -126,6 +126,12 @@ impl<T: Document> Mirror<T> {
         self.shared.look(|table| table.get(key))
     }
 
+    /// Those that belong to `owner` ([`Document::belongs_to`]), by key, without looking at all others.
+    #[must_use]
+    pub fn belonging_to(&self, owner: &str) -> Vec<Arc<Entry<T>>> {
+        self.shared.look(|table| table.belonging_to(owner))
+    }
+
     /// All documents; it costs one reference count.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot<T> {

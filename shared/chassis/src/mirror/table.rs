@@ -30,13 +30,24 @@ pub(super) struct Table<T> {
     /// The newest revision seen of each key, deleted ones included, so that a late reading does
     /// not bring one back.
     seen: BTreeMap<String, Revision>,
+    /// The highest of them: asked for with every reading, and there may be very many keys.
+    newest: Revision,
+    /// The keys of documents that belong to something, by that.
+    owned: BTreeMap<String, BTreeSet<String>>,
     unreadable: BTreeSet<String>,
     vanished: BTreeSet<String>,
 }
 
 impl<T> Default for Table<T> {
     fn default() -> Self {
-        Self { live: Arc::default(), seen: BTreeMap::new(), unreadable: BTreeSet::new(), vanished: BTreeSet::new() }
+        Self {
+            live: Arc::default(),
+            seen: BTreeMap::new(),
+            newest: 0,
+            owned: BTreeMap::new(),
+            unreadable: BTreeSet::new(),
+            vanished: BTreeSet::new(),
+        }
     }
 }
 
@@ -49,6 +60,12 @@ impl<T: Document> Table<T> {
         self.live.get(key).cloned()
     }
 
+    /// Those that belong to `owner`, by key.
+    pub(super) fn belonging_to(&self, owner: &str) -> Vec<Arc<Entry<T>>> {
+        let keys = self.owned.get(owner).into_iter().flatten();
+        keys.filter_map(|key| self.live.get(key).cloned()).collect()
+    }
+
     pub(super) fn unreadable(&self) -> &BTreeSet<String> {
         &self.unreadable
     }
@@ -59,7 +76,7 @@ impl<T: Document> Table<T> {
 
     /// The highest revision seen.
     pub(super) fn newest(&self) -> Revision {
-        self.seen.values().copied().max().unwrap_or(0)
+        self.newest
     }
 
     /// How many keys have been seen, deleted ones included.
@@ -127,6 +144,7 @@ impl<T: Document> Table<T> {
     /// all that was read before, however small its revisions are.
     pub(super) fn remade(&mut self) {
         self.seen.values_mut().for_each(|revision| *revision = 0);
+        self.newest = 0;
     }
 
     fn is_news(&self, key: &str, revision: Revision) -> bool {
@@ -135,20 +153,37 @@ impl<T: Document> Table<T> {
 
     fn saw(&mut self, key: &str, revision: Revision) {
         self.seen.insert(key.to_owned(), revision);
+        self.newest = self.newest.max(revision);
         self.vanished.remove(key);
         self.unreadable.remove(key);
     }
 
     fn put(&mut self, key: &str, entry: Entry<T>) {
         self.saw(key, entry.revision);
+        self.disown(key);
+        if let Some(owner) = entry.value.belongs_to() {
+            self.owned.entry(owner.to_owned()).or_default().insert(key.to_owned());
+        }
         // Copies the map only if somebody holds a snapshot of it just now.
         Arc::make_mut(&mut self.live).insert(key.to_owned(), Arc::new(entry));
     }
 
     fn deleted(&mut self, key: &str, revision: Revision) {
         self.saw(key, revision);
+        self.disown(key);
         if self.live.contains_key(key) {
             Arc::make_mut(&mut self.live).remove(key);
+        }
+    }
+
+    /// What the document has belonged to so far has it no more.
+    fn disown(&mut self, key: &str) {
+        let Some(owner) = self.live.get(key).and_then(|entry| entry.value.belongs_to()) else { return };
+        if let Some(keys) = self.owned.get_mut(owner) {
+            keys.remove(key);
+            if keys.is_empty() {
+                self.owned.remove(owner);
+            }
         }
     }
 }

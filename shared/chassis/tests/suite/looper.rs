@@ -11,7 +11,7 @@ use std::{
 use crate::support::{SOON, Thing, context, metric};
 use tokio::{
     sync::{Notify, Semaphore, watch},
-    time::timeout,
+    time::{Instant, timeout},
 };
 use watari_chassis::{Drained, Leadership, Mirror, Wake, looper, metrics};
 use watari_testkit::{NatsServer, eventually};
@@ -173,4 +173,14 @@ async fn a_part_that_panics_stops_the_process() {
     ctx.spawn("broken", async { panic!("a fault") });
     timeout(SOON, ctx.shutdown.cancelled()).await.unwrap();
     assert!(ctx.has_failed());
+}
+
+#[tokio::test]
+async fn who_has_worked_long_rests_so_many_times_as_long_but_never_for_long() {
+    let begun = Instant::now();
+    looper::rest(begun - Duration::from_millis(20), 3).await;
+    assert!(begun.elapsed() >= Duration::from_millis(60), "{:?}", begun.elapsed());
+    let long = Duration::from_secs(10);
+    let rested = timeout(long, looper::rest(Instant::now() - long, 1)).await;
+    assert!(rested.is_ok(), "ten seconds' work is not rested after for ten seconds");
 }

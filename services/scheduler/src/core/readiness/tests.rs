@@ -93,7 +93,10 @@ fn a_battery_of_today_says_nothing_of_an_inspection_to_come() {
 #[test]
 fn a_server_that_is_made_before_an_inspection_is_asked_whether_it_could_leave() {
     let mut campus = scheduled();
-    let why = |campus: &Campus, vm: &Vm| cannot_leave(&campus.snapshot(), &campus.rules, vm).map(|why| why.code());
+    let why = |campus: &Campus, vm: &Vm| {
+        let snap = campus.snapshot();
+        cannot_leave(&snap, || Arc::new(Rooms::of(&snap, &campus.rules)), vm).map(|why| why.code())
+    };
     let (small, large) = (server("small", 64), server("large", 8_192));
     assert_eq!((why(&campus, &small), why(&campus, &large)), (None, Some("outage.cannot-leave")));
     let stays = Vm { spec: vm::Spec { evacuate: Evacuate::Stay, ..small.spec.clone() }, ..small };

@@ -13,7 +13,7 @@ use watari_model::{
 };
 
 use super::super::{Desk, check_request_id, find, out_of_range};
-use crate::core::{Rooms, Snapshot, disks};
+use crate::core::{Snapshot, disks};
 
 /// The highest priority.
 const MOST_PRIORITY: u8 = 100;
@@ -193,7 +193,7 @@ impl Desk {
                 None => Ok(site.clone()),
             };
         }
-        let rooms = Rooms::of(snap, &self.rules);
+        let rooms = self.rooms();
         let open = snap.sites.values().map(|entry| &entry.value.name).filter(|site| draining(site).is_none());
         let best = open.max_by_key(|site| (rooms.free_memory(site.as_str()), std::cmp::Reverse((*site).clone())));
         best.cloned().ok_or_else(|| Refusal::NoRoom {

@@ -41,16 +41,7 @@ impl Desk {
         self.check_networks(&request).await?;
         let logins = self.check_keys(&request).await?;
         self.check_firewalls(&request).await?;
-        let snap = self.executor.view();
-        if snap.vms.len() >= self.servers.most {
-            let most = snap.vms.len();
-            let detail = Said::new(
-                format!("there are {most} servers already, the most that this scheduler takes"),
-                format!("すでに上限の {most} 台のサーバがあります"),
-            );
-            return Err(Refusal::NoRoom { vm: request.name.to_string(), detail });
-        }
-        let home = self.choose_home(&snap, &request)?;
+        let home = self.home(&request)?;
         let uuid = self.uuid(&request);
         let nics = match self.allocate(&request, &uuid).await {
             Ok(nics) => nics,
@@ -83,6 +74,21 @@ impl Desk {
         }
     }
 
+    /// Where the server will belong, if there may be one more. No snapshot outlives this: what is written while somebody
+    /// holds one copies all that is in it.
+    fn home(&self, request: &CreateVm) -> Result<SiteName, Refusal> {
+        let snap = self.stores().snapshot();
+        if snap.vms.len() >= self.servers.most {
+            let most = snap.vms.len();
+            let detail = Said::new(
+                format!("there are {most} servers already, the most that this scheduler takes"),
+                format!("すでに上限の {most} 台のサーバがあります"),
+            );
+            return Err(Refusal::NoRoom { vm: request.name.to_string(), detail });
+        }
+        self.choose_home(&snap, request)
+    }
+
     fn exists(&self, vm: &Vm, request: &CreateVm, digest: &str) -> Result<VmView, Refusal> {
         if answered(vm, request.request_id.as_deref(), digest)? {
             Ok(self.show_made(vm))
@@ -94,16 +100,16 @@ impl Desk {
     /// Whoever makes a server is told in time if there is no room for it, or if it could not leave when the power goes,
     /// as is known already.
     fn show_made(&self, vm: &Vm) -> VmView {
-        let snap = self.executor.view();
-        let known = [cannot_start(&snap, &self.rules, vm), cannot_leave(&snap, &self.rules, vm)];
+        let (snap, rooms) = (self.stores().snapshot(), || self.rooms());
+        let known = [cannot_start(&snap, rooms, vm), cannot_leave(&snap, rooms, vm)];
         VmView { warnings: known.iter().flatten().map(Fault::from).collect(), ..self.show(vm) }
     }
 
     /// A new UUID; or, if an earlier try drew addresses and died before the document was made,
     /// the one it drew them for.
     fn uuid(&self, request: &CreateVm) -> String {
-        let ports = self.stores().ports.snapshot();
-        let orphan = ports.values().find(|entry| entry.value.vm == request.name && sound(&entry.value.vm_uuid));
+        let ports = self.stores().ports.belonging_to(request.name.as_str());
+        let orphan = ports.iter().find(|entry| sound(&entry.value.vm_uuid));
         orphan.map_or_else(new_uuid, |entry| entry.value.vm_uuid.clone())
     }
 

@@ -68,21 +68,32 @@ impl Desk {
     pub(in crate::inbound) async fn list_vms(self, request: ListVms) -> Result<Written<VmPage>, Refusal> {
         let limit = page(request.limit, 500)?;
         let unwritable = |error: serde_json::Error| Refusal::Internal { detail: error.to_string() };
-        let snap = self.executor.view();
-        let now = clock::now();
-        self.shown.keep(&snap.vms);
+        let (vms, now) = (self.stores().vms.snapshot(), clock::now());
+        // Those of one node are few among all, and are not looked for among all.
+        let there = request.node.as_ref().map(|node| self.stores().vms.belonging_to(node.as_str()));
+        let mut snap = self.executor.whereabouts(None);
+        self.shown.keep(&vms);
         let mut nodes: HashMap<Option<&NodeName>, Whereabouts> = HashMap::new();
         let after = request.after.as_ref().map_or(Bound::Unbounded, |name| Bound::Excluded(name.as_str()));
         let (mut pieces, mut bytes) = (Vec::new(), 0);
         let (mut last, mut next): (Option<&VmName>, _) = (None, None);
-        for (_, entry) in snap.vms.range::<str, _>((after, Bound::Unbounded)) {
+        let entries: Box<dyn Iterator<Item = &Arc<Entry<Vm>>> + Send> = match &there {
+            Some(there) => Box::new(there.iter().filter(|entry| is_after(request.after.as_ref(), &entry.value.name))),
+            None => Box::new(vms.range::<str, _>((after, Bound::Unbounded)).map(|(_, entry)| entry)),
+        };
+        for entry in entries {
             let vm = &entry.value;
-            let whereabouts =
-                nodes.entry(vm.node()).or_insert_with(|| views::whereabouts(&snap, vm.node(), self.rules.silent_ms));
-            let wanted = request.state.is_none_or(|state| vm.state == state)
-                && request.node.as_ref().is_none_or(|node| vm.node() == Some(node))
-                && request.site.as_ref().is_none_or(|site| whereabouts.site.as_ref() == Some(site));
-            if !wanted {
+            // What is not wanted is passed by as cheaply as can be: it may be nearly all.
+            if request.state.is_some_and(|state| vm.state != state) {
+                continue;
+            }
+            let whereabouts = nodes.entry(vm.node()).or_insert_with(|| {
+                if let Some(node) = vm.node() {
+                    self.executor.memory.fill_sight(&mut snap, node);
+                }
+                views::whereabouts(&snap, vm.node(), self.rules.silent_ms)
+            });
+            if request.site.as_ref().is_some_and(|site| whereabouts.site.as_ref() != Some(site)) {
                 continue;
             }
             // Only of one that is to go off more must be said than of all others on its node.
@@ -99,6 +110,11 @@ impl Desk {
         }
         Written::of(&Page { vms: pieces.iter().map(AsRef::as_ref).collect(), next }).map_err(unwritable)
     }
+}
+
+/// Whether a server is beyond the last of the page before.
+fn is_after(after: Option<&VmName>, name: &VmName) -> bool {
+    after.is_none_or(|after| name.as_str() > after.as_str())
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ mod power;
 mod preseed;
 mod probes;
 mod resize;
+mod rooms;
 mod snapshots;
 
 use watari_chassis::clock;
@@ -22,6 +23,7 @@ use super::{Desk, TRIES, check_request_id, find, newest, unwritten};
 use crate::{core::digest, views};
 
 pub(super) use listing::Shown;
+pub(super) use rooms::Lately;
 
 /// A request's contents without its name, as a digest.
 fn digest_of(request: &impl serde::Serialize) -> String {
@@ -49,7 +51,7 @@ fn remember(vm: &mut Vm, request_id: Option<&str>, digest: &str) {
 
 impl Desk {
     pub(super) fn show(&self, vm: &Vm) -> VmView {
-        let there = views::whereabouts(&self.executor.view(), vm.node(), self.rules.silent_ms);
+        let there = views::whereabouts(&self.executor.whereabouts(vm.node()), vm.node(), self.rules.silent_ms);
         views::vm(vm, &there.of(vm, self.rules.deadline.stop_ms, clock::now()))
     }
 

@@ -16,6 +16,14 @@ impl Document for Thing {
     fn key(&self) -> String {
         self.name.clone()
     }
+    /// A thing's size says whose it is, in these tests.
+    fn belongs_to(&self) -> Option<&str> {
+        match self.size % 3 {
+            0 => None,
+            1 => Some("one"),
+            _ => Some("two"),
+        }
+    }
 }
 
 fn raw(key: &str, revision: Revision, payload: &str, deleted: bool) -> Raw {
@@ -85,7 +93,21 @@ fn in_a_bucket_made_anew_small_revisions_are_news() {
     table.remade();
     assert!(table.get("a").is_some());
     assert!(matches!(table.read(&put("a", 1)), Effect::Changed));
-    assert_eq!(table.get("a").unwrap().revision, 1);
+    assert_eq!((table.get("a").unwrap().revision, table.newest()), (1, 1));
+}
+
+#[test]
+fn a_document_belongs_to_whom_its_newest_form_says_and_to_nobody_once_it_is_deleted() {
+    let mut table = Table::<Thing>::default();
+    table.read(&put("a", 1));
+    table.read(&put("b", 4));
+    assert_eq!(table.belonging_to("one").len(), 2);
+    table.read(&put("a", 5));
+    assert_eq!((table.belonging_to("one").len(), table.belonging_to("two").len()), (1, 1));
+    table.read(&raw("a", 7, "", true));
+    table.read(&put("b", 9));
+    assert!(table.belonging_to("one").is_empty() && table.belonging_to("two").is_empty());
+    assert!(table.owned.is_empty(), "who owns nothing is forgotten");
 }
 
 proptest! {
@@ -105,5 +127,12 @@ proptest! {
         let mut mixed = Table::<Thing>::default();
         shuffled.into_iter().for_each(|r| { mixed.read(r); });
         prop_assert_eq!(sizes(&straight), sizes(&mixed));
+        for owner in ["one", "two"] {
+            let found: Vec<u64> = mixed.belonging_to(owner).iter().map(|entry| entry.value.size).collect();
+            let all = mixed.snapshot();
+            let looked: Vec<u64> = all.values().map(|entry| &entry.value).filter(|thing| thing.belongs_to() == Some(owner)).map(|thing| thing.size).collect();
+            prop_assert_eq!(found, looked);
+        }
+        prop_assert_eq!((straight.newest(), mixed.newest()), (writes.len() as u64, writes.len() as u64));
     }
 }
