@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use std::{
+    collections::BTreeMap,
     fs,
     net::Ipv4Addr,
     path::{Path, PathBuf},
@@ -161,7 +162,7 @@ async fn strangers(node: &Plumbing) {
 
 /// A server on VLAN 30 of the segment, and a client that is on the VLAN as well.
 async fn vlan(node: &Plumbing) {
-    assert_eq!(node.vlans(), Some([].into()));
+    assert_eq!(node.vlans(), Some(BTreeMap::new()));
     must("ip -n client link add link eth0 name eth0.30 type vlan id 30");
     must("ip -n client addr add 192.0.2.10/24 dev eth0.30");
     must("ip -n client link set eth0.30 up");
@@ -187,5 +188,5 @@ async fn vlan(node: &Plumbing) {
     must("ip -n client addr add 192.0.2.10/24 dev eth0");
     assert!(!pings("client", staff(100)), "without a tag");
     node.disconnect(&tagged).await.unwrap();
-    assert_eq!(node.vlans(), Some([].into()));
+    assert_eq!(node.vlans(), Some(BTreeMap::new()));
 }

@@ -14,8 +14,11 @@ impl Plumbing {
     /// # Errors
     /// [`Refusal::AddressStrange`]: somebody has one of them. That a network is not here.
     pub async fn ask_for_strangers(&self, server: &Server) -> Result<(), Refusal> {
-        let provider = server.wires.iter().filter(|wire| wire.kind == Kind::Provider);
-        try_join_all(provider.map(|wire| self.ask_for_stranger(wire))).await.map(drop)
+        let mut asked = Vec::new();
+        for wire in server.wires.iter().filter(|wire| wire.kind == Kind::Provider) {
+            asked.push(self.ask_for_stranger(wire));
+        }
+        try_join_all(asked).await.map(drop)
     }
 
     async fn ask_for_stranger(&self, wire: &Wire) -> Result<(), Refusal> {

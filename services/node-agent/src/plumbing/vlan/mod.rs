@@ -286,7 +286,7 @@ mod tests {
         let long = "a".repeat(63);
         let names: BTreeSet<String> = ["campus", "lab", &long]
             .iter()
-            .flat_map(|segment| [1, 30, 4_094].map(|vlan| (segment.parse().unwrap(), vlan)))
+            .flat_map(|segment| [1, 30, 4_094].map(|vlan| (segment.parse::<SegmentName>().unwrap(), vlan)))
             .flat_map(|(segment, vlan)| [bridge(&segment, vlan), name(TAGGED_PREFIX, &segment, vlan)])
             .collect();
         assert_eq!(names.len(), 18);
