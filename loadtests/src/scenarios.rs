@@ -18,6 +18,7 @@ mod power;
 mod preseeding;
 mod saving;
 mod seed;
+mod segment;
 mod snapshots;
 mod ups;
 
@@ -49,6 +50,7 @@ const HALVES: [&[Group]; 2] = [
         life::SCENARIOS,
         network::SCENARIOS,
         guards::SCENARIOS,
+        segment::SCENARIOS,
         doors::SCENARIOS,
         failures::SCENARIOS,
         saving::SCENARIOS,

@@ -5,9 +5,12 @@ use std::net::Ipv4Addr;
 use clap::{ArgGroup, Args, Subcommand};
 use watari_contracts::{
     address::ListAddresses,
-    network::{CreateNetwork, DeleteNetwork, GetNetwork, ListNetworks, ListPorts, NetworkView},
+    network::{ClearAddress, CreateNetwork, DeleteNetwork, GetNetwork, ListNetworks, ListPorts, NetworkView},
 };
-use watari_model::{NetworkName, Refusal, Said, network::Kind};
+use watari_model::{
+    NetworkName, Refusal, Said,
+    network::{Kind, Stranger},
+};
 
 use crate::{
     Context,
@@ -34,6 +37,9 @@ pub enum Verb {
     /// Show one network
     #[command(after_help = "Example:\n  watari network show campus")]
     Show(Which),
+    /// Give out again an address that another machine had, which has it no more
+    #[command(after_help = "Example:\n  watari network clear campus 203.0.113.107")]
+    Clear(Clear),
     /// Remove a network that no server uses
     #[command(after_help = "Example:\n  watari network delete campus --yes")]
     Delete(Delete),
@@ -44,6 +50,15 @@ pub enum Verb {
 pub struct Which {
     /// The network
     name: String,
+}
+
+/// Which address.
+#[derive(Debug, Args)]
+pub struct Clear {
+    /// The network
+    name: String,
+    /// The address
+    address: String,
 }
 
 /// What to delete.
@@ -64,7 +79,9 @@ Examples:
   watari network create campus --provider --cidr 203.0.113.0/24 \\
     --range 203.0.113.100-203.0.113.199
   watari network create lab --overlay --cidr 10.1.0.0/16 \\
-    --range 10.1.0.10-10.1.255.250"
+    --range 10.1.0.10-10.1.255.250
+  watari network create staff --provider --vlan 30 --cidr 192.0.2.0/24 \\
+    --range 192.0.2.100-192.0.2.199 --gateway 192.0.2.1"
 )]
 pub struct Create {
     /// Its name
@@ -90,6 +107,9 @@ pub struct Create {
     /// The segment that nodes bind to a bridge [default: campus]
     #[arg(long, conflicts_with = "overlay")]
     segment: Option<String>,
+    /// The VLAN of the segment, 1 to 4094, by the tag of its frames [default: none]
+    #[arg(long, value_name = "TAG", conflicts_with_all = ["overlay", "public"])]
+    vlan: Option<u16>,
     /// The largest packet of an overlay network's servers [default: what every node carries]
     #[arg(long, value_name = "BYTES", conflicts_with = "provider")]
     mtu: Option<u32>,
@@ -109,6 +129,11 @@ impl Verb {
             Self::Create(create) => ctx.out.row(&session.ask(&create.request(session.request_id())?).await?),
             Self::List => ctx.out.list(&session.ask(&ListNetworks {}).await?.networks),
             Self::Show(Which { name }) => ctx.out.show(&session.ask(&GetNetwork { name: input::name(&name)? }).await?),
+            Self::Clear(Clear { name, address }) => {
+                let allowed = Said::new("an IPv4 address", "IPv4 アドレス");
+                let address = input::value::<Ipv4Addr>("address", allowed, &address)?;
+                ctx.out.row(&session.ask(&ClearAddress { network: input::name(&name)?, address }).await?)
+            }
             Self::Delete(Delete { name, consent }) => {
                 let request = DeleteNetwork { name: input::name(&name)? };
                 let there = GetNetwork { name: request.name.clone() };
@@ -153,6 +178,7 @@ impl Create {
             gateway: self.gateway.as_ref().map(|text| address("--gateway", text)).transpose()?,
             dns: self.dns.iter().map(|text| address("--dns", text)).collect::<Result<_, _>>()?,
             segment: input::name_if(self.segment.as_deref())?,
+            vlan: self.vlan,
             mtu: self.mtu,
             public: self.public,
         })
@@ -169,7 +195,20 @@ const fn kind(network: &NetworkView) -> &'static str {
 
 /// An overlay network's segment is the network itself: nothing that anybody binds.
 fn segment(network: &NetworkView) -> String {
-    or_dash(Some(&network.segment).filter(|_| network.kind == Kind::Provider))
+    match (network.kind, network.vlan) {
+        (Kind::Overlay, _) => "-".to_owned(),
+        (Kind::Provider, Some(vlan)) => format!("{} (VLAN {vlan})", network.segment),
+        (Kind::Provider, None) => network.segment.to_string(),
+    }
+}
+
+/// Who has addresses that are none of ours, and who found out when.
+fn strangers(network: &NetworkView) -> String {
+    let told = |one: &Stranger| {
+        let Stranger { address, mac, node, seen_at } = one;
+        format!("{address} ({mac}, {node}, {})", format::moment(*seen_at))
+    };
+    joined(network.strangers.iter().map(told))
 }
 
 impl Row for NetworkView {
@@ -223,6 +262,7 @@ impl Row for NetworkView {
             (Word::Dns, joined(&self.dns)),
             (Word::Used, self.addresses_used.to_string()),
             (Word::Free, self.addresses_free.to_string()),
+            (Word::UsedByOthers, strangers(self)),
             (Word::Created, format::moment(self.created_at)),
         ]
     }

@@ -329,6 +329,7 @@ fn details(node: &NodeView, drain: Option<State>, lang: Lang) -> Vec<(Word, Stri
         (Word::Cpu, node.cpu_model.clone()),
         (Word::Firmware, if node.uefi { "bios, uefi" } else { "bios" }.to_owned()),
         (Word::Segments, segments(node)),
+        (Word::Vlans, vlans(node, lang)),
         (Word::Identity, enforcement(&node.protection.identity, lang)),
         (Word::Firewalls, enforcement(&node.protection.firewall, lang)),
         (Word::Fencing, power::shown(&node.fencing, lang)),
@@ -342,6 +343,15 @@ fn details(node: &NodeView, drain: Option<State>, lang: Lang) -> Vec<(Word, Stri
 
 fn segments(node: &NodeView) -> String {
     joined(node.segments.iter().map(|(segment, bridge)| format!("{segment}={bridge}")))
+}
+
+/// The bridges that the node has made for VLANs, or whether it could make some.
+fn vlans(node: &NodeView, lang: Lang) -> String {
+    match &node.vlans {
+        None => Word::No.text(lang).to_owned(),
+        Some(made) if made.is_empty() => Word::Yes.text(lang).to_owned(),
+        Some(made) => joined(made.iter().map(|(network, bridge)| format!("{network}={bridge}"))),
+    }
 }
 
 /// Whether something is enforced, and why not.

@@ -41,6 +41,8 @@ struct Held {
     pool: Pool,
     /// Addresses taken beyond the range: fixed ones.
     beyond: BTreeSet<Ipv4Addr>,
+    /// Addresses that are strangers', whoever gives them back.
+    strange: BTreeSet<Ipv4Addr>,
     claims: HashMap<Ipv4Addr, Claim>,
     ports: u64,
 }
@@ -90,13 +92,21 @@ impl Index {
     }
 
     fn hold(&mut self, network: &Network, before: Option<Held>, doubted_before: u64) {
-        let mut held =
-            Held { pool: Pool::new(network.range), beyond: BTreeSet::new(), claims: HashMap::new(), ports: 0 };
+        let mut held = Held {
+            pool: Pool::new(network.range),
+            beyond: BTreeSet::new(),
+            strange: network.strangers.iter().map(|stranger| stranger.address).collect(),
+            claims: HashMap::new(),
+            ports: 0,
+        };
         for (address, claim) in before.map(|b| b.claims).unwrap_or_default() {
             if claim.doubted_since.is_none_or(|since| since >= doubted_before) {
                 held.take(address);
                 held.claims.insert(address, claim);
             }
+        }
+        for stranger in &network.strangers {
+            held.take(stranger.address);
         }
         self.networks.insert(network.name.clone(), held);
     }
@@ -208,6 +218,9 @@ impl Held {
     }
 
     fn give_back(&mut self, address: Ipv4Addr) {
+        if self.strange.contains(&address) {
+            return;
+        }
         self.pool.give_back(address);
         self.beyond.remove(&address);
     }

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 use time::OffsetDateTime;
 use watari_model::{
     Timestamp,
-    network::{Kind, Range, mac_of},
+    network::{Kind, Range, Stranger, mac_of},
 };
 
 use super::*;
@@ -14,12 +14,14 @@ fn network(size: u32) -> Network {
         name: "campus".parse().unwrap(),
         kind: Kind::Provider,
         segment: "campus".parse().unwrap(),
+        vlan: None,
         public: false,
         overlay: None,
         cidr: "10.0.0.0/24".parse().unwrap(),
         range: Range { first, last: Ipv4Addr::from(u32::from(first) + size - 1) },
         gateway: None,
         dns: Vec::new(),
+        strangers: Vec::new(),
         request_id: String::new(),
         created_at: Timestamp(OffsetDateTime::UNIX_EPOCH),
     }
@@ -70,6 +72,29 @@ fn a_fixed_address_beyond_the_range_is_taken_once_and_leaves_the_range_alone() {
     assert_eq!(index.usage(&net.name), Usage { used: 1, free: 2 });
     index.release(&port(&net, beyond, &somebody(1), 0));
     assert!(index.claim(&net.name, beyond, &somebody(2)));
+}
+
+#[test]
+fn a_strangers_address_is_nobodys_though_it_is_given_back() {
+    let mut net = network(3);
+    let [first, second, third] = [10, 11, 12].map(|n| Ipv4Addr::new(10, 0, 0, n));
+    let ports = [port(&net, first, &somebody(1), 0)];
+    let stranger = |address| Stranger {
+        address,
+        mac: "02:00:00:00:00:07".to_owned(),
+        node: "m1".parse().unwrap(),
+        seen_at: net.created_at,
+    };
+    net.strangers = vec![stranger(first), stranger(second)];
+    let mut index = index(&net, &ports);
+    assert_eq!(index.usage(&net.name), Usage { used: 1, free: 1 });
+    index.release(&ports[0]);
+    assert!(!index.claim(&net.name, first, &somebody(2)));
+    assert_eq!(index.claim_next(&net.name, &somebody(2)), Some(third));
+    assert_eq!(index.claim_next(&net.name, &somebody(3)), None);
+    net.strangers.clear();
+    index.rebuild(std::iter::once(&net), std::iter::empty(), 0);
+    assert_eq!(index.usage(&net.name), Usage { used: 0, free: 2 });
 }
 
 #[test]

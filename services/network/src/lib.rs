@@ -3,7 +3,7 @@
 //! ```text
 //!   requests ──▶ inbound ──▶ book ──▶ buckets networks, ports, addresses (compare-and-set)
 //!                             │ ▲
-//!            wanted, pool, index (pure)        sweep: ports without a server go back
+//!      wanted, pool, index, strangers (pure)   sweep: ports without a server go back; marks of strangers end
 //!
 //!   buckets vms, nodes, networks, ports, addresses, firewalls ──▶ plan (pure) ──▶ plan::push ──▶ every node's agent
 //!
@@ -21,6 +21,7 @@ mod orphans;
 mod plan;
 mod pool;
 pub mod settings;
+mod strangers;
 mod sweep;
 mod wanted;
 
@@ -70,6 +71,7 @@ async fn run(ctx: &Context, settings: Settings) -> Result<(), Error> {
     let leadership = Lease::campaign(ctx, Service::Network, ctx.lease_ttl()).await?;
     ctx.spawn("index", sweep::index(ctx.clone(), Arc::clone(&book), leadership.clone()));
     ctx.spawn("orphans", sweep::orphans(ctx.clone(), Arc::clone(&book), leadership.clone()));
+    ctx.spawn("strangers", sweep::strangers(ctx.clone(), Arc::clone(&book), leadership.clone()));
     let plans =
         plan::push::run(ctx.clone(), Arc::clone(&book), Arc::clone(&firewalls), settings.plans, leadership.clone());
     ctx.spawn("plans", plans);

@@ -32,6 +32,7 @@ fn server(name: &str, address: Option<&str>) -> Entry<Vm> {
         segment: "campus".parse().unwrap(),
         mac: String::new(),
         address: address.parse().unwrap(),
+        fixed: false,
     };
     let value = Vm {
         v: 1,

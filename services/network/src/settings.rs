@@ -44,6 +44,8 @@ pub struct Addresses {
     pub most_public: usize,
     /// Seconds that a port whose server is gone is kept.
     pub orphan_seconds: u64,
+    /// Seconds after which an address that a stranger had is tried again.
+    pub stranger_seconds: u64,
     /// Seconds between two looks at all ports.
     pub sweep_seconds: u64,
 }
@@ -70,13 +72,15 @@ impl Settings {
 
 impl Validate for Settings {
     fn validate(&self) -> Result<(), String> {
-        let Addresses { most_per_range, most_networks, most_public, orphan_seconds, sweep_seconds } = self.addresses;
+        let Addresses { most_per_range, most_networks, most_public, orphan_seconds, stranger_seconds, sweep_seconds } =
+            self.addresses;
         let Plans { tick_ms, answer_ms, refresh_seconds, in_flight } = self.plans;
         let ranges = [
             ("addresses.most_per_range", most_per_range, 1, 1 << 24),
             ("addresses.most_networks", most_networks as u64, 1, 1_000),
             ("addresses.most_public", most_public as u64, 1, 2_000),
             ("addresses.orphan_seconds", orphan_seconds, 1, 1_000_000),
+            ("addresses.stranger_seconds", stranger_seconds, 1, 31_536_000),
             ("addresses.sweep_seconds", sweep_seconds, 1, 3_600),
             ("plans.tick_ms", tick_ms, 50, 60_000),
             ("plans.answer_ms", answer_ms, 100, 60_000),

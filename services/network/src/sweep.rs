@@ -25,6 +25,13 @@ pub(crate) async fn index(ctx: Context, book: Arc<Book>, leadership: watch::Rece
     .await;
 }
 
+/// Gives addresses out again that are strangers' no more.
+pub(crate) async fn strangers(ctx: Context, book: Arc<Book>, leadership: watch::Receiver<Leadership>) {
+    let tick = tick(&book);
+    looper::run_as_primary(&ctx, "strangers", leadership, Wake::new(), tick, |epoch| book.forget_strangers(epoch))
+        .await;
+}
+
 /// Gives back ports whose server has been gone for long. It begins when the scheduler has made
 /// its bucket; until then nobody can say which servers there are.
 pub(crate) async fn orphans(ctx: Context, book: Arc<Book>, leadership: watch::Receiver<Leadership>) {

@@ -6,7 +6,7 @@ use ipnet::Ipv4Net;
 use watari_contracts::network::CreateNetwork;
 use watari_model::{
     NetworkName, Refusal, Said, SegmentName, Timestamp,
-    network::{ENCAPSULATION, Kind, Network, OVERLAY_MTUS, Overlay, Range, VNIS},
+    network::{ENCAPSULATION, Kind, Network, OVERLAY_MTUS, Overlay, Range, Stranger, VLANS, VNIS},
     node::Node,
     said,
 };
@@ -45,6 +45,7 @@ pub(crate) fn network(wanted: &CreateNetwork, most_addresses: u64, now: Timestam
             (None, Kind::Provider) => segment_named("campus")?,
             (None, Kind::Overlay) => segment_named(wanted.name.as_str())?,
         },
+        vlan: wanted.vlan,
         public: wanted.public,
         // Its number is chosen beside the other networks.
         overlay: None,
@@ -55,6 +56,7 @@ pub(crate) fn network(wanted: &CreateNetwork, most_addresses: u64, now: Timestam
             Kind::Overlay => Some(wanted.gateway.map_or_else(|| usual_gateway(cidr, range), Ok).map_err(refuse)?),
         },
         dns: wanted.dns.clone(),
+        strangers: Vec::new(),
         request_id,
         created_at: now,
     };
@@ -75,6 +77,7 @@ fn suits_its_kind(wanted: &CreateNetwork) -> Result<(), Refusal> {
         );
         return refuse("public", wanted.public.to_string(), allowed);
     }
+    tagged(wanted)?;
     match (wanted.kind, &wanted.segment, wanted.mtu) {
         (Kind::Overlay, Some(segment), _) => {
             let allowed =
@@ -94,6 +97,25 @@ fn suits_its_kind(wanted: &CreateNetwork) -> Result<(), Refusal> {
         }
         _ => Ok(()),
     }
+}
+
+/// Only servers of a provider network are on a VLAN: an overlay network is a wire of its own, and for public addresses
+/// nodes answer on the segment's untagged wire.
+fn tagged(wanted: &CreateNetwork) -> Result<(), Refusal> {
+    let Some(vlan) = wanted.vlan else { return Ok(()) };
+    let allowed = if wanted.kind == Kind::Overlay {
+        Said::new("nothing: an overlay network needs no VLAN", "なし (オーバーレイに VLAN は不要)")
+    } else if wanted.public {
+        Said::new(
+            "nothing: public addresses are on the segment itself",
+            "なし (公開アドレスは VLAN ではなくセグメントそのもので使います)",
+        )
+    } else if VLANS.contains(&vlan) {
+        return Ok(());
+    } else {
+        Said::between(VLANS.start(), VLANS.end())
+    };
+    Err(Refusal::OutOfRange { field: "vlan".to_owned(), value: vlan.to_string(), allowed })
 }
 
 fn segment_named(name: &str) -> Result<SegmentName, Refusal> {
@@ -244,20 +266,25 @@ fn usable(network: &Network, most_addresses: u64) -> Result<(), Said> {
 /// and whatever number the older one got.
 pub(crate) fn same(a: &Network, b: &Network) -> bool {
     let part = |n: &Network| (n.name.clone(), n.kind, n.segment.clone(), n.cidr, n.range, n.gateway, n.dns.clone());
-    part(a) == part(b) && a.public == b.public
+    part(a) == part(b) && (a.public, a.vlan) == (b.public, b.vlan)
 }
 
 /// Whether a new network can stand beside one that exists. Networks on one segment share its
 /// wire, so that no address may be handed out by two of them.
 ///
 /// # Errors
-/// [`Refusal::RangeOverlaps`], [`Refusal::SubnetsOverlap`] or [`Refusal::BadRange`].
+/// [`Refusal::RangeOverlaps`], [`Refusal::VlanTaken`], [`Refusal::SubnetsOverlap`] or [`Refusal::BadRange`].
 pub(crate) fn beside(new: &Network, old: &Network) -> Result<(), Refusal> {
     if new.kind == Kind::Overlay || old.kind == Kind::Overlay {
         return apart(new, old);
     }
-    if new.segment != old.segment {
+    if !new.shares_wire(old) {
         return Ok(());
+    }
+    if let Some(vlan) = new.vlan {
+        // A VLAN is made for one network, and goes with it.
+        let (segment, other) = (new.segment.to_string(), old.name.to_string());
+        return Err(Refusal::VlanTaken { vlan: vlan.to_string(), segment, other });
     }
     if new.range.overlaps(old.range) {
         return Err(Refusal::RangeOverlaps { network: new.name.to_string(), other: old.name.to_string() });
@@ -301,7 +328,7 @@ pub(crate) fn fixtures(network: &Network) -> impl Iterator<Item = Ipv4Addr> {
 ///
 /// # Errors
 /// [`Refusal::OutOfRange`] if it is none for servers, [`Refusal::AddressTaken`] if a machine of
-/// the network or another network of the segment has it.
+/// the network or another network of the segment has it, [`Refusal::AddressStrange`] if somebody answered for it.
 pub(crate) fn fixed(address: Ipv4Addr, network: &Network, others: &[&Network]) -> Result<(), Refusal> {
     let cidr = network.cidr;
     if !cidr.contains(&address) || address == cidr.network() || address == cidr.broadcast() {
@@ -319,6 +346,9 @@ pub(crate) fn fixed(address: Ipv4Addr, network: &Network, others: &[&Network]) -
     if fixtures(network).any(|a| a == address) {
         return Err(taken(Said::new("its gateway or a name server", "ゲートウェイかネームサーバ")));
     }
+    if let Some(stranger) = network.stranger_at(address) {
+        return Err(strange(network, stranger));
+    }
     let other = |n: &&&Network| n.range.contains(address) || fixtures(n).any(|a| a == address);
     match others.iter().find(other) {
         Some(other) => {
@@ -326,6 +356,16 @@ pub(crate) fn fixed(address: Ipv4Addr, network: &Network, others: &[&Network]) -
             Err(taken(said!("network {other} on the same segment", "同じセグメントのネットワーク {other}")))
         }
         None => Ok(()),
+    }
+}
+
+/// A stranger has the address.
+pub(crate) fn strange(network: &Network, stranger: &Stranger) -> Refusal {
+    Refusal::AddressStrange {
+        network: network.name.to_string(),
+        address: stranger.address.to_string(),
+        mac: stranger.mac.clone(),
+        node: stranger.node.to_string(),
     }
 }
 

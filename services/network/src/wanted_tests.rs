@@ -15,6 +15,7 @@ fn asked(cidr: &str, range: &str) -> CreateNetwork {
         gateway: None,
         dns: Vec::new(),
         segment: None,
+        vlan: None,
         mtu: None,
         public: false,
     }
@@ -151,6 +152,7 @@ fn node(name: &str, mtu: Option<u32>) -> Node {
             virtualisation: watari_model::node::Virtualisation::Qemu,
             migration_address: String::new(),
             segments: std::collections::BTreeMap::new(),
+            vlans: None,
             labels: std::collections::BTreeMap::new(),
             protection: watari_model::node::Protection::default(),
             tunnel: mtu.map(|mtu| watari_model::node::Tunnel { address: Ipv4Addr::new(192, 0, 2, 1), mtu }),
@@ -212,6 +214,31 @@ fn networks_of_one_segment_do_not_share_addresses() {
 }
 
 #[test]
+fn a_vlan_of_a_segment_is_a_wire_of_its_own_and_carries_one_network() {
+    let (cidr, range) = ("203.0.113.0/24", "203.0.113.100-203.0.113.199");
+    let on = |name: &str, vlan: Option<u16>| {
+        network(&CreateNetwork { name: name.parse().unwrap(), vlan, ..asked(cidr, range) }, 1 << 20, NOW).unwrap()
+    };
+    let old = on("staff", Some(30));
+    assert_eq!(beside(&on("guests", Some(31)), &old), Ok(()), "the same addresses on another VLAN");
+    assert_eq!(beside(&on("campus", None), &old), Ok(()), "and on none");
+    let taken = beside(&on("second", Some(30)), &old);
+    assert!(matches!(&taken, Err(Refusal::VlanTaken { other, .. }) if other == "staff"), "{taken:?}");
+    let elsewhere = Network { segment: "lab".parse().unwrap(), ..on("second", Some(30)) };
+    assert_eq!(beside(&elsewhere, &old), Ok(()));
+    assert!(!same(&old, &on("staff", None)) && same(&old, &on("staff", Some(30))));
+    for bad in [
+        CreateNetwork { vlan: Some(0), ..asked(cidr, range) },
+        CreateNetwork { vlan: Some(4_095), ..asked(cidr, range) },
+        CreateNetwork { vlan: Some(30), public: true, ..asked(cidr, range) },
+        CreateNetwork { vlan: Some(30), ..asked_overlay("lab", "10.1.0.0/24", "10.1.0.10-10.1.0.99") },
+    ] {
+        let refused = network(&bad, 1 << 20, NOW);
+        assert!(matches!(&refused, Err(Refusal::OutOfRange { field, .. }) if field == "vlan"), "{bad:?}");
+    }
+}
+
+#[test]
 fn a_fixed_address_lies_in_the_subnet_and_belongs_to_nobody_else() {
     let network = Network { gateway: Some("203.0.113.1".parse().unwrap()), ..lab() };
     let second =
@@ -226,6 +253,15 @@ fn a_fixed_address_lies_in_the_subnet_and_belongs_to_nobody_else() {
     for taken in ["203.0.113.1", "203.0.113.50"] {
         assert!(matches!(asks(taken), Err(Refusal::AddressTaken { .. })), "{taken}");
     }
+    let stranger = Stranger {
+        address: "203.0.113.100".parse().unwrap(),
+        mac: "02:00:00:00:00:07".to_owned(),
+        node: "m1".parse().unwrap(),
+        seen_at: NOW,
+    };
+    let marked = Network { strangers: vec![stranger], ..network };
+    let strange = fixed("203.0.113.100".parse().unwrap(), &marked, &[]);
+    assert!(matches!(strange, Err(Refusal::AddressStrange { mac, .. }) if mac == "02:00:00:00:00:07"));
 }
 
 proptest! {

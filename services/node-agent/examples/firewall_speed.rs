@@ -67,6 +67,7 @@ fn server(n: u32) -> Server {
             kind: Kind::Provider,
             overlay: None,
             segment: "campus".parse().unwrap(),
+            vlan: None,
             cidr: "10.0.0.0/16".to_owned(),
             gateway: None,
             dns: vec![],

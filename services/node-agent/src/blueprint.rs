@@ -8,7 +8,7 @@ use watari_model::{
     Refusal, Said,
     image::{self, Format},
     network::{self, Kind},
-    vm,
+    said, vm,
 };
 
 use crate::{
@@ -116,12 +116,28 @@ fn check_overlay(wire: &Wire) -> Result<(), Refusal> {
     ))
 }
 
+/// Only a provider network lives on a VLAN.
+fn check_vlan(wire: &Wire) -> Result<(), Refusal> {
+    match wire.vlan {
+        Some(vlan) if wire.kind == Kind::Overlay || !network::VLANS.contains(&vlan) => {
+            let (least, most) = (network::VLANS.start(), network::VLANS.end());
+            let allowed = said!(
+                "{least} to {most} for a provider network, and none for another",
+                "構内のネットワークでは {least}～{most}。ほかのネットワークではなし"
+            );
+            Err(refuse("vlan", vlan.to_string(), allowed))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Checks one network card and gives its subnet.
 ///
 /// # Errors
 /// As [`check`].
 pub fn check_wire(wire: &Wire) -> Result<Ipv4Net, Refusal> {
     check_overlay(wire)?;
+    check_vlan(wire)?;
     if !is_mac(&wire.mac) {
         return Err(refuse(
             "mac",
@@ -276,6 +292,7 @@ mod tests {
                 network: "campus".parse().unwrap(),
                 kind: Kind::Provider,
                 segment: "campus".parse().unwrap(),
+                vlan: None,
                 cidr: "203.0.113.0/24".to_owned(),
                 gateway: None,
                 overlay: None,
@@ -321,6 +338,11 @@ mod tests {
             spoil(&mut server);
             assert!(matches!(check(&server), Err(Refusal::OutOfRange { .. })), "{number}");
         }
+        let mut tagged = server();
+        for (vlan, sound) in [(Some(0), false), (Some(1), true), (Some(4_094), true), (Some(4_095), false)] {
+            tagged.wires[0].vlan = vlan;
+            assert_eq!(check(&tagged).is_ok(), sound, "{vlan:?}");
+        }
         let mut overlay = server();
         overlay.wires[0].kind = Kind::Overlay;
         assert!(matches!(check(&overlay), Err(Refusal::OutOfRange { .. })), "without a number");
@@ -328,6 +350,9 @@ mod tests {
         assert!(matches!(check(&overlay), Err(Refusal::OutOfRange { .. })), "without a gateway");
         overlay.wires[0].gateway = Some("203.0.113.1".parse().unwrap());
         assert_eq!(check(&overlay), Ok(()));
+        overlay.wires[0].vlan = Some(30);
+        assert!(matches!(check(&overlay), Err(Refusal::OutOfRange { .. })), "with a VLAN");
+        overlay.wires[0].vlan = None;
         overlay.wires[0].overlay = Some(network::Overlay { vni: 1 << 24, mtu: 1_450 });
         assert!(matches!(check(&overlay), Err(Refusal::OutOfRange { .. })), "a number of 25 bits");
     }

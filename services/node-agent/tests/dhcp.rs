@@ -73,6 +73,7 @@ fn server(uuid: &str, mac: &str, address: [u8; 4]) -> Server {
             overlay: None,
             kind: Kind::Provider,
             segment: "campus".parse().unwrap(),
+            vlan: None,
             cidr: "203.0.113.0/24".to_owned(),
             gateway: Some(Ipv4Addr::new(203, 0, 113, 254)),
             dns: vec![],

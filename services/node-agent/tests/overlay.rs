@@ -108,6 +108,7 @@ fn server_on(network: &str, vni: u32, n: u8, address: Ipv4Addr) -> Server {
             network: network.parse().unwrap(),
             kind: Kind::Overlay,
             segment: network.parse().unwrap(),
+            vlan: None,
             overlay: Some(Overlay { vni, mtu: 1_450 }),
             cidr: format!("{a}.{b}.{c}.0/24"),
             gateway: Some(Ipv4Addr::new(a, b, c, 1)),

@@ -75,6 +75,9 @@ pub struct Wire {
     pub kind: network::Kind,
     /// The segment that the node binds to a bridge.
     pub segment: SegmentName,
+    /// The VLAN of the segment, of a provider network that has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vlan: Option<u16>,
     /// What only an overlay network has.
     #[serde(default)]
     pub overlay: Option<network::Overlay>,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use watari_model::{NodeName, SegmentName, SiteName, Timestamp, VmName, node};
+use watari_model::{NetworkName, NodeName, SegmentName, SiteName, Timestamp, VmName, node};
 
 pub use crate::history::{HistoryPage, ListHistory, ReportUsage, UsagePage};
 use crate::{Request, Service, wire::requests};
@@ -190,6 +190,9 @@ pub struct NodeView {
     pub uefi: bool,
     /// Which segment is bound to which bridge.
     pub segments: BTreeMap<SegmentName, String>,
+    /// The bridges that it has made for VLANs of segments, by the networks that live there; none if it can make none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vlans: Option<BTreeMap<NetworkName, String>>,
     /// How guests are kept from harming one another.
     pub protection: node::Protection,
     /// Its labels.

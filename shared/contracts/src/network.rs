@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use watari_model::{NetworkName, SegmentName, Timestamp, VmName, network};
+use watari_model::{NetworkName, NodeName, SegmentName, Timestamp, VmName, network};
 
 use crate::{Request, Service, wire::requests};
 
@@ -33,6 +33,9 @@ pub struct CreateNetwork {
     /// The segment that nodes bind to a bridge; `campus` if left out. An overlay network has none.
     #[serde(default)]
     pub segment: Option<SegmentName>,
+    /// The VLAN of the segment on which a provider network lives, 1 to 4,094; its frames have no tag if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vlan: Option<u16>,
     /// The largest packet of an overlay network's servers, in bytes; what every node carries if left out.
     #[serde(default)]
     pub mtu: Option<u32>,
@@ -61,6 +64,16 @@ pub struct NetworkPage {
     pub networks: Vec<NetworkView>,
 }
 
+/// Give an address out again that somebody else had, who is gone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ClearAddress {
+    /// The network.
+    pub network: NetworkName,
+    /// The address that is marked as a stranger's. One that is not marked stays as it is.
+    pub address: Ipv4Addr,
+}
+
 /// Remove a network that no server uses.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -78,6 +91,9 @@ pub struct NetworkView {
     pub kind: network::Kind,
     /// The segment that nodes bind to a bridge; an overlay network is its own, of its own name.
     pub segment: SegmentName,
+    /// The VLAN of the segment on which a provider network lives.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vlan: Option<u16>,
     /// Whether its range is for public addresses, and no server's own.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub public: bool,
@@ -95,6 +111,9 @@ pub struct NetworkView {
     pub addresses_used: u64,
     /// How many are left.
     pub addresses_free: u64,
+    /// Addresses that somebody has who is no server, and that are given out to none, by address.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub strangers: Vec<network::Stranger>,
     /// When it was made.
     pub created_at: Timestamp,
 }
@@ -146,6 +165,28 @@ pub struct Allocated {
     pub segment: SegmentName,
 }
 
+/// A stranger has a server's address: mark it, and give the server another, or the one that it was given since.
+/// From the scheduler.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReplacePort {
+    /// The network.
+    pub network: NetworkName,
+    /// The server.
+    pub vm: VmName,
+    /// Its UUID.
+    pub vm_uuid: String,
+    /// The address that is a stranger's.
+    pub address: Ipv4Addr,
+    /// Who answered for it.
+    pub mac: String,
+    /// The node that asked.
+    pub node: NodeName,
+    /// Whether the address was asked for by name, so that the server gets no other.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub fixed: bool,
+}
+
 /// Give back all ports of a server. From the scheduler.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -168,8 +209,10 @@ requests! {
     CreateNetwork "watari.v1.network.create" => NetworkView, "Make a network.";
     GetNetwork "watari.v1.network.get" => NetworkView, "Show one network.";
     ListNetworks "watari.v1.network.list" => NetworkPage, "List networks.";
+    ClearAddress "watari.v1.network.clear" => NetworkView, "Give an address out again that a stranger had.";
     DeleteNetwork "watari.v1.network.delete" => NetworkView, "Remove a network that no server uses.";
     ListPorts "watari.v1.port.list" => PortPage, "List the addresses in use.";
     AllocatePort "watari.service.port.allocate" => Allocated, "Give a server a port, or the one it has.";
+    ReplacePort "watari.service.port.replace" => Allocated, "Mark a server's address as a stranger's and give it another.";
     ReleasePorts "watari.service.port.release" => Released, "Give back all ports of a server.";
 }

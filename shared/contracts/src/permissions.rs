@@ -314,7 +314,13 @@ fn asked_by(service: Service) -> Vec<&'static str> {
         Service::Scheduler => {
             // The monitor has the power controllers of nodes that are to be shut down, and come back.
             let power = monitor::PowerNode::SUBJECT;
-            vec![network::AllocatePort::SUBJECT, network::ReleasePorts::SUBJECT, power, frontend::STANDING]
+            vec![
+                network::AllocatePort::SUBJECT,
+                network::ReplacePort::SUBJECT,
+                network::ReleasePorts::SUBJECT,
+                power,
+                frontend::STANDING,
+            ]
         }
         Service::Image => vec![image::ReportCopy::SUBJECT],
         // It watches the UPSes, and hears alerts.

@@ -11,6 +11,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Document, NetworkName, Refusal, Said, SegmentName, Timestamp, VmName, said};
 
+mod stranger;
+
+pub use stranger::Stranger;
+
 /// What a network is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -72,6 +76,9 @@ pub const VNIS: std::ops::RangeInclusive<u32> = 0x1000..=0x00ff_ffff;
 /// jumbo frames leave.
 pub const OVERLAY_MTUS: std::ops::RangeInclusive<u32> = 576..=8_950;
 
+/// The tags that a VLAN may have (IEEE 802.1Q, clause 9.6: 0 is none, 4,095 is reserved).
+pub const VLANS: std::ops::RangeInclusive<u16> = 1..=4_094;
+
 /// A network's document.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Network {
@@ -83,6 +90,9 @@ pub struct Network {
     pub kind: Kind,
     /// The segment that nodes bind to a bridge; an overlay network is its own, of its own name.
     pub segment: SegmentName,
+    /// The VLAN of the segment on which a provider network lives; none if its frames have no tag.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vlan: Option<u16>,
     /// Whether a provider network's range is for public addresses, and no server's own.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub public: bool,
@@ -99,6 +109,9 @@ pub struct Network {
     /// The name servers told to servers.
     #[serde(default)]
     pub dns: Vec<Ipv4Addr>,
+    /// Addresses of its range, or asked for by name, that somebody else has; by address. See [`Stranger`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub strangers: Vec<Stranger>,
     /// The request that made it.
     pub request_id: String,
     /// When it was made.
@@ -113,6 +126,18 @@ impl Document for Network {
 }
 
 impl Network {
+    /// Whether the two lie on one wire, where who has an address on the one has it on the other as well.
+    #[must_use]
+    pub fn shares_wire(&self, other: &Self) -> bool {
+        (self.kind, &self.segment, self.vlan) == (other.kind, &other.segment, other.vlan)
+    }
+
+    /// Who has an address that is not ours to give, as far as somebody has asked.
+    #[must_use]
+    pub fn stranger_at(&self, address: Ipv4Addr) -> Option<&Stranger> {
+        self.strangers.iter().find(|stranger| stranger.address == address)
+    }
+
     /// Checks that the range lies inside the subnet, leaves out its network and broadcast
     /// addresses and the gateway, and is not empty.
     ///
@@ -218,18 +243,20 @@ pub fn mac_of(address: Ipv4Addr) -> String {
 mod tests {
     use super::*;
 
-    fn network(cidr: &str, first: &str, last: &str, gateway: Option<&str>) -> Network {
+    pub(super) fn network(cidr: &str, first: &str, last: &str, gateway: Option<&str>) -> Network {
         Network {
             v: 1,
             name: "campus".parse().unwrap(),
             kind: Kind::Provider,
             segment: "campus".parse().unwrap(),
+            vlan: None,
             public: false,
             overlay: None,
             cidr: cidr.parse().unwrap(),
             range: Range { first: first.parse().unwrap(), last: last.parse().unwrap() },
             gateway: gateway.map(|g| g.parse().unwrap()),
             dns: Vec::new(),
+            strangers: Vec::new(),
             request_id: String::new(),
             created_at: Timestamp(time::OffsetDateTime::UNIX_EPOCH),
         }

@@ -28,7 +28,7 @@ use std::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Document, NodeName, SegmentName, SiteName, Timestamp, disk::KeptDisk};
+use crate::{Document, NetworkName, NodeName, SegmentName, SiteName, Timestamp, disk::KeptDisk};
 
 pub use fencing::Fencing;
 pub use health::Health;
@@ -154,6 +154,10 @@ pub struct Inventory {
     pub migration_address: String,
     /// Which segment is bound to which bridge; only bridges that exist and are up.
     pub segments: BTreeMap<SegmentName, String>,
+    /// The bridges that it has made for VLANs of segments, by the networks that live there; none from a node that can
+    /// make none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vlans: Option<BTreeMap<NetworkName, String>>,
     /// How guests are kept from harming one another.
     #[serde(default)]
     pub protection: Protection,
@@ -315,6 +319,7 @@ mod tests {
             virtualisation: Virtualisation::Qemu,
             migration_address: String::new(),
             segments: BTreeMap::new(),
+            vlans: None,
             protection: Protection::default(),
             labels: BTreeMap::new(),
             tunnel: None,

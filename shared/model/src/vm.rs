@@ -184,6 +184,9 @@ pub struct Nic {
     pub mac: String,
     /// The server's address on the network.
     pub address: Ipv4Addr,
+    /// Whether the address was asked for by name. One that was drawn may become another until the server has run.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub fixed: bool,
 }
 
 /// How a server leaves a site that is evacuated.

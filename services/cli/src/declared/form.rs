@@ -6,7 +6,10 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use watari_contracts::scheduler::{CreateVm, VmView};
+use watari_contracts::{
+    address::AddressView,
+    scheduler::{CreateVm, VmView},
+};
 use watari_model::{
     FirewallName, HostName, ImageName, KeyName, Refusal, Said, SiteName, VmName,
     isolation::OnIsolation,
@@ -42,6 +45,9 @@ pub(crate) struct Server {
     /// `NETWORK` or `NETWORK=ADDRESS` each.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) networks: Option<Vec<String>>,
+    /// `NETWORK=ADDRESS` each: what leads to the server's port on an overlay network.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) public_addresses: Option<Vec<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) site: Option<SiteName>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -152,6 +158,12 @@ impl Server {
             text.map_or(Ok(usual), |text| parse(&field(name), text).map_err(Failure::mistyped))
         };
         let networks = self.networks.iter().flatten().map(|text| vm::nic(&field("networks"), text));
+        for text in self.public_addresses.iter().flatten() {
+            if vm::nic(&field("public_addresses"), text)?.address.is_none() {
+                let allowed = Said::both("NETWORK=ADDRESS");
+                return Err(input::out_of_range(&field("public_addresses"), allowed, text));
+            }
+        }
         let groups = self.groups.iter().flatten().map(|text| vm::group(&field("groups"), text));
         let user_data = self.user_data.as_ref().map(|file| vm::user_data(&folder.join(file).to_string_lossy()));
         if let Some(priority) = self.priority.filter(|priority| *priority > MOST_PRIORITY) {
@@ -198,6 +210,7 @@ impl From<&VmView> for Server {
             name: vm.name.clone(),
             image: Some(vm.image.clone()),
             networks: some(networks(vm)),
+            public_addresses: None,
             site: Some(vm.home_site.clone()),
             vcpus: Some(size.vcpus),
             memory: Some(mib(size.memory_mib)),
@@ -216,6 +229,22 @@ impl From<&VmView> for Server {
             running: Some(vm.desired == Desired::Running),
         }
     }
+}
+
+impl Server {
+    /// The same with what leads to it, which the server's own document does not say.
+    pub(crate) fn led_to_by(self, leading: &[AddressView], vm: &VmView) -> Self {
+        Self { public_addresses: some(public(leading, vm)), ..self }
+    }
+}
+
+/// What leads to a server, each with the network of the port.
+pub(super) fn public(leading: &[AddressView], vm: &VmView) -> Vec<String> {
+    let to = |one: &AddressView| {
+        let target = one.leads_to.as_ref().filter(|target| target.vm_uuid == vm.uuid)?;
+        Some(format!("{}={}", target.network, one.address))
+    };
+    leading.iter().filter_map(to).collect()
 }
 
 fn some<T>(items: Vec<T>) -> Option<Vec<T>> {
@@ -293,9 +322,14 @@ mod tests {
             assert!(refused.code().starts_with("apply.") && refused.code() != "apply.syntax", "{text}: {refused:?}");
         }
         assert_eq!(checked("-", "servers: [").err().unwrap().code(), "apply.syntax");
-        for server in
-            ["memory: '192'", "disk: 0GiB", "networks: [campus=here]", "groups: [front:near]", "priority: 101"]
-        {
+        for server in [
+            "memory: '192'",
+            "disk: 0GiB",
+            "networks: [campus=here]",
+            "public_addresses: [lab]",
+            "groups: [front:near]",
+            "priority: 101",
+        ] {
             let file: File = parse("-", &format!("servers: [{{name: web, image: mini, {server}}}]")).unwrap();
             let refused = file.servers[0].draft(Path::new("")).err().unwrap();
             assert_eq!(refused.exit(), crate::failure::USAGE, "{server}");

@@ -14,7 +14,10 @@ mod show;
 pub(crate) use form::{File, Server};
 
 use clap::Args;
-use watari_contracts::scheduler::{ListVms, VmView};
+use watari_contracts::{
+    address::ListAddresses,
+    scheduler::{ListVms, VmView},
+};
 use watari_model::{SiteName, VmName, vm::Desired};
 
 use crate::{
@@ -52,10 +55,11 @@ Example of a file:
       groups: [front:apart]
       firewalls: [web]
 
-A server is declared with what `watari vm create` takes: name, image, networks, site, vcpus, memory, disk, node_labels,
-groups, firewalls, evacuate, priority, restart, on_isolation, probes, keys, hostname, user_data (a file beside this
-one), and running. What is left out stays as it is; a new server has the usual. Its size, evacuate, priority, restart,
-on_isolation, probes, and whether it runs, can be changed; all else only by deleting it, by which its disk is lost.
+A server is declared with what `watari vm create` takes: name, image, networks, public_addresses
+(NETWORK=ADDRESS, allocated before), site, vcpus, memory, disk, node_labels, groups,
+firewalls, evacuate, priority, restart, on_isolation, probes, keys, hostname, user_data (a file beside this one), and
+running. What is left out stays as it is; a new server has the usual. Its size, public_addresses, evacuate,
+priority, restart, on_isolation, probes, and whether it runs, can be changed; all else only by deleting it, by which its disk is lost.
 Servers that the file does not name are left alone.
 --dry-run tells which names are not known, but not whether a node has room. The exit status is 1 if anything could not be done; 3 if nobody answers.")]
 pub struct Apply {
@@ -80,7 +84,12 @@ impl Apply {
         let declared = form::read(&self.file)?;
         let vms = ctx.session.pages(ListVms::default(), |page| (page.vms, page.next), |r, after| r.after = after);
         let (there, id) = (vms.await?, ctx.session.request_id());
-        let decided = plan::decide(declared, &there, &id).map_err(|name| self.of_no_image(&name, &there))?;
+        let leading = if declared.iter().any(|one| one.server.public_addresses.is_some()) {
+            ctx.session.ask(&ListAddresses { network: None, vm: None }).await?.addresses
+        } else {
+            Vec::new()
+        };
+        let decided = plan::decide(declared, &there, &leading, &id).map_err(|name| self.of_no_image(&name, &there))?;
         let mut told: Vec<Told> = decided.iter().map(Told::of).collect();
         for (decided, told) in decided.iter().zip(&mut told) {
             if let Err(failure) = named(ctx, &decided.steps).await {
@@ -211,6 +220,11 @@ async fn carry_out(ctx: &Context, steps: Vec<Step>) -> Result<Option<VmView>, Fa
                 changed(&view);
                 awaited = Some(view);
             }
+            Step::Associate(request) => {
+                session.ask(&request).await?;
+                out::say(&hints::changed(lang, request.vm.as_str()));
+            }
+            Step::Disassociate(request) => drop(session.ask(&request).await?),
             Step::Stop(request) => {
                 let view = session.ask(&request).await?;
                 changed(&view);

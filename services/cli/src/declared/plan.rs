@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use watari_contracts::scheduler::{CreateVm, EditVm, ResizeVm, StartVm, StopVm, VmView};
+use watari_contracts::{
+    address::{AddressView, AssociateAddress, DisassociateAddress},
+    scheduler::{CreateVm, EditVm, ResizeVm, StartVm, StopVm, VmView, WantedNic},
+};
 use watari_model::{VmName, userdata, vm::Desired};
 
 use super::form::{self, Declared, Server, gib, later, mib};
@@ -40,6 +43,8 @@ pub(super) struct Difference {
 /// One request.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Step {
+    Associate(AssociateAddress),
+    Disassociate(DisassociateAddress),
     Create(Box<CreateVm>),
     Resize(ResizeVm),
     Edit(EditVm),
@@ -60,31 +65,48 @@ pub(super) struct Decided {
 ///
 /// # Errors
 /// The first server that would have to be made, and of no image.
-pub(super) fn decide(declared: Vec<Declared>, there: &[VmView], id: &str) -> Result<Vec<Decided>, VmName> {
+pub(super) fn decide(
+    declared: Vec<Declared>,
+    there: &[VmView],
+    leading: &[AddressView],
+    id: &str,
+) -> Result<Vec<Decided>, VmName> {
     let there: BTreeMap<&VmName, &VmView> = there.iter().map(|vm| (&vm.name, vm)).collect();
     let one = |Declared { server, draft }: Declared| -> Result<Decided, VmName> {
         let there = there.get(&server.name).copied();
         let image = server.image.clone().or_else(|| there.map(|vm| vm.image.clone()));
         let wanted = draft(image.ok_or_else(|| server.name.clone())?);
-        let differences = differences(&server, &wanted, there);
+        let led = there.map(|vm| form::public(leading, vm)).unwrap_or_default();
+        let differences = differences(&server, &wanted, there, &led);
         let action = match there {
             None => Action::Create,
             Some(_) if differences.is_empty() => Action::Unchanged,
             Some(_) if differences.iter().any(|difference| difference.fixed) => Action::Fixed,
             Some(_) => Action::Change,
         };
-        let steps = steps(&wanted, action, &differences, id);
+        let mut steps = steps(&wanted, action, &differences, id);
+        if matches!(action, Action::Create | Action::Change)
+            && let Some(public) = &server.public_addresses
+        {
+            steps.extend(led_anew(&server.name, &led, public));
+        }
         Ok(Decided { name: server.name, action, differences, steps })
     };
     declared.into_iter().map(one).collect()
 }
 
 /// Everything that was written down and is otherwise; of a server that is not there, everything.
-fn differences(given: &Server, wanted: &CreateVm, there: Option<&VmView>) -> Vec<Difference> {
+fn differences(given: &Server, wanted: &CreateVm, there: Option<&VmView>, led: &[String]) -> Vec<Difference> {
     let is = |text: fn(&VmView) -> String| there.map_or_else(|| "-".to_owned(), text);
     let all = [
         ("image", true, is(|vm| vm.image.to_string()), wanted.image.to_string()),
         ("networks", given.networks.is_some(), is(|vm| joined(form::networks(vm))), networks(wanted, there)),
+        (
+            "public_addresses",
+            given.public_addresses.is_some(),
+            sorted(led),
+            sorted(given.public_addresses.iter().flatten()),
+        ),
         ("site", given.site.is_some(), is(|vm| vm.home_site.to_string()), or_dash(wanted.site.as_ref())),
         ("vcpus", given.vcpus.is_some(), is(|vm| later(vm).vcpus.to_string()), wanted.vcpus.to_string()),
         ("memory", given.memory.is_some(), is(|vm| mib(later(vm).memory_mib)), mib(wanted.memory_mib)),
@@ -131,7 +153,7 @@ fn differences(given: &Server, wanted: &CreateVm, there: Option<&VmView>) -> Vec
         (_, None) | ("vcpus" | "memory" | "evacuate" | "priority" | "restart" | "on_isolation" | "running", _) => false,
         // One that is to grow may have grown already.
         ("disk", Some(vm)) => wanted.disk_gib < vm.disk_gib.max(later(vm).disk_gib),
-        ("probes", _) => false,
+        ("probes" | "public_addresses", _) => false,
         _ => true,
     };
     let differing = all.into_iter().filter(|(_, given, is, wanted)| *given && is != wanted);
@@ -170,6 +192,23 @@ fn sorted<T: ToString>(items: impl IntoIterator<Item = T>) -> String {
 
 fn digest(text: &userdata::Text) -> String {
     hex(&Sha256::digest(text.0.as_bytes()))
+}
+
+/// What leads there no more goes first, since a port takes one.
+fn led_anew(vm: &VmName, led: &[String], wanted: &[String]) -> Vec<Step> {
+    let parsed = |texts: &[String], but: &[String]| -> Vec<WantedNic> {
+        texts
+            .iter()
+            .filter(|text| !but.contains(text))
+            .filter_map(|text| vm::nic("public_addresses", text).ok())
+            .collect()
+    };
+    let cut = parsed(led, wanted).into_iter().filter_map(|nic| nic.address);
+    let cut = cut.map(|address| Step::Disassociate(DisassociateAddress { address }));
+    let new = parsed(wanted, led).into_iter().filter_map(|WantedNic { network, address }| {
+        Some(Step::Associate(AssociateAddress { address: address?, vm: vm.clone(), network: Some(network) }))
+    });
+    cut.chain(new).collect()
 }
 
 /// A size comes before a start, which makes it true; and what becomes of a server is said before it goes off.
@@ -234,9 +273,21 @@ mod tests {
 
     fn decided(yaml: &str) -> Decided {
         let declared = form::checked("-", yaml).unwrap();
-        let mut all = decide(declared, &views(), "run").unwrap();
+        let mut all = decide(declared, &views(), &leading(), "run").unwrap();
         assert_eq!(all.len(), 1, "{all:?}");
         all.remove(0)
+    }
+
+    /// Mail has a public address.
+    fn leading() -> Vec<AddressView> {
+        let golden = include_str!("../../../../shared/contracts/tests/golden/reply.AddressView.json");
+        let mut leading: Vec<AddressView> = serde_json::from_str(golden).unwrap();
+        leading.retain(|one| one.leads_to.is_some());
+        leading.truncate(1);
+        if let Some(target) = leading.first_mut().and_then(|one| one.leads_to.as_mut()) {
+            target.vm_uuid = views()[0].uuid.clone();
+        }
+        leading
     }
 
     fn told(decided: &Decided) -> Vec<(&str, &str, &str)> {
@@ -247,7 +298,7 @@ mod tests {
     fn what_was_exported_is_unchanged() {
         let servers: Vec<form::Server> = views().iter().map(Into::into).collect();
         let yaml = serde_saphyr::to_string(&form::File { servers }).unwrap();
-        for decided in decide(form::checked("-", &yaml).unwrap(), &views(), "run").unwrap() {
+        for decided in decide(form::checked("-", &yaml).unwrap(), &views(), &[], "run").unwrap() {
             assert_eq!((decided.action, told(&decided)), (Action::Unchanged, vec![]));
             assert!(decided.steps.is_empty());
         }
@@ -267,7 +318,7 @@ mod tests {
         for text in ["servers: [{name: mail, image: mini}]", "servers: [{name: mail}]"] {
             assert_eq!(decided(text).action, Action::Unchanged, "{text}");
         }
-        let new = decide(form::checked("-", "servers: [{name: mail}, {name: mial}]").unwrap(), &views(), "run");
+        let new = decide(form::checked("-", "servers: [{name: mail}, {name: mial}]").unwrap(), &views(), &[], "run");
         assert_eq!(new.err().unwrap().as_str(), "mial", "of no image none is made");
         let same = "servers: [{name: mail, image: mini, networks: [campus], disk: 2048MiB, firewalls: [mail]}]";
         assert_eq!(decided(same).action, Action::Unchanged, "an address that is not asked for is the one it has");
@@ -312,6 +363,22 @@ mod tests {
     }
 
     #[test]
+    fn a_public_address_leads_where_the_file_says_and_the_one_before_goes_first() {
+        let has = form::public(&leading(), &views()[0]).remove(0);
+        assert_eq!(decided(&format!("servers: [{{name: mail, public_addresses: [{has}]}}]")).action, Action::Unchanged);
+        let other = decided("servers: [{name: mail, public_addresses: [lab=203.0.113.209]}]");
+        assert_eq!(told(&other), [("public_addresses", has.as_str(), "lab=203.0.113.209")]);
+        let [Step::Disassociate(cut), Step::Associate(new)] = &other.steps[..] else { panic!("{:?}", other.steps) };
+        assert!(has.ends_with(&format!("={}", cut.address)));
+        assert_eq!((new.vm.as_str(), new.network.as_ref().map(|n| n.as_str())), ("mail", Some("lab")));
+        let none = decided("servers: [{name: mail, public_addresses: []}]");
+        assert!(matches!(&none.steps[..], [Step::Disassociate(_)]), "{none:?}");
+        let made =
+            decided("servers: [{name: db, image: mini, networks: [lab], public_addresses: [lab=203.0.113.209]}]");
+        assert!(matches!(&made.steps[..], [Step::Create(_), Step::Associate(_)]), "{made:?}");
+    }
+
+    #[test]
     fn a_server_of_which_something_cannot_be_changed_is_left_alone() {
         for (field, text) in [
             ("image", "image: other, memory: 1GiB"),
@@ -335,7 +402,7 @@ mod tests {
         let mut there = views();
         there[0].pending = Some(Size { disk_gib: 4, ..later(&there[0]) });
         let declared = form::checked("-", "servers: [{name: mail, image: mini, disk: 3GiB}]").unwrap();
-        let decided = decide(declared, &there, "run").unwrap().remove(0);
+        let decided = decide(declared, &there, &[], "run").unwrap().remove(0);
         assert_eq!((decided.action, decided.steps.len()), (Action::Fixed, 0));
     }
 }

@@ -76,6 +76,8 @@ const FORMS: &[(&str, &str)] = &[
     ("node {} missing", "ノード {0} が復帰せず"),
     // Images, addresses and firewall groups.
     ("copied to {}", "{0} に複製"),
+    ("{} is used by {}, as node {} found", "{0} を {1} が使用 (ノード {2} で判明)"),
+    ("{} may be given out again", "{0} を再び割り当て可能"),
     ("{} given to {}", "{0} を {1} に割り当て"),
     ("{} given back by {}", "{1} が {0} を返却"),
     ("{} allocated", "{0} を確保"),

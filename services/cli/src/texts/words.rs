@@ -165,6 +165,7 @@ words! {
     Total "TOTAL" "所要時間";
     Transferred "TRANSFERRED" "転送量";
     Used "USED" "使用中";
+    UsedByOthers "USED BY OTHERS" "ほかの機器が使用";
     UsedBy "USED BY" "使用サーバ";
     UserData "USER-DATA" "user-data の概要";
     Uuid "UUID" "UUID";
@@ -173,6 +174,7 @@ words! {
     Vni "VNI" "VNI 番号";
     Virtualisation "VIRTUALISATION" "仮想化方式";
     VirtualSize "DISK SIZE" "ディスクサイズ";
+    Vlans "VLANS" "VLAN";
     Vm "SERVER" "サーバ";
     Vms "SERVERS" "サーバ数";
     Votes "VOTES" "投票権";

@@ -4,6 +4,7 @@ use clap::Args;
 use watari_contracts::scheduler::{GetVm, ListVms, VmView};
 use watari_model::vm::Desired;
 
+use super::public;
 use crate::{
     Context,
     declared::{File, Server},
@@ -42,7 +43,8 @@ impl Export {
             Format::Table | Format::Wide => Format::Yaml,
             chosen => chosen,
         };
-        let file = File { servers: vms.iter().map(Server::from).collect() };
+        let leading = if vms.is_empty() { Vec::new() } else { public::leading(ctx, None).await };
+        let file = File { servers: vms.iter().map(|vm| Server::from(vm).led_to_by(&leading, vm)).collect() };
         let names = vms.iter().map(|vm| vm.name.to_string());
         Out { format, ..ctx.out }.told(&file, names, String::new)?;
         let secret: Vec<String> =

@@ -95,7 +95,7 @@ impl Delete {
         let there = GetVm { name: name.clone() };
         let (lang, keep_disk) = (ctx.out.lang, self.keep_disk);
         // Whoever is not asked is not told either.
-        let found = if self.consent.yes { Vec::new() } else { public::leading(ctx, name.clone()).await };
+        let found = if self.consent.yes { Vec::new() } else { public::leading(ctx, Some(name.clone())).await };
         let question = |vm: &VmView| {
             may_stay(vm, keep_disk).map(|()| leaving::question(lang, vm, keep_disk, &public::of(&found, vm)))
         };

@@ -4,6 +4,7 @@ use clap::Args;
 use watari_contracts::scheduler::ListVms;
 use watari_model::{Said, vm};
 
+use super::public;
 use crate::{Context, failure::Failure, input, known};
 
 /// Which servers.
@@ -34,7 +35,8 @@ impl List {
         let vms = ctx.session.pages(request, |page| (page.vms, page.next), |r, after| r.after = after).await?;
         known::check_if(&ctx.session, !vms.is_empty(), "sites", self.site.as_deref()).await?;
         known::check_if(&ctx.session, !vms.is_empty(), "nodes", self.node.as_deref()).await?;
-        ctx.out.list(&vms)
+        let leading = if vms.is_empty() { Vec::new() } else { public::leading(ctx, None).await };
+        public::list(ctx, vms, &leading)
     }
 }
 

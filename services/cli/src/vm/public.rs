@@ -1,4 +1,4 @@
-//! A server with the public addresses that lead to it, which are another service's to tell.
+//! Servers with the public addresses that lead to them, which are another service's to tell.
 
 use std::net::Ipv4Addr;
 
@@ -29,13 +29,19 @@ struct Shown {
 /// Shows a server.
 pub(super) async fn show(ctx: &Context, request: GetVm) -> Result<(), Failure> {
     let view = ctx.session.ask(&request).await?;
-    let public_addresses = of(&leading(ctx, request.name).await, &view);
+    let public_addresses = of(&leading(ctx, Some(request.name)).await, &view);
     ctx.out.show(&Shown { view, public_addresses })
 }
 
-/// What leads to a server of that name, as far as somebody says so soon.
-pub(super) async fn leading(ctx: &Context, vm: VmName) -> Vec<AddressView> {
-    let asked = ListAddresses { network: None, vm: Some(vm) };
+/// Lists servers.
+pub(super) fn list(ctx: &Context, vms: Vec<VmView>, leading: &[AddressView]) -> Result<(), Failure> {
+    let shown = |view: VmView| Shown { public_addresses: of(leading, &view), view };
+    ctx.out.list(&vms.into_iter().map(shown).collect::<Vec<_>>())
+}
+
+/// What leads to servers, or to one of that name, as far as somebody says so soon.
+pub(super) async fn leading(ctx: &Context, vm: Option<VmName>) -> Vec<AddressView> {
+    let asked = ListAddresses { network: None, vm };
     ctx.session.glance(&asked).await.map(|page| page.addresses).unwrap_or_default()
 }
 
@@ -50,8 +56,24 @@ impl Row for Shown {
         VmView::columns()
     }
 
+    /// What leads to it stands behind its own addresses.
     fn cells(&self, lang: Lang) -> Vec<String> {
-        self.view.cells(lang)
+        let mut cells = self.view.cells(lang);
+        if !self.public_addresses.is_empty() {
+            let addresses = Self::columns().into_iter().position(|column| column.word() == Word::Addresses);
+            if let Some(cell) = addresses.and_then(|at| cells.get_mut(at)) {
+                *cell = format!("{cell} ({})", joined(&self.public_addresses));
+            }
+        }
+        cells
+    }
+
+    fn wide_columns() -> Vec<Column> {
+        VmView::wide_columns()
+    }
+
+    fn wide_cells(&self, lang: Lang) -> Vec<String> {
+        self.view.wide_cells(lang)
     }
 
     fn details(&self, lang: Lang) -> Vec<(Word, String)> {

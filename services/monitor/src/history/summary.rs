@@ -272,7 +272,14 @@ fn image(before: Option<&Image>, after: Option<&Image>) -> Option<String> {
 fn network(before: Option<&Network>, after: Option<&Network>) -> Option<String> {
     let network = after?;
     let range = network.range;
-    before.is_none().then(|| format!("created ({}, {}-{})", network.cidr, range.first, range.last))
+    let Some(before) = before else {
+        return Some(format!("created ({}, {}-{})", network.cidr, range.first, range.last));
+    };
+    let newly = network.strangers.iter().filter(|stranger| !before.strangers.contains(stranger));
+    let found = newly.map(|one| format!("{} is used by {}, as node {} found", one.address, one.mac, one.node));
+    let gone = before.strangers.iter().filter(|one| network.stranger_at(one.address).is_none());
+    let told: Vec<String> = found.chain(gone.map(|one| format!("{} may be given out again", one.address))).collect();
+    Some(told.join(", ")).filter(|told| !told.is_empty())
 }
 
 fn port(before: Option<&Port>, after: Option<&Port>) -> Option<String> {

@@ -212,6 +212,20 @@ fn the_first_and_the_last_of_a_document_are_told() {
 }
 
 #[test]
+fn who_has_an_address_that_is_none_of_ours_is_told_by_its_mac() {
+    let marked = serde_json::json!([{
+        "address": "203.0.113.107", "mac": "02:00:00:00:00:07", "node": "m1", "seen_at": "2026-11-23T09:00:00Z",
+    }]);
+    let plain = sample("networks");
+    let mut strange = plain.clone();
+    strange["strangers"] = marked;
+    let (plain, strange) = (plain.to_string(), strange.to_string());
+    let told = |before: &str, after: &str| summarise("networks", "campus", Some(before), Some(after));
+    assert_eq!(told(&plain, &strange), "campus: 203.0.113.107 is used by 02:00:00:00:00:07, as node m1 found");
+    assert_eq!(told(&strange, &plain), "campus: 203.0.113.107 may be given out again");
+}
+
+#[test]
 fn a_document_that_cannot_be_read_is_still_told_to_have_changed() {
     for bucket in BUCKETS.iter().map(|(bucket, _)| *bucket).chain(["surprise"]) {
         assert_eq!(summarise(bucket, "it", Some("{}"), Some("nonsense")), "it: updated");

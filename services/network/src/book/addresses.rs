@@ -3,7 +3,7 @@
 //! They have no index: they are few, and changed by people. One change is made at a time, and nothing rests on
 //! that but the choice of an address that is free; that nobody else has it is the bucket's compare-and-set.
 
-use std::{collections::BTreeSet, net::Ipv4Addr};
+use std::{collections::BTreeSet, net::Ipv4Addr, sync::Arc};
 
 use watari_chassis::{Entry, ReadError, WriteError, clock};
 use watari_contracts::address::{
@@ -101,7 +101,7 @@ impl Book {
         let _alone = self.gate.write().await;
         // A slip in the address is told before anything else that is in the way.
         self.get_public(&GetAddress { address: request.address })?;
-        let target = self.target(request)?;
+        let target = self.target(request).await?;
         let there = self.addresses.snapshot();
         let second = |a: &&PublicAddress| a.address != request.address && a.leads_to.as_ref() == Some(&target);
         if let Some(other) = there.values().map(|entry| &entry.value).find(second) {
@@ -157,11 +157,18 @@ impl Book {
     }
 
     /// The port that is meant.
-    fn target(&self, request: &AssociateAddress) -> Result<Target, Refusal> {
+    async fn target(&self, request: &AssociateAddress) -> Result<Target, Refusal> {
         let Some(vms) = self.vms.get() else {
             return Err(Refusal::NoAnswer { who: "the bucket vms, which says whose ports they are,".to_owned() });
         };
-        let there = vms.get(request.vm.as_str()).filter(|entry| entry.value.desired != Desired::Deleted);
+        let there = match vms.get(request.vm.as_str()) {
+            // It may have been made a moment ago.
+            None => {
+                vms.bucket().get(request.vm.as_str()).await.map_err(|error| no_answer("vms", &error))?.map(Arc::new)
+            }
+            known => known,
+        };
+        let there = there.filter(|entry| entry.value.desired != Desired::Deleted);
         let there = there.ok_or_else(|| Refusal::VmUnknown { vm: request.vm.to_string() })?;
         if let Some(name) = &request.network {
             self.network(name)?;

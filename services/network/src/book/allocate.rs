@@ -60,7 +60,7 @@ impl Book {
         self.networks.get(name.as_str()).map(|entry| entry.value.clone()).ok_or_else(|| wanted::unknown(name))
     }
 
-    fn existing(&self, epoch: Option<u64>, network: &NetworkName, owner: &Owner) -> Option<Port> {
+    pub(super) fn existing(&self, epoch: Option<u64>, network: &NetworkName, owner: &Owner) -> Option<Port> {
         let mut built = self.index(epoch);
         let address = built.index.address_of(owner, network)?;
         let there = self.ports.get(&port_key(network, address));
@@ -89,7 +89,7 @@ impl Book {
         }
     }
 
-    async fn drawn(&self, epoch: Option<u64>, network: &Network, owner: &Owner) -> Result<Port, Refusal> {
+    pub(super) async fn drawn(&self, epoch: Option<u64>, network: &Network, owner: &Owner) -> Result<Port, Refusal> {
         // Each turn but the last takes an address out of the index, so that this ends.
         while let Some(address) = self.claim_next(epoch, network, owner) {
             if let Written::Own(port) = self.write_down(epoch, network, address, owner).await? {
@@ -123,7 +123,7 @@ impl Book {
         let others: Vec<&Network> = networks
             .values()
             .map(|entry| &entry.value)
-            .filter(|n| n.segment == network.segment && n.name != network.name)
+            .filter(|n| n.shares_wire(network) && n.name != network.name)
             .collect();
         wanted::fixed(address, network, &others)?;
         let taken = |owner: Said| Refusal::AddressTaken {

@@ -4,6 +4,7 @@ mod addresses;
 mod allocate;
 mod networks;
 mod release;
+mod strangers;
 
 use std::{
     hash::{BuildHasher, Hash},

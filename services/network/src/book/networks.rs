@@ -70,8 +70,7 @@ impl Book {
     /// A fixed address of a neighbour on the segment may lie where the new range would.
     fn no_neighbours_port(&self, new: &Network) -> Result<(), Refusal> {
         let networks = self.networks.snapshot();
-        let neighbour =
-            |name: &NetworkName| networks.get(name.as_str()).is_some_and(|n| n.value.segment == new.segment);
+        let neighbour = |name: &NetworkName| networks.get(name.as_str()).is_some_and(|n| n.value.shares_wire(new));
         let ports = self.ports.snapshot();
         let within = ports.values().map(|e| &e.value).find(|p| new.range.contains(p.address) && neighbour(&p.network));
         let Some(port) = within else { return Ok(()) };
@@ -137,12 +136,13 @@ impl Book {
         Err(Refusal::NetworkInUse { network: name.to_string(), users: named })
     }
 
-    fn view(&self, epoch: Option<u64>, network: &Network) -> NetworkView {
+    pub(super) fn view(&self, epoch: Option<u64>, network: &Network) -> NetworkView {
         let usage = self.usage(&self.index(epoch).index, network);
         NetworkView {
             name: network.name.clone(),
             kind: network.kind,
             segment: network.segment.clone(),
+            vlan: network.vlan,
             public: network.public,
             overlay: network.overlay,
             cidr: network.cidr.to_string(),
@@ -151,6 +151,7 @@ impl Book {
             dns: network.dns.clone(),
             addresses_used: usage.used,
             addresses_free: usage.free,
+            strangers: network.strangers.clone(),
             created_at: network.created_at,
         }
     }

@@ -14,7 +14,7 @@ const TRIES: usize = 3;
 
 /// Whether a port was there to be given back.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Given {
+pub(super) enum Given {
     Back,
     NothingThere,
 }
@@ -36,7 +36,7 @@ impl Book {
         Ok(given)
     }
 
-    async fn give_back(
+    pub(super) async fn give_back(
         &self,
         epoch: Option<u64>,
         network: &NetworkName,

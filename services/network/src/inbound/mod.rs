@@ -8,8 +8,8 @@ use watari_chassis::{Context, Server};
 use watari_contracts::{
     Service,
     network::{
-        AllocatePort, CreateNetwork, DeleteNetwork, GetNetwork, ListNetworks, ListPorts, NetworkPage, PortPage,
-        ReleasePorts, Released,
+        AllocatePort, ClearAddress, CreateNetwork, DeleteNetwork, GetNetwork, ListNetworks, ListPorts, NetworkPage,
+        PortPage, ReleasePorts, Released, ReplacePort,
     },
 };
 use watari_model::{NetworkName, Refusal, Said, network::Port};
@@ -22,8 +22,8 @@ const PAGE: u32 = 1_000;
 /// All endpoints, not yet serving.
 pub(crate) fn server(ctx: &Context, book: &Arc<Book>) -> Server {
     let with = || Arc::clone(book);
-    let (create, get, list, delete) = (with(), with(), with(), with());
-    let (ports, allocate, release) = (with(), with(), with());
+    let (create, get, list, clear, delete) = (with(), with(), with(), with(), with());
+    let (ports, allocate, replace, release) = (with(), with(), with(), with());
     let server = Server::new(ctx, Service::Network)
         .endpoint::<CreateNetwork, _, _, _>(move |call, request| {
             let book = Arc::clone(&create);
@@ -37,6 +37,10 @@ pub(crate) fn server(ctx: &Context, book: &Arc<Book>) -> Server {
             let networks = list.list(call.epoch);
             async move { Ok(NetworkPage { networks }) }
         })
+        .endpoint::<ClearAddress, _, _, _>(move |call, request| {
+            let book = Arc::clone(&clear);
+            async move { book.clear(call.epoch, &request).await }
+        })
         .endpoint::<DeleteNetwork, _, _, _>(move |call, request| {
             let book = Arc::clone(&delete);
             async move { book.delete(call.epoch, &request.name).await }
@@ -48,6 +52,10 @@ pub(crate) fn server(ctx: &Context, book: &Arc<Book>) -> Server {
         .endpoint::<AllocatePort, _, _, _>(move |call, request| {
             let book = Arc::clone(&allocate);
             async move { book.allocate(call.epoch, &request).await }
+        })
+        .endpoint::<ReplacePort, _, _, _>(move |call, request| {
+            let book = Arc::clone(&replace);
+            async move { book.replace(call.epoch, &request).await }
         })
         .endpoint::<ReleasePorts, _, _, _>(move |call, request| {
             let book = Arc::clone(&release);

@@ -71,6 +71,7 @@ fn node(name: &str, number: u8) -> Node {
             virtualisation: Virtualisation::Qemu,
             migration_address: String::new(),
             segments: BTreeMap::new(),
+            vlans: None,
             labels: BTreeMap::new(),
             protection: watari_model::node::Protection::default(),
             tunnel: Some(Tunnel { address: tunnel(number), mtu: 1_500 }),
@@ -90,12 +91,14 @@ fn network(name: &str, kind: Kind) -> Network {
         name: name.parse().unwrap(),
         kind,
         segment: name.parse().unwrap(),
+        vlan: None,
         public: false,
         overlay: (kind == Kind::Overlay).then_some(Overlay { vni: 4_096, mtu: 1_450 }),
         cidr: "10.1.0.0/24".parse().unwrap(),
         range: Range { first: address(10), last: address(99) },
         gateway: Some(address(1)),
         dns: Vec::new(),
+        strangers: Vec::new(),
         request_id: String::new(),
         created_at: AT,
     }
@@ -108,6 +111,7 @@ fn server(name: &str, on: Option<&str>, on_network: &str, number: u8) -> Vm {
         segment: on_network.parse().unwrap(),
         mac: mac_of(address(number)),
         address: address(number),
+        fixed: false,
     };
     Vm {
         v: 1,

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Instant};
 
 use crate::harness::{Running, ask, campus, lab, settings, somebody, together, wants};
-use watari_contracts::network::{AllocatePort, ListPorts, ReleasePorts};
+use watari_contracts::network::{AllocatePort, ClearAddress, ListPorts, ReleasePorts, ReplacePort};
 use watari_model::Refusal;
 use watari_testkit::NatsServer;
 
@@ -103,6 +103,54 @@ async fn a_fixed_address_is_had_once_and_only_inside_the_subnet() {
     let drawn = [ask(&bus, wants(4)).await, ask(&bus, wants(5)).await].map(|a| a.unwrap().port.address.to_string());
     assert!(!drawn.contains(&"203.0.113.101".to_owned()), "{drawn:?}");
     assert!(matches!(ask(&bus, wants(6)).await, Err(Refusal::RangeExhausted { .. })));
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_strangers_address_is_replaced_marked_and_given_out_again_on_an_operators_word() {
+    let nats = NatsServer::start();
+    let service = Running::start(&nats, settings()).await;
+    let bus = somebody(&nats).await;
+    ask(&bus, lab("203.0.113.100-203.0.113.102")).await.unwrap();
+    let strange = ask(&bus, wants(1)).await.unwrap().port.address;
+    let replace = |n: u32, fixed| ReplacePort {
+        network: "campus".parse().unwrap(),
+        vm: format!("vm{n}").parse().unwrap(),
+        vm_uuid: format!("uuid-{n}"),
+        address: strange,
+        mac: "02:00:00:00:00:07".to_owned(),
+        node: "m1".parse().unwrap(),
+        fixed,
+    };
+    let hostile = ReplacePort { mac: "a stranger".to_owned(), ..replace(1, false) };
+    assert!(matches!(ask(&bus, hostile).await, Err(Refusal::OutOfRange { .. })));
+    assert!(campus(&bus).await.strangers.is_empty());
+    let other = ask(&bus, replace(1, false)).await.unwrap().port;
+    assert_ne!(other.address, strange);
+    assert_eq!(ask(&bus, replace(1, false)).await.unwrap().port, other, "again");
+    assert_eq!(ask(&bus, wants(1)).await.unwrap().port, other, "it is the server's");
+    let view = campus(&bus).await;
+    assert_eq!((view.addresses_used, view.addresses_free), (1, 1));
+    assert_eq!(
+        view.strangers.iter().map(|s| (s.address, s.mac.as_str())).collect::<Vec<_>>(),
+        [(strange, "02:00:00:00:00:07")]
+    );
+
+    // Nobody gets it, whether it is drawn or asked for; who has it already keeps it, and is told.
+    let last = ask(&bus, wants(2)).await.unwrap().port.address;
+    assert!(last != strange && last != other.address);
+    assert!(matches!(ask(&bus, wants(3)).await, Err(Refusal::RangeExhausted { .. })));
+    let asked = AllocatePort { address: Some(strange), ..wants(3) };
+    assert!(matches!(ask(&bus, asked.clone()).await, Err(Refusal::AddressStrange { .. })));
+    assert!(matches!(ask(&bus, replace(3, true)).await, Err(Refusal::AddressStrange { .. })), "it has no port");
+
+    let clear = ClearAddress { network: "campus".parse().unwrap(), address: strange };
+    let cleared = ask(&bus, clear.clone()).await.unwrap();
+    assert!(cleared.strangers.is_empty() && cleared.addresses_free == 1);
+    assert_eq!(ask(&bus, clear).await.unwrap(), cleared, "again");
+    assert_eq!(ask(&bus, asked).await.unwrap().port.address, strange);
+    assert_eq!(ask(&bus, replace(3, true)).await.unwrap().port.address, strange, "asked for by name, it stays");
+    assert_eq!(campus(&bus).await.strangers.len(), 1);
     service.stop().await;
 }
 

@@ -92,6 +92,7 @@ fn node(name: &str, tunnel: u8) -> Node {
             virtualisation: Virtualisation::Qemu,
             migration_address: String::new(),
             segments: BTreeMap::new(),
+            vlans: None,
             labels: BTreeMap::new(),
             protection: watari_model::node::Protection::default(),
             tunnel: Some(Tunnel { address: [192, 0, 2, tunnel].into(), mtu: 1_500 }),

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! room ─▶ base image ─▶ disk, UEFI variables (made, or there) ─▶ cards and DHCP ─▶ define ─▶ start ─▶ seen running
+//!     └─▶ before its first start: does a stranger have its address? ─┘
 //! ```
 
 use std::{path::Path, time::Duration};
@@ -48,16 +49,10 @@ async fn make(cx: &Cx, order: &Start, saved: bool) -> Result<(), Refusal> {
     // No room is made by dropping what is needed next.
     let _here = cx.node.images.hold(&server.base);
     cx.node.claim(&server.name, &server.uuid, need).await?;
-    // Until its disk stands on it.
-    let _base = cx.unless_superseded(WANTED, cx.node.images.ensure(&server.base)).await?;
-    if let Some(of) = &order.kept {
-        cx.node.kept.take(&cx.node, &cx.book, &server.uuid, of).await?;
-    }
-    let record = stack::settled(&cx.node, &cx.book, &server.uuid).await?;
-    cx.provide_variables(server).await?;
-    ensure_disk(cx, order).await?;
-    stack::verify(&cx.node, &cx.book, &record).await?;
-    cx.write_seed(server).await?;
+    // Side by side, since neither needs the other. A disk that is being made is not left half done for a stranger's sake.
+    let (prepared, asked) = tokio::join!(prepare(cx, order), ask_for_strangers(cx, order));
+    prepared?;
+    asked?;
     cx.checkpoint(WANTED)?;
     let record = cx.book.amend(&server.uuid, Urgency::Whenever, |record| record.wired = true).await?;
     let nics = cx.node.plumbing.connect(server).await?;
@@ -83,6 +78,29 @@ async fn make(cx: &Cx, order: &Start, saved: bool) -> Result<(), Refusal> {
     let node = cx.node.clone();
     tokio::spawn(async move { node.plumbing.publish().await });
     Ok(())
+}
+
+/// An address that the server has never used may be somebody else's. One that it has is its own, whoever says otherwise.
+async fn ask_for_strangers(cx: &Cx, order: &Start) -> Result<(), Refusal> {
+    match order.disk {
+        DiskUse::MayCreate => cx.node.plumbing.ask_for_strangers(&order.server).await,
+        DiskUse::Existing => Ok(()),
+    }
+}
+
+/// Everything that its domain stands on.
+async fn prepare(cx: &Cx, order: &Start) -> Result<(), Refusal> {
+    let server = &order.server;
+    // Until its disk stands on it.
+    let _base = cx.unless_superseded(WANTED, cx.node.images.ensure(&server.base)).await?;
+    if let Some(of) = &order.kept {
+        cx.node.kept.take(&cx.node, &cx.book, &server.uuid, of).await?;
+    }
+    let record = stack::settled(&cx.node, &cx.book, &server.uuid).await?;
+    cx.provide_variables(server).await?;
+    ensure_disk(cx, order).await?;
+    stack::verify(&cx.node, &cx.book, &record).await?;
+    cx.write_seed(server).await
 }
 
 fn refuse(cx: &Cx, error: &hypervisor::Error) -> Refusal {

@@ -105,6 +105,7 @@ pub(super) mod tests {
                 network: "lab".parse().unwrap(),
                 kind: Kind::Overlay,
                 segment: "lab".parse().unwrap(),
+                vlan: None,
                 overlay: Some(Overlay { vni: 4_096, mtu: 1_450 }),
                 cidr: "10.1.0.0/24".to_owned(),
                 gateway: Some(Ipv4Addr::new(10, 1, 0, 254)),

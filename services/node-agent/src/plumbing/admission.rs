@@ -9,6 +9,7 @@ use watari_model::{FirewallName, Refusal, Said, node::Protection};
 use super::{
     Plumbing, Policy,
     guard::{Card, Guarded},
+    vlan,
 };
 use crate::blueprint;
 
@@ -86,8 +87,9 @@ impl Plumbing {
         let guarded = if groups.is_empty() { Guarded::Open } else { Guarded::By(groups) };
         let cards = server.wires.iter().enumerate().map(|(index, wire)| Card {
             tap: blueprint::tap(&server.uuid, index),
-            bridge: match Self::overlay(wire) {
-                Ok(Some(spec)) => spec.bridge(),
+            bridge: match (Self::overlay(wire), wire.vlan) {
+                (Ok(Some(spec)), _) => spec.bridge(),
+                (_, Some(vlan)) => vlan::bridge(&wire.segment, vlan),
                 _ => self.settings.segments.get(&wire.segment).cloned().unwrap_or_default(),
             },
             mac: wire.mac.clone(),

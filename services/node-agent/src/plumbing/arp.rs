@@ -1,5 +1,5 @@
-//! Speaking ARP (RFC 826, RFC 5227) on a server's segment: telling where it is now, and asking
-//! whether it answers.
+//! Speaking ARP (RFC 826, RFC 5227) on a server's segment: telling where it is now, asking
+//! whether it answers, and whether somebody else has its address.
 
 // One address type of the kernel that no safe library builds, and the waiting for such a socket.
 #![allow(unsafe_code)]
@@ -28,6 +28,11 @@ const AGAIN: [Duration; 5] = [
 ];
 /// Between two questions.
 const ASK_AGAIN: Duration = Duration::from_millis(250);
+/// So often is asked whether somebody has an address (RFC 5227, section 1.1: `PROBE_NUM`).
+const PROBES: usize = 3;
+/// Between two of these questions, and after the last. The RFC leaves seconds to networks on which a machine may only just
+/// have been plugged in; this bridge has been up, and a server waits.
+const PROBE_AGAIN: Duration = Duration::from_millis(120);
 const BROADCAST: Mac = [0xff; 6];
 /// `ETH_P_ARP` (RFC 826).
 const ARP: [u8; 2] = [0x08, 0x06];
@@ -86,6 +91,12 @@ fn is_reply(frame: &[u8], mac: Mac, address: Ipv4Addr) -> bool {
         && frame.get(28..32) == Some(&address.octets())
 }
 
+/// Who uses `address` in a frame of ARP, asking or answering.
+fn user_of(frame: &[u8], address: Ipv4Addr) -> Option<Mac> {
+    let uses = frame.get(12..14) == Some(&ARP) && frame.get(28..32) == Some(&address.octets());
+    frame.get(22..28).filter(|_| uses)?.try_into().ok()
+}
+
 /// Says on a bridge that the address is at this MAC, on this side of it: gratuitous ARP (RFC 5227,
 /// section 3) in the server's name. QEMU announces the MAC when a copy is whole; this comes when
 /// the server really runs here.
@@ -134,13 +145,7 @@ pub(super) async fn answers(
     patience: Duration,
 ) -> io::Result<bool> {
     let ours = hardware(bridge)?;
-    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    // Bound to the bridge before it hears anything (packet(7)).
-    let socket = socket_with(AddressFamily::PACKET, SocketType::RAW, flags, None)?;
-    let to = LinkAddress::of(netdevice::name_to_index(&socket, bridge)?, mac)?;
-    bind(&socket, &to)?;
-    // SAFETY: what is handed over owns its descriptor, gives always the same, and is not taken out.
-    let socket = unsafe { AsyncFd::register_with_interest(socket, Interest::READABLE) }?;
+    let (socket, to) = open(bridge, mac)?;
     let question = request(mac, ours, asker.unwrap_or(Ipv4Addr::UNSPECIFIED), address);
     let end = Instant::now() + patience;
     let mut heard = Ok(false);
@@ -148,7 +153,7 @@ pub(super) async fn answers(
         let until = end.min(Instant::now() + ASK_AGAIN);
         // What fails now may succeed the next time.
         let asked = sendto(socket.get_ref(), &question, SendFlags::empty(), &to);
-        heard = match timeout_at(until, reply(&socket, mac, address)).await {
+        heard = match timeout_at(until, heard_on(&socket, |frame| is_reply(frame, mac, address).then_some(()))).await {
             Ok(Ok(())) => return Ok(true),
             Ok(Err(error)) => Err(error),
             Err(_) => asked.map(|_| false).map_err(io::Error::from),
@@ -158,8 +163,39 @@ pub(super) async fn answers(
     heard
 }
 
-/// Waits for the reply.
-async fn reply(socket: &AsyncFd<OwnedFd>, mac: Mac, address: Ipv4Addr) -> io::Result<()> {
+/// Who has an address on a bridge, but for `own`, if anybody says so soon: asked in nobody's name, as in a probe (RFC 5227,
+/// section 2.1.1), so that nobody takes the address for the bridge's.
+///
+/// # Errors
+/// There is no such bridge, or the kernel neither sends nor receives.
+pub(super) async fn holder(bridge: &str, own: Mac, address: Ipv4Addr) -> io::Result<Option<Mac>> {
+    let question = request(BROADCAST, hardware(bridge)?, Ipv4Addr::UNSPECIFIED, address);
+    let (socket, to) = open(bridge, BROADCAST)?;
+    let another = |frame: &[u8]| user_of(frame, address).filter(|mac| *mac != own);
+    for _ in 0..PROBES {
+        let until = Instant::now() + PROBE_AGAIN;
+        sendto(socket.get_ref(), &question, SendFlags::empty(), &to)?;
+        if let Ok(found) = timeout_at(until, heard_on(&socket, another)).await {
+            return found.map(Some);
+        }
+    }
+    Ok(None)
+}
+
+/// A socket that hears ARP on a bridge and nowhere else, and how it reaches a MAC there.
+fn open(bridge: &str, mac: Mac) -> io::Result<(AsyncFd<OwnedFd>, LinkAddress)> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    // Bound to the bridge before it hears anything (packet(7)).
+    let socket = socket_with(AddressFamily::PACKET, SocketType::RAW, flags, None)?;
+    let to = LinkAddress::of(netdevice::name_to_index(&socket, bridge)?, mac)?;
+    bind(&socket, &to)?;
+    // SAFETY: what is handed over owns its descriptor, gives always the same, and is not taken out.
+    let socket = unsafe { AsyncFd::register_with_interest(socket, Interest::READABLE) }?;
+    Ok((socket, to))
+}
+
+/// Waits for a frame in which there is what is wanted.
+async fn heard_on<T>(socket: &AsyncFd<OwnedFd>, wanted: impl Fn(&[u8]) -> Option<T>) -> io::Result<T> {
     let mut frame = [0_u8; 64];
     loop {
         let mut ready = socket.readable().await?;
@@ -167,8 +203,8 @@ async fn reply(socket: &AsyncFd<OwnedFd>, mac: Mac, address: Ipv4Addr) -> io::Re
         match received {
             Ok(received) => {
                 let (length, _) = received?;
-                if is_reply(&frame[..length.min(64)], mac, address) {
-                    return Ok(());
+                if let Some(found) = wanted(&frame[..length.min(64)]) {
+                    return Ok(found);
                 }
             }
             Err(_would_block) => {}
@@ -193,6 +229,16 @@ mod tests {
             (&MAC[..], &ADDRESS.octets()[..], &ADDRESS.octets()[..])
         );
         assert_eq!(size_of::<LinkAddress>(), 20);
+    }
+
+    #[test]
+    fn whoever_speaks_in_an_addresses_name_has_it() {
+        let (stranger, asker) = ([2; 6], Ipv4Addr::new(203, 0, 113, 1));
+        assert_eq!(user_of(&request(BROADCAST, stranger, ADDRESS, ADDRESS), ADDRESS), Some(stranger), "telling");
+        assert_eq!(user_of(&request(MAC, stranger, ADDRESS, asker), ADDRESS), Some(stranger), "asking");
+        let nobody = Ipv4Addr::UNSPECIFIED;
+        assert_eq!(user_of(&request(BROADCAST, stranger, nobody, ADDRESS), ADDRESS), None, "asking for it");
+        assert_eq!(user_of(&request(BROADCAST, stranger, ADDRESS, ADDRESS)[..31], ADDRESS), None, "cut off");
     }
 
     #[test]

@@ -11,12 +11,15 @@ mod guard;
 mod hosts;
 mod links;
 mod metadata;
+mod module;
 mod names;
 mod nft;
 mod overlay;
 mod public;
 mod say;
 mod segment;
+mod strangers;
+mod vlan;
 mod wiring;
 
 use std::{
@@ -43,6 +46,7 @@ use links::Links;
 use metadata::Metadata;
 use overlay::Overlays;
 use public::Public;
+use vlan::Vlans;
 
 use crate::{blueprint, hypervisor::Nic, layout::Layout, settings};
 
@@ -54,6 +58,7 @@ pub struct Plumbing {
     tunnel_address: Option<Ipv4Addr>,
     links: Links,
     overlays: Overlays,
+    vlans: Vlans,
     public: Public,
     networks: Mutex<BTreeMap<NetworkName, Network>>,
     /// What belongs on the networks' links, by the network service.
@@ -81,10 +86,24 @@ impl Plumbing {
         tunnel_address: Option<Ipv4Addr>,
     ) -> io::Result<Self> {
         let overlays = Overlays::new(tunnel_address, &settings, layout.run());
+        let vlans = Vlans::new(settings.metadata_port());
         let public = Public::new(settings.segments.clone(), layout.run());
         let (guard, metadata) = (Guard::new(settings.guard, layout.run()), Metadata::new(&settings));
         let (links, networks, plan) = (Links::open()?, Mutex::default(), Mutex::default());
-        Ok(Self { node, layout, settings, tunnel_address, links, overlays, public, networks, plan, guard, metadata })
+        Ok(Self {
+            node,
+            layout,
+            settings,
+            tunnel_address,
+            links,
+            overlays,
+            vlans,
+            public,
+            networks,
+            plan,
+            guard,
+            metadata,
+        })
     }
 
     /// Where overlay networks' packets reach this node, if an interface has that address now.
@@ -169,8 +188,8 @@ impl Plumbing {
     /// A server runs on here: the segments' switches are told, several times, beside everything else.
     pub fn announce(&self, server: &Server) {
         for wire in server.wires.iter().filter(|wire| wire.kind == Kind::Provider) {
-            let (Ok(bridge), Some(mac)) = (self.bridge(wire), overlay::mac(&wire.mac)) else { continue };
-            let (bridge, address, vm) = (bridge.to_owned(), wire.address, server.name.clone());
+            let (Ok(bridge), Some(mac)) = (self.bridge_of(wire), overlay::mac(&wire.mac)) else { continue };
+            let (address, vm) = (wire.address, server.name.clone());
             tokio::spawn(async move {
                 if let Err(error) = arp::announce(&bridge, mac, address).await {
                     tracing::warn!(%vm, bridge, %error, "the segment was not told where the server is");
@@ -183,11 +202,8 @@ impl Plumbing {
     /// cannot be asked.
     pub async fn answers(&self, server: &Server, patience: Duration) -> Option<bool> {
         let wire = server.wires.first()?;
-        let (bridge, asker) = match Self::overlay(wire).ok()? {
-            // The gateway's address is every node's own.
-            Some(spec) => (spec.bridge(), Some(spec.gateway)),
-            None => (self.bridge(wire).ok()?.to_owned(), None),
-        };
+        // The gateway's address of an overlay network is every node's own.
+        let (bridge, asker) = (self.bridge_of(wire).ok()?, Self::overlay(wire).ok()?.map(|spec| spec.gateway));
         match arp::answers(&bridge, asker, (overlay::mac(&wire.mac)?, wire.address), patience).await {
             Ok(answers) => Some(answers),
             Err(error) => {
@@ -202,6 +218,12 @@ impl Plumbing {
     pub fn segments(&self) -> BTreeMap<SegmentName, String> {
         let usable = self.settings.segments.iter().filter(|(_, bridge)| segment::is_usable(bridge));
         usable.map(|(segment, bridge)| (segment.clone(), bridge.clone())).collect()
+    }
+
+    /// The bridges that are made here for VLANs, by network; none where none can be made.
+    #[must_use]
+    pub fn vlans(&self) -> Option<BTreeMap<NetworkName, String>> {
+        self.vlans.shown()
     }
 
     /// How each segment's bridge stands, usable or not.
@@ -219,19 +241,28 @@ impl Plumbing {
 
     fn bridge(&self, wire: &Wire) -> Result<&str, Refusal> {
         let bridge = self.settings.segments.get(&wire.segment).filter(|bridge| segment::is_usable(bridge));
-        bridge
-            .map(String::as_str)
-            .ok_or_else(|| Refusal::SegmentUnbound { node: self.node.to_string(), segment: wire.segment.to_string() })
+        bridge.map(String::as_str).ok_or_else(|| self.unbound(wire))
+    }
+
+    fn unbound(&self, wire: &Wire) -> Refusal {
+        Refusal::SegmentUnbound { node: self.node.to_string(), segment: wire.segment.to_string() }
+    }
+
+    /// The bridge that a card is plugged into: one that we make, or the operator's.
+    fn bridge_of(&self, wire: &Wire) -> Result<String, Refusal> {
+        if let Some(spec) = Self::overlay(wire)? {
+            return Ok(spec.bridge());
+        }
+        let operators = self.bridge(wire)?;
+        Ok(wire.vlan.map_or_else(|| operators.to_owned(), |vlan| vlan::bridge(&wire.segment, vlan)))
     }
 
     fn config(&self, wire: &Wire) -> Result<dnsmasq::Config, Refusal> {
         let subnet = blueprint::check_wire(wire)?;
-        let overlay = Self::overlay(wire)?;
-        let bridge = match &overlay {
-            Some(spec) => spec.bridge(),
-            None => self.bridge(wire)?.to_owned(),
-        };
+        let (overlay, bridge) = (Self::overlay(wire)?, self.bridge_of(wire)?);
         let shared = match segment::address(&bridge, subnet) {
+            // It has one that makes no route.
+            _ if wire.vlan.is_some() => true,
             segment::Address::Inside => false,
             segment::Address::Elsewhere => true,
             segment::Address::None => {
@@ -267,15 +298,32 @@ impl Plumbing {
 
     /// Makes the links of the card's network, if they are ours to make.
     async fn link(&self, wire: &Wire) -> Result<(), Refusal> {
-        let Some(spec) = Self::overlay(wire)? else { return Ok(()) };
-        self.overlays.ensure(&self.links, &spec).await.map_err(|error| {
-            let network = &wire.network;
+        let network = &wire.network;
+        let (made, detail) = if let Some(spec) = Self::overlay(wire)? {
+            let made = self.overlays.ensure(&self.links, &spec).await;
+            (made, ("the overlay network", "オーバーレイネットワーク"))
+        } else if let Some(vlan) = wire.vlan {
+            // One that cannot be used now is looked at again when the links are tended.
+            let under = self.settings.segments.get(&wire.segment).cloned().ok_or_else(|| self.unbound(wire))?;
+            let spec = vlan::Spec { network: network.clone(), segment: wire.segment.clone(), vlan, under };
+            (self.vlans.ensure(&self.links, &spec).await, ("the VLAN of network", "VLAN を使うネットワーク"))
+        } else {
+            return Ok(());
+        };
+        made.map_err(|error| {
+            let (en, ja) = detail;
             let detail = Said::new(
-                format!("the overlay network {network} cannot be laid here: {error}"),
-                format!("オーバーレイネットワーク {network} を敷けません: {error}"),
+                format!("{en} {network} cannot be laid here: {error}"),
+                format!("{ja} {network} を敷けません: {error}"),
             );
             Refusal::NodeUnfit { node: self.node.to_string(), detail }
         })
+    }
+
+    /// Removes the links of a network that has no server here any more, if they are ours.
+    async fn unlink(&self, network: &NetworkName) -> io::Result<()> {
+        let overlay = self.overlays.remove(&self.links, network).await;
+        overlay.and(self.vlans.remove(&self.links, network).await)
     }
 
     /// Answers the server from now on, and says what its cards are. Doing it again changes nothing.
@@ -325,10 +373,7 @@ impl Plumbing {
     /// A network that this node does not have.
     pub fn nics(&self, server: &Server) -> Result<Vec<Nic>, Refusal> {
         let nic = |(index, wire): (usize, &Wire)| -> Result<Nic, Refusal> {
-            let bridge = match Self::overlay(wire)? {
-                Some(spec) => spec.bridge(),
-                None => self.bridge(wire)?.to_owned(),
-            };
+            let bridge = self.bridge_of(wire)?;
             let (mac, tap, mtu) = (wire.mac.clone(), blueprint::tap(&server.uuid, index), segment::mtu(&bridge));
             Ok(Nic { mac, bridge, tap, mtu })
         };
@@ -356,14 +401,14 @@ impl Plumbing {
             hosts::remove(&folder, &server.uuid, index).map_err(failed)?;
             let Some(network) = networks.get_mut(&wire.network) else {
                 // Links may have been made before something else failed.
-                self.overlays.remove(&self.links, &wire.network).await.map_err(failed)?;
+                self.unlink(&wire.network).await.map_err(failed)?;
                 continue;
             };
             network.cards.remove(&hosts::file(&server.uuid, index));
             if network.cards.is_empty() {
                 networks.remove(&wire.network);
                 self.close(&wire.network).await.map_err(failed)?;
-                self.overlays.remove(&self.links, &wire.network).await.map_err(failed)?;
+                self.unlink(&wire.network).await.map_err(failed)?;
             } else if let Some(running) = dnsmasq::Running::find(&network.config.pid_file) {
                 running.read_again().map_err(failed)?;
             }
@@ -380,6 +425,7 @@ impl Plumbing {
     /// After the agent's start: answers exactly these servers, adopts the dnsmasq processes that
     /// run, and ends those that nobody needs. What cannot be served yet is tended later.
     pub async fn restore(&self, servers: &[Server]) {
+        self.vlans.look_at_kernel().await;
         let mut networks = self.networks.lock().await;
         for server in servers {
             for (index, wire) in server.wires.iter().enumerate() {
@@ -420,8 +466,9 @@ impl Plumbing {
         if let Err(error) = self.close_others(&networks).await {
             tracing::warn!(%error, "a dnsmasq that nobody needs may stay");
         }
-        if let Err(error) = self.overlays.sweep(&self.links).await {
-            tracing::warn!(%error, "links or rules of overlay networks that nobody needs may stay");
+        let swept = self.overlays.sweep(&self.links).await;
+        if let Err(error) = swept.and(self.vlans.sweep(&self.links).await) {
+            tracing::warn!(%error, "links or rules of networks that nobody needs may stay");
         }
         drop(networks);
         self.tend().await;
@@ -459,6 +506,7 @@ impl Plumbing {
     /// Starts again what has died, and mends what was changed.
     pub async fn tend(&self) {
         self.overlays.tend(&self.links).await;
+        self.vlans.tend(&self.links).await;
         self.guard.tend().await;
         self.publish().await;
         self.public.remind().await;

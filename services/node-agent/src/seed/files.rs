@@ -68,6 +68,7 @@ pub(super) mod tests {
             network: network.parse().unwrap(),
             kind: Kind::Provider,
             segment: "campus".parse().unwrap(),
+            vlan: None,
             overlay: None,
             cidr: "203.0.113.0/24".to_owned(),
             gateway: gateway.map(|g| g.parse().unwrap()),

@@ -64,6 +64,7 @@ impl Guest {
                 kind: Kind::Provider,
                 overlay: None,
                 segment: "campus".parse().unwrap(),
+                vlan: None,
                 cidr: "203.0.113.0/24".to_owned(),
                 gateway: None,
                 dns: vec![],

@@ -7,6 +7,7 @@ use watari_contracts::{
         Send, SendAhead, ShutDown, Start, Stop, Suspend, TakeSnapshot,
     },
     monitor::PowerWish,
+    network::ReplacePort,
 };
 use watari_model::{
     Document, MigrationId, NodeName, VmName, frontend::Primacy, migration::Migration, outage::Outage, site::Site,
@@ -140,6 +141,13 @@ pub enum Action {
         wish: PowerWish,
         /// In whose name.
         by: String,
+    },
+    /// Have an address of a server marked as a stranger's, and another given to the server.
+    ReplacePort {
+        /// What it is about.
+        key: String,
+        /// What is asked of the network service.
+        replace: Box<ReplacePort>,
     },
     /// Give back a server's addresses.
     ReleasePorts {
@@ -285,6 +293,7 @@ impl Action {
             | Self::DropLayers { key, .. }
             | Self::ShutDown { key, .. }
             | Self::Power { key, .. }
+            | Self::ReplacePort { key, .. }
             | Self::Alarm { key, .. } => key.clone(),
             Self::LookAtAll { node } => listen_key(node),
             Self::Settle(settle) => settle_key(&settle.migration),

@@ -17,6 +17,7 @@ use super::{
     placement::Need,
     removal, server,
     snapshot::{Outcome, Sight},
+    strangers,
     turn::{OnFailure, Step, Turn, pause_ms},
 };
 
@@ -163,6 +164,7 @@ fn starting(turn: &mut Turn<'_>, entry: &Entry<Vm>) {
         Step::Done(_) => {
             let _ = seen_off(turn, entry);
         }
+        Step::Failed(refusal @ Refusal::AddressStrange { .. }) => strangers::decide(turn, entry, &grant.node, refusal),
         Step::Failed(refusal) if refusal.retryable() => {
             if restart_is_due(turn, vm) {
                 turn.restart_vm(entry, grant.node.clone(), Some(refusal.clone()));
@@ -196,7 +198,7 @@ fn incomplete(turn: &mut Turn<'_>, entry: &Entry<Vm>) {
 }
 
 /// Whether the pause since the last start that nobody asked for is over.
-fn restart_is_due(turn: &Turn<'_>, vm: &Vm) -> bool {
+pub(super) fn restart_is_due(turn: &Turn<'_>, vm: &Vm) -> bool {
     let last = turn.snap.restarts.get(&vm.name).copied().unwrap_or_default();
     last.count == 0 || last.age_ms >= pause_ms(last.count - 1, turn.rules.restart_ms)
 }

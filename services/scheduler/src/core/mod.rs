@@ -34,6 +34,7 @@ pub mod report;
 mod rules;
 mod server;
 mod snapshot;
+mod strangers;
 mod surplus;
 mod turn;
 

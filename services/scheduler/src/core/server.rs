@@ -14,6 +14,7 @@ pub(crate) fn describe(snap: &Snapshot, vm: &Vm) -> Option<Server> {
             network: nic.network.clone(),
             kind: network.kind,
             segment: nic.segment.clone(),
+            vlan: network.vlan,
             overlay: network.overlay,
             cidr: network.cidr.to_string(),
             gateway: network.gateway,

@@ -9,7 +9,7 @@ use watari_chassis::{Entry, Snapshot as Docs};
 use watari_contracts::agent::{Domain, NodeFacts, Passage, Progress, VmFact};
 use watari_model::{
     MigrationId, NodeName, Refusal, SiteName, VmName, frontend::Primacy, isolation::Ledger, migration::Migration,
-    network::Network, node, node::Node, outage::Outage, site::Site, userdata::UserData, vm::Vm,
+    network::Network, network::Port, node, node::Node, outage::Outage, site::Site, userdata::UserData, vm::Vm,
 };
 
 use super::Action;
@@ -86,6 +86,8 @@ pub enum Outcome {
     Both(Both),
     /// Done, by somebody who is no agent.
     Done,
+    /// A server's port, from the network service.
+    Port(Box<Port>),
     /// What a node's power controller says of it.
     Power(node::fencing::Act),
     /// Refused for good.

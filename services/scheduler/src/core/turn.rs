@@ -158,7 +158,8 @@ impl<'a> Turn<'a> {
         self.rewrite_vm(entry, [vm::Change::Granted(node)], |vm| vm.fault = fault, true);
     }
 
-    fn rewrite_vm(
+    /// Writes a server's document after `changes` and `edit`; a restart is counted.
+    pub(super) fn rewrite_vm(
         &mut self,
         entry: &Entry<Vm>,
         changes: impl IntoIterator<Item = vm::Change>,

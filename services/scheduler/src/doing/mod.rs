@@ -188,6 +188,15 @@ impl Executor {
                 self.memory.answered(key.to_owned(), 0, outcome, Vec::new());
             }
             Action::Settle(settle) => self.settle(settle, key).await,
+            Action::ReplacePort { replace, .. } => {
+                let outcome = match self.ctx.bus.request(&**replace).await.map_err(Refusal::from) {
+                    Ok(given) => Outcome::Port(Box::new(given.port)),
+                    Err(refusal) if refusal.retryable() => Outcome::Silent(refusal),
+                    Err(refusal) => Outcome::Refused(refusal),
+                };
+                self.metrics.action("replace-port", outcome_word(&outcome));
+                self.memory.answered(key.to_owned(), 0, outcome, Vec::new());
+            }
             Action::ReleasePorts { vm, uuid } => {
                 let request = ReleasePorts { vm: vm.clone(), vm_uuid: uuid.clone() };
                 let outcome = match self.ctx.bus.request(&request).await {
@@ -263,9 +272,12 @@ impl Executor {
 const fn outcome_word(outcome: &Outcome) -> &'static str {
     match outcome {
         Outcome::Order(Progress::Working, _) => "working",
-        Outcome::Order(Progress::Done, _) | Outcome::Seen(_) | Outcome::Both(_) | Outcome::Done | Outcome::Power(_) => {
-            "ok"
-        }
+        Outcome::Order(Progress::Done, _)
+        | Outcome::Seen(_)
+        | Outcome::Both(_)
+        | Outcome::Done
+        | Outcome::Port(_)
+        | Outcome::Power(_) => "ok",
         Outcome::Order(Progress::Failed(_), _) => "failed",
         Outcome::Refused(_) => "refused",
         Outcome::Silent(_) => "silent",
@@ -294,6 +306,7 @@ impl Action {
             Self::Settle(_) => "settle",
             Self::ShutDown { .. } => "shut-down",
             Self::Power { .. } => "power",
+            Self::ReplacePort { .. } => "replace-port",
             Self::ReleasePorts { .. } => "release-ports",
             Self::Alarm { .. } => "alarm",
         }

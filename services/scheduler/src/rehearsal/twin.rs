@@ -268,6 +268,8 @@ impl Twin {
                 self.keep(key, 0, Outcome::Done)
             }
             Action::ReleasePorts { .. } => self.keep(key, 0, Outcome::Done),
+            // Nobody strange is on the segments of a rehearsal.
+            Action::ReplacePort { .. } => false,
             // Nodes are not switched here, and nobody is told of anything.
             Action::ShutDown { node, .. } | Action::Power { node, .. } => self.keep(key, 0, silent(&node)),
             Action::Alarm { .. } => false,

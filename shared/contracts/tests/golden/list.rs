@@ -22,7 +22,8 @@ macro_rules! each_request {
                 GetDisk ListDisks DeleteDisk
                 AddKey GetKey ListKeys DeleteKey;
             image: ImportImage SaveImage EditImage GetImage ListImages DeleteImage ReportCopy;
-            network: CreateNetwork GetNetwork ListNetworks DeleteNetwork ListPorts AllocatePort ReleasePorts;
+            network: CreateNetwork GetNetwork ListNetworks ClearAddress DeleteNetwork ListPorts AllocatePort ReplacePort
+                ReleasePorts;
             address: AllocateAddress GetAddress ListAddresses AssociateAddress DisassociateAddress ReleaseAddress;
             firewall: CreateFirewall GetFirewall ListFirewalls DeleteFirewall AllowFirewall RevokeFirewall ReplaceFirewall;
             monitor: ListNodes GetNode CordonNode UncordonNode ConfirmNodeOff PowerNode RemoveNode ListHealth ListUpses ListEvents ListHistory ReportUsage;

@@ -155,6 +155,10 @@ pub(super) const TEXTS: &[Text] = &[
     ("Make a network", "ネットワークを作成します"),
     ("List the networks", "ネットワークの一覧を表示します"),
     ("Show one network", "ネットワーク 1 つの詳細を表示します"),
+    (
+        "Give out again an address that another machine had, which has it no more",
+        "ほかの機器が使っていて、いまは使っていないアドレスを、再び割り当てられるようにします",
+    ),
     ("Remove a network that no server uses", "どのサーバも使っていないネットワークを削除します"),
     ("The addresses in use", "使用中のアドレス"),
     ("List the addresses in use and who has them", "使用中のアドレスと使用者の一覧を表示します"),

@@ -231,6 +231,7 @@ pub(super) const TEXTS: &[Text] = &[
         "キャンパスのセグメント。各ノードのブリッジを使います",
     ),
     ("A private segment across all sites", "オーバーレイネットワーク。全サイトにまたがる、サーバだけのもの"),
+    ("The address", "アドレス"),
     ("The subnet", "サブネット"),
     ("The addresses handed out", "配布するアドレスの範囲"),
     ("The router told to servers, outside the range", "サーバに知らせるルータ。配布範囲の外のアドレス"),
@@ -238,6 +239,10 @@ pub(super) const TEXTS: &[Text] = &[
     (
         "The segment that nodes bind to a bridge [default: campus]",
         "ノードがブリッジに結び付けるセグメント [既定値: campus]",
+    ),
+    (
+        "The VLAN of the segment, 1 to 4094, by the tag of its frames [default: none]",
+        "セグメントの VLAN。フレームのタグの番号、1 から 4094 [既定値: なし]",
     ),
     (
         "The largest packet of an overlay network's servers [default: what every node carries]",

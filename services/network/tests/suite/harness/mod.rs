@@ -91,6 +91,7 @@ pub(crate) fn lab(range: &str) -> CreateNetwork {
         gateway: None,
         dns: Vec::new(),
         segment: None,
+        vlan: None,
         mtu: None,
         public: false,
     }
@@ -146,6 +147,7 @@ pub(crate) fn server_of(port: &Port, at: Timestamp) -> vm::Vm {
                 segment: "campus".parse().unwrap(),
                 mac: port.mac.clone(),
                 address: port.address,
+                fixed: false,
             }],
             node_labels: BTreeMap::new(),
             groups: Vec::new(),

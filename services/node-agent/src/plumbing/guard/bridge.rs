@@ -8,10 +8,9 @@ use std::{
     collections::BTreeSet,
     fs, io,
     path::{Path, PathBuf},
-    process::Stdio,
 };
 
-use tokio::process::Command;
+use crate::plumbing::module;
 
 /// Present when the kernel has bridge netfilter; 1 switches it on for every bridge at once.
 const EVERYWHERE: &str = "/proc/sys/net/bridge/bridge-nf-call-iptables";
@@ -34,10 +33,7 @@ pub(super) async fn available() -> io::Result<()> {
     if Path::new(EVERYWHERE).exists() {
         return Ok(());
     }
-    let mut command = Command::new("modprobe");
-    command.arg("br_netfilter").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    let loaded = command.kill_on_drop(true).status().await.is_ok_and(|status| status.success());
-    if !loaded || !Path::new(EVERYWHERE).exists() {
+    if !module::load("br_netfilter").await || !Path::new(EVERYWHERE).exists() {
         return Err(io::Error::other("this kernel has no bridge netfilter (module br_netfilter)"));
     }
     FAMILIES.iter().try_for_each(|family| fs::write(format!("/proc/sys/net/bridge/bridge-nf-call-{family}"), "0"))

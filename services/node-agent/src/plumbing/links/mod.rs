@@ -12,11 +12,11 @@ use std::{
 use futures_util::TryStreamExt;
 use ipnet::Ipv4Net;
 use rtnetlink::{
-    Handle, LinkBridge, LinkBridgePort, LinkUnspec, LinkVxlan,
+    Handle, LinkBridge, LinkBridgePort, LinkUnspec, LinkVlan, LinkVxlan,
     packet_route::{
         AddressFamily,
         address::AddressAttribute,
-        link::{InfoData, InfoVxlan, LinkAttribute, LinkFlags, LinkInfo, LinkMessage},
+        link::{InfoData, InfoVlan, InfoVxlan, LinkAttribute, LinkFlags, LinkInfo, LinkMessage},
     },
 };
 
@@ -45,6 +45,16 @@ pub(super) struct Link {
     pub(super) bridge: Option<u32>,
     /// What its tunnel is, if it is one.
     pub(super) vxlan: Option<Vxlan>,
+    /// What it is tagged with, if it is a VLAN's.
+    pub(super) vlan: Option<Vlan>,
+}
+
+/// A tagged interface's own part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Vlan {
+    pub(super) tag: u16,
+    /// The interface on which it stands, by index.
+    pub(super) under: u32,
 }
 
 /// A VXLAN tunnel's own part.
@@ -87,7 +97,7 @@ impl Links {
     }
 
     /// The index of the interface that has this address.
-    async fn with_address(&self, address: Ipv4Addr) -> io::Result<Option<u32>> {
+    pub(super) async fn with_address(&self, address: Ipv4Addr) -> io::Result<Option<u32>> {
         let mut request = self.handle.address().get();
         request.message_mut().header.family = AddressFamily::Inet;
         let mut all = request.execute();
@@ -138,6 +148,12 @@ impl Links {
         self.handle.link().add(link).execute().await.map_err(failed("make a VXLAN tunnel"))
     }
 
+    /// Makes a tagged interface as a port of that bridge.
+    pub(super) async fn add_vlan(&self, name: &str, vlan: Vlan, bridge: u32) -> io::Result<()> {
+        let link = LinkVlan::new(name, vlan.under, vlan.tag).controller(bridge).build();
+        self.handle.link().add(link).execute().await.map_err(failed("make a VLAN interface"))
+    }
+
     /// As a port of its bridge: it learns nothing, and what the bridge does not know does not leave by it.
     pub(super) async fn quieten(&self, index: u32) -> io::Result<()> {
         let port = LinkBridgePort::new(index).learning(false).flood(false).mcast_flood(false).build();
@@ -183,7 +199,9 @@ impl From<&LinkMessage> for Link {
             up: message.header.flags.contains(LinkFlags::Up),
             bridge: None,
             vxlan: None,
+            vlan: None,
         };
+        let (mut tag, mut under) = (None, None);
         for attribute in &message.attributes {
             match attribute {
                 LinkAttribute::IfName(name) => link.name.clone_from(name),
@@ -191,12 +209,24 @@ impl From<&LinkMessage> for Link {
                 LinkAttribute::Address(mac) => link.mac.clone_from(mac),
                 LinkAttribute::Mtu(mtu) => link.mtu = *mtu,
                 LinkAttribute::Controller(index) => link.bridge = Some(*index),
-                LinkAttribute::LinkInfo(infos) => link.vxlan = infos.iter().find_map(vxlan),
+                LinkAttribute::Link(index) => under = Some(*index),
+                LinkAttribute::LinkInfo(infos) => {
+                    (link.vxlan, tag) = (infos.iter().find_map(vxlan), infos.iter().find_map(tag_of));
+                }
                 _ => {}
             }
         }
+        link.vlan = tag.zip(under).map(|(tag, under)| Vlan { tag, under });
         link
     }
+}
+
+fn tag_of(info: &LinkInfo) -> Option<u16> {
+    let LinkInfo::Data(InfoData::Vlan(infos)) = info else { return None };
+    infos.iter().find_map(|info| match info {
+        InfoVlan::Id(tag) => Some(*tag),
+        _ => None,
+    })
 }
 
 fn vxlan(info: &LinkInfo) -> Option<Vxlan> {

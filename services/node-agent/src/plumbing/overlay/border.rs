@@ -12,6 +12,7 @@ use crate::{
     plumbing::{
         nft,
         say::{Table, accept, drop, field, is, is_not, meta},
+        vlan,
     },
 };
 
@@ -122,6 +123,9 @@ fn ruleset(networks: &[&Spec], node: &Node, only_ours: bool) -> Value {
             let within = |key| is(meta(key), bridge.as_str());
             table.rule("forward", vec![within("iifname"), within("oifname"), accept()]);
         }
+        // From VLAN to VLAN another table stands in the way.
+        let tagged = ["iifname", "oifname"].map(|key| is(meta(key), format!("{}*", vlan::BRIDGE_PREFIX)));
+        table.rule("forward", tagged.into_iter().chain([accept()]).collect());
         let neither = ["iifname", "oifname"].map(|key| is_not(meta(key), any_of_ours()));
         table.rule("forward", neither.into_iter().chain([drop()]).collect());
     }

@@ -73,6 +73,11 @@ pub(super) fn mac(text: &str) -> Option<Mac> {
     parts.next().is_none().then_some(bytes)
 }
 
+/// And as text, as ports' documents have it.
+pub(super) fn text(mac: Mac) -> String {
+    mac.map(|byte| format!("{byte:02x}")).join(":")
+}
+
 /// One network that is laid here.
 struct Laid {
     spec: Spec,
@@ -208,7 +213,7 @@ impl Overlays {
         let mut state = self.state.lock().await;
         let Some(laid) = state.networks.get(network) else { return Ok(()) };
         for name in [laid.spec.tunnel(), laid.spec.bridge()] {
-            if let Some(link) = links.named(&name).await?.filter(is_ours) {
+            if let Some(link) = links.named(&name).await?.filter(|link| is_ours(link, LABEL)) {
                 links.delete(&link).await?;
             }
         }
@@ -302,15 +307,15 @@ async fn apply(links: &Links, tunnel: u32, change: &Change) -> io::Result<()> {
 
 /// One that we made; one without a label is ours too, if it has our kind of name: we died before we
 /// could label it.
-fn is_ours(link: &Link) -> bool {
-    link.alias.is_empty() || link.alias.starts_with(LABEL)
+pub(super) fn is_ours(link: &Link, label: &str) -> bool {
+    link.alias.is_empty() || link.alias.starts_with(label)
 }
 
 /// Makes the bridge and the tunnel, and gives the tunnel's index.
 async fn make(links: &Links, spec: &Spec, local: Ipv4Addr) -> io::Result<u32> {
     let mtu = spec.overlay.mtu;
     let gateway = mac(&network::mac_of(spec.gateway)).unwrap_or_default();
-    let bridge = match ours(links, &spec.bridge()).await? {
+    let bridge = match ours(links, &spec.bridge(), LABEL).await? {
         Some(link) if link.mac == gateway => link,
         stale => {
             if let Some(link) = stale {
@@ -326,7 +331,7 @@ async fn make(links: &Links, spec: &Spec, local: Ipv4Addr) -> io::Result<u32> {
     }
     links.add_address(bridge.index, spec.gateway, spec.subnet).await?;
     let wanted = Vxlan { vni: spec.overlay.vni, local, learning: false, proxy: true, port: VXLAN_PORT };
-    let tunnel = match ours(links, &spec.tunnel()).await? {
+    let tunnel = match ours(links, &spec.tunnel(), LABEL).await? {
         Some(link) if link.vxlan == Some(wanted) && link.bridge == Some(bridge.index) => link,
         stale => {
             if let Some(link) = stale {
@@ -344,21 +349,23 @@ async fn make(links: &Links, spec: &Spec, local: Ipv4Addr) -> io::Result<u32> {
     Ok(tunnel.index)
 }
 
-async fn ours(links: &Links, name: &str) -> io::Result<Option<Link>> {
+/// The link of that name, if it is there and ours, as its label says.
+pub(super) async fn ours(links: &Links, name: &str, label: &str) -> io::Result<Option<Link>> {
     match links.named(name).await? {
-        Some(link) if !is_ours(&link) => {
+        Some(link) if !is_ours(&link, label) => {
             Err(io::Error::other(format!("an interface {name} is there that is labelled {:?}", link.alias)))
         }
         found => Ok(found),
     }
 }
 
-async fn made(links: &Links, name: &str) -> io::Result<Link> {
+/// The link of that name, which was just made.
+pub(super) async fn made(links: &Links, name: &str) -> io::Result<Link> {
     links.named(name).await?.ok_or_else(|| io::Error::other(format!("{name} was made and is not there")))
 }
 
 /// Our links carry servers' packets only: the node itself announces nothing on them.
-fn without_ipv6(link: &str) -> io::Result<()> {
+pub(super) fn without_ipv6(link: &str) -> io::Result<()> {
     match fs::write(format!("/proc/sys/net/ipv6/conf/{link}/disable_ipv6"), "1") {
         // A kernel without IPv6.
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),

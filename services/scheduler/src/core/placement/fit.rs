@@ -25,6 +25,7 @@ pub(crate) enum Unfit {
     Vcpus { free: u64, need: u64 },
     Disk { free: u64, need: u64 },
     Segment(String),
+    Vlan,
     Tunnel(u32),
     Firewall,
     Uefi,
@@ -81,6 +82,7 @@ impl Unfit {
             Self::Vcpus { need, .. } => format!("{has} {most} virtual CPUs free of the {need} needed"),
             Self::Disk { need, .. } => format!("{has} {most} GiB of disk free of the {need} GiB needed"),
             Self::Segment(segment) => format!("without a bridge for segment {segment}"),
+            Self::Vlan => "without VLANs in its kernel (module 8021q)".to_owned(),
             Self::Tunnel(mtu) => format!("without a tunnel for overlay packets of {mtu} bytes"),
             Self::Firewall => "without the means to enforce its firewall groups".to_owned(),
             Self::Uefi => "without UEFI firmware".to_owned(),
@@ -103,6 +105,7 @@ impl Unfit {
             Self::Vcpus { need, .. } => format!("仮想 CPU 不足 (空き {most}、必要 {need})"),
             Self::Disk { need, .. } => format!("ディスク不足 (空き {most} GiB、必要 {need} GiB)"),
             Self::Segment(segment) => format!("セグメント {segment} 用のブリッジなし"),
+            Self::Vlan => "カーネルに VLAN 機能 (モジュール 8021q) なし".to_owned(),
             Self::Tunnel(mtu) => format!("{mtu} バイトのオーバーレイパケットを運ぶトンネルなし"),
             Self::Firewall => "ファイアウォールグループを適用する手段なし".to_owned(),
             Self::Uefi => "UEFI ファームウェアなし".to_owned(),
@@ -171,6 +174,9 @@ pub(super) fn allowed(need: &Need<'_>, room: &Room) -> Result<(), Unfit> {
     }
     if let Some(segment) = need.segments.iter().find(|s| !node.inventory.segments.contains_key(**s)) {
         return Err(Unfit::Segment(segment.to_string()));
+    }
+    if need.tagged && node.inventory.vlans.is_none() {
+        return Err(Unfit::Vlan);
     }
     let carried = node.inventory.tunnel.map_or(0, |tunnel| tunnel.mtu.saturating_sub(network::ENCAPSULATION));
     if let Some(mtu) = need.tunnel_mtu.filter(|mtu| *mtu > carried) {

@@ -26,6 +26,8 @@ pub(crate) struct Need<'a> {
     pub(crate) amount: Amount,
     /// Segments that the node must bind to a bridge.
     pub(crate) segments: Vec<&'a SegmentName>,
+    /// Whether one of its networks lives on a VLAN.
+    pub(crate) tagged: bool,
     /// The largest packet of its overlay networks, in bytes, if it is on any.
     pub(crate) tunnel_mtu: Option<u32>,
     /// The node it comes from, live.
@@ -39,9 +41,11 @@ impl<'a> Need<'a> {
             |name: &str| snap.networks.get(name).is_none_or(|entry| entry.value.kind == network::Kind::Provider);
         let segments =
             vm.spec.nics.iter().filter(|nic| provider(nic.network.as_str())).map(|nic| &nic.segment).collect();
+        let on = |nic: &watari_model::vm::Nic| snap.networks.get(nic.network.as_str());
+        let tagged = vm.spec.nics.iter().filter_map(on).any(|network| network.value.vlan.is_some());
         let overlay = |nic: &watari_model::vm::Nic| snap.networks.get(nic.network.as_str())?.value.overlay;
         let tunnel_mtu = vm.spec.nics.iter().filter_map(overlay).map(|overlay| overlay.mtu).max();
-        Self { vm, amount: Amount::of(vm.claims()), segments, tunnel_mtu, source: None }
+        Self { vm, amount: Amount::of(vm.claims()), segments, tagged, tunnel_mtu, source: None }
     }
 
     /// A server that is to cross live from the node that runs it.

@@ -175,6 +175,25 @@ fn a_guarded_server_goes_only_where_its_groups_are_enforced() {
 }
 
 #[test]
+fn a_server_on_a_vlan_goes_only_where_the_kernel_makes_vlans() {
+    let plain = documents::node("m1", "myodaiji", 4_096);
+    let mut able = documents::node("m2", "myodaiji", 1_024);
+    able.inventory.vlans = Some(BTreeMap::new());
+    let mut snap = snapshot(vec![plain, able]);
+    let (rules, mut vm) = (Rules::default(), documents::vm("mail", 192));
+    let mut network = documents::network("staff");
+    vm.spec.nics.push(documents::nic(&network, 100));
+    snap.networks = docs([network.clone()]);
+    let chosen = |vm: &Vm, snap: &Snapshot| choose(&Rooms::of(snap, &rules), &Need::start(vm, snap), ANYWHERE, &[]);
+    assert_eq!(chosen(&vm, &snap).unwrap().as_str(), "m1");
+    network.vlan = Some(30);
+    snap.networks = docs([network]);
+    assert_eq!(chosen(&vm, &snap).unwrap().as_str(), "m2");
+    let refused = check(&Rooms::of(&snap, &rules), &Need::start(&vm, &snap), &documents::name("m1")).unwrap_err();
+    assert!(refused.english().cause.contains("it is without VLANs in its kernel"), "{refused}");
+}
+
+#[test]
 fn invariant_4_what_is_being_written_is_reserved_already() {
     let mut snap = snapshot(vec![documents::node("m1", "myodaiji", 256)]);
     let mut first = documents::vm("mail", 192);

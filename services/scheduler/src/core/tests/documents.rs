@@ -8,10 +8,11 @@ use watari_model::{
     NodeName, Timestamp,
     image::Format,
     migration::{Migration, Reason, State as Moved},
+    network::{Kind, Network, Range, mac_of},
     node::{self, Inventory, Node, Protection, Virtualisation},
     outage::Outage,
     site::Site,
-    vm::{Base, Desired, Evacuate, Reboots, Spec, State, Vm},
+    vm::{Base, Desired, Evacuate, Nic, Reboots, Spec, State, Vm},
 };
 
 pub(crate) use crate::rehearsal::buckets::{Docs, delete, put};
@@ -106,6 +107,7 @@ pub(crate) fn node(name: &str, site: &str, memory_mib: u64) -> Node {
             virtualisation: Virtualisation::Qemu,
             migration_address: format!("{name}.test"),
             segments: BTreeMap::from([("campus".parse().unwrap(), "br0".to_owned())]),
+            vlans: None,
             protection: Protection::default(),
             labels: BTreeMap::new(),
             tunnel: None,
@@ -172,4 +174,31 @@ pub(crate) fn facts(node: &str, site: &str) -> NodeFacts {
 
 pub(crate) fn name(text: &str) -> NodeName {
     text.parse().unwrap()
+}
+
+/// A network on the campus's own segment.
+pub(crate) fn network(name: &str) -> Network {
+    Network {
+        v: 1,
+        name: name.parse().unwrap(),
+        kind: Kind::Provider,
+        segment: "campus".parse().unwrap(),
+        vlan: None,
+        public: false,
+        overlay: None,
+        cidr: "203.0.113.0/24".parse().unwrap(),
+        range: Range { first: [203, 0, 113, 100].into(), last: [203, 0, 113, 199].into() },
+        gateway: None,
+        dns: Vec::new(),
+        strangers: Vec::new(),
+        request_id: String::new(),
+        created_at: at(0),
+    }
+}
+
+/// A card on it, with an address that was drawn.
+pub(crate) fn nic(network: &Network, number: u8) -> Nic {
+    let address = [203, 0, 113, number].into();
+    let (segment, mac) = (network.segment.clone(), mac_of(address));
+    Nic { network: network.name.clone(), segment, mac, address, fixed: false }
 }

@@ -128,6 +128,7 @@ impl Desk {
                 segment: given.segment,
                 mac: given.port.mac,
                 address: given.port.address,
+                fixed: wanted.address.is_some(),
             });
         }
         Ok(nics)

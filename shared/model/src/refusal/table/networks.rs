@@ -26,6 +26,10 @@ macro_rules! with_networks {
             RangeOverlaps { network, other } "network.range-overlaps" 409 No
                 en "the range of network {network} overlaps that of {other}" "choose a range that no other network on the segment uses"
                 ja "ネットワーク {network} の範囲は {other} の範囲と重なっています" "同じセグメントのほかのネットワークが使わない範囲を選んでください";
+            /// A VLAN carries one network.
+            VlanTaken { vlan, segment, other } "network.vlan-taken" 409 No
+                en "VLAN {vlan} of segment {segment} is network {other}" "choose another --vlan, or make servers on that network"
+                ja "セグメント {segment} の VLAN {vlan} はネットワーク {other} が使用しています" "別の --vlan を指定するか、そのネットワークにサーバを作成してください";
             /// Nodes route both.
             SubnetsOverlap { network, cidr, other, theirs } "network.subnets-overlap" 409 No
                 en "the subnet {cidr} of network {network} overlaps {theirs} of network {other}, and nodes route both" "choose another --cidr and a --range inside it; `watari network list` shows which are taken"
@@ -42,6 +46,10 @@ macro_rules! with_networks {
             AddressTaken { network, address, owner: Said } "network.address-taken" 409 No
                 en "address {address} of network {network} belongs to {owner}" "choose another address, or leave it out and take what is given"
                 ja "ネットワーク {network} のアドレス {address} は {owner} が使用しています" "別のアドレスを選ぶか、指定を省いて自動割り当てにしてください";
+            /// Somebody who is no server answers for this address on the segment.
+            AddressStrange { network, address, mac, node } "address.taken" 409 No
+                en "address {address} of network {network} is used by a machine that is no server here: {mac} answered node {node}" "find that machine by its MAC and give it another address, then: watari network clear {network} {address}; or choose another address, or leave it out and take what is given"
+                ja "ネットワーク {network} のアドレス {address} は、サーバではない機器が使用しています (ノード {node} に {mac} が応答)" "MAC アドレスからその機器を探してアドレスを変更した後、watari network clear {network} {address} を実行してください。または別のアドレスを選ぶか、指定を省いて自動割り当てにしてください";
             /// Somebody has allocated this public address, perhaps the same person.
             AddressAllocated { network, address } "address.allocated" 409 No
                 en "public address {address} of network {network} is allocated already" "see where it leads with `watari address show {address}`, and use it if it is yours; else leave --address out and take what is given"

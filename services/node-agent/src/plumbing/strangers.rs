@@ -1,0 +1,52 @@
+//! Whether somebody who is no server of ours has a server's address already.
+
+use futures_util::future::try_join_all;
+use watari_contracts::agent::{Server, Wire};
+use watari_model::{Refusal, network::Kind};
+
+use super::{Plumbing, arp, overlay};
+
+impl Plumbing {
+    /// Asks for each of a server's addresses on the campus's own segments, all at once, for a moment. Whoever answers with
+    /// the server's own MAC is the server, as on its way from one node to another: a port's MAC follows from its address,
+    /// so that no other port of ours has it.
+    ///
+    /// # Errors
+    /// [`Refusal::AddressStrange`]: somebody has one of them. That a network is not here.
+    pub async fn ask_for_strangers(&self, server: &Server) -> Result<(), Refusal> {
+        let mut asked = Vec::new();
+        for wire in server.wires.iter().filter(|wire| wire.kind == Kind::Provider) {
+            asked.push(self.ask_for_stranger(wire));
+        }
+        try_join_all(asked).await.map(drop)
+    }
+
+    async fn ask_for_stranger(&self, wire: &Wire) -> Result<(), Refusal> {
+        let Some(own) = overlay::mac(&wire.mac) else { return Ok(()) };
+        if wire.vlan.is_some() {
+            // As when it is connected.
+            let _networks = self.networks.lock().await;
+            self.link(wire).await?;
+        }
+        let (bridge, address) = (self.bridge_of(wire)?, wire.address);
+        // A node does not hear itself on its own bridge.
+        let found = match self.links.with_address(address).await {
+            Ok(Some(_)) => arp::hardware(&bridge).map(Some),
+            _ => arp::holder(&bridge, own, address).await,
+        };
+        match found {
+            Ok(None) => Ok(()),
+            Ok(Some(mac)) => Err(Refusal::AddressStrange {
+                network: wire.network.to_string(),
+                address: address.to_string(),
+                mac: overlay::text(mac),
+                node: self.node.to_string(),
+            }),
+            Err(error) => {
+                // No reason to keep a server off.
+                tracing::warn!(%address, bridge, %error, "nobody can be asked whether an address is free");
+                Ok(())
+            }
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! What keeps the node apart from its VLANs: the table `inet watari-vlan`. Pure.
+//!
+//! A server could send to the bridge's own MAC: to the node, or through it to another network. Of the node it gets DHCP and
+//! what it asks of the metadata address, and through it nothing. Frames within a bridge come by here where bridge netfilter
+//! is on, and pass.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use super::BRIDGE_PREFIX;
+use crate::plumbing::say::{Table, accept, drop, field, is, meta};
+
+const FAMILY: &str = "inet";
+const TABLE: &str = "watari-vlan";
+/// The chain whose presence says that the table stands.
+pub(super) const PLACE: (&str, &str, &str) = (FAMILY, TABLE, "forward");
+
+/// The whole table for these bridges, replaced in one transaction.
+pub(super) fn compile(bridges: &BTreeSet<String>, metadata_port: Option<u16>) -> Value {
+    let mut table = Table::anew(FAMILY, TABLE);
+    let any = |key| is(meta(key), format!("{BRIDGE_PREFIX}*"));
+    table.hook("input", "input", 0);
+    let services = [("udp", 67)].into_iter().chain(metadata_port.map(|port| ("tcp", port)));
+    for (protocol, port) in services {
+        table.rule("input", vec![any("iifname"), is(field(protocol, "dport"), port), accept()]);
+    }
+    table.rule("input", vec![any("iifname"), drop()]);
+    table.hook("forward", "forward", 0);
+    for bridge in bridges {
+        let within = |key| is(meta(key), bridge.as_str());
+        table.rule("forward", vec![within("iifname"), within("oifname"), accept()]);
+    }
+    for key in ["iifname", "oifname"] {
+        table.rule("forward", vec![any(key), drop()]);
+    }
+    json!({"nftables": table.finish()})
+}
+
+/// What takes it away.
+pub(super) fn removal() -> Value {
+    json!({"nftables": Table::anew(FAMILY, TABLE).finish_and_delete()})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn servers_on_a_vlan_get_dhcp_and_metadata_of_the_node_and_nothing_through_it() {
+        let rules = |port| compile(&["wv01e00000001".to_owned()].into(), port).to_string();
+        let (with, without) = (rules(Some(8_775)), rules(None));
+        assert!(with.contains("8775") && !without.contains("tcp"), "{without}");
+        assert_eq!(without.matches(r#"{"drop":null}"#).count(), 3, "input, from it, and to it");
+        assert_eq!(without.matches(r#""wv01e00000001""#).count(), 2, "within it");
+        assert!(removal().to_string().ends_with(r#"{"delete":{"table":{"family":"inet","name":"watari-vlan"}}}]}"#));
+    }
+}
