@@ -161,6 +161,12 @@ impl Cluster {
         self.grows && self.nats_servers().next().is_some_and(|first| first.name == host.name)
     }
 
+    /// Whether the NATS server of `host` may be the only one with a vote, when the others' campus goes dark.
+    #[must_use]
+    pub fn may_be_left_alone(&self, host: &Host) -> bool {
+        host.role == Role::Front && (self.grows || self.nats_servers().count() > 1)
+    }
+
     /// Whether `host` has a NATS server that came into a cluster which was there before.
     #[must_use]
     pub fn joins(&self, host: &Host) -> bool {

@@ -62,6 +62,10 @@ fn leading(answers: &[Answer]) -> Option<(&str, &Meta)> {
 /// Whether the server called `name` has a vote.
 pub(super) fn membership(answers: &[Answer], name: &str) -> Membership {
     let Some((leader, meta)) = leading(answers) else { return Membership::Unknown };
+    // Servers that have voted and are not known yet count as well.
+    if leader == name && meta.replicas.is_empty() && meta.quorum_needed == 1 {
+        return Membership::Only;
+    }
     let id = peer(name);
     let votes = leader == name || meta.replicas.iter().any(|r| r.name == name || r.peer == id);
     if votes { Membership::Member } else { Membership::Stranger }
@@ -89,8 +93,7 @@ pub(super) fn founding(answers: &[Answer], founder: &str, midwife: &str) -> Foun
         return Founding::Leads;
     }
     match meta.replicas.as_slice() {
-        // Servers that have voted and are not known yet count as well.
-        [] if leader == founder && meta.quorum_needed == 1 => Founding::Done,
+        [] if membership(answers, founder) == Membership::Only => Founding::Done,
         [only] if leader == founder && goes(only) => Founding::Removes,
         _ => Founding::Waits,
     }
@@ -189,6 +192,9 @@ mod tests {
         assert_eq!(next(answer("s1", "s1", "[]")), Founding::Waits);
         let alone = r#"{"server":{"name":"s1"},"data":{"meta_cluster":{"name":"t","leader":"s1","quorum_needed":1}}}"#;
         assert_eq!(next(serde_json::from_str(alone).unwrap()), Founding::Done);
+        let of = |name: &str| membership(&[serde_json::from_str(alone).unwrap()], name);
+        assert_eq!((of("s1"), of("s2")), (Membership::Only, Membership::Stranger));
+        assert_eq!(membership(&[answer("s1", "s1", "[]")], "s1"), Membership::Member, "two votes are needed");
     }
 
     #[test]
