@@ -93,6 +93,12 @@ impl Keeper {
         Ok(Self { streams, servers: connect(&keys.servers).await?, hosts })
     }
 
+    /// The same connections, for the servers on these hosts.
+    #[must_use]
+    pub fn among(&self, hosts: Vec<NatsHost>) -> Self {
+        Self { hosts, ..self.clone() }
+    }
+
     /// The servers and their majority.
     ///
     /// # Errors

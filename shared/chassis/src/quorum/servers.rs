@@ -135,8 +135,15 @@ pub(super) fn quorum(answers: &[Answer], hosts: &[NatsHost]) -> Quorum {
             servers.push(voter(None, false, false));
         }
     }
+    let mut others = Vec::new();
+    if let Some((leader, meta)) = &leading {
+        let known = |replica: &Replica| hosts.iter().any(|host| name_on(replica, host).is_some());
+        let leads = !hosts.iter().any(|host| is_of(leader, host.name.as_str()));
+        others.extend(leads.then(|| (*leader).to_owned()));
+        others.extend(meta.replicas.iter().filter(|replica| !known(replica)).map(|replica| replica.name.clone()));
+    }
     let (leader, needed) = leading.map_or((None, 0), |(name, meta)| (Some(name.to_owned()), meta.quorum_needed));
-    Quorum { leader, needed, servers }
+    Quorum { leader, needed, servers, others }
 }
 
 /// The replica's name, if it is a server of this host.
@@ -176,6 +183,18 @@ mod tests {
         );
         assert_eq!(membership(&answers, "s1"), Membership::Stranger);
         assert_eq!(membership(&answers, "s3"), Membership::Member);
+        assert!(quorum.others.is_empty());
+    }
+
+    #[test]
+    fn who_votes_on_a_host_that_is_not_known_is_told_by_name() {
+        let replicas =
+            r#"[{"name":"s1","current":true,"peer":"k2My6qdB"},{"name":"s3","current":true,"peer":"3ahZoO2Q"}]"#;
+        let answers = [answer("s2", "s2", replicas)];
+        let others = |hosts: &[NatsHost]| quorum(&answers, hosts).others;
+        assert_eq!(others(&hosts()[..2]), ["s3"]);
+        assert_eq!(others(&hosts()[2..]), ["s2", "s1"]);
+        assert!(others(&hosts()).is_empty());
     }
 
     #[test]
