@@ -1,6 +1,10 @@
 //! Someone who sends mail, and looks for it afterwards.
 
-use std::{net::Ipv4Addr, thread::JoinHandle, time::Duration};
+use std::{
+    net::Ipv4Addr,
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
 
 use anyhow::anyhow;
 use tokio::sync::watch;
@@ -13,6 +17,8 @@ use crate::{
 
 /// Between two mails.
 const EVERY: Duration = Duration::from_millis(500);
+/// How long the first one may take to be accepted: a guest that has just been booted is heard before its mail server is.
+const FIRST: Duration = Duration::from_secs(120);
 
 pub(super) struct Post {
     stop: watch::Sender<bool>,
@@ -25,7 +31,13 @@ impl Post {
         let (stop, stopped) = watch::channel(false);
         let run = run.to_owned();
         let person = requests::at_client(lab, async move |_| {
-            mail::first(server, &run).await?;
+            let begun = Instant::now();
+            while let Err(error) = mail::first(server, &run).await {
+                if begun.elapsed() > FIRST {
+                    return Err(error);
+                }
+                tokio::time::sleep(EVERY).await;
+            }
             let sent = mail::send(server, &run, EVERY, stopped).await;
             mail::count(server, &run, sent).await
         });

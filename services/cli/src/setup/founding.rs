@@ -99,12 +99,14 @@ accounts {{
         of = cluster.name,
         pins = quoted(pins),
     );
-    // What starts the server takes the vote away here, and has no such right on the cluster that comes of it.
+    // What starts the server takes the vote away here, and has no such right on the cluster that comes of it, of which the
+    // one that keeps company is a part.
     let launcher = format!("nats.{}", host.name);
-    let keeper = identities.iter().filter(|identity| identity.name == launcher);
-    let keeper: Vec<Identity> =
-        keeper.map(|identity| Identity { role: Some(Role::KeeperOfServers), ..identity.clone() }).collect();
-    users(&mut out, &keeper, Account::System);
+    let mut own: Vec<Identity> = identities.iter().filter(|identity| identity.name == launcher).cloned().collect();
+    if !storing.is_empty() {
+        own.iter_mut().for_each(|identity| identity.role = Some(Role::KeeperOfServers));
+    }
+    users(&mut out, &own, Account::System);
     out.push_str("    ]\n  }\n}\nsystem_account: SYS\n");
     out
 }
