@@ -7,7 +7,10 @@ use crate::{
     Context,
     failure::Failure,
     out::{Column, Out, joined, or_dash},
-    texts::words::{self, Word},
+    texts::{
+        fronts,
+        words::{self, Word},
+    },
 };
 
 pub(super) fn show(ctx: &Context, status: &Status) -> Result<(), Failure> {
@@ -27,6 +30,9 @@ fn text(out: Out, status: &Status) -> String {
         let leader = or_dash(quorum.leader.as_ref());
         parts.push(words::majority(out.lang, &leader, votes, quorum.needed));
         parts.push(servers(out, &quorum.servers, &quorum.others));
+    }
+    if status.services.iter().all(|service| service.leader.is_none()) {
+        parts.push(fronts::without_majority(out.lang).to_owned());
     }
     parts.join("\n\n")
 }
