@@ -14,7 +14,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::Context;
 use serde::Serialize;
 
 use super::{
@@ -124,6 +123,8 @@ pub struct Run {
     pub lost: Vec<String>,
     /// What went wrong.
     pub complaint: Option<String>,
+    /// How everything stood then, before it was healed.
+    pub stood: Option<String>,
 }
 
 impl Run {
@@ -145,6 +146,8 @@ pub struct Account {
     pub measures: Vec<Measure>,
     /// All runs.
     pub runs: Vec<Run>,
+    /// Why it ended before its time: the lab was not again as it was before a run.
+    pub ended_early: Option<String>,
 }
 
 impl Account {
@@ -156,7 +159,7 @@ impl Account {
             trials.iter().filter_map(|trial| Measure::of(trial.name(), taken(*trial), trial.bounds())).collect();
         let restored = runs.iter().filter_map(|run| run.restored_ms).collect();
         measures.extend(Measure::of("front end back: NATS whole", restored, RESTORED));
-        Self { seed: order.seed, runs_wanted: order.runs * trials.len(), measures, runs }
+        Self { seed: order.seed, runs_wanted: order.runs * trials.len(), measures, runs, ended_early: None }
     }
 
     /// Whether all runs were made, every claim held in each, and every bound was kept.
@@ -177,7 +180,7 @@ impl Account {
 /// Tries everything in turn, so that a slow minute is one for all. A violated claim is in the account, not an error.
 ///
 /// # Errors
-/// When the lab or the server is not there, or the lab is not as it was before after a run.
+/// When the lab or the server is not there, or not well to begin with.
 pub fn run(order: &Order) -> anyhow::Result<Account> {
     let trials = if order.trials.is_empty() { Trial::ALL.to_vec() } else { order.trials.clone() };
     let stage = Stage::set(order.lab.clone())?;
@@ -185,21 +188,35 @@ pub fn run(order: &Order) -> anyhow::Result<Account> {
     let controller = Controller::configure(&stage, &node)?;
     controller.says("off")?;
     let mut chance = Chance::new(order.seed);
-    let mut runs = Vec::new();
-    for number in 0..order.runs {
+    let (mut runs, mut ended_early) = (Vec::new(), None);
+    'campaign: for number in 0..order.runs {
         for trial in &trials {
             let attempt = Attempt { stage: &stage, trial: *trial, site: site_of(*trial, number), node: &node };
-            attempt.prepare().with_context(|| format!("before run {}", runs.len() + 1))?;
+            if let Err(error) = attempt.prepare() {
+                ended_early = Some(format!("{error:#}"));
+                eprintln!("ended early: {error:#}\n{}", stage.look());
+                break 'campaign;
+            }
             let run = attempt.run(runs.len(), chance.millis(0, 2_000));
-            eprintln!("{}/{}: {run:?}", runs.len() + 1, order.runs * trials.len());
+            let took = run.took_ms.map_or_else(|| "not come to".to_owned(), |ms| format!("{ms} ms"));
+            eprintln!(
+                "{}/{}: {} led from {}: {took}",
+                runs.len() + 1,
+                order.runs * trials.len(),
+                trial.name(),
+                run.site
+            );
             if !run.sound() {
-                eprintln!("{}", stage.look());
+                eprintln!("WRONG: {:?} lost, {} unanswered, {:?}", run.lost, run.unanswered, run.complaint);
+                eprintln!("{}", run.stood.clone().unwrap_or_else(|| stage.look()));
             }
             runs.push(run);
         }
     }
-    stage.led_by("myodaiji")?;
-    Ok(Account::of(order, &trials, runs))
+    if ended_early.is_none() {
+        stage.led_by("myodaiji")?;
+    }
+    Ok(Account { ended_early, ..Account::of(order, &trials, runs) })
 }
 
 /// From where the services are led: both campuses take turns, but a front end that is lost beside a node is the node's.
@@ -236,6 +253,7 @@ impl Attempt<'_> {
         let load = Load::start(&self.stage.lab, &format!("f{number}"));
         thread::sleep(before);
         let struck = load.until_answered(ANSWERED).and_then(|()| self.strike(&load));
+        let stood = struck.is_err().then(|| self.stage.look());
         let healed = self.heal();
         let wrote = load.end();
         let (proved_ms, restored_ms) =
@@ -255,6 +273,7 @@ impl Attempt<'_> {
             unanswered,
             lost,
             complaint: (!complaints.is_empty()).then(|| complaints.join("; ")),
+            stood,
         }
     }
 
@@ -316,6 +335,7 @@ mod tests {
             unanswered: 0,
             lost: Vec::new(),
             complaint: None,
+            stood: None,
         }
     }
 
