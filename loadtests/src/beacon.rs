@@ -77,6 +77,12 @@ impl Beacons {
         std::mem::take(&mut self.unwritten)
     }
 
+    /// The power of its node was cut: what is heard from now on is another boot.
+    pub(crate) fn boots_again(&mut self) {
+        (self.boot_id, self.other_boots, self.last) = (None, 0, None);
+        self.told.clear();
+    }
+
     /// Whether the server is not heard, or was booted again.
     pub(crate) fn silent_or_rebooted(&self) -> Option<String> {
         if self.other_boots > 0 {
@@ -128,5 +134,8 @@ mod tests {
         assert!(beacons.silent_or_rebooted().is_some());
         beacons.take(vec![beacon("b", 1, 25), beacon("c", 1, 25)], "mail");
         assert!(beacons.silent_or_rebooted().is_some_and(|what| what.contains("again")));
+        beacons.boots_again();
+        beacons.take(vec![beacon("c", 1, 30)], "mail");
+        assert_eq!((beacons.told_twice(), beacons.silent_or_rebooted()), (0, None));
     }
 }

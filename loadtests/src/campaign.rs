@@ -6,7 +6,11 @@
 //! of the server is heard again. The books are right: the server's document names the node where
 //! the one copy is, and the migration is over.
 
+pub mod chaos;
 pub mod fronts;
+mod healing;
+mod load;
+mod measure;
 mod processors;
 mod report;
 

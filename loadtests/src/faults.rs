@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::lab::{Lab, NODES, Trunks};
+use crate::lab::{Lab, NODES, Trunks, front_of};
 
 /// How long a process that was killed may take to be there again.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -113,14 +113,13 @@ impl Armed {
     /// Strikes now, at a migration from `source` (at `site`) to `target`.
     pub(crate) fn strike(mut self, source: &str, target: &str, site: &str) -> anyhow::Result<Struck> {
         let began = Instant::now();
-        let front = if site == "myodaiji" { "m-front" } else { "y-front" };
         match self.fault {
             Fault::CutShortly => self.cut(site, Duration::from_secs(2))?,
             Fault::CutLong => self.cut(site, Duration::from_secs(12))?,
             Fault::Scheduler => self.kill(&["m-front", "y-front"])?,
             Fault::SourceAgent | Fault::SourceLibvirtd => self.kill(&[source])?,
             Fault::TargetAgent | Fault::TargetLibvirtd => self.kill(&[target])?,
-            Fault::NatsServer => self.kill(&[front])?,
+            Fault::NatsServer => self.kill(&[front_of(site)])?,
         }
         Ok(Struck { began, ended: Instant::now() })
     }

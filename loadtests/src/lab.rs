@@ -14,6 +14,14 @@ use serde_json::Value;
 
 /// Its nodes.
 pub const NODES: [&str; 4] = ["m1", "m2", "y1", "y2"];
+/// Its hosts with a NATS server: both front ends and the witness.
+pub const VOTERS: [&str; 3] = ["m-front", "y-front", "witness"];
+
+/// A site's front end.
+#[must_use]
+pub fn front_of(site: &str) -> &'static str {
+    if site == "myodaiji" { VOTERS[0] } else { VOTERS[1] }
+}
 
 /// The running lab.
 #[derive(Clone, Debug)]
@@ -63,16 +71,21 @@ impl Lab {
     /// The ids, in the machine's own numbering, of the host's processes of this program.
     #[must_use]
     pub fn pids(&self, host: &str, program: &str) -> Vec<i32> {
+        self.processes(host).into_iter().filter(|(name, _)| name == program).map(|(_, pid)| pid).collect()
+    }
+
+    /// The host's processes: what program each runs, and its id as above.
+    pub(crate) fn processes(&self, host: &str) -> Vec<(String, i32)> {
         let Ok(namespace) = fs::metadata(self.namespace(host)).map(|m| m.ino()) else { return Vec::new() };
         let Ok(processes) = fs::read_dir("/proc") else { return Vec::new() };
         processes
             .flatten()
             .filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok())
             .filter(|pid| fs::metadata(format!("/proc/{pid}/ns/net")).is_ok_and(|m| m.ino() == namespace))
-            .filter(|pid| {
-                let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-                let first = line.split(|b| *b == 0).next().unwrap_or_default();
-                String::from_utf8_lossy(first).rsplit('/').next() == Some(program)
+            .filter_map(|pid| {
+                let line = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+                let first = String::from_utf8_lossy(line.split(|b| *b == 0).next()?).into_owned();
+                Some((first.rsplit('/').next()?.to_owned(), pid))
             })
             .collect()
     }

@@ -3,10 +3,12 @@
 mod beacon;
 pub mod bench;
 pub mod campaign;
+mod chance;
 mod faults;
 pub mod gap;
 pub mod lab;
 pub mod requests;
 pub mod scenarios;
+mod standing;
 pub mod users;
 mod watch;

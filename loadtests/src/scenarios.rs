@@ -12,7 +12,7 @@ mod input;
 mod kills;
 mod life;
 mod network;
-mod off;
+pub(crate) mod off;
 mod pauses;
 mod power;
 mod preseeding;
@@ -147,9 +147,10 @@ impl Stage {
     /// How everything stands, for who reads why a scenario failed.
     #[must_use]
     pub fn look(&self) -> String {
-        let looks: [&[&str]; 5] = [
+        let looks: [&[&str]; 6] = [
             &["vm", "list"],
             &["node", "list"],
+            &["frontend", "status"],
             &["outage", "list"],
             &["migration", "list", "--limit", "6"],
             &["events", "--limit", "25"],
@@ -180,7 +181,7 @@ impl Stage {
         self.lab.watari(arguments)
     }
 
-    fn show(&self, noun: &str, name: &str) -> anyhow::Result<Value> {
+    pub(crate) fn show(&self, noun: &str, name: &str) -> anyhow::Result<Value> {
         self.watari(&[noun, "show", name])
     }
 
@@ -196,7 +197,7 @@ impl Stage {
         }
     }
 
-    fn address(&self, vm: &str) -> anyhow::Result<String> {
+    pub(crate) fn address(&self, vm: &str) -> anyhow::Result<String> {
         let shown = self.show("vm", vm)?;
         shown["addresses"][0].as_str().map(str::to_owned).with_context(|| format!("{vm} has no address"))
     }
@@ -210,11 +211,11 @@ impl Stage {
         account["boot_id"].as_str().map(str::to_owned).context("no boot id")
     }
 
-    fn until_page(&self, address: &str, seconds: u64) -> anyhow::Result<()> {
+    pub(crate) fn until_page(&self, address: &str, seconds: u64) -> anyhow::Result<()> {
         until(seconds, &format!("{address} answers"), || Ok(self.page(address, "/uptime").is_ok()))
     }
 
-    fn node_of(&self, vm: &str) -> anyhow::Result<String> {
+    pub(crate) fn node_of(&self, vm: &str) -> anyhow::Result<String> {
         self.show("vm", vm)?["node"].as_str().map(str::to_owned).with_context(|| format!("{vm} is nowhere"))
     }
 
@@ -245,7 +246,7 @@ impl Stage {
     }
 
     /// Makes sure that the server is at its home site; which that is.
-    fn send_home(&self, vm: &str) -> anyhow::Result<String> {
+    pub(crate) fn send_home(&self, vm: &str) -> anyhow::Result<String> {
         let home = self.show("vm", vm)?["home_site"].as_str().context("it belongs nowhere")?.to_owned();
         if self.site_of(vm)? != home {
             self.watari(&["vm", "migrate", vm, "--to", self.other_side(vm)?, "--wait"])?;
@@ -268,7 +269,7 @@ impl Stage {
         outcome
     }
 
-    fn until_nodes_ready(&self) -> anyhow::Result<()> {
+    pub(crate) fn until_nodes_ready(&self) -> anyhow::Result<()> {
         until(60, "four nodes are ready", || {
             let nodes = self.watari(&["node", "list"])?;
             let ready = nodes.as_array().map_or(0, |n| n.iter().filter(|n| n["state"] == "ready").count());
@@ -295,7 +296,7 @@ impl Stage {
 
 /// Waits until something holds; an error on the way counts as "not yet". To ask is to start a command, which costs the
 /// machine more than most of what is waited for: the longer it takes, the more seldom it is asked.
-fn until(seconds: u64, what: &str, mut holds: impl FnMut() -> anyhow::Result<bool>) -> anyhow::Result<()> {
+pub(crate) fn until(seconds: u64, what: &str, mut holds: impl FnMut() -> anyhow::Result<bool>) -> anyhow::Result<()> {
     let (began, most) = (Instant::now(), Duration::from_secs(seconds));
     loop {
         let now = holds();

@@ -2,7 +2,7 @@
 //! they notice when something stops.
 
 mod connection;
-mod mail;
+pub(crate) mod mail;
 mod pages;
 
 use std::{net::Ipv4Addr, path::PathBuf, time::Duration};

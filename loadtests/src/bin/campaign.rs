@@ -1,9 +1,13 @@
-//! `watari-campaign`: one fault per migration around the switch-over, in the running lab.
+//! `watari-campaign`: faults in the running lab, and what came of them.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use clap::Parser;
-use watari_loadtests::campaign::{Order, fronts, run};
+use serde::Serialize;
+use watari_loadtests::campaign::{Order, chaos, fronts, run};
 
 /// Cuts the link and kills each process concerned around the switch-over of live migrations, and
 /// judges by the guest's own beacon. The lab must be up and the server must run.
@@ -28,10 +32,23 @@ struct Arguments {
     /// milliseconds: for release programs on a quiet machine.
     #[arg(long)]
     most_pause_ms: Option<u64>,
-    /// Instead: kill, stop or cut off so many times the front end that leads, while requests write.
-    #[arg(long, conflicts_with_all = ["vm", "points", "step_ms", "around_ms", "most_pause_ms"])]
+    /// Instead: so many runs of each thing that befalls a front end, or a node, while requests write; how long that
+    /// takes, beside its bounds.
+    #[arg(long, conflicts_with_all = ["vm", "points", "step_ms", "around_ms", "most_pause_ms", "chaos"])]
     fronts: Option<usize>,
-    /// When that happens, and for how long.
+    /// With --fronts: only these.
+    #[arg(long, value_delimiter = ',', requires = "fronts")]
+    trials: Vec<fronts::Trial>,
+    /// Instead: faults of all kinds at random, one to three at once, under requests and mails.
+    #[arg(long, conflicts_with_all = ["vm", "points", "step_ms", "around_ms", "most_pause_ms"])]
+    chaos: bool,
+    /// With --chaos: for how many minutes.
+    #[arg(long, default_value_t = 5, requires = "chaos")]
+    minutes: u64,
+    /// With --chaos: only these kinds of faults.
+    #[arg(long, value_delimiter = ',', requires = "chaos")]
+    kinds: Vec<chaos::Kind>,
+    /// With --fronts and --chaos: what strikes, when, and for how long.
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Where the report is written as JSON.
@@ -41,29 +58,35 @@ struct Arguments {
 
 fn main() -> anyhow::Result<ExitCode> {
     let arguments = Arguments::parse();
-    if let Some(blows) = arguments.fronts {
-        let account = fronts::run(arguments.lab.canonicalize()?, blows, arguments.seed)?;
-        let json = serde_json::to_string_pretty(&account)?;
-        if let Some(file) = arguments.out {
-            std::fs::write(file, &json)?;
-        }
-        println!("{json}");
-        return Ok(if account.sound() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+    let (lab, seed, out) = (arguments.lab.canonicalize()?, arguments.seed, arguments.out.as_deref());
+    if let Some(runs) = arguments.fronts {
+        let account = fronts::run(&fronts::Order { lab, runs, seed, trials: arguments.trials })?;
+        return told(out, &account, &account.table(), account.sound());
+    }
+    if arguments.chaos {
+        let (minutes, kinds) = (arguments.minutes, arguments.kinds);
+        let report = chaos::run(&chaos::Order { lab, minutes, seed, kinds })?;
+        return told(out, &report, &report.table(), report.sound());
     }
     let report = run(&Order {
-        lab: arguments.lab.canonicalize()?,
+        lab,
         vm: arguments.vm,
         points: arguments.points,
         step_ms: arguments.step_ms.max(1),
         around_ms: arguments.around_ms,
     })?;
-    if let Some(file) = arguments.out {
-        std::fs::write(file, serde_json::to_vec_pretty(&report)?)?;
-    }
-    println!("{}", report.table());
     let kept = arguments.most_pause_ms.is_none_or(|most| report.pause_median_ms <= most);
     if !kept {
         eprintln!("the extra pause is {} ms at the median, more than asked", report.pause_median_ms);
     }
-    Ok(if report.sound() && kept { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    told(out, &report, &report.table(), report.sound() && kept)
+}
+
+/// Writes the report, shows its table, and tells by the exit status whether it is sound.
+fn told(out: Option<&Path>, report: &impl Serialize, table: &str, sound: bool) -> anyhow::Result<ExitCode> {
+    if let Some(file) = out {
+        std::fs::write(file, serde_json::to_vec_pretty(report)?)?;
+    }
+    println!("{table}");
+    Ok(if sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

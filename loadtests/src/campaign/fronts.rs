@@ -1,5 +1,12 @@
-//! The front ends' campaign: the scheduler that leads is killed, made to stand still, or cut off with its campus,
-//! at random, under a steady load of requests that write. What was acknowledged is there afterwards.
+//! The front ends' campaign: promotions, and the front end that leads killed, lost, frozen or cut off, under a steady
+//! load of requests that write; and nodes that are lost. How long that takes is told as a distribution beside its
+//! bounds. What was acknowledged is there afterwards.
+//!
+//! | trial | what is measured |
+//! | --- | --- |
+//! | a promotion; a blow to the front end that leads | the longest that a request waited for its answer |
+//! | the front end is lost, too | from its return until NATS has all its votes and copies again |
+//! | a node is lost, alone or with the front end that leads | from the cut until it is proved off, so that what ran there may be started elsewhere |
 
 use std::{
     path::PathBuf,
@@ -7,195 +14,342 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, anyhow, bail, ensure};
-use rustix::process::{Pid, Signal, kill_process};
 use serde::Serialize;
-use tokio::sync::watch;
-use watari_chassis::Bus;
-use watari_contracts::scheduler::{AddKey, DeleteKey, GetKey};
-use watari_model::KeyName;
 
-use super::HEALING;
+use super::{
+    healing,
+    load::{Load, Wrote},
+    measure::{Bounds, Measure, table},
+};
 use crate::{
-    lab::Lab,
-    requests::{self, Waits},
+    chance::Chance,
+    lab::front_of,
+    scenarios::{Stage, off::Controller, until},
 };
 
-/// Between two requests.
-const EVERY: Duration = Duration::from_millis(100);
-/// How long what was made may take to be cleared away.
-const CLEARING: Duration = Duration::from_secs(5);
-/// What is written: the cheapest document that a request makes. Nothing runs by it.
-const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIMxdAgfcDWihODsMd0E+dEcsAxR7LJqwDhyGhI6p5rCh load@example.jp";
+/// What was in flight when the blow fell is answered, or never will be, by then.
+const IN_FLIGHT: Duration = Duration::from_millis(500);
+/// So many requests must be answered before it counts as over.
+const ANSWERED: usize = 10;
+/// The server that a lost node had.
+const VM: &str = "mail";
 
-/// What befalls the front end that leads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Blow {
-    Kill,
-    StandStill,
+/// What is tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Trial {
+    /// The other front end is promoted.
+    Promotion,
+    /// The scheduler that leads is killed.
+    Killed,
+    /// The front end that leads loses its power.
+    Lost,
+    /// All its processes are frozen, its NATS server among them.
+    Frozen,
+    /// Its campus is cut off.
     Cut,
+    /// A node loses its power.
+    Node,
+    /// A node and its campus' front end, which leads, lose their power.
+    NodeAndFront,
 }
 
-const BLOWS: [Blow; 3] = [Blow::Kill, Blow::StandStill, Blow::Cut];
+impl Trial {
+    const ALL: [Self; 7] =
+        [Self::Promotion, Self::Killed, Self::Lost, Self::Frozen, Self::Cut, Self::Node, Self::NodeAndFront];
 
-/// What came of it. The field names are stable.
-#[derive(Clone, Debug, Default, Serialize)]
-pub struct Account {
-    /// How often whoever led was struck.
-    pub blows: usize,
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Promotion => "promotion: longest wait",
+            Self::Killed => "service killed: longest wait",
+            Self::Lost => "front end lost: longest wait",
+            Self::Frozen => "front end frozen: longest wait",
+            Self::Cut => "front end cut off: longest wait",
+            Self::Node => "node lost: proved off",
+            Self::NodeAndFront => "node and front end lost: proved off",
+        }
+    }
+
+    const fn bounds(self) -> Bounds {
+        let most = |ms| Bounds { median_ms: None, p95_ms: None, most_ms: Some(ms) };
+        match self {
+            Self::Promotion => most(1_000),
+            Self::Killed => most(5_000),
+            Self::Lost | Self::Frozen | Self::Cut => {
+                Bounds { median_ms: Some(12_000), p95_ms: Some(20_000), most_ms: None }
+            }
+            Self::Node => most(20_000),
+            Self::NodeAndFront => most(35_000),
+        }
+    }
+
+    const fn is_of_node(self) -> bool {
+        matches!(self, Self::Node | Self::NodeAndFront)
+    }
+}
+
+/// Until NATS is whole after a front end's return.
+const RESTORED: Bounds = Bounds { median_ms: None, p95_ms: None, most_ms: Some(60_000) };
+
+/// What is to be done.
+#[derive(Clone, Debug)]
+pub struct Order {
+    /// `deploy/lab`.
+    pub lab: PathBuf,
+    /// How often each is tried.
+    pub runs: usize,
+    /// Chooses when blows fall.
+    pub seed: u64,
+    /// What is tried; everything if it is empty.
+    pub trials: Vec<Trial>,
+}
+
+/// One run of one trial. The field names are stable.
+#[derive(Clone, Debug, Serialize)]
+pub struct Run {
+    /// What was tried.
+    pub trial: Trial,
+    /// From where the services were led.
+    pub site: &'static str,
+    /// What is judged by the trial's bounds, in milliseconds; none if it was not come to.
+    pub took_ms: Option<u64>,
+    /// From the front end's return until NATS was whole, in milliseconds.
+    pub restored_ms: Option<u64>,
     /// Requests that were acknowledged.
     pub acknowledged: usize,
     /// Requests that nobody answered, however patiently.
     pub unanswered: u64,
-    /// The longest time from asking to the answer, in milliseconds.
-    pub longest_ms: u64,
     /// What was acknowledged and is not there.
     pub lost: Vec<String>,
+    /// What went wrong.
+    pub complaint: Option<String>,
+    /// How everything stood then, before it was healed.
+    pub stood: Option<String>,
+}
+
+impl Run {
+    /// Whether every claim held that is not a matter of time.
+    #[must_use]
+    pub fn sound(&self) -> bool {
+        self.complaint.is_none() && self.lost.is_empty() && self.unanswered == 0
+    }
+}
+
+/// The whole campaign. The field names are stable.
+#[derive(Clone, Debug, Serialize)]
+pub struct Account {
+    /// What chose the moments.
+    pub seed: u64,
+    /// How often each was to be tried.
+    pub runs_wanted: usize,
+    /// The distributions.
+    pub measures: Vec<Measure>,
+    /// All runs.
+    pub runs: Vec<Run>,
+    /// Why it ended before its time: the lab was not again as it was before a run.
+    pub ended_early: Option<String>,
 }
 
 impl Account {
-    /// Whether every claim held.
+    fn of(order: &Order, trials: &[Trial], runs: Vec<Run>) -> Self {
+        let taken = |trial: Trial| -> Vec<u64> {
+            runs.iter().filter(|run| run.trial == trial).filter_map(|run| run.took_ms).collect()
+        };
+        let mut measures: Vec<Measure> =
+            trials.iter().filter_map(|trial| Measure::of(trial.name(), taken(*trial), trial.bounds())).collect();
+        let restored = runs.iter().filter_map(|run| run.restored_ms).collect();
+        measures.extend(Measure::of("front end back: NATS whole", restored, RESTORED));
+        Self { seed: order.seed, runs_wanted: order.runs * trials.len(), measures, runs, ended_early: None }
+    }
+
+    /// Whether all runs were made, every claim held in each, and every bound was kept.
     #[must_use]
     pub fn sound(&self) -> bool {
-        self.lost.is_empty() && self.unanswered == 0
+        self.runs.len() == self.runs_wanted
+            && self.runs.iter().all(Run::sound)
+            && self.measures.iter().all(|measure| measure.kept)
+    }
+
+    /// A table for people.
+    #[must_use]
+    pub fn table(&self) -> String {
+        table(&self.measures)
     }
 }
 
-/// Strikes `blows` times; `seed` chooses when and for how long. `lab` is `deploy/lab`.
+/// Tries everything in turn, so that a slow minute is one for all. A violated claim is in the account, not an error.
 ///
 /// # Errors
-/// When the lab is not there, or no front end leads within [`HEALING`] of a blow.
-pub fn run(lab: PathBuf, blows: usize, seed: u64) -> anyhow::Result<Account> {
-    let lab = Lab::new(lab);
-    let mut chance = Chance(seed);
-    let mut account = Account::default();
-    for (number, blow) in BLOWS.into_iter().cycle().take(blows).enumerate() {
-        let site = until_one_leads(&lab)?;
-        let (before, lasting) = (chance.millis(0, 2_000), chance.millis(500, 12_000));
-        let (tell, stop) = watch::channel(false);
-        let asking = requests::at_client(&lab, async move |bus| load(&bus, number, stop).await);
+/// When the lab or the server is not there, or not well to begin with.
+pub fn run(order: &Order) -> anyhow::Result<Account> {
+    let trials = if order.trials.is_empty() { Trial::ALL.to_vec() } else { order.trials.clone() };
+    let stage = Stage::set(order.lab.clone())?;
+    let node = node_of_myodaiji(&stage)?;
+    let controller = Controller::configure(&stage, &node)?;
+    controller.says("off")?;
+    let mut chance = Chance::new(order.seed);
+    let (mut runs, mut ended_early) = (Vec::new(), None);
+    'campaign: for number in 0..order.runs {
+        for trial in &trials {
+            let attempt = Attempt { stage: &stage, trial: *trial, site: site_of(*trial, number), node: &node };
+            if let Err(error) = attempt.prepare() {
+                ended_early = Some(format!("{error:#}"));
+                eprintln!("ended early: {error:#}\n{}", stage.look());
+                break 'campaign;
+            }
+            let run = attempt.run(runs.len(), chance.millis(0, 2_000));
+            let took = run.took_ms.map_or_else(|| "not come to".to_owned(), |ms| format!("{ms} ms"));
+            eprintln!(
+                "{}/{}: {} led from {}: {took}",
+                runs.len() + 1,
+                order.runs * trials.len(),
+                trial.name(),
+                run.site
+            );
+            if !run.sound() {
+                eprintln!("WRONG: {:?} lost, {} unanswered, {:?}", run.lost, run.unanswered, run.complaint);
+                eprintln!("{}", run.stood.clone().unwrap_or_else(|| stage.look()));
+            }
+            runs.push(run);
+        }
+    }
+    if ended_early.is_none() {
+        stage.led_by("myodaiji")?;
+    }
+    Ok(Account { ended_early, ..Account::of(order, &trials, runs) })
+}
+
+/// From where the services are led: both campuses take turns, but a front end that is lost beside a node is the node's.
+const fn site_of(trial: Trial, number: usize) -> &'static str {
+    if trial.is_of_node() || number % 2 == 0 { "myodaiji" } else { "yamate" }
+}
+
+/// Where the server runs, once it is at home.
+fn node_of_myodaiji(stage: &Stage) -> anyhow::Result<String> {
+    stage.until_nodes_ready()?;
+    stage.ready(VM)?;
+    stage.send_home(VM)?;
+    stage.node_of(VM)
+}
+
+/// One run.
+struct Attempt<'a> {
+    stage: &'a Stage,
+    trial: Trial,
+    site: &'static str,
+    node: &'a str,
+}
+
+impl Attempt<'_> {
+    /// Everything stands as it should before the blow, whatever the run before has left.
+    fn prepare(&self) -> anyhow::Result<()> {
+        healing::everything(&self.stage.lab)?;
+        self.stage.led_by(self.site)?;
+        self.stage.until_nodes_ready()?;
+        if self.trial.is_of_node() { self.stage.ready(VM) } else { Ok(()) }
+    }
+
+    fn run(&self, number: usize, before: Duration) -> Run {
+        let load = Load::start(&self.stage.lab, &format!("f{number}"));
         thread::sleep(before);
-        let healed = blow.strike(&lab, &site, lasting).and_then(|()| until_one_leads(&lab));
-        let _ = tell.send(true);
-        let round = asking.join().map_err(|_| anyhow!("the client panicked"))??;
-        let leads = healed?;
-        eprintln!("{}/{blows}: {blow:?} at {site} for {lasting:?}, now {leads} leads: {round:?}", number + 1);
-        account.blows += 1;
-        account.acknowledged += round.acknowledged;
-        account.unanswered += round.unanswered;
-        account.longest_ms = account.longest_ms.max(round.longest_ms);
-        account.lost.extend(round.lost);
-    }
-    Ok(account)
-}
-
-/// Adds keys until `stop`, and then looks for each that was acknowledged.
-async fn load(bus: &Bus, round: usize, stop: watch::Receiver<bool>) -> anyhow::Result<Account> {
-    let mut waits = Waits::default();
-    let (mut there, mut unsure) = (Vec::new(), Vec::new());
-    while !*stop.borrow() {
-        let name: KeyName = format!("load-{round}-{}", waits.requests).parse()?;
-        let public_key = KEY.to_owned();
-        let add = AddKey { request_id: Some(name.to_string()), name: name.clone(), public_key };
-        if waits.ask(bus, &add).await {
-            there.push(name);
-        } else {
-            unsure.push(name);
-        }
-        tokio::time::sleep(EVERY).await;
-    }
-    let (acknowledged, mut lost) = (there.len(), Vec::new());
-    for name in &there {
-        if !Waits::default().ask(bus, &GetKey { name: name.clone() }).await {
-            lost.push(name.to_string());
+        let struck = load.until_answered(ANSWERED).and_then(|()| self.strike(&load));
+        let stood = struck.is_err().then(|| self.stage.look());
+        let healed = self.heal();
+        let wrote = load.end();
+        let (proved_ms, restored_ms) =
+            (struck.as_ref().ok().copied().flatten(), healed.as_ref().ok().copied().flatten());
+        let wrong = [struck.err(), healed.err(), wrote.as_ref().err().map(|error| anyhow::anyhow!("{error:#}"))];
+        let complaints: Vec<String> = wrong.into_iter().flatten().map(|error| format!("{error:#}")).collect();
+        let (acknowledged, unanswered, waited_ms, lost) = match wrote {
+            Ok(Wrote { acknowledged, waits, lost }) => (acknowledged, waits.failed, Some(waits.longest_ms), lost),
+            Err(_) => (0, 0, None, Vec::new()),
+        };
+        Run {
+            trial: self.trial,
+            site: self.site,
+            took_ms: if self.trial.is_of_node() { proved_ms } else { waited_ms },
+            restored_ms,
+            acknowledged,
+            unanswered,
+            lost,
+            complaint: (!complaints.is_empty()).then(|| complaints.join("; ")),
+            stood,
         }
     }
-    // What is left is told by its name, and is no harm.
-    for name in there.into_iter().chain(unsure) {
-        let _ = bus.request_patiently(&DeleteKey { name }, CLEARING).await;
-    }
-    Ok(Account { blows: 0, acknowledged, unanswered: waits.failed, longest_ms: waits.longest_ms, lost })
-}
 
-/// The site from which all services lead, once they do.
-fn until_one_leads(lab: &Lab) -> anyhow::Result<String> {
-    let deadline = Instant::now() + HEALING;
-    loop {
-        if let Ok(Some(site)) = led_from(lab) {
-            return Ok(site);
-        }
-        if Instant::now() > deadline {
-            bail!("no front end led within {} s", HEALING.as_secs());
-        }
-        thread::sleep(Duration::from_millis(100));
-    }
-}
-
-fn led_from(lab: &Lab) -> anyhow::Result<Option<String>> {
-    let status = lab.watari(&["frontend", "status"])?;
-    let services = status["services"].as_array().context("no services")?;
-    let sites: Vec<Option<&str>> = services.iter().map(|service| service["leader"]["site"].as_str()).collect();
-    let same = sites.windows(2).all(|pair| pair[0] == pair[1]);
-    Ok(sites.first().copied().flatten().filter(|_| same).map(str::to_owned))
-}
-
-impl Blow {
-    fn strike(self, lab: &Lab, site: &str, lasting: Duration) -> anyhow::Result<()> {
-        let front = if site == "myodaiji" { "m-front" } else { "y-front" };
-        match self {
-            Self::Kill => signal(lab, front, Signal::KILL),
-            Self::StandStill => {
-                signal(lab, front, Signal::STOP)?;
-                thread::sleep(lasting);
-                signal(lab, front, Signal::CONT)
+    /// Strikes, and waits until it is overcome; for a node, how long until it was proved off.
+    fn strike(&self, load: &Load) -> anyhow::Result<Option<u64>> {
+        let (lab, front) = (&self.stage.lab, front_of(self.site));
+        let cut = Instant::now();
+        match self.trial {
+            Trial::Promotion => {
+                let other = if self.site == "myodaiji" { "yamate" } else { "myodaiji" };
+                lab.watari(&["frontend", "promote", other, "--wait", "--wait-timeout", "30s"])?;
             }
-            Self::Cut => {
-                let mut trunks = lab.trunks()?;
-                trunks.set(site, "down")?;
-                thread::sleep(lasting);
-                trunks.set(site, "up")?;
-                trunks.done()
+            Trial::Killed => healing::kill(lab, front, "watari-scheduler")?,
+            Trial::Lost => drop(lab.run(&["power-off", front])?),
+            Trial::Frozen => healing::freeze(lab, front)?,
+            Trial::Cut => drop(lab.run(&["cut", self.site])?),
+            Trial::Node => drop(lab.run(&["power-off", self.node])?),
+            Trial::NodeAndFront => {
+                lab.run(&["power-off", self.node])?;
+                lab.run(&["power-off", front])?;
             }
         }
+        if self.trial.is_of_node() {
+            until(120, &format!("{} is proved off", self.node), || {
+                let shown = self.stage.show("vm", VM)?;
+                Ok(shown["state"] == "stopped" && shown["fault"]["code"] == "vm.stranded")
+            })?;
+            return Ok(Some(millis(cut.elapsed())));
+        }
+        thread::sleep(IN_FLIGHT);
+        load.until_answered(ANSWERED)?;
+        Ok(None)
+    }
+
+    /// Gives everything its power and its links back; how long NATS took to be whole if a front end was lost.
+    fn heal(&self) -> anyhow::Result<Option<u64>> {
+        let back = Instant::now();
+        healing::everything(&self.stage.lab)?;
+        self.stage.until_whole()?;
+        Ok((self.trial == Trial::Lost).then(|| millis(back.elapsed())))
     }
 }
 
-/// A blow that hits nobody is none.
-fn signal(lab: &Lab, front: &str, signal: Signal) -> anyhow::Result<()> {
-    let pids: Vec<Pid> = lab.pids(front, "watari-scheduler").into_iter().filter_map(Pid::from_raw).collect();
-    ensure!(!pids.is_empty(), "no scheduler runs on {front}");
-    for pid in pids {
-        kill_process(pid, signal).with_context(|| format!("no signal to the scheduler on {front}"))?;
-    }
-    Ok(())
-}
-
-/// SplitMix64: a seed strikes at the same moments again.
-struct Chance(u64);
-
-impl Chance {
-    fn millis(&mut self, low: u64, high: u64) -> Duration {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        Duration::from_millis(low + (z ^ (z >> 31)) % (high - low + 1))
-    }
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn run(trial: Trial, took_ms: u64) -> Run {
+        Run {
+            trial,
+            site: "yamate",
+            took_ms: Some(took_ms),
+            restored_ms: (trial == Trial::Lost).then_some(9_000),
+            acknowledged: 10,
+            unanswered: 0,
+            lost: Vec::new(),
+            complaint: None,
+            stood: None,
+        }
+    }
+
     #[test]
-    fn a_seed_strikes_at_the_same_moments_again_within_the_bounds() {
-        let moments = |seed| {
-            let mut chance = Chance(seed);
-            (0..100).map(|_| chance.millis(500, 12_000)).collect::<Vec<_>>()
-        };
-        assert_eq!(moments(7), moments(7));
-        assert_ne!(moments(7), moments(8));
-        let (low, high) = (Duration::from_millis(500), Duration::from_millis(12_000));
-        assert!(moments(7).iter().all(|moment| *moment >= low && *moment <= high));
+    fn an_account_is_sound_when_all_runs_were_made_and_every_bound_is_kept() {
+        let order = Order { lab: PathBuf::new(), runs: 1, seed: 1, trials: Vec::new() };
+        let trials = [Trial::Promotion, Trial::Lost];
+        let account = |runs| Account::of(&order, &trials, runs);
+        let good = account(vec![run(Trial::Promotion, 1_000), run(Trial::Lost, 12_000)]);
+        assert!(good.sound(), "{}", good.table());
+        assert_eq!(good.measures.len(), 3);
+        assert!(!account(vec![run(Trial::Promotion, 1_000)]).sound(), "one was not made");
+        assert!(!account(vec![run(Trial::Promotion, 1_001), run(Trial::Lost, 12_000)]).sound());
+        let lost = Run { lost: vec!["load-f0-1".to_owned()], ..run(Trial::Promotion, 1) };
+        assert!(!account(vec![lost, run(Trial::Lost, 1)]).sound());
     }
 }

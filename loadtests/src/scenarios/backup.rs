@@ -44,7 +44,7 @@ impl Stage {
     }
 
     fn until_somebody_leads(&self) -> anyhow::Result<()> {
-        until(120, "all services are led from one site", || Ok(self.led_from()?.is_some()))
+        until(120, "all services are led from one site", || Ok(self.lab.led_from()?.is_some()))
     }
 }
 

@@ -3,11 +3,13 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
-use serde_json::Value;
 use tokio::sync::watch;
 
 use super::{Stage, until};
-use crate::requests::{self, Waits};
+use crate::{
+    requests::{self, Waits},
+    standing::is_whole,
+};
 
 type Run = fn(&Stage) -> anyhow::Result<()>;
 
@@ -18,45 +20,26 @@ pub(super) const SCENARIOS: &[(&str, Run)] = &[
     ("a_witness_that_dies_is_not_missed", |s| not_missed(s, "witness")),
     ("the_side_that_reaches_the_witness_leads_when_the_link_is_cut", link),
     ("a_front_end_alone_leads_nothing_and_stops_nothing", alone),
+    ("a_front_end_that_a_planned_outage_left_alone_comes_back_by_itself", left_alone),
 ];
 
 /// Between two requests.
 const EVERY: Duration = Duration::from_millis(10);
 
 impl Stage {
-    fn status(&self) -> anyhow::Result<Value> {
-        self.watari(&["frontend", "status"])
-    }
-
-    /// The site from which all services lead; none while they do not.
-    pub(super) fn led_from(&self) -> anyhow::Result<Option<String>> {
-        let status = self.status()?;
-        let services = status["services"].as_array().context("no services")?;
-        let sites: Vec<Option<&str>> = services.iter().map(|s| s["leader"]["site"].as_str()).collect();
-        let same = sites.len() == 4 && sites.windows(2).all(|pair| pair[0] == pair[1]);
-        Ok(sites.first().copied().flatten().filter(|_| same).map(str::to_owned))
-    }
-
     fn until_led_from(&self, seconds: u64, site: &str) -> anyhow::Result<()> {
-        until(seconds, &format!("all services lead from {site}"), || Ok(self.led_from()?.as_deref() == Some(site)))
+        until(seconds, &format!("all services lead from {site}"), || Ok(self.lab.led_from()?.as_deref() == Some(site)))
     }
 
     /// Every NATS server votes and every stream has its copies.
-    pub(super) fn until_whole(&self) -> anyhow::Result<()> {
-        until(90, "NATS is whole", || {
-            let status = self.status()?;
-            let all =
-                |list: &Value, holds: &dyn Fn(&Value) -> bool| list.as_array().is_some_and(|l| l.iter().all(holds));
-            let sound = |s: &Value| s["votes"] == true && s["online"] == true && s["current"] == true;
-            let current = |f: &Value| f["current"] == true && f["offline"] != true;
-            let copies = |s: &Value| s["followers"].as_array().map_or(0, |f| f.iter().filter(|f| current(f)).count());
-            Ok(all(&status["quorum"]["servers"], &sound) && all(&status["streams"], &|s| copies(s) == 2))
-        })
+    pub(crate) fn until_whole(&self) -> anyhow::Result<()> {
+        until(90, "NATS is whole", || Ok(is_whole(&self.lab.standing()?)))
     }
 
-    fn led_by_myodaiji(&self) -> anyhow::Result<()> {
+    /// Has all services led from a site, once NATS is whole.
+    pub(crate) fn led_by(&self, site: &str) -> anyhow::Result<()> {
         self.until_whole()?;
-        self.watari(&["frontend", "promote", "myodaiji", "--wait", "--wait-timeout", "30s"])?;
+        self.watari(&["frontend", "promote", site, "--wait", "--wait-timeout", "30s"])?;
         Ok(())
     }
 
@@ -73,7 +56,7 @@ impl Stage {
 }
 
 fn promotion(stage: &Stage) -> anyhow::Result<()> {
-    stage.led_by_myodaiji()?;
+    stage.led_by("myodaiji")?;
     let waits = stage.under_load(|| {
         for site in ["yamate", "myodaiji", "yamate", "myodaiji"] {
             stage.watari(&["frontend", "promote", site, "--wait", "--wait-timeout", "30s"])?;
@@ -87,7 +70,7 @@ fn promotion(stage: &Stage) -> anyhow::Result<()> {
 }
 
 fn leading_front_end(stage: &Stage) -> anyhow::Result<()> {
-    stage.led_by_myodaiji()?;
+    stage.led_by("myodaiji")?;
     let boot = stage.boot_id(&stage.address("mail")?)?;
     stage.lab.run(&["power-off", "m-front"])?;
     let cut = Instant::now();
@@ -104,14 +87,14 @@ fn leading_front_end(stage: &Stage) -> anyhow::Result<()> {
 }
 
 fn not_missed(stage: &Stage, host: &str) -> anyhow::Result<()> {
-    stage.led_by_myodaiji()?;
+    stage.led_by("myodaiji")?;
     let boot = stage.boot_id(&stage.address("mail")?)?;
     let waits = stage.under_load(|| {
         stage.lab.run(&["power-off", host])?;
         // Longer than any lease and any election.
         let since = Instant::now();
         until(40, "it has been away for a while", || {
-            ensure!(stage.led_from()?.as_deref() == Some("myodaiji"), "Myodaiji does not lead");
+            ensure!(stage.lab.led_from()?.as_deref() == Some("myodaiji"), "Myodaiji does not lead");
             Ok(since.elapsed() > Duration::from_secs(12))
         })
     });
@@ -125,7 +108,7 @@ fn not_missed(stage: &Stage, host: &str) -> anyhow::Result<()> {
 }
 
 fn link(stage: &Stage) -> anyhow::Result<()> {
-    stage.led_by_myodaiji()?;
+    stage.led_by("myodaiji")?;
     let boot = stage.boot_id(&stage.address("mail")?)?;
     stage.lab.run(&["cut", "myodaiji"])?;
     let followed = stage.until_led_from(60, "yamate");
@@ -138,13 +121,13 @@ fn link(stage: &Stage) -> anyhow::Result<()> {
 }
 
 fn alone(stage: &Stage) -> anyhow::Result<()> {
-    stage.led_by_myodaiji()?;
+    stage.led_by("myodaiji")?;
     let address = stage.address("mail")?;
     let boot = stage.boot_id(&address)?;
     stage.lab.run(&["power-off", "m-front"])?;
     stage.lab.run(&["power-off", "witness"])?;
     let nobody = until(40, "nobody leads", || {
-        let status = stage.status()?;
+        let status = stage.lab.standing()?;
         let services = status["services"].as_array().context("no services")?;
         Ok(services.iter().all(|s| s["leader"].is_null()))
     });
@@ -157,4 +140,39 @@ fn alone(stage: &Stage) -> anyhow::Result<()> {
     stage.until_led_from(60, "myodaiji")?;
     stage.until_nodes_ready()?;
     stage.sound("mail", &boot)
+}
+
+/// The witness is away when Myodaiji is evacuated, so that Yamate's front end becomes a majority by itself.
+fn left_alone(stage: &Stage) -> anyhow::Result<()> {
+    stage.led_by("myodaiji")?;
+    stage.send_home("mail")?;
+    stage.lab.run(&["power-off", "witness"])?;
+    let outcome = in_the_dark(stage);
+    stage.lab.run(&["power-on", "myodaiji"])?;
+    stage.lab.run(&["power-on", "witness"])?;
+    stage.until_nodes_ready()?;
+    if stage.outage_at("myodaiji")?.is_some() {
+        stage.watari(&["site", "return", "myodaiji", "--wait"])?;
+    }
+    let boot = outcome?;
+    stage.until_whole()?;
+    stage.until_led_from(60, "myodaiji")?;
+    stage.sound("mail", &boot)
+}
+
+/// What goes dark, and how often the one that is left comes back; the boot of the server, which notices nothing.
+fn in_the_dark(stage: &Stage) -> anyhow::Result<String> {
+    let boot = stage.boot_id(&stage.address("mail")?)?;
+    stage.watari(&["site", "evacuate", "myodaiji", "--wait"])?;
+    stage.until_led_from(60, "yamate")?;
+    stage.lab.run(&["power-off", "myodaiji"])?;
+    stage.lab.run(&["kill", "y-front", "nats-server"])?;
+    stage.until_led_from(60, "yamate")?;
+    stage.lab.run(&["power-off", "y-front"])?;
+    stage.lab.run(&["power-on", "y-front"])?;
+    stage.until_led_from(60, "yamate")?;
+    // It writes, too.
+    stage.watari(&["vm", "edit", "mail", "--priority", "7"])?;
+    stage.watari(&["vm", "edit", "mail", "--priority", "0"])?;
+    Ok(boot)
 }

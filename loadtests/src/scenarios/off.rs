@@ -28,13 +28,13 @@ const CONTROLLER: &str = "/var/lib/watari/controller";
 
 /// A node's power controller, as both monitors reach it: a program that notes what it is told, and says what the
 /// test has written. Dropped, nobody knows of it any more.
-struct Controller<'a> {
+pub(crate) struct Controller<'a> {
     stage: &'a Stage,
     before: Vec<(&'static str, String)>,
 }
 
 impl<'a> Controller<'a> {
-    fn configure(stage: &'a Stage, node: &str) -> anyhow::Result<Self> {
+    pub(crate) fn configure(stage: &'a Stage, node: &str) -> anyhow::Result<Self> {
         let mut controller = Self { stage, before: Vec::new() };
         let program = format!("echo \"$1\" >>{CONTROLLER}/calls\n[ \"$1\" != status ] || cat {CONTROLLER}/power\n");
         let words = |what: &str| format!("[\"bash\", \"{CONTROLLER}/program\", \"{what}\"]");
@@ -59,7 +59,7 @@ impl<'a> Controller<'a> {
         Ok(controller)
     }
 
-    fn says(&self, word: &str) -> anyhow::Result<()> {
+    pub(crate) fn says(&self, word: &str) -> anyhow::Result<()> {
         let write = |front| fs::write(self.stage.lab.file(front, CONTROLLER).join("power"), format!("{word}\n"));
         Ok(FRONTS.into_iter().try_for_each(write)?)
     }

@@ -103,7 +103,7 @@ fn saved(stage: &Stage) -> anyhow::Result<()> {
 
 /// Brings `mail` to the site to which the copy has to travel.
 fn away_from_the_front_end(stage: &Stage) -> anyhow::Result<()> {
-    let leads = stage.led_from()?.context("the services lead from nowhere")?;
+    let leads = stage.lab.led_from()?.context("the services lead from nowhere")?;
     if stage.site_of("mail")? == leads {
         stage.watari(&["vm", "migrate", "mail", "--to", stage.other_side("mail")?, "--wait"])?;
     }

@@ -36,14 +36,14 @@ fn letter(run: &str, number: u64) -> anyhow::Result<Message> {
 }
 
 /// The first mail must be accepted.
-pub(super) async fn first(server: Ipv4Addr, run: &str) -> anyhow::Result<()> {
+pub(crate) async fn first(server: Ipv4Addr, run: &str) -> anyhow::Result<()> {
     transport(server).send(letter(run, 0)?).await.context("the mail server does not accept mail")?;
     Ok(())
 }
 
 /// Sends mails 1, 2, … until `stop`. As any mail program does, it tries one that was not
 /// accepted again. Returns the last number accepted and the attempts repeated.
-pub(super) async fn send(server: Ipv4Addr, run: &str, every: Duration, mut stop: watch::Receiver<bool>) -> (u64, u64) {
+pub(crate) async fn send(server: Ipv4Addr, run: &str, every: Duration, mut stop: watch::Receiver<bool>) -> (u64, u64) {
     let smtp = transport(server);
     let (mut accepted, mut retried) = (0, 0);
     let mut pace = tokio::time::interval(every);
@@ -62,7 +62,7 @@ pub(super) async fn send(server: Ipv4Addr, run: &str, every: Duration, mut stop:
 }
 
 /// Counts the run's mails in the mailbox, waiting for those still being delivered.
-pub(super) async fn count(server: Ipv4Addr, run: &str, (last, retried): (u64, u64)) -> anyhow::Result<Mails> {
+pub(crate) async fn count(server: Ipv4Addr, run: &str, (last, retried): (u64, u64)) -> anyhow::Result<Mails> {
     let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(20)).build()?;
     let deadline = Instant::now() + DELIVERY;
     let sent = last + 1;

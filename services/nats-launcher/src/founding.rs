@@ -12,7 +12,8 @@
 //! operator whose servers have all lost what they held has the first one begin again, by the mark alone.
 //!
 //! A server of a cluster that starts does not vote before it has met another one (nats-server's `raft.run`, though it
-//! may be its own majority). As long as nobody else is configured, a server that stores nothing keeps it company.
+//! may be its own majority). As long as nobody else is configured, or nobody else has a vote, a server that stores
+//! nothing keeps it company.
 
 use std::{fs, io, time::Duration};
 
@@ -95,14 +96,16 @@ pub(crate) async fn make(settings: &Settings, life: &Life) -> Result<(), Error> 
     life::remove(&settings.store.join(midwife(settings)))
 }
 
-/// Starts a server beside one that knows of no other; it ends when it is dropped.
+/// Starts a server beside one that is to lead by itself: it knows of no other, or is the `only` one with a vote. It ends
+/// when it is dropped. It stores nothing and has no vote, so that nobody becomes a majority by it.
 ///
 /// # Errors
 /// No process can be started.
-pub(crate) fn company(settings: &Settings) -> Result<Option<Child>, Error> {
-    let Some(founding) = settings.founding().filter(|_| !settings.has_others()) else { return Ok(None) };
+pub(crate) fn company(settings: &Settings, only: bool) -> Result<Option<Child>, Error> {
+    let founded = settings.founding().is_some() && !settings.has_others();
+    let Some(config) = settings.company().filter(|_| founded || only) else { return Ok(None) };
     let name = format!("{}-company", settings.host);
-    life::start(&founding.company, &name, &settings.store.join(&name)).map(Some)
+    life::start(config, &name, &settings.store.join(&name)).map(Some)
 }
 
 /// What the server that goes is called: no name that this host's own server ever has.

@@ -10,9 +10,9 @@
 //!
 //! A server that was taken out of its cluster, as before its campus goes dark, is never let in again
 //! under its old name. It begins anew: next name, empty store, and everything is copied to it. Whether
-//! it was taken out is not remembered on this host, which may have lost its power in that moment, but
-//! asked of the others. When it may come back is theirs to say as well: a server that joined while its
-//! campus may still go dark any moment would take the majority with it.
+//! it was taken out is asked of the others, since this host may have lost its power in that moment; what it
+//! remembers counts only where nobody answers (`vote.rs`). When it may come back is theirs to say as well: a server
+//! that joined while its campus may still go dark any moment would take the majority with it.
 //!
 //! While it serves, the server reads its configuration again whenever that is another one: so a host that has
 //! joined is known, and nobody who is connected notices. One that the server cannot use changes nothing.
@@ -23,6 +23,7 @@ mod metrics;
 mod newcomer;
 mod orders;
 mod settings;
+mod vote;
 mod watch;
 
 pub use settings::Settings;
@@ -43,6 +44,7 @@ use watari_contracts::frontend::Duty;
 use life::Life;
 use newcomer::Newcomer;
 use orders::Orders;
+use vote::{Begin, Vote};
 use watch::Watch;
 
 /// Why the server is not started.
@@ -66,8 +68,9 @@ const ASKING: Duration = Duration::from_secs(4);
 /// How long a server may take until it has its vote.
 const JOINING: Duration = Duration::from_secs(20);
 
-/// How often it is looked whether a newcomer has its vote.
+/// How often it is looked who has a vote, and how long that may take: meanwhile nothing else is heeded.
 const VOTED: Duration = Duration::from_secs(2);
+const LOOKING: Duration = Duration::from_secs(1);
 
 /// Starts the server, and again when that is due, until it ends or this process is told to.
 ///
@@ -79,18 +82,31 @@ pub async fn run(settings: Settings) -> Result<ExitCode, Error> {
     metrics::serve(&settings);
     let mut life = Life::find(&settings)?;
     let mut newcomer = Newcomer::find(&settings, life.is_none())?;
+    let mut only = false;
     if let Some(now) = life.as_ref().filter(|_| settings.has_others()) {
-        let standing = orders.membership(&now.name(), ASKING).await;
-        match standing {
-            Membership::Member => newcomer.take().map_or(Ok(()), Newcomer::voted)?,
-            Membership::Stranger if newcomer.is_none() => {
-                say(&format!("{} has no vote any more; waiting until it may begin anew", now.name()));
+        let (name, vote) = (now.name(), Vote::of(&settings, now.name())?);
+        let mut standing = orders.membership(&name, ASKING).await;
+        if vote.begin(standing) == Begin::Ask {
+            say(&format!("{name} was taken out of the cluster; waiting until somebody leads it"));
+            let Some(known) = signals.or(orders.led(&name)).await else { return Ok(ExitCode::SUCCESS) };
+            standing = known;
+        }
+        if standing.votes() {
+            newcomer.take().map_or(Ok(()), Newcomer::voted)?;
+        }
+        match vote.begin(standing) {
+            Begin::Wait if newcomer.is_none() => {
+                say(&format!("{name} has no vote any more; waiting until it may begin anew"));
                 if signals.or(orders.told(Duty::Serve)).await.is_none() {
                     return Ok(ExitCode::SUCCESS);
                 }
                 life = Some(now.next()?);
             }
-            Membership::Stranger | Membership::Unknown => {}
+            Begin::InCompany => {
+                say(&format!("nobody else has a vote or answers; {name} goes on alone"));
+                only = now.is_clustered()?;
+            }
+            Begin::Serve | Begin::Wait | Begin::Ask => {}
         }
     }
     let due = founding::is_due(&settings, life.as_ref())?;
@@ -103,13 +119,14 @@ pub async fn run(settings: Settings) -> Result<ExitCode, Error> {
     if due && signals.or(founding::make(&settings, &life)).await.transpose()?.is_none() {
         return Ok(ExitCode::SUCCESS);
     }
-    let _company = founding::company(&settings)?;
+    let _company = founding::company(&settings, only)?;
     loop {
         say(&format!("starting {}", life.name()));
         // Before the server reads it, so that no change is missed.
         let mut config = Watch::on(&settings.config);
+        let mut vote = Vote::of(&settings, life.name())?;
         let mut server = life.start()?;
-        match serve(&mut server, &life, &mut orders, &mut signals, &mut config, &mut newcomer).await? {
+        match serve(&mut server, &life, &mut orders, &mut signals, &mut config, &mut newcomer, &mut vote).await? {
             Turn::Ended(code) => return Ok(code),
             Turn::Anew => life = life.next()?,
             Turn::Retired => {
@@ -139,6 +156,7 @@ async fn serve(
     signals: &mut Signals,
     config: &mut Watch,
     newcomer: &mut Option<Newcomer>,
+    vote: &mut Vote,
 ) -> Result<Turn, Error> {
     let begun = Instant::now();
     let mut look = interval(VOTED);
@@ -159,13 +177,16 @@ async fn serve(
                 say("the configuration has changed; it is read again");
                 life.reload(server)?;
             }
-            _ = look.tick(), if newcomer.is_some() => {
-                if orders.membership(&life.name(), ASKING).await == Membership::Member {
+            _ = look.tick() => {
+                let seen = orders.membership(&life.name(), LOOKING).await;
+                if seen.votes() {
                     newcomer.take().map_or(Ok(()), Newcomer::voted)?;
                 }
+                vote.saw(seen)?;
             }
             duty = orders.next() => match duty {
                 Duty::Retire => {
+                    vote.leaves(orders.membership(&life.name(), ASKING).await)?;
                     life.stop(server).await?;
                     return Ok(Turn::Retired);
                 }

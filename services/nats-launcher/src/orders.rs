@@ -70,10 +70,13 @@ impl Orders {
         timeout(bound, asked).await.ok().flatten().unwrap_or(Membership::Unknown)
     }
 
-    /// Waits until the others say that somebody leads. `name` is what this host's server will be called.
-    pub(crate) async fn led(&mut self, name: &str) {
-        while self.membership(name, ASKED).await == Membership::Unknown {
-            sleep(PAUSE).await;
+    /// Waits until the others say that somebody leads, and whether the server called `name` has a vote.
+    pub(crate) async fn led(&mut self, name: &str) -> Membership {
+        loop {
+            match self.membership(name, ASKED).await {
+                Membership::Unknown => sleep(PAUSE).await,
+                known => return known,
+            }
         }
     }
 

@@ -28,6 +28,9 @@ pub struct Settings {
     /// Where the first server of that cluster is, as servers reach one another.
     #[serde(default)]
     pub(crate) route: Option<SocketAddr>,
+    /// The configuration of a server that keeps this one company while that is the only one with a vote.
+    #[serde(default)]
+    company: Option<PathBuf>,
     /// How the server becomes a cluster by itself, where it was the first.
     #[serde(default)]
     founding: Option<Founding>,
@@ -48,8 +51,9 @@ pub(crate) struct Founding {
     pub(crate) founder: PathBuf,
     /// That of the one that goes.
     pub(crate) midwife: PathBuf,
-    /// That of one that keeps it company as long as it is alone.
-    pub(crate) company: PathBuf,
+    /// That of one that keeps it company, where an earlier version has written it.
+    #[serde(default)]
+    company: Option<PathBuf>,
 }
 
 /// As services have it; the environment goes before the file here too.
@@ -108,6 +112,11 @@ impl Settings {
     /// How the server becomes a cluster by itself; none where another was the first, or it need not be one.
     pub(crate) const fn founding(&self) -> Option<&Founding> {
         self.founding.as_ref()
+    }
+
+    /// The configuration of a server that keeps this one company.
+    pub(crate) fn company(&self) -> Option<&Path> {
+        self.company.as_deref().or_else(|| self.founding.as_ref()?.company.as_deref())
     }
 
     /// How the other servers are reached.

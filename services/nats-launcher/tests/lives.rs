@@ -315,6 +315,58 @@ async fn a_server_makes_a_cluster_of_itself_and_others_join_it_with_all_that_it_
     eventually("nobody is a newcomer any more", SOON, || async { !new(1) && !new(2) }).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_only_one_with_a_vote_comes_back_by_itself_and_who_was_taken_out_waits_for_it() {
+    let mut cluster = Cluster::prepare();
+    for n in [0, 1] {
+        let company = config(&cluster.file(n, "log"), "-1", "-1", &cluster.routes[n..=n]);
+        let storing = company.lines().find(|line| line.contains("jetstream {")).unwrap();
+        fs::write(cluster.file(n, "company"), company.replace(storing, "").replace("jetstream: enabled, ", ""))
+            .unwrap();
+        let settings = fs::read_to_string(cluster.file(n, "toml")).unwrap();
+        let company = format!("company = {:?}\n[bus]", cluster.file(n, "company"));
+        fs::write(cluster.file(n, "toml"), settings.replace("[bus]", &company)).unwrap();
+    }
+    (0..3).for_each(|n| cluster.launch(n));
+    let (ctx, keeper) = cluster.keeper(0).await;
+    votes(&keeper, 3).await;
+    let notes = [0, 1, 2].map(|n| cluster.file(n, "store").join("vote"));
+    let remembers = |n: usize| fs::read_to_string(&notes[n]).unwrap_or_default();
+    assert_eq!(remembers(0), "");
+
+    keeper.lead_servers("n1").await.unwrap();
+    eventually("n1 leads", SOON, || async { keeper.quorum().await.unwrap().leader.as_deref() == Some("n1") }).await;
+    for (n, left) in [(2, 2), (1, 1)] {
+        keeper.remove(HOSTS[n]).await.unwrap();
+        votes(&keeper, left).await;
+        eventually("it stops, and remembers why", SOON, || async {
+            keeper.tell(HOSTS[n], Duty::Retire).await.unwrap();
+            remembers(n) == format!("out {}\n", HOSTS[n])
+        })
+        .await;
+    }
+    eventually("it knows that it is the only one", SOON, || async { remembers(0) == "only n1\n" }).await;
+
+    // All power goes. Who was taken out comes back first, and is no cluster with the other one.
+    for n in 0..3 {
+        cluster.kill(n).await;
+    }
+    cluster.launch(1);
+    cluster.launch(2);
+    cluster.launch(0);
+    votes(&keeper, 1).await;
+    assert_eq!(membership(&ctx.bus, "n1").await.unwrap(), Membership::Only);
+    assert_eq!(membership(&ctx.bus, "n2").await.unwrap(), Membership::Stranger);
+    eventually("it comes back", SOON, || async {
+        keeper.tell("n2", Duty::Serve).await.unwrap();
+        membership(&ctx.bus, "n2-g2").await.unwrap() == Membership::Member
+    })
+    .await;
+    votes(&keeper, 2).await;
+    // Of two, one alone is no majority again.
+    eventually("it knows that it is not the only one", SOON, || async { remembers(0) == " n1\n" }).await;
+}
+
 #[test]
 fn a_server_that_began_without_a_cluster_is_not_made_one() {
     let mut cluster = Cluster::prepare();

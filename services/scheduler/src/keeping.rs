@@ -23,7 +23,7 @@ use watari_model::{
 use crate::{
     core::{Act, Control, ControlSight, Scene, Snapshot},
     doing::Executor,
-    settings::Settings,
+    settings::{Quorum, Settings},
 };
 
 /// A process that is there answers within milliseconds, on a busy machine within a few hundred.
@@ -34,7 +34,16 @@ struct Keeping {
     executor: Executor,
     settings: Settings,
     keeper: OnceCell<Keeper>,
+    members: Mutex<Members>,
     last: Mutex<Option<Look>>,
+}
+
+/// The hosts of NATS servers, and how many copies there are to be, by the settings as they are now: hosts join and leave
+/// while this runs.
+#[derive(Clone)]
+struct Members {
+    quorum: Quorum,
+    copies: usize,
 }
 
 /// What the next look depends on.
@@ -52,7 +61,8 @@ struct Look {
 /// Looks until the process ends.
 pub(crate) async fn keep(executor: Executor, settings: Settings) {
     let (ctx, leadership, look) = (executor.ctx.clone(), executor.leadership.clone(), settings.look());
-    let keeping = Arc::new(Keeping { executor, settings, keeper: OnceCell::new(), last: Mutex::default() });
+    let members = Mutex::new(Members { quorum: settings.quorum.clone(), copies: ctx.copies() });
+    let keeping = Arc::new(Keeping { executor, settings, keeper: OnceCell::new(), members, last: Mutex::default() });
     let turn = |epoch| {
         let keeping = Arc::clone(&keeping);
         async move { keeping.turn(epoch).await }
@@ -70,7 +80,8 @@ impl Keeping {
         let (ctx, at) = (&self.executor.ctx, clock::boot_millis());
         let standings = ctx.bus.gather(STANDING, &AskStanding {}, STANDINGS);
         let mut sight = ControlSight::default();
-        match self.keeper().await? {
+        let members = self.members();
+        match self.keeper(&members).await? {
             Some(keeper) => {
                 let (standings, quorum, streams) = tokio::join!(standings, keeper.quorum(), keeper.streams(buckets()));
                 (sight.standings, sight.quorum, sight.streams) = (standings?, Some(quorum?), streams);
@@ -86,7 +97,7 @@ impl Keeping {
         }
         let mut at_rest = sight.is_whole();
         if let (Some(keeper), true) = (self.keeper.get(), self.executor.leads(epoch)) {
-            at_rest &= self.act(keeper, &sight, epoch).await == 0;
+            at_rest &= self.act(keeper, &sight, members.copies, epoch).await == 0;
         }
         let look = Look { at, epoch, wish: snap.primacy().map(|entry| entry.revision), at_rest };
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(look);
@@ -119,19 +130,37 @@ impl Keeping {
         }
     }
 
+    /// The members as the settings name them now; those that were known while there are no sound ones.
+    fn members(&self) -> Members {
+        let mut members = self.members.lock().unwrap_or_else(PoisonError::into_inner);
+        match self.executor.ctx.settings_now::<Settings>() {
+            Ok(Some(now)) => {
+                let now = Members { quorum: now.own.quorum, copies: now.common.bus.replicas };
+                if now.quorum.hosts != members.quorum.hosts {
+                    tracing::info!(hosts = ?now.quorum.hosts, copies = now.copies, "the hosts of NATS servers are others");
+                }
+                *members = now;
+            }
+            Ok(None) => {}
+            Err(error) => tracing::warn!(%error, "the settings cannot be read again; what was known of NATS counts"),
+        }
+        members.clone()
+    }
+
     /// The connections for it, made once; none if there is one NATS server only.
-    async fn keeper(&self) -> Result<Option<&Keeper>, BusError> {
-        let quorum = &self.settings.quorum;
-        if quorum.hosts.is_empty() {
+    async fn keeper(&self, members: &Members) -> Result<Option<Keeper>, BusError> {
+        let hosts = &members.quorum.hosts;
+        if hosts.is_empty() {
             return Ok(None);
         }
-        let keys = quorum.keys();
-        let connect = || Keeper::connect(&self.executor.ctx, &keys, quorum.hosts.clone());
-        self.keeper.get_or_try_init(connect).await.map(Some)
+        let keys = members.quorum.keys();
+        let connect = || Keeper::connect(&self.executor.ctx, &keys, hosts.clone());
+        let keeper = self.keeper.get_or_try_init(connect).await?;
+        Ok(Some(keeper.among(hosts.clone())))
     }
 
     /// Does what is next for NATS; how much that was.
-    async fn act(&self, keeper: &Keeper, sight: &ControlSight, epoch: u64) -> usize {
+    async fn act(&self, keeper: &Keeper, sight: &ControlSight, copies: usize, epoch: u64) -> usize {
         let snap = self.executor.stores.snapshot();
         let Some(quorum) = &sight.quorum else { return 0 };
         let scene = Scene {
@@ -141,7 +170,7 @@ impl Keeping {
             lead_from: snap.primacy().map(|entry| &entry.value.site),
             leaving: sites(&snap, |outage| outage.state == State::Evacuating && is_handing_over(outage)),
             dark: sites(&snap, |outage| outage.state == State::Evacuated),
-            copies: self.executor.ctx.copies(),
+            copies,
         };
         let acts = scene.decide();
         for act in &acts {

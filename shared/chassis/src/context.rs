@@ -9,7 +9,7 @@ use std::{
     collections::BTreeMap,
     future::Future,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -17,14 +17,15 @@ use std::{
 
 use futures_util::FutureExt;
 use prometheus::Registry;
+use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use watari_contracts::{Service, frontend::Quorum};
 use watari_model::SiteName;
 
 use crate::{
-    Bus, BusSettings, Initial, StartError,
-    config::{Common, Limits},
+    Bus, BusSettings, Initial, Options, StartError, Validate,
+    config::{self, Common, ConfigError, Limits, Loaded},
     metrics::{self, Metrics},
     process::Process,
     pulse::{Pulse, Pulses},
@@ -63,6 +64,8 @@ struct Inner {
     closing: CancellationToken,
     closers: TaskTracker,
     failed: CancellationToken,
+    /// The embedded settings, and where others lie over them.
+    settings: OnceLock<(String, Options)>,
 }
 
 /// The newest write seen of each mirrored bucket.
@@ -127,6 +130,7 @@ impl Context {
             closing: CancellationToken::new(),
             closers: TaskTracker::new(),
             failed: CancellationToken::new(),
+            settings: OnceLock::new(),
         };
         let shutdown = CancellationToken::new();
         let ctx = Self {
@@ -146,6 +150,20 @@ impl Context {
     #[must_use]
     pub fn service(&self) -> Service {
         self.inner.service
+    }
+
+    /// Remembers where the settings were read.
+    pub(crate) fn set_settings(&self, defaults_toml: &str, options: &Options) {
+        let _ = self.inner.settings.set((defaults_toml.to_owned(), options.clone()));
+    }
+
+    /// Reads the settings again: another file may be there by now. None where they were not read, as in tests.
+    ///
+    /// # Errors
+    /// See [`ConfigError`].
+    pub fn settings_now<T: DeserializeOwned + Validate>(&self) -> Result<Option<Loaded<T>>, ConfigError> {
+        let Some((defaults, options)) = self.inner.settings.get() else { return Ok(None) };
+        config::load_all(self.inner.service.name(), defaults, options).map(Some)
     }
 
     /// How long a lease holds without renewal, by the configuration.

@@ -97,7 +97,7 @@ where
         };
     }
     match config::load_all::<C>(service.name(), defaults_toml, options) {
-        Ok(loaded) => within_runtime(service, loaded, work),
+        Ok(loaded) => within_runtime(service, loaded, (defaults_toml, options), work),
         Err(error) => cannot_start(service, &error.into()),
     }
 }
@@ -108,7 +108,7 @@ fn cannot_start(service: Service, error: &StartError) -> ExitCode {
     ExitCode::FAILURE
 }
 
-fn within_runtime<C, F, W, E>(service: Service, loaded: Loaded<C>, work: F) -> ExitCode
+fn within_runtime<C, F, W, E>(service: Service, loaded: Loaded<C>, read_from: (&str, &Options), work: F) -> ExitCode
 where
     F: FnOnce(Context, C) -> W,
     W: Future<Output = Result<(), E>>,
@@ -123,6 +123,7 @@ where
     let code = runtime.block_on(async {
         match started(service, &loaded).await {
             Ok((ctx, traces)) => {
+                ctx.set_settings(read_from.0, read_from.1);
                 let code = until_told(&ctx, work(ctx.clone(), loaded.own)).await;
                 let _ = tokio::task::spawn_blocking(move || traces.finish()).await;
                 code

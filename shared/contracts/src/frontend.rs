@@ -60,6 +60,9 @@ pub struct Quorum {
     pub needed: u32,
     /// All that are or should be voters, by host.
     pub servers: Vec<Voter>,
+    /// Servers with a vote of which the settings know no host. As long as there are any, nobody's vote is taken away.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<String>,
 }
 
 /// One NATS server.

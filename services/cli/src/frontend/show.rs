@@ -7,7 +7,10 @@ use crate::{
     Context,
     failure::Failure,
     out::{Column, Out, joined, or_dash},
-    texts::words::{self, Word},
+    texts::{
+        fronts,
+        words::{self, Word},
+    },
 };
 
 pub(super) fn show(ctx: &Context, status: &Status) -> Result<(), Failure> {
@@ -26,7 +29,10 @@ fn text(out: Out, status: &Status) -> String {
         let votes = quorum.servers.iter().filter(|s| s.votes && s.online).count();
         let leader = or_dash(quorum.leader.as_ref());
         parts.push(words::majority(out.lang, &leader, votes, quorum.needed));
-        parts.push(servers(out, &quorum.servers));
+        parts.push(servers(out, &quorum.servers, &quorum.others));
+    }
+    if status.services.iter().all(|service| service.leader.is_none()) {
+        parts.push(fronts::without_majority(out.lang).to_owned());
     }
     parts.join("\n\n")
 }
@@ -78,7 +84,7 @@ fn streams(out: Out, streams: &[StreamView]) -> String {
     out.table(&columns, streams.iter().map(row))
 }
 
-fn servers(out: Out, servers: &[Voter]) -> String {
+fn servers(out: Out, servers: &[Voter], others: &[String]) -> String {
     let columns = [Word::Host, Word::Site, Word::Name, Word::Votes, Word::State].map(Column::Text);
     let row = |v: &Voter| {
         let word = |yes: bool| if yes { Word::Yes } else { Word::No }.text(out.lang).to_owned();
@@ -90,5 +96,7 @@ fn servers(out: Out, servers: &[Voter]) -> String {
         let (site, name) = (or_dash(v.site.as_ref()), or_dash(v.name.as_ref()));
         vec![v.host.clone(), site, name, word(v.votes), state.text(out.lang).to_owned()]
     };
-    out.table(&columns, servers.iter().map(row))
+    let none = || "-".to_owned();
+    let other = |name: &String| vec![none(), none(), name.clone(), Word::Yes.text(out.lang).to_owned(), none()];
+    out.table(&columns, servers.iter().map(row).chain(others.iter().map(other)))
 }

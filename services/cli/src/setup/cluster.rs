@@ -144,12 +144,13 @@ impl Cluster {
         self.of_role(Role::Front).chain(self.of_role(Role::Witness))
     }
 
-    /// Copies of each bucket when all is well: of two servers either alone is no majority, so that a second copy helps
-    /// nobody.
+    /// Copies of each bucket when all is well. Of two servers neither is a majority alone; but one can be left with
+    /// everything before the other's campus goes dark, if it has a copy.
     #[must_use]
     pub fn copies(&self) -> u8 {
         match self.nats_servers().count() {
-            0..=2 => 1,
+            0 | 1 => 1,
+            2 => 2,
             3 | 4 => 3,
             _ => 5,
         }
@@ -159,6 +160,12 @@ impl Cluster {
     #[must_use]
     pub fn founds(&self, host: &Host) -> bool {
         self.grows && self.nats_servers().next().is_some_and(|first| first.name == host.name)
+    }
+
+    /// Whether the NATS server of `host` may be the only one with a vote, when the others' campus goes dark.
+    #[must_use]
+    pub fn may_be_left_alone(&self, host: &Host) -> bool {
+        host.role == Role::Front && (self.grows || self.nats_servers().count() > 1)
     }
 
     /// Whether `host` has a NATS server that came into a cluster which was there before.
@@ -212,11 +219,11 @@ impl Cluster {
             return Err("it has no host of role front".to_owned());
         }
         match self.nats_servers().count() {
-            1 | 3 | 5 => Ok(()),
+            1 | 2 | 3 | 5 => Ok(()),
             // On the way to the next odd number.
-            2 | 4 if self.grows => Ok(()),
+            4 if self.grows => Ok(()),
             n => Err(format!(
-                "front ends and witnesses are {n} together; a majority needs 1, 3 or 5: add or remove a witness"
+                "front ends and witnesses are {n} together, and may be 1, 2, 3 or 5: add or remove a witness"
             )),
         }
     }
@@ -239,11 +246,14 @@ mod tests {
     const ONE: &str = "name='c'\n[[site]]\nname='a'\n[[host]]\nname='f'\nrole='front'\nsite='a'\naddress='192.0.2.1'\n";
 
     #[test]
-    fn one_front_end_is_a_cluster_and_two_without_a_witness_are_none() {
+    fn one_two_and_three_servers_are_a_cluster_and_four_are_none() {
         checked(ONE).unwrap();
         let two = format!("{ONE}[[host]]\nname='g'\nrole='front'\nsite='a'\naddress='192.0.2.2'\n");
-        assert!(checked(&two).unwrap_err().contains("witness"));
-        checked(&format!("{two}[[host]]\nname='w'\nrole='witness'\naddress='192.0.2.3'\n")).unwrap();
+        checked(&two).unwrap();
+        let three = format!("{two}[[host]]\nname='w'\nrole='witness'\naddress='192.0.2.3'\n");
+        checked(&three).unwrap();
+        let four = format!("{three}[[host]]\nname='x'\nrole='witness'\naddress='192.0.2.4'\n");
+        assert!(checked(&four).unwrap_err().contains("witness"));
     }
 
     #[test]
@@ -257,7 +267,7 @@ mod tests {
         assert!(one.founds(&one.hosts[0]) && !one.joins(&one.hosts[0]) && one.copies() == 1);
         let two = format!("grows=true\n{ONE}[[host]]\nname='g'\nrole='front'\nsite='a'\naddress='192.0.2.2'\n");
         let three = format!("{two}[[host]]\nname='w'\nrole='witness'\naddress='192.0.2.3'\n");
-        for (text, copies) in [(&two, 1), (&three, 3)] {
+        for (text, copies) in [(&two, 2), (&three, 3)] {
             let cluster = read(text);
             assert_eq!(cluster.copies(), copies);
             for (n, host) in cluster.hosts.iter().enumerate() {

@@ -1,5 +1,6 @@
 //! How the first server of a cluster becomes a cluster by itself: the configuration of the two servers with which
-//! `watari-nats` begins. They are reached on their own host alone, so that nobody stores anything meanwhile.
+//! `watari-nats` begins. They are reached on their own host alone, so that nobody stores anything meanwhile. And that of a
+//! server which keeps another one company, wherever one may be left alone.
 //!
 //! ```text
 //!  founder (the host's server) ◀── route ── midwife: two votes, a leader ──▶ the midwife's vote is taken away, it goes
@@ -17,8 +18,8 @@ use super::{
 pub const FOUNDER: &str = "etc/nats/founder.conf";
 /// The configuration of the server that goes.
 pub const MIDWIFE: &str = "etc/nats/midwife.conf";
-/// The configuration of a server that stores nothing and keeps the host's company as long as that knows of no other:
-/// a server of a cluster votes only once it has met another.
+/// The configuration of a server that stores nothing and keeps the host's company as long as that knows of no other, or no
+/// other has a vote: a server of a cluster votes only once it has met another.
 pub const COMPANY: &str = "etc/nats/company.conf";
 /// Where the one that stays is reached meanwhile.
 pub const URL: &str = "tls://127.0.0.1:4223";
@@ -32,18 +33,22 @@ jetstream {
 }
 ";
 
-/// The configurations of all three, in that order. `pins` are as for any server.
+/// Where those two meet, and where nobody else comes.
+const MEETING: &str = "127.0.0.1:6223";
+const NOWHERE: &str = "127.0.0.1:-1";
+
+/// The configurations of the one that stays and the one that goes. `pins` are as for any server.
 #[must_use]
-pub fn configs(cluster: &Cluster, host: &Host, identities: &[Identity], pins: &[String]) -> [String; 3] {
-    let of = |storing: &str, [listen, cluster_listen]: [&str; 2], route: &str| {
-        config(cluster, host, identities, pins, storing, [listen, cluster_listen, route])
-    };
-    let (founder, nowhere) = ("127.0.0.1:6223", ["127.0.0.1:-1"; 2]);
-    [
-        of(JETSTREAM, ["127.0.0.1:4223", founder], founder),
-        of(JETSTREAM, nowhere, founder),
-        of("", nowhere, &at(host.address, 6222)),
-    ]
+pub fn configs(cluster: &Cluster, host: &Host, identities: &[Identity], pins: &[String]) -> [String; 2] {
+    [["127.0.0.1:4223", MEETING], [NOWHERE, NOWHERE]].map(|[listen, cluster_listen]| {
+        config(cluster, host, identities, pins, JETSTREAM, [listen, cluster_listen, MEETING])
+    })
+}
+
+/// The configuration of the one that keeps company.
+#[must_use]
+pub fn company(cluster: &Cluster, host: &Host, identities: &[Identity], pins: &[String]) -> String {
+    config(cluster, host, identities, pins, "", [NOWHERE, NOWHERE, &at(host.address, 6222)])
 }
 
 fn config(
@@ -94,12 +99,14 @@ accounts {{
         of = cluster.name,
         pins = quoted(pins),
     );
-    // What starts the server takes the vote away here, and has no such right on the cluster that comes of it.
+    // What starts the server takes the vote away here, and has no such right on the cluster that comes of it, of which the
+    // one that keeps company is a part.
     let launcher = format!("nats.{}", host.name);
-    let keeper = identities.iter().filter(|identity| identity.name == launcher);
-    let keeper: Vec<Identity> =
-        keeper.map(|identity| Identity { role: Some(Role::KeeperOfServers), ..identity.clone() }).collect();
-    users(&mut out, &keeper, Account::System);
+    let mut own: Vec<Identity> = identities.iter().filter(|identity| identity.name == launcher).cloned().collect();
+    if !storing.is_empty() {
+        own.iter_mut().for_each(|identity| identity.role = Some(Role::KeeperOfServers));
+    }
+    users(&mut out, &own, Account::System);
     out.push_str("    ]\n  }\n}\nsystem_account: SYS\n");
     out
 }

@@ -2,18 +2,19 @@
 
 use watari_contracts::enrol::Part;
 
-use super::{AUTHORITY, KEYS_OF_NODE, LAUNCHER, NATS, OF_NODE, SEED_OF_NODE, cluster::Role};
+use super::{AUTHORITY, KEYS_OF_NODE, LAUNCHER, NATS, OF_NODE, SEED_OF_NODE, cluster::Role, founding};
 
 /// Where a host has its certificate first of all.
 pub const CERTIFICATE: &str = "etc/watari/tls/host.crt";
 /// Where it has the key to it.
 pub const KEY: &str = "etc/watari/tls/host.key";
 
-const OF_FRONT: [&str; 9] = [
+const OF_FRONT: [&str; 10] = [
     AUTHORITY,
     CERTIFICATE,
     NATS,
     LAUNCHER,
+    founding::COMPANY,
     "etc/watari/scheduler.toml",
     "etc/watari/image.toml",
     "etc/watari/network.toml",

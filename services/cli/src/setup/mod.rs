@@ -223,9 +223,13 @@ fn configuration(
         overlay.put(LAUNCHER, Readers::All, &settings::of_launcher(cluster, host))?;
         if cluster.founds(host) {
             let configs = founding::configs(cluster, host, identities, pins);
-            for (path, text) in [founding::FOUNDER, founding::MIDWIFE, founding::COMPANY].into_iter().zip(&configs) {
+            for (path, text) in [founding::FOUNDER, founding::MIDWIFE].into_iter().zip(&configs) {
                 overlay.put(path, Readers::All, text)?;
             }
+        }
+        if cluster.may_be_left_alone(host) {
+            let company = founding::company(cluster, host, identities, pins);
+            overlay.put(founding::COMPANY, Readers::All, &company)?;
         }
     }
     match (host.role, issued) {

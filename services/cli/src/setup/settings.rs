@@ -89,10 +89,11 @@ pub(crate) fn is_as_made(text: &str) -> bool {
 }
 
 /// All that stands at the top of a file that is made here.
-const MADE: [&str; 25] = [
+const MADE: [&str; 26] = [
     "bus",
     "ca",
     "capacity",
+    "company",
     "config",
     "founding",
     "frontends",
@@ -243,22 +244,20 @@ pub fn of_launcher(cluster: &Cluster, host: &Host) -> String {
         ],
     );
     section(&mut table, "telemetry", [("listen", text(format!("127.0.0.1:{NATS_METRICS}")))]);
+    let file = |path: &str| text(format!("/{path}"));
+    if cluster.may_be_left_alone(host) {
+        table.insert("company".to_owned(), file(founding::COMPANY));
+    }
     if cluster.joins(host) {
         table.insert("joins".to_owned(), Value::Boolean(true));
         let first = cluster.nats_servers().next();
         table.extend(first.map(|first| ("route".to_owned(), text(at(first.address, 6222)))));
     }
     if cluster.founds(host) {
-        let file = |path: &str| text(format!("/{path}"));
         section(
             &mut table,
             "founding",
-            [
-                ("url", text(founding::URL)),
-                ("founder", file(founding::FOUNDER)),
-                ("midwife", file(founding::MIDWIFE)),
-                ("company", file(founding::COMPANY)),
-            ],
+            [("url", text(founding::URL)), ("founder", file(founding::FOUNDER)), ("midwife", file(founding::MIDWIFE))],
         );
     }
     written(host, &table)

@@ -6,6 +6,7 @@ pub mod dark;
 pub(crate) mod evidence;
 pub mod faults;
 pub mod fencing;
+pub mod fronts;
 pub mod growth;
 pub mod halts;
 pub mod happenings;

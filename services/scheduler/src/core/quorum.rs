@@ -12,7 +12,9 @@
 //! with the witness in the dark campus, whoever stays must become a majority by itself *before*: once
 //! the others are gone nobody could take their votes away.
 //!
-//! Each turn looks afresh and does at most one step that changes votes. What is done twice is harmless.
+//! Each turn looks afresh and does at most one step that changes votes. What is done twice is harmless. Who has a vote is
+//! NATS' own word; where that names somebody of whom nothing is known here, as when a host has just joined, no majority can
+//! be counted, and nothing is done about votes, copies and leaders.
 
 use std::collections::BTreeSet;
 
@@ -66,6 +68,9 @@ impl Scene<'_> {
     /// What is to be done now.
     pub(crate) fn decide(&self) -> Vec<Act> {
         let Some(leader) = &self.quorum.leader else { return self.served() };
+        if !self.quorum.others.is_empty() {
+            return self.served();
+        }
         let mut acts = self.led(leader);
         if self.leaving.is_empty() {
             acts.extend(self.served());

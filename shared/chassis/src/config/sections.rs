@@ -140,8 +140,8 @@ impl Common {
     pub fn validate(&self) -> Result<(), String> {
         self.listen()?;
         self.bus().validate()?;
-        if !matches!(self.bus.replicas, 1 | 3 | 5) {
-            return Err(format!("bus.replicas is {}: use 1, 3 or 5", self.bus.replicas));
+        if !matches!(self.bus.replicas, 1 | 2 | 3 | 5) {
+            return Err(format!("bus.replicas is {}: use 1, 2, 3 or 5", self.bus.replicas));
         }
         if !self.lease.site.is_empty() && self.lease.site.parse::<SiteName>().is_err() {
             return Err(format!("lease.site is {:?}: use the name of a site, or leave it empty", self.lease.site));

@@ -94,7 +94,7 @@ fn wrong_types_and_values_are_told() {
     assert!(matches!(load::<Own>("scheduler", OWN, &options), Err(ConfigError::Type(_))));
     let (_dir, options) = with_file("[placement]\novercommit = 0.5\n");
     assert!(load::<Own>("scheduler", OWN, &options).unwrap_err().to_string().contains("placement.overcommit"));
-    let (_dir, options) = with_file("[bus]\nreplicas = 2\n");
+    let (_dir, options) = with_file("[bus]\nreplicas = 4\n");
     assert!(load::<Own>("scheduler", OWN, &options).unwrap_err().to_string().contains("bus.replicas"));
     let vars = |name: &str| (name == "WATARI_BUS_REPLICAS").then(|| "three".into());
     assert!(matches!(layered("x", OWN, &Options::default(), vars), Err(ConfigError::Variable { .. })));

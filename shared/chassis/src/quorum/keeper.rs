@@ -44,10 +44,20 @@ pub struct KeeperKeys {
 pub enum Membership {
     /// It has, by the word of the one that leads.
     Member,
+    /// It has the only one, by its own word: nobody can be given another but by it.
+    Only,
     /// It has none, by the word of the one that leads.
     Stranger,
     /// Nobody leads, as far as is known.
     Unknown,
+}
+
+impl Membership {
+    /// Whether it has a vote.
+    #[must_use]
+    pub const fn votes(self) -> bool {
+        matches!(self, Self::Member | Self::Only)
+    }
 }
 
 /// Asks the servers whether the one called `name` has a vote. `bus` is a connection to the system
@@ -81,6 +91,12 @@ impl Keeper {
         };
         let streams = connect(&keys.streams).await?;
         Ok(Self { streams, servers: connect(&keys.servers).await?, hosts })
+    }
+
+    /// The same connections, for the servers on these hosts.
+    #[must_use]
+    pub fn among(&self, hosts: Vec<NatsHost>) -> Self {
+        Self { hosts, ..self.clone() }
     }
 
     /// The servers and their majority.

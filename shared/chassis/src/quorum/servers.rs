@@ -62,6 +62,10 @@ fn leading(answers: &[Answer]) -> Option<(&str, &Meta)> {
 /// Whether the server called `name` has a vote.
 pub(super) fn membership(answers: &[Answer], name: &str) -> Membership {
     let Some((leader, meta)) = leading(answers) else { return Membership::Unknown };
+    // Servers that have voted and are not known yet count as well.
+    if leader == name && meta.replicas.is_empty() && meta.quorum_needed == 1 {
+        return Membership::Only;
+    }
     let id = peer(name);
     let votes = leader == name || meta.replicas.iter().any(|r| r.name == name || r.peer == id);
     if votes { Membership::Member } else { Membership::Stranger }
@@ -89,8 +93,7 @@ pub(super) fn founding(answers: &[Answer], founder: &str, midwife: &str) -> Foun
         return Founding::Leads;
     }
     match meta.replicas.as_slice() {
-        // Servers that have voted and are not known yet count as well.
-        [] if leader == founder && meta.quorum_needed == 1 => Founding::Done,
+        [] if membership(answers, founder) == Membership::Only => Founding::Done,
         [only] if leader == founder && goes(only) => Founding::Removes,
         _ => Founding::Waits,
     }
@@ -132,8 +135,15 @@ pub(super) fn quorum(answers: &[Answer], hosts: &[NatsHost]) -> Quorum {
             servers.push(voter(None, false, false));
         }
     }
+    let mut others = Vec::new();
+    if let Some((leader, meta)) = &leading {
+        let known = |replica: &Replica| hosts.iter().any(|host| name_on(replica, host).is_some());
+        let leads = !hosts.iter().any(|host| is_of(leader, host.name.as_str()));
+        others.extend(leads.then(|| (*leader).to_owned()));
+        others.extend(meta.replicas.iter().filter(|replica| !known(replica)).map(|replica| replica.name.clone()));
+    }
     let (leader, needed) = leading.map_or((None, 0), |(name, meta)| (Some(name.to_owned()), meta.quorum_needed));
-    Quorum { leader, needed, servers }
+    Quorum { leader, needed, servers, others }
 }
 
 /// The replica's name, if it is a server of this host.
@@ -173,6 +183,18 @@ mod tests {
         );
         assert_eq!(membership(&answers, "s1"), Membership::Stranger);
         assert_eq!(membership(&answers, "s3"), Membership::Member);
+        assert!(quorum.others.is_empty());
+    }
+
+    #[test]
+    fn who_votes_on_a_host_that_is_not_known_is_told_by_name() {
+        let replicas =
+            r#"[{"name":"s1","current":true,"peer":"k2My6qdB"},{"name":"s3","current":true,"peer":"3ahZoO2Q"}]"#;
+        let answers = [answer("s2", "s2", replicas)];
+        let others = |hosts: &[NatsHost]| quorum(&answers, hosts).others;
+        assert_eq!(others(&hosts()[..2]), ["s3"]);
+        assert_eq!(others(&hosts()[2..]), ["s2", "s1"]);
+        assert!(others(&hosts()).is_empty());
     }
 
     #[test]
@@ -189,6 +211,9 @@ mod tests {
         assert_eq!(next(answer("s1", "s1", "[]")), Founding::Waits);
         let alone = r#"{"server":{"name":"s1"},"data":{"meta_cluster":{"name":"t","leader":"s1","quorum_needed":1}}}"#;
         assert_eq!(next(serde_json::from_str(alone).unwrap()), Founding::Done);
+        let of = |name: &str| membership(&[serde_json::from_str(alone).unwrap()], name);
+        assert_eq!((of("s1"), of("s2")), (Membership::Only, Membership::Stranger));
+        assert_eq!(membership(&[answer("s1", "s1", "[]")], "s1"), Membership::Member, "two votes are needed");
     }
 
     #[test]

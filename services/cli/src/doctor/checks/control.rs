@@ -61,7 +61,7 @@ fn is_sound(server: &Voter) -> bool {
 
 /// NATS servers that are missing, and whether the others are enough.
 pub(super) fn quorum(facts: &Facts) -> Vec<Finding> {
-    let Some(Quorum { leader, needed, servers }) = facts.control.as_ref().and_then(|c| c.quorum.as_ref()) else {
+    let Some(Quorum { leader, needed, servers, .. }) = facts.control.as_ref().and_then(|c| c.quorum.as_ref()) else {
         return Vec::new();
     };
     let votes = servers.iter().filter(|server| server.votes && server.online).count();

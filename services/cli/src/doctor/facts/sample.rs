@@ -99,7 +99,7 @@ fn control() -> Status {
         wish: None,
         services: Service::OF_FRONT.into_iter().map(service).collect(),
         streams: ["vms", "nodes", "images"].into_iter().map(stream).collect(),
-        quorum: Some(Quorum { leader: Some("m-front".to_owned()), needed: 2, servers }),
+        quorum: Some(Quorum { leader: Some("m-front".to_owned()), needed: 2, servers, others: Vec::new() }),
     }
 }
 

@@ -46,6 +46,7 @@ fn sight(leads_from: &str, nats_leader: &str, witness_online: bool) -> Sight {
                 voter("y-front", Some("yamate"), true),
                 voter("witness", None, witness_online),
             ],
+            others: Vec::new(),
         }),
         streams: vec![StreamView {
             bucket: "vms".to_owned(),

@@ -25,6 +25,19 @@ fn site(name: &str) -> SiteName {
 }
 
 impl World {
+    /// m-front in Myodaiji and y-front in Yamate, without a witness.
+    fn of_two() -> Self {
+        let mut world = Self::new(None);
+        world.servers.pop();
+        for stream in &mut world.streams {
+            let leader = stream.leader.take().filter(|name| name != "witness");
+            let leader = leader.unwrap_or_else(|| "y-front".to_owned());
+            stream.followers.retain(|follower| follower.name != "witness" && follower.name != leader);
+            (stream.leader, stream.replicas) = (Some(leader), 2);
+        }
+        world
+    }
+
     /// m-front in Myodaiji, y-front in Yamate, and a witness.
     fn new(witness: Option<&str>) -> Self {
         let server = |host: &str, at: Option<&str>| Server {
@@ -71,6 +84,7 @@ impl World {
                     current: s.online,
                 })
                 .collect(),
+            others: Vec::new(),
         }
     }
 
@@ -84,7 +98,7 @@ impl World {
             lead_from: Some(&wished),
             leaving: sites(leaving),
             dark: sites(dark),
-            copies: 3,
+            copies: self.servers.len(),
         }
         .decide()
     }
@@ -184,6 +198,41 @@ fn with_the_witness_in_the_dark_campus_who_stays_is_a_majority_by_itself() {
     let home = world.settle("myodaiji", &[], &[]);
     assert!(world.servers.iter().all(|s| s.votes && s.online), "{home:?}");
     assert!(world.streams.iter().all(|s| s.replicas == 3 && s.leader.as_deref() == Some("m-front-g2")), "{world:?}");
+}
+
+#[test]
+fn two_servers_are_enough_for_a_planned_outage_and_either_is_missed_without_a_plan() {
+    let mut world = World::of_two();
+    let done = world.settle("yamate", &["myodaiji"], &[]);
+    assert_eq!(removed(&done), 1, "{done:?}");
+    world.cut("myodaiji");
+    assert!(world.has_majority());
+    assert!(world.streams.iter().all(|s| s.followers.is_empty() && s.leader.as_deref() == Some("y-front")));
+    assert!(world.settle("yamate", &[], &["myodaiji"]).is_empty(), "in the dark nothing is done");
+    let home = world.settle("myodaiji", &[], &[]);
+    assert!(world.servers.iter().all(|s| s.votes && s.online), "{home:?}");
+    assert!(world.streams.iter().all(|s| s.replicas == 2 && s.leader.as_deref() == Some("m-front-g2")), "{world:?}");
+
+    world.cut("myodaiji");
+    assert!(!world.has_majority());
+    assert_eq!(world.decide("yamate", &[], &[]), [Act::Tell("m-front".to_owned(), Duty::Serve)]);
+}
+
+#[test]
+fn nothing_is_done_about_votes_while_somebody_has_one_who_is_not_known() {
+    let world = World::new(Some("myodaiji"));
+    let (mut quorum, wished) = (world.quorum(), site("yamate"));
+    quorum.others.push("new".to_owned());
+    let scene = Scene {
+        quorum: &quorum,
+        streams: &world.streams,
+        expected: 2,
+        lead_from: Some(&wished),
+        leaving: BTreeSet::from([site("myodaiji")]),
+        dark: BTreeSet::new(),
+        copies: 3,
+    };
+    assert!(scene.decide().is_empty());
 }
 
 #[test]
