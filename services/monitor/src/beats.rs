@@ -41,7 +41,7 @@ fn take(watch: &Watch, message: &Message) {
     let folded = fleet.fold(site, node, &beat, clock::boot_millis());
     if !matches!(folded, Folded::Refused(_)) {
         fleet.clock(node, beat.at_ms, now_ms);
-        fleet.sampled(node, std::mem::take(&mut beat.servers));
+        fleet.sampled(node, std::mem::take(&mut beat.servers), beat.at_ms);
     }
     drop(fleet);
     match folded {

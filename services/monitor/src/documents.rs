@@ -1,11 +1,11 @@
 //! Writing nodes' documents: each by compare-and-set, and only when something in it changes.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use watari_chassis::{Entry, ReadError, WriteError, clock};
 use watari_model::{
     NodeName, Refusal, SiteName,
-    node::{Change, Fencing, Inventory, Node, Off, State},
+    node::{Change, Fencing, Inventory, Node, Off, State, Strain},
 };
 
 use crate::watch::Watch;
@@ -73,6 +73,16 @@ pub(crate) async fn inventory(
 /// Notes a node's state.
 pub(crate) async fn state(watch: &Watch, name: &NodeName, state: State) -> Result<Written, Unwritten> {
     change(watch, name, Change::Judged(state)).await.map(|(written, _)| written)
+}
+
+/// Notes of what a node has hardly any left.
+pub(crate) async fn strained(watch: &Watch, name: &NodeName, strains: BTreeSet<Strain>) -> Result<Written, Unwritten> {
+    let (written, node) = change(watch, name, Change::Strained(strains)).await?;
+    if written == Written::Yes {
+        let strains: Vec<&str> = node.strains.iter().map(|strain| strain.word()).collect();
+        tracing::info!(node = %name, ?strains, "of what a node has hardly any left has changed");
+    }
+    Ok(written)
 }
 
 /// Notes whether new servers are kept away.

@@ -1,7 +1,12 @@
 //! The loop that judges: every node's state by what is heard of it, and its capacity by what it
 //! says. It looks at everything each time; most looks change nothing.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    convert::Infallible,
+    sync::Arc,
+    time::Duration,
+};
 
 use futures_util::{StreamExt, stream};
 use tokio::{
@@ -9,16 +14,23 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 use watari_chassis::{Leadership, clock, looper};
-use watari_contracts::{monitor::CapacityChanged, subjects};
+use watari_contracts::{
+    monitor::{CapacityChanged, Processors},
+    subjects,
+};
 use watari_model::{
-    NodeName, SiteName,
-    node::{Node, State},
+    NodeName, SiteName, VmName,
+    node::{Node, State, Strain},
 };
 
 use crate::{
     documents,
-    fleet::capacity::{Room, Told, Whole, is_due},
-    fleet::listening::Ears,
+    fleet::{
+        Heard,
+        capacity::{Room, Told, Whole, is_due},
+        listening::Ears,
+    },
+    settings::pressure::Pressure,
     watch::Watch,
 };
 
@@ -59,13 +71,22 @@ async fn step(watch: &Watch, ears: Ears) {
             looper::goes_on();
         })
         .await;
-    for (site, node, told) in tell(watch, ears.now) {
+    stream::iter(strains(watch, ears.now))
+        .for_each_concurrent(AT_A_TIME, |(name, strains)| async move {
+            let written = documents::strained(watch, &name, strains).await;
+            watch.metrics.wrote("strain", &name, &written);
+            looper::goes_on();
+        })
+        .await;
+    for (site, node, told, load) in tell(watch, ears.now) {
         let event = CapacityChanged {
             node: node.clone(),
             site: site.clone(),
             state: told.room.state,
             memory_free_mib: told.room.memory_free_mib,
             disk_free_gib: told.room.disk_free_gib,
+            processors: load.processors,
+            busy: load.busy,
             at: clock::now(),
         };
         match watch.ctx.bus.publish_json(&subjects::capacity(&site, &node), &event).await {
@@ -103,9 +124,45 @@ fn changes(watch: &Watch, ears: Ears) -> Vec<(NodeName, State)> {
     changes
 }
 
-/// The nodes whose capacity is to be told now.
-fn tell(watch: &Watch, now: u64) -> Vec<(SiteName, NodeName, Told)> {
+/// The nodes that are strained otherwise than their documents say. Of one that is not ready nothing is concluded.
+fn strains(watch: &Watch, now: u64) -> Vec<(NodeName, BTreeSet<Strain>)> {
     let nodes = watch.nodes.snapshot();
+    let mut fleet = watch.fleet();
+    let mut changes = Vec::new();
+    for (name, entry) in nodes.iter() {
+        let node = &entry.value;
+        let Some(heard) = fleet.get_mut(name).filter(|_| node.state == State::Ready) else { continue };
+        let used = heard.used(&node.inventory);
+        let strains = heard.otherwise.judge(&node.strains, used, now, &watch.settings.pressure);
+        if strains != node.strains {
+            changes.push((node.name.clone(), strains));
+        }
+    }
+    changes
+}
+
+/// How busy a node is.
+#[derive(Default)]
+struct Load {
+    processors: Option<Processors>,
+    busy: BTreeMap<VmName, u64>,
+}
+
+impl Load {
+    fn of(node: &Node, heard: &Heard, pressure: &Pressure) -> Self {
+        let total_milli = u64::from(node.inventory.vcpus) * 1_000;
+        let calm_milli = total_milli * pressure.processors.leave / 100;
+        let processors = heard.busy_milli().map(|used_milli| Processors { total_milli, used_milli, calm_milli });
+        let servers = heard.busy_servers().filter(|_| node.strains.contains(&Strain::Overloaded));
+        Self { processors, busy: servers.filter_map(|(vm, busy)| Some((vm.parse().ok()?, busy))).collect() }
+    }
+}
+
+/// The nodes whose capacity is to be told now.
+fn tell(watch: &Watch, now: u64) -> Vec<(SiteName, NodeName, Told, Load)> {
+    let nodes = watch.nodes.snapshot();
+    let hot = |node: &&Node| node.state == State::Ready && node.strains.contains(&Strain::Overloaded);
+    let sites: BTreeSet<&SiteName> = nodes.values().map(|entry| &entry.value).filter(hot).map(|n| &n.site).collect();
     let fleet = watch.fleet();
     let steps = watch.settings.capacity;
     let mut due = Vec::new();
@@ -115,8 +172,11 @@ fn tell(watch: &Watch, now: u64) -> Vec<(SiteName, NodeName, Told)> {
         let memory_free_mib = inventory.memory_mib.saturating_sub(heard.memory_used_mib);
         let room = Room { state: *state, memory_free_mib, disk_free_gib };
         let whole = Whole { memory_mib: inventory.memory_mib, disk_gib: inventory.disk_gib };
-        if is_due(heard.told.as_ref(), room, whole, now, steps) {
-            due.push((site.clone(), entry.value.name.clone(), Told { room, at: now }));
+        let again =
+            sites.contains(site) && heard.told.is_some_and(|told| now.saturating_sub(told.at) >= steps.again_ms);
+        if again || is_due(heard.told.as_ref(), room, whole, now, steps) {
+            let load = Load::of(&entry.value, heard, &watch.settings.pressure);
+            due.push((site.clone(), entry.value.name.clone(), Told { room, at: now }, load));
         }
     }
     due

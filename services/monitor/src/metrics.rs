@@ -38,6 +38,11 @@ pub(crate) const CAPACITIES: &str = "watari_capacity_events_total";
 pub(crate) const NODES: &str = "watari_nodes";
 /// 1 for what became of fencing a node that is lost and not known to be off: `failed`, `withheld` or `begun`.
 pub(crate) const FENCING: &str = "watari_node_fencing";
+/// 1 for what a node has hardly any left of: `overloaded`, `memory nearly full`, `disk nearly full`; only of nodes that
+/// are ready.
+pub(crate) const STRAIN: &str = "watari_node_strain";
+/// How busy its servers keep a node's processors, over half a minute or so, in thousandths of one.
+pub(crate) const BUSY: &str = "watari_node_busy_milli";
 /// A node's memory in MiB, total and used.
 pub(crate) const MEMORY: &str = "watari_node_memory_mib";
 /// A node's processors, total and used.
@@ -111,7 +116,7 @@ pub(crate) fn gauges(registry: &Registry, watch: &Arc<Watch>) -> Result<(), prom
 
 struct Gauges {
     watch: Weak<Watch>,
-    all: [IntGaugeVec; 5],
+    all: [IntGaugeVec; 7],
 }
 
 impl Gauges {
@@ -124,12 +129,14 @@ impl Gauges {
             vector(VCPUS, "A node's processors.", &of_node)?,
             vector(LOAD, "A node's load average over one minute, in hundredths.", &of_node[..2])?,
             vector(FENCING, "What became of fencing a node that is lost.", &["node", "site", "outcome"])?,
+            vector(STRAIN, "What a node has hardly any left of.", &["node", "site", "strain"])?,
+            vector(BUSY, "How busy its servers keep a node's processors, in thousandths of one.", &of_node[..2])?,
         ];
         Ok(Self { watch: Arc::downgrade(watch), all })
     }
 
     fn read(&self, watch: &Watch) {
-        let [states, memory, vcpus, load, fencing] = &self.all;
+        let [states, memory, vcpus, load, fencing, strain, busy] = &self.all;
         self.all.iter().for_each(IntGaugeVec::reset);
         for state in STATES {
             states.with_label_values(&[state.word()]).set(0);
@@ -138,7 +145,7 @@ impl Gauges {
         let nodes = watch.nodes.snapshot();
         // Beats wait for the fleet, and showing thousands of nodes takes long: what was heard is copied first.
         let fleet = watch.fleet();
-        let used = |heard: &Heard| (heard.memory_used_mib, heard.vcpus_used, heard.load_centi);
+        let used = |heard: &Heard| (heard.memory_used_mib, heard.vcpus_used, heard.load_centi, heard.busy_milli());
         let heard: Vec<_> = nodes.keys().map(|name| fleet.get(name).map(used)).collect();
         drop(fleet);
         for ((name, entry), heard) in nodes.iter().zip(heard) {
@@ -150,7 +157,13 @@ impl Gauges {
             if let Some(outcome) = fenced(node) {
                 fencing.with_label_values(&[name, site, outcome]).set(1);
             }
-            if let Some((memory_used_mib, vcpus_used, load_centi)) = heard {
+            for one in node.strains.iter().filter(|_| node.state == State::Ready) {
+                strain.with_label_values(&[name, site, one.word()]).set(1);
+            }
+            if let Some((memory_used_mib, vcpus_used, load_centi, busy_milli)) = heard {
+                if let Some(milli) = busy_milli {
+                    busy.with_label_values(&[name, site]).set(signed(milli));
+                }
                 memory.with_label_values(&[name, site, "used"]).set(signed(memory_used_mib));
                 vcpus.with_label_values(&[name, site, "used"]).set(vcpus_used.into());
                 load.with_label_values(&[name, site]).set(load_centi.into());

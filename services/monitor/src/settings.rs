@@ -4,6 +4,7 @@ pub mod alerts;
 pub mod backups;
 pub mod fencing;
 pub mod power;
+pub mod pressure;
 
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -15,6 +16,7 @@ use alerts::Alerts;
 use backups::Backups;
 use fencing::{Controller, Fence};
 use power::{Power, Ups};
+use pressure::Pressure;
 
 use crate::history::Place;
 
@@ -29,6 +31,8 @@ pub struct Settings {
     pub nodes: Nodes,
     /// `[capacity]`.
     pub capacity: Capacity,
+    /// `[pressure]`.
+    pub pressure: Pressure,
     /// `[history]`.
     pub history: History,
     /// `[probes]`.
@@ -83,6 +87,8 @@ pub struct Capacity {
     pub step_percent: u64,
     /// The least time between two for one node, in milliseconds.
     pub interval_ms: u64,
+    /// The time between two for each node of a site where one is overloaded, in milliseconds.
+    pub again_ms: u64,
 }
 
 /// Where the history is kept, and how much of it.
@@ -135,7 +141,19 @@ impl Settings {
 
 impl Validate for Settings {
     fn validate(&self) -> Result<(), String> {
-        let Self { nodes, capacity, history, probes, ups, power, alerts, backups, fencing: controllers, fence } = self;
+        let Self {
+            nodes,
+            capacity,
+            pressure,
+            history,
+            probes,
+            ups,
+            power,
+            alerts,
+            backups,
+            fencing: controllers,
+            fence,
+        } = self;
         let ranges = [
             ("nodes.suspect_after_ms", nodes.suspect_after_ms, 100, 600_000),
             ("nodes.lost_after_ms", nodes.lost_after_ms, 200, 3_600_000),
@@ -146,6 +164,7 @@ impl Validate for Settings {
             ("capacity.disk_step_gib", capacity.disk_step_gib, 1, 1 << 20),
             ("capacity.step_percent", capacity.step_percent, 1, 100),
             ("capacity.interval_ms", capacity.interval_ms, 100, 3_600_000),
+            ("capacity.again_ms", capacity.again_ms, 100, 20_000),
             ("history.keep_days", history.keep_days, 1, 36_500),
             ("history.most_rows", history.most_rows, 1_000, 1_000_000_000),
             ("history.most_document_bytes", history.most_document_bytes as u64, 1_024, 1_048_576),
@@ -180,6 +199,7 @@ impl Validate for Settings {
         }
         Place::of(history)?;
         alerts.validate()?;
+        pressure.validate()?;
         fencing::validate(controllers)?;
         power.validate(ups)
     }
@@ -197,6 +217,9 @@ mod tests {
         settings.validate().unwrap();
         settings.nodes.lost_after_ms = settings.nodes.suspect_after_ms;
         assert!(settings.validate().unwrap_err().contains("nodes.lost_after_ms"));
+        let mut settings = Settings::embedded().unwrap();
+        settings.pressure.disk.leave = settings.pressure.disk.enter;
+        assert!(settings.validate().unwrap_err().contains("pressure.disk"));
     }
 
     #[test]

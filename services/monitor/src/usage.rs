@@ -246,7 +246,7 @@ mod tests {
             };
             assert!(!matches!(fleet.fold("yamate", node, &beat, 0), Folded::Refused(_)));
             fleet.clock(node, 1_000, 1_250);
-            fleet.sampled(node, servers);
+            fleet.sampled(node, servers, 0);
         }
         fleet
     }
@@ -312,7 +312,7 @@ mod tests {
         // The room of a node that is forgotten is another's.
         fleet.forget("y1");
         fleet.forget("y3");
-        fleet.sampled("y2", vec![sample("b"), sample("c")]);
+        fleet.sampled("y2", vec![sample("b"), sample("c")], 0);
         assert_eq!(measured(&shown(&fleet, &ready[1..2])), "bc");
     }
 }

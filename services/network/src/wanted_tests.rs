@@ -140,6 +140,7 @@ fn node(name: &str, mtu: Option<u32>) -> Node {
         cordoned: false,
         off: None,
         fencing: None,
+        strains: Default::default(),
         inventory: watari_model::node::Inventory {
             vcpus: 1,
             memory_mib: 1,

@@ -1,6 +1,6 @@
 //! What the monitor answers and tells: nodes, how they are, UPSes, and what happened.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -197,6 +197,9 @@ pub struct NodeView {
     pub protection: node::Protection,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
+    /// Of what it has hardly any left.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub strains: BTreeSet<node::Strain>,
     /// When its state last changed.
     pub changed_at: Timestamp,
 }
@@ -298,7 +301,19 @@ pub struct Event {
     pub summary: String,
 }
 
-/// What a node can take has changed. Published on `watari.capacity.<site>.<node>`.
+/// How busy a node's processors are, in thousandths of one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Processors {
+    /// What it has.
+    pub total_milli: u64,
+    /// What its servers use.
+    pub used_milli: u64,
+    /// Below this it is not overloaded, or no longer.
+    pub calm_milli: u64,
+}
+
+/// What a node can take has changed, or is told anew since a node of its site is overloaded. Published on
+/// `watari.capacity.<site>.<node>`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CapacityChanged {
     /// The node.
@@ -311,6 +326,12 @@ pub struct CapacityChanged {
     pub memory_free_mib: u64,
     /// Room left for disks, in GiB.
     pub disk_free_gib: u64,
+    /// How busy its processors are; none while that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub processors: Option<Processors>,
+    /// What each of its servers uses of them, in thousandths of one; only of a node that is overloaded.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub busy: BTreeMap<VmName, u64>,
     /// When it was seen.
     pub at: Timestamp,
 }

@@ -101,6 +101,8 @@ pub enum Reason {
     Evacuation,
     /// It goes home.
     Return,
+    /// Its node is overloaded, and another of the same site is not.
+    Relief,
 }
 
 /// What was measured of a migration. Times in milliseconds, sizes in bytes.

@@ -19,6 +19,7 @@ pub mod fencing;
 pub mod health;
 mod host;
 mod processor;
+mod strain;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -34,6 +35,7 @@ pub use fencing::Fencing;
 pub use health::Health;
 pub use host::Host;
 pub use processor::{Processor, Unlike};
+pub use strain::Strain;
 
 /// What is heard of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -223,6 +225,9 @@ pub struct Node {
     /// What was done with its power last, if anything ever was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fencing: Option<Fencing>,
+    /// Of what it has hardly any left.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub strains: BTreeSet<Strain>,
     /// What it has.
     pub inventory: Inventory,
     /// When it was first heard.
@@ -244,6 +249,8 @@ pub enum Change {
     Fenced(Box<Fencing>),
     /// Its agent says where it stands and what it has.
     Told(SiteName, Box<Inventory>),
+    /// Of this it has hardly any left from now on.
+    Strained(BTreeSet<Strain>),
 }
 
 impl Node {
@@ -259,6 +266,7 @@ impl Node {
             cordoned: false,
             off: None,
             fencing: None,
+            strains: BTreeSet::new(),
             inventory,
             first_seen_at: now,
             changed_at: now,
@@ -285,6 +293,7 @@ impl Node {
             }
             Change::Fenced(told) => self.fenced(*told),
             Change::Told(site, inventory) => (self.site, self.inventory, self.off) = (site, *inventory, None),
+            Change::Strained(strains) => self.strains = strains,
         }
     }
 }
@@ -349,6 +358,7 @@ mod tests {
             any::<bool>().prop_map(move |for_good| Change::ConfirmedOff(Off { by: "sato".to_owned(), at, for_good })),
             fenced(),
             (1_u32..4).prop_map(|vcpus| Change::Told("yamate".parse().unwrap(), Box::new(inventory(vcpus)))),
+            prop::collection::btree_set(prop::sample::select(Strain::ALL.to_vec()), 0..3).prop_map(Change::Strained),
         ]
     }
 
@@ -370,6 +380,7 @@ mod tests {
                 let says_off = matches!(change, Change::ConfirmedOff(_) | Change::Fenced(_));
                 prop_assert!(node.off == before.off || node.off.is_none() || says_off);
                 prop_assert!(node.fencing == before.fencing || matches!(change, Change::Fenced(_)));
+                prop_assert!(node.strains == before.strains || matches!(change, Change::Strained(_)));
                 prop_assert!(!told || matches!(change, Change::Told(..)));
                 prop_assert_eq!((&node.name, node.first_seen_at), (&before.name, before.first_seen_at));
                 let once = node.clone();

@@ -6,6 +6,8 @@
 
 pub(crate) mod capacity;
 pub(crate) mod listening;
+pub(crate) mod load;
+pub(crate) mod strain;
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -13,6 +15,7 @@ use watari_contracts::beat::{Beat, Sample};
 use watari_model::{NodeName, SiteName, node};
 
 use capacity::Told;
+use strain::{Otherwise, Used, thousandths};
 
 /// The latest that was heard of a node. Times are boot-time milliseconds of this process.
 #[derive(Clone, Debug)]
@@ -31,6 +34,14 @@ pub(crate) struct Heard {
     pub(crate) servers: u32,
     /// What each of them uses, by its last beat; none if there are too many in all to be kept.
     samples: Arc<Vec<Sample>>,
+    /// How busy each of them keeps the processors, in their order; see [`load`].
+    busy: Arc<Vec<u64>>,
+    /// When they were taken, by the node's clock.
+    sampled_ms: u64,
+    /// For how long that has been followed without a gap.
+    followed_ms: u64,
+    /// Since when it has been strained otherwise than its document says.
+    pub(crate) otherwise: Otherwise,
     /// By how much its clock is ahead of ours, by its last beat.
     pub(crate) clock_ahead_ms: Option<i64>,
     /// What its document says, so that a beat knows whether it is news.
@@ -156,13 +167,13 @@ impl Fleet {
         }
     }
 
-    /// Keeps what the servers of a node use, by a beat that was believed. Of a node whose servers would be too many
-    /// with all others it keeps nothing: half a node would look like an idle one.
-    pub(crate) fn sampled(&mut self, node: &str, servers: Vec<Sample>) {
+    /// Keeps what the servers of a node use, by a beat that was believed, made at `at_ms` by the node's clock. Of a node
+    /// whose servers would be too many with all others it keeps nothing: half a node would look like an idle one.
+    pub(crate) fn sampled(&mut self, node: &str, servers: Vec<Sample>, at_ms: u64) {
         let Some(heard) = self.nodes.get_mut(node) else { return };
         let others = self.measured - heard.samples.len();
         let fits = others + servers.len() <= self.most_measured;
-        heard.samples = if fits { Arc::new(servers) } else { Arc::default() };
+        heard.sampled(if fits { servers } else { Vec::new() }, at_ms);
         self.measured = others + heard.samples.len();
     }
 
@@ -247,6 +258,10 @@ impl Heard {
             load_centi: 0,
             servers: 0,
             samples: Arc::default(),
+            busy: Arc::default(),
+            sampled_ms: 0,
+            followed_ms: 0,
+            otherwise: Otherwise::default(),
             clock_ahead_ms: None,
             documented: None,
             inventory_of: None,
@@ -267,9 +282,48 @@ impl Heard {
         self.servers = u32::try_from(beat.servers.len()).unwrap_or(u32::MAX);
     }
 
+    fn sampled(&mut self, servers: Vec<Sample>, at_ms: u64) {
+        let passed_ms = at_ms.saturating_sub(self.sampled_ms);
+        match load::follow(&self.samples, &self.busy, &servers, passed_ms) {
+            Some(busy) => {
+                self.busy = Arc::new(busy);
+                self.followed_ms = self.followed_ms.saturating_add(passed_ms);
+            }
+            None => {
+                self.busy = Arc::new(vec![0; servers.len()]);
+                self.followed_ms = 0;
+            }
+        }
+        self.samples = Arc::new(servers);
+        self.sampled_ms = at_ms;
+    }
+
     /// What its servers use, as far as it is kept.
     pub(crate) fn samples(&self) -> &[Sample] {
         &self.samples
+    }
+
+    /// How busy each of its servers keeps the processors, in thousandths of one.
+    pub(crate) fn busy_servers(&self) -> impl Iterator<Item = (&str, u64)> {
+        self.samples.iter().map(|sample| sample.vm.as_str()).zip(self.busy.iter().copied())
+    }
+
+    /// How busy they keep them together; none before they have been followed for so long that it says something, or if
+    /// they are too many to be.
+    pub(crate) fn busy_milli(&self) -> Option<u64> {
+        let known = self.samples.len() == self.servers as usize && self.followed_ms >= 2 * load::AVERAGE_MS;
+        known.then(|| self.busy.iter().sum())
+    }
+
+    /// How much of what the node has is used, by its last beat.
+    pub(crate) fn used(&self, inventory: &node::Inventory) -> Used {
+        let processors = self.busy_milli().and_then(|busy| thousandths(busy, u64::from(inventory.vcpus) * 1_000));
+        let written = self.disk_free_gib.map(|free| inventory.disk_gib.saturating_sub(free));
+        Used {
+            processors,
+            memory: thousandths(self.memory_used_mib, inventory.memory_mib),
+            disk: written.and_then(|written| thousandths(written, inventory.disk_gib)),
+        }
     }
 
     fn folded(&self) -> Folded {

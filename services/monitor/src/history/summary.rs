@@ -1,5 +1,7 @@
 //! One line for people about each change of a document: what was, what is, and where.
 
+use std::collections::BTreeSet;
+
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use watari_contracts::history::changed_fields;
@@ -12,7 +14,7 @@ use watari_model::{
     migration::Migration,
     network::{Network, Port},
     node::{
-        Fencing, Node,
+        Fencing, Node, Strain,
         fencing::{Act, Outcome},
     },
     outage::{Dark, Handover, Left, Outage, Scope},
@@ -318,6 +320,18 @@ fn firewall(before: Option<&Firewall>, after: Option<&Firewall>) -> Option<Strin
     (!text.is_empty()).then_some(text)
 }
 
+/// Of what a node has hardly any left, or enough again.
+fn strains(old: &BTreeSet<Strain>, new: &BTreeSet<Strain>) -> Option<String> {
+    let words = |one: &BTreeSet<Strain>, other: &BTreeSet<Strain>| {
+        one.difference(other).map(|strain| strain.word()).collect::<Vec<_>>().join(", ")
+    };
+    match (words(new, old), words(old, new)) {
+        (more, _) if !more.is_empty() => Some(more),
+        (_, less) if !less.is_empty() => Some(format!("relieved, no longer {less}")),
+        _ => None,
+    }
+}
+
 fn node(before: Option<&Node>, after: Option<&Node>) -> Option<String> {
     let node = after?;
     let Some(old) = before else { return Some(format!("joined site {}, {}", node.site, node.state.word())) };
@@ -336,6 +350,9 @@ fn node(before: Option<&Node>, after: Option<&Node>) -> Option<String> {
     }
     if let Some(told) = node.fencing.as_ref().filter(|told| old.fencing.as_ref() != Some(told)) {
         return Some(fencing(told));
+    }
+    if let Some(line) = strains(&old.strains, &node.strains) {
+        return Some(line);
     }
     if old.site != node.site {
         return Some(format!("moved from site {} to {}", old.site, node.site));

@@ -157,6 +157,8 @@ fn changes_of_everything_else_are_told_in_one_line() {
         ("nodes", vec![("/cordoned", json!(true))], vec![], "it: uncordoned"),
         ("nodes", vec![], vec![("/site", json!("yamate"))], "it: moved from site myodaiji to yamate"),
         ("nodes", vec![], vec![("/inventory/vcpus", json!(16))], "it: inventory changed"),
+        ("nodes", vec![], vec![("/strains", json!(["overloaded", "memory_nearly_full"]))], "it: overloaded"),
+        ("nodes", vec![], vec![("/strains", json!([]))], "it: relieved, no longer memory nearly full"),
         ("sites", vec![], vec![("/title", json!("Okazaki"))], "it: renamed 明大寺 → Okazaki"),
     ] {
         assert_eq!(said(bucket, &before, &after), line, "{bucket}");

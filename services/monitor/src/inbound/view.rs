@@ -56,6 +56,7 @@ fn together(watch: &Watch, node: &Node, heard: Option<&Heard>) -> NodeView {
         vlans: vlans.clone(),
         protection: protection.clone(),
         labels: labels.clone(),
+        strains: node.strains.clone(),
         changed_at: node.changed_at,
     }
 }

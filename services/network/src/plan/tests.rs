@@ -59,6 +59,7 @@ fn node(name: &str, number: u8) -> Node {
         cordoned: false,
         off: None,
         fencing: None,
+        strains: Default::default(),
         inventory: Inventory {
             vcpus: 8,
             memory_mib: 4_096,

@@ -80,6 +80,7 @@ fn node(name: &str, tunnel: u8) -> Node {
         cordoned: false,
         off: None,
         fencing: None,
+        strains: Default::default(),
         inventory: Inventory {
             vcpus: 1,
             memory_mib: 1,

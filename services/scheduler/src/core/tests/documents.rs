@@ -95,6 +95,7 @@ pub(crate) fn node(name: &str, site: &str, memory_mib: u64) -> Node {
         cordoned: false,
         off: None,
         fencing: None,
+        strains: Default::default(),
         inventory: Inventory {
             vcpus: 8,
             memory_mib,
