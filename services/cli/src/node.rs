@@ -261,7 +261,11 @@ fn state(node: &NodeView, drain: Option<State>, lang: Lang) -> String {
     match drain {
         Some(State::Evacuating) => words::because(&state, &states::shown(lang, "draining")),
         Some(_) => words::because(&state, &states::shown(lang, "drained")),
-        None => state,
+        None if node.strains.is_empty() => state,
+        None => {
+            let strains: Vec<String> = node.strains.iter().map(|one| states::shown(lang, one.word())).collect();
+            words::because(&state, &strains.join(", "))
+        }
     }
 }
 

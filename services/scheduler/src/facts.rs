@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use futures_util::StreamExt;
 use tokio::sync::mpsc;
 use watari_chassis::{BusError, Context, Wake};
-use watari_contracts::{agent::NodeFacts, subjects};
+use watari_contracts::{agent::NodeFacts, monitor::CapacityChanged, subjects};
 
 use crate::{doing::Memory, leases::Asking};
 
@@ -47,12 +47,23 @@ pub(crate) async fn follow(
                         again.wake();
                     });
                 }
-                Some(_) = capacities.next() => wake.wake(),
+                Some(message) = capacities.next() => {
+                    // That only a load has changed is seen at the next tick: a whole site may tell it within a moment.
+                    if weigh(&message.subject, &message.payload).is_none_or(|told| memory.weigh(told)) {
+                        wake.wake();
+                    }
+                }
                 else => return,
             }
         }
     });
     Ok(())
+}
+
+/// Reads what the monitor tells of a node. What this version cannot read is a reason to look at everything, as before.
+fn weigh(subject: &str, payload: &[u8]) -> Option<CapacityChanged> {
+    let told: CapacityChanged = serde_json::from_slice(payload).ok()?;
+    (subjects::capacity(&told.site, &told.node) == subject).then_some(told)
 }
 
 /// Reads facts; an agent speaks for its own node only, which is the one in the subject that it has

@@ -7,7 +7,7 @@ use watari_chassis::{KeeperKeys, NatsHost, Validate};
 use watari_model::SiteName;
 
 use crate::{
-    core::{CalendarRules, DarkRules, DeadlineRules, Overcommit, PowerRules, PreseedRules, Rules, Trust},
+    core::{CalendarRules, DarkRules, DeadlineRules, Overcommit, PowerRules, PreseedRules, ReliefRules, Rules, Trust},
     doing::Bounds,
     outlook::Pace,
 };
@@ -29,6 +29,7 @@ pub struct Settings {
     power: PowerSetting,
     outages: Outages,
     preseed: Preseed,
+    relief: Relief,
     pub(crate) servers: Servers,
     pub(crate) keys: Keys,
     /// What people's keys on the bus are called.
@@ -138,6 +139,15 @@ struct Preseed {
     again_seconds: u64,
     bandwidth_mib: u64,
     least_mib: u64,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Relief {
+    sites: Vec<SiteName>,
+    margin_percent: u64,
+    rest_seconds: u64,
+    pause_seconds: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -279,6 +289,13 @@ impl Validate for Settings {
         within("preseed.again_seconds", self.preseed.again_seconds, 0, 604_800)?;
         within("preseed.bandwidth_mib", self.preseed.bandwidth_mib, 0, 100_000)?;
         within("preseed.least_mib", self.preseed.least_mib, 1, 1_000_000)?;
+        let here = |name: &SiteName| self.sites.iter().any(|site| site.name == *name);
+        if let Some(unknown) = self.relief.sites.iter().find(|name| !here(name)) {
+            return Err(format!("relief.sites names {unknown}, which is none of the sites"));
+        }
+        within("relief.margin_percent", self.relief.margin_percent, 1, 90)?;
+        within("relief.rest_seconds", self.relief.rest_seconds, 60, 604_800)?;
+        within("relief.pause_seconds", self.relief.pause_seconds, 60, 86_400)?;
         within("servers.most", self.servers.most, 1, 1_000_000)?;
         within("servers.restart_pause_seconds", self.servers.restart_pause_seconds, 1, 3_600)?;
         within("keys.most", self.keys.most, 1, 100_000)?;
@@ -340,6 +357,12 @@ impl Settings {
                 always: self.outages.shut_down_nodes == ShutDownNodes::Always,
                 off_ms: self.outages.shut_down_seconds * 1_000,
                 on_ms: self.outages.start_seconds * 1_000,
+            },
+            relief: ReliefRules {
+                sites: self.relief.sites.clone(),
+                margin_percent: self.relief.margin_percent,
+                rest_ms: self.relief.rest_seconds * 1_000,
+                pause_ms: self.relief.pause_seconds * 1_000,
             },
             fronts: self.quorum.hosts.iter().map(|host| host.name.clone()).collect(),
             repeat_ms: self.orders.repeat_ms,
@@ -408,6 +431,15 @@ mod tests {
         let broken = DEFAULTS.replace("in_flight_per_direction = 1", "in_flight_per_direction = 0");
         let settings: Settings = toml_of(&broken);
         assert!(settings.validate().unwrap_err().contains("links.in_flight_per_direction"));
+    }
+
+    #[test]
+    fn only_sites_that_there_are_can_be_relieved() {
+        let with = |sites: &str| toml_of(&DEFAULTS.replace("sites = []", &format!("sites = {sites}")));
+        let settings = with(r#"["yamate"]"#);
+        settings.validate().unwrap();
+        assert_eq!(settings.rules().relief.sites, ["yamate".parse().unwrap()]);
+        assert!(with(r#"["okazaki"]"#).validate().unwrap_err().contains("okazaki"));
     }
 
     fn toml_of(text: &str) -> Settings {

@@ -14,6 +14,9 @@ const WORDS: &[(&str, &str)] = &[
     ("battery", "バッテリー"),
     ("kvm", "KVM"),
     ("qemu", "QEMU (ハードウェア支援なし)"),
+    ("overloaded", "過負荷"),
+    ("memory nearly full", "メモリ残りわずか"),
+    ("disk nearly full", "ディスク残りわずか"),
     // Outages.
     ("paused", "一時停止中"),
     ("draining", "退避中"),
@@ -26,6 +29,7 @@ const WORDS: &[(&str, &str)] = &[
     ("operator", "利用者の指示"),
     ("evacuation", "退避"),
     ("return", "帰還"),
+    ("relief", "負荷分散"),
     ("live", "稼働したまま移動"),
     ("stay", "移動しない"),
     ("together", "同じノード"),
@@ -93,6 +97,9 @@ mod tests {
         assert_eq!(states(node::Virtualisation::word).len(), 2);
         assert_eq!(states(outage::State::word).len(), 6);
         assert_eq!(states(site::Supply::word).len(), 2);
+        for strain in node::Strain::ALL {
+            assert_ne!(shown(Lang::Ja, strain.word()), strain.word());
+        }
         for (bucket, _) in watari_contracts::permissions::BUCKETS {
             assert_ne!(shown(Lang::Ja, bucket), *bucket, "{bucket}");
         }

@@ -11,7 +11,7 @@ use watari_model::{
     firewall::{Firewall, Rule},
     image::Image,
     key::Key,
-    migration::Migration,
+    migration::{Migration, Reason},
     network::{Network, Port},
     node::{
         Fencing, Node, Strain,
@@ -188,7 +188,10 @@ fn snapshots(old: &Snapshots, new: &Snapshots) -> Option<String> {
 fn migration(before: Option<&Migration>, after: Option<&Migration>) -> Option<String> {
     let migration = after?;
     let way = format!("{} → {}", migration.from, migration.to);
-    let Some(old) = before else { return Some(format!("{} ({way})", migration.state.word())) };
+    let Some(old) = before else {
+        let why = (migration.reason == Reason::Relief).then(|| format!("{} is overloaded", migration.from));
+        return Some(with(format!("{} ({way})", migration.state.word()), why));
+    };
     if let Some(line) = arrow(old.state.word(), migration.state.word()) {
         let measured = migration
             .measured

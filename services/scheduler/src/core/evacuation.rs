@@ -238,7 +238,7 @@ fn advance(
             Ok(to) => {
                 under_way = true;
                 may_begin -= 1;
-                begin(turn, outage, reason, vm, to);
+                begin(turn, Some(outage), reason, vm, to);
             }
             Err(fault) => left.push(Left { vm: vm.name.clone(), fault }),
         }
@@ -452,7 +452,8 @@ pub(crate) fn target(turn: &Turn<'_>, migration: &Migration, need: &Need<'_>) ->
     placement::choose(&turn.rooms, need, &candidates, std::slice::from_ref(&migration.to))
 }
 
-fn begin(turn: &mut Turn<'_>, outage: &Outage, reason: Reason, vm: &Vm, to: NodeName) {
+/// Has a server migrate, for an outage if one is given.
+pub(super) fn begin(turn: &mut Turn<'_>, outage: Option<&Outage>, reason: Reason, vm: &Vm, to: NodeName) {
     let (Some(id), Some(from)) = (naming::next_migration(vm, turn.migrations_of(&vm.name)), vm.node().cloned()) else {
         return;
     };
@@ -463,7 +464,7 @@ fn begin(turn: &mut Turn<'_>, outage: &Outage, reason: Reason, vm: &Vm, to: Node
         from,
         to,
         reason,
-        outage: Some(outage.id.clone()),
+        outage: outage.map(|outage| outage.id.clone()),
         state: migration::State::Queued,
         request_id: None,
         cancel_asked: false,

@@ -199,7 +199,7 @@ pub(super) fn bytes_of(turn: &Turn<'_>, vm: &Vm) -> u64 {
 }
 
 /// What travelled when the server moved the last time.
-fn last_bytes(turn: &Turn<'_>, vm: &Vm) -> Option<u64> {
+pub(super) fn last_bytes(turn: &Turn<'_>, vm: &Vm) -> Option<u64> {
     let last = turn.migrations_of(&vm.name).filter(|m| m.state == Moved::Completed).max_by_key(|m| m.changed_at)?;
     let bytes = bytes(last);
     (bytes > 0).then_some(bytes)

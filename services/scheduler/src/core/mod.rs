@@ -28,6 +28,7 @@ mod progress;
 mod prune;
 mod quorum;
 mod readiness;
+mod relief;
 mod remains;
 mod removal;
 pub mod report;
@@ -44,8 +45,10 @@ pub use action::{Action, Order, Settle};
 pub use control::{Control, Sight as ControlSight};
 pub use progress::{Progress, Readiness, Traffic, UNDER_WAY, progress, readiness, traffic};
 pub use readiness::{Outlook, outlooks};
-pub use rules::{Amount, CalendarRules, DarkRules, DeadlineRules, Overcommit, PowerRules, PreseedRules, Rules, Trust};
-pub use snapshot::{Answer, Both, Heard, Off, Outcome, Restarts, Sight, Snapshot, known};
+pub use rules::{
+    Amount, CalendarRules, DarkRules, DeadlineRules, Overcommit, PowerRules, PreseedRules, ReliefRules, Rules, Trust,
+};
+pub use snapshot::{Answer, Both, Heard, Load, Off, Outcome, Restarts, Sight, Snapshot, known};
 
 pub(crate) use action::listen_key;
 pub(crate) use ahead::{ask_elsewhere, closed, not_running, target};
@@ -74,6 +77,7 @@ pub fn decide(snap: &Snapshot, rules: &Rules, now: Timestamp) -> Vec<Action> {
     evacuation::decide(&mut turn);
     marks::decide(&mut turn);
     ahead::decide(&mut turn);
+    relief::decide(&mut turn);
     surplus::decide(&mut turn);
     remains::decide(&mut turn);
     listening::decide(&mut turn);

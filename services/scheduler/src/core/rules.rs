@@ -1,6 +1,6 @@
 //! The bounds within which is decided; all are configuration keys.
 
-use watari_model::{NodeName, vm::Size};
+use watari_model::{NodeName, SiteName, vm::Size};
 
 /// What one server takes, or one node has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -141,6 +141,25 @@ impl Default for DarkRules {
     }
 }
 
+/// What is done about overloaded nodes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReliefRules {
+    /// The sites whose nodes are relieved.
+    pub sites: Vec<SiteName>,
+    /// By how much less busy than the node that is relieved a target must stay, in percent of what each has.
+    pub margin_percent: u64,
+    /// How long a server stays after it has moved, in milliseconds.
+    pub rest_ms: u64,
+    /// How long a site waits after a move, in milliseconds.
+    pub pause_ms: u64,
+}
+
+impl Default for ReliefRules {
+    fn default() -> Self {
+        Self { sites: Vec::new(), margin_percent: 10, rest_ms: 3_600_000, pause_ms: 180_000 }
+    }
+}
+
 /// Who is trusted to stop servers on a node that is cut off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trust {
@@ -199,6 +218,8 @@ pub struct Rules {
     pub preseed: PreseedRules,
     /// What is done about the nodes of a site that goes dark.
     pub dark: DarkRules,
+    /// What is done about overloaded nodes.
+    pub relief: ReliefRules,
     /// The hosts of NATS servers, as front ends are and witnesses. They are not shut down from here.
     pub fronts: Vec<NodeName>,
     /// How long the control plane may take to move with an outage.
@@ -235,6 +256,7 @@ impl Default for Rules {
             deadline: DeadlineRules::default(),
             preseed: PreseedRules::default(),
             dark: DarkRules::default(),
+            relief: ReliefRules::default(),
             fronts: Vec::new(),
             handover_ms: 60_000,
             control_returns: true,

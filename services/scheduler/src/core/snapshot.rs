@@ -6,7 +6,10 @@ use std::{
 };
 
 use watari_chassis::{Entry, Snapshot as Docs};
-use watari_contracts::agent::{Domain, NodeFacts, Passage, Progress, VmFact};
+use watari_contracts::{
+    agent::{Domain, NodeFacts, Passage, Progress, VmFact},
+    monitor::CapacityChanged,
+};
 use watari_model::{
     MigrationId, NodeName, Refusal, SiteName, VmName, frontend::Primacy, isolation::Ledger, migration::Migration,
     network::Network, network::Port, node, node::Node, outage::Outage, site::Site, userdata::UserData, vm::Vm,
@@ -35,6 +38,8 @@ pub struct Snapshot {
     pub networks: Docs<Network>,
     /// What each node's agent last said.
     pub heard: BTreeMap<NodeName, Heard>,
+    /// What the monitor last told of each node's load; of most nothing, unless one of their site is overloaded.
+    pub loads: BTreeMap<NodeName, Load>,
     /// The last known part of each node in each migration; it outlives the agent's own memory.
     pub passages: HashMap<(NodeName, MigrationId), Passage>,
     /// Answers to what was ordered and asked, by the action's key.
@@ -59,6 +64,15 @@ pub struct Heard {
     /// Its facts.
     pub facts: Arc<NodeFacts>,
     /// How long ago anything came from it.
+    pub age_ms: u64,
+}
+
+/// What the monitor last told of a node's load.
+#[derive(Clone, Debug)]
+pub struct Load {
+    /// What it told.
+    pub told: Arc<CapacityChanged>,
+    /// How long ago.
     pub age_ms: u64,
 }
 

@@ -7,18 +7,24 @@ use std::{
 };
 
 use watari_chassis::clock;
-use watari_contracts::agent::{NodeFacts, Passage, VmFact};
+use watari_contracts::{
+    agent::{NodeFacts, Passage, VmFact},
+    monitor::CapacityChanged,
+};
 use watari_model::{
     MigrationId, NodeName, VmName,
     isolation::{Ledger, Terms},
 };
 
-use crate::core::{self, Action, Control, Heard, Outcome, Restarts, Snapshot, known};
+use crate::core::{self, Action, Control, Heard, Load, Outcome, Restarts, Snapshot, known};
 
 /// An answer older than this is forgotten: its order is repeated, which is asking.
 const ANSWERS_KEPT_MS: u64 = 600_000;
 /// Starts further apart than this are not "in a row".
 const IN_A_ROW_MS: u64 = 300_000;
+
+/// What was told of a node's load longer ago is forgotten: while it matters it is told anew, far sooner.
+const LOADS_KEPT_MS: u64 = 60_000;
 
 /// Who is heard again after so long is news by being heard.
 const LONG_MS: u64 = 2_000;
@@ -34,6 +40,8 @@ struct Inner {
     answers: HashMap<String, Answer>,
     busy: HashMap<String, Arc<Action>>,
     restarts: HashMap<VmName, Restart>,
+    /// What the monitor told of nodes' loads, and when.
+    loads: BTreeMap<NodeName, (Arc<CapacityChanged>, u64)>,
     overtaken_by: u64,
     control: Control,
     ledger: Ledger,
@@ -97,6 +105,15 @@ impl Memory {
                 true
             }
         }
+    }
+
+    /// Takes in what the monitor tells of a node; whether more of it has changed than its load.
+    pub(crate) fn weigh(&self, told: CapacityChanged) -> bool {
+        let mut inner = self.lock();
+        let room = |told: &CapacityChanged| (told.state, told.memory_free_mib, told.disk_free_gib);
+        let news = inner.loads.get(&told.node).is_none_or(|(known, _)| room(known) != room(&told));
+        inner.loads.insert(told.node.clone(), (Arc::new(told), clock::boot_millis()));
+        news
     }
 
     /// Notes how often nodes have been heard, before something is asked of them.
@@ -218,6 +235,7 @@ impl Memory {
         let now = clock::boot_millis();
         let mut inner = self.lock();
         inner.answers.retain(|_, answer| now.saturating_sub(answer.at) < ANSWERS_KEPT_MS);
+        inner.loads.retain(|_, (_, at)| now.saturating_sub(*at) < LOADS_KEPT_MS);
         inner.restarts.retain(|_, restart| now.saturating_sub(restart.at) < IN_A_ROW_MS);
         let active = |id: &MigrationId| snap.migrations.get(id.as_str()).is_some_and(|m| !m.value.state.over());
         inner.passages.retain(|(_, id), _| active(id));
@@ -236,6 +254,8 @@ impl Memory {
                 (key.clone(), known)
             })
             .collect();
+        let load = |(told, at): &(Arc<CapacityChanged>, u64)| Load { told: Arc::clone(told), age_ms: age(*at) };
+        snap.loads = inner.loads.iter().map(|(node, known)| (node.clone(), load(known))).collect();
         snap.busy = inner.busy.clone();
         snap.restarts = inner
             .restarts

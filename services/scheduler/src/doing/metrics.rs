@@ -10,7 +10,7 @@ use watari_chassis::{
     prometheus::{self, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry},
 };
 use watari_model::{
-    migration::{Migration, State},
+    migration::{Migration, Reason, State},
     outage::{Outage, State as Standing},
 };
 
@@ -25,6 +25,8 @@ pub const ALARMS: &str = "watari_scheduler_alarms_total";
 pub const VMS: &str = "watari_scheduler_vms";
 /// Migrations ended, by how.
 pub const MIGRATIONS: &str = "watari_scheduler_migrations_total";
+/// Migrations ended that were to relieve an overloaded node, by how.
+pub(super) const RELIEFS: &str = "watari_scheduler_reliefs_total";
 /// How long an arrived copy stood paused until it was resumed: the price of the paused protocol.
 pub const PAUSE_SECONDS: &str = "watari_scheduler_migration_pause_seconds";
 /// How long a server stood still by QEMU's account.
@@ -60,6 +62,7 @@ pub(crate) struct Metrics {
     alarms: IntCounter,
     vms: IntGaugeVec,
     migrations: IntCounterVec,
+    reliefs: IntCounterVec,
     outages: IntGaugeVec,
     outage_servers: IntGaugeVec,
     outage_begins: IntGaugeVec,
@@ -98,6 +101,7 @@ impl Metrics {
             outage_power_off: gauges(OUTAGE_POWER_OFF, "When the power goes next", &["site"])?,
             outage_estimated: gauges(OUTAGE_ESTIMATED, "How long the next evacuation would take", &["site"])?,
             migrations: IntCounterVec::new(Opts::new(MIGRATIONS, "Migrations ended"), &["end"])?,
+            reliefs: IntCounterVec::new(Opts::new(RELIEFS, "Migrations ended that were to relieve a node"), &["end"])?,
             pause: histogram(PAUSE_SECONDS, "Extra pause of the switch-over")?,
             downtime: histogram(DOWNTIME_SECONDS, "Downtime by QEMU's account")?,
             bytes: IntCounterVec::new(Opts::new(MIGRATION_BYTES, "Bytes that travelled"), &["kind"])?,
@@ -110,6 +114,7 @@ impl Metrics {
         registry.register(Box::new(this.alarms.clone()))?;
         registry.register(Box::new(this.vms.clone()))?;
         registry.register(Box::new(this.migrations.clone()))?;
+        registry.register(Box::new(this.reliefs.clone()))?;
         registry.register(Box::new(this.outages.clone()))?;
         for gauges in this.of_next_outages() {
             registry.register(Box::new(gauges.clone()))?;
@@ -122,6 +127,9 @@ impl Metrics {
         // Whoever looks for a rise must find where it rose from.
         for kind in ["memory", "disk"] {
             this.bytes.with_label_values(&[kind]).inc_by(0);
+        }
+        for end in [State::Completed, State::Failed, State::Cancelled] {
+            this.reliefs.with_label_values(&[end.word()]).inc_by(0);
         }
         Ok(this)
     }
@@ -198,6 +206,9 @@ impl Metrics {
             return;
         }
         self.migrations.with_label_values(&[migration.state.word()]).inc();
+        if migration.reason == Reason::Relief {
+            self.reliefs.with_label_values(&[migration.state.word()]).inc();
+        }
         if let (State::Completed, Some(measured)) = (migration.state, migration.measured) {
             self.pause.observe(measured.pause_ms as f64 / 1_000.0);
             self.downtime.observe(measured.downtime_ms as f64 / 1_000.0);

@@ -232,7 +232,7 @@ fn moved(view: &OutageView, migration: MigrationView) -> Option<(VmName, Move)> 
     let (leg, times) = match migration.reason {
         Reason::Evacuation => (LegName::Out, view.out),
         Reason::Return => (LegName::Home, view.home),
-        Reason::Operator => return None,
+        Reason::Operator | Reason::Relief => return None,
     };
     times.filter(|times| migration.created_at >= times.began_at)?;
     let MigrationView { id, vm, from, to, state, measured, fault, created_at, copying_at, changed_at, .. } = migration;

@@ -94,11 +94,11 @@ fn pointless(turn: &Turn<'_>, migration: &Migration, vm: &Vm) -> Option<Refusal>
 }
 
 /// The target can no longer take it. An evacuation looks for another; an operator's own choice
-/// is refused.
+/// is refused, and so is a relief, of which that target was the gain.
 fn elsewhere(turn: &mut Turn<'_>, entry: &Entry<Migration>, need: &Need<'_>, unfit: Refusal) {
     let migration = &entry.value;
     let other = match migration.reason {
-        Reason::Operator => Err(unfit),
+        Reason::Operator | Reason::Relief => Err(unfit),
         Reason::Evacuation | Reason::Return => evacuation::target(turn, migration, need),
     };
     match other {
