@@ -17,6 +17,7 @@ const fn reason(reason: Reason) -> &'static str {
         Reason::Operator => "operator",
         Reason::Evacuation => "evacuation",
         Reason::Return => "return",
+        Reason::Relief => "relief",
     }
 }
 
