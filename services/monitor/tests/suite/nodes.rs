@@ -1,8 +1,8 @@
 //! Nodes appear, fall silent, return; and nobody can make the monitor believe otherwise.
 
-use std::sync::atomic::Ordering;
+use std::{collections::BTreeSet, sync::atomic::Ordering};
 
-use crate::harness::{Agent, PATIENCE, Running, ask, beat, becomes, events, inventory, node, settings, somebody};
+use crate::harness::{Agent, PATIENCE, Running, ask, beat, becomes, events, inventory, node, settings, somebody, told};
 use futures_util::StreamExt;
 use watari_chassis::{Bucket, Context, codec};
 use watari_contracts::{
@@ -16,7 +16,7 @@ use watari_contracts::{
 };
 use watari_model::{
     Refusal,
-    node::{Node, State},
+    node::{Node, State, Strain},
     vm::{Grant, Vm},
 };
 use watari_testkit::{NatsServer, TempDir, eventually, eventually_some};
@@ -106,6 +106,28 @@ async fn capacity_is_told_when_it_changes() {
     until("less memory is free", &|e| e.memory_free_mib == 16_384 - 4_096).await;
     agent.speak(false);
     until("it is lost", &|e| e.state == State::Lost).await;
+    monitor.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_is_nearly_full_says_so_until_it_is_relieved_and_each_is_an_event() {
+    let (nats, dir) = (NatsServer::start(), TempDir::new());
+    let mut settings = settings(dir.path());
+    (settings.pressure.enter_seconds, settings.pressure.leave_seconds) = (1, 1);
+    let monitor = Running::start(&nats, settings).await;
+    let bus = somebody(&nats).await;
+    let agent = Agent::start(&nats, "yamate", "y1").await;
+    becomes(&bus, "y1", State::Ready).await;
+    let full = BTreeSet::from([Strain::MemoryNearlyFull]);
+    for (used_mib, strains) in [(16_000, full), (512, BTreeSet::new())] {
+        agent.memory_used_mib.store(used_mib, Ordering::Relaxed);
+        let shown = || async { node(&bus, "y1").await.is_some_and(|node| node.strains == strains) };
+        eventually("it is shown", PATIENCE, shown).await;
+        let metric = monitor.metric("watari_node_strain");
+        assert!((metric - strains.len() as f64).abs() < 0.5, "{metric}");
+    }
+    let lines = told(&bus, "nodes", "y1: relieved, no longer memory nearly full").await;
+    assert!(lines.iter().any(|line| line == "y1: memory nearly full"), "{lines:?}");
     monitor.stop().await;
 }
 
