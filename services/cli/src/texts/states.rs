@@ -14,9 +14,6 @@ const WORDS: &[(&str, &str)] = &[
     ("battery", "バッテリー"),
     ("kvm", "KVM"),
     ("qemu", "QEMU (ハードウェア支援なし)"),
-    ("overloaded", "過負荷"),
-    ("memory nearly full", "メモリ残りわずか"),
-    ("disk nearly full", "ディスク残りわずか"),
     // Outages.
     ("paused", "一時停止中"),
     ("draining", "退避中"),

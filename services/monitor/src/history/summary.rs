@@ -189,8 +189,12 @@ fn migration(before: Option<&Migration>, after: Option<&Migration>) -> Option<St
     let migration = after?;
     let way = format!("{} → {}", migration.from, migration.to);
     let Some(old) = before else {
-        let why = (migration.reason == Reason::Relief).then(|| format!("{} is overloaded", migration.from));
-        return Some(with(format!("{} ({way})", migration.state.word()), why));
+        let why = if migration.reason == Reason::Relief {
+            format!(", {} is overloaded", migration.from)
+        } else {
+            String::new()
+        };
+        return Some(format!("{} ({way}{why})", migration.state.word()));
     };
     if let Some(line) = arrow(old.state.word(), migration.state.word()) {
         let measured = migration
