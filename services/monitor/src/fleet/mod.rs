@@ -305,14 +305,14 @@ impl Heard {
 
     /// How busy each of its servers keeps the processors, in thousandths of one.
     pub(crate) fn busy_servers(&self) -> impl Iterator<Item = (&str, u64)> {
-        self.samples.iter().map(|sample| sample.vm.as_str()).zip(self.busy.iter().copied())
+        self.samples.iter().map(|sample| sample.vm.as_str()).zip(self.busy.iter().map(|micro| micro / 1_000))
     }
 
     /// How busy they keep them together; none before they have been followed for so long that it says something, or if
     /// they are too many to be.
     pub(crate) fn busy_milli(&self) -> Option<u64> {
         let known = self.samples.len() == self.servers as usize && self.followed_ms >= 2 * load::AVERAGE_MS;
-        known.then(|| self.busy.iter().sum())
+        known.then(|| self.busy.iter().sum::<u64>() / 1_000)
     }
 
     /// How much of what the node has is used, by its last beat.

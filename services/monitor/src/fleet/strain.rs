@@ -34,9 +34,10 @@ impl Used {
     }
 }
 
-/// Since when each has been otherwise than is written down, in boot-time milliseconds.
+/// Since when each has been otherwise than is written down, in boot-time milliseconds, with what that was: of what is
+/// written down since, the time begins anew.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Otherwise([Option<u64>; Strain::ALL.len()]);
+pub(crate) struct Otherwise([Option<(bool, u64)>; Strain::ALL.len()]);
 
 impl Otherwise {
     /// What holds from now on, where `written` held.
@@ -59,7 +60,8 @@ impl Otherwise {
                 *since = None;
                 continue;
             }
-            let began = *since.get_or_insert(now);
+            let began = since.filter(|(was, _)| *was == strained).map_or(now, |(_, began)| began);
+            *since = Some((strained, began));
             let needed = if strained { limits.leave_seconds } else { limits.enter_seconds } * 1_000;
             if now.saturating_sub(began) < needed {
                 continue;
@@ -109,6 +111,7 @@ mod tests {
         assert_eq!(judge(&calm, 900, 121), calm);
         assert_eq!(judge(&calm, 900, 241), hot);
         assert_eq!(judge(&calm, 900, 242), hot, "it was not written yet");
+        assert_eq!(judge(&hot, 749, 243), hot, "what it took to become so is not what it takes to end");
         assert_eq!(judge(&hot, 760, 243), hot, "between the thresholds it stays");
         assert_eq!(judge(&hot, 749, 244), hot);
         assert_eq!(judge(&hot, 749, 303), hot);
