@@ -1,6 +1,6 @@
 //! `watari doctor` names what is really broken, one thing after the other, and nothing else.
 
-use std::{collections::BTreeSet, fs};
+use std::{collections::BTreeSet, fs, os::unix::fs::PermissionsExt};
 
 use anyhow::{Context, ensure};
 use serde_json::Value;
@@ -16,6 +16,7 @@ pub(super) const SCENARIOS: &[(&str, Run)] = &[
     ("the_doctor_names_a_full_disk", disk_full),
     ("the_doctor_names_a_certificate_that_ends_soon", certificate),
     ("the_doctor_names_a_node_whose_agent_is_stopped", agent_stopped),
+    ("the_doctor_mends_what_is_stopped_and_what_is_open_on_its_own_host", mended),
     ("the_doctor_names_a_witness_without_power", witness_off),
     ("the_doctor_names_an_image_that_one_site_has_alone", image_at_one_site),
 ];
@@ -42,10 +43,16 @@ impl Found {
 }
 
 impl Stage {
-    /// Asks the doctor. That something was found is no failure of the command here.
+    /// Asks the doctor.
     fn doctor(&self, more: &[&str]) -> anyhow::Result<Found> {
+        self.doctor_at("client", &[], more)
+    }
+
+    /// Asks the doctor on a host, with these variables set. That something was found is no failure of the command here.
+    fn doctor_at(&self, host: &str, variables: &[&str], more: &[&str]) -> anyhow::Result<Found> {
         let script = "watari doctor -o json \"$@\" || [ $? -ge 4 ]";
-        let words = [&["exec", "client", "--", "bash", "-c", script, "doctor"], more].concat();
+        let ask = ["bash", "-c", script, "doctor"];
+        let words = [&["exec", host, "--", "env"], variables, &ask[..], more].concat();
         let found: Value = serde_json::from_str(&self.lab.run(&words)?).context("the doctor's answer is no JSON")?;
         let found = found.as_array().context("no list")?.iter();
         for finding in found.clone() {
@@ -152,6 +159,39 @@ fn agent_stopped(stage: &Stage) -> anyhow::Result<()> {
     let stop = || stage.lab.run(&["stop", NODE, "watari-node-agent"]).map(drop);
     let start = || stage.lab.run(&["start", NODE, "watari-node-agent"]).map(drop);
     stage.names("node.lost", NODE, &["node.suspect", "node.hypervisor"], stop, start)
+}
+
+/// As root on the node itself, with an operator's key, which is left there for everybody to read.
+fn mended(stage: &Stage) -> anyhow::Result<()> {
+    const KEY: &str = "/etc/watari/operator.nk";
+    stage.away_from_the_node()?;
+    let key = stage.lab.file(NODE, KEY);
+    fs::copy(stage.lab.file("client", KEY), &key).with_context(|| format!("cannot write {}", key.display()))?;
+    let url = stage.lab.run(&["exec", "client", "--", "printenv", "WATARI_NATS"])?;
+    let (url, seed) = (format!("WATARI_NATS={}", url.trim()), format!("WATARI_NKEY={KEY}"));
+    let variables = [url.as_str(), seed.as_str(), "WATARI_CA=/etc/watari/tls/ca.crt"];
+    let stop = || {
+        stage.at_node(&["chmod", "0644", KEY])?;
+        stage.lab.run(&["stop", NODE, "libvirtd"])?;
+        let found = stage.doctor_at(NODE, &variables, &[])?;
+        let named = found.names("host.service-stopped", "libvirtd") && found.names("host.key-open", KEY);
+        ensure!(named, "on the node itself it finds {:?}", found.0);
+        Ok(())
+    };
+    let fix = || {
+        let found = stage.doctor_at(NODE, &variables, &["--fix", "--yes"])?;
+        let left = found.codes().into_iter().any(|code| code.starts_with("host."));
+        ensure!(!left, "it has not mended {:?}", found.0);
+        let mode = fs::metadata(&key)?.permissions().mode();
+        ensure!(mode & 0o007 == 0, "everybody can read the key: {mode:o}");
+        Ok(())
+    };
+    let done = stage.names("node.hypervisor", NODE, &["node.suspect"], stop, fix);
+    if done.is_err() {
+        stage.lab.run(&["start", NODE, "libvirtd"])?;
+    }
+    fs::remove_file(&key)?;
+    done
 }
 
 fn witness_off(stage: &Stage) -> anyhow::Result<()> {

@@ -86,6 +86,33 @@ troubles! {
     NotPermitted { subject } "doctor.not-permitted" Note
         en "{subject} is not shown to this identity" "it was left out of this examination" "watari doctor --nkey FILE, as an operator"
         ja "この利用者には {subject} を参照する権限がありません" "今回の診断には含まれていません" "操作者として watari doctor --nkey ファイル を実行してください";
+    // --- the host on which it is called ------------------------------------------------------
+    /// Set up, and off.
+    HostServiceStopped { host, unit } "host.service-stopped" Failure
+        en "{unit} is set up on this host ({host}) and does not run" "what it does is not done here"
+           "watari doctor --fix, or: systemctl start {unit}; why it ended says: journalctl -u {unit} -n 50"
+        ja "このホスト ({host}) に設定されている {unit} が動いていません" "このサービスの処理が行われません"
+           "watari doctor --fix または systemctl start {unit} を実行してください。停止した理由は journalctl -u {unit} -n 50 で確認できます";
+    /// It does not start with the host.
+    HostTargetDisabled { host, unit } "host.target-disabled" Warning
+        en "{unit} of this host ({host}) is not enabled" "its services do not come back by themselves after a loss of power"
+           "watari doctor --fix, or: systemctl enable {unit}"
+        ja "このホスト ({host}) の {unit} が有効になっていません" "停電の後、サービスが自動で起動しません"
+           "watari doctor --fix または systemctl enable {unit} を実行してください";
+    /// Its clock goes as it likes.
+    HostClockFree { host } "host.clock-free" Warning
+        en "nobody sets the clock of this host ({host})"
+           "it goes wrong by and by, until certificates are taken for expired or not yet valid"
+           "watari doctor --fix, or: timedatectl set-ntp true"
+        ja "このホスト ({host}) の時計が自動で合わせられていません"
+           "次第にずれ、やがて証明書が期限切れや有効期間前と判定されます"
+           "watari doctor --fix または timedatectl set-ntp true を実行してください";
+    /// It is no secret.
+    HostKeyOpen { host, path } "host.key-open" Warning
+        en "everybody who logs in to this host ({host}) can read {path}" "whoever has that key is taken for its owner"
+           "watari doctor --fix, or: chmod o-rwx {path}; if others have logged in, make another key"
+        ja "このホスト ({host}) の {path} を、ログインした人が誰でも読めます" "この鍵を持つ者は、本来の持ち主として扱われます"
+           "watari doctor --fix または chmod o-rwx {path} を実行してください。ほかの人がログインしたことがあれば、鍵を作り直してください";
     // --- nodes -----------------------------------------------------------------------------
     /// Nobody hears a node.
     NodeLost { node, silent } "node.lost" Failure

@@ -22,7 +22,10 @@ use watari_model::{
 };
 
 use super::{ACTIVE, Facts};
-use crate::frontend::status::{Instance, ServiceStatus, Status};
+use crate::{
+    doctor::host::{Host, Units},
+    frontend::status::{Instance, ServiceStatus, Status},
+};
 
 /// The moment at which the cluster is looked at.
 pub(in crate::doctor) const NOW: Timestamp = Timestamp(datetime!(2026-11-28 09:00 UTC));
@@ -123,6 +126,12 @@ pub(in crate::doctor) fn server(name: &str, state: vm::State) -> VmView {
     (server.name, server.state, server.desired) = (name.parse().unwrap(), state, vm::Desired::Running);
     (server.node, server.fault, server.changed_at) = (Some("m1".parse().unwrap()), None, NOW);
     server
+}
+
+/// A host on which the doctor is called and nothing is wrong.
+pub(in crate::doctor) fn host() -> Host {
+    let name = "m1".parse().unwrap();
+    Host { name, units: Units::default(), clock_free: false, open_keys: Vec::new() }
 }
 
 /// A cluster in which nothing is wrong.

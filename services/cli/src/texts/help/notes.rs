@@ -124,8 +124,12 @@ pub(super) const TEXTS: &[Text] = &[
     ),
     ("Example, as root on a front end:", "例 (フロントエンドで root として):"),
     (
-        "Nothing is changed. Exit status: 0 nothing is wrong, though there may be notes; 4 warnings; 5 something does not work, or somebody does not answer; 1 to 3 as of every command: a refusal, a wrong command line, no connection.",
-        "何も変更しません。\n終了ステータス: 0 異常なし (参考情報はあり得ます)、4 警告、5 異常または応答なし。拒否、コマンドラインの誤り、接続なしは、ほかのコマンドと同じ 1 から 3 です。",
+        "Without --fix nothing is changed. With it, on the host on which it is called: what is set up there and does not run is started, what would not come back after a loss of power is enabled, the clock is set by NTP, and keys that everybody can read are closed. Each is shown and asked about, and it is looked again at the end. Nothing is restarted, deleted or installed, and no interface is touched.",
+        "--fix を付けなければ何も変更しません。\n付けると、実行したホストについて、設定されているのに動いていないサービスの起動、停電後に自動で起動しないものの有効化、NTP による時刻合わせ、誰でも読める鍵の保護を行います。\n1 つずつ内容を示して確認し、最後にもう一度診断します。再起動、削除、インストールは行わず、インターフェイスにも触れません。",
+    ),
+    (
+        "Exit status: 0 nothing is wrong, though there may be notes; 4 warnings; 5 something does not work, or somebody does not answer; 1 to 3 as of every command: a refusal, a wrong command line, no connection.",
+        "終了ステータス: 0 異常なし (参考情報はあり得ます)、4 警告、5 異常または応答なし。拒否、コマンドラインの誤り、接続なしは、ほかのコマンドと同じ 1 から 3 です。",
     ),
     (
         "Nothing is started elsewhere because a node is silent: it may be running. On your word what waits for it goes on: a server whose whole copy stands paused on another node runs there; one whose only disk is on the node is shown as stopped, and starts there again when the node is back; the addresses of deleted ones are free. If the node is NOT off, a server may then run twice. The word ends by itself when the node is heard again.",
