@@ -17,18 +17,21 @@ pub(super) const SCENARIOS: &[(&str, Run)] = &[
     ("the_doctor_names_a_certificate_that_ends_soon", certificate),
     ("the_doctor_names_a_node_whose_agent_is_stopped", agent_stopped),
     ("the_doctor_mends_what_is_stopped_and_what_is_open_on_its_own_host", mended),
+    ("the_doctor_names_on_a_node_who_answers_dhcp_beside_us_and_ways_that_are_closed_or_narrow", around),
     ("the_doctor_names_a_witness_without_power", witness_off),
     ("the_doctor_names_an_image_that_one_site_has_alone", image_at_one_site),
 ];
 
 /// Where nothing runs that another scenario needs.
 const NODE: &str = "y2";
+/// An operator's key, where the client has it.
+const KEY: &str = "/etc/watari/operator.nk";
 /// What is so in every lab, or on a machine that does much besides: nobody answers for its UPS until an `upsd`
 /// is started, other scenarios import images that are refused and make servers for which there is no room, and the
 /// disk is shared by all hosts.
 const OF_THE_LAB: [&str; 5] = ["ups.silent", "image.failed", "disk.slow", "disk.filling", "vm.down"];
 
-/// What was found, save notes.
+/// What was found.
 struct Found(Vec<Value>);
 
 impl Found {
@@ -37,8 +40,10 @@ impl Found {
         self.0.iter().any(|finding| finding["code"] == code && says(finding))
     }
 
+    /// Save of notes.
     fn codes(&self) -> BTreeSet<&str> {
-        self.0.iter().filter_map(|finding| finding["code"].as_str()).collect()
+        let worse = self.0.iter().filter(|finding| finding["severity"] != "note");
+        worse.filter_map(|finding| finding["code"].as_str()).collect()
     }
 }
 
@@ -61,7 +66,7 @@ impl Stage {
             let whole = both.iter().all(|told| ["seen", "matters", "mend"].iter().all(|field| is_told(told, field)));
             ensure!(whole, "a finding without a word: {finding}");
         }
-        Ok(Found(found.filter(|finding| finding["severity"] != "note").cloned().collect()))
+        Ok(Found(found.cloned().collect()))
     }
 
     /// Waits until nothing is found but what the lab is. What another scenario has broken mends itself first.
@@ -96,6 +101,21 @@ impl Stage {
         mend()?;
         named?;
         self.until_well()
+    }
+
+    /// Lets `act` ask the doctor on the node itself, as root and with an operator's key.
+    fn on_the_node(
+        &self,
+        act: impl FnOnce(&dyn Fn(&[&str]) -> anyhow::Result<Found>) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let key = self.lab.file(NODE, KEY);
+        fs::copy(self.lab.file("client", KEY), &key).with_context(|| format!("cannot write {}", key.display()))?;
+        let url = self.lab.run(&["exec", "client", "--", "printenv", "WATARI_NATS"])?;
+        let (url, seed) = (format!("WATARI_NATS={}", url.trim()), format!("WATARI_NKEY={KEY}"));
+        let variables = [url.as_str(), seed.as_str(), "WATARI_CA=/etc/watari/tls/ca.crt"];
+        let done = act(&|more: &[&str]| self.doctor_at(NODE, &variables, more));
+        fs::remove_file(&key)?;
+        done
     }
 
     fn at_node(&self, words: &[&str]) -> anyhow::Result<()> {
@@ -161,37 +181,83 @@ fn agent_stopped(stage: &Stage) -> anyhow::Result<()> {
     stage.names("node.lost", NODE, &["node.suspect", "node.hypervisor"], stop, start)
 }
 
-/// As root on the node itself, with an operator's key, which is left there for everybody to read.
 fn mended(stage: &Stage) -> anyhow::Result<()> {
-    const KEY: &str = "/etc/watari/operator.nk";
     stage.away_from_the_node()?;
     let key = stage.lab.file(NODE, KEY);
-    fs::copy(stage.lab.file("client", KEY), &key).with_context(|| format!("cannot write {}", key.display()))?;
-    let url = stage.lab.run(&["exec", "client", "--", "printenv", "WATARI_NATS"])?;
-    let (url, seed) = (format!("WATARI_NATS={}", url.trim()), format!("WATARI_NKEY={KEY}"));
-    let variables = [url.as_str(), seed.as_str(), "WATARI_CA=/etc/watari/tls/ca.crt"];
-    let stop = || {
-        stage.at_node(&["chmod", "0644", KEY])?;
-        stage.lab.run(&["stop", NODE, "libvirtd"])?;
-        let found = stage.doctor_at(NODE, &variables, &[])?;
-        let named = found.names("host.service-stopped", "libvirtd") && found.names("host.key-open", KEY);
-        ensure!(named, "on the node itself it finds {:?}", found.0);
-        Ok(())
-    };
-    let fix = || {
-        let found = stage.doctor_at(NODE, &variables, &["--fix", "--yes"])?;
-        let left = found.codes().into_iter().any(|code| code.starts_with("host."));
-        ensure!(!left, "it has not mended {:?}", found.0);
-        let mode = fs::metadata(&key)?.permissions().mode();
-        ensure!(mode & 0o007 == 0, "everybody can read the key: {mode:o}");
-        Ok(())
-    };
-    let done = stage.names("node.hypervisor", NODE, &["node.suspect"], stop, fix);
+    let done = stage.on_the_node(|ask| {
+        let stop = || {
+            stage.at_node(&["chmod", "0644", KEY])?;
+            stage.lab.run(&["stop", NODE, "libvirtd"])?;
+            let found = ask(&[])?;
+            let named = found.names("host.service-stopped", "libvirtd") && found.names("host.key-open", KEY);
+            ensure!(named, "on the node itself it finds {:?}", found.0);
+            Ok(())
+        };
+        let fix = || {
+            let found = ask(&["--fix", "--yes"])?;
+            let left = ["host.service-stopped", "host.key-open"].iter().any(|code| found.codes().contains(code));
+            ensure!(!left, "it has not mended {:?}", found.0);
+            let mode = fs::metadata(&key)?.permissions().mode();
+            ensure!(mode & 0o007 == 0, "everybody can read the key: {mode:o}");
+            Ok(())
+        };
+        stage.names("node.hypervisor", NODE, &["node.suspect"], stop, fix)
+    });
     if done.is_err() {
         stage.lab.run(&["start", NODE, "libvirtd"])?;
     }
-    fs::remove_file(&key)?;
     done
+}
+
+/// Who is on the way, and what is broken there, is named together, and no longer when it is mended.
+fn around(stage: &Stage) -> anyhow::Result<()> {
+    const BROKEN: [(&str, &str); 4] = [
+        ("network.dhcp-stranger", "203.0.113.10"),
+        ("path.closed", "49152"),
+        ("path.narrow", "m1"),
+        ("host.forward-drops", "ip doctor FORWARD"),
+    ];
+    let stranger = "dnsmasq --conf-file=/dev/null --user=root --port=0 --interface=campus0 --bind-interfaces --no-ping \
+        --dhcp-range=203.0.113.240,203.0.113.250,2m --dhcp-leasefile=/run/stranger.leases --pid-file=/run/stranger.pid";
+    let nft = |host: &str, words: &str| stage.lab.run(&["exec", host, "--", "nft", words]).map(drop);
+    let narrow = |mtu: &str| stage.lab.switch(&["link", "set", "g-m1", "mtu", mtu]);
+    let named = |found: &Found| BROKEN.map(|(code, word)| found.names(code, word));
+    stage.on_the_node(|ask| {
+        let broken = || {
+            let words: Vec<&str> = stranger.split_whitespace().collect();
+            // Whoever listens to what it prints would wait for its end.
+            let quiet = ["exec", "client", "--", "bash", "-c", "\"$@\" >/dev/null 2>&1", "stranger"];
+            stage.lab.run(&[&quiet[..], &words[..]].concat())?;
+            nft(
+                "y1",
+                "add table inet doctor; add chain inet doctor in { type filter hook input priority 0; }; \
+                add rule inet doctor in tcp dport 49152 drop",
+            )?;
+            nft(
+                NODE,
+                "add table ip doctor; \
+                add chain ip doctor FORWARD { type filter hook forward priority 0; policy drop; }",
+            )?;
+            narrow("1300")?;
+            let found = ask(&[])?;
+            ensure!(named(&found) == [true; 4], "of {BROKEN:?} it finds {:?}", found.0);
+            Ok(())
+        };
+        let outcome = broken();
+        // Whatever of it has come about.
+        let kill = stage.lab.run(&["exec", "client", "--", "bash", "-c", "kill \"$(cat /run/stranger.pid)\""]);
+        let mended = [
+            kill.map(drop),
+            nft("y1", "delete table inet doctor"),
+            nft(NODE, "delete table ip doctor"),
+            narrow("1500"),
+        ];
+        outcome?;
+        mended.into_iter().collect::<anyhow::Result<()>>()?;
+        let found = ask(&[])?;
+        ensure!(named(&found) == [false; 4], "it still finds {:?}", found.0);
+        Ok(())
+    })
 }
 
 fn witness_off(stage: &Stage) -> anyhow::Result<()> {

@@ -12,7 +12,10 @@ use watari_contracts::{
 };
 use watari_model::{NodeName, Said, SiteName, Timestamp, node, outage::Scope, vm};
 
-use super::{checks::here, host::Host};
+use super::{
+    checks::here,
+    host::{Host, around::Around},
+};
 use crate::{
     Context, failure::Failure, frontend::status::Status, lang::Lang, session::Session, texts::troubles::Trouble,
 };
@@ -26,6 +29,8 @@ pub(super) struct Facts {
     pub(super) now: Timestamp,
     /// The host on which the doctor is called, if it is one of the cluster's.
     pub(super) host: Option<Host>,
+    /// What it sees of the other nodes, if it is one.
+    pub(super) around: Option<Around>,
     pub(super) nodes: Vec<NodeHealth>,
     pub(super) sites: Vec<SiteView>,
     /// The servers that do not run.
@@ -47,6 +52,7 @@ impl Facts {
         Self {
             now,
             host: None,
+            around: None,
             nodes: Vec::new(),
             sites: Vec::new(),
             idle: Vec::new(),
@@ -91,6 +97,7 @@ impl Facts {
         facts.outages = facts.keep(("the outages", "停電計画"), outages.map(|page| page.outages));
         facts.upses = facts.keep(("the UPSes", "UPS"), upses.map(|page| page.upses));
         facts.control = facts.keep(("the front ends", "フロントエンド"), control.map(Some));
+        facts.around = Around::look(&facts).await;
         facts.foresee(session).await;
         Ok(facts)
     }

@@ -1,6 +1,10 @@
 //! The host on which the doctor is called, if it is one of the cluster's: what only it knows of itself, and what
 //! can be known where no NATS server answers.
 
+pub(super) mod around;
+mod backups;
+mod dhcp;
+mod filter;
 pub(super) mod programs;
 mod units;
 
@@ -10,13 +14,20 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use tokio::net::lookup_host;
+use watari_chassis::clock;
 use watari_model::NodeName;
 
 use crate::enrol;
-pub(super) use units::Units;
+pub(super) use backups::Stale;
+use units::Units;
 
 /// What nobody but its owner may read: folders, and how such files end.
 const KEYS: [(&str, &str); 3] = [("etc/watari", "nk"), ("etc/watari/nkeys", "nk"), ("etc/watari/tls", "key")];
+/// What the agent starts and AppArmor has profiles for in some distributions, which know nothing of the agent's folders.
+const STARTED: [&str; 2] = ["dnsmasq", "qemu-img"];
+/// Where the kernel tells which profiles it has; for root alone.
+const PROFILES: &str = "/sys/kernel/security/apparmor/profiles";
 /// The bits of everybody who is neither owner nor of the group (chmod(2)).
 const OTHERS: u32 = 0o007;
 
@@ -31,24 +42,61 @@ pub(super) struct Host {
     pub(super) clock_free: bool,
     /// Keys that everybody who logs in can read.
     pub(super) open_keys: Vec<PathBuf>,
+    /// The folder of backups, if none is new.
+    pub(super) stale: Option<Stale>,
+    /// Whether its own name leads to no address.
+    pub(super) unnamed: bool,
+    /// Chains of others, of a node's packet filter, that drop what is forwarded.
+    pub(super) dropping: Vec<String>,
+    /// Programs of the agent's that AppArmor keeps from its files.
+    pub(super) confined: Vec<String>,
 }
 
 impl Host {
+    /// One with which nothing is wrong.
+    pub(super) const fn well(name: NodeName) -> Self {
+        Self {
+            name,
+            units: Units { stopped: Vec::new(), disabled: Vec::new() },
+            clock_free: false,
+            open_keys: Vec::new(),
+            stale: None,
+            unnamed: false,
+            dropping: Vec::new(),
+            confined: Vec::new(),
+        }
+    }
+
     /// Looks at the host whose root is `root`, and changes nothing; none if nothing of Watari's is set up on it.
     pub(super) async fn look(root: &Path) -> Option<Self> {
         let set_up = units::set_up(root);
         if set_up.is_empty() {
             return None;
         }
-        let name = enrol::host_name(None).ok()?;
-        let found = Self { name, units: Units::default(), clock_free: false, open_keys: open_keys(root) };
-        // systemd knows of the machine, not of a folder that is taken for one.
+        let well = Self::well(enrol::host_name(None).ok()?);
+        let stale = backups::stale(root, clock::now());
+        let mut host = Self { open_keys: open_keys(root), stale, ..well };
+        // systemd and the kernel know of the machine, not of a folder that is taken for one.
         if root != Path::new("/") {
-            return Some(found);
+            return Some(host);
         }
-        let (units, clock_free) = tokio::join!(Units::look(&set_up), clock_free());
-        Some(Self { units, clock_free, ..found })
+        let own = (host.name.as_str(), 0);
+        let unnamed = async { lookup_host(own).await.is_err() };
+        let (units, clock_free, unnamed) = tokio::join!(Units::look(&set_up), clock_free(), unnamed);
+        (host.units, host.clock_free, host.unnamed) = (units, clock_free, unnamed);
+        if set_up.contains(&units::AGENT) {
+            host.dropping = filter::dropping().await;
+            host.confined = confined(&fs::read_to_string(PROFILES).unwrap_or_default());
+        }
+        Some(host)
     }
+}
+
+/// By what the kernel says of its profiles: `NAME (MODE)`, one a line.
+fn confined(profiles: &str) -> Vec<String> {
+    let enforced = profiles.lines().filter_map(|line| line.strip_suffix(" (enforce)"));
+    let names = enforced.map(|name| name.rsplit('/').next().unwrap_or(name));
+    names.filter(|name| STARTED.contains(name)).map(str::to_owned).collect()
 }
 
 async fn clock_free() -> bool {
@@ -105,6 +153,14 @@ mod tests {
         put("etc/watari/tls/host.key", 0o600);
         put("etc/watari/tls/host.crt", 0o644);
         assert_eq!(open_keys(root.path()), [open]);
+    }
+
+    #[test]
+    fn a_program_of_the_agents_that_apparmor_confines_is_found() {
+        let told =
+            "/usr/sbin/dnsmasq (enforce)\n/usr/sbin/dnsmasq//libvirt_leaseshelper (enforce)\nlibvirtd (enforce)\n";
+        assert_eq!(confined(told), ["dnsmasq"]);
+        assert_eq!(confined("dnsmasq (complain)\nqemu-img (enforce)\n"), ["qemu-img"]);
     }
 
     #[tokio::test]

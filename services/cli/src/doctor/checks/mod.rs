@@ -25,6 +25,8 @@ type Check = fn(&Facts) -> Vec<Finding>;
 const CHECKS: &[Check] = &[
     unasked,
     here::well,
+    here::ways,
+    here::strangers,
     campus::silent,
     nodes::heard,
     nodes::unfenced,

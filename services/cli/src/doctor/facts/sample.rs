@@ -1,5 +1,7 @@
 //! A healthy cluster of two sites, from the samples of the contracts, for checks to be tried on.
 
+use std::collections::BTreeMap;
+
 use serde::de::DeserializeOwned;
 use time::macros::datetime;
 use watari_contracts::{
@@ -23,7 +25,10 @@ use watari_model::{
 
 use super::{ACTIVE, Facts};
 use crate::{
-    doctor::host::{Host, Units},
+    doctor::host::{
+        Host,
+        around::{Around, Peer},
+    },
     frontend::status::{Instance, ServiceStatus, Status},
 };
 
@@ -130,8 +135,20 @@ pub(in crate::doctor) fn server(name: &str, state: vm::State) -> VmView {
 
 /// A host on which the doctor is called and nothing is wrong.
 pub(in crate::doctor) fn host() -> Host {
-    let name = "m1".parse().unwrap();
-    Host { name, units: Units::default(), clock_free: false, open_keys: Vec::new() }
+    Host::well("m1".parse().unwrap())
+}
+
+/// What that host sees of another node, which is as it should be.
+pub(in crate::doctor) fn around() -> Around {
+    let peer = Peer {
+        node: "y1".parse().unwrap(),
+        address: "192.0.2.21".to_owned(),
+        unnamed: false,
+        closed: Vec::new(),
+        narrow: None,
+        rtt_ms: Some(1),
+    };
+    Around { host: host().name, peers: vec![peer], strangers: BTreeMap::new() }
 }
 
 /// A cluster in which nothing is wrong.

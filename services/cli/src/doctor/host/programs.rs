@@ -3,6 +3,7 @@
 use std::{ffi::OsStr, process::Stdio, time::Duration};
 
 use tokio::{process::Command, time::timeout};
+use watari_chassis::program::PATH;
 
 /// What takes longer hangs.
 const BOUND: Duration = Duration::from_secs(20);
@@ -30,9 +31,13 @@ pub(in crate::doctor) async fn run<A: AsRef<OsStr>>(program: &str, arguments: &[
 }
 
 fn command<A: AsRef<OsStr>>(program: &str, arguments: &[A]) -> Command {
+    // Whoever is not root has seldom all of these folders.
+    let mut path = std::env::var_os("PATH").unwrap_or_default();
+    path.push(":");
+    path.push(PATH);
     let mut command = Command::new(program);
     // What is parsed is the same in every language.
-    command.args(arguments).env("LC_ALL", "C.UTF-8").stdin(Stdio::null()).kill_on_drop(true);
+    command.args(arguments).env("PATH", path).env("LC_ALL", "C.UTF-8").stdin(Stdio::null()).kill_on_drop(true);
     command
 }
 

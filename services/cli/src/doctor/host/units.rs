@@ -13,9 +13,11 @@ const OF_FILES: [(&str, &[&str]); 6] = [
     ("etc/watari/monitor.toml", &["watari-monitor.service"]),
     (
         "etc/watari/node-agent.toml",
-        &["libvirtd.service", "libvirtd.socket", "watari-agent.service", "watari-renew.service", "watari-node.target"],
+        &["libvirtd.service", "libvirtd.socket", AGENT, "watari-renew.service", "watari-node.target"],
     ),
 ];
+/// What only a node has.
+pub(super) const AGENT: &str = "watari-agent.service";
 const PROPERTIES: &str = "--property=Id,LoadState,ActiveState,UnitFileState";
 
 /// What is not as it should be.
