@@ -25,11 +25,7 @@ const SETTLES: Duration = Duration::from_secs(20);
 ///
 /// # Errors
 /// [`Failure`] if nobody is there to answer, before anything is done.
-pub(super) async fn mend<'f>(
-    lang: Lang,
-    consent: Consent,
-    findings: &'f [Finding],
-) -> Result<Vec<&'f Finding>, Failure> {
+pub(super) async fn mend(lang: Lang, consent: Consent, findings: &[Finding]) -> Result<Vec<&Finding>, Failure> {
     let mut tried = Vec::new();
     let all: Vec<_> = findings.iter().filter_map(|one| Some((one, Mending::of(&one.trouble)?))).collect();
     if all.is_empty() {

@@ -80,7 +80,7 @@ impl Host {
         if root != Path::new("/") {
             return Some(host);
         }
-        let own = (host.name.as_str(), 0);
+        let own = (host.name.as_str(), 0_u16);
         let unnamed = async { lookup_host(own).await.is_err() };
         let (units, clock_free, unnamed) = tokio::join!(Units::look(&set_up), clock_free(), unnamed);
         (host.units, host.clock_free, host.unnamed) = (units, clock_free, unnamed);
