@@ -1,6 +1,6 @@
 //! `watari doctor` names what is really broken, one thing after the other, and nothing else.
 
-use std::{collections::BTreeSet, fs, os::unix::fs::PermissionsExt};
+use std::{collections::BTreeSet, fs, os::unix::fs::PermissionsExt, path::Path};
 
 use anyhow::{Context, ensure};
 use serde_json::Value;
@@ -13,8 +13,7 @@ pub(super) const SCENARIOS: &[(&str, Run)] = &[
     ("the_doctor_names_nothing_in_a_healthy_lab_but_what_the_lab_is", healthy),
     ("the_doctor_names_a_bridge_that_is_down", bridge_down),
     ("the_doctor_names_a_bridge_that_leads_nowhere", bridge_alone),
-    ("the_doctor_names_a_full_disk", disk_full),
-    ("the_doctor_names_a_certificate_that_ends_soon", certificate),
+    ("the_doctor_names_each_of_many_things_that_are_broken_at_once_and_nothing_else", many),
     ("the_doctor_names_a_node_whose_agent_is_stopped", agent_stopped),
     ("the_doctor_mends_what_is_stopped_and_what_is_open_on_its_own_host", mended),
     ("the_doctor_names_on_a_node_who_answers_dhcp_beside_us_and_ways_that_are_closed_or_narrow", around),
@@ -153,25 +152,67 @@ fn bridge_alone(stage: &Stage) -> anyhow::Result<()> {
     stage.names("bridge.no-uplink", NODE, &[], unplug, plug)
 }
 
-fn disk_full(stage: &Stage) -> anyhow::Result<()> {
+/// What does not hide each other is broken together, which takes no longer than one of them.
+fn many(stage: &Stage) -> anyhow::Result<()> {
+    const ENDING: &str = "/etc/pki/libvirt/clientcert.pem";
+    const SPOILT: &str = "/etc/pki/libvirt/servercert.pem";
+    const DISKS: &str = "/var/lib/watari/disks";
+    const PROGRAM: &str = "/usr/bin/qemu-img";
+    const BROKEN: [(&str, &str); 8] = [
+        ("disk.full", NODE),
+        ("certificate.expiring", ENDING),
+        ("certificate.unreadable", SPOILT),
+        ("bridge.address-on-port", "campus0"),
+        ("node.program-missing", "qemu-img"),
+        ("site.no-refuge", "myodaiji"),
+        ("node.cordoned", "y1"),
+        ("service.no-standby", "image"),
+    ];
     stage.away_from_the_node()?;
-    let folder = "/var/lib/watari/disks";
-    let fill = || stage.at_node(&["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder]);
-    stage.names("disk.full", NODE, &["disk.files"], fill, || stage.at_node(&["umount", folder]))
-}
-
-/// A certificate of another authority, but only its end is looked at, and libvirt has read its own before.
-fn certificate(stage: &Stage) -> anyhow::Result<()> {
-    stage.away_from_the_node()?;
-    let path = "/etc/pki/libvirt/clientcert.pem";
-    let file = stage.lab.file(NODE, path);
-    let whole = fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
-    let short = || {
+    stage.until_well()?;
+    // libvirt has read its own before; only their ends are looked at.
+    let [ending, spoilt] = [ENDING, SPOILT].map(|path| stage.lab.file(NODE, path));
+    let whole = |file: &Path| fs::read(file).with_context(|| format!("cannot read {}", file.display()));
+    let kept = [whole(&ending)?, whole(&spoilt)?];
+    let address = |way: &str| stage.at_node(&["ip", "address", way, "198.51.100.9/24", "dev", "campus0"]);
+    let broken = || {
         let curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", "/dev/null"];
-        let end = ["-days", "9", "-subj", "/CN=y2", "-out", path];
-        stage.at_node(&[&["openssl", "req", "-x509"][..], &curve, &end].concat())
+        let end = ["-days", "9", "-subj", "/CN=y2", "-out", ENDING];
+        stage.at_node(&[&["openssl", "req", "-x509"][..], &curve, &end].concat())?;
+        fs::write(&spoilt, "spoilt")?;
+        stage.at_node(&["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", DISKS])?;
+        stage.at_node(&["mount", "--bind", "/dev/null", PROGRAM])?;
+        address("add")?;
+        stage.watari(&["node", "cordon", "y1"])?;
+        stage.watari(&["node", "cordon", "y2"])?;
+        stage.lab.run(&["stop", "y-front", "watari-image"])?;
+        let mut last = Vec::new();
+        let named = until(90, "the doctor names each of them", || {
+            let found = stage.doctor(&[])?;
+            let all = BROKEN.iter().all(|(code, word)| found.names(code, word));
+            let also = |code: &&str| *code == "disk.files" || OF_THE_LAB.contains(code);
+            let expected = |code: &&str| BROKEN.iter().any(|(named, _)| named == code) || also(code);
+            ensure!(found.codes().iter().all(expected), "more is named: {:?}", found.0);
+            last = found.0;
+            Ok(all)
+        });
+        named.with_context(|| format!("it finds {last:?}"))
     };
-    stage.names("certificate.expiring", path, &[], short, || Ok(fs::write(&file, &whole)?))
+    let outcome = broken();
+    // Whatever of it has come about.
+    let mended = [
+        stage.lab.run(&["start", "y-front", "watari-image"]).map(drop),
+        stage.watari(&["node", "uncordon", "y2"]).map(drop),
+        stage.watari(&["node", "uncordon", "y1"]).map(drop),
+        address("del"),
+        stage.at_node(&["umount", PROGRAM]),
+        stage.at_node(&["umount", DISKS]),
+        fs::write(&ending, &kept[0]).map_err(Into::into),
+        fs::write(&spoilt, &kept[1]).map_err(Into::into),
+    ];
+    outcome?;
+    mended.into_iter().collect::<anyhow::Result<()>>()?;
+    stage.until_well()
 }
 
 fn agent_stopped(stage: &Stage) -> anyhow::Result<()> {
