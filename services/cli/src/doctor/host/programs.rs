@@ -1,6 +1,10 @@
 //! The programs that the doctor starts on its own host, each by its arguments.
 
-use std::{ffi::OsStr, process::Stdio, time::Duration};
+use std::{
+    ffi::{OsStr, OsString},
+    process::Stdio,
+    time::Duration,
+};
 
 use tokio::{process::Command, time::timeout};
 use watari_chassis::program::PATH;
@@ -31,10 +35,16 @@ pub(in crate::doctor) async fn run<A: AsRef<OsStr>>(program: &str, arguments: &[
 }
 
 fn command<A: AsRef<OsStr>>(program: &str, arguments: &[A]) -> Command {
-    // Whoever is not root has seldom all of these folders.
-    let mut path = std::env::var_os("PATH").unwrap_or_default();
-    path.push(":");
-    path.push(PATH);
+    // Whoever is not root has seldom all of these folders. An empty one would be the folder where one stands.
+    let own = std::env::var_os("PATH").filter(|path| !path.is_empty());
+    let path = own.map_or_else(
+        || OsString::from(PATH),
+        |mut path| {
+            path.push(":");
+            path.push(PATH);
+            path
+        },
+    );
     let mut command = Command::new(program);
     // What is parsed is the same in every language.
     command.args(arguments).env("PATH", path).env("LC_ALL", "C.UTF-8").stdin(Stdio::null()).kill_on_drop(true);
