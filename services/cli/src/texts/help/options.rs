@@ -379,6 +379,10 @@ pub(super) const TEXTS: &[Text] = &[
     ("Lines with commas between, for spreadsheets", "表計算ソフト用のコンマ区切り"),
     ("Only what concerns this node", "このノードに関するものだけ"),
     (
+        "Mend on this host what is safely mended, each after asking",
+        "このホストで安全に直せるものを、1 つずつ確認してから直します",
+    ),
+    (
         "The node that it is to go to later, of whichever site; without it the scheduler chooses one of another site",
         "後で移す先のノード (サイトは問いません)。省略すると、別のサイトのノードをスケジューラが選びます",
     ),

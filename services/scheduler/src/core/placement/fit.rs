@@ -8,6 +8,7 @@ use watari_model::{
     network,
     node::{Enforcement, Node, Unlike},
     outage::Scope,
+    said,
     vm::Company,
 };
 
@@ -118,8 +119,8 @@ impl Unfit {
     }
 }
 
-/// One line: how many nodes there are, and what is the matter with them.
-pub(crate) fn explain(unfit: &[Unfit]) -> Said {
+/// One line: how many nodes come into question, of all if these are not all, and what is the matter with them.
+pub(crate) fn explain(unfit: &[Unfit], all: usize) -> Said {
     if unfit.is_empty() {
         return Said::new("there is no node to choose from", "選べるノードがありません");
     }
@@ -130,9 +131,16 @@ pub(crate) fn explain(unfit: &[Unfit]) -> Said {
         *most = (*most).max(why.free());
     }
     let parts: Vec<String> = classes.iter().map(|(why, (n, most))| format!("{n} {}", why.text(*n, *most))).collect();
-    let nodes = if unfit.len() == 1 { "1 node".to_owned() } else { format!("{} nodes", unfit.len()) };
     let ja: Vec<String> = classes.iter().map(|(why, (n, most))| format!("{n} 台は{}", why.japanese(*most))).collect();
-    Said::new(format!("{nodes}: {}", parts.join(", ")), format!("{} 台中 {}", unfit.len(), ja.join("、")))
+    let (asked, parts, ja) = (unfit.len(), parts.join(", "), ja.join("、"));
+    if asked < all {
+        return said!(
+            "{asked} of {all} nodes in question: {parts}",
+            "全 {all} 台のうち対象となる {asked} 台について、{ja}"
+        );
+    }
+    let nodes = if asked == 1 { "node" } else { "nodes" };
+    said!("{asked} {nodes}: {parts}", "{asked} 台中 {ja}")
 }
 
 impl Rooms {

@@ -95,7 +95,7 @@ pub(crate) fn choose(
         if !bare.is_empty() && unfit.iter().all(Unfit::leaves_firmware_to_blame) {
             return no_uefi(need, &bare);
         }
-        Refusal::NoRoom { vm: need.name().to_string(), detail: explain(&unfit) }
+        Refusal::NoRoom { vm: need.name().to_string(), detail: explain(&unfit, rooms.iter().count()) }
     })
 }
 
