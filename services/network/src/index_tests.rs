@@ -20,6 +20,7 @@ fn network(size: u32) -> Network {
         range: Range { first, last: Ipv4Addr::from(u32::from(first) + size - 1) },
         gateway: None,
         dns: Vec::new(),
+        ipv6: None,
         request_id: String::new(),
         created_at: Timestamp(OffsetDateTime::UNIX_EPOCH),
     }
@@ -34,6 +35,7 @@ fn port(network: &Network, address: Ipv4Addr, owner: &Owner, second: i64) -> Por
         v: 1,
         network: network.name.clone(),
         address,
+        address6: None,
         mac: mac_of(address),
         vm: owner.vm.clone(),
         vm_uuid: owner.uuid.clone(),

@@ -32,6 +32,7 @@ fn server(name: &str, address: Option<&str>) -> Entry<Vm> {
         segment: "campus".parse().unwrap(),
         mac: String::new(),
         address: address.parse().unwrap(),
+        address6: None,
     };
     let value = Vm {
         v: 1,
@@ -93,6 +94,7 @@ fn ports(names: &[&str]) -> BTreeMap<String, Port> {
             v: 1,
             network: "campus".parse().unwrap(),
             address,
+            address6: None,
             mac: mac_of(address),
             vm: name.parse().unwrap(),
             vm_uuid: format!("uuid-{name}"),

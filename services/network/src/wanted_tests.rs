@@ -17,6 +17,7 @@ fn asked(cidr: &str, range: &str) -> CreateNetwork {
         segment: None,
         mtu: None,
         public: false,
+        ipv6: None,
     }
 }
 

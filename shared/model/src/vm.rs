@@ -28,7 +28,7 @@ mod probe;
 mod restart;
 mod snapshot;
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -184,6 +184,9 @@ pub struct Nic {
     pub mac: String,
     /// The server's address on the network.
     pub address: Ipv4Addr,
+    /// Its IPv6 address, if the network has them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address6: Option<Ipv6Addr>,
 }
 
 /// How a server leaves a site that is evacuated.

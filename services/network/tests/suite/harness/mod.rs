@@ -93,6 +93,7 @@ pub(crate) fn lab(range: &str) -> CreateNetwork {
         segment: None,
         mtu: None,
         public: false,
+        ipv6: None,
     }
 }
 
@@ -146,6 +147,7 @@ pub(crate) fn server_of(port: &Port, at: Timestamp) -> vm::Vm {
                 segment: "campus".parse().unwrap(),
                 mac: port.mac.clone(),
                 address: port.address,
+                address6: port.address6,
             }],
             node_labels: BTreeMap::new(),
             groups: Vec::new(),

@@ -122,6 +122,7 @@ impl Desk {
                 segment: given.segment,
                 mac: given.port.mac,
                 address: given.port.address,
+                address6: given.port.address6,
             });
         }
         Ok(nics)

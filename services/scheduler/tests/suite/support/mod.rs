@@ -125,6 +125,7 @@ fn network() -> Network {
         range: Range { first: "203.0.113.100".parse().unwrap(), last: "203.0.113.199".parse().unwrap() },
         gateway: None,
         dns: Vec::new(),
+        ipv6: None,
         request_id: "n".to_owned(),
         created_at: clock::now(),
     }
@@ -256,6 +257,7 @@ fn serve_ports(ctx: &Context, ports: &Mirror<Port>) {
                     v: 1,
                     network: ask.network,
                     address,
+                    address6: None,
                     mac: format!("52:54:00:00:00:{:02x}", address.octets()[3]),
                     vm: ask.vm,
                     vm_uuid: ask.vm_uuid,
