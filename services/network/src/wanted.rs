@@ -109,8 +109,7 @@ fn suits_ipv6(wanted: &CreateNetwork, ipv6: &WantedIpv6) -> Result<(), Refusal> 
     };
     match (wanted.kind, ipv6.gateway, wanted.mtu) {
         _ if wanted.public => {
-            let allowed =
-                Said::new("nothing: public addresses are IPv4 only", "なし (公開アドレスは IPv4 だけです)");
+            let allowed = Said::new("nothing: public addresses are IPv4 only", "なし (公開アドレスは IPv4 だけです)");
             refuse("ipv6", ipv6.cidr.clone(), allowed)
         }
         (Kind::Overlay, Some(gateway), _) => {

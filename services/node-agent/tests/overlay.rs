@@ -114,6 +114,7 @@ fn server_on(network: &str, vni: u32, n: u8, address: Ipv4Addr) -> Server {
             dns: vec![Ipv4Addr::new(192, 0, 2, 53)],
             mac: mac_of(address),
             address,
+            ipv6: None,
         }],
         seed: Seed { hostname: format!("app{n}").parse().unwrap(), keys: Vec::new(), user_data: None },
         firewalls: Vec::new(),
@@ -177,12 +178,12 @@ fn lay_neighbour() {
 fn local(n: u8, via: Option<Ipv4Addr>) -> LocalPort {
     let address = guest_address(n);
     let (vm, vm_uuid, mac) = (format!("app{n}").parse().unwrap(), uuid(n), mac_of(address));
-    LocalPort { vm, vm_uuid, card: 0, mac, address, via, public: None }
+    LocalPort { vm, vm_uuid, card: 0, mac, address, address6: None, via, public: None }
 }
 
 fn remote(n: u8, via: Option<Ipv4Addr>) -> RemotePort {
-    let LocalPort { vm, mac, address, via, .. } = local(n, via);
-    RemotePort { vm, mac, address, via }
+    let LocalPort { vm, mac, address, address6, via, .. } = local(n, via);
+    RemotePort { vm, mac, address, address6, via }
 }
 
 /// The campus's own segment: the operator's bridge, without an address of the subnet, and somebody on it.

@@ -26,7 +26,8 @@ pub(super) fn add(documents: &impl Documents, plans: &mut BTreeMap<NodeName, Net
             of_node.entry(node).or_default().extend(&vm.spec.firewalls);
         }
         for group in &vm.spec.firewalls {
-            let addresses = vm.spec.nics.iter().flat_map(|nic| [Some(IpAddr::V4(nic.address)), nic.address6.map(IpAddr::V6)]);
+            let addresses =
+                vm.spec.nics.iter().flat_map(|nic| [Some(IpAddr::V4(nic.address)), nic.address6.map(IpAddr::V6)]);
             behind.entry(group).or_default().extend(addresses.flatten());
         }
     }

@@ -20,9 +20,7 @@ pub(crate) fn describe(snap: &Snapshot, vm: &Vm) -> Option<Server> {
             dns: network.dns.clone(),
             mac: nic.mac.clone(),
             address: nic.address,
-            ipv6: nic
-                .address6
-                .and_then(|address| Some(Ipv6Wire { network: network.ipv6.clone()?, address })),
+            ipv6: nic.address6.and_then(|address| Some(Ipv6Wire { network: network.ipv6.clone()?, address })),
         })
     });
     Some(Server {

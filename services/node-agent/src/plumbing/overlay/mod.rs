@@ -21,7 +21,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use ipnet::Ipv4Net;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use tokio::sync::Mutex;
 use watari_contracts::plan::NetworkPlan;
 use watari_model::{NetworkName, network};
@@ -46,6 +46,7 @@ pub(super) struct Spec {
     pub(super) overlay: network::Overlay,
     pub(super) subnet: Ipv4Net,
     pub(super) gateway: Ipv4Addr,
+    pub(super) ipv6: Option<network::Ipv6>,
 }
 
 impl Spec {
@@ -56,6 +57,12 @@ impl Spec {
 
     fn tunnel(&self) -> String {
         format!("{TUNNEL_PREFIX}{:06x}", self.overlay.vni)
+    }
+
+    /// Where the node itself is on it, beside its gateway's address: the same on every node.
+    fn own6(&self) -> Option<Ipv6Net> {
+        let ipv6 = self.ipv6.as_ref()?;
+        Ipv6Net::new(ipv6.beside(self.gateway), ipv6.cidr.prefix_len()).ok()
     }
 
     fn label(&self) -> String {
@@ -321,10 +328,17 @@ async fn make(links: &Links, spec: &Spec, local: Ipv4Addr) -> io::Result<u32> {
         }
     };
     if !bridge.up || bridge.alias != spec.label() || bridge.mtu != mtu {
-        without_ipv6(&bridge.name)?;
+        if spec.ipv6.is_some() {
+            with_ipv6(&bridge.name)?
+        } else {
+            without_ipv6(&bridge.name)?
+        }
         links.raise(bridge.index, &spec.label(), mtu).await?;
     }
-    links.add_address(bridge.index, spec.gateway, spec.subnet).await?;
+    let own = Ipv4Net::new(spec.gateway, spec.subnet.prefix_len()).map_err(io::Error::other)?;
+    for address in [Some(IpNet::V4(own)), spec.own6().map(IpNet::V6)].into_iter().flatten() {
+        links.add_address(bridge.index, address).await?;
+    }
     let wanted = Vxlan { vni: spec.overlay.vni, local, learning: false, proxy: true, port: VXLAN_PORT };
     let tunnel = match ours(links, &spec.tunnel()).await? {
         Some(link) if link.vxlan == Some(wanted) && link.bridge == Some(bridge.index) => link,
@@ -338,7 +352,7 @@ async fn make(links: &Links, spec: &Spec, local: Ipv4Addr) -> io::Result<u32> {
     };
     if !tunnel.up || tunnel.alias != spec.label() || tunnel.mtu != mtu {
         without_ipv6(&tunnel.name)?;
-        links.quieten(tunnel.index).await?;
+        links.quieten(tunnel.index, spec.ipv6.is_some()).await?;
         links.raise(tunnel.index, &spec.label(), mtu).await?;
     }
     Ok(tunnel.index)
@@ -359,9 +373,20 @@ async fn made(links: &Links, name: &str) -> io::Result<Link> {
 
 /// Our links carry servers' packets only: the node itself announces nothing on them.
 fn without_ipv6(link: &str) -> io::Result<()> {
-    match fs::write(format!("/proc/sys/net/ipv6/conf/{link}/disable_ipv6"), "1") {
+    match switch_ipv6(link, "disable_ipv6", "1") {
         // A kernel without IPv6.
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         outcome => outcome,
     }
+}
+
+/// But where servers have IPv6 the node answers their DHCPv6, and has the same address as every other node: nobody is
+/// asked whether it is free, and no router is heeded.
+fn with_ipv6(link: &str) -> io::Result<()> {
+    let switches = [("accept_ra", "0"), ("accept_dad", "0"), ("addr_gen_mode", "0"), ("disable_ipv6", "0")];
+    switches.into_iter().try_for_each(|(switch, value)| switch_ipv6(link, switch, value))
+}
+
+fn switch_ipv6(link: &str, switch: &str, value: &str) -> io::Result<()> {
+    fs::write(format!("/proc/sys/net/ipv6/conf/{link}/{switch}"), value)
 }
