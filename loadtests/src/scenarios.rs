@@ -9,6 +9,7 @@ mod failures;
 mod fronts;
 mod guards;
 mod input;
+mod ipv6;
 mod kills;
 mod life;
 mod network;
@@ -49,6 +50,7 @@ const HALVES: [&[Group]; 2] = [
         life::SCENARIOS,
         network::SCENARIOS,
         guards::SCENARIOS,
+        ipv6::SCENARIOS,
         doors::SCENARIOS,
         failures::SCENARIOS,
         saving::SCENARIOS,

@@ -15,7 +15,7 @@ use std::{
 
 use ipnet::Ipv4Net;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use tokio::process::Command;
 use watari_model::network::Ipv6;
 
@@ -56,6 +56,8 @@ pub(super) struct Dns {
     pub(super) names: PathBuf,
     /// Where servers ask: the same on every node.
     pub(super) address: Ipv4Addr,
+    /// The same by IPv6, if the network has it.
+    pub(super) address6: Option<Ipv6Addr>,
 }
 
 /// Who we say that we are by DHCPv6: on every node the same, so that any of them renews what another gave. The number
@@ -108,11 +110,13 @@ impl Config {
                 arguments.push(format!("--local=/{}/", names::DOMAIN).into());
                 arguments.push(format!("--dhcp-option=option:domain-name,{}", dns.domain).into());
                 arguments.push(option("dns-server", &[dns.address]));
-                if self.dns.is_empty() {
+                let ipv6 = self.ipv6.iter().flat_map(|ipv6| ipv6.dns.iter().copied().map(IpAddr::V6));
+                let asked: Vec<IpAddr> = self.dns.iter().copied().map(IpAddr::V4).chain(ipv6).collect();
+                if asked.is_empty() {
                     arguments.push(format!("--resolv-file={RESOLV}").into());
                 } else {
                     arguments.push("--no-resolv".into());
-                    arguments.extend(self.dns.iter().map(|server| OsString::from(format!("--server={server}"))));
+                    arguments.extend(asked.iter().map(|server| OsString::from(format!("--server={server}"))));
                 }
             }
         }
@@ -127,17 +131,20 @@ impl Config {
     /// What it says by IPv6: ask for your address, whoever asks is told it if known; the prefix is on this wire; and this
     /// is no router. A router's own word for that is a lifetime of nothing, by which the guard tells these words apart
     /// that are for servers alone.
-    fn dhcp6(&self, ipv6: &Ipv6) -> [OsString; 5] {
+    fn dhcp6(&self, ipv6: &Ipv6) -> Vec<OsString> {
         let (network, length) = (ipv6.cidr.network(), ipv6.cidr.prefix_len());
-        // As with IPv4: without an address none is named.
-        let dns: String = ipv6.dns.iter().map(|address| format!(",[{address}]")).collect();
-        [
+        let mut arguments: Vec<OsString> = vec![
             format!("--dhcp-range={network},static,{length},{}m", self.lease_minutes).into(),
             "--enable-ra".into(),
             format!("--ra-param={},{ADVERTISED_S},0", self.bridge).into(),
             format!("--dhcp-duid={DUID}").into(),
-            format!("--dhcp-option=option6:dns-server{dns}").into(),
-        ]
+        ];
+        let dns: &[Ipv6Addr] = self.dns_for.as_ref().map_or(&ipv6.dns, |dns| dns.address6.as_slice());
+        if !dns.is_empty() {
+            let list: String = dns.iter().map(|address| format!(",[{address}]")).collect();
+            arguments.push(format!("--dhcp-option=option6:dns-server{list}").into());
+        }
+        arguments
     }
 
     fn command_line(&self) -> Vec<u8> {
@@ -302,6 +309,7 @@ mod tests {
             domain: "lab.watari.internal".to_owned(),
             names: folder.clone(),
             address: "203.0.113.1".parse().unwrap(),
+            address6: Some("2001:db8:0:1::cb00:7101".parse().unwrap()),
         };
         let named = Config { dns_for: Some(dns), mtu: Some(1_450), hosts: folder.clone(), ..config() };
         let forwarding = Config { dns: vec!["192.0.2.53".parse().unwrap()], ..named.clone() };

@@ -264,6 +264,7 @@ impl Plumbing {
                 domain: names::domain(&wire.network),
                 names: self.layout.dns_names(&wire.network),
                 address: spec.gateway,
+                address6: spec.own6().map(|own| own.addr()),
             }),
             mtu: overlay.as_ref().map(|spec| spec.overlay.mtu),
             ipv6: ipv6.cloned(),

@@ -51,3 +51,36 @@ pub(super) fn write(folder: &Path, network: &PlannedNetwork) -> io::Result<bool>
     fs::rename(&aside, &path)?;
     Ok(true)
 }
+
+#[cfg(test)]
+mod tests {
+    use watari_contracts::plan::{LocalPort, RemotePort};
+    use watari_model::network::Kind;
+
+    use super::*;
+
+    #[test]
+    fn a_server_has_a_name_for_each_of_its_addresses() {
+        let (mac, address6) = (String::new(), "2001:db8::a01:b".parse().ok());
+        let here = LocalPort {
+            vm: "mail".parse().unwrap(),
+            vm_uuid: String::new(),
+            card: 0,
+            mac: mac.clone(),
+            address: [10, 1, 0, 11].into(),
+            address6,
+            via: None,
+            public: None,
+        };
+        let elsewhere =
+            RemotePort { vm: "db".parse().unwrap(), mac, address: [10, 1, 0, 12].into(), address6: None, via: None };
+        let (network, kind) = ("lab".parse().unwrap(), Kind::Overlay);
+        let planned = PlannedNetwork { network, kind, overlay: None, here: vec![here], elsewhere: vec![elsewhere] };
+        assert_eq!(
+            text(&planned),
+            "10.1.0.12 db.lab.watari.internal db\n\
+             10.1.0.11 mail.lab.watari.internal mail\n\
+             2001:db8::a01:b mail.lab.watari.internal mail\n"
+        );
+    }
+}

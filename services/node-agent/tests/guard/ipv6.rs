@@ -147,7 +147,9 @@ fn given() {
 
 fn honest() {
     let (mail, web) = (address(&MAIL).to_string(), address(&WEB).to_string());
-    for (one, other, at) in [("mail", "web", web.as_str()), ("campus", "mail", &mail), ("mail", "campus", CAMPUS)] {
+    for (one, other, at) in
+        [("mail", "web", web.as_str()), ("campus", "mail", mail.as_str()), ("mail", "campus", CAMPUS)]
+    {
         let listener = socket(other, "[::]:9001");
         let speaker = socket(one, "[::]:0");
         speaker.send_to(b"hello", format!("[{at}]:9001")).unwrap();

@@ -60,7 +60,7 @@ impl Spec {
     }
 
     /// Where the node itself is on it, beside its gateway's address: the same on every node.
-    fn own6(&self) -> Option<Ipv6Net> {
+    pub(super) fn own6(&self) -> Option<Ipv6Net> {
         let ipv6 = self.ipv6.as_ref()?;
         Ipv6Net::new(ipv6.beside(self.gateway), ipv6.cidr.prefix_len()).ok()
     }
