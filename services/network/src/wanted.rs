@@ -30,8 +30,8 @@ const NOBODYS: [(&str, &str, &str); 5] = [
 /// Reads and checks everything that can be checked without knowing the other networks.
 ///
 /// # Errors
-/// [`Refusal::BadRange`] or [`Refusal::BadIpv6`] with a sentence about the first thing that is wrong, [`Refusal::OutOfRange`]
-/// for other fields, [`Refusal::Unsupported`] for what this version does not make.
+/// [`Refusal::BadRange`] or [`Refusal::BadIpv6`] with a sentence about the first thing that is wrong,
+/// [`Refusal::OutOfRange`] for other fields, [`Refusal::Unsupported`] for what this version does not make.
 pub(crate) fn network(wanted: &CreateNetwork, most_addresses: u64, now: Timestamp) -> Result<Network, Refusal> {
     let request_id = request_id(wanted.request_id.as_deref())?;
     suits_its_kind(wanted)?;
@@ -101,8 +101,8 @@ fn suits_its_kind(wanted: &CreateNetwork) -> Result<(), Refusal> {
     }
 }
 
-/// Public addresses are IPv4's, translated; and what is inside an overlay network needs no router, since its IPv6 does not
-/// lead out of it.
+/// Public addresses are IPv4's, translated; and an overlay network needs no router, since its IPv6 does not lead
+/// out of it.
 fn suits_ipv6(wanted: &CreateNetwork, ipv6: &WantedIpv6) -> Result<(), Refusal> {
     let refuse = |field: &str, value: String, allowed: Said| {
         Err(Refusal::OutOfRange { field: field.to_owned(), value, allowed })
@@ -352,8 +352,8 @@ pub(crate) fn beside(new: &Network, old: &Network) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// A router's or name server's IPv6 address of `others` that a server of `of` could have. None has one beside an IPv4 address
-/// that such a machine has.
+/// A router's or name server's IPv6 address of `others` that a server of `of` could have. No server has one beside an
+/// IPv4 address that such a machine has.
 fn servers_own(of: &Network, others: &Network) -> Option<Ipv6Addr> {
     let (ipv6, machines) = (of.ipv6.as_ref()?, others.ipv6.as_ref()?);
     let is_machines = |address: Ipv6Addr| fixtures(of).chain(fixtures(others)).any(|v4| ipv6.beside(v4) == address);

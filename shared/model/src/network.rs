@@ -11,7 +11,7 @@ use ipnet::Ipv4Net;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use ipv6::{Ipv6, LEAST_MTU as LEAST_IPV6_MTU, MOST_DNS, PREFIXES as IPV6_PREFIXES};
+pub use ipv6::{Ipv6, LEAST_MTU as LEAST_IPV6_MTU, MOST_DNS};
 
 use crate::{Document, NetworkName, Refusal, Said, SegmentName, Timestamp, VmName, said};
 

@@ -92,8 +92,8 @@ fn is_reply(frame: &[u8], mac: Mac, address: Ipv4Addr) -> bool {
 }
 
 /// Says on a bridge that the address is at this MAC, on this side of it: gratuitous ARP (RFC 5227,
-/// section 3) in the server's name, and an advertisement of its IPv6 address. QEMU announces the MAC when a copy is whole; this comes when
-/// the server really runs here.
+/// section 3) in the server's name, and an advertisement of its IPv6 address. QEMU announces the MAC
+/// when a copy is whole; this comes when the server really runs here.
 ///
 /// # Errors
 /// There is no such bridge, or the kernel does not send.

@@ -139,7 +139,7 @@ impl Config {
             format!("--ra-param={},{ADVERTISED_S},0", self.bridge).into(),
             format!("--dhcp-duid={DUID}").into(),
         ];
-        let dns: &[Ipv6Addr] = self.dns_for.as_ref().map_or(&ipv6.dns, |dns| dns.address6.as_slice());
+        let dns: &[Ipv6Addr] = self.dns_for.as_ref().map_or(ipv6.dns.as_slice(), |dns| dns.address6.as_slice());
         if !dns.is_empty() {
             let list: String = dns.iter().map(|address| format!(",[{address}]")).collect();
             arguments.push(format!("--dhcp-option=option6:dns-server{list}").into());

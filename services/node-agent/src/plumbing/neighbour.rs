@@ -1,4 +1,5 @@
-//! Words of neighbour discovery (RFC 4861): which addresses a card has by itself, and telling neighbours where one is. Pure.
+//! Words of neighbour discovery (RFC 4861): the address that a card has by itself, and telling neighbours where one
+//! is. Pure.
 
 use std::net::Ipv6Addr;
 

@@ -12,11 +12,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Said, said};
 
-/// The lengths that a prefix may have: no longer than leaves room for an IPv4 address, no shorter than a segment's (RFC 4291).
-pub const PREFIXES: std::ops::RangeInclusive<u8> = 64..=96;
+/// The lengths that a prefix may have: no shorter than a segment's (RFC 4291), and with room for an IPv4 address.
+const PREFIXES: std::ops::RangeInclusive<u8> = 64..=96;
 /// The smallest packet that every link with IPv6 carries (RFC 8200).
 pub const LEAST_MTU: u32 = 1_280;
-/// More name servers of one kind a guest's resolver does not read (resolv.conf(5), MAXNS).
+/// A guest's resolver reads no more name servers than this (resolv.conf(5), MAXNS).
 pub const MOST_DNS: usize = 3;
 
 /// What a network with IPv6 has beside its IPv4 subnet.

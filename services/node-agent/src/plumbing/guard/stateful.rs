@@ -9,8 +9,9 @@
 //!         ── bridge and destination known? ─▶ in-N:  answers pass; its groups' rules; else dropped
 //! ```
 //!
-//! IPv4 and IPv6 have maps and sets of their own, and chains in common. Two maps of each lead from a port to the chains of its *set of groups*, so that a packet meets only rules
-//! of its own server's, and a thousand ports of one kind share one pair of chains.
+//! Two maps lead from a port to the chains of its *set of groups*, so that a packet meets only rules
+//! of its own server's, and a thousand ports of one kind share one pair of chains. IPv4 and IPv6 have maps and
+//! sets of their own, and the chains in common.
 
 use std::collections::{BTreeMap, BTreeSet};
 

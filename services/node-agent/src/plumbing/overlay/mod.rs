@@ -328,11 +328,7 @@ async fn make(links: &Links, spec: &Spec, local: Ipv4Addr) -> io::Result<u32> {
         }
     };
     if !bridge.up || bridge.alias != spec.label() || bridge.mtu != mtu {
-        if spec.ipv6.is_some() {
-            with_ipv6(&bridge.name)?
-        } else {
-            without_ipv6(&bridge.name)?
-        }
+        ipv6(&bridge.name, spec, OF_ITS_MAC)?;
         links.raise(bridge.index, &spec.label(), mtu).await?;
     }
     let own = Ipv4Net::new(spec.gateway, spec.subnet.prefix_len()).map_err(io::Error::other)?;
@@ -351,7 +347,7 @@ async fn make(links: &Links, spec: &Spec, local: Ipv4Addr) -> io::Result<u32> {
         }
     };
     if !tunnel.up || tunnel.alias != spec.label() || tunnel.mtu != mtu {
-        without_ipv6(&tunnel.name)?;
+        ipv6(&tunnel.name, spec, NONE)?;
         links.quieten(tunnel.index, spec.ipv6.is_some()).await?;
         links.raise(tunnel.index, &spec.label(), mtu).await?;
     }
@@ -371,22 +367,22 @@ async fn made(links: &Links, name: &str) -> io::Result<Link> {
     links.named(name).await?.ok_or_else(|| io::Error::other(format!("{name} was made and is not there")))
 }
 
-/// Our links carry servers' packets only: the node itself announces nothing on them.
-fn without_ipv6(link: &str) -> io::Result<()> {
-    match switch_ipv6(link, "disable_ipv6", "1") {
+/// The link-local address that a link gives itself (`in6_addr_gen_mode` in linux/if_link.h).
+const OF_ITS_MAC: &str = "0";
+const NONE: &str = "1";
+
+/// Our links carry servers' packets only: the node itself announces nothing on them. But where servers have IPv6 the
+/// bridge answers their DHCPv6, at the address that it has on every node, so that nobody is asked whether it is free; and
+/// the tunnel answers for neighbours, which it does without an address. Neither heeds a router.
+fn ipv6(link: &str, spec: &Spec, own: &str) -> io::Result<()> {
+    let switch = |name: &str, value: &str| fs::write(format!("/proc/sys/net/ipv6/conf/{link}/{name}"), value);
+    if spec.ipv6.is_some() {
+        let switches = [("accept_ra", "0"), ("accept_dad", "0"), ("addr_gen_mode", own), ("disable_ipv6", "0")];
+        return switches.into_iter().try_for_each(|(name, value)| switch(name, value));
+    }
+    match switch("disable_ipv6", "1") {
         // A kernel without IPv6.
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         outcome => outcome,
     }
-}
-
-/// But where servers have IPv6 the node answers their DHCPv6, and has the same address as every other node: nobody is
-/// asked whether it is free, and no router is heeded.
-fn with_ipv6(link: &str) -> io::Result<()> {
-    let switches = [("accept_ra", "0"), ("accept_dad", "0"), ("addr_gen_mode", "0"), ("disable_ipv6", "0")];
-    switches.into_iter().try_for_each(|(switch, value)| switch_ipv6(link, switch, value))
-}
-
-fn switch_ipv6(link: &str, switch: &str, value: &str) -> io::Result<()> {
-    fs::write(format!("/proc/sys/net/ipv6/conf/{link}/{switch}"), value)
 }
