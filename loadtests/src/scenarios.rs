@@ -9,6 +9,7 @@ mod failures;
 mod fronts;
 mod guards;
 mod input;
+mod ipv6;
 mod kills;
 mod life;
 mod network;
@@ -51,6 +52,7 @@ const HALVES: [&[Group]; 2] = [
         network::SCENARIOS,
         guards::SCENARIOS,
         segment::SCENARIOS,
+        ipv6::SCENARIOS,
         doors::SCENARIOS,
         failures::SCENARIOS,
         saving::SCENARIOS,

@@ -73,6 +73,7 @@ fn server(n: u32) -> Server {
             dns: vec![],
             mac: watari_model::network::mac_of(address),
             address,
+            ipv6: None,
         }],
         seed: Seed { hostname: format!("vm{n}").parse().unwrap(), keys: Vec::new(), user_data: None },
         firewalls: [n % GROUPS, (n + 1) % GROUPS].map(|group| format!("g{group}").parse().unwrap()).to_vec(),
@@ -92,7 +93,7 @@ fn policy(servers: &[Server], round: u16) -> Policy {
     for n in 0..GROUPS {
         policy.groups.insert(name(n), rules(n));
         let members = servers.iter().filter(|server| server.firewalls.contains(&name(n)));
-        policy.members.insert(name(n), members.map(|server| server.wires[0].address).collect());
+        policy.members.insert(name(n), members.map(|server| server.wires[0].address.into()).collect());
     }
     policy
 }

@@ -84,6 +84,7 @@ words! {
     Host "HOST" "ホスト";
     Id "ID" "ID";
     Image "IMAGE" "イメージ";
+    Ipv6 "IPV6 SUBNET" "IPv6 サブネット";
     KeptSince "KEPT SINCE" "保管開始";
     Keys "KEYS" "鍵";
     Kind "KIND" "種別";

@@ -162,6 +162,7 @@ impl Book {
             v: 1,
             network: network.name.clone(),
             address,
+            address6: network.ipv6.as_ref().map(|ipv6| ipv6.beside(address)),
             mac: mac_of(address),
             vm: owner.vm.clone(),
             vm_uuid: owner.uuid.clone(),

@@ -13,6 +13,7 @@ mod links;
 mod metadata;
 mod module;
 mod names;
+mod neighbour;
 mod nft;
 mod overlay;
 mod public;
@@ -36,7 +37,7 @@ use watari_contracts::{
 };
 use watari_model::{
     NetworkName, NodeName, Refusal, Said, SegmentName,
-    network::Kind,
+    network::{self, Kind},
     node::{Tunnel, health::Bridge},
 };
 
@@ -190,8 +191,9 @@ impl Plumbing {
         for wire in server.wires.iter().filter(|wire| wire.kind == Kind::Provider) {
             let (Ok(bridge), Some(mac)) = (self.bridge_of(wire), overlay::mac(&wire.mac)) else { continue };
             let (address, vm) = (wire.address, server.name.clone());
+            let address6 = wire.ipv6.as_ref().map(|ipv6| ipv6.address);
             tokio::spawn(async move {
-                if let Err(error) = arp::announce(&bridge, mac, address).await {
+                if let Err(error) = arp::announce(&bridge, mac, address, address6).await {
                     tracing::warn!(%vm, bridge, %error, "the segment was not told where the server is");
                 }
             });
@@ -236,7 +238,8 @@ impl Plumbing {
     fn overlay(wire: &Wire) -> Result<Option<overlay::Spec>, Refusal> {
         let subnet = blueprint::check_wire(wire)?;
         let (Some(overlay), Some(gateway)) = (wire.overlay, wire.gateway) else { return Ok(None) };
-        Ok(Some(overlay::Spec { network: wire.network.clone(), overlay, subnet, gateway }))
+        let ipv6 = wire.ipv6.as_ref().map(|ipv6| ipv6.network.clone());
+        Ok(Some(overlay::Spec { network: wire.network.clone(), overlay, subnet, gateway, ipv6 }))
     }
 
     fn bridge(&self, wire: &Wire) -> Result<&str, Refusal> {
@@ -278,6 +281,10 @@ impl Plumbing {
                 return Err(Refusal::NodeUnfit { node: self.node.to_string(), detail });
             }
         };
+        let ipv6 = wire.ipv6.as_ref().map(|ipv6| &ipv6.network);
+        if let Some(ipv6) = ipv6.filter(|ipv6| !segment::has_address6(&bridge, ipv6.cidr)) {
+            return Err(self.no_address6(&bridge, wire, ipv6));
+        }
         Ok(dnsmasq::Config {
             bridge,
             subnet,
@@ -288,12 +295,27 @@ impl Plumbing {
                 domain: names::domain(&wire.network),
                 names: self.layout.dns_names(&wire.network),
                 address: spec.gateway,
+                address6: spec.own6().map(|own| own.addr()),
             }),
             mtu: overlay.as_ref().map(|spec| spec.overlay.mtu),
+            ipv6: ipv6.cloned(),
             lease_minutes: self.settings.lease_minutes,
             hosts: self.layout.dhcp_hosts(&wire.network),
             pid_file: self.layout.dhcp_pid(&wire.network),
         })
+    }
+
+    fn no_address6(&self, bridge: &str, wire: &Wire, ipv6: &network::Ipv6) -> Refusal {
+        let (network, cidr) = (&wire.network, ipv6.cidr);
+        let detail = Said::new(
+            format!(
+                "bridge {bridge} has no IPv6 address in {cidr}, and DHCPv6 for network {network} cannot answer without one; give it one that no server has"
+            ),
+            format!(
+                "ブリッジ {bridge} に {cidr} の IPv6 アドレスがなく、ネットワーク {network} の DHCPv6 が応答できません。サーバが使わないアドレスを付けてください"
+            ),
+        );
+        Refusal::NodeUnfit { node: self.node.to_string(), detail }
     }
 
     /// Makes the links of the card's network, if they are ours to make.

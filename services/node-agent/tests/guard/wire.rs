@@ -70,6 +70,7 @@ impl Guest {
                 dns: vec![],
                 mac: self.mac.to_owned(),
                 address: self.address.parse().unwrap(),
+                ipv6: None,
             }],
             seed: Seed { hostname: self.name.parse().unwrap(), keys: Vec::new(), user_data: None },
             firewalls: Vec::new(),
@@ -138,6 +139,13 @@ pub(crate) fn heard(socket: &UdpSocket) -> (String, SocketAddr) {
     let mut packet = [0; 64];
     let (length, from) = socket.recv_from(&mut packet).unwrap();
     (String::from_utf8_lossy(&packet[..length]).into_owned(), from)
+}
+
+/// The number of a machine's card, which a link-local address needs.
+pub(crate) fn index(machine: &str) -> u64 {
+    let output = Command::new("ip").args(["-n", machine, "-j", "link", "show", "eth0"]).output().unwrap();
+    let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    told[0]["ifindex"].as_u64().unwrap()
 }
 
 /// Whether packets arrived at a machine's card, of whatever kind.
