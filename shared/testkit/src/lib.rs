@@ -3,11 +3,13 @@
 mod cluster;
 mod nats;
 mod ports;
+mod s3;
 mod tempdir;
 mod wait;
 
 pub use cluster::NatsCluster;
 pub use nats::NatsServer;
 pub use ports::free_port;
+pub use s3::S3Server;
 pub use tempdir::TempDir;
 pub use wait::{eventually, eventually_some};

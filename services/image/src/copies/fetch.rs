@@ -83,8 +83,10 @@ impl Fetcher {
     /// shelf.
     pub(super) async fn fetch(&self, digest: &Digest, size_bytes: u64) -> Result<(), FetchError> {
         let mut last = FetchError::Alone;
-        let holds = |objects: &&Objects| objects.listed().is_some_and(|all| all.get(digest) == Some(&size_bytes));
-        if let Some(objects) = self.app.objects.as_ref().filter(holds) {
+        // Asked now: what another site that shares the store has just put there was not listed yet.
+        if let Some(objects) = &self.app.objects
+            && objects.has(digest, size_bytes).await.unwrap_or(false)
+        {
             match self.fetch_from_store(objects, digest, size_bytes).await {
                 Err(error @ (FetchError::Objects(_) | FetchError::Nonsense { .. } | FetchError::Damaged { .. })) => {
                     last = error;

@@ -235,11 +235,13 @@ impl Objects {
         if lock(&self.distrusted).contains(digest) {
             return Ok(false);
         }
-        match self.objects.head(&self.key(digest)).await {
-            Ok(meta) => Ok(meta.size == size_bytes),
-            Err(object_store::Error::NotFound { .. }) => Ok(false),
-            Err(error) => Err(away("say what it has")(error)),
-        }
+        let has = match self.objects.head(&self.key(digest)).await {
+            Ok(meta) => meta.size == size_bytes,
+            Err(object_store::Error::NotFound { .. }) => false,
+            Err(error) => return Err(away("say what it has")(error)),
+        };
+        self.now_holds(digest, has.then_some(size_bytes));
+        Ok(has)
     }
 
     /// The bytes of an object from there on, as they come, once the store has a right to more traffic.
@@ -287,7 +289,7 @@ impl Objects {
         }
     }
 
-    /// Notes what was done, so that nobody waits for the next look.
+    /// Notes what was done or seen, so that nobody waits for the next look.
     fn now_holds(&self, digest: &Digest, size_bytes: Option<u64>) {
         let mut listed = lock(&self.listed);
         let Some(known) = listed.as_mut() else { return };

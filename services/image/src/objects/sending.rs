@@ -77,7 +77,6 @@ impl Objects {
         let file = File::open(path).map_err(fault("open"))?;
         let size = file.metadata().map_err(fault("measure"))?.len();
         if self.has(digest, size).await? {
-            self.now_holds(digest, Some(size));
             // The process may have died just after it had its name, or another site was faster.
             if self.noted(digest).is_some() {
                 self.break_off(digest).await?;
@@ -95,7 +94,6 @@ impl Objects {
             let detail = format!("{digest} is not there, or has another size, though it was taken");
             return Err(ObjectsError::Unfaithful { detail });
         }
-        self.now_holds(digest, Some(size));
         Ok(())
     }
 

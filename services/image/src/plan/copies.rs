@@ -186,14 +186,12 @@ fn keep_for_good(seen: &Seen<'_>, image: &Image, digest: &Digest, stored: &Store
     }
 }
 
-/// Whether the site has an image for itself even without a file on the disk. What a store had that is away now it has
-/// still: files that went for room do not all come back because it is being restarted.
+/// Whether the site has an image for itself even without a file on the disk. It need not have seen that itself: what
+/// another has just put into a store that both share is there, and so is still what was in one that is away. Files
+/// that went for room do not all come back because a store is being restarted.
 fn backed(seen: &Seen<'_>, image: &Image, digest: &Digest, size_bytes: u64) -> bool {
     let Some(vault) = &seen.vault else { return false };
-    let there = match vault.objects {
-        Some(_) => vault.has(digest, size_bytes),
-        None => image.kept.get(seen.site).is_some_and(|kept| kept.store == *vault.store),
-    };
+    let there = vault.has(digest, size_bytes) || image.kept.values().any(|kept| kept.store == *vault.store);
     there && vault.store.outlasts_the_others_of(seen.site)
 }
 

@@ -107,6 +107,12 @@ fn what_is_in_the_store_alone_comes_back_when_a_server_stands_on_it_or_there_is_
     assert_eq!(Scene { used: None, ..full() }.decided(), fetch, "nobody knows who uses it");
     assert_eq!(Scene { most_bytes: Some(20), ..full() }.decided(), fetch);
     assert_eq!(Scene { most_bytes: None, ..full() }.decided(), fetch);
+
+    // Another site has put it there, and nobody here has looked since.
+    let mut theirs = full();
+    theirs.images[0].kept = kept("a", 1, &["myodaiji"], &store(None)).kept;
+    theirs.objects = Some(vec![2]);
+    assert_eq!(theirs.decided(), []);
 }
 
 #[test]
