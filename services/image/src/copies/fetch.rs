@@ -118,11 +118,8 @@ impl Fetcher {
         let resumed = partial.length() > 0;
         if partial.length() < size_bytes {
             let bytes = objects.read(digest, partial.length(), size_bytes).await?;
-            let paced = bytes.map_err(FetchError::from).and_then(|piece| async move {
-                objects.paced(piece.len() as u64).await;
-                Ok(piece)
-            });
-            partial = self.pour(store, digest, Box::pin(paced), partial, size_bytes).await?;
+            partial =
+                self.pour(store, digest, bytes.map_err(FetchError::from), objects.pace(), partial, size_bytes).await?;
         }
         drop(partial);
         let taken = self.take_in(store, digest).await;
@@ -204,11 +201,7 @@ impl Fetcher {
             let detail = format!("{} with range {}", response.status(), range.unwrap_or("none"));
             return Err(FetchError::Nonsense { peer: peer.to_owned(), detail });
         }
-        let paced = response.bytes_stream().map_err(http).and_then(|piece| async move {
-            self.pace.take(piece.len() as u64).await;
-            Ok(piece)
-        });
-        self.pour(peer, digest, Box::pin(paced), partial, end).await
+        self.pour(peer, digest, response.bytes_stream().map_err(http), &self.pace, partial, end).await
     }
 
     /// Adds what comes up to `end`. What has come is kept for the next try, however this one ends.
@@ -217,6 +210,7 @@ impl Fetcher {
         from: &str,
         digest: &Digest,
         mut bytes: impl Stream<Item = Result<Bytes, FetchError>> + Unpin + Send,
+        pace: &Pace,
         mut partial: Partial,
         end: u64,
     ) -> Result<Partial, FetchError> {
@@ -233,6 +227,7 @@ impl Fetcher {
             let arrived = partial.length() + pending.len() as u64;
             match piece {
                 Some(Ok(piece)) if piece.len() as u64 <= end - arrived => {
+                    pace.take(piece.len() as u64).await;
                     self.app.metrics.copied.inc_by(piece.len() as u64);
                     pending.extend_from_slice(&piece);
                     if pending.len() >= PIECE {

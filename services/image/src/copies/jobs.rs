@@ -159,7 +159,7 @@ impl Jobs {
             Err(ObjectsError::Stopped) => Ended::Well,
             Err(ObjectsError::Damaged { .. }) if self.check(digest).await => Ended::Well,
             Err(error) => {
-                tracing::warn!(sha256 = %digest, error = %chain(&error), "an image is not in the object store yet; it is tried again");
+                tracing::warn!(sha256 = %digest, %error, "an image is not in the object store yet; it is tried again");
                 // How the store stands is found out now, not at its next look.
                 app.wake_objects.wake();
                 Ended::Badly
@@ -179,7 +179,7 @@ impl Jobs {
                 return Ended::Badly;
             }
             Err(error) => {
-                tracing::debug!(sha256 = %digest, error = %chain(&error), "a file stays on the disk for now");
+                tracing::debug!(sha256 = %digest, %error, "a file stays on the disk for now");
                 return Ended::Badly;
             }
         }
@@ -208,7 +208,7 @@ impl Jobs {
                 Ended::Well
             }
             Err(error) => {
-                tracing::warn!(sha256 = %digest, error = %chain(&error), "a deleted image's object is not removed yet; it is tried again");
+                tracing::warn!(sha256 = %digest, %error, "a deleted image's object is not removed yet; it is tried again");
                 Ended::Badly
             }
         }

@@ -40,7 +40,7 @@ use crate::{
 /// Tries of one request before it is given up; whoever wanted it comes again.
 const RETRIES: usize = 3;
 const RETRIES_WITHIN: Duration = Duration::from_secs(30);
-/// Tells what an operator is told of a fault; a store may answer with pages.
+/// So many characters of a fault are told; a store may answer with pages.
 const MOST_TOLD: usize = 300;
 
 /// Why something did not come about.
@@ -100,6 +100,8 @@ pub struct Objects {
     sent: IntCounter,
     /// What is there with its size in bytes, as of the last look; none while the store is away.
     listed: Mutex<Option<Arc<BTreeMap<Digest, u64>>>>,
+    /// Who has a file kept does so alone: of two images with the same contents the second finds it done.
+    turns: Mutex<BTreeMap<Digest, Arc<tokio::sync::Mutex<()>>>>,
     /// Objects that were read and were not what their names say: they are written anew.
     distrusted: Mutex<BTreeSet<Digest>>,
 }
@@ -160,6 +162,7 @@ impl Objects {
             pace: Pace::new(0),
             sent: sent.clone(),
             listed: Mutex::default(),
+            turns: Mutex::default(),
             distrusted: Mutex::default(),
         }
     }
@@ -244,7 +247,7 @@ impl Objects {
         Ok(has)
     }
 
-    /// The bytes of an object from there on, as they come, once the store has a right to more traffic.
+    /// The bytes of an object from there on, as they come.
     ///
     /// # Errors
     /// [`ObjectsError`] if it is not there or has another size.
@@ -263,9 +266,9 @@ impl Objects {
         Ok(got.into_stream().map_err(away("be read to the end")).boxed())
     }
 
-    /// Waits until so many more bytes may travel.
-    pub(crate) async fn paced(&self, bytes: u64) {
-        self.pace.take(bytes).await;
+    /// The bound on what goes there and comes from there.
+    pub(crate) fn pace(&self) -> &Pace {
+        &self.pace
     }
 
     /// An object was read, and is not what its name says: whoever has the file writes it anew.
@@ -311,8 +314,10 @@ impl Objects {
 fn line(section: &StoreSection) -> Result<ClientOptions, String> {
     let stall = Duration::from_secs(section.stall_seconds);
     // Whole files take as long as they take; silence ends them.
-    let mut options = ClientOptions::new().with_timeout_disabled().with_read_timeout(stall);
-    options = options.with_allow_http(section.endpoint.starts_with("http://"));
+    let options = ClientOptions::new()
+        .with_timeout_disabled()
+        .with_read_timeout(stall)
+        .with_allow_http(section.endpoint.starts_with("http://"));
     if section.ca.as_os_str().is_empty() {
         return Ok(options);
     }
@@ -322,5 +327,6 @@ fn line(section: &StoreSection) -> Result<ClientOptions, String> {
     if authority.is_empty() {
         return Err(fault("holds no certificate".to_owned()));
     }
+    let options = options.with_no_system_certificates(true);
     Ok(authority.into_iter().fold(options, ClientOptions::with_root_certificate))
 }

@@ -76,6 +76,8 @@ impl Objects {
         let fault = |act| move |source| StoreError { act, path: path.to_owned(), source };
         let file = File::open(path).map_err(fault("open"))?;
         let size = file.metadata().map_err(fault("measure"))?.len();
+        let turn = Arc::clone(lock(&self.turns).entry(digest.clone()).or_default());
+        let _alone = turn.lock().await;
         if self.has(digest, size).await? {
             // The process may have died just after it had its name, or another site was faster.
             if self.noted(digest).is_some() {
@@ -100,7 +102,7 @@ impl Objects {
     async fn send_whole(&self, source: &Source<'_>) -> Result<(), ObjectsError> {
         let (bytes, hasher) = source.piece(0, source.size, Hasher::default()).await?;
         source.is_sound(hasher)?;
-        self.paced(source.size).await;
+        self.pace.take(source.size).await;
         let key = self.key(source.digest);
         self.objects.put(&key, PutPayload::from(bytes)).await.map_err(away("be written"))?;
         self.sent.inc_by(source.size);
@@ -124,7 +126,7 @@ impl Objects {
             if number < begun.parts.len() {
                 continue;
             }
-            self.paced(length).await;
+            self.pace.take(length).await;
             let taken = self.parts.put_part(&key, &begun.id, number, PutPayload::from(bytes)).await;
             let taken = taken.map_err(|error| self.maybe_unknown(digest, error, "take a part"))?;
             self.sent.inc_by(length);
