@@ -222,9 +222,9 @@ fn take_in(app: &App, sound: &Sound) -> Result<(), StoreError> {
 
 async fn forget(app: &App, name: &ImageName) -> Result<(), StepError> {
     let Some(entry) = app.images.get(name.as_str()).filter(|e| e.value.state == State::Deleting) else { return Ok(()) };
-    let mut sites = entry.value.copies.keys().chain(entry.value.kept.keys()).peekable();
-    if sites.peek().is_some() {
-        tracing::warn!(image = %name, sites = ?sites.collect::<BTreeSet<_>>(), "forgotten, though these sites did not say that they have removed it");
+    let sites: BTreeSet<&SiteName> = entry.value.copies.keys().chain(entry.value.kept.keys()).collect();
+    if !sites.is_empty() {
+        tracing::warn!(image = %name, ?sites, "forgotten, though these sites did not say that they have removed it");
     }
     // While there is a document it is known that nobody wants this; without one it would be kept for
     // a while, in case its document is only late.
