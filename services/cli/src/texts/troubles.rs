@@ -443,6 +443,14 @@ troubles! {
            "watari frontend status: the front end there must be on and reached; the copy is then made by itself"
         ja "イメージ {image} の複製がないサイト: {sites}" "複製のあるサイトが停電するとサーバを移行できず、ディスクの故障で失われます"
            "watari frontend status でそのサイトのフロントエンドを確認してください。届くようになれば自動で複製されます";
+    /// What images are kept in does not do its part.
+    ObjectStoreAway { store, site, cause } "image.store-away" Failure
+        en "the object store {store} does not serve the front end at {site}: {cause}"
+           "no image can be imported or saved there, and one that is in the store alone cannot be had"
+           "check that the store runs, that the front end reaches it, and what its key may do ([image.store] in image.toml); it is looked at again by itself"
+        ja "オブジェクトストア {store} を {site} のフロントエンドから利用できません: {cause}"
+           "イメージの取り込みと保存ができず、ストアにしかないイメージは使えません"
+           "ストアの稼働、フロントエンドからの到達、鍵の権限 (image.toml の [image.store]) を確認してください。確認は自動で繰り返されます";
     /// Few addresses.
     NetworkFilling { network, used, free } "network.nearly-full" Warning
         en "network {network} has {free} addresses left, {used} are in use" "soon no server can be made on it"

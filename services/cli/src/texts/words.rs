@@ -118,6 +118,7 @@ words! {
     Pause "OF WHICH SWITCHING" "うち切替待ち";
     Power "POWER" "電源";
     PowerBack "UNTIL" "停電終了";
+    ObjectStore "OBJECT STORE" "オブジェクトストア";
     PowerOff "POWER OFF FROM" "停電開始";
     Pending "FROM NEXT START" "次回の起動から";
     Priority "PRIORITY" "優先度";

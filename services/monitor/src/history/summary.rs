@@ -266,7 +266,9 @@ fn image(before: Option<&Image>, after: Option<&Image>) -> Option<String> {
         return Some(with(line, code(image.fault.as_ref())));
     }
     let copied = image.copies.keys().find(|site| !old.copies.contains_key(*site));
-    copied.map(|site| format!("copied to {site}"))
+    let kept = image.kept.iter().find(|(site, _)| !old.kept.contains_key(*site));
+    let kept = kept.map(|(site, kept)| format!("kept for {site} in {}", kept.store.url));
+    copied.map(|site| format!("copied to {site}")).or(kept)
 }
 
 fn network(before: Option<&Network>, after: Option<&Network>) -> Option<String> {

@@ -60,6 +60,7 @@ const CHECKS: &[Check] = &[
     control::leaders,
     control::standbys,
     control::versions,
+    control::stores,
     control::quorum,
     control::copies,
 ];

@@ -79,6 +79,7 @@ fn control() -> Status {
         epoch,
         nats: host.to_owned(),
         lag: 0,
+        store: None,
         version: "0.1.0".to_owned(),
     };
     let service = |service: Service| ServiceStatus {

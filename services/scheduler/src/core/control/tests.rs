@@ -20,6 +20,7 @@ fn standings(leads_from: &str) -> Vec<Standing> {
         followed: BTreeMap::new(),
         wish: None,
         quorum: None,
+        store: None,
         version: String::new(),
     };
     Service::OF_FRONT.into_iter().flat_map(|service| ["myodaiji", "yamate"].map(|at| one(service, at))).collect()

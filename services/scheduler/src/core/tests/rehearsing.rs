@@ -253,6 +253,7 @@ fn standing(service: Service, site: &str, leads: bool) -> Standing {
         followed: std::collections::BTreeMap::new(),
         wish: None,
         quorum: None,
+        store: None,
         version: String::new(),
     }
 }

@@ -107,6 +107,7 @@ fn image() -> Image {
         asked_by: None,
         saved_from: None,
         copies: BTreeMap::new(),
+        kept: BTreeMap::new(),
         fault: None,
         request_id: "i".to_owned(),
         created_at: now,
