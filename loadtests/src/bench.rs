@@ -1,11 +1,13 @@
 //! Benchmarks in the lab: each compares two things in one run, so that a slow machine is slow for both.
 //! Each says what its figures must keep to; `watari-bench` fails when they do not.
 
+pub mod addresses;
 pub mod evacuate;
 pub mod footprint;
 pub mod listing;
 pub mod migrate;
 mod plain;
+mod program;
 
 use std::fmt;
 

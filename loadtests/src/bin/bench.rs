@@ -5,7 +5,7 @@ use std::{path::PathBuf, process::ExitCode, time::Duration};
 use clap::{Parser, Subcommand};
 use serde::Serialize;
 use watari_loadtests::{
-    bench::{Bound, evacuate, footprint, listing, migrate},
+    bench::{Bound, addresses, evacuate, footprint, listing, migrate},
     lab::Lab,
     scenarios::Stage,
 };
@@ -52,6 +52,15 @@ enum What {
         #[arg(long, default_value_t = 1000)]
         requests: u64,
     },
+    /// Addresses drawn by many at once, with a nats-server and a network service of its own; no lab is needed.
+    Addresses {
+        /// How many servers want one.
+        #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=65_000))]
+        servers: u32,
+        /// How many of them at the same time.
+        #[arg(long, default_value_t = 32)]
+        at_once: usize,
+    },
 }
 
 fn main() -> anyhow::Result<ExitCode> {
@@ -75,6 +84,12 @@ fn main() -> anyhow::Result<ExitCode> {
             let scheduler = std::env::current_exe()?.with_file_name("watari-scheduler");
             let runtime = tokio::runtime::Runtime::new()?;
             let figures = runtime.block_on(listing::run(&scheduler, *servers, *requests))?;
+            tell(&figures, &figures.bounds())
+        }
+        What::Addresses { servers, at_once } => {
+            let network = std::env::current_exe()?.with_file_name("watari-network");
+            let runtime = tokio::runtime::Runtime::new()?;
+            let figures = runtime.block_on(addresses::run(&network, *servers, *at_once))?;
             tell(&figures, &figures.bounds())
         }
     }
