@@ -6,6 +6,7 @@ pub mod evacuate;
 pub mod footprint;
 pub mod listing;
 pub mod migrate;
+pub mod network;
 mod plain;
 mod program;
 

@@ -208,7 +208,7 @@ impl Stage {
         account["boot_id"].as_str().map(str::to_owned).context("no boot id")
     }
 
-    fn until_page(&self, address: &str, seconds: u64) -> anyhow::Result<()> {
+    pub(crate) fn until_page(&self, address: &str, seconds: u64) -> anyhow::Result<()> {
         until(seconds, &format!("{address} answers"), || Ok(self.page(address, "/uptime").is_ok()))
     }
 
@@ -252,7 +252,7 @@ impl Stage {
     }
 
     /// The first node of the other campus.
-    fn other_side(&self, vm: &str) -> anyhow::Result<&'static str> {
+    pub(crate) fn other_side(&self, vm: &str) -> anyhow::Result<&'static str> {
         Ok(if self.node_of(vm)?.starts_with('m') { "y1" } else { "m1" })
     }
 

@@ -5,7 +5,7 @@ use std::{path::PathBuf, process::ExitCode, time::Duration};
 use clap::{Parser, Subcommand};
 use serde::Serialize;
 use watari_loadtests::{
-    bench::{Bound, addresses, evacuate, footprint, listing, migrate},
+    bench::{Bound, addresses, evacuate, footprint, listing, migrate, network},
     lab::Lab,
     scenarios::Stage,
 };
@@ -27,6 +27,12 @@ enum What {
         /// How many pairs.
         #[arg(long, default_value_t = 10)]
         runs: usize,
+    },
+    /// How long a client hears nothing of a server that migrates, on a provider and on an overlay network.
+    Network {
+        /// How many migrations on each.
+        #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..))]
+        runs: u16,
     },
     /// An evacuation beside loops of `virsh migrate`.
     Evacuate {
@@ -69,6 +75,10 @@ fn main() -> anyhow::Result<ExitCode> {
     match &arguments.what {
         What::Migrate { runs } => {
             let figures = migrate::run(&stage()?, *runs)?;
+            tell(&figures, &figures.bounds())
+        }
+        What::Network { runs } => {
+            let figures = network::run(&stage()?, usize::from(*runs))?;
             tell(&figures, &figures.bounds())
         }
         What::Evacuate { servers, mbit } => {
