@@ -4,6 +4,7 @@
 pub mod addresses;
 pub mod evacuate;
 pub mod footprint;
+pub mod image;
 pub mod listing;
 pub mod migrate;
 pub mod network;

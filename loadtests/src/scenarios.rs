@@ -293,7 +293,7 @@ impl Stage {
 
 /// Waits until something holds; an error on the way counts as "not yet". To ask is to start a command, which costs the
 /// machine more than most of what is waited for: the longer it takes, the more seldom it is asked.
-fn until(seconds: u64, what: &str, mut holds: impl FnMut() -> anyhow::Result<bool>) -> anyhow::Result<()> {
+pub(crate) fn until(seconds: u64, what: &str, mut holds: impl FnMut() -> anyhow::Result<bool>) -> anyhow::Result<()> {
     let (began, most) = (Instant::now(), Duration::from_secs(seconds));
     loop {
         let now = holds();

@@ -5,7 +5,7 @@ use std::{path::PathBuf, process::ExitCode, time::Duration};
 use clap::{Parser, Subcommand};
 use serde::Serialize;
 use watari_loadtests::{
-    bench::{Bound, addresses, evacuate, footprint, listing, migrate, network},
+    bench::{Bound, addresses, evacuate, footprint, image, listing, migrate, network},
     lab::Lab,
     scenarios::Stage,
 };
@@ -27,6 +27,12 @@ enum What {
         /// How many pairs.
         #[arg(long, default_value_t = 10)]
         runs: usize,
+    },
+    /// Imports beside `qemu-img convert`, starts beside `virsh`, and what a copy moves between the campuses.
+    Image {
+        /// How many pairs of each.
+        #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
+        runs: u16,
     },
     /// How long a client hears nothing of a server that migrates, on a provider and on an overlay network.
     Network {
@@ -75,6 +81,10 @@ fn main() -> anyhow::Result<ExitCode> {
     match &arguments.what {
         What::Migrate { runs } => {
             let figures = migrate::run(&stage()?, *runs)?;
+            tell(&figures, &figures.bounds())
+        }
+        What::Image { runs } => {
+            let figures = image::run(&stage()?, usize::from(*runs))?;
             tell(&figures, &figures.bounds())
         }
         What::Network { runs } => {
