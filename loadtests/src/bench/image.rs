@@ -91,6 +91,10 @@ impl Files {
         format!("{}/{name}", Self::FOLDER)
     }
 
+    fn remove(&self, name: &str) -> anyhow::Result<()> {
+        Ok(fs::remove_file(self.outside.join(name))?)
+    }
+
     /// Writes a sparse disk of so many MiB through to the real one: of each `stride` of them the last is full of what
     /// nobody can compress and no earlier file has. How many bytes that is.
     fn fill(&self, name: &str, mib: u64, stride: u64) -> anyhow::Result<u64> {

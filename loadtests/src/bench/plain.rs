@@ -166,7 +166,7 @@ fn clocked(lab: &Lab, node: &str, commands: &str) -> anyhow::Result<Duration> {
     const CLOCK: &str =
         "begun=$(date +%s%N) && virsh -q -c qemu:///system \"$1\" >&2 && echo $(($(date +%s%N) - begun))";
     let nanos = lab.run(&["exec", node, "--", "sh", "-c", CLOCK, "sh", commands])?;
-    Ok(Duration::from_nanos(nanos.trim().parse().context("no time")?))
+    Ok(Duration::from_nanos(nanos.trim().parse::<u64>().context("no time")?))
 }
 
 pub(super) fn virsh(lab: &Lab, node: &str, arguments: &[&str]) -> anyhow::Result<String> {

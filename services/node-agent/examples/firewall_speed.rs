@@ -1,5 +1,6 @@
 //! How long a change of rules takes on a node with so many ports: compiled, and taken by the kernel.
-//! Prints JSON, and fails when the longest change takes longer than is allowed. Needs root; everything happens in a network namespace made for it.
+//! Prints JSON, and fails when the longest change takes longer than is allowed. Needs root; everything happens in a
+//! network namespace made for it.
 //!
 //! ```sh
 //! cargo run --release -p watari-node-agent --example firewall_speed -- 1000

@@ -1,5 +1,5 @@
-//! What reaches the other campus when a sparse image is copied there, by the counter of the interface on which the front end
-//! that fetches it is reached. What the front ends say to each other meanwhile is counted, too.
+//! What reaches the other campus when a sparse image is copied there, by the counter of the interface on which the
+//! front end that fetches it is reached. What the front ends say to each other meanwhile is counted, too.
 
 use anyhow::Context;
 use serde::Serialize;

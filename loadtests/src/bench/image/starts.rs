@@ -1,8 +1,8 @@
 //! Servers made from an image that their node has already, beside `virsh define` and `virsh start` of a twin of each.
 //!
-//! What Watari adds is the time from the agent's taking the order to start to its having seen the domain run, as the agent
-//! itself tells it, less the twin's: so the disk, the rules, DHCP, the seed and the journal are in it, and neither the
-//! scheduler nor the command, which are told beside it.
+//! What Watari adds is the time from the agent's taking the order to start to its having seen the domain run, as the
+//! agent itself tells it, less the twin's: so the disk, the rules, DHCP, the seed and the journal are in it, and neither
+//! the scheduler nor the command, which are told beside it.
 
 use std::{collections::BTreeSet, time::Instant};
 
