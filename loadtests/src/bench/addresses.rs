@@ -28,7 +28,7 @@ pub struct Drawing {
     /// How many servers asked for an address.
     pub servers: u32,
     /// How many of them at the same time.
-    pub at_once: usize,
+    pub at_once: u16,
     /// How long all of it took.
     pub seconds: f64,
     /// Addresses in a second.
@@ -58,14 +58,17 @@ impl Drawing {
 ///
 /// # Errors
 /// When the bus or the service does not start, or refuses one of them.
-pub async fn run(program: &Path, servers: u32, at_once: usize) -> anyhow::Result<Drawing> {
+pub async fn run(program: &Path, servers: u32, at_once: u16) -> anyhow::Result<Drawing> {
     let nats = NatsServer::start();
     let _network = Program::start(program, &nats.url())?;
     let bus = Bus::connect(&BusSettings { urls: vec![nats.url()], ..BusSettings::default() }).await?;
     bus.request_patiently(&wide()?, READY).await?;
     let began = Instant::now();
-    let drawn: Vec<(String, Duration)> =
-        stream::iter(0..servers).map(|number| draw(&bus, number)).buffer_unordered(at_once).try_collect().await?;
+    let drawn: Vec<(String, Duration)> = stream::iter(0..servers)
+        .map(|number| draw(&bus, number))
+        .buffer_unordered(usize::from(at_once))
+        .try_collect()
+        .await?;
     let seconds = began.elapsed().as_secs_f64();
     let distinct: BTreeSet<&str> = drawn.iter().map(|(address, _)| address.as_str()).collect();
     let mut took = Histogram::<u64>::new(3)?;

@@ -70,8 +70,8 @@ enum What {
         #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=65_000))]
         servers: u32,
         /// How many of them at the same time.
-        #[arg(long, default_value_t = 32)]
-        at_once: usize,
+        #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..))]
+        at_once: u16,
     },
 }
 
