@@ -235,9 +235,4 @@ impl Rooms {
     pub(crate) fn have_refuge(&self, dark: &Scope) -> bool {
         self.iter().any(|room| !dark.covers(room.node()) && room.open().is_ok())
     }
-
-    /// Nodes of the documents that hold members of a group.
-    fn holders<'r>(&'r self, group: &'r GroupName) -> impl Iterator<Item = &'r Room> + 'r {
-        self.iter().filter(move |room| room.members(group).is_some_and(|members| !members.is_empty()))
-    }
 }

@@ -7,7 +7,7 @@ use std::{
 
 use watari_model::{GroupName, NodeName, Refusal, Said, VmName, vm::Company};
 
-use super::{Amount, Candidates, Need, Rooms, choose, fit};
+use super::{Amount, Candidates, Need, Rooms, choose, fit, room::Room};
 
 /// Servers that go to one node, by their place in the list.
 struct Unit {
@@ -25,44 +25,44 @@ pub(crate) fn plan(
 ) -> Vec<Result<NodeName, Refusal>> {
     let moving: HashSet<&VmName> = needs.iter().map(|need| &need.vm.name).collect();
     let leaving = |vm: &VmName| moving.contains(vm);
-    let names: Vec<NodeName> = rooms
-        .iter()
-        .filter(|room| candidates(room.node()) && room.open().is_ok())
-        .map(|r| r.node().name.clone())
-        .collect();
-    let key = |rooms: &Rooms, index: usize| {
-        let free = names.get(index).and_then(|name| rooms.get(name)).map(super::room::Room::free).unwrap_or_default();
-        (free.memory_mib, free.vcpus, Reverse(index))
+    let key = |place: usize, room: &Room| {
+        let free = room.free();
+        (free.memory_mib, free.vcpus, Reverse(place))
     };
-    let mut heap: BinaryHeap<_> = (0..names.len()).map(|index| key(rooms, index)).collect();
-    let mut found: BTreeMap<usize, NodeName> = BTreeMap::new();
+    let comes_into_question = |(_, room): &(usize, &Room)| candidates(room.node()) && room.open().is_ok();
+    let open = rooms.iter().enumerate().filter(comes_into_question);
+    let mut heap: BinaryHeap<_> = open.map(|(place, room)| key(place, room)).collect();
+    let mut found: Vec<Option<NodeName>> = vec![None; needs.len()];
 
     for unit in units(needs) {
         let mut passed = Vec::new();
         while let Some(top) = heap.pop() {
-            let (_, _, Reverse(index)) = top;
-            let Some(name) = names.get(index) else { continue };
-            if takes(rooms, name, &unit, needs, &leaving) {
+            let (memory_mib, _, Reverse(place)) = top;
+            if let Some(name) = takes(rooms, place, &unit, needs, &leaving) {
                 for member in &unit.members {
-                    if let Some(need) = needs.get(*member) {
-                        rooms.reserve(name, need.vm);
-                        found.insert(*member, name.clone());
+                    if let (Some(need), Some(found)) = (needs.get(*member), found.get_mut(*member)) {
+                        rooms.reserve_at(place, need.vm);
+                        *found = Some(name.clone());
                     }
                 }
-                heap.push(key(rooms, index));
+                heap.extend(rooms.at(place).map(|room| key(place, room)));
                 break;
             }
             passed.push(top);
+            // Nobody after it has more.
+            if memory_mib < unit.amount.memory_mib {
+                break;
+            }
         }
         heap.extend(passed);
     }
-    let answer = |(index, need)| match found.remove(&index) {
+    let answer = |(need, found): (&Need<'_>, Option<NodeName>)| match found {
         Some(name) => Ok(name),
         // The full look at every node is for those who need its words; it may also find the
         // place that a unit of several did not.
         None => choose(rooms, need, candidates, &[]).and_then(|node| Err(alone(need, &node))),
     };
-    needs.iter().enumerate().map(answer).collect()
+    needs.iter().zip(found).map(answer).collect()
 }
 
 /// The words for a member of a unit that would find room only without its company.
@@ -74,16 +74,21 @@ fn alone(need: &Need<'_>, node: &NodeName) -> Refusal {
     Refusal::NoRoom { vm: need.vm.name.to_string(), detail }
 }
 
-fn takes(rooms: &Rooms, name: &NodeName, unit: &Unit, needs: &[Need<'_>], leaving: &dyn Fn(&VmName) -> bool) -> bool {
-    let Some(room) = rooms.get(name) else { return false };
+/// The node at that place, if it takes all members of the unit.
+fn takes(
+    rooms: &Rooms,
+    place: usize,
+    unit: &Unit,
+    needs: &[Need<'_>],
+    leaving: &dyn Fn(&VmName) -> bool,
+) -> Option<NodeName> {
+    let room = rooms.at(place)?;
     // Members that have been placed in this plan already keep others away from their new node.
     let gone = |vm: &VmName| leaving(vm) && !room.holds(vm);
-    room.has(unit.amount).is_ok()
-        && unit
-            .members
-            .iter()
-            .filter_map(|member| needs.get(*member))
-            .all(|need| fit::allowed(need, room).is_ok() && rooms.company(need, room, &gone).is_ok())
+    let mut members = unit.members.iter().filter_map(|member| needs.get(*member));
+    let takes_all = room.has(unit.amount).is_ok()
+        && members.all(|need| fit::allowed(need, room).is_ok() && rooms.company(need, room, &gone).is_ok());
+    takes_all.then(|| room.node().name.clone())
 }
 
 /// Joins those that keep together, and orders by worth and size.
