@@ -7,6 +7,7 @@
 
 mod fit;
 mod plan;
+mod processors;
 mod room;
 
 use std::cmp::Reverse;

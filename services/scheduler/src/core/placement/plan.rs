@@ -3,11 +3,13 @@
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BinaryHeap, HashSet},
+    sync::Arc,
 };
 
-use watari_model::{GroupName, NodeName, Refusal, Said, VmName, vm::Company};
+use watari_chassis::Entry;
+use watari_model::{GroupName, NodeName, Refusal, Said, VmName, node::Node, vm::Company};
 
-use super::{Amount, Candidates, Need, Rooms, choose, fit, room::Room};
+use super::{Amount, Candidates, Need, Rooms, choose, fit, processors::Processors, room::Room};
 
 /// Servers that go to one node, by their place in the list.
 struct Unit {
@@ -25,27 +27,34 @@ pub(crate) fn plan(
 ) -> Vec<Result<NodeName, Refusal>> {
     let moving: HashSet<&VmName> = needs.iter().map(|need| &need.vm.name).collect();
     let leaving = |vm: &VmName| moving.contains(vm);
-    let key = |place: usize, room: &Room| {
-        let free = room.free();
-        (free.memory_mib, free.vcpus, Reverse(place))
-    };
     let comes_into_question = |(_, room): &(usize, &Room)| candidates(room.node()) && room.open().is_ok();
     let open = rooms.iter().enumerate().filter(comes_into_question);
-    let mut heap: BinaryHeap<_> = open.map(|(place, room)| key(place, room)).collect();
+    let open: Vec<(usize, Arc<Entry<Node>>)> = open.map(|(place, room)| (place, Arc::clone(room.entry()))).collect();
+    let key = |rooms: &Rooms, index: usize, place: usize| {
+        let free = rooms.at(place).map(Room::free).unwrap_or_default();
+        (free.memory_mib, free.vcpus, Reverse(index))
+    };
+    let mut heap: BinaryHeap<_> =
+        open.iter().enumerate().map(|(index, (place, _))| key(rooms, index, *place)).collect();
+    let mut processors = Processors::default();
     let mut found: Vec<Option<NodeName>> = vec![None; needs.len()];
 
     for unit in units(needs) {
         let mut passed = Vec::new();
         while let Some(top) = heap.pop() {
-            let (memory_mib, _, Reverse(place)) = top;
-            if let Some(name) = takes(rooms, place, &unit, needs, &leaving) {
+            let (memory_mib, _, Reverse(index)) = top;
+            let Some((place, node)) = open.get(index) else { continue };
+            let mut sources = unit.members.iter().filter_map(|member| needs.get(*member)?.source);
+            if takes(rooms, *place, &unit, needs, &leaving)
+                && sources.all(|source| processors.take_over(source, &node.value))
+            {
                 for member in &unit.members {
                     if let (Some(need), Some(found)) = (needs.get(*member), found.get_mut(*member)) {
-                        rooms.reserve_at(place, need.vm);
-                        *found = Some(name.clone());
+                        rooms.reserve_at(*place, need.vm);
+                        *found = Some(node.value.name.clone());
                     }
                 }
-                heap.extend(rooms.at(place).map(|room| key(place, room)));
+                heap.push(key(rooms, index, *place));
                 break;
             }
             passed.push(top);
@@ -74,21 +83,17 @@ fn alone(need: &Need<'_>, node: &NodeName) -> Refusal {
     Refusal::NoRoom { vm: need.vm.name.to_string(), detail }
 }
 
-/// The node at that place, if it takes all members of the unit.
-fn takes(
-    rooms: &Rooms,
-    place: usize,
-    unit: &Unit,
-    needs: &[Need<'_>],
-    leaving: &dyn Fn(&VmName) -> bool,
-) -> Option<NodeName> {
-    let room = rooms.at(place)?;
+/// Whether the node at that place takes all members of the unit, their processors aside.
+fn takes(rooms: &Rooms, place: usize, unit: &Unit, needs: &[Need<'_>], leaving: &dyn Fn(&VmName) -> bool) -> bool {
+    let Some(room) = rooms.at(place) else { return false };
     // Members that have been placed in this plan already keep others away from their new node.
     let gone = |vm: &VmName| leaving(vm) && !room.holds(vm);
-    let mut members = unit.members.iter().filter_map(|member| needs.get(*member));
-    let takes_all = room.has(unit.amount).is_ok()
-        && members.all(|need| fit::allowed(need, room).is_ok() && rooms.company(need, room, &gone).is_ok());
-    takes_all.then(|| room.node().name.clone())
+    room.has(unit.amount).is_ok()
+        && unit
+            .members
+            .iter()
+            .filter_map(|member| needs.get(*member))
+            .all(|need| fit::suits(need, room).is_ok() && rooms.company(need, room, &gone).is_ok())
 }
 
 /// Joins those that keep together, and orders by worth and size.

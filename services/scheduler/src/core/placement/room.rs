@@ -75,6 +75,11 @@ impl Room {
         &self.node.value
     }
 
+    /// Its document as it is shared.
+    pub(super) const fn entry(&self) -> &Arc<Entry<Node>> {
+        &self.node
+    }
+
     pub(crate) const fn is_draining(&self) -> bool {
         self.draining
     }
