@@ -1,5 +1,5 @@
-//! How fast a whole evacuation is planned, and how good the plan is, by the bounds of issue 6. It prints its figures as
-//! JSON, each with what is asked of it, and fails when one is missed.
+//! How fast a whole evacuation is planned, and how good the plan is. It prints its figures as JSON, each with what is
+//! asked of it, and fails when one is missed.
 //!
 //! ```text
 //!  seed ─▶ cloud with a planted solution ─▶ plan (`outage plan`), turn, rehearsal ─▶ figures
@@ -10,12 +10,20 @@
 
 #[path = "plan/cloud.rs"]
 mod cloud;
+#[path = "plan/clouds.rs"]
+mod clouds;
 #[path = "plan/figures.rs"]
 mod figures;
 #[path = "plan/quality.rs"]
 mod quality;
 
-use std::{collections::BTreeMap, error::Error, process::ExitCode, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    error::Error,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+};
 
 use cloud::{Dice, Shape};
 use figures::{Figure, growth, median, quantile, timed};
@@ -40,8 +48,9 @@ fn main() -> Result<ExitCode, Fault> {
     if !std::env::args().any(|argument| argument == "--bench") {
         return Ok(ExitCode::SUCCESS);
     }
+    let folder: Option<PathBuf> = std::env::args().skip_while(|argument| argument != "--clouds").nth(1).map(Into::into);
     let mut figures = sizes()?;
-    figures.extend(placement()?);
+    figures.extend(placement(folder.as_deref())?);
     figures.extend(simulated("calm", 1_000, 1.05, |_, _| Ok(Vec::new()))?);
     figures.extend(simulated("a target fails", 200, 1.10, one_target_fails)?);
     figures.push(deadline()?);
@@ -126,8 +135,9 @@ fn turns(mut snap: Snapshot, rules: &Rules) -> Result<Vec<Figure>, Fault> {
     ])
 }
 
-/// A hundred seeds at two loads that leave next to no room, where it is known that everybody has a place.
-fn placement() -> Result<Vec<Figure>, Fault> {
+/// A hundred seeds at two loads that leave next to no room, where it is known that everybody has a place. The clouds are
+/// written into a folder for a solver, if one is given.
+fn placement(folder: Option<&Path>) -> Result<Vec<Figure>, Fault> {
     let rules = Rules::default();
     let mut figures = Vec::new();
     for load in [490_u64, 495] {
@@ -136,6 +146,9 @@ fn placement() -> Result<Vec<Figure>, Fault> {
         for seed in 0..100 {
             let snap = cloud::build(Shape { seed, nodes: 50, memory_gib: 512, load })?;
             let seen = quality::look(&snap, &plan(&snap, &rules)?)?;
+            if let Some(folder) = folder {
+                clouds::write(folder, &format!("{load}-{seed:03}"), &snap, seen.left)?;
+            }
             (left, faults, fullest) = (left + seen.left, faults + seen.faults, fullest.max(seen.fullest));
         }
         let percent = load as f64 / 10.0;
