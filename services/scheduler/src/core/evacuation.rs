@@ -392,7 +392,7 @@ fn tried(turn: &Turn<'_>, outage: &Outage, reason: Reason, vm: &Vm) -> Standing 
 /// node that drains. Who was refused by a target before is offered another first.
 fn places(turn: &mut Turn<'_>, outage: &Outage, reason: Reason, servers: &[&Vm]) -> Vec<Result<NodeName, Refusal>> {
     let snap = turn.snap;
-    let needs: Vec<Need<'_>> = servers.iter().map(|vm| Need::crossing(vm, snap)).collect();
+    let needs = Need::all_crossing(servers, snap);
     let first = preference(snap, outage, reason);
     let refused = |vm: &VmName| -> Vec<NodeName> {
         failures(turn, outage, reason, vm).into_iter().map(|m| m.to.clone()).collect()

@@ -116,9 +116,10 @@ fn look_ahead(
     let mut foreseen = evacuation::foresee(&mut turn, &outage);
     let time = time(&turn, &outage);
     let halts = time.map_or_else(Vec::new, |time| halting(&turn, &outage, time, &mut foreseen));
-    foreseen.moves.sort_by(|(a, _), (b, _)| {
-        let worth = |vm: &Vm| (vm.spec.priority, vm.spec.memory_mib, vm.spec.disk_gib);
-        worth(b).cmp(&worth(a)).then_with(|| a.name.cmp(&b.name))
+    // Of many servers each is looked at once.
+    foreseen.moves.sort_by_cached_key(|(vm, _)| {
+        let spec = &vm.spec;
+        (Reverse((spec.priority, spec.memory_mib, spec.disk_gib)), vm.name.clone())
     });
     let moves = foreseen.moves.into_iter().filter_map(|(vm, to)| {
         let last = last_bytes(&turn, vm);

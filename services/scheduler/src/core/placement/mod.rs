@@ -10,7 +10,7 @@ mod plan;
 mod processors;
 mod room;
 
-use std::cmp::Reverse;
+use std::{cmp::Reverse, collections::HashMap};
 
 use watari_model::{NodeName, Refusal, SegmentName, VmName, network, node::Node, vm::Vm};
 
@@ -49,6 +49,19 @@ impl<'a> Need<'a> {
     pub(crate) fn crossing(vm: &'a Vm, snap: &'a Snapshot) -> Self {
         let source = vm.node().and_then(|n| snap.nodes.get(n.as_str())).map(|entry| &entry.value);
         Self { source, ..Self::start(vm, snap) }
+    }
+
+    /// The same for many servers, of which several come from one node.
+    pub(crate) fn all_crossing(vms: &[&'a Vm], snap: &'a Snapshot) -> Vec<Self> {
+        let mut sources: HashMap<&NodeName, Option<&Node>> = HashMap::new();
+        let mut needs = Vec::with_capacity(vms.len());
+        for vm in vms.iter().copied() {
+            let source = vm.node().and_then(|node| {
+                *sources.entry(node).or_insert_with(|| snap.nodes.get(node.as_str()).map(|entry| &entry.value))
+            });
+            needs.push(Self { source, ..Self::start(vm, snap) });
+        }
+        needs
     }
 
     fn name(&self) -> &VmName {
