@@ -3,7 +3,7 @@
 //!
 //! A single server goes to the node with the most free memory (worst fit). Many go together in
 //! [`plan`]: the worthiest and largest first, each to the emptiest node, on a heap; those that want
-//! to be together are one unit.
+//! to be together are one unit. Where only the largest first leave nobody behind, they go first.
 
 mod fit;
 mod plan;

@@ -249,6 +249,22 @@ impl Rooms {
         }
     }
 
+    /// Keeps what a room is, unless an earlier state of it is kept already.
+    pub(super) fn keep_as_it_is(&self, place: usize, before: &mut HashMap<usize, Room>) {
+        if let Some(room) = self.rooms.get(place) {
+            before.entry(place).or_insert_with(|| room.clone());
+        }
+    }
+
+    /// Makes rooms what they were. That fewer nodes hold members of a group by that is not worth a look.
+    pub(super) fn put_back(&mut self, before: &mut HashMap<usize, Room>) {
+        for (place, was) in before.drain() {
+            if let Some(room) = self.rooms.get_mut(place) {
+                *room = was;
+            }
+        }
+    }
+
     pub(crate) fn get(&self, node: &NodeName) -> Option<&Room> {
         self.at(*self.places.get(node)?)
     }
