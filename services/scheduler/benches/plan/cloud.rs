@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use watari_chassis::Entry;
+use watari_chassis::{Entry, Snapshot as Docs};
 use watari_contracts::agent::{NodeFacts, VmFact};
 use watari_model::{
     Document, NodeName, SiteName, Timestamp, VmName,
@@ -79,10 +79,7 @@ fn document<T: DeserializeOwned>(text: Value) -> Result<T, Fault> {
 }
 
 /// Documents by their keys, as the stores have them.
-pub(crate) fn bucket<T: Document>(
-    values: impl IntoIterator<Item = T>,
-    created: Timestamp,
-) -> Arc<BTreeMap<String, Arc<Entry<T>>>> {
+pub(crate) fn bucket<T: Document>(values: impl IntoIterator<Item = T>, created: Timestamp) -> Docs<T> {
     let entry = |value: T| (value.key(), Arc::new(Entry { value, revision: 1, created }));
     Arc::new(values.into_iter().map(entry).collect())
 }
