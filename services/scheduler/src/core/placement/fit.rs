@@ -174,7 +174,13 @@ impl Rooms {
 }
 
 /// What does not depend on how full the node is.
-pub(super) fn allowed(need: &Need<'_>, room: &Room) -> Result<(), Unfit> {
+fn allowed(need: &Need<'_>, room: &Room) -> Result<(), Unfit> {
+    suits(need, room)?;
+    need.source.map_or(Ok(()), |source| compatible(source, room.node()))
+}
+
+/// The same but for the processor.
+pub(super) fn suits(need: &Need<'_>, room: &Room) -> Result<(), Unfit> {
     let node = room.node();
     room.open()?;
     if need.source.is_some_and(|source| source.name == node.name) {
@@ -200,11 +206,11 @@ pub(super) fn allowed(need: &Need<'_>, room: &Room) -> Result<(), Unfit> {
     {
         return Err(Unfit::Label(format!("{key}={value}")));
     }
-    need.source.map_or(Ok(()), |source| compatible(source, node))
+    Ok(())
 }
 
 /// Whether a guest that was started on `source` can go on living on `target`.
-fn compatible(source: &Node, target: &Node) -> Result<(), Unfit> {
+pub(super) fn compatible(source: &Node, target: &Node) -> Result<(), Unfit> {
     target.inventory.processor().takes_over(source.inventory.processor()).map_err(|unlike| match unlike {
         Unlike::Virtualisation => Unfit::Virtualisation,
         Unlike::Processor => Unfit::Processor,
@@ -248,10 +254,5 @@ impl Rooms {
     /// Whether any node beyond what goes dark may receive something.
     pub(crate) fn have_refuge(&self, dark: &Scope) -> bool {
         self.iter().any(|room| !dark.covers(room.node()) && room.open().is_ok())
-    }
-
-    /// Nodes of the documents that hold members of a group.
-    fn holders<'r>(&'r self, group: &'r GroupName) -> impl Iterator<Item = &'r Room> + 'r {
-        self.iter().filter(move |room| room.members(group).is_some_and(|members| !members.is_empty()))
     }
 }

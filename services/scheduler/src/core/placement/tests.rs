@@ -260,6 +260,26 @@ fn who_keeps_together_goes_where_the_others_are_and_who_keeps_apart_does_not() {
     assert_eq!(choose(&rooms, &Need::start(&apart, &snap), ANYWHERE, &[]).unwrap().as_str(), "m1");
 }
 
+#[test]
+fn the_largest_go_first_where_nobody_is_left_so_and_the_worthiest_where_somebody_is() {
+    let snap = snapshot(vec![documents::node("m1", "myodaiji", 1_024), documents::node("m2", "myodaiji", 1_024)]);
+    let vm = |name: &str, memory_mib: u64, priority: u8| {
+        let mut vm = documents::vm(name, memory_mib);
+        vm.spec.priority = priority;
+        vm
+    };
+    let places = |vms: &[Vm]| -> Vec<Option<String>> {
+        let needs: Vec<Need<'_>> = vms.iter().map(|vm| Need::start(vm, &snap)).collect();
+        let places = plan(&mut Rooms::of(&snap, &Rules::default()), &needs, ANYWHERE);
+        places.into_iter().map(|place| place.ok().map(|node| node.to_string())).collect()
+    };
+    let at = |node: &str| Some(node.to_owned());
+    let mut vms = vec![vm("mail", 512, 90), vm("web", 512, 90), vm("old", 1_024, 0)];
+    assert_eq!(places(&vms), [at("m2"), at("m2"), at("m1")]);
+    vms.push(vm("db", 512, 50));
+    assert_eq!(places(&vms), [at("m1"), at("m2"), None, at("m1")]);
+}
+
 /// A server's memory, disk, perhaps a group that keeps together, and priority.
 type Draft = (u64, u64, Option<(u8, bool)>, u8);
 

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     core::{Control, ControlSight},
-    rehearsal::{Account, Budget, Fate, Known, What, Wish as Rehearsal, rehearse},
+    rehearsal::{Account, Budget, Fate, Known, Makespan, What, Wish as Rehearsal, makespan, rehearse},
 };
 
 /// From the most to the least worth; each takes 32 seconds.
@@ -155,6 +155,16 @@ fn with_too_little_time_the_worthiest_cross_and_the_others_are_suspended_and_go_
     assert_eq!(fates(&account), wanted, "{account:#?}");
     assert_eq!((account.in_time, account.at_risk.len()), (Some(true), 0), "{account:#?}");
     assert!(account.servers.iter().all(|server| server.home.is_some()), "{account:#?}");
+}
+
+#[test]
+fn an_evacuation_takes_little_longer_than_its_bytes_need_on_the_link() {
+    let sim = campus(SERVERS);
+    let site = "myodaiji".parse().unwrap();
+    let span = makespan(sim.snapshot(), &sim.rules, &site, Vec::new(), at(sim.now)).unwrap();
+    let Makespan { took_ms, bound_ms, crossed, stayed } = span;
+    assert_eq!((crossed, stayed), (SERVERS.len(), 0));
+    assert!(bound_ms > 0 && (bound_ms..bound_ms + 3_000).contains(&took_ms), "{span:?}");
 }
 
 #[test]
