@@ -257,7 +257,7 @@ impl Stage {
     }
 
     /// The first node of the other campus.
-    fn other_side(&self, vm: &str) -> anyhow::Result<&'static str> {
+    pub(crate) fn other_side(&self, vm: &str) -> anyhow::Result<&'static str> {
         Ok(if self.node_of(vm)?.starts_with('m') { "y1" } else { "m1" })
     }
 
