@@ -37,7 +37,7 @@ use watari_contracts::{
 };
 use watari_model::{
     NetworkName, NodeName, Refusal, Said, SegmentName,
-    network::{self, Kind},
+    network::Kind,
     node::{Tunnel, health::Bridge},
 };
 
@@ -281,10 +281,6 @@ impl Plumbing {
                 return Err(Refusal::NodeUnfit { node: self.node.to_string(), detail });
             }
         };
-        let ipv6 = wire.ipv6.as_ref().map(|ipv6| &ipv6.network);
-        if let Some(ipv6) = ipv6.filter(|ipv6| !segment::has_address6(&bridge, ipv6.cidr)) {
-            return Err(self.no_address6(&bridge, wire, ipv6));
-        }
         Ok(dnsmasq::Config {
             bridge,
             subnet,
@@ -298,15 +294,21 @@ impl Plumbing {
                 address6: spec.own6().map(|own| own.addr()),
             }),
             mtu: overlay.as_ref().map(|spec| spec.overlay.mtu),
-            ipv6: ipv6.cloned(),
+            ipv6: wire.ipv6.as_ref().map(|ipv6| ipv6.network.clone()),
             lease_minutes: self.settings.lease_minutes,
             hosts: self.layout.dhcp_hosts(&wire.network),
             pid_file: self.layout.dhcp_pid(&wire.network),
         })
     }
 
-    fn no_address6(&self, bridge: &str, wire: &Wire, ipv6: &network::Ipv6) -> Refusal {
-        let (network, cidr) = (&wire.network, ipv6.cidr);
+    /// Whether DHCPv6 can answer a server that comes, if its network has that. One that is here already loses nothing else
+    /// when the operator's bridge has lost its address.
+    fn check_address6(&self, wire: &Wire, config: &dnsmasq::Config) -> Result<(), Refusal> {
+        let (network, bridge) = (&wire.network, &config.bridge);
+        let Some(ipv6) = config.ipv6.as_ref().filter(|ipv6| !segment::has_address6(bridge, ipv6.cidr)) else {
+            return Ok(());
+        };
+        let cidr = ipv6.cidr;
         let detail = Said::new(
             format!(
                 "bridge {bridge} has no IPv6 address in {cidr}, and DHCPv6 for network {network} cannot answer without one; give it one that no server has"
@@ -315,7 +317,7 @@ impl Plumbing {
                 "ブリッジ {bridge} に {cidr} の IPv6 アドレスがなく、ネットワーク {network} の DHCPv6 が応答できません。サーバが使わないアドレスを付けてください"
             ),
         );
-        Refusal::NodeUnfit { node: self.node.to_string(), detail }
+        Err(Refusal::NodeUnfit { node: self.node.to_string(), detail })
     }
 
     /// Makes the links of the card's network, if they are ours to make.
@@ -362,6 +364,7 @@ impl Plumbing {
         let mut nics = Vec::with_capacity(server.wires.len());
         for (index, wire) in server.wires.iter().enumerate() {
             let config = self.config(wire)?;
+            self.check_address6(wire, &config)?;
             let failed = |error: io::Error| self.broken(wire, &error);
             make_folders(&config).map_err(failed)?;
             hosts::add(&config.hosts, &server.uuid, index, &server.name, wire).map_err(failed)?;

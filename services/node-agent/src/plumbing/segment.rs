@@ -72,7 +72,7 @@ fn address_in(routes: &str, bridge: &str, subnet: Ipv4Net) -> Address {
     found
 }
 
-/// Whether the bridge has an IPv6 address of the subnet, which DHCPv6 needs.
+/// Whether the bridge has an IPv6 address of the subnet, and the whole of that on its wire, as dnsmasq wants it.
 pub(super) fn has_address6(bridge: &str, subnet: Ipv6Net) -> bool {
     has_address6_in(&fs::read_to_string(ADDRESSES6).unwrap_or_default(), bridge, subnet)
 }
@@ -82,7 +82,9 @@ fn has_address6_in(addresses: &str, bridge: &str, subnet: Ipv6Net) -> bool {
     addresses.lines().any(|line| {
         let columns: Vec<&str> = line.split_whitespace().collect();
         let address = columns.first().and_then(|text| u128::from_str_radix(text, 16).ok()).map(Ipv6Addr::from);
-        columns.last() == Some(&bridge) && address.is_some_and(|address| subnet.contains(&address))
+        let length = columns.get(2).and_then(|text| u8::from_str_radix(text, 16).ok());
+        let holds_all = length.is_some_and(|length| length <= subnet.prefix_len());
+        columns.last() == Some(&bridge) && holds_all && address.is_some_and(|address| subnet.contains(&address))
     })
 }
 
@@ -107,9 +109,12 @@ mod tests {
     #[test]
     fn an_ipv6_address_is_found_in_the_kernels_table_of_addresses() {
         let addresses = "20010db8000000010000000000000001 04 40 00 80      br0\n\
-            fe800000000000000000000000000001 05 40 20 80      br1\n";
+            fe800000000000000000000000000001 05 40 20 80      br1\n\
+            20010db8000000010000000000000002 06 80 00 80      br2\n";
         let campus = "2001:db8:0:1::/64".parse().unwrap();
         assert!(has_address6_in(addresses, "br0", campus));
-        assert!(!has_address6_in(addresses, "br1", campus) && !has_address6_in(addresses, "br2", campus));
+        for (bridge, what) in [("br1", "of the link"), ("br2", "alone, a /128"), ("br3", "none")] {
+            assert!(!has_address6_in(addresses, bridge, campus), "{what}");
+        }
     }
 }

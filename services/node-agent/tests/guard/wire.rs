@@ -107,6 +107,8 @@ fn plug(name: &str, port: &str, mac: &str, address: &str) {
     run(&format!("ip link add {port} type veth peer name eth0 address {mac} netns {name}"));
     run(&format!("ip link set {port} master br-t up"));
     run(&format!("ip -n {name} link set lo up"));
+    // Its link-local address is nobody else's, and is used at once.
+    inside(name, || fs::write("/proc/sys/net/ipv6/conf/eth0/accept_dad", "0").unwrap());
     run(&format!("ip -n {name} link set eth0 up"));
     run(&format!("ip -n {name} addr add {address}/24 dev eth0"));
 }

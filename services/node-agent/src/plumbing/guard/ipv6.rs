@@ -35,6 +35,15 @@ fn lifetime() -> Value {
     json!({"payload": {"base": "th", "offset": 48, "len": 16}})
 }
 
+/// What may stand between the head of a packet and what it carries, by number (RFC 8200, section 4).
+const EXTENSIONS: [u8; 6] = [0, 43, 44, 51, 60, 135];
+
+/// A fragment that begins with more heads. They can fill the first one, so that what it carries stands in the second,
+/// where nobody looks who does not put them together (RFC 7113).
+fn hidden() -> Value {
+    is(json!({"exthdr": {"name": "frag", "field": "nexthdr"}}), json!({"set": EXTENSIONS}))
+}
+
 fn message(kinds: &[&str]) -> Value {
     is(field("icmpv6", "type"), json!({"set": kinds}))
 }
@@ -73,6 +82,7 @@ pub(super) fn from_guest<'a>(table: &mut Table, cards: impl Iterator<Item = &'a 
     let chain = FROM_GUEST;
     table.chain(chain);
     table.rule(chain, vec![is_not(meta("iifname"), format!("@{DUAL}")), count(), drop()]);
+    table.rule(chain, vec![hidden(), count(), drop()]);
     let of_routers = ["nd-router-advert", "nd-redirect", "mld-listener-query"];
     table.rule(chain, vec![message(&of_routers), count(), drop()]);
     table.rule(chain, vec![is(field("udp", "sport"), SERVER), count(), drop()]);
