@@ -86,6 +86,15 @@ fn nats_is_whole_when_every_server_votes_and_every_stream_has_its_copies() {
 }
 
 #[test]
+fn while_somebody_votes_who_is_not_known_no_site_may_go_dark_and_nats_is_not_whole() {
+    let mut joined = sight("yamate", "y-front", true);
+    assert!(joined.nats_needs(&site("myodaiji")).is_none() && joined.is_whole());
+    joined.quorum.as_mut().unwrap().others.push("new".to_owned());
+    assert!(joined.nats_needs(&site("myodaiji")).unwrap().contains("new"));
+    assert!(!joined.is_whole(), "it is looked again soon");
+}
+
+#[test]
 fn a_standby_of_every_service_is_needed() {
     let mut known = standings("myodaiji");
     assert!(missing_at(&known, &site("yamate"), &Service::OF_FRONT).is_empty());
