@@ -19,7 +19,7 @@ const REBUILD_MS: u64 = 1_000;
 const LONGEST_UUID: usize = 64;
 
 /// What became of an attempt to write a port down.
-enum Written {
+pub(super) enum Written {
     /// It is the owner's.
     Own(Port),
     /// Somebody else has the address; who, if that is known.
@@ -151,7 +151,7 @@ impl Book {
     }
 
     /// Writes a claimed address down and settles the claim.
-    async fn write_down(
+    pub(super) async fn write_down(
         &self,
         epoch: Option<u64>,
         network: &Network,

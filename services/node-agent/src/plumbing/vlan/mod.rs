@@ -131,12 +131,11 @@ impl Vlans {
             return Err(io::Error::other("this kernel makes no VLAN interfaces (module 8021q)"));
         }
         let mut state = self.state.lock().await;
-        let mut bridges = state.bridges();
-        bridges.insert(spec.bridge());
+        // What fails now is made when the links are tended; and what servers that run are on is nobody's to sweep away.
+        state.networks.insert(spec.network.clone(), spec.clone());
+        let bridges = state.bridges();
         // The rules come before what they hold for.
         self.guard(&mut state, bridges).await?;
-        // What fails now is made when the links are tended.
-        state.networks.insert(spec.network.clone(), spec.clone());
         make(links, spec).await?;
         self.show(&state);
         Ok(())

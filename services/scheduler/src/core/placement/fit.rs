@@ -68,7 +68,7 @@ impl Unfit {
     }
 
     const fn is_verb(&self) -> bool {
-        !matches!(self, Self::Draining | Self::Cordoned | Self::Suspect | Self::Lost)
+        matches!(self, Self::Here | Self::Memory { .. } | Self::Vcpus { .. } | Self::Disk { .. })
     }
 
     fn text(&self, nodes: usize, most: u64) -> String {
