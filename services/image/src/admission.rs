@@ -97,6 +97,16 @@ fn fits(app: &App, others: &[Arc<Entry<Image>>], name: &ImageName, size: u64) ->
     Err(Refusal::UserImportsFull { image, held_mib, size_mib, limit_mib: limit.to_string() })
 }
 
+/// Whether what is taken in could be kept for good, by the last look at the object store, if there is one.
+///
+/// # Errors
+/// [`Refusal::ImageStoreAway`].
+pub(crate) fn keepable(app: &App) -> Result<(), Refusal> {
+    let standing = app.ctx.object_store().borrow().clone();
+    let away = standing.and_then(|known| Some((known.store.url, known.fault?)));
+    away.map_or(Ok(()), |(store, detail)| Err(Refusal::ImageStoreAway { store, detail }))
+}
+
 /// Whether a file of `size` bytes fits beside what is promised to others.
 ///
 /// # Errors

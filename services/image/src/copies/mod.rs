@@ -1,9 +1,9 @@
-//! Each instance's loop: every ready image is to be on this front end's disk, checked and reported;
-//! what is deleted is to be gone.
+//! Each instance's loop: every ready image is to be on this front end's disk, checked and reported, and in the site's
+//! object store, if it has one; what is deleted is to be gone.
 
 mod fetch;
 mod jobs;
-mod pace;
+mod vault;
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -12,14 +12,15 @@ use watari_chassis::{CallError, clock, looper};
 use watari_contracts::image::ReportCopy;
 use watari_model::{
     ImageName, Refusal,
-    image::{Image, State},
+    image::{Image, ObjectStore, State},
 };
 
 use crate::{
     app::App,
     digest::Digest,
+    objects::Objects,
     plan::{
-        copies::{Action, Seen, decide},
+        copies::{Action, Seen, Vault, decide},
         digest_of, imports,
     },
     store::{self, StoreError},
@@ -49,6 +50,7 @@ pub fn begin(app: &Arc<App>, tls: ClientConfig) {
             return;
         }
     };
+    vault::begin(app);
     let looping = Arc::clone(app);
     app.ctx.spawn("copies", async move {
         let wake = looping.wake_copies.clone();
@@ -62,18 +64,24 @@ async fn step(jobs: &Arc<Jobs>, app: &App) -> Result<(), StepError> {
     let images: Vec<&Image> = snapshot.values().map(|entry| &entry.value).collect();
     let used = app.used();
     let busy = jobs.busy();
-    let actions = decide(&Seen { site: &app.site, images: &images, used: &used, held: &held, busy: &busy });
+    let (listed, by_last_use) = (app.objects.as_ref().and_then(Objects::listed), app.shelf.by_last_use());
+    let vault = app.objects.as_ref().map(|objects| Vault {
+        store: objects.name(),
+        objects: listed.as_deref(),
+        most_bytes: app.settings.store.cache_bytes(),
+        by_last_use: &by_last_use,
+    });
+    let actions = decide(&Seen { site: &app.site, images: &images, used: &used, held: &held, busy: &busy, vault });
     let mut failed = None;
     for action in actions {
         let done = match action {
-            Action::Report { image, digest, held } => report(app, image, &digest, held).await,
+            Action::Report { image, digest, held } => report(app, image, &digest, None, held).await,
+            Action::ReportKept { image, digest, store, kept } => report(app, image, &digest, Some(store), kept).await,
             Action::Remove(digest) => remove(app, &digest),
-            Action::Check(digest) => {
-                jobs.start(digest, Kind::Check, 0);
-                Ok(())
-            }
-            Action::Fetch { digest, size_bytes } => {
-                jobs.start(digest, Kind::Fetch, size_bytes);
+            long => {
+                if let Some((digest, kind, size_bytes)) = Kind::of(long) {
+                    jobs.start(digest, kind, size_bytes);
+                }
                 Ok(())
             }
         };
@@ -119,12 +127,20 @@ fn tidy(app: &App, images: &[&Image]) -> Result<(), StoreError> {
     Ok(())
 }
 
-async fn report(app: &App, image: ImageName, digest: &Digest, held: bool) -> Result<(), StepError> {
+/// Tells the primary of a copy on the disk, or in a store.
+async fn report(
+    app: &App,
+    image: ImageName,
+    digest: &Digest,
+    store: Option<ObjectStore>,
+    held: bool,
+) -> Result<(), StepError> {
     let report = ReportCopy {
         name: image,
         sha256: digest.to_string(),
         site: app.site.clone(),
         presence: Action::presence(held),
+        store,
     };
     match app.ctx.bus.request(&report).await {
         Ok(_) => Ok(()),

@@ -95,7 +95,7 @@ fn step(
     let site = site(event, wanted, known)?;
     understood.site = Some(site.clone());
     sound(event, again).map_err(Step::Unclear)?;
-    let window = times::window(event, &wanted.zone);
+    let window = times::window(event, &wanted.zone, known.now);
     understood.window = window.as_ref().ok().copied();
     let there = recognised(event, &site, understood.window, known.outages);
     if let Some(outage) = there
@@ -131,8 +131,8 @@ fn sound(event: &Event, again: bool) -> Result<(), Said> {
     }
     if event.recurs {
         return Err(said!(
-            "it recurs; give each date an event of its own",
-            "繰り返しの予定です。日付ごとに別の予定にしてください"
+            "it recurs with exceptions; give each date an event of its own",
+            "例外のある繰り返しの予定です。日付ごとに別の予定にしてください"
         ));
     }
     Ok(())
