@@ -438,7 +438,7 @@ mod tests {
         let with = |sites: &str| toml_of(&DEFAULTS.replace("sites = []", &format!("sites = {sites}")));
         let settings = with(r#"["yamate"]"#);
         settings.validate().unwrap();
-        assert_eq!(settings.rules().relief.sites, ["yamate".parse().unwrap()]);
+        assert_eq!(settings.rules().relief.sites, ["yamate".parse::<SiteName>().unwrap()]);
         assert!(with(r#"["okazaki"]"#).validate().unwrap_err().contains("okazaki"));
     }
 
