@@ -124,14 +124,18 @@ fn changes(watch: &Watch, ears: Ears) -> Vec<(NodeName, State)> {
     changes
 }
 
-/// The nodes that are strained otherwise than their documents say. Of one that is not ready nothing is concluded.
+/// The nodes that are strained otherwise than their documents say. Of one that is not ready, or not
+/// heard, nothing is concluded.
 fn strains(watch: &Watch, now: u64) -> Vec<(NodeName, BTreeSet<Strain>)> {
     let nodes = watch.nodes.snapshot();
     let mut fleet = watch.fleet();
     let mut changes = Vec::new();
     for (name, entry) in nodes.iter() {
         let node = &entry.value;
-        let Some(heard) = fleet.get_mut(name).filter(|_| node.state == State::Ready) else { continue };
+        let speaks = |heard: &&mut Heard| {
+            node.state == State::Ready && now.saturating_sub(heard.at) < watch.settings.nodes.suspect_after_ms
+        };
+        let Some(heard) = fleet.get_mut(name).filter(speaks) else { continue };
         let used = heard.used(&node.inventory);
         let strains = heard.otherwise.judge(&node.strains, used, now, &watch.settings.pressure);
         if strains != node.strains {
