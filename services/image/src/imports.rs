@@ -158,7 +158,7 @@ async fn verify(app: &App, name: &ImageName) -> Result<(), StepError> {
     let image = &entry.value;
     let id = UploadId::for_image(image);
     app.uploads.close(&id);
-    let stored = match app.waiting.sound(&id) {
+    let stored = match app.waiting.sound(&id).filter(|stored| is_on_shelf(app, stored)) {
         Some(stored) => stored,
         None => match checked(app, image, &id).await? {
             Some(stored) => stored,
@@ -202,9 +202,15 @@ async fn checked(app: &App, image: &Image, id: &UploadId) -> Result<Option<Store
             };
         }
     };
+    // Before it lies there: an image with the same file may just be going, and takes with it what nobody else needs.
+    app.waiting.begins(id, &image.name, &sound.stored);
     take_in(app, &sound)?;
     app.checker.clear(id)?;
     Ok(Some(sound.stored))
+}
+
+fn is_on_shelf(app: &App, stored: &Stored) -> bool {
+    stored.sha256.parse().is_ok_and(|digest| app.shelf.open_blob(&digest).is_ok_and(|file| file.is_some()))
 }
 
 /// Puts a checked file on the shelf.
