@@ -255,7 +255,7 @@ fn tell_lonely(app: &App) {
     let sites = 1 + app.settings.peers.len();
     let (snapshot, now) = (app.images.snapshot(), clock::now());
     let ready = snapshot.values().map(|e| &e.value).filter(|i| i.state == State::Ready && digest_of(i).is_some());
-    let lonely: Vec<&Image> = ready.filter(|i| having(i) < sites).collect();
+    let lonely: Vec<&Image> = ready.filter(|i| image::sites(&i.copies, &i.kept).len() < sites).collect();
     app.metrics.lonely.set(i64::try_from(lonely.len()).unwrap_or(i64::MAX));
     let overdue: Vec<&str> =
         lonely.iter().filter(|i| now.millis_since(i.changed_at) > LONELY_AFTER_MS).map(|i| i.name.as_str()).collect();
@@ -266,10 +266,4 @@ fn tell_lonely(app: &App) {
     } else if overdue.is_empty() && before > 0 {
         tracing::info!("every image is at every site");
     }
-}
-
-/// How many sites have an image for themselves.
-fn having(image: &Image) -> usize {
-    let sites: BTreeSet<&SiteName> = image.copies.keys().chain(image.kept.keys()).collect();
-    sites.into_iter().filter(|site| image::is_at(site, &image.copies, &image.kept)).count()
 }
