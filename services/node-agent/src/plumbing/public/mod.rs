@@ -165,7 +165,7 @@ fn is_silent(wire: &str) -> Option<String> {
 fn announce(address: Ipv4Addr, wire: String) {
     tokio::spawn(async move {
         let told = match arp::hardware(&wire) {
-            Ok(mac) => arp::announce(&wire, mac, address).await,
+            Ok(mac) => arp::announce(&wire, mac, address, None).await,
             Err(error) => Err(error),
         };
         if let Err(error) = told {
