@@ -158,6 +158,13 @@ async fn report(
 }
 
 fn remove(app: &App, digest: &Digest) -> Result<(), StepError> {
+    // Since that was decided reports may have waited for the bus, and another image may have come with the same file.
+    let snapshot = app.images.snapshot();
+    let images: Vec<&Image> = snapshot.values().map(|entry| &entry.value).collect();
+    let ready = |image: &&Image| image.state == State::Ready && digest_of(image).as_ref() == Some(digest);
+    if images.iter().any(ready) || app.waiting.files(&images).contains(digest) {
+        return Ok(());
+    }
     app.shelf.forget(digest);
     app.store.remove_blob(digest)?;
     tracing::info!(sha256 = %digest, "a deleted image's file is removed");
