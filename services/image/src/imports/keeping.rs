@@ -92,7 +92,8 @@ fn waits(images: &[&Image], id: &UploadId, known: &Known) -> bool {
     images.iter().any(|i| i.name == known.image && i.state == State::Verifying && UploadId::for_image(i) == *id)
 }
 
-/// Has the site's object store keep a checked file, if there is a store. Gives what the document is to say of that; none
+/// Has the site's object store keep a checked file, if there is a store that stays when the other campus goes dark: one
+/// that goes too has it later, when the disk, on which this site relies, is copied there. Gives what the document is to say of that; none
 /// if the image is not ready yet, or not any more.
 pub(super) async fn keep(
     app: &App,
@@ -100,7 +101,8 @@ pub(super) async fn keep(
     id: &UploadId,
     stored: &Stored,
 ) -> Result<Option<BTreeMap<SiteName, Kept>>, StepError> {
-    let (Some(objects), Ok(digest)) = (&app.objects, stored.sha256.parse::<Digest>()) else {
+    let objects = app.objects.as_ref().filter(|objects| objects.name().outlasts_the_others_of(&app.site));
+    let (Some(objects), Ok(digest)) = (objects, stored.sha256.parse::<Digest>()) else {
         return Ok(Some(BTreeMap::new()));
     };
     let error = match objects.keep(&app.store.blob(&digest), &digest, &app.ctx.shutdown).await {
