@@ -92,9 +92,9 @@ fn waits(images: &[&Image], id: &UploadId, known: &Known) -> bool {
     images.iter().any(|i| i.name == known.image && i.state == State::Verifying && UploadId::for_image(i) == *id)
 }
 
-/// Has the site's object store keep a checked file, if there is a store that stays when the other campus goes dark: one
-/// that goes too has it later, when the disk, on which this site relies, is copied there. Gives what the document is to say of that; none
-/// if the image is not ready yet, or not any more.
+/// Has the site's object store keep a checked file, if there is a store that stays when the other campus goes dark. One
+/// that goes too gets the file later: this site relies on its disk. Gives what the document is to say of that; none if the
+/// image is not ready yet, or not any more.
 pub(super) async fn keep(
     app: &App,
     name: &ImageName,
