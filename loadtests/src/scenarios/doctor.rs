@@ -254,7 +254,7 @@ fn mended(stage: &Stage) -> anyhow::Result<()> {
 fn around(stage: &Stage) -> anyhow::Result<()> {
     const BROKEN: [(&str, &str); 4] = [
         ("network.dhcp-stranger", "203.0.113.10"),
-        ("path.closed", "49152"),
+        ("path.closed", "49215"),
         ("path.narrow", "m1"),
         ("host.forward-drops", "ip doctor FORWARD"),
     ];
@@ -272,7 +272,7 @@ fn around(stage: &Stage) -> anyhow::Result<()> {
             nft(
                 "y1",
                 "add table inet doctor; add chain inet doctor in { type filter hook input priority 0; }; \
-                add rule inet doctor in tcp dport 49152 drop",
+                add rule inet doctor in tcp dport 49215 drop",
             )?;
             nft(
                 NODE,

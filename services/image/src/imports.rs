@@ -158,7 +158,7 @@ async fn verify(app: &App, name: &ImageName) -> Result<(), StepError> {
     let image = &entry.value;
     let id = UploadId::for_image(image);
     app.uploads.close(&id);
-    let stored = match app.waiting.sound(&id) {
+    let stored = match app.waiting.sound(&id).filter(|stored| is_on_shelf(app, stored)) {
         Some(stored) => stored,
         None => match checked(app, image, &id).await? {
             Some(stored) => stored,
@@ -202,9 +202,15 @@ async fn checked(app: &App, image: &Image, id: &UploadId) -> Result<Option<Store
             };
         }
     };
+    // Before it lies there: an image with the same file may just be going, and takes with it what nobody else needs.
+    app.waiting.begins(id, &image.name, &sound.stored);
     take_in(app, &sound)?;
     app.checker.clear(id)?;
     Ok(Some(sound.stored))
+}
+
+fn is_on_shelf(app: &App, stored: &Stored) -> bool {
+    stored.sha256.parse().is_ok_and(|digest| app.shelf.open_blob(&digest).is_ok_and(|file| file.is_some()))
 }
 
 /// Puts a checked file on the shelf.
@@ -249,7 +255,7 @@ fn tell_lonely(app: &App) {
     let sites = 1 + app.settings.peers.len();
     let (snapshot, now) = (app.images.snapshot(), clock::now());
     let ready = snapshot.values().map(|e| &e.value).filter(|i| i.state == State::Ready && digest_of(i).is_some());
-    let lonely: Vec<&Image> = ready.filter(|i| having(i) < sites).collect();
+    let lonely: Vec<&Image> = ready.filter(|i| image::sites(&i.copies, &i.kept).len() < sites).collect();
     app.metrics.lonely.set(i64::try_from(lonely.len()).unwrap_or(i64::MAX));
     let overdue: Vec<&str> =
         lonely.iter().filter(|i| now.millis_since(i.changed_at) > LONELY_AFTER_MS).map(|i| i.name.as_str()).collect();
@@ -260,10 +266,4 @@ fn tell_lonely(app: &App) {
     } else if overdue.is_empty() && before > 0 {
         tracing::info!("every image is at every site");
     }
-}
-
-/// How many sites have an image for themselves.
-fn having(image: &Image) -> usize {
-    let sites: BTreeSet<&SiteName> = image.copies.keys().chain(image.kept.keys()).collect();
-    sites.into_iter().filter(|site| image::is_at(site, &image.copies, &image.kept)).count()
 }

@@ -13,7 +13,7 @@ mod firmware;
 mod kept;
 mod saved;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -187,6 +187,15 @@ pub struct NotNow {
 #[must_use]
 pub fn is_at(site: &SiteName, copies: &BTreeMap<SiteName, Timestamp>, kept: &BTreeMap<SiteName, Kept>) -> bool {
     copies.contains_key(site) || kept.get(site).is_some_and(|kept| kept.store.outlasts_the_others_of(site))
+}
+
+/// The sites of which [`is_at`] is true.
+#[must_use]
+pub fn sites<'a>(
+    copies: &'a BTreeMap<SiteName, Timestamp>,
+    kept: &'a BTreeMap<SiteName, Kept>,
+) -> BTreeSet<&'a SiteName> {
+    copies.keys().chain(kept.keys()).filter(|site| is_at(site, copies, kept)).collect()
 }
 
 impl Image {

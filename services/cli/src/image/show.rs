@@ -1,7 +1,7 @@
 //! What an image looks like.
 
 use watari_contracts::image::{ImageView, SavedFrom};
-use watari_model::image::{About, Consistency};
+use watari_model::image::{self, About, Consistency};
 
 use crate::{
     format,
@@ -33,7 +33,7 @@ impl Row for ImageView {
             or_dash(self.format.map(watari_model::image::Format::word)),
             or_dash(self.size_bytes.map(format::bytes)),
             or_dash(self.virtual_size_bytes.map(format::bytes)),
-            joined(self.copies.keys()),
+            joined(image::sites(&self.copies, &self.kept)),
             joined(&self.used_by),
             format::moment(self.created_at),
         ]

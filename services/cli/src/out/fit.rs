@@ -119,7 +119,7 @@ fn apart(headings: &[(&str, Align)], rows: &[Vec<String>], columns: usize) -> St
 fn flowing(parts: impl Iterator<Item = String>, columns: usize) -> Vec<String> {
     let (mut lines, mut last) = (Vec::new(), String::new());
     for part in parts {
-        if !last.is_empty() && width(&last) + usize::from(GAP) + width(&part) <= columns {
+        if !last.is_empty() && !part.contains('\n') && width(&last) + usize::from(GAP) + width(&part) <= columns {
             last.push_str(&" ".repeat(usize::from(GAP)));
             last.push_str(&part);
             continue;

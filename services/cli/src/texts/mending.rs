@@ -24,8 +24,8 @@ pub fn done(lang: Lang, command: &str) -> String {
 #[must_use]
 pub fn failed(lang: Lang, command: &str, detail: &str) -> String {
     match lang {
-        Lang::En => format!("this came to nothing: {command} ({detail}); run it as root"),
-        Lang::Ja => format!("実行できませんでした: {command} ({detail})。root で実行してください"),
+        Lang::En => format!("this came to nothing: {command} ({detail}); it takes root's rights"),
+        Lang::Ja => format!("実行できませんでした: {command} ({detail})。root 権限が必要です"),
     }
 }
 

@@ -446,10 +446,10 @@ troubles! {
     /// What images are kept in does not do its part.
     ObjectStoreAway { store, site, cause } "image.store-away" Failure
         en "the object store {store} does not serve the front end at {site}: {cause}"
-           "no image can be imported or saved there, and one that is in the store alone cannot be had"
+           "imports and saves there wait unless the store stands at the other campus, and an image that is in the store alone cannot be had"
            "check that the store runs, that the front end reaches it, and what its key may do ([image.store] in image.toml); it is looked at again by itself"
         ja "オブジェクトストア {store} を {site} のフロントエンドから利用できません: {cause}"
-           "イメージの取り込みと保存ができず、ストアにしかないイメージは使えません"
+           "ストアがもう一方のキャンパスにある場合を除いて取り込みと保存が待たされ、ストアにしかないイメージは使えません"
            "ストアの稼働、フロントエンドからの到達、鍵の権限 (image.toml の [image.store]) を確認してください。確認は自動で繰り返されます";
     /// Few addresses.
     NetworkFilling { network, used, free } "network.nearly-full" Warning

@@ -283,6 +283,7 @@ words! {
     CopyingDisk "its node copies the server's disk" "ノードがサーバのディスクを複製中";
     Sending "its node sends the copy" "ノードが複製を送信中";
     Verifying "the front end checks the file" "フロントエンドがファイルを検査中";
+    AwaitingStore "the file is sound; waiting for the object store" "ファイルは検査済み。オブジェクトストアを待機中";
     Resuming "the connection broke; going on where it broke" "接続が切れたため、途中から再開します";
 }
 

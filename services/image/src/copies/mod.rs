@@ -62,9 +62,12 @@ async fn step(jobs: &Arc<Jobs>, app: &App) -> Result<(), StepError> {
     let held = app.shelf.look()?;
     let snapshot = app.images.snapshot();
     let images: Vec<&Image> = snapshot.values().map(|entry| &entry.value).collect();
-    let used = app.used();
+    let mut used = app.used();
+    // As good as in use: the image that it is for is not ready yet.
+    used.iter_mut().for_each(|used| used.extend(app.waiting.files(&images)));
     let busy = jobs.busy();
-    let (listed, by_last_use) = (app.objects.as_ref().and_then(Objects::listed), app.shelf.by_last_use());
+    let listed = app.objects.as_ref().and_then(Objects::listed);
+    let by_last_use = app.objects.as_ref().map(|_| app.shelf.by_last_use()).unwrap_or_default();
     let vault = app.objects.as_ref().map(|objects| Vault {
         store: objects.name(),
         objects: listed.as_deref(),
@@ -155,6 +158,13 @@ async fn report(
 }
 
 fn remove(app: &App, digest: &Digest) -> Result<(), StepError> {
+    // Since that was decided reports may have waited for the bus, and another image may have come with the same file.
+    let snapshot = app.images.snapshot();
+    let images: Vec<&Image> = snapshot.values().map(|entry| &entry.value).collect();
+    let ready = |image: &&Image| image.state == State::Ready && digest_of(image).as_ref() == Some(digest);
+    if images.iter().any(ready) || app.waiting.files(&images).contains(digest) {
+        return Ok(());
+    }
     app.shelf.forget(digest);
     app.store.remove_blob(digest)?;
     tracing::info!(sha256 = %digest, "a deleted image's file is removed");

@@ -85,6 +85,7 @@ async fn sweep(app: &App, objects: &Objects) -> Result<(), ObjectsError> {
         }
     }
     let named: BTreeSet<Digest> = images.iter().filter_map(|image| digest_of(image)).collect();
+    let used = app.used();
     let known: BTreeSet<Digest> = listed.keys().cloned().collect();
     let mut since = BTreeMap::new();
     for digest in app.store.orphans()? {
@@ -96,6 +97,7 @@ async fn sweep(app: &App, objects: &Objects) -> Result<(), ObjectsError> {
     let seen = Seen {
         objects: &known,
         named: &named,
+        used: &used,
         since: &since,
         may_remove: app.is_primary() && quiet && !images.is_empty(),
         now: clock::now(),

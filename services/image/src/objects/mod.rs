@@ -100,6 +100,8 @@ pub struct Objects {
     sent: IntCounter,
     /// What is there with its size in bytes, as of the last look; none while the store is away.
     listed: Mutex<Option<Arc<BTreeMap<Digest, u64>>>>,
+    /// What was done or seen since the last look began, which its listing may not tell.
+    since: Mutex<BTreeMap<Digest, Option<u64>>>,
     /// Who has a file kept does so alone: of two images with the same contents the second finds it done.
     turns: Mutex<BTreeMap<Digest, Arc<tokio::sync::Mutex<()>>>>,
     /// Objects that were read and were not what their names say: they are written anew.
@@ -162,6 +164,7 @@ impl Objects {
             pace: Pace::new(0),
             sent: sent.clone(),
             listed: Mutex::default(),
+            since: Mutex::default(),
             turns: Mutex::default(),
             distrusted: Mutex::default(),
         }
@@ -193,15 +196,26 @@ impl Objects {
     /// [`ObjectsError`]; it counts as away then.
     pub async fn look(&self, process: &str) -> Result<(), ObjectsError> {
         let looked = match self.prove(process).await {
-            Ok(()) => self.list().await,
+            Ok(()) => {
+                lock(&self.since).clear();
+                self.list().await
+            }
             Err(error) => Err(error),
         };
-        let (listed, outcome) = match looked {
-            Ok(listed) => (Some(Arc::new(listed)), Ok(())),
-            Err(error) => (None, Err(error)),
-        };
-        *lock(&self.listed) = listed;
-        outcome
+        let mut known = lock(&self.listed);
+        match looked {
+            Ok(mut listed) => {
+                for (digest, size_bytes) in lock(&self.since).iter() {
+                    note(&mut listed, digest, *size_bytes);
+                }
+                *known = Some(Arc::new(listed));
+                Ok(())
+            }
+            Err(error) => {
+                *known = None;
+                Err(error)
+            }
+        }
     }
 
     /// Writes an object, reads it back and removes it.
@@ -295,12 +309,10 @@ impl Objects {
     /// Notes what was done or seen, so that nobody waits for the next look.
     fn now_holds(&self, digest: &Digest, size_bytes: Option<u64>) {
         let mut listed = lock(&self.listed);
-        let Some(known) = listed.as_mut() else { return };
-        let known = Arc::make_mut(known);
-        match size_bytes {
-            Some(size) => known.insert(digest.clone(), size),
-            None => known.remove(digest),
-        };
+        lock(&self.since).insert(digest.clone(), size_bytes);
+        if let Some(known) = listed.as_mut() {
+            note(Arc::make_mut(known), digest, size_bytes);
+        }
     }
 
     /// What is told to who asks for something that needs the store.
@@ -308,6 +320,13 @@ impl Objects {
     pub fn refusal(&self, error: &ObjectsError) -> Refusal {
         Refusal::ImageStoreAway { store: self.name.url.clone(), detail: error.to_string() }
     }
+}
+
+fn note(known: &mut BTreeMap<Digest, u64>, digest: &Digest, size_bytes: Option<u64>) {
+    match size_bytes {
+        Some(size) => known.insert(digest.clone(), size),
+        None => known.remove(digest),
+    };
 }
 
 /// How the client speaks: within bounds of time, and trusting whom the settings say.

@@ -26,6 +26,8 @@ struct Failing {
     parts_put: AtomicUsize,
     writes_left: AtomicUsize,
     away: std::sync::atomic::AtomicBool,
+    /// What the next listing waits for, which is then taken from here.
+    gate: Mutex<Option<Arc<tokio::sync::Semaphore>>>,
 }
 
 impl Failing {
@@ -90,7 +92,13 @@ impl ObjectStore for Failing {
     }
 
     fn list(&self, below: Option<&Path>) -> BoxStream<'static, object_store::Result<ObjectMeta>> {
-        self.memory.list(below)
+        let found = self.memory.list(below);
+        let Some(gate) = lock(&self.gate).take() else { return found };
+        let opened = async move {
+            drop(gate.acquire().await);
+            found
+        };
+        futures_util::stream::once(opened).flatten().boxed()
     }
 
     async fn list_with_delimiter(&self, below: Option<&Path>) -> object_store::Result<ListResult> {
@@ -305,6 +313,25 @@ async fn a_store_that_is_away_is_looked_at_without_a_conclusion() {
     let refused = objects.refusal(&objects.look("probe").await.unwrap_err());
     assert_eq!((refused.code(), refused.retryable(), objects.listed()), ("image.store-away", true, None));
     assert!(objects.has(&digest, 3).await.is_err() && objects.read(&digest, 0, 3).await.is_err());
+}
+
+#[tokio::test]
+async fn what_is_kept_while_a_listing_is_made_is_not_missed() {
+    let scene = Scene::new();
+    let (path, digest) = scene.file(b"abc");
+    let objects = scene.objects();
+    let gate = Arc::new(tokio::sync::Semaphore::new(0));
+    *lock(&scene.store.gate) = Some(Arc::clone(&gate));
+    let keeping = async {
+        while lock(&scene.store.gate).is_some() {
+            tokio::task::yield_now().await;
+        }
+        objects.keep(&path, &digest, &scene.stop).await.unwrap();
+        gate.add_permits(1);
+    };
+    let (looked, ()) = tokio::join!(objects.look("probe"), keeping);
+    looked.unwrap();
+    assert_eq!(objects.listed().unwrap().get(&digest), Some(&3));
 }
 
 #[tokio::test]

@@ -73,25 +73,33 @@ async fn an_image_is_ready_when_the_store_has_it_and_outlives_the_front_ends_dis
     // The store goes away between the announcement and the last byte.
     let small = qcow2(1, 42);
     let ticket = front.import("maxi", "maxi", &small).await;
+    let twin = front.import("twin", "twin", &file).await;
     line.allowance.store(0, Ordering::SeqCst);
     stands(&front, false).await;
-    assert_eq!(put(&place.operator(), &ticket, 0, small.clone()).await.status(), 200);
-    let waits = eventually_some("it is sound, and waits", SOON, || async {
-        front.show("maxi").await.ok().filter(|view| view.waits_for.is_some())
-    })
-    .await;
-    assert_eq!((waits.state, waits.waits_for.unwrap().code.as_str()), (State::Verifying, "image.store-away"));
+    for (name, ticket, bytes) in [("maxi", &ticket, &small), ("twin", &twin, &file)] {
+        assert_eq!(put(&place.operator(), ticket, 0, bytes.clone()).await.status(), 200);
+        let waits = eventually_some("it is sound, and waits", SOON, || async {
+            front.show(name).await.ok().filter(|view| view.waits_for.is_some())
+        })
+        .await;
+        assert_eq!((waits.state, waits.waits_for.unwrap().code.as_str()), (State::Verifying, "image.store-away"));
+    }
     let refused = front.announce("more", "more", 100, None).await.unwrap_err();
     assert_eq!((refused.code.as_str(), refused.retryable), ("image.store-away", true));
     assert!(!refused.message.contains("sesame"), "{}", refused.message);
     assert_eq!(front.show("mini").await.unwrap().state, State::Ready, "what is ready stays so");
+    asked(front.bus(), &DeleteImage { name: "mini".parse().unwrap() }).await.unwrap();
 
     line.allowance.store(u64::MAX, Ordering::SeqCst);
-    let view = front.settled("maxi").await;
-    assert_eq!((view.state, view.kept.len(), view.waits_for), (State::Ready, 1, None));
-    assert!(has(&front, &sha256(&small), small.len()).await);
+    for (name, bytes) in [("maxi", &small), ("twin", &file)] {
+        let view = front.settled(name).await;
+        assert_eq!((view.state, view.kept.len(), view.waits_for), (State::Ready, 1, None));
+        assert!(has(&front, &sha256(bytes), bytes.len()).await);
+    }
+    eventually("the deleted image's document is gone", SOON, || async { front.show("mini").await.is_err() }).await;
+    assert!(whole().await, "what was deleted has not taken the file of its twin");
 
-    for name in ["mini", "maxi"] {
+    for name in ["maxi", "twin"] {
         asked(front.bus(), &DeleteImage { name: name.parse().unwrap() }).await.unwrap();
         eventually("its document is gone", SOON, || async { front.show(name).await.is_err() }).await;
     }

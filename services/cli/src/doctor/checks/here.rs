@@ -123,7 +123,7 @@ mod tests {
         for (peer, named) in [
             (peer.clone(), None),
             (Peer { unnamed: true, ..peer.clone() }, Some("path.unnamed")),
-            (Peer { closed: vec![16_514, 49_152], ..peer.clone() }, Some("path.closed")),
+            (Peer { closed: vec![16_514, 49_215], ..peer.clone() }, Some("path.closed")),
             (Peer { narrow: Some(1_500), ..peer.clone() }, Some("path.narrow")),
             (Peer { rtt_ms: Some(RTT_MOST_MS), ..peer.clone() }, None),
             (Peer { rtt_ms: Some(RTT_MOST_MS + 1), ..peer }, Some("path.slow")),

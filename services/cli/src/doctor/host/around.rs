@@ -24,8 +24,9 @@ use crate::doctor::facts::Facts;
 
 /// libvirt's own port, on which somebody answers at all times,
 const LIBVIRT: u16 = 16_514;
-/// and the first of those to which QEMU sends a server: nobody answers there now, but the host says so at once.
-const DATA: u16 = 49_152;
+/// and the last of those to which QEMU sends a server: nobody answers there, but the host says so at once. libvirt takes
+/// the first that is free, and a server that is just awaited there would take whoever knocks for its memory.
+const DATA: u16 = 49_215;
 /// Who has not answered by then is kept from it.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// So many nodes are looked at, those of other sites first.

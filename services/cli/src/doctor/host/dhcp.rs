@@ -15,6 +15,8 @@ use watari_chassis::TraceParent;
 
 /// Many servers try first whether the address that they would offer is free, which takes 3 s.
 const PATIENCE: Duration = Duration::from_secs(4);
+/// So many are told; more of them are one that makes mischief.
+const MOST_SERVERS: usize = 8;
 const CLIENT: u16 = 68;
 const SERVER: u16 = 67;
 /// Where the options begin, and what is there (RFC 2131, section 3).
@@ -39,7 +41,9 @@ pub(super) async fn servers(bridge: &str) -> BTreeSet<Ipv4Addr> {
         return found;
     }
     let (until, mut packet) = (Instant::now() + PATIENCE, [0; 1500]);
-    while let Ok(Ok((length, from))) = timeout_at(until, socket.recv_from(&mut packet)).await {
+    while found.len() < MOST_SERVERS
+        && let Ok(Ok((length, from))) = timeout_at(until, socket.recv_from(&mut packet)).await
+    {
         let IpAddr::V4(from) = from.ip() else { continue };
         found.extend(offer(&packet[..length], id).map(|server| server.unwrap_or(from)));
     }

@@ -133,6 +133,11 @@ fn an_event_that_recurs_is_scheduled_anew_once_it_is_over_and_not_before() {
     let anew = then(State::Completed, after);
     assert_eq!(scheduled(&anew).from, at("2028-07-09T23:00:00Z"));
     assert_ne!(scheduled(&anew).request_id, Some(first));
+    // One of its times is moved to another day, and that may stand before what it is an exception of.
+    let moved = event("a", 12, "RECURRENCE-ID:20280709T230000Z\n");
+    for events in [format!("{yearly}{moved}"), format!("{moved}{yearly}")] {
+        assert!(matches!(steps(&events, &[])[..], [Step::Unclear(_), Step::Unclear(_)]), "{events}");
+    }
 }
 
 #[test]

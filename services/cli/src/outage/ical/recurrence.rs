@@ -50,7 +50,8 @@ pub(super) fn next(
     let length = ends.duration_since(begins);
     let mut left = rule.count;
     for step in 0..MOST_STEPS {
-        let Some(from) = rule.at(begins, step) else { continue };
+        // In the first month the nth weekday may be before the first time.
+        let Some(from) = rule.at(begins, step).filter(|from| from >= begins) else { continue };
         if left == Some(0) || rule.has_ended(&from, floating)? {
             break;
         }
@@ -162,7 +163,12 @@ impl Nth {
             "SU" => Weekday::Sunday,
             _ => return None,
         };
-        Some(Self(if nth.is_empty() { None } else { Some(nth.parse().ok()?) }, weekday))
+        if nth.is_empty() {
+            return Some(Self(None, weekday));
+        }
+        // No month has a sixth.
+        let nth = nth.parse().ok().filter(|nth: &i8| *nth != 0 && (-5..=5).contains(nth))?;
+        Some(Self(Some(nth), weekday))
     }
 }
 
@@ -191,6 +197,8 @@ mod tests {
             ("FREQ=YEARLY;BYMONTH=3;BYDAY=3SA", "20270401T000000", "2028-03-18"),
             ("FREQ=YEARLY;INTERVAL=2;BYMONTH=3;BYMONTHDAY=20", "20270401T000000", "2029-03-20"),
             ("FREQ=MONTHLY;BYDAY=-1SU", "20270401T000000", "2027-04-25"),
+            // The first Saturday of that March is before all of them.
+            ("FREQ=MONTHLY;BYDAY=1SA", "20270101T000000", "2027-04-03"),
             ("FREQ=MONTHLY;WKST=SU", "20270401T000000", "2027-04-20"),
             ("freq=weekly;byday=sa", "20270321T000000", "2027-03-27"),
             ("FREQ=DAILY;INTERVAL=10", "20270321T000000", "2027-03-30"),
@@ -215,6 +223,8 @@ mod tests {
             "FREQ=YEARLY;BYMONTHDAY=20",
             "FREQ=MONTHLY;BYMONTH=3",
             "FREQ=MONTHLY;BYDAY=SA",
+            "FREQ=MONTHLY;BYDAY=0SA",
+            "FREQ=MONTHLY;BYDAY=6SA",
             "FREQ=MONTHLY;BYDAY=SA;BYSETPOS=3",
             "FREQ=WEEKLY;BYDAY=MO,SA",
             "FREQ=WEEKLY;BYDAY=MO",
