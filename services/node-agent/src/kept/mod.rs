@@ -153,7 +153,7 @@ impl KeptDisks {
             let (vm, node) = (record.vm.to_string(), node.name.to_string());
             return Err(Refusal::DisksFull { vm, node, most: MOST_KEPT.to_string() });
         }
-        tracing::info!(vm = %record.vm, uuid, "the disk of a deleted server is kept");
+        tracing::info!(vm = %record.vm, uuid, "the disk of a server that is no more here is kept");
         self.look(node).await
     }
 

@@ -252,6 +252,7 @@ impl Doc {
             generation: *generation,
             since: documents::at(0),
             migration: None,
+            newest: false,
         };
         vm.leftovers = self.left.iter().map(leftover).collect();
         vm
