@@ -76,6 +76,7 @@ fn server(name: &str, address: Option<&str>) -> Entry<Vm> {
         snapshots: watari_model::vm::Snapshots::default(),
         halt: None,
         guarded: None,
+        unseen: None,
         restored: None,
         migrations: 0,
         requests: Vec::new(),

@@ -289,7 +289,8 @@ pub struct Freeze {
     pub vm: VmName,
     /// The grant's generation.
     pub generation: u64,
-    /// A newest layer that has less in it than this many MiB is left as it is.
+    /// A newest layer that has less in it than this many MiB is left as it is. With 0 all that was written is frozen, or
+    /// the order fails.
     pub least_mib: u64,
     /// What the layers may not be merged across.
     #[serde(default, skip_serializing_if = "Named::is_blank")]

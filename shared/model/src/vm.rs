@@ -378,6 +378,9 @@ pub struct Vm {
     /// The generation under which its node has said that it stops it when it is cut off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guarded: Option<u64>,
+    /// The generation whose start may still be on its way to its node: that went off before it was seen running.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unseen: Option<u64>,
     /// That it was started from a copy, its node having been lost, the last time that happened.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restored: Option<Restored>,

@@ -155,6 +155,7 @@ fn server(name: &str, on: Option<&str>, on_network: &str, number: u8) -> Vm {
         snapshots: watari_model::vm::Snapshots::default(),
         halt: None,
         guarded: None,
+        unseen: None,
         restored: None,
         migrations: 0,
         requests: Vec::new(),

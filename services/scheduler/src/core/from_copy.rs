@@ -7,6 +7,7 @@
 //! | it is wanted, and its policy takes the loss | the lost node's disk has more, and may come back |
 //! | no planned outage has its node | that one comes back by itself, with everything |
 //! | the copy is whole at a node that is heard and has room | it is not started from nothing |
+//! | no start may still be on its way to its node | it would be carried out when the node is back |
 //! | neither it nor the copy's node is in the middle of something | what lies there is understood |
 //!
 //! The document says it all in one write ([`Change::GrantedCopy`]): the new grant, what the disk is made of, and that the
@@ -15,17 +16,14 @@
 
 use watari_chassis::Entry;
 use watari_contracts::agent::Domain;
-use watari_model::{
-    NodeName,
-    vm::{Change, Desired, State, Vm},
-};
+use watari_model::vm::{Change, State, Vm};
 
 use super::{Snapshot, ahead, placement, placement::Need, snapshot::Sight, turn::Turn};
 
 /// Starts a server from its copy, if all of that is so; says whether it did.
 pub(super) fn decide(turn: &mut Turn<'_>, entry: &Entry<Vm>) -> bool {
     let vm = &entry.value;
-    let wants = vm.state == State::Stopped && vm.desired == Desired::Running && vm.accepts_copy(turn.now);
+    let wants = vm.state == State::Stopped && vm.accepts_copy(turn.now);
     if !wants || !is_proven_off(turn, vm) || is_awaited(turn.snap, vm) || !is_usable(turn, vm) {
         return false;
     }
@@ -37,15 +35,7 @@ pub(super) fn decide(turn: &mut Turn<'_>, entry: &Entry<Vm>) -> bool {
 /// Whether nothing of it can run where its grant is: by an operator's word or the power controller's, or because the
 /// node must have stopped it by itself.
 fn is_proven_off(turn: &Turn<'_>, vm: &Vm) -> bool {
-    let Some(node) = vm.node() else { return false };
-    turn.is_off(node) || (turn.has_ceased(vm) && ran_last(turn.snap, vm, node))
-}
-
-/// Whether the last word from its node was that it ran there under its grant. A start that was still in hand when the
-/// node was cut off may wait there for a lease, and go on when the node is back.
-fn ran_last(snap: &Snapshot, vm: &Vm, node: &NodeName) -> bool {
-    let fact = snap.heard.get(node).and_then(|heard| heard.facts.vms.get(&vm.name));
-    fact.is_some_and(|fact| Sight::Seen(fact).runs_under(vm.generation()))
+    vm.node().is_some_and(|node| turn.is_off(node)) || turn.has_ceased(vm)
 }
 
 /// Whether its node is off because of a planned outage.

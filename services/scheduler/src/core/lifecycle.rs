@@ -80,7 +80,9 @@ fn stranded(turn: &mut Turn<'_>, entry: &Entry<Vm>, fault: Refusal) {
     let vm = &entry.value;
     let off = (!matches!(vm.state, State::Stopped | State::Suspended)).then_some(Change::SeenOff);
     let stays = vm.state == State::Running && stays_off(vm);
+    let unseen = (vm.state == State::Starting).then(|| vm.generation());
     turn.change_vm(entry, off, |vm| {
+        vm.unseen = unseen.or(vm.unseen);
         if stays {
             vm.desired = Desired::Stopped;
         }

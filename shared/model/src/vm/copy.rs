@@ -43,13 +43,14 @@ pub struct Restored {
 
 impl Vm {
     /// The copy of its disk that lies at a node other than its own, and where. One from before its disk went back to
-    /// a snapshot is of what nobody wants any more.
+    /// a snapshot is of what nobody wants any more; and nothing is to run elsewhere while a start may come late.
     #[must_use]
     pub fn copy_elsewhere(&self) -> Option<(&NodeName, &Copied)> {
         let done = self.preseed.as_ref()?.done.as_ref().filter(|done| self.node() != Some(&done.node))?;
         let copy = done.copy.as_ref()?;
         let stands = self.snapshots.revert.as_ref().is_none_or(|revert| revert.asked_at < copy.as_of);
-        stands.then_some((&done.node, copy))
+        let late = self.unseen.is_some_and(|generation| generation == self.generation());
+        (stands && !late).then_some((&done.node, copy))
     }
 
     /// How much a start from that copy would lose, in whole seconds, rounded up: what was written since, up to the
@@ -146,6 +147,9 @@ mod tests {
         mail.spec.restart_from_copy_seconds = NonZeroU32::new(61);
         assert!(mail.accepts_copy(later));
         assert_eq!(mail.spec.restart, Restart::Always);
+        mail.unseen = Some(1);
+        assert!(!mail.accepts_copy(later), "its start may still come");
+        mail.unseen = Some(0);
         mail.desired = Desired::Stopped;
         assert!(!mail.accepts_copy(later));
     }

@@ -47,6 +47,7 @@ pub(super) fn vm() -> Vm {
         snapshots: Snapshots::default(),
         halt: None,
         guarded: None,
+        unseen: None,
         restored: None,
         migrations: 0,
         requests: Vec::new(),

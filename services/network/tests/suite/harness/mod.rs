@@ -176,6 +176,7 @@ pub(crate) fn server_of(port: &Port, at: Timestamp) -> vm::Vm {
         snapshots: watari_model::vm::Snapshots::default(),
         halt: None,
         guarded: None,
+        unseen: None,
         restored: None,
         migrations: 0,
         requests: Vec::new(),

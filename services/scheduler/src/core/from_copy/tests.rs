@@ -4,7 +4,7 @@ use watari_contracts::agent::{Layer, Stack};
 use watari_model::{
     node::{self, Node},
     outage::{self, Outage, Scope},
-    vm::{Copied, Leftover, Preseed, Seeded},
+    vm::{Copied, Desired, Leftover, Preseed, Seeded},
 };
 
 use super::*;
@@ -91,10 +91,11 @@ fn a_server_is_granted_the_copy_where_it_lies_and_what_that_loses_is_written_dow
 
 #[test]
 fn it_is_not_granted_the_copy_if_anything_is_otherwise() {
-    let cases: [(&str, fn(&mut Scene)); 14] = [
+    let cases: [(&str, fn(&mut Scene)); 15] = [
         ("nobody says that its node is off", |s| s.node("m1", |m1| m1.off = None)),
         ("its node is back", |s| s.node("m1", |m1| m1.state = node::State::Ready)),
         ("it is not known to be off itself", |s| s.mail(|mail| mail.state = State::Running)),
+        ("its start may still come there", |s| s.mail(|mail| mail.unseen = Some(1))),
         ("it is to be off", |s| s.mail(|mail| mail.desired = Desired::Stopped)),
         ("it accepts less", |s| s.mail(|mail| mail.spec.restart_from_copy_seconds = NonZeroU32::new(59))),
         ("it accepts nothing", |s| s.mail(|mail| mail.spec.restart_from_copy_seconds = None)),

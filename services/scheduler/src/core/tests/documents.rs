@@ -76,6 +76,7 @@ pub(crate) fn vm(name: &str, memory_mib: u64) -> Vm {
         snapshots: watari_model::vm::Snapshots::default(),
         halt: None,
         guarded: None,
+        unseen: None,
         restored: None,
         migrations: 0,
         requests: Vec::new(),

@@ -206,6 +206,7 @@ fn document(request: &CreateVm, base: Base, home: SiteName, uuid: String, nics: 
         snapshots: Snapshots::default(),
         halt: None,
         guarded: None,
+        unseen: None,
         restored: None,
         migrations: 0,
         requests: Vec::new(),
