@@ -1,4 +1,5 @@
-//! Disks of deleted servers that stay here, for other servers to begin with.
+//! Disks that stay here, for other servers to begin with: of deleted servers, and of those that were started from a copy
+//! elsewhere while this node was lost.
 //!
 //! ```text
 //!  a server's disk ─▶ kept ─▶ taken by a new server, whose name its files get one by one ─▶ that server's disk
