@@ -58,7 +58,7 @@ host_exec() {
   local h=$1 pid
   shift
   pid=$(host_pid "$h") || die "$h is off" "deploy/lab power-on $h"
-  local -a env=(PATH="$(host_path)" HOME="${HOME:-/root}" LAB_HOST="$h")
+  local -a env=(PATH="$HERE/lab.d/bin:$(host_path)" HOME="${HOME:-/root}" LAB_HOST="$h")
   [ "$(role_of "$h")" != client ] || client_env
   # shellcheck disable=SC2016
   exec nsenter --target "$pid" --mount --uts --ipc --net --pid -- \

@@ -97,7 +97,7 @@ unshape_trunk() {
 
 # host_net_up HOST: its namespace and both its cables. Hardware addresses stay the same over power cycles.
 host_net_up() {
-  local h=$1 ns=$NS_PREFIX$1 n s batch
+  local h=$1 ns=$NS_PREFIX$1 n s batch on_campus=campus0
   n=$(number_of "$h")
   s=$(short "$(site_of "$h")")
   ip netns add "$ns"
@@ -112,6 +112,7 @@ link set campus0 up
 link set mgmt0 up
 addr add $MANAGEMENT.$n/24 dev mgmt0"
   if [ "$(role_of "$h")" = node ]; then
+    on_campus=br-campus
     # Guests sit on this bridge beside the node itself.
     batch+="
 link add br-campus address $(mac 1 "$n") type bridge forward_delay 0 mcast_snooping 0
@@ -123,6 +124,10 @@ addr add $CAMPUS.$n/24 dev br-campus"
 addr add $CAMPUS.$n/24 dev campus0"
   fi
   ip -n "$ns" -batch - <<<"$batch"
+  # IPv6 is there on the campus network alone. No router is heeded, as none is there.
+  echo 0 | ip netns exec "$ns" tee "/proc/sys/net/ipv6/conf/$on_campus/accept_ra" \
+    "/proc/sys/net/ipv6/conf/$on_campus/disable_ipv6" >/dev/null
+  ip -n "$ns" addr add "$CAMPUS6::$n/64" dev "$on_campus" nodad
 }
 mac() { printf '02:77:61:74:%02x:%02x' "$1" "$2"; }
 

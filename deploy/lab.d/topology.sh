@@ -18,6 +18,7 @@ HOSTS=$(awk 'NF {print $1}' <<<"$HOSTS_TABLE")
 SITES='myodaiji yamate'
 title_of() { case "$1" in myodaiji) echo 明大寺 ;; yamate) echo 山手 ;; esac; }
 CAMPUS=203.0.113
+CAMPUS6=2001:db8:0:1
 MANAGEMENT=10.88.0
 
 column_of() { awk -v h="$1" -v c="$2" '$1 == h {print $c}' <<<"$HOSTS_TABLE"; }

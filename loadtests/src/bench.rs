@@ -1,14 +1,18 @@
 //! Benchmarks in the lab: each compares two things in one run, so that a slow machine is slow for both.
 //! Each says what its figures must keep to; `watari-bench` fails when they do not.
 
+pub mod addresses;
 mod consumption;
 pub mod evacuate;
 pub mod fleet;
 pub mod footprint;
 pub mod history;
+pub mod image;
 pub mod listing;
 pub mod migrate;
+pub mod network;
 mod plain;
+mod program;
 
 use std::fmt;
 

@@ -17,11 +17,17 @@ impl Gap {
         }
     }
 
-    /// The longest silence in milliseconds, the one still going on at `now` included.
+    /// The longest silence, the one still going on at `now` included.
+    #[must_use]
+    pub fn longest(self, now: Instant) -> Duration {
+        let running = self.last.map_or(Duration::ZERO, |last| now.saturating_duration_since(last));
+        self.longest.max(running)
+    }
+
+    /// The same in milliseconds.
     #[must_use]
     pub fn longest_ms(self, now: Instant) -> u64 {
-        let running = self.last.map_or(Duration::ZERO, |last| now.saturating_duration_since(last));
-        u64::try_from(self.longest.max(running).as_millis()).unwrap_or(u64::MAX)
+        u64::try_from(self.longest(now).as_millis()).unwrap_or(u64::MAX)
     }
 }
 

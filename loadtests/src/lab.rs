@@ -143,6 +143,17 @@ impl Lab {
         Ok(Trunks(ip.spawn().context("cannot start ip")?))
     }
 
+    /// Runs `ip` where the switches are.
+    ///
+    /// # Errors
+    /// When it cannot be started or complains.
+    pub fn switch(&self, arguments: &[&str]) -> anyhow::Result<()> {
+        let switch = format!("{}switch", self.prefix);
+        let status = Command::new("ip").args(["-n", &switch]).args(arguments).status().context("cannot start ip")?;
+        ensure!(status.success(), "ip {}: {status}", arguments.join(" "));
+        Ok(())
+    }
+
     fn namespace(&self, host: &str) -> PathBuf {
         PathBuf::from(format!("/run/netns/{}{host}", self.prefix))
     }

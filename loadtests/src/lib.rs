@@ -1,5 +1,6 @@
 //! Load generators, the users' eyes, and the fault campaign.
 
+mod answer;
 mod beacon;
 pub mod bench;
 pub mod campaign;

@@ -10,6 +10,7 @@ mod failures;
 mod fronts;
 mod guards;
 mod input;
+mod ipv6;
 mod kills;
 mod life;
 mod network;
@@ -52,6 +53,7 @@ const HALVES: [&[Group]; 2] = [
         network::SCENARIOS,
         guards::SCENARIOS,
         segment::SCENARIOS,
+        ipv6::SCENARIOS,
         doors::SCENARIOS,
         failures::SCENARIOS,
         saving::SCENARIOS,
@@ -256,7 +258,7 @@ impl Stage {
     }
 
     /// The first node of the other campus.
-    fn other_side(&self, vm: &str) -> anyhow::Result<&'static str> {
+    pub(crate) fn other_side(&self, vm: &str) -> anyhow::Result<&'static str> {
         Ok(if self.node_of(vm)?.starts_with('m') { "y1" } else { "m1" })
     }
 

@@ -3,7 +3,6 @@
 
 use std::{
     path::Path,
-    process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
@@ -23,7 +22,7 @@ use watari_model::{
 };
 use watari_testkit::NatsServer;
 
-use super::Bound;
+use super::{Bound, program::Program};
 
 /// How long the scheduler may take to lead and to know all servers.
 const READY: Duration = Duration::from_secs(60);
@@ -48,25 +47,6 @@ impl Listing {
     #[must_use]
     pub fn bounds(&self) -> Vec<Bound> {
         vec![Bound::most("p99_ms", self.p99_ms, 10.0)]
-    }
-}
-
-/// The scheduler's process; it ends with the measurement.
-struct Scheduler(Child);
-
-impl Drop for Scheduler {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-impl Scheduler {
-    fn start(program: &Path, url: &str) -> anyhow::Result<Self> {
-        let mut command = Command::new(program);
-        command.env("WATARI_BUS_URLS", format!("[\"{url}\"]")).env("WATARI_TELEMETRY_LOG", "warn");
-        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::inherit()).spawn();
-        child.map(Self).with_context(|| format!("cannot start {}", program.display()))
     }
 }
 
@@ -102,7 +82,7 @@ pub async fn run(program: &Path, servers: usize, requests: u64) -> anyhow::Resul
     for number in 0..servers {
         bucket.create(&server(number)?).await?;
     }
-    let _scheduler = Scheduler::start(program, &nats.url())?;
+    let _scheduler = Program::start(program, &nats.url())?;
     let (bus, ask) = (&ctx.bus, ListVms { limit: Some(1000), ..ListVms::default() });
     let begun = Instant::now();
     while bus.request(&ask).await.map_or(0, |page| page.vms.len()) < servers.min(1000) {

@@ -42,13 +42,20 @@ impl Twin {
                 let _ = virsh(lab, node, &["destroy", name]);
                 let _ = virsh(lab, node, &["undefine", name]);
             }
-            lab.run(&["exec", node, "--", "sh", "-c", &format!("rm -f /var/lib/watari/{PREFIX}*.qcow2")])?;
+            lab.run(&["exec", node, "--", "sh", "-c", &format!("rm -f /var/lib/watari/{PREFIX}*")])?;
         }
         Ok(())
     }
 
     /// Makes a twin of `vm` on the node where that runs, and starts it. `number` keeps twins apart.
     pub(super) fn start(lab: &Lab, vm: &str, node: &str, number: u8) -> anyhow::Result<Self> {
+        let twin = Self::make(lab, vm, node, number)?;
+        twin.begin(node)?;
+        Ok(twin)
+    }
+
+    /// Writes a twin's disk and definition, of which libvirt knows nothing yet.
+    pub(super) fn make(lab: &Lab, vm: &str, node: &str, number: u8) -> anyhow::Result<Self> {
         let name = format!("{PREFIX}{number}");
         let xml = virsh(lab, node, &["dumpxml", "--inactive", vm])?;
         let uuid = between(&xml, "<uuid>", "</uuid>").context("no uuid")?.to_owned();
@@ -78,12 +85,21 @@ impl Twin {
             own = own.replace(&format!("'{tap}'"), &format!("'{}'", twin.name));
         }
         twin.make_disk(node, &[])?;
-        let file = lab.file(node, "/var/lib/watari/twin.xml");
-        std::fs::write(&file, own)?;
-        virsh(lab, node, &["define", "/var/lib/watari/twin.xml"])?;
-        virsh(lab, node, &["start", &twin.name])?;
-        std::fs::remove_file(file)?;
+        std::fs::write(lab.file(node, &twin.definition()), own)?;
         Ok(twin)
+    }
+
+    fn definition(&self) -> String {
+        format!("/var/lib/watari/{}.xml", self.name)
+    }
+
+    /// Has libvirt define and start it; how long libvirt takes for that, without what it takes to ask it anything.
+    pub(super) fn begin(&self, node: &str) -> anyhow::Result<Duration> {
+        let asking = clocked(&self.lab, node, "uri")?;
+        let file = self.definition();
+        let all = clocked(&self.lab, node, &format!("define {file}; start {}", self.name))?;
+        std::fs::remove_file(self.lab.file(node, &file))?;
+        Ok(all.saturating_sub(asking))
     }
 
     fn make_disk(&self, node: &str, more: &[&str]) -> anyhow::Result<()> {
@@ -143,6 +159,14 @@ impl Twin {
         virsh(&self.lab, node, &["undefine", &self.name])?;
         self.forget(node)
     }
+}
+
+/// How long one `virsh` takes for these commands, by the clock of the node: to enter it takes longer than some of them.
+fn clocked(lab: &Lab, node: &str, commands: &str) -> anyhow::Result<Duration> {
+    const CLOCK: &str =
+        "begun=$(date +%s%N) && virsh -q -c qemu:///system \"$1\" >&2 && echo $(($(date +%s%N) - begun))";
+    let nanos = lab.run(&["exec", node, "--", "sh", "-c", CLOCK, "sh", commands])?;
+    Ok(Duration::from_nanos(nanos.trim().parse::<u64>().context("no time")?))
 }
 
 pub(super) fn virsh(lab: &Lab, node: &str, arguments: &[&str]) -> anyhow::Result<String> {

@@ -11,12 +11,12 @@ use clap::{Parser, Subcommand};
 use serde::Serialize;
 use watari_loadtests::{
     bench::{
-        Bound, evacuate,
+        Bound, addresses, evacuate,
         fleet::{
             self, Report,
             plan::{Plan, Scale},
         },
-        footprint, history, listing, migrate,
+        footprint, history, image, listing, migrate, network,
     },
     lab::Lab,
     scenarios::Stage,
@@ -39,6 +39,18 @@ enum What {
         /// How many pairs.
         #[arg(long, default_value_t = 10)]
         runs: usize,
+    },
+    /// Imports beside `qemu-img convert`, starts beside `virsh`, and what a copy moves between the campuses.
+    Image {
+        /// How many pairs of each.
+        #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
+        runs: u16,
+    },
+    /// How long a client hears nothing of a server that migrates, on a provider and on an overlay network.
+    Network {
+        /// How many migrations on each.
+        #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..))]
+        runs: u16,
     },
     /// An evacuation beside loops of `virsh migrate`.
     Evacuate {
@@ -96,6 +108,15 @@ enum What {
         #[arg(long)]
         baseline: Option<PathBuf>,
     },
+    /// Addresses drawn by many at once, with a nats-server and a network service of its own; no lab is needed.
+    Addresses {
+        /// How many servers want one.
+        #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=65_000))]
+        servers: u32,
+        /// How many of them at the same time.
+        #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..))]
+        at_once: u16,
+    },
 }
 
 fn main() -> anyhow::Result<ExitCode> {
@@ -104,6 +125,14 @@ fn main() -> anyhow::Result<ExitCode> {
     match &arguments.what {
         What::Migrate { runs } => {
             let figures = migrate::run(&stage()?, *runs)?;
+            tell(&figures, &figures.bounds())
+        }
+        What::Image { runs } => {
+            let figures = image::run(&stage()?, usize::from(*runs))?;
+            tell(&figures, &figures.bounds())
+        }
+        What::Network { runs } => {
+            let figures = network::run(&stage()?, usize::from(*runs))?;
             tell(&figures, &figures.bounds())
         }
         What::Evacuate { servers, mbit } => {
@@ -139,6 +168,12 @@ fn main() -> anyhow::Result<ExitCode> {
                 report.beside(&baseline).iter().for_each(|line| eprintln!("{line}"));
             }
             tell(&report, &report.bounds)
+        }
+        What::Addresses { servers, at_once } => {
+            let network = std::env::current_exe()?.with_file_name("watari-network");
+            let runtime = tokio::runtime::Runtime::new()?;
+            let figures = runtime.block_on(addresses::run(&network, *servers, *at_once))?;
+            tell(&figures, &figures.bounds())
         }
     }
 }

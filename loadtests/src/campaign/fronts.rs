@@ -70,7 +70,7 @@ impl Trial {
         }
     }
 
-    const fn bounds(self) -> Bounds {
+    fn bounds(self) -> Bounds {
         let most = |ms| Bounds { median_ms: None, p95_ms: None, most_ms: Some(ms) };
         match self {
             Self::Promotion => most(1_000),

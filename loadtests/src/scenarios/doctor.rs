@@ -1,6 +1,6 @@
 //! `watari doctor` names what is really broken, one thing after the other, and nothing else.
 
-use std::{collections::BTreeSet, fs};
+use std::{collections::BTreeSet, fs, os::unix::fs::PermissionsExt, path::Path};
 
 use anyhow::{Context, ensure};
 use serde_json::Value;
@@ -13,21 +13,24 @@ pub(super) const SCENARIOS: &[(&str, Run)] = &[
     ("the_doctor_names_nothing_in_a_healthy_lab_but_what_the_lab_is", healthy),
     ("the_doctor_names_a_bridge_that_is_down", bridge_down),
     ("the_doctor_names_a_bridge_that_leads_nowhere", bridge_alone),
-    ("the_doctor_names_a_full_disk", disk_full),
-    ("the_doctor_names_a_certificate_that_ends_soon", certificate),
+    ("the_doctor_names_each_of_many_things_that_are_broken_at_once_and_nothing_else", many),
     ("the_doctor_names_a_node_whose_agent_is_stopped", agent_stopped),
+    ("the_doctor_mends_what_is_stopped_and_what_is_open_on_its_own_host", mended),
+    ("the_doctor_names_on_a_node_who_answers_dhcp_beside_us_and_ways_that_are_closed_or_narrow", around),
     ("the_doctor_names_a_witness_without_power", witness_off),
     ("the_doctor_names_an_image_that_one_site_has_alone", image_at_one_site),
 ];
 
 /// Where nothing runs that another scenario needs.
 const NODE: &str = "y2";
+/// An operator's key, where the client has it.
+const KEY: &str = "/etc/watari/operator.nk";
 /// What is so in every lab, or on a machine that does much besides: nobody answers for its UPS until an `upsd`
 /// is started, other scenarios import images that are refused and make servers for which there is no room, and the
 /// disk is shared by all hosts.
 const OF_THE_LAB: [&str; 5] = ["ups.silent", "image.failed", "disk.slow", "disk.filling", "vm.down"];
 
-/// What was found, save notes.
+/// What was found.
 struct Found(Vec<Value>);
 
 impl Found {
@@ -36,16 +39,24 @@ impl Found {
         self.0.iter().any(|finding| finding["code"] == code && says(finding))
     }
 
+    /// Save of notes.
     fn codes(&self) -> BTreeSet<&str> {
-        self.0.iter().filter_map(|finding| finding["code"].as_str()).collect()
+        let worse = self.0.iter().filter(|finding| finding["severity"] != "note");
+        worse.filter_map(|finding| finding["code"].as_str()).collect()
     }
 }
 
 impl Stage {
-    /// Asks the doctor. That something was found is no failure of the command here.
+    /// Asks the doctor.
     fn doctor(&self, more: &[&str]) -> anyhow::Result<Found> {
+        self.doctor_at("client", &[], more)
+    }
+
+    /// Asks the doctor on a host, with these variables set. That something was found is no failure of the command here.
+    fn doctor_at(&self, host: &str, variables: &[&str], more: &[&str]) -> anyhow::Result<Found> {
         let script = "watari doctor -o json \"$@\" || [ $? -ge 4 ]";
-        let words = [&["exec", "client", "--", "bash", "-c", script, "doctor"], more].concat();
+        let ask = ["bash", "-c", script, "doctor"];
+        let words = [&["exec", host, "--", "env"], variables, &ask[..], more].concat();
         let found: Value = serde_json::from_str(&self.lab.run(&words)?).context("the doctor's answer is no JSON")?;
         let found = found.as_array().context("no list")?.iter();
         for finding in found.clone() {
@@ -54,7 +65,7 @@ impl Stage {
             let whole = both.iter().all(|told| ["seen", "matters", "mend"].iter().all(|field| is_told(told, field)));
             ensure!(whole, "a finding without a word: {finding}");
         }
-        Ok(Found(found.filter(|finding| finding["severity"] != "note").cloned().collect()))
+        Ok(Found(found.cloned().collect()))
     }
 
     /// Waits until nothing is found but what the lab is. What another scenario has broken mends itself first.
@@ -89,6 +100,21 @@ impl Stage {
         mend()?;
         named?;
         self.until_well()
+    }
+
+    /// Lets `act` ask the doctor on the node itself, as root and with an operator's key.
+    fn on_the_node(
+        &self,
+        act: impl FnOnce(&dyn Fn(&[&str]) -> anyhow::Result<Found>) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let key = self.lab.file(NODE, KEY);
+        fs::copy(self.lab.file("client", KEY), &key).with_context(|| format!("cannot write {}", key.display()))?;
+        let url = self.lab.run(&["exec", "client", "--", "printenv", "WATARI_NATS"])?;
+        let (url, seed) = (format!("WATARI_NATS={}", url.trim()), format!("WATARI_NKEY={KEY}"));
+        let variables = [url.as_str(), seed.as_str(), "WATARI_CA=/etc/watari/tls/ca.crt"];
+        let done = act(&|more: &[&str]| self.doctor_at(NODE, &variables, more));
+        fs::remove_file(&key)?;
+        done
     }
 
     fn at_node(&self, words: &[&str]) -> anyhow::Result<()> {
@@ -126,25 +152,67 @@ fn bridge_alone(stage: &Stage) -> anyhow::Result<()> {
     stage.names("bridge.no-uplink", NODE, &[], unplug, plug)
 }
 
-fn disk_full(stage: &Stage) -> anyhow::Result<()> {
+/// What does not hide each other is broken together, which takes no longer than one of them.
+fn many(stage: &Stage) -> anyhow::Result<()> {
+    const ENDING: &str = "/etc/pki/libvirt/clientcert.pem";
+    const SPOILT: &str = "/etc/pki/libvirt/servercert.pem";
+    const DISKS: &str = "/var/lib/watari/disks";
+    const PROGRAM: &str = "/usr/bin/qemu-img";
+    const BROKEN: [(&str, &str); 8] = [
+        ("disk.full", NODE),
+        ("certificate.expiring", ENDING),
+        ("certificate.unreadable", SPOILT),
+        ("bridge.address-on-port", "campus0"),
+        ("node.program-missing", "qemu-img"),
+        ("site.no-refuge", "myodaiji"),
+        ("node.cordoned", "y1"),
+        ("service.no-standby", "image"),
+    ];
     stage.away_from_the_node()?;
-    let folder = "/var/lib/watari/disks";
-    let fill = || stage.at_node(&["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder]);
-    stage.names("disk.full", NODE, &["disk.files"], fill, || stage.at_node(&["umount", folder]))
-}
-
-/// A certificate of another authority, but only its end is looked at, and libvirt has read its own before.
-fn certificate(stage: &Stage) -> anyhow::Result<()> {
-    stage.away_from_the_node()?;
-    let path = "/etc/pki/libvirt/clientcert.pem";
-    let file = stage.lab.file(NODE, path);
-    let whole = fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
-    let short = || {
+    stage.until_well()?;
+    // libvirt has read its own before; only their ends are looked at.
+    let [ending, spoilt] = [ENDING, SPOILT].map(|path| stage.lab.file(NODE, path));
+    let whole = |file: &Path| fs::read(file).with_context(|| format!("cannot read {}", file.display()));
+    let kept = [whole(&ending)?, whole(&spoilt)?];
+    let address = |way: &str| stage.at_node(&["ip", "address", way, "198.51.100.9/24", "dev", "campus0"]);
+    let broken = || {
         let curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", "/dev/null"];
-        let end = ["-days", "9", "-subj", "/CN=y2", "-out", path];
-        stage.at_node(&[&["openssl", "req", "-x509"][..], &curve, &end].concat())
+        let end = ["-days", "9", "-subj", "/CN=y2", "-out", ENDING];
+        stage.at_node(&[&["openssl", "req", "-x509"][..], &curve, &end].concat())?;
+        fs::write(&spoilt, "spoilt")?;
+        stage.at_node(&["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", DISKS])?;
+        stage.at_node(&["mount", "--bind", "/dev/null", PROGRAM])?;
+        address("add")?;
+        stage.watari(&["node", "cordon", "y1"])?;
+        stage.watari(&["node", "cordon", "y2"])?;
+        stage.lab.run(&["stop", "y-front", "watari-image"])?;
+        let mut last = Vec::new();
+        let named = until(90, "the doctor names each of them", || {
+            let found = stage.doctor(&[])?;
+            let all = BROKEN.iter().all(|(code, word)| found.names(code, word));
+            let also = |code: &&str| *code == "disk.files" || OF_THE_LAB.contains(code);
+            let expected = |code: &&str| BROKEN.iter().any(|(named, _)| named == code) || also(code);
+            ensure!(found.codes().iter().all(expected), "more is named: {:?}", found.0);
+            last = found.0;
+            Ok(all)
+        });
+        named.with_context(|| format!("it finds {last:?}"))
     };
-    stage.names("certificate.expiring", path, &[], short, || Ok(fs::write(&file, &whole)?))
+    let outcome = broken();
+    // Whatever of it has come about.
+    let mended = [
+        stage.lab.run(&["start", "y-front", "watari-image"]).map(drop),
+        stage.watari(&["node", "uncordon", "y2"]).map(drop),
+        stage.watari(&["node", "uncordon", "y1"]).map(drop),
+        address("del"),
+        stage.at_node(&["umount", PROGRAM]),
+        stage.at_node(&["umount", DISKS]),
+        fs::write(&ending, &kept[0]).map_err(Into::into),
+        fs::write(&spoilt, &kept[1]).map_err(Into::into),
+    ];
+    outcome?;
+    mended.into_iter().collect::<anyhow::Result<()>>()?;
+    stage.until_well()
 }
 
 fn agent_stopped(stage: &Stage) -> anyhow::Result<()> {
@@ -152,6 +220,85 @@ fn agent_stopped(stage: &Stage) -> anyhow::Result<()> {
     let stop = || stage.lab.run(&["stop", NODE, "watari-node-agent"]).map(drop);
     let start = || stage.lab.run(&["start", NODE, "watari-node-agent"]).map(drop);
     stage.names("node.lost", NODE, &["node.suspect", "node.hypervisor"], stop, start)
+}
+
+fn mended(stage: &Stage) -> anyhow::Result<()> {
+    stage.away_from_the_node()?;
+    let key = stage.lab.file(NODE, KEY);
+    let done = stage.on_the_node(|ask| {
+        let stop = || {
+            stage.at_node(&["chmod", "0644", KEY])?;
+            stage.lab.run(&["stop", NODE, "libvirtd"])?;
+            let found = ask(&[])?;
+            let named = found.names("host.service-stopped", "libvirtd") && found.names("host.key-open", KEY);
+            ensure!(named, "on the node itself it finds {:?}", found.0);
+            Ok(())
+        };
+        let fix = || {
+            let found = ask(&["--fix", "--yes"])?;
+            let left = ["host.service-stopped", "host.key-open"].iter().any(|code| found.codes().contains(code));
+            ensure!(!left, "it has not mended {:?}", found.0);
+            let mode = fs::metadata(&key)?.permissions().mode();
+            ensure!(mode & 0o007 == 0, "everybody can read the key: {mode:o}");
+            Ok(())
+        };
+        stage.names("node.hypervisor", NODE, &["node.suspect"], stop, fix)
+    });
+    if done.is_err() {
+        stage.lab.run(&["start", NODE, "libvirtd"])?;
+    }
+    done
+}
+
+/// Who is on the way, and what is broken there, is named together, and no longer when it is mended.
+fn around(stage: &Stage) -> anyhow::Result<()> {
+    const BROKEN: [(&str, &str); 4] = [
+        ("network.dhcp-stranger", "203.0.113.10"),
+        ("path.closed", "49215"),
+        ("path.narrow", "m1"),
+        ("host.forward-drops", "ip doctor FORWARD"),
+    ];
+    let stranger = "dnsmasq --conf-file=/dev/null --user=root --port=0 --interface=campus0 --bind-interfaces --no-ping \
+        --dhcp-range=203.0.113.240,203.0.113.250,2m --dhcp-leasefile=/run/stranger.leases --pid-file=/run/stranger.pid";
+    let nft = |host: &str, words: &str| stage.lab.run(&["exec", host, "--", "nft", words]).map(drop);
+    let narrow = |mtu: &str| stage.lab.switch(&["link", "set", "g-m1", "mtu", mtu]);
+    let named = |found: &Found| BROKEN.map(|(code, word)| found.names(code, word));
+    stage.on_the_node(|ask| {
+        let broken = || {
+            let words: Vec<&str> = stranger.split_whitespace().collect();
+            // Whoever listens to what it prints would wait for its end.
+            let quiet = ["exec", "client", "--", "bash", "-c", "\"$@\" >/dev/null 2>&1", "stranger"];
+            stage.lab.run(&[&quiet[..], &words[..]].concat())?;
+            nft(
+                "y1",
+                "add table inet doctor; add chain inet doctor in { type filter hook input priority 0; }; \
+                add rule inet doctor in tcp dport 49215 drop",
+            )?;
+            nft(
+                NODE,
+                "add table ip doctor; \
+                add chain ip doctor FORWARD { type filter hook forward priority 0; policy drop; }",
+            )?;
+            narrow("1300")?;
+            let found = ask(&[])?;
+            ensure!(named(&found) == [true; 4], "of {BROKEN:?} it finds {:?}", found.0);
+            Ok(())
+        };
+        let outcome = broken();
+        // Whatever of it has come about.
+        let kill = stage.lab.run(&["exec", "client", "--", "bash", "-c", "kill \"$(cat /run/stranger.pid)\""]);
+        let mended = [
+            kill.map(drop),
+            nft("y1", "delete table inet doctor"),
+            nft(NODE, "delete table ip doctor"),
+            narrow("1500"),
+        ];
+        outcome?;
+        mended.into_iter().collect::<anyhow::Result<()>>()?;
+        let found = ask(&[])?;
+        ensure!(named(&found) == [false; 4], "it still finds {:?}", found.0);
+        Ok(())
+    })
 }
 
 fn witness_off(stage: &Stage) -> anyhow::Result<()> {

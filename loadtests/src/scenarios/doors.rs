@@ -30,12 +30,12 @@ pub(super) const SCENARIOS: &[(&str, Run)] = &[
 ];
 
 /// Hosts, and the ports on which they may be called: TCP, then UDP. Nodes serve names and addresses to
-/// their guests (53, 67), tell them who they are (16925) and carry overlay networks (4789): the plain ones,
+/// their guests (53, 67 and 547), tell them who they are (16925) and carry overlay networks (4789): the plain ones,
 /// and all of them for guests.
 const DOORS: [(&[&str], &[u16], &[u16]); 4] = [
     (&["m-front", "y-front"], &[4222, 6222, 8443, 8444], &[]),
     (&["witness"], &[4222, 6222], &[]),
-    (&["m1", "m2", "y1", "y2"], &[53, METADATA, 16_514], &[53, 67, 4789]),
+    (&["m1", "m2", "y1", "y2"], &[53, METADATA, 16_514], &[53, 67, 547, 4789]),
     (&["client"], &[], &[]),
 ];
 /// DNS is spoken to guests as they know it.

@@ -31,7 +31,7 @@ const GLANCE: Duration = Duration::from_millis(250);
 const PATIENCE: Duration = Duration::from_secs(20);
 
 impl Stage {
-    fn call(&self, address: &str, port: u16, within: Duration) -> anyhow::Result<TcpStream> {
+    pub(super) fn call(&self, address: &str, port: u16, within: Duration) -> anyhow::Result<TcpStream> {
         let to: SocketAddr = format!("{address}:{port}").parse()?;
         self.lab.within("client", || Ok(TcpStream::connect_timeout(&to, within)?))
     }
@@ -48,7 +48,7 @@ impl Stage {
     }
 
     /// What a guest's accomplice answers.
-    fn ask_guest(&self, address: &str, line: &str) -> anyhow::Result<String> {
+    pub(super) fn ask_guest(&self, address: &str, line: &str) -> anyhow::Result<String> {
         let mut stream = self.call(address, 13, PATIENCE)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         writeln!(stream, "{line}")?;

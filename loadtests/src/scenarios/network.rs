@@ -2,7 +2,7 @@
 //! lays again by itself.
 
 use std::{
-    io::{BufRead, BufReader, Read, Write},
+    io::{BufRead, BufReader, Write},
     net::{SocketAddr, TcpStream},
     sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context, bail, ensure};
 
 use super::{Stage, until};
-use crate::lab::NODES;
+use crate::{answer, lab::NODES};
 
 type Run = fn(&Stage) -> anyhow::Result<()>;
 
@@ -61,7 +61,7 @@ impl Talk {
 }
 
 impl Stage {
-    fn overlay(&self, name: &str, subnet: &str) -> anyhow::Result<()> {
+    pub(crate) fn overlay(&self, name: &str, subnet: &str) -> anyhow::Result<()> {
         if self.show("network", name).is_err() {
             let (cidr, range) = (format!("{subnet}.0/24"), format!("{subnet}.10-{subnet}.99"));
             self.watari(&["network", "create", name, "--overlay", "--cidr", &cidr, "--range", &range])?;
@@ -69,7 +69,7 @@ impl Stage {
         Ok(())
     }
 
-    fn overlay_server(&self, name: &str, network: &str, site: &str) -> anyhow::Result<()> {
+    pub(crate) fn overlay_server(&self, name: &str, network: &str, site: &str) -> anyhow::Result<()> {
         if self.show("vm", name).is_err() {
             let who = ["vm", "create", name, "--image", "mini", "--network", network, "--site", site];
             self.watari(&[&who[..], &["--memory", "128MiB", "--disk", "1GiB", "--wait"]].concat())?;
@@ -100,7 +100,7 @@ impl Stage {
     }
 
     /// A public address that leads to a server.
-    fn public_address(&self, vm: &str) -> anyhow::Result<String> {
+    pub(crate) fn public_address(&self, vm: &str) -> anyhow::Result<String> {
         if self.show("network", "outside").is_err() {
             let range = ["--cidr", "203.0.113.0/24", "--range", "203.0.113.240-203.0.113.243"];
             self.watari(&[&["network", "create", "outside", "--provider", "--public"], &range[..]].concat())?;
@@ -115,20 +115,7 @@ impl Stage {
     fn metadata(&self, vm: &str, question: &str, header: &str) -> anyhow::Result<(u16, String)> {
         let mut stream = Talk::relayed(self, vm, "169.254.169.254", 80)?.stream;
         write!(stream.get_mut(), "{question} HTTP/1.1\r\nHost: metadata\r\n{header}\r\n\r\n")?;
-        let mut line = String::new();
-        stream.read_line(&mut line).context("no answer")?;
-        let status: u16 = line.split(' ').nth(1).context("no status")?.parse()?;
-        let mut length: usize = 0;
-        while !line.trim_end().is_empty() {
-            line.clear();
-            stream.read_line(&mut line)?;
-            if let Some(told) = line.to_ascii_lowercase().strip_prefix("content-length:") {
-                length = told.trim().parse()?;
-            }
-        }
-        let mut text = vec![0_u8; length];
-        stream.read_exact(&mut text)?;
-        Ok((status, String::from_utf8(text)?))
+        answer::read(&mut stream)
     }
 
     /// A network's links on a node, and what its tunnel knows, in an order of its own.

@@ -155,12 +155,12 @@ impl Change {
     fn rule(&self) -> Result<Rule, Failure> {
         let peer = match self.peer.as_deref() {
             None => Peer::Anywhere,
-            // A name has no slash and no dot.
-            Some(text) if text.contains(['/', '.']) => Peer::Cidr(input::value(
+            // A name has no slash, no dot and no colon.
+            Some(text) if text.contains(['/', '.', ':']) => Peer::Cidr(input::value(
                 "--peer",
                 Said::new(
-                    "a subnet such as 203.0.113.0/24, or a group",
-                    "203.0.113.0/24 のようなサブネットかグループ名",
+                    "a subnet such as 203.0.113.0/24 or 2001:db8::/32, or a group",
+                    "203.0.113.0/24 や 2001:db8::/32 のようなサブネットかグループ名",
                 ),
                 text,
             )?),

@@ -1,11 +1,13 @@
 //! `watari network`.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use clap::{ArgGroup, Args, Subcommand};
 use watari_contracts::{
     address::ListAddresses,
-    network::{ClearAddress, CreateNetwork, DeleteNetwork, GetNetwork, ListNetworks, ListPorts, NetworkView},
+    network::{
+        ClearAddress, CreateNetwork, DeleteNetwork, GetNetwork, ListNetworks, ListPorts, NetworkView, WantedIpv6,
+    },
 };
 use watari_model::{
     NetworkName, Refusal, Said,
@@ -116,6 +118,15 @@ pub struct Create {
     /// The range is for public addresses of servers on overlay networks; see: watari address
     #[arg(long, conflicts_with = "overlay")]
     public: bool,
+    /// An IPv6 subnet: servers get IPv6 addresses that end in their IPv4 ones
+    #[arg(long, value_name = "PREFIX/64", conflicts_with = "public")]
+    cidr6: Option<String>,
+    /// The IPv6 router told to servers
+    #[arg(long, value_name = "ADDRESS", requires = "cidr6", conflicts_with = "overlay")]
+    gateway6: Option<String>,
+    /// An IPv6 name server told to servers; may be given several times
+    #[arg(long, value_name = "ADDRESS", requires = "cidr6")]
+    dns6: Vec<String>,
 }
 
 impl Verb {
@@ -169,6 +180,16 @@ impl Create {
         let address = |field: &str, text: &String| {
             input::value::<Ipv4Addr>(field, Said::new("an IPv4 address", "IPv4 アドレス"), text)
         };
+        let address6 = |field: &str, text: &String| {
+            input::value::<Ipv6Addr>(field, Said::new("an IPv6 address", "IPv6 アドレス"), text)
+        };
+        let ipv6 = |cidr: String| -> Result<WantedIpv6, Failure> {
+            Ok(WantedIpv6 {
+                cidr,
+                gateway: self.gateway6.as_ref().map(|text| address6("--gateway6", text)).transpose()?,
+                dns: self.dns6.iter().map(|text| address6("--dns6", text)).collect::<Result<_, _>>()?,
+            })
+        };
         Ok(CreateNetwork {
             request_id: Some(request_id),
             name: input::name(&self.name)?,
@@ -181,6 +202,7 @@ impl Create {
             vlan: self.vlan,
             mtu: self.mtu,
             public: self.public,
+            ipv6: self.cidr6.map(ipv6).transpose()?,
         })
     }
 }
@@ -211,6 +233,22 @@ fn strangers(network: &NetworkView) -> String {
     joined(network.strangers.iter().map(told))
 }
 
+/// The routers of both kinds.
+fn gateways(network: &NetworkView) -> String {
+    let ipv6 = network.ipv6.as_ref().and_then(|ipv6| ipv6.gateway);
+    joined(network.gateway.map(IpAddr::V4).into_iter().chain(ipv6.map(IpAddr::V6)))
+}
+
+/// The name servers of both kinds.
+fn name_servers(network: &NetworkView) -> String {
+    let ipv6 = network.ipv6.iter().flat_map(|ipv6| ipv6.dns.iter().copied().map(IpAddr::V6));
+    joined(network.dns.iter().copied().map(IpAddr::V4).chain(ipv6))
+}
+
+fn subnet6(network: &NetworkView) -> String {
+    or_dash(network.ipv6.as_ref().map(|ipv6| ipv6.cidr))
+}
+
 impl Row for NetworkView {
     fn columns() -> Vec<Column> {
         use Column::{Number, Text};
@@ -233,7 +271,7 @@ impl Row for NetworkView {
             segment(self),
             self.cidr.clone(),
             self.range.clone(),
-            or_dash(self.gateway),
+            gateways(self),
             self.addresses_used.to_string(),
             self.addresses_free.to_string(),
         ]
@@ -241,12 +279,12 @@ impl Row for NetworkView {
 
     fn wide_columns() -> Vec<Column> {
         use Column::{Number, Text};
-        vec![Number(Word::Vni), Number(Word::Mtu), Text(Word::Dns), Text(Word::Created)]
+        vec![Text(Word::Ipv6), Number(Word::Vni), Number(Word::Mtu), Text(Word::Dns), Text(Word::Created)]
     }
 
     fn wide_cells(&self, _: Lang) -> Vec<String> {
         let (vni, mtu) = (self.overlay.map(|overlay| overlay.vni), self.overlay.map(|overlay| overlay.mtu));
-        vec![or_dash(vni), or_dash(mtu), joined(&self.dns), format::moment(self.created_at)]
+        vec![subnet6(self), or_dash(vni), or_dash(mtu), name_servers(self), format::moment(self.created_at)]
     }
 
     fn details(&self, lang: Lang) -> Vec<(Word, String)> {
@@ -258,8 +296,9 @@ impl Row for NetworkView {
             (Word::Mtu, or_dash(self.overlay.map(|overlay| overlay.mtu))),
             (Word::Cidr, self.cidr.clone()),
             (Word::Range, self.range.clone()),
-            (Word::Gateway, or_dash(self.gateway)),
-            (Word::Dns, joined(&self.dns)),
+            (Word::Ipv6, subnet6(self)),
+            (Word::Gateway, gateways(self)),
+            (Word::Dns, name_servers(self)),
             (Word::Used, self.addresses_used.to_string()),
             (Word::Free, self.addresses_free.to_string()),
             (Word::UsedByOthers, strangers(self)),

@@ -1,12 +1,13 @@
 //! Showing results: tables for people, JSON and YAML for programs, names for shells, and an end without noise
 //! when whoever reads has seen enough (`watari vm list | head`).
 
+mod fit;
 mod pairs;
+mod wrap;
 
 use std::io::{ErrorKind, Write};
 
 use clap::ValueEnum;
-use comfy_table::{CellAlignment, Table};
 use serde::Serialize;
 
 use crate::{
@@ -218,7 +219,7 @@ impl Out {
         self.table(&columns.collect::<Vec<_>>(), rows)
     }
 
-    /// A table without lines, whose columns keep their place with wide characters too.
+    /// A table without lines, whose columns keep their place with wide characters too, as wide as the terminal is.
     #[must_use]
     pub fn table(&self, columns: &[Column], rows: impl IntoIterator<Item = Vec<String>>) -> String {
         let heading = |column: &Column| {
@@ -239,18 +240,7 @@ impl Out {
 /// [`Out::table`] under headings of one's own.
 #[must_use]
 pub fn grid(headings: &[(&str, Align)], rows: impl IntoIterator<Item = Vec<String>>) -> String {
-    let mut table = Table::new();
-    table.load_style(comfy_table::presets::NOTHING);
-    table.set_header(headings.iter().map(|(text, _)| *text));
-    table.add_rows(rows);
-    for (n, (_, align)) in headings.iter().enumerate() {
-        let Some(shown) = table.column_mut(n) else { continue };
-        shown.set_padding((0, 2));
-        if *align == Align::Right {
-            shown.set_cell_alignment(CellAlignment::Right);
-        }
-    }
-    table.trim_fmt()
+    fit::laid_out(headings, &rows.into_iter().collect::<Vec<_>>(), pairs::columns())
 }
 
 /// A value that may be missing.

@@ -1,5 +1,7 @@
 //! `watari port`.
 
+use std::net::IpAddr;
+
 use clap::{Args, Subcommand};
 use watari_contracts::network::ListPorts;
 use watari_model::network::Port;
@@ -9,7 +11,7 @@ use crate::{
     failure::Failure,
     format, input, known,
     lang::Lang,
-    out::{Column, Row},
+    out::{Column, Row, joined},
     texts::words::Word,
 };
 
@@ -53,7 +55,7 @@ impl Row for Port {
     fn cells(&self, _: Lang) -> Vec<String> {
         vec![
             self.network.to_string(),
-            self.address.to_string(),
+            joined([Some(IpAddr::V4(self.address)), self.address6.map(IpAddr::V6)].into_iter().flatten()),
             self.mac.clone(),
             self.vm.to_string(),
             format::moment(self.created_at),

@@ -97,6 +97,18 @@ fn fits(app: &App, others: &[Arc<Entry<Image>>], name: &ImageName, size: u64) ->
     Err(Refusal::UserImportsFull { image, held_mib, size_mib, limit_mib: limit.to_string() })
 }
 
+/// Whether what is taken in could be kept for good, by the last look at the object store, if there is one. One at the other
+/// campus is not waited for: on the day of its outage this site takes images as it would without a store.
+///
+/// # Errors
+/// [`Refusal::ImageStoreAway`].
+pub(crate) fn keepable(app: &App) -> Result<(), Refusal> {
+    let standing = app.ctx.object_store().borrow().clone();
+    let standing = standing.filter(|known| known.store.outlasts_the_others_of(&app.site));
+    let away = standing.and_then(|known| Some((known.store.url, known.fault?)));
+    away.map_or(Ok(()), |(store, detail)| Err(Refusal::ImageStoreAway { store, detail }))
+}
+
 /// Whether a file of `size` bytes fits beside what is promised to others.
 ///
 /// # Errors

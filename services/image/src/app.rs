@@ -14,7 +14,9 @@ use crate::{
     ServiceError,
     checking::{Checker, Sandbox},
     downloads::Downloads,
+    imports::Waiting,
     metrics::Metrics,
+    objects::Objects,
     plan::{Used, imports::Upload},
     saves::Saves,
     settings::ImageSection,
@@ -42,6 +44,10 @@ pub struct App {
     pub store: Store,
     /// What is in it.
     pub shelf: Shelf,
+    /// Where ready images are kept for good beside the folder, if anywhere.
+    pub objects: Option<Objects>,
+    /// Sound images that are not there yet.
+    pub(crate) waiting: Waiting,
     /// Uploads in hand.
     pub uploads: Uploads,
     /// Files being fetched from URLs.
@@ -64,6 +70,8 @@ pub struct App {
     pub wake_copies: Wake,
     /// Wakes the loop of saves.
     pub wake_saves: Wake,
+    /// Wakes the loop that looks at the object store.
+    pub wake_objects: Wake,
 }
 
 impl App {
@@ -76,6 +84,7 @@ impl App {
         let store = Store::open(&settings.data_dir)?;
         let shelf = Shelf::open(store.clone())?;
         let metrics = Metrics::register(&ctx.metrics)?;
+        let objects = Objects::open(&settings, &store, &metrics.store_sent).map_err(ServiceError::Settings)?;
         let checker = Checker::new(Sandbox::prepare(&settings.qemu).await, &settings.limits, &store);
         let images = Mirror::<Image>::open(&ctx).await.map_err(|_| ServiceError::Stopped)?;
         let leadership =
@@ -95,6 +104,8 @@ impl App {
             nodes: OnceLock::new(),
             store,
             shelf,
+            objects,
+            waiting: Waiting::default(),
             uploads,
             downloads,
             saves: Saves::default(),
@@ -106,6 +117,7 @@ impl App {
             wake_imports,
             wake_copies,
             wake_saves,
+            wake_objects: Wake::new(),
         });
         let waiting = Arc::clone(&app);
         app.ctx.spawn("servers", async move {

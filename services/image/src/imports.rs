@@ -1,7 +1,10 @@
-//! The primary's loop: files that have arrived are checked, imports that stand still are ended,
+//! The primary's loop: files that have arrived are checked and kept, imports that stand still are ended,
 //! deleted images are forgotten.
 
+mod keeping;
+
 use std::{
+    collections::BTreeSet,
     sync::{Arc, Mutex, PoisonError, atomic::Ordering},
     time::Duration,
 };
@@ -10,15 +13,18 @@ use futures_util::{StreamExt, stream};
 
 use watari_chassis::{clock, looper};
 use watari_model::{
-    ImageName, Refusal,
-    image::{Change, Image, State},
+    ImageName, Refusal, SiteName,
+    image::{self, Change, Image, State, Stored},
 };
+
+pub(crate) use keeping::Waiting;
 
 use crate::{
     app::App,
     catalogue::Step,
     checking::{Candidate, CheckError, Sound},
     downloads,
+    objects::ObjectsError,
     plan::{
         digest_of,
         imports::{Action, Seen, decide},
@@ -40,6 +46,8 @@ enum StepError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Check(#[from] CheckError),
+    #[error(transparent)]
+    Objects(#[from] ObjectsError),
     #[error("{0}")]
     Refused(#[from] Refusal),
 }
@@ -57,6 +65,7 @@ pub fn begin(app: &Arc<App>) {
 async fn step(app: &Arc<App>) -> Result<(), StepError> {
     let snapshot = app.images.snapshot();
     let images: Vec<&Image> = snapshot.values().map(|entry| &entry.value).collect();
+    keeping::tidy(app, &images)?;
     let (uploads, used) = (app.upload_files()?, app.used());
     let seen = Seen {
         images: &images,
@@ -149,23 +158,14 @@ async fn verify(app: &App, name: &ImageName) -> Result<(), StepError> {
     let image = &entry.value;
     let id = UploadId::for_image(image);
     app.uploads.close(&id);
-    let announced = image.announced.clone().unwrap_or_default();
-    let candidate = Candidate { image: name, upload: &id, announced: &announced };
-    let checked = app.checker.check(&candidate, &app.ctx.shutdown).await;
-    let sound = match checked {
-        Ok(sound) => sound,
-        Err(error) => {
-            app.checker.clear(&id)?;
-            return match error {
-                CheckError::Refused(refusal) => Ok(refuse(app, name, *refusal).await?),
-                CheckError::Interrupted => Ok(()),
-                error => Err(error.into()),
-            };
-        }
+    let stored = match app.waiting.sound(&id).filter(|stored| is_on_shelf(app, stored)) {
+        Some(stored) => stored,
+        None => match checked(app, image, &id).await? {
+            Some(stored) => stored,
+            None => return Ok(()),
+        },
     };
-    take_in(app, &sound)?;
-    app.checker.clear(&id)?;
-    let stored = sound.stored;
+    let Some(kept) = keeping::keep(app, name, &id, &stored).await? else { return Ok(()) };
     let site = app.site.clone();
     let request_id = &image.request_id;
     app.change(name, |image| {
@@ -173,13 +173,44 @@ async fn verify(app: &App, name: &ImageName) -> Result<(), StepError> {
             return Ok(Step::Leave);
         }
         image.copies.insert(site.clone(), clock::now());
+        image.kept.extend(kept.clone());
         applied(image, Change::Verified(stored.clone()))
     })
     .await?;
+    app.waiting.ends(&id);
     store::remove(&app.store.upload(&id))?;
     app.metrics.imports.with_label_values(&["ready"]).inc();
     tracing::info!(image = %name, sha256 = stored.sha256, size_bytes = stored.size_bytes, "an image is ready");
     Ok(())
+}
+
+/// Checks an upload and puts what is sound on the shelf; none if it was refused, or nobody waits for the end.
+async fn checked(app: &App, image: &Image, id: &UploadId) -> Result<Option<Stored>, StepError> {
+    let announced = image.announced.clone().unwrap_or_default();
+    let candidate = Candidate { image: &image.name, upload: id, announced: &announced };
+    let sound = match app.checker.check(&candidate, &app.ctx.shutdown).await {
+        Ok(sound) => sound,
+        Err(error) => {
+            app.checker.clear(id)?;
+            return match error {
+                CheckError::Refused(refusal) => {
+                    refuse(app, &image.name, *refusal).await?;
+                    Ok(None)
+                }
+                CheckError::Interrupted => Ok(None),
+                error => Err(error.into()),
+            };
+        }
+    };
+    // Before it lies there: an image with the same file may just be going, and takes with it what nobody else needs.
+    app.waiting.begins(id, &image.name, &sound.stored);
+    take_in(app, &sound)?;
+    app.checker.clear(id)?;
+    Ok(Some(sound.stored))
+}
+
+fn is_on_shelf(app: &App, stored: &Stored) -> bool {
+    stored.sha256.parse().is_ok_and(|digest| app.shelf.open_blob(&digest).is_ok_and(|file| file.is_some()))
 }
 
 /// Puts a checked file on the shelf.
@@ -197,8 +228,9 @@ fn take_in(app: &App, sound: &Sound) -> Result<(), StoreError> {
 
 async fn forget(app: &App, name: &ImageName) -> Result<(), StepError> {
     let Some(entry) = app.images.get(name.as_str()).filter(|e| e.value.state == State::Deleting) else { return Ok(()) };
-    if !entry.value.copies.is_empty() {
-        tracing::warn!(image = %name, sites = ?entry.value.copies.keys(), "forgotten, though these sites did not say that they have removed it");
+    let sites: BTreeSet<&SiteName> = entry.value.copies.keys().chain(entry.value.kept.keys()).collect();
+    if !sites.is_empty() {
+        tracing::warn!(image = %name, ?sites, "forgotten, though these sites did not say that they have removed it");
     }
     // While there is a document it is known that nobody wants this; without one it would be kept for
     // a while, in case its document is only late.
@@ -218,13 +250,12 @@ async fn forget(app: &App, name: &ImageName) -> Result<(), StepError> {
     }
 }
 
-/// Says loudly which ready images not every front end has after a while: they endanger the next
-/// evacuation.
+/// Says loudly which ready images not every site has for itself after a while: they endanger the next evacuation.
 fn tell_lonely(app: &App) {
     let sites = 1 + app.settings.peers.len();
     let (snapshot, now) = (app.images.snapshot(), clock::now());
     let ready = snapshot.values().map(|e| &e.value).filter(|i| i.state == State::Ready && digest_of(i).is_some());
-    let lonely: Vec<&Image> = ready.filter(|i| i.copies.len() < sites).collect();
+    let lonely: Vec<&Image> = ready.filter(|i| image::sites(&i.copies, &i.kept).len() < sites).collect();
     app.metrics.lonely.set(i64::try_from(lonely.len()).unwrap_or(i64::MAX));
     let overdue: Vec<&str> =
         lonely.iter().filter(|i| now.millis_since(i.changed_at) > LONELY_AFTER_MS).map(|i| i.name.as_str()).collect();

@@ -11,7 +11,8 @@
 //! Both front ends run an instance. The primary answers requests, takes uploads and checks them;
 //! every instance keeps a copy of every ready image and serves it to the nodes of its site and to
 //! the other front ends. Three loops make it true: `imports` and `saves` (the primary's) and `copies`
-//! (each instance's); they look at the documents, at the disk and at what agents answer, and at nothing else.
+//! (each instance's); they look at the documents, at the disk and at what agents answer, and at nothing else. Where a
+//! site has an object store, ready images are kept there as well (`objects`), and `copies` looks after that too.
 
 mod admission;
 pub mod app;
@@ -25,6 +26,8 @@ pub mod https;
 pub mod imports;
 pub mod inbound;
 pub mod metrics;
+pub mod objects;
+mod pace;
 pub mod plan;
 pub mod saves;
 pub mod settings;

@@ -18,13 +18,20 @@ pub const COPIES: &str = "watari_image_copies_total";
 pub const SERVED: &str = "watari_image_served_bytes_total";
 /// Bytes of all images on this front end.
 pub const STORED: &str = "watari_image_stored_bytes";
-/// Ready images that not every front end has. Never zero for long is an alarm: the next
-/// evacuation will be slow.
+/// Ready images that not every site has, on its front end's disk or in an object store that outlasts the other campus.
+/// Never zero for long is an alarm: the next evacuation will be slow.
 pub const LONELY: &str = "watari_image_lonely";
 /// Files on this front end that no image names.
 pub const ORPHANS: &str = "watari_image_orphans";
 /// Files whose contents were found damaged.
 pub const DAMAGED: &str = "watari_image_damaged_total";
+
+/// Whether the object store was away at the last look: 1 or 0; 0 where there is none.
+pub const STORE_AWAY: &str = "watari_image_store_away";
+/// Bytes sent to the object store.
+pub const STORE_SENT: &str = "watari_image_store_sent_bytes_total";
+/// Objects in the store that no image names.
+pub const STORE_ORPHANS: &str = "watari_image_store_orphans";
 
 /// The handles. Cloning shares them.
 #[derive(Clone)]
@@ -39,6 +46,9 @@ pub struct Metrics {
     pub lonely: IntGauge,
     pub orphans: IntGauge,
     pub damaged: IntCounter,
+    pub store_away: IntGauge,
+    pub store_sent: IntCounter,
+    pub store_orphans: IntGauge,
 }
 
 impl Metrics {
@@ -58,9 +68,12 @@ impl Metrics {
             copies: outcome(COPIES, "Copies that ended.")?,
             served: counter(SERVED, "Bytes served to nodes and other front ends.")?,
             stored: gauge(STORED, "Bytes of all images on this front end.")?,
-            lonely: gauge(LONELY, "Ready images that not every front end has.")?,
+            lonely: gauge(LONELY, "Ready images that not every site has.")?,
             orphans: gauge(ORPHANS, "Files on this front end that no image names.")?,
             damaged: counter(DAMAGED, "Files whose contents were found damaged.")?,
+            store_away: gauge(STORE_AWAY, "Whether the object store was away at the last look.")?,
+            store_sent: counter(STORE_SENT, "Bytes sent to the object store.")?,
+            store_orphans: gauge(STORE_ORPHANS, "Objects in the store that no image names.")?,
         })
     }
 }

@@ -1,11 +1,15 @@
 //! The service's own settings; `defaults.toml` says what each of them is.
 
+mod store;
+
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use ipnet::IpNet;
 use serde::Deserialize;
 use watari_chassis::Validate;
 use watari_model::SiteName;
+
+pub use store::{Addressing, Place, StoreSection};
 
 /// The defaults, commented.
 pub const DEFAULTS: &str = include_str!("defaults.toml");
@@ -40,6 +44,8 @@ pub struct ImageSection {
     pub urls: Urls,
     /// Saving servers.
     pub saves: Saves,
+    /// The object store.
+    pub store: StoreSection,
     /// Bounds.
     pub limits: Limits,
     /// The checking program.
@@ -221,6 +227,7 @@ impl Validate for Settings {
                 return Err(format!("image.limits.{key} is {value}: use {least} to {most}"));
             }
         }
+        image.store.validate()?;
         let urls = &image.urls;
         for (key, value, least, most) in [
             ("max_redirects", urls.max_redirects.into(), 0, 20),

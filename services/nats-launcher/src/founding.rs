@@ -103,7 +103,12 @@ pub(crate) async fn make(settings: &Settings, life: &Life) -> Result<(), Error> 
 /// No process can be started.
 pub(crate) fn company(settings: &Settings, only: bool) -> Result<Option<Child>, Error> {
     let founded = settings.founding().is_some() && !settings.has_others();
-    let Some(config) = settings.company().filter(|_| founded || only) else { return Ok(None) };
+    let Some(config) = settings.company().filter(|config| (founded || only) && config.is_file()) else {
+        if only {
+            say("nothing is here that could keep it company (`company` in the settings): it waits for another server");
+        }
+        return Ok(None);
+    };
     let name = format!("{}-company", settings.host);
     life::start(config, &name, &settings.store.join(&name)).map(Some)
 }

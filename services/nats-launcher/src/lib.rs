@@ -182,11 +182,11 @@ async fn serve(
                 if seen.votes() {
                     newcomer.take().map_or(Ok(()), Newcomer::voted)?;
                 }
-                vote.saw(seen)?;
+                noted(vote.saw(seen));
             }
             duty = orders.next() => match duty {
                 Duty::Retire => {
-                    vote.leaves(orders.membership(&life.name(), ASKING).await)?;
+                    noted(vote.leaves(orders.membership(&life.name(), ASKING).await));
                     life.stop(server).await?;
                     return Ok(Turn::Retired);
                 }
@@ -229,6 +229,13 @@ impl Signals {
             done = work => Some(done),
             () = self.any() => None,
         }
+    }
+}
+
+/// A full disk is no reason to take the server away; the next look tries again.
+fn noted(done: Result<(), Error>) {
+    if let Err(error) = done {
+        say(&format!("how the server's vote stands is not written down: {error}"));
     }
 }
 

@@ -22,6 +22,7 @@ fn network(size: u32) -> Network {
         gateway: None,
         dns: Vec::new(),
         strangers: Vec::new(),
+        ipv6: None,
         request_id: String::new(),
         created_at: Timestamp(OffsetDateTime::UNIX_EPOCH),
     }
@@ -36,6 +37,7 @@ fn port(network: &Network, address: Ipv4Addr, owner: &Owner, second: i64) -> Por
         v: 1,
         network: network.name.clone(),
         address,
+        address6: None,
         mac: mac_of(address),
         vm: owner.vm.clone(),
         vm_uuid: owner.uuid.clone(),

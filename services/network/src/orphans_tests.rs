@@ -33,6 +33,7 @@ fn server(name: &str, address: Option<&str>) -> Entry<Vm> {
         mac: String::new(),
         address: address.parse().unwrap(),
         fixed: false,
+        address6: None,
     };
     let value = Vm {
         v: 1,
@@ -97,6 +98,7 @@ fn ports(names: &[&str]) -> BTreeMap<String, Port> {
             v: 1,
             network: "campus".parse().unwrap(),
             address,
+            address6: None,
             mac: mac_of(address),
             vm: name.parse().unwrap(),
             vm_uuid: format!("uuid-{name}"),

@@ -1,18 +1,22 @@
 //! From the text of a request to a network's document, or to the one thing that is wrong with it.
 
-use std::{collections::BTreeSet, net::Ipv4Addr};
+use std::{
+    collections::BTreeSet,
+    net::{Ipv4Addr, Ipv6Addr},
+};
 
-use ipnet::Ipv4Net;
-use watari_contracts::network::CreateNetwork;
+use ipnet::{IpNet, Ipv4Net};
+use watari_contracts::network::{CreateNetwork, WantedIpv6};
 use watari_model::{
     NetworkName, Refusal, Said, SegmentName, Timestamp,
-    network::{ENCAPSULATION, Kind, Network, OVERLAY_MTUS, Overlay, Range, Stranger, VLANS, VNIS},
+    network::{
+        ENCAPSULATION, Ipv6, Kind, LEAST_IPV6_MTU, MOST_DNS, Network, OVERLAY_MTUS, Overlay, Range, Stranger, VLANS,
+        VNIS,
+    },
     node::Node,
     said,
 };
 
-/// More name servers than a guest's resolver reads (resolv.conf(5), MAXNS).
-const MOST_DNS: usize = 3;
 /// An overlay network's packet size where no node is known yet: Ethernet's 1,500 bytes, less what VXLAN takes.
 const USUAL_MTU: u32 = 1_500 - ENCAPSULATION;
 /// The longest `request_id`.
@@ -29,8 +33,8 @@ const NOBODYS: [(&str, &str, &str); 5] = [
 /// Reads and checks everything that can be checked without knowing the other networks.
 ///
 /// # Errors
-/// [`Refusal::BadRange`] with a sentence about the first thing that is wrong, [`Refusal::OutOfRange`]
-/// for other fields, [`Refusal::Unsupported`] for what this version does not make.
+/// [`Refusal::BadRange`] or [`Refusal::BadIpv6`] with a sentence about the first thing that is wrong,
+/// [`Refusal::OutOfRange`] for other fields, [`Refusal::Unsupported`] for what this version does not make.
 pub(crate) fn network(wanted: &CreateNetwork, most_addresses: u64, now: Timestamp) -> Result<Network, Refusal> {
     let request_id = request_id(wanted.request_id.as_deref())?;
     suits_its_kind(wanted)?;
@@ -57,6 +61,7 @@ pub(crate) fn network(wanted: &CreateNetwork, most_addresses: u64, now: Timestam
         },
         dns: wanted.dns.clone(),
         strangers: Vec::new(),
+        ipv6: wanted.ipv6.as_ref().map(|side| ipv6(&wanted.name, side)).transpose()?,
         request_id,
         created_at: now,
     };
@@ -78,6 +83,9 @@ fn suits_its_kind(wanted: &CreateNetwork) -> Result<(), Refusal> {
         return refuse("public", wanted.public.to_string(), allowed);
     }
     tagged(wanted)?;
+    if let Some(ipv6) = &wanted.ipv6 {
+        suits_ipv6(wanted, ipv6)?;
+    }
     match (wanted.kind, &wanted.segment, wanted.mtu) {
         (Kind::Overlay, Some(segment), _) => {
             let allowed =
@@ -116,6 +124,49 @@ fn tagged(wanted: &CreateNetwork) -> Result<(), Refusal> {
         Said::between(VLANS.start(), VLANS.end())
     };
     Err(Refusal::OutOfRange { field: "vlan".to_owned(), value: vlan.to_string(), allowed })
+}
+
+/// Public addresses are IPv4's, translated; and an overlay network needs no router, since its IPv6 does not lead
+/// out of it.
+fn suits_ipv6(wanted: &CreateNetwork, ipv6: &WantedIpv6) -> Result<(), Refusal> {
+    let refuse = |field: &str, value: String, allowed: Said| {
+        Err(Refusal::OutOfRange { field: field.to_owned(), value, allowed })
+    };
+    match (wanted.kind, ipv6.gateway, wanted.mtu) {
+        _ if wanted.vlan.is_some() => {
+            let allowed =
+                Said::new("nothing: networks on a VLAN have IPv4 only", "なし (VLAN のネットワークは IPv4 だけです)");
+            refuse("ipv6", ipv6.cidr.clone(), allowed)
+        }
+        _ if wanted.public => {
+            let allowed = Said::new("nothing: public addresses are IPv4 only", "なし (公開アドレスは IPv4 だけです)");
+            refuse("ipv6", ipv6.cidr.clone(), allowed)
+        }
+        (Kind::Overlay, Some(gateway), _) => {
+            let allowed = Said::new(
+                "nothing: the IPv6 of an overlay network stays within it",
+                "なし (オーバーレイの IPv6 はそのネットワークの中だけで使われます)",
+            );
+            refuse("ipv6.gateway", gateway.to_string(), allowed)
+        }
+        (Kind::Overlay, None, Some(mtu)) if mtu < LEAST_IPV6_MTU => {
+            refuse("mtu", mtu.to_string(), Said::between(LEAST_IPV6_MTU, OVERLAY_MTUS.end()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Reads the IPv6 side.
+fn ipv6(network: &NetworkName, wanted: &WantedIpv6) -> Result<Ipv6, Refusal> {
+    let shown = shown(&wanted.cidr);
+    let cidr = wanted.cidr.parse().map_err(|_| Refusal::BadIpv6 {
+        network: network.to_string(),
+        detail: said!(
+            "{shown} is no subnet such as 2001:db8:0:1::/64",
+            "{shown} は 2001:db8:0:1::/64 のようなサブネットではありません"
+        ),
+    })?;
+    Ok(Ipv6 { cidr, gateway: wanted.gateway, dns: wanted.dns.clone() })
 }
 
 fn segment_named(name: &str) -> Result<SegmentName, Refusal> {
@@ -172,6 +223,23 @@ pub(crate) fn overlay<'a>(
         }
         (wanted, _) => Ok(Overlay { vni, mtu: wanted.unwrap_or(most) }),
     }
+}
+
+/// Whether an overlay network's packets are large enough for what it is to carry.
+///
+/// # Errors
+/// [`Refusal::OutOfRange`] if they are too small for IPv6.
+pub(crate) fn carries(network: &Network, overlay: Overlay) -> Result<Overlay, Refusal> {
+    if network.ipv6.is_none() || overlay.mtu >= LEAST_IPV6_MTU {
+        return Ok(overlay);
+    }
+    let mtu = overlay.mtu;
+    let allowed = said!(
+        "nothing: the nodes carry packets of {mtu} bytes, and IPv6 needs {LEAST_IPV6_MTU}",
+        "なし (ノードが運べるパケットは {mtu} バイトまでで、IPv6 には {LEAST_IPV6_MTU} バイト必要です)"
+    );
+    let value = network.ipv6.as_ref().map(|ipv6| ipv6.cidr.to_string()).unwrap_or_default();
+    Err(Refusal::OutOfRange { field: "ipv6".to_owned(), value, allowed })
 }
 
 /// A request's name for itself; empty if it has none.
@@ -266,7 +334,7 @@ fn usable(network: &Network, most_addresses: u64) -> Result<(), Said> {
 /// and whatever number the older one got.
 pub(crate) fn same(a: &Network, b: &Network) -> bool {
     let part = |n: &Network| (n.name.clone(), n.kind, n.segment.clone(), n.cidr, n.range, n.gateway, n.dns.clone());
-    part(a) == part(b) && (a.public, a.vlan) == (b.public, b.vlan)
+    part(a) == part(b) && (a.public, a.vlan) == (b.public, b.vlan) && a.ipv6 == b.ipv6
 }
 
 /// Whether a new network can stand beside one that exists. Networks on one segment share its
@@ -303,20 +371,47 @@ pub(crate) fn beside(new: &Network, old: &Network) -> Result<(), Refusal> {
             "{address} は同じセグメントのネットワーク {other} の範囲の中にあります"
         ));
     }
+    let refuse = |detail: Said| Err(Refusal::BadIpv6 { network: new.name.to_string(), detail });
+    if let Some(address) = servers_own(new, old) {
+        return refuse(said!(
+            "{address}, a gateway or name server of network {other} on the same segment, would be the address of a server",
+            "同じセグメントのネットワーク {other} のゲートウェイかネームサーバ {address} が、サーバのアドレスになり得ます"
+        ));
+    }
+    if let Some(address) = servers_own(old, new) {
+        return refuse(said!(
+            "{address} would be the address of a server on network {other} on the same segment",
+            "{address} は同じセグメントのネットワーク {other} のサーバのアドレスになり得ます"
+        ));
+    }
     Ok(())
+}
+
+/// A router's or name server's IPv6 address of `others` that a server of `of` could have. No server has one beside an
+/// IPv4 address that such a machine has.
+fn servers_own(of: &Network, others: &Network) -> Option<Ipv6Addr> {
+    let (ipv6, machines) = (of.ipv6.as_ref()?, others.ipv6.as_ref()?);
+    let is_machines = |address: Ipv6Addr| fixtures(of).chain(fixtures(others)).any(|v4| ipv6.beside(v4) == address);
+    machines.fixtures().find(|address| ipv6.is_for_servers(*address, of.cidr) && !is_machines(*address))
 }
 
 /// Every node is the router of every overlay network, and a router knows each subnet once.
 fn apart(new: &Network, old: &Network) -> Result<(), Refusal> {
-    if !new.cidr.contains(&old.cidr) && !old.cidr.contains(&new.cidr) {
-        return Ok(());
+    let subnets = |network: &Network| {
+        let ipv6 = network.ipv6.as_ref().map(|ipv6| IpNet::V6(ipv6.cidr));
+        [Some(IpNet::V4(network.cidr)), ipv6].into_iter().flatten()
+    };
+    for cidr in subnets(new) {
+        if let Some(theirs) = subnets(old).find(|theirs| cidr.contains(theirs) || theirs.contains(&cidr)) {
+            return Err(Refusal::SubnetsOverlap {
+                network: new.name.to_string(),
+                cidr: cidr.to_string(),
+                other: old.name.to_string(),
+                theirs: theirs.to_string(),
+            });
+        }
     }
-    Err(Refusal::SubnetsOverlap {
-        network: new.name.to_string(),
-        cidr: new.cidr.to_string(),
-        other: old.name.to_string(),
-        theirs: old.cidr.to_string(),
-    })
+    Ok(())
 }
 
 /// The machines of a network that are not its servers.

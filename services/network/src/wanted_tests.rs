@@ -18,6 +18,7 @@ fn asked(cidr: &str, range: &str) -> CreateNetwork {
         vlan: None,
         mtu: None,
         public: false,
+        ipv6: None,
     }
 }
 
@@ -275,4 +276,58 @@ proptest! {
             prop_assert!(network.range.size() >= 1);
         }
     }
+}
+
+fn with_ipv6(asked: CreateNetwork, cidr: &str, gateway: Option<&str>) -> CreateNetwork {
+    let gateway = gateway.map(|text| text.parse().unwrap());
+    CreateNetwork { ipv6: Some(WantedIpv6 { cidr: cidr.to_owned(), gateway, dns: Vec::new() }), ..asked }
+}
+
+#[test]
+fn an_ipv6_side_is_read_and_what_no_server_could_live_with_is_refused() {
+    let campus = || asked("203.0.113.0/24", "203.0.113.100-203.0.113.199");
+    let overlay = || asked_overlay("inside", "10.1.0.0/24", "10.1.0.10-10.1.0.99");
+    let read = |wanted: &CreateNetwork| network(wanted, 1 << 20, NOW);
+    let made = read(&with_ipv6(campus(), "2001:db8:0:1::/64", Some("2001:db8:0:1::1"))).unwrap();
+    assert_eq!(made.ipv6.unwrap().beside([203, 0, 113, 100].into()).to_string(), "2001:db8:0:1::cb00:7164");
+    for bad in ["2001:db8:0:1::", "203.0.113.0/24", "2001:db8:0:1::1/64", "fe80::/64", "2001:db8::/48"] {
+        let refused = read(&with_ipv6(campus(), bad, None));
+        assert!(matches!(refused, Err(Refusal::BadIpv6 { .. })), "{bad}");
+    }
+    let servers = with_ipv6(campus(), "2001:db8:0:1::/64", Some("2001:db8:0:1::cb00:7164"));
+    assert!(matches!(read(&servers), Err(Refusal::BadIpv6 { .. })), "a router with a server's address");
+    assert!(read(&with_ipv6(overlay(), "fd00:1::/64", None)).is_ok());
+    for unsuited in [
+        CreateNetwork { public: true, ..with_ipv6(campus(), "2001:db8:0:1::/64", None) },
+        with_ipv6(overlay(), "fd00:1::/64", Some("fd00:1::1")),
+        CreateNetwork { mtu: Some(1_279), ..with_ipv6(overlay(), "fd00:1::/64", None) },
+    ] {
+        assert!(matches!(read(&unsuited), Err(Refusal::OutOfRange { .. })), "{unsuited:?}");
+    }
+    let inside = read(&with_ipv6(overlay(), "fd00:1::/64", None)).unwrap();
+    assert!(matches!(carries(&inside, Overlay { vni: 4_096, mtu: 1_279 }), Err(Refusal::OutOfRange { .. })));
+    assert!(carries(&inside, Overlay { vni: 4_096, mtu: 1_280 }).is_ok());
+}
+
+#[test]
+fn no_ipv6_address_is_a_servers_and_a_routers_and_no_two_overlay_networks_share_a_subnet() {
+    let segment = |range: &str, gateway: Option<&str>| {
+        let wanted = with_ipv6(asked("203.0.113.0/24", range), "2001:db8:0:1::/64", gateway);
+        network(&wanted, 1 << 20, NOW).unwrap()
+    };
+    let old = segment("203.0.113.100-203.0.113.199", Some("2001:db8:0:1::1"));
+    assert_eq!(beside(&segment("203.0.113.10-203.0.113.20", Some("2001:db8:0:1::1")), &old), Ok(()), "one subnet");
+    let mut servers = segment("203.0.113.10-203.0.113.20", None);
+    servers.ipv6.as_mut().unwrap().dns = vec!["2001:db8:0:1::cb00:7164".parse().unwrap()];
+    assert!(matches!(beside(&servers, &old), Err(Refusal::BadIpv6 { .. })));
+    assert!(matches!(beside(&old, &servers), Err(Refusal::BadIpv6 { .. })));
+    let inside = |name: &str, cidr: &str, cidr6: &str| {
+        let range = format!("{0}.10-{0}.99", cidr.trim_end_matches(".0/24"));
+        network(&with_ipv6(asked_overlay(name, cidr, &range), cidr6, None), 1 << 20, NOW).unwrap()
+    };
+    let (one, other) = (inside("one", "10.1.0.0/24", "fd00:1::/64"), inside("other", "10.2.0.0/24", "fd00:1::/96"));
+    let overlap =
+        |cidr: &str| matches!(beside(&one, &other), Err(Refusal::SubnetsOverlap { cidr: c, .. }) if c == cidr);
+    assert!(overlap("fd00:1::/64"));
+    assert_eq!(beside(&one, &inside("third", "10.3.0.0/24", "fd00:3::/64")), Ok(()));
 }

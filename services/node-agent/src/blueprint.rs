@@ -3,7 +3,7 @@
 use std::{fs, net::Ipv4Addr, thread};
 
 use ipnet::Ipv4Net;
-use watari_contracts::agent::{Server, Stack, Wire};
+use watari_contracts::agent::{Ipv6Wire, Server, Stack, Wire};
 use watari_model::{
     Refusal, Said,
     image::{self, Format},
@@ -164,7 +164,24 @@ pub fn check_wire(wire: &Wire) -> Result<Ipv4Net, Refusal> {
             Said::new("an address inside the network's subnet", "ネットワークのサブネットの中のアドレス"),
         ));
     }
+    wire.ipv6.as_ref().map_or(Ok(()), |ipv6| check_ipv6(wire, subnet, ipv6))?;
     Ok(subnet)
+}
+
+/// The IPv6 side is one that a network may have, and the address the server's on it.
+fn check_ipv6(wire: &Wire, subnet: Ipv4Net, Ipv6Wire { network, address }: &Ipv6Wire) -> Result<(), Refusal> {
+    let fits = wire.overlay.is_none_or(|overlay| overlay.mtu >= network::LEAST_IPV6_MTU);
+    if network.check(subnet, wire.gateway).is_ok() && *address == network.beside(wire.address) && fits {
+        return Ok(());
+    }
+    Err(refuse(
+        "ipv6",
+        format!("{address} in {}", network.cidr),
+        Said::new(
+            "a subnet of servers' addresses, and in it the address beside the server's IPv4 one",
+            "サーバ用のサブネットと、その中で IPv4 アドレスに対応するアドレス",
+        ),
+    ))
 }
 
 /// The tap of a server's card, the same on every node, so that rules may name it before it exists.
@@ -299,6 +316,7 @@ mod tests {
                 dns: vec![],
                 mac: "52:57:cb:00:71:64".to_owned(),
                 address: "203.0.113.100".parse().unwrap(),
+                ipv6: None,
             }],
             seed: watari_contracts::agent::Seed { hostname: "mail".parse().unwrap(), keys: vec![], user_data: None },
             firewalls: Vec::new(),
@@ -343,6 +361,13 @@ mod tests {
             tagged.wires[0].vlan = vlan;
             assert_eq!(check(&tagged).is_ok(), sound, "{vlan:?}");
         }
+        let mut both = server();
+        let net = network::Ipv6 { cidr: "2001:db8:0:1::/64".parse().unwrap(), gateway: None, dns: Vec::new() };
+        let beside = net.beside(both.wires[0].address);
+        both.wires[0].ipv6 = Some(Ipv6Wire { network: net.clone(), address: beside });
+        assert_eq!(check(&both), Ok(()));
+        both.wires[0].ipv6 = Some(Ipv6Wire { network: net, address: "2001:db8:0:1::1".parse().unwrap() });
+        assert!(matches!(check(&both), Err(Refusal::OutOfRange { .. })), "another's IPv6 address");
         let mut overlay = server();
         overlay.wires[0].kind = Kind::Overlay;
         assert!(matches!(check(&overlay), Err(Refusal::OutOfRange { .. })), "without a number");

@@ -1,9 +1,14 @@
 //! What the agent counts for `/metrics`. Names are constants, so that alerts can be checked against them.
 
-use watari_chassis::prometheus::{self, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+use watari_chassis::prometheus::{
+    self, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
+};
 
 /// Operations that ended, by verb and outcome ("ok" or a refusal's code).
 pub const OPERATIONS: &str = "watari_agent_operations_total";
+/// How long operations that succeeded took, from taking the order to its end, by verb. What was under way when the agent
+/// was restarted counts from then.
+pub const OPERATION_SECONDS: &str = "watari_agent_operation_seconds";
 /// What base images take of the node's disk.
 pub const CACHE_BYTES: &str = "watari_agent_image_cache_bytes";
 /// Base images that were dropped to make room.
@@ -13,11 +18,15 @@ pub const ARRIVED_PAUSE: &str = "watari_agent_arrived_pause_seconds";
 
 /// From 2 ms, a fast decision, to 5 s, when somebody had to be waited for.
 const PAUSES: [f64; 11] = [0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
+/// From 10 ms, which is little for a process to be started, to 10 minutes, when much had to travel.
+const DURATIONS: [f64; 12] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0, 120.0, 600.0];
 
 /// The handles.
 pub struct Counts {
     /// See [`OPERATIONS`].
     pub operations: IntCounterVec,
+    /// See [`OPERATION_SECONDS`].
+    pub operation_seconds: HistogramVec,
     /// See [`ARRIVED_PAUSE`].
     pub arrived_pause: Histogram,
     /// Of base images.
@@ -54,10 +63,13 @@ impl Counts {
     /// Another metric has the name.
     pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
         let operations = IntCounterVec::new(Opts::new(OPERATIONS, "Operations that ended."), &["verb", "outcome"])?;
+        let durations = HistogramOpts::new(OPERATION_SECONDS, "Time of operations that succeeded.");
+        let operation_seconds = HistogramVec::new(durations.buckets(DURATIONS.to_vec()), &["verb"])?;
         let pauses = HistogramOpts::new(ARRIVED_PAUSE, "Pause of arrived copies.").buckets(PAUSES.to_vec());
         let arrived_pause = Histogram::with_opts(pauses)?;
         registry.register(Box::new(operations.clone()))?;
+        registry.register(Box::new(operation_seconds.clone()))?;
         registry.register(Box::new(arrived_pause.clone()))?;
-        Ok(Self { operations, arrived_pause, images: Cached::register(registry)? })
+        Ok(Self { operations, operation_seconds, arrived_pause, images: Cached::register(registry)? })
     }
 }

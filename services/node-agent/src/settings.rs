@@ -142,7 +142,7 @@ pub struct Memory {
     pub grows_from_mib: u64,
     /// Up to so many times as much; 1 is never.
     pub grows_times: u64,
-    /// Seconds that a guest may take for what it is offered.
+    /// Seconds in which a guest may take none of what it is offered.
     pub take_seconds: u64,
 }
 

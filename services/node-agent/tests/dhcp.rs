@@ -79,6 +79,7 @@ fn server(uuid: &str, mac: &str, address: [u8; 4]) -> Server {
             dns: vec![],
             mac: mac.to_owned(),
             address: address.into(),
+            ipv6: None,
         }],
         seed: Seed { hostname: "mail".parse().unwrap(), keys: vec![], user_data: None },
         firewalls: Vec::new(),

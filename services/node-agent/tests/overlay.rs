@@ -3,21 +3,22 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use std::{
+    fmt::Display,
     fs,
-    net::{Ipv4Addr, UdpSocket},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket},
     path::PathBuf,
     process::Command,
     time::Duration,
 };
 
 use watari_contracts::{
-    agent::{Seed, Server, Wire},
+    agent::{Ipv6Wire, Seed, Server, Wire},
     plan::{LocalPort, NetworkPlan, PlannedNetwork, PublicPort, RemotePort},
 };
 use watari_model::{
     Refusal,
     image::Format,
-    network::{Kind, Overlay, mac_of},
+    network::{Ipv6, Kind, Overlay, mac_of},
     vm::Base,
 };
 use watari_node_agent::{layout::Layout, plumbing::Plumbing, settings::Networks};
@@ -56,7 +57,7 @@ fn must(line: &str) -> String {
 }
 
 /// One ping, which may not be answered.
-fn pings(namespace: &str, address: Ipv4Addr) -> bool {
+fn pings(namespace: &str, address: impl Display) -> bool {
     run(&format!("ip netns exec {namespace} ping -c 1 -W 1 -q {address}")).0
 }
 
@@ -115,11 +116,21 @@ fn server_on(network: &str, vni: u32, n: u8, address: Ipv4Addr) -> Server {
             dns: vec![Ipv4Addr::new(192, 0, 2, 53)],
             mac: mac_of(address),
             address,
+            ipv6: (network == "lab").then(|| Ipv6Wire { network: lab6(), address: lab6().beside(address) }),
         }],
         seed: Seed { hostname: format!("app{n}").parse().unwrap(), keys: Vec::new(), user_data: None },
         firewalls: Vec::new(),
         on_isolation: watari_model::isolation::OnIsolation::Keep,
     }
+}
+
+/// What the network `lab` has beside its IPv4 subnet.
+fn lab6() -> Ipv6 {
+    Ipv6 { cidr: "fd00:1::/64".parse().unwrap(), gateway: None, dns: Vec::new() }
+}
+
+fn address6(n: u8) -> Ipv6Addr {
+    lab6().beside(guest_address(n))
 }
 
 fn server(n: u8) -> Server {
@@ -169,21 +180,24 @@ fn lay_neighbour() {
     }
     must("ip -n far addr add 10.1.0.20/24 dev eth0");
     must("ip -n far link set eth0 mtu 1450 up");
+    must(&format!("ip -n far addr add {}/64 dev eth0 nodad", address6(20)));
     // It knows guest 10 as the plan would have it.
     let mac = mac_of(guest_address(10));
     must(&format!("bridge -n there fdb replace {mac} dev vx dst {HERE} self master static"));
-    must(&format!("ip -n there neigh replace 10.1.0.10 lladdr {mac} dev vx nud permanent"));
+    for address in [IpAddr::V4(guest_address(10)), IpAddr::V6(address6(10))] {
+        must(&format!("ip -n there neigh replace {address} lladdr {mac} dev vx nud permanent"));
+    }
 }
 
 fn local(n: u8, via: Option<Ipv4Addr>) -> LocalPort {
     let address = guest_address(n);
     let (vm, vm_uuid, mac) = (format!("app{n}").parse().unwrap(), uuid(n), mac_of(address));
-    LocalPort { vm, vm_uuid, card: 0, mac, address, via, public: None }
+    LocalPort { vm, vm_uuid, card: 0, mac, address, address6: Some(address6(n)), via, public: None }
 }
 
 fn remote(n: u8, via: Option<Ipv4Addr>) -> RemotePort {
-    let LocalPort { vm, mac, address, via, .. } = local(n, via);
-    RemotePort { vm, mac, address, via }
+    let LocalPort { vm, mac, address, address6, via, .. } = local(n, via);
+    RemotePort { vm, mac, address, address6, via }
 }
 
 /// The campus's own segment: the operator's bridge, without an address of the subnet, and somebody on it.
@@ -258,10 +272,16 @@ async fn inside_its_own_network() {
     plug(10, "wb001000", guest_address(10));
     plug(11, "wb001000", guest_address(11));
     plug(12, "wb001001", Ipv4Addr::new(10, 2, 0, 12));
+    for n in [10, 11] {
+        must(&format!("ip -n g{n} addr add {}/64 dev eth0 nodad", address6(n)));
+    }
 
     assert!(pings("g10", guest_address(11)), "within the node");
     assert!(pings("g10", guest_address(20)), "across the tunnel");
     assert!(pings("g10", guest_address(1)), "its gateway");
+    for (n, what) in [(11, "within the node"), (20, "across the tunnel"), (1, "the node on it")] {
+        assert!(pings("g10", address6(n)), "{what}, by IPv6");
+    }
     assert!(!pings("g10", guest_address(30)), "who runs nowhere");
     assert!(!pings("g12", guest_address(10)) && !pings("g10", Ipv4Addr::new(10, 2, 0, 12)), "another network");
     assert!(!pings("g12", guest_address(1)), "another network's gateway");
@@ -275,14 +295,16 @@ async fn inside_its_own_network() {
     assert_eq!(resolve("app10.lab.watari.internal"), Some(guest_address(10)));
     assert_eq!(resolve("nobody.lab.watari.internal"), None);
 
-    // Only one side of the tunnel ever asks: neither ARP nor DHCP leaves.
+    // Only one side of the tunnel ever asks: neither ARP nor DHCP leaves, nor what is the same by IPv6.
     must("ip netns exec there nft add table netdev t");
     must("ip netns exec there nft add chain netdev t i { type filter hook ingress device vx priority 0; }");
     must("ip netns exec there nft add rule netdev t i ether type arp counter");
     must("ip netns exec there nft add rule netdev t i udp dport 67 counter");
+    must("ip netns exec there nft add rule netdev t i icmpv6 type nd-neighbor-solicit counter");
     assert!(pings("g10", guest_address(20)) && !pings("g10", guest_address(31)));
+    assert!(pings("g10", address6(20)) && !pings("g10", address6(31)));
     let counted = must("ip netns exec there nft list table netdev t");
-    assert_eq!(counted.matches("packets 0 bytes 0").count(), 2, "{counted}");
+    assert_eq!(counted.matches("packets 0 bytes 0").count(), 3, "{counted}");
 
     // The agent comes and goes; the same stands.
     let before = entries();
@@ -296,7 +318,7 @@ async fn inside_its_own_network() {
     must(&format!("bridge fdb del {} dev wx001000 self", mac_of(guest_address(20))));
     must("ip link set wb001000 down");
     second.tend().await;
-    assert!(pings("g10", guest_address(20)), "mended");
+    assert!(pings("g10", guest_address(20)) && pings("g10", address6(20)), "mended");
 
     // Guest 20 crosses to this node: it is reached there until it is resumed, and then here.
     let twenty = server(20);

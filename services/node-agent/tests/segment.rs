@@ -85,6 +85,7 @@ fn server(network: &str, vlan: Option<u16>, address: Ipv4Addr) -> Server {
             dns: Vec::new(),
             mac: mac_of(address),
             address,
+            ipv6: None,
         }],
         seed: Seed { hostname: "mail".parse().unwrap(), keys: Vec::new(), user_data: None },
         firewalls: Vec::new(),

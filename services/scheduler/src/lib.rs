@@ -29,6 +29,7 @@ use watari_chassis::{Context, Lease, Server, Wake, clock, looper};
 use watari_contracts::Service;
 
 pub use doing::names;
+pub use rehearsal::{Makespan, makespan};
 pub use settings::{DEFAULTS, Settings};
 
 /// Runs the scheduler until the process is told to stop.
@@ -68,15 +69,19 @@ pub async fn run(ctx: Context, settings: Settings) -> Result<(), Box<dyn Error +
         async move {
             if tenure.begin(epoch).await? && executor.leads(epoch) {
                 let begun = Instant::now();
-                {
+                let crosses = {
                     let snap = executor.snapshot(epoch);
                     let timer = executor.metrics.decide.start_timer();
                     let actions = core::decide(&snap, &rules, clock::now());
                     timer.observe_duration();
                     executor.metrics.count(&snap);
                     executor.start(actions);
+                    snap.crosses()
+                };
+                // A server that crosses stands still until the turn that gives its grant to the target.
+                if !crosses {
+                    looper::rest(begun, 1).await;
                 }
-                looper::rest(begun, 1).await;
             }
             Ok::<(), watari_chassis::WriteError>(())
         }

@@ -20,7 +20,10 @@ use prometheus::Registry;
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use watari_contracts::{Service, frontend::Quorum};
+use watari_contracts::{
+    Service,
+    frontend::{Quorum, StoreStanding},
+};
 use watari_model::SiteName;
 
 use crate::{
@@ -58,6 +61,7 @@ struct Inner {
     followed: Followed,
     in_hand: watch::Sender<usize>,
     quorum: watch::Sender<Option<Quorum>>,
+    object_store: watch::Sender<Option<StoreStanding>>,
     metrics: Metrics,
     pulses: Pulses,
     tasks: TaskTracker,
@@ -124,6 +128,7 @@ impl Context {
             followed: Followed::default(),
             in_hand: watch::Sender::new(0),
             quorum: watch::Sender::new(None),
+            object_store: watch::Sender::new(None),
             metrics,
             pulses: Pulses::default(),
             tasks: TaskTracker::new(),
@@ -204,6 +209,12 @@ impl Context {
     #[must_use]
     pub fn quorum(&self) -> &watch::Sender<Option<Quorum>> {
         &self.inner.quorum
+    }
+
+    /// How this process's object store stands, if it has one: told in the same way, and by `/ready`.
+    #[must_use]
+    pub fn object_store(&self) -> &watch::Sender<Option<StoreStanding>> {
+        &self.inner.object_store
     }
 
     /// How many requests are being handled.

@@ -64,5 +64,10 @@ async fn ready(State(ctx): State<Context>) -> impl IntoResponse {
         Readiness::Starting | Readiness::Draining => StatusCode::SERVICE_UNAVAILABLE,
         Readiness::Standby | Readiness::Primary | Readiness::Serving => StatusCode::OK,
     };
-    (status, format!("{}\n", readiness.word()))
+    let mut text = format!("{}\n", readiness.word());
+    // What is here already is still served, so that it is no reason to send anybody elsewhere.
+    if let Some(fault) = ctx.object_store().borrow().as_ref().and_then(|standing| standing.fault.as_ref()) {
+        text.push_str(&format!("the object store is away: {fault}\n"));
+    }
+    (status, text)
 }

@@ -12,10 +12,12 @@
 //! | [`Server`] | endpoints on the NATS Services API |
 //! | [`looper`] | the loop that is woken by change and tick, watched by [`Pulse`] |
 //! | [`codec`] | beats as bytes |
+//! | [`backups`] | how old the newest is |
 //! | [`program`] | what is common to programs that services run |
 //! | [`clock`] | the only place where a clock is read |
 
 mod act;
+pub mod backups;
 mod bound;
 mod bucket;
 mod bus;

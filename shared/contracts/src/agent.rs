@@ -12,7 +12,7 @@ mod host;
 mod isolation;
 mod snapshots;
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -90,6 +90,19 @@ pub struct Wire {
     pub mac: String,
     /// The server's address on it.
     pub address: Ipv4Addr,
+    /// Its IPv6 side, if the server has an address there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ipv6: Option<Ipv6Wire>,
+}
+
+/// The IPv6 side of a network, as far as a node needs to know it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Ipv6Wire {
+    /// What the network has.
+    pub network: network::Ipv6,
+    /// The server's address on it.
+    pub address: Ipv6Addr,
 }
 
 /// What a server is told about itself, by its seed volume and by the metadata address.

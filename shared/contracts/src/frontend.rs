@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use watari_model::{SiteName, frontend::Primacy};
+use watari_model::{SiteName, Timestamp, frontend::Primacy, image::ObjectStore};
 
 use crate::Service;
 
@@ -47,8 +47,23 @@ pub struct Standing {
     pub wish: Option<Primacy>,
     /// What the NATS servers say of themselves, if it is the scheduler that leads and looks after them.
     pub quorum: Option<Quorum>,
+    /// How its object store stands, if it is an image service that has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub store: Option<StoreStanding>,
     /// Its version.
     pub version: String,
+}
+
+/// How the object store of an image service stands, by the service's last look: it writes an object, reads it back,
+/// removes it, and lists what is there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct StoreStanding {
+    /// Which.
+    pub store: ObjectStore,
+    /// What went wrong, in the words of the store or of the connection; none if nothing did.
+    pub fault: Option<String>,
+    /// Since when it stands so.
+    pub since: Timestamp,
 }
 
 /// The NATS servers and their majority, by the word of the one that leads them.

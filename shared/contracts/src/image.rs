@@ -128,6 +128,9 @@ pub struct ReportCopy {
     /// Whether it is there.
     #[serde(default)]
     pub presence: Presence,
+    /// The object store that this is about; none if it is about the front end's own disk.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub store: Option<image::ObjectStore>,
 }
 
 /// Whether a copy is at a site.
@@ -167,6 +170,12 @@ pub struct ImageView {
     pub virtual_size_bytes: Option<u64>,
     /// When each site got its verified copy.
     pub copies: BTreeMap<SiteName, Timestamp>,
+    /// In which object store each site has it beside that, if it has one.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub kept: BTreeMap<SiteName, image::Kept>,
+    /// What a sound image waits for before it is ready.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits_for: Option<Fault>,
     /// The nodes that keep it in their caches, by site, as they told last.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub nodes: BTreeMap<SiteName, Vec<NodeName>>,

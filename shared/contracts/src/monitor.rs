@@ -231,6 +231,9 @@ pub struct NodeHealth {
     pub cpu_features: Vec<String>,
     /// Where overlay networks' packets reach it; none if it takes part in no overlay network.
     pub tunnel: Option<node::Tunnel>,
+    /// Where other nodes' libvirt reaches it for migrations: a host name or an address.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub migration_address: String,
     /// By how many milliseconds its clock is ahead of the monitor's, the way of a beat included; less than 0
     /// is behind. None if the monitor that leads has heard no beat of it.
     pub clock_ahead_ms: Option<i64>,

@@ -1,6 +1,6 @@
 //! What the network service answers: networks, and the ports servers have on them.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -42,6 +42,23 @@ pub struct CreateNetwork {
     /// Whether a provider network's range is for public addresses, and no server's own.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub public: bool,
+    /// Its IPv6 side; IPv4 only if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ipv6: Option<WantedIpv6>,
+}
+
+/// The IPv6 side of a network: every server gets, beside its IPv4 address, the one that has that as its last 32 bits.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WantedIpv6 {
+    /// The subnet, `P::/64` to `P::/96`.
+    pub cidr: String,
+    /// The router told to servers, none of their own addresses. An overlay network has none.
+    #[serde(default)]
+    pub gateway: Option<Ipv6Addr>,
+    /// The name servers told to servers.
+    #[serde(default)]
+    pub dns: Vec<Ipv6Addr>,
 }
 
 /// Show one network.
@@ -107,6 +124,9 @@ pub struct NetworkView {
     pub gateway: Option<Ipv4Addr>,
     /// The name servers told to servers.
     pub dns: Vec<Ipv4Addr>,
+    /// Its IPv6 side, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ipv6: Option<network::Ipv6>,
     /// How many addresses are in use.
     pub addresses_used: u64,
     /// How many are left.

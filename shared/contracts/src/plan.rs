@@ -9,7 +9,7 @@
 //! what belongs on those links: where every port of the network is reached, and what goes for each
 //! port that is here.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -71,7 +71,7 @@ pub struct Members {
     /// The group.
     pub firewall: FirewallName,
     /// The addresses of all servers that name it, ascending.
-    pub addresses: Vec<Ipv4Addr>,
+    pub addresses: Vec<IpAddr>,
 }
 
 /// One network with servers on the node.
@@ -105,6 +105,9 @@ pub struct LocalPort {
     pub mac: String,
     /// Its address.
     pub address: Ipv4Addr,
+    /// Its IPv6 address, if the network has them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address6: Option<Ipv6Addr>,
     /// While the server is arriving: where it still runs, by that node's tunnel address.
     pub via: Option<Ipv4Addr>,
     /// The public address that leads to it, if there is one.
@@ -137,6 +140,9 @@ pub struct RemotePort {
     pub mac: String,
     /// Its address.
     pub address: Ipv4Addr,
+    /// Its IPv6 address, if the network has them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address6: Option<Ipv6Addr>,
     /// The tunnel address of the node that runs it; none while no node does, or on a network
     /// without tunnels.
     pub via: Option<Ipv4Addr>,

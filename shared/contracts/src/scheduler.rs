@@ -9,7 +9,11 @@ mod outages;
 mod rehearsal;
 mod snapshots;
 
-use std::{collections::BTreeMap, net::Ipv4Addr, num::NonZeroU32};
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv4Addr},
+    num::NonZeroU32,
+};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -345,8 +349,8 @@ pub struct VmView {
     pub node: Option<NodeName>,
     /// Where it belongs.
     pub home_site: SiteName,
-    /// Its addresses, in the order of its network cards.
-    pub addresses: Vec<Ipv4Addr>,
+    /// Its addresses: the IPv4 ones in the order of its network cards, then the IPv6 ones.
+    pub addresses: Vec<IpAddr>,
     /// Virtual CPUs.
     pub vcpus: u32,
     /// Memory in MiB.

@@ -7,7 +7,7 @@
 
 use std::{fmt, str::FromStr};
 
-use ipnet::Ipv4Net;
+use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -47,7 +47,7 @@ pub enum Protocol {
     Tcp,
     /// UDP.
     Udp,
-    /// ICMP, ping among it.
+    /// ICMP, ping among it, of whichever version of IP.
     Icmp,
 }
 
@@ -102,7 +102,7 @@ pub enum Peer {
     /// Anybody.
     Anywhere,
     /// Whoever has an address in this subnet.
-    Cidr(#[schemars(with = "String")] Ipv4Net),
+    Cidr(#[schemars(with = "String")] IpNet),
     /// The servers that name this group.
     Group(FirewallName),
 }
@@ -229,6 +229,7 @@ mod tests {
             rule(Protocol::Tcp, Some("25"), None),
             rule(Protocol::Udp, Some("1-65535"), Some("203.0.113.0/24")),
             rule(Protocol::Icmp, None, Some("0.0.0.0/0")),
+            rule(Protocol::Tcp, Some("25"), Some("2001:db8::/32")),
         ] {
             assert_eq!(good.check(), Ok(()), "{good}");
         }
@@ -238,6 +239,7 @@ mod tests {
             rule(Protocol::Tcp, Some("0"), None),
             rule(Protocol::Tcp, Some("90-80"), None),
             rule(Protocol::Tcp, None, Some("203.0.113.7/24")),
+            rule(Protocol::Tcp, None, Some("2001:db8::7/64")),
         ] {
             assert!(matches!(bad.check(), Err(Refusal::BadRule { .. })), "{bad}");
         }

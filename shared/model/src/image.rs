@@ -10,9 +10,10 @@
 
 mod about;
 mod firmware;
+mod kept;
 mod saved;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -21,6 +22,7 @@ use crate::{Document, ImageName, Refusal, SiteName, Timestamp};
 
 pub use about::About;
 pub use firmware::Firmware;
+pub use kept::{Kept, ObjectStore};
 pub use saved::{Consistency, Copying, Saved, Taken};
 
 /// The formats in which images are stored.
@@ -152,6 +154,9 @@ pub struct Image {
     /// When each site's front end got its verified copy.
     #[serde(default)]
     pub copies: BTreeMap<SiteName, Timestamp>,
+    /// In which object store each site has it beside that, if it has one.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub kept: BTreeMap<SiteName, Kept>,
     /// Why it failed.
     pub fault: Option<Refusal>,
     /// The request that made it.
@@ -175,6 +180,22 @@ impl Document for Image {
 pub struct NotNow {
     /// The state it was in.
     pub state: State,
+}
+
+/// Whether a site has an image for itself, however dark the other campus is: as a copy on its front end's disk, or in
+/// an object store that does not go away with the other campus.
+#[must_use]
+pub fn is_at(site: &SiteName, copies: &BTreeMap<SiteName, Timestamp>, kept: &BTreeMap<SiteName, Kept>) -> bool {
+    copies.contains_key(site) || kept.get(site).is_some_and(|kept| kept.store.outlasts_the_others_of(site))
+}
+
+/// The sites of which [`is_at`] is true.
+#[must_use]
+pub fn sites<'a>(
+    copies: &'a BTreeMap<SiteName, Timestamp>,
+    kept: &'a BTreeMap<SiteName, Kept>,
+) -> BTreeSet<&'a SiteName> {
+    copies.keys().chain(kept.keys()).filter(|site| is_at(site, copies, kept)).collect()
 }
 
 impl Image {
@@ -270,7 +291,7 @@ mod tests {
             let saved = saves.then(|| Saved::new("mail".parse().unwrap(), "uuid".to_owned(), at));
             let mut image = Image {
                 v: 1, name: "mini".parse().unwrap(), state: State::Importing, about: About::default(), announced: None, asked_by: None, saved_from: saved,
-                stored: None, copies: BTreeMap::new(), fault: None, request_id: "r".to_owned(), created_at: at, changed_at: at,
+                stored: None, copies: BTreeMap::new(), kept: BTreeMap::new(), fault: None, request_id: "r".to_owned(), created_at: at, changed_at: at,
             };
             for change in sequence {
                 let before = image.clone();

@@ -3,11 +3,15 @@
 //! A port's key in its bucket is its network and address, so that two owners of one address
 //! cannot be written down: the second create fails (it is a compare-and-set on "absent").
 
-use std::net::Ipv4Addr;
+mod ipv6;
+
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use ipnet::Ipv4Net;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+pub use ipv6::{Ipv6, LEAST_MTU as LEAST_IPV6_MTU, MOST_DNS};
 
 use crate::{Document, NetworkName, Refusal, Said, SegmentName, Timestamp, VmName, said};
 
@@ -112,6 +116,9 @@ pub struct Network {
     /// Addresses of its range, or asked for by name, that somebody else has; by address. See [`Stranger`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub strangers: Vec<Stranger>,
+    /// Its IPv6 side, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ipv6: Option<Ipv6>,
     /// The request that made it.
     pub request_id: String,
     /// When it was made.
@@ -142,7 +149,7 @@ impl Network {
     /// addresses and the gateway, and is not empty.
     ///
     /// # Errors
-    /// [`Refusal::BadRange`] saying which of these is broken.
+    /// [`Refusal::BadRange`] saying which of these is broken, [`Refusal::BadIpv6`] what is wrong with its IPv6 side.
     pub fn check(&self) -> Result<(), Refusal> {
         let refuse = |detail: Said| Err(Refusal::BadRange { network: self.name.to_string(), detail });
         let (cidr, Range { first, last }) = (self.cidr, self.range);
@@ -190,7 +197,8 @@ impl Network {
                 ));
             }
         }
-        Ok(())
+        let ipv6 = self.ipv6.as_ref().map_or(Ok(()), |ipv6| ipv6.check(cidr, self.gateway));
+        ipv6.map_err(|detail| Refusal::BadIpv6 { network: self.name.to_string(), detail })
     }
 }
 
@@ -203,6 +211,9 @@ pub struct Port {
     pub network: NetworkName,
     /// The address.
     pub address: Ipv4Addr,
+    /// The IPv6 address, on a network that has them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address6: Option<Ipv6Addr>,
     /// `xx:xx:xx:xx:xx:xx`, lower case.
     pub mac: String,
     /// The owner.
@@ -257,6 +268,7 @@ mod tests {
             gateway: gateway.map(|g| g.parse().unwrap()),
             dns: Vec::new(),
             strangers: Vec::new(),
+            ipv6: None,
             request_id: String::new(),
             created_at: Timestamp(time::OffsetDateTime::UNIX_EPOCH),
         }

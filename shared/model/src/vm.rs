@@ -32,7 +32,10 @@ mod probe;
 mod restart;
 mod snapshot;
 
-use std::{net::Ipv4Addr, num::NonZeroU32};
+use std::{
+    net::{Ipv4Addr, Ipv6Addr},
+    num::NonZeroU32,
+};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -196,6 +199,9 @@ pub struct Nic {
     /// Whether the address was asked for by name. One that was drawn may become another until the server has run.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub fixed: bool,
+    /// Its IPv6 address, if the network has them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address6: Option<Ipv6Addr>,
 }
 
 /// How a server leaves a site that is evacuated.

@@ -5,6 +5,7 @@ mod nats;
 mod ports;
 mod postgres;
 mod responder;
+mod s3;
 mod tempdir;
 mod wait;
 
@@ -13,5 +14,6 @@ pub use nats::NatsServer;
 pub use ports::free_port;
 pub use postgres::PostgresServer;
 pub use responder::Responder;
+pub use s3::S3Server;
 pub use tempdir::TempDir;
 pub use wait::{eventually, eventually_some};

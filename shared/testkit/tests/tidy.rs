@@ -187,6 +187,7 @@ fn second_doors_are_caught() {
             ("services/monitor/src/store.rs", "use sqlx::Row;"),
             ("services/node-agent/src/hypervisor/link.rs", "virt::connect::Connect::open(u)"),
             ("shared/chassis/src/clock.rs", "OffsetDateTime::now_utc()"),
+            ("services/image/src/objects/mod.rs", "use object_store::path::Path;"),
             ("services/image/src/lib.rs", "// async_nats::Client is only for chassis\nlet virtual_size = libvirt::x;"),
         ],
         &[
@@ -194,6 +195,7 @@ fn second_doors_are_caught() {
             ("services/monitor/src/history.rs", "sqlx::query(q)"),
             ("services/monitor/src/store_of_things.rs", "use sqlx::Row;"),
             ("services/node-agent/src/agent.rs", "use virt::connect::Connect;"),
+            ("services/image/src/store/mod.rs", "object_store::memory::InMemory::new()"),
             ("services/scheduler/src/x.rs", "virt_sys::virDomainFree(d)"),
             ("services/scheduler/src/x.rs", "let now = std::time::SystemTime::now();"),
             ("services/scheduler/src/x.rs", "OffsetDateTime::now_utc()"),

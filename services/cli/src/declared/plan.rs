@@ -1,6 +1,6 @@
 //! What is to be done about each declared server, beside what is there. Pure.
 
-use std::{collections::BTreeMap, num::NonZeroU32};
+use std::{collections::BTreeMap, net::IpAddr, num::NonZeroU32};
 
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -184,7 +184,7 @@ fn networks(wanted: &CreateVm, there: Option<&VmView>) -> String {
         vm.addresses.get(n).copied()
     };
     joined(wanted.networks.iter().enumerate().map(|(n, nic)| {
-        let address = nic.address.or_else(|| has(n, nic.network.as_str()));
+        let address = nic.address.map(IpAddr::V4).or_else(|| has(n, nic.network.as_str()));
         format!("{}{}", nic.network, address.map(|address| format!("={address}")).unwrap_or_default())
     }))
 }

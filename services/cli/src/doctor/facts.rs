@@ -1,5 +1,7 @@
 //! Everything that the checks look at, asked once and at the same time.
 
+use std::path::Path;
+
 use futures_util::future::join_all;
 use watari_chassis::clock;
 use watari_contracts::{
@@ -10,6 +12,10 @@ use watari_contracts::{
 };
 use watari_model::{NodeName, Said, SiteName, Timestamp, node, outage::Scope, vm};
 
+use super::{
+    checks::here,
+    host::{Host, around::Around},
+};
 use crate::{
     Context, failure::Failure, frontend::status::Status, lang::Lang, session::Session, texts::troubles::Trouble,
 };
@@ -21,6 +27,10 @@ const ACTIVE: &str = "active";
 pub(super) struct Facts {
     /// That moment.
     pub(super) now: Timestamp,
+    /// The host on which the doctor is called, if it is one of the cluster's.
+    pub(super) host: Option<Host>,
+    /// What it sees of the other nodes, if it is one.
+    pub(super) around: Option<Around>,
     pub(super) nodes: Vec<NodeHealth>,
     pub(super) sites: Vec<SiteView>,
     /// The servers that do not run.
@@ -41,6 +51,8 @@ impl Facts {
     const fn none(now: Timestamp) -> Self {
         Self {
             now,
+            host: None,
+            around: None,
             nodes: Vec::new(),
             sites: Vec::new(),
             idle: Vec::new(),
@@ -57,10 +69,13 @@ impl Facts {
     /// Asks everybody. Who does not answer is a finding, and keeps nothing else from being looked at.
     ///
     /// # Errors
-    /// [`Failure`] if there is no connection at all.
-    pub(super) async fn gather(ctx: &Context) -> Result<Self, Failure> {
+    /// [`Failure`] if there is no connection at all, and nothing wrong with this host that could be why.
+    pub(super) async fn gather(ctx: &Context, root: &Path) -> Result<Self, Failure> {
         let session = &ctx.session;
-        session.bus().await?;
+        let (host, bus) = tokio::join!(Host::look(root), session.bus());
+        if let Err(failure) = bus {
+            return Self::without_a_bus(host, failure);
+        }
         let (list_sites, list_images, list_networks) = (ListSites {}, ListImages {}, ListNetworks {});
         let (list_outages, list_upses) = (ListOutages {}, ListUpses {});
         let (nodes, idle, sites, images, networks, outages, upses, control) = tokio::join!(
@@ -73,7 +88,7 @@ impl Facts {
             session.ask(&list_upses),
             Status::look(ctx),
         );
-        let mut facts = Self::none(clock::now());
+        let mut facts = Self { host, ..Self::none(clock::now()) };
         facts.nodes = facts.keep(("the nodes", "ノード"), nodes);
         facts.idle = facts.keep(("the servers", "サーバ"), idle);
         facts.sites = facts.keep(("the sites", "サイト"), sites.map(|page| page.sites));
@@ -82,7 +97,18 @@ impl Facts {
         facts.outages = facts.keep(("the outages", "停電計画"), outages.map(|page| page.outages));
         facts.upses = facts.keep(("the UPSes", "UPS"), upses.map(|page| page.upses));
         facts.control = facts.keep(("the front ends", "フロントエンド"), control.map(Some));
+        facts.around = Around::look(&facts).await;
         facts.foresee(session).await;
+        Ok(facts)
+    }
+
+    /// What is known of this host alone, where no NATS server answers.
+    fn without_a_bus(host: Option<Host>, failure: Failure) -> Result<Self, Failure> {
+        if host.as_ref().is_none_or(|host| here::found(host).is_empty()) {
+            return Err(failure);
+        }
+        let mut facts = Self { host, ..Self::none(clock::now()) };
+        facts.keep::<()>(("the cluster", "クラスタ"), Err(failure));
         Ok(facts)
     }
 

@@ -4,19 +4,26 @@
 //!  requests ──▶ facts ──▶ checks (pure, one function each) ──▶ findings ──▶ a table or JSON
 //! ```
 //!
-//! It changes nothing. What a finding is called and what is said of it stands in `texts/troubles.rs`.
+//! It changes nothing, but with `--fix` what `mending.rs` names. What a finding is called and what is said of it stands
+//! in `texts/troubles.rs`.
 
 mod checks;
 mod facts;
 mod finding;
+mod fix;
+mod host;
+mod mending;
 mod show;
+
+use std::path::PathBuf;
 
 use clap::Args;
 use watari_contracts::monitor::GetNode;
 use watari_model::NodeName;
 
-use crate::{Context, failure::Failure, input, texts::troubles::Severity};
+use crate::{Context, failure::Failure, input, options::Consent, texts::troubles::Severity};
 use facts::Facts;
+use finding::Finding;
 
 /// Exit status: nothing worse than warnings was found.
 const WARNED: u8 = 4;
@@ -30,13 +37,27 @@ Examples:
   watari doctor
   watari doctor --node m1
   watari doctor -o json   # [{severity, code, nodes, seen, matters, mend, ja}]
+  sudo watari doctor --fix   # on a node or front end
 
-Nothing is changed. Exit status: 0 nothing is wrong, though there may be notes; 4 warnings; 5 something does
+Without --fix nothing is changed. With it, on the host on which it is called: what is set up there and does not run
+is started, what would not come back after a loss of power is enabled, the clock is set by NTP, and keys that
+everybody can read are closed. Each is shown and asked about, and it is looked again at the end. Nothing is restarted,
+deleted or installed, and no interface is touched.
+
+Exit status: 0 nothing is wrong, though there may be notes; 4 warnings; 5 something does
 not work, or somebody does not answer; 1 to 3 as of every command: a refusal, a wrong command line, no connection.")]
 pub struct Doctor {
     /// Only what concerns this node
     #[arg(long, value_name = "NAME")]
     node: Option<String>,
+    /// Mend on this host what is safely mended, each after asking
+    #[arg(long)]
+    fix: bool,
+    #[command(flatten)]
+    consent: Consent,
+    /// The folder that is this host's root
+    #[arg(long, value_name = "DIR", default_value = "/", hide = true)]
+    root: PathBuf,
 }
 
 impl Doctor {
@@ -50,13 +71,25 @@ impl Doctor {
             // One that does not exist is refused rather than found well.
             ctx.session.ask(&GetNode { name: name.clone() }).await?;
         }
-        let mut findings = checks::all(&Facts::gather(ctx).await?);
-        findings.retain(|finding| node.as_ref().is_none_or(|node| finding.concerns(node)));
+        let mut findings = self.examine(ctx, node.as_ref()).await?;
+        if self.fix {
+            let mended = fix::mend(ctx.out.lang, self.consent, &findings).await?;
+            if !mended.is_empty() {
+                fix::settle(&self.root, &mended).await;
+                findings = self.examine(ctx, node.as_ref()).await?;
+            }
+        }
         show::show(ctx.out, &findings)?;
         match findings.iter().map(|finding| finding.trouble.severity()).max() {
             Some(Severity::Failure) => Err(Failure::Silent(BROKEN)),
             Some(Severity::Warning) => Err(Failure::Silent(WARNED)),
             Some(Severity::Note) | None => Ok(()),
         }
+    }
+
+    async fn examine(&self, ctx: &Context, node: Option<&NodeName>) -> Result<Vec<Finding>, Failure> {
+        let mut findings = checks::all(&Facts::gather(ctx, &self.root).await?);
+        findings.retain(|finding| node.is_none_or(|node| finding.concerns(node)));
+        Ok(findings)
     }
 }

@@ -32,7 +32,7 @@ use crate::{
         authority::Renewal,
         cluster::{Cluster, Host},
         files::{Overlay, Readers},
-        identity,
+        founding, identity,
         kit::{self, CERTIFICATE, Kit},
         settings,
     },
@@ -174,12 +174,21 @@ impl Held<'_> {
             out::say(&said.unwrap_or_default());
             out::say(&setup::renewed(&mut root, COMMAND, &settings::of_command(cluster, host))?.unwrap_or_default());
         }
+        if let Some(company) = self.company(here)? {
+            root.put(&company.path, Readers::All, &company.text)?;
+        }
         root.put(NATS, Readers::All, &self.text(&format!("hosts/{here}/{NATS}"))?)
     }
 
     /// The settings of a host's processes.
     fn settings(&self, host: &NodeName, part: Part) -> Result<Vec<HostFile>, Fault> {
         Kit::of(part).settings().map(|path| self.file(host, path)).collect()
+    }
+
+    /// The configuration of a server that keeps the host's company; none where nobody may be left alone.
+    fn company(&self, host: &NodeName) -> Result<Option<HostFile>, Fault> {
+        let text = self.store.read(&format!("hosts/{host}/{}", founding::COMPANY))?;
+        Ok(text.map(|text| HostFile { path: founding::COMPANY.to_owned(), text }))
     }
 
     fn file(&self, host: &NodeName, path: &str) -> Result<HostFile, Fault> {
@@ -202,7 +211,8 @@ impl Held<'_> {
         self.file(&self.server_at(from)?.name, NATS)
     }
 
-    /// The certificate of the host at `from`, and the settings of its processes. They hold no secret either.
+    /// The certificate of the host at `from`, the settings of its processes, and what they name beside them. None of it
+    /// holds a secret either.
     ///
     /// # Errors
     /// [`Fault::NotAServer`] if there is none.
@@ -213,6 +223,8 @@ impl Held<'_> {
         let (host, part) = found.ok_or_else(|| Fault::NotAServer { seen: from.to_string() })?;
         let mut files = self.settings(&host.name, part)?;
         files.push(self.file(&host.name, CERTIFICATE)?);
+        // Last: an earlier version does not take it, and has everything else by then.
+        files.extend(self.company(&host.name)?);
         Ok(files)
     }
 

@@ -33,6 +33,7 @@ use crate::{
         self, AUTHORITY, LAUNCHER, NATS,
         cluster::at,
         files::{Overlay, Readers},
+        founding,
         kit::{CERTIFICATE, Kit},
         settings,
     },
@@ -128,13 +129,18 @@ fn taken(root: &mut Overlay, here: &NodeName, file: &HostFile) -> Result<bool, F
     Ok(root.counts.written > before)
 }
 
-/// Takes settings and a certificate of what this host has.
+/// Takes settings and a certificate of what this host has. A front end of an earlier version gets by this what its
+/// settings name since.
 fn set(root: &mut Overlay, here: &NodeName, part: Part, own: IpAddr, files: &[HostFile]) -> Result<Vec<String>, Fault> {
     let kit = Kit::of(part);
     let mut said = Vec::new();
     for file in files {
         if file.path == CERTIFICATE {
             said.extend(certificate::renewed(root, kit, own, &file.text)?);
+            continue;
+        }
+        if file.path == founding::COMPANY && part == Part::Frontend && is_for(here, file) {
+            root.put(&file.path, Readers::All, &file.text)?;
             continue;
         }
         let known = kit.settings().any(|path| path == file.path);
@@ -263,6 +269,23 @@ mod tests {
             assert!(set(&mut root, &here, Part::Frontend, own, &[file]).is_err(), "{path}");
         }
         assert!(set(&mut root, &"f".parse().unwrap(), Part::Frontend, own, &one).is_err(), "another host's");
+    }
+
+    #[test]
+    fn a_front_end_gets_the_configuration_of_who_keeps_it_company_and_only_its_own() {
+        let (dir, here) = (TempDir::new(), "g".parse().unwrap());
+        let own = IpAddr::from([192, 0, 2, 2]);
+        let mut root = Overlay::at(dir.path().to_owned());
+        let company = |host: &str| {
+            let text = format!("# Made by `watari setup` for {host}; changes are lost when it runs again.\n");
+            [HostFile { path: founding::COMPANY.to_owned(), text }]
+        };
+        for (part, host) in [(Part::Frontend, "f"), (Part::Witness, "g"), (Part::Node, "g")] {
+            assert!(set(&mut root, &here, part, own, &company(host)).is_err(), "{host}");
+        }
+        assert!(root.read(founding::COMPANY).unwrap().is_none());
+        assert!(set(&mut root, &here, Part::Frontend, own, &company("g")).unwrap().is_empty());
+        assert_eq!(root.read(founding::COMPANY).unwrap().unwrap(), company("g")[0].text);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use serde::Serialize;
 use watari_chassis::Patience;
 use watari_contracts::{
     Service,
-    frontend::{AskStanding, Quorum, STANDING, Standing, StreamView},
+    frontend::{AskStanding, Quorum, STANDING, Standing, StoreStanding, StreamView},
     permissions::{BUCKETS, LEASES},
 };
 use watari_model::{SiteName, frontend::Primacy};
@@ -54,6 +54,9 @@ pub(crate) struct Instance {
     pub nats: String,
     /// How many writes it has not seen yet, over all buckets that it follows.
     pub lag: u64,
+    /// How its object store stands, if it is an image service that has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub store: Option<StoreStanding>,
     /// Its version.
     pub version: String,
 }
@@ -88,6 +91,7 @@ impl ServiceStatus {
             epoch: standing.epoch,
             nats: standing.nats.clone(),
             lag: lag(standing, streams),
+            store: standing.store.clone(),
             version: standing.version.clone(),
         };
         let mine = || standings.iter().filter(|standing| standing.service == service);
@@ -127,6 +131,7 @@ mod tests {
             followed: BTreeMap::from([("ports".to_owned(), seen)]),
             wish: None,
             quorum: None,
+            store: None,
             version: "0".to_owned(),
         }
     }

@@ -1,6 +1,9 @@
 //! Waiting until an image is ready.
 
-use watari_contracts::image::{GetImage, ImageView, SavedFrom};
+use watari_contracts::{
+    image::{GetImage, ImageView, SavedFrom},
+    scheduler,
+};
 use watari_model::{ImageName, image::State};
 
 use crate::{
@@ -39,7 +42,7 @@ pub(crate) async fn ready(
                 Ok(None)
             }
             State::Verifying => {
-                progress.doing(name.as_str(), Word::Verifying.text(ctx.out.lang));
+                verifying(progress, &view, ctx.out.lang);
                 Ok(None)
             }
         }
@@ -61,6 +64,22 @@ fn importing(progress: &mut Progress, view: &ImageView, lang: Lang) {
     }
 }
 
+/// It is being checked, or is sound and waits to be kept.
+fn verifying(progress: &mut Progress, view: &ImageView, lang: Lang) {
+    let name = view.name.as_str();
+    match &view.waits_for {
+        Some(why) => progress.doing(name, &words::because(Word::AwaitingStore.text(lang), cause(why, lang))),
+        None => progress.doing(name, Word::Verifying.text(lang)),
+    }
+}
+
+fn cause(fault: &scheduler::Fault, lang: Lang) -> &str {
+    match lang {
+        Lang::En => &fault.cause,
+        Lang::Ja => &fault.ja.cause,
+    }
+}
+
 /// The copy of the server's disk is not whole yet.
 fn saving(progress: &mut Progress, name: &str, from: &SavedFrom, lang: Lang) {
     let waits = Word::AwaitingServer.text(lang);
@@ -68,13 +87,7 @@ fn saving(progress: &mut Progress, name: &str, from: &SavedFrom, lang: Lang) {
         (Some(copying), _) => {
             progress.moving(name, copying.copied_bytes, copying.total_bytes, Word::CopyingDisk.text(lang));
         }
-        (None, Some(lost)) => {
-            let cause = match lang {
-                Lang::En => &lost.cause,
-                Lang::Ja => &lost.ja.cause,
-            };
-            progress.doing(name, &words::because(waits, cause));
-        }
+        (None, Some(lost)) => progress.doing(name, &words::because(waits, cause(lost, lang))),
         (None, None) => progress.doing(name, waits),
     }
 }

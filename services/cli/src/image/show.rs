@@ -1,7 +1,7 @@
 //! What an image looks like.
 
 use watari_contracts::image::{ImageView, SavedFrom};
-use watari_model::image::{About, Consistency};
+use watari_model::image::{self, About, Consistency};
 
 use crate::{
     format,
@@ -33,7 +33,7 @@ impl Row for ImageView {
             or_dash(self.format.map(watari_model::image::Format::word)),
             or_dash(self.size_bytes.map(format::bytes)),
             or_dash(self.virtual_size_bytes.map(format::bytes)),
-            joined(self.copies.keys()),
+            joined(image::sites(&self.copies, &self.kept)),
             joined(&self.used_by),
             format::moment(self.created_at),
         ]
@@ -53,6 +53,8 @@ impl Row for ImageView {
 
     fn details(&self, lang: Lang) -> Vec<(Word, String)> {
         let copies = self.copies.iter().map(|(site, at)| format!("{site} ({})", format::moment(*at)));
+        let kept =
+            self.kept.iter().map(|(site, kept)| format!("{} ({site}, {})", kept.store.url, format::moment(kept.at)));
         let nodes =
             self.nodes.iter().flat_map(|(site, nodes)| nodes.iter().map(move |node| format!("{node} ({site})")));
         let mut details = vec![
@@ -67,11 +69,13 @@ impl Row for ImageView {
             (Word::NeedsAtLeast, or_dash(needs(&self.about))),
             (Word::Firmware, self.about.firmware.word().to_owned()),
             (Word::Copies, joined(copies)),
+            (Word::ObjectStore, joined(kept)),
             (Word::Nodes, joined(nodes)),
             (Word::UsedBy, joined(&self.used_by)),
             (Word::Created, format::moment(self.created_at)),
         ];
         details.extend(self.saved_from.iter().flat_map(|from| saved_details(from, lang)));
+        details.extend(self.waits_for.iter().flat_map(|why| fault_details(why, lang)));
         details.extend(self.fault.iter().flat_map(|fault| fault_details(fault, lang)));
         details
     }

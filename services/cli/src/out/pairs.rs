@@ -1,15 +1,16 @@
 //! Names and values of one resource, one below the other, as wide as the terminal is: a value that is longer goes on in
-//! its own column, rather than at the left edge between the names.
+//! its own column, rather than at the left edge between the names. What cannot be broken, such as a key, is left to the
+//! terminal in one piece, so that it can be copied.
 
 use std::io::IsTerminal;
 
-use comfy_table::{ContentArrangement, Table, presets::NOTHING};
+use super::wrap::{longest, width, wrapped};
 
 /// From so many columns on a value stands beside its name; in fewer there is room for it below the name only.
 const BESIDE: u16 = 60;
 /// In fewer nothing can be read whatever is done.
 const LEAST: u16 = 20;
-const INDENT: u16 = 2;
+const INDENT: usize = 2;
 
 /// How wide the terminal is that shows what is written; none if it is no terminal: what programs read has whole lines.
 pub(super) fn columns() -> Option<u16> {
@@ -19,44 +20,33 @@ pub(super) fn columns() -> Option<u16> {
 
 /// The pairs for so many columns.
 pub(super) fn laid_out(pairs: &[(&str, &str)], columns: Option<u16>) -> String {
-    match columns {
-        Some(columns) if columns < BESIDE => below(pairs, columns),
-        columns => beside(pairs, columns),
-    }
-}
-
-fn beside(pairs: &[(&str, &str)], columns: Option<u16>) -> String {
-    let mut table = plain(columns);
-    table.add_rows(pairs.iter().map(|(name, value)| vec![*name, *value]));
-    if let Some(column) = table.column_mut(0) {
-        column.set_padding((0, 2));
-    }
-    if let Some(column) = table.column_mut(1) {
-        column.set_padding((0, 0));
-    }
-    table.trim_fmt()
-}
-
-fn below(pairs: &[(&str, &str)], columns: u16) -> String {
-    let one = |(name, value): &(&str, &str)| {
-        let mut table = plain(Some(columns));
-        table.add_row(vec![*value]);
-        if let Some(column) = table.column_mut(0) {
-            column.set_padding((INDENT, 0));
-        }
-        format!("{name}\n{}", table.trim_fmt())
+    let names = pairs.iter().map(|(name, _)| width(name)).max().unwrap_or_default() + INDENT;
+    let one = |(name, value): &(&str, &str)| match columns {
+        None => beside(names, name, &value.split('\n').map(str::to_owned).collect::<Vec<_>>()),
+        Some(columns) => within(usize::from(columns), names, name, value, columns >= BESIDE),
     };
     pairs.iter().map(one).collect::<Vec<_>>().join("\n")
 }
 
-fn plain(columns: Option<u16>) -> Table {
-    let mut table = Table::new();
-    table.load_style(NOTHING);
-    if let Some(columns) = columns {
-        table.set_content_arrangement(ContentArrangement::Dynamic);
-        table.set_width(columns);
+fn within(columns: usize, names: usize, name: &str, value: &str, is_wide: bool) -> String {
+    let indent = if is_wide { names } else { INDENT };
+    let room = columns.saturating_sub(indent);
+    if longest(value) > room {
+        return format!("{name}\n{value}");
     }
-    table
+    let lines = wrapped(value, room);
+    if is_wide {
+        return beside(names, name, &lines);
+    }
+    let below = lines.iter().map(|line| format!("{:INDENT$}{line}", ""));
+    std::iter::once(name.to_owned()).chain(below).collect::<Vec<_>>().join("\n")
+}
+
+/// The value's lines in a column of their own, which begins after the longest of the names.
+fn beside(names: usize, name: &str, lines: &[String]) -> String {
+    let gap = " ".repeat(names.saturating_sub(width(name)));
+    let next = format!("\n{:names$}", "");
+    format!("{name}{gap}{}", lines.join(&next)).trim_end().to_owned()
 }
 
 #[cfg(test)]
@@ -65,13 +55,10 @@ mod tests {
 
     const FAULT: &str = "[vm.stranded] the only disk of server mail is on node m1, which is off";
     const DIGEST: &str = "64 bytes, SHA-256 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
+    const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ0hHyQ5Vq1Y2k6u8l3w9vZr4mX7bN1cD5fG8hJ2kL4M sato@desk";
     const JA: &str = "サーバ mail のディスクは停止中のノード m1 にしかありません。ノードを復旧すると起動します。";
     const PAIRS: &[(&str, &str)] =
-        &[("NAME", "mail"), ("FAULT", FAULT), ("USER-DATA", DIGEST), ("復元先", JA), ("X", "-")];
-
-    fn width(line: &str) -> usize {
-        line.chars().map(|c| if c.is_ascii() { 1 } else { 2 }).sum()
-    }
+        &[("NAME", "mail"), ("FAULT", FAULT), ("USER-DATA", DIGEST), ("PUBLIC KEY", KEY), ("復元先", JA), ("X", "-")];
 
     /// Without what a line's end may stand for.
     fn solid(text: &str) -> String {
@@ -79,21 +66,29 @@ mod tests {
     }
 
     #[test]
-    fn no_line_is_wider_than_the_terminal_and_nothing_is_lost() {
+    fn no_line_is_wider_than_the_terminal_but_what_cannot_be_broken_and_nothing_is_lost() {
         let whole = laid_out(PAIRS, None);
         assert_eq!(whole.lines().count(), PAIRS.len(), "{whole}");
-        for columns in [24, 40, 59, 60, 80, 132] {
+        for columns in [24, 40, 59, 60, 80, 120] {
             let text = laid_out(PAIRS, Some(columns));
-            let wide = text.lines().find(|line| width(line) > usize::from(columns));
-            assert_eq!(wide, None, "{columns}: {text}");
-            for (name, value) in PAIRS {
-                assert!(text.lines().any(|line| line.starts_with(*name)), "{columns}: {text}");
-                // Pieces of a value stand below each other, so that no other text stands between them.
-                let first = value.split(' ').next().unwrap_or_default();
-                assert!(solid(&text).contains(&solid(&first.chars().take(8).collect::<String>())), "{columns}: {text}");
-            }
-            assert!(columns >= BESIDE || solid(&text) == solid(&whole), "{columns}: {text}");
+            let mut wide = text.lines().filter(|line| width(line) > usize::from(columns));
+            assert!(wide.all(|line| line == DIGEST || line == KEY), "{columns}: {text}");
+            assert!(
+                PAIRS.iter().all(|(name, _)| text.lines().any(|line| line.starts_with(*name))),
+                "{columns}: {text}"
+            );
+            assert_eq!(solid(&text), solid(&whole), "{columns}: {text}");
         }
+    }
+
+    #[test]
+    fn a_key_is_in_one_piece_however_narrow_the_terminal_is() {
+        for columns in [24, 40, 60, 80, 120] {
+            let text = laid_out(PAIRS, Some(columns));
+            let piece = KEY.split(' ').nth(1).unwrap();
+            assert!(text.lines().any(|line| line.contains(piece)), "{columns}: {text}");
+        }
+        assert!(laid_out(PAIRS, Some(40)).contains(&format!("PUBLIC KEY\n{KEY}\n")), "as it is typed elsewhere");
     }
 
     #[test]

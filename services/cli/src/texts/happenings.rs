@@ -237,6 +237,14 @@ mod tests {
             ),
             ("it: allows in tcp 25-26; allows no more in tcp 25", "it: 許可 in tcp 25-26、許可の取消 in tcp 25"),
             ("it: 203.0.113.100 given back by mail", "it: mail が 203.0.113.100 を返却"),
+            (
+                "it: 203.0.113.107 is used by 02:00:00:00:00:07, as node m1 found",
+                "it: 203.0.113.107 を 02:00:00:00:00:07 が使用 (ノード m1 で判明)",
+            ),
+            (
+                "it: 203.0.113.107, 203.0.113.108 may be given out again",
+                "it: 203.0.113.107, 203.0.113.108 を再び割り当て可能",
+            ),
             ("mail: migrating on m1 to y1", "mail: 移行中 (m1 → y1)"),
             ("mail: running → migrating on m1 → y1", "mail: 稼働中 → 移行中 (m1 → y1)"),
             ("it: power off not done (fencing.failed)", "it: 電源断の失敗 (fencing.failed)"),

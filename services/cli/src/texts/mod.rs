@@ -15,6 +15,7 @@ pub mod hints;
 pub mod joining;
 pub mod leaving;
 pub mod losses;
+pub mod mending;
 pub mod off;
 pub mod parsing;
 pub mod rehearsal;

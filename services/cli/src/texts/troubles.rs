@@ -86,6 +86,94 @@ troubles! {
     NotPermitted { subject } "doctor.not-permitted" Note
         en "{subject} is not shown to this identity" "it was left out of this examination" "watari doctor --nkey FILE, as an operator"
         ja "この利用者には {subject} を参照する権限がありません" "今回の診断には含まれていません" "操作者として watari doctor --nkey ファイル を実行してください";
+    // --- the host on which it is called ------------------------------------------------------
+    /// Set up, and off.
+    HostServiceStopped { host, unit } "host.service-stopped" Failure
+        en "{unit} is set up on this host ({host}) and does not run" "what it does is not done here"
+           "watari doctor --fix, or: systemctl start {unit}; why it ended says: journalctl -u {unit} -n 50"
+        ja "このホスト ({host}) に設定されている {unit} が動いていません" "このサービスの処理が行われません"
+           "watari doctor --fix または systemctl start {unit} を実行してください。停止した理由は journalctl -u {unit} -n 50 で確認できます";
+    /// It does not start with the host.
+    HostTargetDisabled { host, unit } "host.target-disabled" Warning
+        en "{unit} of this host ({host}) is not enabled" "its services do not come back by themselves after a loss of power"
+           "watari doctor --fix, or: systemctl enable {unit}"
+        ja "このホスト ({host}) の {unit} が有効になっていません" "停電の後、サービスが自動で起動しません"
+           "watari doctor --fix または systemctl enable {unit} を実行してください";
+    /// Its clock goes as it likes.
+    HostClockFree { host } "host.clock-free" Warning
+        en "nobody sets the clock of this host ({host})"
+           "it goes wrong by and by, until certificates are taken for expired or not yet valid"
+           "watari doctor --fix, or: timedatectl set-ntp true"
+        ja "このホスト ({host}) の時計が自動で合わせられていません"
+           "次第にずれ、やがて証明書が期限切れや有効期間前と判定されます"
+           "watari doctor --fix または timedatectl set-ntp true を実行してください";
+    /// It is no secret.
+    HostKeyOpen { host, path } "host.key-open" Warning
+        en "everybody who logs in to this host ({host}) can read {path}" "whoever has that key is taken for its owner"
+           "watari doctor --fix, or: chmod o-rwx {path}; if others have logged in, make another key"
+        ja "このホスト ({host}) の {path} を、ログインした人が誰でも読めます" "この鍵を持つ者は、本来の持ち主として扱われます"
+           "watari doctor --fix または chmod o-rwx {path} を実行してください。ほかの人がログインしたことがあれば、鍵を作り直してください";
+    /// Nobody makes any more, or no longer there.
+    HostBackupOld { host, folder, since } "host.backup-old" Warning
+        en "the newest backup in {folder} of this host ({host}): {since}" "what was written later is lost with the disks of the front ends"
+           "watari backup create {folder}/watari-NOW.tar.zst; then find out why what makes one each day does not"
+        ja "このホスト ({host}) の {folder} にある最新のバックアップ: {since}" "それ以降に書かれた内容は、フロントエンドのディスクとともに失われます"
+           "watari backup create {folder}/watari-日付.tar.zst を実行し、毎日のバックアップが作られない理由を調べてください";
+    /// Its name leads nowhere.
+    HostUnnamed { host } "host.unnamed" Warning
+        en "this host cannot resolve its own name, {host}" "libvirt takes a node without a name for itself, and moves no server"
+           "add the name with the host's own address to /etc/hosts, then: getent hosts {host}"
+        ja "このホストは自分の名前 {host} を解決できません" "libvirt が移行先と自分を区別できず、サーバを移行できません"
+           "/etc/hosts に名前とこのホストのアドレスを加え、getent hosts {host} で確認してください";
+    /// Others' rules drop what servers send.
+    HostForwardDrops { host, chain } "host.forward-drops" Warning
+        en "the chain {chain} of this host's packet filter ({host}) drops what is forwarded unless a rule lets it through"
+           "servers of overlay networks do not get out; where frames of bridges pass it too, as Docker has it, no server is reached"
+           "look at it: nft list chain {chain}; let through what goes by Watari's bridges, or remove what made it (Docker, ufw)"
+        ja "このホスト ({host}) のパケットフィルタのチェイン {chain} は、許可のない転送を破棄します"
+           "オーバーレイネットワークのサーバが外と通信できません。Docker のようにブリッジの通信も通す設定では、どのサーバにも届きません"
+           "nft list chain {chain} で確認し、Watari のブリッジの通信を許可するか、作成元 (Docker、ufw など) を取り除いてください";
+    /// A profile knows nothing of us.
+    HostConfined { host, program } "host.apparmor" Warning
+        en "AppArmor confines {program} on this host ({host})" "the agent's files are none that it may read, so that servers get no address or no disk"
+           "aa-complain {program}, or allow /run/watari/** and /var/lib/watari/** in /etc/apparmor.d/local"
+        ja "このホスト ({host}) の {program} は AppArmor に制限されています" "エージェントのファイルを読めず、サーバのアドレスやディスクを用意できません"
+           "aa-complain {program} を実行するか、/etc/apparmor.d/local で /run/watari/** と /var/lib/watari/** を許可してください";
+    // --- ways between nodes ----------------------------------------------------------------
+    /// A name that leads nowhere.
+    PathUnnamed { host, node, address } "path.unnamed" Failure
+        en "{host} cannot resolve {address}, where node {node} takes servers" "no server moves from here to there"
+           "add {address} to the DNS or to /etc/hosts of {host}, or set migration_address in node-agent.toml of {node} to an address"
+        ja "{host} は、ノード {node} がサーバを受け入れる {address} を名前解決できません" "ここからそのノードへサーバを移行できません"
+           "{address} を DNS か {host} の /etc/hosts に加えるか、{node} の node-agent.toml の migration_address をアドレスにしてください";
+    /// Nobody answers there.
+    PathClosed { host, node, ports } "path.closed" Failure
+        en "from {host} these TCP ports of node {node} are not reached: {ports}" "no server moves from here to there"
+           "on {node}: systemctl status libvirtd libvirtd-tls.socket; let TCP 16514 and 49152 to 49215 through its firewall, and those between"
+        ja "{host} からノード {node} の TCP ポート {ports} に届きません" "ここからそのノードへサーバを移行できません"
+           "{node} で systemctl status libvirtd libvirtd-tls.socket を確認し、途中とそのノードのファイアウォールで TCP 16514 と 49152 から 49215 を許可してください";
+    /// It swallows large packets.
+    PathNarrow { host, node, size } "path.narrow" Warning
+        en "packets of {size} bytes do not get from {host} to node {node}, and small ones do"
+           "migrations and overlay networks between them stand still without a word"
+           "raise the MTU of the switches between them to {size}, or lower it on both nodes: ip link set INTERFACE mtu SIZE"
+        ja "{host} からノード {node} へ、小さいパケットは届きますが、{size} バイトのパケットが届きません"
+           "両ノード間の移行とオーバーレイネットワークの通信が、エラーも出さずに止まります"
+           "途中のスイッチの MTU を {size} に上げるか、両ノードで ip link set インターフェイス mtu 値 を実行して下げてください";
+    /// It is far.
+    PathSlow { host, node, rtt } "path.slow" Note
+        en "a packet from {host} to node {node} and back takes {rtt}" "whenever a server is moved, it stands still for several times as long"
+           "ping {node}; look for what is congested between, or for a detour"
+        ja "{host} とノード {node} の間のパケットの往復に {rtt} かかります" "サーバの移行のたびに、その数倍の時間、サーバが止まります"
+           "ping {node} を実行し、途中の混雑や遠回りを調べてください";
+    /// Another one answers.
+    DhcpStranger { host, bridge, servers } "network.dhcp-stranger" Note
+        en "on bridge {bridge} of {host} another DHCP server answers: {servers}"
+           "servers do not hear it while their node guards them, but it may hand out addresses that a network's range has too"
+           "keep its pool apart from the ranges in: watari network list; if nobody knows it, find it by its address and switch it off"
+        ja "{host} のブリッジ {bridge} で、ほかの DHCP サーバが応答しています: {servers}"
+           "ノードが保護している間、サーバには届きませんが、ネットワークの範囲と同じアドレスを配ることがあります"
+           "その配布範囲を watari network list の範囲と重ならないようにしてください。心当たりがなければ、アドレスから探して止めてください";
     // --- nodes -----------------------------------------------------------------------------
     /// Nobody hears a node.
     NodeLost { node, silent } "node.lost" Failure
@@ -355,6 +443,14 @@ troubles! {
            "watari frontend status: the front end there must be on and reached; the copy is then made by itself"
         ja "イメージ {image} の複製がないサイト: {sites}" "複製のあるサイトが停電するとサーバを移行できず、ディスクの故障で失われます"
            "watari frontend status でそのサイトのフロントエンドを確認してください。届くようになれば自動で複製されます";
+    /// What images are kept in does not do its part.
+    ObjectStoreAway { store, site, cause } "image.store-away" Failure
+        en "the object store {store} does not serve the front end at {site}: {cause}"
+           "imports and saves there wait unless the store stands at the other campus, and an image that is in the store alone cannot be had"
+           "check that the store runs, that the front end reaches it, and what its key may do ([image.store] in image.toml); it is looked at again by itself"
+        ja "オブジェクトストア {store} を {site} のフロントエンドから利用できません: {cause}"
+           "ストアがもう一方のキャンパスにある場合を除いて取り込みと保存が待たされ、ストアにしかないイメージは使えません"
+           "ストアの稼働、フロントエンドからの到達、鍵の権限 (image.toml の [image.store]) を確認してください。確認は自動で繰り返されます";
     /// Few addresses.
     NetworkFilling { network, used, free } "network.nearly-full" Warning
         en "network {network} has {free} addresses left, {used} are in use" "soon no server can be made on it"

@@ -84,6 +84,7 @@ words! {
     Host "HOST" "ホスト";
     Id "ID" "ID";
     Image "IMAGE" "イメージ";
+    Ipv6 "IPV6 SUBNET" "IPv6 サブネット";
     KeptSince "KEPT SINCE" "保管開始";
     Keys "KEYS" "鍵";
     Kind "KIND" "種別";
@@ -117,6 +118,7 @@ words! {
     Pause "OF WHICH SWITCHING" "うち切替待ち";
     Power "POWER" "電源";
     PowerBack "UNTIL" "停電終了";
+    ObjectStore "OBJECT STORE" "オブジェクトストア";
     PowerOff "POWER OFF FROM" "停電開始";
     Pending "FROM NEXT START" "次回の起動から";
     Priority "PRIORITY" "優先度";
@@ -283,6 +285,7 @@ words! {
     CopyingDisk "its node copies the server's disk" "ノードがサーバのディスクを複製中";
     Sending "its node sends the copy" "ノードが複製を送信中";
     Verifying "the front end checks the file" "フロントエンドがファイルを検査中";
+    AwaitingStore "the file is sound; waiting for the object store" "ファイルは検査済み。オブジェクトストアを待機中";
     Resuming "the connection broke; going on where it broke" "接続が切れたため、途中から再開します";
 }
 

@@ -1,10 +1,10 @@
 //! `watari doctor` against services that answer what the test wants. What each check finds is tried beside the
 //! checks, and what is really broken is in the lab (`loadtests/src/scenarios/doctor.rs`).
 
-use std::{collections::BTreeSet, fs};
+use std::{collections::BTreeSet, fs, os::unix::fs::PermissionsExt};
 
 use crate::support::{
-    Cloud, Ran, sample,
+    CLUSTER, Cloud, Files, Ran, bare, sample,
     stub::{
         Answer::{self, Refuse, Reply},
         Stub,
@@ -13,6 +13,7 @@ use crate::support::{
 use serde_json::Value;
 use watari_cli::texts::troubles::Trouble;
 use watari_model::Refusal;
+use watari_testkit::{TempDir, free_port};
 
 /// The samples of the contracts: much is wrong in them.
 fn answer(subject: &str, asked: &Value) -> Answer {
@@ -112,6 +113,61 @@ fn a_viewer_sees_all_but_what_only_operators_may_foresee() {
     let ran = Ran::of(cloud.command("viewer", &["doctor", "-o", "json"]).output().unwrap());
     let codes = codes(&ran);
     assert!(codes.contains("doctor.not-permitted") && !codes.contains("doctor.unanswered"), "{codes:?}");
+}
+
+/// The host is a folder here; that a service is started again is tried in the lab.
+#[test]
+fn what_is_safely_mended_is_mended_on_the_host_itself_once_somebody_says_so() {
+    let cloud = Cloud::start();
+    let _stubs = (others(&cloud), scheduler(&cloud));
+    let host = TempDir::new();
+    let folder = host.path().join("etc/watari/nkeys");
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(host.path().join("etc/watari/image.toml"), "").unwrap();
+    let key = folder.join("image.nk");
+    fs::write(&key, "").unwrap();
+    let set = |mode| fs::set_permissions(&key, fs::Permissions::from_mode(mode)).unwrap();
+    let mode = || fs::metadata(&key).unwrap().permissions().mode() & 0o777;
+    set(0o644);
+    let root = host.path().to_str().unwrap();
+    let doctor = |more: &[&str]| {
+        let mut command = cloud.command("operator", &[&["doctor", "-o", "json", "--root", root], more].concat());
+        // Where its programs are.
+        Ran::of(command.env("PATH", "/usr/bin:/bin").output().unwrap())
+    };
+    assert!(codes(&doctor(&[])).contains("host.key-open"));
+    // Nobody is there who could be asked.
+    let ran = doctor(&["--fix"]);
+    assert!(ran.status != 0 && ran.err.contains("chmod o-rwx") && ran.out.is_empty(), "{ran:?}");
+    assert_eq!(mode(), 0o644);
+    let ran = doctor(&["--fix", "--yes"]);
+    assert!(ran.err.contains("done: chmod o-rwx") && !codes(&ran).contains("host.key-open"), "{ran:?}");
+    assert_eq!(mode(), 0o640);
+    let ran = doctor(&["--fix", "--yes"]);
+    assert!(!ran.err.contains("chmod"), "there is nothing more to mend: {ran:?}");
+}
+
+#[test]
+fn where_no_server_answers_it_is_told_what_is_wrong_with_the_host_itself() {
+    let files = Files::make(CLUSTER);
+    let host = TempDir::new();
+    let key = host.path().join("etc/watari/nkeys/scheduler.nk");
+    fs::create_dir_all(key.parent().unwrap()).unwrap();
+    fs::write(host.path().join("etc/watari/scheduler.toml"), "").unwrap();
+    fs::write(&key, "").unwrap();
+    let doctor = |mode| {
+        fs::set_permissions(&key, fs::Permissions::from_mode(mode)).unwrap();
+        let nats = format!("tls://127.0.0.1:{}", free_port());
+        let root = host.path().to_str().unwrap();
+        let mut command = bare(&["doctor", "-o", "json", "--root", root, "--nats", &nats]);
+        command.env("WATARI_NKEY", files.seed_file("operator")).env("WATARI_CA", files.authority());
+        Ran::of(command.output().unwrap())
+    };
+    let ran = doctor(0o604);
+    let found = codes(&ran);
+    assert!(ran.status == 5 && found.contains("host.key-open") && found.contains("doctor.unanswered"), "{ran:?}");
+    let ran = doctor(0o600);
+    assert!(ran.status == 3 && ran.err.contains("error[bus.no-connection]"), "{ran:?}");
 }
 
 /// A row of the guides' table is for one code, or as `node.*` for all of a kind.

@@ -164,6 +164,8 @@ fn every_fixed_spelling_is_understood() {
         "top --lang ja",
         "doctor",
         "doctor --node m1 -o json",
+        "doctor --fix",
+        "doctor --fix --yes",
         "setup --cluster cluster.toml --out out --force",
         "init campus --site myodaiji=明大寺 --other-site yamate=山手 --address 203.0.113.2 --yes",
         "token create --role node",

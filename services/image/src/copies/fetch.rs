@@ -1,9 +1,10 @@
-//! Getting one file from another front end: only its data, from where the last try ended, and
-//! verified as a whole.
+//! Getting one file from the site's object store, or from another front end (of that only its data), from where the last
+//! try ended, and verified as a whole.
 
 use std::{fs::File, sync::Arc, time::Duration};
 
-use futures_util::StreamExt;
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt, TryStreamExt};
 use reqwest::{
     Client, StatusCode,
     header::{CONTENT_RANGE, RANGE},
@@ -12,12 +13,13 @@ use reqwest::{
 use rustls::ClientConfig;
 use watari_model::image::State;
 
-use super::pace::Pace;
 use crate::{
     app::App,
     checking::{CheckError, digested},
     digest::Digest,
     https::blobs::Extents,
+    objects::{Objects, ObjectsError},
+    pace::Pace,
     plan::digest_of,
     store::{Extent, Partial, StoreError, remove},
 };
@@ -44,6 +46,8 @@ pub(super) enum FetchError {
     },
     #[error("what {peer} sent has digest {found}; it is thrown away")]
     Damaged { peer: String, found: Digest },
+    #[error(transparent)]
+    Objects(#[from] ObjectsError),
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
@@ -75,9 +79,21 @@ impl Fetcher {
         Ok(Self { app: Arc::clone(app), client, pace })
     }
 
-    /// Fetches the file from the first front end that has it, and puts it on the shelf.
+    /// Fetches the file from the object store if it has it, or from the first front end that does, and puts it on the
+    /// shelf.
     pub(super) async fn fetch(&self, digest: &Digest, size_bytes: u64) -> Result<(), FetchError> {
         let mut last = FetchError::Alone;
+        // Asked now: what another site that shares the store has just put there was not listed yet.
+        if let Some(objects) = &self.app.objects
+            && objects.has(digest, size_bytes).await.unwrap_or(false)
+        {
+            match self.fetch_from_store(objects, digest, size_bytes).await {
+                Err(error @ (FetchError::Objects(_) | FetchError::Nonsense { .. } | FetchError::Damaged { .. })) => {
+                    last = error;
+                }
+                done => return done,
+            }
+        }
         for peer in &self.app.settings.peers {
             match self.fetch_from(peer.trim_end_matches('/'), digest, size_bytes).await {
                 // The next one may have it, or have it whole.
@@ -93,6 +109,25 @@ impl Fetcher {
             }
         }
         Err(last)
+    }
+
+    async fn fetch_from_store(&self, objects: &Objects, digest: &Digest, size_bytes: u64) -> Result<(), FetchError> {
+        let path = self.app.store.copy(digest);
+        let store = objects.name().url.as_str();
+        let mut partial = blocking(move || Partial::open(&path)).await??;
+        let resumed = partial.length() > 0;
+        if partial.length() < size_bytes {
+            let bytes = objects.read(digest, partial.length(), size_bytes).await?;
+            partial =
+                self.pour(store, digest, bytes.map_err(FetchError::from), objects.pace(), partial, size_bytes).await?;
+        }
+        drop(partial);
+        let taken = self.take_in(store, digest).await;
+        // What was there before, perhaps from before a power cut, need not have been the store's.
+        if !resumed && matches!(taken, Err(FetchError::Damaged { .. })) {
+            objects.distrust(digest);
+        }
+        taken
     }
 
     async fn fetch_from(&self, peer: &str, digest: &Digest, size_bytes: u64) -> Result<(), FetchError> {
@@ -151,7 +186,7 @@ impl Fetcher {
         &self,
         peer: &str,
         digest: &Digest,
-        mut partial: Partial,
+        partial: Partial,
         end: u64,
         size_bytes: u64,
     ) -> Result<Partial, FetchError> {
@@ -166,41 +201,48 @@ impl Fetcher {
             let detail = format!("{} with range {}", response.status(), range.unwrap_or("none"));
             return Err(FetchError::Nonsense { peer: peer.to_owned(), detail });
         }
-        let mut stream = response.bytes_stream();
+        self.pour(peer, digest, response.bytes_stream().map_err(http), &self.pace, partial, end).await
+    }
+
+    /// Adds what comes up to `end`. What has come is kept for the next try, however this one ends.
+    async fn pour(
+        &self,
+        from: &str,
+        digest: &Digest,
+        mut bytes: impl Stream<Item = Result<Bytes, FetchError>> + Unpin + Send,
+        pace: &Pace,
+        mut partial: Partial,
+        end: u64,
+    ) -> Result<Partial, FetchError> {
+        let nonsense = |detail: &str| FetchError::Nonsense {
+            peer: from.to_owned(),
+            detail: format!("{detail} than was asked for"),
+        };
         let mut pending = Vec::with_capacity(PIECE);
         loop {
             let piece = tokio::select! {
-                piece = stream.next() => piece,
+                piece = bytes.next() => piece,
                 () = self.app.ctx.shutdown.cancelled() => return Err(FetchError::Stopped),
             };
             let arrived = partial.length() + pending.len() as u64;
             match piece {
                 Some(Ok(piece)) if piece.len() as u64 <= end - arrived => {
-                    self.pace.take(piece.len() as u64).await;
+                    pace.take(piece.len() as u64).await;
                     self.app.metrics.copied.inc_by(piece.len() as u64);
                     pending.extend_from_slice(&piece);
                     if pending.len() >= PIECE {
                         (partial, pending) = written(partial, pending).await?;
                     }
                 }
-                Some(Ok(_)) => {
-                    return Err(FetchError::Nonsense {
-                        peer: peer.to_owned(),
-                        detail: "more than was asked for".to_owned(),
-                    });
-                }
-                // What has come is kept for the next try.
-                Some(Err(source)) => {
+                Some(Ok(_)) => return Err(nonsense("more")),
+                Some(Err(error)) => {
                     written(partial, pending).await?;
-                    return Err(http(source));
+                    return Err(error);
                 }
                 None if arrived == end => return Ok(written(partial, pending).await?.0),
                 None => {
                     written(partial, pending).await?;
-                    return Err(FetchError::Nonsense {
-                        peer: peer.to_owned(),
-                        detail: "less than was asked for".to_owned(),
-                    });
+                    return Err(nonsense("less"));
                 }
             }
             if !self.is_wanted(digest) {

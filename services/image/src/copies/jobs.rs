@@ -1,4 +1,4 @@
-//! What takes long runs beside the loop: fetching a file, computing a digest.
+//! What takes long runs beside the loop: fetching a file, computing a digest, everything that asks the object store.
 //!
 //! Jobs are remembered only so that a file is not worked on twice and one that fails is not tried
 //! all the time. Nothing here matters beyond the process.
@@ -17,6 +17,8 @@ use crate::{
     app::App,
     checking::{CheckError, digested},
     digest::Digest,
+    objects::ObjectsError,
+    plan::copies::Action,
     store::Partial,
 };
 
@@ -38,10 +40,30 @@ enum Job {
 /// What is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// Get it from another front end.
+    /// Get it from the object store or another front end.
     Fetch,
     /// Compute its digest.
     Check,
+    /// Have the object store keep it.
+    Keep,
+    /// Remove it from the disk, if the store really has it.
+    Evict,
+    /// Remove it from the store.
+    Drop,
+}
+
+impl Kind {
+    /// What an action takes, with its file and the size of that if it matters; none if it is done at once.
+    pub(super) fn of(action: Action) -> Option<(Digest, Self, u64)> {
+        match action {
+            Action::Fetch { digest, size_bytes } => Some((digest, Self::Fetch, size_bytes)),
+            Action::Check(digest) => Some((digest, Self::Check, 0)),
+            Action::Keep(digest) => Some((digest, Self::Keep, 0)),
+            Action::Evict { digest, size_bytes } => Some((digest, Self::Evict, size_bytes)),
+            Action::Drop(digest) => Some((digest, Self::Drop, 0)),
+            Action::Report { .. } | Action::ReportKept { .. } | Action::Remove(_) => None,
+        }
+    }
 }
 
 /// How a job ended.
@@ -81,15 +103,15 @@ impl Jobs {
         self.lock().iter().filter(|(_, job)| is_busy(job)).map(|(digest, _)| digest.clone()).collect()
     }
 
-    /// Begins a job beside the loop, if there is a place for one of its kind.
+    /// Begins a job beside the loop, if there is a place for one of its kind, and none on that file yet.
     pub(super) fn start(self: &Arc<Self>, digest: Digest, kind: Kind, size_bytes: u64) {
         let most = match kind {
-            Kind::Fetch => self.app.settings.limits.max_copies,
-            Kind::Check => 1,
+            Kind::Fetch | Kind::Keep => self.app.settings.limits.max_copies,
+            Kind::Check | Kind::Evict | Kind::Drop => 1,
         };
         let mut known = self.lock();
         let running = known.values().filter(|job| matches!(job, Job::Running(k) if *k == kind)).count();
-        if running >= most {
+        if running >= most || matches!(known.get(&digest), Some(Job::Running(_))) {
             return;
         }
         let failures = match known.insert(digest.clone(), Job::Running(kind)) {
@@ -103,6 +125,9 @@ impl Jobs {
                 Kind::Fetch => jobs.fetch(&digest, size_bytes).await,
                 Kind::Check if jobs.check(&digest).await => Ended::Well,
                 Kind::Check => Ended::Badly,
+                Kind::Keep => jobs.keep(&digest).await,
+                Kind::Evict => jobs.evict(&digest, size_bytes).await,
+                Kind::Drop => jobs.drop_object(&digest).await,
             };
             if ended == Ended::Well {
                 jobs.lock().remove(&digest);
@@ -120,6 +145,73 @@ impl Jobs {
                 () = jobs.app.ctx.shutdown.cancelled() => {}
             }
         });
+    }
+
+    /// Has the object store keep a file of the shelf.
+    async fn keep(&self, digest: &Digest) -> Ended {
+        let app = &self.app;
+        let Some(objects) = &app.objects else { return Ended::Well };
+        match objects.keep(&app.store.blob(digest), digest, &app.ctx.shutdown).await {
+            Ok(()) => {
+                tracing::info!(sha256 = %digest, store = objects.name().url, "an image is kept in the object store");
+                Ended::Well
+            }
+            Err(ObjectsError::Stopped) => Ended::Well,
+            Err(ObjectsError::Damaged { .. }) if self.check(digest).await => Ended::Well,
+            Err(error) => {
+                tracing::warn!(sha256 = %digest, %error, "an image is not in the object store yet; it is tried again");
+                // How the store stands is found out now, not at its next look.
+                app.wake_objects.wake();
+                Ended::Badly
+            }
+        }
+    }
+
+    /// Removes a file from the disk for room, once the store has said that it has it and while nobody stands on it.
+    async fn evict(&self, digest: &Digest, size_bytes: u64) -> Ended {
+        let app = &self.app;
+        let Some(objects) = &app.objects else { return Ended::Well };
+        match objects.has(digest, size_bytes).await {
+            Ok(true) => {}
+            Ok(false) => {
+                // What was listed is no longer so.
+                app.wake_objects.wake();
+                return Ended::Badly;
+            }
+            Err(error) => {
+                tracing::debug!(sha256 = %digest, %error, "a file stays on the disk for now");
+                return Ended::Badly;
+            }
+        }
+        if app.used().is_none_or(|used| used.contains(digest)) {
+            return Ended::Well;
+        }
+        app.shelf.forget(digest);
+        match app.store.remove_blob(digest) {
+            Ok(()) => {
+                tracing::info!(sha256 = %digest, size_bytes, "a file is removed from the disk for room; the object store keeps it");
+                Ended::Well
+            }
+            Err(error) => {
+                tracing::warn!(sha256 = %digest, %error, "a file cannot be removed from the disk");
+                Ended::Badly
+            }
+        }
+    }
+
+    /// Removes a deleted image's object.
+    async fn drop_object(&self, digest: &Digest) -> Ended {
+        let Some(objects) = &self.app.objects else { return Ended::Well };
+        match objects.remove(digest).await {
+            Ok(()) => {
+                tracing::info!(sha256 = %digest, "a deleted image's object is removed from the store");
+                Ended::Well
+            }
+            Err(error) => {
+                tracing::warn!(sha256 = %digest, %error, "a deleted image's object is not removed yet; it is tried again");
+                Ended::Badly
+            }
+        }
     }
 
     /// Gets a file.

@@ -1,9 +1,9 @@
-//! Each instance's loop: every ready image is to be on this front end's disk, checked and reported;
-//! what is deleted is to be gone.
+//! Each instance's loop: every ready image is to be on this front end's disk, checked and reported, and in the site's
+//! object store, if it has one; what is deleted is to be gone.
 
 mod fetch;
 mod jobs;
-mod pace;
+mod vault;
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -12,14 +12,15 @@ use watari_chassis::{CallError, clock, looper};
 use watari_contracts::image::ReportCopy;
 use watari_model::{
     ImageName, Refusal,
-    image::{Image, State},
+    image::{Image, ObjectStore, State},
 };
 
 use crate::{
     app::App,
     digest::Digest,
+    objects::Objects,
     plan::{
-        copies::{Action, Seen, decide},
+        copies::{Action, Seen, Vault, decide},
         digest_of, imports,
     },
     store::{self, StoreError},
@@ -49,6 +50,7 @@ pub fn begin(app: &Arc<App>, tls: ClientConfig) {
             return;
         }
     };
+    vault::begin(app);
     let looping = Arc::clone(app);
     app.ctx.spawn("copies", async move {
         let wake = looping.wake_copies.clone();
@@ -60,20 +62,29 @@ async fn step(jobs: &Arc<Jobs>, app: &App) -> Result<(), StepError> {
     let held = app.shelf.look()?;
     let snapshot = app.images.snapshot();
     let images: Vec<&Image> = snapshot.values().map(|entry| &entry.value).collect();
-    let used = app.used();
+    let mut used = app.used();
+    // As good as in use: the image that it is for is not ready yet.
+    used.iter_mut().for_each(|used| used.extend(app.waiting.files(&images)));
     let busy = jobs.busy();
-    let actions = decide(&Seen { site: &app.site, images: &images, used: &used, held: &held, busy: &busy });
+    let listed = app.objects.as_ref().and_then(Objects::listed);
+    let by_last_use = app.objects.as_ref().map(|_| app.shelf.by_last_use()).unwrap_or_default();
+    let vault = app.objects.as_ref().map(|objects| Vault {
+        store: objects.name(),
+        objects: listed.as_deref(),
+        most_bytes: app.settings.store.cache_bytes(),
+        by_last_use: &by_last_use,
+    });
+    let actions = decide(&Seen { site: &app.site, images: &images, used: &used, held: &held, busy: &busy, vault });
     let mut failed = None;
     for action in actions {
         let done = match action {
-            Action::Report { image, digest, held } => report(app, image, &digest, held).await,
+            Action::Report { image, digest, held } => report(app, image, &digest, None, held).await,
+            Action::ReportKept { image, digest, store, kept } => report(app, image, &digest, Some(store), kept).await,
             Action::Remove(digest) => remove(app, &digest),
-            Action::Check(digest) => {
-                jobs.start(digest, Kind::Check, 0);
-                Ok(())
-            }
-            Action::Fetch { digest, size_bytes } => {
-                jobs.start(digest, Kind::Fetch, size_bytes);
+            long => {
+                if let Some((digest, kind, size_bytes)) = Kind::of(long) {
+                    jobs.start(digest, kind, size_bytes);
+                }
                 Ok(())
             }
         };
@@ -119,12 +130,20 @@ fn tidy(app: &App, images: &[&Image]) -> Result<(), StoreError> {
     Ok(())
 }
 
-async fn report(app: &App, image: ImageName, digest: &Digest, held: bool) -> Result<(), StepError> {
+/// Tells the primary of a copy on the disk, or in a store.
+async fn report(
+    app: &App,
+    image: ImageName,
+    digest: &Digest,
+    store: Option<ObjectStore>,
+    held: bool,
+) -> Result<(), StepError> {
     let report = ReportCopy {
         name: image,
         sha256: digest.to_string(),
         site: app.site.clone(),
         presence: Action::presence(held),
+        store,
     };
     match app.ctx.bus.request(&report).await {
         Ok(_) => Ok(()),
@@ -139,6 +158,13 @@ async fn report(app: &App, image: ImageName, digest: &Digest, held: bool) -> Res
 }
 
 fn remove(app: &App, digest: &Digest) -> Result<(), StepError> {
+    // Since that was decided reports may have waited for the bus, and another image may have come with the same file.
+    let snapshot = app.images.snapshot();
+    let images: Vec<&Image> = snapshot.values().map(|entry| &entry.value).collect();
+    let ready = |image: &&Image| image.state == State::Ready && digest_of(image).as_ref() == Some(digest);
+    if images.iter().any(ready) || app.waiting.files(&images).contains(digest) {
+        return Ok(());
+    }
     app.shelf.forget(digest);
     app.store.remove_blob(digest)?;
     tracing::info!(sha256 = %digest, "a deleted image's file is removed");

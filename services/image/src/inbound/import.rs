@@ -27,6 +27,7 @@ pub(super) async fn handle(app: &App, asker: String, request: ImportImage) -> Re
         known => {
             let failed = vacant(known)?;
             let _alone = app.admitting.lock().await;
+            admission::keepable(app)?;
             admission::number(app)?;
             // What comes without a size is bounded as it comes.
             let size = announced.size_bytes.unwrap_or(0);
@@ -87,6 +88,7 @@ fn fresh(request: &ImportImage, announced: Announced, asker: String) -> Image {
         saved_from: None,
         stored: None,
         copies: BTreeMap::new(),
+        kept: BTreeMap::new(),
         fault: None,
         request_id: request.request_id.clone(),
         created_at: now,

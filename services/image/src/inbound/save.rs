@@ -28,6 +28,7 @@ pub(super) async fn handle(app: &App, request: SaveImage) -> Result<ImageView, R
     let failed = vacant(known)?;
     let vm = server(app, &request.vm)?;
     let _alone = app.admitting.lock().await;
+    admission::keepable(app)?;
     admission::number(app)?;
     // How large it will be is known when it is copied, and judged then.
     admission::room(app, &request.name, 0)?;
@@ -79,6 +80,7 @@ fn fresh(request: &SaveImage, vm: &Vm, about: About) -> Image {
         saved_from: Some(Saved::new(vm.name.clone(), vm.uuid.clone(), now)),
         stored: None,
         copies: BTreeMap::new(),
+        kept: BTreeMap::new(),
         fault: None,
         request_id: request.request_id.clone().unwrap_or_else(|| TraceParent::fresh().trace_id()),
         created_at: now,

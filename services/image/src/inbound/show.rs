@@ -22,7 +22,8 @@ pub(crate) fn view_of(app: &App, image: &Image) -> ImageView {
     let arrived_bytes = importing.then(|| Partial::length_at(&path).ok().flatten().unwrap_or(0));
     let nodes = app.nodes().unwrap_or_default();
     let nodes = view::keepers(image, nodes.iter().map(|node| &node.value));
-    view::view(image, Beside { arrived_bytes, used_by, nodes, heard: app.saves.heard(&image.name) })
+    let (heard, waits_for) = (app.saves.heard(&image.name), app.waiting.refusal(&image.name));
+    view::view(image, Beside { arrived_bytes, used_by, nodes, heard, waits_for })
 }
 
 pub(super) async fn get(app: &App, request: GetImage) -> Result<ImageView, Refusal> {

@@ -96,14 +96,14 @@ fn lost(image: &Image) -> Refusal {
     }
 }
 
-/// Whether a deleted image's document may go: no site has its file, or those that may have it
+/// Whether a deleted image's document may go: no site has its file, on a disk or in a store, or those that may have it
 /// have been silent for long. A file that is left there is harmless and is counted as an orphan.
 fn gone(seen: &Seen<'_>, image: &Image) -> bool {
     let Some(digest) = digest_of(image) else { return true };
     let elsewhere = needed_beside(image, &digest, seen.images.iter().copied());
     let free = elsewhere || seen.used.as_ref().is_some_and(|used| !used.contains(&digest));
     let waited = seen.now.millis_since(image.changed_at) >= seen.delete_patience_ms;
-    free && (image.copies.is_empty() || waited)
+    free && (image.copies.is_empty() && image.kept.is_empty() || waited)
 }
 
 /// The uploads whose files are of no use any more. An upload without a document is given time:

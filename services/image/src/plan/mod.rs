@@ -3,6 +3,7 @@
 
 pub mod copies;
 pub mod imports;
+pub mod orphans;
 pub mod saves;
 #[cfg(test)]
 mod tests;

@@ -1,3 +1,5 @@
+mod vault;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
@@ -35,6 +37,7 @@ fn image(name: &str, state: State, file: u8, copied_to: &[&str]) -> Image {
         saved_from: None,
         stored: known.then_some(stored),
         copies: copied_to.iter().map(|s| (s.parse().unwrap(), at(0))).collect(),
+        kept: BTreeMap::new(),
         fault: (state == State::Failed).then(|| Refusal::ImageUnknown { image: name.to_owned() }),
         request_id: "r".to_owned(),
         created_at: at(0),
@@ -47,7 +50,7 @@ fn copying(images: &[Image], held: &[(u8, Trust)], used: &Used, busy: &[u8]) -> 
     let images: Vec<&Image> = images.iter().collect();
     let held = held.iter().map(|(n, trust)| (sha(*n), *trust)).collect();
     let busy = busy.iter().map(|n| sha(*n)).collect();
-    copies::decide(&copies::Seen { site: &site(), images: &images, used, held: &held, busy: &busy })
+    copies::decide(&copies::Seen { site: &site(), images: &images, used, held: &held, busy: &busy, vault: None })
 }
 
 fn report(name: &str, file: u8, held: bool) -> copies::Action {

@@ -7,7 +7,7 @@ use watari_contracts::{
     scheduler::Fault,
 };
 use watari_model::{
-    DiskName, NodeName, SiteName, VmName,
+    DiskName, NodeName, Refusal, SiteName, VmName,
     image::{Image, Saved, State},
     node::Node,
     vm::Vm,
@@ -60,6 +60,8 @@ pub struct Beside {
     pub nodes: BTreeMap<SiteName, Vec<NodeName>>,
     /// What is heard of the copy of a server's disk.
     pub heard: Heard,
+    /// Why a sound image is not ready yet.
+    pub waits_for: Option<Refusal>,
 }
 
 /// An image's view.
@@ -78,6 +80,8 @@ pub fn view(image: &Image, beside: Beside) -> ImageView {
         saved_from: image.saved_from.as_ref().map(|saved| saved_from(saved, beside.heard, importing)),
         virtual_size_bytes: stored.map(|s| s.virtual_size_bytes),
         copies: image.copies.clone(),
+        kept: image.kept.clone(),
+        waits_for: beside.waits_for.filter(|_| image.state == State::Verifying).as_ref().map(Fault::from),
         nodes: beside.nodes,
         used_by: beside.used_by,
         fault: image.fault.as_ref().map(Fault::from),

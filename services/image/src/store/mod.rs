@@ -7,6 +7,8 @@
 //! <data>/working/<upload>.*  what an upload is being unpacked and converted to; nothing outlives the process
 //! <data>/fetching/<sha256>   what is being fetched from another front end
 //! <data>/damaged/<sha256>    images whose contents no longer match their name
+//! <data>/sending/<sha256>    how far an upload in parts to the object store is
+//! <data>/orphans/<sha256>    since when (by its time) an object in the store has no image
 //! ```
 //!
 //! All folders must lie on one file system: a file becomes a blob by being linked under its name,
@@ -26,7 +28,7 @@ use std::{
 pub use partial::Partial;
 pub use shelf::{Held, Shelf, Trust};
 pub use sparse::{Extent, digest, extents};
-use watari_model::{ImageName, image::Image};
+use watari_model::{ImageName, Timestamp, image::Image};
 
 use crate::digest::Digest;
 
@@ -99,7 +101,7 @@ pub struct Store {
     root: PathBuf,
 }
 
-const FOLDERS: [&str; 6] = ["blobs", "stamps", "incoming", "working", "fetching", "damaged"];
+const FOLDERS: [&str; 8] = ["blobs", "stamps", "incoming", "working", "fetching", "damaged", "sending", "orphans"];
 
 impl Store {
     /// Opens the folder and makes what is missing.
@@ -161,6 +163,18 @@ impl Store {
         self.root.join("fetching").join(digest.as_ref())
     }
 
+    /// Where it is noted how far an upload in parts to the object store is.
+    #[must_use]
+    pub fn sending(&self, digest: &Digest) -> PathBuf {
+        self.root.join("sending").join(digest.as_ref())
+    }
+
+    /// Where it is noted since when an object has no image.
+    #[must_use]
+    pub fn orphan(&self, digest: &Digest) -> PathBuf {
+        self.root.join("orphans").join(digest.as_ref())
+    }
+
     /// All uploads that have a file.
     ///
     /// # Errors
@@ -175,7 +189,40 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the folder cannot be read.
     pub fn copies(&self) -> Result<Vec<Digest>, StoreError> {
-        Ok(self.entries("fetching")?.into_iter().filter_map(|(name, _)| name.parse().ok()).collect())
+        self.digests("fetching")
+    }
+
+    /// All uploads to the object store that are not known to have ended.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the folder cannot be read.
+    pub fn sendings(&self) -> Result<Vec<Digest>, StoreError> {
+        self.digests("sending")
+    }
+
+    /// All objects that were seen without an image.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the folder cannot be read.
+    pub fn orphans(&self) -> Result<Vec<Digest>, StoreError> {
+        self.digests("orphans")
+    }
+
+    /// Since when an object has no image, if that is noted: by the time of its note.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the note cannot be looked at.
+    pub fn noted_orphan(&self, digest: &Digest) -> Result<Option<Timestamp>, StoreError> {
+        let path = self.orphan(digest);
+        match fs::metadata(&path).and_then(|meta| meta.modified()) {
+            Ok(since) => Ok(Some(Timestamp(since.into()))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => with("measure", &path, Err(error)),
+        }
+    }
+
+    fn digests(&self, folder: &str) -> Result<Vec<Digest>, StoreError> {
+        Ok(self.entries(folder)?.into_iter().filter_map(|(name, _)| name.parse().ok()).collect())
     }
 
     fn entries(&self, folder: &str) -> Result<Vec<(String, PathBuf)>, StoreError> {
@@ -249,6 +296,20 @@ impl Store {
         let path = self.root.join(folder);
         with("write through", &path, fs::File::open(&path).and_then(|f| f.sync_all()))
     }
+}
+
+/// Writes a small file that is either as it was or as it is to be, whenever the power goes.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn note(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+    let new = path.with_extension("new");
+    let written = fs::File::create(&new).and_then(|mut file| {
+        io::Write::write_all(&mut file, bytes)?;
+        file.sync_all()
+    });
+    with("write", &new, written)?;
+    with("write", path, fs::rename(&new, path))
 }
 
 /// Removes a file; that it is gone already is success.

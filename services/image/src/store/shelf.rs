@@ -112,10 +112,36 @@ impl Shelf {
     pub fn trust(&self, digest: &Digest, meta: &fs::Metadata) -> Result<(), StoreError> {
         let stamp = Stamp::of(meta);
         self.lock().insert(digest.clone(), Held { trust: Trust::Checked, stamp });
+        if self.stamped(digest) == Some(stamp) {
+            // Its time says when the file was read last, which a check after each start is not.
+            return Ok(());
+        }
         let path = self.store.stamp(digest);
         let text = serde_json::to_vec(&stamp).unwrap_or_default();
         // A stamp that is half written does not parse, and the file is digested again.
         with("write", &path, fs::write(&path, text))
+    }
+
+    /// Notes that a file was read, by the time of its stamp: what was not read for the longest time goes first where room
+    /// is short.
+    fn used(&self, digest: &Digest) {
+        let now = std::time::SystemTime::from(watari_chassis::clock::now().0);
+        let stamp = fs::File::options().write(true).open(self.store.stamp(digest));
+        if let Err(error) = stamp.and_then(|stamp| stamp.set_modified(now)) {
+            tracing::debug!(%error, "that an image was read is not noted");
+        }
+    }
+
+    /// All files with their sizes, the least recently used first; those of which nobody knows before all others.
+    #[must_use]
+    pub fn by_last_use(&self) -> Vec<(Digest, u64)> {
+        let held: Vec<_> = self.lock().iter().map(|(digest, held)| (digest.clone(), held.stamp.size)).collect();
+        let mut held: Vec<_> = held
+            .into_iter()
+            .map(|file| (fs::metadata(self.store.stamp(&file.0)).and_then(|meta| meta.modified()).ok(), file))
+            .collect();
+        held.sort();
+        held.into_iter().map(|(_, file)| file).collect()
     }
 
     /// Forgets a file, before it is removed or set aside.
@@ -138,7 +164,11 @@ impl Shelf {
             opened => with("open", &path, opened)?,
         };
         let meta = with("measure", &path, file.metadata())?;
-        Ok((Stamp::of(&meta) == held.stamp).then_some((file, meta.len())))
+        if Stamp::of(&meta) != held.stamp {
+            return Ok(None);
+        }
+        self.used(digest);
+        Ok(Some((file, meta.len())))
     }
 
     /// Bytes and number of all files.
@@ -174,6 +204,12 @@ mod tests {
         let next = Shelf::open(store.clone()).unwrap();
         assert_eq!(next.look().unwrap()[&digest], Trust::Stamped);
         assert!(next.open_blob(&digest).unwrap().is_some());
+
+        let other = crate::digest::of(b"abcdef");
+        fs::write(store.blob(&other), b"abcdef").unwrap();
+        assert_eq!(next.look().unwrap().len(), 2);
+        assert_eq!(next.by_last_use(), [(other.clone(), 6), (digest.clone(), 3)], "nobody knows that it was ever read");
+        fs::remove_file(store.blob(&other)).unwrap();
 
         fs::write(&blob, b"abcd").unwrap();
         assert!(shelf.open_blob(&digest).unwrap().is_none(), "before anybody has looked");

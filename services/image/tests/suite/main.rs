@@ -10,3 +10,4 @@ mod edits;
 mod harness;
 mod imports;
 mod saves;
+mod store;

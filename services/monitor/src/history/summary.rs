@@ -266,7 +266,9 @@ fn image(before: Option<&Image>, after: Option<&Image>) -> Option<String> {
         return Some(with(line, code(image.fault.as_ref())));
     }
     let copied = image.copies.keys().find(|site| !old.copies.contains_key(*site));
-    copied.map(|site| format!("copied to {site}"))
+    let kept = image.kept.iter().find(|(site, _)| !old.kept.contains_key(*site));
+    let kept = kept.map(|(site, kept)| format!("kept for {site} in {}", kept.store.url));
+    copied.map(|site| format!("copied to {site}")).or(kept)
 }
 
 fn network(before: Option<&Network>, after: Option<&Network>) -> Option<String> {
@@ -275,11 +277,13 @@ fn network(before: Option<&Network>, after: Option<&Network>) -> Option<String> 
     let Some(before) = before else {
         return Some(format!("created ({}, {}-{})", network.cidr, range.first, range.last));
     };
-    let newly = network.strangers.iter().filter(|stranger| !before.strangers.contains(stranger));
-    let found = newly.map(|one| format!("{} is used by {}, as node {} found", one.address, one.mac, one.node));
+    // Each is marked by a write of its own; several marks may end at once.
+    if let Some(one) = network.strangers.iter().find(|stranger| !before.strangers.contains(stranger)) {
+        return Some(format!("{} is used by {}, as node {} found", one.address, one.mac, one.node));
+    }
     let gone = before.strangers.iter().filter(|one| network.stranger_at(one.address).is_none());
-    let told: Vec<String> = found.chain(gone.map(|one| format!("{} may be given out again", one.address))).collect();
-    Some(told.join(", ")).filter(|told| !told.is_empty())
+    let gone: Vec<String> = gone.map(|one| one.address.to_string()).collect();
+    (!gone.is_empty()).then(|| format!("{} may be given out again", gone.join(", ")))
 }
 
 fn port(before: Option<&Port>, after: Option<&Port>) -> Option<String> {

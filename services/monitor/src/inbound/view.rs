@@ -67,6 +67,7 @@ pub(super) fn health(watch: &Watch, node: &Node) -> NodeHealth {
         node: together(watch, node, heard.as_ref()),
         cpu_features: node.inventory.cpu_features.clone(),
         tunnel: node.inventory.tunnel,
+        migration_address: node.inventory.migration_address.clone(),
         clock_ahead_ms: heard.and_then(|heard| heard.clock_ahead_ms),
         health: node.inventory.health.clone(),
     }

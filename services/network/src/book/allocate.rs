@@ -19,7 +19,7 @@ const REBUILD_MS: u64 = 1_000;
 const LONGEST_UUID: usize = 64;
 
 /// What became of an attempt to write a port down.
-enum Written {
+pub(super) enum Written {
     /// It is the owner's.
     Own(Port),
     /// Somebody else has the address; who, if that is known.
@@ -151,7 +151,7 @@ impl Book {
     }
 
     /// Writes a claimed address down and settles the claim.
-    async fn write_down(
+    pub(super) async fn write_down(
         &self,
         epoch: Option<u64>,
         network: &Network,
@@ -162,6 +162,7 @@ impl Book {
             v: 1,
             network: network.name.clone(),
             address,
+            address6: network.ipv6.as_ref().map(|ipv6| ipv6.beside(address)),
             mac: mac_of(address),
             vm: owner.vm.clone(),
             vm_uuid: owner.uuid.clone(),

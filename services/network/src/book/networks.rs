@@ -38,7 +38,8 @@ impl Book {
         if new.kind == Kind::Overlay {
             let nodes = self.nodes.get().map(Mirror::snapshot).unwrap_or_default();
             let (networks, nodes) = (networks.values().map(|e| &e.value), nodes.values().map(|e| &e.value));
-            new.overlay = Some(wanted::overlay(request.mtu, networks, nodes)?);
+            let overlay = wanted::overlay(request.mtu, networks, nodes)?;
+            new.overlay = Some(wanted::carries(&new, overlay)?);
         }
         self.no_neighbours_port(&new)?;
         match self.networks.create(&new).await {
@@ -149,6 +150,7 @@ impl Book {
             range: format!("{}-{}", network.range.first, network.range.last),
             gateway: network.gateway,
             dns: network.dns.clone(),
+            ipv6: network.ipv6.clone(),
             addresses_used: usage.used,
             addresses_free: usage.free,
             strangers: network.strangers.clone(),

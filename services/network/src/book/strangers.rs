@@ -2,14 +2,18 @@
 
 use std::{collections::BTreeSet, net::Ipv4Addr};
 
-use watari_chassis::{Entry, ReadError, WriteError, clock};
+use watari_chassis::{Entry, Mirror, ReadError, WriteError, clock};
 use watari_contracts::network::{Allocated, ClearAddress, NetworkView, ReplacePort};
 use watari_model::{
-    NetworkName, Refusal, Said,
-    network::{Network, Stranger},
+    NetworkName, Refusal, Said, VmName,
+    network::{Network, Stranger, port_key},
 };
 
-use super::{Book, allocate::owner, no_answer};
+use super::{
+    Book,
+    allocate::{Written, owner},
+    no_answer,
+};
 use crate::{strangers, wanted};
 
 /// So often a write is tried when somebody else writes the document at the same time.
@@ -79,11 +83,38 @@ impl Book {
         network: &NetworkName,
         addresses: &BTreeSet<Ipv4Addr>,
     ) -> Result<Network, Refusal> {
+        self.keep_for_servers(epoch, &self.network(network)?, addresses).await?;
         let cleared = |network: &mut Network| {
             network.strangers.retain(|stranger| !addresses.contains(&stranger.address));
             Ok(())
         };
         self.amend(epoch, network, cleared).await
+    }
+
+    /// A server whose address was to become another may have it still: it was stopped before that was written down,
+    /// and the stranger was gone when it started. Its port is there again before anybody else may draw the address.
+    /// The other one, which its document does not name, goes back as those do whose server is gone.
+    async fn keep_for_servers(
+        &self,
+        epoch: Option<u64>,
+        network: &Network,
+        addresses: &BTreeSet<Ipv4Addr>,
+    ) -> Result<(), Refusal> {
+        let vms = self.vms.get().map(Mirror::snapshot).unwrap_or_default();
+        let each = vms.values().flat_map(|entry| entry.value.spec.nics.iter().map(move |nic| (&entry.value, nic)));
+        let meant = each.filter(|(_, nic)| nic.network == network.name && addresses.contains(&nic.address));
+        let kept: Vec<(VmName, String, Ipv4Addr)> =
+            meant.map(|(vm, nic)| (vm.name.clone(), vm.uuid.clone(), nic.address)).collect();
+        drop(vms);
+        let _together = self.gate.read().await;
+        for (vm, uuid, address) in kept {
+            if self.ports.get(&port_key(&network.name, address)).is_none()
+                && let Written::Own(port) = self.write_down(epoch, network, address, &owner(vm, &uuid)?).await?
+            {
+                tracing::warn!(vm = %port.vm, network = %network.name, %address, "a server has kept the address that was a stranger's");
+            }
+        }
+        Ok(())
     }
 
     /// Writes a network's document after `change`, if that changes anything, and counts its addresses anew.

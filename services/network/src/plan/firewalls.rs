@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::Ipv4Addr,
+    net::IpAddr,
 };
 
 use watari_contracts::plan::{Members, NetworkPlan, PlannedFirewall};
@@ -19,14 +19,16 @@ pub(super) fn vanished(documents: &impl Documents) -> BTreeSet<FirewallName> {
 /// Adds to every node's plan the groups of its servers, and who is behind those that they name.
 pub(super) fn add(documents: &impl Documents, plans: &mut BTreeMap<NodeName, NetworkPlan>) {
     let mut of_node: BTreeMap<&NodeName, BTreeSet<&FirewallName>> = BTreeMap::new();
-    let mut behind: BTreeMap<&FirewallName, BTreeSet<Ipv4Addr>> = BTreeMap::new();
+    let mut behind: BTreeMap<&FirewallName, BTreeSet<IpAddr>> = BTreeMap::new();
     for vm in documents.vms() {
         let (runs, arrives) = places(vm);
         for node in runs.into_iter().chain(arrives) {
             of_node.entry(node).or_default().extend(&vm.spec.firewalls);
         }
         for group in &vm.spec.firewalls {
-            behind.entry(group).or_default().extend(vm.spec.nics.iter().map(|nic| nic.address));
+            let addresses =
+                vm.spec.nics.iter().flat_map(|nic| [Some(IpAddr::V4(nic.address)), nic.address6.map(IpAddr::V6)]);
+            behind.entry(group).or_default().extend(addresses.flatten());
         }
     }
     for (node, groups) in of_node {

@@ -7,7 +7,7 @@ pub(crate) mod push;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    net::Ipv4Addr,
+    net::{Ipv4Addr, Ipv6Addr},
 };
 
 use watari_contracts::plan::{LocalPort, NetworkPlan, PlannedNetwork, RemotePort};
@@ -42,6 +42,7 @@ struct Card<'a> {
     index: u32,
     mac: &'a str,
     address: Ipv4Addr,
+    address6: Option<Ipv6Addr>,
     /// The node that may run the server.
     runs: Option<&'a NodeName>,
     /// The node that is about to.
@@ -88,7 +89,7 @@ fn by_network(documents: &impl Documents) -> BTreeMap<&NetworkName, Vec<Card<'_>
                 continue;
             }
             let index = u32::try_from(index).unwrap_or(u32::MAX);
-            let card = Card { vm, index, mac: &nic.mac, address: nic.address, runs, arrives };
+            let card = Card { vm, index, mac: &nic.mac, address: nic.address, address6: nic.address6, runs, arrives };
             networks.entry(&nic.network).or_default().push(card);
         }
     }
@@ -110,14 +111,16 @@ fn of_node(
     };
     let (mut here, mut elsewhere) = (Vec::new(), Vec::new());
     for card in cards {
-        let (vm, mac, address, via) = (card.vm.name.clone(), card.mac.to_owned(), card.address, via(card));
+        let (vm, mac, via) = (card.vm.name.clone(), card.mac.to_owned(), via(card));
+        let Card { address, address6, .. } = *card;
         if [card.runs, card.arrives].contains(&Some(node)) {
             // While nobody knows by which tunnel the server is reached, it runs elsewhere nevertheless.
             let is_told = card.runs == Some(node) || via.is_some();
             let public = leading.get(&(card.vm.uuid.as_str(), &network.name, address)).filter(|_| is_told).cloned();
-            here.push(LocalPort { vm, vm_uuid: card.vm.uuid.clone(), card: card.index, mac, address, via, public });
+            let (vm_uuid, card) = (card.vm.uuid.clone(), card.index);
+            here.push(LocalPort { vm, vm_uuid, card, mac, address, address6, via, public });
         } else {
-            elsewhere.push(RemotePort { vm, mac, address, via });
+            elsewhere.push(RemotePort { vm, mac, address, address6, via });
         }
     }
     PlannedNetwork { network: network.name.clone(), kind: network.kind, overlay: network.overlay, here, elsewhere }

@@ -99,6 +99,7 @@ fn network(name: &str, kind: Kind) -> Network {
         gateway: Some(address(1)),
         dns: Vec::new(),
         strangers: Vec::new(),
+        ipv6: None,
         request_id: String::new(),
         created_at: AT,
     }
@@ -112,6 +113,7 @@ fn server(name: &str, on: Option<&str>, on_network: &str, number: u8) -> Vm {
         mac: mac_of(address(number)),
         address: address(number),
         fixed: false,
+        address6: None,
     };
     Vm {
         v: 1,
@@ -291,6 +293,7 @@ fn an_address_that_is_anothers_by_its_port_is_not_laid() {
         v: 1,
         network: "lab".parse().unwrap(),
         address: address(10),
+        address6: None,
         mac: mac_of(address(10)),
         vm: "a".parse().unwrap(),
         vm_uuid: "of-another-life".to_owned(),
@@ -323,7 +326,7 @@ fn a_node_is_told_the_groups_of_its_servers_and_who_is_behind_those_that_they_na
     let groups: Vec<_> = m1.firewalls.iter().map(|f| f.firewall.as_str()).collect();
     assert_eq!(groups, ["db"], "of one that is gone nothing is said, so that its last known rules stay");
     assert_eq!(firewalls::vanished(&world), [name("gone")].into());
-    assert_eq!((m1.members[0].firewall.as_str(), &m1.members[0].addresses), ("web", &vec![address(11)]));
+    assert_eq!((m1.members[0].firewall.as_str(), &m1.members[0].addresses), ("web", &vec![address(11).into()]));
     assert_eq!((of("y1").firewalls.len(), of("y1").members.len(), of("m2").firewalls.len()), (1, 0, 0));
 
     // What is about to arrive brings its groups' rules along before it comes.

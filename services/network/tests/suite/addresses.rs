@@ -5,7 +5,7 @@ use watari_chassis::{Bucket, Context};
 use watari_contracts::{
     Service,
     address::{AllocateAddress, AssociateAddress, DisassociateAddress, GetAddress, ListAddresses, ReleaseAddress},
-    network::{AllocatePort, CreateNetwork, DeleteNetwork, GetNetwork, ReleasePorts},
+    network::{AllocatePort, ClearAddress, CreateNetwork, DeleteNetwork, GetNetwork, ReleasePorts, ReplacePort},
 };
 use watari_model::{Refusal, network::Kind, node::Node, vm::Vm};
 use watari_testkit::{NatsServer, eventually};
@@ -64,6 +64,43 @@ async fn a_public_address_is_one_persons_until_it_is_given_back() {
     let again = ReleaseAddress { address: first.address, associated: false };
     assert!(matches!(ask(&bus, again).await, Err(Refusal::AddressUnknown { .. })));
     ask(&bus, delete).await.unwrap();
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_strangers_address_that_a_server_kept_is_its_own_before_anybody_draws_it() {
+    let nats = NatsServer::start();
+    let service = Running::start(&nats, settings()).await;
+    let bus = somebody(&nats).await;
+    ask(&bus, outside("203.0.113.200-203.0.113.209")).await.unwrap();
+    ask(&bus, lab("203.0.113.100-203.0.113.101")).await.unwrap();
+    let address = ask(&bus, wants("a")).await.unwrap().address;
+    let scheduler = Context::new(Service::Scheduler, &crate::harness::common(&nats)).await.unwrap();
+    let vms = Bucket::<Vm>::open(&scheduler).await.unwrap();
+    let monitor = Context::new(Service::Monitor, &crate::harness::common(&nats)).await.unwrap();
+    let _nodes = Bucket::<Node>::open(&monitor).await.unwrap();
+    let kept = ask(&bus, port("campus", 1)).await.unwrap().port;
+    vms.create(&server_of(&kept, watari_chassis::clock::now())).await.unwrap();
+    let associate = AssociateAddress { address, vm: kept.vm.clone(), network: None };
+    eventually("the service knows the server", PATIENCE, || async {
+        matches!(ask(&bus, associate.clone()).await, Err(Refusal::AddressNoPort { .. }))
+    })
+    .await;
+    // It was given another, and stopped before that stood in its document.
+    let replace = ReplacePort {
+        network: kept.network.clone(),
+        vm: kept.vm.clone(),
+        vm_uuid: kept.vm_uuid.clone(),
+        address: kept.address,
+        mac: "02:00:00:00:00:07".to_owned(),
+        node: "m1".parse().unwrap(),
+        fixed: false,
+    };
+    assert_ne!(ask(&bus, replace).await.unwrap().port.address, kept.address);
+    let cleared = ask(&bus, ClearAddress { network: kept.network.clone(), address: kept.address }).await.unwrap();
+    assert!(cleared.strangers.is_empty() && cleared.addresses_free == 0, "{cleared:?}");
+    let drawn = ask(&bus, port("campus", 2)).await;
+    assert!(matches!(drawn, Err(Refusal::RangeExhausted { .. })), "{drawn:?}");
     service.stop().await;
 }
 

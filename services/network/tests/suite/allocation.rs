@@ -3,7 +3,9 @@
 use std::{collections::BTreeMap, time::Instant};
 
 use crate::harness::{Running, ask, campus, lab, settings, somebody, together, wants};
-use watari_contracts::network::{AllocatePort, ClearAddress, ListPorts, ReleasePorts, ReplacePort};
+use watari_contracts::network::{
+    AllocatePort, ClearAddress, CreateNetwork, ListPorts, ReleasePorts, ReplacePort, WantedIpv6,
+};
 use watari_model::Refusal;
 use watari_testkit::NatsServer;
 
@@ -226,5 +228,25 @@ async fn a_thousand_servers_get_addresses_quickly() {
     let seconds = begun.elapsed().as_secs_f64();
     println!("{} allocations in {seconds:.2} s: {:.0} a second", given.len(), given.len() as f64 / seconds);
     assert_eq!(given.into_iter().collect::<std::collections::BTreeSet<_>>().len(), 1024);
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_a_network_with_ipv6_a_port_has_the_address_beside_its_own() {
+    let nats = NatsServer::start();
+    let service = Running::start(&nats, settings()).await;
+    let bus = somebody(&nats).await;
+    let ipv6 = WantedIpv6 { cidr: "2001:db8:0:1::/64".to_owned(), gateway: None, dns: Vec::new() };
+    let dual = CreateNetwork { ipv6: Some(ipv6), ..lab("203.0.113.100-203.0.113.199") };
+    let made = ask(&bus, dual.clone()).await.unwrap();
+    assert_eq!(made.ipv6.as_ref().map(|ipv6| ipv6.cidr.to_string()).as_deref(), Some("2001:db8:0:1::/64"));
+    assert_eq!(ask(&bus, dual.clone()).await.unwrap(), made, "asked again");
+    let other = CreateNetwork { ipv6: None, ..dual };
+    assert!(matches!(ask(&bus, other).await, Err(Refusal::RequestIdReused { .. })));
+
+    let port = ask(&bus, wants(1)).await.unwrap().port;
+    let both = (port.address.to_string(), port.address6.map(|address| address.to_string()));
+    assert_eq!(both, ("203.0.113.100".to_owned(), Some("2001:db8:0:1::cb00:7164".to_owned())));
+    assert_eq!(ask(&bus, ListPorts::default()).await.unwrap().ports, [port]);
     service.stop().await;
 }

@@ -101,6 +101,7 @@ async fn a_group_that_somebody_names_is_not_deleted() {
         v: 1,
         network: "campus".parse().unwrap(),
         address: "203.0.113.100".parse().unwrap(),
+        address6: None,
         mac: "52:57:cb:00:71:64".to_owned(),
         vm: "vm1".parse().unwrap(),
         vm_uuid: "uuid-1".to_owned(),

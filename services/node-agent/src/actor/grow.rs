@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
 use watari_contracts::agent::{Domain, Grow};
 use watari_model::{Refusal, Said, size::GIB, vm::Growth};
 
@@ -131,8 +132,8 @@ fn beyond_boot(memory: Memory, wanted_mib: u64) -> Result<u64, Said> {
     let (more_mib, most_mib) = (wanted_mib.saturating_sub(memory.boot_mib), memory.most_mib());
     if memory.places_mib == 0 {
         return Err(Said::new(
-            "it was started without places for more memory, as small servers are",
-            "起動時に、追加のメモリの枠が用意されていません (小さいサーバには用意されません)",
+            "it was started without places for more memory, as are small servers, and all that run since before there was such a thing",
+            "起動時に、追加のメモリの枠が用意されていません (小さいサーバと、この機能の導入前に起動したサーバにはありません)",
         ));
     }
     if most_mib < wanted_mib {
@@ -158,18 +159,23 @@ async fn taken(cx: &Cx, more_mib: u64) -> Result<(), Refusal> {
         outcome => outcome.map_err(|error| cx.refuse(&error))?,
     }
     let mut events = cx.node.hypervisor.events();
+    let take_seconds = cx.node.settings.memory.take_seconds;
+    let (patience, late) =
+        (Duration::from_secs(take_seconds), || Refusal::MemoryNotTaken { vm: cx.book.vm.to_string() });
     let wait = async {
+        let (mut taken_mib, mut since) = (0, Instant::now());
         loop {
-            match memory(cx).await {
-                Ok(now) if now.taken_mib >= more_mib => return Ok(()),
-                Ok(_) => {}
-                Err(refusal) => return Err(refusal),
+            match memory(cx).await? {
+                now if now.taken_mib >= more_mib => return Ok(()),
+                now if now.taken_mib != taken_mib => (taken_mib, since) = (now.taken_mib, Instant::now()),
+                // However much it was offered: a server may have to leave, and is held up by this.
+                _ if since.elapsed() >= patience => return Err(late()),
+                _ => {}
             }
             let _ = tokio::time::timeout(LOOK, events.recv()).await;
         }
     };
-    let bound = in_proportion((cx.node.settings.memory.take_seconds, TAKES_MIB), more_mib);
-    let late = || Refusal::MemoryNotTaken { vm: cx.book.vm.to_string() };
+    let bound = in_proportion((take_seconds, TAKES_MIB), more_mib);
     tokio::time::timeout(bound, wait).await.unwrap_or_else(|_| Err(late()))
 }
 

@@ -36,7 +36,7 @@ mod stop;
 mod suspend;
 mod taking;
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{collections::VecDeque, sync::Arc, time::Instant};
 
 use tokio::{
     sync::{Notify, mpsc, oneshot, watch},
@@ -81,6 +81,8 @@ struct Operation {
     work: Arc<Work>,
     progress: watch::Sender<Progress>,
     superseded: CancellationToken,
+    /// When the order came, or the agent was restarted.
+    since: Instant,
     /// Whether it was under way when the agent was restarted.
     recovered: bool,
 }
@@ -155,6 +157,7 @@ impl Actor {
                 work: Arc::new(work),
                 progress: watch::Sender::new(Progress::Working),
                 superseded: CancellationToken::new(),
+                since: Instant::now(),
                 recovered: true,
             })
             .collect();
@@ -278,6 +281,8 @@ impl Actor {
         let progress = match result {
             Ok(()) => {
                 tracing::info!(%vm, verb = key.verb, operation = key.operation, "done");
+                let took = operation.since.elapsed().as_secs_f64();
+                self.node.counts.operation_seconds.with_label_values(&[key.verb]).observe(took);
                 Progress::Done
             }
             Err(refusal) => {

@@ -1,7 +1,7 @@
 //! Taking an order: whether it is heeded, known already, allowed by the rules, and possible now;
 //! and writing down that it is taken, before anything is done.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -53,6 +53,7 @@ fn overtakes(newer: &Work, older: &Work) -> bool {
 impl Actor {
     /// Takes an order, or says how far it is.
     pub(super) async fn order(&mut self, work: Work) -> Result<watch::Receiver<Progress>, Refusal> {
+        let since = Instant::now();
         self.node.heed(work.order()).await?;
         if let Some(server) = work.server() {
             blueprint::check(server)?;
@@ -83,6 +84,7 @@ impl Actor {
             work: Arc::new(work),
             progress: watch::Sender::new(Progress::Working),
             superseded: CancellationToken::new(),
+            since,
             recovered: false,
         };
         let progress = operation.progress.subscribe();

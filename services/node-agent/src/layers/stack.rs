@@ -141,13 +141,19 @@ async fn frozen_through(node: &Node, book: &Book, record: Record) -> Result<Reco
     }
     let there = |path: PathBuf| async move { tokio::fs::metadata(path).await.ok().map(|meta| meta.len()) };
     let frozen = there(next).await.is_some();
-    if frozen && record.marking.is_some() {
-        keep_variables(node, uuid, &now).await?;
+    let mut whole = true;
+    if frozen
+        && record.marking.is_some()
+        && let Err(refusal) = keep_variables(node, uuid, &now).await
+    {
+        // A moment without them is none that is kept; but nothing else that is wanted of the server waits for that.
+        tracing::warn!(vm = %book.vm, %refusal, "a snapshot without its UEFI variables is not taken");
+        whole = false;
     }
     let taken = if frozen { there(now).await } else { None };
     book.amend(uuid, Urgency::Soon, |record| {
         record.freezing = false;
-        let marking = record.marking.take();
+        let marking = record.marking.take().filter(|_| whole);
         if let Some(size_bytes) = taken {
             record.stack.marks.extend(marking.map(|marking| mark(marking, record.stack.top, still)));
             record.stack.layers.push(Layer { index: record.stack.top, sha256: None, size_bytes });

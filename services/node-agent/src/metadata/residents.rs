@@ -112,6 +112,7 @@ pub(super) mod tests {
                 dns: Vec::new(),
                 mac: mac_of(address),
                 address,
+                ipv6: None,
             }],
             seed: Seed {
                 hostname: format!("app{n}.example.jp").parse().unwrap(),

@@ -1,15 +1,18 @@
 //! Which servers the guard knows, and what it is told of their firewall groups.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, net::IpAddr, time::Duration};
 
 use watari_chassis::clock;
-use watari_contracts::{agent::Server, plan::NetworkPlan};
+use watari_contracts::{
+    agent::{Server, Wire},
+    plan::NetworkPlan,
+};
 use watari_model::{FirewallName, Refusal, Said, node::Protection};
 
 use super::{
     Plumbing, Policy,
     guard::{Card, Guarded},
-    vlan,
+    neighbour, overlay, vlan,
 };
 use crate::blueprint;
 
@@ -93,10 +96,21 @@ impl Plumbing {
                 _ => self.settings.segments.get(&wire.segment).cloned().unwrap_or_default(),
             },
             mac: wire.mac.clone(),
-            addresses: vec![wire.address],
+            addresses: addresses(wire),
             guarded: guarded.clone(),
             arrived_until,
         });
         cards.collect()
     }
+}
+
+/// What a card's guest may call itself: on a network with IPv6 that and the link-local address of its MAC, without which
+/// no neighbour is found.
+fn addresses(wire: &Wire) -> Vec<IpAddr> {
+    let mut addresses = vec![IpAddr::V4(wire.address)];
+    if let Some(ipv6) = &wire.ipv6 {
+        addresses.push(IpAddr::V6(ipv6.address));
+        addresses.extend(overlay::mac(&wire.mac).map(|mac| IpAddr::V6(neighbour::link_local(mac))));
+    }
+    addresses
 }

@@ -4,7 +4,12 @@
 // One address type of the kernel that no safe library builds, and the waiting for such a socket.
 #![allow(unsafe_code)]
 
-use std::{fs, io, net::Ipv4Addr, os::fd::OwnedFd, time::Duration};
+use std::{
+    fs, io,
+    net::{Ipv4Addr, Ipv6Addr},
+    os::fd::OwnedFd,
+    time::Duration,
+};
 
 use rustix::net::{
     AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType,
@@ -16,7 +21,7 @@ use tokio::{
     time::{Instant, sleep_until, timeout_at},
 };
 
-use super::{links::Mac, overlay};
+use super::{links::Mac, neighbour, overlay};
 
 /// When a server's place is told, counted from the first time: a broadcast may be lost.
 const AGAIN: [Duration; 5] = [
@@ -58,13 +63,13 @@ unsafe impl SocketAddrArg for LinkAddress {
 }
 
 impl LinkAddress {
-    /// Whoever has this MAC on an interface.
-    fn of(index: u32, mac: Mac) -> io::Result<Self> {
+    /// Whoever has this MAC on an interface, to be sent a frame of this kind.
+    fn of(index: u32, mac: Mac, protocol: [u8; 2]) -> io::Result<Self> {
         let mut address = [0; 8];
         address[..6].copy_from_slice(&mac);
         let index = i32::try_from(index).map_err(io::Error::other)?;
         let family = AddressFamily::PACKET.as_raw();
-        Ok(Self { family, protocol: ARP, index, hardware: 0, kind: 0, length: 6, address })
+        Ok(Self { family, protocol, index, hardware: 0, kind: 0, length: 6, address })
     }
 }
 
@@ -98,28 +103,37 @@ fn user_of(frame: &[u8], address: Ipv4Addr) -> Option<Mac> {
 }
 
 /// Says on a bridge that the address is at this MAC, on this side of it: gratuitous ARP (RFC 5227,
-/// section 3) in the server's name. QEMU announces the MAC when a copy is whole; this comes when
-/// the server really runs here.
+/// section 3) in the server's name, and an advertisement of its IPv6 address. QEMU announces the MAC
+/// when a copy is whole; this comes when the server really runs here.
 ///
 /// # Errors
 /// There is no such bridge, or the kernel does not send.
-pub(super) async fn announce(bridge: &str, mac: Mac, address: Ipv4Addr) -> io::Result<()> {
+pub(super) async fn announce(bridge: &str, mac: Mac, address: Ipv4Addr, address6: Option<Ipv6Addr>) -> io::Result<()> {
     let begun = Instant::now();
     for moment in AGAIN {
         sleep_until(begun + moment).await;
         tell(bridge, mac, address)?;
+        if let Some(address) = address6 {
+            let frame = neighbour::advertisement(mac, address);
+            send(bridge, neighbour::ALL_NODES_MAC, neighbour::IPV6, &frame)?;
+        }
     }
     Ok(())
 }
 
-/// The same, once.
+/// Says so by ARP, once.
 ///
 /// # Errors
 /// As [`announce`].
 pub(super) fn tell(bridge: &str, mac: Mac, address: Ipv4Addr) -> io::Result<()> {
+    send(bridge, BROADCAST, ARP, &request(BROADCAST, mac, address, address))
+}
+
+/// Sends a frame of that kind on a bridge.
+fn send(bridge: &str, to: Mac, kind: [u8; 2], frame: &[u8]) -> io::Result<()> {
     let socket = socket_with(AddressFamily::PACKET, SocketType::RAW, SocketFlags::CLOEXEC, None)?;
-    let to = LinkAddress::of(netdevice::name_to_index(&socket, bridge)?, BROADCAST)?;
-    sendto(&socket, &request(BROADCAST, mac, address, address), SendFlags::empty(), &to)?;
+    let to = LinkAddress::of(netdevice::name_to_index(&socket, bridge)?, to, kind)?;
+    sendto(&socket, frame, SendFlags::empty(), &to)?;
     Ok(())
 }
 
@@ -187,7 +201,7 @@ fn open(bridge: &str, mac: Mac) -> io::Result<(AsyncFd<OwnedFd>, LinkAddress)> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     // Bound to the bridge before it hears anything (packet(7)).
     let socket = socket_with(AddressFamily::PACKET, SocketType::RAW, flags, None)?;
-    let to = LinkAddress::of(netdevice::name_to_index(&socket, bridge)?, mac)?;
+    let to = LinkAddress::of(netdevice::name_to_index(&socket, bridge)?, mac, ARP)?;
     bind(&socket, &to)?;
     // SAFETY: what is handed over owns its descriptor, gives always the same, and is not taken out.
     let socket = unsafe { AsyncFd::register_with_interest(socket, Interest::READABLE) }?;

@@ -15,8 +15,9 @@ use std::{
 
 use ipnet::Ipv4Net;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use tokio::process::Command;
+use watari_model::network::Ipv6;
 
 use super::names;
 
@@ -39,6 +40,8 @@ pub(super) struct Config {
     pub(super) dns_for: Option<Dns>,
     /// The largest packet told to servers, if it is not the wire's own.
     pub(super) mtu: Option<u32>,
+    /// The IPv6 side, if the network has one.
+    pub(super) ipv6: Option<Ipv6>,
     pub(super) lease_minutes: u32,
     pub(super) hosts: PathBuf,
     pub(super) pid_file: PathBuf,
@@ -53,7 +56,16 @@ pub(super) struct Dns {
     pub(super) names: PathBuf,
     /// Where servers ask: the same on every node.
     pub(super) address: Ipv4Addr,
+    /// The same by IPv6, if the network has it.
+    pub(super) address6: Option<Ipv6Addr>,
 }
+
+/// Who we say that we are by DHCPv6: on every node the same, so that any of them renews what another gave. The number
+/// stands for nobody (RFC 5612), the rest is our name.
+const DUID: &str = "32473,77:61:74:61:72:69";
+/// How often servers are told by IPv6 how they get their addresses, in seconds, if they do not ask: as a router does
+/// (RFC 4861, section 6.2.1).
+const ADVERTISED_S: u32 = 600;
 
 /// The machine's own resolver is asked where a network names none.
 const RESOLV: &str = "/etc/resolv.conf";
@@ -98,17 +110,39 @@ impl Config {
                 arguments.push(format!("--local=/{}/", names::DOMAIN).into());
                 arguments.push(format!("--dhcp-option=option:domain-name,{}", dns.domain).into());
                 arguments.push(option("dns-server", &[dns.address]));
-                if self.dns.is_empty() {
+                let ipv6 = self.ipv6.iter().flat_map(|ipv6| ipv6.dns.iter().copied().map(IpAddr::V6));
+                let asked: Vec<IpAddr> = self.dns.iter().copied().map(IpAddr::V4).chain(ipv6).collect();
+                if asked.is_empty() {
                     arguments.push(format!("--resolv-file={RESOLV}").into());
                 } else {
                     arguments.push("--no-resolv".into());
-                    arguments.extend(self.dns.iter().map(|server| OsString::from(format!("--server={server}"))));
+                    arguments.extend(asked.iter().map(|server| OsString::from(format!("--server={server}"))));
                 }
             }
         }
         arguments.extend(self.mtu.map(|mtu| OsString::from(format!("--dhcp-option=option:mtu,{mtu}"))));
+        arguments.extend(self.ipv6.iter().flat_map(|ipv6| self.dhcp6(ipv6)));
         if self.shared {
             arguments.push(format!("--shared-network={},{network}", self.bridge).into());
+        }
+        arguments
+    }
+
+    /// What it says by IPv6: ask for your address, whoever asks is told it if known; the prefix is on this wire; and this
+    /// is no router. A router's own word for that is a lifetime of nothing, by which the guard tells these words apart
+    /// that are for servers alone.
+    fn dhcp6(&self, ipv6: &Ipv6) -> Vec<OsString> {
+        let (network, length) = (ipv6.cidr.network(), ipv6.cidr.prefix_len());
+        let mut arguments: Vec<OsString> = vec![
+            format!("--dhcp-range={network},static,{length},{}m", self.lease_minutes).into(),
+            "--enable-ra".into(),
+            format!("--ra-param={},{ADVERTISED_S},0", self.bridge).into(),
+            format!("--dhcp-duid={DUID}").into(),
+        ];
+        let dns: &[Ipv6Addr] = self.dns_for.as_ref().map_or(ipv6.dns.as_slice(), |dns| dns.address6.as_slice());
+        if !dns.is_empty() {
+            let list: String = dns.iter().map(|address| format!(",[{address}]")).collect();
+            arguments.push(format!("--dhcp-option=option6:dns-server{list}").into());
         }
         arguments
     }
@@ -218,6 +252,7 @@ mod tests {
             dns: vec![],
             dns_for: None,
             mtu: None,
+            ipv6: None,
             lease_minutes: 60,
             hosts: "/run/watari/dhcp/campus.hosts".into(),
             pid_file: "/run/watari/dhcp/campus.pid".into(),
@@ -238,6 +273,30 @@ mod tests {
         };
         let has = |text: &str| more.arguments().iter().any(|argument| argument == text);
         assert!(has("--dhcp-option=option:router,203.0.113.1") && has("--dhcp-option=option:dns-server,192.0.2.53"));
+        assert!(!more.arguments().iter().any(|argument| argument == "--enable-ra"));
+    }
+
+    fn ipv6() -> Ipv6 {
+        let (cidr, dns) = ("2001:db8:0:1::/64".parse().unwrap(), vec!["2001:db8::53".parse().unwrap()]);
+        Ipv6 { cidr, gateway: Some("2001:db8:0:1::1".parse().unwrap()), dns }
+    }
+
+    #[test]
+    fn by_ipv6_addresses_are_given_to_those_who_are_known_and_nobody_is_a_router() {
+        let both = Config { ipv6: Some(ipv6()), ..config() };
+        let arguments = both.arguments();
+        let told: Vec<&str> =
+            arguments[arguments.len() - 5..].iter().map(|argument| argument.to_str().unwrap()).collect();
+        assert_eq!(
+            told,
+            [
+                "--dhcp-range=2001:db8:0:1::,static,64,60m",
+                "--enable-ra",
+                "--ra-param=br-campus,600,0",
+                "--dhcp-duid=32473,77:61:74:61:72:69",
+                "--dhcp-option=option6:dns-server,[2001:db8::53]",
+            ]
+        );
     }
 
     #[test]
@@ -250,10 +309,13 @@ mod tests {
             domain: "lab.watari.internal".to_owned(),
             names: folder.clone(),
             address: "203.0.113.1".parse().unwrap(),
+            address6: Some("2001:db8:0:1::cb00:7101".parse().unwrap()),
         };
         let named = Config { dns_for: Some(dns), mtu: Some(1_450), hosts: folder.clone(), ..config() };
         let forwarding = Config { dns: vec!["192.0.2.53".parse().unwrap()], ..named.clone() };
-        for config in [Config { hosts: folder.clone(), ..config() }, shared, named, forwarding] {
+        let both = Config { ipv6: Some(ipv6()), hosts: folder.clone(), ..config() };
+        let nameless = Config { ipv6: Some(Ipv6 { dns: Vec::new(), ..ipv6() }), ..named.clone() };
+        for config in [Config { hosts: folder.clone(), ..config() }, shared, named, forwarding, both, nameless] {
             let mut command = std::process::Command::new(PROGRAM);
             let output = command.arg("--test").args(config.arguments()).output().unwrap();
             assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

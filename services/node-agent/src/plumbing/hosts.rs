@@ -18,7 +18,8 @@ pub(super) fn file(uuid: &str, index: usize) -> String {
 
 /// What is in it. Every part was checked: a MAC, an address, a DNS label.
 fn line(vm: &VmName, wire: &Wire) -> String {
-    format!("{},{},{vm}\n", wire.mac, wire.address)
+    let ipv6 = wire.ipv6.as_ref().map(|ipv6| format!("[{}],", ipv6.address)).unwrap_or_default();
+    format!("{},{},{ipv6}{vm}\n", wire.mac, wire.address)
 }
 
 /// Makes the folder, readable to dnsmasq's user.

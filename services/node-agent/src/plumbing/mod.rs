@@ -13,6 +13,7 @@ mod links;
 mod metadata;
 mod module;
 mod names;
+mod neighbour;
 mod nft;
 mod overlay;
 mod public;
@@ -190,8 +191,9 @@ impl Plumbing {
         for wire in server.wires.iter().filter(|wire| wire.kind == Kind::Provider) {
             let (Ok(bridge), Some(mac)) = (self.bridge_of(wire), overlay::mac(&wire.mac)) else { continue };
             let (address, vm) = (wire.address, server.name.clone());
+            let address6 = wire.ipv6.as_ref().map(|ipv6| ipv6.address);
             tokio::spawn(async move {
-                if let Err(error) = arp::announce(&bridge, mac, address).await {
+                if let Err(error) = arp::announce(&bridge, mac, address, address6).await {
                     tracing::warn!(%vm, bridge, %error, "the segment was not told where the server is");
                 }
             });
@@ -236,7 +238,8 @@ impl Plumbing {
     fn overlay(wire: &Wire) -> Result<Option<overlay::Spec>, Refusal> {
         let subnet = blueprint::check_wire(wire)?;
         let (Some(overlay), Some(gateway)) = (wire.overlay, wire.gateway) else { return Ok(None) };
-        Ok(Some(overlay::Spec { network: wire.network.clone(), overlay, subnet, gateway }))
+        let ipv6 = wire.ipv6.as_ref().map(|ipv6| ipv6.network.clone());
+        Ok(Some(overlay::Spec { network: wire.network.clone(), overlay, subnet, gateway, ipv6 }))
     }
 
     fn bridge(&self, wire: &Wire) -> Result<&str, Refusal> {
@@ -288,12 +291,33 @@ impl Plumbing {
                 domain: names::domain(&wire.network),
                 names: self.layout.dns_names(&wire.network),
                 address: spec.gateway,
+                address6: spec.own6().map(|own| own.addr()),
             }),
             mtu: overlay.as_ref().map(|spec| spec.overlay.mtu),
+            ipv6: wire.ipv6.as_ref().map(|ipv6| ipv6.network.clone()),
             lease_minutes: self.settings.lease_minutes,
             hosts: self.layout.dhcp_hosts(&wire.network),
             pid_file: self.layout.dhcp_pid(&wire.network),
         })
+    }
+
+    /// Whether DHCPv6 can answer a server that comes, if its network has that. One that is here already loses nothing else
+    /// when the operator's bridge has lost its address.
+    fn check_address6(&self, wire: &Wire, config: &dnsmasq::Config) -> Result<(), Refusal> {
+        let (network, bridge) = (&wire.network, &config.bridge);
+        let Some(ipv6) = config.ipv6.as_ref().filter(|ipv6| !segment::has_address6(bridge, ipv6.cidr)) else {
+            return Ok(());
+        };
+        let cidr = ipv6.cidr;
+        let detail = Said::new(
+            format!(
+                "bridge {bridge} has no IPv6 address in {cidr}, and DHCPv6 for network {network} cannot answer without one; give it one that no server has"
+            ),
+            format!(
+                "ブリッジ {bridge} に {cidr} の IPv6 アドレスがなく、ネットワーク {network} の DHCPv6 が応答できません。サーバが使わないアドレスを付けてください"
+            ),
+        );
+        Err(Refusal::NodeUnfit { node: self.node.to_string(), detail })
     }
 
     /// Makes the links of the card's network, if they are ours to make.
@@ -340,6 +364,7 @@ impl Plumbing {
         let mut nics = Vec::with_capacity(server.wires.len());
         for (index, wire) in server.wires.iter().enumerate() {
             let config = self.config(wire)?;
+            self.check_address6(wire, &config)?;
             let failed = |error: io::Error| self.broken(wire, &error);
             make_folders(&config).map_err(failed)?;
             hosts::add(&config.hosts, &server.uuid, index, &server.name, wire).map_err(failed)?;

@@ -51,6 +51,11 @@ pub(super) fn goto(chain: &str) -> Value {
     json!({"goto": {"target": chain}})
 }
 
+/// Jumps where a map leads from what a packet has, or nowhere.
+pub(super) fn jump_by(what: Value, map: &str) -> Value {
+    json!({"vmap": {"key": what, "data": format!("@{map}")}})
+}
+
 /// A list of one would be a concatenation of one, which is another type.
 fn concatenated(kind: &[&str]) -> Value {
     match kind {
@@ -145,4 +150,21 @@ impl Table {
         self.parts.push(json!({"delete": {"table": {"family": self.family, "name": self.name}}}));
         self.parts
     }
+}
+
+/// That nft takes these rules. In a network of its own: checking asks the kernel, and its tables are those of the
+/// network.
+#[cfg(test)]
+pub(super) fn accepted(rules: &[Value]) {
+    use std::{
+        io::Write as _,
+        process::{Command, Stdio},
+    };
+    let mut command = Command::new("unshare");
+    command.args(["--net", "nft", "--check", "-j", "-f", "-"]).stdin(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(json!({"nftables": rules}).to_string().as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    assert!(output.status.success(), "{said:?}");
 }

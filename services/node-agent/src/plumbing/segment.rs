@@ -1,14 +1,20 @@
 //! Which segment lies on which bridge here, and what that bridge is, read from the kernel. A
 //! bridge belongs to the operator: the agent looks at it and never changes it.
 
-use std::{fs, net::Ipv4Addr, path::Path};
+use std::{
+    fs,
+    net::{Ipv4Addr, Ipv6Addr},
+    path::Path,
+};
 
-use ipnet::Ipv4Net;
+use ipnet::{Ipv4Net, Ipv6Net};
 
 /// Where the kernel shows network interfaces.
 pub(super) const CLASS: &str = "/sys/class/net";
 /// Where it shows its routes.
 pub(super) const ROUTES: &str = "/proc/net/route";
+/// Where it shows IPv6 addresses.
+const ADDRESSES6: &str = "/proc/net/if_inet6";
 /// Set in `flags` when an interface is administratively up (`IFF_UP`).
 const IFF_UP: u32 = 1;
 
@@ -66,6 +72,22 @@ fn address_in(routes: &str, bridge: &str, subnet: Ipv4Net) -> Address {
     found
 }
 
+/// Whether the bridge has an IPv6 address of the subnet, and the whole of that on its wire, as dnsmasq wants it.
+pub(super) fn has_address6(bridge: &str, subnet: Ipv6Net) -> bool {
+    has_address6_in(&fs::read_to_string(ADDRESSES6).unwrap_or_default(), bridge, subnet)
+}
+
+fn has_address6_in(addresses: &str, bridge: &str, subnet: Ipv6Net) -> bool {
+    // Columns: address (32 hexadecimal digits), index, prefix, scope, flags, interface.
+    addresses.lines().any(|line| {
+        let columns: Vec<&str> = line.split_whitespace().collect();
+        let address = columns.first().and_then(|text| u128::from_str_radix(text, 16).ok()).map(Ipv6Addr::from);
+        let length = columns.get(2).and_then(|text| u8::from_str_radix(text, 16).ok());
+        let holds_all = length.is_some_and(|length| length <= subnet.prefix_len());
+        columns.last() == Some(&bridge) && holds_all && address.is_some_and(|address| subnet.contains(&address))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -82,5 +104,17 @@ mod tests {
         assert_eq!(address_in(&routes, "br0", campus), Address::Inside);
         assert_eq!(address_in(&routes, "br1", campus), Address::Elsewhere);
         assert_eq!(address_in(&routes, "br2", campus), Address::None);
+    }
+
+    #[test]
+    fn an_ipv6_address_is_found_in_the_kernels_table_of_addresses() {
+        let addresses = "20010db8000000010000000000000001 04 40 00 80      br0\n\
+            fe800000000000000000000000000001 05 40 20 80      br1\n\
+            20010db8000000010000000000000002 06 80 00 80      br2\n";
+        let campus = "2001:db8:0:1::/64".parse().unwrap();
+        assert!(has_address6_in(addresses, "br0", campus));
+        for (bridge, what) in [("br1", "of the link"), ("br2", "alone, a /128"), ("br3", "none")] {
+            assert!(!has_address6_in(addresses, bridge, campus), "{what}");
+        }
     }
 }

@@ -29,11 +29,9 @@ impl Plumbing {
             self.link(wire).await?;
         }
         let (bridge, address) = (self.bridge_of(wire)?, wire.address);
-        // A node does not hear itself on its own bridge.
-        let found = match self.links.with_address(address).await {
-            Ok(Some(_)) => arp::hardware(&bridge).map(Some),
-            _ => arp::holder(&bridge, own, address).await,
-        };
+        // A node does not hear itself on its own bridge. On a VLAN it is no machine, whatever its addresses elsewhere.
+        let is_ours = wire.vlan.is_none() && matches!(self.links.with_address(address).await, Ok(Some(_)));
+        let found = if is_ours { arp::hardware(&bridge).map(Some) } else { arp::holder(&bridge, own, address).await };
         match found {
             Ok(None) => Ok(()),
             Ok(Some(mac)) => Err(Refusal::AddressStrange {

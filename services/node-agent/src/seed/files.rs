@@ -1,7 +1,9 @@
 //! What stands on the volume: JSON, which is YAML too, so that no name can break out of its place.
 
+use std::net::{IpAddr, Ipv6Addr};
+
 use serde_json::{Value, json};
-use watari_contracts::agent::{Server, Wire};
+use watari_contracts::agent::{Ipv6Wire, Server, Wire};
 
 /// The three files of NoCloud.
 #[derive(Clone, PartialEq, Eq)]
@@ -33,10 +35,15 @@ fn line(value: &Value) -> String {
     format!("{value:#}\n")
 }
 
+fn gateway6(wire: &Wire) -> Option<Ipv6Addr> {
+    wire.ipv6.as_ref()?.network.gateway
+}
+
 /// Every card by its MAC, with the address that is the server's for life: that needs no DHCP to
 /// answer. Of several gateways the first is the way out.
 fn network(wires: &[Wire]) -> Value {
     let way_out = wires.iter().position(|wire| wire.gateway.is_some());
+    let way_out6 = wires.iter().position(|wire| gateway6(wire).is_some());
     let cards = wires.iter().enumerate().map(|(index, wire)| {
         let name = format!("eth{index}");
         let prefix = wire.cidr.rsplit_once('/').map_or("32", |(_, prefix)| prefix);
@@ -45,11 +52,25 @@ fn network(wires: &[Wire]) -> Value {
             "set-name": name,
             "addresses": [format!("{}/{prefix}", wire.address)],
         });
-        if let Some(gateway) = wire.gateway.filter(|_| way_out == Some(index)) {
-            card["routes"] = json!([{"to": "0.0.0.0/0", "via": gateway}]);
+        let mut routes: Vec<Value> = Vec::new();
+        routes
+            .extend(wire.gateway.filter(|_| way_out == Some(index)).map(|via| json!({"to": "0.0.0.0/0", "via": via})));
+        let mut dns: Vec<IpAddr> = wire.dns.iter().copied().map(IpAddr::V4).collect();
+        if let Some(Ipv6Wire { network, address }) = &wire.ipv6 {
+            card["addresses"] =
+                json!([format!("{}/{prefix}", wire.address), format!("{address}/{}", network.cidr.prefix_len())]);
+            // It has its address for life, and no router of the segment gives it another.
+            card["accept-ra"] = json!(false);
+            routes.extend(
+                gateway6(wire).filter(|_| way_out6 == Some(index)).map(|via| json!({"to": "::/0", "via": via})),
+            );
+            dns.extend(network.dns.iter().copied().map(IpAddr::V6));
         }
-        if !wire.dns.is_empty() {
-            card["nameservers"] = json!({"addresses": wire.dns});
+        if !routes.is_empty() {
+            card["routes"] = json!(routes);
+        }
+        if !dns.is_empty() {
+            card["nameservers"] = json!({"addresses": dns});
         }
         (name, card)
     });
@@ -75,6 +96,7 @@ pub(super) mod tests {
             dns: gateway.map(|_| "203.0.113.2".parse().unwrap()).into_iter().collect(),
             mac: mac.to_owned(),
             address: address.parse().unwrap(),
+            ipv6: None,
         };
         Server {
             name: "mail".parse().unwrap(),
@@ -112,6 +134,25 @@ pub(super) mod tests {
         assert_eq!((&cards["eth0"]["routes"], &cards["eth2"]["routes"]), (&Value::Null, &Value::Null));
         assert_eq!(cards["eth1"]["routes"], json!([{"to": "0.0.0.0/0", "via": "203.0.113.1"}]));
         assert_eq!(cards["eth1"]["nameservers"], json!({"addresses": ["203.0.113.2"]}));
+    }
+
+    #[test]
+    fn a_card_with_ipv6_has_both_addresses_and_heeds_no_routers_words() {
+        let mut server = server();
+        let network = watari_model::network::Ipv6 {
+            cidr: "2001:db8:0:1::/64".parse().unwrap(),
+            gateway: Some("2001:db8:0:1::1".parse().unwrap()),
+            dns: vec!["2001:db8::53".parse().unwrap()],
+        };
+        let address = network.beside(server.wires[1].address);
+        server.wires[1].ipv6 = Some(Ipv6Wire { network, address });
+        let config: Value = serde_json::from_str(&files(&server).network_config).unwrap();
+        let card = &config["ethernets"]["eth1"];
+        assert_eq!(card["addresses"], json!(["203.0.113.101/24", "2001:db8:0:1::cb00:7165/64"]));
+        let ways = [("0.0.0.0/0", "203.0.113.1"), ("::/0", "2001:db8:0:1::1")];
+        assert_eq!(card["routes"], json!(ways.map(|(to, via)| json!({"to": to, "via": via}))));
+        assert_eq!(card["nameservers"], json!({"addresses": ["203.0.113.2", "2001:db8::53"]}));
+        assert_eq!((&card["accept-ra"], &config["ethernets"]["eth0"]["accept-ra"]), (&json!(false), &Value::Null));
     }
 
     #[test]

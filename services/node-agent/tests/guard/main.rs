@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod firewall;
+mod ipv6;
 mod metadata;
 mod wire;
 
@@ -12,7 +13,7 @@ use std::{path::PathBuf, process::Command};
 
 use watari_model::node::Enforcement;
 use watari_node_agent::{layout::Layout, plumbing::Plumbing, settings::Networks};
-use wire::{CAMPUS, MAIL, NODE, WEB, heard, received, run, socket};
+use wire::{CAMPUS, MAIL, NODE, WEB, heard, index, received, run, socket};
 
 #[test]
 fn a_guest_is_only_who_it_is() {
@@ -22,6 +23,11 @@ fn a_guest_is_only_who_it_is() {
 #[test]
 fn a_guarded_server_is_reached_as_its_groups_say() {
     in_a_network_of_its_own("groups");
+}
+
+#[test]
+fn a_guest_with_ipv6_has_its_own_address_and_speaks_for_no_other() {
+    in_a_network_of_its_own("both_families");
 }
 
 #[test]
@@ -50,6 +56,17 @@ async fn groups() {
     let layout = Layout::new(&folder.join("data"), &folder.join("run"));
     layout.make().unwrap();
     firewall::hold(|| plumbing(&layout)).await;
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[tokio::test]
+#[ignore = "runs in a namespace that the other test makes"]
+async fn both_families() {
+    wire::lay();
+    let folder = PathBuf::from(format!("/tmp/watari-ipv6-{}", std::process::id()));
+    let layout = Layout::new(&folder.join("data"), &folder.join("run"));
+    layout.make().unwrap();
+    ipv6::hold(plumbing(&layout)).await;
     std::fs::remove_dir_all(&folder).unwrap();
 }
 
@@ -191,11 +208,6 @@ fn lies() {
     }
     // Router advertisements and everything else of IPv6.
     silent("IPv6", || {
-        let index = |machine: &str| {
-            let output = Command::new("ip").args(["-n", machine, "-j", "link", "show", "eth0"]).output().unwrap();
-            let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-            told[0]["ifindex"].as_u64().unwrap()
-        };
         run("ip -n mail -6 addr replace 2001:db8::1/64 dev eth0 nodad");
         let to = format!("[ff02::1%{}]:9000", index("mail"));
         socket("mail", "[2001:db8::1]:0").send_to(b"I am a router", to.as_str()).unwrap();

@@ -70,6 +70,7 @@ impl Guest {
                 dns: vec![],
                 mac: self.mac.to_owned(),
                 address: self.address.parse().unwrap(),
+                ipv6: None,
             }],
             seed: Seed { hostname: self.name.parse().unwrap(), keys: Vec::new(), user_data: None },
             firewalls: Vec::new(),
@@ -106,6 +107,8 @@ fn plug(name: &str, port: &str, mac: &str, address: &str) {
     run(&format!("ip link add {port} type veth peer name eth0 address {mac} netns {name}"));
     run(&format!("ip link set {port} master br-t up"));
     run(&format!("ip -n {name} link set lo up"));
+    // Its link-local address is nobody else's, and is used at once.
+    inside(name, || fs::write("/proc/sys/net/ipv6/conf/eth0/accept_dad", "0").unwrap());
     run(&format!("ip -n {name} link set eth0 up"));
     run(&format!("ip -n {name} addr add {address}/24 dev eth0"));
 }
@@ -138,6 +141,13 @@ pub(crate) fn heard(socket: &UdpSocket) -> (String, SocketAddr) {
     let mut packet = [0; 64];
     let (length, from) = socket.recv_from(&mut packet).unwrap();
     (String::from_utf8_lossy(&packet[..length]).into_owned(), from)
+}
+
+/// The number of a machine's card, which a link-local address needs.
+pub(crate) fn index(machine: &str) -> u64 {
+    let output = Command::new("ip").args(["-n", machine, "-j", "link", "show", "eth0"]).output().unwrap();
+    let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    told[0]["ifindex"].as_u64().unwrap()
 }
 
 /// Whether packets arrived at a machine's card, of whatever kind.

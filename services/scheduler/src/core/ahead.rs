@@ -8,6 +8,8 @@
 //! for. A migration goes before all of it: nothing is frozen while one is to come, and what a migration
 //! finds missing at its target it has sent itself, first.
 
+use std::collections::HashMap;
+
 use watari_chassis::Entry;
 use watari_contracts::agent::{Freeze, Layer, SendAhead, Stack};
 use watari_model::{
@@ -53,14 +55,40 @@ pub(crate) fn is_held(
 /// Where layers of a server lie, the node first that it was last sent to. A node that was removed is not waited for:
 /// what it had were copies.
 pub(crate) fn holders(snap: &Snapshot, vm: &Vm) -> Vec<NodeName> {
-    let mut nodes: Vec<NodeName> = vm.seeded_on().cloned().into_iter().collect();
     let kept = snap.heard.iter().filter(|(_, heard)| heard.facts.layers.contains_key(&vm.uuid));
+    holders_among(snap, vm, kept.map(|(node, _)| node))
+}
+
+/// Where layers lie, by the UUIDs of their servers: for whoever asks for many servers.
+pub(crate) struct Keepers<'s>(HashMap<&'s str, Vec<&'s NodeName>>);
+
+impl<'s> Keepers<'s> {
+    pub(crate) fn of(snap: &'s Snapshot) -> Self {
+        let mut keepers: HashMap<&str, Vec<&NodeName>> = HashMap::new();
+        for (node, heard) in &snap.heard {
+            for uuid in heard.facts.layers.keys() {
+                keepers.entry(uuid).or_default().push(node);
+            }
+        }
+        Self(keepers)
+    }
+
+    /// The same as [`holders`].
+    pub(crate) fn holders(&self, snap: &Snapshot, vm: &Vm) -> Vec<NodeName> {
+        holders_among(snap, vm, self.0.get(vm.uuid.as_str()).into_iter().flatten().copied())
+    }
+}
+
+fn holders_among<'k>(snap: &Snapshot, vm: &Vm, kept: impl Iterator<Item = &'k NodeName>) -> Vec<NodeName> {
+    let mut nodes: Vec<NodeName> = vm.seeded_on().cloned().into_iter().collect();
     let left = vm.leftovers.iter().filter(|_| vm.preseed.is_some()).map(|leftover| &leftover.node);
-    for node in kept.map(|(node, _)| node).chain(left) {
+    let mut add = |node: &NodeName| {
         if !nodes.contains(node) {
             nodes.push(node.clone());
         }
-    }
+    };
+    kept.for_each(&mut add);
+    left.for_each(&mut add);
     nodes.retain(|node| snap.nodes.contains_key(node.as_str()));
     nodes
 }

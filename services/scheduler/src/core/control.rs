@@ -81,6 +81,9 @@ impl Sight {
         if self.is_at(leader, site) {
             return Some(format!("NATS is led by {leader}"));
         }
+        if let Some(unknown) = self.unknown() {
+            return Some(unknown);
+        }
         let votes = || quorum.servers.iter().filter(|server| server.votes);
         let staying = votes().filter(|s| s.site.as_ref() != Some(site) && s.online && s.current).count();
         if staying < votes().count() / 2 + 1 {
@@ -112,9 +115,18 @@ impl Sight {
         (silent > 0).then(|| format!("{silent} streams have no leader"))
     }
 
+    /// Who has a vote of whom nothing is known: with whom there is a majority cannot be told then.
+    fn unknown(&self) -> Option<String> {
+        let other = self.quorum.as_ref()?.others.first()?;
+        Some(format!("the NATS server {other} has a vote and is on no host that is known"))
+    }
+
     /// What NATS still lacks to be whole; none if nothing.
     fn nats_lacks(&self) -> Option<String> {
         let quorum = self.quorum.as_ref()?;
+        if let Some(unknown) = self.unknown() {
+            return Some(unknown);
+        }
         let away = |s: &&watari_contracts::frontend::Voter| !(s.votes && s.online && s.current);
         if let Some(server) = quorum.servers.iter().find(away) {
             return Some(format!("the NATS server on {} is not back", server.host));

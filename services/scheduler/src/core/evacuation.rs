@@ -6,7 +6,7 @@
 //! server's failure is its own reason and nobody else's. Of an outage that is paused nothing is decided but
 //! what must not stay half done.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use watari_chassis::Entry;
 use watari_model::{
@@ -52,16 +52,24 @@ enum Standing {
 
 /// The servers that are where it goes dark.
 pub(super) fn concerned<'s>(snap: &'s Snapshot, outage: &Outage) -> Vec<&'s Vm> {
-    let dark = |node: &NodeName| snap.nodes.get(node.as_str()).is_some_and(|entry| outage.scope.covers(&entry.value));
-    snap.vms.values().map(|entry| &entry.value).filter(|vm| vm.node().is_some_and(dark)).collect()
+    let dark = going_dark(snap, outage);
+    let there = |vm: &&Vm| vm.node().is_some_and(|node| dark.contains(node));
+    snap.vms.values().map(|entry| &entry.value).filter(there).collect()
+}
+
+/// The nodes that go dark.
+fn going_dark<'s>(snap: &'s Snapshot, outage: &Outage) -> HashSet<&'s NodeName> {
+    let nodes = snap.nodes.values().map(|entry| &entry.value);
+    nodes.filter(|node| outage.scope.covers(node)).map(|node| &node.name).collect()
 }
 
 /// The servers that are elsewhere and on their way to where it goes dark.
 fn arriving<'s>(turn: &Turn<'s>, outage: &Outage) -> Vec<&'s Vm> {
-    let snap = turn.snap;
-    let dark = |node: &NodeName| snap.nodes.get(node.as_str()).is_some_and(|entry| outage.scope.covers(&entry.value));
-    let coming =
-        |vm: &Vm| !vm.node().is_some_and(dark) && turn.migrations_of(&vm.name).any(|m| !m.state.over() && dark(&m.to));
+    let (snap, dark) = (turn.snap, going_dark(turn.snap, outage));
+    let coming = |vm: &Vm| {
+        turn.migrations_of(&vm.name).any(|m| !m.state.over() && dark.contains(&m.to))
+            && !vm.node().is_some_and(|node| dark.contains(node))
+    };
     snap.vms.values().map(|entry| &entry.value).filter(|vm| coming(vm)).collect()
 }
 
@@ -295,7 +303,7 @@ fn sort<'s>(turn: &Turn<'_>, outage: &Outage, reason: Reason, servers: &[&'s Vm]
 }
 
 fn standing(turn: &Turn<'_>, outage: &Outage, reason: Reason, vm: &Vm) -> Standing {
-    let name = vm.name.to_string();
+    let name = || vm.name.to_string();
     if matches!(vm.state, vm::State::Stopped | vm::State::Suspended) && turn.is_held(vm) {
         return Standing::Halted;
     }
@@ -308,7 +316,7 @@ fn standing(turn: &Turn<'_>, outage: &Outage, reason: Reason, vm: &Vm) -> Standi
     if vm.desired == Desired::Deleted || vm.state == vm::State::Deleting {
         // A guest that is asked to write its disk out first may not heed that.
         if vm.writes_out() && !deadline::is_going_off(turn, vm) {
-            return Standing::Left(Refusal::NotRunning { vm: name, state: vm.state.word().to_owned() });
+            return Standing::Left(Refusal::NotRunning { vm: name(), state: vm.state.word().to_owned() });
         }
         return Standing::Waiting;
     }
@@ -331,11 +339,11 @@ fn standing(turn: &Turn<'_>, outage: &Outage, reason: Reason, vm: &Vm) -> Standi
         _ => false,
     };
     if !runs {
-        return Standing::Left(Refusal::NotRunning { vm: name, state: vm.state.word().to_owned() });
+        return Standing::Left(Refusal::NotRunning { vm: name(), state: vm.state.word().to_owned() });
     }
     // Who is off needs no policy to stay.
     if reason == Reason::Evacuation && vm.spec.evacuate == Evacuate::Stay {
-        return Standing::Left(Refusal::PolicyStays { vm: name });
+        return Standing::Left(Refusal::PolicyStays { vm: name() });
     }
     if vm.state == vm::State::Running { tried(turn, outage, reason, vm) } else { Standing::Waiting }
 }
@@ -384,12 +392,13 @@ fn tried(turn: &Turn<'_>, outage: &Outage, reason: Reason, vm: &Vm) -> Standing 
 /// node that drains. Who was refused by a target before is offered another first.
 fn places(turn: &mut Turn<'_>, outage: &Outage, reason: Reason, servers: &[&Vm]) -> Vec<Result<NodeName, Refusal>> {
     let snap = turn.snap;
-    let needs: Vec<Need<'_>> = servers.iter().map(|vm| Need::crossing(vm, snap)).collect();
+    let needs = Need::all_crossing(servers, snap);
     let first = preference(snap, outage, reason);
     let refused = |vm: &VmName| -> Vec<NodeName> {
         failures(turn, outage, reason, vm).into_iter().map(|m| m.to.clone()).collect()
     };
     let avoids: Vec<Vec<NodeName>> = needs.iter().map(|need| refused(&need.vm.name)).collect();
+    let keepers = ahead::Keepers::of(snap);
     let rooms = &mut turn.rooms;
     let mut found: BTreeMap<usize, Result<NodeName, Refusal>> = BTreeMap::new();
     let mut fresh = Vec::new();
@@ -401,7 +410,7 @@ fn places(turn: &mut Turn<'_>, outage: &Outage, reason: Reason, servers: &[&Vm])
                 && !avoid.contains(node)
                 && placement::check(rooms, need, node).is_ok()
         };
-        if let Some(to) = ahead::holders(snap, need.vm).into_iter().find(|node| fits(node)) {
+        if let Some(to) = keepers.holders(snap, need.vm).into_iter().find(|node| fits(node)) {
             rooms.reserve(&to, need.vm);
             found.insert(index, Ok(to));
         } else if avoid.is_empty() {

@@ -116,7 +116,8 @@ fn look_ahead(
     let mut foreseen = evacuation::foresee(&mut turn, &outage);
     let time = time(&turn, &outage);
     let halts = time.map_or_else(Vec::new, |time| halting(&turn, &outage, time, &mut foreseen));
-    foreseen.moves.sort_by_key(|(vm, _)| {
+    // Of many servers each is looked at once.
+    foreseen.moves.sort_by_cached_key(|(vm, _)| {
         let spec = &vm.spec;
         (Reverse((spec.priority, spec.memory_mib, spec.disk_gib)), vm.name.clone())
     });

@@ -1,6 +1,6 @@
 //! Forgetting what is long over: each document that stays costs memory in every front end.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use watari_model::{migration::Migration, outage::Outage, userdata::UserData};
 
@@ -34,7 +34,7 @@ pub(crate) fn decide(turn: &mut Turn<'_>) {
         }
     }
 
-    let servers: BTreeSet<_> = snap.vms.values().map(|entry| entry.value.uuid.as_str()).collect();
+    let servers: HashSet<_> = snap.vms.values().map(|entry| entry.value.uuid.as_str()).collect();
     for (uuid, entry) in snap.userdata.iter().filter(|(uuid, _)| !servers.contains(uuid.as_str())) {
         if turn.now.millis_since(entry.value.created_at) > ORPHAN_MS && turn.settled::<UserData>(uuid) {
             turn.push(Action::DropUserData { uuid: uuid.clone(), revision: entry.revision });

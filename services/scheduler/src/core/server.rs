@@ -1,6 +1,6 @@
 //! A server as its node needs to know it.
 
-use watari_contracts::agent::{Seed, Server, Wire};
+use watari_contracts::agent::{Ipv6Wire, Seed, Server, Wire};
 use watari_model::{userdata::Text, vm::Vm};
 
 use super::Snapshot;
@@ -21,6 +21,7 @@ pub(crate) fn describe(snap: &Snapshot, vm: &Vm) -> Option<Server> {
             dns: network.dns.clone(),
             mac: nic.mac.clone(),
             address: nic.address,
+            ipv6: nic.address6.and_then(|address| Some(Ipv6Wire { network: network.ipv6.clone()?, address })),
         })
     });
     Some(Server {

@@ -192,6 +192,11 @@ impl Snapshot {
         self.nodes.get(node.as_str()).map(|entry| &entry.value.site)
     }
 
+    /// Whether a server is on its way to another node.
+    pub(crate) fn crosses(&self) -> bool {
+        self.vms.values().any(|entry| entry.value.crossing.is_some())
+    }
+
     /// All servers, by their UUIDs.
     pub(crate) fn owners(&self) -> HashMap<&str, &Vm> {
         self.vms.values().map(|entry| (entry.value.uuid.as_str(), &entry.value)).collect()

@@ -36,7 +36,7 @@ pub(super) fn decide(turn: &mut Turn<'_>, entry: &Entry<Vm>, node: &NodeName, re
                     [Change::Granted(node.clone())],
                     |vm| {
                         if let Some(nic) = vm.spec.nics.get_mut(index) {
-                            (nic.address, nic.mac) = (port.address, port.mac.clone());
+                            (nic.address, nic.address6, nic.mac) = (port.address, port.address6, port.mac.clone());
                         }
                         // Told until it runs, so that its history names who has the address.
                         vm.fault = Some(refusal.clone());
@@ -74,7 +74,7 @@ fn wanted(vm: &Vm, node: &NodeName, refusal: &Refusal) -> Option<(usize, Replace
 
 #[cfg(test)]
 mod tests {
-    use std::{collections::BTreeMap, sync::Arc};
+    use std::{collections::BTreeMap, net::Ipv6Addr, sync::Arc};
 
     use watari_model::{
         network::Port,
@@ -99,15 +99,19 @@ mod tests {
 
     fn starting(fixed: bool) -> Entry<Vm> {
         let mut mail = vm("mail", 128);
-        mail.spec.nics.push(Nic { fixed, ..nic(&network("campus"), 100) });
+        mail.spec.nics.push(Nic { fixed, address6: Some(beside(100)), ..nic(&network("campus"), 100) });
         mail.apply(Change::Granted(name("m1")), at(0)).unwrap();
         Entry { value: mail, revision: 1, created: at(0) }
     }
 
+    fn beside(n: u8) -> Ipv6Addr {
+        Ipv6Addr::from(u128::from(n))
+    }
+
     fn given(n: u8) -> Outcome {
         let Nic { network, mac, address, .. } = nic(&network("campus"), n);
-        let (vm, vm_uuid) = ("mail".parse().unwrap(), String::new());
-        Outcome::Port(Box::new(Port { v: 1, network, address, mac, vm, vm_uuid, created_at: at(0) }))
+        let (vm, vm_uuid, address6) = ("mail".parse().unwrap(), String::new(), Some(beside(n)));
+        Outcome::Port(Box::new(Port { v: 1, network, address, address6, mac, vm, vm_uuid, created_at: at(0) }))
     }
 
     /// What is decided when the network service has answered this.
@@ -133,6 +137,7 @@ mod tests {
         assert_eq!((vm.state, vm.generation()), (State::Starting, entry.value.generation() + 1));
         let (is, was) = (&vm.spec.nics[0], &entry.value.spec.nics[0]);
         assert_eq!((is.address.octets()[3], is.mac == was.mac, &is.network), (101, false, &was.network));
+        assert_eq!(is.address6, Some(beside(101)), "the node would refuse it with the IPv6 address of before");
         assert_eq!(vm.fault, Some(strange("203.0.113.100")));
     }
 

@@ -7,6 +7,7 @@ use watari_contracts::agent::{self, Observe, Progress, Transfer, VmFact};
 use watari_model::{
     Document, NodeName, Refusal, SiteName, Timestamp, VmName,
     migration::{self, Migration},
+    node,
     outage::{Outage, Scope},
     vm::{self, Vm},
 };
@@ -102,12 +103,17 @@ impl<'a> Turn<'a> {
     }
 
     pub(crate) fn unreachable(&self, node: &NodeName) -> bool {
-        self.snap.unreachable(node, self.rules.silent_ms)
+        self.state_of(node) != Some(node::State::Ready) && self.snap.unreachable(node, self.rules.silent_ms)
+    }
+
+    /// What is heard of a node. Each turn asks it for every server, so that it is found by hash.
+    fn state_of(&self, node: &NodeName) -> Option<node::State> {
+        self.rooms.get(node).map(|room| room.node().state)
     }
 
     /// Whether an operator has said that a node is off, and nothing speaks against it.
     pub(crate) fn is_off(&self, node: &NodeName) -> bool {
-        self.snap.off(node, self.rules.silent_ms).is_some()
+        self.state_of(node) == Some(node::State::Lost) && self.snap.off(node, self.rules.silent_ms).is_some()
     }
 
     /// Whether it will not come back either: nothing of it is waited for.

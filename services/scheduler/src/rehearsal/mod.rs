@@ -18,6 +18,7 @@ pub(crate) mod buckets;
 mod diary;
 mod link;
 mod pace;
+mod span;
 mod twin;
 mod world;
 
@@ -31,6 +32,7 @@ pub(crate) use account::{Account, Fall, Fate, Server};
 use link::{Link, Loads};
 pub(crate) use pace::{Budget, Known};
 use pace::{Pace, Rate};
+pub use span::{Makespan, makespan};
 use twin::{Due, Twin};
 
 use crate::core::{Rules, Snapshot, calendar, next_outage};

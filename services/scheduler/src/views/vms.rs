@@ -1,5 +1,7 @@
 //! A server's view.
 
+use std::net::IpAddr;
+
 use watari_contracts::scheduler::{Fault, VmView};
 use watari_model::{
     NodeName, Refusal, SiteName, Timestamp, said,
@@ -49,7 +51,7 @@ pub(crate) fn vm(vm: &Vm, whereabouts: &Whereabouts) -> VmView {
         site: whereabouts.site.clone(),
         node: vm.node().cloned(),
         home_site: vm.home_site.clone(),
-        addresses: vm.spec.nics.iter().map(|nic| nic.address).collect(),
+        addresses: addresses(vm),
         vcpus: vm.spec.vcpus,
         memory_mib: vm.spec.memory_mib,
         disk_gib: vm.spec.disk_gib,
@@ -87,6 +89,13 @@ pub(crate) fn vm(vm: &Vm, whereabouts: &Whereabouts) -> VmView {
         created_at: vm.created_at,
         changed_at: vm.changed_at,
     }
+}
+
+/// One IPv4 address for each card, in their order, then the IPv6 addresses of those that have one.
+fn addresses(vm: &Vm) -> Vec<IpAddr> {
+    let nics = || vm.spec.nics.iter();
+    let ipv4 = nics().map(|nic| IpAddr::V4(nic.address));
+    ipv4.chain(nics().filter_map(|nic| nic.address6.map(IpAddr::V6))).collect()
 }
 
 /// What is the matter; or why it is off though it is wanted, or does not go off, if nothing worse is.

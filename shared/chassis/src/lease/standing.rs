@@ -67,6 +67,7 @@ fn standing(
         wish: wish.borrow().clone(),
         // Who no longer leads no longer looks: what it knew is of another day.
         quorum: epoch.and_then(|_| ctx.quorum().borrow().clone()),
+        store: ctx.object_store().borrow().clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     }
 }

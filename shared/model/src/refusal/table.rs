@@ -416,6 +416,10 @@ with_networks! { refusals! {
     ImageNoRoom { image, detail } "image.no-room" 507 Later
         en "there is no room for image {image} on the front end: {detail}" "delete images that are not needed, or enlarge the disk under the image service's data folder"
         ja "フロントエンドにイメージ {image} を置く空きがありません: {detail}" "不要なイメージを削除するか、イメージサービスのデータフォルダのディスクを拡張してください";
+    /// Nothing can be kept for good just now.
+    ImageStoreAway { store, detail } "image.store-away" 503 Later
+        en "images cannot be kept in {store}: {detail}" "check that the store runs, that the front end reaches it and that its key may write there ([image.store] in image.toml); see `watari doctor`, then try again"
+        ja "イメージを {store} に保管できません: {detail}" "オブジェクトストアの稼働、フロントエンドからの到達、鍵の書き込み権限 (image.toml の [image.store]) を確認し、`watari doctor` で確かめてからもう一度試してください";
     /// Its bytes stopped coming.
     ImportAbandoned { image, minutes } "image.import-abandoned" 400 No
         en "no byte of image {image} has arrived for {minutes} minutes" "import it again: watari image import FILE --name {image}"

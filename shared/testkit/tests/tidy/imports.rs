@@ -22,6 +22,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("virt", &["watari-node-agent"]),
     ("virt-sys", &["watari-node-agent"]),
     ("rtnetlink", &["watari-node-agent"]),
+    ("object_store", &["watari-image"]),
 ];
 
 pub(crate) fn one_way(files: &[File]) -> Vec<String> {
@@ -94,6 +95,11 @@ const DOORS: &[Door] = &[
         what: "rtnetlink is named only in services/node-agent/src/plumbing/links",
         uses: |code| names_crate(code, "rtnetlink"),
         at: |path| path.starts_with("services/node-agent/src/plumbing/links"),
+    },
+    Door {
+        what: "object_store is named only in services/image/src/objects",
+        uses: |code| names_crate(code, "object_store"),
+        at: |path| path.starts_with("services/image/src/objects"),
     },
     Door {
         what: "the wall clock is read only in shared/chassis/src/clock.rs",

@@ -1,4 +1,4 @@
-//! The front ends: who leads, who could take over, and how many copies there are of everything.
+//! The front ends: who leads, who could take over, what they keep images in, and how many copies there are of everything.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -55,6 +55,22 @@ pub(super) fn versions(facts: &Facts) -> Vec<Finding> {
     found.collect()
 }
 
+/// Object stores that do not do their part, by the word of the image service of each front end, which writes, reads,
+/// removes and lists objects all the time.
+pub(super) fn stores(facts: &Facts) -> Vec<Finding> {
+    let processes = services(facts).flat_map(|one| one.leader.iter().chain(&one.standbys));
+    let away = processes.filter_map(|process| {
+        let standing = process.store.as_ref()?;
+        let trouble = Trouble::ObjectStoreAway {
+            store: said(&standing.store.url),
+            site: process.site.as_ref().map_or_else(|| said(&process.instance), said),
+            cause: said(standing.fault.as_ref()?),
+        };
+        Some(Finding::of(trouble))
+    });
+    away.collect()
+}
+
 fn is_sound(server: &Voter) -> bool {
     server.votes && server.online && server.current
 }
@@ -103,8 +119,14 @@ fn wanted_copies(control: &Status, stream: &StreamView) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use watari_contracts::frontend::StoreStanding;
+    use watari_model::image::ObjectStore;
+
     use super::*;
-    use crate::doctor::{checks::tests::codes, facts::sample::healthy};
+    use crate::doctor::{
+        checks::tests::codes,
+        facts::sample::{NOW, healthy},
+    };
 
     fn with(break_it: impl FnOnce(&mut Status)) -> Facts {
         let mut facts = healthy();
@@ -128,6 +150,19 @@ mod tests {
         assert_eq!(codes(&standbys(&facts)), ["service.standby-lags"]);
         let facts = with(|control| control.services[3].standbys[0].version = "0.0.9".to_owned());
         assert_eq!(codes(&versions(&facts)), ["service.versions-differ"]);
+    }
+
+    #[test]
+    fn an_object_store_that_is_away_is_named_with_the_site_that_misses_it() {
+        let stands = |fault: Option<&str>| {
+            let store = ObjectStore { url: "s3://images".to_owned(), campus: None };
+            Some(StoreStanding { store, fault: fault.map(str::to_owned), since: NOW })
+        };
+        let with_store = |fault| with(|control| control.services[1].standbys[0].store = stands(fault));
+        assert_eq!(stores(&with_store(None)), []);
+        let found = stores(&with_store(Some("the object store cannot be written")));
+        assert_eq!(codes(&found), ["image.store-away"]);
+        assert!(matches!(&found[0].trouble, Trouble::ObjectStoreAway { site, .. } if site.en == "yamate"));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 mod campus;
 mod control;
 mod fleet;
+pub(super) mod here;
 mod hosts;
 mod nodes;
 mod servers;
@@ -23,6 +24,9 @@ type Check = fn(&Facts) -> Vec<Finding>;
 
 const CHECKS: &[Check] = &[
     unasked,
+    here::well,
+    here::ways,
+    here::strangers,
     campus::silent,
     nodes::heard,
     nodes::unfenced,
@@ -56,6 +60,7 @@ const CHECKS: &[Check] = &[
     control::leaders,
     control::standbys,
     control::versions,
+    control::stores,
     control::quorum,
     control::copies,
 ];

@@ -1,7 +1,10 @@
 //! Images and networks.
 
 use watari_contracts::{image::ImageView, network::NetworkView};
-use watari_model::{Said, image::State};
+use watari_model::{
+    Said,
+    image::{self, State},
+};
 
 use super::joined;
 use crate::{
@@ -26,12 +29,12 @@ pub(super) fn failed_images(facts: &Facts) -> Vec<Finding> {
     failed.map(|image| Finding::of(trouble(image))).collect()
 }
 
-/// Images that not every site has.
+/// Images that not every site has for itself.
 pub(super) fn copies(facts: &Facts) -> Vec<Finding> {
     let ready = facts.images.iter().filter(|image| image.state == State::Ready);
     let found = ready.filter_map(|image| {
         let names = facts.sites.iter().map(|site| &site.name);
-        let lacking: Vec<_> = names.filter(|site| !image.copies.contains_key(*site)).collect();
+        let lacking: Vec<_> = names.filter(|site| !image::is_at(site, &image.copies, &image.kept)).collect();
         let trouble = || Trouble::ImageNotEverywhere { image: said(&image.name), sites: joined(&lacking) };
         (!lacking.is_empty()).then(|| Finding::of(trouble()))
     });
@@ -54,6 +57,8 @@ pub(super) fn addresses(facts: &Facts) -> Vec<Finding> {
 
 #[cfg(test)]
 mod tests {
+    use watari_model::image::{Kept, ObjectStore};
+
     use super::*;
     use crate::doctor::{checks::tests::codes, facts::sample::healthy};
 
@@ -65,6 +70,14 @@ mod tests {
         let found = copies(&facts);
         assert_eq!(codes(&found), ["image.one-copy"]);
         assert!(matches!(&found[0].trouble, Trouble::ImageNotEverywhere { sites, .. } if sites.en == site.as_str()));
+        let store = |campus: &str| ObjectStore { url: "s3://images".to_owned(), campus: campus.parse().ok() };
+        let kept = |campus| Kept { store: store(campus), at: facts.now };
+        let (near, far) = (kept(site.as_str()), kept(facts.sites[0].name.as_str()));
+        facts.images[0].kept.insert(site.clone(), far);
+        assert_eq!(codes(&copies(&facts)), ["image.one-copy"], "a store at the other campus goes dark with it");
+        facts.images[0].kept.insert(site, near);
+        assert_eq!(copies(&facts), []);
+        facts.images[0].kept.clear();
         facts.images[0].state = State::Importing;
         assert_eq!(copies(&facts), [], "its copies are still to be made");
         facts.images[0].state = State::Failed;

@@ -1,5 +1,7 @@
 //! A healthy cluster of two sites, from the samples of the contracts, for checks to be tried on.
 
+use std::collections::BTreeMap;
+
 use serde::de::DeserializeOwned;
 use time::macros::datetime;
 use watari_contracts::{
@@ -22,7 +24,13 @@ use watari_model::{
 };
 
 use super::{ACTIVE, Facts};
-use crate::frontend::status::{Instance, ServiceStatus, Status};
+use crate::{
+    doctor::host::{
+        Host,
+        around::{Around, Peer},
+    },
+    frontend::status::{Instance, ServiceStatus, Status},
+};
 
 /// The moment at which the cluster is looked at.
 pub(in crate::doctor) const NOW: Timestamp = Timestamp(datetime!(2026-11-28 09:00 UTC));
@@ -71,6 +79,7 @@ fn control() -> Status {
         epoch,
         nats: host.to_owned(),
         lag: 0,
+        store: None,
         version: "0.1.0".to_owned(),
     };
     let service = |service: Service| ServiceStatus {
@@ -123,6 +132,24 @@ pub(in crate::doctor) fn server(name: &str, state: vm::State) -> VmView {
     (server.name, server.state, server.desired) = (name.parse().unwrap(), state, vm::Desired::Running);
     (server.node, server.fault, server.changed_at) = (Some("m1".parse().unwrap()), None, NOW);
     server
+}
+
+/// A host on which the doctor is called and nothing is wrong.
+pub(in crate::doctor) fn host() -> Host {
+    Host::well("m1".parse().unwrap())
+}
+
+/// What that host sees of another node, which is as it should be.
+pub(in crate::doctor) fn around() -> Around {
+    let peer = Peer {
+        node: "y1".parse().unwrap(),
+        address: "192.0.2.21".to_owned(),
+        unnamed: false,
+        closed: Vec::new(),
+        narrow: None,
+        rtt_ms: Some(1),
+    };
+    Around { host: host().name, peers: vec![peer], strangers: BTreeMap::new() }
 }
 
 /// A cluster in which nothing is wrong.

@@ -4,6 +4,7 @@
 mod place;
 mod plan;
 mod read;
+mod recurrence;
 mod times;
 mod told;
 mod write;
@@ -54,8 +55,9 @@ An event is about the site that its LOCATION, else its CATEGORIES, else its SUMM
 Where a calendar holds other events as well, --matching says which are outages; of others nothing is told. An event is known again by its
 UID: importing twice changes nothing, a new time moves the outage as long as it has not begun, and STATUS
 CANCELLED calls it off. Times without a zone, and whole days, are meant in the calendar's zone
-(X-WR-TIMEZONE), or else this machine's. Events that recur or cannot be understood are not imported. The exit
-status is 1 if there was such an event about a site, or one was refused; all others are imported first.")]
+(X-WR-TIMEZONE), or else this machine's. An event that recurs is imported for its next time; once that is over,
+import the calendar again. Events that cannot be understood are not imported. The exit status is 1 if there was
+such an event about a site, or one was refused; all others are imported first.")]
 pub struct Import {
     /// The calendar, or - for standard input: at most 1 MiB and 1,000 events
     file: String,

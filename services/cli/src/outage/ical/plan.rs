@@ -65,10 +65,13 @@ pub(super) struct Decided<'e> {
 /// Decides about each event that is meant, in their order.
 pub(super) fn decide<'e>(events: &'e [Event], wanted: &Wanted<'_>, known: &Known<'_>) -> Vec<Decided<'e>> {
     let mut seen = BTreeSet::new();
+    // One time of many that was moved or called off is an event of its own with the UID of all, wherever it stands: by
+    // the rule alone a site would be emptied at a time at which nothing takes place.
+    let excepted: BTreeSet<&str> = events.iter().filter(|event| event.recurs).map(|event| event.uid.as_str()).collect();
     let one = |event: &'e Event| {
-        let again = !seen.insert(event.uid.as_str());
+        let sound = sound(event, excepted.contains(event.uid.as_str()), !seen.insert(event.uid.as_str()));
         let mut decided = Decided { event, site: None, window: None, step: Step::Skip(Said::both("")) };
-        let (Ok(chosen) | Err(chosen)) = step(event, again, wanted, known, &mut decided);
+        let (Ok(chosen) | Err(chosen)) = step(event, sound, wanted, known, &mut decided);
         decided.step = chosen;
         decided
     };
@@ -86,7 +89,7 @@ fn is_meant(event: &Event, wanted: &Wanted<'_>) -> bool {
 /// What to do, or as the error the step that does nothing; notes what was understood on the way.
 fn step(
     event: &Event,
-    again: bool,
+    sound: Result<(), Said>,
     wanted: &Wanted<'_>,
     known: &Known<'_>,
     understood: &mut Decided<'_>,
@@ -94,8 +97,8 @@ fn step(
     // First, since what is about no site of ours need not be in order.
     let site = site(event, wanted, known)?;
     understood.site = Some(site.clone());
-    sound(event, again).map_err(Step::Unclear)?;
-    let window = times::window(event, &wanted.zone);
+    sound.map_err(Step::Unclear)?;
+    let window = times::window(event, &wanted.zone, known.now);
     understood.window = window.as_ref().ok().copied();
     let there = recognised(event, &site, understood.window, known.outages);
     if let Some(outage) = there
@@ -118,22 +121,23 @@ fn step(
     }
 }
 
-/// Whether an event stands for one time, and is known again when it is read again.
-fn sound(event: &Event, again: bool) -> Result<(), Said> {
+/// Whether an event, of whose UID there may be exceptions or another event before it, stands for one time, and is known
+/// again when it is read again.
+fn sound(event: &Event, excepted: bool, again: bool) -> Result<(), Said> {
     if event.uid.is_empty() {
         return Err(said!(
             "it has no UID, by which it would be known again",
             "再度の取り込みで識別するための UID がありません"
         ));
     }
+    if excepted {
+        return Err(said!(
+            "it recurs with exceptions; give each date an event of its own",
+            "例外のある繰り返しの予定です。日付ごとに別の予定にしてください"
+        ));
+    }
     if again {
         return Err(said!("its UID stands in the calendar twice", "同じ UID の予定が重複しています"));
-    }
-    if event.recurs {
-        return Err(said!(
-            "it recurs; give each date an event of its own",
-            "繰り返しの予定です。日付ごとに別の予定にしてください"
-        ));
     }
     Ok(())
 }

@@ -122,6 +122,25 @@ fn an_event_that_is_moved_moves_its_outage_and_one_that_is_called_off_ends_it() 
 }
 
 #[test]
+fn an_event_that_recurs_is_scheduled_anew_once_it_is_over_and_not_before() {
+    let yearly = event("a", 10, "RRULE:FREQ=YEARLY\n");
+    let first = scheduled(&steps(&yearly, &[])).request_id.clone().unwrap();
+    let then = |state, now: &str| of(&yearly, &[outage("myodaiji-7", state, day(10), &first)], None, None, now);
+    let id = || "myodaiji-7".parse().unwrap();
+    assert_eq!(then(State::Scheduled, SUMMER), [Step::Keep(id())]);
+    let after = "2027-07-11T00:00:00Z";
+    assert_eq!(then(State::Evacuated, after), [Step::Keep(id())], "it has not come home yet");
+    let anew = then(State::Completed, after);
+    assert_eq!(scheduled(&anew).from, at("2028-07-09T23:00:00Z"));
+    assert_ne!(scheduled(&anew).request_id, Some(first));
+    // One of its times is moved to another day, and that may stand before what it is an exception of.
+    let moved = event("a", 12, "RECURRENCE-ID:20280709T230000Z\n");
+    for events in [format!("{yearly}{moved}"), format!("{moved}{yearly}")] {
+        assert!(matches!(steps(&events, &[])[..], [Step::Unclear(_), Step::Unclear(_)]), "{events}");
+    }
+}
+
+#[test]
 fn what_was_exported_or_scheduled_by_hand_is_known_again() {
     let there = [outage("myodaiji-7", State::Scheduled, day(10), "by hand")];
     let id = || "myodaiji-7".parse().unwrap();
@@ -140,7 +159,8 @@ fn what_was_exported_or_scheduled_by_hand_is_known_again() {
 fn what_is_not_for_us_or_cannot_be_is_left_with_its_reason() {
     for (events, reason) in [
         (event("", 10, ""), "no UID"),
-        (event("a", 10, "RRULE:FREQ=YEARLY\n"), "recurs"),
+        (event("a", 10, "RRULE:FREQ=HOURLY\n"), "recurs"),
+        (event("a", 10, "RRULE:FREQ=YEARLY\nEXDATE:20270709T230000Z\n"), "with exceptions"),
         (event("a", 10, "STATUS:TENTATIVE\n"), "tentative"),
         (event("a", 10, "LOCATION:hall 5\n"), "names no site"),
         (event("a", 10, "LOCATION:明大寺と山手\n"), "several sites"),
@@ -161,7 +181,7 @@ fn what_is_not_for_us_or_cannot_be_is_left_with_its_reason() {
 fn what_is_about_a_site_and_cannot_be_understood_is_no_mere_matter_of_others() {
     for (events, ours) in [
         (event("", 10, ""), true),
-        (event("a", 10, "RRULE:FREQ=YEARLY\n"), true),
+        (event("a", 10, "RRULE:FREQ=HOURLY\n"), true),
         (event("a", 10, "RRULE:FREQ=WEEKLY\nLOCATION:hall 5\nSUMMARY:seminar\n"), false),
         (event("a", 10, "LOCATION:明大寺と山手\n"), true),
         (event("a", 10, "DTEND:20270101T000000Z\n"), true),

@@ -44,7 +44,9 @@ pub(super) struct Event {
     pub(super) location: String,
     pub(super) categories: String,
     pub(super) status: Status,
-    /// Whether it stands for more than one, or for one of many.
+    /// By what rule it recurs.
+    pub(super) rule: Option<String>,
+    /// Whether it stands for other times beside or against that rule, or for one of many.
     pub(super) recurs: bool,
     pub(super) start: Option<Moment>,
     pub(super) end: Option<Moment>,
@@ -178,7 +180,9 @@ impl Event {
             "DTSTART" => self.start = Some(Moment::of(property)),
             "DTEND" => self.end = Some(Moment::of(property)),
             "DURATION" => self.duration = Some(shown(value)),
-            "RRULE" | "RDATE" | "EXRULE" | "RECURRENCE-ID" => self.recurs = true,
+            // Two rules are more than one is.
+            "RRULE" if self.rule.is_none() => self.rule = Some(shown(value)),
+            "RRULE" | "RDATE" | "EXDATE" | "EXRULE" | "RECURRENCE-ID" => self.recurs = true,
             _ => {}
         }
     }
@@ -209,7 +213,8 @@ mod tests {
     #[test]
     fn what_hides_in_a_text_is_not_shown() {
         let read = read(&calendar("BEGIN:VEVENT\nSUMMARY:a\u{1b}[2Jb\\nc\nRRULE:FREQ=YEARLY\nEND:VEVENT\n")).unwrap();
-        assert_eq!((read.events[0].summary.as_str(), read.events[0].recurs), ("a [2Jb c", true));
+        let event = &read.events[0];
+        assert_eq!((event.summary.as_str(), event.rule.as_deref()), ("a [2Jb c", Some("FREQ=YEARLY")));
     }
 
     #[test]

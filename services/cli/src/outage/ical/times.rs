@@ -5,7 +5,10 @@ use jiff::{Span, Zoned, civil, tz::TimeZone};
 use time::OffsetDateTime;
 use watari_model::{Said, Timestamp, outage::Window, said};
 
-use super::read::{Event, shown};
+use super::{
+    read::{Event, shown},
+    recurrence,
+};
 
 /// A property's moment, as it is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,7 +16,7 @@ pub(super) struct Moment {
     value: String,
     zone: Option<String>,
     /// Whether it is a day.
-    whole: bool,
+    pub(super) whole: bool,
 }
 
 impl Moment {
@@ -27,8 +30,13 @@ impl Moment {
         Self { value, zone: parameter("TZID"), whole }
     }
 
+    /// A moment by itself, with no more said of it.
+    pub(super) fn plain(value: &str) -> Self {
+        Self { value: shown(value), zone: None, whole: !value.contains('T') }
+    }
+
     /// `floating` is meant where no zone is named, and on whole days.
-    fn read(&self, floating: &TimeZone) -> Result<Zoned, Said> {
+    pub(super) fn read(&self, floating: &TimeZone) -> Result<Zoned, Said> {
         let value = self.value.as_str();
         let unread = || said!("its time {value} cannot be read", "日時 {value} を読み取れません");
         if self.whole {
@@ -63,11 +71,11 @@ pub(super) fn floating(zone: Option<&str>) -> Result<TimeZone, Said> {
     zone.map_or_else(|| Ok(TimeZone::system()), |name| named(name).ok_or_else(|| unknown(name)))
 }
 
-/// From when until when an event lasts.
+/// From when until when an event lasts: the next time, if it recurs.
 ///
 /// # Errors
 /// Why that cannot be said.
-pub(super) fn window(event: &Event, floating: &TimeZone) -> Result<Window, Said> {
+pub(super) fn window(event: &Event, floating: &TimeZone, now: Timestamp) -> Result<Window, Said> {
     let start = event.start.as_ref().ok_or_else(|| said!("it has no beginning", "開始日時がありません"))?;
     let endless = || said!("it does not say when it ends", "終了日時がわかりません");
     let from = start.read(floating)?;
@@ -80,13 +88,17 @@ pub(super) fn window(event: &Event, floating: &TimeZone) -> Result<Window, Said>
         (None, None) if start.whole => from.tomorrow().map_err(|_| endless())?,
         (None, None) => return Err(endless()),
     };
+    let (from, until) = match &event.rule {
+        Some(rule) if from < until => recurrence::next(rule, (from, until), floating, now)?,
+        _ => (from, until),
+    };
     match (stamp(&from), stamp(&until)) {
         (Some(from), Some(until)) if from < until => Ok(Window { from, until }),
         _ => Err(said!("it ends before it begins", "終了日時が開始日時より後ではありません")),
     }
 }
 
-fn stamp(at: &Zoned) -> Option<Timestamp> {
+pub(super) fn stamp(at: &Zoned) -> Option<Timestamp> {
     OffsetDateTime::from_unix_timestamp_nanos(at.timestamp().as_nanosecond()).ok().map(Timestamp)
 }
 
@@ -100,7 +112,8 @@ mod tests {
         let text = format!("BEGIN:VCALENDAR\nBEGIN:VEVENT\n{lines}\nEND:VEVENT\nEND:VCALENDAR\n");
         let calendar = read(&text).unwrap();
         let zone = floating(Some("Asia/Tokyo")).unwrap();
-        let window = window(&calendar.events[0], &zone).map_err(|said| said.en)?;
+        let now = Timestamp(OffsetDateTime::UNIX_EPOCH);
+        let window = window(&calendar.events[0], &zone, now).map_err(|said| said.en)?;
         Ok((moment_in(window.from, TimeZone::UTC), moment_in(window.until, TimeZone::UTC)))
     }
 

@@ -67,8 +67,8 @@ pub(super) const TEXTS: &[Text] = &[
         "--html のページは、コマンドの言語で書かれた 1 つのファイルです。\n外部のものは読み込まず、スクリプトも使わず、A4 に印刷できます。\nフロントエンドから見た応答は、プローブ (watari vm edit --probe) を設定したサーバについて記録されます。\n操作者の依頼による停止や再起動の間は、途切れには数えず、依頼によるものとして示します。",
     ),
     (
-        "An event is about the site that its LOCATION, else its CATEGORIES, else its SUMMARY names, by name or title. Where a calendar holds other events as well, --matching says which are outages; of others nothing is told. An event is known again by its UID: importing twice changes nothing, a new time moves the outage as long as it has not begun, and STATUS CANCELLED calls it off. Times without a zone, and whole days, are meant in the calendar's zone (X-WR-TIMEZONE), or else this machine's. Events that recur or cannot be understood are not imported. The exit status is 1 if there was such an event about a site, or one was refused; all others are imported first.",
-        "予定のサイトは、LOCATION、CATEGORIES、SUMMARY の順に、名前または表示名で判断します。\nほかの予定も含むカレンダーでは --matching で停電の予定を選びます。それ以外の予定は表示しません。\n予定は UID で識別します。繰り返し取り込んでも変わらず、日時が変われば開始前の停電計画を変更し、\nSTATUS CANCELLED なら取り消します。タイムゾーンのない時刻と終日の予定は、カレンダー (X-WR-TIMEZONE) または\nこのマシンのタイムゾーンで解釈します。繰り返しの予定と解釈できない予定は取り込みません。\nサイトについてそのような予定があるか、拒否された予定があれば、ほかをすべて取り込んだ上で、終了ステータスは 1 です。",
+        "An event is about the site that its LOCATION, else its CATEGORIES, else its SUMMARY names, by name or title. Where a calendar holds other events as well, --matching says which are outages; of others nothing is told. An event is known again by its UID: importing twice changes nothing, a new time moves the outage as long as it has not begun, and STATUS CANCELLED calls it off. Times without a zone, and whole days, are meant in the calendar's zone (X-WR-TIMEZONE), or else this machine's. An event that recurs is imported for its next time; once that is over, import the calendar again. Events that cannot be understood are not imported. The exit status is 1 if there was such an event about a site, or one was refused; all others are imported first.",
+        "予定のサイトは、LOCATION、CATEGORIES、SUMMARY の順に、名前または表示名で判断します。\nほかの予定も含むカレンダーでは --matching で停電の予定を選びます。それ以外の予定は表示しません。\n予定は UID で識別します。繰り返し取り込んでも変わらず、日時が変われば開始前の停電計画を変更し、\nSTATUS CANCELLED なら取り消します。タイムゾーンのない時刻と終日の予定は、カレンダー (X-WR-TIMEZONE) または\nこのマシンのタイムゾーンで解釈します。繰り返しの予定は次の回を取り込みます。\nそれが終わったら、もう一度取り込んでください。解釈できない予定は取り込みません。\nサイトについてそのような予定があるか、拒否された予定があれば、ほかをすべて取り込んだ上で、終了ステータスは 1 です。",
     ),
     (
         "Keys: q or Esc leaves; arrows, Page Up, Page Down, Home and End scroll.",
@@ -124,8 +124,12 @@ pub(super) const TEXTS: &[Text] = &[
     ),
     ("Example, as root on a front end:", "例 (フロントエンドで root として):"),
     (
-        "Nothing is changed. Exit status: 0 nothing is wrong, though there may be notes; 4 warnings; 5 something does not work, or somebody does not answer; 1 to 3 as of every command: a refusal, a wrong command line, no connection.",
-        "何も変更しません。\n終了ステータス: 0 異常なし (参考情報はあり得ます)、4 警告、5 異常または応答なし。拒否、コマンドラインの誤り、接続なしは、ほかのコマンドと同じ 1 から 3 です。",
+        "Without --fix nothing is changed. With it, on the host on which it is called: what is set up there and does not run is started, what would not come back after a loss of power is enabled, the clock is set by NTP, and keys that everybody can read are closed. Each is shown and asked about, and it is looked again at the end. Nothing is restarted, deleted or installed, and no interface is touched.",
+        "--fix を付けなければ何も変更しません。\n付けると、実行したホストについて、設定されているのに動いていないサービスの起動、停電後に自動で起動しないものの有効化、NTP による時刻合わせ、誰でも読める鍵の保護を行います。\n1 つずつ内容を示して確認し、最後にもう一度診断します。再起動、削除、インストールは行わず、インターフェイスにも触れません。",
+    ),
+    (
+        "Exit status: 0 nothing is wrong, though there may be notes; 4 warnings; 5 something does not work, or somebody does not answer; 1 to 3 as of every command: a refusal, a wrong command line, no connection.",
+        "終了ステータス: 0 異常なし (参考情報はあり得ます)、4 警告、5 異常または応答なし。拒否、コマンドラインの誤り、接続なしは、ほかのコマンドと同じ 1 から 3 です。",
     ),
     (
         "Nothing is started elsewhere because a node is silent: it may be running. On your word what waits for it goes on: a server whose whole copy stands paused on another node runs there; one whose only disk is on the node is shown as stopped, and starts there again when the node is back; the addresses of deleted ones are free. If the node is NOT off, a server may then run twice. The word ends by itself when the node is heard again.",

@@ -256,6 +256,15 @@ pub(super) const TEXTS: &[Text] = &[
         "The range is for public addresses of servers on overlay networks; see: watari address",
         "範囲をオーバーレイネットワークのサーバの公開アドレスに使います。詳しくは watari address",
     ),
+    (
+        "An IPv6 subnet: servers get IPv6 addresses that end in their IPv4 ones",
+        "IPv6 サブネット。各サーバは、末尾が自身の IPv4 アドレスである IPv6 アドレスも使います",
+    ),
+    ("The IPv6 router told to servers", "サーバに知らせる IPv6 のルータ"),
+    (
+        "An IPv6 name server told to servers; may be given several times",
+        "サーバに知らせる IPv6 のネームサーバ (複数指定可)",
+    ),
     ("Only those on this network", "このネットワークのものだけ"),
     // --- public addresses ------------------------------------------------------------------
     ("The public address", "公開アドレス"),
@@ -382,6 +391,10 @@ pub(super) const TEXTS: &[Text] = &[
     ("Only servers of this name", "この名前のサーバだけ"),
     ("Lines with commas between, for spreadsheets", "表計算ソフト用のコンマ区切り"),
     ("Only what concerns this node", "このノードに関するものだけ"),
+    (
+        "Mend on this host what is safely mended, each after asking",
+        "このホストで安全に直せるものを、1 つずつ確認してから直します",
+    ),
     (
         "The node that it is to go to later, of whichever site; without it the scheduler chooses one of another site",
         "後で移す先のノード (サイトは問いません)。省略すると、別のサイトのノードをスケジューラが選びます",

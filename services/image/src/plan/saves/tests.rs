@@ -25,6 +25,7 @@ fn image(saved: Saved) -> Image {
         saved_from: Some(saved),
         stored: None,
         copies: BTreeMap::new(),
+        kept: BTreeMap::new(),
         fault: None,
         request_id: "r".to_owned(),
         created_at: at(0),

@@ -94,6 +94,7 @@ pub(crate) fn lab(range: &str) -> CreateNetwork {
         vlan: None,
         mtu: None,
         public: false,
+        ipv6: None,
     }
 }
 
@@ -148,6 +149,7 @@ pub(crate) fn server_of(port: &Port, at: Timestamp) -> vm::Vm {
                 mac: port.mac.clone(),
                 address: port.address,
                 fixed: false,
+                address6: port.address6,
             }],
             node_labels: BTreeMap::new(),
             groups: Vec::new(),

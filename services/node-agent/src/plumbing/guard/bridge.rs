@@ -12,12 +12,25 @@ use std::{
 
 use crate::plumbing::module;
 
+use super::Family;
+
+/// How the switches of a family are called.
+const fn called(family: Family) -> &'static str {
+    match family {
+        Family::V4 => "iptables",
+        Family::V6 => "ip6tables",
+    }
+}
+
 /// Present when the kernel has bridge netfilter; 1 switches it on for every bridge at once.
-const EVERYWHERE: &str = "/proc/sys/net/bridge/bridge-nf-call-iptables";
+fn everywhere(family: Family) -> PathBuf {
+    PathBuf::from(format!("/proc/sys/net/bridge/bridge-nf-call-{}", called(family)))
+}
+
 const FAMILIES: [&str; 3] = ["iptables", "ip6tables", "arptables"];
 
-fn own_switch(bridge: &str) -> PathBuf {
-    Path::new("/sys/class/net").join(bridge).join("bridge/nf_call_iptables")
+fn own_switch(bridge: &str, family: Family) -> PathBuf {
+    Path::new("/sys/class/net").join(bridge).join(format!("bridge/nf_call_{}", called(family)))
 }
 
 fn is_on(switch: &Path) -> bool {
@@ -30,40 +43,44 @@ fn is_on(switch: &Path) -> bool {
 /// # Errors
 /// The kernel has none.
 pub(super) async fn available() -> io::Result<()> {
-    if Path::new(EVERYWHERE).exists() {
+    if everywhere(Family::V4).exists() {
         return Ok(());
     }
-    if !module::load("br_netfilter").await || !Path::new(EVERYWHERE).exists() {
+    if !module::load("br_netfilter").await || !everywhere(Family::V4).exists() {
         return Err(io::Error::other("this kernel has no bridge netfilter (module br_netfilter)"));
     }
     FAMILIES.iter().try_for_each(|family| fs::write(format!("/proc/sys/net/bridge/bridge-nf-call-{family}"), "0"))
 }
 
 /// Whether it is off for a bridge that is there, as for one that was made anew.
-pub(super) fn is_off(bridge: &str) -> bool {
-    let switch = own_switch(bridge);
-    switch.exists() && !is_on(Path::new(EVERYWHERE)) && !is_on(&switch)
+pub(super) fn is_off(bridge: &str, family: Family) -> bool {
+    let switch = own_switch(bridge, family);
+    switch.exists() && !is_on(&everywhere(family)) && !is_on(&switch)
 }
 
 /// Switches it on for a bridge, if it is off. One that is not there carries nothing.
 ///
 /// # Errors
 /// The switch or the mark cannot be written.
-pub(super) fn switch_on(bridge: &str, marks: &Path) -> io::Result<()> {
-    if !is_off(bridge) {
+pub(super) fn switch_on(bridge: &str, family: Family, marks: &Path) -> io::Result<()> {
+    if !is_off(bridge, family) {
         return Ok(());
     }
     fs::create_dir_all(marks)?;
     fs::write(marks.join(bridge), "")?;
-    tracing::info!(bridge, "bridge netfilter is switched on for this bridge, for its servers' firewall groups");
-    fs::write(own_switch(bridge), "1")
+    tracing::info!(
+        bridge,
+        ?family,
+        "bridge netfilter is switched on for this bridge, for its servers' firewall groups"
+    );
+    fs::write(own_switch(bridge, family), "1")
 }
 
 /// Switches off what we switched on, for all bridges but these.
 ///
 /// # Errors
 /// A switch or a mark cannot be written.
-pub(super) fn switch_off_but(bridges: &BTreeSet<&str>, marks: &Path) -> io::Result<()> {
+pub(super) fn switch_off_but(bridges: &BTreeSet<&str>, family: Family, marks: &Path) -> io::Result<()> {
     let entries = match fs::read_dir(marks) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         entries => entries?,
@@ -71,7 +88,7 @@ pub(super) fn switch_off_but(bridges: &BTreeSet<&str>, marks: &Path) -> io::Resu
     for entry in entries {
         let name = entry?.file_name();
         let Some(bridge) = name.to_str().filter(|bridge| !bridges.contains(*bridge)) else { continue };
-        match fs::write(own_switch(bridge), "0") {
+        match fs::write(own_switch(bridge, family), "0") {
             // The bridge is gone, and its switch with it.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             outcome => outcome?,

@@ -3,17 +3,18 @@
 //! ```text
 //! from a tap (prerouting) ── own MAC? ─▶ ARP: own MAC and address inside too ─▶ the bridge
 //!                                     ─▶ IPv4: own address, no DHCP server   ─▶ the bridge
+//!                                     ─▶ IPv6: the same and more, see `ipv6` ─▶ the bridge
 //!                                     ─▶ RARP: QEMU's announcement           ─▶ the bridge
 //! to a tap (postrouting)  ── to its MAC and address, or to all               ─▶ the guest
 //! ```
 //!
 //! The tables hold the guest's names for itself; a tap of ours that stands in none of them passes
 //! nothing at all. So a new tap is shut until its rules are laid, and one whose rules went stays shut.
-//! IPv6 does not pass in either direction, since no port has an address of it.
+//! IPv6 passes in neither direction where the port has no address of it.
 
 use serde_json::{Value, json};
 
-use super::Card;
+use super::{Card, Family, ipv6};
 use crate::plumbing::say::{Table, accept, concat, count, drop, field, goto, is, is_not, meta, ours};
 
 const FAMILY: &str = "bridge";
@@ -23,7 +24,7 @@ const ENTRANCE: &str = "from-guest";
 pub(super) const PLACE: (&str, &str, &str) = (FAMILY, TABLE, ENTRANCE);
 /// Tap and MAC.
 pub(super) const SENDERS: &str = "senders";
-/// Tap and address.
+/// Tap and address, in one set for each family.
 pub(super) const ADDRESSES: &str = "addresses";
 /// Taps of servers that a firewall group guards.
 pub(super) const GUARDED: &str = "guarded";
@@ -48,17 +49,27 @@ fn known(set: &str) -> String {
     format!("@{set}")
 }
 
+/// The set of taps and their addresses of one family.
+pub(super) fn pair(family: Family) -> String {
+    known(&family.named(ADDRESSES))
+}
+
 /// The table that holds these cards to their identity, and every other tap of ours to silence.
 pub(super) fn compile<'a>(cards: impl Iterator<Item = &'a Card> + Clone) -> Vec<Value> {
     let mut table = Table::anew(FAMILY, TABLE);
-    let pair = |tap: &str, name: String| json!({"concat": [tap, name]});
-    table.set(SENDERS, &["ifname", "ether_addr"], cards.clone().map(|c| pair(&c.tap, c.mac.clone())).collect());
+    let element = |tap: &str, name: String| json!({"concat": [tap, name]});
+    table.set(SENDERS, &["ifname", "ether_addr"], cards.clone().map(|c| element(&c.tap, c.mac.clone())).collect());
     let guarded = cards.clone().filter(|card| card.is_guarded()).map(|card| json!(card.tap));
     table.set(GUARDED, &["ifname"], guarded.collect());
-    let addresses = cards.flat_map(|c| c.addresses.iter().map(move |a| pair(&c.tap, a.to_string())));
-    table.set(ADDRESSES, &["ifname", "ipv4_addr"], addresses.collect());
+    for family in Family::BOTH {
+        let of_card = |card: &'a Card| card.of(family).map(move |address| element(&card.tap, address.to_string()));
+        let addresses = cards.clone().flat_map(of_card);
+        table.set(&family.named(ADDRESSES), &["ifname", family.address()], addresses.collect());
+    }
+    ipv6::from_guest(&mut table, cards.clone());
     from_guest(&mut table);
     dhcp(&mut table);
+    ipv6::apart(&mut table, cards, FORWARD);
     to_guest(&mut table);
     table.finish()
 }
@@ -90,6 +101,7 @@ fn from_guest(table: &mut Table) {
     let kind = || field("ether", "type");
     table.rule(ENTRANCE, vec![is(kind(), "arp"), goto("arp")]);
     table.rule(ENTRANCE, vec![is(kind(), "ip"), goto("ipv4")]);
+    table.rule(ENTRANCE, vec![is(kind(), "ip6"), goto(ipv6::FROM_GUEST)]);
     table.rule(ENTRANCE, vec![is(kind(), RARP), accept()]);
     table.rule(ENTRANCE, vec![count(), drop()]);
 }
@@ -102,24 +114,74 @@ fn dhcp(table: &mut Table) {
         let kind = is(field("ether", "type"), "ip");
         table.rule("dhcp", vec![is(meta(tap), ours()), kind, is(field("udp", port), 67), drop()]);
     }
+    ipv6::between(table, "dhcp");
 }
 
 fn to_guest(table: &mut Table) {
     let (chain, kind) = ("to-guest", || field("ether", "type"));
     table.hook(chain, "postrouting", LAST);
     table.rule(chain, vec![is_not(meta("oifname"), ours()), accept()]);
-    table.rule(chain, vec![is_not(kind(), json!({"set": ["arp", "ip"]})), count(), drop()]);
+    table.rule(chain, vec![is_not(kind(), json!({"set": ["arp", "ip", "ip6"]})), count(), drop()]);
     // What is for all has no address that a firewall rule could name. To a guarded server only this
     // node's DHCP comes that way; nobody else's reaches a tap.
     let for_all = || is(json!({"&": [field("ether", "daddr"), GROUP]}), GROUP);
     let guarded = || vec![for_all(), is(kind(), "ip"), is(meta("oifname"), known(GUARDED))];
     table.rule(chain, [guarded(), vec![is(field("udp", "sport"), 67), accept()]].concat());
     table.rule(chain, [guarded(), vec![count(), drop()]].concat());
+    let own = is(concat(&[meta("oifname"), field("ether", "saddr")]), known(SENDERS));
+    ipv6::to_guest(table, chain, own, &for_all(), &is(meta("oifname"), known(GUARDED)));
     table.rule(chain, vec![for_all(), accept()]);
     let receiver = || is(concat(&[meta("oifname"), field("ether", "daddr")]), known(SENDERS));
     table.rule(chain, vec![is(kind(), "arp"), receiver(), accept()]);
-    let address = concat(&[meta("oifname"), field("ip", "daddr")]);
-    table.rule(chain, vec![receiver(), is(address, known(ADDRESSES)), accept()]);
+    for family in Family::BOTH {
+        let address = concat(&[meta("oifname"), field(family.protocol(), "daddr")]);
+        table.rule(chain, vec![receiver(), is(address, pair(family)), accept()]);
+    }
     // A bridge floods what it does not know; that is not for this guest.
     table.rule(chain, vec![count(), drop()]);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use super::{super::Guarded, *};
+
+    fn card(n: u8, ipv6: &[&str]) -> Card {
+        let ipv6 = ipv6.iter().map(|text| text.parse::<IpAddr>().unwrap());
+        Card {
+            tap: format!("wt{n}"),
+            bridge: "br-t".to_owned(),
+            mac: format!("52:57:cb:00:71:{n:02x}"),
+            addresses: std::iter::once([203, 0, 113, n].into()).chain(ipv6).collect(),
+            guarded: Guarded::Open,
+            arrived_until: None,
+        }
+    }
+
+    fn of_chain(rules: &[Value], chain: &str) -> usize {
+        rules.iter().filter(|part| part["add"]["rule"]["chain"] == chain).count()
+    }
+
+    #[test]
+    fn a_guest_with_ipv6_speaks_for_its_own_addresses_and_another_for_none() {
+        let rules = compile([card(1, &["2001:db8::1", "fe80::1"]), card(2, &[])].iter());
+        let set = |name: &str| {
+            let found = rules.iter().map(|part| &part["add"]["set"]).find(|set| set["name"] == name);
+            found.and_then(|set| set["elem"].as_array()).map_or(0, Vec::len)
+        };
+        assert_eq!((set("addresses"), set("addresses-v6"), set("dual")), (2, 2, 1));
+        assert_eq!((of_chain(&rules, "speaks-0"), of_chain(&rules, "speaks-1")), (3, 0));
+        assert_eq!((of_chain(&rules, "to-node"), of_chain(&rules, "from-node")), (1, 1));
+        // Where nobody has IPv6 the node's own words are its own business.
+        let without = compile([card(2, &[])].iter());
+        assert_eq!((of_chain(&without, "to-node"), of_chain(&without, "from-node")), (0, 0));
+    }
+
+    #[test]
+    fn nft_itself_accepts_the_rules() {
+        for cards in [vec![], vec![card(1, &[])], vec![card(1, &["2001:db8::1", "fe80::1"]), card(2, &[])]] {
+            crate::plumbing::say::accepted(&compile(cards.iter()));
+        }
+    }
 }

@@ -1,10 +1,10 @@
 //! What the kernel's rules still know of an earlier agent's time.
 
-use std::{collections::BTreeMap, io, net::Ipv4Addr, path::Path};
+use std::{collections::BTreeMap, io, net::IpAddr, path::Path};
 
 use serde_json::{Value, json};
 
-use super::{Card, Guarded, identity, stateful};
+use super::{Card, Family, Guarded, identity, stateful};
 use crate::plumbing::nft;
 
 /// What was found.
@@ -13,7 +13,7 @@ pub(super) struct Earlier {
     /// The cards whose taps live, by tap. Which groups guard them only the journal knew.
     pub(super) cards: BTreeMap<String, Card>,
     /// Until when a port, by bridge and address, has just arrived, on the boot clock in milliseconds.
-    pub(super) arrived: BTreeMap<(String, Ipv4Addr), u64>,
+    pub(super) arrived: BTreeMap<(String, IpAddr), u64>,
 }
 
 /// Reads the sets of both tables at `now`, on the boot clock in milliseconds.
@@ -34,19 +34,24 @@ pub(super) async fn read(now: u64) -> io::Result<Earlier> {
             earlier.cards.insert(tap, card);
         }
     }
-    for (tap, address) in pairs(&nft::elements(family, table, identity::ADDRESSES).await?) {
-        if let (Some(card), Ok(address)) = (earlier.cards.get_mut(&tap), address.parse()) {
-            let until = earlier.arrived.get(&(card.bridge.clone(), address)).copied();
-            card.arrived_until = card.arrived_until.max(until);
-            card.addresses.push(address);
+    for of in Family::BOTH {
+        for (tap, address) in pairs(&nft::elements(family, table, &of.named(identity::ADDRESSES)).await?) {
+            if let (Some(card), Ok(address)) = (earlier.cards.get_mut(&tap), address.parse()) {
+                let until = earlier.arrived.get(&(card.bridge.clone(), address)).copied();
+                card.arrived_until = card.arrived_until.max(until);
+                card.addresses.push(address);
+            }
         }
     }
     Ok(earlier)
 }
 
-async fn arrived(now: u64) -> io::Result<BTreeMap<(String, Ipv4Addr), u64>> {
+async fn arrived(now: u64) -> io::Result<BTreeMap<(String, IpAddr), u64>> {
     let (family, table, _) = stateful::PLACE;
-    let elements = nft::elements(family, table, stateful::ARRIVED).await?;
+    let mut elements = Vec::new();
+    for of in Family::BOTH {
+        elements.extend(nft::elements(family, table, &of.named(stateful::ARRIVED)).await?);
+    }
     let one = |element: &Value| {
         let element = &element["elem"];
         let (bridge, address) = pair(&element["val"])?;

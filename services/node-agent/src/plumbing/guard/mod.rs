@@ -6,8 +6,10 @@
 //! groups' rules are not here yet is shut but for what it has open.
 
 mod bridge;
+mod family;
 mod identity;
 mod inherited;
+mod ipv6;
 mod policy;
 mod stateful;
 pub(super) mod tracking;
@@ -15,7 +17,7 @@ pub(super) mod tracking;
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
-    net::Ipv4Addr,
+    net::IpAddr,
     path::{Path, PathBuf},
     sync::{Mutex as Quick, PoisonError},
     time::Duration,
@@ -31,6 +33,7 @@ use watari_model::{
 };
 
 use super::nft;
+use family::Family;
 pub use policy::Policy;
 use tracking::Sake;
 
@@ -54,8 +57,8 @@ pub(super) struct Card {
     pub(super) bridge: String,
     /// Its MAC, lower case.
     pub(super) mac: String,
-    /// Its addresses.
-    pub(super) addresses: Vec<Ipv4Addr>,
+    /// Its addresses, IPv4 and IPv6.
+    pub(super) addresses: Vec<IpAddr>,
     /// What guards it.
     pub(super) guarded: Guarded,
     /// Until when the middle of a connection is taken for one that it brought along, on the boot
@@ -64,6 +67,15 @@ pub(super) struct Card {
 }
 
 impl Card {
+    /// Its addresses of one family.
+    fn of(&self, family: Family) -> impl Iterator<Item = &IpAddr> {
+        self.addresses.iter().filter(move |address| Family::of(address) == family)
+    }
+
+    fn has(&self, family: Family) -> bool {
+        self.of(family).next().is_some()
+    }
+
     fn is_guarded(&self) -> bool {
         self.guarded != Guarded::Open
     }
@@ -94,9 +106,15 @@ impl State {
         self.cards.values().any(Card::is_guarded)
     }
 
-    /// The bridges that carry guarded servers.
-    fn bridges(&self) -> BTreeSet<&str> {
-        self.cards.values().filter(|card| card.is_guarded()).map(|card| card.bridge.as_str()).collect()
+    /// The bridges that carry guarded servers with addresses of this family.
+    fn bridges(&self, family: Family) -> BTreeSet<&str> {
+        let guarded = self.cards.values().filter(|card| card.is_guarded() && card.has(family));
+        guarded.map(|card| card.bridge.as_str()).collect()
+    }
+
+    /// Whether a bridge of theirs is not filtered.
+    fn is_unfiltered(&self) -> bool {
+        Family::BOTH.into_iter().any(|family| self.bridges(family).into_iter().any(|name| bridge::is_off(name, family)))
     }
 
     /// The cards are others than those that the kernel knows.
@@ -126,8 +144,8 @@ pub(super) struct Guard {
 /// Files that say which switches of the kernel were turned by us. They lie where a reboot, which
 /// turns the switches back, takes them along.
 struct Marks {
-    /// A folder with a file for each bridge.
-    bridges: PathBuf,
+    /// For each family a folder with a file for each bridge.
+    bridges: [PathBuf; 2],
     /// Where that one is of connection tracking.
     run: PathBuf,
 }
@@ -135,7 +153,8 @@ struct Marks {
 impl Guard {
     /// Touches nothing yet. `run` is the agent's run folder.
     pub(super) fn new(on: bool, run: &Path) -> Self {
-        let marks = Marks { bridges: run.join("bridge-netfilter"), run: run.to_owned() };
+        let bridges = Family::BOTH.map(|family| run.join(family.named("bridge-netfilter")));
+        let marks = Marks { bridges, run: run.to_owned() };
         let reason = if on { "no rule has been laid yet" } else { "networks.guard is false in node-agent.toml" };
         let missing = || Enforcement::Missing { reason: reason.to_owned() };
         let protection = Quick::new(Protection { identity: missing(), firewall: missing() });
@@ -304,7 +323,7 @@ impl Guard {
         }
         state.identity_due |= lost_identity;
         // A bridge that was made anew is not filtered, whatever the one before was.
-        state.groups_due |= lost_groups || (state.stateful && state.bridges().into_iter().any(bridge::is_off));
+        state.groups_due |= lost_groups || (state.stateful && state.is_unfiltered());
         match self.lay(&mut state).await {
             Err(error) if held => tracing::error!(%error, "guests are NOT guarded as they should be"),
             _ => {}
@@ -336,12 +355,14 @@ impl Guard {
     }
 
     async fn lay_groups(&self, state: &mut State) -> io::Result<()> {
-        let bridges = state.bridges();
         let rules = stateful::compile(state.cards.values(), &state.policy, clock::boot_millis());
         nft::apply(&json!({"nftables": rules})).await?;
-        bridges.iter().try_for_each(|bridge| bridge::switch_on(bridge, &self.marks.bridges))?;
-        bridge::switch_off_but(&bridges, &self.marks.bridges)?;
-        if bridges.is_empty() {
+        for (family, marks) in Family::BOTH.into_iter().zip(&self.marks.bridges) {
+            let bridges = state.bridges(family);
+            bridges.iter().try_for_each(|bridge| bridge::switch_on(bridge, family, marks))?;
+            bridge::switch_off_but(&bridges, family, marks)?;
+        }
+        if !state.needs_groups() {
             tracking::insist(&self.marks.run, Sake::Groups)?;
         } else {
             tracking::relax(&self.marks.run, Sake::Groups)?;

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::Ipv4Addr,
+    net::IpAddr,
 };
 
 use watari_contracts::plan::{Members, NetworkPlan, PlannedFirewall};
@@ -17,7 +17,7 @@ pub struct Policy {
     /// The rules of each group that guards a server here.
     pub groups: BTreeMap<FirewallName, Vec<Rule>>,
     /// The addresses of the servers of each group that a rule names as the other end.
-    pub members: BTreeMap<FirewallName, BTreeSet<Ipv4Addr>>,
+    pub members: BTreeMap<FirewallName, BTreeSet<IpAddr>>,
 }
 
 impl From<&NetworkPlan> for Policy {

@@ -10,7 +10,8 @@
 //! ```
 //!
 //! Two maps lead from a port to the chains of its *set of groups*, so that a packet meets only rules
-//! of its own server's, and a thousand ports of one kind share one pair of chains.
+//! of its own server's, and a thousand ports of one kind share one pair of chains. IPv4 and IPv6 have maps and
+//! sets of their own, and the chains in common.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,8 +21,11 @@ use watari_model::{
     firewall::{Direction, Peer, Protocol, Rule},
 };
 
-use super::{Card, Guarded, Policy};
-use crate::plumbing::say::{Table, concat, count, drop, field, is, meta};
+use super::{
+    Card, Family, Guarded, Policy,
+    ipv6::{LISTENING, NEIGHBOURS},
+};
+use crate::plumbing::say::{Table, concat, count, drop, field, is, jump_by, meta};
 
 const FAMILY: &str = "inet";
 const TABLE: &str = "watari";
@@ -30,7 +34,7 @@ const ENTRANCE: &str = "forward";
 pub(super) const PLACE: (&str, &str, &str) = (FAMILY, TABLE, ENTRANCE);
 /// Before other rules of forwarding (0): what is dropped here need not be looked at there.
 const PRIORITY: i32 = -10;
-/// Servers that have just arrived: bridge and address, for a time.
+/// Servers that have just arrived: bridge and address, for a time; a set for each family.
 pub(super) const ARRIVED: &str = "arrived";
 
 /// The end of a packet that is a server of ours, and the other one.
@@ -58,24 +62,33 @@ pub(super) fn compile<'a>(cards: impl Iterator<Item = &'a Card> + Clone, policy:
     let cards = cards.filter(|card| card.is_guarded());
     let kinds: BTreeSet<&Guarded> = cards.clone().map(|card| &card.guarded).collect();
     let kinds: BTreeMap<_, usize> = kinds.into_iter().enumerate().map(|(n, kind)| (kind, n)).collect();
+    // A table without anybody who has IPv6 is as small as if there were none.
+    let families = Family::BOTH.into_iter().filter(|family| cards.clone().any(|card| card.has(*family)));
+    let families: Vec<Family> = families.collect();
     let peers = members(&mut table, policy, kinds.keys().copied());
-    arrived(&mut table, cards.clone(), now);
+    for family in &families {
+        arrived(&mut table, cards.clone(), *family, now);
+    }
     for (guarded, n) in &kinds {
         for direction in [Direction::In, Direction::Out] {
-            chain(&mut table, &rules_of(policy, guarded), &peers, *n, direction);
+            let terms = Terms { families: &families, peers: &peers };
+            chain(&mut table, &rules_of(policy, guarded), &terms, *n, direction);
         }
     }
     table.hook(ENTRANCE, "forward", PRIORITY);
     for direction in [Direction::Out, Direction::In] {
         let Ends { chain, device, ours, .. } = ends(direction);
-        let entries = cards.clone().flat_map(|card| {
-            let target = format!("{chain}-{}", kinds[&card.guarded]);
-            let entry = move |address| json!([{"concat": [card.bridge, address]}, {"jump": {"target": target}}]);
-            card.addresses.iter().map(entry)
-        });
-        table.map(chain, &["ifname", "ipv4_addr"], entries.collect());
-        let port = concat(&[meta(device), field("ip", ours)]);
-        table.rule(ENTRANCE, vec![json!({"vmap": {"key": port, "data": format!("@{chain}")}})]);
+        for family in &families {
+            let entries = cards.clone().flat_map(|card| {
+                let target = format!("{chain}-{}", kinds[&card.guarded]);
+                let entry = move |address| json!([{"concat": [card.bridge, address]}, {"jump": {"target": target}}]);
+                card.of(*family).map(entry)
+            });
+            let map = family.named(chain);
+            table.map(&map, &["ifname", family.address()], entries.collect());
+            let port = concat(&[meta(device), field(family.protocol(), ours)]);
+            table.rule(ENTRANCE, vec![jump_by(port, &map)]);
+        }
     }
     table.finish()
 }
@@ -87,7 +100,13 @@ fn rules_of<'a>(policy: &'a Policy, guarded: &Guarded) -> Option<BTreeSet<&'a Ru
     Some(known?.into_iter().flatten().collect())
 }
 
-/// A set for each group that a rule of these names as the other end.
+/// What rules are written in: the families that are there, and the sets of other ends.
+struct Terms<'a> {
+    families: &'a [Family],
+    peers: &'a BTreeMap<&'a FirewallName, String>,
+}
+
+/// A set of each family for each group that a rule of these names as the other end.
 fn members<'a>(
     table: &mut Table,
     policy: &'a Policy,
@@ -104,8 +123,11 @@ fn members<'a>(
     let mut peers = BTreeMap::new();
     for (n, group) in named.into_iter().enumerate() {
         let set = format!("members-{n}");
-        let addresses = policy.members.get(group).map(|m| m.iter().map(|a| json!(a)).collect());
-        table.set(&set, &["ipv4_addr"], addresses.unwrap_or_default());
+        for family in Family::BOTH {
+            let all = policy.members.get(group).into_iter().flatten();
+            let addresses = all.filter(|address| Family::of(address) == family).map(|address| json!(address));
+            table.set(&family.named(&set), &[family.address()], addresses.collect());
+        }
         peers.insert(group, set);
     }
     peers
@@ -113,32 +135,34 @@ fn members<'a>(
 
 /// Connections that a server brought along are not known to this node's connection tracking; for
 /// a while after its arrival what looks like the middle of one is taken for that.
-fn arrived<'a>(table: &mut Table, cards: impl Iterator<Item = &'a Card>, now: u64) {
+fn arrived<'a>(table: &mut Table, cards: impl Iterator<Item = &'a Card>, family: Family, now: u64) {
     let fresh = cards.filter_map(|card| Some((card, card.arrived_until?.checked_sub(now)?.div_ceil(1_000))));
     let elements = fresh.filter(|(_, left)| *left > 0).flat_map(|(card, left)| {
         let element = move |address| json!({"elem": {"val": {"concat": [card.bridge, address]}, "timeout": left}});
-        card.addresses.iter().map(element)
+        card.of(family).map(element)
     });
-    table.timed_set(ARRIVED, &["ifname", "ipv4_addr"], elements.collect());
+    table.timed_set(&family.named(ARRIVED), &["ifname", family.address()], elements.collect());
 }
 
 /// The rules of one kind of server in one direction. What passes returns, to be looked at as the
 /// other end's packet too.
-fn chain(
-    table: &mut Table,
-    rules: &Option<BTreeSet<&Rule>>,
-    peers: &BTreeMap<&FirewallName, String>,
-    n: usize,
-    direction: Direction,
-) {
+fn chain(table: &mut Table, rules: &Option<BTreeSet<&Rule>>, terms: &Terms<'_>, n: usize, direction: Direction) {
     let Ends { chain, device, ours, .. } = ends(direction);
     let name = format!("{chain}-{n}");
     table.chain(&name);
+    if terms.families.contains(&Family::V6) {
+        // Who finds nobody reaches nobody, and tracking has no state for it. Identities have been seen to.
+        let kinds = [NEIGHBOURS.as_slice(), LISTENING.as_slice()].concat();
+        table.rule(&name, vec![is(field("icmpv6", "type"), json!({"set": kinds})), verdict("return")]);
+    }
     table.rule(&name, vec![answers()]);
     // What this node has not seen begin may be what a server brought along.
-    let middle = json!({"&": [field("tcp", "flags"), {"|": ["syn", "ack"]}]});
-    let port = concat(&[meta(device), field("ip", ours)]);
-    table.rule(&name, vec![is(port, format!("@{ARRIVED}")), is(middle, "ack"), verdict("return")]);
+    let middle = || json!({"&": [field("tcp", "flags"), {"|": ["syn", "ack"]}]});
+    for family in terms.families {
+        let port = concat(&[meta(device), field(family.protocol(), ours)]);
+        let fresh = is(port, format!("@{}", family.named(ARRIVED)));
+        table.rule(&name, vec![fresh, is(middle(), "ack"), verdict("return")]);
+    }
     table.rule(&name, vec![stray()]);
     let of_direction: Vec<&Rule> = rules.iter().flatten().copied().filter(|rule| rule.direction == direction).collect();
     // Everything may leave unless a rule says what may; rules that are not here may say it.
@@ -146,7 +170,9 @@ fn chain(
         return;
     }
     for rule in of_direction {
-        table.rule(&name, expressions(rule, peers));
+        for other_end in other_ends(rule, terms) {
+            table.rule(&name, other_end.into_iter().chain(carries(rule)).chain([verdict("return")]).collect());
+        }
     }
     table.rule(&name, vec![count(), drop()]);
 }
@@ -174,36 +200,47 @@ pub(super) fn probe() -> Vec<Value> {
     table.finish_and_delete()
 }
 
-fn expressions(rule: &Rule, peers: &BTreeMap<&FirewallName, String>) -> Vec<Value> {
-    let other = || field("ip", ends(rule.direction).theirs);
-    let mut all = Vec::new();
+/// The other end of a rule's packets, in each way in which it can be written down: a group has a set of each family.
+fn other_ends(rule: &Rule, terms: &Terms<'_>) -> Vec<Option<Value>> {
+    let end = |family: Family| field(family.protocol(), ends(rule.direction).theirs);
     match &rule.peer {
-        Peer::Anywhere => {}
-        Peer::Cidr(subnet) if subnet.prefix_len() == 0 => {}
+        Peer::Anywhere => vec![None],
         Peer::Cidr(subnet) => {
-            let prefix = json!({"prefix": {"addr": subnet.addr(), "len": subnet.prefix_len()}});
-            all.push(is(other(), prefix));
+            let family = Family::of(&subnet.addr());
+            // All of a family is no prefix that nft would take.
+            if subnet.prefix_len() == 0 {
+                return vec![Some(is(meta("nfproto"), family.netfilter()))];
+            }
+            vec![Some(is(end(family), json!({"prefix": {"addr": subnet.addr(), "len": subnet.prefix_len()}})))]
         }
-        Peer::Group(group) => all.push(is(other(), format!("@{}", peers[group]))),
+        Peer::Group(group) => {
+            let set = |family: Family| format!("@{}", family.named(&terms.peers[group]));
+            terms.families.iter().map(|family| Some(is(end(*family), set(*family)))).collect()
+        }
     }
+}
+
+/// What a rule's packets carry.
+fn carries(rule: &Rule) -> Option<Value> {
     match (rule.protocol, rule.ports) {
-        (Protocol::Any, _) => {}
-        (protocol, None) => all.push(is(json!({"meta": {"key": "l4proto"}}), protocol.word())),
+        (Protocol::Any, _) => None,
+        (Protocol::Icmp, _) => Some(is(meta("l4proto"), json!({"set": ["icmp", "ipv6-icmp"]}))),
+        (protocol, None) => Some(is(meta("l4proto"), protocol.word())),
         (protocol, Some(ports)) => {
             let ports = if ports.first == ports.last {
                 json!(ports.first)
             } else {
                 json!({"range": [ports.first, ports.last]})
             };
-            all.push(is(field(protocol.word(), "dport"), ports));
+            Some(is(field(protocol.word(), "dport"), ports))
         }
     }
-    all.push(verdict("return"));
-    all
 }
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
     use super::*;
 
     fn card(n: u8, groups: &[&str]) -> Card {
@@ -246,5 +283,38 @@ mod tests {
         let set = named(&rules, "set", ARRIVED)[0];
         assert_eq!(set["elem"].as_array().unwrap().len(), 1);
         assert_eq!(set["elem"][0]["elem"]["timeout"], 60);
+    }
+
+    #[test]
+    fn ipv6_has_rules_of_its_own_where_somebody_has_it_and_nft_accepts_them() {
+        let rule = |protocol, peer| Rule { direction: Direction::In, protocol, ports: None, peer };
+        let mut policy = Policy::default();
+        let cidr = |text: &str| Peer::Cidr(text.parse().unwrap());
+        let said = [
+            rule(Protocol::Tcp, cidr("2001:db8::/32")),
+            rule(Protocol::Any, cidr("203.0.113.0/24")),
+            rule(Protocol::Udp, cidr("0.0.0.0/0")),
+            rule(Protocol::Udp, cidr("::/0")),
+            rule(Protocol::Icmp, Peer::Anywhere),
+            rule(Protocol::Tcp, Peer::Group("web".parse().unwrap())),
+        ];
+        policy.groups.insert("mail".parse().unwrap(), said.into());
+        let members: [IpAddr; 2] = [[203, 0, 113, 9].into(), "2001:db8::9".parse().unwrap()];
+        policy.members.insert("web".parse().unwrap(), members.into());
+        let mut cards = [card(1, &["mail"]), card(2, &["mail"])];
+        let rules = compile(cards.iter(), &policy, 0);
+        // Six, and what every chain has: answers, arrivals, strays, and the end.
+        assert_eq!(named(&rules, "rule", "in-0").len(), 10);
+        assert!(named(&rules, "map", "in-v6").is_empty());
+        crate::plumbing::say::accepted(&rules);
+
+        cards[0].addresses.push("2001:db8::1".parse().unwrap());
+        cards[0].arrived_until = Some(60_000);
+        let rules = compile(cards.iter(), &policy, 0);
+        // Beside these neighbours, arrivals of the other family, and the group's other set.
+        assert_eq!(named(&rules, "rule", "in-0").len(), 13);
+        assert_eq!(named(&rules, "map", "in-v6")[0]["elem"].as_array().unwrap().len(), 1);
+        assert_eq!(named(&rules, "set", "members-0-v6")[0]["elem"], json!(["2001:db8::9"]));
+        crate::plumbing::say::accepted(&rules);
     }
 }

@@ -10,7 +10,7 @@ use std::{
 };
 
 use futures_util::TryStreamExt;
-use ipnet::Ipv4Net;
+use ipnet::IpNet;
 use rtnetlink::{
     Handle, LinkBridge, LinkBridgePort, LinkUnspec, LinkVlan, LinkVxlan,
     packet_route::{
@@ -154,9 +154,10 @@ impl Links {
         self.handle.link().add(link).execute().await.map_err(failed("make a VLAN interface"))
     }
 
-    /// As a port of its bridge: it learns nothing, and what the bridge does not know does not leave by it.
-    pub(super) async fn quieten(&self, index: u32) -> io::Result<()> {
-        let port = LinkBridgePort::new(index).learning(false).flood(false).mcast_flood(false).build();
+    /// As a port of its bridge: it learns nothing, and what the bridge does not know does not leave by it. What is for a
+    /// group does if `groups` says so: questions for IPv6 neighbours, which the tunnel answers itself.
+    pub(super) async fn quieten(&self, index: u32, groups: bool) -> io::Result<()> {
+        let port = LinkBridgePort::new(index).learning(false).flood(false).mcast_flood(groups).build();
         self.handle.link().set_port(port).execute().await.map_err(failed("set a bridge's port"))
     }
 
@@ -178,9 +179,9 @@ impl Links {
         }
     }
 
-    /// Gives a link an address in its subnet, if it has not got it.
-    pub(super) async fn add_address(&self, index: u32, address: Ipv4Addr, subnet: Ipv4Net) -> io::Result<()> {
-        let request = self.handle.address().add(index, IpAddr::V4(address), subnet.prefix_len());
+    /// Gives a link an address, with the length of its subnet's prefix, if it has not got it.
+    pub(super) async fn add_address(&self, index: u32, address: IpNet) -> io::Result<()> {
+        let request = self.handle.address().add(index, address.addr(), address.prefix_len());
         match request.execute().await.map_err(failed("give a bridge its address")) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
             outcome => outcome,

@@ -46,8 +46,8 @@ impl Links {
     }
 
     /// Has the tunnel answer for an address.
-    pub(in crate::plumbing) async fn answer(&self, tunnel: u32, address: Ipv4Addr, mac: &Mac) -> io::Result<()> {
-        let entry = self.handle.neighbours().add(tunnel, IpAddr::V4(address)).link_layer_address(mac).replace();
+    pub(in crate::plumbing) async fn answer(&self, tunnel: u32, address: IpAddr, mac: &Mac) -> io::Result<()> {
+        let entry = self.handle.neighbours().add(tunnel, address).link_layer_address(mac).replace();
         entry.execute().await.map_err(failed("keep a neighbour"))
     }
 
@@ -65,11 +65,15 @@ impl Links {
     }
 
     /// Answers for an address no more.
-    pub(in crate::plumbing) async fn silence(&self, tunnel: u32, address: Ipv4Addr) -> io::Result<()> {
+    pub(in crate::plumbing) async fn silence(&self, tunnel: u32, address: IpAddr) -> io::Result<()> {
         let mut entry = NeighbourMessage::default();
-        entry.header.family = AddressFamily::Inet;
+        let (family, destination) = match address {
+            IpAddr::V4(address) => (AddressFamily::Inet, NeighbourAddress::Inet(address)),
+            IpAddr::V6(address) => (AddressFamily::Inet6, NeighbourAddress::Inet6(address)),
+        };
+        entry.header.family = family;
         entry.header.ifindex = tunnel;
-        entry.attributes.push(NeighbourAttribute::Destination(NeighbourAddress::Inet(address)));
+        entry.attributes.push(NeighbourAttribute::Destination(destination));
         gone(self.handle.neighbours().del(entry).execute().await.map_err(failed("forget a neighbour")))
     }
 
@@ -82,7 +86,11 @@ impl Links {
     /// The nodes at which a tunnel reaches MACs.
     pub(in crate::plumbing) async fn reached(&self, tunnel: u32) -> io::Result<BTreeMap<Mac, Ipv4Addr>> {
         let all = self.neighbours(AddressFamily::Bridge, tunnel).await?;
-        Ok(all.iter().filter_map(|entry| Some((mac(entry)?, destination(entry)?))).collect())
+        let node = |entry: &NeighbourMessage| match destination(entry)? {
+            IpAddr::V4(node) => Some(node),
+            IpAddr::V6(_) => None,
+        };
+        Ok(all.iter().filter_map(|entry| Some((mac(entry)?, node(entry)?))).collect())
     }
 
     /// The MACs that the bridge has on that port by an entry of ours.
@@ -96,8 +104,9 @@ impl Links {
     }
 
     /// The addresses for which a tunnel answers.
-    pub(in crate::plumbing) async fn answered(&self, tunnel: u32) -> io::Result<BTreeMap<Ipv4Addr, Mac>> {
-        let all = self.neighbours(AddressFamily::Inet, tunnel).await?;
+    pub(in crate::plumbing) async fn answered(&self, tunnel: u32) -> io::Result<BTreeMap<IpAddr, Mac>> {
+        let mut all = self.neighbours(AddressFamily::Inet, tunnel).await?;
+        all.extend(self.neighbours(AddressFamily::Inet6, tunnel).await?);
         let fixed = all.iter().filter(|entry| entry.header.state == NeighbourState::Permanent);
         Ok(fixed.filter_map(|entry| Some((destination(entry)?, mac(entry)?))).collect())
     }
@@ -110,12 +119,13 @@ fn mac(entry: &NeighbourMessage) -> Option<Mac> {
     })
 }
 
-fn destination(entry: &NeighbourMessage) -> Option<Ipv4Addr> {
+fn destination(entry: &NeighbourMessage) -> Option<IpAddr> {
     entry.attributes.iter().find_map(|attribute| match attribute {
-        NeighbourAttribute::Destination(NeighbourAddress::Inet(address)) => Some(*address),
+        NeighbourAttribute::Destination(NeighbourAddress::Inet(address)) => Some(IpAddr::V4(*address)),
+        NeighbourAttribute::Destination(NeighbourAddress::Inet6(address)) => Some(IpAddr::V6(*address)),
         // In the bridge family the crate cannot know the address's family.
         NeighbourAttribute::Destination(NeighbourAddress::Other(bytes)) => {
-            <[u8; 4]>::try_from(bytes.as_slice()).ok().map(Ipv4Addr::from)
+            <[u8; 4]>::try_from(bytes.as_slice()).ok().map(IpAddr::from)
         }
         _ => None,
     })

@@ -9,6 +9,7 @@ mod rules;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs, io,
+    net::IpAddr,
     path::Path,
     sync::Arc,
 };
@@ -69,8 +70,12 @@ impl Metadata {
 
     /// Answers a server from the next [`Self::tend`] on, at these cards.
     pub(super) async fn know(&self, server: &Server, cards: Vec<Card>) {
-        let port = |card: &Card, address| Port { bridge: card.bridge.clone(), address };
-        let ports = cards.iter().flat_map(|card| card.addresses.iter().map(move |address| port(card, *address)));
+        // The address is one of IPv4, and asked by it.
+        let port = |card: &Card, address: &IpAddr| match address {
+            IpAddr::V4(address) => Some(Port { bridge: card.bridge.clone(), address: *address }),
+            IpAddr::V6(_) => None,
+        };
+        let ports = cards.iter().flat_map(|card| card.addresses.iter().filter_map(move |address| port(card, address)));
         self.residents.know(server, ports.collect());
         self.state.lock().await.cards.insert(server.uuid.clone(), cards);
     }

@@ -1,6 +1,7 @@
 //! The border of overlay networks, in a table of our own: out by the node's own addresses, nothing in
 //! that nobody asked for, nothing from one network to another, and of the node itself only DHCP, DNS
-//! and echoes.
+//! and echoes. IPv6 stays within its network: a node that passes it on heeds no routers any more, and so might
+//! lose its own way out, and translating it would need a global address that most nodes' do not have.
 
 use std::{fs, io, net::Ipv4Addr, path::Path};
 
@@ -84,7 +85,7 @@ fn ruleset(networks: &[&Spec], node: &Node, only_ours: bool) -> Value {
     let to_ours = || is(meta("oifname"), any_of_ours());
     let port = |protocol: &str, port: u16| is(field(protocol, "dport"), port);
     // Of the node itself.
-    let services = [port("udp", 67), port("udp", 53), port("tcp", 53)];
+    let services = [port("udp", 67), port("udp", 547), port("udp", 53), port("tcp", 53)];
     for service in services.into_iter().chain(node.metadata_port.map(|metadata| port("tcp", metadata))) {
         table.rule("input", vec![from_ours(), service, accept()]);
     }
@@ -93,8 +94,15 @@ fn ruleset(networks: &[&Spec], node: &Node, only_ours: bool) -> Value {
         // Its own gateway, not another network's, which is an address of this node as well.
         let gateway = is(field("ip", "daddr"), json!(spec.gateway));
         let from = is(meta("iifname"), spec.bridge());
-        table.rule("input", vec![from, gateway, echo.clone(), accept()]);
+        table.rule("input", vec![from.clone(), gateway, echo.clone(), accept()]);
+        if let Some(own) = spec.own6() {
+            let own = is(field("ip6", "daddr"), json!(own.addr()));
+            table.rule("input", vec![from, own, is(field("icmpv6", "type"), "echo-request"), accept()]);
+        }
     }
+    // Without these it is no neighbour.
+    let neighbours = json!({"set": ["nd-router-solicit", "nd-neighbor-solicit", "nd-neighbor-advert"]});
+    table.rule("input", vec![from_ours(), is(field("icmpv6", "type"), neighbours), accept()]);
     table.rule("input", vec![from_ours(), state(&["established", "related"]), accept()]);
     table.rule("input", vec![from_ours(), drop()]);
     // Through the node. Frames within a bridge come by here where bridge netfilter is on.
@@ -102,6 +110,8 @@ fn ruleset(networks: &[&Spec], node: &Node, only_ours: bool) -> Value {
         let within = |key| is(meta(key), spec.bridge());
         table.rule("forward", vec![within("iifname"), within("oifname"), accept()]);
     }
+    let ipv6 = is(meta("nfproto"), "ipv6");
+    table.rule("forward", vec![from_ours(), ipv6, drop()]);
     let translated = || json!({"match": {"op": "in", "left": {"ct": {"key": "status"}}, "right": "dnat"}});
     // Whoever asks for another's public address comes in by it, as from outside.
     table.rule("forward", vec![from_ours(), to_ours(), translated(), accept()]);

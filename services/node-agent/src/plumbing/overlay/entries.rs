@@ -1,7 +1,11 @@
 //! What a tunnel knows: at which node each MAC is, and for which addresses it answers. Pure but for
 //! reading it from the kernel.
 
-use std::{collections::BTreeMap, io, net::Ipv4Addr};
+use std::{
+    collections::BTreeMap,
+    io,
+    net::{IpAddr, Ipv4Addr},
+};
 
 use watari_contracts::plan::PlannedNetwork;
 
@@ -12,7 +16,7 @@ use crate::plumbing::links::{Links, Mac};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Entries {
     nodes: BTreeMap<Mac, Ipv4Addr>,
-    addresses: BTreeMap<Ipv4Addr, Mac>,
+    addresses: BTreeMap<IpAddr, Mac>,
 }
 
 /// One step from what is to what should be.
@@ -23,23 +27,24 @@ pub(super) enum Change {
     /// Reach a MAC no more by this tunnel.
     Forget(Mac),
     /// Answer for an address.
-    Answer(Ipv4Addr, Mac),
+    Answer(IpAddr, Mac),
     /// Answer for an address no more.
-    Silence(Ipv4Addr),
+    Silence(IpAddr),
 }
 
 impl Entries {
     /// What the plan says. Ports that no node runs, or that are here, are not the tunnel's business;
     /// nor are those that were claimed for this node.
     pub(super) fn planned(network: &PlannedNetwork, claimed: impl Fn(&Mac) -> bool) -> Self {
-        let here = network.here.iter().map(|port| (&port.mac, port.address, port.via));
-        let elsewhere = network.elsewhere.iter().map(|port| (&port.mac, port.address, port.via));
+        let here = network.here.iter().map(|port| (&port.mac, port.address, port.address6, port.via));
+        let elsewhere = network.elsewhere.iter().map(|port| (&port.mac, port.address, port.address6, port.via));
         let mut entries = Self::default();
-        for (text, address, via) in here.chain(elsewhere) {
+        for (text, address, address6, via) in here.chain(elsewhere) {
             let (Some(mac), Some(node)) = (mac(text), via) else { continue };
             if !claimed(&mac) {
                 entries.nodes.insert(mac, node);
-                entries.addresses.insert(address, mac);
+                entries.addresses.insert(IpAddr::V4(address), mac);
+                entries.addresses.extend(address6.map(|address| (IpAddr::V6(address), mac)));
             }
         }
         entries
@@ -93,12 +98,12 @@ mod tests {
     fn here(n: u8, via: Option<Ipv4Addr>) -> LocalPort {
         let (vm, vm_uuid) = (format!("h{n}").parse().unwrap(), String::new());
         let (mac, address) = (format!("52:57:0a:01:00:{n:02x}"), [10, 1, 0, n].into());
-        LocalPort { vm, vm_uuid, card: 0, mac, address, via, public: None }
+        LocalPort { vm, vm_uuid, card: 0, mac, address, address6: None, via, public: None }
     }
 
     fn elsewhere(n: u8, via: Option<Ipv4Addr>) -> RemotePort {
-        let LocalPort { vm, mac, address, via, .. } = here(n, via);
-        RemotePort { vm, mac, address, via }
+        let LocalPort { vm, mac, address, address6, via, .. } = here(n, via);
+        RemotePort { vm, mac, address, address6, via }
     }
 
     fn network(here: Vec<LocalPort>, elsewhere: Vec<RemotePort>) -> PlannedNetwork {
@@ -113,6 +118,10 @@ mod tests {
         let at = |n| mac(&format!("52:57:0a:01:00:{n:02x}")).unwrap();
         assert_eq!(entries.nodes, BTreeMap::from([(at(2), a.unwrap()), (at(3), b.unwrap())]));
         assert_eq!(entries.addresses.len(), 2);
+        // By IPv6 too, where there is one.
+        let both = RemotePort { address6: Some("2001:db8::1".parse().unwrap()), ..elsewhere(5, b) };
+        let answered = Entries::planned(&network(vec![], vec![both]), |_| false).addresses;
+        assert_eq!(answered, BTreeMap::from([([10, 1, 0, 5].into(), at(5)), ("2001:db8::1".parse().unwrap(), at(5))]));
         // It was resumed here before the plan knew.
         let entries = Entries::planned(&planned, |mac| *mac == at(2));
         assert_eq!(entries.nodes, BTreeMap::from([(at(3), b.unwrap())]));

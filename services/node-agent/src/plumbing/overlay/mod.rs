@@ -21,7 +21,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use ipnet::Ipv4Net;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use tokio::sync::Mutex;
 use watari_contracts::plan::NetworkPlan;
 use watari_model::{NetworkName, network};
@@ -46,6 +46,7 @@ pub(super) struct Spec {
     pub(super) overlay: network::Overlay,
     pub(super) subnet: Ipv4Net,
     pub(super) gateway: Ipv4Addr,
+    pub(super) ipv6: Option<network::Ipv6>,
 }
 
 impl Spec {
@@ -56,6 +57,12 @@ impl Spec {
 
     fn tunnel(&self) -> String {
         format!("{TUNNEL_PREFIX}{:06x}", self.overlay.vni)
+    }
+
+    /// Where the node itself is on it, beside its gateway's address: the same on every node.
+    pub(super) fn own6(&self) -> Option<Ipv6Net> {
+        let ipv6 = self.ipv6.as_ref()?;
+        Ipv6Net::new(ipv6.beside(self.gateway), ipv6.cidr.prefix_len()).ok()
     }
 
     fn label(&self) -> String {
@@ -326,10 +333,13 @@ async fn make(links: &Links, spec: &Spec, local: Ipv4Addr) -> io::Result<u32> {
         }
     };
     if !bridge.up || bridge.alias != spec.label() || bridge.mtu != mtu {
-        without_ipv6(&bridge.name)?;
+        ipv6(&bridge.name, spec, OF_ITS_MAC)?;
         links.raise(bridge.index, &spec.label(), mtu).await?;
     }
-    links.add_address(bridge.index, spec.gateway, spec.subnet).await?;
+    let own = Ipv4Net::new(spec.gateway, spec.subnet.prefix_len()).map_err(io::Error::other)?;
+    for address in [Some(IpNet::V4(own)), spec.own6().map(IpNet::V6)].into_iter().flatten() {
+        links.add_address(bridge.index, address).await?;
+    }
     let wanted = Vxlan { vni: spec.overlay.vni, local, learning: false, proxy: true, port: VXLAN_PORT };
     let tunnel = match ours(links, &spec.tunnel(), LABEL).await? {
         Some(link) if link.vxlan == Some(wanted) && link.bridge == Some(bridge.index) => link,
@@ -342,8 +352,8 @@ async fn make(links: &Links, spec: &Spec, local: Ipv4Addr) -> io::Result<u32> {
         }
     };
     if !tunnel.up || tunnel.alias != spec.label() || tunnel.mtu != mtu {
-        without_ipv6(&tunnel.name)?;
-        links.quieten(tunnel.index).await?;
+        ipv6(&tunnel.name, spec, NONE)?;
+        links.quieten(tunnel.index, spec.ipv6.is_some()).await?;
         links.raise(tunnel.index, &spec.label(), mtu).await?;
     }
     Ok(tunnel.index)
@@ -366,9 +376,28 @@ pub(super) async fn made(links: &Links, name: &str) -> io::Result<Link> {
 
 /// Our links carry servers' packets only: the node itself announces nothing on them.
 pub(super) fn without_ipv6(link: &str) -> io::Result<()> {
-    match fs::write(format!("/proc/sys/net/ipv6/conf/{link}/disable_ipv6"), "1") {
+    match switch(link, "disable_ipv6", "1") {
         // A kernel without IPv6.
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         outcome => outcome,
     }
+}
+
+/// The link-local address that a link gives itself (`in6_addr_gen_mode` in linux/if_link.h).
+const OF_ITS_MAC: &str = "0";
+const NONE: &str = "1";
+
+/// Where servers have IPv6 the bridge answers their DHCPv6, at the address that it has on every node, so that nobody is asked
+/// whether it is free; and the tunnel answers for neighbours, which it does without an address. Neither heeds a router.
+fn ipv6(link: &str, spec: &Spec, own: &str) -> io::Result<()> {
+    if spec.ipv6.is_none() {
+        return without_ipv6(link);
+    }
+    let switches = [("accept_ra", "0"), ("accept_dad", "0"), ("addr_gen_mode", own), ("disable_ipv6", "0")];
+    switches.into_iter().try_for_each(|(name, value)| switch(link, name, value))
+}
+
+/// One of a link's own switches for IPv6.
+fn switch(link: &str, name: &str, value: &str) -> io::Result<()> {
+    fs::write(format!("/proc/sys/net/ipv6/conf/{link}/{name}"), value)
 }

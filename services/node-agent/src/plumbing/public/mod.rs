@@ -20,11 +20,11 @@ mod rules;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs, io,
-    net::Ipv4Addr,
+    net::{IpAddr, Ipv4Addr},
     path::{Path, PathBuf},
 };
 
-use ipnet::Ipv4Net;
+use ipnet::{IpNet, Ipv4Net};
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 use watari_contracts::plan::PublicPort;
@@ -165,7 +165,7 @@ fn is_silent(wire: &str) -> Option<String> {
 fn announce(address: Ipv4Addr, wire: String) {
     tokio::spawn(async move {
         let told = match arp::hardware(&wire) {
-            Ok(mac) => arp::announce(&wire, mac, address).await,
+            Ok(mac) => arp::announce(&wire, mac, address, None).await,
             Err(error) => Err(error),
         };
         if let Err(error) = told {
@@ -196,8 +196,7 @@ async fn lay(state: &mut State, links: &Links, places: &[Place], networks: &[(St
     for (link, wanted) in answering {
         let there = links.singles(link).await?;
         for address in wanted.difference(&there) {
-            let alone = Ipv4Net::new(*address, 32).map_err(io::Error::other)?;
-            links.add_address(link, *address, alone).await?;
+            links.add_address(link, IpNet::from(IpAddr::V4(*address))).await?;
         }
     }
     Ok(())

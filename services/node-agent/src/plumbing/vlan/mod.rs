@@ -15,12 +15,12 @@ mod rules;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs, io,
-    net::Ipv4Addr,
+    net::{IpAddr, Ipv4Addr},
     path::Path,
     sync::{Mutex as Quick, PoisonError},
 };
 
-use ipnet::Ipv4Net;
+use ipnet::IpNet;
 use tokio::sync::{Mutex, OnceCell};
 use watari_model::{NetworkName, SegmentName};
 
@@ -131,12 +131,11 @@ impl Vlans {
             return Err(io::Error::other("this kernel makes no VLAN interfaces (module 8021q)"));
         }
         let mut state = self.state.lock().await;
-        let mut bridges = state.bridges();
-        bridges.insert(spec.bridge());
+        // What fails now is made when the links are tended; and what servers that run are on is nobody's to sweep away.
+        state.networks.insert(spec.network.clone(), spec.clone());
+        let bridges = state.bridges();
         // The rules come before what they hold for.
         self.guard(&mut state, bridges).await?;
-        // What fails now is made when the links are tended.
-        state.networks.insert(spec.network.clone(), spec.clone());
         make(links, spec).await?;
         self.show(&state);
         Ok(())
@@ -246,8 +245,7 @@ async fn make(links: &Links, spec: &Spec) -> io::Result<()> {
         set_apart(&bridge.name)?;
         links.raise(bridge.index, &label, mtu).await?;
     }
-    let alone = Ipv4Net::new(ADDRESS, 32).map_err(io::Error::other)?;
-    links.add_address(bridge.index, ADDRESS, alone).await?;
+    links.add_address(bridge.index, IpNet::from(IpAddr::V4(ADDRESS))).await?;
     let wanted = Vlan { tag: spec.vlan, under: under.index };
     let tagged = match ours(links, &spec.tagged(), LABEL).await? {
         Some(link) if link.vlan == Some(wanted) && link.bridge == Some(bridge.index) => link,

@@ -20,6 +20,7 @@ fn standings(leads_from: &str) -> Vec<Standing> {
         followed: BTreeMap::new(),
         wish: None,
         quorum: None,
+        store: None,
         version: String::new(),
     };
     Service::OF_FRONT.into_iter().flat_map(|service| ["myodaiji", "yamate"].map(|at| one(service, at))).collect()
@@ -82,6 +83,15 @@ fn nats_is_whole_when_every_server_votes_and_every_stream_has_its_copies() {
     silent.streams.clear();
     assert!(silent.nats_lacks().unwrap().contains("no leader"));
     assert!(silent.nats_needs(&site("myodaiji")).unwrap().contains("no leader"), "what is not known is not fine");
+}
+
+#[test]
+fn while_somebody_votes_who_is_not_known_no_site_may_go_dark_and_nats_is_not_whole() {
+    let mut joined = sight("yamate", "y-front", true);
+    assert!(joined.nats_needs(&site("myodaiji")).is_none() && joined.is_whole());
+    joined.quorum.as_mut().unwrap().others.push("new".to_owned());
+    assert!(joined.nats_needs(&site("myodaiji")).unwrap().contains("new"));
+    assert!(!joined.is_whole(), "it is looked again soon");
 }
 
 #[test]

@@ -68,19 +68,19 @@ fn others_are_being_made(turn: &Turn<'_>, migration: &Migration) -> bool {
 
 /// Why a migration that waits will never begin.
 fn pointless(turn: &Turn<'_>, migration: &Migration, vm: &Vm) -> Option<Refusal> {
-    let name = vm.name.to_string();
+    let name = || vm.name.to_string();
     if migration.cancel_asked {
-        return Some(Refusal::MigrationCancelled { vm: name });
+        return Some(Refusal::MigrationCancelled { vm: name() });
     }
     if vm.node() == Some(&migration.to) {
-        return Some(Refusal::AlreadyThere { vm: name, node: migration.to.to_string() });
+        return Some(Refusal::AlreadyThere { vm: name(), node: migration.to.to_string() });
     }
     if vm.node() != Some(&migration.from) {
         let detail = "it is no longer where it was when this was asked for".to_owned();
-        return Some(Refusal::MigrationFailed { vm: name, node: migration.to.to_string(), detail });
+        return Some(Refusal::MigrationFailed { vm: name(), node: migration.to.to_string(), detail });
     }
     if turn.unreachable(&migration.from) {
-        return Some(Refusal::VmUnreachable { vm: name, node: migration.from.to_string() });
+        return Some(Refusal::VmUnreachable { vm: name(), node: migration.from.to_string() });
     }
     if let Some(halt) = vm.halt.as_ref().filter(|_| turn.is_held(vm)) {
         return Some(halt.fault.clone());
@@ -89,7 +89,7 @@ fn pointless(turn: &Turn<'_>, migration: &Migration, vm: &Vm) -> Option<Refusal>
         vm::State::Running | vm::State::Starting | vm::State::Migrating => None,
         vm::State::Stopped | vm::State::Suspended if vm.desired == Desired::Running => None,
         vm::State::Stopping if turn.restarts_soon(vm) => None,
-        state => Some(Refusal::NotRunning { vm: name, state: state.word().to_owned() }),
+        state => Some(Refusal::NotRunning { vm: name(), state: state.word().to_owned() }),
     }
 }
 

@@ -209,6 +209,7 @@ fn the_front_end_leaves_when_time_is_up_though_servers_are_still_going_off() {
         followed: BTreeMap::new(),
         wish: None,
         quorum: None,
+        store: None,
         version: String::new(),
     };
     let standings = Service::OF_FRONT.into_iter().flat_map(|service| ["myodaiji", "yamate"].map(|at| one(service, at)));

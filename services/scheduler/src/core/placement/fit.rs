@@ -8,6 +8,7 @@ use watari_model::{
     network,
     node::{Enforcement, Node, Unlike},
     outage::Scope,
+    said,
     vm::Company,
 };
 
@@ -68,7 +69,7 @@ impl Unfit {
     }
 
     const fn is_verb(&self) -> bool {
-        !matches!(self, Self::Draining | Self::Cordoned | Self::Suspect | Self::Lost)
+        matches!(self, Self::Here | Self::OldDisk | Self::Memory { .. } | Self::Vcpus { .. } | Self::Disk { .. })
     }
 
     fn text(&self, nodes: usize, most: u64) -> String {
@@ -121,8 +122,8 @@ impl Unfit {
     }
 }
 
-/// One line: how many nodes there are, and what is the matter with them.
-pub(crate) fn explain(unfit: &[Unfit]) -> Said {
+/// One line: how many nodes come into question, of all if these are not all, and what is the matter with them.
+pub(crate) fn explain(unfit: &[Unfit], all: usize) -> Said {
     if unfit.is_empty() {
         return Said::new("there is no node to choose from", "選べるノードがありません");
     }
@@ -133,9 +134,16 @@ pub(crate) fn explain(unfit: &[Unfit]) -> Said {
         *most = (*most).max(why.free());
     }
     let parts: Vec<String> = classes.iter().map(|(why, (n, most))| format!("{n} {}", why.text(*n, *most))).collect();
-    let nodes = if unfit.len() == 1 { "1 node".to_owned() } else { format!("{} nodes", unfit.len()) };
     let ja: Vec<String> = classes.iter().map(|(why, (n, most))| format!("{n} 台は{}", why.japanese(*most))).collect();
-    Said::new(format!("{nodes}: {}", parts.join(", ")), format!("{} 台中 {}", unfit.len(), ja.join("、")))
+    let (asked, parts, ja) = (unfit.len(), parts.join(", "), ja.join("、"));
+    if asked < all {
+        return said!(
+            "{asked} of {all} nodes in question: {parts}",
+            "全 {all} 台のうち対象となる {asked} 台について、{ja}"
+        );
+    }
+    let nodes = if asked == 1 { "node" } else { "nodes" };
+    said!("{asked} {nodes}: {parts}", "{asked} 台中 {ja}")
 }
 
 impl Rooms {
@@ -169,7 +177,13 @@ impl Rooms {
 }
 
 /// What does not depend on how full the node is.
-pub(super) fn allowed(need: &Need<'_>, room: &Room) -> Result<(), Unfit> {
+fn allowed(need: &Need<'_>, room: &Room) -> Result<(), Unfit> {
+    suits(need, room)?;
+    need.source.map_or(Ok(()), |source| compatible(source, room.node()))
+}
+
+/// The same but for the processor.
+pub(super) fn suits(need: &Need<'_>, room: &Room) -> Result<(), Unfit> {
     let node = room.node();
     room.open()?;
     if need.source.is_some_and(|source| source.name == node.name) {
@@ -201,11 +215,11 @@ pub(super) fn allowed(need: &Need<'_>, room: &Room) -> Result<(), Unfit> {
     {
         return Err(Unfit::Label(format!("{key}={value}")));
     }
-    need.source.map_or(Ok(()), |source| compatible(source, node))
+    Ok(())
 }
 
 /// Whether a guest that was started on `source` can go on living on `target`.
-fn compatible(source: &Node, target: &Node) -> Result<(), Unfit> {
+pub(super) fn compatible(source: &Node, target: &Node) -> Result<(), Unfit> {
     target.inventory.processor().takes_over(source.inventory.processor()).map_err(|unlike| match unlike {
         Unlike::Virtualisation => Unfit::Virtualisation,
         Unlike::Processor => Unfit::Processor,
@@ -249,10 +263,5 @@ impl Rooms {
     /// Whether any node beyond what goes dark may receive something.
     pub(crate) fn have_refuge(&self, dark: &Scope) -> bool {
         self.iter().any(|room| !dark.covers(room.node()) && room.open().is_ok())
-    }
-
-    /// Nodes of the documents that hold members of a group.
-    fn holders<'r>(&'r self, group: &'r GroupName) -> impl Iterator<Item = &'r Room> + 'r {
-        self.iter().filter(move |room| room.members(group).is_some_and(|members| !members.is_empty()))
     }
 }

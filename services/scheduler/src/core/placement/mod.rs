@@ -3,13 +3,14 @@
 //!
 //! A single server goes to the node with the most free memory (worst fit). Many go together in
 //! [`plan`]: the worthiest and largest first, each to the emptiest node, on a heap; those that want
-//! to be together are one unit.
+//! to be together are one unit. Where only the largest first leave nobody behind, they go first.
 
 mod fit;
 mod plan;
+mod processors;
 mod room;
 
-use std::cmp::Reverse;
+use std::{cmp::Reverse, collections::HashMap};
 
 use watari_model::{NodeName, Refusal, SegmentName, VmName, network, node::Node, vm::Vm};
 
@@ -54,6 +55,19 @@ impl<'a> Need<'a> {
         Self { source, ..Self::start(vm, snap) }
     }
 
+    /// The same for many servers, of which several come from one node.
+    pub(crate) fn all_crossing(vms: &[&'a Vm], snap: &'a Snapshot) -> Vec<Self> {
+        let mut sources: HashMap<&NodeName, Option<&Node>> = HashMap::new();
+        let mut needs = Vec::with_capacity(vms.len());
+        for vm in vms.iter().copied() {
+            let source = vm.node().and_then(|node| {
+                *sources.entry(node).or_insert_with(|| snap.nodes.get(node.as_str()).map(|entry| &entry.value))
+            });
+            needs.push(Self { source, ..Self::start(vm, snap) });
+        }
+        needs
+    }
+
     fn name(&self) -> &VmName {
         &self.vm.name
     }
@@ -95,7 +109,7 @@ pub(crate) fn choose(
         if !bare.is_empty() && unfit.iter().all(Unfit::leaves_firmware_to_blame) {
             return no_uefi(need, &bare);
         }
-        Refusal::NoRoom { vm: need.name().to_string(), detail: explain(&unfit) }
+        Refusal::NoRoom { vm: need.name().to_string(), detail: explain(&unfit, rooms.iter().count()) }
     })
 }
 

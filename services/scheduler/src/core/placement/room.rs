@@ -17,10 +17,15 @@ use watari_model::{
 use super::{Amount, fit::Unfit};
 use crate::core::{Action, Rules, Snapshot, disks};
 
-/// All nodes with what is reserved on them.
+/// All nodes with what is reserved on them. Each turn reckons every server anew, so that nodes are found by hash and
+/// members of a group by the nodes that have any, and not by a look at all.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Rooms {
-    rooms: BTreeMap<NodeName, Room>,
+    /// In the order of the nodes' names.
+    rooms: Vec<Room>,
+    places: HashMap<NodeName, usize>,
+    /// The places of the nodes on which members of each group are reckoned.
+    holders: HashMap<GroupName, BTreeSet<usize>>,
 }
 
 /// One node.
@@ -70,6 +75,11 @@ impl Room {
         &self.node.value
     }
 
+    /// Its document as it is shared.
+    pub(super) const fn entry(&self) -> &Arc<Entry<Node>> {
+        &self.node
+    }
+
     pub(crate) const fn is_draining(&self) -> bool {
         self.draining
     }
@@ -116,7 +126,7 @@ impl Room {
         self.used.disk_gib = self.used.disk_gib.saturating_add(disk_gib);
     }
 
-    pub(super) fn take(&mut self, vm: &Vm) {
+    fn take(&mut self, vm: &Vm) {
         if self.vms.insert(vm.name.clone()) {
             // It comes to where its disk lies ready.
             self.used.disk_gib = self.used.disk_gib.saturating_sub(self.ahead.remove(&vm.name).unwrap_or(0));
@@ -132,9 +142,9 @@ impl Rooms {
     /// Adds up all documents, those being written included.
     pub(crate) fn of(snap: &Snapshot, rules: &Rules) -> Self {
         let draining = |node: &Node| snap.outages.values().any(|outage| outage.value.keeps_away(node));
-        let rooms =
-            snap.nodes.values().map(|node| (node.value.name.clone(), Room::new(node, rules, draining(&node.value))));
-        let mut this = Self { rooms: rooms.collect() };
+        let rooms: Vec<Room> = snap.nodes.values().map(|node| Room::new(node, rules, draining(&node.value))).collect();
+        let places = rooms.iter().enumerate().map(|(place, room)| (room.node().name.clone(), place)).collect();
+        let mut this = Self { rooms, places, holders: HashMap::new() };
         for entry in snap.vms.values() {
             this.claim(&entry.value);
         }
@@ -163,7 +173,7 @@ impl Rooms {
         }
         let taken = disks::taken(snap);
         for kept in disks::all(snap).filter(|kept| !taken.contains(kept.uuid)) {
-            if let Some(room) = self.rooms.get_mut(&kept.node.name) {
+            if let Some(room) = self.get_mut(&kept.node.name) {
                 room.used.disk_gib = room.used.disk_gib.saturating_add(kept.disk.size_bytes.div_ceil(GIB));
             }
         }
@@ -178,7 +188,7 @@ impl Rooms {
         }
         let owners = snap.owners();
         for (node, heard) in keepers() {
-            let Some(room) = self.rooms.get_mut(node) else { continue };
+            let Some(room) = self.get_mut(node) else { continue };
             for (uuid, layers) in &heard.facts.layers {
                 room.keep(owners.get(uuid.as_str()).copied(), weight(layers).div_ceil(GIB));
             }
@@ -195,7 +205,7 @@ impl Rooms {
             self.reserve(node, vm);
         }
         for leftover in &vm.leftovers {
-            if let Some(room) = self.rooms.get_mut(&leftover.node).filter(|room| !room.vms.contains(&vm.name)) {
+            if let Some(room) = self.get_mut(&leftover.node).filter(|room| !room.vms.contains(&vm.name)) {
                 room.used.disk_gib = room.used.disk_gib.saturating_add(vm.claims().disk_gib);
             }
         }
@@ -207,7 +217,7 @@ impl Rooms {
     /// Reckons the disk of a server that is not there, once.
     fn reserve_ahead(&mut self, node: &NodeName, vm: &Vm) {
         let left = vm.leftovers.iter().any(|leftover| leftover.node == *node);
-        if let Some(room) = self.rooms.get_mut(node).filter(|room| !left && !room.vms.contains(&vm.name)) {
+        if let Some(room) = self.get_mut(node).filter(|room| !left && !room.vms.contains(&vm.name)) {
             let disk_gib = vm.claims().disk_gib;
             let before = room.ahead.insert(vm.name.clone(), disk_gib).unwrap_or(0);
             room.used.disk_gib = room.used.disk_gib.saturating_sub(before).saturating_add(disk_gib);
@@ -225,16 +235,55 @@ impl Rooms {
 
     /// Reckons a server on a node, once.
     pub(crate) fn reserve(&mut self, node: &NodeName, vm: &Vm) {
-        if let Some(room) = self.rooms.get_mut(node) {
-            room.take(vm);
+        if let Some(place) = self.places.get(node).copied() {
+            self.reserve_at(place, vm);
+        }
+    }
+
+    /// The same on the node at that place of [`Self::iter`].
+    pub(super) fn reserve_at(&mut self, place: usize, vm: &Vm) {
+        let Some(room) = self.rooms.get_mut(place) else { return };
+        room.take(vm);
+        for membership in &vm.spec.groups {
+            self.holders.entry(membership.group.clone()).or_default().insert(place);
+        }
+    }
+
+    /// Keeps what a room is, unless an earlier state of it is kept already.
+    pub(super) fn keep_as_it_is(&self, place: usize, before: &mut HashMap<usize, Room>) {
+        if let Some(room) = self.rooms.get(place) {
+            before.entry(place).or_insert_with(|| room.clone());
+        }
+    }
+
+    /// Makes rooms what they were. That fewer nodes hold members of a group by that is not worth a look.
+    pub(super) fn put_back(&mut self, before: &mut HashMap<usize, Room>) {
+        for (place, was) in before.drain() {
+            if let Some(room) = self.rooms.get_mut(place) {
+                *room = was;
+            }
         }
     }
 
     pub(crate) fn get(&self, node: &NodeName) -> Option<&Room> {
-        self.rooms.get(node)
+        self.at(*self.places.get(node)?)
+    }
+
+    pub(super) fn at(&self, place: usize) -> Option<&Room> {
+        self.rooms.get(place)
+    }
+
+    fn get_mut(&mut self, node: &NodeName) -> Option<&mut Room> {
+        let place = *self.places.get(node)?;
+        self.rooms.get_mut(place)
+    }
+
+    /// Nodes on which members of a group may be reckoned; no others are.
+    pub(super) fn holders(&self, group: &GroupName) -> impl Iterator<Item = &Room> {
+        self.holders.get(group).into_iter().flatten().filter_map(move |place| self.rooms.get(*place))
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Room> {
-        self.rooms.values()
+        self.rooms.iter()
     }
 }

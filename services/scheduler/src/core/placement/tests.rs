@@ -60,6 +60,13 @@ fn invariant_9_no_room_says_how_many_nodes_there_are_and_what_is_the_matter_with
         cause.contains("4 台中 2 台は退避中、1 台は受入停止中、1 台はメモリ不足 (空き 128 MiB、必要 192 MiB)"),
         "{cause}"
     );
+    // Where not all are asked about, nobody takes these for all.
+    let there: &dyn Fn(&Node) -> bool = &|node| node.site.as_str() == "yamate";
+    let refusal = choose(&Rooms::of(&snap, &rules), &Need::start(&vm, &snap), there, &[]).unwrap_err();
+    let cause = refusal.english().cause;
+    assert!(cause.contains("2 of 4 nodes in question: 1 cordoned, 1 has 128 MiB free"), "{cause}");
+    let cause = refusal.japanese().cause;
+    assert!(cause.contains("全 4 台のうち対象となる 2 台について、1 台は受入停止中、"), "{cause}");
     let one = check(&Rooms::of(&snap, &rules), &Need::start(&vm, &snap), &documents::name("m1")).unwrap_err();
     assert!(one.english().cause.contains("it is draining"), "{one}");
     assert!(one.japanese().cause.ends_with(": 退避中"), "{:?}", one.japanese());
@@ -251,6 +258,26 @@ fn who_keeps_together_goes_where_the_others_are_and_who_keeps_apart_does_not() {
     assert_eq!(choose(&rooms, &Need::start(&together, &snap), ANYWHERE, &[]).unwrap().as_str(), "m1");
     let apart = member("d", 64, "spread", Company::Apart);
     assert_eq!(choose(&rooms, &Need::start(&apart, &snap), ANYWHERE, &[]).unwrap().as_str(), "m1");
+}
+
+#[test]
+fn the_largest_go_first_where_nobody_is_left_so_and_the_worthiest_where_somebody_is() {
+    let snap = snapshot(vec![documents::node("m1", "myodaiji", 1_024), documents::node("m2", "myodaiji", 1_024)]);
+    let vm = |name: &str, memory_mib: u64, priority: u8| {
+        let mut vm = documents::vm(name, memory_mib);
+        vm.spec.priority = priority;
+        vm
+    };
+    let places = |vms: &[Vm]| -> Vec<Option<String>> {
+        let needs: Vec<Need<'_>> = vms.iter().map(|vm| Need::start(vm, &snap)).collect();
+        let places = plan(&mut Rooms::of(&snap, &Rules::default()), &needs, ANYWHERE);
+        places.into_iter().map(|place| place.ok().map(|node| node.to_string())).collect()
+    };
+    let at = |node: &str| Some(node.to_owned());
+    let mut vms = vec![vm("mail", 512, 90), vm("web", 512, 90), vm("old", 1_024, 0)];
+    assert_eq!(places(&vms), [at("m2"), at("m2"), at("m1")]);
+    vms.push(vm("db", 512, 50));
+    assert_eq!(places(&vms), [at("m1"), at("m2"), None, at("m1")]);
 }
 
 /// A server's memory, disk, perhaps a group that keeps together, and priority.

@@ -194,6 +194,7 @@ pub(crate) fn network(name: &str) -> Network {
         gateway: None,
         dns: Vec::new(),
         strangers: Vec::new(),
+        ipv6: None,
         request_id: String::new(),
         created_at: at(0),
     }
@@ -203,5 +204,5 @@ pub(crate) fn network(name: &str) -> Network {
 pub(crate) fn nic(network: &Network, number: u8) -> Nic {
     let address = [203, 0, 113, number].into();
     let (segment, mac) = (network.segment.clone(), mac_of(address));
-    Nic { network: network.name.clone(), segment, mac, address, fixed: false }
+    Nic { network: network.name.clone(), segment, mac, address, fixed: false, address6: None }
 }

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     core::{Control, ControlSight},
-    rehearsal::{Account, Budget, Fate, Known, What, Wish as Rehearsal, rehearse},
+    rehearsal::{Account, Budget, Fate, Known, Makespan, What, Wish as Rehearsal, makespan, rehearse},
 };
 
 /// From the most to the least worth; each takes 32 seconds.
@@ -158,6 +158,16 @@ fn with_too_little_time_the_worthiest_cross_and_the_others_are_suspended_and_go_
 }
 
 #[test]
+fn an_evacuation_takes_little_longer_than_its_bytes_need_on_the_link() {
+    let sim = campus(SERVERS);
+    let site = "myodaiji".parse().unwrap();
+    let span = makespan(sim.snapshot(), &sim.rules, &site, Vec::new(), at(sim.now)).unwrap();
+    let Makespan { took_ms, bound_ms, crossed, stayed } = span;
+    assert_eq!((crossed, stayed), (SERVERS.len(), 0));
+    assert!(bound_ms > 0 && (bound_ms..bound_ms + 3_000).contains(&took_ms), "{span:?}");
+}
+
+#[test]
 fn with_hardly_any_time_nobody_crosses_and_nobody_is_lost() {
     let account = sudden(&campus(SERVERS), Some(30_000), &[]);
     assert!(fates(&account).iter().all(|(_, fate)| *fate == Fate::Halted(Way::Suspend)), "{account:#?}");
@@ -253,6 +263,7 @@ fn standing(service: Service, site: &str, leads: bool) -> Standing {
         followed: std::collections::BTreeMap::new(),
         wish: None,
         quorum: None,
+        store: None,
         version: String::new(),
     }
 }

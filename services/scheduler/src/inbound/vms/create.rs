@@ -129,6 +129,7 @@ impl Desk {
                 mac: given.port.mac,
                 address: given.port.address,
                 fixed: wanted.address.is_some(),
+                address6: given.port.address6,
             });
         }
         Ok(nics)

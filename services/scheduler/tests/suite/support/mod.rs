@@ -107,6 +107,7 @@ fn image() -> Image {
         asked_by: None,
         saved_from: None,
         copies: BTreeMap::new(),
+        kept: BTreeMap::new(),
         fault: None,
         request_id: "i".to_owned(),
         created_at: now,
@@ -128,6 +129,7 @@ fn network() -> Network {
         gateway: None,
         dns: Vec::new(),
         strangers: Vec::new(),
+        ipv6: None,
         request_id: "n".to_owned(),
         created_at: clock::now(),
     }
@@ -259,6 +261,7 @@ fn serve_ports(ctx: &Context, ports: &Mirror<Port>) {
                     v: 1,
                     network: ask.network,
                     address,
+                    address6: None,
                     mac: format!("52:54:00:00:00:{:02x}", address.octets()[3]),
                     vm: ask.vm,
                     vm_uuid: ask.vm_uuid,

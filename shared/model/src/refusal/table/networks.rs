@@ -22,6 +22,10 @@ macro_rules! with_networks {
             BadRange { network, detail: Said } "network.bad-range" 400 No
                 en "the addresses of network {network} make no sense: {detail}" "give --cidr and a --range FIRST-LAST inside it that leaves out the gateway"
                 ja "ネットワーク {network} のアドレス指定が正しくありません: {detail}" "--cidr と、その内側でゲートウェイを含まない --range 最初-最後 を指定してください";
+            /// The IPv6 side is not one.
+            BadIpv6 { network, detail: Said } "network.bad-ipv6" 400 No
+                en "the IPv6 addresses of network {network} make no sense: {detail}" "give --cidr6 with a prefix between /64 and /96, and a --gateway6 inside it that no server has"
+                ja "ネットワーク {network} の IPv6 アドレス指定が正しくありません: {detail}" "--cidr6 に /64 から /96 までのサブネットを、--gateway6 にその内側でサーバが使わないアドレスを指定してください";
             /// It overlaps another network on the same segment.
             RangeOverlaps { network, other } "network.range-overlaps" 409 No
                 en "the range of network {network} overlaps that of {other}" "choose a range that no other network on the segment uses"

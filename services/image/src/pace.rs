@@ -1,4 +1,4 @@
-//! A bound on bytes per second, shared by all copies, so that they never starve a migration.
+//! A bound on bytes per second, shared by all copies of a kind, so that they never starve a migration.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -12,7 +12,7 @@ const BURST: Duration = Duration::from_millis(100);
 
 /// Lets bytes through at a rate.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(crate) struct Pace {
     bytes_per_second: u64,
     /// When everything that was let through so far has had its time.
     spent: Mutex<Instant>,
@@ -20,12 +20,12 @@ pub(super) struct Pace {
 
 impl Pace {
     /// No more than so many bytes per second; 0 is no bound.
-    pub(super) fn new(bytes_per_second: u64) -> Self {
+    pub(crate) fn new(bytes_per_second: u64) -> Self {
         Self { bytes_per_second, spent: Mutex::new(Instant::now()) }
     }
 
     /// Waits until `bytes` more may have come.
-    pub(super) async fn take(&self, bytes: u64) {
+    pub(crate) async fn take(&self, bytes: u64) {
         if self.bytes_per_second == 0 {
             return;
         }

@@ -1,0 +1,27 @@
+//! A service's process on a NATS server of the benchmark's own.
+
+use std::{
+    path::Path,
+    process::{Child, Command, Stdio},
+};
+
+use anyhow::Context;
+
+/// The process; it ends with the measurement.
+pub(super) struct Program(Child);
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Program {
+    pub(super) fn start(program: &Path, url: &str) -> anyhow::Result<Self> {
+        let mut command = Command::new(program);
+        command.env("WATARI_BUS_URLS", format!("[\"{url}\"]")).env("WATARI_TELEMETRY_LOG", "warn");
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::inherit()).spawn();
+        child.map(Self).with_context(|| format!("cannot start {}", program.display()))
+    }
+}

@@ -1,0 +1,66 @@
+//! A server that has IPv6 beside IPv4.
+
+use std::{
+    io::{Read, Write},
+    net::{TcpStream, UdpSocket},
+    time::Duration,
+};
+
+use anyhow::{Context, ensure};
+
+use super::{Stage, until};
+
+type Run = fn(&Stage) -> anyhow::Result<()>;
+
+pub(super) const SCENARIOS: &[(&str, Run)] =
+    &[("a_server_with_ipv6_is_reached_by_it_takes_no_others_address_and_keeps_its_own", both)];
+
+/// An address of the campus that nobody has.
+const NOBODYS: &str = "2001:db8:0:1::222";
+/// The client's own, at which it hears what guests send.
+const CLIENT: &str = "2001:db8:0:1::10";
+/// The guest's echo.
+const ECHO: u16 = 7;
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn echo(open: &mut TcpStream) -> anyhow::Result<()> {
+    open.write_all(b"ping\n")?;
+    let mut answer = [0; 5];
+    open.read_exact(&mut answer)?;
+    ensure!(&answer == b"ping\n", "the echo is {answer:?}");
+    Ok(())
+}
+
+fn both(stage: &Stage) -> anyhow::Result<()> {
+    let subnets =
+        ["--cidr", "203.0.113.0/24", "--range", "203.0.113.230-203.0.113.233", "--cidr6", "2001:db8:0:1::/64"];
+    stage.watari(&[&["network", "create", "dual", "--provider"], &subnets[..]].concat())?;
+    stage.create("dual", "dual", &[])?;
+    let addresses = stage.show("vm", "dual")?["addresses"].clone();
+    let own =
+        |n: usize| addresses[n].as_str().map(str::to_owned).with_context(|| format!("no address {n}: {addresses}"));
+    let (own, own6) = (own(0)?, own(1)?);
+    let place = format!("[{own6}]");
+    until(120, "it answers by IPv6", || stage.is_open(&place, ECHO))?;
+    let mut open = stage.call(&place, ECHO, PATIENCE)?;
+    open.set_read_timeout(Some(PATIENCE))?;
+    echo(&mut open)?;
+
+    let listener = stage.lab.within("client", || Ok(UdpSocket::bind((CLIENT, 7778))?))?;
+    listener.set_read_timeout(Some(PATIENCE))?;
+    let answer = stage.ask_guest(&own, &format!("claim {NOBODYS} {CLIENT}"))?;
+    ensure!(answer == "done", "the guest did not try: {answer}");
+    // What was sent first and is not heard first was not let through.
+    let mut packet = [0; 16];
+    let (length, from) = listener.recv_from(&mut packet).context("nothing at all was heard of the guest")?;
+    let said = String::from_utf8_lossy(&packet[..length]).trim().to_owned();
+    ensure!((said.as_str(), from.ip().to_string()) == ("truth", own6), "heard {said:?} from {from}");
+
+    stage.watari(&["vm", "migrate", "dual", "--to", stage.other_side("dual")?, "--wait"])?;
+    echo(&mut open).context("the open connection did not live")?;
+    ensure!(stage.is_open(&place, ECHO)?, "it is not found anew");
+    ensure!(stage.show("vm", "dual")?["addresses"] == addresses, "it has other addresses");
+    stage.watari(&["vm", "delete", "dual", "--yes", "--wait"])?;
+    stage.watari(&["network", "delete", "dual", "--yes"])?;
+    Ok(())
+}

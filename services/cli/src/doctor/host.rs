@@ -1,0 +1,171 @@
+//! The host on which the doctor is called, if it is one of the cluster's: what only it knows of itself, and what
+//! can be known where no NATS server answers.
+
+pub(super) mod around;
+mod backups;
+mod dhcp;
+mod filter;
+pub(super) mod programs;
+mod units;
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+};
+
+use tokio::net::lookup_host;
+use watari_chassis::clock;
+use watari_model::NodeName;
+
+use crate::enrol;
+pub(super) use backups::Stale;
+use units::Units;
+
+/// What nobody but its owner may read: folders, and how such files end.
+const KEYS: [(&str, &str); 3] = [("etc/watari", "nk"), ("etc/watari/nkeys", "nk"), ("etc/watari/tls", "key")];
+/// What the agent starts and AppArmor has profiles for in some distributions, which know nothing of the agent's folders.
+const STARTED: [&str; 2] = ["dnsmasq", "qemu-img"];
+/// Where the kernel tells which profiles it has; for root alone.
+const PROFILES: &str = "/sys/kernel/security/apparmor/profiles";
+/// The bits of everybody who is neither owner nor of the group (chmod(2)).
+const OTHERS: u32 = 0o007;
+
+/// What is found on it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Host {
+    /// What it calls itself.
+    pub(super) name: NodeName,
+    /// Services that are set up here and do not run, and targets that are not enabled.
+    pub(super) units: Units,
+    /// Whether nobody sets its clock, though somebody could.
+    pub(super) clock_free: bool,
+    /// Keys that everybody who logs in can read.
+    pub(super) open_keys: Vec<PathBuf>,
+    /// The folder of backups, if none is new.
+    pub(super) stale: Option<Stale>,
+    /// Whether its own name leads to no address.
+    pub(super) unnamed: bool,
+    /// Chains of others, of a node's packet filter, that drop what is forwarded.
+    pub(super) dropping: Vec<String>,
+    /// Programs of the agent's that AppArmor keeps from its files.
+    pub(super) confined: Vec<String>,
+}
+
+impl Host {
+    /// One with which nothing is wrong.
+    pub(super) const fn well(name: NodeName) -> Self {
+        Self {
+            name,
+            units: Units { stopped: Vec::new(), disabled: Vec::new() },
+            clock_free: false,
+            open_keys: Vec::new(),
+            stale: None,
+            unnamed: false,
+            dropping: Vec::new(),
+            confined: Vec::new(),
+        }
+    }
+
+    /// Looks at the host whose root is `root`, and changes nothing; none if nothing of Watari's is set up on it.
+    pub(super) async fn look(root: &Path) -> Option<Self> {
+        let set_up = units::set_up(root);
+        if set_up.is_empty() {
+            return None;
+        }
+        let well = Self::well(enrol::host_name(None).ok()?);
+        let stale = backups::stale(root, clock::now());
+        let mut host = Self { open_keys: open_keys(root), stale, ..well };
+        // systemd and the kernel know of the machine, not of a folder that is taken for one.
+        if root != Path::new("/") {
+            return Some(host);
+        }
+        let own = (host.name.as_str(), 0_u16);
+        let unnamed = async { lookup_host(own).await.is_err() };
+        let (units, clock_free, unnamed) = tokio::join!(Units::look(&set_up), clock_free(), unnamed);
+        (host.units, host.clock_free, host.unnamed) = (units, clock_free, unnamed);
+        if set_up.contains(&units::AGENT) {
+            host.dropping = filter::dropping().await;
+            host.confined = confined(&fs::read_to_string(PROFILES).unwrap_or_default());
+        }
+        Some(host)
+    }
+}
+
+/// By what the kernel says of its profiles: `NAME (MODE)`, one a line.
+fn confined(profiles: &str) -> Vec<String> {
+    let enforced = profiles.lines().filter_map(|line| line.strip_suffix(" (enforce)"));
+    let names = enforced.map(|name| name.rsplit('/').next().unwrap_or(name));
+    names.filter(|name| STARTED.contains(name)).map(str::to_owned).collect()
+}
+
+async fn clock_free() -> bool {
+    let told = programs::told("timedatectl", &["show", "--property=CanNTP", "--property=NTP"]).await;
+    told.is_some_and(|text| is_free(&text))
+}
+
+/// Where no such service is installed the clock may be set by other means, of which systemd knows nothing.
+fn is_free(told: &str) -> bool {
+    let says = |wanted: &str| told.lines().any(|line| line == wanted);
+    says("CanNTP=yes") && says("NTP=no")
+}
+
+/// Folders that are not there, or not to be seen by whoever asks, hold none.
+fn open_keys(root: &Path) -> Vec<PathBuf> {
+    let files = KEYS.iter().flat_map(|(folder, end)| {
+        let entries = fs::read_dir(root.join(folder)).into_iter().flatten().flatten();
+        entries.map(|entry| entry.path()).filter(move |path| path.extension().is_some_and(|own| own == *end))
+    });
+    let is_open =
+        |path: &PathBuf| fs::metadata(path).is_ok_and(|file| file.is_file() && file.permissions().mode() & OTHERS != 0);
+    let mut open: Vec<PathBuf> = files.filter(is_open).collect();
+    open.sort();
+    open
+}
+
+#[cfg(test)]
+mod tests {
+    use watari_testkit::TempDir;
+
+    use super::*;
+
+    #[test]
+    fn a_clock_is_free_only_where_somebody_could_set_it() {
+        assert!(is_free("CanNTP=yes\nNTP=no\n"));
+        for told in ["CanNTP=yes\nNTP=yes\n", "CanNTP=no\nNTP=no\n", "", "NTP=no\n"] {
+            assert!(!is_free(told), "{told}");
+        }
+    }
+
+    #[test]
+    fn a_key_that_others_can_read_is_found_and_a_certificate_is_none() {
+        let root = TempDir::new();
+        let put = |path: &str, mode: u32| {
+            let path = root.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, "").unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            path
+        };
+        assert_eq!(open_keys(root.path()), Vec::<PathBuf>::new());
+        let open = put("etc/watari/nkeys/scheduler.nk", 0o644);
+        put("etc/watari/nkeys/monitor.nk", 0o640);
+        put("etc/watari/tls/host.key", 0o600);
+        put("etc/watari/tls/host.crt", 0o644);
+        assert_eq!(open_keys(root.path()), [open]);
+    }
+
+    #[test]
+    fn a_program_of_the_agents_that_apparmor_confines_is_found() {
+        let told =
+            "/usr/sbin/dnsmasq (enforce)\n/usr/sbin/dnsmasq//libvirt_leaseshelper (enforce)\nlibvirtd (enforce)\n";
+        assert_eq!(confined(told), ["dnsmasq"]);
+        assert_eq!(confined("dnsmasq (complain)\nqemu-img (enforce)\n"), ["qemu-img"]);
+    }
+
+    #[tokio::test]
+    async fn a_host_on_which_nothing_is_set_up_is_not_looked_at() {
+        let root = TempDir::new();
+        assert_eq!(Host::look(root.path()).await, None);
+    }
+}
