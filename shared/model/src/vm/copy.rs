@@ -176,6 +176,9 @@ mod tests {
         mail.apply(Change::Granted("y1".parse().unwrap()), at).unwrap();
         assert!(mail.copy_to_start_from().is_some());
         mail.apply(Change::SeenRunning, at).unwrap();
-        assert_eq!((mail.copy_to_start_from(), mail.restored.map(|restored| restored.lost_seconds)), (None, Some(50)));
+        assert_eq!(
+            (mail.copy_to_start_from(), mail.restored.as_ref().map(|restored| restored.lost_seconds)),
+            (None, Some(50))
+        );
     }
 }

@@ -60,6 +60,7 @@ fn changes() -> impl Strategy<Value = Change> {
     let node = prop_oneof![Just("m1"), Just("m2"), Just("y1")].prop_map(|n| n.parse::<NodeName>().unwrap());
     prop_oneof![
         node.clone().prop_map(Change::Granted),
+        Just(Change::GrantedCopy),
         Just(Change::SeenRunning),
         Just(Change::SeenOff),
         Just(Change::SeenSaved),
