@@ -2,6 +2,7 @@
 
 mod backup;
 mod calendar;
+mod copies;
 mod deadline;
 mod doctor;
 mod doors;

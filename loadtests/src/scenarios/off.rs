@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context, ensure};
 
 use super::{
-    Stage,
+    Stage, copies,
     failures::{copying, slowly},
     until,
 };
@@ -17,7 +17,7 @@ type Run = fn(&Stage) -> anyhow::Result<()>;
 
 pub(super) const SCENARIOS: &[(&str, Run)] = &[
     ("a_paused_copy_runs_once_the_power_controller_of_its_source_says_that_it_is_off", paused_copy),
-    ("a_server_on_a_node_that_is_off_is_told_as_stranded_and_starts_when_it_is_back", stranded),
+    ("of_a_node_that_is_off_one_server_waits_for_it_and_another_starts_from_its_copy_elsewhere", stranded),
     ("a_node_that_is_cut_off_stops_what_is_to_stop_and_starts_it_again_when_it_is_heard", cut_off),
 ];
 
@@ -168,21 +168,26 @@ fn stranded(stage: &Stage) -> anyhow::Result<()> {
     stage.ready("mail")?;
     stage.until_nodes_ready()?;
     let (address, node) = (stage.address("mail")?, stage.node_of("mail")?);
+    let risky = copies::send_ahead(stage, &node)?;
     stage.lab.run(&["power-off", &node])?;
+    let dark = Instant::now();
     let told = stage.until_lost(&node).and_then(|()| {
         stage.watari(&["node", "confirm-off", &node, "--yes"])?;
+        let boot = risky.came_up(stage, dark)?;
         until(60, "it is told as stranded", || {
             let shown = stage.show("vm", "mail")?;
             Ok(shown["state"] == "stopped" && shown["fault"]["code"] == "vm.stranded")
         })?;
         stage.refused("vm.stranded", &["vm", "start", "mail", "--timeout", "2s"])?;
-        stage.refused("node.has-servers", &["node", "remove", &node, "--yes"])
+        stage.refused("node.has-servers", &["node", "remove", &node, "--yes"])?;
+        Ok(boot)
     });
-    let copies = stage.lab.copies("mail");
+    let twins = stage.lab.copies("mail");
     stage.lab.run(&["power-on", &node])?;
-    told?;
-    ensure!(copies.is_empty(), "it was started from nothing: {copies:?}");
+    let boot = told?;
+    ensure!(twins.is_empty(), "it was started from nothing: {twins:?}");
     stage.until_nodes_ready()?;
+    risky.stayed(stage, &boot)?;
     stage.until_page(&address, 180)?;
     stage.sound("mail", &stage.boot_id(&address)?)?;
     ensure!(stage.node_of("mail")? == node, "it was started elsewhere");

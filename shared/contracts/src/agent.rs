@@ -10,7 +10,6 @@ mod facts;
 mod grow;
 mod host;
 mod isolation;
-mod layers;
 mod snapshots;
 
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -28,8 +27,8 @@ pub use facts::{Domain, NodeFacts, OffReason, Passage, Phase, Transfer, VmFact};
 pub use grow::Grow;
 pub use host::ShutDown;
 pub use isolation::{Guard, Guarded, Held, Hold};
-pub use layers::{Layer, Stack, weight};
-pub use snapshots::{Mark, Named, RevertDisk, TakeSnapshot};
+pub use snapshots::{Named, RevertDisk, TakeSnapshot};
+pub use watari_model::vm::{Layer, Mark, Stack, weight};
 
 use crate::Command;
 
@@ -162,6 +161,10 @@ pub struct Start {
     /// The kept disk that becomes its disk if it has none yet, by the UUID of the server that it was of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kept: Option<String>,
+    /// The frozen layers that are kept here and become its disk if it has none yet: its node was lost, and that they
+    /// lack what was written since is accepted. Nothing stands on their `top` yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub copy: Option<Stack>,
 }
 
 /// Where a server's disk comes from.
@@ -299,7 +302,8 @@ pub struct Freeze {
     pub vm: VmName,
     /// The grant's generation.
     pub generation: u64,
-    /// A newest layer that has less in it than this many MiB is left as it is.
+    /// A newest layer that has less in it than this many MiB is left as it is. With 0 all that was written is frozen, or
+    /// the order fails.
     pub least_mib: u64,
     /// What the layers may not be merged across.
     #[serde(default, skip_serializing_if = "Named::is_blank")]

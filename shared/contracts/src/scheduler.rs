@@ -12,6 +12,7 @@ mod snapshots;
 use std::{
     collections::BTreeMap,
     net::{IpAddr, Ipv4Addr},
+    num::NonZeroU32,
 };
 
 use schemars::JsonSchema;
@@ -96,6 +97,10 @@ pub struct CreateVm {
     /// What it does when its node is cut off from everybody.
     #[serde(default, skip_serializing_if = "OnIsolation::is_usual")]
     pub on_isolation: OnIsolation,
+    /// When its node is lost it is started from a copy of its disk elsewhere that lacks no more than what was written in
+    /// so many seconds; never if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restart_from_copy_seconds: Option<NonZeroU32>,
     /// What it calls itself; its name if left out.
     #[serde(default)]
     pub hostname: Option<HostName>,
@@ -258,6 +263,10 @@ pub struct EditVm {
     /// left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_isolation: Option<OnIsolation>,
+    /// When its node is lost it is started from a copy of its disk elsewhere that lacks no more than what was written in
+    /// so many seconds, 0 for never; as before if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restart_from_copy_seconds: Option<u32>,
 }
 
 /// Remove a server with its disk and addresses.
@@ -407,6 +416,16 @@ pub struct VmView {
     /// What it does when its node is cut off from everybody.
     #[serde(default, skip_serializing_if = "OnIsolation::is_usual")]
     pub on_isolation: OnIsolation,
+    /// When its node is lost it is started from a copy of its disk elsewhere that lacks no more than what was written in
+    /// so many seconds; never if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restart_from_copy_seconds: Option<NonZeroU32>,
+    /// What was written in so many seconds would be lost if it were started from the copy that lies elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub copy_loss_seconds: Option<u64>,
+    /// That it was started from a copy, its node having been lost, the last time that happened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restored: Option<vm::Restored>,
     /// Whether its node has said that it stops it then, and that is counted on.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub guarded: bool,

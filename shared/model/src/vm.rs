@@ -12,6 +12,7 @@
 //!                        └───────────┴── seen off ── Running
 //!
 //!  Stopping ── seen saved ──▶ Suspended ── granted ──▶ Starting; forced off ──▶ Stopped
+//!  Stopped ── granted a copy, its node being off ──▶ Starting
 //!  Failed ── start asked, if no node ever had it ──▶ Pending
 //!  any but Migrating ── delete asked ──▶ Deleting ──▶ (no document)
 //! ```
@@ -21,22 +22,31 @@
 
 mod base;
 mod console;
+mod copy;
+mod crossing;
 mod growth;
 mod halt;
+mod layers;
 mod preseed;
 mod probe;
 mod restart;
 mod snapshot;
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::{
+    net::{Ipv4Addr, Ipv6Addr},
+    num::NonZeroU32,
+};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use base::Base;
 pub use console::Opening;
+pub use copy::{Copied, Restored};
+pub use crossing::{Crossing, Leftover};
 pub use growth::Growth;
 pub use halt::{Halt, Way};
+pub use layers::{Layer, Mark, Stack, weight};
 pub use preseed::{Preseed, Seeded};
 pub use probe::{MOST_PROBES, NotAProbe, Probe};
 pub use restart::Restart;
@@ -130,6 +140,8 @@ pub enum Change {
     SeenOff,
     /// The agent sees it off, its memory saved.
     SeenSaved,
+    /// Its node is off, and the copy of its disk at another node becomes its disk; the generation counts up.
+    GrantedCopy,
     /// It is to be tried anew, after no node could be found for it.
     StartAsked,
     /// It is asked to stop.
@@ -301,6 +313,10 @@ pub struct Spec {
     /// What it does when its node is cut off from everybody, from its next start or migration on.
     #[serde(default, skip_serializing_if = "OnIsolation::is_usual")]
     pub on_isolation: OnIsolation,
+    /// When its node is lost it is started from a copy of its disk elsewhere that lacks no more than what was written in
+    /// so many seconds. Never if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restart_from_copy_seconds: Option<NonZeroU32>,
     /// What it is told when it first boots.
     #[serde(default)]
     pub first_boot: FirstBoot,
@@ -312,40 +328,6 @@ impl Spec {
     pub const fn size(&self) -> Size {
         Size { vcpus: self.vcpus, memory_mib: self.memory_mib, disk_gib: self.disk_gib }
     }
-}
-
-/// The migration a server is in, noted in its own document: this is also the reservation of its
-/// memory, CPUs and disk at the target (invariant 4).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Crossing {
-    /// The migration's document.
-    pub id: MigrationId,
-    /// Where it goes.
-    pub to: NodeName,
-    /// Whether the grant has been given to the target already.
-    pub switched: bool,
-    /// Whether it was given up: from then on the target never gets the grant. Written here, and
-    /// not only in the migration, so that one compare-and-set decides between the two.
-    #[serde(default)]
-    pub abandoned: bool,
-}
-
-/// A copy of a server's disk that was left behind by a migration and is to be removed once the
-/// server has run elsewhere for a while.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Leftover {
-    /// Where the copy is.
-    pub node: NodeName,
-    /// The last generation under which that node may have touched it.
-    pub generation: u64,
-    /// When it became a leftover.
-    pub since: Timestamp,
-    /// The migration that made it, for a copy that never became the server: it was given up while
-    /// its node was silent.
-    #[serde(default)]
-    pub migration: Option<MigrationId>,
 }
 
 /// A server's document.
@@ -402,6 +384,12 @@ pub struct Vm {
     /// The generation under which its node has said that it stops it when it is cut off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guarded: Option<u64>,
+    /// The generation whose start may still be on its way to its node: that went off before it was seen running.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unseen: Option<u64>,
+    /// That it was started from a copy, its node having been lost, the last time that happened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restored: Option<Restored>,
     /// Counts this server's migrations; names them.
     #[serde(default)]
     pub migrations: u64,
@@ -486,8 +474,15 @@ impl Vm {
                 self.fault = None;
                 Starting
             }
+            (Stopped, Change::GrantedCopy) => {
+                if !self.take_copy(now) {
+                    return Err(NotNow { state: from, change: change.word() });
+                }
+                Starting
+            }
             (Starting | Running | Stopping, Change::SeenRunning) => {
                 self.booted = true;
+                self.stands_on_copy();
                 if from == Stopping { Stopping } else { Running }
             }
             (Starting | Running | Stopping | Suspended, Change::SeenOff) => {
@@ -513,7 +508,7 @@ impl Vm {
                 crossing.switched = true;
                 if let Some(old) = self.grant.replace(Grant { node: crossing.to.clone(), generation: generation + 1 }) {
                     let (node, generation) = (old.node, old.generation);
-                    self.leftovers.push(Leftover { node, generation, since: now, migration: None });
+                    self.leftovers.push(Leftover { node, generation, since: now, migration: None, newest: false });
                 }
                 Migrating
             }
@@ -534,7 +529,8 @@ impl Vm {
                 let generation = self.generation();
                 self.leftovers.retain(|l| l.node != *node);
                 let migration = self.crossing.as_ref().map(|c| c.id.clone());
-                self.leftovers.push(Leftover { node: node.clone(), generation, since: now, migration });
+                let node = node.clone();
+                self.leftovers.push(Leftover { node, generation, since: now, migration, newest: false });
                 Migrating
             }
             (Migrating, Change::MigrationEnded) => {
@@ -575,6 +571,7 @@ impl Change {
     const fn word(&self) -> &'static str {
         match self {
             Self::Granted(_) => "grant",
+            Self::GrantedCopy => "grant from a copy",
             Self::SeenRunning => "sight of it running",
             Self::SeenOff => "sight of it off",
             Self::SeenSaved => "sight of it saved",

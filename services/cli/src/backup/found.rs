@@ -129,7 +129,7 @@ fn follow(vm: &mut Vm, node: &NodeName, fact: &VmFact, seen: &BTreeMap<&NodeName
         let known = vm.leftovers.iter().any(|leftover| leftover.node == **other);
         if copy.disk && dead && !known && copy.generation < fact.generation {
             let (node, generation, since) = ((*other).clone(), copy.generation, vm.changed_at);
-            vm.leftovers.push(Leftover { node, generation, since, migration: None });
+            vm.leftovers.push(Leftover { node, generation, since, migration: None, newest: false });
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    num::NonZeroU32,
     path::Path,
 };
 
@@ -73,6 +74,9 @@ pub(crate) struct Server {
     pub(super) restart: Option<Restart>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) on_isolation: Option<OnIsolation>,
+    /// In seconds, 0 for never.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) restart_from_copy: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) keys: Option<Vec<KeyName>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -193,6 +197,7 @@ impl Server {
             priority: given.priority.unwrap_or_default(),
             restart: given.restart.unwrap_or_default(),
             on_isolation: given.on_isolation.unwrap_or_default(),
+            restart_from_copy_seconds: given.restart_from_copy.and_then(NonZeroU32::new),
             hostname: given.hostname,
             keys: given.keys.unwrap_or_default(),
             user_data,
@@ -223,6 +228,7 @@ impl From<&VmView> for Server {
             priority: Some(vm.priority),
             restart: Some(vm.restart),
             on_isolation: Some(vm.on_isolation),
+            restart_from_copy: Some(vm.restart_from_copy_seconds.map_or(0, NonZeroU32::get)),
             keys: some(vm.keys.clone()),
             hostname: Some(vm.hostname.clone()).filter(|name| name.as_str() != vm.name.as_str()),
             user_data: None,
@@ -352,7 +358,8 @@ mod tests {
             "{yaml}"
         );
         assert_eq!((file.servers[1].running, file.servers[1].memory.as_deref()), (Some(false), Some("512MiB")));
-        for item in ["evacuate:", "priority:", "restart:", "on_isolation:", "probes:", "running:"] {
+        for item in ["evacuate:", "priority:", "restart:", "on_isolation:", "restart_from_copy:", "probes:", "running:"]
+        {
             assert_eq!(yaml.matches(item).count(), views.len(), "{item} comes back by being written: {yaml}");
         }
     }

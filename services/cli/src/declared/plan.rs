@@ -1,6 +1,6 @@
 //! What is to be done about each declared server, beside what is there. Pure.
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{collections::BTreeMap, net::IpAddr, num::NonZeroU32};
 
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -95,6 +95,11 @@ pub(super) fn decide(
     declared.into_iter().map(one).collect()
 }
 
+/// The seconds that a server accepts to lose, 0 for never.
+fn seconds(most: Option<NonZeroU32>) -> String {
+    most.map_or(0, NonZeroU32::get).to_string()
+}
+
 /// Everything that was written down and is otherwise; of a server that is not there, everything.
 fn differences(given: &Server, wanted: &CreateVm, there: Option<&VmView>, led: &[String]) -> Vec<Difference> {
     let is = |text: fn(&VmView) -> String| there.map_or_else(|| "-".to_owned(), text);
@@ -134,6 +139,12 @@ fn differences(given: &Server, wanted: &CreateVm, there: Option<&VmView>, led: &
             is(|vm| vm.on_isolation.word().to_owned()),
             wanted.on_isolation.word().to_owned(),
         ),
+        (
+            "restart_from_copy",
+            given.restart_from_copy.is_some(),
+            is(|vm| seconds(vm.restart_from_copy_seconds)),
+            seconds(wanted.restart_from_copy_seconds),
+        ),
         ("keys", given.keys.is_some(), is(|vm| sorted(&vm.keys)), sorted(&wanted.keys)),
         ("hostname", given.hostname.is_some(), is(|vm| vm.hostname.to_string()), or_dash(wanted.hostname.as_ref())),
         (
@@ -153,7 +164,7 @@ fn differences(given: &Server, wanted: &CreateVm, there: Option<&VmView>, led: &
         (_, None) | ("vcpus" | "memory" | "evacuate" | "priority" | "restart" | "on_isolation" | "running", _) => false,
         // One that is to grow may have grown already.
         ("disk", Some(vm)) => wanted.disk_gib < vm.disk_gib.max(later(vm).disk_gib),
-        ("probes" | "public_addresses", _) => false,
+        ("probes" | "public_addresses" | "restart_from_copy", _) => false,
         _ => true,
     };
     let differing = all.into_iter().filter(|(_, given, is, wanted)| *given && is != wanted);
@@ -234,7 +245,7 @@ fn steps(wanted: &CreateVm, action: Action, differences: &[Difference], id: &str
             disk_gib: differs("disk").then_some(wanted.disk_gib),
         }));
     }
-    if ["evacuate", "priority", "restart", "on_isolation", "probes"].into_iter().any(differs) {
+    if ["evacuate", "priority", "restart", "on_isolation", "restart_from_copy", "probes"].into_iter().any(differs) {
         steps.push(Step::Edit(EditVm {
             request_id: request_id("edit"),
             name: name.clone(),
@@ -243,6 +254,8 @@ fn steps(wanted: &CreateVm, action: Action, differences: &[Difference], id: &str
             priority: differs("priority").then_some(wanted.priority),
             evacuate: differs("evacuate").then_some(wanted.evacuate),
             on_isolation: differs("on_isolation").then_some(wanted.on_isolation),
+            restart_from_copy_seconds: differs("restart_from_copy")
+                .then(|| wanted.restart_from_copy_seconds.map_or(0, NonZeroU32::get)),
         }));
     }
     if differs("running") {
@@ -352,6 +365,9 @@ mod tests {
         let cut = decided("servers: [{name: mail, image: mini, on_isolation: stop}]");
         assert_eq!(told(&cut), [("on_isolation", "keep", "stop")]);
         assert!(matches!(&cut.steps[..], [Step::Edit(edit)] if edit.on_isolation == Some(OnIsolation::Stop)));
+        let loses = decided("servers: [{name: mail, image: mini, restart_from_copy: 600}]");
+        assert_eq!(told(&loses), [("restart_from_copy", "0", "600")]);
+        assert!(matches!(&loses.steps[..], [Step::Edit(edit)] if edit.restart_from_copy_seconds == Some(600)));
         let one = decided("servers: [{name: mail, image: mini, priority: 50, evacuate: live, restart: never}]");
         assert_eq!(told(&one), [("restart", "always", "never")]);
         let [Step::Edit(edit)] = &one.steps[..] else { panic!("{:?}", one.steps) };

@@ -44,6 +44,40 @@ pub fn or_cancel(lang: Lang, remedy: &str, vm: &str) -> String {
     }
 }
 
+/// What a server accepts to lose if it is started from a copy, and what it would lose by now; none if there is no copy.
+#[must_use]
+pub fn from_copy(lang: Lang, most_seconds: u32, loss_seconds: Option<u64>) -> String {
+    match (lang, loss_seconds) {
+        (Lang::En, None) => format!("if no more than {most_seconds} s are lost; there is no copy yet"),
+        (Lang::En, Some(loss)) if loss <= u64::from(most_seconds) => {
+            format!("if no more than {most_seconds} s are lost; the copy lacks {loss} s and would be used")
+        }
+        (Lang::En, Some(loss)) => {
+            format!("if no more than {most_seconds} s are lost; the copy lacks {loss} s and would NOT be used")
+        }
+        (Lang::Ja, None) => format!("失われる書き込みが {most_seconds} 秒以内の場合。複製はまだありません"),
+        (Lang::Ja, Some(loss)) if loss <= u64::from(most_seconds) => {
+            format!("失われる書き込みが {most_seconds} 秒以内の場合。複製は {loss} 秒前のもので、使用できます")
+        }
+        (Lang::Ja, Some(loss)) => {
+            format!("失われる書き込みが {most_seconds} 秒以内の場合。複製は {loss} 秒前のもので、使用できません")
+        }
+    }
+}
+
+/// That a server was started from a copy, what that lost, and where the rest is.
+#[must_use]
+pub fn restored(lang: Lang, at: &str, from: &str, lost_seconds: u64) -> String {
+    match lang {
+        Lang::En => format!(
+            "{at}; what was written in the last {lost_seconds} s at most is on the disk at {from}, which is kept (watari disk list, when {from} is back)"
+        ),
+        Lang::Ja => format!(
+            "{at}。最大で直前 {lost_seconds} 秒間の書き込みは {from} のディスクにあり、保存されます ({from} の復旧後、watari disk list で確認できます)"
+        ),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -57,10 +91,15 @@ mod tests {
                 nothing_more(lang, "a"),
                 nothing_there(lang, "a"),
                 or_cancel(lang, "b", "a"),
+                from_copy(lang, 9, None),
+                from_copy(lang, 9, Some(9)),
+                from_copy(lang, 9, Some(10)),
+                restored(lang, "now", "a", 9),
             ]
         };
         for (en, ja) in lines(Lang::En).into_iter().zip(lines(Lang::Ja)) {
             assert!(en.is_ascii() && !ja.is_ascii(), "{en} / {ja}");
         }
+        assert!(!from_copy(Lang::En, 9, Some(9)).contains("NOT") && from_copy(Lang::En, 9, Some(10)).contains("NOT"));
     }
 }

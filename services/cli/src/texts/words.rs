@@ -134,6 +134,8 @@ words! {
     Request "REQUEST" "依頼";
     Reserved "RESERVED FOR GROWING" "拡張用に確保済み";
     Restart "RESTARTED" "自動再起動";
+    RestartFromCopy "RESTARTED FROM A COPY" "複製からの再起動";
+    Restored "LAST TIME FROM A COPY" "前回の複製からの再起動";
     Revision "REVISION" "改訂番号";
     RunningHours "RUNNING HOURS" "稼働時間";
     SavedAt "SAVED AS OF" "保存時点";

@@ -14,12 +14,13 @@ Examples:
   watari vm edit mail --probe smtp:25 --probe http:80/status
   watari vm edit mail --priority 90
   watari vm edit scratch --restart never --evacuate stay
-  watari vm edit db --on-isolation stop")]
+  watari vm edit db --on-isolation stop
+  watari vm edit db --restart-from-copy 3600")]
 #[command(group(
     ArgGroup::new("policy")
         .required(true)
         .multiple(true)
-        .args(["restart", "priority", "evacuate", "on_isolation", "probes", "no_probes"])
+        .args(["restart", "priority", "evacuate", "on_isolation", "restart_from_copy", "probes", "no_probes"])
 ))]
 pub struct Edit {
     /// The server
@@ -43,6 +44,10 @@ pub struct Edit {
     /// What it does when its node is cut off from everybody; it holds from its next start, reboot or move on
     #[arg(long, value_enum)]
     on_isolation: Option<OnIsolation>,
+    /// If its node is lost it is started from the copy of its disk elsewhere (see `watari vm preseed`), if no more is lost
+    /// by that than what was written in so many seconds; 0 for never
+    #[arg(long, value_name = "SECONDS")]
+    restart_from_copy: Option<u32>,
 }
 
 /// How a server leaves.
@@ -111,6 +116,7 @@ impl Edit {
             priority: self.priority,
             evacuate: self.evacuate.map(Into::into),
             on_isolation: self.on_isolation.map(Into::into),
+            restart_from_copy_seconds: self.restart_from_copy,
         };
         // All of it: a table's columns hold nothing of what is changed here.
         ctx.out.show(&ctx.session.ask(&request).await?)

@@ -24,6 +24,19 @@ fn on_isolation(view: &VmView, lang: Lang) -> String {
     format!("{policy} ({})", known.text(lang))
 }
 
+/// Whether it is started from a copy if its node is lost, and what the copy that there is lacks.
+fn from_copy(view: &VmView, lang: Lang) -> String {
+    match view.restart_from_copy_seconds {
+        Some(most) => ahead::from_copy(lang, most.get(), view.copy_loss_seconds),
+        None => states::shown(lang, vm::Restart::Never.word()),
+    }
+}
+
+/// When that was so last, and what it lost.
+fn restored(restored: &vm::Restored, lang: Lang) -> String {
+    ahead::restored(lang, &format::moment(restored.at), restored.from.as_str(), restored.lost_seconds)
+}
+
 impl Row for VmView {
     fn columns() -> Vec<Column> {
         use Column::{Number, Text};
@@ -107,6 +120,7 @@ impl Row for VmView {
             (Word::Priority, self.priority.to_string()),
             (Word::Restart, states::shown(lang, self.restart.word())),
             (Word::OnIsolation, on_isolation(self, lang)),
+            (Word::RestartFromCopy, from_copy(self, lang)),
             (Word::Groups, joined(self.groups.iter().map(|group| membership(group, lang)))),
             (Word::Labels, joined(self.node_labels.iter().map(|(key, value)| format!("{key}={value}")))),
             (Word::HostName, self.hostname.to_string()),
@@ -126,6 +140,7 @@ impl Row for VmView {
             (Word::StateSince, format::moment(self.changed_at)),
         ];
         details.extend(self.snapshots.revert.as_ref().map(|revert| (Word::Reverted, reverted(revert, lang))));
+        details.extend(self.restored.as_ref().map(|last| (Word::Restored, restored(last, lang))));
         details.extend(self.fault.iter().flat_map(|fault| fault_details(fault, lang)));
         let waits = self.preseed.as_ref().filter(|preseed| preseed.is_due()).and_then(|preseed| preseed.fault.as_ref());
         let late = self.snapshots.list.iter().filter_map(|snapshot| snapshot.fault.as_ref());

@@ -73,7 +73,7 @@ async fn carry_out(cx: &Cx, uuid: &str, key: &str, order: &Freeze) -> Result<(),
     let record = merged(cx, key, record, &bounds).await?;
     if record.merging.is_none() && record.stack.layers.len() >= MOST_LAYERS {
         tracing::warn!(vm = %cx.book.vm, most = MOST_LAYERS, "no further layer of its disk is frozen: it has as many as it may have");
-        return Ok(());
+        return without_freezing(cx, order.least_mib);
     }
     // What it writes from now on is written beside what is frozen: at worst all of its disk once more.
     let disk_gib = record.server.as_ref().map_or(0, |server| server.disk_gib);
@@ -81,6 +81,14 @@ async fn carry_out(cx: &Cx, uuid: &str, key: &str, order: &Freeze) -> Result<(),
     cx.checkpoint(WANTED)?;
     stack::freeze(&cx.node, &cx.book, &record, None).await?;
     no_merge_left(cx, cx.record().await?.merging)
+}
+
+/// Who wants all that was written, be it ever so little, is told that not all of it is frozen.
+fn without_freezing(cx: &Cx, least_mib: u64) -> Result<(), Refusal> {
+    match least_mib {
+        0 => Err(cx.node.not_now(&cx.book.vm, "on as many frozen layers as it may have", WANTED)),
+        _ => Ok(()),
+    }
 }
 
 /// While a merge does not count yet, the layer that took the others in cannot be sent.

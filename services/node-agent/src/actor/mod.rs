@@ -19,6 +19,7 @@ mod book;
 mod cx;
 mod discard;
 mod freeze;
+mod from_copy;
 mod grow;
 mod reboot;
 mod receive;

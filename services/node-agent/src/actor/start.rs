@@ -10,7 +10,7 @@ use std::{path::Path, time::Duration};
 use watari_contracts::agent::{DiskUse, Domain, OffReason, Start};
 use watari_model::{Refusal, size::GIB};
 
-use super::cx::Cx;
+use super::{cx::Cx, from_copy};
 use crate::{
     blueprint,
     facts::Urgency,
@@ -95,6 +95,9 @@ async fn prepare(cx: &Cx, order: &Start) -> Result<(), Refusal> {
     let _base = cx.unless_superseded(WANTED, cx.node.images.ensure(&server.base)).await?;
     if let Some(of) = &order.kept {
         cx.node.kept.take(&cx.node, &cx.book, &server.uuid, of).await?;
+    }
+    if let Some(copy) = &order.copy {
+        from_copy::provide(cx, server, copy).await?;
     }
     let record = stack::settled(&cx.node, &cx.book, &server.uuid).await?;
     cx.provide_variables(server).await?;

@@ -134,7 +134,10 @@ impl Actor {
             record.seen = record.seen.admit(&self.node.name, ask)?;
         }
         match work {
-            Work::Start(_) if record.removal != Removal::No => {
+            // What was removed here is not made anew; from a copy that was sent since, the server comes back.
+            Work::Start(order)
+                if record.removal == Removal::Begun || (record.removal == Removal::Done && order.copy.is_none()) =>
+            {
                 return Err(self.node.not_now(&self.book.vm, "removed", work.verb()));
             }
             Work::Receive(_) if record.removal == Removal::Begun => {

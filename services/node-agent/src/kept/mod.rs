@@ -1,4 +1,5 @@
-//! Disks of deleted servers that stay here, for other servers to begin with.
+//! Disks that stay here, for other servers to begin with: of deleted servers, and of those that were started from a copy
+//! elsewhere while this node was lost.
 //!
 //! ```text
 //!  a server's disk ─▶ kept ─▶ taken by a new server, whose name its files get one by one ─▶ that server's disk
@@ -153,7 +154,7 @@ impl KeptDisks {
             let (vm, node) = (record.vm.to_string(), node.name.to_string());
             return Err(Refusal::DisksFull { vm, node, most: MOST_KEPT.to_string() });
         }
-        tracing::info!(vm = %record.vm, uuid, "the disk of a deleted server is kept");
+        tracing::info!(vm = %record.vm, uuid, "the disk of a server that is no more here is kept");
         self.look(node).await
     }
 

@@ -6,7 +6,9 @@ use std::{
 };
 
 use sha2::{Digest, Sha256};
-use watari_contracts::agent::{DiskUse, Domain, DropLayers, Freeze, Layer, Named, Phase, Receive, Remove, Stack};
+use watari_contracts::agent::{
+    DiskUse, Domain, DropLayers, Freeze, Layer, Named, Phase, Receive, Remove, Stack, Start,
+};
 use watari_model::Refusal;
 use watari_node_agent::{
     hypervisor::{BackingFile, DiskFormat, disk},
@@ -175,6 +177,41 @@ pub(crate) async fn stands_on(scene: &Scene, agent: &TestAgent, vm: &str, index:
 fn image(scene: &Scene, agent: &TestAgent, vm: &str) -> PathBuf {
     let base = scene.server(vm).base;
     agent.agent.node().layout.image(&base.sha256, base.format)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_whose_node_is_lost_starts_from_its_layers_here_and_never_in_the_place_of_another_disk() {
+    let scene = scene().await;
+    let agent = scene.agent("copied").await;
+    agent.done(start(scene, "copied", 1, DiskUse::MayCreate)).await;
+    agent.done(freeze("copied", "first", 1, 0)).await;
+    let content = std::fs::read(layer_path(scene, &agent, "copied", 0)).unwrap();
+    let sha256: String = Sha256::digest(&content).iter().map(|byte| format!("{byte:02x}")).collect();
+    let layer = Layer { index: 0, sha256: Some(sha256.clone()), size_bytes: content.len() as u64 };
+    let copy = Stack { layers: vec![layer], top: 1, marks: Vec::new() };
+    let from_copy =
+        |generation| Start { copy: Some(copy.clone()), ..start(scene, "copied", generation, DiskUse::Existing) };
+    agent.done(stop("copied", 1)).await;
+    let answer = agent.ended(from_copy(2)).await;
+    assert!(matches!(failed(&answer), Refusal::AgentState { .. }), "its own disk may have more: {answer:?}");
+
+    // It lived here once, and went: of that nothing is left.
+    agent.done(remove(scene, "copied", 2)).await;
+    let answer = agent.ended(from_copy(3)).await;
+    assert!(matches!(failed(&answer), Refusal::LayersMissing { .. }), "{answer:?}");
+    let uuid = scene.server("copied").uuid;
+    let kept = agent.agent.node().layout.layers().join(format!("{uuid}.0.{sha256}.{}.qcow2", content.len()));
+    std::fs::write(&kept, content).unwrap();
+    let fact = agent.done(from_copy(4)).await.fact;
+    assert_eq!((indices(&fact.stack), fact.domain), ((vec![0], 1), Domain::Running));
+    assert!(writes_to(scene, &agent, "copied", 1).await && !kept.exists());
+
+    // That it ran is not known yet, and it is started once more.
+    agent.done(stop("copied", 4)).await;
+    let agent = agent.restart().await;
+    let fact = agent.done(from_copy(5)).await.fact;
+    assert_eq!((indices(&fact.stack), fact.domain), ((vec![0], 1), Domain::Running));
+    agent.done(remove(scene, "copied", 5)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

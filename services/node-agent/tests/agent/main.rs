@@ -37,6 +37,7 @@ fn start(scene: &Scene, vm: &str, generation: u64, disk: DiskUse) -> Start {
         server: scene.server(vm),
         disk,
         kept: None,
+        copy: None,
     }
 }
 

@@ -16,7 +16,7 @@ use watari_model::{
     MigrationId, NodeName, Refusal, SiteName, Timestamp, VmName,
     node::Node,
     outage::{Scope, State},
-    vm::{self, Desired, Evacuate, Preseed, Seeded, Vm},
+    vm::{self, Copied, Desired, Evacuate, Preseed, Seeded, Vm},
 };
 
 use super::{
@@ -201,8 +201,10 @@ fn step(turn: &mut Turn<'_>, entry: &Entry<Vm>) {
     if turn.unreachable(&to) || vm.leftovers.iter().any(|leftover| leftover.node == to) {
         return;
     }
-    let freeze = naming::of_vm("freeze", vm, preseed.number);
-    let least_mib = turn.rules.preseed.least_mib;
+    // What a server may be started from holds all that was written when it was asked for, be it ever so little.
+    let for_start = vm.spec.restart_from_copy_seconds.is_some();
+    let freeze = naming::of_vm(if for_start { "freeze-all" } else { "freeze" }, vm, preseed.number);
+    let least_mib = if for_start { 0 } else { turn.rules.preseed.least_mib };
     let frozen = turn.order(&freeze, &grant.node, OnFailure::TryAgain, |order| {
         let named = marks::named(vm);
         Order::Freeze(Freeze { order, vm: vm.name.clone(), generation: grant.generation, least_mib, named })
@@ -212,7 +214,9 @@ fn step(turn: &mut Turn<'_>, entry: &Entry<Vm>) {
     }
     let stack = stack_at(turn.snap, &grant.node, &vm.name);
     if is_held(turn.snap, &to, vm, &stack, None) {
-        let done = Seeded { number: preseed.number, node: to, at: turn.now, bytes: stack.frozen_bytes() };
+        let (number, at, bytes) = (preseed.number, turn.now, stack.frozen_bytes());
+        let copy = for_start.then_some(Copied { as_of: preseed.asked_at, stack });
+        let done = Seeded { number, node: to, at, bytes, copy };
         return note(turn, entry, |preseed| (preseed.done, preseed.fault) = (Some(done), None));
     }
     // Named after the layer that is written to: what was frozen or merged since the last sending is sent at once.

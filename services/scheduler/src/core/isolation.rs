@@ -6,6 +6,7 @@
 //! | --- | --- |
 //! | its whole copy stands paused at the target of a migration | it runs there, if it is one that is started again |
 //! | it is only there | it is off, and says why; when the node is heard it starts there again |
+//! | a copy was sent ahead, and it accepts what that lacks | it is started from that ([`super::from_copy`]) |
 //! | more than a third of the site is silent, or the node is cordoned | nothing: that is the network, or somebody's work |
 
 use watari_contracts::agent::Guarded;

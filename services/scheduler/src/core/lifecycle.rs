@@ -13,7 +13,7 @@ use watari_model::{
 
 use super::{
     action::{Action, Order},
-    crossing, disks, growth, isolation, naming, placement,
+    crossing, disks, from_copy, growth, isolation, naming, placement,
     placement::Need,
     removal, server,
     snapshot::{Outcome, Sight},
@@ -39,6 +39,9 @@ fn step(turn: &mut Turn<'_>, entry: &Entry<Vm>) {
     let goes = vm.desired == Desired::Deleted && !vm.writes_out();
     if goes && !matches!(vm.state, State::Deleting | State::Migrating) {
         return turn.change_vm(entry, [Change::DeleteAsked], |_| {});
+    }
+    if from_copy::decide(turn, entry) {
+        return;
     }
     if let Some(node) = vm.node().filter(|node| turn.is_off(node)) {
         match vm.state {
@@ -70,13 +73,16 @@ fn step(turn: &mut Turn<'_>, entry: &Entry<Vm>) {
 }
 
 /// Its node is off, as an operator or its power controller says, or cut off and must have stopped it; and its disk is
-/// there: it is off, and nobody starts it elsewhere from nothing. When the node is heard again it goes on as any other
+/// there: it is off, and nobody starts it elsewhere from nothing, nor from a copy if its policy does not take that
+/// ([`from_copy`]). When the node is heard again it goes on as any other
 /// that is off.
 fn stranded(turn: &mut Turn<'_>, entry: &Entry<Vm>, fault: Refusal) {
     let vm = &entry.value;
     let off = (!matches!(vm.state, State::Stopped | State::Suspended)).then_some(Change::SeenOff);
     let stays = vm.state == State::Running && stays_off(vm);
+    let unseen = (vm.state == State::Starting).then(|| vm.generation());
     turn.change_vm(entry, off, |vm| {
+        vm.unseen = unseen.or(vm.unseen);
         if stays {
             vm.desired = Desired::Stopped;
         }
@@ -152,9 +158,10 @@ fn starting(turn: &mut Turn<'_>, entry: &Entry<Vm>) {
     }
     let disk = if vm.booted { DiskUse::Existing } else { DiskUse::MayCreate };
     let kept = disks::wanted(vm).map(str::to_owned);
+    let copy = vm.copy_to_start_from().cloned();
     let operation = naming::of_vm("start", vm, grant.generation);
     let step = turn.order(&operation, &grant.node, OnFailure::Tell, |order| {
-        Order::Start(Box::new(Start { order, grant: grant.clone(), server, disk, kept }))
+        Order::Start(Box::new(Start { order, grant: grant.clone(), server, disk, kept, copy }))
     });
     match step {
         Step::Working => {}

@@ -15,6 +15,7 @@ mod deadline;
 pub(crate) mod disks;
 mod evacuation;
 pub mod forecast;
+mod from_copy;
 mod growth;
 mod isolation;
 mod lifecycle;

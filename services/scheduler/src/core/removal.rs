@@ -11,7 +11,7 @@ use watari_model::{
 use super::{
     action::{Action, Order, ports_key},
     ahead, naming, remains,
-    snapshot::Outcome,
+    snapshot::{Outcome, Sight},
     turn::{OnFailure, Step, Turn},
 };
 
@@ -70,8 +70,7 @@ fn remove(turn: &mut Turn<'_>, vm: &Vm, node: &NodeName, generation: u64, layers
         let keep_layers = layers == Layers::Kept && comes_back;
         // What migrations left behind elsewhere is not its disk.
         let stays = layers == Layers::Gone && vm.keep_disk && vm.node() == Some(node);
-        // Whoever begins with it has a disk of that size made wherever it moves: never one too small.
-        let keep_disk = stays.then(|| KeepDisk { base: vm.spec.base.clone(), disk_gib: vm.most_disk_gib() });
+        let keep_disk = stays.then(|| keep(vm));
         let (vm, uuid) = (vm.name.clone(), vm.uuid.clone());
         Order::Remove(Remove { order, vm, uuid, generation, keep_layers, spare_running: false, keep_disk })
     });
@@ -91,6 +90,7 @@ pub(super) fn leftovers(turn: &mut Turn<'_>, entry: &Entry<Vm>) {
         // What stands under the running server is no leftover, whatever the list says.
         let gone = match &leftover.migration {
             _ if leftover.node == *node || turn.is_given_up(&leftover.node) => true,
+            _ if leftover.newest => set_aside(turn, vm, leftover),
             Some(migration) => discard(turn, vm, leftover, migration),
             None if is_kept(turn, vm, leftover) => false,
             None => remove(turn, vm, &leftover.node, leftover.generation, Layers::Kept),
@@ -108,6 +108,42 @@ pub(super) fn given_up(turn: &mut Turn<'_>, entry: &Entry<Vm>) -> bool {
     };
     forget(turn, entry, leftover);
     true
+}
+
+/// Whether what was a server's disk when its node was lost has become a kept disk there. It has what was written last,
+/// which only an operator can weigh.
+fn set_aside(turn: &mut Turn<'_>, vm: &Vm, leftover: &Leftover) -> bool {
+    let node = &leftover.node;
+    if turn.unreachable(node) {
+        return false;
+    }
+    if let Sight::Seen(fact) = turn.sight(node, &vm.name)
+        && !fact.domain.is_off()
+    {
+        let text = format!("server {} was started from a copy, and is alive on node {node}, which was off", vm.name);
+        turn.alarm(format!("alarm/vm/{}", vm.name), text);
+        return false;
+    }
+    let operation = naming::of_vm("set-aside", vm, leftover.generation);
+    let step = turn.order(&operation, node, OnFailure::TryAgain, |order| {
+        let (vm, uuid, generation, keep_disk) = (vm.name.clone(), vm.uuid.clone(), leftover.generation, keep(vm));
+        Order::Remove(Remove {
+            order,
+            vm,
+            uuid,
+            generation,
+            keep_layers: false,
+            spare_running: true,
+            keep_disk: Some(keep_disk),
+        })
+    });
+    matches!(step, Step::Done(_))
+}
+
+/// What is noted of a disk that is kept. Whoever begins with it has a disk of that size made wherever it moves: never
+/// one too small.
+fn keep(vm: &Vm) -> KeepDisk {
+    KeepDisk { base: vm.spec.base.clone(), disk_gib: vm.most_disk_gib() }
 }
 
 fn is_kept(turn: &Turn<'_>, vm: &Vm, leftover: &Leftover) -> bool {

@@ -17,7 +17,10 @@ use watari_contracts::{
     agent::{NodeFacts, ObserveAll, Progress},
     network::ReleasePorts,
 };
-use watari_model::{NodeName, Refusal, vm::State};
+use watari_model::{
+    NodeName, Refusal,
+    vm::{State, Vm},
+};
 
 /// The metrics' names.
 pub mod names {
@@ -112,6 +115,7 @@ impl Executor {
                 }
                 if *restart {
                     self.memory.restarted(&vm.name);
+                    tell_restored(vm);
                 }
                 // How its start went has been written down. Were it asked for all the same, the agent would say it again.
                 if vm.state == State::Running
@@ -266,6 +270,21 @@ impl Executor {
         let mut snap = self.stores.snapshot();
         self.memory.fill_sights(&mut snap);
         snap
+    }
+}
+
+/// Says of a server that was just granted a copy what that loses.
+fn tell_restored(vm: &Vm) {
+    if let Some(restored) = vm.restored.as_ref().filter(|restored| restored.generation == vm.generation()) {
+        let (from, to) = (restored.from.as_str(), vm.node().map(NodeName::as_str));
+        let (vm, lost_seconds) = (vm.name.as_str(), restored.lost_seconds);
+        tracing::warn!(
+            vm,
+            from,
+            to,
+            lost_seconds,
+            "vm.restarted-from-copy: its node is off; what it wrote last stays there"
+        );
     }
 }
 

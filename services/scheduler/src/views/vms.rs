@@ -17,6 +17,8 @@ pub(crate) struct Whereabouts {
     pub(crate) reachable: bool,
     /// How long it has had to shut down by now, in milliseconds, if its guest does not heed the wish.
     pub(crate) unheeding_ms: Option<u64>,
+    /// How much a start from the copy elsewhere would lose by now, if there is one.
+    pub(crate) copy_loss_seconds: Option<u64>,
 }
 
 impl Whereabouts {
@@ -25,7 +27,8 @@ impl Whereabouts {
     pub(crate) fn of(&self, vm: &Vm, heeds_ms: u64, now: Timestamp) -> Self {
         let asked = vm.state == State::Stopping && self.reachable && !vm.force_off && !vm.suspends();
         let late = asked && now.millis_since(vm.changed_at) >= heeds_ms;
-        Self { unheeding_ms: late.then_some(heeds_ms), ..self.clone() }
+        let copy_loss_seconds = vm.copy_loss_seconds(now);
+        Self { unheeding_ms: late.then_some(heeds_ms), copy_loss_seconds, ..self.clone() }
     }
 }
 
@@ -36,6 +39,7 @@ pub(crate) fn whereabouts(snap: &Snapshot, node: Option<&NodeName>, silent_ms: u
         reachable: node
             .is_none_or(|node| snap.heard_within(node, silent_ms).is_some() && !snap.unreachable(node, silent_ms)),
         unheeding_ms: None,
+        copy_loss_seconds: None,
     }
 }
 
@@ -75,6 +79,9 @@ pub(crate) fn vm(vm: &Vm, whereabouts: &Whereabouts) -> VmView {
         priority: vm.spec.priority,
         restart: vm.spec.restart,
         on_isolation: vm.spec.on_isolation,
+        restart_from_copy_seconds: vm.spec.restart_from_copy_seconds,
+        copy_loss_seconds: whereabouts.copy_loss_seconds,
+        restored: vm.restored.clone(),
         guarded: vm.guarded.is_some_and(|generation| generation == vm.generation()),
         hostname: vm.hostname(),
         keys: vm.spec.first_boot.logins.iter().map(|login| login.name.clone()).collect(),
@@ -151,7 +158,8 @@ mod tests {
         mail.ask_preseed(Some(node("y1")), now);
         let shown = sent_ahead(&mail).unwrap();
         assert_eq!((shown.to.clone(), shown.is_due()), (Some(node("y1")), true));
-        mail.preseed.as_mut().unwrap().done = Some(Seeded { number: 1, node: node("y1"), at: now, bytes: 7 });
+        mail.preseed.as_mut().unwrap().done =
+            Some(Seeded { number: 1, node: node("y1"), at: now, bytes: 7, copy: None });
         assert!(sent_ahead(&mail).is_some_and(|shown| !shown.is_due()));
         mail.grant.as_mut().unwrap().node = node("y1");
         assert_eq!(sent_ahead(&mail), None);

@@ -1,5 +1,7 @@
 //! What becomes of a server when it has to leave or goes off: said when it is made, and changed at any time.
 
+use std::num::NonZeroU32;
+
 use crate::support::{Cloud, create};
 use watari_contracts::scheduler::{CreateVm, DeleteVm, EditVm, MigrateVm};
 use watari_model::{
@@ -16,6 +18,7 @@ fn edit(name: &str) -> EditVm {
         priority: None,
         evacuate: None,
         on_isolation: None,
+        restart_from_copy_seconds: None,
         probes: None,
     }
 }
@@ -40,6 +43,10 @@ async fn a_servers_policies_are_changed_each_by_itself_and_hold_at_once() {
     let stops = EditVm { on_isolation: Some(OnIsolation::Stop), ..edit("mail") };
     assert_eq!(cloud.ask(&stops).await.unwrap().on_isolation, OnIsolation::Stop);
     assert!(!cloud.vm("mail").await.guarded, "its node has not said so");
+    for (seconds, kept) in [(3_600, NonZeroU32::new(3_600)), (0, None)] {
+        let loses = EditVm { restart_from_copy_seconds: Some(seconds), ..edit("mail") };
+        assert_eq!(cloud.ask(&loses).await.unwrap().restart_from_copy_seconds, kept);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

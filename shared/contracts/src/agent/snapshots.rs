@@ -2,23 +2,9 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use watari_model::{Timestamp, VmName, image::Consistency};
+use watari_model::{VmName, vm::Mark};
 
 use super::Order;
-
-/// A moment that an agent has kept: the disk as it is on all layers up to this one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Mark {
-    /// The number under which it was ordered.
-    pub number: u64,
-    /// The highest layer that belongs to it.
-    pub layer: u32,
-    /// The moment.
-    pub at: Timestamp,
-    /// What it is sure to hold.
-    pub consistency: Consistency,
-}
 
 /// Which moments still have a name when an order is given. What they reach to is not merged with what came later.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -85,6 +71,8 @@ pub struct RevertDisk {
 
 #[cfg(test)]
 mod tests {
+    use watari_model::{Timestamp, image::Consistency};
+
     use super::*;
 
     #[test]

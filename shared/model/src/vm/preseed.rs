@@ -6,7 +6,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Vm;
+use super::{Copied, Vm};
 use crate::{NodeName, Refusal, Timestamp};
 
 /// What was asked for, and how far it is.
@@ -40,6 +40,9 @@ pub struct Seeded {
     pub at: Timestamp,
     /// How many bytes lie there for it.
     pub bytes: u64,
+    /// What of it a server could be started from; none if it was sent before the server accepted that, or was used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub copy: Option<Copied>,
 }
 
 impl Preseed {

@@ -28,6 +28,7 @@ pub(super) fn vm() -> Vm {
             priority: 0,
             restart: Restart::Always,
             on_isolation: OnIsolation::Keep,
+            restart_from_copy_seconds: None,
             first_boot: FirstBoot::default(),
         },
         desired: Desired::Running,
@@ -46,6 +47,8 @@ pub(super) fn vm() -> Vm {
         snapshots: Snapshots::default(),
         halt: None,
         guarded: None,
+        unseen: None,
+        restored: None,
         migrations: 0,
         requests: Vec::new(),
         created_at: at,
@@ -57,6 +60,7 @@ fn changes() -> impl Strategy<Value = Change> {
     let node = prop_oneof![Just("m1"), Just("m2"), Just("y1")].prop_map(|n| n.parse::<NodeName>().unwrap());
     prop_oneof![
         node.clone().prop_map(Change::Granted),
+        Just(Change::GrantedCopy),
         Just(Change::SeenRunning),
         Just(Change::SeenOff),
         Just(Change::SeenSaved),
@@ -211,7 +215,7 @@ fn what_is_sent_ahead_is_taken_back_until_it_is_done_and_what_arrived_before_sta
     assert_eq!(mail, again, "asking twice changes nothing");
     mail.ask_preseed(Some(y1.clone()), at);
     assert!(mail.preseed.as_ref().is_some_and(|preseed| preseed.is_due() && preseed.number == 2));
-    let done = Seeded { number: 2, node: y1.clone(), at, bytes: 7 };
+    let done = Seeded { number: 2, node: y1.clone(), at, bytes: 7, copy: None };
     mail.preseed.as_mut().unwrap().done = Some(done.clone());
     mail.cancel_preseed(at);
     assert!(mail.preseed.as_ref().is_some_and(|preseed| !preseed.cancelled), "it is done");

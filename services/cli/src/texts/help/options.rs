@@ -102,6 +102,10 @@ pub(super) const TEXTS: &[Text] = &[
     ),
     ("It runs on", "動かし続ける"),
     (
+        "If its node is lost it is started from the copy of its disk elsewhere (see `watari vm preseed`), if no more is lost by that than what was written in so many seconds; 0 for never",
+        "ノードが失われたとき、ほかのノードにあるディスクの複製 (`watari vm preseed` を参照) から起動する条件。失われる書き込みがこの秒数以内なら起動します。0 なら起動しません",
+    ),
+    (
         "Its node stops it, also when it is the front ends that are away",
         "ノードが停止する。フロントエンド側の障害で通信できない場合も停止",
     ),

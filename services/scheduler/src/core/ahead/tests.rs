@@ -202,7 +202,7 @@ fn what_was_taken_back_before_an_outage_is_asked_for_again_only_shortly_before_i
         let mut mail = scene.mail();
         mail.ask_preseed(to.clone(), at(0));
         if to == node("m2") {
-            let done = Seeded { number: 1, node: "m2".parse().unwrap(), at: at(1), bytes: 1 };
+            let done = Seeded { number: 1, node: "m2".parse().unwrap(), at: at(1), bytes: 1, copy: None };
             mail.preseed.as_mut().unwrap().done = Some(done);
         }
         scene.store(mail);
@@ -229,7 +229,7 @@ fn a_site_whose_outage_is_near_is_sent_ahead_and_once_more_shortly_before() {
     assert_eq!(number(&scene), Some(1));
     let mut mail = scene.mail();
     let node: NodeName = "y1".parse().unwrap();
-    let done = Seeded { number: 1, node, at: at((from - 9_000) * SECOND), bytes: 1 };
+    let done = Seeded { number: 1, node, at: at((from - 9_000) * SECOND), bytes: 1, copy: None };
     mail.preseed.as_mut().unwrap().done = Some(done);
     scene.store(mail);
     scene.decided(from - 1_001);
@@ -243,7 +243,7 @@ fn a_disk_that_was_sent_within_its_site_goes_to_another_site_when_it_is_asked_fo
     let mut scene = Scene::new(Rules::default());
     put(&mut scene.campus.docs.nodes, &mut scene.campus.docs.revision, a_node("m2", "myodaiji", 4096), 0);
     let node = |name: &str| name.parse::<NodeName>().unwrap();
-    for done in [None, Some(Seeded { number: 1, node: node("m2"), at: at(1), bytes: 1 })] {
+    for done in [None, Some(Seeded { number: 1, node: node("m2"), at: at(1), bytes: 1, copy: None })] {
         let mut mail = scene.mail();
         let (to, fault, cancelled) = (Some(node("m2")), None, false);
         mail.preseed = Some(Preseed { number: 1, to, asked_at: at(0), done, fault, cancelled });

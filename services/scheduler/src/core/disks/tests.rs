@@ -93,7 +93,7 @@ fn a_deleted_server_leaves_its_own_disk_and_no_copy_of_it() {
     for change in [Change::Granted(name("m1")), Change::SeenRunning, Change::DeleteAsked] {
         gone.apply(change, at(0)).unwrap();
     }
-    gone.leftovers.push(Leftover { node: name("m2"), generation: 1, since: at(0), migration: None });
+    gone.leftovers.push(Leftover { node: name("m2"), generation: 1, since: at(0), migration: None, newest: false });
     let stays = |keep_disk: bool| -> BTreeMap<String, bool> {
         let removals = |action: Action| match action {
             Action::Order { node, order: Order::Remove(remove), .. } => {

@@ -22,6 +22,7 @@ pub(crate) enum Unfit {
     Suspect,
     Lost,
     Here,
+    OldDisk,
     Memory { free: u64, need: u64 },
     Vcpus { free: u64, need: u64 },
     Disk { free: u64, need: u64 },
@@ -68,17 +69,18 @@ impl Unfit {
     }
 
     const fn is_verb(&self) -> bool {
-        matches!(self, Self::Here | Self::Memory { .. } | Self::Vcpus { .. } | Self::Disk { .. })
+        matches!(self, Self::Here | Self::OldDisk | Self::Memory { .. } | Self::Vcpus { .. } | Self::Disk { .. })
     }
 
     fn text(&self, nodes: usize, most: u64) -> String {
-        let (has, runs) = if nodes == 1 { ("has", "runs") } else { ("have at most", "run") };
+        let (has, runs, keeps) = if nodes == 1 { ("has", "runs", "keeps") } else { ("have at most", "run", "keep") };
         match self {
             Self::Draining => "draining".to_owned(),
             Self::Cordoned => "cordoned".to_owned(),
             Self::Suspect => "suspect".to_owned(),
             Self::Lost => "lost".to_owned(),
             Self::Here => format!("{runs} it already"),
+            Self::OldDisk => format!("{keeps} the disk that it had there when the node was lost"),
             Self::Memory { need, .. } => format!("{has} {most} MiB free of the {need} MiB needed"),
             Self::Vcpus { need, .. } => format!("{has} {most} virtual CPUs free of the {need} needed"),
             Self::Disk { need, .. } => format!("{has} {most} GiB of disk free of the {need} GiB needed"),
@@ -102,6 +104,7 @@ impl Unfit {
             Self::Suspect => "応答が不確か".to_owned(),
             Self::Lost => "応答なし".to_owned(),
             Self::Here => "すでに実行中".to_owned(),
+            Self::OldDisk => "ノード喪失時のディスクあり".to_owned(),
             Self::Memory { need, .. } => format!("メモリ不足 (空き {most} MiB、必要 {need} MiB)"),
             Self::Vcpus { need, .. } => format!("仮想 CPU 不足 (空き {most}、必要 {need})"),
             Self::Disk { need, .. } => format!("ディスク不足 (空き {most} GiB、必要 {need} GiB)"),
@@ -185,6 +188,12 @@ pub(super) fn suits(need: &Need<'_>, room: &Room) -> Result<(), Unfit> {
     room.open()?;
     if need.source.is_some_and(|source| source.name == node.name) {
         return Err(Unfit::Here);
+    }
+    // Its files would have the same names.
+    if need.vm.leftovers.iter().any(|leftover| leftover.newest && leftover.node == node.name)
+        || node.inventory.disks.contains_key(&need.vm.uuid)
+    {
+        return Err(Unfit::OldDisk);
     }
     if let Some(segment) = need.segments.iter().find(|s| !node.inventory.segments.contains_key(**s)) {
         return Err(Unfit::Segment(segment.to_string()));

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use watari_contracts::agent::{DiskUse, Domain, Grow, NodeFacts, OffReason, Passage, Phase, Progress, VmFact};
+use watari_contracts::agent::{DiskUse, Domain, Grow, Layer, NodeFacts, OffReason, Passage, Phase, Progress, VmFact};
 use watari_model::{
     MigrationId, NodeName, Refusal, VmName,
     isolation::{Lease, OnIsolation},
@@ -81,6 +81,8 @@ pub(crate) struct Host {
     pub(crate) seq: u64,
     pub(crate) epoch: u64,
     pub(crate) guests: BTreeMap<VmName, Guest>,
+    /// Frozen layers of servers that are elsewhere, by UUID.
+    pub(crate) layers: BTreeMap<String, Vec<Layer>>,
     pub(crate) journal: BTreeMap<String, Progress>,
     pub(crate) closed: BTreeSet<MigrationId>,
     pub(crate) silent_since: Option<u64>,
@@ -119,6 +121,7 @@ impl Host {
             seq: 0,
             epoch: 0,
             guests: BTreeMap::new(),
+            layers: BTreeMap::new(),
             journal: BTreeMap::new(),
             closed: BTreeSet::new(),
             silent_since: None,
@@ -175,7 +178,7 @@ impl Host {
             hypervisor_answers: true,
             at: at(now),
             vms: self.guests.keys().map(|vm| (vm.clone(), self.fact(vm))).collect(),
-            layers: BTreeMap::new(),
+            layers: self.layers.clone(),
             guard,
         }
     }
@@ -304,6 +307,14 @@ impl Host {
                     guest.disk = Disk::Whole;
                     effect = Effect::Booted;
                 }
+                (Process::None, Disk::None, DiskUse::Existing) if o.copy.is_some() => {
+                    let kept = self.layers.remove(&o.server.uuid);
+                    if kept != o.copy.as_ref().map(|copy| copy.layers.clone()) {
+                        return refuse(self, "without the copy");
+                    }
+                    guest.disk = Disk::Whole;
+                    effect = Effect::FromCopy;
+                }
                 (Process::None, Disk::None, DiskUse::Existing) => {
                     return Err(Refusal::VmState {
                         vm: vm.to_string(),
@@ -383,7 +394,7 @@ impl Host {
             Order::Send(_) | Order::Abort(_) | Order::Grow(_) | Order::Freeze(_) | Order::SendAhead(_) => {}
             Order::TakeSnapshot(_) | Order::RevertDisk(_) => {}
         }
-        if let (Effect::Booted, Order::Start(o)) = (&effect, order) {
+        if let (Effect::Booted | Effect::FromCopy, Order::Start(o)) = (&effect, order) {
             guest.process = Process::Running;
             guest.disk_gib = guest.disk_gib.max(o.server.disk_gib);
             guest.defined = Some(OffReason::Unknown);
@@ -457,6 +468,7 @@ pub(crate) fn passage(migration: &MigrationId, phase: Phase) -> Passage {
 pub(crate) enum Effect {
     Nothing,
     Booted,
+    FromCopy,
     Resumed,
     Stopped,
     Suspended,

@@ -128,6 +128,14 @@ impl Sim {
                 truth.disk = [node.clone()].into();
                 truth.hurt = false;
             }
+            Effect::FromCopy => {
+                if !truth.hurt {
+                    self.violate(format!("invariant 2: {vm} is started from a copy though nothing killed it"));
+                }
+                let (boots, disk) = (truth.boots + 1, [node.clone()].into());
+                let truth = self.truth.entry(vm.clone()).or_default();
+                (truth.boots, truth.disk, truth.hurt) = (boots, disk, false);
+            }
             Effect::Resumed => self.truth.entry(vm.clone()).or_default().disk = [node.clone()].into(),
             Effect::Stopped | Effect::Suspended => {
                 let document = self.document(vm);

@@ -324,3 +324,21 @@ fn of_a_site_that_is_cut_off_as_a_whole_and_of_a_cordoned_node_nothing_is_conclu
         assert_eq!(sim.document(&mail()).unwrap().state, State::Running, "{}", sim.story());
     }
 }
+
+#[test]
+fn one_that_accepts_the_loss_runs_from_its_copy_once_its_node_must_have_stopped_it_and_not_before() {
+    for seed in 0..20 {
+        let (mut sim, _) = guarded(seed, Broken::Nothing);
+        let (from, to) = super::copies::copy_elsewhere(&mut sim, 3_600);
+        sim.run(sim.now + 2_000);
+        cut(&mut sim, &from);
+        sim.run(sim.now + 6_000);
+        assert!(!sim.running(&mail()).contains(&&to), "its node may still run it: {}", sim.story());
+        sim.run(sim.now + OVER + 20_000);
+        assert_eq!(sim.running(&mail()), [&to], "{}", sim.story());
+        sim.mend(&from);
+        sim.run(sim.now + 2 * MINUTE);
+        sim.assert_sound();
+        assert_eq!(sim.running(&mail()), [&to], "its old node runs nothing without a grant: {}", sim.story());
+    }
+}

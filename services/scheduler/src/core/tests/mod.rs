@@ -3,6 +3,7 @@
 mod agent;
 pub(crate) mod campus;
 mod confirmed;
+mod copies;
 mod deadlines;
 pub(crate) mod documents;
 mod fencing;

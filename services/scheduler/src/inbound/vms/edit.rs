@@ -2,6 +2,8 @@
 //! written down, since nothing of it concerns its node, but for what its node does when it is cut off: that node is told
 //! with the next start, and the next one with the migration.
 
+use std::num::NonZeroU32;
+
 use watari_contracts::scheduler::{EditVm, VmView};
 use watari_model::{
     Refusal,
@@ -13,9 +15,13 @@ use super::{Desk, check::check_priority, digest_of, power::not_now, probes::chec
 impl Desk {
     pub(in crate::inbound) async fn edit_vm(self, request: EditVm) -> Result<VmView, Refusal> {
         let EditVm { restart, priority, evacuate, on_isolation, ref probes, .. } = request;
-        let policies = [restart.is_some(), priority.is_some(), evacuate.is_some(), on_isolation.is_some()];
+        let from_copy = request.restart_from_copy_seconds;
+        let policies =
+            [restart.is_some(), priority.is_some(), evacuate.is_some(), on_isolation.is_some(), from_copy.is_some()];
         if !policies.contains(&true) && probes.is_none() {
-            let detail = "none of restart, priority, evacuate, on_isolation and probes is given".to_owned();
+            let detail =
+                "none of restart, priority, evacuate, on_isolation, restart_from_copy_seconds and probes is given"
+                    .to_owned();
             return Err(Refusal::Malformed { detail });
         }
         request.priority.map_or(Ok(()), check_priority)?;
@@ -33,6 +39,7 @@ impl Desk {
             spec.priority = request.priority.unwrap_or(spec.priority);
             spec.evacuate = request.evacuate.unwrap_or(spec.evacuate);
             spec.on_isolation = request.on_isolation.unwrap_or(spec.on_isolation);
+            spec.restart_from_copy_seconds = from_copy.map_or(spec.restart_from_copy_seconds, NonZeroU32::new);
             Ok(())
         };
         self.amend(&request.name, request.request_id.as_deref(), &digest, edit).await

@@ -9,7 +9,7 @@ use watari_model::{
 
 use super::{
     Broken, Ending, Luck, Protocol,
-    world::{Disk, Flow, Guest, Order, Place, Process, Stage, Verb, World, name},
+    world::{Ahead, Disk, Flow, Guest, HOME, Order, Place, Process, Stage, Verb, World, name},
 };
 
 /// What an order asks for, as far as grants matter.
@@ -86,6 +86,11 @@ impl Protocol {
         match (order.verb, guest.process, guest.disk) {
             (Verb::Start | Verb::Resume, Process::Running, _) => {}
             (Verb::Start, Process::None, Disk::Whole) | (Verb::Resume, Process::Paused, _) => {
+                guest.process = Process::Running;
+            }
+            (Verb::Start, Process::None, Disk::None) if world.ahead == Ahead::Granted && order.at != HOME => {
+                world.ahead = Ahead::Nothing;
+                guest.disk = Disk::Whole;
                 guest.process = Process::Running;
             }
             (Verb::Receive, Process::None, Disk::None | Disk::Copy(_) | Disk::Leftover) => {
@@ -267,7 +272,8 @@ impl World {
             }
         }
         for at in [0_usize, 1] {
-            self.newest[at] &= self.guests[at].disk != Disk::None;
+            let granted = at != HOME && self.ahead == Ahead::Granted;
+            self.newest[at] &= self.guests[at].disk != Disk::None || granted;
         }
     }
 }

@@ -8,7 +8,7 @@ use watari_model::vm::{Change, State};
 
 use super::{
     Broken, Protocol,
-    world::{Doc, Guest, Hand, Order, Place, Process, Stage, Verb, Way, Word, World, id, name},
+    world::{Ahead, Disk, Doc, Guest, HOME, Hand, Order, Place, Process, Stage, Verb, Way, Word, World, id, name},
 };
 use crate::core::{
     Both, Off,
@@ -186,6 +186,21 @@ impl Protocol {
             return None;
         }
         let changed = doc.changed([Change::SeenOff, Change::Granted(name(doc.at))])?;
+        world.write(changed);
+        Some(())
+    }
+
+    /// Its node is off, and it is started from the copy at the other, whose disk counts from here on.
+    pub(super) fn take_copy(&self, world: &mut World) -> Option<()> {
+        let (doc, holder) = (&world.doc, world.holder());
+        let proven = !holder.up || self.broken == Broken::TakesSilence;
+        let lies_elsewhere = world.ahead == Ahead::Lies && doc.at == HOME;
+        let empty = world.guests[1 - HOME].disk == Disk::None && doc.left.is_empty();
+        if !lies_elsewhere || !proven || !empty || doc.crossing.is_some() || doc.state != State::Running {
+            return None;
+        }
+        let changed = doc.with_copy([Change::SeenOff, Change::GrantedCopy])?;
+        (world.newest, world.ahead) = ([false, true], Ahead::Granted);
         world.write(changed);
         Some(())
     }

@@ -13,7 +13,7 @@
 //!   agent that dies between writing an order down and doing it, or a new leader. How many there are is bounded, and
 //!   how many migrations.
 //!
-//! Left out: more than one server, layers of disks, room, outages, and nodes that are cut off for good ([`lease`] has
+//! Left out: more than one server, what disks are made of, room, outages, and nodes that are cut off for good ([`lease`] has
 //! those). Who leads, and that at most one does, is checked where it is decided, in the chassis.
 
 mod agents;
@@ -26,7 +26,7 @@ use std::collections::BTreeSet;
 
 use stateright::{Checker, HasDiscoveries, Model, Property};
 
-use world::{HOME, Order, Place, Verb, World};
+use world::{Ahead, HOME, Order, Place, Verb, World};
 
 /// How the protocol may be broken, to see that the model notices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +44,8 @@ enum Broken {
     IgnoresEpochs,
     /// Agents do not keep what they have seen.
     ForgetsAtCrash,
+    /// That a node says nothing is enough to start the server from its copy.
+    TakesSilence,
 }
 
 /// How the carrying out of an order ends.
@@ -74,6 +76,7 @@ enum Step {
     Wake,
     End,
     Restart,
+    TakeCopy,
     SeenRunning,
     Forget,
     Lead,
@@ -92,6 +95,8 @@ struct Protocol {
     leaders: bool,
     /// Whether each moment is also followed until the server runs again.
     calm: bool,
+    /// Whether a copy of its disk was sent ahead, and the server accepts what a start from that loses.
+    copies: bool,
 }
 
 const ONE_NODE: &str = "at most one node runs the server";
@@ -103,7 +108,7 @@ const STAYED: &str = "a migration has come to nothing, and it runs at home";
 
 impl Protocol {
     const fn new(faults: u8, migrations: u64) -> Self {
-        Self { broken: Broken::Nothing, faults, migrations, leaders: false, calm: false }
+        Self { broken: Broken::Nothing, faults, migrations, leaders: false, calm: false, copies: false }
     }
 
     /// The moment after a step, if the step is possible and changes anything.
@@ -121,6 +126,7 @@ impl Protocol {
             Step::Wake => self.wake(scene),
             Step::End => self.end(scene),
             Step::Restart => self.restart(scene),
+            Step::TakeCopy => self.take_copy(scene),
             Step::SeenRunning => self.seen_running(scene),
             Step::Forget => self.forget(scene),
             Step::Lead => self.lead(scene),
@@ -165,12 +171,13 @@ impl Model for Protocol {
     type Action = Step;
 
     fn init_states(&self) -> Vec<World> {
-        vec![World::new(self.faults)]
+        let ahead = if self.copies { Ahead::Lies } else { Ahead::Nothing };
+        vec![World { ahead, ..World::new(self.faults) }]
     }
 
     fn actions(&self, world: &World, steps: &mut Vec<Step>) {
         match world.doc.crossing {
-            None => steps.extend([Step::Begin, Step::Restart, Step::SeenRunning, Step::Forget]),
+            None => steps.extend([Step::Begin, Step::Restart, Step::TakeCopy, Step::SeenRunning, Step::Forget]),
             Some(way) if way.switched || way.abandoned => steps.extend([Step::Wake, Step::End]),
             Some(_) => steps.extend([Step::Look(0), Step::Look(1), Step::Judge, Step::Abandon]),
         }
@@ -266,6 +273,13 @@ fn a_server_that_goes_there_and_back_runs_on_one_node_though_old_orders_come_lat
 }
 
 #[test]
+fn a_server_that_is_started_from_a_copy_runs_on_one_node_though_the_lost_one_comes_back() {
+    for migrations in [0, 1] {
+        assert_holds(Protocol { copies: true, leaders: true, ..Protocol::new(1, migrations) });
+    }
+}
+
+#[test]
 fn whatever_has_happened_the_server_runs_once_faults_stop() {
     assert_holds(Protocol { calm: true, ..Protocol::new(1, 1) });
 }
@@ -287,10 +301,12 @@ fn each_rule_that_is_switched_off_is_missed() {
         (Broken::HeedsNoGrant, 0, ONE_NODE),
         (Broken::IgnoresEpochs, 1, OBEDIENT),
         (Broken::ForgetsAtCrash, 1, ONE_NODE),
+        (Broken::TakesSilence, 0, ONE_NODE),
     ];
     for (broken, faults, property) in cases {
         let leaders = broken == Broken::IgnoresEpochs;
-        let protocol = Protocol { broken, leaders, ..Protocol::new(faults, 1) };
+        let copies = broken == Broken::TakesSilence;
+        let protocol = Protocol { broken, leaders, copies, ..Protocol::new(faults, 1) };
         let enough = HasDiscoveries::AnyOf([property].into());
         let found = explore(&format!("{broken:?}"), protocol, enough, ENOUGH_STEPS);
         let story = found.iter().find(|(name, _)| *name == property);

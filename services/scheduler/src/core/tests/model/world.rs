@@ -7,7 +7,7 @@ use watari_contracts::agent::{Domain, OffReason, Passage, Phase, Stack, VmFact};
 use watari_model::{
     MigrationId, NodeName,
     admission::Seen,
-    vm::{Change, Crossing, Grant, Leftover, State, Vm},
+    vm::{Change, Copied, Crossing, Grant, Leftover, Preseed, Seeded, State, Vm},
 };
 
 use crate::core::{naming, tests::documents};
@@ -252,6 +252,7 @@ impl Doc {
             generation: *generation,
             since: documents::at(0),
             migration: None,
+            newest: false,
         };
         vm.leftovers = self.left.iter().map(leftover).collect();
         vm
@@ -275,12 +276,33 @@ impl Doc {
 
     /// The document after these changes, if it takes them.
     pub(super) fn changed(&self, changes: impl IntoIterator<Item = Change>) -> Option<Self> {
-        let mut vm = self.vm();
+        Self::after(self.vm(), changes)
+    }
+
+    /// The same of a server whose copy lies at the node that is not its home.
+    pub(super) fn with_copy(&self, changes: impl IntoIterator<Item = Change>) -> Option<Self> {
+        let (mut vm, node, at) = (self.vm(), name(1 - HOME), documents::at(0));
+        let copy = Some(Copied { as_of: at, stack: Stack::default() });
+        let (to, done) = (Some(node.clone()), Some(Seeded { number: 1, node, at, bytes: 0, copy }));
+        vm.preseed = Some(Preseed { number: 1, to, asked_at: at, done, fault: None, cancelled: false });
+        Self::after(vm, changes)
+    }
+
+    fn after(mut vm: Vm, changes: impl IntoIterator<Item = Change>) -> Option<Self> {
         for change in changes {
             vm.apply(change, documents::at(0)).ok()?;
         }
         Some(Self::of(&vm))
     }
+}
+
+/// A copy of its disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Ahead {
+    Nothing,
+    Lies,
+    /// It is to become the server's disk, and counts as that.
+    Granted,
 }
 
 /// A moment.
@@ -297,6 +319,8 @@ pub(super) struct World {
     pub(super) migrations: u64,
     /// How many faults may still happen.
     pub(super) faults: u8,
+    /// What was sent ahead of it to the node that is not its home.
+    pub(super) ahead: Ahead,
     /// The last migration whose copy became whole.
     pub(super) whole: u64,
     /// Where the newest disk is: on both sides while the copy is whole and neither runs.
@@ -326,6 +350,7 @@ impl World {
             epoch: 1,
             migrations: 0,
             faults,
+            ahead: Ahead::Nothing,
             whole: 0,
             newest: [true, false],
             disobeyed: false,

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Mark;
+use crate::{Timestamp, image::Consistency};
 
 /// A part of a server's disk that never changes again. Its file is the same, byte for byte, on every node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -15,6 +15,20 @@ pub struct Layer {
     pub sha256: Option<String>,
     /// The file's size.
     pub size_bytes: u64,
+}
+
+/// A moment that an agent has kept: the disk as it is on all layers up to this one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Mark {
+    /// The number under which it was ordered.
+    pub number: u64,
+    /// The highest layer that belongs to it.
+    pub layer: u32,
+    /// The moment.
+    pub at: Timestamp,
+    /// What it is sure to hold.
+    pub consistency: Consistency,
 }
 
 /// What a server's disk is made of above its image.

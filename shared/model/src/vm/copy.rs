@@ -1,0 +1,184 @@
+//! A server whose node is lost, started from the copy of its disk at another node. What was written since the copy
+//! is lost to it; whether it accepts that is its own policy, in seconds.
+//!
+//! ```text
+//!  its node is off ─▶ Stopped ─▶ granted the copy: the lost node's disk is left behind, and is the newest
+//!                                   └▶ Starting, made of the copy's layers ─▶ Running ─▶ its disk as any other
+//! ```
+//!
+//! The copy is used once: what is asked for afterwards is a copy of what it has become.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Desired, Grant, Leftover, Stack, State, Vm};
+use crate::{NodeName, Timestamp};
+
+/// What of a disk lies at another node, so that a server can stand on it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Copied {
+    /// Everything that was written before that moment is in it.
+    pub as_of: Timestamp,
+    /// Its frozen layers; what would be written to on top of them is not made yet.
+    pub stack: Stack,
+}
+
+/// That a server was started from a copy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Restored {
+    /// The node that was lost.
+    pub from: NodeName,
+    /// The generation under which it was first granted the copy.
+    pub generation: u64,
+    /// When.
+    pub at: Timestamp,
+    /// At most what was written in so many seconds was lost.
+    pub lost_seconds: u64,
+    /// What its disk is to be made of; none once it was seen running on that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stack: Option<Stack>,
+}
+
+impl Vm {
+    /// The copy of its disk that lies at a node other than its own, and where. One from before its disk went back to
+    /// a snapshot is of what nobody wants any more; and nothing is to run elsewhere while a start may come late.
+    #[must_use]
+    pub fn copy_elsewhere(&self) -> Option<(&NodeName, &Copied)> {
+        let done = self.preseed.as_ref()?.done.as_ref().filter(|done| self.node() != Some(&done.node))?;
+        let copy = done.copy.as_ref()?;
+        let stands = self.snapshots.revert.as_ref().is_none_or(|revert| revert.asked_at < copy.as_of);
+        let late = self.unseen.is_some_and(|generation| generation == self.generation());
+        (stands && !late).then_some((&done.node, copy))
+    }
+
+    /// How much a start from that copy would lose, in whole seconds, rounded up: what was written since, up to the
+    /// moment from which on the server is known to be off.
+    #[must_use]
+    pub fn copy_loss_seconds(&self, now: Timestamp) -> Option<u64> {
+        let (_, copy) = self.copy_elsewhere()?;
+        let until = if self.state == State::Stopped { self.changed_at } else { now };
+        Some(until.millis_since(copy.as_of).div_ceil(1_000))
+    }
+
+    /// Whether it wants to run, and accepts losing what a start from that copy would lose.
+    #[must_use]
+    pub fn accepts_copy(&self, now: Timestamp) -> bool {
+        let most = self.spec.restart_from_copy_seconds.map(|seconds| u64::from(seconds.get()));
+        let loss = self.copy_loss_seconds(now);
+        self.desired == Desired::Running && most.zip(loss).is_some_and(|(most, loss)| loss <= most)
+    }
+
+    /// Gives the grant to where the copy lies. What the lost node has stays written down as the newest.
+    pub(super) fn take_copy(&mut self, now: Timestamp) -> bool {
+        let (Some(lost_seconds), Some(old)) = (self.copy_loss_seconds(now), self.grant.clone()) else { return false };
+        let done = self.preseed.as_mut().and_then(|preseed| preseed.done.as_mut());
+        let Some((node, copy)) = done.and_then(|done| Some((done.node.clone(), done.copy.take()?))) else {
+            return false;
+        };
+        let generation = old.generation + 1;
+        self.grant = Some(Grant { node, generation });
+        self.leftovers.retain(|leftover| leftover.node != old.node);
+        self.leftovers.push(Leftover {
+            node: old.node.clone(),
+            generation: old.generation,
+            since: now,
+            migration: None,
+            newest: true,
+        });
+        let (from, stack) = (old.node, Some(copy.stack));
+        self.restored = Some(Restored { from, generation, at: now, lost_seconds, stack });
+        self.fault = None;
+        true
+    }
+
+    /// It runs: what its disk is made of is no more to be said.
+    pub(super) fn stands_on_copy(&mut self) {
+        if let Some(restored) = &mut self.restored {
+            restored.stack = None;
+        }
+    }
+
+    /// What its disk is to be made of, if it was granted a copy and has not been seen running on it.
+    #[must_use]
+    pub fn copy_to_start_from(&self) -> Option<&Stack> {
+        self.restored.as_ref()?.stack.as_ref()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+
+    use super::*;
+    use crate::vm::{Change, Layer, Preseed, Restart, Seeded, tests::vm};
+
+    /// It runs at `m1`, and a copy of its disk lies at `y1`, of ten seconds after it was made.
+    fn copied() -> Vm {
+        let mut mail = vm();
+        let at = mail.created_at;
+        mail.apply(Change::Granted("m1".parse().unwrap()), at).unwrap();
+        mail.apply(Change::SeenRunning, at).unwrap();
+        let layer = Layer { index: 0, sha256: Some("0a".repeat(32)), size_bytes: 4 };
+        let copy =
+            Copied { as_of: at.plus_millis(10_000), stack: Stack { layers: vec![layer], top: 1, marks: vec![] } };
+        let to: NodeName = "y1".parse().unwrap();
+        let done = Seeded { number: 1, node: to.clone(), at, bytes: 4, copy: Some(copy) };
+        let (to, done) = (Some(to), Some(done));
+        mail.preseed = Some(Preseed { number: 1, to, asked_at: at, done, fault: None, cancelled: false });
+        mail
+    }
+
+    #[test]
+    fn a_copy_is_accepted_up_to_the_second_that_the_policy_names_and_by_no_policy_never() {
+        let mut mail = copied();
+        let off = mail.created_at.plus_millis(70_001);
+        mail.apply(Change::SeenOff, off).unwrap();
+        let later = off.plus_millis(500_000);
+        assert_eq!(
+            mail.copy_loss_seconds(later),
+            Some(61),
+            "waiting loses nothing more, and a part counts as a second"
+        );
+        assert!(!mail.accepts_copy(later), "nobody has said so");
+        mail.spec.restart_from_copy_seconds = NonZeroU32::new(60);
+        assert!(!mail.accepts_copy(later));
+        mail.spec.restart_from_copy_seconds = NonZeroU32::new(61);
+        assert!(mail.accepts_copy(later));
+        assert_eq!(mail.spec.restart, Restart::Always);
+        mail.unseen = Some(1);
+        assert!(!mail.accepts_copy(later), "its start may still come");
+        mail.unseen = Some(0);
+        mail.desired = Desired::Stopped;
+        assert!(!mail.accepts_copy(later));
+    }
+
+    #[test]
+    fn a_copy_is_used_once_and_what_the_lost_node_has_stays_the_newest() {
+        let mut mail = copied();
+        let at = mail.created_at.plus_millis(60_000);
+        assert!(mail.apply(Change::GrantedCopy, at).is_err(), "it runs");
+        mail.apply(Change::SeenOff, at).unwrap();
+        mail.apply(Change::GrantedCopy, at).unwrap();
+        assert_eq!(
+            (mail.state, mail.node().map(NodeName::as_str), mail.generation()),
+            (State::Starting, Some("y1"), 2)
+        );
+        let left = &mail.leftovers[0];
+        assert_eq!((left.node.as_str(), left.generation, left.newest), ("m1", 1, true));
+        let restored = mail.restored.clone().unwrap();
+        assert_eq!((restored.from.as_str(), restored.generation, restored.lost_seconds), ("m1", 2, 50));
+        assert!(mail.copy_to_start_from().is_some_and(|stack| stack.top == 1));
+        // It did not come up at once: it is still to be made of that.
+        mail.apply(Change::SeenOff, at).unwrap();
+        assert!(mail.apply(Change::GrantedCopy, at).is_err(), "there is no other copy");
+        mail.apply(Change::Granted("y1".parse().unwrap()), at).unwrap();
+        assert!(mail.copy_to_start_from().is_some());
+        mail.apply(Change::SeenRunning, at).unwrap();
+        assert_eq!(
+            (mail.copy_to_start_from(), mail.restored.as_ref().map(|restored| restored.lost_seconds)),
+            (None, Some(50))
+        );
+    }
+}
