@@ -221,7 +221,7 @@ pub fn run(order: &Order) -> anyhow::Result<Account> {
 
 /// From where the services are led: both campuses take turns, but a front end that is lost beside a node is the node's.
 const fn site_of(trial: Trial, number: usize) -> &'static str {
-    if trial.is_of_node() || number % 2 == 0 { "myodaiji" } else { "yamate" }
+    if trial.is_of_node() || number.is_multiple_of(2) { "myodaiji" } else { "yamate" }
 }
 
 /// Where the server runs, once it is at home.
