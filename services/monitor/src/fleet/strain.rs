@@ -142,7 +142,8 @@ mod tests {
                 let next = otherwise.judge(&written, busy(used), now, &limits);
                 if next != written {
                     let hot = next.contains(&Strain::Overloaded);
-                    prop_assert!(if hot { used >= 900 } else { used < 750 });
+                    let fits = if hot { used >= 900 } else { used < 750 };
+                    prop_assert!(fits);
                     let needed = if hot { limits.enter_seconds } else { limits.leave_seconds };
                     prop_assert!(now - changed >= needed * 1_000);
                     (written, changed) = (next, now);
