@@ -231,7 +231,7 @@ fn the_cheapest_server_that_suffices_goes_and_what_travelled_last_counts() {
     put(&mut world.docs.migrations, &mut world.docs.revision, last, 0);
     assert_eq!(world.decided()[0].vm.as_str(), "s4");
     // A server that does little is left, however small.
-    *world.busy.get_mut("s4").unwrap() = 79;
+    *world.busy.get_mut(&"s4".parse::<VmName>().unwrap()).unwrap() = 79;
     assert_eq!(world.decided()[0].vm.as_str(), "s3");
 }
 
