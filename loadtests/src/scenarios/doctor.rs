@@ -262,6 +262,9 @@ fn around(stage: &Stage) -> anyhow::Result<()> {
         --dhcp-range=203.0.113.240,203.0.113.250,2m --dhcp-leasefile=/run/stranger.leases --pid-file=/run/stranger.pid";
     let nft = |host: &str, words: &str| stage.lab.run(&["exec", host, "--", "nft", words]).map(drop);
     let narrow = |mtu: &str| stage.lab.switch(&["link", "set", "g-m1", "mtu", mtu]);
+    // As Docker may have it for every bridge; without it the chain would harm no server of the node.
+    let filter =
+        |on: &str| stage.at_node(&["ip", "link", "set", "br-campus", "type", "bridge", "nf_call_iptables", on]);
     let named = |found: &Found| BROKEN.map(|(code, word)| found.names(code, word));
     stage.on_the_node(|ask| {
         let broken = || {
@@ -279,6 +282,7 @@ fn around(stage: &Stage) -> anyhow::Result<()> {
                 "add table ip doctor; \
                 add chain ip doctor FORWARD { type filter hook forward priority 0; policy drop; }",
             )?;
+            filter("1")?;
             narrow("1300")?;
             let found = ask(&[])?;
             ensure!(named(&found) == [true; 4], "of {BROKEN:?} it finds {:?}", found.0);
@@ -291,6 +295,7 @@ fn around(stage: &Stage) -> anyhow::Result<()> {
             kill.map(drop),
             nft("y1", "delete table inet doctor"),
             nft(NODE, "delete table ip doctor"),
+            filter("0"),
             narrow("1500"),
         ];
         outcome?;

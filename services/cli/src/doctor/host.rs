@@ -46,7 +46,7 @@ pub(super) struct Host {
     pub(super) stale: Option<Stale>,
     /// Whether its own name leads to no address.
     pub(super) unnamed: bool,
-    /// Chains of others, of a node's packet filter, that drop what is forwarded.
+    /// Chains of others, of a node's packet filter, that drop what its servers send.
     pub(super) dropping: Vec<String>,
     /// Programs of the agent's that AppArmor keeps from its files.
     pub(super) confined: Vec<String>,
@@ -57,7 +57,7 @@ impl Host {
     pub(super) const fn well(name: NodeName) -> Self {
         Self {
             name,
-            units: Units { stopped: Vec::new(), disabled: Vec::new() },
+            units: Units { stopped: Vec::new(), disabled: Vec::new(), retired: Vec::new() },
             clock_free: false,
             open_keys: Vec::new(),
             stale: None,

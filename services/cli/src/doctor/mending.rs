@@ -2,7 +2,7 @@
 //!
 //! Only what is as easily taken back, and only on the host on which it is called. So nothing is here that deletes,
 //! restarts what runs, switches a machine on, installs a program, or touches an interface of the host, and nothing
-//! that a person has decided: a cordon, a pause, a unit that is masked.
+//! that a person has decided, or may have: a cordon, a pause, a unit that is masked, a target out of service.
 
 use std::fmt;
 

@@ -99,6 +99,14 @@ troubles! {
            "watari doctor --fix, or: systemctl enable {unit}"
         ja "このホスト ({host}) の {unit} が有効になっていません" "停電の後、サービスが自動で起動しません"
            "watari doctor --fix または systemctl enable {unit} を実行してください";
+    /// It is out of service, on purpose or not.
+    HostTargetOff { host, unit } "host.target-off" Warning
+        en "{unit} of this host ({host}) is not enabled, and nothing of it runs"
+           "what it is for is not done here, and it does not come back by itself"
+           "unless that is meant so: systemctl enable --now {unit}"
+        ja "このホスト ({host}) の {unit} は有効になっておらず、そのサービスも動いていません"
+           "このホストでは役割が果たされず、再起動しても自動では始まりません"
+           "意図した停止でなければ systemctl enable --now {unit} を実行してください";
     /// Its clock goes as it likes.
     HostClockFree { host } "host.clock-free" Warning
         en "nobody sets the clock of this host ({host})"

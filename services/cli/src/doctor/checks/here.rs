@@ -29,6 +29,7 @@ pub(in crate::doctor) fn found(host: &Host) -> Vec<Finding> {
     let on = || said(&host.name);
     let stopped = host.units.stopped.iter().map(|unit| Trouble::HostServiceStopped { host: on(), unit: said(unit) });
     let disabled = host.units.disabled.iter().map(|unit| Trouble::HostTargetDisabled { host: on(), unit: said(unit) });
+    let retired = host.units.retired.iter().map(|unit| Trouble::HostTargetOff { host: on(), unit: said(unit) });
     let clock = host.clock_free.then(|| Trouble::HostClockFree { host: on() });
     let keys = host.open_keys.iter().map(|path| Trouble::HostKeyOpen { host: on(), path: said(path.display()) });
     let stale = host.stale.as_ref().map(|stale| Trouble::HostBackupOld {
@@ -39,7 +40,7 @@ pub(in crate::doctor) fn found(host: &Host) -> Vec<Finding> {
     let unnamed = host.unnamed.then(|| Trouble::HostUnnamed { host: on() });
     let dropping = host.dropping.iter().map(|chain| Trouble::HostForwardDrops { host: on(), chain: said(chain) });
     let confined = host.confined.iter().map(|program| Trouble::HostConfined { host: on(), program: said(program) });
-    let of_systemd = stopped.chain(disabled).chain(clock);
+    let of_systemd = stopped.chain(disabled).chain(retired).chain(clock);
     let troubles = of_systemd.chain(keys).chain(stale).chain(unnamed).chain(dropping).chain(confined);
     troubles.map(|trouble| Finding::on(&host.name, trouble)).collect()
 }
@@ -94,6 +95,7 @@ mod tests {
         let host = facts.host.as_mut().unwrap();
         host.units.stopped = vec!["watari-agent.service".to_owned()];
         host.units.disabled = vec!["watari-node.target".to_owned()];
+        host.units.retired = vec!["watari-front.target".to_owned()];
         host.clock_free = true;
         host.open_keys = vec!["/etc/watari/nkeys/agent.nk".into()];
         host.stale = Some(Stale { folder: "/var/backups".into(), newest: Some(sample::NOW) });
@@ -106,6 +108,7 @@ mod tests {
             [
                 "host.service-stopped",
                 "host.target-disabled",
+                "host.target-off",
                 "host.clock-free",
                 "host.key-open",
                 "host.backup-old",

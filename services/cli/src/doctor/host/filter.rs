@@ -1,5 +1,7 @@
-//! What of a node's packet filter drops what is forwarded: servers of overlay networks get out by forwarding, and where
-//! bridges' frames pass the filter too, as Docker has it, all others as well.
+//! What of a node's packet filter drops what its servers send: those of overlay networks get out by forwarding, and where
+//! bridges' frames pass the filter too, as Docker may have it, all others as well. Where neither is so it harms nobody.
+
+use std::{fs, path::Path};
 
 use serde_json::Value;
 
@@ -7,22 +9,53 @@ use super::programs;
 
 /// The agent's own tables are as they should be.
 const OWN: &str = "watari";
+/// The one that it lays with the first overlay network of its servers, and takes away with the last.
+const OVERLAY: &str = "watari-overlay";
 
 /// The chains that do, as `nft list chain` takes them. To whoever is not root nft tells nothing.
 pub(super) async fn dropping() -> Vec<String> {
     let told = programs::told("nft", &["-j", "list", "chains"]).await;
-    told.map(|text| of(&text)).unwrap_or_default()
+    told.map(|text| of(&text, Bridged::look())).unwrap_or_default()
 }
 
-fn of(told: &str) -> Vec<String> {
+/// Whose frames pass the filter for packets on their way from one port of a bridge to another.
+#[derive(Clone, Copy, Debug, Default)]
+struct Bridged {
+    v4: bool,
+    v6: bool,
+}
+
+impl Bridged {
+    fn look() -> Self {
+        Self { v4: passes("iptables"), v6: passes("ip6tables") }
+    }
+}
+
+/// By the switch for all bridges, or any bridge's own. Where the first is missing nothing heeds the others.
+fn passes(filter: &str) -> bool {
+    let is_on = |switch: &Path| fs::read_to_string(switch).is_ok_and(|text| text.trim() == "1");
+    let everywhere = Path::new("/proc/sys/net/bridge").join(format!("bridge-nf-call-{filter}"));
+    let links = fs::read_dir("/sys/class/net").into_iter().flatten().flatten();
+    let mut own = links.map(|link| link.path().join(format!("bridge/nf_call_{filter}")));
+    everywhere.exists() && (is_on(&everywhere) || own.any(|switch| is_on(&switch)))
+}
+
+fn of(told: &str, bridged: Bridged) -> Vec<String> {
     let ruleset: Value = serde_json::from_str(told).unwrap_or_default();
-    let chains = ruleset["nftables"].as_array().into_iter().flatten().map(|one| &one["chain"]);
-    let drops = chains.filter(|chain| chain["hook"] == "forward" && chain["policy"] == "drop");
-    // Bridges have a filter of their own, which is the agent's business.
-    let routed = drops.filter(|chain| ["ip", "ip6", "inet"].iter().any(|family| chain["family"] == **family));
-    let named = routed.filter_map(|chain| {
+    let chains = || ruleset["nftables"].as_array().into_iter().flatten().map(|one| &one["chain"]);
+    let overlay = chains().any(|chain| chain["table"] == OVERLAY);
+    let harms = |family: &str| match family {
+        "ip" => overlay || bridged.v4,
+        // IPv6 of an overlay network stays within it.
+        "ip6" => bridged.v6,
+        "inet" => overlay || bridged.v4 || bridged.v6,
+        // Bridges have a filter of their own, which is the agent's business.
+        _ => false,
+    };
+    let drops = chains().filter(|chain| chain["hook"] == "forward" && chain["policy"] == "drop");
+    let named = drops.filter_map(|chain| {
         let (family, table, name) = (chain["family"].as_str()?, chain["table"].as_str()?, chain["name"].as_str()?);
-        (!table.starts_with(OWN)).then(|| format!("{family} {table} {name}"))
+        (harms(family) && !table.starts_with(OWN)).then(|| format!("{family} {table} {name}"))
     });
     named.collect()
 }
@@ -31,23 +64,37 @@ fn of(told: &str) -> Vec<String> {
 mod tests {
     use super::*;
 
+    const NOWHERE: Bridged = Bridged { v4: false, v6: false };
+
+    fn chain(family: &str, table: &str, hook: &str, policy: &str) -> String {
+        format!(
+            r#"{{"chain": {{"family": "{family}", "table": "{table}", "name": "FORWARD", "handle": 1,
+            "type": "filter", "hook": "{hook}", "prio": 0, "policy": "{policy}"}}}}"#
+        )
+    }
+
+    fn ruleset(chains: &[String]) -> String {
+        format!(r#"{{"nftables": [{{"metainfo": {{"json_schema_version": 1}}}}, {}]}}"#, chains.join(","))
+    }
+
     #[test]
     fn a_chain_that_drops_what_is_forwarded_is_named_unless_it_is_ours() {
-        let chain = |family: &str, table: &str, hook: &str, policy: &str| {
-            format!(
-                r#"{{"chain": {{"family": "{family}", "table": "{table}", "name": "FORWARD", "handle": 1,
-                "type": "filter", "hook": "{hook}", "prio": 0, "policy": "{policy}"}}}}"#
-            )
-        };
-        let chains = [
-            r#"{"metainfo": {"json_schema_version": 1}}"#.to_owned(),
+        let told = ruleset(&[
             chain("ip", "filter", "forward", "drop"),
             chain("ip6", "filter", "forward", "accept"),
             chain("ip", "filter", "input", "drop"),
             chain("inet", "watari-overlay", "forward", "drop"),
             chain("bridge", "filter", "forward", "drop"),
-        ];
-        assert_eq!(of(&format!(r#"{{"nftables": [{}]}}"#, chains.join(","))), ["ip filter FORWARD"]);
-        assert_eq!(of("Operation not permitted"), Vec::<String>::new());
+        ]);
+        assert_eq!(of(&told, NOWHERE), ["ip filter FORWARD"]);
+        assert_eq!(of("Operation not permitted", NOWHERE), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_chain_that_no_server_passes_is_not_named() {
+        let told = ruleset(&["ip", "ip6", "inet"].map(|family| chain(family, "ufw", "forward", "drop")));
+        assert_eq!(of(&told, NOWHERE), Vec::<String>::new(), "no overlay network, and bridges pass it by");
+        assert_eq!(of(&told, Bridged { v4: true, v6: false }), ["ip ufw FORWARD", "inet ufw FORWARD"]);
+        assert_eq!(of(&told, Bridged { v4: false, v6: true }), ["ip6 ufw FORWARD", "inet ufw FORWARD"]);
     }
 }

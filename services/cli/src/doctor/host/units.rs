@@ -11,22 +11,23 @@ const OF_FILES: [(&str, &[&str]); 6] = [
     ("etc/watari/image.toml", &["watari-image.service"]),
     ("etc/watari/network.toml", &["watari-network.service"]),
     ("etc/watari/monitor.toml", &["watari-monitor.service"]),
-    (
-        "etc/watari/node-agent.toml",
-        &["libvirtd.service", "libvirtd.socket", AGENT, "watari-renew.service", "watari-node.target"],
-    ),
+    ("etc/watari/node-agent.toml", &["libvirtd.service", "libvirtd.socket", AGENT, "watari-renew.service", NODE]),
 ];
 /// What only a node has.
 pub(super) const AGENT: &str = "watari-agent.service";
-const PROPERTIES: &str = "--property=Id,LoadState,ActiveState,UnitFileState";
+/// What starts that with the host.
+const NODE: &str = "watari-node.target";
+const PROPERTIES: &str = "--property=Id,LoadState,ActiveState,UnitFileState,PartOf";
 
 /// What is not as it should be.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::doctor) struct Units {
     /// Services that do not run.
     pub(in crate::doctor) stopped: Vec<String>,
-    /// Targets that are not started with the host.
+    /// Targets that are not started with the host, though services of theirs run.
     pub(in crate::doctor) disabled: Vec<String>,
+    /// Targets that are not started with the host, and of which nothing runs: out of service, or forgotten.
+    pub(in crate::doctor) retired: Vec<String>,
 }
 
 /// The units of what is set up below this root.
@@ -43,7 +44,8 @@ impl Units {
     }
 
     /// By what `systemctl show` prints. What is masked or not installed is so because somebody wants it so, and what
-    /// is being started, again and again, is no longer to be started.
+    /// is being started, again and again, is no longer to be started. Of a target that is disabled and rests as a whole
+    /// nobody can say whether somebody wants that, so that its services are not told one by one.
     fn of(told: &str) -> Self {
         let all: Vec<Unit<'_>> = told.split("\n\n").map(Unit::of).filter(|unit| unit.load == "loaded").collect();
         // It is started by whoever knocks.
@@ -51,10 +53,21 @@ impl Units {
             let socket = unit.id.replace(".service", ".socket");
             all.iter().any(|other| other.id == socket && !other.is_off())
         };
-        let stopped = all.iter().filter(|unit| unit.id.ends_with(".service") && unit.is_off() && !knocks(unit));
+        let runs = |target: &Unit<'_>| {
+            let any = |unit: &Unit<'_>| unit.part_of == target.id && !unit.is_off();
+            !target.is_off() || all.iter().any(any)
+        };
         let disabled = all.iter().filter(|unit| unit.id.ends_with(".target") && unit.file == "disabled");
-        let names = |unit: &Unit<'_>| unit.id.to_owned();
-        Self { stopped: stopped.map(names).collect(), disabled: disabled.map(names).collect() }
+        let (disabled, retired): (Vec<&Unit<'_>>, Vec<&Unit<'_>>) = disabled.partition(|target| runs(target));
+        let rests = |unit: &Unit<'_>| retired.iter().any(|target| target.id == unit.target());
+        let stopped = all.iter().filter(|unit| unit.id.ends_with(".service") && unit.is_off());
+        let stopped = stopped.filter(|unit| !knocks(unit) && !rests(unit));
+        let name = |unit: &Unit<'_>| unit.id.to_owned();
+        Self {
+            stopped: stopped.map(name).collect(),
+            disabled: disabled.into_iter().map(name).collect(),
+            retired: retired.into_iter().map(name).collect(),
+        }
     }
 }
 
@@ -65,6 +78,7 @@ struct Unit<'t> {
     load: &'t str,
     active: &'t str,
     file: &'t str,
+    part_of: &'t str,
 }
 
 impl<'t> Unit<'t> {
@@ -76,6 +90,7 @@ impl<'t> Unit<'t> {
                 "LoadState" => unit.load = value,
                 "ActiveState" => unit.active = value,
                 "UnitFileState" => unit.file = value,
+                "PartOf" => unit.part_of = value,
                 _ => {}
             }
         }
@@ -84,6 +99,11 @@ impl<'t> Unit<'t> {
 
     fn is_off(&self) -> bool {
         matches!(self.active, "inactive" | "failed")
+    }
+
+    /// The target that it is started with; libvirt's own units know of none, and are asked about for the agent's sake.
+    fn target(&self) -> &'t str {
+        if self.part_of.is_empty() { NODE } else { self.part_of }
     }
 }
 
@@ -122,8 +142,33 @@ mod tests {
             block("watari-front.target", "loaded", "inactive", "enabled"),
         ];
         let (stopped, disabled) = (vec!["watari-agent.service".to_owned()], vec!["watari-node.target".to_owned()]);
-        assert_eq!(Units::of(&told.join("\n")), Units { stopped, disabled });
+        assert_eq!(Units::of(&told.join("\n")), Units { stopped, disabled, retired: Vec::new() });
         assert_eq!(Units::of(""), Units::default());
+    }
+
+    #[test]
+    fn a_target_of_which_nothing_runs_is_told_as_a_whole_since_somebody_may_want_it_so() {
+        let told = |agent: &str| {
+            let service = |id: &str, active: &str, part_of: &str| {
+                format!("{}PartOf={part_of}\n", block(id, "loaded", active, "static"))
+            };
+            let blocks = [
+                service("watari-agent.service", agent, "watari-node.target"),
+                service("watari-renew.service", "inactive", "watari-node.target"),
+                service("libvirtd.service", "inactive", ""),
+                block("watari-node.target", "loaded", "inactive", "disabled"),
+                // A front end on the same host is another matter.
+                service("watari-image.service", "failed", "watari-front.target"),
+                block("watari-front.target", "loaded", "active", "enabled"),
+            ];
+            Units::of(&blocks.join("\n"))
+        };
+        let node = vec!["watari-node.target".to_owned()];
+        let image = vec!["watari-image.service".to_owned()];
+        assert_eq!(told("inactive"), Units { stopped: image, disabled: Vec::new(), retired: node.clone() });
+        let running = told("active");
+        assert_eq!((running.disabled, running.retired), (node, Vec::new()));
+        assert_eq!(running.stopped, ["watari-renew.service", "libvirtd.service", "watari-image.service"]);
     }
 
     #[test]
