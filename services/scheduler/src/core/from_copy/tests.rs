@@ -89,9 +89,12 @@ fn a_server_is_granted_the_copy_where_it_lies_and_what_that_loses_is_written_dow
     assert!(mail.leftovers.iter().any(|leftover| leftover.node == name("m1") && leftover.newest));
 }
 
+/// What makes one condition untrue.
+type Spoil = fn(&mut Scene);
+
 #[test]
 fn it_is_not_granted_the_copy_if_anything_is_otherwise() {
-    let cases: [(&str, fn(&mut Scene)); 15] = [
+    let cases: [(&str, Spoil); 15] = [
         ("nobody says that its node is off", |s| s.node("m1", |m1| m1.off = None)),
         ("its node is back", |s| s.node("m1", |m1| m1.state = node::State::Ready)),
         ("it is not known to be off itself", |s| s.mail(|mail| mail.state = State::Running)),
