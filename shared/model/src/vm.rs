@@ -384,7 +384,7 @@ pub struct Vm {
     /// The generation under which its node has said that it stops it when it is cut off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guarded: Option<u64>,
-    /// The generation whose start may still be on its way to its node: that went off before it was seen running.
+    /// The generation whose start may still be on its way: its node went off, or it was stopped, before it was seen running.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unseen: Option<u64>,
     /// That it was started from a copy, its node having been lost, the last time that happened.
@@ -495,7 +495,11 @@ impl Vm {
                 self.fault = None;
                 Pending
             }
-            (Running | Starting, Change::StopAsked) => Stopping,
+            (Running, Change::StopAsked) => Stopping,
+            (Starting, Change::StopAsked) => {
+                self.unseen = Some(self.generation());
+                Stopping
+            }
             (Running, Change::MigrationBegan { id, to }) if self.node().is_some_and(|n| n != to) => {
                 self.crossing = Some(Crossing { id: id.clone(), to: to.clone(), switched: false, abandoned: false });
                 Migrating

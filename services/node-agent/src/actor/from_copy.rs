@@ -32,8 +32,8 @@ pub(super) async fn provide(cx: &Cx, server: &Server, copy: &Stack) -> Result<()
     let record = cx.record().await?;
     let same = record.stack.layers == copy.layers && record.stack.top == copy.top;
     match record.disk {
-        // It was started before, and its document does not say so yet.
-        Disk::Whole if same => return Ok(()),
+        // It was started before, and its document does not say so yet; a snapshot may have been taken of it since.
+        Disk::Whole if record.stack.layers.starts_with(&copy.layers) => return Ok(()),
         Disk::Making if same => {}
         Disk::None => begin(cx, &record, copy).await?,
         _ => return Err(cx.node.not_now(&cx.book.vm, "beside another disk of its own", WANTED)),

@@ -209,10 +209,12 @@ fn step(turn: &mut Turn<'_>, entry: &Entry<Vm>) {
         let named = marks::named(vm);
         Order::Freeze(Freeze { order, vm: vm.name.clone(), generation: grant.generation, least_mib, named })
     });
-    if !matches!(frozen, Step::Done(_)) {
-        return complain(turn, entry, &freeze, &grant.node);
-    }
+    let Step::Done(then) = frozen else { return complain(turn, entry, &freeze, &grant.node) };
     let stack = stack_at(turn.snap, &grant.node, &vm.name);
+    // What was told before that came after it: what is frozen last is not in it.
+    if stack.top < then.stack.top {
+        return;
+    }
     if is_held(turn.snap, &to, vm, &stack, None) {
         let (number, at, bytes) = (preseed.number, turn.now, stack.frozen_bytes());
         let copy = for_start.then_some(Copied { as_of: preseed.asked_at, stack });

@@ -68,8 +68,9 @@ fn remove(turn: &mut Turn<'_>, vm: &Vm, node: &NodeName, generation: u64, layers
     let step = turn.order(&operation, node, OnFailure::TryAgain, |order| {
         let comes_back = vm.preseed.is_some() || !vm.snapshots.list.is_empty();
         let keep_layers = layers == Layers::Kept && comes_back;
-        // What migrations left behind elsewhere is not its disk.
-        let stays = layers == Layers::Gone && vm.keep_disk && vm.node() == Some(node);
+        // What migrations left behind elsewhere is not its disk; what it had when its node was lost is one as well.
+        let newest = vm.leftovers.iter().any(|leftover| leftover.newest && leftover.node == *node);
+        let stays = layers == Layers::Gone && vm.keep_disk && (newest || vm.node() == Some(node));
         let keep_disk = stays.then(|| keep(vm));
         let (vm, uuid) = (vm.name.clone(), vm.uuid.clone());
         Order::Remove(Remove { order, vm, uuid, generation, keep_layers, spare_running: false, keep_disk })

@@ -55,8 +55,12 @@ fn useful(turn: &Turn<'_>, vm: &Vm, node: &NodeName) -> Option<Vec<Layer>> {
     if grant.node == *node {
         return Some(Vec::new());
     }
+    // Layers that were merged since are what it could be started from until what came of them has arrived.
+    let accepts = vm.spec.restart_from_copy_seconds.is_some();
+    let copy = vm.copy_elsewhere().filter(|(at, _)| accepts && *at == node).map(|(_, copy)| &copy.stack.layers);
     // A disk that stands on nothing frozen, and of which yet something is kept, is not understood.
-    (!stack.layers.is_empty() && stack.is_named()).then_some(stack.layers)
+    let understood = !stack.layers.is_empty() && stack.is_named();
+    understood.then(|| stack.layers.iter().chain(copy.into_iter().flatten()).cloned().collect())
 }
 
 /// Whether a server is unknown: it has no document, and every node that may ever be heard again says that it has

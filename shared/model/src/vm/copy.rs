@@ -150,8 +150,27 @@ mod tests {
         mail.unseen = Some(1);
         assert!(!mail.accepts_copy(later), "its start may still come");
         mail.unseen = Some(0);
+        assert!(mail.accepts_copy(later));
         mail.desired = Desired::Stopped;
         assert!(!mail.accepts_copy(later));
+    }
+
+    #[test]
+    fn a_start_that_was_called_off_may_still_come_and_nothing_is_started_beside_it() {
+        let mut mail = copied();
+        let at = mail.created_at.plus_millis(20_000);
+        mail.spec.restart_from_copy_seconds = NonZeroU32::new(60);
+        mail.apply(Change::SeenOff, at).unwrap();
+        assert!(mail.accepts_copy(at));
+        for change in [Change::Granted("m1".parse().unwrap()), Change::StopAsked, Change::SeenOff] {
+            mail.apply(change, at).unwrap();
+        }
+        assert!(!mail.accepts_copy(at));
+        for change in [Change::Granted("m1".parse().unwrap()), Change::SeenRunning, Change::StopAsked, Change::SeenOff]
+        {
+            mail.apply(change, at).unwrap();
+        }
+        assert!(mail.accepts_copy(at), "that one has come");
     }
 
     #[test]

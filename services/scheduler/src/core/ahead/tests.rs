@@ -1,6 +1,6 @@
 //! When a disk is frozen, sent and said to be there; and where its server then goes.
 
-use std::sync::Arc;
+use std::{num::NonZeroU32, sync::Arc};
 
 use watari_contracts::agent::{Domain, Layer, Order as Head, Progress, Stack, VmFact};
 use watari_model::{
@@ -109,6 +109,32 @@ impl Scene {
             other => panic!("{other:?}"),
         }
     }
+}
+
+#[test]
+fn what_a_server_may_be_started_from_holds_all_that_was_frozen_whatever_was_told_before() {
+    let mut scene = Scene::new(Rules::default());
+    let mut mail = scene.mail();
+    mail.spec.restart_from_copy_seconds = NonZeroU32::new(60);
+    mail.ask_preseed(None, at(0));
+    scene.store(mail);
+    scene.decided(1);
+    let (key, order) = scene.ordered();
+    assert!(matches!(order, Order::Freeze(freeze) if freeze.least_mib == 0), "be it ever so little");
+    scene.answers.push((key, Progress::Done));
+    (scene.stack, scene.kept) = (frozen(), vec![layer()]);
+
+    // The node's word from before the freezing comes after its answer.
+    let mut late = scene.snap();
+    let heard = late.heard.get_mut(&"m1".parse::<NodeName>().unwrap()).unwrap();
+    Arc::make_mut(&mut heard.facts).vms.insert("mail".parse().unwrap(), runs(&Stack::default()));
+    let mut turn = Turn::new(&late, &scene.campus.rules, at(SECOND));
+    decide(&mut turn);
+    assert_eq!(turn.actions, []);
+
+    scene.decided(1);
+    let copy = scene.mail().preseed.unwrap().done.unwrap().copy;
+    assert_eq!(copy, Some(Copied { as_of: at(0), stack: frozen() }));
 }
 
 #[test]

@@ -94,6 +94,7 @@ fn a_deleted_server_leaves_its_own_disk_and_no_copy_of_it() {
         gone.apply(change, at(0)).unwrap();
     }
     gone.leftovers.push(Leftover { node: name("m2"), generation: 1, since: at(0), migration: None, newest: false });
+    gone.leftovers.push(Leftover { node: name("y1"), generation: 1, since: at(0), migration: None, newest: true });
     let stays = |keep_disk: bool| -> BTreeMap<String, bool> {
         let removals = |action: Action| match action {
             Action::Order { node, order: Order::Remove(remove), .. } => {
@@ -103,8 +104,10 @@ fn a_deleted_server_leaves_its_own_disk_and_no_copy_of_it() {
         };
         decided(&snap([Vm { keep_disk, ..gone.clone() }])).into_iter().filter_map(removals).collect()
     };
-    let both = |first: bool| BTreeMap::from([("m1".to_owned(), first), ("m2".to_owned(), false)]);
-    assert_eq!((stays(true), stays(false)), (both(true), both(false)));
+    // It was started from a copy: the node that was lost has one of its own as well.
+    let all =
+        |own: bool| BTreeMap::from([("m1", own), ("m2", false), ("y1", own)].map(|(node, is)| (node.to_owned(), is)));
+    assert_eq!((stays(true), stays(false)), (all(true), all(false)));
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! Which kept layers go, and which stay because nobody can be sure.
 
-use std::sync::Arc;
+use std::{num::NonZeroU32, sync::Arc};
 
 use watari_contracts::agent::{Domain, NodeFacts, Stack, VmFact};
+use watari_model::vm::{Copied, Preseed, Seeded};
 
 use super::*;
 use crate::core::{
@@ -10,7 +11,7 @@ use crate::core::{
     snapshot::{Answer, Heard, Outcome},
     tests::{
         campus::{Campus, SECOND},
-        documents::{at, facts},
+        documents::{at, facts, name, put},
     },
 };
 
@@ -92,6 +93,25 @@ fn layers_that_were_merged_go_where_they_were_sent_and_the_others_stay() {
     assert_eq!(Scene::new(merged(), vec![layer(0)]).stays(), None, "nothing of it is useless");
     let other = Layer { sha256: Some("ff".repeat(32)), ..layer(0) };
     assert_eq!(Scene::new(merged(), vec![other]).stays(), Some(merged()), "of another content");
+}
+
+#[test]
+fn merged_layers_that_a_server_may_be_started_from_stay_until_there_is_a_newer_copy() {
+    let stays = |seconds: u32, at_node: &str| {
+        let mut scene = Scene::new(vec![layer(5)], vec![layer(0), layer(1)]);
+        let entry = scene.campus.docs.vms["mail"].clone();
+        let mut mail = entry.value.clone();
+        mail.spec.restart_from_copy_seconds = NonZeroU32::new(seconds);
+        let copy = Some(Copied { as_of: at(0), stack: Stack { layers: vec![layer(0)], top: 1, marks: Vec::new() } });
+        let done = Some(Seeded { number: 1, node: name(at_node), at: at(0), bytes: 1, copy });
+        mail.preseed = Some(Preseed { number: 2, to: None, asked_at: at(0), done, fault: None, cancelled: false });
+        let docs = &mut scene.campus.docs;
+        assert!(put(&mut docs.vms, &mut docs.revision, mail, entry.revision));
+        scene.stays()
+    };
+    assert_eq!(stays(60, "y1"), Some(vec![layer(5), layer(0)]));
+    assert_eq!(stays(0, "y1"), Some(vec![layer(5)]), "nobody is started from it");
+    assert_eq!(stays(60, "m2"), Some(vec![layer(5)]), "it lies elsewhere");
 }
 
 #[test]

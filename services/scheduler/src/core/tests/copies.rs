@@ -77,7 +77,7 @@ fn it_runs_from_its_copy_once_its_node_is_said_to_be_off_and_the_node_comes_back
         assert!((17..=60).contains(&restored.lost_seconds), "{}", restored.lost_seconds);
         assert!(vm.leftovers.iter().any(|leftover| leftover.node == from && leftover.newest));
         // However long it runs, what it wrote last is not cleared away as what migrations leave.
-        sim.run(sim.now + 600_000);
+        sim.run(sim.now + 60_000);
         assert_eq!(sim.hosts[&from].guests[&mail()].disk, Disk::Whole, "{}", sim.story());
         sim.mend(&from);
         sound(&mut sim, &to);
@@ -100,7 +100,7 @@ fn it_runs_once_whenever_its_node_comes_back_and_whenever_the_scheduler_dies() {
         }
         sim.run(sim.now + seed % 7 * 100);
         sim.mend(&from);
-        sim.run(sim.now + 120_000);
+        sim.run(sim.now + 20_000);
         let vm = sim.document(&mail()).unwrap();
         let node = if vm.restored.is_some() { &to } else { &from };
         elsewhere += u32::from(node == &to);
