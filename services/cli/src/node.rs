@@ -261,7 +261,8 @@ fn state(node: &NodeView, drain: Option<State>, lang: Lang) -> String {
     match drain {
         Some(State::Evacuating) => words::because(&state, &states::shown(lang, "draining")),
         Some(_) => words::because(&state, &states::shown(lang, "drained")),
-        None if node.strains.is_empty() => state,
+        // Of one that is not heard it is from before.
+        None if node.strains.is_empty() || node.state != node::State::Ready => state,
         None => {
             let strains: Vec<String> = node.strains.iter().map(|one| states::shown(lang, one.word())).collect();
             words::because(&state, &strains.join(", "))

@@ -29,6 +29,7 @@ use crate::{
         Heard,
         capacity::{Room, Told, Whole, is_due},
         listening::Ears,
+        strain::Otherwise,
     },
     settings::pressure::Pressure,
     watch::Watch,
@@ -125,17 +126,19 @@ fn changes(watch: &Watch, ears: Ears) -> Vec<(NodeName, State)> {
 }
 
 /// The nodes that are strained otherwise than their documents say. Of one that is not ready, or not
-/// heard, nothing is concluded.
+/// heard, nothing is concluded, nor of how long it has been so before.
 fn strains(watch: &Watch, now: u64) -> Vec<(NodeName, BTreeSet<Strain>)> {
     let nodes = watch.nodes.snapshot();
     let mut fleet = watch.fleet();
     let mut changes = Vec::new();
     for (name, entry) in nodes.iter() {
         let node = &entry.value;
-        let speaks = |heard: &&mut Heard| {
-            node.state == State::Ready && now.saturating_sub(heard.at) < watch.settings.nodes.suspect_after_ms
-        };
-        let Some(heard) = fleet.get_mut(name).filter(speaks) else { continue };
+        let Some(heard) = fleet.get_mut(name) else { continue };
+        let silent_ms = now.saturating_sub(heard.at);
+        if node.state != State::Ready || silent_ms >= watch.settings.nodes.suspect_after_ms {
+            heard.otherwise = Otherwise::default();
+            continue;
+        }
         let used = heard.used(&node.inventory);
         let strains = heard.otherwise.judge(&node.strains, used, now, &watch.settings.pressure);
         if strains != node.strains {

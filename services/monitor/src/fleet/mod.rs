@@ -234,12 +234,14 @@ impl Fleet {
         }
     }
 
-    /// Lets every inventory be taken anew and every capacity be told anew: a new tenure began.
+    /// Lets every inventory be taken anew and every capacity be told anew, and forgets for how long nodes have been
+    /// otherwise than is written down: a new tenure began, and nobody looked since the last one.
     pub(crate) fn begin(&mut self) {
         for heard in self.nodes.values_mut() {
             heard.inventory_of = None;
             heard.asked_at = None;
             heard.told = None;
+            heard.otherwise = Otherwise::default();
         }
     }
 }

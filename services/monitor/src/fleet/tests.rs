@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use proptest::prelude::*;
 use watari_model::node::{Limits, State};
 
@@ -98,6 +100,23 @@ fn a_beat_is_news_until_state_and_inventory_are_written_down() {
     assert_eq!(fleet.due_for_asking(2_000, 500, 10), [(name, 8)]);
     fleet.begin();
     assert_eq!(fleet.due_for_asking(2_000, 500, 10).len(), 1, "a new tenure takes all inventories anew");
+}
+
+#[test]
+fn a_new_tenure_counts_anew_for_how_long_a_node_is_strained() {
+    let mut fleet = fleet();
+    fold(&mut fleet, &beat("m1", "myodaiji", 1, 1), 0);
+    let limits = Settings::embedded().unwrap().pressure;
+    let full = Used { memory: Some(1_000), ..Used::default() };
+    let judge = |fleet: &mut Fleet, now: u64| {
+        fleet.get_mut("m1").unwrap().otherwise.judge(&BTreeSet::new(), full, now, &limits)
+    };
+    assert_eq!(judge(&mut fleet, 0), BTreeSet::new());
+    // Somebody else led meanwhile, and it may have been calm.
+    fleet.begin();
+    let later = limits.enter_seconds * 1_000;
+    assert_eq!(judge(&mut fleet, later), BTreeSet::new());
+    assert_eq!(judge(&mut fleet, 2 * later), BTreeSet::from([node::Strain::MemoryNearlyFull]));
 }
 
 #[test]

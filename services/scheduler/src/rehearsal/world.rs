@@ -20,6 +20,8 @@ pub(super) fn begin(snap: &mut Snapshot, now: Timestamp) -> BTreeMap<NodeName, u
     snap.busy.clear();
     snap.restarts.clear();
     snap.passages.clear();
+    // How busy nodes are today says nothing of that day, and would never become old.
+    snap.loads.clear();
     snap.control = watched(&snap.control);
     copy_on(&mut snap.migrations);
     for entry in Arc::make_mut(&mut snap.outages).values_mut() {
