@@ -6,6 +6,7 @@ mod frames;
 use std::{
     fs::File,
     io::{self, BufReader, Read},
+    os::unix::fs::FileExt,
 };
 
 use flate2::read::MultiGzDecoder;
@@ -59,7 +60,7 @@ pub(super) fn unpack(
     bounds: &Bounds,
     stop: &CancellationToken,
 ) -> Result<(), Fault> {
-    let source = BufReader::with_capacity(PIECE, Counted { source, ended: false });
+    let source = BufReader::with_capacity(PIECE, Counted { source, at: 0, ended: false });
     let mut decoder: Box<dyn Decoder> = match packing {
         Packing::Gzip => Box::new(MultiGzDecoder::new(source)),
         Packing::Xz => {
@@ -115,15 +116,18 @@ trait Decoder: Read {
     fn at_end(&self) -> bool;
 }
 
-/// A source that remembers whether its end was asked for.
+/// A source that remembers whether its end was asked for. It keeps its own place: others who look for holes in the same open
+/// file move the one that they share.
 struct Counted {
     source: File,
+    at: u64,
     ended: bool,
 }
 
 impl Read for Counted {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let got = self.source.read(buffer)?;
+        let got = self.source.read_at(buffer, self.at)?;
+        self.at += got as u64;
         self.ended |= got == 0;
         Ok(got)
     }
