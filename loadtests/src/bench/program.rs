@@ -1,6 +1,7 @@
 //! A service's process on a NATS server of the benchmark's own.
 
 use std::{
+    ffi::OsString,
     path::Path,
     process::{Child, Command, Stdio},
 };
@@ -19,8 +20,17 @@ impl Drop for Program {
 
 impl Program {
     pub(super) fn start(program: &Path, url: &str) -> anyhow::Result<Self> {
+        Self::start_with(program, url, [])
+    }
+
+    /// The same with settings of its own.
+    pub(super) fn start_with(
+        program: &Path,
+        url: &str,
+        settings: impl IntoIterator<Item = (&'static str, OsString)>,
+    ) -> anyhow::Result<Self> {
         let mut command = Command::new(program);
-        command.env("WATARI_BUS_URLS", format!("[\"{url}\"]")).env("WATARI_TELEMETRY_LOG", "warn");
+        command.env("WATARI_BUS_URLS", format!("[\"{url}\"]")).env("WATARI_TELEMETRY_LOG", "warn").envs(settings);
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::inherit()).spawn();
         child.map(Self).with_context(|| format!("cannot start {}", program.display()))
     }
