@@ -12,16 +12,14 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use watari_chassis::{Bucket, Context, config::Common};
 use watari_contracts::{Service, scheduler::ListVms};
-use watari_model::{
-    firewall::Firewall,
-    image::Image,
-    network::{Network, Port},
-    node::Node,
-    vm::Vm,
-};
+use watari_model::vm::Vm;
 use watari_testkit::NatsServer;
 
-use super::{Bound, latency::Taken, program::Program};
+use super::{
+    Bound,
+    latency::Taken,
+    program::{Program, open_buckets},
+};
 
 /// How long the scheduler may take to lead and to know all servers.
 const READY: Duration = Duration::from_secs(60);
@@ -71,13 +69,8 @@ fn server(number: usize) -> anyhow::Result<Vm> {
 pub async fn run(program: &Path, servers: usize, requests: u64) -> anyhow::Result<Listing> {
     let nats = NatsServer::start();
     let ctx = Context::new(Service::Scheduler, &Common::at([nats.url()])?).await?;
+    open_buckets(&ctx).await?;
     let bucket = Bucket::<Vm>::open(&ctx).await?;
-    // What the scheduler reads and others own.
-    Bucket::<Node>::open(&ctx).await?;
-    Bucket::<Image>::open(&ctx).await?;
-    Bucket::<Network>::open(&ctx).await?;
-    Bucket::<Port>::open(&ctx).await?;
-    Bucket::<Firewall>::open(&ctx).await?;
     for number in 0..servers {
         bucket.create(&server(number)?).await?;
     }

@@ -1,4 +1,4 @@
-//! A service's process on a NATS server of the benchmark's own.
+//! A service's process on a NATS server of the benchmark's own, and what it finds there.
 
 use std::{
     ffi::OsString,
@@ -6,7 +6,15 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use anyhow::Context;
+use anyhow::Context as _;
+use watari_chassis::{Bucket, Context};
+use watari_model::{
+    firewall::Firewall,
+    image::Image,
+    network::{Network, Port},
+    node::Node,
+    vm::Vm,
+};
 
 /// The process; it ends with the measurement.
 pub(super) struct Program(Child);
@@ -34,4 +42,15 @@ impl Program {
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::inherit()).spawn();
         child.map(Self).with_context(|| format!("cannot start {}", program.display()))
     }
+}
+
+/// Opens what services read of one another, so that each may lead without the others.
+pub(super) async fn open_buckets(ctx: &Context) -> anyhow::Result<()> {
+    Bucket::<Vm>::open(ctx).await?;
+    Bucket::<Node>::open(ctx).await?;
+    Bucket::<Image>::open(ctx).await?;
+    Bucket::<Network>::open(ctx).await?;
+    Bucket::<Port>::open(ctx).await?;
+    Bucket::<Firewall>::open(ctx).await?;
+    Ok(())
 }

@@ -10,19 +10,15 @@ use std::{
 use anyhow::{Context as _, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::{Child, Command};
-use watari_chassis::{Bucket, Bus, BusSettings, Context, config::Common};
+use watari_chassis::{Bus, BusSettings, Context, config::Common};
 use watari_contracts::Service;
-use watari_model::{
-    firewall::Firewall,
-    image::Image,
-    network::{Network, Port},
-    node::Node,
-    vm::Vm,
-};
 use watari_testkit::{NatsServer, free_port};
 
 use super::exposition::Exposition;
-use crate::bench::consumption::{cpu_seconds, resident_mib};
+use crate::bench::{
+    consumption::{cpu_seconds, resident_mib},
+    program::open_buckets,
+};
 
 /// How long a service may take to lead, with whatever there is.
 pub(super) const READY: Duration = Duration::from_secs(300);
@@ -57,12 +53,7 @@ impl Stage {
     pub(super) async fn open(folder: &Path) -> anyhow::Result<Self> {
         let nats = NatsServer::start();
         let ctx = Context::new(Service::Scheduler, &Common::at([nats.url()])?).await?;
-        Bucket::<Vm>::open(&ctx).await?;
-        Bucket::<Node>::open(&ctx).await?;
-        Bucket::<Image>::open(&ctx).await?;
-        Bucket::<Network>::open(&ctx).await?;
-        Bucket::<Port>::open(&ctx).await?;
-        Bucket::<Firewall>::open(&ctx).await?;
+        open_buckets(&ctx).await?;
         let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(60)).build()?;
         Ok(Self { programs: BTreeMap::new(), folder: folder.to_owned(), ctx, http, nats })
     }
