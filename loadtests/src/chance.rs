@@ -2,31 +2,25 @@
 
 use std::time::Duration;
 
-/// SplitMix64 (Steele, Lea and Flood, *Fast splittable pseudorandom number generators*, OOPSLA 2014).
+use watari_testkit::Dice;
+
+/// What strikes, where and when.
 #[derive(Clone, Debug)]
-pub(crate) struct Chance(u64);
+pub(crate) struct Chance(Dice);
 
 impl Chance {
     pub(crate) const fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    const fn draw(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        Self(Dice::new(seed))
     }
 
     /// A number from 0 to `count` - 1; 0 if there is no other.
     pub(crate) const fn below(&mut self, count: usize) -> usize {
-        (self.draw() % if count == 0 { 1 } else { count as u64 }) as usize
+        self.0.below(if count == 0 { 1 } else { count as u64 }) as usize
     }
 
     /// A time from `low` to `high` milliseconds.
     pub(crate) const fn millis(&mut self, low: u64, high: u64) -> Duration {
-        Duration::from_millis(low + self.draw() % (high.saturating_sub(low) + 1))
+        Duration::from_millis(low + self.0.below(high.saturating_sub(low) + 1))
     }
 
     /// One of several.

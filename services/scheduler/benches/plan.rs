@@ -25,7 +25,7 @@ use std::{
     sync::Arc,
 };
 
-use cloud::{Dice, Shape};
+use cloud::Shape;
 use figures::{Figure, growth, median, quantile, timed};
 use serde_json::json;
 use watari_model::{
@@ -40,6 +40,7 @@ use watari_scheduler::{
     },
     makespan,
 };
+use watari_testkit::Dice;
 
 type Fault = Box<dyn Error>;
 

@@ -1,6 +1,7 @@
 //! For tests only: real parts on free ports and in folders of their own, gone when dropped.
 
 mod cluster;
+mod dice;
 mod nats;
 mod network;
 mod ports;
@@ -11,6 +12,7 @@ mod tempdir;
 mod wait;
 
 pub use cluster::NatsCluster;
+pub use dice::Dice;
 pub use nats::NatsServer;
 pub use network::in_a_network_of_its_own;
 pub use ports::free_port;

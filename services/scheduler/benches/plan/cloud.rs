@@ -15,6 +15,7 @@ use watari_model::{
     vm::{Company, Grant, Membership, Vm},
 };
 use watari_scheduler::core::{Heard, Snapshot};
+use watari_testkit::Dice;
 
 use crate::Fault;
 
@@ -24,27 +25,6 @@ const SIZES_GIB: [u64; 10] = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32];
 const FEATURES: usize = 120;
 /// When all of it happens.
 pub(crate) const EPOCH: &str = "2026-01-01T00:00:00Z";
-
-/// Numbers from a seed, by splitmix64 (Steele, Lea and Flood, 2014).
-pub(crate) struct Dice(u64);
-
-impl Dice {
-    pub(crate) const fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    const fn draw(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    /// One of the numbers below `bound`, which is not 0.
-    pub(crate) const fn below(&mut self, bound: u64) -> u64 {
-        self.draw() % bound
-    }
-}
 
 /// What a cloud is to be like.
 #[derive(Clone, Copy, Debug)]

@@ -14,6 +14,7 @@ use watari_model::{
     outage::{Outage, Scope},
     vm::{Change, Company, Membership, Size},
 };
+use watari_testkit::Dice;
 
 use super::*;
 use crate::core::{
@@ -296,16 +297,6 @@ fn old_news_of_loads_moves_nobody() {
     assert_eq!(turn.actions, []);
 }
 
-/// Numbers that look random and are the same for each seed.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, most: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % most
-    }
-}
-
 /// Servers where chance puts them, half as busy in all as the nodes could bear; on all nodes but one there is one of a
 /// group whose members keep apart.
 fn by_chance(nodes: usize, dice: &mut Dice) -> World {
@@ -342,7 +333,7 @@ proptest! {
     /// While loads stay as they are, everybody overloaded is relieved, nobody moves twice, and then nobody moves.
     #[test]
     fn steady_loads_are_spread_once_and_then_there_is_peace(nodes in 3_usize..9, seed: u64) {
-        let mut world = by_chance(nodes, &mut Dice(seed));
+        let mut world = by_chance(nodes, &mut Dice::new(seed));
         for _ in 0..4 * 120 {
             world.step();
         }
@@ -358,7 +349,7 @@ proptest! {
     /// However loads come and go, everybody rests and waits as is set, and groups are kept.
     #[test]
     fn changing_loads_move_nobody_more_often_than_is_set(nodes in 3_usize..9, seed: u64) {
-        let mut dice = Dice(seed);
+        let mut dice = Dice::new(seed);
         let mut world = by_chance(nodes, &mut dice);
         for step in 0..2 * 120 {
             if step % 10 == 0 {

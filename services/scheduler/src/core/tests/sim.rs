@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use watari_contracts::agent::NodeFacts;
 use watari_model::{MigrationId, NodeName, VmName, isolation::Ledger, migration::Migration, node, vm::Vm};
+use watari_testkit::Dice;
 
 use super::{
     agent::{Guest, Host, Process},
@@ -21,16 +22,12 @@ pub(crate) const MINUTE: u64 = 60_000;
 /// The servers of most stories, with their memory in MiB.
 pub(crate) const SERVERS: &[(&str, u64)] = &[("mail", 192), ("web", 128), ("a", 256), ("b", 96)];
 
-/// SplitMix64.
-pub(crate) struct Rng(pub(crate) u64);
+/// What befalls whom, and when.
+pub(crate) struct Rng(Dice);
 
 impl Rng {
     pub(crate) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        self.0.draw()
     }
 
     /// From `low` to `high`, both included.
@@ -175,7 +172,7 @@ impl Sim {
     pub(crate) fn new(seed: u64, servers: &[(&str, u64)], faults: Faults, broken: Broken) -> Self {
         let mut sim = Self {
             seed,
-            rng: Rng(seed),
+            rng: Rng(Dice::new(seed)),
             now: 0,
             rules: Rules { leftover_ms: 5_000, ..Rules::default() },
             docs: Documents::default(),
