@@ -8,6 +8,7 @@ pub mod fleet;
 pub mod footprint;
 pub mod history;
 pub mod image;
+mod latency;
 pub mod listing;
 pub mod migrate;
 pub mod network;

@@ -197,15 +197,14 @@ impl Campaign {
             Ok(()) => None,
             Err(error) => Some(format!("{error:#}")),
         };
-        let healed_ms = u64::try_from(struck.ended.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let healed_ms = millis(struck.ended.elapsed());
         let outcome = self.watch.last_state(&id);
         let overlap_ms = self.processors.overlap_ms();
         let (told_twice, unwritten) = (self.beacons.told_twice(), self.beacons.unwritten());
         Ok(Point {
             fault: fault.name().to_owned(),
             offset_ms,
-            struck_after_copying_ms: u64::try_from(struck.began.saturating_duration_since(copying).as_millis())
-                .unwrap_or(u64::MAX),
+            struck_after_copying_ms: millis(struck.began.saturating_duration_since(copying)),
             phase,
             migration: id,
             from: from.node,
@@ -222,16 +221,7 @@ impl Campaign {
     /// Waits until the server is heard in the same boot, exactly one copy exists, the books agree
     /// and every node is ready; at most [`HEALING`] after `since`.
     fn wait_settled(&mut self, since: Instant) -> anyhow::Result<()> {
-        let deadline = since + HEALING;
-        loop {
-            let wrong = self.wrong();
-            match wrong {
-                Ok(None) => return Ok(()),
-                Ok(Some(what)) if Instant::now() > deadline => bail!("{what}"),
-                Err(error) if Instant::now() > deadline => return Err(error),
-                _ => std::thread::sleep(Duration::from_millis(100)),
-            }
-        }
+        until_right(since + HEALING, Duration::from_millis(100), || self.wrong())
     }
 
     /// What does not hold now, if anything.
@@ -256,6 +246,29 @@ impl Campaign {
         let away = nodes.as_array().map_or(0, |nodes| nodes.iter().filter(|node| node["state"] != "ready").count());
         Ok((away > 0).then(|| format!("{away} nodes are not ready")))
     }
+}
+
+/// Waits until `wrong` finds nothing any more, looking again after each `pause`.
+///
+/// # Errors
+/// What it still finds when `deadline` is over.
+fn until_right(
+    deadline: Instant,
+    pause: Duration,
+    mut wrong: impl FnMut() -> anyhow::Result<Option<String>>,
+) -> anyhow::Result<()> {
+    loop {
+        match wrong() {
+            Ok(None) => return Ok(()),
+            Ok(Some(what)) if Instant::now() > deadline => bail!("{what}"),
+            Err(error) if Instant::now() > deadline => return Err(error),
+            _ => std::thread::sleep(pause),
+        }
+    }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn is_over(state: &str) -> bool {

@@ -8,14 +8,13 @@ use std::{
 };
 
 use futures_util::{StreamExt, TryStreamExt, stream};
-use hdrhistogram::Histogram;
 use serde::Serialize;
 use serde_json::json;
 use watari_chassis::{Bus, BusSettings};
 use watari_contracts::network::{AllocatePort, CreateNetwork};
 use watari_testkit::NatsServer;
 
-use super::{Bound, program::Program};
+use super::{Bound, latency::Taken, program::Program};
 
 /// How long the network service may take to lead.
 const READY: Duration = Duration::from_secs(60);
@@ -71,20 +70,19 @@ pub async fn run(program: &Path, servers: u32, at_once: u16) -> anyhow::Result<D
         .await?;
     let seconds = began.elapsed().as_secs_f64();
     let distinct: BTreeSet<&str> = drawn.iter().map(|(address, _)| address.as_str()).collect();
-    let mut took = Histogram::<u64>::new(3)?;
+    let mut taken = Taken::none()?;
     for (_, time) in &drawn {
-        took.record(u64::try_from(time.as_micros())?)?;
+        taken.took(*time)?;
     }
-    #[allow(clippy::cast_precision_loss, reason = "microseconds of a request are far below 2^53")]
-    let at = |quantile: f64| took.value_at_quantile(quantile) as f64 / 1000.0;
+    let latency = taken.latency();
     Ok(Drawing {
         servers,
         at_once,
         seconds,
         per_second: f64::from(servers) / seconds,
         duplicates: drawn.len() - distinct.len(),
-        p50_ms: at(0.5),
-        p99_ms: at(0.99),
+        p50_ms: latency.p50_ms,
+        p99_ms: latency.p99_ms,
     })
 }
 

@@ -8,21 +8,18 @@ use std::{
 
 use anyhow::{Context as _, ensure};
 use futures_util::StreamExt;
-use hdrhistogram::Histogram;
 use serde::Serialize;
 use serde_json::{Value, json};
 use watari_chassis::{Bucket, Context, config::Common};
 use watari_contracts::{Service, scheduler::ListVms};
-use watari_model::{
-    firewall::Firewall,
-    image::Image,
-    network::{Network, Port},
-    node::Node,
-    vm::Vm,
-};
+use watari_model::vm::Vm;
 use watari_testkit::NatsServer;
 
-use super::{Bound, program::Program};
+use super::{
+    Bound,
+    latency::Taken,
+    program::{Program, open_buckets},
+};
 
 /// How long the scheduler may take to lead and to know all servers.
 const READY: Duration = Duration::from_secs(60);
@@ -72,13 +69,8 @@ fn server(number: usize) -> anyhow::Result<Vm> {
 pub async fn run(program: &Path, servers: usize, requests: u64) -> anyhow::Result<Listing> {
     let nats = NatsServer::start();
     let ctx = Context::new(Service::Scheduler, &Common::at([nats.url()])?).await?;
+    open_buckets(&ctx).await?;
     let bucket = Bucket::<Vm>::open(&ctx).await?;
-    // What the scheduler reads and others own.
-    Bucket::<Node>::open(&ctx).await?;
-    Bucket::<Image>::open(&ctx).await?;
-    Bucket::<Network>::open(&ctx).await?;
-    Bucket::<Port>::open(&ctx).await?;
-    Bucket::<Firewall>::open(&ctx).await?;
     for number in 0..servers {
         bucket.create(&server(number)?).await?;
     }
@@ -90,18 +82,16 @@ pub async fn run(program: &Path, servers: usize, requests: u64) -> anyhow::Resul
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     let mut heard = bus.subscribe("watari.bench.echo").await?;
-    let (mut lists, mut echoes) = (Histogram::<u64>::new(3)?, Histogram::<u64>::new(3)?);
-    let micros = |began: Instant| u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
+    let (mut lists, mut echoes) = (Taken::none()?, Taken::none()?);
     for _ in 0..requests {
         let began = Instant::now();
         bus.request(&ask).await?;
-        lists.record(micros(began))?;
+        lists.take(began)?;
         let began = Instant::now();
         bus.publish_json("watari.bench.echo", &()).await?;
         heard.next().await.context("no echo")?;
-        echoes.record(micros(began))?;
+        echoes.take(began)?;
     }
-    #[allow(clippy::cast_precision_loss, reason = "microseconds of a request are far below 2^53")]
-    let at = |h: &Histogram<u64>, q: f64| h.value_at_quantile(q) as f64 / 1000.0;
-    Ok(Listing { servers, requests, p50_ms: at(&lists, 0.5), p99_ms: at(&lists, 0.99), echo_p99_ms: at(&echoes, 0.99) })
+    let (list, echo) = (lists.latency(), echoes.latency());
+    Ok(Listing { servers, requests, p50_ms: list.p50_ms, p99_ms: list.p99_ms, echo_p99_ms: echo.p99_ms })
 }

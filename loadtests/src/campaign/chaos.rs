@@ -24,7 +24,7 @@ use serde::Serialize;
 
 pub use self::blow::Kind;
 use self::{blow::Blow, judge::Judge, post::Post};
-use super::{HEALING, healing, load::Load};
+use super::{HEALING, healing, load::Load, millis};
 use crate::{chance::Chance, lab::NODES, scenarios::Stage, users::Mails};
 
 /// The servers that are looked at; the first one gets mail.
@@ -255,7 +255,7 @@ impl Chaos<'_> {
         let ended = Instant::now();
         let patience = if dark.is_empty() { HEALING } else { BOOTING };
         wrong.extend(self.judge.until_sound(patience).err().map(|error| format!("{error:#}")));
-        round.healed_ms = u64::try_from(ended.elapsed().as_millis()).unwrap_or(u64::MAX);
+        round.healed_ms = millis(ended.elapsed());
         match load.end() {
             Ok(wrote) => {
                 (round.acknowledged, round.longest_ms, round.lost) =

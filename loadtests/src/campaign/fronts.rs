@@ -20,6 +20,7 @@ use super::{
     healing,
     load::{Load, Wrote},
     measure::{Bounds, Measure, table},
+    millis,
 };
 use crate::{
     chance::Chance,
@@ -315,10 +316,6 @@ impl Attempt<'_> {
         self.stage.until_whole()?;
         Ok((self.trial == Trial::Lost).then(|| millis(back.elapsed())))
     }
-}
-
-fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

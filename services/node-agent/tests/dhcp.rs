@@ -12,22 +12,14 @@ use std::{
 use watari_contracts::agent::{Seed, Server, Wire};
 use watari_model::{Refusal, image::Format, network::Kind, vm::Base};
 use watari_node_agent::{layout::Layout, plumbing::Plumbing, settings::Networks};
+use watari_testkit::in_a_network_of_its_own;
 
 const GUEST: &str = "52:57:cb:00:71:64";
 const STRANGER: &str = "52:54:00:00:00:99";
 
 #[test]
 fn a_server_gets_its_address_and_a_stranger_no_word() {
-    // Its own network, so that nothing of the machine's is touched or heard.
-    let inside = Command::new("unshare")
-        // And its own processes, so that none is left behind by a failure.
-        .args(["--net", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child"])
-        .arg(std::env::current_exe().unwrap())
-        .args(["--exact", "inside_its_own_network", "--ignored", "--nocapture"])
-        .output()
-        .unwrap();
-    let said = format!("{}{}", String::from_utf8_lossy(&inside.stdout), String::from_utf8_lossy(&inside.stderr));
-    assert!(inside.status.success() && said.contains("1 passed"), "{said}");
+    in_a_network_of_its_own("inside_its_own_network");
 }
 
 fn ip(arguments: &str) {

@@ -22,7 +22,7 @@ use watari_model::{
     vm::Base,
 };
 use watari_node_agent::{layout::Layout, plumbing::Plumbing, settings::Networks};
-use watari_testkit::eventually;
+use watari_testkit::{eventually, in_a_network_of_its_own};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Where this node's tunnels end, and where the neighbour's do.
@@ -34,14 +34,7 @@ const CLIENT: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 10);
 
 #[test]
 fn an_overlay_network_is_laid_followed_and_removed_without_a_trace() {
-    let inside = Command::new("unshare")
-        .args(["--net", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child"])
-        .arg(std::env::current_exe().unwrap())
-        .args(["--exact", "inside_its_own_network", "--ignored", "--nocapture"])
-        .output()
-        .unwrap();
-    let said = format!("{}{}", String::from_utf8_lossy(&inside.stdout), String::from_utf8_lossy(&inside.stderr));
-    assert!(inside.status.success() && said.contains("1 passed"), "{said}");
+    in_a_network_of_its_own("inside_its_own_network");
 }
 
 fn run(line: &str) -> (bool, String) {

@@ -18,17 +18,11 @@ use watari_model::{
     vm::Base,
 };
 use watari_node_agent::{layout::Layout, plumbing::Plumbing, settings::Networks};
+use watari_testkit::in_a_network_of_its_own;
 
 #[test]
 fn strangers_are_found_and_a_vlan_is_laid_and_removed_without_a_trace() {
-    let inside = Command::new("unshare")
-        .args(["--net", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child"])
-        .arg(std::env::current_exe().unwrap())
-        .args(["--exact", "inside_its_own_network", "--ignored", "--nocapture"])
-        .output()
-        .unwrap();
-    let said = format!("{}{}", String::from_utf8_lossy(&inside.stdout), String::from_utf8_lossy(&inside.stderr));
-    assert!(inside.status.success() && said.contains("1 passed"), "{said}");
+    in_a_network_of_its_own("inside_its_own_network");
 }
 
 fn run(line: &str) -> (bool, String) {

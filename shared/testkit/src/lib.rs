@@ -2,6 +2,7 @@
 
 mod cluster;
 mod nats;
+mod network;
 mod ports;
 mod postgres;
 mod responder;
@@ -11,6 +12,7 @@ mod wait;
 
 pub use cluster::NatsCluster;
 pub use nats::NatsServer;
+pub use network::in_a_network_of_its_own;
 pub use ports::free_port;
 pub use postgres::PostgresServer;
 pub use responder::Responder;

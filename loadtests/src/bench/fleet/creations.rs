@@ -26,9 +26,12 @@ use super::{
     beats::{Herd, count, until},
     documents::{places, store_ground},
     plan,
-    stage::{Latency, READY, Stage, Taken, of_services, since},
+    stage::{READY, Stage, of_services, since},
 };
-use crate::bench::Bound;
+use crate::bench::{
+    Bound,
+    latency::{Latency, Taken},
+};
 
 /// Samples in each beat of a node.
 const SAMPLES: usize = 10;

@@ -8,10 +8,13 @@ use watari_contracts::scheduler::ListVms;
 
 use super::{
     Measured, plan,
-    stage::{Latency, Stage, Taken, own_resident_mib},
+    stage::{Stage, own_resident_mib},
     standing::Standing,
 };
-use crate::bench::Bound;
+use crate::bench::{
+    Bound,
+    latency::{Latency, Taken},
+};
 
 /// By so much memory may differ after all were listed once more. Allocators keep what they had.
 const FLAT_MIB: f64 = 16.0;

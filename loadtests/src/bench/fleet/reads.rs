@@ -9,10 +9,13 @@ use watari_testkit::Responder;
 
 use super::{
     Measured, plan,
-    stage::{Latency, READY, Stage, Taken},
+    stage::{READY, Stage},
     standing::Standing,
 };
-use crate::bench::Bound;
+use crate::bench::{
+    Bound,
+    latency::{Latency, Taken},
+};
 
 const ECHO: &str = "watari.bench.echo";
 

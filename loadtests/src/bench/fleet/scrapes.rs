@@ -9,10 +9,13 @@ use super::{
     Measured,
     beats::{BEATS, Herd},
     plan,
-    stage::{LOOK, Latency, READY, Stage, Taken},
+    stage::{LOOK, READY, Stage},
     standing::Standing,
 };
-use crate::bench::Bound;
+use crate::bench::{
+    Bound,
+    latency::{Latency, Taken},
+};
 
 /// Samples in each beat of a node.
 const SAMPLES: usize = 10;

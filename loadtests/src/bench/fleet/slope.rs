@@ -15,10 +15,13 @@ use super::{
     Measured,
     documents::{SITES, store_ground},
     plan,
-    stage::{Cpu, Latency, Stage, Taken, since},
+    stage::{Cpu, Stage, since},
     standing::Standing,
 };
-use crate::bench::Bound;
+use crate::bench::{
+    Bound,
+    latency::{Latency, Taken},
+};
 
 /// How long the scheduler is watched while nothing is asked of it.
 const IDLE: Duration = Duration::from_secs(5);

@@ -9,21 +9,16 @@ use std::{
 
 use anyhow::{Context as _, ensure};
 use rustix::process::{Pid, Signal, kill_process};
-use serde::Serialize;
 use tokio::process::{Child, Command};
-use watari_chassis::{Bucket, Bus, BusSettings, Context, config::Common};
+use watari_chassis::{Bus, BusSettings, Context, config::Common};
 use watari_contracts::Service;
-use watari_model::{
-    firewall::Firewall,
-    image::Image,
-    network::{Network, Port},
-    node::Node,
-    vm::Vm,
-};
 use watari_testkit::{NatsServer, free_port};
 
 use super::exposition::Exposition;
-use crate::bench::consumption::{cpu_seconds, resident_mib};
+use crate::bench::{
+    consumption::{cpu_seconds, resident_mib},
+    program::open_buckets,
+};
 
 /// How long a service may take to lead, with whatever there is.
 pub(super) const READY: Duration = Duration::from_secs(300);
@@ -58,12 +53,7 @@ impl Stage {
     pub(super) async fn open(folder: &Path) -> anyhow::Result<Self> {
         let nats = NatsServer::start();
         let ctx = Context::new(Service::Scheduler, &Common::at([nats.url()])?).await?;
-        Bucket::<Vm>::open(&ctx).await?;
-        Bucket::<Node>::open(&ctx).await?;
-        Bucket::<Image>::open(&ctx).await?;
-        Bucket::<Network>::open(&ctx).await?;
-        Bucket::<Port>::open(&ctx).await?;
-        Bucket::<Firewall>::open(&ctx).await?;
+        open_buckets(&ctx).await?;
         let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(60)).build()?;
         Ok(Self { programs: BTreeMap::new(), folder: folder.to_owned(), ctx, http, nats })
     }
@@ -175,33 +165,4 @@ pub(super) fn of_services(used: &Cpu) -> f64 {
 /// Resident memory of this process in MiB.
 pub(super) fn own_resident_mib() -> anyhow::Result<f64> {
     resident_mib(i32::try_from(std::process::id())?)
-}
-
-/// Latencies in milliseconds.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub(super) struct Latency {
-    pub(super) p50_ms: f64,
-    pub(super) p99_ms: f64,
-    pub(super) most_ms: f64,
-    pub(super) count: u64,
-}
-
-/// Latencies as they are taken, in microseconds.
-pub(super) struct Taken(hdrhistogram::Histogram<u64>);
-
-impl Taken {
-    pub(super) fn none() -> anyhow::Result<Self> {
-        Ok(Self(hdrhistogram::Histogram::new(3)?))
-    }
-
-    pub(super) fn take(&mut self, begun: Instant) -> anyhow::Result<()> {
-        Ok(self.0.record(u64::try_from(begun.elapsed().as_micros())?)?)
-    }
-
-    pub(super) fn latency(&self) -> Latency {
-        #[allow(clippy::cast_precision_loss, reason = "microseconds of a request are far below 2^53")]
-        let millis = |micros: u64| micros as f64 / 1_000.0;
-        let at = |quantile: f64| millis(self.0.value_at_quantile(quantile));
-        Latency { p50_ms: at(0.5), p99_ms: at(0.99), most_ms: millis(self.0.max()), count: self.0.len() }
-    }
 }

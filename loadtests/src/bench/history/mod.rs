@@ -4,13 +4,12 @@
 mod year;
 
 use std::{
+    ffi::OsString,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, ensure};
-use hdrhistogram::Histogram;
+use anyhow::ensure;
 use serde::Serialize;
 use watari_chassis::{Bus, BusSettings, clock};
 use watari_contracts::{
@@ -21,7 +20,7 @@ use watari_contracts::{
 use watari_model::Timestamp;
 use watari_testkit::{NatsServer, TempDir};
 
-use super::Bound;
+use super::{Bound, latency::Taken, program::Program};
 use year::{RARE, Year, name};
 
 /// How long the monitor may take to answer at all, and to write a part of the year down.
@@ -71,29 +70,14 @@ impl Answers {
     }
 }
 
-/// The monitor's process; it ends with the measurement.
-struct Monitor(Child);
-
-impl Drop for Monitor {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-impl Monitor {
-    fn start(program: &Path, bus: &str, file: &Path, place: &Place) -> anyhow::Result<Self> {
-        let mut command = Command::new(program);
-        command.env("WATARI_BUS_URLS", format!("[\"{bus}\"]")).env("WATARI_TELEMETRY_LOG", "warn");
-        command.env("WATARI_HISTORY_PATH", file);
-        if let Some(url) = &place.url {
-            command.env("WATARI_HISTORY_URL", url);
-        }
-        if let Some(password) = &place.password_file {
-            command.env("WATARI_HISTORY_PASSWORD_FILE", password);
-        }
-        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::inherit()).spawn();
-        child.map(Self).with_context(|| format!("cannot start {}", program.display()))
+impl Place {
+    /// What a monitor is told of it, which keeps its history in `file` where nothing else is named.
+    fn settings(&self, file: PathBuf) -> Vec<(&'static str, OsString)> {
+        let mut settings = vec![("WATARI_HISTORY_PATH", file.into_os_string())];
+        settings.extend(self.url.clone().map(|url| ("WATARI_HISTORY_URL", OsString::from(url))));
+        let password = self.password_file.clone();
+        settings.extend(password.map(|file| ("WATARI_HISTORY_PASSWORD_FILE", file.into_os_string())));
+        settings
     }
 }
 
@@ -105,7 +89,8 @@ impl Monitor {
 pub async fn run(program: &Path, place: &Place, servers: u64, writes: u64, requests: u64) -> anyhow::Result<Answers> {
     let (nats, dir) = (NatsServer::start(), TempDir::new());
     let bus = Bus::connect(&BusSettings { urls: vec![nats.url()], ..BusSettings::default() }).await?;
-    let _monitor = Monitor::start(program, &nats.url(), &dir.path().join("history.db"), place)?;
+    let settings = place.settings(dir.path().join("history.db"));
+    let _monitor = Program::start_with(program, &nats.url(), settings)?;
     ensure!(written(&bus, 0).await? == 0, "the database is not empty");
     let until = clock::now();
     let from = until.minus_millis(365 * DAY_MS);
@@ -116,23 +101,22 @@ pub async fn run(program: &Path, place: &Place, servers: u64, writes: u64, reque
     }
     let changes = servers.saturating_mul(writes);
     let changes_per_second = changes / began.elapsed().as_secs().max(1);
-    let (mut pages, mut uses) = (Histogram::<u64>::new(3)?, Histogram::<u64>::new(3)?);
+    let (mut pages, mut uses) = (Taken::none()?, Taken::none()?);
     for number in 0..requests {
         ask(&bus, &page(number, servers, from), &mut pages).await?;
         ask(&bus, &usage(number, servers, from, until)?, &mut uses).await?;
     }
-    #[allow(clippy::cast_precision_loss, reason = "microseconds of a request are far below 2^53")]
-    let at = |h: &Histogram<u64>, q: f64| h.value_at_quantile(q) as f64 / 1000.0;
+    let (history, used) = (pages.latency(), uses.latency());
     Ok(Answers {
         kept_in: if place.url.is_some() { "PostgreSQL" } else { "SQLite" },
         servers,
         changes,
         changes_per_second,
         requests,
-        history_p50_ms: at(&pages, 0.5),
-        history_p99_ms: at(&pages, 0.99),
-        usage_p50_ms: at(&uses, 0.5),
-        usage_p99_ms: at(&uses, 0.99),
+        history_p50_ms: history.p50_ms,
+        history_p99_ms: history.p99_ms,
+        usage_p50_ms: used.p50_ms,
+        usage_p99_ms: used.p99_ms,
     })
 }
 
@@ -152,11 +136,10 @@ async fn written(bus: &Bus, revision: u64) -> anyhow::Result<u64> {
     }
 }
 
-async fn ask<R: Request>(bus: &Bus, request: &R, into: &mut Histogram<u64>) -> anyhow::Result<()> {
+async fn ask<R: Request>(bus: &Bus, request: &R, into: &mut Taken) -> anyhow::Result<()> {
     let began = Instant::now();
     bus.request(request).await?;
-    into.record(u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX))?;
-    Ok(())
+    into.take(began)
 }
 
 /// What people ask of the history, one after another.

@@ -1,16 +1,11 @@
 //! What must hold once everything is healed, looked at from outside.
 
-use std::{
-    thread,
-    time::{Duration, Instant},
-};
-
-use anyhow::bail;
+use std::time::{Duration, Instant};
 
 use super::books::Books;
 use crate::{
     beacon::Beacons,
-    campaign::processors::Processors,
+    campaign::{processors::Processors, until_right},
     lab::Lab,
     scenarios::Stage,
     standing::{is_whole, led_from},
@@ -84,16 +79,7 @@ impl<'a> Judge<'a> {
 
     /// Waits until everything holds.
     pub(super) fn until_sound(&mut self, patience: Duration) -> anyhow::Result<()> {
-        let deadline = Instant::now() + patience;
-        loop {
-            let wrong = self.wrong();
-            match wrong {
-                Ok(None) => return Ok(()),
-                Ok(Some(what)) if Instant::now() > deadline => bail!("{what}"),
-                Err(error) if Instant::now() > deadline => return Err(error),
-                _ => thread::sleep(PAUSE),
-            }
-        }
+        until_right(Instant::now() + patience, PAUSE, || self.wrong())
     }
 
     /// What does not hold now, if anything: what costs least to be asked first.

@@ -13,6 +13,7 @@ use std::{path::PathBuf, process::Command};
 
 use watari_model::node::Enforcement;
 use watari_node_agent::{layout::Layout, plumbing::Plumbing, settings::Networks};
+use watari_testkit::in_a_network_of_its_own;
 use wire::{CAMPUS, MAIL, NODE, WEB, heard, index, received, run, socket};
 
 #[test]
@@ -33,19 +34,6 @@ fn a_guest_with_ipv6_has_its_own_address_and_speaks_for_no_other() {
 #[test]
 fn a_server_learns_who_it_is_and_nobody_else_does() {
     in_a_network_of_its_own("identity_cards");
-}
-
-/// Runs an ignored test with its own network and processes, so that nothing of the machine's is
-/// touched or left behind.
-fn in_a_network_of_its_own(test: &str) {
-    let inside = Command::new("unshare")
-        .args(["--net", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child"])
-        .arg(std::env::current_exe().unwrap())
-        .args(["--exact", test, "--ignored", "--nocapture"])
-        .output()
-        .unwrap();
-    let said = format!("{}{}", String::from_utf8_lossy(&inside.stdout), String::from_utf8_lossy(&inside.stderr));
-    assert!(inside.status.success() && said.contains("1 passed"), "{said}");
 }
 
 #[tokio::test]

@@ -124,20 +124,8 @@ mod tests {
 
     #[test]
     fn nft_itself_accepts_the_rules() {
-        use std::{
-            io::Write as _,
-            process::{Command, Stdio},
-        };
-        // In a network of its own: checking asks the kernel, and its tables are those of the network.
         for parts in [compile(&[place(200), place(201)], &networks()), removal()] {
-            let mut command = Command::new("unshare");
-            command.args(["--net", "nft", "--check", "-j", "-f", "-"]).stdin(Stdio::piped()).stderr(Stdio::piped());
-            let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
-            let text = json!({"nftables": parts}).to_string();
-            child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
-            let output = child.wait_with_output().unwrap();
-            let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-            assert!(output.status.success(), "{said:?}");
+            crate::plumbing::say::accepted(&parts);
         }
     }
 }
