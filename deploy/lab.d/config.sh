@@ -50,8 +50,6 @@ shut_down_program() { printf '\n[power]\nshut_down = ["kill", "1"]\n'; }
 trust_of_front() { printf '\n[isolation]\ntrust = "agent"\n'; }
 lease_of_node() { printf '\n[isolation]\nlease_ms = 4000\nstop_ms = 8000\n'; }
 
-# Servers of the lab are small: the larger ones of them can be given memory while they run.
-memory_of_node() { printf '\n[memory]\ngrows_from_mib = 200\n'; }
 # What is broken on a host, and mended, is seen soon.
 stock_of_node() { printf '\n[intervals]\ninventory_ms = 3000\n'; }
 
@@ -74,7 +72,7 @@ configure_hosts() {
     done
     for h in $(hosts_of_role node); do shut_down_program >>"$(disk_of "$h")/etc/watari/node-agent.toml"; done
     for h in $(hosts_of_role node); do
-      { lease_of_node && memory_of_node && stock_of_node; } >>"$(disk_of "$h")/etc/watari/node-agent.toml"
+      { lease_of_node && stock_of_node; } >>"$(disk_of "$h")/etc/watari/node-agent.toml"
     done
     # The authority's private key has no business on a running machine.
     rm -rf "$LAB/setup"

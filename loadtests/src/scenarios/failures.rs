@@ -10,6 +10,7 @@ type Run = fn(&Stage) -> anyhow::Result<()>;
 pub(super) const SCENARIOS: &[(&str, Run)] = &[
     ("a_cancelled_migration_leaves_the_server_where_it_was", cancelled),
     ("a_target_that_dies_half_way_leaves_the_server_where_it_was", target_dies),
+    ("a_server_whose_qemu_dies_on_the_way_is_started_again_where_it_was", qemu_dies),
     ("a_target_whose_disk_is_full_leaves_the_server_where_it_was", target_full),
     ("a_migration_goes_on_while_both_agents_are_restarted", agents_restart),
     ("a_server_that_does_not_answer_any_more_is_not_reported_as_moved", unanswering),
@@ -74,6 +75,24 @@ fn target_dies(stage: &Stage) -> anyhow::Result<()> {
     stage.until_nodes_ready()?;
     ensure!(stage.node_of("mail")? == node, "it moved");
     stage.sound("mail", &boot)
+}
+
+/// No host and no service fails, only the one process that is the server.
+fn qemu_dies(stage: &Stage) -> anyhow::Result<()> {
+    let (address, node) = (stage.address("mail")?, stage.node_of("mail")?);
+    let boot = stage.boot_id(&address)?;
+    let to = stage.other_side("mail")?;
+    slowly(stage, || {
+        let id = copying(stage, to)?;
+        stage.lab.run(&["exec", &node, "--", "pkill", "-KILL", "-f", "guest=mail,"])?;
+        let shown = over(stage, &id, 60)?;
+        ensure!(shown["state"] == "failed" && !shown["fault"]["remedy"].is_null(), "it is {shown}");
+        Ok(())
+    })?;
+    stage.until_page(&address, 120)?;
+    ensure!(stage.node_of("mail")? == node, "it moved");
+    ensure!(stage.boot_id(&address)? != boot, "it cannot have gone on");
+    stage.sound("mail", &stage.boot_id(&address)?)
 }
 
 fn target_full(stage: &Stage) -> anyhow::Result<()> {

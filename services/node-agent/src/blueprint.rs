@@ -226,9 +226,17 @@ const MEMORY_BLOCK_MIB: u64 = 128;
 /// all that the emulated one can) there must be room for devices behind it.
 const MOST_PLACES_MIB: u64 = 640 << 10;
 
-/// For how much more memory, in MiB, a server is started with places. They cost the node nothing, but its guest some of
-/// its memory.
-fn memory_places(memory_mib: u64, settings: &Memory) -> u64 {
+/// For how much more memory, in MiB, a server is started with places on this node.
+fn memory_places(memory_mib: u64, node: &Node) -> u64 {
+    let settings = &node.settings.memory;
+    // QEMU 10.0's emulation ends by an assertion (physmem.c, tlb_reset_dirty_range_all) when such a server is moved.
+    let is_safe = node.virt == VirtType::Kvm || settings.grows_emulated;
+    if is_safe && !counts_all_memory() { more_memory(memory_mib, settings) } else { 0 }
+}
+
+/// So much more memory, in MiB, may a server of that size be given. Places for it cost the node nothing, but the guest
+/// some of its memory.
+fn more_memory(memory_mib: u64, settings: &Memory) -> u64 {
     if memory_mib < settings.grows_from_mib {
         return 0;
     }
@@ -271,7 +279,7 @@ pub fn domain(node: &Node, server: &Server, stack: &Stack, nics: Vec<Nic>, gener
         vcpus: server.vcpus,
         most_vcpus: places(server.vcpus, cpus(node)),
         memory_mib: server.memory_mib,
-        more_mib: if counts_all_memory() { 0 } else { memory_places(server.memory_mib, &node.settings.memory) },
+        more_mib: memory_places(server.memory_mib, node),
         virt_type: node.virt,
         cpu,
         firmware: firmware(node, server),
@@ -326,12 +334,12 @@ mod tests {
 
     #[test]
     fn a_server_has_places_for_memory_in_whole_blocks_from_a_size_on_and_up_to_what_can_be_addressed() {
-        let settings = Memory { grows_from_mib: 1_024, grows_times: 4, take_seconds: 10 };
-        let places = |memory_mib| memory_places(memory_mib, &settings);
+        let settings = Memory { grows_from_mib: 1_024, grows_times: 4, grows_emulated: false, take_seconds: 10 };
+        let places = |memory_mib| more_memory(memory_mib, &settings);
         assert_eq!((places(1_023), places(1_024), places(1_100)), (0, 3_072, 3_200));
         assert_eq!((places(512 << 10), places(640 << 10), places(4 << 20)), (128 << 10, 0, 0));
         let never = Memory { grows_times: 1, ..settings };
-        assert_eq!(memory_places(1 << 20, &never), 0);
+        assert_eq!(more_memory(1 << 20, &never), 0);
     }
 
     #[test]

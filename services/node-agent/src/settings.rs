@@ -142,6 +142,8 @@ pub struct Memory {
     pub grows_from_mib: u64,
     /// Up to so many times as much; 1 is never.
     pub grows_times: u64,
+    /// Also where servers are emulated, which then cannot be moved: for tests alone.
+    pub grows_emulated: bool,
     /// Seconds in which a guest may take none of what it is offered.
     pub take_seconds: u64,
 }

@@ -46,7 +46,8 @@ async fn until_idle(cx: &Cx) -> Result<(), Refusal> {
                 }
             }
             Ok(_) if over => return Ok(()),
-            Err(error) if over && error.kind() == Kind::NoDomain => return Ok(()),
+            // What is off has no job: its QEMU may have died in the middle.
+            Err(error) if over && matches!(error.kind(), Kind::NoDomain | Kind::InvalidState) => return Ok(()),
             _ => {}
         }
         match &mut sending {

@@ -84,7 +84,7 @@ impl Scene {
     /// An agent that starts even small servers with places for more memory, and waits but a moment for who takes it.
     pub(crate) async fn agent_offering_memory(&'static self, name: &str) -> TestAgent {
         let small = |settings: &mut Settings| {
-            settings.memory = Memory { grows_from_mib: 32, grows_times: 8, take_seconds: 1 };
+            settings.memory = Memory { grows_from_mib: 32, grows_times: 8, grows_emulated: true, take_seconds: 1 };
         };
         let agent = TestAgent::open_with(self, self.folder.join(name), Vec::new(), small).await;
         self.with_image(agent)
