@@ -104,15 +104,26 @@ fn target_full(stage: &Stage) -> anyhow::Result<()> {
     let uuid = stage.show("vm", "mail")?["uuid"].as_str().context("no uuid")?.to_owned();
     let old = stage.lab.file(to, &format!("{folder}/{uuid}.qcow2"));
     until(60, "its old disk is gone from there", || Ok(!old.exists()))?;
-    // A disk of one MiB, full as soon as the guest's own changes arrive.
-    stage.lab.run(&["exec", to, "--", "mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder])?;
-    let outcome = (|| {
-        let asked = stage.watari(&["vm", "migrate", "mail", "--to", to])?;
-        let shown = over(stage, asked["id"].as_str().unwrap_or_default(), 120)?;
+    let mount = ["exec", to, "--", "mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder];
+    let unmount = || stage.lab.run(&["exec", to, "--", "umount", folder]);
+    let mut asked = Value::Null;
+    until(60, "it is asked for before the node has told of its room", || {
+        // A disk of one MiB, full as soon as the guest's own changes arrive.
+        stage.lab.run(&mount)?;
+        match stage.watari(&["vm", "migrate", "mail", "--to", to]) {
+            Ok(answer) => asked = answer,
+            Err(error) => {
+                unmount()?;
+                ensure!(format!("{error:#}").contains("[placement.node-unfit]"), "{error:#}");
+            }
+        }
+        Ok(!asked.is_null())
+    })?;
+    let outcome = over(stage, asked["id"].as_str().unwrap_or_default(), 120).and_then(|shown| {
         ensure!(shown["state"] == "failed", "it is {}", shown["state"]);
         Ok(())
-    })();
-    stage.lab.run(&["exec", to, "--", "umount", folder])?;
+    });
+    unmount()?;
     outcome?;
     ensure!(stage.node_of("mail")? == node, "it moved");
     stage.sound("mail", &boot)?;
