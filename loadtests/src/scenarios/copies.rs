@@ -28,8 +28,8 @@ pub(super) fn send_ahead(stage: &Stage, node: &str) -> anyhow::Result<Copied> {
     }
     let address = stage.address(VM)?;
     stage.until_page(&address, 120)?;
-    // A mail is on the disk before it is shown.
-    send_mail(stage, &address, WRITTEN)?;
+    // A mail is on the disk before it is shown. The web server is up before the mail server.
+    until(60, "it takes mail", || Ok(send_mail(stage, &address, WRITTEN).is_ok()))?;
     let shown = stage.watari(&["vm", "preseed", VM, "--wait"])?;
     ensure!(shown["copy_loss_seconds"].is_u64(), "it is started from no copy: {shown}");
     let to = shown["preseed"]["done"]["node"].as_str().context("there is no copy")?.to_owned();
