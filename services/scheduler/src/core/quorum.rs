@@ -149,11 +149,10 @@ impl Scene<'_> {
         if leader != target || !self.streams.iter().all(led) {
             return Vec::new();
         }
-        // Whoever is away already goes first, a witness that is silent as well: its vote would be missed afterwards. The rest
-        // must be a majority among themselves.
-        let mut going: Vec<&Voter> = self.votes().filter(|server| self.leaves(server) || !server.online).collect();
-        going.sort_by_key(|server| server.online);
-        let goes = going.first().and_then(|server| server.name.as_deref().map(|name| (name, server.online)));
+        // Whoever is away already goes first; the rest must be a majority among themselves.
+        let mut leaving: Vec<&Voter> = self.votes().filter(|server| self.leaves(server)).collect();
+        leaving.sort_by_key(|server| server.online);
+        let goes = leaving.first().and_then(|server| server.name.as_deref().map(|name| (name, server.online)));
         let Some((name, online)) = goes else { return Vec::new() };
         let rest = self.votes().count() - 1;
         let there = self.votes().filter(|server| server.online && server.current).count() - usize::from(online);
