@@ -2,12 +2,12 @@
 //! another, which is laid by hand. Needs root, as the agent does.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod shell;
+
 use std::{
-    fmt::Display,
     fs,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket},
     path::PathBuf,
-    process::Command,
     time::Duration,
 };
 
@@ -24,6 +24,8 @@ use watari_model::{
 use watari_node_agent::{layout::Layout, plumbing::Plumbing, settings::Networks};
 use watari_testkit::{eventually, in_a_network_of_its_own};
 
+use shell::{must, pings, run};
+
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Where this node's tunnels end, and where the neighbour's do.
 const HERE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
@@ -35,23 +37,6 @@ const CLIENT: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 10);
 #[test]
 fn an_overlay_network_is_laid_followed_and_removed_without_a_trace() {
     in_a_network_of_its_own("inside_its_own_network");
-}
-
-fn run(line: &str) -> (bool, String) {
-    let mut words = line.split(' ');
-    let out = Command::new(words.next().unwrap()).args(words).output().unwrap();
-    (out.status.success(), format!("{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr)))
-}
-
-fn must(line: &str) -> String {
-    let (good, said) = run(line);
-    assert!(good, "{line}: {said}");
-    said
-}
-
-/// One ping, which may not be answered.
-fn pings(namespace: &str, address: impl Display) -> bool {
-    run(&format!("ip netns exec {namespace} ping -c 1 -W 1 -q {address}")).0
 }
 
 /// Asks the node's resolver for an address (RFC 1035, section 4.1).
@@ -145,9 +130,9 @@ fn plug(n: u8, bridge: &str, address: Ipv4Addr) {
 
 /// The neighbour: another node with a bridge and a tunnel, and one guest behind it.
 fn lay_neighbour() {
-    assert!(Command::new("mount").args(["-t", "tmpfs", "tmpfs", "/run"]).status().unwrap().success());
+    must("mount -t tmpfs tmpfs /run");
     // The kernel shows the interfaces of the namespace in which /sys was mounted.
-    assert!(Command::new("mount").args(["-t", "sysfs", "sysfs", "/sys"]).status().unwrap().success());
+    must("mount -t sysfs sysfs /sys");
     fs::write("/proc/sys/net/ipv4/ip_forward", "0").unwrap();
     must("ip link set lo up");
     must("ip netns add there");
@@ -337,6 +322,8 @@ async fn inside_its_own_network() {
     assert_eq!(second.lay(with(led(10, Some(THERE)))).await, None);
     assert!(!pings("client", PUBLIC) && !is_public_laid(), "it still runs elsewhere");
     assert_eq!(second.lay(with(led(10, None))).await, None);
+    // The client still asks for it once a second, and would send nothing before it asks the next time.
+    must(&format!("ip -n client neigh del {PUBLIC} dev eth0"));
     assert!(pings("client", PUBLIC), "from outside");
     assert!(pings("g10", CLIENT), "to the outside");
     assert!(pings("g20", PUBLIC) && pings("g20", PUBLIC), "from its neighbour");

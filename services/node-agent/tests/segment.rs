@@ -2,12 +2,13 @@
 //! does; a kernel without VLANs is only asked to say so.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod shell;
+
 use std::{
     collections::BTreeMap,
     fs,
     net::Ipv4Addr,
     path::{Path, PathBuf},
-    process::Command,
 };
 
 use watari_contracts::agent::{Seed, Server, Wire};
@@ -20,25 +21,11 @@ use watari_model::{
 use watari_node_agent::{layout::Layout, plumbing::Plumbing, settings::Networks};
 use watari_testkit::in_a_network_of_its_own;
 
+use shell::{must, pings, run};
+
 #[test]
 fn strangers_are_found_and_a_vlan_is_laid_and_removed_without_a_trace() {
     in_a_network_of_its_own("inside_its_own_network");
-}
-
-fn run(line: &str) -> (bool, String) {
-    let mut words = line.split(' ');
-    let out = Command::new(words.next().unwrap()).args(words).output().unwrap();
-    (out.status.success(), format!("{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr)))
-}
-
-fn must(line: &str) -> String {
-    let (good, said) = run(line);
-    assert!(good, "{line}: {said}");
-    said
-}
-
-fn pings(namespace: &str, address: Ipv4Addr) -> bool {
-    run(&format!("ip netns exec {namespace} ping -c 1 -W 1 -q {address}")).0
 }
 
 /// A machine of its own on a bridge.
@@ -99,7 +86,7 @@ fn staff(n: u8) -> Ipv4Addr {
 #[ignore = "runs in a namespace that the other test makes"]
 async fn inside_its_own_network() {
     for (kind, at) in [("tmpfs", "/run"), ("sysfs", "/sys")] {
-        assert!(Command::new("mount").args(["-t", kind, kind, at]).status().unwrap().success());
+        must(&format!("mount -t {kind} {kind} {at}"));
     }
     must("ip link set lo up");
     must("ip link add br-campus type bridge forward_delay 0 mcast_snooping 0");
