@@ -50,6 +50,9 @@ pub struct Create {
     /// Where it belongs; without it the scheduler chooses
     #[arg(long)]
     site: Option<String>,
+    /// The project that it is counted with (see `watari project`); without it `default`
+    #[arg(long, default_value = "default", hide_default_value = true)]
+    project: String,
     /// Virtual CPUs
     #[arg(long, default_value_t = 1)]
     vcpus: u32,
@@ -149,6 +152,7 @@ impl Create {
             request_id: Some(request_id),
             name,
             image,
+            project: input::name(&self.project)?,
             networks: self.networks.iter().map(|text| nic("--network", text)).collect::<Result<_, _>>()?,
             site: input::name_if(self.site.as_deref())?,
             vcpus: self.vcpus,
