@@ -50,13 +50,14 @@ fn hostile_names(stage: &Stage) -> anyhow::Result<()> {
 
 /// Without the command, which has a parser of its own.
 fn no_requests(stage: &Stage) -> anyhow::Result<()> {
-    const CASES: [(&str, &str); 12] = [
+    const CASES: [(&str, &str); 13] = [
         ("vm.create", r#"{"name":NAME,"image":"mini"}"#),
         ("vm.create", r#"{"name":"stray","image":NAME}"#),
         ("vm.delete", r#"{"name":NAME}"#),
         ("vm.migrate", r#"{"name":"mail","to":NAME}"#),
         ("site.evacuate", r#"{"site":NAME}"#),
         ("key.delete", r#"{"name":NAME}"#),
+        ("project.create", r#"{"name":NAME}"#),
         ("image.import", r#"{"name":NAME,"bytes":1,"request_id":"r"}"#),
         ("image.save", r#"{"name":NAME,"vm":"mail"}"#),
         ("image.delete", r#"{"name":NAME}"#),

@@ -172,7 +172,7 @@ impl Verb {
                 let project: ProjectName = input::name(&name)?;
                 // Nobody is asked about what would be refused.
                 if !consent.yes {
-                    unused(ctx, &project).await?;
+                    deletable(ctx, &project).await?;
                 }
                 let there = GetProject { name: project.clone() };
                 confirm_of(ctx, consent, &there, &projects::delete(ctx.out.lang, &name)).await?;
@@ -182,8 +182,11 @@ impl Verb {
     }
 }
 
-/// That no server is counted with a project.
-async fn unused(ctx: &Context, project: &ProjectName) -> Result<(), Failure> {
+/// That no server is counted with a project, nor will be.
+async fn deletable(ctx: &Context, project: &ProjectName) -> Result<(), Failure> {
+    if project.is_default() {
+        return Err(Refusal::ProjectDefault { project: project.to_string() }.into());
+    }
     let request = ListVms { project: Some(project.clone()), limit: Some(20), ..ListVms::default() };
     let page = ctx.session.ask(&request).await?;
     let users: Vec<_> = page.vms.iter().map(|vm| &vm.name).collect();

@@ -109,17 +109,20 @@ names! {
     SegmentName;
 }
 
+/// The project of all servers that name none.
+const DEFAULT_PROJECT: &str = "default";
+
 impl ProjectName {
     /// Whether it is the project of all servers that name none.
     #[must_use]
     pub fn is_default(&self) -> bool {
-        *self == Self::default()
+        self.0 == DEFAULT_PROJECT
     }
 }
 
 impl Default for ProjectName {
     fn default() -> Self {
-        Self("default".to_owned())
+        Self(DEFAULT_PROJECT.to_owned())
     }
 }
 

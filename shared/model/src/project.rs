@@ -107,7 +107,9 @@ impl Used {
             // Of many servers most are of a project that is there already: its name is not copied for each.
             match used.get_mut(&vm.project) {
                 Some(all) => *all = all.plus(Self::of(vm)),
-                None => drop(used.insert(vm.project.clone(), Self::of(vm))),
+                None => {
+                    used.insert(vm.project.clone(), Self::of(vm));
+                }
             }
         }
         used

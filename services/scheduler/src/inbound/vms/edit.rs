@@ -1,6 +1,6 @@
-//! What becomes of a server when it has to leave, or goes off by itself; and with which project it is counted. It holds from the moment on at which it is
-//! written down, since nothing of it concerns its node, but for what its node does when it is cut off: that node is told
-//! with the next start, and the next one with the migration.
+//! What becomes of a server when it has to leave, or goes off by itself; and with which project it is counted. It holds
+//! from the moment on at which it is written down, since nothing of it concerns its node, but for what its node does when
+//! it is cut off: that node is told with the next start, and the next one with the migration.
 
 use std::num::NonZeroU32;
 
@@ -11,7 +11,8 @@ use watari_model::{
     vm::{Desired, Vm},
 };
 
-use super::{super::projects::USE, Desk, check::check_priority, digest_of, power::not_now, probes::check_probes};
+use super::{Desk, check::check_priority, digest_of, power::not_now, probes::check_probes};
+use crate::inbound::projects::USE;
 
 impl Desk {
     pub(in crate::inbound) async fn edit_vm(self, request: EditVm) -> Result<VmView, Refusal> {

@@ -9,8 +9,11 @@ use watari_model::{
     vm::{Change, Desired, Size, Vm},
 };
 
-use super::{super::projects::USE, Desk, check::check_size, digest_of, power::not_now};
-use crate::core::{Amount, Rooms, Snapshot, takes_memory};
+use super::{Desk, check::check_size, digest_of, power::not_now};
+use crate::{
+    core::{Amount, Rooms, Snapshot, takes_memory},
+    inbound::projects::USE,
+};
 
 impl Desk {
     pub(in crate::inbound) async fn resize_vm(self, request: ResizeVm) -> Result<VmView, Refusal> {
