@@ -37,7 +37,7 @@ async fn used(cloud: &Cloud) -> Used {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_asks_at_the_same_time_gets_no_more_than_the_project_may_have() {
-    let cloud = Cloud::start(&[("m1", "myodaiji")]).await;
+    let cloud = Cloud::start().await;
     bounded(&cloud, Quota { servers: Some(3), ..Quota::default() }).await;
     let asks: Vec<CreateVm> = (0..12).map(|n| wanted(&format!("s{n}"))).collect();
     let answers = join_all(asks.iter().map(|ask| cloud.ask(ask))).await;
@@ -52,7 +52,7 @@ async fn who_asks_at_the_same_time_gets_no_more_than_the_project_may_have() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_grows_is_bounded_too_and_a_lowered_bound_takes_nothing_away() {
-    let cloud = Cloud::start(&[("m1", "myodaiji")]).await;
+    let cloud = Cloud::start().await;
     bounded(&cloud, Quota { vcpus: Some(2), ..Quota::default() }).await;
     let one = cloud.ask(&wanted("one")).await.unwrap();
     assert_eq!(one.project, research());
@@ -80,7 +80,7 @@ async fn what_grows_is_bounded_too_and_a_lowered_bound_takes_nothing_away() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_goes_to_a_project_that_has_something_left_and_a_project_in_use_stays() {
-    let cloud = Cloud::start(&[("m1", "myodaiji")]).await;
+    let cloud = Cloud::start().await;
     let quota = Quota { servers: Some(1), ..Quota::default() };
     let made = bounded(&cloud, quota).await;
     assert_eq!(bounded(&cloud, quota).await, made, "asked twice, made once");
@@ -117,7 +117,7 @@ async fn a_server_goes_to_a_project_that_has_something_left_and_a_project_in_use
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_project_of_servers_that_name_none_is_always_there_and_may_be_bounded() {
-    let cloud = Cloud::start(&[("m1", "myodaiji")]).await;
+    let cloud = Cloud::start().await;
     let default = ProjectName::default();
     let [only] = <[ProjectView; 1]>::try_from(cloud.ask(&ListProjects {}).await.unwrap().projects).unwrap();
     assert_eq!((only.name, only.quota, only.created_at), (default.clone(), Quota::default(), None));
