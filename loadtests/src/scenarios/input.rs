@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{bail, ensure};
 use watari_chassis::CallError;
 
-use super::Stage;
+use super::{Stage, until};
 use crate::requests;
 
 type Run = fn(&Stage) -> anyhow::Result<()>;
@@ -18,6 +18,7 @@ pub(super) const SCENARIOS: &[(&str, Run)] = &[
     ("a_name_that_is_taken_is_refused", taken_names),
     ("a_range_that_is_full_refuses_the_next_and_leaves_the_others_alone", full_range),
     ("ranges_that_make_no_sense_are_refused", senseless_ranges),
+    ("a_projects_quota_refuses_the_next_server_until_it_is_raised", bounded_project),
 ];
 
 fn everything(stage: &Stage) -> anyhow::Result<String> {
@@ -49,13 +50,14 @@ fn hostile_names(stage: &Stage) -> anyhow::Result<()> {
 
 /// Without the command, which has a parser of its own.
 fn no_requests(stage: &Stage) -> anyhow::Result<()> {
-    const CASES: [(&str, &str); 12] = [
+    const CASES: [(&str, &str); 13] = [
         ("vm.create", r#"{"name":NAME,"image":"mini"}"#),
         ("vm.create", r#"{"name":"stray","image":NAME}"#),
         ("vm.delete", r#"{"name":NAME}"#),
         ("vm.migrate", r#"{"name":"mail","to":NAME}"#),
         ("site.evacuate", r#"{"site":NAME}"#),
         ("key.delete", r#"{"name":NAME}"#),
+        ("project.create", r#"{"name":NAME}"#),
         ("image.import", r#"{"name":NAME,"bytes":1,"request_id":"r"}"#),
         ("image.save", r#"{"name":NAME,"vm":"mail"}"#),
         ("image.delete", r#"{"name":NAME}"#),
@@ -164,4 +166,29 @@ fn senseless_ranges(stage: &Stage) -> anyhow::Result<()> {
         let overlapping = ["--provider", "--cidr", "203.0.113.0/24", "--range", "203.0.113.190-203.0.113.220"];
         stage.refused("network.range-overlaps", &[&["network", "create", "bad"], &overlapping[..]].concat())
     })
+}
+
+fn bounded_project(stage: &Stage) -> anyhow::Result<()> {
+    let create = |name| ["vm", "create", name, "--image", "mini", "--project", "trial", "--no-start"];
+    stage.watari(&["project", "create", "trial", "--servers", "1"])?;
+    stage.watari(&create("trial1"))?;
+    changing_nothing(stage, || {
+        stage.refused("project.quota", &create("trial2"))?;
+        stage.refused("project.unknown", &["vm", "create", "trial2", "--image", "mini", "--project", "nothing"])?;
+        stage.refused("project.in-use", &["project", "delete", "trial", "--yes"])
+    })?;
+    stage.watari(&["project", "set", "trial", "--servers", "2"])?;
+    stage.watari(&create("trial2"))?;
+    let shown = stage.show("project", "trial")?;
+    ensure!(shown["used"]["servers"] == 2 && shown["left"]["servers"] == 0, "{shown}");
+    until(30, "usage names the project", || {
+        let used = stage.watari(&["usage", "report", "--from", "1d", "--to", "0s", "--project", "trial"])?;
+        let servers: Vec<_> = used.as_array().into_iter().flatten().map(|row| row["vm"].as_str()).collect();
+        Ok(servers == [Some("trial1"), Some("trial2")])
+    })?;
+    for name in ["trial1", "trial2"] {
+        stage.watari(&["vm", "delete", name, "--yes", "--wait"])?;
+    }
+    stage.watari(&["project", "delete", "trial", "--yes"])?;
+    Ok(())
 }

@@ -39,7 +39,7 @@ pub struct Events {
     #[arg(short, long)]
     follow: bool,
     /// Only those of this kind: vms, nodes, migrations, outages, images, networks, ports, addresses, sites, keys,
-    /// firewalls, frontends
+    /// projects, firewalls, frontends
     #[arg(long)]
     kind: Option<String>,
     /// Only those of this resource

@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// What can be asked for, and where its documents are.
-pub(crate) const NOUNS: [(&str, &str); 12] = [
+pub(crate) const NOUNS: [(&str, &str); 13] = [
     ("vm", "vms"),
     ("node", "nodes"),
     ("site", "sites"),
@@ -32,6 +32,7 @@ pub(crate) const NOUNS: [(&str, &str); 12] = [
     ("port", "ports"),
     ("address", "addresses"),
     ("key", "keys"),
+    ("project", "projects"),
     ("firewall", "firewalls"),
     ("migration", "migrations"),
     ("outage", "outages"),
@@ -61,8 +62,8 @@ Examples:
 Who a person is, and from which address, is what NATS knows of the connection. The name in brackets is what the
 command found the person to be logged in as: it proves nothing.")]
 pub struct History {
-    /// What: vm, node, site, frontend, image, network, port, address, key, firewall, migration or outage, or one of
-    /// them as in vm/mail; everything if left out
+    /// What: vm, node, site, frontend, image, network, port, address, key, project, firewall, migration or outage, or
+    /// one of them as in vm/mail; everything if left out
     #[arg(value_name = "NOUN[/NAME]")]
     what: Option<String>,
     /// Not before: 2d, 12h or 30m ago, a day, or a moment such as "2026-11-01 08:00"

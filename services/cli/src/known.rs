@@ -5,7 +5,7 @@ use watari_contracts::{
     image::GetImage,
     monitor::GetNode,
     network::GetNetwork,
-    scheduler::{GetKey, GetMigration, GetOutage, GetVm, ListSites},
+    scheduler::{GetKey, GetMigration, GetOutage, GetProject, GetVm, ListSites},
 };
 use watari_model::Refusal;
 
@@ -23,6 +23,7 @@ pub async fn check(session: &Session, kind: &str, name: &str) -> Result<(), Fail
         "images" => session.must_know(&GetImage { name: input::name(name)? }).await,
         "networks" => session.must_know(&GetNetwork { name: input::name(name)? }).await,
         "keys" => session.must_know(&GetKey { name: input::name(name)? }).await,
+        "projects" => session.must_know(&GetProject { name: input::name(name)? }).await,
         "firewalls" => session.must_know(&GetFirewall { name: input::name(name)? }).await,
         "migrations" => session.must_know(&GetMigration { id: input::name(name)? }).await,
         "outages" => session.must_know(&GetOutage { id: input::name(name)? }).await,

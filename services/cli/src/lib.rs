@@ -34,6 +34,7 @@ pub mod out;
 pub mod outage;
 pub mod port;
 pub mod progress;
+pub mod project;
 pub mod session;
 pub mod setup;
 pub mod site;
@@ -183,6 +184,7 @@ async fn asked(verb: Verb, ctx: &Context) -> Result<(), Failure> {
         Verb::Disk(verb) => verb.run(ctx).await,
         Verb::Network(verb) => verb.run(ctx).await,
         Verb::Key(verb) => verb.run(ctx).await,
+        Verb::Project(verb) => verb.run(ctx).await,
         Verb::Port(verb) => verb.run(ctx).await,
         Verb::Address(verb) => verb.run(ctx).await,
         Verb::Firewall(verb) => verb.run(ctx).await,

@@ -6,7 +6,8 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::{
     address, backup, completion, declared, disk, doctor, enrol, events, firewall, frontend, history, image, init, join,
-    key, lang::Lang, manual, migration, network, node, out::Format, outage, port, setup, site, token, top, usage, vm,
+    key, lang::Lang, manual, migration, network, node, out::Format, outage, port, project, setup, site, token, top,
+    usage, vm,
 };
 
 /// The operator's command of Watari, the private cloud whose servers migrate.
@@ -155,6 +156,9 @@ pub enum Verb {
     /// Public SSH keys, for logging in to servers
     #[command(subcommand)]
     Key(key::Verb),
+    /// Projects: servers that are counted together, and how much they may have
+    #[command(subcommand)]
+    Project(project::Verb),
     /// Firewall groups: what may reach the servers that name them, and what these may reach
     #[command(subcommand)]
     Firewall(firewall::Verb),

@@ -9,7 +9,7 @@ use watari_contracts::{
     image::ListImages,
     monitor::ListNodes,
     network::ListNetworks,
-    scheduler::{GetVm, ListDisks, ListKeys, ListMigrations, ListOutages, ListSites, ListVms},
+    scheduler::{GetVm, ListDisks, ListKeys, ListMigrations, ListOutages, ListProjects, ListSites, ListVms},
 };
 use watari_model::Refusal;
 
@@ -47,6 +47,7 @@ const fn unknown(refusal: &Refusal) -> Option<&String> {
         | Refusal::SnapshotUnknown { snapshot: name, .. }
         | Refusal::DiskUnknown { disk: name }
         | Refusal::KeyUnknown { key: name }
+        | Refusal::ProjectUnknown { project: name }
         | Refusal::FirewallUnknown { firewall: name } => Some(name),
         _ => None,
     }
@@ -72,6 +73,9 @@ async fn names(session: &Session, refusal: &Refusal) -> Result<Vec<String>, Fail
             let request = ListKeys { after: None, limit: None };
             let keys = session.pages(request, |page| (page.keys, page.next), |r, after| r.after = after);
             keys.await?.iter().map(|key| key.name.to_string()).collect()
+        }
+        Refusal::ProjectUnknown { .. } => {
+            session.ask(&ListProjects {}).await?.projects.iter().map(|project| project.name.to_string()).collect()
         }
         Refusal::DiskUnknown { .. } => {
             let disks = session.pages(ListDisks::default(), |page| (page.disks, page.next), |r, after| r.after = after);

@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 use watari_chassis::clock;
 use watari_contracts::{history::Usage, monitor::ReportUsage};
-use watari_model::{Said, VmName};
+use watari_model::{ProjectName, Said, VmName};
 
 use crate::{
     Context,
@@ -29,11 +29,12 @@ Examples:
   watari usage report --from 2026-11-01 --to 2026-12-01
   watari usage report --from 2026-11-01 --to 2026-12-01 --csv >november.csv
   watari usage report --from 7d --to 0s --vm mail -o json
+  watari usage report --from 30d --to 0s --project research
 
 A day begins at midnight of this machine's time zone, and what is named by --to is not counted any more: the first
 example is November. Processors and memory count while a server runs, its disk as long as it exists. Servers that had
-one name one after another are added up. Time of which the history does not reach back is in a column of its own and
-in no other.")]
+one name one after another are added up; one that was of several projects has a line for each. Time of which the
+history does not reach back is in a column of its own and in no other.")]
 pub struct Report {
     /// From then on: a day, a moment such as "2026-11-01 08:00", or 7d ago
     #[arg(long, alias = "since", value_name = "DATE")]
@@ -44,12 +45,16 @@ pub struct Report {
     /// Only servers of this name
     #[arg(long, value_name = "NAME")]
     vm: Option<String>,
+    /// Only while they were of this project
+    #[arg(long)]
+    project: Option<String>,
     /// Lines with commas between, for spreadsheets
     #[arg(long)]
     csv: bool,
 }
 
-/// What the servers of one name used. The field names are stable; so are the columns of CSV.
+/// What the servers of one name used while they were of one project. The field names are stable; so are the columns of
+/// CSV.
 #[derive(Debug, Serialize)]
 struct Used {
     vm: VmName,
@@ -60,10 +65,11 @@ struct Used {
     running_hours: f64,
     existing_hours: f64,
     not_recorded_hours: f64,
+    project: ProjectName,
 }
 
 const CSV: &str =
-    "vm,servers,vcpu_hours,memory_gib_hours,disk_gib_hours,running_hours,existing_hours,not_recorded_hours";
+    "vm,servers,vcpu_hours,memory_gib_hours,disk_gib_hours,running_hours,existing_hours,not_recorded_hours,project";
 
 impl Verb {
     /// Does it.
@@ -71,15 +77,16 @@ impl Verb {
     /// # Errors
     /// [`Failure`].
     pub async fn run(self, ctx: &Context) -> Result<(), Failure> {
-        let Self::Report(Report { from, to, vm, csv }) = self;
+        let Self::Report(Report { from, to, vm, project, csv }) = self;
         let now = clock::now();
         let (begin, end) = (input::past("--from", &from, now)?, input::past("--to", &to, now)?);
         input::later("--to", &to, end, &Said::both("--from"), begin)?;
-        let request =
-            ReportUsage { from: begin, until: end, vm: input::name_if(vm.as_deref())?, after: None, limit: None };
+        let (of_vm, of_project) = (input::name_if(vm.as_deref())?, input::name_if(project.as_deref())?);
+        let request = ReportUsage { from: begin, until: end, vm: of_vm, project: of_project, after: None, limit: None };
         let pages = ctx.session.pages(request, |page| (page.servers, page.next), |r, after| r.after = after);
         let used: Vec<Used> = pages.await?.into_iter().map(Used::from).collect();
         known::check_if(&ctx.session, !used.is_empty(), "vms", vm.as_deref()).await?;
+        known::check_if(&ctx.session, !used.is_empty(), "projects", project.as_deref()).await?;
         if csv {
             let lines = std::iter::once(CSV.to_owned()).chain(used.iter().map(Used::csv));
             return ctx.out.text(&lines.collect::<Vec<_>>().join("\n"));
@@ -99,6 +106,7 @@ impl From<Usage> for Used {
             running_hours: hours(usage.ran_seconds, 1),
             existing_hours: hours(usage.existed_seconds, 1),
             not_recorded_hours: hours(usage.unknown_seconds, 1),
+            project: usage.project,
         }
     }
 }
@@ -118,7 +126,7 @@ impl Used {
     /// Neither names nor numbers need quotes.
     fn csv(&self) -> String {
         let numbers = self.numbers().map(|hours| format!("{hours:.3}")).join(",");
-        format!("{},{},{numbers}", self.vm, self.servers)
+        format!("{},{},{numbers},{}", self.vm, self.servers, self.project)
     }
 }
 
@@ -133,6 +141,7 @@ impl Row for Used {
         use Column::{Number, Text};
         vec![
             Text(Word::Vm),
+            Text(Word::Project),
             Number(Word::VcpuHours),
             Number(Word::MemoryHours),
             Number(Word::DiskHours),
@@ -144,7 +153,7 @@ impl Row for Used {
 
     fn cells(&self, _: Lang) -> Vec<String> {
         let numbers = self.numbers().map(|hours| format!("{hours:.2}"));
-        std::iter::once(self.vm.to_string()).chain(numbers).collect()
+        [self.vm.to_string(), self.project.to_string()].into_iter().chain(numbers).collect()
     }
 
     fn none() -> Word {
@@ -162,7 +171,7 @@ mod tests {
         let pages: Vec<watari_contracts::monitor::UsagePage> = serde_json::from_str(golden).unwrap();
         let usage = pages.into_iter().next().unwrap().servers.remove(0);
         let used = Used::from(usage);
-        assert_eq!(used.csv(), "mail,1,1392.000,696.000,2880.000,696.000,720.000,0.000");
+        assert_eq!(used.csv(), "mail,1,1392.000,696.000,2880.000,696.000,720.000,0.000,default");
         assert_eq!(CSV.split(',').count(), used.csv().split(',').count());
         let fields = serde_json::to_value(&used).unwrap();
         for column in CSV.split(',') {

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use time::OffsetDateTime;
-use watari_model::{Timestamp, network::mac_of, vm};
+use watari_model::{ProjectName, Timestamp, network::mac_of, vm};
 
 use super::*;
 
@@ -39,6 +39,7 @@ fn server(name: &str, address: Option<&str>) -> Entry<Vm> {
         v: 1,
         name: name.parse().unwrap(),
         uuid: format!("uuid-{name}"),
+        project: ProjectName::default(),
         spec: vm::Spec {
             vcpus: 1,
             memory_mib: 64,

@@ -69,6 +69,7 @@ impl Lookout {
         };
         let documents = self.executor.stores.snapshot();
         self.executor.metrics.count_outages(&documents);
+        self.executor.metrics.quotas.show(&self.executor.stores.projects.snapshot(), &documents.vms);
         self.show_what_is_under_way(&documents);
         if !self.is_due(&documents, epoch) {
             return Ok(());

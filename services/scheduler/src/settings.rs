@@ -32,6 +32,7 @@ pub struct Settings {
     relief: Relief,
     pub(crate) servers: Servers,
     pub(crate) keys: Keys,
+    pub(crate) projects: Projects,
     /// What people's keys on the bus are called.
     pub(crate) people: BTreeMap<String, String>,
     frontends: FrontEnds,
@@ -204,6 +205,13 @@ pub(crate) struct Keys {
     pub(crate) most: usize,
 }
 
+/// `[projects]`: bounds of projects.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Projects {
+    pub(crate) most: usize,
+}
+
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct FrontEnds {
@@ -299,6 +307,7 @@ impl Validate for Settings {
         within("servers.most", self.servers.most, 1, 1_000_000)?;
         within("servers.restart_pause_seconds", self.servers.restart_pause_seconds, 1, 3_600)?;
         within("keys.most", self.keys.most, 1, 100_000)?;
+        within("projects.most", self.projects.most, 1, 1_000)?;
         let home = &self.frontends.home;
         if !home.is_empty() && !self.sites.iter().any(|site| site.name.as_str() == home) {
             return Err(format!("frontends.home is {home:?}: use the name of one of the sites, or leave it empty"));

@@ -1,4 +1,4 @@
-//! The buckets: seven of our own, five of others that are only read.
+//! The buckets: eight of our own, five of others that are only read.
 
 use watari_chassis::{Context, Mirror, Wake};
 use watari_model::{
@@ -10,6 +10,7 @@ use watari_model::{
     network::{Network, Port},
     node::Node,
     outage::Outage,
+    project::Project,
     site::Site,
     userdata::UserData,
     vm::Vm,
@@ -25,6 +26,7 @@ pub(crate) struct Stores {
     pub(crate) outages: Mirror<Outage>,
     pub(crate) sites: Mirror<Site>,
     pub(crate) keys: Mirror<Key>,
+    pub(crate) projects: Mirror<Project>,
     pub(crate) userdata: Mirror<UserData>,
     pub(crate) frontends: Mirror<Primacy>,
     pub(crate) nodes: Mirror<Node>,
@@ -48,6 +50,7 @@ impl Stores {
                 Mirror::open(ctx),
                 Mirror::open(ctx),
                 Mirror::open(ctx),
+                Mirror::open(ctx),
                 Mirror::open(ctx)
             )
         };
@@ -60,14 +63,17 @@ impl Stores {
                 Mirror::of_another(ctx)
             )
         };
-        let ((vms, migrations, outages, sites, keys, userdata, frontends), (nodes, networks, images, ports, firewalls)) =
-            tokio::try_join!(own, others)?;
+        let (
+            (vms, migrations, outages, sites, keys, projects, userdata, frontends),
+            (nodes, networks, images, ports, firewalls),
+        ) = tokio::try_join!(own, others)?;
         Ok(Self {
             vms,
             migrations,
             outages,
             sites,
             keys,
+            projects,
             userdata,
             frontends,
             nodes,
@@ -98,6 +104,7 @@ impl Stores {
             self.outages.catch_up(),
             self.sites.catch_up(),
             self.keys.catch_up(),
+            self.projects.catch_up(),
             self.userdata.catch_up(),
             self.frontends.catch_up(),
             self.nodes.catch_up(),

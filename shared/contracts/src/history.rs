@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use watari_model::{Timestamp, VmName};
+use watari_model::{ProjectName, Timestamp, VmName};
 
 /// Why a document was written that a backup put back: nobody asked a service for it.
 pub const RESTORE: &str = "backup.restore";
@@ -104,6 +104,9 @@ pub struct ReportUsage {
     /// Only servers of this name.
     #[serde(default)]
     pub vm: Option<VmName>,
+    /// Only while they were of this project.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project: Option<ProjectName>,
     /// Only names after this one: the `next` of the page before.
     #[serde(default)]
     pub after: Option<VmName>,
@@ -115,17 +118,20 @@ pub struct ReportUsage {
 /// Use.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct UsagePage {
-    /// By name.
+    /// By name, and by project.
     pub servers: Vec<Usage>,
     /// Give this as `after` for the next page; none after the last.
     pub next: Option<VmName>,
 }
 
-/// What the servers of one name used.
+/// What the servers of one name used while they were of one project.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Usage {
     /// The name.
     pub vm: VmName,
+    /// The project.
+    #[serde(default)]
+    pub project: ProjectName,
     /// How many servers had this name, one after another.
     pub servers: u32,
     /// How long there was one, in seconds.

@@ -18,8 +18,8 @@
 
 use watari_model::{
     Document, NodeName, SiteName, address::PublicAddress, firewall::Firewall, frontend::Primacy, image::Image,
-    key::Key, migration::Migration, network::Network, network::Port, node::Node, outage::Outage, site::Site,
-    userdata::UserData, vm::Vm,
+    key::Key, migration::Migration, network::Network, network::Port, node::Node, outage::Outage, project::Project,
+    site::Site, userdata::UserData, vm::Vm,
 };
 
 use crate::{
@@ -37,6 +37,7 @@ pub const BUCKETS: &[(&str, Service)] = &[
     (Outage::BUCKET, Service::Scheduler),
     (Site::BUCKET, Service::Scheduler),
     (Key::BUCKET, Service::Scheduler),
+    (Project::BUCKET, Service::Scheduler),
     (Primacy::BUCKET, Service::Scheduler),
     (Image::BUCKET, Service::Image),
     (Network::BUCKET, Service::Network),
@@ -164,6 +165,8 @@ pub const LOOKING: &[&str] = &[
     scheduler::ListDisks::SUBJECT,
     scheduler::GetKey::SUBJECT,
     scheduler::ListKeys::SUBJECT,
+    scheduler::GetProject::SUBJECT,
+    scheduler::ListProjects::SUBJECT,
     image::GetImage::SUBJECT,
     image::ListImages::SUBJECT,
     network::GetNetwork::SUBJECT,

@@ -1,4 +1,4 @@
-//! What the scheduler answers: servers, migrations, sites, draining, outages and keys.
+//! What the scheduler answers: servers, migrations, sites, draining, outages, keys and projects.
 
 mod console;
 mod dark;
@@ -6,6 +6,7 @@ mod disks;
 mod keys;
 mod migrations;
 mod outages;
+mod projects;
 mod rehearsal;
 mod snapshots;
 
@@ -18,8 +19,8 @@ use std::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use watari_model::{
-    DiskName, FirewallName, HostName, ImageName, KeyName, MigrationId, NetworkName, NodeName, OutageId, SiteName,
-    Timestamp, VmName,
+    DiskName, FirewallName, HostName, ImageName, KeyName, MigrationId, NetworkName, NodeName, OutageId, ProjectName,
+    SiteName, Timestamp, VmName,
     frontend::Primacy,
     isolation::OnIsolation,
     refusal::{Refusal, Rendered},
@@ -38,6 +39,7 @@ pub use outages::{
     NotMoved, OnBattery, OutagePage, OutagePlan, OutageView, PauseOutage, PlanOutage, PlannedMove, RescheduleOutage,
     ResumeOutage, ReturnSite, ScheduleOutage, StartOutage,
 };
+pub use projects::{CreateProject, DeleteProject, GetProject, ListProjects, ProjectPage, ProjectView, SetProject};
 pub use rehearsal::{
     FailingNode, Known, Leaving, Rehearsal, RehearseOutage, RehearsedFall, RehearsedLink, RehearsedServer,
 };
@@ -54,6 +56,9 @@ pub struct CreateVm {
     pub name: VmName,
     /// The image under its disk.
     pub image: ImageName,
+    /// The project that it is counted with; `default` if left out.
+    #[serde(default, skip_serializing_if = "ProjectName::is_default")]
+    pub project: ProjectName,
     /// Its networks, in the order of its network cards.
     #[serde(default)]
     pub networks: Vec<WantedNic>,
@@ -160,6 +165,9 @@ pub struct ListVms {
     /// Only those in this state.
     #[serde(default)]
     pub state: Option<vm::State>,
+    /// Only those of this project.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project: Option<ProjectName>,
     /// Only those after this name: the `next` of the page before.
     #[serde(default)]
     pub after: Option<VmName>,
@@ -247,6 +255,9 @@ pub struct EditVm {
     pub request_id: Option<String>,
     /// Which.
     pub name: VmName,
+    /// The project that it is counted with from now on; as before if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project: Option<ProjectName>,
     /// How it is asked from outside, instead of all there were; as before if left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub probes: Option<Vec<vm::Probe>>,
@@ -343,6 +354,9 @@ pub struct VmView {
     pub name: VmName,
     /// How far it is.
     pub state: vm::State,
+    /// The project that it is counted with.
+    #[serde(default)]
+    pub project: ProjectName,
     /// Where it is now; none while it is nowhere.
     pub site: Option<SiteName>,
     /// The node that runs it.
@@ -570,4 +584,9 @@ requests! {
     GetKey "watari.v1.key.get" => KeyView, "Show one key.";
     ListKeys "watari.v1.key.list" => KeyPage, "List keys.";
     DeleteKey "watari.v1.key.delete" => KeyView, "Forget a key; servers made with it keep it.";
+    CreateProject "watari.v1.project.create" => ProjectView, "Make a project, whose servers are counted together and bounded.";
+    GetProject "watari.v1.project.get" => ProjectView, "Show one project.";
+    ListProjects "watari.v1.project.list" => ProjectPage, "List projects.";
+    SetProject "watari.v1.project.set" => ProjectView, "Change how much a project may have.";
+    DeleteProject "watari.v1.project.delete" => ProjectView, "Forget a project that has no servers.";
 }

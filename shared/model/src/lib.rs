@@ -14,6 +14,7 @@ pub mod name;
 pub mod network;
 pub mod node;
 pub mod outage;
+pub mod project;
 pub mod refusal;
 mod said;
 pub mod site;
@@ -26,7 +27,7 @@ pub mod word;
 pub use document::Document;
 pub use name::{
     DiskName, FirewallName, GroupName, HostName, ImageName, KeyName, MigrationId, NetworkName, NodeName, NotAName,
-    OutageId, SegmentName, SiteName, SnapshotName, VmName,
+    OutageId, ProjectName, SegmentName, SiteName, SnapshotName, VmName,
 };
 pub use refusal::Refusal;
 pub use said::{Said, filled};

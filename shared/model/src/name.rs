@@ -103,8 +103,27 @@ names! {
     SnapshotName;
     /// A firewall group.
     FirewallName;
+    /// A group of servers that are counted together and bounded.
+    ProjectName;
     /// The name of the segment that a provider network lies on, bound on each node to a bridge.
     SegmentName;
+}
+
+/// The project of all servers that name none.
+const DEFAULT_PROJECT: &str = "default";
+
+impl ProjectName {
+    /// Whether it is the project of all servers that name none.
+    #[must_use]
+    pub fn is_default(&self) -> bool {
+        self.0 == DEFAULT_PROJECT
+    }
+}
+
+impl Default for ProjectName {
+    fn default() -> Self {
+        Self(DEFAULT_PROJECT.to_owned())
+    }
 }
 
 /// The longest host name (RFC 1123 section 2.1 asks for at least so many; Linux keeps no more).

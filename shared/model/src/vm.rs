@@ -44,7 +44,7 @@ pub use base::Base;
 pub use console::Opening;
 pub use copy::{Copied, Restored};
 pub use crossing::{Crossing, Leftover};
-pub use growth::Growth;
+pub use growth::{Growth, Size};
 pub use halt::{Halt, Way};
 pub use layers::{Layer, Mark, Stack, weight};
 pub use preseed::{Preseed, Seeded};
@@ -53,8 +53,8 @@ pub use restart::Restart;
 pub use snapshot::{MOST_SNAPSHOTS, Outcome, Revert, Snapshot, Snapshots, Taken};
 
 use crate::{
-    Document, FirewallName, GroupName, HostName, KeyName, MigrationId, NetworkName, NodeName, Refusal, SegmentName,
-    SiteName, Timestamp, VmName, isolation::OnIsolation, key::Line, userdata::Digest,
+    Document, FirewallName, GroupName, HostName, KeyName, MigrationId, NetworkName, NodeName, ProjectName, Refusal,
+    SegmentName, SiteName, Timestamp, VmName, isolation::OnIsolation, key::Line, userdata::Digest,
 };
 
 /// The smallest and largest number of virtual CPUs.
@@ -263,18 +263,6 @@ pub struct FirstBoot {
     pub disk: Option<String>,
 }
 
-/// How large a server is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Size {
-    /// Virtual CPUs.
-    pub vcpus: u32,
-    /// Memory in MiB.
-    pub memory_mib: u64,
-    /// Disk in GiB.
-    pub disk_gib: u64,
-}
-
 /// What the server is made of.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -339,6 +327,9 @@ pub struct Vm {
     pub name: VmName,
     /// Fixed for life; also the domain's UUID.
     pub uuid: String,
+    /// The project that it is counted with.
+    #[serde(default, skip_serializing_if = "ProjectName::is_default")]
+    pub project: ProjectName,
     /// What it is made of.
     pub spec: Spec,
     /// What the operator wants.

@@ -160,5 +160,5 @@ fn usage(number: u64, servers: u64, from: Timestamp, until: Timestamp) -> anyhow
     let after = name(number.wrapping_mul(50) % servers).parse()?;
     let month = from.plus_millis(number % 11 * 30 * DAY_MS);
     let (from, until) = if number.is_multiple_of(2) { (from, until) } else { (month, month.plus_millis(30 * DAY_MS)) };
-    Ok(ReportUsage { from, until, vm: None, after: Some(after), limit: None })
+    Ok(ReportUsage { from, until, vm: None, project: None, after: Some(after), limit: None })
 }

@@ -2,8 +2,8 @@
 
 use watari_model::{
     Document, address::PublicAddress, firewall::Firewall, frontend::Primacy, image::Image, key::Key,
-    migration::Migration, network::Network, network::Port, node::Node, outage::Outage, site::Site, userdata::UserData,
-    vm::Vm,
+    migration::Migration, network::Network, network::Port, node::Node, outage::Outage, project::Project, site::Site,
+    userdata::UserData, vm::Vm,
 };
 
 /// Reads a document as today's model knows it, by its bucket's rules.
@@ -12,7 +12,7 @@ type Check = fn(&str, &str) -> Result<(), String>;
 /// Every bucket, in the order in which a backup reads them: what is referred to comes after what refers
 /// to it, so that it is there, since each document is as it was at a moment of its own. They are put
 /// back the other way round.
-pub(super) const KINDS: [(&str, Check); 13] = [
+pub(super) const KINDS: [(&str, Check); 14] = [
     (Vm::BUCKET, check::<Vm>),
     (Migration::BUCKET, check::<Migration>),
     (Outage::BUCKET, check::<Outage>),
@@ -23,6 +23,7 @@ pub(super) const KINDS: [(&str, Check); 13] = [
     (Firewall::BUCKET, check::<Firewall>),
     (Image::BUCKET, check::<Image>),
     (Key::BUCKET, check::<Key>),
+    (Project::BUCKET, check::<Project>),
     (Node::BUCKET, check::<Node>),
     (Site::BUCKET, check::<Site>),
     (Primacy::BUCKET, check::<Primacy>),

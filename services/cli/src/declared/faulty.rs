@@ -7,12 +7,13 @@ use super::form::Server;
 use crate::{suggest, texts::faults::Fault};
 
 /// The items of a server, and how each is written.
-const ITEMS: [(&str, &str); 21] = [
+const ITEMS: [(&str, &str); 22] = [
     ("name", "web"),
     ("image", "mini"),
     ("networks", "[campus, lab=192.0.2.7]"),
     ("public_addresses", "[lab=203.0.113.200]"),
     ("site", "myodaiji"),
+    ("project", "research"),
     ("vcpus", "2"),
     ("memory", "512MiB"),
     ("disk", "4GiB"),

@@ -12,7 +12,7 @@ use watari_contracts::{
     scheduler::{CreateVm, VmView},
 };
 use watari_model::{
-    FirewallName, HostName, ImageName, KeyName, Refusal, Said, SiteName, VmName,
+    FirewallName, HostName, ImageName, KeyName, ProjectName, Refusal, Said, SiteName, VmName,
     isolation::OnIsolation,
     size,
     vm::{Desired, Evacuate, Membership, Probe, Restart, Size},
@@ -51,6 +51,8 @@ pub(crate) struct Server {
     pub(super) public_addresses: Option<Vec<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) site: Option<SiteName>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) project: Option<ProjectName>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) vcpus: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -183,6 +185,7 @@ impl Server {
             request_id: None,
             name: given.name,
             image,
+            project: given.project.unwrap_or_default(),
             networks,
             site: given.site,
             vcpus: given.vcpus.unwrap_or(1),
@@ -217,6 +220,7 @@ impl From<&VmView> for Server {
             networks: some(networks(vm)),
             public_addresses: None,
             site: Some(vm.home_site.clone()),
+            project: Some(vm.project.clone()),
             vcpus: Some(size.vcpus),
             memory: Some(mib(size.memory_mib)),
             disk: Some(gib(size.disk_gib)),
@@ -358,8 +362,16 @@ mod tests {
             "{yaml}"
         );
         assert_eq!((file.servers[1].running, file.servers[1].memory.as_deref()), (Some(false), Some("512MiB")));
-        for item in ["evacuate:", "priority:", "restart:", "on_isolation:", "restart_from_copy:", "probes:", "running:"]
-        {
+        for item in [
+            "evacuate:",
+            "priority:",
+            "restart:",
+            "on_isolation:",
+            "restart_from_copy:",
+            "probes:",
+            "project:",
+            "running:",
+        ] {
             assert_eq!(yaml.matches(item).count(), views.len(), "{item} comes back by being written: {yaml}");
         }
     }

@@ -56,9 +56,9 @@ Example of a file:
       firewalls: [web]
 
 A server is declared with what `watari vm create` takes: name, image, networks, public_addresses
-(NETWORK=ADDRESS, allocated before), site, vcpus, memory, disk, node_labels, groups,
+(NETWORK=ADDRESS, allocated before), site, project, vcpus, memory, disk, node_labels, groups,
 firewalls, evacuate, priority, restart, on_isolation, restart_from_copy (seconds), probes, keys, hostname, user_data
-(a file beside this one), and running. What is left out stays as it is; a new server has the usual. Its size, public_addresses, evacuate,
+(a file beside this one), and running. What is left out stays as it is; a new server has the usual. Its size, public_addresses, project, evacuate,
 priority, restart, on_isolation, restart_from_copy, probes, and whether it runs, can be changed; all else only by deleting it, by which its disk is lost.
 Servers that the file does not name are left alone.
 --dry-run tells which names are not known, but not whether a node has room. The exit status is 1 if anything could not be done; 3 if nobody answers.")]
@@ -170,6 +170,8 @@ async fn named(ctx: &Context, steps: &[Step]) -> Result<(), Failure> {
         let Step::Create(wanted) = step else { continue };
         known::check(&ctx.session, "images", wanted.image.as_str()).await?;
         known::check_if(&ctx.session, false, "sites", wanted.site.as_ref().map(SiteName::as_str)).await?;
+        let is_default = wanted.project.is_default();
+        known::check_if(&ctx.session, is_default, "projects", Some(wanted.project.as_str())).await?;
         for nic in &wanted.networks {
             known::check(&ctx.session, "networks", nic.network.as_str()).await?;
         }

@@ -113,6 +113,7 @@ fn differences(given: &Server, wanted: &CreateVm, there: Option<&VmView>, led: &
             sorted(given.public_addresses.iter().flatten()),
         ),
         ("site", given.site.is_some(), is(|vm| vm.home_site.to_string()), or_dash(wanted.site.as_ref())),
+        ("project", given.project.is_some(), is(|vm| vm.project.to_string()), wanted.project.to_string()),
         ("vcpus", given.vcpus.is_some(), is(|vm| later(vm).vcpus.to_string()), wanted.vcpus.to_string()),
         ("memory", given.memory.is_some(), is(|vm| mib(later(vm).memory_mib)), mib(wanted.memory_mib)),
         ("disk", given.disk.is_some(), is(|vm| gib(later(vm).disk_gib)), gib(wanted.disk_gib)),
@@ -164,7 +165,7 @@ fn differences(given: &Server, wanted: &CreateVm, there: Option<&VmView>, led: &
         (_, None) | ("vcpus" | "memory" | "evacuate" | "priority" | "restart" | "on_isolation" | "running", _) => false,
         // One that is to grow may have grown already.
         ("disk", Some(vm)) => wanted.disk_gib < vm.disk_gib.max(later(vm).disk_gib),
-        ("probes" | "public_addresses" | "restart_from_copy", _) => false,
+        ("probes" | "project" | "public_addresses" | "restart_from_copy", _) => false,
         _ => true,
     };
     let differing = all.into_iter().filter(|(_, given, is, wanted)| *given && is != wanted);
@@ -245,10 +246,14 @@ fn steps(wanted: &CreateVm, action: Action, differences: &[Difference], id: &str
             disk_gib: differs("disk").then_some(wanted.disk_gib),
         }));
     }
-    if ["evacuate", "priority", "restart", "on_isolation", "restart_from_copy", "probes"].into_iter().any(differs) {
+    if ["evacuate", "priority", "restart", "on_isolation", "restart_from_copy", "probes", "project"]
+        .into_iter()
+        .any(differs)
+    {
         steps.push(Step::Edit(EditVm {
             request_id: request_id("edit"),
             name: name.clone(),
+            project: differs("project").then(|| wanted.project.clone()),
             probes: differs("probes").then(|| wanted.probes.clone()),
             restart: differs("restart").then_some(wanted.restart),
             priority: differs("priority").then_some(wanted.priority),

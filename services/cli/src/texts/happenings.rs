@@ -46,6 +46,10 @@ const FORMS: &[(&str, &str)] = &[
     ("free to run again", "再び稼働可能"),
     ("restored from a backup", "バックアップから復元"),
     ("requests, spec", "設定"),
+    ("project", "プロジェクト"),
+    ("project, requests", "プロジェクト"),
+    ("bounds changed", "上限の変更"),
+    ("{} servers, {} vCPU, {} MiB, {} GiB", "サーバ {0} 台、仮想 CPU {1}、{2} MiB、{3} GiB"),
     ("spec", "設定"),
     ("requests", "依頼の記録"),
     ("control", "主系の移動"),
@@ -144,6 +148,7 @@ const FIELDS: &[(&str, &str)] = &[
     ("leftovers", "古い複製"),
     ("pending", "次回の起動からのサイズ"),
     ("preseed", "事前転送"),
+    ("project", "プロジェクト"),
     ("reboots", "再起動"),
     ("requests", "依頼の記録"),
     ("snapshots", "スナップショット"),
@@ -272,6 +277,10 @@ mod tests {
             ("it: relieved, no longer overloaded", "it: 過負荷の解消"),
             ("it: queued (m1 → m2, m1 is overloaded)", "it: 順番待ち (m1 → m2、m1 は過負荷)"),
             ("it: on battery (600 s left)", "it: バッテリー (残り 600 秒)"),
+            (
+                "research: created (20 servers, - vCPU, 65536 MiB, - GiB)",
+                "research: 作成 (サーバ 20 台、仮想 CPU -、65536 MiB、- GiB)",
+            ),
             ("it: flew away", "it: flew away"),
         ] {
             assert_eq!(told(Lang::Ja, line), ja);

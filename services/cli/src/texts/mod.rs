@@ -18,6 +18,7 @@ pub mod losses;
 pub mod mending;
 pub mod off;
 pub mod parsing;
+pub mod projects;
 pub mod rehearsal;
 pub mod snapshots;
 pub mod states;

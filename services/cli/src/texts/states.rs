@@ -51,6 +51,7 @@ const WORDS: &[(&str, &str)] = &[
     ("ports", "アドレス"),
     ("addresses", "公開アドレス"),
     ("keys", "鍵"),
+    ("projects", "プロジェクト"),
     ("firewalls", "ファイアウォール"),
     ("frontends", "フロントエンド"),
     ("leases", "主系"),

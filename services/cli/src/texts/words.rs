@@ -123,6 +123,7 @@ words! {
     Pending "FROM NEXT START" "次回の起動から";
     Priority "PRIORITY" "優先度";
     Probes "PROBES" "プローブ";
+    Project "PROJECT" "プロジェクト";
     PublicAddresses "PUBLIC ADDRESS" "公開アドレス";
     PublicKey "PUBLIC KEY" "公開鍵";
     Qemu "QEMU" "QEMU の版";
@@ -147,6 +148,7 @@ words! {
     Segment "SEGMENT" "セグメント";
     SentAhead "SENT AHEAD" "事前転送";
     NotSentYet "NOT SENT YET" "事前転送の待機理由";
+    Note "NOTE" "メモ";
     Snapshots "SNAPSHOTS" "スナップショット";
     Reverted "WENT BACK TO" "復元したスナップショット";
     Segments "SEGMENTS" "セグメント";
@@ -234,6 +236,7 @@ words! {
     NoPublicAddresses "There are no public addresses." "公開アドレスはありません。";
     NoDisks "No disks of deleted servers are kept." "残したディスクはありません。";
     NoKeys "There are no keys." "鍵はありません。";
+    NoProjects "There are no projects." "プロジェクトはありません。";
     NoTokens "There are no tokens." "トークンはありません。";
     NoMigrations "There are no migrations." "移行はありません。";
     NoOutages "There are no outages." "停電計画はありません。";

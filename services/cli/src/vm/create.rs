@@ -50,6 +50,9 @@ pub struct Create {
     /// Where it belongs; without it the scheduler chooses
     #[arg(long)]
     site: Option<String>,
+    /// The project that it is counted with (see `watari project`); without it `default`
+    #[arg(long, default_value = "default", hide_default_value = true)]
+    project: String,
     /// Virtual CPUs
     #[arg(long, default_value_t = 1)]
     vcpus: u32,
@@ -149,6 +152,7 @@ impl Create {
             request_id: Some(request_id),
             name,
             image,
+            project: input::name(&self.project)?,
             networks: self.networks.iter().map(|text| nic("--network", text)).collect::<Result<_, _>>()?,
             site: input::name_if(self.site.as_deref())?,
             vcpus: self.vcpus,
@@ -261,12 +265,13 @@ mod tests {
         assert_eq!((request.hostname, request.keys.len(), request.user_data), (None, 0, None));
         assert_eq!((request.restart, request.on_isolation), (vm::Restart::Always, isolation::OnIsolation::Keep));
         assert_eq!(request.restart_from_copy_seconds, None);
+        assert!(request.project.is_default());
     }
 
     #[test]
     fn everything_that_is_given_is_asked_for() {
         let words = "db1 --image mini --network a=203.0.113.7 --network b --site yamate --vcpus 2 --memory 1GiB --disk 10GiB \
-                     --node-label rack=a3 --group db:apart --evacuate stay --priority 9 --restart never --on-isolation stop --restart-from-copy 3600 --key sato --key abe --hostname db1.example.jp --no-start";
+                     --node-label rack=a3 --group db:apart --evacuate stay --priority 9 --restart never --on-isolation stop --restart-from-copy 3600 --key sato --key abe --hostname db1.example.jp --project research --no-start";
         let request = request(words).unwrap();
         assert_eq!((request.vcpus, request.memory_mib, request.disk_gib), (2, 1024, 10));
         assert_eq!(request.networks[0].address, Some([203, 0, 113, 7].into()));
@@ -277,6 +282,7 @@ mod tests {
         assert_eq!(request.restart_from_copy_seconds.map(NonZeroU32::get), Some(3_600));
         assert_eq!(request.keys.iter().map(ToString::to_string).collect::<Vec<_>>(), ["sato", "abe"]);
         assert_eq!(request.hostname.unwrap().as_str(), "db1.example.jp");
+        assert_eq!(request.project.as_str(), "research");
     }
 
     #[test]

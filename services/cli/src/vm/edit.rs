@@ -15,12 +15,13 @@ Examples:
   watari vm edit mail --priority 90
   watari vm edit scratch --restart never --evacuate stay
   watari vm edit db --on-isolation stop
-  watari vm edit db --restart-from-copy 3600")]
+  watari vm edit db --restart-from-copy 3600
+  watari vm edit db --project research")]
 #[command(group(
     ArgGroup::new("policy")
         .required(true)
         .multiple(true)
-        .args(["restart", "priority", "evacuate", "on_isolation", "restart_from_copy", "probes", "no_probes"])
+        .args(["restart", "priority", "evacuate", "on_isolation", "restart_from_copy", "probes", "no_probes", "project"])
 ))]
 pub struct Edit {
     /// The server
@@ -48,6 +49,9 @@ pub struct Edit {
     /// by that than what was written in so many seconds; 0 for never
     #[arg(long, value_name = "SECONDS")]
     restart_from_copy: Option<u32>,
+    /// The project that it is counted with from now on (see `watari project`)
+    #[arg(long)]
+    project: Option<String>,
 }
 
 /// How a server leaves.
@@ -111,6 +115,7 @@ impl Edit {
         let request = EditVm {
             request_id: Some(ctx.session.request_id()),
             name: input::name(&self.name)?,
+            project: input::name_if(self.project.as_deref())?,
             probes: Some(probes).filter(|probes| self.no_probes || !probes.is_empty()),
             restart: self.restart.map(Into::into),
             priority: self.priority,

@@ -20,6 +20,9 @@ pub struct List {
     /// Only those in this state, such as running
     #[arg(long)]
     state: Option<String>,
+    /// Only those of this project
+    #[arg(long)]
+    project: Option<String>,
 }
 
 impl List {
@@ -29,12 +32,14 @@ impl List {
             site: input::name_if(self.site.as_deref())?,
             node: input::name_if(self.node.as_deref())?,
             state: self.state.as_deref().map(state).transpose()?,
+            project: input::name_if(self.project.as_deref())?,
             after: None,
             limit: None,
         };
         let vms = ctx.session.pages(request, |page| (page.vms, page.next), |r, after| r.after = after).await?;
         known::check_if(&ctx.session, !vms.is_empty(), "sites", self.site.as_deref()).await?;
         known::check_if(&ctx.session, !vms.is_empty(), "nodes", self.node.as_deref()).await?;
+        known::check_if(&ctx.session, !vms.is_empty(), "projects", self.project.as_deref()).await?;
         let leading = if vms.is_empty() { Vec::new() } else { public::leading(ctx, None).await };
         public::list(ctx, vms, &leading)
     }

@@ -72,6 +72,7 @@ impl Row for VmView {
     fn wide_columns() -> Vec<Column> {
         use Column::{Number, Text};
         vec![
+            Text(Word::Project),
             Text(Word::Networks),
             Text(Word::Firewalls),
             Text(Word::Groups),
@@ -84,6 +85,7 @@ impl Row for VmView {
 
     fn wide_cells(&self, lang: Lang) -> Vec<String> {
         vec![
+            self.project.to_string(),
             joined(&self.networks),
             joined(&self.firewalls),
             joined(self.groups.iter().map(|group| membership(group, lang))),
@@ -103,6 +105,7 @@ impl Row for VmView {
         let mut details = vec![
             (Word::Name, self.name.to_string()),
             (Word::State, with_its_disk(self, lang)),
+            (Word::Project, self.project.to_string()),
             (Word::Boots, states::shown(lang, desired)),
             (Word::Site, or_dash(self.site.as_ref())),
             (Word::Node, or_dash(self.node.as_ref())),

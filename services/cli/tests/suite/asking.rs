@@ -28,6 +28,9 @@ fn there(subject: &str, users: bool) -> Answer {
         "watari.v1.vm.get" => vm(if users { "running" } else { "stopped" }),
         "watari.v1.disk.get" => used("reply.DiskView.json", "used_by", "heir".into(), Value::Null),
         "watari.v1.key.get" => sample("reply.KeyView.json"),
+        "watari.v1.project.get" => sample("reply.ProjectView.json"),
+        "watari.v1.vm.list" if users => sample("reply.VmPage.json"),
+        "watari.v1.vm.list" => json!({"vms": [], "next": null}),
         "watari.v1.image.get" => used("reply.ImageView.json", "used_by", json!(["mail"]), json!([])),
         "watari.v1.network.get" => sample("reply.NetworkView.json"),
         "watari.v1.port.list" if users => sample("reply.PortPage.json"),
@@ -46,7 +49,16 @@ fn there(subject: &str, users: bool) -> Answer {
 /// The services that know what there is.
 fn services(cloud: &Cloud, answer: fn(&str) -> Answer) -> Vec<Stub> {
     let owners: [(&str, &[&str]); 4] = [
-        ("scheduler.m-front", &["watari.v1.vm.get", "watari.v1.disk.get", "watari.v1.key.get"]),
+        (
+            "scheduler.m-front",
+            &[
+                "watari.v1.vm.get",
+                "watari.v1.vm.list",
+                "watari.v1.disk.get",
+                "watari.v1.key.get",
+                "watari.v1.project.get",
+            ],
+        ),
         ("image.m-front", &["watari.v1.image.get"]),
         (
             "network.m-front",
@@ -77,6 +89,7 @@ fn nothing_is_lost_where_nobody_can_be_asked_unless_yes_was_said() {
         &["disk", "delete", "mail-7b1d4c2e"],
         &["network", "delete", "campus"],
         &["key", "delete", "sato"],
+        &["project", "delete", "research"],
         &["firewall", "delete", "mail"],
         &["address", "disassociate", "203.0.113.200"],
         &["address", "release", "203.0.113.200"],
@@ -102,6 +115,8 @@ fn nobody_is_asked_about_what_could_not_be_done() {
         (&["disk", "delete", "mail-7b1d4c2e"], "disk.in-use"),
         (&["network", "delete", "campus"], "network.in-use"),
         (&["firewall", "delete", "mail"], "firewall.in-use"),
+        (&["project", "delete", "research"], "project.in-use"),
+        (&["project", "delete", "default"], "project.default"),
     ] {
         let ran = cloud.run(words);
         assert!(ran.status == 1 && ran.err.contains(&format!("error[{code}]")), "{words:?} {ran:?}");

@@ -32,6 +32,7 @@ use watari_model::{
     network::{Network, Port},
     node::Node,
     outage::Outage,
+    project::Project,
     site::Site,
     userdata::UserData,
     vm::{Grant, State, Vm},
@@ -66,6 +67,7 @@ struct Buckets {
     outages: Bucket<Outage>,
     sites: Bucket<Site>,
     keys: Bucket<Key>,
+    projects: Bucket<Project>,
     userdata: Bucket<UserData>,
     frontends: Bucket<Primacy>,
     images: Bucket<Image>,
@@ -89,6 +91,7 @@ impl Buckets {
             outages: Bucket::open(&scheduler).await.unwrap(),
             sites: Bucket::open(&scheduler).await.unwrap(),
             keys: Bucket::open(&scheduler).await.unwrap(),
+            projects: Bucket::open(&scheduler).await.unwrap(),
             userdata: Bucket::open(&scheduler).await.unwrap(),
             frontends: Bucket::open(&scheduler).await.unwrap(),
             images: Bucket::open(&image).await.unwrap(),
@@ -109,6 +112,7 @@ impl Buckets {
         self.outages.create(&first()).await.unwrap();
         self.sites.create(&first()).await.unwrap();
         self.keys.create(&first()).await.unwrap();
+        self.projects.create(&first()).await.unwrap();
         self.userdata.create(&first()).await.unwrap();
         self.frontends.create(&first()).await.unwrap();
         self.images.create(&first()).await.unwrap();
@@ -218,7 +222,7 @@ async fn what_was_lost_is_put_back_and_what_has_moved_since_is_taken_for_where_i
     let made = backup(&cloud, &["create", file]);
     assert_eq!(made.status, 0, "{made:?}");
     let documents = made.json()["documents"].as_object().unwrap().clone();
-    assert!(documents.len() == 13 && documents.values().all(|count| count == 1), "{documents:?}");
+    assert!(documents.len() == 14 && documents.values().all(|count| count == 1), "{documents:?}");
     refused(&backup(&cloud, &["create", file]), "file.exists");
     // An operator may not, and learns it before anything has to be waited for.
     for words in [&["backup", "create", "/nonexistent/b"][..], &["backup", "restore", file, "--yes"]] {

@@ -550,8 +550,8 @@ fn use_is_reported_as_a_table_and_as_lines_for_spreadsheets() {
     assert_eq!(
         lines[1..],
         [
-            "mail,1,1392.000,696.000,2880.000,696.000,720.000,0.000",
-            "web,1,1392.000,696.000,2880.000,696.000,720.000,0.000"
+            "mail,1,1392.000,696.000,2880.000,696.000,720.000,0.000,default",
+            "web,1,1392.000,696.000,2880.000,696.000,720.000,0.000,default"
         ]
     );
     let json = cloud.run(&[&window[..], &["-o", "json"]].concat()).json();

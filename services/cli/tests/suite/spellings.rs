@@ -115,6 +115,15 @@ fn every_fixed_spelling_is_understood() {
         "key list",
         "key show sato",
         "key delete sato",
+        "project create research --servers 20 --vcpus 40 --memory 64GiB --disk 1TiB --note mail",
+        "project list -o wide",
+        "project show research -o json",
+        "project set research --servers 30 --memory none",
+        "project delete research --yes",
+        "vm create mail --image mini --network campus --project research",
+        "vm list --project research",
+        "vm edit mail --project default",
+        "usage report --from 30d --to 0s --project research --csv",
         "firewall create mail",
         "firewall list",
         "firewall show mail",
@@ -193,7 +202,7 @@ fn every_fixed_spelling_is_understood() {
 
 #[test]
 fn a_change_of_size_names_a_size_and_one_of_policy_a_policy() {
-    for words in [&["vm", "resize", "mail"][..], &["vm", "edit", "mail"]] {
+    for words in [&["vm", "resize", "mail"][..], &["vm", "edit", "mail"], &["project", "set", "research"]] {
         assert!(Options::try_parse_from([&["watari"][..], words].concat()).is_err(), "{words:?}");
     }
 }

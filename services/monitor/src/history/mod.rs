@@ -28,7 +28,7 @@ use watari_contracts::{
     history::{HistoryChange, Usage},
     monitor::Event,
 };
-use watari_model::{OutageId, Refusal, Timestamp, VmName};
+use watari_model::{OutageId, ProjectName, Refusal, Timestamp, VmName};
 
 pub(crate) use keeper::keep;
 use store::{ANSWER, Store, StoreError};
@@ -107,24 +107,25 @@ impl History {
         Ok(names.iter().filter_map(|name| name.parse().ok()).collect())
     }
 
-    /// What the servers of one name used between two moments; none if there was none.
+    /// What the servers of one name used between two moments, by project; nothing if there was none.
     ///
     /// # Errors
     /// As [`History::events`].
-    pub(crate) async fn used(&self, vm: &VmName, from: Timestamp, until: Timestamp) -> Result<Option<Usage>, Refusal> {
+    pub(crate) async fn used(&self, vm: &VmName, from: Timestamp, until: Timestamp) -> Result<Vec<Usage>, Refusal> {
         let store = self.store()?;
         let meter = self.answer(store.used(vm.as_str(), Meter::new(from, until))).await?;
-        let Sum { servers, existed_ms, ran_ms, vcpu_ms, memory_mib_ms, disk_gib_ms, unknown_ms } = meter.done();
-        Ok((servers > 0).then(|| Usage {
+        let usage = |(project, sum): (ProjectName, Sum)| Usage {
             vm: vm.clone(),
-            servers,
-            existed_seconds: existed_ms / 1_000,
-            ran_seconds: ran_ms / 1_000,
-            vcpu_seconds: vcpu_ms / 1_000,
-            memory_mib_seconds: memory_mib_ms / 1_000,
-            disk_gib_seconds: disk_gib_ms / 1_000,
-            unknown_seconds: unknown_ms / 1_000,
-        }))
+            project,
+            servers: sum.servers,
+            existed_seconds: sum.existed_ms / 1_000,
+            ran_seconds: sum.ran_ms / 1_000,
+            vcpu_seconds: sum.vcpu_ms / 1_000,
+            memory_mib_seconds: sum.memory_mib_ms / 1_000,
+            disk_gib_seconds: sum.disk_gib_ms / 1_000,
+            unknown_seconds: sum.unknown_ms / 1_000,
+        };
+        Ok(meter.done().into_iter().map(usage).collect())
     }
 
     /// What was seen of servers during an outage, as it was written.

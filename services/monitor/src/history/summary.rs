@@ -18,6 +18,7 @@ use watari_model::{
         fencing::{Act, Outcome},
     },
     outage::{Dark, Handover, Left, Outage, Scope},
+    project::Project,
     site::Site,
     vm::{Desired, Opening, Outcome as Went, Size, Snapshots, Vm, Way},
 };
@@ -37,6 +38,7 @@ pub(crate) fn summarise(bucket: &str, key: &str, before: Option<&str>, after: Op
         "nodes" => told(before, after, node),
         "sites" => told(before, after, site),
         "keys" => told(before, after, public_key),
+        "projects" => told(before, after, project),
         _ => told(before, after, |_: Option<&Value>, _| None),
     };
     format!("{key}: {what}")
@@ -411,6 +413,19 @@ fn remains(old: &Site, site: &Site) -> String {
 fn public_key(before: Option<&Key>, after: Option<&Key>) -> Option<String> {
     let key = after?;
     before.is_none().then(|| format!("added ({} {})", key.key.algorithm(), key.key.fingerprint()))
+}
+
+fn project(before: Option<&Project>, after: Option<&Project>) -> Option<String> {
+    let bounds = |project: &Project| {
+        let [servers, vcpus, memory, disk] =
+            project.quota.bounds().map(|most| most.map_or_else(|| "-".to_owned(), |most| most.to_string()));
+        format!("{servers} servers, {vcpus} vCPU, {memory} MiB, {disk} GiB")
+    };
+    let (before, after) = (before.map(bounds), bounds(after?));
+    match before {
+        None => Some(format!("created ({after})")),
+        Some(before) => (before != after).then(|| format!("bounds changed ({after})")),
+    }
 }
 
 #[cfg(test)]

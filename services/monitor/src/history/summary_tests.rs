@@ -18,6 +18,7 @@ fn sample(bucket: &str) -> Value {
         "nodes" => include_str!("../../../../shared/contracts/tests/golden/document.nodes.json"),
         "sites" => include_str!("../../../../shared/contracts/tests/golden/document.sites.json"),
         "keys" => include_str!("../../../../shared/contracts/tests/golden/document.keys.json"),
+        "projects" => include_str!("../../../../shared/contracts/tests/golden/document.projects.json"),
         other => panic!("no sample of {other}"),
     };
     serde_json::from_str::<Value>(text).unwrap()[0].clone()
@@ -206,6 +207,7 @@ fn the_first_and_the_last_of_a_document_are_told() {
         ("nodes", "it: joined site myodaiji, ready", "it: deleted"),
         ("sites", "it: created (明大寺)", "it: deleted"),
         ("keys", "it: added (ssh-ed25519 SHA256:g2raTWlaw/bM5mgxaFBNUuPaobzGiWRS1stkUq3DsOw)", "it: deleted"),
+        ("projects", "it: created (20 servers, - vCPU, 65536 MiB, - GiB)", "it: deleted"),
     ] {
         let document = sample(bucket).to_string();
         assert_eq!(summarise(bucket, "it", None, Some(&document)), created);

@@ -1,7 +1,9 @@
 //! How much a server used, from what was written of it. Pure: it is handed the writes, oldest first.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use watari_model::{
-    Timestamp,
+    ProjectName, Timestamp,
     vm::{Size, State, Vm},
 };
 
@@ -24,6 +26,7 @@ pub(crate) enum Seen {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Form {
     pub(crate) uuid: String,
+    pub(crate) project: ProjectName,
     pub(crate) created: Timestamp,
     pub(crate) size: Size,
     /// Whether it has, or may have, a disk: it was given to a node.
@@ -45,8 +48,9 @@ impl From<&Vm> for Form {
     fn from(vm: &Vm) -> Self {
         // From when it is seen running until it is seen off.
         let runs = matches!(vm.state, State::Running | State::Migrating | State::Stopping);
-        let (uuid, created, size, placed) = (vm.uuid.clone(), vm.created_at, vm.spec.size(), vm.grant.is_some());
-        Self { uuid, created, size, placed, runs }
+        let (uuid, project) = (vm.uuid.clone(), vm.project.clone());
+        let (created, size, placed) = (vm.created_at, vm.spec.size(), vm.grant.is_some());
+        Self { uuid, project, created, size, placed, runs }
     }
 }
 
@@ -62,20 +66,20 @@ pub(crate) struct Sum {
     pub(crate) unknown_ms: u64,
 }
 
-/// Adds up what the servers of one name used between two moments.
+/// Adds up what the servers of one name used between two moments, by project.
 #[derive(Clone, Debug)]
 pub(crate) struct Meter {
     pub(crate) from: Timestamp,
     pub(crate) until: Timestamp,
     last: Option<(Timestamp, Form)>,
-    /// Whether the server that was seen last is among those counted.
-    counted: bool,
-    sum: Sum,
+    /// The projects with which the server that was seen last is counted.
+    counted: BTreeSet<ProjectName>,
+    sums: BTreeMap<ProjectName, Sum>,
 }
 
 impl Meter {
     pub(crate) fn new(from: Timestamp, until: Timestamp) -> Self {
-        Self { from, until, last: None, counted: false, sum: Sum::default() }
+        Self { from, until, last: None, counted: BTreeSet::new(), sums: BTreeMap::new() }
     }
 
     /// Takes the next write, which is not older than the one before.
@@ -93,29 +97,30 @@ impl Meter {
             Seen::Is(form) => {
                 // The end of the one before, of which nothing was heard, was not later than this.
                 self.count_until(form.created.min(at));
-                self.counted = false;
+                self.counted.clear();
                 if at.millis_since(form.created) > FIRST_WRITE_MS {
                     let unknown = self.clipped(form.created, at);
-                    self.sum.unknown_ms = self.sum.unknown_ms.saturating_add(unknown);
-                    self.note(unknown);
+                    // With the first project that is known of it.
+                    let sum = self.sum_of(&form.project, unknown);
+                    sum.unknown_ms = sum.unknown_ms.saturating_add(unknown);
                 }
                 self.last = Some((at, form));
             }
         }
     }
 
-    /// What was used, the time from the last write to the end among it.
-    pub(crate) fn done(mut self) -> Sum {
+    /// What was used with each project, the time from the last write to the end among it.
+    pub(crate) fn done(mut self) -> BTreeMap<ProjectName, Sum> {
         self.count_until(self.until);
-        self.sum
+        self.sums.retain(|_, sum| sum.servers > 0);
+        self.sums
     }
 
     fn count_until(&mut self, end: Timestamp) {
         let Some((since, form)) = self.last.take() else { return };
         let ms = self.clipped(since, end);
-        self.note(ms);
         let product = |amount: u64| amount.saturating_mul(ms);
-        let sum = &mut self.sum;
+        let sum = self.sum_of(&form.project, ms);
         sum.existed_ms = sum.existed_ms.saturating_add(ms);
         if form.placed {
             sum.disk_gib_ms = sum.disk_gib_ms.saturating_add(product(form.size.disk_gib));
@@ -127,11 +132,13 @@ impl Meter {
         }
     }
 
-    fn note(&mut self, ms: u64) {
-        if ms > 0 && !self.counted {
-            self.counted = true;
-            self.sum.servers = self.sum.servers.saturating_add(1);
+    /// What was used with a project, where the server that was seen last counts once it was there for a while.
+    fn sum_of(&mut self, project: &ProjectName, ms: u64) -> &mut Sum {
+        let sum = self.sums.entry(project.clone()).or_default();
+        if ms > 0 && self.counted.insert(project.clone()) {
+            sum.servers = sum.servers.saturating_add(1);
         }
+        sum
     }
 
     /// The milliseconds between two moments that lie in the window.

@@ -10,7 +10,8 @@ fn at(ms: u64) -> Timestamp {
 
 fn form(created: u64, vcpus: u32, memory_mib: u64, disk_gib: u64, runs: bool) -> Seen {
     let size = Size { vcpus, memory_mib, disk_gib };
-    Seen::Is(Form { uuid: format!("made-at-{created}"), created: at(created), size, placed: true, runs })
+    let (uuid, project) = (format!("made-at-{created}"), ProjectName::default());
+    Seen::Is(Form { uuid, project, created: at(created), size, placed: true, runs })
 }
 
 #[test]
@@ -22,12 +23,32 @@ fn a_server_that_no_node_ever_had_uses_no_disk_until_one_does() {
     assert_eq!((sum.existed_ms, sum.ran_ms, sum.disk_gib_ms), (100, 40, 80));
 }
 
+/// Of servers that were all of the project of those that name none.
 fn measured(from: u64, until: u64, writes: &[(u64, Seen)]) -> Sum {
+    let mut sums = by_project(from, until, writes);
+    let sum = sums.remove(&ProjectName::default()).unwrap_or_default();
+    assert!(sums.is_empty(), "{sums:?}");
+    sum
+}
+
+fn by_project(from: u64, until: u64, writes: &[(u64, Seen)]) -> BTreeMap<ProjectName, Sum> {
     let mut meter = Meter::new(at(from), at(until));
     for (ms, seen) in writes {
         meter.see(at(*ms), seen.clone());
     }
     meter.done()
+}
+
+#[test]
+fn what_a_server_used_is_of_the_project_that_it_was_of_at_that_time() {
+    let Seen::Is(form) = form(0, 2, 100, 1, true) else { panic!("a form is one") };
+    let research: ProjectName = "research".parse().unwrap();
+    let there = Form { project: research.clone(), ..form.clone() };
+    let (here, there) = (Seen::Is(form), Seen::Is(there));
+    let sums = by_project(0, 100, &[(0, here.clone()), (30, there), (70, here), (80, Seen::Gone)]);
+    let of = |project: &ProjectName| (sums[project].servers, sums[project].vcpu_ms, sums[project].existed_ms);
+    assert_eq!((of(&ProjectName::default()), of(&research)), ((1, 80, 40), (1, 80, 40)));
+    assert_eq!(sums.len(), 2);
 }
 
 #[test]

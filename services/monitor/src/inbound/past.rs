@@ -40,7 +40,7 @@ pub(super) async fn list(history: &History, request: ListHistory) -> Result<Hist
 
 /// Answers [`ReportUsage`].
 pub(super) async fn usage(history: &History, request: ReportUsage) -> Result<UsagePage, Refusal> {
-    let ReportUsage { from, until, vm, after, limit } = request;
+    let ReportUsage { from, until, vm, project, after, limit } = request;
     let limit = super::limit(limit, SERVERS, SERVERS)?;
     if from >= until || until.millis_since(from) > MOST_DAYS * DAY_MS {
         let allowed = said!("later than `from`, by at most {MOST_DAYS} days", "from より後、最長 {MOST_DAYS} 日間");
@@ -54,7 +54,8 @@ pub(super) async fn usage(history: &History, request: ReportUsage) -> Result<Usa
     };
     let mut servers: Vec<Usage> = Vec::with_capacity(names.len());
     for name in &names {
-        servers.extend(history.used(name, from, until).await?);
+        let used = history.used(name, from, until).await?.into_iter();
+        servers.extend(used.filter(|usage| project.as_ref().is_none_or(|project| usage.project == *project)));
     }
     let full = !one && names.len() as u64 >= u64::from(limit);
     Ok(UsagePage { servers, next: names.into_iter().next_back().filter(|_| full) })

@@ -236,7 +236,7 @@ async fn use_is_reported_of_a_window_and_of_nothing_else() {
     vm.created_at = now.minus_millis(7_200_000);
     vms.create(&vm).await.unwrap();
     let monitor = Running::start(&nats, settings(dir.path())).await;
-    let request = |from, until| ReportUsage { from, until, vm: None, after: None, limit: None };
+    let request = |from, until| ReportUsage { from, until, vm: None, project: None, after: None, limit: None };
     let window = request(now.minus_millis(3_600_000), now.plus_millis(3_600_000));
     let used = eventually_some("use is reported", PATIENCE, || async {
         ask(&bus, window.clone()).await.ok()?.servers.into_iter().next()
@@ -245,6 +245,8 @@ async fn use_is_reported_of_a_window_and_of_nothing_else() {
     assert_eq!((used.vm.as_str(), used.servers), (vm.name.as_str(), 1));
     assert!((3_590..3_700).contains(&used.unknown_seconds), "{used:?}");
     assert!(used.existed_seconds < 600, "the future is not counted: {used:?}");
+    let elsewhere = ReportUsage { project: Some("elsewhere".parse().unwrap()), ..window.clone() };
+    assert_eq!(ask(&bus, elsewhere).await.unwrap().servers, []);
     let other = ReportUsage { vm: Some("nobody".parse().unwrap()), ..window };
     assert_eq!(ask(&bus, other).await.unwrap().servers, []);
     assert!(matches!(ask(&bus, request(now, now)).await.unwrap_err(), Refusal::OutOfRange { .. }));

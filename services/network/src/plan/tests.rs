@@ -1,6 +1,6 @@
 use time::OffsetDateTime;
 use watari_model::{
-    Timestamp,
+    ProjectName, Timestamp,
     address::Target,
     network::{Overlay, Range, mac_of},
     node::{Inventory, State as NodeState, Tunnel, Virtualisation},
@@ -120,6 +120,7 @@ fn server(name: &str, on: Option<&str>, on_network: &str, number: u8) -> Vm {
         v: 1,
         name: name.parse().unwrap(),
         uuid: format!("uuid-{name}"),
+        project: ProjectName::default(),
         spec: Spec {
             vcpus: 1,
             memory_mib: 64,

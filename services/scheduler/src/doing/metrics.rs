@@ -14,7 +14,7 @@ use watari_model::{
     outage::{Outage, State as Standing},
 };
 
-use super::standing::Standing as Standings;
+use super::{quotas::Quotas, standing::Standing as Standings};
 use crate::core::{Outlook, Snapshot};
 
 /// Actions done, by verb and outcome.
@@ -75,6 +75,8 @@ pub(crate) struct Metrics {
     pub(crate) decide: Histogram,
     /// What is under way, and what could be.
     pub(crate) standing: Standings,
+    /// What projects have, and may have.
+    pub(crate) quotas: Quotas,
     told: Arc<Mutex<HashMap<String, Alarm>>>,
 }
 
@@ -108,6 +110,7 @@ impl Metrics {
             duration: Histogram::with_opts(HistogramOpts::new(MIGRATION_SECONDS, "Time of migrations").buckets(long))?,
             decide: histogram(DECIDE_SECONDS, "Time of deciding")?,
             standing: Standings::register(registry)?,
+            quotas: Quotas::register(registry)?,
             told: Arc::default(),
         };
         registry.register(Box::new(this.actions.clone()))?;
@@ -172,6 +175,7 @@ impl Metrics {
         self.outages.reset();
         self.of_next_outages().into_iter().for_each(IntGaugeVec::reset);
         self.standing.forget();
+        self.quotas.forget();
     }
 
     /// Shows the next scheduled outage of each site as it would go now.

@@ -6,6 +6,7 @@ mod memory;
 mod metrics;
 mod orders;
 mod power;
+mod quotas;
 mod settle;
 mod standing;
 

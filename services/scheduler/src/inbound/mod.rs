@@ -7,6 +7,7 @@ mod frontends;
 mod keys;
 mod migrations;
 mod outages;
+mod projects;
 mod rehearsals;
 mod sites;
 mod vms;
@@ -19,11 +20,12 @@ use std::{
 use tokio::sync::{Mutex as Turn, OwnedMutexGuard};
 use watari_chassis::{Entry, Mirror, ReadError, Server, WriteError};
 use watari_contracts::scheduler::{
-    AddKey, CancelMigration, CancelOutage, CreateSnapshot, CreateVm, DeleteDisk, DeleteKey, DeleteSnapshot, DeleteVm,
-    DrainNode, EditVm, EvacuateSite, GetDisk, GetKey, GetMigration, GetOutage, GetVm, ListDisks, ListKeys,
-    ListMigrations, ListOutages, ListSites, ListVms, MigrateVm, PauseOutage, PlanOutage, PreseedVm, PromoteFrontEnd,
-    RebootVm, RehearseOutage, RescheduleOutage, ResizeVm, ResumeOutage, ReturnSite, RevertSnapshot, ScheduleOutage,
-    ShutDownNodes, StartOutage, StartVm, StopVm, TellPower, VmConsole, VmConsoleLog,
+    AddKey, CancelMigration, CancelOutage, CreateProject, CreateSnapshot, CreateVm, DeleteDisk, DeleteKey,
+    DeleteProject, DeleteSnapshot, DeleteVm, DrainNode, EditVm, EvacuateSite, GetDisk, GetKey, GetMigration, GetOutage,
+    GetProject, GetVm, ListDisks, ListKeys, ListMigrations, ListOutages, ListProjects, ListSites, ListVms, MigrateVm,
+    PauseOutage, PlanOutage, PreseedVm, PromoteFrontEnd, RebootVm, RehearseOutage, RescheduleOutage, ResizeVm,
+    ResumeOutage, ReturnSite, RevertSnapshot, ScheduleOutage, SetProject, ShutDownNodes, StartOutage, StartVm, StopVm,
+    TellPower, VmConsole, VmConsoleLog,
 };
 use watari_model::{Document, Refusal, Said, said};
 
@@ -44,6 +46,7 @@ pub(crate) struct Desk {
     rules: Arc<Rules>,
     servers: Servers,
     most_keys: usize,
+    most_projects: usize,
     turns: Arc<Turns>,
     shown: Arc<vms::Shown>,
     lately: Arc<vms::Lately>,
@@ -73,12 +76,12 @@ impl Turns {
 
 impl Desk {
     pub(crate) fn new(executor: Executor, rules: Arc<Rules>, settings: &Settings) -> Self {
-        let (servers, most_keys) = (settings.servers, settings.keys.most);
         Self {
             executor,
             rules,
-            servers,
-            most_keys,
+            servers: settings.servers,
+            most_keys: settings.keys.most,
+            most_projects: settings.projects.most,
             turns: Arc::default(),
             shown: Arc::default(),
             lately: Arc::default(),
@@ -113,6 +116,7 @@ impl Desk {
             PromoteFrontEnd => promote_front_end, DrainNode => drain_node, GetOutage => get_outage, ListOutages => list_outages, PlanOutage => plan_outage, RehearseOutage => rehearse_outage, ScheduleOutage => schedule_outage, RescheduleOutage => reschedule_outage, StartOutage => start_outage, PauseOutage => pause_outage, ResumeOutage => resume_outage, ShutDownNodes => shut_down_nodes, CancelOutage => cancel_outage,
             GetDisk => get_disk, ListDisks => list_disks, DeleteDisk => delete_disk,
             AddKey => add_key, GetKey => get_key, ListKeys => list_keys, DeleteKey => delete_key,
+            CreateProject => create_project, GetProject => get_project, ListProjects => list_projects, SetProject => set_project, DeleteProject => delete_project,
         )
     }
 }

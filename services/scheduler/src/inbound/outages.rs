@@ -226,7 +226,7 @@ fn check_times(window: Window, now: Timestamp) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn check_note(note: &str) -> Result<(), Refusal> {
+pub(super) fn check_note(note: &str) -> Result<(), Refusal> {
     let length = note.chars().count();
     if length <= LONGEST_NOTE && !note.chars().any(char::is_control) {
         return Ok(());

@@ -48,6 +48,7 @@ pub(crate) fn vm(vm: &Vm, whereabouts: &Whereabouts) -> VmView {
     VmView {
         name: vm.name.clone(),
         state: vm.state,
+        project: vm.project.clone(),
         site: whereabouts.site.clone(),
         node: vm.node().cloned(),
         home_site: vm.home_site.clone(),

@@ -10,6 +10,7 @@ mod first_boot;
 mod handover;
 mod outages;
 mod policies;
+mod projects;
 mod relief;
 mod snapshots;
 mod support;

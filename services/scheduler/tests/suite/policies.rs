@@ -19,6 +19,7 @@ fn edit(name: &str) -> EditVm {
         evacuate: None,
         on_isolation: None,
         restart_from_copy_seconds: None,
+        project: None,
         probes: None,
     }
 }

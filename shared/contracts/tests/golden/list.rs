@@ -6,7 +6,8 @@ use serde_json::Value;
 use watari_contracts::{Request, address, agent, firewall, image, monitor, network, plan, saving, scheduler};
 use watari_model::{
     address::PublicAddress, firewall::Firewall, frontend::Primacy, image::Image, key::Key, migration::Migration,
-    network::Network, network::Port, node::Node, outage::Outage, site::Site, userdata::UserData, vm::Vm,
+    network::Network, network::Port, node::Node, outage::Outage, project::Project, site::Site, userdata::UserData,
+    vm::Vm,
 };
 
 use crate::{chapter::Entry, compare::Samples};
@@ -20,7 +21,8 @@ macro_rules! each_request {
                 GetMigration CancelMigration ListSites EvacuateSite ReturnSite TellPower PromoteFrontEnd DrainNode GetOutage
                 ListOutages PlanOutage RehearseOutage ScheduleOutage RescheduleOutage StartOutage PauseOutage ResumeOutage ShutDownNodes CancelOutage
                 GetDisk ListDisks DeleteDisk
-                AddKey GetKey ListKeys DeleteKey;
+                AddKey GetKey ListKeys DeleteKey
+                CreateProject GetProject ListProjects SetProject DeleteProject;
             image: ImportImage SaveImage EditImage GetImage ListImages DeleteImage ReportCopy;
             network: CreateNetwork GetNetwork ListNetworks ClearAddress DeleteNetwork ListPorts AllocatePort ReplacePort
                 ReleasePorts;
@@ -79,6 +81,7 @@ pub(crate) fn documents(samples: &Samples) {
     samples.document::<Outage>();
     samples.document::<Site>();
     samples.document::<Key>();
+    samples.document::<Project>();
     samples.document::<UserData>();
     samples.document::<Primacy>();
     samples.document::<Image>();

@@ -1,17 +1,19 @@
 //! The table: for each refusal its name and fields, code, class and whether to try again, then cause
-//! and remedy in English and in Japanese. What is about networks stands in a file of its own.
+//! and remedy in English and in Japanese. What is about networks and about projects stands in files of their own.
 
 mod networks;
+mod projects;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use networks::with_networks;
+use projects::with_projects;
 
 use super::{Rendered, Retry, Status, japanese_of};
 use crate::said::{Said, Words, filled};
 
-with_networks! { refusals! {
+with_projects! { with_networks! { refusals! {
     // --- input -----------------------------------------------------------------------------
     /// The message is not the JSON that the subject takes.
     Malformed { detail } "request.malformed" 400 No
@@ -571,4 +573,4 @@ with_networks! { refusals! {
     Internal { detail } "internal" 500 Later
         en "an unexpected fault: {detail}" "repeat it; if it stays, see the service's log and report it"
         ja "予期しない障害です: {detail}" "もう一度実行してください。続く場合は、サービスのログを確認して報告してください";
-} }
+} } }

@@ -9,6 +9,7 @@ pub(super) fn vm() -> Vm {
         v: 1,
         name: "mail".parse().unwrap(),
         uuid: "00000000-0000-4000-8000-000000000001".to_owned(),
+        project: ProjectName::default(),
         spec: Spec {
             vcpus: 1,
             memory_mib: 192,

@@ -185,6 +185,18 @@ pub(super) const TEXTS: &[Text] = &[
     ("List the keys", "鍵の一覧を表示します"),
     ("Show one key", "鍵 1 つの詳細を表示します"),
     (
+        "Projects: servers that are counted together, and how much they may have",
+        "プロジェクト。サーバをまとめて数え、使える量の上限を設けます",
+    ),
+    ("Make a project", "プロジェクトを作成します"),
+    (
+        "List the projects, with what they use of what they may have",
+        "プロジェクトの一覧を、使用量と上限とともに表示します",
+    ),
+    ("Show one project, with what is used and left", "プロジェクト 1 つの使用量と残りを表示します"),
+    ("Change how much a project may have", "プロジェクトの上限を変更します"),
+    ("Forget a project that has no servers", "サーバのないプロジェクトを削除します"),
+    (
         "Forget a key; servers that were made with it keep it",
         "鍵の登録を削除します。その鍵で作成済みのサーバには残ります",
     ),

@@ -76,8 +76,8 @@ pub(super) const TEXTS: &[Text] = &[
     ),
     ("Example of a file:", "ファイルの例:"),
     (
-        "A server is declared with what `watari vm create` takes: name, image, networks, public_addresses (NETWORK=ADDRESS, allocated before), site, vcpus, memory, disk, node_labels, groups, firewalls, evacuate, priority, restart, on_isolation, restart_from_copy (seconds), probes, keys, hostname, user_data (a file beside this one), and running. What is left out stays as it is; a new server has the usual. Its size, public_addresses, evacuate, priority, restart, on_isolation, restart_from_copy, probes, and whether it runs, can be changed; all else only by deleting it, by which its disk is lost. Servers that the file does not name are left alone. --dry-run tells which names are not known, but not whether a node has room. The exit status is 1 if anything could not be done; 3 if nobody answers.",
-        "サーバは `watari vm create` の内容で宣言します: name、image、networks、\npublic_addresses (確保済みの公開アドレス。NETWORK=ADDRESS)、site、vcpus、memory、disk、node_labels、\ngroups、firewalls、evacuate、priority、restart、on_isolation、restart_from_copy (秒)、probes、keys、hostname、user_data (このファイルから見たファイル名)、running。\n書かなかった項目は、いまのまま変わりません。新しいサーバでは既定値になります。変更できるのは大きさ、public_addresses、evacuate、priority、restart、on_isolation、restart_from_copy、probes と、\n稼働するかどうかです。ほかは削除して作り直すしかなく、ディスクの内容は失われます。ファイルにないサーバには触れません。\n--dry-run は、ない名前は指摘しますが、ノードに空きがあるかは調べません。できないことがあれば終了ステータスは 1、応答がなければ 3 です。",
+        "A server is declared with what `watari vm create` takes: name, image, networks, public_addresses (NETWORK=ADDRESS, allocated before), site, project, vcpus, memory, disk, node_labels, groups, firewalls, evacuate, priority, restart, on_isolation, restart_from_copy (seconds), probes, keys, hostname, user_data (a file beside this one), and running. What is left out stays as it is; a new server has the usual. Its size, public_addresses, project, evacuate, priority, restart, on_isolation, restart_from_copy, probes, and whether it runs, can be changed; all else only by deleting it, by which its disk is lost. Servers that the file does not name are left alone. --dry-run tells which names are not known, but not whether a node has room. The exit status is 1 if anything could not be done; 3 if nobody answers.",
+        "サーバは `watari vm create` の内容で宣言します: name、image、networks、\npublic_addresses (確保済みの公開アドレス。NETWORK=ADDRESS)、site、project、vcpus、memory、disk、node_labels、\ngroups、firewalls、evacuate、priority、restart、on_isolation、restart_from_copy (秒)、probes、keys、hostname、user_data (このファイルから見たファイル名)、running。\n書かなかった項目は、いまのまま変わりません。新しいサーバでは既定値になります。変更できるのは大きさ、public_addresses、project、evacuate、priority、restart、on_isolation、restart_from_copy、probes と、\n稼働するかどうかです。ほかは削除して作り直すしかなく、ディスクの内容は失われます。ファイルにないサーバには触れません。\n--dry-run は、ない名前は指摘しますが、ノードに空きがあるかは調べません。できないことがあれば終了ステータスは 1、応答がなければ 3 です。",
     ),
     ("Example of a cluster's description:", "クラスタの記述の例:"),
     (
@@ -90,8 +90,16 @@ pub(super) const TEXTS: &[Text] = &[
     ),
     ("Debian's package `watari` has all three in place.", "Debian パッケージ `watari` では 3 つとも設定済みです。"),
     (
-        "A day begins at midnight of this machine's time zone, and what is named by --to is not counted any more: the first example is November. Processors and memory count while a server runs, its disk as long as it exists. Servers that had one name one after another are added up. Time of which the history does not reach back is in a column of its own and in no other.",
-        "日はこのマシンのタイムゾーンの午前 0 時に始まり、--to で指定した日は含みません。最初の例は 11 月分です。\n仮想 CPU とメモリは稼働している間、ディスクは存在している間を数えます。同じ名前を順に使ったサーバは合計します。\n記録が残っていない時間は専用の列に示し、ほかの列には含めません。",
+        "What counts is what was accepted, whether it runs or not. What is not bounded is taken as there is room.",
+        "稼働しているかどうかにかかわらず、受け付けた分を数えます。上限のない項目は、空きがあるかぎり使えます。",
+    ),
+    (
+        "A bound below what is used takes nothing away: it refuses what would use more.",
+        "使用量より小さい上限を設定しても既存のサーバはそのままで、使用量が増える要求だけを断ります。",
+    ),
+    (
+        "A day begins at midnight of this machine's time zone, and what is named by --to is not counted any more: the first example is November. Processors and memory count while a server runs, its disk as long as it exists. Servers that had one name one after another are added up; one that was of several projects has a line for each. Time of which the history does not reach back is in a column of its own and in no other.",
+        "日はこのマシンのタイムゾーンの午前 0 時に始まり、--to で指定した日は含みません。最初の例は 11 月分です。\n仮想 CPU とメモリは稼働している間、ディスクは存在している間を数えます。同じ名前を順に使ったサーバは合計し、属するプロジェクトが変わったサーバはプロジェクトごとに示します。\n記録が残っていない時間は専用の列に示し、ほかの列には含めません。",
     ),
     (
         "Example, as root, after the services were started once everywhere. First, on every front end:",

@@ -276,6 +276,26 @@ pub(super) const TEXTS: &[Text] = &[
     ),
     // --- keys ------------------------------------------------------------------------------
     ("The key", "鍵"),
+    ("The project", "プロジェクト"),
+    ("The project's name", "プロジェクトの名前"),
+    ("What it is for, in one line", "用途の説明 (1 行)"),
+    ("Servers at most, or none for no bound", "サーバ数の上限。none で上限なし"),
+    (
+        "Virtual CPUs of all its servers at most, or none for no bound",
+        "全サーバの仮想 CPU の合計の上限。none で上限なし",
+    ),
+    ("Memory of all its servers at most, or none for no bound", "全サーバのメモリの合計の上限。none で上限なし"),
+    ("Disk of all its servers at most, or none for no bound", "全サーバのディスクの合計の上限。none で上限なし"),
+    (
+        "The project that it is counted with (see `watari project`); without it `default`",
+        "属するプロジェクト (`watari project` を参照)。省略時は `default`",
+    ),
+    (
+        "The project that it is counted with from now on (see `watari project`)",
+        "今後属するプロジェクト (`watari project` を参照)",
+    ),
+    ("Only those of this project", "このプロジェクトのものだけ"),
+    ("Only while they were of this project", "このプロジェクトに属していた間だけ"),
     ("The key's name", "鍵の名前"),
     (
         "The file that declares servers: .yaml, .json or .toml, or - for YAML or JSON on standard input",
@@ -308,8 +328,8 @@ pub(super) const TEXTS: &[Text] = &[
     ("At most so many, 1 to 1000 [default: 100]", "最大件数。1 から 1000 [既定値: 100]"),
     ("Go on with what happens, until Ctrl-C", "Ctrl-C を押すまで、起こったことを表示し続けます"),
     (
-        "Only those of this kind: vms, nodes, migrations, outages, images, networks, ports, addresses, sites, keys, firewalls, frontends",
-        "この種類のものだけ: vms、nodes、migrations、outages、images、networks、ports、addresses、sites、keys、firewalls、frontends",
+        "Only those of this kind: vms, nodes, migrations, outages, images, networks, ports, addresses, sites, keys, projects, firewalls, frontends",
+        "この種類のものだけ: vms、nodes、migrations、outages、images、networks、ports、addresses、sites、keys、projects、firewalls、frontends",
     ),
     ("Only those of this resource", "この名前のものだけ"),
     ("At most so many past ones, 1 to 1000 [default: 50]", "過去の出来事の最大件数。1 から 1000 [既定値: 50]"),
@@ -380,8 +400,8 @@ pub(super) const TEXTS: &[Text] = &[
         "名前またはアドレスにこの文字列を含む人が行ったものだけ",
     ),
     (
-        "What: vm, node, site, frontend, image, network, port, address, key, firewall, migration or outage, or one of them as in vm/mail; everything if left out",
-        "対象: vm、node、site、frontend、image、network、port、address、key、firewall、migration、outage、または vm/mail のように 1 つを指定します。省略するとすべて",
+        "What: vm, node, site, frontend, image, network, port, address, key, project, firewall, migration or outage, or one of them as in vm/mail; everything if left out",
+        "対象: vm、node、site、frontend、image、network、port、address、key、project、firewall、migration、outage、または vm/mail のように 1 つを指定します。省略するとすべて",
     ),
     (
         "From then on: a day, a moment such as \"2026-11-01 08:00\", or 7d ago",

@@ -1,9 +1,13 @@
 use time::OffsetDateTime;
 use watari_contracts::history::Place as Page;
+use watari_model::ProjectName;
 use watari_testkit::{PostgresServer, TempDir};
 
 use super::*;
-use crate::{history::usage::Meter, settings::Settings};
+use crate::{
+    history::usage::{Meter, Sum},
+    settings::Settings,
+};
 
 /// What must hold wherever the history is kept: each in a file of its own, and each in a database of its own on one
 /// server, since a server takes longer to start than all of it.
@@ -238,6 +242,12 @@ async fn who_did_what_is_found_by_who_and_when(place: &Place) {
     assert_eq!(revisions(Wanted { bucket: Some("sites".to_owned()), ..Wanted::default() }).await, [3, 2, 1]);
 }
 
+/// What the servers of one name used that name no project.
+async fn used(store: &Store, name: &str, from: i64, until: i64) -> Sum {
+    let meter = store.used(name, Meter::new(at(from), at(until))).await.unwrap();
+    meter.done().remove(&ProjectName::default()).unwrap_or_default()
+}
+
 async fn use_is_read_from_what_was_when_the_window_begins(place: &Place) {
     let golden = include_str!("../../../../../shared/contracts/tests/golden/document.vms.json");
     let documents: Vec<watari_model::vm::Vm> = serde_json::from_str(golden).unwrap();
@@ -259,15 +269,15 @@ async fn use_is_read_from_what_was_when_the_window_begins(place: &Place) {
     assert_eq!(store.servers("", 10).await.unwrap(), ["mail", "web"]);
     assert_eq!(store.servers("mail", 10).await.unwrap(), ["web"]);
     assert_eq!(store.servers("", 1).await.unwrap(), ["mail"]);
-    let sum = store.used("mail", Meter::new(at(40), at(100))).await.unwrap().done();
+    let sum = used(&store, "mail", 40, 100).await;
     assert_eq!((sum.ran_ms, sum.vcpu_ms), (20_000, 10_000 * 2 + 10_000 * 4));
     // It was there before anything was written of it.
-    let before = store.used("mail", Meter::new(at(-3_600), at(-1_800))).await.unwrap().done();
+    let before = used(&store, "mail", -3_600, -1_800).await;
     assert_eq!((before.servers, before.unknown_ms, before.existed_ms), (1, 1_800_000, 0));
     // What was forgotten for its age takes nothing of it.
     store.retain(at(45), 1_000).await.unwrap();
-    assert_eq!(store.used("mail", Meter::new(at(40), at(100))).await.unwrap().done(), sum);
-    assert_eq!(store.used("nobody", Meter::new(at(40), at(100))).await.unwrap().done().servers, 0);
+    assert_eq!(used(&store, "mail", 40, 100).await, sum);
+    assert_eq!(used(&store, "nobody", 40, 100).await.servers, 0);
 }
 
 async fn how_far_a_bucket_was_read_survives(place: &Place) {

@@ -13,7 +13,7 @@ use watari_contracts::{
     Request, Service,
     network::{AllocatePort, CreateNetwork, GetNetwork, NetworkView},
 };
-use watari_model::{Refusal, Timestamp, network::Kind, network::Port, vm};
+use watari_model::{ProjectName, Refusal, Timestamp, network::Kind, network::Port, vm};
 use watari_network::{Settings, serve};
 use watari_testkit::{NatsServer, eventually_some};
 
@@ -133,6 +133,7 @@ pub(crate) fn server_of(port: &Port, at: Timestamp) -> vm::Vm {
         v: 1,
         name: port.vm.clone(),
         uuid: port.vm_uuid.clone(),
+        project: ProjectName::default(),
         spec: vm::Spec {
             vcpus: 1,
             memory_mib: 64,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use time::OffsetDateTime;
 use watari_contracts::agent::{Domain, NodeFacts, Stack, VmFact};
 use watari_model::{
-    NodeName, Timestamp,
+    NodeName, ProjectName, Timestamp,
     image::Format,
     migration::{Migration, Reason, State as Moved},
     network::{Kind, Network, Range, mac_of},
@@ -38,6 +38,7 @@ pub(crate) fn vm(name: &str, memory_mib: u64) -> Vm {
         v: 1,
         name: name.parse().unwrap(),
         uuid: format!("{:08x}-0000-4000-8000-000000000000", number & 0xffff_ffff),
+        project: ProjectName::default(),
         spec: Spec {
             vcpus: 1,
             memory_mib,

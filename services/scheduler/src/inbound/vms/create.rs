@@ -14,6 +14,7 @@ use watari_contracts::{
 };
 use watari_model::{
     Refusal, Said, SiteName,
+    project::Used,
     userdata::{self, UserData},
     vm::{Base, Desired, FirstBoot, Login, Nic, Reboots, Snapshots, Spec, State, Vm},
 };
@@ -42,6 +43,8 @@ impl Desk {
         let logins = self.check_keys(&request).await?;
         self.check_firewalls(&request).await?;
         let home = self.home(&request)?;
+        // Asked before anything is drawn, and decided when nobody comes between.
+        self.has_left(&request)?;
         let uuid = self.uuid(&request);
         let nics = match self.allocate(&request, &uuid).await {
             Ok(nics) => nics,
@@ -51,6 +54,11 @@ impl Desk {
             }
         };
         if let Err(refusal) = self.store_user_data(&request, &uuid).await {
+            self.release(&request, &uuid).await;
+            return Err(refusal);
+        }
+        let _use = self.turn_of(&request.project).await;
+        if let Err(refusal) = self.has_left(&request) {
             self.release(&request, &uuid).await;
             return Err(refusal);
         }
@@ -87,6 +95,13 @@ impl Desk {
             return Err(Refusal::NoRoom { vm: request.name.to_string(), detail });
         }
         self.choose_home(&snap, request)
+    }
+
+    /// Whether its project has so much left.
+    fn has_left(&self, request: &CreateVm) -> Result<(), Refusal> {
+        let CreateVm { vcpus, memory_mib, disk_gib, .. } = *request;
+        let more = Used { servers: 1, vcpus: vcpus.into(), memory_mib, disk_gib };
+        self.admits(&request.project, &request.name, more)
     }
 
     fn exists(&self, vm: &Vm, request: &CreateVm, digest: &str) -> Result<VmView, Refusal> {
@@ -174,6 +189,7 @@ fn document(request: &CreateVm, base: Base, home: SiteName, uuid: String, nics: 
         v: 1,
         name: request.name.clone(),
         uuid,
+        project: request.project.clone(),
         spec: Spec {
             vcpus: request.vcpus,
             memory_mib: request.memory_mib,

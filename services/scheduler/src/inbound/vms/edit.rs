@@ -1,16 +1,18 @@
-//! What becomes of a server when it has to leave, or goes off by itself. It holds from the moment on at which it is
-//! written down, since nothing of it concerns its node, but for what its node does when it is cut off: that node is told
-//! with the next start, and the next one with the migration.
+//! What becomes of a server when it has to leave, or goes off by itself; and with which project it is counted. It holds
+//! from the moment on at which it is written down, since nothing of it concerns its node, but for what its node does when
+//! it is cut off: that node is told with the next start, and the next one with the migration.
 
 use std::num::NonZeroU32;
 
 use watari_contracts::scheduler::{EditVm, VmView};
 use watari_model::{
     Refusal,
+    project::Used,
     vm::{Desired, Vm},
 };
 
 use super::{Desk, check::check_priority, digest_of, power::not_now, probes::check_probes};
+use crate::inbound::projects::USE;
 
 impl Desk {
     pub(in crate::inbound) async fn edit_vm(self, request: EditVm) -> Result<VmView, Refusal> {
@@ -18,18 +20,26 @@ impl Desk {
         let from_copy = request.restart_from_copy_seconds;
         let policies =
             [restart.is_some(), priority.is_some(), evacuate.is_some(), on_isolation.is_some(), from_copy.is_some()];
-        if !policies.contains(&true) && probes.is_none() {
-            let detail =
-                "none of restart, priority, evacuate, on_isolation, restart_from_copy_seconds and probes is given"
-                    .to_owned();
+        if !policies.contains(&true) && probes.is_none() && request.project.is_none() {
+            let detail = "none of project, restart, priority, evacuate, on_isolation, restart_from_copy_seconds and \
+                          probes is given"
+                .to_owned();
             return Err(Refusal::Malformed { detail });
         }
         request.priority.map_or(Ok(()), check_priority)?;
         request.probes.as_deref().map_or(Ok(()), check_probes)?;
         let digest = digest_of(&("edit", EditVm { request_id: None, ..request.clone() }));
+        let _use = match &request.project {
+            Some(_) => Some(self.turns.take(USE).await),
+            None => None,
+        };
         let edit = |vm: &mut Vm| {
             if vm.desired == Desired::Deleted {
                 return Err(not_now(vm, "edit"));
+            }
+            if let Some(project) = request.project.as_ref().filter(|project| **project != vm.project) {
+                self.admits(project, &vm.name, Used::of(vm))?;
+                vm.project = project.clone();
             }
             let spec = &mut vm.spec;
             if let Some(probes) = &request.probes {

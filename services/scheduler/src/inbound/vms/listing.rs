@@ -84,7 +84,9 @@ impl Desk {
         for entry in entries {
             let vm = &entry.value;
             // What is not wanted is passed by as cheaply as can be: it may be nearly all.
-            if request.state.is_some_and(|state| vm.state != state) {
+            if request.state.is_some_and(|state| vm.state != state)
+                || request.project.as_ref().is_some_and(|project| vm.project != *project)
+            {
                 continue;
             }
             let whereabouts = nodes.entry(vm.node()).or_insert_with(|| {

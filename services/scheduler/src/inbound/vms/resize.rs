@@ -5,11 +5,15 @@ use watari_chassis::clock;
 use watari_contracts::scheduler::{ResizeVm, VmView};
 use watari_model::{
     Refusal, migration,
+    project::Used,
     vm::{Change, Desired, Size, Vm},
 };
 
 use super::{Desk, check::check_size, digest_of, power::not_now};
-use crate::core::{Amount, Rooms, Snapshot, takes_memory};
+use crate::{
+    core::{Amount, Rooms, Snapshot, takes_memory},
+    inbound::projects::USE,
+};
 
 impl Desk {
     pub(in crate::inbound) async fn resize_vm(self, request: ResizeVm) -> Result<VmView, Refusal> {
@@ -18,8 +22,8 @@ impl Desk {
             return Err(Refusal::Malformed { detail });
         }
         let digest = digest_of(&("resize", ResizeVm { request_id: None, ..request.clone() }));
-        // One server grows at a time: what was free for one is not free for the next.
-        let _turn = self.turns.take("resize").await;
+        // One server grows at a time: what was free for one is not free for the next, nor what its project had left.
+        let _turn = self.turns.take(USE).await;
         let snap = self.executor.snapshot(0);
         let rooms = Rooms::of(&snap, &self.rules);
         let resize = |vm: &mut Vm| {
@@ -45,8 +49,9 @@ impl Desk {
             if wanted.memory_mib < before.memory_mib && takes_memory(&snap, vm) {
                 return Err(Refusal::MemoryGrows { vm: vm.name.to_string() });
             }
-            let claimed = vm.claims();
+            let (claimed, used) = (vm.claims(), Used::of(vm));
             vm.apply(Change::Resized(wanted), clock::now()).map_err(|_| not_now(vm, "resize"))?;
+            self.admits(&vm.project, &vm.name, Used::of(vm).beyond(used))?;
             grows(&snap, &rooms, vm, claimed)
         };
         self.amend(&request.name, request.request_id.as_deref(), &digest, resize).await

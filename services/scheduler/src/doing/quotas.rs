@@ -1,0 +1,112 @@
+//! What is shown of projects: what their servers have, and what they may have.
+
+use watari_chassis::{
+    Snapshot,
+    metrics::added,
+    prometheus::{self, IntGaugeVec, Opts, Registry},
+};
+use watari_model::{ProjectName, project::Project, project::Used, vm::Vm};
+
+/// What the servers of a project have, whether they run or not, by kind: `servers`, `vcpus`, `memory_mib`, `disk_gib`.
+pub(super) const USED: &str = "watari_scheduler_project_used";
+/// What the servers of a project may have together, by the same kinds; absent where there is no bound.
+pub(super) const QUOTA: &str = "watari_scheduler_project_quota";
+
+/// The handles. Cloning shares them.
+#[derive(Clone)]
+pub(crate) struct Quotas {
+    used: IntGaugeVec,
+    quota: IntGaugeVec,
+}
+
+impl Quotas {
+    pub(super) fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let gauges =
+            |name: &str, help: &str| added(registry, IntGaugeVec::new(Opts::new(name, help), &["project", "kind"])?);
+        Ok(Self {
+            used: gauges(USED, "What the servers of a project have")?,
+            quota: gauges(QUOTA, "What the servers of a project may have together")?,
+        })
+    }
+
+    /// Whoever does not lead shows none.
+    pub(super) fn forget(&self) {
+        self.used.reset();
+        self.quota.reset();
+    }
+
+    /// Shows all projects: as many as `projects.most` allows, and the one of servers that name none.
+    pub(crate) fn show(&self, projects: &Snapshot<Project>, vms: &Snapshot<Vm>) {
+        self.forget();
+        let mut used = Used::by_project(vms.values().map(|entry| &entry.value));
+        used.entry(ProjectName::default()).or_default();
+        for entry in projects.values() {
+            let Project { name, quota, .. } = &entry.value;
+            let used = used.entry(name.clone()).or_default();
+            for (most, (kind, _)) in quota.bounds().into_iter().zip(used.parts()) {
+                if let Some(most) = most {
+                    self.quota.with_label_values(&[name.as_str(), kind]).set(number(most));
+                }
+            }
+        }
+        for (name, used) in &used {
+            for (kind, amount) in used.parts() {
+                self.used.with_label_values(&[name.as_str(), kind]).set(number(amount));
+            }
+        }
+    }
+}
+
+fn number(amount: u64) -> i64 {
+    i64::try_from(amount).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use time::OffsetDateTime;
+    use watari_chassis::{Entry, prometheus::TextEncoder};
+    use watari_model::{Timestamp, project::Quota};
+
+    use super::*;
+
+    #[test]
+    fn a_project_is_shown_with_what_it_has_and_what_it_may_have_until_the_process_leads_no_more() {
+        let registry = Registry::new();
+        let quotas = Quotas::register(&registry).unwrap();
+        let at = Timestamp(OffsetDateTime::UNIX_EPOCH);
+        let samples = include_str!("../../../../shared/contracts/tests/golden/document.vms.json");
+        let mut vm = serde_json::from_str::<Vec<Vm>>(samples).unwrap().swap_remove(0);
+        vm.project = "research".parse().unwrap();
+        let vcpus = Used::of(&vm).vcpus;
+        let project = Project {
+            v: 1,
+            name: vm.project.clone(),
+            note: String::new(),
+            quota: Quota { servers: Some(3), ..Quota::default() },
+            request_id: String::new(),
+            created_at: at,
+            changed_at: at,
+        };
+        let mut vms = Snapshot::<Vm>::default();
+        Arc::make_mut(&mut vms).insert("mail".to_owned(), Arc::new(Entry { value: vm, revision: 1, created: at }));
+        let mut projects = Snapshot::<Project>::default();
+        let entry = Arc::new(Entry { value: project, revision: 1, created: at });
+        Arc::make_mut(&mut projects).insert("research".to_owned(), entry);
+        quotas.show(&projects, &vms);
+        let shown = || TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
+        let text = shown();
+        for line in [
+            "watari_scheduler_project_quota{kind=\"servers\",project=\"research\"} 3".to_owned(),
+            "watari_scheduler_project_used{kind=\"servers\",project=\"research\"} 1".to_owned(),
+            format!("watari_scheduler_project_used{{kind=\"vcpus\",project=\"research\"}} {vcpus}"),
+            "watari_scheduler_project_used{kind=\"servers\",project=\"default\"} 0".to_owned(),
+        ] {
+            assert!(text.lines().any(|shown| shown == line), "{line} is missing:\n{text}");
+        }
+        assert!(!text.contains("watari_scheduler_project_quota{kind=\"vcpus\""), "there is no bound");
+        quotas.forget();
+        assert!(!shown().contains("project"), "{}", shown());
+    }
+}

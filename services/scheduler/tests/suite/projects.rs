@@ -1,0 +1,131 @@
+//! Projects: what their servers have together, and what they may have.
+
+use futures_util::future::join_all;
+use watari_contracts::scheduler::{
+    CreateProject, CreateVm, DeleteProject, DeleteVm, EditVm, GetProject, GetVm, ListProjects, ListVms, ProjectView,
+    ResizeVm, SetProject, VmView,
+};
+use watari_model::{
+    ProjectName, Refusal,
+    project::{Bound, Quota, Used},
+};
+use watari_testkit::eventually_some;
+
+use crate::support::{Cloud, SOON, create};
+
+fn research() -> ProjectName {
+    "research".parse().unwrap()
+}
+
+async fn bounded(cloud: &Cloud, quota: Quota) -> ProjectView {
+    let request = CreateProject { request_id: Some("p1".to_owned()), name: research(), note: String::new(), quota };
+    cloud.ask(&request).await.unwrap()
+}
+
+/// A server of the project that nobody starts.
+fn wanted(name: &str) -> CreateVm {
+    CreateVm { project: research(), start: false, ..create(name) }
+}
+
+fn set(servers: Bound) -> SetProject {
+    SetProject { name: research(), note: None, servers: Some(servers), vcpus: None, memory_mib: None, disk_gib: None }
+}
+
+async fn used(cloud: &Cloud) -> Used {
+    cloud.ask(&GetProject { name: research() }).await.unwrap().used
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_asks_at_the_same_time_gets_no_more_than_the_project_may_have() {
+    let cloud = Cloud::start().await;
+    bounded(&cloud, Quota { servers: Some(3), ..Quota::default() }).await;
+    let asks: Vec<CreateVm> = (0..12).map(|n| wanted(&format!("s{n}"))).collect();
+    let answers = join_all(asks.iter().map(|ask| cloud.ask(ask))).await;
+    let made: Vec<&VmView> = answers.iter().filter_map(|answer| answer.as_ref().ok()).collect();
+    assert_eq!(made.len(), 3, "{answers:?}");
+    assert!(answers.iter().flat_map(|answer| answer.as_ref().err()).all(|refusal| refusal.code() == "project.quota"));
+    assert_eq!(cloud.ports.snapshot().len(), 3, "who is refused holds no address");
+    let listed = ListVms { project: Some(research()), ..ListVms::default() };
+    assert_eq!(cloud.ask(&listed).await.unwrap().vms.len(), 3);
+    assert_eq!(used(&cloud).await.servers, 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_grows_is_bounded_too_and_a_lowered_bound_takes_nothing_away() {
+    let cloud = Cloud::start().await;
+    bounded(&cloud, Quota { vcpus: Some(2), ..Quota::default() }).await;
+    let one = cloud.ask(&wanted("one")).await.unwrap();
+    assert_eq!(one.project, research());
+    let resize = |vcpus| ResizeVm {
+        request_id: None,
+        name: "one".parse().unwrap(),
+        vcpus: Some(vcpus),
+        memory_mib: None,
+        disk_gib: None,
+    };
+    assert_eq!(cloud.ask(&resize(3)).await.unwrap_err().code(), "project.quota");
+    assert_eq!(cloud.ask(&GetVm { name: "one".parse().unwrap() }).await.unwrap().vcpus, 1, "nothing changed");
+    cloud.ask(&resize(2)).await.unwrap();
+
+    let lowered = cloud.ask(&SetProject { vcpus: Some(Bound::AtMost(1)), ..set(Bound::AtMost(5)) }).await.unwrap();
+    assert_eq!(lowered.warnings.iter().map(|warning| warning.code.as_str()).collect::<Vec<_>>(), ["project.over"]);
+    assert_eq!((lowered.used.vcpus, lowered.left.vcpus, lowered.left.servers), (2, Some(0), Some(4)));
+    assert_eq!(cloud.ask(&wanted("two")).await.unwrap_err().code(), "project.quota");
+    // What is smaller is taken, however much there is.
+    cloud.ask(&resize(1)).await.unwrap();
+    let raised = cloud.ask(&SetProject { vcpus: Some(Bound::None), ..set(Bound::None) }).await.unwrap();
+    assert_eq!((raised.quota, raised.warnings.len()), (Quota::default(), 0));
+    cloud.ask(&wanted("two")).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_goes_to_a_project_that_has_something_left_and_a_project_in_use_stays() {
+    let cloud = Cloud::start().await;
+    let quota = Quota { servers: Some(1), ..Quota::default() };
+    let made = bounded(&cloud, quota).await;
+    assert_eq!(bounded(&cloud, quota).await, made, "asked twice, made once");
+    let other = CreateProject { request_id: None, name: research(), note: String::new(), quota };
+    assert!(matches!(cloud.ask(&other).await, Err(Refusal::ProjectExists { .. })));
+
+    for name in ["one", "two"] {
+        cloud.ask(&CreateVm { start: false, ..create(name) }).await.unwrap();
+    }
+    let edit = |name: &str, project: &str| EditVm {
+        request_id: None,
+        name: name.parse().unwrap(),
+        project: Some(project.parse().unwrap()),
+        probes: None,
+        restart: None,
+        priority: None,
+        evacuate: None,
+        on_isolation: None,
+        restart_from_copy_seconds: None,
+    };
+    assert_eq!(cloud.ask(&edit("one", "research")).await.unwrap().project, research());
+    cloud.ask(&edit("one", "research")).await.unwrap();
+    assert_eq!(cloud.ask(&edit("two", "research")).await.unwrap_err().code(), "project.quota");
+    assert_eq!(cloud.ask(&edit("two", "nowhere")).await.unwrap_err().code(), "project.unknown");
+    let nowhere = CreateVm { project: "nowhere".parse().unwrap(), ..create("three") };
+    assert_eq!(cloud.ask(&nowhere).await.unwrap_err().code(), "project.unknown");
+
+    let delete = DeleteProject { name: research() };
+    assert!(matches!(cloud.ask(&delete).await, Err(Refusal::ProjectInUse { users, .. }) if users == "one"));
+    cloud.ask(&DeleteVm { request_id: None, name: "one".parse().unwrap(), keep_disk: false }).await.unwrap();
+    eventually_some("the project is not in use any more", SOON, || async { cloud.ask(&delete).await.ok() }).await;
+    assert_eq!(cloud.ask(&GetProject { name: research() }).await.unwrap_err().code(), "project.unknown");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_project_of_servers_that_name_none_is_always_there_and_may_be_bounded() {
+    let cloud = Cloud::start().await;
+    let default = ProjectName::default();
+    let [only] = <[ProjectView; 1]>::try_from(cloud.ask(&ListProjects {}).await.unwrap().projects).unwrap();
+    assert_eq!((only.name, only.quota, only.created_at), (default.clone(), Quota::default(), None));
+    cloud.ask(&CreateVm { start: false, ..create("one") }).await.unwrap();
+    let bounded = cloud.ask(&SetProject { name: default.clone(), ..set(Bound::AtMost(1)) }).await.unwrap();
+    assert_eq!((bounded.used.servers, bounded.left.servers), (1, Some(0)));
+    let refused = cloud.ask(&CreateVm { start: false, ..create("two") }).await.unwrap_err();
+    assert_eq!(refused.code(), "project.quota");
+    let delete = DeleteProject { name: default };
+    assert!(matches!(cloud.ask(&delete).await, Err(Refusal::ProjectDefault { .. })));
+}

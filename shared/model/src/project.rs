@@ -1,0 +1,273 @@
+//! Projects: servers that are counted together, and how much of everything they may have.
+//!
+//! What counts is what was accepted, whether it runs or not: a server counts from when it is asked for until its
+//! document is gone, with the size that it may have ([`Used::of`]). A bound that is set lower than what is used takes
+//! nothing away; it refuses what would use more.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{Document, ProjectName, Refusal, Said, Timestamp, VmName, said, vm::Vm};
+
+/// A project's document. The project of servers that name none has one only once it is bounded.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Project {
+    /// The document's version.
+    pub v: u32,
+    /// Its name.
+    pub name: ProjectName,
+    /// What it is for, in one line; empty if nobody has said.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub note: String,
+    /// How much it may have.
+    #[serde(default)]
+    pub quota: Quota,
+    /// The request that made it.
+    pub request_id: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub changed_at: Timestamp,
+}
+
+impl Document for Project {
+    const BUCKET: &'static str = "projects";
+    fn key(&self) -> String {
+        self.name.to_string()
+    }
+}
+
+/// How much the servers of a project may have together; what is left out is unbounded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Quota {
+    /// Servers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub servers: Option<u64>,
+    /// Virtual CPUs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vcpus: Option<u64>,
+    /// Memory in MiB.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_mib: Option<u64>,
+    /// Disk in GiB.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disk_gib: Option<u64>,
+}
+
+/// A bound as it is set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Bound {
+    /// At most so much.
+    AtMost(u64),
+    /// As much as there is room for.
+    None,
+}
+
+impl Bound {
+    /// The same as a quota has it.
+    #[must_use]
+    pub const fn most(self) -> Option<u64> {
+        match self {
+            Self::AtMost(most) => Some(most),
+            Self::None => None,
+        }
+    }
+}
+
+/// What the servers of a project have together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Used {
+    /// Servers.
+    pub servers: u64,
+    /// Virtual CPUs.
+    pub vcpus: u64,
+    /// Memory in MiB.
+    pub memory_mib: u64,
+    /// Disk in GiB.
+    pub disk_gib: u64,
+}
+
+impl Used {
+    /// What one server has: what it is, or what it will be after its next start if that is more. What its snapshots keep
+    /// is not in it: nobody asks for that by its size, and they are few.
+    #[must_use]
+    pub fn of(vm: &Vm) -> Self {
+        let claimed = vm.claims();
+        Self { servers: 1, vcpus: claimed.vcpus.into(), memory_mib: claimed.memory_mib, disk_gib: vm.most_disk_gib() }
+    }
+
+    /// What the servers of each project have.
+    pub fn by_project<'a>(vms: impl Iterator<Item = &'a Vm>) -> BTreeMap<ProjectName, Self> {
+        let mut used: BTreeMap<ProjectName, Self> = BTreeMap::new();
+        for vm in vms {
+            // Of many servers most are of a project that is there already: its name is not copied for each.
+            match used.get_mut(&vm.project) {
+                Some(all) => *all = all.plus(Self::of(vm)),
+                None => {
+                    used.insert(vm.project.clone(), Self::of(vm));
+                }
+            }
+        }
+        used
+    }
+
+    /// Both together.
+    #[must_use]
+    pub const fn plus(self, other: Self) -> Self {
+        Self {
+            servers: self.servers.saturating_add(other.servers),
+            vcpus: self.vcpus.saturating_add(other.vcpus),
+            memory_mib: self.memory_mib.saturating_add(other.memory_mib),
+            disk_gib: self.disk_gib.saturating_add(other.disk_gib),
+        }
+    }
+
+    /// By how much this is more than the other, each by itself.
+    #[must_use]
+    pub const fn beyond(self, other: Self) -> Self {
+        Self {
+            servers: self.servers.saturating_sub(other.servers),
+            vcpus: self.vcpus.saturating_sub(other.vcpus),
+            memory_mib: self.memory_mib.saturating_sub(other.memory_mib),
+            disk_gib: self.disk_gib.saturating_sub(other.disk_gib),
+        }
+    }
+
+    /// Each with the word that metrics have for it.
+    #[must_use]
+    pub const fn parts(self) -> [(&'static str, u64); 4] {
+        [("servers", self.servers), ("vcpus", self.vcpus), ("memory_mib", self.memory_mib), ("disk_gib", self.disk_gib)]
+    }
+}
+
+/// What each part is called, and its unit.
+const WORDS: [(&str, &str, &str); 4] = [
+    ("servers", "サーバ数", ""),
+    ("vcpus", "仮想 CPU", ""),
+    ("memory", "メモリ", " MiB"),
+    ("disk", "ディスク", " GiB"),
+];
+
+impl Quota {
+    /// The same bounds in the order of [`Used::parts`].
+    #[must_use]
+    pub const fn bounds(self) -> [Option<u64>; 4] {
+        [self.servers, self.vcpus, self.memory_mib, self.disk_gib]
+    }
+
+    /// What is left of each, where there is a bound.
+    #[must_use]
+    pub fn left(self, used: Used) -> Self {
+        let left = |most: Option<u64>, used: u64| most.map(|most| most.saturating_sub(used));
+        Self {
+            servers: left(self.servers, used.servers),
+            vcpus: left(self.vcpus, used.vcpus),
+            memory_mib: left(self.memory_mib, used.memory_mib),
+            disk_gib: left(self.disk_gib, used.disk_gib),
+        }
+    }
+
+    /// Whether a server of the project may have so much more than `used` of all.
+    ///
+    /// # Errors
+    /// [`Refusal::ProjectQuota`] naming each bound that would be passed by it. What it does not ask for refuses nothing,
+    /// though there be more of that than may be.
+    pub fn admits(self, project: &ProjectName, vm: &VmName, used: Used, more: Used) -> Result<(), Refusal> {
+        let parts = self.bounds().into_iter().zip(used.parts()).zip(more.parts()).zip(WORDS);
+        let passed = parts.filter_map(|(((most, (_, used)), (_, more)), (en, ja, unit))| {
+            let most = most.filter(|most| more > 0 && used.saturating_add(more) > *most)?;
+            Some(said!(
+                "{en}: {used}{unit} used and {more}{unit} more asked, of {most}{unit}",
+                "{ja}: 使用中 {used}{unit}、追加 {more}{unit}、上限 {most}{unit}"
+            ))
+        });
+        match listed(passed) {
+            Some(detail) => Err(Refusal::ProjectQuota { project: project.to_string(), vm: vm.to_string(), detail }),
+            None => Ok(()),
+        }
+    }
+
+    /// That more is used than may be, as when a bound was lowered; none if it is not.
+    #[must_use]
+    pub fn passed_by(self, project: &ProjectName, used: Used) -> Option<Refusal> {
+        let parts = self.bounds().into_iter().zip(used.parts()).zip(WORDS);
+        let passed = parts.filter_map(|((most, (_, used)), (en, ja, unit))| {
+            let most = most.filter(|most| used > *most)?;
+            Some(said!("{en}: {used}{unit} of {most}{unit}", "{ja}: 使用中 {used}{unit}、上限 {most}{unit}"))
+        });
+        Some(Refusal::ProjectOver { project: project.to_string(), detail: listed(passed)? })
+    }
+}
+
+/// Several phrases as one; none if there is none.
+fn listed(phrases: impl Iterator<Item = Said>) -> Option<Said> {
+    phrases.reduce(|all, next| Said::new(format!("{}; {}", all.en, next.en), format!("{}。{}", all.ja, next.ja)))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn names() -> (ProjectName, VmName) {
+        ("mail".parse().unwrap(), "mx1".parse().unwrap())
+    }
+
+    fn used(servers: u64, vcpus: u64, memory_mib: u64, disk_gib: u64) -> Used {
+        Used { servers, vcpus, memory_mib, disk_gib }
+    }
+
+    #[test]
+    fn every_bound_that_would_be_passed_is_named_with_what_is_used_asked_and_allowed() {
+        let (project, vm) = names();
+        let quota = Quota { servers: Some(1), memory_mib: Some(300), ..Quota::default() };
+        let one = used(1, 1, 192, 2);
+        assert_eq!(quota.admits(&project, &vm, Used::default(), one), Ok(()));
+        let refused = quota.admits(&project, &vm, one, one).unwrap_err();
+        assert_eq!(refused.code(), "project.quota");
+        for told in [refused.english().cause, refused.japanese().cause] {
+            for part in ["mail", "mx1", "1", "192", "300 MiB"] {
+                assert!(told.contains(part), "{part}: {told}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_bound_below_what_is_used_refuses_what_uses_more_and_nothing_else() {
+        let (project, vm) = names();
+        let quota = Quota { servers: Some(1), vcpus: Some(8), ..Quota::default() };
+        let three = used(3, 3, 600, 6);
+        assert!(quota.admits(&project, &vm, three, used(0, 1, 0, 0)).is_ok(), "no server more");
+        assert!(quota.admits(&project, &vm, three, used(1, 0, 0, 0)).is_err());
+        let over = quota.passed_by(&project, three).unwrap();
+        assert!(over.english().cause.contains("servers: 3 of 1") && !over.english().cause.contains("vcpus"));
+        assert_eq!(quota.left(three), Quota { servers: Some(0), vcpus: Some(5), ..Quota::default() });
+        assert_eq!(Quota::default().passed_by(&project, three), None);
+    }
+
+    proptest! {
+        #[test]
+        fn whoever_is_admitted_one_after_another_never_passes_a_bound(
+            most in (0..6_u64, 0..12_u64, 0..4_096_u64, 0..40_u64),
+            asked in prop::collection::vec((0..3_u64, 0..4_u64, 0..1_024_u64, 0..9_u64), 0..20),
+        ) {
+            let (project, vm) = names();
+            let quota = Quota {
+                servers: Some(most.0), vcpus: Some(most.1), memory_mib: Some(most.2), disk_gib: Some(most.3),
+            };
+            let mut all = Used::default();
+            for (servers, vcpus, memory, disk) in asked {
+                let more = used(servers, vcpus, memory, disk);
+                if quota.admits(&project, &vm, all, more).is_ok() {
+                    all = all.plus(more);
+                }
+            }
+            prop_assert_eq!(quota.passed_by(&project, all), None);
+        }
+    }
+}

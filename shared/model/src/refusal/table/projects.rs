@@ -1,0 +1,41 @@
+//! The rows of the table that are about projects and their quotas.
+
+/// Hands rows on to the macro that adds others, with those of this file at their end.
+macro_rules! with_projects {
+    ($next:ident! { $table:ident! { $($rows:tt)* } }) => {
+        $next! { $table! {
+            $($rows)*
+            // --- projects --------------------------------------------------------------------------
+            /// A name is taken.
+            ProjectExists { project } "project.exists" 409 No
+                en "a project named {project} exists already" "choose another name, or change its bounds: watari project set {project}"
+                ja "プロジェクト {project} はすでに存在します" "別の名前を選ぶか、上限を変更してください: watari project set {project}";
+            /// No such project.
+            ProjectUnknown { project } "project.unknown" 404 No
+                en "there is no project named {project}" "list the projects with: watari project list; or make it: watari project create {project}"
+                ja "プロジェクト {project} はありません" "プロジェクトの一覧は watari project list で確認できます。作成するには watari project create {project} を実行してください";
+            /// More would be used than the project may have.
+            ProjectQuota { project, vm, detail: Said } "project.quota" 409 No
+                en "server {vm} would pass the quota of project {project} ({detail})" "delete servers of the project, or make them smaller (watari vm list --project {project}), or raise its bounds: watari project set {project}"
+                ja "サーバ {vm} はプロジェクト {project} の割り当てを超えます ({detail})" "プロジェクトのサーバを削除または縮小するか (watari vm list --project {project})、上限を引き上げてください: watari project set {project}";
+            /// More is used than the project may have, since a bound was lowered.
+            ProjectOver { project, detail: Said } "project.over" 409 No
+                en "project {project} uses more than its quota ({detail})" "nothing is taken away; until there is less, nothing that uses more is accepted: watari vm list --project {project}"
+                ja "プロジェクト {project} の使用量は割り当てを超えています ({detail})" "既存のサーバはそのまま動きます。上限内に減るまで、使用量が増える要求は受け付けません: watari vm list --project {project}";
+            /// Servers are counted with it.
+            ProjectInUse { project, users } "project.in-use" 409 No
+                en "project {project} has servers: {users}" "delete them, or move them: watari vm edit NAME --project OTHER"
+                ja "プロジェクト {project} にはサーバがあります: {users}" "それらを削除するか、別のプロジェクトへ移してください: watari vm edit 名前 --project 移す先";
+            /// The project of servers that name none.
+            ProjectDefault { project } "project.default" 409 No
+                en "project {project} has the servers that name none, so that it is always there" "take its bounds away instead: watari project set {project} --servers none --vcpus none --memory none --disk none"
+                ja "プロジェクト {project} は、プロジェクトを指定しないサーバが属するため、削除できません" "代わりに上限を外してください: watari project set {project} --servers none --vcpus none --memory none --disk none";
+            /// As many projects as may be.
+            ProjectsFull { limit } "project.full" 507 No
+                en "there are {limit} projects, as many as may be" "delete projects that nobody uses: watari project list"
+                ja "プロジェクトはすでに上限の {limit} 個あります" "使われていないプロジェクトを削除してください。一覧は watari project list で確認できます";
+        } }
+    };
+}
+
+pub(super) use with_projects;
