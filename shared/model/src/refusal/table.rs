@@ -1,17 +1,20 @@
 //! The table: for each refusal its name and fields, code, class and whether to try again, then cause
-//! and remedy in English and in Japanese. What is about networks stands in a file of its own.
+//! and remedy in English and in Japanese. What is about networks, and about disks that are kept, stands in files of
+//! their own.
 
+mod disks;
 mod networks;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use disks::with_disks;
 use networks::with_networks;
 
 use super::{Rendered, Retry, Status, japanese_of};
 use crate::said::{Said, Words, filled};
 
-with_networks! { refusals! {
+with_networks! { with_disks! {
     // --- input -----------------------------------------------------------------------------
     /// The message is not the JSON that the subject takes.
     Malformed { detail } "request.malformed" 400 No
