@@ -445,8 +445,8 @@ with_networks! { with_disks! {
         ja "すでに上限の {limit} 件の取り込みが進行中です" "いずれかの完了を待ってください。`watari image list` で確認できます";
     /// As many imports as one user may have are under way.
     UserImportsBusy { limit } "image.user-imports-busy" 503 Later
-        en "you have {limit} imports under way, which is as many as one user may have" "wait for one of them to end, or delete one that is not wanted (watari image list); the bound is max_user_imports in image.toml"
-        ja "進行中の取り込みが、利用者 1 人の上限である {limit} 件に達しています" "いずれかの完了を待つか、不要なものを削除してください (watari image list)。上限は image.toml の max_user_imports です";
+        en "you have {limit} imports and savings under way, which is as many as one user may have" "wait for one of them to end, or delete one that is not wanted (watari image list); the bound is max_user_imports in image.toml"
+        ja "進行中の取り込みと保存が、利用者 1 人の上限である {limit} 件に達しています" "いずれかの完了を待つか、不要なものを削除してください (watari image list)。上限は image.toml の max_user_imports です";
     /// One user's imports under way take as much as they may.
     UserImportsFull { image, held_mib, size_mib, limit_mib } "image.user-imports-full" 507 Later
         en "image {image} has {size_mib} MiB, beside {held_mib} MiB of your other imports under way; one user may have {limit_mib} MiB" "wait for the others to end, or delete those that are not wanted (watari image list); the bound is max_user_mib in image.toml"
