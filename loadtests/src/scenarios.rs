@@ -22,6 +22,7 @@ mod saving;
 mod seed;
 mod segment;
 mod snapshots;
+mod stores;
 mod ups;
 
 use std::{
@@ -64,6 +65,7 @@ const HALVES: [&[Group]; 2] = [
     ],
     &[
         preseeding::SCENARIOS,
+        stores::SCENARIOS,
         power::SCENARIOS,
         ups::SCENARIOS,
         deadline::SCENARIOS,

@@ -1,18 +1,22 @@
 //! UEFI: whether its firmware is on this node, and the variables that each server keeps which boots by it: what it
 //! boots first, above all.
 //!
-//! The variables are a small file beside the server's disk, made as a copy of the package's own before the server's
-//! first start, and again before the server arrives from another node: QEMU carries their contents with the memory, and
-//! writes them into the file there. They go with the server, or with its disk if that is kept. No image has them.
+//! The variables are a small file beside the server's disk, made before the server's first start as a copy of those
+//! that its image keeps, or else of the package's own; and again before the server arrives from another node: QEMU
+//! carries their contents with the memory, and writes them into the file there. They go with the server, or with its
+//! disk if that is kept.
 //!
-//! A snapshot has them at the end of the file of its layer, where QEMU reads nothing:
+//! A snapshot has them at the end of the file of its layer, and an image that is saved from a server at the end of its
+//! own, where QEMU reads nothing:
 //!
 //! ```text
-//!  the layer, a qcow2 ─▶ variables ─▶ their SHA-256 (32 bytes) ─▶ how many bytes they are (8, little endian) ─▶ ENDS
+//!  the disk, a qcow2 ─▶ variables ─▶ their SHA-256 (32 bytes) ─▶ how many bytes they are (8, little endian) ─▶ ENDS
 //! ```
 //!
-//! They are put there before the layer is measured and named by its digest. So wherever the layer goes they are, no
-//! other file has to be sent, checked, kept and deleted with it, and a disk that goes back to it finds them.
+//! They are put there before the file is measured and named by its digest. So wherever it goes they are, no other file
+//! has to be sent, checked, kept and deleted with it, and a disk that goes back to it, or is made of it, finds them. What
+//! a stranger puts behind an image is as much his own as what he puts into it: it is only ever the flash memory of its
+//! servers.
 
 use std::{
     fs::{self, File},
@@ -28,7 +32,7 @@ use crate::{layout::Layout, seed, settings::Uefi};
 
 /// Larger than any firmware's variables, in bytes.
 const MOST: u64 = 64 << 20;
-/// By what a layer ends that keeps variables.
+/// By what a disk's file ends that keeps variables.
 const ENDS: [u8; 8] = *b"uefivar1";
 /// What stands behind the variables, in bytes.
 const BEHIND: usize = 32 + 8 + ENDS.len();
@@ -40,25 +44,36 @@ pub async fn is_here(files: &Uefi) -> bool {
     tokio::task::spawn_blocking(look).await.unwrap_or(false)
 }
 
-/// Gives a server the variables of a new one, unless it has some already.
+/// Gives a server the variables of a new one of its image, unless it has some already.
 ///
 /// # Errors
 /// The file that cannot be read or written.
-pub async fn provide(template: &Path, path: &Path) -> io::Result<()> {
-    let (template, path) = (template.to_owned(), path.to_owned());
-    let made = tokio::task::spawn_blocking(move || copy(&template, &path)).await;
+pub async fn provide(template: &Path, image: &Path, path: &Path) -> io::Result<()> {
+    let (template, image, path) = (template.to_owned(), image.to_owned(), path.to_owned());
+    let made = tokio::task::spawn_blocking(move || copy(&template, &image, &path)).await;
     made.unwrap_or_else(|error| Err(io::Error::other(error)))
 }
 
-fn copy(template: &Path, path: &Path) -> io::Result<()> {
+fn copy(template: &Path, image: &Path, path: &Path) -> io::Result<()> {
     if path.try_exists()? {
         return Ok(());
     }
-    let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", template.display()));
-    if fs::metadata(template).map_err(named)?.len() > MOST {
-        return Err(named(io::Error::other("too large for firmware's variables")));
+    let named = |file: &Path, error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", file.display()));
+    let of_template = |error| named(template, error);
+    let size = fs::metadata(template).map_err(of_template)?.len();
+    if size > MOST {
+        return Err(of_template(io::Error::other("too large for firmware's variables")));
     }
-    seed::replace(path, &fs::read(template).map_err(named)?)
+    match kept_in(image).map_err(|error| named(image, error))? {
+        // QEMU takes none of another size than the firmware's.
+        Some(kept) if kept.len() as u64 == size => return seed::replace(path, &kept),
+        Some(kept) => {
+            let (image, bytes) = (image.display(), kept.len());
+            tracing::warn!(%image, bytes, size, "its UEFI variables do not fit this node's firmware, and are left out");
+        }
+        None => {}
+    }
+    seed::replace(path, &fs::read(template).map_err(of_template)?)
 }
 
 /// What is told if variables cannot be read or written on that node.
@@ -75,23 +90,38 @@ pub(crate) fn refusal(node: &str, error: &io::Error) -> Refusal {
 /// # Errors
 /// The variables cannot be read, or the layer not be written.
 pub(crate) fn keep_in(layout: &Layout, uuid: &str, layer: &Path) -> io::Result<()> {
-    let variables = match fs::read(layout.variables(uuid)) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        read => read?,
-    };
-    if kept_in(layer)?.is_some() {
-        return Ok(());
+    match of(layout, uuid)? {
+        Some(variables) if kept_in(layer)?.is_none() => append(layer, &variables),
+        _ => Ok(()),
     }
+}
+
+/// The variables of a server, if it has any. It blocks.
+///
+/// # Errors
+/// They cannot be read.
+pub(crate) fn of(layout: &Layout, uuid: &str) -> io::Result<Option<Vec<u8>>> {
+    match fs::read(layout.variables(uuid)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        read => read.map(Some),
+    }
+}
+
+/// Puts variables behind a disk that nobody writes to. It blocks.
+///
+/// # Errors
+/// The file cannot be written.
+pub(crate) fn append(disk: &Path, variables: &[u8]) -> io::Result<()> {
     let (digest, length): ([u8; 32], [u8; 8]) =
-        (Sha256::digest(&variables).into(), (variables.len() as u64).to_le_bytes());
-    let mut file = File::options().append(true).open(layer)?;
-    file.write_all(&[&variables[..], &digest[..], &length[..], &ENDS[..]].concat())?;
+        (Sha256::digest(variables).into(), (variables.len() as u64).to_le_bytes());
+    let mut file = File::options().append(true).open(disk)?;
+    file.write_all(&[variables, &digest[..], &length[..], &ENDS[..]].concat())?;
     file.sync_all()
 }
 
-/// The variables that a layer keeps. What a guest may have written so that it looks like some is its own as well.
-fn kept_in(layer: &Path) -> io::Result<Option<Vec<u8>>> {
-    let file = File::open(layer)?;
+/// The variables that a disk's file keeps. What a guest may have written so that it looks like some is its own as well.
+fn kept_in(disk: &Path) -> io::Result<Option<Vec<u8>>> {
+    let file = File::open(disk)?;
     let Some(end) = file.metadata()?.len().checked_sub(BEHIND as u64) else { return Ok(None) };
     let (mut digest, mut length, mut ends) = ([0; 32], [0; 8], ENDS);
     file.read_exact_at(&mut digest, end)?;
@@ -148,22 +178,40 @@ mod tests {
         let layout = Layout::new(&folder.path().join("data"), &folder.path().join("run"));
         layout.make().unwrap();
         let (template, mail, web) = (folder.path().join("vars.fd"), layout.variables("mail"), layout.variables("web"));
+        let image = folder.path().join("image.qcow2");
+        fs::write(&image, "a disk").unwrap();
         let files = Uefi { code: folder.path().join("code.fd"), variables: template.clone() };
-        assert!(!is_here(&files).await && provide(&template, &mail).await.is_err());
+        assert!(!is_here(&files).await && provide(&template, &image, &mail).await.is_err());
         fs::write(&template, "new").unwrap();
         assert!(!is_here(&files).await, "half of it");
         fs::write(&files.code, "code").unwrap();
         assert!(is_here(&files).await);
-        provide(&template, &mail).await.unwrap();
+        provide(&template, &image, &mail).await.unwrap();
         assert_eq!(fs::read_to_string(&mail).unwrap(), "new");
         fs::write(&mail, "its own").unwrap();
-        provide(&template, &mail).await.unwrap();
+        provide(&template, &image, &mail).await.unwrap();
         assert_eq!(fs::read_to_string(&mail).unwrap(), "its own");
         hand_over(&layout, "mail", "web").unwrap();
         // Again, since whoever does it may have been interrupted.
         hand_over(&layout, "mail", "web").unwrap();
         assert!(!mail.exists());
         assert_eq!(fs::read_to_string(&web).unwrap(), "its own");
+    }
+
+    #[tokio::test]
+    async fn a_server_of_a_saved_image_begins_with_the_variables_behind_it_if_they_fit_the_firmware() {
+        let folder = TempDir::new();
+        let [template, image, mine] = ["vars.fd", "image.qcow2", "mine.fd"].map(|name| folder.path().join(name));
+        fs::write(&template, "new").unwrap();
+        for (saved, begins) in [("old", "old"), ("of another size", "new")] {
+            fs::write(&image, "a disk").unwrap();
+            append(&image, saved.as_bytes()).unwrap();
+            provide(&template, &image, &mine).await.unwrap();
+            assert_eq!(fs::read_to_string(&mine).unwrap(), begins);
+            fs::remove_file(&mine).unwrap();
+        }
+        fs::remove_file(&image).unwrap();
+        assert!(provide(&template, &image, &mine).await.is_err() && !mine.exists(), "nobody knows what it would keep");
     }
 
     #[test]

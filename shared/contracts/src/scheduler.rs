@@ -194,6 +194,9 @@ pub struct StartVm {
     pub request_id: Option<String>,
     /// Which.
     pub name: VmName,
+    /// Whether to give up the copy that it was to be started from and never ran on, for the disk that it had before.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub discard_copy: bool,
 }
 
 /// Shut a server down; its disk and address stay.

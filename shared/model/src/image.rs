@@ -143,7 +143,7 @@ pub struct Image {
     /// The file that was announced.
     #[serde(default)]
     pub announced: Option<Announced>,
-    /// Who imports it: a person's key, or a process; none of one that is saved, or that an earlier version began.
+    /// Who imports or saves it: a person's key, or a process; none of one that an earlier version began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asked_by: Option<String>,
     /// The server that it is saved from; none if it is imported.

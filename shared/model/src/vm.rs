@@ -13,6 +13,7 @@
 //!
 //!  Stopping ── seen saved ──▶ Suspended ── granted ──▶ Starting; forced off ──▶ Stopped
 //!  Stopped ── granted a copy, its node being off ──▶ Starting
+//!  Starting, Stopped, Failed ── copy discarded, if it never ran ──▶ Stopped ── granted back ──▶ Stopped
 //!  Failed ── start asked, if no node ever had it ──▶ Pending
 //!  any but Migrating ── delete asked ──▶ Deleting ──▶ (no document)
 //! ```
@@ -21,6 +22,7 @@
 //! suggests.
 
 mod base;
+mod change;
 mod console;
 mod copy;
 mod crossing;
@@ -41,6 +43,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use base::Base;
+pub use change::{Change, NotNow};
 pub use console::Opening;
 pub use copy::{Copied, Restored};
 pub use crossing::{Crossing, Leftover};
@@ -53,8 +56,8 @@ pub use restart::Restart;
 pub use snapshot::{MOST_SNAPSHOTS, Outcome, Revert, Snapshot, Snapshots, Taken};
 
 use crate::{
-    Document, FirewallName, GroupName, HostName, KeyName, MigrationId, NetworkName, NodeName, ProjectName, Refusal,
-    SegmentName, SiteName, Timestamp, VmName, isolation::OnIsolation, key::Line, userdata::Digest,
+    Document, FirewallName, GroupName, HostName, KeyName, NetworkName, NodeName, ProjectName, Refusal, SegmentName,
+    SiteName, Timestamp, VmName, isolation::OnIsolation, key::Line, userdata::Digest,
 };
 
 /// The smallest and largest number of virtual CPUs.
@@ -127,61 +130,6 @@ impl State {
             Self::Failed => "failed",
         }
     }
-}
-
-/// What can happen to a server.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Change {
-    /// A node was chosen (or the old one is used again); the grant's generation counts up.
-    Granted(NodeName),
-    /// The agent sees it running.
-    SeenRunning,
-    /// The agent sees it off.
-    SeenOff,
-    /// The agent sees it off, its memory saved.
-    SeenSaved,
-    /// Its node is off, and the copy of its disk at another node becomes its disk; the generation counts up.
-    GrantedCopy,
-    /// It is to be tried anew, after no node could be found for it.
-    StartAsked,
-    /// It is asked to stop.
-    StopAsked,
-    /// A migration to a node begins.
-    MigrationBegan {
-        /// The migration's name.
-        id: MigrationId,
-        /// Where it goes.
-        to: NodeName,
-    },
-    /// The target may run it: the switch-over. The generation counts up.
-    Switched,
-    /// The migration is given up before the switch-over: the grant stays where it is for good.
-    Abandoned,
-    /// The same node may run it under a new generation: after a crossing was given up with the
-    /// source left paused, or after the target failed to resume it.
-    Regranted,
-    /// A migration was given up while the target was silent: what it has is to be removed.
-    LeftBehind(NodeName),
-    /// The migration is over, with success or without; the grant says where the server is.
-    MigrationEnded,
-    /// It cannot be placed or started.
-    Broke(Refusal),
-    /// It is to be of this size: at once if it is off, from its next start on if it is not.
-    Resized(Size),
-    /// Its agent has seen this part of what it is to be come true while it ran.
-    Grown(Growth),
-    /// It is to be removed.
-    DeleteAsked,
-}
-
-/// A change that the state does not allow.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a server that is {} takes no {change}", .state.word())]
-pub struct NotNow {
-    /// The state it was in.
-    pub state: State,
-    /// The change that was refused.
-    pub change: &'static str,
 }
 
 /// One network card.
@@ -460,6 +408,9 @@ impl Vm {
         use State::{Deleting, Failed, Migrating, Pending, Running, Starting, Stopped, Stopping, Suspended};
         let from = self.state;
         let next = match (from, &change) {
+            (Stopped, Change::Granted(_) | Change::GrantedCopy) if self.is_going_back() => {
+                return Err(NotNow { state: from, change: change.word() });
+            }
             (Pending | Stopped | Suspended | Failed | Starting, Change::Granted(node)) => {
                 self.grant = Some(Grant { node: node.clone(), generation: self.generation() + 1 });
                 self.fault = None;
@@ -470,6 +421,18 @@ impl Vm {
                     return Err(NotNow { state: from, change: change.word() });
                 }
                 Starting
+            }
+            (Starting | Stopped | Failed, Change::CopyDiscarded) => {
+                if !self.discard_copy() {
+                    return Err(NotNow { state: from, change: change.word() });
+                }
+                Stopped
+            }
+            (Stopped, Change::GrantedBack) => {
+                if !self.take_back() {
+                    return Err(NotNow { state: from, change: change.word() });
+                }
+                Stopped
             }
             (Starting | Running | Stopping, Change::SeenRunning) => {
                 self.booted = true;
@@ -559,30 +522,6 @@ impl Vm {
         }
         self.state = next;
         Ok(())
-    }
-}
-
-impl Change {
-    const fn word(&self) -> &'static str {
-        match self {
-            Self::Granted(_) => "grant",
-            Self::GrantedCopy => "grant from a copy",
-            Self::SeenRunning => "sight of it running",
-            Self::SeenOff => "sight of it off",
-            Self::SeenSaved => "sight of it saved",
-            Self::StartAsked => "start",
-            Self::StopAsked => "stop",
-            Self::MigrationBegan { .. } => "migration",
-            Self::Switched => "switch-over",
-            Self::Abandoned => "giving up of a migration",
-            Self::Regranted => "renewed grant",
-            Self::LeftBehind(_) => "copy left behind",
-            Self::MigrationEnded => "end of a migration",
-            Self::Broke(_) => "fault",
-            Self::Resized(_) => "change of size",
-            Self::Grown(_) => "growing while it runs",
-            Self::DeleteAsked => "deletion",
-        }
     }
 }
 

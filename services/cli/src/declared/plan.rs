@@ -265,7 +265,7 @@ fn steps(wanted: &CreateVm, action: Action, differences: &[Difference], id: &str
     }
     if differs("running") {
         steps.push(if wanted.start {
-            Step::Start(StartVm { request_id: request_id("start"), name: name.clone() })
+            Step::Start(StartVm { request_id: request_id("start"), name: name.clone(), discard_copy: false })
         } else {
             Step::Stop(StopVm { request_id: request_id("stop"), name: name.clone(), force: false })
         });

@@ -78,6 +78,19 @@ pub fn restored(lang: Lang, at: &str, from: &str, lost_seconds: u64) -> String {
     }
 }
 
+/// That a server has not come up on its copy, and what there is beside waiting.
+#[must_use]
+pub fn not_up(lang: Lang, at: &str, vm: &str, from: &str) -> String {
+    match lang {
+        Lang::En => format!(
+            "{at}, and has not run on it yet; to go back to the disk at {from} instead, once that is back: watari vm start {vm} --discard-copy"
+        ),
+        Lang::Ja => format!(
+            "{at}。複製からはまだ起動していません。{from} の復旧後、元のディスクに戻すには watari vm start {vm} --discard-copy を実行します"
+        ),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -95,6 +108,7 @@ mod tests {
                 from_copy(lang, 9, Some(9)),
                 from_copy(lang, 9, Some(10)),
                 restored(lang, "now", "a", 9),
+                not_up(lang, "now", "a", "b"),
             ]
         };
         for (en, ja) in lines(Lang::En).into_iter().zip(lines(Lang::Ja)) {

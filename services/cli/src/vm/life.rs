@@ -20,6 +20,9 @@ use crate::{
 pub struct Start {
     /// The server
     name: String,
+    /// From the disk that it had before, giving up the copy that it was to be started from and never ran on
+    #[arg(long)]
+    discard_copy: bool,
     #[command(flatten)]
     waiting: Waiting,
 }
@@ -67,7 +70,7 @@ impl Start {
     pub(super) async fn run(self, ctx: &Context) -> Result<(), Failure> {
         let name: VmName = input::name(&self.name)?;
         let request_id = Some(ctx.session.request_id());
-        let mut view = ctx.session.ask(&StartVm { request_id, name }).await?;
+        let mut view = ctx.session.ask(&StartVm { request_id, name, discard_copy: self.discard_copy }).await?;
         if self.waiting.wait {
             view = wait::running(ctx, self.waiting, view).await?;
         }

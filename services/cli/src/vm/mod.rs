@@ -36,7 +36,7 @@ pub enum Verb {
     /// Show one server
     Show(Which),
     /// Start a stopped server
-    #[command(after_help = "Example:\n  watari vm start mail --wait")]
+    #[command(after_help = "Examples:\n  watari vm start mail --wait\n  watari vm start mail --discard-copy --wait")]
     Start(life::Start),
     /// Shut a server down; its disk and addresses stay
     #[command(after_help = "Example:\n  watari vm stop mail --wait")]

@@ -33,8 +33,12 @@ fn from_copy(view: &VmView, lang: Lang) -> String {
 }
 
 /// When that was so last, and what it lost.
-fn restored(restored: &vm::Restored, lang: Lang) -> String {
-    ahead::restored(lang, &format::moment(restored.at), restored.from.as_str(), restored.lost_seconds)
+fn restored(vm: &str, restored: &vm::Restored, lang: Lang) -> String {
+    let (at, from) = (format::moment(restored.at), restored.from.as_str());
+    match restored.stack {
+        Some(_) => ahead::not_up(lang, &at, vm, from),
+        None => ahead::restored(lang, &at, from, restored.lost_seconds),
+    }
 }
 
 impl Row for VmView {
@@ -143,7 +147,7 @@ impl Row for VmView {
             (Word::StateSince, format::moment(self.changed_at)),
         ];
         details.extend(self.snapshots.revert.as_ref().map(|revert| (Word::Reverted, reverted(revert, lang))));
-        details.extend(self.restored.as_ref().map(|last| (Word::Restored, restored(last, lang))));
+        details.extend(self.restored.as_ref().map(|last| (Word::Restored, restored(self.name.as_str(), last, lang))));
         details.extend(self.fault.iter().flat_map(|fault| fault_details(fault, lang)));
         let waits = self.preseed.as_ref().filter(|preseed| preseed.is_due()).and_then(|preseed| preseed.fault.as_ref());
         let late = self.snapshots.list.iter().filter_map(|snapshot| snapshot.fault.as_ref());

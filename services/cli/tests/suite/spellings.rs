@@ -25,6 +25,7 @@ fn every_fixed_spelling_is_understood() {
         "-o json vm list",
         "vm show mail -o table",
         "vm start mail --wait",
+        "vm start mail --discard-copy --wait",
         "vm stop mail --wait",
         "vm stop mail --force",
         "vm reboot mail",

@@ -84,6 +84,20 @@ async fn a_sound_file_is_stored_under_its_digest() {
 }
 
 #[tokio::test]
+async fn what_a_node_puts_behind_the_disk_of_a_saved_server_is_stored_with_it() {
+    let bench = bench(qemu()).await;
+    let path = sound(&bench.dir);
+    let mut bytes = fs::read(&path).unwrap();
+    // No whole number of sectors, nor of clusters.
+    bytes.extend_from_slice(&[7; 131_121]);
+    fs::write(&path, &bytes).unwrap();
+    let Sound { stored, path } = bench.judged(&path, None).await.unwrap();
+    assert_eq!((stored.format, stored.virtual_size_bytes), (Format::Qcow2, 3 << 20));
+    assert_eq!((stored.size_bytes, stored.sha256.as_str()), (bytes.len() as u64, crate::digest::of(&bytes).as_ref()));
+    assert!(path.ends_with(UploadId::of(&"mini".parse().unwrap(), "r").to_string()), "it is the file that came");
+}
+
+#[tokio::test]
 async fn a_file_of_another_hypervisor_becomes_a_qcow2_with_the_same_contents() {
     let bench = bench(qemu()).await;
     let raw = sound(&bench.dir).with_file_name("raw");

@@ -28,13 +28,19 @@ pub fn begin(app: &Arc<App>) {
             }
         }};
     }
-    let importing = Arc::clone(app);
+    // What is begun counts as that of who asks for it.
+    macro_rules! beginner {
+        ($handle:path) => {{
+            let app = Arc::clone(app);
+            move |call, request| {
+                let app = Arc::clone(&app);
+                async move { $handle(&app, call.asker, request).await }
+            }
+        }};
+    }
     let server = Server::new(&app.ctx, Service::Image)
-        .endpoint::<ImportImage, _, _, _>(move |call, request| {
-            let app = Arc::clone(&importing);
-            async move { import::handle(&app, call.asker, request).await }
-        })
-        .endpoint::<SaveImage, _, _, _>(handler!(save::handle))
+        .endpoint::<ImportImage, _, _, _>(beginner!(import::handle))
+        .endpoint::<SaveImage, _, _, _>(beginner!(save::handle))
         .endpoint::<EditImage, _, _, _>(handler!(edit::handle))
         .endpoint::<GetImage, _, _, _>(handler!(show::get))
         .endpoint::<ListImages, _, _, _>(handler!(show::list))

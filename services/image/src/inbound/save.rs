@@ -17,7 +17,7 @@ use crate::{
     catalogue::{unread, vacant},
 };
 
-pub(super) async fn handle(app: &App, request: SaveImage) -> Result<ImageView, Refusal> {
+pub(super) async fn handle(app: &App, asker: String, request: SaveImage) -> Result<ImageView, Refusal> {
     if let Some(request_id) = &request.request_id {
         admission::named(request_id)?;
     }
@@ -30,6 +30,7 @@ pub(super) async fn handle(app: &App, request: SaveImage) -> Result<ImageView, R
     let _alone = app.admitting.lock().await;
     admission::keepable(app)?;
     admission::number(app)?;
+    admission::share(app, &asker, &request.name, 0)?;
     // How large it will be is known when it is copied, and judged then.
     admission::room(app, &request.name, 0)?;
     // What is said of the image under it holds of this one too.
@@ -37,7 +38,7 @@ pub(super) async fn handle(app: &App, request: SaveImage) -> Result<ImageView, R
     let mut about = base.map(|base| base.value.about.clone()).unwrap_or_default();
     // Whatever is said of that one by now: what is on the disk boots as its server does.
     about.firmware = vm.value.spec.base.firmware;
-    let image = app.announce(fresh(&request, &vm.value, about), failed).await?;
+    let image = app.announce(fresh(&request, &vm.value, about, asker), failed).await?;
     tracing::info!(image = %image.name, vm = %request.vm, "a server is to be saved as an image");
     Ok(view_of(app, &image))
 }
@@ -68,7 +69,7 @@ fn server(app: &App, name: &VmName) -> Result<Arc<Entry<Vm>>, Refusal> {
     Ok(entry)
 }
 
-fn fresh(request: &SaveImage, vm: &Vm, about: About) -> Image {
+fn fresh(request: &SaveImage, vm: &Vm, about: About, asker: String) -> Image {
     let now = clock::now();
     Image {
         v: 1,
@@ -76,7 +77,7 @@ fn fresh(request: &SaveImage, vm: &Vm, about: About) -> Image {
         state: State::Importing,
         about,
         announced: Some(Announced::default()),
-        asked_by: None,
+        asked_by: Some(asker),
         saved_from: Some(Saved::new(vm.name.clone(), vm.uuid.clone(), now)),
         stored: None,
         copies: BTreeMap::new(),

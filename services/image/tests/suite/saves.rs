@@ -308,3 +308,23 @@ async fn senseless_savings_are_refused_and_repeated_ones_are_the_same() {
     assert_eq!(front.show("next").await.unwrap_err().code, "image.unknown");
     front.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn savings_count_among_what_one_user_may_have_under_way() {
+    let place = Place::new();
+    let mut settings = place.settings(0);
+    settings.peers.clear();
+    settings.limits.max_user_imports = 1;
+    let front = place.start_with(settings).await;
+    front.leads().await;
+    let _node = Node::start(&place, "m1", Mood::Copies, qcow2(1, 6)).await;
+    let _servers = Servers::with_mail(&front, "m1").await;
+    front.saves("first").await;
+    let refused = front.save("second", "mail", "second").await.unwrap_err();
+    assert_eq!(refused.code, "image.user-imports-busy");
+    assert_eq!(front.show("second").await.unwrap_err().code, "image.unknown");
+    asked(front.bus(), &DeleteImage { name: "first".parse().unwrap() }).await.unwrap();
+    let begun = front.save("second", "mail", "second").await.unwrap();
+    assert_eq!(begun.state, State::Importing);
+    front.stop().await;
+}

@@ -142,7 +142,7 @@ impl Cx {
         })
     }
 
-    /// Sees to the variables of a server that boots by UEFI.
+    /// Sees to the variables of a server that boots by UEFI, and whose image is here.
     pub(super) async fn provide_variables(&self, server: &Server) -> Result<(), Refusal> {
         if server.base.firmware != Firmware::Uefi {
             return Ok(());
@@ -151,7 +151,9 @@ impl Cx {
         if !uefi::is_here(files).await {
             return Err(Refusal::NoUefi { vm: server.name.to_string(), nodes: node });
         }
-        let made = uefi::provide(&files.variables, &self.node.layout.variables(&server.uuid)).await;
+        let layout = &self.node.layout;
+        let image = layout.image(&server.base.sha256, server.base.format);
+        let made = uefi::provide(&files.variables, &image, &layout.variables(&server.uuid)).await;
         made.map_err(|error| uefi::refusal(&node, &error))
     }
 

@@ -10,7 +10,9 @@ use super::{Save, Source, WANTED, copying, sweep};
 use crate::{
     hypervisor::{self, DiskFormat, copy, disk},
     images::{Pace, Unsent, digest},
+    layout::Layout,
     node::Node,
+    uefi,
 };
 
 /// Before a further attempt to send.
@@ -98,10 +100,29 @@ impl Job {
         let room = total_bytes.saturating_add(total_bytes / 8).div_ceil(GIB);
         self.node.claim_copy(&self.order.vm, &self.claim(), room).await?;
         self.save.tell(Stage::Copying { copied_bytes: 0, total_bytes });
-        match self.source {
+        // As they are when the copy begins: the disk is copied as it was then, and that may take hours.
+        let uuid = self.order.uuid.clone();
+        let variables = self.beside(move |layout| uefi::of(layout, &uuid)).await?;
+        let taken = match self.source {
             Source::Running => copying::of_running(self).await,
             Source::Stopped(consistency) => copying::of_stopped(self, consistency, total_bytes).await,
+        }?;
+        if let Some(variables) = variables {
+            let path = self.path();
+            self.beside(move |_| uefi::append(&path, &variables)).await?;
         }
+        Ok(taken)
+    }
+
+    /// Does with its UEFI variables what waits for the disk.
+    async fn beside<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Layout) -> io::Result<T> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let layout = self.node.layout.clone();
+        let done = tokio::task::spawn_blocking(move || work(&layout)).await;
+        let done = done.unwrap_or_else(|error| Err(io::Error::other(error)));
+        done.map_err(|error| uefi::refusal(self.node.name.as_str(), &error))
     }
 
     /// How many bytes the copy takes; the whole disk's size if QEMU does not say.

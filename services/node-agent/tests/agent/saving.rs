@@ -17,7 +17,7 @@ use crate::{
     start, stop,
 };
 
-fn save(scene: &Scene, vm: &str, generation: u64, operation: &str) -> SaveDisk {
+pub(crate) fn save(scene: &Scene, vm: &str, generation: u64, operation: &str) -> SaveDisk {
     SaveDisk {
         epoch: 1,
         operation: operation.to_owned(),
@@ -30,7 +30,7 @@ fn save(scene: &Scene, vm: &str, generation: u64, operation: &str) -> SaveDisk {
 }
 
 /// Asks until the copy is whole.
-async fn whole(agent: &TestAgent, order: &SaveDisk) -> DiskCopy {
+pub(crate) async fn whole(agent: &TestAgent, order: &SaveDisk) -> DiskCopy {
     eventually_some("the copy is whole", BOUND, || async {
         match agent.agent.save(order.clone()).await.unwrap().stage {
             Stage::Whole(copy) => Some(copy),

@@ -3,10 +3,15 @@
 use std::{os::unix::fs::MetadataExt, path::Path};
 
 use watari_contracts::agent::{DiskUse, Domain, DropDisk, KeepDisk, Receive, Remove, Server, Start};
-use watari_model::{Refusal, image::Firmware};
+use watari_model::{
+    Refusal,
+    image::{Firmware, Format},
+    vm::Base,
+};
 
 use crate::{
     discard, order, receive, remove,
+    saving::{save, whole},
     scene::{Scene, TestAgent, scene},
     snapshots::{revert, take},
     start, stop,
@@ -120,4 +125,45 @@ async fn a_snapshot_keeps_the_variables_of_its_moment_and_a_disk_that_goes_back_
     agent.done(begin(3, DiskUse::Existing)).await;
     agent.done(remove(scene, "recalls", 3)).await;
     assert!(!variables.exists());
+}
+
+/// Saves the server, and gives what a server of that image stands on, which is here then.
+async fn saved(scene: &Scene, agent: &TestAgent, server: &Server, generation: u64, operation: &str) -> Base {
+    let layout = &agent.agent.node().layout;
+    let copy = whole(agent, &save(scene, server.name.as_str(), generation, operation)).await;
+    let base =
+        Base { image: "kept".parse().unwrap(), sha256: copy.sha256, format: Format::Qcow2, firmware: Firmware::Uefi };
+    std::fs::copy(layout.save(&server.uuid), layout.image(&base.sha256, base.format)).unwrap();
+    base
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_image_saved_from_a_server_keeps_its_variables_and_its_servers_begin_with_them() {
+    let scene = scene().await;
+    let agent = scene.agent("founds").await;
+    let founds = server(scene, "founds");
+    let layout = agent.agent.node().layout.clone();
+    agent.done(Start { server: founds.clone(), ..start(scene, "founds", 1, DiskUse::MayCreate) }).await;
+    let running = saved(scene, &agent, &founds, 1, "running").await;
+    agent.done(stop("founds", 1)).await;
+    let variables = layout.variables(&founds.uuid);
+    let other = vec![7; usize::try_from(variables.metadata().unwrap().len()).unwrap()];
+    std::fs::write(&variables, &other).unwrap();
+    let off = saved(scene, &agent, &founds, 1, "off").await;
+    agent.done(remove(scene, "founds", 1)).await;
+
+    // Wherever a server of it is made, and before its memory brings it others.
+    let second = Server { uuid: "0b5c1d7e-5555-4222-8333-444455556666".to_owned(), base: off, ..founds };
+    let theirs = layout.variables(&second.uuid);
+    agent.done(Receive { server: second.clone(), ..receive(scene, "founds", "founds-2", 2) }).await;
+    assert!(std::fs::read(&theirs).unwrap() == other);
+    agent.done(discard("founds", "founds-2", 2)).await;
+    assert!(!theirs.exists());
+
+    // An image with variables behind it is a disk like any other.
+    let third = Server { uuid: "0b5c1d7e-6666-4222-8333-444455556666".to_owned(), base: running, ..second };
+    let begin = Start { server: third.clone(), ..start(scene, "founds", 3, DiskUse::MayCreate) };
+    agent.done(begin).await;
+    assert!(is_written(&agent, &third, &layout.variables(&third.uuid)).await);
+    agent.done(Remove { uuid: third.uuid, ..remove(scene, "founds", 3) }).await;
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use watari_model::{DiskName, Refusal, disk::KeptDisk, node::Node, vm::Vm};
+use watari_model::{DiskName, NodeName, Refusal, disk::KeptDisk, node::Node, vm::Vm};
 
 use super::Snapshot;
 
@@ -33,6 +33,13 @@ pub(crate) fn all(snap: &Snapshot) -> impl Iterator<Item = Kept<'_>> {
 /// The one of that name.
 pub(crate) fn named<'a>(snap: &'a Snapshot, name: &DiskName) -> Option<Kept<'a>> {
     all(snap).find(|kept| kept.name().as_ref() == Some(name))
+}
+
+/// Where a disk is kept that has the name which a server's own would have: one that it left when its node was lost, or by
+/// chance another's.
+pub(crate) fn namesake<'a>(snap: &'a Snapshot, vm: &Vm) -> Option<&'a NodeName> {
+    let name = DiskName::of(&vm.name, &vm.uuid).ok()?;
+    named(snap, &name).map(|kept| &kept.node.name)
 }
 
 /// The server whose disk it is to become, or became just now.

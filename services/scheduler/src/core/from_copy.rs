@@ -13,12 +13,26 @@
 //! The document says it all in one write ([`Change::GrantedCopy`]): the new grant, what the disk is made of, and that the
 //! lost node's disk is the newest. The lost node runs nothing without a newer grant. When it is heard again, its disk
 //! becomes a kept one ([`super::removal`]); until then it is left as it is.
+//!
+//! Where the server does not come up on its copy, an operator may give that up ([`Change::CopyDiscarded`]). The grant goes
+//! back only after the copy's node has cleared away what it has of the server, under a generation newer than any start
+//! that it was ever ordered: so none can come late, and whatever came up there unseen is gone.
 
 use watari_chassis::Entry;
-use watari_contracts::agent::Domain;
-use watari_model::vm::{Change, State, Vm};
+use watari_contracts::agent::{Domain, Remove};
+use watari_model::{
+    Refusal,
+    vm::{Change, Desired, State, Vm},
+};
 
-use super::{Snapshot, ahead, placement, placement::Need, snapshot::Sight, turn::Turn};
+use super::{
+    Snapshot,
+    action::Order,
+    ahead, naming, placement,
+    placement::Need,
+    snapshot::Sight,
+    turn::{OnFailure, Step, Turn},
+};
 
 /// Starts a server from its copy, if all of that is so; says whether it did.
 pub(super) fn decide(turn: &mut Turn<'_>, entry: &Entry<Vm>) -> bool {
@@ -29,6 +43,42 @@ pub(super) fn decide(turn: &mut Turn<'_>, entry: &Entry<Vm>) -> bool {
     }
     // It is a restart that nobody asked for: what fails again pauses ever longer.
     turn.rewrite_vm(entry, [Change::GrantedCopy], |_| {}, true);
+    true
+}
+
+/// Has a server whose copy was given up go back to the disk that it had before; says whether it is one.
+pub(super) fn give_back(turn: &mut Turn<'_>, entry: &Entry<Vm>) -> bool {
+    let vm = &entry.value;
+    let (Some(node), Some(before)) = (vm.node().filter(|_| vm.is_going_back()), vm.disk_before_copy()) else {
+        return false;
+    };
+    if !turn.is_given_up(node) {
+        if turn.unreachable(node) {
+            let fault = Refusal::VmUnreachable { vm: vm.name.to_string(), node: node.to_string() };
+            turn.change_vm(entry, [], |vm| vm.fault = Some(fault));
+            return true;
+        }
+        let operation = naming::of_vm("discard-copy", vm, vm.generation());
+        let step = turn.order(&operation, node, OnFailure::TryAgain, |order| {
+            let (generation, vm, uuid) = (vm.generation(), vm.name.clone(), vm.uuid.clone());
+            // The layers stay: they are a part of the disk that it goes back to.
+            Order::Remove(Remove {
+                order,
+                vm,
+                uuid,
+                generation,
+                keep_layers: true,
+                spare_running: false,
+                keep_disk: None,
+            })
+        });
+        if !matches!(step, Step::Done(_)) {
+            return true;
+        }
+    }
+    let starts = vm.desired == Desired::Running && !turn.unreachable(before);
+    let granted = starts.then(|| Change::Granted(before.clone()));
+    turn.change_vm(entry, [Change::GrantedBack].into_iter().chain(granted), |_| {});
     true
 }
 

@@ -40,7 +40,7 @@ fn step(turn: &mut Turn<'_>, entry: &Entry<Vm>) {
     if goes && !matches!(vm.state, State::Deleting | State::Migrating) {
         return turn.change_vm(entry, [Change::DeleteAsked], |_| {});
     }
-    if from_copy::decide(turn, entry) {
+    if from_copy::decide(turn, entry) || from_copy::give_back(turn, entry) {
         return;
     }
     if let Some(node) = vm.node().filter(|node| turn.is_off(node)) {

@@ -21,11 +21,11 @@ use watari_model::{
     NodeName, SiteName,
     migration::{Migration, Reason},
     node::{Node, Strain},
-    vm::{Desired, Evacuate, State, Vm},
+    vm::{Desired, Evacuate, Preseed, State, Vm},
 };
 
 use super::{
-    Action, Snapshot, evacuation, forecast,
+    Action, Snapshot, ahead, evacuation, forecast,
     placement::{self, Need},
     turn::Turn,
 };
@@ -176,10 +176,12 @@ fn candidates<'a>(turn: &Turn<'a>, hot: &Place<'a>) -> Vec<Candidate<'a>> {
     found
 }
 
-/// What would travel: what did the last time, all that the guest wrote meanwhile included, or else all that it can have.
+/// What would travel: what did the last time, all that the guest wrote meanwhile included, or else all that it can have;
+/// and the frozen layers that its disk stands on, since those that were sent ahead lie at another site.
 fn bytes(turn: &Turn<'_>, vm: &Vm) -> u64 {
     let whole = (vm.spec.memory_mib << 20).saturating_add(vm.spec.disk_gib << 30);
-    forecast::last_bytes(turn, vm).unwrap_or(whole)
+    let frozen = vm.node().map_or(0, |node| ahead::stack_at(turn.snap, node, &vm.name).frozen_bytes());
+    forecast::last_bytes(turn, vm).unwrap_or(whole).saturating_add(frozen)
 }
 
 fn may_leave(turn: &Turn<'_>, vm: &Vm, from: &NodeName) -> bool {
@@ -187,7 +189,8 @@ fn may_leave(turn: &Turn<'_>, vm: &Vm, from: &NodeName) -> bool {
     let calm = vm.pending.is_none()
         && vm.halt.is_none()
         && vm.leftovers.is_empty()
-        && vm.seeded_on().is_none()
+        // What arrived of it elsewhere stays a copy of it. While it is being sent it goes nowhere.
+        && !vm.preseed.as_ref().is_some_and(Preseed::is_due)
         && snapshots.reverting().is_none()
         && snapshots.due().is_none();
     let rests = |migration: &Migration| turn.now.millis_since(migration.changed_at) < turn.rules.relief.rest_ms;

@@ -10,7 +10,7 @@ use watari_model::{
 
 use super::{
     action::{Action, Order, ports_key},
-    ahead, naming, remains,
+    ahead, disks, naming, remains,
     snapshot::{Outcome, Sight},
     turn::{OnFailure, Step, Turn},
 };
@@ -112,10 +112,19 @@ pub(super) fn given_up(turn: &mut Turn<'_>, entry: &Entry<Vm>) -> bool {
 }
 
 /// Whether what was a server's disk when its node was lost has become a kept disk there. It has what was written last,
-/// which only an operator can weigh.
+/// which only an operator can weigh. While an earlier one of the same name is kept elsewhere it stays as it is: nobody
+/// could say which of the two he means.
 fn set_aside(turn: &mut Turn<'_>, vm: &Vm, leftover: &Leftover) -> bool {
     let node = &leftover.node;
     if turn.unreachable(node) {
+        return false;
+    }
+    if let Some(other) = disks::namesake(turn.snap, vm).filter(|other| *other != node) {
+        let text = format!(
+            "the disk of server {} on node {node} waits for the kept one of that name on {other} to go",
+            vm.name
+        );
+        turn.alarm(format!("alarm/disk/{}", vm.name), text);
         return false;
     }
     if let Sight::Seen(fact) = turn.sight(node, &vm.name)

@@ -66,7 +66,7 @@ async fn a_server_is_made_stopped_started_rebooted_and_deleted() {
     assert_eq!(stopped.node.unwrap().as_str(), node);
     assert!(cloud.fleet.guest(&node, "mail").disk, "a stopped server keeps its disk");
 
-    cloud.ask(&StartVm { request_id: None, name: "mail".parse().unwrap() }).await.unwrap();
+    cloud.ask(&StartVm { request_id: None, name: "mail".parse().unwrap(), discard_copy: false }).await.unwrap();
     let again = cloud.until("mail", |vm| vm.state == State::Running).await;
     assert_eq!((again.node.unwrap().as_str(), again.generation), (node.as_str(), 2));
 
@@ -454,7 +454,7 @@ async fn invariant_3_every_wish_may_be_repeated() {
     let stop = StopVm { request_id: id("r3"), name: name(), force: true };
     cloud.ask(&stop).await.unwrap();
     cloud.until("mail", |vm| vm.state == State::Stopped).await;
-    let start = StartVm { request_id: id("r4"), name: name() };
+    let start = StartVm { request_id: id("r4"), name: name(), discard_copy: false };
     cloud.ask(&start).await.unwrap();
     cloud.until("mail", |vm| vm.state == State::Running).await;
     assert_eq!(cloud.ask(&stop).await.unwrap().state, State::Running, "an old wish is no new one");

@@ -2,7 +2,7 @@
 
 use crate::support::{Cloud, SOON, create};
 use watari_contracts::scheduler::{
-    CreateVm, DeleteDisk, DeleteVm, EvacuateSite, GetDisk, GetVm, ListDisks, PreseedVm, StopVm,
+    CreateVm, DeleteDisk, DeleteVm, DiskView, EvacuateSite, GetDisk, GetVm, ListDisks, PreseedVm, StartVm, StopVm,
 };
 use watari_model::{
     DiskName, Refusal,
@@ -14,9 +14,8 @@ use watari_testkit::eventually_some;
 
 const UUID: &str = "7b1d4c2e-9a53-4c36-8f0e-2d6a1f0b9c41";
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_kept_disk_is_shown_and_one_server_begins_with_it_where_it_is() {
-    let cloud = Cloud::start().await;
+/// Has y2 say that it keeps the disk of a deleted server, and waits until that is known.
+async fn kept_at_y2(cloud: &Cloud, vm: &str, uuid: &str) -> DiskView {
     let entry = eventually_some("the node is known", SOON, || async { cloud.nodes.get("y2") }).await;
     let mut keeper = entry.value.clone();
     let base = Base {
@@ -25,12 +24,20 @@ async fn a_kept_disk_is_shown_and_one_server_begins_with_it_where_it_is() {
         format: Format::Qcow2,
         firmware: Default::default(),
     };
-    let (vm, kept_at) = ("old".parse().unwrap(), keeper.changed_at);
-    keeper.inventory.disks.insert(UUID.to_owned(), KeptDisk { vm, base, disk_gib: 4, size_bytes: 7, kept_at });
+    let (vm, kept_at) = (vm.parse().unwrap(), keeper.changed_at);
+    let name = DiskName::of(&vm, uuid).unwrap();
+    keeper.inventory.disks.insert(uuid.to_owned(), KeptDisk { vm, base, disk_gib: 4, size_bytes: 7, kept_at });
     cloud.nodes.update(&keeper, entry.revision).await.unwrap();
-    let name: DiskName = "old-7b1d4c2e".parse().unwrap();
     let show = || async { cloud.ctx.bus.request(&GetDisk { name: name.clone() }).await.ok() };
-    let shown = eventually_some("the disk is known", SOON, show).await;
+    eventually_some("the disk is known", SOON, show).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kept_disk_is_shown_and_one_server_begins_with_it_where_it_is() {
+    let cloud = Cloud::start().await;
+    let shown = kept_at_y2(&cloud, "old", UUID).await;
+    let name = shown.name.clone();
+    assert_eq!(name.as_str(), "old-7b1d4c2e");
     assert_eq!((shown.node.as_str(), shown.site.as_str(), shown.used_by), ("y2", "yamate", None));
     let listed = cloud.ask(&ListDisks::default()).await.unwrap();
     assert_eq!((listed.disks.len(), listed.next), (1, None));
@@ -59,6 +66,21 @@ async fn a_server_that_has_no_disk_yet_cannot_leave_one() {
     let delete = |keep_disk| DeleteVm { request_id: None, name: "idle".parse().unwrap(), keep_disk };
     assert!(matches!(cloud.ask(&delete(true)).await, Err(Refusal::VmState { .. })));
     cloud.ask(&delete(false)).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_second_disk_is_kept_under_one_name_and_who_runs_has_no_copy_to_give_up() {
+    let cloud = Cloud::start().await;
+    let mail = cloud.running("mail", "myodaiji").await;
+    let kept = kept_at_y2(&cloud, "mail", &mail.uuid).await;
+    let delete = DeleteVm { request_id: None, name: mail.name.clone(), keep_disk: true };
+    let refused = cloud.ask(&delete).await;
+    let named = |disk: &str, node: &str| disk == kept.name.as_str() && node == "y2";
+    assert!(matches!(&refused, Err(Refusal::DiskNameTaken { disk, node, .. }) if named(disk, node)), "{refused:?}");
+    let discard = StartVm { request_id: None, name: mail.name.clone(), discard_copy: true };
+    assert!(matches!(cloud.ask(&discard).await, Err(Refusal::NoCopyToDiscard { .. })));
+    let still = cloud.vm("mail").await;
+    assert_eq!((still.state, still.desired, still.generation), (State::Running, Desired::Running, mail.generation));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,19 +1,22 @@
 //! The table: for each refusal its name and fields, code, class and whether to try again, then cause
-//! and remedy in English and in Japanese. What is about networks and about projects stands in files of their own.
+//! and remedy in English and in Japanese. What is about networks, about projects, and about disks that are kept, stands in
+//! files of their own.
 
+mod disks;
 mod networks;
 mod projects;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use disks::with_disks;
 use networks::with_networks;
 use projects::with_projects;
 
 use super::{Rendered, Retry, Status, japanese_of};
 use crate::said::{Said, Words, filled};
 
-with_projects! { with_networks! { refusals! {
+with_projects! { with_networks! { with_disks! {
     // --- input -----------------------------------------------------------------------------
     /// The message is not the JSON that the subject takes.
     Malformed { detail } "request.malformed" 400 No
@@ -444,8 +447,8 @@ with_projects! { with_networks! { refusals! {
         ja "すでに上限の {limit} 件の取り込みが進行中です" "いずれかの完了を待ってください。`watari image list` で確認できます";
     /// As many imports as one user may have are under way.
     UserImportsBusy { limit } "image.user-imports-busy" 503 Later
-        en "you have {limit} imports under way, which is as many as one user may have" "wait for one of them to end, or delete one that is not wanted (watari image list); the bound is max_user_imports in image.toml"
-        ja "進行中の取り込みが、利用者 1 人の上限である {limit} 件に達しています" "いずれかの完了を待つか、不要なものを削除してください (watari image list)。上限は image.toml の max_user_imports です";
+        en "you have {limit} imports and savings under way, which is as many as one user may have" "wait for one of them to end, or delete one that is not wanted (watari image list); the bound is max_user_imports in image.toml"
+        ja "進行中の取り込みと保存が、利用者 1 人の上限である {limit} 件に達しています" "いずれかの完了を待つか、不要なものを削除してください (watari image list)。上限は image.toml の max_user_imports です";
     /// One user's imports under way take as much as they may.
     UserImportsFull { image, held_mib, size_mib, limit_mib } "image.user-imports-full" 507 Later
         en "image {image} has {size_mib} MiB, beside {held_mib} MiB of your other imports under way; one user may have {limit_mib} MiB" "wait for the others to end, or delete those that are not wanted (watari image list); the bound is max_user_mib in image.toml"

@@ -3,10 +3,12 @@
 //!
 //! ```text
 //!  its node is off ─▶ Stopped ─▶ granted the copy: the lost node's disk is left behind, and is the newest
-//!                                   └▶ Starting, made of the copy's layers ─▶ Running ─▶ its disk as any other
+//!                                   ├▶ Starting, made of the copy's layers ─▶ Running ─▶ its disk as any other
+//!                                   └▶ discarded, if it never ran: Stopped ─▶ granted back, once nothing of it is here
 //! ```
 //!
-//! The copy is used once: what is asked for afterwards is a copy of what it has become.
+//! The copy is used once: what is asked for afterwards is a copy of what it has become. Discarding it counts the
+//! generation up, so that a start that is still on its way comes too late once the copy's node was told to clear it away.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -39,6 +41,9 @@ pub struct Restored {
     /// What its disk is to be made of; none once it was seen running on that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stack: Option<Stack>,
+    /// Whether an operator has given that up for the disk of the node that was lost.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub discarded: bool,
 }
 
 impl Vm {
@@ -88,7 +93,7 @@ impl Vm {
             newest: true,
         });
         let (from, stack) = (old.node, Some(copy.stack));
-        self.restored = Some(Restored { from, generation, at: now, lost_seconds, stack });
+        self.restored = Some(Restored { from, generation, at: now, lost_seconds, stack, discarded: false });
         self.fault = None;
         true
     }
@@ -98,6 +103,43 @@ impl Vm {
         if let Some(restored) = &mut self.restored {
             restored.stack = None;
         }
+    }
+
+    /// Where the disk lies that it had before it was granted a copy, if it was never seen running on that.
+    #[must_use]
+    pub fn disk_before_copy(&self) -> Option<&NodeName> {
+        let restored = self.restored.as_ref().filter(|restored| restored.stack.is_some())?;
+        let lies = |leftover: &Leftover| leftover.newest && leftover.node == restored.from;
+        self.leftovers.iter().any(lies).then_some(&restored.from)
+    }
+
+    /// Whether it is off only until what there is of the copy is cleared away: nobody starts it meanwhile.
+    #[must_use]
+    pub fn is_going_back(&self) -> bool {
+        let discarded = self.restored.as_ref().is_some_and(|restored| restored.discarded);
+        self.state == State::Stopped && discarded && self.disk_before_copy().is_some()
+    }
+
+    /// Gives the copy up. Whatever was ordered of its node so far is of an older generation from now on.
+    pub(super) fn discard_copy(&mut self) -> bool {
+        if self.disk_before_copy().is_none() || self.is_going_back() {
+            return false;
+        }
+        let (Some(restored), Some(grant)) = (&mut self.restored, &mut self.grant) else { return false };
+        restored.discarded = true;
+        grant.generation += 1;
+        self.fault = None;
+        self.take_size();
+        true
+    }
+
+    /// Gives the grant back to the node that was lost, whose disk is the newest.
+    pub(super) fn take_back(&mut self) -> bool {
+        let Some(node) = self.disk_before_copy().filter(|_| self.is_going_back()).cloned() else { return false };
+        self.leftovers.retain(|leftover| leftover.node != node);
+        self.grant = Some(Grant { node, generation: self.generation() + 1 });
+        (self.restored, self.fault) = (None, None);
+        true
     }
 
     /// What its disk is to be made of, if it was granted a copy and has not been seen running on it.
@@ -171,6 +213,41 @@ mod tests {
             mail.apply(change, at).unwrap();
         }
         assert!(mail.accepts_copy(at), "that one has come");
+    }
+
+    #[test]
+    fn a_copy_that_never_ran_is_given_up_for_what_the_lost_node_has_and_one_that_ran_is_not() {
+        let granted = || {
+            let mut mail = copied();
+            let at = mail.created_at.plus_millis(60_000);
+            assert!(mail.apply(Change::CopyDiscarded, at).is_err(), "it has none");
+            mail.apply(Change::SeenOff, at).unwrap();
+            mail.apply(Change::GrantedCopy, at).unwrap();
+            (mail, at)
+        };
+        let (mut mail, at) = granted();
+        assert!(mail.apply(Change::GrantedBack, at).is_err(), "nobody has given it up");
+        mail.apply(Change::CopyDiscarded, at).unwrap();
+        assert!(mail.apply(Change::CopyDiscarded, at).is_err(), "it is given up once");
+        assert_eq!((mail.state, mail.node().map(NodeName::as_str), mail.generation()), (State::Stopped, Some("y1"), 3));
+        for change in [Change::Granted("y1".parse().unwrap()), Change::GrantedCopy, Change::SeenRunning] {
+            assert!(mail.apply(change, at).is_err(), "nothing runs meanwhile");
+        }
+        mail.apply(Change::GrantedBack, at).unwrap();
+        assert_eq!((mail.state, mail.node().map(NodeName::as_str), mail.generation()), (State::Stopped, Some("m1"), 4));
+        assert_eq!((&mail.restored, mail.leftovers.len(), mail.copy_to_start_from()), (&None, 0, None));
+        assert!(mail.apply(Change::GrantedBack, at).is_err(), "it is back");
+        mail.apply(Change::Granted("m1".parse().unwrap()), at).unwrap();
+
+        let (mut ran, at) = granted();
+        ran.apply(Change::SeenRunning, at).unwrap();
+        ran.apply(Change::SeenOff, at).unwrap();
+        assert_eq!(ran.disk_before_copy(), None);
+        assert!(ran.apply(Change::CopyDiscarded, at).is_err(), "what it wrote since is there");
+
+        let (mut gone, at) = granted();
+        gone.leftovers.clear();
+        assert!(gone.apply(Change::CopyDiscarded, at).is_err(), "there is nothing to go back to");
     }
 
     #[test]

@@ -62,6 +62,8 @@ fn changes() -> impl Strategy<Value = Change> {
     prop_oneof![
         node.clone().prop_map(Change::Granted),
         Just(Change::GrantedCopy),
+        Just(Change::CopyDiscarded),
+        Just(Change::GrantedBack),
         Just(Change::SeenRunning),
         Just(Change::SeenOff),
         Just(Change::SeenSaved),

@@ -134,6 +134,10 @@ pub(super) const TEXTS: &[Text] = &[
     ("Only those in this state, such as running", "この状態のものだけ (例: running)"),
     ("The node to go to; without it the scheduler chooses", "移動先のノード。省略時はスケジューラが選びます"),
     ("Reset at once, instead of asking the guest", "ゲストに頼まず、すぐにリセットします"),
+    (
+        "From the disk that it had before, giving up the copy that it was to be started from and never ran on",
+        "起動できていない複製を取りやめ、元のディスクから起動します",
+    ),
     ("Off at once, instead of asking the guest", "ゲストに頼まず、すぐに電源を切ります"),
     ("At most so many bytes, up to 131072", "表示する最大バイト数。131072 まで"),
     // --- nodes, sites and outages ----------------------------------------------------------

@@ -11,7 +11,7 @@ use super::*;
 use crate::core::{
     Action, Order, Rooms, Rules, lifecycle,
     snapshot::Heard,
-    tests::documents::{Documents, at, facts, name, node, put, vm},
+    tests::documents::{Documents, at, facts, name, node, put, runs, vm},
     turn::Turn,
 };
 
@@ -108,6 +108,35 @@ fn a_deleted_server_leaves_its_own_disk_and_no_copy_of_it() {
     let all =
         |own: bool| BTreeMap::from([("m1", own), ("m2", false), ("y1", own)].map(|(node, is)| (node.to_owned(), is)));
     assert_eq!((stays(true), stays(false)), (all(true), all(false)));
+}
+
+#[test]
+fn what_a_lost_node_has_of_a_server_waits_while_an_earlier_disk_of_that_name_is_kept_elsewhere() {
+    let mut old = Vm { uuid: OLD.to_owned(), ..vm("old", 128) };
+    for change in [Change::Granted(name("m2")), Change::SeenRunning] {
+        old.apply(change, at(0)).unwrap();
+    }
+    old.leftovers.push(Leftover { node: name("m3"), generation: 1, since: at(0), migration: None, newest: true });
+    let set_aside = |earlier: bool| {
+        let mut snap = snap([old.clone()]);
+        put(&mut snap.nodes, &mut 9, node("m3", "myodaiji", 4_096), 0);
+        if !earlier {
+            put(&mut snap.nodes, &mut 9, node("m1", "myodaiji", 4_096), 1);
+        }
+        let mut here = facts("m2", "myodaiji");
+        here.vms.insert(old.name.clone(), runs(&old));
+        for facts in [here, facts("m3", "myodaiji")] {
+            snap.heard.insert(facts.node.clone(), Heard { facts: Arc::new(facts), age_ms: 0 });
+        }
+        decided(&snap)
+    };
+    match &set_aside(false)[..] {
+        [Action::Order { node, order: Order::Remove(remove), .. }] => {
+            assert!(*node == name("m3") && remove.keep_disk.is_some(), "{remove:?}");
+        }
+        other => panic!("{other:?}"),
+    }
+    assert!(matches!(&set_aside(true)[..], [Action::Alarm { .. }]), "it is neither taken away nor given that name");
 }
 
 #[test]

@@ -7,12 +7,12 @@ use std::{
 };
 
 use proptest::prelude::*;
-use watari_contracts::agent::NodeFacts;
+use watari_contracts::agent::{Layer, NodeFacts, VmFact};
 use watari_model::{
     VmName,
     migration::State as Moved,
     outage::{Outage, Scope},
-    vm::{Change, Company, Membership, Size},
+    vm::{Change, Company, Membership, Seeded, Size},
 };
 use watari_testkit::Dice;
 
@@ -34,6 +34,8 @@ struct World {
     rules: Rules,
     now_ms: u64,
     busy: BTreeMap<VmName, u64>,
+    /// How large the frozen layers of its disk are, of a server that has some.
+    frozen: BTreeMap<VmName, u64>,
     /// For how long each node has been otherwise than its document says.
     otherwise: BTreeMap<NodeName, u64>,
     /// Who moved when, from where.
@@ -50,6 +52,7 @@ impl World {
             // Long after whatever was before.
             now_ms: 1_000_000_000,
             busy: BTreeMap::new(),
+            frozen: BTreeMap::new(),
             otherwise: BTreeMap::new(),
             moves: Vec::new(),
         };
@@ -109,6 +112,14 @@ impl World {
         }
     }
 
+    /// What its agent says of a server.
+    fn says(&self, vm: &Vm) -> VmFact {
+        let mut fact = runs(vm);
+        let layer = |size_bytes: &u64| Layer { index: 0, sha256: None, size_bytes: *size_bytes };
+        fact.stack.layers = self.frozen.get(&vm.name).map(layer).into_iter().collect();
+        fact
+    }
+
     fn snapshot(&self) -> Snapshot {
         let mut snap = Snapshot {
             epoch: 1,
@@ -121,7 +132,7 @@ impl World {
         for Node { name, site, state, strains, .. } in self.docs.nodes.values().map(|entry| &entry.value) {
             let here: Vec<&Vm> =
                 self.docs.vms.values().map(|entry| &entry.value).filter(|vm| vm.node() == Some(name)).collect();
-            let vms = here.iter().map(|vm| (vm.name.clone(), runs(vm))).collect();
+            let vms = here.iter().map(|vm| (vm.name.clone(), self.says(vm))).collect();
             let facts = Arc::new(NodeFacts { vms, ..facts(name.as_str(), site.as_str()) });
             snap.heard.insert(name.clone(), Heard { facts, age_ms: 0 });
             let hot = strains.contains(&Strain::Overloaded);
@@ -237,6 +248,22 @@ fn the_cheapest_server_that_suffices_goes_and_what_travelled_last_counts() {
 }
 
 #[test]
+fn a_server_whose_copy_lies_elsewhere_leaves_as_any_other_but_its_frozen_layers_travel_as_well() {
+    let mut world = hot();
+    for number in 0..5 {
+        let called = format!("s{number}");
+        world.edit(&called, |vm| {
+            vm.spec.restart_from_copy_seconds = std::num::NonZeroU32::new(3_600);
+            vm.ask_preseed(Some(name("y1")), at(0));
+            let done = Seeded { number: 1, node: name("y1"), at: at(0), bytes: 1 << 30, copy: None };
+            vm.preseed.as_mut().unwrap().done = Some(done);
+        });
+        world.frozen.insert(called.parse().unwrap(), if number == 3 { 1 << 30 } else { 2 << 30 });
+    }
+    assert_eq!(world.decided()[0].vm.as_str(), "s3");
+}
+
+#[test]
 fn nobody_is_moved_where_it_was_not_asked_for_nor_while_anything_else_goes_on() {
     assert_eq!(hot().decided().len(), 1);
     let silent = |what: &str, change: &dyn Fn(&mut World)| {
@@ -273,6 +300,7 @@ fn nobody_is_moved_where_it_was_not_asked_for_nor_while_anything_else_goes_on() 
     silent("the node itself is cordoned", &edited("m0", |node| node.cordoned = true));
     silent("they stay", &all(|vm| vm.spec.evacuate = Evacuate::Stay));
     silent("they are to grow", &all(|vm| vm.pending = Some(Size { vcpus: 2, memory_mib: 512, disk_gib: 2 })));
+    silent("their disks are being sent ahead", &all(|vm| vm.ask_preseed(Some(name("y1")), at(0))));
     silent("they are to stop", &all(|vm| vm.desired = Desired::Stopped));
     silent(
         "they want their company",

@@ -83,6 +83,8 @@ pub(crate) struct Host {
     pub(crate) guests: BTreeMap<VmName, Guest>,
     /// Frozen layers of servers that are elsewhere, by UUID.
     pub(crate) layers: BTreeMap<String, Vec<Layer>>,
+    /// Whether no server comes up on those.
+    pub(crate) spoilt: bool,
     pub(crate) journal: BTreeMap<String, Progress>,
     pub(crate) closed: BTreeSet<MigrationId>,
     pub(crate) silent_since: Option<u64>,
@@ -122,6 +124,7 @@ impl Host {
             epoch: 0,
             guests: BTreeMap::new(),
             layers: BTreeMap::new(),
+            spoilt: false,
             journal: BTreeMap::new(),
             closed: BTreeSet::new(),
             silent_since: None,
@@ -308,6 +311,9 @@ impl Host {
                     effect = Effect::Booted;
                 }
                 (Process::None, Disk::None, DiskUse::Existing) if o.copy.is_some() => {
+                    if self.spoilt {
+                        return refuse(self, "unable to start");
+                    }
                     let kept = self.layers.remove(&o.server.uuid);
                     if kept != o.copy.as_ref().map(|copy| copy.layers.clone()) {
                         return refuse(self, "without the copy");

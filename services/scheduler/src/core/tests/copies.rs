@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 use watari_contracts::agent::{Layer, Stack};
 use watari_model::{
     NodeName, VmName,
-    vm::{Copied, Desired, Preseed, Restart, Seeded, State},
+    vm::{Change, Copied, Desired, Preseed, Restart, Seeded, State},
 };
 
 use super::{
@@ -140,5 +140,37 @@ fn a_loss_that_is_not_accepted_waits_for_the_node_and_so_does_a_copy_that_is_not
             sim.run(sim.now + 20_000);
             assert_eq!(sim.running(&mail()), [&to], "{}", sim.story());
         }
+    }
+}
+
+#[test]
+fn a_copy_that_never_comes_up_is_given_up_for_the_disk_of_the_lost_node_once_that_is_back() {
+    for seed in 0..20 {
+        let (mut sim, from, to) = copied(seed, 3_600);
+        sim.hosts.get_mut(&to).unwrap().spoilt = true;
+        sim.darken(&from);
+        sim.run(sim.now + LOST);
+        sim.say_off(&from, false);
+        sim.run(sim.now + 20_000 + seed * 100);
+        let vm = sim.document(&mail()).unwrap();
+        assert!(vm.node() == Some(&to) && vm.disk_before_copy() == Some(&from), "{}", sim.story());
+        sim.mend(&from);
+        sim.run(sim.now + 20_000);
+        assert!(sim.running(&mail()).is_empty(), "nobody has said so: {}", sim.story());
+        assert_eq!(sim.hosts[&from].guests[&mail()].disk, Disk::Whole, "{}", sim.story());
+        // Its agent may be away just then, the scheduler may die, and what is given up may be able to start after all.
+        if seed % 3 == 1 {
+            sim.hosts.get_mut(&to).unwrap().connected = false;
+        }
+        let now = at(sim.now);
+        sim.amend("mail", |vm| vm.apply(Change::CopyDiscarded, now).unwrap());
+        if seed % 4 == 2 {
+            sim.crash_scheduler(true);
+            sim.after(3_000, Event::Elect);
+        }
+        sim.run(sim.now + 25_000);
+        sim.mend(&to);
+        sound(&mut sim, &from);
+        assert_eq!((sim.truth[&mail()].boots, &sim.document(&mail()).unwrap().restored), (2, &None));
     }
 }

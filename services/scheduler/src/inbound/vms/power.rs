@@ -3,14 +3,14 @@
 use watari_chassis::clock;
 use watari_contracts::scheduler::{DeleteVm, RebootVm, StartVm, StopVm, VmView};
 use watari_model::{
-    Refusal, Said,
+    DiskName, NodeName, Refusal, Said,
     disk::MOST_KEPT,
     outage::Scope,
     vm::{Change, Desired, State, Vm},
 };
 
 use super::{Desk, digest_of};
-use crate::core::Snapshot;
+use crate::core::{Snapshot, disks};
 
 pub(super) fn not_now(vm: &Vm, wanted: &str) -> Refusal {
     let name = vm.name.to_string();
@@ -35,16 +35,26 @@ impl Desk {
     }
 
     pub(in crate::inbound) async fn start_vm(self, request: StartVm) -> Result<VmView, Refusal> {
-        let digest = digest_of(&("start", &request.name));
         let snap = self.executor.view();
+        if request.discard_copy {
+            let digest = digest_of(&("discard copy", &request.name));
+            let discard = |vm: &mut Vm| self.discard_copy(&snap, vm);
+            return self.amend(&request.name, request.request_id.as_deref(), &digest, discard).await;
+        }
+        let digest = digest_of(&("start", &request.name));
         let start = |vm: &mut Vm| match (vm.state, vm.desired) {
             (State::Deleting, _) | (_, Desired::Deleted) | (State::Stopping, _) => Err(not_now(vm, "start")),
             (State::Running | State::Starting | State::Migrating, Desired::Stopped) => Err(not_now(vm, "start")),
             (State::Running | State::Starting | State::Migrating, _) => Ok(()),
+            // It is started as soon as it is back.
+            (State::Stopped, _) if vm.is_going_back() => {
+                vm.desired = Desired::Running;
+                Ok(())
+            }
             (State::Stopped | State::Suspended | State::Failed, _) if vm.grant.is_some() => {
                 self.reachable(&snap, vm)?;
                 vm.keeps_its_disk()?;
-                may_start_there(&snap, vm)?;
+                vm.node().map_or(Ok(()), |node| may_start_there(&snap, node))?;
                 vm.desired = Desired::Running;
                 vm.force_off = false;
                 // Its disk is there and nowhere else.
@@ -62,6 +72,27 @@ impl Desk {
             }
         };
         self.amend(&request.name, request.request_id.as_deref(), &digest, start).await
+    }
+
+    /// Gives up the copy that it never ran on, for the disk that it had before, and wants it to run on that.
+    fn discard_copy(&self, snap: &Snapshot, vm: &mut Vm) -> Result<(), Refusal> {
+        if vm.desired == Desired::Deleted {
+            return Err(not_now(vm, "start"));
+        }
+        if !vm.is_going_back() {
+            let name = vm.name.to_string();
+            let Some(node) = vm.disk_before_copy().cloned() else {
+                return Err(Refusal::NoCopyToDiscard { vm: name });
+            };
+            if snap.unreachable(&node, self.rules.silent_ms) {
+                return Err(Refusal::DiskBeforeSilent { vm: name, node: node.to_string() });
+            }
+            may_start_there(snap, &node)?;
+            vm.apply(Change::CopyDiscarded, clock::now()).map_err(|_| not_now(vm, "start"))?;
+            vm.force_off = false;
+        }
+        vm.desired = Desired::Running;
+        Ok(())
     }
 
     pub(in crate::inbound) async fn stop_vm(self, request: StopVm) -> Result<VmView, Refusal> {
@@ -148,6 +179,12 @@ fn may_keep(snap: &Snapshot, vm: &Vm) -> Result<(), Refusal> {
     let Some(node) = vm.node().filter(|_| has_one && vm.desired != Desired::Deleted) else {
         return Err(not_now(vm, "keep its disk"));
     };
+    // Two of one name could not be told apart: not the one that a lost node still has of it, nor one that is kept.
+    let lost = vm.leftovers.iter().find(|leftover| leftover.newest).map(|leftover| &leftover.node);
+    if let Some(other) = lost.or_else(|| disks::namesake(snap, vm)) {
+        let disk = DiskName::of(&vm.name, &vm.uuid).map_or_else(|_| vm.uuid.clone(), |name| name.to_string());
+        return Err(Refusal::DiskNameTaken { vm: vm.name.to_string(), disk, node: other.to_string() });
+    }
     let kept = snap.nodes.get(node.as_str()).map_or(0, |entry| entry.value.inventory.disks.len());
     if kept >= MOST_KEPT {
         let (vm, node) = (vm.name.to_string(), node.to_string());
@@ -157,8 +194,8 @@ fn may_keep(snap: &Snapshot, vm: &Vm) -> Result<(), Refusal> {
 }
 
 /// A site or node that is being emptied starts nothing.
-fn may_start_there(snap: &Snapshot, vm: &Vm) -> Result<(), Refusal> {
-    let Some(node) = vm.node().and_then(|node| snap.nodes.get(node.as_str())) else { return Ok(()) };
+fn may_start_there(snap: &Snapshot, node: &NodeName) -> Result<(), Refusal> {
+    let Some(node) = snap.nodes.get(node.as_str()) else { return Ok(()) };
     let mut outages = snap.outages.values().map(|entry| &entry.value);
     let Some(outage) = outages.find(|outage| outage.keeps_away(&node.value)) else { return Ok(()) };
     let id = &outage.id;

@@ -22,6 +22,7 @@ const MOST_GENERATIONS: u64 = 9;
 fn warranted(doc: &Doc) -> Vec<Order> {
     let order = |verb: Verb, at: Place, migration: u64| Order { verb, at, migration, generation: doc.generation };
     match doc.crossing {
+        None if doc.copy == Some(true) => vec![order(Verb::Remove, doc.at, 0)],
         None if doc.state == State::Starting => vec![order(Verb::Start, doc.at, 0)],
         None => {
             let mut orders = Vec::new();
@@ -201,6 +202,27 @@ impl Protocol {
         }
         let changed = doc.with_copy([Change::SeenOff, Change::GrantedCopy])?;
         (world.newest, world.ahead) = ([false, true], Ahead::Granted);
+        world.write(changed);
+        Some(())
+    }
+
+    /// An operator gives the copy up, on which it was not seen running.
+    pub(super) fn discard_copy(&self, world: &mut World) -> Option<()> {
+        let changed = world.doc.changed([Change::CopyDiscarded])?;
+        world.write(changed);
+        Some(())
+    }
+
+    /// What there is of that copy is cleared away, as its agent has answered: it is started from the disk that it had.
+    pub(super) fn go_back(&self, world: &mut World) -> Option<()> {
+        let doc = &world.doc;
+        let clear = Order { verb: Verb::Remove, at: doc.at, migration: 0, generation: doc.generation };
+        if !world.holder().done.contains(&clear) && self.broken != Broken::GoesBackAtOnce {
+            return None;
+        }
+        let changed = doc.changed([Change::GrantedBack, Change::Granted(name(HOME))])?;
+        // The layers of the copy stay where they are.
+        world.newest = [true, false];
         world.write(changed);
         Some(())
     }

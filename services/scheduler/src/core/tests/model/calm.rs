@@ -33,6 +33,10 @@ impl Protocol {
         steps.extend(world.flow.map(|flow| if flow.dead { Step::Snap(Luck::RunsOn) } else { Step::Flow }));
         let all = |verb: Verb| deliveries(world, verb);
         match world.doc.crossing {
+            None if world.goes_back() => {
+                steps.push(Step::GoBack);
+                steps.extend(all(Verb::Remove));
+            }
             None => {
                 steps.push(Step::SeenRunning);
                 steps.extend(all(Verb::Start));

@@ -46,6 +46,8 @@ enum Broken {
     ForgetsAtCrash,
     /// That a node says nothing is enough to start the server from its copy.
     TakesSilence,
+    /// A server goes back from a copy before that is cleared away.
+    GoesBackAtOnce,
 }
 
 /// How the carrying out of an order ends.
@@ -77,6 +79,8 @@ enum Step {
     End,
     Restart,
     TakeCopy,
+    DiscardCopy,
+    GoBack,
     SeenRunning,
     Forget,
     Lead,
@@ -127,6 +131,8 @@ impl Protocol {
             Step::End => self.end(scene),
             Step::Restart => self.restart(scene),
             Step::TakeCopy => self.take_copy(scene),
+            Step::DiscardCopy => self.discard_copy(scene),
+            Step::GoBack => self.go_back(scene),
             Step::SeenRunning => self.seen_running(scene),
             Step::Forget => self.forget(scene),
             Step::Lead => self.lead(scene),
@@ -177,6 +183,9 @@ impl Model for Protocol {
 
     fn actions(&self, world: &World, steps: &mut Vec<Step>) {
         match world.doc.crossing {
+            None if world.doc.copy.is_some() => {
+                steps.extend([Step::DiscardCopy, Step::GoBack, Step::Restart, Step::SeenRunning]);
+            }
             None => steps.extend([Step::Begin, Step::Restart, Step::TakeCopy, Step::SeenRunning, Step::Forget]),
             Some(way) if way.switched || way.abandoned => steps.extend([Step::Wake, Step::End]),
             Some(_) => steps.extend([Step::Look(0), Step::Look(1), Step::Judge, Step::Abandon]),
@@ -210,7 +219,7 @@ impl Model for Protocol {
         let mut properties = vec![
             Property::<Self>::always(ONE_NODE, |_, world| world.running() <= 1),
             Property::<Self>::always(OBEDIENT, |_, world| !world.disobeyed),
-            Property::<Self>::always(KEPT, |_, world| world.newest[world.doc.at]),
+            Property::<Self>::always(KEPT, |_, world| world.newest[world.doc.at] || world.goes_back()),
             Property::<Self>::sometimes(MOVED, |_, world| world.doc.at != HOME && world.is_settled()),
             Property::<Self>::sometimes(STAYED, |_, world| {
                 world.doc.at == HOME && world.migrations > 0 && world.is_settled()
@@ -302,11 +311,12 @@ fn each_rule_that_is_switched_off_is_missed() {
         (Broken::IgnoresEpochs, 1, OBEDIENT),
         (Broken::ForgetsAtCrash, 1, ONE_NODE),
         (Broken::TakesSilence, 0, ONE_NODE),
+        (Broken::GoesBackAtOnce, 1, ONE_NODE),
     ];
     for (broken, faults, property) in cases {
         let leaders = broken == Broken::IgnoresEpochs;
-        let copies = broken == Broken::TakesSilence;
-        let protocol = Protocol { broken, leaders, copies, ..Protocol::new(faults, 1) };
+        let copies = matches!(broken, Broken::TakesSilence | Broken::GoesBackAtOnce);
+        let protocol = Protocol { broken, leaders, copies, ..Protocol::new(faults, u64::from(!copies)) };
         let enough = HasDiscoveries::AnyOf([property].into());
         let found = explore(&format!("{broken:?}"), protocol, enough, ENOUGH_STEPS);
         let story = found.iter().find(|(name, _)| *name == property);

@@ -7,7 +7,7 @@ use watari_contracts::agent::{Domain, OffReason, Passage, Phase, Stack, VmFact};
 use watari_model::{
     MigrationId, NodeName,
     admission::Seen,
-    vm::{Change, Copied, Crossing, Grant, Leftover, Preseed, Seeded, State, Vm},
+    vm::{Change, Copied, Crossing, Grant, Leftover, Preseed, Restored, Seeded, State, Vm},
 };
 
 use crate::core::{naming, tests::documents};
@@ -232,6 +232,8 @@ pub(super) struct Doc {
     pub(super) crossing: Option<Way>,
     /// Old copies, with the last generation that they were used under.
     pub(super) left: Vec<(Place, u64)>,
+    /// Whether a copy was given up, while it was granted one that it was not seen running on.
+    pub(super) copy: Option<bool>,
 }
 
 impl Doc {
@@ -252,8 +254,16 @@ impl Doc {
             generation: *generation,
             since: documents::at(0),
             migration: None,
-            newest: false,
+            newest: self.copy.is_some() && *at == HOME,
         };
+        vm.restored = self.copy.map(|discarded| Restored {
+            from: name(HOME),
+            generation: self.generation,
+            at: documents::at(0),
+            lost_seconds: 0,
+            stack: Some(Stack::default()),
+            discarded,
+        });
         vm.leftovers = self.left.iter().map(leftover).collect();
         vm
     }
@@ -271,6 +281,7 @@ impl Doc {
             generation: vm.generation(),
             crossing: vm.crossing.as_ref().map(way),
             left: vm.leftovers.iter().map(|left| (place(&left.node), left.generation)).collect(),
+            copy: vm.restored.as_ref().filter(|restored| restored.stack.is_some()).map(|restored| restored.discarded),
         }
     }
 
@@ -333,7 +344,7 @@ impl World {
     /// The server runs at home.
     pub(super) fn new(faults: u8) -> Self {
         let start = Order { verb: Verb::Start, at: HOME, migration: 0, generation: 1 };
-        let doc = Doc { state: State::Running, at: HOME, generation: 1, crossing: None, left: Vec::new() };
+        let doc = Doc { state: State::Running, at: HOME, generation: 1, crossing: None, left: Vec::new(), copy: None };
         let home = Guest {
             process: Process::Running,
             disk: Disk::Whole,
@@ -360,6 +371,11 @@ impl World {
     /// On how many nodes it runs.
     pub(super) fn running(&self) -> usize {
         self.guests.iter().filter(|guest| guest.process == Process::Running).count()
+    }
+
+    /// Whether it is off until what there is of a copy that was given up is cleared away.
+    pub(super) fn goes_back(&self) -> bool {
+        self.doc.copy == Some(true)
     }
 
     /// Whether all is well: it runs where its document says, and nothing is under way.
