@@ -5,6 +5,8 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod firewall;
+#[path = "../inside/mod.rs"]
+mod inside;
 mod ipv6;
 mod metadata;
 mod wire;

@@ -4,14 +4,14 @@
 use std::{
     fs,
     net::{SocketAddr, UdpSocket},
-    os::fd::AsFd,
     process::Command,
     time::Duration,
 };
 
-use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use watari_contracts::agent::{Seed, Server, Wire};
 use watari_model::{image::Format, network::Kind, vm::Base};
+
+pub(crate) use crate::inside::inside;
 
 /// The node's own address on the bridge.
 pub(crate) const NODE: &str = "203.0.113.1";
@@ -111,18 +111,6 @@ fn plug(name: &str, port: &str, mac: &str, address: &str) {
     inside(name, || fs::write("/proc/sys/net/ipv6/conf/eth0/accept_dad", "0").unwrap());
     run(&format!("ip -n {name} link set eth0 up"));
     run(&format!("ip -n {name} addr add {address}/24 dev eth0"));
-}
-
-/// Does something in that machine's network.
-pub(crate) fn inside<T: Send + 'static>(machine: &str, act: impl FnOnce() -> T + Send + 'static) -> T {
-    let path = format!("/run/netns/{machine}");
-    // A thread's network is its own.
-    let act = move || {
-        let namespace = fs::File::open(path).unwrap();
-        move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
-        act()
-    };
-    std::thread::spawn(act).join().unwrap()
 }
 
 /// A socket of that machine's.

@@ -25,7 +25,7 @@ use tokio::sync::{Mutex, OnceCell};
 use watari_model::{NetworkName, SegmentName};
 
 use super::{
-    links::{Links, Vlan},
+    links::{Link, Links, Vlan},
     module, nft,
     overlay::{is_ours, made, ours, without_ipv6},
 };
@@ -226,10 +226,27 @@ async fn stand() -> bool {
     nft::stands(family, table, chain).await.unwrap_or(false)
 }
 
+/// An interface that is not ours and has the VLAN already. On the bridge itself the kernel makes no second one; on a port of
+/// the bridge, such as its wire, it takes the frames before they come to the bridge.
+fn taken<'a>(there: &'a [Link], under: &Link, spec: &Spec) -> Option<&'a Link> {
+    let carries = |index: u32| {
+        index == under.index || there.iter().any(|link| link.index == index && link.bridge == Some(under.index))
+    };
+    there.iter().find(|link| {
+        let same = link.vlan.is_some_and(|vlan| vlan.tag == spec.vlan && carries(vlan.under));
+        same && link.name != spec.tagged()
+    })
+}
+
 /// Makes the bridge and the tagged interface.
 async fn make(links: &Links, spec: &Spec) -> io::Result<()> {
-    let under = links.named(&spec.under).await?;
+    let there = links.all().await?;
+    let under = there.iter().find(|link| link.name == spec.under);
     let under = under.ok_or_else(|| io::Error::other(format!("the bridge {} is gone", spec.under)))?;
+    if let Some(theirs) = taken(&there, under, spec) {
+        let (name, vlan) = (&theirs.name, spec.vlan);
+        return Err(io::Error::other(format!("the host's own interface {name} has VLAN {vlan} of {}", spec.under)));
+    }
     // The tag is the switches' to carry: what servers send is as large as without it.
     let (label, mtu) = (spec.label(), under.mtu);
     let bridge = match ours(links, &spec.bridge(), LABEL).await? {
@@ -291,16 +308,46 @@ mod tests {
         assert!(names.iter().all(|name| name.len() == 13), "{names:?}");
     }
 
+    fn spec(under: &str) -> Spec {
+        let (network, segment) = ("staff".parse().unwrap(), "campus".parse().unwrap());
+        Spec { network, segment, vlan: 30, under: under.to_owned() }
+    }
+
+    #[test]
+    fn a_vlan_that_the_host_has_on_the_bridge_or_on_its_wire_is_taken() {
+        let link = |index: u32, name: &str, bridge: Option<u32>, vlan: Option<Vlan>| Link {
+            index,
+            name: name.to_owned(),
+            alias: String::new(),
+            mac: vec![2; 6],
+            mtu: 1_500,
+            up: true,
+            bridge,
+            vxlan: None,
+            vlan,
+        };
+        let spec = spec("br-campus");
+        let tagged = |index, name: &str, tag, under| link(index, name, None, Some(Vlan { tag, under }));
+        let base = [
+            link(1, "br-campus", None, None),
+            link(2, "wire", Some(1), None),
+            link(3, "spare", None, None),
+            tagged(4, &spec.tagged(), 30, 1),
+            tagged(5, "another-tag", 31, 1),
+            tagged(6, "another-wire", 30, 3),
+        ];
+        assert_eq!(taken(&base, &base[0], &spec), None);
+        for (under, what) in [(1, "the bridge"), (2, "its wire")] {
+            let there = [base.as_slice(), &[tagged(7, "theirs", 30, under)]].concat();
+            assert_eq!(taken(&there, &there[0], &spec).map(|link| link.name.as_str()), Some("theirs"), "{what}");
+        }
+    }
+
     #[tokio::test]
     async fn what_a_kernel_cannot_do_is_not_shown_and_makes_nothing() {
         let (links, vlans) = (Links::open().unwrap(), Vlans::default());
         vlans.able.set(false).unwrap();
-        let spec = Spec {
-            network: "staff".parse().unwrap(),
-            segment: "campus".parse().unwrap(),
-            vlan: 30,
-            under: "lo".to_owned(),
-        };
+        let spec = spec("lo");
         assert!(vlans.ensure(&links, &spec).await.unwrap_err().to_string().contains("8021q"));
         assert_eq!((vlans.shown(), links.named(&spec.bridge()).await.unwrap()), (None, None));
     }
