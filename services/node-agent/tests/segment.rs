@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod client;
+mod client6;
 mod inside;
 mod shell;
 mod vlan;

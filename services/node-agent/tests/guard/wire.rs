@@ -11,7 +11,7 @@ use std::{
 use watari_contracts::agent::{Seed, Server, Wire};
 use watari_model::{image::Format, network::Kind, vm::Base};
 
-pub(crate) use crate::inside::inside;
+pub(crate) use crate::inside::{index, inside};
 
 /// The node's own address on the bridge.
 pub(crate) const NODE: &str = "203.0.113.1";
@@ -129,13 +129,6 @@ pub(crate) fn heard(socket: &UdpSocket) -> (String, SocketAddr) {
     let mut packet = [0; 64];
     let (length, from) = socket.recv_from(&mut packet).unwrap();
     (String::from_utf8_lossy(&packet[..length]).into_owned(), from)
-}
-
-/// The number of a machine's card, which a link-local address needs.
-pub(crate) fn index(machine: &str) -> u64 {
-    let output = Command::new("ip").args(["-n", machine, "-j", "link", "show", "eth0"]).output().unwrap();
-    let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    told[0]["ifindex"].as_u64().unwrap()
 }
 
 /// Whether packets arrived at a machine's card, of whatever kind.

@@ -1,6 +1,6 @@
 //! Another machine's network, which is a namespace of this one.
 
-use std::{fs::File, os::fd::AsFd};
+use std::{fs::File, os::fd::AsFd, process::Command};
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
@@ -14,4 +14,11 @@ pub(crate) fn inside<T: Send + 'static>(machine: &str, act: impl FnOnce() -> T +
         act()
     };
     std::thread::spawn(act).join().unwrap()
+}
+
+/// The number of a machine's card, which a link-local address needs.
+pub(crate) fn index(machine: &str) -> u64 {
+    let output = Command::new("ip").args(["-n", machine, "-j", "link", "show", "eth0"]).output().unwrap();
+    let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    told[0]["ifindex"].as_u64().unwrap()
 }

@@ -1,14 +1,20 @@
 //! Two VLANs of one segment, each with a server here and a machine of the campus; and what of them is on the wire.
 
-use std::{collections::BTreeMap, fs, net::Ipv4Addr};
+use std::{
+    collections::BTreeMap,
+    fs,
+    net::{Ipv4Addr, UdpSocket},
+    time::Duration,
+};
 
-use watari_contracts::agent::Server;
-use watari_model::Refusal;
+use watari_contracts::agent::{Ipv6Wire, Server};
+use watari_model::{Refusal, network::Ipv6};
 use watari_node_agent::{layout::Layout, plumbing::Plumbing};
 
 use crate::{
     STRANGER, campus,
     client::{ask, ask_until, message, socket},
+    client6,
     inside::inside,
     plug, plumbing, server,
     shell::{must, pings, run},
@@ -20,6 +26,22 @@ const LAB: u16 = 43;
 /// Both networks have one subnet: what keeps them apart is the tag alone.
 fn address(n: u8) -> Ipv4Addr {
     Ipv4Addr::new(192, 0, 2, n)
+}
+
+fn ipv6() -> Ipv6 {
+    Ipv6 { cidr: "2001:db8:0:2::/64".parse().unwrap(), gateway: None, dns: Vec::new() }
+}
+
+/// A server on the one VLAN, with IPv6.
+fn of_staff(n: u8) -> Server {
+    let mut server = server("staff", Some(STAFF), address(n));
+    server.wires[0].ipv6 = Some(Ipv6Wire { network: ipv6(), address: ipv6().beside(address(n)) });
+    server
+}
+
+/// And on the other, without.
+fn of_lab(n: u8) -> Server {
+    server("lab", Some(LAB), address(n))
 }
 
 fn links() -> String {
@@ -73,16 +95,16 @@ pub(crate) async fn hold(layout: &Layout) {
     plug("neighbour", "wire", "br-campus", "02:00:00:00:00:08", campus(53));
     let before = (links(), must("nft list tables"));
     assert_eq!(node.vlans(), Some(BTreeMap::new()), "the kernel makes VLANs");
-    let (staff, lab) = (server("staff", Some(STAFF), address(100)), server("lab", Some(LAB), address(101)));
+    let (staff, lab) = (of_staff(100), of_lab(101));
 
     others_are_left_alone(&node, &staff).await;
     assert_eq!((links(), must("nft list tables")), before);
 
     join("client", STAFF, address(10));
     join("neighbour", LAB, address(11));
-    let taken = node.ask_for_strangers(&server("staff", Some(STAFF), address(10))).await;
+    let taken = node.ask_for_strangers(&of_staff(10)).await;
     assert!(matches!(&taken, Err(Refusal::AddressStrange { .. })), "{taken:?}");
-    let free = node.ask_for_strangers(&server("lab", Some(LAB), address(10))).await;
+    let free = node.ask_for_strangers(&of_lab(10)).await;
     assert_eq!(free, Ok(()), "that is another VLAN's");
     count("client", &staff.wires[0].mac, STAFF);
 
@@ -96,6 +118,7 @@ pub(crate) async fn hold(layout: &Layout) {
     assert_eq!((links(), rules()), laid);
     as_large_as_without_a_tag(&node, &bridge).await;
     addresses_for_servers_alone(&staff.wires[0].mac);
+    as_well_by_ipv6(&staff.wires[0].mac);
     mended(&node, &bridge).await;
 
     must(&format!("ip -n client link del eth0.{STAFF}"));
@@ -167,6 +190,23 @@ fn addresses_for_servers_alone(mac: &str) {
     // In the server's name it is heard, so that its silence in its own means something.
     ask_until(&stranger, &message(1, mac, None), known);
     assert_eq!(ask(&stranger, &message(1, STRANGER, None)), None);
+}
+
+/// The server is told its IPv6 address and reached at it; the node's own there is nobody's to ask for.
+fn as_well_by_ipv6(mac: &str) {
+    let client = inside("staff", || UdpSocket::bind("[::]:546").unwrap());
+    client.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+    let (own, request) = (ipv6().beside(address(100)), client6::message(client6::SOLICIT, mac, None));
+    let told = || client6::ask("staff", &client, &request, own) == Some((client6::ADVERTISE, true));
+    assert!((0..20).any(|_| told()), "no address is offered");
+    let tagged = format!("eth0.{STAFF}");
+    for (machine, card, n) in [("staff", "eth0", 100), ("client", tagged.as_str(), 10)] {
+        must(&format!("ip -n {machine} addr add {}/64 dev {card} nodad", ipv6().beside(address(n))));
+    }
+    assert!(pings("client", own) && pings("staff", ipv6().beside(address(10))));
+    assert!(!pings("client", ipv6().beside(Ipv4Addr::new(169, 254, 87, 1))));
+    let routes = must("ip -6 route show");
+    assert!(!routes.contains("2001:db8:0:2::/64"), "the node's own way to the prefix is another: {routes}");
 }
 
 /// Somebody meddles; the next look mends it.

@@ -8,26 +8,27 @@
 //!
 //! The operator's bridge stays as it is: the tagged interface stands on top of it, as if the node itself were on the
 //! VLAN. It is not: it answers no ARP there, and takes from there only what servers ask of its DHCP and of the metadata
-//! address ([`rules`]).
+//! address ([`rules`]). Where servers have IPv6 it has an address of their prefix, from which dnsmasq tells which prefix it
+//! serves; nobody is answered who asks for that one either.
 
 mod rules;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs, io,
-    net::{IpAddr, Ipv4Addr},
+    net::Ipv4Addr,
     path::Path,
     sync::{Mutex as Quick, PoisonError},
 };
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use tokio::sync::{Mutex, OnceCell};
-use watari_model::{NetworkName, SegmentName};
+use watari_model::{NetworkName, SegmentName, network::Ipv6};
 
 use super::{
     links::{Link, Links, Vlan},
     module, nft,
-    overlay::{is_ours, made, ours, without_ipv6},
+    overlay::{OF_ITS_MAC, is_ours, made, ours, with_ipv6, without_ipv6},
 };
 
 /// How our bridges begin. Not as taps or overlay networks' bridges do, which have rules of their own.
@@ -51,6 +52,8 @@ pub(super) struct Spec {
     pub(super) vlan: u16,
     /// The operator's bridge.
     pub(super) under: String,
+    /// The network's IPv6 side, if it has one.
+    pub(super) ipv6: Option<Ipv6>,
 }
 
 impl Spec {
@@ -60,6 +63,13 @@ impl Spec {
 
     fn tagged(&self) -> String {
         name(TAGGED_PREFIX, &self.segment, self.vlan)
+    }
+
+    /// The node's addresses there. By IPv6 it is what stands beside the one of IPv4, which no server has.
+    fn own(&self) -> impl Iterator<Item = IpNet> {
+        let beside = |ipv6: &Ipv6| Ipv6Net::new(ipv6.beside(ADDRESS), ipv6.cidr.prefix_len()).ok();
+        let own6 = self.ipv6.as_ref().and_then(beside);
+        [Some(IpNet::V4(Ipv4Net::from(ADDRESS))), own6.map(IpNet::V6)].into_iter().flatten()
     }
 
     fn label(&self) -> String {
@@ -258,11 +268,17 @@ async fn make(links: &Links, spec: &Spec) -> io::Result<()> {
         }
     };
     if !bridge.up || bridge.alias != label || bridge.mtu != mtu {
-        without_ipv6(&bridge.name)?;
+        if spec.ipv6.is_some() {
+            with_ipv6(&bridge.name, OF_ITS_MAC)?;
+        } else {
+            without_ipv6(&bridge.name)?;
+        }
         set_apart(&bridge.name)?;
         links.raise(bridge.index, &label, mtu).await?;
     }
-    links.add_address(bridge.index, IpNet::from(IpAddr::V4(ADDRESS))).await?;
+    for address in spec.own() {
+        links.add_lone_address(bridge.index, address).await?;
+    }
     let wanted = Vlan { tag: spec.vlan, under: under.index };
     let tagged = match ours(links, &spec.tagged(), LABEL).await? {
         Some(link) if link.vlan == Some(wanted) && link.bridge == Some(bridge.index) => link,
@@ -310,7 +326,16 @@ mod tests {
 
     fn spec(under: &str) -> Spec {
         let (network, segment) = ("staff".parse().unwrap(), "campus".parse().unwrap());
-        Spec { network, segment, vlan: 30, under: under.to_owned() }
+        Spec { network, segment, vlan: 30, under: under.to_owned(), ipv6: None }
+    }
+
+    #[test]
+    fn the_node_has_an_ipv6_address_of_the_prefix_where_servers_have_one() {
+        let ipv6 = Ipv6 { cidr: "2001:db8:0:1::/64".parse().unwrap(), gateway: None, dns: Vec::new() };
+        let told = |spec: Spec| spec.own().map(|own| own.to_string()).collect::<Vec<_>>();
+        assert_eq!(told(spec("br-campus")), ["169.254.87.1/32"]);
+        let both = told(Spec { ipv6: Some(ipv6), ..spec("br-campus") });
+        assert_eq!(both, ["169.254.87.1/32", "2001:db8:0:1::a9fe:5701/64"]);
     }
 
     #[test]
