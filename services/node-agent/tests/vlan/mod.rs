@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use serde_json::Value;
 use watari_contracts::agent::{Ipv6Wire, Server};
 use watari_model::{Refusal, network::Ipv6};
 use watari_node_agent::{layout::Layout, plumbing::Plumbing};
@@ -44,8 +45,11 @@ fn of_lab(n: u8) -> Server {
     server("lab", Some(LAB), address(n))
 }
 
-fn links() -> String {
-    must("ip -o link show")
+/// The node's links, without what follows a moment after a change, such as whether there is a carrier.
+fn links() -> Vec<[Value; 7]> {
+    let told: Vec<Value> = serde_json::from_str(&must("ip -j link show")).unwrap();
+    let lasting = ["ifindex", "ifname", "address", "mtu", "master", "link", "ifalias"];
+    told.iter().map(|link| lasting.map(|key| link[key].clone())).collect()
 }
 
 fn tables() -> BTreeSet<String> {
