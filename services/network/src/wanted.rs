@@ -133,11 +133,6 @@ fn suits_ipv6(wanted: &CreateNetwork, ipv6: &WantedIpv6) -> Result<(), Refusal> 
         Err(Refusal::OutOfRange { field: field.to_owned(), value, allowed })
     };
     match (wanted.kind, ipv6.gateway, wanted.mtu) {
-        _ if wanted.vlan.is_some() => {
-            let allowed =
-                Said::new("nothing: networks on a VLAN have IPv4 only", "なし (VLAN のネットワークは IPv4 だけです)");
-            refuse("ipv6", ipv6.cidr.clone(), allowed)
-        }
         _ if wanted.public => {
             let allowed = Said::new("nothing: public addresses are IPv4 only", "なし (公開アドレスは IPv4 だけです)");
             refuse("ipv6", ipv6.cidr.clone(), allowed)

@@ -298,6 +298,7 @@ fn an_ipv6_side_is_read_and_what_no_server_could_live_with_is_refused() {
     let servers = with_ipv6(campus(), "2001:db8:0:1::/64", Some("2001:db8:0:1::cb00:7164"));
     assert!(matches!(read(&servers), Err(Refusal::BadIpv6 { .. })), "a router with a server's address");
     assert!(read(&with_ipv6(overlay(), "fd00:1::/64", None)).is_ok());
+    assert!(read(&CreateNetwork { vlan: Some(30), ..with_ipv6(campus(), "2001:db8:0:1::/64", None) }).is_ok());
     for unsuited in [
         CreateNetwork { public: true, ..with_ipv6(campus(), "2001:db8:0:1::/64", None) },
         with_ipv6(overlay(), "fd00:1::/64", Some("fd00:1::1")),

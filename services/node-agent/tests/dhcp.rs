@@ -1,18 +1,21 @@
 //! DHCP by a real dnsmasq on a real bridge, in a network namespace made for it. Needs root, as the agent does.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod client;
+
 use std::{
-    fs, io,
-    net::{Ipv4Addr, UdpSocket},
+    fs,
+    net::Ipv4Addr,
     path::{Path, PathBuf},
     process::Command,
-    time::Duration,
 };
 
 use watari_contracts::agent::{Seed, Server, Wire};
 use watari_model::{Refusal, image::Format, network::Kind, vm::Base};
 use watari_node_agent::{layout::Layout, plumbing::Plumbing, settings::Networks};
 use watari_testkit::in_a_network_of_its_own;
+
+use client::{ask, ask_until, message};
 
 const GUEST: &str = "52:57:cb:00:71:64";
 const STRANGER: &str = "52:54:00:00:00:99";
@@ -79,46 +82,6 @@ fn server(uuid: &str, mac: &str, address: [u8; 4]) -> Server {
     }
 }
 
-/// RFC 2131, figure 1: a request of that type (1 is DISCOVER, 3 is REQUEST), answered by broadcast.
-fn message(kind: u8, mac: &str, address: Option<Ipv4Addr>) -> Vec<u8> {
-    let mut out = vec![0; 236];
-    out[..4].copy_from_slice(&[1, 1, 6, 0]);
-    out[10] = 0x80;
-    for (byte, pair) in out[28..34].iter_mut().zip(mac.split(':')) {
-        *byte = u8::from_str_radix(pair, 16).unwrap();
-    }
-    out.extend([99, 130, 83, 99, 53, 1, kind]);
-    if let Some(address) = address {
-        out.extend([50, 4]);
-        out.extend(address.octets());
-    }
-    out.push(255);
-    out
-}
-
-/// Asks, and gives the answer's type and address; none if nobody answers.
-fn ask(socket: &UdpSocket, request: &[u8]) -> Option<(u8, Ipv4Addr)> {
-    socket.send_to(request, (Ipv4Addr::BROADCAST, 67)).unwrap();
-    let mut answer = [0; 1_500];
-    loop {
-        match socket.recv(&mut answer) {
-            // Type 2 is an answer; its first option is the message's type.
-            Ok(length) if length > 243 && answer[0] == 2 && answer[28..34] == request[28..34] => {
-                return Some((answer[242], Ipv4Addr::new(answer[16], answer[17], answer[18], answer[19])));
-            }
-            Ok(_) => {}
-            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => return None,
-            Err(error) => panic!("{error}"),
-        }
-    }
-}
-
-/// Asks until the answer is as it should be: dnsmasq reads its folder a moment after a change.
-fn ask_until(socket: &UdpSocket, request: &[u8], wanted: Option<(u8, Ipv4Addr)>) {
-    let found = (0..20).any(|_| ask(socket, request) == wanted);
-    assert!(found, "not answered with {wanted:?}");
-}
-
 fn pid(layout: &Layout) -> Option<i32> {
     fs::read_to_string(layout.dhcp_pid(&"campus".parse().unwrap())).ok()?.trim().parse().ok()
 }
@@ -147,9 +110,7 @@ async fn inside_its_own_network() {
         };
         Plumbing::open("m1".parse().unwrap(), layout.clone(), settings, None).unwrap()
     };
-    let socket = UdpSocket::bind("0.0.0.0:68").unwrap();
-    socket.set_broadcast(true).unwrap();
-    socket.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+    let socket = client::socket();
     let (ours, other) = (Ipv4Addr::new(203, 0, 113, 100), Ipv4Addr::new(203, 0, 113, 101));
     let mail = server("4dea22b3-1d52-48f3-9d2c-0c0d8e1a7b6f", GUEST, ours.octets());
     let web = server("5dea22b3-1d52-48f3-9d2c-0c0d8e1a7b6f", "52:57:cb:00:71:65", other.octets());

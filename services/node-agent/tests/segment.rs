@@ -1,11 +1,14 @@
-//! The campus's own segment on real links: who has an address there already, and a VLAN of it. Needs root, as the agent
-//! does; a kernel without VLANs is only asked to say so.
+//! The campus's own segment on real links: who has an address there already, and VLANs of it. Needs root, as the agent
+//! does. This machine's kernel may make no VLANs, which is then said; they are tried on one that does.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod client;
+mod client6;
+mod inside;
 mod shell;
+mod vlan;
 
 use std::{
-    collections::BTreeMap,
     fs,
     net::Ipv4Addr,
     path::{Path, PathBuf},
@@ -19,13 +22,18 @@ use watari_model::{
     vm::Base,
 };
 use watari_node_agent::{layout::Layout, plumbing::Plumbing, settings::Networks};
-use watari_testkit::in_a_network_of_its_own;
+use watari_testkit::{in_a_machine_of_its_own, in_a_network_of_its_own};
 
-use shell::{must, pings, run};
+use shell::{must, run};
 
 #[test]
-fn strangers_are_found_and_a_vlan_is_laid_and_removed_without_a_trace() {
+fn strangers_are_found() {
     in_a_network_of_its_own("inside_its_own_network");
+}
+
+#[test]
+fn vlans_are_laid_kept_apart_and_removed_without_a_trace() {
+    in_a_machine_of_its_own("inside_its_own_machine");
 }
 
 /// A machine of its own on a bridge.
@@ -37,15 +45,13 @@ fn plug(name: &str, port: &str, bridge: &str, mac: &str, address: Ipv4Addr) {
     must(&format!("ip -n {name} link set eth0 up"));
 }
 
-const UUID: &str = "0000000a-1d52-48f3-9d2c-0c0d8e1a7b6f";
-const TAP: &str = "wt0000000a1d52a";
 const STRANGER: &str = "02:00:00:00:00:07";
 
 fn server(network: &str, vlan: Option<u16>, address: Ipv4Addr) -> Server {
-    let [a, b, c, _] = address.octets();
+    let [a, b, c, d] = address.octets();
     Server {
         name: "mail".parse().unwrap(),
-        uuid: UUID.to_owned(),
+        uuid: format!("{d:08x}-1d52-48f3-9d2c-0c0d8e1a7b6f"),
         vcpus: 1,
         memory_mib: 32,
         disk_gib: 1,
@@ -78,13 +84,8 @@ fn campus(n: u8) -> Ipv4Addr {
     Ipv4Addr::new(203, 0, 113, n)
 }
 
-fn staff(n: u8) -> Ipv4Addr {
-    Ipv4Addr::new(192, 0, 2, n)
-}
-
-#[tokio::test]
-#[ignore = "runs in a namespace that the other test makes"]
-async fn inside_its_own_network() {
+/// The node's bridge, a machine of the campus on it, and where the agent keeps what it knows.
+fn lay() -> (PathBuf, Layout) {
     for (kind, at) in [("tmpfs", "/run"), ("sysfs", "/sys")] {
         must(&format!("mount -t {kind} {kind} {at}"));
     }
@@ -96,36 +97,42 @@ async fn inside_its_own_network() {
     let folder = PathBuf::from(format!("/tmp/watari-segment-{}", std::process::id()));
     let layout = Layout::new(&folder.join("data"), &folder.join("run"));
     layout.make().unwrap();
-    let plumbing = |segment: &str| {
-        let segments = [(segment.parse().unwrap(), "br-campus".to_owned())].into();
-        let settings = Networks { lease_minutes: 60, segments, ..Networks::default() };
-        Plumbing::open("m1".parse().unwrap(), layout.clone(), settings, None).unwrap()
-    };
-    let node = plumbing("campus");
+    (folder, layout)
+}
 
+/// An agent that binds that segment to the bridge.
+fn plumbing(layout: &Layout, segment: &str) -> Plumbing {
+    let segments = [(segment.parse().unwrap(), "br-campus".to_owned())].into();
+    let settings = Networks { lease_minutes: 60, guard: true, segments, ..Networks::default() };
+    Plumbing::open("m1".parse().unwrap(), layout.clone(), settings, None).unwrap()
+}
+
+#[tokio::test]
+#[ignore = "runs in a namespace that another test makes"]
+async fn inside_its_own_network() {
+    let (folder, layout) = lay();
+    let node = plumbing(&layout, "campus");
     strangers(&node).await;
-    let elsewhere = plumbing("other").ask_for_strangers(&server("campus", None, campus(51))).await;
+    let elsewhere = plumbing(&layout, "other").ask_for_strangers(&server("campus", None, campus(51))).await;
     assert!(matches!(elsewhere, Err(Refusal::SegmentUnbound { .. })), "{elsewhere:?}");
-
     node.restore(&[]).await;
-    if Path::new("/proc/net/vlan").exists() {
-        vlan(&node).await;
-        // An agent that knows nothing of a VLAN that another laid takes it away.
-        node.connect(&server("staff", Some(30), staff(100))).await.unwrap();
-        plumbing("campus").restore(&[]).await;
-    } else {
-        println!("this kernel knows no VLANs");
+    if !Path::new("/proc/net/vlan").exists() {
         assert_eq!(node.vlans(), None);
-        let refused = node.connect(&server("staff", Some(30), staff(100))).await;
+        let refused = node.connect(&server("staff", Some(42), Ipv4Addr::new(192, 0, 2, 100))).await;
         assert!(
             matches!(&refused, Err(Refusal::NodeUnfit { detail, .. }) if detail.en.contains("8021q")),
             "{refused:?}"
         );
+        assert!(!run("nft list table inet watari-vlan").0, "rules for nothing");
     }
-    let left = must("ip link show");
-    assert!(!left.contains("wv01e") && !left.contains("wu01e"), "{left}");
-    assert!(!run("nft list table inet watari-vlan").0);
     fs::remove_dir_all(&folder).unwrap();
+}
+
+#[tokio::test]
+#[ignore = "runs in a machine that another test starts"]
+async fn inside_its_own_machine() {
+    let (_, layout) = lay();
+    vlan::hold(&layout).await;
 }
 
 async fn strangers(node: &Plumbing) {
@@ -140,35 +147,4 @@ async fn strangers(node: &Plumbing) {
     assert_eq!(asked(52).await, None, "the server itself, wherever it runs");
     let own = fs::read_to_string("/sys/class/net/br-campus/address").unwrap();
     assert_eq!(asked(1).await, Some((own.trim().to_owned(), campus(1).to_string())), "the node itself");
-}
-
-/// A server on VLAN 30 of the segment, and a client that is on the VLAN as well.
-async fn vlan(node: &Plumbing) {
-    assert_eq!(node.vlans(), Some(BTreeMap::new()));
-    must("ip -n client link add link eth0 name eth0.30 type vlan id 30");
-    must("ip -n client addr add 192.0.2.10/24 dev eth0.30");
-    must("ip -n client link set eth0.30 up");
-    let taken = node.ask_for_strangers(&server("staff", Some(30), staff(10))).await;
-    assert!(matches!(&taken, Err(Refusal::AddressStrange { .. })), "{taken:?}");
-
-    let tagged = server("staff", Some(30), staff(100));
-    let nics = node.connect(&tagged).await.unwrap();
-    let bridge = nics[0].bridge.clone();
-    assert_eq!((node.vlans().unwrap().get(&tagged.wires[0].network), nics[0].mtu), (Some(&bridge), 1_500));
-    plug("guest", TAP, &bridge, &mac_of(staff(100)), staff(100));
-    assert!(pings("client", staff(100)) && pings("guest", staff(10)), "by the VLAN");
-    must("ip -n guest route add default dev eth0");
-    assert!(!pings("guest", campus(1)) && !pings("guest", campus(50)), "neither the node nor beyond it");
-    assert!(!pings("guest", Ipv4Addr::new(169, 254, 87, 1)), "nor the address that only dnsmasq needs");
-    // Somebody meddles; the next look mends it.
-    must(&format!("ip link set {bridge} down"));
-    must(&format!("ip link del {}", bridge.replace("wv", "wu")));
-    must("nft delete table inet watari-vlan");
-    node.tend().await;
-    assert!(pings("client", staff(100)) && run("nft list table inet watari-vlan").0, "mended");
-    must("ip -n client link del eth0.30");
-    must("ip -n client addr add 192.0.2.10/24 dev eth0");
-    assert!(!pings("client", staff(100)), "without a tag");
-    node.disconnect(&tagged).await.unwrap();
-    assert_eq!(node.vlans(), Some(BTreeMap::new()));
 }

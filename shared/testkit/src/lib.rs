@@ -14,7 +14,7 @@ mod wait;
 pub use cluster::NatsCluster;
 pub use dice::Dice;
 pub use nats::NatsServer;
-pub use network::in_a_network_of_its_own;
+pub use network::{in_a_machine_of_its_own, in_a_network_of_its_own};
 pub use ports::free_port;
 pub use postgres::PostgresServer;
 pub use responder::Responder;

@@ -329,7 +329,8 @@ impl Plumbing {
         } else if let Some(vlan) = wire.vlan {
             // One that cannot be used now is looked at again when the links are tended.
             let under = self.settings.segments.get(&wire.segment).cloned().ok_or_else(|| self.unbound(wire))?;
-            let spec = vlan::Spec { network: network.clone(), segment: wire.segment.clone(), vlan, under };
+            let (segment, ipv6) = (wire.segment.clone(), wire.ipv6.as_ref().map(|ipv6| ipv6.network.clone()));
+            let spec = vlan::Spec { network: network.clone(), segment, vlan, under, ipv6 };
             (self.vlans.ensure(&self.links, &spec).await, ("the VLAN of network", "VLAN を使うネットワーク"))
         } else {
             return Ok(());

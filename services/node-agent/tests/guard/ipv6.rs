@@ -2,7 +2,6 @@
 
 use std::{
     fs,
-    io::ErrorKind,
     net::{Ipv6Addr, UdpSocket},
     time::Duration,
 };
@@ -17,6 +16,7 @@ use watari_model::{
 use watari_node_agent::plumbing::{Plumbing, Policy};
 
 use crate::{
+    client6::{ADVERTISE, SOLICIT, ask, message},
     silent,
     wire::{Guest, MAIL, WEB, heard, index, inside, run, socket},
 };
@@ -28,9 +28,7 @@ const NOBODYS: &str = "2001:db8:0:1::150";
 const LINK_LOCAL: &str = "fe80::5057:cbff:fe00:7164";
 /// A router's advertisement was heard.
 const OF_ROUTERS: &str = "Icmp6InRouterAdvertisements";
-/// Messages of DHCPv6 (RFC 8415, section 7.3): what asks, and what answers.
-const SOLICIT: u8 = 1;
-const ADVERTISE: u8 = 2;
+/// Messages of DHCPv6 beside those with which a client begins.
 const REBIND: u8 = 6;
 const REPLY: u8 = 7;
 /// How long an answer is waited for that may not come.
@@ -48,34 +46,6 @@ fn dual(guest: &Guest) -> Server {
     let mut server = guest.server();
     server.wires[0].ipv6 = Some(Ipv6Wire { network: network(), address: address(guest) });
     server
-}
-
-/// A message of a client with that MAC, which may say that it has an address.
-fn message(kind: u8, mac: &str, has: Option<Ipv6Addr>) -> Vec<u8> {
-    let mut out = vec![kind, 0, 0, 7];
-    // Who asks: a DUID of type 3 (RFC 8415, section 11.4).
-    out.extend([0, 1, 0, 10, 0, 3, 0, 1]);
-    out.extend(mac.split(':').map(|pair| u8::from_str_radix(pair, 16).unwrap()));
-    // For an address (an association of identity 1, without wishes for times).
-    out.extend([0, 3, 0, if has.is_some() { 40 } else { 12 }, 0, 0, 0, 1]);
-    out.extend([0; 8]);
-    if let Some(address) = has {
-        out.extend([0, 5, 0, 24]);
-        out.extend(address.octets());
-        out.extend([0; 8]);
-    }
-    out
-}
-
-/// Asks, and gives the answer's kind and whether it has that address; none if nobody answers.
-fn ask(machine: &str, client: &UdpSocket, request: &[u8], wanted: Ipv6Addr) -> Option<(u8, bool)> {
-    client.send_to(request, format!("[ff02::1:2%{}]:547", index(machine))).unwrap();
-    let mut answer = [0; 1_500];
-    match client.recv(&mut answer) {
-        Ok(length) => Some((answer[0], answer[..length].windows(16).any(|part| part == wanted.octets()))),
-        Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => None,
-        Err(error) => panic!("{error}"),
-    }
 }
 
 /// A socket by which a machine says what the kernel says by itself elsewhere.

@@ -4,7 +4,11 @@
 //! That something does not arrive is seen by what was sent after it and does.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+#[path = "../client6/mod.rs"]
+mod client6;
 mod firewall;
+#[path = "../inside/mod.rs"]
+mod inside;
 mod ipv6;
 mod metadata;
 mod wire;

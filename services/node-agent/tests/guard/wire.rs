@@ -4,14 +4,14 @@
 use std::{
     fs,
     net::{SocketAddr, UdpSocket},
-    os::fd::AsFd,
     process::Command,
     time::Duration,
 };
 
-use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use watari_contracts::agent::{Seed, Server, Wire};
 use watari_model::{image::Format, network::Kind, vm::Base};
+
+pub(crate) use crate::inside::{index, inside};
 
 /// The node's own address on the bridge.
 pub(crate) const NODE: &str = "203.0.113.1";
@@ -113,18 +113,6 @@ fn plug(name: &str, port: &str, mac: &str, address: &str) {
     run(&format!("ip -n {name} addr add {address}/24 dev eth0"));
 }
 
-/// Does something in that machine's network.
-pub(crate) fn inside<T: Send + 'static>(machine: &str, act: impl FnOnce() -> T + Send + 'static) -> T {
-    let path = format!("/run/netns/{machine}");
-    // A thread's network is its own.
-    let act = move || {
-        let namespace = fs::File::open(path).unwrap();
-        move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
-        act()
-    };
-    std::thread::spawn(act).join().unwrap()
-}
-
 /// A socket of that machine's.
 pub(crate) fn socket(machine: &str, address: &str) -> UdpSocket {
     let address = address.to_owned();
@@ -141,13 +129,6 @@ pub(crate) fn heard(socket: &UdpSocket) -> (String, SocketAddr) {
     let mut packet = [0; 64];
     let (length, from) = socket.recv_from(&mut packet).unwrap();
     (String::from_utf8_lossy(&packet[..length]).into_owned(), from)
-}
-
-/// The number of a machine's card, which a link-local address needs.
-pub(crate) fn index(machine: &str) -> u64 {
-    let output = Command::new("ip").args(["-n", machine, "-j", "link", "show", "eth0"]).output().unwrap();
-    let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    told[0]["ifindex"].as_u64().unwrap()
 }
 
 /// Whether packets arrived at a machine's card, of whatever kind.

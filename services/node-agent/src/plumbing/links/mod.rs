@@ -12,10 +12,10 @@ use std::{
 use futures_util::TryStreamExt;
 use ipnet::IpNet;
 use rtnetlink::{
-    Handle, LinkBridge, LinkBridgePort, LinkUnspec, LinkVlan, LinkVxlan,
+    AddressAddRequest, Handle, LinkBridge, LinkBridgePort, LinkUnspec, LinkVlan, LinkVxlan,
     packet_route::{
         AddressFamily,
-        address::AddressAttribute,
+        address::{AddressAttribute, AddressFlags},
         link::{InfoData, InfoVlan, InfoVxlan, LinkAttribute, LinkFlags, LinkInfo, LinkMessage},
     },
 };
@@ -181,11 +181,21 @@ impl Links {
 
     /// Gives a link an address, with the length of its subnet's prefix, if it has not got it.
     pub(super) async fn add_address(&self, index: u32, address: IpNet) -> io::Result<()> {
-        let request = self.handle.address().add(index, address.addr(), address.prefix_len());
-        match request.execute().await.map_err(failed("give a bridge its address")) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-            outcome => outcome,
-        }
+        give(self.handle.address().add(index, address.addr(), address.prefix_len())).await
+    }
+
+    /// The same, but the rest of the subnet is for the node where it was before: it gets no route by this link.
+    pub(super) async fn add_lone_address(&self, index: u32, address: IpNet) -> io::Result<()> {
+        let mut request = self.handle.address().add(index, address.addr(), address.prefix_len());
+        request.message_mut().attributes.push(AddressAttribute::Flags(AddressFlags::Noprefixroute));
+        give(request).await
+    }
+}
+
+async fn give(request: AddressAddRequest) -> io::Result<()> {
+    match request.execute().await.map_err(failed("give a bridge its address")) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        outcome => outcome,
     }
 }
 

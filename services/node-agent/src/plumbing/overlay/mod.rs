@@ -384,15 +384,17 @@ pub(super) fn without_ipv6(link: &str) -> io::Result<()> {
 }
 
 /// The link-local address that a link gives itself (`in6_addr_gen_mode` in linux/if_link.h).
-const OF_ITS_MAC: &str = "0";
+pub(super) const OF_ITS_MAC: &str = "0";
 const NONE: &str = "1";
 
 /// Where servers have IPv6 the bridge answers their DHCPv6, at the address that it has on every node, so that nobody is asked
 /// whether it is free; and the tunnel answers for neighbours, which it does without an address. Neither heeds a router.
 fn ipv6(link: &str, spec: &Spec, own: &str) -> io::Result<()> {
-    if spec.ipv6.is_none() {
-        return without_ipv6(link);
-    }
+    if spec.ipv6.is_some() { with_ipv6(link, own) } else { without_ipv6(link) }
+}
+
+/// Turns IPv6 on at a link of ours, whose own link-local address is made as `own` says.
+pub(super) fn with_ipv6(link: &str, own: &str) -> io::Result<()> {
     let switches = [("accept_ra", "0"), ("accept_dad", "0"), ("addr_gen_mode", own), ("disable_ipv6", "0")];
     switches.into_iter().try_for_each(|(name, value)| switch(link, name, value))
 }

@@ -8,26 +8,27 @@
 //!
 //! The operator's bridge stays as it is: the tagged interface stands on top of it, as if the node itself were on the
 //! VLAN. It is not: it answers no ARP there, and takes from there only what servers ask of its DHCP and of the metadata
-//! address ([`rules`]).
+//! address ([`rules`]). Where servers have IPv6 it has an address of their prefix, from which dnsmasq tells which prefix it
+//! serves; nobody is answered who asks for that one either.
 
 mod rules;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs, io,
-    net::{IpAddr, Ipv4Addr},
+    net::Ipv4Addr,
     path::Path,
     sync::{Mutex as Quick, PoisonError},
 };
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use tokio::sync::{Mutex, OnceCell};
-use watari_model::{NetworkName, SegmentName};
+use watari_model::{NetworkName, SegmentName, network::Ipv6};
 
 use super::{
-    links::{Links, Vlan},
+    links::{Link, Links, Vlan},
     module, nft,
-    overlay::{is_ours, made, ours, without_ipv6},
+    overlay::{OF_ITS_MAC, is_ours, made, ours, with_ipv6, without_ipv6},
 };
 
 /// How our bridges begin. Not as taps or overlay networks' bridges do, which have rules of their own.
@@ -51,6 +52,8 @@ pub(super) struct Spec {
     pub(super) vlan: u16,
     /// The operator's bridge.
     pub(super) under: String,
+    /// The network's IPv6 side, if it has one.
+    pub(super) ipv6: Option<Ipv6>,
 }
 
 impl Spec {
@@ -60,6 +63,13 @@ impl Spec {
 
     fn tagged(&self) -> String {
         name(TAGGED_PREFIX, &self.segment, self.vlan)
+    }
+
+    /// The node's addresses there. By IPv6 it is what stands beside the one of IPv4, which no server has.
+    fn own(&self) -> impl Iterator<Item = IpNet> {
+        let beside = |ipv6: &Ipv6| Ipv6Net::new(ipv6.beside(ADDRESS), ipv6.cidr.prefix_len()).ok();
+        let own6 = self.ipv6.as_ref().and_then(beside);
+        [Some(IpNet::V4(Ipv4Net::from(ADDRESS))), own6.map(IpNet::V6)].into_iter().flatten()
     }
 
     fn label(&self) -> String {
@@ -226,10 +236,27 @@ async fn stand() -> bool {
     nft::stands(family, table, chain).await.unwrap_or(false)
 }
 
+/// An interface that is not ours and has the VLAN already. On the bridge itself the kernel makes no second one; on a port of
+/// the bridge, such as its wire, it takes the frames before they come to the bridge.
+fn taken<'a>(there: &'a [Link], under: &Link, spec: &Spec) -> Option<&'a Link> {
+    let carries = |index: u32| {
+        index == under.index || there.iter().any(|link| link.index == index && link.bridge == Some(under.index))
+    };
+    there.iter().find(|link| {
+        let same = link.vlan.is_some_and(|vlan| vlan.tag == spec.vlan && carries(vlan.under));
+        same && link.name != spec.tagged()
+    })
+}
+
 /// Makes the bridge and the tagged interface.
 async fn make(links: &Links, spec: &Spec) -> io::Result<()> {
-    let under = links.named(&spec.under).await?;
+    let there = links.all().await?;
+    let under = there.iter().find(|link| link.name == spec.under);
     let under = under.ok_or_else(|| io::Error::other(format!("the bridge {} is gone", spec.under)))?;
+    if let Some(theirs) = taken(&there, under, spec) {
+        let (name, vlan) = (&theirs.name, spec.vlan);
+        return Err(io::Error::other(format!("the host's own interface {name} has VLAN {vlan} of {}", spec.under)));
+    }
     // The tag is the switches' to carry: what servers send is as large as without it.
     let (label, mtu) = (spec.label(), under.mtu);
     let bridge = match ours(links, &spec.bridge(), LABEL).await? {
@@ -241,11 +268,17 @@ async fn make(links: &Links, spec: &Spec) -> io::Result<()> {
         }
     };
     if !bridge.up || bridge.alias != label || bridge.mtu != mtu {
-        without_ipv6(&bridge.name)?;
+        if spec.ipv6.is_some() {
+            with_ipv6(&bridge.name, OF_ITS_MAC)?;
+        } else {
+            without_ipv6(&bridge.name)?;
+        }
         set_apart(&bridge.name)?;
         links.raise(bridge.index, &label, mtu).await?;
     }
-    links.add_address(bridge.index, IpNet::from(IpAddr::V4(ADDRESS))).await?;
+    for address in spec.own() {
+        links.add_lone_address(bridge.index, address).await?;
+    }
     let wanted = Vlan { tag: spec.vlan, under: under.index };
     let tagged = match ours(links, &spec.tagged(), LABEL).await? {
         Some(link) if link.vlan == Some(wanted) && link.bridge == Some(bridge.index) => link,
@@ -291,16 +324,55 @@ mod tests {
         assert!(names.iter().all(|name| name.len() == 13), "{names:?}");
     }
 
+    fn spec(under: &str) -> Spec {
+        let (network, segment) = ("staff".parse().unwrap(), "campus".parse().unwrap());
+        Spec { network, segment, vlan: 30, under: under.to_owned(), ipv6: None }
+    }
+
+    #[test]
+    fn the_node_has_an_ipv6_address_of_the_prefix_where_servers_have_one() {
+        let ipv6 = Ipv6 { cidr: "2001:db8:0:1::/64".parse().unwrap(), gateway: None, dns: Vec::new() };
+        let told = |spec: Spec| spec.own().map(|own| own.to_string()).collect::<Vec<_>>();
+        assert_eq!(told(spec("br-campus")), ["169.254.87.1/32"]);
+        let both = told(Spec { ipv6: Some(ipv6), ..spec("br-campus") });
+        assert_eq!(both, ["169.254.87.1/32", "2001:db8:0:1::a9fe:5701/64"]);
+    }
+
+    #[test]
+    fn a_vlan_that_the_host_has_on_the_bridge_or_on_its_wire_is_taken() {
+        let link = |index: u32, name: &str, bridge: Option<u32>, vlan: Option<Vlan>| Link {
+            index,
+            name: name.to_owned(),
+            alias: String::new(),
+            mac: vec![2; 6],
+            mtu: 1_500,
+            up: true,
+            bridge,
+            vxlan: None,
+            vlan,
+        };
+        let spec = spec("br-campus");
+        let tagged = |index, name: &str, tag, under| link(index, name, None, Some(Vlan { tag, under }));
+        let base = [
+            link(1, "br-campus", None, None),
+            link(2, "wire", Some(1), None),
+            link(3, "spare", None, None),
+            tagged(4, &spec.tagged(), 30, 1),
+            tagged(5, "another-tag", 31, 1),
+            tagged(6, "another-wire", 30, 3),
+        ];
+        assert_eq!(taken(&base, &base[0], &spec), None);
+        for (under, what) in [(1, "the bridge"), (2, "its wire")] {
+            let there = [base.as_slice(), &[tagged(7, "theirs", 30, under)]].concat();
+            assert_eq!(taken(&there, &there[0], &spec).map(|link| link.name.as_str()), Some("theirs"), "{what}");
+        }
+    }
+
     #[tokio::test]
     async fn what_a_kernel_cannot_do_is_not_shown_and_makes_nothing() {
         let (links, vlans) = (Links::open().unwrap(), Vlans::default());
         vlans.able.set(false).unwrap();
-        let spec = Spec {
-            network: "staff".parse().unwrap(),
-            segment: "campus".parse().unwrap(),
-            vlan: 30,
-            under: "lo".to_owned(),
-        };
+        let spec = spec("lo");
         assert!(vlans.ensure(&links, &spec).await.unwrap_err().to_string().contains("8021q"));
         assert_eq!((vlans.shown(), links.named(&spec.bridge()).await.unwrap()), (None, None));
     }
