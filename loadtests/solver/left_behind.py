@@ -61,8 +61,8 @@ def main():
     for path in clouds:
         cloud = json.loads(path.read_text())
         found, bound = solve(cloud, given.seconds)
-        worse += cloud["left"] > found
-        print(json.dumps({"cloud": path.stem, "plan": cloud["left"], "solver": found, "bound": bound}))
+        worse += cloud["plan"]["left"] > found
+        print(json.dumps({"cloud": path.stem, "plan": cloud["plan"]["left"], "solver": found, "bound": bound}))
     return 1 if worse or not clouds else 0
 
 

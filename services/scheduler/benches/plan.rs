@@ -26,7 +26,7 @@ use std::{
 };
 
 use cloud::Shape;
-use figures::{Figure, growth, median, quantile, timed};
+use figures::{Figure, growth, median, peak_mib, quantile, timed};
 use serde_json::json;
 use watari_model::{
     NodeName,
@@ -49,9 +49,12 @@ fn main() -> Result<ExitCode, Fault> {
     if !std::env::args().any(|argument| argument == "--bench") {
         return Ok(ExitCode::SUCCESS);
     }
-    let folder: Option<PathBuf> = std::env::args().skip_while(|argument| argument != "--clouds").nth(1).map(Into::into);
+    let folder = |option: &str| std::env::args().skip_while(|argument| argument != option).nth(1).map(PathBuf::from);
+    if let Some(folder) = folder("--beside") {
+        return beside(&folder).map(|()| ExitCode::SUCCESS);
+    }
     let mut figures = sizes()?;
-    figures.extend(placement(folder.as_deref())?);
+    figures.extend(placement(folder("--clouds").as_deref())?);
     figures.extend(simulated("calm", 1_000, 1.05, |_, _| Ok(Vec::new()))?);
     figures.extend(simulated("a target fails", 200, 1.10, one_target_fails)?);
     figures.push(deadline()?);
@@ -64,15 +67,34 @@ fn plan(snap: &Snapshot, rules: &Rules) -> Result<Forecast, Fault> {
     forecast(snap, rules, &cloud::dark()?, cloud::now()?).ok_or_else(|| "no outage could be named".into())
 }
 
+/// So many nodes at two sites, used to 40 % by so many servers.
+fn sized(nodes: u64, servers: u64) -> Result<Shape, Fault> {
+    const LOAD: u64 = 400;
+    let memory_gib = servers * 108 * 100 / (nodes * LOAD);
+    Ok(Shape { seed: servers, nodes: usize::try_from(nodes / 2)?, memory_gib, load: LOAD })
+}
+
+/// Plans clouds of three sizes and writes them with what came of it into a folder, where another planner is asked the same.
+fn beside(folder: &Path) -> Result<(), Fault> {
+    let rules = Rules::default();
+    for (nodes, servers) in [(20, 200), (200, 2_000), (1_000, 10_000)] {
+        let snap = cloud::build(sized(nodes, servers)?)?;
+        let (made, _) = growth(|| plan(&snap, &rules))?;
+        let (made, mib) = (made?, peak_mib()?);
+        let ms = median((0..5).map(|_| timed(|| plan(&snap, &rules)).1).collect());
+        let seen = quality::look(&snap, &made)?;
+        let told = json!({ "ms": ms, "mib": mib, "left": seen.left + seen.faults, "fullest": seen.fullest });
+        clouds::write(folder, &format!("{nodes:05}-{servers:06}"), &snap, &told)?;
+    }
+    Ok(())
+}
+
 /// Plans for a thousand to a million servers, on ten thousand nodes at the most, of which half are used to 40 %.
 fn sizes() -> Result<Vec<Figure>, Fault> {
-    const LOAD: u64 = 400;
     let mut figures = Vec::new();
     let mut took: Vec<(f64, f64)> = Vec::new();
     for servers in [1_000_u64, 10_000, 100_000, 1_000_000] {
-        let nodes = (servers / 10).min(10_000);
-        let memory_gib = servers * 108 * 100 / (nodes * LOAD);
-        let shape = Shape { seed: servers, nodes: usize::try_from(nodes / 2)?, memory_gib, load: LOAD };
+        let shape = sized((servers / 10).min(10_000), servers)?;
         let (snap, rules) = (cloud::build(shape)?, Rules::default());
         let (first, grown_mib) = growth(|| plan(&snap, &rules))?;
         let first = first?;
@@ -148,7 +170,7 @@ fn placement(folder: Option<&Path>) -> Result<Vec<Figure>, Fault> {
             let snap = cloud::build(Shape { seed, nodes: 50, memory_gib: 512, load })?;
             let seen = quality::look(&snap, &plan(&snap, &rules)?)?;
             if let Some(folder) = folder {
-                clouds::write(folder, &format!("{load}-{seed:03}"), &snap, seen.left)?;
+                clouds::write(folder, &format!("{load}-{seed:03}"), &snap, &json!({ "left": seen.left }))?;
             }
             (left, faults, fullest) = (left + seen.left, faults + seen.faults, fullest.max(seen.fullest));
         }
