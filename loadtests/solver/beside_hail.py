@@ -2,10 +2,10 @@
 
 Needs hail (Debian's package ganeti-htools), which is only run. First the benchmark of plans plans its clouds and writes
 them; then hail is asked for each of them. Ganeti knows no sites: all nodes are one group, and hail is asked to evacuate
-the nodes of one half by their servers (`node-evacuate`, primary nodes only). Servers have no disk of their own (a disk would
-keep hail from moving them anywhere), and those that are kept apart bear exclusion tags.
+the servers of one half's nodes (`node-evacuate`, primary nodes only). They have no disk of their own (a local one would keep
+hail from moving them anywhere), and those that are kept apart bear exclusion tags.
 
-It prints JSON, and a table beside it, and fails when a server is left behind by Watari's plan that hail finds a place for.
+It prints JSON, and a table beside it, and fails when Watari's plan leaves more servers behind than hail does.
 """
 
 import argparse
@@ -46,7 +46,7 @@ def request(cloud):
             "tags": [],
             "ndparams": {"exclusive_storage": False, "spindle_count": 1},
             "offline": False,
-            # Nothing is to go to a node of the half that goes dark and has no server: hail takes drained ones for offline.
+            # Nothing is to go where it goes dark, though a node there has no server: hail takes drained for offline.
             "drained": dark and node["name"] not in used,
             "vm_capable": True,
             # hail keeps a node's last MiB free.
@@ -134,7 +134,8 @@ def ask(hail, cloud, seconds, folder):
 
 def row(name, who, told):
     """A line of the table; what is not known is a dash."""
-    left, fullest = ("-" if told[key] is None else f"{told[key]:{form}}" for key, form in (("left", "d"), ("fullest", ".3f")))
+    forms = {"left": "d", "fullest": ".3f"}
+    left, fullest = ("-" if told[key] is None else format(told[key], form) for key, form in forms.items())
     return f"{name:14} {who:7} {told['ms']:12.1f} {told['mib']:9.0f} {left:>6} {fullest:>8}"
 
 
