@@ -71,7 +71,7 @@ pub struct Troubles {
 /// Goes through it; none if it is no outage of a site, or none of that site could be named.
 pub(crate) fn rehearse(snap: Snapshot, rules: &Rules, wish: Wish, budget: Budget, now: Timestamp) -> Option<Account> {
     let Stage { outage, site, start, times } = Stage::of(&snap, rules, &wish.what, now)?;
-    let rate = Rate::of(&snap, rules, wish.link);
+    let rate = Rate::of(&snap, wish.link);
     let loads = Loads::of(&snap);
     let all = account::concerned(&snap, &outage, &site);
     let bandwidth = (rules.bandwidth_mib > 0).then_some(rules.bandwidth_mib << 20);

@@ -38,7 +38,7 @@ pub fn makespan(
     troubles: Troubles,
     now: Timestamp,
 ) -> Option<Makespan> {
-    let (rate, loads) = (Rate::of(&snap, rules, None).bytes, Loads::of(&snap));
+    let (rate, loads) = (Rate::of(&snap, None).bytes, Loads::of(&snap));
     let vms = snap.vms.values().map(|entry| &entry.value);
     let loads: HashMap<VmName, Load> = vms.map(|vm| (vm.name.clone(), loads.get(vm))).collect();
     let slows = troubles.slows;
