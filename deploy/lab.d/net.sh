@@ -102,6 +102,8 @@ host_net_up() {
   s=$(short "$(site_of "$h")")
   ip netns add "$ns"
   echo 1 | ip netns exec "$ns" tee /proc/sys/net/ipv6/conf/default/disable_ipv6 >/dev/null
+  # As the package of front ends sets it, and newer distributions do: probes may ask for echoes.
+  echo 0 2147483647 | ip netns exec "$ns" tee /proc/sys/net/ipv4/ping_group_range >/dev/null
   batch="link add c-$h type veth peer name campus0 address $(mac 1 "$n") netns $ns
 link add g-$h type veth peer name mgmt0 address $(mac 2 "$n") netns $ns
 link set c-$h master campus-$s up

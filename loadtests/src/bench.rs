@@ -7,6 +7,7 @@ pub mod evacuate;
 pub mod fleet;
 pub mod footprint;
 pub mod history;
+mod idle;
 pub mod image;
 mod latency;
 pub mod listing;

@@ -34,7 +34,7 @@ fn paused(stage: &Stage) -> anyhow::Result<()> {
 
 fn paused_once(stage: &Stage, home: &str) -> anyhow::Result<()> {
     for name in OTHERS {
-        stage.create(name, "campus", &[])?;
+        stage.create(name, "campus", &["--probe", "icmp"])?;
     }
     let watch = Watch::start(&stage.lab)?;
     let asked = stage.watari(&["site", "evacuate", home])?;
@@ -65,8 +65,21 @@ fn paused_once(stage: &Stage, home: &str) -> anyhow::Result<()> {
     for name in OTHERS.into_iter().chain(["mail"]) {
         ensure!(stage.site_of(name)? != home, "{name} is still there");
     }
+    echoed(stage, id)?;
     stage.watari(&["site", "return", home, "--wait"])?;
     ensure!(stage.site_of("mail")? == home, "it did not come home");
+    Ok(())
+}
+
+/// Whether both front ends have had echoes of those that are to answer, as the report tells it.
+fn echoed(stage: &Stage, outage: &str) -> anyhow::Result<()> {
+    let report = stage.watari(&["outage", "report", outage])?;
+    for name in OTHERS {
+        let server = report["servers"].as_array().and_then(|all| all.iter().find(|server| server["vm"] == name));
+        let seen = server.and_then(|server| server["seen"].as_array()).context("nobody has asked")?;
+        let answered = |seen: &Value| seen["probe"] == "icmp" && seen["asked"].as_u64() > seen["failed"].as_u64();
+        ensure!(seen.len() == 2 && seen.iter().all(answered), "{name} has not answered: {seen:?}");
+    }
     Ok(())
 }
 

@@ -29,7 +29,7 @@ use watari_chassis::{Context, Lease, Server, Wake, clock, looper};
 use watari_contracts::Service;
 
 pub use doing::names;
-pub use rehearsal::{Makespan, makespan};
+pub use rehearsal::{Makespan, Troubles, makespan};
 pub use settings::{DEFAULTS, Settings};
 
 /// Runs the scheduler until the process is told to stop.

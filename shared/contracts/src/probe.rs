@@ -71,6 +71,9 @@ pub struct Watched {
     /// What was the matter the last time that it did not answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trouble: Option<Trouble>,
+    /// Why it is not asked; or not any more, if it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unasked: Option<Unasked>,
 }
 
 /// A time in which a server did not answer.
@@ -91,6 +94,16 @@ pub struct Span {
     pub from: Timestamp,
     /// The first one after it.
     pub until: Timestamp,
+}
+
+/// Why a server is not asked, though it has a probe: of this time nothing is known, and it counts as no silence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Unasked {
+    /// It is on overlay networks alone, and no public address leads to it.
+    NoWay,
+    /// The kernel of the front end lets this process send no echo requests (`net.ipv4.ping_group_range`).
+    NotAllowed,
 }
 
 /// Why a question counts as not answered.

@@ -1,6 +1,6 @@
 //! What the report of an outage says: on a terminal and on paper.
 
-use watari_contracts::probe::Trouble;
+use watari_contracts::probe::{Trouble, Unasked};
 
 use crate::lang::Lang;
 
@@ -273,6 +273,17 @@ pub(crate) const fn trouble(lang: Lang, trouble: Trouble) -> &'static str {
         (Lang::Ja, Trouble::Unreachable) => "到達不能",
         (Lang::Ja, Trouble::Closed) => "切断",
         (Lang::Ja, Trouble::Wrong) => "不正な応答",
+    }
+}
+
+/// Why a server was not asked, or not any more.
+#[must_use]
+pub(crate) const fn unasked(lang: Lang, why: Unasked) -> &'static str {
+    match (lang, why) {
+        (Lang::En, Unasked::NoWay) => "not asked: on overlay networks alone, without a public address",
+        (Lang::En, Unasked::NotAllowed) => "not asked: net.ipv4.ping_group_range forbids echo requests",
+        (Lang::Ja, Unasked::NoWay) => "確認なし: オーバーレイネットワークだけに接続し、公開アドレスがない",
+        (Lang::Ja, Unasked::NotAllowed) => "確認なし: net.ipv4.ping_group_range によりエコー要求を送れない",
     }
 }
 

@@ -72,7 +72,7 @@ pub struct Create {
     #[arg(long = "firewall", value_name = "GROUP")]
     firewalls: Vec<String>,
     /// A probe: how front ends ask it from outside, once a second, while an outage is under way. One of `tcp:PORT`,
-    /// `smtp:PORT` and `http:PORT[/PATH]`, such as `http:80/status`; may be given several times
+    /// `smtp:PORT`, `http:PORT[/PATH]`, such as `http:80/status`, and `icmp`; may be given several times
     #[arg(long = "probe", value_name = "PROBE")]
     probes: Vec<String>,
     /// What it does when its site is evacuated
@@ -217,12 +217,12 @@ pub(crate) fn nic(field: &str, text: &str) -> Result<WantedNic, Failure> {
     Ok(WantedNic { network: input::name(network)?, address })
 }
 
-/// `tcp:22`, `smtp:25` or `http:80/path`.
+/// `tcp:22`, `smtp:25`, `http:80/path` or `icmp`.
 ///
 /// # Errors
 /// As [`nic`].
 pub(super) fn probe(field: &str, text: &str) -> Result<vm::Probe, Failure> {
-    input::value(field, Said::both("tcp:PORT, smtp:PORT, http:PORT[/PATH]"), text)
+    input::value(field, Said::both("tcp:PORT, smtp:PORT, http:PORT[/PATH], icmp"), text)
 }
 
 /// `GROUP:together` or `GROUP:apart`.
@@ -321,7 +321,7 @@ mod tests {
             "mail --image mini --node-label rack",
             "mail --image mini --hostname Mail",
             "mail --image mini --key a/b",
-            "mail --image mini --probe icmp",
+            "mail --image mini --probe icmp:8",
         ] {
             let refused = request(words).unwrap_err();
             assert_eq!(refused.exit(), crate::failure::USAGE, "{words}");
@@ -333,7 +333,7 @@ mod tests {
     #[test]
     fn the_probes_that_are_given_are_asked_for() {
         let probes = |words: &str| request(words).unwrap().probes.iter().map(ToString::to_string).collect::<Vec<_>>();
-        assert_eq!(probes("web --image mini --probe smtp:25 --probe http:80/x"), ["smtp:25", "http:80/x"]);
+        assert_eq!(probes("web --image mini --probe smtp:25 --probe icmp"), ["smtp:25", "icmp"]);
         assert!(probes("web --image mini").is_empty());
     }
 }

@@ -27,7 +27,7 @@ pub struct Edit {
     /// The server
     name: String,
     /// A probe, in place of all there were: how front ends ask it from outside while an outage is under way. One of
-    /// `tcp:PORT`, `smtp:PORT` and `http:PORT[/PATH]`, such as `http:80/status`; may be given several times
+    /// `tcp:PORT`, `smtp:PORT`, `http:PORT[/PATH]`, such as `http:80/status`, and `icmp`; may be given several times
     #[arg(long = "probe", value_name = "PROBE")]
     probes: Vec<String>,
     /// Remove all its probes: it is asked no more

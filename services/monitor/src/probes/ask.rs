@@ -3,7 +3,7 @@
 
 use std::{
     io::{self, ErrorKind},
-    net::SocketAddr,
+    net::{Ipv4Addr, SocketAddr},
     time::Duration,
 };
 
@@ -12,21 +12,32 @@ use tokio::{
     net::TcpStream,
     time::timeout,
 };
-use watari_contracts::probe::Trouble;
+use watari_contracts::probe::{Trouble, Unasked};
 use watari_model::vm::Probe;
+
+use super::echo::echo;
 
 /// The longest first line that is read, in bytes; RFC 5321 allows a greeting 512.
 const MOST_BYTES: u64 = 1_024;
 
-/// Asks once. It takes no longer than `bound`.
-pub(super) async fn ask(probe: &Probe, to: SocketAddr, bound: Duration) -> Result<(), Trouble> {
-    timeout(bound, exchange(probe, to)).await.unwrap_or(Err(Trouble::Silent))
+/// Asks once, and says what came of it; or why it could not be asked. It takes no longer than `bound`.
+pub(super) async fn ask(probe: &Probe, to: Ipv4Addr, bound: Duration) -> Result<Result<(), Trouble>, Unasked> {
+    let answer = async {
+        match probe {
+            Probe::Tcp { port } | Probe::Smtp { port } | Probe::Http { port, .. } => {
+                Ok(exchange(probe, SocketAddr::from((to, *port))).await)
+            }
+            Probe::Icmp => echo(to).await,
+        }
+    };
+    timeout(bound, answer).await.unwrap_or(Ok(Err(Trouble::Silent)))
 }
 
 async fn exchange(probe: &Probe, to: SocketAddr) -> Result<(), Trouble> {
     let mut server = BufStream::new(TcpStream::connect(to).await.map_err(|error| trouble(&error))?);
     match probe {
-        Probe::Tcp { .. } => Ok(()),
+        // An echo has no connection.
+        Probe::Tcp { .. } | Probe::Icmp => Ok(()),
         Probe::Smtp { .. } => {
             let greets = first_line(&mut server).await?.starts_with(b"220");
             // It is polite to say so before one leaves, and no matter if it is not heard.
@@ -65,7 +76,7 @@ fn status(line: &[u8]) -> Option<u16> {
     status.parse().ok().filter(|status| (100..600).contains(status))
 }
 
-fn trouble(error: &io::Error) -> Trouble {
+pub(super) fn trouble(error: &io::Error) -> Trouble {
     match error.kind() {
         ErrorKind::ConnectionRefused => Trouble::Refused,
         ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => Trouble::Unreachable,
@@ -81,6 +92,11 @@ mod tests {
     use super::*;
 
     const BOUND: Duration = Duration::from_millis(400);
+
+    async fn come(probe: &Probe, to: SocketAddr) -> Result<(), Trouble> {
+        let SocketAddr::V4(to) = to else { panic!("{to}") };
+        ask(probe, *to.ip(), BOUND).await.unwrap()
+    }
 
     /// What becomes of a probe whose connection is taken, answered with `answer` and closed; or held without a word.
     async fn against(probe: &str, answer: Option<&'static str>) -> Result<(), Trouble> {
@@ -105,7 +121,7 @@ mod tests {
                 None => std::future::pending().await,
             }
         });
-        let came = ask(&probe, to, BOUND).await;
+        let came = come(&probe, to).await;
         served.abort();
         came
     }
@@ -137,7 +153,7 @@ mod tests {
         let to = listener.local_addr().unwrap();
         drop(listener);
         let probe = Probe::Tcp { port: to.port() };
-        assert_eq!(ask(&probe, to, BOUND).await, Err(Trouble::Refused));
+        assert_eq!(come(&probe, to).await, Err(Trouble::Refused));
     }
 
     #[test]

@@ -1,15 +1,16 @@
 //! How servers are seen from outside while an outage is under way.
 //!
 //! ```text
-//!   outages, vms, nodes ──▶ targets ──▶ rounds ──▶ ask ──▶ servers
-//!                                         │
-//!                                       record ──▶ history (SQL) ──▶ watari.probes
+//!   outages, vms, nodes, addresses ──▶ targets ──▶ rounds ──▶ ask, echo ──▶ servers
+//!                                                    │
+//!                                                  record ──▶ history (SQL) ──▶ watari.probes
 //! ```
 //!
 //! Every monitor asks, whether or not it leads, and answers for itself alone. What is kept of a probe is how often it
 //! was asked and when it was silent, not each question; when nobody asked is kept as well.
 
 mod ask;
+mod echo;
 mod record;
 mod rounds;
 mod targets;

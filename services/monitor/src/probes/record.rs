@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 
 use serde::{Deserialize, Serialize};
-use watari_contracts::probe::{Gap, Span, Trouble, Watched};
+use watari_contracts::probe::{Gap, Span, Trouble, Unasked, Watched};
 use watari_model::{Timestamp, VmName, vm::Probe};
 
 /// So many gaps, and so many times in which nobody asked, are kept: the longest.
@@ -56,12 +56,23 @@ impl Record {
             pauses: 0,
             unwatched_ms: 0,
             trouble: None,
+            unasked: None,
         };
         Self { watched, open: None, since: at, resumed: false }
     }
 
     pub(super) const fn watched(&self) -> &Watched {
         &self.watched
+    }
+
+    /// It is asked there from now on: a public address that leads to it may come and go.
+    pub(super) const fn moves_to(&mut self, address: Ipv4Addr) {
+        self.watched.address = address;
+    }
+
+    /// It is not asked; whether that is new.
+    pub(super) fn leave(&mut self, why: Unasked) -> bool {
+        self.watched.unasked.replace(why) != Some(why)
     }
 
     /// Takes note of a question. If the one before is longer ago than `patience_ms`, nobody has asked meanwhile.
@@ -76,6 +87,7 @@ impl Record {
         }
         self.resumed = false;
         let watched = &mut self.watched;
+        watched.unasked = None;
         watched.asked += 1;
         watched.until = asked.at.max(before);
         // A clock that was set back makes no gap end before it began.
@@ -197,6 +209,20 @@ mod tests {
         // The gap was seen to last for as long as somebody asked.
         assert_eq!(watched.longest, [Gap { from: at(10), until: None, failed: 1 }]);
         assert_eq!((watched.gaps, watched.longest_gap_ms), (1, 1_990));
+    }
+
+    #[test]
+    fn who_is_not_asked_is_told_with_the_reason_until_it_is_and_was_not_silent_before() {
+        let mut record = new();
+        assert!(record.leave(Unasked::NoWay));
+        assert!(!record.leave(Unasked::NoWay), "that is known");
+        let told = record.clone().shown();
+        assert_eq!((told.asked, told.gaps, told.unasked), (0, 0, Some(Unasked::NoWay)));
+        record.moves_to([203, 0, 113, 7].into());
+        record.take(answered(60_000), PATIENCE);
+        let told = record.shown();
+        assert_eq!((told.from, told.pauses, told.gaps, told.unasked), (at(60_000), 0, 0, None));
+        assert_eq!(told.address.octets(), [203, 0, 113, 7]);
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Asking over and over, and keeping what came of it. One task owns everything; each question is a task of its own.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
-    net::{Ipv4Addr, SocketAddr},
+    collections::{BTreeMap, BTreeSet, HashMap},
+    net::Ipv4Addr,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -13,17 +13,20 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 use watari_chassis::{Context, Mirror, Stopped, clock};
+use watari_contracts::probe::Unasked;
 use watari_model::{
-    NodeName, OutageId, VmName,
+    NetworkName, NodeName, OutageId, VmName,
+    address::PublicAddress,
+    network::{Kind, Network},
     node::Node,
     outage::Outage,
-    vm::{Probe, Vm},
+    vm::{Nic, Probe, Vm},
 };
 
 use super::{
     ask::ask,
     record::{Asked, Record},
-    targets::{Key, targets},
+    targets::{Key, Place, place, targets},
     told::Told,
 };
 use crate::{
@@ -44,14 +47,33 @@ pub(super) struct Rounds {
     outages: Mirror<Outage>,
     told: Told,
     /// Not followed before there is an outage: there may be thousands.
-    vms: Option<Mirror<Vm>>,
+    servers: Option<Servers>,
     /// What is known of each outage that is under way, or not yet written down to its end.
     books: BTreeMap<OutageId, Book>,
-    asking: JoinSet<(Key, Asked)>,
+    asking: JoinSet<(Key, Result<Asked, Unasked>)>,
     places: Arc<Semaphore>,
     kept_at: Instant,
     /// Whether it was said that there are too many.
     is_full: bool,
+    /// Whether it was said that the kernel lets nobody ask for an echo.
+    is_barred: bool,
+}
+
+/// The servers, and what says where they are reached.
+struct Servers {
+    vms: Mirror<Vm>,
+    networks: Mirror<Network>,
+    addresses: Mirror<PublicAddress>,
+}
+
+impl Servers {
+    async fn follow(ctx: &Context) -> Result<Self, Stopped> {
+        Ok(Self {
+            vms: Mirror::of_another(ctx).await?,
+            networks: Mirror::of_another(ctx).await?,
+            addresses: Mirror::of_another(ctx).await?,
+        })
+    }
 }
 
 type Book = BTreeMap<(VmName, Probe), Watch>;
@@ -81,11 +103,12 @@ impl Rounds {
             nodes,
             outages,
             told,
-            vms: None,
+            servers: None,
             books: BTreeMap::new(),
             asking: JoinSet::new(),
             kept_at: Instant::now(),
             is_full: false,
+            is_barred: false,
         }
     }
 
@@ -131,17 +154,37 @@ impl Rounds {
         for outage in &open {
             self.open_book(outage).await;
         }
-        if self.vms.is_none() {
-            self.vms = Some(Mirror::<Vm>::of_another(&self.ctx).await?);
+        if self.servers.is_none() {
+            self.servers = Some(Servers::follow(&self.ctx).await?);
         }
-        let Some(vms) = self.vms.as_ref().map(Mirror::snapshot) else { return Ok(()) };
+        let Some(servers) = &self.servers else { return Ok(()) };
+        let (vms, networks, addresses) =
+            (servers.vms.snapshot(), servers.networks.snapshot(), servers.addresses.snapshot());
+        let leads = addresses.values().map(|entry| &entry.value).filter_map(|public| {
+            let target = public.leads_to.as_ref()?;
+            Some(((&target.network, target.address), (target.vm_uuid.as_str(), public.address)))
+        });
+        let leads: HashMap<_, _> = leads.collect();
+        let is_overlay = |network: &NetworkName| {
+            networks.get(network.as_str()).is_some_and(|entry| entry.value.kind == Kind::Overlay)
+        };
+        let place_of = |vm: &Vm| {
+            let public = |nic: &Nic| {
+                let (uuid, address) = leads.get(&(&nic.network, nic.address))?;
+                (*uuid == vm.uuid).then_some(*address)
+            };
+            place(vm, is_overlay, public)
+        };
         let site_of = |node: &NodeName| self.nodes.get(node.as_str()).map(|entry| entry.value.site.clone());
         let known = |outage: &OutageId, vm: &VmName| {
             self.books.get(outage).is_some_and(|book| book.keys().any(|(watched, _)| watched == vm))
         };
-        let wanted = targets(&open, vms.values().map(|entry| &entry.value), site_of, known);
-        for (key, address) in wanted {
-            self.ask(key, address);
+        let wanted = targets(&open, vms.values().map(|entry| &entry.value), site_of, known, place_of);
+        for (key, place) in wanted {
+            match place {
+                Place::At(address) => self.ask(key, address),
+                Place::Inside(address) => self.leave(&key, address, Unasked::NoWay),
+            }
         }
         Ok(())
     }
@@ -163,43 +206,67 @@ impl Rounds {
         self.books.insert(outage.id.clone(), of_this.map(watch).collect());
     }
 
-    /// Asks one, unless it is being asked or there are too many.
-    fn ask(&mut self, key: Key, address: Ipv4Addr) {
+    /// What is kept of one; none if there are too many, or its book is not open.
+    fn watch(&mut self, (outage, vm, probe): &Key, address: Ipv4Addr) -> Option<&mut Watch> {
         let watched: usize = self.books.values().map(BTreeMap::len).sum();
-        let (outage, vm, probe) = &key;
-        let Some(book) = self.books.get_mut(outage) else { return };
+        let book = self.books.get_mut(outage)?;
         let place = (vm.clone(), probe.clone());
         if !book.contains_key(&place) && watched >= self.settings.most {
             if !std::mem::replace(&mut self.is_full, true) {
                 tracing::warn!(most = self.settings.most, %vm, "more probes than [probes] allows: the others are not asked");
             }
-            return;
+            return None;
         }
-        let watch = book.entry(place).or_insert_with(|| {
+        Some(book.entry(place).or_insert_with(|| {
             let record = Record::new(vm.clone(), probe.clone(), address, clock::now());
             Watch { record, asked: false, fresh: false }
-        });
+        }))
+    }
+
+    /// Keeps why one is not asked.
+    fn leave(&mut self, key: &Key, address: Ipv4Addr, why: Unasked) {
+        if let Some(watch) = self.watch(key, address) {
+            watch.fresh |= watch.record.leave(why);
+        }
+    }
+
+    /// Asks one, unless it is being asked or there are too many.
+    fn ask(&mut self, key: Key, address: Ipv4Addr) {
+        let Some(watch) = self.watch(&key, address) else { return };
         if std::mem::replace(&mut watch.asked, true) {
             return;
         }
+        watch.record.moves_to(address);
         let (places, bound) = (Arc::clone(&self.places), Duration::from_millis(self.settings.answer_ms));
         self.asking.spawn(async move {
             // The semaphore is never closed.
             let _place = places.acquire_owned().await;
             let (at, begun) = (clock::now(), Instant::now());
-            let came = ask(&key.2, SocketAddr::from((address, key.2.port())), bound).await;
+            let came = ask(&key.2, address, bound).await;
             let took_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-            (key, Asked { at, took_ms, came })
+            (key, came.map(|came| Asked { at, took_ms, came }))
         });
     }
 
-    fn take(&mut self, (outage, vm, probe): Key, asked: Asked) {
+    fn take(&mut self, (outage, vm, probe): Key, asked: Result<Asked, Unasked>) {
         let patience_ms = self.patience_ms();
         let watch = self.books.get_mut(&outage).and_then(|book| book.get_mut(&(vm.clone(), probe.clone())));
-        if let Some(watch) = watch {
-            watch.record.take(asked, patience_ms);
-            (watch.asked, watch.fresh) = (false, true);
-            self.told.asked(&vm, &probe, asked.came.is_ok(), watch.record.watched().longest_gap_ms);
+        let Some(watch) = watch else { return };
+        watch.asked = false;
+        match asked {
+            Ok(asked) => {
+                watch.record.take(asked, patience_ms);
+                watch.fresh = true;
+                self.told.asked(&vm, &probe, asked.came.is_ok(), watch.record.watched().longest_gap_ms);
+            }
+            Err(why) => {
+                watch.fresh |= watch.record.leave(why);
+                if why == Unasked::NotAllowed && !std::mem::replace(&mut self.is_barred, true) {
+                    tracing::warn!(
+                        "net.ipv4.ping_group_range lets this process send no echo requests: no icmp is asked"
+                    );
+                }
+            }
         }
     }
 

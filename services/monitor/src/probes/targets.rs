@@ -3,13 +3,34 @@
 use std::{collections::BTreeMap, net::Ipv4Addr};
 
 use watari_model::{
-    NodeName, OutageId, SiteName, VmName,
+    NetworkName, NodeName, OutageId, SiteName, VmName,
     outage::{Outage, Scope},
-    vm::{Desired, Probe, State, Vm},
+    vm::{Desired, Nic, Probe, State, Vm},
 };
 
 /// One probe of one server during one outage.
 pub(super) type Key = (OutageId, VmName, Probe);
+
+/// Where a server is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// At an address that front ends reach.
+    At(Ipv4Addr),
+    /// Nowhere: all that it has are addresses of overlay networks, as this one.
+    Inside(Ipv4Addr),
+}
+
+/// Where a server can be asked from outside: at its own address on a campus's network, or at the public one that leads to
+/// its address on an overlay network; the first of these in the order of its ports. None if it has no port.
+pub(super) fn place(
+    vm: &Vm,
+    is_overlay: impl Fn(&NetworkName) -> bool,
+    public: impl Fn(&Nic) -> Option<Ipv4Addr>,
+) -> Option<Place> {
+    let first = vm.spec.nics.first()?.address;
+    let reached = |nic: &Nic| if is_overlay(&nic.network) { public(nic) } else { Some(nic.address) };
+    Some(vm.spec.nics.iter().find_map(reached).map_or(Place::Inside(first), Place::At))
+}
 
 /// Everything to be asked now, and where. Whoever was touched once is watched until the outage is over, wherever
 /// it is by then: `known` says who that was.
@@ -18,14 +39,15 @@ pub(super) fn targets<'d>(
     vms: impl Iterator<Item = &'d Vm>,
     site_of: impl Fn(&NodeName) -> Option<SiteName>,
     known: impl Fn(&OutageId, &VmName) -> bool,
-) -> BTreeMap<Key, Ipv4Addr> {
+    place: impl Fn(&Vm) -> Option<Place>,
+) -> BTreeMap<Key, Place> {
     let mut found = BTreeMap::new();
     for vm in vms.filter(|vm| !vm.spec.probes.is_empty() && is_to_answer(vm)) {
-        let Some(address) = vm.spec.nics.first().map(|nic| nic.address) else { continue };
+        let Some(place) = place(vm) else { continue };
         let touched = outages.iter().filter(|outage| touches(outage, vm, &site_of) || known(&outage.id, &vm.name));
         for outage in touched {
             let keys = vm.spec.probes.iter().map(|probe| (outage.id.clone(), vm.name.clone(), probe.clone()));
-            found.extend(keys.map(|key| (key, address)));
+            found.extend(keys.map(|key| (key, place)));
         }
     }
     found
@@ -69,7 +91,8 @@ mod tests {
         let outage = outage(scope);
         let site =
             |node: &NodeName| Some(if node.as_str().starts_with('m') { "myodaiji" } else { "yamate" }.parse().unwrap());
-        let found = targets(&[&outage], vms.iter(), site, |_, vm| known.contains(&vm.as_str()));
+        let known = |_: &OutageId, vm: &VmName| known.contains(&vm.as_str());
+        let found = targets(&[&outage], vms.iter(), site, known, |vm| place(vm, |_| false, |_| None));
         found.into_keys().map(|(_, vm, probe)| format!("{vm} {probe}")).collect()
     }
 
@@ -82,6 +105,24 @@ mod tests {
         assert_eq!(watched(site(), &vms[2..], &["other"]), ["other smtp:25"]);
         let node = Scope::Node("m1".parse().unwrap());
         assert_eq!(watched(node, &vms, &[]), ["guest smtp:25"]);
+    }
+
+    #[test]
+    fn a_server_is_asked_at_the_first_address_that_leads_to_it_from_outside() {
+        let (inner, outer, public) = ([10, 20, 0, 5].into(), [203, 0, 113, 100].into(), [203, 0, 113, 7].into());
+        let mut vm = server("mail", "myodaiji", "m1");
+        vm.spec.nics.truncate(1);
+        vm.spec.nics[0].address = inner;
+        let overlay = |name: &NetworkName| name.as_str() == "inner";
+        assert_eq!(place(&vm, overlay, |_| None), Some(Place::At(inner)), "a campus's network");
+        vm.spec.nics[0].network = "inner".parse().unwrap();
+        assert_eq!(place(&vm, overlay, |_| None), Some(Place::Inside(inner)));
+        assert_eq!(place(&vm, overlay, |_| Some(public)), Some(Place::At(public)));
+        let second = Nic { network: "campus".parse().unwrap(), address: outer, ..vm.spec.nics[0].clone() };
+        vm.spec.nics.push(second);
+        assert_eq!(place(&vm, overlay, |_| None), Some(Place::At(outer)));
+        vm.spec.nics.clear();
+        assert_eq!(place(&vm, overlay, |_| Some(public)), None);
     }
 
     #[test]

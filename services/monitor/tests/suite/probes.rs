@@ -7,9 +7,11 @@ use tokio::{net::TcpListener, task::JoinHandle};
 use watari_chassis::{Bucket, Bus, Context, Patience, clock};
 use watari_contracts::{
     Service,
-    probe::{AskSeen, SEEN, Seen, Watched},
+    probe::{AskSeen, SEEN, Seen, Unasked, Watched},
 };
 use watari_model::{
+    address::{PublicAddress, Target},
+    network::Network,
     outage::{Outage, Scope, State},
     vm::{Desired, Vm},
 };
@@ -54,22 +56,79 @@ async fn until<T, F: Future<Output = Option<T>>>(what: &str, look: impl FnMut() 
     eventually_some(what, PATIENCE, look).await
 }
 
+/// The documents of others that a monitor looks at.
+struct Stores {
+    vms: Bucket<Vm>,
+    outages: Bucket<Outage>,
+    networks: Bucket<Network>,
+    addresses: Bucket<PublicAddress>,
+}
+
+impl Stores {
+    async fn open(nats: &NatsServer) -> Self {
+        let scheduler = Context::new(Service::Scheduler, &common(nats)).await.unwrap();
+        let network = Context::new(Service::Network, &common(nats)).await.unwrap();
+        Self {
+            vms: Bucket::open(&scheduler).await.unwrap(),
+            outages: Bucket::open(&scheduler).await.unwrap(),
+            networks: Bucket::open(&network).await.unwrap(),
+            addresses: Bucket::open(&network).await.unwrap(),
+        }
+    }
+}
+
+/// One that is to answer at a port.
+fn server(port: u16) -> Vm {
+    let golden = include_str!("../../../../shared/contracts/tests/golden/document.vms.json");
+    let mut vm = serde_json::from_str::<Vec<Vm>>(golden).unwrap().swap_remove(0);
+    vm.spec.probes = vec![format!("tcp:{port}").parse().unwrap()];
+    vm.desired = Desired::Running;
+    vm
+}
+
+fn outage(vm: &Vm) -> Outage {
+    Outage::begun("myodaiji-1".parse().unwrap(), Scope::Site(vm.home_site.clone()), "r".to_owned(), clock::now())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_on_an_overlay_network_is_asked_at_its_public_address_and_without_one_not_at_all() {
+    let (nats, dir) = (NatsServer::start(), TempDir::new());
+    let bus = somebody(&nats).await;
+    let Stores { vms, outages, networks, addresses } = Stores::open(&nats).await;
+    let (port, taking) = listen(0).await;
+    let golden = include_str!("../../../../shared/contracts/tests/golden/document.networks.json");
+    let lab = serde_json::from_str::<Vec<Network>>(golden).unwrap().swap_remove(1);
+    networks.create(&lab).await.unwrap();
+    let mut vm = server(port);
+    (vm.spec.nics[0].network, vm.spec.nics[0].address) = (lab.name.clone(), [10, 1, 0, 10].into());
+    vms.create(&vm).await.unwrap();
+    outages.create(&outage(&vm)).await.unwrap();
+
+    let monitor = Running::start(&nats, often(&dir)).await;
+    let left = becomes(&bus, "it is said not to be asked", |watched| watched.unasked.is_some()).await;
+    assert_eq!((left.asked, left.gaps, left.unasked), (0, 0, Some(Unasked::NoWay)), "{left:?}");
+    let golden = include_str!("../../../../shared/contracts/tests/golden/document.addresses.json");
+    let public = serde_json::from_str::<Vec<PublicAddress>>(golden).unwrap().swap_remove(0);
+    let leads_to =
+        Target { vm: vm.name.clone(), vm_uuid: vm.uuid.clone(), network: lab.name, address: [10, 1, 0, 10].into() };
+    let public = PublicAddress { address: [127, 0, 0, 1].into(), leads_to: Some(leads_to), ..public };
+    addresses.create(&public).await.unwrap();
+    let asked = becomes(&bus, "it is asked", |watched| watched.asked > 2).await;
+    assert_eq!((asked.failed, asked.unasked, asked.address), (0, None, public.address), "{asked:?}");
+    monitor.stop().await;
+    taking.abort();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_is_watched_through_silence_and_a_restart_of_who_watches() {
     let (nats, dir) = (NatsServer::start(), TempDir::new());
     let bus = somebody(&nats).await;
-    let scheduler = Context::new(Service::Scheduler, &common(&nats)).await.unwrap();
-    let (vms, outages) =
-        (Bucket::<Vm>::open(&scheduler).await.unwrap(), Bucket::<Outage>::open(&scheduler).await.unwrap());
+    let Stores { vms, outages, .. } = Stores::open(&nats).await;
     let (port, taking) = listen(0).await;
-    let golden = include_str!("../../../../shared/contracts/tests/golden/document.vms.json");
-    let mut vm = serde_json::from_str::<Vec<Vm>>(golden).unwrap().swap_remove(0);
+    let mut vm = server(port);
     vm.spec.nics[0].address = [127, 0, 0, 1].into();
-    vm.spec.probes = vec![format!("tcp:{port}").parse().unwrap()];
-    vm.desired = Desired::Running;
     vms.create(&vm).await.unwrap();
-    let scope = Scope::Site(vm.home_site.clone());
-    let outage = Outage::begun("myodaiji-1".parse().unwrap(), scope, "r".to_owned(), clock::now());
+    let outage = outage(&vm);
     let begun = outages.create(&outage).await.unwrap();
 
     let first = Running::start(&nats, often(&dir)).await;

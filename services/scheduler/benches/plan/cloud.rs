@@ -194,9 +194,9 @@ pub(crate) fn build(shape: Shape) -> Result<Snapshot, Fault> {
     })
 }
 
-/// Has every server of the cloud have crossed the link once, of so many bytes a second, writing up to 40 % of its memory
-/// meanwhile: then it is known what travels of each, and how fast.
-pub(crate) fn remember(snap: &mut Snapshot, rate: u64, dice: &mut Dice) -> Result<(), Fault> {
+/// Has every server of the cloud have crossed the link once, of so many bytes a second, writing up to so many percent of its
+/// memory meanwhile: then it is known what travels of each, and how fast.
+pub(crate) fn remember(snap: &mut Snapshot, rate: u64, anew: u64, dice: &mut Dice) -> Result<(), Fault> {
     let plain: Migration = document(json!({
         "v": 1, "id": "v-1", "vm": "v", "from": "m00000", "to": "y00000", "reason": "operator", "outage": null,
         "state": "completed", "cancel_asked": false, "fault": null, "copying_at": null,
@@ -208,7 +208,7 @@ pub(crate) fn remember(snap: &mut Snapshot, rate: u64, dice: &mut Dice) -> Resul
         let memory = vm.spec.memory_mib << 20;
         let mut migration = Migration { id: format!("{}-1", vm.name).parse()?, vm: vm.name.clone(), ..plain.clone() };
         if let Some(measured) = &mut migration.measured {
-            measured.memory_bytes = memory + memory / 100 * dice.below(41);
+            measured.memory_bytes = memory + memory / 100 * dice.below(anew + 1);
             measured.total_ms = measured.memory_bytes.saturating_mul(1_000) / rate;
         }
         migrations.push(migration);

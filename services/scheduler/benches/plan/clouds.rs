@@ -1,15 +1,16 @@
-//! The clouds of the benchmark as a solver reads them (`loadtests/solver`).
+//! The clouds of the benchmark as other planners read them (`loadtests/solver`).
 
 use std::{fs, path::Path};
 
 use serde_json::{Value, json};
-use watari_model::vm::Vm;
+use watari_model::{node::Node, vm::Vm};
 use watari_scheduler::core::Snapshot;
 
 use crate::Fault;
 
-/// Writes a cloud with its evacuated servers, those that are at the other site, and how many the plan left behind.
-pub(crate) fn write(folder: &Path, name: &str, snap: &Snapshot, left: usize) -> Result<(), Fault> {
+/// Writes a cloud with what is told of its plan: the nodes at the other site and those that go dark, and all servers, of
+/// which those that stay have a node at the other site.
+pub(crate) fn write(folder: &Path, name: &str, snap: &Snapshot, plan: &Value) -> Result<(), Fault> {
     let dark = crate::cloud::dark()?;
     let at_refuge = |vm: &Vm| {
         let node = vm.node().and_then(|node| snap.nodes.get(node.as_str())).map(|entry| &entry.value);
@@ -17,14 +18,25 @@ pub(crate) fn write(folder: &Path, name: &str, snap: &Snapshot, left: usize) -> 
     };
     let server = |vm: &Vm| {
         let apart: Vec<&str> = vm.spec.groups.iter().map(|membership| membership.group.as_str()).collect();
-        json!({ "memory_mib": vm.spec.memory_mib, "node": at_refuge(vm), "apart": apart })
+        json!({
+            "name": vm.name.as_str(),
+            "vcpus": vm.spec.vcpus,
+            "memory_mib": vm.spec.memory_mib,
+            "on": vm.node().map(ToString::to_string),
+            "node": at_refuge(vm),
+            "apart": apart,
+        })
+    };
+    let node = |node: &Node| {
+        let inventory = &node.inventory;
+        json!({ "name": node.name.as_str(), "vcpus": inventory.vcpus, "memory_mib": inventory.memory_mib })
     };
     let servers: Vec<Value> = snap.vms.values().map(|entry| server(&entry.value)).collect();
-    let refuge = snap.nodes.values().map(|entry| &entry.value).filter(|node| node.site != dark);
-    let nodes: Vec<Value> =
-        refuge.map(|node| json!({ "name": node.name.as_str(), "memory_mib": node.inventory.memory_mib })).collect();
+    let (gone, nodes): (Vec<&Node>, Vec<&Node>) =
+        snap.nodes.values().map(|entry| &entry.value).partition(|node| node.site == dark);
+    let all = |nodes: Vec<&Node>| nodes.into_iter().map(node).collect::<Vec<Value>>();
     fs::create_dir_all(folder)?;
-    let cloud = json!({ "nodes": nodes, "servers": servers, "left": left });
+    let cloud = json!({ "nodes": all(nodes), "dark": all(gone), "servers": servers, "plan": plan });
     fs::write(folder.join(format!("{name}.json")), cloud.to_string())?;
     Ok(())
 }

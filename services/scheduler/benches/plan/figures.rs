@@ -60,6 +60,11 @@ pub(crate) fn growth<T>(act: impl FnOnce() -> T) -> Result<(T, f64), Fault> {
     Ok((made, (kib("VmHWM:")? - before) / 1_024.0))
 }
 
+/// The most that the process has needed since it was last asked to grow, in MiB.
+pub(crate) fn peak_mib() -> Result<f64, Fault> {
+    Ok(kib("VmHWM:")? / 1_024.0)
+}
+
 fn kib(field: &str) -> Result<f64, Fault> {
     let status = fs::read_to_string("/proc/self/status")?;
     let value = status.lines().find_map(|line| line.strip_prefix(field)).ok_or("no such field")?;

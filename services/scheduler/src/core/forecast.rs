@@ -210,7 +210,8 @@ fn bytes(migration: &Migration) -> u64 {
     migration.measured.map_or(0, |measured| measured.memory_bytes + measured.disk_bytes)
 }
 
-/// How fast the last migrations between sites were, all their time included.
+/// How fast the last migrations between sites were together, all their time included. The next copy begins before the one
+/// before it ends, so that a time in which several travel is counted once.
 pub(crate) fn rate(snap: &Snapshot) -> Option<u64> {
     let crossed =
         |m: &&Migration| m.state == Moved::Completed && bytes(m) > 0 && snap.site_of(&m.from) != snap.site_of(&m.to);
@@ -218,8 +219,30 @@ pub(crate) fn rate(snap: &Snapshot) -> Option<u64> {
     last.sort_by_key(|m| Reverse(m.changed_at));
     last.truncate(LAST);
     let sent: u64 = last.iter().map(|m| bytes(m)).sum();
-    let millis: u64 = last.iter().filter_map(|m| Some(m.measured?.total_ms)).sum();
-    sent.saturating_mul(1_000).checked_div(millis)
+    let mut spans = Vec::new();
+    // One of which it is not known when it began is taken to have travelled alone.
+    let mut alone = 0_u64;
+    for migration in last {
+        let total_ms = migration.measured.map_or(0, |measured| measured.total_ms);
+        match migration.copying_at {
+            Some(began) => spans.push((snap.site_of(&migration.from), began, began.plus_millis(total_ms))),
+            None => alone = alone.saturating_add(total_ms),
+        }
+    }
+    sent.saturating_mul(1_000).checked_div(alone.saturating_add(travelled_ms(spans)))
+}
+
+/// Milliseconds in which at least one of them travelled; of each way by itself, since a link carries both at once.
+fn travelled_ms<W: Ord + Copy>(mut spans: Vec<(W, Timestamp, Timestamp)>) -> u64 {
+    spans.sort_unstable();
+    let mut millis = 0_u64;
+    let mut counted: Option<(W, Timestamp)> = None;
+    for (way, began, ended) in spans {
+        let from = counted.filter(|(last, _)| *last == way).map_or(began, |(_, until)| began.max(until));
+        millis = millis.saturating_add(ended.millis_since(from));
+        counted = Some((way, from.max(ended)));
+    }
+    millis
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use watari_model::{
 use super::{Desk, fill, find, out_of_range, sites::open};
 use crate::{
     core::Snapshot,
-    rehearsal::{Budget, What, Wish, rehearse},
+    rehearsal::{Budget, Troubles, What, Wish, rehearse},
     views,
 };
 
@@ -84,7 +84,8 @@ impl Desk {
             }
             fails.push((failing.node.clone(), failing.after_seconds * 1_000));
         }
-        Ok(Wish { what, link: request.link_mbit.map(|mbit| mbit * BYTES_PER_MBIT), fails })
+        let link = request.link_mbit.map(|mbit| mbit * BYTES_PER_MBIT);
+        Ok(Wish { what, link, troubles: Troubles { fails, ..Troubles::default() } })
     }
 
     fn check_stored(&self, snap: &Snapshot, outage: &Outage) -> Result<(), Refusal> {

@@ -39,6 +39,8 @@ pub(crate) struct Account {
     /// Who went down with a node, in that order.
     pub(crate) went_down: Vec<Fall>,
     pub(crate) stays_away: Vec<Left>,
+    /// Bytes that had travelled on the way out to nodes that failed.
+    pub(crate) vain: u64,
     pub(crate) rate: u64,
     pub(crate) known: Known,
     pub(crate) step_ms: u64,
@@ -171,6 +173,7 @@ pub(super) fn of(
         at_risk,
         went_down,
         stays_away: diary.away.clone(),
+        vain: diary.vain,
         rate: rate.bytes,
         known: rate.known,
         step_ms: pace.step_ms,

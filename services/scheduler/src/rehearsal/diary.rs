@@ -52,6 +52,8 @@ pub(crate) struct Diary {
     pub(crate) away: Vec<Left>,
     /// Who ran on a node that failed, which it was and when.
     pub(crate) fell: BTreeMap<VmName, (NodeName, u64)>,
+    /// Bytes that had travelled to nodes that failed, before the outage was evacuated.
+    pub(crate) vain: u64,
     /// Who was there when the power went.
     pub(crate) at_risk: Option<Vec<VmName>>,
 }
@@ -115,6 +117,13 @@ impl Diary {
     /// A node goes dark on which these run.
     pub(super) fn went_down(&mut self, vms: Vec<VmName>, node: &NodeName, clock: u64) {
         self.fell.extend(vms.into_iter().map(|vm| (vm, (node.clone(), clock))));
+    }
+
+    /// A copy's target failed under way.
+    pub(super) const fn in_vain(&mut self, flow: &Flow) {
+        if self.evacuated.is_none() {
+            self.vain = self.vain.saturating_add(flow.sent());
+        }
     }
 
     /// Whether a server went down with this node.

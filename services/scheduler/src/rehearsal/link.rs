@@ -35,8 +35,20 @@ pub(crate) struct Load {
 impl Load {
     /// Bytes that are sent in all, at so many bytes a second.
     pub(crate) fn bytes(&self, rate: u64) -> u64 {
-        let gained = rate.saturating_sub(self.dirty).max(rate / SLOWEST_PART).max(1);
-        part(self.memory, rate, gained).saturating_add(self.disk)
+        part(self.memory, rate, self.gained(rate)).saturating_add(self.disk)
+    }
+
+    /// By how many bytes a second a copy comes nearer to its end.
+    fn gained(&self, rate: u64) -> u64 {
+        rate.saturating_sub(self.dirty).max(rate / SLOWEST_PART).max(1)
+    }
+
+    /// How much there is left to send at another rate, after so many bytes are sent and so many are left at this one. The
+    /// disk goes first.
+    pub(crate) fn left_at(&self, (sent, left): (u64, u64), before: u64, after: u64) -> u64 {
+        let disk = self.disk.saturating_sub(sent).min(left);
+        let memory = part(left - disk, self.gained(before), before);
+        part(memory, after, self.gained(after)).saturating_add(disk)
     }
 
     /// What the last migration of a server shows.
@@ -59,7 +71,7 @@ impl Load {
 }
 
 /// `amount` · `times` / `by`; nothing by nothing is nothing.
-fn part(amount: u64, times: u64, by: u64) -> u64 {
+pub(super) fn part(amount: u64, times: u64, by: u64) -> u64 {
     let whole = u128::from(amount) * u128::from(times);
     whole.checked_div(u128::from(by)).map_or(0, |part| u64::try_from(part).unwrap_or(u64::MAX))
 }
@@ -120,11 +132,23 @@ impl Flow {
         Self { migration, vm, from, to, key: String::new(), attempt: 0, load, began: None, bytes: 0, left: 0 }
     }
 
+    /// Bytes that have travelled.
+    pub(crate) const fn sent(&self) -> u64 {
+        self.bytes - self.left
+    }
+
+    /// Goes on at another rate.
+    fn goes_at(&mut self, before: u64, after: u64) {
+        let (sent, left) = (self.sent(), self.left);
+        self.left = self.load.left_at((sent, left), before, after);
+        self.bytes = sent.saturating_add(self.left);
+    }
+
     /// How far it is, as its source would say.
     pub(crate) fn transfer(&self, clock: u64, rate: u64) -> Transfer {
-        let disk_sent = (self.bytes - self.left).min(self.load.disk);
+        let disk_sent = self.sent().min(self.load.disk);
         let memory_total = self.bytes.saturating_sub(self.load.disk);
-        let memory_sent = (self.bytes - self.left) - disk_sent;
+        let memory_sent = self.sent() - disk_sent;
         Transfer {
             memory_total,
             memory_sent,
@@ -171,6 +195,21 @@ impl Link {
         self.most.map_or(share, |most| share.min(most)).max(1)
     }
 
+    /// The same in each direction.
+    fn shares(&self) -> Vec<u64> {
+        self.ways.values().map(|flows| self.share(flows.len())).collect()
+    }
+
+    /// The link carries so many bytes a second from now on.
+    pub(crate) fn goes_at(&mut self, rate: u64) {
+        let before = self.shares();
+        self.rate = rate.max(1);
+        let after = self.shares();
+        for ((flows, before), after) in self.ways.values_mut().zip(before).zip(after) {
+            flows.iter_mut().filter(|flow| flow.began.is_some()).for_each(|flow| flow.goes_at(before, after));
+        }
+    }
+
     pub(crate) fn begin(&mut self, way: Way, flow: Flow, clock: u64) {
         self.ways.entry(way).or_default().push_back(flow);
         self.admit(clock);
@@ -178,7 +217,7 @@ impl Link {
 
     /// Whoever is next begins to travel where there is a place.
     fn admit(&mut self, clock: u64) {
-        let shares: Vec<u64> = self.ways.values().map(|flows| self.share(flows.len())).collect();
+        let shares = self.shares();
         let lanes = self.lanes;
         for (flows, share) in self.ways.values_mut().zip(shares) {
             for flow in flows.iter_mut().take(lanes).filter(|flow| flow.began.is_none()) {
@@ -200,7 +239,7 @@ impl Link {
 
     /// Lets so many milliseconds pass, at most until the next copy is over; gives those that are. Then it is `clock`.
     pub(crate) fn advance(&mut self, ms: u64, clock: u64) -> Vec<Flow> {
-        let shares: Vec<u64> = self.ways.values().map(|flows| self.share(flows.len())).collect();
+        let shares = self.shares();
         let lanes = self.lanes;
         let mut over = Vec::new();
         for (flows, share) in self.ways.values_mut().zip(shares) {
@@ -288,6 +327,23 @@ mod tests {
         assert_eq!(load(0).bytes(10 * MIB), 101 * MIB);
         assert_eq!(load(5 * MIB).bytes(10 * MIB), 201 * MIB);
         assert_eq!(load(90 * MIB).bytes(10 * MIB), 2_001 * MIB, "it is slowed down");
+    }
+
+    #[test]
+    fn over_a_slower_link_what_is_left_takes_longer_and_is_written_anew_more_often() {
+        let mut link = Link::new(10 * MIB, 1, None);
+        // At this rate it takes 20 seconds, since half of what is sent is sent again.
+        link.begin(way(), flow("mail", 100 * MIB, 5 * MIB), 0);
+        assert_eq!(link.next_in(), Some(20_000));
+        link.advance(10_000, 10_000);
+        link.goes_at(6 * MIB);
+        // 50 MiB are left, of which a second brings one.
+        assert_eq!(link.next_in(), Some(50_000));
+        link.goes_at(10 * MIB);
+        assert_eq!(link.next_in(), Some(10_000), "it is as it was");
+        assert_eq!(link.advance(10_000, 20_000).len(), 1);
+        let load = Load { memory: 100 * MIB, disk: 20 * MIB, dirty: 0, measured: true };
+        assert_eq!(load.left_at((5 * MIB, 115 * MIB), 10 * MIB, 2 * MIB), 115 * MIB);
     }
 
     #[test]

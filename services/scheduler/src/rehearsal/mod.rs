@@ -55,14 +55,23 @@ pub(crate) struct Wish {
     pub(crate) what: What,
     /// Bytes a second that the link is to carry; else what is known of it.
     pub(crate) link: Option<u64>,
+    /// What goes wrong meanwhile.
+    pub(crate) troubles: Troubles,
+}
+
+/// What goes wrong in a rehearsal.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Troubles {
     /// Nodes that lose power, so many milliseconds after the beginning.
-    pub(crate) fails: Vec<(NodeName, u64)>,
+    pub fails: Vec<(NodeName, u64)>,
+    /// After how many milliseconds the link carries another number of bytes a second, and how many, if it does.
+    pub slows: Option<(u64, u64)>,
 }
 
 /// Goes through it; none if it is no outage of a site, or none of that site could be named.
 pub(crate) fn rehearse(snap: Snapshot, rules: &Rules, wish: Wish, budget: Budget, now: Timestamp) -> Option<Account> {
     let Stage { outage, site, start, times } = Stage::of(&snap, rules, &wish.what, now)?;
-    let rate = Rate::of(&snap, rules, wish.link);
+    let rate = Rate::of(&snap, wish.link);
     let loads = Loads::of(&snap);
     let all = account::concerned(&snap, &outage, &site);
     let bandwidth = (rules.bandwidth_mib > 0).then_some(rules.bandwidth_mib << 20);
@@ -71,8 +80,11 @@ pub(crate) fn rehearse(snap: Snapshot, rules: &Rules, wish: Wish, budget: Budget
     let link = Link::new(rate.bytes, rules.in_flight, bandwidth);
     let mut twin = Twin::new(snap, pace.rules(rules), (outage.id.clone(), site), (link, loads), start);
     twin.goes_in_steps_of(pace.step_ms);
-    for (node, after_ms) in wish.fails {
+    for (node, after_ms) in wish.troubles.fails {
         twin.due(after_ms, Due::Fails(node));
+    }
+    if let Some((after_ms, rate)) = wish.troubles.slows {
+        twin.due(after_ms, Due::Slows(rate));
     }
     if let Some(after_ms) = times.dark() {
         twin.due(after_ms, Due::PowerOff);

@@ -47,14 +47,12 @@ pub(crate) struct Rate {
 }
 
 impl Rate {
-    pub(super) fn of(snap: &Snapshot, rules: &Rules, given: Option<u64>) -> Self {
+    pub(super) fn of(snap: &Snapshot, given: Option<u64>) -> Self {
         if let Some(bytes) = given {
             return Self { bytes: bytes.max(1), known: Known::Given };
         }
-        // What was measured of each was measured beside the others.
-        let beside = u64::try_from(rules.in_flight.max(1)).unwrap_or(1);
         match forecast::rate(snap) {
-            Some(rate) if rate > 0 => Self { bytes: rate.saturating_mul(beside), known: Known::Measured },
+            Some(bytes) if bytes > 0 => Self { bytes, known: Known::Measured },
             _ => Self { bytes: ASSUMED, known: Known::Assumed },
         }
     }

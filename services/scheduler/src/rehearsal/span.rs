@@ -2,9 +2,14 @@
 
 use std::collections::HashMap;
 
-use watari_model::{NodeName, SiteName, Timestamp, VmName};
+use watari_model::{SiteName, Timestamp, VmName};
 
-use super::{Budget, Fate, What, Wish, link::Loads, pace::Rate, rehearse};
+use super::{
+    Budget, Fate, Troubles, What, Wish,
+    link::{Load, Loads, part},
+    pace::Rate,
+    rehearse,
+};
 use crate::core::{Rules, Snapshot};
 
 /// An evacuation as it is rehearsed. Times in milliseconds.
@@ -12,9 +17,10 @@ use crate::core::{Rules, Snapshot};
 pub struct Makespan {
     /// Until the last of those that leave live has left.
     pub took_ms: u64,
-    /// The least for the same servers: one after another, each has the whole link of B bytes a second, and a memory of
-    /// M bytes of which d are written anew each second is M · B/(B − d) bytes to send. Copies side by side
-    /// send more, since each has a smaller B.
+    /// The least for the same servers in the order in which they left: one after another, each has the whole link of B
+    /// bytes a second, and a memory of M bytes of which d are written anew each second is M · B/(B − d) bytes to send.
+    /// Copies side by side send more, since each has a smaller B. If the link becomes slower, B is what it is at
+    /// the time. What had travelled to a node that failed is counted: to send it again is not what a plan can avoid.
     pub bound_ms: u64,
     /// How many left live.
     pub crossed: usize,
@@ -22,28 +28,62 @@ pub struct Makespan {
     pub stayed: usize,
 }
 
-/// Rehearses the evacuation of a site that begins now, while nodes lose power so many milliseconds after its beginning.
-/// None if there is nothing to be measured: no outage of the site could be named, or nobody left.
+/// Rehearses the evacuation of a site that begins now, in which something may go wrong. None if there is nothing to be
+/// measured: no outage of the site could be named, or nobody left.
 #[must_use]
 pub fn makespan(
     snap: Snapshot,
     rules: &Rules,
     site: &SiteName,
-    fails: Vec<(NodeName, u64)>,
+    troubles: Troubles,
     now: Timestamp,
 ) -> Option<Makespan> {
-    let (rate, loads) = (Rate::of(&snap, rules, None).bytes, Loads::of(&snap));
+    let (rate, loads) = (Rate::of(&snap, None).bytes, Loads::of(&snap));
     let vms = snap.vms.values().map(|entry| &entry.value);
-    let bytes: HashMap<VmName, u64> = vms.map(|vm| (vm.name.clone(), loads.get(vm).bytes(rate))).collect();
-    let wish = Wish { what: What::Sudden(site.clone(), None), link: None, fails };
+    let loads: HashMap<VmName, Load> = vms.map(|vm| (vm.name.clone(), loads.get(vm))).collect();
+    let slows = troubles.slows;
+    let wish = Wish { what: What::Sudden(site.clone(), None), link: None, troubles };
     let account = rehearse(snap, rules, wish, Budget::default(), now)?;
-    let live: Vec<_> = account.servers.iter().filter(|server| server.fate == Fate::Live).collect();
-    let sent = live.iter().filter_map(|server| bytes.get(&server.vm).copied()).fold(0, u64::saturating_add);
-    let last = live.iter().filter_map(|server| server.ends).max()?;
+    let mut live: Vec<_> = account.servers.iter().filter(|server| server.fate == Fate::Live).collect();
+    live.sort_by_key(|server| server.ends);
+    let last = live.last()?.ends?;
+    let vain = Load { memory: 0, disk: account.vain, dirty: 0, measured: true };
+    let sent = live.iter().filter_map(|server| loads.get(&server.vm));
     Some(Makespan {
         took_ms: last.millis_since(account.begins),
-        bound_ms: sent.saturating_mul(1_000) / rate.max(1),
+        bound_ms: std::iter::once(&vain).chain(sent).fold(0, |clock, load| done(load, clock, rate, slows)),
         crossed: live.len(),
         stayed: account.servers.len() - live.len(),
     })
+}
+
+/// When a server has left that begins at `clock` and has the link to itself.
+fn done(load: &Load, clock: u64, rate: u64, slows: Option<(u64, u64)>) -> u64 {
+    let takes = |bytes: u64, rate: u64| part(bytes, 1_000, rate.max(1));
+    match slows {
+        Some((at, slower)) if at <= clock => clock.saturating_add(takes(load.bytes(slower), slower)),
+        Some((at, slower)) if clock.saturating_add(takes(load.bytes(rate), rate)) > at => {
+            let bytes = load.bytes(rate);
+            let sent = part(at - clock, rate, 1_000).min(bytes);
+            at.saturating_add(takes(load.left_at((sent, bytes - sent), rate, slower), slower))
+        }
+        _ => clock.saturating_add(takes(load.bytes(rate), rate)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: u64 = 1 << 20;
+
+    #[test]
+    fn the_least_time_follows_the_link() {
+        let load = Load { memory: 100 * MIB, disk: 0, dirty: 5 * MIB, measured: true };
+        let done = |clock, slows| done(&load, clock, 10 * MIB, slows);
+        assert_eq!(done(1_000, None), 21_000);
+        assert_eq!(done(1_000, Some((21_000, MIB))), 21_000, "it has left by then");
+        assert_eq!(done(1_000, Some((1_000, 6 * MIB))), 101_000);
+        assert_eq!(done(0, Some((10_000, 6 * MIB))), 60_000);
+    }
 }

@@ -48,6 +48,8 @@ pub(super) enum Due {
     Fails(NodeName),
     /// It is taken for lost.
     Lost(NodeName),
+    /// The link carries so many bytes a second from then on.
+    Slows(u64),
     /// The services are led from a site.
     Leads(SiteName),
     /// The power of the site that is rehearsed goes.
@@ -353,6 +355,7 @@ impl Twin {
                 self.done(key, attempt, &node, &vm);
             }
             Due::Fails(node) => self.fail(node),
+            Due::Slows(rate) => self.link.goes_at(rate),
             Due::Lost(node) => self.judge(&node, node::State::Lost),
             Due::Leads(site) => self.lead(&site),
             Due::PowerOff => {
@@ -388,6 +391,7 @@ impl Twin {
             if flow.from == node {
                 self.in_hand.remove(&flow.key);
             } else {
+                self.diary.in_vain(&flow);
                 self.broke_off(&flow);
             }
         }

@@ -10,7 +10,8 @@ pub const MOST_PROBES: usize = 8;
 /// The longest path of a page, in bytes.
 const LONGEST_PATH: usize = 200;
 
-/// What is asked, at the server's first address. Written `tcp:22`, `smtp:25` or `http:80/path`.
+/// What is asked, at the first address of the server that front ends reach. Written `tcp:22`, `smtp:25`, `http:80/path`
+/// or `icmp`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Probe {
@@ -31,17 +32,22 @@ pub enum Probe {
         /// Which, from its first slash on.
         path: String,
     },
+    /// Whether it echoes (RFC 792): its kernel and the way to it, and nothing of what it is for.
+    Icmp,
 }
 
 /// Why a text is no probe.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{shown:?} is no probe: use tcp:PORT, smtp:PORT or http:PORT[/PATH]")]
+#[error("{shown:?} is no probe: use tcp:PORT, smtp:PORT, http:PORT[/PATH] or icmp")]
 pub struct NotAProbe {
     /// The text, cut to a length that is safe to show.
     pub shown: String,
 }
 
 fn read(text: &str) -> Option<Probe> {
+    if text == "icmp" {
+        return Some(Probe::Icmp);
+    }
     let (kind, rest) = text.split_once(':')?;
     let (port, path) = rest.find('/').map_or((rest, None), |at| (&rest[..at], Some(&rest[at..])));
     // `parse` alone would take a sign.
@@ -57,16 +63,6 @@ fn read(text: &str) -> Option<Probe> {
             sound.then(|| Probe::Http { port, path: path.to_owned() })
         }
         _ => None,
-    }
-}
-
-impl Probe {
-    /// Where it knocks.
-    #[must_use]
-    pub const fn port(&self) -> u16 {
-        match self {
-            Self::Tcp { port } | Self::Smtp { port } | Self::Http { port, .. } => *port,
-        }
     }
 }
 
@@ -97,6 +93,7 @@ impl fmt::Display for Probe {
             Self::Smtp { port } => write!(f, "smtp:{port}"),
             Self::Http { port, path } if path == "/" => write!(f, "http:{port}"),
             Self::Http { port, path } => write!(f, "http:{port}{path}"),
+            Self::Icmp => f.write_str("icmp"),
         }
     }
 }
@@ -108,7 +105,7 @@ impl JsonSchema for Probe {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "type": "string",
-            "pattern": "^((tcp|smtp):[0-9]+|http:[0-9]+(/[!-~]*)?)$",
+            "pattern": "^((tcp|smtp):[0-9]+|http:[0-9]+(/[!-~]*)?|icmp)$",
         })
     }
 }
@@ -121,7 +118,7 @@ mod tests {
 
     #[test]
     fn a_probe_is_written_as_it_is_read() {
-        for text in ["tcp:22", "smtp:25", "http:80", "http:8080/status?now=1", "tcp:65535"] {
+        for text in ["tcp:22", "smtp:25", "http:80", "http:8080/status?now=1", "tcp:65535", "icmp"] {
             assert_eq!(text.parse::<Probe>().unwrap().to_string(), text);
         }
         assert_eq!("http:80/".parse::<Probe>().unwrap().to_string(), "http:80");
@@ -141,6 +138,10 @@ mod tests {
             "tcp:22/",
             "smtp:25/x",
             "udp:53",
+            "icmp:",
+            "icmp:8",
+            "icmp/",
+            "ICMP",
             "http:/x",
             "http:80x",
             "http:80/a b",
@@ -157,7 +158,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_text_is_too_strange(text in "\\PC{0,60}", also in "(tcp|smtp|http):[0-9]{0,6}[ -~]{0,20}") {
+        fn no_text_is_too_strange(text in "\\PC{0,60}", also in "(tcp|smtp|http|icmp):?[0-9]{0,6}[ -~]{0,20}") {
             for text in [text, also] {
                 if let Ok(probe) = text.parse::<Probe>() {
                     prop_assert_eq!(probe.to_string().parse::<Probe>(), Ok(probe));

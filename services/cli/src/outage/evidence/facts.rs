@@ -292,7 +292,7 @@ fn front_ends(seen: &[Seen]) -> Vec<FrontEnd> {
     let one = |seen: &Seen| FrontEnd {
         name: host(&seen.instance),
         site: seen.site.clone(),
-        watched: seen.watched.len(),
+        watched: seen.watched.iter().filter(|watched| watched.asked > 0).count(),
         left_out: seen.left_out,
         fault: seen.fault.clone(),
     };

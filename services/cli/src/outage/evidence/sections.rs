@@ -197,7 +197,8 @@ fn seen(evidence: &Evidence, lang: Lang, words: &Words) -> Option<Section> {
         (words.trouble, Left),
     ];
     let row = |SeenFrom { front_end, watched, requested }: &SeenFrom| {
-        let never = !watched.answered();
+        // Who was never asked has never been silent either.
+        let never = watched.asked > 0 && !watched.answered();
         let slowest = format::time(lang, watched.slowest_ms);
         let gap = match (watched.gaps, requested.is_empty()) {
             (0, false) => words.requested.to_owned(),
@@ -214,10 +215,12 @@ fn seen(evidence: &Evidence, lang: Lang, words: &Words) -> Option<Section> {
             watched.asked.to_string(),
             in_vain.to_string(),
             gap,
-            or_dash(Some(slowest).filter(|_| !never)),
+            or_dash(Some(slowest).filter(|_| watched.answered())),
             or_dash(Some(watched.unwatched_ms).filter(|ms| *ms > 0).map(|ms| format::time(lang, ms))),
-            // Of who was silent by request alone it is no trouble.
-            or_dash(watched.trouble.filter(|_| in_vain > 0).map(|trouble| told::trouble(lang, trouble))),
+            or_dash(watched.unasked.map(|why| told::unasked(lang, why)).or_else(|| {
+                // Of who was silent by request alone it is no trouble.
+                watched.trouble.filter(|_| in_vain > 0).map(|trouble| told::trouble(lang, trouble))
+            })),
         ]
     };
     let table = grid(&headings, all_seen(evidence).map(row).collect());

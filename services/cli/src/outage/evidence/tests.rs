@@ -115,6 +115,7 @@ fn the_report_says_for_people_what_front_ends_saw_and_when_they_did_not_look() {
         "y-front (yamate): 2 probes",
         "3.0 s",
         "mail smtp:25 (y-front): not watched from",
+        "not asked: on overlay networks alone",
         "[migration.failed]",
         "cannot say what it saw: it is being opened",
         "operator@192.0.2.10 (sato)",
@@ -123,8 +124,14 @@ fn the_report_says_for_people_what_front_ends_saw_and_when_they_did_not_look() {
     ] {
         assert!(en.contains(part), "{part} is missing: {en}");
     }
-    for part in ["停電計画: myodaiji-1", "理論下限", "退避中 → 退避済み", "監視なし", "移動しなかったサーバ"]
-    {
+    for part in [
+        "停電計画: myodaiji-1",
+        "理論下限",
+        "退避中 → 退避済み",
+        "監視なし",
+        "公開アドレスがない",
+        "移動しなかったサーバ",
+    ] {
         assert!(ja.contains(part), "{part} is missing: {ja}");
     }
 }

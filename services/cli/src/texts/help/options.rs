@@ -110,12 +110,12 @@ pub(super) const TEXTS: &[Text] = &[
         "ノードが停止する。フロントエンド側の障害で通信できない場合も停止",
     ),
     (
-        "A probe: how front ends ask it from outside, once a second, while an outage is under way. One of `tcp:PORT`, `smtp:PORT` and `http:PORT[/PATH]`, such as `http:80/status`; may be given several times",
-        "プローブ: 停電計画の実行中に、フロントエンドが外から 1 秒ごとに応答を確認する方法。`tcp:PORT`、`smtp:PORT`、`http:PORT[/PATH]` のいずれか。例: `http:80/status` (複数指定可)",
+        "A probe: how front ends ask it from outside, once a second, while an outage is under way. One of `tcp:PORT`, `smtp:PORT`, `http:PORT[/PATH]`, such as `http:80/status`, and `icmp`; may be given several times",
+        "プローブ: 停電計画の実行中に、フロントエンドが外から 1 秒ごとに応答を確認する方法。`tcp:PORT`、`smtp:PORT`、`http:PORT[/PATH]`、`icmp` のいずれか。例: `http:80/status` (複数指定可)",
     ),
     (
-        "A probe, in place of all there were: how front ends ask it from outside while an outage is under way. One of `tcp:PORT`, `smtp:PORT` and `http:PORT[/PATH]`, such as `http:80/status`; may be given several times",
-        "プローブ: 停電計画の実行中に、フロントエンドが外から応答を確認する方法。いままでのプローブをすべて置き換えます。`tcp:PORT`、`smtp:PORT`、`http:PORT[/PATH]` のいずれか。例: `http:80/status` (複数指定可)",
+        "A probe, in place of all there were: how front ends ask it from outside while an outage is under way. One of `tcp:PORT`, `smtp:PORT`, `http:PORT[/PATH]`, such as `http:80/status`, and `icmp`; may be given several times",
+        "プローブ: 停電計画の実行中に、フロントエンドが外から応答を確認する方法。いままでのプローブをすべて置き換えます。`tcp:PORT`、`smtp:PORT`、`http:PORT[/PATH]`、`icmp` のいずれか。例: `http:80/status` (複数指定可)",
     ),
     ("Remove all its probes: it is asked no more", "プローブをすべて外し、応答の確認をやめます"),
     (

@@ -5,7 +5,7 @@ use watari_model::{
     vm::{Change, Desired, Vm},
 };
 
-use super::{Forecast, forecast};
+use super::{Forecast, forecast, travelled_ms};
 use crate::core::{
     Rules, Snapshot,
     tests::documents::{Documents, at, migration, name, node, put, site, vm},
@@ -72,6 +72,22 @@ fn who_is_on_the_way_home_is_foreseen_as_moving() {
     assert_eq!((plan.waiting.len(), plan.starting.len(), plan.moves.len()), (1, 0, 0), "{plan:?}");
     let over = Migration { state: State::Cancelled, ..home };
     assert!(foreseen(vec![mail], Some(over), 1_000).waiting.is_empty(), "it stays where it is");
+}
+
+#[test]
+fn a_time_in_which_several_travel_the_same_way_counts_once() {
+    let span = |way: &'static str, began: u64, ended: u64| (way, at(began), at(ended));
+    assert_eq!(travelled_ms(vec![span("out", 6_000, 10_000), span("out", 0, 4_000)]), 8_000);
+    assert_eq!(
+        travelled_ms(vec![span("out", 0, 5_000), span("out", 4_000, 9_000), span("out", 8_000, 12_000)]),
+        12_000
+    );
+    assert_eq!(
+        travelled_ms(vec![span("out", 0, 9_000), span("out", 1_000, 2_000), span("out", 8_000, 10_000)]),
+        10_000
+    );
+    assert_eq!(travelled_ms(vec![span("out", 0, 9_000), span("home", 0, 9_000)]), 18_000);
+    assert_eq!(travelled_ms::<u8>(Vec::new()), 0);
 }
 
 #[test]

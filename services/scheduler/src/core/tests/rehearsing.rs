@@ -5,9 +5,11 @@ use std::sync::Arc;
 use watari_contracts::{Service, frontend::Standing};
 use watari_model::{
     NodeName, VmName,
+    migration::Migration,
     outage::{Outage, Scope, Window},
     vm::{Change, Evacuate, Way},
 };
+use watari_testkit::Dice;
 
 use super::{
     documents::{self, at, name, put},
@@ -16,7 +18,7 @@ use super::{
 };
 use crate::{
     core::{Control, ControlSight},
-    rehearsal::{Account, Budget, Fate, Known, Makespan, What, Wish as Rehearsal, makespan, rehearse},
+    rehearsal::{Account, Budget, Fate, Known, Makespan, Troubles, What, Wish as Rehearsal, makespan, rehearse},
 };
 
 /// From the most to the least worth; each takes 32 seconds.
@@ -42,7 +44,11 @@ fn go(sim: &Sim, wish: Rehearsal, budget: Budget) -> Account {
 fn sudden(sim: &Sim, time_ms: Option<u64>, fails: &[(&str, u64)]) -> Account {
     let fails = fails.iter().map(|(node, ms)| (name(node), *ms)).collect();
     let what = What::Sudden("myodaiji".parse().unwrap(), time_ms);
-    go(sim, Rehearsal { what, link: Some(LINK), fails }, Budget::default())
+    go(
+        sim,
+        Rehearsal { what, link: Some(LINK), troubles: Troubles { fails, ..Troubles::default() } },
+        Budget::default(),
+    )
 }
 
 /// Milliseconds after the beginning.
@@ -100,7 +106,7 @@ fn a_rehearsal_says_within_a_tenth_what_then_happens_there_and_back() {
 
     // By now it is known what travels, and how fast.
     let what = What::Sudden("myodaiji".parse().unwrap(), None);
-    let known = go(&sim, Rehearsal { what, link: None, fails: Vec::new() }, Budget::default());
+    let known = go(&sim, Rehearsal { what, link: None, troubles: Troubles::default() }, Budget::default());
     assert_eq!(known.known, Known::Measured);
     assert!(known.servers.iter().all(|server| server.measured), "{known:#?}");
 }
@@ -143,7 +149,7 @@ fn one_after_another_they_cross_in_the_order_of_their_worth() {
 fn over_a_slow_link_it_takes_so_much_longer() {
     let sim = campus(SERVERS);
     let what = What::Sudden("myodaiji".parse().unwrap(), None);
-    let account = go(&sim, Rehearsal { what, link: Some(LINK / 4), fails: Vec::new() }, Budget::default());
+    let account = go(&sim, Rehearsal { what, link: Some(LINK / 4), troubles: Troubles::default() }, Budget::default());
     assert_eq!(log(&account).last().unwrap(), "old crosses from 380 s to 510 s");
 }
 
@@ -161,10 +167,60 @@ fn with_too_little_time_the_worthiest_cross_and_the_others_are_suspended_and_go_
 fn an_evacuation_takes_little_longer_than_its_bytes_need_on_the_link() {
     let sim = campus(SERVERS);
     let site = "myodaiji".parse().unwrap();
-    let span = makespan(sim.snapshot(), &sim.rules, &site, Vec::new(), at(sim.now)).unwrap();
+    let span = makespan(sim.snapshot(), &sim.rules, &site, Troubles::default(), at(sim.now)).unwrap();
     let Makespan { took_ms, bound_ms, crossed, stayed } = span;
     assert_eq!((crossed, stayed), (SERVERS.len(), 0));
     assert!(bound_ms > 0 && (bound_ms..bound_ms + 3_000).contains(&took_ms), "{span:?}");
+}
+
+/// Has a server have crossed once, over a link of [`LINK`], and so many percent of its memory travelled twice.
+fn remember(sim: &mut Sim, vm: &str, percent: u64) {
+    let (memory, when) = (sim.docs.vms[vm].value.spec.memory_mib << 20, at(sim.now));
+    let sent = memory + memory / 100 * percent;
+    let migration = serde_json::json!({
+        "v": 1, "id": format!("{vm}-1"), "vm": vm, "from": "n0", "to": "n1", "reason": "operator", "outage": null,
+        "state": "completed", "cancel_asked": false, "fault": null, "copying_at": null,
+        "measured": {
+            "total_ms": sent * 1_000 / LINK, "downtime_ms": 0, "pause_ms": 0, "memory_bytes": sent, "disk_bytes": 0,
+        },
+        "created_at": when, "changed_at": when,
+    });
+    let migration: Migration = serde_json::from_value(migration).unwrap();
+    let docs = &mut sim.docs;
+    assert!(put(&mut docs.migrations, &mut docs.revision, migration, 0));
+}
+
+/// The benchmark of plans has a thousand of these.
+#[test]
+fn neither_a_link_cut_to_a_quarter_nor_a_target_that_fails_costs_more_than_it_has_to() {
+    for seed in 0..8 {
+        let mut dice = Dice::new(seed);
+        let mut sim = Sim::new(1, &[], CALM, Broken::Nothing);
+        let targets = ["n1", "n3", "n4"];
+        for node in ["n0", "n2"] {
+            sim.add_node(documents::node(node, "myodaiji", 8_000));
+        }
+        for node in targets {
+            sim.add_node(documents::node(node, "yamate", 8_000));
+        }
+        for n in 0..12_u64 {
+            let mut vm = documents::vm(&format!("v{n}"), 128 + dice.below(5) * 64);
+            vm.apply(Change::Granted(name(if n % 2 == 0 { "n0" } else { "n2" })), at(0)).unwrap();
+            vm.apply(Change::SeenRunning, at(0)).unwrap();
+            assert!(sim.put_vm(vm, 0));
+            remember(&mut sim, &format!("v{n}"), dice.below(11));
+        }
+        // It would take some 13 minutes.
+        let target = targets[usize::try_from(dice.below(3)).unwrap()];
+        let fails = vec![(name(target), dice.below(800_000))];
+        let slows = Some((dice.below(800_000), LINK / 4));
+        let site = "myodaiji".parse().unwrap();
+        let troubles = Troubles { fails, slows };
+        let span = makespan(sim.snapshot(), &sim.rules, &site, troubles.clone(), at(sim.now)).unwrap();
+        assert_eq!((span.crossed, span.stayed), (12, 0), "{seed}: {troubles:?}");
+        let asked = span.bound_ms / 10 * 11;
+        assert!((span.bound_ms / 20 * 19..=asked).contains(&span.took_ms), "{seed}: {span:?}, {troubles:?}");
+    }
 }
 
 #[test]
@@ -276,7 +332,7 @@ fn the_front_end_leaves_last_and_comes_home_last() {
     let standings = Service::OF_FRONT.iter().flat_map(both).collect();
     snap.control = Control::Seen(Arc::new(ControlSight { standings, ..ControlSight::default() }));
     let what = What::Sudden("myodaiji".parse().unwrap(), None);
-    let wish = Rehearsal { what, link: Some(LINK), fails: Vec::new() };
+    let wish = Rehearsal { what, link: Some(LINK), troubles: Troubles::default() };
     let account = rehearse(snap, &sim.rules, wish, Budget::default(), at(sim.now)).unwrap();
     let (empty, all) = (after(&account, account.empty).unwrap(), after(&account, account.evacuated).unwrap());
     assert!((empty + 10_000..empty + 25_000).contains(&all), "{empty} and {all} ms");
@@ -296,7 +352,7 @@ fn a_scheduled_outage_is_gone_through_at_its_own_time_and_is_too_late_over_a_slo
     assert!(put(&mut snap.outages, &mut counter, outage.clone(), 0));
     let with = |link: u64| {
         let what = What::Stored(Box::new(outage.clone()));
-        let wish = Rehearsal { what, link: Some(link), fails: Vec::new() };
+        let wish = Rehearsal { what, link: Some(link), troubles: Troubles::default() };
         rehearse(snap.clone(), &sim.rules, wish, Budget::default(), at(sim.now)).unwrap()
     };
     let account = with(LINK);
@@ -323,7 +379,7 @@ fn in_large_steps_a_rehearsal_of_many_servers_says_the_same_within_a_tenth() {
     }
     let with = |budget| {
         let what = What::Sudden("myodaiji".parse().unwrap(), None);
-        go(&sim, Rehearsal { what, link: Some(LINK), fails: Vec::new() }, budget)
+        go(&sim, Rehearsal { what, link: Some(LINK), troubles: Troubles::default() }, budget)
     };
     let (exact, coarse) = (with(Budget::default()), with(Budget { looks: 0, least: 300, most: 300 }));
     assert!(exact.step_ms < 1_000 && coarse.step_ms > 10_000, "{} and {}", exact.step_ms, coarse.step_ms);
@@ -336,7 +392,7 @@ fn in_large_steps_a_rehearsal_of_many_servers_says_the_same_within_a_tenth() {
     sim.rules.bandwidth_mib = LINK >> 20;
     let what = What::Sudden("myodaiji".parse().unwrap(), None);
     let budget = Budget { looks: 0, least: 300, most: 300 };
-    let bounded = go(&sim, Rehearsal { what, link: Some(16 * LINK), fails: Vec::new() }, budget);
+    let bounded = go(&sim, Rehearsal { what, link: Some(16 * LINK), troubles: Troubles::default() }, budget);
     let differs = took(&bounded).abs_diff(took(&coarse));
     assert!(bounded.home.is_some() && differs * 10 <= took(&coarse), "{} and {}", took(&bounded), took(&coarse));
 }
