@@ -292,6 +292,7 @@ pub fn domain(node: &Node, server: &Server, stack: &Stack, nics: Vec<Nic>, gener
         seed: Some(node.layout.seed(&server.uuid)),
         nics,
         console_log: node.layout.console(&server.uuid),
+        display: server.display,
         grant: Grant { owner: node.name.to_string(), generation },
     }
 }

@@ -24,6 +24,7 @@ mod base;
 mod console;
 mod copy;
 mod crossing;
+mod first_boot;
 mod growth;
 mod halt;
 mod layers;
@@ -44,6 +45,7 @@ pub use base::Base;
 pub use console::Opening;
 pub use copy::{Copied, Restored};
 pub use crossing::{Crossing, Leftover};
+pub use first_boot::{FirstBoot, Login};
 pub use growth::Growth;
 pub use halt::{Halt, Way};
 pub use layers::{Layer, Mark, Stack, weight};
@@ -53,8 +55,8 @@ pub use restart::Restart;
 pub use snapshot::{MOST_SNAPSHOTS, Outcome, Revert, Snapshot, Snapshots, Taken};
 
 use crate::{
-    Document, FirewallName, GroupName, HostName, KeyName, MigrationId, NetworkName, NodeName, Refusal, SegmentName,
-    SiteName, Timestamp, VmName, isolation::OnIsolation, key::Line, userdata::Digest,
+    Document, FirewallName, GroupName, HostName, MigrationId, NetworkName, NodeName, Refusal, SegmentName, SiteName,
+    Timestamp, VmName, isolation::OnIsolation,
 };
 
 /// The smallest and largest number of virtual CPUs.
@@ -235,34 +237,6 @@ pub struct Membership {
     pub company: Company,
 }
 
-/// A public key that a server was made with. It stays when the key's document is deleted.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Login {
-    /// The key's name at that time.
-    pub name: KeyName,
-    /// The key.
-    pub key: Line,
-}
-
-/// What the server is told about itself when it first boots.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct FirstBoot {
-    /// What it calls itself; its own name if left out.
-    #[serde(default)]
-    pub hostname: Option<HostName>,
-    /// Who may log in.
-    #[serde(default)]
-    pub logins: Vec<Login>,
-    /// Its user-data, kept in a document of its own: the bucket is read by few.
-    #[serde(default)]
-    pub user_data: Option<Digest>,
-    /// The kept disk that it begins with in place of a new one, by the UUID of the server that it was of.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub disk: Option<String>,
-}
-
 /// How large a server is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -317,6 +291,9 @@ pub struct Spec {
     /// so many seconds. Never if left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restart_from_copy_seconds: Option<NonZeroU32>,
+    /// Whether it has a video device, from its first start on: what its screen shows can be looked at.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub display: bool,
     /// What it is told when it first boots.
     #[serde(default)]
     pub first_boot: FirstBoot,

@@ -31,6 +31,7 @@ pub fn server(name: &str, uuid: &str) -> Server {
         seed: Seed { hostname: named(name), keys: Vec::new(), user_data: None },
         firewalls: Vec::new(),
         on_isolation: OnIsolation::Keep,
+        display: false,
     }
 }
 
