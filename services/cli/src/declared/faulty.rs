@@ -7,7 +7,7 @@ use super::form::Server;
 use crate::{suggest, texts::faults::Fault};
 
 /// The items of a server, and how each is written.
-const ITEMS: [(&str, &str); 21] = [
+const ITEMS: [(&str, &str); 22] = [
     ("name", "web"),
     ("image", "mini"),
     ("networks", "[campus, lab=192.0.2.7]"),
@@ -25,6 +25,7 @@ const ITEMS: [(&str, &str); 21] = [
     ("restart", "always, never"),
     ("on_isolation", "keep, stop"),
     ("restart_from_copy", "3600"),
+    ("display", "true, false"),
     ("keys", "[sato]"),
     ("hostname", "web.example.jp"),
     ("user_data", "web.yaml"),

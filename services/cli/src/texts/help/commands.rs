@@ -47,6 +47,10 @@ pub(super) const TEXTS: &[Text] = &[
     ("Forget a snapshot; the disk stays as it is", "スナップショットを削除します。ディスクの内容は変わりません"),
     ("Write servers down, as `watari apply` takes them", "サーバの内容を `watari apply` の書式で書き出します"),
     ("Type at a running server's serial console", "稼働中のサーバのシリアルコンソールを操作します"),
+    (
+        "Take a picture of what the display of a running server shows",
+        "稼働中のサーバのディスプレイに表示されている画面を画像として保存します",
+    ),
     ("Print the end of a server's serial console log", "サーバのシリアルコンソールのログの末尾を表示します"),
     // --- nodes -----------------------------------------------------------------------------
     ("The machines that run them", "サーバを動かすマシン (ノード)"),

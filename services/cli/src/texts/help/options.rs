@@ -119,6 +119,10 @@ pub(super) const TEXTS: &[Text] = &[
     ),
     ("Remove all its probes: it is asked no more", "プローブをすべて外し、応答の確認をやめます"),
     (
+        "Give it a display, of which `watari vm screenshot` takes pictures; nobody can type at it",
+        "ディスプレイを付け、`watari vm screenshot` で画面を画像にできるようにします。キー入力はできません",
+    ),
+    (
         "A public key with which one may log in (see `watari key`); may be given several times",
         "ログインを許す公開鍵 (`watari key` を参照、複数指定可)",
     ),
@@ -135,6 +139,10 @@ pub(super) const TEXTS: &[Text] = &[
     ("The node to go to; without it the scheduler chooses", "移動先のノード。省略時はスケジューラが選びます"),
     ("Reset at once, instead of asking the guest", "ゲストに頼まず、すぐにリセットします"),
     ("Off at once, instead of asking the guest", "ゲストに頼まず、すぐに電源を切ります"),
+    (
+        "The PNG file to write [default: the server's name with .png]",
+        "書き出す PNG ファイル [既定値: サーバの名前に .png を付けたもの]",
+    ),
     ("At most so many bytes, up to 131072", "表示する最大バイト数。131072 まで"),
     // --- nodes, sites and outages ----------------------------------------------------------
     ("The node", "ノード"),
