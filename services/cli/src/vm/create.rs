@@ -47,7 +47,7 @@ pub struct Create {
     /// A network to be on, with a fixed address if wanted; may be given several times
     #[arg(long = "network", value_name = "NETWORK[=ADDRESS]")]
     networks: Vec<String>,
-    /// Where it belongs; without it the scheduler chooses
+    /// The site where it belongs; without it the scheduler chooses
     #[arg(long)]
     site: Option<String>,
     /// Virtual CPUs

@@ -65,7 +65,7 @@ pub(super) const TEXTS: &[Text] = &[
         "A network to be on, with a fixed address if wanted; may be given several times",
         "接続するネットワーク。固定アドレスも指定できます (複数指定可)",
     ),
-    ("Where it belongs; without it the scheduler chooses", "所属するサイト。省略時はスケジューラが選びます"),
+    ("The site where it belongs; without it the scheduler chooses", "所属するサイト。省略時はスケジューラが選びます"),
     ("Virtual CPUs", "仮想 CPU 数"),
     ("Memory", "メモリ"),
     (
@@ -91,7 +91,7 @@ pub(super) const TEXTS: &[Text] = &[
     ),
     (
         "Whether it is started again when it went off by itself, or with its node",
-        "サーバが自然に、またはノードとともに停止したとき、再び起動するかどうか",
+        "サーバが自分で、またはノードとともに停止したとき、再び起動するかどうか",
     ),
     ("As soon as its node can", "ノードが使えるようになり次第、起動"),
     ("It stays off until somebody starts it", "利用者が起動するまで停止のまま"),
@@ -296,7 +296,7 @@ pub(super) const TEXTS: &[Text] = &[
     ("To the servers or from them", "サーバへの通信か、サーバからの通信か"),
     ("To the servers", "サーバへ"),
     ("From the servers", "サーバから"),
-    ("What", "プロトコル"),
+    ("The protocol", "プロトコル"),
     ("Everything", "すべて"),
     ("TCP", "TCP"),
     ("UDP", "UDP"),
