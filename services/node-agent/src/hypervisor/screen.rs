@@ -13,8 +13,8 @@ use super::spec::VirtType;
 use super::{Hypervisor, within};
 
 const ACT: &str = "take a picture of the screen";
-/// How long that may take.
-const TAKES: Duration = Duration::from_secs(8);
+/// How long that may take: less than whoever asks waits for an answer (`bus.request_timeout_ms`).
+const TAKES: Duration = Duration::from_secs(4);
 /// The most that is taken, in bytes: no mode of the device has more pixels than its memory has bytes (4 Mi), and each
 /// comes as three.
 const MOST_BYTES: usize = (12 << 20) + 64;
