@@ -24,6 +24,7 @@ pub(super) const SCENARIOS: &[(&str, Run)] = &[
     ("a_server_grows_while_it_runs_and_its_memory_by_a_reboot_and_its_disk_outlives_it", grown),
     ("memory_grows_while_a_server_runs_where_a_node_is_told_so", memory_grown),
     ("the_console_and_its_log_show_what_the_guest_says_on_every_boot", console_log),
+    ("a_picture_of_a_display_is_taken_at_either_end_of_a_migration", displayed),
     ("an_agent_that_restarts_finds_its_servers_and_touches_none", agent_restarts),
     ("a_libvirtd_that_restarts_stops_no_server", libvirtd_restarts),
     ("a_cordoned_node_receives_nothing", cordoned),
@@ -227,6 +228,28 @@ fn boots_at_console(stage: &Stage, said: &str) -> anyhow::Result<()> {
         stage.watari(&["vm", "reboot", "mail", "--force", "--wait"])?;
     }
     person.join().map_err(|_| anyhow!("whoever was at the console fell"))?
+}
+
+fn displayed(stage: &Stage) -> anyhow::Result<()> {
+    stage.refused("screen.no-display", &["vm", "screenshot", "mail", "/run/mail.png"])?;
+    stage.create("shown", "campus", &["--display"])?;
+    let outcome = shown_at_both_ends(stage);
+    stage.watari(&["vm", "delete", "shown", "--yes", "--wait"])?;
+    outcome
+}
+
+fn shown_at_both_ends(stage: &Stage) -> anyhow::Result<()> {
+    const FILE: &str = "/run/shown.png";
+    let picture = || -> anyhow::Result<()> {
+        let taken = stage.watari(&["vm", "screenshot", "shown", FILE])?;
+        ensure!(taken["node"].as_str() == Some(&stage.node_of("shown")?), "it was taken elsewhere: {taken}");
+        let begin = stage.lab.run(&["exec", "client", "--", "head", "-c", "8", FILE])?;
+        ensure!(begin.ends_with("PNG\r\n\u{1a}\n"), "the file begins with {begin:?}");
+        Ok(())
+    };
+    picture()?;
+    stage.watari(&["vm", "migrate", "shown", "--to", stage.other_side("shown")?, "--wait"])?;
+    picture()
 }
 
 fn agent_restarts(stage: &Stage) -> anyhow::Result<()> {

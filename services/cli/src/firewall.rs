@@ -77,7 +77,7 @@ pub struct Change {
     /// To the servers or from them
     #[arg(value_enum)]
     direction: Way,
-    /// What
+    /// The protocol
     #[arg(value_enum)]
     protocol: Kind,
     /// To which ports of TCP or UDP, as 80 or 80-90; all if left out

@@ -16,15 +16,16 @@ pub enum Lang {
 
 impl Lang {
     /// The language of the locale, by the order of POSIX: the first of `LC_ALL`, `LC_MESSAGES`
-    /// and `LANG` that is set and not empty.
+    /// and `LANG` that is set and not empty. Whose terminal takes another code than UTF-8 could not read Japanese.
     #[must_use]
     pub fn of_locale(variable: impl Fn(&str) -> Option<String>) -> Self {
         let locale = ["LC_ALL", "LC_MESSAGES", "LANG"].into_iter().find_map(|v| variable(v).filter(|t| !t.is_empty()));
-        if locale.is_some_and(|l| l == "ja" || l.starts_with("ja_") || l.starts_with("ja.")) {
-            Self::Ja
-        } else {
-            Self::En
-        }
+        let locale = locale.unwrap_or_default();
+        // `ja_JP.UTF-8@cjknarrow`: language and territory, code, variant.
+        let locale = locale.split('@').next().unwrap_or_default();
+        let (place, code) = locale.split_once('.').unwrap_or((locale, "UTF-8"));
+        let is_utf8 = ["utf-8", "utf8"].contains(&code.to_ascii_lowercase().as_str());
+        if (place == "ja" || place.starts_with("ja_")) && is_utf8 { Self::Ja } else { Self::En }
     }
 
     /// The language that is asked for on a command line which is not parsed yet: help is given by the parser.
@@ -83,5 +84,13 @@ mod tests {
         assert_eq!(lang(&[("LANG", "ja_JP.UTF-8"), ("LC_ALL", "C.UTF-8")]), Lang::En);
         assert_eq!(lang(&[("LC_ALL", ""), ("LC_MESSAGES", "ja"), ("LANG", "C")]), Lang::Ja);
         assert_eq!(lang(&[("LANG", "java")]), Lang::En);
+        assert_eq!(lang(&[("LANG", "ja_JP.utf8@cjknarrow")]), Lang::Ja);
+    }
+
+    #[test]
+    fn who_could_not_read_japanese_is_spoken_to_in_english() {
+        for locale in ["ja_JP.eucJP", "ja_JP.EUC-JP", "ja_JP.SJIS", "ja_JP.ISO-2022-JP@x", "C", "POSIX", ""] {
+            assert_eq!(Lang::of_locale(|_| Some(locale.to_owned())), Lang::En, "{locale}");
+        }
     }
 }

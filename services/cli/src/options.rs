@@ -127,7 +127,7 @@ pub enum Verb {
     /// Servers
     #[command(subcommand)]
     Vm(vm::Verb),
-    /// The machines that run them
+    /// Nodes: the machines that run servers
     #[command(subcommand)]
     Node(node::Verb),
     /// Make the servers that a file declares, and change those that are there already
@@ -138,7 +138,7 @@ pub enum Verb {
     /// Front ends: who leads, who stands by, and from where the services should lead
     #[command(subcommand)]
     Frontend(frontend::Verb),
-    /// What servers' disks are made from
+    /// Images: what servers' disks are made from
     #[command(subcommand)]
     Image(image::Verb),
     /// Disks of deleted servers that were kept, for other servers to begin with
@@ -147,7 +147,7 @@ pub enum Verb {
     /// Networks and the addresses that they hand out
     #[command(subcommand)]
     Network(network::Verb),
-    /// The addresses in use
+    /// Ports: the addresses in use
     #[command(subcommand)]
     Port(port::Verb),
     /// Public addresses, which lead to servers on overlay networks
@@ -162,10 +162,10 @@ pub enum Verb {
     /// Firewall groups: what may reach the servers that name them, and what these may reach
     #[command(subcommand)]
     Firewall(firewall::Verb),
-    /// Servers on their way from node to node
+    /// Migrations: servers on their way from node to node
     #[command(subcommand)]
     Migration(migration::Verb),
-    /// Sites and nodes that are emptied or empty
+    /// Outages: a site or node is emptied beforehand, and its servers come home afterwards
     #[command(subcommand)]
     Outage(outage::Verb),
     /// What happened, and what happens

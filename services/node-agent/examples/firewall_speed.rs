@@ -13,18 +13,14 @@ use std::{
     time::Instant,
 };
 
-use watari_contracts::agent::{Seed, Server, Wire};
-use watari_model::{
-    firewall::{Direction, Peer, Protocol, Rule},
-    image::Format,
-    network::Kind,
-    vm::Base,
-};
+use watari_contracts::agent::{Server, Wire};
+use watari_model::firewall::{Direction, Peer, Protocol, Rule};
 use watari_node_agent::{
     layout::Layout,
     plumbing::{Plumbing, Policy},
     settings::Networks,
 };
+use watari_testkit::orders;
 
 /// Kinds of servers: each has two groups.
 const GROUPS: u32 = 20;
@@ -57,33 +53,9 @@ fn run(line: &str) {
 fn server(n: u32) -> Server {
     let address = Ipv4Addr::from(u32::from(Ipv4Addr::new(10, 0, 1, 0)) + n);
     Server {
-        name: format!("vm{n}").parse().unwrap(),
-        uuid: format!("{n:08x}-0000-4000-8000-{n:012x}"),
-        vcpus: 1,
-        memory_mib: 32,
-        disk_gib: 1,
-        base: Base {
-            image: "mini".parse().unwrap(),
-            sha256: "0".repeat(64),
-            format: Format::Raw,
-            firmware: Default::default(),
-        },
-        wires: vec![Wire {
-            network: "campus".parse().unwrap(),
-            kind: Kind::Provider,
-            overlay: None,
-            segment: "campus".parse().unwrap(),
-            vlan: None,
-            cidr: "10.0.0.0/16".to_owned(),
-            gateway: None,
-            dns: vec![],
-            mac: watari_model::network::mac_of(address),
-            address,
-            ipv6: None,
-        }],
-        seed: Seed { hostname: format!("vm{n}").parse().unwrap(), keys: Vec::new(), user_data: None },
+        wires: vec![Wire { cidr: "10.0.0.0/16".to_owned(), ..orders::card(address) }],
         firewalls: [n % GROUPS, (n + 1) % GROUPS].map(|group| format!("g{group}").parse().unwrap()).to_vec(),
-        on_isolation: watari_model::isolation::OnIsolation::Keep,
+        ..orders::server(&format!("vm{n}"), &format!("{n:08x}-0000-4000-8000-{n:012x}"))
     }
 }
 

@@ -102,6 +102,7 @@ fn spec(name: &str, uuid: &str, path: &str, base: &str, log: &str, nic: &[&str])
         seed: None,
         nics,
         console_log: PathBuf::from(log),
+        display: false,
         grant: Grant { owner: "a".into(), generation: 1 },
     }
 }

@@ -11,7 +11,7 @@ use watari_chassis::{CancellationToken, Pulse, clock};
 use watari_contracts::{
     agent::{
         Answer, ConsolePart, ConsoleText, Domain, DropDisk, DropLayers, Freeze, Held, Hold, Named, NodeFacts, Order,
-        Phase, Progress, ReadConsole, SendAhead, Stack, UseConsole, VmFact,
+        Phase, Picture, Progress, ReadConsole, SendAhead, Stack, TakePicture, UseConsole, VmFact,
     },
     plan::{LayPlan, PlanLaid},
     saving::{DiskSaving, SaveDisk},
@@ -23,6 +23,7 @@ use crate::{
     hypervisor::{DomainRecord, Event, console},
     layers::{self, stack},
     node::Node,
+    picture,
     record::{Disk, Record, Side},
     store::JournalError,
     work::Work,
@@ -291,6 +292,20 @@ impl Agent {
         let bytes = bytes.map_err(|error| self.node.refuse(&error))?;
         let text = String::from_utf8_lossy(&bytes).replace('\0', "");
         Ok(ConsoleText { text })
+    }
+
+    /// What a server's screen shows.
+    ///
+    /// # Errors
+    /// [`Refusal::VmUnknown`], [`Refusal::NoDisplay`]; it does not run; libvirt's own.
+    pub async fn picture(&self, order: &TakePicture) -> Result<Picture, Refusal> {
+        let unknown = || Refusal::VmUnknown { vm: order.vm.to_string() };
+        let record = self.book(&order.vm).ok_or_else(unknown)?.current().await;
+        let record = record.filter(|record| record.uuid == order.uuid).ok_or_else(unknown)?;
+        if record.server.is_some_and(|server| !server.display) {
+            return Err(Refusal::NoDisplay { vm: order.vm.to_string() });
+        }
+        picture::of(&self.node, &order.vm).await
     }
 
     /// Does something at a server's console.

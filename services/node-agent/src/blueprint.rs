@@ -292,44 +292,20 @@ pub fn domain(node: &Node, server: &Server, stack: &Stack, nics: Vec<Nic>, gener
         seed: Some(node.layout.seed(&server.uuid)),
         nics,
         console_log: node.layout.console(&server.uuid),
+        display: server.display,
         grant: Grant { owner: node.name.to_string(), generation },
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use watari_testkit::orders;
+
     use super::*;
 
     fn server() -> Server {
-        Server {
-            name: "mail".parse().unwrap(),
-            uuid: "4dea22b3-1d52-48f3-9d2c-0c0d8e1a7b6f".to_owned(),
-            vcpus: 1,
-            memory_mib: 128,
-            disk_gib: 2,
-            base: vm::Base {
-                image: "mini".parse().unwrap(),
-                sha256: "0a".repeat(32),
-                format: Format::Qcow2,
-                firmware: Default::default(),
-            },
-            wires: vec![Wire {
-                network: "campus".parse().unwrap(),
-                kind: Kind::Provider,
-                segment: "campus".parse().unwrap(),
-                vlan: None,
-                cidr: "203.0.113.0/24".to_owned(),
-                gateway: None,
-                overlay: None,
-                dns: vec![],
-                mac: "52:57:cb:00:71:64".to_owned(),
-                address: "203.0.113.100".parse().unwrap(),
-                ipv6: None,
-            }],
-            seed: watari_contracts::agent::Seed { hostname: "mail".parse().unwrap(), keys: vec![], user_data: None },
-            firewalls: Vec::new(),
-            on_isolation: watari_model::isolation::OnIsolation::Keep,
-        }
+        let card = orders::card("203.0.113.100".parse().unwrap());
+        Server { wires: vec![card], ..orders::server("mail", "4dea22b3-1d52-48f3-9d2c-0c0d8e1a7b6f") }
     }
 
     #[test]

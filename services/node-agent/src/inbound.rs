@@ -7,7 +7,7 @@ use watari_contracts::{
     agent::{
         Abort, Discard, DropDisk, DropLayers, Freeze, Grow, Hold, Observe, ObserveAll, ReadConsole, Reboot, Receive,
         Release, Remove, Resume, RevertDisk, Send, SendAhead, ShutDown, Start, Stop, Suspend, TakeInventory,
-        TakeSnapshot, UseConsole,
+        TakePicture, TakeSnapshot, UseConsole,
     },
     plan::LayPlan,
     saving::SaveDisk,
@@ -36,6 +36,7 @@ pub fn server(ctx: &Context, agent: &Agent) -> Server {
     let leave = agent.clone();
     let hold = agent.clone();
     let typing = agent.clone();
+    let looking = agent.clone();
     commands
         .command::<LayPlan, _, _>(move |_, order| {
             let agent = lay.clone();
@@ -80,6 +81,10 @@ pub fn server(ctx: &Context, agent: &Agent) -> Server {
         .command::<ReadConsole, _, _>(move |_, request| {
             let agent = read.clone();
             async move { agent.console(&request).await }
+        })
+        .command::<TakePicture, _, _>(move |_, order| {
+            let agent = looking.clone();
+            async move { agent.picture(&order).await }
         })
         .command::<UseConsole, _, _>(move |_, order| {
             let agent = typing.clone();

@@ -31,6 +31,7 @@ pub mod layout;
 pub mod machine;
 mod metadata;
 pub mod node;
+mod picture;
 pub mod plans;
 pub mod plumbing;
 pub mod record;

@@ -10,10 +10,10 @@ use std::{
     process::Command,
 };
 
-use watari_contracts::agent::{Seed, Server, Wire};
-use watari_model::{Refusal, image::Format, network::Kind, vm::Base};
+use watari_contracts::agent::{Server, Wire};
+use watari_model::Refusal;
 use watari_node_agent::{layout::Layout, plumbing::Plumbing, settings::Networks};
-use watari_testkit::in_a_network_of_its_own;
+use watari_testkit::{in_a_network_of_its_own, orders};
 
 use client::{ask, ask_until, message};
 
@@ -51,35 +51,9 @@ fn lay_network() {
 }
 
 fn server(uuid: &str, mac: &str, address: [u8; 4]) -> Server {
-    Server {
-        name: "mail".parse().unwrap(),
-        uuid: uuid.to_owned(),
-        vcpus: 1,
-        memory_mib: 32,
-        disk_gib: 1,
-        base: Base {
-            image: "mini".parse().unwrap(),
-            sha256: "0".repeat(64),
-            format: Format::Raw,
-            firmware: Default::default(),
-        },
-        wires: vec![Wire {
-            network: "campus".parse().unwrap(),
-            overlay: None,
-            kind: Kind::Provider,
-            segment: "campus".parse().unwrap(),
-            vlan: None,
-            cidr: "203.0.113.0/24".to_owned(),
-            gateway: Some(Ipv4Addr::new(203, 0, 113, 254)),
-            dns: vec![],
-            mac: mac.to_owned(),
-            address: address.into(),
-            ipv6: None,
-        }],
-        seed: Seed { hostname: "mail".parse().unwrap(), keys: vec![], user_data: None },
-        firewalls: Vec::new(),
-        on_isolation: watari_model::isolation::OnIsolation::Keep,
-    }
+    let gateway = Some(Ipv4Addr::new(203, 0, 113, 254));
+    let card = Wire { gateway, mac: mac.to_owned(), ..orders::card(address.into()) };
+    Server { wires: vec![card], ..orders::server("mail", uuid) }
 }
 
 fn pid(layout: &Layout) -> Option<i32> {

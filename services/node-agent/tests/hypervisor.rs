@@ -44,6 +44,7 @@ fn spec(name: &str) -> DomainSpec {
             mtu: 1500,
         }],
         console_log: "/var/log/mail.log".into(),
+        display: false,
         grant: Grant { owner: "m1".into(), generation: 7 },
     }
 }
@@ -152,6 +153,13 @@ fn a_domain_that_boots_by_uefi_names_the_firmware_and_its_own_variables() {
     let nvram = r#"<nvram template="/usr/share/OVMF/VARS &amp; more.fd">/var/lib/nvram/mail.fd</nvram>"#;
     assert!(xml.contains(loader) && xml.contains(nvram), "{xml}");
     assert_eq!(build(&uefi("mail.fd")).unwrap_err().kind(), Kind::Invalid);
+}
+
+#[test]
+fn a_domain_with_a_display_has_a_screen_that_nothing_listens_for_and_another_is_as_it_ever_was() {
+    let xml = build(&DomainSpec { display: true, ..spec("mail") }).unwrap();
+    assert!(xml.contains(r#"<model type="vga" vram="4096" heads="1"/>"#) && !xml.contains("<graphics"), "{xml}");
+    assert!(!build(&spec("mail")).unwrap().contains("<video"));
 }
 
 #[test]

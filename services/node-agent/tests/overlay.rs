@@ -12,17 +12,15 @@ use std::{
 };
 
 use watari_contracts::{
-    agent::{Ipv6Wire, Seed, Server, Wire},
+    agent::{Ipv6Wire, Server, Wire},
     plan::{LocalPort, NetworkPlan, PlannedNetwork, PublicPort, RemotePort},
 };
 use watari_model::{
     Refusal,
-    image::Format,
     network::{Ipv6, Kind, Overlay, mac_of},
-    vm::Base,
 };
 use watari_node_agent::{layout::Layout, plumbing::Plumbing, settings::Networks};
-use watari_testkit::{eventually, in_a_network_of_its_own};
+use watari_testkit::{eventually, in_a_network_of_its_own, orders};
 
 use shell::{must, pings, run};
 
@@ -71,35 +69,17 @@ fn tap(n: u8) -> String {
 
 fn server_on(network: &str, vni: u32, n: u8, address: Ipv4Addr) -> Server {
     let [a, b, c, _] = address.octets();
-    Server {
-        name: format!("app{n}").parse().unwrap(),
-        uuid: uuid(n),
-        vcpus: 1,
-        memory_mib: 32,
-        disk_gib: 1,
-        base: Base {
-            image: "mini".parse().unwrap(),
-            sha256: "0".repeat(64),
-            format: Format::Raw,
-            firmware: Default::default(),
-        },
-        wires: vec![Wire {
-            network: network.parse().unwrap(),
-            kind: Kind::Overlay,
-            segment: network.parse().unwrap(),
-            vlan: None,
-            overlay: Some(Overlay { vni, mtu: 1_450 }),
-            cidr: format!("{a}.{b}.{c}.0/24"),
-            gateway: Some(Ipv4Addr::new(a, b, c, 1)),
-            dns: vec![Ipv4Addr::new(192, 0, 2, 53)],
-            mac: mac_of(address),
-            address,
-            ipv6: (network == "lab").then(|| Ipv6Wire { network: lab6(), address: lab6().beside(address) }),
-        }],
-        seed: Seed { hostname: format!("app{n}").parse().unwrap(), keys: Vec::new(), user_data: None },
-        firewalls: Vec::new(),
-        on_isolation: watari_model::isolation::OnIsolation::Keep,
-    }
+    let card = Wire {
+        network: network.parse().unwrap(),
+        kind: Kind::Overlay,
+        segment: network.parse().unwrap(),
+        overlay: Some(Overlay { vni, mtu: 1_450 }),
+        gateway: Some(Ipv4Addr::new(a, b, c, 1)),
+        dns: vec![Ipv4Addr::new(192, 0, 2, 53)],
+        ipv6: (network == "lab").then(|| Ipv6Wire { network: lab6(), address: lab6().beside(address) }),
+        ..orders::card(address)
+    };
+    Server { wires: vec![card], ..orders::server(&format!("app{n}"), &uuid(n)) }
 }
 
 /// What the network `lab` has beside its IPv4 subnet.

@@ -14,15 +14,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use watari_contracts::agent::{Seed, Server, Wire};
-use watari_model::{
-    Refusal,
-    image::Format,
-    network::{Kind, mac_of},
-    vm::Base,
-};
+use watari_contracts::agent::{Server, Wire};
+use watari_model::{Refusal, network::mac_of};
 use watari_node_agent::{layout::Layout, plumbing::Plumbing, settings::Networks};
-use watari_testkit::{in_a_machine_of_its_own, in_a_network_of_its_own};
+use watari_testkit::{in_a_machine_of_its_own, in_a_network_of_its_own, orders};
 
 use shell::{must, run};
 
@@ -48,36 +43,9 @@ fn plug(name: &str, port: &str, bridge: &str, mac: &str, address: Ipv4Addr) {
 const STRANGER: &str = "02:00:00:00:00:07";
 
 fn server(network: &str, vlan: Option<u16>, address: Ipv4Addr) -> Server {
-    let [a, b, c, d] = address.octets();
-    Server {
-        name: "mail".parse().unwrap(),
-        uuid: format!("{d:08x}-1d52-48f3-9d2c-0c0d8e1a7b6f"),
-        vcpus: 1,
-        memory_mib: 32,
-        disk_gib: 1,
-        base: Base {
-            image: "mini".parse().unwrap(),
-            sha256: "0".repeat(64),
-            format: Format::Raw,
-            firmware: Default::default(),
-        },
-        wires: vec![Wire {
-            network: network.parse().unwrap(),
-            kind: Kind::Provider,
-            segment: "campus".parse().unwrap(),
-            vlan,
-            overlay: None,
-            cidr: format!("{a}.{b}.{c}.0/24"),
-            gateway: None,
-            dns: Vec::new(),
-            mac: mac_of(address),
-            address,
-            ipv6: None,
-        }],
-        seed: Seed { hostname: "mail".parse().unwrap(), keys: Vec::new(), user_data: None },
-        firewalls: Vec::new(),
-        on_isolation: watari_model::isolation::OnIsolation::Keep,
-    }
+    let card = Wire { network: network.parse().unwrap(), vlan, ..orders::card(address) };
+    let uuid = format!("{:08x}-1d52-48f3-9d2c-0c0d8e1a7b6f", address.octets()[3]);
+    Server { wires: vec![card], ..orders::server("mail", &uuid) }
 }
 
 fn campus(n: u8) -> Ipv4Addr {

@@ -10,6 +10,7 @@ mod facts;
 mod grow;
 mod host;
 mod isolation;
+mod screen;
 mod snapshots;
 
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -27,6 +28,7 @@ pub use facts::{Domain, NodeFacts, OffReason, Passage, Phase, Transfer, VmFact};
 pub use grow::Grow;
 pub use host::ShutDown;
 pub use isolation::{Guard, Guarded, Held, Hold};
+pub use screen::{MOST_PICTURE, Picture, TakePicture};
 pub use snapshots::{Named, RevertDisk, TakeSnapshot};
 pub use watari_model::vm::{Layer, Mark, Stack, weight};
 
@@ -143,6 +145,9 @@ pub struct Server {
     /// What it does when the node is cut off from everybody.
     #[serde(default, skip_serializing_if = "OnIsolation::is_usual")]
     pub on_isolation: OnIsolation,
+    /// Whether it has a video device.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub display: bool,
 }
 
 /// Start a server under a grant to this node. The disk is made if there is none, else kept.
@@ -476,5 +481,6 @@ commands! {
     ObserveAll "observe-all" => NodeFacts, "Look at everything now.";
     TakeInventory "inventory" => Inventory, "Say what the node is and has.";
     ReadConsole "console" => ConsoleText, "Read the end of a server's console log.";
+    TakePicture "picture" => Picture, "Take a picture of what a running server's screen shows.";
     UseConsole "use-console" => ConsolePart, "Open a server's console, type at it, follow what it says, close it.";
 }

@@ -155,6 +155,7 @@ pub const LOOKING: &[&str] = &[
     scheduler::GetVm::SUBJECT,
     scheduler::ListVms::SUBJECT,
     scheduler::VmConsoleLog::SUBJECT,
+    scheduler::VmScreenshot::SUBJECT,
     scheduler::ListMigrations::SUBJECT,
     scheduler::GetMigration::SUBJECT,
     scheduler::ListSites::SUBJECT,

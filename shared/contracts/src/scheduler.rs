@@ -8,6 +8,7 @@ mod migrations;
 mod outages;
 mod projects;
 mod rehearsal;
+mod screen;
 mod snapshots;
 
 use std::{
@@ -43,6 +44,7 @@ pub use projects::{CreateProject, DeleteProject, GetProject, ListProjects, Proje
 pub use rehearsal::{
     FailingNode, Known, Leaving, Rehearsal, RehearseOutage, RehearsedFall, RehearsedLink, RehearsedServer,
 };
+pub use screen::{Screenshot, VmScreenshot};
 pub use snapshots::{CreateSnapshot, DeleteSnapshot, RevertSnapshot};
 
 /// Make a server and, unless told otherwise, start it.
@@ -106,6 +108,9 @@ pub struct CreateVm {
     /// so many seconds; never if left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restart_from_copy_seconds: Option<NonZeroU32>,
+    /// Whether it has a display, of which pictures can be taken. Nobody can type at it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub display: bool,
     /// What it calls itself; its name if left out.
     #[serde(default)]
     pub hostname: Option<HostName>,
@@ -446,6 +451,9 @@ pub struct VmView {
     /// Whether its node has said that it stops it then, and that is counted on.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub guarded: bool,
+    /// Whether it has a display, of which pictures can be taken.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub display: bool,
     /// What it calls itself.
     pub hostname: HostName,
     /// The public keys that it was made with.
@@ -560,6 +568,7 @@ requests! {
     DeleteSnapshot "watari.v1.snapshot.delete" => VmView, "Forget a snapshot; the disk stays as it is.";
     VmConsole "watari.v1.vm.console" => ConsoleView, "Use a running server's serial console: open it, type, follow what it says, close it.";
     VmConsoleLog "watari.v1.vm.console-log" => ConsoleLog, "Read the end of a server's serial console log.";
+    VmScreenshot "watari.v1.vm.screenshot" => Screenshot, "Take a picture of what the display of a running server shows.";
     ListMigrations "watari.v1.migration.list" => MigrationPage, "List migrations, newest first.";
     GetMigration "watari.v1.migration.get" => MigrationView, "Show one migration.";
     CancelMigration "watari.v1.migration.cancel" => MigrationView, "Cancel a migration that has not switched over.";

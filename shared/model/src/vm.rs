@@ -26,6 +26,7 @@ mod change;
 mod console;
 mod copy;
 mod crossing;
+mod first_boot;
 mod growth;
 mod halt;
 mod layers;
@@ -47,6 +48,7 @@ pub use change::{Change, NotNow};
 pub use console::Opening;
 pub use copy::{Copied, Restored};
 pub use crossing::{Crossing, Leftover};
+pub use first_boot::{FirstBoot, Login};
 pub use growth::{Growth, Size};
 pub use halt::{Halt, Way};
 pub use layers::{Layer, Mark, Stack, weight};
@@ -56,8 +58,8 @@ pub use restart::Restart;
 pub use snapshot::{MOST_SNAPSHOTS, Outcome, Revert, Snapshot, Snapshots, Taken};
 
 use crate::{
-    Document, FirewallName, GroupName, HostName, KeyName, NetworkName, NodeName, ProjectName, Refusal, SegmentName,
-    SiteName, Timestamp, VmName, isolation::OnIsolation, key::Line, userdata::Digest,
+    Document, FirewallName, GroupName, HostName, NetworkName, NodeName, ProjectName, Refusal, SegmentName, SiteName,
+    Timestamp, VmName, isolation::OnIsolation,
 };
 
 /// The smallest and largest number of virtual CPUs.
@@ -183,34 +185,6 @@ pub struct Membership {
     pub company: Company,
 }
 
-/// A public key that a server was made with. It stays when the key's document is deleted.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Login {
-    /// The key's name at that time.
-    pub name: KeyName,
-    /// The key.
-    pub key: Line,
-}
-
-/// What the server is told about itself when it first boots.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct FirstBoot {
-    /// What it calls itself; its own name if left out.
-    #[serde(default)]
-    pub hostname: Option<HostName>,
-    /// Who may log in.
-    #[serde(default)]
-    pub logins: Vec<Login>,
-    /// Its user-data, kept in a document of its own: the bucket is read by few.
-    #[serde(default)]
-    pub user_data: Option<Digest>,
-    /// The kept disk that it begins with in place of a new one, by the UUID of the server that it was of.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub disk: Option<String>,
-}
-
 /// What the server is made of.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -253,6 +227,9 @@ pub struct Spec {
     /// so many seconds. Never if left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restart_from_copy_seconds: Option<NonZeroU32>,
+    /// Whether it has a video device, from its first start on: what its screen shows can be looked at.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub display: bool,
     /// What it is told when it first boots.
     #[serde(default)]
     pub first_boot: FirstBoot,

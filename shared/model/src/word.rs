@@ -53,6 +53,7 @@ const DOINGS: &[(&str, &str)] = &[
     ("be seen running", "稼働の確認"),
     ("show a console", "コンソールの表示"),
     ("open its console", "コンソールの使用"),
+    ("show its screen", "画面の取得"),
     ("be saved as an image", "イメージとしての保存"),
     ("keep its disk", "ディスクの保管"),
     ("freeze its disk", "ディスクの固定"),

@@ -4,6 +4,7 @@ mod cluster;
 mod dice;
 mod nats;
 mod network;
+pub mod orders;
 mod ports;
 mod postgres;
 mod responder;

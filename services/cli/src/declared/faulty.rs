@@ -26,6 +26,7 @@ const ITEMS: [(&str, &str); 22] = [
     ("restart", "always, never"),
     ("on_isolation", "keep, stop"),
     ("restart_from_copy", "3600"),
+    ("display", "true, false"),
     ("keys", "[sato]"),
     ("hostname", "web.example.jp"),
     ("user_data", "web.yaml"),

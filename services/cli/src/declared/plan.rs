@@ -146,6 +146,7 @@ fn differences(given: &Server, wanted: &CreateVm, there: Option<&VmView>, led: &
             is(|vm| seconds(vm.restart_from_copy_seconds)),
             seconds(wanted.restart_from_copy_seconds),
         ),
+        ("display", given.display.is_some(), is(|vm| vm.display.to_string()), wanted.display.to_string()),
         ("keys", given.keys.is_some(), is(|vm| sorted(&vm.keys)), sorted(&wanted.keys)),
         ("hostname", given.hostname.is_some(), is(|vm| vm.hostname.to_string()), or_dash(wanted.hostname.as_ref())),
         (
@@ -411,6 +412,7 @@ mod tests {
             ("groups", "image: mini, groups: [front:together]"),
             ("firewalls", "image: mini, firewalls: []"),
             ("hostname", "image: mini, hostname: mail"),
+            ("display", "image: mini, display: false"),
         ] {
             let fixed = decided(&format!("servers: [{{name: mail, {text}}}]"));
             assert_eq!((fixed.action, fixed.steps.len()), (Action::Fixed, 0), "{text}");

@@ -23,7 +23,7 @@ use crate::{
     texts::words,
 };
 
-/// What servers' disks are made from
+/// Images: what servers' disks are made from
 #[derive(Debug, Subcommand)]
 pub enum Verb {
     /// Send a disk image and register it

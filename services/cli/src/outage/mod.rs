@@ -33,13 +33,13 @@ pub(crate) use dark::Wish;
 pub(crate) use follow::begun;
 use which::{Begun, Nearest};
 
-/// Sites and nodes that are emptied or empty
+/// Outages: a site or node is emptied beforehand, and its servers come home afterwards
 #[derive(Debug, Subcommand)]
 pub enum Verb {
     /// List the outages, newest first
     #[command(after_help = "Example:\n  watari outage list -o json")]
     List,
-    /// Show one outage with the report of its last leg
+    /// Show one outage, with what came of its evacuation or, later, of its return
     #[command(after_help = "Examples:\n  watari outage show myodaiji-1 --wait\n  watari outage show myodaiji")]
     Show(Show),
     /// Say what an evacuation of a site would do now, without doing it; status 1 if a server could not move
@@ -109,7 +109,7 @@ is named, the monitor cuts the power ([[fencing]]). Nodes are switched on by the
 waited for at the return until they are heard and well. The hosts of front ends and of the witness are left
 alone. What failed is tried again when this is asked again.")]
     ShutDown(dark::ShutDown),
-    /// Call an outage off: servers stay where they are, and may come again
+    /// Call an outage off: servers stay where they are, and the site takes servers again
     #[command(after_help = "Examples:\n  watari outage cancel myodaiji-1\n  watari outage cancel myodaiji")]
     Cancel(Nearest),
     /// Say what an outage came to, there and back, and what front ends saw of its servers; with --html to print

@@ -137,10 +137,10 @@ troubles! {
     HostForwardDrops { host, chain } "host.forward-drops" Warning
         en "the chain {chain} of this host's packet filter ({host}) drops what is forwarded unless a rule lets it through"
            "servers of overlay networks do not get out; where frames of bridges pass it too, as Docker has it, no server is reached"
-           "look at it: nft list chain {chain}; let through what goes by Watari's bridges, or remove what made it (Docker, ufw)"
+           "look at it: nft list chain {chain}; if Docker or ufw made it, take that off this node; else let servers through in the settings of what made it, as by nft insert rule {chain} iifname 'wb*' accept and the same with oifname for overlay networks, and by the name of the campus bridge where frames of bridges pass it"
         ja "このホスト ({host}) のパケットフィルタのチェイン {chain} は、許可のない転送を破棄します"
            "オーバーレイネットワークのサーバが外と通信できません。Docker のようにブリッジの通信も通す設定では、どのサーバにも届きません"
-           "nft list chain {chain} で確認し、Watari のブリッジの通信を許可するか、作成元 (Docker、ufw など) を取り除いてください";
+           "nft list chain {chain} で確認してください。Docker や ufw が作成したものなら、このノードから取り除きます。必要なファイアウォールなら、その設定でサーバの通信を許可してください。オーバーレイネットワークでは nft insert rule {chain} iifname 'wb*' accept と、oifname についても同じ規則です。ブリッジの通信も通す設定では、キャンパスのブリッジの名前でも許可します";
     /// A profile knows nothing of us.
     HostConfined { host, program } "host.apparmor" Warning
         en "AppArmor confines {program} on this host ({host})" "the agent's files are none that it may read, so that servers get no address or no disk"

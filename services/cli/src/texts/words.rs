@@ -52,6 +52,7 @@ words! {
     Data "DATA" "転送量";
     Disk "DISK" "ディスク";
     Done "DONE" "処理";
+    Display "DISPLAY" "ディスプレイ";
     DiskHours "DISK GiB-HOURS" "ディスク (GiB 時間)";
     Documents "DOCUMENTS" "文書数";
     DiskFree "DISK FREE" "ディスク空き";

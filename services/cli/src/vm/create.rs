@@ -47,7 +47,7 @@ pub struct Create {
     /// A network to be on, with a fixed address if wanted; may be given several times
     #[arg(long = "network", value_name = "NETWORK[=ADDRESS]")]
     networks: Vec<String>,
-    /// Where it belongs; without it the scheduler chooses
+    /// The site where it belongs; without it the scheduler chooses
     #[arg(long)]
     site: Option<String>,
     /// The project that it is counted with (see `watari project`); without it `default`
@@ -91,6 +91,9 @@ pub struct Create {
     /// by that than what was written in so many seconds; 0 for never
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]
     restart_from_copy: u32,
+    /// Give it a display, of which `watari vm screenshot` takes pictures; nobody can type at it
+    #[arg(long)]
+    display: bool,
     /// A public key with which one may log in (see `watari key`); may be given several times
     #[arg(long = "key", value_name = "KEY")]
     keys: Vec<String>,
@@ -172,6 +175,7 @@ impl Create {
             restart: self.restart.into(),
             on_isolation: self.on_isolation.into(),
             restart_from_copy_seconds: NonZeroU32::new(self.restart_from_copy),
+            display: self.display,
             hostname: self.hostname.as_deref().map(input::name).transpose()?,
             keys: self.keys.iter().map(|name| input::name(name)).collect::<Result<_, _>>()?,
             user_data: self.user_data.as_deref().map(user_data).transpose()?,
@@ -264,14 +268,14 @@ mod tests {
         assert_eq!((request.site, request.evacuate, request.priority), (None, vm::Evacuate::Live, 0));
         assert_eq!((request.hostname, request.keys.len(), request.user_data), (None, 0, None));
         assert_eq!((request.restart, request.on_isolation), (vm::Restart::Always, isolation::OnIsolation::Keep));
-        assert_eq!(request.restart_from_copy_seconds, None);
+        assert_eq!((request.restart_from_copy_seconds, request.display), (None, false));
         assert!(request.project.is_default());
     }
 
     #[test]
     fn everything_that_is_given_is_asked_for() {
         let words = "db1 --image mini --network a=203.0.113.7 --network b --site yamate --vcpus 2 --memory 1GiB --disk 10GiB \
-                     --node-label rack=a3 --group db:apart --evacuate stay --priority 9 --restart never --on-isolation stop --restart-from-copy 3600 --key sato --key abe --hostname db1.example.jp --project research --no-start";
+                     --node-label rack=a3 --group db:apart --evacuate stay --priority 9 --restart never --on-isolation stop --restart-from-copy 3600 --display --key sato --key abe --hostname db1.example.jp --project research --no-start";
         let request = request(words).unwrap();
         assert_eq!((request.vcpus, request.memory_mib, request.disk_gib), (2, 1024, 10));
         assert_eq!(request.networks[0].address, Some([203, 0, 113, 7].into()));
@@ -279,7 +283,7 @@ mod tests {
         assert_eq!(request.groups[0].company, vm::Company::Apart);
         assert_eq!((request.evacuate, request.priority, request.start), (vm::Evacuate::Stay, 9, false));
         assert_eq!((request.restart, request.on_isolation), (vm::Restart::Never, isolation::OnIsolation::Stop));
-        assert_eq!(request.restart_from_copy_seconds.map(NonZeroU32::get), Some(3_600));
+        assert_eq!((request.restart_from_copy_seconds.map(NonZeroU32::get), request.display), (Some(3_600), true));
         assert_eq!(request.keys.iter().map(ToString::to_string).collect::<Vec<_>>(), ["sato", "abe"]);
         assert_eq!(request.hostname.unwrap().as_str(), "db1.example.jp");
         assert_eq!(request.project.as_str(), "research");

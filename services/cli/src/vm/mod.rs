@@ -10,6 +10,7 @@ mod preseed;
 mod public;
 mod resize;
 mod save;
+mod screenshot;
 mod show;
 mod snapshot;
 mod terminal;
@@ -81,6 +82,14 @@ Ctrl-] leaves it. It goes along when the server moves. What was typed and shown 
     /// Print the end of a server's serial console log
     #[command(name = "console-log", after_help = "Example:\n  watari vm console-log mail --bytes 4096")]
     ConsoleLog(console::ConsoleLog),
+    /// Take a picture of what the display of a running server shows
+    #[command(after_help = "\
+Examples:
+  watari vm screenshot desk
+  watari vm screenshot desk boot.png
+
+Only a server that was made with --display has one. Nobody can type at it: see watari vm console.")]
+    Screenshot(screenshot::Screenshot),
 }
 
 /// Which server.
@@ -126,6 +135,7 @@ impl Verb {
             Self::Export(export) => export.run(ctx).await,
             Self::Console(console) => console.run(ctx).await,
             Self::ConsoleLog(log) => log.run(ctx).await,
+            Self::Screenshot(screenshot) => screenshot.run(ctx).await,
         }
     }
 }

@@ -113,7 +113,7 @@ impl Row for VmView {
             (Word::Boots, states::shown(lang, desired)),
             (Word::Site, or_dash(self.site.as_ref())),
             (Word::Node, or_dash(self.node.as_ref())),
-            (Word::Reachable, or_dash(self.node.as_ref().map(|_| answers(self).text(lang)))),
+            (Word::Reachable, or_dash(self.node.as_ref().map(|_| yes_or_no(self.reachable).text(lang)))),
             (Word::HomeSite, self.home_site.to_string()),
             (Word::Addresses, joined(&self.addresses)),
             (Word::Networks, joined(&self.networks)),
@@ -123,6 +123,7 @@ impl Row for VmView {
             (Word::Pending, or_dash(self.pending.map(|then| pending(self, then, lang)))),
             (Word::Image, self.image.to_string()),
             (Word::Firmware, self.firmware.word().to_owned()),
+            (Word::Display, yes_or_no(self.display).text(lang).to_owned()),
             (Word::Evacuate, states::shown(lang, evacuate(self.evacuate))),
             (Word::Priority, self.priority.to_string()),
             (Word::Restart, states::shown(lang, self.restart.word())),
@@ -165,9 +166,8 @@ impl Row for VmView {
     }
 }
 
-/// Whether its node is heard.
-const fn answers(view: &VmView) -> Word {
-    if view.reachable { Word::Yes } else { Word::No }
+const fn yes_or_no(is: bool) -> Word {
+    if is { Word::Yes } else { Word::No }
 }
 
 /// Its state, which is only what was last known of it while nobody hears its node.

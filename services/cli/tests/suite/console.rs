@@ -1,11 +1,5 @@
 //! Consoles: at a terminal, and without one.
 
-use std::{
-    io::{Read, Write},
-    process::{Child, Command, Stdio},
-    sync::{Arc, Mutex},
-};
-
 use serde_json::{Value, json};
 use watari_model::Refusal;
 
@@ -15,58 +9,8 @@ use crate::support::{
         Answer::{self, Refuse, Reply},
         Stub,
     },
+    terminal::AtTerminal,
 };
-
-/// A command at a terminal of its own, which `script` (of bsdutils) makes: what is written to its input is typed there.
-struct AtTerminal {
-    child: Child,
-    shown: Arc<Mutex<Vec<u8>>>,
-}
-
-impl AtTerminal {
-    fn start(command: &Command) -> Self {
-        let words = [command.get_program()].into_iter().chain(command.get_args());
-        let line: Vec<&str> = words.map(|word| word.to_str().unwrap()).collect();
-        let mut script = Command::new("script");
-        script.args(["-qec", &line.join(" "), "/dev/null"]).env_clear();
-        script.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
-        let mut child = script.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-        let (shown, mut screen) = (Arc::new(Mutex::new(Vec::<u8>::new())), child.stdout.take().unwrap());
-        let seen = Arc::clone(&shown);
-        std::thread::spawn(move || {
-            let mut buffer = [0; 1024];
-            while let Ok(read @ 1..) = screen.read(&mut buffer) {
-                seen.lock().unwrap().extend(&buffer[..read]);
-            }
-        });
-        Self { child, shown }
-    }
-
-    fn types(&mut self, keys: &[u8]) -> std::io::Result<()> {
-        self.child.stdin.as_mut().unwrap().write_all(keys)
-    }
-
-    fn shows(&self, wanted: &str) {
-        eventually(|| {
-            let shown = String::from_utf8_lossy(&self.shown.lock().unwrap()).into_owned();
-            if shown.contains(wanted) { Ok(()) } else { Err(format!("{wanted:?} is not in {shown:?}")) }
-        });
-    }
-
-    fn ends_well(&mut self) {
-        eventually(|| match self.child.try_wait().unwrap() {
-            Some(status) if status.success() => Ok(()),
-            other => Err(format!("it has ended: {other:?}")),
-        });
-    }
-}
-
-impl Drop for AtTerminal {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
 
 /// A server that greets; once something is typed it moves, and greets again from elsewhere.
 fn moving() -> impl FnMut(&str, &Value) -> Answer + Send + 'static {
@@ -130,7 +74,7 @@ fn a_console_that_is_in_use_is_told_and_taken_over_by_force_alone() {
     let status = eventually(|| {
         // Who has ended takes no key.
         let _ = person.types(b"\x1d");
-        person.child.try_wait().unwrap().ok_or_else(|| "it has not ended".to_owned())
+        person.ended().ok_or_else(|| "it has not ended".to_owned())
     });
     assert!(status.success(), "{status}");
 }
@@ -162,7 +106,7 @@ fn a_console_that_was_taken_over_or_whose_server_has_gone_says_so_and_ends() {
         let mut person = AtTerminal::start(&cloud.command("operator", &["vm", "console", vm]));
         person.shows(said);
         person.ends_well();
-        let shown = String::from_utf8_lossy(&person.shown.lock().unwrap()).into_owned();
+        let shown = person.shown();
         assert!(!shown.contains("broke off") && !shown.contains("error["), "{shown}");
     }
 }

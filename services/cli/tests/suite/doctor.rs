@@ -9,8 +9,10 @@ use crate::support::{
         Answer::{self, Refuse, Reply},
         Stub,
     },
+    terminal::AtTerminal,
 };
 use serde_json::Value;
+use unicode_width::UnicodeWidthStr;
 use watari_cli::texts::troubles::Trouble;
 use watari_model::Refusal;
 use watari_testkit::{TempDir, free_port};
@@ -113,6 +115,20 @@ fn a_viewer_sees_all_but_what_only_operators_may_foresee() {
     let ran = Ran::of(cloud.command("viewer", &["doctor", "-o", "json"]).output().unwrap());
     let codes = codes(&ran);
     assert!(codes.contains("doctor.not-permitted") && !codes.contains("doctor.unanswered"), "{codes:?}");
+}
+
+#[test]
+fn on_a_terminal_of_40_columns_every_finding_is_told_in_whole_words() {
+    let cloud = Cloud::start();
+    let _stubs = (others(&cloud), scheduler(&cloud));
+    for lang in ["en", "ja"] {
+        let mut command = cloud.command("operator", &["doctor", "--lang", lang]);
+        let shown = AtTerminal::start_within(40, command.env("NO_COLOR", "1")).shows_in_all();
+        assert!(shown.contains("bridge.missing") && shown.contains("ups.silent"), "{shown}");
+        // What is one word, such as a path, stays in one piece.
+        let is_broken = |line: &&str| line.width() > 40 && line.trim().contains(' ');
+        assert_eq!(shown.lines().filter(is_broken).collect::<Vec<_>>(), Vec::<&str>::new(), "{shown}");
+    }
 }
 
 /// The host is a folder here; that a service is started again is tried in the lab.

@@ -157,6 +157,18 @@ impl Cx {
         made.map_err(|error| uefi::refusal(&node, &error))
     }
 
+    /// Whether the server, if it has a display, can have it here.
+    pub(super) async fn check_display(&self, server: &Server) -> Result<(), Refusal> {
+        if !server.display {
+            return Ok(());
+        }
+        match self.node.hypervisor.has_video(self.node.virt).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Refusal::NoVideo { vm: server.name.to_string(), node: self.node.name.to_string() }),
+            Err(error) => Err(self.refuse(&error)),
+        }
+    }
+
     /// Forces our domain off, whatever it does, and waits until its process is gone.
     ///
     /// # Errors

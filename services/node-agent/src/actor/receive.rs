@@ -33,6 +33,7 @@ async fn prepare(cx: &Cx, order: &Receive) -> Result<(), Refusal> {
         Domain::Absent => {}
         other => return Err(cx.not_now(other, WANTED)),
     }
+    cx.check_display(server).await?;
     let begun = |phase| Crossing::new(order.migration.clone(), Side::Target, order.from.clone(), phase);
     cx.book.amend(uuid, Urgency::Soon, |record| record.passage = Some(begun(Phase::Preparing))).await?;
     present(cx, order).await?;

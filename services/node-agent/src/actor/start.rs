@@ -44,6 +44,7 @@ pub(super) async fn run(cx: &Cx, order: &Start) -> Result<(), Refusal> {
 
 async fn make(cx: &Cx, order: &Start, saved: bool) -> Result<(), Refusal> {
     let server = &order.server;
+    cx.check_display(server).await?;
     // The disk grows as the server writes; what is reserved for it is the scheduler's account.
     let need = Need { memory_mib: server.memory_mib, disk_gib: 0 };
     // No room is made by dropping what is needed next.

@@ -14,6 +14,10 @@ use super::spec::{BackingFile, CacheMode, Cpu, Disk, DomainSpec, Firmware, Grant
 pub(super) const NAMESPACE: &str = "urn:watari:domain:1";
 /// Its prefix.
 pub(super) const PREFIX: &str = "watari";
+/// The model of a screen: the one that every firmware and kernel draws on.
+pub(super) const VIDEO: &str = "vga";
+/// Its memory in KiB, which travels whenever the server moves: enough for 1152 × 864 and, as UEFI has it, 1280 × 800.
+const VIDEO_KIB: &str = "4096";
 
 type Out = Writer<Vec<u8>>;
 
@@ -213,6 +217,11 @@ fn write_devices(out: &mut Out, spec: &DomainSpec) -> io::Result<()> {
     })?;
     empty(out, "controller", &[("type", "usb"), ("model", "none")])?;
     empty(out, "memballoon", &[("model", "virtio")])?;
+    if spec.display {
+        // Without a `graphics` element nothing listens, and nobody can type there.
+        out.create_element("video")
+            .write_inner_content(|out| empty(out, "model", &[("type", VIDEO), ("vram", VIDEO_KIB), ("heads", "1")]))?;
+    }
     if spec.more_mib > 0 { write_places(out, spec.more_mib) } else { Ok(()) }
 }
 

@@ -49,14 +49,10 @@ impl Hypervisor {
     /// # Errors
     /// libvirt is away, or the disk folder cannot be read.
     pub async fn inventory(&self, virt_type: VirtType, disks: &Path) -> Result<Inventory> {
-        let kind = match virt_type {
-            VirtType::Kvm => "kvm",
-            VirtType::Qemu => "qemu",
-        };
-        let (node, capabilities, libvirt, qemu) = self
-            .call("take stock of the host", move |connect| {
-                let capabilities = connect.domain_capabilities(None, Some("x86_64"), Some("q35"), Some(kind), 0)?;
-                Ok((connect.node_info()?, capabilities, connect.lib_version()?, connect.hyp_version()?))
+        let capabilities = self.capabilities(virt_type).await?;
+        let (node, libvirt, qemu) = self
+            .call("take stock of the host", |connect| {
+                Ok((connect.node_info()?, connect.lib_version()?, connect.hyp_version()?))
             })
             .await?;
         let (disk_total_bytes, disk_free_bytes) = disk_space(disks).await?;
@@ -71,6 +67,18 @@ impl Hypervisor {
             disk_total_bytes,
             disk_free_bytes,
         })
+    }
+
+    /// What domains under that virtualisation can have here, in libvirt's XML.
+    pub(super) async fn capabilities(&self, virt_type: VirtType) -> Result<String> {
+        let kind = match virt_type {
+            VirtType::Kvm => "kvm",
+            VirtType::Qemu => "qemu",
+        };
+        self.call("ask what domains can have", move |connect| {
+            connect.domain_capabilities(None, Some("x86_64"), Some("q35"), Some(kind), 0)
+        })
+        .await
     }
 }
 

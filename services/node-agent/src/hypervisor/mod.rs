@@ -29,6 +29,7 @@ pub mod probe;
 mod process;
 mod pull;
 pub mod save;
+mod screen;
 mod spec;
 mod state;
 mod stats;

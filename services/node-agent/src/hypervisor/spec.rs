@@ -152,6 +152,8 @@ pub struct DomainSpec {
     pub nics: Vec<Nic>,
     /// Where the serial console is logged on each host; appended to.
     pub console_log: PathBuf,
+    /// Whether it has a screen, of which pictures can be taken.
+    pub display: bool,
     /// The grant under which it is defined.
     pub grant: Grant,
 }

@@ -74,12 +74,11 @@ impl Residents {
 pub(super) mod tests {
     use watari_contracts::agent::{Seed, Wire};
     use watari_model::{
-        image::Format,
         key::Line,
-        network::{Kind, Overlay, mac_of},
+        network::{Kind, Overlay},
         userdata::Text,
-        vm::Base,
     };
+    use watari_testkit::orders;
 
     use super::*;
 
@@ -88,39 +87,22 @@ pub(super) mod tests {
 
     /// A server on the overlay network `lab`.
     pub(in crate::metadata) fn server(n: u8) -> Server {
-        let address = Ipv4Addr::new(10, 1, 0, n);
+        let card = Wire {
+            network: "lab".parse().unwrap(),
+            kind: Kind::Overlay,
+            segment: "lab".parse().unwrap(),
+            overlay: Some(Overlay { vni: 4_096, mtu: 1_450 }),
+            gateway: Some(Ipv4Addr::new(10, 1, 0, 254)),
+            ..orders::card(Ipv4Addr::new(10, 1, 0, n))
+        };
         Server {
-            name: format!("app{n}").parse().unwrap(),
-            uuid: format!("{n:08x}-1d52-48f3-9d2c-0c0d8e1a7b6f"),
-            vcpus: 1,
-            memory_mib: 32,
-            disk_gib: 1,
-            base: Base {
-                image: "mini".parse().unwrap(),
-                sha256: "0".repeat(64),
-                format: Format::Raw,
-                firmware: Default::default(),
-            },
-            wires: vec![Wire {
-                network: "lab".parse().unwrap(),
-                kind: Kind::Overlay,
-                segment: "lab".parse().unwrap(),
-                vlan: None,
-                overlay: Some(Overlay { vni: 4_096, mtu: 1_450 }),
-                cidr: "10.1.0.0/24".to_owned(),
-                gateway: Some(Ipv4Addr::new(10, 1, 0, 254)),
-                dns: Vec::new(),
-                mac: mac_of(address),
-                address,
-                ipv6: None,
-            }],
+            wires: vec![card],
             seed: Seed {
                 hostname: format!("app{n}.example.jp").parse().unwrap(),
                 keys: vec![Line::parse(KEY).unwrap()],
                 user_data: Some(Text(format!("#!/bin/sh\necho {n}\n"))),
             },
-            firewalls: Vec::new(),
-            on_isolation: watari_model::isolation::OnIsolation::Keep,
+            ..orders::server(&format!("app{n}"), &format!("{n:08x}-1d52-48f3-9d2c-0c0d8e1a7b6f"))
         }
     }
 

@@ -79,49 +79,29 @@ fn network(wires: &[Wire]) -> Value {
 
 #[cfg(test)]
 pub(super) mod tests {
+    use std::net::Ipv4Addr;
+
     use watari_contracts::agent::Seed;
-    use watari_model::{image::Format, network::Kind, userdata::Text, vm};
+    use watari_model::userdata::Text;
+    use watari_testkit::orders;
 
     use super::*;
 
     pub(in crate::seed) fn server() -> Server {
-        let wire = |network: &str, mac: &str, address: &str, gateway: Option<&str>| Wire {
+        let card = |network: &str, n: u8, gateway: Option<&str>| Wire {
             network: network.parse().unwrap(),
-            kind: Kind::Provider,
-            segment: "campus".parse().unwrap(),
-            vlan: None,
-            overlay: None,
-            cidr: "203.0.113.0/24".to_owned(),
             gateway: gateway.map(|g| g.parse().unwrap()),
             dns: gateway.map(|_| "203.0.113.2".parse().unwrap()).into_iter().collect(),
-            mac: mac.to_owned(),
-            address: address.parse().unwrap(),
-            ipv6: None,
+            ..orders::card(Ipv4Addr::new(203, 0, 113, n))
         };
         Server {
-            name: "mail".parse().unwrap(),
-            uuid: "4dea22b3-1d52-48f3-9d2c-0c0d8e1a7b6f".to_owned(),
-            vcpus: 1,
-            memory_mib: 128,
-            disk_gib: 2,
-            base: vm::Base {
-                image: "mini".parse().unwrap(),
-                sha256: "0a".repeat(32),
-                format: Format::Qcow2,
-                firmware: Default::default(),
-            },
-            wires: vec![
-                wire("a", "52:57:cb:00:71:64", "203.0.113.100", None),
-                wire("b", "52:57:cb:00:71:65", "203.0.113.101", Some("203.0.113.1")),
-                wire("c", "52:57:cb:00:71:66", "203.0.113.102", Some("203.0.113.9")),
-            ],
+            wires: vec![card("a", 100, None), card("b", 101, Some("203.0.113.1")), card("c", 102, Some("203.0.113.9"))],
             seed: Seed {
                 hostname: "mail.example.jp".parse().unwrap(),
                 keys: vec![],
                 user_data: Some(Text("#!/bin/sh\necho hello\n".to_owned())),
             },
-            firewalls: Vec::new(),
-            on_isolation: watari_model::isolation::OnIsolation::Keep,
+            ..orders::server("mail", "4dea22b3-1d52-48f3-9d2c-0c0d8e1a7b6f")
         }
     }
 

@@ -9,6 +9,7 @@ mod kept;
 mod layers;
 mod saving;
 mod scene;
+mod screen;
 mod snapshots;
 mod uefi;
 

@@ -5,7 +5,7 @@ use std::{os::unix::fs::MetadataExt, path::PathBuf, time::Duration};
 use sha2::{Digest, Sha256};
 use tokio::sync::OnceCell;
 use watari_chassis::{CancellationToken, Pulse, prometheus::Registry};
-use watari_contracts::agent::{Answer, ConsoleText, NodeFacts, Progress, ReadConsole, Seed, Server, VmFact};
+use watari_contracts::agent::{Answer, ConsoleText, NodeFacts, Progress, ReadConsole, Server, VmFact};
 use watari_model::{Refusal, image::Format, vm::Base};
 use watari_node_agent::{
     DEFAULTS, Settings,
@@ -16,6 +16,7 @@ use watari_node_agent::{
     settings::{Memory, Virtualisation},
     work::Work,
 };
+use watari_testkit::orders;
 
 /// No daemon of the machine's has a part in it.
 const QEMU_CONF: &str = r#"
@@ -99,25 +100,15 @@ impl Scene {
     /// What a server of that name is made of; the UUID follows from the name.
     pub(crate) fn server(&self, vm: &str) -> Server {
         let digits: String = Sha256::digest(vm).iter().map(|byte| format!("{byte:02x}")).collect();
-        Server {
-            name: vm.parse().unwrap(),
-            uuid: format!(
-                "{}-{}-4{}-8{}-{}",
-                &digits[..8],
-                &digits[8..12],
-                &digits[13..16],
-                &digits[17..20],
-                &digits[20..32]
-            ),
-            vcpus: 1,
-            memory_mib: 32,
-            disk_gib: 1,
-            base: self.base.clone(),
-            wires: Vec::new(),
-            seed: Seed { hostname: vm.parse().unwrap(), keys: Vec::new(), user_data: None },
-            firewalls: Vec::new(),
-            on_isolation: watari_model::isolation::OnIsolation::Keep,
-        }
+        let uuid = format!(
+            "{}-{}-4{}-8{}-{}",
+            &digits[..8],
+            &digits[8..12],
+            &digits[13..16],
+            &digits[17..20],
+            &digits[20..32]
+        );
+        Server { base: self.base.clone(), ..orders::server(vm, &uuid) }
     }
 
     pub(crate) fn disk(&self, agent: &TestAgent, vm: &str) -> PathBuf {

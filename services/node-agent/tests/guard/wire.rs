@@ -8,8 +8,8 @@ use std::{
     time::Duration,
 };
 
-use watari_contracts::agent::{Seed, Server, Wire};
-use watari_model::{image::Format, network::Kind, vm::Base};
+use watari_contracts::agent::{Server, Wire};
+use watari_testkit::orders;
 
 pub(crate) use crate::inside::{index, inside};
 
@@ -47,35 +47,8 @@ pub(crate) const WEB: Guest = Guest {
 impl Guest {
     /// What an order says of it.
     pub(crate) fn server(&self) -> Server {
-        Server {
-            name: self.name.parse().unwrap(),
-            uuid: self.uuid.to_owned(),
-            vcpus: 1,
-            memory_mib: 32,
-            disk_gib: 1,
-            base: Base {
-                image: "mini".parse().unwrap(),
-                sha256: "0".repeat(64),
-                format: Format::Raw,
-                firmware: Default::default(),
-            },
-            wires: vec![Wire {
-                network: "campus".parse().unwrap(),
-                kind: Kind::Provider,
-                overlay: None,
-                segment: "campus".parse().unwrap(),
-                vlan: None,
-                cidr: "203.0.113.0/24".to_owned(),
-                gateway: None,
-                dns: vec![],
-                mac: self.mac.to_owned(),
-                address: self.address.parse().unwrap(),
-                ipv6: None,
-            }],
-            seed: Seed { hostname: self.name.parse().unwrap(), keys: Vec::new(), user_data: None },
-            firewalls: Vec::new(),
-            on_isolation: watari_model::isolation::OnIsolation::Keep,
-        }
+        let card = Wire { mac: self.mac.to_owned(), ..orders::card(self.address.parse().unwrap()) };
+        Server { wires: vec![card], ..orders::server(self.name, self.uuid) }
     }
 }
 

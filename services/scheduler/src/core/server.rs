@@ -39,6 +39,7 @@ pub(crate) fn describe(snap: &Snapshot, vm: &Vm) -> Option<Server> {
         },
         firewalls: vm.spec.firewalls.clone(),
         on_isolation: vm.spec.on_isolation,
+        display: vm.spec.display,
     })
 }
 

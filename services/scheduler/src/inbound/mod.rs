@@ -25,7 +25,7 @@ use watari_contracts::scheduler::{
     GetProject, GetVm, ListDisks, ListKeys, ListMigrations, ListOutages, ListProjects, ListSites, ListVms, MigrateVm,
     PauseOutage, PlanOutage, PreseedVm, PromoteFrontEnd, RebootVm, RehearseOutage, RescheduleOutage, ResizeVm,
     ResumeOutage, ReturnSite, RevertSnapshot, ScheduleOutage, SetProject, ShutDownNodes, StartOutage, StartVm, StopVm,
-    TellPower, VmConsole, VmConsoleLog,
+    TellPower, VmConsole, VmConsoleLog, VmScreenshot,
 };
 use watari_model::{Document, Refusal, Said, said};
 
@@ -109,7 +109,7 @@ impl Desk {
         }
         endpoints!(server;
             CreateVm => create_vm, GetVm => get_vm, ListVms => list_vms, StartVm => start_vm, StopVm => stop_vm,
-            RebootVm => reboot_vm, ResizeVm => resize_vm, EditVm => edit_vm, DeleteVm => delete_vm, MigrateVm => migrate_vm, PreseedVm => preseed_vm, VmConsole => console, VmConsoleLog => console_log,
+            RebootVm => reboot_vm, ResizeVm => resize_vm, EditVm => edit_vm, DeleteVm => delete_vm, MigrateVm => migrate_vm, PreseedVm => preseed_vm, VmConsole => console, VmConsoleLog => console_log, VmScreenshot => screenshot,
             CreateSnapshot => create_snapshot, RevertSnapshot => revert_snapshot, DeleteSnapshot => delete_snapshot,
             ListMigrations => list_migrations, GetMigration => get_migration, CancelMigration => cancel_migration,
             ListSites => list_sites, EvacuateSite => evacuate_site, ReturnSite => return_site, TellPower => tell_power,

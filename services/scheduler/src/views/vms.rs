@@ -84,6 +84,7 @@ pub(crate) fn vm(vm: &Vm, whereabouts: &Whereabouts) -> VmView {
         copy_loss_seconds: whereabouts.copy_loss_seconds,
         restored: vm.restored.clone(),
         guarded: vm.guarded.is_some_and(|generation| generation == vm.generation()),
+        display: vm.spec.display,
         hostname: vm.hostname(),
         keys: vm.spec.first_boot.logins.iter().map(|login| login.name.clone()).collect(),
         user_data: vm.spec.first_boot.user_data.clone(),

@@ -1,10 +1,10 @@
 //! Servers' consoles, as far as the scheduler has a part in them: where the server is, and that somebody was there.
 
-use crate::support::Cloud;
+use crate::support::{Cloud, create};
 use watari_chassis::Bucket;
 use watari_contracts::{
     agent::ConsoleAct,
-    scheduler::{StopVm, VmConsole},
+    scheduler::{CreateVm, StopVm, VmConsole, VmScreenshot},
 };
 use watari_model::{
     Refusal,
@@ -60,4 +60,22 @@ async fn nobody_waits_for_the_console_of_a_server_that_is_off() {
     cloud.ask(&stop).await.unwrap();
     cloud.until("mail", |vm| vm.state == State::Stopped).await;
     assert!(matches!(cloud.ask(&open).await, Err(Refusal::VmState { .. })));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_picture_is_taken_where_the_server_runs_if_it_has_a_display() {
+    let cloud = Cloud::start().await;
+    let of = |name: &str| VmScreenshot { name: name.parse().unwrap() };
+    assert!(matches!(cloud.ask(&of("nobody")).await, Err(Refusal::VmUnknown { .. })));
+    cloud.running("mail", "myodaiji").await;
+    assert!(matches!(cloud.ask(&of("mail")).await, Err(Refusal::NoDisplay { .. })));
+    cloud.ask(&CreateVm { display: true, ..create("desk") }).await.unwrap();
+    let desk = cloud.until("desk", |vm| vm.state == State::Running).await;
+    assert!(desk.display);
+    let node = desk.node.unwrap();
+    let shown = cloud.ask(&of("desk")).await.unwrap();
+    assert_eq!((&shown.node, shown.png.0), (&node, format!("desk on {node}").into_bytes()));
+    cloud.ask(&StopVm { request_id: None, name: "desk".parse().unwrap(), force: true }).await.unwrap();
+    cloud.until("desk", |vm| vm.state == State::Stopped).await;
+    assert!(matches!(cloud.ask(&of("desk")).await, Err(Refusal::VmState { .. })));
 }

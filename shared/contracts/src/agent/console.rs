@@ -15,8 +15,8 @@ pub const MOST_SHOWN: usize = 32 << 10;
 /// The longest name of a session, in bytes.
 pub const LONGEST_SESSION: usize = 64;
 
-/// Bytes of a terminal. In JSON they are a string of which each character, U+0000 to U+00FF, is one byte, so that plain
-/// text can be read and typed.
+/// Bytes of a terminal, or of a picture. In JSON they are a string of which each character, U+0000 to U+00FF, is one
+/// byte, so that plain text can be read and typed.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Bytes(pub Vec<u8>);

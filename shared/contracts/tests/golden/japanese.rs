@@ -22,6 +22,7 @@ const ABOUT: &[(&str, &str)] = &[
         "稼働中のサーバのシリアルコンソールを使います。開く、入力する、出力を読む、閉じる操作があります。",
     ),
     ("watari.v1.vm.console-log", "サーバのシリアルコンソールのログの末尾を返します。"),
+    ("watari.v1.vm.screenshot", "稼働中のサーバのディスプレイに表示されている画面を画像として返します。"),
     ("watari.v1.migration.list", "移行の一覧を新しい順に返します。"),
     ("watari.v1.migration.get", "移行 1 件の詳細を返します。"),
     ("watari.v1.migration.cancel", "まだ切り替わっていない移行を中止します。"),

@@ -15,7 +15,7 @@ use crate::{chapter::Entry, compare::Samples};
 macro_rules! each_request {
     ($apply:ident) => {
         $apply! {
-            scheduler: CreateVm GetVm ListVms StartVm StopVm RebootVm ResizeVm EditVm DeleteVm MigrateVm PreseedVm VmConsole VmConsoleLog
+            scheduler: CreateVm GetVm ListVms StartVm StopVm RebootVm ResizeVm EditVm DeleteVm MigrateVm PreseedVm VmConsole VmConsoleLog VmScreenshot
                 CreateSnapshot RevertSnapshot DeleteSnapshot
                 ListMigrations
                 GetMigration CancelMigration ListSites EvacuateSite ReturnSite TellPower PromoteFrontEnd DrainNode GetOutage
@@ -69,7 +69,7 @@ pub(crate) fn commands(samples: &Samples) {
     }
     check! {
         Start Stop Suspend Reboot Remove Receive Send Abort Resume Grow Freeze TakeSnapshot RevertDisk SendAhead
-        DropLayers DropDisk Discard Release ShutDown Hold Observe ObserveAll TakeInventory ReadConsole UseConsole
+        DropLayers DropDisk Discard Release ShutDown Hold Observe ObserveAll TakeInventory ReadConsole TakePicture UseConsole
     }
     samples.command::<plan::LayPlan>();
     samples.command::<saving::SaveDisk>();

@@ -120,6 +120,14 @@ with_projects! { with_networks! { with_disks! {
     ConsoleReadOnly { vm } "console.read-only" 409 No
         en "server {vm} was started by an earlier version, and its console can only be read" "stop it and start it again, since a reboot is not enough: watari vm stop {vm} --wait; watari vm start {vm}; until then: watari vm console-log {vm}"
         ja "サーバ {vm} は以前の版で起動されたため、コンソールは読むことしかできません" "一度停止して起動してください (再起動では変わりません): watari vm stop {vm} --wait; watari vm start {vm}。それまでは watari vm console-log {vm} で読めます";
+    /// It was made without a video device, and that stays so.
+    NoDisplay { vm } "screen.no-display" 409 No
+        en "server {vm} has no display: it was made without --display" "read what it wrote to its serial console (watari vm console-log {vm}), or make a server anew with: watari vm create NAME --display"
+        ja "サーバ {vm} は --display を付けずに作成されたため、ディスプレイがありません" "シリアルコンソールのログ (watari vm console-log {vm}) を確認するか、watari vm create 名前 --display でサーバを作り直してください";
+    /// A node's QEMU lacks the device.
+    NoVideo { vm, node } "screen.no-device" 409 Later
+        en "server {vm} has a display, and QEMU on node {node} has no VGA device for it" "install the node's QEMU as Debian and Ubuntu build it (qemu-system-x86), or send the server to another node"
+        ja "サーバ {vm} にはディスプレイがありますが、ノード {node} の QEMU には VGA デバイスがありません" "Debian または Ubuntu の QEMU (qemu-system-x86) をそのノードに導入するか、別のノードを使ってください";
     /// One that is asked for is not there yet.
     SnapshotNotTaken { vm, snapshot } "snapshot.not-taken" 409 Later
         en "snapshot {snapshot} of server {vm} is not taken yet" "wait for it, or give it up: watari vm snapshot delete {vm} {snapshot}"

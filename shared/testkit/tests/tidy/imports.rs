@@ -10,7 +10,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("watari-model", &[]),
     ("watari-contracts", &["watari-model"]),
     ("watari-chassis", &["watari-model", "watari-contracts"]),
-    ("watari-testkit", &["watari-model"]),
+    ("watari-testkit", &["watari-model", "watari-contracts"]),
     // It measures and tests: nothing of it is installed.
     ("watari-loadtests", &["watari-model", "watari-contracts", "watari-chassis", "watari-testkit"]),
 ];

@@ -47,9 +47,13 @@ pub(super) const TEXTS: &[Text] = &[
     ("Forget a snapshot; the disk stays as it is", "スナップショットを削除します。ディスクの内容は変わりません"),
     ("Write servers down, as `watari apply` takes them", "サーバの内容を `watari apply` の書式で書き出します"),
     ("Type at a running server's serial console", "稼働中のサーバのシリアルコンソールを操作します"),
+    (
+        "Take a picture of what the display of a running server shows",
+        "稼働中のサーバのディスプレイに表示されている画面を画像として保存します",
+    ),
     ("Print the end of a server's serial console log", "サーバのシリアルコンソールのログの末尾を表示します"),
     // --- nodes -----------------------------------------------------------------------------
-    ("The machines that run them", "サーバを動かすマシン (ノード)"),
+    ("Nodes: the machines that run servers", "ノード: サーバを動かすマシン"),
     ("List the nodes", "ノードの一覧を表示します"),
     ("Show one node", "ノード 1 台の詳細を表示します"),
     (
@@ -77,10 +81,13 @@ pub(super) const TEXTS: &[Text] = &[
         "Say where a site's power comes from; for whoever watches its UPS",
         "サイトの電源を知らせます。UPS を監視する側が使います",
     ),
-    ("Sites and nodes that are emptied or empty", "停電計画: サイトとノードの退避の予定、経過、結果"),
+    (
+        "Outages: a site or node is emptied beforehand, and its servers come home afterwards",
+        "停電計画: サイトまたはノードの退避と、その後の帰還の予定、経過、結果",
+    ),
     ("List the outages, newest first", "停電計画の一覧を新しい順に表示します"),
     (
-        "Show one outage with the report of its last leg",
+        "Show one outage, with what came of its evacuation or, later, of its return",
         "停電計画 1 件を、最後の退避または帰還の報告とともに表示します",
     ),
     (
@@ -107,7 +114,7 @@ pub(super) const TEXTS: &[Text] = &[
     ),
     ("Go on with what was paused", "一時停止したものを再開します"),
     (
-        "Call an outage off: servers stay where they are, and may come again",
+        "Call an outage off: servers stay where they are, and the site takes servers again",
         "停電計画を取り消します。サーバはいまの場所に残り、サイトは再び受け入れ可能になります",
     ),
     (
@@ -133,7 +140,7 @@ pub(super) const TEXTS: &[Text] = &[
         "全サービスの主系をサイトへ移します。要求は失われず、1 秒を超えて待たされることもありません",
     ),
     // --- images ----------------------------------------------------------------------------
-    ("What servers' disks are made from", "イメージ: サーバのディスクのもと"),
+    ("Images: what servers' disks are made from", "イメージ: サーバのディスクのもと"),
     ("Send a disk image and register it", "ディスクイメージを送って登録します"),
     (
         "Change what is said of an image, for servers made from it from now on",
@@ -149,7 +156,7 @@ pub(super) const TEXTS: &[Text] = &[
     ),
     ("List the kept disks", "残したディスクの一覧を表示します"),
     ("Show one kept disk", "残したディスク 1 つの詳細を表示します"),
-    ("Delete a kept disk that no server begins with", "どのサーバも使わない、残したディスクを削除します"),
+    ("Delete a kept disk that no server begins with", "残したディスクのうち、どのサーバも使っていないものを削除します"),
     // --- networks --------------------------------------------------------------------------
     ("Networks and the addresses that they hand out", "ネットワークと、配布するアドレス"),
     ("Make a network", "ネットワークを作成します"),
@@ -160,14 +167,17 @@ pub(super) const TEXTS: &[Text] = &[
         "ほかの機器が使っていて、いまは使っていないアドレスを、再び割り当てられるようにします",
     ),
     ("Remove a network that no server uses", "どのサーバも使っていないネットワークを削除します"),
-    ("The addresses in use", "使用中のアドレス"),
+    ("Ports: the addresses in use", "ポート: 使用中のアドレス"),
     ("List the addresses in use and who has them", "使用中のアドレスと使用者の一覧を表示します"),
     // --- public addresses ------------------------------------------------------------------
     (
         "Public addresses, which lead to servers on overlay networks",
         "公開アドレス: オーバーレイネットワークのサーバに外から届くアドレス",
     ),
-    ("Take a public address of a network that was made for them", "公開アドレス用のネットワークから 1 つ確保します"),
+    (
+        "Take a public address of a network that was made for them",
+        "公開アドレスを、専用のネットワークから 1 つ確保します",
+    ),
     ("List the public addresses and where they lead", "公開アドレスと関連付け先の一覧を表示します"),
     ("Show one public address", "公開アドレス 1 つの詳細を表示します"),
     (
@@ -203,7 +213,7 @@ pub(super) const TEXTS: &[Text] = &[
     // --- firewall groups -------------------------------------------------------------------
     (
         "Firewall groups: what may reach the servers that name them, and what these may reach",
-        "ファイアウォールグループ: 所属するサーバの通信の許可",
+        "ファイアウォールグループ: グループを指定したサーバへの通信と、サーバからの通信の許可",
     ),
     ("Make a group, which lets nothing in at first", "グループを作成します。最初は外からの通信を何も許可しません"),
     ("List the groups", "グループの一覧を表示します"),
@@ -215,7 +225,7 @@ pub(super) const TEXTS: &[Text] = &[
     ),
     ("Remove a group that no server and no rule names", "どのサーバも規則も参照していないグループを削除します"),
     // --- migrations ------------------------------------------------------------------------
-    ("Servers on their way from node to node", "移行: ノード間を移動するサーバ"),
+    ("Migrations: servers on their way from node to node", "移行: ノード間を移動するサーバ"),
     ("List the migrations, newest first", "移行の一覧を新しい順に表示します"),
     ("Show one migration", "移行 1 件の詳細を表示します"),
     (

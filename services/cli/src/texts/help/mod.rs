@@ -200,6 +200,19 @@ mod tests {
     }
 
     #[test]
+    fn every_command_that_people_type_has_an_example_of_itself() {
+        fn look(command: &Command, path: &str) {
+            let is_typed = |below: &&Command| !below.is_hide_set() && below.get_name() != "help";
+            let below: Vec<&Command> = command.get_subcommands().filter(is_typed).collect();
+            let notes = command.get_after_long_help().or_else(|| command.get_after_help());
+            let shows = notes.is_some_and(|notes| notes.to_string().contains(path));
+            assert!(shows || !below.is_empty(), "{path}");
+            below.iter().for_each(|below| look(below, &format!("{path} {}", below.get_name())));
+        }
+        look(&built(), "watari");
+    }
+
+    #[test]
     fn every_japanese_text_is_japanese() {
         for (en, ja) in [commands::TEXTS, options::TEXTS, notes::TEXTS].into_iter().flatten() {
             let proper = ["GNU Bash", "fish", "TCP", "UDP"].contains(en);

@@ -22,6 +22,10 @@ pub(super) const TEXTS: &[Text] = &[
         "Ctrl-] で抜けます。サーバが移動すると、移動先で開き直します。\n入力と出力の内容は履歴に残りません。だれが開いたかは残ります。",
     ),
     (
+        "Only a server that was made with --display has one. Nobody can type at it: see watari vm console.",
+        "ディスプレイがあるのは、--display を付けて作成したサーバだけです。\nキー入力はできません。操作には watari vm console を使います。",
+    ),
+    (
         "The name is gone at once. Its room on the disk is given back when the server's next snapshot is taken or its disk is sent ahead.",
         "名前はすぐになくなります。使っていたディスクの容量は、次のスナップショットの作成時か、ディスクの事前転送時に解放されます。",
     ),
@@ -76,8 +80,8 @@ pub(super) const TEXTS: &[Text] = &[
     ),
     ("Example of a file:", "ファイルの例:"),
     (
-        "A server is declared with what `watari vm create` takes: name, image, networks, public_addresses (NETWORK=ADDRESS, allocated before), site, project, vcpus, memory, disk, node_labels, groups, firewalls, evacuate, priority, restart, on_isolation, restart_from_copy (seconds), probes, keys, hostname, user_data (a file beside this one), and running. What is left out stays as it is; a new server has the usual. Its size, public_addresses, project, evacuate, priority, restart, on_isolation, restart_from_copy, probes, and whether it runs, can be changed; all else only by deleting it, by which its disk is lost. Servers that the file does not name are left alone. --dry-run tells which names are not known, but not whether a node has room. The exit status is 1 if anything could not be done; 3 if nobody answers.",
-        "サーバは `watari vm create` の内容で宣言します: name、image、networks、\npublic_addresses (確保済みの公開アドレス。NETWORK=ADDRESS)、site、project、vcpus、memory、disk、node_labels、\ngroups、firewalls、evacuate、priority、restart、on_isolation、restart_from_copy (秒)、probes、keys、hostname、user_data (このファイルから見たファイル名)、running。\n書かなかった項目は、いまのまま変わりません。新しいサーバでは既定値になります。変更できるのは大きさ、public_addresses、project、evacuate、priority、restart、on_isolation、restart_from_copy、probes と、\n稼働するかどうかです。ほかは削除して作り直すしかなく、ディスクの内容は失われます。ファイルにないサーバには触れません。\n--dry-run は、ない名前は指摘しますが、ノードに空きがあるかは調べません。できないことがあれば終了ステータスは 1、応答がなければ 3 です。",
+        "A server is declared with what `watari vm create` takes: name, image, networks, public_addresses (NETWORK=ADDRESS, allocated before), site, project, vcpus, memory, disk, node_labels, groups, firewalls, evacuate, priority, restart, on_isolation, restart_from_copy (seconds), display, probes, keys, hostname, user_data (a file beside this one), and running. What is left out stays as it is; a new server has the usual. Its size, public_addresses, project, evacuate, priority, restart, on_isolation, restart_from_copy, probes, and whether it runs, can be changed; all else only by deleting it, by which its disk is lost. Servers that the file does not name are left alone. --dry-run tells which names are not known, but not whether a node has room. The exit status is 1 if anything could not be done; 3 if nobody answers.",
+        "サーバは `watari vm create` の内容で宣言します: name、image、networks、\npublic_addresses (確保済みの公開アドレス。NETWORK=ADDRESS)、site、project、vcpus、memory、disk、node_labels、\ngroups、firewalls、evacuate、priority、restart、on_isolation、restart_from_copy (秒)、display、probes、keys、hostname、user_data (このファイルから見たファイル名)、running。\n書かなかった項目は、いまのまま変わりません。新しいサーバでは既定値になります。変更できるのは大きさ、public_addresses、project、evacuate、priority、restart、on_isolation、restart_from_copy、probes と、\n稼働するかどうかです。ほかは削除して作り直すしかなく、ディスクの内容は失われます。ファイルにないサーバには触れません。\n--dry-run は、ない名前は指摘しますが、ノードに空きがあるかは調べません。できないことがあれば終了ステータスは 1、応答がなければ 3 です。",
     ),
     ("Example of a cluster's description:", "クラスタの記述の例:"),
     (

@@ -65,7 +65,7 @@ pub(super) const TEXTS: &[Text] = &[
         "A network to be on, with a fixed address if wanted; may be given several times",
         "接続するネットワーク。固定アドレスも指定できます (複数指定可)",
     ),
-    ("Where it belongs; without it the scheduler chooses", "所属するサイト。省略時はスケジューラが選びます"),
+    ("The site where it belongs; without it the scheduler chooses", "所属するサイト。省略時はスケジューラが選びます"),
     ("Virtual CPUs", "仮想 CPU 数"),
     ("Memory", "メモリ"),
     (
@@ -91,7 +91,7 @@ pub(super) const TEXTS: &[Text] = &[
     ),
     (
         "Whether it is started again when it went off by itself, or with its node",
-        "サーバが自然に、またはノードとともに停止したとき、再び起動するかどうか",
+        "サーバが自分で、またはノードとともに停止したとき、再び起動するかどうか",
     ),
     ("As soon as its node can", "ノードが使えるようになり次第、起動"),
     ("It stays off until somebody starts it", "利用者が起動するまで停止のまま"),
@@ -119,6 +119,10 @@ pub(super) const TEXTS: &[Text] = &[
     ),
     ("Remove all its probes: it is asked no more", "プローブをすべて外し、応答の確認をやめます"),
     (
+        "Give it a display, of which `watari vm screenshot` takes pictures; nobody can type at it",
+        "ディスプレイを付け、`watari vm screenshot` で画面を画像にできるようにします。キー入力はできません",
+    ),
+    (
         "A public key with which one may log in (see `watari key`); may be given several times",
         "ログインを許す公開鍵 (`watari key` を参照、複数指定可)",
     ),
@@ -139,6 +143,10 @@ pub(super) const TEXTS: &[Text] = &[
         "起動できていない複製を取りやめ、元のディスクから起動します",
     ),
     ("Off at once, instead of asking the guest", "ゲストに頼まず、すぐに電源を切ります"),
+    (
+        "The PNG file to write [default: the server's name with .png]",
+        "書き出す PNG ファイル [既定値: サーバの名前に .png を付けたもの]",
+    ),
     ("At most so many bytes, up to 131072", "表示する最大バイト数。131072 まで"),
     // --- nodes, sites and outages ----------------------------------------------------------
     ("The node", "ノード"),
@@ -312,7 +320,7 @@ pub(super) const TEXTS: &[Text] = &[
     ("To the servers or from them", "サーバへの通信か、サーバからの通信か"),
     ("To the servers", "サーバへ"),
     ("From the servers", "サーバから"),
-    ("What", "プロトコル"),
+    ("The protocol", "プロトコル"),
     ("Everything", "すべて"),
     ("TCP", "TCP"),
     ("UDP", "UDP"),

@@ -10,6 +10,7 @@
 )]
 
 pub mod stub;
+pub mod terminal;
 pub mod wire;
 
 use std::{

@@ -1,14 +1,15 @@
-//! A server's console, on its node: the end of its log, and sessions of who types at it. Which node that is may change
-//! from one request to the next; a session is of one node.
+//! A server's console, on its node: the end of its log, and sessions of who types at it; and what its display shows.
+//! Which node that is may change from one request to the next; a session is of one node.
 
 use watari_chassis::clock;
 use watari_contracts::{
-    agent::{ConsoleAct, ConsolePart, ReadConsole, UseConsole},
+    Command,
+    agent::{ConsoleAct, ReadConsole, TakePicture, UseConsole},
     history::named,
-    scheduler::{ConsoleLog, ConsoleView, VmConsole, VmConsoleLog},
+    scheduler::{ConsoleLog, ConsoleView, Screenshot, VmConsole, VmConsoleLog, VmScreenshot},
 };
 use watari_model::{
-    NodeName, Refusal, Said,
+    NodeName, Refusal, Said, VmName,
     vm::{Opening, State, Vm},
 };
 
@@ -29,14 +30,22 @@ impl Desk {
         let Some(entry) = find(&self.stores().vms, &vm).await? else { return Err(Refusal::VmUnknown { vm }) };
         let Some(node) = entry.value.node().cloned() else { return Err(not_now(&entry.value, "show a console")) };
         let read = ReadConsole { vm: request.name.clone(), bytes };
-        match self.executor.ctx.bus.command(&node, &read).await {
-            Ok(console) => Ok(ConsoleLog { name: request.name, node, text: console.text }),
-            Err(watari_chassis::CallError::Refused(body)) => Err(body.refusal),
-            Err(error) => {
-                tracing::debug!(%error, %node, "no console");
-                Err(Refusal::VmUnreachable { vm, node: node.to_string() })
-            }
+        let text = self.at_node(&node, &request.name, &read).await?.text;
+        Ok(ConsoleLog { name: request.name, node, text })
+    }
+
+    pub(in crate::inbound) async fn screenshot(self, request: VmScreenshot) -> Result<Screenshot, Refusal> {
+        let vm = request.name.to_string();
+        let Some(entry) = find(&self.stores().vms, &vm).await? else { return Err(Refusal::VmUnknown { vm }) };
+        if !entry.value.spec.display {
+            return Err(Refusal::NoDisplay { vm });
         }
+        let Some(node) = entry.value.node().filter(|_| lives(&entry.value)).cloned() else {
+            return Err(not_now(&entry.value, "show its screen"));
+        };
+        let take = TakePicture { vm: request.name.clone(), uuid: entry.value.uuid.clone() };
+        let png = self.at_node(&node, &request.name, &take).await?.png;
+        Ok(Screenshot { name: request.name, node, png })
     }
 
     /// Nothing of what is typed or shown is kept; that somebody opens a console is: the server's document remembers the
@@ -52,9 +61,7 @@ impl Desk {
             ConsoleAct::Open { take_over: false } => Some(Opening::First),
             _ => None,
         };
-        // Whether its domain lives the agent knows better; of one that is off nobody waits for a console.
-        let lives = matches!(vm.state, State::Starting | State::Running | State::Migrating | State::Stopping);
-        let Some(node) = vm.node().filter(|_| lives || opening.is_none()).cloned() else {
+        let Some(node) = vm.node().filter(|_| lives(vm) || opening.is_none()).cloned() else {
             return Err(not_now(vm, "open its console"));
         };
         if let Some(opening) = opening {
@@ -71,20 +78,26 @@ impl Desk {
         // As the history calls them, for others that are told who has it open.
         let by = named(&watari_chassis::asker().unwrap_or_default(), &self.people);
         let order = UseConsole { vm: name.clone(), uuid: vm.uuid.clone(), session, by, act };
-        let part = self.at_console(&node, &order).await?;
+        let part = self.at_node(&node, &order.vm, &order).await?;
         Ok(ConsoleView { name, node, part })
     }
 
-    async fn at_console(&self, node: &NodeName, order: &UseConsole) -> Result<ConsolePart, Refusal> {
+    /// What the server's node says, if it says anything.
+    async fn at_node<C: Command>(&self, node: &NodeName, vm: &VmName, order: &C) -> Result<C::Reply, Refusal> {
         match self.executor.ctx.bus.command(node, order).await {
-            Ok(part) => Ok(part),
+            Ok(reply) => Ok(reply),
             Err(watari_chassis::CallError::Refused(body)) => Err(body.refusal),
             Err(error) => {
-                tracing::debug!(%error, %node, "no console");
-                Err(Refusal::VmUnreachable { vm: order.vm.to_string(), node: node.to_string() })
+                tracing::debug!(%error, %node, verb = C::VERB, "no answer");
+                Err(Refusal::VmUnreachable { vm: vm.to_string(), node: node.to_string() })
             }
         }
     }
+}
+
+/// Whether its domain lives the agent knows better; of one that is off nobody waits for a console, or a picture.
+fn lives(vm: &Vm) -> bool {
+    matches!(vm.state, State::Starting | State::Running | State::Migrating | State::Stopping)
 }
 
 fn not_now(vm: &Vm, wanted: &str) -> Refusal {

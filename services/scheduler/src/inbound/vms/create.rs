@@ -205,6 +205,7 @@ fn document(request: &CreateVm, base: Base, home: SiteName, uuid: String, nics: 
             restart: request.restart,
             on_isolation: request.on_isolation,
             restart_from_copy_seconds: request.restart_from_copy_seconds,
+            display: request.display,
             first_boot,
         },
         desired: if request.start { Desired::Running } else { Desired::Stopped },

@@ -12,8 +12,8 @@ use watari_contracts::{
     Service,
     agent::{
         Abort, Answer, Bytes, ConsolePart, ConsoleText, Discard, DiskUse, Domain, Grow, Guard, Guarded, Held, Hold,
-        NodeFacts, Observe, ObserveAll, OffReason, Passage, Phase, Progress, ReadConsole, Reboot, Receive, Release,
-        Remove, Resume, Seed, Send, ShutDown, Start, Stop, Suspend, Transfer, UseConsole, VmFact,
+        NodeFacts, Observe, ObserveAll, OffReason, Passage, Phase, Picture, Progress, ReadConsole, Reboot, Receive,
+        Release, Remove, Resume, Seed, Send, ShutDown, Start, Stop, Suspend, TakePicture, Transfer, UseConsole, VmFact,
     },
     subjects,
 };
@@ -504,6 +504,9 @@ impl Fleet {
             }))
             .command(handler!(|_: Fleet, node: NodeName, o: ReadConsole| async move {
                 Ok(ConsoleText { text: format!("{} on {node}", o.vm) })
+            }))
+            .command(handler!(|_: Fleet, node: NodeName, o: TakePicture| async move {
+                Ok(Picture { png: Bytes(format!("{} on {node}", o.vm).into_bytes()) })
             }))
             // It says who asks, and nothing else.
             .command(handler!(|_: Fleet, _: NodeName, o: UseConsole| async move {
