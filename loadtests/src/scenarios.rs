@@ -214,8 +214,11 @@ impl Stage {
         account["boot_id"].as_str().map(str::to_owned).context("no boot id")
     }
 
+    /// Who does not take a call at once is still booting, and would be called again by the kernel ever more seldom.
     pub(crate) fn until_page(&self, address: &str, seconds: u64) -> anyhow::Result<()> {
-        until(seconds, &format!("{address} answers"), || Ok(self.page(address, "/uptime").is_ok()))
+        let url = format!("http://{address}/uptime");
+        let call = ["exec", "client", "--", "curl", "-fsS", "--connect-timeout", "1", "-m", "5", &url];
+        until(seconds, &format!("{address} answers"), || Ok(self.lab.run(&call).is_ok()))
     }
 
     pub(crate) fn node_of(&self, vm: &str) -> anyhow::Result<String> {
@@ -263,7 +266,10 @@ impl Stage {
     }
 
     /// Does it over links of this rate; afterwards they have the rate again that they had before.
-    fn at_rate(&self, mbit: u64, run: impl FnOnce(&Self) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    ///
+    /// # Errors
+    /// What the act says, or when the rate cannot be set.
+    pub fn at_rate<T>(&self, mbit: u64, run: impl FnOnce(&Self) -> anyhow::Result<T>) -> anyhow::Result<T> {
         let status: Value = serde_json::from_str(&self.lab.run(&["status", "--json"])?)?;
         let before = status["link_mbit"].as_u64().context("the links' rate is not told")?;
         self.lab.run(&["link", "--mbit", &mbit.to_string()])?;

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, process::ExitCode, time::Instant};
 
 use clap::Parser;
-use watari_loadtests::scenarios::{Half, Stage, all};
+use watari_loadtests::scenarios::{Half, Scenario, Stage, all};
 
 /// Runs the end-to-end scenarios in the lab, which must be up.
 #[derive(Parser)]
@@ -17,6 +17,10 @@ struct Arguments {
     /// Only one half, so that two labs may share them (`WATARI_LAB_DIR` and `WATARI_LAB_PREFIX` say which lab).
     #[arg(long)]
     half: Option<Half>,
+    /// The rate of the sites' links meanwhile, in Mbit/s; afterwards it is what it was. Those that need a slow one make
+    /// it slow themselves.
+    #[arg(long, default_value_t = 1000)]
+    link_mbit: u64,
     /// Print the names and end.
     #[arg(long)]
     list: bool,
@@ -30,22 +34,26 @@ fn main() -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let stage = Stage::set(arguments.lab.canonicalize()?)?;
-    let mut failed = 0;
-    for scenario in &chosen {
-        let began = Instant::now();
-        let outcome = (scenario.run)(&stage);
-        let seconds = began.elapsed().as_secs_f32();
-        match outcome {
-            Ok(()) => println!("ok      {} ({seconds:.1} s)", scenario.name),
-            Err(error) => {
-                failed += 1;
-                println!("FAILED  {} ({seconds:.1} s): {error:#}\n{}", scenario.name, stage.look());
-                if let Err(error) = stage.mend() {
-                    println!("the stage is not as it was before: {error:#}");
-                }
-            }
-        }
-    }
-    println!("{} passed, {failed} failed", chosen.len() - failed);
+    let failed = stage.at_rate(arguments.link_mbit, |stage| {
+        let failed = chosen.iter().filter(|scenario| !holds(stage, scenario)).count();
+        println!("{} passed, {failed} failed", chosen.len() - failed);
+        Ok(failed)
+    })?;
     Ok(if failed == 0 && !chosen.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Runs a scenario, and tells how long it took or why it failed.
+fn holds(stage: &Stage, scenario: &Scenario) -> bool {
+    let began = Instant::now();
+    let outcome = (scenario.run)(stage);
+    let seconds = began.elapsed().as_secs_f32();
+    let Err(error) = outcome else {
+        println!("ok      {} ({seconds:.1} s)", scenario.name);
+        return true;
+    };
+    println!("FAILED  {} ({seconds:.1} s): {error:#}\n{}", scenario.name, stage.look());
+    if let Err(error) = stage.mend() {
+        println!("the stage is not as it was before: {error:#}");
+    }
+    false
 }
