@@ -57,16 +57,17 @@ const HALVES: [&[Group]; 2] = [
         doors::SCENARIOS,
         failures::SCENARIOS,
         saving::SCENARIOS,
-        snapshots::SCENARIOS,
         kills::SCENARIOS,
         doctor::SCENARIOS,
         backup::SCENARIOS,
     ],
     &[
+        // How fast a link is is learned from whoever crossed it before, which here is fewest.
+        deadline::SCENARIOS,
         preseeding::SCENARIOS,
         power::SCENARIOS,
         ups::SCENARIOS,
-        deadline::SCENARIOS,
+        snapshots::SCENARIOS,
         calendar::SCENARIOS,
         pauses::SCENARIOS,
         seed::SCENARIOS,
@@ -91,7 +92,7 @@ pub fn all(half: Option<Half>) -> Vec<Scenario> {
 pub enum Half {
     /// Inputs, life, networks, failures, kills and backups.
     First,
-    /// Sending ahead, power, outages and front ends.
+    /// Sending ahead, power, outages, snapshots and front ends.
     Second,
 }
 
