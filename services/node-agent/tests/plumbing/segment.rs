@@ -1,8 +1,5 @@
 //! The campus's own segment on real links: who has an address there already, and a VLAN of it. Needs root, as the agent
 //! does; a kernel without VLANs is only asked to say so.
-#![allow(clippy::unwrap_used, missing_docs)]
-
-mod shell;
 
 use std::{
     collections::BTreeMap,
@@ -21,11 +18,11 @@ use watari_model::{
 use watari_node_agent::{layout::Layout, plumbing::Plumbing, settings::Networks};
 use watari_testkit::in_a_network_of_its_own;
 
-use shell::{must, pings, run};
+use crate::shell::{must, pings, run};
 
 #[test]
 fn strangers_are_found_and_a_vlan_is_laid_and_removed_without_a_trace() {
-    in_a_network_of_its_own("inside_its_own_network");
+    in_a_network_of_its_own("segment::inside_its_own_network");
 }
 
 /// A machine of its own on a bridge.

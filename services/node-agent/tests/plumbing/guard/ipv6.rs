@@ -16,7 +16,7 @@ use watari_model::{
 };
 use watari_node_agent::plumbing::{Plumbing, Policy};
 
-use crate::{
+use super::{
     silent,
     wire::{Guest, MAIL, WEB, heard, index, inside, run, socket},
 };
