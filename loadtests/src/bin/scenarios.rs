@@ -3,7 +3,7 @@
 use std::{path::PathBuf, process::ExitCode, time::Instant};
 
 use clap::Parser;
-use watari_loadtests::scenarios::{Half, Scenario, Stage, all};
+use watari_loadtests::scenarios::{Lane, Scenario, Stage, all};
 
 /// Runs the end-to-end scenarios in the lab, which must be up.
 #[derive(Parser)]
@@ -14,9 +14,9 @@ struct Arguments {
     /// Only those whose name contains this.
     #[arg(long, default_value = "")]
     only: String,
-    /// Only one half, so that two labs may share them (`WATARI_LAB_DIR` and `WATARI_LAB_PREFIX` say which lab).
-    #[arg(long)]
-    half: Option<Half>,
+    /// Only a part, as in 2/3, so that several labs may share them (`WATARI_LAB_DIR` and `WATARI_LAB_PREFIX` say which lab).
+    #[arg(long, value_name = "N/M", default_value = "1/1")]
+    lane: Lane,
     /// The rate of the sites' links meanwhile, in Mbit/s; afterwards it is what it was. Those that need a slow one make
     /// it slow themselves.
     #[arg(long, default_value_t = 1000)]
@@ -28,7 +28,7 @@ struct Arguments {
 
 fn main() -> anyhow::Result<ExitCode> {
     let arguments = Arguments::parse();
-    let chosen: Vec<_> = all(arguments.half).into_iter().filter(|s| s.name.contains(&arguments.only)).collect();
+    let chosen: Vec<_> = all(arguments.lane).into_iter().filter(|s| s.name.contains(&arguments.only)).collect();
     if arguments.list {
         chosen.iter().for_each(|s| println!("{}", s.name));
         return Ok(ExitCode::SUCCESS);
