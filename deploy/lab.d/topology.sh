@@ -1,8 +1,9 @@
 # shellcheck shell=bash disable=SC2034
-# Who is where: the one table from which the rest of the lab is made.
+# Who is where: the one table from which the rest of the lab is made. It is read without starting a program: tests
+# type commands of the lab by the thousand.
 
 # Where the witness stands: nowhere of ours, or in one of the campuses (`up --witness SITE`).
-WITNESS_SITE=$(cat "$LAB/witness" 2>/dev/null || echo -)
+{ read -r WITNESS_SITE <"$LAB/witness"; } 2>/dev/null || WITNESS_SITE=-
 # host  site  role  last number of both its addresses
 HOSTS_TABLE="
 m-front myodaiji front 2
@@ -14,19 +15,26 @@ y2 yamate node 22
 witness $WITNESS_SITE witness 4
 client - client 10
 "
-HOSTS=$(awk 'NF {print $1}' <<<"$HOSTS_TABLE")
+# rows_where COLUMN VALUE WANTED: that column of every row in which the other has the value.
+rows_where() {
+  local -a row
+  while read -r -a row; do
+    [ ${#row[@]} = 0 ] || [ "${row[$1 - 1]}" != "$2" ] || echo "${row[$3 - 1]}"
+  done <<<"$HOSTS_TABLE"
+}
+HOSTS=$(while read -r host _; do [ -z "$host" ] || echo "$host"; done <<<"$HOSTS_TABLE")
 SITES='myodaiji yamate'
 title_of() { case "$1" in myodaiji) echo 明大寺 ;; yamate) echo 山手 ;; esac; }
 CAMPUS=203.0.113
 CAMPUS6=2001:db8:0:1
 MANAGEMENT=10.88.0
 
-column_of() { awk -v h="$1" -v c="$2" '$1 == h {print $c}' <<<"$HOSTS_TABLE"; }
+column_of() { rows_where 1 "$1" "$2"; }
 site_of() { column_of "$1" 2; }
 role_of() { column_of "$1" 3; }
 number_of() { column_of "$1" 4; }
-hosts_of_role() { awk -v r="$1" '$3 == r {print $1}' <<<"$HOSTS_TABLE"; }
-site_hosts() { awk -v s="$1" '$2 == s {print $1}' <<<"$HOSTS_TABLE"; }
+hosts_of_role() { rows_where 3 "$1" 1; }
+site_hosts() { rows_where 2 "$1" 1; }
 is_host() { [ -n "$(column_of "$1" 1)" ]; }
 is_site() { case " $SITES " in *" $1 "*) return 0 ;; esac; return 1; }
 

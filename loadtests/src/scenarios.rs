@@ -26,7 +26,9 @@ mod stores;
 mod ups;
 
 use std::{
+    cmp::Reverse,
     path::PathBuf,
+    str::FromStr,
     time::{Duration, Instant},
 };
 
@@ -45,56 +47,72 @@ pub struct Scenario {
 
 type Group = &'static [(&'static str, fn(&Stage) -> anyhow::Result<()>)];
 
-/// In two halves that know nothing of each other and take about as long, so that two labs may share
-/// them: most of a scenario's time is a guest's boot or a silence that has to last.
-const HALVES: [&[Group]; 2] = [
-    &[
-        input::SCENARIOS,
-        life::SCENARIOS,
-        network::SCENARIOS,
-        guards::SCENARIOS,
-        segment::SCENARIOS,
-        ipv6::SCENARIOS,
-        doors::SCENARIOS,
-        failures::SCENARIOS,
-        saving::SCENARIOS,
-        snapshots::SCENARIOS,
-        kills::SCENARIOS,
-        doctor::SCENARIOS,
-        backup::SCENARIOS,
-    ],
-    &[
-        preseeding::SCENARIOS,
-        stores::SCENARIOS,
-        power::SCENARIOS,
-        ups::SCENARIOS,
-        deadline::SCENARIOS,
-        calendar::SCENARIOS,
-        pauses::SCENARIOS,
-        seed::SCENARIOS,
-        fronts::SCENARIOS,
-        off::SCENARIOS,
-    ],
+/// In groups that know nothing of each other, so that several labs may share them, in the order in which one lab runs
+/// them; about how many seconds each takes beside another lab.
+const GROUPS: [(u32, Group); 23] = [
+    // How fast a link is is learned from whoever crossed it before: nobody has yet.
+    (113, deadline::SCENARIOS),
+    (12, input::SCENARIOS),
+    (190, life::SCENARIOS),
+    (85, network::SCENARIOS),
+    (27, guards::SCENARIOS),
+    (7, segment::SCENARIOS),
+    (23, ipv6::SCENARIOS),
+    (13, doors::SCENARIOS),
+    (92, failures::SCENARIOS),
+    (72, saving::SCENARIOS),
+    (310, kills::SCENARIOS),
+    (81, doctor::SCENARIOS),
+    (52, backup::SCENARIOS),
+    (167, preseeding::SCENARIOS),
+    (30, stores::SCENARIOS),
+    (26, power::SCENARIOS),
+    (32, ups::SCENARIOS),
+    (44, snapshots::SCENARIOS),
+    (94, calendar::SCENARIOS),
+    (58, pauses::SCENARIOS),
+    (145, seed::SCENARIOS),
+    (100, fronts::SCENARIOS),
+    (165, off::SCENARIOS),
 ];
 
-/// The scenarios in the order in which they run: all, or the first or the second half.
+/// The scenarios of a lane, in the order in which they run.
 #[must_use]
-pub fn all(half: Option<Half>) -> Vec<Scenario> {
-    let groups = match half {
-        None => HALVES.concat(),
-        Some(Half::First) => HALVES[0].to_vec(),
-        Some(Half::Second) => HALVES[1].to_vec(),
-    };
-    groups.into_iter().flatten().map(|&(name, run)| Scenario { name, run }).collect()
+pub fn all(lane: Lane) -> Vec<Scenario> {
+    let ours = lanes(lane.of).into_iter().zip(GROUPS).filter(|(number, _)| *number == lane.number);
+    ours.flat_map(|(_, (_, group))| group).map(|&(name, run)| Scenario { name, run }).collect()
 }
 
-/// One of the two lists that all scenarios are in.
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
-pub enum Half {
-    /// Inputs, life, networks, failures, kills and backups.
-    First,
-    /// Sending ahead, power, outages and front ends.
-    Second,
+/// In which of so many lanes each group runs: the longest first, each where there is least yet.
+fn lanes(of: usize) -> [usize; GROUPS.len()] {
+    let (mut taken, mut lanes) = (vec![0_u32; of], [0; GROUPS.len()]);
+    let mut longest: Vec<usize> = (0..GROUPS.len()).collect();
+    longest.sort_by_key(|group| Reverse(GROUPS[*group].0));
+    for group in longest {
+        let least = taken.iter_mut().enumerate().min_by_key(|(_, seconds)| **seconds);
+        let Some((number, seconds)) = least else { continue };
+        *seconds += GROUPS[group].0;
+        lanes[group] = number;
+    }
+    lanes
+}
+
+/// What one of several labs runs, written as in `2/3`: the second of three.
+#[derive(Clone, Copy, Debug)]
+pub struct Lane {
+    number: usize,
+    of: usize,
+}
+
+impl FromStr for Lane {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> anyhow::Result<Self> {
+        let (number, of) = text.split_once('/').context("as in 1/2")?;
+        let (number, of): (usize, usize) = (number.parse()?, of.parse()?);
+        ensure!((1..=of).contains(&number) && of <= GROUPS.len(), "there is no lane {number} of {of}");
+        Ok(Self { number: number - 1, of })
+    }
 }
 
 /// The lab with an image `mini`, a network `campus` and one server `mail` in it.
@@ -216,8 +234,11 @@ impl Stage {
         account["boot_id"].as_str().map(str::to_owned).context("no boot id")
     }
 
+    /// Who does not take a call at once is still booting, and would be called again by the kernel ever more seldom.
     pub(crate) fn until_page(&self, address: &str, seconds: u64) -> anyhow::Result<()> {
-        until(seconds, &format!("{address} answers"), || Ok(self.page(address, "/uptime").is_ok()))
+        let url = format!("http://{address}/uptime");
+        let call = ["exec", "client", "--", "curl", "-fsS", "--connect-timeout", "1", "-m", "5", &url];
+        until(seconds, &format!("{address} answers"), || Ok(self.lab.run(&call).is_ok()))
     }
 
     pub(crate) fn node_of(&self, vm: &str) -> anyhow::Result<String> {
@@ -265,7 +286,10 @@ impl Stage {
     }
 
     /// Does it over links of this rate; afterwards they have the rate again that they had before.
-    fn at_rate(&self, mbit: u64, run: impl FnOnce(&Self) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    ///
+    /// # Errors
+    /// What the act says, or when the rate cannot be set.
+    pub fn at_rate<T>(&self, mbit: u64, run: impl FnOnce(&Self) -> anyhow::Result<T>) -> anyhow::Result<T> {
         let status: Value = serde_json::from_str(&self.lab.run(&["status", "--json"])?)?;
         let before = status["link_mbit"].as_u64().context("the links' rate is not told")?;
         self.lab.run(&["link", "--mbit", &mbit.to_string()])?;
@@ -315,5 +339,41 @@ pub(crate) fn until(seconds: u64, what: &str, mut holds: impl FnMut() -> anyhow:
             }
         }
         std::thread::sleep((began.elapsed() / 10).clamp(Duration::from_millis(100), Duration::from_millis(500)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    fn names(lane: &str) -> Vec<&'static str> {
+        all(lane.parse().unwrap()).into_iter().map(|scenario| scenario.name).collect()
+    }
+
+    #[test]
+    fn lanes_share_all_scenarios_and_last_about_as_long() {
+        let whole = names("1/1");
+        assert_eq!(whole.iter().collect::<BTreeSet<_>>().len(), whole.len(), "a name is there twice");
+        for of in 2..=3 {
+            let mut shared: Vec<_> = (1..=of).flat_map(|number| names(&format!("{number}/{of}"))).collect();
+            assert_eq!(shared.len(), whole.len());
+            shared.sort_by_key(|name| whole.iter().position(|other| other == name));
+            assert_eq!(shared, whole);
+            let share = lanes(of);
+            let lasts =
+                |lane: usize| share.iter().zip(GROUPS).filter(|(l, _)| **l == lane).map(|(_, g)| g.0).sum::<u32>();
+            let lasting: Vec<u32> = (0..of).map(lasts).collect();
+            let (least, most) = (lasting.iter().min().unwrap(), lasting.iter().max().unwrap());
+            assert!(most - least < 60, "{lasting:?}");
+        }
+    }
+
+    #[test]
+    fn a_lane_that_is_none_is_refused() {
+        for text in ["0/2", "3/2", "1/0", "1/23", "1", "a/b", "-1/2"] {
+            assert!(text.parse::<Lane>().is_err(), "{text}");
+        }
     }
 }

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, process::ExitCode, time::Instant};
 
 use clap::Parser;
-use watari_loadtests::scenarios::{Half, Stage, all};
+use watari_loadtests::scenarios::{Lane, Scenario, Stage, all};
 
 /// Runs the end-to-end scenarios in the lab, which must be up.
 #[derive(Parser)]
@@ -14,9 +14,13 @@ struct Arguments {
     /// Only those whose name contains this.
     #[arg(long, default_value = "")]
     only: String,
-    /// Only one half, so that two labs may share them (`WATARI_LAB_DIR` and `WATARI_LAB_PREFIX` say which lab).
-    #[arg(long)]
-    half: Option<Half>,
+    /// Only a part, as in 2/3, so that several labs may share them (`WATARI_LAB_DIR` and `WATARI_LAB_PREFIX` say which lab).
+    #[arg(long, value_name = "N/M", default_value = "1/1")]
+    lane: Lane,
+    /// The rate of the sites' links meanwhile, in Mbit/s; afterwards it is what it was. Those that need a slow one make
+    /// it slow themselves.
+    #[arg(long, default_value_t = 1000)]
+    link_mbit: u64,
     /// Print the names and end.
     #[arg(long)]
     list: bool,
@@ -24,28 +28,32 @@ struct Arguments {
 
 fn main() -> anyhow::Result<ExitCode> {
     let arguments = Arguments::parse();
-    let chosen: Vec<_> = all(arguments.half).into_iter().filter(|s| s.name.contains(&arguments.only)).collect();
+    let chosen: Vec<_> = all(arguments.lane).into_iter().filter(|s| s.name.contains(&arguments.only)).collect();
     if arguments.list {
         chosen.iter().for_each(|s| println!("{}", s.name));
         return Ok(ExitCode::SUCCESS);
     }
     let stage = Stage::set(arguments.lab.canonicalize()?)?;
-    let mut failed = 0;
-    for scenario in &chosen {
-        let began = Instant::now();
-        let outcome = (scenario.run)(&stage);
-        let seconds = began.elapsed().as_secs_f32();
-        match outcome {
-            Ok(()) => println!("ok      {} ({seconds:.1} s)", scenario.name),
-            Err(error) => {
-                failed += 1;
-                println!("FAILED  {} ({seconds:.1} s): {error:#}\n{}", scenario.name, stage.look());
-                if let Err(error) = stage.mend() {
-                    println!("the stage is not as it was before: {error:#}");
-                }
-            }
-        }
-    }
-    println!("{} passed, {failed} failed", chosen.len() - failed);
+    let failed = stage.at_rate(arguments.link_mbit, |stage| {
+        let failed = chosen.iter().filter(|scenario| !holds(stage, scenario)).count();
+        println!("{} passed, {failed} failed", chosen.len() - failed);
+        Ok(failed)
+    })?;
     Ok(if failed == 0 && !chosen.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Runs a scenario, and tells how long it took or why it failed.
+fn holds(stage: &Stage, scenario: &Scenario) -> bool {
+    let began = Instant::now();
+    let outcome = (scenario.run)(stage);
+    let seconds = began.elapsed().as_secs_f32();
+    let Err(error) = outcome else {
+        println!("ok      {} ({seconds:.1} s)", scenario.name);
+        return true;
+    };
+    println!("FAILED  {} ({seconds:.1} s): {error:#}\n{}", scenario.name, stage.look());
+    if let Err(error) = stage.mend() {
+        println!("the stage is not as it was before: {error:#}");
+    }
+    false
 }

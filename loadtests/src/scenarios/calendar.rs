@@ -19,7 +19,7 @@ pub(super) const SCENARIOS: &[(&str, Run)] = &[
 
 /// The lab's scheduler begins a minute before the power goes.
 const FROM: Duration = Duration::from_secs(63);
-const UNTIL: Duration = Duration::from_secs(95);
+const UNTIL: Duration = Duration::from_secs(72);
 
 fn inspection(stage: &Stage) -> anyhow::Result<()> {
     let boot = stage.boot_id(&stage.address("mail")?)?;

@@ -66,14 +66,7 @@ fn strike_at(stage: &Stage, watch: &Watch, fault: Fault, step: &str) -> anyhow::
     })
 }
 
-/// A migration has the same steps over a fast link, and thirty of them are made here.
-const MBIT: u64 = 1000;
-
 fn at_every_step(stage: &Stage, fault: Fault) -> anyhow::Result<()> {
-    stage.at_rate(MBIT, |stage| every_step(stage, fault))
-}
-
-fn every_step(stage: &Stage, fault: Fault) -> anyhow::Result<()> {
     let boot = stage.boot_id(&stage.address("mail")?)?;
     let watch = Watch::start(&stage.lab)?;
     for step in STEPS {

@@ -193,8 +193,10 @@ fn console_log(stage: &Stage) -> anyhow::Result<()> {
     let log = || stage.watari(&["vm", "console-log", "mail"]);
     let boots = |log: &Value| log["text"].as_str().map_or(0, |text| text.matches(&said).count());
     // A migration begins a new log, on another node.
-    stage.watari(&["vm", "reboot", "mail", "--force", "--wait"])?;
-    until(120, "the boot is in the log", || Ok(boots(&log()?) > 0))?;
+    if boots(&log()?) == 0 {
+        stage.watari(&["vm", "reboot", "mail", "--force", "--wait"])?;
+        until(120, "the boot is in the log", || Ok(boots(&log()?) > 0))?;
+    }
     let before = boots(&log()?);
     boots_at_console(stage, &said)?;
     until(120, "the next boot is in the log too", || Ok(boots(&log()?) == before + 1))?;

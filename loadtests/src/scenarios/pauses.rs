@@ -6,7 +6,7 @@ use anyhow::{Context, ensure};
 use serde_json::Value;
 
 use super::{Stage, until};
-use crate::watch::Watch;
+use crate::watch::{Heard, Watch};
 
 type Run = fn(&Stage) -> anyhow::Result<()>;
 
@@ -15,6 +15,9 @@ pub(super) const SCENARIOS: &[(&str, Run)] =
 
 /// They travel with `mail`, so that the pause finds somebody who has not begun.
 const OTHERS: [&str; 3] = ["p1", "p2", "p3"];
+
+/// The rate of the link when the pause is asked for, in Mbit/s.
+const BUSY_MBIT: u64 = 200;
 
 /// The pause is looked at for so long: a scheduler decides at least once a second.
 const LOOK: Duration = Duration::from_secs(5);
@@ -37,13 +40,18 @@ fn paused_once(stage: &Stage, home: &str) -> anyhow::Result<()> {
         stage.create(name, "campus", &["--probe", "icmp"])?;
     }
     let watch = Watch::start(&stage.lab)?;
-    let asked = stage.watari(&["site", "evacuate", home])?;
-    let id = asked["id"].as_str().context("the evacuation has no name")?;
-    watch
-        .first(Duration::from_secs(60), "a copy", |heard| heard.document["outage"] == id && heard.state == "copying")?;
-    let told = stage.watari(&["outage", "pause", home])?;
-    let since = told["paused_at"].clone();
-    ensure!(told["state"] == "evacuating" && since.is_string(), "it is not paused: {told}");
+    // Over a fast link everybody would have begun before a person can ask for a pause.
+    let (id, since) = stage.at_rate(BUSY_MBIT, |stage| {
+        let asked = stage.watari(&["site", "evacuate", home])?;
+        let id = asked["id"].as_str().context("the evacuation has no name")?.to_owned();
+        let copies = |heard: &Heard| heard.document["outage"] == id && heard.state == "copying";
+        watch.first(Duration::from_secs(60), "a copy", copies)?;
+        let told = stage.watari(&["outage", "pause", home])?;
+        let since = told["paused_at"].clone();
+        ensure!(told["state"] == "evacuating" && since.is_string(), "it is not paused: {told}");
+        Ok((id, since))
+    })?;
+    let id = id.as_str();
     until(120, "nothing travels any more", || stands_still(stage))?;
     let moved = |outage: &Value| outage["moved"].as_array().map_or(0, Vec::len);
     let before = moved(&stage.show("outage", id)?);

@@ -6,6 +6,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by unwrapping")]
 
+#[path = "tidy/compiled.rs"]
+mod compiled;
 #[path = "tidy/dashboards.rs"]
 mod dashboards;
 #[path = "tidy/files.rs"]
@@ -54,6 +56,19 @@ fn the_repository_is_tidy() {
         .flat_map(|(name, rule)| rule(&files).into_iter().map(move |fault| format!("{name}: {fault}")))
         .collect();
     assert!(faults.is_empty(), "{} faults:\n  {}", faults.len(), faults.join("\n  "));
+}
+
+#[test]
+fn programs_are_compiled_with_the_features_that_tests_have_compiled_already() {
+    let faults = compiled::twice(&compiled::packages("normal,build"), &compiled::packages("normal,build,dev"));
+    assert!(faults.is_empty(), "name their features in shared/testkit/Cargo.toml:\n  {}", faults.join("\n  "));
+}
+
+#[test]
+fn what_is_compiled_twice_is_caught() {
+    let tests = "rand v0.9.5 with default,std\nonly-in-tests v1.0.0 with \n";
+    assert_eq!(compiled::twice("rand v0.9.5 with default,std (*)\n", tests), Vec::<String>::new());
+    assert_eq!(compiled::twice("rand v0.9.5 with std\n", tests), ["rand v0.9.5 with std"]);
 }
 
 #[test]

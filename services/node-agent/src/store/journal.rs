@@ -13,6 +13,7 @@ use tokio::sync::Mutex;
 use watari_contracts::agent::Progress;
 use watari_model::{MigrationId, Refusal, admission};
 
+use super::tables::TABLES;
 use crate::{record::Record, work::Work};
 
 /// Migrations remembered as broken off.
@@ -125,7 +126,7 @@ impl Journal {
             .connect_with(options)
             .await
             .map_err(sql("be opened (does another agent use it?)"))?;
-        sqlx::migrate!("src/store/migrations").run(&pool).await?;
+        TABLES.run(&pool).await?;
         let epoch: i64 = sqlx::query_scalar("SELECT epoch FROM node WHERE id = 1")
             .fetch_one(&pool)
             .await

@@ -3,6 +3,7 @@
 mod journal;
 mod lease;
 mod plan;
+mod tables;
 
 pub use journal::{Accepted, Journal, JournalError, Key, Unfinished};
 pub use lease::KeptLease;

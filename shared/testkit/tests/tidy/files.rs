@@ -33,7 +33,8 @@ fn without_comment(line: &str) -> &str {
     cut.map_or(line, |at| &line[..at])
 }
 
-fn root() -> &'static Path {
+/// The repository's own folder.
+pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("testkit lies two folders deep")
 }
 

@@ -6,6 +6,7 @@ mod place;
 mod read;
 mod retain;
 mod seen;
+mod tables;
 mod told;
 mod used;
 mod write;

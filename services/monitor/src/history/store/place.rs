@@ -11,17 +11,16 @@ use std::{
 use sqlx::{
     ConnectOptions, Connection,
     any::AnyConnectOptions,
-    migrate::Migrator,
     postgres::PgConnectOptions,
     sqlite::{SqliteConnectOptions, SqliteJournalMode},
 };
 use tokio::time::timeout;
 
-use super::{ANSWER, StoreError};
+use super::{
+    ANSWER, StoreError,
+    tables::{OF_POSTGRES, OF_SQLITE},
+};
 use crate::settings;
-
-static OF_SQLITE: Migrator = sqlx::migrate!("./migrations/sqlite");
-static OF_POSTGRES: Migrator = sqlx::migrate!("./migrations/postgres");
 
 /// The longest that a server may take to bring many rows to this version's tables, or to wait until another monitor has.
 const CHANGING: Duration = Duration::from_secs(3_600);

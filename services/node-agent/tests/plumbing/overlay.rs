@@ -1,8 +1,5 @@
 //! Overlay networks on real links: this node in a network namespace of its own, and a neighbour in
 //! another, which is laid by hand. Needs root, as the agent does.
-#![allow(clippy::unwrap_used, missing_docs)]
-
-mod shell;
 
 use std::{
     fs,
@@ -22,7 +19,7 @@ use watari_model::{
 use watari_node_agent::{layout::Layout, plumbing::Plumbing, settings::Networks};
 use watari_testkit::{eventually, in_a_network_of_its_own, orders};
 
-use shell::{must, pings, run};
+use crate::shell::{must, pings, run};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Where this node's tunnels end, and where the neighbour's do.
@@ -34,7 +31,7 @@ const CLIENT: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 10);
 
 #[test]
 fn an_overlay_network_is_laid_followed_and_removed_without_a_trace() {
-    in_a_network_of_its_own("inside_its_own_network");
+    in_a_network_of_its_own("overlay::inside_its_own_network");
 }
 
 /// Asks the node's resolver for an address (RFC 1035, section 4.1).

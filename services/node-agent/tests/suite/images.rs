@@ -1,5 +1,4 @@
 //! The image cache against a real HTTPS server with mutual TLS.
-#![allow(clippy::unwrap_used, missing_docs)]
 
 use std::{
     collections::HashMap,

@@ -1,5 +1,4 @@
 //! The journal on a real SQLite file: what was written is there after a crash, and what was not is not.
-#![allow(clippy::unwrap_used, missing_docs)]
 
 use std::path::PathBuf;
 

@@ -1,5 +1,4 @@
 //! The agent as a process on a real NATS server: its commands, facts and beats. libvirt is its test driver.
-#![allow(clippy::unwrap_used, missing_docs)]
 
 use std::time::Duration;
 

@@ -1,11 +1,6 @@
 //! The campus's own segment on real links: who has an address there already, and VLANs of it. Needs root, as the agent
 //! does. This machine's kernel may make no VLANs, which is then said; they are tried on one that does.
-#![allow(clippy::unwrap_used, missing_docs)]
 
-mod client;
-mod client6;
-mod inside;
-mod shell;
 mod vlan;
 
 use std::{
@@ -19,16 +14,16 @@ use watari_model::{Refusal, network::mac_of};
 use watari_node_agent::{layout::Layout, plumbing::Plumbing, settings::Networks};
 use watari_testkit::{in_a_machine_of_its_own, in_a_network_of_its_own, orders};
 
-use shell::{must, run};
+use crate::shell::{must, run};
 
 #[test]
 fn strangers_are_found() {
-    in_a_network_of_its_own("inside_its_own_network");
+    in_a_network_of_its_own("segment::inside_its_own_network");
 }
 
 #[test]
 fn vlans_are_laid_kept_apart_and_removed_without_a_trace() {
-    in_a_machine_of_its_own("inside_its_own_machine");
+    in_a_machine_of_its_own("segment::inside_its_own_machine");
 }
 
 /// A machine of its own on a bridge.

@@ -1,7 +1,4 @@
 //! DHCP by a real dnsmasq on a real bridge, in a network namespace made for it. Needs root, as the agent does.
-#![allow(clippy::unwrap_used, missing_docs)]
-
-mod client;
 
 use std::{
     fs,
@@ -15,14 +12,14 @@ use watari_model::Refusal;
 use watari_node_agent::{layout::Layout, plumbing::Plumbing, settings::Networks};
 use watari_testkit::{in_a_network_of_its_own, orders};
 
-use client::{ask, ask_until, message};
+use crate::client::{ask, ask_until, message};
 
 const GUEST: &str = "52:57:cb:00:71:64";
 const STRANGER: &str = "52:54:00:00:00:99";
 
 #[test]
 fn a_server_gets_its_address_and_a_stranger_no_word() {
-    in_a_network_of_its_own("inside_its_own_network");
+    in_a_network_of_its_own("dhcp::inside_its_own_network");
 }
 
 fn ip(arguments: &str) {

@@ -2,13 +2,8 @@
 //! as the agent does.
 //!
 //! That something does not arrive is seen by what was sent after it and does.
-#![allow(clippy::unwrap_used, missing_docs)]
 
-#[path = "../client6/mod.rs"]
-mod client6;
 mod firewall;
-#[path = "../inside/mod.rs"]
-mod inside;
 mod ipv6;
 mod metadata;
 mod wire;
@@ -22,22 +17,22 @@ use wire::{CAMPUS, MAIL, NODE, WEB, heard, index, received, run, socket};
 
 #[test]
 fn a_guest_is_only_who_it_is() {
-    in_a_network_of_its_own("identities");
+    in_a_network_of_its_own("guard::identities");
 }
 
 #[test]
 fn a_guarded_server_is_reached_as_its_groups_say() {
-    in_a_network_of_its_own("groups");
+    in_a_network_of_its_own("guard::groups");
 }
 
 #[test]
 fn a_guest_with_ipv6_has_its_own_address_and_speaks_for_no_other() {
-    in_a_network_of_its_own("both_families");
+    in_a_network_of_its_own("guard::both_families");
 }
 
 #[test]
 fn a_server_learns_who_it_is_and_nobody_else_does() {
-    in_a_network_of_its_own("identity_cards");
+    in_a_network_of_its_own("guard::identity_cards");
 }
 
 #[tokio::test]

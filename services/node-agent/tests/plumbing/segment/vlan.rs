@@ -12,12 +12,11 @@ use watari_contracts::agent::{Ipv6Wire, Server};
 use watari_model::{Refusal, network::Ipv6};
 use watari_node_agent::{layout::Layout, plumbing::Plumbing};
 
+use super::{STRANGER, campus, plug, plumbing, server};
 use crate::{
-    STRANGER, campus,
     client::{ask, ask_until, message, socket},
     client6,
     inside::inside,
-    plug, plumbing, server,
     shell::{must, pings, run},
 };
 

@@ -11,7 +11,7 @@ use std::{
 use watari_model::userdata::Text;
 use watari_node_agent::plumbing::Plumbing;
 
-use crate::wire::{CAMPUS, MAIL, NODE, WEB, inside, run};
+use super::wire::{CAMPUS, MAIL, NODE, WEB, inside, run};
 
 pub(crate) const PORT: u16 = 16_925;
 const ADDRESS: &str = "169.254.169.254:80";

@@ -15,11 +15,11 @@ use watari_model::{
 };
 use watari_node_agent::plumbing::{Plumbing, Policy};
 
-use crate::{
-    client6::{ADVERTISE, SOLICIT, ask, message},
+use super::{
     silent,
     wire::{Guest, MAIL, WEB, heard, index, inside, run, socket},
 };
+use crate::client6::{ADVERTISE, SOLICIT, ask, message};
 
 /// The machine of the campus, and an address of nobody's.
 const CAMPUS: &str = "2001:db8:0:1::10";

@@ -16,7 +16,7 @@ use watari_model::{
 };
 use watari_node_agent::plumbing::{Plumbing, Policy};
 
-use crate::wire::{CAMPUS, Guest, MAIL, WEB, heard, inside, run, socket};
+use super::wire::{CAMPUS, Guest, MAIL, WEB, heard, inside, run, socket};
 
 /// How long a connection is waited for that must not come about. Those that may take milliseconds.
 const REFUSED_MS: u64 = 400;
