@@ -367,6 +367,88 @@ async fn the_only_one_with_a_vote_comes_back_by_itself_and_who_was_taken_out_wai
     eventually("it knows that it is not the only one", SOON, || async { remembers(0) == " n1\n" }).await;
 }
 
+/// Takes away a vote, whoever of the servers the connection was to.
+async fn without(keeper: &Keeper, name: &str) {
+    eventually("its vote is gone", SOON, || async {
+        let quorum = keeper.quorum().await.unwrap();
+        let votes = quorum.servers.iter().any(|s| s.votes && s.name.as_deref() == Some(name));
+        if votes {
+            let _ = keeper.remove(name).await;
+        }
+        quorum.leader.is_some() && !votes
+    })
+    .await;
+}
+
+/// The order in which the scheduler goes, which is decided in `scheduler/src/core/quorum.rs`.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_silent_before_loses_its_vote_first_and_then_one_server_writes_on_alone() {
+    const STREAM: &str = "$JS.API.STREAM.";
+    let mut cluster = Cluster::start();
+    let (ctx, keeper) = cluster.keeper(0).await;
+    votes(&keeper, 3).await;
+    let port = cluster.clients[0];
+    let copies = |number: usize| format!(r#"{{"name":"S","subjects":["s"],"num_replicas":{number}}}"#);
+    let made = ask(port, &format!("{STREAM}CREATE.S"), &copies(3)).await;
+    assert!(made.contains("\"config\""), "{made}");
+    assert!(ask(port, "s", "kept").await.contains("\"seq\":1"));
+    // As a watch does: each stands on one of the three, and three of them on each.
+    let watch = r#"{"stream_name":"S","config":{"ack_policy":"none","num_replicas":1,"mem_storage":true}}"#;
+    for _ in 0..12 {
+        let watched = ask(port, "$JS.API.CONSUMER.CREATE.S", watch).await;
+        assert!(watched.contains("\"name\""), "{watched}");
+    }
+    let preferred = r#"{"placement":{"preferred":"n1"}}"#;
+    keeper.lead_servers("n1").await.unwrap();
+    let info = async || ask(port, &format!("{STREAM}INFO.S"), "").await;
+    eventually("n1 leads the servers and the stream", SOON, || async {
+        ask(port, &format!("{STREAM}LEADER.STEPDOWN.S"), preferred).await;
+        let leader = keeper.quorum().await.unwrap().leader;
+        leader.as_deref() == Some("n1") && info().await.contains("\"leader\":\"n1\"")
+    })
+    .await;
+
+    cluster.kill(2).await;
+    without(&keeper, "n3").await;
+    eventually("the other two have the only copies", SOON, || async {
+        let info = info().await;
+        info.contains("\"name\":\"n2\"") && !info.contains("\"name\":\"n3\"")
+    })
+    .await;
+    let scaled = ask(port, &format!("{STREAM}UPDATE.S"), &copies(1)).await;
+    assert!(scaled.contains("\"num_replicas\":1"), "{scaled}");
+    eventually("there is one copy", SOON, || async {
+        let info = info().await;
+        info.contains("\"leader\":\"n1\"") && !info.contains("\"replicas\":[")
+    })
+    .await;
+    without(&keeper, "n2").await;
+    cluster.kill(1).await;
+    eventually("it is a majority by itself", SOON, || async {
+        membership(&ctx.bus, "n1").await.unwrap() == Membership::Only
+    })
+    .await;
+    assert!(ask(port, "s", "more").await.contains("\"seq\":2"));
+
+    // One comes home, the other stays away: two copies.
+    cluster.launch(1);
+    eventually("it begins anew", SOON, || async {
+        keeper.tell("n2", Duty::Serve).await.unwrap();
+        membership(&ctx.bus, "n2-g2").await.unwrap() == Membership::Member
+    })
+    .await;
+    votes(&keeper, 2).await;
+    eventually("there are two copies", SOON, || async {
+        let info = info().await;
+        if !info.contains("\"num_replicas\":2") {
+            ask(port, &format!("{STREAM}UPDATE.S"), &copies(2)).await;
+            return false;
+        }
+        info.contains("\"messages\":2") && info.matches("\"current\":true").count() == 1
+    })
+    .await;
+}
+
 #[test]
 fn a_server_that_began_without_a_cluster_is_not_made_one() {
     let mut cluster = Cluster::prepare();

@@ -12,7 +12,7 @@ use watari_contracts::{
 };
 use watari_model::{NodeName, SiteName};
 
-use super::{servers, streams::Fault};
+use super::{names::peer, servers, streams::Fault};
 use crate::{Bus, BusError, Context, Patience, run::chain};
 
 /// Servers answer within milliseconds, on a busy machine within a few hundred; one that is frozen does
@@ -148,7 +148,9 @@ impl Keeper {
     /// # Errors
     /// A sentence.
     pub async fn remove(&self, server: &str) -> Result<(), String> {
-        ordered(&self.servers, "$JS.API.SERVER.REMOVE".to_owned(), &json!({"peer": server})).await
+        // Its id as well: one that leads since a server fell silent does not know that one's name.
+        let order = json!({"peer": server, "peer_id": peer(server)});
+        ordered(&self.servers, "$JS.API.SERVER.REMOVE".to_owned(), &order).await
     }
 
     /// Tells a host what its server is to do.
