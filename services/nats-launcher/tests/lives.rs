@@ -54,7 +54,8 @@ impl Cluster {
 
     fn launch(&mut self, n: usize) {
         let mut command = Command::new(env!("CARGO_BIN_EXE_watari-nats"));
-        command.arg(self.file(n, "toml")).stdin(Stdio::null()).stdout(Stdio::null());
+        let said = fs::File::create(self.file(n, "said")).unwrap();
+        command.arg(self.file(n, "toml")).stdin(Stdio::null()).stdout(Stdio::null()).stderr(said);
         self.running[n] = Some(command.spawn().unwrap());
     }
 
@@ -69,6 +70,16 @@ impl Cluster {
         child.wait().unwrap();
         let port = self.clients[n];
         eventually("its port is free", SOON, || async { TcpListener::bind(("127.0.0.1", port)).is_ok() }).await;
+    }
+
+    /// It may be left alone.
+    fn give_company(&self, n: usize) {
+        let company = config(&self.file(n, "log"), "-1", "-1", &self.routes[n..=n]);
+        let storing = company.lines().find(|line| line.contains("jetstream {")).unwrap();
+        fs::write(self.file(n, "company"), company.replace(storing, "").replace("jetstream: enabled, ", "")).unwrap();
+        let settings = fs::read_to_string(self.file(n, "toml")).unwrap();
+        let company = format!("company = {:?}\n[bus]", self.file(n, "company"));
+        fs::write(self.file(n, "toml"), settings.replace("[bus]", &company)).unwrap();
     }
 
     async fn keeper(&self, n: usize) -> (Context, Keeper) {
@@ -318,15 +329,7 @@ async fn a_server_makes_a_cluster_of_itself_and_others_join_it_with_all_that_it_
 #[tokio::test(flavor = "multi_thread")]
 async fn the_only_one_with_a_vote_comes_back_by_itself_and_who_was_taken_out_waits_for_it() {
     let mut cluster = Cluster::prepare();
-    for n in [0, 1] {
-        let company = config(&cluster.file(n, "log"), "-1", "-1", &cluster.routes[n..=n]);
-        let storing = company.lines().find(|line| line.contains("jetstream {")).unwrap();
-        fs::write(cluster.file(n, "company"), company.replace(storing, "").replace("jetstream: enabled, ", ""))
-            .unwrap();
-        let settings = fs::read_to_string(cluster.file(n, "toml")).unwrap();
-        let company = format!("company = {:?}\n[bus]", cluster.file(n, "company"));
-        fs::write(cluster.file(n, "toml"), settings.replace("[bus]", &company)).unwrap();
-    }
+    [0, 1].iter().for_each(|n| cluster.give_company(*n));
     (0..3).for_each(|n| cluster.launch(n));
     let (ctx, keeper) = cluster.keeper(0).await;
     votes(&keeper, 3).await;
@@ -447,6 +450,48 @@ async fn who_is_silent_before_loses_its_vote_first_and_then_one_server_writes_on
         info.contains("\"messages\":2") && info.matches("\"current\":true").count() == 1
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn servers_that_begin_anew_are_no_cluster_without_the_one_that_holds_everything() {
+    let mut cluster = Cluster::prepare();
+    cluster.give_company(0);
+    (0..3).for_each(|n| cluster.launch(n));
+    let (ctx, keeper) = cluster.keeper(0).await;
+    votes(&keeper, 3).await;
+    keeper.lead_servers("n1").await.unwrap();
+    eventually("n1 leads", SOON, || async { keeper.quorum().await.unwrap().leader.as_deref() == Some("n1") }).await;
+    for host in ["n3", "n2"] {
+        without(&keeper, host).await;
+    }
+    let store = |n: usize, name: &str| cluster.file(n, "store").join(name);
+    let note = store(0, "vote");
+    eventually("it knows that it is the only one", SOON, || async {
+        fs::read_to_string(&note).unwrap_or_default() == "only n1\n"
+    })
+    .await;
+    let (lives, marks) = ([1, 2].map(|n| store(n, "life")), [1, 2].map(|n| store(n, "joining")));
+    for n in 0..3 {
+        cluster.kill(n).await;
+    }
+
+    // The others have begun anew, and all power went before anybody gave them a vote. n1 votes as `fjFyEjc1`.
+    for n in [0, 1] {
+        fs::write(&lives[n], "2\n").unwrap();
+        fs::write(&marks[n], format!("{}-g2 fjFyEjc1\n", HOSTS[n + 1])).unwrap();
+    }
+    cluster.launch(1);
+    cluster.launch(2);
+    let said = [1, 2].map(|n| cluster.file(n, "said"));
+    eventually("both wait for it", SOON, || async {
+        said.iter().all(|said| fs::read_to_string(said).unwrap_or_default().contains("waits for one of the servers"))
+    })
+    .await;
+    assert!([1, 2].iter().all(|n| TcpListener::bind(("127.0.0.1", cluster.clients[*n])).is_ok()), "a server runs");
+    cluster.launch(0);
+    votes(&keeper, 3).await;
+    assert_eq!(membership(&ctx.bus, "n1").await.unwrap(), Membership::Member);
+    eventually("nobody is a newcomer any more", SOON, || async { marks.iter().all(|mark| !mark.exists()) }).await;
 }
 
 #[test]

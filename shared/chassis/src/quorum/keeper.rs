@@ -69,6 +69,31 @@ pub async fn membership(bus: &Bus, name: &str) -> Result<Membership, BusError> {
     Ok(servers::membership(&bus.gather(SERVERS, &json!({}), PATIENCE).await?, name))
 }
 
+/// Who has a vote and who is there, each by the id under which it votes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Electorate {
+    /// Those that have a vote, by the word of the one that leads; nobody while nobody leads.
+    pub voters: Vec<String>,
+    /// Those that answer.
+    pub present: Vec<String>,
+}
+
+impl Electorate {
+    /// Whether the server called `name` has a vote.
+    #[must_use]
+    pub fn votes(&self, name: &str) -> bool {
+        self.voters.contains(&peer(name))
+    }
+}
+
+/// Asks the servers who has a vote. `bus` is a connection to the system account.
+///
+/// # Errors
+/// [`BusError`] if the question did not leave.
+pub async fn electorate(bus: &Bus) -> Result<Electorate, BusError> {
+    Ok(servers::electorate(&bus.gather(SERVERS, &json!({}), PATIENCE).await?))
+}
+
 /// Both connections. Cloning shares them.
 #[derive(Clone)]
 pub struct Keeper {

@@ -9,5 +9,5 @@ mod servers;
 mod streams;
 
 pub use founding::found;
-pub use keeper::{Keeper, KeeperKeys, Membership, NatsHost, membership};
+pub use keeper::{Electorate, Keeper, KeeperKeys, Membership, NatsHost, electorate, membership};
 pub use names::generation;

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use watari_contracts::frontend::{Quorum, Voter};
 
 use super::{
-    keeper::{Membership, NatsHost},
+    keeper::{Electorate, Membership, NatsHost},
     names::{generation, is_of, peer},
 };
 
@@ -69,6 +69,18 @@ pub(super) fn membership(answers: &[Answer], name: &str) -> Membership {
     let id = peer(name);
     let votes = leader == name || meta.replicas.iter().any(|r| r.name == name || r.peer == id);
     if votes { Membership::Member } else { Membership::Stranger }
+}
+
+/// Who has a vote and who is there.
+pub(super) fn electorate(answers: &[Answer]) -> Electorate {
+    let voters = leading(answers).map(|(leader, meta)| {
+        let id = |replica: &Replica| if replica.peer.is_empty() { peer(&replica.name) } else { replica.peer.clone() };
+        meta.replicas.iter().map(id).chain([peer(leader)]).collect::<Vec<_>>()
+    });
+    Electorate {
+        voters: voters.unwrap_or_default(),
+        present: answers.iter().map(|answer| peer(&answer.server.name)).collect(),
+    }
 }
 
 /// What is next on the way to a cluster of one server.
@@ -183,6 +195,9 @@ mod tests {
         );
         assert_eq!(membership(&answers, "s1"), Membership::Stranger);
         assert_eq!(membership(&answers, "s3"), Membership::Member);
+        let electorate = electorate(&answers);
+        assert!(["s1-g2", "s2", "s3"].iter().all(|name| electorate.votes(name)) && !electorate.votes("s1"));
+        assert_eq!(electorate.present, [peer("s1-g2"), peer("s2")]);
         assert!(quorum.others.is_empty());
     }
 
@@ -220,6 +235,7 @@ mod tests {
     fn without_a_leader_nothing_is_known() {
         let answers = [answer("s1", "", "[]"), answer("s3", "s2", "[]")];
         assert_eq!(membership(&answers, "s1"), Membership::Unknown);
+        assert!(electorate(&answers).voters.is_empty());
         let quorum = quorum(&answers, &hosts());
         assert!(quorum.leader.is_none() && quorum.servers.iter().all(|v| !v.votes));
         assert_eq!(quorum.servers.iter().filter(|v| v.online).count(), 2);
