@@ -113,19 +113,14 @@ pub async fn run(settings: Settings) -> Result<ExitCode, Error> {
     if due && signals.or(founding::make(&settings, &life)).await.transpose()?.is_none() {
         return Ok(ExitCode::SUCCESS);
     }
-    let _company = founding::company(&settings, only)?;
+    let mut company = founding::company(&settings, only)?;
     loop {
         if let Some(new) = newcomer.as_mut()
             && signals.or(new.welcome(&mut orders)).await.transpose()?.is_none()
         {
             return Ok(ExitCode::SUCCESS);
         }
-        say(&format!("starting {}", life.name()));
-        // Before the server reads it, so that no change is missed.
-        let mut config = Watch::on(&settings.config);
-        let mut vote = Vote::of(&settings, life.name())?;
-        let mut server = life.start()?;
-        match serve(&mut server, &life, &mut orders, &mut signals, &mut config, &mut newcomer, &mut vote).await? {
+        match serve(&settings, &life, &mut orders, &mut signals, &mut newcomer, &mut company).await? {
             Turn::Ended(code) => return Ok(code),
             Turn::Again => {}
             Turn::Anew => (life, newcomer) = Newcomer::anew(&settings, &life)?,
@@ -152,14 +147,18 @@ enum Turn {
 }
 
 async fn serve(
-    server: &mut Child,
+    settings: &Settings,
     life: &Life,
     orders: &mut Orders,
     signals: &mut Signals,
-    config: &mut Watch,
     newcomer: &mut Option<Newcomer>,
-    vote: &mut Vote,
+    company: &mut Option<Child>,
 ) -> Result<Turn, Error> {
+    say(&format!("starting {}", life.name()));
+    // Before the server reads it, so that no change is missed.
+    let mut config = Watch::on(&settings.config);
+    let mut vote = Vote::of(settings, life.name())?;
+    let server = &mut life.start()?;
     let begun = Instant::now();
     let mut look = interval(VOTED);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -210,6 +209,13 @@ async fn serve(
                         say(&format!("{} has no vote any more; it begins anew", life.name()));
                         life.stop(server).await?;
                         return Ok(Turn::Anew);
+                    }
+                }
+                // That makes it no majority yet, and harms nothing where others are there.
+                Duty::Alone => {
+                    if company.is_none() {
+                        say(&format!("an operator says that the others are lost; {} goes on in company", life.name()));
+                        *company = founding::company(settings, true)?;
                     }
                 }
             },

@@ -12,7 +12,9 @@ use std::{
 };
 
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
-use watari_chassis::{Context, Keeper, KeeperKeys, Membership, NatsHost, config::Common, membership};
+use watari_chassis::{
+    Context, Keeper, KeeperKeys, Membership, NatsHost, Recovery, Unfit, config::Common, membership, recover, recovery,
+};
 use watari_contracts::{Service, frontend::Duty};
 use watari_testkit::{TempDir, eventually, free_port};
 
@@ -492,6 +494,62 @@ async fn servers_that_begin_anew_are_no_cluster_without_the_one_that_holds_every
     votes(&keeper, 3).await;
     assert_eq!(membership(&ctx.bus, "n1").await.unwrap(), Membership::Member);
     eventually("nobody is a newcomer any more", SOON, || async { marks.iter().all(|mark| !mark.exists()) }).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_the_one_that_is_left_goes_on_alone_by_an_operators_word() {
+    let mut cluster = Cluster::prepare();
+    cluster.give_company(0);
+    (0..3).for_each(|n| cluster.launch(n));
+    let (ctx, keeper) = cluster.keeper(0).await;
+    votes(&keeper, 3).await;
+    keeper.lead_servers("n2").await.unwrap();
+    without(&keeper, "n3").await;
+    cluster.kill(2).await;
+    votes(&keeper, 2).await;
+    let port = cluster.clients[0];
+    let made = ask(port, "$JS.API.STREAM.CREATE.S", r#"{"name":"S","subjects":["s"],"num_replicas":2}"#).await;
+    assert!(made.contains("\"config\""), "{made}");
+    assert!(ask(port, "s", "kept").await.contains("\"seq\":1"));
+    eventually("nobody is lost", SOON, || async {
+        recovery(&ctx.bus, "n1", "n2").await == Err(Unfit::Answers("n2".to_owned()))
+    })
+    .await;
+
+    // The one that leads is lost, and the power of the other one goes and comes back.
+    cluster.kill(1).await;
+    cluster.kill(0).await;
+    cluster.launch(0);
+    eventually("it has the only vote", SOON, || async {
+        match recovery(&ctx.bus, "n1", "n2").await {
+            Ok(next) => recover(&ctx.bus, "n1", &next).await.is_ok() && next == Recovery::Done,
+            Err(_) => false,
+        }
+    })
+    .await;
+    let info = async || ask(port, "$JS.API.STREAM.INFO.S", "").await;
+    eventually("what was kept is there, and it writes on", SOON, || async {
+        ask(port, "s", "more").await.contains("\"seq\":") && info().await.contains("\"first_seq\":1")
+    })
+    .await;
+    let note = cluster.file(0, "store").join("vote");
+    eventually("it comes back alone from now on", SOON, || async {
+        fs::read_to_string(&note).unwrap_or_default() == "only n1\n"
+    })
+    .await;
+
+    // What was lost is found again, and begins anew.
+    cluster.launch(1);
+    eventually("it begins anew", SOON, || async {
+        keeper.tell("n2", Duty::Serve).await.unwrap();
+        membership(&ctx.bus, "n2-g2").await.unwrap() == Membership::Member
+    })
+    .await;
+    eventually("there are two copies", SOON, || async {
+        let info = info().await;
+        info.contains("\"leader\":\"n1\"") && info.matches("\"current\":true").count() == 1
+    })
+    .await;
 }
 
 #[test]
