@@ -60,7 +60,7 @@ pub(crate) struct Newcomer {
     /// Where the first server must be reached, if the host has joined and this is its first server.
     route: Option<SocketAddr>,
     /// The ids of those that had a vote when it came; none before that.
-    hosts: Vec<String>,
+    met: Vec<String>,
     lost: u32,
 }
 
@@ -80,8 +80,7 @@ impl Newcomer {
         let mut words = text.split_whitespace().map(str::to_owned);
         // An earlier version left it empty, for first servers.
         let of = words.next().unwrap_or_else(|| first.clone());
-        Ok((of == name && settings.has_others())
-            .then(|| Self { hosts: words.collect(), ..Self::called(settings, name) }))
+        Ok((of == name && settings.has_others()).then(|| Self { met: words.collect(), ..Self::called(settings, name) }))
     }
 
     /// The next life of the host's server: it is known as a newcomer before it is the present one.
@@ -98,11 +97,11 @@ impl Newcomer {
 
     fn called(settings: &Settings, name: String) -> Self {
         let route = settings.route.filter(|_| settings.joins && name == generation(&settings.host, 1));
-        Self { root: settings.store.clone(), name, route, hosts: Vec::new(), lost: 0 }
+        Self { root: settings.store.clone(), name, route, met: Vec::new(), lost: 0 }
     }
 
     fn keep(&self) -> Result<(), Error> {
-        life::keep(&self.root, MARK, &format!("{} {}\n", self.name, self.hosts.join(" ")))
+        life::keep(&self.root, MARK, &format!("{} {}\n", self.name, self.met.join(" ")))
     }
 
     /// Waits for the cluster.
@@ -112,8 +111,8 @@ impl Newcomer {
             let seen = orders.electorate(ASKED).await;
             match self.place(&seen) {
                 Place::Home | Place::Voter => break,
-                Place::Alone if self.hosts.is_empty() && !seen.voters.is_empty() => {
-                    self.hosts = seen.voters;
+                Place::Alone if self.met.is_empty() && !seen.voters.is_empty() => {
+                    self.met = seen.voters;
                     self.keep()?;
                     break;
                 }
@@ -135,7 +134,7 @@ impl Newcomer {
 
     fn say_waiting(&self) {
         let Self { name, root, .. } = self;
-        if self.hosts.is_empty() {
+        if self.met.is_empty() {
             return say(&format!("{name} waits until the cluster to which it comes has a leader"));
         }
         say(&format!(
@@ -147,8 +146,8 @@ impl Newcomer {
 
     /// Where it is. As long as it came to nobody it is alone.
     fn place(&self, seen: &Electorate) -> Place {
-        let among = |ids: &[String]| ids.iter().any(|id| self.hosts.contains(id));
-        match (among(&seen.voters), seen.voters.is_empty() || self.hosts.is_empty()) {
+        let among = |ids: &[String]| ids.iter().any(|id| self.met.contains(id));
+        match (among(&seen.voters), seen.voters.is_empty() || self.met.is_empty()) {
             (true, _) if seen.votes(&self.name) => Place::Voter,
             (true, _) => Place::Home,
             (false, true) if among(&seen.present) => Place::Home,
@@ -238,7 +237,7 @@ mod tests {
         let mut new = Newcomer::called(&settings(&dir, false, TWO), "s1".to_owned());
         let own = "k2My6qdB";
         assert_eq!(new.place(&electorate(&["old"], &["old"])), Place::Alone, "it has come to nobody yet");
-        new.hosts = vec!["old".to_owned(), "older".to_owned()];
+        new.met = vec!["old".to_owned(), "older".to_owned()];
         for (seen, place) in [
             (electorate(&["old"], &["old"]), Place::Home),
             (electorate(&["old", own], &["old", own]), Place::Voter),
@@ -257,7 +256,7 @@ mod tests {
     fn one_answer_that_is_late_stops_no_newcomer() {
         let dir = TempDir::new();
         let mut new = Newcomer::called(&settings(&dir, false, TWO), "s1".to_owned());
-        new.hosts = vec!["old".to_owned()];
+        new.met = vec!["old".to_owned()];
         let (nobody, old) = (electorate(&[], &[]), electorate(&["old"], &["old"]));
         let looked: Vec<Place> = [&nobody, &nobody, &old, &nobody, &nobody, &nobody].map(|seen| new.looks(seen)).into();
         assert_eq!(looked[..5], [Place::Home; 5]);

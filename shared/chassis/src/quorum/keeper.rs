@@ -52,14 +52,6 @@ pub enum Membership {
     Unknown,
 }
 
-impl Membership {
-    /// Whether it has a vote.
-    #[must_use]
-    pub const fn votes(self) -> bool {
-        matches!(self, Self::Member | Self::Only)
-    }
-}
-
 /// Asks the servers whether the one called `name` has a vote. `bus` is a connection to the system
 /// account.
 ///
