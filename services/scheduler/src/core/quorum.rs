@@ -150,7 +150,8 @@ impl Scene<'_> {
         }
         let many: Vec<&StreamView> = self.streams.iter().filter(|stream| !alone(stream)).collect();
         if !many.is_empty() {
-            let fit = many.into_iter().filter(|stream| stream.replicas > 1 && led(stream));
+            // One that lacks copies which it should have gets them first: 2.15.1 leaves it without a leader otherwise.
+            let fit = many.into_iter().filter(|s| s.replicas > 1 && !s.followers.is_empty() && led(s));
             return fit.map(|stream| Act::Scale { bucket: stream.bucket.clone(), copies: 1 }).collect();
         }
         if leader != target || !self.streams.iter().all(led) {

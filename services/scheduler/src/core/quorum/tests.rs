@@ -288,6 +288,17 @@ fn a_silent_server_keeps_its_vote_while_the_rest_would_be_no_majority() {
 }
 
 #[test]
+fn a_stream_that_lacks_copies_is_not_told_to_have_fewer() {
+    let mut world = World::of_two();
+    world.leader = 1;
+    for stream in &mut world.streams {
+        stream.leader = Some("y-front".to_owned());
+        stream.followers.clear();
+    }
+    assert!(world.decide("yamate", &["myodaiji"], &[]).is_empty());
+}
+
+#[test]
 fn two_servers_are_enough_for_a_planned_outage_and_either_is_missed_without_a_plan() {
     let mut world = World::of_two();
     let done = world.settle("yamate", &["myodaiji"], &[]);
