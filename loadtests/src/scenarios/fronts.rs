@@ -20,6 +20,7 @@ pub(super) const SCENARIOS: &[(&str, Run)] = &[
     ("a_witness_that_dies_is_not_missed", |s| not_missed(s, "witness")),
     ("the_side_that_reaches_the_witness_leads_when_the_link_is_cut", link),
     ("a_front_end_alone_leads_nothing_and_stops_nothing", alone),
+    ("a_front_end_that_a_planned_outage_left_alone_comes_back_by_itself", left_alone),
 ];
 
 /// Between two requests.
@@ -139,4 +140,47 @@ fn alone(stage: &Stage) -> anyhow::Result<()> {
     stage.until_led_from(60, "myodaiji")?;
     stage.until_nodes_ready()?;
     stage.sound("mail", &boot)
+}
+
+/// The witness is away when Myodaiji is evacuated, so that Yamate's front end becomes a majority by itself. All of it comes
+/// home before the witness is back.
+fn left_alone(stage: &Stage) -> anyhow::Result<()> {
+    stage.led_by("myodaiji")?;
+    stage.send_home("mail")?;
+    stage.lab.run(&["power-off", "witness"])?;
+    let home = in_the_dark(stage).and_then(|boot| {
+        stage.lab.run(&["power-on", "myodaiji"])?;
+        stage.until_nodes_ready()?;
+        stage.watari(&["site", "return", "myodaiji", "--wait"])?;
+        stage.until_led_from(60, "myodaiji")?;
+        Ok(boot)
+    });
+    // Whatever failed, others find the lab as it was.
+    stage.lab.run(&["power-on", "myodaiji"])?;
+    stage.lab.run(&["power-on", "witness"])?;
+    stage.until_nodes_ready()?;
+    if stage.outage_at("myodaiji")?.is_some() {
+        stage.watari(&["site", "return", "myodaiji", "--wait"])?;
+    }
+    let boot = home?;
+    stage.until_whole()?;
+    stage.sound("mail", &boot)
+}
+
+/// What goes dark, and how often the one that is left comes back; the boot of the server, which notices nothing.
+fn in_the_dark(stage: &Stage) -> anyhow::Result<String> {
+    let boot = stage.boot_id(&stage.address("mail")?)?;
+    let outage = stage.watari(&["site", "evacuate", "myodaiji", "--wait"])?;
+    ensure!(outage["control"]["fault"].is_null(), "the control plane stayed: {outage}");
+    stage.until_led_from(60, "yamate")?;
+    stage.lab.run(&["power-off", "myodaiji"])?;
+    stage.lab.run(&["kill", "y-front", "nats-server"])?;
+    stage.until_led_from(60, "yamate")?;
+    stage.lab.run(&["power-off", "y-front"])?;
+    stage.lab.run(&["power-on", "y-front"])?;
+    stage.until_led_from(60, "yamate")?;
+    // It writes, too.
+    stage.watari(&["vm", "edit", "mail", "--priority", "7"])?;
+    stage.watari(&["vm", "edit", "mail", "--priority", "0"])?;
+    Ok(boot)
 }

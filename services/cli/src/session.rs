@@ -302,7 +302,7 @@ fn inbox_name(path: &Path) -> Result<String, Fault> {
     Ok(pair.public_key().to_lowercase())
 }
 
-fn fault(error: BusError) -> Failure {
+pub(crate) fn fault(error: BusError) -> Failure {
     Failure::Own(match error {
         BusError::File { path, source } => Fault::File { path: path.display().to_string(), detail: source.to_string() },
         BusError::NotASeed { path } => Fault::NotASeed { path: path.display().to_string() },

@@ -42,7 +42,7 @@ use watari_chassis::Membership;
 use watari_contracts::frontend::Duty;
 
 use life::Life;
-use newcomer::Newcomer;
+use newcomer::{Newcomer, Place};
 use orders::Orders;
 use vote::{Begin, Vote};
 use watch::Watch;
@@ -81,9 +81,10 @@ pub async fn run(settings: Settings) -> Result<ExitCode, Error> {
     let mut orders = Orders::follow(&settings);
     metrics::serve(&settings);
     let mut life = Life::find(&settings)?;
-    let mut newcomer = Newcomer::find(&settings, life.is_none())?;
+    let mut newcomer = Newcomer::find(&settings, life.as_ref())?;
     let mut only = false;
-    if let Some(now) = life.as_ref().filter(|_| settings.has_others()) {
+    // A newcomer had no vote that could have been taken away.
+    if let Some(now) = life.as_ref().filter(|_| settings.has_others() && newcomer.is_none()) {
         let (name, vote) = (now.name(), Vote::of(&settings, now.name())?);
         let mut standing = orders.membership(&name, ASKING).await;
         if vote.begin(standing) == Begin::Ask {
@@ -91,51 +92,45 @@ pub async fn run(settings: Settings) -> Result<ExitCode, Error> {
             let Some(known) = signals.or(orders.led(&name)).await else { return Ok(ExitCode::SUCCESS) };
             standing = known;
         }
-        if standing.votes() {
-            newcomer.take().map_or(Ok(()), Newcomer::voted)?;
-        }
         match vote.begin(standing) {
-            Begin::Wait if newcomer.is_none() => {
+            Begin::Wait => {
                 say(&format!("{name} has no vote any more; waiting until it may begin anew"));
                 if signals.or(orders.told(Duty::Serve)).await.is_none() {
                     return Ok(ExitCode::SUCCESS);
                 }
-                life = Some(now.next()?);
+                let (next, new) = Newcomer::anew(&settings, now)?;
+                (life, newcomer) = (Some(next), new);
             }
             Begin::InCompany => {
                 say(&format!("nobody else has a vote or answers; {name} goes on alone"));
                 only = now.is_clustered()?;
             }
-            Begin::Serve | Begin::Wait | Begin::Ask => {}
+            Begin::Serve | Begin::Ask => {}
         }
     }
     let due = founding::is_due(&settings, life.as_ref())?;
-    if let Some(new) = &newcomer
-        && signals.or(new.welcome(&mut orders, &settings)).await.is_none()
-    {
-        return Ok(ExitCode::SUCCESS);
-    }
     let mut life = life.map_or_else(|| Life::first(&settings), Ok)?;
     if due && signals.or(founding::make(&settings, &life)).await.transpose()?.is_none() {
         return Ok(ExitCode::SUCCESS);
     }
-    let _company = founding::company(&settings, only)?;
+    let mut company = founding::company(&settings, only)?;
     loop {
-        say(&format!("starting {}", life.name()));
-        // Before the server reads it, so that no change is missed.
-        let mut config = Watch::on(&settings.config);
-        let mut vote = Vote::of(&settings, life.name())?;
-        let mut server = life.start()?;
-        match serve(&mut server, &life, &mut orders, &mut signals, &mut config, &mut newcomer, &mut vote).await? {
+        if let Some(new) = newcomer.as_mut()
+            && signals.or(new.welcome(&mut orders)).await.transpose()?.is_none()
+        {
+            return Ok(ExitCode::SUCCESS);
+        }
+        match serve(&settings, &life, &mut orders, &mut signals, &mut newcomer, &mut company).await? {
             Turn::Ended(code) => return Ok(code),
-            Turn::Anew => life = life.next()?,
+            Turn::Again => {}
+            Turn::Anew => (life, newcomer) = Newcomer::anew(&settings, &life)?,
             Turn::Retired => {
                 say("stopped, as told; waiting until it may serve");
                 if signals.or(orders.told(Duty::Serve)).await.is_none() {
                     return Ok(ExitCode::SUCCESS);
                 }
                 if orders.membership(&life.name(), ASKING).await == Membership::Stranger {
-                    life = life.next()?;
+                    (life, newcomer) = Newcomer::anew(&settings, &life)?;
                 }
             }
         }
@@ -146,18 +141,24 @@ pub async fn run(settings: Settings) -> Result<ExitCode, Error> {
 enum Turn {
     Ended(ExitCode),
     Retired,
+    /// The same life, once it may.
+    Again,
     Anew,
 }
 
 async fn serve(
-    server: &mut Child,
+    settings: &Settings,
     life: &Life,
     orders: &mut Orders,
     signals: &mut Signals,
-    config: &mut Watch,
     newcomer: &mut Option<Newcomer>,
-    vote: &mut Vote,
+    company: &mut Option<Child>,
 ) -> Result<Turn, Error> {
+    say(&format!("starting {}", life.name()));
+    // Before the server reads it, so that no change is missed.
+    let mut config = Watch::on(&settings.config);
+    let mut vote = Vote::of(settings, life.name())?;
+    let server = &mut life.start()?;
     let begun = Instant::now();
     let mut look = interval(VOTED);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -177,13 +178,23 @@ async fn serve(
                 say("the configuration has changed; it is read again");
                 life.reload(server)?;
             }
-            _ = look.tick() => {
-                let seen = orders.membership(&life.name(), LOOKING).await;
-                if seen.votes() {
-                    newcomer.take().map_or(Ok(()), Newcomer::voted)?;
-                }
-                noted(vote.saw(seen));
-            }
+            _ = look.tick() => match newcomer.as_mut() {
+                None => noted(vote.saw(orders.membership(&life.name(), LOOKING).await)),
+                Some(new) => match new.looks(&orders.electorate(LOOKING).await) {
+                    Place::Home => {}
+                    Place::Voter => newcomer.take().map_or(Ok(()), Newcomer::voted)?,
+                    Place::Alone => {
+                        say("nobody leads, and none of those is there to whom it came; it stops until one is");
+                        life.stop(server).await?;
+                        return Ok(Turn::Again);
+                    }
+                    Place::Astray => {
+                        say("another cluster leads than that to which it came; it begins anew");
+                        life.stop(server).await?;
+                        return Ok(Turn::Anew);
+                    }
+                },
+            },
             duty = orders.next() => match duty {
                 Duty::Retire => {
                     noted(vote.leaves(orders.membership(&life.name(), ASKING).await));
@@ -198,6 +209,13 @@ async fn serve(
                         say(&format!("{} has no vote any more; it begins anew", life.name()));
                         life.stop(server).await?;
                         return Ok(Turn::Anew);
+                    }
+                }
+                // That makes it no majority yet, and harms nothing where others are there.
+                Duty::Alone => {
+                    if company.is_none() {
+                        say(&format!("an operator says that the others are lost; {} goes on in company", life.name()));
+                        *company = founding::company(settings, true)?;
                     }
                 }
             },

@@ -72,6 +72,11 @@ impl Life {
         keep(&self.root, NUMBER, &format!("{}\n", self.number))
     }
 
+    /// What the server of the next one is called.
+    pub(crate) fn next_name(&self) -> String {
+        generation(&self.host, self.number + 1)
+    }
+
     /// What the server is called.
     pub(crate) fn name(&self) -> String {
         generation(&self.host, self.number)

@@ -7,7 +7,7 @@ use tokio::{
     sync::{mpsc, watch},
     time::{sleep, timeout},
 };
-use watari_chassis::{Bus, BusError, Membership, membership};
+use watari_chassis::{Bus, BusError, Electorate, Membership, electorate, membership};
 use watari_contracts::frontend::{Duty, NatsOrder, nats_orders};
 
 use crate::{Settings, say};
@@ -63,11 +63,18 @@ impl Orders {
 
     /// Whether the server called `name` has a vote, as far as can be learnt within `bound`.
     pub(crate) async fn membership(&mut self, name: &str, bound: Duration) -> Membership {
-        let asked = async {
-            let bus = self.bus.wait_for(Option::is_some).await.ok()?.clone()?;
-            membership(&bus, name).await.ok()
-        };
+        let asked = async { membership(&self.connected().await?, name).await.ok() };
         timeout(bound, asked).await.ok().flatten().unwrap_or(Membership::Unknown)
+    }
+
+    /// Who has a vote and who is there, as far as can be learnt within `bound`.
+    pub(crate) async fn electorate(&mut self, bound: Duration) -> Electorate {
+        let asked = async { electorate(&self.connected().await?).await.ok() };
+        timeout(bound, asked).await.ok().flatten().unwrap_or_default()
+    }
+
+    async fn connected(&mut self) -> Option<Bus> {
+        self.bus.wait_for(Option::is_some).await.ok()?.clone()
     }
 
     /// Waits until the others say that somebody leads, and whether the server called `name` has a vote.

@@ -12,7 +12,9 @@ use std::{
 };
 
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
-use watari_chassis::{Context, Keeper, KeeperKeys, Membership, NatsHost, config::Common, membership};
+use watari_chassis::{
+    Context, Keeper, KeeperKeys, Membership, NatsHost, Recovery, Unfit, config::Common, membership, recover, recovery,
+};
 use watari_contracts::{Service, frontend::Duty};
 use watari_testkit::{TempDir, eventually, free_port};
 
@@ -54,7 +56,8 @@ impl Cluster {
 
     fn launch(&mut self, n: usize) {
         let mut command = Command::new(env!("CARGO_BIN_EXE_watari-nats"));
-        command.arg(self.file(n, "toml")).stdin(Stdio::null()).stdout(Stdio::null());
+        let said = fs::File::create(self.file(n, "said")).unwrap();
+        command.arg(self.file(n, "toml")).stdin(Stdio::null()).stdout(Stdio::null()).stderr(said);
         self.running[n] = Some(command.spawn().unwrap());
     }
 
@@ -69,6 +72,16 @@ impl Cluster {
         child.wait().unwrap();
         let port = self.clients[n];
         eventually("its port is free", SOON, || async { TcpListener::bind(("127.0.0.1", port)).is_ok() }).await;
+    }
+
+    /// It may be left alone.
+    fn give_company(&self, n: usize) {
+        let company = config(&self.file(n, "log"), "-1", "-1", &self.routes[n..=n]);
+        let storing = company.lines().find(|line| line.contains("jetstream {")).unwrap();
+        fs::write(self.file(n, "company"), company.replace(storing, "").replace("jetstream: enabled, ", "")).unwrap();
+        let settings = fs::read_to_string(self.file(n, "toml")).unwrap();
+        let company = format!("company = {:?}\n[bus]", self.file(n, "company"));
+        fs::write(self.file(n, "toml"), settings.replace("[bus]", &company)).unwrap();
     }
 
     async fn keeper(&self, n: usize) -> (Context, Keeper) {
@@ -318,15 +331,7 @@ async fn a_server_makes_a_cluster_of_itself_and_others_join_it_with_all_that_it_
 #[tokio::test(flavor = "multi_thread")]
 async fn the_only_one_with_a_vote_comes_back_by_itself_and_who_was_taken_out_waits_for_it() {
     let mut cluster = Cluster::prepare();
-    for n in [0, 1] {
-        let company = config(&cluster.file(n, "log"), "-1", "-1", &cluster.routes[n..=n]);
-        let storing = company.lines().find(|line| line.contains("jetstream {")).unwrap();
-        fs::write(cluster.file(n, "company"), company.replace(storing, "").replace("jetstream: enabled, ", ""))
-            .unwrap();
-        let settings = fs::read_to_string(cluster.file(n, "toml")).unwrap();
-        let company = format!("company = {:?}\n[bus]", cluster.file(n, "company"));
-        fs::write(cluster.file(n, "toml"), settings.replace("[bus]", &company)).unwrap();
-    }
+    [0, 1].iter().for_each(|n| cluster.give_company(*n));
     (0..3).for_each(|n| cluster.launch(n));
     let (ctx, keeper) = cluster.keeper(0).await;
     votes(&keeper, 3).await;
@@ -365,6 +370,186 @@ async fn the_only_one_with_a_vote_comes_back_by_itself_and_who_was_taken_out_wai
     votes(&keeper, 2).await;
     // Of two, one alone is no majority again.
     eventually("it knows that it is not the only one", SOON, || async { remembers(0) == " n1\n" }).await;
+}
+
+/// Takes away a vote, whoever of the servers the connection was to.
+async fn without(keeper: &Keeper, name: &str) {
+    eventually("its vote is gone", SOON, || async {
+        let quorum = keeper.quorum().await.unwrap();
+        let votes = quorum.servers.iter().any(|s| s.votes && s.name.as_deref() == Some(name));
+        if votes {
+            let _ = keeper.remove(name).await;
+        }
+        quorum.leader.is_some() && !votes
+    })
+    .await;
+}
+
+/// The order in which the scheduler goes, which is decided in `scheduler/src/core/quorum.rs`.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_silent_before_loses_its_vote_first_and_then_one_server_writes_on_alone() {
+    const STREAM: &str = "$JS.API.STREAM.";
+    let mut cluster = Cluster::start();
+    let (ctx, keeper) = cluster.keeper(0).await;
+    votes(&keeper, 3).await;
+    let port = cluster.clients[0];
+    let copies = |number: usize| format!(r#"{{"name":"S","subjects":["s"],"num_replicas":{number}}}"#);
+    let made = ask(port, &format!("{STREAM}CREATE.S"), &copies(3)).await;
+    assert!(made.contains("\"config\""), "{made}");
+    assert!(ask(port, "s", "kept").await.contains("\"seq\":1"));
+    // As a watch does: each stands on one of the three, and three of them on each.
+    let watch = r#"{"stream_name":"S","config":{"ack_policy":"none","num_replicas":1,"mem_storage":true}}"#;
+    for _ in 0..12 {
+        let watched = ask(port, "$JS.API.CONSUMER.CREATE.S", watch).await;
+        assert!(watched.contains("\"name\""), "{watched}");
+    }
+    let preferred = r#"{"placement":{"preferred":"n1"}}"#;
+    keeper.lead_servers("n1").await.unwrap();
+    let info = async || ask(port, &format!("{STREAM}INFO.S"), "").await;
+    eventually("n1 leads the servers and the stream", SOON, || async {
+        ask(port, &format!("{STREAM}LEADER.STEPDOWN.S"), preferred).await;
+        let leader = keeper.quorum().await.unwrap().leader;
+        leader.as_deref() == Some("n1") && info().await.contains("\"leader\":\"n1\"")
+    })
+    .await;
+
+    cluster.kill(2).await;
+    without(&keeper, "n3").await;
+    eventually("the other two have the only copies", SOON, || async {
+        let info = info().await;
+        info.contains("\"name\":\"n2\"") && !info.contains("\"name\":\"n3\"")
+    })
+    .await;
+    let scaled = ask(port, &format!("{STREAM}UPDATE.S"), &copies(1)).await;
+    assert!(scaled.contains("\"num_replicas\":1"), "{scaled}");
+    eventually("there is one copy", SOON, || async {
+        let info = info().await;
+        info.contains("\"leader\":\"n1\"") && !info.contains("\"replicas\":[")
+    })
+    .await;
+    without(&keeper, "n2").await;
+    cluster.kill(1).await;
+    eventually("it is a majority by itself", SOON, || async {
+        membership(&ctx.bus, "n1").await.unwrap() == Membership::Only
+    })
+    .await;
+    assert!(ask(port, "s", "more").await.contains("\"seq\":2"));
+
+    // One comes home, the other stays away: two copies.
+    cluster.launch(1);
+    eventually("it begins anew", SOON, || async {
+        keeper.tell("n2", Duty::Serve).await.unwrap();
+        membership(&ctx.bus, "n2-g2").await.unwrap() == Membership::Member
+    })
+    .await;
+    votes(&keeper, 2).await;
+    eventually("there are two copies", SOON, || async {
+        let info = info().await;
+        if !info.contains("\"num_replicas\":2") {
+            ask(port, &format!("{STREAM}UPDATE.S"), &copies(2)).await;
+            return false;
+        }
+        info.contains("\"messages\":2") && info.matches("\"current\":true").count() == 1
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn servers_that_begin_anew_are_no_cluster_without_the_one_that_holds_everything() {
+    let mut cluster = Cluster::prepare();
+    cluster.give_company(0);
+    (0..3).for_each(|n| cluster.launch(n));
+    let (ctx, keeper) = cluster.keeper(0).await;
+    votes(&keeper, 3).await;
+    keeper.lead_servers("n1").await.unwrap();
+    eventually("n1 leads", SOON, || async { keeper.quorum().await.unwrap().leader.as_deref() == Some("n1") }).await;
+    for host in ["n3", "n2"] {
+        without(&keeper, host).await;
+    }
+    let store = |n: usize, name: &str| cluster.file(n, "store").join(name);
+    let note = store(0, "vote");
+    eventually("it knows that it is the only one", SOON, || async {
+        fs::read_to_string(&note).unwrap_or_default() == "only n1\n"
+    })
+    .await;
+    let (lives, marks) = ([1, 2].map(|n| store(n, "life")), [1, 2].map(|n| store(n, "joining")));
+    for n in 0..3 {
+        cluster.kill(n).await;
+    }
+
+    // The others have begun anew, and all power went before anybody gave them a vote. n1 votes as `fjFyEjc1`.
+    for n in [0, 1] {
+        fs::write(&lives[n], "2\n").unwrap();
+        fs::write(&marks[n], format!("{}-g2 fjFyEjc1\n", HOSTS[n + 1])).unwrap();
+    }
+    cluster.launch(1);
+    cluster.launch(2);
+    let said = [1, 2].map(|n| cluster.file(n, "said"));
+    eventually("both wait for it", SOON, || async {
+        said.iter().all(|said| fs::read_to_string(said).unwrap_or_default().contains("waits for one of the servers"))
+    })
+    .await;
+    assert!([1, 2].iter().all(|n| TcpListener::bind(("127.0.0.1", cluster.clients[*n])).is_ok()), "a server runs");
+    cluster.launch(0);
+    votes(&keeper, 3).await;
+    assert_eq!(membership(&ctx.bus, "n1").await.unwrap(), Membership::Member);
+    eventually("nobody is a newcomer any more", SOON, || async { marks.iter().all(|mark| !mark.exists()) }).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_the_one_that_is_left_goes_on_alone_by_an_operators_word() {
+    let mut cluster = Cluster::prepare();
+    cluster.give_company(0);
+    (0..3).for_each(|n| cluster.launch(n));
+    let (ctx, keeper) = cluster.keeper(0).await;
+    votes(&keeper, 3).await;
+    keeper.lead_servers("n2").await.unwrap();
+    without(&keeper, "n3").await;
+    cluster.kill(2).await;
+    votes(&keeper, 2).await;
+    let port = cluster.clients[0];
+    let made = ask(port, "$JS.API.STREAM.CREATE.S", r#"{"name":"S","subjects":["s"],"num_replicas":2}"#).await;
+    assert!(made.contains("\"config\""), "{made}");
+    assert!(ask(port, "s", "kept").await.contains("\"seq\":1"));
+    eventually("nobody is lost", SOON, || async {
+        recovery(&ctx.bus, "n1", "n2").await == Err(Unfit::Answers("n2".to_owned()))
+    })
+    .await;
+
+    // The one that leads is lost, and the power of the other one goes and comes back.
+    cluster.kill(1).await;
+    cluster.kill(0).await;
+    cluster.launch(0);
+    eventually("it has the only vote", SOON, || async {
+        match recovery(&ctx.bus, "n1", "n2").await {
+            Ok(next) => recover(&ctx.bus, "n1", &next).await.is_ok() && next == Recovery::Done,
+            Err(_) => false,
+        }
+    })
+    .await;
+    let info = async || ask(port, "$JS.API.STREAM.INFO.S", "").await;
+    eventually("what was kept is there, and it writes on", SOON, || async {
+        ask(port, "s", "more").await.contains("\"seq\":") && info().await.contains("\"first_seq\":1")
+    })
+    .await;
+    let note = cluster.file(0, "store").join("vote");
+    eventually("it comes back alone from now on", SOON, || async {
+        fs::read_to_string(&note).unwrap_or_default() == "only n1\n"
+    })
+    .await;
+
+    // What was lost is found again, and begins anew.
+    cluster.launch(1);
+    eventually("it begins anew", SOON, || async {
+        keeper.tell("n2", Duty::Serve).await.unwrap();
+        membership(&ctx.bus, "n2-g2").await.unwrap() == Membership::Member
+    })
+    .await;
+    eventually("there are two copies", SOON, || async {
+        let info = info().await;
+        info.contains("\"leader\":\"n1\"") && info.matches("\"current\":true").count() == 1
+    })
+    .await;
 }
 
 #[test]

@@ -55,7 +55,10 @@ pub use mirror::{Mirror, Snapshot};
 pub use options::Options;
 pub use prometheus;
 pub use pulse::Pulse;
-pub use quorum::{Keeper, KeeperKeys, Membership, NatsHost, found, generation, membership};
+pub use quorum::{
+    Electorate, Keeper, KeeperKeys, Membership, NatsHost, Recovery, Unfit, electorate, found, generation, membership,
+    recover, recovery,
+};
 pub use ready::{Readiness, Ready};
 pub use run::{StartError, run, run_with};
 pub use server::{Answer, Call, Server, Written};

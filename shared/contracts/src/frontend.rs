@@ -148,7 +148,7 @@ pub struct NatsOrder {
     pub duty: Duty,
 }
 
-/// The two things that a NATS server can be told.
+/// What a NATS server can be told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Duty {
@@ -156,6 +156,8 @@ pub enum Duty {
     Serve,
     /// Stop, so that nobody is connected to it when the power goes.
     Retire,
+    /// Run in company: an operator has said that all others are lost, and it is to be made a majority by itself.
+    Alone,
 }
 
 /// Where the NATS server of `host` is told its duty, in the system account.

@@ -233,8 +233,10 @@ pub const SERVERS: &str = "$SYS.REQ.SERVER.PING.JSZ";
 const KEEPING_STREAMS: [&str; 3] =
     ["$JS.API.STREAM.INFO.*", "$JS.API.STREAM.UPDATE.*", "$JS.API.STREAM.LEADER.STEPDOWN.*"];
 
-/// Votes, who leads the voters, and what each server's host is to do.
-const KEEPING_SERVERS: [&str; 4] = [SERVERS, "$JS.API.SERVER.REMOVE", "$JS.API.META.LEADER.STEPDOWN", "watari.nats.*"];
+/// Votes, who leads the voters, what each server's host is to do, and, by an operator's word, a majority for one that is left
+/// (`watari frontend recover`).
+const KEEPING_SERVERS: [&str; 5] =
+    [SERVERS, "$JS.API.SERVER.REMOVE", "$JS.API.META.LEADER.STEPDOWN", "$JS.API.META.RESCUE", "watari.nats.*"];
 
 /// Whoever asks, hears its answers, and is never asked: nobody can make it answer elsewhere.
 fn asking(subjects: &[&str]) -> Permissions {

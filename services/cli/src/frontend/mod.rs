@@ -1,5 +1,6 @@
 //! `watari frontend`.
 
+mod recover;
 mod show;
 pub(crate) mod status;
 
@@ -27,6 +28,17 @@ pub enum Verb {
     /// Have all services lead from a site; no request is lost, none waits for longer than a second
     #[command(after_help = "Example:\n  watari frontend promote yamate --wait")]
     Promote(Promote),
+    /// Go on with this front end alone, where it is one of two without a witness and the other one is lost for good
+    #[command(after_help = "\
+Example, as root on the front end that is left:
+  watari frontend recover m-front
+
+Only once the other front end is off and stays off: burnt down, or with its disk lost. If only the link or the power is
+away, mend that, and all goes on by itself. Nothing that was acknowledged is lost, since both have acknowledged it; two
+front ends that are each declared the only one would be two clouds. Servers of the lost campus are started elsewhere only
+once its nodes are known to be off (watari node confirm-off, or a power controller). The lost front end comes back with
+an empty store, by itself or as a host that joins.")]
+    Recover(recover::Recover),
 }
 
 /// From where.
@@ -47,6 +59,7 @@ impl Verb {
         match self {
             Self::Status => show::show(ctx, &Status::look(ctx).await?),
             Self::Promote(promote) => promote.run(ctx).await,
+            Self::Recover(recover) => recover.run(ctx).await,
         }
     }
 }

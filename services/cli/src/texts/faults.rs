@@ -204,6 +204,35 @@ faults! {
     Certificate { host, detail } "setup.certificate" FAILED
         en "no certificate for {host}: {detail}" "check the host's name and address in the cluster's description"
         ja "{host} の証明書を作れません: {detail}" "クラスタの記述にあるホスト名とアドレスを確認してください";
+    // --- one front end of two that is left ---------------------------------------------------
+    /// It is done where the server that is left runs.
+    RecoverNotHere { path, detail } "frontend.recover-not-here" FAILED
+        en "{path} does not say which NATS server this host has: {detail}" "run this as root on the front end that is left"
+        ja "{path} から、このホストの NATS サーバが分かりません: {detail}" "残ったフロントエンドで root として実行してください";
+    /// Whoever is here is not lost.
+    RecoverSelf { host } "frontend.recover-self" USAGE
+        en "{host} is this host" "name the other front end, which is lost: watari frontend status names both"
+        ja "{host} はこのホストです" "失われたほうのフロントエンドの名前を指定してください (watari frontend status で確認できます)";
+    /// One of the others is there.
+    RecoverAnswers { server } "frontend.recover-answers" FAILED
+        en "{server} answers: it is not lost" "mend what keeps the two from each other; they go on by themselves then. Nothing was done"
+        ja "{server} から応答があります。失われていません" "2 台の間の障害を取り除いてください。その後は自動で元に戻ります。何も実行していません";
+    /// There is a majority.
+    RecoverLed { server } "frontend.recover-led" FAILED
+        en "NATS is led by {server}" "nothing has to be recovered; if the other front end was lost a moment ago, try again in half a minute"
+        ja "NATS のリーダーは {server} です" "このコマンドは不要です。もう一方を失った直後なら、30 秒ほど待ってからもう一度実行してください";
+    /// What it holds is not all.
+    RecoverVoteless { host } "frontend.recover-voteless" FAILED
+        en "the NATS server on {host} has no vote: others hold more than it does" "start the front end that was left by the last outage; if that is lost, restore a backup: watari backup restore"
+        ja "{host} の NATS サーバには投票権がなく、データもそろっていません" "前回の停電で残ったフロントエンドを起動してください。それが失われている場合は watari backup restore でバックアップから戻してください";
+    /// More are needed, or another one is.
+    RecoverOthers { lost, servers } "frontend.recover-others" FAILED
+        en "besides this one and {lost} others have a vote, or {lost} has none: {servers}" "bring one of them back, with the witness first; what two others have acknowledged may be missing here. If all are lost, restore a backup: watari backup restore"
+        ja "投票権を持つサーバがほかにもあるか、{lost} に投票権がありません: {servers}" "立会役を先に、いずれかを復旧してください。ほかの 2 台だけが確認した変更は、ここにない場合があります。すべて失われた場合は watari backup restore でバックアップから戻してください";
+    /// It takes longer than it should.
+    RecoverUnfinished { host, detail } "frontend.recover-unfinished" FAILED
+        en "the NATS server on {host} is no majority by itself yet: {detail}" "see `journalctl -u watari-nats`; nats-server 2.15 or later is needed. Then repeat the command: it goes on where it was"
+        ja "{host} の NATS サーバは、まだ単独で過半数になっていません: {detail}" "`journalctl -u watari-nats` を確認してください。nats-server 2.15 以降が必要です。その後もう一度実行すると、続きから行います";
     // --- further hosts ---------------------------------------------------------------------
     /// The folder of the cluster is not here.
     NoCluster { path } "cluster.none" FAILED

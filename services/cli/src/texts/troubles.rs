@@ -493,9 +493,9 @@ troubles! {
     /// No majority.
     NoMajority { votes, needed } "quorum.lost" Failure
         en "NATS has no majority: {votes} of its servers vote, and {needed} must" "nothing can be written, so that nothing is started or moved"
-           "switch a front end or the witness on, then there: systemctl start watari-nats"
+           "switch a front end or the witness on, then there: systemctl start watari-nats. If one of two is lost for good, on the other: watari frontend recover HOST"
         ja "NATS の過半数が失われています。投票できるサーバは {votes} 台で、{needed} 台が必要です" "書き込みができず、サーバの起動も移行もできません"
-           "フロントエンドか立会役の電源を入れ、そこで systemctl start watari-nats を実行してください";
+           "フロントエンドか立会役の電源を入れ、そこで systemctl start watari-nats を実行してください。2 台の一方が永久に失われた場合は、残った側で watari frontend recover ホスト を実行してください";
     /// One is away.
     ServerAway { host } "quorum.server-away" Warning
         en "the NATS server of {host} is away, has no vote or is not up to date" "if another one is lost, nothing can be written"

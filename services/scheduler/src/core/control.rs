@@ -10,7 +10,7 @@ use std::sync::Arc;
 use watari_chassis::Entry;
 use watari_contracts::{
     Service,
-    frontend::{Quorum, Standing, StreamView},
+    frontend::{Quorum, Standing, StreamView, Voter},
 };
 use watari_model::{
     Refusal, SiteName,
@@ -59,7 +59,7 @@ impl Sight {
         self.standings.iter().any(leads) || self.servers_at(site).any(|server| server.votes)
     }
 
-    fn servers_at<'s>(&'s self, site: &'s SiteName) -> impl Iterator<Item = &'s watari_contracts::frontend::Voter> {
+    fn servers_at<'s>(&'s self, site: &'s SiteName) -> impl Iterator<Item = &'s Voter> {
         self.quorum.iter().flat_map(|q| &q.servers).filter(move |server| server.site.as_ref() == Some(site))
     }
 
@@ -106,7 +106,7 @@ impl Sight {
 
     /// Whether nothing of it is away, as far as it is looked after.
     pub(crate) fn is_whole(&self) -> bool {
-        self.nats_lacks().is_none()
+        self.nats_lacks(None).is_none()
     }
 
     /// Whether there are streams of which nothing is known.
@@ -121,19 +121,22 @@ impl Sight {
         Some(format!("the NATS server {other} has a vote and is on no host that is known"))
     }
 
-    /// What NATS still lacks to be whole; none if nothing.
-    fn nats_lacks(&self) -> Option<String> {
+    /// What NATS still lacks to be whole; none if nothing. For coming home to `home` nobody is waited for who is silent
+    /// elsewhere: a witness that is missed there is missed here as well.
+    fn nats_lacks(&self, home: Option<&SiteName>) -> Option<String> {
         let quorum = self.quorum.as_ref()?;
         if let Some(unknown) = self.unknown() {
             return Some(unknown);
         }
-        let away = |s: &&watari_contracts::frontend::Voter| !(s.votes && s.online && s.current);
-        if let Some(server) = quorum.servers.iter().find(away) {
+        let sound = |s: &Voter| s.votes && s.online && s.current;
+        let waited = |s: &Voter| home.is_none_or(|home| s.online || s.site.as_ref() == Some(home));
+        if let Some(server) = quorum.servers.iter().find(|s| waited(s) && !sound(s)) {
             return Some(format!("the NATS server on {} is not back", server.host));
         }
+        let able = quorum.servers.iter().filter(|s| waited(s)).count();
         let thin = |s: &&StreamView| {
             let current = s.followers.iter().filter(|f| f.current && !f.offline).count();
-            current + 1 < quorum.servers.len().min(s.replicas.max(3))
+            current + 1 < able.min(s.replicas.max(3))
         };
         let lacks = || self.streams.iter().find(thin).map(|stream| format!("stream {} lacks copies", stream.bucket));
         self.silent().or_else(lacks)
@@ -204,7 +207,7 @@ fn go_on(turn: &mut Turn<'_>, entry: &Entry<Outage>, handover: &Handover, sight:
         .then(|| format!("no standby of {} there", missing.iter().map(|s| s.name()).collect::<Vec<_>>().join(", ")));
     // Coming home NATS must be whole first; leaving, it is made to fit afterwards.
     let before = match reason {
-        Reason::Return => not_ready.or_else(|| sight.nats_lacks()),
+        Reason::Return => not_ready.or_else(|| sight.nats_lacks(Some(to))),
         _ => not_ready,
     };
     let known = turn.snap.primacy().map(|entry| &entry.value);

@@ -1,16 +1,20 @@
 //! What is done about NATS itself: who leads its streams, how many copies there are, and who votes.
 //!
 //! ```text
-//!  leaving a site:  streams led from a server that stays ─▶ (no majority stays: one copy each)
-//!                   ─▶ servers led from there ─▶ (no majority stays: votes taken away one by one,
-//!                   while a majority of the rest is there) ─▶ the site's servers stop
+//!  leaving a site:  streams led from a server that stays ─▶ (no majority stays: votes of the silent taken away,
+//!                   and one copy of each stream) ─▶ servers led from there ─▶ (no majority stays: votes taken
+//!                   away one by one) ─▶ the site's servers stop
 //!  coming home:     servers start, those without a vote anew ─▶ all copies again
 //! ```
+//!
+//! A vote is taken away only while a majority of the rest is there.
 //!
 //! A majority that stays needs nothing removed: with the witness elsewhere a dark front end is one
 //! server of three that is away, and comes back to its vote and its copies. Where none stays, such as
 //! with the witness in the dark campus, whoever stays must become a majority by itself *before*: once
-//! the others are gone nobody could take their votes away.
+//! the others are gone nobody could take their votes away. Of those others, whoever is silent already goes first: NATS does
+//! not give up a stream's copies while a consumer stands on one of them that does not answer (each watch of a bucket is one;
+//! 2.15.1 says "waiting for consumer … to migrate", for ever), and forgets the consumers of a server without a vote.
 //!
 //! Each turn looks afresh and does at most one step that changes votes. What is done twice is harmless. Who has a vote is
 //! NATS' own word; where that names somebody of whom nothing is known here, as when a host has just joined, no majority can
@@ -141,30 +145,43 @@ impl Scene<'_> {
             // After votes were taken away the copies are few by intention.
             return retire();
         }
+        if let Some(silent) = self.votes().find(|server| Self::is_silent(server)) {
+            return self.removed(silent).into_iter().collect();
+        }
         let many: Vec<&StreamView> = self.streams.iter().filter(|stream| !alone(stream)).collect();
         if !many.is_empty() {
-            let fit = many.into_iter().filter(|stream| stream.replicas > 1 && led(stream));
+            // One that lacks copies which it should have gets them first: 2.15.1 leaves it without a leader otherwise.
+            let fit = many.into_iter().filter(|s| s.replicas > 1 && !s.followers.is_empty() && led(s));
             return fit.map(|stream| Act::Scale { bucket: stream.bucket.clone(), copies: 1 }).collect();
         }
         if leader != target || !self.streams.iter().all(led) {
             return Vec::new();
         }
-        // Whoever is away already goes first; the rest must be a majority among themselves.
-        let mut leaving: Vec<&Voter> = self.votes().filter(|server| self.leaves(server)).collect();
-        leaving.sort_by_key(|server| server.online);
-        let goes = leaving.first().and_then(|server| server.name.as_deref().map(|name| (name, server.online)));
-        let Some((name, online)) = goes else { return Vec::new() };
-        let rest = self.votes().count() - 1;
-        let there = self.votes().filter(|server| server.online && server.current).count() - usize::from(online);
-        if there > rest / 2 { vec![Act::Remove(name.to_owned())] } else { Vec::new() }
+        // Who has just fallen silent goes before those that are there.
+        let leaving = self.votes().filter(|server| self.leaves(server));
+        leaving.min_by_key(|server| server.online).and_then(|server| self.removed(server)).into_iter().collect()
     }
 
-    /// Hosts whose servers should be there and have a vote are told to serve.
+    /// Whether neither the server nor the one that leads says that it is there.
+    const fn is_silent(server: &Voter) -> bool {
+        !server.online && !server.current
+    }
+
+    /// Takes away this server's vote, if a majority of the rest is there.
+    fn removed(&self, server: &Voter) -> Option<Act> {
+        let there = self.votes().filter(|other| other.online && other.current && other.name != server.name).count();
+        let rest = self.votes().count() - 1;
+        server.name.clone().filter(|_| there > rest / 2).map(Act::Remove)
+    }
+
+    /// Hosts whose servers should be there and have a vote are told to serve. Where a plan has left one server a majority by
+    /// itself, nobody is given a vote before the dark is over: that one would need the other from then on.
     fn served(&self) -> Vec<Act> {
+        let alone = !self.dark.is_empty() && self.votes().count() == 1;
         let due = |server: &&Voter| {
             let dark = server.site.as_ref().is_some_and(|site| self.dark.contains(site) || self.leaving.contains(site));
             let sound = |other: &Voter| other.host == server.host && other.online && other.votes;
-            !dark && !self.quorum.servers.iter().any(sound)
+            !dark && (server.votes || !alone) && !self.quorum.servers.iter().any(sound)
         };
         let hosts: BTreeSet<&String> = self.quorum.servers.iter().filter(due).map(|server| &server.host).collect();
         hosts.into_iter().map(|host| Act::Tell(host.clone(), Duty::Serve)).collect()
@@ -174,16 +191,15 @@ impl Scene<'_> {
     fn forgotten(&self) -> Option<Act> {
         let reborn = |old: &Voter| self.votes().any(|new| new.host == old.host && new.name != old.name && new.online);
         let old = self.votes().find(|server| !server.online && reborn(server))?;
-        let there = self.votes().filter(|server| server.online && server.current).count();
-        (there > (self.votes().count() - 1) / 2).then(|| old.name.clone().map(Act::Remove)).flatten()
+        self.removed(old)
     }
 
-    /// As many copies as there should be, once enough servers can hold them.
+    /// As many copies as there should be, or as there are servers that can hold them while others stay away.
     fn raised(&self) -> Vec<Act> {
         let dark = |server: &&Voter| server.site.as_ref().is_some_and(|site| self.dark.contains(site));
-        let able = self.stays().filter(|server| !dark(server)).count();
-        let thin = self.streams.iter().filter(|stream| stream.replicas < self.copies && able >= self.copies);
-        thin.map(|stream| Act::Scale { bucket: stream.bucket.clone(), copies: self.copies }).collect()
+        let copies = self.stays().filter(|server| !dark(server)).count().min(self.copies);
+        let thin = self.streams.iter().filter(|stream| stream.replicas < copies);
+        thin.map(|stream| Act::Scale { bucket: stream.bucket.clone(), copies }).collect()
     }
 }
 

@@ -12,7 +12,7 @@ use watari_contracts::{
 };
 use watari_model::{NodeName, SiteName};
 
-use super::{servers, streams::Fault};
+use super::{names::peer, servers, streams::Fault};
 use crate::{Bus, BusError, Context, Patience, run::chain};
 
 /// Servers answer within milliseconds, on a busy machine within a few hundred; one that is frozen does
@@ -52,14 +52,6 @@ pub enum Membership {
     Unknown,
 }
 
-impl Membership {
-    /// Whether it has a vote.
-    #[must_use]
-    pub const fn votes(self) -> bool {
-        matches!(self, Self::Member | Self::Only)
-    }
-}
-
 /// Asks the servers whether the one called `name` has a vote. `bus` is a connection to the system
 /// account.
 ///
@@ -67,6 +59,31 @@ impl Membership {
 /// [`BusError`] if the question did not leave.
 pub async fn membership(bus: &Bus, name: &str) -> Result<Membership, BusError> {
     Ok(servers::membership(&bus.gather(SERVERS, &json!({}), PATIENCE).await?, name))
+}
+
+/// Who has a vote and who is there, each by the id under which it votes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Electorate {
+    /// Those that have a vote, by the word of the one that leads; nobody while nobody leads.
+    pub voters: Vec<String>,
+    /// Those that answer.
+    pub present: Vec<String>,
+}
+
+impl Electorate {
+    /// Whether the server called `name` has a vote.
+    #[must_use]
+    pub fn votes(&self, name: &str) -> bool {
+        self.voters.contains(&peer(name))
+    }
+}
+
+/// Asks the servers who has a vote. `bus` is a connection to the system account.
+///
+/// # Errors
+/// [`BusError`] if the question did not leave.
+pub async fn electorate(bus: &Bus) -> Result<Electorate, BusError> {
+    Ok(servers::electorate(&bus.gather(SERVERS, &json!({}), PATIENCE).await?))
 }
 
 /// Both connections. Cloning shares them.
@@ -148,7 +165,9 @@ impl Keeper {
     /// # Errors
     /// A sentence.
     pub async fn remove(&self, server: &str) -> Result<(), String> {
-        ordered(&self.servers, "$JS.API.SERVER.REMOVE".to_owned(), &json!({"peer": server})).await
+        // Its id as well: one that leads since a server fell silent does not know that one's name.
+        let order = json!({"peer": server, "peer_id": peer(server)});
+        ordered(&self.servers, "$JS.API.SERVER.REMOVE".to_owned(), &order).await
     }
 
     /// Tells a host what its server is to do.

@@ -5,9 +5,11 @@
 mod founding;
 mod keeper;
 mod names;
+mod recovery;
 mod servers;
 mod streams;
 
 pub use founding::found;
-pub use keeper::{Keeper, KeeperKeys, Membership, NatsHost, membership};
+pub use keeper::{Electorate, Keeper, KeeperKeys, Membership, NatsHost, electorate, membership};
 pub use names::generation;
+pub use recovery::{Recovery, Unfit, recover, recovery};

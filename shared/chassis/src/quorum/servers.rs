@@ -6,8 +6,9 @@ use serde::Deserialize;
 use watari_contracts::frontend::{Quorum, Voter};
 
 use super::{
-    keeper::{Membership, NatsHost},
+    keeper::{Electorate, Membership, NatsHost},
     names::{generation, is_of, peer},
+    recovery::{Recovery, Unfit},
 };
 
 /// As many lives of one server are looked for where only an id is known.
@@ -71,6 +72,18 @@ pub(super) fn membership(answers: &[Answer], name: &str) -> Membership {
     if votes { Membership::Member } else { Membership::Stranger }
 }
 
+/// Who has a vote and who is there.
+pub(super) fn electorate(answers: &[Answer]) -> Electorate {
+    let voters = leading(answers).map(|(leader, meta)| {
+        let id = |replica: &Replica| if replica.peer.is_empty() { peer(&replica.name) } else { replica.peer.clone() };
+        meta.replicas.iter().map(id).chain([peer(leader)]).collect::<Vec<_>>()
+    });
+    Electorate {
+        voters: voters.unwrap_or_default(),
+        present: answers.iter().map(|answer| peer(&answer.server.name)).collect(),
+    }
+}
+
 /// What is next on the way to a cluster of one server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Founding {
@@ -99,6 +112,35 @@ pub(super) fn founding(answers: &[Answer], founder: &str, midwife: &str) -> Foun
     }
 }
 
+/// What is next for the server on `survivor`, that on `lost` being lost for good.
+pub(super) fn recovery(answers: &[Answer], survivor: &str, lost: &str) -> Result<Recovery, Unfit> {
+    if let Some(there) = answers.iter().find(|answer| is_of(&answer.server.name, lost)) {
+        return Err(Unfit::Answers(there.server.name.clone()));
+    }
+    let Some(own) = answers.iter().find(|answer| is_of(&answer.server.name, survivor)) else {
+        return Ok(Recovery::Waits);
+    };
+    let name = &own.server.name;
+    let Some(meta) = own.data.as_ref().and_then(|data| data.meta_cluster.as_ref()) else {
+        return Err(Unfit::Voteless);
+    };
+    // As long as nobody leads it names itself among those that have a vote.
+    let (own, others): (Vec<&Replica>, Vec<&Replica>) = meta.replicas.iter().partition(|replica| replica.name == *name);
+    let enough = meta.quorum_needed == 1;
+    match (meta.leader.as_deref().filter(|leader| !leader.is_empty()), others.as_slice()) {
+        (Some(leader), []) if leader == name && enough => Ok(Recovery::Done),
+        (Some(leader), [other]) if leader == name && enough && is_on(other, lost) => {
+            Ok(Recovery::Removes(other.peer.clone()))
+        }
+        (Some(leader), _) => Err(Unfit::Led(leader.to_owned())),
+        (None, _) if own.is_empty() => Err(Unfit::Voteless),
+        (None, [other]) if is_on(other, lost) => Ok(if enough { Recovery::Waits } else { Recovery::Lowers }),
+        (None, others) => {
+            Err(Unfit::Others(others.iter().map(|other| other.name.as_str()).collect::<Vec<_>>().join(", ")))
+        }
+    }
+}
+
 /// Everything, by host. A host has more than one entry while a former life of its server has a vote.
 pub(super) fn quorum(answers: &[Answer], hosts: &[NatsHost]) -> Quorum {
     let leading = leading(answers);
@@ -119,7 +161,7 @@ pub(super) fn quorum(answers: &[Answer], hosts: &[NatsHost]) -> Quorum {
                 servers.push(voter(Some((*leader).to_owned()), true, true));
             }
             for replica in &meta.replicas {
-                if let Some(name) = name_on(replica, host) {
+                if let Some(name) = name_on(replica, host.name.as_str()) {
                     servers.push(voter(Some(name), true, replica.current && !replica.offline));
                 }
             }
@@ -137,7 +179,7 @@ pub(super) fn quorum(answers: &[Answer], hosts: &[NatsHost]) -> Quorum {
     }
     let mut others = Vec::new();
     if let Some((leader, meta)) = &leading {
-        let known = |replica: &Replica| hosts.iter().any(|host| name_on(replica, host).is_some());
+        let known = |replica: &Replica| hosts.iter().any(|host| is_on(replica, host.name.as_str()));
         let leads = !hosts.iter().any(|host| is_of(leader, host.name.as_str()));
         others.extend(leads.then(|| (*leader).to_owned()));
         others.extend(meta.replicas.iter().filter(|replica| !known(replica)).map(|replica| replica.name.clone()));
@@ -147,11 +189,15 @@ pub(super) fn quorum(answers: &[Answer], hosts: &[NatsHost]) -> Quorum {
 }
 
 /// The replica's name, if it is a server of this host.
-fn name_on(replica: &Replica, host: &NatsHost) -> Option<String> {
-    if is_of(&replica.name, host.name.as_str()) {
+fn name_on(replica: &Replica, host: &str) -> Option<String> {
+    if is_of(&replica.name, host) {
         return Some(replica.name.clone());
     }
-    (1..=LIVES).map(|n| generation(host.name.as_str(), n)).find(|name| peer(name) == replica.peer)
+    (1..=LIVES).map(|n| generation(host, n)).find(|name| peer(name) == replica.peer)
+}
+
+fn is_on(replica: &Replica, host: &str) -> bool {
+    name_on(replica, host).is_some()
 }
 
 #[cfg(test)]
@@ -183,6 +229,9 @@ mod tests {
         );
         assert_eq!(membership(&answers, "s1"), Membership::Stranger);
         assert_eq!(membership(&answers, "s3"), Membership::Member);
+        let electorate = electorate(&answers);
+        assert!(["s1-g2", "s2", "s3"].iter().all(|name| electorate.votes(name)) && !electorate.votes("s1"));
+        assert_eq!(electorate.present, [peer("s1-g2"), peer("s2")]);
         assert!(quorum.others.is_empty());
     }
 
@@ -217,9 +266,41 @@ mod tests {
     }
 
     #[test]
+    fn of_two_the_one_that_is_left_is_made_a_majority_and_of_three_it_is_not() {
+        let says = |leader: &str, needed: u32, replicas: &str| -> Answer {
+            let text = format!(
+                r#"{{"server":{{"name":"s1"}},"data":{{"meta_cluster":{{"leader":"{leader}","quorum_needed":{needed},"replicas":[{replicas}]}}}}}}"#
+            );
+            serde_json::from_str(&text).unwrap()
+        };
+        // As nats-server 2.15.1 says it.
+        let own = r#"{"name":"s1","current":true,"peer":"k2My6qdB"}"#;
+        let lost = r#"{"name":"Server name unknown at this time (peerID: noC8kOtg)","offline":true,"peer":"noC8kOtg"}"#;
+        let third = r#"{"name":"s3","peer":"3ahZoO2Q"}"#;
+        let next = |answer: Answer| recovery(&[answer], "s1", "s2");
+        let all = |replicas: &[&str]| replicas.join(",");
+        assert_eq!(next(says("", 2, &all(&[lost, own]))), Ok(Recovery::Lowers));
+        assert_eq!(next(says("", 1, &all(&[lost, own]))), Ok(Recovery::Waits));
+        assert_eq!(next(says("s1", 1, lost)), Ok(Recovery::Removes("noC8kOtg".to_owned())));
+        assert_eq!(next(says("s1", 1, "")), Ok(Recovery::Done));
+        assert_eq!(next(says("s1", 2, lost)), Err(Unfit::Led("s1".to_owned())), "it is a majority with somebody");
+        assert_eq!(next(says("s3", 2, &all(&[lost, own]))), Err(Unfit::Led("s3".to_owned())));
+        assert_eq!(next(says("", 2, lost)), Err(Unfit::Voteless));
+        assert!(
+            matches!(next(says("", 2, &all(&[lost, own, third]))), Err(Unfit::Others(names)) if names.ends_with(", s3"))
+        );
+        assert_eq!(next(says("", 2, &all(&[own, third]))), Err(Unfit::Others("s3".to_owned())));
+        let there = serde_json::from_str(r#"{"server":{"name":"s2"},"data":{}}"#).unwrap();
+        let both = [says("", 2, &all(&[lost, own])), there];
+        assert_eq!(recovery(&both, "s1", "s2"), Err(Unfit::Answers("s2".to_owned())));
+        assert_eq!(recovery(&[], "s1", "s2"), Ok(Recovery::Waits), "it has not started yet");
+    }
+
+    #[test]
     fn without_a_leader_nothing_is_known() {
         let answers = [answer("s1", "", "[]"), answer("s3", "s2", "[]")];
         assert_eq!(membership(&answers, "s1"), Membership::Unknown);
+        assert!(electorate(&answers).voters.is_empty());
         let quorum = quorum(&answers, &hosts());
         assert!(quorum.leader.is_none() && quorum.servers.iter().all(|v| !v.votes));
         assert_eq!(quorum.servers.iter().filter(|v| v.online).count(), 2);

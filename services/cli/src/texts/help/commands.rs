@@ -139,6 +139,10 @@ pub(super) const TEXTS: &[Text] = &[
         "Have all services lead from a site; no request is lost, none waits for longer than a second",
         "全サービスの主系をサイトへ移します。要求は失われず、1 秒を超えて待たされることもありません",
     ),
+    (
+        "Go on with this front end alone, where it is one of two without a witness and the other one is lost for good",
+        "立会役のない 2 台のフロントエンドの一方が永久に失われたとき、残ったこの 1 台だけで続けます",
+    ),
     // --- images ----------------------------------------------------------------------------
     ("Images: what servers' disks are made from", "イメージ: サーバのディスクのもと"),
     ("Send a disk image and register it", "ディスクイメージを送って登録します"),

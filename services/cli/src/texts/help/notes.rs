@@ -179,4 +179,9 @@ pub(super) const TEXTS: &[Text] = &[
         "Who a person is, and from which address, is what NATS knows of the connection. The name in brackets is what the command found the person to be logged in as: it proves nothing.",
         "だれが、どのアドレスから操作したかは、NATS が接続について知っている内容です。\n括弧内の名前はコマンドが見つけたログイン名で、本人の証明にはなりません。",
     ),
+    ("Example, as root on the front end that is left:", "例 (残ったフロントエンドで root として):"),
+    (
+        "Only once the other front end is off and stays off: burnt down, or with its disk lost. If only the link or the power is away, mend that, and all goes on by itself. Nothing that was acknowledged is lost, since both have acknowledged it; two front ends that are each declared the only one would be two clouds. Servers of the lost campus are started elsewhere only once its nodes are known to be off (watari node confirm-off, or a power controller). The lost front end comes back with an empty store, by itself or as a host that joins.",
+        "もう一方のフロントエンドが焼失したりディスクを失ったりして、停止したまま戻らない場合に限り実行します。\n回線や電源の一時的な障害なら、復旧すれば自動で元に戻ります。受け付け済みの変更は両方が確認しているため失われません。\n両方で実行すると、クラウドが 2 つに分かれてしまいます。失われたキャンパスのサーバをほかで起動するのは、\nノードの停止が確認できてからです (watari node confirm-off または電源制御装置)。\n失われたフロントエンドは、空の保存領域から、自動で、または新しく参加するホストとして戻ります。",
+    ),
 ];

@@ -431,4 +431,5 @@ pub(super) const TEXTS: &[Text] = &[
         "The node that it is to go to later, of whichever site; without it the scheduler chooses one of another site",
         "後で移す先のノード (サイトは問いません)。省略すると、別のサイトのノードをスケジューラが選びます",
     ),
+    ("The host of the front end that is lost for good", "永久に失われたフロントエンドのホスト"),
 ];

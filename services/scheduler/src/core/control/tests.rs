@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use watari_contracts::frontend::{Follower, Voter};
+use watari_contracts::frontend::Follower;
 
 use super::*;
 
@@ -74,15 +74,31 @@ fn a_site_may_go_dark_when_neither_services_nor_nats_need_it() {
 
 #[test]
 fn nats_is_whole_when_every_server_votes_and_every_stream_has_its_copies() {
-    assert_eq!(sight("yamate", "y-front", true).nats_lacks(), None);
-    assert!(sight("yamate", "y-front", false).nats_lacks().unwrap().contains("witness"));
+    assert_eq!(sight("yamate", "y-front", true).nats_lacks(None), None);
+    assert!(sight("yamate", "y-front", false).nats_lacks(None).unwrap().contains("witness"));
     let mut thin = sight("yamate", "y-front", true);
     thin.streams[0].followers.pop();
-    assert!(thin.nats_lacks().unwrap().contains("vms"));
+    assert!(thin.nats_lacks(None).unwrap().contains("vms"));
     let mut silent = sight("yamate", "y-front", true);
     silent.streams.clear();
-    assert!(silent.nats_lacks().unwrap().contains("no leader"));
+    assert!(silent.nats_lacks(None).unwrap().contains("no leader"));
     assert!(silent.nats_needs(&site("myodaiji")).unwrap().contains("no leader"), "what is not known is not fine");
+}
+
+#[test]
+fn a_silent_witness_keeps_nobody_from_coming_home_and_a_server_at_home_does() {
+    let home = site("myodaiji");
+    let mut sight = sight("yamate", "y-front", false);
+    sight.streams[0].followers.iter_mut().for_each(|f| f.current = f.name != "witness");
+    assert_eq!(sight.nats_lacks(Some(&home)), None);
+    sight.streams[0].followers.iter_mut().for_each(|f| f.current = false);
+    assert!(sight.nats_lacks(Some(&home)).unwrap().contains("vms"), "the server at home has no copy yet");
+    let witness = &mut sight.quorum.as_mut().unwrap().servers[2];
+    (witness.online, witness.votes) = (true, false);
+    assert!(sight.nats_lacks(Some(&home)).unwrap().contains("witness"), "it is on its way");
+    let servers = &mut sight.quorum.as_mut().unwrap().servers;
+    (servers[2].online, servers[0].online) = (false, false);
+    assert!(sight.nats_lacks(Some(&home)).unwrap().contains("m-front"));
 }
 
 #[test]

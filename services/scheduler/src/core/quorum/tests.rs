@@ -120,8 +120,14 @@ impl World {
             Act::Scale { bucket, copies } => {
                 let names: Vec<String> =
                     self.servers.iter().filter(|s| s.votes && s.online).map(|s| s.name.clone()).collect();
+                let silent: Vec<&Server> = self.servers.iter().filter(|s| s.votes && !s.online).collect();
                 let stream = self.streams.iter_mut().find(|s| s.bucket == *bucket).unwrap();
+                let fewer = *copies < stream.replicas;
                 stream.replicas = *copies;
+                if fewer && stream.followers.iter().any(|f| silent.iter().any(|s| s.name == f.name)) {
+                    // A consumer stands there, and does not move: NATS waits for it.
+                    return;
+                }
                 let leader = stream.leader.clone().unwrap();
                 let others = names.into_iter().filter(|name| *name != leader).take(copies - 1);
                 stream.followers =
@@ -132,6 +138,10 @@ impl World {
                 self.servers[at].votes = false;
                 assert!(self.has_majority(), "no majority after {act:?}");
                 assert!(self.streams.iter().all(|s| s.leader.as_deref() != Some(server)), "{act:?} leads a stream");
+                for stream in &mut self.streams {
+                    let asked = stream.replicas == 1;
+                    stream.followers.retain(|follower| follower.name != *server && !asked);
+                }
             }
             Act::Tell(host, Duty::Retire) => {
                 self.servers.iter_mut().filter(|s| s.host == *host).for_each(|s| s.online = false);
@@ -198,6 +208,94 @@ fn with_the_witness_in_the_dark_campus_who_stays_is_a_majority_by_itself() {
     let home = world.settle("myodaiji", &[], &[]);
     assert!(world.servers.iter().all(|s| s.votes && s.online), "{home:?}");
     assert!(world.streams.iter().all(|s| s.replicas == 3 && s.leader.as_deref() == Some("m-front-g2")), "{world:?}");
+}
+
+/// The witness is silent, and known as one that is.
+fn without_witness() -> World {
+    let mut world = World::new(None);
+    world.servers[2].online = false;
+    world.streams[1].leader = Some("m-front".to_owned());
+    world.streams[1].followers[0].name = "witness".to_owned();
+    world
+}
+
+#[test]
+fn a_witness_that_is_silent_loses_its_vote_before_any_copy_is_given_up() {
+    let mut world = without_witness();
+    let done = world.settle("yamate", &["myodaiji"], &[]);
+    let votes: Vec<&Act> = done.iter().filter(|act| matches!(act, Act::Remove(_))).collect();
+    assert_eq!(votes, [&Act::Remove("witness".to_owned()), &Act::Remove("m-front".to_owned())]);
+    let first = |which: fn(&Act) -> bool| done.iter().position(which).unwrap();
+    assert!(first(|act| matches!(act, Act::Remove(_))) < first(|act| matches!(act, Act::Scale { .. })), "{done:?}");
+    world.cut("myodaiji");
+    assert!(world.has_majority() && world.streams.iter().all(|s| s.followers.is_empty()), "{world:?}");
+    // It comes back in the dark: whoever is a majority by itself is not made to need it.
+    world.servers[2].online = true;
+    assert!(world.settle("yamate", &[], &["myodaiji"]).is_empty());
+    let home = world.settle("myodaiji", &[], &[]);
+    assert!(world.servers.iter().all(|s| s.votes && s.online), "{home:?}");
+    assert!(world.streams.iter().all(|s| s.replicas == 3), "{world:?}");
+}
+
+#[test]
+fn a_hand_over_that_hangs_on_a_silent_witness_goes_on() {
+    let mut world = without_witness();
+    // It fell silent when the copies were being given up already.
+    for stream in &mut world.streams {
+        stream.leader = Some("y-front".to_owned());
+        stream.replicas = 1;
+        stream.followers[0].name = "m-front".to_owned();
+        stream.followers[1].name = "witness".to_owned();
+    }
+    let done = world.settle("yamate", &["myodaiji"], &[]);
+    assert_eq!(removed(&done), 2, "{done:?}");
+    world.cut("myodaiji");
+    assert!(world.has_majority());
+}
+
+#[test]
+fn copies_are_kept_by_those_that_are_back_while_the_witness_stays_away() {
+    let mut world = without_witness();
+    world.settle("yamate", &["myodaiji"], &[]);
+    world.cut("myodaiji");
+    // Both are told to come; the witness does not hear it.
+    let tell = |host: &str| Act::Tell(host.to_owned(), Duty::Serve);
+    assert_eq!(world.decide("myodaiji", &[], &[]), [tell("m-front"), tell("witness")]);
+    world.apply(&tell("m-front"));
+    let acts = world.decide("myodaiji", &[], &[]);
+    let two = |bucket: &str| Act::Scale { bucket: bucket.to_owned(), copies: 2 };
+    assert!(acts.contains(&two("vms")) && acts.contains(&two("leases")), "{acts:?}");
+}
+
+#[test]
+fn a_silent_server_keeps_its_vote_while_the_rest_would_be_no_majority() {
+    let mut world = without_witness();
+    world.streams.iter_mut().for_each(|s| s.leader = Some("y-front".to_owned()));
+    world.leader = 1;
+    let (mut quorum, wished) = (world.quorum(), site("yamate"));
+    // Myodaiji's server is there, and behind: of two, one alone would be left to say what was written.
+    quorum.servers[0].current = false;
+    let scene = Scene {
+        quorum: &quorum,
+        streams: &world.streams,
+        expected: 2,
+        lead_from: Some(&wished),
+        leaving: BTreeSet::from([site("myodaiji")]),
+        dark: BTreeSet::new(),
+        copies: 3,
+    };
+    assert!(scene.decide().is_empty());
+}
+
+#[test]
+fn a_stream_that_lacks_copies_is_not_told_to_have_fewer() {
+    let mut world = World::of_two();
+    world.leader = 1;
+    for stream in &mut world.streams {
+        stream.leader = Some("y-front".to_owned());
+        stream.followers.clear();
+    }
+    assert!(world.decide("yamate", &["myodaiji"], &[]).is_empty());
 }
 
 #[test]
