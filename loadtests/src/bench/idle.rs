@@ -66,7 +66,7 @@ fn part(carried: &[f64], busy: f64) -> f64 {
     let (first, last) = (carried.iter().position(is_busy), carried.iter().rposition(is_busy));
     let (Some(first), Some(last)) = (first, last) else { return f64::NAN };
     let among = carried.get(first..=last).unwrap_or_default();
-    let idle = among.iter().filter(|rate| !is_busy(*rate)).count();
+    let idle = among.iter().filter(|rate| !is_busy(rate)).count();
     #[allow(clippy::cast_precision_loss, reason = "samples of minutes are far below 2^53")]
     let part = idle as f64 / among.len() as f64;
     part

@@ -7,7 +7,7 @@ use super::form::Server;
 use crate::{suggest, texts::faults::Fault};
 
 /// The items of a server, and how each is written.
-const ITEMS: [(&str, &str); 22] = [
+const ITEMS: [(&str, &str); 23] = [
     ("name", "web"),
     ("image", "mini"),
     ("networks", "[campus, lab=192.0.2.7]"),

@@ -81,7 +81,7 @@ async fn inside_its_own_network() {
         };
         Plumbing::open("m1".parse().unwrap(), layout.clone(), settings, None).unwrap()
     };
-    let socket = client::socket();
+    let socket = crate::client::socket();
     let (ours, other) = (Ipv4Addr::new(203, 0, 113, 100), Ipv4Addr::new(203, 0, 113, 101));
     let mail = server("4dea22b3-1d52-48f3-9d2c-0c0d8e1a7b6f", GUEST, ours.octets());
     let web = server("5dea22b3-1d52-48f3-9d2c-0c0d8e1a7b6f", "52:57:cb:00:71:65", other.octets());

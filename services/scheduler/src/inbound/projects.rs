@@ -144,7 +144,7 @@ impl Desk {
     }
 
     /// The turn in which a server of the project is made; none where there is no bound that could be passed.
-    pub(super) async fn turn_of(&self, project: &ProjectName) -> Option<OwnedMutexGuard<()>> {
+    pub(super) async fn project_turn(&self, project: &ProjectName) -> Option<OwnedMutexGuard<()>> {
         if project.is_default() && self.stores().projects.get(project.as_str()).is_none() {
             return None;
         }

@@ -57,7 +57,7 @@ impl Desk {
             self.release(&request, &uuid).await;
             return Err(refusal);
         }
-        let _use = self.turn_of(&request.project).await;
+        let _use = self.project_turn(&request.project).await;
         if let Err(refusal) = self.has_left(&request) {
             self.release(&request, &uuid).await;
             return Err(refusal);
