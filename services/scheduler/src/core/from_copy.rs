@@ -16,7 +16,8 @@
 //!
 //! Where the server does not come up on its copy, an operator may give that up ([`Change::CopyDiscarded`]). The grant goes
 //! back only after the copy's node has cleared away what it has of the server, under a generation newer than any start
-//! that it was ever ordered: so none can come late, and whatever came up there unseen is gone.
+//! that it was ever ordered: so none can come late, and whatever came up there unseen is gone. If by then the lost node
+//! is given up for good, there is nothing to go back to: the layers of the copy are there still, and it is started on them.
 
 use watari_chassis::Entry;
 use watari_contracts::agent::{Domain, Remove};
@@ -52,6 +53,10 @@ pub(super) fn give_back(turn: &mut Turn<'_>, entry: &Entry<Vm>) -> bool {
     let (Some(node), Some(before)) = (vm.node().filter(|_| vm.is_going_back()), vm.disk_before_copy()) else {
         return false;
     };
+    // What it left there is forgotten then ([`super::removal::given_up`]), and the copy is all that there is of it.
+    if turn.is_given_up(before) {
+        return false;
+    }
     if !turn.is_given_up(node) {
         if turn.unreachable(node) {
             let fault = Refusal::VmUnreachable { vm: vm.name.to_string(), node: node.to_string() };

@@ -101,7 +101,7 @@ impl Vm {
     /// It runs: what its disk is made of is no more to be said.
     pub(super) fn stands_on_copy(&mut self) {
         if let Some(restored) = &mut self.restored {
-            restored.stack = None;
+            (restored.stack, restored.discarded) = (None, false);
         }
     }
 
@@ -248,6 +248,15 @@ mod tests {
         let (mut gone, at) = granted();
         gone.leftovers.clear();
         assert!(gone.apply(Change::CopyDiscarded, at).is_err(), "there is nothing to go back to");
+
+        let (mut lost, at) = granted();
+        lost.apply(Change::CopyDiscarded, at).unwrap();
+        lost.leftovers.clear();
+        assert!(!lost.is_going_back() && lost.apply(Change::GrantedBack, at).is_err(), "that is lost for good by now");
+        lost.apply(Change::Granted("y1".parse().unwrap()), at).unwrap();
+        assert!(lost.copy_to_start_from().is_some(), "the copy is all that there is");
+        lost.apply(Change::SeenRunning, at).unwrap();
+        assert!(lost.restored.is_some_and(|restored| !restored.discarded), "it runs on it after all");
     }
 
     #[test]

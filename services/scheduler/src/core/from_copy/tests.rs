@@ -60,12 +60,17 @@ impl Scene {
         assert!(put(&mut self.campus.docs.nodes, &mut self.campus.docs.revision, node, entry.revision));
     }
 
-    /// The server as it is granted the copy long after; none if it is not.
-    fn granted(&self) -> Option<Vm> {
+    /// What is known long after.
+    fn snapshot(&self) -> Snapshot {
         let mut there = facts("y1", "yamate");
         there.layers.insert(self.campus.docs.vms["mail"].value.uuid.clone(), self.kept.clone());
         let heard = Heard { facts: Arc::new(there), age_ms: self.y1_age_ms };
-        let snap = Snapshot { heard: [(name("y1"), heard)].into(), ..self.campus.snapshot() };
+        Snapshot { heard: [(name("y1"), heard)].into(), ..self.campus.snapshot() }
+    }
+
+    /// The server as it is granted the copy then; none if it is not.
+    fn granted(&self) -> Option<Vm> {
+        let snap = self.snapshot();
         let mut turn = Turn::new(&snap, &self.campus.rules, at(5_000 * SECOND));
         let entry = &snap.vms["mail"];
         let said = decide(&mut turn, entry);
@@ -126,4 +131,32 @@ fn it_is_not_granted_the_copy_if_anything_is_otherwise() {
         otherwise(&mut scene);
         assert_eq!(scene.granted(), None, "{what}");
     }
+}
+
+#[test]
+fn what_is_there_of_a_copy_that_was_given_up_is_cleared_away_unless_the_disk_before_it_is_lost_for_good() {
+    let given_back = |m1: fn(&mut Node)| {
+        let mut scene = Scene::new();
+        scene.mail(|mail| {
+            for change in [Change::GrantedCopy, Change::CopyDiscarded] {
+                mail.apply(change, at(200 * SECOND)).unwrap();
+            }
+        });
+        scene.node("m1", m1);
+        let snap = scene.snapshot();
+        let mut turn = Turn::new(&snap, &scene.campus.rules, at(5_000 * SECOND));
+        let said = give_back(&mut turn, &snap.vms["mail"]);
+        (said, turn.actions)
+    };
+    match given_back(|m1| (m1.state, m1.off) = (node::State::Ready, None)) {
+        (true, actions) => match &actions[..] {
+            [Action::Order { node, order: Order::Remove(remove), .. }] => {
+                assert_eq!((node, remove.generation, remove.keep_layers), (&name("y1"), 3, true));
+            }
+            other => panic!("{other:?}"),
+        },
+        other => panic!("{other:?}"),
+    }
+    let for_good = given_back(|m1| m1.off.iter_mut().for_each(|off| off.for_good = true));
+    assert_eq!(for_good, (false, Vec::new()), "it is to be started on what there is of the copy");
 }

@@ -1,7 +1,10 @@
 //! Start, stop, reboot, delete: what an operator wants of a server, stored in its document.
 
 use watari_chassis::clock;
-use watari_contracts::scheduler::{DeleteVm, RebootVm, StartVm, StopVm, VmView};
+use watari_contracts::{
+    agent::Domain,
+    scheduler::{DeleteVm, RebootVm, StartVm, StopVm, VmView},
+};
 use watari_model::{
     DiskName, NodeName, Refusal, Said,
     disk::MOST_KEPT,
@@ -10,7 +13,7 @@ use watari_model::{
 };
 
 use super::{Desk, digest_of};
-use crate::core::{Snapshot, disks};
+use crate::core::{Sight, Snapshot, disks};
 
 pub(super) fn not_now(vm: &Vm, wanted: &str) -> Refusal {
     let name = vm.name.to_string();
@@ -81,7 +84,10 @@ impl Desk {
         }
         if !vm.is_going_back() {
             let name = vm.name.to_string();
-            let Some(node) = vm.disk_before_copy().cloned() else {
+            // One that has just come up on it runs on, though its document does not say so yet.
+            let sight = vm.node().map(|node| snap.sight(node, &vm.name, self.rules.silent_ms));
+            let runs = sight.and_then(Sight::domain) == Some(Domain::Running);
+            let Some(node) = vm.disk_before_copy().filter(|_| !runs).cloned() else {
                 return Err(Refusal::NoCopyToDiscard { vm: name });
             };
             if snap.unreachable(&node, self.rules.silent_ms) {
