@@ -91,6 +91,15 @@ pub fn not_up(lang: Lang, at: &str, vm: &str, from: &str) -> String {
     }
 }
 
+/// That such a copy was given up.
+#[must_use]
+pub fn goes_back(lang: Lang, at: &str, from: &str) -> String {
+    match lang {
+        Lang::En => format!("{at}, and never ran on it; it goes back to the disk at {from}"),
+        Lang::Ja => format!("{at}。複製からは起動せず、{from} の元のディスクに戻ります"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -109,6 +118,7 @@ mod tests {
                 from_copy(lang, 9, Some(10)),
                 restored(lang, "now", "a", 9),
                 not_up(lang, "now", "a", "b"),
+                goes_back(lang, "now", "a"),
             ]
         };
         for (en, ja) in lines(Lang::En).into_iter().zip(lines(Lang::Ja)) {

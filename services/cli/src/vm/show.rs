@@ -36,6 +36,7 @@ fn from_copy(view: &VmView, lang: Lang) -> String {
 fn restored(vm: &str, restored: &vm::Restored, lang: Lang) -> String {
     let (at, from) = (format::moment(restored.at), restored.from.as_str());
     match restored.stack {
+        Some(_) if restored.discarded => ahead::goes_back(lang, &at, from),
         Some(_) => ahead::not_up(lang, &at, vm, from),
         None => ahead::restored(lang, &at, from, restored.lost_seconds),
     }

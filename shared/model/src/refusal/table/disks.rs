@@ -8,8 +8,8 @@ macro_rules! with_disks {
             // --- disks -----------------------------------------------------------------------------
             /// Two kept disks would be called the same.
             DiskNameTaken { vm, disk, node } "disk.name-taken" 409 No
-                en "the disk of server {vm} cannot be kept as {disk}: an earlier one of that name is on node {node}, from before the server was started from a copy" "see `watari disk list`: delete that one (watari disk delete {disk}) or begin a server with it (watari vm create NAME --from-disk {disk}), and ask again; or delete {vm} with its disk"
-                ja "サーバ {vm} のディスクは {disk} として残せません。複製から起動する前の同名のディスクがノード {node} にあります" "`watari disk list` で確認し、そのディスクを削除するか (watari disk delete {disk})、別のサーバで使ってから (watari vm create 名前 --from-disk {disk})、もう一度実行してください。または {vm} をディスクごと削除してください";
+                en "the disk of server {vm} cannot be kept as {disk}: an earlier one of that name is on node {node}, from before the server was started from a copy" "see `watari disk list`: delete that one (watari disk delete {disk}) or begin a server with it (watari vm create NAME --from-disk {disk}), and ask again; what never ran on its copy goes back to that disk first (watari vm start {vm} --discard-copy); or delete {vm} with its disk"
+                ja "サーバ {vm} のディスクは {disk} として残せません。複製から起動する前の同名のディスクがノード {node} にあります" "`watari disk list` で確認し、そのディスクを削除するか (watari disk delete {disk})、別のサーバで使ってから (watari vm create 名前 --from-disk {disk})、もう一度実行してください。複製からまだ起動していない場合は、先に元のディスクに戻せます (watari vm start {vm} --discard-copy)。または {vm} をディスクごと削除してください";
             /// There is no copy to be given up.
             NoCopyToDiscard { vm } "vm.no-copy-to-discard" 409 No
                 en "server {vm} is not waiting to come up on a copy, so that there is none to give up" "see `watari vm show {vm}`; once it has run on its copy, the disk that it had before becomes a kept disk: watari disk list"
