@@ -59,8 +59,8 @@ pub(crate) fn share(app: &App, asker: &str, name: &ImageName, size: u64) -> Resu
     fits(app, &others, name, size)
 }
 
-/// Whether an import, of which nobody knew how large it would be, may have so many bytes beside what else its asker has
-/// under way.
+/// Whether an import or saving, of which nobody knew how large it would be, may have so many bytes beside what else its
+/// asker has under way.
 ///
 /// # Errors
 /// [`Refusal::UserImportsFull`]; the folder cannot be read.

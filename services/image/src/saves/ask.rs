@@ -94,7 +94,8 @@ async fn take(app: &App, image: &Image, saved: &Saved, copy: DiskCopy) -> Result
         let refusal = Refusal::ImageEndless { image: image.name.to_string(), limit_mib };
         return imports::refuse(app, &image.name, refusal).await;
     }
-    if let Err(refusal) = admission::room(app, &image.name, copy.size_bytes) {
+    let fits = admission::room(app, &image.name, copy.size_bytes);
+    if let Err(refusal) = fits.and_then(|()| admission::growing(app, &image.name, copy.size_bytes)) {
         return imports::refuse(app, &image.name, refusal).await;
     }
     let file = Announced { size_bytes: Some(copy.size_bytes), sha256: Some(copy.sha256.clone()), url: None };

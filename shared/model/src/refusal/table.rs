@@ -459,8 +459,8 @@ with_projects! { with_networks! { with_disks! {
         ja "進行中の取り込みと保存が、利用者 1 人の上限である {limit} 件に達しています" "いずれかの完了を待つか、不要なものを削除してください (watari image list)。上限は image.toml の max_user_imports です";
     /// One user's imports under way take as much as they may.
     UserImportsFull { image, held_mib, size_mib, limit_mib } "image.user-imports-full" 507 Later
-        en "image {image} has {size_mib} MiB, beside {held_mib} MiB of your other imports under way; one user may have {limit_mib} MiB" "wait for the others to end, or delete those that are not wanted (watari image list); the bound is max_user_mib in image.toml"
-        ja "イメージ {image} は {size_mib} MiB で、進行中のほかの取り込み {held_mib} MiB と合わせると、利用者 1 人の上限 {limit_mib} MiB を超えます" "ほかの取り込みの完了を待つか、不要なものを削除してください (watari image list)。上限は image.toml の max_user_mib です";
+        en "image {image} has {size_mib} MiB, beside {held_mib} MiB of your other imports and savings under way; one user may have {limit_mib} MiB" "wait for the others to end, or delete those that are not wanted (watari image list); the bound is max_user_mib in image.toml"
+        ja "イメージ {image} は {size_mib} MiB で、進行中のほかの取り込みと保存 {held_mib} MiB と合わせると、利用者 1 人の上限 {limit_mib} MiB を超えます" "ほかの取り込みと保存の完了を待つか、不要なものを削除してください (watari image list)。上限は image.toml の max_user_mib です";
     /// The disk asked for is smaller than the image.
     DiskTooSmall { image, image_gib, disk_gib } "image.disk-too-small" 400 No
         en "image {image} needs a disk of {image_gib} GiB, but {disk_gib} GiB were asked for" "give --disk {image_gib}GiB or more"
