@@ -48,7 +48,7 @@ impl<'a> Store<'a> {
         let mut store = Self { stage, server, before: Vec::new() };
         let bucket = format!("{}/{BUCKET}", endpoint());
         let make = ["exec", FRONTS[0], "--", "curl", "-fsS", "-m", "5", "--cacert", AUTHORITY, "-X", "PUT", &bucket];
-        until(30, "the store has a bucket", || stage.lab.run(&make).map(|_| true))?;
+        until(60, "the store has a bucket", || stage.lab.run(&make).map(|_| true))?;
         let own = format!(
             "\n[image.store]\nurl = \"s3://{BUCKET}/lab\"\nendpoint = \"{}\"\ncampus = \"elsewhere\"\n\
              credentials = \"{CREDENTIALS}\"\nca = \"{AUTHORITY}\"\nlook_seconds = 1\n",
@@ -85,7 +85,7 @@ impl<'a> Store<'a> {
             fs::remove_file(self.stage.lab.file(front, CREDENTIALS))?;
         }
         self.restart()?;
-        until(30, "no image is said to be in the store", || Ok(self.stage.show("image", "mini")?["kept"].is_null()))
+        until(60, "no image is said to be in the store", || Ok(self.stage.show("image", "mini")?["kept"].is_null()))
     }
 }
 
