@@ -12,7 +12,7 @@ use watari_model::{
 
 use crate::{
     Context,
-    confirm::{confirm_of, some},
+    confirm::confirm_of,
     failure::Failure,
     format, input,
     lang::Lang,
@@ -24,6 +24,8 @@ use crate::{
 
 /// What takes a bound away, or leaves it out.
 const NONE: &str = "none";
+/// So many servers are named by which a project is in use.
+const NAMED: u32 = 5;
 
 /// Projects: servers that are counted together, and how much they may have
 #[derive(Debug, Subcommand)]
@@ -187,13 +189,15 @@ async fn deletable(ctx: &Context, project: &ProjectName) -> Result<(), Failure> 
     if project.is_default() {
         return Err(Refusal::ProjectDefault { project: project.to_string() }.into());
     }
-    let request = ListVms { project: Some(project.clone()), limit: Some(20), ..ListVms::default() };
+    let request = ListVms { project: Some(project.clone()), limit: Some(NAMED), ..ListVms::default() };
     let page = ctx.session.ask(&request).await?;
-    let users: Vec<_> = page.vms.iter().map(|vm| &vm.name).collect();
-    if users.is_empty() {
+    if page.vms.is_empty() {
         return Ok(());
     }
-    Err(Refusal::ProjectInUse { project: project.to_string(), users: some(&users) }.into())
+    // How many more there are nobody has counted.
+    let more = page.next.map(|_| "…".to_owned());
+    let users: Vec<String> = page.vms.iter().map(|vm| vm.name.to_string()).chain(more).collect();
+    Err(Refusal::ProjectInUse { project: project.to_string(), users: users.join(", ") }.into())
 }
 
 /// What should be known of a project.

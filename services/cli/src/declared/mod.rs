@@ -18,7 +18,7 @@ use watari_contracts::{
     address::ListAddresses,
     scheduler::{ListVms, VmView},
 };
-use watari_model::{SiteName, VmName, vm::Desired};
+use watari_model::{ProjectName, SiteName, VmName, vm::Desired};
 
 use crate::{
     Context,
@@ -161,13 +161,22 @@ impl Apply {
     }
 }
 
-/// Whether everything is there of which a server is to be made, as far as somebody says so soon.
+/// Whether everything is there of which a server is to be made, and the project that one goes to, as far as somebody says
+/// so soon.
 ///
 /// # Errors
 /// [`Failure`] of the first thing that is not.
 async fn named(ctx: &Context, steps: &[Step]) -> Result<(), Failure> {
     for step in steps {
-        let Step::Create(wanted) = step else { continue };
+        let wanted = match step {
+            Step::Create(wanted) => wanted,
+            Step::Edit(edit) => {
+                let project = edit.project.as_ref().map(ProjectName::as_str);
+                known::check_if(&ctx.session, false, "projects", project).await?;
+                continue;
+            }
+            _ => continue,
+        };
         known::check(&ctx.session, "images", wanted.image.as_str()).await?;
         known::check_if(&ctx.session, false, "sites", wanted.site.as_ref().map(SiteName::as_str)).await?;
         let is_default = wanted.project.is_default();

@@ -264,6 +264,10 @@ fn steps(wanted: &CreateVm, action: Action, differences: &[Difference], id: &str
                 .then(|| wanted.restart_from_copy_seconds.map_or(0, NonZeroU32::get)),
         }));
     }
+    if differs("project") {
+        // It grows where it goes: the project that it leaves may have nothing left.
+        steps.reverse();
+    }
     if differs("running") {
         steps.push(if wanted.start {
             Step::Start(StartVm { request_id: request_id("start"), name: name.clone(), discard_copy: false })
@@ -277,6 +281,7 @@ fn steps(wanted: &CreateVm, action: Action, differences: &[Difference], id: &str
 #[cfg(test)]
 mod tests {
     use watari_model::{
+        ProjectName,
         isolation::OnIsolation,
         vm::{Evacuate, Restart, Size},
     };
@@ -382,6 +387,14 @@ mod tests {
         assert_eq!(told(&probed), [("probes", "-", "smtp:25")]);
         let [Step::Edit(edit)] = probed.steps.as_slice() else { panic!("{probed:?}") };
         assert_eq!(edit.probes.as_ref().map(Vec::len), Some(1));
+    }
+
+    #[test]
+    fn a_server_goes_to_another_project_before_it_grows() {
+        let moved = decided("servers: [{name: mail, project: research, memory: 512MiB, running: false}]");
+        assert_eq!(told(&moved)[0], ("project", "default", "research"));
+        let [Step::Edit(edit), Step::Resize(_), Step::Stop(_)] = &moved.steps[..] else { panic!("{:?}", moved.steps) };
+        assert_eq!(edit.project.as_ref().map(ProjectName::as_str), Some("research"));
     }
 
     #[test]

@@ -78,13 +78,18 @@ fn a_server_that_is_there_needs_no_image_and_a_slip_in_its_name_makes_none() {
 #[test]
 fn what_a_server_would_be_made_of_must_be_there() {
     let cloud = Cloud::start();
-    let subjects = [&SUBJECTS[..], &["watari.v1.site.list"]].concat();
+    let more = ["watari.v1.site.list", "watari.v1.project.get", "watari.v1.project.list"];
+    let subjects = [&SUBJECTS[..], &more].concat();
     let _stub = Stub::start(&cloud, "scheduler.m-front", &subjects, |subject, asked| match subject {
         "watari.v1.site.list" => Reply(json!({"sites": [sample("reply.SiteView.json")]})),
+        "watari.v1.project.get" => Refuse(Refusal::ProjectUnknown { project: "nowhere".to_owned() }),
+        "watari.v1.project.list" => Reply(sample("reply.ProjectPage.json")),
         _ => scheduler(subject, asked),
     });
     let ran = apply(&cloud, "servers: [{name: web, image: mini, site: nowhere}]", &["--dry-run"]);
     assert!(ran.status == 1 && ran.err.contains("web: error[site.unknown]"), "{ran:?}");
+    let ran = apply(&cloud, "servers: [{name: mail, project: nowhere}]", &["--dry-run"]);
+    assert!(ran.status == 1 && ran.err.contains("mail: error[project.unknown]"), "{ran:?}");
 }
 
 #[test]

@@ -37,9 +37,10 @@ impl Quotas {
 
     /// Shows all projects: as many as `projects.most` allows, and the one of servers that name none.
     pub(crate) fn show(&self, projects: &Snapshot<Project>, vms: &Snapshot<Vm>) {
-        self.forget();
         let mut used = Used::by_project(vms.values().map(|entry| &entry.value));
         used.entry(ProjectName::default()).or_default();
+        // Adding up takes a while, in which somebody may look.
+        self.forget();
         for entry in projects.values() {
             let Project { name, quota, .. } = &entry.value;
             let used = used.entry(name.clone()).or_default();

@@ -155,6 +155,7 @@ impl World {
                 }
                 self.servers[at].online = true;
             }
+            Act::Tell(_, Duty::Alone) => panic!("only an operator says {act:?}"),
         }
     }
 
