@@ -328,3 +328,20 @@ async fn savings_count_among_what_one_user_may_have_under_way() {
     assert_eq!(begun.state, State::Importing);
     front.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_saved_disk_that_is_more_than_one_user_may_have_under_way_is_not_sent() {
+    let place = Place::new();
+    let mut settings = place.settings(0);
+    settings.peers.clear();
+    settings.limits.max_user_mib = 1;
+    let front = place.start_with(settings).await;
+    front.leads().await;
+    let node = Node::start(&place, "m1", Mood::Sends, qcow2(2, 6)).await;
+    let _servers = Servers::with_mail(&front, "m1").await;
+    front.saves("large").await;
+    let view = front.settled("large").await;
+    assert_eq!((view.state, view.fault.unwrap().code.as_str()), (State::Failed, "image.user-imports-full"));
+    assert!(node.heard.lock().unwrap().iter().all(|order| order.send_to.is_none()));
+    front.stop().await;
+}
