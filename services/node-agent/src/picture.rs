@@ -20,12 +20,12 @@ const UP: u8 = 2;
 /// # Errors
 /// It does not run; libvirt's own.
 pub(crate) async fn of(node: &Node, vm: &VmName) -> Result<Picture, Refusal> {
-    let taken = node.hypervisor.picture(vm.as_str()).await.map_err(|error| match error.kind() {
+    let drawn = node.hypervisor.picture(vm.as_str()).await.map_err(|error| match error.kind() {
         Kind::InvalidState | Kind::NoDomain => node.not_now(vm, "not running", WANTED),
         _ => node.refuse(&error),
     })?;
     // Packing takes a moment of a processor's.
-    let packed = tokio::task::spawn_blocking(move || png(&taken, MOST_PICTURE)).await;
+    let packed = tokio::task::spawn_blocking(move || png(&drawn.ppm, MOST_PICTURE)).await;
     match packed {
         Ok(Ok(png)) => Ok(Picture { png: Bytes(png) }),
         Ok(Err(error)) => Err(Refusal::Internal { detail: format!("the picture of {vm}: {error}") }),

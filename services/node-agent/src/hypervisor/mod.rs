@@ -64,6 +64,8 @@ use connection::Connection;
 
 /// Memories that are saved, or read again, at a time: more would share one disk, and each take longer.
 const SAVES_IN_FLIGHT: usize = 2;
+/// Pictures of screens that are in hand at a time: each is tens of megabytes until it is packed, whoever asks for how many.
+const PICTURES_IN_FLIGHT: usize = 2;
 
 /// A handle to this node's hypervisor; clones share one connection.
 #[derive(Clone)]
@@ -73,6 +75,7 @@ pub struct Hypervisor {
     calls: Arc<Semaphore>,
     migrations: Arc<Semaphore>,
     saves: Arc<Semaphore>,
+    pictures: Arc<Semaphore>,
     /// The memory that is being saved now, in MiB.
     saving_mib: Arc<AtomicU64>,
 }
@@ -89,6 +92,7 @@ impl Hypervisor {
             calls: Arc::new(Semaphore::new(config.calls_in_flight)),
             migrations: Arc::new(Semaphore::new(config.migrations_in_flight)),
             saves: Arc::new(Semaphore::new(SAVES_IN_FLIGHT)),
+            pictures: Arc::new(Semaphore::new(PICTURES_IN_FLIGHT)),
             saving_mib: Arc::default(),
             config: Arc::new(config),
         })

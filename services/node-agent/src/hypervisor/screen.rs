@@ -1,10 +1,12 @@
 //! What a running domain's screen shows. Nothing listens for that: QEMU draws it when it is asked, and libvirt hands the
 //! picture over.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use quick_xml::Reader;
 use quick_xml::events::Event;
+use tokio::sync::OwnedSemaphorePermit;
 use virt::stream::Stream;
 
 use super::domain_xml::{VIDEO, attribute};
@@ -21,20 +23,33 @@ const MOST_BYTES: usize = (12 << 20) + 64;
 /// What is read at a time, in bytes.
 const CHUNK: usize = 256 << 10;
 
+/// What a screen shows, as QEMU draws it.
+pub(crate) struct Drawn {
+    /// A binary PPM.
+    pub(crate) ppm: Vec<u8>,
+    /// Given back with it.
+    _place: Option<OwnedSemaphorePermit>,
+}
+
 impl Hypervisor {
-    /// What the domain's first screen shows, as a picture: a binary PPM from QEMU. One that shows nothing is a picture
-    /// too.
+    /// What the domain's first screen shows. One that shows nothing is a picture too.
     ///
     /// # Errors
-    /// The domain is not there, is off, or has no screen; QEMU does not answer; libvirt's own.
-    pub async fn picture(&self, name: &str) -> Result<Vec<u8>> {
+    /// The domain is not there, is off, or has no screen; QEMU does not answer, or too many pictures are in hand;
+    /// libvirt's own.
+    pub(crate) async fn picture(&self, name: &str) -> Result<Drawn> {
         let name = name.to_owned();
-        let taken = self.call(ACT, move |connect| {
-            let domain = connect.lookup_domain_by_name(&name)?;
-            let stream = Stream::new(connect, 0)?;
-            domain.screenshot(&stream, 0, 0)?;
-            read(stream)
-        });
+        let taken = async {
+            // Where QEMU does not answer it is given back when libvirt has given up, so that no more calls wait there.
+            let place = Arc::clone(&self.pictures).acquire_owned().await.ok();
+            self.call(ACT, move |connect| {
+                let domain = connect.lookup_domain_by_name(&name)?;
+                let stream = Stream::new(connect, 0)?;
+                domain.screenshot(&stream, 0, 0)?;
+                Ok(Drawn { ppm: read(stream)?, _place: place })
+            })
+            .await
+        };
         within(ACT, TAKES, taken).await
     }
 

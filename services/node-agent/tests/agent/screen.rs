@@ -28,6 +28,8 @@ async fn a_picture_is_taken_of_a_server_that_runs_and_has_a_display_and_of_no_ot
     assert_eq!((&png[..8], &png[12..16]), (&b"\x89PNG\r\n\x1a\n"[..], &b"IHDR"[..]));
     let side = |at: usize| u32::from_be_bytes(png[at..at + 4].try_into().unwrap());
     assert!((320..=1_280).contains(&side(16)) && (200..=1_024).contains(&side(20)), "{} × {}", side(16), side(20));
+    let (one, two, three) = tokio::join!(picture(&asked), picture(&asked), picture(&asked));
+    assert!(one.is_ok() && two.is_ok() && three.is_ok(), "each has its turn");
     let another = TakePicture { uuid: scene.server("another").uuid, ..asked.clone() };
     assert!(matches!(picture(&another).await, Err(Refusal::VmUnknown { .. })));
 
