@@ -1,8 +1,8 @@
 //! What a server's screen shows, as a picture that people can open and that an answer has room for.
 
-use std::io::{self, Write};
+use std::io::{self, Cursor};
 
-use flate2::{Compression, Crc, write::ZlibEncoder};
+use png::{BitDepth, ColorType, Decoder, Encoder, Limits};
 use watari_contracts::agent::{Bytes, MOST_PICTURE, Picture};
 use watari_model::{Refusal, VmName};
 
@@ -12,8 +12,8 @@ use crate::{hypervisor::Kind, node::Node};
 const WANTED: &str = "show its screen";
 /// How a PNG begins (PNG, third edition, section 5.2).
 const SIGNATURE: [u8; 8] = *b"\x89PNG\r\n\x1a\n";
-/// Each byte is told by how much it differs from the one above (section 9.2): most of a screen does not.
-const UP: u8 = 2;
+/// The most memory for reading a picture, in bytes: more than the device has pixels, at three bytes each.
+const MOST_READING: usize = 64 << 20;
 
 /// The picture of a server's screen. That the server is here and has a screen is known.
 ///
@@ -25,7 +25,7 @@ pub(crate) async fn of(node: &Node, vm: &VmName) -> Result<Picture, Refusal> {
         _ => node.refuse(&error),
     })?;
     // Packing takes a moment of a processor's.
-    let packed = tokio::task::spawn_blocking(move || png(&drawn.ppm, MOST_PICTURE)).await;
+    let packed = tokio::task::spawn_blocking(move || png(&drawn.file, MOST_PICTURE)).await;
     match packed {
         Ok(Ok(png)) => Ok(Picture { png: Bytes(png) }),
         Ok(Err(error)) => Err(Refusal::Internal { detail: format!("the picture of {vm}: {error}") }),
@@ -35,7 +35,10 @@ pub(crate) async fn of(node: &Node, vm: &VmName) -> Result<Picture, Refusal> {
 
 /// A PNG of at most so many bytes, made smaller, both ways by half, until it is.
 fn png(file: &[u8], most: usize) -> io::Result<Vec<u8>> {
-    let mut pixels = Pixels::read(file).ok_or_else(|| io::Error::other("QEMU's picture is no binary PPM"))?;
+    if file.starts_with(&SIGNATURE) && file.len() <= most {
+        return Ok(file.to_vec());
+    }
+    let mut pixels = Pixels::read(file)?;
     loop {
         let png = pixels.png()?;
         if png.len() <= most || (pixels.width, pixels.height) == (1, 1) {
@@ -48,14 +51,33 @@ fn png(file: &[u8], most: usize) -> io::Result<Vec<u8>> {
 /// Rows of pixels from above, each pixel a byte of red, of green and of blue. Neither side is 0.
 #[derive(Debug, PartialEq, Eq)]
 struct Pixels {
-    width: usize,
-    height: usize,
+    width: u32,
+    height: u32,
     rgb: Vec<u8>,
 }
 
 impl Pixels {
-    /// Reads a binary PPM (netpbm's `P6`) of one byte a sample, as QEMU writes it: without comments.
-    fn read(file: &[u8]) -> Option<Self> {
+    /// Reads what QEMU wrote: a PNG, or before QEMU 7.1 a PPM.
+    fn read(file: &[u8]) -> io::Result<Self> {
+        if file.starts_with(&SIGNATURE) {
+            return Self::of_png(file);
+        }
+        Self::of_ppm(file).ok_or_else(|| io::Error::other("QEMU's picture is neither a PNG nor a binary PPM"))
+    }
+
+    fn of_png(file: &[u8]) -> io::Result<Self> {
+        let mut reader = Decoder::new_with_limits(Cursor::new(file), Limits { bytes: MOST_READING }).read_info()?;
+        let size = reader.output_buffer_size().filter(|size| *size <= MOST_READING);
+        let mut rgb = vec![0; size.ok_or_else(|| io::Error::other("QEMU's picture is too large"))?];
+        let frame = reader.next_frame(&mut rgb)?;
+        if (frame.color_type, frame.bit_depth) != (ColorType::Rgb, BitDepth::Eight) {
+            return Err(io::Error::other("QEMU's picture has other than three bytes a pixel"));
+        }
+        Ok(Self { width: frame.width, height: frame.height, rgb })
+    }
+
+    /// A binary PPM (netpbm's `P6`) of one byte a sample, as QEMU writes it: without comments.
+    fn of_ppm(file: &[u8]) -> Option<Self> {
         let mut rest = file;
         let mut word = || {
             let end = rest.iter().position(u8::is_ascii_whitespace)?;
@@ -64,8 +86,8 @@ impl Pixels {
             std::str::from_utf8(word).ok()
         };
         let (kind, width, height, depth) = (word()?, word()?, word()?, word()?);
-        let (width, height) = (width.parse().ok()?, height.parse().ok()?);
-        let whole = usize::checked_mul(width, height)?.checked_mul(3)?;
+        let (width, height): (u32, u32) = (width.parse().ok()?, height.parse().ok()?);
+        let whole = (width as usize).checked_mul(height as usize)?.checked_mul(3)?;
         let is_whole = kind == "P6" && depth == "255" && whole > 0 && rest.len() == whole;
         is_whole.then(|| Self { width, height, rgb: rest.to_vec() })
     }
@@ -87,74 +109,33 @@ impl Pixels {
     }
 
     /// One colour of a pixel; of what is beyond the edge, that at the edge.
-    fn at(&self, x: usize, y: usize, colour: usize) -> u16 {
-        let pixel = y.min(self.height - 1) * self.width + x.min(self.width - 1);
+    fn at(&self, x: u32, y: u32, colour: usize) -> u16 {
+        let pixel = y.min(self.height - 1) as usize * self.width as usize + x.min(self.width - 1) as usize;
         self.rgb.get(pixel * 3 + colour).copied().unwrap_or_default().into()
     }
 
     fn png(&self) -> io::Result<Vec<u8>> {
-        let side = |pixels: usize| u32::try_from(pixels).map(u32::to_be_bytes).map_err(io::Error::other);
-        let row = self.width * 3;
-        let mut packed = ZlibEncoder::new(Vec::new(), Compression::default());
-        let mut above = vec![0; row];
-        for pixels in self.rgb.chunks_exact(row) {
-            let differences = pixels.iter().zip(&above).map(|(byte, above)| byte.wrapping_sub(*above));
-            packed.write_all(&[UP].into_iter().chain(differences).collect::<Vec<u8>>())?;
-            above.copy_from_slice(pixels);
-        }
-        // Eight bits a sample, red, green and blue; the one method of each kind; not interlaced (section 11.2.1).
-        let head = [&side(self.width)?[..], &side(self.height)?[..], &[8, 2, 0, 0, 0][..]].concat();
-        let mut png = SIGNATURE.to_vec();
-        for (kind, data) in [(b"IHDR", head), (b"IDAT", packed.finish()?), (b"IEND", Vec::new())] {
-            let length = u32::try_from(data.len()).map_err(io::Error::other)?;
-            let mut sum = Crc::new();
-            sum.update(kind);
-            sum.update(&data);
-            png.extend(length.to_be_bytes());
-            png.extend(kind);
-            png.extend(data);
-            png.extend(sum.sum().to_be_bytes());
-        }
+        let mut png = Vec::new();
+        let mut encoder = Encoder::new(&mut png, self.width, self.height);
+        encoder.set_color(ColorType::Rgb);
+        encoder.set_depth(BitDepth::Eight);
+        let mut writer = encoder.write_header()?;
+        writer.write_image_data(&self.rgb)?;
+        writer.finish()?;
         Ok(png)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::io::Read;
-
-    use flate2::read::ZlibDecoder;
-
     use super::*;
 
     fn ppm(width: usize, height: usize, rgb: &[u8]) -> Vec<u8> {
         [format!("P6\n{width} {height}\n255\n").as_bytes(), rgb].concat()
     }
 
-    /// What a PNG of ours shows; its parts must be whole.
     fn shown(png: &[u8]) -> Pixels {
-        let mut rest = png.strip_prefix(&SIGNATURE).unwrap();
-        let mut part = |kind: &[u8; 4]| {
-            let length = u32::from_be_bytes(rest[..4].try_into().unwrap()) as usize;
-            let (whole, after) = rest.split_at(length + 12);
-            rest = after;
-            let mut sum = Crc::new();
-            sum.update(&whole[4..length + 8]);
-            assert_eq!((&whole[4..8], &whole[length + 8..]), (&kind[..], &sum.sum().to_be_bytes()[..]));
-            whole[8..length + 8].to_vec()
-        };
-        let (head, data, end) = (part(b"IHDR"), part(b"IDAT"), part(b"IEND"));
-        assert_eq!((&head[8..], end.len()), (&[8, 2, 0, 0, 0][..], 0));
-        let [width, height] = [0, 4].map(|at| u32::from_be_bytes(head[at..at + 4].try_into().unwrap()) as usize);
-        let (mut lines, row) = (Vec::new(), width * 3);
-        ZlibDecoder::new(&data[..]).read_to_end(&mut lines).unwrap();
-        let (mut rgb, mut above) = (Vec::new(), vec![0_u8; row]);
-        for line in lines.chunks_exact(row + 1) {
-            assert_eq!(line[0], UP);
-            above = line[1..].iter().zip(&above).map(|(byte, above)| byte.wrapping_add(*above)).collect();
-            rgb.extend(&above);
-        }
-        Pixels { width, height, rgb }
+        Pixels::of_png(png).unwrap()
     }
 
     #[test]
@@ -162,6 +143,9 @@ mod tests {
         let rgb: Vec<u8> = (0..5 * 4 * 3).map(|n: u8| n.wrapping_mul(37)).collect();
         let png = png(&ppm(5, 4, &rgb), MOST_PICTURE).unwrap();
         assert_eq!(shown(&png), Pixels { width: 5, height: 4, rgb });
+        assert_eq!(super::png(&png, png.len()).unwrap(), png, "what QEMU packed itself stays as it is");
+        let small = shown(&super::png(&png, png.len() - 1).unwrap());
+        assert_eq!((small.width, small.height), (2, 2), "unless it is too large");
     }
 
     #[test]
@@ -189,6 +173,8 @@ mod tests {
         let deep = [&b"P6\n2 1\n65535\n"[..], &[1; 12]].concat();
         let (cut, empty) = (good[..good.len() - 1].to_vec(), ppm(0, 0, &[]));
         let grey = b"P5\n2 1\n255\n111111".to_vec();
+        let half = png(&ppm(5, 4, &[7; 60]), MOST_PICTURE).unwrap()[..40].to_vec();
+        assert!(png(&half, 39).is_err());
         for bad in [cut, long, huge, deep, empty, grey, Vec::new(), b"P6".to_vec()] {
             assert!(png(&bad, MOST_PICTURE).is_err(), "{bad:?}");
         }

@@ -25,8 +25,8 @@ const CHUNK: usize = 256 << 10;
 
 /// What a screen shows, as QEMU draws it.
 pub(crate) struct Drawn {
-    /// A binary PPM.
-    pub(crate) ppm: Vec<u8>,
+    /// A PNG, or a binary PPM where QEMU writes none.
+    pub(crate) file: Vec<u8>,
     /// Given back with it.
     _place: Option<OwnedSemaphorePermit>,
 }
@@ -46,7 +46,7 @@ impl Hypervisor {
                 let domain = connect.lookup_domain_by_name(&name)?;
                 let stream = Stream::new(connect, 0)?;
                 domain.screenshot(&stream, 0, 0)?;
-                Ok(Drawn { ppm: read(stream)?, _place: place })
+                Ok(Drawn { file: read(stream)?, _place: place })
             })
             .await
         };

@@ -290,7 +290,6 @@ pub(super) const TEXTS: &[Text] = &[
     ("The key", "鍵"),
     ("The project", "プロジェクト"),
     ("The project's name", "プロジェクトの名前"),
-    ("What it is for, in one line", "用途の説明 (1 行)"),
     ("Servers at most, or none for no bound", "サーバ数の上限。none で上限なし"),
     (
         "Virtual CPUs of all its servers at most, or none for no bound",
