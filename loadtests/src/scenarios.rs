@@ -194,10 +194,22 @@ impl Stage {
         for site in sites.as_array().into_iter().flatten().filter(|site| site["outage"].is_string()) {
             let name = site["name"].as_str().context("a site without a name")?;
             self.watari(&["site", "power", name, "mains"])?;
-            until(120, &format!("{name}'s outage is over"), || Ok(self.outage_at(name)?.is_none()))?;
+            until(180, &format!("{name}'s outage is over"), || self.is_over(name))?;
         }
         self.ready("mail")?;
         self.send_home("mail").map(drop)
+    }
+
+    /// Whether a site has no outage any more; one that stands still is sent on its way.
+    fn is_over(&self, site: &str) -> anyhow::Result<bool> {
+        let Some(outage) = self.outage_at(site)? else { return Ok(true) };
+        let shown = self.show("outage", &outage)?;
+        if shown["paused_at"].is_string() {
+            self.watari(&["outage", "resume", site])?;
+        } else if shown["state"] == "evacuated" {
+            self.watari(&["site", "return", site])?;
+        }
+        Ok(false)
     }
 
     fn watari(&self, arguments: &[&str]) -> anyhow::Result<Value> {

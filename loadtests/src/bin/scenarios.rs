@@ -2,6 +2,7 @@
 
 use std::{path::PathBuf, process::ExitCode, time::Instant};
 
+use anyhow::Context;
 use clap::Parser;
 use watari_loadtests::scenarios::{Lane, Scenario, Stage, all};
 
@@ -34,12 +35,25 @@ fn main() -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let stage = Stage::set(arguments.lab.canonicalize()?)?;
-    let failed = stage.at_rate(arguments.link_mbit, |stage| {
-        let failed = chosen.iter().filter(|scenario| !holds(stage, scenario)).count();
-        println!("{} passed, {failed} failed", chosen.len() - failed);
-        Ok(failed)
-    })?;
+    let failed = stage.at_rate(arguments.link_mbit, |stage| run(stage, &chosen))?;
     Ok(if failed == 0 && !chosen.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Runs the scenarios one after another; how many failed.
+fn run(stage: &Stage, chosen: &[Scenario]) -> anyhow::Result<usize> {
+    let mut failed = 0;
+    for (number, scenario) in chosen.iter().enumerate() {
+        if holds(stage, scenario) {
+            continue;
+        }
+        failed += 1;
+        // Whoever came next would fail for what this one left behind.
+        stage.mend().with_context(|| {
+            format!("{} scenarios are not run: the stage is not as it was before", chosen.len() - number - 1)
+        })?;
+    }
+    println!("{} passed, {failed} failed", chosen.len() - failed);
+    Ok(failed)
 }
 
 /// Runs a scenario, and tells how long it took or why it failed.
@@ -47,13 +61,9 @@ fn holds(stage: &Stage, scenario: &Scenario) -> bool {
     let began = Instant::now();
     let outcome = (scenario.run)(stage);
     let seconds = began.elapsed().as_secs_f32();
-    let Err(error) = outcome else {
-        println!("ok      {} ({seconds:.1} s)", scenario.name);
-        return true;
-    };
-    println!("FAILED  {} ({seconds:.1} s): {error:#}\n{}", scenario.name, stage.look());
-    if let Err(error) = stage.mend() {
-        println!("the stage is not as it was before: {error:#}");
+    match &outcome {
+        Ok(()) => println!("ok      {} ({seconds:.1} s)", scenario.name),
+        Err(error) => println!("FAILED  {} ({seconds:.1} s): {error:#}\n{}", scenario.name, stage.look()),
     }
-    false
+    outcome.is_ok()
 }

@@ -1,6 +1,6 @@
 //! An evacuation that stands still because an operator wants it so.
 
-use std::time::Duration;
+use std::{thread, time::Duration};
 
 use anyhow::{Context, ensure};
 use serde_json::Value;
@@ -18,6 +18,9 @@ const OTHERS: [&str; 3] = ["p1", "p2", "p3"];
 
 /// The rate of the link when the pause is asked for, in Mbit/s.
 const BUSY_MBIT: u64 = 200;
+
+/// An order to send that has been given shows within so long.
+const BEGINS: Duration = Duration::from_secs(2);
 
 /// The pause is looked at for so long: a scheduler decides at least once a second.
 const LOOK: Duration = Duration::from_secs(5);
@@ -39,6 +42,10 @@ fn paused_once(stage: &Stage, home: &str) -> anyhow::Result<()> {
     for name in OTHERS {
         stage.create(name, "campus", &["--probe", "icmp"])?;
     }
+    // Who has not booted cannot answer those that watch the outage.
+    for name in OTHERS {
+        stage.until_page(&stage.address(name)?, 120)?;
+    }
     let watch = Watch::start(&stage.lab)?;
     // Over a fast link everybody would have begun before a person can ask for a pause.
     let (id, since) = stage.at_rate(BUSY_MBIT, |stage| {
@@ -52,7 +59,13 @@ fn paused_once(stage: &Stage, home: &str) -> anyhow::Result<()> {
         Ok((id, since))
     })?;
     let id = id.as_str();
-    until(120, "nothing travels any more", || stands_still(stage))?;
+    // What was ordered before the pause was heard may only be about to begin.
+    until(120, "nothing travels any more", || {
+        Ok(stands_still(stage)? && {
+            thread::sleep(BEGINS);
+            stands_still(stage)?
+        })
+    })?;
     let moved = |outage: &Value| outage["moved"].as_array().map_or(0, Vec::len);
     let before = moved(&stage.show("outage", id)?);
     ensure!(before <= OTHERS.len(), "everybody had left before the pause was heard");

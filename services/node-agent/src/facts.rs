@@ -10,7 +10,10 @@ use std::{
     time::Duration,
 };
 
-use tokio::{sync::Notify, time::Instant};
+use tokio::{
+    sync::{Notify, watch},
+    time::Instant,
+};
 use watari_chassis::{Bus, CancellationToken, clock};
 use watari_contracts::{
     agent::{Guard, Layer, NodeFacts, Phase, VmFact},
@@ -80,6 +83,8 @@ pub struct Facts {
     epoch: AtomicU64,
     answers: AtomicBool,
     seq: AtomicU64,
+    /// The number of the last report that the bus has taken.
+    taken: watch::Sender<u64>,
     urgent: AtomicBool,
     wake: Notify,
 }
@@ -98,6 +103,7 @@ impl Facts {
             epoch: AtomicU64::new(0),
             answers: AtomicBool::new(false),
             seq: AtomicU64::new(0),
+            taken: watch::Sender::new(0),
             urgent: AtomicBool::new(false),
             wake: Notify::new(),
         }
@@ -115,6 +121,14 @@ impl Facts {
         if changed {
             self.tell(urgency);
         }
+    }
+
+    /// Waits until what is known now has been told, but not for a bus that is away.
+    pub async fn told(&self) {
+        let mut taken = self.taken.subscribe();
+        let last = self.seq.load(Ordering::Acquire);
+        self.tell(Urgency::Now);
+        let _ = tokio::time::timeout(BUS_TAKES, taken.wait_for(|seq| *seq > last)).await;
     }
 
     fn tell(&self, urgency: Urgency) {
@@ -252,8 +266,9 @@ impl Facts {
             }
             self.urgent.store(false, Ordering::Release);
             last = Instant::now();
-            match tokio::time::timeout(BUS_TAKES, bus.publish_json(&subject, &self.all())).await {
-                Ok(Ok(())) => {}
+            let report = self.all();
+            match tokio::time::timeout(BUS_TAKES, bus.publish_json(&subject, &report)).await {
+                Ok(Ok(())) => drop(self.taken.send_replace(report.seq)),
                 Ok(Err(error)) => tracing::debug!(%error, "facts not published; the next report has them"),
                 Err(_) => tracing::debug!("the bus takes no facts; the next report has them"),
             }

@@ -13,7 +13,7 @@ use watari_model::{MigrationId, Refusal, Said, size::GIB};
 use super::{answers, cx::Cx, grow::disk_bytes};
 use crate::{
     facts::Urgency,
-    hypervisor::{Change, Event, JobKind, JobPurpose, JobStats, Migration, Persist, QemuProcess, Suspend},
+    hypervisor::{Change, Event, JobKind, JobStats, Migration, Persist, QemuProcess, Suspend},
     layers::stack,
     record::{Crossing, Record, Side},
 };
@@ -21,8 +21,6 @@ use crate::{
 const WANTED: &str = "send";
 /// By how much auto-converge slows a guest at first, and then each time, in percent.
 const SLOW_DOWN: (u8, u8) = (20, 10);
-/// How long the figures of the whole may come after the call's end.
-const FIGURES: Duration = Duration::from_millis(500);
 /// How long a source that has migrated may take to end.
 const SOURCE_ENDS: Duration = Duration::from_secs(5);
 
@@ -103,7 +101,6 @@ async fn follow(
 ) -> Result<(), Refusal> {
     let mut events = cx.node.hypervisor.events();
     let figures = figures(cx);
-    let mut last = None;
     let mut dead = false;
     // Cheap until the switch-over, exact from then on.
     let mut stopping = false;
@@ -126,7 +123,6 @@ async fn follow(
                     Ok(Event::Domain { name, change: Change::Suspended(Suspend::Migrated) }) if name == cx.name() => {
                         stopping = true;
                     }
-                    Ok(Event::JobCompleted { name, stats }) if is_ours(cx, &name, &stats) => last = Some(stats),
                     Ok(_) | Err(RecvError::Lagged(_)) => {}
                     Err(RecvError::Closed) => break Ok(()),
                 },
@@ -145,19 +141,24 @@ async fn follow(
         cx.book.departed(uuid).await;
     }
     end(cx, uuid, migration, complaint).await?;
-    if last.is_none() {
-        last = late_figures(cx, &mut events).await;
-    }
-    if let Some(stats) = last {
-        cx.book.transferred(transfer(&stats)).await;
-        cx.book.amend(uuid, Urgency::Soon, |_| {}).await?;
+    if dead || left {
+        final_figures(cx, uuid).await?;
     }
     Ok(())
 }
 
-/// Figures of a copy for an image may come a moment after it has made way.
-fn is_ours(cx: &Cx, name: &str, stats: &JobStats) -> bool {
-    name == cx.name() && stats.purpose != JobPurpose::Backup
+/// Tells the figures of the whole. They are forgotten with the server's release, which waits for this.
+async fn final_figures(cx: &Cx, uuid: &str) -> Result<(), Refusal> {
+    match cx.node.hypervisor.departure_stats(cx.name()).await {
+        Ok(Some(stats)) => {
+            cx.book.transferred(transfer(&stats)).await;
+            cx.book.amend(uuid, Urgency::Now, |_| {}).await?;
+            cx.node.facts.told().await;
+        }
+        Ok(None) => {}
+        Err(error) => tracing::warn!(vm = %cx.book.vm, %error, "the migration's final figures are not known"),
+    }
+    Ok(())
 }
 
 /// The call is over, however it ended.
@@ -171,20 +172,6 @@ async fn end(cx: &Cx, uuid: &str, migration: &MigrationId, complaint: Option<Str
     // Looked at first, so that what is told with the end is how it is after it.
     cx.book.look().await;
     cx.book.amend(uuid, Urgency::Now, ended).await.map(drop)
-}
-
-/// The figures of the whole come as an event, a little before or after the call's end.
-async fn late_figures(cx: &Cx, events: &mut tokio::sync::broadcast::Receiver<Event>) -> Option<JobStats> {
-    let wait = async {
-        loop {
-            match events.recv().await {
-                Ok(Event::JobCompleted { name, stats }) if is_ours(cx, &name, &stats) => return Some(stats),
-                Ok(_) | Err(RecvError::Lagged(_)) => {}
-                Err(RecvError::Closed) => return None,
-            }
-        }
-    };
-    tokio::time::timeout(FIGURES, wait).await.ok().flatten()
 }
 
 /// Reads the figures from time to time, on a task of its own: during the switch-over libvirt
@@ -233,7 +220,8 @@ pub(super) async fn reattach(cx: &Cx, order: &Send) -> Result<(), Refusal> {
     let process = cx.node.hypervisor.process(cx.name(), uuid).await.map_err(|error| cx.refuse(&error))?;
     let Some(process) = process else {
         cx.book.departed(uuid).await;
-        return end(cx, uuid, &order.migration, None).await;
+        end(cx, uuid, &order.migration, None).await?;
+        return final_figures(cx, uuid).await;
     };
     let every = Duration::from_millis(cx.node.settings.migration.poll_ms);
     answers::ask(&cx.node, &cx.book, &cx.record().await?);

@@ -17,6 +17,9 @@ use super::error::{Error, Kind, Result};
 use super::ffi::{self, Params, Value};
 use super::{Hypervisor, failure};
 
+/// Asks for what a job that has completed leaves, and leaves it there.
+const LAST_JOB: u32 = sys::VIR_DOMAIN_JOB_STATS_COMPLETED | sys::VIR_DOMAIN_JOB_STATS_KEEP_COMPLETED;
+
 /// When the target writes its persistent definition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Persist {
@@ -66,9 +69,11 @@ pub enum JobKind {
 /// What a job is for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum JobPurpose {
-    /// A migration, mostly.
+    /// A migration that comes in, mostly.
     #[default]
     Other,
+    /// A migration to another host.
+    Departure,
     /// Copying its disk while it runs ([`Hypervisor::begin_backup`]).
     Backup,
 }
@@ -121,7 +126,14 @@ pub(super) enum Job {
 impl JobPurpose {
     fn of(params: &Params) -> Self {
         let operation = params.get(&*sys::VIR_DOMAIN_JOB_OPERATION.to_string_lossy()).and_then(Value::as_u64);
-        if operation == Some(sys::VIR_DOMAIN_JOB_OPERATION_BACKUP.into()) { Self::Backup } else { Self::Other }
+        let is = |of: u32| operation == Some(of.into());
+        if is(sys::VIR_DOMAIN_JOB_OPERATION_BACKUP) {
+            Self::Backup
+        } else if is(sys::VIR_DOMAIN_JOB_OPERATION_MIGRATION_OUT) {
+            Self::Departure
+        } else {
+            Self::Other
+        }
     }
 }
 
@@ -244,10 +256,7 @@ impl Hypervisor {
     pub async fn job_stats(&self, name: &str) -> Result<JobStats> {
         let (kind, params) = self
             .on_domain("read the job's figures", name, |domain| match ffi::job_stats(domain, 0) {
-                Ok((sys::VIR_DOMAIN_JOB_NONE, _)) => ffi::job_stats(
-                    domain,
-                    sys::VIR_DOMAIN_JOB_STATS_COMPLETED | sys::VIR_DOMAIN_JOB_STATS_KEEP_COMPLETED,
-                ),
+                Ok((sys::VIR_DOMAIN_JOB_NONE, _)) => ffi::job_stats(domain, LAST_JOB),
                 other => other,
             })
             .await?;
@@ -259,6 +268,19 @@ impl Hypervisor {
             _ => JobKind::None,
         };
         Ok(JobStats { kind, ..JobStats::from_params(&params) })
+    }
+
+    /// The final figures of the migration by which the domain has left; none if its last job was another. They are
+    /// kept as long as the domain is defined here, though it does not run any more.
+    ///
+    /// # Errors
+    /// No such domain, or libvirt is away.
+    pub async fn departure_stats(&self, name: &str) -> Result<Option<JobStats>> {
+        let (_, params) = self
+            .on_domain("read the last job's figures", name, |domain| ffi::job_stats(domain, LAST_JOB))
+            .await?;
+        let stats = JobStats { kind: JobKind::Completed, ..JobStats::from_params(&params) };
+        Ok((stats.purpose == JobPurpose::Departure).then_some(stats))
     }
 
     /// Which job is at work on the domain now. libvirt refuses figures where a migration comes in
