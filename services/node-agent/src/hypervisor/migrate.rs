@@ -276,9 +276,8 @@ impl Hypervisor {
     /// # Errors
     /// No such domain, or libvirt is away.
     pub async fn departure_stats(&self, name: &str) -> Result<Option<JobStats>> {
-        let (_, params) = self
-            .on_domain("read the last job's figures", name, |domain| ffi::job_stats(domain, LAST_JOB))
-            .await?;
+        let (_, params) =
+            self.on_domain("read the last job's figures", name, |domain| ffi::job_stats(domain, LAST_JOB)).await?;
         let stats = JobStats { kind: JobKind::Completed, ..JobStats::from_params(&params) };
         Ok((stats.purpose == JobPurpose::Departure).then_some(stats))
     }
