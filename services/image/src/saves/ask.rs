@@ -60,7 +60,8 @@ pub(super) async fn ask(
             return follow(app, image, saved, lost(image, saved, error.into(), settings.max_tries)).await;
         }
     };
-    app.saves.answered(name);
+    let whole = if let Stage::Whole(copy) = &stage { Some(copy.sha256.as_str()) } else { None };
+    app.saves.answered(name, whole);
     if let Stage::Copying { copied_bytes, total_bytes } = stage {
         app.saves.copies(name, copied_bytes, total_bytes);
     }
@@ -68,9 +69,14 @@ pub(super) async fn ask(
     follow(app, image, saved, judge(image, saved, vm, &stage, settings.max_tries)).await
 }
 
-/// Where a copy that is whole may be sent: by the token that it was given before, as long as that is good.
+/// Where the copy that is announced may be sent, if the node has it: by the token that it was given before, as long as
+/// that is good.
 fn send_to(app: &App, id: &UploadId, image: &Image, saved: &Saved) -> Option<SendTo> {
     saved.taken?;
+    let announced = image.announced.as_ref()?.sha256.as_ref()?;
+    if !app.saves.has_whole(&image.name, announced) {
+        return None;
+    }
     let given = app.saves.token(&image.name).filter(|token| app.uploads.admit(id, token).is_some());
     let token = given.or_else(|| app.uploads.open(id, image))?;
     app.saves.give(&image.name, &token);

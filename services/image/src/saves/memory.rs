@@ -21,6 +21,8 @@ struct Known {
     /// On the boot clock in milliseconds.
     silent_since: Option<u64>,
     token: Option<String>,
+    /// The digest of the whole copy of which the node spoke when it was asked last.
+    whole: Option<String>,
 }
 
 /// The memory, by image.
@@ -71,15 +73,25 @@ impl Saves {
         (known.heard.copied_bytes, known.heard.total_bytes) = (copied_bytes, total_bytes);
     }
 
-    /// The node has answered.
-    pub(super) fn answered(&self, image: &ImageName) {
-        self.known().entry(image.clone()).or_default().silent_since = None;
+    /// The node has answered, of a copy with this digest if one is whole.
+    pub(super) fn answered(&self, image: &ImageName, whole: Option<&str>) {
+        let mut all = self.known();
+        let known = all.entry(image.clone()).or_default();
+        (known.silent_since, known.whole) = (None, whole.map(str::to_owned));
+    }
+
+    /// Whether the node said, when it was asked last, that it has this copy. One that was restarted since has
+    /// none, and must not send another in its place.
+    pub(super) fn has_whole(&self, image: &ImageName, digest: &str) -> bool {
+        self.known().get(image).is_some_and(|known| known.whole.as_deref() == Some(digest))
     }
 
     /// The node has not answered; for how many milliseconds by now.
     pub(super) fn silent(&self, image: &ImageName, now: u64) -> u64 {
         let mut all = self.known();
-        now.saturating_sub(*all.entry(image.clone()).or_default().silent_since.get_or_insert(now))
+        let known = all.entry(image.clone()).or_default();
+        known.whole = None;
+        now.saturating_sub(*known.silent_since.get_or_insert(now))
     }
 
     /// The copy has come to nothing.
@@ -106,8 +118,21 @@ mod tests {
     fn silence_is_counted_from_its_beginning_and_ends_with_an_answer() {
         let (saves, mail) = (Saves::default(), "mail".parse().unwrap());
         assert_eq!([saves.silent(&mail, 1_000), saves.silent(&mail, 4_000)], [0, 3_000]);
-        saves.answered(&mail);
+        saves.answered(&mail, None);
         assert_eq!(saves.silent(&mail, 5_000), 0);
+    }
+
+    #[test]
+    fn a_node_has_the_copy_of_which_it_spoke_last() {
+        let (saves, mail) = (Saves::default(), "mail".parse().unwrap());
+        assert!(!saves.has_whole(&mail, "d1"));
+        saves.answered(&mail, Some("d1"));
+        assert!(saves.has_whole(&mail, "d1") && !saves.has_whole(&mail, "d2"));
+        saves.silent(&mail, 1_000);
+        assert!(!saves.has_whole(&mail, "d1"), "it may have been restarted");
+        saves.answered(&mail, Some("d1"));
+        saves.answered(&mail, None);
+        assert!(!saves.has_whole(&mail, "d1"), "it makes another one");
     }
 
     #[test]

@@ -39,22 +39,23 @@ pub(super) struct Save {
 }
 
 impl Save {
+    /// Where the order has a copy sent is where the one before goes, which an agent before this one made.
     pub(super) fn new(order: &SaveDisk) -> Self {
-        Self::of(Some((order.image.clone(), order.operation.clone())), order.send_to.clone())
+        Self::of(Some((order.image.clone(), order.operation.clone())))
     }
 
     /// What an agent before this one left behind.
     pub(super) fn left_over() -> Self {
-        Self::of(None, None)
+        Self::of(None)
     }
 
-    fn of(wanted: Option<(ImageName, String)>, send_to: Option<SendTo>) -> Self {
+    fn of(wanted: Option<(ImageName, String)>) -> Self {
         let stop = CancellationToken::new();
         Self {
             wanted,
             stage: watch::Sender::new(Stage::Copying { copied_bytes: 0, total_bytes: 0 }),
             access: watch::Sender::new(Access::Reading),
-            send_to: watch::Sender::new(send_to),
+            send_to: watch::Sender::new(None),
             asked_at: AtomicU64::new(clock::boot_millis()),
             aside: stop.child_token(),
             stop,

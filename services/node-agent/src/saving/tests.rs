@@ -1,5 +1,7 @@
 //! Who gives way to whom, without a disk or a domain.
 
+use watari_contracts::saving::SendTo;
+
 use super::*;
 
 const UUID: &str = "4dea22b3-1d52-48f3-9d2c-0c0d8e1a7b6f";
@@ -65,6 +67,17 @@ async fn the_same_order_asks_another_of_its_image_replaces_and_another_images_wa
     save.tell(gone());
     assert_eq!(saves.known(&order("kept", "2")).unwrap(), None, "it may begin now");
     assert_eq!(saves.known(&order("kept", "1")).unwrap(), Some(gone()), "how it ended is told to whoever asked for it");
+}
+
+#[tokio::test]
+async fn the_order_that_begins_a_copy_does_not_say_where_it_goes() {
+    let saves = Saves::new(1);
+    let to = SendTo { url: "https://m-front/v1/uploads/1".to_owned(), token: "good".to_owned() };
+    let order = SaveDisk { send_to: Some(to.clone()), ..order("kept", "1") };
+    let save = saves.seat(&order).unwrap();
+    assert_eq!(*save.send_to().borrow(), None, "that is for a copy which another agent made");
+    saves.known(&order).unwrap();
+    assert_eq!(*save.send_to().borrow(), Some(to));
 }
 
 #[tokio::test]
