@@ -1,5 +1,7 @@
 //! The lab, as a program sees it: its command, its processes, its network namespaces.
 
+mod entering;
+
 use std::{
     fs,
     io::Write,
@@ -16,6 +18,8 @@ use serde_json::Value;
 pub const NODES: [&str; 4] = ["m1", "m2", "y1", "y2"];
 /// Its hosts with a NATS server: both front ends and the witness.
 pub const VOTERS: [&str; 3] = ["m-front", "y-front", "witness"];
+/// Where the front ends' NATS servers are.
+pub(crate) const URLS: [&str; 2] = ["tls://10.88.0.2:4222", "tls://10.88.0.3:4222"];
 
 /// A site's front end.
 #[must_use]
@@ -37,22 +41,31 @@ impl Lab {
     pub fn new(command: PathBuf) -> Self {
         let variable = |name: &str, default: &str| std::env::var(name).unwrap_or_else(|_| default.to_owned());
         Self {
-            command,
+            // Commands on hosts run in another folder.
+            command: command.canonicalize().unwrap_or(command),
             folder: variable("WATARI_LAB_DIR", "/var/tmp/watari-lab").into(),
             prefix: variable("WATARI_LAB_PREFIX", "watari-"),
         }
     }
 
-    /// Runs `deploy/lab` and gives what it prints.
+    /// Runs `deploy/lab` and gives what it prints. What it would execute on a host is entered into that host directly,
+    /// in the host's root folder.
     ///
     /// # Errors
     /// When it cannot be started or ends with another status than 0; its complaint is included.
     pub fn run(&self, arguments: &[&str]) -> anyhow::Result<String> {
-        let out = Command::new(&self.command)
-            .args(arguments)
-            .stdin(Stdio::null())
-            .output()
-            .with_context(|| format!("cannot start {}", self.command.display()))?;
+        let mut command = match arguments {
+            ["exec", host, "--", words @ ..] if !words.is_empty() => {
+                self.command_on(host, words).with_context(|| format!("lab {}", arguments.join(" ")))?
+            }
+            _ => {
+                let mut script = Command::new(&self.command);
+                script.args(arguments);
+                script
+            }
+        };
+        let out = command.stdin(Stdio::null()).output();
+        let out = out.with_context(|| format!("cannot start {}", command.get_program().display()))?;
         if !out.status.success() {
             bail!("lab {}: {}", arguments.join(" "), String::from_utf8_lossy(&out.stderr).trim());
         }
