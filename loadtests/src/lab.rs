@@ -3,6 +3,7 @@
 mod entering;
 
 use std::{
+    collections::HashMap,
     fs,
     io::Write,
     os::unix::fs::MetadataExt,
@@ -89,30 +90,31 @@ impl Lab {
 
     /// The host's processes: what program each runs, and its id as above.
     pub(crate) fn processes(&self, host: &str) -> Vec<(String, i32)> {
-        let Ok(namespace) = fs::metadata(self.namespace(host)).map(|m| m.ino()) else { return Vec::new() };
-        let Ok(processes) = fs::read_dir("/proc") else { return Vec::new() };
-        processes
-            .flatten()
-            .filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok())
-            .filter(|pid| fs::metadata(format!("/proc/{pid}/ns/net")).is_ok_and(|m| m.ino() == namespace))
-            .filter_map(|pid| {
-                let line = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
-                let first = String::from_utf8_lossy(line.split(|b| *b == 0).next()?).into_owned();
-                Some((first.rsplit('/').next()?.to_owned(), pid))
-            })
-            .collect()
+        self.running(&[host]).into_iter().map(|(_, pid, line)| (program(&line).to_owned(), pid)).collect()
     }
 
     /// The QEMU processes that hold this server, over all nodes: (host, process id).
     #[must_use]
     pub fn copies(&self, vm: &str) -> Vec<(String, i32)> {
         let named = format!("guest={vm},");
-        NODES
-            .into_iter()
-            .flat_map(|host| self.pids(host, "qemu-system-x86_64").into_iter().map(move |pid| (host.to_owned(), pid)))
-            .filter(|(_, pid)| {
-                fs::read(format!("/proc/{pid}/cmdline"))
-                    .is_ok_and(|line| String::from_utf8_lossy(&line).contains(&named))
+        let holds = |line: &str| program(line) == "qemu-system-x86_64" && line.contains(&named);
+        let running = self.running(&NODES).into_iter().filter(|(.., line)| holds(line));
+        running.map(|(host, pid, _)| (host.to_owned(), pid)).collect()
+    }
+
+    /// The processes of these hosts, in one walk through all of the machine's: where each runs, its id, and its command
+    /// line.
+    fn running<'a>(&self, hosts: &[&'a str]) -> Vec<(&'a str, i32, String)> {
+        let namespaces: HashMap<u64, &'a str> =
+            hosts.iter().filter_map(|host| Some((fs::metadata(self.namespace(host)).ok()?.ino(), *host))).collect();
+        let Ok(processes) = fs::read_dir("/proc") else { return Vec::new() };
+        processes
+            .flatten()
+            .filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok())
+            .filter_map(|pid| {
+                let host = *namespaces.get(&fs::metadata(format!("/proc/{pid}/ns/net")).ok()?.ino())?;
+                let line = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+                Some((host, pid, String::from_utf8_lossy(&line).into_owned()))
             })
             .collect()
     }
@@ -172,6 +174,12 @@ impl Lab {
     }
 }
 
+/// What a command line runs: its words end with a zero byte.
+fn program(line: &str) -> &str {
+    let first = line.split('\0').next().unwrap_or_default();
+    first.rsplit('/').next().unwrap_or_default()
+}
+
 /// What `deploy/lab cut` and `heal` do, by an `ip` that waits for its next line.
 #[derive(Debug)]
 pub struct Trunks(Child);
@@ -203,5 +211,17 @@ impl Trunks {
         let status = self.0.wait().context("ip cannot be waited for")?;
         ensure!(status.success(), "a link was not set: ip ended with {status}");
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_is_called_by_its_file() {
+        assert_eq!(program("/usr/sbin/libvirtd\0--listen\0/a/b\0"), "libvirtd");
+        assert_eq!(program("watari\0vm\0"), "watari");
+        assert_eq!(program(""), "", "the kernel's own have no command line");
     }
 }
