@@ -34,6 +34,8 @@ pub(super) struct Config {
     /// The bridge has only an address of another subnet.
     pub(super) shared: bool,
     pub(super) gateway: Option<Ipv4Addr>,
+    /// Ways out besides the gateway's.
+    pub(super) routes: Vec<(Ipv4Net, Ipv4Addr)>,
     /// The name servers told to servers, or asked by ours if it serves names itself.
     pub(super) dns: Vec<Ipv4Addr>,
     /// What it serves names with, if it does.
@@ -120,12 +122,24 @@ impl Config {
                 }
             }
         }
+        arguments.extend(self.static_routes());
         arguments.extend(self.mtu.map(|mtu| OsString::from(format!("--dhcp-option=option:mtu,{mtu}"))));
         arguments.extend(self.ipv6.iter().flat_map(|ipv6| self.dhcp6(ipv6)));
         if self.shared {
             arguments.push(format!("--shared-network={},{network}", self.bridge).into());
         }
         arguments
+    }
+
+    /// Who takes this option heeds the router's no more (RFC 3442), so that the gateway stands in it as well.
+    fn static_routes(&self) -> Option<OsString> {
+        if self.routes.is_empty() {
+            return None;
+        }
+        let default = self.gateway.map(|gateway| (Ipv4Net::default(), gateway));
+        let all = default.into_iter().chain(self.routes.iter().copied());
+        let list: String = all.map(|(to, via)| format!(",{to},{via}")).collect();
+        Some(format!("--dhcp-option=option:classless-static-route{list}").into())
     }
 
     /// What it says by IPv6: ask for your address, whoever asks is told it if known; the prefix is on this wire; and this
@@ -249,6 +263,7 @@ mod tests {
             subnet: "203.0.113.0/24".parse().unwrap(),
             shared: false,
             gateway: None,
+            routes: vec![],
             dns: vec![],
             dns_for: None,
             mtu: None,
@@ -300,6 +315,25 @@ mod tests {
     }
 
     #[test]
+    fn the_gateway_is_told_with_the_routes_and_nothing_of_routes_where_there_are_none() {
+        let told = |config: Config| {
+            let arguments = config.arguments();
+            let mut texts =
+                arguments.iter().filter_map(|argument| argument.to_str()?.split_once(":classless-static-route"));
+            texts.next().map(|(_, list)| list.to_owned())
+        };
+        let routes: Vec<(Ipv4Net, Ipv4Addr)> = [("198.51.100.0/24", "203.0.113.2"), ("10.0.0.0/8", "203.0.113.3")]
+            .map(|(to, via)| (to.parse().unwrap(), via.parse().unwrap()))
+            .into();
+        let gateway = Some("203.0.113.1".parse().unwrap());
+        assert_eq!(told(Config { gateway, ..config() }), None);
+        let own = ",198.51.100.0/24,203.0.113.2,10.0.0.0/8,203.0.113.3";
+        assert_eq!(told(Config { routes: routes.clone(), ..config() }).as_deref(), Some(own));
+        let both = told(Config { gateway, routes, ..config() });
+        assert_eq!(both, Some(format!(",0.0.0.0/0,203.0.113.1{own}")));
+    }
+
+    #[test]
     fn dnsmasq_itself_accepts_the_arguments() {
         let folder = std::env::temp_dir().join(format!("watari-dnsmasq-{}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
@@ -314,8 +348,12 @@ mod tests {
         let named = Config { dns_for: Some(dns), mtu: Some(1_450), hosts: folder.clone(), ..config() };
         let forwarding = Config { dns: vec!["192.0.2.53".parse().unwrap()], ..named.clone() };
         let both = Config { ipv6: Some(ipv6()), hosts: folder.clone(), ..config() };
+        let routes = vec![("198.51.100.0/24".parse().unwrap(), "203.0.113.2".parse().unwrap())];
+        let routed =
+            Config { gateway: Some("203.0.113.1".parse().unwrap()), routes, hosts: folder.clone(), ..config() };
         let nameless = Config { ipv6: Some(Ipv6 { dns: Vec::new(), ..ipv6() }), ..named.clone() };
-        for config in [Config { hosts: folder.clone(), ..config() }, shared, named, forwarding, both, nameless] {
+        for config in [Config { hosts: folder.clone(), ..config() }, shared, named, forwarding, both, nameless, routed]
+        {
             let mut command = std::process::Command::new(PROGRAM);
             let output = command.arg("--test").args(config.arguments()).output().unwrap();
             assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

@@ -1,7 +1,7 @@
 //! A server as its node needs to know it.
 
 use watari_contracts::agent::{Ipv6Wire, Seed, Server, Wire};
-use watari_model::{userdata::Text, vm::Vm};
+use watari_model::{network::Route, userdata::Text, vm::Vm};
 
 use super::Snapshot;
 
@@ -10,6 +10,7 @@ use super::Snapshot;
 pub(crate) fn describe(snap: &Snapshot, vm: &Vm) -> Option<Server> {
     let wires = vm.spec.nics.iter().map(|nic| {
         let network = &snap.networks.get(nic.network.as_str())?.value;
+        let reaches = |route: &&Route| route.via.is_ipv4() || nic.address6.is_some();
         Some(Wire {
             network: nic.network.clone(),
             kind: network.kind,
@@ -19,6 +20,7 @@ pub(crate) fn describe(snap: &Snapshot, vm: &Vm) -> Option<Server> {
             cidr: network.cidr.to_string(),
             gateway: network.gateway,
             dns: network.dns.clone(),
+            routes: network.routes.iter().filter(reaches).copied().collect(),
             mac: nic.mac.clone(),
             address: nic.address,
             ipv6: nic.address6.and_then(|address| Some(Ipv6Wire { network: network.ipv6.clone()?, address })),
