@@ -40,6 +40,15 @@ pub(crate) fn network(wanted: &CreateNetwork, most_addresses: u64, now: Timestam
     suits_its_kind(wanted)?;
     let refuse = |detail: Said| Refusal::BadRange { network: wanted.name.to_string(), detail };
     let (cidr, range) = (cidr(&wanted.cidr).map_err(refuse)?, range(&wanted.range).map_err(refuse)?);
+    let gateway = match wanted.kind {
+        Kind::Provider => wanted.gateway,
+        Kind::Overlay => Some(wanted.gateway.map_or_else(|| usual_gateway(cidr, range), Ok).map_err(refuse)?),
+    };
+    let mut ipv6 = wanted.ipv6.as_ref().map(|side| ipv6(&wanted.name, side)).transpose()?;
+    if let (Kind::Overlay, Some(side), Some(gateway)) = (wanted.kind, &mut ipv6, gateway) {
+        // Every node has it, as it has the gateway's.
+        side.gateway = Some(side.beside(gateway));
+    }
     let network = Network {
         v: 1,
         name: wanted.name.clone(),
@@ -55,14 +64,11 @@ pub(crate) fn network(wanted: &CreateNetwork, most_addresses: u64, now: Timestam
         overlay: None,
         cidr,
         range,
-        gateway: match wanted.kind {
-            Kind::Provider => wanted.gateway,
-            Kind::Overlay => Some(wanted.gateway.map_or_else(|| usual_gateway(cidr, range), Ok).map_err(refuse)?),
-        },
+        gateway,
         dns: wanted.dns.clone(),
         routes: wanted.routes.clone(),
         strangers: Vec::new(),
-        ipv6: wanted.ipv6.as_ref().map(|side| ipv6(&wanted.name, side)).transpose()?,
+        ipv6,
         request_id,
         created_at: now,
     };
@@ -148,8 +154,7 @@ fn routed(wanted: &CreateNetwork) -> Result<(), Refusal> {
     Err(Refusal::OutOfRange { field: "routes".to_owned(), value: route.to_string(), allowed })
 }
 
-/// Public addresses are IPv4's, translated; and an overlay network needs no router, since its IPv6 does not lead
-/// out of it.
+/// Public addresses are IPv4's; and the router of an overlay network is every node, at the address beside its IPv4 gateway.
 fn suits_ipv6(wanted: &CreateNetwork, ipv6: &WantedIpv6) -> Result<(), Refusal> {
     let refuse = |field: &str, value: String, allowed: Said| {
         Err(Refusal::OutOfRange { field: field.to_owned(), value, allowed })
@@ -161,8 +166,8 @@ fn suits_ipv6(wanted: &CreateNetwork, ipv6: &WantedIpv6) -> Result<(), Refusal> 
         }
         (Kind::Overlay, Some(gateway), _) => {
             let allowed = Said::new(
-                "nothing: the IPv6 of an overlay network stays within it",
-                "なし (オーバーレイの IPv6 はそのネットワークの中だけで使われます)",
+                "nothing: every node is the IPv6 router of an overlay network",
+                "なし (オーバーレイでは各ノードが IPv6 のルータになります)",
             );
             refuse("ipv6.gateway", gateway.to_string(), allowed)
         }

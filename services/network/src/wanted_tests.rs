@@ -343,6 +343,8 @@ fn an_ipv6_side_is_read_and_what_no_server_could_live_with_is_refused() {
     let inside = read(&with_ipv6(overlay(), "fd00:1::/64", None)).unwrap();
     assert!(matches!(carries(&inside, Overlay { vni: 4_096, mtu: 1_279 }), Err(Refusal::OutOfRange { .. })));
     assert!(carries(&inside, Overlay { vni: 4_096, mtu: 1_280 }).is_ok());
+    let router = inside.ipv6.unwrap().gateway.map(|router| router.to_string());
+    assert_eq!(router.as_deref(), Some("fd00:1::a01:1"), "every node, beside its IPv4 gateway");
 }
 
 #[test]

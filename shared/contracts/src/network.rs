@@ -56,7 +56,8 @@ pub struct CreateNetwork {
 pub struct WantedIpv6 {
     /// The subnet, `P::/64` to `P::/96`.
     pub cidr: String,
-    /// The router told to servers, none of their own addresses. An overlay network has none.
+    /// The router told to servers, none of their own addresses. Of an overlay network every node is that, at the address beside
+    /// its IPv4 gateway, and none is given here.
     #[serde(default)]
     pub gateway: Option<Ipv6Addr>,
     /// The name servers told to servers.

@@ -68,6 +68,8 @@ const DUID: &str = "32473,77:61:74:61:72:69";
 /// How often servers are told by IPv6 how they get their addresses, in seconds, if they do not ask: as a router does
 /// (RFC 4861, section 6.2.1).
 const ADVERTISED_S: u32 = 600;
+/// For how long a node's word counts that it is a router: three times as long (the same).
+const ROUTER_S: u32 = 3 * ADVERTISED_S;
 
 /// The machine's own resolver is asked where a network names none.
 const RESOLV: &str = "/etc/resolv.conf";
@@ -142,15 +144,18 @@ impl Config {
         Some(format!("--dhcp-option=option:classless-static-route{list}").into())
     }
 
-    /// What it says by IPv6: ask for your address, whoever asks is told it if known; the prefix is on this wire; and this
-    /// is no router. A router's own word for that is a lifetime of nothing, by which the guard tells these words apart
-    /// that are for servers alone.
+    /// What it says by IPv6: ask for your address, whoever asks is told it if known; the prefix is on this wire; and, on the
+    /// campus's own, this is no router. A router's own word for that is a lifetime of nothing, by which the guard tells these
+    /// words apart that are for servers alone.
     fn dhcp6(&self, ipv6: &Ipv6) -> Vec<OsString> {
         let (network, length) = (ipv6.cidr.network(), ipv6.cidr.prefix_len());
+        let own = self.dns_for.as_ref().and_then(|dns| dns.address6);
+        // Of an overlay network every node is the router, with the same addresses, that of its link among them.
+        let lifetime = if own.is_some() && own == ipv6.gateway { ROUTER_S } else { 0 };
         let mut arguments: Vec<OsString> = vec![
             format!("--dhcp-range={network},static,{length},{}m", self.lease_minutes).into(),
             "--enable-ra".into(),
-            format!("--ra-param={},{ADVERTISED_S},0", self.bridge).into(),
+            format!("--ra-param={},{ADVERTISED_S},{lifetime}", self.bridge).into(),
             format!("--dhcp-duid={DUID}").into(),
         ];
         let dns: &[Ipv6Addr] = self.dns_for.as_ref().map_or(ipv6.dns.as_slice(), |dns| dns.address6.as_slice());
@@ -297,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn by_ipv6_addresses_are_given_to_those_who_are_known_and_nobody_is_a_router() {
+    fn by_ipv6_addresses_are_given_to_those_who_are_known_and_on_the_campus_nobody_is_a_router() {
         let both = Config { ipv6: Some(ipv6()), ..config() };
         let arguments = both.arguments();
         let told: Vec<&str> =
@@ -312,6 +317,22 @@ mod tests {
                 "--dhcp-option=option6:dns-server,[2001:db8::53]",
             ]
         );
+    }
+
+    #[test]
+    fn on_an_overlay_network_the_node_is_a_router_by_ipv6_if_servers_are_told_so() {
+        let own: Ipv6Addr = "fd00:1::a01:1".parse().unwrap();
+        let lifetime = |gateway: Option<Ipv6Addr>| {
+            let (domain, names) = ("lab.watari.internal".to_owned(), "/run/watari/dns/lab".into());
+            let dns_for = Some(Dns { domain, names, address: [10, 1, 0, 1].into(), address6: Some(own) });
+            let ipv6 = Some(Ipv6 { cidr: "fd00:1::/64".parse().unwrap(), gateway, dns: Vec::new() });
+            let arguments = Config { bridge: "wb001000".to_owned(), dns_for, ipv6, ..config() }.arguments();
+            let mut found =
+                arguments.iter().filter_map(|argument| argument.to_str()?.strip_prefix("--ra-param=wb001000,600,"));
+            found.next().map(str::to_owned)
+        };
+        assert_eq!(lifetime(Some(own)).as_deref(), Some("1800"));
+        assert_eq!(lifetime(None).as_deref(), Some("0"), "one that was made before");
     }
 
     #[test]
