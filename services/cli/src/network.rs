@@ -11,7 +11,7 @@ use watari_contracts::{
 };
 use watari_model::{
     NetworkName, Refusal, Said,
-    network::{Kind, Stranger},
+    network::{Kind, Route, Stranger},
 };
 
 use crate::{
@@ -83,7 +83,8 @@ Examples:
   watari network create lab --overlay --cidr 10.1.0.0/16 \\
     --range 10.1.0.10-10.1.255.250
   watari network create staff --provider --vlan 30 --cidr 192.0.2.0/24 \\
-    --range 192.0.2.100-192.0.2.199 --gateway 192.0.2.1"
+    --range 192.0.2.100-192.0.2.199 --gateway 192.0.2.1 \\
+    --route 198.51.100.0/24=192.0.2.2"
 )]
 pub struct Create {
     /// Its name
@@ -106,6 +107,9 @@ pub struct Create {
     /// A name server told to servers; may be given several times
     #[arg(long, value_name = "ADDRESS")]
     dns: Vec<String>,
+    /// A way to another subnet besides the gateway's; may be given several times
+    #[arg(long, value_name = "SUBNET=ROUTER", conflicts_with_all = ["overlay", "public"])]
+    route: Vec<String>,
     /// The segment that nodes bind to a bridge [default: campus]
     #[arg(long, conflicts_with = "overlay")]
     segment: Option<String>,
@@ -183,6 +187,13 @@ impl Create {
         let address6 = |field: &str, text: &String| {
             input::value::<Ipv6Addr>(field, Said::new("an IPv6 address", "IPv6 アドレス"), text)
         };
+        let route = |text: &String| {
+            let allowed = Said::new(
+                "SUBNET=ROUTER such as 198.51.100.0/24=203.0.113.2",
+                "198.51.100.0/24=203.0.113.2 のような サブネット=ルータ",
+            );
+            input::value::<Route>("--route", allowed, text)
+        };
         let ipv6 = |cidr: String| -> Result<WantedIpv6, Failure> {
             Ok(WantedIpv6 {
                 cidr,
@@ -198,6 +209,7 @@ impl Create {
             range: self.range,
             gateway: self.gateway.as_ref().map(|text| address("--gateway", text)).transpose()?,
             dns: self.dns.iter().map(|text| address("--dns", text)).collect::<Result<_, _>>()?,
+            routes: self.route.iter().map(route).collect::<Result<_, _>>()?,
             segment: input::name_if(self.segment.as_deref())?,
             vlan: self.vlan,
             mtu: self.mtu,
@@ -299,6 +311,7 @@ impl Row for NetworkView {
             (Word::Ipv6, subnet6(self)),
             (Word::Gateway, gateways(self)),
             (Word::Dns, name_servers(self)),
+            (Word::Routes, joined(&self.routes)),
             (Word::Used, self.addresses_used.to_string()),
             (Word::Free, self.addresses_free.to_string()),
             (Word::UsedByOthers, strangers(self)),

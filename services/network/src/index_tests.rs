@@ -21,6 +21,7 @@ fn network(size: u32) -> Network {
         range: Range { first, last: Ipv4Addr::from(u32::from(first) + size - 1) },
         gateway: None,
         dns: Vec::new(),
+        routes: Vec::new(),
         strangers: Vec::new(),
         ipv6: None,
         request_id: String::new(),

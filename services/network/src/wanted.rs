@@ -33,13 +33,22 @@ const NOBODYS: [(&str, &str, &str); 5] = [
 /// Reads and checks everything that can be checked without knowing the other networks.
 ///
 /// # Errors
-/// [`Refusal::BadRange`] or [`Refusal::BadIpv6`] with a sentence about the first thing that is wrong,
+/// [`Refusal::BadRange`], [`Refusal::BadIpv6`] or [`Refusal::BadRoute`] with a sentence about the first thing that is wrong,
 /// [`Refusal::OutOfRange`] for other fields, [`Refusal::Unsupported`] for what this version does not make.
 pub(crate) fn network(wanted: &CreateNetwork, most_addresses: u64, now: Timestamp) -> Result<Network, Refusal> {
     let request_id = request_id(wanted.request_id.as_deref())?;
     suits_its_kind(wanted)?;
     let refuse = |detail: Said| Refusal::BadRange { network: wanted.name.to_string(), detail };
     let (cidr, range) = (cidr(&wanted.cidr).map_err(refuse)?, range(&wanted.range).map_err(refuse)?);
+    let gateway = match wanted.kind {
+        Kind::Provider => wanted.gateway,
+        Kind::Overlay => Some(wanted.gateway.map_or_else(|| usual_gateway(cidr, range), Ok).map_err(refuse)?),
+    };
+    let mut ipv6 = wanted.ipv6.as_ref().map(|side| ipv6(&wanted.name, side)).transpose()?;
+    if let (Kind::Overlay, Some(side), Some(gateway)) = (wanted.kind, &mut ipv6, gateway) {
+        // Every node has it, as it has the gateway's.
+        side.gateway = Some(side.beside(gateway));
+    }
     let network = Network {
         v: 1,
         name: wanted.name.clone(),
@@ -55,13 +64,11 @@ pub(crate) fn network(wanted: &CreateNetwork, most_addresses: u64, now: Timestam
         overlay: None,
         cidr,
         range,
-        gateway: match wanted.kind {
-            Kind::Provider => wanted.gateway,
-            Kind::Overlay => Some(wanted.gateway.map_or_else(|| usual_gateway(cidr, range), Ok).map_err(refuse)?),
-        },
+        gateway,
         dns: wanted.dns.clone(),
+        routes: wanted.routes.clone(),
         strangers: Vec::new(),
-        ipv6: wanted.ipv6.as_ref().map(|side| ipv6(&wanted.name, side)).transpose()?,
+        ipv6,
         request_id,
         created_at: now,
     };
@@ -83,6 +90,7 @@ fn suits_its_kind(wanted: &CreateNetwork) -> Result<(), Refusal> {
         return refuse("public", wanted.public.to_string(), allowed);
     }
     tagged(wanted)?;
+    routed(wanted)?;
     if let Some(ipv6) = &wanted.ipv6 {
         suits_ipv6(wanted, ipv6)?;
     }
@@ -126,8 +134,27 @@ fn tagged(wanted: &CreateNetwork) -> Result<(), Refusal> {
     Err(Refusal::OutOfRange { field: "vlan".to_owned(), value: vlan.to_string(), allowed })
 }
 
-/// Public addresses are IPv4's, translated; and an overlay network needs no router, since its IPv6 does not lead
-/// out of it.
+/// Routes are told to servers of a provider network: on an overlay network every node is the router, and no server may send
+/// for others.
+fn routed(wanted: &CreateNetwork) -> Result<(), Refusal> {
+    let Some(route) = wanted.routes.first().filter(|_| wanted.public || wanted.kind == Kind::Overlay) else {
+        return Ok(());
+    };
+    let allowed = if wanted.public {
+        Said::new(
+            "nothing: no server is on a network of public addresses",
+            "なし (公開アドレスのネットワークにサーバはありません)",
+        )
+    } else {
+        Said::new(
+            "nothing: an overlay network has no router but its gateway",
+            "なし (オーバーレイのルータはゲートウェイだけです)",
+        )
+    };
+    Err(Refusal::OutOfRange { field: "routes".to_owned(), value: route.to_string(), allowed })
+}
+
+/// Public addresses are IPv4's; and the router of an overlay network is every node, at the address beside its IPv4 gateway.
 fn suits_ipv6(wanted: &CreateNetwork, ipv6: &WantedIpv6) -> Result<(), Refusal> {
     let refuse = |field: &str, value: String, allowed: Said| {
         Err(Refusal::OutOfRange { field: field.to_owned(), value, allowed })
@@ -139,8 +166,8 @@ fn suits_ipv6(wanted: &CreateNetwork, ipv6: &WantedIpv6) -> Result<(), Refusal> 
         }
         (Kind::Overlay, Some(gateway), _) => {
             let allowed = Said::new(
-                "nothing: the IPv6 of an overlay network stays within it",
-                "なし (オーバーレイの IPv6 はそのネットワークの中だけで使われます)",
+                "nothing: every node is the IPv6 router of an overlay network",
+                "なし (オーバーレイでは各ノードが IPv6 のルータになります)",
             );
             refuse("ipv6.gateway", gateway.to_string(), allowed)
         }
@@ -329,7 +356,7 @@ fn usable(network: &Network, most_addresses: u64) -> Result<(), Said> {
 /// and whatever number the older one got.
 pub(crate) fn same(a: &Network, b: &Network) -> bool {
     let part = |n: &Network| (n.name.clone(), n.kind, n.segment.clone(), n.cidr, n.range, n.gateway, n.dns.clone());
-    part(a) == part(b) && (a.public, a.vlan) == (b.public, b.vlan) && a.ipv6 == b.ipv6
+    part(a) == part(b) && (a.public, a.vlan) == (b.public, b.vlan) && (&a.routes, &a.ipv6) == (&b.routes, &b.ipv6)
 }
 
 /// Whether a new network can stand beside one that exists. Networks on one segment share its
@@ -354,13 +381,13 @@ pub(crate) fn beside(new: &Network, old: &Network) -> Result<(), Refusal> {
     }
     let refuse = |detail: Said| Err(Refusal::BadRange { network: new.name.to_string(), detail });
     let other = &old.name;
-    if let Some(address) = fixtures(old).find(|a| new.range.contains(*a)) {
+    if let Some(address) = old.fixtures().find(|a| new.range.contains(*a)) {
         return refuse(said!(
-            "the range has {address}, a gateway or name server of network {other} on the same segment",
-            "範囲に、同じセグメントのネットワーク {other} のゲートウェイかネームサーバ {address} が含まれています"
+            "the range has {address}, a gateway, router or name server of network {other} on the same segment",
+            "範囲に、同じセグメントのネットワーク {other} のゲートウェイ、ルータ、ネームサーバのいずれか {address} が含まれています"
         ));
     }
-    if let Some(address) = fixtures(new).find(|a| old.range.contains(*a)) {
+    if let Some(address) = new.fixtures().find(|a| old.range.contains(*a)) {
         return refuse(said!(
             "{address} lies in the range of network {other} on the same segment",
             "{address} は同じセグメントのネットワーク {other} の範囲の中にあります"
@@ -369,8 +396,8 @@ pub(crate) fn beside(new: &Network, old: &Network) -> Result<(), Refusal> {
     let refuse = |detail: Said| Err(Refusal::BadIpv6 { network: new.name.to_string(), detail });
     if let Some(address) = servers_own(new, old) {
         return refuse(said!(
-            "{address}, a gateway or name server of network {other} on the same segment, would be the address of a server",
-            "同じセグメントのネットワーク {other} のゲートウェイかネームサーバ {address} が、サーバのアドレスになり得ます"
+            "{address}, a gateway, router or name server of network {other} on the same segment, would be the address of a server",
+            "同じセグメントのネットワーク {other} のゲートウェイ、ルータ、ネームサーバのいずれか {address} が、サーバのアドレスになり得ます"
         ));
     }
     if let Some(address) = servers_own(old, new) {
@@ -385,9 +412,9 @@ pub(crate) fn beside(new: &Network, old: &Network) -> Result<(), Refusal> {
 /// A router's or name server's IPv6 address of `others` that a server of `of` could have. No server has one beside an
 /// IPv4 address that such a machine has.
 fn servers_own(of: &Network, others: &Network) -> Option<Ipv6Addr> {
-    let (ipv6, machines) = (of.ipv6.as_ref()?, others.ipv6.as_ref()?);
-    let is_machines = |address: Ipv6Addr| fixtures(of).chain(fixtures(others)).any(|v4| ipv6.beside(v4) == address);
-    machines.fixtures().find(|address| ipv6.is_for_servers(*address, of.cidr) && !is_machines(*address))
+    let ipv6 = of.ipv6.as_ref()?;
+    let is_machines = |address: Ipv6Addr| of.fixtures().chain(others.fixtures()).any(|v4| ipv6.beside(v4) == address);
+    others.fixtures6().find(|address| ipv6.is_for_servers(*address, of.cidr) && !is_machines(*address))
 }
 
 /// Every node is the router of every overlay network, and a router knows each subnet once.
@@ -409,11 +436,6 @@ fn apart(new: &Network, old: &Network) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// The machines of a network that are not its servers.
-pub(crate) fn fixtures(network: &Network) -> impl Iterator<Item = Ipv4Addr> {
-    network.gateway.into_iter().chain(network.dns.iter().copied())
-}
-
 /// Whether a server may ask for this very address.
 ///
 /// # Errors
@@ -433,13 +455,16 @@ pub(crate) fn fixed(address: Ipv4Addr, network: &Network, others: &[&Network]) -
     }
     let taken =
         |owner: Said| Refusal::AddressTaken { network: network.name.to_string(), address: address.to_string(), owner };
-    if fixtures(network).any(|a| a == address) {
-        return Err(taken(Said::new("its gateway or a name server", "ゲートウェイかネームサーバ")));
+    if network.fixtures().any(|a| a == address) {
+        return Err(taken(Said::new(
+            "its gateway, a router or a name server",
+            "ゲートウェイ、ルータ、ネームサーバのいずれか",
+        )));
     }
     if let Some(stranger) = network.stranger_at(address) {
         return Err(strange(network, stranger));
     }
-    let other = |n: &&&Network| n.range.contains(address) || fixtures(n).any(|a| a == address);
+    let other = |n: &&&Network| n.range.contains(address) || n.fixtures().any(|a| a == address);
     match others.iter().find(other) {
         Some(other) => {
             let other = &other.name;

@@ -14,6 +14,7 @@ fn asked(cidr: &str, range: &str) -> CreateNetwork {
         range: range.to_owned(),
         gateway: None,
         dns: Vec::new(),
+        routes: Vec::new(),
         segment: None,
         vlan: None,
         mtu: None,
@@ -241,6 +242,39 @@ fn a_vlan_of_a_segment_is_a_wire_of_its_own_and_carries_one_network() {
 }
 
 #[test]
+fn routes_are_told_to_servers_of_a_segment_and_their_routers_are_no_servers() {
+    let (cidr, range) = ("203.0.113.0/24", "203.0.113.100-203.0.113.199");
+    let by = |asked: CreateNetwork, route: &str| CreateNetwork { routes: vec![route.parse().unwrap()], ..asked };
+    let read = |wanted: &CreateNetwork| network(wanted, 1 << 20, NOW);
+    let far = "198.51.100.0/24=203.0.113.2";
+    let made = read(&by(asked(cidr, range), far)).unwrap();
+    assert_eq!(made.routes, [far.parse().unwrap()]);
+    assert!(!same(&made, &lab()) && same(&made, &made.clone()));
+    let handed_out = read(&by(asked(cidr, range), "198.51.100.0/24=203.0.113.100"));
+    assert!(matches!(&handed_out, Err(Refusal::BadRoute { .. })), "{handed_out:?}");
+    for unsuited in [
+        by(asked_overlay("inside", "10.1.0.0/24", "10.1.0.10-10.1.0.99"), "198.51.100.0/24=10.1.0.2"),
+        CreateNetwork { public: true, ..by(asked(cidr, range), far) },
+    ] {
+        let refused = read(&unsuited);
+        assert!(matches!(&refused, Err(Refusal::OutOfRange { field, .. }) if field == "routes"), "{refused:?}");
+    }
+    let asks = |address: &str| fixed(address.parse().unwrap(), &made, &[]);
+    assert!(matches!(asks("203.0.113.2"), Err(Refusal::AddressTaken { .. })), "the router's");
+    assert_eq!(asks("203.0.113.3"), Ok(()));
+    let second = |range: &str| Network { name: "second".parse().unwrap(), ..self::made(cidr, range).unwrap() };
+    assert!(matches!(beside(&second("203.0.113.1-203.0.113.9"), &made), Err(Refusal::BadRange { .. })));
+    assert_eq!(beside(&second("203.0.113.10-203.0.113.19"), &made), Ok(()));
+    // By IPv6 a router may be beside one of IPv4, and nobody else who would be a server.
+    let dual = |v4: &str, v6: &str| {
+        let asked = with_ipv6(asked(cidr, range), "2001:db8:0:1::/64", None);
+        read(&CreateNetwork { routes: [v4, v6].map(|route| route.parse().unwrap()).into(), ..asked })
+    };
+    assert!(dual(far, "2001:db8:7::/48=2001:db8:0:1::cb00:7102").is_ok());
+    assert!(matches!(dual(far, "2001:db8:7::/48=2001:db8:0:1::cb00:7103"), Err(Refusal::BadRoute { .. })));
+}
+
+#[test]
 fn a_fixed_address_lies_in_the_subnet_and_belongs_to_nobody_else() {
     let network = Network { gateway: Some("203.0.113.1".parse().unwrap()), ..lab() };
     let second =
@@ -309,6 +343,8 @@ fn an_ipv6_side_is_read_and_what_no_server_could_live_with_is_refused() {
     let inside = read(&with_ipv6(overlay(), "fd00:1::/64", None)).unwrap();
     assert!(matches!(carries(&inside, Overlay { vni: 4_096, mtu: 1_279 }), Err(Refusal::OutOfRange { .. })));
     assert!(carries(&inside, Overlay { vni: 4_096, mtu: 1_280 }).is_ok());
+    let router = inside.ipv6.unwrap().gateway.map(|router| router.to_string());
+    assert_eq!(router.as_deref(), Some("fd00:1::a01:1"), "every node, beside its IPv4 gateway");
 }
 
 #[test]

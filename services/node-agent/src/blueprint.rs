@@ -165,7 +165,26 @@ pub fn check_wire(wire: &Wire) -> Result<Ipv4Net, Refusal> {
         ));
     }
     wire.ipv6.as_ref().map_or(Ok(()), |ipv6| check_ipv6(wire, subnet, ipv6))?;
+    check_routes(wire, subnet)?;
     Ok(subnet)
+}
+
+/// Routes lead from a provider network, and are no more than fit into an answer of DHCP.
+fn check_routes(wire: &Wire, subnet: Ipv4Net) -> Result<(), Refusal> {
+    let ipv6 = wire.ipv6.as_ref().map(|ipv6| &ipv6.network);
+    let may = wire.kind == Kind::Provider && wire.routes.len() <= network::MOST_ROUTES;
+    let Some(route) = wire.routes.iter().find(|route| !may || route.check(subnet, ipv6).is_err()) else {
+        return Ok(());
+    };
+    let most = network::MOST_ROUTES;
+    Err(refuse(
+        "routes",
+        route.to_string(),
+        said!(
+            "at most {most} ways out of a provider network by its own routers, and none for another",
+            "構内のネットワークでは、そのルータを通る経路が {most} 個まで。ほかのネットワークではなし"
+        ),
+    ))
 }
 
 /// The IPv6 side is one that a network may have, and the address the server's on it.
@@ -352,6 +371,13 @@ mod tests {
         assert_eq!(check(&both), Ok(()));
         both.wires[0].ipv6 = Some(Ipv6Wire { network: net, address: "2001:db8:0:1::1".parse().unwrap() });
         assert!(matches!(check(&both), Err(Refusal::OutOfRange { .. })), "another's IPv6 address");
+        let mut routed = server();
+        routed.wires[0].routes = vec!["198.51.100.0/24=203.0.113.2".parse().unwrap()];
+        assert_eq!(check(&routed), Ok(()));
+        for bad in ["198.51.100.0/24=192.0.2.1", "203.0.0.0/16=203.0.113.2", "2001:db8::/32=2001:db8:0:1::1"] {
+            routed.wires[0].routes = vec![bad.parse().unwrap()];
+            assert!(matches!(check(&routed), Err(Refusal::OutOfRange { .. })), "{bad}");
+        }
         let mut overlay = server();
         overlay.wires[0].kind = Kind::Overlay;
         assert!(matches!(check(&overlay), Err(Refusal::OutOfRange { .. })), "without a number");
@@ -359,6 +385,9 @@ mod tests {
         assert!(matches!(check(&overlay), Err(Refusal::OutOfRange { .. })), "without a gateway");
         overlay.wires[0].gateway = Some("203.0.113.1".parse().unwrap());
         assert_eq!(check(&overlay), Ok(()));
+        overlay.wires[0].routes = vec!["198.51.100.0/24=203.0.113.2".parse().unwrap()];
+        assert!(matches!(check(&overlay), Err(Refusal::OutOfRange { .. })), "with routes");
+        overlay.wires[0].routes = Vec::new();
         overlay.wires[0].vlan = Some(30);
         assert!(matches!(check(&overlay), Err(Refusal::OutOfRange { .. })), "with a VLAN");
         overlay.wires[0].vlan = None;

@@ -88,6 +88,9 @@ pub struct Wire {
     pub gateway: Option<Ipv4Addr>,
     /// The name servers told to servers.
     pub dns: Vec<Ipv4Addr>,
+    /// Ways out besides the gateway's, as far as the server has addresses of their kind.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub routes: Vec<network::Route>,
     /// The server's MAC on it.
     pub mac: String,
     /// The server's address on it.

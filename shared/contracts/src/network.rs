@@ -30,6 +30,9 @@ pub struct CreateNetwork {
     /// The name servers told to servers.
     #[serde(default)]
     pub dns: Vec<Ipv4Addr>,
+    /// Ways out besides the gateway's, for servers of a provider network.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub routes: Vec<network::Route>,
     /// The segment that nodes bind to a bridge; `campus` if left out. An overlay network has none.
     #[serde(default)]
     pub segment: Option<SegmentName>,
@@ -53,7 +56,8 @@ pub struct CreateNetwork {
 pub struct WantedIpv6 {
     /// The subnet, `P::/64` to `P::/96`.
     pub cidr: String,
-    /// The router told to servers, none of their own addresses. An overlay network has none.
+    /// The router told to servers, none of their own addresses. Of an overlay network every node is that, at the address beside
+    /// its IPv4 gateway, and none is given here.
     #[serde(default)]
     pub gateway: Option<Ipv6Addr>,
     /// The name servers told to servers.
@@ -124,6 +128,9 @@ pub struct NetworkView {
     pub gateway: Option<Ipv4Addr>,
     /// The name servers told to servers.
     pub dns: Vec<Ipv4Addr>,
+    /// Ways out besides the gateway's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub routes: Vec<network::Route>,
     /// Its IPv6 side, if it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ipv6: Option<network::Ipv6>,

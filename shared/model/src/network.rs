@@ -5,7 +5,7 @@
 
 mod ipv6;
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::Ipv4Net;
 use schemars::JsonSchema;
@@ -15,8 +15,10 @@ pub use ipv6::{Ipv6, LEAST_MTU as LEAST_IPV6_MTU, MOST_DNS};
 
 use crate::{Document, NetworkName, Refusal, Said, SegmentName, Timestamp, VmName, said};
 
+mod route;
 mod stranger;
 
+pub use route::{MOST_ROUTES, NotARoute, Route};
 pub use stranger::Stranger;
 
 /// What a network is made of.
@@ -113,6 +115,9 @@ pub struct Network {
     /// The name servers told to servers.
     #[serde(default)]
     pub dns: Vec<Ipv4Addr>,
+    /// Ways out besides the gateway's, of a provider network.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub routes: Vec<Route>,
     /// Addresses of its range, or asked for by name, that somebody else has; by address. See [`Stranger`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub strangers: Vec<Stranger>,
@@ -145,11 +150,27 @@ impl Network {
         self.strangers.iter().find(|stranger| stranger.address == address)
     }
 
+    /// The machines of the network that are not its servers.
+    pub fn fixtures(&self) -> impl Iterator<Item = Ipv4Addr> {
+        let routers = self.routes.iter().filter_map(|route| Some(route.ipv4()?.1));
+        self.gateway.into_iter().chain(self.dns.iter().copied()).chain(routers)
+    }
+
+    /// The same by IPv6.
+    pub fn fixtures6(&self) -> impl Iterator<Item = Ipv6Addr> {
+        let routers = self.routes.iter().filter_map(|route| match route.via {
+            IpAddr::V4(_) => None,
+            IpAddr::V6(via) => Some(via),
+        });
+        self.ipv6.iter().flat_map(|ipv6| ipv6.fixtures()).chain(routers)
+    }
+
     /// Checks that the range lies inside the subnet, leaves out its network and broadcast
     /// addresses and the gateway, and is not empty.
     ///
     /// # Errors
-    /// [`Refusal::BadRange`] saying which of these is broken, [`Refusal::BadIpv6`] what is wrong with its IPv6 side.
+    /// [`Refusal::BadRange`] saying which of these is broken, [`Refusal::BadIpv6`] what is wrong with its IPv6 side,
+    /// [`Refusal::BadRoute`] what with its routes.
     pub fn check(&self) -> Result<(), Refusal> {
         let refuse = |detail: Said| Err(Refusal::BadRange { network: self.name.to_string(), detail });
         let (cidr, Range { first, last }) = (self.cidr, self.range);
@@ -198,7 +219,8 @@ impl Network {
             }
         }
         let ipv6 = self.ipv6.as_ref().map_or(Ok(()), |ipv6| ipv6.check(cidr, self.gateway));
-        ipv6.map_err(|detail| Refusal::BadIpv6 { network: self.name.to_string(), detail })
+        ipv6.map_err(|detail| Refusal::BadIpv6 { network: self.name.to_string(), detail })?;
+        self.check_routes().map_err(|detail| Refusal::BadRoute { network: self.name.to_string(), detail })
     }
 }
 
@@ -267,6 +289,7 @@ mod tests {
             range: Range { first: first.parse().unwrap(), last: last.parse().unwrap() },
             gateway: gateway.map(|g| g.parse().unwrap()),
             dns: Vec::new(),
+            routes: Vec::new(),
             strangers: Vec::new(),
             ipv6: None,
             request_id: String::new(),

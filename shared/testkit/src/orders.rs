@@ -48,6 +48,7 @@ pub fn card(address: Ipv4Addr) -> Wire {
         cidr: format!("{a}.{b}.{c}.0/24"),
         gateway: None,
         dns: Vec::new(),
+        routes: Vec::new(),
         mac: mac_of(address),
         address,
         ipv6: None,

@@ -139,6 +139,7 @@ words! {
     RestartFromCopy "RESTARTED FROM A COPY" "複製からの再起動";
     Restored "LAST TIME FROM A COPY" "前回の複製からの再起動";
     Revision "REVISION" "改訂番号";
+    Routes "ROUTES" "経路";
     RunningHours "RUNNING HOURS" "稼働時間";
     SavedAt "SAVED AS OF" "保存時点";
     SavedFrom "SAVED FROM" "保存元サーバ";

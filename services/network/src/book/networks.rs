@@ -150,6 +150,7 @@ impl Book {
             range: format!("{}-{}", network.range.first, network.range.last),
             gateway: network.gateway,
             dns: network.dns.clone(),
+            routes: network.routes.clone(),
             ipv6: network.ipv6.clone(),
             addresses_used: usage.used,
             addresses_free: usage.free,

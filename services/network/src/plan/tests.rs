@@ -99,6 +99,7 @@ fn network(name: &str, kind: Kind) -> Network {
         range: Range { first: address(10), last: address(99) },
         gateway: Some(address(1)),
         dns: Vec::new(),
+        routes: Vec::new(),
         strangers: Vec::new(),
         ipv6: None,
         request_id: String::new(),

@@ -34,6 +34,8 @@ pub(super) struct Config {
     /// The bridge has only an address of another subnet.
     pub(super) shared: bool,
     pub(super) gateway: Option<Ipv4Addr>,
+    /// Ways out besides the gateway's.
+    pub(super) routes: Vec<(Ipv4Net, Ipv4Addr)>,
     /// The name servers told to servers, or asked by ours if it serves names itself.
     pub(super) dns: Vec<Ipv4Addr>,
     /// What it serves names with, if it does.
@@ -66,6 +68,8 @@ const DUID: &str = "32473,77:61:74:61:72:69";
 /// How often servers are told by IPv6 how they get their addresses, in seconds, if they do not ask: as a router does
 /// (RFC 4861, section 6.2.1).
 const ADVERTISED_S: u32 = 600;
+/// For how long a node's word counts that it is a router: three times as long (the same).
+const ROUTER_S: u32 = 3 * ADVERTISED_S;
 
 /// The machine's own resolver is asked where a network names none.
 const RESOLV: &str = "/etc/resolv.conf";
@@ -120,6 +124,7 @@ impl Config {
                 }
             }
         }
+        arguments.extend(self.static_routes());
         arguments.extend(self.mtu.map(|mtu| OsString::from(format!("--dhcp-option=option:mtu,{mtu}"))));
         arguments.extend(self.ipv6.iter().flat_map(|ipv6| self.dhcp6(ipv6)));
         if self.shared {
@@ -128,15 +133,29 @@ impl Config {
         arguments
     }
 
-    /// What it says by IPv6: ask for your address, whoever asks is told it if known; the prefix is on this wire; and this
-    /// is no router. A router's own word for that is a lifetime of nothing, by which the guard tells these words apart
-    /// that are for servers alone.
+    /// Who takes this option heeds the router's no more (RFC 3442), so that the gateway stands in it as well.
+    fn static_routes(&self) -> Option<OsString> {
+        if self.routes.is_empty() {
+            return None;
+        }
+        let default = self.gateway.map(|gateway| (Ipv4Net::default(), gateway));
+        let all = default.into_iter().chain(self.routes.iter().copied());
+        let list: String = all.map(|(to, via)| format!(",{to},{via}")).collect();
+        Some(format!("--dhcp-option=option:classless-static-route{list}").into())
+    }
+
+    /// What it says by IPv6: ask for your address, whoever asks is told it if known; the prefix is on this wire; and, on the
+    /// campus's own, this is no router. A router's own word for that is a lifetime of nothing, by which the guard tells these
+    /// words apart that are for servers alone.
     fn dhcp6(&self, ipv6: &Ipv6) -> Vec<OsString> {
         let (network, length) = (ipv6.cidr.network(), ipv6.cidr.prefix_len());
+        let own = self.dns_for.as_ref().and_then(|dns| dns.address6);
+        // Of an overlay network every node is the router, with the same addresses, that of its link among them.
+        let lifetime = if own.is_some() && own == ipv6.gateway { ROUTER_S } else { 0 };
         let mut arguments: Vec<OsString> = vec![
             format!("--dhcp-range={network},static,{length},{}m", self.lease_minutes).into(),
             "--enable-ra".into(),
-            format!("--ra-param={},{ADVERTISED_S},0", self.bridge).into(),
+            format!("--ra-param={},{ADVERTISED_S},{lifetime}", self.bridge).into(),
             format!("--dhcp-duid={DUID}").into(),
         ];
         let dns: &[Ipv6Addr] = self.dns_for.as_ref().map_or(ipv6.dns.as_slice(), |dns| dns.address6.as_slice());
@@ -249,6 +268,7 @@ mod tests {
             subnet: "203.0.113.0/24".parse().unwrap(),
             shared: false,
             gateway: None,
+            routes: vec![],
             dns: vec![],
             dns_for: None,
             mtu: None,
@@ -282,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn by_ipv6_addresses_are_given_to_those_who_are_known_and_nobody_is_a_router() {
+    fn by_ipv6_addresses_are_given_to_those_who_are_known_and_on_the_campus_nobody_is_a_router() {
         let both = Config { ipv6: Some(ipv6()), ..config() };
         let arguments = both.arguments();
         let told: Vec<&str> =
@@ -300,6 +320,41 @@ mod tests {
     }
 
     #[test]
+    fn on_an_overlay_network_the_node_is_a_router_by_ipv6_if_servers_are_told_so() {
+        let own: Ipv6Addr = "fd00:1::a01:1".parse().unwrap();
+        let lifetime = |gateway: Option<Ipv6Addr>| {
+            let (domain, names) = ("lab.watari.internal".to_owned(), "/run/watari/dns/lab".into());
+            let dns_for = Some(Dns { domain, names, address: [10, 1, 0, 1].into(), address6: Some(own) });
+            let ipv6 = Some(Ipv6 { cidr: "fd00:1::/64".parse().unwrap(), gateway, dns: Vec::new() });
+            let arguments = Config { bridge: "wb001000".to_owned(), dns_for, ipv6, ..config() }.arguments();
+            let mut found =
+                arguments.iter().filter_map(|argument| argument.to_str()?.strip_prefix("--ra-param=wb001000,600,"));
+            found.next().map(str::to_owned)
+        };
+        assert_eq!(lifetime(Some(own)).as_deref(), Some("1800"));
+        assert_eq!(lifetime(None).as_deref(), Some("0"), "one that was made before");
+    }
+
+    #[test]
+    fn the_gateway_is_told_with_the_routes_and_nothing_of_routes_where_there_are_none() {
+        let told = |config: Config| {
+            let arguments = config.arguments();
+            let mut texts =
+                arguments.iter().filter_map(|argument| argument.to_str()?.split_once(":classless-static-route"));
+            texts.next().map(|(_, list)| list.to_owned())
+        };
+        let routes: Vec<(Ipv4Net, Ipv4Addr)> = [("198.51.100.0/24", "203.0.113.2"), ("10.0.0.0/8", "203.0.113.3")]
+            .map(|(to, via)| (to.parse().unwrap(), via.parse().unwrap()))
+            .into();
+        let gateway = Some("203.0.113.1".parse().unwrap());
+        assert_eq!(told(Config { gateway, ..config() }), None);
+        let own = ",198.51.100.0/24,203.0.113.2,10.0.0.0/8,203.0.113.3";
+        assert_eq!(told(Config { routes: routes.clone(), ..config() }).as_deref(), Some(own));
+        let both = told(Config { gateway, routes, ..config() });
+        assert_eq!(both, Some(format!(",0.0.0.0/0,203.0.113.1{own}")));
+    }
+
+    #[test]
     fn dnsmasq_itself_accepts_the_arguments() {
         let folder = std::env::temp_dir().join(format!("watari-dnsmasq-{}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
@@ -314,8 +369,12 @@ mod tests {
         let named = Config { dns_for: Some(dns), mtu: Some(1_450), hosts: folder.clone(), ..config() };
         let forwarding = Config { dns: vec!["192.0.2.53".parse().unwrap()], ..named.clone() };
         let both = Config { ipv6: Some(ipv6()), hosts: folder.clone(), ..config() };
+        let routes = vec![("198.51.100.0/24".parse().unwrap(), "203.0.113.2".parse().unwrap())];
+        let routed =
+            Config { gateway: Some("203.0.113.1".parse().unwrap()), routes, hosts: folder.clone(), ..config() };
         let nameless = Config { ipv6: Some(Ipv6 { dns: Vec::new(), ..ipv6() }), ..named.clone() };
-        for config in [Config { hosts: folder.clone(), ..config() }, shared, named, forwarding, both, nameless] {
+        for config in [Config { hosts: folder.clone(), ..config() }, shared, named, forwarding, both, nameless, routed]
+        {
             let mut command = std::process::Command::new(PROGRAM);
             let output = command.arg("--test").args(config.arguments()).output().unwrap();
             assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

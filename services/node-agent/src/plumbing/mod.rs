@@ -37,7 +37,7 @@ use watari_contracts::{
 };
 use watari_model::{
     NetworkName, NodeName, Refusal, Said, SegmentName,
-    network::Kind,
+    network::{Kind, Route},
     node::{Tunnel, health::Bridge},
 };
 
@@ -286,6 +286,7 @@ impl Plumbing {
             subnet,
             shared,
             gateway: wire.gateway,
+            routes: wire.routes.iter().filter_map(Route::ipv4).collect(),
             dns: wire.dns.clone(),
             dns_for: overlay.as_ref().map(|spec| dnsmasq::Dns {
                 domain: names::domain(&wire.network),

@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use serde_json::{Value, json};
 use watari_contracts::agent::{Ipv6Wire, Server, Wire};
+use watari_model::network::Route;
 
 /// The three files of NoCloud.
 #[derive(Clone, PartialEq, Eq)]
@@ -40,7 +41,7 @@ fn gateway6(wire: &Wire) -> Option<Ipv6Addr> {
 }
 
 /// Every card by its MAC, with the address that is the server's for life: that needs no DHCP to
-/// answer. Of several gateways the first is the way out.
+/// answer. Of several gateways the first is the way out; other routes are each card's own.
 fn network(wires: &[Wire]) -> Value {
     let way_out = wires.iter().position(|wire| wire.gateway.is_some());
     let way_out6 = wires.iter().position(|wire| gateway6(wire).is_some());
@@ -66,6 +67,7 @@ fn network(wires: &[Wire]) -> Value {
             );
             dns.extend(network.dns.iter().copied().map(IpAddr::V6));
         }
+        routes.extend(wire.routes.iter().map(|Route { to, via }| json!({"to": to, "via": via})));
         if !routes.is_empty() {
             card["routes"] = json!(routes);
         }
@@ -114,6 +116,19 @@ pub(super) mod tests {
         assert_eq!((&cards["eth0"]["routes"], &cards["eth2"]["routes"]), (&Value::Null, &Value::Null));
         assert_eq!(cards["eth1"]["routes"], json!([{"to": "0.0.0.0/0", "via": "203.0.113.1"}]));
         assert_eq!(cards["eth1"]["nameservers"], json!({"addresses": ["203.0.113.2"]}));
+    }
+
+    #[test]
+    fn every_card_has_the_routes_of_its_network_besides_the_way_out() {
+        let mut server = server();
+        for (wire, route) in server.wires.iter_mut().zip(["10.0.0.0/8=203.0.113.2", "198.51.100.0/24=203.0.113.3"]) {
+            wire.routes = vec![route.parse().unwrap()];
+        }
+        let config: Value = serde_json::from_str(&files(&server).network_config).unwrap();
+        let routes = |card: &str| config["ethernets"][card]["routes"].clone();
+        assert_eq!(routes("eth0"), json!([{"to": "10.0.0.0/8", "via": "203.0.113.2"}]));
+        let ways = [("0.0.0.0/0", "203.0.113.1"), ("198.51.100.0/24", "203.0.113.3")];
+        assert_eq!(routes("eth1"), json!(ways.map(|(to, via)| json!({"to": to, "via": via}))));
     }
 
     #[test]

@@ -33,13 +33,34 @@ pub(crate) fn message(kind: u8, mac: &str, address: Option<Ipv4Addr>) -> Vec<u8>
 
 /// Asks, and gives the answer's type and address; none if nobody answers.
 pub(crate) fn ask(socket: &UdpSocket, request: &[u8]) -> Option<(u8, Ipv4Addr)> {
+    // Its first option is the message's type.
+    let answer = answer(socket, request)?;
+    Some((answer[242], Ipv4Addr::new(answer[16], answer[17], answer[18], answer[19])))
+}
+
+/// Asks, and gives what the answer has under that option (RFC 2132, section 2); none if it has not, or nobody answers.
+/// Who names no options is sent all of them.
+pub(crate) fn ask_option(socket: &UdpSocket, request: &[u8], code: u8) -> Option<Vec<u8>> {
+    let answer = answer(socket, request)?;
+    let mut rest = &answer[240..];
+    while let [kind @ 1..=254, length, more @ ..] = rest {
+        let (value, others) = more.split_at(usize::from(*length));
+        if *kind == code {
+            return Some(value.to_vec());
+        }
+        rest = others;
+    }
+    None
+}
+
+fn answer(socket: &UdpSocket, request: &[u8]) -> Option<Vec<u8>> {
     socket.send_to(request, (Ipv4Addr::BROADCAST, 67)).unwrap();
     let mut answer = [0; 1_500];
     loop {
         match socket.recv(&mut answer) {
-            // Type 2 is an answer; its first option is the message's type.
+            // Type 2 is an answer.
             Ok(length) if length > 243 && answer[0] == 2 && answer[28..34] == request[28..34] => {
-                return Some((answer[242], Ipv4Addr::new(answer[16], answer[17], answer[18], answer[19])));
+                return Some(answer[..length].to_vec());
             }
             Ok(_) => {}
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => return None,

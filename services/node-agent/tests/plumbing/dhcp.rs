@@ -12,7 +12,7 @@ use watari_model::Refusal;
 use watari_node_agent::{layout::Layout, plumbing::Plumbing, settings::Networks};
 use watari_testkit::{in_a_network_of_its_own, orders};
 
-use crate::client::{ask, ask_until, message};
+use crate::client::{ask, ask_option, ask_until, message};
 
 const GUEST: &str = "52:57:cb:00:71:64";
 const STRANGER: &str = "52:54:00:00:00:99";
@@ -49,7 +49,8 @@ fn lay_network() {
 
 fn server(uuid: &str, mac: &str, address: [u8; 4]) -> Server {
     let gateway = Some(Ipv4Addr::new(203, 0, 113, 254));
-    let card = Wire { gateway, mac: mac.to_owned(), ..orders::card(address.into()) };
+    let routes = vec!["198.51.100.0/24=203.0.113.2".parse().unwrap()];
+    let card = Wire { gateway, routes, mac: mac.to_owned(), ..orders::card(address.into()) };
     Server { wires: vec![card], ..orders::server("mail", uuid) }
 }
 
@@ -93,6 +94,9 @@ async fn inside_its_own_network() {
     let nics = first.connect(&mail).await.unwrap();
     assert_eq!((nics[0].bridge.as_str(), nics[0].tap.as_str()), ("br-t", "wt4dea22b31d52a"));
     ask_until(&socket, &message(1, GUEST, None), Some((2, ours)));
+    // The gateway stands among the routes (RFC 3442): whoever takes these looks for it nowhere else.
+    let routes = [0, 203, 0, 113, 254, 24, 198, 51, 100, 203, 0, 113, 2];
+    assert_eq!(ask_option(&socket, &message(1, GUEST, None), 121).as_deref(), Some(&routes[..]));
     // A server that moved here asks for what the node before gave it.
     ask_until(&socket, &message(3, GUEST, Some(ours)), Some((5, ours)));
     assert_eq!(ask(&socket, &message(1, STRANGER, None)), None);

@@ -25,6 +25,9 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// Where this node's tunnels end, and where the neighbour's do.
 const HERE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 const THERE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
+/// The same two on that wire by IPv6.
+const HERE6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 2, 0, 0, 0, 0, 1);
+const THERE6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 2, 0, 0, 0, 0, 2);
 /// On the campus's own segment: a server's public address, and whoever asks for it.
 const PUBLIC: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 200);
 const CLIENT: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 10);
@@ -73,19 +76,26 @@ fn server_on(network: &str, vni: u32, n: u8, address: Ipv4Addr) -> Server {
         overlay: Some(Overlay { vni, mtu: 1_450 }),
         gateway: Some(Ipv4Addr::new(a, b, c, 1)),
         dns: vec![Ipv4Addr::new(192, 0, 2, 53)],
-        ipv6: (network == "lab").then(|| Ipv6Wire { network: lab6(), address: lab6().beside(address) }),
+        ipv6: Some(Ipv6Wire { network: side6(b), address: side6(b).beside(address) }),
         ..orders::card(address)
     };
     Server { wires: vec![card], ..orders::server(&format!("app{n}"), &uuid(n)) }
 }
 
-/// What the network `lab` has beside its IPv4 subnet.
-fn lab6() -> Ipv6 {
-    Ipv6 { cidr: "fd00:1::/64".parse().unwrap(), gateway: None, dns: Vec::new() }
+/// What the network of 10.N.0.0/24 has beside that; its router is the node.
+fn side6(number: u8) -> Ipv6 {
+    let mut side = Ipv6 { cidr: format!("fd00:{number}::/64").parse().unwrap(), gateway: None, dns: Vec::new() };
+    side.gateway = Some(side.beside([10, number, 0, 1].into()));
+    side
 }
 
 fn address6(n: u8) -> Ipv6Addr {
-    lab6().beside(guest_address(n))
+    side6(1).beside(guest_address(n))
+}
+
+/// One of the kernel's switches for IPv6.
+fn switch6(name: &str) -> String {
+    fs::read_to_string(format!("/proc/sys/net/ipv6/conf/{name}")).unwrap().trim().to_owned()
 }
 
 fn server(n: u8) -> Server {
@@ -103,6 +113,10 @@ fn plug(n: u8, bridge: &str, address: Ipv4Addr) {
     must(&format!("ip -n {name} link set eth0 up"));
     let [a, b, c, _] = address.octets();
     must(&format!("ip -n {name} route add default via {a}.{b}.{c}.1"));
+    let side = side6(b);
+    must(&format!("ip -n {name} addr add {}/64 dev eth0 nodad", side.beside(address)));
+    // The node may have told it of a router already.
+    must(&format!("ip -n {name} route replace default via {}", side.gateway.unwrap()));
 }
 
 /// The neighbour: another node with a bridge and a tunnel, and one guest behind it.
@@ -110,15 +124,21 @@ fn lay_neighbour() {
     must("mount -t tmpfs tmpfs /run");
     // The kernel shows the interfaces of the namespace in which /sys was mounted.
     must("mount -t sysfs sysfs /sys");
-    fs::write("/proc/sys/net/ipv4/ip_forward", "0").unwrap();
+    for (switch, to) in
+        [("ipv4/ip_forward", "0"), ("ipv6/conf/all/forwarding", "0"), ("ipv6/conf/default/accept_ra", "1")]
+    {
+        fs::write(format!("/proc/sys/net/{switch}"), to).unwrap();
+    }
     must("ip link set lo up");
     must("ip netns add there");
     must("ip link add under type veth peer name under netns there");
     must(&format!("ip addr add {HERE}/24 dev under"));
     must("ip link set under up");
+    must(&format!("ip addr add {HERE6}/64 dev under nodad"));
     must("ip -n there link set lo up");
     must(&format!("ip -n there addr add {THERE}/24 dev under"));
     must("ip -n there link set under up");
+    must(&format!("ip -n there addr add {THERE6}/64 dev under nodad"));
     must("ip -n there link add br0 type bridge mcast_snooping 0");
     must(&format!("ip -n there link add vx type vxlan id 4096 local {THERE} dstport 4789 nolearning proxy"));
     must("ip -n there link set vx master br0");
@@ -227,9 +247,6 @@ async fn inside_its_own_network() {
     plug(10, "wb001000", guest_address(10));
     plug(11, "wb001000", guest_address(11));
     plug(12, "wb001001", Ipv4Addr::new(10, 2, 0, 12));
-    for n in [10, 11] {
-        must(&format!("ip -n g{n} addr add {}/64 dev eth0 nodad", address6(n)));
-    }
 
     assert!(pings("g10", guest_address(11)), "within the node");
     assert!(pings("g10", guest_address(20)), "across the tunnel");
@@ -240,6 +257,9 @@ async fn inside_its_own_network() {
     assert!(!pings("g10", guest_address(30)), "who runs nowhere");
     assert!(!pings("g12", guest_address(10)) && !pings("g10", Ipv4Addr::new(10, 2, 0, 12)), "another network");
     assert!(!pings("g12", guest_address(1)), "another network's gateway");
+    let twelfth = side6(2).beside([10, 2, 0, 12].into());
+    assert!(!pings("g12", address6(10)) && !pings("g10", twelfth), "another network, by IPv6");
+    assert!(!pings("g12", address6(1)) && !pings("g10", HERE6), "another's gateway, and the node itself, by IPv6");
     assert!(!pings("g10", HERE), "the node itself");
 
     // Names, by the resolver that every node has at the same address.
@@ -256,10 +276,11 @@ async fn inside_its_own_network() {
     must("ip netns exec there nft add rule netdev t i ether type arp counter");
     must("ip netns exec there nft add rule netdev t i udp dport 67 counter");
     must("ip netns exec there nft add rule netdev t i icmpv6 type nd-neighbor-solicit counter");
+    must("ip netns exec there nft add rule netdev t i icmpv6 type nd-router-advert counter");
     assert!(pings("g10", guest_address(20)) && !pings("g10", guest_address(31)));
     assert!(pings("g10", address6(20)) && !pings("g10", address6(31)));
     let counted = must("ip netns exec there nft list table netdev t");
-    assert_eq!(counted.matches("packets 0 bytes 0").count(), 3, "{counted}");
+    assert_eq!(counted.matches("packets 0 bytes 0").count(), 4, "{counted}");
 
     // The agent comes and goes; the same stands.
     let before = entries();
@@ -339,6 +360,22 @@ async fn inside_its_own_network() {
     must("ip -n there route add 10.1.0.0/24 via 192.0.2.1");
     assert!(!pings("there", guest_address(10)), "nobody asked for it");
     assert_eq!(fs::read_to_string("/proc/sys/net/ipv4/ip_forward").unwrap().trim(), "1");
+    // By IPv6 as well, and the node goes on to heed the routers of its own wire.
+    must("ip -n there addr add 2001:db8:64::1/128 dev lo");
+    must(&format!("ip route add 2001:db8:64::1/128 via {THERE6}"));
+    assert!(pings("g10", "2001:db8:64::1"), "the neighbour knows no way back but to this node");
+    must(&format!("ip -n there route add fd00:1::/64 via {HERE6}"));
+    assert!(!pings("there", address6(10)), "nobody asked for it");
+    let switches = || ["all/forwarding", "under/accept_ra", "default/accept_ra"].map(switch6);
+    assert_eq!(switches(), ["1", "2", "2"]);
+    // A node that has no IPv6 address itself passes nothing on, until it has one.
+    must(&format!("ip addr del {HERE6}/64 dev under"));
+    second.tend().await;
+    assert_eq!(switches(), ["0", "1", "1"]);
+    must(&format!("ip addr add {HERE6}/64 dev under nodad"));
+    must(&format!("ip route replace 2001:db8:64::1/128 via {THERE6}"));
+    second.tend().await;
+    assert!(pings("g10", "2001:db8:64::1"), "again");
 
     // An interface of somebody else's is not touched.
     must("ip link add wb001002 type bridge");
@@ -357,6 +394,7 @@ async fn inside_its_own_network() {
         assert!(!run(trace).0, "{trace}");
     }
     assert_eq!(fs::read_to_string("/proc/sys/net/ipv4/ip_forward").unwrap().trim(), "0");
+    assert_eq!(switches(), ["0", "1", "1"], "as they were");
     assert!(fs::read_dir(layout.dhcp()).unwrap().next().is_none(), "no file of DHCP or DNS is left");
     fs::remove_dir_all(&folder).unwrap();
 }

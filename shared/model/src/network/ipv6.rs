@@ -124,7 +124,7 @@ impl Ipv6 {
 
 /// Whether a machine may have it for good and others reach it: global (RFC 4291) or unique local (RFC 4193). What is
 /// reserved for IPv4 in disguise, a machine itself or a link is not.
-fn is_unicast(address: Ipv6Addr) -> bool {
+pub(super) fn is_unicast(address: Ipv6Addr) -> bool {
     let [first, ..] = address.octets();
     // 2000::/3 and fc00::/7.
     first >> 5 == 0b001 || first >> 1 == 0b111_1110

@@ -253,6 +253,10 @@ pub(super) const TEXTS: &[Text] = &[
     ("The router told to servers, outside the range", "サーバに知らせるルータ。配布範囲の外のアドレス"),
     ("A name server told to servers; may be given several times", "サーバに知らせるネームサーバ (複数指定可)"),
     (
+        "A way to another subnet besides the gateway's; may be given several times",
+        "ゲートウェイ以外のルータを通る、ほかのサブネットへの経路 (複数指定可)",
+    ),
+    (
         "The segment that nodes bind to a bridge [default: campus]",
         "ノードがブリッジに結び付けるセグメント [既定値: campus]",
     ),

@@ -90,6 +90,7 @@ pub(crate) fn lab(range: &str) -> CreateNetwork {
         range: range.to_owned(),
         gateway: None,
         dns: Vec::new(),
+        routes: Vec::new(),
         segment: None,
         vlan: None,
         mtu: None,

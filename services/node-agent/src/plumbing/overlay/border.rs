@@ -1,13 +1,14 @@
 //! The border of overlay networks, in a table of our own: out by the node's own addresses, nothing in
 //! that nobody asked for, nothing from one network to another, and of the node itself only DHCP, DNS
-//! and echoes. IPv6 stays within its network: a node that passes it on heeds no routers any more, and so might
-//! lose its own way out, and translating it would need a global address that most nodes' do not have.
+//! and echoes. IPv6 is treated alike, translated too (NAT66), since no router of the campus knows these networks; it gets out
+//! where its network tells its servers a gateway and the node has an IPv6 address of its own (`super::forwarding`).
 
-use std::{fs, io, net::Ipv4Addr, path::Path};
+use std::{io, net::Ipv4Addr};
 
+use ipnet::IpNet;
 use serde_json::{Value, json};
 
-use super::{BRIDGE_PREFIX, Spec};
+use super::{BRIDGE_PREFIX, Spec, forwarding::Forwarding};
 use crate::{
     metadata,
     plumbing::{
@@ -19,7 +20,6 @@ use crate::{
 
 const FAMILY: &str = "inet";
 const TABLE: &str = "watari-overlay";
-const FORWARDING: &str = "/proc/sys/net/ipv4/ip_forward";
 
 /// What the borders are laid from, beside the networks.
 pub(super) struct Node {
@@ -30,37 +30,21 @@ pub(super) struct Node {
     pub(super) metadata_port: Option<u16>,
 }
 
-/// Lays the rules for these networks, or takes all of them away with the last.
+/// Lays the rules for these networks, or takes all of them away with the last. `by_ipv6` says whether that is passed on.
 ///
 /// # Errors
 /// nft's complaint; the kernel's switch cannot be turned.
-pub(super) async fn lay(networks: &[&Spec], node: &Node, mark: &Path) -> io::Result<()> {
+pub(super) async fn lay(networks: &[&Spec], node: &Node, forwarding: &Forwarding, by_ipv6: bool) -> io::Result<()> {
+    // Off before, on afterwards: without the rules, and with a switch on, the node would pass on anything.
     if networks.is_empty() {
-        // The switch first: without the rules, and with it on, the node would pass on anything.
-        stop_forwarding(mark)?;
+        forwarding.stop()?;
         return nft::apply(&removal()).await;
     }
-    let switched_by_us = mark.exists() || fs::read_to_string(FORWARDING)?.trim() == "0";
-    nft::apply(&ruleset(networks, node, switched_by_us)).await?;
-    forward(mark)
-}
-
-/// A node that passed nothing on before passes on for our bridges only; the rules see to that.
-fn forward(mark: &Path) -> io::Result<()> {
-    if fs::read_to_string(FORWARDING)?.trim() == "0" {
-        fs::write(mark, "switched on for overlay networks\n")?;
-        tracing::info!("net.ipv4.ip_forward is switched on for overlay networks, and guarded for everything else");
-        fs::write(FORWARDING, "1")?;
+    if !by_ipv6 {
+        forwarding.stop_ipv6()?;
     }
-    Ok(())
-}
-
-fn stop_forwarding(mark: &Path) -> io::Result<()> {
-    if mark.exists() {
-        fs::write(FORWARDING, "0")?;
-        fs::remove_file(mark)?;
-    }
-    Ok(())
+    nft::apply(&ruleset(networks, node, &forwarding.only_ours(by_ipv6)?)).await?;
+    forwarding.start(by_ipv6)
 }
 
 fn removal() -> Value {
@@ -75,8 +59,9 @@ fn state(states: &[&str]) -> Value {
     json!({"match": {"op": "in", "left": {"ct": {"key": "state"}}, "right": states}})
 }
 
-/// The whole table, replaced in one transaction.
-fn ruleset(networks: &[&Spec], node: &Node, only_ours: bool) -> Value {
+/// The whole table, replaced in one transaction. A node that passed nothing on before, by the protocols `only_ours`, passes on
+/// for our bridges only.
+fn ruleset(networks: &[&Spec], node: &Node, only_ours: &[&str]) -> Value {
     let mut table = Table::anew(FAMILY, TABLE);
     table.hook("input", "input", 0);
     table.hook("forward", "forward", 0);
@@ -110,8 +95,6 @@ fn ruleset(networks: &[&Spec], node: &Node, only_ours: bool) -> Value {
         let within = |key| is(meta(key), spec.bridge());
         table.rule("forward", vec![within("iifname"), within("oifname"), accept()]);
     }
-    let ipv6 = is(meta("nfproto"), "ipv6");
-    table.rule("forward", vec![from_ours(), ipv6, drop()]);
     let translated = || json!({"match": {"op": "in", "left": {"ct": {"key": "status"}}, "right": "dnat"}});
     // Whoever asks for another's public address comes in by it, as from outside.
     table.rule("forward", vec![from_ours(), to_ours(), translated(), accept()]);
@@ -124,29 +107,92 @@ fn ruleset(networks: &[&Spec], node: &Node, only_ours: bool) -> Value {
         table.rule("forward", vec![from_ours(), port("udp", super::VXLAN_PORT), drop()]);
         table.rule("forward", vec![from_ours(), is(field("ip", "daddr"), json!(tunnel)), drop()]);
     }
+    for spec in networks.iter().filter(|spec| spec.leads_out6()) {
+        let out = [is(meta("iifname"), spec.bridge())].into_iter().chain(source6(spec)).chain([accept()]);
+        table.rule("forward", out.collect());
+    }
+    table.rule("forward", vec![from_ours(), family("ipv6"), drop()]);
     table.rule("forward", vec![to_ours(), state(&["established", "related"]), accept()]);
     table.rule("forward", vec![to_ours(), translated(), accept()]);
     table.rule("forward", vec![to_ours(), drop()]);
-    if only_ours {
-        // Nothing else was passed on here before, but within bridges.
-        for bridge in &node.bridges {
-            let within = |key| is(meta(key), bridge.as_str());
-            table.rule("forward", vec![within("iifname"), within("oifname"), accept()]);
-        }
-        // From VLAN to VLAN another table stands in the way.
-        let tagged = ["iifname", "oifname"].map(|key| is(meta(key), format!("{}*", vlan::BRIDGE_PREFIX)));
-        table.rule("forward", tagged.into_iter().chain([accept()]).collect());
-        let neither = ["iifname", "oifname"].map(|key| is_not(meta(key), any_of_ours()));
-        table.rule("forward", neither.into_iter().chain([drop()]).collect());
+    for protocol in only_ours {
+        others(&mut table, protocol, &node.bridges);
     }
     for spec in networks {
-        let source = is(field("ip", "saddr"), prefix(spec));
-        let outside = is_not(meta("oifname"), any_of_ours());
-        table.rule("postrouting", vec![source, outside, json!({"masquerade": null})]);
+        let source = is(field("ip", "saddr"), prefix(spec.subnet.into()));
+        let sources6 = source6(spec).filter(|_| spec.leads_out6());
+        for source in [source].into_iter().chain(sources6) {
+            let outside = is_not(meta("oifname"), any_of_ours());
+            table.rule("postrouting", vec![source, outside, json!({"masquerade": null})]);
+        }
     }
     json!({"nftables": table.finish()})
 }
 
-fn prefix(spec: &Spec) -> Value {
-    json!({"prefix": {"addr": spec.subnet.network(), "len": spec.subnet.prefix_len()}})
+/// Nothing else was passed on here before by that protocol, but within bridges.
+fn others(table: &mut Table, protocol: &str, bridges: &[String]) {
+    let ways = ["iifname", "oifname"];
+    let mut rule = |[from, to]: [Value; 2], verdict: Value| {
+        table.rule("forward", vec![family(protocol), from, to, verdict]);
+    };
+    for bridge in bridges {
+        rule(ways.map(|key| is(meta(key), bridge.as_str())), accept());
+    }
+    // From VLAN to VLAN another table stands in the way.
+    rule(ways.map(|key| is(meta(key), format!("{}*", vlan::BRIDGE_PREFIX))), accept());
+    rule(ways.map(|key| is_not(meta(key), any_of_ours())), drop());
+}
+
+fn family(protocol: &str) -> Value {
+    is(meta("nfproto"), protocol)
+}
+
+/// From a server's own address of the network's IPv6 side, if that has one.
+fn source6(spec: &Spec) -> Option<Value> {
+    Some(is(field("ip6", "saddr"), prefix(spec.ipv6.as_ref()?.cidr.into())))
+}
+
+fn prefix(subnet: IpNet) -> Value {
+    json!({"prefix": {"addr": subnet.network(), "len": subnet.prefix_len()}})
+}
+
+#[cfg(test)]
+mod tests {
+    use watari_model::network::{Ipv6, Overlay};
+
+    use super::*;
+    use crate::plumbing::say::accepted;
+
+    /// The rules for one network, with their counts of what is looked for.
+    fn rules(gateway6: Option<&str>, only_ours: &[&str], sought: &[&str]) -> Vec<usize> {
+        let gateway = gateway6.map(|text| text.parse().unwrap());
+        let spec = Spec {
+            network: "lab".parse().unwrap(),
+            overlay: Overlay { vni: 4_096, mtu: 1_450 },
+            subnet: "10.1.0.0/24".parse().unwrap(),
+            gateway: [10, 1, 0, 1].into(),
+            ipv6: Some(Ipv6 { cidr: "fd00:1::/64".parse().unwrap(), gateway, dns: Vec::new() }),
+        };
+        let bridges = vec!["br-campus".to_owned()];
+        let node = Node { tunnel: Some([192, 0, 2, 1].into()), bridges, metadata_port: Some(8_775) };
+        let whole = ruleset(&[&spec], &node, only_ours);
+        accepted(whole["nftables"].as_array().unwrap());
+        let text = whole.to_string();
+        sought.iter().map(|sought| text.matches(sought).count()).collect()
+    }
+
+    #[test]
+    fn ipv6_is_let_out_and_translated_where_the_node_is_the_gateway_that_servers_are_told() {
+        let sought = [r#""fd00:1::""#, "masquerade"];
+        assert_eq!(rules(Some("fd00:1::a01:1"), &["ipv4", "ipv6"], &sought), [2, 2], "let out, and translated");
+        assert_eq!(rules(None, &["ipv4", "ipv6"], &sought), [0, 1], "of a network that was made before");
+        assert_eq!(rules(Some("fd00:1::1"), &["ipv4", "ipv6"], &sought), [0, 1], "nobody has that address");
+    }
+
+    #[test]
+    fn whoever_passed_on_before_goes_on_with_it() {
+        let sought = ["br-campus", r#""right":"ipv4""#];
+        let of = |only_ours: &[&str]| rules(None, only_ours, &sought);
+        assert_eq!((of(&["ipv4", "ipv6"]), of(&["ipv6"]), of(&[])), (vec![4, 3], vec![2, 0], vec![0, 0]));
+    }
 }

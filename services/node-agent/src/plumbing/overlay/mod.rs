@@ -13,12 +13,13 @@
 
 mod border;
 mod entries;
+mod forwarding;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs, io,
     net::Ipv4Addr,
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
@@ -32,6 +33,7 @@ use super::{
 };
 use crate::{blueprint, settings};
 use entries::{Change, Entries};
+use forwarding::Forwarding;
 
 /// How our bridges begin. Not as our taps do, which have rules of their own.
 pub(super) const BRIDGE_PREFIX: &str = "wb";
@@ -63,6 +65,12 @@ impl Spec {
     pub(super) fn own6(&self) -> Option<Ipv6Net> {
         let ipv6 = self.ipv6.as_ref()?;
         Ipv6Net::new(ipv6.beside(self.gateway), ipv6.cidr.prefix_len()).ok()
+    }
+
+    /// Whether its servers are told that the node is their way out by IPv6.
+    fn leads_out6(&self) -> bool {
+        let told = self.ipv6.as_ref().and_then(|ipv6| ipv6.gateway);
+        told.is_some() && told == self.own6().map(|own| own.addr())
     }
 
     fn label(&self) -> String {
@@ -103,15 +111,14 @@ struct State {
     /// Whether the plan was sent since the agent's start. One that was kept may name servers that went elsewhere
     /// while this node was off.
     is_fresh: bool,
-    /// The networks that the border's rules were laid for.
-    bordered: Option<BTreeSet<NetworkName>>,
+    /// The networks that the border's rules were laid for, and whether IPv6 gets out.
+    bordered: Option<(BTreeSet<NetworkName>, bool)>,
 }
 
 /// This node's overlay networks.
 pub(super) struct Overlays {
     node: border::Node,
-    /// Where it is noted that forwarding was switched on by us.
-    mark: PathBuf,
+    forwarding: Forwarding,
     state: Mutex<State>,
 }
 
@@ -120,7 +127,7 @@ impl Overlays {
     pub(super) fn new(tunnel: Option<Ipv4Addr>, settings: &settings::Networks, run: &Path) -> Self {
         let bridges = settings.segments.values().cloned().collect();
         let node = border::Node { tunnel, bridges, metadata_port: settings.metadata_port() };
-        Self { node, mark: run.join("forwarding"), state: Mutex::default() }
+        Self { node, forwarding: Forwarding::new(run), state: Mutex::default() }
     }
 
     /// Takes note of a plan without laying it.
@@ -246,15 +253,17 @@ impl Overlays {
         self.border(&mut state).await
     }
 
-    /// Lays the rules at the networks' borders, if the networks are others than before.
+    /// Lays the rules at the networks' borders, if the networks are others than before, or the node's own IPv6 came or went.
     async fn border(&self, state: &mut State) -> io::Result<()> {
         let networks: BTreeSet<NetworkName> = state.networks.keys().cloned().collect();
-        if state.bordered.as_ref() == Some(&networks) {
+        let specs: Vec<&Spec> = state.networks.values().map(|laid| &laid.spec).collect();
+        let by_ipv6 = specs.iter().any(|spec| spec.leads_out6()) && forwarding::has_ipv6();
+        let wanted = (networks, by_ipv6);
+        if state.bordered.as_ref() == Some(&wanted) {
             return Ok(());
         }
-        let specs: Vec<&Spec> = state.networks.values().map(|laid| &laid.spec).collect();
-        border::lay(&specs, &self.node, &self.mark).await?;
-        state.bordered = Some(networks);
+        border::lay(&specs, &self.node, &self.forwarding, by_ipv6).await?;
+        state.bordered = Some(wanted);
         Ok(())
     }
 }

@@ -196,6 +196,7 @@ pub(crate) fn network(name: &str) -> Network {
         range: Range { first: [203, 0, 113, 100].into(), last: [203, 0, 113, 199].into() },
         gateway: None,
         dns: Vec::new(),
+        routes: Vec::new(),
         strangers: Vec::new(),
         ipv6: None,
         request_id: String::new(),

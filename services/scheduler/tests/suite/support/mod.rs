@@ -129,6 +129,7 @@ fn network() -> Network {
         range: Range { first: "203.0.113.100".parse().unwrap(), last: "203.0.113.199".parse().unwrap() },
         gateway: None,
         dns: Vec::new(),
+        routes: Vec::new(),
         strangers: Vec::new(),
         ipv6: None,
         request_id: "n".to_owned(),

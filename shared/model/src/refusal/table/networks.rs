@@ -26,6 +26,10 @@ macro_rules! with_networks {
             BadIpv6 { network, detail: Said } "network.bad-ipv6" 400 No
                 en "the IPv6 addresses of network {network} make no sense: {detail}" "give --cidr6 with a prefix between /64 and /96, and a --gateway6 inside it that no server has"
                 ja "ネットワーク {network} の IPv6 アドレス指定が正しくありません: {detail}" "--cidr6 に /64 から /96 までのサブネットを、--gateway6 にその内側でサーバが使わないアドレスを指定してください";
+            /// A route leads nowhere, or by nobody.
+            BadRoute { network, detail: Said } "network.bad-route" 400 No
+                en "the routes of network {network} make no sense: {detail}" "give each --route as SUBNET=ROUTER: a subnet elsewhere, and a router inside the network's own subnet that is not handed out; --gateway is for everything else"
+                ja "ネットワーク {network} の経路指定が正しくありません: {detail}" "--route には サブネット=ルータ の形で、ほかのサブネットと、このネットワークのサブネット内にある配布範囲外のルータを指定してください。そのほかのあて先には --gateway を使います";
             /// It overlaps another network on the same segment.
             RangeOverlaps { network, other } "network.range-overlaps" 409 No
                 en "the range of network {network} overlaps that of {other}" "choose a range that no other network on the segment uses"
