@@ -73,7 +73,7 @@ impl Watch {
         let (inbox, lab) = (Arc::downgrade(&self.0), lab.clone());
         let settings = BusSettings {
             urls: vec!["tls://10.88.0.2:4222".to_owned(), "tls://10.88.0.3:4222".to_owned()],
-            nkey: Some(lab.file("client", "/etc/watari/operator.nk")),
+            nkey: Some(lab.file("client", "/etc/watari/administrator.nk")),
             ca: Some(lab.file("client", "/etc/watari/ca.crt")),
             ..BusSettings::default()
         };

@@ -2,8 +2,8 @@
 //!
 //! ```text
 //!   account PEOPLE                          account CLOUD (JetStream)
-//!   operators, viewers ──── SHARED ────▶    services ◀── facts, beats ── agents
-//!                      ◀─── events ─────    services ──── commands ────▶ agents
+//!   administrators,    ──── SHARED ────▶    services ◀── facts, beats ── agents
+//!   operators, viewers ◀─── events ─────    services ──── commands ────▶ agents
 //! ```
 //!
 //! NATS checks the subject of a message, never its *reply* subject: whoever may ask anything can
@@ -76,6 +76,8 @@ pub enum Role {
     /// nobody, and of all but services only it writes documents: root there holds the services' keys as well.
     Backup,
     /// A person or program that may ask for anything.
+    Administrator,
+    /// A person or program at everyday work: anything but what changes the cloud itself ([`ADMINISTERING`]).
     Operator,
     /// A person or program that may only look.
     Viewer,
@@ -86,7 +88,7 @@ pub enum Role {
 pub enum Account {
     /// Services and agents, with JetStream.
     Cloud,
-    /// Operators and viewers.
+    /// Administrators, operators and viewers.
     People,
     /// NATS' own administration.
     System,
@@ -186,6 +188,18 @@ pub const LOOKING: &[&str] = &[
     monitor::ReportUsage::SUBJECT,
 ];
 
+/// What only an administrator may ask: it changes the cloud itself rather than the servers in it. (Hosts, keys and backups are
+/// beyond everybody here: they are root's, on a front end.)
+pub const ADMINISTERING: &[&str] = &[
+    scheduler::CreateProject::SUBJECT,
+    scheduler::SetProject::SUBJECT,
+    scheduler::DeleteProject::SUBJECT,
+    monitor::RemoveNode::SUBJECT,
+];
+
+/// What whoever does more than look may ask, if nothing is taken away from it.
+const WORKING: &[&str] = &[subjects::REQUESTS, "$SRV.>", frontend::STANDING, probe::SEEN];
+
 impl Role {
     /// The half of the bus it lives in.
     #[must_use]
@@ -193,7 +207,7 @@ impl Role {
         match self {
             Self::Service(_) | Self::Agent { .. } | Self::Keeper | Self::Backup => Account::Cloud,
             Self::KeeperOfServers | Self::Launcher { .. } => Account::System,
-            Self::Operator | Self::Viewer => Account::People,
+            Self::Administrator | Self::Operator | Self::Viewer => Account::People,
         }
     }
 
@@ -212,8 +226,9 @@ impl Role {
                 subscribe: vec![frontend::nats_orders(host.as_str())],
                 answers: Answers::Never,
             },
-            Self::Operator => of_person(&[subjects::REQUESTS, "$SRV.>", frontend::STANDING, probe::SEEN]),
-            Self::Viewer => of_person(&[LOOKING, &[frontend::STANDING, probe::SEEN]].concat()),
+            Self::Administrator => of_person(WORKING, &[]),
+            Self::Operator => of_person(WORKING, ADMINISTERING),
+            Self::Viewer => of_person(&[LOOKING, &[frontend::STANDING, probe::SEEN]].concat(), &[]),
         };
         may.subscribe.insert(0, inbox(identity));
         may
@@ -265,7 +280,7 @@ fn of_agent(site: &SiteName, node: &NodeName) -> Permissions {
 }
 
 /// People hear events and, since outside clients such as `nats` know no other, the usual inbox.
-fn of_person(ask: &[&str]) -> Permissions {
+fn of_person(ask: &[&str], not: &[&str]) -> Permissions {
     // NATS checks the subject as it is after the mapping.
     let reading = SHARED.iter().filter_map(|(subject, _)| detour(subject));
     let private = PRIVATE.iter().flat_map(|(bucket, _)| {
@@ -275,7 +290,7 @@ fn of_person(ask: &[&str]) -> Permissions {
     });
     Permissions {
         publish: ask.iter().map(|s| (*s).to_owned()).chain(reading).collect(),
-        publish_not: private.collect(),
+        publish_not: not.iter().map(|s| (*s).to_owned()).chain(private).collect(),
         subscribe: ["_INBOX.>", subjects::EVENTS, subjects::FACTS, subjects::CAPACITIES].map(str::to_owned).to_vec(),
         answers: Answers::Never,
     }
@@ -451,7 +466,7 @@ mod tests {
                 let may = Role::Service(service).permissions("x.y");
                 assert_eq!(may.publish.contains(&get), service == *owner, "{service:?} {bucket}");
             }
-            for role in [Role::Operator, Role::Viewer] {
+            for role in [Role::Administrator, Role::Operator, Role::Viewer] {
                 let may = role.permissions("x");
                 assert!(may.publish_not.contains(&get) && may.publish_not.contains(&detour(&get).unwrap()), "{role:?}");
             }
@@ -472,7 +487,7 @@ mod tests {
 
     #[test]
     fn nobody_but_the_owner_holds_a_wildcard_that_reaches_a_bucket_or_an_agent() {
-        for role in [Role::Operator, Role::Viewer] {
+        for role in [Role::Administrator, Role::Operator, Role::Viewer] {
             let may = role.permissions("x");
             assert!(!may.publish.iter().any(|s| s.starts_with("$KV") || s.starts_with("watari.agent") || s == ">"));
             assert_eq!(role.account(), Account::People);
@@ -493,6 +508,21 @@ mod tests {
             let may = Role::Service(service).permissions("x.y");
             let touches = |s: &String| s.starts_with("$SYS") || s.contains("LEADER") || s.contains("SERVER");
             assert!(!may.publish.iter().any(touches), "{service:?}");
+        }
+    }
+
+    #[test]
+    fn an_administrator_may_ask_for_everything_and_an_operator_for_all_but_what_changes_the_cloud_itself() {
+        let served: Vec<&str> = Service::OF_FRONT.iter().flat_map(|s| served_by(*s)).collect();
+        let [administrator, operator] = [Role::Administrator, Role::Operator].map(|role| role.permissions("x"));
+        assert_eq!(administrator.publish, operator.publish);
+        for subject in ADMINISTERING {
+            assert!(served.contains(subject) && !LOOKING.contains(subject), "{subject}");
+        }
+        for subject in served.iter().filter(|s| s.starts_with("watari.v1.")) {
+            assert!(!administrator.publish_not.iter().any(|s| s == subject), "{subject}");
+            let denied = operator.publish_not.iter().any(|s| s == subject);
+            assert_eq!(denied, ADMINISTERING.contains(subject), "{subject}");
         }
     }
 

@@ -93,7 +93,7 @@ fn accounts(out: &mut String, identities: &[Identity]) {
     }
     out.push_str("    ]\n    users: [\n");
     users(out, identities, Account::Cloud);
-    out.push_str("    ]\n  }\n  # Operators and viewers: no bucket, service or agent hears them but through these doors.\n  PEOPLE {\n    imports: [\n");
+    out.push_str("    ]\n  }\n  # Administrators, operators and viewers: no bucket, service or agent hears them but through these doors.\n  PEOPLE {\n    imports: [\n");
     for (subject, how) in SHARED {
         let kind = match how {
             Crossing::Ask | Crossing::AskAll => "service",

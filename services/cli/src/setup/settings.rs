@@ -50,7 +50,7 @@ pub fn of(cluster: &Cluster, host: &Host, service: Service, identities: &[Identi
 pub fn of_command(cluster: &Cluster, host: &Host) -> String {
     let mut table = Table::new();
     table.insert("nats".to_owned(), strings(cluster.urls_for(host)));
-    table.insert("nkey".to_owned(), text("/etc/watari/operator.nk"));
+    table.insert("nkey".to_owned(), text("/etc/watari/administrator.nk"));
     table.insert("ca".to_owned(), text("/etc/watari/ca.crt"));
     written(host, &table)
 }
@@ -184,7 +184,7 @@ fn image(table: &mut Table, cluster: &Cluster, host: &Host) {
 }
 
 fn people(identities: &[Identity]) -> Value {
-    let person = |i: &&Identity| matches!(i.role, Some(permissions::Role::Operator | permissions::Role::Viewer));
+    let person = |i: &&Identity| i.role.as_ref().is_some_and(|role| role.account() == permissions::Account::People);
     Value::Table(identities.iter().filter(person).map(|i| (i.public.clone(), text(&i.name))).collect())
 }
 

@@ -275,6 +275,24 @@ fn an_operator_asks_and_reads_but_neither_writes_buckets_nor_orders_agents() {
 }
 
 #[test]
+fn an_operator_changes_neither_projects_nor_which_nodes_there_are() {
+    let cloud = Cloud::start();
+    let (mut administrator, mut operator) = (cloud.client("administrator"), cloud.client("operator"));
+    for subject in
+        ["watari.v1.project.create", "watari.v1.project.set", "watari.v1.project.delete", "watari.v1.node.remove"]
+    {
+        assert_eq!(operator.publish(subject, Some("_INBOX.x"), "{}"), Denied, "{subject}");
+        assert_eq!(administrator.publish(subject, Some("_INBOX.x"), "{}"), Allowed, "{subject}");
+    }
+    for subject in ["watari.v1.project.list", "watari.v1.node.confirm-off", "watari.v1.site.evacuate"] {
+        assert_eq!(operator.publish(subject, Some("_INBOX.x"), "{}"), Allowed, "{subject}");
+    }
+    for subject in ["$KV.vms.mail", "watari.agent.m1.stop", "$JS.API.DIRECT.GET.KV_userdata", "$SYS.REQ.SERVER.PING"] {
+        assert_eq!(administrator.publish(subject, Some("_INBOX.x"), "{}"), Denied, "{subject}");
+    }
+}
+
+#[test]
 fn a_request_to_which_nobody_listens_is_answered_at_once() {
     let cloud = Cloud::start();
     let mut operator = cloud.client("operator");
@@ -386,7 +404,7 @@ fn who_makes_backups_reads_all_documents_and_neither_leads_nor_orders_nor_answer
     ] {
         assert_eq!(backup.publish(subject, None, "{}"), Denied, "{subject}");
     }
-    for identity in ["operator", "node-agent.m1"] {
+    for identity in ["administrator", "operator", "node-agent.m1"] {
         let mut other = cloud.client(identity);
         assert_eq!(other.publish("$JS.API.STREAM.INFO.KV_userdata", None, ""), Denied, "{identity}");
     }

@@ -219,7 +219,7 @@ impl Cloud {
             .unwrap_or_else(|e| panic!("{identity}: {e}\n{}", self.server.log()))
     }
 
-    /// `watari` as an operator has it, with nothing else set.
+    /// `watari` as whoever has this identity has it, with nothing else set.
     pub fn command(&self, identity: &str, words: &[&str]) -> Command {
         let mut command = bare(words);
         command.env("WATARI_NATS", self.url()).env("WATARI_NKEY", self.files.seed_file(identity));
@@ -227,9 +227,9 @@ impl Cloud {
         command
     }
 
-    /// Runs `watari` as an operator to its end.
+    /// Runs `watari` as an administrator to its end.
     pub fn run(&self, words: &[&str]) -> Ran {
-        Ran::of(self.command("operator", words).output().unwrap())
+        Ran::of(self.command("administrator", words).output().unwrap())
     }
 }
 
