@@ -16,7 +16,7 @@ use crate::{
     confirm::asked,
     enrol::{
         Folder,
-        desk::{Desk, Held},
+        desk::{Desk, Held, KEY_IN_FOLDER},
         host_name,
     },
     failure::Failure,
@@ -38,7 +38,7 @@ use crate::{
 const GROWS: &str = "grows = true\n";
 /// With what root types `watari` here, and where the cluster's folder has the same.
 const ADMINISTRATOR: [(&str, &str); 2] =
-    [("etc/watari/administrator.nk", "nkeys/administrator.nk"), ("etc/watari/ca.crt", "ca/ca.crt")];
+    [(settings::KEY_OF_COMMAND, KEY_IN_FOLDER), ("etc/watari/ca.crt", "ca/ca.crt")];
 /// Who may not read a file that is secret.
 const OTHERS: u32 = 0o077;
 
@@ -190,7 +190,7 @@ fn bring(from: &Path, below: &Path, root: &mut Overlay, lang: Lang) -> Result<()
 
 /// What makes this host one on which root types `watari`.
 fn administrator(held: &Held<'_>, cluster: &Cluster, host: &Host, root: &mut Overlay, lang: Lang) -> Result<(), Fault> {
-    root.put("etc/watari/administrator.nk", Readers::Owner, &held.text("nkeys/administrator.nk")?)?;
+    root.put(settings::KEY_OF_COMMAND, Readers::Owner, &held.text(KEY_IN_FOLDER)?)?;
     root.put("etc/watari/ca.crt", Readers::All, &held.text("ca/ca.crt")?)?;
     setup::placed(root, "etc/watari/cli.toml", Readers::All, &settings::of_command(cluster, host), lang)
 }

@@ -345,6 +345,23 @@ fn desk(files: &Files) -> (Desk, Token) {
 }
 
 #[test]
+fn root_where_the_folder_is_has_the_key_that_the_command_names_after_an_upgrade() {
+    let files = Files::make(CLUSTER);
+    let (desk, _) = desk(&files);
+    let old = read(&files.seed_file("operator"));
+    for made_since in ["roles", "administrator.nk"] {
+        fs::remove_file(files.path("out/nkeys").join(made_since)).unwrap();
+    }
+    let etc = files.path("root/etc/watari");
+    fs::create_dir_all(&etc).unwrap();
+    fs::copy(files.of_host("client", "etc/watari/cli.toml"), etc.join("cli.toml")).unwrap();
+    let held = desk.hold().unwrap();
+    held.make(&held.cluster().unwrap(), &"m-front".parse().unwrap(), &files.path("root")).unwrap();
+    assert_eq!(read(&etc.join("administrator.nk")), old);
+    assert!(read(&etc.join("cli.toml")).contains("/etc/watari/administrator.nk"));
+}
+
+#[test]
 fn a_host_that_lies_about_itself_is_refused_and_does_not_use_the_token_up() {
     let files = Files::make(CLUSTER);
     let (desk, token) = desk(&files);
