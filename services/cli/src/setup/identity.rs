@@ -4,7 +4,7 @@ use nkeys::KeyPair;
 use watari_contracts::{Service, permissions::Role};
 
 use super::{
-    cluster::{self, Cluster, Host},
+    cluster::{self, Cluster, Host, Person},
     files::{Overlay, Readers},
 };
 use crate::texts::faults::Fault;
@@ -15,7 +15,7 @@ const PUBLIC: usize = 56;
 /// An identity and what NATS knows of it.
 #[derive(Clone, Debug)]
 pub struct Identity {
-    /// Its name on the bus: `scheduler.m-front`, `node-agent.m1`, `operator`.
+    /// Its name on the bus: `scheduler.m-front`, `node-agent.m1`, `operator`, `sato`.
     pub name: String,
     /// What it may do; none for the administrator of NATS itself.
     pub role: Option<Role>,
@@ -123,6 +123,17 @@ fn people() -> [Wanted; 3] {
     PEOPLE.map(|(name, role, file)| Wanted { name: name.to_owned(), role: Some(role), file })
 }
 
+/// A person's own key waits in `store` until it is brought to them.
+fn wanted_for(person: &Person) -> Wanted {
+    let role = match (person.role, &person.project) {
+        (cluster::Work::Administrator, _) => Role::Administrator,
+        (cluster::Work::Operator, None) => Role::Operator,
+        (cluster::Work::Operator, Some(project)) => Role::OperatorOf { project: project.clone() },
+        (cluster::Work::Viewer, _) => Role::Viewer,
+    };
+    Wanted { name: person.name.to_string(), role: Some(role), file: "" }
+}
+
 fn wanted_by(host: &Host) -> Vec<Wanted> {
     let own = |service: Service| format!("{}.{}", service.name(), host.name);
     let on_front = |service: Service| Wanted {
@@ -182,7 +193,8 @@ pub fn hand_out(store: &mut Overlay, overlay: &mut Overlay, host: &Host) -> Resu
 pub fn of_cluster(store: &mut Overlay, cluster: &Cluster) -> Result<Vec<Identity>, Fault> {
     promote(store)?;
     let mut all = Vec::new();
-    for Wanted { name, role, .. } in cluster.hosts.iter().flat_map(wanted_by).chain(people()) {
+    let own = cluster.people.iter().map(wanted_for);
+    for Wanted { name, role, .. } in cluster.hosts.iter().flat_map(wanted_by).chain(people()).chain(own) {
         let (_, public) = seed(store, &name)?;
         all.push(Identity { name, role, public });
     }
@@ -196,11 +208,9 @@ impl Identity {
     /// the command can compute from the seed alone.
     #[must_use]
     pub fn inbox_name(&self) -> String {
-        match self.role {
-            Some(Role::Administrator | Role::Operator | Role::Viewer | Role::Backup) | None => {
-                self.public.to_lowercase()
-            }
-            Some(_) => self.name.clone(),
+        match &self.role {
+            Some(role) if !role.is_persons() && *role != Role::Backup => self.name.clone(),
+            _ => self.public.to_lowercase(),
         }
     }
 }

@@ -187,7 +187,7 @@ fn image(table: &mut Table, cluster: &Cluster, host: &Host) {
 }
 
 fn people(identities: &[Identity]) -> Value {
-    let person = |i: &&Identity| i.role.as_ref().is_some_and(|role| role.account() == permissions::Account::People);
+    let person = |i: &&Identity| i.role.as_ref().is_some_and(permissions::Role::is_persons);
     Value::Table(identities.iter().filter(person).map(|i| (i.public.clone(), text(&i.name))).collect())
 }
 

@@ -401,8 +401,8 @@ faults! {
         ja "{path} を設定として読み取れません: {detail}" "ファイルを修正するか、`watari setup` で作り直してください";
     /// NATS does not let this identity do that.
     NotPermitted { subject, detail } "bus.not-permitted" FAILED
-        en "NATS does not permit {subject}: {detail}" "use an identity that may (--nkey): a viewer can only look, and an operator changes neither projects nor which nodes there are, which an administrator may"
-        ja "NATS が {subject} を許可していません: {detail}" "権限のある利用者の鍵を --nkey に指定してください。閲覧者は参照だけができます。プロジェクトの変更とノードの登録の削除は、操作者にはできず、管理者だけができます";
+        en "NATS does not permit {subject}: {detail}" "use an identity that may (--nkey): a viewer can only look, an operator of one project changes its servers alone, and projects and which nodes there are only an administrator changes"
+        ja "NATS が {subject} を許可していません: {detail}" "権限のある利用者の鍵を --nkey に指定してください。閲覧者は参照だけ、1 つのプロジェクトの操作者はそのサーバの操作だけができます。プロジェクトの変更とノードの登録の削除は、管理者だけができます";
     /// Nobody answered a question, which changes nothing.
     NobodyAnswers { who } "bus.silent" UNREACHABLE
         en "the service {who} does not answer" "what is the matter says: watari doctor; who leads and where: watari frontend status"

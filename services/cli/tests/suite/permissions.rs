@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::support::{
-    Cloud,
+    CLUSTER, Cloud,
     wire::{
         self, Client, Message,
         Verdict::{Allowed, Denied},
@@ -290,6 +290,47 @@ fn an_operator_changes_neither_projects_nor_which_nodes_there_are() {
     for subject in ["$KV.vms.mail", "watari.agent.m1.stop", "$JS.API.DIRECT.GET.KV_userdata", "$SYS.REQ.SERVER.PING"] {
         assert_eq!(administrator.publish(subject, Some("_INBOX.x"), "{}"), Denied, "{subject}");
     }
+}
+
+#[test]
+fn of_which_project_an_operator_is_is_the_servers_word_and_nothing_else_can_be_asked() {
+    let person = "[[person]]\nname = \"sato\"\nrole = \"operator\"\nproject = \"research\"\n";
+    let cloud = Cloud::of(&format!("{CLUSTER}{person}"));
+    let mut scheduler = scheduler(&cloud);
+    assert_eq!(scheduler.subscribe("watari.v1.vm.stop"), Allowed);
+    let mut sato = cloud.client("sato");
+    let forged = [("Nats-Request-Info", r#"{"acc":"PEOPLE","user":"UFORGED"}"#)];
+    assert_eq!(sato.publish_with_headers("watari.v1.vm.stop", &forged, "{}"), Allowed);
+    let asked = scheduler.next();
+    let key = nkeys::KeyPair::from_seed(crate::support::read(&cloud.files.seed_file("sato")).trim()).unwrap();
+    assert!(asked.headers.contains(r#""acc":"PROJECT_research""#), "{}", asked.headers);
+    assert!(asked.headers.contains(&key.public_key()) && !asked.headers.contains("FORGED"), "{}", asked.headers);
+    let settings: toml::Table = cloud.files.read("m-front", "etc/watari/monitor.toml").parse().unwrap();
+    assert_eq!(settings["history"]["people"][&key.public_key()].as_str(), Some("sato"));
+
+    // Everything can be looked at.
+    assert_eq!(sato.subscribe("_INBOX.>"), Allowed);
+    assert_eq!(sato.publish("watari.v1.vm.list", None, "{}"), Allowed);
+    let got = sato.ask("_INBOX.b", "$JS.API.DIRECT.GET.KV_vms.$KV.vms.mail", "");
+    assert_eq!(got.payload, r#"{"v":1}"#);
+    for subject in [
+        "watari.v1.vm.migrate",
+        "watari.v1.disk.delete",
+        "watari.v1.image.save",
+        "watari.v1.network.create",
+        "watari.v1.node.cordon",
+        "watari.v1.outage.cancel",
+        "watari.v1.project.set",
+        "watari.v1.site.evacuate",
+        "watari.service.port.release",
+        "watari.agent.m1.stop",
+        "$KV.vms.mail",
+        "$JS.API.DIRECT.GET.KV_userdata",
+        "$SYS.REQ.SERVER.PING",
+    ] {
+        assert_eq!(sato.publish(subject, Some("_INBOX.x"), "{}"), Denied, "{subject}");
+    }
+    assert_eq!(last_sequence(&mut scheduler), 1);
 }
 
 #[test]

@@ -202,7 +202,12 @@ pub struct Cloud {
 
 impl Cloud {
     pub fn start() -> Self {
-        let files = Files::make(CLUSTER);
+        Self::of(CLUSTER)
+    }
+
+    /// The same of a cluster that is described otherwise.
+    pub fn of(cluster: &str) -> Self {
+        let files = Files::make(cluster);
         let port = free_port();
         let ports = [("127.0.0.1:4222".to_owned(), format!("127.0.0.1:{port}"))];
         Self { server: Server::start(&files, "m-front", port, &ports), files }
