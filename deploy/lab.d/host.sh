@@ -74,6 +74,6 @@ client_env() {
   for h in m-front y-front; do
     if host_is_on "$h" && ! site_is_cut "$(site_of "$h")"; then front=$h; break; fi
   done
-  env+=(WATARI_NATS="tls://$MANAGEMENT.$(number_of "$front"):4222" WATARI_NKEY=/etc/watari/operator.nk
+  env+=(WATARI_NATS="tls://$MANAGEMENT.$(number_of "$front"):4222" WATARI_NKEY=/etc/watari/administrator.nk
     SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt NODE_EXTRA_CA_CERTS=/etc/watari/ca.crt)
 }

@@ -73,7 +73,7 @@ impl Watch {
         let (inbox, lab) = (Arc::downgrade(&self.0), lab.clone());
         let settings = BusSettings {
             urls: URLS.map(str::to_owned).to_vec(),
-            nkey: Some(lab.file("client", "/etc/watari/operator.nk")),
+            nkey: Some(lab.file("client", "/etc/watari/administrator.nk")),
             ca: Some(lab.file("client", "/etc/watari/ca.crt")),
             ..BusSettings::default()
         };

@@ -23,8 +23,8 @@ pub(super) const SCENARIOS: &[(&str, Run)] = &[
 
 /// Where nothing runs that another scenario needs.
 const NODE: &str = "y2";
-/// An operator's key, where the client has it.
-const KEY: &str = "/etc/watari/operator.nk";
+/// An administrator's key, where the client has it.
+const KEY: &str = "/etc/watari/administrator.nk";
 /// What is so in every lab, or on a machine that does much besides: nobody answers for its UPS until an `upsd`
 /// is started, other scenarios import images that are refused and make servers for which there is no room, and the
 /// disk is shared by all hosts.
@@ -102,7 +102,7 @@ impl Stage {
         self.until_well()
     }
 
-    /// Lets `act` ask the doctor on the node itself, as root and with an operator's key.
+    /// Lets `act` ask the doctor on the node itself, as root and with an administrator's key.
     fn on_the_node(
         &self,
         act: impl FnOnce(&dyn Fn(&[&str]) -> anyhow::Result<Found>) -> anyhow::Result<()>,

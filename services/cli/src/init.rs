@@ -16,7 +16,7 @@ use crate::{
     confirm::asked,
     enrol::{
         Folder,
-        desk::{Desk, Held},
+        desk::{Desk, Held, KEY_IN_FOLDER},
         host_name,
     },
     failure::Failure,
@@ -37,8 +37,8 @@ use crate::{
 /// Its NATS is a cluster, which other servers may join.
 const GROWS: &str = "grows = true\n";
 /// With what root types `watari` here, and where the cluster's folder has the same.
-const OPERATOR: [(&str, &str); 2] =
-    [("etc/watari/operator.nk", "nkeys/operator.nk"), ("etc/watari/ca.crt", "ca/ca.crt")];
+const ADMINISTRATOR: [(&str, &str); 2] =
+    [(settings::KEY_OF_COMMAND, KEY_IN_FOLDER), ("etc/watari/ca.crt", "ca/ca.crt")];
 /// Who may not read a file that is secret.
 const OTHERS: u32 = 0o077;
 
@@ -127,7 +127,7 @@ impl Init {
         let host = cluster.host(&here).ok_or_else(|| Fault::NotAFront { host: here.to_string() })?;
         let mut root = Overlay::at(self.root.clone());
         bring(&desk.dir().join("hosts").join(here.as_str()), Path::new(""), &mut root, lang)?;
-        operator(&held, &cluster, host, &mut root, lang)?;
+        administrator(&held, &cluster, host, &mut root, lang)?;
         out.text(&joining::inited(lang, cluster.name.as_str(), &shown))
     }
 
@@ -144,7 +144,7 @@ impl Init {
     fn spares(&self, desk: &Desk) -> Result<(), Fault> {
         let (root, folder) = (Overlay::at(self.root.clone()), Overlay::at(desk.dir().to_owned()));
         let mut others = Vec::new();
-        for (here, made) in OPERATOR {
+        for (here, made) in ADMINISTRATOR {
             let there = root.read(here)?;
             if there.is_some() && there != folder.read(made)? {
                 others.push(root.path(here).display().to_string());
@@ -189,8 +189,8 @@ fn bring(from: &Path, below: &Path, root: &mut Overlay, lang: Lang) -> Result<()
 }
 
 /// What makes this host one on which root types `watari`.
-fn operator(held: &Held<'_>, cluster: &Cluster, host: &Host, root: &mut Overlay, lang: Lang) -> Result<(), Fault> {
-    root.put("etc/watari/operator.nk", Readers::Owner, &held.text("nkeys/operator.nk")?)?;
+fn administrator(held: &Held<'_>, cluster: &Cluster, host: &Host, root: &mut Overlay, lang: Lang) -> Result<(), Fault> {
+    root.put(settings::KEY_OF_COMMAND, Readers::Owner, &held.text(KEY_IN_FOLDER)?)?;
     root.put("etc/watari/ca.crt", Readers::All, &held.text("ca/ca.crt")?)?;
     setup::placed(root, "etc/watari/cli.toml", Readers::All, &settings::of_command(cluster, host), lang)
 }

@@ -9,7 +9,7 @@ use std::future::Future;
 
 use async_nats::HeaderMap;
 use serde::Deserialize;
-use watari_contracts::{Service, history::RESTORE};
+use watari_contracts::{Service, history::RESTORE, permissions::project_of};
 
 use crate::Context;
 
@@ -30,6 +30,7 @@ tokio::task_local! {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Act {
     asker: String,
+    project: Option<String>,
     by: String,
     why: String,
 }
@@ -37,6 +38,8 @@ pub(crate) struct Act {
 /// The part of the server's header that matters here.
 #[derive(Deserialize)]
 struct Asker {
+    #[serde(default)]
+    acc: String,
     #[serde(default)]
     user: String,
     #[serde(default)]
@@ -52,8 +55,9 @@ impl Act {
         // The server's own comes last, should another have been left in.
         let header = headers.and_then(|headers| headers.get_last(ASKER));
         let asker = header.and_then(|header| serde_json::from_str::<Asker>(header.as_str()).ok());
+        let project = asker.as_ref().and_then(|asker| project_of(&asker.acc)).map(str::to_owned);
         let (asker, by) = match asker {
-            Some(Asker { user, host, name }) if !user.is_empty() => {
+            Some(Asker { user, host, name, .. }) if !user.is_empty() => {
                 let says = if name.eq_ignore_ascii_case(&user) { String::new() } else { sound(&name) };
                 let says = if says.is_empty() { says } else { format!(" ({says})") };
                 let key = sound(&user);
@@ -65,12 +69,17 @@ impl Act {
                 (process.clone(), process)
             }
         };
-        Self { asker, by, why: sound(subject.trim_start_matches("watari.v1.").trim_start_matches("watari.")) }
+        Self { asker, project, by, why: sound(subject.trim_start_matches("watari.v1.").trim_start_matches("watari.")) }
     }
 
     /// Who asks: a person's key, or a process by its name. It does not say from where.
     pub(crate) fn asker(&self) -> &str {
         &self.asker
+    }
+
+    /// The project to whose servers whoever asks is bound, by the account that the NATS server names.
+    pub(crate) fn project(&self) -> Option<&str> {
+        self.project.as_deref()
     }
 
     /// Runs `work`; the documents that it writes say that they are written for this.
@@ -153,6 +162,15 @@ mod tests {
         let forged = r#"{"user":"UXYZ","host":"192.0.2.99"}"#;
         assert_eq!(by(&asked(&[forged, own]), "_R_"), "UABC@192.0.2.10 (sato)");
         assert_eq!(by(&asked(&[r#"{"user":"UABC","host":"::1","name":"uabc"}"#]), "_R_"), "UABC@::1");
+    }
+
+    #[test]
+    fn of_which_project_somebody_is_is_the_servers_word_too() {
+        let project = |lines: &[&str]| Act::new(Some(&asked(lines)), "_R_", "watari.v1.vm.stop").project;
+        let [bound, free] = ["PROJECT_research", "PEOPLE"].map(|acc| format!(r#"{{"acc":"{acc}","user":"UABC"}}"#));
+        assert_eq!(project(&[free.as_str(), bound.as_str()]).as_deref(), Some("research"));
+        assert_eq!(project(&[bound.as_str(), free.as_str()]), None);
+        assert_eq!(project(&[]), None);
     }
 
     #[tokio::test]

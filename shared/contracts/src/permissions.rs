@@ -2,8 +2,8 @@
 //!
 //! ```text
 //!   account PEOPLE                          account CLOUD (JetStream)
-//!   operators, viewers ──── SHARED ────▶    services ◀── facts, beats ── agents
-//!                      ◀─── events ─────    services ──── commands ────▶ agents
+//!   administrators,    ──── SHARED ────▶    services ◀── facts, beats ── agents
+//!   operators, viewers ◀─── events ─────    services ──── commands ────▶ agents
 //! ```
 //!
 //! NATS checks the subject of a message, never its *reply* subject: whoever may ask anything can
@@ -16,16 +16,21 @@
 //! bucket's documents to any subject, since NATS does not check a consumer's delivery subject
 //! either. Services are therefore trusted with what they read; agents and people need no such trust.
 
+mod people;
+
 use watari_model::{
-    Document, NodeName, SiteName, address::PublicAddress, firewall::Firewall, frontend::Primacy, image::Image,
-    key::Key, migration::Migration, network::Network, network::Port, node::Node, outage::Outage, project::Project,
-    site::Site, userdata::UserData, vm::Vm,
+    Document, NodeName, ProjectName, SiteName, address::PublicAddress, firewall::Firewall, frontend::Primacy,
+    image::Image, key::Key, migration::Migration, network::Network, network::Port, node::Node, outage::Outage,
+    project::Project, site::Site, userdata::UserData, vm::Vm,
 };
 
 use crate::{
     Command, Request, Service, address, agent, firewall, frontend, image, monitor, network, plan, probe, saving,
     scheduler, subjects,
 };
+
+pub use people::{ADMINISTERING, LOOKING, OF_A_PROJECT};
+use people::{PRESENCE, WORKING};
 
 /// The bucket in which services compete for leadership.
 pub const LEASES: &str = "leases";
@@ -76,20 +81,52 @@ pub enum Role {
     /// nobody, and of all but services only it writes documents: root there holds the services' keys as well.
     Backup,
     /// A person or program that may ask for anything.
+    Administrator,
+    /// A person or program at everyday work: anything but what changes the cloud itself ([`ADMINISTERING`]).
     Operator,
+    /// A person or program that may look at everything, and change the servers of one project alone ([`OF_A_PROJECT`]).
+    OperatorOf {
+        /// The project.
+        project: ProjectName,
+    },
     /// A person or program that may only look.
     Viewer,
 }
 
 /// The parts of the bus.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Account {
     /// Services and agents, with JetStream.
     Cloud,
-    /// Operators and viewers.
+    /// Administrators, operators and viewers.
     People,
+    /// Operators of one project. NATS tells services with each request from which account it comes: so they know of which
+    /// project somebody is, and nobody can claim another.
+    Project(ProjectName),
     /// NATS' own administration.
     System,
+}
+
+/// How the accounts of projects begin.
+const OF_PROJECT: &str = "PROJECT_";
+
+impl Account {
+    /// What NATS calls it.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match self {
+            Self::Cloud => "CLOUD".to_owned(),
+            Self::People => "PEOPLE".to_owned(),
+            Self::Project(project) => format!("{OF_PROJECT}{project}"),
+            Self::System => "SYS".to_owned(),
+        }
+    }
+}
+
+/// The project to whose servers whoever asks from this account is bound; none if to no project's.
+#[must_use]
+pub fn project_of(account: &str) -> Option<&str> {
+    account.strip_prefix(OF_PROJECT)
 }
 
 /// Whether an identity may answer on the reply subjects of what it receives.
@@ -150,51 +187,22 @@ pub fn detour(subject: &str) -> Option<String> {
     subject.strip_prefix("$JS.API.").map(|rest| format!("watari.js.{rest}"))
 }
 
-/// Everything that a viewer may ask. The other requests change something.
-pub const LOOKING: &[&str] = &[
-    scheduler::GetVm::SUBJECT,
-    scheduler::ListVms::SUBJECT,
-    scheduler::VmConsoleLog::SUBJECT,
-    scheduler::VmScreenshot::SUBJECT,
-    scheduler::ListMigrations::SUBJECT,
-    scheduler::GetMigration::SUBJECT,
-    scheduler::ListSites::SUBJECT,
-    scheduler::GetOutage::SUBJECT,
-    scheduler::ListOutages::SUBJECT,
-    scheduler::RehearseOutage::SUBJECT,
-    scheduler::GetDisk::SUBJECT,
-    scheduler::ListDisks::SUBJECT,
-    scheduler::GetKey::SUBJECT,
-    scheduler::ListKeys::SUBJECT,
-    scheduler::GetProject::SUBJECT,
-    scheduler::ListProjects::SUBJECT,
-    image::GetImage::SUBJECT,
-    image::ListImages::SUBJECT,
-    network::GetNetwork::SUBJECT,
-    network::ListNetworks::SUBJECT,
-    network::ListPorts::SUBJECT,
-    address::GetAddress::SUBJECT,
-    address::ListAddresses::SUBJECT,
-    firewall::GetFirewall::SUBJECT,
-    firewall::ListFirewalls::SUBJECT,
-    monitor::ListNodes::SUBJECT,
-    monitor::GetNode::SUBJECT,
-    monitor::ListHealth::SUBJECT,
-    monitor::ListUpses::SUBJECT,
-    monitor::ListEvents::SUBJECT,
-    monitor::ListHistory::SUBJECT,
-    monitor::ReportUsage::SUBJECT,
-];
-
 impl Role {
-    /// The half of the bus it lives in.
+    /// The part of the bus it lives in.
     #[must_use]
-    pub const fn account(&self) -> Account {
+    pub fn account(&self) -> Account {
         match self {
             Self::Service(_) | Self::Agent { .. } | Self::Keeper | Self::Backup => Account::Cloud,
             Self::KeeperOfServers | Self::Launcher { .. } => Account::System,
-            Self::Operator | Self::Viewer => Account::People,
+            Self::Administrator | Self::Operator | Self::Viewer => Account::People,
+            Self::OperatorOf { project } => Account::Project(project.clone()),
         }
+    }
+
+    /// Whether it is one for people, and programs that act for them.
+    #[must_use]
+    pub fn is_persons(&self) -> bool {
+        matches!(self.account(), Account::People | Account::Project(_))
     }
 
     /// What an identity of this role and name may do. The name decides its inbox only.
@@ -212,8 +220,10 @@ impl Role {
                 subscribe: vec![frontend::nats_orders(host.as_str())],
                 answers: Answers::Never,
             },
-            Self::Operator => of_person(&[subjects::REQUESTS, "$SRV.>", frontend::STANDING, probe::SEEN]),
-            Self::Viewer => of_person(&[LOOKING, &[frontend::STANDING, probe::SEEN]].concat()),
+            Self::Administrator => of_person(WORKING, &[]),
+            Self::Operator => of_person(WORKING, ADMINISTERING),
+            Self::OperatorOf { .. } => of_person(&[LOOKING, OF_A_PROJECT, PRESENCE].concat(), &[]),
+            Self::Viewer => of_person(&[LOOKING, PRESENCE].concat(), &[]),
         };
         may.subscribe.insert(0, inbox(identity));
         may
@@ -265,7 +275,7 @@ fn of_agent(site: &SiteName, node: &NodeName) -> Permissions {
 }
 
 /// People hear events and, since outside clients such as `nats` know no other, the usual inbox.
-fn of_person(ask: &[&str]) -> Permissions {
+fn of_person(ask: &[&str], not: &[&str]) -> Permissions {
     // NATS checks the subject as it is after the mapping.
     let reading = SHARED.iter().filter_map(|(subject, _)| detour(subject));
     let private = PRIVATE.iter().flat_map(|(bucket, _)| {
@@ -275,7 +285,7 @@ fn of_person(ask: &[&str]) -> Permissions {
     });
     Permissions {
         publish: ask.iter().map(|s| (*s).to_owned()).chain(reading).collect(),
-        publish_not: private.collect(),
+        publish_not: not.iter().map(|s| (*s).to_owned()).chain(private).collect(),
         subscribe: ["_INBOX.>", subjects::EVENTS, subjects::FACTS, subjects::CAPACITIES].map(str::to_owned).to_vec(),
         answers: Answers::Never,
     }
@@ -451,7 +461,7 @@ mod tests {
                 let may = Role::Service(service).permissions("x.y");
                 assert_eq!(may.publish.contains(&get), service == *owner, "{service:?} {bucket}");
             }
-            for role in [Role::Operator, Role::Viewer] {
+            for role in [Role::Administrator, Role::Operator, Role::Viewer] {
                 let may = role.permissions("x");
                 assert!(may.publish_not.contains(&get) && may.publish_not.contains(&detour(&get).unwrap()), "{role:?}");
             }
@@ -472,7 +482,7 @@ mod tests {
 
     #[test]
     fn nobody_but_the_owner_holds_a_wildcard_that_reaches_a_bucket_or_an_agent() {
-        for role in [Role::Operator, Role::Viewer] {
+        for role in [Role::Administrator, Role::Operator, Role::Viewer] {
             let may = role.permissions("x");
             assert!(!may.publish.iter().any(|s| s.starts_with("$KV") || s.starts_with("watari.agent") || s == ">"));
             assert_eq!(role.account(), Account::People);
@@ -494,6 +504,38 @@ mod tests {
             let touches = |s: &String| s.starts_with("$SYS") || s.contains("LEADER") || s.contains("SERVER");
             assert!(!may.publish.iter().any(touches), "{service:?}");
         }
+    }
+
+    #[test]
+    fn an_administrator_may_ask_for_everything_and_an_operator_for_all_but_what_changes_the_cloud_itself() {
+        let served: Vec<&str> = Service::OF_FRONT.iter().flat_map(|s| served_by(*s)).collect();
+        let [administrator, operator] = [Role::Administrator, Role::Operator].map(|role| role.permissions("x"));
+        assert_eq!(administrator.publish, operator.publish);
+        for subject in ADMINISTERING {
+            assert!(served.contains(subject) && !LOOKING.contains(subject), "{subject}");
+        }
+        for subject in served.iter().filter(|s| s.starts_with("watari.v1.")) {
+            assert!(!administrator.publish_not.iter().any(|s| s == subject), "{subject}");
+            let denied = operator.publish_not.iter().any(|s| s == subject);
+            assert_eq!(denied, ADMINISTERING.contains(subject), "{subject}");
+        }
+    }
+
+    #[test]
+    fn an_operator_of_one_project_is_in_an_account_of_its_own_and_asks_for_servers_alone() {
+        let role = Role::OperatorOf { project: "research".parse().unwrap() };
+        let account = role.account();
+        assert_eq!(project_of(&account.name()), Some("research"));
+        for other in [Account::Cloud, Account::People, Account::System] {
+            assert_eq!(project_of(&other.name()), None, "{other:?}");
+        }
+        let may = role.permissions("x");
+        assert!(!may.publish.iter().any(|s| s == subjects::REQUESTS || s.starts_with("$KV") || s.starts_with("$SRV")));
+        for subject in OF_A_PROJECT {
+            assert!(scheduler::SUBJECTS.contains(subject) && !LOOKING.contains(subject), "{subject}");
+            assert!(may.publish.iter().any(|s| s == subject), "{subject}");
+        }
+        assert_eq!(may.publish_not, Role::Viewer.permissions("x").publish_not);
     }
 
     #[test]

@@ -92,6 +92,19 @@ impl NatsServer {
         format!("nats://127.0.0.1:{}", self.port)
     }
 
+    /// Asks with a header that a server would set elsewhere, and gives the answer's text.
+    ///
+    /// # Panics
+    /// If nobody answers with text.
+    pub async fn ask_with(&self, subject: &str, (header, value): (&str, &str), payload: &str) -> String {
+        let mut headers = async_nats::HeaderMap::new();
+        headers.insert(header, value);
+        let client = async_nats::connect(self.url()).await.unwrap_or_else(|e| panic!("no connection: {e}"));
+        let asked = client.request_with_headers(subject.to_owned(), headers, payload.to_owned().into()).await;
+        let answer = asked.unwrap_or_else(|e| panic!("{subject}: {e}"));
+        String::from_utf8(answer.payload.to_vec()).unwrap_or_else(|e| panic!("{subject}: {e}"))
+    }
+
     /// Its process, while it runs.
     #[must_use]
     pub fn pid(&self) -> Option<u32> {

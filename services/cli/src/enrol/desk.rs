@@ -45,6 +45,8 @@ pub(super) const DESCRIPTION: &str = "cluster.toml";
 const TOKENS: &str = "tokens.json";
 /// What root types `watari` with here; no other host has it from the folder.
 const COMMAND: &str = "etc/watari/cli.toml";
+/// The key that it names there.
+pub const KEY_IN_FOLDER: &str = "nkeys/administrator.nk";
 
 /// A cluster's folder.
 #[derive(Clone, Debug)]
@@ -172,6 +174,10 @@ impl Held<'_> {
             let text = self.text(&format!("hosts/{here}/{CERTIFICATE}"))?;
             let said = certificate::renewed(&mut root, Kit::of(Part::Frontend), host.address, &text)?;
             out::say(&said.unwrap_or_default());
+            // An earlier version's named another file.
+            if root.read(COMMAND)?.is_some() {
+                root.put(settings::KEY_OF_COMMAND, Readers::Owner, &self.text(KEY_IN_FOLDER)?)?;
+            }
             out::say(&setup::renewed(&mut root, COMMAND, &settings::of_command(cluster, host))?.unwrap_or_default());
         }
         if let Some(company) = self.company(here)? {

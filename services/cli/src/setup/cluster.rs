@@ -8,7 +8,7 @@ use std::{
 };
 
 use serde::Deserialize;
-use watari_model::{NodeName, SegmentName, SiteName};
+use watari_model::{KeyName, NodeName, ProjectName, SegmentName, SiteName};
 
 use crate::texts::faults::Fault;
 
@@ -31,7 +31,37 @@ pub struct Cluster {
     /// Its hosts.
     #[serde(rename = "host", default)]
     pub hosts: Vec<Host>,
+    /// People with keys of their own, beside those that all administrators, operators and viewers share.
+    #[serde(rename = "person", default)]
+    pub people: Vec<Person>,
 }
+
+/// Somebody with a key of their own, by which the history names them and which goes when they do.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Person {
+    /// What the key is called.
+    pub name: KeyName,
+    /// What they may do.
+    pub role: Work,
+    /// The project whose servers alone an operator may change.
+    pub project: Option<ProjectName>,
+}
+
+/// How much somebody may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Work {
+    /// Everything that can be asked for.
+    Administrator,
+    /// Everyday work.
+    Operator,
+    /// Looking.
+    Viewer,
+}
+
+/// Names of keys that every cluster has.
+const SHARED: [&str; 4] = ["admin", "administrator", "operator", "viewer"];
 
 /// A campus.
 #[derive(Clone, Debug, Deserialize)]
@@ -183,6 +213,19 @@ impl Cluster {
         servers.into_iter().map(|s| format!("tls://{}", at(s.address, 4222))).collect()
     }
 
+    fn check_people(&self) -> Result<(), String> {
+        let mut names = BTreeSet::from(SHARED);
+        for Person { name, role, project } in &self.people {
+            if !names.insert(name.as_str()) {
+                return Err(format!("person {name} stands twice, or has the name of a key that every cluster has"));
+            }
+            if project.is_some() && *role != Work::Operator {
+                return Err(format!("person {name} is no operator: project does not apply"));
+            }
+        }
+        Ok(())
+    }
+
     fn check(&self) -> Result<(), String> {
         let mut names = BTreeSet::new();
         let mut addresses = BTreeSet::new();
@@ -215,6 +258,7 @@ impl Cluster {
                 return Err(format!("host {name} is no node: vcpus, memory_mib and segments do not apply"));
             }
         }
+        self.check_people()?;
         if self.of_role(Role::Front).next().is_none() {
             return Err("it has no host of role front".to_owned());
         }
@@ -293,6 +337,18 @@ mod tests {
             assert!(told.contains(part), "{told}");
         }
         assert!(checked("name='c'\n").unwrap_err().contains("front"));
+        let people = |rest: &str| checked(&format!("{ONE}[[person]]\nname='sato'\n{rest}"));
+        people("role='operator'\nproject='research'\n[[person]]\nname='suzuki'\nrole='viewer'\n").unwrap();
+        for (rest, part) in [
+            ("role='viewer'\nproject='research'\n", "no operator"),
+            ("role='operator'\n[[person]]\nname='sato'\nrole='viewer'\n", "stands twice"),
+            ("role='operator'\n[[person]]\nname='viewer'\nrole='viewer'\n", "every cluster has"),
+            ("role='root'\n", "root"),
+            ("", "role"),
+        ] {
+            let told = people(rest).unwrap_err();
+            assert!(told.contains(part), "{told}");
+        }
         assert!(checked(&ONE.replace("'f'", "'f;rm'")).unwrap_err().contains("not a name"));
     }
 }

@@ -106,7 +106,7 @@ accounts {{
     if !storing.is_empty() {
         own.iter_mut().for_each(|identity| identity.role = Some(Role::KeeperOfServers));
     }
-    users(&mut out, &own, Account::System);
+    users(&mut out, &own, &Account::System);
     out.push_str("    ]\n  }\n}\nsystem_account: SYS\n");
     out
 }

@@ -4,7 +4,7 @@ use nkeys::KeyPair;
 use watari_contracts::{Service, permissions::Role};
 
 use super::{
-    cluster::{self, Cluster, Host},
+    cluster::{self, Cluster, Host, Person},
     files::{Overlay, Readers},
 };
 use crate::texts::faults::Fault;
@@ -15,7 +15,7 @@ const PUBLIC: usize = 56;
 /// An identity and what NATS knows of it.
 #[derive(Clone, Debug)]
 pub struct Identity {
-    /// Its name on the bus: `scheduler.m-front`, `node-agent.m1`, `operator`.
+    /// Its name on the bus: `scheduler.m-front`, `node-agent.m1`, `operator`, `sato`.
     pub name: String,
     /// What it may do; none for the administrator of NATS itself.
     pub role: Option<Role>,
@@ -41,11 +41,13 @@ fn seed(store: &mut Overlay, name: &str) -> Result<(Option<String>, String), Fau
 /// # Errors
 /// [`Fault`] if the seed cannot be used, made or kept.
 pub fn seed_at(store: &mut Overlay, path: &str) -> Result<(String, String), Fault> {
-    let seed = store.keep_or(path, Readers::Owner, || {
-        fresh_seed().map_err(|detail| Fault::KeyUnusable { path: path.to_owned(), detail })
-    })?;
+    let seed = store.keep_or(path, Readers::Owner, || seed_for(path))?;
     let public = public_of(&seed).map_err(|detail| unusable(store, path, detail))?;
     Ok((seed, public))
+}
+
+fn seed_for(path: &str) -> Result<String, Fault> {
+    fresh_seed().map_err(|detail| Fault::KeyUnusable { path: path.to_owned(), detail })
 }
 
 fn unusable(store: &Overlay, path: &str, detail: String) -> Fault {
@@ -86,11 +88,50 @@ pub fn public(text: &str) -> Result<String, String> {
     KeyPair::from_public_key(text).map(|pair| pair.public_key()).map_err(|e| e.to_string())
 }
 
+/// Written once a folder has a key for each of [`PEOPLE`].
+const ROLES: &str = "roles";
+
+/// Who works with `watari`: what the key is called, what it may do, and where a client host has it.
+const PEOPLE: [(&str, Role, &str); 3] = [
+    ("administrator", Role::Administrator, "etc/watari/administrator.nk"),
+    ("operator", Role::Operator, "etc/watari/operator.nk"),
+    ("viewer", Role::Viewer, "etc/watari/viewer.nk"),
+];
+
+/// Before there were administrators an operator might do everything. In a folder of that time the operator's key becomes the
+/// administrator's, so that whoever has it loses nothing, and operators get another. That this was done is written down: else
+/// an administrator's key that is put aside because it was stolen would be followed by the one that operators have.
+fn promote(store: &mut Overlay) -> Result<(), Fault> {
+    if store.read(ROLES)?.is_some() {
+        return Ok(());
+    }
+    if let Some(old) = store.read("operator.nk")? {
+        store.keep_or("administrator.nk", Readers::Owner, || Ok(old))?;
+        store.put("operator.nk", Readers::Owner, &seed_for("operator.nk")?)?;
+    }
+    store.put(ROLES, Readers::All, &format!("{}\n", PEOPLE.map(|(name, ..)| name).join(" ")))
+}
+
 /// An identity that a host is to have, and the file that holds its seed there.
 struct Wanted {
     name: String,
     role: Option<Role>,
     file: &'static str,
+}
+
+fn people() -> [Wanted; 3] {
+    PEOPLE.map(|(name, role, file)| Wanted { name: name.to_owned(), role: Some(role), file })
+}
+
+/// A person's own key waits in `store` until it is brought to them.
+fn wanted_for(person: &Person) -> Wanted {
+    let role = match (person.role, &person.project) {
+        (cluster::Work::Administrator, _) => Role::Administrator,
+        (cluster::Work::Operator, None) => Role::Operator,
+        (cluster::Work::Operator, Some(project)) => Role::OperatorOf { project: project.clone() },
+        (cluster::Work::Viewer, _) => Role::Viewer,
+    };
+    Wanted { name: person.name.to_string(), role: Some(role), file: "" }
 }
 
 fn wanted_by(host: &Host) -> Vec<Wanted> {
@@ -106,12 +147,11 @@ fn wanted_by(host: &Host) -> Vec<Wanted> {
             Service::NodeAgent => "etc/watari/nkeys/node-agent.nk",
         },
     };
-    let person = |name: &str, role, file| Wanted { name: name.to_owned(), role, file };
     let own_key = |name: &str, role, file| Wanted { name: format!("{name}.{}", host.name), role: Some(role), file };
     let launcher = || own_key("nats", Role::Launcher { host: host.name.clone() }, "etc/watari/nkeys/nats.nk");
     match (host.role, &host.site) {
         (cluster::Role::Front, _) => {
-            let admin = person("admin", None, "etc/watari/nkeys/admin.nk");
+            let admin = Wanted { name: "admin".to_owned(), role: None, file: "etc/watari/nkeys/admin.nk" };
             let keepers = [
                 own_key("keeper", Role::Keeper, "etc/watari/nkeys/keeper.nk"),
                 own_key("server-keeper", Role::KeeperOfServers, "etc/watari/nkeys/server-keeper.nk"),
@@ -123,10 +163,7 @@ fn wanted_by(host: &Host) -> Vec<Wanted> {
             let role = Role::Agent { site: site.clone(), node: host.name.clone() };
             vec![Wanted { role: Some(role), ..on_front(Service::NodeAgent) }]
         }
-        (cluster::Role::Client, _) => vec![
-            person("operator", Some(Role::Operator), "etc/watari/operator.nk"),
-            person("viewer", Some(Role::Viewer), "etc/watari/viewer.nk"),
-        ],
+        (cluster::Role::Client, _) => Vec::from(people()),
         (cluster::Role::Witness, _) => vec![launcher()],
         (cluster::Role::Node, None) => vec![],
     }
@@ -148,16 +185,16 @@ pub fn hand_out(store: &mut Overlay, overlay: &mut Overlay, host: &Host) -> Resu
     Ok(names)
 }
 
-/// All identities of the cluster, each once, by name. Operators and viewers exist even where no
-/// client host is described: their seeds then wait in `store`.
+/// All identities of the cluster, each once, by name. Those of people exist even where no client host is
+/// described: their seeds then wait in `store`.
 ///
 /// # Errors
 /// As [`hand_out`].
 pub fn of_cluster(store: &mut Overlay, cluster: &Cluster) -> Result<Vec<Identity>, Fault> {
-    let people = [("operator", Role::Operator), ("viewer", Role::Viewer)];
-    let people = people.map(|(name, role)| Wanted { name: name.to_owned(), role: Some(role), file: "" });
+    promote(store)?;
     let mut all = Vec::new();
-    for Wanted { name, role, .. } in cluster.hosts.iter().flat_map(wanted_by).chain(people) {
+    let own = cluster.people.iter().map(wanted_for);
+    for Wanted { name, role, .. } in cluster.hosts.iter().flat_map(wanted_by).chain(people()).chain(own) {
         let (_, public) = seed(store, &name)?;
         all.push(Identity { name, role, public });
     }
@@ -171,9 +208,9 @@ impl Identity {
     /// the command can compute from the seed alone.
     #[must_use]
     pub fn inbox_name(&self) -> String {
-        match self.role {
-            Some(Role::Operator | Role::Viewer | Role::Backup) | None => self.public.to_lowercase(),
-            Some(_) => self.name.clone(),
+        match &self.role {
+            Some(role) if !role.is_persons() && *role != Role::Backup => self.name.clone(),
+            _ => self.public.to_lowercase(),
         }
     }
 }

@@ -1,9 +1,9 @@
 //! The configuration of each NATS server.
 
-use std::fmt::Write;
+use std::{collections::BTreeSet, fmt::Write};
 
 use watari_contracts::{
-    permissions::{Account, Answers, Crossing, Permissions, SHARED, detour},
+    permissions::{Account, Answers, Crossing, Permissions, Role, SHARED, detour},
     subjects,
 };
 
@@ -82,6 +82,8 @@ cluster {{
 }
 
 fn accounts(out: &mut String, identities: &[Identity]) {
+    let people = of_people(identities);
+    let names = people.iter().map(Account::name).collect::<Vec<_>>().join(", ");
     out.push_str("\naccounts {\n  # Services and agents.\n  CLOUD {\n    jetstream: enabled\n    exports: [\n");
     for (subject, how) in SHARED {
         let offer = match how {
@@ -89,11 +91,31 @@ fn accounts(out: &mut String, identities: &[Identity]) {
             Crossing::AskAll => format!("service: \"{subject}\", response_type: stream"),
             Crossing::Listen => format!("stream: \"{subject}\""),
         };
-        let _ = writeln!(out, "      {{{offer}, accounts: [PEOPLE]}}");
+        let _ = writeln!(out, "      {{{offer}, accounts: [{names}]}}");
     }
     out.push_str("    ]\n    users: [\n");
-    users(out, identities, Account::Cloud);
-    out.push_str("    ]\n  }\n  # Operators and viewers: no bucket, service or agent hears them but through these doors.\n  PEOPLE {\n    imports: [\n");
+    users(out, identities, &Account::Cloud);
+    out.push_str("    ]\n  }\n  # People: no bucket, service or agent hears them but through these doors.\n");
+    for account in &people {
+        doors(out, account, identities);
+    }
+    out.push_str("  # NATS' own administration.\n  SYS {\n    users: [\n");
+    users(out, identities, &Account::System);
+    for identity in identities.iter().filter(|i| i.role.is_none()) {
+        let _ = writeln!(out, "      {{nkey: \"{}\"}} # {}", identity.public, identity.name);
+    }
+    out.push_str("    ]\n  }\n}\nsystem_account: SYS\n");
+}
+
+/// The accounts in which there are people, each once.
+fn of_people(identities: &[Identity]) -> BTreeSet<Account> {
+    let roles = identities.iter().filter_map(|identity| identity.role.as_ref());
+    roles.filter(|role| role.is_persons()).map(Role::account).collect()
+}
+
+/// An account from which people ask, and by which services know what may be asked from there.
+fn doors(out: &mut String, account: &Account, identities: &[Identity]) {
+    let _ = writeln!(out, "  {} {{\n    imports: [", account.name());
     for (subject, how) in SHARED {
         let kind = match how {
             Crossing::Ask | Crossing::AskAll => "service",
@@ -110,13 +132,8 @@ fn accounts(out: &mut String, identities: &[Identity]) {
     }
     out.push_str("    }\n");
     out.push_str("    users: [\n");
-    users(out, identities, Account::People);
-    out.push_str("    ]\n  }\n  # NATS' own administration.\n  SYS {\n    users: [\n");
-    users(out, identities, Account::System);
-    for identity in identities.iter().filter(|i| i.role.is_none()) {
-        let _ = writeln!(out, "      {{nkey: \"{}\"}} # {}", identity.public, identity.name);
-    }
-    out.push_str("    ]\n  }\n}\nsystem_account: SYS\n");
+    users(out, identities, account);
+    out.push_str("    ]\n  }\n");
 }
 
 /// A subject as the destination of a mapping: its wildcards by number.
@@ -132,9 +149,9 @@ fn numbered(subject: &str) -> String {
     tokens.collect::<Vec<_>>().join(".")
 }
 
-pub(super) fn users(out: &mut String, identities: &[Identity], account: Account) {
+pub(super) fn users(out: &mut String, identities: &[Identity], account: &Account) {
     for identity in identities {
-        let Some(role) = identity.role.as_ref().filter(|r| r.account() == account) else { continue };
+        let Some(role) = identity.role.as_ref().filter(|r| r.account() == *account) else { continue };
         let Permissions { publish, publish_not, subscribe, answers } = role.permissions(&identity.inbox_name());
         let answers = match answers {
             Answers::Once => "\n          allow_responses: {max: 1, expires: \"2m\"}",

@@ -45,12 +45,15 @@ pub fn of(cluster: &Cluster, host: &Host, service: Service, identities: &[Identi
     written(host, &table)
 }
 
+/// Where the command has its key: whoever sets a cluster up is an administrator.
+pub const KEY_OF_COMMAND: &str = "etc/watari/administrator.nk";
+
 /// The operator's command on a client host: with it `watari` needs no further setting.
 #[must_use]
 pub fn of_command(cluster: &Cluster, host: &Host) -> String {
     let mut table = Table::new();
     table.insert("nats".to_owned(), strings(cluster.urls_for(host)));
-    table.insert("nkey".to_owned(), text("/etc/watari/operator.nk"));
+    table.insert("nkey".to_owned(), text(format!("/{KEY_OF_COMMAND}")));
     table.insert("ca".to_owned(), text("/etc/watari/ca.crt"));
     written(host, &table)
 }
@@ -184,7 +187,7 @@ fn image(table: &mut Table, cluster: &Cluster, host: &Host) {
 }
 
 fn people(identities: &[Identity]) -> Value {
-    let person = |i: &&Identity| matches!(i.role, Some(permissions::Role::Operator | permissions::Role::Viewer));
+    let person = |i: &&Identity| i.role.as_ref().is_some_and(permissions::Role::is_persons);
     Value::Table(identities.iter().filter(person).map(|i| (i.public.clone(), text(&i.name))).collect())
 }
 

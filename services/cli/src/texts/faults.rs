@@ -381,8 +381,8 @@ faults! {
         ja "NATS サーバ {urls} が応答しません: {detail}" "--nats (WATARI_NATS) と、フロントエンドが動いていてここから届くかを確認してください";
     /// The server does not know this key.
     IdentityRefused { urls } "bus.identity-refused" UNREACHABLE
-        en "the NATS server at {urls} refuses this identity" "name your seed file with --nkey (WATARI_NKEY); `watari setup` makes one as operator.nk"
-        ja "NATS サーバ {urls} がこの利用者を拒否しました" "--nkey (WATARI_NKEY) で自分のシードファイルを指定してください。`watari setup` が operator.nk として作成します";
+        en "the NATS server at {urls} refuses this identity" "name your seed file with --nkey (WATARI_NKEY); `watari setup` makes one as administrator.nk"
+        ja "NATS サーバ {urls} がこの利用者を拒否しました" "--nkey (WATARI_NKEY) で自分のシードファイルを指定してください。`watari setup` が administrator.nk として作成します";
     /// The server's certificate is not trusted, or the other way round.
     NoTrust { urls, detail } "bus.no-trust" UNREACHABLE
         en "no encrypted connection to NATS at {urls}: {detail}" "name the cluster's authority with --ca (WATARI_CA), and use tls:// URLs"
@@ -401,8 +401,8 @@ faults! {
         ja "{path} を設定として読み取れません: {detail}" "ファイルを修正するか、`watari setup` で作り直してください";
     /// NATS does not let this identity do that.
     NotPermitted { subject, detail } "bus.not-permitted" FAILED
-        en "NATS does not permit {subject}: {detail}" "use an identity that may; a viewer can only look"
-        ja "NATS が {subject} を許可していません: {detail}" "権限のある利用者で実行してください。閲覧者は参照しかできません";
+        en "NATS does not permit {subject}: {detail}" "use an identity that may (--nkey): a viewer can only look, an operator of one project changes its servers alone, and projects and which nodes there are only an administrator changes"
+        ja "NATS が {subject} を許可していません: {detail}" "権限のある利用者の鍵を --nkey に指定してください。閲覧者は参照だけ、1 つのプロジェクトの操作者はそのサーバの操作だけができます。プロジェクトの変更とノードの登録の削除は、管理者だけができます";
     /// Nobody answered a question, which changes nothing.
     NobodyAnswers { who } "bus.silent" UNREACHABLE
         en "the service {who} does not answer" "what is the matter says: watari doctor; who leads and where: watari frontend status"
@@ -454,7 +454,7 @@ faults! {
     BackupBus { bucket, detail } "backup.bus" UNREACHABLE
         en "bucket {bucket} cannot be read or filled: {detail}" "run this as root on a front end whose NATS has a majority; the identity is named in /etc/watari/backup.toml. It may be repeated"
         ja "バケット {bucket} を読み書きできません: {detail}" "NATS の過半数がそろっているフロントエンドで root として実行してください。利用者は /etc/watari/backup.toml に指定されています。繰り返し実行できます";
-    /// It is an operator's identity, or a viewer's.
+    /// It is the identity of a person.
     BackupNotPermitted { detail } "backup.not-permitted" FAILED
         en "NATS does not let this identity read and fill the buckets: {detail}" "run this as root on a front end: there it uses the identity that /etc/watari/backup.toml names"
         ja "この利用者には、バケットを読み書きする権限がありません: {detail}" "フロントエンドで root として実行してください。そこでは /etc/watari/backup.toml にある利用者を使います";

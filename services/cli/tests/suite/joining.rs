@@ -164,7 +164,7 @@ fn a_cluster_is_made_once_and_made_again_it_is_the_same() {
         assert!(place.path("m-front").join(path).exists(), "{path}");
     }
     let mode = |path: &str| fs::metadata(place.path(path)).unwrap().permissions().mode() & 0o777;
-    assert_eq!((mode("cluster"), mode("m-front/etc/watari/operator.nk")), (0o700, 0o600));
+    assert_eq!((mode("cluster"), mode("m-front/etc/watari/administrator.nk")), (0o700, 0o600));
     let authority = read(&place.path("cluster/ca/ca.crt"));
     // What a person has set stays, and is told.
     let settings = place.path("m-front/etc/watari/scheduler.toml");
@@ -184,12 +184,12 @@ fn a_cluster_is_made_once_and_made_again_it_is_the_same() {
 #[test]
 fn the_key_of_another_cluster_is_not_written_over() {
     let dir = TempDir::new();
-    let kept = dir.path().join("m-front/etc/watari/operator.nk");
+    let kept = dir.path().join("m-front/etc/watari/administrator.nk");
     fs::create_dir_all(kept.parent().unwrap()).unwrap();
     fs::write(&kept, "another's").unwrap();
     let ran = init(dir.path(), "test", "127.0.0.1");
     assert!(ran.status == 1 && ran.err.contains("error[init.operator-there]"), "{ran:?}");
-    assert!(ran.err.contains("etc/watari/operator.nk") && !dir.path().join("cluster").exists(), "{ran:?}");
+    assert!(ran.err.contains("etc/watari/administrator.nk") && !dir.path().join("cluster").exists(), "{ran:?}");
     assert_eq!(read(&kept), "another's");
 }
 
@@ -342,6 +342,23 @@ fn desk(files: &Files) -> (Desk, Token) {
     held.keep(&book).unwrap();
     drop(held);
     (desk, token)
+}
+
+#[test]
+fn root_where_the_folder_is_has_the_key_that_the_command_names_after_an_upgrade() {
+    let files = Files::make(CLUSTER);
+    let (desk, _) = desk(&files);
+    let old = read(&files.seed_file("operator"));
+    for made_since in ["roles", "administrator.nk"] {
+        fs::remove_file(files.path("out/nkeys").join(made_since)).unwrap();
+    }
+    let etc = files.path("root/etc/watari");
+    fs::create_dir_all(&etc).unwrap();
+    fs::copy(files.of_host("client", "etc/watari/cli.toml"), etc.join("cli.toml")).unwrap();
+    let held = desk.hold().unwrap();
+    held.make(&held.cluster().unwrap(), &"m-front".parse().unwrap(), &files.path("root")).unwrap();
+    assert_eq!(read(&etc.join("administrator.nk")), old);
+    assert!(read(&etc.join("cli.toml")).contains("/etc/watari/administrator.nk"));
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::support::{
-    Cloud,
+    CLUSTER, Cloud,
     wire::{
         self, Client, Message,
         Verdict::{Allowed, Denied},
@@ -275,6 +275,65 @@ fn an_operator_asks_and_reads_but_neither_writes_buckets_nor_orders_agents() {
 }
 
 #[test]
+fn an_operator_changes_neither_projects_nor_which_nodes_there_are() {
+    let cloud = Cloud::start();
+    let (mut administrator, mut operator) = (cloud.client("administrator"), cloud.client("operator"));
+    for subject in
+        ["watari.v1.project.create", "watari.v1.project.set", "watari.v1.project.delete", "watari.v1.node.remove"]
+    {
+        assert_eq!(operator.publish(subject, Some("_INBOX.x"), "{}"), Denied, "{subject}");
+        assert_eq!(administrator.publish(subject, Some("_INBOX.x"), "{}"), Allowed, "{subject}");
+    }
+    for subject in ["watari.v1.project.list", "watari.v1.node.confirm-off", "watari.v1.site.evacuate"] {
+        assert_eq!(operator.publish(subject, Some("_INBOX.x"), "{}"), Allowed, "{subject}");
+    }
+    for subject in ["$KV.vms.mail", "watari.agent.m1.stop", "$JS.API.DIRECT.GET.KV_userdata", "$SYS.REQ.SERVER.PING"] {
+        assert_eq!(administrator.publish(subject, Some("_INBOX.x"), "{}"), Denied, "{subject}");
+    }
+}
+
+#[test]
+fn of_which_project_an_operator_is_is_the_servers_word_and_nothing_else_can_be_asked() {
+    let person = "[[person]]\nname = \"sato\"\nrole = \"operator\"\nproject = \"research\"\n";
+    let cloud = Cloud::of(&format!("{CLUSTER}{person}"));
+    let mut scheduler = scheduler(&cloud);
+    assert_eq!(scheduler.subscribe("watari.v1.vm.stop"), Allowed);
+    let mut sato = cloud.client("sato");
+    let forged = [("Nats-Request-Info", r#"{"acc":"PEOPLE","user":"UFORGED"}"#)];
+    assert_eq!(sato.publish_with_headers("watari.v1.vm.stop", &forged, "{}"), Allowed);
+    let asked = scheduler.next();
+    let key = nkeys::KeyPair::from_seed(crate::support::read(&cloud.files.seed_file("sato")).trim()).unwrap();
+    assert!(asked.headers.contains(r#""acc":"PROJECT_research""#), "{}", asked.headers);
+    assert!(asked.headers.contains(&key.public_key()) && !asked.headers.contains("FORGED"), "{}", asked.headers);
+    let settings: toml::Table = cloud.files.read("m-front", "etc/watari/monitor.toml").parse().unwrap();
+    assert_eq!(settings["history"]["people"][&key.public_key()].as_str(), Some("sato"));
+
+    // Everything can be looked at.
+    assert_eq!(sato.subscribe("_INBOX.>"), Allowed);
+    assert_eq!(sato.publish("watari.v1.vm.list", None, "{}"), Allowed);
+    let got = sato.ask("_INBOX.b", "$JS.API.DIRECT.GET.KV_vms.$KV.vms.mail", "");
+    assert_eq!(got.payload, r#"{"v":1}"#);
+    for subject in [
+        "watari.v1.vm.migrate",
+        "watari.v1.disk.delete",
+        "watari.v1.image.save",
+        "watari.v1.network.create",
+        "watari.v1.node.cordon",
+        "watari.v1.outage.cancel",
+        "watari.v1.project.set",
+        "watari.v1.site.evacuate",
+        "watari.service.port.release",
+        "watari.agent.m1.stop",
+        "$KV.vms.mail",
+        "$JS.API.DIRECT.GET.KV_userdata",
+        "$SYS.REQ.SERVER.PING",
+    ] {
+        assert_eq!(sato.publish(subject, Some("_INBOX.x"), "{}"), Denied, "{subject}");
+    }
+    assert_eq!(last_sequence(&mut scheduler), 1);
+}
+
+#[test]
 fn a_request_to_which_nobody_listens_is_answered_at_once() {
     let cloud = Cloud::start();
     let mut operator = cloud.client("operator");
@@ -386,7 +445,7 @@ fn who_makes_backups_reads_all_documents_and_neither_leads_nor_orders_nor_answer
     ] {
         assert_eq!(backup.publish(subject, None, "{}"), Denied, "{subject}");
     }
-    for identity in ["operator", "node-agent.m1"] {
+    for identity in ["administrator", "operator", "node-agent.m1"] {
         let mut other = cloud.client(identity);
         assert_eq!(other.publish("$JS.API.STREAM.INFO.KV_userdata", None, ""), Denied, "{identity}");
     }

@@ -33,6 +33,27 @@ fn a_second_run_changes_nothing_and_force_renews_the_hosts_only() {
 }
 
 #[test]
+fn an_operators_key_of_before_there_were_administrators_loses_nothing_and_no_later_one_gains_anything() {
+    let files = Files::make(CLUSTER);
+    let seed = |identity: &str| read(&files.seed_file(identity)).trim().to_owned();
+    // What an earlier version made.
+    let old = seed("operator");
+    fs::remove_file(files.path("out/nkeys/roles")).unwrap();
+    fs::remove_file(files.seed_file("administrator")).unwrap();
+    assert!(files.setup(&[]).status.success());
+    assert_eq!(seed("administrator"), old);
+    assert_eq!(files.read("client", "etc/watari/administrator.nk").trim(), old);
+    assert_ne!(seed("operator"), old);
+    assert_eq!(files.read("client", "etc/watari/operator.nk").trim(), seed("operator"));
+    // A stolen key is replaced by a new one, and by nobody else's.
+    let operators = seed("operator");
+    fs::remove_file(files.seed_file("administrator")).unwrap();
+    assert!(files.setup(&[]).status.success());
+    assert!(![old, operators.clone()].contains(&seed("administrator")));
+    assert_eq!(seed("operator"), operators);
+}
+
+#[test]
 fn a_host_that_is_added_changes_the_servers_and_nobody_elses_identity() {
     let files = Files::make(CLUSTER);
     let before = tree(&files.path("out"));

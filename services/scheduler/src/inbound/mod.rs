@@ -1,6 +1,7 @@
 //! What operators ask. Each request is checked, its intent stored by compare-and-set, and
 //! answered; the loop makes it true. Refused requests change nothing.
 
+mod bounds;
 mod dark;
 mod disks;
 mod frontends;
@@ -18,7 +19,7 @@ use std::{
 };
 
 use tokio::sync::{Mutex as Turn, OwnedMutexGuard};
-use watari_chassis::{Entry, Mirror, ReadError, Server, WriteError};
+use watari_chassis::{Call, Entry, Mirror, ReadError, Server, WriteError};
 use watari_contracts::scheduler::{
     AddKey, CancelMigration, CancelOutage, CreateProject, CreateSnapshot, CreateVm, DeleteDisk, DeleteKey,
     DeleteProject, DeleteSnapshot, DeleteVm, DrainNode, EditVm, EvacuateSite, GetDisk, GetKey, GetMigration, GetOutage,
@@ -97,20 +98,27 @@ impl Desk {
     /// All endpoints of the scheduler.
     pub(crate) fn endpoints(self, server: Server) -> Server {
         macro_rules! endpoints {
-            ($server:expr; $($request:ty => $handler:ident),* $(,)?) => {{
+            ($server:expr; $($request:ty => $handler:ident $(if $check:ident)?),* $(,)?) => {{
                 let server = $server;
                 $(let desk = self.clone();
-                let server = server.endpoint(move |_, request: $request| {
+                let server = server.endpoint(move |call: Call, request: $request| {
                     let desk = desk.clone();
-                    async move { desk.$handler(request).await }
+                    async move {
+                        $(desk.$check(&call, &request).await?;)?
+                        drop(call);
+                        desk.$handler(request).await
+                    }
                 });)*
                 server
             }};
         }
         endpoints!(server;
-            CreateVm => create_vm, GetVm => get_vm, ListVms => list_vms, StartVm => start_vm, StopVm => stop_vm,
-            RebootVm => reboot_vm, ResizeVm => resize_vm, EditVm => edit_vm, DeleteVm => delete_vm, MigrateVm => migrate_vm, PreseedVm => preseed_vm, VmConsole => console, VmConsoleLog => console_log, VmScreenshot => screenshot,
-            CreateSnapshot => create_snapshot, RevertSnapshot => revert_snapshot, DeleteSnapshot => delete_snapshot,
+            CreateVm => create_vm if within_project, StartVm => start_vm if within_project, StopVm => stop_vm if within_project,
+            RebootVm => reboot_vm if within_project, ResizeVm => resize_vm if within_project, EditVm => edit_vm if within_project,
+            DeleteVm => delete_vm if within_project, VmConsole => console if within_project,
+            CreateSnapshot => create_snapshot if within_project, RevertSnapshot => revert_snapshot if within_project,
+            DeleteSnapshot => delete_snapshot if within_project,
+            GetVm => get_vm, ListVms => list_vms, MigrateVm => migrate_vm, PreseedVm => preseed_vm, VmConsoleLog => console_log, VmScreenshot => screenshot,
             ListMigrations => list_migrations, GetMigration => get_migration, CancelMigration => cancel_migration,
             ListSites => list_sites, EvacuateSite => evacuate_site, ReturnSite => return_site, TellPower => tell_power,
             PromoteFrontEnd => promote_front_end, DrainNode => drain_node, GetOutage => get_outage, ListOutages => list_outages, PlanOutage => plan_outage, RehearseOutage => rehearse_outage, ScheduleOutage => schedule_outage, RescheduleOutage => reschedule_outage, StartOutage => start_outage, PauseOutage => pause_outage, ResumeOutage => resume_outage, ShutDownNodes => shut_down_nodes, CancelOutage => cancel_outage,

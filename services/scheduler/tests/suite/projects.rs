@@ -1,9 +1,13 @@
 //! Projects: what their servers have together, and what they may have.
 
 use futures_util::future::join_all;
-use watari_contracts::scheduler::{
-    CreateProject, CreateVm, DeleteProject, DeleteVm, EditVm, GetProject, GetVm, ListProjects, ListVms, ProjectView,
-    ResizeVm, SetProject, VmView,
+use serde_json::{Value, json};
+use watari_contracts::{
+    permissions::OF_A_PROJECT,
+    scheduler::{
+        CreateProject, CreateVm, DeleteProject, DeleteVm, EditVm, GetProject, GetVm, ListProjects, ListVms,
+        ProjectView, ResizeVm, SetProject, VmView,
+    },
 };
 use watari_model::{
     ProjectName, Refusal,
@@ -128,4 +132,42 @@ async fn the_project_of_servers_that_name_none_is_always_there_and_may_be_bounde
     assert_eq!(refused.code(), "project.quota");
     let delete = DeleteProject { name: default };
     assert!(matches!(cloud.ask(&delete).await, Err(Refusal::ProjectDefault { .. })));
+}
+
+/// What whoever is bound to the project is answered: the NATS server says in this header from which account they ask.
+async fn bound(cloud: &Cloud, subject: &str, body: &Value) -> Value {
+    let asker = ("Nats-Request-Info", r#"{"acc":"PROJECT_research","user":"UABC","host":"192.0.2.10"}"#);
+    serde_json::from_str(&cloud.nats.ask_with(subject, asker, &body.to_string()).await).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_of_one_project_changes_its_servers_and_no_others() {
+    let cloud = Cloud::start().await;
+    bounded(&cloud, Quota::default()).await;
+    cloud.ask(&CreateVm { start: false, ..create("mail") }).await.unwrap();
+    for subject in OF_A_PROJECT {
+        let body = match *subject {
+            "watari.v1.vm.create" => serde_json::to_value(create("new")).unwrap(),
+            "watari.v1.vm.console" => json!({"name": "mail", "session": "7f3c", "act": {"open": {}}}),
+            of_snapshot if of_snapshot.starts_with("watari.v1.snapshot.") => json!({"vm": "mail", "name": "before"}),
+            _ => json!({"name": "mail"}),
+        };
+        let answer = bound(&cloud, subject, &body).await;
+        assert_eq!(answer["code"], "project.other", "{subject}: {answer}");
+    }
+    assert_eq!(bound(&cloud, "watari.v1.vm.get", &json!({"name": "mail"})).await["name"], "mail", "they may look");
+    let unknown = bound(&cloud, "watari.v1.vm.stop", &json!({"name": "nobody"})).await;
+    assert_eq!(unknown["code"], "vm.unknown", "{unknown}");
+
+    let one = bound(&cloud, "watari.v1.vm.create", &serde_json::to_value(wanted("one")).unwrap()).await;
+    assert_eq!(one["project"], "research", "{one}");
+    let edited = bound(&cloud, "watari.v1.vm.edit", &json!({"name": "one", "priority": 5})).await;
+    assert_eq!(edited["name"], "one", "{edited}");
+    let moved = bound(&cloud, "watari.v1.vm.edit", &json!({"name": "one", "project": "default"})).await;
+    assert_eq!(moved["code"], "project.other", "{moved}");
+    let disk = CreateVm { disk: "web-7b1d4c2e".parse().ok(), ..wanted("two") };
+    let taken = bound(&cloud, "watari.v1.vm.create", &serde_json::to_value(disk).unwrap()).await;
+    assert_eq!(taken["code"], "project.disk", "{taken}");
+    let deleted = bound(&cloud, "watari.v1.vm.delete", &json!({"name": "one"})).await;
+    assert_eq!(deleted["name"], "one", "{deleted}");
 }

@@ -12,6 +12,8 @@ pub struct Call {
     /// Who asks: the public key of a person whose request came through the border at which the NATS server itself says
     /// whose it is; else the process that `caller` names, or `somebody`.
     pub asker: String,
+    /// The project to whose servers the asker is bound, by the same server's word; none for everybody else.
+    pub project: Option<String>,
     /// The trace that the request belongs to. What the handler sends belongs to it by itself.
     pub trace: TraceParent,
     /// The epoch under which this process answers; none for a service without a lease.

@@ -95,7 +95,8 @@ impl Endpoint {
             Standing::Answering { epoch } => {
                 let caller = reply::caller(&inbox);
                 let act = Act::new(message.headers.as_ref(), &caller, &self.subject);
-                let call = Call { caller, asker: act.asker().to_owned(), trace: parent, epoch };
+                let (asker, project) = (act.asker().to_owned(), act.project().map(str::to_owned));
+                let call = Call { caller, asker, project, trace: parent, epoch };
                 let work = self.handle(ctx, call, &message.payload).instrument(span);
                 trace::scope(parent, act.scope(work)).await
             }

@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, fs, path::PathBuf};
 use serde_json::Value;
 use watari_contracts::{
     Request, Service,
-    permissions::{LOOKING, Role},
+    permissions::{ADMINISTERING, LOOKING, Role},
     subjects,
 };
 
@@ -47,6 +47,7 @@ impl Entry {
 struct Words {
     folder: &'static str,
     between_services: &'static str,
+    administrators: &'static str,
     operators: &'static str,
     viewers: &'static str,
     service: &'static str,
@@ -60,6 +61,7 @@ const LANGUAGES: [Words; 2] = [
     Words {
         folder: "en",
         between_services: "Between services",
+        administrators: "administrators alone",
         operators: "operators",
         viewers: "viewers",
         service: "the service ",
@@ -71,6 +73,7 @@ const LANGUAGES: [Words; 2] = [
     Words {
         folder: "ja",
         between_services: "サービスどうし",
+        administrators: "管理者（administrator）だけ",
         operators: "操作者（operator）",
         viewers: "閲覧者（viewer）",
         service: "サービス ",
@@ -141,7 +144,8 @@ impl Words {
 
     fn asked_by(&self, entry: &Entry) -> String {
         let mut askers: Vec<String> = Vec::new();
-        askers.extend(entry.noun().map(|_| self.operators.to_owned()));
+        let most = if ADMINISTERING.contains(&entry.subject) { self.administrators } else { self.operators };
+        askers.extend(entry.noun().map(|_| most.to_owned()));
         askers.extend(LOOKING.contains(&entry.subject).then(|| self.viewers.to_owned()));
         for service in Service::OF_FRONT {
             let may = Role::Service(service).permissions("x.y").publish;

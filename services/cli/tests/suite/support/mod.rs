@@ -202,7 +202,12 @@ pub struct Cloud {
 
 impl Cloud {
     pub fn start() -> Self {
-        let files = Files::make(CLUSTER);
+        Self::of(CLUSTER)
+    }
+
+    /// The same of a cluster that is described otherwise.
+    pub fn of(cluster: &str) -> Self {
+        let files = Files::make(cluster);
         let port = free_port();
         let ports = [("127.0.0.1:4222".to_owned(), format!("127.0.0.1:{port}"))];
         Self { server: Server::start(&files, "m-front", port, &ports), files }
@@ -219,7 +224,7 @@ impl Cloud {
             .unwrap_or_else(|e| panic!("{identity}: {e}\n{}", self.server.log()))
     }
 
-    /// `watari` as an operator has it, with nothing else set.
+    /// `watari` as whoever has this identity has it, with nothing else set.
     pub fn command(&self, identity: &str, words: &[&str]) -> Command {
         let mut command = bare(words);
         command.env("WATARI_NATS", self.url()).env("WATARI_NKEY", self.files.seed_file(identity));
@@ -227,9 +232,9 @@ impl Cloud {
         command
     }
 
-    /// Runs `watari` as an operator to its end.
+    /// Runs `watari` as an administrator to its end.
     pub fn run(&self, words: &[&str]) -> Ran {
-        Ran::of(self.command("operator", words).output().unwrap())
+        Ran::of(self.command("administrator", words).output().unwrap())
     }
 }
 

@@ -30,6 +30,14 @@ macro_rules! with_projects {
             ProjectDefault { project } "project.default" 409 No
                 en "project {project} has the servers that name none, so that it is always there" "take its bounds away instead: watari project set {project} --servers none --vcpus none --memory none --disk none"
                 ja "プロジェクト {project} は、プロジェクトを指定しないサーバが属するため、削除できません" "代わりに上限を外してください: watari project set {project} --servers none --vcpus none --memory none --disk none";
+            /// Whoever asks may change the servers of one project alone.
+            ProjectOther { vm, project, own } "project.other" 403 No
+                en "server {vm} is of project {project}, or would be, and this key may change the servers of project {own} alone" "name that project for a new server (--project {own}); for all else ask an operator of all projects"
+                ja "サーバ {vm} のプロジェクトは {project} です。この鍵で変更できるのは、プロジェクト {own} のサーバだけです" "新しいサーバには --project {own} を指定してください。それ以外は、すべてのプロジェクトを扱う操作者に依頼してください";
+            /// Whoever asks may use nothing that is of no project.
+            ProjectDisk { disk, own } "project.disk" 403 No
+                en "disk {disk} was kept from a deleted server, perhaps of another project, and this key may change the servers of project {own} alone" "start from an image (--image), or ask an operator of all projects"
+                ja "ディスク {disk} は削除されたサーバから保管したもので、別のプロジェクトのものかもしれません。この鍵で変更できるのは、プロジェクト {own} のサーバだけです" "イメージから作成するか (--image)、すべてのプロジェクトを扱う操作者に依頼してください";
             /// As many projects as may be.
             ProjectsFull { limit } "project.full" 507 No
                 en "there are {limit} projects, as many as may be" "delete projects that nobody uses: watari project list"
