@@ -62,7 +62,7 @@ impl Lab {
         let url = if !reached(VOTERS[0]) && reached(VOTERS[1]) { second } else { first };
         [
             ("WATARI_NATS", url),
-            ("WATARI_NKEY", "/etc/watari/operator.nk"),
+            ("WATARI_NKEY", "/etc/watari/administrator.nk"),
             ("SSL_CERT_FILE", "/etc/ssl/certs/ca-certificates.crt"),
             ("NODE_EXTRA_CA_CERTS", "/etc/watari/ca.crt"),
         ]
