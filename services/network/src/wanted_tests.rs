@@ -247,8 +247,9 @@ fn routes_are_told_to_servers_of_a_segment_and_their_routers_are_no_servers() {
     let by = |asked: CreateNetwork, route: &str| CreateNetwork { routes: vec![route.parse().unwrap()], ..asked };
     let read = |wanted: &CreateNetwork| network(wanted, 1 << 20, NOW);
     let far = "198.51.100.0/24=203.0.113.2";
-    let made = read(&by(asked(cidr, range), far)).unwrap();
-    assert_eq!(made.routes, [far.parse().unwrap()]);
+    let wanted = by(asked(cidr, range), far);
+    let made = read(&wanted).unwrap();
+    assert_eq!(made.routes, wanted.routes);
     assert!(!same(&made, &lab()) && same(&made, &made.clone()));
     let handed_out = read(&by(asked(cidr, range), "198.51.100.0/24=203.0.113.100"));
     assert!(matches!(&handed_out, Err(Refusal::BadRoute { .. })), "{handed_out:?}");
@@ -268,7 +269,7 @@ fn routes_are_told_to_servers_of_a_segment_and_their_routers_are_no_servers() {
     // By IPv6 a router may be beside one of IPv4, and nobody else who would be a server.
     let dual = |v4: &str, v6: &str| {
         let asked = with_ipv6(asked(cidr, range), "2001:db8:0:1::/64", None);
-        read(&CreateNetwork { routes: [v4, v6].map(|route| route.parse().unwrap()).into(), ..asked })
+        read(&CreateNetwork { routes: vec![v4.parse().unwrap(), v6.parse().unwrap()], ..asked })
     };
     assert!(dual(far, "2001:db8:7::/48=2001:db8:0:1::cb00:7102").is_ok());
     assert!(matches!(dual(far, "2001:db8:7::/48=2001:db8:0:1::cb00:7103"), Err(Refusal::BadRoute { .. })));

@@ -236,6 +236,14 @@ async fn inside_its_own_network() {
     let nowhere = plumbing(None);
     assert!(matches!(nowhere.connect(&server(10)).await, Err(Refusal::NodeUnfit { .. })), "no tunnel address");
 
+    // What comes out of the tunnel there is counted from the first frame on.
+    must("ip netns exec there nft add table netdev t");
+    must("ip netns exec there nft add chain netdev t i { type filter hook ingress device vx priority 0; }");
+    must("ip netns exec there nft add rule netdev t i ether type arp counter");
+    must("ip netns exec there nft add rule netdev t i udp dport 67 counter");
+    must("ip netns exec there nft add rule netdev t i icmpv6 type nd-neighbor-solicit counter");
+    must("ip netns exec there nft add rule netdev t i icmpv6 type nd-router-advert counter");
+
     // Two guests of one network, one of another, and a plan that came before.
     let first = plumbing(Some(HERE));
     let (ten, eleven) = (server(10), server(11));
@@ -270,13 +278,8 @@ async fn inside_its_own_network() {
     assert_eq!(resolve("app10.lab.watari.internal"), Some(guest_address(10)));
     assert_eq!(resolve("nobody.lab.watari.internal"), None);
 
-    // Only one side of the tunnel ever asks: neither ARP nor DHCP leaves, nor what is the same by IPv6.
-    must("ip netns exec there nft add table netdev t");
-    must("ip netns exec there nft add chain netdev t i { type filter hook ingress device vx priority 0; }");
-    must("ip netns exec there nft add rule netdev t i ether type arp counter");
-    must("ip netns exec there nft add rule netdev t i udp dport 67 counter");
-    must("ip netns exec there nft add rule netdev t i icmpv6 type nd-neighbor-solicit counter");
-    must("ip netns exec there nft add rule netdev t i icmpv6 type nd-router-advert counter");
+    // Only one side of the tunnel ever asks: neither ARP nor DHCP leaves, nor what is the same by IPv6, nor what the
+    // node told its guests of routers when they came.
     assert!(pings("g10", guest_address(20)) && !pings("g10", guest_address(31)));
     assert!(pings("g10", address6(20)) && !pings("g10", address6(31)));
     let counted = must("ip netns exec there nft list table netdev t");

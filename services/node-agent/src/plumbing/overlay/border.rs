@@ -20,6 +20,8 @@ use crate::{
 
 const FAMILY: &str = "inet";
 const TABLE: &str = "watari-overlay";
+/// Where clouds tell their servers of themselves by IPv6: two that do so at another address than a link's own.
+const CLOUDS6: [&str; 2] = ["fd00:ec2::254", "fd20:ce::254"];
 
 /// What the borders are laid from, beside the networks.
 pub(super) struct Node {
@@ -101,7 +103,10 @@ fn ruleset(networks: &[&Spec], node: &Node, only_ours: &[&str]) -> Value {
     table.rule("forward", vec![from_ours(), to_ours(), drop()]);
     // Of a cloud in which this node may be a server itself.
     let theirs = is(field("ip", "daddr"), json!(metadata::ADDRESS));
-    table.rule("forward", vec![from_ours(), theirs, drop()]);
+    let theirs6 = is(field("ip6", "daddr"), json!({"set": CLOUDS6}));
+    for theirs in [theirs, theirs6] {
+        table.rule("forward", vec![from_ours(), theirs, drop()]);
+    }
     if let Some(tunnel) = node.tunnel {
         // Who could send to tunnels could send into every network.
         table.rule("forward", vec![from_ours(), port("udp", super::VXLAN_PORT), drop()]);
