@@ -53,7 +53,8 @@ host_power_off() {
 }
 
 # host_exec HOST CMD…: becomes CMD in the host. The caller's folder, standard streams and exit
-# status are CMD's; when the caller is killed, so is CMD.
+# status are CMD's; when the caller is killed, so is CMD. loadtests/src/lab/entering.rs gives a command the same
+# namespaces and environment.
 host_exec() {
   local h=$1 pid
   shift

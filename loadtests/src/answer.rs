@@ -1,8 +1,27 @@
-//! Reading an answer of HTTP/1.1 from a connection that stays open.
+//! Reading an answer of HTTP/1.1 from a connection that stays open, and a single page.
 
-use std::io::BufRead;
+use std::{
+    io::{BufRead, BufReader, Write},
+    net::{SocketAddr, TcpStream},
+    time::Duration,
+};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
+
+/// How long a page may pause.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Reads a page of a guest's web server, which must take the call in this time.
+pub(crate) fn page(address: &str, path: &str, call: Duration) -> anyhow::Result<String> {
+    let server: SocketAddr = format!("{address}:80").parse()?;
+    let mut stream = TcpStream::connect_timeout(&server, call)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").as_bytes())?;
+    let (status, text) = read(&mut BufReader::new(stream))?;
+    ensure!(status == 200, "http://{address}{path} is answered with {status}");
+    Ok(text)
+}
 
 /// Reads one answer whose length is told, or that has no text: the status and the text.
 pub(crate) fn read(stream: &mut impl BufRead) -> anyhow::Result<(u16, String)> {

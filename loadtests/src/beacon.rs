@@ -1,5 +1,6 @@
-//! The guest's beacon: `{"host","boot_id","n","disk","uptime_ms","memory_mib"}` every 25 ms, `n` counting from the
-//! boot, `disk` the count that its disk had before the last time it was written there.
+//! The guest's beacon: `{"host","boot_id","n","disk","uptime_ms","memory_mib"}` every 25 ms from two seconds after somebody
+//! has begun to listen, `n` counting from the boot, `disk` the count that its disk had before the last time it was
+//! written there.
 
 use std::{
     collections::HashMap,

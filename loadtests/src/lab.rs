@@ -1,6 +1,9 @@
 //! The lab, as a program sees it: its command, its processes, its network namespaces.
 
+mod entering;
+
 use std::{
+    collections::HashMap,
     fs,
     io::Write,
     os::unix::fs::MetadataExt,
@@ -16,6 +19,8 @@ use serde_json::Value;
 pub const NODES: [&str; 4] = ["m1", "m2", "y1", "y2"];
 /// Its hosts with a NATS server: both front ends and the witness.
 pub const VOTERS: [&str; 3] = ["m-front", "y-front", "witness"];
+/// Where the front ends' NATS servers are.
+pub(crate) const URLS: [&str; 2] = ["tls://10.88.0.2:4222", "tls://10.88.0.3:4222"];
 
 /// A site's front end.
 #[must_use]
@@ -37,22 +42,31 @@ impl Lab {
     pub fn new(command: PathBuf) -> Self {
         let variable = |name: &str, default: &str| std::env::var(name).unwrap_or_else(|_| default.to_owned());
         Self {
-            command,
+            // Commands on hosts run in another folder.
+            command: command.canonicalize().unwrap_or(command),
             folder: variable("WATARI_LAB_DIR", "/var/tmp/watari-lab").into(),
             prefix: variable("WATARI_LAB_PREFIX", "watari-"),
         }
     }
 
-    /// Runs `deploy/lab` and gives what it prints.
+    /// Runs `deploy/lab` and gives what it prints. What it would execute on a host is entered into that host directly,
+    /// in the host's root folder.
     ///
     /// # Errors
     /// When it cannot be started or ends with another status than 0; its complaint is included.
     pub fn run(&self, arguments: &[&str]) -> anyhow::Result<String> {
-        let out = Command::new(&self.command)
-            .args(arguments)
-            .stdin(Stdio::null())
-            .output()
-            .with_context(|| format!("cannot start {}", self.command.display()))?;
+        let mut command = match arguments {
+            ["exec", host, "--", words @ ..] if !words.is_empty() => {
+                self.command_on(host, words).with_context(|| format!("lab {}", arguments.join(" ")))?
+            }
+            _ => {
+                let mut script = Command::new(&self.command);
+                script.args(arguments);
+                script
+            }
+        };
+        let out = command.stdin(Stdio::null()).output();
+        let out = out.with_context(|| format!("cannot start {}", command.get_program().display()))?;
         if !out.status.success() {
             bail!("lab {}: {}", arguments.join(" "), String::from_utf8_lossy(&out.stderr).trim());
         }
@@ -76,30 +90,31 @@ impl Lab {
 
     /// The host's processes: what program each runs, and its id as above.
     pub(crate) fn processes(&self, host: &str) -> Vec<(String, i32)> {
-        let Ok(namespace) = fs::metadata(self.namespace(host)).map(|m| m.ino()) else { return Vec::new() };
-        let Ok(processes) = fs::read_dir("/proc") else { return Vec::new() };
-        processes
-            .flatten()
-            .filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok())
-            .filter(|pid| fs::metadata(format!("/proc/{pid}/ns/net")).is_ok_and(|m| m.ino() == namespace))
-            .filter_map(|pid| {
-                let line = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
-                let first = String::from_utf8_lossy(line.split(|b| *b == 0).next()?).into_owned();
-                Some((first.rsplit('/').next()?.to_owned(), pid))
-            })
-            .collect()
+        self.running(&[host]).into_iter().map(|(_, pid, line)| (program(&line).to_owned(), pid)).collect()
     }
 
     /// The QEMU processes that hold this server, over all nodes: (host, process id).
     #[must_use]
     pub fn copies(&self, vm: &str) -> Vec<(String, i32)> {
         let named = format!("guest={vm},");
-        NODES
-            .into_iter()
-            .flat_map(|host| self.pids(host, "qemu-system-x86_64").into_iter().map(move |pid| (host.to_owned(), pid)))
-            .filter(|(_, pid)| {
-                fs::read(format!("/proc/{pid}/cmdline"))
-                    .is_ok_and(|line| String::from_utf8_lossy(&line).contains(&named))
+        let holds = |line: &str| program(line) == "qemu-system-x86_64" && line.contains(&named);
+        let running = self.running(&NODES).into_iter().filter(|(.., line)| holds(line));
+        running.map(|(host, pid, _)| (host.to_owned(), pid)).collect()
+    }
+
+    /// The processes of these hosts, in one walk through all of the machine's: where each runs, its id, and its command
+    /// line.
+    fn running<'a>(&self, hosts: &[&'a str]) -> Vec<(&'a str, i32, String)> {
+        let namespaces: HashMap<u64, &'a str> =
+            hosts.iter().filter_map(|host| Some((fs::metadata(self.namespace(host)).ok()?.ino(), *host))).collect();
+        let Ok(processes) = fs::read_dir("/proc") else { return Vec::new() };
+        processes
+            .flatten()
+            .filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok())
+            .filter_map(|pid| {
+                let host = *namespaces.get(&fs::metadata(format!("/proc/{pid}/ns/net")).ok()?.ino())?;
+                let line = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+                Some((host, pid, String::from_utf8_lossy(&line).into_owned()))
             })
             .collect()
     }
@@ -159,6 +174,12 @@ impl Lab {
     }
 }
 
+/// What a command line runs: its words end with a zero byte.
+fn program(line: &str) -> &str {
+    let first = line.split('\0').next().unwrap_or_default();
+    first.rsplit('/').next().unwrap_or_default()
+}
+
 /// What `deploy/lab cut` and `heal` do, by an `ip` that waits for its next line.
 #[derive(Debug)]
 pub struct Trunks(Child);
@@ -190,5 +211,17 @@ impl Trunks {
         let status = self.0.wait().context("ip cannot be waited for")?;
         ensure!(status.success(), "a link was not set: ip ended with {status}");
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_is_called_by_its_file() {
+        assert_eq!(program("/usr/sbin/libvirtd\0--listen\0/a/b\0"), "libvirtd");
+        assert_eq!(program("watari\0vm\0"), "watari");
+        assert_eq!(program(""), "", "the kernel's own have no command line");
     }
 }

@@ -35,7 +35,7 @@ use std::{
 use anyhow::{Context, bail, ensure};
 use serde_json::Value;
 
-use crate::lab::Lab;
+use crate::{answer, lab::Lab};
 
 /// One scenario.
 pub struct Scenario {
@@ -238,7 +238,12 @@ impl Stage {
     }
 
     fn page(&self, address: &str, path: &str) -> anyhow::Result<String> {
-        self.lab.run(&["exec", "client", "--", "curl", "-fsS", "-m", "5", &format!("http://{address}{path}")])
+        self.page_by(address, path, Duration::from_secs(5))
+    }
+
+    /// Without a program for each: what has just been started is asked again and again.
+    fn page_by(&self, address: &str, path: &str, call: Duration) -> anyhow::Result<String> {
+        self.lab.within("client", || answer::page(address, path, call))
     }
 
     fn boot_id(&self, address: &str) -> anyhow::Result<String> {
@@ -248,9 +253,8 @@ impl Stage {
 
     /// Who does not take a call at once is still booting, and would be called again by the kernel ever more seldom.
     pub(crate) fn until_page(&self, address: &str, seconds: u64) -> anyhow::Result<()> {
-        let url = format!("http://{address}/uptime");
-        let call = ["exec", "client", "--", "curl", "-fsS", "--connect-timeout", "1", "-m", "5", &url];
-        until(seconds, &format!("{address} answers"), || Ok(self.lab.run(&call).is_ok()))
+        let call = Duration::from_secs(1);
+        until(seconds, &format!("{address} answers"), || Ok(self.page_by(address, "/uptime", call).is_ok()))
     }
 
     pub(crate) fn node_of(&self, vm: &str) -> anyhow::Result<String> {

@@ -15,7 +15,7 @@ use serde_json::Value;
 use watari_chassis::{Bus, BusSettings};
 
 use crate::beacon::Beacon;
-use crate::lab::Lab;
+use crate::lab::{Lab, URLS};
 
 /// One version of a migration's document, and when it was heard.
 #[derive(Clone, Debug)]
@@ -72,7 +72,7 @@ impl Watch {
     fn listen_for_migrations(&self, lab: &Lab) -> anyhow::Result<()> {
         let (inbox, lab) = (Arc::downgrade(&self.0), lab.clone());
         let settings = BusSettings {
-            urls: vec!["tls://10.88.0.2:4222".to_owned(), "tls://10.88.0.3:4222".to_owned()],
+            urls: URLS.map(str::to_owned).to_vec(),
             nkey: Some(lab.file("client", "/etc/watari/operator.nk")),
             ca: Some(lab.file("client", "/etc/watari/ca.crt")),
             ..BusSettings::default()

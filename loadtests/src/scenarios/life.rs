@@ -11,7 +11,7 @@ use serde_json::Value;
 use watari_contracts::{agent::ConsoleAct, scheduler::VmConsole};
 
 use super::{Stage, until};
-use crate::{lab::NODES, requests};
+use crate::{lab::NODES, requests, users::mail};
 
 type Run = fn(&Stage) -> anyhow::Result<()>;
 
@@ -33,9 +33,7 @@ pub(super) const SCENARIOS: &[(&str, Run)] = &[
 ];
 
 pub(super) fn send_mail(stage: &Stage, address: &str, subject: &str) -> anyhow::Result<()> {
-    let header = format!("Subject: {subject}");
-    let who = ["--to", "desk@mail.test", "--from", "a@client.test", "--server", address, "--header", &header];
-    stage.lab.run(&[&["exec", "client", "--", "swaks", "--silent", "2"], &who[..]].concat())?;
+    stage.lab.within("client", || mail::post(address, subject))?;
     until(20, "the mail is in the mailbox", || Ok(stage.page(address, "/mbox")?.contains(subject)))
 }
 

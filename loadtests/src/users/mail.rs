@@ -7,18 +7,20 @@ use std::{
 };
 
 use anyhow::Context;
-use lettre::{AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor, message::header::ContentType};
+use lettre::{
+    AsyncSmtpTransport, AsyncTransport, Message, SmtpTransport, Tokio1Executor, Transport, message::header::ContentType,
+};
 use tokio::sync::watch;
 
 use super::Mails;
 
+/// How long the mail server may pause.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// How long the mailbox may need to show what was accepted.
 const DELIVERY: Duration = Duration::from_secs(30);
 
 fn transport(server: Ipv4Addr) -> AsyncSmtpTransport<Tokio1Executor> {
-    AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(server.to_string())
-        .timeout(Some(Duration::from_secs(10)))
-        .build()
+    AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(server.to_string()).timeout(Some(PATIENCE)).build()
 }
 
 /// The mark by which a mail is found again.
@@ -26,18 +28,30 @@ fn mark(run: &str, number: u64) -> String {
     format!("watari-{run}-{number}.")
 }
 
-fn letter(run: &str, number: u64) -> anyhow::Result<Message> {
+fn letter(subject: String, text: String) -> anyhow::Result<Message> {
     Ok(Message::builder()
         .from("reader@client.test".parse()?)
         .to("desk@mail.test".parse()?)
-        .subject(mark(run, number))
+        .subject(subject)
         .header(ContentType::TEXT_PLAIN)
-        .body(format!("Number {number}.\n"))?)
+        .body(text)?)
+}
+
+fn numbered(run: &str, number: u64) -> anyhow::Result<Message> {
+    letter(mark(run, number), format!("Number {number}.\n"))
+}
+
+/// Sends one mail, for who waits for nothing else.
+pub(crate) fn post(server: &str, subject: &str) -> anyhow::Result<()> {
+    let letter = letter(subject.to_owned(), "A test.\n".to_owned())?;
+    let smtp = SmtpTransport::builder_dangerous(server).timeout(Some(PATIENCE)).build();
+    smtp.send(&letter).context("the mail server does not accept mail")?;
+    Ok(())
 }
 
 /// The first mail must be accepted.
 pub(crate) async fn first(server: Ipv4Addr, run: &str) -> anyhow::Result<()> {
-    transport(server).send(letter(run, 0)?).await.context("the mail server does not accept mail")?;
+    transport(server).send(numbered(run, 0)?).await.context("the mail server does not accept mail")?;
     Ok(())
 }
 
@@ -53,7 +67,7 @@ pub(crate) async fn send(server: Ipv4Addr, run: &str, every: Duration, mut stop:
             _ = pace.tick() => {}
             _ = stop.wait_for(|stop| *stop) => return (accepted, retried),
         }
-        let Ok(letter) = letter(run, accepted + 1) else { return (accepted, retried) };
+        let Ok(letter) = numbered(run, accepted + 1) else { return (accepted, retried) };
         match smtp.send(letter).await {
             Ok(_) => accepted += 1,
             Err(_) => retried += 1,

@@ -91,8 +91,8 @@ fn every_alert_is_tried_and_explained() {
         let path = format!("deploy/prometheus/{name}");
         files.iter().find(|f| f.path == path).map(|f| f.text.as_str()).unwrap_or_else(|| panic!("{path} is missing"))
     };
-    let (rules, tests) = (text("rules.yml"), text("rules.test.yml"));
-    let alerts = watching::Alerts { rules, tests, en: text("RUNBOOK.md"), ja: text("RUNBOOK.ja.md") };
+    let (rules, tests) = (text("rules.yml"), [text("rules.test.yml"), text("rules.minutes.test.yml")].concat());
+    let alerts = watching::Alerts { rules, tests: &tests, en: text("RUNBOOK.md"), ja: text("RUNBOOK.ja.md") };
     assert!(rules.matches("- alert: ").count() > 10);
     assert_eq!(alerts.faults(), Vec::<String>::new());
 }
