@@ -52,9 +52,7 @@ impl Act {
     /// The request on `subject` that came with `headers` and is answered to the inbox `caller`. Between
     /// services there is no border at which the server would say who asks: the inbox names the process.
     pub(crate) fn new(headers: Option<&HeaderMap>, caller: &str, subject: &str) -> Self {
-        // The server's own comes last, should another have been left in.
-        let header = headers.and_then(|headers| headers.get_last(ASKER));
-        let asker = header.and_then(|header| serde_json::from_str::<Asker>(header.as_str()).ok());
+        let asker = headers.and_then(asker_of);
         let project = asker.as_ref().and_then(|asker| project_of(&asker.acc)).map(str::to_owned);
         let (asker, by) = match asker {
             Some(Asker { user, host, name, .. }) if !user.is_empty() => {
@@ -86,6 +84,23 @@ impl Act {
     pub(crate) async fn scope<F: Future>(self, work: F) -> F::Output {
         CURRENT.scope(self, work).await
     }
+}
+
+/// What the server says. Its own header comes last, should another have been left in.
+fn asker_of(headers: &HeaderMap) -> Option<Asker> {
+    serde_json::from_str(headers.get_last(ASKER)?.as_str()).ok()
+}
+
+/// Whether the server's word may stand where it is not read. The server writes it behind the asker's own headers without looking
+/// at those: it would become part of the last one if that has no end, and whoever asks would be bound to no project any more.
+pub(crate) fn is_hidden(headers: Option<&HeaderMap>) -> bool {
+    headers.is_some_and(|headers| {
+        let elsewhere = headers.iter().any(|(name, values)| {
+            let name: &str = name.as_ref();
+            name != ASKER && (name.contains(ASKER) || values.iter().any(|value| value.as_str().contains(ASKER)))
+        });
+        elsewhere || (headers.get(ASKER).is_some() && asker_of(headers).is_none())
+    })
 }
 
 /// Who asks for what is being answered, as the history will name them; nobody outside of a request's handler.
@@ -171,6 +186,20 @@ mod tests {
         assert_eq!(project(&[free.as_str(), bound.as_str()]).as_deref(), Some("research"));
         assert_eq!(project(&[bound.as_str(), free.as_str()]), None);
         assert_eq!(project(&[]), None);
+    }
+
+    #[test]
+    fn whoever_has_the_servers_word_swallowed_by_a_header_of_their_own_is_found_out() {
+        let (free, bound) = (r#"{"acc":"PEOPLE","user":"UABC"}"#, r#"{"acc":"PROJECT_research","user":"UABC"}"#);
+        let swallowed = format!("x{ASKER}: {bound}");
+        let beside = |name: &str, value: &str| {
+            let mut headers = asked(&[free]);
+            headers.append(name, value);
+            is_hidden(Some(&headers))
+        };
+        assert!(beside("X-Own", &swallowed) && beside(&format!("x{ASKER}"), bound));
+        assert!(is_hidden(Some(&asked(&[format!("{free} {swallowed}").as_str()]))));
+        assert!(!beside("X-Own", "x") && !is_hidden(Some(&asked(&[free, bound]))) && !is_hidden(None));
     }
 
     #[tokio::test]

@@ -14,6 +14,7 @@ use crate::support::{
     CLUSTER, Files, Ran, Server, THREE, bare, eventually, read, tree,
     wire::{Client, Verdict},
 };
+use sha2::{Digest, Sha256};
 use watari_chassis::clock;
 use watari_cli::{
     enrol::{
@@ -354,7 +355,11 @@ fn root_where_the_folder_is_has_the_key_that_the_command_names_after_an_upgrade(
     }
     let etc = files.path("root/etc/watari");
     fs::create_dir_all(&etc).unwrap();
-    fs::copy(files.of_host("client", "etc/watari/cli.toml"), etc.join("cli.toml")).unwrap();
+    let made = files.read("client", "etc/watari/cli.toml");
+    let body = made.splitn(3, '\n').last().unwrap().replace("administrator.nk", "operator.nk");
+    let seal: String = Sha256::digest(&body).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    fs::write(etc.join("cli.toml"), format!("# Made by an earlier version.\n# As it was made: {seal}\n{body}"))
+        .unwrap();
     let held = desk.hold().unwrap();
     held.make(&held.cluster().unwrap(), &"m-front".parse().unwrap(), &files.path("root")).unwrap();
     assert_eq!(read(&etc.join("administrator.nk")), old);

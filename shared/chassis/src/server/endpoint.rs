@@ -20,7 +20,11 @@ use super::{
     registry::{Ended, Registry},
     reply,
 };
-use crate::{Context, act::Act, telemetry::trace};
+use crate::{
+    Context,
+    act::{self, Act},
+    telemetry::trace,
+};
 
 type Answering = Pin<Box<dyn Future<Output = Result<Bytes, Refusal>> + Send>>;
 type Handler = Box<dyn Fn(Call, &[u8]) -> Answering + Send + Sync>;
@@ -92,6 +96,9 @@ impl Endpoint {
         // Without an exporter there is no span to give a parent to.
         let _ = span.set_parent(parent.as_parent());
         let handled = match standing {
+            _ if act::is_hidden(message.headers.as_ref()) => {
+                Err(Refusal::Malformed { detail: "its headers hide who asks".to_owned() })
+            }
             Standing::Answering { epoch } => {
                 let caller = reply::caller(&inbox);
                 let act = Act::new(message.headers.as_ref(), &caller, &self.subject);
