@@ -15,10 +15,13 @@ use watari_model::{
     vm::{self, Desired, Vm, Way},
 };
 
-use super::{Rules, Snapshot, deadline, evacuation, evacuation::Foreseen, naming, turn::Turn};
-
-/// So many of the last migrations between sites tell how fast the link is.
-const LAST: usize = 20;
+use super::{
+    Rules, Snapshot, deadline, evacuation,
+    evacuation::Foreseen,
+    naming, speed,
+    speed::{Speed, Sums, Trip},
+    turn::Turn,
+};
 
 /// The outlook.
 #[derive(Debug)]
@@ -35,16 +38,20 @@ pub struct Forecast {
     pub halts: Vec<Halting>,
     /// Milliseconds until then; none if that is not known.
     pub time_ms: Option<u64>,
-    /// Bytes a second, by the last migrations between sites; none if there were none.
-    pub rate: Option<u64>,
+    /// How fast the last migrations between sites were; none if there were none.
+    pub(crate) speed: Option<Speed>,
+}
+
+fn count(servers: usize) -> u64 {
+    u64::try_from(servers).unwrap_or(u64::MAX)
 }
 
 impl Forecast {
-    /// Milliseconds that all moves would take at the rate of the last ones; none if there were none.
+    /// Milliseconds that all moves would take as the last ones did; none if there were none.
     #[must_use]
     pub fn estimated_ms(&self) -> Option<u64> {
         let bytes: u64 = self.moves.iter().map(|m| m.bytes).sum();
-        bytes.saturating_mul(1_000).checked_div(self.rate?)
+        Some(self.speed?.takes_ms(count(self.moves.len()), bytes))
     }
 }
 
@@ -134,7 +141,7 @@ fn look_ahead(
         left: foreseen.left,
         halts,
         time_ms: time.map(|time| time.left_ms),
-        rate: rate(&snap),
+        speed: speed(&snap),
     })
 }
 
@@ -191,7 +198,7 @@ pub fn time_to_leave(snap: &Snapshot, rules: &Rules, outage: &Outage, now: Times
 pub(super) fn time_to_empty(turn: &Turn<'_>, outage: &Outage) -> Option<u64> {
     let servers = evacuation::concerned(turn.snap, outage);
     let bytes: u64 = servers.iter().map(|vm| bytes_of(turn, vm)).sum();
-    bytes.saturating_mul(1_000).checked_div(rate(turn.snap)?)
+    Some(speed(turn.snap)?.takes_ms(count(servers.len()), bytes))
 }
 
 /// What would travel of a server: what did the last time, or else its memory.
@@ -202,47 +209,14 @@ pub(super) fn bytes_of(turn: &Turn<'_>, vm: &Vm) -> u64 {
 /// What travelled when the server moved the last time.
 pub(super) fn last_bytes(turn: &Turn<'_>, vm: &Vm) -> Option<u64> {
     let last = turn.migrations_of(&vm.name).filter(|m| m.state == Moved::Completed).max_by_key(|m| m.changed_at)?;
-    let bytes = bytes(last);
-    (bytes > 0).then_some(bytes)
+    Some(Trip::of(last)?.bytes)
 }
 
-fn bytes(migration: &Migration) -> u64 {
-    migration.measured.map_or(0, |measured| measured.memory_bytes + measured.disk_bytes)
-}
-
-/// How fast the last migrations between sites were together, all their time included. The next copy begins before the one
-/// before it ends, so that a time in which several travel is counted once.
-pub(crate) fn rate(snap: &Snapshot) -> Option<u64> {
-    let crossed =
-        |m: &&Migration| m.state == Moved::Completed && bytes(m) > 0 && snap.site_of(&m.from) != snap.site_of(&m.to);
-    let mut last: Vec<&Migration> = snap.migrations.values().map(|entry| &entry.value).filter(crossed).collect();
-    last.sort_by_key(|m| Reverse(m.changed_at));
-    last.truncate(LAST);
-    let sent: u64 = last.iter().map(|m| bytes(m)).sum();
-    let mut spans = Vec::new();
-    // One of which it is not known when it began is taken to have travelled alone.
-    let mut alone = 0_u64;
-    for migration in last {
-        let total_ms = migration.measured.map_or(0, |measured| measured.total_ms);
-        match migration.copying_at {
-            Some(began) => spans.push((snap.site_of(&migration.from), began, began.plus_millis(total_ms))),
-            None => alone = alone.saturating_add(total_ms),
-        }
-    }
-    sent.saturating_mul(1_000).checked_div(alone.saturating_add(travelled_ms(spans)))
-}
-
-/// Milliseconds in which at least one of them travelled; of each way by itself, since a link carries both at once.
-fn travelled_ms<W: Ord + Copy>(mut spans: Vec<(W, Timestamp, Timestamp)>) -> u64 {
-    spans.sort_unstable();
-    let mut millis = 0_u64;
-    let mut counted: Option<(W, Timestamp)> = None;
-    for (way, began, ended) in spans {
-        let from = counted.filter(|(last, _)| *last == way).map_or(began, |(_, until)| began.max(until));
-        millis = millis.saturating_add(ended.millis_since(from));
-        counted = Some((way, from.max(ended)));
-    }
-    millis
+/// How fast the last migrations between sites were.
+pub(crate) fn speed(snap: &Snapshot) -> Option<Speed> {
+    let crossed = |m: &&Migration| snap.site_of(&m.from) != snap.site_of(&m.to);
+    let last = speed::last(snap.migrations.values().map(|entry| &entry.value).filter(crossed));
+    Speed::of(&Sums::of(last.into_iter().filter_map(|m| Some((snap.site_of(&m.from), Trip::of(m)?)))))
 }
 
 #[cfg(test)]

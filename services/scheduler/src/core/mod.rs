@@ -36,6 +36,7 @@ pub mod report;
 mod rules;
 mod server;
 mod snapshot;
+mod speed;
 mod strangers;
 mod surplus;
 mod turn;
@@ -63,6 +64,7 @@ pub(crate) use naming::{digest, next_migration, next_outage, start_key};
 pub(crate) use placement::{Need, Rooms, check, choose};
 pub(crate) use quorum::{Act, Scene};
 pub(crate) use readiness::{cannot_leave, cannot_start};
+pub(crate) use speed::part;
 
 /// What is to be done now. Of what is in hand nothing is decided again.
 #[must_use]

@@ -126,18 +126,10 @@ pub(crate) fn fitting(turn: &Turn<'_>, outage: &Outage, time: Time, pace: &Pace,
     if time.is_up() {
         return vec![false; servers.len()];
     }
-    let moving = migrations(turn, outage).into_iter().map(|m| pace.takes_ms(pace.bytes_left(turn, m)));
-    let moving = moving.fold(0, u64::saturating_add);
-    // Side by side many have more time together, and each has no more than there is.
-    let bounded = |one: Candidate| if one.cost > time.cross_ms { Candidate { cost: u64::MAX, ..one } } else { one };
-    let candidates: Vec<Candidate> = servers.iter().map(|vm| bounded(candidate(turn, pace, vm))).collect();
-    worthiest(&candidates, capacity_ms(turn, time).saturating_sub(moving))
-}
-
-/// For how long copies may go on, all those at the same time added up: each is reckoned as long as it takes
-/// beside the others.
-fn capacity_ms(turn: &Turn<'_>, time: Time) -> u64 {
-    time.cross_ms.saturating_mul(u64::try_from(turn.rules.in_flight).unwrap_or(u64::MAX).max(1))
+    let moving = migrations(turn, outage).into_iter().map(|m| pace.left_ms(turn, m)).fold(0, u64::saturating_add);
+    let candidates: Vec<Candidate> = servers.iter().map(|vm| candidate(turn, pace, vm)).collect();
+    // All share the link, one after the other or side by side.
+    worthiest(&candidates, time.cross_ms.saturating_sub(moving))
 }
 
 /// One that nobody has given a priority is worth something, too.
@@ -184,11 +176,8 @@ fn called_back<'s>(turn: &Turn<'s>, outage: &Outage, time: Time, pace: &Pace) ->
         return Vec::new();
     }
     let snap = turn.snap;
-    // Those that are called back leave the link to the worthier ones, who then go as fast as all do together. Who is
-    // about to travel counts: when one has arrived and the next is only being prepared, the link is not slower for it.
-    let to_come = migrations(turn, outage).into_iter().filter(|m| may_be_called_back(turn, m)).count();
-    let flows = u64::try_from(to_come.clamp(1, turn.rules.in_flight.max(1))).unwrap_or(1);
-    let mut left = time.cross_ms.saturating_mul(flows).saturating_mul(LATE) / 100;
+    // Those that are called back leave the link to the worthier ones.
+    let mut left = time.cross_ms.saturating_mul(LATE) / 100;
     let mut late = Vec::new();
     for entry in crossing::in_order(snap) {
         let migration = &entry.value;
@@ -196,7 +185,7 @@ fn called_back<'s>(turn: &Turn<'s>, outage: &Outage, time: Time, pace: &Pace) ->
         if migration.outage.as_ref() != Some(&outage.id) {
             continue;
         }
-        let takes = pace.takes_ms(pace.bytes_left(turn, migration));
+        let takes = pace.left_ms(turn, migration);
         if takes <= left {
             left -= takes;
         } else if may_halt(turn, vm) {
