@@ -5,7 +5,7 @@
 //! the outage is there already. How much travels is what travelled the last time, and how fast is how
 //! fast it went the last times; where nothing is known, nothing is said of the time.
 
-use std::{cmp::Reverse, sync::Arc};
+use std::{cmp::Reverse, collections::HashSet, sync::Arc};
 
 use watari_chassis::Entry;
 use watari_model::{
@@ -47,7 +47,8 @@ fn count(servers: usize) -> u64 {
 }
 
 impl Forecast {
-    /// Milliseconds that all moves would take as the last ones did; none if there were none.
+    /// Milliseconds that all moves would take as the last ones did; none if there were none. One that waits for another
+    /// leaves the link to the others meanwhile, so that no time is added for that.
     #[must_use]
     pub fn estimated_ms(&self) -> Option<u64> {
         let bytes: u64 = self.moves.iter().map(|m| m.bytes).sum();
@@ -81,6 +82,8 @@ pub struct Move {
     pub bytes: u64,
     /// Whether that is what travelled the last time; else it is the size of its memory.
     pub measured: bool,
+    /// For whom it waits of those that travel as well.
+    pub after: Vec<VmName>,
 }
 
 /// Looks ahead at an outage that has all the time that it needs: today's battery says nothing of next month's
@@ -125,17 +128,22 @@ fn look_ahead(
     let halts = time.map_or_else(Vec::new, |time| halting(&turn, &outage, time, &mut foreseen));
     // Of many servers each is looked at once.
     foreseen.moves.sort_by_cached_key(|(vm, _)| {
-        let spec = &vm.spec;
-        (Reverse((spec.priority, spec.memory_mib, spec.disk_gib)), vm.name.clone())
+        (turn.dependencies.rank(vm), Reverse((vm.spec.memory_mib, vm.spec.disk_gib)), vm.name.clone())
     });
-    let moves = foreseen.moves.into_iter().filter_map(|(vm, to)| {
+    let travel: HashSet<&VmName> =
+        foreseen.moves.iter().map(|(vm, _)| *vm).chain(foreseen.waiting.iter().copied()).map(|vm| &vm.name).collect();
+    let moves = foreseen.moves.iter().filter_map(|(vm, to)| {
         let last = last_bytes(&turn, vm);
         let bytes = last.unwrap_or(vm.spec.memory_mib << 20);
-        Some(Move { vm: vm.name.clone(), from: vm.node()?.clone(), to, bytes, measured: last.is_some() })
+        let before = turn.dependencies.before(vm).iter();
+        let after = before.filter(|other| travel.contains(other)).cloned().collect();
+        let (from, to, measured) = (vm.node()?.clone(), to.clone(), last.is_some());
+        Some(Move { vm: vm.name.clone(), from, to, bytes, measured, after })
     });
+    let moves = moves.collect();
     let starting = foreseen.waiting.iter().filter(|vm| starts(&turn, vm)).map(|vm| vm.name.clone()).collect();
     Some(Forecast {
-        moves: moves.collect(),
+        moves,
         starting,
         waiting: foreseen.waiting.into_iter().map(|vm| vm.name.clone()).collect(),
         left: foreseen.left,

@@ -20,7 +20,8 @@ pub struct Makespan {
     /// The least for the same servers in the order in which they left: one after another, each has the whole link of B
     /// bytes a second, and a memory of M bytes of which d are written anew each second is M · B/(B − d) bytes to send.
     /// Before its bytes each takes what every migration does. Copies side by side send more, since each has a smaller B. If
-    /// the link becomes slower, B is what it is at the time. What had travelled to a node that failed is counted: to send it again is not what a plan can avoid.
+    /// the link becomes slower, B is what it is at the time. What had travelled to a node that failed is counted: to send
+    /// it again is not what a plan can avoid.
     pub bound_ms: u64,
     /// How many left live.
     pub crossed: usize,

@@ -198,6 +198,9 @@ pub struct PlannedMove {
     pub measured: bool,
     /// Milliseconds that it would take.
     pub estimated_ms: Option<u64>,
+    /// The servers on which it depends and that travel as well: it waits until they have arrived, or are left.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub after: Vec<VmName>,
 }
 
 /// An outage with the report of its last leg. The field names are stable.

@@ -42,6 +42,8 @@ pub(crate) use pace::Pace;
 const RECKONED: u64 = 90;
 /// At most this part of all the time is kept for stopping, and as much for the control plane's leaving.
 const STOPPING_PART: u64 = 3;
+/// One on which others depend goes off after them, and waits for that for this part of the time for stopping at most.
+const WAITING_PART: u64 = 4;
 /// A battery that should have been empty for so long was told of wrongly, or long ago: the power is still there.
 const OUTLIVED_MS: u64 = 60_000;
 /// What has begun is called back before the last moment if it needs so much of the time that there is, in percent.
@@ -179,7 +181,7 @@ fn called_back<'s>(turn: &Turn<'s>, outage: &Outage, time: Time, pace: &Pace) ->
     // Those that are called back leave the link to the worthier ones.
     let mut left = time.cross_ms.saturating_mul(LATE) / 100;
     let mut late = Vec::new();
-    for entry in crossing::in_order(snap) {
+    for entry in crossing::in_order(turn) {
         let migration = &entry.value;
         let Some(vm) = snap.vms.get(migration.vm.as_str()).map(|entry| &entry.value) else { continue };
         if migration.outage.as_ref() != Some(&outage.id) {
@@ -280,6 +282,20 @@ pub(crate) fn is_going_off(turn: &Turn<'_>, vm: &Vm) -> bool {
         vm::State::Stopped | vm::State::Suspended => false,
         _ => true,
     }
+}
+
+/// Whether one that is to go off waits until those that depend on it are off, for a part of the time only: whoever is
+/// saved has half of it.
+pub(crate) fn stops_later(turn: &Turn<'_>, vm: &Vm) -> bool {
+    let Some(halt) = &vm.halt else { return false };
+    let outage = turn.snap.outages.get(halt.outage.as_str());
+    let Some(time) = outage.and_then(|entry| time(turn, &entry.value)) else { return false };
+    let goes_off = |other: &Vm| {
+        let with_it = other.halt.as_ref().is_some_and(|theirs| theirs.outage == halt.outage);
+        // What is being written of it may be just that.
+        !turn.settled::<Vm>(other.name.as_str()) || (with_it && turn.is_held(other) && is_going_off(turn, other))
+    };
+    turn.now.millis_since(halt.since) < time.stop_ms / WAITING_PART && turn.dependencies.behind(&vm.name).any(goes_off)
 }
 
 /// Whether servers that an outage had go off are on their way to run again.
