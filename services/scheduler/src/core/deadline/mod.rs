@@ -130,13 +130,15 @@ pub(crate) fn fitting(turn: &Turn<'_>, outage: &Outage, time: Time, pace: &Pace,
     }
     let moving = migrations(turn, outage).into_iter().map(|m| pace.left_ms(turn, m)).fold(0, u64::saturating_add);
     let candidates: Vec<Candidate> = servers.iter().map(|vm| candidate(turn, pace, vm)).collect();
-    // All share the link, one after the other or side by side.
+    // All share the link, and its pace is that of all together: side by side they have no more time than one after
+    // the other.
     worthiest(&candidates, time.cross_ms.saturating_sub(moving))
 }
 
-/// One that nobody has given a priority is worth something, too.
+/// One that nobody has given a priority is worth something, too; and one on which others depend as much as they are.
 fn candidate(turn: &Turn<'_>, pace: &Pace, vm: &Vm) -> Candidate {
-    Candidate { worth: u64::from(vm.spec.priority) + 1, cost: pace.takes_ms(bytes_of(turn, vm)) }
+    let (Reverse(priority), _) = turn.dependencies.rank(vm);
+    Candidate { worth: u64::from(priority) + 1, cost: pace.takes_ms(bytes_of(turn, vm)) }
 }
 
 /// An outage's migrations that are not over.
