@@ -19,9 +19,9 @@ pub struct Makespan {
     pub took_ms: u64,
     /// The least for the same servers in the order in which they left: one after another, each has the whole link of B
     /// bytes a second, and a memory of M bytes of which d are written anew each second is M · B/(B − d) bytes to send.
-    /// Before its bytes each takes what every migration does. Copies side by side send more, since each has a smaller B. If
-    /// the link becomes slower, B is what it is at the time. What had travelled to a node that failed is counted: to send
-    /// it again is not what a plan can avoid.
+    /// Before its bytes each takes what every migration does, and as many as travel side by side take that at once.
+    /// Copies side by side send more, since each has a smaller B. If the link becomes slower, B is what it is at
+    /// the time. What had travelled to a node that failed is counted: to send it again is not what a plan can avoid.
     pub bound_ms: u64,
     /// How many left live.
     pub crossed: usize,
@@ -49,7 +49,8 @@ pub fn makespan(
     live.sort_by_key(|server| server.ends);
     let last = live.last()?.ends?;
     let vain = Load { memory: 0, disk: account.vain, dirty: 0, measured: true };
-    let sent = live.iter().filter_map(|server| loads.get(&server.vm)).map(|load| (load, link.fixed_ms));
+    let fixed_ms = link.fixed_ms / u64::try_from(rules.in_flight.max(1)).unwrap_or(u64::MAX);
+    let sent = live.iter().filter_map(|server| loads.get(&server.vm)).map(|load| (load, fixed_ms));
     let least = |clock: u64, (load, fixed_ms): (&Load, u64)| done(load, clock + fixed_ms, link.bytes, slows);
     Some(Makespan {
         took_ms: last.millis_since(account.begins),
