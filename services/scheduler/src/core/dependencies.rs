@@ -108,7 +108,7 @@ impl<'s> Dependencies<'s> {
     /// The servers that depend on it, as far as that is heeded.
     pub(crate) fn behind(&self, vm: &VmName) -> impl Iterator<Item = &'s Vm> {
         let all = self.dependents.get(vm).into_iter().flatten().copied();
-        all.filter(|dependent| self.ranks.contains_key(&dependent.name))
+        all.filter(move |dependent| self.ranks.contains_key(&dependent.name))
     }
 }
 

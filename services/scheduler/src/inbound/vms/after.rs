@@ -46,10 +46,13 @@ impl Desk {
 
 /// Checks that no server that stays depends on one that is to be deleted.
 pub(super) fn check_free(snap: &Snapshot, vm: &Vm) -> Result<(), Refusal> {
+    if vm.desired == Desired::Deleted {
+        return Ok(());
+    }
     let vms = snap.vms.values().map(|entry| &entry.value);
     let users = vms.filter(|other| other.desired != Desired::Deleted && other.spec.after.contains(&vm.name));
     let users: Vec<String> = users.take(NAMED).map(|other| other.name.to_string()).collect();
-    if vm.desired == Desired::Deleted || users.is_empty() {
+    if users.is_empty() {
         return Ok(());
     }
     Err(Refusal::DependedOn { vm: vm.name.to_string(), users: users.join(", ") })
