@@ -55,6 +55,7 @@ fn server(name: &str, address: Option<&str>) -> Entry<Vm> {
             groups: Vec::new(),
             firewalls: Vec::new(),
             probes: Vec::new(),
+            after: Vec::new(),
             evacuate: vm::Evacuate::Live,
             priority: 0,
             restart: vm::Restart::Always,

@@ -94,6 +94,9 @@ pub struct CreateVm {
     /// How it is asked from outside while an outage is under way, each once, at most 8.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub probes: Vec<vm::Probe>,
+    /// The servers on which it depends, at most 16: it leaves, comes home and is started after them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub after: Vec<VmName>,
     /// What it does when its site is evacuated.
     #[serde(default)]
     pub evacuate: vm::Evacuate,
@@ -271,6 +274,9 @@ pub struct EditVm {
     /// How it is asked from outside, instead of all there were; as before if left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub probes: Option<Vec<vm::Probe>>,
+    /// The servers on which it depends, instead of all there were; as before if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<Vec<VmName>>,
     /// Whether it is started again when it went off by itself, or with its node; as before if left out.
     #[serde(default)]
     pub restart: Option<vm::Restart>,
@@ -427,6 +433,9 @@ pub struct VmView {
     /// How it is asked from outside while an outage is under way.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub probes: Vec<vm::Probe>,
+    /// The servers on which it depends: it leaves, comes home and is started after them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub after: Vec<VmName>,
     /// Labels that a node must carry.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub node_labels: BTreeMap<String, String>,

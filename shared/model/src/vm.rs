@@ -69,6 +69,9 @@ pub const MEMORY_MIB: std::ops::RangeInclusive<u64> = 32..=(4 << 20);
 /// The smallest and largest disk in GiB.
 pub const DISK_GIB: std::ops::RangeInclusive<u64> = 1..=(64 << 10);
 
+/// The most servers on which one depends.
+pub const MOST_AFTER: usize = 16;
+
 /// The right to run a server: only the node named here may, and only under this or a later
 /// generation. Each new grant counts the generation up by one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -211,6 +214,9 @@ pub struct Spec {
     /// How it is asked from outside while an outage is under way.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub probes: Vec<Probe>,
+    /// The servers on which it depends: it leaves, comes home and is started after them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub after: Vec<VmName>,
     /// What it does when its site is evacuated.
     #[serde(default)]
     pub evacuate: Evacuate,

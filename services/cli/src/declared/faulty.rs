@@ -7,7 +7,7 @@ use super::form::Server;
 use crate::{suggest, texts::faults::Fault};
 
 /// The items of a server, and how each is written.
-const ITEMS: [(&str, &str); 23] = [
+const ITEMS: [(&str, &str); 24] = [
     ("name", "web"),
     ("image", "mini"),
     ("networks", "[campus, lab=192.0.2.7]"),
@@ -21,6 +21,7 @@ const ITEMS: [(&str, &str); 23] = [
     ("groups", "[front:apart]"),
     ("firewalls", "[web]"),
     ("probes", "['tcp:22', 'smtp:25', 'http:80/path']"),
+    ("after", "[db]"),
     ("evacuate", "live, stay"),
     ("priority", "0 - 100"),
     ("restart", "always, never"),

@@ -68,6 +68,9 @@ pub(crate) struct Server {
     pub(super) firewalls: Option<Vec<FirewallName>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) probes: Option<Vec<Probe>>,
+    /// The servers on which it depends.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) after: Option<Vec<VmName>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) evacuate: Option<Evacuate>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -198,6 +201,7 @@ impl Server {
             groups,
             firewalls: given.firewalls.unwrap_or_default(),
             probes: given.probes.unwrap_or_default(),
+            after: given.after.unwrap_or_default(),
             evacuate: given.evacuate.unwrap_or_default(),
             priority: given.priority.unwrap_or_default(),
             restart: given.restart.unwrap_or_default(),
@@ -231,6 +235,7 @@ impl From<&VmView> for Server {
             groups: some(vm.groups.iter().map(group).collect()),
             firewalls: some(vm.firewalls.clone()),
             probes: Some(vm.probes.clone()),
+            after: Some(vm.after.clone()),
             evacuate: Some(vm.evacuate),
             priority: Some(vm.priority),
             restart: Some(vm.restart),
@@ -373,6 +378,7 @@ mod tests {
             "on_isolation:",
             "restart_from_copy:",
             "probes:",
+            "after:",
             "project:",
             "running:",
         ] {

@@ -92,7 +92,26 @@ pub(super) fn decide(
         }
         Ok(Decided { name: server.name, action, differences, steps })
     };
-    declared.into_iter().map(one).collect()
+    in_order(declared).into_iter().map(one).collect()
+}
+
+/// Each behind those on which it depends, else as they were: one that depends on what is not there yet is refused.
+fn in_order(mut declared: Vec<Declared>) -> Vec<Declared> {
+    let mut depths: BTreeMap<VmName, usize> = declared.iter().map(|one| (one.server.name.clone(), 0)).collect();
+    // A chain is no longer than the file; what leads back to itself is refused when it is asked for.
+    for _ in 0..declared.len() {
+        let mut is_news = false;
+        for server in declared.iter().map(|one| &one.server) {
+            let before = server.after.iter().flatten().filter_map(|other| depths.get(other)).max();
+            let depth = before.map_or(0, |depth| (depth + 1).min(declared.len()));
+            is_news |= depths.insert(server.name.clone(), depth) != Some(depth);
+        }
+        if !is_news {
+            break;
+        }
+    }
+    declared.sort_by_key(|one| depths.get(&one.server.name).copied());
+    declared
 }
 
 /// The seconds that a server accepts to lose, 0 for never.
@@ -126,6 +145,7 @@ fn differences(given: &Server, wanted: &CreateVm, there: Option<&VmView>, led: &
         ),
         ("firewalls", given.firewalls.is_some(), is(|vm| sorted(&vm.firewalls)), sorted(&wanted.firewalls)),
         ("probes", given.probes.is_some(), is(|vm| sorted(&vm.probes)), sorted(&wanted.probes)),
+        ("after", given.after.is_some(), is(|vm| sorted(&vm.after)), sorted(&wanted.after)),
         (
             "evacuate",
             given.evacuate.is_some(),
@@ -166,7 +186,7 @@ fn differences(given: &Server, wanted: &CreateVm, there: Option<&VmView>, led: &
         (_, None) | ("vcpus" | "memory" | "evacuate" | "priority" | "restart" | "on_isolation" | "running", _) => false,
         // One that is to grow may have grown already.
         ("disk", Some(vm)) => wanted.disk_gib < vm.disk_gib.max(later(vm).disk_gib),
-        ("probes" | "project" | "public_addresses" | "restart_from_copy", _) => false,
+        ("probes" | "after" | "project" | "public_addresses" | "restart_from_copy", _) => false,
         _ => true,
     };
     let differing = all.into_iter().filter(|(_, given, is, wanted)| *given && is != wanted);
@@ -247,7 +267,7 @@ fn steps(wanted: &CreateVm, action: Action, differences: &[Difference], id: &str
             disk_gib: differs("disk").then_some(wanted.disk_gib),
         }));
     }
-    if ["evacuate", "priority", "restart", "on_isolation", "restart_from_copy", "probes", "project"]
+    if ["evacuate", "priority", "restart", "on_isolation", "restart_from_copy", "probes", "after", "project"]
         .into_iter()
         .any(differs)
     {
@@ -256,6 +276,7 @@ fn steps(wanted: &CreateVm, action: Action, differences: &[Difference], id: &str
             name: name.clone(),
             project: differs("project").then(|| wanted.project.clone()),
             probes: differs("probes").then(|| wanted.probes.clone()),
+            after: differs("after").then(|| wanted.after.clone()),
             restart: differs("restart").then_some(wanted.restart),
             priority: differs("priority").then_some(wanted.priority),
             evacuate: differs("evacuate").then_some(wanted.evacuate),
@@ -387,6 +408,22 @@ mod tests {
         assert_eq!(told(&probed), [("probes", "-", "smtp:25")]);
         let [Step::Edit(edit)] = probed.steps.as_slice() else { panic!("{probed:?}") };
         assert_eq!(edit.probes.as_ref().map(Vec::len), Some(1));
+    }
+
+    #[test]
+    fn each_comes_behind_those_of_the_file_on_which_it_depends() {
+        let yaml = "servers: [{name: www, image: i, after: [app]}, {name: one, image: i},
+            {name: app, image: i, after: [db, mail]}, {name: db, image: i}]";
+        let names = |yaml: &str| -> Vec<String> {
+            let all = decide(form::checked("-", yaml).unwrap(), &views(), &[], "run").unwrap();
+            all.iter().map(|decided| decided.name.to_string()).collect()
+        };
+        assert_eq!(names(yaml), ["one", "db", "app", "www"]);
+        let circle = "servers: [{name: a, image: i, after: [b]}, {name: b, image: i, after: [a]}, {name: c, image: i}]";
+        assert_eq!(names(circle).len(), 3, "that is refused when it is asked for");
+        let edited = decided("servers: [{name: mail, image: mini, after: [db]}]");
+        assert_eq!(told(&edited), [("after", "-", "db")]);
+        assert!(matches!(edited.steps.as_slice(), [Step::Edit(edit)] if edit.after.as_ref().map(Vec::len) == Some(1)));
     }
 
     #[test]

@@ -63,17 +63,22 @@ fn of_running(out: Out, plan: &OutagePlan) -> String {
 
 fn moves(out: Out, moves: &[PlannedMove]) -> String {
     use Column::{Number, Text};
-    let columns = [Text(Word::Vm), Text(Word::From), Text(Word::To), Number(Word::Data), Number(Word::Estimated)];
+    let mut columns =
+        vec![Text(Word::Vm), Text(Word::From), Text(Word::To), Number(Word::Data), Number(Word::Estimated)];
+    let some_wait = moves.iter().any(|m| !m.after.is_empty());
+    columns.extend(some_wait.then_some(Text(Word::After)));
     let row = |m: &PlannedMove| {
         // What is not measured is a guess.
         let about = if m.measured { "" } else { "~" };
-        vec![
+        let mut cells = vec![
             m.vm.to_string(),
             m.from.to_string(),
             m.to.to_string(),
             format!("{about}{}", format::bytes(m.bytes)),
             or_dash(m.estimated_ms.map(|ms| format!("{about}{}", format::time(out.lang, ms)))),
-        ]
+        ];
+        cells.extend(some_wait.then(|| joined(&m.after)));
+        cells
     };
     out.table(&columns, moves.iter().map(row))
 }
@@ -92,6 +97,17 @@ mod tests {
         assert!(!shown(&plan).contains("On their way"), "{}", shown(&plan));
         plan.waiting.push("www".parse().unwrap());
         assert!(shown(&plan).contains("On their way or waiting for their turn: www\n"), "{}", shown(&plan));
+    }
+
+    #[test]
+    fn for_whom_a_server_waits_is_said_where_one_does() {
+        let sample = include_str!("../../../../shared/contracts/tests/golden/reply.OutagePlan.json");
+        let mut plan: OutagePlan = serde_json::from_str::<Vec<_>>(sample).unwrap().swap_remove(0);
+        let shown = |plan: &OutagePlan| text(Out { format: Format::Table, lang: Lang::En }, plan);
+        plan.moves.iter_mut().for_each(|m| m.after.clear());
+        assert!(!shown(&plan).contains("AFTER"), "{}", shown(&plan));
+        plan.moves[0].after = vec!["cache".parse().unwrap()];
+        assert!(shown(&plan).contains("AFTER") && shown(&plan).contains("cache"), "{}", shown(&plan));
     }
 
     #[test]

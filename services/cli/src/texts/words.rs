@@ -32,6 +32,7 @@ words! {
     // --- headers ---------------------------------------------------------------------------
     Address "ADDRESS" "アドレス";
     Addresses "ADDRESSES" "アドレス";
+    After "AFTER" "依存先";
     Algorithm "ALGORITHM" "方式";
     Agent "AGENT" "エージェント";
     BeforeAndAfter "BEFORE -> AFTER" "変更前 → 変更後";

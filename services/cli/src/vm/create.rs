@@ -75,6 +75,9 @@ pub struct Create {
     /// `smtp:PORT`, `http:PORT[/PATH]`, such as `http:80/status`, and `icmp`; may be given several times
     #[arg(long = "probe", value_name = "PROBE")]
     probes: Vec<String>,
+    /// A server on which it depends: it leaves, comes home and is started after that one; may be given several times
+    #[arg(long, value_name = "SERVER")]
+    after: Vec<String>,
     /// What it does when its site is evacuated
     #[arg(long, value_enum, default_value_t = Evacuate::Live)]
     evacuate: Evacuate,
@@ -170,6 +173,7 @@ impl Create {
             groups: self.groups.iter().map(|text| group("--group", text)).collect::<Result<_, _>>()?,
             firewalls: self.firewalls.iter().map(|text| input::name(text)).collect::<Result<_, _>>()?,
             probes: self.probes.iter().map(|text| probe("--probe", text)).collect::<Result<_, _>>()?,
+            after: self.after.iter().map(|name| input::name(name)).collect::<Result<_, _>>()?,
             evacuate: self.evacuate.into(),
             priority: self.priority,
             restart: self.restart.into(),
@@ -332,6 +336,16 @@ mod tests {
             assert!(refused.code().starts_with("request."), "{words}");
         }
         assert_eq!(request("mail --image mini --user-data /dev/null").unwrap_err().code(), "vm.user-data-refused");
+    }
+
+    #[test]
+    fn the_servers_on_which_it_depends_are_named() {
+        let after = |words: &str| {
+            let names = request(words)?.after;
+            Ok::<_, Failure>(names.iter().map(ToString::to_string).collect::<Vec<_>>())
+        };
+        assert_eq!(after("web --image mini --after db --after cache").unwrap(), ["db", "cache"]);
+        assert!(after("web --image mini").unwrap().is_empty() && after("web --image mini --after D_B").is_err());
     }
 
     #[test]

@@ -16,12 +16,14 @@ Examples:
   watari vm edit scratch --restart never --evacuate stay
   watari vm edit db --on-isolation stop
   watari vm edit db --restart-from-copy 3600
+  watari vm edit web --after db --after cache
   watari vm edit db --project research")]
 #[command(group(
     ArgGroup::new("policy")
         .required(true)
         .multiple(true)
         .args(["restart", "priority", "evacuate", "on_isolation", "restart_from_copy", "probes", "no_probes", "project"])
+        .args(["after", "no_after"])
 ))]
 pub struct Edit {
     /// The server
@@ -33,6 +35,13 @@ pub struct Edit {
     /// Remove all its probes: it is asked no more
     #[arg(long, conflicts_with = "probes")]
     no_probes: bool,
+    /// A server on which it depends, in place of all there were: it leaves, comes home and is started after that one; may
+    /// be given several times
+    #[arg(long, value_name = "SERVER")]
+    after: Vec<String>,
+    /// It depends on no server any more
+    #[arg(long, conflicts_with = "after")]
+    no_after: bool,
     /// Whether it is started again when it went off by itself, or with its node
     #[arg(long, value_enum)]
     restart: Option<Restart>,
@@ -112,11 +121,13 @@ impl Edit {
     /// Asks for the change.
     pub(super) async fn run(self, ctx: &Context) -> Result<(), Failure> {
         let probes = self.probes.iter().map(|text| probe("--probe", text)).collect::<Result<Vec<_>, _>>()?;
+        let after = self.after.iter().map(|name| input::name(name)).collect::<Result<Vec<_>, _>>()?;
         let request = EditVm {
             request_id: Some(ctx.session.request_id()),
             name: input::name(&self.name)?,
             project: input::name_if(self.project.as_deref())?,
             probes: Some(probes).filter(|probes| self.no_probes || !probes.is_empty()),
+            after: Some(after).filter(|after| self.no_after || !after.is_empty()),
             restart: self.restart.map(Into::into),
             priority: self.priority,
             evacuate: self.evacuate.map(Into::into),

@@ -140,6 +140,7 @@ impl Row for VmView {
             ),
             (Word::Firewalls, joined(&self.firewalls)),
             (Word::Probes, joined(&self.probes)),
+            (Word::After, joined(&self.after)),
             (Word::Migration, or_dash(self.migration.as_ref())),
             (Word::SentAhead, or_dash(self.preseed.as_ref().map(|preseed| sent_ahead(preseed, lang)))),
             (Word::Snapshots, joined(self.snapshots.list.iter().map(|one| snapshot(self, one, lang)))),

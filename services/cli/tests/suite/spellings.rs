@@ -163,6 +163,8 @@ fn every_fixed_spelling_is_understood() {
         "outage report myodaiji --html report.html --link-mbit 1000 --users users.json --lang ja",
         "vm edit mail --probe smtp:25 --probe tcp:22",
         "vm edit mail --no-probes",
+        "vm edit web --after db --after cache",
+        "vm edit web --no-after",
         "outage export",
         "outage export --site myodaiji outages.ics",
         "outage import inspections.ics",

@@ -137,6 +137,7 @@ fn server(name: &str, on: Option<&str>, on_network: &str, number: u8) -> Vm {
             groups: Vec::new(),
             firewalls: Vec::new(),
             probes: Vec::new(),
+            after: Vec::new(),
             evacuate: Evacuate::Live,
             priority: 0,
             restart: watari_model::vm::Restart::Always,

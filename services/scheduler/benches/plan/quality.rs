@@ -16,7 +16,7 @@ pub(crate) struct Quality {
     /// Who runs where it goes dark and is not moved.
     pub(crate) left: usize,
     /// Nodes that would hold more than they have, servers that would be beside another of their group or still
-    /// where it goes dark, and moves of servers that are not there.
+    /// where it goes dark, moves of servers that are not there, and those before what they depend on has its turn.
     pub(crate) faults: usize,
     /// The fullest node's memory in use, against what it would be if all were alike.
     pub(crate) fullest: f64,
@@ -30,9 +30,13 @@ pub(crate) fn look(snap: &Snapshot, plan: &Forecast) -> Result<Quality, Fault> {
         places.extend(vm.node().map(|node| (&vm.name, node)));
     }
     let mut faults = 0_usize;
+    let mut to_come: BTreeSet<&VmName> = plan.moves.iter().map(|one| &one.vm).collect();
     for Move { vm, from, to, .. } in &plan.moves {
         let before = places.insert(vm, to);
         faults += usize::from(before != Some(from));
+        to_come.remove(vm);
+        let after = snap.vms.get(vm.as_str()).into_iter().flat_map(|entry| &entry.value.spec.after);
+        faults += after.filter(|other| to_come.contains(other)).count();
     }
     let mut used: BTreeMap<&NodeName, u64> = BTreeMap::new();
     let mut groups: BTreeSet<(&NodeName, &GroupName)> = BTreeSet::new();

@@ -18,7 +18,7 @@ use watari_model::{
 };
 
 use super::{
-    Action, Rules, Snapshot, ahead, control, dark, deadline, naming, placement,
+    Action, Rules, Snapshot, ahead, control, dark, deadline, dependencies, naming, placement,
     placement::Need,
     turn::{Turn, pause_ms},
 };
@@ -240,9 +240,15 @@ fn advance(
         under_way |= leavers.others_wait;
         (to_place, may_begin) = (leavers.leave, leavers.may_begin);
     }
-    for (vm, place) in to_place.iter().zip(places(turn, outage, reason, &to_place)) {
+    let found = places(turn, outage, reason, &to_place);
+    let mut expected: HashSet<&VmName> = HashSet::new();
+    expected.extend(waiting.iter().filter(|vm| dependencies::is_expected(turn, vm)).map(|vm| &vm.name));
+    expected.extend(to_place.iter().zip(&found).filter(|(_, place)| place.is_ok()).map(|(vm, _)| &vm.name));
+    for (vm, place) in to_place.iter().zip(found) {
+        // The two are never on their way at once.
+        let is_behind = turn.dependencies.before(vm).iter().any(|other| expected.contains(other));
         match place {
-            Ok(_) if may_begin == 0 => under_way = true,
+            Ok(_) if may_begin == 0 || is_behind => under_way = true,
             Ok(to) => {
                 under_way = true;
                 may_begin -= 1;

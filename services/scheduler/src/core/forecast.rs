@@ -5,7 +5,7 @@
 //! the outage is there already. How much travels is what travelled the last time, and how fast is how
 //! fast it went the last times; where nothing is known, nothing is said of the time.
 
-use std::{cmp::Reverse, sync::Arc};
+use std::{cmp::Reverse, collections::HashSet, sync::Arc};
 
 use watari_chassis::Entry;
 use watari_model::{
@@ -15,10 +15,13 @@ use watari_model::{
     vm::{self, Desired, Vm, Way},
 };
 
-use super::{Rules, Snapshot, deadline, evacuation, evacuation::Foreseen, naming, turn::Turn};
-
-/// So many of the last migrations between sites tell how fast the link is.
-const LAST: usize = 20;
+use super::{
+    Rules, Snapshot, deadline, evacuation,
+    evacuation::Foreseen,
+    naming, speed,
+    speed::{Speed, Sums, Trip},
+    turn::Turn,
+};
 
 /// The outlook.
 #[derive(Debug)]
@@ -35,16 +38,21 @@ pub struct Forecast {
     pub halts: Vec<Halting>,
     /// Milliseconds until then; none if that is not known.
     pub time_ms: Option<u64>,
-    /// Bytes a second, by the last migrations between sites; none if there were none.
-    pub rate: Option<u64>,
+    /// How fast the last migrations between sites were; none if there were none.
+    pub(crate) speed: Option<Speed>,
+}
+
+fn count(servers: usize) -> u64 {
+    u64::try_from(servers).unwrap_or(u64::MAX)
 }
 
 impl Forecast {
-    /// Milliseconds that all moves would take at the rate of the last ones; none if there were none.
+    /// Milliseconds that all moves would take as the last ones did; none if there were none. One that waits for another
+    /// leaves the link to the others meanwhile, so that no time is added for that.
     #[must_use]
     pub fn estimated_ms(&self) -> Option<u64> {
         let bytes: u64 = self.moves.iter().map(|m| m.bytes).sum();
-        bytes.saturating_mul(1_000).checked_div(self.rate?)
+        Some(self.speed?.takes_ms(count(self.moves.len()), bytes))
     }
 }
 
@@ -74,6 +82,8 @@ pub struct Move {
     pub bytes: u64,
     /// Whether that is what travelled the last time; else it is the size of its memory.
     pub measured: bool,
+    /// For whom it waits of those that travel as well.
+    pub after: Vec<VmName>,
 }
 
 /// Looks ahead at an outage that has all the time that it needs: today's battery says nothing of next month's
@@ -118,23 +128,28 @@ fn look_ahead(
     let halts = time.map_or_else(Vec::new, |time| halting(&turn, &outage, time, &mut foreseen));
     // Of many servers each is looked at once.
     foreseen.moves.sort_by_cached_key(|(vm, _)| {
-        let spec = &vm.spec;
-        (Reverse((spec.priority, spec.memory_mib, spec.disk_gib)), vm.name.clone())
+        (turn.dependencies.rank(vm), Reverse((vm.spec.memory_mib, vm.spec.disk_gib)), vm.name.clone())
     });
-    let moves = foreseen.moves.into_iter().filter_map(|(vm, to)| {
+    let travel: HashSet<&VmName> =
+        foreseen.moves.iter().map(|(vm, _)| *vm).chain(foreseen.waiting.iter().copied()).map(|vm| &vm.name).collect();
+    let moves = foreseen.moves.iter().filter_map(|(vm, to)| {
         let last = last_bytes(&turn, vm);
         let bytes = last.unwrap_or(vm.spec.memory_mib << 20);
-        Some(Move { vm: vm.name.clone(), from: vm.node()?.clone(), to, bytes, measured: last.is_some() })
+        let before = turn.dependencies.before(vm).iter();
+        let after = before.filter(|other| travel.contains(other)).cloned().collect();
+        let (from, to, measured) = (vm.node()?.clone(), to.clone(), last.is_some());
+        Some(Move { vm: vm.name.clone(), from, to, bytes, measured, after })
     });
+    let moves = moves.collect();
     let starting = foreseen.waiting.iter().filter(|vm| starts(&turn, vm)).map(|vm| vm.name.clone()).collect();
     Some(Forecast {
-        moves: moves.collect(),
+        moves,
         starting,
         waiting: foreseen.waiting.into_iter().map(|vm| vm.name.clone()).collect(),
         left: foreseen.left,
         halts,
         time_ms: time.map(|time| time.left_ms),
-        rate: rate(&snap),
+        speed: speed(&snap),
     })
 }
 
@@ -191,7 +206,7 @@ pub fn time_to_leave(snap: &Snapshot, rules: &Rules, outage: &Outage, now: Times
 pub(super) fn time_to_empty(turn: &Turn<'_>, outage: &Outage) -> Option<u64> {
     let servers = evacuation::concerned(turn.snap, outage);
     let bytes: u64 = servers.iter().map(|vm| bytes_of(turn, vm)).sum();
-    bytes.saturating_mul(1_000).checked_div(rate(turn.snap)?)
+    Some(speed(turn.snap)?.takes_ms(count(servers.len()), bytes))
 }
 
 /// What would travel of a server: what did the last time, or else its memory.
@@ -202,47 +217,14 @@ pub(super) fn bytes_of(turn: &Turn<'_>, vm: &Vm) -> u64 {
 /// What travelled when the server moved the last time.
 pub(super) fn last_bytes(turn: &Turn<'_>, vm: &Vm) -> Option<u64> {
     let last = turn.migrations_of(&vm.name).filter(|m| m.state == Moved::Completed).max_by_key(|m| m.changed_at)?;
-    let bytes = bytes(last);
-    (bytes > 0).then_some(bytes)
+    Some(Trip::of(last)?.bytes)
 }
 
-fn bytes(migration: &Migration) -> u64 {
-    migration.measured.map_or(0, |measured| measured.memory_bytes + measured.disk_bytes)
-}
-
-/// How fast the last migrations between sites were together, all their time included. The next copy begins before the one
-/// before it ends, so that a time in which several travel is counted once.
-pub(crate) fn rate(snap: &Snapshot) -> Option<u64> {
-    let crossed =
-        |m: &&Migration| m.state == Moved::Completed && bytes(m) > 0 && snap.site_of(&m.from) != snap.site_of(&m.to);
-    let mut last: Vec<&Migration> = snap.migrations.values().map(|entry| &entry.value).filter(crossed).collect();
-    last.sort_by_key(|m| Reverse(m.changed_at));
-    last.truncate(LAST);
-    let sent: u64 = last.iter().map(|m| bytes(m)).sum();
-    let mut spans = Vec::new();
-    // One of which it is not known when it began is taken to have travelled alone.
-    let mut alone = 0_u64;
-    for migration in last {
-        let total_ms = migration.measured.map_or(0, |measured| measured.total_ms);
-        match migration.copying_at {
-            Some(began) => spans.push((snap.site_of(&migration.from), began, began.plus_millis(total_ms))),
-            None => alone = alone.saturating_add(total_ms),
-        }
-    }
-    sent.saturating_mul(1_000).checked_div(alone.saturating_add(travelled_ms(spans)))
-}
-
-/// Milliseconds in which at least one of them travelled; of each way by itself, since a link carries both at once.
-fn travelled_ms<W: Ord + Copy>(mut spans: Vec<(W, Timestamp, Timestamp)>) -> u64 {
-    spans.sort_unstable();
-    let mut millis = 0_u64;
-    let mut counted: Option<(W, Timestamp)> = None;
-    for (way, began, ended) in spans {
-        let from = counted.filter(|(last, _)| *last == way).map_or(began, |(_, until)| began.max(until));
-        millis = millis.saturating_add(ended.millis_since(from));
-        counted = Some((way, from.max(ended)));
-    }
-    millis
+/// How fast the last migrations between sites were.
+pub(crate) fn speed(snap: &Snapshot) -> Option<Speed> {
+    let crossed = |m: &&Migration| snap.site_of(&m.from) != snap.site_of(&m.to);
+    let last = speed::last(snap.migrations.values().map(|entry| &entry.value).filter(crossed));
+    Speed::of(&Sums::of(last.into_iter().filter_map(|m| Some((snap.site_of(&m.from), Trip::of(m)?)))))
 }
 
 #[cfg(test)]

@@ -29,7 +29,7 @@ use watari_model::{
 use super::{
     Snapshot,
     action::Order,
-    ahead, naming, placement,
+    ahead, dependencies, naming, placement,
     placement::Need,
     snapshot::Sight,
     turn::{OnFailure, Step, Turn},
@@ -40,6 +40,10 @@ pub(super) fn decide(turn: &mut Turn<'_>, entry: &Entry<Vm>) -> bool {
     let vm = &entry.value;
     let wants = vm.state == State::Stopped && vm.accepts_copy(turn.now);
     if !wants || !is_proven_off(turn, vm) || is_awaited(turn.snap, vm) || !is_usable(turn, vm) {
+        return false;
+    }
+    // Those on which it depends go first.
+    if dependencies::starts_later(turn, vm) {
         return false;
     }
     // It is a restart that nobody asked for: what fails again pauses ever longer.

@@ -1,8 +1,6 @@
 //! A server's life on its node: placed, started, rebooted, stopped, removed. The states are drawn
 //! in the model; they follow what agents report. Crossing to another node is [`super::crossing`].
 
-use std::cmp::Reverse;
-
 use watari_chassis::Entry;
 use watari_contracts::agent::{DiskUse, Domain, OffReason, Reboot, Start, Stop, Suspend};
 use watari_model::{
@@ -13,7 +11,7 @@ use watari_model::{
 
 use super::{
     action::{Action, Order},
-    crossing, disks, from_copy, growth, isolation, naming, placement,
+    crossing, deadline, dependencies, disks, from_copy, growth, isolation, naming, placement,
     placement::Need,
     removal, server,
     snapshot::{Outcome, Sight},
@@ -21,12 +19,12 @@ use super::{
     turn::{OnFailure, Step, Turn, pause_ms},
 };
 
-/// Decides about every server, about the more important ones first: room and hands may be short when a whole
-/// campus starts again.
+/// Decides about every server, about the more important ones first, and those on which others depend: room and hands may
+/// be short when a whole campus starts again.
 pub(crate) fn decide(turn: &mut Turn<'_>) {
     let snap = turn.snap;
     let mut servers: Vec<_> = snap.vms.values().collect();
-    servers.sort_by_key(|entry| Reverse(entry.value.spec.priority));
+    servers.sort_by_cached_key(|entry| turn.dependencies.rank(&entry.value));
     for entry in servers {
         if turn.settled::<Vm>(entry.value.name.as_str()) {
             step(turn, entry);
@@ -111,6 +109,9 @@ fn place(turn: &mut Turn<'_>, entry: &Entry<Vm>) {
         {
             turn.change_vm(entry, [Change::Granted(node)], |_| {});
         }
+        return;
+    }
+    if dependencies::starts_later(turn, vm) {
         return;
     }
     let need = Need::start(vm, turn.snap);
@@ -249,6 +250,9 @@ fn running(turn: &mut Turn<'_>, entry: &Entry<Vm>) {
         let _ = crossing::resume(turn, vm);
     }
     if vm.desired != Desired::Running || turn.is_held(vm) {
+        if vm.desired == Desired::Running && deadline::stops_later(turn, vm) {
+            return;
+        }
         return turn.change_vm(entry, [Change::StopAsked], |_| {});
     }
     if vm.halt.is_some() {
@@ -353,7 +357,7 @@ fn stopped(turn: &mut Turn<'_>, entry: &Entry<Vm>) {
     if removal::given_up(turn, entry) {
         return;
     }
-    if vm.desired == Desired::Running && turn.is_held(vm) {
+    if vm.desired == Desired::Running && (turn.is_held(vm) || dependencies::starts_later(turn, vm)) {
         return;
     }
     match vm.desired {

@@ -12,6 +12,7 @@ pub mod control;
 pub mod crossing;
 pub(crate) mod dark;
 mod deadline;
+mod dependencies;
 pub(crate) mod disks;
 mod evacuation;
 pub mod forecast;
@@ -36,6 +37,7 @@ pub mod report;
 mod rules;
 mod server;
 mod snapshot;
+mod speed;
 mod strangers;
 mod surplus;
 mod turn;
@@ -55,6 +57,7 @@ pub(crate) use action::listen_key;
 pub(crate) use ahead::{ask_elsewhere, closed, not_running, target};
 pub(crate) use control::missing_at;
 pub(crate) use crossing::{resume_key, resume_operation};
+pub(crate) use dependencies::circle;
 pub(crate) use disks::Kept;
 pub(crate) use evacuation::awaited;
 pub(crate) use growth::takes_memory;
@@ -63,6 +66,7 @@ pub(crate) use naming::{digest, next_migration, next_outage, start_key};
 pub(crate) use placement::{Need, Rooms, check, choose};
 pub(crate) use quorum::{Act, Scene};
 pub(crate) use readiness::{cannot_leave, cannot_start};
+pub(crate) use speed::part;
 
 /// What is to be done now. Of what is in hand nothing is decided again.
 #[must_use]

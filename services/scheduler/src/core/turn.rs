@@ -15,6 +15,7 @@ use watari_model::{
 use super::{
     Action, Rules, Snapshot, action,
     action::Order,
+    dependencies::Dependencies,
     isolation, naming,
     placement::Rooms,
     snapshot::{Answer, Outcome, Sight},
@@ -29,6 +30,7 @@ pub(crate) struct Turn<'a> {
     pub(crate) rules: &'a Rules,
     pub(crate) now: Timestamp,
     pub(crate) rooms: Rooms,
+    pub(crate) dependencies: Dependencies<'a>,
     pub(crate) actions: Vec<Action>,
     taken: HashSet<String>,
     by_vm: HashMap<&'a VmName, Vec<&'a Migration>>,
@@ -61,7 +63,8 @@ impl<'a> Turn<'a> {
         for entry in snap.migrations.values() {
             by_vm.entry(&entry.value.vm).or_default().push(&entry.value);
         }
-        Self { snap, rules, now, rooms, actions: Vec::new(), taken: HashSet::new(), by_vm }
+        let dependencies = Dependencies::of(&snap.vms);
+        Self { snap, rules, now, rooms, dependencies, actions: Vec::new(), taken: HashSet::new(), by_vm }
     }
 
     /// All migrations of a server that are remembered.

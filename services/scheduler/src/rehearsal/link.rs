@@ -14,7 +14,7 @@ use watari_model::{
     vm::Vm,
 };
 
-use crate::core::Snapshot;
+use crate::core::{Snapshot, part};
 
 /// A guest is slowed down until at least this part of the rate is gained on it.
 const SLOWEST_PART: u64 = 20;
@@ -70,12 +70,6 @@ impl Load {
     }
 }
 
-/// `amount` · `times` / `by`; nothing by nothing is nothing.
-pub(super) fn part(amount: u64, times: u64, by: u64) -> u64 {
-    let whole = u128::from(amount) * u128::from(times);
-    whole.checked_div(u128::from(by)).map_or(0, |part| u64::try_from(part).unwrap_or(u64::MAX))
-}
-
 /// What travels of each server, by what is known at the outset.
 #[derive(Debug, Default)]
 pub(crate) struct Loads(HashMap<VmName, Load>);
@@ -124,12 +118,26 @@ pub(crate) struct Flow {
     pub(crate) began: Option<u64>,
     pub(crate) bytes: u64,
     left: u64,
+    /// Milliseconds until they begin to: it has the link for itself, and sends nothing.
+    fixed_ms: u64,
 }
 
 impl Flow {
     pub(crate) fn new(migration: MigrationId, vm: VmName, ends: (NodeName, NodeName), load: Load) -> Self {
         let (from, to) = ends;
-        Self { migration, vm, from, to, key: String::new(), attempt: 0, load, began: None, bytes: 0, left: 0 }
+        Self {
+            migration,
+            vm,
+            from,
+            to,
+            key: String::new(),
+            attempt: 0,
+            load,
+            began: None,
+            bytes: 0,
+            left: 0,
+            fixed_ms: 0,
+        }
     }
 
     /// Bytes that have travelled.
@@ -176,12 +184,19 @@ pub(crate) struct Link {
     lanes: usize,
     /// Bytes a second of each copy at the most.
     most: Option<u64>,
+    /// Milliseconds that each copy takes besides.
+    fixed_ms: u64,
     ways: BTreeMap<Way, VecDeque<Flow>>,
 }
 
 impl Link {
     pub(crate) fn new(rate: u64, lanes: usize, most: Option<u64>) -> Self {
-        Self { rate: rate.max(1), lanes: lanes.max(1), most, ways: BTreeMap::new() }
+        Self { rate: rate.max(1), lanes: lanes.max(1), most, fixed_ms: 0, ways: BTreeMap::new() }
+    }
+
+    /// The same with a time that each copy takes besides.
+    pub(crate) fn with_fixed(self, fixed_ms: u64) -> Self {
+        Self { fixed_ms, ..self }
     }
 
     pub(crate) fn is_busy(&self) -> bool {
@@ -218,10 +233,11 @@ impl Link {
     /// Whoever is next begins to travel where there is a place.
     fn admit(&mut self, clock: u64) {
         let shares = self.shares();
-        let lanes = self.lanes;
+        let (lanes, fixed_ms) = (self.lanes, self.fixed_ms);
         for (flows, share) in self.ways.values_mut().zip(shares) {
             for flow in flows.iter_mut().take(lanes).filter(|flow| flow.began.is_none()) {
                 flow.began = Some(clock);
+                flow.fixed_ms = fixed_ms;
                 flow.bytes = flow.load.bytes(share).max(1);
                 flow.left = flow.bytes;
             }
@@ -232,7 +248,8 @@ impl Link {
     pub(crate) fn next_in(&self) -> Option<u64> {
         let ends = self.ways.values().flat_map(|flows| {
             let share = self.share(flows.len());
-            flows.iter().take(self.lanes).map(move |flow| flow.left.saturating_mul(1_000).div_ceil(share).max(1))
+            let ends = move |flow: &Flow| flow.fixed_ms + flow.left.saturating_mul(1_000).div_ceil(share).max(1);
+            flows.iter().take(self.lanes).map(ends)
         });
         ends.min()
     }
@@ -244,7 +261,9 @@ impl Link {
         let mut over = Vec::new();
         for (flows, share) in self.ways.values_mut().zip(shares) {
             for flow in flows.iter_mut().take(lanes) {
-                flow.left = flow.left.saturating_sub(part(share, ms, 1_000));
+                let fixed = flow.fixed_ms.min(ms);
+                flow.fixed_ms -= fixed;
+                flow.left = flow.left.saturating_sub(part(share, ms - fixed, 1_000));
             }
             let (ended, left): (VecDeque<Flow>, VecDeque<Flow>) =
                 flows.drain(..).partition(|flow| flow.began.is_some() && flow.left == 0);
@@ -307,6 +326,17 @@ mod tests {
         assert_eq!((link.next_in(), link.is_busy()), (Some(5_000), true));
         let over = link.advance(5_000, 15_000);
         assert_eq!((over.len(), over[0].began, link.is_busy()), (1, Some(10_000), false));
+    }
+
+    #[test]
+    fn what_each_copy_takes_besides_passes_before_its_bytes_travel() {
+        let mut link = Link::new(10 * MIB, 1, None).with_fixed(3_000);
+        link.begin(way(), flow("mail", 100 * MIB, 0), 0);
+        link.begin(way(), flow("web", 50 * MIB, 0), 0);
+        assert_eq!(link.next_in(), Some(13_000));
+        assert!(link.advance(4_000, 4_000).is_empty());
+        assert_eq!(link.next_in(), Some(9_000));
+        assert_eq!((link.advance(9_000, 13_000).len(), link.next_in()), (1, Some(8_000)));
     }
 
     #[test]

@@ -43,18 +43,21 @@ pub(crate) enum Known {
 pub(crate) struct Rate {
     /// Bytes a second, in each direction.
     pub(crate) bytes: u64,
+    /// Milliseconds that each migration takes besides.
+    pub(crate) fixed_ms: u64,
     pub(crate) known: Known,
 }
 
 impl Rate {
     pub(super) fn of(snap: &Snapshot, given: Option<u64>) -> Self {
-        if let Some(bytes) = given {
-            return Self { bytes: bytes.max(1), known: Known::Given };
-        }
-        match forecast::rate(snap) {
-            Some(bytes) if bytes > 0 => Self { bytes, known: Known::Measured },
-            _ => Self { bytes: ASSUMED, known: Known::Assumed },
-        }
+        let speed = forecast::speed(snap);
+        let fixed_ms = speed.map_or(0, |speed| speed.fixed_ms);
+        let (bytes, known) = match (given, speed) {
+            (Some(bytes), _) => (bytes.max(1), Known::Given),
+            (None, Some(speed)) => (speed.rate(), Known::Measured),
+            (None, None) => (ASSUMED, Known::Assumed),
+        };
+        Self { bytes, fixed_ms, known }
     }
 
     /// What so many copies at once take of it, if each has a bound of its own.
@@ -94,7 +97,8 @@ impl Pace {
         }
         let vms = moving.iter().filter_map(|(vm, _)| snap.vms.get(vm.as_str()));
         let bytes = vms.map(|entry| loads.get(&entry.value).bytes(rate.bytes)).fold(0, u64::saturating_add);
-        let leg_ms = bytes.saturating_mul(1_000) / rate.bytes.max(1);
+        let fixed_ms = many.saturating_mul(rate.fixed_ms);
+        let leg_ms = (bytes.saturating_mul(1_000) / rate.bytes.max(1)).saturating_add(fixed_ms);
         // A quarter of the turns for the travelling in each direction; the rest is for beginnings, ends and pauses.
         let step_ms = (leg_ms.saturating_mul(4) / all).max(STEP_MS);
         let step_ms = time_ms.map_or(step_ms, |time| step_ms.min((time / 60).max(STEP_MS)));

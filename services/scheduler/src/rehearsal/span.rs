@@ -6,11 +6,11 @@ use watari_model::{SiteName, Timestamp, VmName};
 
 use super::{
     Budget, Fate, Troubles, What, Wish,
-    link::{Load, Loads, part},
+    link::{Load, Loads},
     pace::Rate,
     rehearse,
 };
-use crate::core::{Rules, Snapshot};
+use crate::core::{Rules, Snapshot, part};
 
 /// An evacuation as it is rehearsed. Times in milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +19,7 @@ pub struct Makespan {
     pub took_ms: u64,
     /// The least for the same servers in the order in which they left: one after another, each has the whole link of B
     /// bytes a second, and a memory of M bytes of which d are written anew each second is M · B/(B − d) bytes to send.
+    /// Before its bytes each takes what every migration does, and as many as travel side by side take that at once.
     /// Copies side by side send more, since each has a smaller B. If the link becomes slower, B is what it is at
     /// the time. What had travelled to a node that failed is counted: to send it again is not what a plan can avoid.
     pub bound_ms: u64,
@@ -38,7 +39,7 @@ pub fn makespan(
     troubles: Troubles,
     now: Timestamp,
 ) -> Option<Makespan> {
-    let (rate, loads) = (Rate::of(&snap, None).bytes, Loads::of(&snap));
+    let (link, loads) = (Rate::of(&snap, None), Loads::of(&snap));
     let vms = snap.vms.values().map(|entry| &entry.value);
     let loads: HashMap<VmName, Load> = vms.map(|vm| (vm.name.clone(), loads.get(vm))).collect();
     let slows = troubles.slows;
@@ -48,10 +49,12 @@ pub fn makespan(
     live.sort_by_key(|server| server.ends);
     let last = live.last()?.ends?;
     let vain = Load { memory: 0, disk: account.vain, dirty: 0, measured: true };
-    let sent = live.iter().filter_map(|server| loads.get(&server.vm));
+    let fixed_ms = link.fixed_ms / u64::try_from(rules.in_flight.max(1)).unwrap_or(u64::MAX);
+    let sent = live.iter().filter_map(|server| loads.get(&server.vm)).map(|load| (load, fixed_ms));
+    let least = |clock: u64, (load, fixed_ms): (&Load, u64)| done(load, clock + fixed_ms, link.bytes, slows);
     Some(Makespan {
         took_ms: last.millis_since(account.begins),
-        bound_ms: std::iter::once(&vain).chain(sent).fold(0, |clock, load| done(load, clock, rate, slows)),
+        bound_ms: std::iter::once((&vain, 0)).chain(sent).fold(0, least),
         crossed: live.len(),
         stayed: account.servers.len() - live.len(),
     })

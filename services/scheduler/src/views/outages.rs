@@ -77,12 +77,12 @@ pub(crate) fn planned(snap: &Snapshot, rules: &Rules, outage: &Outage, now: Time
 /// A forecast, with the time that it would take.
 pub(crate) fn plan(site: SiteName, forecast: Forecast, at: Timestamp) -> OutagePlan {
     let estimated_ms = forecast.estimated_ms();
-    let Forecast { moves, waiting, starting, left, halts, time_ms, rate } = forecast;
-    let estimated = |bytes: u64| bytes.saturating_mul(1_000).checked_div(rate?);
+    let Forecast { moves, waiting, starting, left, halts, time_ms, speed } = forecast;
+    let estimated = |bytes: u64| Some(speed?.takes_ms(1, bytes));
     let bytes = moves.iter().map(|m| m.bytes).sum();
     let planned = |m: Move| {
-        let Move { vm, from, to, bytes, measured } = m;
-        PlannedMove { vm, from, to, bytes, measured, estimated_ms: estimated(bytes) }
+        let Move { vm, from, to, bytes, measured, after } = m;
+        PlannedMove { vm, from, to, bytes, measured, estimated_ms: estimated(bytes), after }
     };
     let halted = |halting: Halting| {
         let Halting { vm, state, way, fault } = halting;
@@ -99,7 +99,8 @@ pub(crate) fn plan(site: SiteName, forecast: Forecast, at: Timestamp) -> OutageP
         failed: left.iter().filter(|left| !left.is_off()).map(not_moved).collect(),
         off: left.iter().filter(|left| left.is_off()).map(|left| left.vm.clone()).collect(),
         bytes,
-        bytes_per_second: rate,
+        bytes_per_second: speed.map(|speed| speed.rate()),
+        fixed_ms: speed.map(|speed| speed.fixed_ms),
         at,
     }
 }

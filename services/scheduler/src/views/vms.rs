@@ -75,6 +75,7 @@ pub(crate) fn vm(vm: &Vm, whereabouts: &Whereabouts) -> VmView {
         groups: vm.spec.groups.clone(),
         firewalls: vm.spec.firewalls.clone(),
         probes: vm.spec.probes.clone(),
+        after: vm.spec.after.clone(),
         node_labels: vm.spec.node_labels.clone(),
         evacuate: vm.spec.evacuate,
         priority: vm.spec.priority,

@@ -21,6 +21,7 @@ fn edit(name: &str) -> EditVm {
         restart_from_copy_seconds: None,
         project: None,
         probes: None,
+        after: None,
     }
 }
 
@@ -66,6 +67,36 @@ async fn how_a_server_is_asked_from_outside_is_changed_as_a_whole() {
     }
     let unwatched = cloud.ask(&EditVm { probes: Some(Vec::new()), ..edit("mail") }).await.unwrap();
     assert!(unwatched.probes.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_depends_on_itself_or_on_what_is_not_there_and_what_others_depend_on_stays() {
+    let cloud = Cloud::start().await;
+    let after = |name: &str, others: &[&str]| {
+        let after = others.iter().map(|other| other.parse().unwrap()).collect();
+        CreateVm { start: false, after, ..create(name) }
+    };
+    let unknown = cloud.ask(&after("web", &["db"])).await;
+    assert!(matches!(unknown, Err(Refusal::VmUnknown { vm }) if vm == "db"));
+    cloud.ask(&after("db", &[])).await.unwrap();
+    let own = cloud.ask(&after("web", &["db", "web"])).await;
+    assert!(matches!(own, Err(Refusal::AfterCycle { chain, .. }) if chain == "web > web"));
+    let twice = cloud.ask(&after("web", &["db", "db"])).await;
+    assert!(matches!(twice, Err(Refusal::OutOfRange { .. })));
+    let made = cloud.ask(&after("web", &["db"])).await.unwrap();
+    assert_eq!(made.after.iter().map(|other| other.as_str()).collect::<Vec<_>>(), ["db"]);
+    cloud.until("web", |vm| !vm.after.is_empty()).await;
+
+    let back = EditVm { after: Some(vec!["web".parse().unwrap()]), ..edit("db") };
+    let refused = cloud.ask(&back).await;
+    assert!(matches!(refused, Err(Refusal::AfterCycle { chain, .. }) if chain == "db > web > db"));
+    let delete = |name: &str| DeleteVm { request_id: None, name: name.parse().unwrap(), keep_disk: false };
+    let refused = cloud.ask(&delete("db")).await;
+    assert!(matches!(refused, Err(Refusal::DependedOn { users, .. }) if users == "web"));
+    let free = EditVm { after: Some(Vec::new()), ..edit("web") };
+    assert!(cloud.ask(&free).await.unwrap().after.is_empty());
+    cloud.until("web", |vm| vm.after.is_empty()).await;
+    cloud.ask(&delete("db")).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -99,6 +99,7 @@ async fn a_server_goes_to_a_project_that_has_something_left_and_a_project_in_use
         name: name.parse().unwrap(),
         project: Some(project.parse().unwrap()),
         probes: None,
+        after: None,
         restart: None,
         priority: None,
         evacuate: None,

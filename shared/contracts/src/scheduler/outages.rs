@@ -154,7 +154,10 @@ pub struct OutagePlan {
     pub bytes: u64,
     /// Bytes a second, by the last migrations between sites; none if there were none.
     pub bytes_per_second: Option<u64>,
-    /// Milliseconds that all moves would take at that rate.
+    /// Milliseconds that each move takes besides, whatever it carries, by the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fixed_ms: Option<u64>,
+    /// Milliseconds that all moves would take: for each what it takes in any case, and the bytes at that rate.
     pub estimated_ms: Option<u64>,
     /// Milliseconds until the power goes, that this was planned for; none if no battery bounds it and none was asked
     /// for.
@@ -195,6 +198,9 @@ pub struct PlannedMove {
     pub measured: bool,
     /// Milliseconds that it would take.
     pub estimated_ms: Option<u64>,
+    /// The servers on which it depends and that travel as well: it waits until they have arrived, or are left.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub after: Vec<VmName>,
 }
 
 /// An outage with the report of its last leg. The field names are stable.

@@ -95,6 +95,14 @@ with_projects! { with_networks! { with_disks! {
     PreseedCancelled { vm } "vm.preseed-cancelled" 409 No
         en "the disk of server {vm} is not sent ahead any more: that was called off" "ask for it again with: watari vm preseed {vm}"
         ja "サーバ {vm} のディスクの事前転送は取り消されました" "もう一度転送するには watari vm preseed {vm} を実行してください";
+    /// Servers would wait for each other.
+    AfterCycle { vm, chain } "vm.after-cycle" 409 No
+        en "server {vm} would depend on itself: {chain}" "leave one of them out: watari vm edit NAME --after OTHER, or --no-after"
+        ja "サーバ {vm} が自分自身に依存することになります: {chain}" "どれか 1 つの依存を外してください: watari vm edit 名前 --after 別のサーバ、または --no-after";
+    /// Others depend on it.
+    DependedOn { vm, users } "vm.depended-on" 409 No
+        en "servers depend on {vm}: {users}" "delete them first, or take the dependency away: watari vm edit NAME --no-after"
+        ja "サーバ {vm} に依存しているサーバがあります: {users}" "先にそれらを削除するか、依存を外してください: watari vm edit 名前 --no-after";
     // --- snapshots -------------------------------------------------------------------------
     /// A name is taken.
     SnapshotExists { vm, snapshot } "snapshot.exists" 409 No

@@ -25,6 +25,7 @@ pub(super) fn vm() -> Vm {
             groups: Vec::new(),
             firewalls: Vec::new(),
             probes: Vec::new(),
+            after: Vec::new(),
             evacuate: Evacuate::Live,
             priority: 0,
             restart: Restart::Always,

@@ -119,6 +119,15 @@ pub(super) const TEXTS: &[Text] = &[
     ),
     ("Remove all its probes: it is asked no more", "プローブをすべて外し、応答の確認をやめます"),
     (
+        "A server on which it depends: it leaves, comes home and is started after that one; may be given several times",
+        "依存先のサーバ。退避、帰還、起動をそのサーバの後に行います (複数指定可)",
+    ),
+    (
+        "A server on which it depends, in place of all there were: it leaves, comes home and is started after that one; may be given several times",
+        "依存先のサーバ。退避、帰還、起動をそのサーバの後に行います。いままでの依存先をすべて置き換えます (複数指定可)",
+    ),
+    ("It depends on no server any more", "依存先をすべて外します"),
+    (
         "Give it a display, of which `watari vm screenshot` takes pictures; nobody can type at it",
         "ディスプレイを付け、`watari vm screenshot` で画面を画像にできるようにします。キー入力はできません",
     ),

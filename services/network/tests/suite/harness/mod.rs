@@ -157,6 +157,7 @@ pub(crate) fn server_of(port: &Port, at: Timestamp) -> vm::Vm {
             groups: Vec::new(),
             firewalls: Vec::new(),
             probes: Vec::new(),
+            after: Vec::new(),
             evacuate: vm::Evacuate::Live,
             priority: 0,
             restart: vm::Restart::Always,

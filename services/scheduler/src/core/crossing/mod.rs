@@ -56,7 +56,7 @@ pub use verdict::{Copy, Verdict, may_switch, verdict};
 /// Decides about all migrations that are not over.
 pub(crate) fn decide(turn: &mut Turn<'_>) {
     let mut links = Links::of(turn);
-    for entry in in_order(turn.snap) {
+    for entry in in_order(turn) {
         let migration = &entry.value;
         if !turn.settled::<Migration>(migration.id.as_str()) || !turn.is_free(&settle_key(&migration.id)) {
             continue;

@@ -10,17 +10,18 @@ use watari_model::{
     vm::{self, Desired, Vm},
 };
 
-use crate::core::{Action, Links, Snapshot, evacuation, growth, naming, placement, placement::Need, turn::Turn};
+use crate::core::{Action, Links, dependencies, evacuation, growth, naming, placement, placement::Need, turn::Turn};
 
-/// All migrations that are not over, in the order of their turns: an operator's own first, then by worth, then the
-/// largest, then the oldest.
-pub(crate) fn in_order(snap: &Snapshot) -> Vec<&Arc<Entry<Migration>>> {
+/// All migrations that are not over, in the order of their turns: an operator's own first, then by worth and by who
+/// depends on whom, then the largest, then the oldest.
+pub(crate) fn in_order<'s>(turn: &Turn<'s>) -> Vec<&'s Arc<Entry<Migration>>> {
+    let snap = turn.snap;
     let mut active: Vec<_> = snap.migrations.values().filter(|entry| !entry.value.state.over()).collect();
     active.sort_by_cached_key(|entry| {
         let migration = &entry.value;
-        let spec = snap.vms.get(migration.vm.as_str()).map(|vm| &vm.value.spec);
-        let worth = spec.map(|s| (s.priority, s.memory_mib, s.disk_gib));
-        (migration.reason != Reason::Operator, Reverse(worth), migration.created_at, migration.id.clone())
+        let vm = snap.vms.get(migration.vm.as_str()).map(|entry| &entry.value);
+        let rank = vm.map(|vm| (turn.dependencies.rank(vm), Reverse((vm.spec.memory_mib, vm.spec.disk_gib))));
+        (migration.reason != Reason::Operator, rank.is_none(), rank, migration.created_at, migration.id.clone())
     });
     active
 }
@@ -44,7 +45,7 @@ pub(super) fn step(turn: &mut Turn<'_>, links: &mut Links, entry: &Entry<Migrati
     if !ready || growth::holds_up(turn, &vm.value) || !links.may_prepare(turn, migration) {
         return;
     }
-    if others_are_being_made(turn, migration) {
+    if others_are_being_made(turn, migration) || dependencies::holds_up(turn, migration, &vm.value) {
         return;
     }
     let need = Need::crossing(&vm.value, turn.snap);

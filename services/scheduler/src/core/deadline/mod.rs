@@ -42,6 +42,8 @@ pub(crate) use pace::Pace;
 const RECKONED: u64 = 90;
 /// At most this part of all the time is kept for stopping, and as much for the control plane's leaving.
 const STOPPING_PART: u64 = 3;
+/// One on which others depend goes off after them, and waits for that for this part of the time for stopping at most.
+const WAITING_PART: u64 = 4;
 /// A battery that should have been empty for so long was told of wrongly, or long ago: the power is still there.
 const OUTLIVED_MS: u64 = 60_000;
 /// What has begun is called back before the last moment if it needs so much of the time that there is, in percent.
@@ -126,23 +128,17 @@ pub(crate) fn fitting(turn: &Turn<'_>, outage: &Outage, time: Time, pace: &Pace,
     if time.is_up() {
         return vec![false; servers.len()];
     }
-    let moving = migrations(turn, outage).into_iter().map(|m| pace.takes_ms(pace.bytes_left(turn, m)));
-    let moving = moving.fold(0, u64::saturating_add);
-    // Side by side many have more time together, and each has no more than there is.
-    let bounded = |one: Candidate| if one.cost > time.cross_ms { Candidate { cost: u64::MAX, ..one } } else { one };
-    let candidates: Vec<Candidate> = servers.iter().map(|vm| bounded(candidate(turn, pace, vm))).collect();
-    worthiest(&candidates, capacity_ms(turn, time).saturating_sub(moving))
+    let moving = migrations(turn, outage).into_iter().map(|m| pace.left_ms(turn, m)).fold(0, u64::saturating_add);
+    let candidates: Vec<Candidate> = servers.iter().map(|vm| candidate(turn, pace, vm)).collect();
+    // All share the link, and its pace is that of all together: side by side they have no more time than one after
+    // the other.
+    worthiest(&candidates, time.cross_ms.saturating_sub(moving))
 }
 
-/// For how long copies may go on, all those at the same time added up: each is reckoned as long as it takes
-/// beside the others.
-fn capacity_ms(turn: &Turn<'_>, time: Time) -> u64 {
-    time.cross_ms.saturating_mul(u64::try_from(turn.rules.in_flight).unwrap_or(u64::MAX).max(1))
-}
-
-/// One that nobody has given a priority is worth something, too.
+/// One that nobody has given a priority is worth something, too; and one on which others depend as much as they are.
 fn candidate(turn: &Turn<'_>, pace: &Pace, vm: &Vm) -> Candidate {
-    Candidate { worth: u64::from(vm.spec.priority) + 1, cost: pace.takes_ms(bytes_of(turn, vm)) }
+    let (Reverse(priority), _) = turn.dependencies.rank(vm);
+    Candidate { worth: u64::from(priority) + 1, cost: pace.takes_ms(bytes_of(turn, vm)) }
 }
 
 /// An outage's migrations that are not over.
@@ -184,19 +180,16 @@ fn called_back<'s>(turn: &Turn<'s>, outage: &Outage, time: Time, pace: &Pace) ->
         return Vec::new();
     }
     let snap = turn.snap;
-    // Those that are called back leave the link to the worthier ones, who then go as fast as all do together. Who is
-    // about to travel counts: when one has arrived and the next is only being prepared, the link is not slower for it.
-    let to_come = migrations(turn, outage).into_iter().filter(|m| may_be_called_back(turn, m)).count();
-    let flows = u64::try_from(to_come.clamp(1, turn.rules.in_flight.max(1))).unwrap_or(1);
-    let mut left = time.cross_ms.saturating_mul(flows).saturating_mul(LATE) / 100;
+    // Those that are called back leave the link to the worthier ones.
+    let mut left = time.cross_ms.saturating_mul(LATE) / 100;
     let mut late = Vec::new();
-    for entry in crossing::in_order(snap) {
+    for entry in crossing::in_order(turn) {
         let migration = &entry.value;
         let Some(vm) = snap.vms.get(migration.vm.as_str()).map(|entry| &entry.value) else { continue };
         if migration.outage.as_ref() != Some(&outage.id) {
             continue;
         }
-        let takes = pace.takes_ms(pace.bytes_left(turn, migration));
+        let takes = pace.left_ms(turn, migration);
         if takes <= left {
             left -= takes;
         } else if may_halt(turn, vm) {
@@ -291,6 +284,20 @@ pub(crate) fn is_going_off(turn: &Turn<'_>, vm: &Vm) -> bool {
         vm::State::Stopped | vm::State::Suspended => false,
         _ => true,
     }
+}
+
+/// Whether one that is to go off waits until those that depend on it are off, for a part of the time only: whoever is
+/// saved has half of it.
+pub(crate) fn stops_later(turn: &Turn<'_>, vm: &Vm) -> bool {
+    let Some(halt) = &vm.halt else { return false };
+    let outage = turn.snap.outages.get(halt.outage.as_str());
+    let Some(time) = outage.and_then(|entry| time(turn, &entry.value)) else { return false };
+    let goes_off = |other: &Vm| {
+        let with_it = other.halt.as_ref().is_some_and(|theirs| theirs.outage == halt.outage);
+        // What is being written of it may be just that.
+        !turn.settled::<Vm>(other.name.as_str()) || (with_it && turn.is_held(other) && is_going_off(turn, other))
+    };
+    turn.now.millis_since(halt.since) < time.stop_ms / WAITING_PART && turn.dependencies.behind(&vm.name).any(goes_off)
 }
 
 /// Whether servers that an outage had go off are on their way to run again.

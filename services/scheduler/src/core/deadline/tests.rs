@@ -9,7 +9,7 @@ use watari_contracts::{
     frontend::Standing,
 };
 use watari_model::{
-    Said,
+    Said, VmName,
     migration::{Reason, State as Moved},
     outage::State,
     site,
@@ -121,30 +121,78 @@ fn a_copy_that_will_not_arrive_is_called_back_once_the_link_has_shown_how_slow_i
     assert_eq!(halted(64 * MIB, 43_000), [("mail".to_owned(), Way::Suspend)], "time is up");
 }
 
+/// A second one leaves: it is being prepared, or has sent as much as the first in the same time.
+fn beside(snap: &mut Snapshot, state: Moved) {
+    let id: MigrationId = "next-1".parse().unwrap();
+    let mut next = a_vm("next", 64);
+    let began = vm::Change::MigrationBegan { id: id.clone(), to: name("y1") };
+    for change in [vm::Change::Granted(name("m1")), vm::Change::SeenRunning, began] {
+        next.apply(change, at(0)).unwrap();
+    }
+    let first = snap.migrations["mail-1"].value.clone();
+    let (vm, copying_at) = (next.name.clone(), first.copying_at.filter(|_| state == Moved::Copying));
+    if state == Moved::Copying {
+        let theirs = snap.passages[&(name("m1"), first.id.clone())].clone();
+        snap.passages.insert((name("m1"), id.clone()), Passage { migration: id.clone(), ..theirs });
+    }
+    let second = Migration { id, vm, state, copying_at, ..first };
+    let entry = Entry { value: second, revision: 8, created: at(0) };
+    Arc::make_mut(&mut snap.migrations).insert("next-1".to_owned(), Arc::new(entry));
+    let entry = Entry { value: next, revision: 9, created: at(0) };
+    Arc::make_mut(&mut snap.vms).insert("next".to_owned(), Arc::new(entry));
+}
+
 #[test]
-fn nobody_is_called_back_only_because_the_next_is_still_being_prepared() {
+fn copies_side_by_side_are_as_fast_as_the_link_and_have_no_more_time_together() {
+    let fits = |state: Moved, in_flight: usize| {
+        let (mut snap, now) = half_way(30 * MIB, 10_000);
+        beside(&mut snap, state);
+        let rules = Rules { in_flight, ..Rules::default() };
+        let turn = Turn::new(&snap, &rules, now);
+        let (pace, more) = (Pace::of(&turn, &outage()), [a_vm("a", 60), a_vm("b", 60)]);
+        let servers: Vec<&Vm> = more.iter().collect();
+        // There are 30 s besides what the two that are on their way still take.
+        let moving: u64 = migrations(&turn, &outage()).into_iter().map(|m| pace.left_ms(&turn, m)).sum();
+        let time = Time { left_ms: 600_000, cross_ms: moving + 30_000, stop_ms: 0 };
+        (pace.takes_ms(60 * MIB), fitting(&turn, &outage(), time, &pace, &servers))
+    };
+    for in_flight in [1, 2] {
+        assert_eq!(fits(Moved::Preparing, in_flight), (20_000, vec![true, false]), "one has the link to itself");
+        assert_eq!(fits(Moved::Copying, in_flight), (10_000, vec![true, true]), "two share it");
+    }
+}
+
+#[test]
+fn what_is_worth_more_does_not_leave_without_what_it_depends_on() {
+    let (mut snap, now) = half_way(64 * MIB, 10_000);
+    for (called, priority, after) in [("other", 50, None), ("web", 90, Some("db")), ("db", 0, None)] {
+        let mut there = a_vm(called, 100);
+        there.spec.priority = priority;
+        there.spec.after.extend(after.map(|after| after.parse::<VmName>().unwrap()));
+        let entry = Entry { value: there, revision: 9, created: at(0) };
+        Arc::make_mut(&mut snap.vms).insert(called.to_owned(), Arc::new(entry));
+    }
+    let rules = Rules::default();
+    let turn = Turn::new(&snap, &rules, now);
+    let servers: Vec<&Vm> = ["other", "web", "db"].map(|called| &snap.vms[called].value).into();
+    let time = Time { left_ms: 600_000, cross_ms: 45_000, stop_ms: 0 };
+    // 10 s for who is on the way, and 15.6 s for each of the others.
+    let fits = fitting(&turn, &outage(), time, &Pace::of(&turn, &outage()), &servers);
+    assert_eq!(fits, [false, true, true]);
+}
+
+#[test]
+fn what_shares_the_link_takes_as_long_side_by_side_as_one_after_the_other() {
     let late = |in_flight: usize| -> Vec<String> {
         let (mut snap, now) = half_way(30 * MIB, 10_000);
-        let id: MigrationId = "next-1".parse().unwrap();
-        let mut next = a_vm("next", 64);
-        let began = vm::Change::MigrationBegan { id: id.clone(), to: name("y1") };
-        for change in [vm::Change::Granted(name("m1")), vm::Change::SeenRunning, began] {
-            next.apply(change, at(0)).unwrap();
-        }
-        let first = snap.migrations["mail-1"].value.clone();
-        let (vm, state) = (next.name.clone(), Moved::Preparing);
-        let second = Migration { id, vm, state, copying_at: None, ..first };
-        let entry = Entry { value: second, revision: 8, created: at(0) };
-        Arc::make_mut(&mut snap.migrations).insert("next-1".to_owned(), Arc::new(entry));
-        let entry = Entry { value: next, revision: 9, created: at(0) };
-        Arc::make_mut(&mut snap.vms).insert("next".to_owned(), Arc::new(entry));
+        beside(&mut snap, Moved::Preparing);
         let rules = Rules { in_flight, ..Rules::default() };
         let turn = Turn::new(&snap, &rules, now);
         let (time, pace) = (time(&turn, &outage()).unwrap(), Pace::of(&turn, &outage()));
         called_back(&turn, &outage(), time, &pace).iter().map(|vm| vm.name.to_string()).collect()
     };
-    // Both take 54 s: one after the other there is time for one, side by side for both.
-    assert_eq!((late(1), late(2)), (vec!["next".to_owned()], Vec::new()));
+    // Both take 54 s together, and there is time for one.
+    assert_eq!([late(1), late(2)], [["next"], ["next"]]);
 }
 
 /// What an evacuation decides.
@@ -232,17 +280,6 @@ fn a_battery_that_should_have_been_empty_long_ago_bounds_nothing() {
     assert_eq!((left(20_000), left(110_000)), (Some((100_000, false)), Some((10_000, true))));
     assert_eq!((left(120_000), left(179_999)), (Some((0, true)), Some((0, true))));
     assert_eq!(left(180_000), None);
-}
-
-#[test]
-fn copies_side_by_side_have_more_time_together() {
-    let (snap, now) = half_way(0, 0);
-    let together = |in_flight: usize| {
-        let rules = Rules { in_flight, ..Rules::default() };
-        let turn = Turn::new(&snap, &rules, now);
-        capacity_ms(&turn, Time { left_ms: 100, cross_ms: 50, stop_ms: 0 })
-    };
-    assert_eq!([0, 1, 2].map(together), [50, 50, 100]);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use watari_model::{
     vm::{Change, Desired, Vm},
 };
 
-use super::{Forecast, forecast, travelled_ms};
+use super::{Forecast, forecast};
 use crate::core::{
     Rules, Snapshot,
     tests::documents::{Documents, at, migration, name, node, put, site, vm},
@@ -75,22 +75,6 @@ fn who_is_on_the_way_home_is_foreseen_as_moving() {
 }
 
 #[test]
-fn a_time_in_which_several_travel_the_same_way_counts_once() {
-    let span = |way: &'static str, began: u64, ended: u64| (way, at(began), at(ended));
-    assert_eq!(travelled_ms(vec![span("out", 6_000, 10_000), span("out", 0, 4_000)]), 8_000);
-    assert_eq!(
-        travelled_ms(vec![span("out", 0, 5_000), span("out", 4_000, 9_000), span("out", 8_000, 12_000)]),
-        12_000
-    );
-    assert_eq!(
-        travelled_ms(vec![span("out", 0, 9_000), span("out", 1_000, 2_000), span("out", 8_000, 10_000)]),
-        10_000
-    );
-    assert_eq!(travelled_ms(vec![span("out", 0, 9_000), span("home", 0, 9_000)]), 18_000);
-    assert_eq!(travelled_ms::<u8>(Vec::new()), 0);
-}
-
-#[test]
 fn who_finds_no_room_is_told_why_and_the_worthiest_go_first() {
     let mut mail = running("mail");
     mail.spec.priority = 9;
@@ -98,7 +82,7 @@ fn who_finds_no_room_is_told_why_and_the_worthiest_go_first() {
     let moves: Vec<&str> = plan.moves.iter().map(|m| m.vm.as_str()).collect();
     assert_eq!(moves, ["mail"], "{plan:?}");
     assert_eq!((plan.left[0].vm.as_str(), plan.left[0].fault.code()), ("a", "placement.no-room"));
-    assert_eq!((plan.rate, plan.moves[0].bytes, plan.moves[0].measured), (None, 128 << 20, false));
+    assert_eq!((plan.speed, plan.moves[0].bytes, plan.moves[0].measured), (None, 128 << 20, false));
 }
 
 #[test]

@@ -88,11 +88,11 @@ impl World {
         }
     }
 
-    fn decide(&self, lead_from: &str, leaving: &[&str], dark: &[&str]) -> Vec<Act> {
-        let (quorum, wished) = (self.quorum(), site(lead_from));
+    fn decide(&self, quorum: &Quorum, lead_from: &str, leaving: &[&str], dark: &[&str]) -> Vec<Act> {
+        let wished = site(lead_from);
         let sites = |names: &[&str]| names.iter().map(|name| site(name)).collect();
         Scene {
-            quorum: &quorum,
+            quorum,
             streams: &self.streams,
             expected: self.streams.len(),
             lead_from: Some(&wished),
@@ -162,7 +162,7 @@ impl World {
     fn settle(&mut self, lead_from: &str, leaving: &[&str], dark: &[&str]) -> Vec<Act> {
         let mut done = Vec::new();
         for _ in 0..40 {
-            let acts = self.decide(lead_from, leaving, dark);
+            let acts = self.decide(&self.quorum(), lead_from, leaving, dark);
             if acts.is_empty() {
                 return done;
             }
@@ -261,9 +261,9 @@ fn copies_are_kept_by_those_that_are_back_while_the_witness_stays_away() {
     world.cut("myodaiji");
     // Both are told to come; the witness does not hear it.
     let tell = |host: &str| Act::Tell(host.to_owned(), Duty::Serve);
-    assert_eq!(world.decide("myodaiji", &[], &[]), [tell("m-front"), tell("witness")]);
+    assert_eq!(world.decide(&world.quorum(), "myodaiji", &[], &[]), [tell("m-front"), tell("witness")]);
     world.apply(&tell("m-front"));
-    let acts = world.decide("myodaiji", &[], &[]);
+    let acts = world.decide(&world.quorum(), "myodaiji", &[], &[]);
     let two = |bucket: &str| Act::Scale { bucket: bucket.to_owned(), copies: 2 };
     assert!(acts.contains(&two("vms")) && acts.contains(&two("leases")), "{acts:?}");
 }
@@ -273,19 +273,10 @@ fn a_silent_server_keeps_its_vote_while_the_rest_would_be_no_majority() {
     let mut world = without_witness();
     world.streams.iter_mut().for_each(|s| s.leader = Some("y-front".to_owned()));
     world.leader = 1;
-    let (mut quorum, wished) = (world.quorum(), site("yamate"));
+    let mut quorum = world.quorum();
     // Myodaiji's server is there, and behind: of two, one alone would be left to say what was written.
     quorum.servers[0].current = false;
-    let scene = Scene {
-        quorum: &quorum,
-        streams: &world.streams,
-        expected: 2,
-        lead_from: Some(&wished),
-        leaving: BTreeSet::from([site("myodaiji")]),
-        dark: BTreeSet::new(),
-        copies: 3,
-    };
-    assert!(scene.decide().is_empty());
+    assert!(world.decide(&quorum, "yamate", &["myodaiji"], &[]).is_empty());
 }
 
 #[test]
@@ -296,7 +287,7 @@ fn a_stream_that_lacks_copies_is_not_told_to_have_fewer() {
         stream.leader = Some("y-front".to_owned());
         stream.followers.clear();
     }
-    assert!(world.decide("yamate", &["myodaiji"], &[]).is_empty());
+    assert!(world.decide(&world.quorum(), "yamate", &["myodaiji"], &[]).is_empty());
 }
 
 #[test]
@@ -314,24 +305,15 @@ fn two_servers_are_enough_for_a_planned_outage_and_either_is_missed_without_a_pl
 
     world.cut("myodaiji");
     assert!(!world.has_majority());
-    assert_eq!(world.decide("yamate", &[], &[]), [Act::Tell("m-front".to_owned(), Duty::Serve)]);
+    assert_eq!(world.decide(&world.quorum(), "yamate", &[], &[]), [Act::Tell("m-front".to_owned(), Duty::Serve)]);
 }
 
 #[test]
 fn nothing_is_done_about_votes_while_somebody_has_one_who_is_not_known() {
     let world = World::new(Some("myodaiji"));
-    let (mut quorum, wished) = (world.quorum(), site("yamate"));
+    let mut quorum = world.quorum();
     quorum.others.push("new".to_owned());
-    let scene = Scene {
-        quorum: &quorum,
-        streams: &world.streams,
-        expected: 2,
-        lead_from: Some(&wished),
-        leaving: BTreeSet::from([site("myodaiji")]),
-        dark: BTreeSet::new(),
-        copies: 3,
-    };
-    assert!(scene.decide().is_empty());
+    assert!(world.decide(&quorum, "yamate", &["myodaiji"], &[]).is_empty());
 }
 
 #[test]
@@ -372,7 +354,7 @@ proptest! {
                 }
             }
             let before = world.has_majority();
-            for act in world.decide("yamate", &["myodaiji"], &[]) {
+            for act in world.decide(&world.quorum(), "yamate", &["myodaiji"], &[]) {
                 if !matches!(act, Act::Tell(..)) && !world.has_majority() {
                     break;
                 }

@@ -98,6 +98,21 @@ fn what_no_disk_can_take_in_time_is_shut_down_and_boots_when_the_outage_is_over(
 }
 
 #[test]
+fn what_others_depend_on_goes_off_after_them() {
+    let mut sim = on_battery(1, CALM, 0);
+    sim.amend("old", |vm| vm.spec.after = vec!["batch".parse().unwrap()]);
+    sim.run(ENDS - 1_000);
+    sim.assert_sound();
+    let off = |vm: &str| {
+        let vm = sim.document(&vm.parse().unwrap()).unwrap();
+        (vm.state, vm.changed_at)
+    };
+    let ((old, first), (batch, last)) = (off("old"), off("batch"));
+    assert_eq!((old, batch), (State::Stopped, State::Stopped), "{}", sim.story());
+    assert!(first < last, "{}", sim.story());
+}
+
+#[test]
 fn nobody_is_left_running_when_the_power_goes_though_messages_are_lost() {
     for seed in 0..20 {
         let mut sim = on_battery(seed, LOSSY, 100);

@@ -54,6 +54,7 @@ pub(crate) fn vm(name: &str, memory_mib: u64) -> Vm {
             groups: Vec::new(),
             firewalls: Vec::new(),
             probes: Vec::new(),
+            after: Vec::new(),
             evacuate: Evacuate::Live,
             priority: 0,
             restart: watari_model::vm::Restart::Always,

@@ -10,7 +10,7 @@ use watari_model::{
 use super::{
     agent::{Disk, Effect, Process},
     flow::{Flow, Stage},
-    sim::{Broken, Sim},
+    sim::{Broken, Faults, Sim},
 };
 use crate::core::{Action, Amount, Snapshot};
 
@@ -87,9 +87,40 @@ impl Sim {
         }
     }
 
+    /// Who of an outage is under way, and depends on a server or has it depend on itself.
+    fn at_once<'s>(&self, snap: &'s Snapshot, moved: &Migration) -> Option<&'s Migration> {
+        let depends = |one: &VmName, other: &VmName| {
+            snap.vms.get(one.as_str()).is_some_and(|entry| entry.value.spec.after.contains(other))
+        };
+        let gone = |vm: &VmName| {
+            let node = snap.vms.get(vm.as_str()).and_then(|entry| entry.value.node());
+            node.is_none_or(|node| snap.unreachable(node, self.rules.silent_ms))
+        };
+        snap.migrations.values().map(|entry| &entry.value).find(|m| {
+            m.outage == moved.outage
+                && !m.state.over()
+                && m.state != MigrationState::Queued
+                && (depends(&m.vm, &moved.vm) || depends(&moved.vm, &m.vm))
+                && !gone(&m.vm)
+        })
+    }
+
+    /// Never under way at once with what it depends on, in one outage.
+    fn check_begin(&mut self, snap: &Snapshot, action: &Action) {
+        let Action::StoreVm { vm, .. } = action else { return };
+        let began = snap.vms.get(vm.name.as_str()).is_some_and(|entry| entry.value.crossing.is_none());
+        let crossing = vm.crossing.as_ref().filter(|_| began);
+        let migration = crossing.and_then(|crossing| snap.migrations.get(crossing.id.as_str()));
+        let Some(moved) = migration.map(|entry| &entry.value).filter(|m| m.outage.is_some()) else { return };
+        if let Some(other) = self.at_once(snap, moved) {
+            self.violate(format!("dependencies: {} begins while {} is {}", vm.name, other.id, other.state.word()));
+        }
+    }
+
     /// What is decided, against what it was decided upon.
     pub(crate) fn check_action(&mut self, snap: &Snapshot, action: &Action) {
         self.check_pause(snap, action);
+        self.check_begin(snap, action);
         let Action::StoreVm { vm, .. } = action else { return };
         let before = snap.vms.get(vm.name.as_str()).map(|entry| &entry.value);
         let was = |node: &NodeName| before.is_some_and(|b| b.reserves_on().any(|n| n == node));
@@ -160,9 +191,32 @@ impl Sim {
         }
     }
 
+    /// The same by the documents themselves, where nothing goes wrong.
+    fn check_under_way(&mut self, migration: &Migration) {
+        let Faults { loss, every, aim, .. } = self.faults;
+        let is_under_way = self.calm
+            && migration.outage.is_some()
+            && !migration.state.over()
+            && migration.state != MigrationState::Queued
+            && [loss, every, aim] == [0; 3];
+        if !is_under_way {
+            return;
+        }
+        let snap = Snapshot {
+            vms: self.docs.vms.clone(),
+            migrations: self.docs.migrations.clone(),
+            nodes: self.docs.nodes.clone(),
+            ..Snapshot::default()
+        };
+        if let Some(other) = self.at_once(&snap, migration) {
+            self.violate(format!("dependencies: {} and {} are under way at once", migration.id, other.id));
+        }
+    }
+
     /// A migration's document is written.
     pub(crate) fn check_migration(&mut self, migration: &Migration) {
         self.log(format!("migration {} is {}", migration.id, migration.state.word()));
+        self.check_under_way(migration);
         if migration.state != MigrationState::Completed {
             return;
         }

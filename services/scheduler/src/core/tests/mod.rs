@@ -5,6 +5,7 @@ pub(crate) mod campus;
 mod confirmed;
 mod copies;
 mod deadlines;
+mod dependencies;
 pub(crate) mod documents;
 mod fencing;
 mod flow;

@@ -146,6 +146,18 @@ fn one_after_another_they_cross_in_the_order_of_their_worth() {
 }
 
 #[test]
+fn one_that_depends_on_another_waits_for_it_and_the_link_does_not_stand_empty_for_that() {
+    let mut sim = campus(SERVERS);
+    let plain = sudden(&sim, None, &[]);
+    sim.amend("mail", |vm| vm.spec.after = vec!["old".parse().unwrap()]);
+    let waiting = sudden(&sim, None, &[]);
+    let of = |vm: &str| waiting.servers.iter().find(|server| server.vm.as_str() == vm).unwrap();
+    assert!(of("mail").begins >= of("old").ends && of("old").begins < of("web").begins, "{:#?}", log(&waiting));
+    let all = |account: &Account| after(account, account.evacuated).unwrap();
+    assert!(all(&waiting) * 10 <= all(&plain) * 11, "{} ms, and {} without", all(&waiting), all(&plain));
+}
+
+#[test]
 fn over_a_slow_link_it_takes_so_much_longer() {
     let sim = campus(SERVERS);
     let what = What::Sudden("myodaiji".parse().unwrap(), None);

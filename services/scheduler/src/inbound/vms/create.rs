@@ -42,6 +42,7 @@ impl Desk {
         self.check_networks(&request).await?;
         let logins = self.check_keys(&request).await?;
         self.check_firewalls(&request).await?;
+        self.check_after(&request.name, &request.after).await?;
         let home = self.home(&request)?;
         // Asked before anything is drawn, and decided when nobody comes between.
         self.has_left(&request)?;
@@ -58,7 +59,12 @@ impl Desk {
             return Err(refusal);
         }
         let _use = self.project_turn(&request.project).await;
-        if let Err(refusal) = self.has_left(&request) {
+        let _after = self.after_turn(!request.after.is_empty()).await;
+        let stands = match self.has_left(&request) {
+            Ok(()) => self.check_after(&request.name, &request.after).await,
+            left => left,
+        };
+        if let Err(refusal) = stands {
             self.release(&request, &uuid).await;
             return Err(refusal);
         }
@@ -200,6 +206,7 @@ fn document(request: &CreateVm, base: Base, home: SiteName, uuid: String, nics: 
             groups: request.groups.clone(),
             firewalls: request.firewalls.clone(),
             probes: request.probes.clone(),
+            after: request.after.clone(),
             evacuate: request.evacuate,
             priority: request.priority,
             restart: request.restart,

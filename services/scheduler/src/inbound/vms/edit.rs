@@ -20,9 +20,10 @@ impl Desk {
         let from_copy = request.restart_from_copy_seconds;
         let policies =
             [restart.is_some(), priority.is_some(), evacuate.is_some(), on_isolation.is_some(), from_copy.is_some()];
-        if !policies.contains(&true) && probes.is_none() && request.project.is_none() {
-            let detail = "none of project, restart, priority, evacuate, on_isolation, restart_from_copy_seconds and \
-                          probes is given"
+        let lists = probes.is_some() || request.after.is_some();
+        if !policies.contains(&true) && !lists && request.project.is_none() {
+            let detail = "none of project, restart, priority, evacuate, on_isolation, restart_from_copy_seconds, \
+                          probes and after is given"
                 .to_owned();
             return Err(Refusal::Malformed { detail });
         }
@@ -33,6 +34,10 @@ impl Desk {
             Some(_) => Some(self.turns.take(USE).await),
             None => None,
         };
+        let _after = self.after_turn(request.after.is_some()).await;
+        if let Some(after) = &request.after {
+            self.check_after(&request.name, after).await?;
+        }
         let edit = |vm: &mut Vm| {
             if vm.desired == Desired::Deleted {
                 return Err(not_now(vm, "edit"));
@@ -44,6 +49,9 @@ impl Desk {
             let spec = &mut vm.spec;
             if let Some(probes) = &request.probes {
                 spec.probes.clone_from(probes);
+            }
+            if let Some(after) = &request.after {
+                spec.after.clone_from(after);
             }
             spec.restart = request.restart.unwrap_or(spec.restart);
             spec.priority = request.priority.unwrap_or(spec.priority);

@@ -1,5 +1,6 @@
 //! Requests about servers.
 
+mod after;
 mod check;
 mod console;
 mod create;

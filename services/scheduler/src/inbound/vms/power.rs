@@ -12,7 +12,7 @@ use watari_model::{
     vm::{Change, Desired, State, Vm},
 };
 
-use super::{Desk, digest_of};
+use super::{Desk, after::check_free, digest_of};
 use crate::core::{Sight, Snapshot, disks};
 
 pub(super) fn not_now(vm: &Vm, wanted: &str) -> Refusal {
@@ -160,6 +160,7 @@ impl Desk {
         let digest = digest_of(&("delete", &request.name, keep));
         let snap = self.executor.view();
         let delete = |vm: &mut Vm| {
+            check_free(&snap, vm)?;
             if keep && !vm.keep_disk {
                 may_keep(&snap, vm)?;
                 vm.keep_disk = true;

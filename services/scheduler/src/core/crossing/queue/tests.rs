@@ -10,7 +10,7 @@ use watari_model::{
 
 use super::*;
 use crate::core::{
-    Answer, Heard, Outcome, Rules, crossing,
+    Answer, Heard, Outcome, Rules, Snapshot, crossing,
     tests::documents::{Documents, at, facts, migration as a_migration, name, node, put, runs, vm as a_vm},
 };
 

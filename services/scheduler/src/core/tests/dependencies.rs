@@ -1,0 +1,110 @@
+//! Servers that depend on others: through an evacuation and back, whatever fails. That the two are never under way at
+//! once is looked at with every decision ([`super::invariants`]).
+
+use watari_model::{VmName, migration, vm::State};
+
+use super::{
+    documents::at,
+    sim::{Broken, CALM, Event, Faults, MINUTE, SERVERS, Sim},
+    wishes::Wish,
+};
+use crate::core::forecast::forecast;
+
+const LOSSY: Faults = Faults { loss: 5, twice: 5, every: 0, power: false, aim: 10, looks: 0 };
+const DARK: Faults = Faults { loss: 2, twice: 3, every: 5_000, power: true, aim: 15, looks: 0 };
+
+fn vm(name: &str) -> VmName {
+    name.parse().unwrap()
+}
+
+/// Web after a, and mail after both, though it is worth the most.
+fn chained(seed: u64, faults: Faults) -> Sim {
+    let mut sim = Sim::new(seed, SERVERS, faults, Broken::Nothing);
+    sim.amend("web", |web| web.spec.after = vec![vm("a")]);
+    sim.amend("mail", |mail| {
+        mail.spec.after = vec![vm("web"), vm("a")];
+        mail.spec.priority = 90;
+    });
+    sim
+}
+
+#[test]
+fn they_are_started_in_their_order() {
+    let mut sim = chained(1, CALM);
+    let begun = |sim: &Sim, name: &str| sim.document(&vm(name)).unwrap().state != State::Pending;
+    for (name, before) in [("web", "a"), ("mail", "web")] {
+        while !begun(&sim, name) && sim.now < MINUTE {
+            sim.run(sim.now + 1);
+        }
+        assert_eq!(sim.document(&vm(before)).unwrap().state, State::Running, "{name}:\n{}", sim.story());
+    }
+}
+
+#[test]
+fn in_a_calm_world_they_leave_and_come_home_one_after_another() {
+    for seed in 0..8 {
+        let mut sim = chained(seed, CALM);
+        sim.run(20_000);
+        for (wish, reason) in [
+            (Wish::Evacuate("myodaiji"), migration::Reason::Evacuation),
+            (Wish::Return("myodaiji"), migration::Reason::Return),
+        ] {
+            sim.after(0, Event::Operator(wish));
+            sim.run(sim.now + 3 * MINUTE);
+            sim.assert_sound();
+            let moved = |name: &str| {
+                let mut all = sim.docs.migrations.values().map(|entry| &entry.value);
+                all.find(|m| m.vm == vm(name) && m.reason == reason).cloned().unwrap()
+            };
+            let mut all = SERVERS.iter().map(|(name, _)| moved(name));
+            assert!(all.all(|m| m.state == migration::State::Completed), "seed {seed}:\n{}", sim.story());
+            for (name, before) in [("web", "a"), ("mail", "web")] {
+                let (began, arrived) = (moved(name).created_at, moved(before).changed_at);
+                assert!(began >= arrived, "seed {seed}: {name} does not wait for {before}:\n{}", sim.story());
+            }
+        }
+        assert!(sim.truth.values().all(|truth| truth.boots == 1), "seed {seed}:\n{}", sim.story());
+    }
+}
+
+#[test]
+fn whatever_fails_nobody_waits_for_ever() {
+    for (faults, seeds) in [(LOSSY, 24), (DARK, 24)] {
+        for seed in 0..seeds {
+            let mut sim = chained(seed, faults);
+            sim.trouble();
+            sim.run(2 * MINUTE);
+            sim.recover();
+            sim.assert_sound();
+        }
+    }
+}
+
+#[test]
+fn one_that_comes_to_depend_on_another_while_both_wait_is_still_not_under_way_with_it() {
+    for seed in 0..8 {
+        let mut sim = Sim::new(seed, SERVERS, CALM, Broken::Nothing);
+        sim.run(3_000);
+        sim.after(0, Event::Operator(Wish::Evacuate("myodaiji")));
+        while sim.docs.migrations.len() < SERVERS.len() && sim.now < MINUTE {
+            sim.run(sim.now + 1);
+        }
+        // The largest goes first; whoever is next now depends on it.
+        sim.amend("mail", |mail| mail.spec.after = vec![vm("a")]);
+        sim.run(5 * MINUTE);
+        sim.assert_sound();
+        let completed = sim.docs.migrations.values().filter(|m| m.value.state == migration::State::Completed);
+        assert_eq!(completed.count(), SERVERS.len(), "seed {seed}:\n{}", sim.story());
+    }
+}
+
+#[test]
+fn a_plan_has_them_in_their_order_and_says_for_whom_they_wait() {
+    let mut sim = chained(1, CALM);
+    sim.run(20_000);
+    let plan = forecast(&sim.snapshot(), &sim.rules, &"myodaiji".parse().unwrap(), at(sim.now)).unwrap();
+    let moves: Vec<(&str, Vec<&str>)> =
+        plan.moves.iter().map(|m| (m.vm.as_str(), m.after.iter().map(VmName::as_str).collect())).collect();
+    let wanted = [("a", vec![]), ("web", vec!["a"]), ("mail", vec!["web", "a"]), ("b", vec![])];
+    assert_eq!(moves, wanted);
+}

@@ -1,0 +1,73 @@
+//! On which other servers one depends, and that nobody deletes those from under it.
+
+use tokio::sync::OwnedMutexGuard;
+use watari_model::{
+    Refusal, Said, VmName, said,
+    vm::{Desired, MOST_AFTER, Vm},
+};
+
+use super::{super::out_of_range, Desk, find};
+use crate::core::{Snapshot, circle};
+
+/// So many of those that depend on one are named.
+const NAMED: usize = 10;
+
+impl Desk {
+    /// One at a time changes who depends on whom, if it does, so that no two make a circle together.
+    pub(super) async fn after_turn(&self, changes: bool) -> Option<OwnedMutexGuard<()>> {
+        if changes { Some(self.turns.take("server dependencies").await) } else { None }
+    }
+
+    /// Checks that a server may depend on these: not too many, each once, all there, and no circle.
+    pub(super) async fn check_after(&self, vm: &VmName, after: &[VmName]) -> Result<(), Refusal> {
+        check_list(after)?;
+        if after.is_empty() {
+            return Ok(());
+        }
+        for other in after {
+            // That is a circle, and it may not be there yet.
+            if other == vm {
+                continue;
+            }
+            let entry = find(&self.stores().vms, other.as_str()).await?;
+            if entry.is_none_or(|entry| entry.value.desired == Desired::Deleted) {
+                return Err(Refusal::VmUnknown { vm: other.to_string() });
+            }
+        }
+        match circle(&self.stores().vms.snapshot(), vm, after) {
+            Some(chain) => {
+                let chain: Vec<String> = chain.iter().map(ToString::to_string).collect();
+                Err(Refusal::AfterCycle { vm: vm.to_string(), chain: chain.join(" > ") })
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+/// Checks that no server that stays depends on one that is to be deleted.
+pub(super) fn check_free(snap: &Snapshot, vm: &Vm) -> Result<(), Refusal> {
+    if vm.desired == Desired::Deleted {
+        return Ok(());
+    }
+    let vms = snap.vms.values().map(|entry| &entry.value);
+    let users = vms.filter(|other| other.desired != Desired::Deleted && other.spec.after.contains(&vm.name));
+    let users: Vec<String> = users.take(NAMED).map(|other| other.name.to_string()).collect();
+    if users.is_empty() {
+        return Ok(());
+    }
+    Err(Refusal::DependedOn { vm: vm.name.to_string(), users: users.join(", ") })
+}
+
+fn check_list(after: &[VmName]) -> Result<(), Refusal> {
+    if after.len() > MOST_AFTER {
+        return Err(out_of_range("after", after.len(), said!("at most {MOST_AFTER} entries", "{MOST_AFTER} 個以下")));
+    }
+    let twice = after.iter().enumerate().find(|(index, name)| after.iter().skip(index + 1).any(|other| other == *name));
+    match twice {
+        Some((_, name)) => {
+            let allowed = Said::new("each server once", "同じサーバを重ねない一覧");
+            Err(out_of_range("after", format!("{name}, {name}"), allowed))
+        }
+        None => Ok(()),
+    }
+}
