@@ -32,7 +32,7 @@ use crate::{
 #[derive(Debug, Subcommand)]
 pub enum Verb {
     /// Make a network
-    Create(Create),
+    Create(Box<Create>),
     /// List the networks
     #[command(after_help = "Example:\n  watari network list -o json")]
     List,
