@@ -236,12 +236,13 @@ async fn inside_its_own_network() {
     let nowhere = plumbing(None);
     assert!(matches!(nowhere.connect(&server(10)).await, Err(Refusal::NodeUnfit { .. })), "no tunnel address");
 
-    // What comes out of the tunnel there is counted from the first frame on.
+    // What comes out of the tunnel there is counted from the first frame on. Kernels ask again whom they know already, and
+    // ask it alone.
     must("ip netns exec there nft add table netdev t");
     must("ip netns exec there nft add chain netdev t i { type filter hook ingress device vx priority 0; }");
-    must("ip netns exec there nft add rule netdev t i ether type arp counter");
+    must("ip netns exec there nft add rule netdev t i meta pkttype broadcast ether type arp counter");
     must("ip netns exec there nft add rule netdev t i udp dport 67 counter");
-    must("ip netns exec there nft add rule netdev t i icmpv6 type nd-neighbor-solicit counter");
+    must("ip netns exec there nft add rule netdev t i meta pkttype multicast icmpv6 type nd-neighbor-solicit counter");
     must("ip netns exec there nft add rule netdev t i icmpv6 type nd-router-advert counter");
 
     // Two guests of one network, one of another, and a plan that came before.
