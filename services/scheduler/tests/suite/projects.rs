@@ -212,3 +212,28 @@ async fn kept_disks_and_snapshots_are_counted_and_named_and_a_kept_disk_is_not_c
     cloud.ask(&delete).await.unwrap();
     assert_eq!(cloud.ask(&most(0)).await.unwrap().used.disk_gib, own);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_of_one_project_uses_and_deletes_its_kept_disks_and_no_others() {
+    let cloud = Cloud::start().await;
+    bounded(&cloud, Quota::default()).await;
+    let uuid = |digit: u32| format!("{digit}b1d4c2e-9a53-4c36-8f0e-2d6a1f0b9c41");
+    for (digit, of) in [(1, Some("research")), (2, Some("default")), (3, None)] {
+        kept_at_y2(&cloud, "old", &uuid(digit), of).await;
+    }
+    let create = |disk: &str| CreateVm { disk: disk.parse().ok(), ..wanted("two") };
+    for others in ["old-2b1d4c2e", "old-3b1d4c2e", "old-4b1d4c2e"] {
+        let deleted = bound(&cloud, "watari.v1.disk.delete", &json!({"name": others})).await;
+        let taken = bound(&cloud, "watari.v1.vm.create", &serde_json::to_value(create(others)).unwrap()).await;
+        for refused in [deleted, taken] {
+            assert_eq!(refused["code"], "project.disk", "{others}: {refused}");
+        }
+    }
+    let own = CreateVm { request_id: Some("r1".to_owned()), ..create("old-1b1d4c2e") };
+    for time in ["once", "twice"] {
+        let made = bound(&cloud, "watari.v1.vm.create", &serde_json::to_value(&own).unwrap()).await;
+        assert_eq!((&made["name"], &made["disk_gib"]), (&json!("two"), &json!(4)), "{time}: {made}");
+    }
+    let in_use = bound(&cloud, "watari.v1.disk.delete", &json!({"name": "old-1b1d4c2e"})).await;
+    assert_eq!(in_use["code"], "disk.in-use", "it is theirs, and refused for another reason: {in_use}");
+}
