@@ -1,12 +1,8 @@
 //! What projects have: their servers, with their snapshots, and the disks that were kept of servers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use watari_model::{
-    ProjectName,
-    project::Used,
-    vm::{Desired, Vm},
-};
+use watari_model::{ProjectName, project::Used, vm::Desired};
 
 use super::{
     Snapshot,
@@ -47,16 +43,20 @@ fn counted(snap: &Snapshot) -> Vec<Kept<'_>> {
     let mut kept: Vec<Kept<'_>> = disks::all(snap).collect();
     // Most have none, and then nobody looks at all servers.
     if !kept.is_empty() {
-        let (taken, owners) = (disks::taken(snap), snap.owners());
-        let is_going = |vm: &Vm, kept: &Kept<'_>| vm.desired == Desired::Deleted && vm.node() == Some(&kept.node.name);
-        kept.retain(|kept| !taken.contains(kept.uuid) && owners.get(kept.uuid).is_none_or(|vm| !is_going(vm, kept)));
+        let taken = disks::taken(snap);
+        let deleted = snap.vms.values().map(|entry| &entry.value).filter(|vm| vm.desired == Desired::Deleted);
+        let going: BTreeSet<_> = deleted.filter_map(|vm| Some((vm.uuid.as_str(), vm.node()?))).collect();
+        kept.retain(|kept| !taken.contains(kept.uuid) && !going.contains(&(kept.uuid, &kept.node.name)));
     }
     kept
 }
 
 #[cfg(test)]
 mod tests {
-    use watari_model::{disk::KeptDisk, vm::Change};
+    use watari_model::{
+        disk::KeptDisk,
+        vm::{Change, Vm},
+    };
 
     use super::*;
     use crate::core::tests::documents::{Documents, at, name, node, put, vm};

@@ -83,17 +83,20 @@ impl Desk {
             let (vm, project, own) = (vm.to_string(), other.to_string(), own.clone());
             return Err(Refusal::ProjectOther { vm, project, own });
         }
-        // Whoever repeats the making of a server that is there is answered, though it has the disk by now.
-        match disk.filter(|disk| there.is_none() && !self.is_of(disk, own)) {
+        match disk.filter(|disk| !self.is_of(disk, own)) {
             Some(disk) => Err(Refusal::ProjectDisk { disk: disk.to_string(), own: own.clone() }),
             None => Ok(()),
         }
     }
 
-    /// Whether a kept disk is known to be of a project. One of which that is not known is nobody's.
+    /// Whether a kept disk is known to be of a project. One of which that is not known is nobody's. One that a server of
+    /// the project has by now is: whoever repeats the making of that server is answered.
     fn is_of(&self, disk: &DiskName, own: &str) -> bool {
         let snap = self.stores().snapshot();
-        let kept = disks::named(&snap, disk);
-        kept.and_then(|kept| kept.disk.project.as_ref()).is_some_and(|project| project.as_str() == own)
+        let project = match disks::named(&snap, disk) {
+            Some(kept) => kept.disk.project.as_ref(),
+            None => disks::heir(&snap, disk).map(|vm| &vm.project),
+        };
+        project.is_some_and(|project| project.as_str() == own)
     }
 }

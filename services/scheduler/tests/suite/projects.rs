@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use watari_contracts::{
     permissions::OF_A_PROJECT,
     scheduler::{
-        CreateProject, CreateSnapshot, CreateVm, DeleteProject, DeleteSnapshot, DeleteVm, EditVm, GetProject, GetVm,
-        ListDisks, ListProjects, ListVms, ProjectView, ResizeVm, SetProject, VmView,
+        CreateProject, CreateSnapshot, CreateVm, DeleteProject, DeleteSnapshot, DeleteVm, EditVm, GetDisk, GetProject,
+        GetVm, ListDisks, ListProjects, ListVms, ProjectView, ResizeVm, SetProject, VmView,
     },
 };
 use watari_model::{
@@ -230,10 +230,25 @@ async fn an_operator_of_one_project_uses_and_deletes_its_kept_disks_and_no_other
         }
     }
     let own = CreateVm { request_id: Some("r1".to_owned()), ..create("old-1b1d4c2e") };
+    let own = serde_json::to_value(own).unwrap();
     for time in ["once", "twice"] {
-        let made = bound(&cloud, "watari.v1.vm.create", &serde_json::to_value(&own).unwrap()).await;
+        let made = bound(&cloud, "watari.v1.vm.create", &own).await;
         assert_eq!((&made["name"], &made["disk_gib"]), (&json!("two"), &json!(4)), "{time}: {made}");
     }
+    let others = serde_json::to_value(create("old-2b1d4c2e")).unwrap();
+    let refused = bound(&cloud, "watari.v1.vm.create", &others).await;
+    assert_eq!(refused["code"], "project.disk", "whatever server of theirs is there: {refused}");
     let in_use = bound(&cloud, "watari.v1.disk.delete", &json!({"name": "old-1b1d4c2e"})).await;
     assert_eq!(in_use["code"], "disk.in-use", "it is theirs, and refused for another reason: {in_use}");
+
+    // Once a server has taken it, its node tells of it no more.
+    let y2 = cloud.nodes.get("y2").unwrap();
+    let mut without = y2.value.clone();
+    without.inventory.disks.clear();
+    cloud.nodes.update(&without, y2.revision).await.unwrap();
+    let show = GetDisk { name: "old-1b1d4c2e".parse().unwrap() };
+    let untold = || async { cloud.ctx.bus.request(&show).await.err() };
+    eventually_some("the disk is not told of any more", SOON, untold).await;
+    let again = bound(&cloud, "watari.v1.vm.create", &own).await;
+    assert_eq!(again["name"], "two", "{again}");
 }
