@@ -163,7 +163,7 @@ impl Used {
     /// Each that may be bounded, with the word that metrics have for it.
     #[must_use]
     pub const fn parts(self) -> [(&'static str, u64); 4] {
-        [("servers", self.servers), ("vcpus", self.vcpus), ("memory_mib", self.memory_mib), ("disk_gib", self.disk_gib)]
+        [("servers", self.servers), ("vcpus", self.vcpus), ("memory_mib", self.memory_mib), (DISK, self.disk_gib)]
     }
 
     /// What of the disk is not the servers' own, in the same way.
@@ -184,6 +184,9 @@ impl Used {
         })
     }
 }
+
+/// The word of metrics for the disk.
+const DISK: &str = "disk_gib";
 
 /// What each part is called, and its unit.
 const WORDS: [(&str, &str, &str); 4] = [
@@ -219,15 +222,15 @@ impl Quota {
     /// one. What it does not ask for refuses nothing, though there be more of that than may be.
     pub fn admits(self, project: &ProjectName, vm: &VmName, used: Used, more: Used) -> Result<(), Refusal> {
         let parts = self.bounds().into_iter().zip(used.parts()).zip(more.parts()).zip(WORDS);
-        let passed = parts.filter_map(|(((most, (_, used)), (_, more)), (en, ja, unit))| {
+        let passed = parts.filter_map(|(((most, (kind, used)), (_, more)), (en, ja, unit))| {
             let most = most.filter(|most| more > 0 && used.saturating_add(more) > *most)?;
-            Some(said!(
+            let said = said!(
                 "{en}: {used}{unit} used and {more}{unit} more asked, of {most}{unit}",
                 "{ja}: 使用中 {used}{unit}、追加 {more}{unit}、上限 {most}{unit}"
-            ))
+            );
+            Some((kind, said))
         });
-        let no_disk = |most: u64| more.disk_gib > 0 && used.disk_gib.saturating_add(more.disk_gib) > most;
-        match listed(passed.chain(used.disk_is().filter(|_| self.disk_gib.is_some_and(no_disk)))) {
+        match listed(passed, used) {
             Some(detail) => Err(Refusal::ProjectQuota { project: project.to_string(), vm: vm.to_string(), detail }),
             None => Ok(()),
         }
@@ -237,17 +240,22 @@ impl Quota {
     #[must_use]
     pub fn passed_by(self, project: &ProjectName, used: Used) -> Option<Refusal> {
         let parts = self.bounds().into_iter().zip(used.parts()).zip(WORDS);
-        let passed = parts.filter_map(|((most, (_, used)), (en, ja, unit))| {
+        let passed = parts.filter_map(|((most, (kind, used)), (en, ja, unit))| {
             let most = most.filter(|most| used > *most)?;
-            Some(said!("{en}: {used}{unit} of {most}{unit}", "{ja}: 使用中 {used}{unit}、上限 {most}{unit}"))
+            let said = said!("{en}: {used}{unit} of {most}{unit}", "{ja}: 使用中 {used}{unit}、上限 {most}{unit}");
+            Some((kind, said))
         });
-        let disk = used.disk_is().filter(|_| self.disk_gib.is_some_and(|most| used.disk_gib > most));
-        Some(Refusal::ProjectOver { project: project.to_string(), detail: listed(passed.chain(disk))? })
+        Some(Refusal::ProjectOver { project: project.to_string(), detail: listed(passed, used)? })
     }
 }
 
-/// Several phrases as one; none if there is none.
-fn listed(phrases: impl Iterator<Item = Said>) -> Option<Said> {
+/// What is said of each bound that is passed as one phrase, and for what the disk is used if its bound is one; none if
+/// none is passed.
+fn listed(passed: impl Iterator<Item = (&'static str, Said)>, used: Used) -> Option<Said> {
+    let phrases = passed.flat_map(|(kind, said)| {
+        let disk_is = if kind == DISK { used.disk_is() } else { None };
+        std::iter::once(said).chain(disk_is)
+    });
     phrases.reduce(|all, next| Said::new(format!("{}; {}", all.en, next.en), format!("{}。{}", all.ja, next.ja)))
 }
 

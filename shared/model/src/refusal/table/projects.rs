@@ -37,7 +37,7 @@ macro_rules! with_projects {
             /// Whoever asks may use and delete the kept disks of one project alone.
             ProjectDisk { disk, own } "project.disk" 403 No
                 en "{disk} is not known as a kept disk of project {own}, and this key may use and delete those alone" "list them with: watari disk list --project {own}; or start from an image (--image), or ask an operator of all projects"
-                ja "{disk} は、プロジェクト {own} の残したディスクとして知られていません。この鍵で使用と削除ができるのは、そのプロジェクトのものだけです" "watari disk list --project {own} で確認できます。イメージから作成するか (--image)、すべてのプロジェクトを扱う操作者に依頼することもできます";
+                ja "{disk} がプロジェクト {own} の残したディスクであることを確認できません。この鍵で使用と削除ができるのは、そのプロジェクトのものだけです" "watari disk list --project {own} で確認できます。イメージから作成するか (--image)、すべてのプロジェクトを扱う操作者に依頼することもできます";
             /// As many projects as may be.
             ProjectsFull { limit } "project.full" 507 No
                 en "there are {limit} projects, as many as may be" "delete projects that nobody uses: watari project list"
