@@ -54,7 +54,7 @@ Examples:
 
 A bound below what is used takes nothing away: it refuses what would use more.")]
     Set(Set),
-    /// Forget a project that has no servers
+    /// Forget a project that has no servers and no kept disks
     #[command(after_help = "Example:\n  watari project delete research --yes")]
     Delete(Delete),
 }

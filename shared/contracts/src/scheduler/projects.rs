@@ -69,7 +69,7 @@ pub struct SetProject {
     pub disk_gib: Option<Bound>,
 }
 
-/// Forget a project that has no servers, and no kept disks.
+/// Forget a project that has no servers and no kept disks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DeleteProject {
