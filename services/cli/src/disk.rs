@@ -8,7 +8,7 @@ use crate::{
     Context,
     confirm::confirm_seen,
     failure::Failure,
-    format, input,
+    format, input, known,
     lang::Lang,
     options::Consent,
     out::{Column, Row, or_dash},
@@ -19,14 +19,22 @@ use crate::{
 #[derive(Debug, Subcommand)]
 pub enum Verb {
     /// List the kept disks
-    #[command(after_help = "Example:\n  watari disk list -o json")]
-    List,
+    #[command(after_help = "Examples:\n  watari disk list -o json\n  watari disk list --project research")]
+    List(List),
     /// Show one kept disk
     #[command(after_help = "Example:\n  watari disk show mail-7b1d4c2e")]
     Show(Which),
     /// Delete a kept disk that no server begins with
     #[command(after_help = "Example:\n  watari disk delete mail-7b1d4c2e --yes")]
     Delete(Delete),
+}
+
+/// Which disks.
+#[derive(Debug, Args)]
+pub struct List {
+    /// Only those of this project
+    #[arg(long)]
+    project: Option<String>,
 }
 
 /// Which disk.
@@ -54,10 +62,13 @@ impl Verb {
     pub async fn run(self, ctx: &Context) -> Result<(), Failure> {
         let session = &ctx.session;
         match self {
-            Self::List => {
-                let request = ListDisks::default();
-                let disks = session.pages(request, |page| (page.disks, page.next), |r, after| r.after = after);
-                ctx.out.list(&disks.await?)
+            Self::List(List { project }) => {
+                let of_project = input::name_if(project.as_deref())?;
+                let request = ListDisks { project: of_project, ..ListDisks::default() };
+                let pages = session.pages(request, |page| (page.disks, page.next), |r, after| r.after = after);
+                let disks = pages.await?;
+                known::check_if(session, !disks.is_empty(), "projects", project.as_deref()).await?;
+                ctx.out.list(&disks)
             }
             Self::Show(Which { name }) => ctx.out.show(&session.ask(&GetDisk { name: input::name(&name)? }).await?),
             Self::Delete(Delete { name, consent }) => {
@@ -80,6 +91,7 @@ impl Row for DiskView {
         vec![
             Text(Word::Name),
             Text(Word::Vm),
+            Text(Word::Project),
             Text(Word::Node),
             Text(Word::Site),
             Number(Word::Disk),
@@ -94,6 +106,7 @@ impl Row for DiskView {
         vec![
             self.name.to_string(),
             self.vm.to_string(),
+            or_dash(self.project.as_ref()),
             self.node.to_string(),
             self.site.to_string(),
             format!("{} GiB", self.disk_gib),

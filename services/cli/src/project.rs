@@ -2,7 +2,7 @@
 
 use clap::{ArgGroup, Args, Subcommand};
 use watari_contracts::scheduler::{
-    CreateProject, DeleteProject, GetProject, ListProjects, ListVms, ProjectView, SetProject,
+    CreateProject, DeleteProject, GetProject, ListDisks, ListProjects, ListVms, ProjectView, SetProject,
 };
 use watari_model::{
     ProjectName, Refusal, Said,
@@ -24,7 +24,7 @@ use crate::{
 
 /// What takes a bound away, or leaves it out.
 const NONE: &str = "none";
-/// So many servers are named by which a project is in use.
+/// So many servers and disks are named by which a project is in use.
 const NAMED: u32 = 5;
 
 /// Projects: servers that are counted together, and how much they may have
@@ -36,7 +36,8 @@ Examples:
   watari project create research --servers 20 --memory 64GiB
   watari vm create db1 --image mini --network campus --project research
 
-What counts is what was accepted, whether it runs or not. What is not bounded is taken as there is room.")]
+What counts is what was accepted, whether it runs or not. Kept disks and snapshots count as disk. What is not bounded is
+taken as there is room.")]
     Create(Create),
     /// List the projects, with what they use of what they may have
     #[command(after_help = "Example:\n  watari project list -o json")]
@@ -53,7 +54,7 @@ Examples:
 
 A bound below what is used takes nothing away: it refuses what would use more.")]
     Set(Set),
-    /// Forget a project that has no servers
+    /// Forget a project that has no servers and no kept disks
     #[command(after_help = "Example:\n  watari project delete research --yes")]
     Delete(Delete),
 }
@@ -70,7 +71,7 @@ pub struct Bounds {
     /// Memory of all its servers at most, or none for no bound
     #[arg(long, value_name = "SIZE")]
     memory: Option<String>,
-    /// Disk of all its servers at most, or none for no bound
+    /// Disk of all its servers at most, with snapshots and kept disks, or none for no bound
     #[arg(long, value_name = "SIZE")]
     disk: Option<String>,
 }
@@ -184,19 +185,21 @@ impl Verb {
     }
 }
 
-/// That no server is counted with a project, nor will be.
+/// That no server and no kept disk is counted with a project, nor will be.
 async fn deletable(ctx: &Context, project: &ProjectName) -> Result<(), Failure> {
     if project.is_default() {
         return Err(Refusal::ProjectDefault { project: project.to_string() }.into());
     }
-    let request = ListVms { project: Some(project.clone()), limit: Some(NAMED), ..ListVms::default() };
-    let page = ctx.session.ask(&request).await?;
-    if page.vms.is_empty() {
+    let (of, limit) = (Some(project.clone()), Some(NAMED));
+    let vms = ctx.session.ask(&ListVms { project: of.clone(), limit, ..ListVms::default() }).await?;
+    let disks = ctx.session.ask(&ListDisks { project: of, limit, ..ListDisks::default() }).await?;
+    // How many more there are nobody has counted.
+    let more = (vms.next.is_some() || disks.next.is_some()).then(|| "…".to_owned());
+    let named = vms.vms.iter().map(|vm| vm.name.to_string());
+    let users: Vec<String> = named.chain(disks.disks.iter().map(|disk| disk.name.to_string())).chain(more).collect();
+    if users.is_empty() {
         return Ok(());
     }
-    // How many more there are nobody has counted.
-    let more = page.next.map(|_| "…".to_owned());
-    let users: Vec<String> = page.vms.iter().map(|vm| vm.name.to_string()).chain(more).collect();
     Err(Refusal::ProjectInUse { project: project.to_string(), users: users.join(", ") }.into())
 }
 
@@ -285,6 +288,8 @@ impl Row for ProjectView {
             shares(self).into_iter().zip(left).map(|(share, left)| projects::share(lang, &share, left.as_deref()));
         let mut details = vec![(Word::Name, self.name.to_string())];
         details.extend(words.into_iter().zip(told));
+        details.push((Word::KeptDisks, gib(self.used.kept_disk_gib)));
+        details.push((Word::Snapshots, gib(self.used.snapshots_gib)));
         details.push((Word::Note, or_dash(Some(&self.note).filter(|note| !note.is_empty()))));
         details.push((Word::Created, or_dash(self.created_at.map(format::moment))));
         details.push((Word::Changed, or_dash(self.changed_at.map(format::moment))));
@@ -324,6 +329,7 @@ mod tests {
         {
             let details = view.details(lang);
             assert_eq!((details[1].1.as_str(), details[2].1.as_str()), (servers, vcpus));
+            assert_eq!((details[5].1.as_str(), details[6].1.as_str()), ("8 GiB", "2 GiB"), "parts of the disk");
         }
     }
 }

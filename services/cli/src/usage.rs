@@ -32,9 +32,10 @@ Examples:
   watari usage report --from 30d --to 0s --project research
 
 A day begins at midnight of this machine's time zone, and what is named by --to is not counted any more: the first
-example is November. Processors and memory count while a server runs, its disk as long as it exists. Servers that had
-one name one after another are added up; one that was of several projects has a line for each. Time of which the
-history does not reach back is in a column of its own and in no other.")]
+example is November. Processors and memory count while a server runs, its disk as long as it exists, with what its
+snapshots keep; a kept disk counts on under its server's name. Servers that had one name one after another are added up;
+one that was of several projects has a line for each. Time of which the history does not reach back is in a column of
+its own and in no other.")]
 pub struct Report {
     /// From then on: a day, a moment such as "2026-11-01 08:00", or 7d ago
     #[arg(long, alias = "since", value_name = "DATE")]

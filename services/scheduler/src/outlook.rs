@@ -14,7 +14,7 @@ use watari_chassis::{Leadership, Wake, WriteError, clock, looper};
 use watari_model::outage::{Change, Left};
 
 use crate::{
-    core::{Outlook, Rules, Snapshot, outlooks, progress, readiness, traffic},
+    core::{Outlook, Rules, Snapshot, outlooks, progress, projects, readiness, traffic},
     doing::Executor,
 };
 
@@ -69,7 +69,7 @@ impl Lookout {
         };
         let documents = self.executor.stores.snapshot();
         self.executor.metrics.count_outages(&documents);
-        self.executor.metrics.quotas.show(&self.executor.stores.projects.snapshot(), &documents.vms);
+        self.executor.metrics.quotas.show(&self.executor.stores.projects.snapshot(), projects::used(&documents));
         self.show_what_is_under_way(&documents);
         if !self.is_due(&documents, epoch) {
             return Ok(());

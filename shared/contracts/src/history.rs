@@ -142,7 +142,8 @@ pub struct Usage {
     pub vcpu_seconds: u64,
     /// MiB of memory times seconds, while it ran.
     pub memory_mib_seconds: u64,
-    /// GiB of disk times seconds, from when it was given to a node until it was gone.
+    /// GiB of disk times seconds: its own from when it was given to a node until it was gone, what is kept for its
+    /// snapshots, and disks that were kept when servers of the name were deleted.
     pub disk_gib_seconds: u64,
     /// How long there was one of which the history does not reach back to say more. This is in no
     /// other number.

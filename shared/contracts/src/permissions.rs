@@ -84,7 +84,8 @@ pub enum Role {
     Administrator,
     /// A person or program at everyday work: anything but what changes the cloud itself ([`ADMINISTERING`]).
     Operator,
-    /// A person or program that may look at everything, and change the servers of one project alone ([`OF_A_PROJECT`]).
+    /// A person or program that may look at everything, and change the servers and kept disks of one project alone
+    /// ([`OF_A_PROJECT`]).
     OperatorOf {
         /// The project.
         project: ProjectName,
@@ -522,7 +523,7 @@ mod tests {
     }
 
     #[test]
-    fn an_operator_of_one_project_is_in_an_account_of_its_own_and_asks_for_servers_alone() {
+    fn an_operator_of_one_project_is_in_an_account_of_its_own_and_asks_for_servers_and_their_disks_alone() {
         let role = Role::OperatorOf { project: "research".parse().unwrap() };
         let account = role.account();
         assert_eq!(project_of(&account.name()), Some("research"));

@@ -547,5 +547,5 @@ requests! {
     GetProject "watari.v1.project.get" => ProjectView, "Show one project.";
     ListProjects "watari.v1.project.list" => ProjectPage, "List projects.";
     SetProject "watari.v1.project.set" => ProjectView, "Change how much a project may have.";
-    DeleteProject "watari.v1.project.delete" => ProjectView, "Forget a project that has no servers.";
+    DeleteProject "watari.v1.project.delete" => ProjectView, "Forget a project that has no servers and no kept disks.";
 }

@@ -1,7 +1,8 @@
 //! Projects: servers that are counted together, and how much of everything they may have.
 //!
 //! What counts is what was accepted, whether it runs or not: a server counts from when it is asked for until its
-//! document is gone, with the size that it may have ([`Used::of`]). A bound that is set lower than what is used takes
+//! document is gone, with the size that it may have and with its snapshots ([`Used::of`]); a disk that was kept of it
+//! counts until it is deleted, or another server's ([`Used::kept`]). A bound that is set lower than what is used takes
 //! nothing away; it refuses what would use more.
 
 use std::collections::BTreeMap;
@@ -39,7 +40,7 @@ impl Document for Project {
     }
 }
 
-/// How much the servers of a project may have together; what is left out is unbounded.
+/// How much a project may have; what is left out is unbounded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Quota {
@@ -52,7 +53,7 @@ pub struct Quota {
     /// Memory in MiB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_mib: Option<u64>,
-    /// Disk in GiB.
+    /// Disk in GiB: of servers, of their snapshots, and kept disks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disk_gib: Option<u64>,
 }
@@ -78,7 +79,7 @@ impl Bound {
     }
 }
 
-/// What the servers of a project have together.
+/// What a project has: its servers together, and the disks that were kept of servers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Used {
     /// Servers.
@@ -87,17 +88,35 @@ pub struct Used {
     pub vcpus: u64,
     /// Memory in MiB.
     pub memory_mib: u64,
-    /// Disk in GiB.
+    /// Disk in GiB, all together.
     pub disk_gib: u64,
+    /// What of it is disks that were kept of deleted servers.
+    #[serde(default)]
+    pub kept_disk_gib: u64,
+    /// What of it is for snapshots.
+    #[serde(default)]
+    pub snapshots_gib: u64,
 }
 
 impl Used {
-    /// What one server has: what it is, or what it will be after its next start if that is more. What its snapshots keep
-    /// is not in it: nobody asks for that by its size, and they are few.
+    /// What one server has: what it is, or what it will be after its next start if that is more, with its snapshots.
     #[must_use]
     pub fn of(vm: &Vm) -> Self {
-        let claimed = vm.claims();
-        Self { servers: 1, vcpus: claimed.vcpus.into(), memory_mib: claimed.memory_mib, disk_gib: vm.most_disk_gib() }
+        let (claimed, snapshots_gib) = (vm.claims(), vm.snapshots_gib());
+        Self {
+            servers: 1,
+            vcpus: claimed.vcpus.into(),
+            memory_mib: claimed.memory_mib,
+            disk_gib: vm.most_disk_gib().saturating_add(snapshots_gib),
+            kept_disk_gib: 0,
+            snapshots_gib,
+        }
+    }
+
+    /// What one kept disk is.
+    #[must_use]
+    pub fn kept(counted_gib: u64) -> Self {
+        Self { disk_gib: counted_gib, kept_disk_gib: counted_gib, ..Self::default() }
     }
 
     /// What the servers of each project have.
@@ -123,6 +142,8 @@ impl Used {
             vcpus: self.vcpus.saturating_add(other.vcpus),
             memory_mib: self.memory_mib.saturating_add(other.memory_mib),
             disk_gib: self.disk_gib.saturating_add(other.disk_gib),
+            kept_disk_gib: self.kept_disk_gib.saturating_add(other.kept_disk_gib),
+            snapshots_gib: self.snapshots_gib.saturating_add(other.snapshots_gib),
         }
     }
 
@@ -134,15 +155,38 @@ impl Used {
             vcpus: self.vcpus.saturating_sub(other.vcpus),
             memory_mib: self.memory_mib.saturating_sub(other.memory_mib),
             disk_gib: self.disk_gib.saturating_sub(other.disk_gib),
+            kept_disk_gib: self.kept_disk_gib.saturating_sub(other.kept_disk_gib),
+            snapshots_gib: self.snapshots_gib.saturating_sub(other.snapshots_gib),
         }
     }
 
-    /// Each with the word that metrics have for it.
+    /// Each that may be bounded, with the word that metrics have for it.
     #[must_use]
     pub const fn parts(self) -> [(&'static str, u64); 4] {
-        [("servers", self.servers), ("vcpus", self.vcpus), ("memory_mib", self.memory_mib), ("disk_gib", self.disk_gib)]
+        [("servers", self.servers), ("vcpus", self.vcpus), ("memory_mib", self.memory_mib), (DISK, self.disk_gib)]
+    }
+
+    /// What of the disk is not the servers' own, in the same way.
+    #[must_use]
+    pub const fn beside_servers(self) -> [(&'static str, u64); 2] {
+        [("kept_disk_gib", self.kept_disk_gib), ("snapshots_gib", self.snapshots_gib)]
+    }
+
+    /// What the disk is used for, where it is not for servers alone.
+    fn disk_is(self) -> Option<Said> {
+        let (kept, snapshots) = (self.kept_disk_gib, self.snapshots_gib);
+        let servers = self.disk_gib.saturating_sub(kept).saturating_sub(snapshots);
+        (kept > 0 || snapshots > 0).then(|| {
+            said!(
+                "of the disk used, servers: {servers} GiB, kept disks: {kept} GiB, snapshots: {snapshots} GiB",
+                "使用中のディスクの内訳: サーバ {servers} GiB、残したディスク {kept} GiB、スナップショット {snapshots} GiB"
+            )
+        })
     }
 }
+
+/// The word of metrics for the disk.
+const DISK: &str = "disk_gib";
 
 /// What each part is called, and its unit.
 const WORDS: [(&str, &str, &str); 4] = [
@@ -174,18 +218,19 @@ impl Quota {
     /// Whether a server of the project may have so much more than `used` of all.
     ///
     /// # Errors
-    /// [`Refusal::ProjectQuota`] naming each bound that would be passed by it. What it does not ask for refuses nothing,
-    /// though there be more of that than may be.
+    /// [`Refusal::ProjectQuota`] naming each bound that would be passed by it, and for what the disk is used if that is
+    /// one. What it does not ask for refuses nothing, though there be more of that than may be.
     pub fn admits(self, project: &ProjectName, vm: &VmName, used: Used, more: Used) -> Result<(), Refusal> {
         let parts = self.bounds().into_iter().zip(used.parts()).zip(more.parts()).zip(WORDS);
-        let passed = parts.filter_map(|(((most, (_, used)), (_, more)), (en, ja, unit))| {
+        let passed = parts.filter_map(|(((most, (kind, used)), (_, more)), (en, ja, unit))| {
             let most = most.filter(|most| more > 0 && used.saturating_add(more) > *most)?;
-            Some(said!(
+            let said = said!(
                 "{en}: {used}{unit} used and {more}{unit} more asked, of {most}{unit}",
                 "{ja}: 使用中 {used}{unit}、追加 {more}{unit}、上限 {most}{unit}"
-            ))
+            );
+            Some((kind, said))
         });
-        match listed(passed) {
+        match listed(passed, used) {
             Some(detail) => Err(Refusal::ProjectQuota { project: project.to_string(), vm: vm.to_string(), detail }),
             None => Ok(()),
         }
@@ -195,16 +240,22 @@ impl Quota {
     #[must_use]
     pub fn passed_by(self, project: &ProjectName, used: Used) -> Option<Refusal> {
         let parts = self.bounds().into_iter().zip(used.parts()).zip(WORDS);
-        let passed = parts.filter_map(|((most, (_, used)), (en, ja, unit))| {
+        let passed = parts.filter_map(|((most, (kind, used)), (en, ja, unit))| {
             let most = most.filter(|most| used > *most)?;
-            Some(said!("{en}: {used}{unit} of {most}{unit}", "{ja}: 使用中 {used}{unit}、上限 {most}{unit}"))
+            let said = said!("{en}: {used}{unit} of {most}{unit}", "{ja}: 使用中 {used}{unit}、上限 {most}{unit}");
+            Some((kind, said))
         });
-        Some(Refusal::ProjectOver { project: project.to_string(), detail: listed(passed)? })
+        Some(Refusal::ProjectOver { project: project.to_string(), detail: listed(passed, used)? })
     }
 }
 
-/// Several phrases as one; none if there is none.
-fn listed(phrases: impl Iterator<Item = Said>) -> Option<Said> {
+/// What is said of each bound that is passed as one phrase, and for what the disk is used if its bound is one; none if
+/// none is passed.
+fn listed(passed: impl Iterator<Item = (&'static str, Said)>, used: Used) -> Option<Said> {
+    let phrases = passed.flat_map(|(kind, said)| {
+        let disk_is = if kind == DISK { used.disk_is() } else { None };
+        std::iter::once(said).chain(disk_is)
+    });
     phrases.reduce(|all, next| Said::new(format!("{}; {}", all.en, next.en), format!("{}。{}", all.ja, next.ja)))
 }
 
@@ -219,7 +270,7 @@ mod tests {
     }
 
     fn used(servers: u64, vcpus: u64, memory_mib: u64, disk_gib: u64) -> Used {
-        Used { servers, vcpus, memory_mib, disk_gib }
+        Used { servers, vcpus, memory_mib, disk_gib, ..Used::default() }
     }
 
     #[test]
@@ -248,6 +299,29 @@ mod tests {
         assert!(over.english().cause.contains("servers: 3 of 1") && !over.english().cause.contains("vcpus"));
         assert_eq!(quota.left(three), Quota { servers: Some(0), vcpus: Some(5), ..Quota::default() });
         assert_eq!(Quota::default().passed_by(&project, three), None);
+    }
+
+    #[test]
+    fn who_has_no_disk_left_is_told_what_it_is_used_for_and_who_lacks_other_things_is_not() {
+        let (project, vm) = names();
+        let quota = Quota { servers: Some(1), disk_gib: Some(10), ..Quota::default() };
+        let snapshots = Used { disk_gib: 3, snapshots_gib: 3, ..Used::default() };
+        let all = used(1, 1, 64, 2).plus(snapshots).plus(Used::kept(4));
+        assert_eq!((all.disk_gib, all.beyond(snapshots)), (9, used(1, 1, 64, 2).plus(Used::kept(4))));
+        let told = |more: Used| {
+            let refused = quota.admits(&project, &vm, all, more).unwrap_err();
+            (refused.english().cause, refused.japanese().cause)
+        };
+        let (en, ja) = told(used(0, 0, 0, 2));
+        for part in ["9 GiB used and 2 GiB more", "servers: 2 GiB", "kept disks: 4 GiB", "snapshots: 3 GiB"] {
+            assert!(en.contains(part), "{part}: {en}");
+        }
+        for part in ["サーバ 2 GiB", "残したディスク 4 GiB", "スナップショット 3 GiB"] {
+            assert!(ja.contains(part), "{part}: {ja}");
+        }
+        assert!(!told(used(1, 0, 0, 1)).0.contains("kept disks"), "there is as much left as is asked");
+        let over = Quota { disk_gib: Some(8), ..quota }.passed_by(&project, all).unwrap();
+        assert!(over.english().cause.contains("kept disks: 4 GiB"), "{over:?}");
     }
 
     proptest! {

@@ -87,6 +87,7 @@ words! {
     Id "ID" "ID";
     Image "IMAGE" "イメージ";
     Ipv6 "IPV6 SUBNET" "IPv6 サブネット";
+    KeptDisks "KEPT DISKS" "残したディスク";
     KeptSince "KEPT SINCE" "保管開始";
     Keys "KEYS" "鍵";
     Kind "KIND" "種別";

@@ -315,7 +315,7 @@ fn of_which_project_an_operator_is_is_the_servers_word_and_nothing_else_can_be_a
     assert_eq!(got.payload, r#"{"v":1}"#);
     for subject in [
         "watari.v1.vm.migrate",
-        "watari.v1.disk.delete",
+        "watari.v1.vm.preseed",
         "watari.v1.image.save",
         "watari.v1.network.create",
         "watari.v1.node.cordon",

@@ -47,6 +47,7 @@ fn every_fixed_spelling_is_understood() {
         "vm delete mail --keep-disk",
         "vm create mail2 --from-disk mail-7b1d4c2e --network campus",
         "disk list -o name",
+        "disk list --project research",
         "disk show mail-7b1d4c2e",
         "disk delete mail-7b1d4c2e --yes",
         "vm migrate mail",

@@ -1,4 +1,5 @@
-//! How much a server used, from what was written of it. Pure: it is handed the writes, oldest first.
+//! How much a server used, from what was written of it. Pure: it is handed the writes, oldest first, and the disks that
+//! were kept when servers of its name were deleted.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -28,6 +29,7 @@ pub(crate) struct Form {
     pub(crate) uuid: String,
     pub(crate) project: ProjectName,
     pub(crate) created: Timestamp,
+    /// Its disk with what is kept for its snapshots.
     pub(crate) size: Size,
     /// Whether it has, or may have, a disk: it was given to a node.
     pub(crate) placed: bool,
@@ -49,7 +51,8 @@ impl From<&Vm> for Form {
         // From when it is seen running until it is seen off.
         let runs = matches!(vm.state, State::Running | State::Migrating | State::Stopping);
         let (uuid, project) = (vm.uuid.clone(), vm.project.clone());
-        let (created, size, placed) = (vm.created_at, vm.spec.size(), vm.grant.is_some());
+        let (created, mut size, placed) = (vm.created_at, vm.spec.size(), vm.grant.is_some());
+        size.disk_gib = size.disk_gib.saturating_add(vm.snapshots.kept_gib());
         Self { uuid, project, created, size, placed, runs }
     }
 }
@@ -109,10 +112,18 @@ impl Meter {
         }
     }
 
+    /// Takes a disk that was kept, until the end if it still is. From when it is kept until its server's document is gone,
+    /// some seconds later, it is counted with both.
+    pub(crate) fn keep(&mut self, project: ProjectName, disk_gib: u64, since: Timestamp, end: Option<Timestamp>) {
+        let ms = self.clipped(since, end.unwrap_or(self.until));
+        let sum = self.sums.entry(project).or_default();
+        sum.disk_gib_ms = sum.disk_gib_ms.saturating_add(disk_gib.saturating_mul(ms));
+    }
+
     /// What was used with each project, the time from the last write to the end among it.
     pub(crate) fn done(mut self) -> BTreeMap<ProjectName, Sum> {
         self.count_until(self.until);
-        self.sums.retain(|_, sum| sum.servers > 0);
+        self.sums.retain(|_, sum| sum.servers > 0 || sum.disk_gib_ms > 0);
         self.sums
     }
 

@@ -1,5 +1,9 @@
 use proptest::{collection::vec, prelude::*};
 use time::OffsetDateTime;
+use watari_model::{
+    image::Consistency,
+    vm::{Snapshot, Taken},
+};
 
 use super::*;
 
@@ -74,6 +78,31 @@ fn a_server_that_is_off_uses_its_disk_alone_and_one_that_is_deleted_nothing() {
     let sum = measured(0, 100, &[(0, on), (30, off), (70, Seen::Gone)]);
     assert_eq!((sum.ran_ms, sum.existed_ms), (30, 70));
     assert_eq!((sum.vcpu_ms, sum.memory_mib_ms, sum.disk_gib_ms), (30, 3_000, 140));
+}
+
+#[test]
+fn a_kept_disk_uses_disk_alone_with_the_project_that_its_server_was_of() {
+    let research: ProjectName = "research".parse().unwrap();
+    let mut meter = Meter::new(at(10), at(100));
+    meter.keep(research.clone(), 4, at(0), Some(at(30)));
+    meter.keep(research.clone(), 1, at(90), None);
+    meter.keep(ProjectName::default(), 1, at(200), None);
+    meter.see(at(0), form(0, 1, 1, 1, false));
+    let sums = meter.done();
+    assert_eq!(sums[&research], Sum { disk_gib_ms: 20 * 4 + 10, ..Sum::default() });
+    assert_eq!(sums[&ProjectName::default()].disk_gib_ms, 90);
+}
+
+#[test]
+fn what_is_kept_for_snapshots_is_a_part_of_the_disk() {
+    let golden = include_str!("../../../../shared/contracts/tests/golden/document.vms.json");
+    let mut vm = serde_json::from_str::<Vec<Vm>>(golden).unwrap().swap_remove(0);
+    let taken = Taken { at: at(0), layer: 0, consistency: Consistency::Crash, bytes: (2 << 30) + 1 };
+    let (number, name, asked_at) = (1, "before".parse().unwrap(), at(0));
+    vm.snapshots.list = vec![Snapshot { number, name, asked_at, taken: Some(taken), fault: None }];
+    assert_eq!(Form::from(&vm).size.disk_gib, vm.spec.disk_gib + 3);
+    vm.snapshots.list[0].taken = None;
+    assert_eq!(Form::from(&vm).size.disk_gib, vm.spec.disk_gib, "nothing is kept yet");
 }
 
 #[test]

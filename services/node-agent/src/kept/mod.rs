@@ -132,6 +132,7 @@ impl KeptDisks {
         // a migration would leave out the rest.
         let is = disk::info(&top, DiskFormat::Qcow2).await.map_err(|error| node.refuse(&error))?;
         let (vm, stack, base) = (record.vm.clone(), record.stack.clone(), keep.base.clone());
+        let project = Some(keep.project.clone());
         let (disk_gib, kept_at) = (keep.disk_gib.max(is.virtual_bytes.div_ceil(GIB)), clock::now());
         let of = uuid.clone();
         let written = aside(node, move |layout| {
@@ -142,7 +143,7 @@ impl KeptDisks {
             if notes.len() >= MOST_KEPT {
                 return Ok(false);
             }
-            let disk = KeptDisk { vm, base, disk_gib, size_bytes: 0, kept_at };
+            let disk = KeptDisk { vm, project, base, disk_gib, size_bytes: 0, kept_at };
             let mut note = Note { disk, stack, taken_by: None };
             let size = |index: u32| layout.layer(&of, index).metadata().map(|meta| meta.blocks().saturating_mul(BLOCK));
             for index in note.files() {

@@ -148,6 +148,7 @@ mod tests {
         fs::write(layout.disk_note("notes", KEPT), "not ours").unwrap();
         assert_eq!(all(&layout).unwrap().into_keys().collect::<Vec<_>>(), [UUID.to_owned(), other.clone()]);
         assert_eq!(read(&layout, UUID).unwrap(), Some(noted()));
+        assert_eq!(noted().disk.project, None, "a note of before says nothing of projects");
         // Nothing is to go yet.
         clear(&layout).unwrap();
         assert!(layout.layer(UUID, 3).exists());

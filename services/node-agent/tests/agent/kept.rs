@@ -1,7 +1,7 @@
 //! Disks that outlive their servers, with a real QEMU.
 
 use watari_contracts::agent::{DiskUse, Domain, DropDisk, Grow, KeepDisk, Remove, Server, Start};
-use watari_model::{Refusal, vm::Growth};
+use watari_model::{ProjectName, Refusal, vm::Growth};
 use watari_node_agent::hypervisor::{DiskFormat, disk};
 
 use crate::{failed, layers::freeze, order, remove, scene::scene, start, stop};
@@ -16,13 +16,15 @@ async fn a_kept_disk_outlives_its_server_and_another_begins_with_all_of_its_laye
     agent.done(freeze("keeps", "freeze", 1, 0)).await;
     let grow = Grow { order: order("grow"), vm: first.name.clone(), generation: 1, growth: Growth::DiskGib(2) };
     agent.done(grow).await;
-    let keep = KeepDisk { base: first.base.clone(), disk_gib: first.disk_gib };
+    let project: ProjectName = "research".parse().unwrap();
+    let keep = KeepDisk { base: first.base.clone(), disk_gib: first.disk_gib, project: project.clone() };
     let gone = Remove { keep_disk: Some(keep.clone()), ..remove(scene, "keeps", 1) };
     let fact = agent.done(gone).await.fact;
     assert_eq!(fact.domain, Domain::Absent);
     let kept = told(&agent).remove(&first.uuid).expect("it is told that the disk is here");
     // Its document had not heard yet that it grew.
     assert_eq!((kept.vm.as_str(), &kept.base, kept.disk_gib), ("keeps", &first.base, first.disk_gib + 1));
+    assert_eq!(kept.project, Some(project), "with which it is still counted");
     assert!(kept.size_bytes > 0 && layout.layer(&first.uuid, 0).exists() && layout.layer(&first.uuid, 1).exists());
 
     // Whatever order comes late, and whoever looks at it after a restart: it stays.

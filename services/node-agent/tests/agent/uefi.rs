@@ -51,7 +51,7 @@ async fn a_server_boots_by_uefi_with_variables_of_its_own_that_stay_as_long_as_i
     assert_eq!(inode(&variables), made, "they are not made anew");
 
     // They go where the disk goes, and go when it goes.
-    let keep = KeepDisk { base: first.base.clone(), disk_gib: first.disk_gib };
+    let keep = KeepDisk { base: first.base.clone(), disk_gib: first.disk_gib, project: Default::default() };
     agent.done(Remove { keep_disk: Some(keep.clone()), ..remove(scene, "uefi", 2) }).await;
     assert!(variables.exists());
     let second = Server { uuid: "0b5c1d7e-4444-4222-8333-444455556666".to_owned(), ..first.clone() };

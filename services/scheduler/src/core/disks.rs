@@ -48,17 +48,18 @@ pub(crate) fn taker<'a>(snap: &'a Snapshot, uuid: &str) -> Option<&'a Vm> {
     vms.find(|vm| vm.spec.first_boot.disk.as_deref() == Some(uuid))
 }
 
-/// What is said of a disk that no node keeps: that a server has it, or that there is none. Of the server that it was of
-/// nobody knows the name any more, so that the digits of the UUID in the disk's name tell.
+/// The server that has a disk which no node keeps any more. Of the server that it was of nobody knows the name then, so
+/// that the digits of the UUID in the disk's name tell.
+pub(crate) fn heir<'a>(snap: &'a Snapshot, name: &DiskName) -> Option<&'a Vm> {
+    let (_, digits) = name.as_str().rsplit_once('-')?;
+    let mut vms = snap.vms.values().map(|entry| &entry.value);
+    vms.find(|vm| vm.spec.first_boot.disk.as_deref().and_then(|uuid| uuid.get(..8)) == Some(digits))
+}
+
+/// What is said of a disk that no node keeps: that a server has it, or that there is none.
 pub(crate) fn missing(snap: &Snapshot, name: &DiskName) -> Refusal {
     let disk = name.to_string();
-    let digits = name.as_str().rsplit_once('-').map(|(_, digits)| digits);
-    let mut vms = snap.vms.values().map(|entry| &entry.value);
-    let taker = vms.find(|vm| {
-        let uuid = vm.spec.first_boot.disk.as_deref();
-        digits.is_some() && uuid.and_then(|uuid| uuid.get(..8)) == digits
-    });
-    match taker {
+    match heir(snap, name) {
         Some(vm) => Refusal::DiskInUse { disk, vm: vm.name.to_string() },
         None => Refusal::DiskUnknown { disk },
     }

@@ -27,6 +27,7 @@ mod naming;
 mod placement;
 mod power;
 mod progress;
+pub(crate) mod projects;
 mod prune;
 mod quorum;
 mod readiness;

@@ -153,7 +153,7 @@ fn set_aside(turn: &mut Turn<'_>, vm: &Vm, leftover: &Leftover) -> bool {
 /// What is noted of a disk that is kept. Whoever begins with it has a disk of that size made wherever it moves: never
 /// one too small.
 fn keep(vm: &Vm) -> KeepDisk {
-    KeepDisk { base: vm.spec.base.clone(), disk_gib: vm.most_disk_gib() }
+    KeepDisk { base: vm.spec.base.clone(), disk_gib: vm.most_disk_gib(), project: vm.project.clone() }
 }
 
 fn is_kept(turn: &Turn<'_>, vm: &Vm, leftover: &Leftover) -> bool {

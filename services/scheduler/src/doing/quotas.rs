@@ -1,15 +1,21 @@
-//! What is shown of projects: what their servers have, and what they may have.
+//! What is shown of projects: what they have, and what they may have.
+
+use std::collections::BTreeMap;
 
 use watari_chassis::{
     Snapshot,
     metrics::added,
     prometheus::{self, IntGaugeVec, Opts, Registry},
 };
-use watari_model::{ProjectName, project::Project, project::Used, vm::Vm};
+use watari_model::{
+    ProjectName,
+    project::{Project, Used},
+};
 
-/// What the servers of a project have, whether they run or not, by kind: `servers`, `vcpus`, `memory_mib`, `disk_gib`.
+/// What a project has, whether its servers run or not, by kind: `servers`, `vcpus`, `memory_mib`, `disk_gib`, and of the
+/// last what is `kept_disk_gib`, `snapshots_gib`.
 pub(super) const USED: &str = "watari_scheduler_project_used";
-/// What the servers of a project may have together, by the same kinds; absent where there is no bound.
+/// What a project may have, by the first four of these kinds; absent where there is no bound.
 pub(super) const QUOTA: &str = "watari_scheduler_project_quota";
 
 /// The handles. Cloning shares them.
@@ -23,10 +29,7 @@ impl Quotas {
     pub(super) fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
         let gauges =
             |name: &str, help: &str| added(registry, IntGaugeVec::new(Opts::new(name, help), &["project", "kind"])?);
-        Ok(Self {
-            used: gauges(USED, "What the servers of a project have")?,
-            quota: gauges(QUOTA, "What the servers of a project may have together")?,
-        })
+        Ok(Self { used: gauges(USED, "What a project has")?, quota: gauges(QUOTA, "What a project may have")? })
     }
 
     /// Whoever does not lead shows none.
@@ -36,10 +39,8 @@ impl Quotas {
     }
 
     /// Shows all projects: as many as `projects.most` allows, and the one of servers that name none.
-    pub(crate) fn show(&self, projects: &Snapshot<Project>, vms: &Snapshot<Vm>) {
-        let mut used = Used::by_project(vms.values().map(|entry| &entry.value));
+    pub(crate) fn show(&self, projects: &Snapshot<Project>, mut used: BTreeMap<ProjectName, Used>) {
         used.entry(ProjectName::default()).or_default();
-        // Adding up takes a while, in which somebody may look.
         self.forget();
         for entry in projects.values() {
             let Project { name, quota, .. } = &entry.value;
@@ -51,7 +52,7 @@ impl Quotas {
             }
         }
         for (name, used) in &used {
-            for (kind, amount) in used.parts() {
+            for (kind, amount) in used.parts().into_iter().chain(used.beside_servers()) {
                 self.used.with_label_values(&[name.as_str(), kind]).set(number(amount));
             }
         }
@@ -68,7 +69,7 @@ mod tests {
 
     use time::OffsetDateTime;
     use watari_chassis::{Entry, prometheus::TextEncoder};
-    use watari_model::{Timestamp, project::Quota};
+    use watari_model::{Timestamp, project::Quota, vm::Vm};
 
     use super::*;
 
@@ -80,7 +81,7 @@ mod tests {
         let samples = include_str!("../../../../shared/contracts/tests/golden/document.vms.json");
         let mut vm = serde_json::from_str::<Vec<Vm>>(samples).unwrap().swap_remove(0);
         vm.project = "research".parse().unwrap();
-        let vcpus = Used::of(&vm).vcpus;
+        let used = Used::of(&vm).plus(Used::kept(3));
         let project = Project {
             v: 1,
             name: vm.project.clone(),
@@ -90,18 +91,17 @@ mod tests {
             created_at: at,
             changed_at: at,
         };
-        let mut vms = Snapshot::<Vm>::default();
-        Arc::make_mut(&mut vms).insert("mail".to_owned(), Arc::new(Entry { value: vm, revision: 1, created: at }));
         let mut projects = Snapshot::<Project>::default();
         let entry = Arc::new(Entry { value: project, revision: 1, created: at });
         Arc::make_mut(&mut projects).insert("research".to_owned(), entry);
-        quotas.show(&projects, &vms);
+        quotas.show(&projects, BTreeMap::from([(vm.project, used)]));
         let shown = || TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
         let text = shown();
         for line in [
             "watari_scheduler_project_quota{kind=\"servers\",project=\"research\"} 3".to_owned(),
             "watari_scheduler_project_used{kind=\"servers\",project=\"research\"} 1".to_owned(),
-            format!("watari_scheduler_project_used{{kind=\"vcpus\",project=\"research\"}} {vcpus}"),
+            format!("watari_scheduler_project_used{{kind=\"vcpus\",project=\"research\"}} {}", used.vcpus),
+            "watari_scheduler_project_used{kind=\"kept_disk_gib\",project=\"research\"} 3".to_owned(),
             "watari_scheduler_project_used{kind=\"servers\",project=\"default\"} 0".to_owned(),
         ] {
             assert!(text.lines().any(|shown| shown == line), "{line} is missing:\n{text}");

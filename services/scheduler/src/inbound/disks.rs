@@ -11,7 +11,7 @@ use watari_model::{DiskName, Refusal};
 
 use super::{Desk, fill, page};
 use crate::{
-    core::{Kept, Snapshot, disks},
+    core::{Kept, Snapshot, disks, projects},
     views,
 };
 
@@ -34,7 +34,8 @@ impl Desk {
     pub(super) async fn list_disks(self, request: ListDisks) -> Result<DiskPage, Refusal> {
         let limit = page(request.limit, 500)?;
         let snap = self.executor.view();
-        let views = disks::all(&snap).filter_map(|kept| shown(&snap, &kept));
+        let is_wanted = |kept: &Kept<'_>| request.project.as_ref().is_none_or(|own| projects::project_of(kept) == *own);
+        let views = disks::all(&snap).filter(is_wanted).filter_map(|kept| shown(&snap, &kept));
         let mut all: BTreeMap<DiskName, DiskView> = views.map(|view| (view.name.clone(), view)).collect();
         if let Some(after) = &request.after {
             all.retain(|name, _| name > after);

@@ -122,7 +122,7 @@ impl Desk {
             ListMigrations => list_migrations, GetMigration => get_migration, CancelMigration => cancel_migration,
             ListSites => list_sites, EvacuateSite => evacuate_site, ReturnSite => return_site, TellPower => tell_power,
             PromoteFrontEnd => promote_front_end, DrainNode => drain_node, GetOutage => get_outage, ListOutages => list_outages, PlanOutage => plan_outage, RehearseOutage => rehearse_outage, ScheduleOutage => schedule_outage, RescheduleOutage => reschedule_outage, StartOutage => start_outage, PauseOutage => pause_outage, ResumeOutage => resume_outage, ShutDownNodes => shut_down_nodes, CancelOutage => cancel_outage,
-            GetDisk => get_disk, ListDisks => list_disks, DeleteDisk => delete_disk,
+            GetDisk => get_disk, ListDisks => list_disks, DeleteDisk => delete_disk if within_project,
             AddKey => add_key, GetKey => get_key, ListKeys => list_keys, DeleteKey => delete_key,
             CreateProject => create_project, GetProject => get_project, ListProjects => list_projects, SetProject => set_project, DeleteProject => delete_project,
         )

@@ -15,11 +15,11 @@ use watari_model::{
 };
 
 use super::{Desk, TRIES, check_request_id, find, newest, outages::check_note, unwritten};
-use crate::views;
+use crate::{core::projects, views};
 
 /// The turn of those by whom a project uses more, or may have less. No server's name has spaces.
 pub(super) const USE: &str = "what projects use";
-/// So many servers are named by which a project is in use.
+/// So many servers and disks are named by which a project is in use.
 const NAMED: usize = 5;
 
 impl Desk {
@@ -65,7 +65,7 @@ impl Desk {
 
     #[allow(clippy::unused_async, reason = "a handler")]
     pub(super) async fn list_projects(self, _: ListProjects) -> Result<ProjectPage, Refusal> {
-        let mut used = Used::by_project(self.stores().vms.snapshot().values().map(|entry| &entry.value));
+        let mut used = projects::used(&self.stores().snapshot());
         let mut views: BTreeMap<ProjectName, ProjectView> = BTreeMap::new();
         for entry in self.stores().projects.snapshot().values() {
             let project = &entry.value;
@@ -166,16 +166,16 @@ impl Desk {
     }
 
     fn used(&self, project: &ProjectName) -> Used {
-        let vms = self.stores().vms.snapshot();
-        let own = vms.values().map(|entry| &entry.value).filter(|vm| vm.project == *project);
-        own.map(Used::of).fold(Used::default(), Used::plus)
+        projects::used_by(&self.stores().snapshot(), project)
     }
 
-    /// The first servers of a project, and how many more there are; none if there is none.
+    /// The first servers and kept disks of a project, and how many more there are; none if there is none.
     fn users_of(&self, project: &ProjectName) -> Option<String> {
-        let vms = self.stores().vms.snapshot();
-        let mut users = vms.values().map(|entry| &entry.value).filter(|vm| vm.project == *project);
-        let named: Vec<&str> = users.by_ref().take(NAMED).map(|vm| vm.name.as_str()).collect();
+        let snap = self.stores().snapshot();
+        let vms = snap.vms.values().map(|entry| &entry.value).filter(|vm| vm.project == *project);
+        let kept = projects::kept_of(&snap, project).filter_map(|kept| kept.name());
+        let mut users = vms.map(|vm| vm.name.to_string()).chain(kept.map(|disk| disk.to_string()));
+        let named: Vec<String> = users.by_ref().take(NAMED).collect();
         let more = users.count();
         let rest = if more > 0 { format!(", … (+{more})") } else { String::new() };
         (!named.is_empty()).then(|| format!("{}{rest}", named.join(", ")))

@@ -10,6 +10,7 @@ pub(crate) fn disk(kept: &Kept<'_>, used_by: Option<VmName>) -> Option<DiskView>
     Some(DiskView {
         name: kept.name()?,
         vm: kept.disk.vm.clone(),
+        project: kept.disk.project.clone(),
         node: kept.node.name.clone(),
         site: kept.node.site.clone(),
         image: kept.disk.base.image.clone(),

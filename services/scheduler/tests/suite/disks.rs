@@ -14,8 +14,8 @@ use watari_testkit::eventually_some;
 
 const UUID: &str = "7b1d4c2e-9a53-4c36-8f0e-2d6a1f0b9c41";
 
-/// Has y2 say that it keeps the disk of a deleted server, and waits until that is known.
-async fn kept_at_y2(cloud: &Cloud, vm: &str, uuid: &str) -> DiskView {
+/// Has y2 say that it keeps the disk of a deleted server, of 4 GiB, and waits until that is known.
+pub(crate) async fn kept_at_y2(cloud: &Cloud, vm: &str, uuid: &str, project: Option<&str>) -> DiskView {
     let entry = eventually_some("the node is known", SOON, || async { cloud.nodes.get("y2") }).await;
     let mut keeper = entry.value.clone();
     let base = Base {
@@ -26,7 +26,9 @@ async fn kept_at_y2(cloud: &Cloud, vm: &str, uuid: &str) -> DiskView {
     };
     let (vm, kept_at) = (vm.parse().unwrap(), keeper.changed_at);
     let name = DiskName::of(&vm, uuid).unwrap();
-    keeper.inventory.disks.insert(uuid.to_owned(), KeptDisk { vm, base, disk_gib: 4, size_bytes: 7, kept_at });
+    let project = project.map(|project| project.parse().unwrap());
+    let kept = KeptDisk { vm, project, base, disk_gib: 4, size_bytes: 7, kept_at };
+    keeper.inventory.disks.insert(uuid.to_owned(), kept);
     cloud.nodes.update(&keeper, entry.revision).await.unwrap();
     let show = || async { cloud.ctx.bus.request(&GetDisk { name: name.clone() }).await.ok() };
     eventually_some("the disk is known", SOON, show).await
@@ -35,13 +37,13 @@ async fn kept_at_y2(cloud: &Cloud, vm: &str, uuid: &str) -> DiskView {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kept_disk_is_shown_and_one_server_begins_with_it_where_it_is() {
     let cloud = Cloud::start().await;
-    let shown = kept_at_y2(&cloud, "old", UUID).await;
+    let shown = kept_at_y2(&cloud, "old", UUID, None).await;
     let name = shown.name.clone();
     assert_eq!(name.as_str(), "old-7b1d4c2e");
     assert_eq!((shown.node.as_str(), shown.site.as_str(), shown.used_by), ("y2", "yamate", None));
     let listed = cloud.ask(&ListDisks::default()).await.unwrap();
     assert_eq!((listed.disks.len(), listed.next), (1, None));
-    let after = ListDisks { after: Some(name.clone()), limit: None };
+    let after = ListDisks { after: Some(name.clone()), ..ListDisks::default() };
     assert!(cloud.ask(&after).await.unwrap().disks.is_empty());
 
     let wanted = |vm: &str| CreateVm { disk: Some(name.clone()), ..create(vm) };
@@ -72,7 +74,7 @@ async fn a_server_that_has_no_disk_yet_cannot_leave_one() {
 async fn no_second_disk_is_kept_under_one_name_and_who_runs_has_no_copy_to_give_up() {
     let cloud = Cloud::start().await;
     let mail = cloud.running("mail", "myodaiji").await;
-    let kept = kept_at_y2(&cloud, "mail", &mail.uuid).await;
+    let kept = kept_at_y2(&cloud, "mail", &mail.uuid, None).await;
     let delete = DeleteVm { request_id: None, name: mail.name.clone(), keep_disk: true };
     let refused = cloud.ask(&delete).await;
     let named = |disk: &str, node: &str| disk == kept.name.as_str() && node == "y2";

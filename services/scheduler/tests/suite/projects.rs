@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use watari_contracts::{
     permissions::OF_A_PROJECT,
     scheduler::{
-        CreateProject, CreateVm, DeleteProject, DeleteVm, EditVm, GetProject, GetVm, ListProjects, ListVms,
-        ProjectView, ResizeVm, SetProject, VmView,
+        CreateProject, CreateSnapshot, CreateVm, DeleteProject, DeleteSnapshot, DeleteVm, EditVm, GetDisk, GetProject,
+        GetVm, ListDisks, ListProjects, ListVms, ProjectView, ResizeVm, SetProject, VmView,
     },
 };
 use watari_model::{
@@ -15,7 +15,10 @@ use watari_model::{
 };
 use watari_testkit::eventually_some;
 
-use crate::support::{Cloud, SOON, create};
+use crate::{
+    disks::kept_at_y2,
+    support::{Cloud, SOON, create},
+};
 
 fn research() -> ProjectName {
     "research".parse().unwrap()
@@ -153,8 +156,9 @@ async fn an_operator_of_one_project_changes_its_servers_and_no_others() {
             of_snapshot if of_snapshot.starts_with("watari.v1.snapshot.") => json!({"vm": "mail", "name": "before"}),
             _ => json!({"name": "mail"}),
         };
+        let code = if *subject == "watari.v1.disk.delete" { "project.disk" } else { "project.other" };
         let answer = bound(&cloud, subject, &body).await;
-        assert_eq!(answer["code"], "project.other", "{subject}: {answer}");
+        assert_eq!(answer["code"], code, "{subject}: {answer}");
     }
     assert_eq!(bound(&cloud, "watari.v1.vm.get", &json!({"name": "mail"})).await["name"], "mail", "they may look");
     let unknown = bound(&cloud, "watari.v1.vm.stop", &json!({"name": "nobody"})).await;
@@ -171,4 +175,80 @@ async fn an_operator_of_one_project_changes_its_servers_and_no_others() {
     assert_eq!(taken["code"], "project.disk", "{taken}");
     let deleted = bound(&cloud, "watari.v1.vm.delete", &json!({"name": "one"})).await;
     assert_eq!(deleted["name"], "one", "{deleted}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kept_disks_and_snapshots_are_counted_and_named_and_a_kept_disk_is_not_counted_twice_when_it_is_used() {
+    let cloud = Cloud::start().await;
+    bounded(&cloud, Quota { disk_gib: Some(7), ..Quota::default() }).await;
+    let uuid = "7b1d4c2e-9a53-4c36-8f0e-2d6a1f0b9c41";
+    let kept = kept_at_y2(&cloud, "old", uuid, Some("research")).await;
+    kept_at_y2(&cloud, "strange", "8b1d4c2e-9a53-4c36-8f0e-2d6a1f0b9c41", None).await;
+    assert_eq!((used(&cloud).await.disk_gib, used(&cloud).await.kept_disk_gib), (4, 4));
+    let listed = cloud.ask(&ListDisks { project: Some(research()), ..ListDisks::default() }).await.unwrap();
+    assert_eq!(listed.disks, [kept.clone()]);
+    let in_use = cloud.ask(&DeleteProject { name: research() }).await;
+    assert!(matches!(&in_use, Err(Refusal::ProjectInUse { users, .. }) if users == kept.name.as_str()), "{in_use:?}");
+
+    let large = CreateVm { disk_gib: 4, ..wanted("new") };
+    let refused = cloud.ask(&large).await.unwrap_err();
+    assert!(refused.code() == "project.quota" && refused.english().cause.contains("kept disks: 4 GiB"), "{refused:?}");
+    cloud.ask(&CreateVm { disk: Some(kept.name), ..large }).await.unwrap();
+    assert_eq!((used(&cloud).await.disk_gib, used(&cloud).await.kept_disk_gib), (4, 0));
+
+    // What a snapshot will keep nobody knows before it is taken, but that it is no more than the disk.
+    cloud.running("mail", "myodaiji").await;
+    let size = cloud.vm("mail").await.disk_gib;
+    let most =
+        |gib| SetProject { disk_gib: Some(Bound::AtMost(gib)), name: ProjectName::default(), ..set(Bound::None) };
+    let own = cloud.ask(&most(0)).await.unwrap().used.disk_gib;
+    let snapshot = CreateSnapshot { request_id: None, vm: "mail".parse().unwrap(), name: "before".parse().unwrap() };
+    cloud.ask(&most(own + size - 1)).await.unwrap();
+    assert_eq!(cloud.ask(&snapshot).await.unwrap_err().code(), "project.quota");
+    assert!(cloud.vm("mail").await.snapshots.list.is_empty(), "nothing was begun");
+    cloud.ask(&most(own + size)).await.unwrap();
+    cloud.ask(&snapshot).await.unwrap();
+    let delete = DeleteSnapshot { request_id: None, vm: snapshot.vm, name: snapshot.name };
+    cloud.ask(&delete).await.unwrap();
+    assert_eq!(cloud.ask(&most(0)).await.unwrap().used.disk_gib, own);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_of_one_project_uses_and_deletes_its_kept_disks_and_no_others() {
+    let cloud = Cloud::start().await;
+    bounded(&cloud, Quota::default()).await;
+    let uuid = |digit: u32| format!("{digit}b1d4c2e-9a53-4c36-8f0e-2d6a1f0b9c41");
+    for (digit, of) in [(1, Some("research")), (2, Some("default")), (3, None)] {
+        kept_at_y2(&cloud, "old", &uuid(digit), of).await;
+    }
+    let create = |disk: &str| CreateVm { disk: disk.parse().ok(), ..wanted("two") };
+    for others in ["old-2b1d4c2e", "old-3b1d4c2e", "old-4b1d4c2e"] {
+        let deleted = bound(&cloud, "watari.v1.disk.delete", &json!({"name": others})).await;
+        let taken = bound(&cloud, "watari.v1.vm.create", &serde_json::to_value(create(others)).unwrap()).await;
+        for refused in [deleted, taken] {
+            assert_eq!(refused["code"], "project.disk", "{others}: {refused}");
+        }
+    }
+    let own = CreateVm { request_id: Some("r1".to_owned()), ..create("old-1b1d4c2e") };
+    let own = serde_json::to_value(own).unwrap();
+    for time in ["once", "twice"] {
+        let made = bound(&cloud, "watari.v1.vm.create", &own).await;
+        assert_eq!((&made["name"], &made["disk_gib"]), (&json!("two"), &json!(4)), "{time}: {made}");
+    }
+    let others = serde_json::to_value(create("old-2b1d4c2e")).unwrap();
+    let refused = bound(&cloud, "watari.v1.vm.create", &others).await;
+    assert_eq!(refused["code"], "project.disk", "whatever server of theirs is there: {refused}");
+    let in_use = bound(&cloud, "watari.v1.disk.delete", &json!({"name": "old-1b1d4c2e"})).await;
+    assert_eq!(in_use["code"], "disk.in-use", "it is theirs, and refused for another reason: {in_use}");
+
+    // Once a server has taken it, its node tells of it no more.
+    let y2 = cloud.nodes.get("y2").unwrap();
+    let mut without = y2.value.clone();
+    without.inventory.disks.clear();
+    cloud.nodes.update(&without, y2.revision).await.unwrap();
+    let show = GetDisk { name: "old-1b1d4c2e".parse().unwrap() };
+    let untold = || async { cloud.ctx.bus.request(&show).await.err() };
+    eventually_some("the disk is not told of any more", SOON, untold).await;
+    let again = bound(&cloud, "watari.v1.vm.create", &own).await;
+    assert_eq!(again["name"], "two", "{again}");
 }

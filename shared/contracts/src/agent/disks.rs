@@ -2,7 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use watari_model::vm;
+use watari_model::{ProjectName, vm};
 
 use super::Order;
 
@@ -15,6 +15,9 @@ pub struct KeepDisk {
     pub base: vm::Base,
     /// What a guest sees, in GiB.
     pub disk_gib: u64,
+    /// The project of its server, with which it is still counted.
+    #[serde(default, skip_serializing_if = "ProjectName::is_default")]
+    pub project: ProjectName,
 }
 
 /// Delete a kept disk. One that is not there is deleted; one that a server has taken is refused.

@@ -47,7 +47,8 @@ pub const ADMINISTERING: &[&str] = &[
     monitor::RemoveNode::SUBJECT,
 ];
 
-/// What an operator of one project may ask besides looking. The scheduler looks whether it is about a server of that project.
+/// What an operator of one project may ask besides looking. The scheduler looks whether it is about a server, or a kept
+/// disk, of that project.
 pub const OF_A_PROJECT: &[&str] = &[
     scheduler::CreateVm::SUBJECT,
     scheduler::StartVm::SUBJECT,
@@ -60,6 +61,7 @@ pub const OF_A_PROJECT: &[&str] = &[
     scheduler::CreateSnapshot::SUBJECT,
     scheduler::RevertSnapshot::SUBJECT,
     scheduler::DeleteSnapshot::SUBJECT,
+    scheduler::DeleteDisk::SUBJECT,
 ];
 
 /// What whoever does more than look may ask, if nothing is taken away from it.

@@ -2,7 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use watari_model::{DiskName, ImageName, NodeName, SiteName, Timestamp, VmName};
+use watari_model::{DiskName, ImageName, NodeName, ProjectName, SiteName, Timestamp, VmName};
 
 /// Show one kept disk.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -16,6 +16,9 @@ pub struct GetDisk {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ListDisks {
+    /// Only those of this project.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project: Option<ProjectName>,
     /// Only those after this name: the `next` of the page before.
     #[serde(default)]
     pub after: Option<DiskName>,
@@ -48,6 +51,9 @@ pub struct DiskView {
     pub name: DiskName,
     /// The server that it was of.
     pub vm: VmName,
+    /// The project of that server, with which it is still counted; none if its node does not know.
+    #[serde(default)]
+    pub project: Option<ProjectName>,
     /// Where it is.
     pub node: NodeName,
     /// The site of that node.

@@ -21,7 +21,7 @@ pub struct CreateProject {
     /// What it is for, in one line of at most 200 characters.
     #[serde(default)]
     pub note: String,
-    /// How much its servers may have together; unbounded what is left out.
+    /// How much it may have; unbounded what is left out.
     #[serde(default)]
     pub quota: Quota,
 }
@@ -64,12 +64,12 @@ pub struct SetProject {
     /// Memory in MiB; as before if left out.
     #[serde(default)]
     pub memory_mib: Option<Bound>,
-    /// Disk in GiB; as before if left out.
+    /// Disk in GiB, with snapshots and kept disks; as before if left out.
     #[serde(default)]
     pub disk_gib: Option<Bound>,
 }
 
-/// Forget a project that has no servers.
+/// Forget a project that has no servers and no kept disks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DeleteProject {
@@ -84,9 +84,9 @@ pub struct ProjectView {
     pub name: ProjectName,
     /// What it is for.
     pub note: String,
-    /// How much its servers may have together.
+    /// How much it may have.
     pub quota: Quota,
-    /// What they have, whether they run or not.
+    /// What it has, whether its servers run or not.
     pub used: Used,
     /// What is left, where there is a bound.
     pub left: Quota,

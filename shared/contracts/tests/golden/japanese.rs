@@ -57,7 +57,7 @@ const ABOUT: &[(&str, &str)] = &[
     ("watari.v1.project.get", "プロジェクト 1 つの詳細を返します。"),
     ("watari.v1.project.list", "プロジェクトの一覧を返します。"),
     ("watari.v1.project.set", "プロジェクトの上限を変更します。"),
-    ("watari.v1.project.delete", "サーバのないプロジェクトを削除します。"),
+    ("watari.v1.project.delete", "サーバも残したディスクもないプロジェクトを削除します。"),
     ("watari.v1.image.import", "ファイルの送信を予告し、送り先を受け取ります。"),
     ("watari.v1.image.save", "サーバのディスクをイメージとして保存します。サーバの状態は変わりません。"),
     ("watari.v1.image.edit", "イメージに登録した説明や条件を変更します。"),

@@ -163,6 +163,14 @@ impl Vm {
         }
     }
 
+    /// How much its snapshots are counted with, in GiB: all that is kept for those that are taken, which grows no more.
+    /// What one that is only asked for will keep nobody knows yet, but that it is no more than the disk.
+    #[must_use]
+    pub fn snapshots_gib(&self) -> u64 {
+        let due = self.snapshots.list.iter().filter(|snapshot| snapshot.taken.is_none());
+        due.fold(self.snapshots.kept_gib(), |all, _| all.saturating_add(self.most_disk_gib()))
+    }
+
     /// The one of that name.
     ///
     /// # Errors
@@ -255,10 +263,12 @@ mod tests {
         }
         assert_eq!(vm.claims().disk_gib, vm.spec.disk_gib + 3, "each has what is below it");
         assert_eq!(vm.most_disk_gib(), vm.spec.disk_gib, "its disk is no larger by that");
+        assert_eq!(vm.snapshots_gib(), 3);
         assert!(matches!(vm.ask_snapshot(name("two"), now()), Err(Refusal::SnapshotExists { .. })));
         assert!(matches!(vm.ask_snapshot(name("four"), now()), Err(Refusal::SnapshotLimit { .. })));
         assert!(matches!(vm.forget_snapshot(&name("four")), Err(Refusal::SnapshotUnknown { .. })));
         vm.forget_snapshot(&name("three")).unwrap();
+        assert_eq!(vm.snapshots_gib(), 2, "what the last one alone had is free");
         take(&mut vm, "three", 2);
         assert_eq!(vm.snapshots.get(&name("three")).unwrap().number, 4);
     }
@@ -294,6 +304,7 @@ mod tests {
         let mut vm = mail();
         take(&mut vm, "one", 0);
         vm.ask_snapshot(name("two"), now()).unwrap();
+        assert_eq!(vm.snapshots_gib(), 1 + vm.most_disk_gib(), "it may be all of the disk");
         let why = Refusal::Internal { detail: "no disk".to_owned() };
         vm.snapshots.note(2, Err(why.clone()));
         assert_eq!(vm.snapshots.due().and_then(|due| due.fault.clone()), Some(why));

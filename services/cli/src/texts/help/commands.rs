@@ -209,7 +209,7 @@ pub(super) const TEXTS: &[Text] = &[
     ),
     ("Show one project, with what is used and left", "プロジェクト 1 つの使用量と残りを表示します"),
     ("Change how much a project may have", "プロジェクトの上限を変更します"),
-    ("Forget a project that has no servers", "サーバのないプロジェクトを削除します"),
+    ("Forget a project that has no servers and no kept disks", "サーバも残したディスクもないプロジェクトを削除します"),
     (
         "Forget a key; servers that were made with it keep it",
         "鍵の登録を削除します。その鍵で作成済みのサーバには残ります",

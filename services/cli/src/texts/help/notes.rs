@@ -94,16 +94,16 @@ pub(super) const TEXTS: &[Text] = &[
     ),
     ("Debian's package `watari` has all three in place.", "Debian パッケージ `watari` では 3 つとも設定済みです。"),
     (
-        "What counts is what was accepted, whether it runs or not. What is not bounded is taken as there is room.",
-        "稼働しているかどうかにかかわらず、受け付けた分を数えます。上限のない項目は、空きがあるかぎり使えます。",
+        "What counts is what was accepted, whether it runs or not. Kept disks and snapshots count as disk. What is not bounded is taken as there is room.",
+        "稼働しているかどうかにかかわらず、受け付けた分を数えます。残したディスクとスナップショットもディスクに数えます。上限のない項目は、空きがあるかぎり使えます。",
     ),
     (
         "A bound below what is used takes nothing away: it refuses what would use more.",
         "使用量より小さい上限を設定しても既存のサーバはそのままで、使用量が増える要求だけを断ります。",
     ),
     (
-        "A day begins at midnight of this machine's time zone, and what is named by --to is not counted any more: the first example is November. Processors and memory count while a server runs, its disk as long as it exists. Servers that had one name one after another are added up; one that was of several projects has a line for each. Time of which the history does not reach back is in a column of its own and in no other.",
-        "日はこのマシンのタイムゾーンの午前 0 時に始まり、--to で指定した日は含みません。最初の例は 11 月分です。\n仮想 CPU とメモリは稼働している間、ディスクは存在している間を数えます。同じ名前を順に使ったサーバは合計し、属するプロジェクトが変わったサーバはプロジェクトごとに示します。\n記録が残っていない時間は専用の列に示し、ほかの列には含めません。",
+        "A day begins at midnight of this machine's time zone, and what is named by --to is not counted any more: the first example is November. Processors and memory count while a server runs, its disk as long as it exists, with what its snapshots keep; a kept disk counts on under its server's name. Servers that had one name one after another are added up; one that was of several projects has a line for each. Time of which the history does not reach back is in a column of its own and in no other.",
+        "日はこのマシンのタイムゾーンの午前 0 時に始まり、--to で指定した日は含みません。最初の例は 11 月分です。\n仮想 CPU とメモリは稼働している間、ディスクは存在している間を、スナップショットが使う容量も含めて数えます。残したディスクは、元のサーバの名前で引き続き数えます。同じ名前を順に使ったサーバは合計し、属するプロジェクトが変わったサーバはプロジェクトごとに示します。\n記録が残っていない時間は専用の列に示し、ほかの列には含めません。",
     ),
     (
         "Example, as root, after the services were started once everywhere. First, on every front end:",

@@ -309,7 +309,10 @@ pub(super) const TEXTS: &[Text] = &[
         "全サーバの仮想 CPU の合計の上限。none で上限なし",
     ),
     ("Memory of all its servers at most, or none for no bound", "全サーバのメモリの合計の上限。none で上限なし"),
-    ("Disk of all its servers at most, or none for no bound", "全サーバのディスクの合計の上限。none で上限なし"),
+    (
+        "Disk of all its servers at most, with snapshots and kept disks, or none for no bound",
+        "全サーバのディスクの合計の上限 (スナップショットと残したディスクを含む)。none で上限なし",
+    ),
     (
         "The project that it is counted with (see `watari project`); without it `default`",
         "属するプロジェクト (`watari project` を参照)。省略時は `default`",

@@ -2,6 +2,7 @@
 //! SQL: one text for both, and every value is bound.
 
 mod asked;
+mod kept;
 mod place;
 mod read;
 mod retain;

@@ -1,6 +1,6 @@
 use time::OffsetDateTime;
 use watari_contracts::history::Place as Page;
-use watari_model::ProjectName;
+use watari_model::{ProjectName, node::Node};
 use watari_testkit::{PostgresServer, TempDir};
 
 use super::*;
@@ -42,6 +42,7 @@ on_both! {
     how_far_a_bucket_was_read_survives,
     a_completed_migration_is_measured_once,
     use_is_read_from_what_was_when_the_window_begins,
+    a_kept_disk_is_used_until_its_node_has_it_no_more_in_whatever_order_that_is_told,
     a_text_with_a_nul_is_kept_without_it,
     two_that_write_the_same_write_it_once,
 }
@@ -278,6 +279,51 @@ async fn use_is_read_from_what_was_when_the_window_begins(place: &Place) {
     store.retain(at(45), 1_000).await.unwrap();
     assert_eq!(used(&store, "mail", 40, 100).await, sum);
     assert_eq!(used(&store, "nobody", 40, 100).await.servers, 0);
+}
+
+async fn a_kept_disk_is_used_until_its_node_has_it_no_more_in_whatever_order_that_is_told(place: &Place) {
+    let golden = include_str!("../../../../../shared/contracts/tests/golden/document.nodes.json");
+    let with = serde_json::from_str::<Vec<Node>>(golden).unwrap().into_iter().find(|n| !n.inventory.disks.is_empty());
+    let store = Store::open(place).await.unwrap();
+    let research: ProjectName = "research".parse().unwrap();
+    let sum = async |vm: &str, from: i64, until: i64| {
+        let meter = store.used(vm, Meter::new(at(from), at(until))).await.unwrap();
+        meter.done().remove(&research).unwrap_or_default()
+    };
+    for (n, order) in (0_u64..).zip([[0, 1, 2, 3], [3, 2, 1, 0], [3, 1, 0, 2], [2, 0, 3, 1]]) {
+        let mut with = with.clone().unwrap();
+        let mut all = std::mem::take(&mut with.inventory.disks);
+        let (uuid, mut disk) = all.pop_first().unwrap();
+        (disk.vm, disk.project) = (format!("old{n}").parse().unwrap(), Some(research.clone()));
+        (disk.disk_gib, disk.kept_at) = (4, at(15));
+        let without = with.clone();
+        with.inventory.disks.insert(uuid, disk);
+        let writes = [(10, &without), (20, &with), (30, &with), (40, &without)].map(|(second, node)| Change {
+            bucket: "nodes".to_owned(),
+            key: format!("m{n}"),
+            document: Some(serde_json::to_string(node).unwrap()),
+            ..site(10 * n + 1, second, None)
+        });
+        for place in order {
+            store.add(&writes[place..=place], 1 << 16).await.unwrap();
+        }
+        let name = format!("old{n}");
+        let used = sum(&name, 0, 100).await;
+        assert_eq!((used.servers, used.existed_ms, used.disk_gib_ms), (0, 0, 25_000 * 4), "{order:?}");
+        assert_eq!(sum(&name, 16, 18).await.disk_gib_ms, 2_000 * 4);
+        assert_eq!(sum(&name, 40, 100).await, Sum::default());
+        // It is kept anew, and goes with its node.
+        with.inventory.disks.values_mut().next().unwrap().kept_at = at(50);
+        let again = Change { document: Some(serde_json::to_string(&with).unwrap()), ..writes[3].clone() };
+        let (again, gone) = (Change { at: at(60), ..again.clone() }, Change { at: at(70), document: None, ..again });
+        store.add(&[again, gone], 1 << 16).await.unwrap();
+        assert_eq!(sum(&name, 0, 100).await.disk_gib_ms, (25_000 + 20_000) * 4);
+    }
+    // Nothing else is known of servers of these names.
+    assert_eq!(store.servers("", 10).await.unwrap(), ["old0", "old1", "old2", "old3"]);
+    assert_eq!(store.servers("old1", 1).await.unwrap(), ["old2"]);
+    store.retain(at(45), 1_000).await.unwrap();
+    assert_eq!(sum("old0", 0, 100).await.disk_gib_ms, 20_000 * 4, "what ended before is forgotten for its age");
 }
 
 async fn how_far_a_bucket_was_read_survives(place: &Place) {

@@ -9,7 +9,7 @@ use watari_model::{
     migration::{Migration, State},
 };
 
-use super::{Store, StoreError, nanos, plain, signed};
+use super::{Store, StoreError, kept, nanos, plain, signed};
 use crate::history::summary::{restored, summarise};
 
 /// One write of one document.
@@ -133,10 +133,11 @@ async fn insert(
     .bind(change.why.as_deref().map(plain))
     .execute(&mut *connection)
     .await?;
-    if done.rows_affected() > 0
-        && let Some(migration) = completed(change)
-    {
-        measure(connection, &migration, change.at).await?;
+    if done.rows_affected() > 0 {
+        if let Some(migration) = completed(change) {
+            measure(connection, &migration, change.at).await?;
+        }
+        kept::note(connection, change).await?;
     }
     Ok(done.rows_affected())
 }

@@ -23,7 +23,7 @@ fn snap(vms: impl IntoIterator<Item = Vm>) -> Snapshot {
     let mut keeper = node("m1", "myodaiji", 4_096);
     let base = vm("old", 128).spec.base;
     let (disk_gib, size_bytes) = (8, 5 << 30);
-    let kept = KeptDisk { vm: "old".parse().unwrap(), base, disk_gib, size_bytes, kept_at: at(0) };
+    let kept = KeptDisk { vm: "old".parse().unwrap(), project: None, base, disk_gib, size_bytes, kept_at: at(0) };
     keeper.inventory.disks.insert(OLD.to_owned(), kept);
     put(&mut docs.nodes, &mut counter, keeper, 0);
     put(&mut docs.nodes, &mut counter, node("m2", "myodaiji", 8_192), 0);
@@ -141,14 +141,15 @@ fn what_a_lost_node_has_of_a_server_waits_while_an_earlier_disk_of_that_name_is_
 
 #[test]
 fn a_disk_that_may_have_grown_is_kept_as_a_large_one() {
-    let mut gone = vm("gone", 128);
+    let mut gone = Vm { project: "research".parse().unwrap(), ..vm("gone", 128) };
     let size = Size { disk_gib: gone.spec.disk_gib + 1, ..gone.spec.size() };
     for change in [Change::Granted(name("m1")), Change::SeenRunning, Change::Resized(size), Change::DeleteAsked] {
         gone.apply(change, at(0)).unwrap();
     }
     match &decided(&snap([Vm { keep_disk: true, ..gone }]))[..] {
         [Action::Order { order: Order::Remove(remove), .. }] => {
-            assert_eq!(remove.keep_disk.as_ref().map(|keep| keep.disk_gib), Some(size.disk_gib));
+            let keep = remove.keep_disk.as_ref().unwrap();
+            assert_eq!((keep.disk_gib, keep.project.as_str()), (size.disk_gib, "research"), "who has it is known");
         }
         other => panic!("{other:?}"),
     }

@@ -13,7 +13,7 @@ use watari_model::{
 };
 
 use super::super::{Desk, check_request_id, find, out_of_range};
-use crate::core::{Snapshot, disks};
+use crate::core::{Snapshot, disks, projects};
 
 /// The highest priority.
 const MOST_PRIORITY: u8 = 100;
@@ -105,9 +105,10 @@ impl Desk {
         Ok(())
     }
 
-    /// What is under the kept disk that the server is to begin with, if it is to begin with one, and the UUID of the
-    /// server that the disk was of. The server is where the disk is, and its disk as large.
-    pub(super) fn check_disk(&self, request: &mut CreateVm) -> Result<Option<(Base, String)>, Refusal> {
+    /// What is under the kept disk that the server is to begin with, if it is to begin with one, the UUID of the
+    /// server that the disk was of, and with how many GiB its project is counted for it already. The server is where the
+    /// disk is, and its disk as large.
+    pub(super) fn check_disk(&self, request: &mut CreateVm) -> Result<Option<(Base, String, u64)>, Refusal> {
         let Some(name) = request.disk.clone() else { return Ok(None) };
         let disk = name.to_string();
         let snap = self.executor.view();
@@ -123,7 +124,9 @@ impl Desk {
         if request.site.is_none() {
             request.site = Some(kept.node.site.clone());
         }
-        Ok(Some((base, kept.uuid.to_owned())))
+        let is_own = projects::project_of(&kept) == request.project;
+        let counted_gib = if is_own { kept.disk.counted_gib() } else { 0 };
+        Ok(Some((base, kept.uuid.to_owned(), counted_gib)))
     }
 
     /// The image under the disk, if servers can be made from it and it fits on the disk.

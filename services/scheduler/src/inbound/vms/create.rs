@@ -35,9 +35,9 @@ impl Desk {
             None => None,
         };
         let kept = self.check_disk(&mut request)?;
-        let (base, disk) = match kept {
-            Some((base, uuid)) => (base, Some(uuid)),
-            None => (self.check_image(&request).await?, None),
+        let (base, disk, counted_gib) = match kept {
+            Some((base, uuid, counted_gib)) => (base, Some(uuid), counted_gib),
+            None => (self.check_image(&request).await?, None, 0),
         };
         self.check_networks(&request).await?;
         let logins = self.check_keys(&request).await?;
@@ -45,7 +45,7 @@ impl Desk {
         self.check_after(&request.name, &request.after).await?;
         let home = self.home(&request)?;
         // Asked before anything is drawn, and decided when nobody comes between.
-        self.has_left(&request)?;
+        self.has_left(&request, counted_gib)?;
         let uuid = self.uuid(&request);
         let nics = match self.allocate(&request, &uuid).await {
             Ok(nics) => nics,
@@ -60,7 +60,7 @@ impl Desk {
         }
         let _use = self.project_turn(&request.project).await;
         let _after = self.after_turn(!request.after.is_empty()).await;
-        let stands = match self.has_left(&request) {
+        let stands = match self.has_left(&request, counted_gib) {
             Ok(()) => self.check_after(&request.name, &request.after).await,
             left => left,
         };
@@ -103,10 +103,11 @@ impl Desk {
         self.choose_home(&snap, request)
     }
 
-    /// Whether its project has so much left.
-    fn has_left(&self, request: &CreateVm) -> Result<(), Refusal> {
+    /// Whether its project has so much left. So much of its disk the project has already: it is a kept disk of it.
+    fn has_left(&self, request: &CreateVm, counted_gib: u64) -> Result<(), Refusal> {
         let CreateVm { vcpus, memory_mib, disk_gib, .. } = *request;
-        let more = Used { servers: 1, vcpus: vcpus.into(), memory_mib, disk_gib };
+        let disk_gib = disk_gib.saturating_sub(counted_gib);
+        let more = Used { servers: 1, vcpus: vcpus.into(), memory_mib, disk_gib, ..Used::default() };
         self.admits(&request.project, &request.name, more)
     }
 

@@ -4,14 +4,18 @@ use watari_chassis::clock;
 use watari_contracts::scheduler::{CreateSnapshot, DeleteSnapshot, RevertSnapshot, VmView};
 use watari_model::{
     Refusal,
+    project::Used,
     vm::{Desired, State, Vm},
 };
 
 use super::{Desk, digest_of, power::not_now};
+use crate::inbound::projects::USE;
 
 impl Desk {
     pub(in crate::inbound) async fn create_snapshot(self, request: CreateSnapshot) -> Result<VmView, Refusal> {
         let digest = digest_of(&("create-snapshot", &request.vm, &request.name));
+        // What the project had left for one is not left for the next.
+        let _turn = self.turns.take(USE).await;
         let snap = self.executor.view();
         let ask = |vm: &mut Vm| {
             // Of one that is on its way it is taken when it has arrived.
@@ -20,7 +24,9 @@ impl Desk {
                 return Err(not_now(vm, "take a snapshot"));
             }
             self.reachable(&snap, vm)?;
-            vm.ask_snapshot(request.name.clone(), clock::now())
+            let used = Used::of(vm);
+            vm.ask_snapshot(request.name.clone(), clock::now())?;
+            self.admits(&vm.project, &vm.name, Used::of(vm).beyond(used))
         };
         self.amend(&request.vm, request.request_id.as_deref(), &digest, ask).await
     }

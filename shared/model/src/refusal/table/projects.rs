@@ -16,16 +16,16 @@ macro_rules! with_projects {
                 ja "プロジェクト {project} はありません" "プロジェクトの一覧は watari project list で確認できます。作成するには watari project create {project} を実行してください";
             /// More would be used than the project may have.
             ProjectQuota { project, vm, detail: Said } "project.quota" 409 No
-                en "server {vm} would pass the quota of project {project} ({detail})" "delete servers of the project, or make them smaller (watari vm list --project {project}), or raise its bounds: watari project set {project}"
-                ja "サーバ {vm} はプロジェクト {project} の割り当てを超えます ({detail})" "プロジェクトのサーバを削除または縮小するか (watari vm list --project {project})、上限を引き上げてください: watari project set {project}";
+                en "server {vm} would pass the quota of project {project} ({detail})" "delete servers of the project, or make them smaller (watari vm list --project {project}), or delete what takes disk besides: snapshots (watari vm snapshot delete SERVER NAME) and kept disks (watari disk list --project {project}); or raise its bounds: watari project set {project}"
+                ja "サーバ {vm} はプロジェクト {project} の割り当てを超えます ({detail})" "プロジェクトのサーバを削除または縮小するか (watari vm list --project {project})、ディスクを使っているスナップショット (watari vm snapshot delete サーバ 名前) や残したディスク (watari disk list --project {project}) を削除するか、上限を引き上げてください: watari project set {project}";
             /// More is used than the project may have, since a bound was lowered.
             ProjectOver { project, detail: Said } "project.over" 409 No
                 en "project {project} uses more than its quota ({detail})" "nothing is taken away; until there is less, nothing that uses more is accepted: watari vm list --project {project}"
                 ja "プロジェクト {project} の使用量は割り当てを超えています ({detail})" "既存のサーバはそのまま動きます。上限内に減るまで、使用量が増える要求は受け付けません: watari vm list --project {project}";
-            /// Servers are counted with it.
+            /// Servers, or disks that were kept of some, are counted with it.
             ProjectInUse { project, users } "project.in-use" 409 No
-                en "project {project} has servers: {users}" "delete them, or move them: watari vm edit NAME --project OTHER"
-                ja "プロジェクト {project} にはサーバがあります: {users}" "それらを削除するか、別のプロジェクトへ移してください: watari vm edit 名前 --project 移す先";
+                en "project {project} has servers or kept disks: {users}" "delete them, or move servers: watari vm edit NAME --project OTHER"
+                ja "プロジェクト {project} にはサーバまたは残したディスクがあります: {users}" "それらを削除するか、サーバは別のプロジェクトへ移してください: watari vm edit 名前 --project 移す先";
             /// The project of servers that name none.
             ProjectDefault { project } "project.default" 409 No
                 en "project {project} has the servers that name none, so that it is always there" "take its bounds away instead: watari project set {project} --servers none --vcpus none --memory none --disk none"
@@ -34,10 +34,10 @@ macro_rules! with_projects {
             ProjectOther { vm, project, own } "project.other" 403 No
                 en "server {vm} is of project {project}, or would be, and this key may change the servers of project {own} alone" "name that project for a new server (--project {own}); for all else ask an operator of all projects"
                 ja "サーバ {vm} はプロジェクト {project} のものであるか、その要求によってそうなります。この鍵で変更できるのは、プロジェクト {own} のサーバだけです" "新しいサーバには --project {own} を指定してください。それ以外は、すべてのプロジェクトを扱う操作者に依頼してください";
-            /// Whoever asks may use nothing that is of no project.
+            /// Whoever asks may use and delete the kept disks of one project alone.
             ProjectDisk { disk, own } "project.disk" 403 No
-                en "disk {disk} was kept from a deleted server, perhaps of another project, and this key may change the servers of project {own} alone" "start from an image (--image), or ask an operator of all projects"
-                ja "ディスク {disk} は削除されたサーバから保管したもので、別のプロジェクトのものかもしれません。この鍵で変更できるのは、プロジェクト {own} のサーバだけです" "イメージから作成するか (--image)、すべてのプロジェクトを扱う操作者に依頼してください";
+                en "{disk} is not known as a kept disk of project {own}, and this key may use and delete those alone" "list them with: watari disk list --project {own}; or start from an image (--image), or ask an operator of all projects"
+                ja "{disk} がプロジェクト {own} の残したディスクであることを確認できません。この鍵で使用と削除ができるのは、そのプロジェクトのものだけです" "watari disk list --project {own} で確認できます。イメージから作成するか (--image)、すべてのプロジェクトを扱う操作者に依頼することもできます";
             /// As many projects as may be.
             ProjectsFull { limit } "project.full" 507 No
                 en "there are {limit} projects, as many as may be" "delete projects that nobody uses: watari project list"
