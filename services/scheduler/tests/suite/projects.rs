@@ -186,7 +186,7 @@ async fn kept_disks_and_snapshots_are_counted_and_named_and_a_kept_disk_is_not_c
     kept_at_y2(&cloud, "strange", "8b1d4c2e-9a53-4c36-8f0e-2d6a1f0b9c41", None).await;
     assert_eq!((used(&cloud).await.disk_gib, used(&cloud).await.kept_disk_gib), (4, 4));
     let listed = cloud.ask(&ListDisks { project: Some(research()), ..ListDisks::default() }).await.unwrap();
-    assert_eq!(listed.disks, [kept.clone()]);
+    assert_eq!(listed.disks, std::slice::from_ref(&kept));
     let in_use = cloud.ask(&DeleteProject { name: research() }).await;
     assert!(matches!(&in_use, Err(Refusal::ProjectInUse { users, .. }) if users == kept.name.as_str()), "{in_use:?}");
 
