@@ -1,5 +1,6 @@
 # shellcheck shell=bash
-# The distribution's kernel for virtual machines, out of its packages: for those who start one (build, machine/run).
+# The distribution's kernel for virtual machines, out of its packages: for those who start one (build, machine/run,
+# deploy/systemd-test).
 # To be sourced by a script with `say` and `die`.
 
 # Debian's name for it, then Ubuntu's. Its package is the first thing on which the ever-current one
@@ -51,4 +52,26 @@ add_module() {
   esac
   for dep in $(tr '\0' '\n' <"$to" | LC_ALL=C sed -n 's/^depends=//p' | tr ',' ' '); do add_module "$1" "$dep"; done
   echo "$name.ko" >>"$1/order"
+}
+
+# keep_kernel NAME MODULE…: a kernel with these modules, as $kept: vmlinuz, release, bin/busybox, and modules with their order.
+# It is kept in $CACHE under a hash of what chose it, and put together in $work, which the script clears away.
+keep_kernel() {
+  local name=$1 module
+  shift
+  # shellcheck source=/dev/null
+  kept=$CACHE/$name-$( (cat "${BASH_SOURCE[0]}"; echo "$*"; . /etc/os-release; echo "${VERSION_CODENAME:-}") | sha256sum | cut -c1-16)
+  [ ! -e "$kept" ] || return 0
+  say "fetching the kernel"
+  # shellcheck disable=SC2046
+  unpack_packages "$work/pkg" $(kernel_packages) busybox-static
+  find_kernel "$work/pkg"
+  mkdir -p "$work"/kept/{bin,modules}
+  echo "$release" >"$work/kept/release"
+  cp "$work/pkg/boot/vmlinuz-$release" "$work/kept/vmlinuz"
+  cp "$(find "$work/pkg" -path '*/bin/busybox' -type f | head -n 1)" "$work/kept/bin/busybox"
+  for module; do add_module "$work/kept/modules" "$module"; done
+  # Nobody ever sees half of it. Who comes second finds it there.
+  cp -a "$work/kept" "$kept.$$"
+  mv -T "$kept.$$" "$kept" 2>/dev/null || rm -rf "${kept:?}.$$"
 }
