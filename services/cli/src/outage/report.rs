@@ -63,6 +63,9 @@ fn report(out: Out, view: &OutageView) -> String {
             out.table(&columns, view.moving.iter().map(row))
         ));
     }
+    if !view.waiting.is_empty() {
+        parts.push(words::waiting(out.lang, &view.waiting));
+    }
     if !view.failed.is_empty() {
         parts.push(format!("{}\n{}", Word::FailedTitle.text(out.lang), failed(out, &view.failed)));
     }
@@ -103,7 +106,7 @@ fn arrived(view: &OutageView) -> Option<String> {
 
 /// How many servers it is about.
 fn servers(view: &OutageView) -> usize {
-    view.moved.len() + view.moving.len() + view.failed.len() + view.halted.len()
+    view.moved.len() + view.moving.len() + view.waiting.len() + view.failed.len() + view.halted.len()
 }
 
 /// What became of the control plane, in one line or with cause and remedy.

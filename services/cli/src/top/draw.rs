@@ -105,7 +105,7 @@ fn server(server: &VmView) -> Style {
 /// How far an evacuation, a return or a draining is, and who is on the way.
 fn progress(outage: &OutageView, lang: Lang) -> Vec<Line<'static>> {
     let (moved, failed) = (outage.moved.len(), outage.failed.len());
-    let all = moved + failed + outage.moving.len();
+    let all = moved + failed + outage.moving.len() + outage.waiting.len();
     let state = outage.paused_at.map_or(outage.state.word(), |_| "paused");
     let done = (BAR * (moved + failed)).checked_div(all).unwrap_or(BAR);
     let bar = format!("{}{}", "█".repeat(done), "░".repeat(BAR.saturating_sub(done)));

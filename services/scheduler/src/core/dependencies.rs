@@ -163,15 +163,25 @@ pub(super) fn holds_up(turn: &Turn<'_>, migration: &Migration, vm: &Vm) -> bool 
 }
 
 /// Whether a server that is off waits for one on which it depends and that is about to start as well. Servers are gone
-/// through in the order of their ranks, so that what begins to start in this turn is known.
-pub(super) fn starts_later(turn: &Turn<'_>, vm: &Vm) -> bool {
+/// through in the order of their ranks, so that what begins to start in this turn is known, and what waits itself.
+pub(super) fn starts_later(turn: &mut Turn<'_>, vm: &Vm) -> bool {
+    let waits = waits_for_a_start(turn, vm);
+    if waits {
+        turn.start_later.insert(vm.name.clone());
+    }
+    waits
+}
+
+fn waits_for_a_start(turn: &Turn<'_>, vm: &Vm) -> bool {
     let others = turn.dependencies.before(vm).iter().filter_map(|name| turn.snap.vms.get(name.as_str()));
     let mut others = others.map(|entry| &entry.value).filter(|other| other.desired == Desired::Running);
     others.any(|other| match other.state {
         State::Starting => may_come_up(turn, other),
         State::Pending | State::Stopped | State::Suspended => {
             let granted = !turn.settled::<Vm>(other.name.as_str());
-            granted || (!turn.is_held(other) && is_coming(turn, other.node(), vm.node()))
+            granted
+                || turn.start_later.contains(&other.name)
+                || (!turn.is_held(other) && is_coming(turn, other.node(), vm.node()))
         }
         _ => false,
     })

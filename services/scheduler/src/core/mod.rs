@@ -47,6 +47,7 @@ use watari_model::Timestamp;
 
 pub use action::{Action, Order, Settle};
 pub use control::{Control, Sight as ControlSight};
+pub(crate) use progress::waiting;
 pub use progress::{Progress, Readiness, Traffic, UNDER_WAY, progress, readiness, traffic};
 pub use readiness::{Outlook, outlooks};
 pub use rules::{

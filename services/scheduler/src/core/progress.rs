@@ -14,7 +14,7 @@ use super::{
     Rules, Snapshot, evacuation,
     forecast::{forecast, time_to_leave},
     readiness::is_wanted,
-    report::report,
+    report::{Report, report},
 };
 
 /// The states of a migration that is not over, in their order.
@@ -95,14 +95,12 @@ fn of_site(snap: &Snapshot, rules: &Rules, site: &SiteName, now: Timestamp) -> P
         return Progress { site, state, moved: 0, moving: 0, waiting: 0, failed: 0, left_ms, power_off_at };
     };
     let report = report(snap, outage, now);
-    let moving = report.moving.iter().map(|migration| &migration.vm);
-    let told: BTreeSet<&VmName> = moving.chain(report.failed.iter().map(|left| &left.vm)).collect();
     let is_leaving = outage.state == State::Evacuating;
     Progress {
         state: Some(outage.state),
         moved: report.moved.iter().map(|migration| &migration.vm).collect::<BTreeSet<_>>().len(),
         moving: report.moving.len(),
-        waiting: still_there(snap, outage, &site).filter(|vm| !told.contains(&vm.name)).count(),
+        waiting: waiting(snap, outage, &report).len(),
         failed: report.failed.len(),
         left_ms: if is_leaving { time_to_leave(snap, rules, outage, now) } else { Some(0) },
         power_off_at: outage.window.filter(|_| outage.state != State::Returning).map(|window| window.from),
@@ -110,13 +108,22 @@ fn of_site(snap: &Snapshot, rules: &Rules, site: &SiteName, now: Timestamp) -> P
     }
 }
 
+/// Servers that are still to move in the outage's leg, but are not in the queue, nor known to stay.
+pub(crate) fn waiting<'s>(snap: &'s Snapshot, outage: &Outage, report: &Report<'_>) -> Vec<&'s VmName> {
+    let moving = report.moving.iter().map(|migration| &migration.vm);
+    let (left, halted) = (report.failed.iter().map(|left| &left.vm), outage.halted.iter().map(|halted| &halted.vm));
+    let told: BTreeSet<&VmName> = moving.chain(left).chain(halted).chain(&report.off).collect();
+    still_there(snap, outage).map(|vm| &vm.name).filter(|name| !told.contains(name)).collect()
+}
+
 /// Servers that are where the outage's leg takes them away from, and are to run elsewhere.
-fn still_there<'s>(snap: &'s Snapshot, outage: &Outage, site: &SiteName) -> impl Iterator<Item = &'s Vm> {
+fn still_there<'s>(snap: &'s Snapshot, outage: &Outage) -> impl Iterator<Item = &'s Vm> {
     let servers: Vec<&Vm> = match outage.state {
         State::Evacuating => evacuation::concerned(snap, outage),
         State::Returning => {
             let is_away = |vm: &&Vm| {
-                vm.home_site == *site && vm.node().and_then(|node| snap.site_of(node)).is_some_and(|at| at != site)
+                outage.scope == Scope::Site(vm.home_site.clone())
+                    && vm.node().and_then(|node| snap.site_of(node)).is_some_and(|at| *at != vm.home_site)
             };
             snap.vms.values().map(|entry| &entry.value).filter(is_away).collect()
         }

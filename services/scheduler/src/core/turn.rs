@@ -33,6 +33,8 @@ pub(crate) struct Turn<'a> {
     pub(crate) dependencies: Dependencies<'a>,
     pub(crate) actions: Vec<Action>,
     taken: HashSet<String>,
+    /// Servers that are off and wait for others on which they depend, as far as servers have been gone through.
+    pub(crate) start_later: HashSet<VmName>,
     by_vm: HashMap<&'a VmName, Vec<&'a Migration>>,
 }
 
@@ -64,7 +66,8 @@ impl<'a> Turn<'a> {
             by_vm.entry(&entry.value.vm).or_default().push(&entry.value);
         }
         let dependencies = Dependencies::of(&snap.vms);
-        Self { snap, rules, now, rooms, dependencies, actions: Vec::new(), taken: HashSet::new(), by_vm }
+        let (taken, start_later) = (HashSet::new(), HashSet::new());
+        Self { snap, rules, now, rooms, dependencies, actions: Vec::new(), taken, start_later, by_vm }
     }
 
     /// All migrations of a server that are remembered.

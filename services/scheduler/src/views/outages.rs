@@ -16,11 +16,13 @@ use crate::core::{
     Rules, Snapshot, awaited, calendar, dark,
     forecast::{Forecast, Halting, Move, forecast, time_to_leave},
     report::report,
+    waiting,
 };
 
 /// An outage with the report of its last leg, and without a plan.
 pub(crate) fn outage(snap: &Snapshot, rules: &Rules, outage: &Outage, now: Timestamp) -> OutageView {
     let report = report(snap, outage, now);
+    let waiting = waiting(snap, outage, &report).into_iter().cloned().collect();
     let begins_at = outage.window.filter(|_| outage.state == State::Scheduled);
     let begins_at = begins_at.map(|window| calendar::begins_at(snap, rules, outage, window, now));
     OutageView {
@@ -38,6 +40,7 @@ pub(crate) fn outage(snap: &Snapshot, rules: &Rules, outage: &Outage, now: Times
         leg: if report.reason == Reason::Return { LegName::Home } else { LegName::Out },
         moved: report.moved.into_iter().map(moved).collect(),
         moving: report.moving.into_iter().map(|m| migration(snap, m)).collect(),
+        waiting,
         awaited: awaited(snap, rules, outage, now),
         failed: report.failed.iter().filter(|left| !is_halted(outage, left)).map(not_moved).collect(),
         stayed: outage.stayed.iter().filter(|left| !is_halted(outage, left)).map(not_moved).collect(),

@@ -13,6 +13,7 @@ pub const LOOKING: &[&str] = &[
     scheduler::ListSites::SUBJECT,
     scheduler::GetOutage::SUBJECT,
     scheduler::ListOutages::SUBJECT,
+    scheduler::PlanOutage::SUBJECT,
     scheduler::RehearseOutage::SUBJECT,
     scheduler::GetDisk::SUBJECT,
     scheduler::ListDisks::SUBJECT,

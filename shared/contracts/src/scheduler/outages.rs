@@ -241,8 +241,12 @@ pub struct OutageView {
     pub leg: LegName,
     /// Servers that have moved.
     pub moved: Vec<Moved>,
-    /// Servers that are moving or waiting for their turn.
+    /// Servers that are moving or in the queue.
     pub moving: Vec<MigrationView>,
+    /// Servers that are still to move and are not in the queue yet: those for whose arrival they wait
+    /// ([`VmView::after`](super::VmView::after)) are on their way, mostly.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waiting: Vec<VmName>,
     /// Nodes that a return waits for, since they are not ready yet.
     #[serde(default)]
     pub awaited: Vec<NodeName>,

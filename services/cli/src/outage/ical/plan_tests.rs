@@ -37,6 +37,7 @@ fn outage(id: &str, state: State, window: Window, request_id: &str) -> OutageVie
         leg: LegName::Out,
         moved: Vec::new(),
         moving: Vec::new(),
+        waiting: Vec::new(),
         awaited: Vec::new(),
         failed: Vec::new(),
         stayed: Vec::new(),

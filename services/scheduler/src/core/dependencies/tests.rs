@@ -115,16 +115,22 @@ fn powered_on(change: impl FnOnce(&mut Vm, &mut node::Node)) -> Snapshot {
     for change in [Change::Granted(name("m1")), Change::SeenOff] {
         web.apply(change, at(0)).unwrap();
     }
+    let mut front = a_vm("front", 64);
+    front.spec.after = vec![web.name.clone()];
+    for change in [Change::Granted(name("m1")), Change::SeenOff] {
+        front.apply(change, at(0)).unwrap();
+    }
     put(&mut campus.docs.nodes, &mut campus.docs.revision, there, 0);
-    put(&mut campus.docs.vms, &mut campus.docs.revision, db, 0);
-    put(&mut campus.docs.vms, &mut campus.docs.revision, web, 0);
+    for vm in [db, web, front] {
+        put(&mut campus.docs.vms, &mut campus.docs.revision, vm, 0);
+    }
     campus.snapshot()
 }
 
 fn waits(snap: &Snapshot, now: u64) -> bool {
     let rules = Rules::default();
-    let turn = Turn::new(snap, &rules, at(now));
-    starts_later(&turn, &snap.vms["web"].value)
+    let mut turn = Turn::new(snap, &rules, at(now));
+    starts_later(&mut turn, &snap.vms["web"].value)
 }
 
 #[test]
@@ -134,6 +140,15 @@ fn one_waits_for_another_that_is_being_started_until_it_runs_fails_or_takes_too_
     assert!(!waits(&powered_on(|db, _| db.apply(Change::SeenRunning, at(0)).unwrap()), 1));
     let fault = watari_model::Refusal::VmUnknown { vm: "db".to_owned() };
     assert!(!waits(&powered_on(|db, _| db.fault = Some(fault)), 1));
+}
+
+#[test]
+fn who_depends_on_one_that_waits_waits_as_well() {
+    let (snap, rules) = (powered_on(|_, _| {}), Rules::default());
+    let mut turn = Turn::new(&snap, &rules, at(1));
+    let [web, front] = ["web", "front"].map(|name| &snap.vms[name].value);
+    assert!(!starts_later(&mut turn, front), "nobody has looked at web yet");
+    assert!(starts_later(&mut turn, web) && starts_later(&mut turn, front));
 }
 
 #[test]
