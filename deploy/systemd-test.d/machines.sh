@@ -19,6 +19,8 @@ make_disk() {
   quietly in_root systemctl enable typist.service systemd-networkd.service
   # Emulated processors are slow, and slower where others compute: nobody shall take leaders for dead at once.
   printf 'WATARI_LEASE_TTL_MS=20000\nWATARI_TELEMETRY_LOG=warn\n' >>"$root/etc/default/watari-front"
+  # The server has nothing that could shut it down.
+  echo 'SHUTDOWN_TIMEOUT=5' >>"$root/etc/default/libvirt-guests"
   # They would want a mirror, and a display.
   quietly in_root systemctl mask apt-daily.timer apt-daily-upgrade.timer getty@tty1.service serial-getty@ttyS0.service
   truncate -s 4G "$work/disk"
