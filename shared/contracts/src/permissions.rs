@@ -545,7 +545,7 @@ mod tests {
         for subject in LOOKING {
             assert!(served.contains(subject), "{subject}");
             let verb = subject.rsplit('.').next().unwrap();
-            assert!(["get", "list", "console-log", "screenshot", "plan", "rehearse"].contains(&verb), "{subject}");
+            assert!(["get", "list", "console-log", "screenshot", "rehearse"].contains(&verb), "{subject}");
         }
         for subject in served.iter().filter(|s| s.ends_with(".get") || s.ends_with(".list")) {
             assert!(LOOKING.contains(subject), "a viewer cannot look at {subject}");

@@ -64,7 +64,7 @@ fn report(out: Out, view: &OutageView) -> String {
         ));
     }
     if !view.waiting.is_empty() {
-        parts.push(words::waiting(out.lang, &view.waiting));
+        parts.push(texts::off::waiting(out.lang, &view.waiting));
     }
     if !view.failed.is_empty() {
         parts.push(format!("{}\n{}", Word::FailedTitle.text(out.lang), failed(out, &view.failed)));

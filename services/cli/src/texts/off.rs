@@ -1,4 +1,5 @@
-//! Servers that are off while their site is emptied: nothing of them is lost, and nothing has failed.
+//! Servers of an outage that do not travel now: those that are off, of which nothing is lost and nothing has failed, and
+//! those that come later.
 
 use std::fmt::Display;
 
@@ -12,6 +13,16 @@ pub fn left_off<T: Display>(lang: Lang, servers: &[T]) -> Option<String> {
         Lang::En => format!("Off, and left where their disks are: {names}"),
         Lang::Ja => format!("停止中のため、ディスクとともに元の場所に残るサーバ: {names}"),
     })
+}
+
+/// Which servers are still to move and not in the queue yet.
+#[must_use]
+pub fn waiting<T: Display>(lang: Lang, servers: &[T]) -> String {
+    let names = joined(servers);
+    match lang {
+        Lang::En => format!("Still to come: {names}"),
+        Lang::Ja => format!("これから移るサーバ: {names}"),
+    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Words and lines of what the command says when nothing is wrong. Each takes the language, so
 //! that none can lack one.
 
-use watari_model::{NodeName, VmName};
+use watari_model::NodeName;
 
 use crate::lang::Lang;
 
@@ -520,16 +520,6 @@ pub fn awaited(lang: Lang, nodes: &[NodeName]) -> String {
     match lang {
         Lang::En => format!("waiting until these nodes are ready: {nodes}"),
         Lang::Ja => format!("ノードの準備ができるのを待っています: {nodes}"),
-    }
-}
-
-/// Which servers are still to move and not in the queue yet.
-#[must_use]
-pub fn waiting(lang: Lang, servers: &[VmName]) -> String {
-    let servers: Vec<&str> = servers.iter().map(VmName::as_str).collect();
-    match lang {
-        Lang::En => format!("Still to come: {}", servers.join(", ")),
-        Lang::Ja => format!("これから移るサーバ: {}", servers.join("、")),
     }
 }
 

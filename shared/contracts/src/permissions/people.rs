@@ -13,7 +13,6 @@ pub const LOOKING: &[&str] = &[
     scheduler::ListSites::SUBJECT,
     scheduler::GetOutage::SUBJECT,
     scheduler::ListOutages::SUBJECT,
-    scheduler::PlanOutage::SUBJECT,
     scheduler::RehearseOutage::SUBJECT,
     scheduler::GetDisk::SUBJECT,
     scheduler::ListDisks::SUBJECT,
