@@ -2,11 +2,11 @@
 
 use tokio::sync::OwnedMutexGuard;
 use watari_model::{
-    Refusal, Said, VmName, said,
+    Refusal, Said, VmName,
     vm::{Desired, MOST_AFTER, Vm},
 };
 
-use super::{super::out_of_range, Desk, find};
+use super::{Desk, check::check_list, find};
 use crate::core::{Snapshot, circle};
 
 /// So many of those that depend on one are named.
@@ -20,7 +20,7 @@ impl Desk {
 
     /// Checks that a server may depend on these: not too many, each once, all there, and no circle.
     pub(super) async fn check_after(&self, vm: &VmName, after: &[VmName]) -> Result<(), Refusal> {
-        check_list(after)?;
+        check_list("after", after, MOST_AFTER, Said::new("each server once", "同じサーバを重ねない一覧"))?;
         if after.is_empty() {
             return Ok(());
         }
@@ -56,18 +56,4 @@ pub(super) fn check_free(snap: &Snapshot, vm: &Vm) -> Result<(), Refusal> {
         return Ok(());
     }
     Err(Refusal::DependedOn { vm: vm.name.to_string(), users: users.join(", ") })
-}
-
-fn check_list(after: &[VmName]) -> Result<(), Refusal> {
-    if after.len() > MOST_AFTER {
-        return Err(out_of_range("after", after.len(), said!("at most {MOST_AFTER} entries", "{MOST_AFTER} 個以下")));
-    }
-    let twice = after.iter().enumerate().find(|(index, name)| after.iter().skip(index + 1).any(|other| other == *name));
-    match twice {
-        Some((_, name)) => {
-            let allowed = Said::new("each server once", "同じサーバを重ねない一覧");
-            Err(out_of_range("after", format!("{name}, {name}"), allowed))
-        }
-        None => Ok(()),
-    }
 }

@@ -1,5 +1,7 @@
 //! Whether what is asked of a new server makes sense, before anything is stored.
 
+use std::fmt::Display;
+
 use watari_contracts::scheduler::CreateVm;
 use watari_model::{
     Refusal, Said, SiteName,
@@ -9,7 +11,7 @@ use watari_model::{
     said,
     size::GIB,
     userdata,
-    vm::{Base, DISK_GIB, Login, MEMORY_MIB, Size, VCPUS},
+    vm::{Base, DISK_GIB, Login, MEMORY_MIB, MOST_PROBES, Probe, Size, VCPUS},
 };
 
 use super::super::{Desk, check_request_id, find, out_of_range};
@@ -20,8 +22,27 @@ const MOST_PRIORITY: u8 = 100;
 /// The longest label key or value, as Kubernetes has it.
 const MOST_LABEL: usize = 63;
 
-fn spread<T: std::fmt::Display>(range: &std::ops::RangeInclusive<T>) -> Said {
+fn spread<T: Display>(range: &std::ops::RangeInclusive<T>) -> Said {
     Said::between(range.start(), range.end())
+}
+
+/// Checks that a list has at most so many entries, and each once.
+pub(super) fn check_list<T: PartialEq + Display>(
+    field: &str,
+    list: &[T],
+    most: usize,
+    once: Said,
+) -> Result<(), Refusal> {
+    if list.len() > most {
+        return Err(out_of_range(field, list.len(), said!("at most {most} entries", "{most} 個以下")));
+    }
+    let twice = list.iter().enumerate().find(|(index, one)| list.iter().skip(index + 1).any(|other| other == *one));
+    twice.map_or(Ok(()), |(_, one)| Err(out_of_range(field, format!("{one}, {one}"), once)))
+}
+
+/// Checks how a server is to be asked from outside.
+pub(super) fn check_probes(probes: &[Probe]) -> Result<(), Refusal> {
+    check_list("probes", probes, MOST_PROBES, Said::new("each probe once", "同じプローブを重ねない一覧"))
 }
 
 fn once() -> Said {
@@ -69,7 +90,7 @@ impl Desk {
         most("keys", request.keys.len(), self.servers.keys)?;
         most("firewalls", request.firewalls.len(), MOST_GROUPS)?;
         most("node_labels", request.node_labels.len(), self.servers.labels)?;
-        super::probes::check_probes(&request.probes)?;
+        check_probes(&request.probes)?;
         for text in request.node_labels.iter().flat_map(|(key, value)| [key, value]) {
             if text.is_empty() || text.len() > MOST_LABEL || !text.bytes().all(|b| b.is_ascii_graphic()) {
                 return Err(out_of_range(

@@ -11,7 +11,12 @@ use watari_model::{
     vm::{Desired, Vm},
 };
 
-use super::{Desk, check::check_priority, digest_of, power::not_now, probes::check_probes};
+use super::{
+    Desk,
+    check::{check_priority, check_probes},
+    digest_of,
+    power::not_now,
+};
 use crate::inbound::projects::USE;
 
 impl Desk {

@@ -8,7 +8,6 @@ mod edit;
 mod listing;
 mod power;
 mod preseed;
-mod probes;
 mod resize;
 mod rooms;
 mod snapshots;
