@@ -1,5 +1,6 @@
 //! Taking uploads; the module above says what clients see.
 
+mod linger;
 mod taking;
 
 use std::sync::Arc;
@@ -8,11 +9,8 @@ use axum::{
     Json, Router,
     body::Body,
     extract::{DefaultBodyLimit, Path, Query, State},
-    http::{
-        HeaderMap, HeaderValue, StatusCode,
-        header::{AUTHORIZATION, CONNECTION},
-    },
-    middleware::map_response,
+    http::{HeaderMap, StatusCode, header::AUTHORIZATION},
+    middleware::from_fn,
     response::{IntoResponse, Response},
     routing::put,
 };
@@ -34,17 +32,8 @@ pub fn routes(app: &Arc<App>) -> Router {
         .route("/v1/uploads/{id}", put(take).head(tell))
         // The body is bounded by what was announced.
         .layer(DefaultBodyLimit::disable())
-        .layer(map_response(closing))
+        .layer(from_fn(linger::lingering))
         .with_state(Arc::clone(app))
-}
-
-/// Who is refused may be sending still. Nothing else can be asked on that connection, and a client
-/// that is not told so tries.
-async fn closing(mut response: Response) -> Response {
-    if !response.status().is_success() {
-        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-    }
-    response
 }
 
 #[derive(Deserialize)]
