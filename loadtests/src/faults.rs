@@ -22,6 +22,8 @@ pub(crate) enum Fault {
     CutLong,
     /// The schedulers are killed.
     Scheduler,
+    /// The network services, which tell all nodes where the server is, are killed.
+    NetworkService,
     /// The source's agent is killed.
     SourceAgent,
     /// The target's agent is killed.
@@ -35,12 +37,13 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::CutShortly,
         Self::SourceLibvirtd,
         Self::TargetLibvirtd,
         Self::Scheduler,
         Self::SourceAgent,
+        Self::NetworkService,
         Self::TargetAgent,
         Self::NatsServer,
         Self::CutLong,
@@ -51,6 +54,7 @@ impl Fault {
             Self::CutShortly => "link cut for 2 s",
             Self::CutLong => "link cut for 12 s",
             Self::Scheduler => "schedulers killed",
+            Self::NetworkService => "network services killed",
             Self::SourceAgent => "source's agent killed",
             Self::TargetAgent => "target's agent killed",
             Self::SourceLibvirtd => "source's libvirtd killed",
@@ -66,6 +70,7 @@ impl Fault {
         let pids = match self {
             Self::CutShortly | Self::CutLong => Vec::new(),
             Self::Scheduler => there(lab, "watari-scheduler", &fronts)?,
+            Self::NetworkService => there(lab, "watari-network", &fronts)?,
             Self::SourceAgent | Self::TargetAgent => there(lab, "watari-node-agent", &NODES)?,
             Self::SourceLibvirtd | Self::TargetLibvirtd => there(lab, "libvirtd", &NODES)?,
             Self::NatsServer => there(lab, "nats-server", &fronts)?,
@@ -116,7 +121,7 @@ impl Armed {
         match self.fault {
             Fault::CutShortly => self.cut(site, Duration::from_secs(2))?,
             Fault::CutLong => self.cut(site, Duration::from_secs(12))?,
-            Fault::Scheduler => self.kill(&["m-front", "y-front"])?,
+            Fault::Scheduler | Fault::NetworkService => self.kill(&["m-front", "y-front"])?,
             Fault::SourceAgent | Fault::SourceLibvirtd => self.kill(&[source])?,
             Fault::TargetAgent | Fault::TargetLibvirtd => self.kill(&[target])?,
             Fault::NatsServer => self.kill(&[front_of(site)])?,

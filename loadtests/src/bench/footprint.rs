@@ -21,7 +21,7 @@ pub struct Footprint {
     pub resident_mib: BTreeMap<String, f64>,
     /// Processor time of each program's processes together, in percent of one core.
     pub idle_percent: BTreeMap<String, f64>,
-    /// The five services and the NATS server of one front end, in percent of one core.
+    /// The services and NATS servers of both front ends and the witness together, in percent of one core.
     pub control_plane_percent: f64,
 }
 
@@ -41,7 +41,8 @@ impl Footprint {
     }
 }
 
-const SERVICES: [&str; 5] = ["watari-scheduler", "watari-image", "watari-network", "watari-monitor", "nats-server"];
+const CONTROL_PLANE: [&str; 5] =
+    ["watari-scheduler", "watari-image", "watari-network", "watari-monitor", "nats-server"];
 
 /// Looks for `lasting` at a lab in which nothing is asked.
 ///
@@ -49,13 +50,16 @@ const SERVICES: [&str; 5] = ["watari-scheduler", "watari-image", "watari-network
 /// When a process is missing.
 pub fn run(lab: &Lab, lasting: Duration) -> anyhow::Result<Footprint> {
     let mut processes = Vec::new();
-    for program in SERVICES {
-        processes.extend(lab.pids("m-front", program).into_iter().map(|pid| (program, pid)));
+    let mut look = |host, program| processes.extend(lab.pids(host, program).into_iter().map(|pid| (program, pid)));
+    for program in CONTROL_PLANE {
+        look("m-front", program);
+        look("y-front", program);
     }
+    look("witness", "nats-server");
     for node in NODES {
-        processes.extend(lab.pids(node, "watari-node-agent").into_iter().map(|pid| ("watari-node-agent", pid)));
+        look(node, "watari-node-agent");
     }
-    ensure!(processes.len() == SERVICES.len() + 4, "not all processes run: {processes:?}");
+    ensure!(processes.len() == 2 * CONTROL_PLANE.len() + 1 + NODES.len(), "not all processes run: {processes:?}");
     let before: Vec<f64> = processes.iter().map(|(_, pid)| cpu_seconds(*pid)).collect::<anyhow::Result<_>>()?;
     let began = Instant::now();
     std::thread::sleep(lasting);
@@ -67,7 +71,7 @@ pub fn run(lab: &Lab, lasting: Duration) -> anyhow::Result<Footprint> {
         *footprint.idle_percent.entry((*program).to_owned()).or_default() += percent;
         let resident = footprint.resident_mib.entry((*program).to_owned()).or_default();
         *resident = resident.max(resident_mib(*pid)?);
-        if SERVICES.contains(program) {
+        if CONTROL_PLANE.contains(program) {
             footprint.control_plane_percent += percent;
         }
     }

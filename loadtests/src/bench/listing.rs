@@ -10,7 +10,7 @@ use anyhow::{Context as _, ensure};
 use futures_util::StreamExt;
 use serde::Serialize;
 use serde_json::{Value, json};
-use watari_chassis::{Bucket, Context, config::Common};
+use watari_chassis::{Bucket, Bus, CallError, Context, config::Common};
 use watari_contracts::{Service, scheduler::ListVms};
 use watari_model::vm::Vm;
 use watari_testkit::NatsServer;
@@ -75,17 +75,21 @@ pub async fn run(program: &Path, servers: usize, requests: u64) -> anyhow::Resul
         bucket.create(&server(number)?).await?;
     }
     let _scheduler = Program::start(program, &nats.url())?;
-    let (bus, ask) = (&ctx.bus, ListVms { limit: Some(1000), ..ListVms::default() });
+    let bus = &ctx.bus;
     let begun = Instant::now();
-    while bus.request(&ask).await.map_or(0, |page| page.vms.len()) < servers.min(1000) {
-        ensure!(begun.elapsed() < READY, "the scheduler does not list {servers} servers");
+    loop {
+        let listed = list(bus).await;
+        if listed.as_ref().is_ok_and(|listed| *listed == servers) {
+            break;
+        }
+        ensure!(begun.elapsed() < READY, "the scheduler does not list {servers} servers, but {listed:?}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     let mut heard = bus.subscribe("watari.bench.echo").await?;
     let (mut lists, mut echoes) = (Taken::none()?, Taken::none()?);
     for _ in 0..requests {
         let began = Instant::now();
-        bus.request(&ask).await?;
+        list(bus).await?;
         lists.take(began)?;
         let began = Instant::now();
         bus.publish_json("watari.bench.echo", &()).await?;
@@ -94,4 +98,16 @@ pub async fn run(program: &Path, servers: usize, requests: u64) -> anyhow::Resul
     }
     let (list, echo) = (lists.latency(), echoes.latency());
     Ok(Listing { servers, requests, p50_ms: list.p50_ms, p99_ms: list.p99_ms, echo_p99_ms: echo.p99_ms })
+}
+
+/// Asks for all servers, page after page as the scheduler makes them (a message has its bounds), and counts them.
+async fn list(bus: &Bus) -> Result<usize, CallError> {
+    let mut ask = ListVms { limit: Some(1000), ..ListVms::default() };
+    let mut listed = 0;
+    loop {
+        let page = bus.request(&ask).await?;
+        listed += page.vms.len();
+        let Some(next) = page.next else { return Ok(listed) };
+        ask.after = Some(next);
+    }
 }

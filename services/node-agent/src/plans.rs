@@ -5,7 +5,7 @@
 
 use tokio::sync::Mutex;
 use watari_contracts::plan::{Edition, LayPlan, PlanLaid};
-use watari_model::Refusal;
+use watari_model::{Refusal, admission::heed};
 
 use crate::{plumbing::Plumbing, store::Journal};
 
@@ -35,10 +35,7 @@ impl Plans {
     /// [`Refusal::Stale`] if it comes from an overtaken network service; the journal's.
     pub async fn lay(&self, journal: &Journal, plumbing: &Plumbing, order: LayPlan) -> Result<PlanLaid, Refusal> {
         let mut newest = self.newest.lock().await;
-        if order.edition.epoch < newest.epoch {
-            let (seen, given) = (newest.epoch.to_string(), order.edition.epoch.to_string());
-            return Err(Refusal::Stale { what: "epoch".to_owned(), seen, given });
-        }
+        heed(newest.epoch, order.edition.epoch)?;
         if order.edition < *newest {
             return Ok(PlanLaid { edition: *newest, fault: None });
         }

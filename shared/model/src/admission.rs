@@ -9,13 +9,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::{NodeName, Refusal, vm::Grant};
 
+/// What [`Refusal::Stale`] calls the tenure of who leads.
+pub(crate) const EPOCH: &str = "epoch";
+
 /// The highest epoch seen, once an order of the epoch `given` is heeded.
 ///
 /// # Errors
 /// [`Refusal::Stale`] if a later one has been `seen`: whoever sends it has been succeeded.
 pub fn heed(seen: u64, given: u64) -> Result<u64, Refusal> {
     if given < seen {
-        return Err(Refusal::Stale { what: "epoch".to_owned(), seen: seen.to_string(), given: given.to_string() });
+        return Err(Refusal::Stale { what: EPOCH.to_owned(), seen: seen.to_string(), given: given.to_string() });
     }
     Ok(given)
 }

@@ -7,7 +7,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::word;
+use crate::{admission, word};
 
 /// A cause and its remedy in one language.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -112,6 +112,12 @@ impl Refusal {
     #[must_use]
     pub fn retryable(&self) -> bool {
         self.retry() == Retry::Later
+    }
+
+    /// Whether a node refuses whoever asks because it obeys a later leader, or says so.
+    #[must_use]
+    pub fn tells_of_a_later_leader(&self) -> bool {
+        matches!(self, Self::Stale { what, .. } if what == admission::EPOCH)
     }
 }
 

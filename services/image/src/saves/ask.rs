@@ -47,7 +47,7 @@ pub(super) async fn ask(
     let bound = Duration::from_millis(settings.answer_ms);
     let stage = match app.ctx.bus.command_within(&copying.node, &order, bound).await {
         Ok(answer) => answer.stage,
-        Err(CallError::Refused(body)) if matches!(body.refusal, Refusal::Stale { .. }) => {
+        Err(CallError::Refused(body)) if body.refusal.tells_of_a_later_leader() => {
             // Another instance leads by now, and looks after this.
             return Err(body.refusal);
         }

@@ -189,7 +189,7 @@ impl Desk {
                     // The agent has this one or a newer one, which is then still to be answered.
                     None => Ok(laid.edition == order.edition),
                 },
-                Err(CallError::Refused(body)) if matches!(body.refusal, Refusal::Stale { .. }) => {
+                Err(CallError::Refused(body)) if body.refusal.tells_of_a_later_leader() => {
                     Err(format!("it has seen a later network service: {}", body.message))
                 }
                 Err(error) => Err(error.to_string()),

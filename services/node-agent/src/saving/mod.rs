@@ -32,7 +32,7 @@ use watari_contracts::{
     agent::{Domain, OffReason, Phase},
     saving::{DiskSaving, SaveDisk, Stage},
 };
-use watari_model::{Refusal, image::Consistency};
+use watari_model::{Refusal, admission::heed, image::Consistency};
 
 use crate::{actor::Book, blueprint, layers::stack, node::Node, record::Side};
 use job::Job;
@@ -129,11 +129,7 @@ impl Saves {
     /// What is to be answered without beginning anything.
     fn known(&self, order: &SaveDisk) -> Result<Option<Stage>, Refusal> {
         let mut desk = self.desk();
-        if order.epoch < desk.epoch {
-            let (seen, given) = (desk.epoch.to_string(), order.epoch.to_string());
-            return Err(Refusal::Stale { what: "epoch".to_owned(), seen, given });
-        }
-        desk.epoch = order.epoch;
+        desk.epoch = heed(desk.epoch, order.epoch)?;
         let Some(save) = desk.seats.get(&order.uuid).and_then(|seat| seat.save.as_ref()) else { return Ok(None) };
         if save.is_of(order) {
             save.asked(order.send_to.as_ref());

@@ -42,7 +42,6 @@ struct Inner {
     restarts: HashMap<VmName, Restart>,
     /// What the monitor told of nodes' loads, and when.
     loads: BTreeMap<NodeName, (Arc<CapacityChanged>, u64)>,
-    overtaken_by: u64,
     control: Control,
     ledger: Ledger,
 }
@@ -174,12 +173,6 @@ impl Memory {
         *restart = Restart { count: if fresh { 1 } else { restart.count.saturating_add(1) }, at: now };
     }
 
-    /// An agent has seen a higher epoch: whoever acts under `epoch` or less has been replaced.
-    pub(crate) fn overtaken(&self, epoch: u64) {
-        let mut inner = self.lock();
-        inner.overtaken_by = inner.overtaken_by.max(epoch);
-    }
-
     /// What was seen of the control plane.
     pub(crate) fn saw_control(&self, control: Control) {
         self.lock().control = control;
@@ -188,11 +181,6 @@ impl Memory {
     /// Whether the control plane is still to be looked at in this tenure.
     pub(crate) fn has_not_seen_control(&self) -> bool {
         matches!(self.lock().control, Control::Unseen)
-    }
-
-    /// Whether an agent has refused `epoch` as old.
-    pub(crate) fn is_overtaken(&self, epoch: u64) -> bool {
-        self.lock().overtaken_by > epoch
     }
 
     /// Notes that a node is about to be granted a lease; whether it may be.

@@ -104,7 +104,7 @@ impl Executor {
 
     /// Whether this process still leads under `epoch`.
     pub(crate) fn leads(&self, epoch: u64) -> bool {
-        self.leadership.borrow().epoch() == Some(epoch) && !self.memory.is_overtaken(epoch)
+        self.leadership.borrow().epoch() == Some(epoch)
     }
 
     async fn perform(&self, action: &Action, key: &str) {
@@ -330,6 +330,15 @@ impl Action {
             Self::ReleasePorts { .. } => "release-ports",
             Self::Alarm { .. } => "alarm",
         }
+    }
+}
+
+/// What a refusal says of the order. A node that obeys a later leader says nothing of what it was asked.
+fn not_done(refusal: Refusal) -> Outcome {
+    if refusal.retryable() || refusal.tells_of_a_later_leader() {
+        Outcome::Silent(refusal)
+    } else {
+        Outcome::Refused(refusal)
     }
 }
 

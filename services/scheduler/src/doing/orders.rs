@@ -10,7 +10,7 @@ use watari_contracts::{
 };
 use watari_model::{NodeName, Refusal};
 
-use super::Executor;
+use super::{Executor, not_done};
 use crate::core::{Order, Outcome};
 
 impl Order {
@@ -105,16 +105,8 @@ impl Executor {
     }
 
     fn refused(&self, order: &Order, node: &NodeName, refusal: Refusal) -> Outcome {
-        if let Refusal::Stale { what, seen, .. } = &refusal
-            && what == "epoch"
-        {
-            let seen = seen.parse().unwrap_or_else(|_| order.epoch().saturating_add(1));
-            tracing::error!(%node, seen, own = order.epoch(), "an agent has seen a later scheduler; this one stands down");
-            self.memory.overtaken(seen);
-            return Outcome::Silent(refusal);
-        }
         tracing::debug!(%node, verb = order.verb(), %refusal, "an order was refused or not answered");
-        if refusal.retryable() { Outcome::Silent(refusal) } else { Outcome::Refused(refusal) }
+        not_done(refusal)
     }
 
     /// Has an agent look at one server now.

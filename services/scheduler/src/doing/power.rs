@@ -8,7 +8,7 @@ use watari_contracts::{
 };
 use watari_model::{NodeName, Refusal};
 
-use super::Executor;
+use super::{Executor, not_done};
 use crate::core::Outcome;
 
 /// Longer than a power controller may take to answer.
@@ -22,15 +22,7 @@ impl Executor {
         }
         match self.ctx.bus.command_within(node, order, self.bounds.order).await {
             Ok(facts) => self.heard(node, Ok(facts)),
-            Err(error) => {
-                let refusal = Refusal::from(error);
-                if matches!(refusal, Refusal::Stale { .. }) {
-                    tracing::error!(%node, "an agent has seen a later scheduler; this one stands down");
-                    self.memory.overtaken(order.order.epoch.saturating_add(1));
-                    return Outcome::Silent(refusal);
-                }
-                not_done(refusal)
-            }
+            Err(error) => not_done(Refusal::from(error)),
         }
     }
 
@@ -46,8 +38,4 @@ impl Executor {
             Err(error) => not_done(Refusal::from(error)),
         }
     }
-}
-
-fn not_done(refusal: Refusal) -> Outcome {
-    if refusal.retryable() { Outcome::Silent(refusal) } else { Outcome::Refused(refusal) }
 }

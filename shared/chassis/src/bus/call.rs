@@ -127,7 +127,19 @@ impl Bus {
         command: &C,
         bound: Duration,
     ) -> Result<C::Reply, CallError> {
-        self.exchange(command_subject::<C>(node), format!("node {node}"), command, bound).await
+        let answer = self.exchange(command_subject::<C>(node), format!("node {node}"), command, bound).await;
+        if let Err(CallError::Refused(body)) = &answer
+            && body.refusal.tells_of_a_later_leader()
+        {
+            tracing::error!(%node, refusal = %body.refusal, "a node says that it obeys a later leader; the lease will tell");
+            self.inner.doubts.notify_one();
+        }
+        answer
+    }
+
+    /// Waits until a node has refused an order because it obeys a later leader.
+    pub(crate) async fn doubted(&self) {
+        self.inner.doubts.notified().await;
     }
 
     async fn exchange<Q: Serialize, A: DeserializeOwned>(

@@ -13,7 +13,7 @@ use async_nats::{ConnectErrorKind, ConnectOptions, HeaderMap, client::Client, je
 use bytes::Bytes;
 use prometheus::Registry;
 use serde::Serialize;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 pub(crate) use call::command_subject;
 pub use call::{CallError, Listening};
@@ -120,6 +120,8 @@ struct Inner {
     settings: BusSettings,
     watcher: Watcher,
     metrics: BusMetrics,
+    /// A node obeys a later leader than this process, or says so.
+    doubts: Notify,
 }
 
 impl Bus {
@@ -162,7 +164,16 @@ impl Bus {
             .timeout(settings.request_timeout)
             .ack_timeout(settings.request_timeout)
             .build(client.clone());
-        Ok(Self { inner: Arc::new(Inner { client, jetstream, settings: settings.clone(), watcher, metrics }) })
+        Ok(Self {
+            inner: Arc::new(Inner {
+                client,
+                jetstream,
+                settings: settings.clone(),
+                watcher,
+                metrics,
+                doubts: Notify::new(),
+            }),
+        })
     }
 
     /// Sends a JSON message that nobody answers.

@@ -247,6 +247,15 @@ impl Core {
         }
     }
 
+    /// A node has refused an order because it obeys a later leader. Whether there is one, a renewal tells: its
+    /// compare-and-set fails then. Until then nothing changes, or one stolen node could stop the control plane by a word.
+    pub(super) fn doubted(&mut self, now: Millis) {
+        if let State::Primary { acked_at, .. } = self.state {
+            // However often it is said.
+            self.due = self.due.min(now.max(acked_at + (self.ttl / 20).max(10)));
+        }
+    }
+
     /// The lease was given up for another.
     pub(super) fn gave_way(&mut self, now: Millis) {
         self.stand_by(None, now);

@@ -62,6 +62,7 @@ impl Driver {
                 tokio::select! {
                     () = tokio::time::sleep(Duration::from_millis(until.saturating_sub(sent))) => {}
                     () = nudge.notified() => self.core.hurry(boot_millis()),
+                    () = self.ctx.bus.doubted() => self.core.doubted(boot_millis()),
                     Some(renewal) = self.wishes.renewed() => self.core.on_heard(renewal, boot_millis()),
                 }
             }

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use watari_contracts::agent::{DiskUse, Domain, Grow, Layer, NodeFacts, OffReason, Passage, Phase, Progress, VmFact};
 use watari_model::{
     MigrationId, NodeName, Refusal, VmName,
+    admission::heed,
     isolation::{Lease, OnIsolation},
     vm::Growth,
 };
@@ -189,11 +190,10 @@ impl Host {
     /// Takes an order by the rules of the contract.
     pub(crate) fn take(&mut self, order: &Order) -> Taken {
         let (head, vm) = parts(order);
-        if head.epoch < self.epoch {
-            let (seen, given) = (self.epoch.to_string(), head.epoch.to_string());
-            return Taken::Said(Err(Refusal::Stale { what: "epoch".to_owned(), seen, given }));
+        match heed(self.epoch, head.epoch) {
+            Ok(epoch) => self.epoch = epoch,
+            Err(refusal) => return Taken::Said(Err(refusal)),
         }
-        self.epoch = head.epoch;
         if let Some(progress) = self.journal.get(&head.operation) {
             return Taken::Said(Ok(progress.clone()));
         }

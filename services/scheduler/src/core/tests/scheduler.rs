@@ -374,7 +374,7 @@ impl Sim {
                 Outcome::Order(answer.progress, answer.fact)
             }
             Reply::Order(Err(refusal)) => {
-                if mine && matches!(&refusal, Refusal::Stale { what, .. } if what == "epoch") {
+                if mine && refusal.tells_of_a_later_leader() {
                     self.scheduler.overtaken = true;
                 }
                 if refusal.retryable() { Outcome::Silent(refusal) } else { Outcome::Refused(refusal) }

@@ -36,6 +36,26 @@ fn renewals_keep_the_epoch_and_name_the_last_revision() {
 }
 
 #[test]
+fn a_holder_of_which_a_node_says_that_it_was_replaced_asks_the_lease_at_once_and_believes_nothing_else() {
+    let mut core = primary(0);
+    core.doubted(500);
+    assert_eq!(core.step(500), Step::Write { expected: 7, epoch: Some(7) });
+    core.on_written(Outcome::Acknowledged(8), 500, 505);
+    assert_eq!(core.leadership(), Leadership::Primary { epoch: 7 }, "the node was wrong");
+    core.doubted(506);
+    assert_eq!(
+        core.step(506),
+        Step::Wait { until: 700 },
+        "who says it all the time does not make it write all the time"
+    );
+    assert_eq!(core.step(700), Step::Write { expected: 8, epoch: Some(7) });
+    core.on_written(Outcome::Conflict, 700, 705);
+    assert_eq!(core.step(705), Step::Read);
+    core.on_read(record(9, "other", None), 705, 710);
+    assert_eq!(core.leadership(), Leadership::Standby { leader: Some("other".into()) }, "the node was right");
+}
+
+#[test]
 fn a_standby_waits_until_the_same_revision_stood_for_longer_than_the_ttl_between_two_readings() {
     let mut core = Core::new("me".into(), TTL, 0);
     core.on_read(record(5, "other", Some(5)), 0, 100);
