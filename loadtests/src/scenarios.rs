@@ -4,6 +4,7 @@ mod backup;
 mod calendar;
 mod copies;
 mod deadline;
+mod dependencies;
 mod doctor;
 mod doors;
 mod failures;
@@ -49,7 +50,7 @@ type Group = &'static [(&'static str, fn(&Stage) -> anyhow::Result<()>)];
 
 /// In groups that know nothing of each other, so that several labs may share them, in the order in which one lab runs
 /// them; about how many seconds each takes beside another lab.
-const GROUPS: [(u32, Group); 23] = [
+const GROUPS: [(u32, Group); 24] = [
     // How fast a link is is learned from whoever crossed it before: nobody has yet.
     (113, deadline::SCENARIOS),
     (12, input::SCENARIOS),
@@ -71,6 +72,7 @@ const GROUPS: [(u32, Group); 23] = [
     (44, snapshots::SCENARIOS),
     (94, calendar::SCENARIOS),
     (58, pauses::SCENARIOS),
+    (130, dependencies::SCENARIOS),
     (145, seed::SCENARIOS),
     (200, fronts::SCENARIOS),
     (165, off::SCENARIOS),
