@@ -19,6 +19,7 @@ pub(crate) mod off;
 mod pauses;
 mod power;
 mod preseeding;
+mod projects;
 mod saving;
 mod seed;
 mod segment;
@@ -50,7 +51,7 @@ type Group = &'static [(&'static str, fn(&Stage) -> anyhow::Result<()>)];
 
 /// In groups that know nothing of each other, so that several labs may share them, in the order in which one lab runs
 /// them; about how many seconds each takes beside another lab.
-const GROUPS: [(u32, Group); 24] = [
+const GROUPS: [(u32, Group); 25] = [
     // How fast a link is is learned from whoever crossed it before: nobody has yet.
     (113, deadline::SCENARIOS),
     (12, input::SCENARIOS),
@@ -60,6 +61,7 @@ const GROUPS: [(u32, Group); 24] = [
     (7, segment::SCENARIOS),
     (23, ipv6::SCENARIOS),
     (13, doors::SCENARIOS),
+    (30, projects::SCENARIOS),
     (92, failures::SCENARIOS),
     (72, saving::SCENARIOS),
     (310, kills::SCENARIOS),
