@@ -20,6 +20,7 @@ mod pauses;
 mod power;
 mod preseeding;
 mod projects;
+mod recovery;
 mod saving;
 mod seed;
 mod segment;
@@ -51,7 +52,7 @@ type Group = &'static [(&'static str, fn(&Stage) -> anyhow::Result<()>)];
 
 /// In groups that know nothing of each other, so that several labs may share them, in the order in which one lab runs
 /// them; about how many seconds each takes beside another lab.
-const GROUPS: [(u32, Group); 25] = [
+const GROUPS: [(u32, Group); 26] = [
     // How fast a link is is learned from whoever crossed it before: nobody has yet.
     (113, deadline::SCENARIOS),
     (12, input::SCENARIOS),
@@ -77,6 +78,7 @@ const GROUPS: [(u32, Group); 25] = [
     (130, dependencies::SCENARIOS),
     (145, seed::SCENARIOS),
     (200, fronts::SCENARIOS),
+    (150, recovery::SCENARIOS),
     (165, off::SCENARIOS),
 ];
 
