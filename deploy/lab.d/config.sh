@@ -18,7 +18,11 @@ write_cluster_file() {
     printf 'address = "%s"\n' "$MANAGEMENT.$(number_of "$h")"
     [ "$(role_of "$h")" != node ] || node_share
   done
+  person_of_project
 }
+
+# Somebody with a key of their own, who changes the servers of one project alone.
+person_of_project() { printf '\n[[person]]\nname = "sato"\nrole = "operator"\nproject = "research"\n'; }
 
 # What a node may give to servers. All four see the whole machine; were each to offer all of it,
 # the cloud would promise the same memory four times. Processors are shared as ever.
@@ -74,6 +78,8 @@ configure_hosts() {
     for h in $(hosts_of_role node); do
       { lease_of_node && stock_of_node; } >>"$(disk_of "$h")/etc/watari/node-agent.toml"
     done
+    # A person's own key is brought to where that person works.
+    for h in $(hosts_of_role client); do cp -a "$LAB/setup/nkeys/sato.nk" "$(disk_of "$h")/etc/watari/"; done
     # The authority's private key has no business on a running machine.
     rm -rf "$LAB/setup"
   else

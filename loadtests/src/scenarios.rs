@@ -4,6 +4,7 @@ mod backup;
 mod calendar;
 mod copies;
 mod deadline;
+mod dependencies;
 mod doctor;
 mod doors;
 mod failures;
@@ -18,6 +19,8 @@ pub(crate) mod off;
 mod pauses;
 mod power;
 mod preseeding;
+mod projects;
+mod recovery;
 mod saving;
 mod seed;
 mod segment;
@@ -49,7 +52,7 @@ type Group = &'static [(&'static str, fn(&Stage) -> anyhow::Result<()>)];
 
 /// In groups that know nothing of each other, so that several labs may share them, in the order in which one lab runs
 /// them; about how many seconds each takes beside another lab.
-const GROUPS: [(u32, Group); 23] = [
+const GROUPS: [(u32, Group); 26] = [
     // How fast a link is is learned from whoever crossed it before: nobody has yet.
     (113, deadline::SCENARIOS),
     (12, input::SCENARIOS),
@@ -59,6 +62,7 @@ const GROUPS: [(u32, Group); 23] = [
     (7, segment::SCENARIOS),
     (23, ipv6::SCENARIOS),
     (13, doors::SCENARIOS),
+    (30, projects::SCENARIOS),
     (92, failures::SCENARIOS),
     (72, saving::SCENARIOS),
     (310, kills::SCENARIOS),
@@ -71,8 +75,10 @@ const GROUPS: [(u32, Group); 23] = [
     (44, snapshots::SCENARIOS),
     (94, calendar::SCENARIOS),
     (58, pauses::SCENARIOS),
+    (130, dependencies::SCENARIOS),
     (145, seed::SCENARIOS),
     (200, fronts::SCENARIOS),
+    (150, recovery::SCENARIOS),
     (165, off::SCENARIOS),
 ];
 

@@ -27,13 +27,33 @@ pub(crate) fn led_from(status: &Value) -> anyhow::Result<Option<String>> {
 
 /// Whether every NATS server votes and has everything, and every stream has its three copies.
 pub(crate) fn is_whole(status: &Value) -> bool {
-    let all = |list: &Value, holds: &dyn Fn(&Value) -> bool| {
-        list.as_array().is_some_and(|list| !list.is_empty() && list.iter().all(holds))
-    };
-    let sound = |s: &Value| s["votes"] == true && s["online"] == true && s["current"] == true;
-    let current = |f: &Value| f["current"] == true && f["offline"] != true;
-    let copies = |s: &Value| s["followers"].as_array().map_or(0, |f| f.iter().filter(|f| current(f)).count());
-    all(&status["quorum"]["servers"], &sound) && all(&status["streams"], &|s| copies(s) == 2)
+    rows(&status["quorum"]["servers"]).all(is_sound) && are_held_by(status, 3)
+}
+
+/// Whether two NATS servers alone have a vote, and both have everything.
+pub(crate) fn is_pair(status: &Value) -> bool {
+    voters(status).all(is_sound) && are_held_by(status, 2)
+}
+
+/// Whether so many NATS servers have a vote, and every stream has a copy on each.
+fn are_held_by(status: &Value, servers: usize) -> bool {
+    let current = |follower: &&Value| follower["current"] == true && follower["offline"] != true;
+    // Beside the one that leads it.
+    let copies = |stream: &Value| rows(&stream["followers"]).filter(current).count() + 1;
+    let mut streams = rows(&status["streams"]).map(copies).peekable();
+    voters(status).count() == servers && streams.peek().is_some() && streams.all(|copies| copies == servers)
+}
+
+fn voters(status: &Value) -> impl Iterator<Item = &Value> {
+    rows(&status["quorum"]["servers"]).filter(|server| server["votes"] == true)
+}
+
+fn is_sound(server: &Value) -> bool {
+    server["votes"] == true && server["online"] == true && server["current"] == true
+}
+
+fn rows(list: &Value) -> impl Iterator<Item = &Value> {
+    list.as_array().into_iter().flatten()
 }
 
 #[cfg(test)]
@@ -55,15 +75,33 @@ mod tests {
         assert!(led_from(&json!({})).is_err());
     }
 
+    fn told(servers: &[&Value], copies: &[&Value]) -> Value {
+        json!({"quorum": {"servers": servers}, "streams": [{"followers": copies}]})
+    }
+
     #[test]
     fn nats_is_whole_with_all_votes_and_all_copies() {
         let server = json!({"votes": true, "online": true, "current": true});
+        let voteless = json!({"votes": false});
         let copy = json!({"current": true});
         let away = json!({"current": true, "offline": true});
-        let told = |servers: &[&Value], copies: &[&Value]| json!({"quorum": {"servers": servers}, "streams": [{"followers": copies}]});
-        assert!(is_whole(&told(&[&server], &[&copy, &copy])));
+        let all = [&server; 3];
+        assert!(is_whole(&told(&all, &[&copy, &copy])));
         assert!(!is_whole(&told(&[], &[&copy, &copy])), "nobody looks after NATS");
-        assert!(!is_whole(&told(&[&server, &json!({"votes": false})], &[&copy, &copy])));
-        assert!(!is_whole(&told(&[&server], &[&copy, &away])) && !is_whole(&told(&[&server], &[&copy])));
+        assert!(!is_whole(&told(&[&server, &server, &server, &voteless], &[&copy, &copy])));
+        assert!(!is_whole(&told(&all, &[&copy, &away])) && !is_whole(&told(&all, &[&copy])));
+        assert!(!is_whole(&json!({"quorum": {"servers": all}, "streams": []})), "no stream is told of");
+    }
+
+    #[test]
+    fn a_pair_is_two_with_a_vote_whoever_else_is_there_without_one() {
+        let server = json!({"votes": true, "online": true, "current": true});
+        let behind = json!({"votes": true, "online": true, "current": false});
+        let voteless = json!({"votes": false});
+        let copy = json!({"current": true});
+        assert!(is_pair(&told(&[&server, &voteless, &server], &[&copy])));
+        assert!(!is_pair(&told(&[&server, &voteless], &[&copy])) && !is_pair(&told(&[&server; 3], &[&copy, &copy])));
+        assert!(!is_pair(&told(&[&server, &server], &[])), "one of them lacks a copy");
+        assert!(!is_pair(&told(&[&server, &behind], &[&copy])));
     }
 }

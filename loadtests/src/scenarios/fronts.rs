@@ -27,7 +27,7 @@ pub(super) const SCENARIOS: &[(&str, Run)] = &[
 const EVERY: Duration = Duration::from_millis(10);
 
 impl Stage {
-    fn until_led_from(&self, seconds: u64, site: &str) -> anyhow::Result<()> {
+    pub(super) fn until_led_from(&self, seconds: u64, site: &str) -> anyhow::Result<()> {
         until(seconds, &format!("all services lead from {site}"), || Ok(self.lab.led_from()?.as_deref() == Some(site)))
     }
 
@@ -40,6 +40,26 @@ impl Stage {
     pub(crate) fn led_by(&self, site: &str) -> anyhow::Result<()> {
         self.until_whole()?;
         self.watari(&["frontend", "promote", site, "--wait", "--wait-timeout", "30s"])?;
+        Ok(())
+    }
+
+    /// Waits until no service is led.
+    pub(super) fn until_leaderless(&self) -> anyhow::Result<()> {
+        until(40, "nobody leads", || {
+            let status = self.lab.standing()?;
+            let services = status["services"].as_array().context("no services")?;
+            Ok(services.iter().all(|s| s["leader"].is_null()))
+        })
+    }
+
+    /// Whatever failed, others find the lab as it was: everything on, and no campus emptied.
+    pub(super) fn put_back(&self) -> anyhow::Result<()> {
+        self.lab.run(&["power-on", "myodaiji"])?;
+        self.lab.run(&["power-on", "witness"])?;
+        self.until_nodes_ready()?;
+        if self.outage_at("myodaiji")?.is_some() {
+            self.watari(&["site", "return", "myodaiji", "--wait"])?;
+        }
         Ok(())
     }
 
@@ -126,11 +146,7 @@ fn alone(stage: &Stage) -> anyhow::Result<()> {
     let boot = stage.boot_id(&address)?;
     stage.lab.run(&["power-off", "m-front"])?;
     stage.lab.run(&["power-off", "witness"])?;
-    let nobody = until(40, "nobody leads", || {
-        let status = stage.lab.standing()?;
-        let services = status["services"].as_array().context("no services")?;
-        Ok(services.iter().all(|s| s["leader"].is_null()))
-    });
+    let nobody = stage.until_leaderless();
     let runs = stage.boot_id(&address);
     stage.lab.run(&["power-on", "witness"])?;
     stage.lab.run(&["power-on", "m-front"])?;
@@ -155,13 +171,7 @@ fn left_alone(stage: &Stage) -> anyhow::Result<()> {
         stage.until_led_from(60, "myodaiji")?;
         Ok(boot)
     });
-    // Whatever failed, others find the lab as it was.
-    stage.lab.run(&["power-on", "myodaiji"])?;
-    stage.lab.run(&["power-on", "witness"])?;
-    stage.until_nodes_ready()?;
-    if stage.outage_at("myodaiji")?.is_some() {
-        stage.watari(&["site", "return", "myodaiji", "--wait"])?;
-    }
+    stage.put_back()?;
     let boot = home?;
     stage.until_whole()?;
     stage.sound("mail", &boot)

@@ -135,6 +135,15 @@ fn xml_escapes_what_it_is_given_and_reads_it_back() {
 }
 
 #[test]
+fn no_card_has_a_rom_that_each_boot_would_go_through() {
+    let nic = |tap: &str| Nic { tap: tap.into(), ..spec("mail").nics[0].clone() };
+    let xml = build(&DomainSpec { nics: vec![nic("wt-mail-0"), nic("wt-mail-1")], ..spec("mail") }).unwrap();
+    let cards: Vec<&str> = xml.split("</interface>").filter(|part| part.contains("<interface")).collect();
+    assert_eq!(cards.len(), 2, "{xml}");
+    assert!(cards.iter().all(|card| card.contains(r#"<rom enabled="no"/>"#)), "{xml}");
+}
+
+#[test]
 fn a_console_that_is_only_a_file_is_known_as_such() {
     let devices = "<serial type='file'><source path='/x'/></serial><console type='pty'/>";
     let old = parse(&format!("<domain><name>a</name><devices>{devices}</devices></domain>")).unwrap();

@@ -27,7 +27,7 @@ use watari_model::{
     vm::{Desired, State, Vm},
 };
 
-use super::turn::Turn;
+use super::{snapshot::Sight, turn::Turn};
 
 /// One that is being started is waited for so long; what lasts longer may never end.
 const STARTS_MS: u64 = 120_000;
@@ -183,6 +183,7 @@ fn waits_for_a_start(turn: &Turn<'_>, vm: &Vm) -> bool {
                 || turn.start_later.contains(&other.name)
                 || (!turn.is_held(other) && is_coming(turn, other.node(), vm.node()))
         }
+        State::Running => is_seen_off(turn, other),
         _ => false,
     })
 }
@@ -195,6 +196,15 @@ pub(super) fn is_expected(turn: &Turn<'_>, vm: &Vm) -> bool {
         _ => false,
     };
     leaves || turn.moves(vm)
+}
+
+/// Whether one that is written down as running is seen to be off: servers of a node that lost its power are looked at one
+/// by one, and what becomes of this one is not decided yet. Nothing is where its node knows of a newer grant.
+fn is_seen_off(turn: &Turn<'_>, vm: &Vm) -> bool {
+    match vm.node().map_or(Sight::Silent, |node| turn.sight(node, &vm.name)) {
+        Sight::Seen(fact) if fact.generation > vm.generation() => false,
+        sight => sight.off(),
+    }
 }
 
 /// Whether one that is being started has not taken too long yet, or failed.

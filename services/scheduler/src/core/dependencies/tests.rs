@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use proptest::prelude::*;
+use watari_contracts::agent::{Domain, NodeFacts, VmFact};
 use watari_model::vm::Change;
 
 use super::*;
 use crate::core::{
-    Rules, Snapshot,
+    Heard, Rules, Snapshot,
     tests::{
         campus::{Campus, SECOND},
-        documents::{at, name, node as a_node, put, vm as a_vm},
+        documents::{at, facts, name, node as a_node, put, runs, vm as a_vm},
     },
 };
 
@@ -140,6 +141,21 @@ fn one_waits_for_another_that_is_being_started_until_it_runs_fails_or_takes_too_
     assert!(!waits(&powered_on(|db, _| db.apply(Change::SeenRunning, at(0)).unwrap()), 1));
     let fault = watari_model::Refusal::VmUnknown { vm: "db".to_owned() };
     assert!(!waits(&powered_on(|db, _| db.fault = Some(fault)), 1));
+}
+
+#[test]
+fn one_that_is_seen_off_is_waited_for_though_it_is_written_down_as_running() {
+    let written = powered_on(|db, _| db.apply(Change::SeenRunning, at(0)).unwrap());
+    let says = |fact: Option<VmFact>| {
+        let vms = fact.map(|fact| (fact.vm.clone(), fact)).into_iter().collect();
+        let facts = Arc::new(NodeFacts { vms, ..facts("m2", "myodaiji") });
+        Snapshot { heard: [(name("m2"), Heard { facts, age_ms: 0 })].into(), ..written.clone() }
+    };
+    let fact = runs(&written.vms["db"].value);
+    assert!(waits(&says(None), 1), "its node lost its power");
+    assert!(!waits(&says(Some(fact.clone())), 1));
+    let newer = VmFact { domain: Domain::Absent, generation: fact.generation + 1, ..fact };
+    assert!(!waits(&says(Some(newer)), 1), "nothing is decided of it");
 }
 
 #[test]

@@ -1,0 +1,99 @@
+//! Of two front ends without a witness one is lost, which nobody planned: the other goes on alone by an operator's word.
+
+use anyhow::{Context, ensure};
+use serde_json::Value;
+
+use super::{Stage, until};
+use crate::standing::is_pair;
+
+type Run = fn(&Stage) -> anyhow::Result<()>;
+
+pub(super) const SCENARIOS: &[(&str, Run)] = &[(
+    "of_two_front_ends_without_a_witness_the_one_that_is_left_goes_on_by_an_operators_word_and_the_lost_one_joins_it",
+    recovered,
+)];
+
+const LOST: &str = "m-front";
+const LEFT: &str = "y-front";
+
+/// What has to be there afterwards, whatever else changes of it.
+const BOOKS: [(&str, &[&str]); 4] = [
+    ("vm", &["name", "uuid", "node", "generation", "priority"]),
+    ("image", &["name", "sha256"]),
+    ("network", &["name", "addresses_used"]),
+    ("port", &["network", "address", "vm"]),
+];
+
+fn books(stage: &Stage) -> anyhow::Result<Vec<String>> {
+    let mut all = Vec::new();
+    for (noun, fields) in BOOKS {
+        let list = stage.watari(&[noun, "list"])?;
+        let told = |row: &Value| fields.iter().map(|field| row[*field].to_string()).collect::<Vec<_>>().join(" ");
+        all.extend(list.as_array().into_iter().flatten().map(told));
+    }
+    Ok(all)
+}
+
+/// The present name of the NATS server with a vote on a host.
+fn voter(status: &Value, host: &str) -> Option<String> {
+    let servers = status["quorum"]["servers"].as_array()?;
+    let votes = servers.iter().find(|server| server["host"] == host && server["votes"] == true)?;
+    votes["name"].as_str().map(str::to_owned)
+}
+
+/// Waits until the front ends are a pair; what is called so on the one that is lost.
+fn until_pair(stage: &Stage) -> anyhow::Result<String> {
+    let mut name = None;
+    until(120, "two NATS servers alone have a vote, and everything", || {
+        let status = stage.lab.standing()?;
+        name = voter(&status, LOST);
+        Ok(is_pair(&status))
+    })?;
+    name.with_context(|| format!("{LOST} has no vote"))
+}
+
+fn recovered(stage: &Stage) -> anyhow::Result<()> {
+    stage.led_by("myodaiji")?;
+    stage.send_home("mail")?;
+    let boot = stage.boot_id(&stage.address("mail")?)?;
+    stage.lab.run(&["power-off", "witness"])?;
+    let done = without_witness(stage).and_then(|before| one_is_lost(stage, &before));
+    stage.put_back()?;
+    done?;
+    stage.until_whole()?;
+    stage.until_led_from(60, "myodaiji")?;
+    stage.sound("mail", &boot)
+}
+
+/// The witness misses an outage, for which its vote is taken away: when all is home, only the two front ends have one.
+fn without_witness(stage: &Stage) -> anyhow::Result<String> {
+    for verb in ["evacuate", "return"] {
+        stage.watari(&["site", verb, "myodaiji", "--wait"])?;
+    }
+    stage.until_led_from(60, "myodaiji")?;
+    until_pair(stage)
+}
+
+fn one_is_lost(stage: &Stage, before: &str) -> anyhow::Result<()> {
+    let recover = || stage.lab.run(&["exec", LEFT, "--", "watari", "frontend", "recover", LOST, "--yes"]);
+    let early = recover().err().context("one that answers was declared lost")?;
+    ensure!(format!("{early:#}").contains("[frontend.recover-answers]"), "{early:#}");
+
+    // The last that is acknowledged before the loss.
+    stage.watari(&["vm", "edit", "mail", "--priority", "7"])?;
+    let known = books(stage)?;
+    stage.lab.run(&["power-off", LOST])?;
+    stage.until_leaderless()?;
+    // Until NATS has noticed as well it is refused.
+    until(120, "the one that is left goes on alone", || recover().map(|_| true))?;
+    stage.until_led_from(60, "yamate")?;
+    until(60, "the books are as they were", || Ok(books(stage)? == known))?;
+    stage.watari(&["vm", "edit", "mail", "--priority", "0"])?;
+
+    // Nobody says anything to the one that was lost: it begins anew, with what the other one holds.
+    stage.lab.run(&["power-on", LOST])?;
+    let after = until_pair(stage)?;
+    ensure!(after != before, "{after} came back with the store that it had");
+    ensure!(stage.show("vm", "mail")?["priority"] == 0, "what was written without it is gone");
+    Ok(())
+}
