@@ -1,6 +1,7 @@
 //! End-to-end scenarios in the running lab, each named after what must hold.
 
 mod backup;
+mod busy;
 mod calendar;
 mod copies;
 mod deadline;
@@ -52,7 +53,7 @@ type Group = &'static [(&'static str, fn(&Stage) -> anyhow::Result<()>)];
 
 /// In groups that know nothing of each other, so that several labs may share them, in the order in which one lab runs
 /// them; about how many seconds each takes beside another lab.
-const GROUPS: [(u32, Group); 26] = [
+const GROUPS: [(u32, Group); 27] = [
     // How fast a link is is learned from whoever crossed it before: nobody has yet.
     (113, deadline::SCENARIOS),
     (12, input::SCENARIOS),
@@ -64,6 +65,7 @@ const GROUPS: [(u32, Group); 26] = [
     (13, doors::SCENARIOS),
     (30, projects::SCENARIOS),
     (92, failures::SCENARIOS),
+    (60, busy::SCENARIOS),
     (72, saving::SCENARIOS),
     (310, kills::SCENARIOS),
     (81, doctor::SCENARIOS),

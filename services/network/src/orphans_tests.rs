@@ -61,6 +61,7 @@ fn server(name: &str, address: Option<&str>) -> Entry<Vm> {
             restart: vm::Restart::Always,
             on_isolation: watari_model::isolation::OnIsolation::Keep,
             restart_from_copy_seconds: None,
+            max_downtime_seconds: None,
             display: false,
             first_boot: watari_model::vm::FirstBoot::default(),
         },

@@ -13,7 +13,10 @@ mod isolation;
 mod screen;
 mod snapshots;
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::{
+    net::{Ipv4Addr, Ipv6Addr},
+    num::NonZeroU32,
+};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -297,6 +300,9 @@ pub struct Send {
     /// is sent: QEMU would leave out what does not fit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disk_gib: Option<u64>,
+    /// The pause that may be planned for, in seconds, if the copy does not come to an end within `downtime_ms`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_downtime_seconds: Option<NonZeroU32>,
 }
 
 /// Freeze the disk of a running server as it is now: from then on it writes to a new layer, and what

@@ -113,6 +113,10 @@ pub struct CreateVm {
     /// so many seconds; never if left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restart_from_copy_seconds: Option<NonZeroU32>,
+    /// How long it may stand still at the end of a live migration that would not end otherwise, in seconds, up to 60;
+    /// never if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_downtime_seconds: Option<NonZeroU32>,
     /// Whether it has a display, of which pictures can be taken. Nobody can type at it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub display: bool,
@@ -294,6 +298,10 @@ pub struct EditVm {
     /// so many seconds, 0 for never; as before if left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restart_from_copy_seconds: Option<u32>,
+    /// How long it may stand still at the end of a live migration that would not end otherwise, in seconds, up to 60;
+    /// 0 for never; as before if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_downtime_seconds: Option<u32>,
 }
 
 /// Remove a server with its disk and addresses.
@@ -453,6 +461,10 @@ pub struct VmView {
     /// so many seconds; never if left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restart_from_copy_seconds: Option<NonZeroU32>,
+    /// How long it may stand still at the end of a live migration that would not end otherwise, in seconds, up to 60;
+    /// never if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_downtime_seconds: Option<NonZeroU32>,
     /// What was written in so many seconds would be lost if it were started from the copy that lies elsewhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub copy_loss_seconds: Option<u64>,

@@ -71,6 +71,9 @@ pub const DISK_GIB: std::ops::RangeInclusive<u64> = 1..=(64 << 10);
 
 /// The most servers on which one depends.
 pub const MOST_AFTER: usize = 16;
+/// The longest that a server may choose to stand still for a migration, in seconds: users of what stands still for longer
+/// give up.
+pub const MOST_DOWNTIME_SECONDS: u32 = 60;
 
 /// The right to run a server: only the node named here may, and only under this or a later
 /// generation. Each new grant counts the generation up by one.
@@ -233,6 +236,10 @@ pub struct Spec {
     /// so many seconds. Never if left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restart_from_copy_seconds: Option<NonZeroU32>,
+    /// How long it may stand still at the end of a live migration that would not end otherwise, at most
+    /// [`MOST_DOWNTIME_SECONDS`]. Left out, it is never stopped for that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_downtime_seconds: Option<NonZeroU32>,
     /// Whether it has a video device, from its first start on: what its screen shows can be looked at.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub display: bool,

@@ -7,7 +7,7 @@ use super::form::Server;
 use crate::{suggest, texts::faults::Fault};
 
 /// The items of a server, and how each is written.
-const ITEMS: [(&str, &str); 24] = [
+const ITEMS: [(&str, &str); 25] = [
     ("name", "web"),
     ("image", "mini"),
     ("networks", "[campus, lab=192.0.2.7]"),
@@ -27,6 +27,7 @@ const ITEMS: [(&str, &str); 24] = [
     ("restart", "always, never"),
     ("on_isolation", "keep, stop"),
     ("restart_from_copy", "3600"),
+    ("max_downtime", "0 - 60"),
     ("display", "true, false"),
     ("keys", "[sato]"),
     ("hostname", "web.example.jp"),

@@ -82,6 +82,9 @@ pub(crate) struct Server {
     /// In seconds, 0 for never.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) restart_from_copy: Option<u32>,
+    /// In seconds, 0 for never.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) max_downtime: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) display: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -207,6 +210,7 @@ impl Server {
             restart: given.restart.unwrap_or_default(),
             on_isolation: given.on_isolation.unwrap_or_default(),
             restart_from_copy_seconds: given.restart_from_copy.and_then(NonZeroU32::new),
+            max_downtime_seconds: given.max_downtime.and_then(NonZeroU32::new),
             display: given.display.unwrap_or_default(),
             hostname: given.hostname,
             keys: given.keys.unwrap_or_default(),
@@ -241,6 +245,7 @@ impl From<&VmView> for Server {
             restart: Some(vm.restart),
             on_isolation: Some(vm.on_isolation),
             restart_from_copy: Some(vm.restart_from_copy_seconds.map_or(0, NonZeroU32::get)),
+            max_downtime: Some(vm.max_downtime_seconds.map_or(0, NonZeroU32::get)),
             display: Some(vm.display).filter(|display| *display),
             keys: some(vm.keys.clone()),
             hostname: Some(vm.hostname.clone()).filter(|name| name.as_str() != vm.name.as_str()),
@@ -377,6 +382,7 @@ mod tests {
             "restart:",
             "on_isolation:",
             "restart_from_copy:",
+            "max_downtime:",
             "probes:",
             "after:",
             "project:",

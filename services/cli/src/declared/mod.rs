@@ -57,9 +57,9 @@ Example of a file:
 
 A server is declared with what `watari vm create` takes: name, image, networks, public_addresses
 (NETWORK=ADDRESS, allocated before), site, project, vcpus, memory, disk, node_labels, groups,
-firewalls, evacuate, priority, restart, on_isolation, restart_from_copy (seconds), display, probes, after, keys, hostname, user_data
+firewalls, evacuate, priority, restart, on_isolation, restart_from_copy and max_downtime (seconds), display, probes, after, keys, hostname, user_data
 (a file beside this one), and running. What is left out stays as it is; a new server has the usual. Its size, public_addresses, project, evacuate,
-priority, restart, on_isolation, restart_from_copy, probes, after, and whether it runs, can be changed; all else only by deleting it, by which its disk is lost.
+priority, restart, on_isolation, restart_from_copy, max_downtime, probes, after, and whether it runs, can be changed; all else only by deleting it, by which its disk is lost.
 Servers that the file does not name are left alone.
 --dry-run tells which names are not known, but not whether a node has room. The exit status is 1 if anything could not be done; 3 if nobody answers.")]
 pub struct Apply {

@@ -114,7 +114,20 @@ fn in_order(mut declared: Vec<Declared>) -> Vec<Declared> {
     declared
 }
 
-/// The seconds that a server accepts to lose, 0 for never.
+/// What an edit changes.
+const EDITED: [&str; 9] = [
+    "evacuate",
+    "priority",
+    "restart",
+    "on_isolation",
+    "restart_from_copy",
+    "max_downtime",
+    "probes",
+    "after",
+    "project",
+];
+
+/// The seconds of a policy, 0 for never.
 fn seconds(most: Option<NonZeroU32>) -> String {
     most.map_or(0, NonZeroU32::get).to_string()
 }
@@ -166,6 +179,12 @@ fn differences(given: &Server, wanted: &CreateVm, there: Option<&VmView>, led: &
             is(|vm| seconds(vm.restart_from_copy_seconds)),
             seconds(wanted.restart_from_copy_seconds),
         ),
+        (
+            "max_downtime",
+            given.max_downtime.is_some(),
+            is(|vm| seconds(vm.max_downtime_seconds)),
+            seconds(wanted.max_downtime_seconds),
+        ),
         ("display", given.display.is_some(), is(|vm| vm.display.to_string()), wanted.display.to_string()),
         ("keys", given.keys.is_some(), is(|vm| sorted(&vm.keys)), sorted(&wanted.keys)),
         ("hostname", given.hostname.is_some(), is(|vm| vm.hostname.to_string()), or_dash(wanted.hostname.as_ref())),
@@ -186,7 +205,7 @@ fn differences(given: &Server, wanted: &CreateVm, there: Option<&VmView>, led: &
         (_, None) | ("vcpus" | "memory" | "evacuate" | "priority" | "restart" | "on_isolation" | "running", _) => false,
         // One that is to grow may have grown already.
         ("disk", Some(vm)) => wanted.disk_gib < vm.disk_gib.max(later(vm).disk_gib),
-        ("probes" | "after" | "project" | "public_addresses" | "restart_from_copy", _) => false,
+        ("probes" | "after" | "project" | "public_addresses" | "restart_from_copy" | "max_downtime", _) => false,
         _ => true,
     };
     let differing = all.into_iter().filter(|(_, given, is, wanted)| *given && is != wanted);
@@ -267,10 +286,7 @@ fn steps(wanted: &CreateVm, action: Action, differences: &[Difference], id: &str
             disk_gib: differs("disk").then_some(wanted.disk_gib),
         }));
     }
-    if ["evacuate", "priority", "restart", "on_isolation", "restart_from_copy", "probes", "after", "project"]
-        .into_iter()
-        .any(differs)
-    {
+    if EDITED.into_iter().any(differs) {
         steps.push(Step::Edit(EditVm {
             request_id: request_id("edit"),
             name: name.clone(),
@@ -283,6 +299,8 @@ fn steps(wanted: &CreateVm, action: Action, differences: &[Difference], id: &str
             on_isolation: differs("on_isolation").then_some(wanted.on_isolation),
             restart_from_copy_seconds: differs("restart_from_copy")
                 .then(|| wanted.restart_from_copy_seconds.map_or(0, NonZeroU32::get)),
+            max_downtime_seconds: differs("max_downtime")
+                .then(|| wanted.max_downtime_seconds.map_or(0, NonZeroU32::get)),
         }));
     }
     if differs("project") {
@@ -400,6 +418,9 @@ mod tests {
         let loses = decided("servers: [{name: mail, image: mini, restart_from_copy: 600}]");
         assert_eq!(told(&loses), [("restart_from_copy", "0", "600")]);
         assert!(matches!(&loses.steps[..], [Step::Edit(edit)] if edit.restart_from_copy_seconds == Some(600)));
+        let stands = decided("servers: [{name: mail, image: mini, max_downtime: 20}]");
+        assert_eq!(told(&stands), [("max_downtime", "0", "20")]);
+        assert!(matches!(&stands.steps[..], [Step::Edit(edit)] if edit.max_downtime_seconds == Some(20)));
         let one = decided("servers: [{name: mail, image: mini, priority: 50, evacuate: live, restart: never}]");
         assert_eq!(told(&one), [("restart", "always", "never")]);
         let [Step::Edit(edit)] = &one.steps[..] else { panic!("{:?}", one.steps) };

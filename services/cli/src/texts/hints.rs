@@ -108,8 +108,8 @@ pub fn changed(lang: Lang, name: &str) -> String {
 #[must_use]
 pub fn cannot_be_changed(lang: Lang) -> String {
     match lang {
-        Lang::En => "only size (a disk only grows), public_addresses, evacuate, priority, restart, on_isolation, restart_from_copy, probes, after and running can be changed: write into the file what is there (watari vm export NAME); deleting such a server and applying again makes a new one, and ALL THAT IS ON ITS DISK IS LOST".to_owned(),
-        Lang::Ja => "変更できるのは大きさ (ディスクは拡大のみ)、public_addresses、evacuate、priority、restart、on_isolation、restart_from_copy、probes、after、running だけです。現在の内容 (watari vm export NAME) に合わせてファイルを修正してください。サーバを削除して適用し直すと新しいサーバになり、ディスクの内容はすべて失われます".to_owned(),
+        Lang::En => "only size (a disk only grows), public_addresses, evacuate, priority, restart, on_isolation, restart_from_copy, max_downtime, probes, after and running can be changed: write into the file what is there (watari vm export NAME); deleting such a server and applying again makes a new one, and ALL THAT IS ON ITS DISK IS LOST".to_owned(),
+        Lang::Ja => "変更できるのは大きさ (ディスクは拡大のみ)、public_addresses、evacuate、priority、restart、on_isolation、restart_from_copy、max_downtime、probes、after、running だけです。現在の内容 (watari vm export NAME) に合わせてファイルを修正してください。サーバを削除して適用し直すと新しいサーバになり、ディスクの内容はすべて失われます".to_owned(),
     }
 }
 

@@ -100,6 +100,7 @@ words! {
     LoginAs "LOG IN AS" "ログイン名";
     Mac "MAC" "MAC アドレス";
     Makespan "MAKESPAN" "全体の時間";
+    MaxDowntime "LONGEST PAUSE" "移行時の最長停止";
     Memory "MEMORY" "メモリ";
     MemoryHours "MEMORY GiB-HOURS" "メモリ (GiB 時間)";
     MemoryMoved "MEMORY MOVED" "メモリ転送量";

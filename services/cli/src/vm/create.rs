@@ -7,7 +7,7 @@ use watari_contracts::scheduler::{CreateVm, DiskView, Fault, GetDisk, VmView, Wa
 use watari_model::{Refusal, Said, size, userdata, vm};
 
 use super::{
-    edit::{Evacuate, OnIsolation, Restart},
+    edit::{Evacuate, OnIsolation, Restart, max_downtime},
     wait,
 };
 use crate::{Context, failure::Failure, input, lang::Lang, options::Waiting, out, texts};
@@ -94,6 +94,10 @@ pub struct Create {
     /// by that than what was written in so many seconds; 0 for never
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]
     restart_from_copy: u32,
+    /// For so many seconds it may stand still at the end of a live move, up to 60, if it writes to its memory so fast that
+    /// the move would not end otherwise; 0 for never, which slows it down instead
+    #[arg(long, value_name = "SECONDS", default_value_t = 0, value_parser = max_downtime())]
+    max_downtime: u32,
     /// Give it a display, of which `watari vm screenshot` takes pictures; nobody can type at it
     #[arg(long)]
     display: bool,
@@ -179,6 +183,7 @@ impl Create {
             restart: self.restart.into(),
             on_isolation: self.on_isolation.into(),
             restart_from_copy_seconds: NonZeroU32::new(self.restart_from_copy),
+            max_downtime_seconds: NonZeroU32::new(self.max_downtime),
             display: self.display,
             hostname: self.hostname.as_deref().map(input::name).transpose()?,
             keys: self.keys.iter().map(|name| input::name(name)).collect::<Result<_, _>>()?,
@@ -273,13 +278,14 @@ mod tests {
         assert_eq!((request.hostname, request.keys.len(), request.user_data), (None, 0, None));
         assert_eq!((request.restart, request.on_isolation), (vm::Restart::Always, isolation::OnIsolation::Keep));
         assert_eq!((request.restart_from_copy_seconds, request.display), (None, false));
+        assert_eq!(request.max_downtime_seconds, None);
         assert!(request.project.is_default());
     }
 
     #[test]
     fn everything_that_is_given_is_asked_for() {
         let words = "db1 --image mini --network a=203.0.113.7 --network b --site yamate --vcpus 2 --memory 1GiB --disk 10GiB \
-                     --node-label rack=a3 --group db:apart --evacuate stay --priority 9 --restart never --on-isolation stop --restart-from-copy 3600 --display --key sato --key abe --hostname db1.example.jp --project research --no-start";
+                     --node-label rack=a3 --group db:apart --evacuate stay --priority 9 --restart never --on-isolation stop --restart-from-copy 3600 --max-downtime 20 --display --key sato --key abe --hostname db1.example.jp --project research --no-start";
         let request = request(words).unwrap();
         assert_eq!((request.vcpus, request.memory_mib, request.disk_gib), (2, 1024, 10));
         assert_eq!(request.networks[0].address, Some([203, 0, 113, 7].into()));
@@ -288,6 +294,7 @@ mod tests {
         assert_eq!((request.evacuate, request.priority, request.start), (vm::Evacuate::Stay, 9, false));
         assert_eq!((request.restart, request.on_isolation), (vm::Restart::Never, isolation::OnIsolation::Stop));
         assert_eq!((request.restart_from_copy_seconds.map(NonZeroU32::get), request.display), (Some(3_600), true));
+        assert_eq!(request.max_downtime_seconds.map(NonZeroU32::get), Some(20));
         assert_eq!(request.keys.iter().map(ToString::to_string).collect::<Vec<_>>(), ["sato", "abe"]);
         assert_eq!(request.hostname.unwrap().as_str(), "db1.example.jp");
         assert_eq!(request.project.as_str(), "research");

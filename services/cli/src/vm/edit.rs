@@ -16,6 +16,7 @@ Examples:
   watari vm edit scratch --restart never --evacuate stay
   watari vm edit db --on-isolation stop
   watari vm edit db --restart-from-copy 3600
+  watari vm edit db --max-downtime 20
   watari vm edit web --after db --after cache
   watari vm edit db --project research")]
 #[command(group(
@@ -23,7 +24,7 @@ Examples:
         .required(true)
         .multiple(true)
         .args(["restart", "priority", "evacuate", "on_isolation", "restart_from_copy", "probes", "no_probes", "project"])
-        .args(["after", "no_after"])
+        .args(["after", "no_after", "max_downtime"])
 ))]
 pub struct Edit {
     /// The server
@@ -58,9 +59,18 @@ pub struct Edit {
     /// by that than what was written in so many seconds; 0 for never
     #[arg(long, value_name = "SECONDS")]
     restart_from_copy: Option<u32>,
+    /// For so many seconds it may stand still at the end of a live move, up to 60, if it writes to its memory so fast that
+    /// the move would not end otherwise; 0 for never, which slows it down instead
+    #[arg(long, value_name = "SECONDS", value_parser = max_downtime())]
+    max_downtime: Option<u32>,
     /// The project that it is counted with from now on (see `watari project`)
     #[arg(long)]
     project: Option<String>,
+}
+
+/// How long a server may stand still, in seconds.
+pub(super) fn max_downtime() -> clap::builder::RangedI64ValueParser<u32> {
+    clap::value_parser!(u32).range(0..=i64::from(vm::MOST_DOWNTIME_SECONDS))
 }
 
 /// How a server leaves.
@@ -133,6 +143,7 @@ impl Edit {
             evacuate: self.evacuate.map(Into::into),
             on_isolation: self.on_isolation.map(Into::into),
             restart_from_copy_seconds: self.restart_from_copy,
+            max_downtime_seconds: self.max_downtime,
         };
         // All of it: a table's columns hold nothing of what is changed here.
         ctx.out.show(&ctx.session.ask(&request).await?)

@@ -32,6 +32,16 @@ fn from_copy(view: &VmView, lang: Lang) -> String {
     }
 }
 
+/// How long it may stand still for a move.
+fn max_downtime(view: &VmView, lang: Lang) -> String {
+    let Some(seconds) = view.max_downtime_seconds else { return states::shown(lang, vm::Restart::Never.word()) };
+    let time = format::lasting(u64::from(seconds.get()).saturating_mul(1_000));
+    match lang {
+        Lang::En => time.en,
+        Lang::Ja => time.ja,
+    }
+}
+
 /// When that was so last, and what it lost.
 fn restored(vm: &str, restored: &vm::Restored, lang: Lang) -> String {
     let (at, from) = (format::moment(restored.at), restored.from.as_str());
@@ -130,6 +140,7 @@ impl Row for VmView {
             (Word::Restart, states::shown(lang, self.restart.word())),
             (Word::OnIsolation, on_isolation(self, lang)),
             (Word::RestartFromCopy, from_copy(self, lang)),
+            (Word::MaxDowntime, max_downtime(self, lang)),
             (Word::Groups, joined(self.groups.iter().map(|group| membership(group, lang)))),
             (Word::Labels, joined(self.node_labels.iter().map(|(key, value)| format!("{key}={value}")))),
             (Word::HostName, self.hostname.to_string()),

@@ -39,6 +39,7 @@ fn every_fixed_spelling_is_understood() {
         "vm edit mail --evacuate stay -o json",
         "vm edit mail --on-isolation stop",
         "vm edit mail --restart-from-copy 3600",
+        "vm edit mail --max-downtime 20",
         "vm create mail --image mini --network campus --restart never",
         "image import debian.qcow2 --name debian --os Debian --edition 13 --default-user debian --min-memory 512MiB",
         "image import rocky.qcow2 --name rocky --firmware uefi",

@@ -143,6 +143,7 @@ fn server(name: &str, on: Option<&str>, on_network: &str, number: u8) -> Vm {
             restart: watari_model::vm::Restart::Always,
             on_isolation: watari_model::isolation::OnIsolation::Keep,
             restart_from_copy_seconds: None,
+            max_downtime_seconds: None,
             display: false,
             first_boot: watari_model::vm::FirstBoot::default(),
         },

@@ -31,6 +31,7 @@ mod revert;
 mod send;
 mod sight;
 mod snapshot;
+mod standstill;
 mod start;
 mod stop;
 mod suspend;

@@ -10,11 +10,12 @@ use tokio_util::task::AbortOnDropHandle;
 use watari_contracts::agent::{Domain, Phase, Send, Transfer};
 use watari_model::{MigrationId, Refusal, Said, size::GIB};
 
-use super::{answers, cx::Cx, grow::disk_bytes};
+use super::{Book, answers, cx::Cx, grow::disk_bytes, standstill::Standstill};
 use crate::{
     facts::Urgency,
     hypervisor::{Change, Event, JobKind, JobStats, Migration, Persist, QemuProcess, Suspend},
     layers::stack,
+    node::Node,
     record::{Crossing, Record, Side},
 };
 
@@ -63,7 +64,7 @@ pub(super) async fn run(cx: &Cx, order: &Send) -> Result<(), Refusal> {
     };
     cx.checkpoint(WANTED)?;
     let call = cx.node.hypervisor.migrate(migration);
-    follow(cx, uuid, &order.migration, process, call).await
+    follow(cx, uuid, order, process, call).await
 }
 
 /// How libvirt at a node's address for migrations is reached.
@@ -95,12 +96,13 @@ fn bracketed(address: &str) -> String {
 async fn follow(
     cx: &Cx,
     uuid: &str,
-    migration: &MigrationId,
+    order: &Send,
     process: QemuProcess,
     call: impl Future<Output = crate::hypervisor::Result<()>>,
 ) -> Result<(), Refusal> {
+    let migration = &order.migration;
     let mut events = cx.node.hypervisor.events();
-    let figures = figures(cx);
+    let figures = figures(cx, Standstill::of(order));
     let mut dead = false;
     // Cheap until the switch-over, exact from then on.
     let mut stopping = false;
@@ -174,9 +176,9 @@ async fn end(cx: &Cx, uuid: &str, migration: &MigrationId, complaint: Option<Str
     cx.book.amend(uuid, Urgency::Now, ended).await.map(drop)
 }
 
-/// Reads the figures from time to time, on a task of its own: during the switch-over libvirt
-/// answers only when it is over, and nothing may wait for that.
-fn figures(cx: &Cx) -> AbortOnDropHandle<()> {
+/// Reads the figures from time to time, and plans for a longer pause if they ask for it, on a task of its own: during the
+/// switch-over libvirt answers only when it is over, and nothing may wait for that.
+fn figures(cx: &Cx, mut standstill: Standstill) -> AbortOnDropHandle<()> {
     let (node, book) = (cx.node.clone(), cx.book.clone());
     let every = Duration::from_millis(node.settings.migration.poll_ms);
     let task: JoinHandle<()> = tokio::spawn(async move {
@@ -186,10 +188,25 @@ fn figures(cx: &Cx) -> AbortOnDropHandle<()> {
                 && stats.kind == JobKind::Running
             {
                 book.transferred(transfer(&stats)).await;
+                if let Some(ms) = standstill.longer(&stats)
+                    && plan_for(&node, &book, ms).await
+                {
+                    standstill.planned(ms);
+                }
             }
         }
     });
     AbortOnDropHandle::new(task)
+}
+
+/// Has QEMU plan for a longer pause. Whether it does.
+async fn plan_for(node: &Node, book: &Book, ms: u64) -> bool {
+    let (vm, outcome) = (&book.vm, node.hypervisor.set_migration_downtime(book.vm.as_str(), ms).await);
+    match &outcome {
+        Ok(()) => tracing::info!(%vm, ms, "its memory never gets across while it runs: it stands still for the rest"),
+        Err(error) => tracing::warn!(%vm, ms, %error, "libvirt does not plan for a longer pause"),
+    }
+    outcome.is_ok()
 }
 
 fn transfer(stats: &JobStats) -> Transfer {
@@ -239,5 +256,5 @@ pub(super) async fn reattach(cx: &Cx, order: &Send) -> Result<(), Refusal> {
         }
         Ok(())
     };
-    follow(cx, uuid, &order.migration, process, over).await
+    follow(cx, uuid, order, process, over).await
 }

@@ -221,6 +221,7 @@ mod tests {
             downtime_ms: 0,
             top: 0,
             disk_gib: None,
+            max_downtime_seconds: None,
         });
         let (number, named) = (1, Named::default());
         let take = Work::TakeSnapshot(TakeSnapshot { order: order(), vm: vm(), generation: 1, number, named });

@@ -82,6 +82,7 @@ pub(crate) fn vm(vm: &Vm, whereabouts: &Whereabouts) -> VmView {
         restart: vm.spec.restart,
         on_isolation: vm.spec.on_isolation,
         restart_from_copy_seconds: vm.spec.restart_from_copy_seconds,
+        max_downtime_seconds: vm.spec.max_downtime_seconds,
         copy_loss_seconds: whereabouts.copy_loss_seconds,
         restored: vm.restored.clone(),
         guarded: vm.guarded.is_some_and(|generation| generation == vm.generation()),

@@ -19,6 +19,7 @@ fn edit(name: &str) -> EditVm {
         evacuate: None,
         on_isolation: None,
         restart_from_copy_seconds: None,
+        max_downtime_seconds: None,
         project: None,
         probes: None,
         after: None,
@@ -48,6 +49,10 @@ async fn a_servers_policies_are_changed_each_by_itself_and_hold_at_once() {
     for (seconds, kept) in [(3_600, NonZeroU32::new(3_600)), (0, None)] {
         let loses = EditVm { restart_from_copy_seconds: Some(seconds), ..edit("mail") };
         assert_eq!(cloud.ask(&loses).await.unwrap().restart_from_copy_seconds, kept);
+    }
+    for (seconds, kept) in [(60, NonZeroU32::new(60)), (0, None)] {
+        let stands = EditVm { max_downtime_seconds: Some(seconds), ..edit("mail") };
+        assert_eq!(cloud.ask(&stands).await.unwrap().max_downtime_seconds, kept);
     }
 }
 
@@ -106,6 +111,8 @@ async fn what_changes_nothing_or_cannot_be_is_refused() {
     assert!(matches!(cloud.ask(&edit("mail")).await, Err(Refusal::Malformed { .. })));
     let too_high = EditVm { priority: Some(101), ..edit("mail") };
     assert!(matches!(cloud.ask(&too_high).await, Err(Refusal::OutOfRange { .. })));
+    let too_long = EditVm { max_downtime_seconds: Some(61), ..edit("mail") };
+    assert!(matches!(cloud.ask(&too_long).await, Err(Refusal::OutOfRange { .. })));
     let nobody = EditVm { priority: Some(1), ..edit("nobody") };
     assert!(matches!(cloud.ask(&nobody).await, Err(Refusal::VmUnknown { .. })));
     cloud.ask(&DeleteVm { request_id: None, name: "mail".parse().unwrap(), keep_disk: false }).await.unwrap();

@@ -108,6 +108,7 @@ async fn a_server_goes_to_a_project_that_has_something_left_and_a_project_in_use
         evacuate: None,
         on_isolation: None,
         restart_from_copy_seconds: None,
+        max_downtime_seconds: None,
     };
     assert_eq!(cloud.ask(&edit("one", "research")).await.unwrap().project, research());
     cloud.ask(&edit("one", "research")).await.unwrap();

@@ -31,6 +31,7 @@ pub(super) fn vm() -> Vm {
             restart: Restart::Always,
             on_isolation: OnIsolation::Keep,
             restart_from_copy_seconds: None,
+            max_downtime_seconds: None,
             display: false,
             first_boot: FirstBoot::default(),
         },

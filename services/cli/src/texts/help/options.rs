@@ -106,6 +106,10 @@ pub(super) const TEXTS: &[Text] = &[
         "ノードが失われたとき、ほかのノードにあるディスクの複製 (`watari vm preseed` を参照) から起動する条件。失われる書き込みがこの秒数以内なら起動します。0 なら起動しません",
     ),
     (
+        "For so many seconds it may stand still at the end of a live move, up to 60, if it writes to its memory so fast that the move would not end otherwise; 0 for never, which slows it down instead",
+        "メモリへの書き込みが速く、そのままでは移動が終わらないとき、最後に停止してよい秒数。60 まで。0 なら停止させず、代わりに動作を遅くします",
+    ),
+    (
         "Its node stops it, also when it is the front ends that are away",
         "ノードが停止する。フロントエンド側の障害で通信できない場合も停止",
     ),

@@ -163,6 +163,7 @@ pub(crate) fn server_of(port: &Port, at: Timestamp) -> vm::Vm {
             restart: vm::Restart::Always,
             on_isolation: watari_model::isolation::OnIsolation::Keep,
             restart_from_copy_seconds: None,
+            max_downtime_seconds: None,
             display: false,
             first_boot: watari_model::vm::FirstBoot::default(),
         },

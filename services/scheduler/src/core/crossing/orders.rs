@@ -77,6 +77,7 @@ pub(super) fn send<'a>(turn: &mut Turn<'a>, migration: &Migration, vm: &Vm) -> S
             downtime_ms,
             top,
             disk_gib: growth::grows_disk(vm).then_some(vm.spec.disk_gib),
+            max_downtime_seconds: vm.spec.max_downtime_seconds,
         })
     })
 }

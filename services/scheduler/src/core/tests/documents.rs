@@ -60,6 +60,7 @@ pub(crate) fn vm(name: &str, memory_mib: u64) -> Vm {
             restart: watari_model::vm::Restart::Always,
             on_isolation: watari_model::isolation::OnIsolation::Keep,
             restart_from_copy_seconds: None,
+            max_downtime_seconds: None,
             display: false,
             first_boot: watari_model::vm::FirstBoot::default(),
         },

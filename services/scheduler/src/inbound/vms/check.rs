@@ -1,6 +1,6 @@
 //! Whether what is asked of a new server makes sense, before anything is stored.
 
-use std::fmt::Display;
+use std::{fmt::Display, num::NonZeroU32};
 
 use watari_contracts::scheduler::CreateVm;
 use watari_model::{
@@ -11,7 +11,7 @@ use watari_model::{
     said,
     size::GIB,
     userdata,
-    vm::{Base, DISK_GIB, Login, MEMORY_MIB, MOST_PROBES, Probe, Size, VCPUS},
+    vm::{Base, DISK_GIB, Login, MEMORY_MIB, MOST_DOWNTIME_SECONDS, MOST_PROBES, Probe, Size, VCPUS},
 };
 
 use super::super::{Desk, check_request_id, find, out_of_range};
@@ -71,6 +71,14 @@ pub(super) fn check_priority(priority: u8) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// Checks that a server may stand still for so long.
+pub(super) fn check_max_downtime(seconds: u32) -> Result<(), Refusal> {
+    if seconds > MOST_DOWNTIME_SECONDS {
+        return Err(out_of_range("max_downtime_seconds", seconds, Said::between(0, MOST_DOWNTIME_SECONDS)));
+    }
+    Ok(())
+}
+
 impl Desk {
     /// Checks everything that needs no other document.
     pub(super) fn check_sizes(&self, request: &CreateVm) -> Result<(), Refusal> {
@@ -78,6 +86,7 @@ impl Desk {
         let CreateVm { vcpus, memory_mib, disk_gib, .. } = *request;
         check_size(Size { vcpus, memory_mib, disk_gib })?;
         check_priority(request.priority)?;
+        check_max_downtime(request.max_downtime_seconds.map_or(0, NonZeroU32::get))?;
         let most = |field: &str, found: usize, most: usize| {
             if found > most {
                 Err(out_of_range(field, found, said!("at most {most} entries", "{most} 個以下")))

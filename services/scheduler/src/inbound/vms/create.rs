@@ -213,6 +213,7 @@ fn document(request: &CreateVm, base: Base, home: SiteName, uuid: String, nics: 
             restart: request.restart,
             on_isolation: request.on_isolation,
             restart_from_copy_seconds: request.restart_from_copy_seconds,
+            max_downtime_seconds: request.max_downtime_seconds,
             display: request.display,
             first_boot,
         },

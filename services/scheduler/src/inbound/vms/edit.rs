@@ -13,7 +13,7 @@ use watari_model::{
 
 use super::{
     Desk,
-    check::{check_priority, check_probes},
+    check::{check_max_downtime, check_priority, check_probes},
     digest_of,
     power::not_now,
 };
@@ -23,16 +23,18 @@ impl Desk {
     pub(in crate::inbound) async fn edit_vm(self, request: EditVm) -> Result<VmView, Refusal> {
         let EditVm { restart, priority, evacuate, on_isolation, ref probes, .. } = request;
         let from_copy = request.restart_from_copy_seconds;
-        let policies =
-            [restart.is_some(), priority.is_some(), evacuate.is_some(), on_isolation.is_some(), from_copy.is_some()];
+        let max_downtime = request.max_downtime_seconds;
+        let seconds = from_copy.is_some() || max_downtime.is_some();
+        let policies = [restart.is_some(), priority.is_some(), evacuate.is_some(), on_isolation.is_some(), seconds];
         let lists = probes.is_some() || request.after.is_some();
         if !policies.contains(&true) && !lists && request.project.is_none() {
             let detail = "none of project, restart, priority, evacuate, on_isolation, restart_from_copy_seconds, \
-                          probes and after is given"
+                          max_downtime_seconds, probes and after is given"
                 .to_owned();
             return Err(Refusal::Malformed { detail });
         }
         request.priority.map_or(Ok(()), check_priority)?;
+        max_downtime.map_or(Ok(()), check_max_downtime)?;
         request.probes.as_deref().map_or(Ok(()), check_probes)?;
         let digest = digest_of(&("edit", EditVm { request_id: None, ..request.clone() }));
         let _use = match &request.project {
@@ -63,6 +65,7 @@ impl Desk {
             spec.evacuate = request.evacuate.unwrap_or(spec.evacuate);
             spec.on_isolation = request.on_isolation.unwrap_or(spec.on_isolation);
             spec.restart_from_copy_seconds = from_copy.map_or(spec.restart_from_copy_seconds, NonZeroU32::new);
+            spec.max_downtime_seconds = max_downtime.map_or(spec.max_downtime_seconds, NonZeroU32::new);
             Ok(())
         };
         self.amend(&request.name, request.request_id.as_deref(), &digest, edit).await
