@@ -323,6 +323,7 @@ mod tests {
             "mail --image >",
             "mail --image mini --memory 192",
             "mail --image mini --disk 0GiB",
+            "mail --image mini --disk 10MiB",
             "mail --image mini --network campus=here",
             "mail --image mini --group db:near",
             "mail --image mini --group :apart",
