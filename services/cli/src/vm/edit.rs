@@ -4,7 +4,7 @@ use clap::{ArgGroup, Args, ValueEnum};
 use watari_contracts::scheduler::EditVm;
 use watari_model::{isolation, vm};
 
-use super::create::probe;
+use super::create::{OPTIONS, probe};
 use crate::{Context, failure::Failure, input};
 
 /// What to change.
@@ -135,6 +135,6 @@ impl Edit {
             restart_from_copy_seconds: self.restart_from_copy,
         };
         // All of it: a table's columns hold nothing of what is changed here.
-        ctx.out.show(&ctx.session.ask(&request).await?)
+        ctx.out.show(&ctx.session.ask(&request).await.map_err(|failure| failure.of_options(OPTIONS))?)
     }
 }
