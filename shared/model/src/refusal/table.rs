@@ -14,7 +14,7 @@ use networks::with_networks;
 use projects::with_projects;
 
 use super::{Rendered, Retry, Status, japanese_of};
-use crate::said::{Said, Words, filled};
+use crate::said::{Said, SaidSince, Words, filled};
 
 with_projects! { with_networks! { with_disks! {
     // --- input -----------------------------------------------------------------------------
