@@ -84,8 +84,8 @@ troubles! {
         ja "{subject} を確認できません: {cause}" "正常かどうかを判断できません" "watari frontend status で主系の状態を確認してください";
     /// The person may not ask that.
     NotPermitted { subject } "doctor.not-permitted" Note
-        en "{subject} is not shown to this identity" "it was left out of this examination" "watari doctor --nkey FILE, as an operator"
-        ja "この利用者には {subject} を参照する権限がありません" "今回の診断には含まれていません" "操作者として watari doctor --nkey ファイル を実行してください";
+        en "{subject} is not shown to this identity" "it was left out of this examination" "watari doctor --nkey FILE, with the key of an operator or administrator"
+        ja "この利用者には {subject} を参照する権限がありません" "今回の診断には含まれていません" "操作者または管理者の鍵で watari doctor --nkey ファイル を実行してください";
     // --- the host on which it is called ------------------------------------------------------
     /// Set up, and off.
     HostServiceStopped { host, unit } "host.service-stopped" Failure
