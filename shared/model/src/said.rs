@@ -112,10 +112,10 @@ impl Words for Said {
 
 impl Words for SaidSince {
     fn en(&self) -> &str {
-        self.as_ref().map_or("", |said| &said.en)
+        self.as_ref().map_or("", |said| said.en.as_str())
     }
     fn ja(&self) -> &str {
-        self.as_ref().map_or("", |said| &said.ja)
+        self.as_ref().map_or("", |said| said.ja.as_str())
     }
     fn of(text: &str) -> Self {
         Some(Words::of(text))
