@@ -65,22 +65,28 @@ impl Failure {
         Self::Mistyped(Box::new(refusal))
     }
 
-    /// The same with a number that is out of range told by the option with which it was given, in its unit: what a
-    /// service calls it nobody has typed.
+    /// The same with a number that is out of range, or what stands twice, told by the option with which it was given, in
+    /// its unit: what a service calls it nobody has typed.
     #[must_use]
     pub fn of_options(self, options: &[(&str, &str, &str)]) -> Self {
         let Self::Refused(body) = self else { return self };
-        let Refusal::OutOfRange { field, value, allowed } = &body.refusal else { return Self::Refused(body) };
+        let (Refusal::OutOfRange { field, .. } | Refusal::Repeated { field, .. }) = &body.refusal else {
+            return Self::Refused(body);
+        };
         let Some((_, option, unit)) = options.iter().find(|(name, ..)| name == field) else {
             return Self::Refused(body);
         };
         let in_unit = |text: &str| if unit.is_empty() { text.to_owned() } else { format!("{text} ({unit})") };
-        let refusal = Refusal::OutOfRange {
-            field: (*option).to_owned(),
-            value: format!("{value}{unit}"),
-            allowed: Said::new(in_unit(&allowed.en), in_unit(&allowed.ja)),
+        let refusal = match body.refusal {
+            Refusal::OutOfRange { value, allowed, .. } => Refusal::OutOfRange {
+                field: (*option).to_owned(),
+                value: format!("{value}{unit}"),
+                allowed: Said::new(in_unit(&allowed.en), in_unit(&allowed.ja)),
+            },
+            Refusal::Repeated { value, .. } => Refusal::Repeated { field: (*option).to_owned(), value },
+            other => other,
         };
-        Self::Refused(Box::new(refusal.into()))
+        refusal.into()
     }
 
     /// The exit status.
@@ -91,7 +97,12 @@ impl Failure {
                 UNREACHABLE
             }
             // The service knows better what makes sense, and says it in the same words.
-            Self::Refused(body) if matches!(body.refusal, Refusal::OutOfRange { .. } | Refusal::BadName { .. }) => {
+            Self::Refused(body)
+                if matches!(
+                    body.refusal,
+                    Refusal::OutOfRange { .. } | Refusal::Repeated { .. } | Refusal::BadName { .. }
+                ) =>
+            {
                 USAGE
             }
             Self::Refused(_) | Self::Fault(_) => FAILED,
@@ -180,5 +191,9 @@ mod tests {
         assert!(shown.contains("--memory") && shown.contains("16MiB") && !shown.contains("memory_mib"), "{shown}");
         assert!(shown.contains("32 to 4194304 (MiB)") && told.exit() == USAGE, "{shown}");
         assert!(refusal("vcpus").of_options(&[]).shown(Lang::En).contains("vcpus"));
+        let twice = Refusal::Repeated { field: "after".to_owned(), value: "web".to_owned() };
+        let told = Failure::from(twice).of_options(&[("after", "--after", "")]);
+        assert_eq!(told.shown(Lang::En), "error[request.repeated]: --after names web twice\nhelp: name web once");
+        assert_eq!(told.exit(), USAGE);
     }
 }

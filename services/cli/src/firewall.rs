@@ -140,15 +140,27 @@ impl Verb {
             Self::Delete(Delete { name, consent }) => {
                 let request = DeleteFirewall { name: input::name(&name)? };
                 let there = GetFirewall { name: request.name.clone() };
-                let question = |group: &FirewallView| match group.servers.as_slice() {
-                    [] => Ok(words::delete_firewall(ctx.out.lang, &name)),
-                    users => Err(Refusal::FirewallInUse { firewall: name.clone(), users: some(users) }),
+                let groups = if consent.yes { Vec::new() } else { naming(ctx, &request.name).await };
+                let question = |group: &FirewallView| {
+                    let servers = group.servers.iter().map(ToString::to_string);
+                    match servers.chain(groups).collect::<Vec<_>>().as_slice() {
+                        [] => Ok(words::delete_firewall(ctx.out.lang, &name)),
+                        users => Err(Refusal::FirewallInUse { firewall: name.clone(), users: some(users) }),
+                    }
                 };
                 confirm_seen(ctx, consent, &there, question).await?;
                 ctx.out.gone(&session.ask(&request).await?, &name)
             }
         }
     }
+}
+
+/// The other groups whose rules name one, as the service calls them, as far as it says so soon.
+async fn naming(ctx: &Context, name: &FirewallName) -> Vec<String> {
+    let groups = ctx.session.glance(&ListFirewalls {}).await.map(|page| page.firewalls).unwrap_or_default();
+    let names = |rule: &Rule| matches!(&rule.peer, Peer::Group(group) if group == name);
+    let others = groups.iter().filter(|group| group.name != *name && group.rules.iter().any(names));
+    others.map(|group| format!("group {}", group.name)).collect()
 }
 
 impl Change {

@@ -32,6 +32,13 @@ pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// So many of something whose name takes an s in English: `1 warning`, `2 warnings`.
+#[must_use]
+pub fn counted(count: usize, of: &str) -> String {
+    let ending = if count == 1 { "" } else { "s" };
+    format!("{count} {of}{ending}")
+}
+
 /// How large a server is: `2 vCPU, 512 MiB, 4 GiB`.
 #[must_use]
 pub fn size(size: Size) -> String {
@@ -130,6 +137,7 @@ mod tests {
         );
         let lasted = [400, 29_400, 125_000, 3_725_000].map(|ms| lasting(ms).ja);
         assert_eq!(lasted, ["1 秒", "29 秒", "2 分 05 秒", "1 時間 02 分"]);
+        assert_eq!([0, 1, 2].map(|count| counted(count, "note")), ["0 notes", "1 note", "2 notes"]);
         assert_eq!(times, ["24 ms", "3.2 s", "59.9 s", "2 min 05 s", "1 h 02 min"]);
         assert_eq!([percent(0, 0), percent(1, 3), percent(5, 4), percent(u64::MAX, u64::MAX)], [100, 33, 100, 100]);
         let epoch = Timestamp(time::OffsetDateTime::UNIX_EPOCH);

@@ -77,7 +77,7 @@ pub fn main() -> ExitCode {
         Err(told) => {
             let command = Options::command();
             let told = parsing::without_opposites(parsing::without_hidden(told, &command), &command);
-            match parsing::japanese(&told).filter(|_| lang == Lang::Ja) {
+            match parsing::shown(lang, &told, &command, &typed(std::env::args_os())) {
                 Some(text) => out::say(&text),
                 // Help that nobody reads to its end is no failure.
                 None => {

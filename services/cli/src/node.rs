@@ -8,15 +8,15 @@ use watari_contracts::{
     scheduler::{CancelOutage, DrainNode, ListOutages, ListVms, OutageView},
 };
 use watari_model::{
-    NodeName, Refusal,
+    NodeName, Refusal, VmName,
     node::{self, Enforcement},
     outage::{Scope, State},
-    vm::Size,
+    vm::{self, Size},
 };
 
 use crate::{
     Context,
-    confirm::confirm_seen,
+    confirm::{confirm_seen, some},
     failure::Failure,
     format, input, known,
     lang::Lang,
@@ -157,9 +157,13 @@ impl Gone {
         let Self { name, consent } = self;
         let request = RemoveNode { name: input::name(&name)?, by: login() };
         let there = GetNode { name: request.name.clone() };
+        let vms = if consent.yes { Vec::new() } else { staying(ctx, &request.name).await };
         let question = |node: &NodeView| match (lost(node), &node.off) {
             (Err(refusal), _) => Err(refusal),
             (Ok(()), None) => Err(Refusal::NodeNotOff { node: name.clone() }),
+            (Ok(()), Some(_)) if !vms.is_empty() => {
+                Err(Refusal::NodeHasServers { node: name.clone(), vms: some(&vms) })
+            }
             (Ok(()), Some(_)) => Ok(losses::remove_node(ctx.out.lang, &name)),
         };
         confirm_seen(ctx, consent, &there, question).await?;
@@ -171,6 +175,13 @@ impl Gone {
         .await?;
         ctx.out.gone(&done, &name)
     }
+}
+
+/// The servers of a node that are not being deleted, as far as somebody says so soon: with them it is not forgotten.
+async fn staying(ctx: &Context, node: &NodeName) -> Vec<VmName> {
+    let on_it = ListVms { node: Some(node.clone()), ..ListVms::default() };
+    let vms = ctx.session.glance(&on_it).await.map(|page| page.vms).unwrap_or_default();
+    vms.into_iter().filter(|vm| vm.state != vm::State::Deleting).map(|vm| vm.name).collect()
 }
 
 /// Of a node that is heard nobody can say that it is off.

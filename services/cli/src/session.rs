@@ -17,7 +17,11 @@ use watari_chassis::{Bus, BusError, BusSettings, CallError, Initial, Messages, P
 use watari_contracts::{Request, permissions::LOOKING, scheduler::PlanOutage};
 use watari_model::Refusal;
 
-use crate::{failure::Failure, options::Global, texts::faults::Fault};
+use crate::{
+    failure::Failure,
+    options::Global,
+    texts::{faults::Fault, roles},
+};
 
 /// Where `watari setup` puts what a client host needs.
 const SETTINGS: &str = "/etc/watari/cli.toml";
@@ -155,7 +159,7 @@ impl Session {
                 // asked again over the next one, which is safe.
                 () = reconnected(bus) => continue,
                 detail = forbidden(bus, R::SUBJECT) => {
-                    return Err(Fault::NotPermitted { subject: R::SUBJECT.to_owned(), detail }.into());
+                    return Err(roles::refused(R::SUBJECT, self.settings.nkey.as_deref(), detail).into());
                 }
             };
             match answer {
@@ -311,7 +315,7 @@ pub(crate) fn fault(error: BusError) -> Failure {
         BusError::Tls { urls, detail } => Fault::NoTrust { urls, detail },
         BusError::Unreachable { urls, detail } => Fault::NoConnection { urls, detail },
         BusError::NotSent { subject, detail } | BusError::NotSubscribed { subject, detail } => {
-            Fault::NotPermitted { subject, detail }
+            Fault::Forbidden { subject, detail }
         }
     })
 }

@@ -63,7 +63,7 @@ pub struct UncordonNode {
 pub struct ConfirmNodeOff {
     /// Which.
     pub name: NodeName,
-    /// Who says so, 1 to 64 characters; `operator` if left out.
+    /// Who says so, 1 to 64 characters; what their key is called, and from where they ask, if left out.
     #[serde(default)]
     pub by: Option<String>,
 }

@@ -11,7 +11,7 @@ use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Document, FirewallName, Refusal, Said, Timestamp, said};
+use crate::{Document, FirewallName, Refusal, Said, Timestamp, network::check_whole, said};
 
 /// The most groups that a server may name.
 pub const MOST_GROUPS: usize = 8;
@@ -162,14 +162,8 @@ impl Rule {
             }
         }
         match &self.peer {
-            Peer::Cidr(subnet) if subnet.addr() != subnet.network() => {
-                let whole = subnet.trunc();
-                refuse(said!(
-                    "{subnet} is an address, the subnet is {whole}",
-                    "{subnet} はアドレスです。サブネットは {whole} です"
-                ))
-            }
-            _ => Ok(()),
+            Peer::Cidr(subnet) => check_whole(*subnet).or_else(refuse),
+            Peer::Anywhere | Peer::Group(_) => Ok(()),
         }
     }
 }

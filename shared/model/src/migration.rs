@@ -95,7 +95,7 @@ pub enum Change {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
-    /// An operator asked for this server.
+    /// Somebody asked for this server, an administrator as well.
     Operator,
     /// Its site or node is evacuated.
     Evacuation,

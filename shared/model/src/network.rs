@@ -7,7 +7,7 @@ mod ipv6;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use ipnet::Ipv4Net;
+use ipnet::{IpNet, Ipv4Net};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -180,12 +180,8 @@ impl Network {
                 "{cidr} は /8 から /30 までのサブネットではありません"
             ));
         }
-        if self.cidr.addr() != self.cidr.network() {
-            let whole = cidr.trunc();
-            return refuse(said!(
-                "{cidr} is an address, the subnet is {whole}",
-                "{cidr} はアドレスです。サブネットは {whole} です"
-            ));
+        if let Err(detail) = check_whole(cidr) {
+            return refuse(detail);
         }
         if first > last {
             return refuse(said!(
@@ -222,6 +218,19 @@ impl Network {
         ipv6.map_err(|detail| Refusal::BadIpv6 { network: self.name.to_string(), detail })?;
         self.check_routes().map_err(|detail| Refusal::BadRoute { network: self.name.to_string(), detail })
     }
+}
+
+/// Checks that a subnet is written as one: with no bits beyond its prefix, of which nobody knows whether they were meant.
+///
+/// # Errors
+/// A sentence that has the subnet.
+pub(crate) fn check_whole(subnet: impl Into<IpNet>) -> Result<(), Said> {
+    let subnet = subnet.into();
+    let whole = subnet.trunc();
+    if subnet == whole {
+        return Ok(());
+    }
+    Err(said!("{subnet} is an address, the subnet is {whole}", "{subnet} はアドレスです。サブネットは {whole} です"))
 }
 
 /// A server's port on a network: its MAC and address.
@@ -314,6 +323,15 @@ mod tests {
         }
         assert!(network("203.0.113.7/24", "203.0.113.100", "203.0.113.199", None).check().is_err());
         assert!(network("203.0.113.0/31", "203.0.113.0", "203.0.113.1", None).check().is_err());
+    }
+
+    #[test]
+    fn what_has_bits_beyond_its_prefix_is_an_address_and_is_told_its_subnet() {
+        for (address, subnet) in [("203.0.113.7/24", "203.0.113.0/24"), ("2001:db8::7/64", "2001:db8::/64")] {
+            let said = check_whole(address.parse::<IpNet>().unwrap()).unwrap_err();
+            assert!(said.en.ends_with(&format!("the subnet is {subnet}")) && said.ja.contains(subnet), "{said:?}");
+            assert_eq!(check_whole(subnet.parse::<IpNet>().unwrap()), Ok(()));
+        }
     }
 
     #[test]

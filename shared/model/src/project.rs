@@ -218,8 +218,8 @@ impl Quota {
     /// Whether a server of the project may have so much more than `used` of all.
     ///
     /// # Errors
-    /// [`Refusal::ProjectQuota`] naming each bound that would be passed by it, and for what the disk is used if that is
-    /// one. What it does not ask for refuses nothing, though there be more of that than may be.
+    /// [`Refusal::ProjectQuota`] naming each bound that would be passed by it, for what the disk is used if that is one, and
+    /// what helps. What it does not ask for refuses nothing, though there be more of that than may be.
     pub fn admits(self, project: &ProjectName, vm: &VmName, used: Used, more: Used) -> Result<(), Refusal> {
         let parts = self.bounds().into_iter().zip(used.parts()).zip(more.parts()).zip(WORDS);
         let passed = parts.filter_map(|(((most, (kind, used)), (_, more)), (en, ja, unit))| {
@@ -230,8 +230,11 @@ impl Quota {
             );
             Some((kind, said))
         });
-        match listed(passed, used) {
-            Some(detail) => Err(Refusal::ProjectQuota { project: project.to_string(), vm: vm.to_string(), detail }),
+        match listed(project, passed, used) {
+            Some((detail, remedy)) => {
+                let (project, vm) = (project.to_string(), vm.to_string());
+                Err(Refusal::ProjectQuota { project, vm, detail, remedy: Some(remedy) })
+            }
             None => Ok(()),
         }
     }
@@ -245,18 +248,70 @@ impl Quota {
             let said = said!("{en}: {used}{unit} of {most}{unit}", "{ja}: 使用中 {used}{unit}、上限 {most}{unit}");
             Some((kind, said))
         });
-        Some(Refusal::ProjectOver { project: project.to_string(), detail: listed(passed, used)? })
+        let (detail, remedy) = listed(project, passed, used)?;
+        Some(Refusal::ProjectOver { project: project.to_string(), detail, remedy: Some(remedy) })
     }
 }
 
-/// What is said of each bound that is passed as one phrase, and for what the disk is used if its bound is one; none if
-/// none is passed.
-fn listed(passed: impl Iterator<Item = (&'static str, Said)>, used: Used) -> Option<Said> {
-    let phrases = passed.flat_map(|(kind, said)| {
-        let disk_is = if kind == DISK { used.disk_is() } else { None };
-        std::iter::once(said).chain(disk_is)
-    });
-    phrases.reduce(|all, next| Said::new(format!("{}; {}", all.en, next.en), format!("{}。{}", all.ja, next.ja)))
+/// What is said of each bound that is passed as one phrase, with what the disk is used for if its bound is one, and what
+/// helps; none if none is passed.
+fn listed(
+    project: &ProjectName,
+    passed: impl Iterator<Item = (&'static str, Said)>,
+    used: Used,
+) -> Option<(Said, Said)> {
+    let (kinds, mut phrases): (Vec<_>, Vec<_>) = passed.unzip();
+    if kinds.is_empty() {
+        return None;
+    }
+    if kinds.contains(&DISK) {
+        phrases.extend(used.disk_is());
+    }
+    let Said { en, ja } = joined(&ways(project, &kinds), "; ", "。");
+    Some((joined(&phrases, "; ", "。"), said!("; {en}", "。{ja}")))
+}
+
+/// What helps where these bounds are passed: who has no memory left is not told of disks.
+fn ways(project: &ProjectName, kinds: &[&str]) -> Vec<Said> {
+    let is_any = |some: &[&str]| some.iter().any(|kind| kinds.contains(kind));
+    let mut ways = Vec::new();
+    if is_any(&["vcpus", "memory_mib"]) {
+        ways.push(said!(
+            "delete servers of it, or make them smaller (watari vm list --project {project}; watari vm resize SERVER)",
+            "プロジェクトのサーバを削除するか、小さくしてください (watari vm list --project {project}、watari vm resize サーバ)"
+        ));
+    } else if is_any(&["servers"]) {
+        ways.push(said!(
+            "delete servers of it (watari vm list --project {project})",
+            "プロジェクトのサーバを削除してください (watari vm list --project {project})"
+        ));
+    }
+    if is_any(&[DISK]) {
+        ways.push(said!(
+            "for disk, delete servers, snapshots (watari vm snapshot delete SERVER NAME) or kept disks (watari disk list --project {project})",
+            "ディスクは、サーバ、スナップショット (watari vm snapshot delete サーバ 名前)、残したディスク (watari disk list --project {project}) のいずれかを削除して減らしてください"
+        ));
+    }
+    let options = BOUNDS.iter().filter(|(kind, ..)| kinds.contains(kind)).map(|(_, en, ja)| Said::new(*en, *ja));
+    let Said { en, ja } = joined(&options.collect::<Vec<_>>(), " ", " ");
+    ways.push(said!(
+        "or raise the bound: watari project set {project} {en}",
+        "上限を引き上げるには watari project set {project} {ja} を実行します"
+    ));
+    ways
+}
+
+/// By which option each is bounded, by the word of metrics for it.
+const BOUNDS: [(&str, &str, &str); 4] = [
+    ("servers", "--servers NUMBER", "--servers 数"),
+    ("vcpus", "--vcpus NUMBER", "--vcpus 数"),
+    ("memory_mib", "--memory SIZE", "--memory サイズ"),
+    (DISK, "--disk SIZE", "--disk サイズ"),
+];
+
+fn joined(phrases: &[Said], between_en: &str, between_ja: &str) -> Said {
+    let (en, ja): (Vec<&str>, Vec<&str>) = phrases.iter().map(|said| (said.en.as_str(), said.ja.as_str())).unzip();
+    Said::new(en.join(between_en), ja.join(between_ja))
 }
 
 #[cfg(test)]
@@ -320,8 +375,39 @@ mod tests {
             assert!(ja.contains(part), "{part}: {ja}");
         }
         assert!(!told(used(1, 0, 0, 1)).0.contains("kept disks"), "there is as much left as is asked");
+        let refused = quota.admits(&project, &vm, all, used(0, 0, 0, 2)).unwrap_err();
+        assert!(refused.english().remedy.contains("kept disks (watari disk list"), "{refused:?}");
         let over = Quota { disk_gib: Some(8), ..quota }.passed_by(&project, all).unwrap();
         assert!(over.english().cause.contains("kept disks: 4 GiB"), "{over:?}");
+    }
+
+    #[test]
+    fn what_helps_is_told_of_what_is_lacking_and_of_nothing_else() {
+        let (project, vm) = names();
+        let helps = |quota: Quota, more: Used| {
+            let refused = quota.admits(&project, &vm, Used::default(), more).unwrap_err();
+            [refused.english().remedy, refused.japanese().remedy]
+        };
+        let all = used(2, 2, 300, 4);
+        for told in helps(Quota { memory_mib: Some(299), ..Quota::default() }, all) {
+            assert!(told.contains("watari vm resize") && told.contains("project set mail --memory"), "{told}");
+            assert!(!told.contains("disk") && !told.contains("snapshot") && !told.contains("--servers"), "{told}");
+        }
+        for told in helps(Quota { servers: Some(1), ..Quota::default() }, all) {
+            assert!(told.contains("watari vm list --project mail") && !told.contains("resize"), "{told}");
+        }
+        for told in helps(Quota { vcpus: Some(1), disk_gib: Some(1), ..Quota::default() }, all) {
+            assert!(told.contains("watari disk list --project mail") && told.contains("--vcpus"), "{told}");
+        }
+        let lowered = Quota { servers: Some(1), ..Quota::default() }.passed_by(&project, all).unwrap();
+        assert!(lowered.english().remedy.ends_with("watari project set mail --servers NUMBER"), "{lowered:?}");
+    }
+
+    #[test]
+    fn a_service_of_before_does_not_say_what_helps() {
+        let old = r#"{"kind":"project_quota","project":"mail","vm":"mx1","detail":{"en":"a","ja":"b"}}"#;
+        let refused: Refusal = serde_json::from_str(old).unwrap();
+        assert_eq!(refused.english().remedy, "see `watari project show mail`");
     }
 
     proptest! {

@@ -37,6 +37,9 @@ impl Said {
     }
 }
 
+/// A phrase of a refusal that services of before do not say.
+pub(crate) type SaidSince = Option<Said>;
+
 /// A [`Said`] of two format strings, which take what they name from where they stand.
 #[macro_export]
 macro_rules! said {
@@ -104,6 +107,18 @@ impl Words for Said {
     }
     fn of(text: &str) -> Self {
         Self::new(text, text)
+    }
+}
+
+impl Words for SaidSince {
+    fn en(&self) -> &str {
+        self.as_ref().map_or("", |said| said.en.as_str())
+    }
+    fn ja(&self) -> &str {
+        self.as_ref().map_or("", |said| said.ja.as_str())
+    }
+    fn of(text: &str) -> Self {
+        Some(Words::of(text))
     }
 }
 

@@ -131,7 +131,7 @@ impl Facts {
         let subject = Said::new(subject.0, subject.1);
         let cause = Said::new(failure.rendered(Lang::En).cause, failure.rendered(Lang::Ja).cause);
         self.unasked.push(match failure.code() {
-            "bus.not-permitted" => Trouble::NotPermitted { subject },
+            "bus.not-permitted" | "bus.forbidden" => Trouble::NotPermitted { subject },
             _ => Trouble::Unasked { subject, cause },
         });
         T::default()

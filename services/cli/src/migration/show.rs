@@ -12,9 +12,10 @@ use crate::{
     vm::fault_details,
 };
 
+/// What documents call an operator's may be an administrator's: nobody's role is said, who it was is in the history.
 const fn reason(reason: Reason) -> &'static str {
     match reason {
-        Reason::Operator => "operator",
+        Reason::Operator => "by hand",
         Reason::Evacuation => "evacuation",
         Reason::Return => "return",
         Reason::Relief => "relief",

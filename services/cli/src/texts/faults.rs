@@ -399,10 +399,14 @@ faults! {
     SettingsSyntax { path, detail } "cli.settings" USAGE
         en "{path} cannot be read as settings: {detail}" "correct the file, or have `watari setup` write it anew"
         ja "{path} を設定として読み取れません: {detail}" "ファイルを修正するか、`watari setup` で作り直してください";
-    /// NATS does not let this identity do that.
-    NotPermitted { subject, detail } "bus.not-permitted" FAILED
-        en "NATS does not permit {subject}: {detail}" "use an identity that may (--nkey): a viewer can only look, an operator of one project changes its servers alone, and projects and which nodes there are only an administrator changes"
-        ja "NATS が {subject} を許可していません: {detail}" "権限のある利用者の鍵を --nkey に指定してください。閲覧者は参照だけ、1 つのプロジェクトの操作者はそのサーバの操作だけができます。プロジェクトの変更とノードの登録の削除は、管理者だけができます";
+    /// NATS does not let this key ask for that.
+    NotPermitted { request, key, needed, needed_ja, role, role_ja } "bus.not-permitted" FAILED
+        en "the request {request} needs the key of {needed}, and this one ({key}) is {role}" "name the key of {needed} with --nkey FILE (WATARI_NKEY), or have {needed} do it; who may do what says the guide's chapter on security"
+        ja "リクエスト {request} には{needed_ja}の鍵が必要ですが、この鍵 ({key}) は{role_ja}のものです" "{needed_ja}の鍵を --nkey ファイル (WATARI_NKEY) で指定するか、{needed_ja}に依頼してください。権限の一覧は手引きのセキュリティの章にあります";
+    /// NATS does not let this key use a subject that is no request's.
+    Forbidden { subject, detail } "bus.forbidden" FAILED
+        en "NATS does not let this key use {subject}: {detail}" "name the key of a person of this cluster with --nkey FILE (WATARI_NKEY); `watari setup` makes viewer.nk, operator.nk and administrator.nk"
+        ja "この鍵では NATS の {subject} を利用できません: {detail}" "このクラスタの利用者の鍵を --nkey ファイル (WATARI_NKEY) で指定してください。`watari setup` が viewer.nk、operator.nk、administrator.nk を作成します";
     /// Nobody answered a question, which changes nothing.
     NobodyAnswers { who } "bus.silent" UNREACHABLE
         en "the service {who} does not answer" "what is the matter says: watari doctor; who leads and where: watari frontend status"

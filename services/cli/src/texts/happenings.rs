@@ -13,6 +13,7 @@ const FORMS: &[(&str, &str)] = &[
     ("changed", "変更"),
     ("created, {}", "作成、{0}"),
     ("created with {} rules", "規則 {0} 件で作成"),
+    ("created with {} rule", "規則 {0} 件で作成"),
     ("added", "登録"),
     ("{}, home {}", "{0}、本拠 {1}"),
     // Servers.
@@ -51,6 +52,8 @@ const FORMS: &[(&str, &str)] = &[
     ("project, requests", "プロジェクト"),
     ("project, requests, spec", "プロジェクト、設定"),
     ("bounds changed", "上限の変更"),
+    ("servers {}, vCPU {}, memory {}, disk {}", "サーバ数 {0}、仮想 CPU {1}、メモリ {2}、ディスク {3}"),
+    // As it was told before, which histories still have.
     ("{} servers, {} vCPU, {} MiB, {} GiB", "サーバ {0} 台、仮想 CPU {1}、{2} MiB、{3} GiB"),
     ("spec", "設定"),
     ("requests", "依頼の記録"),
@@ -285,6 +288,11 @@ mod tests {
                 "research: created (20 servers, - vCPU, 65536 MiB, - GiB)",
                 "research: 作成 (サーバ 20 台、仮想 CPU -、65536 MiB、- GiB)",
             ),
+            (
+                "research: created (servers 20, vCPU -, memory 65536 MiB, disk -)",
+                "research: 作成 (サーバ数 20、仮想 CPU -、メモリ 65536 MiB、ディスク -)",
+            ),
+            ("it: created with 1 rule", "it: 規則 1 件で作成"),
             ("research: updated (note)", "research: 更新 (メモ)"),
             ("it: updated (project, requests, spec)", "it: 更新 (プロジェクト、設定)"),
             ("it: flew away", "it: flew away"),

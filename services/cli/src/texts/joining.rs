@@ -69,7 +69,7 @@ pub fn use_it(lang: Lang, part: Part, minutes: u64, front: &str, at_which: bool)
     match lang {
         Lang::En => {
             format!(
-                "shown this once, good for {minutes} minutes and one host; on it: watari join {role}{site}--token TOKEN {front}"
+                "shown this once, good for {minutes} min and one host; on it: watari join {role}{site}--token TOKEN {front}"
             )
         }
         Lang::Ja => format!(

@@ -1,12 +1,12 @@
 //! Lines about what is lost: backups and what comes of them, nodes that are off.
 
-use crate::lang::Lang;
+use crate::{format::counted, lang::Lang};
 
 /// Whether to fill an empty installation.
 #[must_use]
 pub fn restore_backup(lang: Lang, documents: usize, file: &str) -> String {
     match lang {
-        Lang::En => format!("Put {documents} documents of {file} into this installation?"),
+        Lang::En => format!("Put {} of {file} into this installation?", counted(documents, "document")),
         Lang::Ja => format!("{file} の文書 {documents} 件をこの環境に復元しますか?"),
     }
 }
@@ -16,7 +16,7 @@ pub fn restore_backup(lang: Lang, documents: usize, file: &str) -> String {
 pub fn restored(lang: Lang, documents: usize) -> String {
     match lang {
         Lang::En => format!(
-            "{documents} documents are restored; now start the services on every front end: systemctl start watari-front.target"
+            "documents restored: {documents}; now start the services on every front end: systemctl start watari-front.target"
         ),
         Lang::Ja => format!(
             "文書 {documents} 件を復元しました。すべてのフロントエンドでサービスを起動してください: systemctl start watari-front.target"

@@ -1,13 +1,22 @@
-//! What the parser finds wrong with a command line, in Japanese. In English it says it itself.
+//! What the parser finds wrong with a command line, told as everything else is: with a code, a cause and a remedy, in the
+//! person's language.
 
-use std::error::Error as _;
+use std::{
+    error::Error as _,
+    ffi::{OsStr, OsString},
+};
 
 use clap::{
     Command, Error,
     error::{ContextKind, ContextValue, ErrorKind},
 };
+use watari_model::{Said, said};
 
-use crate::options::WITH_UNIT;
+use super::{error, hints};
+use crate::{lang::Lang, options::WITH_UNIT};
+
+/// The code of them all.
+const CODE: &str = "cli.usage";
 
 /// The same error without the commands of `command` that are hidden from people.
 #[must_use]
@@ -43,13 +52,12 @@ const ELSEWHERE: &[(&str, &str)] = &[
 /// The same error, which of another program's word says what is meant by it here, or nothing.
 #[must_use]
 pub fn without_opposites(mut told: Error, command: &Command) -> Error {
-    let typed = text(&told, ContextKind::InvalidSubcommand);
+    let Some(typed) = texts(&told, ContextKind::InvalidSubcommand).pop() else { return told };
     if !ELSEWHERE.iter().any(|(word, _)| *word == typed) {
         return told;
     }
     // The usage names the command below which it was typed.
-    let usage = told.get(ContextKind::Usage).map(ToString::to_string).unwrap_or_default();
-    let below = usage.split_whitespace().fold(command, |at, word| at.find_subcommand(word).unwrap_or(at));
+    let below = path(command, usage(&told).split_whitespace()).pop().unwrap_or(command);
     let meant = ELSEWHERE.iter().filter(|(word, _)| *word == typed).map(|(_, meant)| *meant);
     let there: Vec<String> = meant.filter(|name| below.find_subcommand(name).is_some()).map(str::to_owned).collect();
     let _ = told.remove(ContextKind::SuggestedSubcommand);
@@ -59,67 +67,122 @@ pub fn without_opposites(mut told: Error, command: &Command) -> Error {
     told
 }
 
+/// The commands that are named one below another, from `command` on.
+fn path<'c>(command: &'c Command, words: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Vec<&'c Command> {
+    let mut path = vec![command];
+    let mut at = command;
+    for word in words {
+        if let Some(below) = at.find_subcommand(word) {
+            path.push(below);
+            at = below;
+        }
+    }
+    path
+}
+
+/// How the help of what was typed is asked for. Some mistakes come without the usage of their command.
+fn help(told: &Error, command: &Command, typed: &[OsString]) -> String {
+    let usage = usage(told);
+    let path = if usage.is_empty() { path(command, typed) } else { path(command, usage.split_whitespace()) };
+    let names: Vec<&str> = path.iter().map(|command| command.get_name()).collect();
+    format!("{} --help", names.join(" "))
+}
+
+fn usage(told: &Error) -> String {
+    told.get(ContextKind::Usage).map(ToString::to_string).unwrap_or_default()
+}
+
 /// What is wrong, what could have been meant, and how the command is used; none if nothing is wrong, as where help
-/// is asked for.
+/// is asked for. `typed` are the words of which `command` makes nothing.
 #[must_use]
-pub fn japanese(told: &Error) -> Option<String> {
-    let (argument, value) = (text(told, ContextKind::InvalidArg), text(told, ContextKind::InvalidValue));
-    let command = text(told, ContextKind::InvalidSubcommand);
-    let cause = match told.kind() {
+pub fn shown(lang: Lang, told: &Error, command: &Command, typed: &[OsString]) -> Option<String> {
+    let cause = cause(lang, told)?;
+    let remedy = remedy(lang, told, &help(told, command, typed));
+    let mut lines = vec![error(lang, CODE, lang.of(&cause), lang.of(&remedy))];
+    lines.extend(meant(lang, told));
+    let usage = usage(told);
+    if !usage.is_empty() {
+        let usage = usage.trim_end();
+        lines.push(match lang {
+            Lang::En => format!("\n{usage}"),
+            Lang::Ja => format!("\n{}", usage.replacen("Usage:", "使い方:", 1)),
+        });
+    }
+    Some(lines.join("\n"))
+}
+
+fn cause(lang: Lang, told: &Error) -> Option<Said> {
+    let word = |kind| listed(lang, &texts(told, kind));
+    let (argument, value) = (word(ContextKind::InvalidArg), word(ContextKind::InvalidValue));
+    let command = word(ContextKind::InvalidSubcommand);
+    Some(match told.kind() {
         ErrorKind::DisplayHelp
         | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
         | ErrorKind::DisplayVersion
         | ErrorKind::Io
         | ErrorKind::Format => return None,
-        ErrorKind::InvalidValue if value.is_empty() => format!("{argument} に値がありません"),
-        ErrorKind::InvalidValue | ErrorKind::ValueValidation => format!("{argument} に {value} は指定できません"),
-        ErrorKind::UnknownArgument if is_negative(&argument) => format!("負の値 {argument} は指定できません"),
-        ErrorKind::UnknownArgument => format!("{argument} という指定はありません"),
-        ErrorKind::InvalidSubcommand => format!("{command} というコマンドはありません"),
-        ErrorKind::MissingSubcommand => format!("{command} に続くコマンドがありません"),
-        ErrorKind::MissingRequiredArgument => format!("必要な指定がありません: {argument}"),
-        ErrorKind::ArgumentConflict => match text(told, ContextKind::PriorArg) {
-            prior if prior == argument || prior.is_empty() => format!("{argument} は 1 回だけ指定できます"),
-            prior => format!("{argument} は {prior} と同時に指定できません"),
+        ErrorKind::InvalidValue if value.is_empty() => said!("{argument} has no value", "{argument} に値がありません"),
+        ErrorKind::InvalidValue | ErrorKind::ValueValidation => {
+            said!("{argument} cannot be {value}", "{argument} に {value} は指定できません")
+        }
+        ErrorKind::UnknownArgument if is_negative(&argument) => {
+            said!("the negative value {argument} cannot be given", "負の値 {argument} は指定できません")
+        }
+        ErrorKind::UnknownArgument => said!("there is no argument {argument}", "{argument} という指定はありません"),
+        ErrorKind::InvalidSubcommand => said!("there is no command {command}", "{command} というコマンドはありません"),
+        ErrorKind::MissingSubcommand => {
+            said!("a command is missing after {command}", "{command} に続くコマンドがありません")
+        }
+        ErrorKind::MissingRequiredArgument => {
+            said!("something required is missing: {argument}", "必要な指定がありません: {argument}")
+        }
+        ErrorKind::ArgumentConflict => match word(ContextKind::PriorArg) {
+            prior if prior == argument || prior.is_empty() => {
+                said!("{argument} can be given only once", "{argument} は 1 回だけ指定できます")
+            }
+            prior => said!("{argument} cannot be given with {prior}", "{argument} は {prior} と同時に指定できません"),
         },
         ErrorKind::TooManyValues | ErrorKind::TooFewValues | ErrorKind::WrongNumberOfValues => {
-            format!("{argument} の値の数が正しくありません")
+            said!("{argument} has the wrong number of values", "{argument} の値の数が正しくありません")
         }
-        _ => "コマンドラインを解釈できません".to_owned(),
-    };
-    let mut lines = vec![format!("エラー: {cause}")];
-    lines.extend(meant(told));
-    lines.push(format!("対処: {}", remedy(told, &argument)));
-    let usage = told.get(ContextKind::Usage).map(ToString::to_string).unwrap_or_default();
-    if !usage.is_empty() {
-        lines.push(format!("\n{}", usage.trim_end().replacen("Usage:", "使い方:", 1)));
-    }
-    Some(lines.join("\n"))
+        _ => Said::new("the command line cannot be read", "コマンドラインを解釈できません"),
+    })
 }
 
 /// What is nearly what was typed.
-fn meant(told: &Error) -> Option<String> {
+fn meant(lang: Lang, told: &Error) -> Option<String> {
     let kinds = [ContextKind::SuggestedArg, ContextKind::SuggestedSubcommand, ContextKind::SuggestedValue];
-    let names = kinds.into_iter().map(|kind| text(told, kind)).find(|names| !names.is_empty());
-    names.map(|names| format!("もしかして: {names}"))
+    let names = kinds.into_iter().map(|kind| texts(told, kind)).find(|names| !names.is_empty())?;
+    Some(hints::did_you_mean(lang, &names))
 }
 
-fn remedy(told: &Error, argument: &str) -> String {
-    let kinds = [ContextKind::ValidValue, ContextKind::ValidSubcommand];
-    let valid = kinds.into_iter().map(|kind| text(told, kind)).find(|names| !names.is_empty());
-    match valid {
-        Some(names) => format!("次のいずれかを指定してください: {names}"),
-        None if told.source().is_some_and(|said| said.to_string() == WITH_UNIT) => {
-            "30s、10m、1h のように、単位を付けて指定してください".to_owned()
-        }
-        None if told.kind() == ErrorKind::ValueValidation && argument.contains("<TIME>") => {
-            "30s、500ms、2m、1h、2d のように、1 週間以内の時間を指定してください".to_owned()
-        }
-        None => match range(told) {
-            Some((least, most)) => format!("{least}～{most} の数を指定してください"),
-            None => "指定のしかたは --help で確認できます".to_owned(),
-        },
+/// What may be given, where that is known, and where all of it is told.
+fn remedy(lang: Lang, told: &Error, help: &str) -> Said {
+    let see = said!("see: {help}", "使い方は {help} で確認できます");
+    match allowed(lang, told) {
+        Some(Said { en, ja }) => Said::new(format!("{en}; {}", see.en), format!("{ja}。{}", see.ja)),
+        None => see,
     }
+}
+
+fn allowed(lang: Lang, told: &Error) -> Option<Said> {
+    let kinds = [ContextKind::ValidValue, ContextKind::ValidSubcommand];
+    if let Some(valid) = kinds.into_iter().map(|kind| texts(told, kind)).find(|names| !names.is_empty()) {
+        let names = listed(lang, &valid);
+        return Some(said!("give one of these: {names}", "次のいずれかを指定してください: {names}"));
+    }
+    if told.source().is_some_and(|said| said.to_string() == WITH_UNIT) {
+        return Some(Said::new(WITH_UNIT, "30s、10m、1h のように、単位を付けて指定してください"));
+    }
+    let is_time = texts(told, ContextKind::InvalidArg).iter().any(|argument| argument.contains("<TIME>"));
+    if told.kind() == ErrorKind::ValueValidation && is_time {
+        return Some(Said::new(
+            "give a time of at most a week, such as 30s, 500ms, 2m, 1h or 2d",
+            "30s、500ms、2m、1h、2d のように、1 週間以内の時間を指定してください",
+        ));
+    }
+    let (least, most) = range(told)?;
+    Some(said!("give a number from {least} to {most}", "{least}～{most} の数を指定してください"))
 }
 
 /// Whether a number below nothing was taken for an option.
@@ -134,13 +197,21 @@ fn range(told: &Error) -> Option<(String, String)> {
     Some((least.to_owned(), most.to_owned()))
 }
 
-/// One word or several, as people read them.
-fn text(told: &Error, kind: ContextKind) -> String {
+/// One word or several.
+fn texts(told: &Error, kind: ContextKind) -> Vec<String> {
     match told.get(kind) {
-        Some(ContextValue::String(word)) => word.clone(),
-        Some(ContextValue::Strings(words)) => words.join("、"),
-        _ => String::new(),
+        Some(ContextValue::String(word)) => vec![word.clone()],
+        Some(ContextValue::Strings(words)) => words.clone(),
+        _ => Vec::new(),
     }
+}
+
+/// As people read several.
+fn listed(lang: Lang, words: &[String]) -> String {
+    words.join(match lang {
+        Lang::En => ", ",
+        Lang::Ja => "、",
+    })
 }
 
 #[cfg(test)]
@@ -150,11 +221,14 @@ mod tests {
     use super::*;
     use crate::{options::Options, texts::help::in_japanese};
 
-    fn told(line: &str) -> Option<String> {
-        let words = ["watari"].into_iter().chain(line.split(' '));
-        let mut command = in_japanese(Options::command());
-        let error = command.try_get_matches_from_mut(words).unwrap_err();
-        japanese(&without_opposites(without_hidden(error, &command), &command))
+    fn told(lang: Lang, line: &str) -> Option<String> {
+        let words: Vec<OsString> = ["watari"].into_iter().chain(line.split(' ')).map(OsString::from).collect();
+        let mut command = match lang {
+            Lang::En => Options::command(),
+            Lang::Ja => in_japanese(Options::command()),
+        };
+        let error = command.try_get_matches_from_mut(&words).unwrap_err();
+        shown(lang, &without_opposites(without_hidden(error, &command), &command), &command, &words)
     }
 
     #[test]
@@ -169,8 +243,8 @@ mod tests {
             ("vm snapshot lst mail", Some("list")),
             ("vm restore mail", None),
         ] {
-            let text = told(line).unwrap_or_else(|| panic!("{line}"));
-            let meant = meant.map(|name| format!("もしかして: {name}"));
+            let text = told(Lang::Ja, line).unwrap_or_else(|| panic!("{line}"));
+            let meant = meant.map(|name| format!("もしかして: `{name}`"));
             assert_eq!(text.lines().find(|line| line.starts_with("もしかして")), meant.as_deref(), "{line}: {text}");
         }
     }
@@ -179,7 +253,7 @@ mod tests {
     fn every_mistake_is_told_in_japanese_with_what_was_typed() {
         for (line, parts) in [
             ("vm lst", &["lst というコマンドはありません", "もしかして: ", "list"][..]),
-            ("vm list --stat running", &["--stat という指定はありません", "もしかして: --state"]),
+            ("vm list --stat running", &["--stat という指定はありません", "もしかして: `--state`"]),
             ("vm create mail", &["必要な指定がありません", "--image"]),
             ("vm list -o xml", &["--output", "xml", "table、"]),
             ("vm list --timeout soon", &["soon", "30s、500ms"]),
@@ -194,13 +268,38 @@ mod tests {
             ("vm show a b", &["b という指定はありません"]),
             ("--lang ja", &["続くコマンドがありません", "vm、"]),
         ] {
-            let text = told(line).unwrap_or_else(|| panic!("{line}"));
-            assert!(text.starts_with("エラー: ") && text.contains("\n対処: "), "{line}: {text}");
+            let text = told(Lang::Ja, line).unwrap_or_else(|| panic!("{line}"));
+            assert!(text.starts_with("エラー[cli.usage]: ") && text.contains("\n対処: "), "{line}: {text}");
             assert!(parts.iter().all(|part| text.contains(part)), "{line}: {text}");
             for english in ["error", "Usage", "tip:", "For more", "enrol", "manual"] {
                 assert!(!text.contains(english), "{english}: {text}");
             }
         }
-        assert_eq!(told("vm list --help"), None);
+        assert_eq!(told(Lang::Ja, "vm list --help"), None);
+    }
+
+    #[test]
+    fn in_english_every_mistake_has_a_code_a_cause_and_the_help_to_ask_for_too() {
+        for (line, parts) in [
+            ("vm lst", &["there is no command lst", "help: see: watari vm --help", "did you mean", "`list`"][..]),
+            ("vm snapshot remove mail s1", &["watari vm snapshot --help", "did you mean `delete`?"]),
+            ("vm list --stat running", &["there is no argument --stat", "`--state`", "watari vm list --help"]),
+            ("vm create mail", &["something required is missing: --image", "watari vm create --help", "Usage: "]),
+            ("vm list -o xml", &["--output", "cannot be xml", "give one of these: table, ", "watari vm list --help"]),
+            ("vm list --timeout soon", &["cannot be soon", "500ms"]),
+            ("vm create mail --image mini --priority 101", &["from 0 to 100; see: watari vm create --help"]),
+            ("vm create mail --image mini --priority -5", &["the negative value -5"]),
+            ("outage rehearse --site a --in 10", &["with its unit", "watari outage rehearse --help"]),
+            ("vm list --site", &["--site", "has no value"]),
+            ("network create n --provider --overlay --cidr a --range b", &["--provider", "cannot be given with"]),
+            ("vm list --site a --site b", &["can be given only once"]),
+            ("--lang en", &["a command is missing after watari", "vm, ", "see: watari --help"]),
+        ] {
+            let text = told(Lang::En, line).unwrap_or_else(|| panic!("{line}"));
+            assert!(text.starts_with("error[cli.usage]: ") && text.contains("\nhelp: "), "{line}: {text}");
+            assert!(parts.iter().all(|part| text.contains(part)), "{line}: {text}");
+            assert!(text.is_ascii() && !text.contains("enrol") && !text.contains("tip:"), "{line}: {text}");
+        }
+        assert_eq!(told(Lang::En, "vm list --help"), None);
     }
 }

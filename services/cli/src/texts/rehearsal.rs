@@ -72,6 +72,7 @@ pub const fn way(lang: Lang, way: Leaving) -> &'static str {
 #[must_use]
 pub fn not_listed(lang: Lang, servers: u64) -> String {
     match lang {
+        Lang::En if servers == 1 => "and 1 more server, which crosses".to_owned(),
         Lang::En => format!("and {servers} more servers, which cross"),
         Lang::Ja => format!("ほかに {servers} 台が無停止で移動します"),
     }

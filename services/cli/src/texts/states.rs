@@ -23,7 +23,7 @@ const WORDS: &[(&str, &str)] = &[
     ("site", "サイト"),
     ("node", "ノード"),
     // Why a server moves, and whether it does.
-    ("operator", "利用者の指示"),
+    ("by hand", "手動"),
     ("evacuation", "退避"),
     ("return", "帰還"),
     ("relief", "負荷分散"),

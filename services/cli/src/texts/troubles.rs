@@ -84,8 +84,8 @@ troubles! {
         ja "{subject} を確認できません: {cause}" "正常かどうかを判断できません" "watari frontend status で主系の状態を確認してください";
     /// The person may not ask that.
     NotPermitted { subject } "doctor.not-permitted" Note
-        en "{subject} is not shown to this identity" "it was left out of this examination" "watari doctor --nkey FILE, as an operator"
-        ja "この利用者には {subject} を参照する権限がありません" "今回の診断には含まれていません" "操作者として watari doctor --nkey ファイル を実行してください";
+        en "{subject} is not shown to this identity" "it was left out of this examination" "watari doctor --nkey FILE, with the key of an operator or administrator"
+        ja "この利用者には {subject} を参照する権限がありません" "今回の診断には含まれていません" "操作者または管理者の鍵で watari doctor --nkey ファイル を実行してください";
     // --- the host on which it is called ------------------------------------------------------
     /// Set up, and off.
     HostServiceStopped { host, unit } "host.service-stopped" Failure
@@ -371,7 +371,7 @@ troubles! {
            "トークンで参加したノードでは systemctl status watari-renew を確認してください。それ以外は watari setup --cluster cluster.toml --out フォルダ を実行し、hosts/{node} をノードへコピーしてください";
     /// It ends soon.
     CertificateExpiring { node, path, days, end } "certificate.expiring" Warning
-        en "{path} of node {node} ends in {days} days ({end})" "migrations and images stop coming through on that day"
+        en "{path} of node {node} ends on {end} (days left: {days})" "migrations and images stop coming through on that day"
            "if it has joined with a token, see systemctl status watari-renew there; else watari setup --cluster cluster.toml --out DIR, then copy DIR/hosts/{node} to the node"
         ja "ノード {node} の {path} はあと {days} 日で期限が切れます ({end})" "その日から移行やイメージの転送ができなくなります"
            "トークンで参加したノードでは systemctl status watari-renew を確認してください。それ以外は watari setup --cluster cluster.toml --out フォルダ を実行し、hosts/{node} をノードへコピーしてください";
@@ -461,7 +461,7 @@ troubles! {
            "ストアの稼働、フロントエンドからの到達、鍵の権限 (image.toml の [image.store]) を確認してください。確認は自動で繰り返されます";
     /// Few addresses.
     NetworkFilling { network, used, free } "network.nearly-full" Warning
-        en "network {network} has {free} addresses left, {used} are in use" "soon no server can be made on it"
+        en "network {network} is nearly full (addresses left: {free}, in use: {used})" "soon no server can be made on it"
            "watari port list --network {network}, then delete what is not needed: watari vm delete NAME"
         ja "ネットワーク {network} の空きアドレスは {free} 個です (使用中 {used} 個)" "まもなくサーバを作成できなくなります"
            "watari port list --network {network} で確認し、不要なものを watari vm delete サーバ で削除してください";

@@ -3,7 +3,7 @@
 
 use watari_model::NodeName;
 
-use crate::lang::Lang;
+use crate::{format::counted, lang::Lang};
 
 macro_rules! words {
     ($($(#[$doc:meta])* $word:ident $en:literal $ja:literal;)*) => {
@@ -310,7 +310,7 @@ pub fn setup_done(lang: Lang, cluster: &str, out: &str) -> String {
 #[must_use]
 pub fn setup_files(lang: Lang, written: usize, kept: usize) -> String {
     match lang {
-        Lang::En => format!("{written:>3} files written, {kept:>3} unchanged "),
+        Lang::En => format!("files written: {written:>3}, unchanged: {kept:>3} "),
         Lang::Ja => format!("作成 {written:>3} 件、変更なし {kept:>3} 件 "),
     }
 }
@@ -538,7 +538,9 @@ pub fn tally(lang: Lang, moved: usize, failed: usize, makespan_ms: u64) -> Strin
 #[must_use]
 pub fn found(lang: Lang, failures: usize, warnings: usize, notes: usize) -> String {
     match lang {
-        Lang::En => format!("{failures} failures, {warnings} warnings, {notes} notes"),
+        Lang::En => {
+            [(failures, "failure"), (warnings, "warning"), (notes, "note")].map(|(n, of)| counted(n, of)).join(", ")
+        }
         Lang::Ja => format!("異常 {failures} 件、警告 {warnings} 件、参考 {notes} 件"),
     }
 }

@@ -13,11 +13,18 @@ use super::{
 use crate::{Context, failure::Failure, input, lang::Lang, options::Waiting, out, texts};
 
 /// What services call what is typed here, and in which unit it comes to them.
-pub(super) const OPTIONS: [(&str, &str, &str); 4] = [
+pub(super) const OPTIONS: &[(&str, &str, &str)] = &[
     ("vcpus", "--vcpus", ""),
     ("memory_mib", "--memory", "MiB"),
     ("disk_gib", "--disk", "GiB"),
     ("address", "--network", ""),
+    ("networks", "--network", ""),
+    ("groups", "--group", ""),
+    ("keys", "--key", ""),
+    ("firewalls", "--firewall", ""),
+    ("node_labels", "--node-label", ""),
+    ("probes", "--probe", ""),
+    ("after", "--after", ""),
 ];
 
 /// How large a new disk is if nobody says so.
@@ -127,7 +134,7 @@ impl Create {
         };
         let place = kept.as_ref().map(|kept| (kept.node.clone(), kept.site.clone()));
         let asked = self.request(ctx.session.request_id(), kept)?;
-        let mut view = ctx.session.ask(&asked).await.map_err(|failure| failure.of_options(&OPTIONS))?;
+        let mut view = ctx.session.ask(&asked).await.map_err(|failure| failure.of_options(OPTIONS))?;
         if let Some((node, site)) = place.filter(|(_, site)| *site != view.home_site) {
             out::say(&texts::leaving::begins_at_its_disk(ctx.out.lang, &view, node.as_str(), site.as_str()));
         }
@@ -330,6 +337,7 @@ mod tests {
             "mail --image >",
             "mail --image mini --memory 192",
             "mail --image mini --disk 0GiB",
+            "mail --image mini --disk 10MiB",
             "mail --image mini --network campus=here",
             "mail --image mini --group db:near",
             "mail --image mini --group :apart",

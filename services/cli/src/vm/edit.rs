@@ -4,7 +4,7 @@ use clap::{ArgGroup, Args, ValueEnum};
 use watari_contracts::scheduler::EditVm;
 use watari_model::{isolation, vm};
 
-use super::create::probe;
+use super::create::{OPTIONS, probe};
 use crate::{Context, failure::Failure, input};
 
 /// What to change.
@@ -146,6 +146,6 @@ impl Edit {
             max_downtime_seconds: self.max_downtime,
         };
         // All of it: a table's columns hold nothing of what is changed here.
-        ctx.out.show(&ctx.session.ask(&request).await?)
+        ctx.out.show(&ctx.session.ask(&request).await.map_err(|failure| failure.of_options(OPTIONS))?)
     }
 }

@@ -1,19 +1,28 @@
 //! `watari vm start`, `stop`, `reboot` and `delete`.
 
+use std::time::Duration;
+
 use clap::Args;
-use watari_contracts::scheduler::{DeleteVm, GetVm, RebootVm, StartVm, StopVm, VmView};
-use watari_model::{DiskName, Refusal, VmName, vm::State};
+use tokio::time::timeout;
+use watari_contracts::scheduler::{DeleteVm, GetVm, ListVms, RebootVm, StartVm, StopVm, VmView};
+use watari_model::{
+    DiskName, Refusal, VmName,
+    vm::{Desired, State},
+};
 
 use super::{public, wait};
 use crate::{
     Context,
-    confirm::confirm_seen,
+    confirm::{confirm_seen, some},
     failure::Failure,
     input,
     options::{Consent, Waiting},
     out,
     texts::leaving,
 };
+
+/// So long it is looked who depends on a server that is to be deleted: the service looks again.
+const LOOK: Duration = Duration::from_secs(3);
 
 /// What to start.
 #[derive(Debug, Args)]
@@ -98,9 +107,15 @@ impl Delete {
         let there = GetVm { name: name.clone() };
         let (lang, keep_disk) = (ctx.out.lang, self.keep_disk);
         // Whoever is not asked is not told either.
-        let found = if self.consent.yes { Vec::new() } else { public::leading(ctx, Some(name.clone())).await };
+        let (found, users) = if self.consent.yes {
+            (Vec::new(), Vec::new())
+        } else {
+            tokio::join!(public::leading(ctx, Some(name.clone())), depending(ctx, &name))
+        };
         let question = |vm: &VmView| {
-            may_stay(vm, keep_disk).map(|()| leaving::question(lang, vm, keep_disk, &public::of(&found, vm)))
+            may_go(vm, &users)?;
+            may_stay(vm, keep_disk)?;
+            Ok::<_, Refusal>(leaving::question(lang, vm, keep_disk, &public::of(&found, vm)))
         };
         confirm_seen(ctx, self.consent, &there, question).await?;
         let request_id = Some(ctx.session.request_id());
@@ -118,6 +133,31 @@ impl Delete {
         wait::gone(ctx, self.waiting, &view).await?;
         ctx.out.gone(&view, name.as_str())
     }
+}
+
+/// The servers that depend on one and stay, as far as somebody says so soon.
+async fn depending(ctx: &Context, name: &VmName) -> Vec<VmName> {
+    let look = async {
+        let (mut found, mut request) = (Vec::new(), ListVms::default());
+        while let Some(page) = ctx.session.glance(&request).await {
+            let users = page.vms.into_iter().filter(|vm| vm.desired != Desired::Deleted && vm.after.contains(name));
+            found.extend(users.map(|vm| vm.name));
+            request.after = page.next;
+            if request.after.is_none() {
+                break;
+            }
+        }
+        found
+    };
+    timeout(LOOK, look).await.unwrap_or_default()
+}
+
+/// What others depend on stays, unless it is going already.
+fn may_go(vm: &VmView, users: &[VmName]) -> Result<(), Refusal> {
+    if users.is_empty() || vm.desired == Desired::Deleted {
+        return Ok(());
+    }
+    Err(Refusal::DependedOn { vm: vm.name.to_string(), users: some(users) })
 }
 
 /// Nothing is kept of a server that never had a disk.

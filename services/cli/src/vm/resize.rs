@@ -52,7 +52,7 @@ impl Resize {
             memory_mib: parse(self.memory, size::parse_mib, "--memory")?,
             disk_gib: parse(self.disk, size::parse_gib, "--disk")?,
         };
-        let asked = ctx.session.ask(&request).await.map_err(|failure| failure.of_options(&OPTIONS))?;
+        let asked = ctx.session.ask(&request).await.map_err(|failure| failure.of_options(OPTIONS))?;
         let view = grown(ctx, asked).await;
         if !ctx.out.format.is_for_people() {
             return ctx.out.row(&view);

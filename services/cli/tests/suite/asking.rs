@@ -29,7 +29,11 @@ fn there(subject: &str, users: bool) -> Answer {
         "watari.v1.disk.get" => used("reply.DiskView.json", "used_by", "heir".into(), Value::Null),
         "watari.v1.key.get" => sample("reply.KeyView.json"),
         "watari.v1.project.get" => sample("reply.ProjectView.json"),
-        "watari.v1.vm.list" if users => sample("reply.VmPage.json"),
+        "watari.v1.vm.list" if users => {
+            let mut page = sample("reply.VmPage.json");
+            page["next"] = Value::Null;
+            page
+        }
         "watari.v1.vm.list" => json!({"vms": [], "next": null}),
         "watari.v1.disk.list" if users => sample("reply.DiskPage.json"),
         "watari.v1.disk.list" => json!({"disks": [], "next": null}),
@@ -39,6 +43,7 @@ fn there(subject: &str, users: bool) -> Answer {
         "watari.v1.port.list" => json!({"ports": [], "next": null}),
         "watari.v1.address.list" => json!({"addresses": []}),
         "watari.v1.address.get" => sample("reply.AddressView.json"),
+        "watari.v1.firewall.list" => json!({"firewalls": []}),
         "watari.v1.firewall.get" => used("reply.FirewallView.json", "servers", json!(["mail"]), json!([])),
         _ => {
             let mut node = used("reply.NodeView.json", "state", "ready".into(), "lost".into());
@@ -71,6 +76,7 @@ fn services(cloud: &Cloud, answer: fn(&str) -> Answer) -> Vec<Stub> {
                 "watari.v1.address.list",
                 "watari.v1.address.get",
                 "watari.v1.firewall.get",
+                "watari.v1.firewall.list",
             ],
         ),
         ("monitor.m-front", &["watari.v1.node.get"]),
@@ -127,6 +133,34 @@ fn nobody_is_asked_about_what_could_not_be_done() {
     }
     let asked = cloud.run(&["vm", "delete", "mail", "--keep-disk"]).err;
     assert!(asked.contains("Server mail is running: it is shut down first"), "{asked}");
+}
+
+#[test]
+fn nobody_is_asked_about_what_others_stand_on() {
+    let cloud = Cloud::start();
+    let _services = services(&cloud, |subject| match subject {
+        "watari.v1.vm.list" => {
+            let mut web = vm("running");
+            (web["name"], web["desired"], web["after"]) = ("web".into(), "running".into(), json!(["mail"]));
+            Reply(json!({"vms": [web], "next": null}))
+        }
+        "watari.v1.firewall.list" => {
+            let mut page = sample("reply.FirewallPage.json");
+            page["firewalls"][0]["name"] = "web".into();
+            page["firewalls"][0]["rules"][0]["peer"] = json!({"group": "mail"});
+            Reply(page)
+        }
+        _ => there(subject, false),
+    });
+    for (words, code, user) in [
+        (&["vm", "delete", "mail"][..], "vm.depended-on", "web"),
+        (&["node", "remove", "m1"], "node.has-servers", "web"),
+        (&["firewall", "delete", "mail"], "firewall.in-use", "group web"),
+    ] {
+        let ran = cloud.run(words);
+        assert!(ran.status == 1 && ran.err.contains(&format!("error[{code}]")), "{words:?} {ran:?}");
+        assert!(ran.err.contains(user) && !ran.err.contains("consent.needed"), "{words:?} {ran:?}");
+    }
 }
 
 #[test]

@@ -170,13 +170,13 @@ fn nobody_answering_is_status_3_and_so_is_no_way_to_ask() {
 fn what_one_may_not_do_is_told_at_once() {
     let cloud = Cloud::start();
     let began = Instant::now();
-    for (who, words) in [
-        ("viewer", &["vm", "delete", "mail", "--yes"][..]),
-        ("operator", &["project", "create", "research", "--servers", "20"]),
+    for (who, words, told) in [
+        ("viewer", &["vm", "delete", "mail", "--yes"][..], "needs the key of an operator, and this one"),
+        ("operator", &["project", "create", "research", "--servers", "20"], "is an operator's"),
     ] {
         let ran = Ran::of(cloud.command(who, words).output().unwrap());
         assert_eq!(ran.status, 1, "{ran:?}");
-        assert!(ran.err.contains("error[bus.not-permitted]"), "{ran:?}");
+        assert!(ran.err.contains("error[bus.not-permitted]") && ran.err.contains(told), "{ran:?}");
     }
     assert!(began.elapsed() < Duration::from_secs(10));
 }

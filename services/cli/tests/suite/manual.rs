@@ -51,7 +51,7 @@ fn help_is_in_the_persons_language() {
     let ran = Ran::of(bare(&["vm"]).env("LC_ALL", "ja_JP.eucJP").output().unwrap());
     assert!(ran.status == 2 && ran.err.contains("Commands:") && ran.err.is_ascii(), "{ran:?}");
     let ran = of(&["--lang", "ja", "vm", "create", "mail"]);
-    assert!(ran.status == 2 && ran.err.starts_with("エラー: 必要な指定がありません"), "{ran:?}");
+    assert!(ran.status == 2 && ran.err.starts_with("エラー[cli.usage]: 必要な指定がありません"), "{ran:?}");
     for words in [&["--timeout", "2s"][..], &["--lang", "ja"]] {
         let ran = of(words);
         assert!(ran.status == 2 && ran.err.contains("outage"), "{ran:?}");

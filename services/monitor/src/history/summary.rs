@@ -318,7 +318,10 @@ fn address(before: Option<&PublicAddress>, after: Option<&PublicAddress>) -> Opt
 fn firewall(before: Option<&Firewall>, after: Option<&Firewall>) -> Option<String> {
     const TOLD: usize = 5;
     let group = after?;
-    let Some(old) = before else { return Some(format!("created with {} rules", group.rules.len())) };
+    let Some(old) = before else {
+        let rules = if group.rules.len() == 1 { "rule" } else { "rules" };
+        return Some(format!("created with {} {rules}", group.rules.len()));
+    };
     let without = |some: &[Rule], others: &[Rule]| -> Vec<String> {
         some.iter().filter(|rule| !others.contains(rule)).map(ToString::to_string).collect()
     };
@@ -417,9 +420,11 @@ fn public_key(before: Option<&Key>, after: Option<&Key>) -> Option<String> {
 
 fn project(before: Option<&Project>, after: Option<&Project>) -> Option<String> {
     let bounds = |project: &Project| {
-        let [servers, vcpus, memory, disk] =
-            project.quota.bounds().map(|most| most.map_or_else(|| "-".to_owned(), |most| most.to_string()));
-        format!("{servers} servers, {vcpus} vCPU, {memory} MiB, {disk} GiB")
+        let most = |most: Option<u64>, unit: &str| most.map_or_else(|| "-".to_owned(), |most| format!("{most}{unit}"));
+        let [servers, vcpus, memory, disk] = project.quota.bounds();
+        let (servers, vcpus) = (most(servers, ""), most(vcpus, ""));
+        let (memory, disk) = (most(memory, " MiB"), most(disk, " GiB"));
+        format!("servers {servers}, vCPU {vcpus}, memory {memory}, disk {disk}")
     };
     let (before, after) = (before.map(bounds), bounds(after?));
     match before {

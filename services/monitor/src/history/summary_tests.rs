@@ -207,7 +207,7 @@ fn the_first_and_the_last_of_a_document_are_told() {
         ("nodes", "it: joined site myodaiji, ready", "it: deleted"),
         ("sites", "it: created (明大寺)", "it: deleted"),
         ("keys", "it: added (ssh-ed25519 SHA256:g2raTWlaw/bM5mgxaFBNUuPaobzGiWRS1stkUq3DsOw)", "it: deleted"),
-        ("projects", "it: created (20 servers, - vCPU, 65536 MiB, - GiB)", "it: deleted"),
+        ("projects", "it: created (servers 20, vCPU -, memory 65536 MiB, disk -)", "it: deleted"),
     ] {
         let document = sample(bucket).to_string();
         assert_eq!(summarise(bucket, "it", None, Some(&document)), created);

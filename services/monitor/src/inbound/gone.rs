@@ -1,9 +1,12 @@
-//! Nodes that an operator says are off, and nodes that are forgotten.
+//! Nodes that somebody says are off, and nodes that are forgotten.
 
 use std::time::Duration;
 
-use watari_chassis::{Bucket, clock};
-use watari_contracts::monitor::{ConfirmNodeOff, NodeRemoval, NodeView, RemoveNode};
+use watari_chassis::{Bucket, asker, clock};
+use watari_contracts::{
+    history::named,
+    monitor::{ConfirmNodeOff, NodeRemoval, NodeView, RemoveNode},
+};
 use watari_model::{
     NodeName, Refusal, VmName,
     node::{Node, Off, State},
@@ -19,16 +22,16 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// The longest name of who says so.
 const LONGEST_NAME: usize = 64;
 
-/// Takes an operator's word, unless the node is heard.
+/// Takes somebody's word, unless the node is heard.
 pub(super) async fn confirm_off(watch: &Watch, request: &ConfirmNodeOff) -> Result<NodeView, Refusal> {
-    let word = word(request.by.as_deref(), false)?;
+    let word = word(watch, request.by.as_deref(), false)?;
     let node = lost(watch, &request.name, documents::confirm_off(watch, &request.name, word).await?)?;
     Ok(view(watch, &node))
 }
 
 /// Gives a node up, and forgets it once no server names it.
 pub(super) async fn remove(watch: &Watch, request: &RemoveNode) -> Result<NodeRemoval, Refusal> {
-    let word = word(request.by.as_deref(), true)?;
+    let word = word(watch, request.by.as_deref(), true)?;
     let name = &request.name;
     let Some(entry) = watch.nodes.get(name.as_str()) else {
         return Err(Refusal::NodeUnknown { node: name.to_string() });
@@ -52,9 +55,12 @@ pub(super) async fn remove(watch: &Watch, request: &RemoveNode) -> Result<NodeRe
     Ok(NodeRemoval { name: node.name, removed, waits_for: leave })
 }
 
-/// Who says so, checked, as the word that a node is off.
-pub(super) fn word(by: Option<&str>, for_good: bool) -> Result<Off, Refusal> {
-    let by = by.unwrap_or("operator");
+/// Who says so, checked, as the word that a node is off. Of whoever does not say who they are their key does.
+pub(super) fn word(watch: &Watch, by: Option<&str>, for_good: bool) -> Result<Off, Refusal> {
+    let Some(by) = by else {
+        let by = named(&asker().unwrap_or_default(), &watch.settings.history.people);
+        return Ok(Off { by, at: clock::now(), for_good });
+    };
     if by.is_empty() || by.chars().count() > LONGEST_NAME || by.chars().any(char::is_control) {
         let allowed = said!("1 to {LONGEST_NAME} characters", "1～{LONGEST_NAME} 文字");
         return Err(out_of_range("by", shown(by), allowed));

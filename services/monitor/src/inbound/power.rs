@@ -16,7 +16,7 @@ use crate::{
 
 /// Says which programs are for it, and unless that is all that is wanted, asks the controller or begins to switch.
 pub(super) async fn power(watch: &Watch, desk: &Arc<Desk>, request: &PowerNode) -> Result<NodePower, Refusal> {
-    let by = word(request.by.as_deref(), false)?.by;
+    let by = word(watch, request.by.as_deref(), false)?.by;
     let name = &request.name;
     let Some(entry) = watch.nodes.get(name.as_str()) else {
         return Err(Refusal::NodeUnknown { node: name.to_string() });

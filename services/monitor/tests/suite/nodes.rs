@@ -177,6 +177,7 @@ async fn only_a_lost_node_is_said_to_be_off_and_the_word_ends_when_it_is_heard_a
     let m1 = || "m1".parse().unwrap();
     let off = || ConfirmNodeOff { name: m1(), by: Some("sato".to_owned()) };
     let remove = || RemoveNode { name: m1(), by: None };
+    let unsaid = || ConfirmNodeOff { name: m1(), by: None };
     assert!(matches!(ask(&bus, off()).await, Err(Refusal::NodeNotLost { .. })));
 
     agent.speak(false);
@@ -196,7 +197,8 @@ async fn only_a_lost_node_is_said_to_be_off_and_the_word_ends_when_it_is_heard_a
     // One that will not come back is forgotten when no server is its own any more.
     agent.speak(false);
     becomes(&bus, "m1", State::Lost).await;
-    ask(&bus, off()).await.unwrap();
+    let by = ask(&bus, unsaid()).await.unwrap().off.unwrap().by;
+    assert_eq!(by, "somebody", "whoever does not say who they are is called by what they ask with");
     const SAMPLES: &str = include_str!("../../../../shared/contracts/tests/golden/document.vms.json");
     let mut mail: Vm = serde_json::from_str::<Vec<Vm>>(SAMPLES).unwrap().remove(0);
     mail.crossing = None;

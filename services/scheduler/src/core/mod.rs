@@ -67,7 +67,7 @@ pub(crate) use links::Links;
 pub(crate) use naming::{digest, next_migration, next_outage, start_key};
 pub(crate) use placement::{Need, Rooms, check, choose};
 pub(crate) use quorum::{Act, Scene};
-pub(crate) use readiness::{cannot_leave, cannot_start};
+pub(crate) use readiness::{cannot_leave, cannot_start, has_no_network};
 pub(crate) use speed::part;
 
 /// What is to be done now. Of what is in hand nothing is decided again.

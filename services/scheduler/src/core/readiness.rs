@@ -130,5 +130,11 @@ pub(crate) fn cannot_start(snap: &Snapshot, rooms: impl FnOnce() -> Arc<Rooms>, 
     choose(&rooms(), &Need::start(vm, snap), &|node| node.site == vm.home_site, &[]).err()
 }
 
+/// That a server was made on no network, where nobody reaches it; none if it is on one. It may be meant so, as for a test
+/// of an image: nobody is refused.
+pub(crate) fn has_no_network(vm: &Vm) -> Option<Refusal> {
+    vm.spec.nics.is_empty().then(|| Refusal::NoNetwork { vm: vm.name.to_string() })
+}
+
 #[cfg(test)]
 mod tests;

@@ -488,7 +488,7 @@ async fn a_server_names_firewall_groups_that_exist_each_once() {
     let name = "smtp".parse().unwrap();
     let group = Firewall { v, name, rules: Vec::new(), request_id, created_at: now, changed_at: now };
     cloud.firewalls.create(&group).await.unwrap();
-    assert!(matches!(cloud.ask(&named(&["smtp", "smtp"])).await, Err(Refusal::OutOfRange { .. })));
+    assert!(matches!(cloud.ask(&named(&["smtp", "smtp"])).await, Err(Refusal::Repeated { .. })));
     assert_eq!(cloud.ask(&named(&["smtp"])).await.unwrap().firewalls, ["smtp".parse().unwrap()]);
 }
 
@@ -515,7 +515,7 @@ async fn invariant_9_nonsense_is_refused_by_name_and_stores_nothing() {
         ("request.out-of-range", |c| c.priority = 101),
         ("request.out-of-range", |c| c.request_id = Some(String::new())),
         ("request.out-of-range", |c| c.request_id = Some("x".repeat(500))),
-        ("request.out-of-range", |c| c.networks = vec![c.networks[0].clone(), c.networks[0].clone()]),
+        ("request.repeated", |c| c.networks = vec![c.networks[0].clone(), c.networks[0].clone()]),
         ("request.out-of-range", |c| c.node_labels = [("a b".to_owned(), "x".to_owned())].into()),
         ("image.unknown", |c| c.image = "nothing".parse().unwrap()),
         ("image.disk-too-small", |c| c.disk_gib = 1),

@@ -114,7 +114,7 @@ async fn what_a_first_boot_could_not_use_is_refused_before_an_address_is_drawn()
     type Spoil = fn(&mut CreateVm);
     let wrong: &[(&str, Spoil)] = &[
         ("key.unknown", |c| c.keys = vec!["nobody".parse().unwrap()]),
-        ("request.out-of-range", |c| c.keys = vec!["a".parse().unwrap(), "a".parse().unwrap()]),
+        ("request.repeated", |c| c.keys = vec!["a".parse().unwrap(), "a".parse().unwrap()]),
         ("request.out-of-range", |c| c.keys = (0..17).map(|n| format!("k{n}").parse().unwrap()).collect()),
         ("vm.user-data-refused", |c| c.user_data = Some(Text("hello".to_owned()))),
         ("vm.user-data-refused", |c| c.user_data = Some(Text(format!("#!{}", "x".repeat(64 << 10))))),

@@ -63,12 +63,12 @@ async fn how_a_server_is_asked_from_outside_is_changed_as_a_whole() {
     let probes = |texts: &[&str]| Some(texts.iter().map(|text| text.parse().unwrap()).collect());
     let watched = EditVm { probes: probes(&["smtp:25", "tcp:22"]), ..edit("mail") };
     assert_eq!(Some(cloud.ask(&watched).await.unwrap().probes), watched.probes);
-    for bad in [
-        &["smtp:25", "smtp:25"][..],
-        &["tcp:1", "tcp:2", "tcp:3", "tcp:4", "tcp:5", "tcp:6", "tcp:7", "tcp:8", "tcp:9"],
+    for (bad, code) in [
+        (&["smtp:25", "smtp:25"][..], "request.repeated"),
+        (&["tcp:1", "tcp:2", "tcp:3", "tcp:4", "tcp:5", "tcp:6", "tcp:7", "tcp:8", "tcp:9"], "request.out-of-range"),
     ] {
         let refused = cloud.ask(&EditVm { probes: probes(bad), ..edit("mail") }).await;
-        assert!(matches!(refused, Err(Refusal::OutOfRange { .. })), "{bad:?}");
+        assert_eq!(refused.unwrap_err().code(), code, "{bad:?}");
     }
     let unwatched = cloud.ask(&EditVm { probes: Some(Vec::new()), ..edit("mail") }).await.unwrap();
     assert!(unwatched.probes.is_empty());
@@ -87,7 +87,7 @@ async fn nobody_depends_on_itself_or_on_what_is_not_there_and_what_others_depend
     let own = cloud.ask(&after("web", &["db", "web"])).await;
     assert!(matches!(own, Err(Refusal::AfterCycle { chain, .. }) if chain == "web > web"));
     let twice = cloud.ask(&after("web", &["db", "db"])).await;
-    assert!(matches!(twice, Err(Refusal::OutOfRange { .. })));
+    assert!(matches!(twice, Err(Refusal::Repeated { field, value }) if (&*field, &*value) == ("after", "db")));
     let made = cloud.ask(&after("web", &["db"])).await.unwrap();
     assert_eq!(made.after.iter().map(|other| other.as_str()).collect::<Vec<_>>(), ["db"]);
     cloud.until("web", |vm| !vm.after.is_empty()).await;

@@ -10,6 +10,7 @@ use ipnet::{Ipv4Net, Ipv6Net};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::check_whole;
 use crate::{Said, said};
 
 /// The lengths that a prefix may have: no shorter than a segment's (RFC 4291), and with room for an IPv4 address.
@@ -61,13 +62,7 @@ impl Ipv6 {
                 "{cidr} は /64 から /96 までのサブネットではありません"
             ));
         }
-        if cidr.addr() != cidr.network() {
-            let whole = cidr.trunc();
-            return Err(said!(
-                "{cidr} is an address, the subnet is {whole}",
-                "{cidr} はアドレスです。サブネットは {whole} です"
-            ));
-        }
+        check_whole(cidr)?;
         if !is_unicast(cidr.network()) {
             return Err(said!(
                 "{cidr} is for no machine's lasting addresses",

@@ -10,7 +10,7 @@ use ipnet::{IpNet, Ipv4Net};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Ipv6, Network, ipv6};
+use super::{Ipv6, Network, check_whole, ipv6};
 use crate::{Said, said};
 
 /// The most that a network may have: with the default route they fit into one option of DHCP, whose 255 bytes are nine
@@ -79,13 +79,7 @@ impl Route {
                 "{to} とそのルータ {via} は、IPv4 か IPv6 のどちらかにそろっていません"
             ));
         }
-        if to.addr() != to.network() {
-            let whole = to.trunc();
-            return Err(said!(
-                "{to} is an address, the subnet is {whole}",
-                "{to} はアドレスです。サブネットは {whole} です"
-            ));
-        }
+        check_whole(to)?;
         if to.prefix_len() == 0 {
             return Err(said!("{to} is what the gateway is for", "{to} はゲートウェイの役目です"));
         }

@@ -14,7 +14,7 @@ use networks::with_networks;
 use projects::with_projects;
 
 use super::{Rendered, Retry, Status, japanese_of};
-use crate::said::{Said, Words, filled};
+use crate::said::{Said, SaidSince, Words, filled};
 
 with_projects! { with_networks! { with_disks! {
     // --- input -----------------------------------------------------------------------------
@@ -30,6 +30,10 @@ with_projects! { with_networks! { with_disks! {
     OutOfRange { field, value, allowed: Said } "request.out-of-range" 400 No
         en "{field} is {value}" "give {field} a value of {allowed}"
         ja "{field} に {value} は指定できません" "{field} には {allowed} を指定してください";
+    /// A list has something more than once.
+    Repeated { field, value } "request.repeated" 400 No
+        en "{field} names {value} twice" "name {value} once"
+        ja "{field} に {value} が 2 回指定されています" "{value} は 1 回だけ指定してください";
     /// The message is larger than a request may be.
     TooLarge { bytes, limit } "request.too-large" 400 No
         en "the request has {bytes} bytes" "keep requests below {limit} bytes"

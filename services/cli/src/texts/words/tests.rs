@@ -62,3 +62,9 @@ fn what_does_not_move_has_no_pace_and_what_moves_nobody_no_size() {
     assert_eq!(outlook(Lang::En, 0, 1, 0, Some(0)), "0 would move, 1 would not");
     assert_eq!((ago(Lang::En, 32_200).as_str(), ago(Lang::Ja, 32_200).as_str()), ("32 s ago", "32 秒前"));
 }
+
+#[test]
+fn what_there_is_one_of_is_told_as_one() {
+    assert_eq!(found(Lang::En, 1, 1, 0), "1 failure, 1 warning, 0 notes");
+    assert_eq!(found(Lang::Ja, 1, 1, 0), "異常 1 件、警告 1 件、参考 0 件");
+}

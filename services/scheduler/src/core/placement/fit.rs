@@ -82,7 +82,10 @@ impl Unfit {
             Self::Here => format!("{runs} it already"),
             Self::OldDisk => format!("{keeps} the disk that it had there when the node was lost"),
             Self::Memory { need, .. } => format!("{has} {most} MiB free of the {need} MiB needed"),
-            Self::Vcpus { need, .. } => format!("{has} {most} virtual CPUs free of the {need} needed"),
+            Self::Vcpus { need, .. } => {
+                let cpus = if most == 1 { "CPU" } else { "CPUs" };
+                format!("{has} {most} virtual {cpus} free of the {need} needed")
+            }
             Self::Disk { need, .. } => format!("{has} {most} GiB of disk free of the {need} GiB needed"),
             Self::Segment(segment) => format!("without a bridge for segment {segment}"),
             Self::Vlan => "without VLANs in its kernel (module 8021q)".to_owned(),

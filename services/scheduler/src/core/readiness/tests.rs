@@ -106,3 +106,15 @@ fn a_server_that_is_made_before_an_inspection_is_asked_whether_it_could_leave() 
     campus.asked(Change::CancelAsked, 1);
     assert_eq!(why(&campus, &large), None);
 }
+
+#[test]
+fn a_server_on_no_network_is_told_of_and_one_that_is_on_one_is_not() {
+    let alone = server("alone", 64);
+    let why = has_no_network(&alone).unwrap();
+    assert_eq!(why.code(), "vm.no-network");
+    assert!(why.english().cause.contains("alone") && why.japanese().remedy.contains("--network"), "{why}");
+    let (network, segment) = ("campus".parse().unwrap(), "campus".parse().unwrap());
+    let (mac, address) = ("52:57:cb:00:71:64".to_owned(), [203, 0, 113, 100].into());
+    let nics = vec![vm::Nic { network, segment, mac, address, fixed: false, address6: None }];
+    assert_eq!(has_no_network(&Vm { spec: vm::Spec { nics, ..alone.spec.clone() }, ..alone }), None);
+}

@@ -2,7 +2,7 @@
 
 use tokio::sync::OwnedMutexGuard;
 use watari_model::{
-    Refusal, Said, VmName,
+    Refusal, VmName,
     vm::{Desired, MOST_AFTER, Vm},
 };
 
@@ -20,7 +20,7 @@ impl Desk {
 
     /// Checks that a server may depend on these: not too many, each once, all there, and no circle.
     pub(super) async fn check_after(&self, vm: &VmName, after: &[VmName]) -> Result<(), Refusal> {
-        check_list("after", after, MOST_AFTER, Said::new("each server once", "同じサーバを重ねない一覧"))?;
+        check_list("after", after.iter(), MOST_AFTER)?;
         if after.is_empty() {
             return Ok(());
         }

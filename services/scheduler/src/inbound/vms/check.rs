@@ -21,6 +21,8 @@ use crate::core::{Snapshot, disks, projects};
 const MOST_PRIORITY: u8 = 100;
 /// The longest label key or value, as Kubernetes has it.
 const MOST_LABEL: usize = 63;
+/// So many characters of what stands twice are shown.
+const MOST_SHOWN: usize = 80;
 
 fn spread<T: Display>(range: &std::ops::RangeInclusive<T>) -> Said {
     Said::between(range.start(), range.end())
@@ -29,24 +31,27 @@ fn spread<T: Display>(range: &std::ops::RangeInclusive<T>) -> Said {
 /// Checks that a list has at most so many entries, and each once.
 pub(super) fn check_list<T: PartialEq + Display>(
     field: &str,
-    list: &[T],
+    list: impl ExactSizeIterator<Item = T>,
     most: usize,
-    once: Said,
 ) -> Result<(), Refusal> {
     if list.len() > most {
-        return Err(out_of_range(field, list.len(), said!("at most {most} entries", "{most} 個以下")));
+        let entries = if most == 1 { "entry" } else { "entries" };
+        return Err(out_of_range(field, list.len(), said!("at most {most} {entries}", "{most} 個以下")));
     }
-    let twice = list.iter().enumerate().find(|(index, one)| list.iter().skip(index + 1).any(|other| other == *one));
-    twice.map_or(Ok(()), |(_, one)| Err(out_of_range(field, format!("{one}, {one}"), once)))
+    let mut seen = Vec::new();
+    for one in list {
+        if seen.contains(&one) {
+            let value = one.to_string().chars().take(MOST_SHOWN).collect();
+            return Err(Refusal::Repeated { field: field.to_owned(), value });
+        }
+        seen.push(one);
+    }
+    Ok(())
 }
 
 /// Checks how a server is to be asked from outside.
 pub(super) fn check_probes(probes: &[Probe]) -> Result<(), Refusal> {
-    check_list("probes", probes, MOST_PROBES, Said::new("each probe once", "同じプローブを重ねない一覧"))
-}
-
-fn once() -> Said {
-    Said::new("each name once", "同じ名前を重ねない一覧")
+    check_list("probes", probes.iter(), MOST_PROBES)
 }
 
 /// Checks that a server may be so large at all.
@@ -87,18 +92,11 @@ impl Desk {
         check_size(Size { vcpus, memory_mib, disk_gib })?;
         check_priority(request.priority)?;
         check_max_downtime(request.max_downtime_seconds.map_or(0, NonZeroU32::get))?;
-        let most = |field: &str, found: usize, most: usize| {
-            if found > most {
-                Err(out_of_range(field, found, said!("at most {most} entries", "{most} 個以下")))
-            } else {
-                Ok(())
-            }
-        };
-        most("networks", request.networks.len(), self.servers.networks)?;
-        most("groups", request.groups.len(), self.servers.groups)?;
-        most("keys", request.keys.len(), self.servers.keys)?;
-        most("firewalls", request.firewalls.len(), MOST_GROUPS)?;
-        most("node_labels", request.node_labels.len(), self.servers.labels)?;
+        check_list("networks", request.networks.iter().map(|nic| &nic.network), self.servers.networks)?;
+        check_list("groups", request.groups.iter().map(|membership| &membership.group), self.servers.groups)?;
+        check_list("keys", request.keys.iter(), self.servers.keys)?;
+        check_list("firewalls", request.firewalls.iter(), MOST_GROUPS)?;
+        check_list("node_labels", request.node_labels.keys(), self.servers.labels)?;
         check_probes(&request.probes)?;
         for text in request.node_labels.iter().flat_map(|(key, value)| [key, value]) {
             if text.is_empty() || text.len() > MOST_LABEL || !text.bytes().all(|b| b.is_ascii_graphic()) {
@@ -109,28 +107,8 @@ impl Desk {
                 ));
             }
         }
-        for (index, membership) in request.groups.iter().enumerate() {
-            if request.groups.iter().skip(index + 1).any(|other| other.group == membership.group) {
-                return Err(out_of_range("groups", format!("{0}, {0}", membership.group), once()));
-            }
-        }
-        for (index, key) in request.keys.iter().enumerate() {
-            if request.keys.iter().skip(index + 1).any(|other| other == key) {
-                return Err(out_of_range("keys", format!("{key}, {key}"), once()));
-            }
-        }
         if let Some(text) = &request.user_data {
             userdata::check(&text.0)?;
-        }
-        for (index, name) in request.firewalls.iter().enumerate() {
-            if request.firewalls[..index].contains(name) {
-                return Err(out_of_range("firewalls", format!("{name}, {name}"), once()));
-            }
-        }
-        for (index, nic) in request.networks.iter().enumerate() {
-            if request.networks.iter().skip(index + 1).any(|other| other.network == nic.network) {
-                return Err(out_of_range("networks", format!("{0}, {0}", nic.network), once()));
-            }
         }
         Ok(())
     }
@@ -233,5 +211,22 @@ impl Desk {
             vm: request.name.to_string(),
             detail: Said::new("every site is being evacuated or is evacuated", "どのサイトも退避中か退避済みです"),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_is_bounded_and_what_stands_in_it_twice_is_told_in_a_sentence() {
+        assert_eq!(check_list("after", ["web", "db"].iter(), 2), Ok(()));
+        let twice = check_list("after", ["web", "db", "web"].iter(), 3).unwrap_err();
+        assert_eq!((twice.code(), twice.english().cause.as_str()), ("request.repeated", "after names web twice"));
+        assert_eq!(twice.japanese().cause, "after に web が 2 回指定されています");
+        for (most, told) in [(1, "at most 1 entry"), (2, "at most 2 entries")] {
+            let long = check_list("keys", ["a", "b", "c"].iter(), most).unwrap_err();
+            assert!(long.code() == "request.out-of-range" && long.english().remedy.contains(told), "{long}");
+        }
     }
 }

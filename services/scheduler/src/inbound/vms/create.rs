@@ -20,7 +20,7 @@ use watari_model::{
 };
 
 use super::{Desk, answered, digest_of, find, newest, remember, unwritten};
-use crate::core::{cannot_leave, cannot_start, digest};
+use crate::core::{cannot_leave, cannot_start, digest, has_no_network};
 
 impl Desk {
     pub(in crate::inbound) async fn create_vm(self, mut request: CreateVm) -> Result<VmView, Refusal> {
@@ -119,11 +119,11 @@ impl Desk {
         }
     }
 
-    /// Whoever makes a server is told in time if there is no room for it, or if it could not leave when the power goes,
-    /// as is known already.
+    /// Whoever makes a server is told in time if there is no room for it, if it could not leave when the power goes, as is
+    /// known already, or if nobody could reach it.
     fn show_made(&self, vm: &Vm) -> VmView {
         let (snap, rooms) = (self.stores().snapshot(), || self.rooms());
-        let known = [cannot_start(&snap, rooms, vm), cannot_leave(&snap, rooms, vm)];
+        let known = [cannot_start(&snap, rooms, vm), cannot_leave(&snap, rooms, vm), has_no_network(vm)];
         VmView { warnings: known.iter().flatten().map(Fault::from).collect(), ..self.show(vm) }
     }
 

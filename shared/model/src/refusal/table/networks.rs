@@ -44,11 +44,11 @@ macro_rules! with_networks {
                 ja "ネットワーク {network} のサブネット {cidr} は、ネットワーク {other} の {theirs} と重なっています (ノードは両方の経路を持ちます)" "別の --cidr と、その内側の --range を指定してください。使用中のものは `watari network list` で確認できます";
             /// Every address is taken.
             RangeExhausted { network, size } "network.range-exhausted" 507 Later
-                en "all {size} addresses of network {network} are in use" "delete servers that are not needed, or make a network with a larger range"
+                en "no address of network {network} is free, of {size}" "delete servers that are not needed, or make a network with a larger range"
                 ja "ネットワーク {network} の {size} 個のアドレスはすべて使用中です" "不要なサーバを削除するか、より広い範囲のネットワークを作ってください";
             /// Every public address is allocated, which no deletion of a server changes.
             PublicRangeExhausted { network, size } "network.public-exhausted" 507 Later
-                en "all {size} public addresses of network {network} are allocated" "give back one that is not needed: watari address release ADDRESS; `watari address list --network {network}` shows which lead nowhere"
+                en "no public address of network {network} is free, of {size}" "give back one that is not needed: watari address release ADDRESS; `watari address list --network {network}` shows which lead nowhere"
                 ja "ネットワーク {network} の {size} 個の公開アドレスはすべて確保されています" "不要なものを watari address release アドレス で解放してください。関連付けのないものは `watari address list --network {network}` で確認できます";
             /// Somebody has this address.
             AddressTaken { network, address, owner: Said } "network.address-taken" 409 No
@@ -86,6 +86,10 @@ macro_rules! with_networks {
             SegmentUnbound { node, segment } "network.segment-unbound" 409 Later
                 en "node {node} has no bridge for segment {segment}" "name the bridge in [networks.segments] of the node's node-agent.toml and restart the agent"
                 ja "ノード {node} にはセグメント {segment} 用のブリッジがありません" "そのノードの node-agent.toml の [networks.segments] にブリッジを記入し、エージェントを再起動してください";
+            /// It was made on no network, which may be meant.
+            NoNetwork { vm } "vm.no-network" 409 No
+                en "server {vm} has no network: nobody can reach it but at its console, and it reaches nobody" "if that is not meant, delete it and make it again with --network (see `watari network list`): watari vm delete {vm}"
+                ja "サーバ {vm} にはネットワークがないため、コンソール以外では使えず、外部への通信もできません" "意図したものでなければ、watari vm delete {vm} で削除し、--network を付けて作り直してください (一覧は watari network list)";
             // --- firewall groups -------------------------------------------------------------------
             /// A name is taken.
             FirewallExists { firewall } "firewall.exists" 409 No

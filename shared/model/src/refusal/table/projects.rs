@@ -15,13 +15,13 @@ macro_rules! with_projects {
                 en "there is no project named {project}" "list the projects with: watari project list; or make it: watari project create {project}"
                 ja "プロジェクト {project} はありません" "プロジェクトの一覧は watari project list で確認できます。作成するには watari project create {project} を実行してください";
             /// More would be used than the project may have.
-            ProjectQuota { project, vm, detail: Said } "project.quota" 409 No
-                en "server {vm} would pass the quota of project {project} ({detail})" "delete servers of the project, or make them smaller (watari vm list --project {project}), or delete what takes disk besides: snapshots (watari vm snapshot delete SERVER NAME) and kept disks (watari disk list --project {project}); or raise its bounds: watari project set {project}"
-                ja "サーバ {vm} はプロジェクト {project} の割り当てを超えます ({detail})" "プロジェクトのサーバを削除または縮小するか (watari vm list --project {project})、ディスクを使っているスナップショット (watari vm snapshot delete サーバ 名前) や残したディスク (watari disk list --project {project}) を削除するか、上限を引き上げてください: watari project set {project}";
+            ProjectQuota { project, vm, detail: Said, remedy: SaidSince } "project.quota" 409 No
+                en "server {vm} would pass the quota of project {project} ({detail})" "see `watari project show {project}`{remedy}"
+                ja "サーバ {vm} はプロジェクト {project} の割り当てを超えます ({detail})" "`watari project show {project}` で使用量を確認してください{remedy}";
             /// More is used than the project may have, since a bound was lowered.
-            ProjectOver { project, detail: Said } "project.over" 409 No
-                en "project {project} uses more than its quota ({detail})" "nothing is taken away; until there is less, nothing that uses more is accepted: watari vm list --project {project}"
-                ja "プロジェクト {project} の使用量は割り当てを超えています ({detail})" "既存のサーバはそのまま動きます。上限内に減るまで、使用量が増える要求は受け付けません: watari vm list --project {project}";
+            ProjectOver { project, detail: Said, remedy: SaidSince } "project.over" 409 No
+                en "project {project} uses more than its quota ({detail})" "nothing is taken away, but nothing that uses more of it is accepted until there is less{remedy}"
+                ja "プロジェクト {project} の使用量は割り当てを超えています ({detail})" "既存のサーバはそのまま動きますが、上限内に減るまで、使用量が増える要求は受け付けません{remedy}";
             /// Servers, or disks that were kept of some, are counted with it.
             ProjectInUse { project, users } "project.in-use" 409 No
                 en "project {project} has servers or kept disks: {users}" "delete them, or move servers: watari vm edit NAME --project OTHER"
