@@ -423,7 +423,7 @@ pub struct VmView {
     pub reachable: bool,
     /// What is the matter with it.
     pub fault: Option<Fault>,
-    /// In the answer to its making: what should be known of it.
+    /// In the answer to its making, or to its change: what should be known of it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<Fault>,
     /// Its groups.
@@ -434,8 +434,11 @@ pub struct VmView {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub probes: Vec<vm::Probe>,
     /// The servers on which it depends: it leaves, comes home and is started after them.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default)]
     pub after: Vec<VmName>,
+    /// Where it is shown by itself, the servers that depend on it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<Vec<VmName>>,
     /// Labels that a node must carry.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub node_labels: BTreeMap<String, String>,

@@ -21,6 +21,7 @@
 //! A change of size changes no state ([`Growth`]). The state follows what agents report, never what a failed order
 //! suggests.
 
+mod after;
 mod base;
 mod change;
 mod console;
@@ -43,6 +44,7 @@ use std::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use after::{MOST_AFTER, circle};
 pub use base::Base;
 pub use change::{Change, NotNow};
 pub use console::Opening;
@@ -68,9 +70,6 @@ pub const VCPUS: std::ops::RangeInclusive<u32> = 1..=256;
 pub const MEMORY_MIB: std::ops::RangeInclusive<u64> = 32..=(4 << 20);
 /// The smallest and largest disk in GiB.
 pub const DISK_GIB: std::ops::RangeInclusive<u64> = 1..=(64 << 10);
-
-/// The most servers on which one depends.
-pub const MOST_AFTER: usize = 16;
 
 /// The right to run a server: only the node named here may, and only under this or a later
 /// generation. Each new grant counts the generation up by one.

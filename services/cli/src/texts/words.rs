@@ -35,6 +35,7 @@ words! {
     After "AFTER" "依存先";
     Algorithm "ALGORITHM" "方式";
     Agent "AGENT" "エージェント";
+    Before "BEFORE" "依存元";
     BeforeAndAfter "BEFORE -> AFTER" "変更前 → 変更後";
     Begins "BEGINS" "開始";
     Boots "DESIRED" "望む状態";

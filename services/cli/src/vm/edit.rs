@@ -4,8 +4,8 @@ use clap::{ArgGroup, Args, ValueEnum};
 use watari_contracts::scheduler::EditVm;
 use watari_model::{isolation, vm};
 
-use super::create::probe;
-use crate::{Context, failure::Failure, input};
+use super::create::{probe, warned};
+use crate::{Context, failure::Failure, input, out};
 
 /// What to change.
 #[derive(Debug, Args)]
@@ -134,7 +134,11 @@ impl Edit {
             on_isolation: self.on_isolation.map(Into::into),
             restart_from_copy_seconds: self.restart_from_copy,
         };
+        let view = ctx.session.ask(&request).await?;
+        for warning in &view.warnings {
+            out::say(&warned(ctx.out.lang, warning));
+        }
         // All of it: a table's columns hold nothing of what is changed here.
-        ctx.out.show(&ctx.session.ask(&request).await?)
+        ctx.out.show(&view)
     }
 }

@@ -99,6 +99,10 @@ with_projects! { with_networks! { with_disks! {
     AfterCycle { vm, chain } "vm.after-cycle" 409 No
         en "server {vm} would depend on itself: {chain}" "leave one of them out: watari vm edit NAME --after OTHER, or --no-after"
         ja "サーバ {vm} が自分自身に依存することになります: {chain}" "どれか 1 つの依存を外してください: watari vm edit 名前 --after 別のサーバ、または --no-after";
+    /// What it depends on is off.
+    AfterOff { vm, off } "vm.after-off" 409 No
+        en "server {vm} depends on {off}, which is to be off: nothing waits for what is off" "to have it waited for, start it: watari vm start NAME"
+        ja "サーバ {vm} の依存先 {off} は停止する設定です。停止しているサーバは待ちません" "待たせるには、依存先を起動してください: watari vm start 名前";
     /// Others depend on it.
     DependedOn { vm, users } "vm.depended-on" 409 No
         en "servers depend on {vm}: {users}" "delete them first, or take the dependency away: watari vm edit NAME --no-after"

@@ -19,7 +19,7 @@ use watari_model::{
     vm::{Base, Desired, FirstBoot, Login, Nic, Reboots, Snapshots, Spec, State, Vm},
 };
 
-use super::{Desk, answered, digest_of, find, newest, remember, unwritten};
+use super::{Desk, after::off, answered, digest_of, find, newest, remember, unwritten};
 use crate::core::{cannot_leave, cannot_start, digest};
 
 impl Desk {
@@ -119,11 +119,12 @@ impl Desk {
         }
     }
 
-    /// Whoever makes a server is told in time if there is no room for it, or if it could not leave when the power goes,
-    /// as is known already.
+    /// Whoever makes a server is told in time if there is no room for it, if it could not leave when the power goes, as is
+    /// known already, or if what it depends on is off.
     fn show_made(&self, vm: &Vm) -> VmView {
         let (snap, rooms) = (self.stores().snapshot(), || self.rooms());
-        let known = [cannot_start(&snap, rooms, vm), cannot_leave(&snap, rooms, vm)];
+        let off = off(&snap.vms, &vm.name, &vm.spec.after);
+        let known = [cannot_start(&snap, rooms, vm), cannot_leave(&snap, rooms, vm), off];
         VmView { warnings: known.iter().flatten().map(Fault::from).collect(), ..self.show(vm) }
     }
 

@@ -4,7 +4,7 @@
 
 use std::num::NonZeroU32;
 
-use watari_contracts::scheduler::{EditVm, VmView};
+use watari_contracts::scheduler::{EditVm, Fault, VmView};
 use watari_model::{
     Refusal,
     project::Used,
@@ -13,6 +13,7 @@ use watari_model::{
 
 use super::{
     Desk,
+    after::off,
     check::{check_priority, check_probes},
     digest_of,
     power::not_now,
@@ -65,6 +66,9 @@ impl Desk {
             spec.restart_from_copy_seconds = from_copy.map_or(spec.restart_from_copy_seconds, NonZeroU32::new);
             Ok(())
         };
-        self.amend(&request.name, request.request_id.as_deref(), &digest, edit).await
+        let view = self.amend(&request.name, request.request_id.as_deref(), &digest, edit).await?;
+        let after = request.after.as_deref().unwrap_or_default();
+        let off = off(&self.stores().vms.snapshot(), &request.name, after);
+        Ok(VmView { warnings: off.iter().map(Fault::from).collect(), ..view })
     }
 }

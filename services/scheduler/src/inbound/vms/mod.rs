@@ -52,7 +52,9 @@ fn remember(vm: &mut Vm, request_id: Option<&str>, digest: &str) {
 impl Desk {
     pub(super) fn show(&self, vm: &Vm) -> VmView {
         let there = views::whereabouts(&self.executor.whereabouts(vm.node()), vm.node(), self.rules.silent_ms);
-        views::vm(vm, &there.of(vm, self.rules.deadline.stop_ms, clock::now()))
+        let before = after::users(&self.stores().vms.snapshot(), &vm.name).cloned().collect();
+        let view = views::vm(vm, &there.of(vm, self.rules.deadline.stop_ms, clock::now()));
+        VmView { before: Some(before), ..view }
     }
 
     pub(super) async fn get_vm(self, request: GetVm) -> Result<VmView, Refusal> {
