@@ -250,7 +250,7 @@ words! {
     NothingWrong "Nothing is wrong." "異常はありません。";
     NoUsage "There was no server in that time." "その期間に存在したサーバはありません。";
     NothingMoved "No server had to move." "移動が必要なサーバはありませんでした。";
-    WouldMoveTitle "Would move, in this order:" "次の順に移動します:";
+    WouldMoveTitle "Would move, beginning in about this order:" "おおよそ次の順に移動を始めます:";
     WouldStayTitle "Would not move:" "移動できないサーバ:";
     NothingToMove "There is nothing to move." "移動するサーバはありません。";
     TooLate

@@ -138,7 +138,7 @@ pub struct PlanOutage {
 pub struct OutagePlan {
     /// The site.
     pub site: SiteName,
-    /// Who would move, in the order of their turns.
+    /// Who would move, in the order in which they would begin: one that waits for others is overtaken meanwhile.
     pub moves: Vec<PlannedMove>,
     /// Who is moving already, also if that is on the way home, or starts at the moment and would move then.
     pub waiting: Vec<VmName>,
