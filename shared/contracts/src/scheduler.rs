@@ -38,8 +38,8 @@ pub use keys::{AddKey, DeleteKey, GetKey, KeyPage, KeyView, ListKeys};
 pub use migrations::{CancelMigration, GetMigration, ListMigrations, MigrationPage, MigrationPlace, MigrationView};
 pub use outages::{
     CancelOutage, ControlMoved, DrainNode, EvacuateSite, GetOutage, HaltedVm, HandedOver, LegName, ListOutages, Moved,
-    NotMoved, OnBattery, OutagePage, OutagePlan, OutageView, PauseOutage, PlanOutage, PlannedMove, RescheduleOutage,
-    ResumeOutage, ReturnSite, ScheduleOutage, StartOutage,
+    MovedSince, NotMoved, OnBattery, OutagePage, OutagePlan, OutageView, PauseOutage, PlanOutage, PlannedMove,
+    RescheduleOutage, ResumeOutage, ReturnSite, ScheduleOutage, StartOutage, StillThere,
 };
 pub use projects::{CreateProject, DeleteProject, GetProject, ListProjects, ProjectPage, ProjectView, SetProject};
 pub use rehearsal::{

@@ -20,6 +20,7 @@ pub mod off;
 pub mod parsing;
 pub mod projects;
 pub mod rehearsal;
+pub mod since;
 pub mod snapshots;
 pub mod states;
 pub mod terminal;
