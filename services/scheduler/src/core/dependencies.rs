@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | servers leave, or come home | one is not sent before all on which it depends, and which travel in the same outage, have arrived |
 //! | servers are started by themselves | one is not started before those that are about to start as well run, or have had [`STARTS_MS`] |
-//! | there is no time to leave | one is not stopped before those that depend on it are off, for a part of the time ([`super::deadline`]) |
+//! | there is no time to leave | one leaves only with those that could leave as well, and is not stopped before those that depend on it are off, for a part of the time ([`super::deadline`]) |
 //!
 //! Nobody waits for one that is left or off with a reason. So that a worthy server does not wait for one that nobody
 //! has given a priority, each goes with the highest priority of all that depend on it. The order of turns, then, is by

@@ -272,8 +272,8 @@ with_projects! { with_networks! { with_disks! {
         ja "サーバ {vm} は方針 `evacuate: stay` により退避しません" "電源が切れる前に watari vm stop {vm} で停止するか、watari vm edit {vm} --evacuate live で退避の対象にしてください";
     /// The power goes before it could have left.
     NoTime { vm, detail: Said } "outage.no-time" 409 No
-        en "there is no time for server {vm} to leave: {detail}" "it is suspended or shut down before the power goes, and started again when the outage is over; a higher priority goes first, and a disk that is sent ahead takes less time (watari vm preseed {vm})"
-        ja "サーバ {vm} を退避する時間がありません: {detail}" "電源が切れる前に休止または停止し、停電の終了後に再び起動します。優先度を高くするか、ディスクを事前に転送 (watari vm preseed {vm}) しておくと退避できる可能性が上がります";
+        en "there is no time for server {vm} to leave: {detail}" "as far as there is time for it, it is suspended or shut down before the power goes, and it is started again when the outage is over; a higher priority goes first, and a disk that is sent ahead takes less time (watari vm preseed {vm})"
+        ja "サーバ {vm} を退避する時間がありません: {detail}" "時間の許す限り、電源が切れる前に休止または停止し、停電の終了後に再び起動します。優先度を高くするか、ディスクを事前に転送 (watari vm preseed {vm}) しておくと退避できる可能性が上がります";
     /// A server that is not running cannot cross live.
     NotRunning { vm, state } "outage.not-running" 409 No
         en "server {vm} is {state} and cannot cross live" "start it, or leave it: its disk stays where it is"
