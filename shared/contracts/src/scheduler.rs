@@ -436,7 +436,7 @@ pub struct VmView {
     /// The servers on which it depends: it leaves, comes home and is started after them.
     #[serde(default)]
     pub after: Vec<VmName>,
-    /// Where it is shown by itself, the servers that depend on it.
+    /// Where one server is asked for, those that depend on it; nothing is said of that elsewhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<Vec<VmName>>,
     /// Labels that a node must carry.

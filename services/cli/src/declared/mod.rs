@@ -94,12 +94,12 @@ impl Apply {
         };
         let decided = plan::decide(declared, &there, &leading, &id).map_err(|name| self.of_no_image(&name, &there))?;
         let mut told: Vec<Told> = decided.iter().map(Told::of).collect();
-        let mut unmade: BTreeSet<&VmName> = BTreeSet::new();
+        let mut unmade: BTreeSet<VmName> = BTreeSet::new();
         for (decided, told) in decided.iter().zip(&mut told) {
             let known = named(ctx, &decided.steps).await.and_then(|()| depends(decided, &unmade));
             if let Err(failure) = known {
                 if decided.action == Action::Create {
-                    unmade.insert(&decided.name);
+                    unmade.insert(decided.name.clone());
                 }
                 told.refused(&failure, ctx.out.lang);
                 let near = suggest::nearest(&ctx.session, &failure).await;
@@ -203,7 +203,7 @@ async fn named(ctx: &Context, steps: &[Step]) -> Result<(), Failure> {
 }
 
 /// Whether a server can depend on what it is to depend on. Those on which it does have been looked at before it.
-fn depends(decided: &Decided, unmade: &BTreeSet<&VmName>) -> Result<(), Failure> {
+fn depends(decided: &Decided, unmade: &BTreeSet<VmName>) -> Result<(), Failure> {
     let missing = || decided.after().iter().find(|other| unmade.contains(*other));
     let fault = decided.fault.clone().or_else(|| Some(Refusal::VmUnknown { vm: missing()?.to_string() }));
     fault.map_or(Ok(()), |refusal| Err(refusal.into()))

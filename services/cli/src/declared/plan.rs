@@ -95,7 +95,7 @@ pub(super) fn decide(
     // What leads back to itself is refused.
     declared.sort_by_key(|one| depths.get(&one.server.name).copied().unwrap_or(usize::MAX));
     let there: BTreeMap<&VmName, &VmView> = there.iter().map(|vm| (&vm.name, vm)).collect();
-    let mut one = |Declared { server, draft }: Declared| -> Result<Decided, VmName> {
+    let one = |Declared { server, draft }: Declared| -> Result<Decided, VmName> {
         let there = there.get(&server.name).copied();
         let image = server.image.clone().or_else(|| there.map(|vm| vm.image.clone()));
         let wanted = draft(image.ok_or_else(|| server.name.clone())?);
@@ -117,7 +117,7 @@ pub(super) fn decide(
         let fault = faults.remove(&decided.name).filter(|_| !decided.after().is_empty());
         Ok(Decided { fault, ..decided })
     };
-    declared.into_iter().map(&mut one).collect()
+    declared.into_iter().map(one).collect()
 }
 
 /// The seconds that a server accepts to lose, 0 for never.

@@ -215,8 +215,9 @@ fn halting(turn: &Turn<'_>, outage: &Outage, time: deadline::Time, foreseen: &mu
         leaves
     });
     if !time.is_up() {
-        let names: HashSet<&VmName> = late.iter().map(|(vm, _)| &vm.name).collect();
+        let names: HashSet<&VmName> = late.iter().map(|(vm, _)| *vm).map(|vm| &vm.name).collect();
         for (vm, fault) in &mut late {
+            let vm: &Vm = vm;
             if let Some(other) = turn.dependencies.before(vm).iter().find(|other| names.contains(other)) {
                 *fault = deadline::not_without(vm, other);
             }

@@ -88,7 +88,7 @@ fn is_late(went: &Rehearsal) -> bool {
 /// Whether it is only the front end's part that is late: all servers that move or go off have done so by then.
 fn is_front_end_late(went: &Rehearsal) -> bool {
     let empty = went.empty_at.zip(went.power_off_at).is_some_and(|(empty, off)| empty <= off);
-    is_late(went) && empty && went.at_risk.is_empty()
+    is_late(went) && empty && went.at_risk.is_empty() && went.went_down.is_empty()
 }
 
 /// Whether a server has not left, and is not off, when the power goes.

@@ -52,14 +52,15 @@ fn remember(vm: &mut Vm, request_id: Option<&str>, digest: &str) {
 impl Desk {
     pub(super) fn show(&self, vm: &Vm) -> VmView {
         let there = views::whereabouts(&self.executor.whereabouts(vm.node()), vm.node(), self.rules.silent_ms);
-        let before = after::users(&self.stores().vms.snapshot(), &vm.name).cloned().collect();
-        let view = views::vm(vm, &there.of(vm, self.rules.deadline.stop_ms, clock::now()));
-        VmView { before: Some(before), ..view }
+        views::vm(vm, &there.of(vm, self.rules.deadline.stop_ms, clock::now()))
     }
 
     pub(super) async fn get_vm(self, request: GetVm) -> Result<VmView, Refusal> {
         let entry = find(&self.stores().vms, request.name.as_str()).await?;
-        entry.map(|entry| self.show(&entry.value)).ok_or_else(|| Refusal::VmUnknown { vm: request.name.to_string() })
+        let entry = entry.ok_or_else(|| Refusal::VmUnknown { vm: request.name.to_string() })?;
+        // All servers are gone through for it, so that no other answer has it.
+        let before = after::users(&self.stores().vms.snapshot(), &request.name).cloned().collect();
+        Ok(VmView { before: Some(before), ..self.show(&entry.value) })
     }
 
     /// Changes a server's document by compare-and-set, as often as somebody else is faster.
