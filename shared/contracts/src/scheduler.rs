@@ -38,8 +38,8 @@ pub use keys::{AddKey, DeleteKey, GetKey, KeyPage, KeyView, ListKeys};
 pub use migrations::{CancelMigration, GetMigration, ListMigrations, MigrationPage, MigrationPlace, MigrationView};
 pub use outages::{
     CancelOutage, ControlMoved, DrainNode, EvacuateSite, GetOutage, HaltedVm, HandedOver, LegName, ListOutages, Moved,
-    NotMoved, OnBattery, OutagePage, OutagePlan, OutageView, PauseOutage, PlanOutage, PlannedMove, RescheduleOutage,
-    ResumeOutage, ReturnSite, ScheduleOutage, StartOutage,
+    MovedSince, NotMoved, OnBattery, OutagePage, OutagePlan, OutageView, PauseOutage, PlanOutage, PlannedMove,
+    RescheduleOutage, ResumeOutage, ReturnSite, ScheduleOutage, StartOutage, StillThere,
 };
 pub use projects::{CreateProject, DeleteProject, GetProject, ListProjects, ProjectPage, ProjectView, SetProject};
 pub use rehearsal::{
@@ -431,7 +431,7 @@ pub struct VmView {
     pub reachable: bool,
     /// What is the matter with it.
     pub fault: Option<Fault>,
-    /// In the answer to its making: what should be known of it.
+    /// In the answer to its making, or to its change: what should be known of it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<Fault>,
     /// Its groups.
@@ -442,8 +442,11 @@ pub struct VmView {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub probes: Vec<vm::Probe>,
     /// The servers on which it depends: it leaves, comes home and is started after them.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default)]
     pub after: Vec<VmName>,
+    /// Where one server is asked for, those that depend on it; nothing is said of that elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<Vec<VmName>>,
     /// Labels that a node must carry.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub node_labels: BTreeMap<String, String>,

@@ -21,6 +21,7 @@
 //! A change of size changes no state ([`Growth`]). The state follows what agents report, never what a failed order
 //! suggests.
 
+mod after;
 mod base;
 mod change;
 mod console;
@@ -43,6 +44,7 @@ use std::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use after::{MOST_AFTER, circle};
 pub use base::Base;
 pub use change::{Change, NotNow};
 pub use console::Opening;
@@ -69,8 +71,6 @@ pub const MEMORY_MIB: std::ops::RangeInclusive<u64> = 32..=(4 << 20);
 /// The smallest and largest disk in GiB.
 pub const DISK_GIB: std::ops::RangeInclusive<u64> = 1..=(64 << 10);
 
-/// The most servers on which one depends.
-pub const MOST_AFTER: usize = 16;
 /// The longest that a server may choose to stand still for a migration, in seconds: users of what stands still for longer
 /// give up.
 pub const MOST_DOWNTIME_SECONDS: u32 = 60;

@@ -6,6 +6,7 @@
 //!  vm.list ────────────────────────┘
 //! ```
 
+mod after;
 mod faulty;
 mod form;
 mod plan;
@@ -13,12 +14,14 @@ mod show;
 
 pub(crate) use form::{File, Server};
 
+use std::collections::BTreeSet;
+
 use clap::Args;
 use watari_contracts::{
     address::ListAddresses,
     scheduler::{ListVms, VmView},
 };
-use watari_model::{ProjectName, SiteName, VmName, vm::Desired};
+use watari_model::{ProjectName, Refusal, SiteName, VmName, vm::Desired};
 
 use crate::{
     Context,
@@ -34,7 +37,7 @@ use crate::{
     },
     vm,
 };
-use plan::{Action, Step};
+use plan::{Action, Decided, Step};
 use show::Told;
 
 /// Make the servers that a file declares, and change those that are there already
@@ -61,7 +64,7 @@ firewalls, evacuate, priority, restart, on_isolation, restart_from_copy and max_
 (a file beside this one), and running. What is left out stays as it is; a new server has the usual. Its size, public_addresses, project, evacuate,
 priority, restart, on_isolation, restart_from_copy, max_downtime, probes, after, and whether it runs, can be changed; all else only by deleting it, by which its disk is lost.
 Servers that the file does not name are left alone.
---dry-run tells which names are not known, but not whether a node has room. The exit status is 1 if anything could not be done; 3 if nobody answers.")]
+--dry-run tells which names are not known and who would depend on itself, but not whether a node has room. The exit status is 1 if anything could not be done; 3 if nobody answers.")]
 pub struct Apply {
     /// The file that declares servers: .yaml, .json or .toml, or - for YAML or JSON on standard input
     #[arg(short, long, value_name = "FILE")]
@@ -91,8 +94,13 @@ impl Apply {
         };
         let decided = plan::decide(declared, &there, &leading, &id).map_err(|name| self.of_no_image(&name, &there))?;
         let mut told: Vec<Told> = decided.iter().map(Told::of).collect();
+        let mut unmade: BTreeSet<VmName> = BTreeSet::new();
         for (decided, told) in decided.iter().zip(&mut told) {
-            if let Err(failure) = named(ctx, &decided.steps).await {
+            let known = named(ctx, &decided.steps).await.and_then(|()| depends(decided, &unmade));
+            if let Err(failure) = known {
+                if decided.action == Action::Create {
+                    unmade.insert(decided.name.clone());
+                }
                 told.refused(&failure, ctx.out.lang);
                 let near = suggest::nearest(&ctx.session, &failure).await;
                 if !near.is_empty() {
@@ -194,6 +202,13 @@ async fn named(ctx: &Context, steps: &[Step]) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Whether a server can depend on what it is to depend on. Those on which it does have been looked at before it.
+fn depends(decided: &Decided, unmade: &BTreeSet<VmName>) -> Result<(), Failure> {
+    let missing = || decided.after().iter().find(|other| unmade.contains(*other));
+    let fault = decided.fault.clone().or_else(|| Some(Refusal::VmUnknown { vm: missing()?.to_string() }));
+    fault.map_or(Ok(()), |refusal| Err(refusal.into()))
+}
+
 /// What became of all, and whether that is well.
 fn ended(ctx: &Context, told: &[Told]) -> Result<(), Failure> {
     if !ctx.out.format.is_for_people() {
@@ -207,14 +222,13 @@ fn ended(ctx: &Context, told: &[Told]) -> Result<(), Failure> {
 async fn carry_out(ctx: &Context, steps: Vec<Step>) -> Result<Option<VmView>, Failure> {
     let (session, lang) = (&ctx.session, ctx.out.lang);
     let changed = |view: &VmView| out::say(&hints::changed(lang, view.name.as_str()));
+    let warn = |view: &VmView| view.warnings.iter().for_each(|warning| out::say(&vm::warned(lang, warning)));
     let mut awaited = None;
     for step in steps {
         match step {
             Step::Create(request) => {
                 let view = session.ask(&*request).await?;
-                for warning in &view.warnings {
-                    out::say(&vm::warned(lang, warning));
-                }
+                warn(&view);
                 out::say(&hints::made(lang, view.name.as_str()));
                 awaited = request.start.then_some(view);
             }
@@ -225,7 +239,11 @@ async fn carry_out(ctx: &Context, steps: Vec<Step>) -> Result<Option<VmView>, Fa
                     None => changed(&view),
                 }
             }
-            Step::Edit(request) => changed(&session.ask(&request).await?),
+            Step::Edit(request) => {
+                let view = session.ask(&request).await?;
+                warn(&view);
+                changed(&view);
+            }
             Step::Start(request) => {
                 let view = session.ask(&request).await?;
                 changed(&view);

@@ -8,9 +8,12 @@ use watari_contracts::{
     address::{AddressView, AssociateAddress, DisassociateAddress},
     scheduler::{CreateVm, EditVm, ResizeVm, StartVm, StopVm, VmView, WantedNic},
 };
-use watari_model::{VmName, userdata, vm::Desired};
+use watari_model::{Refusal, VmName, userdata, vm::Desired};
 
-use super::form::{self, Declared, Server, gib, later, mib};
+use super::{
+    after::Depends,
+    form::{self, Declared, Server, gib, later, mib},
+};
 use crate::{
     format::hex,
     out::{joined, or_dash},
@@ -59,18 +62,38 @@ pub(super) struct Decided {
     pub(super) action: Action,
     pub(super) differences: Vec<Difference>,
     pub(super) steps: Vec<Step>,
+    /// Why it cannot depend on what it is to depend on.
+    pub(super) fault: Option<Refusal>,
 }
 
-/// Decides about each; `id` names this run, and with the server and the verb each request, so that it may be repeated.
+impl Decided {
+    /// The servers on which it is to depend from now on.
+    pub(super) fn after(&self) -> &[VmName] {
+        let after = self.steps.iter().find_map(|step| match step {
+            Step::Create(wanted) => Some(wanted.after.as_slice()),
+            Step::Edit(edit) => edit.after.as_deref(),
+            _ => None,
+        });
+        after.unwrap_or_default()
+    }
+}
+
+/// Decides about each, behind those on which it depends, else as they were: one that depends on what is not there yet is
+/// refused. `id` names this run, and with the server and the verb each request, so that it may be repeated.
 ///
 /// # Errors
 /// The first server that would have to be made, and of no image.
 pub(super) fn decide(
-    declared: Vec<Declared>,
+    mut declared: Vec<Declared>,
     there: &[VmView],
     leading: &[AddressView],
     id: &str,
 ) -> Result<Vec<Decided>, VmName> {
+    let depends = Depends::of(declared.iter().map(|one| &one.server), there);
+    let faults = declared.iter().filter_map(|one| Some((one.server.name.clone(), depends.fault(&one.server)?)));
+    let (mut faults, depths): (BTreeMap<VmName, Refusal>, _) = (faults.collect(), depends.depths());
+    // What leads back to itself is refused.
+    declared.sort_by_key(|one| depths.get(&one.server.name).copied().unwrap_or(usize::MAX));
     let there: BTreeMap<&VmName, &VmView> = there.iter().map(|vm| (&vm.name, vm)).collect();
     let one = |Declared { server, draft }: Declared| -> Result<Decided, VmName> {
         let there = there.get(&server.name).copied();
@@ -90,28 +113,11 @@ pub(super) fn decide(
         {
             steps.extend(led_anew(&server.name, &led, public));
         }
-        Ok(Decided { name: server.name, action, differences, steps })
+        let decided = Decided { name: server.name, action, differences, steps, fault: None };
+        let fault = faults.remove(&decided.name).filter(|_| !decided.after().is_empty());
+        Ok(Decided { fault, ..decided })
     };
-    in_order(declared).into_iter().map(one).collect()
-}
-
-/// Each behind those on which it depends, else as they were: one that depends on what is not there yet is refused.
-fn in_order(mut declared: Vec<Declared>) -> Vec<Declared> {
-    let mut depths: BTreeMap<VmName, usize> = declared.iter().map(|one| (one.server.name.clone(), 0)).collect();
-    // A chain is no longer than the file; what leads back to itself is refused when it is asked for.
-    for _ in 0..declared.len() {
-        let mut is_news = false;
-        for server in declared.iter().map(|one| &one.server) {
-            let before = server.after.iter().flatten().filter_map(|other| depths.get(other)).max();
-            let depth = before.map_or(0, |depth| (depth + 1).min(declared.len()));
-            is_news |= depths.insert(server.name.clone(), depth) != Some(depth);
-        }
-        if !is_news {
-            break;
-        }
-    }
-    declared.sort_by_key(|one| depths.get(&one.server.name).copied());
-    declared
+    declared.into_iter().map(one).collect()
 }
 
 /// What an edit changes.
@@ -441,10 +447,42 @@ mod tests {
         };
         assert_eq!(names(yaml), ["one", "db", "app", "www"]);
         let circle = "servers: [{name: a, image: i, after: [b]}, {name: b, image: i, after: [a]}, {name: c, image: i}]";
-        assert_eq!(names(circle).len(), 3, "that is refused when it is asked for");
+        assert_eq!(names(circle), ["c", "a", "b"], "the two are refused");
         let edited = decided("servers: [{name: mail, image: mini, after: [db]}]");
         assert_eq!(told(&edited), [("after", "-", "db")]);
         assert!(matches!(edited.steps.as_slice(), [Step::Edit(edit)] if edit.after.as_ref().map(Vec::len) == Some(1)));
+    }
+
+    #[test]
+    fn a_server_that_would_depend_on_itself_or_on_one_that_is_not_there_is_known_beforehand() {
+        let told = |yaml: &str| -> Vec<String> {
+            let all = decide(form::checked("-", yaml).unwrap(), &views(), &[], "run").unwrap();
+            let told = |decided: &Decided| match &decided.fault {
+                Some(Refusal::AfterCycle { vm, chain }) => format!("{vm}: {chain}"),
+                Some(refusal) => format!("{}: {}", decided.name, refusal.english().cause),
+                None => decided.name.to_string(),
+            };
+            all.iter().map(told).collect()
+        };
+        let new = "{name: a, image: i, after: [b]}, {name: b, image: i, after: [a]}";
+        assert_eq!(told(&format!("servers: [{new}]")), ["a: a > b > a", "b: b > a > b"], "neither is there yet");
+        assert_eq!(told("servers: [{name: a, image: i, after: [mail, a]}]"), ["a: a > a"]);
+        assert_eq!(told("servers: [{name: a, image: i, after: [mial]}]"), ["a: there is no server named mial"]);
+        let there = "{name: mail, after: [web]}, {name: web, after: [mail]}";
+        assert_eq!(told(&format!("servers: [{there}]")), ["mail: mail > web > mail", "web: web > mail > web"]);
+        assert_eq!(told("servers: [{name: mail, after: [web]}, {name: web}]"), ["web", "mail"]);
+    }
+
+    #[test]
+    fn who_is_not_in_the_file_stands_between_two_that_are() {
+        let mut there = views();
+        let other = VmView { name: "app".parse().unwrap(), after: vec!["web".parse().unwrap()], ..there[1].clone() };
+        there.push(other);
+        there[1].after = vec!["mail".parse().unwrap()];
+        let yaml = "servers: [{name: mail, after: [app]}, {name: web, after: []}]";
+        let all = decide(form::checked("-", yaml).unwrap(), &there, &[], "run").unwrap();
+        let told: Vec<_> = all.iter().map(|decided| (decided.name.as_str(), decided.fault.is_none())).collect();
+        assert_eq!(told, [("web", true), ("mail", true)], "else mail would depend on itself in between");
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! The report of an outage's last leg.
 
-use watari_contracts::scheduler::{ControlMoved, HaltedVm, LegName, Moved, NotMoved, OutageView};
+use watari_contracts::scheduler::{
+    ControlMoved, HaltedVm, LegName, Moved, MovedSince, NotMoved, OutageView, StillThere,
+};
 use watari_model::{
     outage::{Scope, State},
     vm::{self, Way},
@@ -12,9 +14,9 @@ use crate::{
     failure::Failure,
     format,
     lang::Lang,
-    out::{Column, Out, Row, or_dash},
+    out::{Column, Out, Row, joined, or_dash},
     texts::{
-        self, evidence, halts, states,
+        self, evidence, halts, since, states,
         words::{self, Word},
     },
 };
@@ -47,6 +49,7 @@ fn report(out: Out, view: &OutageView) -> String {
         parts.push(Word::CalledOffBefore.text(out.lang).to_owned());
         return parts.join("\n\n");
     }
+    parts.extend(still_there(out, view));
     if !view.moved.is_empty() {
         let (title, told) = (Word::MovedTitle.text(out.lang), evidence::standstill(out.lang));
         parts.push(format!("{title}\n{}\n{told}", moved(out, &view.moved)));
@@ -80,6 +83,8 @@ fn report(out: Out, view: &OutageView) -> String {
     if !view.halted.is_empty() {
         parts.push(tally(out.lang, &view.halted));
     }
+    parts.extend(record(out.lang, view));
+    parts.extend(moved_since(out.lang, view));
     if view.state == State::Cancelled {
         parts.push(Word::CalledOff.text(out.lang).to_owned());
     }
@@ -88,6 +93,40 @@ fn report(out: Out, view: &OutageView) -> String {
     parts.extend(dark::report(out, &view.nodes));
     parts.extend(view.battery.map(|battery| words::on_battery(out.lang, battery.seconds_left, battery.needed_ms)));
     parts.join("\n\n")
+}
+
+/// Who runs where it goes dark though that is evacuated, why, and what to do about it.
+fn still_there(out: Out, view: &OutageView) -> Option<String> {
+    let columns = [Word::Vm, Word::Node, Word::State, Word::StateSince, Word::Why].map(Column::Text);
+    let row = |there: &StillThere| {
+        let why: &str = match (&there.why, out.lang) {
+            (None, lang) => since::later(lang),
+            (Some(why), Lang::En) => &why.cause,
+            (Some(why), Lang::Ja) => &why.ja.cause,
+        };
+        let state = states::shown(out.lang, there.state.word());
+        vec![there.vm.to_string(), there.node.to_string(), state, format::moment(there.since), why.to_owned()]
+    };
+    let table = out.table(&columns, view.still_there.iter().map(row));
+    let (title, leave) = (since::still_there(out.lang), since::leave(out.lang, &view.scope));
+    (!view.still_there.is_empty()).then(|| format!("{title}\n{table}\n{leave}"))
+}
+
+/// Of when the report is, if nothing more of it comes.
+fn record(lang: Lang, view: &OutageView) -> Option<String> {
+    let leg = if view.leg == LegName::Home { view.home } else { view.out };
+    let ended = leg?.ended_at.filter(|_| matches!(view.state, State::Evacuated | State::Completed))?;
+    Some(since::record(lang, &format::moment(ended)))
+}
+
+/// Who is elsewhere by now.
+fn moved_since(lang: Lang, view: &OutageView) -> Option<String> {
+    let place = |one: &MovedSince| match &one.node {
+        Some(node) => format!("{} ({node})", one.vm),
+        None => format!("{} ({})", one.vm, since::gone(lang)),
+    };
+    let servers = joined(view.moved_since.iter().map(place));
+    (!view.moved_since.is_empty()).then(|| since::moved(lang, &servers))
 }
 
 /// Whether it was called off while it was only scheduled.
@@ -193,6 +232,7 @@ fn state(view: &OutageView, lang: Lang) -> String {
     let word = &states::shown(lang, view.state.word());
     match (view.paused_at, view.at_risk.len()) {
         (Some(_), _) => words::because(word, Word::Paused.text(lang)),
+        (None, 0) if !view.still_there.is_empty() => words::because(word, &since::count(lang, view.still_there.len())),
         (None, 0) => word.clone(),
         (None, servers) => words::because(word, &words::at_risk(lang, servers)),
     }
@@ -247,5 +287,53 @@ impl Row for OutageView {
 
     fn none() -> Word {
         Word::NoOutages
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use watari_contracts::scheduler::Fault;
+    use watari_model::{Refusal, outage::Leg};
+
+    use super::*;
+    use crate::out::Format;
+
+    #[test]
+    fn who_runs_where_it_goes_dark_is_told_loudly_with_the_reason_and_a_report_is_one_of_its_time() {
+        let samples = include_str!("../../../../shared/contracts/tests/golden/reply.OutageView.json");
+        let mut view: OutageView = serde_json::from_str::<Vec<_>>(samples).unwrap().swap_remove(0);
+        let at = view.changed_at;
+        let shown = |view: &OutageView, lang| report(Out { format: Format::Table, lang }, view);
+        assert!(!shown(&view, Lang::En).contains("STILL RUNNING"));
+        (view.state, view.leg) = (State::Evacuated, LegName::Out);
+        view.out = Some(Leg { began_at: at, ended_at: Some(at) });
+        let node = view.moved[0].from.clone();
+        let there = |vm: &str, why| StillThere {
+            vm: vm.parse().unwrap(),
+            node: node.clone(),
+            state: vm::State::Running,
+            since: at,
+            why,
+        };
+        let stays = Fault::from(&Refusal::PolicyStays { vm: "old".to_owned() });
+        view.still_there = vec![there("old", Some(stays)), there("web", None)];
+        view.moved_since = vec![MovedSince { vm: "mail".parse().unwrap(), node: None }];
+        let en = shown(&view, Lang::En);
+        for told in [
+            "(2 STILL RUNNING there)",
+            "STILL RUNNING where",
+            "evacuate: stay",
+            "came back",
+            "watari site evacuate myodaiji",
+            "mail (deleted)",
+            "as it was when it ended",
+        ] {
+            assert!(en.contains(told), "{told}: {en}");
+        }
+        let ja = shown(&view, Lang::Ja);
+        for told in ["2 台が稼働中", "退避済みの場所で", "戻ってきました", "mail (削除済み)", "時点の記録"]
+        {
+            assert!(ja.contains(told), "{told}: {ja}");
+        }
     }
 }

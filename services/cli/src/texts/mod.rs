@@ -21,6 +21,7 @@ pub mod parsing;
 pub mod projects;
 pub mod rehearsal;
 pub mod roles;
+pub mod since;
 pub mod snapshots;
 pub mod states;
 pub mod terminal;

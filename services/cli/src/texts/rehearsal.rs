@@ -151,6 +151,8 @@ pub enum Power {
     SomeOff,
     /// Nobody is left to be lost with it, but some went down with their nodes.
     SomeDown,
+    /// Everybody has moved or is off, but the front end's part is not over.
+    FrontEndLate,
     /// Not everything is over, or somebody still runs there.
     TooSoon,
 }
@@ -164,12 +166,20 @@ pub fn power(lang: Lang, at: &str, after: &str, how: Power) -> String {
             format!("the power goes {at}, after {after}: by then everybody has moved or is off")
         }
         (Lang::En, Power::SomeDown) => format!("the power goes {at}, after {after}; servers go down with their nodes"),
+        (Lang::En, Power::FrontEndLate) => format!(
+            "the power goes {at}, after {after}: by then everybody has moved or is off, \
+             but the front end's part is TOO LATE (beforehand: watari frontend promote SITE)"
+        ),
         (Lang::En, Power::TooSoon) => format!("TOO LATE, or not everybody: the power goes {at}, after {after}"),
         (Lang::Ja, Power::InTime) => format!("間に合います。電源断 {at} ({after}後)"),
         (Lang::Ja, Power::SomeOff) => {
             format!("電源断 {at} ({after}後)。それまでに移動または休止・停止します。")
         }
         (Lang::Ja, Power::SomeDown) => format!("電源断 {at} ({after}後)。ノードの障害で停止するサーバがあります。"),
+        (Lang::Ja, Power::FrontEndLate) => format!(
+            "電源断 {at} ({after}後)。それまでにサーバは移動または休止・停止しますが、フロントエンドの交代は間に合いません \
+             (事前に交代するには watari frontend promote サイト)。"
+        ),
         (Lang::Ja, Power::TooSoon) => {
             format!("間に合わないか、残るサーバがあります。電源断 {at} ({after}後)")
         }
@@ -279,7 +289,7 @@ mod tests {
             let (whole, partly) = (End::Whole { empty: "1", all: "2" }, End::Partly { empty: "1", all: "2" });
             let ends = [End::Never, End::Late { all: "1" }, End::Nobody { all: None }, End::Nobody { all: Some("1") }];
             all.extend(ends.into_iter().chain([whole, partly]).map(|end| evacuated(lang, end)));
-            let powers = [Power::InTime, Power::SomeOff, Power::SomeDown, Power::TooSoon];
+            let powers = [Power::InTime, Power::SomeOff, Power::SomeDown, Power::FrontEndLate, Power::TooSoon];
             all.extend(powers.map(|how| power(lang, "a", "b", how)));
             all.extend(
                 [away(lang), down(lang), no_time(lang), went_down(lang), nobody_returns(lang), stays_away(lang)]

@@ -35,6 +35,7 @@ words! {
     After "AFTER" "依存先";
     Algorithm "ALGORITHM" "方式";
     Agent "AGENT" "エージェント";
+    Before "BEFORE" "依存元";
     BeforeAndAfter "BEFORE -> AFTER" "変更前 → 変更後";
     Begins "BEGINS" "開始";
     Boots "DESIRED" "望む状態";
@@ -250,7 +251,7 @@ words! {
     NothingWrong "Nothing is wrong." "異常はありません。";
     NoUsage "There was no server in that time." "その期間に存在したサーバはありません。";
     NothingMoved "No server had to move." "移動が必要なサーバはありませんでした。";
-    WouldMoveTitle "Would move, in this order:" "次の順に移動します:";
+    WouldMoveTitle "Would move, beginning in about this order:" "おおよそ次の順に移動を始めます:";
     WouldStayTitle "Would not move:" "移動できないサーバ:";
     NothingToMove "There is nothing to move." "移動するサーバはありません。";
     TooLate

@@ -41,6 +41,7 @@ Examples:
     --group db:apart --firewall db
   watari vm create www --image debian --network campus --key sato \\
     --user-data cloud-config.yaml
+  watari vm create web --image mini --network campus --after db
   watari vm create mail2 --from-disk mail-7b1d4c2e --network campus --wait")]
 pub struct Create {
     /// The server's name

@@ -4,8 +4,8 @@ use clap::{ArgGroup, Args, ValueEnum};
 use watari_contracts::scheduler::EditVm;
 use watari_model::{isolation, vm};
 
-use super::create::{OPTIONS, probe};
-use crate::{Context, failure::Failure, input};
+use super::create::{OPTIONS, probe, warned};
+use crate::{Context, failure::Failure, input, out};
 
 /// What to change.
 #[derive(Debug, Args)]
@@ -145,7 +145,11 @@ impl Edit {
             restart_from_copy_seconds: self.restart_from_copy,
             max_downtime_seconds: self.max_downtime,
         };
+        let view = ctx.session.ask(&request).await.map_err(|failure| failure.of_options(OPTIONS))?;
+        for warning in &view.warnings {
+            out::say(&warned(ctx.out.lang, warning));
+        }
         // All of it: a table's columns hold nothing of what is changed here.
-        ctx.out.show(&ctx.session.ask(&request).await.map_err(|failure| failure.of_options(OPTIONS))?)
+        ctx.out.show(&view)
     }
 }

@@ -160,6 +160,10 @@ impl Row for VmView {
             (Word::Created, format::moment(self.created_at)),
             (Word::StateSince, format::moment(self.changed_at)),
         ];
+        if let Some(before) = &self.before {
+            let at = details.iter().position(|(word, _)| *word == Word::After).map_or(details.len(), |at| at + 1);
+            details.insert(at, (Word::Before, joined(before)));
+        }
         details.extend(self.snapshots.revert.as_ref().map(|revert| (Word::Reverted, reverted(revert, lang))));
         details.extend(self.restored.as_ref().map(|last| (Word::Restored, restored(self.name.as_str(), last, lang))));
         details.extend(self.fault.iter().flat_map(|fault| fault_details(fault, lang)));
@@ -272,6 +276,23 @@ mod tests {
     use watari_model::Refusal;
 
     use super::*;
+
+    #[test]
+    fn who_depends_on_a_server_stands_beside_what_it_depends_on_where_it_is_told() {
+        let sample = include_str!("../../../../shared/contracts/tests/golden/reply.VmView.json");
+        let mut view: VmView = serde_json::from_str::<Vec<_>>(sample).unwrap().swap_remove(0);
+        let told = |view: &VmView| {
+            let details = view.details(Lang::En);
+            let at = details.iter().position(|(word, _)| *word == Word::After).unwrap();
+            details[at..at + 2].to_vec()
+        };
+        view.before = Some(vec!["web".parse().unwrap(), "www".parse().unwrap()]);
+        assert_eq!(told(&view)[1], (Word::Before, joined(["web", "www"])));
+        view.before = Some(Vec::new());
+        assert_eq!(told(&view), [(Word::After, "-".to_owned()), (Word::Before, "-".to_owned())]);
+        view.before = None;
+        assert_ne!(told(&view)[1].0, Word::Before);
+    }
 
     #[test]
     fn a_disk_that_cannot_go_ahead_is_no_fault_of_its_server_and_says_how_it_is_taken_back() {

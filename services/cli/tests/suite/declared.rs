@@ -93,6 +93,24 @@ fn what_a_server_would_be_made_of_must_be_there() {
 }
 
 #[test]
+fn on_whom_servers_would_depend_is_looked_at_before_anything_is_done() {
+    let cloud = Cloud::start();
+    let stub = Stub::start(&cloud, "scheduler.m-front", &SUBJECTS, scheduler);
+    let of = |(name, after): (&str, &str)| format!("{{name: {name}, image: mini, after: [{after}]}}");
+    let servers = [("a", "b"), ("b", "a"), ("c", "mial"), ("d", "c"), ("e", "mail")].map(of).join(", ");
+    let ran = apply(&cloud, &format!("servers: [{servers}]"), &["--dry-run", "-o", "json"]);
+    assert!(ran.status == 1 && ran.err.contains("a > b > a"), "{ran:?}");
+    let told = ran.json();
+    let code = |name: &str| {
+        let one = told.as_array().unwrap().iter().find(|one| one["name"] == name).unwrap();
+        one["code"].as_str().unwrap_or("-").to_owned()
+    };
+    let codes = ["a", "b", "c", "d", "e"].map(code);
+    assert_eq!(codes, ["vm.after-cycle", "vm.after-cycle", "vm.unknown", "vm.unknown", "-"], "{ran:?}");
+    assert!(verbs(&stub).iter().all(|verb| verb == "watari.v1.vm.list -"), "{:?}", verbs(&stub));
+}
+
+#[test]
 fn one_refusal_stops_no_other_server_and_is_told() {
     let cloud = Cloud::start();
     let _stub = Stub::start(&cloud, "scheduler.m-front", &SUBJECTS, scheduler);

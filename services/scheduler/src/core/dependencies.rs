@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | servers leave, or come home | one is not sent before all on which it depends, and which travel in the same outage, have arrived |
 //! | servers are started by themselves | one is not started before those that are about to start as well run, or have had [`STARTS_MS`] |
-//! | there is no time to leave | one is not stopped before those that depend on it are off, for a part of the time ([`super::deadline`]) |
+//! | there is no time to leave | one leaves only with those that could leave as well, and is not stopped before those that depend on it are off, for a part of the time ([`super::deadline`]) |
 //!
 //! Nobody waits for one that is left or off with a reason. So that a worthy server does not wait for one that nobody
 //! has given a priority, each goes with the highest priority of all that depend on it. The order of turns, then, is by
@@ -24,7 +24,7 @@ use watari_model::{
     NodeName, VmName,
     migration::{self, Migration},
     node,
-    vm::{Desired, State, Vm},
+    vm::{self, Desired, State, Vm},
 };
 
 use super::{snapshot::Sight, turn::Turn};
@@ -112,30 +112,12 @@ impl<'s> Dependencies<'s> {
     }
 }
 
-/// The chain that leads from a server back to itself, if it came to depend on these. Each is looked at once.
-pub(crate) fn circle(vms: &Docs<Vm>, vm: &VmName, after: &[VmName]) -> Option<Vec<VmName>> {
-    let mut came_from: HashMap<&VmName, &VmName> = HashMap::new();
-    let mut to_look: Vec<(&VmName, &VmName)> = after.iter().map(|other| (vm, other)).collect();
-    while let Some((from, name)) = to_look.pop() {
-        if name == vm {
-            let mut chain = vec![vm.clone()];
-            let mut at = from;
-            while at != vm {
-                chain.push(at.clone());
-                at = came_from.get(at).copied()?;
-            }
-            chain.push(vm.clone());
-            chain.reverse();
-            return Some(chain);
-        }
-        if came_from.contains_key(name) {
-            continue;
-        }
-        came_from.insert(name, from);
-        let next = vms.get(name.as_str()).into_iter().flat_map(|entry| &entry.value.spec.after);
-        to_look.extend(next.map(|other| (name, other)));
-    }
-    None
+/// The chain that leads from a server back to itself, if it came to depend on these.
+pub(crate) fn circle(vms: &Docs<Vm>, vm: &VmName, after: &[VmName]) -> Option<String> {
+    vm::circle(vm, after, |name| {
+        let other = vms.get(name.as_str()).map(|entry| &entry.value);
+        other.map(|other| other.spec.after.as_slice()).unwrap_or_default()
+    })
 }
 
 /// Whether one on which a server depends, or one that depends on it, is under way in the same outage. It is asked when

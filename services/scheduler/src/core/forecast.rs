@@ -5,7 +5,13 @@
 //! the outage is there already. How much travels is what travelled the last time, and how fast is how
 //! fast it went the last times; where nothing is known, nothing is said of the time.
 
-use std::{cmp::Reverse, collections::HashSet, sync::Arc};
+mod order;
+
+use std::{
+    cmp::Reverse,
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use watari_chassis::Entry;
 use watari_model::{
@@ -22,11 +28,12 @@ use super::{
     speed::{Speed, Sums, Trip},
     turn::Turn,
 };
+use order::Mover;
 
 /// The outlook.
 #[derive(Debug)]
 pub struct Forecast {
-    /// Who would move, in the order of their turns.
+    /// Who would move, in the order in which they would begin.
     pub moves: Vec<Move>,
     /// Who is moving already, also if that leads here, or starts and would move then.
     pub waiting: Vec<VmName>,
@@ -126,13 +133,10 @@ fn look_ahead(
     let mut foreseen = evacuation::foresee(&mut turn, &outage);
     let time = time(&turn, &outage);
     let halts = time.map_or_else(Vec::new, |time| halting(&turn, &outage, time, &mut foreseen));
-    // Of many servers each is looked at once.
-    foreseen.moves.sort_by_cached_key(|(vm, _)| {
-        (turn.dependencies.rank(vm), Reverse((vm.spec.memory_mib, vm.spec.disk_gib)), vm.name.clone())
-    });
+    let moves = by_turns(&turn, &outage, time.is_some(), foreseen.moves);
     let travel: HashSet<&VmName> =
-        foreseen.moves.iter().map(|(vm, _)| *vm).chain(foreseen.waiting.iter().copied()).map(|vm| &vm.name).collect();
-    let moves = foreseen.moves.iter().filter_map(|(vm, to)| {
+        moves.iter().map(|(vm, _)| *vm).chain(foreseen.waiting.iter().copied()).map(|vm| &vm.name).collect();
+    let moves = moves.iter().filter_map(|(vm, to)| {
         let last = last_bytes(&turn, vm);
         let bytes = last.unwrap_or(vm.spec.memory_mib << 20);
         let before = turn.dependencies.before(vm).iter();
@@ -140,7 +144,8 @@ fn look_ahead(
         let (from, to, measured) = (vm.node()?.clone(), to.clone(), last.is_some());
         Some(Move { vm: vm.name.clone(), from, to, bytes, measured, after })
     });
-    let moves = moves.collect();
+    let (moves, speed) = (moves.collect(), speed(&snap));
+    let moves = as_they_begin(&turn, &foreseen.waiting, moves, speed);
     let starting = foreseen.waiting.iter().filter(|vm| starts(&turn, vm)).map(|vm| vm.name.clone()).collect();
     Some(Forecast {
         moves,
@@ -149,8 +154,51 @@ fn look_ahead(
         left: foreseen.left,
         halts,
         time_ms: time.map(|time| time.left_ms),
-        speed: speed(&snap),
+        speed,
     })
+}
+
+/// In the order of their turns: as migrations wait in their queue, or, where time is short, as they are chosen for it.
+fn by_turns<'s>(
+    turn: &Turn<'_>,
+    outage: &Outage,
+    is_short: bool,
+    mut moves: Vec<(&'s Vm, NodeName)>,
+) -> Vec<(&'s Vm, NodeName)> {
+    if is_short {
+        return deadline::worthiest_first(turn, &deadline::Pace::of(turn, outage), moves, |(vm, _)| vm);
+    }
+    // Of many servers each is looked at once.
+    moves.sort_by_cached_key(|(vm, _)| {
+        (turn.dependencies.rank(vm), Reverse((vm.spec.memory_mib, vm.spec.disk_gib)), vm.name.clone())
+    });
+    moves
+}
+
+/// In the order in which they would begin, behind those that are on their way.
+fn as_they_begin(turn: &Turn<'_>, waiting: &[&Vm], moves: Vec<Move>, speed: Option<Speed>) -> Vec<Move> {
+    if moves.iter().all(|m| m.after.is_empty()) {
+        return moves;
+    }
+    // Where nothing is known of the link, what is larger takes longer, and nobody makes room before its end.
+    let overlap_ms = speed.map_or(0, |_| turn.rules.overlap_ms);
+    let order = order::beginnings(&movers(turn, waiting, &moves, speed), &Rules { overlap_ms, ..turn.rules.clone() });
+    let mut moves: Vec<Option<Move>> = moves.into_iter().map(Some).collect();
+    let places = order.into_iter().filter_map(|place| place.checked_sub(waiting.len()));
+    places.filter_map(|place| moves.get_mut(place)?.take()).collect()
+}
+
+/// Those that are on their way, and those that would be.
+fn movers(turn: &Turn<'_>, waiting: &[&Vm], moves: &[Move], speed: Option<Speed>) -> Vec<Mover> {
+    let takes_ms = |bytes: u64| speed.map_or(bytes, |speed| speed.takes_ms(1, bytes));
+    let names = waiting.iter().map(|vm| &vm.name).chain(moves.iter().map(|m| &m.vm));
+    let places: HashMap<&VmName, usize> = names.enumerate().map(|(place, name)| (name, place)).collect();
+    let under_way = waiting.iter().map(|vm| Mover { takes_ms: takes_ms(bytes_of(turn, vm)), after: Vec::new() });
+    let new = moves.iter().map(|m| Mover {
+        takes_ms: takes_ms(m.bytes),
+        after: m.after.iter().filter_map(|other| places.get(other).copied()).collect(),
+    });
+    under_way.chain(new).collect()
 }
 
 /// Takes those out of what is foreseen that have no time to leave: who could move, and who runs and has no place.
@@ -166,6 +214,15 @@ fn halting(turn: &Turn<'_>, outage: &Outage, time: deadline::Time, foreseen: &mu
         }
         leaves
     });
+    if !time.is_up() {
+        let names: HashSet<&VmName> = late.iter().map(|(vm, _)| *vm).map(|vm| &vm.name).collect();
+        for (vm, fault) in &mut late {
+            let vm: &Vm = vm;
+            if let Some(other) = turn.dependencies.before(vm).iter().find(|other| names.contains(other)) {
+                *fault = deadline::not_without(vm, other);
+            }
+        }
+    }
     foreseen.left.retain(|left| {
         let entry = turn.snap.vms.get(left.vm.as_str()).map(|entry| &entry.value);
         let halts = entry.filter(|vm| deadline::may_halt(turn, vm));

@@ -37,6 +37,7 @@ mod removal;
 pub mod report;
 mod rules;
 mod server;
+mod since;
 mod snapshot;
 mod speed;
 mod strangers;
@@ -68,6 +69,7 @@ pub(crate) use naming::{digest, next_migration, next_outage, start_key};
 pub(crate) use placement::{Need, Rooms, check, choose};
 pub(crate) use quorum::{Act, Scene};
 pub(crate) use readiness::{cannot_leave, cannot_start, has_no_network};
+pub(crate) use since::{moved_since, never_left, still_there};
 pub(crate) use speed::part;
 
 /// What is to be done now. Of what is in hand nothing is decided again.

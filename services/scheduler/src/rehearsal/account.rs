@@ -147,7 +147,9 @@ pub(super) fn of(
                 fate: Fate::Halted(halted.way),
                 begins: moment(stops),
                 ends: moment(off),
-                why: Some(nowhere(twin, &vm, stops).unwrap_or_else(|| halted.fault.clone())),
+                why: nowhere(twin, &vm, stops)
+                    .or_else(|| dark.filter(|_| at_risk.contains(&vm)).map(|dark| too_late(&vm, off, dark)))
+                    .or_else(|| Some(halted.fault.clone())),
                 ..plain
             },
             (None, None, Some(fault)) => {
@@ -195,6 +197,19 @@ fn falls(twin: &Twin, all: &[(VmName, NodeName)]) -> Vec<Fall> {
 fn nowhere(twin: &Twin, vm: &VmName, stops: Option<u64>) -> Option<Refusal> {
     let detail = said!("no node of another site has power", "ほかのサイトに稼働中のノードがありません");
     (!twin.has_refuge(stops.unwrap_or(u64::MAX))).then(|| Refusal::NoRoom { vm: vm.to_string(), detail })
+}
+
+/// That there is no time for a server even to go off.
+fn too_late(vm: &VmName, off: Option<u64>, dark: u64) -> Refusal {
+    let seconds = off.map(|off| off.saturating_sub(dark).div_ceil(1_000));
+    let detail = match seconds {
+        Some(seconds) => said!(
+            "it would be off only {seconds} s after the power has gone",
+            "停止し終わるのは、電源が切れてから {seconds} 秒後になります"
+        ),
+        None => said!("it would not be off when the power goes", "電源が切れるまでに停止できません"),
+    };
+    Refusal::NoTime { vm: vm.to_string(), detail }
 }
 
 /// Why the last try of a server came to nothing, if there was one.

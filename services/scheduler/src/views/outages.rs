@@ -1,28 +1,31 @@
 //! An outage's view: its report.
 
 use watari_contracts::scheduler::{
-    ControlMoved, DarkNode, Fault, HaltedVm, HandedOver, LegName, Moved, NotMoved, OnBattery, OutagePlan, OutageView,
-    PlannedMove,
+    ControlMoved, DarkNode, Fault, HaltedVm, HandedOver, LegName, Moved, MovedSince, NotMoved, OnBattery, OutagePlan,
+    OutageView, PlannedMove, StillThere,
 };
 use watari_model::{
     SiteName, Timestamp,
     migration::{Migration, Reason},
     outage::{Halted, Handover, Left, Outage, Scope, State},
     site::Supply,
+    vm::Vm,
 };
 
 use super::migration;
 use crate::core::{
     Rules, Snapshot, awaited, calendar, dark,
     forecast::{Forecast, Halting, Move, forecast, time_to_leave},
+    moved_since, never_left,
     report::report,
-    waiting,
+    still_there, waiting,
 };
 
 /// An outage with the report of its last leg, and without a plan.
 pub(crate) fn outage(snap: &Snapshot, rules: &Rules, outage: &Outage, now: Timestamp) -> OutageView {
     let report = report(snap, outage, now);
     let waiting = waiting(snap, outage, &report).into_iter().cloned().collect();
+    let moved_since = moved_since(snap, outage, &report).into_iter();
     let begins_at = outage.window.filter(|_| outage.state == State::Scheduled);
     let begins_at = begins_at.map(|window| calendar::begins_at(snap, rules, outage, window, now));
     OutageView {
@@ -45,6 +48,8 @@ pub(crate) fn outage(snap: &Snapshot, rules: &Rules, outage: &Outage, now: Times
         failed: report.failed.iter().filter(|left| !is_halted(outage, left)).map(not_moved).collect(),
         stayed: outage.stayed.iter().filter(|left| !is_halted(outage, left)).map(not_moved).collect(),
         halted: outage.halted.iter().map(|halted| halted_vm(snap, halted)).collect(),
+        still_there: still_there(snap, outage).into_iter().filter_map(|vm| there(outage, vm)).collect(),
+        moved_since: moved_since.map(|(vm, node)| MovedSince { vm, node }).collect(),
         makespan_ms: report.makespan_ms,
         off: report.off.into_iter().filter(|vm| !outage.halted.iter().any(|halted| halted.vm == *vm)).collect(),
         control: outage.control.as_ref().map(|handover| control(handover, now)),
@@ -65,6 +70,16 @@ fn is_halted(outage: &Outage, left: &Left) -> bool {
 fn halted_vm(snap: &Snapshot, halted: &Halted) -> HaltedVm {
     let state = snap.vms.get(halted.vm.as_str()).map(|entry| entry.value.state);
     HaltedVm { vm: halted.vm.clone(), way: halted.way, state, why: Fault::from(&halted.fault) }
+}
+
+fn there(outage: &Outage, vm: &Vm) -> Option<StillThere> {
+    Some(StillThere {
+        vm: vm.name.clone(),
+        node: vm.node()?.clone(),
+        state: vm.state,
+        since: vm.changed_at,
+        why: never_left(outage, &vm.name).map(Fault::from),
+    })
 }
 
 /// What the evacuation of a scheduled outage would come to now.

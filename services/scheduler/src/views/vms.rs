@@ -76,6 +76,7 @@ pub(crate) fn vm(vm: &Vm, whereabouts: &Whereabouts) -> VmView {
         firewalls: vm.spec.firewalls.clone(),
         probes: vm.spec.probes.clone(),
         after: vm.spec.after.clone(),
+        before: None,
         node_labels: vm.spec.node_labels.clone(),
         evacuate: vm.spec.evacuate,
         priority: vm.spec.priority,

@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 
 use crate::support::{Cloud, create};
-use watari_contracts::scheduler::{CreateVm, DeleteVm, EditVm, MigrateVm};
+use watari_contracts::scheduler::{CreateVm, DeleteVm, EditVm, MigrateVm, VmView};
 use watari_model::{
     Refusal,
     isolation::OnIsolation,
@@ -91,6 +91,13 @@ async fn nobody_depends_on_itself_or_on_what_is_not_there_and_what_others_depend
     let made = cloud.ask(&after("web", &["db"])).await.unwrap();
     assert_eq!(made.after.iter().map(|other| other.as_str()).collect::<Vec<_>>(), ["db"]);
     cloud.until("web", |vm| !vm.after.is_empty()).await;
+    let names = |vm: &VmView| vm.before.iter().flatten().map(ToString::to_string).collect::<Vec<_>>();
+    let db = cloud.until("db", |vm| !names(vm).is_empty()).await;
+    assert_eq!(names(&db), ["web"]);
+    let again = EditVm { after: Some(vec!["db".parse().unwrap()]), ..edit("web") };
+    let again = cloud.ask(&again).await.unwrap();
+    let codes: Vec<&str> = again.warnings.iter().map(|warning| warning.code.as_str()).collect();
+    assert_eq!(codes, ["vm.after-off"], "db is not to run");
 
     let back = EditVm { after: Some(vec!["web".parse().unwrap()]), ..edit("db") };
     let refused = cloud.ask(&back).await;
@@ -128,8 +135,7 @@ async fn a_node_that_asks_is_granted_a_lease_and_what_it_would_stop_is_counted_o
     let vm = cloud.until("mail", |vm| vm.guarded && vm.state == State::Running).await;
     let from = vm.node.unwrap();
     cloud.ask(&MigrateVm { request_id: None, name: vm.name, to: None }).await.unwrap();
-    let there =
-        |vm: &watari_contracts::scheduler::VmView| vm.node.as_ref() != Some(&from) && vm.state == State::Running;
+    let there = |vm: &VmView| vm.node.as_ref() != Some(&from) && vm.state == State::Running;
     cloud.until("mail", |vm| there(vm) && vm.guarded).await;
     cloud.running("web", "yamate").await;
     assert!(!cloud.vm("web").await.guarded, "nobody asked for that");

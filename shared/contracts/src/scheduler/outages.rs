@@ -138,7 +138,7 @@ pub struct PlanOutage {
 pub struct OutagePlan {
     /// The site.
     pub site: SiteName,
-    /// Who would move, in the order of their turns.
+    /// Who would move, in the order in which they would begin: one that waits for others is overtaken meanwhile.
     pub moves: Vec<PlannedMove>,
     /// Who is moving already, also if that is on the way home, or starts at the moment and would move then.
     pub waiting: Vec<VmName>,
@@ -258,6 +258,12 @@ pub struct OutageView {
     /// Servers that had no time to leave: suspended or shut down instead, until the outage is over.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub halted: Vec<HaltedVm>,
+    /// While it is evacuated: servers that run where it goes dark all the same, by their own documents.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub still_there: Vec<StillThere>,
+    /// While it is evacuated: servers that are elsewhere by now than this report says, which is that of its end.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub moved_since: Vec<MovedSince>,
     /// From the start of the leg to its last server; so far, if it is not over.
     pub makespan_ms: u64,
     /// Servers that are off and stay where their disks are.
@@ -281,6 +287,30 @@ pub struct OutageView {
     pub created_at: Timestamp,
     /// When its state, or the time that it is scheduled for, last changed.
     pub changed_at: Timestamp,
+}
+
+/// A server that runs where it goes dark, though that is evacuated.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct StillThere {
+    /// The server.
+    pub vm: VmName,
+    /// The node that runs it.
+    pub node: NodeName,
+    /// How far it is.
+    pub state: vm::State,
+    /// Since when.
+    pub since: Timestamp,
+    /// Why it never left; none if it was started there later, or came back.
+    pub why: Option<Fault>,
+}
+
+/// A server that is elsewhere than its outage's report says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct MovedSince {
+    /// The server.
+    pub vm: VmName,
+    /// Where it is now; none if it is no longer there.
+    pub node: Option<NodeName>,
 }
 
 /// The time that a site's battery leaves, and the time that is needed.

@@ -103,6 +103,10 @@ with_projects! { with_networks! { with_disks! {
     AfterCycle { vm, chain } "vm.after-cycle" 409 No
         en "server {vm} would depend on itself: {chain}" "leave one of them out: watari vm edit NAME --after OTHER, or --no-after"
         ja "サーバ {vm} が自分自身に依存することになります: {chain}" "どれか 1 つの依存を外してください: watari vm edit 名前 --after 別のサーバ、または --no-after";
+    /// What it depends on is off.
+    AfterOff { vm, off } "vm.after-off" 409 No
+        en "server {vm} depends on {off}, which is to be off: nothing waits for what is off" "to have it waited for, start it: watari vm start NAME"
+        ja "サーバ {vm} の依存先 {off} は停止する設定です。停止しているサーバは待ちません" "待たせるには、依存先を起動してください: watari vm start 名前";
     /// Others depend on it.
     DependedOn { vm, users } "vm.depended-on" 409 No
         en "servers depend on {vm}: {users}" "delete them first, or take the dependency away: watari vm edit NAME --no-after"
@@ -272,8 +276,8 @@ with_projects! { with_networks! { with_disks! {
         ja "サーバ {vm} は方針 `evacuate: stay` により退避しません" "電源が切れる前に watari vm stop {vm} で停止するか、watari vm edit {vm} --evacuate live で退避の対象にしてください";
     /// The power goes before it could have left.
     NoTime { vm, detail: Said } "outage.no-time" 409 No
-        en "there is no time for server {vm} to leave: {detail}" "it is suspended or shut down before the power goes, and started again when the outage is over; a higher priority goes first, and a disk that is sent ahead takes less time (watari vm preseed {vm})"
-        ja "サーバ {vm} を退避する時間がありません: {detail}" "電源が切れる前に休止または停止し、停電の終了後に再び起動します。優先度を高くするか、ディスクを事前に転送 (watari vm preseed {vm}) しておくと退避できる可能性が上がります";
+        en "there is no time for server {vm} to leave: {detail}" "as far as there is time for it, it is suspended or shut down before the power goes, and it is started again when the outage is over; a higher priority goes first, and a disk that is sent ahead takes less time (watari vm preseed {vm})"
+        ja "サーバ {vm} を退避する時間がありません: {detail}" "時間の許す限り、電源が切れる前に休止または停止し、停電の終了後に再び起動します。優先度を高くするか、ディスクを事前に転送 (watari vm preseed {vm}) しておくと退避できる可能性が上がります";
     /// A server that is not running cannot cross live.
     NotRunning { vm, state } "outage.not-running" 409 No
         en "server {vm} is {state} and cannot cross live" "start it, or leave it: its disk stays where it is"

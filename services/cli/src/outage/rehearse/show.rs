@@ -85,6 +85,12 @@ fn is_late(went: &Rehearsal) -> bool {
     went.evacuated_at.zip(went.power_off_at).is_some_and(|(over, off)| over > off)
 }
 
+/// Whether it is only the front end's part that is late: all servers that move or go off have done so by then.
+fn is_front_end_late(went: &Rehearsal) -> bool {
+    let empty = went.empty_at.zip(went.power_off_at).is_some_and(|(empty, off)| empty <= off);
+    is_late(went) && empty && went.at_risk.is_empty() && went.went_down.is_empty()
+}
+
 /// Whether a server has not left, and is not off, when the power goes.
 fn has_no_time(went: &Rehearsal, server: &RehearsedServer) -> bool {
     let Some(off) = went.power_off_at else { return false };
@@ -111,7 +117,7 @@ fn end<'t>(went: &Rehearsal, empty: Option<&'t str>, all: Option<&'t str>) -> En
     let (Some(empty), Some(all)) = (empty, all) else { return End::Never };
     let stays = |server: &RehearsedServer| server.begins_at.is_none() && server.ends_at.is_none();
     let crosses = |server: &RehearsedServer| matches!(server.way, Leaving::Live | Leaving::Off);
-    if is_late(went) {
+    if is_late(went) && !is_front_end_late(went) {
         End::Late { all }
     } else if went.not_listed == 0 && went.servers.iter().all(stays) {
         End::Nobody { all: (went.evacuated_at > Some(went.begins_at)).then_some(all) }
@@ -124,7 +130,9 @@ fn end<'t>(went: &Rehearsal, empty: Option<&'t str>, all: Option<&'t str>) -> En
 
 fn power(went: &Rehearsal, in_time: bool) -> Power {
     let goes_off = |server: &RehearsedServer| matches!(server.way, Leaving::Suspended | Leaving::ShutDown);
-    if !in_time {
+    if is_front_end_late(went) {
+        Power::FrontEndLate
+    } else if !in_time {
         Power::TooSoon
     } else if !went.went_down.is_empty() {
         Power::SomeDown
@@ -249,6 +257,20 @@ mod tests {
         for later in ["+2 分", "帰還開始", "無停止で移動"] {
             assert!(!ja.contains(later), "{later}: {ja}");
         }
+    }
+
+    #[test]
+    fn where_only_the_front_end_is_late_it_is_not_said_of_the_servers() {
+        let mut went = samples().swap_remove(1);
+        (went.went_down, went.stays_away, went.in_time) = (Vec::new(), Vec::new(), Some(false));
+        went.power_off_at = Some(went.begins_at.plus_millis(6_000));
+        let (en, ja) = (shown(&went, Lang::En), shown(&went, Lang::Ja));
+        assert!(en.contains("empty after 3.0 s") && en.contains("but the front end's part is TOO LATE"), "{en}");
+        assert!(!en.contains("does not come to its end") && !en.contains("not everybody"), "{en}");
+        assert!(ja.contains("フロントエンドの交代は間に合いません"), "{ja}");
+        // The moment that was asked for is the last.
+        went.power_off_at = Some(went.begins_at.plus_millis(2_999));
+        assert!(shown(&went, Lang::En).contains("does not come to its end before the power goes"));
     }
 
     #[test]

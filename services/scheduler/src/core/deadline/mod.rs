@@ -13,6 +13,9 @@
 //! again, and its document says so ([`Halt`]). Nobody is killed: a guest that does not heed the wish to shut
 //! down runs until the power goes.
 //!
+//! A server that depends on others leaves with those or not at all, as far as they could leave: they cross before it, and
+//! if one of them has no time neither has it ([`choice`]).
+//!
 //! A suspended server could be carried to the other site, too, but that is as many bytes as its memory is: who
 //! has the time for those crosses live.
 
@@ -21,12 +24,12 @@ mod pace;
 
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
 };
 
 use watari_chassis::Entry;
 use watari_model::{
-    MigrationId, NodeName, Refusal, Timestamp,
+    MigrationId, NodeName, Refusal, Timestamp, VmName,
     migration::{self, Migration},
     outage::{Change, Halted, Outage, Scope},
     said,
@@ -115,12 +118,23 @@ pub(crate) fn leavers<'s>(
     servers: &[&'s Vm],
 ) -> Leavers<'s> {
     let chosen = servers.iter().zip(fitting(turn, outage, time, pace, servers)).filter(|(_, leaves)| *leaves);
-    let mut leave: Vec<(Candidate, &Vm)> = chosen.map(|(vm, _)| (candidate(turn, pace, vm), *vm)).collect();
-    leave.sort_by(|(a, _), (b, _)| a.worthier(b));
-    let leave: Vec<&Vm> = leave.into_iter().map(|(_, vm)| vm).collect();
+    let leave = worthiest_first(turn, pace, chosen.map(|(vm, _)| *vm), |vm| vm);
     let others_wait = leave.len() < servers.len();
     let at_once = turn.rules.in_flight.saturating_add(turn.rules.ahead);
     Leavers { leave, others_wait, may_begin: at_once.saturating_sub(under_way(turn, outage)) }
+}
+
+/// In the order in which they begin if time is short: those that are worth the most for theirs first.
+pub(crate) fn worthiest_first<T>(
+    turn: &Turn<'_>,
+    pace: &Pace,
+    servers: impl IntoIterator<Item = T>,
+    vm: impl Fn(&T) -> &Vm,
+) -> Vec<T> {
+    let mut ranked: Vec<(Candidate, T)> =
+        servers.into_iter().map(|one| (candidate(turn, pace, vm(&one)), one)).collect();
+    ranked.sort_by(|(a, _), (b, _)| a.worthier(b));
+    ranked.into_iter().map(|(_, one)| one).collect()
 }
 
 /// Whether each of these could cross in the time, if the most worth is to.
@@ -129,16 +143,44 @@ pub(crate) fn fitting(turn: &Turn<'_>, outage: &Outage, time: Time, pace: &Pace,
         return vec![false; servers.len()];
     }
     let moving = migrations(turn, outage).into_iter().map(|m| pace.left_ms(turn, m)).fold(0, u64::saturating_add);
-    let candidates: Vec<Candidate> = servers.iter().map(|vm| candidate(turn, pace, vm)).collect();
+    // What it is worth to others counts with those, which are weighed together with it.
+    let candidate = |vm: &&Vm| {
+        let takes = if goes_without(turn, outage, vm) { u64::MAX } else { pace.takes_ms(bytes_of(turn, vm)) };
+        Candidate { worth: worth(vm.spec.priority), cost: takes }
+    };
+    let candidates: Vec<Candidate> = servers.iter().map(candidate).collect();
     // All share the link, and its pace is that of all together: side by side they have no more time than one after
     // the other.
-    worthiest(&candidates, time.cross_ms.saturating_sub(moving))
+    worthiest(&candidates, &needs(turn, servers), time.cross_ms.saturating_sub(moving))
 }
 
-/// One that nobody has given a priority is worth something, too; and one on which others depend as much as they are.
+/// One that nobody has given a priority is worth something, too.
+fn worth(priority: u8) -> u64 {
+    u64::from(priority) + 1
+}
+
+/// For each the places of those on which it depends, as far as they could leave as well. Who is away, is off by its users'
+/// wish, or could not leave if there were time is not needed: in an evacuation that has time nobody waits for it either.
+fn needs(turn: &Turn<'_>, servers: &[&Vm]) -> Vec<Vec<usize>> {
+    let places: HashMap<&VmName, usize> = servers.iter().enumerate().map(|(place, vm)| (&vm.name, place)).collect();
+    let of = |vm: &&Vm| -> Vec<usize> {
+        turn.dependencies.before(vm).iter().filter_map(|other| places.get(other).copied()).collect()
+    };
+    servers.iter().map(of).collect()
+}
+
+/// Whether one on which it depends goes off in this outage for want of time: it goes off with it, and they come back
+/// together.
+fn goes_without(turn: &Turn<'_>, outage: &Outage, vm: &Vm) -> bool {
+    let others = turn.dependencies.before(vm).iter().filter_map(|other| turn.snap.vms.get(other.as_str()));
+    let mut others = others.map(|entry| &entry.value);
+    others.any(|other| other.halt.as_ref().is_some_and(|halt| halt.outage == outage.id) && turn.is_held(other))
+}
+
+/// In the order of leaving one on which others depend is worth as much as they are.
 fn candidate(turn: &Turn<'_>, pace: &Pace, vm: &Vm) -> Candidate {
     let (Reverse(priority), _) = turn.dependencies.rank(vm);
-    Candidate { worth: u64::from(priority) + 1, cost: pace.takes_ms(bytes_of(turn, vm)) }
+    Candidate { worth: worth(priority), cost: pace.takes_ms(bytes_of(turn, vm)) }
 }
 
 /// An outage's migrations that are not over.
@@ -258,6 +300,13 @@ pub(crate) fn no_time(turn: &Turn<'_>, time: Time, pace: &Pace, vm: &Vm) -> Refu
             "回線での転送に {needs} 秒かかり、残り {cross} 秒はほかのサーバを優先します"
         )
     };
+    Refusal::NoTime { vm: vm.name.to_string(), detail }
+}
+
+/// The same of one on which it depends: it does not leave without that.
+pub(crate) fn not_without(vm: &Vm, other: &VmName) -> Refusal {
+    let detail =
+        said!("it depends on {other}, which cannot leave in time", "依存先の {other} を退避する時間がありません");
     Refusal::NoTime { vm: vm.name.to_string(), detail }
 }
 

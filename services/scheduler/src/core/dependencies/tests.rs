@@ -76,19 +76,6 @@ fn without_dependencies_the_own_priority_is_the_rank() {
 }
 
 #[test]
-fn a_chain_that_leads_back_is_found_and_told_in_its_order() {
-    let docs = servers(&[(0, vec![]), (0, vec![0]), (0, vec![1]), (0, vec![1, 2])]);
-    let chain = |vm: usize, after: &[usize]| {
-        let after: Vec<VmName> = after.iter().map(|other| called(*other)).collect();
-        circle(&docs, &called(vm), &after).map(|chain| chain.iter().map(ToString::to_string).collect::<Vec<_>>())
-    };
-    assert_eq!(chain(0, &[2]).unwrap(), ["vm0", "vm2", "vm1", "vm0"]);
-    assert_eq!(chain(1, &[1]).unwrap(), ["vm1", "vm1"]);
-    assert_eq!(chain(3, &[0, 2]), None);
-    assert_eq!(chain(9, &[3]), None);
-}
-
-#[test]
 fn what_is_in_a_circle_or_behind_one_waits_for_nobody() {
     let docs = servers(&[(0, vec![1]), (0, vec![0]), (50, vec![1, 3]), (0, vec![])]);
     let found = Dependencies::of(&docs);

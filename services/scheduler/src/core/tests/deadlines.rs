@@ -113,6 +113,29 @@ fn what_others_depend_on_goes_off_after_them() {
 }
 
 #[test]
+fn one_whose_database_has_no_time_goes_off_with_it_and_others_use_the_time() {
+    const SERVERS: &[(&str, u64)] = &[("mail", 128), ("web", 128), ("batch", 128), ("db", 600)];
+    for seed in 0..4 {
+        let mut sim = Sim::new(seed, SERVERS, CALM, Broken::Nothing);
+        sim.link = 4 << 20;
+        for ((vm, _), priority) in SERVERS.iter().zip([90, 60, 30, 0]) {
+            sim.amend(vm, |vm| vm.spec.priority = priority);
+        }
+        sim.amend("web", |vm| vm.spec.after = vec!["db".parse().unwrap()]);
+        sim.run(20_000);
+        sim.after(0, Event::Operator(Wish::Power("myodaiji", Supply::Battery, Some(LASTS))));
+        sim.after(0, Event::Operator(Wish::Evacuate("myodaiji")));
+        sim.run(20_000 + LASTS * 1_000 - 1_000);
+        sim.assert_sound();
+        for (name, crosses) in [("mail", true), ("batch", true), ("web", false), ("db", false)] {
+            let vm = sim.document(&name.parse().unwrap()).unwrap();
+            let is_away = vm.node().unwrap().as_str().starts_with('y');
+            assert_eq!((is_away, is_off(vm.state)), (crosses, !crosses), "seed {seed}: {name}:\n{}", sim.story());
+        }
+    }
+}
+
+#[test]
 fn nobody_is_left_running_when_the_power_goes_though_messages_are_lost() {
     for seed in 0..20 {
         let mut sim = on_battery(seed, LOSSY, 100);

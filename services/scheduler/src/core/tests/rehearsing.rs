@@ -243,6 +243,19 @@ fn with_hardly_any_time_nobody_crosses_and_nobody_is_lost() {
 }
 
 #[test]
+fn of_whom_there_is_no_time_to_shut_down_it_is_not_said_that_it_is_off_in_time() {
+    // No disk takes what is to be saved in the second that there is for it, and a guest takes longer to shut down.
+    let account = sudden(&campus(SERVERS), Some(6_000), &[]);
+    assert!(fates(&account).iter().all(|(_, fate)| *fate == Fate::Halted(Way::ShutDown)), "{account:#?}");
+    assert_eq!((account.in_time, account.at_risk.len()), (Some(false), SERVERS.len()), "{account:#?}");
+    for server in &account.servers {
+        assert!(after(&account, server.ends).unwrap() > 6_000, "{account:#?}");
+        let why = server.why.as_ref().unwrap().english();
+        assert!(why.cause.contains("after the power has gone"), "{why:?}");
+    }
+}
+
+#[test]
 fn who_finds_no_room_is_left_and_is_at_risk() {
     let mut sim = campus(&[("a", 600), ("b", 600)]);
     let entry = sim.docs.nodes["y2"].clone();

@@ -1,6 +1,7 @@
-//! On which other servers one depends, and that nobody deletes those from under it.
+//! On which other servers one depends, who depends on it, and that nobody deletes it from under those.
 
 use tokio::sync::OwnedMutexGuard;
+use watari_chassis::Snapshot as Docs;
 use watari_model::{
     Refusal, VmName,
     vm::{Desired, MOST_AFTER, Vm},
@@ -35,13 +36,16 @@ impl Desk {
             }
         }
         match circle(&self.stores().vms.snapshot(), vm, after) {
-            Some(chain) => {
-                let chain: Vec<String> = chain.iter().map(ToString::to_string).collect();
-                Err(Refusal::AfterCycle { vm: vm.to_string(), chain: chain.join(" > ") })
-            }
+            Some(chain) => Err(Refusal::AfterCycle { vm: vm.to_string(), chain }),
             None => Ok(()),
         }
     }
+}
+
+/// The servers that stay and depend on one.
+pub(super) fn users<'s>(vms: &'s Docs<Vm>, vm: &'s VmName) -> impl Iterator<Item = &'s VmName> {
+    let vms = vms.values().map(|entry| &entry.value);
+    vms.filter(move |other| other.desired != Desired::Deleted && other.spec.after.contains(vm)).map(|other| &other.name)
 }
 
 /// Checks that no server that stays depends on one that is to be deleted.
@@ -49,11 +53,16 @@ pub(super) fn check_free(snap: &Snapshot, vm: &Vm) -> Result<(), Refusal> {
     if vm.desired == Desired::Deleted {
         return Ok(());
     }
-    let vms = snap.vms.values().map(|entry| &entry.value);
-    let users = vms.filter(|other| other.desired != Desired::Deleted && other.spec.after.contains(&vm.name));
-    let users: Vec<String> = users.take(NAMED).map(|other| other.name.to_string()).collect();
+    let users: Vec<String> = users(&snap.vms, &vm.name).take(NAMED).map(ToString::to_string).collect();
     if users.is_empty() {
         return Ok(());
     }
     Err(Refusal::DependedOn { vm: vm.name.to_string(), users: users.join(", ") })
+}
+
+/// That a server depends on some that are to be off: nothing waits for those. None if all are to run.
+pub(super) fn off(vms: &Docs<Vm>, vm: &VmName, after: &[VmName]) -> Option<Refusal> {
+    let is_off = |name: &&VmName| vms.get(name.as_str()).is_some_and(|entry| entry.value.desired == Desired::Stopped);
+    let off: Vec<String> = after.iter().filter(is_off).map(ToString::to_string).collect();
+    (!off.is_empty()).then(|| Refusal::AfterOff { vm: vm.to_string(), off: off.join(", ") })
 }

@@ -19,7 +19,7 @@ use watari_model::{
     vm::{Base, Desired, FirstBoot, Login, Nic, Reboots, Snapshots, Spec, State, Vm},
 };
 
-use super::{Desk, answered, digest_of, find, newest, remember, unwritten};
+use super::{Desk, after::off, answered, digest_of, find, newest, remember, unwritten};
 use crate::core::{cannot_leave, cannot_start, digest, has_no_network};
 
 impl Desk {
@@ -120,10 +120,11 @@ impl Desk {
     }
 
     /// Whoever makes a server is told in time if there is no room for it, if it could not leave when the power goes, as is
-    /// known already, or if nobody could reach it.
+    /// known already, if nobody could reach it, or if what it depends on is off.
     fn show_made(&self, vm: &Vm) -> VmView {
         let (snap, rooms) = (self.stores().snapshot(), || self.rooms());
-        let known = [cannot_start(&snap, rooms, vm), cannot_leave(&snap, rooms, vm), has_no_network(vm)];
+        let off = off(&snap.vms, &vm.name, &vm.spec.after);
+        let known = [cannot_start(&snap, rooms, vm), cannot_leave(&snap, rooms, vm), has_no_network(vm), off];
         VmView { warnings: known.iter().flatten().map(Fault::from).collect(), ..self.show(vm) }
     }
 

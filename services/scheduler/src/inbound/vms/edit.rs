@@ -4,7 +4,7 @@
 
 use std::num::NonZeroU32;
 
-use watari_contracts::scheduler::{EditVm, VmView};
+use watari_contracts::scheduler::{EditVm, Fault, VmView};
 use watari_model::{
     Refusal,
     project::Used,
@@ -13,6 +13,7 @@ use watari_model::{
 
 use super::{
     Desk,
+    after::off,
     check::{check_max_downtime, check_priority, check_probes},
     digest_of,
     power::not_now,
@@ -68,6 +69,9 @@ impl Desk {
             spec.max_downtime_seconds = max_downtime.map_or(spec.max_downtime_seconds, NonZeroU32::new);
             Ok(())
         };
-        self.amend(&request.name, request.request_id.as_deref(), &digest, edit).await
+        let view = self.amend(&request.name, request.request_id.as_deref(), &digest, edit).await?;
+        let after = request.after.as_deref().unwrap_or_default();
+        let off = off(&self.stores().vms.snapshot(), &request.name, after);
+        Ok(VmView { warnings: off.iter().map(Fault::from).collect(), ..view })
     }
 }

@@ -57,7 +57,10 @@ impl Desk {
 
     pub(super) async fn get_vm(self, request: GetVm) -> Result<VmView, Refusal> {
         let entry = find(&self.stores().vms, request.name.as_str()).await?;
-        entry.map(|entry| self.show(&entry.value)).ok_or_else(|| Refusal::VmUnknown { vm: request.name.to_string() })
+        let entry = entry.ok_or_else(|| Refusal::VmUnknown { vm: request.name.to_string() })?;
+        // All servers are gone through for it, so that no other answer has it.
+        let before = after::users(&self.stores().vms.snapshot(), &request.name).cloned().collect();
+        Ok(VmView { before: Some(before), ..self.show(&entry.value) })
     }
 
     /// Changes a server's document by compare-and-set, as often as somebody else is faster.
