@@ -233,7 +233,7 @@ impl Quota {
         match listed(project, passed, used) {
             Some((detail, remedy)) => {
                 let (project, vm) = (project.to_string(), vm.to_string());
-                Err(Refusal::ProjectQuota { project, vm, detail, remedy: Some(remedy) })
+                Err(Refusal::ProjectQuota { project, vm, detail, remedy: Some(Box::new(remedy)) })
             }
             None => Ok(()),
         }
@@ -249,7 +249,7 @@ impl Quota {
             Some((kind, said))
         });
         let (detail, remedy) = listed(project, passed, used)?;
-        Some(Refusal::ProjectOver { project: project.to_string(), detail, remedy: Some(remedy) })
+        Some(Refusal::ProjectOver { project: project.to_string(), detail, remedy: Some(Box::new(remedy)) })
     }
 }
 

@@ -38,7 +38,7 @@ impl Said {
 }
 
 /// A phrase of a refusal that services of before do not say.
-pub(crate) type SaidSince = Option<Said>;
+pub(crate) type SaidSince = Option<Box<Said>>;
 
 /// A [`Said`] of two format strings, which take what they name from where they stand.
 #[macro_export]
@@ -118,7 +118,7 @@ impl Words for SaidSince {
         self.as_ref().map_or("", |said| said.ja.as_str())
     }
     fn of(text: &str) -> Self {
-        Some(Words::of(text))
+        Some(Box::new(Words::of(text)))
     }
 }
 
