@@ -1,5 +1,6 @@
 //! End-to-end scenarios in the running lab, each named after what must hold.
 
+mod apart;
 mod backup;
 mod busy;
 mod calendar;
@@ -58,8 +59,8 @@ const GROUPS: [(u32, Group); 27] = [
     (113, deadline::SCENARIOS),
     (12, input::SCENARIOS),
     (200, life::SCENARIOS),
-    (85, network::SCENARIOS),
-    (27, guards::SCENARIOS),
+    (105, network::SCENARIOS),
+    (75, guards::SCENARIOS),
     (7, segment::SCENARIOS),
     (23, ipv6::SCENARIOS),
     (13, doors::SCENARIOS),
