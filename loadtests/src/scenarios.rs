@@ -225,6 +225,23 @@ impl Stage {
         self.lab.watari(arguments)
     }
 
+    /// What lists say: these fields of each row, or all of it where none is named.
+    fn books(&self, lists: &[(&str, &[&str])]) -> anyhow::Result<Vec<String>> {
+        let mut all = Vec::new();
+        for &(noun, fields) in lists {
+            let list = self.watari(&[noun, "list"])?;
+            let row = |row: &Value| match fields {
+                [] => format!("{noun} {row}"),
+                _ => format!(
+                    "{noun} {}",
+                    fields.iter().map(|field| row[*field].to_string()).collect::<Vec<_>>().join(" ")
+                ),
+            };
+            all.extend(list.as_array().with_context(|| format!("{list} is no list"))?.iter().map(row));
+        }
+        Ok(all)
+    }
+
     pub(crate) fn show(&self, noun: &str, name: &str) -> anyhow::Result<Value> {
         self.watari(&[noun, "show", name])
     }
