@@ -33,8 +33,9 @@ T
 deploy/lab status [--json]
 
 Shows each host (site, role, power, addresses, its services) and each site's link.
-JSON: {"up", "link_mbit", "sites": [{"name", "link"}], "hosts": [{"name", "site", "role",
-"power", "campus_address", "management_address", "services": [{"name", "state", "pid"}]}]}.
+JSON: {"up", "ready_seconds", "link_mbit", "sites": [{"name", "link"}], "hosts": [{"name",
+"site", "role", "power", "campus_address", "management_address", "services": [{"name",
+"state", "pid"}]}]}; ready_seconds is how long `up` took.
 T
       ;;
     exec)

@@ -10,13 +10,13 @@ show_status() {
 }
 
 status_json() {
-  local up=false
-  ! [ -e "$LAB/up" ] || up=true
+  local up=false ready=null
+  ! [ -e "$LAB/up" ] || { up=true; read -r ready <"$LAB/up" || ready=null; }
   {
     for site in $SITES; do status_site "$site"; done
     for h in $HOSTS; do status_host "$h"; done
-  } | jq -sc --argjson up "$up" --argjson mbit "$(cat "$LAB/link-mbit" 2>/dev/null || echo 0)" '{
-    up: $up, link_mbit: $mbit,
+  } | jq -sc --argjson up "$up" --argjson ready "$ready" --argjson mbit "$(cat "$LAB/link-mbit" 2>/dev/null || echo 0)" '{
+    up: $up, ready_seconds: $ready, link_mbit: $mbit,
     sites: [.[] | select(.link)],
     hosts: [.[] | select(.power)]}'
 }

@@ -68,7 +68,7 @@ fn address_of(lab: &Lab, host: &str) -> anyhow::Result<String> {
 }
 
 /// The host's address on the campus network, which is that of its guests as well.
-fn on_campus(lab: &Lab, host: &str) -> anyhow::Result<String> {
+pub(super) fn on_campus(lab: &Lab, host: &str) -> anyhow::Result<String> {
     let told = lab.run(&["exec", host, "--", "ip", "-4", "-br", "address", "show", "to", "203.0.113.0/24"])?;
     let address = told.split_whitespace().nth(2).and_then(|address| address.split('/').next());
     address.map(str::to_owned).with_context(|| format!("{host} is not on the campus network"))

@@ -2,13 +2,13 @@
 
 use std::{
     io::{Read, Write},
-    net::{TcpStream, UdpSocket},
+    net::TcpStream,
     time::Duration,
 };
 
 use anyhow::{Context, ensure};
 
-use super::{Stage, until};
+use super::{Stage, guards::Listener, until};
 
 type Run = fn(&Stage) -> anyhow::Result<()>;
 
@@ -46,15 +46,11 @@ fn both(stage: &Stage) -> anyhow::Result<()> {
     open.set_read_timeout(Some(PATIENCE))?;
     echo(&mut open)?;
 
-    let listener = stage.lab.within("client", || Ok(UdpSocket::bind((CLIENT, 7778))?))?;
-    listener.set_read_timeout(Some(PATIENCE))?;
+    let listener = Listener::at(stage, CLIENT)?;
     let answer = stage.ask_guest(&own, &format!("claim {NOBODYS} {CLIENT}"))?;
     ensure!(answer == "done", "the guest did not try: {answer}");
-    // What was sent first and is not heard first was not let through.
-    let mut packet = [0; 16];
-    let (length, from) = listener.recv_from(&mut packet).context("nothing at all was heard of the guest")?;
-    let said = String::from_utf8_lossy(&packet[..length]).trim().to_owned();
-    ensure!((said.as_str(), from.ip().to_string()) == ("truth", own6), "heard {said:?} from {from}");
+    let (said, from) = listener.hears()?;
+    ensure!(said == "truth" && from == own6, "heard {said:?} from {from}");
 
     stage.watari(&["vm", "migrate", "dual", "--to", stage.other_side("dual")?, "--wait"])?;
     echo(&mut open).context("the open connection did not live")?;

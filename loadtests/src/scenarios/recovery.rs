@@ -24,16 +24,6 @@ const BOOKS: [(&str, &[&str]); 4] = [
     ("port", &["network", "address", "vm"]),
 ];
 
-fn books(stage: &Stage) -> anyhow::Result<Vec<String>> {
-    let mut all = Vec::new();
-    for (noun, fields) in BOOKS {
-        let list = stage.watari(&[noun, "list"])?;
-        let told = |row: &Value| fields.iter().map(|field| row[*field].to_string()).collect::<Vec<_>>().join(" ");
-        all.extend(list.as_array().into_iter().flatten().map(told));
-    }
-    Ok(all)
-}
-
 /// The present name of the NATS server with a vote on a host.
 fn voter(status: &Value, host: &str) -> Option<String> {
     let servers = status["quorum"]["servers"].as_array()?;
@@ -81,13 +71,13 @@ fn one_is_lost(stage: &Stage, before: &str) -> anyhow::Result<()> {
 
     // The last that is acknowledged before the loss.
     stage.watari(&["vm", "edit", "mail", "--priority", "7"])?;
-    let known = books(stage)?;
+    let known = stage.books(&BOOKS)?;
     stage.lab.run(&["power-off", LOST])?;
     stage.until_leaderless()?;
     // Until NATS has noticed as well it is refused.
     until(120, "the one that is left goes on alone", || recover().map(|_| true))?;
     stage.until_led_from(60, "yamate")?;
-    until(60, "the books are as they were", || Ok(books(stage)? == known))?;
+    until(60, "the books are as they were", || Ok(stage.books(&BOOKS)? == known))?;
     stage.watari(&["vm", "edit", "mail", "--priority", "0"])?;
 
     // Nobody says anything to the one that was lost: it begins anew, with what the other one holds.

@@ -12,12 +12,12 @@ pub(super) const SCENARIOS: &[(&str, Run)] = &[
 ];
 
 /// The client's interface on the segment.
-const CAMPUS: &str = "campus0";
+pub(super) const CAMPUS: &str = "campus0";
 /// A server that is hardly there.
 const SMALL: [&str; 8] = ["--image", "mini", "--site", "myodaiji", "--memory", "128MiB", "--disk", "1GiB"];
 
 impl Stage {
-    fn client(&self, command: &[&str]) -> anyhow::Result<String> {
+    pub(super) fn client(&self, command: &[&str]) -> anyhow::Result<String> {
         self.lab.run(&[&["exec", "client", "--"], command].concat())
     }
 
