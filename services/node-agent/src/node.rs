@@ -114,6 +114,10 @@ impl Node {
     /// What the sender of an order is told when libvirt fails.
     #[must_use]
     pub fn refuse(&self, error: &hypervisor::Error) -> Refusal {
+        if let hypervisor::Error::Untrusted { path, finding } = error {
+            let (node, file) = (self.name.to_string(), path.display().to_string());
+            return Refusal::DiskUntrusted { node, file, detail: finding.clone() };
+        }
         let mut detail = error.to_string();
         // libvirt's own message is in the text already.
         let libvirt = matches!(error, hypervisor::Error::Libvirt { .. } | hypervisor::Error::ConnectionLost { .. });

@@ -1,6 +1,9 @@
 //! The hypervisor module against libvirt's own test driver and real files.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
+#[path = "hypervisor/volumes.rs"]
+mod volumes;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -237,9 +240,9 @@ async fn an_overlay_is_made_once_grown_and_never_replaced() {
     assert_eq!((info.virtual_bytes, info.backing), (8 << 20, Some(base)));
     let again = disk::create_overlay(&path, &backing, 9 << 20).await.unwrap_err();
     assert_eq!(again.kind(), Kind::Exists);
-    disk::grow(&path, DiskFormat::Qcow2, 16 << 20).await.unwrap();
+    disk::grow(&path, 16 << 20).await.unwrap();
     assert_eq!(disk::info(&path, DiskFormat::Qcow2).await.unwrap().virtual_bytes, 16 << 20);
-    assert!(disk::grow(&path, DiskFormat::Qcow2, 1 << 20).await.is_err());
+    assert!(disk::grow(&path, 1 << 20).await.is_err());
     assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 2);
     std::fs::remove_dir_all(&folder).unwrap();
 }

@@ -1,6 +1,9 @@
-//! What every program has in common that a service runs for others: where it is looked for, and how much of what it
-//! says is heard.
+//! What every program has in common that a service runs for others: where it is looked for, how much of what it
+//! says is heard, and how one is confined that reads hostile files.
 
+mod sandbox;
+
+pub use sandbox::{Confined, Ended, NotRun, Ran, Run, Sandbox};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 /// Where programs are looked for, whatever this process itself was started with.

@@ -15,6 +15,7 @@ pub mod network;
 pub mod node;
 pub mod outage;
 pub mod project;
+pub mod qcow2;
 pub mod refusal;
 mod said;
 pub mod site;

@@ -1,47 +1,30 @@
-//! The one module that runs qemu-img, and how it is kept from doing harm.
+//! The one module that runs qemu-img, in the sandbox that nodes use too ([`watari_chassis::program`]).
 //!
-//! * The format is named, never probed. The file is handed over as an open descriptor
-//!   (`/proc/self/fd/0`), so that no name of the user's ever reaches QEMU's parser of file names
-//!   (`json:`, `nbd:` and the like), and no other file need be reachable.
-//! * It runs without capabilities, without new privileges and with bounds on memory, processor
-//!   time and open files. It may write no file at all, or, when it converts, the one that it gets as
-//!   an open descriptor (`/proc/self/fd/1`), up to a bound. If the service runs as root, it runs as
-//!   nobody and in a network namespace of its own, which has no interfaces.
-//! * It is killed when its time is up; what it prints is read up to a bound.
+//! The format is named, never probed. The file is handed over as an open descriptor
+//! (`/proc/self/fd/0`), so that no name of the user's ever reaches QEMU's parser of file names
+//! (`json:`, `nbd:` and the like), and no other file need be reachable. When it converts, the file to
+//! be written is one as well (`/proc/self/fd/1`).
 
-use std::{ffi::OsString, fs::File, process::Stdio, sync::Arc, time::Duration};
+use std::{ffi::OsString, fs::File, path::Path, time::Duration};
 
 use serde::Deserialize;
-use tokio::process::Command;
 use tokio_util::sync::CancellationToken;
-use watari_chassis::program::{PATH, bounded};
+use watari_chassis::program::{self, Confined, Ended, Ran, Run};
 
 use super::CheckError;
 use crate::{header::Kind, settings::Qemu};
 
-/// As much of the program's output as is read.
-const MOST_OUTPUT: u64 = 1 << 20;
-/// As much of its complaints as is shown.
-const MOST_COMPLAINT: u64 = 600;
+/// As much of a complaint as is shown.
+const SHOWN: usize = 200;
 /// The signal of a file that becomes too large.
 const SIGXFSZ: i32 = 25;
 
-/// How the program is confined on this machine.
+/// qemu-img, as it is confined on this machine.
 #[derive(Clone, Debug)]
 pub struct Sandbox {
-    /// The words before the bound on written files.
-    before: Arc<[OsString]>,
-    /// The words after it and before `qemu-img`'s own arguments.
-    after: Arc<[OsString]>,
-    /// Who writes, if it is somebody else than this process.
-    writer: Option<(u32, u32)>,
+    inner: program::Sandbox,
+    cpu_seconds: u64,
     timeout: Duration,
-}
-
-/// A file that is to be written, and how large it may become.
-struct Written<'a> {
-    file: &'a File,
-    most_bytes: u64,
 }
 
 /// How a conversion ended.
@@ -68,43 +51,12 @@ pub(super) enum Checked {
     TooCostly(String),
 }
 
-/// What one run gave.
-pub(super) struct Ran {
-    pub(super) code: Option<i32>,
-    signal: Option<i32>,
-    output: Vec<u8>,
-    pub(super) complaint: String,
-}
-
 impl Sandbox {
-    /// Finds out what this machine allows, and prepares the words.
+    /// Finds out what this machine allows.
     pub async fn prepare(settings: &Qemu) -> Self {
-        let root = rustix::process::geteuid().is_root();
-        let own_network = root && permits(&["unshare", "--net", "--", "true"]).await;
-        if root && !own_network {
-            tracing::warn!("qemu-img runs in the machine's own network namespace, since this process may not make one");
-        }
-        let mut words: Vec<OsString> = Vec::new();
-        let mut add = |text: &str| words.push(text.into());
-        if own_network {
-            ["unshare", "--net", "--"].into_iter().for_each(&mut add);
-        }
-        ["setpriv", "--no-new-privs"].into_iter().for_each(&mut add);
-        if root {
-            add(&format!("--reuid={}", settings.uid));
-            add(&format!("--regid={}", settings.gid));
-            ["--clear-groups", "--inh-caps=-all", "--bounding-set=-all"].into_iter().for_each(&mut add);
-        }
-        ["--", "prlimit", "--core=0", "--nofile=64"].into_iter().for_each(&mut add);
-        add(&format!("--as={}", settings.memory_mib << 20));
-        add(&format!("--cpu={}", settings.cpu_seconds));
-        let after = ["--".into(), settings.program.clone().into()];
-        Self {
-            before: words.into(),
-            after: after.into(),
-            writer: root.then_some((settings.uid, settings.gid)),
-            timeout: Duration::from_secs(settings.timeout_seconds),
-        }
+        let Qemu { program, timeout_seconds, cpu_seconds, memory_mib, uid, gid } = settings.clone();
+        let inner = program::Sandbox::prepare(&Confined { program, memory_mib, uid, gid }).await;
+        Self { inner, cpu_seconds, timeout: Duration::from_secs(timeout_seconds) }
     }
 
     /// Checks a file's tables. Leaked clusters are no fault: they waste room and harm nobody.
@@ -146,22 +98,9 @@ impl Sandbox {
         most_bytes: u64,
         stop: &CancellationToken,
     ) -> Result<Converted, CheckError> {
-        let fault = |error: rustix::io::Errno| CheckError::Program {
-            program: "qemu-img".to_owned(),
-            detail: format!("the file to be written cannot be handed over: {error}"),
-        };
-        let owner = |id: Option<u32>| id.map(rustix::fs::Uid::from_raw);
-        let group = |id: Option<u32>| id.map(rustix::fs::Gid::from_raw);
-        if let Some((uid, gid)) = self.writer {
-            rustix::fs::fchown(target, owner(Some(uid)), group(Some(gid))).map_err(fault)?;
-        }
         let arguments = ["convert", "-q", "-O", "qcow2", "--image-opts"].map(OsString::from);
-        let written = Written { file: target, most_bytes };
-        let ran = self.run(&arguments, &source(kind), file, Some(written), stop).await;
-        if self.writer.is_some() {
-            rustix::fs::fchown(target, owner(Some(0)), group(Some(0))).map_err(fault)?;
-        }
-        let Some(ran) = ran? else { return Ok(Converted::TooCostly(self.too_long())) };
+        let ran = self.run(&arguments, &source(kind), file, Some((target, most_bytes)), stop).await?;
+        let Some(ran) = ran else { return Ok(Converted::TooCostly(self.too_long())) };
         let full = ["No space left", "File too large", "Disk quota"].iter().any(|word| ran.complaint.contains(word));
         Ok(match (ran.code, ran.signal) {
             (Some(0), _) => Converted::Whole,
@@ -203,52 +142,27 @@ impl Sandbox {
         arguments: &[OsString],
         source: &str,
         file: &File,
-        written: Option<Written<'_>>,
+        written: Option<(&File, u64)>,
         stop: &CancellationToken,
     ) -> Result<Option<Ran>, CheckError> {
-        let Some((program, words)) = self.before.split_first() else { return Err(CheckError::Interrupted) };
-        let fault = |error: std::io::Error| CheckError::Program {
-            program: program.to_string_lossy().into_owned(),
-            detail: error.to_string(),
+        let mut arguments = arguments.to_vec();
+        arguments.push(source.into());
+        arguments.extend(written.map(|_| OsString::from("/proc/self/fd/1")));
+        let run = Run {
+            arguments: &arguments,
+            folder: Path::new("/"),
+            stdin: Some(file),
+            stdout: written.map(|(file, _)| file),
+            written,
+            cpu_seconds: self.cpu_seconds,
+            timeout: self.timeout,
         };
-        let most_bytes = written.as_ref().map_or(0, |w| w.most_bytes);
-        let mut command = Command::new(program);
-        command.args(words).arg(format!("--fsize={most_bytes}")).args(&*self.after).args(arguments).arg(source);
-        let stdout = match &written {
-            Some(written) => {
-                command.arg("/proc/self/fd/1");
-                Stdio::from(written.file.try_clone().map_err(fault)?)
-            }
-            None => Stdio::piped(),
-        };
-        let mut child = command
-            .env_clear()
-            .env("PATH", PATH)
-            .env("LC_ALL", "C")
-            // Each thread would reserve an arena of its own, and the bound is on addresses.
-            .env("MALLOC_ARENA_MAX", "1")
-            .current_dir("/")
-            .stdin(Stdio::from(file.try_clone().map_err(fault)?))
-            .stdout(stdout)
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .map_err(fault)?;
-        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-        let ended = async { tokio::join!(bounded(stdout, MOST_OUTPUT), bounded(stderr, MOST_COMPLAINT), child.wait()) };
-        let (output, complaint, status) = tokio::select! {
-            ended = tokio::time::timeout(self.timeout, ended) => match ended {
-                Ok(ended) => ended,
-                Err(_) => return Ok(None),
-            },
-            () = stop.cancelled() => return Err(CheckError::Interrupted),
-        };
-        let status = status.map_err(fault)?;
-        let (code, signal) = (status.code(), std::os::unix::process::ExitStatusExt::signal(&status));
-        if matches!(code, Some(126 | 127)) {
-            return Err(CheckError::Program { program: "qemu-img".to_owned(), detail: readable(&complaint) });
+        let ended = self.inner.run(run, stop).await;
+        match ended.map_err(|not_run| CheckError::Program { program: not_run.program, detail: not_run.detail })? {
+            Ended::Ran(ran) => Ok(Some(Ran { complaint: readable(&ran.complaint), ..ran })),
+            Ended::TooLong => Ok(None),
+            Ended::Stopped => Err(CheckError::Interrupted),
         }
-        Ok(Some(Ran { code, signal, output, complaint: readable(&complaint) }))
     }
 }
 
@@ -257,17 +171,7 @@ fn source(kind: Kind) -> String {
     format!("driver={},file.driver=file,file.filename=/proc/self/fd/0,file.locking=off", kind.driver())
 }
 
-/// The first line, without our own words for the file and without control characters.
-fn readable(complaint: &[u8]) -> String {
-    let text = String::from_utf8_lossy(complaint);
-    let line = text.lines().next().unwrap_or("no reason given");
-    let line = line.rsplit("/proc/self/fd/0': ").next().unwrap_or(line);
-    line.chars().filter(|c| !c.is_control()).take(200).collect()
-}
-
-async fn permits(words: &[&str]) -> bool {
-    let Some((program, args)) = words.split_first() else { return false };
-    let run =
-        Command::new(program).args(args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
-    run.await.is_ok_and(|status| status.success())
+/// A complaint without our own words for the file.
+fn readable(complaint: &str) -> String {
+    complaint.rsplit("/proc/self/fd/0': ").next().unwrap_or(complaint).chars().take(SHOWN).collect()
 }

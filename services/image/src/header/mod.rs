@@ -6,9 +6,8 @@
 //!
 //! Reading is bounded: at most [`HEAD`] bytes at the front and [`ELSEWHERE`] in some small pieces,
 //! whatever the file says of itself. The module needs nothing of the service, so that the fuzzer
-//! can be built from it alone (`services/image/fuzz`).
+//! can be built from it and the model, which reads qcow2 headers for nodes too (`services/image/fuzz`).
 
-mod fields;
 mod foreign;
 mod names;
 pub mod packing;
@@ -23,10 +22,8 @@ mod vmdk;
 use std::io;
 
 pub use packing::Packing;
+use watari_model::qcow2::{HEAD, MAGIC as QCOW2};
 
-/// As much of the front of a file as is ever looked at. Header extensions that reach further are
-/// refused; QEMU writes a few hundred bytes of them.
-pub const HEAD: usize = 64 << 10;
 /// As much as is ever read elsewhere, all pieces together.
 pub const ELSEWHERE: usize = 32 << 10;
 
@@ -226,7 +223,7 @@ fn kind(source: &(impl Source + ?Sized), head: &[u8], size: u64) -> Result<Kind,
     }
     let signed = |offset: usize, signature: &[u8]| head.get(offset..).is_some_and(|rest| rest.starts_with(signature));
     Ok(match () {
-        () if signed(0, qcow2::MAGIC) => Kind::Qcow2,
+        () if signed(0, &QCOW2) => Kind::Qcow2,
         () if signed(0, vmdk::MAGIC) => Kind::Vmdk,
         () if signed(0, vhdx::MAGIC) => Kind::Vhdx,
         () if signed(64, vdi::SIGNATURE) => Kind::Vdi,

@@ -1,9 +1,8 @@
 //! Names of other files inside a header: shown in a refusal, opened by nobody.
 
-use super::Fault;
+use watari_model::qcow2::printable;
 
-/// As much of a name as is shown.
-const SHOWN: usize = 80;
+use super::Fault;
 
 /// What a header that names another file is refused as: QEMU reads `json:…`, `nbd:…` and the like
 /// as protocols and would connect or open whatever they say, which deserves a word of its own.
@@ -20,11 +19,6 @@ pub(super) fn is_protocol(name: &str) -> bool {
     scheme.len() > 1 && scheme.chars().all(letters)
 }
 
-/// The name's printable characters, up to a bound.
-pub(super) fn printable(name: &[u8]) -> String {
-    String::from_utf8_lossy(name).chars().filter(|c| !c.is_control()).take(SHOWN).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -37,6 +31,5 @@ mod tests {
         for name in ["base.qcow2", "/etc/passwd", "C:\\disks\\a.vmdk", "./a:b", "dir/nbd:x", "", ":x"] {
             assert!(!is_protocol(name), "{name}");
         }
-        assert_eq!(printable(b"a\n\x1b[2Jb\0"), "a[2Jb");
     }
 }

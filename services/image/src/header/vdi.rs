@@ -1,6 +1,8 @@
 //! The header of a VDI, as VirtualBox writes it and QEMU's block/vdi.c reads it. Little-endian.
 
-use super::{Fault, fields::Fields};
+use watari_model::qcow2::Fields;
+
+use super::Fault;
 
 /// At offset 64.
 pub(super) const SIGNATURE: &[u8] = &[0x7f, 0x10, 0xda, 0xbe];

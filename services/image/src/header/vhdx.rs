@@ -1,7 +1,9 @@
 //! A VHDX, after Microsoft's specification [MS-VHDX]. Little-endian. Its header leads to a region
 //! table, that to the metadata, and those to the disk's size: three small reads at checked places.
 
-use super::{Fault, Source, fields::Fields, read};
+use watari_model::qcow2::Fields;
+
+use super::{Fault, Source, read};
 
 pub(super) const MAGIC: &[u8] = b"vhdxfile";
 

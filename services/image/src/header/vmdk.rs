@@ -5,7 +5,9 @@
 //! sparse header of capacity 0, in which case QEMU opens whatever its extents say; and any
 //! `parentFileNameHint` in it names a base. All of these are refused.
 
-use super::{Fault, Source, fields::Fields, names, read};
+use watari_model::qcow2::{Fields, printable};
+
+use super::{Fault, Source, names, read};
 
 pub(super) const MAGIC: &[u8] = b"KDMV";
 /// How a descriptor that stands alone begins; also the first line of an embedded one.
@@ -133,7 +135,7 @@ fn extents(text: &[u8]) -> Result<(), Fault> {
         let name = quoted(line);
         own += 1;
         let elsewhere = kind != b"SPARSE" || own > 1 || name.contains(&b'/') || name.contains(&b'\\');
-        if elsewhere || names::is_protocol(&names::printable(name)) {
+        if elsewhere || names::is_protocol(&printable(name)) {
             return Err(names::refusal(name, Fault::ForeignExtent));
         }
     }

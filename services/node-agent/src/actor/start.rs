@@ -157,7 +157,7 @@ async fn grow(cx: &Cx, path: &Path, disk_gib: u64) -> Result<(), Refusal> {
     let wanted = disk_gib.saturating_mul(GIB);
     let is = disk::info(path, DiskFormat::Qcow2).await.map_err(|error| cx.refuse(&error))?.virtual_bytes;
     if is < wanted {
-        disk::grow(path, DiskFormat::Qcow2, wanted).await.map_err(|error| cx.refuse(&error))?;
+        disk::grow(path, wanted).await.map_err(|error| cx.refuse(&error))?;
     }
     Ok(())
 }

@@ -1,23 +1,24 @@
 //! Copying a disk that no guest has open, through qemu-img; and how much room a copy takes.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::process::Stdio;
 
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use serde::Deserialize;
-use tokio::io::{AsyncReadExt, Interest};
-use tokio::process::Command;
+use tokio::io::Interest;
+use watari_chassis::CancellationToken;
 
-use super::disk::{absolute, qemu_img};
+use super::disk::{BOUND, absolute};
 use super::error::{Error, Result};
-use super::{blocking, ffi};
+use super::volume::{Checked, PROGRAM, Qemu, Volume, within};
+use super::{blocking, ffi, in_proportion};
 
-const PROGRAM: &str = "qemu-img";
-/// As much of its complaints as is kept, in bytes.
-const MOST_COMPLAINT: u64 = 4_096;
+/// How long a copy may take, and as much processor time: so many seconds, and one more for each so many bytes of the disk.
+const PATIENCE: (u64, u64) = (600, 4 << 20);
 const ACT: &str = "copy the disk";
 
 /// How a copy ended that did not fail.
@@ -33,67 +34,45 @@ pub enum Copied {
 /// guest writes to it meanwhile: an estimate then.
 ///
 /// # Errors
-/// qemu-img's own.
-pub async fn measure(disk: &Path) -> Result<u64> {
+/// [`Error::Untrusted`]; qemu-img's own.
+pub async fn measure(volume: &Volume) -> Result<u64> {
     #[derive(Deserialize)]
     struct Measured {
         required: u64,
     }
-    absolute(disk)?;
-    let arguments: [&OsStr; 8] = [
-        "measure".as_ref(),
-        "--force-share".as_ref(),
-        "--output=json".as_ref(),
-        "-f".as_ref(),
-        "qcow2".as_ref(),
-        "-O".as_ref(),
-        "qcow2".as_ref(),
-        disk.as_os_str(),
-    ];
     let act = "measure the disk";
-    let json = qemu_img(act, arguments).await?;
+    let Checked { source, folder, .. } = volume.checked(None).await?;
+    let mut arguments = ["measure", "--force-share", "--output=json", "-O", "qcow2"].map(OsString::from).to_vec();
+    arguments.push(source);
+    let qemu = Qemu { act, arguments: &arguments, folder: &folder, written: None, after: BOUND };
+    let json = qemu.run(&CancellationToken::new()).await?.unwrap_or_default();
     let measured = serde_json::from_slice::<Measured>(&json);
     let stderr = |error: serde_json::Error| Error::Program { program: PROGRAM, act, stderr: error.to_string() };
     measured.map(|measured| measured.required).map_err(stderr)
 }
 
-/// Copies a qcow2 that nobody writes to, with what it stands on, into a qcow2 that stands on nothing. It
-/// is stopped when `stop` comes, and has let go of the disk when this returns.
+/// Copies a qcow2 that nobody writes to, with what it stands on, into a qcow2 of at most so many bytes that stands on
+/// nothing. It is stopped when `stop` comes, and has let go of the disk when this returns. No file is made for a volume
+/// that is not trusted.
 ///
 /// # Errors
-/// qemu-img's own, for instance that somebody writes to the disk.
-pub async fn copy(disk: &Path, target: &Path, stop: impl Future<Output = ()>) -> Result<Copied> {
-    absolute(disk)?;
+/// [`Error::Untrusted`]; qemu-img's own, for instance that somebody writes to the disk.
+pub async fn copy(volume: &Volume, target: &Path, most_bytes: u64, stop: &CancellationToken) -> Result<Copied> {
     absolute(target)?;
-    let failed = |source| Error::Io { act: "run", path: PROGRAM.into(), source };
-    let mut command = Command::new(PROGRAM);
-    command.args(["convert", "-q", "-f", "qcow2", "-O", "qcow2"]).arg(disk).arg(target);
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
-    let mut child = command.spawn().map_err(failed)?;
-    let mut complaint = Vec::new();
-    let mut stderr = child.stderr.take();
-    let ended = async {
-        if let Some(stderr) = stderr.as_mut() {
-            // What cannot be read of it is lost with it.
-            let _ = stderr.take(MOST_COMPLAINT).read_to_end(&mut complaint).await;
-        }
-        child.wait().await
-    };
-    let status = tokio::select! {
-        status = ended => Some(status.map_err(failed)?),
-        () = stop => None,
-    };
-    match status {
-        Some(status) if status.success() => Ok(Copied::Whole),
-        Some(_) => {
-            let stderr = String::from_utf8_lossy(&complaint).trim().to_owned();
-            Err(Error::Program { program: PROGRAM, act: ACT, stderr })
-        }
-        None => {
-            child.kill().await.map_err(failed)?;
-            Ok(Copied::Stopped)
-        }
-    }
+    let Checked { source, folder, virtual_bytes } = volume.checked(Some(target)).await?;
+    let path = target.to_owned();
+    let file = blocking(ACT, move || {
+        let made = File::options().write(true).create_new(true).mode(0o600).open(&path);
+        made.map_err(|source| Error::Io { act: "make", path, source })
+    })
+    .await?;
+    let mut arguments = ["convert", "-q", "-O", "qcow2"].map(OsString::from).to_vec();
+    // By its name, by which the next agent knows what this one has left behind.
+    arguments.extend([source, within(&folder, target)?.into()]);
+    let written = Some((&file, most_bytes));
+    let after = in_proportion(PATIENCE, virtual_bytes);
+    let qemu = Qemu { act: ACT, arguments: &arguments, folder: &folder, written, after };
+    Ok(if qemu.run(stop).await?.is_some() { Copied::Whole } else { Copied::Stopped })
 }
 
 /// Ends a copy to `target` that an agent before this one has left behind, and waits until it has let go.
@@ -128,7 +107,8 @@ fn writers(target: &Path) -> Result<Vec<OwnedFd>> {
 
 fn writes(pid: i32, target: &Path) -> bool {
     let Ok(line) = std::fs::read(format!("/proc/{pid}/cmdline")) else { return false };
-    let mut words = line.split(|byte| *byte == 0);
-    words.next().is_some_and(|program| program.ends_with(PROGRAM.as_bytes()))
-        && words.any(|word| word == target.as_os_str().as_bytes())
+    let words = line.split(|byte| *byte == 0).filter(|word| !word.is_empty());
+    // It is told where its target is as seen from a folder above.
+    let is_target = |word: &[u8]| target.ends_with(OsStr::from_bytes(word));
+    words.clone().any(|word| word.ends_with(PROGRAM.as_bytes())) && words.skip(1).any(is_target)
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use virt::error::ErrorNumber;
+use watari_model::Said;
 
 /// What a failure means to the caller, whatever libvirt calls it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +27,8 @@ pub enum Kind {
     Invalid,
     /// It did not end within its bound.
     Timeout,
+    /// A disk's header says what it must not.
+    Untrusted,
     /// Anything else; the message tells.
     Failed,
 }
@@ -89,6 +92,14 @@ pub enum Error {
         /// Why.
         reason: String,
     },
+    /// A disk's header says what it must not: who wrote it may have been in a guest's hands.
+    #[error("{} is not trusted: {}", path.display(), finding.en)]
+    Untrusted {
+        /// The file.
+        path: PathBuf,
+        /// What its header says.
+        finding: Said,
+    },
     /// Something exists that must not.
     #[error("{} exists already", path.display())]
     Exists {
@@ -118,6 +129,7 @@ impl Error {
             Self::Exists { .. } => Kind::Exists,
             Self::Invalid { .. } | Self::Xml(_) => Kind::Invalid,
             Self::Timeout { .. } => Kind::Timeout,
+            Self::Untrusted { .. } => Kind::Untrusted,
             Self::Program { .. } | Self::Io { .. } => Kind::Failed,
         }
     }

@@ -34,6 +34,7 @@ mod spec;
 mod state;
 mod stats;
 mod terminal;
+mod volume;
 mod witness;
 
 use std::sync::{Arc, atomic::AtomicU64};
@@ -58,6 +59,7 @@ pub use spec::{BackingFile, CacheMode, Cpu, Disk, DiskFormat, DomainSpec, Firmwa
 pub use state::{DomainState, PauseReason, StopReason};
 pub use stats::{BlockStats, DomainStats, NetStats};
 pub use terminal::{Take, Terminal};
+pub use volume::Volume;
 pub use witness::{Incoming, Witness};
 
 use connection::Connection;

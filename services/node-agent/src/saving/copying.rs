@@ -206,10 +206,15 @@ pub(super) async fn end(node: &Node, vm: &VmName) -> Result<(), Refusal> {
     tokio::time::timeout(ENDS, until_idle).await.unwrap_or_else(|_| Err(late()))
 }
 
-/// Copies a disk that nobody has open.
-pub(super) async fn of_stopped(job: &Job, consistency: Consistency, total_bytes: u64) -> Result<Taken, Refusal> {
-    let (disk, path, at) = (job.disk(), job.path(), clock::now());
-    let copying = copy::copy(&disk, &path, job.save.aside.cancelled());
+/// Copies a disk that nobody has open, into at most so many bytes.
+pub(super) async fn of_stopped(
+    job: &Job,
+    consistency: Consistency,
+    total_bytes: u64,
+    most_bytes: u64,
+) -> Result<Taken, Refusal> {
+    let (path, at) = (job.path(), clock::now());
+    let copying = copy::copy(&job.volume, &path, most_bytes, &job.save.aside);
     tokio::pin!(copying);
     let mut tick = tokio::time::interval(LOOK);
     let outcome = loop {

@@ -8,7 +8,7 @@ use watari_model::{Refusal, image::Taken, size::GIB};
 
 use super::{Save, Source, WANTED, copying, sweep};
 use crate::{
-    hypervisor::{self, DiskFormat, copy, disk},
+    hypervisor::{self, DiskFormat, Kind, Volume, copy, disk},
     images::{Pace, Unsent, digest},
     layout::Layout,
     node::Node,
@@ -24,8 +24,8 @@ pub(super) struct Job {
     pub(super) save: Arc<Save>,
     pub(super) order: SaveDisk,
     pub(super) source: Source,
-    /// The layer of the disk that is written to.
-    pub(super) disk: PathBuf,
+    /// The layer of the disk that is written to, and what it stands on.
+    pub(super) volume: Volume,
 }
 
 impl Job {
@@ -76,10 +76,6 @@ impl Job {
         self.node.layout.save(&self.order.uuid)
     }
 
-    pub(super) fn disk(&self) -> PathBuf {
-        self.disk.clone()
-    }
-
     pub(super) fn refuse(&self, error: &hypervisor::Error) -> Refusal {
         self.node.refuse(error)
     }
@@ -105,7 +101,9 @@ impl Job {
         let variables = self.beside(move |layout| uefi::of(layout, &uuid)).await?;
         let taken = match self.source {
             Source::Running => copying::of_running(self).await,
-            Source::Stopped(consistency) => copying::of_stopped(self, consistency, total_bytes).await,
+            Source::Stopped(consistency) => {
+                copying::of_stopped(self, consistency, total_bytes, room.saturating_mul(GIB)).await
+            }
         }?;
         if let Some(variables) = variables {
             let path = self.path();
@@ -127,12 +125,15 @@ impl Job {
 
     /// How many bytes the copy takes; the whole disk's size if QEMU does not say.
     async fn measured(&self) -> Result<u64, Refusal> {
-        let disk = self.disk();
-        match copy::measure(&disk).await {
+        match copy::measure(&self.volume).await {
             Ok(bytes) => return Ok(bytes),
+            // Of one that runs QEMU copies what it has open, and may be merging layers of it meanwhile.
+            Err(error) if error.kind() == Kind::Untrusted && matches!(self.source, Source::Stopped(_)) => {
+                return Err(self.refuse(&error));
+            }
             Err(error) => tracing::debug!(vm = %self.order.vm, %error, "the disk is not measured"),
         }
-        let info = disk::info(&disk, DiskFormat::Qcow2).await;
+        let info = disk::info(&self.volume.path, DiskFormat::Qcow2).await;
         info.map(|info| info.virtual_bytes).map_err(|error| self.refuse(&error))
     }
 

@@ -21,7 +21,6 @@ mod sweep;
 
 use std::{
     collections::HashMap,
-    path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -34,7 +33,7 @@ use watari_contracts::{
 };
 use watari_model::{Refusal, admission::heed, image::Consistency};
 
-use crate::{actor::Book, blueprint, layers::stack, node::Node, record::Side};
+use crate::{actor::Book, blueprint, hypervisor::Volume, layers::stack, node::Node, record::Side};
 use job::Job;
 use save::{Access, Save};
 
@@ -146,7 +145,7 @@ impl Saves {
     }
 
     async fn begin(&self, node: &Arc<Node>, book: &Book, order: SaveDisk) -> Stage {
-        let (source, disk) = match source(node, book, &order).await {
+        let (source, volume) = match source(node, book, &order).await {
             Ok(found) => found,
             Err(stage) => return stage,
         };
@@ -154,7 +153,7 @@ impl Saves {
         let Some(save) = self.seat(&order) else { return Stage::Waiting };
         let stage = save.stage();
         tracing::info!(vm = %order.vm, image = %order.image, ?source, "a disk is copied for an image");
-        let job = Job { node: Arc::clone(node), save, order, source, disk };
+        let job = Job { node: Arc::clone(node), save, order, source, volume };
         tokio::spawn(async move {
             job.run().await;
             drop(place);
@@ -211,7 +210,7 @@ impl Saves {
 }
 
 /// The disk that is to be copied, if it is at rest here under the grant that the order names.
-async fn source(node: &Node, book: &Book, order: &SaveDisk) -> Result<(Source, PathBuf), Stage> {
+async fn source(node: &Node, book: &Book, order: &SaveDisk) -> Result<(Source, Volume), Stage> {
     let failed = |state: &str| Stage::Failed(node.not_now(&order.vm, state, WANTED));
     let record = book.own_disk(&order.uuid, order.generation, WANTED).await.map_err(Stage::Failed)?;
     if record.freezing {
@@ -220,7 +219,8 @@ async fn source(node: &Node, book: &Book, order: &SaveDisk) -> Result<(Source, P
     if record.passage.as_ref().is_some_and(|p| p.side == Side::Source && p.phase == Phase::Copying) {
         return Err(Stage::Waiting);
     }
-    let disk = stack::top(&node.layout, &record);
+    let path = stack::top(&node.layout, &record);
+    let under = record.server.as_ref().map(|server| stack::under(node, server, &record.stack));
     let sight = book.look().await;
     let source = match sight.domain {
         _ if sight.foreign => Err(failed("another's, with another UUID,")),
@@ -228,11 +228,15 @@ async fn source(node: &Node, book: &Book, order: &SaveDisk) -> Result<(Source, P
         Domain::Off(OffReason::Migrated) => Err(failed("gone to another node")),
         // Its server ended before a merge of its layers counted; that is taken back when it is started.
         Domain::Off(_) | Domain::Absent if record.merging.is_some() => Err(Stage::Waiting),
+        // What its files say of themselves is not enough.
+        Domain::Off(_) | Domain::Absent if under.is_none() => {
+            Err(failed("off, and not known well enough by its node,"))
+        }
         Domain::Off(OffReason::Shutdown) => Ok(Source::Stopped(Consistency::Filesystem)),
         Domain::Off(_) | Domain::Absent => Ok(Source::Stopped(Consistency::Crash)),
         Domain::Paused | Domain::Incoming | Domain::Unknown => Err(Stage::Waiting),
     };
-    source.map(|source| (source, disk))
+    source.map(|source| (source, Volume { path, under: under.unwrap_or_default() }))
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use watari_contracts::{
     saving::{DiskCopy, SaveDisk, Server, Stage},
 };
 use watari_model::{Refusal, image::Consistency};
-use watari_node_agent::hypervisor::{DiskFormat, disk};
+use watari_node_agent::hypervisor::{BackingFile, DiskFormat, disk};
 use watari_testkit::{eventually, eventually_some};
 
 use crate::{
@@ -125,4 +125,41 @@ async fn what_an_agent_left_of_a_copy_is_cleared_away_by_the_next_and_the_copy_m
     let made = whole(&agent, &save(scene, "left", 1, "first")).await;
     assert_sound(&copy, &made).await;
     agent.done(remove(scene, "left", 1)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_disk_whose_header_was_spoilt_is_neither_copied_nor_started_and_nothing_is_left() {
+    use std::os::unix::fs::FileExt;
+
+    let scene = scene().await;
+    let agent = scene.agent("spoilt").await;
+    agent.done(start(scene, "spoilt", 1, DiskUse::MayCreate)).await;
+    agent.done(stop("spoilt", 1)).await;
+    let (path, base) = (scene.disk(&agent, "spoilt"), scene.server("spoilt").base);
+    let untrusted = |refusal: &Refusal, word: &str| match refusal {
+        Refusal::DiskUntrusted { file, detail, .. } => Path::new(file) == path && detail.en.contains(word),
+        _ => false,
+    };
+    let theirs = BackingFile { path: "/etc/passwd".into(), format: DiskFormat::Raw };
+    disk::stand_on(&path, &theirs).await.unwrap();
+    let refusal = failed(&agent, &save(scene, "spoilt", 1, "theirs")).await;
+    assert!(untrusted(&refusal, "/etc/passwd"), "{refusal:?}");
+    let folder = agent.agent.node().layout.saves();
+    assert_eq!(std::fs::read_dir(folder).unwrap().count(), 0, "something of it is left");
+
+    let ours =
+        BackingFile { path: agent.agent.node().layout.image(&base.sha256, base.format), format: DiskFormat::Raw };
+    disk::stand_on(&path, &ours).await.unwrap();
+    let file = std::fs::File::options().read(true).write(true).open(&path).unwrap();
+    let features = |bits: u64| file.write_all_at(&bits.to_be_bytes(), 72).unwrap();
+    // Its data are said to be elsewhere.
+    features(1 << 2);
+    let answer = agent.ended(start(scene, "spoilt", 2, DiskUse::Existing)).await;
+    assert!(untrusted(crate::failed(&answer), "another file"), "{answer:?}");
+    features(0);
+    agent.done(start(scene, "spoilt", 3, DiskUse::Existing)).await;
+    agent.done(stop("spoilt", 3)).await;
+    let path = self::path(scene, &agent, "spoilt");
+    assert_sound(&path, &whole(&agent, &save(scene, "spoilt", 3, "ours")).await).await;
+    agent.done(remove(scene, "spoilt", 3)).await;
 }

@@ -84,7 +84,7 @@ proptest! {
 
     #[test]
     fn nor_do_bytes_behind_the_magic(version in 2_u32..4, bytes in prop::collection::vec(any::<u8>(), 0..1024), claimed in any::<u64>()) {
-        let mut file = qcow2::MAGIC.to_vec();
+        let mut file = QCOW2.to_vec();
         file.extend(version.to_be_bytes());
         file.extend(bytes);
         survives(&file[..], claimed)?;
