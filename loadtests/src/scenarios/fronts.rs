@@ -27,7 +27,7 @@ pub(super) const SCENARIOS: &[(&str, Run)] = &[
 const EVERY: Duration = Duration::from_millis(10);
 
 impl Stage {
-    fn until_led_from(&self, seconds: u64, site: &str) -> anyhow::Result<()> {
+    pub(super) fn until_led_from(&self, seconds: u64, site: &str) -> anyhow::Result<()> {
         until(seconds, &format!("all services lead from {site}"), || Ok(self.lab.led_from()?.as_deref() == Some(site)))
     }
 
