@@ -5,7 +5,7 @@ use std::{fs, thread};
 use anyhow::{Context, ensure};
 use serde_json::Value;
 
-use super::{Stage, failures::slowly, life::send_mail, until};
+use super::{Stage, failures::slowly, images, life::send_mail, until};
 
 type Run = fn(&Stage) -> anyhow::Result<()>;
 
@@ -20,19 +20,9 @@ const KEPT: &str = "kept";
 
 /// Runs a scenario without an earlier one's image, and leaves none.
 fn tidily(stage: &Stage, scenario: Run) -> anyhow::Result<()> {
-    clear(stage)?;
+    images::discard(stage, KEPT)?;
     let outcome = scenario(stage);
-    outcome.and(clear(stage))
-}
-
-fn clear(stage: &Stage) -> anyhow::Result<()> {
-    if stage.show("vm", KEPT).is_ok() {
-        stage.watari(&["vm", "delete", KEPT, "--yes", "--wait"])?;
-    }
-    if stage.show("image", KEPT).is_ok() {
-        stage.watari(&["image", "delete", KEPT, "--yes"])?;
-    }
-    until(60, "the image is gone", || Ok(stage.show("image", KEPT).is_err()))
+    outcome.and(images::discard(stage, KEPT))
 }
 
 fn until_ready(stage: &Stage) -> anyhow::Result<Value> {
@@ -78,9 +68,7 @@ fn saved(stage: &Stage) -> anyhow::Result<()> {
     ensure!((0..mails).all(|mail| mailbox.contains(&subject(&mark, mail))), "a mail is lost");
     stage.sound("mail", &boot)?;
 
-    until(120, "both sites have the image", || {
-        Ok(stage.show("image", KEPT)?["copies"].as_object().is_some_and(|copies| copies.len() == 2))
-    })?;
+    images::at_both(stage, KEPT, "copies")?;
     let shown = stage.show("image", KEPT)?;
     let from = &shown["saved_from"];
     // No agent of its own is in this guest.
@@ -89,10 +77,7 @@ fn saved(stage: &Stage) -> anyhow::Result<()> {
 
     let other = if site == "myodaiji" { "yamate" } else { "myodaiji" };
     let disk = format!("{}GiB", stage.show("vm", "mail")?["disk_gib"]);
-    let size = ["--memory", "128MiB", "--disk", &disk];
-    let who = ["vm", "create", KEPT, "--image", KEPT, "--network", "campus", "--site", other];
-    stage.watari(&[&who[..], &size[..], &["--wait"]].concat())?;
-    ensure!(stage.site_of(KEPT)? == other, "it runs elsewhere");
+    images::start(stage, KEPT, other, &disk)?;
     let copy = stage.address(KEPT)?;
     stage.until_page(&copy, 120)?;
     ensure!(copy != address && stage.boot_id(&copy)? != boot, "it is the same server");

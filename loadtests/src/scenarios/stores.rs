@@ -6,10 +6,9 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use anyhow::{Context, ensure};
-use watari_testkit::TempDir;
+use anyhow::Context;
 
-use super::{Stage, until};
+use super::{Stage, images, until};
 use crate::lab::front_of;
 
 type Run = fn(&Stage) -> anyhow::Result<()>;
@@ -108,35 +107,13 @@ fn comes_back(stage: &Stage) -> anyhow::Result<()> {
     let _store = Store::start(stage)?;
     let outcome = lost_and_back(stage, if leads == "myodaiji" { "yamate" } else { "myodaiji" });
     // While the store is there, so that nothing is left in the books of what was in it.
-    outcome.and(clear(stage))
-}
-
-fn clear(stage: &Stage) -> anyhow::Result<()> {
-    if stage.show("vm", STORED).is_ok() {
-        stage.watari(&["vm", "delete", STORED, "--yes", "--wait"])?;
-    }
-    if stage.show("image", STORED).is_ok() {
-        stage.watari(&["image", "delete", STORED, "--yes"])?;
-    }
-    until(60, "the image is gone", || Ok(stage.show("image", STORED).is_err()))
+    outcome.and(images::discard(stage, STORED))
 }
 
 fn lost_and_back(stage: &Stage, other: &str) -> anyhow::Result<()> {
-    let (dir, image) = (TempDir::new(), stage.lab.run(&["guest-image"])?);
-    let mut bytes = fs::read(image.trim())?;
-    // QEMU reads nothing there: the same disk in another file than that of `mini`, which is everywhere.
-    bytes.extend_from_slice(b"another file");
-    let file = dir.path().join("stored.qcow2");
-    fs::write(&file, bytes)?;
-    let file = file.to_str().context("no path of text")?;
-    stage.watari(&["image", "import", file, "--name", STORED, "--wait"])?;
-    let at_both = |what: &str| {
-        until(60, &format!("the image is in {what} at both sites"), || {
-            Ok(stage.show("image", STORED)?[what].as_object().is_some_and(|sites| sites.len() == 2))
-        })
-    };
-    at_both("kept")?;
-    at_both("copies")?;
+    images::import(stage, STORED)?;
+    images::at_both(stage, STORED, "kept")?;
+    images::at_both(stage, STORED, "copies")?;
 
     let shown = stage.show("image", STORED)?;
     let sha256 = shown["sha256"].as_str().context("an image without a digest")?;
@@ -147,9 +124,5 @@ fn lost_and_back(stage: &Stage, other: &str) -> anyhow::Result<()> {
     }
     until(60, "both front ends have it from the store", || Ok(blobs.iter().all(|blob| blob.exists())))?;
 
-    let size = ["--memory", "128MiB", "--disk", "1GiB"];
-    let who = ["vm", "create", STORED, "--image", STORED, "--network", "campus", "--site", other];
-    stage.watari(&[&who[..], &size[..], &["--wait"]].concat())?;
-    ensure!(stage.site_of(STORED)? == other, "it runs elsewhere");
-    Ok(())
+    images::start(stage, STORED, other, "1GiB")
 }

@@ -17,6 +17,7 @@ use crate::{
     imports::Waiting,
     metrics::Metrics,
     objects::Objects,
+    pace::Pace,
     plan::{Used, imports::Upload},
     saves::Saves,
     settings::ImageSection,
@@ -44,6 +45,8 @@ pub struct App {
     pub store: Store,
     /// What is in it.
     pub shelf: Shelf,
+    /// What copies that come from other front ends share.
+    pub pace: Pace,
     /// Where ready images are kept for good beside the folder, if anywhere.
     pub objects: Option<Objects>,
     /// Sound images that are not there yet.
@@ -95,6 +98,7 @@ impl App {
         }
         let uploads = Uploads::new(settings.limits.max_uploads);
         let downloads = Downloads::new(&settings.urls);
+        let pace = Pace::new(settings.limits.copy_bytes_per_second());
         let app = Arc::new(Self {
             ctx,
             site,
@@ -104,6 +108,7 @@ impl App {
             nodes: OnceLock::new(),
             store,
             shelf,
+            pace,
             objects,
             waiting: Waiting::default(),
             uploads,

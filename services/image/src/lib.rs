@@ -27,7 +27,7 @@ pub mod imports;
 pub mod inbound;
 pub mod metrics;
 pub mod objects;
-mod pace;
+pub mod pace;
 pub mod plan;
 pub mod saves;
 pub mod settings;

@@ -1,7 +1,7 @@
 //! A bound on bytes per second, shared by all copies of a kind, so that they never starve a migration.
 
 use std::{
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -12,31 +12,59 @@ const BURST: Duration = Duration::from_millis(100);
 
 /// Lets bytes through at a rate.
 #[derive(Debug)]
-pub(crate) struct Pace {
+pub struct Pace {
     bytes_per_second: u64,
-    /// When everything that was let through so far has had its time.
-    spent: Mutex<Instant>,
+    spent: Mutex<Spent>,
+}
+
+/// What was let through so far.
+#[derive(Debug)]
+struct Spent {
+    bytes: u64,
+    /// When all of it has had its time.
+    until: Instant,
 }
 
 impl Pace {
     /// No more than so many bytes per second; 0 is no bound.
-    pub(crate) fn new(bytes_per_second: u64) -> Self {
-        Self { bytes_per_second, spent: Mutex::new(Instant::now()) }
+    #[must_use]
+    pub fn new(bytes_per_second: u64) -> Self {
+        Self { bytes_per_second, spent: Mutex::new(Spent { bytes: 0, until: Instant::now() }) }
+    }
+
+    /// The bound, in bytes per second; 0 is none.
+    #[must_use]
+    pub fn bytes_per_second(&self) -> u64 {
+        self.bytes_per_second
+    }
+
+    /// How many bytes were let through so far.
+    #[must_use]
+    pub fn taken(&self) -> u64 {
+        self.lock().bytes
     }
 
     /// Waits until `bytes` more may have come.
-    pub(crate) async fn take(&self, bytes: u64) {
-        if self.bytes_per_second == 0 {
-            return;
+    pub async fn take(&self, bytes: u64) {
+        if let Some(due) = self.due(bytes, Instant::now()) {
+            sleep_until(due).await;
         }
-        let until = {
-            let mut spent = self.spent.lock().unwrap_or_else(PoisonError::into_inner);
-            let now = Instant::now();
-            let earliest = now.checked_sub(BURST).unwrap_or(now);
-            *spent = (*spent).max(earliest) + Duration::from_secs_f64(bytes as f64 / self.bytes_per_second as f64);
-            *spent
-        };
-        sleep_until(until).await;
+    }
+
+    /// When `bytes` more may have come, for who asks at that moment; none without a bound.
+    fn due(&self, bytes: u64, now: Instant) -> Option<Instant> {
+        let mut spent = self.lock();
+        spent.bytes = spent.bytes.saturating_add(bytes);
+        if self.bytes_per_second == 0 {
+            return None;
+        }
+        let earliest = now.checked_sub(BURST).unwrap_or(now);
+        spent.until = spent.until.max(earliest) + Duration::from_secs_f64(bytes as f64 / self.bytes_per_second as f64);
+        Some(spent.until)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Spent> {
+        self.spent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -44,18 +72,50 @@ impl Pace {
 mod tests {
     use super::*;
 
-    #[tokio::test]
-    async fn a_hundred_kib_at_a_mib_per_second_take_their_time() {
-        let pace = Pace::new(1 << 20);
-        let begun = Instant::now();
-        // The first 100 ms are the burst.
-        for _ in 0..40 {
-            pace.take(10 << 10).await;
+    const MIB: u64 = 1 << 20;
+
+    /// A copy in simulated time: it gets each of its pieces at once, and waits as long as it is told to.
+    fn copied(pace: &Pace, pieces: u64, mut now: Instant) -> Instant {
+        for _ in 0..pieces {
+            now = now.max(pace.due(10 << 10, now).unwrap());
         }
-        let took = begun.elapsed();
-        assert!(took >= Duration::from_millis(250), "{took:?}");
-        let begun = Instant::now();
-        Pace::new(0).take(u64::MAX).await;
-        assert!(begun.elapsed() < Duration::from_secs(1));
+        now
+    }
+
+    /// Long after the pace was made, so that nothing counts but what the test does.
+    fn later() -> Instant {
+        Instant::now() + Duration::from_secs(3600)
+    }
+
+    fn is_about(took: Duration, millis: u64) {
+        let off = took.abs_diff(Duration::from_millis(millis));
+        assert!(off < Duration::from_millis(1), "{took:?} instead of {millis} ms");
+    }
+
+    #[test]
+    fn a_copy_takes_its_time_but_for_one_burst_after_a_pause() {
+        let (pace, begun) = (Pace::new(MIB), later());
+        let ended = copied(&pace, 1024, begun);
+        is_about(ended - begun, 9_900);
+        let again = ended + Duration::from_secs(60);
+        is_about(copied(&pace, 1024, again) - again, 9_900);
+        assert_eq!(pace.taken(), 20 * MIB);
+    }
+
+    #[test]
+    fn copies_side_by_side_share_the_bound() {
+        let (pace, begun) = (Pace::new(MIB), later());
+        let (mut one, mut other) = (begun, begun);
+        for _ in 0..512 {
+            one = copied(&pace, 1, one);
+            other = copied(&pace, 1, other);
+        }
+        is_about(one.max(other) - begun, 9_900);
+    }
+
+    #[test]
+    fn without_a_bound_nobody_waits() {
+        let pace = Pace::new(0);
+        assert_eq!(pace.due(u64::MAX, later()), None);
     }
 }

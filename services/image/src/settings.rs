@@ -152,6 +152,12 @@ impl Limits {
         by_ratio.min(self.max_virtual_bytes())
     }
 
+    /// The most that copies to this site take of the network, in bytes per second; 0 is no bound.
+    #[must_use]
+    pub fn copy_bytes_per_second(&self) -> u64 {
+        self.copy_mib_per_second << 20
+    }
+
     /// How long an import may stand still, in milliseconds.
     #[must_use]
     pub fn import_patience_ms(&self) -> u64 {
@@ -280,6 +286,17 @@ mod tests {
     #[test]
     fn the_defaults_need_only_the_place_and_the_certificates() {
         defaults().validate().unwrap();
+    }
+
+    #[test]
+    fn copies_leave_most_of_a_link_of_a_gigabit_to_migrations_unless_that_is_set_otherwise() {
+        let mut limits = defaults().image.limits;
+        let link = 1_000_000_000 / 8;
+        assert!((1..=link / 3).contains(&limits.copy_bytes_per_second()), "{}", limits.copy_bytes_per_second());
+        limits.copy_mib_per_second = 3;
+        assert_eq!(limits.copy_bytes_per_second(), 3 << 20);
+        limits.copy_mib_per_second = 0;
+        assert_eq!(limits.copy_bytes_per_second(), 0);
     }
 
     #[test]

@@ -15,7 +15,7 @@ pub(super) struct Sayings {
     /// The operating system in it
     #[arg(long, value_name = "TEXT")]
     os: Option<String>,
-    /// Which edition of it this is
+    /// Which edition of it this is: `version` in JSON and in requests, since `--version` asks for that of the command
     #[arg(long, value_name = "TEXT")]
     edition: Option<String>,
     /// What it is for

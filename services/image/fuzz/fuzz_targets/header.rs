@@ -1,4 +1,5 @@
-//! Any file, told by its pieces, gets a verdict: no panic, and no disk beyond the limit.
+//! Any file, told by its pieces, gets a verdict: no panic, and no disk beyond the limit. What is done stands in the
+//! module itself, so that its tests do the same on the stable toolchain.
 
 #![no_main]
 
@@ -6,13 +7,6 @@
 #[path = "../../src/header/mod.rs"]
 mod header;
 
-use header::{inspect, pieces::Pieces};
-
-const MOST: u64 = 1 << 40;
-
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
-    let file = Pieces::parse(bytes);
-    if let Ok(found) = inspect(&file, file.size, MOST) {
-        assert!(found.virtual_size_bytes > 0 && found.virtual_size_bytes <= MOST);
-    }
+    let _ = header::pieces::judged(bytes);
 });

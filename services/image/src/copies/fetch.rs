@@ -62,7 +62,6 @@ pub(super) enum FetchError {
 pub(super) struct Fetcher {
     app: Arc<App>,
     client: Client,
-    pace: Pace,
 }
 
 impl Fetcher {
@@ -75,8 +74,7 @@ impl Fetcher {
             .connect_timeout(Duration::from_secs(5))
             .read_timeout(app.settings.limits.stall())
             .build()?;
-        let pace = Pace::new(app.settings.limits.copy_mib_per_second << 20);
-        Ok(Self { app: Arc::clone(app), client, pace })
+        Ok(Self { app: Arc::clone(app), client })
     }
 
     /// Fetches the file from the object store if it has it, or from the first front end that does, and puts it on the
@@ -201,7 +199,7 @@ impl Fetcher {
             let detail = format!("{} with range {}", response.status(), range.unwrap_or("none"));
             return Err(FetchError::Nonsense { peer: peer.to_owned(), detail });
         }
-        self.pour(peer, digest, response.bytes_stream().map_err(http), &self.pace, partial, end).await
+        self.pour(peer, digest, response.bytes_stream().map_err(http), &self.app.pace, partial, end).await
     }
 
     /// Adds what comes up to `end`. What has come is kept for the next try, however this one ends.
@@ -222,7 +220,10 @@ impl Fetcher {
         loop {
             let piece = tokio::select! {
                 piece = bytes.next() => piece,
-                () = self.app.ctx.shutdown.cancelled() => return Err(FetchError::Stopped),
+                () = self.app.ctx.shutdown.cancelled() => {
+                    written(partial, pending).await?;
+                    return Err(FetchError::Stopped);
+                }
             };
             let arrived = partial.length() + pending.len() as u64;
             match piece {

@@ -7,7 +7,10 @@
 
 use std::io;
 
-use super::Source;
+use super::{Fault, Found, Source, inspect};
+
+/// The largest disk that the fuzzer lets pass, in bytes.
+const MOST: u64 = 1 << 40;
 
 /// A file by its pieces; everywhere else it reads as zeros.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -64,6 +67,20 @@ impl Pieces {
         }
         bytes
     }
+}
+
+/// What the fuzzer does with any bytes, and the tests with its corpus: the file that they tell gets a verdict.
+///
+/// # Errors
+/// Those of [`inspect`].
+///
+/// # Panics
+/// If a disk passes that has no sectors or is beyond the limit.
+pub fn judged(bytes: &[u8]) -> Result<Found, Fault> {
+    let file = Pieces::parse(bytes);
+    let found = inspect(&file, file.size, MOST)?;
+    assert!(found.virtual_size_bytes > 0 && found.virtual_size_bytes <= MOST, "{found:?}");
+    Ok(found)
 }
 
 /// A little-endian number of so many bytes (of those that are there), and what follows it.

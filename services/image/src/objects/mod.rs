@@ -143,7 +143,7 @@ impl Objects {
         let mut objects = Self::over(Arc::new(client), name, disk, sent);
         objects.prefix = place.prefix;
         objects.part_bytes = section.part_mib << 20;
-        objects.pace = Pace::new(settings.limits.copy_mib_per_second << 20);
+        objects.pace = Pace::new(settings.limits.copy_bytes_per_second());
         Ok(Some(objects))
     }
 

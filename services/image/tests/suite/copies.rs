@@ -1,12 +1,15 @@
 //! Copies at both sites: made, resumed, verified, mended, removed.
 
-use std::{os::unix::fs::MetadataExt, sync::atomic::Ordering};
+use std::os::unix::fs::MetadataExt;
 
-use crate::harness::{proxy::Proxy, *};
+use crate::harness::{
+    proxy::{Proxy, Then},
+    *,
+};
 use watari_chassis::Bucket;
 use watari_contracts::image::{DeleteImage, ListImages};
 use watari_model::{image::State, vm::Vm};
-use watari_testkit::eventually;
+use watari_testkit::{Dice, eventually};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_image_is_copied_to_the_other_site_and_deleted_at_both() {
@@ -50,33 +53,66 @@ async fn an_image_is_copied_to_the_other_site_and_deleted_at_both() {
     second.stop().await;
 }
 
+/// The second site's front end, which reaches the first one over that line.
+async fn behind(line: &Proxy, place: &Place) -> Front {
+    let mut settings = place.settings(1);
+    settings.peers = vec![format!("https://{}", line.address)];
+    place.start_with(settings).await
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn a_copy_cut_at_twenty_points_is_resumed_and_complete() {
+async fn a_copy_that_is_cut_or_stopped_at_twenty_random_points_is_resumed_and_complete() {
+    const POINTS: usize = 20;
+    // From one point to the next. The first bytes of each connection are the TLS handshake.
+    const LEAST: u64 = 64 << 10;
+    const MOST: u64 = 448 << 10;
     let place = Place::new();
     let first = place.start(0).await;
     first.leads().await;
-    let file = qcow2(6, 2);
+    let file = qcow2(9, 2);
+    assert!(POINTS as u64 * MOST < file.len() as u64, "it could be whole before the last point");
     assert_eq!(first.imported(&place, "mini", &file).await.state, State::Ready);
 
-    // Every connection breaks after some 300 KB, 4 KB of which are the TLS handshake.
-    let proxy = Proxy::to(place.blobs(0), 300_000).await;
-    let mut settings = place.settings(1);
-    settings.peers = vec![format!("https://{}", proxy.address)];
-    let second = place.start_with(settings).await;
-    eventually("the line was cut five times", SOON, || async { proxy.cuts.load(Ordering::SeqCst) >= 5 }).await;
-    for (point, allowance) in (5..20).zip((1..16).map(|n: u64| 100_000 + n * n * 7_919 % 300_000)) {
-        proxy.allowance.store(allowance, Ordering::SeqCst);
-        eventually("the line is cut again, or all is there", SOON, || async {
-            second.running.app.wake_copies.wake();
-            proxy.cuts.load(Ordering::SeqCst) > point || !second.files("blobs").is_empty()
-        })
-        .await;
+    let mut dice = Dice::new(4);
+    let line = Proxy::to(place.blobs(0)).await;
+    line.allow(0, Then::Hold);
+    let mut second = behind(&line, &place).await;
+    let mut copied = 0;
+    for point in 0..POINTS {
+        // At some of them it is the copying service that ends, and another one that goes on.
+        let stops = point % 4 == 3;
+        line.allow(LEAST + dice.below(MOST - LEAST), if stops { Then::Hold } else { Then::Cut });
+        eventually("it comes to the next point", SOON, || async { line.points() > point }).await;
+        if stops {
+            let counted = second.running.app.metrics.copied.clone();
+            second.stop().await;
+            copied += counted.get();
+            second = behind(&line, &place).await;
+        }
     }
-    proxy.allowance.store(u64::MAX, Ordering::SeqCst);
+    assert_eq!((line.points(), second.files("blobs").len()), (POINTS, 0));
+    line.allow(u64::MAX, Then::Cut);
     first.copied("mini").await;
     assert!(std::fs::read(second.blob(&sha256(&file))).unwrap() == file);
-    let copied = second.running.app.metrics.copied.get();
-    assert!(copied < file.len() as u64 * 11 / 10, "{copied} bytes travelled for {}", file.len());
+    copied += second.running.app.metrics.copied.get();
+    assert!(copied <= file.len() as u64, "{copied} bytes were taken for {}: some came twice", file.len());
+    first.stop().await;
+    second.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_of_a_copy_waits_for_its_turn_at_the_pace_that_is_set() {
+    let place = Place::new();
+    let first = place.start(0).await;
+    first.leads().await;
+    let mut settings = place.settings(1);
+    settings.limits.copy_mib_per_second = 7;
+    let second = place.start_with(settings).await;
+    first.imported(&place, "mini", &qcow2(2, 8)).await;
+    first.copied("mini").await;
+    let (pace, copied) = (&second.running.app.pace, second.running.app.metrics.copied.get());
+    assert_eq!((pace.bytes_per_second(), pace.taken()), (7 << 20, copied));
+    assert!(copied > 2 << 20, "{copied}");
     first.stop().await;
     second.stop().await;
 }

@@ -2,6 +2,7 @@
 
 use std::{
     net::SocketAddr,
+    process::Command,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -13,7 +14,7 @@ use crate::harness::*;
 use axum::{
     Router,
     body::Body,
-    extract::State as Shared,
+    extract::{Path, State as Shared},
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Redirect, Response},
     routing::get,
@@ -23,7 +24,7 @@ use futures_util::{StreamExt, stream};
 use watari_chassis::prometheus::IntCounter;
 use watari_contracts::image::DeleteImage;
 use watari_model::image::State;
-use watari_testkit::eventually;
+use watari_testkit::{eventually, in_a_network_of_its_own};
 
 /// A web server with one file.
 #[derive(Clone)]
@@ -47,6 +48,7 @@ impl Web {
             .route("/round", get(|| async { Redirect::temporary("/round") }))
             .route("/file", get(|| async { Redirect::temporary("file:///etc/passwd") }))
             .route("/moved", get(|| async { Redirect::permanent("/whole") }))
+            .route("/to/{name}", get(to))
             .with_state(web.clone());
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -58,6 +60,12 @@ impl Web {
 async fn whole(Shared(web): Shared<Web>) -> Response {
     web.asked.fetch_add(1, Ordering::SeqCst);
     (*web.file).clone().into_response()
+}
+
+/// Sends on to another name, at the same port.
+async fn to(Path(name): Path<String>, headers: HeaderMap) -> Redirect {
+    let port = headers[header::HOST].to_str().unwrap().rsplit(':').next().unwrap();
+    Redirect::temporary(&format!("http://{name}:{port}/whole"))
 }
 
 /// Breaks off after a third of what is asked for, and knows ranges.
@@ -162,6 +170,51 @@ async fn urls_that_lead_inside_or_nowhere_or_for_ever_are_refused_and_leave_noth
         assert_eq!(front.fetch("bad", url, None).await.unwrap_err().code, "image.url-bad", "{url}");
     }
     front.is_tidy(0).await;
+    front.stop().await;
+}
+
+/// By the system's own resolver, which is told the names in a file.
+#[test]
+fn a_name_that_leads_inside_as_well_is_refused_at_once_and_behind_a_redirect() {
+    in_a_network_of_its_own("downloads::where_names_lead_inside");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "runs in a namespace that the other test makes"]
+async fn where_names_lead_inside() {
+    let run = |program: &str, words: &[&str]| {
+        assert!(Command::new(program).args(words).status().unwrap().success(), "{program} {words:?}");
+    };
+    run("ip", &["link", "set", "lo", "up"]);
+    let place = Place::new();
+    let hosts = place.dir.path().join("hosts");
+    let names =
+        "127.0.0.1 plain.test\n8.8.8.8 half.test\n10.0.0.5 half.test\n127.0.0.1 served.test\n10.0.0.5 served.test\n";
+    std::fs::write(&hosts, names).unwrap();
+    run("mount", &["--bind", hosts.to_str().unwrap(), "/etc/hosts"]);
+
+    let front = front(&place).await;
+    let file = qcow2(1, 3);
+    let (web, address) = Web::with(file.clone(), &front).await;
+    let port = address.port();
+    for (name, url) in [
+        ("half", format!("http://half.test:{port}/whole")),
+        ("served", format!("http://served.test:{port}/whole")),
+        ("to-half", format!("http://plain.test:{port}/to/half.test")),
+        ("to-served", format!("http://{address}/to/served.test")),
+    ] {
+        front.fetch(name, &url, None).await.unwrap();
+        let failed = front.settled(name).await;
+        let fault = failed.fault.unwrap_or_else(|| panic!("{name} is {:?}", failed.state));
+        assert_eq!(fault.code, "image.url-forbidden", "{name}: {}", fault.cause);
+        assert!(fault.cause.contains("10.0.0.5"), "{name}: {}", fault.cause);
+    }
+    assert_eq!(web.asked.load(Ordering::SeqCst), 0, "one of its addresses was asked");
+    // It is the address that is refused, not the name nor the redirect.
+    front.fetch("plain", &format!("http://plain.test:{port}/to/plain.test"), Some(sha256(&file))).await.unwrap();
+    let ready = front.settled("plain").await;
+    assert_eq!(ready.state, State::Ready, "{:?}", ready.fault);
+    front.is_tidy(1).await;
     front.stop().await;
 }
 

@@ -1,8 +1,9 @@
 //! Images in an object store, with a real server that speaks S3.
 
-use std::sync::atomic::Ordering;
-
-use crate::harness::{proxy::Proxy, *};
+use crate::harness::{
+    proxy::{Proxy, Then},
+    *,
+};
 use watari_chassis::Bucket;
 use watari_contracts::image::{DeleteImage, ImageView};
 use watari_image::settings::ImageSection;
@@ -49,7 +50,7 @@ async fn kept_for(front: &Front, name: &str, sites: usize) -> ImageView {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_image_is_ready_when_the_store_has_it_and_outlives_the_front_ends_disk() {
     let (place, s3) = (Place::new(), S3Server::start());
-    let line = Proxy::to(s3.address(), u64::MAX).await;
+    let line = Proxy::to(s3.address()).await;
     let mut settings = keeping(&place, 0, line.address);
     settings.peers.clear();
     let front = place.start_with(settings).await;
@@ -74,7 +75,7 @@ async fn an_image_is_ready_when_the_store_has_it_and_outlives_the_front_ends_dis
     let small = qcow2(1, 42);
     let ticket = front.import("maxi", "maxi", &small).await;
     let twin = front.import("twin", "twin", &file).await;
-    line.allowance.store(0, Ordering::SeqCst);
+    line.allow(0, Then::Cut);
     stands(&front, false).await;
     for (name, ticket, bytes) in [("maxi", &ticket, &small), ("twin", &twin, &file)] {
         assert_eq!(put(&place.operator(), ticket, 0, bytes.clone()).await.status(), 200);
@@ -90,7 +91,7 @@ async fn an_image_is_ready_when_the_store_has_it_and_outlives_the_front_ends_dis
     assert_eq!(front.show("mini").await.unwrap().state, State::Ready, "what is ready stays so");
     asked(front.bus(), &DeleteImage { name: "mini".parse().unwrap() }).await.unwrap();
 
-    line.allowance.store(u64::MAX, Ordering::SeqCst);
+    line.allow(u64::MAX, Then::Cut);
     for (name, bytes) in [("maxi", &small), ("twin", &file)] {
         let view = front.settled(name).await;
         assert_eq!((view.state, view.kept.len(), view.waits_for), (State::Ready, 1, None));

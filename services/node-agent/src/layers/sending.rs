@@ -189,9 +189,9 @@ impl Job {
                     return Err(self.not_now("sent, but did not arrive as it is here"));
                 }
                 Delivery::More(end) => {
-                    let piece = end.saturating_sub(parcel.brought).min(PIECE);
-                    parcel.brought = end;
-                    self.pause(piece, begun).await;
+                    if let Some(due) = brought(&mut parcel, end, begun, self.order.bandwidth_mib) {
+                        tokio::time::sleep_until(due).await;
+                    }
                 }
                 Delivery::Brought => {
                     // An agent that is away there checks it when it is back, and it is asked for again then.
@@ -211,12 +211,72 @@ impl Job {
             tokio::time::sleep(AGAIN).await;
         }
     }
+}
 
-    /// Waits for as long as the piece would have taken at the speed that is allowed.
-    async fn pause(&self, bytes: u64, begun: Instant) {
-        let most = self.order.bandwidth_mib.saturating_mul(1 << 20);
-        if let Some(micros) = bytes.saturating_mul(1_000_000).checked_div(most) {
-            tokio::time::sleep_until(begun + Duration::from_micros(micros)).await;
+/// Notes as far as a parcel was brought, the last piece from `begun` on. When the next one may go: not before this one
+/// would have been there at the speed that is allowed, in MiB a second; none without a bound.
+fn brought(parcel: &mut Parcel, end: u64, begun: Instant, bandwidth_mib: u64) -> Option<Instant> {
+    // What had come earlier is no part of it.
+    let piece = end.saturating_sub(parcel.brought).min(PIECE);
+    parcel.brought = end;
+    let micros = piece.saturating_mul(1_000_000).checked_div(bandwidth_mib.saturating_mul(1 << 20))?;
+    Some(begun + Duration::from_micros(micros))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: u64 = 1 << 20;
+    const SIZE_MIB: u64 = 320;
+
+    /// Brings a layer, of which the other node has so much already, in simulated time over a line that carries so many
+    /// MiB a second: how long that takes. What has gone is never ahead of the bound by more than a piece.
+    fn sent(had_mib: u64, line_mib: u64, bandwidth_mib: u64) -> Duration {
+        let mut parcel = Parcel {
+            folder: "/there".into(),
+            file: "/here".into(),
+            size_bytes: SIZE_MIB * MIB,
+            brought: 0,
+            name: "x.part".to_owned(),
+            proof: "x.here".to_owned(),
+        };
+        let first = Instant::now();
+        let (mut now, mut end) = (first, had_mib * MIB);
+        loop {
+            let begun = now;
+            end += PIECE;
+            now += Duration::from_millis(PIECE / MIB * 1_000 / line_mib);
+            let gone = end - had_mib * MIB;
+            let allowed = u128::from(bandwidth_mib * MIB) * (now - first).as_millis() / 1_000 + u128::from(PIECE);
+            assert!(bandwidth_mib == 0 || u128::from(gone) <= allowed, "{gone} bytes, {allowed} are allowed");
+            if end == parcel.size_bytes {
+                return now - first;
+            }
+            now = brought(&mut parcel, end, begun, bandwidth_mib).map_or(now, |due| now.max(due));
+            assert_eq!(parcel.brought, end);
         }
+    }
+
+    #[test]
+    fn a_layer_goes_no_faster_than_it_may() {
+        // Twenty pieces, of which the last is there as soon as the line has carried it.
+        assert_eq!(sent(0, 1_000, 20), Duration::from_millis(19 * 800 + 16));
+        assert_eq!(sent(0, 1_000, 40), Duration::from_millis(19 * 400 + 16));
+    }
+
+    #[test]
+    fn a_line_that_is_slower_than_the_bound_is_not_slowed_further() {
+        assert_eq!(sent(0, 10, 20), Duration::from_secs(32));
+    }
+
+    #[test]
+    fn without_a_bound_a_layer_goes_as_fast_as_the_line_carries() {
+        assert_eq!(sent(0, 1_000, 0), Duration::from_millis(20 * 16));
+    }
+
+    #[test]
+    fn what_had_come_before_is_not_waited_for() {
+        assert_eq!(sent(SIZE_MIB - 32, 1_000, 20), Duration::from_millis(800 + 16));
     }
 }

@@ -233,7 +233,10 @@ pub(super) const TEXTS: &[Text] = &[
     ("The image", "イメージ"),
     ("The image's name", "イメージの名前"),
     ("The operating system in it", "イメージの OS"),
-    ("Which edition of it this is", "イメージの版"),
+    (
+        "Which edition of it this is: `version` in JSON and in requests, since `--version` asks for that of the command",
+        "イメージの版。`--version` はコマンド自身の版を表示するので、この名前です。JSON と要求では `version` です",
+    ),
     ("What it is for", "イメージの用途の説明"),
     ("As whom one logs in to its servers", "このイメージのサーバにログインするときのユーザ名"),
     ("By what its servers boot", "このイメージのサーバが起動に使うファームウェア"),

@@ -5,7 +5,10 @@ use std::{io, path::Path};
 use proptest::prelude::*;
 
 use super::{
-    super::{pieces::Pieces, *},
+    super::{
+        pieces::{Pieces, judged},
+        *,
+    },
     sound,
 };
 
@@ -44,10 +47,34 @@ fn the_corpus_holds_every_format_and_each_is_judged_as_its_name_says() {
         assert!(corpus.iter().any(|(name, _)| name.starts_with(&format!("sound-{}", kind.driver()))), "{kind:?}");
     }
     for (name, bytes) in corpus {
-        let file = Pieces::parse(&bytes);
-        let judged = inspect(&file, file.size, 1 << 40);
+        let judged = judged(&bytes);
         assert_eq!(judged.is_ok(), name.starts_with("sound-"), "{name}: {judged:?}");
         assert!(judged.is_err() || name.contains(judged.unwrap().kind.driver()), "{name}");
+    }
+}
+
+/// The fuzzer is no part of the workspace, since it wants another toolchain: what it is built from is looked at here.
+#[test]
+fn the_fuzzer_does_what_the_tests_do_and_needs_nothing_but_this_module() {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let target = std::fs::read_to_string(package.join("fuzz/fuzz_targets/header.rs")).unwrap();
+    assert!(
+        target.contains("\"../../src/header/mod.rs\"") && target.contains("header::pieces::judged(bytes)"),
+        "{target}"
+    );
+    for entry in std::fs::read_dir(package.join("src/header")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() || path.ends_with("tests.rs") {
+            continue;
+        }
+        let text = std::fs::read_to_string(&path).unwrap();
+        let own = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+        for line in own.lines().map(str::trim_start).filter(|line| !line.starts_with("//")) {
+            let from = line.strip_prefix("pub ").unwrap_or(line).strip_prefix("use ");
+            let near =
+                from.is_none_or(|from| ["std::", "super::", "packing::"].iter().any(|own| from.starts_with(own)));
+            assert!(near && !line.contains("crate::") && !line.contains("watari_"), "{}: {line}", path.display());
+        }
     }
 }
 
