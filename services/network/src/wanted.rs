@@ -33,7 +33,7 @@ const NOBODYS: [(&str, &str, &str); 5] = [
 /// Reads and checks everything that can be checked without knowing the other networks.
 ///
 /// # Errors
-/// [`Refusal::BadRange`], [`Refusal::BadIpv6`] or [`Refusal::BadRoute`] with a sentence about the first thing that is wrong,
+/// What [`Network::check`] refuses, with a sentence about the first thing that is wrong,
 /// [`Refusal::OutOfRange`] for other fields, [`Refusal::Unsupported`] for what this version does not make.
 pub(crate) fn network(wanted: &CreateNetwork, most_addresses: u64, now: Timestamp) -> Result<Network, Refusal> {
     let request_id = request_id(wanted.request_id.as_deref())?;
@@ -49,6 +49,8 @@ pub(crate) fn network(wanted: &CreateNetwork, most_addresses: u64, now: Timestam
         // Every node has it, as it has the gateway's.
         side.gateway = Some(side.beside(gateway));
     }
+    let mut excluded = wanted.excluded.clone();
+    excluded.sort_by_key(|one| one.first);
     let network = Network {
         v: 1,
         name: wanted.name.clone(),
@@ -64,6 +66,7 @@ pub(crate) fn network(wanted: &CreateNetwork, most_addresses: u64, now: Timestam
         overlay: None,
         cidr,
         range,
+        excluded,
         gateway,
         dns: wanted.dns.clone(),
         routes: wanted.routes.clone(),
@@ -356,7 +359,8 @@ fn usable(network: &Network, most_addresses: u64) -> Result<(), Said> {
 /// and whatever number the older one got.
 pub(crate) fn same(a: &Network, b: &Network) -> bool {
     let part = |n: &Network| (n.name.clone(), n.kind, n.segment.clone(), n.cidr, n.range, n.gateway, n.dns.clone());
-    part(a) == part(b) && (a.public, a.vlan) == (b.public, b.vlan) && (&a.routes, &a.ipv6) == (&b.routes, &b.ipv6)
+    let more = |n: &Network| (n.public, n.vlan, n.excluded.clone(), n.routes.clone(), n.ipv6.clone());
+    part(a) == part(b) && more(a) == more(b)
 }
 
 /// Whether a new network can stand beside one that exists. Networks on one segment share its

@@ -12,6 +12,7 @@ fn asked(cidr: &str, range: &str) -> CreateNetwork {
         kind: Kind::Provider,
         cidr: cidr.to_owned(),
         range: range.to_owned(),
+        excluded: Vec::new(),
         gateway: None,
         dns: Vec::new(),
         routes: Vec::new(),
@@ -69,6 +70,24 @@ fn each_thing_that_is_wrong_is_said() {
         assert!(said.contains(says), "{cidr} {range}: {said}");
     }
     assert!(detail(made(&"x".repeat(5000), "a-b")).len() < 200);
+}
+
+#[test]
+fn what_is_kept_back_is_read_in_whatever_order_and_must_leave_something() {
+    let keeping = |excluded: &[&str]| CreateNetwork {
+        excluded: excluded.iter().map(|text| text.parse().unwrap()).collect(),
+        ..asked("203.0.113.0/24", "203.0.113.100-203.0.113.199")
+    };
+    let read = |excluded: &[&str]| network(&keeping(excluded), 1 << 20, NOW);
+    let both = read(&["203.0.113.150-203.0.113.159=printers", "203.0.113.107"]).unwrap();
+    assert_eq!((both.excluded[0].to_string(), both.drawable()), ("203.0.113.107".to_owned(), 89));
+    let turned = read(&["203.0.113.107", "203.0.113.150-203.0.113.159=printers"]).unwrap();
+    assert!(same(&both, &turned) && !same(&both, &lab()));
+    for bad in [&["203.0.113.200"][..], &["203.0.113.100-203.0.113.199"], &["203.0.113.107", "203.0.113.107"]] {
+        assert!(matches!(read(bad), Err(Refusal::BadExclusion { .. })), "{bad:?}");
+    }
+    // Kept back is not taken: whoever asks for it by name may have it.
+    assert_eq!(fixed("203.0.113.150".parse().unwrap(), &both, &[]), Ok(()));
 }
 
 #[test]

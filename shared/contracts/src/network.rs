@@ -23,6 +23,9 @@ pub struct CreateNetwork {
     pub cidr: String,
     /// What is handed out, `A-B`.
     pub range: String,
+    /// What of it is kept back: given only to servers that ask for an address of it by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub excluded: Vec<network::Exclusion>,
     /// The router told to servers, outside the range. An overlay network, whose router every node is,
     /// takes the first address outside the range if it is left out.
     #[serde(default)]
@@ -124,6 +127,9 @@ pub struct NetworkView {
     pub cidr: String,
     /// What is handed out, `A-B`.
     pub range: String,
+    /// What of it is kept back, by address: given only to servers that ask for an address of it by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub excluded: Vec<network::Exclusion>,
     /// The router told to servers.
     pub gateway: Option<Ipv4Addr>,
     /// The name servers told to servers.
@@ -136,7 +142,7 @@ pub struct NetworkView {
     pub ipv6: Option<network::Ipv6>,
     /// How many addresses are in use.
     pub addresses_used: u64,
-    /// How many are left.
+    /// How many are left to be drawn.
     pub addresses_free: u64,
     /// Addresses that somebody has who is no server, and that are given out to none, by address.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

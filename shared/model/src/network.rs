@@ -15,9 +15,11 @@ pub use ipv6::{Ipv6, LEAST_MTU as LEAST_IPV6_MTU, MOST_DNS};
 
 use crate::{Document, NetworkName, Refusal, Said, SegmentName, Timestamp, VmName, said};
 
+mod exclusion;
 mod route;
 mod stranger;
 
+pub use exclusion::{Exclusion, MOST_EXCLUSIONS, NotAnExclusion};
 pub use route::{MOST_ROUTES, NotARoute, Route};
 pub use stranger::Stranger;
 
@@ -110,6 +112,9 @@ pub struct Network {
     pub cidr: Ipv4Net,
     /// What is handed out.
     pub range: Range,
+    /// What of it is kept back, by address: see [`Exclusion`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub excluded: Vec<Exclusion>,
     /// The router told to servers, if any.
     pub gateway: Option<Ipv4Addr>,
     /// The name servers told to servers.
@@ -169,8 +174,8 @@ impl Network {
     /// addresses and the gateway, and is not empty.
     ///
     /// # Errors
-    /// [`Refusal::BadRange`] saying which of these is broken, [`Refusal::BadIpv6`] what is wrong with its IPv6 side,
-    /// [`Refusal::BadRoute`] what with its routes.
+    /// [`Refusal::BadRange`] saying which of these is broken, [`Refusal::BadExclusion`] what is wrong with what it keeps
+    /// back, [`Refusal::BadIpv6`] what with its IPv6 side, [`Refusal::BadRoute`] what with its routes.
     pub fn check(&self) -> Result<(), Refusal> {
         let refuse = |detail: Said| Err(Refusal::BadRange { network: self.name.to_string(), detail });
         let (cidr, Range { first, last }) = (self.cidr, self.range);
@@ -218,6 +223,8 @@ impl Network {
                 ));
             }
         }
+        let excluded = self.check_exclusions();
+        excluded.map_err(|detail| Refusal::BadExclusion { network: self.name.to_string(), detail })?;
         let ipv6 = self.ipv6.as_ref().map_or(Ok(()), |ipv6| ipv6.check(cidr, self.gateway));
         ipv6.map_err(|detail| Refusal::BadIpv6 { network: self.name.to_string(), detail })?;
         self.check_routes().map_err(|detail| Refusal::BadRoute { network: self.name.to_string(), detail })
@@ -287,6 +294,7 @@ mod tests {
             overlay: None,
             cidr: cidr.parse().unwrap(),
             range: Range { first: first.parse().unwrap(), last: last.parse().unwrap() },
+            excluded: Vec::new(),
             gateway: gateway.map(|g| g.parse().unwrap()),
             dns: Vec::new(),
             routes: Vec::new(),

@@ -148,6 +148,7 @@ impl Book {
             overlay: network.overlay,
             cidr: network.cidr.to_string(),
             range: format!("{}-{}", network.range.first, network.range.last),
+            excluded: network.excluded.clone(),
             gateway: network.gateway,
             dns: network.dns.clone(),
             routes: network.routes.clone(),

@@ -97,6 +97,7 @@ fn network(name: &str, kind: Kind) -> Network {
         overlay: (kind == Kind::Overlay).then_some(Overlay { vni: 4_096, mtu: 1_450 }),
         cidr: "10.1.0.0/24".parse().unwrap(),
         range: Range { first: address(10), last: address(99) },
+        excluded: Vec::new(),
         gateway: Some(address(1)),
         dns: Vec::new(),
         routes: Vec::new(),

@@ -259,6 +259,10 @@ pub(super) const TEXTS: &[Text] = &[
     ("The address", "アドレス"),
     ("The subnet", "サブネット"),
     ("The addresses handed out", "配布するアドレスの範囲"),
+    (
+        "Addresses of the range that are given only to who asks for one by name; may be given several times",
+        "範囲の中で、指定されたときだけ割り当てるアドレス (複数指定可)",
+    ),
     ("The router told to servers, outside the range", "サーバに知らせるルータ。配布範囲の外のアドレス"),
     ("A name server told to servers; may be given several times", "サーバに知らせるネームサーバ (複数指定可)"),
     (

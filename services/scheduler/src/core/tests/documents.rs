@@ -195,6 +195,7 @@ pub(crate) fn network(name: &str) -> Network {
         overlay: None,
         cidr: "203.0.113.0/24".parse().unwrap(),
         range: Range { first: [203, 0, 113, 100].into(), last: [203, 0, 113, 199].into() },
+        excluded: Vec::new(),
         gateway: None,
         dns: Vec::new(),
         routes: Vec::new(),

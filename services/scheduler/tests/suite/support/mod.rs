@@ -127,6 +127,7 @@ fn network() -> Network {
         overlay: None,
         cidr: "203.0.113.0/24".parse().unwrap(),
         range: Range { first: "203.0.113.100".parse().unwrap(), last: "203.0.113.199".parse().unwrap() },
+        excluded: Vec::new(),
         gateway: None,
         dns: Vec::new(),
         routes: Vec::new(),
