@@ -119,8 +119,8 @@ pub struct Create {
     /// The VLAN of the segment, 1 to 4094, by the tag of its frames [default: none]
     #[arg(long, value_name = "TAG", conflicts_with_all = ["overlay", "public"])]
     vlan: Option<u16>,
-    /// The largest packet of an overlay network's servers [default: what every node carries]
-    #[arg(long, value_name = "BYTES", conflicts_with = "provider")]
+    /// The largest packet of its servers [default: as the nodes' bridges; --overlay: what every node carries]
+    #[arg(long, value_name = "BYTES", conflicts_with = "public")]
     mtu: Option<u32>,
     /// The range is for public addresses of servers on overlay networks; see: watari address
     #[arg(long, conflicts_with = "overlay")]
@@ -268,6 +268,11 @@ fn name_servers(network: &NetworkView) -> String {
     joined(network.dns.iter().copied().map(IpAddr::V4).chain(ipv6))
 }
 
+/// The largest packet, unless that is the nodes' bridges' to say.
+fn mtu(network: &NetworkView) -> String {
+    or_dash(network.overlay.map(|overlay| overlay.mtu).or(network.mtu))
+}
+
 fn subnet6(network: &NetworkView) -> String {
     or_dash(network.ipv6.as_ref().map(|ipv6| ipv6.cidr))
 }
@@ -306,8 +311,8 @@ impl Row for NetworkView {
     }
 
     fn wide_cells(&self, _: Lang) -> Vec<String> {
-        let (vni, mtu) = (self.overlay.map(|overlay| overlay.vni), self.overlay.map(|overlay| overlay.mtu));
-        vec![subnet6(self), or_dash(vni), or_dash(mtu), name_servers(self), format::moment(self.created_at)]
+        let vni = or_dash(self.overlay.map(|overlay| overlay.vni));
+        vec![subnet6(self), vni, mtu(self), name_servers(self), format::moment(self.created_at)]
     }
 
     fn details(&self, lang: Lang) -> Vec<(Word, String)> {
@@ -316,7 +321,7 @@ impl Row for NetworkView {
             (Word::Kind, states::shown(lang, kind(self))),
             (Word::Segment, segment(self)),
             (Word::Vni, or_dash(self.overlay.map(|overlay| overlay.vni))),
-            (Word::Mtu, or_dash(self.overlay.map(|overlay| overlay.mtu))),
+            (Word::Mtu, mtu(self)),
             (Word::Cidr, self.cidr.clone()),
             (Word::Range, self.range.clone()),
             (Word::Excluded, joined(&self.excluded)),

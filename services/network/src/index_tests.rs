@@ -15,6 +15,7 @@ fn network(size: u32) -> Network {
         kind: Kind::Provider,
         segment: "campus".parse().unwrap(),
         vlan: None,
+        mtu: None,
         public: false,
         overlay: None,
         cidr: "10.0.0.0/24".parse().unwrap(),

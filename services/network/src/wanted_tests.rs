@@ -136,9 +136,28 @@ fn an_overlay_network_has_a_gateway_of_its_own_and_no_segment_of_anybodys() {
         CreateNetwork { segment: Some("campus".parse().unwrap()), ..good.clone() },
         CreateNetwork { mtu: Some(575), ..good.clone() },
         CreateNetwork { mtu: Some(65_000), ..good.clone() },
-        CreateNetwork { mtu: Some(1_400), ..asked("203.0.113.0/24", "203.0.113.1-203.0.113.9") },
     ] {
         assert!(matches!(network(&bad, 1 << 20, NOW), Err(Refusal::OutOfRange { .. })), "{bad:?}");
+    }
+}
+
+#[test]
+fn a_provider_network_may_say_how_large_packets_are() {
+    let campus = |mtu| CreateNetwork { mtu, ..asked("203.0.113.0/24", "203.0.113.100-203.0.113.199") };
+    let read = |wanted: &CreateNetwork| network(wanted, 1 << 20, NOW);
+    let made = read(&campus(Some(9_000))).unwrap();
+    assert_eq!((made.mtu, read(&campus(None)).unwrap().mtu), (Some(9_000), None));
+    assert!(!same(&made, &lab()) && same(&made, &made.clone()));
+    let inside = CreateNetwork { mtu: Some(1_400), ..asked_overlay("lab", "10.1.0.0/24", "10.1.0.10-10.1.0.99") };
+    assert_eq!(read(&inside).unwrap().mtu, None, "that stands with its number");
+    for bad in [
+        campus(Some(575)),
+        campus(Some(9_217)),
+        CreateNetwork { public: true, ..campus(Some(1_400)) },
+        with_ipv6(campus(Some(1_279)), "2001:db8:0:1::/64", Some("2001:db8:0:1::1")),
+    ] {
+        let refused = read(&bad);
+        assert!(matches!(&refused, Err(Refusal::OutOfRange { field, .. }) if field == "mtu"), "{bad:?}");
     }
 }
 
@@ -174,6 +193,7 @@ fn node(name: &str, mtu: Option<u32>) -> Node {
             virtualisation: watari_model::node::Virtualisation::Qemu,
             migration_address: String::new(),
             segments: std::collections::BTreeMap::new(),
+            segment_mtus: std::collections::BTreeMap::new(),
             vlans: None,
             labels: std::collections::BTreeMap::new(),
             protection: watari_model::node::Protection::default(),

@@ -42,7 +42,8 @@ pub struct CreateNetwork {
     /// The VLAN of the segment on which a provider network lives, 1 to 4,094; its frames have no tag if left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vlan: Option<u16>,
-    /// The largest packet of an overlay network's servers, in bytes; what every node carries if left out.
+    /// The largest packet of its servers, in bytes. If left out: as the nodes' bridges, or what every node carries of an
+    /// overlay network.
     #[serde(default)]
     pub mtu: Option<u32>,
     /// Whether a provider network's range is for public addresses, and no server's own.
@@ -118,6 +119,9 @@ pub struct NetworkView {
     /// The VLAN of the segment on which a provider network lives.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vlan: Option<u16>,
+    /// The largest packet of a provider network's servers, in bytes; as the nodes' bridges if nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mtu: Option<u32>,
     /// Whether its range is for public addresses, and no server's own.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub public: bool,

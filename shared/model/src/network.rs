@@ -84,6 +84,10 @@ pub const VNIS: std::ops::RangeInclusive<u32> = 0x1000..=0x00ff_ffff;
 /// jumbo frames leave.
 pub const OVERLAY_MTUS: std::ops::RangeInclusive<u32> = 576..=8_950;
 
+/// The largest packets that a provider network may have: what IPv4 demands of every link (RFC 791), and what switches
+/// carry that know jumbo frames.
+pub const PROVIDER_MTUS: std::ops::RangeInclusive<u32> = 576..=9_216;
+
 /// The tags that a VLAN may have (IEEE 802.1Q, clause 9.6: 0 is none, 4,095 is reserved).
 pub const VLANS: std::ops::RangeInclusive<u16> = 1..=4_094;
 
@@ -101,6 +105,9 @@ pub struct Network {
     /// The VLAN of the segment on which a provider network lives; none if its frames have no tag.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vlan: Option<u16>,
+    /// The largest packet of a provider network's servers, in bytes; as the nodes' bridges if nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mtu: Option<u32>,
     /// Whether a provider network's range is for public addresses, and no server's own.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub public: bool,
@@ -290,6 +297,7 @@ mod tests {
             kind: Kind::Provider,
             segment: "campus".parse().unwrap(),
             vlan: None,
+            mtu: None,
             public: false,
             overlay: None,
             cidr: cidr.parse().unwrap(),

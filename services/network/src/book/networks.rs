@@ -144,6 +144,7 @@ impl Book {
             kind: network.kind,
             segment: network.segment.clone(),
             vlan: network.vlan,
+            mtu: network.mtu,
             public: network.public,
             overlay: network.overlay,
             cidr: network.cidr.to_string(),

@@ -278,8 +278,8 @@ pub(super) const TEXTS: &[Text] = &[
         "セグメントの VLAN。フレームのタグの番号、1 から 4094 [既定値: なし]",
     ),
     (
-        "The largest packet of an overlay network's servers [default: what every node carries]",
-        "オーバーレイネットワークの最大パケット長 [既定値: 全ノードが運べる大きさ]",
+        "The largest packet of its servers [default: as the nodes' bridges; --overlay: what every node carries]",
+        "サーバの最大パケット長 [既定値: ノードのブリッジの大きさ。--overlay では全ノードが運べる大きさ]",
     ),
     (
         "The range is for public addresses of servers on overlay networks; see: watari address",
