@@ -11,7 +11,7 @@ use watari_contracts::{
 };
 use watari_model::{
     NetworkName, Refusal, Said,
-    network::{Kind, Route, Stranger},
+    network::{Exclusion, Kind, Route, Stranger},
 };
 
 use crate::{
@@ -81,7 +81,7 @@ Examples:
   watari network create campus --provider --cidr 203.0.113.0/24 \\
     --range 203.0.113.100-203.0.113.199
   watari network create lab --overlay --cidr 10.1.0.0/16 \\
-    --range 10.1.0.10-10.1.255.250
+    --range 10.1.0.10-10.1.255.250 --exclude 10.1.0.53=dns
   watari network create staff --provider --vlan 30 --cidr 192.0.2.0/24 \\
     --range 192.0.2.100-192.0.2.199 --gateway 192.0.2.1 \\
     --route 198.51.100.0/24=192.0.2.2"
@@ -101,6 +101,9 @@ pub struct Create {
     /// The addresses handed out
     #[arg(long, value_name = "FIRST-LAST")]
     range: String,
+    /// Addresses of the range that are given only to who asks for one by name; may be given several times
+    #[arg(long, value_name = "FIRST[-LAST][=NOTE]")]
+    exclude: Vec<String>,
     /// The router told to servers, outside the range
     #[arg(long, value_name = "ADDRESS")]
     gateway: Option<String>,
@@ -116,8 +119,8 @@ pub struct Create {
     /// The VLAN of the segment, 1 to 4094, by the tag of its frames [default: none]
     #[arg(long, value_name = "TAG", conflicts_with_all = ["overlay", "public"])]
     vlan: Option<u16>,
-    /// The largest packet of an overlay network's servers [default: what every node carries]
-    #[arg(long, value_name = "BYTES", conflicts_with = "provider")]
+    /// The largest packet of its servers [default: as the nodes' bridges; --overlay: what every node carries]
+    #[arg(long, value_name = "BYTES", conflicts_with = "public")]
     mtu: Option<u32>,
     /// The range is for public addresses of servers on overlay networks; see: watari address
     #[arg(long, conflicts_with = "overlay")]
@@ -194,6 +197,13 @@ impl Create {
             );
             input::value::<Route>("--route", allowed, text)
         };
+        let exclusion = |text: &String| {
+            let allowed = Said::new(
+                "an address or FIRST-LAST, with =NOTE behind it if wanted, such as 203.0.113.150-203.0.113.159=printers",
+                "203.0.113.150-203.0.113.159=printers のような、アドレスまたは 最初-最後 (必要なら後ろに =メモ)",
+            );
+            input::value::<Exclusion>("--exclude", allowed, text)
+        };
         let ipv6 = |cidr: String| -> Result<WantedIpv6, Failure> {
             Ok(WantedIpv6 {
                 cidr,
@@ -207,6 +217,7 @@ impl Create {
             kind: if self.overlay { Kind::Overlay } else { Kind::Provider },
             cidr: self.cidr,
             range: self.range,
+            excluded: self.exclude.iter().map(exclusion).collect::<Result<_, _>>()?,
             gateway: self.gateway.as_ref().map(|text| address("--gateway", text)).transpose()?,
             dns: self.dns.iter().map(|text| address("--dns", text)).collect::<Result<_, _>>()?,
             routes: self.route.iter().map(route).collect::<Result<_, _>>()?,
@@ -257,6 +268,11 @@ fn name_servers(network: &NetworkView) -> String {
     joined(network.dns.iter().copied().map(IpAddr::V4).chain(ipv6))
 }
 
+/// The largest packet, unless that is the nodes' bridges' to say.
+fn mtu(network: &NetworkView) -> String {
+    or_dash(network.overlay.map(|overlay| overlay.mtu).or(network.mtu))
+}
+
 fn subnet6(network: &NetworkView) -> String {
     or_dash(network.ipv6.as_ref().map(|ipv6| ipv6.cidr))
 }
@@ -295,8 +311,8 @@ impl Row for NetworkView {
     }
 
     fn wide_cells(&self, _: Lang) -> Vec<String> {
-        let (vni, mtu) = (self.overlay.map(|overlay| overlay.vni), self.overlay.map(|overlay| overlay.mtu));
-        vec![subnet6(self), or_dash(vni), or_dash(mtu), name_servers(self), format::moment(self.created_at)]
+        let vni = or_dash(self.overlay.map(|overlay| overlay.vni));
+        vec![subnet6(self), vni, mtu(self), name_servers(self), format::moment(self.created_at)]
     }
 
     fn details(&self, lang: Lang) -> Vec<(Word, String)> {
@@ -305,9 +321,10 @@ impl Row for NetworkView {
             (Word::Kind, states::shown(lang, kind(self))),
             (Word::Segment, segment(self)),
             (Word::Vni, or_dash(self.overlay.map(|overlay| overlay.vni))),
-            (Word::Mtu, or_dash(self.overlay.map(|overlay| overlay.mtu))),
+            (Word::Mtu, mtu(self)),
             (Word::Cidr, self.cidr.clone()),
             (Word::Range, self.range.clone()),
+            (Word::Excluded, joined(&self.excluded)),
             (Word::Ipv6, subnet6(self)),
             (Word::Gateway, gateways(self)),
             (Word::Dns, name_servers(self)),

@@ -358,7 +358,10 @@ fn details(node: &NodeView, drain: Option<State>, lang: Lang) -> Vec<(Word, Stri
 }
 
 fn segments(node: &NodeView) -> String {
-    joined(node.segments.iter().map(|(segment, bridge)| format!("{segment}={bridge}")))
+    joined(node.segments.iter().map(|(segment, bridge)| match node.segment_mtus.get(segment) {
+        Some(mtu) => format!("{segment}={bridge} (MTU {mtu})"),
+        None => format!("{segment}={bridge}"),
+    }))
 }
 
 /// The bridges that the node has made for VLANs, or whether it could make some.

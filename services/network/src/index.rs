@@ -17,7 +17,7 @@ use std::{
 
 use watari_model::{
     NetworkName, VmName,
-    network::{Network, Port},
+    network::{Exclusion, Network, Port},
 };
 
 use crate::pool::Pool;
@@ -39,7 +39,9 @@ struct Claim {
 
 struct Held {
     pool: Pool,
-    /// Addresses taken beyond the range: fixed ones.
+    /// What of the range is never drawn: in the pool it counts as taken, whoever has it.
+    excluded: Vec<Exclusion>,
+    /// Addresses taken that are not the pool's to give: fixed ones, beyond the range or kept back.
     beyond: BTreeSet<Ipv4Addr>,
     /// Addresses that are strangers', whoever gives them back.
     strange: BTreeSet<Ipv4Addr>,
@@ -51,7 +53,7 @@ struct Held {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Usage {
     pub(crate) used: u64,
-    /// Free ones of the range.
+    /// Those that are left to be drawn.
     pub(crate) free: u64,
 }
 
@@ -92,8 +94,13 @@ impl Index {
     }
 
     fn hold(&mut self, network: &Network, before: Option<Held>, doubted_before: u64) {
+        let mut pool = Pool::new(network.range);
+        for address in network.excluded.iter().flat_map(|one| one.range().addresses()) {
+            pool.take(address);
+        }
         let mut held = Held {
-            pool: Pool::new(network.range),
+            pool,
+            excluded: network.excluded.clone(),
             beyond: BTreeSet::new(),
             strange: network.strangers.iter().map(|stranger| stranger.address).collect(),
             claims: HashMap::new(),
@@ -213,16 +220,24 @@ fn owner(port: &Port) -> Owner {
 }
 
 impl Held {
+    /// Whether the address is the pool's to give.
+    fn is_drawn(&self, address: Ipv4Addr) -> bool {
+        self.pool.range().contains(address) && !self.excluded.iter().any(|one| one.range().contains(address))
+    }
+
     fn take(&mut self, address: Ipv4Addr) -> bool {
-        if self.pool.range().contains(address) { self.pool.take(address) } else { self.beyond.insert(address) }
+        if self.is_drawn(address) { self.pool.take(address) } else { self.beyond.insert(address) }
     }
 
     fn give_back(&mut self, address: Ipv4Addr) {
         if self.strange.contains(&address) {
             return;
         }
-        self.pool.give_back(address);
-        self.beyond.remove(&address);
+        if self.is_drawn(address) {
+            self.pool.give_back(address);
+        } else {
+            self.beyond.remove(&address);
+        }
     }
 }
 

@@ -15,10 +15,12 @@ fn network(size: u32) -> Network {
         kind: Kind::Provider,
         segment: "campus".parse().unwrap(),
         vlan: None,
+        mtu: None,
         public: false,
         overlay: None,
         cidr: "10.0.0.0/24".parse().unwrap(),
         range: Range { first, last: Ipv4Addr::from(u32::from(first) + size - 1) },
+        excluded: Vec::new(),
         gateway: None,
         dns: Vec::new(),
         routes: Vec::new(),
@@ -101,6 +103,27 @@ fn a_strangers_address_is_nobodys_though_it_is_given_back() {
 }
 
 #[test]
+fn an_excluded_address_is_drawn_by_nobody_and_is_whose_who_names_it() {
+    let mut net = network(4);
+    let at = |n: u8| Ipv4Addr::new(10, 0, 0, n);
+    net.excluded = vec!["10.0.0.11-10.0.0.12=printers".parse().unwrap()];
+    let named = port(&net, at(11), &somebody(1), 0);
+    let mut index = index(&net, &[]);
+    assert!(index.claim(&net.name, at(11), &somebody(1)));
+    index.settle(&named);
+    assert!(!index.claim(&net.name, at(11), &somebody(2)), "it is one server's");
+    assert_eq!(index.usage(&net.name), Usage { used: 1, free: 2 });
+    // Who has it keeps it when everything is read anew; who is drawn for gets none of them.
+    index.rebuild(std::iter::once(&net), std::iter::once(&named), 0);
+    assert_eq!(index.usage(&net.name), Usage { used: 1, free: 2 });
+    let drawn = [2, 3, 4].map(|n| index.claim_next(&net.name, &somebody(n)));
+    assert_eq!(drawn, [Some(at(13)), Some(at(10)), None]);
+    index.release(&named);
+    assert_eq!(index.claim_next(&net.name, &somebody(5)), None, "nor is it drawn once it was given back");
+    assert!(index.claim(&net.name, at(11), &somebody(5)) && index.claim(&net.name, at(12), &somebody(6)));
+}
+
+#[test]
 fn an_owner_whose_write_is_in_doubt_tries_the_same_address_again() {
     let net = network(3);
     let mut index = index(&net, &[]);
@@ -127,8 +150,15 @@ fn a_rebuild_keeps_claims_in_hand_and_forgets_old_doubts() {
 
 proptest! {
     #[test]
-    fn no_sequence_gives_one_address_to_two(size in 1_u32..12, steps in prop::collection::vec((0_u8..5, 0_u32..6), 0..120)) {
-        let net = network(size);
+    fn no_sequence_gives_one_address_to_two(
+        size in 1_u32..12,
+        kept in 0_u32..4,
+        steps in prop::collection::vec((0_u8..6, 0_u32..6), 0..120),
+    ) {
+        // The first ones are kept back, of which somebody may name one.
+        let (kept, mut net) = (kept.min(size - 1), network(size));
+        let excluded: Vec<Ipv4Addr> = net.range.addresses().take(kept as usize).collect();
+        net.excluded = excluded.iter().map(|address| address.to_string().parse().unwrap()).collect();
         let mut index = index(&net, &[]);
         let mut stored: HashMap<Ipv4Addr, Port> = HashMap::new();
         for (step, who) in steps {
@@ -136,11 +166,13 @@ proptest! {
             match step {
                 0 | 1 => if let Some(address) = index.claim_next(&net.name, &owner) {
                     prop_assert!(!stored.contains_key(&address), "{} twice", address);
+                    prop_assert!(!excluded.contains(&address), "{} is kept back", address);
                     let port = port(&net, address, &owner, 0);
                     index.settle(&port);
                     stored.insert(address, port);
                 } else {
-                    prop_assert_eq!(stored.len() as u32, size);
+                    let named = excluded.iter().filter(|address| stored.contains_key(*address)).count();
+                    prop_assert_eq!((stored.len() - named) as u32, size - kept);
                 },
                 2 => if let Some(address) = index.claim_next(&net.name, &owner) {
                     index.doubt(&net.name, address, 0);
@@ -151,10 +183,20 @@ proptest! {
                     prop_assert_eq!(&port.vm, &owner.vm);
                     index.release(&port);
                 },
+                4 => if let Some(address) = excluded.get(who as usize) {
+                    let free = !stored.contains_key(address);
+                    prop_assert_eq!(index.claim(&net.name, *address, &owner), free);
+                    if free {
+                        let port = port(&net, *address, &owner, 0);
+                        index.settle(&port);
+                        stored.insert(*address, port);
+                    }
+                },
                 _ => index.rebuild(std::iter::once(&net), stored.values(), 0),
             }
             let usage = index.usage(&net.name);
-            prop_assert_eq!((usage.used, usage.free), (stored.len() as u64, u64::from(size) - stored.len() as u64));
+            let drawn = stored.keys().filter(|address| !excluded.contains(address)).count() as u64;
+            prop_assert_eq!((usage.used, usage.free), (stored.len() as u64, net.drawable() - drawn));
         }
     }
 }

@@ -10,8 +10,8 @@ use watari_contracts::network::{CreateNetwork, WantedIpv6};
 use watari_model::{
     NetworkName, Refusal, Said, SegmentName, Timestamp,
     network::{
-        ENCAPSULATION, Ipv6, Kind, LEAST_IPV6_MTU, MOST_DNS, Network, OVERLAY_MTUS, Overlay, Range, Stranger, VLANS,
-        VNIS,
+        ENCAPSULATION, Ipv6, Kind, LEAST_IPV6_MTU, MOST_DNS, Network, OVERLAY_MTUS, Overlay, PROVIDER_MTUS, Range,
+        Stranger, VLANS, VNIS,
     },
     node::Node,
     said,
@@ -33,7 +33,7 @@ const NOBODYS: [(&str, &str, &str); 5] = [
 /// Reads and checks everything that can be checked without knowing the other networks.
 ///
 /// # Errors
-/// [`Refusal::BadRange`], [`Refusal::BadIpv6`] or [`Refusal::BadRoute`] with a sentence about the first thing that is wrong,
+/// What [`Network::check`] refuses, with a sentence about the first thing that is wrong,
 /// [`Refusal::OutOfRange`] for other fields, [`Refusal::Unsupported`] for what this version does not make.
 pub(crate) fn network(wanted: &CreateNetwork, most_addresses: u64, now: Timestamp) -> Result<Network, Refusal> {
     let request_id = request_id(wanted.request_id.as_deref())?;
@@ -49,6 +49,8 @@ pub(crate) fn network(wanted: &CreateNetwork, most_addresses: u64, now: Timestam
         // Every node has it, as it has the gateway's.
         side.gateway = Some(side.beside(gateway));
     }
+    let mut excluded = wanted.excluded.clone();
+    excluded.sort_by_key(|one| one.first);
     let network = Network {
         v: 1,
         name: wanted.name.clone(),
@@ -59,11 +61,13 @@ pub(crate) fn network(wanted: &CreateNetwork, most_addresses: u64, now: Timestam
             (None, Kind::Overlay) => segment_named(wanted.name.as_str())?,
         },
         vlan: wanted.vlan,
+        mtu: wanted.mtu.filter(|_| wanted.kind == Kind::Provider),
         public: wanted.public,
         // Its number is chosen beside the other networks.
         overlay: None,
         cidr,
         range,
+        excluded,
         gateway,
         dns: wanted.dns.clone(),
         routes: wanted.routes.clone(),
@@ -77,7 +81,23 @@ pub(crate) fn network(wanted: &CreateNetwork, most_addresses: u64, now: Timestam
     Ok(network)
 }
 
-/// A provider network has a segment and the segment's packet size; an overlay network has its own.
+/// The largest packets that a network of that kind may have.
+fn mtus(kind: Kind) -> std::ops::RangeInclusive<u32> {
+    match kind {
+        Kind::Provider => PROVIDER_MTUS,
+        Kind::Overlay => OVERLAY_MTUS,
+    }
+}
+
+/// What a network of public addresses takes of anything that is told to servers.
+fn for_nobody() -> Said {
+    Said::new(
+        "nothing: no server is on a network of public addresses",
+        "なし (公開アドレスのネットワークにサーバはありません)",
+    )
+}
+
+/// Only a provider network has a segment; and a packet size must be one that its kind can have.
 fn suits_its_kind(wanted: &CreateNetwork) -> Result<(), Refusal> {
     let refuse = |field: &str, value: String, allowed: Said| {
         Err(Refusal::OutOfRange { field: field.to_owned(), value, allowed })
@@ -100,16 +120,9 @@ fn suits_its_kind(wanted: &CreateNetwork) -> Result<(), Refusal> {
                 Said::new("nothing: an overlay network needs no segment", "なし (オーバーレイにセグメントは不要)");
             refuse("segment", segment.to_string(), allowed)
         }
-        (Kind::Provider, _, Some(mtu)) => {
-            let allowed = Said::new(
-                "nothing: a provider network has the packet size of the nodes' bridges",
-                "なし (構内のネットワークではノードのブリッジの大きさになります)",
-            );
-            refuse("mtu", mtu.to_string(), allowed)
-        }
-        (Kind::Overlay, None, Some(mtu)) if !OVERLAY_MTUS.contains(&mtu) => {
-            let (least, most) = (OVERLAY_MTUS.start(), OVERLAY_MTUS.end());
-            refuse("mtu", mtu.to_string(), Said::between(least, most))
+        (_, _, Some(mtu)) if wanted.public => refuse("mtu", mtu.to_string(), for_nobody()),
+        (kind, _, Some(mtu)) if !mtus(kind).contains(&mtu) => {
+            refuse("mtu", mtu.to_string(), Said::between(mtus(kind).start(), mtus(kind).end()))
         }
         _ => Ok(()),
     }
@@ -141,10 +154,7 @@ fn routed(wanted: &CreateNetwork) -> Result<(), Refusal> {
         return Ok(());
     };
     let allowed = if wanted.public {
-        Said::new(
-            "nothing: no server is on a network of public addresses",
-            "なし (公開アドレスのネットワークにサーバはありません)",
-        )
+        for_nobody()
     } else {
         Said::new(
             "nothing: an overlay network has no router but its gateway",
@@ -171,8 +181,8 @@ fn suits_ipv6(wanted: &CreateNetwork, ipv6: &WantedIpv6) -> Result<(), Refusal> 
             );
             refuse("ipv6.gateway", gateway.to_string(), allowed)
         }
-        (Kind::Overlay, None, Some(mtu)) if mtu < LEAST_IPV6_MTU => {
-            refuse("mtu", mtu.to_string(), Said::between(LEAST_IPV6_MTU, OVERLAY_MTUS.end()))
+        (kind, _, Some(mtu)) if mtu < LEAST_IPV6_MTU => {
+            refuse("mtu", mtu.to_string(), Said::between(LEAST_IPV6_MTU, mtus(kind).end()))
         }
         _ => Ok(()),
     }
@@ -356,7 +366,8 @@ fn usable(network: &Network, most_addresses: u64) -> Result<(), Said> {
 /// and whatever number the older one got.
 pub(crate) fn same(a: &Network, b: &Network) -> bool {
     let part = |n: &Network| (n.name.clone(), n.kind, n.segment.clone(), n.cidr, n.range, n.gateway, n.dns.clone());
-    part(a) == part(b) && (a.public, a.vlan) == (b.public, b.vlan) && (&a.routes, &a.ipv6) == (&b.routes, &b.ipv6)
+    let more = |n: &Network| (n.public, n.vlan, n.mtu, n.excluded.clone(), n.routes.clone(), n.ipv6.clone());
+    part(a) == part(b) && more(a) == more(b)
 }
 
 /// Whether a new network can stand beside one that exists. Networks on one segment share its

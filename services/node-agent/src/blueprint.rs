@@ -131,6 +131,21 @@ fn check_vlan(wire: &Wire) -> Result<(), Refusal> {
     }
 }
 
+/// Only a provider network has a packet size of its own: an overlay network's stands with its number.
+fn check_mtu(wire: &Wire) -> Result<(), Refusal> {
+    match wire.mtu {
+        Some(mtu) if wire.kind == Kind::Overlay || !network::PROVIDER_MTUS.contains(&mtu) => {
+            let (least, most) = (network::PROVIDER_MTUS.start(), network::PROVIDER_MTUS.end());
+            let allowed = said!(
+                "{least} to {most} for a provider network, and none for another",
+                "構内のネットワークでは {least}～{most}。ほかのネットワークではなし"
+            );
+            Err(refuse("mtu", mtu.to_string(), allowed))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Checks one network card and gives its subnet.
 ///
 /// # Errors
@@ -138,6 +153,7 @@ fn check_vlan(wire: &Wire) -> Result<(), Refusal> {
 pub fn check_wire(wire: &Wire) -> Result<Ipv4Net, Refusal> {
     check_overlay(wire)?;
     check_vlan(wire)?;
+    check_mtu(wire)?;
     if !is_mac(&wire.mac) {
         return Err(refuse(
             "mac",
@@ -189,7 +205,8 @@ fn check_routes(wire: &Wire, subnet: Ipv4Net) -> Result<(), Refusal> {
 
 /// The IPv6 side is one that a network may have, and the address the server's on it.
 fn check_ipv6(wire: &Wire, subnet: Ipv4Net, Ipv6Wire { network, address }: &Ipv6Wire) -> Result<(), Refusal> {
-    let fits = wire.overlay.is_none_or(|overlay| overlay.mtu >= network::LEAST_IPV6_MTU);
+    let mtu = wire.overlay.map(|overlay| overlay.mtu).or(wire.mtu);
+    let fits = mtu.is_none_or(|mtu| mtu >= network::LEAST_IPV6_MTU);
     if network.check(subnet, wire.gateway).is_ok() && *address == network.beside(wire.address) && fits {
         return Ok(());
     }
@@ -364,11 +381,19 @@ mod tests {
             tagged.wires[0].vlan = vlan;
             assert_eq!(check(&tagged).is_ok(), sound, "{vlan:?}");
         }
+        let mut sized = server();
+        for (mtu, sound) in [(Some(575), false), (Some(576), true), (Some(9_216), true), (Some(9_217), false)] {
+            sized.wires[0].mtu = mtu;
+            assert_eq!(check(&sized).is_ok(), sound, "{mtu:?}");
+        }
         let mut both = server();
         let net = network::Ipv6 { cidr: "2001:db8:0:1::/64".parse().unwrap(), gateway: None, dns: Vec::new() };
         let beside = net.beside(both.wires[0].address);
         both.wires[0].ipv6 = Some(Ipv6Wire { network: net.clone(), address: beside });
         assert_eq!(check(&both), Ok(()));
+        both.wires[0].mtu = Some(1_279);
+        assert!(matches!(check(&both), Err(Refusal::OutOfRange { .. })), "too small for IPv6");
+        both.wires[0].mtu = None;
         both.wires[0].ipv6 = Some(Ipv6Wire { network: net, address: "2001:db8:0:1::1".parse().unwrap() });
         assert!(matches!(check(&both), Err(Refusal::OutOfRange { .. })), "another's IPv6 address");
         let mut routed = server();
@@ -391,6 +416,9 @@ mod tests {
         overlay.wires[0].vlan = Some(30);
         assert!(matches!(check(&overlay), Err(Refusal::OutOfRange { .. })), "with a VLAN");
         overlay.wires[0].vlan = None;
+        overlay.wires[0].mtu = Some(1_400);
+        assert!(matches!(check(&overlay), Err(Refusal::OutOfRange { .. })), "with a second packet size");
+        overlay.wires[0].mtu = None;
         overlay.wires[0].overlay = Some(network::Overlay { vni: 1 << 24, mtu: 1_450 });
         assert!(matches!(check(&overlay), Err(Refusal::OutOfRange { .. })), "a number of 25 bits");
     }

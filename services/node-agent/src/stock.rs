@@ -43,6 +43,7 @@ pub async fn take(node: &Node) -> Result<Inventory, Refusal> {
         },
         migration_address: if address.is_empty() { node.name.to_string() } else { address.clone() },
         segments: node.plumbing.segments(),
+        segment_mtus: node.plumbing.segment_mtus(),
         vlans: node.plumbing.vlans(),
         protection: node.plumbing.protection(),
         labels: node.settings.labels.clone(),
@@ -74,6 +75,7 @@ pub async fn publish(node: &Arc<Node>, bus: &Bus, shutdown: &CancellationToken) 
         let is_told = |(last, at): &(Inventory, tokio::time::Instant)| {
             at.elapsed() < interval
                 && last.segments == node.plumbing.segments()
+                && last.segment_mtus == node.plumbing.segment_mtus()
                 && last.vlans == node.plumbing.vlans()
                 && last.protection == node.plumbing.protection()
                 && last.images == node.images.told()

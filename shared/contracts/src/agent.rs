@@ -82,6 +82,9 @@ pub struct Wire {
     /// The VLAN of the segment, of a provider network that has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vlan: Option<u16>,
+    /// The largest packet of a provider network's servers, in bytes, if it says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mtu: Option<u32>,
     /// What only an overlay network has.
     #[serde(default)]
     pub overlay: Option<network::Overlay>,

@@ -190,6 +190,9 @@ pub struct NodeView {
     pub uefi: bool,
     /// Which segment is bound to which bridge.
     pub segments: BTreeMap<SegmentName, String>,
+    /// The largest packet, in bytes, of each of these bridges.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub segment_mtus: BTreeMap<SegmentName, u32>,
     /// The bridges that it has made for VLANs of segments, by the networks that live there; none if it can make none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vlans: Option<BTreeMap<NetworkName, String>>,

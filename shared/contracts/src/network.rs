@@ -23,6 +23,9 @@ pub struct CreateNetwork {
     pub cidr: String,
     /// What is handed out, `A-B`.
     pub range: String,
+    /// What of it is kept back: given only to servers that ask for an address of it by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub excluded: Vec<network::Exclusion>,
     /// The router told to servers, outside the range. An overlay network, whose router every node is,
     /// takes the first address outside the range if it is left out.
     #[serde(default)]
@@ -39,7 +42,8 @@ pub struct CreateNetwork {
     /// The VLAN of the segment on which a provider network lives, 1 to 4,094; its frames have no tag if left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vlan: Option<u16>,
-    /// The largest packet of an overlay network's servers, in bytes; what every node carries if left out.
+    /// The largest packet of its servers, in bytes. If left out: as the nodes' bridges, or what every node carries of an
+    /// overlay network.
     #[serde(default)]
     pub mtu: Option<u32>,
     /// Whether a provider network's range is for public addresses, and no server's own.
@@ -115,6 +119,9 @@ pub struct NetworkView {
     /// The VLAN of the segment on which a provider network lives.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vlan: Option<u16>,
+    /// The largest packet of a provider network's servers, in bytes; as the nodes' bridges if nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mtu: Option<u32>,
     /// Whether its range is for public addresses, and no server's own.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub public: bool,
@@ -124,6 +131,9 @@ pub struct NetworkView {
     pub cidr: String,
     /// What is handed out, `A-B`.
     pub range: String,
+    /// What of it is kept back, by address: given only to servers that ask for an address of it by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub excluded: Vec<network::Exclusion>,
     /// The router told to servers.
     pub gateway: Option<Ipv4Addr>,
     /// The name servers told to servers.
@@ -136,7 +146,7 @@ pub struct NetworkView {
     pub ipv6: Option<network::Ipv6>,
     /// How many addresses are in use.
     pub addresses_used: u64,
-    /// How many are left.
+    /// How many are left to be drawn.
     pub addresses_free: u64,
     /// Addresses that somebody has who is no server, and that are given out to none, by address.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -15,9 +15,11 @@ pub use ipv6::{Ipv6, LEAST_MTU as LEAST_IPV6_MTU, MOST_DNS};
 
 use crate::{Document, NetworkName, Refusal, Said, SegmentName, Timestamp, VmName, said};
 
+mod exclusion;
 mod route;
 mod stranger;
 
+pub use exclusion::{Exclusion, MOST_EXCLUSIONS, NotAnExclusion};
 pub use route::{MOST_ROUTES, NotARoute, Route};
 pub use stranger::Stranger;
 
@@ -82,6 +84,10 @@ pub const VNIS: std::ops::RangeInclusive<u32> = 0x1000..=0x00ff_ffff;
 /// jumbo frames leave.
 pub const OVERLAY_MTUS: std::ops::RangeInclusive<u32> = 576..=8_950;
 
+/// The largest packets that a provider network may have: what IPv4 demands of every link (RFC 791), and what switches
+/// carry that know jumbo frames.
+pub const PROVIDER_MTUS: std::ops::RangeInclusive<u32> = 576..=9_216;
+
 /// The tags that a VLAN may have (IEEE 802.1Q, clause 9.6: 0 is none, 4,095 is reserved).
 pub const VLANS: std::ops::RangeInclusive<u16> = 1..=4_094;
 
@@ -99,6 +105,9 @@ pub struct Network {
     /// The VLAN of the segment on which a provider network lives; none if its frames have no tag.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vlan: Option<u16>,
+    /// The largest packet of a provider network's servers, in bytes; as the nodes' bridges if nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mtu: Option<u32>,
     /// Whether a provider network's range is for public addresses, and no server's own.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub public: bool,
@@ -110,6 +119,9 @@ pub struct Network {
     pub cidr: Ipv4Net,
     /// What is handed out.
     pub range: Range,
+    /// What of it is kept back, by address: see [`Exclusion`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub excluded: Vec<Exclusion>,
     /// The router told to servers, if any.
     pub gateway: Option<Ipv4Addr>,
     /// The name servers told to servers.
@@ -169,8 +181,8 @@ impl Network {
     /// addresses and the gateway, and is not empty.
     ///
     /// # Errors
-    /// [`Refusal::BadRange`] saying which of these is broken, [`Refusal::BadIpv6`] what is wrong with its IPv6 side,
-    /// [`Refusal::BadRoute`] what with its routes.
+    /// [`Refusal::BadRange`] saying which of these is broken, [`Refusal::BadExclusion`] what is wrong with what it keeps
+    /// back, [`Refusal::BadIpv6`] what with its IPv6 side, [`Refusal::BadRoute`] what with its routes.
     pub fn check(&self) -> Result<(), Refusal> {
         let refuse = |detail: Said| Err(Refusal::BadRange { network: self.name.to_string(), detail });
         let (cidr, Range { first, last }) = (self.cidr, self.range);
@@ -214,6 +226,8 @@ impl Network {
                 ));
             }
         }
+        let excluded = self.check_exclusions();
+        excluded.map_err(|detail| Refusal::BadExclusion { network: self.name.to_string(), detail })?;
         let ipv6 = self.ipv6.as_ref().map_or(Ok(()), |ipv6| ipv6.check(cidr, self.gateway));
         ipv6.map_err(|detail| Refusal::BadIpv6 { network: self.name.to_string(), detail })?;
         self.check_routes().map_err(|detail| Refusal::BadRoute { network: self.name.to_string(), detail })
@@ -292,10 +306,12 @@ mod tests {
             kind: Kind::Provider,
             segment: "campus".parse().unwrap(),
             vlan: None,
+            mtu: None,
             public: false,
             overlay: None,
             cidr: cidr.parse().unwrap(),
             range: Range { first: first.parse().unwrap(), last: last.parse().unwrap() },
+            excluded: Vec::new(),
             gateway: gateway.map(|g| g.parse().unwrap()),
             dns: Vec::new(),
             routes: Vec::new(),

@@ -156,6 +156,9 @@ pub struct Inventory {
     pub migration_address: String,
     /// Which segment is bound to which bridge; only bridges that exist and are up.
     pub segments: BTreeMap<SegmentName, String>,
+    /// The largest packet, in bytes, of each of these bridges; none from a node that does not say.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub segment_mtus: BTreeMap<SegmentName, u32>,
     /// The bridges that it has made for VLANs of segments, by the networks that live there; none from a node that can
     /// make none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -328,6 +331,7 @@ mod tests {
             virtualisation: Virtualisation::Qemu,
             migration_address: String::new(),
             segments: BTreeMap::new(),
+            segment_mtus: BTreeMap::new(),
             vlans: None,
             protection: Protection::default(),
             labels: BTreeMap::new(),

@@ -44,6 +44,7 @@ pub fn card(address: Ipv4Addr) -> Wire {
         kind: Kind::Provider,
         segment: named("campus"),
         vlan: None,
+        mtu: None,
         overlay: None,
         cidr: format!("{a}.{b}.{c}.0/24"),
         gateway: None,

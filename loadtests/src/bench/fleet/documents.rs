@@ -129,6 +129,7 @@ pub(super) async fn store_ground(ctx: &Context, networks: usize) -> anyhow::Resu
         network["name"] = json!(format!("net-{number}"));
         network["cidr"] = json!(format!("10.{b}.{c}.0/24"));
         network["range"] = json!({"first": format!("10.{b}.{c}.2"), "last": format!("10.{b}.{c}.254")});
+        network["excluded"] = json!([]);
         network["gateway"] = json!(format!("10.{b}.{c}.1"));
         let network: Network = serde_json::from_value(network).context("a network")?;
         bucket.create(&network).await?;

@@ -335,6 +335,14 @@ troubles! {
         ja "ノード {node} が運べるパケットは {found} バイトですが、オーバーレイネットワーク {network} には {needed} バイトが必要です"
            "そのネットワークのサーバは配置されません"
            "そのノードで ip link set インターフェイス mtu {needed} を実行するか、node-agent.toml の networks.tunnel_address を設定してください";
+    /// A network's packets do not fit.
+    BridgeSmall { node, bridge, network, needed, found } "bridge.mtu" Warning
+        en "bridge {bridge} of node {node} carries packets of {found} bytes, and network {network} needs {needed}"
+           "servers of that network are not placed on the node"
+           "on the node, and in its network configuration: ip link set INTERFACE mtu {needed}, for the bridge's wire and then for {bridge}"
+        ja "ノード {node} のブリッジ {bridge} が運べるパケットは {found} バイトですが、ネットワーク {network} には {needed} バイトが必要です"
+           "そのネットワークのサーバは配置されません"
+           "そのノードで、ブリッジの物理インターフェイス、{bridge} の順に ip link set インターフェイス mtu {needed} を実行し、ネットワーク設定にも反映してください";
     // --- disks -----------------------------------------------------------------------------
     /// No room.
     DiskFull { node, total } "disk.full" Failure

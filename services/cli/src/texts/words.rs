@@ -133,6 +133,7 @@ words! {
     PublicKey "PUBLIC KEY" "公開鍵";
     Qemu "QEMU" "QEMU の版";
     Range "RANGE" "配布範囲";
+    Excluded "EXCLUDED" "除外 (指定時のみ)";
     Reachable "NODE ANSWERS" "ノードの応答";
     Reason "REASON" "理由";
     Remedy "REMEDY" "対処";

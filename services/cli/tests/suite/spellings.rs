@@ -102,6 +102,8 @@ fn every_fixed_spelling_is_understood() {
         "network create lab --overlay --cidr 10.0.0.0/24 --range 10.0.0.10-10.0.0.99 --gateway 10.0.0.1 --dns 10.0.0.2 --mtu 1400",
         "network create staff --provider --vlan 30 --cidr 192.0.2.0/24 --range 192.0.2.100-192.0.2.199",
         "network create far --provider --cidr 192.0.2.0/24 --range 192.0.2.100-192.0.2.199 --route 198.51.100.0/24=192.0.2.2 --route 10.0.0.0/8=192.0.2.3",
+        "network create wide --provider --cidr 203.0.113.0/24 --range 203.0.113.100-203.0.113.199 --mtu 9000",
+        "network create campus --provider --cidr 203.0.113.0/24 --range 203.0.113.100-203.0.113.199 --exclude 203.0.113.107 --exclude 203.0.113.150-203.0.113.159=printers",
         "network clear campus 203.0.113.107",
         "network list",
         "network show campus",

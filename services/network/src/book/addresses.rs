@@ -51,7 +51,7 @@ impl Book {
         let last = last.max_by_key(|a| a.created_at).map(|a| a.address);
         let candidates = match request.address {
             Some(address) => vec![certain(address, &network, &taken)?],
-            None => free(network.range, &taken, last).take(DRAWS).collect(),
+            None => free(&network, &taken, last).take(DRAWS).collect(),
         };
         for address in candidates {
             let now = clock::now();
@@ -70,7 +70,7 @@ impl Book {
                 Err(error) => return Err(no_answer("addresses", &error)),
             }
         }
-        Err(Refusal::PublicRangeExhausted { network: network.name.to_string(), size: network.range.size().to_string() })
+        Err(Refusal::PublicRangeExhausted { network: network.name.to_string(), size: network.drawable().to_string() })
     }
 
     /// One public address.
@@ -238,12 +238,17 @@ impl Book {
     }
 }
 
-/// The free addresses of a range, beginning after the last one that was given out, so that one that was given back
-/// rests for as long as the others last.
-fn free(range: Range, taken: &BTreeSet<Ipv4Addr>, last: Option<Ipv4Addr>) -> impl Iterator<Item = Ipv4Addr> {
+/// The free addresses of a network's range that are not kept back, beginning after the last one that was given out, so
+/// that one that was given back rests for as long as the others last.
+fn free(network: &Network, taken: &BTreeSet<Ipv4Addr>, last: Option<Ipv4Addr>) -> impl Iterator<Item = Ipv4Addr> {
+    let range = network.range;
     let later = move |address: &Ipv4Addr| last.is_none_or(|last| *address > last);
     let again = range.addresses().filter(move |address| !later(address));
-    range.addresses().filter(later).chain(again).filter(move |address| !taken.contains(address))
+    range
+        .addresses()
+        .filter(later)
+        .chain(again)
+        .filter(move |address| !taken.contains(address) && !network.excludes(*address))
 }
 
 /// Whether this very address may be taken.
@@ -305,16 +310,32 @@ mod tests {
         Ipv4Addr::new(203, 0, 113, n)
     }
 
+    /// The sample of a network for public addresses, with four of them.
+    fn network() -> Network {
+        let golden = include_str!("../../../../shared/contracts/tests/golden/document.networks.json");
+        let all: Vec<Network> = serde_json::from_str(golden).unwrap();
+        let public = all.into_iter().find(|network| network.public).unwrap();
+        Network { range: Range { first: address(200), last: address(203) }, excluded: Vec::new(), ..public }
+    }
+
     #[test]
     fn an_address_that_was_given_back_rests_while_there_are_others() {
-        let range = Range { first: address(200), last: address(203) };
+        let network = network();
         let drawn = |taken: &[u8], last: Option<u8>| -> Vec<u8> {
             let taken = taken.iter().map(|n| address(*n)).collect();
-            free(range, &taken, last.map(address)).map(|address| address.octets()[3]).collect()
+            free(&network, &taken, last.map(address)).map(|address| address.octets()[3]).collect()
         };
         assert_eq!(drawn(&[], None), [200, 201, 202, 203]);
         assert_eq!(drawn(&[201], Some(201)), [202, 203, 200], "200 was given back");
         assert_eq!(drawn(&[203], Some(203)), [200, 201, 202], "from the beginning again");
         assert_eq!(drawn(&[200, 201, 202, 203], Some(202)), [0_u8; 0]);
+    }
+
+    #[test]
+    fn an_address_that_is_kept_back_is_not_drawn() {
+        let excluded = vec!["203.0.113.201-203.0.113.202=printers".parse().unwrap()];
+        let (network, taken) = (Network { excluded, ..network() }, BTreeSet::new());
+        let drawn: Vec<Ipv4Addr> = free(&network, &taken, Some(address(200))).collect();
+        assert_eq!(drawn, [address(203), address(200)]);
     }
 }

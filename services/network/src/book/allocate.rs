@@ -96,7 +96,7 @@ impl Book {
                 return Ok(port);
             }
         }
-        Err(Refusal::RangeExhausted { network: network.name.to_string(), size: network.range.size().to_string() })
+        Err(Refusal::RangeExhausted { network: network.name.to_string(), size: network.drawable().to_string() })
     }
 
     fn claim_next(&self, epoch: Option<u64>, network: &Network, owner: &Owner) -> Option<Ipv4Addr> {

@@ -158,8 +158,9 @@ impl Book {
             return index.usage(&network.name);
         }
         let addresses = self.addresses.snapshot();
-        let used = addresses.values().filter(|entry| entry.value.network == network.name).count() as u64;
-        Usage { used, free: network.range.size().saturating_sub(used) }
+        let held = || addresses.values().map(|entry| &entry.value).filter(|held| held.network == network.name);
+        let drawn = held().filter(|held| !network.excludes(held.address)).count() as u64;
+        Usage { used: held().count() as u64, free: network.drawable().saturating_sub(drawn) }
     }
 
     /// The snapshots are taken while the index is locked: whatever was settled before stands in

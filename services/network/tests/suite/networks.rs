@@ -73,10 +73,12 @@ async fn hostile_requests_are_refused_with_a_code_and_change_nothing() {
         (with("range", json!("1-2")), "network.bad-range"),
         (with("range", json!("203.0.113.0-203.0.113.255")), "network.bad-range"),
         (with("dns", json!(["203.0.113.100"])), "network.bad-range"),
+        (with("excluded", json!([{"first": "203.0.113.99", "last": "203.0.113.101"}])), "network.bad-exclusion"),
+        (with("excluded", json!([{"first": "a", "last": "b"}])), "request.malformed"),
         (with("routes", json!([{"to": "198.51.100.0/24", "via": "203.0.113.100"}])), "network.bad-route"),
         (with("routes", json!([{"to": "anywhere", "via": "203.0.113.2"}])), "request.malformed"),
         (with("request_id", json!("")), "request.out-of-range"),
-        (with("mtu", json!(1400)), "request.out-of-range"),
+        (with("mtu", json!(9_217)), "request.out-of-range"),
         (with("cidr", json!("x".repeat(300_000))), "request.too-large"),
     ] {
         let refused = ask(&bus, AnyCreate(request)).await.unwrap_err();

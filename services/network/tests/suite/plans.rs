@@ -93,6 +93,7 @@ fn node(name: &str, tunnel: u8) -> Node {
             virtualisation: Virtualisation::Qemu,
             migration_address: String::new(),
             segments: BTreeMap::new(),
+            segment_mtus: BTreeMap::new(),
             vlans: None,
             labels: BTreeMap::new(),
             protection: watari_model::node::Protection::default(),

@@ -152,10 +152,11 @@ impl Config {
         let own = self.dns_for.as_ref().and_then(|dns| dns.address6);
         // Of an overlay network every node is the router, with the same addresses, that of its link among them.
         let lifetime = if own.is_some() && own == ipv6.gateway { ROUTER_S } else { 0 };
+        let mtu = self.mtu.map(|mtu| format!("mtu:{mtu},")).unwrap_or_default();
         let mut arguments: Vec<OsString> = vec![
             format!("--dhcp-range={network},static,{length},{}m", self.lease_minutes).into(),
             "--enable-ra".into(),
-            format!("--ra-param={},{ADVERTISED_S},{lifetime}", self.bridge).into(),
+            format!("--ra-param={},{mtu}{ADVERTISED_S},{lifetime}", self.bridge).into(),
             format!("--dhcp-duid={DUID}").into(),
         ];
         let dns: &[Ipv6Addr] = self.dns_for.as_ref().map_or(ipv6.dns.as_slice(), |dns| dns.address6.as_slice());
@@ -317,6 +318,17 @@ mod tests {
                 "--dhcp-option=option6:dns-server,[2001:db8::53]",
             ]
         );
+    }
+
+    #[test]
+    fn how_large_packets_are_is_told_by_both_ways_if_the_network_says_so() {
+        let told = |mtu: Option<u32>| -> Vec<String> {
+            let arguments = Config { mtu, ipv6: Some(ipv6()), ..config() }.arguments();
+            let texts = arguments.iter().filter_map(|argument| argument.to_str());
+            texts.filter(|text| text.contains("mtu")).map(str::to_owned).collect()
+        };
+        assert_eq!(told(Some(1_400)), ["--dhcp-option=option:mtu,1400", "--ra-param=br-campus,mtu:1400,600,0"]);
+        assert_eq!(told(None), [""; 0]);
     }
 
     #[test]

@@ -16,6 +16,7 @@ mod names;
 mod neighbour;
 mod nft;
 mod overlay;
+mod packets;
 mod public;
 mod say;
 mod segment;
@@ -294,7 +295,7 @@ impl Plumbing {
                 address: spec.gateway,
                 address6: spec.own6().map(|own| own.addr()),
             }),
-            mtu: overlay.as_ref().map(|spec| spec.overlay.mtu),
+            mtu: overlay.as_ref().map(|spec| spec.overlay.mtu).or(wire.mtu),
             ipv6: wire.ipv6.as_ref().map(|ipv6| ipv6.network.clone()),
             lease_minutes: self.settings.lease_minutes,
             hosts: self.layout.dhcp_hosts(&wire.network),
@@ -331,7 +332,7 @@ impl Plumbing {
             // One that cannot be used now is looked at again when the links are tended.
             let under = self.settings.segments.get(&wire.segment).cloned().ok_or_else(|| self.unbound(wire))?;
             let (segment, ipv6) = (wire.segment.clone(), wire.ipv6.as_ref().map(|ipv6| ipv6.network.clone()));
-            let spec = vlan::Spec { network: network.clone(), segment, vlan, under, ipv6 };
+            let spec = vlan::Spec { network: network.clone(), segment, vlan, mtu: wire.mtu, under, ipv6 };
             (self.vlans.ensure(&self.links, &spec).await, ("the VLAN of network", "VLAN を使うネットワーク"))
         } else {
             return Ok(());
@@ -359,6 +360,7 @@ impl Plumbing {
     pub async fn connect(&self, server: &Server) -> Result<Vec<Nic>, Refusal> {
         let mut networks = self.networks.lock().await;
         for wire in &server.wires {
+            self.check_mtu(wire)?;
             self.link(wire).await?;
         }
         // The tap must not exist before its rules do.

@@ -53,6 +53,9 @@ fn network(wires: &[Wire]) -> Value {
             "set-name": name,
             "addresses": [format!("{}/{prefix}", wire.address)],
         });
+        if let Some(mtu) = wire.mtu {
+            card["mtu"] = json!(mtu);
+        }
         let mut routes: Vec<Value> = Vec::new();
         routes
             .extend(wire.gateway.filter(|_| way_out == Some(index)).map(|via| json!({"to": "0.0.0.0/0", "via": via})));
@@ -129,6 +132,15 @@ pub(super) mod tests {
         assert_eq!(routes("eth0"), json!([{"to": "10.0.0.0/8", "via": "203.0.113.2"}]));
         let ways = [("0.0.0.0/0", "203.0.113.1"), ("198.51.100.0/24", "203.0.113.3")];
         assert_eq!(routes("eth1"), json!(ways.map(|(to, via)| json!({"to": to, "via": via}))));
+    }
+
+    #[test]
+    fn a_card_is_told_how_large_packets_are_if_its_network_says_so() {
+        let mut server = server();
+        server.wires[1].mtu = Some(1_400);
+        let config: Value = serde_json::from_str(&files(&server).network_config).unwrap();
+        let told = ["eth0", "eth1", "eth2"].map(|card| config["ethernets"][card]["mtu"].clone());
+        assert_eq!(told, [Value::Null, json!(1_400), Value::Null]);
     }
 
     #[test]

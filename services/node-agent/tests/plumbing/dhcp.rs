@@ -8,7 +8,7 @@ use std::{
 };
 
 use watari_contracts::agent::{Server, Wire};
-use watari_model::Refusal;
+use watari_model::{Refusal, Said};
 use watari_node_agent::{layout::Layout, plumbing::Plumbing, settings::Networks};
 use watari_testkit::{in_a_network_of_its_own, orders};
 
@@ -50,7 +50,7 @@ fn lay_network() {
 fn server(uuid: &str, mac: &str, address: [u8; 4]) -> Server {
     let gateway = Some(Ipv4Addr::new(203, 0, 113, 254));
     let routes = vec!["198.51.100.0/24=203.0.113.2".parse().unwrap()];
-    let card = Wire { gateway, routes, mac: mac.to_owned(), ..orders::card(address.into()) };
+    let card = Wire { gateway, routes, mtu: Some(1_400), mac: mac.to_owned(), ..orders::card(address.into()) };
     Server { wires: vec![card], ..orders::server("mail", uuid) }
 }
 
@@ -97,6 +97,9 @@ async fn inside_its_own_network() {
     // The gateway stands among the routes (RFC 3442): whoever takes these looks for it nowhere else.
     let routes = [0, 203, 0, 113, 254, 24, 198, 51, 100, 203, 0, 113, 2];
     assert_eq!(ask_option(&socket, &message(1, GUEST, None), 121).as_deref(), Some(&routes[..]));
+    // It is told how large packets are; its tap is as large as the bridge, which would become as small as its ports.
+    assert_eq!(ask_option(&socket, &message(1, GUEST, None), 26), Some(vec![0x05, 0x78]));
+    assert_eq!((nics[0].mtu, first.segment_mtus().into_values().collect::<Vec<_>>()), (1_500, vec![1_500]));
     // A server that moved here asks for what the node before gave it.
     ask_until(&socket, &message(3, GUEST, Some(ours)), Some((5, ours)));
     assert_eq!(ask(&socket, &message(1, STRANGER, None)), None);
@@ -123,7 +126,12 @@ async fn inside_its_own_network() {
     second.disconnect(&web).await.unwrap();
     assert!(!is_alive(last) && pid(&layout).is_none());
 
-    // What cannot be answered is refused, with the reason.
+    // What does not fit, or cannot be answered, is refused, with the reason.
+    let mut large = mail.clone();
+    large.wires[0].mtu = Some(1_501);
+    let refused = second.connect(&large).await;
+    let says = |detail: &Said| detail.en.contains("br-t carries packets of 1500 bytes");
+    assert!(matches!(&refused, Err(Refusal::NodeUnfit { detail, .. }) if says(detail)), "{refused:?}");
     ip("addr flush dev br-t");
     assert!(matches!(second.connect(&mail).await, Err(Refusal::NodeUnfit { .. })));
     ip("addr add 198.51.100.1/24 dev br-t");

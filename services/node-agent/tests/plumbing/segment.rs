@@ -1,6 +1,7 @@
-//! The campus's own segment on real links: who has an address there already, and VLANs of it. Needs root, as the agent
-//! does. This machine's kernel may make no VLANs, which is then said; they are tried on one that does.
+//! The campus's own segment on real links: who has an address there already, who is told where a server runs, and VLANs
+//! of it. Needs root, as the agent does. This machine's kernel may make no VLANs, which is then said; they are tried on one that does.
 
+mod announced;
 mod vlan;
 
 use std::{
@@ -17,7 +18,7 @@ use watari_testkit::{in_a_machine_of_its_own, in_a_network_of_its_own, orders};
 use crate::shell::{must, run};
 
 #[test]
-fn strangers_are_found() {
+fn strangers_are_found_and_everybody_is_told_where_a_server_runs() {
     in_a_network_of_its_own("segment::inside_its_own_network");
 }
 
@@ -76,6 +77,7 @@ async fn inside_its_own_network() {
     let (folder, layout) = lay();
     let node = plumbing(&layout, "campus");
     strangers(&node).await;
+    announced::to_everybody(&node).await;
     let elsewhere = plumbing(&layout, "other").ask_for_strangers(&server("campus", None, campus(51))).await;
     assert!(matches!(elsewhere, Err(Refusal::SegmentUnbound { .. })), "{elsewhere:?}");
     node.restore(&[]).await;

@@ -16,6 +16,7 @@ pub(crate) fn describe(snap: &Snapshot, vm: &Vm) -> Option<Server> {
             kind: network.kind,
             segment: nic.segment.clone(),
             vlan: network.vlan,
+            mtu: network.mtu,
             overlay: network.overlay,
             cidr: network.cidr.to_string(),
             gateway: network.gateway,
@@ -70,9 +71,10 @@ mod tests {
     use crate::core::tests::documents::{at, network, nic, vm};
 
     #[test]
-    fn a_card_has_the_routes_of_its_network_as_far_as_its_addresses_go() {
+    fn a_card_has_the_packets_of_its_network_and_its_routes_as_far_as_its_addresses_go() {
         let mut campus = network("campus");
         let routes = ["198.51.100.0/24=203.0.113.2", "2001:db8:7::/48=2001:db8:0:1::2"];
+        campus.mtu = Some(1_400);
         campus.routes = routes.iter().map(|text| text.parse().unwrap()).collect();
         let mut mail = vm("mail", 128);
         let dual = Nic { address6: "2001:db8:0:1::cb00:7165".parse().ok(), ..nic(&campus, 101) };
@@ -83,5 +85,6 @@ mod tests {
         let told: Vec<Vec<String>> =
             wires.iter().map(|wire| wire.routes.iter().map(Route::to_string).collect()).collect();
         assert_eq!(told, [&routes[..1], &routes[..]]);
+        assert!(wires.iter().all(|wire| wire.mtu == Some(1_400)));
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use watari_contracts::monitor::{NodeHealth, NodeView};
 use watari_model::{
-    NodeName,
+    NodeName, SegmentName,
     network::{ENCAPSULATION, Overlay},
     node::Processor,
 };
@@ -78,6 +78,26 @@ pub(super) fn tunnels(facts: &Facts) -> Vec<Finding> {
     found.collect()
 }
 
+/// Bridges that cannot carry the packets of a network of their segment: of each network that needs most.
+pub(super) fn bridges(facts: &Facts) -> Vec<Finding> {
+    let found = facts.heard().flat_map(|one| one.node.segments.iter().filter_map(move |on| too_small(facts, one, on)));
+    found.collect()
+}
+
+fn too_small(facts: &Facts, one: &NodeHealth, (segment, bridge): (&SegmentName, &String)) -> Option<Finding> {
+    let (node, found) = (&one.node.name, *one.node.segment_mtus.get(segment)?);
+    let on_it = facts.networks.iter().filter(|network| network.segment == *segment);
+    let (needed, network) = on_it.filter_map(|network| Some((network.mtu?, &network.name))).max()?;
+    let trouble = || Trouble::BridgeSmall {
+        node: said(node),
+        bridge: said(bridge),
+        network: said(network),
+        needed: said(needed),
+        found: said(found),
+    };
+    (found < needed).then(|| Finding::on(node, trouble()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -110,5 +130,17 @@ mod tests {
         assert_eq!(codes(&tunnels(&facts)), ["network.tunnel", "network.tunnel"]);
         facts.networks.retain(|network| network.overlay.is_none());
         assert_eq!(tunnels(&facts), [], "nobody needs one");
+    }
+
+    #[test]
+    fn a_bridge_that_is_too_small_for_a_network_of_its_segment_is_named() {
+        let mut facts = healthy();
+        let segment: SegmentName = "campus".parse().unwrap();
+        let needed = facts.networks.iter().filter_map(|network| network.mtu).max().unwrap();
+        assert_eq!(bridges(&facts), [], "nodes that do not say");
+        facts.nodes[0].node.segment_mtus = [(segment.clone(), needed - 1)].into();
+        facts.nodes[1].node.segment_mtus = [(segment, needed)].into();
+        let found = bridges(&facts);
+        assert_eq!((codes(&found), &found[0].nodes[0]), (vec!["bridge.mtu"], &facts.nodes[0].node.name));
     }
 }

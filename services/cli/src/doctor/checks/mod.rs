@@ -45,6 +45,7 @@ const CHECKS: &[Check] = &[
     fleet::versions,
     fleet::processors,
     fleet::tunnels,
+    fleet::bridges,
     servers::down,
     sites::refuge,
     sites::unfenceable,

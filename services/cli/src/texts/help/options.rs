@@ -266,6 +266,10 @@ pub(super) const TEXTS: &[Text] = &[
     ("The address", "アドレス"),
     ("The subnet", "サブネット"),
     ("The addresses handed out", "配布するアドレスの範囲"),
+    (
+        "Addresses of the range that are given only to who asks for one by name; may be given several times",
+        "範囲の中で、指定されたときだけ割り当てるアドレス (複数指定可)",
+    ),
     ("The router told to servers, outside the range", "サーバに知らせるルータ。配布範囲の外のアドレス"),
     ("A name server told to servers; may be given several times", "サーバに知らせるネームサーバ (複数指定可)"),
     (
@@ -281,8 +285,8 @@ pub(super) const TEXTS: &[Text] = &[
         "セグメントの VLAN。フレームのタグの番号、1 から 4094 [既定値: なし]",
     ),
     (
-        "The largest packet of an overlay network's servers [default: what every node carries]",
-        "オーバーレイネットワークの最大パケット長 [既定値: 全ノードが運べる大きさ]",
+        "The largest packet of its servers [default: as the nodes' bridges; --overlay: what every node carries]",
+        "サーバの最大パケット長 [既定値: ノードのブリッジの大きさ。--overlay では全ノードが運べる大きさ]",
     ),
     (
         "The range is for public addresses of servers on overlay networks; see: watari address",

@@ -225,6 +225,7 @@ pub(crate) fn inventory() -> Inventory {
         virtualisation: Virtualisation::Qemu,
         migration_address: "192.0.2.11".to_owned(),
         segments: BTreeMap::from([("campus".parse().unwrap(), "br0".to_owned())]),
+        segment_mtus: BTreeMap::new(),
         vlans: None,
         protection: Protection::default(),
         labels: BTreeMap::new(),

@@ -88,6 +88,7 @@ pub(crate) fn lab(range: &str) -> CreateNetwork {
         kind: Kind::Provider,
         cidr: "203.0.113.0/24".to_owned(),
         range: range.to_owned(),
+        excluded: Vec::new(),
         gateway: None,
         dns: Vec::new(),
         routes: Vec::new(),

@@ -50,6 +50,8 @@ pub(super) struct Spec {
     pub(super) network: NetworkName,
     pub(super) segment: SegmentName,
     pub(super) vlan: u16,
+    /// The network's largest packet, in bytes, if it says so.
+    pub(super) mtu: Option<u32>,
     /// The operator's bridge.
     pub(super) under: String,
     /// The network's IPv6 side, if it has one.
@@ -258,7 +260,7 @@ async fn make(links: &Links, spec: &Spec) -> io::Result<()> {
         return Err(io::Error::other(format!("the host's own interface {name} has VLAN {vlan} of {}", spec.under)));
     }
     // The tag is the switches' to carry: what servers send is as large as without it.
-    let (label, mtu) = (spec.label(), under.mtu);
+    let (label, mtu) = (spec.label(), spec.mtu.map_or(under.mtu, |mtu| mtu.min(under.mtu)));
     let bridge = match ours(links, &spec.bridge(), LABEL).await? {
         Some(link) => link,
         None => {
@@ -326,7 +328,7 @@ mod tests {
 
     fn spec(under: &str) -> Spec {
         let (network, segment) = ("staff".parse().unwrap(), "campus".parse().unwrap());
-        Spec { network, segment, vlan: 30, under: under.to_owned(), ipv6: None }
+        Spec { network, segment, vlan: 30, mtu: None, under: under.to_owned(), ipv6: None }
     }
 
     #[test]

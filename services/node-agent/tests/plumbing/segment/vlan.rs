@@ -138,6 +138,7 @@ pub(crate) async fn hold(layout: &Layout) {
     node.tend().await;
     assert_eq!((links(), rules()), laid);
     as_large_as_without_a_tag(&node, &bridge).await;
+    as_large_as_its_network_says(&node, &staff, &bridge).await;
     addresses_for_servers_alone(&staff.wires[0].mac);
     as_well_by_ipv6(&staff.wires[0].mac);
     mended(&node, &bridge).await;
@@ -197,6 +198,21 @@ async fn as_large_as_without_a_tag(node: &Plumbing, bridge: &str) {
         node.tend().await;
         assert_eq!([bridge, bridge.replace("wv", "wu").as_str()].map(mtu), [wanted, wanted]);
     }
+}
+
+/// A network with a packet size of its own has that from one end to the other, up to what the operator's bridge carries.
+async fn as_large_as_its_network_says(node: &Plumbing, staff: &Server, bridge: &str) {
+    let tagged = bridge.replace("wv", "wu");
+    for (wanted, laid) in [(Some(1_400), "1400"), (None, "1500")] {
+        let mut server = staff.clone();
+        server.wires[0].mtu = wanted;
+        assert_eq!(node.connect(&server).await.unwrap()[0].mtu.to_string(), laid);
+        assert_eq!([bridge, tagged.as_str(), "br-campus"].map(mtu), [laid, laid, "1500"]);
+    }
+    let mut large = staff.clone();
+    large.wires[0].mtu = Some(1_501);
+    assert!(matches!(node.connect(&large).await, Err(Refusal::NodeUnfit { .. })));
+    assert_eq!(mtu(bridge), "1500");
 }
 
 /// DHCP knows the server, and nobody who asks from elsewhere on the VLAN.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use watari_model::{
-    GroupName, Said, VmName,
+    GroupName, Said, SegmentName, VmName,
     image::Firmware,
     network,
     node::{Enforcement, Node, Unlike},
@@ -27,6 +27,7 @@ pub(crate) enum Unfit {
     Vcpus { free: u64, need: u64 },
     Disk { free: u64, need: u64 },
     Segment(String),
+    SegmentMtu { segment: String, mtu: u32 },
     Vlan,
     Tunnel(u32),
     Firewall,
@@ -88,6 +89,9 @@ impl Unfit {
             }
             Self::Disk { need, .. } => format!("{has} {most} GiB of disk free of the {need} GiB needed"),
             Self::Segment(segment) => format!("without a bridge for segment {segment}"),
+            Self::SegmentMtu { segment, mtu } => {
+                format!("without a bridge for segment {segment} that carries packets of {mtu} bytes")
+            }
             Self::Vlan => "without VLANs in its kernel (module 8021q)".to_owned(),
             Self::Tunnel(mtu) => format!("without a tunnel for overlay packets of {mtu} bytes"),
             Self::Firewall => "without the means to enforce its firewall groups".to_owned(),
@@ -112,6 +116,9 @@ impl Unfit {
             Self::Vcpus { need, .. } => format!("仮想 CPU 不足 (空き {most}、必要 {need})"),
             Self::Disk { need, .. } => format!("ディスク不足 (空き {most} GiB、必要 {need} GiB)"),
             Self::Segment(segment) => format!("セグメント {segment} 用のブリッジなし"),
+            Self::SegmentMtu { segment, mtu } => {
+                format!("{mtu} バイトのパケットを運ぶセグメント {segment} 用のブリッジなし")
+            }
             Self::Vlan => "カーネルに VLAN 機能 (モジュール 8021q) なし".to_owned(),
             Self::Tunnel(mtu) => format!("{mtu} バイトのオーバーレイパケットを運ぶトンネルなし"),
             Self::Firewall => "ファイアウォールグループを適用する手段なし".to_owned(),
@@ -200,6 +207,12 @@ pub(super) fn suits(need: &Need<'_>, room: &Room) -> Result<(), Unfit> {
     }
     if let Some(segment) = need.segments.iter().find(|s| !node.inventory.segments.contains_key(**s)) {
         return Err(Unfit::Segment(segment.to_string()));
+    }
+    let carries = |segment: &SegmentName, mtu: u32| {
+        node.inventory.segment_mtus.get(segment).is_some_and(|carried| *carried >= mtu)
+    };
+    if let Some((segment, mtu)) = need.segment_mtus.iter().find(|(segment, mtu)| !carries(segment, *mtu)) {
+        return Err(Unfit::SegmentMtu { segment: segment.to_string(), mtu: *mtu });
     }
     if need.tagged && node.inventory.vlans.is_none() {
         return Err(Unfit::Vlan);

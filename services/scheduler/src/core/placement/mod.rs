@@ -27,6 +27,8 @@ pub(crate) struct Need<'a> {
     pub(crate) amount: Amount,
     /// Segments that the node must bind to a bridge.
     pub(crate) segments: Vec<&'a SegmentName>,
+    /// How large packets the bridges of some of them must carry, in bytes.
+    pub(crate) segment_mtus: Vec<(&'a SegmentName, u32)>,
     /// Whether one of its networks lives on a VLAN.
     pub(crate) tagged: bool,
     /// The largest packet of its overlay networks, in bytes, if it is on any.
@@ -44,9 +46,11 @@ impl<'a> Need<'a> {
             vm.spec.nics.iter().filter(|nic| provider(nic.network.as_str())).map(|nic| &nic.segment).collect();
         let on = |nic: &watari_model::vm::Nic| snap.networks.get(nic.network.as_str());
         let tagged = vm.spec.nics.iter().filter_map(on).any(|network| network.value.vlan.is_some());
+        let sized = |nic: &'a watari_model::vm::Nic| Some((&nic.segment, on(nic)?.value.mtu?));
+        let segment_mtus = vm.spec.nics.iter().filter_map(sized).collect();
         let overlay = |nic: &watari_model::vm::Nic| snap.networks.get(nic.network.as_str())?.value.overlay;
         let tunnel_mtu = vm.spec.nics.iter().filter_map(overlay).map(|overlay| overlay.mtu).max();
-        Self { vm, amount: Amount::of(vm.claims()), segments, tagged, tunnel_mtu, source: None }
+        Self { vm, amount: Amount::of(vm.claims()), segments, segment_mtus, tagged, tunnel_mtu, source: None }
     }
 
     /// A server that is to cross live from the node that runs it.

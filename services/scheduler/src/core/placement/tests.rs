@@ -8,7 +8,8 @@ use watari_contracts::agent::{Layer, NodeFacts};
 use watari_model::{
     Document, NodeName, Refusal,
     image::Firmware,
-    node::{self, Enforcement, Node, Virtualisation},
+    network::{ENCAPSULATION, Kind, Network, Overlay},
+    node::{self, Enforcement, Node, Tunnel, Virtualisation},
     outage::{Outage, Scope},
     vm::{Company, Membership, Vm},
 };
@@ -198,6 +199,83 @@ fn a_server_on_a_vlan_goes_only_where_the_kernel_makes_vlans() {
     assert_eq!(chosen(&vm, &snap).unwrap().as_str(), "m2");
     let refused = check(&Rooms::of(&snap, &rules), &Need::start(&vm, &snap), &documents::name("m1")).unwrap_err();
     assert!(refused.english().cause.contains("it is without VLANs in its kernel"), "{refused}");
+}
+
+#[test]
+fn a_server_goes_only_where_its_segment_has_a_bridge_and_the_refusal_names_the_segment() {
+    let mut elsewhere = documents::node("m1", "myodaiji", 4_096);
+    elsewhere.inventory.segments = BTreeMap::from([("lab".parse().unwrap(), "br1".to_owned())]);
+    let mut snap = snapshot(vec![elsewhere, documents::node("m2", "myodaiji", 1_024)]);
+    let (rules, mut vm) = (Rules::default(), documents::vm("mail", 192));
+    let network = documents::network("campus");
+    vm.spec.nics.push(documents::nic(&network, 100));
+    snap.networks = docs([network]);
+    let on = |snap: &Snapshot| choose(&Rooms::of(snap, &rules), &Need::start(&vm, snap), ANYWHERE, &[]);
+    assert_eq!(on(&snap).unwrap().as_str(), "m2");
+    let refused = check(&Rooms::of(&snap, &rules), &Need::start(&vm, &snap), &documents::name("m1")).unwrap_err();
+    assert!(refused.english().cause.contains("it is without a bridge for segment campus"), "{refused}");
+    assert!(refused.japanese().cause.contains("セグメント campus 用のブリッジなし"), "{:?}", refused.japanese());
+    let mut bare = documents::node("m2", "myodaiji", 1_024);
+    bare.inventory.segments.clear();
+    snap.nodes = docs([bare]);
+    let refused = on(&snap).unwrap_err();
+    assert!(refused.english().cause.contains("1 node: 1 without a bridge for segment campus"), "{refused}");
+}
+
+#[test]
+fn a_server_goes_only_where_the_bridge_carries_packets_as_large_as_its_network_says() {
+    let with = |name: &str, memory_mib: u64, mtu: Option<u32>| {
+        let mut node = documents::node(name, "myodaiji", memory_mib);
+        node.inventory.segment_mtus = mtu.map(|mtu| ("campus".parse().unwrap(), mtu)).into_iter().collect();
+        node
+    };
+    let mut snap =
+        snapshot(vec![with("m1", 4_096, Some(1_500)), with("m2", 2_048, None), with("m3", 1_024, Some(9_000))]);
+    let (rules, mut vm) = (Rules::default(), documents::vm("mail", 192));
+    let mut network = documents::network("campus");
+    vm.spec.nics.push(documents::nic(&network, 100));
+    snap.networks = docs([network.clone()]);
+    let chosen = |snap: &Snapshot| choose(&Rooms::of(snap, &rules), &Need::start(&vm, snap), ANYWHERE, &[]);
+    assert_eq!(chosen(&snap).unwrap().as_str(), "m1", "where nothing is said, as the bridges are");
+    network.mtu = Some(9_000);
+    snap.networks = docs([network]);
+    assert_eq!(chosen(&snap).unwrap().as_str(), "m3");
+    for node in ["m1", "m2"] {
+        let refused = check(&Rooms::of(&snap, &rules), &Need::start(&vm, &snap), &documents::name(node)).unwrap_err();
+        let says = "it is without a bridge for segment campus that carries packets of 9000 bytes";
+        assert!(refused.english().cause.contains(says), "{refused}");
+        assert!(refused.japanese().cause.contains("9000 バイトのパケットを運ぶ"), "{:?}", refused.japanese());
+    }
+}
+
+#[test]
+fn a_server_on_an_overlay_network_goes_only_where_the_tunnel_carries_its_packets() {
+    let with = |name: &str, memory_mib: u64, mtu: Option<u32>| {
+        let mut node = documents::node(name, "myodaiji", memory_mib);
+        node.inventory.tunnel = mtu.map(|mtu| Tunnel { address: [192, 0, 2, 11].into(), mtu });
+        node
+    };
+    let mut snap =
+        snapshot(vec![with("m1", 4_096, Some(1_499)), with("m2", 2_048, None), with("m3", 1_024, Some(1_500))]);
+    let (rules, mut vm) = (Rules::default(), documents::vm("mail", 192));
+    let overlay = Some(Overlay { vni: 4_096, mtu: 1_500 - ENCAPSULATION });
+    let network = Network { kind: Kind::Overlay, overlay, ..documents::network("lab") };
+    vm.spec.nics.push(documents::nic(&network, 100));
+    snap.networks = docs([network]);
+    let chosen = choose(&Rooms::of(&snap, &rules), &Need::start(&vm, &snap), ANYWHERE, &[]);
+    assert_eq!(chosen.unwrap().as_str(), "m3");
+    for node in ["m1", "m2"] {
+        let refused = check(&Rooms::of(&snap, &rules), &Need::start(&vm, &snap), &documents::name(node)).unwrap_err();
+        assert!(
+            refused.english().cause.contains("it is without a tunnel for overlay packets of 1450 bytes"),
+            "{refused}"
+        );
+        assert!(refused.japanese().cause.contains("1450 バイトのオーバーレイパケット"), "{:?}", refused.japanese());
+    }
+    snap.nodes = docs([with("m1", 4_096, Some(1_499)), with("m2", 2_048, None)]);
+    let refused = choose(&Rooms::of(&snap, &rules), &Need::start(&vm, &snap), ANYWHERE, &[]).unwrap_err();
+    let cause = refused.english().cause;
+    assert!(cause.contains("2 nodes: 2 without a tunnel for overlay packets of 1450 bytes"), "{cause}");
 }
 
 #[test]

@@ -22,6 +22,10 @@ macro_rules! with_networks {
             BadRange { network, detail: Said } "network.bad-range" 400 No
                 en "the addresses of network {network} make no sense: {detail}" "give --cidr and a --range FIRST-LAST inside it that leaves out the gateway"
                 ja "ネットワーク {network} のアドレス指定が正しくありません: {detail}" "--cidr と、その内側でゲートウェイを含まない --range 最初-最後 を指定してください";
+            /// What is kept back is not of the range, or is all of it.
+            BadExclusion { network, detail: Said } "network.bad-exclusion" 400 No
+                en "the exclusions of network {network} make no sense: {detail}" "give each --exclude as ADDRESS or FIRST-LAST, or with =NOTE behind it, inside the --range, no address twice, and leave some to hand out; what lies outside the range is never handed out anyway"
+                ja "ネットワーク {network} の除外の指定が正しくありません: {detail}" "--exclude には、--range の内側のアドレスか 最初-最後 を、必要なら後ろに =メモ を付けて、重複なく、配布できるアドレスが残るように指定してください。範囲の外のアドレスは、除外しなくても配布されません";
             /// The IPv6 side is not one.
             BadIpv6 { network, detail: Said } "network.bad-ipv6" 400 No
                 en "the IPv6 addresses of network {network} make no sense: {detail}" "give --cidr6 with a prefix between /64 and /96, and a --gateway6 inside it that no server has"
