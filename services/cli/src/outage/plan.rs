@@ -1,6 +1,6 @@
 //! What an evacuation would come to.
 
-use watari_contracts::scheduler::{OutagePlan, PlannedMove};
+use watari_contracts::scheduler::{Fault, NotMoved, OutagePlan, PlannedMove};
 
 use super::report;
 use crate::{
@@ -9,7 +9,7 @@ use crate::{
     format,
     out::{Column, Out, joined, or_dash},
     texts::{
-        halts,
+        ahead, halts,
         words::{self, Word},
     },
 };
@@ -35,6 +35,10 @@ fn of_running(out: Out, plan: &OutagePlan) -> String {
     if !plan.moves.is_empty() {
         parts.push(format!("{}\n{}", Word::WouldMoveTitle.text(out.lang), moves(out, &plan.moves)));
     }
+    let warned: Vec<NotMoved> = plan.moves.iter().filter_map(warned).collect();
+    if !warned.is_empty() {
+        parts.push(format!("{}\n{}", ahead::heavier_title(out.lang), report::failed(out, &warned)));
+    }
     let moving: Vec<_> = plan.waiting.iter().filter(|vm| !plan.starting.contains(vm)).collect();
     for (title, vms) in [(Word::MovingTitle, moving), (Word::StartingTitle, plan.starting.iter().collect())] {
         if !vms.is_empty() {
@@ -59,6 +63,12 @@ fn of_running(out: Out, plan: &OutagePlan) -> String {
         parts.insert(0, halts::time(out.lang, time_ms));
     }
     parts.join("\n\n")
+}
+
+/// What should be done before it leaves, in the form in which those are shown that could not.
+fn warned(one: &PlannedMove) -> Option<NotMoved> {
+    let Fault { code, cause, remedy, ja } = one.warning.clone()?;
+    Some(NotMoved { vm: one.vm.clone(), code, cause, remedy, ja })
 }
 
 fn moves(out: Out, moves: &[PlannedMove]) -> String {
@@ -97,6 +107,18 @@ mod tests {
         assert!(!shown(&plan).contains("On their way"), "{}", shown(&plan));
         plan.waiting.push("www".parse().unwrap());
         assert!(shown(&plan).contains("On their way or waiting for their turn: www\n"), "{}", shown(&plan));
+    }
+
+    #[test]
+    fn whose_image_would_travel_as_well_is_named_with_the_remedy_and_could_leave_all_the_same() {
+        let sample = include_str!("../../../../shared/contracts/tests/golden/reply.OutagePlan.json");
+        let mut plan: OutagePlan = serde_json::from_str::<Vec<_>>(sample).unwrap().swap_remove(0);
+        let shown = |plan: &OutagePlan| text(Out { format: Format::Table, lang: Lang::En }, plan);
+        let title = ahead::heavier_title(Lang::En);
+        let told = shown(&plan);
+        assert!(told.contains(title) && told.contains("outage.image-travels"), "{told}");
+        plan.moves.iter_mut().for_each(|m| m.warning = None);
+        assert!(!shown(&plan).contains(title), "{}", shown(&plan));
     }
 
     #[test]

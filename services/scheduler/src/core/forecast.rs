@@ -18,7 +18,9 @@ use watari_model::{
 use super::{
     Rules, Snapshot, deadline, evacuation,
     evacuation::Foreseen,
-    naming, speed,
+    naming,
+    placement::Supply,
+    speed,
     speed::{Speed, Sums, Trip},
     turn::Turn,
 };
@@ -80,8 +82,13 @@ pub struct Move {
     pub to: NodeName,
     /// How much would travel.
     pub bytes: u64,
-    /// Whether that is what travelled the last time; else it is the size of its memory.
+    /// How much of that is its base image, which the site where it goes lacks, and which goes with the first that needs
+    /// it on a node.
+    pub base_bytes: u64,
+    /// Whether the rest is what travelled the last time; else it is the size of its memory.
     pub measured: bool,
+    /// What should be done about that, though it could leave.
+    pub warning: Option<Refusal>,
     /// For whom it waits of those that travel as well.
     pub after: Vec<VmName>,
 }
@@ -132,13 +139,19 @@ fn look_ahead(
     });
     let travel: HashSet<&VmName> =
         foreseen.moves.iter().map(|(vm, _)| *vm).chain(foreseen.waiting.iter().copied()).map(|vm| &vm.name).collect();
+    let mut fetched: HashSet<(&NodeName, &str)> = HashSet::new();
     let moves = foreseen.moves.iter().filter_map(|(vm, to)| {
         let last = last_bytes(&turn, vm);
-        let bytes = last.unwrap_or(vm.spec.memory_mib << 20);
+        let base_bytes = match turn.rooms.supply(&vm.spec.base, to) {
+            Supply::Far(bytes) if fetched.insert((to, vm.spec.base.sha256.as_str())) => bytes,
+            _ => 0,
+        };
+        let bytes = last.unwrap_or(vm.spec.memory_mib << 20).saturating_add(base_bytes);
+        let warning = (base_bytes > 0).then(|| image_travels(&snap, vm, to, base_bytes));
         let before = turn.dependencies.before(vm).iter();
         let after = before.filter(|other| travel.contains(other)).cloned().collect();
         let (from, to, measured) = (vm.node()?.clone(), to.clone(), last.is_some());
-        Some(Move { vm: vm.name.clone(), from, to, bytes, measured, after })
+        Some(Move { vm: vm.name.clone(), from, to, bytes, base_bytes, measured, warning, after })
     });
     let moves = moves.collect();
     let starting = foreseen.waiting.iter().filter(|vm| starts(&turn, vm)).map(|vm| vm.name.clone()).collect();
@@ -151,6 +164,16 @@ fn look_ahead(
         time_ms: time.map(|time| time.left_ms),
         speed: speed(&snap),
     })
+}
+
+/// That a server could go to a node whose site lacks its base image, which would travel as well.
+pub(super) fn image_travels(snap: &Snapshot, vm: &Vm, to: &NodeName, bytes: u64) -> Refusal {
+    Refusal::ImageTravels {
+        vm: vm.name.to_string(),
+        image: vm.spec.base.image.to_string(),
+        site: snap.site_of(to).map_or_else(|| to.to_string(), ToString::to_string),
+        mib: bytes.div_ceil(1 << 20).to_string(),
+    }
 }
 
 /// Takes those out of what is foreseen that have no time to leave: who could move, and who runs and has no place.
@@ -205,12 +228,18 @@ pub fn time_to_leave(snap: &Snapshot, rules: &Rules, outage: &Outage, now: Times
 /// the last times; none if nothing did.
 pub(super) fn time_to_empty(turn: &Turn<'_>, outage: &Outage) -> Option<u64> {
     let servers = evacuation::concerned(turn.snap, outage);
-    let bytes: u64 = servers.iter().map(|vm| bytes_of(turn, vm)).sum();
+    let bytes: u64 = servers.iter().map(|vm| own_bytes(turn, vm)).sum();
+    let bytes = bytes.saturating_add(turn.rooms.bases_to_send(&servers, &outage.scope));
     Some(speed(turn.snap)?.takes_ms(count(servers.len()), bytes))
 }
 
-/// What would travel of a server: what did the last time, or else its memory.
+/// What would travel of a server that leaves its site, its base image included if no other site has that.
 pub(super) fn bytes_of(turn: &Turn<'_>, vm: &Vm) -> u64 {
+    own_bytes(turn, vm).saturating_add(turn.rooms.base_to_send(vm))
+}
+
+/// What would travel of a server itself: what did the last time, or else its memory.
+pub(super) fn own_bytes(turn: &Turn<'_>, vm: &Vm) -> u64 {
     last_bytes(turn, vm).unwrap_or(vm.spec.memory_mib << 20)
 }
 

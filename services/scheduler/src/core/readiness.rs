@@ -18,8 +18,8 @@ use watari_model::{
 
 use super::{
     Rules, Snapshot, calendar, disks,
-    forecast::forecast,
-    placement::{Need, Rooms, choose},
+    forecast::{forecast, image_travels},
+    placement::{Need, Rooms, Supply, choose},
 };
 
 /// So many servers at risk are kept in an outage's document; its plan has them all.
@@ -38,6 +38,8 @@ pub struct Outlook {
     pub begins_at: Timestamp,
     /// Milliseconds that it would take; none if nothing is known of the link.
     pub estimated_ms: Option<u64>,
+    /// Bytes of base images that would travel as well, since no other site has them.
+    pub base_bytes: u64,
     /// How many servers could leave.
     pub leaving: usize,
     /// How many could not.
@@ -74,6 +76,7 @@ pub fn outlooks(snap: &Snapshot, rules: &Rules, now: Timestamp) -> Vec<Outlook> 
             window,
             begins_at,
             estimated_ms: foreseen.estimated_ms(),
+            base_bytes: foreseen.moves.iter().map(|m| m.base_bytes).sum(),
             leaving: foreseen.moves.len() + foreseen.waiting.len(),
             staying: foreseen.left.len() - by_policy - off,
             by_policy,
@@ -101,8 +104,8 @@ impl Outlook {
     }
 }
 
-/// Why a server that was made could not leave its site in the next outage that is scheduled there; none if it
-/// could. Whether there is room for all others as well is the plan's matter.
+/// Why a server that was made could not leave its site in the next outage that is scheduled there, or not without its
+/// base image; none if it could. Whether there is room for all others as well is the plan's matter.
 pub(crate) fn cannot_leave(snap: &Snapshot, rooms: impl FnOnce() -> Arc<Rooms>, vm: &Vm) -> Option<Refusal> {
     let home = Scope::Site(vm.home_site.clone());
     let scheduled = snap.outages.values().map(|entry| &entry.value);
@@ -111,7 +114,14 @@ pub(crate) fn cannot_leave(snap: &Snapshot, rooms: impl FnOnce() -> Arc<Rooms>, 
     let why = if vm.spec.evacuate == Evacuate::Stay {
         Refusal::PolicyStays { vm: vm.name.to_string() }
     } else {
-        choose(&rooms(), &Need::start(vm, snap), &|node| node.site != vm.home_site, &[]).err()?
+        let rooms = rooms();
+        match choose(&rooms, &Need::start(vm, snap), &|node| node.site != vm.home_site, &[]) {
+            Err(why) => why,
+            Ok(to) => {
+                let Supply::Far(bytes) = rooms.supply(&vm.spec.base, &to) else { return None };
+                return Some(image_travels(snap, vm, &to, bytes));
+            }
+        }
     };
     let detail = Said::new(why.english().cause, why.japanese().cause);
     Some(Refusal::CannotLeave { vm: vm.name.to_string(), outage: outage.id.to_string(), detail })

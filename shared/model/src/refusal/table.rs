@@ -169,6 +169,10 @@ with_projects! { with_networks! { with_disks! {
     NoUefi { vm, nodes } "placement.no-uefi" 409 Later
         en "server {vm} boots by UEFI, which these nodes lack: {nodes}" "install UEFI firmware there: apt-get install ovmf; each node's agent finds it within a few seconds (watari node show)"
         ja "サーバ {vm} は UEFI で起動しますが、ノード {nodes} には UEFI ファームウェアがありません" "そのノードで apt-get install ovmf を実行してください。エージェントが数秒で検出します (watari node show で確認できます)";
+    /// What the server's disk stands on is nowhere to be had.
+    NoImage { vm, image } "placement.no-image" 409 Later
+        en "server {vm} stands on image {image}, of which no front end has a copy and which no node that could take it keeps" "bring back the front end that had it (watari image show {image}), or import the very same file once more: watari image import FILE --name {image}-again"
+        ja "サーバ {vm} の土台であるイメージ {image} は、どのフロントエンドにもコピーがなく、受け入れられるノードにもありません" "コピーを持っていたフロントエンドを復旧するか (watari image show {image})、同じファイルをもう一度取り込んでください: watari image import ファイル --name {image}-again";
     /// No such node.
     NodeUnknown { node } "node.unknown" 404 No
         en "there is no node named {node}" "list the nodes with: watari node list"
@@ -278,6 +282,10 @@ with_projects! { with_networks! { with_disks! {
     CannotLeave { vm, outage, detail: Said } "outage.cannot-leave" 409 Later
         en "server {vm} could not leave its site in the scheduled outage {outage}: {detail}" "see who else could not with `watari outage show {outage}`; make room at another site, or change the server"
         ja "サーバ {vm} は予定された停電 {outage} でサイトから退避できない見込みです: {detail}" "ほかに退避できないサーバは `watari outage show {outage}` で確認できます。別のサイトに空きを作るか、サーバの設定を変更してください";
+    /// It can leave, but what its disk stands on goes over the link before it.
+    ImageTravels { vm, image, site, mib } "outage.image-travels" 409 Later
+        en "server {vm} can leave, but {site} has no copy of its image {image}: {mib} MiB more travel over the link before it" "the front end at {site} makes its copy by itself once it reaches one that has the image: see `watari image show {image}` and `watari frontend status`"
+        ja "サーバ {vm} は退避できますが、{site} にイメージ {image} のコピーがないため、先に {mib} MiB を回線で転送します" "{site} のフロントエンドは、イメージを持つフロントエンドに接続できれば自動でコピーを作ります。`watari image show {image}` と `watari frontend status` で確認してください";
     // --- outages ---------------------------------------------------------------------------
     /// No such outage.
     OutageUnknown { outage } "outage.unknown" 404 No

@@ -11,7 +11,7 @@ use crate::core::{
     forecast::forecast_within,
     tests::{
         campus::{Campus, SECOND},
-        documents::{at, put, vm as server},
+        documents::{at, image, put, vm as server},
     },
 };
 
@@ -77,6 +77,40 @@ fn who_is_at_risk_is_told_once_and_again_when_who_or_why_changes() {
     assert_eq!(told(&mut campus), None, "other words for the same reason are no news");
     campus.node_is("y1", watari_model::node::State::Ready);
     assert_eq!(told(&mut campus), Some(vec![stays]));
+}
+
+#[test]
+fn whose_image_is_nowhere_is_at_risk_and_whose_image_is_at_home_alone_leaves_with_it() {
+    let mut campus = scheduled();
+    let stock = |campus: &mut Campus, sites: &[&str]| {
+        let revision = campus.docs.images.get("mini").map_or(0, |there| there.revision);
+        assert!(put(&mut campus.docs.images, &mut campus.docs.revision, image(sites), revision));
+    };
+    let warned = |campus: &Campus| {
+        let snap = campus.snapshot();
+        let fresh = server("fresh", 64);
+        cannot_leave(&snap, || Arc::new(Rooms::of(&snap, &campus.rules)), &fresh)
+    };
+    stock(&mut campus, &[]);
+    assert_eq!(told(&mut campus), Some(vec![("mail".to_owned(), "placement.no-image")]));
+    assert!(matches!(warned(&campus), Some(Refusal::CannotLeave { detail, .. }) if detail.en.contains("mini")));
+
+    stock(&mut campus, &["myodaiji"]);
+    assert_eq!(told(&mut campus), Some(Vec::new()));
+    let seen = outlook(&campus);
+    assert_eq!((seen.leaving, seen.staying, seen.base_bytes), (1, 0, 64 << 20), "{seen:?}");
+    let travels = |vm: &str| {
+        let [vm, image, site, mib] = [vm, "mini", "yamate", "64"].map(str::to_owned);
+        Refusal::ImageTravels { vm, image, site, mib }
+    };
+    assert_eq!(warned(&campus), Some(travels("fresh")));
+    let plan = forecast(&campus.snapshot(), &campus.rules, &"myodaiji".parse().unwrap(), at(0)).unwrap();
+    let [one] = plan.moves.as_slice() else { panic!("{plan:?}") };
+    assert_eq!((one.bytes, one.base_bytes, one.measured), (192 << 20, 64 << 20, false));
+    assert_eq!(one.warning, Some(travels("mail")));
+
+    stock(&mut campus, &["myodaiji", "yamate"]);
+    assert_eq!((outlook(&campus).base_bytes, warned(&campus)), (0, None));
 }
 
 #[test]
