@@ -1,15 +1,6 @@
-//! What is sent ahead of servers: their disks, and what these stand on.
+//! Disks that are sent ahead of their servers.
 
 use crate::lang::Lang;
-
-/// Above the table of those that could leave, but not without their base image.
-#[must_use]
-pub fn heavier_title(lang: Lang) -> &'static str {
-    match lang {
-        Lang::En => "Could leave, but with more to carry:",
-        Lang::Ja => "退避できるが、転送量が増えるサーバ:",
-    }
-}
 
 /// What is being done, to a node that is chosen already or not yet.
 #[must_use]
@@ -117,7 +108,6 @@ mod tests {
     fn every_line_is_there_in_both_languages() {
         let lines = |lang| {
             [
-                heavier_title(lang).to_owned(),
                 sending(lang, Some("a")),
                 sending(lang, None),
                 nothing_more(lang, "a"),

@@ -104,9 +104,15 @@ impl Outlook {
     }
 }
 
-/// Why a server that was made could not leave its site in the next outage that is scheduled there, or not without its
-/// base image; none if it could. Whether there is room for all others as well is the plan's matter.
-pub(crate) fn cannot_leave(snap: &Snapshot, rooms: impl FnOnce() -> Arc<Rooms>, vm: &Vm) -> Option<Refusal> {
+/// Why a server that was made, or is to be, could not leave its site in the next outage that is scheduled there, or not
+/// together with all others, or not without its base image; none if it could.
+pub(crate) fn cannot_leave(
+    snap: &Snapshot,
+    rules: &Rules,
+    rooms: impl FnOnce() -> Arc<Rooms>,
+    vm: &Vm,
+    now: Timestamp,
+) -> Option<Refusal> {
     let home = Scope::Site(vm.home_site.clone());
     let scheduled = snap.outages.values().map(|entry| &entry.value);
     let scheduled = scheduled.filter(|outage| outage.scope == home && outage.state == State::Scheduled);
@@ -117,14 +123,38 @@ pub(crate) fn cannot_leave(snap: &Snapshot, rooms: impl FnOnce() -> Arc<Rooms>, 
         let rooms = rooms();
         match choose(&rooms, &Need::start(vm, snap), &|node| node.site != vm.home_site, &[]) {
             Err(why) => why,
-            Ok(to) => {
-                let Supply::Far(bytes) = rooms.supply(&vm.spec.base, &to) else { return None };
-                return Some(image_travels(snap, vm, &to, bytes));
-            }
+            Ok(to) => match (leaves_no_room(snap, rules, &rooms, vm, outage, now), rooms.supply(&vm.spec.base, &to)) {
+                (Some(why), _) => why,
+                (None, Supply::Far(bytes)) => return Some(image_travels(snap, vm, &to, bytes)),
+                (None, _) => return None,
+            },
         }
     };
     let detail = Said::new(why.english().cause, why.japanese().cause);
     Some(Refusal::CannotLeave { vm: vm.name.to_string(), outage: outage.id.to_string(), detail })
+}
+
+/// Why somebody could not leave if that server ran as well, be it another one, of whom that is not known yet; none if all
+/// could, or if it finds no node to run on.
+fn leaves_no_room(
+    snap: &Snapshot,
+    rules: &Rules,
+    rooms: &Rooms,
+    vm: &Vm,
+    outage: &Outage,
+    now: Timestamp,
+) -> Option<Refusal> {
+    let node = choose(rooms, &Need::start(vm, snap), &|node| node.site == vm.home_site, &[]).ok()?;
+    let mut running = vm.clone();
+    running.apply(vm::Change::Granted(node), now).ok()?;
+    running.apply(vm::Change::SeenRunning, now).ok()?;
+    let mut snap = snap.clone();
+    let entry = Entry { value: running, revision: 0, created: now };
+    Arc::make_mut(&mut snap.vms).insert(vm.name.to_string(), Arc::new(entry));
+    let foreseen = forecast(&snap, rules, &vm.home_site, now)?;
+    let is_known =
+        |left: &Left| left.is_off() || is_wanted(left) || outage.at_risk.iter().any(|known| known.vm == left.vm);
+    foreseen.left.into_iter().find(|left| !is_known(left)).map(|left| left.fault)
 }
 
 /// Why a server that was made to run could be put nowhere as things are; none if it could, or if it waits for nothing.

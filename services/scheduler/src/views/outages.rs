@@ -84,9 +84,9 @@ pub(crate) fn plan(site: SiteName, forecast: Forecast, at: Timestamp) -> OutageP
     let estimated = |bytes: u64| Some(speed?.takes_ms(1, bytes));
     let bytes = moves.iter().map(|m| m.bytes).sum();
     let planned = |m: Move| {
-        let Move { vm, from, to, bytes, base_bytes, measured, warning, after } = m;
-        let (estimated_ms, warning) = (estimated(bytes), warning.as_ref().map(Fault::from));
-        PlannedMove { vm, from, to, bytes, base_bytes, measured, estimated_ms, warning, after }
+        let Move { vm, from, to, bytes, base_bytes, measured, warnings, after } = m;
+        let (estimated_ms, warnings) = (estimated(bytes), warnings.iter().map(Fault::from).collect());
+        PlannedMove { vm, from, to, bytes, base_bytes, measured, estimated_ms, warnings, after }
     };
     let halted = |halting: Halting| {
         let Halting { vm, state, way, fault } = halting;

@@ -192,7 +192,8 @@ pub struct PlannedMove {
     pub from: NodeName,
     /// To where.
     pub to: NodeName,
-    /// What would travel, in bytes: what travelled the last time, or else the size of its memory; and its base image.
+    /// What would travel, in bytes: what travelled the last time, or else the size of its memory; and what is not there
+    /// that its disk stands on.
     pub bytes: u64,
     /// How much of that is its base image, if the site where it goes lacks it: it goes with the first server that needs it
     /// on a node.
@@ -203,8 +204,8 @@ pub struct PlannedMove {
     /// Milliseconds that it would take.
     pub estimated_ms: Option<u64>,
     /// What should be done before it leaves, though it could.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub warning: Option<Fault>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<Fault>,
     /// The servers on which it depends and that travel as well: it waits until they have arrived, or are left.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub after: Vec<VmName>,

@@ -34,6 +34,13 @@ fn add(campus: &mut Campus, name: &str, memory_mib: u64, change: impl FnOnce(&mu
     put(&mut campus.docs.vms, &mut campus.docs.revision, vm, 0);
 }
 
+fn shrink(campus: &mut Campus, node: &str, memory_mib: u64) {
+    let there = campus.docs.nodes[node].clone();
+    let mut smaller = there.value.clone();
+    smaller.inventory.memory_mib = memory_mib;
+    assert!(put(&mut campus.docs.nodes, &mut campus.docs.revision, smaller, there.revision));
+}
+
 fn outlook(campus: &Campus) -> Outlook {
     outlooks(&campus.snapshot(), &campus.rules, at(0)).pop().unwrap()
 }
@@ -89,7 +96,7 @@ fn whose_image_is_nowhere_is_at_risk_and_whose_image_is_at_home_alone_leaves_wit
     let warned = |campus: &Campus| {
         let snap = campus.snapshot();
         let fresh = server("fresh", 64);
-        cannot_leave(&snap, || Arc::new(Rooms::of(&snap, &campus.rules)), &fresh)
+        cannot_leave(&snap, &campus.rules, || Arc::new(Rooms::of(&snap, &campus.rules)), &fresh, at(0))
     };
     stock(&mut campus, &[]);
     assert_eq!(told(&mut campus), Some(vec![("mail".to_owned(), "placement.no-image")]));
@@ -107,7 +114,7 @@ fn whose_image_is_nowhere_is_at_risk_and_whose_image_is_at_home_alone_leaves_wit
     let plan = forecast(&campus.snapshot(), &campus.rules, &"myodaiji".parse().unwrap(), at(0)).unwrap();
     let [one] = plan.moves.as_slice() else { panic!("{plan:?}") };
     assert_eq!((one.bytes, one.base_bytes, one.measured), (192 << 20, 64 << 20, false));
-    assert_eq!(one.warning, Some(travels("mail")));
+    assert_eq!(one.warnings, [travels("mail")]);
 
     stock(&mut campus, &["myodaiji", "yamate"]);
     assert_eq!((outlook(&campus).base_bytes, warned(&campus)), (0, None));
@@ -129,10 +136,18 @@ fn a_server_that_is_made_before_an_inspection_is_asked_whether_it_could_leave() 
     let mut campus = scheduled();
     let why = |campus: &Campus, vm: &Vm| {
         let snap = campus.snapshot();
-        cannot_leave(&snap, || Arc::new(Rooms::of(&snap, &campus.rules)), vm).map(|why| why.code())
+        let rooms = || Arc::new(Rooms::of(&snap, &campus.rules));
+        cannot_leave(&snap, &campus.rules, rooms, vm, at(0)).map(|why| why.code())
     };
     let (small, large) = (server("small", 64), server("large", 8_192));
     assert_eq!((why(&campus, &small), why(&campus, &large)), (None, Some("outage.cannot-leave")));
+    // Beside mail, which has 128 MiB.
+    shrink(&mut campus, "y1", 200);
+    assert_eq!((why(&campus, &small), why(&campus, &server("crowds", 100))), (None, Some("outage.cannot-leave")));
+    add(&mut campus, "old", 150, |_| {});
+    let known = told(&mut campus).unwrap();
+    assert_eq!(known, [("mail".to_owned(), "placement.no-room")], "{known:?}");
+    assert_eq!(why(&campus, &server("tiny", 16)), None, "it changes nothing for those of whom that is known");
     let stays = Vm { spec: vm::Spec { evacuate: Evacuate::Stay, ..small.spec.clone() }, ..small };
     assert_eq!(why(&campus, &stays), Some("outage.cannot-leave"));
     let elsewhere = Vm { home_site: "yamate".parse().unwrap(), ..large.clone() };

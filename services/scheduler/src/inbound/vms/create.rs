@@ -119,7 +119,7 @@ impl Desk {
         if self.servers.cannot_leave == CannotLeave::Warn || vm.spec.evacuate == Evacuate::Stay {
             return Ok(());
         }
-        match cannot_leave(&self.stores().snapshot(), || self.rooms(), vm) {
+        match cannot_leave(&self.stores().snapshot(), &self.rules, || self.rooms(), vm, clock::now()) {
             Some(refusal @ Refusal::CannotLeave { .. }) => Err(refusal),
             _ => Ok(()),
         }
@@ -137,7 +137,7 @@ impl Desk {
     /// as is known already.
     fn show_made(&self, vm: &Vm) -> VmView {
         let (snap, rooms) = (self.stores().snapshot(), || self.rooms());
-        let known = [cannot_start(&snap, rooms, vm), cannot_leave(&snap, rooms, vm)];
+        let known = [cannot_start(&snap, rooms, vm), cannot_leave(&snap, &self.rules, rooms, vm, clock::now())];
         VmView { warnings: known.iter().flatten().map(Fault::from).collect(), ..self.show(vm) }
     }
 
