@@ -9,7 +9,7 @@ use std::{cmp::Reverse, collections::HashSet, sync::Arc};
 
 use watari_chassis::Entry;
 use watari_model::{
-    NodeName, Refusal, Said, SiteName, Timestamp, VmName,
+    NodeName, Refusal, SiteName, Timestamp, VmName,
     migration::{Migration, State as Moved},
     outage::{Left, Outage, Scope, State},
     vm::{self, Desired, Vm, Way},
@@ -187,8 +187,7 @@ pub(super) fn image_travels(snap: &Snapshot, vm: &Vm, to: &NodeName, bytes: u64)
 fn last_failure(turn: &Turn<'_>, vm: &Vm) -> Option<Refusal> {
     let ended = turn.migrations_of(&vm.name).filter(|m| matches!(m.state, Moved::Completed | Moved::Failed));
     let last = ended.max_by_key(|m| m.changed_at).filter(|m| m.state == Moved::Failed)?;
-    let fault = last.fault.as_ref()?;
-    let detail = Said::new(fault.english().cause, fault.japanese().cause);
+    let detail = last.fault.as_ref()?.said();
     Some(Refusal::LastMoveFailed { vm: vm.name.to_string(), migration: last.id.to_string(), detail })
 }
 

@@ -11,7 +11,7 @@ use std::{
 
 use watari_chassis::Entry;
 use watari_model::{
-    Refusal, Said, SiteName, Timestamp, VmName,
+    Refusal, SiteName, Timestamp, VmName,
     outage::{Left, Outage, Scope, State, Window},
     vm::{self, Desired, Evacuate, Vm},
 };
@@ -44,6 +44,8 @@ pub struct Outlook {
     pub leaving: usize,
     /// How many could not.
     pub staying: usize,
+    /// How many of them for each reason, by its code.
+    pub reasons: BTreeMap<&'static str, usize>,
     /// How many have chosen to stay.
     pub by_policy: usize,
     /// How many are off.
@@ -67,6 +69,10 @@ pub fn outlooks(snap: &Snapshot, rules: &Rules, now: Timestamp) -> Vec<Outlook> 
         let Some(foreseen) = foreseen else { continue };
         let count = |which: fn(&Left) -> bool| foreseen.left.iter().filter(|left| which(left)).count();
         let (by_policy, off) = (count(is_wanted), count(Left::is_off));
+        let mut reasons = BTreeMap::new();
+        for left in foreseen.left.iter().filter(|left| !is_wanted(left) && !left.is_off()) {
+            *reasons.entry(left.fault.code()).or_insert(0) += 1;
+        }
         let mut at_risk: Vec<Left> = foreseen.left.iter().filter(|left| !left.is_off()).cloned().collect();
         at_risk.sort_by(|a, b| a.vm.cmp(&b.vm));
         at_risk.truncate(MOST_AT_RISK);
@@ -79,6 +85,7 @@ pub fn outlooks(snap: &Snapshot, rules: &Rules, now: Timestamp) -> Vec<Outlook> 
             base_bytes: foreseen.moves.iter().map(|m| m.base_bytes).sum(),
             leaving: foreseen.moves.len() + foreseen.waiting.len(),
             staying: foreseen.left.len() - by_policy - off,
+            reasons,
             by_policy,
             off,
             at_risk,
@@ -130,8 +137,7 @@ pub(crate) fn cannot_leave(
             },
         }
     };
-    let detail = Said::new(why.english().cause, why.japanese().cause);
-    Some(Refusal::CannotLeave { vm: vm.name.to_string(), outage: outage.id.to_string(), detail })
+    Some(Refusal::CannotLeave { vm: vm.name.to_string(), outage: outage.id.to_string(), detail: why.said() })
 }
 
 /// Why somebody could not leave if that server ran as well, be it another one, of whom that is not known yet; none if all

@@ -1,7 +1,7 @@
 //! What is foreseen of servers that are neither running nor off.
 
 use watari_model::{
-    Refusal, Said,
+    Refusal,
     migration::{Migration, Reason, State},
     vm::{Change, Desired, Vm},
 };
@@ -112,8 +112,7 @@ fn who_did_not_arrive_the_last_time_could_leave_but_is_warned_of() {
         plan.moves[0].warnings.clone()
     };
     let (vm, migration) = ("mail".to_owned(), "mail-1".to_owned());
-    let detail = Said::new(fault().english().cause, fault().japanese().cause);
-    assert_eq!(warned(State::Failed), [Refusal::LastMoveFailed { vm, migration, detail }]);
+    assert_eq!(warned(State::Failed), [Refusal::LastMoveFailed { vm, migration, detail: fault().said() }]);
     for state in [State::Completed, State::Cancelled] {
         assert_eq!(warned(state), [], "{state:?}");
     }

@@ -65,6 +65,7 @@ fn servers_are_counted_by_what_would_become_of_them() {
     let seen = outlook(&campus);
     // Yamate has 4,096 MiB: the largest is placed first, and mail finds no room beside it.
     assert_eq!((seen.leaving, seen.staying, seen.by_policy, seen.off), (1, 1, 1, 1), "{seen:?}");
+    assert_eq!(seen.reasons, BTreeMap::from([("placement.no-room", 1)]), "who wants to stay, or is off, is no case");
     assert_eq!((seen.site.as_str(), seen.estimated_ms), ("myodaiji", None));
     assert_eq!(seen.begins_at, at((FROM - 3_600) * SECOND));
 }
