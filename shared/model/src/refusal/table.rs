@@ -1,10 +1,11 @@
 //! The table: for each refusal its name and fields, code, class and whether to try again, then cause
-//! and remedy in English and in Japanese. What is about networks, about projects, and about disks that are kept, stands in
-//! files of their own.
+//! and remedy in English and in Japanese. What is about networks, about projects, about disks that are kept, and about
+//! what is foreseen of outages, stands in files of their own.
 
 mod disks;
 mod networks;
 mod projects;
+mod readiness;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -12,11 +13,12 @@ use serde::{Deserialize, Serialize};
 use disks::with_disks;
 use networks::with_networks;
 use projects::with_projects;
+use readiness::with_readiness;
 
 use super::{Rendered, Retry, Status, japanese_of};
 use crate::said::{Said, Words, filled};
 
-with_projects! { with_networks! { with_disks! {
+with_readiness! { with_projects! { with_networks! { with_disks! {
     // --- input -----------------------------------------------------------------------------
     /// The message is not the JSON that the subject takes.
     Malformed { detail } "request.malformed" 400 No
@@ -278,18 +280,6 @@ with_projects! { with_networks! { with_disks! {
     NotRunning { vm, state } "outage.not-running" 409 No
         en "server {vm} is {state} and cannot cross live" "start it, or leave it: its disk stays where it is"
         ja "サーバ {vm} は {state} のため、稼働したまま移すことができません" "起動するか、そのままにしてください。ディスクは今の場所に残ります";
-    /// It would be lost with the power of its site, as is known beforehand.
-    CannotLeave { vm, outage, detail: Said } "outage.cannot-leave" 409 Later
-        en "server {vm} could not leave its site in the scheduled outage {outage}: {detail}" "see who else could not with `watari outage show {outage}`; make room at another site, or change the server"
-        ja "サーバ {vm} は予定された停電 {outage} でサイトから退避できない見込みです: {detail}" "ほかに退避できないサーバは `watari outage show {outage}` で確認できます。別のサイトに空きを作るか、サーバの設定を変更してください";
-    /// It can leave, but what its disk stands on goes over the link before it.
-    ImageTravels { vm, image, site, mib } "outage.image-travels" 409 Later
-        en "server {vm} can leave, but {site} has no copy of its image {image}: {mib} MiB more travel over the link before it" "the front end at {site} makes its copy by itself once it reaches one that has the image: see `watari image show {image}` and `watari frontend status`"
-        ja "サーバ {vm} は退避できますが、{site} にイメージ {image} のコピーがないため、先に {mib} MiB を回線で転送します" "{site} のフロントエンドは、イメージを持つフロントエンドに接続できれば自動でコピーを作ります。`watari image show {image}` と `watari frontend status` で確認してください";
-    /// It may leave, but the last time it did not arrive.
-    LastMoveFailed { vm, migration, detail: Said } "outage.last-move-failed" 409 Later
-        en "the last time that server {vm} was to move ({migration}) it did not arrive: {detail}" "try it before the day: watari vm migrate {vm}; what happened is in `watari migration show {migration}`"
-        ja "サーバ {vm} の前回の移行 ({migration}) は失敗しています: {detail}" "停電の前に watari vm migrate {vm} で試してください。経過は `watari migration show {migration}` で確認できます";
     // --- outages ---------------------------------------------------------------------------
     /// No such outage.
     OutageUnknown { outage } "outage.unknown" 404 No
@@ -604,4 +594,4 @@ with_projects! { with_networks! { with_disks! {
     Internal { detail } "internal" 500 Later
         en "an unexpected fault: {detail}" "repeat it; if it stays, see the service's log and report it"
         ja "予期しない障害です: {detail}" "もう一度実行してください。続く場合は、サービスのログを確認して報告してください";
-} } }
+} } } }
