@@ -159,4 +159,5 @@ fn same(a: &Snapshot, b: &Snapshot) -> bool {
         && Arc::ptr_eq(&a.sites, &b.sites)
         && Arc::ptr_eq(&a.nodes, &b.nodes)
         && Arc::ptr_eq(&a.networks, &b.networks)
+        && Arc::ptr_eq(&a.images, &b.images)
 }

@@ -196,6 +196,15 @@ pub(crate) struct Servers {
     pub(crate) labels: usize,
     pub(crate) keys: usize,
     restart_pause_seconds: u64,
+    pub(crate) cannot_leave: CannotLeave,
+}
+
+/// What is done with a new server that could not leave in the next outage of its site.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum CannotLeave {
+    Warn,
+    Refuse,
 }
 
 /// `[keys]`: bounds of public keys.

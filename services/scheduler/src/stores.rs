@@ -94,6 +94,7 @@ impl Stores {
         self.frontends.wakes(wake);
         self.nodes.wakes(wake);
         self.networks.wakes(wake);
+        self.images.wakes(wake);
     }
 
     /// Waits until everything is here as it is stored now.
@@ -126,6 +127,7 @@ impl Stores {
             frontends: self.frontends.snapshot(),
             nodes: self.nodes.snapshot(),
             networks: self.networks.snapshot(),
+            images: self.images.snapshot(),
             ..Snapshot::default()
         }
     }

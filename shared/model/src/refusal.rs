@@ -7,7 +7,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{admission, word};
+use crate::{Said, admission, word};
 
 /// A cause and its remedy in one language.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -112,6 +112,12 @@ impl Refusal {
     #[must_use]
     pub fn retryable(&self) -> bool {
         self.retry() == Retry::Later
+    }
+
+    /// What is the matter, in both languages: for a refusal that says why by another one.
+    #[must_use]
+    pub fn said(&self) -> Said {
+        Said::new(self.english().cause, self.japanese().cause)
     }
 
     /// Whether a node refuses whoever asks because it obeys a later leader, or says so.

@@ -1,6 +1,6 @@
 //! What an evacuation would come to.
 
-use watari_contracts::scheduler::{OutagePlan, PlannedMove};
+use watari_contracts::scheduler::{Fault, NotMoved, OutagePlan, PlannedMove};
 
 use super::report;
 use crate::{
@@ -9,7 +9,7 @@ use crate::{
     format,
     out::{Column, Out, joined, or_dash},
     texts::{
-        halts,
+        halts, off,
         words::{self, Word},
     },
 };
@@ -25,7 +25,7 @@ pub(super) fn show(ctx: &Context, plan: &OutagePlan) -> Result<(), Failure> {
 
 /// The plan's tables and its sum, and who is off.
 pub(super) fn text(out: Out, plan: &OutagePlan) -> String {
-    let off = crate::texts::off::left_off(out.lang, &plan.off);
+    let off = off::left_off(out.lang, &plan.off);
     [Some(of_running(out, plan)), off].into_iter().flatten().collect::<Vec<_>>().join("\n\n")
 }
 
@@ -34,6 +34,10 @@ fn of_running(out: Out, plan: &OutagePlan) -> String {
     let mut parts = Vec::new();
     if !plan.moves.is_empty() {
         parts.push(format!("{}\n{}", Word::WouldMoveTitle.text(out.lang), moves(out, &plan.moves)));
+    }
+    let warned: Vec<NotMoved> = plan.moves.iter().flat_map(warned).collect();
+    if !warned.is_empty() {
+        parts.push(format!("{}\n{}", off::warned_title(out.lang), report::failed(out, &warned)));
     }
     let moving: Vec<_> = plan.waiting.iter().filter(|vm| !plan.starting.contains(vm)).collect();
     for (title, vms) in [(Word::MovingTitle, moving), (Word::StartingTitle, plan.starting.iter().collect())] {
@@ -59,6 +63,12 @@ fn of_running(out: Out, plan: &OutagePlan) -> String {
         parts.insert(0, halts::time(out.lang, time_ms));
     }
     parts.join("\n\n")
+}
+
+/// What should be done before it leaves, in the form in which those are shown that could not.
+fn warned(one: &PlannedMove) -> impl Iterator<Item = NotMoved> {
+    let told = move |Fault { code, cause, remedy, ja }| NotMoved { vm: one.vm.clone(), code, cause, remedy, ja };
+    one.warnings.iter().cloned().map(told)
 }
 
 fn moves(out: Out, moves: &[PlannedMove]) -> String {
@@ -97,6 +107,18 @@ mod tests {
         assert!(!shown(&plan).contains("On their way"), "{}", shown(&plan));
         plan.waiting.push("www".parse().unwrap());
         assert!(shown(&plan).contains("On their way or waiting for their turn: www\n"), "{}", shown(&plan));
+    }
+
+    #[test]
+    fn of_what_should_be_done_before_a_server_leaves_cause_and_remedy_are_shown() {
+        let sample = include_str!("../../../../shared/contracts/tests/golden/reply.OutagePlan.json");
+        let mut plan: OutagePlan = serde_json::from_str::<Vec<_>>(sample).unwrap().swap_remove(0);
+        let shown = |plan: &OutagePlan| text(Out { format: Format::Table, lang: Lang::En }, plan);
+        let title = off::warned_title(Lang::En);
+        let told = shown(&plan);
+        assert!(told.contains(title) && told.contains("outage.image-travels"), "{told}");
+        plan.moves.iter_mut().for_each(|m| m.warnings.clear());
+        assert!(!shown(&plan).contains(title), "{}", shown(&plan));
     }
 
     #[test]

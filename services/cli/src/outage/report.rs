@@ -40,6 +40,8 @@ fn report(out: Out, view: &OutageView) -> String {
         parts.push(plan::text(out, foreseen));
         parts.extend(dark::report(out, &view.nodes));
         let ready = foreseen.estimated_ms.map(|needed| begins.max(foreseen.at).plus_millis(needed));
+        let said = |ready| texts::off::ready_at(out.lang, &format::moment(ready), &format::moment(window.from));
+        parts.extend(ready.filter(|_| !foreseen.moves.is_empty()).map(said));
         if ready.is_some_and(|ready| ready > window.from) {
             parts.push(Word::TooLate.text(out.lang).to_owned());
         }

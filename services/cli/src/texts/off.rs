@@ -1,5 +1,5 @@
 //! Servers of an outage that do not travel now: those that are off, of which nothing is lost and nothing has failed, and
-//! those that come later.
+//! those that come later; and when all would have left.
 
 use std::fmt::Display;
 
@@ -25,9 +25,35 @@ pub fn waiting<T: Display>(lang: Lang, servers: &[T]) -> String {
     }
 }
 
+/// Above the table of those that could leave, and for which something should be done beforehand.
+#[must_use]
+pub fn warned_title(lang: Lang) -> &'static str {
+    match lang {
+        Lang::En => "Could leave, but see to it before:",
+        Lang::Ja => "退避できるが、事前の確認が必要なサーバ:",
+    }
+}
+
+/// When all would have left, beside when the power goes.
+#[must_use]
+pub fn ready_at(lang: Lang, ready: &str, power_off: &str) -> String {
+    match lang {
+        Lang::En => format!("It would be done at {ready}; the power goes at {power_off}."),
+        Lang::Ja => format!("完了の見込みは {ready}、停電は {power_off} です。"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_line_about_a_plan_is_in_both_languages() {
+        let lines = |lang| [warned_title(lang).to_owned(), ready_at(lang, "1", "2"), waiting(lang, &["a"])];
+        for (en, ja) in lines(Lang::En).into_iter().zip(lines(Lang::Ja)) {
+            assert!(en.is_ascii() && !ja.is_ascii(), "{en} / {ja}");
+        }
+    }
 
     #[test]
     fn who_is_off_is_named_and_nobody_is_not_told_of() {

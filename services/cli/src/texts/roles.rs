@@ -20,13 +20,13 @@ pub fn refused(subject: &str, key: Option<&Path>, detail: String) -> Fault {
     // The three that every cluster has are called by their roles; others by their people.
     let name = key.and_then(Path::file_stem).and_then(OsStr::to_str).unwrap_or_default();
     let (needed, role) = (needed(subject), role(subject, name));
+    let key = key.map_or_else(|| "-".to_owned(), |key| key.display().to_string());
     Fault::NotPermitted {
         request: request.to_owned(),
-        key: key.map_or_else(|| "-".to_owned(), |key| key.display().to_string()),
         needed: needed.en,
         needed_ja: needed.ja,
-        role: role.en,
-        role_ja: role.ja,
+        whose: format!("this one ({key}) is {}", role.en),
+        whose_ja: format!("この鍵 ({key}) は{}のものです", role.ja),
     }
 }
 

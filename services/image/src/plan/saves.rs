@@ -161,7 +161,7 @@ pub fn judge(image: &Image, saved: &Saved, vm: Option<&Vm>, stage: &Stage, max_t
             }
         }
         Stage::Failed(refusal) if refusal.retryable() => lost(image, saved, refusal.clone(), max_tries),
-        Stage::Failed(refusal) => Verdict::GiveUp(failed(image, saved, causes(refusal))),
+        Stage::Failed(refusal) => Verdict::GiveUp(failed(image, saved, refusal.said())),
     }
 }
 
@@ -171,17 +171,13 @@ pub fn lost(image: &Image, saved: &Saved, refusal: Refusal, max_tries: u32) -> V
     if saved.tries < max_tries {
         return Verdict::Lost(refusal);
     }
-    let Said { en, ja } = causes(&refusal);
+    let Said { en, ja } = refusal.said();
     let tries = saved.tries;
     let detail = said!(
         "{tries} copies came to nothing, the last because {en}",
         "コピーを {tries} 回試みました。最後の原因: {ja}"
     );
     Verdict::GiveUp(failed(image, saved, detail))
-}
-
-fn causes(refusal: &Refusal) -> Said {
-    Said::new(refusal.english().cause, refusal.japanese().cause)
 }
 
 /// A server that ran while it was copied was there. One that was off may have been started elsewhere

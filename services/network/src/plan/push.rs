@@ -21,7 +21,7 @@ use tokio::{sync::watch, time::Instant};
 use watari_chassis::{CallError, Context, Leadership, Mirror, Snapshot, Wake, clock, looper};
 use watari_contracts::plan::{Edition, LayPlan, NetworkPlan};
 use watari_model::{
-    FirewallName, NetworkName, NodeName, Refusal,
+    FirewallName, NetworkName, NodeName,
     address::PublicAddress,
     firewall::Firewall,
     network::{Network, Port},

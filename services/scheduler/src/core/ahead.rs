@@ -11,7 +11,7 @@
 use std::collections::HashMap;
 
 use watari_chassis::Entry;
-use watari_contracts::agent::{Freeze, Layer, SendAhead, Stack};
+use watari_contracts::agent::{Freeze, Layer, SendAhead, Stack, weight};
 use watari_model::{
     MigrationId, NodeName, Refusal, SiteName, Timestamp, VmName,
     node::Node,
@@ -50,6 +50,22 @@ pub(crate) fn is_held(
     });
     let here: Vec<&Layer> = kept.chain(arriving.into_iter().flat_map(|fact| &fact.stack.layers)).collect();
     stack.is_named() && stack.layers.iter().all(|layer| here.contains(&layer))
+}
+
+/// Bytes of the frozen layers of a server's disk that a node does not keep, which are sent before the server goes there; of
+/// all of them if no node is given.
+pub(crate) fn missing_bytes(snap: &Snapshot, vm: &Vm, to: Option<&NodeName>) -> u64 {
+    // Of most servers nothing was ever frozen, and who plans asks of all.
+    if vm.preseed.is_none() && vm.snapshots.list.is_empty() {
+        return 0;
+    }
+    let Some(from) = vm.node() else { return 0 };
+    let there = to.and_then(|to| snap.heard.get(to));
+    let kept: &[Layer] =
+        there.and_then(|heard| heard.facts.layers.get(&vm.uuid)).map(Vec::as_slice).unwrap_or_default();
+    let missing: Vec<Layer> =
+        stack_at(snap, from, &vm.name).layers.into_iter().filter(|layer| !kept.contains(layer)).collect();
+    weight(&missing)
 }
 
 /// Where layers of a server lie, the node first that it was last sent to. A node that was removed is not waited for:

@@ -22,9 +22,11 @@ use watari_model::{
 };
 
 use super::{
-    Rules, Snapshot, deadline, evacuation,
+    Rules, Snapshot, ahead, deadline, evacuation,
     evacuation::Foreseen,
-    naming, speed,
+    naming,
+    placement::Supply,
+    speed,
     speed::{Speed, Sums, Trip},
     turn::Turn,
 };
@@ -85,10 +87,15 @@ pub struct Move {
     pub from: NodeName,
     /// To where.
     pub to: NodeName,
-    /// How much would travel.
+    /// How much would travel, with all that is not there that its disk stands on.
     pub bytes: u64,
-    /// Whether that is what travelled the last time; else it is the size of its memory.
+    /// How much of that is its base image, which the site where it goes lacks, and which goes with the first that needs
+    /// it on a node.
+    pub base_bytes: u64,
+    /// Whether the rest is what travelled the last time; else it is the size of its memory.
     pub measured: bool,
+    /// What should be done beforehand, though it could leave.
+    pub warnings: Vec<Refusal>,
     /// For whom it waits of those that travel as well.
     pub after: Vec<VmName>,
 }
@@ -136,13 +143,25 @@ fn look_ahead(
     let moves = by_turns(&turn, &outage, time.is_some(), foreseen.moves);
     let travel: HashSet<&VmName> =
         moves.iter().map(|(vm, _)| *vm).chain(foreseen.waiting.iter().copied()).map(|vm| &vm.name).collect();
+    let mut fetched: HashSet<(&NodeName, &str)> = HashSet::new();
+    // Few ever failed, and all that are remembered of each server are not gone through for it.
+    let failed = snap.migrations.values().map(|entry| &entry.value).filter(|m| m.state == Moved::Failed);
+    let failed: HashSet<&VmName> = failed.map(|m| &m.vm).collect();
     let moves = moves.iter().filter_map(|(vm, to)| {
         let last = last_bytes(&turn, vm);
-        let bytes = last.unwrap_or(vm.spec.memory_mib << 20);
+        let base_bytes = match turn.rooms.supply(&vm.spec.base, to) {
+            Supply::Far(bytes) if fetched.insert((to, vm.spec.base.sha256.as_str())) => bytes,
+            _ => 0,
+        };
+        let below = base_bytes.saturating_add(ahead::missing_bytes(&snap, vm, Some(to)));
+        let bytes = last.unwrap_or(vm.spec.memory_mib << 20).saturating_add(below);
+        let travels = (base_bytes > 0).then(|| image_travels(&snap, vm, to, base_bytes));
+        let failure = failed.contains(&vm.name).then(|| last_failure(&turn, vm)).flatten();
+        let warnings = travels.into_iter().chain(failure).collect();
         let before = turn.dependencies.before(vm).iter();
         let after = before.filter(|other| travel.contains(other)).cloned().collect();
         let (from, to, measured) = (vm.node()?.clone(), to.clone(), last.is_some());
-        Some(Move { vm: vm.name.clone(), from, to, bytes, measured, after })
+        Some(Move { vm: vm.name.clone(), from, to, bytes, base_bytes, measured, warnings, after })
     });
     let (moves, speed) = (moves.collect(), speed(&snap));
     let moves = as_they_begin(&turn, &foreseen.waiting, moves, speed);
@@ -199,6 +218,25 @@ fn movers(turn: &Turn<'_>, waiting: &[&Vm], moves: &[Move], speed: Option<Speed>
         after: m.after.iter().filter_map(|other| places.get(other).copied()).collect(),
     });
     under_way.chain(new).collect()
+}
+
+/// That a server could go to a node whose site lacks its base image, which would travel as well.
+pub(super) fn image_travels(snap: &Snapshot, vm: &Vm, to: &NodeName, bytes: u64) -> Refusal {
+    Refusal::ImageTravels {
+        vm: vm.name.to_string(),
+        image: vm.spec.base.image.to_string(),
+        site: snap.site_of(to).map_or_else(|| to.to_string(), ToString::to_string),
+        mib: bytes.div_ceil(1 << 20).to_string(),
+    }
+}
+
+/// That a server did not arrive when it was to move the last time, be it that it never converges or that something at its
+/// target is amiss: nobody knows that it will the next time.
+fn last_failure(turn: &Turn<'_>, vm: &Vm) -> Option<Refusal> {
+    let ended = turn.migrations_of(&vm.name).filter(|m| matches!(m.state, Moved::Completed | Moved::Failed));
+    let last = ended.max_by_key(|m| m.changed_at).filter(|m| m.state == Moved::Failed)?;
+    let detail = last.fault.as_ref()?.said();
+    Some(Refusal::LastMoveFailed { vm: vm.name.to_string(), migration: last.id.to_string(), detail })
 }
 
 /// Takes those out of what is foreseen that have no time to leave: who could move, and who runs and has no place.
@@ -262,12 +300,23 @@ pub fn time_to_leave(snap: &Snapshot, rules: &Rules, outage: &Outage, now: Times
 /// the last times; none if nothing did.
 pub(super) fn time_to_empty(turn: &Turn<'_>, outage: &Outage) -> Option<u64> {
     let servers = evacuation::concerned(turn.snap, outage);
-    let bytes: u64 = servers.iter().map(|vm| bytes_of(turn, vm)).sum();
+    let bytes: u64 = servers.iter().map(|vm| own_bytes(turn, vm).saturating_add(layers_to_send(turn, vm))).sum();
+    let bytes = bytes.saturating_add(turn.rooms.bases_to_send(&servers, &outage.scope));
     Some(speed(turn.snap)?.takes_ms(count(servers.len()), bytes))
 }
 
-/// What would travel of a server: what did the last time, or else its memory.
+/// What would travel of a server that leaves its site, with its base image if no other site has that.
 pub(super) fn bytes_of(turn: &Turn<'_>, vm: &Vm) -> u64 {
+    own_bytes(turn, vm).saturating_add(layers_to_send(turn, vm)).saturating_add(turn.rooms.base_to_send(vm))
+}
+
+/// What its disk stands on that was not sent ahead.
+fn layers_to_send(turn: &Turn<'_>, vm: &Vm) -> u64 {
+    ahead::missing_bytes(turn.snap, vm, vm.seeded_on())
+}
+
+/// What would travel of a server itself: what did the last time, or else its memory.
+pub(super) fn own_bytes(turn: &Turn<'_>, vm: &Vm) -> u64 {
     last_bytes(turn, vm).unwrap_or(vm.spec.memory_mib << 20)
 }
 

@@ -12,7 +12,7 @@
 use watari_chassis::Entry;
 use watari_contracts::agent::{Grow, Progress};
 use watari_model::{
-    Refusal, Said,
+    Refusal,
     vm::{Change, Desired, Grant, Growth, State, Vm},
 };
 
@@ -112,10 +112,7 @@ fn step<'a>(turn: &mut Turn<'a>, vm: &Vm, grant: &Grant, growth: Growth) -> Step
 fn waits(vm: &Vm, why: &Refusal) -> Refusal {
     match why {
         Refusal::GrowthWaits { .. } => why.clone(),
-        _ => {
-            let detail = Said::new(why.english().cause, why.japanese().cause);
-            Refusal::GrowthWaits { vm: vm.name.to_string(), detail }
-        }
+        _ => Refusal::GrowthWaits { vm: vm.name.to_string(), detail: why.said() },
     }
 }
 

@@ -11,15 +11,15 @@ use std::{
 
 use watari_chassis::Entry;
 use watari_model::{
-    Refusal, Said, SiteName, Timestamp, VmName,
+    Refusal, SiteName, Timestamp, VmName,
     outage::{Left, Outage, Scope, State, Window},
     vm::{self, Desired, Evacuate, Vm},
 };
 
 use super::{
     Rules, Snapshot, calendar, disks,
-    forecast::forecast,
-    placement::{Need, Rooms, choose},
+    forecast::{forecast, image_travels},
+    placement::{Need, Rooms, Supply, choose},
 };
 
 /// So many servers at risk are kept in an outage's document; its plan has them all.
@@ -38,10 +38,14 @@ pub struct Outlook {
     pub begins_at: Timestamp,
     /// Milliseconds that it would take; none if nothing is known of the link.
     pub estimated_ms: Option<u64>,
+    /// Bytes of base images that would travel as well, since no other site has them.
+    pub base_bytes: u64,
     /// How many servers could leave.
     pub leaving: usize,
     /// How many could not.
     pub staying: usize,
+    /// How many of them for each reason, by its code.
+    pub reasons: BTreeMap<&'static str, usize>,
     /// How many have chosen to stay.
     pub by_policy: usize,
     /// How many are off.
@@ -65,6 +69,10 @@ pub fn outlooks(snap: &Snapshot, rules: &Rules, now: Timestamp) -> Vec<Outlook> 
         let Some(foreseen) = foreseen else { continue };
         let count = |which: fn(&Left) -> bool| foreseen.left.iter().filter(|left| which(left)).count();
         let (by_policy, off) = (count(is_wanted), count(Left::is_off));
+        let mut reasons = BTreeMap::new();
+        for left in foreseen.left.iter().filter(|left| !is_wanted(left) && !left.is_off()) {
+            *reasons.entry(left.fault.code()).or_insert(0) += 1;
+        }
         let mut at_risk: Vec<Left> = foreseen.left.iter().filter(|left| !left.is_off()).cloned().collect();
         at_risk.sort_by(|a, b| a.vm.cmp(&b.vm));
         at_risk.truncate(MOST_AT_RISK);
@@ -74,8 +82,10 @@ pub fn outlooks(snap: &Snapshot, rules: &Rules, now: Timestamp) -> Vec<Outlook> 
             window,
             begins_at,
             estimated_ms: foreseen.estimated_ms(),
+            base_bytes: foreseen.moves.iter().map(|m| m.base_bytes).sum(),
             leaving: foreseen.moves.len() + foreseen.waiting.len(),
             staying: foreseen.left.len() - by_policy - off,
+            reasons,
             by_policy,
             off,
             at_risk,
@@ -101,9 +111,15 @@ impl Outlook {
     }
 }
 
-/// Why a server that was made could not leave its site in the next outage that is scheduled there; none if it
-/// could. Whether there is room for all others as well is the plan's matter.
-pub(crate) fn cannot_leave(snap: &Snapshot, rooms: impl FnOnce() -> Arc<Rooms>, vm: &Vm) -> Option<Refusal> {
+/// Why a server that was made, or is to be, could not leave its site in the next outage that is scheduled there, or not
+/// together with all others, or not without its base image; none if it could.
+pub(crate) fn cannot_leave(
+    snap: &Snapshot,
+    rules: &Rules,
+    rooms: impl FnOnce() -> Arc<Rooms>,
+    vm: &Vm,
+    now: Timestamp,
+) -> Option<Refusal> {
     let home = Scope::Site(vm.home_site.clone());
     let scheduled = snap.outages.values().map(|entry| &entry.value);
     let scheduled = scheduled.filter(|outage| outage.scope == home && outage.state == State::Scheduled);
@@ -111,10 +127,40 @@ pub(crate) fn cannot_leave(snap: &Snapshot, rooms: impl FnOnce() -> Arc<Rooms>, 
     let why = if vm.spec.evacuate == Evacuate::Stay {
         Refusal::PolicyStays { vm: vm.name.to_string() }
     } else {
-        choose(&rooms(), &Need::start(vm, snap), &|node| node.site != vm.home_site, &[]).err()?
+        let rooms = rooms();
+        match choose(&rooms, &Need::start(vm, snap), &|node| node.site != vm.home_site, &[]) {
+            Err(why) => why,
+            Ok(to) => match (leaves_no_room(snap, rules, &rooms, vm, outage, now), rooms.supply(&vm.spec.base, &to)) {
+                (Some(why), _) => why,
+                (None, Supply::Far(bytes)) => return Some(image_travels(snap, vm, &to, bytes)),
+                (None, _) => return None,
+            },
+        }
     };
-    let detail = Said::new(why.english().cause, why.japanese().cause);
-    Some(Refusal::CannotLeave { vm: vm.name.to_string(), outage: outage.id.to_string(), detail })
+    Some(Refusal::CannotLeave { vm: vm.name.to_string(), outage: outage.id.to_string(), detail: why.said() })
+}
+
+/// Why somebody could not leave if that server ran as well, be it another one, of whom that is not known yet; none if all
+/// could, or if it finds no node to run on.
+fn leaves_no_room(
+    snap: &Snapshot,
+    rules: &Rules,
+    rooms: &Rooms,
+    vm: &Vm,
+    outage: &Outage,
+    now: Timestamp,
+) -> Option<Refusal> {
+    let node = choose(rooms, &Need::start(vm, snap), &|node| node.site == vm.home_site, &[]).ok()?;
+    let mut running = vm.clone();
+    running.apply(vm::Change::Granted(node), now).ok()?;
+    running.apply(vm::Change::SeenRunning, now).ok()?;
+    let mut snap = snap.clone();
+    let entry = Entry { value: running, revision: 0, created: now };
+    Arc::make_mut(&mut snap.vms).insert(vm.name.to_string(), Arc::new(entry));
+    let foreseen = forecast(&snap, rules, &vm.home_site, now)?;
+    let is_known =
+        |left: &Left| left.is_off() || is_wanted(left) || outage.at_risk.iter().any(|known| known.vm == left.vm);
+    foreseen.left.into_iter().find(|left| !is_known(left)).map(|left| left.fault)
 }
 
 /// Why a server that was made to run could be put nowhere as things are; none if it could, or if it waits for nothing.

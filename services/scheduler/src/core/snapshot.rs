@@ -11,8 +11,9 @@ use watari_contracts::{
     monitor::CapacityChanged,
 };
 use watari_model::{
-    MigrationId, NodeName, Refusal, SiteName, VmName, frontend::Primacy, isolation::Ledger, migration::Migration,
-    network::Network, network::Port, node, node::Node, outage::Outage, site::Site, userdata::UserData, vm::Vm,
+    MigrationId, NodeName, Refusal, SiteName, VmName, frontend::Primacy, image::Image, isolation::Ledger,
+    migration::Migration, network::Network, network::Port, node, node::Node, outage::Outage, site::Site,
+    userdata::UserData, vm::Vm,
 };
 
 use super::Action;
@@ -36,6 +37,8 @@ pub struct Snapshot {
     pub nodes: Docs<Node>,
     /// Networks, by name; the network service's.
     pub networks: Docs<Network>,
+    /// Images, by name; the image service's.
+    pub images: Docs<Image>,
     /// What each node's agent last said.
     pub heard: BTreeMap<NodeName, Heard>,
     /// What the monitor last told of each node's load; of most nothing, unless one of their site is overloaded.

@@ -50,6 +50,12 @@ pub const OUTAGE_POWER_OFF: &str = "watari_scheduler_outage_power_off_timestamp_
 /// How long its evacuation would take by what travelled the last times; absent while that is not known.
 pub const OUTAGE_ESTIMATED: &str = "watari_scheduler_outage_estimated_seconds";
 
+/// Bytes of base images that would travel in its evacuation besides, since no other site has them.
+pub const OUTAGE_BASES: &str = "watari_scheduler_outage_base_bytes";
+
+/// Its servers that could not leave, by the code of the reason.
+pub const OUTAGE_REASONS: &str = "watari_scheduler_outage_staying_servers";
+
 /// What must last so long before it is told; a document may be younger than a fact.
 const ALARM_AFTER_MS: u64 = 10_000;
 /// The same alarm is not told more often.
@@ -68,6 +74,8 @@ pub(crate) struct Metrics {
     outage_begins: IntGaugeVec,
     outage_power_off: IntGaugeVec,
     outage_estimated: IntGaugeVec,
+    outage_bases: IntGaugeVec,
+    outage_reasons: IntGaugeVec,
     pause: Histogram,
     downtime: Histogram,
     bytes: IntCounterVec,
@@ -102,6 +110,8 @@ impl Metrics {
             outage_begins: gauges(OUTAGE_BEGINS, "When the next scheduled evacuation begins", &["site"])?,
             outage_power_off: gauges(OUTAGE_POWER_OFF, "When the power goes next", &["site"])?,
             outage_estimated: gauges(OUTAGE_ESTIMATED, "How long the next evacuation would take", &["site"])?,
+            outage_bases: gauges(OUTAGE_BASES, "Base images that the next evacuation would carry", &["site"])?,
+            outage_reasons: gauges(OUTAGE_REASONS, "Servers that could not leave next, and why", &["site", "code"])?,
             migrations: IntCounterVec::new(Opts::new(MIGRATIONS, "Migrations ended"), &["end"])?,
             reliefs: IntCounterVec::new(Opts::new(RELIEFS, "Migrations ended that were to relieve a node"), &["end"])?,
             pause: histogram(PAUSE_SECONDS, "Extra pause of the switch-over")?,
@@ -165,8 +175,15 @@ impl Metrics {
         show("paused", count(|outage| outage.paused_at.is_some()));
     }
 
-    fn of_next_outages(&self) -> [&IntGaugeVec; 4] {
-        [&self.outage_servers, &self.outage_begins, &self.outage_power_off, &self.outage_estimated]
+    fn of_next_outages(&self) -> [&IntGaugeVec; 6] {
+        [
+            &self.outage_servers,
+            &self.outage_begins,
+            &self.outage_power_off,
+            &self.outage_estimated,
+            &self.outage_bases,
+            &self.outage_reasons,
+        ]
     }
 
     /// Whoever does not lead shows none: what it knew is of another day.
@@ -196,6 +213,12 @@ impl Metrics {
             }
             self.outage_begins.with_label_values(&[site]).set(outlook.begins_at.0.unix_timestamp());
             self.outage_power_off.with_label_values(&[site]).set(outlook.window.from.0.unix_timestamp());
+            // Those of another outage of the site are the same.
+            for (code, counted) in &outlook.reasons {
+                self.outage_reasons.with_label_values(&[site, *code]).set(number(*counted));
+            }
+            let base_bytes = i64::try_from(outlook.base_bytes).unwrap_or(i64::MAX);
+            self.outage_bases.with_label_values(&[site]).set(base_bytes);
             if let Some(millis) = outlook.estimated_ms {
                 let seconds = i64::try_from(millis.div_ceil(1_000)).unwrap_or(i64::MAX);
                 self.outage_estimated.with_label_values(&[site]).set(seconds);
@@ -279,6 +302,7 @@ mod tests {
             "watari_scheduler_outage_servers{fate=\"stays\",site=\"myodaiji\"} 0",
             "watari_scheduler_outage_begins_timestamp_seconds{site=\"myodaiji\"} 104400",
             "watari_scheduler_outage_power_off_timestamp_seconds{site=\"myodaiji\"} 108000",
+            "watari_scheduler_outage_base_bytes{site=\"myodaiji\"} 0",
         ] {
             assert!(text.lines().any(|shown| shown == line), "{line} is missing:\n{text}");
         }

@@ -1,14 +1,14 @@
 //! What the agents of the twin do with orders. What takes no time to speak of is done at once; the rest takes as long as
 //! it usually does.
 
-use watari_contracts::agent::{Domain, OffReason, Passage, Phase, Progress};
-use watari_model::{MigrationId, NodeName, Refusal, VmName, size::MIB_PER_GIB};
+use watari_contracts::agent::{Domain, OffReason, Passage, Phase, Progress, Receive};
+use watari_model::{MigrationId, NodeName, Refusal, VmName, size::MIB_PER_GIB, vm::Base};
 
 use super::{
     link::{Flow, Way},
     twin::{Due, Twin, silent},
 };
-use crate::core::{Order, Outcome};
+use crate::core::{Bases, Order, Outcome, Supply};
 
 /// Until a server that is started runs.
 const BOOTS_MS: u64 = 10_000;
@@ -64,13 +64,16 @@ impl Twin {
                 let (key, node, vm, reason) = (key.to_owned(), node.clone(), o.vm.clone(), OffReason::Saved);
                 self.later(ends - self.clock, Due::Off { key, attempt, node, vm, reason })
             }
-            Order::Receive(o) => {
-                self.change(node, &o.server.name, |fact| {
-                    (fact.disk, fact.stack) = (true, o.stack.clone());
-                    fact.passage = Some(passage(&o.migration, Phase::Prepared));
-                });
-                Progress::Done
-            }
+            Order::Receive(o) => match self.fetching_ms(node, &o.server.base) {
+                0 => {
+                    self.prepared(node, o);
+                    Progress::Done
+                }
+                takes => {
+                    let (key, node, order) = (key.to_owned(), node.clone(), o.clone());
+                    self.later(takes, Due::Fetched { key, attempt, node, order })
+                }
+            },
             Order::Send(o) => self.sends(key, attempt, node, o),
             Order::Abort(o) => {
                 let clock = self.clock;
@@ -157,7 +160,8 @@ impl Twin {
     }
 
     fn later(&mut self, after_ms: u64, what: Due) -> Progress {
-        let (Due::Runs { key, .. } | Due::Off { key, .. } | Due::Sent { key, .. }) = &what else {
+        let (Due::Runs { key, .. } | Due::Off { key, .. } | Due::Fetched { key, .. } | Due::Sent { key, .. }) = &what
+        else {
             return Progress::Done;
         };
         self.in_hand.insert(key.clone());
@@ -172,6 +176,32 @@ impl Twin {
             let fact = self.fact(node, vm);
             self.keep(key, attempt, Outcome::Order(Progress::Done, fact));
         }
+    }
+
+    /// Milliseconds in which a node has what a disk stands on, from another site if it must come from there.
+    fn fetching_ms(&self, node: &NodeName, base: &Base) -> u64 {
+        let Some(known) = self.snap.nodes.get(node.as_str()) else { return 0 };
+        match Bases::of(&self.snap).supply(base, &known.value) {
+            Supply::Far(bytes) => bytes.saturating_mul(1_000) / self.link.rate.max(1),
+            Supply::Near | Supply::Nowhere => 0,
+        }
+    }
+
+    /// A node is ready to receive a server.
+    fn prepared(&mut self, node: &NodeName, order: &Receive) {
+        self.change(node, &order.server.name, |fact| {
+            (fact.disk, fact.stack) = (true, order.stack.clone());
+            fact.passage = Some(passage(&order.migration, Phase::Prepared));
+        });
+    }
+
+    /// The same after its base image has come; the node keeps that.
+    pub(super) fn fetched(&mut self, key: String, attempt: u32, node: &NodeName, order: &Receive) {
+        if !self.is_down(node) {
+            self.keeps(node, &order.server.base);
+            self.prepared(node, order);
+        }
+        self.done(key, attempt, node, &order.server.name);
     }
 
     pub(super) fn runs(&mut self, key: String, attempt: u32, node: &NodeName, vm: &VmName, generation: u64) {

@@ -8,7 +8,7 @@ use std::{
 
 use watari_contracts::{
     Service,
-    agent::{Domain, Layer, OffReason, VmFact},
+    agent::{Domain, Layer, OffReason, Receive, VmFact},
 };
 use watari_model::{
     NodeName, OutageId, Refusal, SiteName, Timestamp, VmName,
@@ -16,6 +16,7 @@ use watari_model::{
     node::{self, Node},
     outage::{Change, Outage},
     site::{self, Site},
+    vm::Base,
 };
 
 use super::{
@@ -42,6 +43,8 @@ pub(super) enum Due {
     Runs { key: String, attempt: u32, node: NodeName, vm: VmName, generation: u64 },
     /// A server is off that was ordered to be.
     Off { key: String, attempt: u32, node: NodeName, vm: VmName, reason: OffReason },
+    /// A base image has arrived, for whom it was fetched.
+    Fetched { key: String, attempt: u32, node: NodeName, order: Box<Receive> },
     /// Frozen layers have arrived.
     Sent { key: String, attempt: u32, node: NodeName, to: NodeName, vm: VmName, uuid: String, layers: Vec<Layer> },
     /// A node loses power.
@@ -348,6 +351,7 @@ impl Twin {
         match what {
             Due::Runs { key, attempt, node, vm, generation } => self.runs(key, attempt, &node, &vm, generation),
             Due::Off { key, attempt, node, vm, reason } => self.goes_off(key, attempt, &node, &vm, reason),
+            Due::Fetched { key, attempt, node, order } => self.fetched(key, attempt, &node, &order),
             Due::Sent { key, attempt, node, to, vm, uuid, layers } => {
                 if let Some(heard) = self.snap.heard.get_mut(&to).filter(|_| !self.down.contains_key(&to)) {
                     Arc::make_mut(&mut heard.facts).layers.insert(uuid, layers);
@@ -416,6 +420,14 @@ impl Twin {
         let Some(entry) = self.snap.nodes.get(name.as_str()) else { return };
         let (mut node, revision): (Node, u64) = (entry.value.clone(), entry.revision);
         node.apply(node::Change::Judged(state), self.now());
+        put(&mut self.snap.nodes, &mut self.revision, node, revision);
+    }
+
+    /// A node keeps a base image from now on.
+    pub(super) fn keeps(&mut self, name: &NodeName, base: &Base) {
+        let Some(entry) = self.snap.nodes.get(name.as_str()) else { return };
+        let (mut node, revision): (Node, u64) = (entry.value.clone(), entry.revision);
+        node.inventory.images.insert(base.sha256.clone());
         put(&mut self.snap.nodes, &mut self.revision, node, revision);
     }
 

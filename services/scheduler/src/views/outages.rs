@@ -99,8 +99,9 @@ pub(crate) fn plan(site: SiteName, forecast: Forecast, at: Timestamp) -> OutageP
     let estimated = |bytes: u64| Some(speed?.takes_ms(1, bytes));
     let bytes = moves.iter().map(|m| m.bytes).sum();
     let planned = |m: Move| {
-        let Move { vm, from, to, bytes, measured, after } = m;
-        PlannedMove { vm, from, to, bytes, measured, estimated_ms: estimated(bytes), after }
+        let Move { vm, from, to, bytes, base_bytes, measured, warnings, after } = m;
+        let (estimated_ms, warnings) = (estimated(bytes), warnings.iter().map(Fault::from).collect());
+        PlannedMove { vm, from, to, bytes, base_bytes, measured, estimated_ms, warnings, after }
     };
     let halted = |halting: Halting| {
         let Halting { vm, state, way, fault } = halting;

@@ -147,6 +147,32 @@ async fn who_could_not_leave_is_known_from_the_day_on_which_an_outage_is_schedul
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn where_it_is_set_so_a_server_that_could_not_leave_is_not_made_unless_it_is_to_stay() {
+    let mut cloud = Cloud::start().await;
+    cloud.kill_scheduler();
+    cloud.start_scheduler_with("", ("cannot_leave = \"warn\"", "cannot_leave = \"refuse\"")).await;
+    let large = |name: &str| CreateVm { site: "myodaiji".parse().ok(), memory_mib: 4_096, ..create(name) };
+    let first = cloud.ask(&CreateVm { site: "yamate".parse().ok(), memory_mib: 4_096, ..create("first") }).await;
+    assert!(first.is_ok() && cloud.ask(&CreateVm { site: "yamate".parse().ok(), ..large("second") }).await.is_ok());
+    cloud.until("second", |vm| vm.state == vm::State::Running).await;
+    cloud.until("first", |vm| vm.state == vm::State::Running).await;
+    assert!(cloud.ask(&large("before")).await.is_ok(), "nothing is scheduled");
+    let now = clock::now();
+    let (from, until) = (now.plus_millis(86_400_000), now.plus_millis(2 * 86_400_000));
+    let site = "myodaiji".parse().unwrap();
+    cloud.ask(&ScheduleOutage { request_id: None, site, from, until, note: String::new() }).await.unwrap();
+    let refused = cloud.ask(&large("after")).await.unwrap_err();
+    assert_eq!(refused.code(), "outage.cannot-leave", "{refused}");
+    let given_back = || async {
+        let ports = cloud.ports.snapshot();
+        ports.values().all(|port| port.value.vm.as_str() != "after").then_some(())
+    };
+    eventually_some("its address is given back", SOON, given_back).await;
+    let stays = cloud.ask(&CreateVm { evacuate: Evacuate::Stay, ..large("stays") }).await.unwrap();
+    assert!(stays.warnings.iter().any(|warning| warning.code == "outage.cannot-leave"), "{stays:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_rehearsal_goes_through_an_outage_there_and_back_and_changes_nothing() {
     let cloud = Cloud::start().await;
     for name in ["mail", "web"] {

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use watari_model::{NodeName, OutageId, SiteName, Timestamp, VmName, outage, refusal::Rendered, vm};
 
-use super::{DarkNode, Fault, MigrationView};
+use super::{DarkNode, Fault, MigrationView, rehearsal::is_zero};
 
 /// Empty a site, live.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -192,12 +192,20 @@ pub struct PlannedMove {
     pub from: NodeName,
     /// To where.
     pub to: NodeName,
-    /// What would travel, in bytes: what travelled the last time, or else the size of its memory.
+    /// What would travel, in bytes: what travelled the last time, or else the size of its memory; and what is not there
+    /// that its disk stands on.
     pub bytes: u64,
-    /// Whether it is what travelled the last time.
+    /// How much of that is its base image, if the site where it goes lacks it: it goes with the first server that needs it
+    /// on a node.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub base_bytes: u64,
+    /// Whether the rest is what travelled the last time.
     pub measured: bool,
     /// Milliseconds that it would take.
     pub estimated_ms: Option<u64>,
+    /// What should be done before it leaves, though it could.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<Fault>,
     /// The servers on which it depends and that travel as well: it waits until they have arrived, or are left.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub after: Vec<VmName>,

@@ -169,6 +169,6 @@ pub struct RehearsedServer {
     pub why: Option<Fault>,
 }
 
-const fn is_zero(value: &u64) -> bool {
+pub(super) const fn is_zero(value: &u64) -> bool {
     *value == 0
 }

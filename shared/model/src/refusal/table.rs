@@ -1,11 +1,12 @@
 //! The table: for each refusal its name and fields, code, class and whether to try again, then cause
-//! and remedy in English and in Japanese. What is about networks, about images, about projects, and about disks that are
-//! kept, stands in files of their own.
+//! and remedy in English and in Japanese. What is about networks, about images, about projects, about disks that are kept, and
+//! about what is foreseen of outages, stands in files of their own.
 
 mod disks;
 mod images;
 mod networks;
 mod projects;
+mod readiness;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -14,11 +15,12 @@ use disks::with_disks;
 use images::with_images;
 use networks::with_networks;
 use projects::with_projects;
+use readiness::with_readiness;
 
 use super::{Rendered, Retry, Status, japanese_of};
 use crate::said::{Said, SaidSince, Words, filled};
 
-with_images! { with_projects! { with_networks! { with_disks! {
+with_readiness! { with_images! { with_projects! { with_networks! { with_disks! {
     // --- input -----------------------------------------------------------------------------
     /// The message is not the JSON that the subject takes.
     Malformed { detail } "request.malformed" 400 No
@@ -179,6 +181,10 @@ with_images! { with_projects! { with_networks! { with_disks! {
     NoUefi { vm, nodes } "placement.no-uefi" 409 Later
         en "server {vm} boots by UEFI, which these nodes lack: {nodes}" "install UEFI firmware there: apt-get install ovmf; each node's agent finds it within a few seconds (watari node show)"
         ja "サーバ {vm} は UEFI で起動しますが、ノード {nodes} には UEFI ファームウェアがありません" "そのノードで apt-get install ovmf を実行してください。エージェントが数秒で検出します (watari node show で確認できます)";
+    /// What the server's disk stands on is nowhere to be had.
+    NoImage { vm, image } "placement.no-image" 409 Later
+        en "server {vm} stands on image {image}, of which no front end has a copy and which no node that could take it keeps" "bring back the front end that had it (watari image show {image}), or import the very same file once more: watari image import FILE --name {image}-again"
+        ja "サーバ {vm} の土台であるイメージ {image} は、どのフロントエンドにもコピーがなく、受け入れられるノードにもありません" "コピーを持っていたフロントエンドを復旧するか (watari image show {image})、同じファイルをもう一度取り込んでください: watari image import ファイル --name {image}-again";
     /// No such node.
     NodeUnknown { node } "node.unknown" 404 No
         en "there is no node named {node}" "list the nodes with: watari node list"
@@ -284,10 +290,6 @@ with_images! { with_projects! { with_networks! { with_disks! {
     NotRunning { vm, state } "outage.not-running" 409 No
         en "server {vm} is {state} and cannot cross live" "start it, or leave it: its disk stays where it is"
         ja "サーバ {vm} は {state} のため、稼働したまま移すことができません" "起動するか、そのままにしてください。ディスクは今の場所に残ります";
-    /// It would be lost with the power of its site, as is known beforehand.
-    CannotLeave { vm, outage, detail: Said } "outage.cannot-leave" 409 Later
-        en "server {vm} could not leave its site in the scheduled outage {outage}: {detail}" "see who else could not with `watari outage show {outage}`; make room at another site, or change the server"
-        ja "サーバ {vm} は予定された停電 {outage} でサイトから退避できない見込みです: {detail}" "ほかに退避できないサーバは `watari outage show {outage}` で確認できます。別のサイトに空きを作るか、サーバの設定を変更してください";
     // --- outages ---------------------------------------------------------------------------
     /// No such outage.
     OutageUnknown { outage } "outage.unknown" 404 No
@@ -409,4 +411,4 @@ with_images! { with_projects! { with_networks! { with_disks! {
     Internal { detail } "internal" 500 Later
         en "an unexpected fault: {detail}" "repeat it; if it stays, see the service's log and report it"
         ja "予期しない障害です: {detail}" "もう一度実行してください。続く場合は、サービスのログを確認して報告してください";
-} } } }
+} } } } }

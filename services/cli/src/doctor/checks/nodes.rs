@@ -57,7 +57,7 @@ pub(super) fn unfenced(facts: &Facts) -> Vec<Finding> {
     let told = told.filter(|(node, last)| last.lost_at == Some(node.changed_at));
     let found = told.filter_map(|(node, last)| match &last.outcome {
         Outcome::Failed { why } | Outcome::Withheld { why } => {
-            let cause = Said::new(why.english().cause, why.japanese().cause);
+            let cause = why.said();
             Some(Finding::on(&node.name, Trouble::NotFenced { node: said(&node.name), cause }))
         }
         Outcome::Begun | Outcome::Done => None,

@@ -23,6 +23,8 @@ fn outage(id: &str, state: State, window: Window, request_id: &str) -> OutageVie
     OutageView {
         battery: None,
         nodes: Vec::new(),
+        still_there: Vec::new(),
+        moved_since: Vec::new(),
         id: id.parse().unwrap(),
         scope: Scope::Site("myodaiji".parse().unwrap()),
         state,

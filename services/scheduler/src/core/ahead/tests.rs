@@ -371,3 +371,23 @@ fn a_server_that_was_stopped_meanwhile_says_that_it_is_to_be_started_and_goes_on
     let preseed = scene.mail().preseed.unwrap();
     assert_eq!((preseed.fault.is_none(), preseed.to.as_ref().map(NodeName::as_str)), (true, Some("y1")));
 }
+
+#[test]
+fn frozen_layers_that_a_node_lacks_are_counted_among_what_travels_with_their_server() {
+    let mut scene = Scene::new(Rules::default());
+    scene.stack = frozen();
+    scene.ask();
+    let missing = |scene: &Scene, to: Option<&str>| {
+        let to = to.map(|node| node.parse().unwrap());
+        missing_bytes(&scene.snap(), &scene.mail(), to.as_ref()) >> 20
+    };
+    let planned = |scene: &Scene| {
+        let site = "myodaiji".parse().unwrap();
+        let plan = crate::core::forecast::forecast(&scene.snap(), &scene.campus.rules, &site, at(0)).unwrap();
+        plan.moves.iter().map(|one| one.bytes >> 20).collect::<Vec<_>>()
+    };
+    assert_eq!((missing(&scene, Some("y1")), planned(&scene)), (300, vec![128 + 300]));
+    scene.kept = vec![layer()];
+    assert_eq!((missing(&scene, Some("y1")), planned(&scene)), (0, vec![128]));
+    assert_eq!(missing(&scene, None), 300, "nobody knows where it goes");
+}

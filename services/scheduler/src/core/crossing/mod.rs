@@ -33,6 +33,7 @@ use super::{
     ahead,
     links::Links,
     naming,
+    placement::Supply,
     snapshot::{Both, Off, Outcome, Sight},
     turn::{OnFailure, Step, Turn},
 };
@@ -122,9 +123,11 @@ fn prepare(turn: &mut Turn<'_>, links: &mut Links, entry: &Entry<Migration>, vm:
         return give_up(turn, vm);
     }
     let missing = orders::send_ahead(turn, migration, &vm.value);
-    // What its disk stands on may have to travel first; else that is there already.
-    let plain = missing.is_none() && ahead::stack_at(turn.snap, &migration.from, &migration.vm).is_plain();
-    let most_ms = if plain { turn.rules.prepare_ms } else { turn.rules.copy_ms };
+    let most_ms = if stands_ready(turn, migration, &vm.value, missing.is_some()) {
+        turn.rules.prepare_ms
+    } else {
+        turn.rules.copy_ms
+    };
     let step = missing.unwrap_or_else(|| orders::receive(turn, migration, &vm.value));
     match step {
         Step::Failed(_) => give_up(turn, vm),
@@ -142,6 +145,12 @@ fn prepare(turn: &mut Turn<'_>, links: &mut Links, entry: &Entry<Migration>, vm:
         }
         Step::Done(_) => {}
     }
+}
+
+/// Whether all that a server's disk stands on is at the target's site; else it may have to travel first.
+fn stands_ready(turn: &Turn<'_>, migration: &Migration, vm: &Vm, is_sent: bool) -> bool {
+    let is_plain = || ahead::stack_at(turn.snap, &migration.from, &migration.vm).is_plain();
+    !is_sent && is_plain() && turn.rooms.supply(&vm.spec.base, &migration.to) == Supply::Near
 }
 
 /// Whether the target has said that it is ready: it may wait for the link for longer than its answer is remembered.

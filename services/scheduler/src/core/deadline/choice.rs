@@ -5,7 +5,7 @@
 //! time ends is left out, and smaller ones after it may still fit. What is lost by that is less than the worth of
 //! one server; where one alone is worth more than all that are chosen, it is taken instead.
 
-use std::cmp::Ordering;
+use std::{cmp::Ordering, collections::HashSet};
 
 /// One that would take time, and is worth something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use watari_model::{
 };
 
 use crate::core::{
-    forecast::bytes_of,
+    forecast::{bytes_of, own_bytes},
     speed,
     speed::{Speed, Sums, Trip},
     turn::Turn,
@@ -57,9 +57,11 @@ impl Pace {
     /// What a migration has still to send.
     fn bytes_left(&self, turn: &Turn<'_>, migration: &Migration) -> u64 {
         let vm = turn.snap.vms.get(migration.vm.as_str()).map(|entry| &entry.value);
-        let all = vm.map_or(0, |vm| bytes_of(turn, vm));
+        let all = vm.map_or(0, |vm| own_bytes(turn, vm));
         match migration.state {
-            State::Queued | State::Preparing => all,
+            State::Queued => vm.map_or(0, |vm| bytes_of(turn, vm)),
+            // Layers that have come into their places are told as kept no more.
+            State::Preparing => all.saturating_add(vm.map_or(0, |vm| turn.rooms.base_to_send(vm))),
             State::Copying => match turn.transfer(migration) {
                 // What the guest has not used is soon sent, and counts as left until then.
                 Some(t) if t.memory_total > 0 => {

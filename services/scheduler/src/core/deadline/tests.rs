@@ -18,7 +18,7 @@ use watari_model::{
 use super::*;
 use crate::core::{
     DeadlineRules, control, evacuation,
-    tests::documents::{Documents, at, migration as a_migration, name, node, put, site as a_site, vm as a_vm},
+    tests::documents::{Documents, at, image, migration as a_migration, name, node, put, site as a_site, vm as a_vm},
 };
 
 const MIB: u64 = 1 << 20;
@@ -140,6 +140,21 @@ fn beside(snap: &mut Snapshot, state: Moved) {
     Arc::make_mut(&mut snap.migrations).insert("next-1".to_owned(), Arc::new(entry));
     let entry = Entry { value: next, revision: 9, created: at(0) };
     Arc::make_mut(&mut snap.vms).insert("next".to_owned(), Arc::new(entry));
+}
+
+#[test]
+fn whose_image_no_other_site_has_needs_the_time_for_that_as_well_until_it_is_being_copied() {
+    let left_ms = |sites: &[&str], state: Moved| {
+        let (mut snap, now) = half_way(30 * MIB, 10_000);
+        beside(&mut snap, state);
+        put(&mut snap.images, &mut 9, image(sites), 0);
+        let rules = Rules::default();
+        let turn = Turn::new(&snap, &rules, now);
+        Pace::of(&turn, &outage()).left_ms(&turn, &snap.migrations["next-1"].value)
+    };
+    let more_ms = |state: Moved| left_ms(&["myodaiji"], state) - left_ms(&["myodaiji", "yamate"], state);
+    // 64 MiB at 3 MiB a second.
+    assert_eq!([Moved::Queued, Moved::Preparing, Moved::Copying].map(more_ms), [21_333, 21_333, 0]);
 }
 
 #[test]

@@ -41,7 +41,7 @@ pub(super) fn beginnings(movers: &[Mover], rules: &Rules) -> Vec<usize> {
         {
             order.push(place);
             copying += 1;
-            let takes_ms = movers.get(place).map_or(0, |mover| mover.takes_ms);
+            let takes_ms = movers.get(place).map_or(0_u64, |mover: &Mover| mover.takes_ms);
             let nearly_over = now.saturating_add(takes_ms.saturating_sub(rules.overlap_ms));
             events.push(Reverse((nearly_over, Event::NearlyOver, place)));
             events.push(Reverse((now.saturating_add(takes_ms), Event::Arrived, place)));

@@ -1,6 +1,7 @@
 //! What is foreseen of servers that are neither running nor off.
 
 use watari_model::{
+    Refusal,
     migration::{Migration, Reason, State},
     vm::{Change, Desired, Vm},
 };
@@ -99,4 +100,20 @@ fn who_is_off_is_told_of_apart_also_if_no_node_ever_had_it() {
     let view = crate::views::plan("myodaiji".parse().unwrap(), plan, at(1_000));
     let names: Vec<&str> = view.off.iter().map(|vm| vm.as_str()).collect();
     assert_eq!((names, view.failed.len()), (vec!["off", "idle"], 0));
+}
+
+#[test]
+fn who_did_not_arrive_the_last_time_could_leave_but_is_warned_of() {
+    let fault = || Refusal::TargetLost { vm: "mail".to_owned(), node: "y1".to_owned() };
+    let warned = |state: State| {
+        let fault = (state == State::Failed).then(fault);
+        let last = Migration { state, fault, changed_at: at(1_000), ..migration("mail") };
+        let plan = foreseen(vec![running("mail")], Some(last), 9_000);
+        plan.moves[0].warnings.clone()
+    };
+    let (vm, migration) = ("mail".to_owned(), "mail-1".to_owned());
+    assert_eq!(warned(State::Failed), [Refusal::LastMoveFailed { vm, migration, detail: fault().said() }]);
+    for state in [State::Completed, State::Cancelled] {
+        assert_eq!(warned(state), [], "{state:?}");
+    }
 }

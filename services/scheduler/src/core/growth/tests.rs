@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use watari_contracts::agent::NodeFacts;
-use watari_model::{migration::Migration, vm::Size};
+use watari_model::{Said, migration::Migration, vm::Size};
 
 use super::*;
 use crate::core::{

@@ -12,7 +12,7 @@ use watari_model::{
     vm::Company,
 };
 
-use super::{Need, Rooms, room::Room};
+use super::{Need, Rooms, Supply, room::Room};
 
 /// Why a server does not fit on a node.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,6 +32,7 @@ pub(crate) enum Unfit {
     Tunnel(u32),
     Firewall,
     Uefi,
+    Base,
     Label(String),
     Virtualisation,
     Processor,
@@ -64,9 +65,9 @@ impl Unfit {
         Said::new(en, self.japanese(self.free()))
     }
 
-    /// Whether the node would do but for its firmware, or is out of the question for a reason that is not its own.
-    pub(super) const fn leaves_firmware_to_blame(&self) -> bool {
-        matches!(self, Self::Uefi | Self::Draining | Self::Cordoned | Self::Suspect | Self::Lost | Self::Here)
+    /// Whether the node would do but for that, or is out of the question for a reason that is not its own.
+    pub(super) fn blames(&self, lack: &Self) -> bool {
+        self == lack || matches!(self, Self::Draining | Self::Cordoned | Self::Suspect | Self::Lost | Self::Here)
     }
 
     const fn is_verb(&self) -> bool {
@@ -96,6 +97,7 @@ impl Unfit {
             Self::Tunnel(mtu) => format!("without a tunnel for overlay packets of {mtu} bytes"),
             Self::Firewall => "without the means to enforce its firewall groups".to_owned(),
             Self::Uefi => "without UEFI firmware".to_owned(),
+            Self::Base => "without its base image, which no front end has".to_owned(),
             Self::Label(label) => format!("without the label {label}"),
             Self::Virtualisation => "with another kind of virtualisation".to_owned(),
             Self::Processor => "with a processor that lacks what the present one has".to_owned(),
@@ -123,6 +125,7 @@ impl Unfit {
             Self::Tunnel(mtu) => format!("{mtu} バイトのオーバーレイパケットを運ぶトンネルなし"),
             Self::Firewall => "ファイアウォールグループを適用する手段なし".to_owned(),
             Self::Uefi => "UEFI ファームウェアなし".to_owned(),
+            Self::Base => "ベースイメージなし (どのフロントエンドにもなし)".to_owned(),
             Self::Label(label) => format!("ラベル {label} なし"),
             Self::Virtualisation => "仮想化の種類が異なる".to_owned(),
             Self::Processor => "現在のノードにあるプロセッサの機能が不足".to_owned(),
@@ -160,8 +163,17 @@ impl Rooms {
     /// Whether the server fits, everything considered.
     pub(crate) fn fit(&self, need: &Need<'_>, room: &Room) -> Result<(), Unfit> {
         allowed(need, room)?;
+        self.has_base(need, room)?;
         self.company(need, room, &|_| false)?;
         enough(need, room)
+    }
+
+    /// Whether the node has, or can fetch, what the server's disk stands on.
+    pub(super) fn has_base(&self, need: &Need<'_>, room: &Room) -> Result<(), Unfit> {
+        match self.bases.supply(&need.vm.spec.base, room.node()) {
+            Supply::Near | Supply::Far(_) => Ok(()),
+            Supply::Nowhere => Err(Unfit::Base),
+        }
     }
 
     /// Groups: apart from all others, together with those that are not leaving themselves.

@@ -5,6 +5,7 @@
 //! [`plan`]: the worthiest and largest first, each to the emptiest node, on a heap; those that want
 //! to be together are one unit. Where only the largest first leave nobody behind, they go first.
 
+mod bases;
 mod fit;
 mod plan;
 mod processors;
@@ -14,6 +15,7 @@ use std::{cmp::Reverse, collections::HashMap};
 
 use watari_model::{NodeName, Refusal, SegmentName, VmName, network, node::Node, vm::Vm};
 
+pub(crate) use bases::{Bases, Supply};
 use fit::{Unfit, explain};
 pub(crate) use plan::plan;
 pub(crate) use room::Rooms;
@@ -85,7 +87,7 @@ pub(crate) type Candidates<'a> = &'a dyn Fn(&Node) -> bool;
 ///
 /// # Errors
 /// [`Refusal::NoRoom`], saying how many nodes were looked at and what was the matter with each; [`Refusal::NoUefi`] if
-/// it is the firmware alone.
+/// it is the firmware alone, [`Refusal::NoImage`] if it is the base image.
 pub(crate) fn choose(
     rooms: &Rooms,
     need: &Need<'_>,
@@ -110,8 +112,12 @@ pub(crate) fn choose(
         (Reverse(avoid.contains(name)), room.free().memory_mib, room.free().vcpus, Reverse(name.clone()))
     });
     best.map(|room| room.node().name.clone()).ok_or_else(|| {
-        if !bare.is_empty() && unfit.iter().all(Unfit::leaves_firmware_to_blame) {
+        let blames = |lack: &Unfit| unfit.contains(lack) && unfit.iter().all(|why| why.blames(lack));
+        if blames(&Unfit::Uefi) {
             return no_uefi(need, &bare);
+        }
+        if blames(&Unfit::Base) {
+            return no_image(need);
         }
         Refusal::NoRoom { vm: need.name().to_string(), detail: explain(&unfit, rooms.iter().count()) }
     })
@@ -127,14 +133,19 @@ fn no_uefi(need: &Need<'_>, nodes: &[&NodeName]) -> Refusal {
     Refusal::NoUefi { vm: need.name().to_string(), nodes }
 }
 
+fn no_image(need: &Need<'_>) -> Refusal {
+    Refusal::NoImage { vm: need.name().to_string(), image: need.vm.spec.base.image.to_string() }
+}
+
 /// Whether one named node can take the server.
 ///
 /// # Errors
-/// [`Refusal::NodeUnknown`], [`Refusal::NoUefi`], or [`Refusal::NodeUnfit`] with another reason.
+/// [`Refusal::NodeUnknown`], [`Refusal::NoUefi`], [`Refusal::NoImage`], or [`Refusal::NodeUnfit`] with another reason.
 pub(crate) fn check(rooms: &Rooms, need: &Need<'_>, node: &NodeName) -> Result<(), Refusal> {
     let room = rooms.get(node).ok_or_else(|| Refusal::NodeUnknown { node: node.to_string() })?;
     rooms.fit(need, room).map_err(|why| match why {
         Unfit::Uefi => no_uefi(need, &[node]),
+        Unfit::Base => no_image(need),
         why => Refusal::NodeUnfit { node: node.to_string(), detail: why.of_one() },
     })
 }

@@ -138,11 +138,11 @@ fn takes(rooms: &Rooms, place: usize, unit: &Unit, needs: &[Need<'_>], leaving: 
     // Members that have been placed in this plan already keep others away from their new node.
     let gone = |vm: &VmName| leaving(vm) && !room.holds(vm);
     room.has(unit.amount).is_ok()
-        && unit
-            .members
-            .iter()
-            .filter_map(|member| needs.get(*member))
-            .all(|need| fit::suits(need, room).is_ok() && rooms.company(need, room, &gone).is_ok())
+        && unit.members.iter().filter_map(|member| needs.get(*member)).all(|need| {
+            fit::suits(need, room).is_ok()
+                && rooms.has_base(need, room).is_ok()
+                && rooms.company(need, room, &gone).is_ok()
+        })
 }
 
 /// Joins those that keep together, and orders by worth and size.

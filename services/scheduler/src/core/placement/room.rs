@@ -14,7 +14,7 @@ use watari_model::{
     vm::{State, Vm},
 };
 
-use super::{Amount, fit::Unfit};
+use super::{Amount, Bases, fit::Unfit};
 use crate::core::{Action, Rules, Snapshot, disks};
 
 /// All nodes with what is reserved on them. Each turn reckons every server anew, so that nodes are found by hash and
@@ -26,6 +26,8 @@ pub(crate) struct Rooms {
     places: HashMap<NodeName, usize>,
     /// The places of the nodes on which members of each group are reckoned.
     holders: HashMap<GroupName, BTreeSet<usize>>,
+    /// The base images that some site lacks.
+    pub(super) bases: Arc<Bases>,
 }
 
 /// One node.
@@ -144,7 +146,11 @@ impl Rooms {
         let draining = |node: &Node| snap.outages.values().any(|outage| outage.value.keeps_away(node));
         let rooms: Vec<Room> = snap.nodes.values().map(|node| Room::new(node, rules, draining(&node.value))).collect();
         let places = rooms.iter().enumerate().map(|(place, room)| (room.node().name.clone(), place)).collect();
-        let mut this = Self { rooms, places, holders: HashMap::new() };
+        let mut bases = Bases::of(snap);
+        if !bases.is_empty() {
+            rooms.iter().filter(|room| room.open().is_ok()).for_each(|room| bases.kept_by(room.node()));
+        }
+        let mut this = Self { rooms, places, holders: HashMap::new(), bases: Arc::new(bases) };
         for entry in snap.vms.values() {
             this.claim(&entry.value);
         }

@@ -14,7 +14,7 @@ use watari_model::{
     vm::{Company, Membership, Vm},
 };
 
-use super::{super::tests::documents, Need, Rooms, check, choose, plan};
+use super::{super::tests::documents, Need, Rooms, Supply, check, choose, plan};
 use crate::core::{Amount, Heard, Overcommit, Rules, Snapshot};
 
 fn docs<T: Document>(values: impl IntoIterator<Item = T>) -> Arc<BTreeMap<String, Arc<Entry<T>>>> {
@@ -100,6 +100,72 @@ fn a_live_server_goes_only_where_its_processor_is_and_a_started_one_anywhere() {
     ]);
     let chosen = choose(&Rooms::of(&snap, &rules), &Need::crossing(&vm, &snap), ANYWHERE, &[]);
     assert_eq!(chosen.unwrap().as_str(), "y2");
+}
+
+/// Two nodes at each campus, and the image of all servers at these sites.
+fn with_image(sites: &[&str]) -> Snapshot {
+    let node = |(name, site)| documents::node(name, site, 1_024);
+    let nodes = [("m1", "myodaiji"), ("m2", "myodaiji"), ("y1", "yamate"), ("y2", "yamate")].map(node);
+    let sites_of_nodes = ["myodaiji", "yamate"].map(documents::site);
+    Snapshot { sites: docs(sites_of_nodes), images: docs([documents::image(sites)]), ..snapshot(nodes.into()) }
+}
+
+/// Has a node keep it.
+fn keeps(snap: &mut Snapshot, name: &str) {
+    let mut node = snap.nodes[name].value.clone();
+    node.inventory.images.insert("0".repeat(64));
+    Arc::make_mut(&mut snap.nodes)
+        .insert(name.to_owned(), Arc::new(Entry { value: node, revision: 2, created: documents::at(0) }));
+}
+
+#[test]
+fn a_server_whose_image_no_front_end_has_goes_only_where_it_is_kept_and_its_lack_is_told_by_name() {
+    let (vm, rules) = (documents::vm("mail", 192), Rules::default());
+    let chosen = |snap: &Snapshot| choose(&Rooms::of(snap, &rules), &Need::start(&vm, snap), ANYWHERE, &[]);
+    let mut snap = with_image(&[]);
+    let lacks = Refusal::NoImage { vm: "mail".to_owned(), image: "mini".to_owned() };
+    assert_eq!(chosen(&snap), Err(lacks.clone()));
+    assert_eq!(check(&Rooms::of(&snap, &rules), &Need::start(&vm, &snap), &documents::name("m1")), Err(lacks.clone()));
+    let placed = |snap: &Snapshot| plan(&mut Rooms::of(snap, &rules), &[Need::start(&vm, snap)], ANYWHERE).remove(0);
+    assert_eq!(placed(&snap), Err(lacks.clone()));
+    snap.outages = docs([draining("myodaiji")]);
+    assert_eq!(chosen(&snap), Err(lacks), "nodes that are out of the question have no part in it");
+
+    keeps(&mut snap, "y2");
+    let full = documents::vm("full", 8_192);
+    let why = choose(&Rooms::of(&snap, &rules), &Need::start(&full, &snap), ANYWHERE, &[]).unwrap_err();
+    assert!(why.english().cause.contains("1 without its base image, which no front end has"), "{why}");
+    assert!(why.japanese().cause.contains("1 台はベースイメージなし"), "{:?}", why.japanese());
+    assert_eq!((chosen(&snap).unwrap().as_str(), placed(&snap).unwrap().as_str()), ("y2", "y2"));
+    snap.images = docs([]);
+    assert!(chosen(&snap).is_ok(), "a document that is missing proves nothing");
+}
+
+#[test]
+fn an_image_travels_once_to_each_node_whose_site_lacks_it_and_not_to_one_that_keeps_it() {
+    let rules = Rules::default();
+    let vms = ["a", "b", "c"].map(|name| {
+        let mut vm = documents::vm(name, 64);
+        vm.apply(watari_model::vm::Change::Granted(documents::name("m1")), documents::at(0)).unwrap();
+        vm
+    });
+    let dark = Scope::Site("myodaiji".parse().unwrap());
+    let image = 64 << 20;
+    let seen = |snap: &Snapshot, servers: usize| {
+        let (rooms, vms) = (Rooms::of(snap, &rules), vms.iter().take(servers).collect::<Vec<_>>());
+        let supply = |node: &str| rooms.supply(&vms[0].spec.base, &documents::name(node));
+        ([supply("m2"), supply("y1"), supply("y2")], rooms.base_to_send(vms[0]), rooms.bases_to_send(&vms, &dark))
+    };
+    let mut snap = with_image(&["myodaiji"]);
+    let [near, far] = [Supply::Near, Supply::Far(image)];
+    assert_eq!(seen(&snap, 1), ([near, far, far], image, image));
+    assert_eq!(seen(&snap, 3), ([near, far, far], image, 2 * image), "two nodes fetch it, however many stand on it");
+    keeps(&mut snap, "y1");
+    assert_eq!(seen(&snap, 3), ([near, near, far], 0, image), "whoever is in haste goes where it is");
+    snap.outages = docs([draining("yamate")]);
+    assert_eq!(seen(&snap, 3).1, image, "one that receives nothing is no help");
+    let everywhere = with_image(&["myodaiji", "yamate"]);
+    assert_eq!(seen(&everywhere, 3), ([near; 3], 0, 0));
 }
 
 #[test]

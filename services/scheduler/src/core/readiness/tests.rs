@@ -11,7 +11,7 @@ use crate::core::{
     forecast::forecast_within,
     tests::{
         campus::{Campus, SECOND},
-        documents::{at, put, vm as server},
+        documents::{at, image, put, vm as server},
     },
 };
 
@@ -32,6 +32,13 @@ fn add(campus: &mut Campus, name: &str, memory_mib: u64, change: impl FnOnce(&mu
     vm.apply(vm::Change::SeenRunning, at(0)).unwrap();
     change(&mut vm);
     put(&mut campus.docs.vms, &mut campus.docs.revision, vm, 0);
+}
+
+fn shrink(campus: &mut Campus, node: &str, memory_mib: u64) {
+    let there = campus.docs.nodes[node].clone();
+    let mut smaller = there.value.clone();
+    smaller.inventory.memory_mib = memory_mib;
+    assert!(put(&mut campus.docs.nodes, &mut campus.docs.revision, smaller, there.revision));
 }
 
 fn outlook(campus: &Campus) -> Outlook {
@@ -58,6 +65,7 @@ fn servers_are_counted_by_what_would_become_of_them() {
     let seen = outlook(&campus);
     // Yamate has 4,096 MiB: the largest is placed first, and mail finds no room beside it.
     assert_eq!((seen.leaving, seen.staying, seen.by_policy, seen.off), (1, 1, 1, 1), "{seen:?}");
+    assert_eq!(seen.reasons, BTreeMap::from([("placement.no-room", 1)]), "who wants to stay, or is off, is no case");
     assert_eq!((seen.site.as_str(), seen.estimated_ms), ("myodaiji", None));
     assert_eq!(seen.begins_at, at((FROM - 3_600) * SECOND));
 }
@@ -80,6 +88,40 @@ fn who_is_at_risk_is_told_once_and_again_when_who_or_why_changes() {
 }
 
 #[test]
+fn whose_image_is_nowhere_is_at_risk_and_whose_image_is_at_home_alone_leaves_with_it() {
+    let mut campus = scheduled();
+    let stock = |campus: &mut Campus, sites: &[&str]| {
+        let revision = campus.docs.images.get("mini").map_or(0, |there| there.revision);
+        assert!(put(&mut campus.docs.images, &mut campus.docs.revision, image(sites), revision));
+    };
+    let warned = |campus: &Campus| {
+        let snap = campus.snapshot();
+        let fresh = server("fresh", 64);
+        cannot_leave(&snap, &campus.rules, || Arc::new(Rooms::of(&snap, &campus.rules)), &fresh, at(0))
+    };
+    stock(&mut campus, &[]);
+    assert_eq!(told(&mut campus), Some(vec![("mail".to_owned(), "placement.no-image")]));
+    assert!(matches!(warned(&campus), Some(Refusal::CannotLeave { detail, .. }) if detail.en.contains("mini")));
+
+    stock(&mut campus, &["myodaiji"]);
+    assert_eq!(told(&mut campus), Some(Vec::new()));
+    let seen = outlook(&campus);
+    assert_eq!((seen.leaving, seen.staying, seen.base_bytes), (1, 0, 64 << 20), "{seen:?}");
+    let travels = |vm: &str| {
+        let [vm, image, site, mib] = [vm, "mini", "yamate", "64"].map(str::to_owned);
+        Refusal::ImageTravels { vm, image, site, mib }
+    };
+    assert_eq!(warned(&campus), Some(travels("fresh")));
+    let plan = forecast(&campus.snapshot(), &campus.rules, &"myodaiji".parse().unwrap(), at(0)).unwrap();
+    let [one] = plan.moves.as_slice() else { panic!("{plan:?}") };
+    assert_eq!((one.bytes, one.base_bytes, one.measured), (192 << 20, 64 << 20, false));
+    assert_eq!(one.warnings, [travels("mail")]);
+
+    stock(&mut campus, &["myodaiji", "yamate"]);
+    assert_eq!((outlook(&campus).base_bytes, warned(&campus)), (0, None));
+}
+
+#[test]
 fn a_battery_of_today_says_nothing_of_an_inspection_to_come() {
     let mut campus = scheduled();
     campus.told(Supply::Battery, Some(0), 0);
@@ -95,10 +137,18 @@ fn a_server_that_is_made_before_an_inspection_is_asked_whether_it_could_leave() 
     let mut campus = scheduled();
     let why = |campus: &Campus, vm: &Vm| {
         let snap = campus.snapshot();
-        cannot_leave(&snap, || Arc::new(Rooms::of(&snap, &campus.rules)), vm).map(|why| why.code())
+        let rooms = || Arc::new(Rooms::of(&snap, &campus.rules));
+        cannot_leave(&snap, &campus.rules, rooms, vm, at(0)).map(|why| why.code())
     };
     let (small, large) = (server("small", 64), server("large", 8_192));
     assert_eq!((why(&campus, &small), why(&campus, &large)), (None, Some("outage.cannot-leave")));
+    // Beside mail, which has 128 MiB.
+    shrink(&mut campus, "y1", 200);
+    assert_eq!((why(&campus, &small), why(&campus, &server("crowds", 100))), (None, Some("outage.cannot-leave")));
+    add(&mut campus, "old", 150, |_| {});
+    let known = told(&mut campus).unwrap();
+    assert_eq!(known, [("mail".to_owned(), "placement.no-room")], "{known:?}");
+    assert_eq!(why(&campus, &server("tiny", 16)), None, "it changes nothing for those of whom that is known");
     let stays = Vm { spec: vm::Spec { evacuate: Evacuate::Stay, ..small.spec.clone() }, ..small };
     assert_eq!(why(&campus, &stays), Some("outage.cannot-leave"));
     let elsewhere = Vm { home_site: "yamate".parse().unwrap(), ..large.clone() };

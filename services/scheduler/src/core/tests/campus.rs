@@ -56,6 +56,7 @@ impl Campus {
             outages: self.docs.outages.clone(),
             sites: self.docs.sites.clone(),
             nodes: self.docs.nodes.clone(),
+            images: self.docs.images.clone(),
             ..Snapshot::default()
         }
     }

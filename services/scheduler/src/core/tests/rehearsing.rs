@@ -112,6 +112,23 @@ fn a_rehearsal_says_within_a_tenth_what_then_happens_there_and_back() {
 }
 
 #[test]
+fn an_image_that_the_other_campus_lacks_is_fetched_before_the_first_server_that_stands_on_it_crosses() {
+    let sim = campus(&SERVERS[..1]);
+    let leaves_after = |sites: &[&str]| {
+        let mut snap = sim.snapshot();
+        put(&mut snap.images, &mut 1, documents::image(sites), 0);
+        let what = What::Sudden("myodaiji".parse().unwrap(), None);
+        let wish = Rehearsal { what, link: Some(LINK), troubles: Troubles::default() };
+        let account = rehearse(snap, &sim.rules, wish, Budget::default(), at(sim.now)).unwrap();
+        (after(&account, account.servers[0].ends).unwrap(), account.servers[0].fate)
+    };
+    let ((near, _), (far, fate)) = (leaves_after(&["myodaiji", "yamate"]), leaves_after(&["myodaiji"]));
+    let takes = (64 << 20) * 1_000 / LINK;
+    assert_eq!(fate, Fate::Live);
+    assert!((far - near).abs_diff(takes) < 1_000, "{near} ms, or {far} ms with 64 MiB more");
+}
+
+#[test]
 fn of_an_evacuation_that_is_under_way_it_is_told_when_it_began() {
     let mut sim = campus(SERVERS);
     assert_eq!(sudden(&sim, None, &[]).began, None);

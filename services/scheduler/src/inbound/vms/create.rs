@@ -16,11 +16,14 @@ use watari_model::{
     Refusal, Said, SiteName,
     project::Used,
     userdata::{self, UserData},
-    vm::{Base, Desired, FirstBoot, Login, Nic, Reboots, Snapshots, Spec, State, Vm},
+    vm::{Base, Desired, Evacuate, FirstBoot, Login, Nic, Reboots, Snapshots, Spec, State, Vm},
 };
 
 use super::{Desk, after::off, answered, digest_of, find, newest, remember, unwritten};
-use crate::core::{cannot_leave, cannot_start, digest, has_no_network};
+use crate::{
+    core::{cannot_leave, cannot_start, digest, has_no_network},
+    settings::CannotLeave,
+};
 
 impl Desk {
     pub(in crate::inbound) async fn create_vm(self, mut request: CreateVm) -> Result<VmView, Refusal> {
@@ -64,12 +67,12 @@ impl Desk {
             Ok(()) => self.check_after(&request.name, &request.after).await,
             left => left,
         };
-        if let Err(refusal) = stands {
-            self.release(&request, &uuid).await;
-            return Err(refusal);
-        }
         let first_boot = FirstBoot { disk, ..first_boot(&request, logins) };
         let mut vm = document(&request, base, home, uuid, nics, first_boot);
+        if let Err(refusal) = stands.and_then(|()| self.check_leaving(&vm)) {
+            self.release(&request, &vm.uuid).await;
+            return Err(refusal);
+        }
         remember(&mut vm, request.request_id.as_deref(), &digest);
         match self.stores().vms.create(&vm).await {
             Ok(_) => Ok(self.show_made(&vm)),
@@ -111,6 +114,17 @@ impl Desk {
         self.admits(&request.project, &request.name, more)
     }
 
+    /// Whether a server may be made though it could not leave when the power goes, if it could not.
+    fn check_leaving(&self, vm: &Vm) -> Result<(), Refusal> {
+        if self.servers.cannot_leave == CannotLeave::Warn || vm.spec.evacuate == Evacuate::Stay {
+            return Ok(());
+        }
+        match cannot_leave(&self.stores().snapshot(), &self.rules, || self.rooms(), vm, clock::now()) {
+            Some(refusal @ Refusal::CannotLeave { .. }) => Err(refusal),
+            _ => Ok(()),
+        }
+    }
+
     fn exists(&self, vm: &Vm, request: &CreateVm, digest: &str) -> Result<VmView, Refusal> {
         if answered(vm, request.request_id.as_deref(), digest)? {
             Ok(self.show_made(vm))
@@ -124,7 +138,8 @@ impl Desk {
     fn show_made(&self, vm: &Vm) -> VmView {
         let (snap, rooms) = (self.stores().snapshot(), || self.rooms());
         let off = off(&snap.vms, &vm.name, &vm.spec.after);
-        let known = [cannot_start(&snap, rooms, vm), cannot_leave(&snap, rooms, vm), has_no_network(vm), off];
+        let leaves = cannot_leave(&snap, &self.rules, rooms, vm, clock::now());
+        let known = [cannot_start(&snap, rooms, vm), leaves, has_no_network(vm), off];
         VmView { warnings: known.iter().flatten().map(Fault::from).collect(), ..self.show(vm) }
     }
 

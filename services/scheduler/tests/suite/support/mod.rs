@@ -108,7 +108,7 @@ fn image() -> Image {
         announced: None,
         asked_by: None,
         saved_from: None,
-        copies: BTreeMap::new(),
+        copies: ["myodaiji", "yamate"].map(|site| (site.parse().unwrap(), now)).into(),
         kept: BTreeMap::new(),
         fault: None,
         request_id: "i".to_owned(),
@@ -177,7 +177,13 @@ impl Cloud {
 
     /// The same for one that stands at a site.
     pub async fn start_scheduler_at(&mut self, site: &'static str) {
+        self.start_scheduler_with(site, ("", "")).await;
+    }
+
+    /// The same with one setting changed.
+    pub async fn start_scheduler_with(&mut self, site: &'static str, (setting, wanted): (&str, &str)) {
         let text = DEFAULTS
+            .replace(setting, wanted)
             .replace("leftover_seconds = 10", "leftover_seconds = 0")
             .replace("tick_ms = 1000", "tick_ms = 100")
             .replace("\nlook_ms = 1000\nrest_look_ms = 5000", "\nlook_ms = 200\nrest_look_ms = 200")

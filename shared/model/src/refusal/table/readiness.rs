@@ -1,0 +1,25 @@
+//! The rows of the table that are about what is foreseen of an outage.
+
+/// Hands rows on to the macros that add others, with those of this file at their end.
+macro_rules! with_readiness {
+    ($first:ident! { $next:ident! { $third:ident! { $table:ident! { $($rows:tt)* } } } }) => {
+        $first! { $next! { $third! { $table! {
+            $($rows)*
+            // --- readiness -------------------------------------------------------------------------
+            /// It would be lost with the power of its site, as is known beforehand.
+            CannotLeave { vm, outage, detail: Said } "outage.cannot-leave" 409 Later
+                en "server {vm} could not leave its site in the scheduled outage {outage}: {detail}" "see who else could not with `watari outage show {outage}`; make room at another site, or change the server"
+                ja "サーバ {vm} は予定された停電 {outage} でサイトから退避できない見込みです: {detail}" "ほかに退避できないサーバは `watari outage show {outage}` で確認できます。別のサイトに空きを作るか、サーバの設定を変更してください";
+            /// It can leave, but what its disk stands on goes over the link before it.
+            ImageTravels { vm, image, site, mib } "outage.image-travels" 409 Later
+                en "server {vm} can leave, but {site} has no copy of its image {image}: {mib} MiB more travel over the link before it" "the front end at {site} makes its copy by itself once it reaches one that has the image: see `watari image show {image}` and `watari frontend status`"
+                ja "サーバ {vm} は退避できますが、{site} にイメージ {image} のコピーがないため、先に {mib} MiB を回線で転送します" "{site} のフロントエンドは、イメージを持つフロントエンドに接続できれば自動でコピーを作ります。`watari image show {image}` と `watari frontend status` で確認してください";
+            /// It may leave, but the last time it did not arrive.
+            LastMoveFailed { vm, migration, detail: Said } "outage.last-move-failed" 409 Later
+                en "the last time that server {vm} was to move ({migration}) it did not arrive: {detail}" "try it before the day: watari vm migrate {vm}; what happened is in `watari migration show {migration}`"
+                ja "サーバ {vm} の前回の移行 ({migration}) は失敗しています: {detail}" "停電の前に watari vm migrate {vm} で試してください。経過は `watari migration show {migration}` で確認できます";
+        } } } }
+    };
+}
+
+pub(super) use with_readiness;
