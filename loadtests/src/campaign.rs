@@ -53,11 +53,12 @@ pub struct Order {
     pub around_ms: u64,
 }
 
-/// Runs the campaign and gives its report. A violated claim is in the report, not an error.
+/// Runs the campaign and gives its report. A violated claim is in the report, not an error. After each fault `keep` is
+/// given what there is of the report.
 ///
 /// # Errors
 /// When the lab or the server is not there, or a migration without fault fails.
-pub fn run(order: &Order) -> anyhow::Result<Report> {
+pub fn run(order: &Order, mut keep: impl FnMut(&Report)) -> anyhow::Result<Report> {
     let lab = Lab::new(order.lab.clone());
     let watch = Watch::start(&lab)?;
     watch.listen_for_beacons(&lab)?;
@@ -85,6 +86,7 @@ pub fn run(order: &Order) -> anyhow::Result<Report> {
         let point = campaign.point(fault, offset_ms)?;
         eprintln!("{}/{}: {point}", number + 1, order.points);
         report.points.push(point);
+        keep(&report);
     }
     Ok(report)
 }

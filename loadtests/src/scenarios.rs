@@ -4,7 +4,8 @@ mod apart;
 mod backup;
 mod busy;
 mod calendar;
-mod copies;
+mod campus;
+pub(crate) mod copies;
 mod deadline;
 mod dependencies;
 mod doctor;
@@ -55,7 +56,7 @@ type Group = &'static [(&'static str, fn(&Stage) -> anyhow::Result<()>)];
 
 /// In groups that know nothing of each other, so that several labs may share them, in the order in which one lab runs
 /// them; about how many seconds each takes beside another lab.
-const GROUPS: [(u32, Group); 28] = [
+const GROUPS: [(u32, Group); 29] = [
     // How fast a link is is learned from whoever crossed it before: nobody has yet.
     (113, deadline::SCENARIOS),
     (12, input::SCENARIOS),
@@ -83,9 +84,14 @@ const GROUPS: [(u32, Group); 28] = [
     (130, dependencies::SCENARIOS),
     (145, seed::SCENARIOS),
     (200, fronts::SCENARIOS),
+    (200, campus::SCENARIOS),
     (150, recovery::SCENARIOS),
     (165, off::SCENARIOS),
 ];
+
+/// By how many seconds longer `deploy/test` has the lab of the last lane for its campaign, of faults at random, than the
+/// first one's for that of migrations.
+const LAST_LANE_BESIDES: u32 = 180;
 
 /// The scenarios of a lane, in the order in which they run.
 #[must_use]
@@ -96,7 +102,7 @@ pub fn all(lane: Lane) -> Vec<Scenario> {
 
 /// In which of so many lanes each group runs: the longest first, each where there is least yet.
 fn lanes(of: usize) -> [usize; GROUPS.len()] {
-    let (mut taken, mut lanes) = (vec![0_u32; of], [0; GROUPS.len()]);
+    let (mut taken, mut lanes) = (besides(of), [0; GROUPS.len()]);
     let mut longest: Vec<usize> = (0..GROUPS.len()).collect();
     longest.sort_by_key(|group| Reverse(GROUPS[*group].0));
     for group in longest {
@@ -106,6 +112,15 @@ fn lanes(of: usize) -> [usize; GROUPS.len()] {
         lanes[group] = number;
     }
     lanes
+}
+
+/// How many seconds each of so many lanes has something else to do.
+fn besides(of: usize) -> Vec<u32> {
+    let mut besides = vec![0; of];
+    if let [_, .., last] = besides.as_mut_slice() {
+        *last = LAST_LANE_BESIDES;
+    }
+    besides
 }
 
 /// What one of several labs runs, written as in `2/3`: the second of three.
@@ -408,9 +423,27 @@ mod tests {
             let share = lanes(of);
             let lasts =
                 |lane: usize| share.iter().zip(GROUPS).filter(|(l, _)| **l == lane).map(|(_, g)| g.0).sum::<u32>();
-            let lasting: Vec<u32> = (0..of).map(lasts).collect();
+            let lasting: Vec<u32> =
+                besides(of).into_iter().enumerate().map(|(lane, more)| lasts(lane) + more).collect();
             let (least, most) = (lasting.iter().min().unwrap(), lasting.iter().max().unwrap());
             assert!(most - least < 60, "{lasting:?}");
+        }
+    }
+
+    /// Who may lead when something is lost without warning: the rules, as people read them.
+    #[test]
+    fn every_row_of_the_table_of_who_may_lead_names_scenarios_that_are_there() {
+        let text = include_str!("../../ARCHITECTURE.md");
+        let (_, after) = text.split_once("Who may lead when something is lost without warning:").unwrap();
+        let table = after.trim_start().lines().take_while(|line| line.starts_with('|'));
+        let rows: Vec<&str> = table.skip(2).collect();
+        assert!(rows.len() >= 10, "{rows:?}");
+        let there = names("1/1");
+        for row in rows {
+            let shown_by = row.trim_end_matches([' ', '|']).rsplit('|').next().unwrap();
+            let mut named = shown_by.split('`').skip(1).step_by(2).peekable();
+            assert!(named.peek().is_some(), "no scenario shows it: {row}");
+            assert!(named.all(|name| there.contains(&name)), "a scenario is not there: {row}");
         }
     }
 

@@ -5,11 +5,13 @@
 //! * every request that was acknowledged is there, and every mail that was accepted, but for what a server had not
 //!   written when its own node lost its power;
 //! * each server runs exactly once, where the books say; no two copies ever computed, no beacon was told twice, none
-//!   missed what was on its disk; who did not lose its power is heard in the same boot;
+//!   missed what was on its disk; who did not lose its power is heard in the same boot; the disk is locked there alone;
+//! * NATS has hardly more consumers than before the first fault: who had lost it came back once, not again and again;
 //! * the books of capacity and addresses balance, every node is ready, one site leads, and NATS is whole.
 
 mod blow;
 mod books;
+mod full_store;
 mod judge;
 mod post;
 
@@ -24,7 +26,7 @@ use serde::Serialize;
 
 pub use self::blow::Kind;
 use self::{blow::Blow, judge::Judge, post::Post};
-use super::{HEALING, healing, load::Load, millis};
+use super::{healing, load::Load, millis};
 use crate::{chance::Chance, lab::NODES, scenarios::Stage, users::Mails};
 
 /// The servers that are looked at; the first one gets mail.
@@ -47,6 +49,8 @@ pub struct Order {
     pub seed: u64,
     /// What may strike; everything if it is empty.
     pub kinds: Vec<Kind>,
+    /// How long it may take after the last fault of a round until everything holds again, where no guest has to boot.
+    pub healing: Duration,
 }
 
 /// One fault as it is told.
@@ -109,9 +113,12 @@ pub struct Report {
     pub by_kind: BTreeMap<Kind, usize>,
     /// All rounds.
     pub rounds: Vec<Round>,
-    /// Why it ended before its time.
+    /// Why it ended before its time, or that it has not ended.
     pub ended_early: Option<String>,
 }
+
+/// What stands in the report until the time is over.
+const UNDER_WAY: &str = "it is under way";
 
 impl Report {
     fn take(&mut self, round: Round) {
@@ -154,11 +161,12 @@ impl Report {
     }
 }
 
-/// Strikes until the time is over. A violated claim is in the report, not an error.
+/// Strikes until the time is over: each kind once before any comes by chance alone. A violated claim is in the report, not
+/// an error. After each round `keep` is given what there is of the report.
 ///
 /// # Errors
 /// When the lab or its servers are not there, or not well to begin with.
-pub fn run(order: &Order) -> anyhow::Result<Report> {
+pub fn run(order: &Order, mut keep: impl FnMut(&Report)) -> anyhow::Result<Report> {
     let stage = Stage::set(order.lab.clone())?;
     for vm in VMS {
         stage.ready(vm)?;
@@ -167,8 +175,13 @@ pub fn run(order: &Order) -> anyhow::Result<Report> {
     judge.until_sound(BOOTING)?;
     // What was noticed of the servers' own boots is no fault's.
     judge.doubles();
-    let mut chaos = Chaos { stage: &stage, judge, chance: Chance::new(order.seed), kinds: weighed(&order.kinds) };
-    let mut report = Report { seed: order.seed, minutes: order.minutes, ..Report::default() };
+    judge.count_consumers()?;
+    let kinds = weighed(&order.kinds);
+    let waiting = kinds.iter().copied().collect();
+    let (chance, healing) = (Chance::new(order.seed), order.healing);
+    let mut chaos = Chaos { stage: &stage, judge, chance, kinds, waiting, healing };
+    let ended_early = Some(UNDER_WAY.to_owned());
+    let mut report = Report { seed: order.seed, minutes: order.minutes, ended_early, ..Report::default() };
     let until = Instant::now() + Duration::from_secs(order.minutes * 60);
     while Instant::now() < until {
         let round = chaos.round(report.rounds.len());
@@ -179,11 +192,13 @@ pub fn run(order: &Order) -> anyhow::Result<Report> {
             eprintln!("WRONG: {round:?}\n{}", stage.look());
         }
         report.take(round);
+        keep(&report);
         if !sound && let Err(error) = chaos.mend() {
             report.ended_early = Some(format!("{error:#}"));
-            break;
+            return Ok(report);
         }
     }
+    report.ended_early = None;
     Ok(report)
 }
 
@@ -194,16 +209,20 @@ fn weighed(kinds: &[Kind]) -> Vec<Kind> {
     weighed.flat_map(|(kind, weight)| std::iter::repeat_n(kind, weight)).collect()
 }
 
-/// Draws one to three faults that do not touch one another's hosts.
-fn drawn(kinds: &[Kind], chance: &mut Chance) -> Vec<(Kind, Blow)> {
-    let (mut blows, mut touched) = (Vec::new(), BTreeSet::new());
+/// Draws one to three faults that do not touch one another's hosts, of those that are `waiting` first.
+fn drawn(kinds: &[Kind], waiting: &BTreeSet<Kind>, chance: &mut Chance) -> Vec<(Kind, Blow)> {
+    let (mut blows, mut touched): (Vec<(Kind, Blow)>, _) = (Vec::new(), BTreeSet::new());
     let wanted = 1 + chance.below(AT_ONCE);
     for _ in 0..DRAWS {
-        let Some(kind) = kinds.get(chance.below(kinds.len())) else { break };
-        let blow = Blow::draw(*kind, chance);
+        // Who waits in vain, since nothing is there to be struck, must not keep others away.
+        let first: Vec<Kind> =
+            waiting.iter().copied().filter(|kind| blows.iter().all(|(drawn, _)| drawn != kind)).collect();
+        let from: &[Kind] = if first.is_empty() { kinds } else { &first };
+        let Some(&kind) = from.get(chance.below(from.len())) else { break };
+        let blow = Blow::draw(kind, chance);
         if blow.touches().iter().all(|place| !touched.contains(place)) {
             touched.extend(blow.touches());
-            blows.push((*kind, blow));
+            blows.push((kind, blow));
         }
         if blows.len() == wanted {
             break;
@@ -217,6 +236,9 @@ struct Chaos<'a> {
     judge: Judge<'a>,
     chance: Chance,
     kinds: Vec<Kind>,
+    /// Those that have not struck yet.
+    waiting: BTreeSet<Kind>,
+    healing: Duration,
 }
 
 impl Chaos<'_> {
@@ -231,7 +253,8 @@ impl Chaos<'_> {
         round.migration = self.send_away();
         thread::sleep(self.chance.millis(0, 3_000));
 
-        let (blows, mut lasting, mut dark) = (drawn(&self.kinds, &mut self.chance), Duration::ZERO, BTreeSet::new());
+        let blows = drawn(&self.kinds, &self.waiting, &mut self.chance);
+        let (mut lasting, mut dark) = (Duration::ZERO, BTreeSet::new());
         for (kind, blow) in &blows {
             let darkened = blow.darkens();
             let there: Vec<&str> = VMS
@@ -239,7 +262,10 @@ impl Chaos<'_> {
                 .filter(|vm| lab.copies(vm).iter().any(|(host, _)| darkened.contains(&host.as_str())))
                 .collect();
             match blow.strike(&lab) {
-                Ok(true) => round.faults.push(Told { kind: *kind, what: blow.to_string() }),
+                Ok(true) => {
+                    round.faults.push(Told { kind: *kind, what: blow.to_string() });
+                    self.waiting.remove(kind);
+                }
                 Ok(false) => {}
                 Err(error) => wrong.push(format!("{blow}: {error:#}")),
             }
@@ -253,7 +279,7 @@ impl Chaos<'_> {
         }
 
         let ended = Instant::now();
-        let patience = if dark.is_empty() { HEALING } else { BOOTING };
+        let patience = if dark.is_empty() { self.healing } else { self.healing.max(BOOTING) };
         wrong.extend(self.judge.until_sound(patience).err().map(|error| format!("{error:#}")));
         round.healed_ms = millis(ended.elapsed());
         match load.end() {
@@ -306,7 +332,7 @@ mod tests {
         let kinds = weighed(&[]);
         let mut seen = BTreeMap::<Kind, usize>::new();
         for _ in 0..500 {
-            let blows = drawn(&kinds, &mut chance);
+            let blows = drawn(&kinds, &BTreeSet::new(), &mut chance);
             assert!((1..=AT_ONCE).contains(&blows.len()));
             let touched: Vec<&str> = blows.iter().flat_map(|(_, blow)| blow.touches()).collect();
             assert_eq!(touched.iter().collect::<BTreeSet<_>>().len(), touched.len(), "{blows:?}");
@@ -321,7 +347,25 @@ mod tests {
         let mut chance = Chance::new(1);
         let kinds = weighed(&[Kind::Cut, Kind::Fill]);
         let of = |kind| matches!(kind, Kind::Cut | Kind::Fill);
-        assert!((0..100).flat_map(|_| drawn(&kinds, &mut chance)).all(|(kind, _)| of(kind)));
+        let nobody = BTreeSet::new();
+        assert!((0..100).flat_map(|_| drawn(&kinds, &nobody, &mut chance)).all(|(kind, _)| of(kind)));
+    }
+
+    #[test]
+    fn every_kind_comes_within_a_few_rounds_and_one_that_finds_nothing_keeps_no_other_away() {
+        let mut chance = Chance::new(5);
+        let kinds = weighed(&[]);
+        let mut waiting: BTreeSet<Kind> = kinds.iter().copied().collect();
+        for _ in 0..Kind::WEIGHED.len() {
+            for (kind, _) in drawn(&kinds, &waiting, &mut chance) {
+                waiting.remove(&kind);
+            }
+        }
+        assert_eq!(waiting, BTreeSet::new());
+        let waiting = BTreeSet::from([Kind::Fill]);
+        let kinds: BTreeSet<Kind> =
+            (0..100).flat_map(|_| drawn(&kinds, &waiting, &mut chance)).map(|(kind, _)| kind).collect();
+        assert!(kinds.contains(&Kind::Fill) && kinds.len() > 5, "{kinds:?}");
     }
 
     #[test]

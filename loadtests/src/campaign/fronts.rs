@@ -6,7 +6,7 @@
 //! | --- | --- |
 //! | a promotion; a blow to the front end that leads | the longest that a request waited for its answer |
 //! | the front end is lost, too | from its return until NATS has all its votes and copies again |
-//! | a node is lost, alone or with the front end that leads | from the cut until it is proved off, so that what ran there may be started elsewhere |
+//! | a node is lost, alone or with the front end that leads | from the cut until a server of it begins to boot elsewhere, from the copy of its disk; by the defaults of the settings |
 
 use std::{
     path::PathBuf,
@@ -25,14 +25,18 @@ use super::{
 use crate::{
     chance::Chance,
     lab::front_of,
-    scenarios::{Stage, off::Controller, until},
+    scenarios::{
+        Stage,
+        copies::{self, Copied},
+        off::Controller,
+    },
 };
 
 /// What was in flight when the blow fell is answered, or never will be, by then.
 const IN_FLIGHT: Duration = Duration::from_millis(500);
 /// So many requests must be answered before it counts as over.
 const ANSWERED: usize = 10;
-/// The server that a lost node had.
+/// The server whose node is to be lost. It waits for that one; beside it is one that has a copy elsewhere.
 const VM: &str = "mail";
 
 /// What is tried.
@@ -66,8 +70,8 @@ impl Trial {
             Self::Lost => "front end lost: longest wait",
             Self::Frozen => "front end frozen: longest wait",
             Self::Cut => "front end cut off: longest wait",
-            Self::Node => "node lost: proved off",
-            Self::NodeAndFront => "node and front end lost: proved off",
+            Self::Node => "node lost: boots elsewhere",
+            Self::NodeAndFront => "node and front end lost: boots elsewhere",
         }
     }
 
@@ -166,7 +170,8 @@ impl Account {
     /// Whether all runs were made, every claim held in each, and every bound was kept.
     #[must_use]
     pub fn sound(&self) -> bool {
-        self.runs.len() == self.runs_wanted
+        self.ended_early.is_none()
+            && self.runs.len() == self.runs_wanted
             && self.runs.iter().all(Run::sound)
             && self.measures.iter().all(|measure| measure.kept)
     }
@@ -178,27 +183,31 @@ impl Account {
     }
 }
 
-/// Tries everything in turn, so that a slow minute is one for all. A violated claim is in the account, not an error.
+/// Tries everything in turn, so that a slow minute is one for all. A violated claim is in the account, not an error. After
+/// each run `keep` is given what there is of the account.
 ///
 /// # Errors
 /// When the lab or the server is not there, or not well to begin with.
-pub fn run(order: &Order) -> anyhow::Result<Account> {
+pub fn run(order: &Order, mut keep: impl FnMut(&Account)) -> anyhow::Result<Account> {
     let trials = if order.trials.is_empty() { Trial::ALL.to_vec() } else { order.trials.clone() };
     let stage = Stage::set(order.lab.clone())?;
     let node = node_of_myodaiji(&stage)?;
-    let controller = Controller::configure(&stage, &node)?;
+    let controller = Controller::configure(&stage, &node, "")?;
     controller.says("off")?;
     let mut chance = Chance::new(order.seed);
     let (mut runs, mut ended_early) = (Vec::new(), None);
     'campaign: for number in 0..order.runs {
         for trial in &trials {
             let attempt = Attempt { stage: &stage, trial: *trial, site: site_of(*trial, number), node: &node };
-            if let Err(error) = attempt.prepare() {
-                ended_early = Some(format!("{error:#}"));
-                eprintln!("ended early: {error:#}\n{}", stage.look());
-                break 'campaign;
-            }
-            let run = attempt.run(runs.len(), chance.millis(0, 2_000));
+            let copied = match attempt.prepare() {
+                Ok(copied) => copied,
+                Err(error) => {
+                    ended_early = Some(format!("{error:#}"));
+                    eprintln!("ended early: {error:#}\n{}", stage.look());
+                    break 'campaign;
+                }
+            };
+            let run = attempt.run(runs.len(), chance.millis(0, 2_000), copied.as_ref());
             let took = run.took_ms.map_or_else(|| "not come to".to_owned(), |ms| format!("{ms} ms"));
             eprintln!(
                 "{}/{}: {} led from {}: {took}",
@@ -212,10 +221,11 @@ pub fn run(order: &Order) -> anyhow::Result<Account> {
                 eprintln!("{}", run.stood.clone().unwrap_or_else(|| stage.look()));
             }
             runs.push(run);
+            keep(&Account::of(order, &trials, runs.clone()));
         }
     }
     if ended_early.is_none() {
-        stage.led_by("myodaiji")?;
+        ended_early = stage.led_by("myodaiji").err().map(|error| format!("{error:#}"));
     }
     Ok(Account { ended_early, ..Account::of(order, &trials, runs) })
 }
@@ -233,6 +243,14 @@ fn node_of_myodaiji(stage: &Stage) -> anyhow::Result<String> {
     stage.node_of(VM)
 }
 
+/// How a server went on whose node was lost.
+struct Elsewhere {
+    /// From the cut until it began to boot, in milliseconds.
+    begun_ms: u64,
+    /// Which boot that was.
+    boot: String,
+}
+
 /// One run.
 struct Attempt<'a> {
     stage: &'a Stage,
@@ -242,24 +260,34 @@ struct Attempt<'a> {
 }
 
 impl Attempt<'_> {
-    /// Everything stands as it should before the blow, whatever the run before has left.
-    fn prepare(&self) -> anyhow::Result<()> {
+    /// Everything stands as it should before the blow, whatever the run before has left. For a node that is a server
+    /// there, too, whose disk was sent ahead.
+    fn prepare(&self) -> anyhow::Result<Option<Copied>> {
         healing::everything(&self.stage.lab)?;
         self.stage.led_by(self.site)?;
         self.stage.until_nodes_ready()?;
-        if self.trial.is_of_node() { self.stage.ready(VM) } else { Ok(()) }
+        if !self.trial.is_of_node() {
+            return Ok(None);
+        }
+        self.stage.ready(VM)?;
+        copies::send_ahead(self.stage, self.node).map(Some)
     }
 
-    fn run(&self, number: usize, before: Duration) -> Run {
+    fn run(&self, number: usize, before: Duration, copied: Option<&Copied>) -> Run {
         let load = Load::start(&self.stage.lab, &format!("f{number}"));
         thread::sleep(before);
-        let struck = load.until_answered(ANSWERED).and_then(|()| self.strike(&load));
+        let struck = load.until_answered(ANSWERED).and_then(|()| self.strike(&load, copied));
         let stood = struck.is_err().then(|| self.stage.look());
         let healed = self.heal();
         let wrote = load.end();
-        let (proved_ms, restored_ms) =
-            (struck.as_ref().ok().copied().flatten(), healed.as_ref().ok().copied().flatten());
-        let wrong = [struck.err(), healed.err(), wrote.as_ref().err().map(|error| anyhow::anyhow!("{error:#}"))];
+        let stayed = match (copied, &struck) {
+            (Some(copied), Ok(Some(elsewhere))) => self.stays(copied, elsewhere),
+            _ => Ok(()),
+        };
+        let begun_ms = struck.as_ref().ok().and_then(Option::as_ref).map(|elsewhere| elsewhere.begun_ms);
+        let restored_ms = healed.as_ref().ok().copied().flatten();
+        let unwritten = wrote.as_ref().err().map(|error| anyhow::anyhow!("{error:#}"));
+        let wrong = [struck.err(), healed.err(), stayed.err(), unwritten];
         let complaints: Vec<String> = wrong.into_iter().flatten().map(|error| format!("{error:#}")).collect();
         let (acknowledged, unanswered, waited_ms, lost) = match wrote {
             Ok(Wrote { acknowledged, waits, lost }) => (acknowledged, waits.failed, Some(waits.longest_ms), lost),
@@ -268,7 +296,7 @@ impl Attempt<'_> {
         Run {
             trial: self.trial,
             site: self.site,
-            took_ms: if self.trial.is_of_node() { proved_ms } else { waited_ms },
+            took_ms: if self.trial.is_of_node() { begun_ms } else { waited_ms },
             restored_ms,
             acknowledged,
             unanswered,
@@ -278,8 +306,8 @@ impl Attempt<'_> {
         }
     }
 
-    /// Strikes, and waits until it is overcome; for a node, how long until it was proved off.
-    fn strike(&self, load: &Load) -> anyhow::Result<Option<u64>> {
+    /// Strikes, and waits until it is overcome; for a node, how its server with a copy went on.
+    fn strike(&self, load: &Load, copied: Option<&Copied>) -> anyhow::Result<Option<Elsewhere>> {
         let (lab, front) = (&self.stage.lab, front_of(self.site));
         let cut = Instant::now();
         match self.trial {
@@ -297,16 +325,20 @@ impl Attempt<'_> {
                 lab.run(&["power-off", front])?;
             }
         }
-        if self.trial.is_of_node() {
-            until(120, &format!("{} is proved off", self.node), || {
-                let shown = self.stage.show("vm", VM)?;
-                Ok(shown["state"] == "stopped" && shown["fault"]["code"] == "vm.stranded")
-            })?;
-            return Ok(Some(millis(cut.elapsed())));
+        if let Some(copied) = copied {
+            copied.until_begun(self.stage)?;
+            let begun_ms = millis(cut.elapsed());
+            return Ok(Some(Elsewhere { begun_ms, boot: copied.came_up(self.stage, cut)? }));
         }
         thread::sleep(IN_FLIGHT);
         load.until_answered(ANSWERED)?;
         Ok(None)
+    }
+
+    /// Its node is back, and the server runs on from its copy.
+    fn stays(&self, copied: &Copied, elsewhere: &Elsewhere) -> anyhow::Result<()> {
+        self.stage.until_nodes_ready()?;
+        copied.stayed(self.stage, &elsewhere.boot)
     }
 
     /// Gives everything its power and its links back; how long NATS took to be whole if a front end was lost.
@@ -348,5 +380,7 @@ mod tests {
         assert!(!account(vec![run(Trial::Promotion, 1_001), run(Trial::Lost, 12_000)]).sound());
         let lost = Run { lost: vec!["load-f0-1".to_owned()], ..run(Trial::Promotion, 1) };
         assert!(!account(vec![lost, run(Trial::Lost, 1)]).sound());
+        let unmended = Account { ended_early: Some("a node is away".to_owned()), ..good };
+        assert!(!unmended.sound());
     }
 }

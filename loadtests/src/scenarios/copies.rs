@@ -10,14 +10,14 @@ const VM: &str = "risky";
 const WRITTEN: &str = "before-the-copy";
 
 /// It runs where it is told to, and a copy of its disk lies elsewhere.
-pub(super) struct Copied {
+pub(crate) struct Copied {
     address: String,
     from: String,
     to: String,
 }
 
 /// Makes the server on `node`, with something on its disk, and sends that ahead.
-pub(super) fn send_ahead(stage: &Stage, node: &str) -> anyhow::Result<Copied> {
+pub(crate) fn send_ahead(stage: &Stage, node: &str) -> anyhow::Result<Copied> {
     clear(stage)?;
     let site = stage.show("node", node)?["site"].as_str().context("it stands nowhere")?.to_owned();
     let who = ["vm", "create", VM, "--image", "mini", "--network", "campus", "--site", &site];
@@ -37,8 +37,16 @@ pub(super) fn send_ahead(stage: &Stage, node: &str) -> anyhow::Result<Copied> {
 }
 
 impl Copied {
+    /// Waits until it begins to boot where the copy lies, as the agent there tells.
+    pub(crate) fn until_begun(&self, stage: &Stage) -> anyhow::Result<()> {
+        until(120, "it is started from its copy", || {
+            let shown = stage.show("vm", VM)?;
+            Ok(shown["state"] == "running" && shown["node"] == self.to.as_str())
+        })
+    }
+
     /// It runs where the copy lies, with what that holds; its node has been `dark` since then. Which boot that is.
-    pub(super) fn came_up(&self, stage: &Stage, dark: Instant) -> anyhow::Result<String> {
+    pub(crate) fn came_up(&self, stage: &Stage, dark: Instant) -> anyhow::Result<String> {
         until(60, "it is granted the copy", || Ok(stage.node_of(VM)? == self.to))?;
         stage.until_page(&self.address, 120)?;
         let blackout = dark.elapsed();
@@ -51,7 +59,7 @@ impl Copied {
     }
 
     /// Its node is back: the disk there is a kept one, and the server is run there no more.
-    pub(super) fn stayed(&self, stage: &Stage, boot: &str) -> anyhow::Result<()> {
+    pub(crate) fn stayed(&self, stage: &Stage, boot: &str) -> anyhow::Result<()> {
         until(60, "its old disk is a kept one", || Ok(kept(stage)?.len() == 1))?;
         stage.sound(VM, boot)?;
         ensure!(stage.node_of(VM)? == self.to, "it went elsewhere");

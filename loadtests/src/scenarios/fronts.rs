@@ -1,4 +1,5 @@
-//! Who may lead when something is lost: the table of ARCHITECTURE.md, row by row.
+//! Who may lead when something is lost: the table of ARCHITECTURE.md, row by row. Whole campuses are in `campus.rs`, two
+//! front ends without a witness in `recovery.rs`.
 
 use std::time::{Duration, Instant};
 

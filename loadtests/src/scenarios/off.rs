@@ -22,6 +22,8 @@ pub(super) const SCENARIOS: &[(&str, Run)] = &[
 ];
 
 const FRONTS: [&str; 2] = ["m-front", "y-front"];
+/// Nobody waits longer than is needed to see what comes of it.
+const SOON: &str = "\n[fence]\nwait_seconds = 1\nsettle_seconds = 1\nretry_seconds = 1\n";
 /// On the front ends' own disks.
 const CONFIGURATION: &str = "/etc/watari/monitor.toml";
 const CONTROLLER: &str = "/var/lib/watari/controller";
@@ -34,16 +36,13 @@ pub(crate) struct Controller<'a> {
 }
 
 impl<'a> Controller<'a> {
-    pub(crate) fn configure(stage: &'a Stage, node: &str) -> anyhow::Result<Self> {
+    /// With `fence`, a section of the monitors' settings, or with what they have by default where it is empty.
+    pub(crate) fn configure(stage: &'a Stage, node: &str, fence: &str) -> anyhow::Result<Self> {
         let mut controller = Self { stage, before: Vec::new() };
         let program = format!("echo \"$1\" >>{CONTROLLER}/calls\n[ \"$1\" != status ] || cat {CONTROLLER}/power\n");
         let words = |what: &str| format!("[\"bash\", \"{CONTROLLER}/program\", \"{what}\"]");
-        let own = format!(
-            "\n[[fencing]]\nnode = \"{node}\"\noff = {}\nstatus = {}\n\n\
-             [fence]\nwait_seconds = 1\nsettle_seconds = 1\nretry_seconds = 1\n",
-            words("off"),
-            words("status")
-        );
+        let own =
+            format!("\n[[fencing]]\nnode = \"{node}\"\noff = {}\nstatus = {}\n{fence}", words("off"), words("status"));
         for front in FRONTS {
             let folder = stage.lab.file(front, CONTROLLER);
             fs::create_dir_all(&folder)?;
@@ -121,7 +120,7 @@ impl Stage {
 /// While nobody decides, the copy arrives and its source's power goes. No person says a word.
 fn paused_copy(stage: &Stage) -> anyhow::Result<()> {
     let source = stage.node_of("mail")?;
-    let controller = Controller::configure(stage, &source)?;
+    let controller = Controller::configure(stage, &source, SOON)?;
     stage.until_nodes_ready()?;
     let address = stage.address("mail")?;
     let boot = stage.boot_id(&address)?;

@@ -222,6 +222,16 @@ mod tests {
         assert!(settings.validate().unwrap_err().contains("pressure.disk"));
     }
 
+    /// The figures that `wait_seconds` in the embedded defaults and `PING` in the chassis reckon with.
+    #[test]
+    fn by_default_a_dead_node_is_cut_off_in_time_and_one_that_looks_for_another_nats_server_is_not() {
+        let Settings { nodes, fence, .. } = Settings::embedded().unwrap();
+        let silence_ms = nodes.lost_after_ms + fence.rules().wait_ms;
+        assert!(silence_ms > 12_000, "an agent may be on its way to another NATS server");
+        let cut_ms = silence_ms + 2 * nodes.look_ms;
+        assert!(cut_ms + 3_000 + 2_000 <= 20_000, "its controller takes 3 s, the start of a server 2 s");
+    }
+
     #[test]
     fn upses_are_read_as_an_operator_writes_them() {
         let folder = watari_testkit::TempDir::new();

@@ -9,6 +9,7 @@ use std::{
 use anyhow::{Context, ensure};
 use serde::Serialize;
 
+use super::full_store;
 use crate::{
     campaign::healing,
     chance::Chance,
@@ -36,6 +37,8 @@ pub enum Kind {
     Freeze,
     /// A node's disk is full.
     Fill,
+    /// A front end's NATS server has no room left on its disk.
+    FillStore,
     /// All NATS servers are stopped.
     Bus,
     /// A bit of one NATS server's store is flipped, or a block of it truncated.
@@ -44,7 +47,7 @@ pub enum Kind {
 
 impl Kind {
     /// All, each as often as it is to be drawn: what takes long to get over is drawn less.
-    pub(super) const WEIGHED: [(Self, usize); 10] = [
+    pub(super) const WEIGHED: [(Self, usize); 11] = [
         (Self::Cut, 4),
         (Self::Links, 3),
         (Self::Front, 3),
@@ -53,6 +56,7 @@ impl Kind {
         (Self::Kill, 8),
         (Self::Freeze, 6),
         (Self::Fill, 3),
+        (Self::FillStore, 1),
         (Self::Bus, 1),
         (Self::Damage, 1),
     ];
@@ -67,6 +71,7 @@ pub(super) enum Blow {
     Kill(&'static str, &'static str),
     Freeze(&'static str, &'static str),
     Fill(&'static str),
+    FillStore(&'static str),
     Bus,
     Damage(&'static str, Harm),
 }
@@ -83,10 +88,10 @@ const HALVES: [[&str; 2]; 6] = [["m1", "m2"], ["y1", "y2"], ["m1", "y1"], ["m2",
 const OF_FRONT: [&str; 5] = ["watari-scheduler", "watari-image", "watari-network", "watari-monitor", "nats-server"];
 const OF_NODE: [&str; 2] = ["watari-node-agent", "libvirtd"];
 /// Where a node's servers have their disks, and a host's NATS server its store.
-const DISKS: &str = "/var/lib/watari/disks";
-const STORE: &str = "/var/lib/nats";
+pub(super) const DISKS: &str = "/var/lib/watari/disks";
+pub(super) const STORE: &str = "/var/lib/nats";
 /// How long the last that uses a disk may take to let it go.
-const LET_GO: u64 = 60;
+pub(super) const LET_GO: u64 = 60;
 
 impl Blow {
     /// One of this kind.
@@ -100,6 +105,7 @@ impl Blow {
             Kind::Kill => process(chance, Self::Kill),
             Kind::Freeze => process(chance, Self::Freeze),
             Kind::Fill => Self::Fill(chance.pick(NODES)),
+            Kind::FillStore => Self::FillStore(chance.pick([VOTERS[0], VOTERS[1]])),
             Kind::Bus => Self::Bus,
             Kind::Damage => {
                 let (host, place) = (chance.pick(VOTERS), chance.below(1 << 20));
@@ -108,8 +114,8 @@ impl Blow {
         }
     }
 
-    /// What no other fault of the same moment may touch. A store is damaged while both others are whole and heard: a
-    /// write that one of two has is acknowledged by no more.
+    /// What no other fault of the same moment may touch. A store is damaged or full while both others are whole and heard:
+    /// a write that one of two has is acknowledged by no more.
     pub(super) fn touches(&self) -> Vec<&'static str> {
         match self {
             &Self::Cut(site) => vec![site],
@@ -117,7 +123,7 @@ impl Blow {
             Self::Power(hosts) => hosts.clone(),
             &(Self::Kill(host, _) | Self::Freeze(host, _) | Self::Fill(host)) => vec![host],
             Self::Bus => VOTERS.to_vec(),
-            Self::Damage(..) => VOTERS.into_iter().chain(SITES).collect(),
+            Self::FillStore(_) | Self::Damage(..) => VOTERS.into_iter().chain(SITES).collect(),
         }
     }
 
@@ -125,6 +131,8 @@ impl Blow {
     pub(super) fn lasting(&self, chance: &mut Chance) -> Duration {
         match self {
             Self::Bus => chance.millis(15_000, 120_000),
+            // It is noticed by writes alone.
+            Self::FillStore(_) => chance.millis(5_000, 30_000),
             _ => chance.millis(500, 12_000),
         }
     }
@@ -154,6 +162,7 @@ impl Blow {
                 let mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", DISKS];
                 lab.run(&[&["exec", node, "--"], &mount[..]].concat())?;
             }
+            Self::FillStore(host) => full_store::fill(lab, host)?,
             Self::Bus => all(lab, &VOTERS, |host| vec!["stop", host, "nats-server"])?,
             &Self::Damage(host, harm) => {
                 lab.run(&["stop", host, "nats-server"])?;
@@ -178,6 +187,7 @@ impl Blow {
                 let mounted = lab.run(&["exec", node, "--", "mountpoint", "-q", DISKS]).is_ok();
                 Ok(!mounted || lab.run(&["exec", node, "--", "umount", DISKS]).is_ok())
             }),
+            Self::FillStore(host) => full_store::empty(lab, host),
             Self::Bus => all(lab, &VOTERS, |host| vec!["start", host, "nats-server"]),
             &Self::Damage(host, _) => lab.run(&["start", host, "nats-server"]).map(drop),
         }
@@ -193,6 +203,7 @@ impl fmt::Display for Blow {
             Self::Kill(host, program) => write!(f, "{program} on {host} killed"),
             Self::Freeze(host, program) => write!(f, "{program} on {host} frozen"),
             Self::Fill(node) => write!(f, "{node}'s disk full"),
+            Self::FillStore(host) => write!(f, "the disk of {host}'s NATS server full"),
             Self::Bus => write!(f, "all NATS servers stopped"),
             Self::Damage(host, Harm::Flip(_)) => write!(f, "a bit flipped in the store of {host}"),
             Self::Damage(host, Harm::Truncate(_)) => write!(f, "a block truncated in the store of {host}"),

@@ -2,11 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use super::books::Books;
+use anyhow::Context;
+use serde_json::Value;
+
+use super::{blow::DISKS, books::Books};
 use crate::{
     beacon::Beacons,
     campaign::{processors::Processors, until_right},
-    lab::Lab,
+    lab::{Lab, NODES, VOTERS},
     scenarios::Stage,
     standing::{is_whole, led_from},
     watch::Watch,
@@ -14,6 +17,8 @@ use crate::{
 
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(500);
+/// So many more consumers than at the beginning are no storm: some come and go with who looks something up.
+const FEW: u64 = 12;
 
 /// One server, as it is heard and as its copies compute.
 struct Server {
@@ -38,6 +43,8 @@ pub(super) struct Judge<'a> {
     stage: &'a Stage,
     watch: Watch,
     servers: Vec<Server>,
+    /// How many consumers NATS had before the first fault.
+    consumers: Option<u64>,
 }
 
 impl<'a> Judge<'a> {
@@ -47,7 +54,13 @@ impl<'a> Judge<'a> {
         watch.listen_for_beacons(&stage.lab)?;
         let server =
             |name| Server { name, beacons: Beacons::default(), processors: Processors::start(&stage.lab, name) };
-        Ok(Self { stage, watch, servers: names.iter().copied().map(server).collect() })
+        Ok(Self { stage, watch, servers: names.iter().copied().map(server).collect(), consumers: None })
+    }
+
+    /// From now on NATS may have a few consumers more than now, and no storm of them.
+    pub(super) fn count_consumers(&mut self) -> anyhow::Result<()> {
+        self.consumers = Some(consumers(self.lab())?);
+        Ok(())
     }
 
     fn lab(&self) -> &Lab {
@@ -108,6 +121,11 @@ impl<'a> Judge<'a> {
         if open > 0 {
             return Ok(Some(format!("{open} migrations are not over")));
         }
+        for Server { name, .. } in &self.servers {
+            if let Some(what) = mislocked(lab, &vms, name)? {
+                return Ok(Some(what));
+            }
+        }
         let (nodes, networks) = (lab.watari(&["node", "list"])?, lab.watari(&["network", "list"])?);
         let books = Books { vms, nodes, networks, ports: lab.watari(&["port", "list"])? };
         if let Some(what) = books.wrong() {
@@ -117,6 +135,46 @@ impl<'a> Judge<'a> {
         if led_from(&standing)?.is_none() {
             return Ok(Some("the services are not led from one site".to_owned()));
         }
-        Ok((!is_whole(&standing)).then(|| format!("NATS is not whole: {} {}", standing["quorum"], standing["streams"])))
+        if !is_whole(&standing) {
+            return Ok(Some(format!("NATS is not whole: {} {}", standing["quorum"], standing["streams"])));
+        }
+        let Some(before) = self.consumers else { return Ok(None) };
+        let now = consumers(lab)?;
+        Ok((now > before + FEW).then(|| format!("NATS has {now} consumers, and had {before} before")))
     }
+}
+
+/// Where the disk of a server is locked, unless that is at the node that the books name and nowhere else.
+fn mislocked(lab: &Lab, vms: &Value, name: &str) -> anyhow::Result<Option<String>> {
+    let vm = vms.as_array().into_iter().flatten().find(|vm| vm["name"] == name).context("the books have it not")?;
+    let disk = format!("{DISKS}/{}.qcow2", vm["uuid"].as_str().context("it has no uuid")?);
+    let mut at = Vec::new();
+    for node in NODES.into_iter().filter(|node| lab.file(node, &disk).exists()) {
+        if is_locked(lab, node, &disk)? {
+            at.push(node);
+        }
+    }
+    let right = at.len() == 1 && vm["node"] == at[0];
+    Ok((!right).then(|| format!("{name}'s disk is locked at {at:?}, the books say {}", vm["node"])))
+}
+
+/// Whether a QEMU has a disk open: then qemu-img, which asks for the lock of who only reads, does not get it. This
+/// comes after it was seen that nothing moves, since who asks is in the way of one that starts.
+fn is_locked(lab: &Lab, node: &str, disk: &str) -> anyhow::Result<bool> {
+    match lab.run(&["exec", node, "--", "qemu-img", "info", disk]) {
+        Ok(_) => Ok(false),
+        Err(error) if format!("{error:#}").contains("Failed to get") => Ok(true),
+        Err(error) => Err(error),
+    }
+}
+
+/// How many consumers the NATS servers have together.
+fn consumers(lab: &Lab) -> anyhow::Result<u64> {
+    let mut sum = 0;
+    for host in VOTERS {
+        let told = lab.run(&["exec", host, "--", "curl", "-fsS", "-m", "5", "http://127.0.0.1:8222/jsz"])?;
+        let told: Value = serde_json::from_str(&told)?;
+        sum += told["consumers"].as_u64().with_context(|| format!("{host} tells no consumers: {told}"))?;
+    }
+    Ok(sum)
 }

@@ -2,7 +2,7 @@
 //!
 //! The first URL is the server of this process's own host, or of its own site. When that one is away
 //! another serves as well, but whoever stays there shares the fate of another host: its power may be
-//! about to go, and a connection that nobody closes is missed after ten seconds only.
+//! about to go, and a connection that nobody closes is missed after seconds only.
 
 use std::time::Duration;
 

@@ -25,8 +25,9 @@ pub use stream::{Message, Messages};
 use crate::{metrics::BusMetrics, telemetry::trace};
 use events::Watcher;
 
-/// A dead peer is noticed after two of these.
-const PING: Duration = Duration::from_secs(5);
+/// A dead peer is noticed after three of these without a word of it. A node's agent has then found another server before
+/// its silence counts as its death (`wait_seconds` in the monitor's settings reckons with that), and a client too.
+const PING: Duration = Duration::from_secs(3);
 
 /// Why there is no bus, or a message did not leave.
 #[derive(Debug, thiserror::Error)]
