@@ -400,9 +400,9 @@ faults! {
         en "{path} cannot be read as settings: {detail}" "correct the file, or have `watari setup` write it anew"
         ja "{path} を設定として読み取れません: {detail}" "ファイルを修正するか、`watari setup` で作り直してください";
     /// NATS does not let this key ask for that.
-    NotPermitted { request, needed, needed_ja, whose, whose_ja } "bus.not-permitted" FAILED
-        en "the request {request} needs the key of {needed}, and {whose}" "name the key of {needed} with --nkey FILE (WATARI_NKEY), or have {needed} do it; who may do what says the guide's chapter on security"
-        ja "リクエスト {request} には{needed_ja}の鍵が必要ですが、{whose_ja}" "{needed_ja}の鍵を --nkey ファイル (WATARI_NKEY) で指定するか、{needed_ja}に依頼してください。権限の一覧は手引きのセキュリティの章にあります";
+    NotPermitted { request, keys, keys_ja } "bus.not-permitted" FAILED
+        en "the request {request} needs the key of {keys}" "name such a key with --nkey FILE (WATARI_NKEY), or ask whoever has one; who may do what says the guide's chapter on security"
+        ja "リクエスト {request} には{keys_ja}" "必要な鍵を --nkey ファイル (WATARI_NKEY) で指定するか、その鍵を持つ人に依頼してください。権限の一覧は手引きのセキュリティの章にあります";
     /// NATS does not let this key use a subject that is no request's.
     Forbidden { subject, detail } "bus.forbidden" FAILED
         en "NATS does not let this key use {subject}: {detail}" "name the key of a person of this cluster with --nkey FILE (WATARI_NKEY); `watari setup` makes viewer.nk, operator.nk and administrator.nk"
