@@ -7,11 +7,12 @@ mod starts;
 
 use std::{
     fs::{self, File},
-    io::Read,
+    io::{self, Read},
     os::unix::fs::FileExt,
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
+use anyhow::Context;
 use serde::Serialize;
 
 use super::Bound;
@@ -58,16 +59,16 @@ impl Images {
 /// When an image or a server cannot be made.
 pub fn run(stage: &Stage, runs: usize) -> anyhow::Result<Images> {
     let lab = &stage.lab;
-    let files = Files::new(lab)?;
-    let raw = imports::run(lab, &files, "raw", runs)?;
-    let qcow2 = imports::run(lab, &files, "qcow2", runs)?;
-    let copying = copying::run(lab, &files)?;
+    let raw = imports::run(lab, "raw", runs)?;
+    let qcow2 = imports::run(lab, "qcow2", runs)?;
+    let copying = copying::run(lab, &Files::on(lab, "client")?)?;
     let starts = starts::run(stage, runs)?;
     Ok(Images { raw, qcow2, starts, copying })
 }
 
-/// Files of the lab's client, in a folder that goes with this.
+/// Files of one of the lab's hosts, in a folder that goes with this.
 struct Files {
+    host: &'static str,
     outside: PathBuf,
 }
 
@@ -80,19 +81,36 @@ impl Drop for Files {
 impl Files {
     const FOLDER: &str = "/var/lib/watari/bench";
 
-    fn new(lab: &Lab) -> anyhow::Result<Self> {
-        let outside = lab.file("client", Self::FOLDER);
+    fn on(lab: &Lab, host: &'static str) -> anyhow::Result<Self> {
+        let outside = lab.file(host, Self::FOLDER);
         fs::create_dir_all(&outside)?;
-        Ok(Self { outside })
+        Ok(Self { host, outside })
     }
 
-    /// As the client sees it.
+    /// As the host sees it.
     fn path(name: &str) -> String {
         format!("{}/{name}", Self::FOLDER)
     }
 
     fn remove(&self, name: &str) -> anyhow::Result<()> {
         Ok(fs::remove_file(self.outside.join(name))?)
+    }
+
+    /// Copies a file from elsewhere.
+    fn bring(&self, name: &str, from: &Path) -> anyhow::Result<()> {
+        fs::copy(from, self.outside.join(name)).with_context(|| format!("cannot copy {}", from.display()))?;
+        Ok(())
+    }
+
+    /// Reads it once, so that whatever reads it next finds it in memory.
+    fn read(&self, name: &str) -> anyhow::Result<()> {
+        io::copy(&mut File::open(self.outside.join(name))?, &mut io::sink())?;
+        Ok(())
+    }
+
+    /// Writes it through to the real disk.
+    fn sync(&self, name: &str) -> anyhow::Result<()> {
+        Ok(File::open(self.outside.join(name))?.sync_all()?)
     }
 
     /// Writes a sparse disk of so many MiB through to the real one: of each `stride` of them the last is full of what

@@ -14,6 +14,7 @@
 //! | [`codec`] | beats as bytes |
 //! | [`backups`] | how old the newest is |
 //! | [`program`] | what is common to programs that services run |
+//! | [`sparse`] | where files have holes |
 //! | [`clock`] | the only place where a clock is read |
 
 mod act;
@@ -38,6 +39,7 @@ mod quorum;
 mod ready;
 mod run;
 mod server;
+pub mod sparse;
 mod supervisor;
 pub mod telemetry;
 

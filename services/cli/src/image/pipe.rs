@@ -102,8 +102,8 @@ impl Pipe<'_> {
             let place = format!("{url}?offset={}&last={}", known.offset, piece.last);
             match sender.put(place, &known.token, body.len() as u64, body.into()).await? {
                 // The next turn learns from a fresh ticket that the import goes on at the front end.
-                Sent::All if piece.last => {}
-                Sent::All => {
+                Sent::Taken(_) if piece.last => {}
+                Sent::Taken(_) => {
                     *ticket = Some(Ticket { offset: end, ..known });
                     return Ok(None);
                 }

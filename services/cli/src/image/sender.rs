@@ -23,8 +23,8 @@ const CONNECT: Duration = Duration::from_secs(10);
 
 /// How one attempt ended.
 pub(super) enum Sent {
-    /// Everything is there.
-    All,
+    /// It was taken. So many bytes of the file have arrived, 0 if that is not told.
+    Taken(u64),
     /// A fresh ticket is needed, or the connection broke: what was said of it.
     Again(String),
 }
@@ -65,18 +65,20 @@ impl Sender {
 
     async fn answered(response: reqwest::Response) -> Result<Sent, Failure> {
         let status = response.status();
-        if status.is_success() {
-            return Ok(Sent::All);
-        }
-        let offset = response.headers().contains_key(UPLOAD_OFFSET);
+        let told = response.headers().get(UPLOAD_OFFSET);
+        let offset: Option<u64> = told.and_then(|value| value.to_str().ok()?.parse().ok());
+        // Read to its end, so that the next request may have the same connection.
         let body = response.bytes().await.unwrap_or_default();
+        if status.is_success() {
+            return Ok(Sent::Taken(offset.unwrap_or(0)));
+        }
         let said: Complaint = serde_json::from_slice(&body).unwrap_or_default();
         let again = match (status, said.code.as_str()) {
             (StatusCode::CONFLICT, "upload.overtaken")
             | (StatusCode::PAYLOAD_TOO_LARGE | StatusCode::INSUFFICIENT_STORAGE, _) => false,
             (StatusCode::CONFLICT, code) => code == "upload.offset",
             (StatusCode::UNAUTHORIZED | StatusCode::REQUEST_TIMEOUT | StatusCode::SERVICE_UNAVAILABLE, _) => true,
-            (status, _) => offset || status.is_server_error(),
+            (status, _) => offset.is_some() || status.is_server_error(),
         };
         if again {
             return Ok(Sent::Again(format!("{status} {}", said.message)));

@@ -4,6 +4,7 @@ use std::{
     fs,
     io::{Read, Write},
     net::{TcpListener, TcpStream},
+    os::unix::fs::FileExt,
     sync::{Arc, Mutex},
 };
 
@@ -30,11 +31,21 @@ enum Mood {
     Forget,
     /// Takes what comes.
     Take,
+    /// Takes what comes, and is of before there were skips.
+    TakeBytes,
     /// Has no room.
     Full,
 }
 
-type Arrived = Arc<Mutex<Vec<u8>>>;
+/// What a front end has of the file, and what it was sent.
+#[derive(Default)]
+struct Taken {
+    file: Vec<u8>,
+    /// Offset, skip and length of each request.
+    puts: Vec<[usize; 3]>,
+}
+
+type Arrived = Arc<Mutex<Taken>>;
 
 /// An HTTPS server with a host's certificate; the bytes that arrive are added to `arrived`.
 fn front_end(files: &Files, moods: Vec<Mood>, arrived: &Arrived) -> u16 {
@@ -69,14 +80,24 @@ fn serve(mut stream: StreamOwned<ServerConnection, TcpStream>, mood: Mood, arriv
     }
     let head = String::from_utf8(head).unwrap().to_lowercase();
     assert!(head.contains("authorization: bearer ticket"), "{head}");
-    let after =
-        |mark: &str| head.split(mark).nth(1).unwrap().chars().take_while(char::is_ascii_digit).collect::<String>();
-    let (offset, length): (usize, usize) =
-        (after("offset=").parse().unwrap(), after("content-length: ").parse().unwrap());
-    assert_eq!(offset, arrived.lock().unwrap().len(), "it does not go on where it broke");
+    let [offset, skip, length] = ["offset=", "skip=", "content-length: "].map(|mark| {
+        let number: String = head.split(mark).nth(1).unwrap().chars().take_while(char::is_ascii_digit).collect();
+        number.parse::<usize>().unwrap()
+    });
+    {
+        let mut arrived = arrived.lock().unwrap();
+        assert_eq!(offset, arrived.file.len(), "it does not go on where it broke");
+        arrived.puts.push([offset, skip, length]);
+        // Whoever is refused has sent nothing that counts.
+        if matches!(mood, Mood::Take | Mood::BreakAfter(_)) {
+            arrived.file.resize(offset + skip, 0);
+        }
+    }
     let answer = |stream: &mut StreamOwned<_, _>, status: &str, body: Value| {
-        let body = body.to_string();
-        let text = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len());
+        let (body, offset) = (body.to_string(), arrived.lock().unwrap().file.len());
+        let length = body.len();
+        let head = format!("Content-Length: {length}\r\nUpload-Offset: {offset}\r\nConnection: close");
+        let text = format!("HTTP/1.1 {status}\r\n{head}\r\n\r\n{body}");
         let _ = stream.write_all(text.as_bytes()).and_then(|()| stream.flush());
     };
     match mood {
@@ -89,9 +110,9 @@ fn serve(mut stream: StreamOwned<ServerConnection, TcpStream>, mood: Mood, arriv
             std::io::copy(&mut (&mut stream).take(length as u64), &mut std::io::sink()).unwrap();
             answer(&mut stream, "507 Insufficient Storage", json!({"code": "image.no-room", "message": "no room"}));
         }
-        Mood::Take => {
+        Mood::Take | Mood::TakeBytes => {
             take(&mut stream, length, arrived);
-            answer(&mut stream, "200 OK", json!({"offset": offset + length, "state": "verifying"}));
+            answer(&mut stream, "200 OK", json!({"state": "importing"}));
         }
     }
 }
@@ -99,7 +120,7 @@ fn serve(mut stream: StreamOwned<ServerConnection, TcpStream>, mood: Mood, arriv
 fn take(stream: &mut impl Read, bytes: usize, arrived: &Arrived) {
     let mut body = vec![0; bytes];
     stream.read_exact(&mut body).unwrap();
-    arrived.lock().unwrap().extend(body);
+    arrived.lock().unwrap().file.extend(body);
 }
 
 /// The image service: tickets for the front end at `port`, and an image that is ready once looked at.
@@ -112,7 +133,7 @@ fn image_service(cloud: &Cloud, port: u16, size: usize, arrived: &Arrived) -> St
         if subject.ends_with("get") {
             return Reply(image);
         }
-        let offset = arrived.lock().unwrap().len();
+        let offset = arrived.lock().unwrap().file.len();
         image["state"] = "importing".into();
         let url = (offset < size).then(|| format!("https://127.0.0.1:{port}/v1/uploads/1"));
         Reply(json!({"image": image, "url": url, "token": "ticket", "offset": offset}))
@@ -126,6 +147,69 @@ fn file(cloud: &Cloud, size: usize) -> (String, Vec<u8>) {
     (path.display().to_string(), bytes)
 }
 
+const MIB: usize = 1 << 20;
+
+/// A disk of so many MiB, of which these are full.
+fn sparse(cloud: &Cloud, mib: usize, full: &[usize]) -> (String, Vec<u8>) {
+    let mut bytes = vec![0; mib * MIB];
+    let path = cloud.files.path("disk.img");
+    let file = fs::File::create(&path).unwrap();
+    file.set_len(bytes.len() as u64).unwrap();
+    for place in full.iter().map(|mib| mib * MIB) {
+        let data = &mut bytes[place..place + MIB];
+        data.fill(7);
+        file.write_all_at(data, place as u64).unwrap();
+    }
+    (path.display().to_string(), bytes)
+}
+
+/// What a front end of these moods gets of a file, of which it has so much already.
+fn puts(cloud: &Cloud, (path, bytes): &(String, Vec<u8>), has: usize, moods: Vec<Mood>) -> Vec<[usize; 3]> {
+    let arrived = Arrived::default();
+    arrived.lock().unwrap().file = bytes[..has].to_vec();
+    let port = front_end(&cloud.files, moods, &arrived);
+    let _stub = image_service(cloud, port, bytes.len(), &arrived);
+    let ran = cloud.run(&["image", "import", path, "--name", "mini", "--wait", "-o", "json"]);
+    assert_eq!(ran.status, 0, "{ran:?}");
+    let arrived = arrived.lock().unwrap();
+    assert!(arrived.file == *bytes, "other bytes arrived than were sent");
+    arrived.puts.clone()
+}
+
+#[test]
+fn holes_are_not_sent_and_the_first_goes_alone() {
+    let cloud = Cloud::start();
+    let disk = sparse(&cloud, 13, &[0, 4, 8]);
+    let sent = [[0, 0, MIB], [MIB, 3 * MIB, 0], [4 * MIB, 0, MIB], [5 * MIB, 3 * MIB, MIB], [9 * MIB, 4 * MIB, 0]];
+    assert_eq!(puts(&cloud, &disk, 0, vec![Mood::Take; 5]), sent);
+}
+
+#[test]
+fn a_disk_without_any_data_is_one_request() {
+    let cloud = Cloud::start();
+    let disk = sparse(&cloud, 4, &[]);
+    assert_eq!(puts(&cloud, &disk, 0, vec![Mood::Take]), [[0, 4 * MIB, 0]]);
+}
+
+#[test]
+fn a_front_end_that_knows_no_skips_is_sent_every_byte() {
+    let cloud = Cloud::start();
+    let disk = sparse(&cloud, 8, &[0, 4]);
+    let sent = [[0, 0, MIB], [MIB, 3 * MIB, 0], [MIB, 0, 7 * MIB]];
+    assert_eq!(puts(&cloud, &disk, 0, vec![Mood::TakeBytes; 3]), sent);
+}
+
+#[test]
+fn an_upload_that_broke_within_a_hole_goes_on_there() {
+    let cloud = Cloud::start();
+    let disk = sparse(&cloud, 8, &[0, 4]);
+    // The answer to the first is lost on the way.
+    let moods = vec![Mood::BreakAfter(0), Mood::Take, Mood::Take];
+    let has = 2 * MIB + 7;
+    let sent = [[has, 4 * MIB - has, 0], [4 * MIB, 0, MIB], [5 * MIB, 3 * MIB, 0]];
+    assert_eq!(puts(&cloud, &disk, has, moods), sent);
+}
+
 #[test]
 fn an_upload_goes_on_where_it_broke_and_arrives_whole() {
     let cloud = Cloud::start();
@@ -136,7 +220,7 @@ fn an_upload_goes_on_where_it_broke_and_arrives_whole() {
     let stub = image_service(&cloud, port, bytes.len(), &arrived);
     let ran = cloud.run(&["image", "import", &path, "--name", "mini", "--sha256", "--wait", "-o", "json"]);
     assert_eq!(ran.status, 0, "{ran:?}");
-    assert!(*arrived.lock().unwrap() == bytes, "other bytes arrived than were sent");
+    assert!(arrived.lock().unwrap().file == bytes, "other bytes arrived than were sent");
     assert_eq!(ran.json()["state"], "ready");
     assert!(ran.err.contains("the connection broke; going on where it broke"), "{ran:?}");
     let asked = stub.asked();

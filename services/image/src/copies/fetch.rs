@@ -137,7 +137,7 @@ impl Fetcher {
             tracing::info!(sha256 = %digest, offset = partial.length(), peer, "a copy is resumed");
         }
         for extent in extents {
-            let end = extent.offset + extent.length;
+            let end = extent.end();
             if end <= partial.length() {
                 continue;
             }

@@ -11,6 +11,13 @@
 //! | --- | --- |
 //! | `HEAD url`, `Authorization: Bearer TOKEN` | 200, header `Upload-Offset: N`: how many bytes have arrived |
 //! | `PUT url?offset=N`, the same header, the file's bytes from N on as the body | 200 `{"offset","size_bytes","state"}` |
+//! | `PUT url?offset=N&skip=M`, the same header, the bytes from N + M on as the body, if any | the same: the M bytes from N on are zeros, and are not sent |
+//!
+//! A skip counts as bytes do: against the announced size, and against every bound of a file without one.
+//!
+//! A front end of before there was `skip` takes no notice of it, and would put the body in the place of the zeros. So a
+//! client sends the first skip with a ticket without a body, and looks at `Upload-Offset`: if that has not moved by M, it
+//! sends the zeros. If it has, later skips may bring bodies: a ticket is good for one process, and another says 401.
 //!
 //! A file that was announced without a size ends with `PUT url?offset=N&last=true`, whose body may be
 //! empty. Any number of `PUT`s may follow each other, each with as many bytes as the client likes; what a

@@ -27,7 +27,8 @@ use std::{
 
 pub use partial::Partial;
 pub use shelf::{Held, Shelf, Trust};
-pub use sparse::{Extent, digest, extents};
+pub use sparse::digest;
+pub use watari_chassis::sparse::{Extent, extents};
 use watari_model::{ImageName, Timestamp, image::Image};
 
 use crate::digest::Digest;

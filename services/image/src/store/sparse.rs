@@ -2,8 +2,8 @@
 
 use std::{fs::File, io, os::unix::fs::FileExt};
 
-use rustix::{fs::SeekFrom, io::Errno};
 use tokio_util::sync::CancellationToken;
+use watari_chassis::sparse::extents;
 
 use crate::digest::{Digest, Hasher};
 
@@ -11,17 +11,6 @@ use crate::digest::{Digest, Hasher};
 const BLOCK: usize = 4096;
 /// Digests are computed in pieces of this size.
 const PIECE: usize = 1 << 20;
-/// Holes shorter than this are passed over: another request would cost more than the zeros.
-const MIN_HOLE: u64 = 1 << 20;
-
-/// A stretch of a file that holds data.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Extent {
-    /// Where it begins.
-    pub offset: u64,
-    /// How long it is, in bytes.
-    pub length: u64,
-}
 
 /// Writes `bytes` at `offset`, leaving whole blocks of zeros out. The file must read as zeros
 /// there, as one that is only ever extended does; the caller sets its length.
@@ -53,31 +42,6 @@ pub(super) fn write(file: &File, offset: u64, bytes: &[u8]) -> io::Result<()> {
     }
 }
 
-/// The stretches of a file of `size` bytes that hold data. A file system that cannot tell gives
-/// the whole file.
-///
-/// # Errors
-/// Those of the file.
-pub fn extents(file: &File, size: u64) -> io::Result<Vec<Extent>> {
-    let mut found: Vec<Extent> = Vec::new();
-    let mut at = 0;
-    while at < size {
-        let begin = match rustix::fs::seek(file, SeekFrom::Data(at)) {
-            Ok(begin) => begin,
-            Err(Errno::NXIO) => break,
-            Err(Errno::INVAL | Errno::NOTSUP) => return Ok(vec![Extent { offset: 0, length: size }]),
-            Err(error) => return Err(error.into()),
-        };
-        let end = rustix::fs::seek(file, SeekFrom::Hole(begin))?.min(size);
-        match found.last_mut() {
-            Some(last) if begin - (last.offset + last.length) < MIN_HOLE => last.length = end - last.offset,
-            _ => found.push(Extent { offset: begin, length: end - begin }),
-        }
-        at = end;
-    }
-    Ok(found)
-}
-
 /// The SHA-256 of a whole file; none when it was cancelled. Its holes are not read: the kernel would fill
 /// its cache with their zeros.
 ///
@@ -96,7 +60,7 @@ pub fn digest(file: &File, stop: &CancellationToken) -> io::Result<Option<Digest
         // Here a hole ends, or a stretch of data.
         let (is_hole, end) = match data.peek() {
             Some(extent) if extent.offset > at => (true, extent.offset),
-            Some(extent) => (false, extent.offset + extent.length),
+            Some(extent) => (false, extent.end()),
             None => (true, size),
         };
         let want = PIECE.min(usize::try_from(end - at).unwrap_or(PIECE));

@@ -92,3 +92,18 @@ async fn the_files_of_one_users_imports_have_so_many_bytes_together_announced_or
     asked(&sato, &import("three", mib(1, 0))).await.unwrap();
     front.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn zeros_that_nobody_sends_count_as_bytes_do() {
+    let place = Place::new();
+    let front = front(&place, |limits| limits.max_user_mib = 3).await;
+    let sato = somebody(&place, "sato").await;
+    let ticket = asked(&sato, &import("pipe", None)).await.unwrap();
+    let client = place.operator();
+    assert_eq!(skip(&client, &ticket, 0, 2 << 20, Vec::new()).await.status(), 200);
+    assert_eq!(skip(&client, &ticket, 2 << 20, (1 << 20) + 1, Vec::new()).await.status(), 507);
+    let failed = front.settled("pipe").await;
+    assert_eq!((failed.state, failed.fault.unwrap().code.as_str()), (State::Failed, "image.user-imports-full"));
+    front.is_tidy(0).await;
+    front.stop().await;
+}

@@ -10,4 +10,5 @@ mod edits;
 mod harness;
 mod imports;
 mod saves;
+mod skips;
 mod store;

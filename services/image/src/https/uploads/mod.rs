@@ -39,6 +39,9 @@ pub fn routes(app: &Arc<App>) -> Router {
 #[derive(Deserialize)]
 struct Place {
     offset: u64,
+    /// How many zeros come before the body, and are not sent.
+    #[serde(default)]
+    skip: u64,
     /// Whether the file ends with this body, if its size was not announced.
     #[serde(default)]
     last: bool,
@@ -134,7 +137,7 @@ async fn take(
     // A task of its own: if the connection dies, the HTTP server drops what it waits for, but a
     // write in hand must end before the next sender may have the file.
     let receiving =
-        tokio::spawn(async move { (receive(&app, &session, &turn, partial, body, place.last).await, turn, sending) });
+        tokio::spawn(async move { (receive(&app, &session, &turn, partial, body, place).await, turn, sending) });
     match receiving.await {
         Ok((response, ..)) => response,
         Err(error) => reply::broken(&error),
@@ -142,9 +145,9 @@ async fn take(
 }
 
 /// Takes the body and says how far that went.
-async fn receive(app: &App, session: &Session, turn: &Turn, partial: Partial, body: Body, last: bool) -> Response {
+async fn receive(app: &App, session: &Session, turn: &Turn, partial: Partial, body: Body, place: Place) -> Response {
     let mut taking = Taking::new(app, session, partial);
-    let cut = taking.all(turn, body.into_data_stream()).await;
+    let cut = taking.all(turn, place.skip, body.into_data_stream()).await;
     // What came before the cut is kept, whatever cut it.
     let kept = taking.write().await;
     let Some(partial) = taking.partial.take() else {
@@ -156,7 +159,7 @@ async fn receive(app: &App, session: &Session, turn: &Turn, partial: Partial, bo
     let length = partial.length();
     let fault = |status, code, message, hint| reply::at(length, reply::fault(status, code, message, hint));
     match kept.and(cut) {
-        Ok(()) if session.size_bytes.map_or(last && length > 0, |size| length == size) => {
+        Ok(()) if session.size_bytes.map_or(place.last && length > 0, |size| length == size) => {
             complete(app, session, partial).await
         }
         Ok(()) => progress(session, length, ImageState::Importing),

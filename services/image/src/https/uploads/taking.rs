@@ -48,16 +48,17 @@ impl<'a> Taking<'a> {
         Self { app, session, partial: Some(partial), pending: Vec::with_capacity(PIECE) }
     }
 
-    /// Takes the body to its end, or says what cut it. [`Taking::write`] writes what is left.
+    /// Takes `skip` zeros that are not sent, then the body to its end, or says what cut it. [`Taking::write`] writes
+    /// what is left.
     pub(super) async fn all(
         &mut self,
         turn: &Turn,
+        skip: u64,
         mut body: impl Stream<Item = Result<Bytes, axum::Error>> + Unpin,
     ) -> Result<(), Cut> {
         let limits = &self.app.settings.limits;
         let mut window = Window::default();
-        // Small bodies, one after another, come to as much as a large one.
-        self.may_go_on(self.partial.as_ref().map_or(0, Partial::length))?;
+        self.skip(skip).await?;
         loop {
             let piece = tokio::select! {
                 piece = tokio::time::timeout(limits.stall(), body.next()) => piece.map_err(|_| Cut::Stalled)?,
@@ -69,11 +70,7 @@ impl<'a> Taking<'a> {
             }
             let Some(piece) = piece else { return Ok(()) };
             let piece = piece.map_err(|_| Cut::Broken)?;
-            let arrived = self.partial.as_ref().map_or(0, Partial::length) + self.pending.len() as u64;
-            let most = self.session.size_bytes.unwrap_or(limits.max_image_bytes());
-            if piece.len() as u64 > most.saturating_sub(arrived) {
-                return Err(Cut::TooLong);
-            }
+            let arrived = self.fits(piece.len() as u64)?;
             if window.trickles(piece.len(), limits.stall(), limits.stall_kib << 10) {
                 return Err(Cut::Stalled);
             }
@@ -84,10 +81,25 @@ impl<'a> Taking<'a> {
                 if self.session.size_bytes.is_none() && free < (limits.reserve_mib << 20) + PIECE as u64 {
                     return Err(Cut::NoRoom);
                 }
-                self.may_go_on(arrived + piece.len() as u64)?;
+                self.may_go_on(arrived)?;
                 self.write().await?;
             }
         }
+    }
+
+    /// Makes a hole of so many bytes. A file is as long with a hole as with bytes, and bounded as it would be with them.
+    async fn skip(&mut self, bytes: u64) -> Result<(), Cut> {
+        let end = self.fits(bytes)?;
+        // Small bodies, one after another, come to as much as a large one.
+        self.may_go_on(end)?;
+        self.change(move |partial| partial.skip_to(end)).await?.map_err(Cut::Store)
+    }
+
+    /// How much will have arrived with so many more bytes, if there may be so many.
+    fn fits(&self, more: u64) -> Result<u64, Cut> {
+        let arrived = self.partial.as_ref().map_or(0, Partial::length) + self.pending.len() as u64;
+        let most = self.session.size_bytes.unwrap_or(self.app.settings.limits.max_image_bytes());
+        arrived.checked_add(more).filter(|end| *end <= most).ok_or(Cut::TooLong)
     }
 
     /// Whether a file whose size nobody announced may be so large, beside what else its user has under way.
@@ -100,15 +112,29 @@ impl<'a> Taking<'a> {
 
     /// Writes what is pending.
     pub(super) async fn write(&mut self) -> Result<(), Cut> {
-        let Some(mut partial) = self.partial.take() else { return Ok(()) };
         let mut pending = std::mem::take(&mut self.pending);
-        let written = tokio::task::spawn_blocking(move || {
+        let written = self.change(move |partial| {
             let written = partial.append(&pending);
             pending.clear();
-            (partial, pending, written)
+            (pending, written)
         });
-        let Ok((partial, pending, written)) = written.await else { return Err(Cut::Broken) };
-        (self.partial, self.pending) = (Some(partial), pending);
+        let (pending, written) = written.await?;
+        self.pending = pending;
         written.map_err(Cut::Store)
+    }
+
+    /// Has the file changed beside the runtime.
+    async fn change<T: Send + 'static>(
+        &mut self,
+        change: impl FnOnce(&mut Partial) -> T + Send + 'static,
+    ) -> Result<T, Cut> {
+        let mut partial = self.partial.take().ok_or(Cut::Broken)?;
+        let changing = tokio::task::spawn_blocking(move || {
+            let changed = change(&mut partial);
+            (partial, changed)
+        });
+        let (partial, changed) = changing.await.map_err(|_| Cut::Broken)?;
+        self.partial = Some(partial);
+        Ok(changed)
     }
 }

@@ -242,7 +242,18 @@ pub async fn asked<R: Request>(bus: &Bus, request: &R) -> Result<R::Reply, Error
 }
 
 pub async fn put(client: &Client, ticket: &Ticket, offset: u64, body: impl Into<reqwest::Body>) -> Response {
-    let url = format!("{}?offset={offset}", ticket.url.as_ref().unwrap());
+    skip(client, ticket, offset, 0, body).await
+}
+
+/// Says that `zeros` of them come first, and sends what follows.
+pub async fn skip(
+    client: &Client,
+    ticket: &Ticket,
+    offset: u64,
+    zeros: u64,
+    body: impl Into<reqwest::Body>,
+) -> Response {
+    let url = format!("{}?offset={offset}&skip={zeros}", ticket.url.as_ref().unwrap());
     client.put(url).bearer_auth(&ticket.token).body(body).send().await.unwrap()
 }
 
