@@ -68,7 +68,7 @@ pub fn without_opposites(mut told: Error, command: &Command) -> Error {
 }
 
 /// The commands that are named one below another, from `command` on.
-fn path<'c>(command: &'c Command, words: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Vec<&'c Command> {
+fn path(command: &Command, words: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Vec<&Command> {
     let mut path = vec![command];
     let mut at = command;
     for word in words {

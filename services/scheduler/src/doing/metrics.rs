@@ -51,10 +51,10 @@ pub const OUTAGE_POWER_OFF: &str = "watari_scheduler_outage_power_off_timestamp_
 pub const OUTAGE_ESTIMATED: &str = "watari_scheduler_outage_estimated_seconds";
 
 /// Bytes of base images that would travel in its evacuation besides, since no other site has them.
-pub(crate) const OUTAGE_BASES: &str = "watari_scheduler_outage_base_bytes";
+pub const OUTAGE_BASES: &str = "watari_scheduler_outage_base_bytes";
 
 /// Its servers that could not leave, by the code of the reason.
-pub(crate) const OUTAGE_REASONS: &str = "watari_scheduler_outage_staying_servers";
+pub const OUTAGE_REASONS: &str = "watari_scheduler_outage_staying_servers";
 
 /// What must last so long before it is told; a document may be younger than a fact.
 const ALARM_AFTER_MS: u64 = 10_000;

@@ -9,7 +9,7 @@ use watari_contracts::{
     frontend::Standing,
 };
 use watari_model::{
-    Said, VmName,
+    Said,
     migration::{Reason, State as Moved},
     outage::State,
     site,

@@ -50,7 +50,9 @@ fn evacuated(vms: Vec<Vm>) -> (Snapshot, Outage) {
 }
 
 /// Who still runs there and whether that is known from the report; and who is elsewhere than it says.
-fn told(vms: Vec<Vm>) -> (Vec<(String, bool)>, Vec<(String, String)>) {
+type Told = (Vec<(String, bool)>, Vec<(String, String)>);
+
+fn told(vms: Vec<Vm>) -> Told {
     let (snap, outage) = evacuated(vms);
     let there = still_there(&snap, &outage).into_iter();
     let there = there.map(|vm| (vm.name.to_string(), never_left(&outage, &vm.name).is_some())).collect();
