@@ -17,10 +17,7 @@ use crate::{
     lang::Lang,
     options::Consent,
     out::{self, Column, Row, joined, or_dash},
-    texts::{
-        hints,
-        words::{self, Word},
-    },
+    texts::{deleting, hints, words::Word},
 };
 
 /// Firewall groups: what may reach the servers that name them, and what these may reach
@@ -144,7 +141,7 @@ impl Verb {
                 let question = |group: &FirewallView| {
                     let servers = group.servers.iter().map(ToString::to_string);
                     match servers.chain(groups).collect::<Vec<_>>().as_slice() {
-                        [] => Ok(words::delete_firewall(ctx.out.lang, &name)),
+                        [] => Ok(deleting::firewall(ctx.out.lang, &name)),
                         users => Err(Refusal::FirewallInUse { firewall: name.clone(), users: some(users) }),
                     }
                 };

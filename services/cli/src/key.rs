@@ -12,7 +12,7 @@ use crate::{
     lang::Lang,
     options::Consent,
     out::{Column, Row},
-    texts::words::{self, Word},
+    texts::{deleting, words::Word},
 };
 
 /// Public SSH keys, for logging in to servers
@@ -85,7 +85,7 @@ impl Verb {
             Self::Delete(Delete { name, consent }) => {
                 let request = DeleteKey { name: input::name(&name)? };
                 let there = GetKey { name: request.name.clone() };
-                confirm_of(ctx, consent, &there, &words::delete_key(ctx.out.lang, &name)).await?;
+                confirm_of(ctx, consent, &there, &deleting::key(ctx.out.lang, &name)).await?;
                 ctx.out.gone(&session.ask(&request).await?, &name)
             }
         }

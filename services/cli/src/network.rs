@@ -22,10 +22,7 @@ use crate::{
     lang::Lang,
     options::Consent,
     out::{Column, Row, joined, or_dash},
-    texts::{
-        states,
-        words::{self, Word},
-    },
+    texts::{deleting, states, words::Word},
 };
 
 /// Networks and the addresses that they hand out
@@ -158,7 +155,7 @@ impl Verb {
                 if !consent.yes {
                     unused(ctx, &request.name).await?;
                 }
-                confirm_of(ctx, consent, &there, &words::delete_network(ctx.out.lang, &name)).await?;
+                confirm_of(ctx, consent, &there, &deleting::network(ctx.out.lang, &name)).await?;
                 ctx.out.gone(&session.ask(&request).await?, &name)
             }
         }

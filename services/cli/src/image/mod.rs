@@ -20,7 +20,7 @@ use crate::{
     failure::Failure,
     input,
     options::Consent,
-    texts::words,
+    texts::deleting,
 };
 
 /// Images: what servers' disks are made from
@@ -74,7 +74,7 @@ impl Verb {
                 let request = DeleteImage { name: input::name(&name)? };
                 let there = GetImage { name: request.name.clone() };
                 let question = |image: &ImageView| match image.used_by.as_slice() {
-                    [] => Ok(words::delete_image(ctx.out.lang, &name)),
+                    [] => Ok(deleting::image(ctx.out.lang, &name)),
                     users => Err(Refusal::ImageInUse { image: name.clone(), users: some(users) }),
                 };
                 confirm_seen(ctx, consent, &there, question).await?;

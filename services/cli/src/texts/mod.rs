@@ -3,6 +3,7 @@
 pub mod addresses;
 pub mod ahead;
 pub mod dark;
+pub mod deleting;
 pub(crate) mod evidence;
 pub mod faults;
 pub mod fencing;

@@ -286,7 +286,7 @@ mod tests {
         let folder = folder(&dir);
         let out = File::options().write(true).open(folder.join("out")).unwrap();
         let arguments = ["in", "out"].map(OsString::from);
-        assert_eq!(code(&copies, run(&arguments, &folder, Some((&out, 2)))).await, Some(0));
+        assert_eq!(code(&copies, run(&arguments, &folder, Some((&out, 3)))).await, Some(0));
         assert_eq!(fs::read(folder.join("out")).unwrap(), b"in");
         assert_eq!(out.metadata().unwrap().uid(), rustix::process::geteuid().as_raw(), "it was only lent");
 

@@ -1,4 +1,5 @@
 use super::*;
+use crate::texts::deleting;
 
 #[test]
 fn every_word_is_there_in_both_languages() {
@@ -22,10 +23,10 @@ fn every_line_is_there_in_both_languages() {
             majority(lang, "a", 1, 2),
             control_moved(lang, "a", 1),
             control_moving(lang, "a"),
-            delete_image(lang, "a"),
-            delete_network(lang, "a"),
-            delete_key(lang, "a"),
-            delete_firewall(lang, "a"),
+            deleting::image(lang, "a"),
+            deleting::network(lang, "a"),
+            deleting::key(lang, "a"),
+            deleting::firewall(lang, "a"),
             gone(lang, "a"),
             pace(lang, 1, Some(2)),
             moved(lang, "a", "b", "c", 1, 2),
