@@ -327,10 +327,15 @@ pub(super) fn last_bytes(turn: &Turn<'_>, vm: &Vm) -> Option<u64> {
 }
 
 /// How fast the last migrations between sites were.
-pub(crate) fn speed(snap: &Snapshot) -> Option<Speed> {
+fn speed(snap: &Snapshot) -> Option<Speed> {
+    Speed::of(&crossings(snap))
+}
+
+/// What the last migrations between sites took together.
+pub(crate) fn crossings(snap: &Snapshot) -> Sums {
     let crossed = |m: &&Migration| snap.site_of(&m.from) != snap.site_of(&m.to);
     let last = speed::last(snap.migrations.values().map(|entry| &entry.value).filter(crossed));
-    Speed::of(&Sums::of(last.into_iter().filter_map(|m| Some((snap.site_of(&m.from), Trip::of(m)?)))))
+    Sums::of(last.into_iter().filter_map(|m| Some((snap.site_of(&m.from), Trip::of(m)?))))
 }
 
 #[cfg(test)]

@@ -70,7 +70,7 @@ pub(crate) use placement::{Bases, Need, Rooms, Supply, check, choose};
 pub(crate) use quorum::{Act, Scene};
 pub(crate) use readiness::{cannot_leave, cannot_start, has_no_network};
 pub(crate) use since::{moved_since, never_left, still_there};
-pub(crate) use speed::part;
+pub(crate) use speed::{Speed, Sums, part};
 
 /// What is to be done now. Of what is in hand nothing is decided again.
 #[must_use]

@@ -18,6 +18,10 @@
 //! * In what is left, T − n · F, the bytes travelled; but at least in one part of [`TRAVELS_PART`] of T, so that many tiny
 //!   ones do not make the link look without end. Where that is more, F is the less: what was learned from comes out
 //!   as it was.
+//!
+//! So F and R belong together: of migrations that carry much the same nobody can tell which of the two took the time, and
+//! an F that is too long stands beside an R that is too fast. Beside an R that is told, F is what that leaves of T,
+//! (T − B / R) / n, with the same upper bounds; nothing, if the bytes alone take longer than T.
 
 use std::cmp::Reverse;
 
@@ -129,13 +133,22 @@ impl Sums {
 
     /// Milliseconds in which bytes travelled.
     pub(crate) fn travel_ms(&self) -> u64 {
-        let fixed = self.whole.saturating_mul(FIXED_MS.min(self.quickest_ms));
-        self.millis.saturating_sub(fixed).max(self.millis.div_ceil(TRAVELS_PART))
+        self.millis.saturating_sub(self.most_fixed_ms()).max(self.millis.div_ceil(TRAVELS_PART))
     }
 
     /// The rest.
     pub(crate) fn fixed_ms(&self) -> u64 {
         self.millis.saturating_sub(self.travel_ms())
+    }
+
+    /// Milliseconds that each takes besides, if the link is told to carry so many bytes a second.
+    pub(crate) fn fixed_beside(&self, rate: u64) -> u64 {
+        let left = self.millis.saturating_sub(part(self.bytes, 1_000, rate));
+        left.min(self.most_fixed_ms()).checked_div(self.whole).unwrap_or(0)
+    }
+
+    fn most_fixed_ms(&self) -> u64 {
+        self.whole.saturating_mul(FIXED_MS.min(self.quickest_ms))
     }
 }
 
@@ -221,7 +234,21 @@ mod tests {
             let (learned, took) = (Speed::of(&sums).unwrap(), sums.millis);
             let again = learned.takes_ms(sums.whole, sums.bytes);
             assert!(again.abs_diff(took) <= 10, "{again} is not {took}: {learned:?}");
+            assert!(sums.fixed_beside(learned.rate()).abs_diff(learned.fixed_ms) <= 1, "{learned:?}");
         }
+    }
+
+    #[test]
+    fn beside_a_rate_that_is_known_otherwise_each_takes_what_that_leaves_of_their_time() {
+        // Three at once, and one arrives every 4 s.
+        let trips = (0..6_u64).map(|n| (n.saturating_sub(2) * 4_000, (n + 1) * 4_000));
+        let sums = Sums::of(trips.map(|(began, ended)| trip(began, ended - began, 80)));
+        let learned = Speed::of(&sums).unwrap();
+        assert_eq!((learned.rate(), learned.fixed_ms), (80 * MIB, 3_000), "too fast, and too long");
+        let fixed = [10, 20, 24, 80].map(|mib| sums.fixed_beside(mib * MIB));
+        assert_eq!(fixed, [0, 0, (24_000 - 20_000) / 6, 3_000]);
+        assert_eq!(sums.fixed_beside(u64::MAX), 4_000, "no more than the quickest took");
+        assert_eq!(Sums::default().fixed_beside(MIB), 0);
     }
 
     #[test]

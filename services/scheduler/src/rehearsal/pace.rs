@@ -3,7 +3,7 @@
 use watari_model::{NodeName, VmName};
 
 use super::{link::Loads, twin::STEP_MS};
-use crate::core::{Rules, Snapshot, forecast};
+use crate::core::{Rules, Snapshot, Speed, Sums, forecast};
 
 /// Bytes a second where nothing is known: a gigabit.
 const ASSUMED: u64 = 125_000_000;
@@ -43,21 +43,26 @@ pub(crate) enum Known {
 pub(crate) struct Rate {
     /// Bytes a second, in each direction.
     pub(crate) bytes: u64,
-    /// Milliseconds that each migration takes besides.
-    pub(crate) fixed_ms: u64,
     pub(crate) known: Known,
+    /// What the last migrations took.
+    past: Sums,
 }
 
 impl Rate {
     pub(super) fn of(snap: &Snapshot, given: Option<u64>) -> Self {
-        let speed = forecast::speed(snap);
-        let fixed_ms = speed.map_or(0, |speed| speed.fixed_ms);
-        let (bytes, known) = match (given, speed) {
+        let past = forecast::crossings(snap);
+        let (bytes, known) = match (given, Speed::of(&past)) {
             (Some(bytes), _) => (bytes.max(1), Known::Given),
             (None, Some(speed)) => (speed.rate(), Known::Measured),
             (None, None) => (ASSUMED, Known::Assumed),
         };
-        Self { bytes, fixed_ms, known }
+        Self { bytes, known, past }
+    }
+
+    /// Milliseconds that each migration takes besides. What was learned beside another rate does not count: the time in
+    /// which bytes travel would count twice.
+    pub(super) fn fixed_ms(&self) -> u64 {
+        self.past.fixed_beside(self.bytes)
     }
 
     /// What so many copies at once take of it, if each has a bound of its own.
@@ -97,7 +102,7 @@ impl Pace {
         }
         let vms = moving.iter().filter_map(|(vm, _)| snap.vms.get(vm.as_str()));
         let bytes = vms.map(|entry| loads.get(&entry.value).bytes(rate.bytes)).fold(0, u64::saturating_add);
-        let fixed_ms = many.saturating_mul(rate.fixed_ms);
+        let fixed_ms = many.saturating_mul(rate.fixed_ms());
         let leg_ms = (bytes.saturating_mul(1_000) / rate.bytes.max(1)).saturating_add(fixed_ms);
         // A quarter of the turns for the travelling in each direction; the rest is for beginnings, ends and pauses.
         let step_ms = (leg_ms.saturating_mul(4) / all).max(STEP_MS);

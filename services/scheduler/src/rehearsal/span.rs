@@ -49,7 +49,7 @@ pub fn makespan(
     live.sort_by_key(|server| server.ends);
     let last = live.last()?.ends?;
     let vain = Load { memory: 0, disk: account.vain, dirty: 0, measured: true };
-    let fixed_ms = link.fixed_ms / u64::try_from(rules.in_flight.max(1)).unwrap_or(u64::MAX);
+    let fixed_ms = link.fixed_ms() / u64::try_from(rules.in_flight.max(1)).unwrap_or(u64::MAX);
     let sent = live.iter().filter_map(|server| loads.get(&server.vm)).map(|load| (load, fixed_ms));
     let least = |clock: u64, (load, fixed_ms): (&Load, u64)| done(load, clock + fixed_ms, link.bytes, slows);
     Some(Makespan {
