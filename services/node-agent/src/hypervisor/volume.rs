@@ -135,9 +135,10 @@ pub(super) fn strange(path: &Path, named: &Backing) -> Error {
 /// [`Error::Untrusted`]; the file cannot be read.
 pub(super) fn header(path: &Path, file: &File) -> Result<Header> {
     let failed = |source| Error::Io { act: "read the header of", path: path.to_owned(), source };
-    let size = file.metadata().map_err(failed)?.len();
     let mut head = Vec::new();
     file.take(u64::try_from(HEAD).unwrap_or(u64::MAX)).read_to_end(&mut head).map_err(failed)?;
+    // Afterwards: a disk in use grows, and what its header leads to would seem to lie beyond its end.
+    let size = file.metadata().map_err(failed)?.len();
     qcow2::read(&head, size).map_err(|fault| Error::Untrusted { path: path.to_owned(), finding: finding(&fault) })
 }
 

@@ -250,7 +250,8 @@ impl Core {
     /// A node has refused an order because it obeys a later leader. Whether there is one, a renewal tells: its
     /// compare-and-set fails then. Until then nothing changes, or one stolen node could stop the control plane by a word.
     pub(super) fn doubted(&mut self, now: Millis) {
-        if let State::Primary { acked_at, .. } = self.state {
+        // Who does not know how its last write ended looks by itself, and not more often for what is said.
+        if let State::Primary { revision: Some(_), acked_at, .. } = self.state {
             // However often it is said.
             self.due = self.due.min(now.max(acked_at + (self.ttl / 20).max(10)));
         }

@@ -56,6 +56,17 @@ fn a_holder_of_which_a_node_says_that_it_was_replaced_asks_the_lease_at_once_and
 }
 
 #[test]
+fn a_holder_that_is_not_sure_of_its_lease_does_not_look_more_often_for_what_nodes_say() {
+    let mut core = primary(0);
+    core.doubted(500);
+    assert_eq!(core.step(500), Step::Write { expected: 7, epoch: Some(7) });
+    core.on_written(Outcome::Unknown, 500, 505);
+    core.doubted(506);
+    assert_eq!(core.step(506), Step::Wait { until: 705 });
+    assert_eq!(core.step(705), Step::Read);
+}
+
+#[test]
 fn a_standby_waits_until_the_same_revision_stood_for_longer_than_the_ttl_between_two_readings() {
     let mut core = Core::new("me".into(), TTL, 0);
     core.on_read(record(5, "other", Some(5)), 0, 100);
