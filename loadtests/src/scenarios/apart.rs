@@ -77,9 +77,8 @@ pub(super) fn apart(stage: &Stage) -> anyhow::Result<()> {
     }
     let boot = stage.boot_id(&stage.address("mail")?)?;
     let outcome = strangers(stage, &node, &mut talk);
-    stage.watari(&["vm", "delete", ALONE, "--yes", "--wait"])?;
-    stage.watari(&["network", "delete", ISLE, "--yes"])?;
-    outcome?;
+    let cleared = stage.watari(&["vm", "delete", ALONE, "--yes", "--wait"]);
+    outcome.and(cleared.and_then(|_| stage.watari(&["network", "delete", ISLE, "--yes"])))?;
     stage.sound("mail", &boot)
 }
 

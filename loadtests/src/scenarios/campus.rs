@@ -59,9 +59,8 @@ fn beset(
     stage.watari(&[&who[..], &["--memory", "128MiB", "--disk", "1GiB", "--wait"]].concat())?;
     let (mail, yonder) = (Resident::of(stage, "mail")?, Resident::of(stage, YONDER)?);
     let done = act(&mail, &yonder);
-    heal()?;
-    stage.put_back()?;
-    done?;
+    // What failed first is told, whatever fails because of it.
+    done.and(heal().and_then(|()| stage.put_back()))?;
     stage.until_whole()?;
     stage.until_led_from(60, "myodaiji")?;
     Ok((mail, yonder))
@@ -122,8 +121,8 @@ fn split(stage: &Stage) -> anyhow::Result<()> {
         Ok(())
     };
     let heal = || {
-        stage.lab.run(&["heal", "myodaiji"])?;
-        witness("up")
+        let healed = stage.lab.run(&["heal", "myodaiji"]);
+        witness("up").and(healed.map(drop))
     };
     let (mail, yonder) = beset(stage, cut, heal)?;
     for resident in [mail, yonder] {

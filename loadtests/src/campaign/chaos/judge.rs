@@ -1,6 +1,9 @@
 //! What must hold once everything is healed, looked at from outside.
 
-use std::time::{Duration, Instant};
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
 
 use anyhow::Context;
 use serde_json::Value;
@@ -147,18 +150,30 @@ impl<'a> Judge<'a> {
 /// Where the disk of a server is locked, unless that is at the node that the books name and nowhere else.
 fn mislocked(lab: &Lab, vms: &Value, name: &str) -> anyhow::Result<Option<String>> {
     let vm = vms.as_array().into_iter().flatten().find(|vm| vm["name"] == name).context("the books have it not")?;
-    let disk = format!("{DISKS}/{}.qcow2", vm["uuid"].as_str().context("it has no uuid")?);
+    let uuid = vm["uuid"].as_str().context("it has no uuid")?;
     let mut at = Vec::new();
-    for node in NODES.into_iter().filter(|node| lab.file(node, &disk).exists()) {
-        if is_locked(lab, node, &disk)? {
-            at.push(node);
+    for node in NODES {
+        for layer in layers(lab, node, uuid)? {
+            if is_locked(lab, node, &layer)? {
+                at.push(node);
+            }
         }
     }
     let right = at.len() == 1 && vm["node"] == at[0];
     Ok((!right).then(|| format!("{name}'s disk is locked at {at:?}, the books say {}", vm["node"])))
 }
 
-/// Whether a QEMU has a disk open: then qemu-img, which asks for the lock of who only reads, does not get it. This
+/// The files on a node that a server's disk is made of: of one that was sent ahead there are several, of which QEMU writes
+/// to the last alone.
+fn layers(lab: &Lab, node: &str, uuid: &str) -> anyhow::Result<Vec<String>> {
+    let folder = lab.file(node, DISKS);
+    let entries = fs::read_dir(&folder).with_context(|| folder.display().to_string())?;
+    let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+    let own = names.filter(|name| name.strip_suffix(".qcow2").is_some_and(|stem| stem.starts_with(uuid)));
+    Ok(own.map(|name| format!("{DISKS}/{name}")).collect())
+}
+
+/// Whether a QEMU writes to a disk: then qemu-img, which asks for the lock of who only reads, does not get it. This
 /// comes after it was seen that nothing moves, since who asks is in the way of one that starts.
 fn is_locked(lab: &Lab, node: &str, disk: &str) -> anyhow::Result<bool> {
     match lab.run(&["exec", node, "--", "qemu-img", "info", disk]) {
