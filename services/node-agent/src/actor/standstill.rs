@@ -19,6 +19,8 @@ const SECOND_PASS: u64 = 2;
 /// A guest that writes more than this part of what is sent meanwhile does not come to an end by itself. QEMU's
 /// auto-converge has the same bound (`throttle-trigger-threshold`, in percent).
 const TOO_MUCH_PERCENT: u64 = 50;
+/// So many looks in a row must say so: a link that others use as well is slow for a moment now and then.
+const LOOKS: u32 = 3;
 /// The pause that is planned is longer than what is expected by so much, in percent: the guest writes on until it stops.
 const SPARE_PERCENT: u64 = 25;
 
@@ -27,6 +29,8 @@ const SPARE_PERCENT: u64 = 25;
 pub(super) struct Standstill {
     planned_ms: u64,
     most_ms: u64,
+    /// How many looks in a row have found that it does not end by itself.
+    looks: u32,
 }
 
 impl Standstill {
@@ -34,13 +38,15 @@ impl Standstill {
     pub(super) fn of(order: &Send) -> Self {
         let most_ms = u64::from(order.max_downtime_seconds.map_or(0, NonZeroU32::get)).saturating_mul(1_000);
         let planned_ms = if order.downtime_ms == 0 { QEMUS_OWN_MS } else { order.downtime_ms };
-        Self { planned_ms, most_ms }
+        Self { planned_ms, most_ms, looks: 0 }
     }
 
     /// The pause to plan for from now on, if that is a longer one than before.
-    pub(super) fn longer(self, stats: &JobStats) -> Option<u64> {
+    pub(super) fn longer(&mut self, stats: &JobStats) -> Option<u64> {
         // Before, what is left says nothing of how fast the guest writes.
-        if stats.iterations < SECOND_PASS || !never_ends(stats) {
+        let never_ends = stats.iterations >= SECOND_PASS && never_ends(stats);
+        self.looks = if never_ends { self.looks.saturating_add(1) } else { 0 };
+        if self.looks < LOOKS {
             return None;
         }
         let spare = stats.downtime_ms.saturating_mul(SPARE_PERCENT) / 100;
@@ -54,9 +60,10 @@ impl Standstill {
     }
 }
 
+/// A link that carries nothing at all is broken, and says nothing of the guest.
 fn never_ends(stats: &JobStats) -> bool {
-    let written = stats.dirty_pages_per_s.saturating_mul(stats.page_bytes);
-    written.saturating_mul(100) > stats.memory_bytes_per_s.saturating_mul(TOO_MUCH_PERCENT)
+    let (written, sent) = (stats.dirty_pages_per_s.saturating_mul(stats.page_bytes), stats.memory_bytes_per_s);
+    sent > 0 && written.saturating_mul(100) > sent.saturating_mul(TOO_MUCH_PERCENT)
 }
 
 #[cfg(test)]
@@ -65,8 +72,9 @@ mod tests {
 
     const PAGE: u64 = 4_096;
 
+    /// At one look before it is sure.
     fn allowing(max_downtime_seconds: u64) -> Standstill {
-        Standstill { planned_ms: 100, most_ms: max_downtime_seconds * 1_000 }
+        Standstill { planned_ms: 100, most_ms: max_downtime_seconds * 1_000, looks: LOOKS - 1 }
     }
 
     /// One that writes `written` pages while a thousand are sent, and whose rest needs a pause of `expected_ms`.
@@ -97,6 +105,19 @@ mod tests {
     }
 
     #[test]
+    fn a_link_that_is_slow_for_a_moment_stops_nobody() {
+        let mut standstill = Standstill { looks: 0, ..allowing(60) };
+        for _ in 1..LOOKS {
+            assert_eq!(standstill.longer(&copy(2, 900, 4_000)), None);
+        }
+        assert_eq!(standstill.longer(&copy(2, 100, 4_000)), None, "it is as fast as before");
+        for _ in 1..LOOKS {
+            assert_eq!(standstill.longer(&copy(2, 900, 4_000)), None);
+        }
+        assert_eq!(standstill.longer(&copy(2, 900, 4_000)), Some(5_000));
+    }
+
+    #[test]
     fn a_copy_that_ends_by_itself_is_left_alone() {
         for written in [0, 100, 500] {
             assert_eq!(allowing(60).longer(&copy(2, written, 4_000)), None, "{written}");
@@ -120,7 +141,8 @@ mod tests {
     fn figures_that_are_not_there_yet_stop_nobody() {
         assert_eq!(allowing(60).longer(&JobStats::default()), None);
         assert_eq!(allowing(60).longer(&copy(2, 900, 0)), None);
-        let unlimited = JobStats { memory_bytes_per_s: 0, ..copy(2, 900, u64::MAX) };
-        assert_eq!(allowing(60).longer(&unlimited), None);
+        assert_eq!(allowing(60).longer(&copy(2, 900, u64::MAX)), None);
+        let broken = JobStats { memory_bytes_per_s: 0, ..copy(2, 900, 4_000) };
+        assert_eq!(allowing(60).longer(&broken), None);
     }
 }

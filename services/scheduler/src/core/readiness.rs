@@ -154,13 +154,21 @@ fn leaves_no_room(
     let mut running = vm.clone();
     running.apply(vm::Change::Granted(node), now).ok()?;
     running.apply(vm::Change::SeenRunning, now).ok()?;
-    let mut snap = snap.clone();
+    let mut with_it = snap.clone();
     let entry = Entry { value: running, revision: 0, created: now };
-    Arc::make_mut(&mut snap.vms).insert(vm.name.to_string(), Arc::new(entry));
-    let foreseen = forecast(&snap, rules, &vm.home_site, now)?;
-    let is_known =
-        |left: &Left| left.is_off() || is_wanted(left) || outage.at_risk.iter().any(|known| known.vm == left.vm);
-    foreseen.left.into_iter().find(|left| !is_known(left)).map(|left| left.fault)
+    Arc::make_mut(&mut with_it.vms).insert(vm.name.to_string(), Arc::new(entry));
+    let foreseen = forecast(&with_it, rules, &vm.home_site, now)?;
+    let without_it;
+    let known: &[Left] = if outage.at_risk.len() < MOST_AT_RISK {
+        &outage.at_risk
+    } else {
+        // The document does not have them all.
+        without_it = forecast(snap, rules, &vm.home_site, now)?.left;
+        &without_it
+    };
+    let known: BTreeSet<&VmName> = known.iter().map(|left| &left.vm).collect();
+    let is_news = |left: &Left| !left.is_off() && !is_wanted(left) && !known.contains(&left.vm);
+    foreseen.left.iter().find(|left| is_news(left)).map(|left| left.fault.clone())
 }
 
 /// Why a server that was made to run could be put nowhere as things are; none if it could, or if it waits for nothing.

@@ -150,7 +150,16 @@ fn prepare(turn: &mut Turn<'_>, links: &mut Links, entry: &Entry<Migration>, vm:
 /// Whether all that a server's disk stands on is at the target's site; else it may have to travel first.
 fn stands_ready(turn: &Turn<'_>, migration: &Migration, vm: &Vm, is_sent: bool) -> bool {
     let is_plain = || ahead::stack_at(turn.snap, &migration.from, &migration.vm).is_plain();
-    !is_sent && is_plain() && turn.rooms.supply(&vm.spec.base, &migration.to) == Supply::Near
+    let is_near = || turn.rooms.supply(&vm.spec.base, &migration.to) == Supply::Near;
+    !is_sent && is_plain() && is_near() && !came_meanwhile(turn, migration, vm)
+}
+
+/// Whether the target's site has its base image only since the target was told to prepare: that may still be fetching it
+/// from further away, and is not given less time for it by that.
+fn came_meanwhile(turn: &Turn<'_>, migration: &Migration, vm: &Vm) -> bool {
+    let image = turn.snap.images.get(vm.spec.base.image.as_str()).map(|entry| &entry.value);
+    let copied = image.zip(turn.snap.site_of(&migration.to)).and_then(|(image, site)| image.copies.get(site));
+    copied.is_some_and(|copied| *copied > migration.changed_at)
 }
 
 /// Whether the target has said that it is ready: it may wait for the link for longer than its answer is remembered.

@@ -3,8 +3,15 @@
 use watari_contracts::agent::{Domain, OffReason, Passage, Phase, VmFact};
 use watari_model::MigrationId;
 
-use super::verdict::{Copy, Verdict, verdict};
-use crate::core::{Both, Off};
+use super::{
+    stands_ready,
+    verdict::{Copy, Verdict, verdict},
+};
+use crate::core::{
+    Both, Off, Rules, Snapshot,
+    tests::documents::{Documents, at, image, migration, node, put, site, vm},
+    turn::Turn,
+};
 
 fn id() -> MigrationId {
     "mail-1".parse().unwrap()
@@ -109,4 +116,25 @@ fn invariant_1_the_grant_goes_over_only_when_the_source_is_seen_gone_and_a_whole
             }
         }
     }
+}
+
+#[test]
+fn an_image_that_comes_to_the_targets_site_while_it_is_fetched_shortens_nobodys_time_for_it() {
+    let is_ready = |sites: &[&str], begun: u64| {
+        let (mut docs, mut counter) = (Documents::default(), 0);
+        for (name, at_site) in [("m1", "myodaiji"), ("y1", "yamate")] {
+            put(&mut docs.sites, &mut counter, site(at_site), 0);
+            put(&mut docs.nodes, &mut counter, node(name, at_site, 1_024), 0);
+        }
+        let mut stored = image(sites);
+        stored.copies.values_mut().for_each(|copied| *copied = at(5_000));
+        put(&mut docs.images, &mut counter, stored, 0);
+        let Documents { sites, nodes, images, .. } = docs;
+        let (snap, rules) = (Snapshot { sites, nodes, images, ..Snapshot::default() }, Rules::default());
+        let moves = watari_model::migration::Migration { changed_at: at(begun), ..migration("mail") };
+        stands_ready(&Turn::new(&snap, &rules, at(9_000)), &moves, &vm("mail", 128), false)
+    };
+    assert!(is_ready(&["myodaiji", "yamate"], 6_000));
+    assert!(!is_ready(&["myodaiji", "yamate"], 4_000), "it was fetched from further away when it came");
+    assert!(!is_ready(&["myodaiji"], 6_000));
 }

@@ -158,6 +158,28 @@ fn a_server_that_is_made_before_an_inspection_is_asked_whether_it_could_leave() 
 }
 
 #[test]
+fn where_more_are_at_risk_than_an_outage_names_a_new_server_is_blamed_for_none_of_them() {
+    let mut campus = scheduled();
+    for number in 0..MOST_AT_RISK {
+        add(&mut campus, &format!("a{number:03}"), 8, |vm| {
+            vm.spec.evacuate = Evacuate::Stay;
+            (vm.spec.vcpus, vm.spec.disk_gib) = (0, 0);
+        });
+    }
+    let why = |campus: &Campus, vm: &Vm| {
+        let snap = campus.snapshot();
+        let rooms = || Arc::new(Rooms::of(&snap, &campus.rules));
+        cannot_leave(&snap, &campus.rules, rooms, vm, at(0)).map(|why| why.code())
+    };
+    shrink(&mut campus, "y1", 100);
+    let named = told(&mut campus).unwrap();
+    assert!(named.len() == MOST_AT_RISK && named.iter().all(|(vm, _)| vm != "mail"), "{named:?}");
+    assert_eq!(why(&campus, &server("tiny", 16)), None, "mail could not leave without it either");
+    shrink(&mut campus, "y1", 200);
+    assert_eq!(why(&campus, &server("crowds", 100)), Some("outage.cannot-leave"));
+}
+
+#[test]
 fn a_server_on_no_network_is_told_of_and_one_that_is_on_one_is_not() {
     let alone = server("alone", 64);
     let why = has_no_network(&alone).unwrap();
