@@ -196,20 +196,33 @@ pub const fn is_network(silent: usize, nodes: usize) -> bool {
 /// If it is the network ([`is_network`]), nobody of that site is fenced. Who is known to be off, or is dark on purpose, counts neither way.
 #[must_use]
 pub fn due(cases: &[Case<'_>], now: Timestamp, rules: Rules) -> Vec<(NodeName, Step)> {
-    let mut sites: BTreeMap<&SiteName, (usize, usize)> = BTreeMap::new();
+    let mut sites: BTreeMap<&SiteName, Count> = BTreeMap::new();
     for case in cases.iter().filter(|case| case.node.off.is_none() && case.means != Means::Spared) {
-        let (silent, nodes) = sites.entry(&case.node.site).or_default();
-        *silent += usize::from(case.silent);
-        *nodes += 1;
+        let count = sites.entry(&case.node.site).or_default();
+        count.nodes += 1;
+        if case.silent {
+            count.silent += 1;
+        } else {
+            count.last_back = count.last_back.max(Some(case.node.changed_at));
+        }
     }
     let counted = |case: &Case<'_>| sites.get(&case.node.site).copied().unwrap_or_default();
     let named = |case: &Case<'_>| Some((case.node.name.clone(), of_one(case, counted(case), now, rules)?));
     cases.iter().filter_map(named).collect()
 }
 
-/// What is to be done about one node of a site of which so many are silent, of so many.
-fn of_one(case: &Case<'_>, (silent, nodes): (usize, usize), now: Timestamp, rules: Rules) -> Option<Step> {
-    let node = case.node;
+/// A site's nodes.
+#[derive(Clone, Copy, Debug, Default)]
+struct Count {
+    silent: usize,
+    nodes: usize,
+    /// When something last changed about one that is heard, such as that it came back.
+    last_back: Option<Timestamp>,
+}
+
+/// What is to be done about one node of a site.
+fn of_one(case: &Case<'_>, count: Count, now: Timestamp, rules: Rules) -> Option<Step> {
+    let (node, Count { silent, nodes, last_back }) = (case.node, count);
     let lost = node.state == State::Lost && case.silent && node.off.is_none();
     if !lost || case.means != Means::Ready || now.millis_since(node.changed_at) < rules.wait_ms {
         return None;
@@ -227,6 +240,10 @@ fn of_one(case: &Case<'_>, (silent, nodes): (usize, usize), now: Timestamp, rule
         (Act::On, _) => (since >= rules.boot_ms).then_some(Step::Cut { tries: 1 }),
         (Act::Off, Outcome::Failed { .. }) => {
             (since >= rules.pause_after(told.tries)).then(|| Step::Cut { tries: told.tries.saturating_add(1) })
+        }
+        // Others are back that were silent with it: it has as long as they had.
+        (Act::Off, Outcome::Withheld { .. }) if last_back.is_some_and(|at| now.millis_since(at) < rules.wait_ms) => {
+            None
         }
         (Act::Off, Outcome::Begun | Outcome::Done | Outcome::Withheld { .. }) => {
             Some(Step::Cut { tries: told.tries.max(1) })
