@@ -9,9 +9,9 @@
 //! | a copy was sent ahead, and it accepts what that lacks | it is started from that ([`super::from_copy`]) |
 //! | more than a third of the site is silent, or the node is cordoned | nothing: that is the network, or somebody's work |
 
-use watari_contracts::agent::Guarded;
+use watari_contracts::agent::{Guarded, VmFact};
 use watari_model::{
-    NodeName,
+    NodeName, VmName,
     node::{
         self,
         fencing::{is_network, is_spared},
@@ -68,12 +68,12 @@ pub(super) fn has_ceased(snap: &Snapshot, vm: &Vm, silent_ms: u64) -> bool {
 fn is_taken_back(snap: &Snapshot, vm: &Vm, node: &NodeName) -> bool {
     let fact = snap.heard.get(node).and_then(|heard| heard.facts.vms.get(&vm.name));
     let alive = fact.is_some_and(|fact| !fact.domain.is_off());
-    alive && last_said(snap, vm, node).map(|guarded| guarded.generation) != vm.guarded
+    alive && last_said(snap, &vm.name, node).map(|guarded| guarded.generation) != vm.guarded
 }
 
 /// What a node said last of a server that it stops, or has stopped, when it is cut off.
-fn last_said<'s>(snap: &'s Snapshot, vm: &Vm, node: &NodeName) -> Option<&'s Guarded> {
-    snap.heard.get(node)?.facts.guard.as_ref()?.vms.get(&vm.name)
+fn last_said<'s>(snap: &'s Snapshot, vm: &VmName, node: &NodeName) -> Option<&'s Guarded> {
+    snap.heard.get(node)?.facts.guard.as_ref()?.vms.get(vm)
 }
 
 /// Whether so many of its site's nodes are silent that it is the network, by the rule by which nobody is fenced then.
@@ -90,16 +90,29 @@ fn site_is_cut_off(snap: &Snapshot, of: &node::Node, silent_ms: u64) -> bool {
     is_network(silent, nodes)
 }
 
-/// Whether the agent of its node has stopped a server, or asked it to, because the node was cut off: that it is off is
-/// not its users' wish.
-pub(super) fn was_stopped(snap: &Snapshot, vm: &Vm, node: &NodeName) -> bool {
-    last_said(snap, vm, node).is_some_and(|guarded| guarded.stopped && guarded.generation == vm.generation())
+/// Whether the agent of its node has stopped a server that is off, or asked it to, because the node was cut off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stopped {
+    /// That it is off is not its users' wish.
+    Yes,
+    No,
+    /// What the agent said last is from when the server was alive: a look at the server came before that word.
+    Unsaid,
+}
+
+/// What is known of that, for one that was seen off. Its grant may be newer than its node knows.
+pub(super) fn was_stopped(snap: &Snapshot, fact: &VmFact, node: &NodeName) -> Stopped {
+    match last_said(snap, &fact.vm, node).filter(|guarded| guarded.generation == fact.generation) {
+        Some(guarded) if guarded.stopped => Stopped::Yes,
+        Some(_) => Stopped::Unsaid,
+        None => Stopped::No,
+    }
 }
 
 /// Whether what a server does when its node is cut off is another thing than its node was told. Whether that is counted
 /// on is no matter: it may have no watchdog.
 pub(super) fn differs(snap: &Snapshot, vm: &Vm) -> bool {
-    let said = vm.node().and_then(|node| last_said(snap, vm, node));
+    let said = vm.node().and_then(|node| last_said(snap, &vm.name, node));
     vm.spec.on_isolation.is_usual() == said.is_some_and(|guarded| guarded.generation == vm.generation())
 }
 

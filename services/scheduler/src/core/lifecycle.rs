@@ -11,7 +11,9 @@ use watari_model::{
 
 use super::{
     action::{Action, Order},
-    crossing, deadline, dependencies, disks, from_copy, growth, isolation, naming, placement,
+    crossing, deadline, dependencies, disks, from_copy, growth,
+    isolation::{self, Stopped},
+    naming, placement,
     placement::Need,
     removal, server,
     snapshot::{Outcome, Sight},
@@ -220,8 +222,12 @@ fn seen_off(turn: &mut Turn<'_>, entry: &Entry<Vm>) -> Option<()> {
     }
     // The guest's own shutting down is its users' wish; a crash, a node that was off, or one that was cut off, is not.
     let ran = vm.state == State::Running;
-    let wished = fact.domain == Domain::Off(OffReason::Shutdown)
-        && !vm.node().is_some_and(|node| isolation::was_stopped(turn.snap, vm, node));
+    let shut_down = fact.domain == Domain::Off(OffReason::Shutdown);
+    let by_node = vm.node().map_or(Stopped::No, |node| isolation::was_stopped(turn.snap, fact, node));
+    if ran && shut_down && by_node == Stopped::Unsaid {
+        return None;
+    }
+    let wished = shut_down && by_node == Stopped::No;
     let stays = ran && (wished || stays_off(vm));
     let saved = vm.state == State::Stopping && fact.domain == Domain::Off(OffReason::Saved);
     let change = if saved { Change::SeenSaved } else { Change::SeenOff };

@@ -1,12 +1,12 @@
 use std::{collections::BTreeMap, sync::Arc};
 
-use watari_contracts::agent::{Domain, Guard, Guarded, NodeFacts, Stack, VmFact};
+use watari_contracts::agent::{Domain, Guard, Guarded, NodeFacts, OffReason, Stack, VmFact};
 use watari_model::isolation::{Ledger, OnIsolation, Terms};
 
 use super::*;
 use crate::core::{
     Heard,
-    tests::documents::{Documents, at, facts, name, node, put, vm},
+    tests::documents::{Documents, at, facts, name, node, put, runs, vm},
 };
 
 const SILENT: u64 = 15_000;
@@ -97,6 +97,22 @@ fn what_a_node_took_back_with_its_last_word_is_not_counted_on() {
     assert!(!last(Domain::Running, None), "its agent lost its journal, or started it without a lease");
     assert!(!last(Domain::Unknown, Some(2)), "of another grant");
     assert!(last(Domain::Absent, None), "it was off before the node was cut off");
+}
+
+#[test]
+fn whose_wish_it_is_that_a_server_is_off_is_not_known_before_its_node_has_said_whether_it_stopped_it() {
+    let said = |vms: &[(u64, bool)]| {
+        let guarded =
+            |(generation, stopped): &(u64, bool)| (mail().name, Guarded { generation: *generation, stopped: *stopped });
+        let guard = Guard { terms: Terms::MOST, watchdog: true, vms: vms.iter().map(guarded).collect() };
+        let facts = NodeFacts { guard: Some(guard), ..facts("m1", "myodaiji") };
+        let snap = Snapshot { heard: BTreeMap::from([(name("m1"), says(facts, 0))]), ..Snapshot::default() };
+        was_stopped(&snap, &VmFact { domain: Domain::Off(OffReason::Shutdown), ..runs(&mail()) }, &name("m1"))
+    };
+    assert_eq!(said(&[(1, true)]), Stopped::Yes);
+    assert_eq!(said(&[(1, false)]), Stopped::Unsaid, "it was alive when the node said so");
+    assert_eq!(said(&[]), Stopped::No, "its users shut it down");
+    assert_eq!(said(&[(2, true)]), Stopped::No, "of another grant");
 }
 
 #[test]

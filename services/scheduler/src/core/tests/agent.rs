@@ -11,7 +11,7 @@ use watari_model::{
     vm::Growth,
 };
 
-use super::documents::at;
+use super::faults::{Ails, wall};
 use crate::core::Order;
 
 /// The process of a server on a node.
@@ -98,6 +98,7 @@ pub(crate) struct Host {
     pub(crate) skew: i64,
     /// When its watchdog resets it, if it is not kicked.
     pub(crate) bites_at: u64,
+    pub(crate) ails: Ails,
 }
 
 /// What an agent says to an order at once.
@@ -134,11 +135,29 @@ impl Host {
             cut_off: false,
             skew: 0,
             bites_at: u64::MAX,
+            ails: Ails::default(),
         }
     }
 
-    pub(crate) fn hears(&self) -> bool {
-        self.up && self.agent_up && self.connected
+    pub(crate) const fn hears(&self) -> bool {
+        self.up && self.agent_up && self.connected && !self.ails.deaf
+    }
+
+    pub(crate) const fn speaks(&self) -> bool {
+        self.up && self.agent_up && self.connected && !self.ails.mute && !self.ails.paused
+    }
+
+    /// Whether its agent stands still.
+    pub(crate) const fn is_paused(&self) -> bool {
+        self.up && self.agent_up && self.ails.paused
+    }
+
+    pub(crate) fn libvirt(&self, detail: &str) -> Refusal {
+        Refusal::Hypervisor { node: self.name.to_string(), detail: detail.to_owned() }
+    }
+
+    pub(crate) fn disk_full(&self) -> Refusal {
+        Refusal::DiskFull { node: self.name.to_string(), detail: "no space is left".to_owned() }
     }
 
     pub(crate) fn not_now(&self, vm: &VmName, state: &str, wanted: &str) -> Refusal {
@@ -153,6 +172,7 @@ impl Host {
     pub(crate) fn fact(&self, vm: &VmName) -> VmFact {
         let guest = self.guests.get(vm).cloned().unwrap_or_default();
         let domain = match &guest.process {
+            _ if self.ails.hung => Domain::Unknown,
             Process::Running => Domain::Running,
             Process::Paused => Domain::Paused,
             Process::Incoming(_) => Domain::Incoming,
@@ -179,19 +199,20 @@ impl Host {
             instance: self.instance.to_string(),
             seq: self.seq,
             epoch: self.epoch,
-            hypervisor_answers: true,
-            at: at(now),
+            hypervisor_answers: !self.ails.hung,
+            at: wall(now, self.ails.jump),
             vms: self.guests.keys().map(|vm| (vm.clone(), self.fact(vm))).collect(),
             layers: self.layers.clone(),
             guard,
         }
     }
 
-    /// Takes an order by the rules of the contract.
-    pub(crate) fn take(&mut self, order: &Order) -> Taken {
+    /// Takes an order by the rules of the contract, but for one that is broken.
+    pub(crate) fn take(&mut self, order: &Order, ignores_epochs: bool) -> Taken {
         let (head, vm) = parts(order);
         match heed(self.epoch, head.epoch) {
             Ok(epoch) => self.epoch = epoch,
+            Err(_) if ignores_epochs => {}
             Err(refusal) => return Taken::Said(Err(refusal)),
         }
         if let Some(progress) = self.journal.get(&head.operation) {
@@ -294,6 +315,16 @@ impl Host {
         let refuse = |host: &Self, state: &str| Err(host.not_now(&vm, state, "do it"));
         let mut guest = self.guests.get(&vm).cloned().unwrap_or_default();
         let mut effect = Effect::Nothing;
+        if self.ails.hung {
+            return Err(self.libvirt("it does not answer"));
+        }
+        let fills = match order {
+            Order::Start(_) => guest.disk == Disk::None,
+            order => matches!(order, Order::Receive(_) | Order::Suspend(_)),
+        };
+        if self.ails.full && fills {
+            return Err(self.disk_full());
+        }
         if guest.stops && self.cut_off && matches!(order, Order::Start(_) | Order::Resume(_)) {
             return refuse(self, "kept off");
         }
@@ -458,6 +489,7 @@ impl Host {
         }
         self.up = false;
         self.agent_up = false;
+        self.ails = Ails::default();
         self.lease = Lease::Never;
         killed
     }

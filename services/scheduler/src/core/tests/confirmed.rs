@@ -9,8 +9,9 @@ use watari_model::{
 use super::{
     agent::{Disk, Process},
     documents::at,
+    faults::CALM,
     flow::Stage,
-    sim::{Broken, CALM, Event, Sim},
+    sim::{Broken, Event, Sim},
     wishes::Wish,
 };
 use crate::core::forecast::forecast;

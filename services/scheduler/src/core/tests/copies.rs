@@ -12,7 +12,8 @@ use watari_model::{
 use super::{
     agent::Disk,
     documents::at,
-    sim::{Broken, CALM, Event, Sim},
+    faults::CALM,
+    sim::{Broken, Event, Sim},
 };
 
 /// Longer than it takes until a silent node is lost.

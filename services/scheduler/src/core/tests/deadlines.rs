@@ -8,12 +8,12 @@ use watari_model::{
 
 use super::{
     documents::{at, put},
-    sim::{Broken, CALM, Event, Faults, Sim},
+    faults::{CALM, Faults, LOSSY},
+    sim::{Broken, Event, Sim},
     wishes::Wish,
 };
 use crate::core::report::report;
 
-const LOSSY: Faults = Faults { loss: 5, twice: 5, every: 0, power: false, aim: 0, looks: 0 };
 /// From the most to the least worth.
 const SERVERS: &[(&str, u64)] = &[("mail", 128), ("web", 128), ("batch", 128), ("old", 128)];
 const BEGAN: u64 = 4_000;
@@ -138,7 +138,7 @@ fn one_whose_database_has_no_time_goes_off_with_it_and_others_use_the_time() {
 #[test]
 fn nobody_is_left_running_when_the_power_goes_though_messages_are_lost() {
     for seed in 0..20 {
-        let mut sim = on_battery(seed, LOSSY, 100);
+        let mut sim = on_battery(seed, Faults { aim: 0, ..LOSSY }, 100);
         sim.run(ENDS);
         sim.assert_sound();
         for (name, state, away) in standing(&sim) {

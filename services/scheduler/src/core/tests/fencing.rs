@@ -13,11 +13,12 @@ use watari_model::{
 
 use super::{
     documents::at,
-    sim::{Broken, CALM, Faults, MINUTE, SERVERS, Sim},
+    faults::{CALM, DARK, Faults},
+    scenarios::tell,
+    sim::{Broken, MINUTE, SERVERS, Sim},
 };
 
 const RULES: Rules = Rules { wait_ms: 4_000, pause_ms: 2_000, most_pause_ms: 8_000, boot_ms: 60_000 };
-const DARK: Faults = Faults { loss: 2, twice: 3, every: 5_000, power: true, aim: 15, looks: 0 };
 
 /// The monitor's part in it, and the power controllers.
 #[derive(Default)]
@@ -27,7 +28,6 @@ pub(crate) struct Fencer {
     /// Percent of moments at which somebody switches the node on.
     pressed: u64,
     hands: Vec<Hand>,
-    cut: u32,
 }
 
 /// One node that is being fenced.
@@ -98,7 +98,7 @@ impl Sim {
             Stage::Cutting => {
                 // What it answers is of no account: it may do nothing, or do it and say nothing.
                 if !self.rng.chance(bad) && self.hosts[&hand.node].up {
-                    fencer.cut += 1;
+                    self.fenced += 1;
                     self.darken(&hand.node);
                 }
                 self.is_switched_on(&hand.node, fencer.pressed);
@@ -130,6 +130,13 @@ impl Sim {
     }
 }
 
+/// A world in which lost nodes are fenced, badly.
+pub(super) fn fenced(seed: u64, faults: Faults) -> Sim {
+    let mut sim = Sim::new(seed, SERVERS, faults, Broken::Nothing);
+    sim.fencer = Some(Fencer { bad: 25, pressed: 20, ..Fencer::default() });
+    sim
+}
+
 fn mail() -> VmName {
     "mail".parse().unwrap()
 }
@@ -152,13 +159,9 @@ fn stranded(sim: &Sim) -> bool {
 fn invariant_1_a_server_runs_on_at_most_one_node_whatever_becomes_of_fencing() {
     let mut cut = 0;
     for seed in 0..40 {
-        let mut sim = Sim::new(seed, SERVERS, DARK, Broken::Nothing);
-        sim.fencer = Some(Fencer { bad: 25, pressed: 20, ..Fencer::default() });
-        sim.trouble();
-        sim.run(2 * MINUTE);
-        cut += sim.fencer.take().map_or(0, |fencer| fencer.cut);
-        sim.recover();
+        let sim = tell(fenced(seed, DARK), 2 * MINUTE);
         sim.assert_sound();
+        cut += sim.fenced;
     }
     assert!(cut > 0, "nobody was fenced");
 }

@@ -9,6 +9,7 @@ use watari_model::{MigrationId, NodeName, VmName};
 
 use super::{
     agent::{Process, passage},
+    faults::Fault,
     sim::{Broken, Event, Sim},
 };
 
@@ -48,6 +49,8 @@ impl Sim {
         self.guest(&flow.to, &flow.vm).process = Process::Incoming(id.clone());
         let memory = self.memory_bytes(&flow.vm).saturating_mul(1_000);
         let next = memory.checked_div(self.link).unwrap_or_else(|| self.rng.between(50, 3_000));
+        let slow = self.hosts[&flow.from].ails.slow || self.hosts[&flow.to].ails.slow;
+        let next = if slow { next * 10 } else { next };
         self.flows.insert(id.clone(), flow);
         self.after(next, Event::Flow(id));
     }
@@ -58,7 +61,15 @@ impl Sim {
 
     pub(crate) fn advance_flow(&mut self, id: &MigrationId) {
         let Some(mut flow) = self.flows.get(id).cloned() else { return };
-        if !self.linked(&flow.from, &flow.to) {
+        let (there, back) = (self.linked(&flow.from, &flow.to), self.linked(&flow.to, &flow.from));
+        // A link that is cut one way lets the last of the copy through, and not the word that it is whole; or that word
+        // alone.
+        let goes_on = match flow.stage {
+            Stage::Copying => there && back,
+            Stage::Stopped => there,
+            Stage::Arrived => back,
+        };
+        if !goes_on {
             return self.break_flow(id);
         }
         match flow.stage {
@@ -83,7 +94,7 @@ impl Sim {
             }
         }
         self.flows.insert(id.clone(), flow);
-        if self.rng.chance(self.faults.aim) {
+        if self.befalls(self.faults.aim, Fault::SwitchOverBroken) {
             return self.break_flow(id);
         }
         let next = self.rng.between(1, 60);

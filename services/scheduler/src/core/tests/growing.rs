@@ -7,11 +7,10 @@ use watari_model::{
 
 use super::{
     documents::at,
-    sim::{Broken, CALM, Event, Faults, MINUTE, Sim},
+    faults::{CALM, Faults, LOSSY},
+    sim::{Broken, Event, MINUTE, Sim},
     wishes::Wish,
 };
-
-const LOSSY: Faults = Faults { loss: 5, twice: 5, every: 0, power: false, aim: 10, looks: 0 };
 
 /// A server that is to grow by a GiB and a processor again and again, and to move meanwhile.
 fn grown(seed: u64, faults: Faults) -> Sim {

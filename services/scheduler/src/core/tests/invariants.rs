@@ -4,24 +4,26 @@ use watari_model::{
     NodeName, VmName,
     migration::{Migration, State as MigrationState},
     outage,
-    vm::{Desired, State},
+    vm::{Desired, State, Vm},
 };
 
 use super::{
     agent::{Disk, Effect, Process},
+    faults::Faults,
     flow::{Flow, Stage},
-    sim::{Broken, Faults, Sim},
+    sim::{Broken, Sim},
 };
 use crate::core::{Action, Amount, Snapshot};
 
 impl Sim {
     /// After each event.
     pub(crate) fn check_world(&mut self) {
-        let names: Vec<VmName> = self.docs.vms.values().map(|entry| entry.value.name.clone()).collect();
-        for vm in names {
-            let running: Vec<NodeName> = self.running(&vm).into_iter().cloned().collect();
+        let docs = self.docs.clone();
+        for vm in docs.vms.values().map(|entry| &entry.value.name) {
+            let running = self.running(vm);
             if running.len() > 1 {
-                self.violate(format!("invariant 1: {vm} runs on {running:?}"));
+                let what = format!("invariant 1: {vm} runs on {running:?}");
+                self.violate(what);
             }
         }
         // One copy at a time in each direction. A scheduler that died may have begun one, and a fact
@@ -35,11 +37,14 @@ impl Sim {
                 self.violate(format!("the link carries more than one copy: {ways:?}"));
             }
         }
-        // Invariant 4, its sum: nothing is promised twice.
-        for (name, entry) in self.docs.nodes.clone().iter() {
-            let holds =
-                |v: &watari_model::vm::Vm| v.state != State::Pending && v.reserves_on().any(|n| n.as_str() == name);
-            let used = self.docs.vms.values().filter(|e| holds(&e.value)).map(|e| Amount::of(e.value.claims()));
+        // Invariant 4, its sum: nothing is promised twice. It changes with what is written.
+        if self.summed_at == docs.revision {
+            return;
+        }
+        self.summed_at = docs.revision;
+        for (name, entry) in docs.nodes.iter() {
+            let holds = |v: &Vm| v.state != State::Pending && v.reserves_on().any(|n| n.as_str() == name);
+            let used = docs.vms.values().filter(|e| holds(&e.value)).map(|e| Amount::of(e.value.claims()));
             let used = used.fold(Amount::default(), Amount::plus);
             if used.memory_mib > entry.value.inventory.memory_mib {
                 self.violate(format!("invariant 4: {} MiB are reserved on {name}", used.memory_mib));
@@ -238,58 +243,64 @@ impl Sim {
 
     /// After everything has been well for a while: the books are right and closed.
     pub(crate) fn check_end(&mut self) {
-        let open: Vec<String> = self
-            .docs
-            .migrations
-            .values()
-            .filter(|m| !m.value.state.over())
-            .map(|m| format!("{} is {}", m.value.id, m.value.state.word()))
-            .collect();
-        if !open.is_empty() {
-            self.violate(format!("invariant 10: still under way: {open:?}"));
+        if let Some(ill) = self.ills().into_iter().next() {
+            self.violate(ill);
         }
-        for entry in self.docs.vms.clone().values() {
-            let vm = &entry.value;
-            let running: Vec<NodeName> = self.running(&vm.name).into_iter().cloned().collect();
-            if vm.state != State::Running || running.len() != 1 || running.first() != vm.node() {
-                let state = vm.state.word();
-                self.violate(format!("in the end {} is {state} at {:?} and runs on {running:?}", vm.name, vm.grant));
-            }
-            for host in self.hosts.clone().values() {
-                let Some(guest) = host.guests.get(&vm.name) else { continue };
-                let elsewhere = Some(&host.name) != vm.node();
-                if elsewhere && (guest.disk != Disk::None || guest.process != Process::None) {
-                    self.violate(format!("in the end {:?} of {} is left on {}", guest.disk, vm.name, host.name));
-                }
-            }
-            if !vm.leftovers.is_empty() {
-                self.violate(format!("in the end {} has leftovers {:?}", vm.name, vm.leftovers));
-            }
+    }
+
+    /// What is not as it is to be in the end.
+    pub(crate) fn ills(&self) -> Vec<String> {
+        let open = self.docs.migrations.values().map(|entry| &entry.value).filter(|m| !m.state.over());
+        let mut ills: Vec<String> =
+            open.map(|m| format!("invariant 10: still under way: {} is {}", m.id, m.state.word())).collect();
+        for entry in self.docs.vms.values() {
+            self.ills_of(&entry.value, &mut ills);
         }
-        for entry in self.docs.outages.clone().values() {
+        for entry in self.docs.outages.values() {
             let outage = &entry.value;
             if matches!(outage.state, outage::State::Evacuating | outage::State::Returning) {
-                self.violate(format!("invariant 10: outage {} is still {}", outage.id, outage.state.word()));
+                ills.push(format!("invariant 10: outage {} is still {}", outage.id, outage.state.word()));
             }
-            self.check_outage(outage);
+            self.ills_of_outage(outage, &mut ills);
+        }
+        ills
+    }
+
+    /// It is where and as its document says, and nothing of it is anywhere else.
+    fn ills_of(&self, vm: &Vm, ills: &mut Vec<String>) {
+        let running = self.running(&vm.name);
+        let (wanted, runs) = if self.stopped.contains(&vm.name) {
+            (State::Stopped, Vec::new())
+        } else {
+            (State::Running, vm.node().into_iter().collect())
+        };
+        if vm.state != wanted || running != runs {
+            let state = vm.state.word();
+            ills.push(format!("in the end {} is {state} at {:?} and runs on {running:?}", vm.name, vm.grant));
+        }
+        for host in self.hosts.values().filter(|host| Some(&host.name) != vm.node()) {
+            let Some(guest) = host.guests.get(&vm.name) else { continue };
+            if guest.disk != Disk::None || guest.process != Process::None {
+                ills.push(format!("in the end {:?} of {} is left on {}", guest.disk, vm.name, host.name));
+            }
+        }
+        if !vm.leftovers.is_empty() {
+            ills.push(format!("in the end {} has leftovers {:?}", vm.name, vm.leftovers));
         }
     }
 
     /// Everybody has moved, or is left with a reason.
-    fn check_outage(&mut self, outage: &outage::Outage) {
+    fn ills_of_outage(&self, outage: &outage::Outage, ills: &mut Vec<String>) {
         let outage::Scope::Site(site) = &outage.scope else { return };
         let emptied = outage.state == outage::State::Evacuated;
-        for entry in self.docs.vms.clone().values() {
-            let vm = &entry.value;
+        for vm in self.docs.vms.values().map(|entry| &entry.value) {
             let at_site = vm.node().is_some_and(|n| self.docs.nodes[n.as_str()].value.site == *site);
             let misplaced = if emptied { at_site } else { !at_site && vm.home_site == *site };
-            if misplaced && !outage.left.iter().any(|left| left.vm == vm.name) {
-                // An operator's own migration may have moved it since.
-                let moved_since =
-                    self.docs.migrations.values().any(|m| m.value.vm == vm.name && m.value.outage.is_none());
-                if !moved_since {
-                    self.violate(format!("invariant 10: {} is at {:?} after {}", vm.name, vm.node(), outage.id));
-                }
+            // An operator's own migration may have moved it since.
+            let moved_since =
+                || self.docs.migrations.values().any(|m| m.value.vm == vm.name && m.value.outage.is_none());
+            if misplaced && !outage.left.iter().any(|left| left.vm == vm.name) && !moved_since() {
+                ills.push(format!("invariant 10: {} is at {:?} after {}", vm.name, vm.node(), outage.id));
             }
         }
     }

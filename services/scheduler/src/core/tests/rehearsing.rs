@@ -13,7 +13,8 @@ use watari_testkit::Dice;
 
 use super::{
     documents::{self, at, name, put},
-    sim::{Broken, CALM, Event, MINUTE, Sim},
+    faults::CALM,
+    sim::{Broken, Event, MINUTE, Sim},
     wishes::Wish,
 };
 use crate::{

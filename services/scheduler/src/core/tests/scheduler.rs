@@ -9,14 +9,17 @@ use std::{
 use watari_contracts::agent::{self, NodeFacts, Passage, VmFact};
 use watari_model::{
     Document, MigrationId, NodeName, Refusal, VmName,
+    isolation::Ledger,
     vm::{Change, Vm},
 };
 
 use super::{
-    agent::{Taken, parts},
-    documents::{Docs, at, delete, put},
-    flow::{Flow, Stage},
+    documents::{delete, put},
+    faults::Fault,
+    isolation::TERMS,
+    mirror::Copies,
     sim::{Broken, Event, Sim},
+    sweep::Mishap,
 };
 use crate::core::{
     Action, Answer, Both, Heard, Order, Outcome, Restarts, Settle, Snapshot,
@@ -34,6 +37,15 @@ pub(crate) struct Scheduler {
     busy: HashMap<String, Arc<Action>>,
     restarts: HashMap<VmName, (u32, u64)>,
     overtaken: bool,
+    /// By how many milliseconds its clock on the wall is wrong.
+    pub(crate) jump: i64,
+}
+
+/// What a scheduler that stands still has decided and not begun; it does so when it goes on.
+pub(crate) struct Held {
+    pub(crate) epoch: u64,
+    pub(crate) until: u64,
+    pub(crate) actions: Vec<Action>,
 }
 
 struct Kept {
@@ -67,6 +79,8 @@ pub(crate) struct Task {
     action: Arc<Action>,
     asked: Vec<(NodeName, u64)>,
     step: Step,
+    /// What is to become of it, if not the usual.
+    mishap: Option<Mishap>,
 }
 
 enum Step {
@@ -114,6 +128,10 @@ impl Scheduler {
         }
     }
 
+    pub(crate) fn is_busy(&self, key: &str) -> bool {
+        self.busy.contains_key(key)
+    }
+
     fn asking(&self, nodes: &[&NodeName]) -> Vec<(NodeName, u64)> {
         nodes.iter().map(|n| ((*n).clone(), self.heard.get(*n).map_or(0, |h| h.2))).collect()
     }
@@ -124,17 +142,13 @@ impl Sim {
         let s = &self.scheduler;
         let age = |then: u64| self.now - then;
         let count = |node: &NodeName| s.heard.get(node).map_or(0, |h| h.2);
-        let (vms, migrations) = match &self.behind {
-            Some(behind) if self.now < behind.until => (
-                with_news(&behind.vms, &self.docs.vms, behind.since),
-                with_news(&behind.migrations, &self.docs.migrations, behind.since),
-            ),
-            _ => (Arc::clone(&self.docs.vms), Arc::clone(&self.docs.migrations)),
-        };
+        let Copies { vms, migrations, late } = &self.copies;
+        let (vms, migrations) =
+            if late.is_empty() { (&self.docs.vms, &self.docs.migrations) } else { (vms, migrations) };
         Snapshot {
             epoch: s.epoch,
-            vms,
-            migrations,
+            vms: Arc::clone(vms),
+            migrations: Arc::clone(migrations),
             outages: Arc::clone(&self.docs.outages),
             sites: Arc::clone(&self.docs.sites),
             userdata: Arc::default(),
@@ -172,59 +186,51 @@ impl Sim {
         if !self.primary || self.scheduler.overtaken {
             return;
         }
+        self.follow();
         let snap = self.snapshot();
         let mut rules = self.rules.clone();
         rules.overcommit.memory = if self.broken == Broken::Overbooks { 100.0 } else { rules.overcommit.memory };
-        let actions = decide(&snap, &rules, at(self.now));
+        let actions = decide(&snap, &rules, self.wall());
         for action in actions {
             self.check_action(&snap, &action);
             let (key, action) = (action.key(), Arc::new(action));
-            if !self.scheduler.busy.contains_key(&key) {
+            // It may have died of the one before.
+            if self.primary && !self.scheduler.is_busy(&key) {
                 self.scheduler.busy.insert(key.clone(), Arc::clone(&action));
-                self.begin(key, action);
+                self.begin(self.scheduler.epoch, key, action);
             }
         }
     }
 
-    fn task(&mut self, key: String, action: Arc<Action>, asked: Vec<(NodeName, u64)>, step: Step) -> u64 {
+    /// A scheduler that stood still goes on. If it leads no more, it does not know that yet.
+    pub(crate) fn thaw(&mut self) {
+        let now = self.now;
+        let Some(held) = self.held.take_if(|held| held.until <= now) else { return };
+        if self.primary && held.epoch == self.scheduler.epoch {
+            return self.wake();
+        }
+        self.log(format!("the scheduler of epoch {} goes on with {} actions", held.epoch, held.actions.len()));
+        for action in held.actions {
+            self.begin(held.epoch, action.key(), Arc::new(action));
+        }
+    }
+
+    /// For how long a task waits for its scheduler, which stands still.
+    pub(crate) fn held_for(&self, task: u64) -> u64 {
+        let epoch = self.tasks.get(&task).map(|task| task.epoch);
+        let held = self.held.as_ref().filter(|held| Some(held.epoch) == epoch);
+        held.map_or(0, |held| held.until.saturating_sub(self.now))
+    }
+
+    fn task(&mut self, task: Task) -> u64 {
         self.next += 1;
-        let task = Task { epoch: self.scheduler.epoch, key, action, asked, step };
         self.tasks.insert(self.next, task);
         self.next
     }
 
-    fn begin(&mut self, key: String, action: Arc<Action>) {
+    /// Begins to do what the scheduler of an epoch has decided.
+    fn begin(&mut self, epoch: u64, key: String, action: Arc<Action>) {
         match action.as_ref() {
-            Action::Order { node, order, .. } => {
-                let asked = self.scheduler.asking(&[node]);
-                let (node, order) = (node.clone(), order.clone());
-                let id = self.task(key, action, asked, Step::Answer);
-                self.ask(id, &node, Question::Order(order), 5_000);
-            }
-            Action::Look { node, look, .. } => {
-                let asked = self.scheduler.asking(&[node]);
-                let (node, vm) = (node.clone(), look.vm.clone());
-                let id = self.task(key, action, asked, Step::Answer);
-                self.ask(id, &node, Question::Look(vm), 2_000);
-            }
-            Action::LookAtAll { node } => {
-                let node = node.clone();
-                let id = self.task(key, action, Vec::new(), Step::Answer);
-                self.ask(id, &node, Question::All, 2_000);
-            }
-            Action::Settle(settle) => {
-                let asked = self.scheduler.asking(&[&settle.from, &settle.to]);
-                if let Some(both) = settle.reported.clone() {
-                    let settle = settle.clone();
-                    let id = self.task(key, action, asked, Step::Both { a: None, b: None });
-                    let task = self.tasks.remove(&id).unwrap();
-                    return self.settled(id, task, &settle, both.source, both.target);
-                }
-                let (from, to, vm) = (settle.from.clone(), settle.to.clone(), settle.vm.clone());
-                let id = self.task(key, action, asked, Step::Both { a: None, b: None });
-                self.ask(id, &from, Question::Look(vm.clone()), 2_000);
-                self.ask(id, &to, Question::Look(vm), 2_000);
-            }
             Action::ReleasePorts { .. } => {
                 self.keep(&key, 0, Outcome::Done, Vec::new());
                 self.scheduler.busy.remove(&key);
@@ -235,7 +241,63 @@ impl Sim {
                 self.scheduler.busy.remove(&key);
             }
             _ => {
-                let id = self.task(key, action, Vec::new(), Step::Written);
+                let mishap = self.mishap(epoch, &key, &action);
+                if mishap == Some(Mishap::DiesBefore) {
+                    return self.scheduler_dies(false, 8_000);
+                }
+                if mishap == Some(Mishap::Twice) {
+                    self.send(epoch, key.clone(), Arc::clone(&action), None);
+                }
+                self.send(epoch, key, action, mishap);
+            }
+        }
+    }
+
+    /// What is to become of an action that begins: what somebody wants to see, or what chance has.
+    fn mishap(&mut self, epoch: u64, key: &str, action: &Action) -> Option<Mishap> {
+        self.begun += 1;
+        let begun = self.begun;
+        let order = if let Action::Order { order, .. } = action { Some(order) } else { None };
+        if let Some(aim) = self.aim.as_mut().filter(|aim| aim.at == begun) {
+            aim.hit = Some(key.to_owned());
+            let mishap = aim.mishap;
+            let doomed = order.zip(mishap.doom());
+            self.dooms.extend(doomed.map(|(order, doom)| (order.parts().0.operation.clone(), doom)));
+            return Some(mishap);
+        }
+        let asks = matches!(action, Action::Look { .. } | Action::LookAtAll { .. });
+        if asks || !self.primary || epoch != self.scheduler.epoch {
+            return None;
+        }
+        if self.befalls(self.faults.dies, Fault::SchedulerDiesBefore) {
+            return Some(Mishap::DiesBefore);
+        }
+        self.befalls(self.faults.dies, Fault::SchedulerDiesAfter).then_some(Mishap::DiesAfter)
+    }
+
+    fn send(&mut self, epoch: u64, key: String, action: Arc<Action>, mishap: Option<Mishap>) {
+        let (asked, step) = match action.as_ref() {
+            Action::Order { node, .. } | Action::Look { node, .. } => (self.scheduler.asking(&[node]), Step::Answer),
+            Action::LookAtAll { .. } => (Vec::new(), Step::Answer),
+            Action::Settle(settle) => {
+                (self.scheduler.asking(&[&settle.from, &settle.to]), Step::Both { a: None, b: None })
+            }
+            _ => (Vec::new(), Step::Written),
+        };
+        let id = self.task(Task { epoch, key, action: Arc::clone(&action), asked, step, mishap });
+        match action.as_ref() {
+            Action::Order { node, order, .. } => self.ask(id, node, Question::Order(order.clone()), 5_000),
+            Action::Look { node, look, .. } => self.ask(id, node, Question::Look(look.vm.clone()), 2_000),
+            Action::LookAtAll { node } => self.ask(id, node, Question::All, 2_000),
+            Action::Settle(settle) => {
+                if let Some(both) = settle.reported.clone() {
+                    let task = self.tasks.remove(&id).unwrap();
+                    return self.settled(id, task, settle, both.source, both.target);
+                }
+                self.ask(id, &settle.from, Question::Look(settle.vm.clone()), 2_000);
+                self.ask(id, &settle.to, Question::Look(settle.vm.clone()), 2_000);
+            }
+            _ => {
                 let delay = self.rng.between(1, 10);
                 self.after(delay, Event::Write(id));
             }
@@ -246,105 +308,14 @@ impl Sim {
         let node = node.clone();
         let delay = self.delay();
         self.after(bound, Event::Reply(task, node.clone(), Reply::Nothing));
-        if self.rng.chance(self.faults.loss) {
+        if self.is_lost() || self.fails(task) {
             return;
         }
-        if self.rng.chance(self.faults.twice) {
+        if self.befalls(self.faults.twice, Fault::Twice) {
             let later = self.rng.between(1, 4_000);
             self.after(later, Event::Ask(task, node.clone(), question.clone()));
         }
         self.after(delay, Event::Ask(task, node, question));
-    }
-
-    /// An agent is asked.
-    pub(crate) fn answer(&mut self, task: u64, node: &NodeName, question: &Question) {
-        if !self.hosts[node].hears() {
-            return;
-        }
-        let now = self.now;
-        let reply = match question {
-            Question::Look(vm) => Reply::Look(self.hosts[node].fact(vm)),
-            Question::All => Reply::All(self.hosts.get_mut(node).unwrap().facts(now)),
-            Question::Order(order) => Reply::Order(self.ordered(node, order)),
-        };
-        if !self.rng.chance(self.faults.loss) {
-            let delay = self.delay();
-            self.after(delay, Event::Reply(task, node.clone(), reply));
-        }
-    }
-
-    fn ordered(&mut self, node: &NodeName, order: &Order) -> Result<agent::Answer, Refusal> {
-        let host = self.hosts.get_mut(node).unwrap();
-        let (_, vm) = parts(order);
-        let vm = vm.clone();
-        let progress = match host.take(order) {
-            Taken::Said(said) => said?,
-            Taken::Begun(operation) => {
-                self.log(format!("{node} takes {operation}"));
-                let quick = matches!(order, Order::Resume(_));
-                let delay = if quick { 0 } else { self.rng.between(1, 120) };
-                if delay == 0 {
-                    self.carry_out(node, order, &operation);
-                } else {
-                    let instance = self.hosts[node].instance;
-                    self.after(delay, Event::Operation(node.clone(), instance, operation.clone(), order.clone()));
-                }
-                self.hosts[node].journal[&operation].clone()
-            }
-        };
-        Ok(agent::Answer { progress, fact: self.hosts[node].fact(&vm) })
-    }
-
-    /// An operation comes to its end, or a sending to its beginning.
-    pub(crate) fn carry_out(&mut self, node: &NodeName, order: &Order, operation: &str) {
-        let (_, vm) = parts(order);
-        let vm = vm.clone();
-        match order {
-            Order::Send(send) => {
-                let running = self.hosts[node].guests[&vm].process == super::agent::Process::Running;
-                if running && !self.hosts[node].closed.contains(&send.migration) {
-                    return self.begin_flow(Flow {
-                        migration: send.migration.clone(),
-                        vm,
-                        from: node.clone(),
-                        to: send.to.clone(),
-                        operation: operation.to_owned(),
-                        stage: Stage::Copying,
-                    });
-                }
-                let refusal = self.hosts[node].not_now(&vm, "not running", "send");
-                self.finish(node, &vm, operation, agent::Progress::Failed(refusal));
-            }
-            Order::Abort(abort) => {
-                if self.abort_flow(&abort.migration) {
-                    self.finish(node, &vm, operation, agent::Progress::Done);
-                } else {
-                    let instance = self.hosts[node].instance;
-                    self.after(50, Event::Operation(node.clone(), instance, operation.to_owned(), order.clone()));
-                }
-            }
-            _ => {
-                let progress = match self.hosts.get_mut(node).unwrap().perform(order) {
-                    Ok(effect) => {
-                        self.check_effect(node, &vm, effect);
-                        agent::Progress::Done
-                    }
-                    Err(refusal) => agent::Progress::Failed(refusal),
-                };
-                self.finish(node, &vm, operation, progress);
-            }
-        }
-    }
-
-    fn finish(&mut self, node: &NodeName, vm: &VmName, operation: &str, progress: agent::Progress) {
-        self.log(format!("{node} ends {operation}: {progress:?}"));
-        let host = self.hosts.get_mut(node).unwrap();
-        host.journal.insert(operation.to_owned(), progress);
-        let guest = host.guests.get_mut(vm).unwrap();
-        if guest.working.as_deref() == Some(operation) {
-            guest.working = None;
-        }
-        self.publish(node);
     }
 
     fn keep(&mut self, key: &str, attempt: u32, outcome: Outcome, asked: Vec<(NodeName, u64)>) {
@@ -352,15 +323,26 @@ impl Sim {
     }
 
     /// Whether a task belongs to the scheduler that leads; those of its predecessor may linger.
-    fn is_mine(&self, task: &Task) -> bool {
+    pub(crate) fn is_mine(&self, task: &Task) -> bool {
         self.primary && task.epoch == self.scheduler.epoch
     }
 
     fn end(&mut self, task: &Task) {
-        if self.is_mine(task) {
-            self.scheduler.busy.remove(&task.key);
-            self.wake();
+        if !self.is_mine(task) {
+            return;
         }
+        if task.mishap == Some(Mishap::DiesAfter) {
+            return self.scheduler_dies(false, 8_000);
+        }
+        self.scheduler.busy.remove(&task.key);
+        self.wake();
+    }
+
+    /// Whether a write or a question comes to nothing. An order that fails does so at its agent.
+    fn fails(&self, task: u64) -> bool {
+        let task = self.tasks.get(&task);
+        let fails = |task: &&Task| task.mishap == Some(Mishap::Fails);
+        task.filter(fails).is_some_and(|task| !matches!(task.action.as_ref(), Action::Order { .. }))
     }
 
     fn outcome(&mut self, mine: bool, node: &NodeName, reply: Reply) -> Outcome {
@@ -465,7 +447,7 @@ impl Sim {
             && entry.value.node() == Some(&settle.from)
         {
             let mut vm = entry.value.clone();
-            vm.apply(Change::Switched, at(self.now)).unwrap();
+            vm.apply(Change::Switched, self.wall()).unwrap();
             task.step = Step::Switched(Box::new(vm));
             // The write carries the revision that was read now.
             task.asked.push((settle.to.clone(), entry.revision));
@@ -478,13 +460,18 @@ impl Sim {
     }
 
     /// A write arrives at the bucket.
-    pub(crate) fn write(&mut self, id: u64) {
+    pub(crate) fn write_now(&mut self, id: u64) {
+        let fails = self.fails(id) || self.bus_is_down();
         let Some(mut task) = self.tasks.remove(&id) else { return };
+        if fails {
+            return self.end(&task);
+        }
         if let Step::Switched(vm) = &task.step {
             let vm = vm.as_ref().clone();
             let (to, revision) = task.asked.pop().unwrap();
             let done = self.put_vm(vm.clone(), revision);
-            if done && !self.rng.chance(self.faults.loss) && self.leads(&task) {
+            // A scheduler that was replaced may not have noticed it yet: the lease's bound is not exact.
+            if done && !self.is_lost() {
                 let (grant, key) = (vm.grant.clone().unwrap(), resume_key(&vm).unwrap());
                 let order = agent::Order { epoch: task.epoch, operation: resume_operation(&vm) };
                 let resume = Order::Resume(agent::Resume { order, vm: vm.name.clone(), grant });
@@ -542,11 +529,6 @@ impl Sim {
         self.end(&task);
     }
 
-    /// A scheduler that was replaced may not have noticed it yet: the lease's bound is not exact.
-    fn leads(&self, _: &Task) -> bool {
-        true
-    }
-
     pub(crate) fn put_vm(&mut self, vm: Vm, revision: u64) -> bool {
         let text = format!("{} {} under {:?} crossing {:?}", vm.key(), vm.state.word(), vm.grant, vm.crossing);
         let docs = &mut self.docs;
@@ -573,19 +555,11 @@ impl Sim {
     pub(crate) fn elect_scheduler(&mut self) {
         self.epoch += 1;
         self.scheduler = Scheduler::new(self.epoch);
-        self.ledger = watari_model::isolation::Ledger::begin(self.now, super::isolation::TERMS);
+        self.ledger = Ledger::begin(self.now, TERMS);
         self.primary = true;
-        self.fall_behind();
+        self.copies.late.clear();
         self.wake();
     }
-}
-
-/// An old copy with what was written since.
-fn with_news<T>(old: &Docs<T>, now: &Docs<T>, since: u64) -> Docs<T> {
-    let mut copy = BTreeMap::clone(old);
-    let news = now.iter().filter(|(_, entry)| entry.revision > since);
-    copy.extend(news.map(|(key, entry)| (key.clone(), Arc::clone(entry))));
-    Arc::new(copy)
 }
 
 fn domain(fact: &Option<VmFact>) -> Option<agent::Domain> {

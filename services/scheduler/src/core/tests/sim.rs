@@ -3,16 +3,20 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use watari_contracts::agent::NodeFacts;
-use watari_model::{MigrationId, NodeName, VmName, isolation::Ledger, migration::Migration, node, vm::Vm};
+use watari_model::{MigrationId, NodeName, Timestamp, VmName, isolation::Ledger, node, vm::Vm};
 use watari_testkit::Dice;
 
 use super::{
     agent::{Guest, Host, Process},
-    documents::{self, Docs, Documents, put},
+    documents::{self, Documents, put},
+    faults::{Fault, Faults, wall},
     fencing::Fencer,
     flow::Flow,
     isolation::TERMS,
-    scheduler::{Question, Reply, Scheduler, Task},
+    mirror::Copies,
+    orders::Doom,
+    scheduler::{Held, Question, Reply, Scheduler, Task},
+    sweep::Aim,
     wishes::Wish,
 };
 use crate::core::{Order, Rules};
@@ -58,27 +62,17 @@ pub(crate) enum Broken {
     Overbooks,
     /// Nodes that are cut off stop nothing, though they said they would.
     GuardSleeps,
+    /// Agents obey whoever sends.
+    IgnoresEpochs,
+    /// The same, and that it happens is not held against them: only what follows from it.
+    IgnoresEpochsUnseen,
 }
 
-/// How bad the world is.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Faults {
-    /// Percent of messages that are lost.
-    pub(crate) loss: u64,
-    /// Percent of orders that come twice, the second time late.
-    pub(crate) twice: u64,
-    /// Milliseconds between faults, about; 0 for none.
-    pub(crate) every: u64,
-    /// Whether nodes lose power, which kills guests.
-    pub(crate) power: bool,
-    /// Percent of a switch-over's steps at which the link is cut.
-    pub(crate) aim: u64,
-    /// Percent of seconds in which an operator looks after a lost node, and says so if it is dark.
-    pub(crate) looks: u64,
+impl Broken {
+    pub(crate) const fn ignores_epochs(self) -> bool {
+        matches!(self, Self::IgnoresEpochs | Self::IgnoresEpochsUnseen)
+    }
 }
-
-/// Nothing goes wrong.
-pub(crate) const CALM: Faults = Faults { loss: 0, twice: 0, every: 0, power: false, aim: 0, looks: 0 };
 
 pub(crate) enum Event {
     Tick,
@@ -92,6 +86,8 @@ pub(crate) enum Event {
     Hold(super::isolation::Grant),
     Fault,
     Elect,
+    Succeed(u64),
+    Thaw,
     Mend(NodeName),
     Relink(NodeName, NodeName),
     Operator(Wish),
@@ -126,42 +122,46 @@ pub(crate) struct Sim {
     pub(crate) truth: BTreeMap<VmName, Truth>,
     pub(crate) cut: BTreeSet<(NodeName, NodeName)>,
     pub(crate) violation: Option<String>,
+    /// How often each kind of fault has come.
+    pub(crate) counts: BTreeMap<Fault, u64>,
+    /// The whole bus is down until then.
+    pub(crate) bus_until: u64,
+    /// A scheduler that stands still, and what it has decided.
+    pub(crate) held: Option<Held>,
+    /// How many actions were begun, and what is to become of one of them.
+    pub(crate) begun: u64,
+    pub(crate) aim: Option<Aim>,
+    pub(crate) dooms: BTreeMap<String, Doom>,
     pub(crate) trouble_until: u64,
     pub(crate) events: u64,
     pub(crate) calm: bool,
     /// Bytes a second of the link; 0 leaves it to chance how long a copy takes.
     pub(crate) link: u64,
-    /// The documents as they were lately.
-    past: VecDeque<Past>,
-    pub(crate) behind: Option<Behind>,
+    /// Who is off by an operator's will in the end; everybody else runs.
+    pub(crate) stopped: BTreeSet<VmName>,
+    /// At which write the sum of what is reserved was last looked at.
+    pub(crate) summed_at: u64,
+    pub(crate) copies: Copies,
     /// Who cuts lost nodes' power; nobody if there is none.
     pub(crate) fencer: Option<Fencer>,
     /// Which leases were granted in this tenure, and how many servers were stopped for want of one.
     pub(crate) ledger: Ledger,
     pub(crate) halts: u32,
-    queue: BTreeMap<(u64, u64), Event>,
+    /// How often a node's power was cut to be sure of it.
+    pub(crate) fenced: u32,
+    /// Boxed, since the map moves what it holds about.
+    queue: BTreeMap<(u64, u64), Box<Event>>,
     turning: bool,
     lines: VecDeque<String>,
 }
 
-struct Past {
-    at: u64,
-    revision: u64,
-    vms: Docs<Vm>,
-    migrations: Docs<Migration>,
-}
-
-/// What a new scheduler's copies have not learnt yet: each is of another moment, and knows beside that
-/// only what was written since the tenure began.
-pub(crate) struct Behind {
-    pub(crate) vms: Docs<Vm>,
-    pub(crate) migrations: Docs<Migration>,
-    pub(crate) since: u64,
-    pub(crate) until: u64,
-}
-
-/// How old a copy may be, and how long it may stay so.
-const MOST_BEHIND: u64 = 4_000;
+/// How often an agent that stands still is looked after.
+const PAUSED_MS: u64 = 200;
+/// Once nothing fails any more, all is well within so long.
+const MOST_REST: u64 = 7 * MINUTE;
+/// How often it is looked whether it is, and how many times in a row it must be.
+const LOOKS: u64 = 4_000;
+const LONG_WELL: u32 = 6;
 
 const LINES: usize = 400;
 /// A good run has some ten thousand.
@@ -188,15 +188,23 @@ impl Sim {
             truth: BTreeMap::new(),
             cut: BTreeSet::new(),
             violation: None,
+            counts: BTreeMap::new(),
+            bus_until: 0,
+            held: None,
+            begun: 0,
+            aim: None,
+            dooms: BTreeMap::new(),
             trouble_until: 0,
             events: 0,
             calm: faults.loss == 0,
             link: 0,
-            past: VecDeque::new(),
-            behind: None,
+            stopped: BTreeSet::new(),
+            summed_at: 0,
+            copies: Copies::default(),
             fencer: None,
             ledger: Ledger::begin(0, TERMS),
             halts: 0,
+            fenced: 0,
             queue: BTreeMap::new(),
             turning: false,
             lines: VecDeque::new(),
@@ -236,11 +244,11 @@ impl Sim {
 
     pub(crate) fn after(&mut self, delay: u64, event: Event) {
         self.next += 1;
-        self.queue.insert((self.now + delay, self.next), event);
+        self.queue.insert((self.now + delay, self.next), Box::new(event));
     }
 
     pub(crate) fn delay(&mut self) -> u64 {
-        if self.rng.chance(self.faults.loss) { self.rng.between(1, 6_000) } else { self.rng.between(1, 8) }
+        if self.befalls(self.faults.loss, Fault::Late) { self.rng.between(1, 6_000) } else { self.rng.between(1, 8) }
     }
 
     pub(crate) fn wake(&mut self) {
@@ -252,6 +260,11 @@ impl Sim {
 
     pub(crate) fn linked(&self, a: &NodeName, b: &NodeName) -> bool {
         self.hosts[a].up && self.hosts[b].up && !self.cut.contains(&(a.clone(), b.clone()))
+    }
+
+    /// The time by the scheduler's clock on the wall.
+    pub(crate) fn wall(&self) -> Timestamp {
+        wall(self.now, self.scheduler.jump)
     }
 
     pub(crate) fn guest(&mut self, node: &NodeName, vm: &VmName) -> &mut Guest {
@@ -266,9 +279,9 @@ impl Sim {
     pub(crate) fn publish(&mut self, node: &NodeName) {
         let now = self.now;
         let host = self.hosts.get_mut(node).unwrap();
-        if host.hears() {
+        if host.speaks() {
             let facts = host.facts(now);
-            if !self.rng.chance(self.faults.loss) {
+            if !self.is_lost() {
                 let delay = self.delay();
                 self.after(delay, Event::Fact(facts));
             }
@@ -291,42 +304,44 @@ impl Sim {
             if self.events > MOST_EVENTS {
                 self.violate("the world does not come to rest: something is asked over and over".to_owned());
             }
-            self.happen(event);
-            self.remember();
-            self.check_world();
+            // What is known and decided moves nothing in the world; most of what happens is that.
+            let stirs = !matches!(*event, Event::Turn | Event::Reply(..) | Event::Fact(_));
+            self.happen(*event);
+            if stirs {
+                self.check_world();
+            }
         }
     }
 
-    fn remember(&mut self) {
-        if self.past.back().is_none_or(|past| past.revision != self.docs.revision) {
-            let (vms, migrations) = (self.docs.vms.clone(), self.docs.migrations.clone());
-            self.past.push_back(Past { at: self.now, revision: self.docs.revision, vms, migrations });
-        }
-        while self.past.get(1).is_some_and(|second| second.at + MOST_BEHIND < self.now) {
-            self.past.pop_front();
-        }
-    }
-
-    /// The copies of whoever begins to lead may be old, each to another degree.
-    pub(crate) fn fall_behind(&mut self) {
-        let (now, past, rng) = (self.now, &self.past, &mut self.rng);
-        let mut some_time_ago = || {
-            let at = now.saturating_sub(rng.between(0, MOST_BEHIND));
-            past.iter().rfind(|past| past.at <= at).or_else(|| past.front())
+    /// What comes while the one it is for stands still waits for it. What travels while the bus is down is lost, and
+    /// who wants something of the bus waits.
+    fn unless_held_up(&mut self, event: Event) -> Option<Event> {
+        let wait = match &event {
+            Event::Ask(_, node, _) | Event::Operation(node, ..) if self.hosts[node].is_paused() => PAUSED_MS,
+            Event::Hold(grant) if self.hosts[&grant.node].is_paused() => PAUSED_MS,
+            Event::Reply(task, ..) | Event::Write(task) => self.held_for(*task),
+            Event::Fact(_) if self.stands_still() => self.held.as_ref().map_or(0, |held| held.until - self.now),
+            Event::Elect | Event::Operator(_) => self.bus_until.saturating_sub(self.now),
+            _ => 0,
         };
-        let vms = some_time_ago().map(|past| past.vms.clone());
-        let migrations = some_time_ago().map(|past| past.migrations.clone());
-        let since = self.docs.revision;
-        let until = self.now + self.rng.between(0, MOST_BEHIND);
-        self.behind = vms.zip(migrations).map(|(vms, migrations)| Behind { vms, migrations, since, until });
+        let silent = matches!(event, Event::Reply(_, _, Reply::Nothing));
+        let travels = matches!(event, Event::Ask(..) | Event::Reply(..) | Event::Fact(_) | Event::Hold(_));
+        if wait > 0 {
+            self.after(wait, event);
+            return None;
+        }
+        (!travels || silent || !self.bus_is_down()).then_some(event)
     }
 
     fn happen(&mut self, event: Event) {
+        let Some(event) = self.unless_held_up(event) else { return };
         match event {
             Event::Tick => self.tick(),
             Event::Turn => {
                 self.turning = false;
-                self.turn();
+                if !self.stands_still() {
+                    self.turn();
+                }
             }
             Event::Ask(task, node, question) => self.answer(task, &node, &question),
             Event::Reply(task, node, reply) => self.replied(task, &node, reply),
@@ -349,6 +364,8 @@ impl Sim {
             Event::Hold(grant) => self.hold(&grant),
             Event::Fault => self.fault(),
             Event::Elect => self.elect_scheduler(),
+            Event::Succeed(epoch) => self.succeed(epoch),
+            Event::Thaw => self.thaw(),
             Event::Mend(node) => self.mend(&node),
             Event::Relink(a, b) => {
                 self.cut.remove(&(a, b));
@@ -364,13 +381,19 @@ impl Sim {
             if self.now % 4_000 < 1_000 {
                 self.publish(name);
             }
+            // Without a bus nobody writes anything down.
+            if self.bus_is_down() {
+                continue;
+            }
             self.monitor(name);
             // Who looks tells the truth; a word about a node that runs is nobody's to mend.
             if self.rng.chance(self.faults.looks) && !self.hosts[name].up {
                 self.say_off(name, false);
             }
         }
-        self.fence();
+        if !self.bus_is_down() {
+            self.fence();
+        }
         self.guard();
         self.wake();
         self.after(1_000, Event::Tick);
@@ -379,7 +402,7 @@ impl Sim {
     fn monitor(&mut self, name: &NodeName) {
         let now = self.now;
         let host = self.hosts.get_mut(name).unwrap();
-        if host.hears() {
+        if host.speaks() {
             host.silent_since = None;
         } else if host.silent_since.is_none() {
             host.silent_since = Some(now);
@@ -426,92 +449,16 @@ impl Sim {
         stands
     }
 
-    /// A node goes dark, and stays so until it is mended.
-    pub(crate) fn darken(&mut self, node: &NodeName) {
-        self.log(format!("{node} loses power"));
-        let killed = self.hosts.get_mut(node).unwrap().lose_power();
-        killed.iter().for_each(|vm| self.hurt(vm));
-        let with = |f: &&Flow| f.from == *node || f.to == *node;
-        let ids: Vec<_> = self.flows.values().filter(with).map(|f| f.migration.clone()).collect();
-        ids.iter().for_each(|id| self.break_flow(id));
-    }
-
-    fn fault(&mut self) {
-        if self.now >= self.trouble_until {
-            return;
-        }
-        let every = self.faults.every;
-        let next = self.rng.between(every / 2, every * 2);
-        self.after(next, Event::Fault);
-        let nodes: Vec<NodeName> = self.hosts.keys().cloned().collect();
-        let node = self.rng.pick(&nodes).clone();
-        let back = self.rng.between(500, 30_000);
-        match self.rng.between(0, if self.faults.power { 9 } else { 7 }) {
-            0 | 1 if self.primary => {
-                let linger = self.rng.chance(60);
-                self.log(format!("FAULT the scheduler dies, its tasks linger: {linger}"));
-                self.crash_scheduler(linger);
-                let back = self.rng.between(1, 8_000);
-                self.after(back, Event::Elect);
-            }
-            2 | 3 if self.hosts[&node].up => {
-                self.log(format!("FAULT the agent of {node} dies"));
-                self.hosts.get_mut(&node).unwrap().agent_up = false;
-                self.after(back, Event::Mend(node));
-            }
-            4 => {
-                self.log(format!("FAULT {node} is cut from the bus"));
-                self.hosts.get_mut(&node).unwrap().connected = false;
-                self.after(back, Event::Mend(node));
-            }
-            5..=7 => {
-                let other = self.rng.pick(&nodes).clone();
-                if other != node {
-                    self.log(format!("FAULT the link {node} – {other} is cut"));
-                    for (a, b) in [(node.clone(), other.clone()), (other.clone(), node.clone())] {
-                        self.cut.insert((a.clone(), b.clone()));
-                        self.after(back, Event::Relink(a, b));
-                    }
-                    // keepalive notices at once, or a little later when the flow goes on
-                    if self.rng.chance(50) {
-                        let broken = |f: &&Flow| (f.from == node && f.to == other) || (f.from == other && f.to == node);
-                        let ids: Vec<_> = self.flows.values().filter(broken).map(|f| f.migration.clone()).collect();
-                        ids.iter().for_each(|id| self.break_flow(id));
-                    }
-                }
-            }
-            8 | 9 if self.hosts[&node].up => {
-                self.log("FAULT".to_owned());
-                self.darken(&node);
-                self.after(back, Event::Mend(node));
-            }
-            _ => {}
-        }
-    }
-
-    pub(crate) fn mend(&mut self, node: &NodeName) {
-        self.log(format!("{node} is well"));
-        let flows: BTreeSet<MigrationId> = self.flows.keys().cloned().collect();
-        let host = self.hosts.get_mut(node).unwrap();
-        host.connected = true;
-        if !host.up || !host.agent_up {
-            host.up = true;
-            host.agent_up = true;
-            host.restart_agent(&flows);
-        }
-        self.publish(node);
-    }
-
-    /// Two minutes of trouble begin, in which a site is emptied and, mostly, filled again.
-    pub(crate) fn trouble(&mut self) {
+    /// Trouble begins that lasts so long, in which a site is emptied and, mostly, filled again.
+    pub(crate) fn trouble(&mut self, until: u64) {
         self.run(3_000);
-        self.trouble_until = 2 * MINUTE;
+        self.trouble_until = until;
         if self.faults.every > 0 {
             self.after(self.seed % 500, Event::Fault);
         }
         self.after(500, Event::Operator(Wish::Evacuate("myodaiji")));
         if !self.seed.is_multiple_of(3) {
-            self.after(MINUTE, Event::Operator(Wish::Return("myodaiji")));
+            self.after(until / 2, Event::Operator(Wish::Return("myodaiji")));
         }
     }
 
@@ -521,27 +468,20 @@ impl Sim {
             self.heal();
             // What is paused for good is never over.
             self.after(0, Event::Operator(Wish::Resume("myodaiji")));
-            self.run(9 * MINUTE);
+            self.rest();
         }
         if self.violation.is_none() {
             self.check_end();
         }
     }
 
-    /// Everything works again.
-    pub(crate) fn heal(&mut self) {
-        self.faults = Faults { loss: 0, twice: 0, every: 0, power: false, aim: 0, looks: 0 };
-        self.cut.clear();
-        let nodes: Vec<NodeName> = self.hosts.keys().cloned().collect();
-        nodes.iter().for_each(|node| self.mend(node));
-        if !self.primary || self.scheduler_is_overtaken() {
-            self.elect_scheduler();
+    /// Runs until all is well and has been so for a while: what came late in the trouble has come by then.
+    pub(crate) fn rest(&mut self) {
+        let (most, mut well) = (self.now + MOST_REST, 0);
+        while self.violation.is_none() && self.now < most && well < LONG_WELL {
+            self.run(self.now + LOOKS);
+            well = if self.ills().is_empty() { well + 1 } else { 0 };
         }
-        self.log("HEALED".to_owned());
-    }
-
-    fn scheduler_is_overtaken(&self) -> bool {
-        self.hosts.values().any(|host| host.epoch > self.scheduler.epoch)
     }
 
     /// Where the server's processors run now.
