@@ -34,8 +34,9 @@ pub(crate) fn decide(turn: &mut Turn<'_>) {
                 State::Evacuating => leave(turn, entry),
                 State::Returning => come_home(turn, entry),
                 State::Evacuated => stay_behind(turn, entry),
-                State::Cancelled => call_back(turn, &outage.id, Reason::Evacuation),
-                State::Scheduled | State::Completed => {}
+                // Also what somebody began who had been succeeded: nobody brings it home any more.
+                State::Cancelled | State::Completed => call_back(turn, &outage.id, Reason::Evacuation),
+                State::Scheduled => {}
             }
         }
     }

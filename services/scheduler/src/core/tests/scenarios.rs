@@ -145,6 +145,29 @@ fn a_server_that_waits_in_a_pause_may_be_stopped() {
 }
 
 #[test]
+fn a_move_that_is_made_for_an_outage_that_is_over_by_somebody_who_was_succeeded_is_taken_back() {
+    let mut sim = story(2, CALM, Broken::Nothing);
+    assert_eq!(sim.docs.outages["myodaiji-1"].value.state, outage::State::Completed, "{}", sim.story());
+    let mail = sim.document(&"mail".parse().unwrap()).unwrap().clone();
+    let known = sim.docs.migrations.values().map(|entry| &entry.value);
+    let late = migration::Migration {
+        id: crate::core::next_migration(&mail, known).unwrap(),
+        from: mail.node().unwrap().clone(),
+        reason: migration::Reason::Evacuation,
+        outage: Some("myodaiji-1".parse().unwrap()),
+        created_at: at(sim.now),
+        changed_at: at(sim.now),
+        ..documents::migration("mail")
+    };
+    let docs = &mut sim.docs;
+    assert!(documents::put(&mut docs.migrations, &mut docs.revision, late, 0));
+    sim.run(sim.now + MINUTE);
+    sim.check_end();
+    sim.assert_sound();
+    assert_eq!(sim.document(&mail.name).unwrap().node(), mail.node(), "{}", sim.story());
+}
+
+#[test]
 fn who_goes_back_to_a_node_does_not_wait_until_its_old_disk_there_is_old() {
     let mut sim = Sim::new(1, &[("mail", 192)], CALM, Broken::Nothing);
     sim.rules.leftover_ms = 60 * MINUTE;

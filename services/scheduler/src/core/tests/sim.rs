@@ -466,7 +466,8 @@ impl Sim {
     pub(crate) fn recover(&mut self) {
         if self.violation.is_none() {
             self.heal();
-            // What is paused for good is never over.
+            // What is paused for good is never over, and a wish may have waited for the bus.
+            self.queue.retain(|_, event| !matches!(**event, Event::Operator(_)));
             self.after(0, Event::Operator(Wish::Resume("myodaiji")));
             self.rest();
         }
