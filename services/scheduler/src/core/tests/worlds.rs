@@ -30,8 +30,11 @@ const TROUBLE: u64 = 40_000;
 
 type Counts = BTreeMap<Fault, u64>;
 
+/// What it is called, and its beginning from a seed.
+type World = (&'static str, fn(u64) -> Sim);
+
 /// Where stories take place, seed after seed in turn.
-const WORLDS: [(&str, fn(u64) -> Sim); 12] = [
+const WORLDS: [World; 12] = [
     ("all is well", |seed| campus(seed, CALM)),
     ("messages are lost", |seed| campus(seed, LOSSY)),
     ("processes and links die", |seed| campus(seed, ROUGH)),
