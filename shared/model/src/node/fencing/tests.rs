@@ -156,7 +156,7 @@ fn more_than_one_and_more_than_a_third_at_once_or_the_only_one_is_the_network_an
     let mut others = nodes.clone();
     others[0].apply(Change::Judged(State::Ready), at(70_000));
     assert_eq!(steps(&others, 70_000 + RULES.wait_ms - 1), []);
-    assert_eq!(steps(&others, 70_000 + RULES.wait_ms), [cut("m2", 1)]);
+    assert_eq!(steps(&others, 70_000 + RULES.wait_ms), [cut("m1", 1)]);
     // One of them is off, by an operator's word; what is left is no network.
     nodes[0].apply(Change::ConfirmedOff(Off { by: "sato".into(), at: at(70_000), for_good: false }), at(70_000));
     assert_eq!(steps(&nodes, 70_000), [cut("m1", 1)]);
