@@ -26,6 +26,7 @@ use super::{
 /// Decides about every outage that is not over.
 pub(crate) fn decide(turn: &mut Turn<'_>) {
     let snap = turn.snap;
+    call_back(turn);
     for entry in snap.outages.values() {
         let outage = &entry.value;
         if turn.settled::<Outage>(outage.id.as_str()) {
@@ -34,9 +35,7 @@ pub(crate) fn decide(turn: &mut Turn<'_>) {
                 State::Evacuating => leave(turn, entry),
                 State::Returning => come_home(turn, entry),
                 State::Evacuated => stay_behind(turn, entry),
-                // Also what somebody began who had been succeeded: nobody brings it home any more.
-                State::Cancelled | State::Completed => call_back(turn, &outage.id, Reason::Evacuation),
-                State::Scheduled => {}
+                State::Scheduled | State::Cancelled | State::Completed => {}
             }
         }
     }
@@ -179,7 +178,6 @@ pub(super) fn missing<'s>(snap: &'s Snapshot, scope: &Scope) -> impl Iterator<It
 
 fn come_home(turn: &mut Turn<'_>, entry: &Entry<Outage>) {
     let outage = &entry.value;
-    call_back(turn, &outage.id, Reason::Evacuation);
     let Scope::Site(site) = &outage.scope else {
         return turn.change_outage(entry, Change::Home(Vec::new()));
     };
@@ -204,16 +202,32 @@ fn come_home(turn: &mut Turn<'_>, entry: &Entry<Outage>) {
     }
 }
 
-/// Takes back what has not begun to travel.
-fn call_back(turn: &mut Turn<'_>, outage: &OutageId, reason: Reason) {
-    for entry in turn.snap.migrations.values() {
+/// Calls back whoever is still to leave for an outage from which servers come home, or which is over: also what somebody
+/// began who had been succeeded, since nobody brings that home any more. However many outages there were, migrations are
+/// gone through once.
+fn call_back(turn: &mut Turn<'_>) {
+    let snap = turn.snap;
+    for entry in snap.migrations.values() {
         let migration = &entry.value;
         let early = matches!(migration.state, migration::State::Queued | migration::State::Preparing);
-        if early && migration.outage.as_ref() == Some(outage) && migration.reason == reason && !migration.cancel_asked {
+        if early
+            && migration.reason == Reason::Evacuation
+            && !migration.cancel_asked
+            && migration.outage.as_ref().is_some_and(|outage| nobody_leaves(turn, outage))
+        {
             let asked = Migration { cancel_asked: true, ..migration.clone() };
             turn.push(Action::StoreMigration { migration: Box::new(asked), revision: entry.revision });
         }
     }
+}
+
+fn nobody_leaves(turn: &Turn<'_>, outage: &OutageId) -> bool {
+    let outage = turn.snap.outages.get(outage.as_str()).map(|entry| &entry.value);
+    outage.is_some_and(|outage| match outage.state {
+        State::Returning => outage.paused_at.is_none() && turn.settled::<Outage>(outage.id.as_str()),
+        State::Cancelled | State::Completed => turn.settled::<Outage>(outage.id.as_str()),
+        State::Scheduled | State::Evacuating | State::Evacuated => false,
+    })
 }
 
 /// Makes migrations for whoever can move. Gives what is left when nothing more can be done.
