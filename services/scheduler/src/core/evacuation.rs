@@ -194,6 +194,11 @@ fn come_home(turn: &mut Turn<'_>, entry: &Entry<Outage>) {
     if starting || anybody && !awaited(snap, turn.rules, outage, turn.now).is_empty() {
         return;
     }
+    // Who never ran may have been given a place elsewhere just before, which is not seen yet.
+    let placed = |vm: &Vm| vm.home_site == *site && vm.grant.is_none() && !turn.settled::<Vm>(vm.name.as_str());
+    if snap.vms.values().any(|entry| placed(&entry.value)) {
+        return;
+    }
     if let Some(left) = advance(turn, outage, Reason::Return, &servers, None)
         && !deadline::is_anybody_rising(turn, outage)
         && control::is_settled(turn, entry, Reason::Return)

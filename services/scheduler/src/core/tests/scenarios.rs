@@ -252,6 +252,23 @@ fn invariant_5_a_draining_site_receives_nothing_and_what_belongs_there_starts_el
 }
 
 #[test]
+fn invariant_10_who_is_given_a_place_elsewhere_as_the_return_begins_comes_home_like_everybody() {
+    for delay in 0..60 {
+        let mut sim = Sim::new(1, &[], CALM, Broken::Nothing);
+        sim.run(3_000);
+        sim.after(0, Event::Operator(Wish::Evacuate("myodaiji")));
+        sim.run(MINUTE);
+        assert!(sim.put_vm(documents::vm("late", 64), 0));
+        sim.after(delay, Event::Operator(Wish::Return("myodaiji")));
+        sim.run(2 * MINUTE);
+        sim.assert_sound();
+        let late = sim.document(&"late".parse().unwrap()).unwrap();
+        let site = &sim.docs.nodes[late.node().unwrap().as_str()].value.site;
+        assert_eq!((late.state, site.as_str()), (State::Running, "myodaiji"), "{delay} ms: {}", sim.story());
+    }
+}
+
+#[test]
 fn invariant_5_a_draining_node_receives_nothing_and_its_servers_stay_on_their_site() {
     let mut sim = Sim::new(1, SERVERS, CALM, Broken::Nothing);
     sim.run(3_000);
