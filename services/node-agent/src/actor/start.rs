@@ -135,15 +135,12 @@ async fn prepare(cx: &Cx, order: &Start, was: Domain) -> Result<(), Refusal> {
     let begun = |record: &mut Record| {
         record.wired = true;
         record.launch = if was == SAVED { Launch::Idle } else { Launch::Held };
-        if found == Found::Nothing {
-            record.disk = Disk::Making;
-        }
     };
     let record = cx.book.amend(&server.uuid, Urgency::Whenever, begun).await?;
     // Side by side, since none needs the others.
-    let (disk, seed, defined) =
-        tokio::join!(provide_disk(cx, order, &record, found), cx.write_seed(server), define(cx, order, &record));
-    disk.and(seed).and(defined)
+    let (disk, defined, seed) =
+        tokio::join!(provide_disk(cx, order, &record, found), define(cx, order, &record), cx.write_seed(server));
+    disk.and(defined).and(seed)
 }
 
 /// Cards whose rules are laid, and the definition that names their taps.
@@ -249,7 +246,6 @@ async fn confirm(cx: &Cx, order: &Start) -> Result<(), Refusal> {
 }
 
 /// What is there of a disk that a server may start from.
-#[derive(Clone, Copy, PartialEq, Eq)]
 enum Found {
     /// Its file.
     File,
@@ -289,6 +285,7 @@ async fn provide_disk(cx: &Cx, order: &Start, record: &Record, found: Found) -> 
     match found {
         Found::File => grow(cx, &path, server.disk_gib).await?,
         Found::Nothing => {
+            cx.book.amend(&server.uuid, Urgency::Whenever, |record| record.disk = Disk::Making).await?;
             let backing = blueprint::backing(&cx.node, &server.base);
             let made = disk::create_overlay(&path, &backing, server.disk_gib.saturating_mul(GIB)).await;
             made.map_err(|error| cx.refuse(&error))?;
