@@ -143,11 +143,14 @@ async fn prepare(cx: &Cx, order: &Start, was: Domain) -> Result<(), Refusal> {
     disk.and(defined).and(seed)
 }
 
-/// Cards whose rules are laid, and the definition that names their taps.
+/// Its definition, and the rules for the taps that it names, which must stand before there are any.
 async fn define(cx: &Cx, order: &Start, record: &Record) -> Result<(), Refusal> {
-    let nics = cx.node.plumbing.plug(&order.server).await?;
-    let spec = blueprint::domain(&cx.node, &order.server, &record.stack, nics, record.seen.granted);
-    cx.node.hypervisor.define(&spec).await.map_err(|error| refuse(cx, &error))
+    let (plumbing, server) = (&cx.node.plumbing, &order.server);
+    let nics = plumbing.link_up(server).await?;
+    let spec = blueprint::domain(&cx.node, server, &record.stack, nics, record.seen.granted);
+    let (plugged, defined) = tokio::join!(plumbing.plug(server), cx.node.hypervisor.define(&spec));
+    plugged?;
+    defined.map_err(|error| refuse(cx, &error))
 }
 
 /// Has QEMU make the machine, and nothing run on it.
