@@ -1,9 +1,9 @@
 //! Start a server under a grant to this node.
 //!
 //! ```text
-//!  room ─▶ base image ─▶ disk, UEFI variables, seed ─┬─▶ QEMU, standing still ─┬─▶ journal: released ─▶ let go ─▶ seen running
-//!    │               └─▶ rules on cards ─▶ define ───┘   DHCP, metadata ───────┤
-//!    └─▶ before its first start: does a stranger have its address? ────────────┘
+//!  room ─▶ image ─▶ journal: held ─┬─▶ disk, seed ────────┬─▶ QEMU, standing still ─┬─▶ journal: released ─▶ runs ─▶ seen
+//!    │                             └─▶ rules, definition ─┴─▶ DHCP, metadata ───────┤
+//!    └─▶ before its first start: does a stranger have its address? ─────────────────┘
 //! ```
 //!
 //! QEMU is started with its processors standing still, so that whatever needs time, and above all hearing that nobody has
