@@ -42,6 +42,9 @@ pub struct Record {
     pub passage: Option<Crossing>,
     /// Whether this node's DHCP answers it.
     pub wired: bool,
+    /// How far its last start is.
+    #[serde(default)]
+    pub launch: Launch,
     /// Under which generation it was stopped, or asked to, because the node was cut off; not its users' wish.
     #[serde(default)]
     pub isolated: Option<u64>,
@@ -82,6 +85,20 @@ pub enum Disk {
         /// The last generation under which it was used here.
         generation: u64,
     },
+}
+
+/// How far a start is, as its guest may notice. QEMU begins with its processors standing still, and they are let go when all
+/// else is ready.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Launch {
+    /// None is under way, and another order has come since the last one.
+    #[default]
+    Idle,
+    /// Its domain, if there is one, has run nothing. Written down before there is one.
+    Held,
+    /// It may go on, and perhaps has. Written down before it may.
+    Released,
 }
 
 /// How far a removal is.
@@ -150,6 +167,7 @@ impl Record {
             dropped: Vec::new(),
             passage: None,
             wired: false,
+            launch: Launch::Idle,
             isolated: None,
             removal: Removal::No,
             chosen: 0,

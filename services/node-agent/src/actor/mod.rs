@@ -270,6 +270,7 @@ impl Actor {
             if recovered {
                 return recover::run(&cx, &work).await;
             }
+            start::take_back(&cx).await?;
             let _way = cx.make_way(&work).await?;
             perform(&cx, &work).await
         });

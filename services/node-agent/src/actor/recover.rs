@@ -2,16 +2,18 @@
 //!
 //! Nothing that makes a server run is done again of the agent's own accord: what is seen decides
 //! whether it had succeeded, and if not, whoever ordered it orders it again. What only takes away
-//! is gone on with, since it was written down before the restart and nothing newer can have come since.
+//! is gone on with, since it was written down before the restart and nothing newer can have come since. A start of which the
+//! guest has noticed nothing yet is taken back.
 
 use watari_contracts::agent::Domain;
 use watari_model::Refusal;
 
-use super::{cx::Cx, freeze, perform, send};
+use super::{cx::Cx, freeze, perform, send, start};
 use crate::work::Work;
 
 pub(super) async fn run(cx: &Cx, work: &Work) -> Result<(), Refusal> {
     cx.node.hypervisor.ready().await;
+    start::take_back(cx).await?;
     match work {
         Work::Send(order) => send::reattach(cx, order).await,
         Work::Stop(_) | Work::Suspend(_) | Work::Remove(_) | Work::Release(_) | Work::Discard(_) | Work::Abort(_) => {

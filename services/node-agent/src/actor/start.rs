@@ -1,12 +1,21 @@
 //! Start a server under a grant to this node.
 //!
 //! ```text
-//! room ─▶ base image ─▶ disk, UEFI variables (made, or there) ─▶ cards and DHCP ─▶ define ─▶ start ─▶ seen running
-//!     └─▶ before its first start: does a stranger have its address? ─┘
+//!  room ─▶ image ─▶ journal: held ─┬─▶ disk, seed ────────┬─▶ QEMU, standing still ─┬─▶ journal: released ─▶ runs ─▶ seen
+//!    │                             └─▶ rules, definition ─┴─▶ DHCP, metadata ───────┤
+//!    └─▶ before its first start: does a stranger have its address? ─────────────────┘
 //! ```
+//!
+//! QEMU is started with its processors standing still, so that whatever needs time, and above all hearing that nobody has
+//! the address, goes on beside it: the guest runs its first instruction when all of that is well. Until then it is *held*,
+//! which is written down before there is a domain: what is held has run nothing and is destroyed, by this order if anything
+//! fails, and by whatever is done next with the server if the agent dies. That it may run is written down before it does, so
+//! that a guest which may have run is never taken for one which has not; if it is found standing still, the next order to
+//! start it lets it go. A memory that was saved runs as soon as it is read, and begins when all else is ready.
 
 use std::{path::Path, time::Duration};
 
+use watari_chassis::CancellationToken;
 use watari_contracts::agent::{DiskUse, Domain, OffReason, Start};
 use watari_model::{Refusal, size::GIB};
 
@@ -14,35 +23,43 @@ use super::{cx::Cx, from_copy};
 use crate::{
     blueprint,
     facts::Urgency,
-    hypervisor::{self, DiskFormat, Kind, StartMode, disk},
+    hypervisor::{self, DiskFormat, DomainState, Kind, StartMode, disk, save::Place},
     layers::stack,
-    record::Disk,
+    record::{Disk, Launch, Record},
     room::Need,
 };
 
 const WANTED: &str = "start";
+/// What a server does whose memory is on the disk.
+const SAVED: Domain = Domain::Off(OffReason::Saved);
 
 pub(super) async fn run(cx: &Cx, order: &Start) -> Result<(), Refusal> {
-    let saved = match cx.look(WANTED).await? {
+    let (was, launch) = (cx.look(WANTED).await?, cx.record().await?.launch);
+    match was {
+        Domain::Absent | Domain::Off(_) => {}
         Domain::Running => return confirm(cx, order).await,
-        Domain::Absent => false,
-        Domain::Off(reason) => reason == OffReason::Saved,
+        // It was about to be let go when the agent died.
+        Domain::Paused if launch == Launch::Released => {
+            cx.may_run(&order.server, WANTED).await?;
+            go(cx, None).await?;
+            return confirm(cx, order).await;
+        }
         other => return Err(cx.not_now(other, WANTED)),
-    };
-    let mut outcome = make(cx, order, saved).await;
-    if saved && outcome.is_ok() {
+    }
+    let mut outcome = make(cx, order, was).await;
+    if was == SAVED && outcome.is_ok() {
         // It goes on with the definition that was saved with its memory, and so with the grant of that time.
         outcome = confirm(cx, order).await;
     }
     if outcome.is_err() {
         cx.node.room.release(&order.server.uuid);
+        // Whatever happened, tell what is there now.
+        cx.book.look().await;
     }
-    // Whatever happened, tell what is there now.
-    cx.book.look().await;
     outcome
 }
 
-async fn make(cx: &Cx, order: &Start, saved: bool) -> Result<(), Refusal> {
+async fn make(cx: &Cx, order: &Start, was: Domain) -> Result<(), Refusal> {
     let server = &order.server;
     cx.check_display(server).await?;
     // The disk grows as the server writes; what is reserved for it is the scheduler's account.
@@ -50,47 +67,59 @@ async fn make(cx: &Cx, order: &Start, saved: bool) -> Result<(), Refusal> {
     // No room is made by dropping what is needed next.
     let _here = cx.node.images.hold(&server.base);
     cx.node.claim(&server.name, &server.uuid, need).await?;
-    // Side by side, since neither needs the other. A disk that is being made is not left half done for a stranger's sake.
-    let (prepared, asked) = tokio::join!(prepare(cx, order), ask_for_strangers(cx, order));
-    prepared?;
-    asked?;
-    cx.checkpoint(WANTED)?;
-    let record = cx.book.amend(&server.uuid, Urgency::Whenever, |record| record.wired = true).await?;
-    let nics = cx.node.plumbing.connect(server).await?;
-    let spec = blueprint::domain(&cx.node, server, &record.stack, nics, record.seen.granted);
-    cx.node.hypervisor.define(&spec).await.map_err(|error| refuse(cx, &error))?;
-    cx.checkpoint(WANTED)?;
-    let hypervisor = &cx.node.hypervisor;
-    cx.may_run(server, WANTED).await?;
-    let started = if saved {
-        let place = cx.unless_superseded(WANTED, async { Ok(hypervisor.place(0).await) }).await?;
-        cx.may_run(server, WANTED).await?;
-        hypervisor.start_saved(cx.name(), place).await
-    } else {
-        hypervisor.start(cx.name(), StartMode::Running).await
+    let (ready, strange) = (CancellationToken::new(), CancellationToken::new());
+    let stands = async {
+        let stood = stand(cx, order, was, &strange).await;
+        ready.cancel();
+        stood
     };
-    match started {
-        // It runs already, or the answer was lost: what is seen decides.
-        Err(error) if error.kind() == Kind::InvalidState || error.outcome_unknown() => {}
-        outcome => outcome.map_err(|error| refuse(cx, &error))?,
+    let asks = async {
+        let asked = ask_for_strangers(cx, order, &ready).await;
+        if asked.is_err() {
+            strange.cancel();
+        }
+        asked
+    };
+    // A disk that is being made is not left half done for a stranger's sake.
+    let (stood, asked) = tokio::join!(stands, asks);
+    let released = match stood.and(asked) {
+        Ok(()) => release(cx, order, was).await,
+        Err(refusal) => Err(refusal),
+    };
+    match released {
+        Ok(place) => go(cx, place).await,
+        Err(refusal) => {
+            if let Err(error) = withdraw(cx, order, was).await {
+                tracing::warn!(vm = %cx.book.vm, %error, "what was begun of its start is not all taken back yet");
+            }
+            Err(refusal)
+        }
     }
-    seen_running(cx).await?;
-    // A public address is answered only while the server's cards are there, and they are now.
-    let node = cx.node.clone();
-    tokio::spawn(async move { node.plumbing.publish().await });
-    Ok(())
 }
 
 /// An address that the server has never used may be somebody else's. One that it has is its own, whoever says otherwise.
-async fn ask_for_strangers(cx: &Cx, order: &Start) -> Result<(), Refusal> {
+async fn ask_for_strangers(cx: &Cx, order: &Start, ready: &CancellationToken) -> Result<(), Refusal> {
     match order.disk {
-        DiskUse::MayCreate => cx.node.plumbing.ask_for_strangers(&order.server).await,
+        DiskUse::MayCreate => cx.node.plumbing.ask_for_strangers(&order.server, ready).await,
         DiskUse::Existing => Ok(()),
     }
 }
 
-/// Everything that its domain stands on.
-async fn prepare(cx: &Cx, order: &Start) -> Result<(), Refusal> {
+/// Brings it to where it needs only be let go. Nothing is begun any more for one whose address is a stranger's.
+async fn stand(cx: &Cx, order: &Start, was: Domain, strange: &CancellationToken) -> Result<(), Refusal> {
+    prepare(cx, order, was).await?;
+    cx.checkpoint(WANTED)?;
+    cx.may_run(&order.server, WANTED).await?;
+    if strange.is_cancelled() {
+        return Ok(());
+    }
+    let started = async { if was == SAVED { Ok(()) } else { start_held(cx).await } };
+    let (started, attended) = tokio::join!(started, cx.node.plumbing.attend(&order.server));
+    started.and(attended)
+}
+
+/// Everything that its domain stands on, and its definition.
+async fn prepare(cx: &Cx, order: &Start, was: Domain) -> Result<(), Refusal> {
     let server = &order.server;
     // Until its disk stands on it.
     let _base = cx.unless_superseded(WANTED, cx.node.images.ensure(&server.base)).await?;
@@ -101,10 +130,109 @@ async fn prepare(cx: &Cx, order: &Start) -> Result<(), Refusal> {
         from_copy::provide(cx, server, copy).await?;
     }
     let record = stack::settled(&cx.node, &cx.book, &server.uuid).await?;
-    cx.provide_variables(server).await?;
-    ensure_disk(cx, order).await?;
-    stack::verify(&cx.node, &cx.book, &record).await?;
-    cx.write_seed(server).await
+    let found = find_disk(cx, order, &record).await?;
+    cx.checkpoint(WANTED)?;
+    let begun = |record: &mut Record| {
+        record.wired = true;
+        record.launch = if was == SAVED { Launch::Idle } else { Launch::Held };
+    };
+    let record = cx.book.amend(&server.uuid, Urgency::Whenever, begun).await?;
+    // Side by side, since none needs the others.
+    let (disk, defined, seed) =
+        tokio::join!(provide_disk(cx, order, &record, found), define(cx, order, &record), cx.write_seed(server));
+    disk.and(defined).and(seed)
+}
+
+/// Its definition, and the rules for the taps that it names, which must stand before there are any.
+async fn define(cx: &Cx, order: &Start, record: &Record) -> Result<(), Refusal> {
+    let (plumbing, server) = (&cx.node.plumbing, &order.server);
+    let nics = plumbing.link_up(server).await?;
+    let spec = blueprint::domain(&cx.node, server, &record.stack, nics, record.seen.granted);
+    let (plugged, defined) = tokio::join!(plumbing.plug(server), cx.node.hypervisor.define(&spec));
+    plugged?;
+    defined.map_err(|error| refuse(cx, &error))
+}
+
+/// Has QEMU make the machine, and nothing run on it.
+async fn start_held(cx: &Cx) -> Result<(), Refusal> {
+    match cx.node.hypervisor.start(cx.name(), StartMode::Paused).await {
+        // It is there already, or the answer was lost: what is seen decides.
+        Err(error) if error.kind() == Kind::InvalidState || error.outcome_unknown() => {
+            seen(cx, |domain| matches!(domain, Domain::Paused | Domain::Running)).await
+        }
+        outcome => outcome.map_err(|error| refuse(cx, &error)),
+    }
+}
+
+/// Writes down that it may run, if it may. Of one whose memory is saved, gives what it takes to read that.
+async fn release(cx: &Cx, order: &Start, was: Domain) -> Result<Option<Place>, Refusal> {
+    let place = match was {
+        SAVED => Some(cx.unless_superseded(WANTED, async { Ok(cx.node.hypervisor.place(0).await) }).await?),
+        _ => None,
+    };
+    cx.checkpoint(WANTED)?;
+    cx.may_run(&order.server, WANTED).await?;
+    if place.is_none() {
+        let released = |record: &mut Record| record.launch = Launch::Released;
+        cx.book.amend(&order.server.uuid, Urgency::Whenever, released).await?;
+    }
+    Ok(place)
+}
+
+/// Lets it run. Success is being seen running, not a call's result.
+async fn go(cx: &Cx, place: Option<Place>) -> Result<(), Refusal> {
+    let hypervisor = &cx.node.hypervisor;
+    let went = match place {
+        Some(place) => hypervisor.start_saved(cx.name(), place).await,
+        None => hypervisor.resume(cx.name()).await,
+    };
+    match went {
+        // It runs already, or the answer was lost: what is seen decides.
+        Err(error) if error.kind() == Kind::InvalidState || error.outcome_unknown() => {}
+        outcome => outcome.map_err(|error| refuse(cx, &error))?,
+    }
+    seen(cx, |domain| domain == Domain::Running).await?;
+    // A public address is answered only while the server's cards are there, and they are now.
+    let node = cx.node.clone();
+    tokio::spawn(async move { node.plumbing.publish().await });
+    Ok(())
+}
+
+/// Takes back what was begun. Of a server that was not here before, the disk stays and nothing else.
+async fn withdraw(cx: &Cx, order: &Start, was: Domain) -> Result<(), Refusal> {
+    let uuid = &order.server.uuid;
+    let begun = cx.record().await?.launch == Launch::Held;
+    if undo(cx, uuid).await? != Launch::Idle || !begun || was != Domain::Absent {
+        return Ok(());
+    }
+    cx.node.hypervisor.undefine(cx.name()).await.map_err(|error| cx.refuse(&error))?;
+    cx.node.plumbing.disconnect(&order.server).await?;
+    cx.book.amend(uuid, Urgency::Whenever, |record| record.wired = false).await.map(drop)
+}
+
+/// Before anything else is done with a server: what an earlier start, or an agent before this one, left held goes.
+///
+/// # Errors
+/// libvirt's, or the journal's; it is tried again with the next order.
+pub(super) async fn take_back(cx: &Cx) -> Result<(), Refusal> {
+    let Some(uuid) = cx.uuid.as_deref() else { return Ok(()) };
+    let held = cx.book.record(uuid).await.is_some_and(|record| record.launch == Launch::Held);
+    if held { undo(cx, uuid).await.map(drop) } else { Ok(()) }
+}
+
+/// Destroys what stands still and has run nothing. What runs all the same was let go by somebody else, and goes on. Tells
+/// which of both.
+async fn undo(cx: &Cx, uuid: &str) -> Result<Launch, Refusal> {
+    let (hypervisor, refuse) = (&cx.node.hypervisor, |error: hypervisor::Error| cx.refuse(&error));
+    // A domain of that name and another UUID is another server.
+    let ours = hypervisor.uuid(cx.name()).await.map_err(refuse)?.is_some_and(|there| there == uuid);
+    let runs = ours && hypervisor.state(cx.name()).await.map_err(refuse)? == DomainState::Running;
+    if ours && !runs {
+        cx.force_off(uuid).await?;
+    }
+    let launch = if runs { Launch::Released } else { Launch::Idle };
+    cx.book.amend(uuid, Urgency::Whenever, |record| record.launch = launch).await?;
+    Ok(launch)
 }
 
 fn refuse(cx: &Cx, error: &hypervisor::Error) -> Refusal {
@@ -120,36 +248,56 @@ async fn confirm(cx: &Cx, order: &Start) -> Result<(), Refusal> {
     cx.node.hypervisor.set_grant(cx.name(), &grant).await.map_err(|error| cx.refuse(&error))
 }
 
+/// What is there of a disk that a server may start from.
+enum Found {
+    /// Its file.
+    File,
+    /// Nothing yet: it is to be made.
+    Nothing,
+}
+
 /// The disk is the server's own, or a new one if it may be. A copy that never became whole, or
 /// what was left when the server went elsewhere, is not its disk.
-async fn ensure_disk(cx: &Cx, order: &Start) -> Result<(), Refusal> {
-    let server = &order.server;
-    let path = stack::top(&cx.node.layout, &cx.record().await?);
+async fn find_disk(cx: &Cx, order: &Start, record: &Record) -> Result<Found, Refusal> {
+    let path = stack::top(&cx.node.layout, record);
     let exists = tokio::fs::try_exists(&path)
         .await
         .map_err(|error| Refusal::Internal { detail: format!("{}: {error}", path.display()) })?;
     let lost = |state: &str| Refusal::VmState {
-        vm: server.name.to_string(),
+        vm: order.server.name.to_string(),
         state: format!("{state} on node {}", cx.node.name),
         wanted: WANTED.to_owned(),
     };
-    match (cx.record().await?.disk, exists, order.disk) {
-        (Disk::Whole, true, _) => return grow(cx, &path, server.disk_gib).await,
-        (Disk::Whole, false, _) | (Disk::None, false, DiskUse::Existing) => return Err(lost("without its disk")),
-        (Disk::Copy { .. }, ..) => return Err(lost("only a migration's unfinished copy")),
-        (Disk::Leftover { .. }, ..) => return Err(lost("only an old copy left by a migration")),
-        (Disk::None, true, _) => return Err(lost("beside a disk file that the agent's journal does not know")),
-        (Disk::Making, false, DiskUse::Existing) => return Err(lost("without its disk")),
-        // Made, perhaps, when it was to be smaller.
-        (Disk::Making, true, _) => grow(cx, &path, server.disk_gib).await?,
-        (Disk::None | Disk::Making, false, DiskUse::MayCreate) => {
+    match (&record.disk, exists, order.disk) {
+        // One that is being made was made, perhaps, when it was to be smaller.
+        (Disk::Whole | Disk::Making, true, _) => Ok(Found::File),
+        (Disk::None | Disk::Making, false, DiskUse::MayCreate) => Ok(Found::Nothing),
+        (Disk::Whole, false, _) | (Disk::None | Disk::Making, false, DiskUse::Existing) => {
+            Err(lost("without its disk"))
+        }
+        (Disk::Copy { .. }, ..) => Err(lost("only a migration's unfinished copy")),
+        (Disk::Leftover { .. }, ..) => Err(lost("only an old copy left by a migration")),
+        (Disk::None, true, _) => Err(lost("beside a disk file that the agent's journal does not know")),
+    }
+}
+
+/// Its disk as large as it is to be, and what its firmware knows.
+async fn provide_disk(cx: &Cx, order: &Start, record: &Record, found: Found) -> Result<(), Refusal> {
+    let (server, path) = (&order.server, stack::top(&cx.node.layout, record));
+    cx.provide_variables(server).await?;
+    match found {
+        Found::File => grow(cx, &path, server.disk_gib).await?,
+        Found::Nothing => {
             cx.book.amend(&server.uuid, Urgency::Whenever, |record| record.disk = Disk::Making).await?;
             let backing = blueprint::backing(&cx.node, &server.base);
             let made = disk::create_overlay(&path, &backing, server.disk_gib.saturating_mul(GIB)).await;
             made.map_err(|error| cx.refuse(&error))?;
         }
     }
-    cx.book.amend(&server.uuid, Urgency::Whenever, |record| record.disk = Disk::Whole).await.map(drop)
+    if record.disk != Disk::Whole {
+        cx.book.amend(&server.uuid, Urgency::Whenever, |record| record.disk = Disk::Whole).await?;
+    }
+    stack::verify(&cx.node, &cx.book, record).await
 }
 
 /// A disk that is smaller than it is to be grows; one that is larger stays as it is.
@@ -162,14 +310,14 @@ async fn grow(cx: &Cx, path: &Path, disk_gib: u64) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Success is being seen running, not a call's result.
-async fn seen_running(cx: &Cx) -> Result<(), Refusal> {
+/// Waits until it does what it is to do. Being seen counts, not a call's result.
+async fn seen(cx: &Cx, is: impl Fn(Domain) -> bool) -> Result<(), Refusal> {
     let bound = Duration::from_secs(cx.node.settings.bounds.start_seconds);
     let mut events = cx.node.hypervisor.events();
     let wait = async {
         loop {
             match cx.book.look().await.domain {
-                Domain::Running => return Ok(()),
+                domain if is(domain) => return Ok(()),
                 domain @ (Domain::Off(_) | Domain::Absent) => return Err(cx.not_now(domain, "go on running")),
                 _ => {}
             }

@@ -12,7 +12,7 @@ use watari_model::Refusal;
 use super::{Actor, Operation};
 use crate::{
     blueprint,
-    record::{Disk, Record, Removal},
+    record::{Disk, Launch, Record, Removal},
     store::{Accepted, Key},
     work::Work,
 };
@@ -132,6 +132,10 @@ impl Actor {
     fn admit(&self, mut record: Record, work: &Work) -> Result<Record, Refusal> {
         if let Some(ask) = work.ask() {
             record.seen = record.seen.admit(&self.node.name, ask)?;
+        }
+        // If it stands still after this, that has nothing to do with its start.
+        if record.launch == Launch::Released && !matches!(work, Work::Start(_)) {
+            record.launch = Launch::Idle;
         }
         match work {
             // What was removed here is not made anew; from a copy that was sent since, the server comes back.

@@ -14,7 +14,7 @@ use super::{
     guard::{Card, Guarded},
     neighbour, overlay, vlan,
 };
-use crate::blueprint;
+use crate::{blueprint, hypervisor::Nic};
 
 impl Plumbing {
     /// Which protection of guests from one another this node can give.
@@ -39,6 +39,20 @@ impl Plumbing {
         if let Err(error) = self.guard.dismiss(&taps).await {
             tracing::warn!(vm = %server.name, %error, "rules of taps that are gone stay for now");
         }
+    }
+
+    /// Makes what a server's taps are to be plugged into, and says what its cards are, before [`Self::plug`] lays what they
+    /// may do: its domain can be defined beside that.
+    ///
+    /// # Errors
+    /// [`Refusal::SegmentUnbound`], [`Refusal::NodeUnfit`].
+    pub async fn link_up(&self, server: &Server) -> Result<Vec<Nic>, Refusal> {
+        let _networks = self.networks.lock().await;
+        for wire in &server.wires {
+            self.check_mtu(wire)?;
+            self.link(wire).await?;
+        }
+        self.nics(server)
     }
 
     /// Lays what guards a server that is about to arrive, once its groups' rules are here, and takes

@@ -20,6 +20,7 @@ use tokio::{
     io::{Interest, unix::AsyncFd},
     time::{Instant, sleep_until, timeout_at},
 };
+use watari_chassis::CancellationToken;
 
 use super::{links::Mac, neighbour, overlay};
 
@@ -33,11 +34,10 @@ const AGAIN: [Duration; 5] = [
 ];
 /// Between two questions.
 const ASK_AGAIN: Duration = Duration::from_millis(250);
-/// So often is asked whether somebody has an address (RFC 5227, section 1.1: `PROBE_NUM`).
-const PROBES: usize = 3;
-/// Between two of these questions, and after the last. The RFC leaves seconds to networks on which a machine may only just
-/// have been plugged in; this bridge has been up, and a server waits.
-const PROBE_AGAIN: Duration = Duration::from_millis(120);
+/// How long is listened after each question whether somebody has an address: there are three (RFC 5227, section 1.1:
+/// `PROBE_NUM`). The RFC leaves seconds to networks on which a machine may only just have been plugged in; this bridge has
+/// been up, and a server waits.
+const PROBES: [Duration; 3] = [Duration::from_millis(60), Duration::from_millis(60), Duration::from_millis(120)];
 const BROADCAST: Mac = [0xff; 6];
 /// `ETH_P_ARP` (RFC 826).
 const ARP: [u8; 2] = [0x08, 0x06];
@@ -177,23 +177,33 @@ pub(super) async fn answers(
     heard
 }
 
-/// Who has an address on a bridge, but for `own`, if anybody says so soon: asked in nobody's name, as in a probe (RFC 5227,
-/// section 2.1.1), so that nobody takes the address for the bridge's.
+/// Who has an address on a bridge, but for `own`, if anybody says so soon, or later while the server is not `ready`: asked in
+/// nobody's name, as in a probe (RFC 5227, section 2.1.1), so that nobody takes the address for the bridge's.
 ///
 /// # Errors
 /// There is no such bridge, or the kernel neither sends nor receives.
-pub(super) async fn holder(bridge: &str, own: Mac, address: Ipv4Addr) -> io::Result<Option<Mac>> {
+pub(super) async fn holder(
+    bridge: &str,
+    own: Mac,
+    address: Ipv4Addr,
+    ready: &CancellationToken,
+) -> io::Result<Option<Mac>> {
     let question = request(BROADCAST, hardware(bridge)?, Ipv4Addr::UNSPECIFIED, address);
     let (socket, to) = open(bridge, BROADCAST)?;
     let another = |frame: &[u8]| user_of(frame, address).filter(|mac| *mac != own);
-    for _ in 0..PROBES {
-        let until = Instant::now() + PROBE_AGAIN;
+    for patience in PROBES {
+        let until = Instant::now() + patience;
         sendto(socket.get_ref(), &question, SendFlags::empty(), &to)?;
         if let Ok(found) = timeout_at(until, heard_on(&socket, another)).await {
             return found.map(Some);
         }
     }
-    Ok(None)
+    // Listening on costs nobody any time.
+    tokio::select! {
+        biased;
+        found = heard_on(&socket, another) => found.map(Some),
+        () = ready.cancelled() => Ok(None),
+    }
 }
 
 /// A socket that hears ARP on a bridge and nowhere else, and how it reaches a MAC there.

@@ -358,6 +358,15 @@ impl Plumbing {
     /// # Errors
     /// [`Refusal::SegmentUnbound`], [`Refusal::NodeUnfit`], or dnsmasq's failure.
     pub async fn connect(&self, server: &Server) -> Result<Vec<Nic>, Refusal> {
+        let nics = self.plug(server).await?;
+        self.attend(server).await.map(|()| nics)
+    }
+
+    /// The first half of [`Self::connect`]: what must be there before the taps are.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn plug(&self, server: &Server) -> Result<Vec<Nic>, Refusal> {
         let mut networks = self.networks.lock().await;
         for wire in &server.wires {
             self.check_mtu(wire)?;
@@ -383,7 +392,19 @@ impl Plumbing {
                 .or_insert_with(|| Network { config: config.clone(), cards: BTreeSet::new() });
             network.cards.insert(hosts::file(&server.uuid, index));
             network.config = config;
-            serve(&network.config).await.map_err(failed)?;
+        }
+        Ok(nics)
+    }
+
+    /// The other half: what must be there before the guest asks for it.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn attend(&self, server: &Server) -> Result<(), Refusal> {
+        let networks = self.networks.lock().await;
+        for wire in &server.wires {
+            let Some(network) = networks.get(&wire.network) else { continue };
+            serve(&network.config).await.map_err(|error| self.broken(wire, &error))?;
         }
         if let Err(error) = self.write_names(&networks).await {
             tracing::warn!(vm = %server.name, %error, "its neighbours' names are not known yet");
@@ -393,7 +414,7 @@ impl Plumbing {
         self.metadata.know(server, self.cards(server, None)).await;
         self.metadata.tend(self.guard.is_identity_held()).await;
         self.publish().await;
-        Ok(nics)
+        Ok(())
     }
 
     /// The server's network cards as its domain names them; nothing of them is made.

@@ -1,27 +1,28 @@
 //! Whether somebody who is no server of ours has a server's address already.
 
 use futures_util::future::try_join_all;
+use watari_chassis::CancellationToken;
 use watari_contracts::agent::{Server, Wire};
 use watari_model::{Refusal, network::Kind};
 
 use super::{Plumbing, arp, overlay};
 
 impl Plumbing {
-    /// Asks for each of a server's addresses on the campus's own segments, all at once, for a moment. Whoever answers with
-    /// the server's own MAC is the server, as on its way from one node to another: a port's MAC follows from its address,
-    /// so that no other port of ours has it.
+    /// Asks for each of a server's addresses on the campus's own segments, all at once, for a moment (240 ms), and listens
+    /// on until the server is `ready` to run. Whoever answers with the server's own MAC is the server, as on its way from one
+    /// node to another: a port's MAC follows from its address, so that no other port of ours has it.
     ///
     /// # Errors
     /// [`Refusal::AddressStrange`]: somebody has one of them. That a network is not here.
-    pub async fn ask_for_strangers(&self, server: &Server) -> Result<(), Refusal> {
+    pub async fn ask_for_strangers(&self, server: &Server, ready: &CancellationToken) -> Result<(), Refusal> {
         let mut asked = Vec::new();
         for wire in server.wires.iter().filter(|wire| wire.kind == Kind::Provider) {
-            asked.push(self.ask_for_stranger(wire));
+            asked.push(self.ask_for_stranger(wire, ready));
         }
         try_join_all(asked).await.map(drop)
     }
 
-    async fn ask_for_stranger(&self, wire: &Wire) -> Result<(), Refusal> {
+    async fn ask_for_stranger(&self, wire: &Wire, ready: &CancellationToken) -> Result<(), Refusal> {
         let Some(own) = overlay::mac(&wire.mac) else { return Ok(()) };
         if wire.vlan.is_some() {
             // As when it is connected.
@@ -31,7 +32,8 @@ impl Plumbing {
         let (bridge, address) = (self.bridge_of(wire)?, wire.address);
         // A node does not hear itself on its own bridge. On a VLAN it is no machine, whatever its addresses elsewhere.
         let is_ours = wire.vlan.is_none() && matches!(self.links.with_address(address).await, Ok(Some(_)));
-        let found = if is_ours { arp::hardware(&bridge).map(Some) } else { arp::holder(&bridge, own, address).await };
+        let found =
+            if is_ours { arp::hardware(&bridge).map(Some) } else { arp::holder(&bridge, own, address, ready).await };
         match found {
             Ok(None) => Ok(()),
             Ok(Some(mac)) => Err(Refusal::AddressStrange {

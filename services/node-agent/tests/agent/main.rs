@@ -4,6 +4,7 @@
 
 mod console;
 mod growing;
+mod held;
 mod isolation;
 mod kept;
 mod layers;

@@ -8,14 +8,16 @@ use std::{
     fs,
     net::Ipv4Addr,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
+use watari_chassis::CancellationToken;
 use watari_contracts::agent::{Server, Wire};
 use watari_model::{Refusal, network::mac_of};
 use watari_node_agent::{layout::Layout, plumbing::Plumbing, settings::Networks};
 use watari_testkit::{in_a_machine_of_its_own, in_a_network_of_its_own, orders};
 
-use crate::shell::{must, run};
+use crate::shell::{must, pings, run};
 
 #[test]
 fn strangers_are_found_and_everybody_is_told_where_a_server_runs() {
@@ -37,11 +39,21 @@ fn plug(name: &str, port: &str, bridge: &str, mac: &str, address: Ipv4Addr) {
 }
 
 const STRANGER: &str = "02:00:00:00:00:07";
+const LATE: &str = "02:00:00:00:00:09";
+/// When nobody waits for the answer to a question any more.
+const LONG_AFTER: Duration = Duration::from_secs(1);
 
 fn server(network: &str, vlan: Option<u16>, address: Ipv4Addr) -> Server {
     let card = Wire { network: network.parse().unwrap(), vlan, ..orders::card(address) };
     let uuid = format!("{:08x}-1d52-48f3-9d2c-0c0d8e1a7b6f", address.octets()[3]);
     Server { wires: vec![card], ..orders::server("mail", &uuid) }
+}
+
+/// Nothing is waited for but the answers.
+fn ready() -> CancellationToken {
+    let ready = CancellationToken::new();
+    ready.cancel();
+    ready
 }
 
 fn campus(n: u8) -> Ipv4Addr {
@@ -78,7 +90,7 @@ async fn inside_its_own_network() {
     let node = plumbing(&layout, "campus");
     strangers(&node).await;
     announced::to_everybody(&node).await;
-    let elsewhere = plumbing(&layout, "other").ask_for_strangers(&server("campus", None, campus(51))).await;
+    let elsewhere = plumbing(&layout, "other").ask_for_strangers(&server("campus", None, campus(51)), &ready()).await;
     assert!(matches!(elsewhere, Err(Refusal::SegmentUnbound { .. })), "{elsewhere:?}");
     node.restore(&[]).await;
     if !Path::new("/proc/net/vlan").exists() {
@@ -101,7 +113,7 @@ async fn inside_its_own_machine() {
 }
 
 async fn strangers(node: &Plumbing) {
-    let asked = async |n: u8| match node.ask_for_strangers(&server("campus", None, campus(n))).await {
+    let asked = async |n: u8| match node.ask_for_strangers(&server("campus", None, campus(n)), &ready()).await {
         Ok(()) => None,
         Err(Refusal::AddressStrange { mac, address, .. }) => Some((mac, address)),
         Err(other) => panic!("{other}"),
@@ -112,4 +124,16 @@ async fn strangers(node: &Plumbing) {
     assert_eq!(asked(52).await, None, "the server itself, wherever it runs");
     let own = fs::read_to_string("/sys/class/net/br-campus/address").unwrap();
     assert_eq!(asked(1).await, Some((own.trim().to_owned(), campus(1).to_string())), "the node itself");
+    // One that is plugged in after all questions speaks of itself, which nobody asked for, while the server is being made.
+    let late = server("campus", None, campus(54));
+    let unready = CancellationToken::new();
+    let questions = tokio::time::timeout(LONG_AFTER, node.ask_for_strangers(&late, &unready)).await;
+    assert!(questions.is_err(), "as long as it is not ready, somebody may still come: {questions:?}");
+    let comes = tokio::task::spawn_blocking(|| {
+        plug("late", "late", "br-campus", LATE, campus(54));
+        pings("late", campus(1))
+    });
+    let found = node.ask_for_strangers(&late, &unready).await;
+    assert!(matches!(&found, Err(Refusal::AddressStrange { mac, .. }) if mac == LATE), "{found:?}");
+    assert!(comes.await.unwrap());
 }

@@ -13,7 +13,7 @@ use watari_contracts::agent::{Ipv6Wire, Server};
 use watari_model::{Refusal, network::Ipv6};
 use watari_node_agent::{layout::Layout, plumbing::Plumbing};
 
-use super::{STRANGER, campus, plug, plumbing, server};
+use super::{STRANGER, campus, plug, plumbing, ready, server};
 use crate::{
     client::{ask, ask_until, message, socket},
     client6,
@@ -80,7 +80,7 @@ fn reaches(machine: &str, address: impl Display) -> bool {
 /// Who has the server's address, if anybody says so in the end: an agent waits for an answer no longer than a server can.
 async fn asked_again(node: &Plumbing, server: &Server) -> Result<(), Refusal> {
     for _ in 0..5 {
-        node.ask_for_strangers(server).await?;
+        node.ask_for_strangers(server, &ready()).await?;
     }
     Ok(())
 }
@@ -125,7 +125,7 @@ pub(crate) async fn hold(layout: &Layout) {
     join("neighbour", LAB, address(11));
     let taken = asked_again(&node, &of_staff(10)).await;
     assert!(matches!(&taken, Err(Refusal::AddressStrange { .. })), "{taken:?}");
-    let free = node.ask_for_strangers(&of_lab(10)).await;
+    let free = node.ask_for_strangers(&of_lab(10), &ready()).await;
     assert_eq!(free, Ok(()), "that is another VLAN's");
     count("client", &staff.wires[0].mac, STAFF);
 
