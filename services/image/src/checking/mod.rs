@@ -20,6 +20,7 @@ use std::{
     os::unix::fs::{OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
     sync::Arc,
+    time::Instant,
 };
 
 use tokio_util::sync::CancellationToken;
@@ -208,7 +209,7 @@ impl Checker {
         let unpacking = tokio::task::spawn_blocking(move || {
             let mut target = Partial::open(&target).map_err(unpack::Fault::Store)?.digested(None);
             unpack::unpack(packing, source, &mut target, &store, &bounds, &stop)?;
-            Ok(target.prefix().unwrap_or_default())
+            Ok::<_, unpack::Fault>(target.prefix().unwrap_or_default())
         });
         let image = candidate.image.to_string();
         let word = packing.word();
@@ -350,8 +351,9 @@ pub(crate) async fn digested(
     known: Prefix,
     stop: &CancellationToken,
 ) -> Result<Digest, CheckError> {
-    let (file, stop) = (Arc::clone(file), stop.clone());
+    let (file, stop, began) = (Arc::clone(file), stop.clone(), Instant::now());
     let digest = tokio::task::spawn_blocking(move || store::digest(&file, known, &stop)).await;
+    tracing::debug!(path = %path.display(), took_ms = began.elapsed().as_millis(), "a file was digested");
     match digest {
         Ok(Ok(Some(digest))) => Ok(digest),
         Ok(Err(source)) => Err(StoreError { act: "read", path: path.to_owned(), source }.into()),
