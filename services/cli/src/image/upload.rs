@@ -110,7 +110,7 @@ impl Upload<'_> {
             return self.piecemeal(sender, url, ticket, data, far).await;
         }
         let stretches = framed(data, ticket.offset, self.size);
-        let length = stretches.iter().map(Stretch::size).sum();
+        let length: u64 = stretches.iter().map(Stretch::size).sum();
         let place = format!("{url}?offset={}&framed=true", ticket.offset);
         sender.put(place, &ticket.token, length, body(self.open()?, stretches, far)).await
     }

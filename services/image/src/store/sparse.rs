@@ -111,6 +111,13 @@ mod tests {
         assert_eq!(found.len(), 2, "{found:?}");
         assert!(found.iter().map(|e| e.length).sum::<u64>() <= 64 << 10, "{found:?}");
         assert_eq!(whole(&file), crate::digest::of(&bytes));
+        for known in [0, 3, 1 << 20, (5 << 20) + 7, (5 << 20) + 8, 8 << 20] {
+            let mut prefix = Prefix::default();
+            prefix.bytes(&bytes[..known]);
+            prefix.length = bytes.len() as u64;
+            let digest = digest(&file, prefix, &CancellationToken::new()).unwrap().unwrap();
+            assert_eq!(digest, crate::digest::of(&bytes), "{known}");
+        }
     }
 
     proptest! {

@@ -118,6 +118,10 @@ async fn frames_arrive_byte_for_byte_and_sparse_whatever_breaks_within_one() {
     assert!(std::fs::read(&blob).unwrap() == file);
     assert!(std::fs::metadata(&blob).unwrap().blocks() * 512 < 3 * MIB, "its holes take room");
     front.is_tidy(1).await;
+    for phase in ["receive", "flush", "check", "shelve", "keep"] {
+        let timed = front.running.app.metrics.import_seconds.with_label_values(&[phase]).get_sample_count();
+        assert_eq!(timed, if phase == "receive" { 3 } else { 1 }, "{phase}");
+    }
     front.stop().await;
 }
 
